@@ -1,0 +1,15 @@
+//! Recurrent networks on the CPU: the data flow, from a text to new text.
+#![warn(missing_docs)]
+#![deny(unsafe_code)]
+
+pub mod checkpoint;
+pub mod corpus;
+mod error;
+pub mod exec;
+pub mod model;
+pub mod sample;
+mod settings;
+pub mod train;
+
+pub use error::{Error, Result};
+pub use settings::*;

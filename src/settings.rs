@@ -1,0 +1,230 @@
+//! Every option of a training run, in one flat table: the names of the command line, of `config.toml` and of the
+//! configuration that a checkpoint carries.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that decides what a training run computes, except the text itself.
+///
+/// Serialised with the command line's names (`learning-rate`, `val-fraction`, ...); an unknown key is refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// The recurrent cell.
+    pub cell: Cell,
+    /// The squashing function of a vanilla RNN; ignored by the other cells.
+    pub activation: Activation,
+    /// Where a GRU applies its reset gate; ignored by the other cells.
+    pub reset: Reset,
+    /// Added to the initial bias of an LSTM's forget gate; ignored by the other cells.
+    pub forget_bias: f32,
+    /// Two bias vectors a layer as in PyTorch, or one.
+    pub bias: Bias,
+    /// The distribution that weights are drawn from.
+    pub init: Init,
+    /// Half-width (uniform), gain (glorot, orthogonal) or standard deviation (normal); the scheme's own when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_scale: Option<f32>,
+    /// Hidden width H of each layer.
+    pub hidden: usize,
+    /// Stacked layers L.
+    pub layers: usize,
+    /// How symbols enter the first layer.
+    pub input: InputKind,
+    /// Width of the embedding; the hidden width when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<usize>,
+    /// Batch rows B.
+    pub batch: usize,
+    /// Steps T of truncated backpropagation through time.
+    pub steps: usize,
+    /// How windows are cut from the text.
+    pub windows: Windows,
+    /// Passes over the training part; may be a fraction.
+    pub epochs: f64,
+    /// Upper bound on optimiser steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+    /// Upper bound on symbols trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_chars: Option<u64>,
+    /// The update rule.
+    pub optimizer: OptimizerKind,
+    /// The step size at the schedule's start.
+    pub learning_rate: f64,
+    /// How the learning rate moves over the run.
+    pub schedule: Schedule,
+    /// Cosine: the share of the learning rate that is left at the end.
+    pub final_learning_rate: f64,
+    /// Steps over which the learning rate rises linearly from zero.
+    pub warmup_steps: u64,
+    /// Epoch decay: the factor applied after each epoch.
+    pub epoch_decay: f64,
+    /// Epoch decay: epochs at the full rate before the first factor is applied.
+    pub epoch_decay_after: u64,
+    /// Epoch decay: epochs from one factor to the next.
+    pub epoch_decay_every: u64,
+    /// Adam: decay of the first moment.
+    pub beta1: f64,
+    /// Adam: decay of the second moment.
+    pub beta2: f64,
+    /// Adam, Adagrad, RMSProp: the small constant in the divisor. The optimiser's own default when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
+    /// RMSProp: decay of the mean square.
+    pub decay: f64,
+    /// SGD and RMSProp: momentum.
+    pub momentum: f64,
+    /// Adagrad: where the accumulator starts.
+    pub initial_accumulator: f64,
+    /// How the losses of a window become the number that is minimised.
+    pub loss_reduction: Reduction,
+    /// Gradient clipping threshold; 0 switches it off.
+    pub clip: f32,
+    /// What the threshold applies to.
+    pub clip_mode: ClipMode,
+    /// Share of activations dropped between layers and before the head.
+    pub dropout: f32,
+    /// Share of the text held out for validation.
+    pub val_fraction: f64,
+    /// Share of the text held out for a final test.
+    pub test_fraction: f64,
+    /// Optimiser steps between evaluations; about ten a run when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_every: Option<u64>,
+    /// What a symbol is.
+    pub unit: Unit,
+    /// What to do with bytes that are not UTF-8.
+    pub invalid: Invalid,
+    /// How the window runs. Changes no bit of the result.
+    pub mode: Mode,
+    /// Where all randomness starts.
+    pub seed: u64,
+}
+
+macro_rules! choices {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }
+        impl $name {
+            /// The names that a configuration may use.
+            pub const NAMES: &'static [&'static str] = &[$($text),+];
+            /// The name in configuration files and on the command line.
+            pub fn name(self) -> &'static str { match self { $(Self::$variant => $text),+ } }
+        }
+    };
+}
+
+choices! { /// The recurrent cell.
+Cell { /// Vanilla RNN: one squashing function.
+    Rnn = "rnn", /// Long short-term memory.
+    Lstm = "lstm", /// Gated recurrent unit.
+    Gru = "gru" } }
+choices! { /// The squashing function of a vanilla RNN.
+Activation { /// Hyperbolic tangent.
+    Tanh = "tanh", /// max(0, x).
+    Relu = "relu" } }
+choices! { /// Where a GRU applies its reset gate.
+Reset { /// To the product of the state (PyTorch, cuDNN, Keras).
+    After = "after", /// To the state itself (the 2014 paper, TensorFlow 1).
+    Before = "before" } }
+choices! { /// How many bias vectors a layer has.
+Bias { /// Two, as in PyTorch; both are trained.
+    Double = "double", /// One; `bias_hh` stays zero.
+    Single = "single" } }
+choices! { /// The distribution that weights are drawn from.
+Init { /// U(-s, s) with s = 1/sqrt(H): PyTorch's.
+    Uniform = "uniform", /// Glorot's uniform, each gate by itself; biases zero.
+    Glorot = "glorot", /// Glorot for inputs, orthogonal for recurrent weights (each gate by itself); biases zero.
+    Orthogonal = "orthogonal", /// N(0, s^2); biases zero.
+    Normal = "normal" } }
+choices! { /// How symbols enter the first layer.
+InputKind { /// One unit vector per symbol.
+    OneHot = "one-hot", /// A trained vector per symbol.
+    Embedding = "embedding" } }
+choices! { /// How windows are cut from the text.
+Windows { /// B contiguous streams whose state carries over within an epoch.
+    Stream = "stream", /// Windows at random places, from a zero state.
+    Random = "random", /// Row r of a batch starts one symbol after row r - 1, from a zero state.
+    Sliding = "sliding" } }
+choices! { /// The update rule, in TensorFlow 1's form.
+OptimizerKind { /// Adam with bias correction.
+    Adam = "adam", /// Adagrad.
+    Adagrad = "adagrad", /// RMSProp.
+    Rmsprop = "rmsprop", /// Gradient descent, with momentum if asked for.
+    Sgd = "sgd" } }
+choices! { /// How the learning rate moves over the run.
+Schedule { /// It stays.
+    Constant = "constant", /// Half a cosine from the full rate to `final-learning-rate` times it.
+    Cosine = "cosine", /// A factor per epoch.
+    EpochDecay = "epoch-decay" } }
+choices! { /// How the losses of a window become the number that is minimised.
+Reduction { /// Mean over steps and rows.
+    Mean = "mean", /// Sum over steps, mean over rows.
+    SumSteps = "sum-steps" } }
+choices! { /// What the clipping threshold applies to.
+ClipMode { /// The global norm of the gradient.
+    Norm = "norm", /// Each element of the gradient.
+    Value = "value" } }
+choices! { /// What a symbol is.
+Unit { /// A Unicode scalar value.
+    Char = "char", /// A byte.
+    Byte = "byte" } }
+choices! { /// What to do with bytes that are not UTF-8.
+Invalid { /// Refuse the text.
+    Error = "error", /// Read U+FFFD in their place.
+    Replace = "replace", /// Leave them out.
+    Skip = "skip" } }
+choices! { /// How a window runs.
+Mode { /// A plan, compiled ahead for one shape.
+    Static = "static", /// A loop, for any shape at each call.
+    Dynamic = "dynamic" } }
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            cell: Cell::Lstm,
+            activation: Activation::Tanh,
+            reset: Reset::After,
+            forget_bias: 1.0,
+            bias: Bias::Double,
+            init: Init::Uniform,
+            init_scale: None,
+            hidden: 256,
+            layers: 1,
+            input: InputKind::Embedding,
+            embedding: None,
+            batch: 32,
+            steps: 64,
+            windows: Windows::Stream,
+            epochs: 1.0,
+            max_steps: None,
+            max_chars: None,
+            optimizer: OptimizerKind::Adam,
+            learning_rate: 4e-3,
+            schedule: Schedule::Cosine,
+            final_learning_rate: 0.05,
+            warmup_steps: 50,
+            epoch_decay: 0.97,
+            epoch_decay_after: 10,
+            epoch_decay_every: 1,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: None,
+            decay: 0.9,
+            momentum: 0.0,
+            initial_accumulator: 0.1,
+            loss_reduction: Reduction::Mean,
+            clip: 5.0,
+            clip_mode: ClipMode::Norm,
+            dropout: 0.0,
+            val_fraction: 0.1,
+            test_fraction: 0.0,
+            eval_every: None,
+            unit: Unit::Char,
+            invalid: Invalid::Error,
+            mode: Mode::Static,
+            seed: 1,
+        }
+    }
+}
