@@ -3,7 +3,7 @@
 //! A table has one stored row (see [`crate::pack`]) for each symbol of the window, the summed bias included.
 
 use crate::dispatch::Isa;
-use crate::gemm::Pairs;
+use crate::gemm::{Pairs, runs};
 use crate::pack::Slots;
 use crate::simd::{Kernel, Simd};
 use core::ops::Range;
@@ -79,10 +79,13 @@ impl<P: Pairs + ?Sized> Kernel for Scatter<'_, P> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let width = self.columns.len();
-        for (m, id) in self.ids.iter().enumerate() {
-            let delta = &self.pairs.delta(m)[self.columns.clone()];
-            add_to(s, &mut self.table[*id as usize * width..][..width], delta);
-            add_to(s, self.sum, delta);
+        for (m, run) in runs(self.pairs, 0..self.ids.len()) {
+            let deltas = self.pairs.delta(m);
+            for (i, id) in self.ids[m..][..run.rows].iter().enumerate() {
+                let delta = &deltas[i * run.delta_stride..][self.columns.clone()];
+                add_to(s, &mut self.table[*id as usize * width..][..width], delta);
+                add_to(s, self.sum, delta);
+            }
         }
     }
 }

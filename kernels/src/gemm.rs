@@ -33,10 +33,37 @@ pub trait Pairs: Sync {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// The deltas of m, a stored row.
+    /// The deltas of m, a stored row; and of the rest of its run.
     fn delta(&self, m: usize) -> &[f32];
-    /// The input of m.
+    /// The input of m; and of the rest of its run.
     fn input(&self, m: usize) -> &[f32];
+    /// How far the slices of m reach beyond m.
+    fn run(&self, _m: usize) -> Run {
+        Run { rows: 1, delta_stride: 0, input_stride: 0 }
+    }
+}
+
+/// Rows that lie behind each other at constant distances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// How many, at least one.
+    pub rows: usize,
+    /// Floats from the deltas of one row to those of the next.
+    pub delta_stride: usize,
+    /// Floats from the input of one row to that of the next.
+    pub input_stride: usize,
+}
+
+/// Splits `chunk` into runs: (m, rows, strides).
+pub(crate) fn runs<P: Pairs + ?Sized>(pairs: &P, chunk: Range<usize>) -> impl Iterator<Item = (usize, Run)> {
+    let mut m = chunk.start;
+    core::iter::from_fn(move || {
+        let (at, left) = (m, chunk.end - m);
+        let run = (left > 0).then(|| pairs.run(at))?;
+        let run = Run { rows: run.rows.clamp(1, left), ..run };
+        m += run.rows;
+        Some((at, run))
+    })
 }
 
 /// Some rows of a weight gradient.
@@ -61,7 +88,12 @@ impl<P: Pairs + ?Sized> WeightGradient<'_, P> {
     /// # Panics
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
-        assert!(self.rows.len() <= ROWS && self.rows.end <= self.slots.depth(), "rows {:?}", self.rows);
+        let gates = self.slots.gates.iter().max().map_or(0, |gate| gate + 1);
+        assert!(
+            self.rows.len() <= ROWS && self.rows.end <= gates * self.slots.hidden,
+            "rows {:?}",
+            self.rows
+        );
         assert_eq!(self.weight.len(), self.rows.len() * self.depth, "weight gradient");
         assert!(self.bias.is_empty() || self.bias.len() == self.rows.len(), "bias gradient");
         self.weight.fill(0.0);
@@ -114,9 +146,12 @@ fn gather_deltas<S: Simd, P: Pairs + ?Sized>(
     to: &mut [f32; CHUNK * ROWS + 16],
 ) {
     for (row, place, count) in gradient.groups() {
-        for (i, m) in chunk.clone().enumerate() {
-            let from = &gradient.pairs.delta(m)[place..place + count];
-            copy16(s, from, &mut to[i * ROWS + row..][..16]);
+        let mut to = to[row..].chunks_mut(ROWS);
+        for (m, run) in runs(gradient.pairs, chunk.clone()) {
+            let from = gradient.pairs.delta(m);
+            for (i, to) in (0..run.rows).zip(&mut to) {
+                copy16(s, &from[i * run.delta_stride + place..][..count], &mut to[..16]);
+            }
         }
     }
 }
@@ -131,11 +166,15 @@ fn gather_inputs<S: Simd, P: Pairs + ?Sized>(
     to: &mut [f32; CHUNK * COLUMNS],
 ) {
     let width = columns.len().next_multiple_of(16);
-    for (m, to) in chunk.zip(to.chunks_exact_mut(width)) {
-        let from = &pairs.input(m)[columns.clone()];
-        for (from, to) in from.chunks(16).zip(to.chunks_exact_mut(16)) {
-            copy16(s, from, to);
-            to[from.len()..].fill(0.0);
+    let mut to = to.chunks_exact_mut(width);
+    for (m, run) in runs(pairs, chunk) {
+        let from = pairs.input(m);
+        for (i, to) in (0..run.rows).zip(&mut to) {
+            let from = &from[i * run.input_stride..][columns.clone()];
+            for (from, to) in from.chunks(16).zip(to.chunks_exact_mut(16)) {
+                copy16(s, from, to);
+                to[from.len()..].fill(0.0);
+            }
         }
     }
 }
