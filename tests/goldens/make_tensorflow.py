@@ -1,5 +1,6 @@
 """Writes the goldens that come from TensorFlow's graph mode (compat.v1): see README.md beside this file."""
 
+import json
 import os
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "TF_ENABLE_ONEDNN_OPTS": "0"}
@@ -203,7 +204,7 @@ def write_optimizer(label, config, make):
     reference, slots = updates(make, start, gradients, tf.float64)
     report(name, {"values": reference}, {"values": updates(make, start, gradients, tf.float32)[0]})
     tensors = {"start": start, "gradients": gradients, "values": reference}
-    save(name, tensors, config, **SOURCE, dtype=STORED, initial_slots=slots)
+    save(name, tensors, config, **SOURCE, dtype=STORED, initial_slots=json.dumps(slots))
 
 
 # Softmax cross-entropy on rows that overflow a careless exp.
