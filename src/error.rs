@@ -1,5 +1,6 @@
 //! The one error type: a variant per cause, whose message names what was found, what was expected and what to do.
 
+use crate::model::bytes;
 use std::path::PathBuf;
 
 /// What [`Error`] wraps in every fallible function of this crate.
@@ -41,5 +42,27 @@ pub enum Error {
         loss: f64,
         /// The learning rate of that step.
         learning_rate: f64,
+    },
+    /// The sizes asked for need more memory than there is.
+    #[error(
+        "the model and its training need about {} of memory, more than the {} there are: \
+         lower hidden, layers, embedding, batch or steps",
+        bytes(*needed), bytes(*available)
+    )]
+    Memory {
+        /// Bytes needed, about.
+        needed: f64,
+        /// Bytes of the machine, or that an address can reach.
+        available: f64,
+    },
+    /// A tensor does not fit the model.
+    #[error("tensor {tensor}: found {found}, expected {expected}")]
+    Tensor {
+        /// The tensor's name.
+        tensor: String,
+        /// Its shape, or that there is none.
+        found: String,
+        /// What the model's configuration asks for.
+        expected: String,
     },
 }
