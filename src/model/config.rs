@@ -172,6 +172,11 @@ impl ModelConfig {
         }
     }
 
+    /// Whether a layer carries a cell vector c beside h.
+    pub fn has_cell_state(&self) -> bool {
+        self.cell == Cell::Lstm
+    }
+
     /// Width of what enters a layer: the embedding E, or V for one-hot input, in layer 0; H above.
     pub fn input_width(&self, layer: usize) -> usize {
         if layer == 0 { self.embedding.unwrap_or(self.vocabulary) } else { self.hidden }

@@ -36,17 +36,7 @@ impl Model {
     /// # Errors
     /// [`Error::Tensor`] names the first tensor that is missing, surplus or of another shape.
     pub fn with_parameters(config: ModelConfig, parameters: Parameters) -> Result<Self> {
-        let layout = config.layout();
-        if parameters.layout != layout {
-            return Err(mismatch(&parameters.layout, &layout));
-        }
-        if parameters.values.len() != layout.len() {
-            return Err(Error::Tensor {
-                tensor: "(all parameters)".to_owned(),
-                found: format!("{} floats", parameters.values.len()),
-                expected: format!("{} floats, gaps included", layout.len()),
-            });
-        }
+        check_parameters(&config, &parameters)?;
         Ok(Self { config, parameters })
     }
 
@@ -64,6 +54,23 @@ impl Model {
     pub(crate) fn parameters_mut(&mut self) -> &mut Parameters {
         &mut self.parameters
     }
+}
+
+/// Whether every name, shape and place is what the configuration asks for.
+pub(crate) fn check_parameters(config: &ModelConfig, parameters: &Parameters) -> Result<()> {
+    let layout = config.layout();
+    if parameters.layout != layout {
+        return Err(mismatch(&parameters.layout, &layout));
+    }
+    if parameters.values.len() != layout.len() {
+        let found = format!("{} floats", parameters.values.len());
+        return Err(tensor_error(
+            "(all parameters)",
+            found,
+            format!("{} floats, gaps included", layout.len()),
+        ));
+    }
+    Ok(())
 }
 
 /// What differs first between two layouts that are not equal.
