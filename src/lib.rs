@@ -7,7 +7,7 @@ pub mod corpus;
 mod error;
 pub mod exec;
 pub mod model;
-mod random;
+pub mod random;
 pub mod sample;
 pub mod schedule;
 mod settings;

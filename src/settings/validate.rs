@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn every_range_is_checked() {
-        let changes: &[(&str, fn(&mut Settings))] = &[
+        type Change = fn(&mut Settings);
+        let changes: &[(&str, Change)] = &[
             ("layers", |s| s.layers = 0),
             ("embedding", |s| s.embedding = Some(0)),
             ("init-scale", |s| s.init_scale = Some(0.0)),
