@@ -7,7 +7,9 @@ pub mod corpus;
 mod error;
 pub mod exec;
 pub mod model;
+pub mod random;
 pub mod sample;
+pub mod schedule;
 mod settings;
 pub mod train;
 
