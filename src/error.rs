@@ -32,7 +32,7 @@ pub enum Error {
     },
     /// The loss or the gradient is no longer a finite number.
     #[error(
-        "the loss is {loss} at step {step}: training diverged; try a lower learning-rate (now {learning_rate}) \
+        "the loss is {loss} and the gradient's norm {gradient_norm} at step {step}: training diverged; try a lower learning-rate (now {learning_rate}) \
          or a smaller clip; the last checkpoint is kept"
     )]
     NotFinite {
@@ -40,6 +40,8 @@ pub enum Error {
         step: u64,
         /// The loss found.
         loss: f64,
+        /// The gradient's norm found.
+        gradient_norm: f64,
         /// The learning rate of that step.
         learning_rate: f64,
     },
@@ -144,6 +146,23 @@ pub enum Error {
     #[error("this checkpoint is not written, for it could not be loaded again: {reason}")]
     CheckpointUnfit {
         /// What is wrong with it.
+        reason: String,
+    },
+    /// The instruction set that is forced cannot be had.
+    #[error(transparent)]
+    Isa(unrolled_kernels::IsaError),
+    /// A state of another model, or of another number of rows.
+    #[error("this state has {found}; the model expects {expected}; take one that the same model gave")]
+    StateShape {
+        /// Rows, layers and sizes found.
+        found: String,
+        /// And expected.
+        expected: String,
+    },
+    /// A run that cannot be continued as asked.
+    #[error("cannot resume this run: {reason}")]
+    Resume {
+        /// Why not, and what to do.
         reason: String,
     },
 }

@@ -7,6 +7,8 @@ pub mod corpus;
 mod error;
 pub mod exec;
 pub mod model;
+mod optim;
+mod parallel;
 pub mod random;
 pub mod sample;
 pub mod schedule;

@@ -70,7 +70,7 @@ impl Settings {
         not_negative("epsilon", self.epsilon.unwrap_or(0.0))?;
         below_one("decay", self.decay)?;
         below_one("momentum", self.momentum)?;
-        not_negative("initial-accumulator", self.initial_accumulator)?;
+        not_negative("initial-accumulator", self.initial_accumulator.unwrap_or(0.0))?;
         let clip = self.clip;
         require(clip >= 0.0 && clip.is_finite(), "clip", clip, "give a number above 0, or 0 for no clipping")
     }
@@ -142,7 +142,7 @@ mod tests {
             ("epsilon", |s| s.epsilon = Some(-1e-8)),
             ("decay", |s| s.decay = 1.0),
             ("momentum", |s| s.momentum = f64::NAN),
-            ("initial-accumulator", |s| s.initial_accumulator = -1.0),
+            ("initial-accumulator", |s| s.initial_accumulator = Some(-1.0)),
             ("clip", |s| s.clip = -5.0),
             ("clip", |s| s.clip = f32::INFINITY),
             ("learning-rate", |s| s.learning_rate = 0.0),
