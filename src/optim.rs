@@ -98,7 +98,9 @@ impl Optimizer {
         match self.kind {
             OptimizerKind::Sgd => Rule::Sgd { rate: rate as f32, momentum },
             OptimizerKind::Adagrad => Rule::Adagrad { rate: rate as f32, epsilon },
-            OptimizerKind::Rmsprop => Rule::Rmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon },
+            OptimizerKind::Rmsprop => {
+                Rule::Rmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon }
+            }
             OptimizerKind::Adam => {
                 let power = |beta: f64| 1.0 - libm::pow(beta, step as f64);
                 let corrected = rate * power(self.beta2).sqrt() / power(self.beta1);
@@ -112,8 +114,9 @@ impl Optimizer {
 /// The first two moments in chunks; empty chunks for those that a rule lacks.
 fn pieces(moments: &mut [(String, Vec<f32>)]) -> [impl Iterator<Item = &mut [f32]>; 2] {
     let mut moments = moments.iter_mut().map(|(_, values)| values.as_mut_slice());
-    [moments.next(), moments.next()]
-        .map(|values| values.unwrap_or_default().chunks_mut(CHUNK).chain(std::iter::repeat_with(Default::default)))
+    [moments.next(), moments.next()].map(|values| {
+        values.unwrap_or_default().chunks_mut(CHUNK).chain(std::iter::repeat_with(Default::default))
+    })
 }
 
 /// The global norm: blocks of a fixed size, added up in order.

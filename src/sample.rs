@@ -181,7 +181,7 @@ impl<'m> Generator<'m> {
             return Err(Error::Setting { name: "vocabulary", found: vocabulary.len().to_string(), expected });
         }
         let place = Place { sequence, index: 0 };
-        let stream = Stream::new(model);
+        let stream = Stream::new(model)?;
         Ok(Self { stream, vocabulary, sampling, place, pending: None, scratch: Scratch::default() })
     }
 

@@ -22,7 +22,13 @@ impl Shaped {
     }
 
     /// The executor for `steps` by `rows`.
-    pub(crate) fn shape(&mut self, weights: &Weights, steps: usize, rows: usize, threads: &Threads) -> &mut Executor {
+    pub(crate) fn shape(
+        &mut self,
+        weights: &Weights,
+        steps: usize,
+        rows: usize,
+        threads: &Threads,
+    ) -> &mut Executor {
         let fits = self.executor.as_ref().is_some_and(|now| (now.steps, now.rows) == (steps, rows));
         if !fits {
             let mut new = Executor::new(weights, steps, rows, self.purpose, threads);

@@ -48,7 +48,13 @@ pub(crate) struct Purpose {
 }
 
 impl Executor {
-    pub(crate) fn new(weights: &Weights, steps: usize, rows: usize, purpose: Purpose, threads: &Threads) -> Self {
+    pub(crate) fn new(
+        weights: &Weights,
+        steps: usize,
+        rows: usize,
+        purpose: Purpose,
+        threads: &Threads,
+    ) -> Self {
         let parts = threads.parts(rows, weights.work() * steps * rows);
         let bounds = |i: usize| rows * i / parts;
         let shard = |i: usize| {
@@ -106,7 +112,12 @@ impl Executor {
 
     /// Losses in nats, summed over all tokens in the order (step, row), and the number predicted right. With
     /// `gradient_scale` the deltas of all layers are left for `gradients`.
-    pub(crate) fn losses(&mut self, weights: &Weights, gradient_scale: Option<f32>, threads: &Threads) -> (f64, u64) {
+    pub(crate) fn losses(
+        &mut self,
+        weights: &Weights,
+        gradient_scale: Option<f32>,
+        threads: &Threads,
+    ) -> (f64, u64) {
         let (work, dropped) = (2 * weights.work() * self.steps * self.rows, self.dropped);
         threads.each(&mut self.shards, work, |shard| {
             shard.losses(weights, gradient_scale);

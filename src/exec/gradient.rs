@@ -187,7 +187,9 @@ pub(crate) fn gradients(
     let tokens = |delta, input| Tokens { executor, hidden, delta, input };
     let below: Vec<Tokens<'_>> = (0..layers).map(|l| tokens(Delta::Layer(l), From::Below(l))).collect();
     let before: Vec<Vec<Tokens<'_>>> = (0..layers)
-        .map(|l| weights.recurrent.iter().map(|p| tokens(Delta::Layer(l), From::Before(l, p.source))).collect())
+        .map(|l| {
+            weights.recurrent.iter().map(|p| tokens(Delta::Layer(l), From::Before(l, p.source))).collect()
+        })
         .collect();
     let head = tokens(Delta::Head, From::Below(layers));
     let mut tasks = Vec::new();
@@ -216,7 +218,13 @@ pub(crate) fn gradients(
     let areas = table.blocks.chunks_mut(symbols.len() * COLUMNS).zip(table.bias.chunks_mut(COLUMNS));
     for (i, (area, sum)) in areas.enumerate() {
         let columns = i * COLUMNS..i * COLUMNS + sum.len();
-        tasks.push(Task::Scatter(Scatter { pairs: &below[0], ids: &executor.ids, columns, table: area, sum }));
+        tasks.push(Task::Scatter(Scatter {
+            pairs: &below[0],
+            ids: &executor.ids,
+            columns,
+            table: area,
+            sum,
+        }));
     }
     let work = 2 * weights.work() * executor.steps * executor.rows;
     run_tasks(weights.isa, tasks, work, threads);
@@ -256,10 +264,12 @@ fn finish_input(
         return take_columns(&table.rows, config.vocabulary, slots, symbols, weight);
     };
     let vectors = gather_rows(tensor(parameters, "embedding.weight"), embedding, symbols);
-    let pairs = TableRows { count: symbols.len(), gradient: (&table.rows, width), embedding: (&vectors, embedding) };
+    let pairs =
+        TableRows { count: symbols.len(), gradient: (&table.rows, width), embedding: (&vectors, embedding) };
     for (i, weight) in weight.chunks_mut(ROWS * embedding).enumerate() {
         let rows = i * ROWS..i * ROWS + weight.len() / embedding;
-        WeightGradient { pairs: &pairs, slots, depth: embedding, rows, weight, bias: &mut [] }.run_on(weights.isa);
+        WeightGradient { pairs: &pairs, slots, depth: embedding, rows, weight, bias: &mut [] }
+            .run_on(weights.isa);
     }
     embedding_gradient(weights, symbols, &table.rows, arena.take("embedding.weight"));
 }

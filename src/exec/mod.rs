@@ -53,7 +53,12 @@ fn packed(model: &Model, threads: &Threads) -> Result<Weights> {
 /// Checks the ids of a forward pass and the room for its logits.
 fn check_ids(ids: &[u32], logits: &[f32], tokens: usize, vocabulary: usize) {
     assert_eq!(ids.len(), tokens, "{} ids for a window of {tokens} tokens", ids.len());
-    assert_eq!(logits.len(), tokens * vocabulary, "room for {} logits, for {tokens} x {vocabulary}", logits.len());
+    assert_eq!(
+        logits.len(),
+        tokens * vocabulary,
+        "room for {} logits, for {tokens} x {vocabulary}",
+        logits.len()
+    );
     if let Some(id) = ids.iter().find(|id| **id as usize >= vocabulary) {
         panic!("symbol {id} of a vocabulary of {vocabulary}");
     }

@@ -25,7 +25,8 @@ impl<'m> Plan<'m> {
     pub fn new(model: &'m Model, steps: usize, rows: usize, threads: Option<usize>) -> Result<Self> {
         let threads = Threads::new(threads)?;
         let weights = packed(model, &threads)?;
-        let executor = Executor::new(&weights, steps, rows, Purpose { train: false, dropout: false }, &threads);
+        let executor =
+            Executor::new(&weights, steps, rows, Purpose { train: false, dropout: false }, &threads);
         Ok(Self { model, weights, threads, executor })
     }
 

@@ -42,7 +42,13 @@ pub(crate) struct Dropout {
 }
 
 impl Shard {
-    pub(crate) fn new(weights: &Weights, (first, rows): (usize, usize), steps: usize, keep: bool, drop: bool) -> Self {
+    pub(crate) fn new(
+        weights: &Weights,
+        (first, rows): (usize, usize),
+        steps: usize,
+        keep: bool,
+        drop: bool,
+    ) -> Self {
         let config = &weights.config;
         let window = Window { steps, rows, hidden: config.hidden, keep };
         let (tokens, hidden) = (steps * rows, steps * window.step());
@@ -111,12 +117,17 @@ impl Shard {
 
     fn head(&mut self, weights: &Weights, dropped: bool) {
         let hidden = weights.config.hidden;
-        let x = if dropped { self.dropped.last().map(Vec::as_slice) } else { self.layers.last().map(Buffers::outputs) };
+        let x = if dropped {
+            self.dropped.last().map(Vec::as_slice)
+        } else {
+            self.layers.last().map(Buffers::outputs)
+        };
+        let pieces = [0..hidden];
         let product = Affine {
             rows: self.steps * self.rows,
             x: x.unwrap_or_default(),
             x_stride: stride(&weights.config),
-            pieces: std::slice::from_ref(&(0..hidden)),
+            pieces: &pieces,
             panels: &weights.head.panels,
             weights: &weights.head.weight,
             start: Start::Bias(&weights.head.bias),
@@ -142,11 +153,12 @@ impl Shard {
     /// Deltas of all layers from the logits' gradients, which `losses` has left.
     pub(crate) fn backward(&mut self, weights: &Weights, dropped: bool) {
         let (rows, vocabulary) = (self.steps * self.rows, weights.config.vocabulary);
+        let pieces = [0..vocabulary];
         let product = Affine {
             rows,
             x: &self.logits,
             x_stride: padded(vocabulary),
-            pieces: std::slice::from_ref(&(0..vocabulary)),
+            pieces: &pieces,
             panels: &weights.units,
             weights: &weights.head.weight_t,
             start: Start::Zero,

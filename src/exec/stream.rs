@@ -3,9 +3,9 @@
 use super::executor::{Executor, Purpose};
 use super::state::State;
 use super::weights::Weights;
+use crate::Result;
 use crate::model::Model;
 use crate::parallel::Threads;
-use crate::Result;
 use std::sync::Arc;
 
 /// Runs a model one symbol at a time. A clone is a fork: it shares the weights and has a state of its own.

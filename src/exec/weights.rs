@@ -61,7 +61,8 @@ impl Weights {
     /// Room for a model's weights; `pack` fills it.
     pub(crate) fn new(config: &ModelConfig, isa: Isa) -> Self {
         let cell = cell::build(config);
-        let (input_slots, input_panels, recurrent) = (cell.input_slots(), cell.input_panels(), cell.recurrent());
+        let (input_slots, input_panels, recurrent) =
+            (cell.input_slots(), cell.input_panels(), cell.recurrent());
         let units = Panels::plain(config.hidden);
         let head = Panels::plain(config.vocabulary);
         let layer = |l: usize| LayerWeights {
@@ -101,7 +102,8 @@ impl Weights {
         let Self { config, recurrent, input_slots, input_panels, layers, units, head, .. } = self;
         let gathered = [Panels::gates(input_slots)];
         let shape = Shape { recurrent, input_slots, units, config, backward };
-        let mut parts: Vec<_> = layers.iter_mut().enumerate().map(|(l, layer)| (Some((l, layer)), None)).collect();
+        let mut parts: Vec<_> =
+            layers.iter_mut().enumerate().map(|(l, layer)| (Some((l, layer)), None)).collect();
         parts.push((None, Some(head)));
         threads.each(&mut parts, work, |part| match part {
             (Some((l, layer)), _) => {
@@ -134,11 +136,12 @@ impl Weights {
             return add_columns(weight, self.config.vocabulary, &self.input_slots, symbols, table);
         };
         let rows = gather_rows(tensor(parameters, "embedding.weight"), embedding, symbols);
+        let pieces = [0..embedding];
         let product = Affine {
             rows: symbols.len(),
             x: &rows,
             x_stride: embedding,
-            pieces: std::slice::from_ref(&(0..embedding)),
+            pieces: &pieces,
             panels: &Panels::gates(&self.input_slots),
             weights: &layer.input[0],
             start: Start::Out,

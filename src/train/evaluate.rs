@@ -40,7 +40,12 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    pub(super) fn run(&self, weights: &Weights, parameters: &Parameters, threads: &Threads) -> Result<Evaluation> {
+    pub(super) fn run(
+        &self,
+        weights: &Weights,
+        parameters: &Parameters,
+        threads: &Threads,
+    ) -> Result<Evaluation> {
         let streams = Streams::new(self.part.clone(), self.streams, self.steps)?;
         let mut shaped = Shaped::new(Purpose { train: false, dropout: false });
         let mut batch = Batch::default();

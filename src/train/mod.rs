@@ -80,7 +80,10 @@ impl Training {
         }
         if let Some(state) = &checkpoint.state {
             state.check(training.model.config(), training.settings.batch)?;
-            training.executor().0.set_state(state.layers.first().map_or(0, |l| l.h.len() / state.rows), state);
+            training
+                .executor()
+                .0
+                .set_state(state.layers.first().map_or(0, |l| l.h.len() / state.rows), state);
         }
         Ok(training)
     }
@@ -129,7 +132,8 @@ impl Training {
     pub fn step(&mut self) -> Result<StepReport> {
         let start = Instant::now();
         let done = self.progress.step;
-        let rate = learning_rate(&self.settings, done, self.progress.total_steps, self.batches.steps_per_epoch());
+        let rate =
+            learning_rate(&self.settings, done, self.progress.total_steps, self.batches.steps_per_epoch());
         self.batches.fill(&self.corpus, done, &mut self.batch);
         let loss = self.differentiate(done);
         let gradient_norm = self.move_parameters(loss, rate)?;
@@ -218,7 +222,8 @@ impl Training {
         if part.len() < 2 {
             return Ok(None);
         }
-        let reader = Reader { corpus: &self.corpus, part, streams: EVALUATION_STREAMS, steps: self.settings.steps };
+        let reader =
+            Reader { corpus: &self.corpus, part, streams: EVALUATION_STREAMS, steps: self.settings.steps };
         reader.run(&self.weights, self.model.parameters(), &self.threads).map(Some)
     }
 
@@ -304,9 +309,13 @@ fn horizon_of(settings: &Settings) -> (f64, Option<u64>, Option<u64>) {
 fn check_resumable(corpus: &Corpus, checkpoint: &Checkpoint, settings: &Settings) -> Result<()> {
     let refuse = |reason: String| Err(Error::Resume { reason });
     let stored = &checkpoint.settings;
-    if corpus.fingerprint() != checkpoint.progress.corpus_fingerprint || corpus.vocabulary() != &checkpoint.vocabulary {
+    if corpus.fingerprint() != checkpoint.progress.corpus_fingerprint
+        || corpus.vocabulary() != &checkpoint.vocabulary
+    {
         let name = corpus.name();
-        return refuse(format!("{name} is not the text that it was trained on (its checksum differs); restore that text"));
+        return refuse(format!(
+            "{name} is not the text that it was trained on (its checksum differs); restore that text"
+        ));
     }
     if horizon_of(settings) != horizon_of(stored) && stored.schedule != Schedule::Constant {
         let schedule = stored.schedule.name();
@@ -318,7 +327,9 @@ fn check_resumable(corpus: &Corpus, checkpoint: &Checkpoint, settings: &Settings
     (same.epochs, same.max_steps, same.max_chars) = horizon_of(stored);
     same.mode = stored.mode;
     if same != *stored {
-        return refuse("its settings are fixed by the first run; only mode, threads and the horizon may change".into());
+        return refuse(
+            "its settings are fixed by the first run; only mode, threads and the horizon may change".into(),
+        );
     }
     Ok(())
 }
@@ -329,7 +340,9 @@ fn restore(optimizer: &mut Optimizer, mut stored: Vec<(String, Vec<f32>)>) -> Re
         let found = stored.iter().position(|(known, _)| known == name).map(|i| stored.swap_remove(i).1);
         match found {
             Some(found) if found.len() == values.len() => *values = found,
-            _ => return Err(Error::Resume { reason: format!("its optimiser state lacks the moment {name}") }),
+            _ => {
+                return Err(Error::Resume { reason: format!("its optimiser state lacks the moment {name}") });
+            }
         }
     }
     Ok(())

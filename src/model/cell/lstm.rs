@@ -32,7 +32,8 @@ impl Cell for Lstm {
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
         let Buffers { window, h, c, gates, extra, .. } = buffers;
-        Forward { window: *window, input, recurrent: &weights.recurrent[0], h, c, gates, tanh_c: extra }.run_on(isa);
+        Forward { window: *window, input, recurrent: &weights.recurrent[0], h, c, gates, tanh_c: extra }
+            .run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
