@@ -24,7 +24,7 @@
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, Slots, padded};
-use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sweep};
+use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Window, add_dense, add_pieces};
 use core::ops::Range;
@@ -102,6 +102,7 @@ impl Kernel for Forward<'_> {
     fn run<S: Simd>(self, s: S) {
         let (window, step) = (self.window, self.window.step());
         let blocks = padded(window.hidden) / 16;
+        let (h, c) = (self.h.as_mut_ptr(), self.c.as_mut_ptr());
         for t in 0..window.steps {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
@@ -110,9 +111,9 @@ impl Kernel for Forward<'_> {
                     token: t * window.rows,
                     input: &self.input,
                     recurrent: self.recurrent.as_ptr(),
-                    h: self.h.as_mut_ptr().add(t * step),
-                    c: self.c.as_mut_ptr().add(window.at(t, step)),
-                    c_next: self.c.as_mut_ptr().add(window.at(t + 1, step)),
+                    h: h.add(t * step),
+                    c: c.add(window.at(t, step)),
+                    c_next: c.add(window.at(t + 1, step)),
                     gates: self.gates.as_mut_ptr().add(window.at(t, 4 * step)),
                     tanh_c: self.tanh_c.as_mut_ptr().add(window.at(t, step)),
                 };
@@ -141,10 +142,8 @@ impl<S: Simd> Tile<S> for ForwardTile<'_> {
         let gate = block * 64 + half;
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; 4]; R] = core::array::from_fn(|r| {
-                let token = self.token + row + r;
-                core::array::from_fn(|g| self.input.start(s, token, 4 * stride, gate + g * 16))
-            });
+            let mut acc: [[S::F; 4]; R] =
+                sums_from(s, |r, g| self.input.start(s, self.token + row + r, 4 * stride, gate + g * 16));
             if let Some(dense) = &self.input.dense {
                 let place = (self.token + row, block * 4, half);
                 add_dense::<S, R, 4, 4>(s, &mut acc, dense, dense.weights, place);
@@ -265,8 +264,7 @@ impl<S: Simd> WideTile<S> for BackwardTile<'_> {
         let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; W]; R] =
-                core::array::from_fn(|r| core::array::from_fn(|w| s.load(self.dh.add(unit(r, w)))));
+            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| s.load(self.dh.add(unit(r, w))));
             let deltas = Source { base: self.after.wrapping_add(row * 4 * stride), row: 4 * stride };
             let weights = self.recurrent.add(before * 16 * 4 * hidden + half);
             add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);

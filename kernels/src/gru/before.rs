@@ -4,7 +4,7 @@ use super::{slots_before_candidate, slots_before_gates, slots_before_input};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, padded};
-use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sweep};
+use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Window, add_dense, add_pieces};
 use core::ops::Range;
@@ -125,10 +125,8 @@ impl<S: Simd> Tile<S> for GatesTile<'_> {
         let gate = block * 48 + 16 + half;
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; 2]; R] = core::array::from_fn(|r| {
-                let token = now.token + row + r;
-                core::array::from_fn(|g| now.input.start(s, token, 3 * stride, gate + g * 16))
-            });
+            let mut acc: [[S::F; 2]; R] =
+                sums_from(s, |r, g| now.input.start(s, now.token + row + r, 3 * stride, gate + g * 16));
             if let Some(dense) = &now.input.dense {
                 let place = (now.token + row, block * 2, half);
                 add_dense::<S, R, 2, 2>(s, &mut acc, dense, dense.weights, place);
@@ -173,9 +171,8 @@ impl<S: Simd> WideTile<S> for CandidateTile<'_> {
         let before = self.panels.panels()[panel].before;
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; W]; R] = core::array::from_fn(|r| {
-                let token = now.token + row + r;
-                core::array::from_fn(|w| now.input.start(s, token, 3 * stride, (before + w) * 48 + half))
+            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| {
+                now.input.start(s, now.token + row + r, 3 * stride, (before + w) * 48 + half)
             });
             if let Some(dense) = &now.input.dense {
                 add_dense::<S, R, W, W>(s, &mut acc, dense, dense.second, (now.token + row, before, half));
@@ -290,10 +287,8 @@ impl<S: Simd> WideTile<S> for BackwardTile<'_> {
         unsafe {
             let mut acc = [[s.splat(0.0); W]; R];
             if self.candidate_phase {
-                acc = core::array::from_fn(|r| {
-                    core::array::from_fn(|w| {
-                        s.add(s.load(self.dh.add(unit(r, w))), s.load(self.carry.add(unit(r, w))))
-                    })
+                acc = sums_from(s, |r, w| {
+                    s.add(s.load(self.dh.add(unit(r, w))), s.load(self.carry.add(unit(r, w))))
                 });
             }
             let deltas = Source { base: self.deltas.wrapping_add(row * 3 * stride), row: 3 * stride };
