@@ -105,17 +105,13 @@ fn sum_exp<S: Simd>(s: S, logits: &[f32], shift: S::F) -> f32 {
 #[inline(always)]
 fn gradient<S: Simd>(s: S, logits: &mut [f32], shift: S::F, sum: f32, scale: f32) {
     let factor = s.splat(scale / sum);
-    let probability = |y| s.mul(factor, exp(s, s.sub(y, shift)));
     for i in (0..logits.len()).step_by(S::LANES) {
         let count = (logits.len() - i).min(S::LANES);
         // SAFETY: `count` floats remain from i on.
         unsafe {
             let at = logits.as_mut_ptr().add(i);
-            if count == S::LANES {
-                s.store(at, probability(s.load(at)));
-            } else {
-                s.store_partial(at, count, probability(s.load_partial(at, count, 0.0)));
-            }
+            let y = s.load_up_to(at, count, 0.0);
+            s.store_up_to(at, count, s.mul(factor, exp(s, s.sub(y, shift))));
         }
     }
 }
