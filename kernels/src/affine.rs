@@ -50,11 +50,12 @@ impl Affine<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let depth = self.pieces.iter().map(Range::len).sum();
-        let end = self.pieces.last().map_or(0, |piece| piece.end);
+        let end = self.pieces.iter().map(|piece| piece.end).max().unwrap_or(0);
         assert!(end <= self.x_stride, "pieces to {end} in rows of {}", self.x_stride);
+        let needed = self.rows * self.x_stride;
         assert!(
-            self.x.len() >= self.rows * self.x_stride,
-            "x holds {} floats for {} rows",
+            self.x.len() >= needed,
+            "x holds {} floats, expected {needed} for {} rows",
             self.x.len(),
             self.rows
         );

@@ -86,12 +86,12 @@ impl Forward<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots(self.window.hidden));
-        self.input.check(&window, &slots);
+        self.input.check(&window, &slots, slots.width(), 0);
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("c", self.c.len(), (if window.keep { window.steps + 1 } else { 1 }) * window.step());
         window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
         window.check("tanh_c", self.tanh_c.len(), window.kept_steps() * window.step());
-        window.check("recurrent", self.recurrent.len(), Panels::gates(&slots).len(window.hidden));
+        window.check("recurrent", self.recurrent.len(), slots.packed_len(window.hidden));
         isa.run(self);
     }
 }
@@ -200,12 +200,8 @@ impl Backward<'_> {
         window.check("dc", self.dc.len(), window.step());
         window.check("gates", self.gates.len(), window.steps * window.rows * slots.width());
         window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
-        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
-        assert_eq!(
-            self.pieces.iter().map(Range::len).sum::<usize>(),
-            slots.depth(),
-            "pieces of another depth"
-        );
+        self.panels.check_plain(window.hidden);
+        slots.check_pieces(self.pieces);
         isa.run(self);
     }
 }

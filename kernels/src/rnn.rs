@@ -97,10 +97,10 @@ impl Forward<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let window = self.window;
-        self.input.check(&window, &slots(window.hidden));
+        self.input.check(&window, &slots(window.hidden), padded(window.hidden), 0);
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
-        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
+        self.panels.check_plain(window.hidden);
         isa.run(self);
     }
 }
@@ -184,12 +184,8 @@ impl Backward<'_> {
         window.check("dh", self.dh.len(), window.steps * window.step());
         window.check("deltas", self.deltas.len(), window.steps * window.step());
         window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
-        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
-        assert_eq!(
-            self.pieces.iter().map(Range::len).sum::<usize>(),
-            window.hidden,
-            "pieces of another depth"
-        );
+        self.panels.check_plain(window.hidden);
+        slots(window.hidden).check_pieces(self.pieces);
         isa.run(self);
     }
 }

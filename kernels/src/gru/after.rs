@@ -52,11 +52,11 @@ impl Forward<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_after_input(self.window.hidden));
-        self.input.check(&window, &slots);
+        self.input.check(&window, &slots, 3 * padded(window.hidden), 0);
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
-        let panels = Panels::gates(&slots_after_hidden(window.hidden));
-        window.check("recurrent", self.recurrent.len(), panels.len(window.hidden));
+        let packed = slots_after_hidden(window.hidden).packed_len(window.hidden);
+        window.check("recurrent", self.recurrent.len(), packed);
         isa.run(self);
     }
 }
@@ -152,12 +152,8 @@ impl Backward<'_> {
         window.check("carry", self.carry.len(), window.step());
         window.check("gates", self.gates.len(), window.steps * window.rows * slots.width());
         window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
-        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
-        assert_eq!(
-            self.pieces.iter().map(Range::len).sum::<usize>(),
-            slots.depth(),
-            "pieces of another depth"
-        );
+        self.panels.check_plain(window.hidden);
+        slots.check_pieces(self.pieces);
         isa.run(self);
     }
 }

@@ -63,14 +63,15 @@ impl Forward<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_before_input(self.window.hidden));
-        self.input.check(&window, &slots);
+        let stride = padded(window.hidden);
+        self.input.check(&window, &slots, 2 * stride, stride);
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("reset_h", self.reset_h.len(), window.kept_steps() * window.step());
         window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
-        let panels = Panels::gates(&slots_before_gates(window.hidden));
-        window.check("recurrent", self.recurrent.len(), panels.len(window.hidden));
+        let packed = slots_before_gates(window.hidden).packed_len(window.hidden);
+        window.check("recurrent", self.recurrent.len(), packed);
         window.check("candidate", self.candidate.len(), self.candidate_panels.len(window.hidden));
-        assert_eq!(self.candidate_panels.out_width(), padded(window.hidden), "panels of another width");
+        self.candidate_panels.check_plain(window.hidden);
         isa.run(self);
     }
 }
@@ -208,14 +209,9 @@ impl Backward<'_> {
         window.check("gates", self.gates.len(), window.steps * window.rows * gates.width());
         window.check("recurrent", self.recurrent.len(), self.panels.len(gates.depth()));
         window.check("candidate", self.candidate.len(), self.panels.len(candidate.depth()));
-        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
-        assert_eq!(
-            self.pieces.iter().map(Range::len).sum::<usize>(),
-            gates.depth(),
-            "pieces of another depth"
-        );
-        let depth: usize = self.candidate_pieces.iter().map(Range::len).sum();
-        assert_eq!(depth, candidate.depth(), "pieces of another depth");
+        self.panels.check_plain(window.hidden);
+        gates.check_pieces(self.pieces);
+        candidate.check_pieces(self.candidate_pieces);
         isa.run(self);
     }
 }
