@@ -98,7 +98,9 @@ impl<P: Pairs + ?Sized> WeightGradient<'_, P> {
         assert!(self.bias.is_empty() || self.bias.len() == self.rows.len(), "bias gradient");
         self.weight.fill(0.0);
         self.bias.fill(0.0);
-        isa.run(self);
+        if !self.rows.is_empty() {
+            isa.run(self);
+        }
     }
 
     /// Runs of consecutive rows whose deltas lie side by side: (first row of the call, place in a stored row, rows).
