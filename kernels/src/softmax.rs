@@ -74,11 +74,12 @@ impl Kernel for CrossEntropy<'_> {
     }
 }
 
+/// The largest logit; NaN is passed over on every leaf alike (the sum and the loss become NaN by themselves).
 #[inline(always)]
 fn maximum<S: Simd>(s: S, values: &[f32]) -> f32 {
     let mut lanes = [s.splat(f32::NEG_INFINITY); 2];
-    fold16(s, values, f32::NEG_INFINITY, |half, v| lanes[half] = s.max(lanes[half], v));
-    tree16(s, lanes, |a, b| if b > a || b.is_nan() { b } else { a })
+    fold16(s, values, f32::NEG_INFINITY, |half, v| lanes[half] = s.max(v, lanes[half]));
+    tree16(s, lanes, |a, b| if b > a { b } else { a })
 }
 
 #[inline(always)]
