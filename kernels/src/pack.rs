@@ -118,6 +118,9 @@ impl Panels {
     /// When a slice is too short.
     pub fn pack(&self, weight: &[f32], depth: usize, packed: &mut [f32]) {
         assert_eq!(packed.len(), self.len(depth), "packed panels of depth {depth}");
+        if depth == 0 {
+            return;
+        }
         for panel in &self.panels {
             let area = &mut packed[panel.before * 16 * depth..][..panel.width * 16 * depth];
             for (w, vector) in self.vectors[panel.before..][..panel.width].iter().enumerate() {
