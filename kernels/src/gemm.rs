@@ -14,7 +14,7 @@
 
 use crate::dispatch::Isa;
 use crate::pack::Slots;
-use crate::product::{Source, accumulate};
+use crate::product::{Source, accumulate, sums_from};
 use crate::simd::{Kernel, Simd};
 use core::ops::Range;
 
@@ -98,7 +98,9 @@ impl<P: Pairs + ?Sized> WeightGradient<'_, P> {
         assert!(self.bias.is_empty() || self.bias.len() == self.rows.len(), "bias gradient");
         self.weight.fill(0.0);
         self.bias.fill(0.0);
-        isa.run(self);
+        if !self.rows.is_empty() {
+            isa.run(self);
+        }
     }
 
     /// Runs of consecutive rows whose deltas lie side by side: (first row of the call, place in a stored row, rows).
@@ -250,12 +252,10 @@ impl Part<'_> {
         // SAFETY: `out` reaches to the last column of the last row, and no more lanes than columns are touched;
         // the gathered arrays hold `depth` values of m.
         unsafe {
-            let mut acc: [[S::F; W]; R] = core::array::from_fn(|r| {
-                core::array::from_fn(|w| match lanes(w) {
-                    0 => s.splat(0.0),
-                    lanes if lanes == S::LANES => s.load(out.add(r * stride + w * 16 + half)),
-                    lanes => s.load_partial(out.add(r * stride + w * 16 + half), lanes, 0.0),
-                })
+            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| match lanes(w) {
+                0 => s.splat(0.0),
+                lanes if lanes == S::LANES => s.load(out.add(r * stride + w * 16 + half)),
+                lanes => s.load_partial(out.add(r * stride + w * 16 + half), lanes, 0.0),
             });
             let deltas = Source { base: self.deltas.as_ptr().add(row), row: 1 };
             accumulate::<S, R, W, W, 0, ROWS>(
