@@ -91,7 +91,7 @@ proptest! {
         for isa in Isa::all() {
             // 7 stays where these panels have no outputs.
             let mut out = vec![7.0; rows * slots.width()];
-            let (pieces, panels) = (&[0..depth], &panels);
+            let (pieces, panels) = (&[0..depth / 2, depth / 2..depth], &panels);
             let weights = &packed;
             Affine { rows, x: &x, x_stride: depth, pieces, panels, weights, start: Start::Zero, out: &mut out }
                 .run_on(isa);
