@@ -28,7 +28,7 @@ fn assert_sums(isa: Isa, found: &[f32], expected: &[f32], terms: usize, what: &s
 }
 
 proptest! {
-    #![proptest_config(config(150))]
+    #![proptest_config(config(500))]
 
     #[test]
     fn affine_is_a_chain(
@@ -153,7 +153,7 @@ fn gradient(isa: Isa, pairs: &Rows, slots: &Slots, rows: Range<usize>, most: usi
 }
 
 proptest! {
-    #![proptest_config(config(60))]
+    #![proptest_config(config(200))]
 
     #[test]
     fn weight_gradient_is_a_chain_however_it_is_split(
