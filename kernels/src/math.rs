@@ -3,12 +3,13 @@
 //! All three start from e^r - 1 = r + r^2 P(r) on |r| <= ln(2)/2, where x = n ln 2 + r. P is the degree-4 polynomial
 //! through the Chebyshev nodes of that interval; the formula is within 2.6e-8 of e^r - 1, relatively.
 //!
-//! - exp(x) = 2^n (1 + e), for e = e^r - 1; within 2 ULP, x held to [-87, 88].
-//! - sigmoid(x) = 1 / (1 + exp(-x)); within 3 ULP.
-//! - tanh(x) = -t / (2 + t) with the sign of x, for t = exp(-2|x|) - 1 = 2^n e + (2^n - 1); within 4 ULP also
-//!   near zero, where n = 0 and t = e keeps full relative precision.
+//! - exp(x) = 2^n (1 + e), for e = e^r - 1; within 1.2 ULP (measured 1.07), x held to [-87, 88].
+//! - sigmoid(x) = 1 / (1 + exp(-x)); within 2.6 ULP (measured 2.45) from -87 on; below, it stays at 6e-39.
+//! - tanh(x) = -t / (2 + t) with the sign of x, for t = exp(-2|x|) - 1 = 2^n e + (2^n - 1); within 2.6 ULP (measured
+//!   2.49) also near zero, where n = 0 and t = e keeps full relative precision.
 //!
-//! NaN in, NaN out. The bounds are tested against f64 over all magnitudes.
+//! NaN in, NaN out; tanh keeps the sign of zero. Measured against f64 on all three leaves, with every thirteenth bit
+//! pattern of both signs; the tests take fewer. The portable leaf, fused or not, stays within the same bounds.
 
 use crate::simd::Simd;
 
@@ -64,6 +65,9 @@ mod tests {
     use crate::dispatch::Isa;
     use crate::simd::{Kernel, Simd};
 
+    /// Bit patterns from one sample to the next; prime.
+    const STRIDE: usize = 1009;
+
     #[derive(Clone, Copy, Debug)]
     enum Function {
         Exp,
@@ -113,9 +117,9 @@ mod tests {
         (f64::from(found) - exact).abs() / (f64::from(next) - f64::from(near))
     }
 
-    /// Every 1009th bit pattern below infinity, both signs; and steps of 1/8192 where the functions bend.
+    /// Every `STRIDE`th bit pattern below infinity, both signs; and steps of 1/8192 where the functions bend.
     fn samples() -> impl Iterator<Item = f32> {
-        let all = (0..0x7F80_0000u32).step_by(1009).map(f32::from_bits);
+        let all = (0..0x7F80_0000u32).step_by(STRIDE).map(f32::from_bits);
         let bends = (0..100 * 8192).map(|i| i as f32 / 8192.0);
         all.chain(bends).chain([f32::MAX, f32::MIN_POSITIVE, 1e-45]).flat_map(|x| [x, -x])
     }
@@ -127,7 +131,7 @@ mod tests {
             let x: [f32; 16] = core::array::from_fn(|i| chunk[i]);
             for (x, y) in x.into_iter().zip(isa.run(Apply(function, x))) {
                 let error = ulps(y, function.exact(f64::from(x)));
-                if !(error <= worst.0) {
+                if error > worst.0 || error.is_nan() {
                     worst = (error, x);
                 }
             }
@@ -137,8 +141,9 @@ mod tests {
 
     #[test]
     fn errors_stay_within_the_stated_bounds() {
+        let bounds = [(Function::Exp, 1.2), (Function::Sigmoid, 2.6), (Function::Tanh, 2.6)];
         for isa in Isa::all() {
-            for (function, bound) in [(Function::Exp, 2.0), (Function::Sigmoid, 3.0), (Function::Tanh, 4.0)] {
+            for (function, bound) in bounds {
                 let (error, x) = worst(isa, function);
                 println!("{} {function:?}: {error:.3} ULP at {x:e}", isa.name());
                 assert!(error <= bound, "{function:?}({x:e}) on {} is off by {error} ULP", isa.name());

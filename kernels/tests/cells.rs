@@ -1,6 +1,7 @@
 //! Forward and backward windows of all cells.
 
-use crate::harness::{Case, KINDS, Kind, Sizes, assert_bits, assert_close, fuses};
+use crate::cases::{Case, KINDS, Kind, Sizes};
+use crate::harness::{assert_bits, assert_close, fuses};
 use proptest::prelude::*;
 use unrolled_kernels::Isa;
 use unrolled_kernels::reference::{Deltas, Trace};
@@ -141,7 +142,7 @@ fn check_steps(case: &Case, isa: Isa) {
 }
 
 proptest! {
-    #![proptest_config(config(300))]
+    #![proptest_config(config(1000))]
 
     #[test]
     fn cells_agree_with_their_twins(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {

@@ -144,7 +144,7 @@ fn affine(x: usize, pieces: &[core::ops::Range<usize>]) {
 #[test]
 #[should_panic(expected = "x holds 11 floats, expected 12 for 2 rows")]
 fn short_rows() {
-    affine(11, &[0..4]);
+    affine(11, &[0..2, 2..4]);
 }
 
 #[test]

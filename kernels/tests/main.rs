@@ -1,5 +1,6 @@
 //! Every kernel against its naive twin, on every instruction set of this machine.
 
+mod cases;
 mod cells;
 mod harness;
 mod layouts;

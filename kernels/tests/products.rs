@@ -28,7 +28,7 @@ fn assert_sums(isa: Isa, found: &[f32], expected: &[f32], terms: usize, what: &s
 }
 
 proptest! {
-    #![proptest_config(config(150))]
+    #![proptest_config(config(500))]
 
     #[test]
     fn affine_is_a_chain(
@@ -91,7 +91,7 @@ proptest! {
         for isa in Isa::all() {
             // 7 stays where these panels have no outputs.
             let mut out = vec![7.0; rows * slots.width()];
-            let (pieces, panels) = (&[0..depth], &panels);
+            let (pieces, panels) = (&[0..depth / 2, depth / 2..depth], &panels);
             let weights = &packed;
             Affine { rows, x: &x, x_stride: depth, pieces, panels, weights, start: Start::Zero, out: &mut out }
                 .run_on(isa);
@@ -153,7 +153,7 @@ fn gradient(isa: Isa, pairs: &Rows, slots: &Slots, rows: Range<usize>, most: usi
 }
 
 proptest! {
-    #![proptest_config(config(60))]
+    #![proptest_config(config(200))]
 
     #[test]
     fn weight_gradient_is_a_chain_however_it_is_split(
