@@ -7,9 +7,11 @@ pub mod corpus;
 mod error;
 pub mod exec;
 pub mod model;
+mod presets;
 pub mod sample;
 mod settings;
 pub mod train;
 
 pub use error::{Error, Result};
+pub use presets::Preset;
 pub use settings::*;
