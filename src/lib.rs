@@ -8,7 +8,9 @@ mod error;
 pub mod exec;
 pub mod model;
 mod presets;
+mod random;
 pub mod sample;
+pub mod schedule;
 mod settings;
 pub mod train;
 

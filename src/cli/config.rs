@@ -62,10 +62,7 @@ impl Config {
 }
 
 /// `base` with the keys of each layer put over it.
-pub fn overlay<'a>(
-    base: &Settings,
-    layers: impl Iterator<Item = &'a Table>,
-) -> Result<Settings, Failure> {
+pub fn overlay<'a>(base: &Settings, layers: impl Iterator<Item = &'a Table>) -> Result<Settings, Failure> {
     let mut table = table_of(base);
     for layer in layers {
         table.extend(layer.clone());
@@ -88,7 +85,8 @@ pub fn record(settings: &Settings, paths: &[PathBuf]) -> Result<String, Failure>
     struct Corpus {
         paths: Vec<PathBuf>,
     }
-    let unwritable = |error: toml::ser::Error| Failure::Usage(format!("a path is not UTF-8 ({error}): rename it"));
+    let unwritable =
+        |error: toml::ser::Error| Failure::Usage(format!("a path is not UTF-8 ({error}): rename it"));
     let tail = Tail { corpus: Corpus { paths: paths.iter().map(|path| absolute(path)).collect() } };
     Ok(format!(
         "# The settings of this run, written by unrolled {}. Absent keys have their optimiser's or scheme's default.\n\
@@ -107,7 +105,8 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn preset_name(value: &Value) -> Result<String, String> {
-    let name = value.as_str().ok_or_else(|| format!("key preset: found {value}, expected a preset's name"))?;
+    let name =
+        value.as_str().ok_or_else(|| format!("key preset: found {value}, expected a preset's name"))?;
     match Preset::NAMES.contains(&name) {
         true => Ok(name.to_owned()),
         false => Err(format!("key preset: {}", unknown_preset(name))),
@@ -192,8 +191,7 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_over_the_preset_over_the_default() {
         let config = Config::parse("preset = \"char-rnn\"\nhidden = 99\nepochs = 3\n").expect("valid");
-        let flags =
-            SettingsFlags { epochs: Some(0.5), cell: Some("gru".into()), ..SettingsFlags::default() };
+        let flags = SettingsFlags { epochs: Some(0.5), cell: Some("gru".into()), ..SettingsFlags::default() };
         let settings = config.settings(None, &flags).expect("valid");
         assert_eq!((settings.epochs, settings.cell), (0.5, Cell::Gru));
         assert_eq!((settings.hidden, settings.layers), (99, 2));
@@ -239,7 +237,9 @@ mod tests {
         assert_eq!(problem("hidden = \"many\""), "key hidden: invalid type: string \"many\", expected usize");
         assert!(problem("cell = \"lstn\"").starts_with("key cell: unknown variant `lstn`, expected one of"));
         assert!(problem("batch = 3\nhidden = = 3").starts_with("line 2: "), "{}", problem("hidden = ="));
-        assert!(problem("preset = \"nope\"").contains("there is no preset \"nope\"; the presets are default"));
+        assert!(
+            problem("preset = \"nope\"").contains("there is no preset \"nope\"; the presets are default")
+        );
         assert!(problem("corpus = 3").starts_with("key corpus: "));
         assert!(problem("[corpus]\npath = 3").starts_with("key corpus: unknown field `path`"));
         assert!(problem("threads = 3").contains("--threads"));

@@ -191,7 +191,8 @@ fn draw_ends(chart: &Chart, area: &Area, lines: [&Points; 2]) -> Drawn {
 
 fn draw_legend(area: &Area, lines: [&Points; 2]) -> Drawn {
     let right = SIZE.0 as i32 - 96;
-    let entries = [("training", TRAIN, lines[0], right - 190), ("validation", VALIDATION, lines[1], right - 88)];
+    let entries =
+        [("training", TRAIN, lines[0], right - 190), ("validation", VALIDATION, lines[1], right - 88)];
     for (name, color, line, x) in entries {
         if !line.is_empty() {
             area.draw(&PathElement::new([(x, 30), (x + 22, 30)], color.stroke_width(3)))?;
@@ -232,10 +233,14 @@ mod tests {
     #[test]
     fn a_usual_run_shows_both_curves_and_their_ends() {
         let svg = picture(&usual()).expect("a picture");
-        for text in ["Loss of runs/&lt;7&gt; &amp; more", "validation", "nats per symbol", "1M", "characters"] {
+        for text in ["Loss of runs/&lt;7&gt; &amp; more", "validation", "nats per symbol", "1M", "characters"]
+        {
             assert!(svg.contains(text), "{text} in {svg}");
         }
-        assert_eq!(svg.matches("<polyline").count(), 2 + svg.matches("axis").count());
+        for color in ["#7890B0", "#D6522C"] {
+            let curve = |line: &&str| line.contains("<polyline") && line.contains(color);
+            assert_eq!(svg.lines().filter(curve).count(), 2, "the curve and its mark in the legend: {svg}");
+        }
         assert!(svg.trim_end().ends_with("</svg>") && svg.contains("sans-serif"));
         if let Some(path) = std::env::var_os("UNROLLED_PLOT_TO") {
             std::fs::write(path, svg).expect("written");

@@ -109,7 +109,6 @@ impl Smooth {
     }
 }
 
-
 fn draw_bar(progress: &Progress) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:28.cyan/blue.dim} {pos}/{len}  {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())

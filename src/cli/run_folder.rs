@@ -100,7 +100,8 @@ impl RunFolder {
         let newest = entries.filter_map(|entry| written(entry.path())).max();
         newest.map(|(_, path)| Self { path }).ok_or_else(|| Failure::NoRun {
             path: runs.to_owned(),
-            problem: "no run with a checkpoint here: train one first, or name a run folder or checkpoint".into(),
+            problem: "no run with a checkpoint here: train one first, or name a run folder or checkpoint"
+                .into(),
         })
     }
 

@@ -1,29 +1,15 @@
 //! Configuration and parameters: the equations' data.
 
+mod config;
+mod init;
+mod memory;
 mod parameters;
-use crate::{Activation, Bias, Cell, Reset, Result, Settings};
-pub use parameters::{Entry, Layout, Parameters};
 
-/// The shape of a model.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelConfig {
-    /// The recurrent cell.
-    pub cell: Cell,
-    /// The squashing function of a vanilla RNN.
-    pub activation: Activation,
-    /// Where a GRU applies its reset gate.
-    pub reset: Reset,
-    /// One bias vector or two.
-    pub bias: Bias,
-    /// Vocabulary V.
-    pub vocabulary: usize,
-    /// Embedding width E; `None` for one-hot input.
-    pub embedding: Option<usize>,
-    /// Hidden width H.
-    pub hidden: usize,
-    /// Layers L.
-    pub layers: usize,
-}
+use crate::{Error, Result, Settings};
+pub use config::ModelConfig;
+pub(crate) use memory::bytes;
+pub use memory::{check_memory, memory_needed};
+pub use parameters::{Entry, Layout, Parameters};
 
 /// An immutable model: its shape and its parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,30 +20,146 @@ pub struct Model {
 
 impl Model {
     /// A model with parameters drawn as `settings` say (init, init-scale, forget-bias, seed).
-    pub fn new(_settings: &Settings, _vocabulary: usize) -> Result<Self> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// A setting out of its range, or sizes whose training would need more memory than the machine has.
+    pub fn new(settings: &Settings, vocabulary: usize) -> Result<Self> {
+        settings.validate()?;
+        check_memory(settings, vocabulary)?;
+        let config = ModelConfig::new(settings, vocabulary)?;
+        let parameters = init::draw(settings, &config);
+        Ok(Self { config, parameters })
     }
+
     /// A model with given parameters; every name and shape is checked.
-    pub fn with_parameters(_config: ModelConfig, _parameters: Parameters) -> Result<Self> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] names the first tensor that is missing, surplus or of another shape.
+    pub fn with_parameters(config: ModelConfig, parameters: Parameters) -> Result<Self> {
+        check_parameters(&config, &parameters)?;
+        Ok(Self { config, parameters })
     }
+
     /// The shape.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
+
     /// The parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
+
+    /// The parameters, for the optimiser, which keeps names and shapes as they are.
+    pub(crate) fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
 }
 
-impl ModelConfig {
-    /// The model part of a run's settings.
-    pub fn new(_settings: &Settings, _vocabulary: usize) -> Result<Self> {
-        unimplemented!()
+/// Whether every name, shape and place is what the configuration asks for.
+pub(crate) fn check_parameters(config: &ModelConfig, parameters: &Parameters) -> Result<()> {
+    let layout = config.layout();
+    if parameters.layout != layout {
+        return Err(mismatch(&parameters.layout, &layout));
     }
-    /// Names, shapes and places of all parameters.
-    pub fn layout(&self) -> Layout {
-        unimplemented!()
+    if parameters.values.len() != layout.len() {
+        let found = format!("{} floats", parameters.values.len());
+        return Err(tensor_error(
+            "(all parameters)",
+            found,
+            format!("{} floats, gaps included", layout.len()),
+        ));
+    }
+    Ok(())
+}
+
+/// What differs first between two layouts that are not equal.
+fn mismatch(found: &Layout, expected: &Layout) -> Error {
+    for entry in expected.entries() {
+        let Some(other) = found.find(&entry.name) else {
+            return tensor_error(&entry.name, "nothing".to_owned(), format!("shape {:?}", entry.shape));
+        };
+        if other.shape != entry.shape {
+            return tensor_error(
+                &entry.name,
+                format!("shape {:?}", other.shape),
+                format!("shape {:?}", entry.shape),
+            );
+        }
+        if other.range != entry.range {
+            return tensor_error(
+                &entry.name,
+                format!("place {:?} in the arena", other.range),
+                format!("place {:?}, as ModelConfig::layout gives it", entry.range),
+            );
+        }
+    }
+    let surplus = found.entries().iter().find(|entry| expected.find(&entry.name).is_none());
+    let name = surplus.map_or("(all parameters)", |entry| &entry.name);
+    tensor_error(name, "a tensor".to_owned(), "none of that name".to_owned())
+}
+
+fn tensor_error(tensor: &str, found: String, expected: String) -> Error {
+    Error::Tensor { tensor: tensor.to_owned(), found, expected }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings { hidden: 3, embedding: Some(2), ..Settings::default() }
+    }
+
+    fn refused(change: impl FnOnce(&mut Parameters)) -> String {
+        let config = ModelConfig::new(&settings(), 5).unwrap();
+        let mut parameters = Parameters::zeros(config.layout());
+        change(&mut parameters);
+        Model::with_parameters(config, parameters).expect_err("the parameters do not fit").to_string()
+    }
+
+    #[test]
+    fn given_parameters_are_kept() {
+        let drawn = Model::new(&settings(), 5).unwrap();
+        let given = Model::with_parameters(drawn.config().clone(), drawn.parameters().clone()).unwrap();
+        assert_eq!(given, drawn);
+    }
+
+    #[test]
+    fn a_wrong_shape_is_named() {
+        let other = ModelConfig::new(&Settings { hidden: 4, ..settings() }, 5).unwrap();
+        assert_eq!(
+            refused(|p| *p = Parameters::zeros(other.layout())),
+            "tensor rnn.weight_ih_l0: found shape [16, 2], expected shape [12, 2]"
+        );
+    }
+
+    #[test]
+    fn missing_and_surplus_tensors_are_named() {
+        assert_eq!(
+            refused(|p| *p = Parameters::zeros(Layout::default())),
+            "tensor embedding.weight: found nothing, expected shape [5, 2]"
+        );
+        assert_eq!(
+            refused(|p| {
+                p.layout.push("head.scale", &[1]);
+                p.values.resize(p.layout.len(), 0.0);
+            }),
+            "tensor head.scale: found a tensor, expected none of that name"
+        );
+    }
+
+    #[test]
+    fn an_arena_of_another_length_is_refused() {
+        let text = refused(|p| p.values.truncate(7));
+        assert!(text.contains("found 7 floats, expected"), "{text}");
+    }
+
+    #[test]
+    fn settings_out_of_range_give_no_model() {
+        let text = Model::new(&Settings { layers: 0, ..settings() }, 5).unwrap_err().to_string();
+        assert!(text.starts_with("layers = 0 cannot work"), "{text}");
+        let text = Model::new(&Settings { hidden: 1 << 40, ..settings() }, 5).unwrap_err().to_string();
+        assert!(text.contains("memory"), "{text}");
     }
 }

@@ -1,0 +1,140 @@
+//! Files that are replaced whole or not at all.
+
+use crate::{Error, Result};
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::Path,
+};
+use tempfile::NamedTempFile;
+
+/// Writes a file through `write` into a temporary file beside it, syncs that, and renames it into place. On any
+/// failure before the rename the old file stays as it was, and the temporary one is removed.
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let replaced = fill(folder, write)
+        .and_then(|temporary| temporary.persist(path).map_err(|error| error.error))
+        .and_then(|_| sync_folder(folder));
+    replaced.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source })
+}
+
+fn fill(folder: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<NamedTempFile> {
+    let mut temporary = create(folder)?;
+    let mut out = BufWriter::with_capacity(1 << 16, temporary.as_file_mut());
+    write(&mut out)?;
+    out.flush()?;
+    drop(out);
+    temporary.as_file().sync_all()?;
+    Ok(temporary)
+}
+
+/// A temporary file readable by whom a plain new file would be readable; `tempfile` alone lets only the owner.
+fn create(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".unrolled-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Makes the rename itself last through a power cut. Some file systems cannot, and say so.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder)?.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_new_content_replaces_the_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for content in ["old and longer", "new"] {
+            replace(&path, |out| out.write_all(content.as_bytes())).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        let full = |out: &mut dyn Write| {
+            out.write_all(&[0; 100_000])?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        let text = replace(&path, full).unwrap_err().to_string();
+        assert_eq!(text, format!("cannot write {}: no storage space", path.display()));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_rename_that_fails_leaves_no_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        let text = replace(&path, |out| out.write_all(b"new")).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("cannot write {}: ", path.display())), "{text}");
+        assert_eq!(names(folder.path()), ["taken"]);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing/file");
+        let text = replace(&path, |_| Ok(())).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("cannot write {}: ", path.display())), "{text}");
+        assert!(text.contains("No such file") || cfg!(not(target_os = "linux")), "{text}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_read_only_folder_is_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
+        // Permissions do not bind the superuser; procfs refuses new files to everyone.
+        let everyone = File::create(folder.path().join("probe")).is_err();
+        let target = if everyone { path.clone() } else { "/proc/file".into() };
+        let text = replace(&target, |out| out.write_all(b"new")).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("cannot write {}: ", target.display())), "{text}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_may_read_the_file_as_any_other() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let [ours, plain] = ["ours", "plain"].map(|name| folder.path().join(name));
+        replace(&ours, |_| Ok(())).unwrap();
+        File::create(&plain).unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
+}

@@ -1,0 +1,224 @@
+//! Bytes to a checkpoint. Whatever the bytes, the answer is a checkpoint or an error; nothing is allocated by the
+//! word of a header alone.
+
+use super::{CHECKSUM_PLACE, Checkpoint, FORMAT, NO_CHECKSUM, PREFIX, VERSION};
+use crate::{
+    Error, Result, Settings,
+    corpus::Vocabulary,
+    exec::{LayerState, State},
+    model::{Layout, ModelConfig, Parameters},
+};
+use safetensors::{
+    SafeTensors,
+    tensor::{Dtype, Metadata, SafeTensorError, TensorView},
+};
+use serde::de::DeserializeOwned;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+/// Reads a file's bytes; `path` is for the messages.
+pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Checkpoint> {
+    let (header, metadata) =
+        SafeTensors::read_metadata(bytes).map_err(|error| diagnose(bytes, path, error))?;
+    let strings = Strings { path, map: metadata.metadata().as_ref() };
+    strings.check_format()?;
+    verify(bytes, path, header)?;
+    let settings: Settings = strings.json("config")?;
+    settings.validate().map_err(|error| unusable(path, "config", error))?;
+    let vocabulary =
+        Vocabulary::from_json(strings.get("vocabulary")?).map_err(|e| unusable(path, "vocabulary", e))?;
+    let progress = strings.json("progress")?;
+    let config = ModelConfig::new(&settings, vocabulary.len()).map_err(|e| unusable(path, "config", e))?;
+    let layout = config.layout();
+    let mut tensors = Tensors::new(bytes, path, &metadata)?;
+    let values = tensors.arena("", &layout)?;
+    let moments = tensors.moments(&layout)?;
+    let state = tensors.state(&config, settings.batch)?;
+    tensors.finish()?;
+    let parameters = Parameters { layout, values };
+    Ok(Checkpoint { settings, vocabulary, parameters, moments, state, progress })
+}
+
+/// Why these bytes are no safetensors file: cut short, or another kind of file.
+fn diagnose(bytes: &[u8], path: &Path, error: SafeTensorError) -> Error {
+    let found = bytes.len() as u64;
+    let truncated = |expected| Error::CheckpointTruncated { path: path.to_owned(), found, expected };
+    let Some(length) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) else {
+        return truncated(8);
+    };
+    if length > 100_000_000 || bytes.get(8).is_some_and(|&first| first != b'{') {
+        return foreign(path, "it is not a safetensors file");
+    }
+    let Some(header) = bytes.get(8..8 + length as usize) else {
+        return truncated(8 + length);
+    };
+    match serde_json::from_slice::<Metadata>(header).map(|metadata| 8 + length + metadata.data_len() as u64) {
+        Ok(expected) if found < expected => truncated(expected),
+        Ok(expected) => foreign(path, format!("{} bytes follow its last tensor", found - expected)),
+        Err(_) => foreign(path, error),
+    }
+}
+
+/// The strings beside the tensors.
+struct Strings<'a> {
+    path: &'a Path,
+    map: Option<&'a HashMap<String, String>>,
+}
+
+impl<'a> Strings<'a> {
+    fn find(&self, key: &str) -> Option<&'a str> {
+        self.map?.get(key).map(String::as_str)
+    }
+
+    fn get(&self, key: &'static str) -> Result<&'a str> {
+        self.find(key).ok_or_else(|| unusable(self.path, key, "it is missing"))
+    }
+
+    fn json<T: DeserializeOwned>(&self, key: &'static str) -> Result<T> {
+        serde_json::from_str(self.get(key)?).map_err(|error| unusable(self.path, key, error))
+    }
+
+    fn check_format(&self) -> Result<()> {
+        if self.find("format") != Some(FORMAT) {
+            return Err(foreign(self.path, "a safetensors file, but its metadata lacks format = unrolled"));
+        }
+        match self.find("version") {
+            Some(VERSION) => Ok(()),
+            found => Err(Error::CheckpointVersion {
+                path: self.path.to_owned(),
+                found: one_line(found.unwrap_or("none")),
+                expected: VERSION,
+            }),
+        }
+    }
+}
+
+/// The checksum covers every byte of the file, its own eight digits read as zeros.
+fn verify(bytes: &[u8], path: &Path, header: usize) -> Result<()> {
+    let recorded =
+        bytes.get(CHECKSUM_PLACE).filter(|_| header >= CHECKSUM_PLACE.end && bytes[8..].starts_with(PREFIX));
+    let Some(recorded) = recorded else {
+        return Err(foreign(
+            path,
+            "its checksum does not stand first: another program has rewritten the file",
+        ));
+    };
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&bytes[..CHECKSUM_PLACE.start]);
+    hasher.update(NO_CHECKSUM.as_bytes());
+    hasher.update(&bytes[CHECKSUM_PLACE.end..]);
+    let found = format!("{:08x}", hasher.finalize());
+    if found.as_bytes() == recorded {
+        return Ok(());
+    }
+    let recorded = one_line(&String::from_utf8_lossy(recorded));
+    Err(Error::CheckpointDamaged { path: path.to_owned(), found, recorded })
+}
+
+/// The tensors not yet taken.
+struct Tensors<'a> {
+    path: &'a Path,
+    /// In the file's order.
+    names: Vec<String>,
+    left: BTreeMap<String, TensorView<'a>>,
+}
+
+impl<'a> Tensors<'a> {
+    fn new(bytes: &'a [u8], path: &'a Path, metadata: &Metadata) -> Result<Self> {
+        let file = SafeTensors::deserialize(bytes).map_err(|error| diagnose(bytes, path, error))?;
+        Ok(Self { path, names: metadata.offset_keys(), left: file.tensors().into_iter().collect() })
+    }
+
+    /// The bytes of a tensor that must be there with this shape.
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<&'a [u8]> {
+        let expected = || format!("F32 {shape:?}");
+        match self.left.remove(name) {
+            None => Err(self.misfit(name, "nothing".to_owned(), expected())),
+            Some(view) if view.dtype() == Dtype::F32 && view.shape() == shape => Ok(view.data()),
+            Some(view) => Err(self.misfit(name, format!("{} {:?}", view.dtype(), view.shape()), expected())),
+        }
+    }
+
+    /// One arena, allocated after every shape in it was found in the file.
+    fn arena(&mut self, prefix: &str, layout: &Layout) -> Result<Vec<f32>> {
+        let entries = layout.entries().iter();
+        let bytes: Vec<&[u8]> = entries
+            .map(|entry| self.take(&format!("{prefix}{}", entry.name), &entry.shape))
+            .collect::<Result<_>>()?;
+        let mut values = vec![0.0; layout.len()];
+        for (entry, bytes) in layout.entries().iter().zip(bytes) {
+            copy(bytes, &mut values[entry.range.clone()]);
+        }
+        Ok(values)
+    }
+
+    fn moments(&mut self, layout: &Layout) -> Result<Vec<(String, Vec<f32>)>> {
+        let mut moments: Vec<(String, Vec<f32>)> = Vec::new();
+        for name in std::mem::take(&mut self.names) {
+            let moment = name.strip_prefix("optimizer.").and_then(|rest| rest.split_once('.'));
+            let Some((moment, _)) = moment.filter(|(moment, _)| !moment.is_empty()) else { continue };
+            if moments.iter().all(|(taken, _)| taken != moment) {
+                let values = self.arena(&format!("optimizer.{moment}."), layout)?;
+                moments.push((moment.to_owned(), values));
+            }
+        }
+        Ok(moments)
+    }
+
+    fn state(&mut self, config: &ModelConfig, rows: usize) -> Result<Option<State>> {
+        if !self.left.contains_key("state.h_l0") {
+            return Ok(None);
+        }
+        let layers =
+            (0..config.layers).map(|layer| self.layer_state(config, rows, layer)).collect::<Result<_>>()?;
+        Ok(Some(State { layers, rows }))
+    }
+
+    fn layer_state(&mut self, config: &ModelConfig, rows: usize, layer: usize) -> Result<LayerState> {
+        let shape = [rows, config.hidden];
+        let mut vector = |name: String| self.take(&name, &shape).map(floats);
+        let h = vector(format!("state.h_l{layer}"))?;
+        let c = if config.has_cell_state() { vector(format!("state.c_l{layer}"))? } else { Vec::new() };
+        Ok(LayerState { h, c })
+    }
+
+    /// An error when a tensor is left that the configuration does not know.
+    fn finish(self) -> Result<()> {
+        match self.left.first_key_value() {
+            None => Ok(()),
+            Some((name, _)) => Err(self.misfit(name, "a tensor".to_owned(), "none of that name".to_owned())),
+        }
+    }
+
+    fn misfit(&self, tensor: &str, found: String, expected: String) -> Error {
+        Error::CheckpointTensor { path: self.path.to_owned(), tensor: one_line(tensor), found, expected }
+    }
+}
+
+/// Little-endian bytes of any alignment to as many floats.
+fn copy(bytes: &[u8], values: &mut [f32]) {
+    for (value, bytes) in values.iter_mut().zip(bytes.as_chunks().0) {
+        *value = f32::from_le_bytes(*bytes);
+    }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let mut values = vec![0.0; bytes.len() / size_of::<f32>()];
+    copy(bytes, &mut values);
+    values
+}
+
+fn foreign(path: &Path, reason: impl ToString) -> Error {
+    Error::NotCheckpoint { path: path.to_owned(), reason: one_line(&reason.to_string()) }
+}
+
+fn unusable(path: &Path, part: &'static str, reason: impl ToString) -> Error {
+    Error::CheckpointContent { path: path.to_owned(), part, reason: one_line(&reason.to_string()) }
+}
+
+/// What a file says is printed on one line, whatever it says.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}

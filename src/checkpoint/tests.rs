@@ -1,0 +1,324 @@
+//! Round trips, and every way in which a file can be wrong.
+
+use super::*;
+use crate::{Cell, InputKind, exec::LayerState, train::Record};
+use proptest::prelude::*;
+use safetensors::tensor::{Dtype, TensorView};
+use std::{collections::HashMap, fs};
+
+/// A run of a few numbers, each different.
+fn checkpoint(settings: Settings, moments: &[&str]) -> Checkpoint {
+    let vocabulary = Vocabulary::from_json(r#"["\n","a","\u00e9"]"#).unwrap();
+    let config = ModelConfig::new(&settings, vocabulary.len()).unwrap();
+    let mut next = 0.0;
+    let mut number = || {
+        next += 0.1f32;
+        next
+    };
+    let mut arena = || {
+        let mut parameters = Parameters::zeros(config.layout());
+        for entry in parameters.layout.entries() {
+            parameters.values[entry.range.clone()].fill_with(&mut number);
+        }
+        parameters
+    };
+    let parameters = arena();
+    let moments = moments.iter().map(|name| (name.to_string(), arena().values)).collect();
+    let width = settings.batch * settings.hidden;
+    let c = if config.has_cell_state() { width } else { 0 };
+    let layer = || LayerState { h: vec![0.3; width], c: vec![0.7; c] };
+    let layers = (0..settings.layers).map(|_| layer()).collect();
+    let state = Some(State { layers, rows: settings.batch });
+    Checkpoint { settings, vocabulary, parameters, moments, state, progress: progress() }
+}
+
+fn progress() -> Progress {
+    let record = Record {
+        step: 100,
+        chars: 6400,
+        seconds: 0.1 + 0.2,
+        train_loss: 1.0 / 3.0,
+        val_loss: None,
+        val_accuracy: Some(0.1),
+        learning_rate: 4e-3,
+        chars_per_second: 12345.678,
+    };
+    Progress { step: 120, loss_sum: 0.1 + 0.7, history: vec![record], ..Progress::default() }
+}
+
+fn small() -> Checkpoint {
+    let settings =
+        Settings { cell: Cell::Rnn, hidden: 2, batch: 1, embedding: Some(1), ..Settings::default() };
+    checkpoint(settings, &["m"])
+}
+
+fn load(bytes: &[u8]) -> Result<Checkpoint> {
+    Checkpoint::from_bytes(bytes, Path::new("run/checkpoint.safetensors"))
+}
+
+/// The message, which must be one line and name the file.
+fn refused(bytes: &[u8]) -> String {
+    let text = load(bytes).expect_err("the bytes are bad").to_string();
+    assert!(text.contains("run/checkpoint.safetensors") && !text.contains('\n'), "{text}");
+    text
+}
+
+/// Changes a file's JSON header and makes its checksum right again: what a liar or a bug would write.
+fn forged(change: impl FnOnce(&mut String)) -> Vec<u8> {
+    let bytes = small().to_bytes().unwrap();
+    let (length, rest) = bytes.split_at(8);
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(length.try_into().unwrap()) as usize);
+    let mut header = String::from_utf8(header.to_vec()).unwrap();
+    change(&mut header);
+    signed([&(header.len() as u64).to_le_bytes(), header.as_bytes(), tensors].concat())
+}
+
+fn signed(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes[CHECKSUM_PLACE].copy_from_slice(NO_CHECKSUM.as_bytes());
+    let checksum = format!("{:08x}", crc32fast::hash(&bytes));
+    bytes[CHECKSUM_PLACE].copy_from_slice(checksum.as_bytes());
+    bytes
+}
+
+fn replaced(from: &str, to: &str) -> String {
+    refused(&forged(|header| {
+        assert!(header.contains(from), "{header}");
+        *header = header.replacen(from, to, 1);
+    }))
+}
+
+proptest! {
+    #[test]
+    fn what_is_saved_comes_back(
+        cell in prop::sample::select(vec![Cell::Rnn, Cell::Gru, Cell::Lstm]),
+        one_hot: bool,
+        hidden in 1usize..20,
+        layers in 1usize..4,
+        batch in 1usize..4,
+        seed: u64,
+        dropout in 0f32..1.0,
+        learning_rate in 1e-9f64..1.0,
+        moments in prop::sample::subsequence(vec!["v", "m", "accumulator"], 0..=3).prop_shuffle(),
+        stateless: bool,
+    ) {
+        let input = if one_hot { InputKind::OneHot } else { InputKind::Embedding };
+        let settings =
+            Settings { cell, input, hidden, layers, batch, seed, dropout, learning_rate, ..Settings::default() };
+        let mut saved = checkpoint(settings, &moments);
+        if stateless {
+            saved.state = None;
+        }
+        let bytes = saved.to_bytes().unwrap();
+        let loaded = load(&bytes).unwrap();
+        prop_assert_eq!(&loaded, &saved);
+        prop_assert_eq!(loaded.to_bytes().unwrap(), bytes);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(load(&bytes).is_err());
+    }
+}
+
+#[test]
+fn saving_to_a_file_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let saved = small();
+    saved.save(&path).unwrap();
+    saved.save(&path).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), saved.to_bytes().unwrap(), "the same content, the same bytes");
+    assert_eq!(Checkpoint::load(&path).unwrap(), saved);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(saved.model().unwrap().parameters(), &saved.parameters);
+}
+
+#[test]
+fn the_tensors_have_the_documented_names_and_order() {
+    let bytes = small().to_bytes().unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let names = metadata.offset_keys();
+    assert_eq!(names[0], "embedding.weight");
+    assert_eq!(names[1], "rnn.weight_ih_l0");
+    assert_eq!(names[7], "optimizer.m.embedding.weight");
+    assert_eq!(names.last().unwrap(), "state.h_l0");
+    let strings = metadata.metadata().as_ref().unwrap();
+    let mut keys: Vec<_> = strings.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["checksum", "config", "format", "progress", "version", "vocabulary"]);
+    assert_eq!(strings["vocabulary"], "[\"\\n\",\"a\",\"\u{e9}\"]");
+}
+
+#[test]
+fn every_flipped_bit_is_found() {
+    let mut bytes = small().to_bytes().unwrap();
+    for place in 0..bytes.len() {
+        for bits in [0xff, 1, 2, 4, 8, 16, 32, 64, 128] {
+            bytes[place] ^= bits;
+            assert!(load(&bytes).is_err(), "byte {place} of {}, bits {bits:#x}", bytes.len());
+            bytes[place] ^= bits;
+        }
+    }
+    load(&bytes).unwrap();
+}
+
+#[test]
+fn a_flipped_byte_in_the_parameters_is_called_damage() {
+    let mut bytes = small().to_bytes().unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let text = refused(&bytes);
+    assert!(text.starts_with("run/checkpoint.safetensors is damaged: its content has checksum "), "{text}");
+    assert!(text.contains("take another copy"), "{text}");
+}
+
+#[test]
+fn every_truncation_is_found() {
+    let bytes = small().to_bytes().unwrap();
+    for length in 0..bytes.len() {
+        let text = refused(&bytes[..length]);
+        let found = format!("is cut short: found {length} bytes, expected ");
+        assert!(text.contains(&found), "{length}: {text}");
+    }
+    let text = refused(&bytes[..bytes.len() - 1]);
+    assert!(text.contains(&format!("expected {} or more", bytes.len())), "{text}");
+}
+
+#[test]
+fn bytes_after_the_end_are_found() {
+    let bytes = [small().to_bytes().unwrap(), vec![0; 3]].concat();
+    assert!(refused(&bytes).contains("is not a checkpoint: 3 bytes follow its last tensor"));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing.safetensors");
+    let text = Checkpoint::load(&path).unwrap_err().to_string();
+    assert!(text.starts_with(&format!("cannot read {}: ", path.display())), "{text}");
+}
+
+#[test]
+fn a_text_is_no_checkpoint() {
+    let text = refused(b"To be, or not to be, that is the question");
+    assert!(text.contains("is not a checkpoint: it is not a safetensors file; name a file that"), "{text}");
+    let mut bytes = 40u64.to_le_bytes().to_vec();
+    bytes.extend([b'{'; 40]);
+    assert!(refused(&bytes).contains("is not a checkpoint: invalid JSON in header"));
+}
+
+#[test]
+fn a_header_that_lies_about_its_length_allocates_nothing() {
+    for length in [u64::MAX, u64::MAX - 7, 1 << 40, 100_000_001] {
+        let bytes = [&length.to_le_bytes(), PREFIX].concat();
+        assert!(refused(&bytes).contains("it is not a safetensors file"));
+    }
+    let bytes = [&100_000_000u64.to_le_bytes(), PREFIX].concat();
+    assert!(refused(&bytes).contains("expected 100000008 or more"));
+}
+
+#[test]
+fn a_safetensors_file_of_another_program_is_told_apart() {
+    let data = [0; 24];
+    let tensors = || [("rnn.weight_hh_l0", TensorView::new(Dtype::F32, vec![2, 3], &data).unwrap())];
+    let expected = "is not a checkpoint: a safetensors file, but its metadata lacks format = unrolled";
+    for metadata in [None, Some(HashMap::from([("format".to_owned(), "pt".to_owned())]))] {
+        let text = refused(&safetensors::serialize(tensors(), metadata).unwrap());
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn another_programs_copy_of_a_checkpoint_is_refused() {
+    let metadata = ["format", "version"].into_iter().zip([FORMAT, VERSION]);
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let data = [0; 24];
+    let tensors = [("head.weight", TensorView::new(Dtype::F32, vec![2, 3], &data).unwrap())];
+    let text = refused(&safetensors::serialize(tensors, Some(metadata)).unwrap());
+    assert!(text.contains("another program has rewritten the file"), "{text}");
+}
+
+#[test]
+fn another_version_is_told() {
+    let text = replaced(r#""version":"1""#, r#""version":"2""#);
+    assert_eq!(
+        text,
+        "run/checkpoint.safetensors has checkpoint version 2, expected 1: read it with the version of unrolled that \
+         wrote it"
+    );
+    assert!(replaced(r#""version":"1","#, "").contains("has checkpoint version none, expected 1"));
+}
+
+#[test]
+fn metadata_that_cannot_be_used_is_named() {
+    let unknown = replaced(r#"\"hidden\":2"#, r#"\"hiden\\n\":2"#);
+    assert!(
+        unknown.contains("the config in run/checkpoint.safetensors cannot be used: unknown field"),
+        "{unknown}"
+    );
+    let zero = replaced(r#"\"hidden\":2"#, r#"\"hidden\":0"#);
+    assert!(zero.contains("cannot be used: hidden = 0 cannot work"), "{zero}");
+    let huge = replaced(r#"\"hidden\":2"#, r#"\"hidden\":4611686018427387904"#);
+    assert!(huge.contains("memory"), "{huge}");
+    let missing = replaced(r#""vocabulary":"#, r#""words":"#);
+    assert!(
+        missing.contains("the vocabulary in run/checkpoint.safetensors cannot be used: it is missing"),
+        "{missing}"
+    );
+    assert!(replaced(r#"[\"\\n\""#, r#"[[\"\\n\""#).contains("the vocabulary in"));
+    assert!(replaced(r#"\"step\":120"#, r#"\"step\":-1"#).contains("the progress in"));
+}
+
+#[test]
+fn a_wrong_shape_is_named_with_both_shapes() {
+    assert_eq!(
+        replaced(r#"\"hidden\":2"#, r#"\"hidden\":3"#),
+        "run/checkpoint.safetensors does not fit its own configuration: tensor rnn.weight_ih_l0: found F32 [2, 1], \
+         expected F32 [3, 1]; take another copy, or write it again"
+    );
+    let transposed = replaced(r#""shape":[2,1]"#, r#""shape":[1,2]"#);
+    assert!(
+        transposed.contains("tensor rnn.weight_ih_l0: found F32 [1, 2], expected F32 [2, 1]"),
+        "{transposed}"
+    );
+    let integer = replaced(r#"{"dtype":"F32","shape":[2,1]"#, r#"{"dtype":"I32","shape":[2,1]"#);
+    assert!(integer.contains("found I32 [2, 1], expected F32 [2, 1]"), "{integer}");
+    let batch = replaced(r#"\"batch\":1"#, r#"\"batch\":9"#);
+    assert!(batch.contains("tensor state.h_l0: found F32 [1, 2], expected F32 [9, 2]"), "{batch}");
+}
+
+#[test]
+fn missing_and_surplus_tensors_are_named() {
+    let renamed = replaced(r#""head.bias""#, r#""head.bias2""#);
+    assert!(renamed.contains("tensor head.bias: found nothing, expected F32 [3]"), "{renamed}");
+    let moment = replaced(r#""optimizer.m.head.bias""#, r#""optimizer.m2.head.bias""#);
+    assert!(moment.contains("tensor optimizer.m.head.bias: found nothing"), "{moment}");
+    let surplus = replaced(r#""state.h_l0""#, r#""state.h_l1""#);
+    assert!(surplus.contains("tensor state.h_l1: found a tensor, expected none of that name"), "{surplus}");
+    let layers = replaced(r#"\"layers\":1"#, r#"\"layers\":1000"#);
+    assert!(layers.contains("tensor rnn.weight_ih_l1: found nothing"), "{layers}");
+}
+
+#[test]
+fn what_could_not_be_loaded_is_not_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let unfit = |change: fn(&mut Checkpoint), expected: &str| {
+        let mut checkpoint = small();
+        change(&mut checkpoint);
+        let text = checkpoint.save(&path).unwrap_err().to_string();
+        assert!(text.contains(expected), "{text}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    };
+    unfit(|c| c.settings.learning_rate = f64::NAN, "learning-rate = NaN cannot work");
+    unfit(|c| c.settings.hidden = 3, "tensor rnn.weight_ih_l0: found shape [2, 1], expected shape [3, 1]");
+    unfit(|c| c.moments[0].1.truncate(5), "moment m has 5 floats where the parameters have 112");
+    unfit(
+        |c| c.moments[0].0 = "a.b".to_owned(),
+        "the name \"a.b\" of a moment is empty, has a dot, or comes twice",
+    );
+    unfit(|c| c.moments.push(c.moments[0].clone()), "the name \"m\" of a moment");
+    unfit(|c| c.progress.loss_sum = f64::NAN, "its progress holds a number that is not finite");
+    unfit(|c| c.state.as_mut().unwrap().rows = 2, "its state has 1 layers of 2 rows");
+    unfit(|c| c.state.as_mut().unwrap().rows = usize::MAX, "rows, or vectors of another width");
+    unfit(|c| c.state.as_mut().unwrap().layers[0].c = vec![0.0; 2], "vectors of another width");
+}

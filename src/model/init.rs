@@ -1,0 +1,315 @@
+//! Initial parameters.
+//!
+//! Every tensor draws from a place of its own, (seed, layer, kind of tensor), so that a further layer or another
+//! width of the head changes no other tensor's draws.
+
+use super::{ModelConfig, Parameters, config::Tensor};
+use crate::{
+    Bias, Cell, Init, Settings,
+    random::{Draws, Purpose},
+};
+
+/// Half-width of an embedding's uniform distribution where biases start at zero: Keras's default.
+const KERAS_EMBEDDING: f32 = 0.05;
+/// Standard deviation of `normal` unless said: min-char-rnn's.
+const NORMAL_DEVIATION: f32 = 0.01;
+
+/// Parameters drawn as the settings say.
+pub(super) fn draw(settings: &Settings, config: &ModelConfig) -> Parameters {
+    let mut parameters = Parameters::zeros(config.layout());
+    let tensors = config.tensors();
+    for (tensor, entry) in tensors.into_iter().zip(parameters.layout.entries()) {
+        let values = &mut parameters.values[entry.range.clone()];
+        let source = Source { seed: settings.seed, tensor };
+        match settings.init {
+            Init::Uniform => uniform(settings, config, source, values),
+            Init::Glorot | Init::Orthogonal => by_gate(settings, config, source, values),
+            Init::Normal => normal(settings, source, values),
+        }
+        if config.cell == Cell::Lstm && matches!(tensor, Tensor::InputBias(_)) {
+            add_forget_bias(settings.forget_bias, config.hidden, values);
+        }
+    }
+    parameters
+}
+
+/// Where the draws of one tensor come from.
+#[derive(Clone, Copy)]
+struct Source {
+    seed: u64,
+    tensor: Tensor,
+}
+
+impl Source {
+    fn draws(self) -> Draws {
+        let (layer, kind) = match self.tensor {
+            Tensor::Embedding => (0, 0),
+            Tensor::InputWeight(layer) => (layer, 1),
+            Tensor::HiddenWeight(layer) => (layer, 2),
+            Tensor::InputBias(layer) => (layer, 3),
+            Tensor::HiddenBias(layer) => (layer, 4),
+            Tensor::HeadWeight => (0, 5),
+            Tensor::HeadBias => (0, 6),
+        };
+        Draws::new(self.seed, Purpose::Init, layer as u32, kind)
+    }
+
+    fn is_bias(self) -> bool {
+        matches!(self.tensor, Tensor::InputBias(_) | Tensor::HiddenBias(_) | Tensor::HeadBias)
+    }
+}
+
+/// U(-s, s) with s = 1/sqrt(H), as `nn.LSTM`, `nn.GRU`, `nn.RNN` and `nn.Linear` do, and N(0, 1) for the
+/// embedding, as `nn.Embedding` does. A given scale (char-rnn's 0.08) is that of all tensors.
+fn uniform(settings: &Settings, config: &ModelConfig, source: Source, values: &mut [f32]) {
+    let scale = settings.init_scale.unwrap_or(1.0 / (config.hidden as f32).sqrt());
+    match source.tensor {
+        Tensor::HiddenBias(_) if config.bias == Bias::Single => {}
+        Tensor::Embedding if settings.init_scale.is_none() => fill_normal(&mut source.draws(), 1.0, values),
+        _ => fill_uniform(&mut source.draws(), scale, values),
+    }
+}
+
+/// Each gate's matrix by itself: Glorot's uniform (Glorot and Bengio, 2010), or for the recurrent weights of
+/// `orthogonal` a random orthogonal matrix (Saxe and others, 2014). Biases stay zero.
+fn by_gate(settings: &Settings, config: &ModelConfig, source: Source, values: &mut [f32]) {
+    let gain = settings.init_scale.unwrap_or(1.0);
+    let mut draws = source.draws();
+    let hidden = config.hidden;
+    match source.tensor {
+        Tensor::Embedding => fill_uniform(&mut draws, KERAS_EMBEDDING, values),
+        Tensor::HiddenWeight(_) if settings.init == Init::Orthogonal => {
+            for (gate, matrix) in values.chunks_exact_mut(hidden * hidden).enumerate() {
+                fill_orthogonal(draws.clone().at_row(gate as u32), gain, hidden, matrix);
+            }
+        }
+        Tensor::InputWeight(layer) => {
+            fill_glorot(&mut draws, gain, [hidden, config.input_width(layer)], values)
+        }
+        Tensor::HiddenWeight(_) => fill_glorot(&mut draws, gain, [hidden, hidden], values),
+        Tensor::HeadWeight => fill_glorot(&mut draws, gain, [config.vocabulary, hidden], values),
+        Tensor::InputBias(_) | Tensor::HiddenBias(_) | Tensor::HeadBias => {}
+    }
+}
+
+/// N(0, s^2) for all matrices; biases stay zero.
+fn normal(settings: &Settings, source: Source, values: &mut [f32]) {
+    if !source.is_bias() {
+        fill_normal(&mut source.draws(), settings.init_scale.unwrap_or(NORMAL_DEVIATION), values);
+    }
+}
+
+/// The forget gate is the second of i, f, g, o.
+fn add_forget_bias(forget_bias: f32, hidden: usize, bias: &mut [f32]) {
+    for value in &mut bias[hidden..2 * hidden] {
+        *value += forget_bias;
+    }
+}
+
+fn fill_uniform(draws: &mut Draws, scale: f32, values: &mut [f32]) {
+    values.fill_with(|| (2.0 * draws.uniform() - 1.0) * scale);
+}
+
+fn fill_normal(draws: &mut Draws, deviation: f32, values: &mut [f32]) {
+    values.fill_with(|| (draws.normal() * f64::from(deviation)) as f32);
+}
+
+/// U(-l, l) with l = gain sqrt(6 / (rows + columns)): all gates of a tensor have the same fans.
+fn fill_glorot(draws: &mut Draws, gain: f32, [rows, columns]: [usize; 2], values: &mut [f32]) {
+    let limit = f64::from(gain) * (6.0 / (rows as f64 + columns as f64)).sqrt();
+    fill_uniform(draws, limit as f32, values);
+}
+
+/// A random orthogonal matrix [n, n] times the gain: the rows of a matrix of normals, made orthonormal one after
+/// the other (modified Gram-Schmidt in f64). The factor R then has a positive diagonal, which makes the result
+/// uniform over all orthogonal matrices (Mezzadri, 2007).
+fn fill_orthogonal(mut draws: Draws, gain: f32, n: usize, values: &mut [f32]) {
+    let mut rows: Vec<f64> = (0..n * n).map(|_| draws.normal()).collect();
+    for index in 0..n {
+        let (done, below) = rows.split_at_mut((index + 1) * n);
+        let row = &mut done[index * n..];
+        let length = dot(row, row).sqrt();
+        row.iter_mut().for_each(|value| *value /= length);
+        for other in below.chunks_exact_mut(n) {
+            let along = dot(row, other);
+            other.iter_mut().zip(&*row).for_each(|(value, unit)| *value -= along * unit);
+        }
+    }
+    for (value, row) in values.iter_mut().zip(&rows) {
+        *value = (row * f64::from(gain)) as f32;
+    }
+}
+
+/// Eight sums side by side, which vectorise, added in a fixed order.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    for (a, b) in a.chunks(8).zip(b.chunks(8)) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::InputKind;
+
+    fn settings(init: Init) -> Settings {
+        Settings { init, hidden: 64, embedding: Some(48), layers: 2, ..Settings::default() }
+    }
+
+    fn drawn(settings: &Settings) -> Parameters {
+        draw(settings, &ModelConfig::new(settings, 80).unwrap())
+    }
+
+    /// Largest magnitude, mean, and standard deviation.
+    fn spread(values: &[f32]) -> [f64; 3] {
+        let count = values.len() as f64;
+        let sum = |f: fn(f64) -> f64| values.iter().map(|&v| f(v.into())).sum::<f64>();
+        let largest = values.iter().fold(0.0f64, |most, &v| most.max(f64::from(v).abs()));
+        let mean = sum(|v| v) / count;
+        [largest, mean, (sum(|v| v * v) / count - mean * mean).sqrt()]
+    }
+
+    fn assert_uniform(values: &[f32], limit: f64) {
+        let [largest, mean, deviation] = spread(values);
+        assert!(largest <= limit && largest > 0.95 * limit, "largest {largest}, limit {limit}");
+        assert!(mean.abs() < 0.1 * limit, "mean {mean}");
+        assert!((deviation / (limit / 3f64.sqrt()) - 1.0).abs() < 0.1, "deviation {deviation}");
+    }
+
+    fn assert_normal(values: &[f32], expected: f64) {
+        let [_, mean, deviation] = spread(values);
+        assert!(mean.abs() < 0.1 * expected, "mean {mean}");
+        assert!((deviation / expected - 1.0).abs() < 0.1, "deviation {deviation}");
+    }
+
+    fn assert_zero(parameters: &Parameters, names: &[&str]) {
+        for name in names {
+            assert!(parameters.get(name).unwrap().iter().all(|&value| value == 0.0), "{name}");
+        }
+    }
+
+    #[test]
+    fn uniform_is_pytorchs() {
+        let parameters = drawn(&Settings { forget_bias: 0.0, ..settings(Init::Uniform) });
+        for (entry, values) in parameters.iter() {
+            match entry.name.as_str() {
+                "embedding.weight" => assert_normal(values, 1.0),
+                _ => assert_uniform(values, 0.125),
+            }
+        }
+    }
+
+    #[test]
+    fn a_scale_with_uniform_is_that_of_all_tensors() {
+        let scaled = Settings { init_scale: Some(0.08), forget_bias: 0.0, ..settings(Init::Uniform) };
+        drawn(&scaled).iter().for_each(|(_, values)| assert_uniform(values, f64::from(0.08f32)));
+    }
+
+    #[test]
+    fn a_single_bias_leaves_the_second_at_zero() {
+        for init in [Init::Uniform, Init::Glorot, Init::Orthogonal, Init::Normal] {
+            let parameters = drawn(&Settings { bias: Bias::Single, ..settings(init) });
+            assert_zero(&parameters, &["rnn.bias_hh_l0", "rnn.bias_hh_l1"]);
+        }
+        let double = drawn(&settings(Init::Uniform));
+        let single = drawn(&Settings { bias: Bias::Single, ..settings(Init::Uniform) });
+        assert_eq!(single.get("rnn.bias_ih_l0"), double.get("rnn.bias_ih_l0"));
+    }
+
+    #[test]
+    fn the_forget_bias_goes_to_the_forget_gate_of_every_layer() {
+        let parameters = drawn(&settings(Init::Glorot));
+        for name in ["rnn.bias_ih_l0", "rnn.bias_ih_l1"] {
+            let bias = parameters.get(name).unwrap();
+            let expected = |unit| if (64..128).contains(&unit) { 1.0 } else { 0.0 };
+            assert!(bias.iter().enumerate().all(|(unit, &value)| value == expected(unit)), "{name}");
+        }
+        let gru = drawn(&Settings { cell: Cell::Gru, ..settings(Init::Glorot) });
+        assert_zero(&gru, &["rnn.bias_ih_l0", "rnn.bias_ih_l1"]);
+    }
+
+    #[test]
+    fn glorot_takes_each_gate_by_itself() {
+        let parameters = drawn(&Settings { init_scale: Some(2.0), ..settings(Init::Glorot) });
+        let limit = |rows: f64, columns: f64| 2.0 * (6.0 / (rows + columns)).sqrt() * (1.0 + 1e-7);
+        assert_uniform(parameters.get("rnn.weight_ih_l0").unwrap(), limit(64.0, 48.0));
+        assert_uniform(parameters.get("rnn.weight_ih_l1").unwrap(), limit(64.0, 64.0));
+        assert_uniform(parameters.get("rnn.weight_hh_l0").unwrap(), limit(64.0, 64.0));
+        assert_uniform(parameters.get("head.weight").unwrap(), limit(80.0, 64.0));
+        assert_uniform(parameters.get("embedding.weight").unwrap(), f64::from(KERAS_EMBEDDING));
+        assert_zero(&parameters, &["rnn.bias_hh_l0", "head.bias"]);
+    }
+
+    #[test]
+    fn recurrent_weights_are_orthogonal_gate_by_gate() {
+        for (hidden, gain) in [(1, 1.0), (5, 1.0), (64, 1.5)] {
+            let settings = Settings { hidden, init_scale: Some(gain), ..settings(Init::Orthogonal) };
+            let parameters = drawn(&settings);
+            let gates = parameters.get("rnn.weight_hh_l1").unwrap();
+            assert_ne!(gates[..hidden * hidden], gates[hidden * hidden..2 * hidden * hidden]);
+            for matrix in gates.chunks_exact(hidden * hidden) {
+                assert_orthogonal(matrix, hidden, f64::from(gain * gain));
+            }
+        }
+    }
+
+    fn assert_orthogonal(matrix: &[f32], n: usize, square: f64) {
+        for (i, a) in matrix.chunks_exact(n).enumerate() {
+            for (j, b) in matrix.chunks_exact(n).enumerate() {
+                let product: f64 = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+                let expected = if i == j { square } else { 0.0 };
+                assert!((product - expected).abs() < 1e-5, "rows {i} and {j} of {n}: {product}");
+            }
+        }
+    }
+
+    #[test]
+    fn normal_is_min_char_rnns() {
+        let one_hot = Settings { input: InputKind::OneHot, cell: Cell::Rnn, ..settings(Init::Normal) };
+        let parameters = drawn(&one_hot);
+        assert_normal(parameters.get("rnn.weight_ih_l0").unwrap(), 0.01);
+        assert_normal(parameters.get("head.weight").unwrap(), 0.01);
+        assert_zero(&parameters, &["rnn.bias_ih_l0", "rnn.bias_hh_l0", "head.bias"]);
+        let scaled = drawn(&Settings { init_scale: Some(0.3), ..settings(Init::Normal) });
+        assert_normal(scaled.get("embedding.weight").unwrap(), 0.3);
+    }
+
+    #[test]
+    fn a_further_layer_and_another_head_move_no_other_draw() {
+        for init in [Init::Uniform, Init::Glorot, Init::Orthogonal, Init::Normal] {
+            let deeper = Settings { layers: 3, ..settings(init) };
+            let (small, large) =
+                (drawn(&settings(init)), draw(&deeper, &ModelConfig::new(&deeper, 81).unwrap()));
+            for (entry, values) in small.iter().filter(|(entry, _)| entry.name.starts_with("rnn.")) {
+                assert_eq!(Some(values), large.get(&entry.name), "{} {}", init.name(), entry.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_and_gaps_stay_zero() {
+        let (one, two) = (settings(Init::Uniform), Settings { seed: 2, ..settings(Init::Uniform) });
+        assert_eq!(drawn(&one), drawn(&one));
+        assert_ne!(drawn(&one).get("head.bias"), drawn(&two).get("head.bias"));
+        let odd = Settings { hidden: 3, ..settings(Init::Uniform) };
+        let parameters = drawn(&odd);
+        let named: f64 = parameters.iter().flat_map(|(_, values)| values).map(|&v| f64::from(v.abs())).sum();
+        let all: f64 = parameters.values.iter().map(|&v| f64::from(v.abs())).sum();
+        assert!((named - all).abs() < 1e-9 * all);
+        assert!(parameters.layout.count() < parameters.layout.len());
+    }
+
+    #[test]
+    fn the_draws_never_change() {
+        let golden = |init| {
+            let parameters = drawn(&Settings { hidden: 4, embedding: Some(3), ..settings(init) });
+            crc32fast::hash(bytemuck::cast_slice(&parameters.values))
+        };
+        let found = [Init::Uniform, Init::Glorot, Init::Orthogonal, Init::Normal].map(golden);
+        assert_eq!(found, [2074105387, 3096448907, 3688513948, 2383130935]);
+    }
+}

@@ -1,0 +1,112 @@
+//! The learning rate over a run: a pure function of the step, so that a resumed run continues it exactly.
+//!
+//! Cosines and powers come from `libm`, which gives the same bits on every platform.
+
+use crate::{Schedule, Settings};
+use std::f64::consts::PI;
+
+/// The learning rate of optimiser step `step`, counted from 0, in a run of `total_steps` steps with
+/// `steps_per_epoch` steps an epoch.
+///
+/// - `constant`: the rate as it is set.
+/// - `cosine`: half a cosine from the full rate down to `final-learning-rate` times it (Loshchilov and Hutter,
+///   "SGDR", 2017, without restarts), multiplied by a linear rise over the first `warmup-steps` steps. A run that
+///   is not longer than its warm-up rises over its first tenth.
+/// - `epoch-decay`: one factor `epoch-decay` at the end of epoch `epoch-decay-after`, and one more each
+///   `epoch-decay-every` epochs from there on.
+pub fn learning_rate(settings: &Settings, step: u64, total_steps: u64, steps_per_epoch: u64) -> f64 {
+    let factor = match settings.schedule {
+        Schedule::Constant => 1.0,
+        Schedule::Cosine => warmup(settings, step, total_steps) * cosine(settings, step, total_steps),
+        Schedule::EpochDecay => {
+            libm::pow(settings.epoch_decay, decays(settings, step, steps_per_epoch) as f64)
+        }
+    };
+    settings.learning_rate * factor
+}
+
+fn warmup(settings: &Settings, step: u64, total_steps: u64) -> f64 {
+    let asked = settings.warmup_steps;
+    let steps = if asked < total_steps { asked } else { total_steps / 10 };
+    if step < steps { (step + 1) as f64 / steps as f64 } else { 1.0 }
+}
+
+fn cosine(settings: &Settings, step: u64, total_steps: u64) -> f64 {
+    let done = step as f64 / total_steps.max(1) as f64;
+    let share = settings.final_learning_rate;
+    share + (1.0 - share) * 0.5 * (1.0 + libm::cos(PI * done))
+}
+
+/// Factors applied so far.
+fn decays(settings: &Settings, step: u64, steps_per_epoch: u64) -> u64 {
+    let epoch = step / steps_per_epoch.max(1);
+    match epoch.checked_sub(settings.epoch_decay_after) {
+        Some(since) => since / settings.epoch_decay_every.max(1) + 1,
+        None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(schedule: Schedule) -> Settings {
+        Settings { schedule, learning_rate: 0.002, ..Settings::default() }
+    }
+
+    #[test]
+    fn constant_stays() {
+        let settings = settings(Schedule::Constant);
+        assert_eq!(learning_rate(&settings, 0, 100, 10), 0.002);
+        assert_eq!(learning_rate(&settings, 99, 100, 10), 0.002);
+    }
+
+    #[test]
+    fn cosine_rises_linearly_and_falls_to_its_share() {
+        let settings = Settings { warmup_steps: 50, final_learning_rate: 0.05, ..settings(Schedule::Cosine) };
+        let rate = |step| learning_rate(&settings, step, 1000, 10);
+        assert_eq!(rate(0), 0.002 / 50.0);
+        assert!((rate(24) - 0.001 * cosine(&settings, 24, 1000)).abs() < 1e-15);
+        assert!((rate(500) - 0.002 * 0.525).abs() < 1e-15);
+        assert!((rate(1000) - 0.002 * 0.05).abs() < 1e-15);
+        assert!((50..999).all(|step| rate(step + 1) < rate(step)));
+    }
+
+    #[test]
+    fn a_run_shorter_than_its_warm_up_rises_over_a_tenth() {
+        let settings = Settings { warmup_steps: 50, ..settings(Schedule::Cosine) };
+        assert_eq!(learning_rate(&settings, 0, 50, 10), 0.002 / 5.0);
+        assert_eq!(warmup(&settings, 4, 50), 1.0);
+        assert_eq!(learning_rate(&settings, 0, 1, 10), 0.002, "no warm-up fits into one step");
+        assert_eq!(warmup(&Settings { warmup_steps: 0, ..settings }, 0, 100), 1.0);
+    }
+
+    #[test]
+    fn char_rnn_multiplies_at_the_end_of_each_epoch_from_the_tenth_on() {
+        let settings = settings(Schedule::EpochDecay);
+        let rate = |epoch: u64| learning_rate(&settings, epoch * 7, 1000, 7);
+        assert_eq!(rate(9), 0.002);
+        assert_eq!(learning_rate(&settings, 69, 1000, 7), 0.002);
+        assert!((rate(10) - 0.002 * 0.97).abs() < 1e-18);
+        assert!((rate(12) - 0.002 * 0.97f64.powi(3)).abs() < 1e-17);
+    }
+
+    #[test]
+    fn torch_rnn_halves_every_five_epochs() {
+        let settings = Settings {
+            epoch_decay: 0.5,
+            epoch_decay_after: 5,
+            epoch_decay_every: 5,
+            ..settings(Schedule::EpochDecay)
+        };
+        let rates = [0, 4, 5, 9, 10, 14, 15].map(|epoch| learning_rate(&settings, epoch * 3, 100, 3));
+        assert_eq!(rates, [0.002, 0.002, 0.001, 0.001, 0.0005, 0.0005, 0.00025]);
+    }
+
+    #[test]
+    fn degenerate_lengths_do_not_divide_by_zero() {
+        for schedule in [Schedule::Constant, Schedule::Cosine, Schedule::EpochDecay] {
+            assert!(learning_rate(&settings(schedule), 0, 0, 0).is_finite());
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The range of every setting.
+
+use super::Settings;
+use crate::{Error, Result};
+use std::fmt::Display;
+
+/// An error naming the setting unless `holds`.
+fn require(holds: bool, name: &'static str, found: impl Display, expected: &str) -> Result<()> {
+    if holds {
+        return Ok(());
+    }
+    Err(Error::Setting { name, found: found.to_string(), expected: expected.to_owned() })
+}
+
+const COUNT: &str = "give a whole number of at least 1";
+const POSITIVE: &str = "give a number above 0";
+const NOT_NEGATIVE: &str = "give a number of at least 0";
+const BELOW_ONE: &str = "give a number of at least 0 and below 1";
+
+fn count(name: &'static str, found: u64) -> Result<()> {
+    require(found >= 1, name, found, COUNT)
+}
+
+fn positive(name: &'static str, found: f64) -> Result<()> {
+    require(found > 0.0 && found.is_finite(), name, found, POSITIVE)
+}
+
+fn not_negative(name: &'static str, found: f64) -> Result<()> {
+    require(found >= 0.0 && found.is_finite(), name, found, NOT_NEGATIVE)
+}
+
+fn below_one(name: &'static str, found: f64) -> Result<()> {
+    require((0.0..1.0).contains(&found), name, found, BELOW_ONE)
+}
+
+impl Settings {
+    /// Checks every value by itself and against the others, whatever the text and the machine.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names the first setting that cannot work, what was found, and the range.
+    pub fn validate(&self) -> Result<()> {
+        self.validate_model()?;
+        self.validate_horizon()?;
+        self.validate_optimizer()?;
+        self.validate_schedule()?;
+        self.validate_text()
+    }
+
+    fn validate_model(&self) -> Result<()> {
+        count("hidden", self.hidden as u64)?;
+        count("layers", self.layers as u64)?;
+        count("embedding", self.embedding.unwrap_or(1) as u64)?;
+        positive("init-scale", self.init_scale.unwrap_or(1.0).into())?;
+        require(self.forget_bias.is_finite(), "forget-bias", self.forget_bias, "give a finite number")?;
+        below_one("dropout", self.dropout.into())
+    }
+
+    fn validate_horizon(&self) -> Result<()> {
+        count("batch", self.batch as u64)?;
+        count("steps", self.steps as u64)?;
+        positive("epochs", self.epochs)?;
+        count("max-steps", self.max_steps.unwrap_or(1))?;
+        count("max-chars", self.max_chars.unwrap_or(1))?;
+        count("eval-every", self.eval_every.unwrap_or(1))
+    }
+
+    fn validate_optimizer(&self) -> Result<()> {
+        below_one("beta1", self.beta1)?;
+        below_one("beta2", self.beta2)?;
+        not_negative("epsilon", self.epsilon.unwrap_or(0.0))?;
+        below_one("decay", self.decay)?;
+        below_one("momentum", self.momentum)?;
+        not_negative("initial-accumulator", self.initial_accumulator)?;
+        let clip = self.clip;
+        require(clip >= 0.0 && clip.is_finite(), "clip", clip, "give a number above 0, or 0 for no clipping")
+    }
+
+    fn validate_schedule(&self) -> Result<()> {
+        positive("learning-rate", self.learning_rate)?;
+        let share = self.final_learning_rate;
+        let expected = "give the share of the learning rate that is left at the end, from 0 to 1";
+        require((0.0..=1.0).contains(&share), "final-learning-rate", share, expected)?;
+        positive("epoch-decay", self.epoch_decay)?;
+        count("epoch-decay-every", self.epoch_decay_every)
+    }
+
+    fn validate_text(&self) -> Result<()> {
+        below_one("val-fraction", self.val_fraction)?;
+        below_one("test-fraction", self.test_fraction)?;
+        let held_out = self.val_fraction + self.test_fraction;
+        let expected = "with the test-fraction it leaves no text to train on; their sum must be below 1";
+        require(held_out < 1.0, "val-fraction", self.val_fraction, expected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(change: impl FnOnce(&mut Settings)) -> String {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        settings.validate().expect_err("the value is out of range").to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        Settings::default().validate().unwrap();
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_range() {
+        assert_eq!(message(|s| s.hidden = 0), "hidden = 0 cannot work: give a whole number of at least 1");
+        assert_eq!(message(|s| s.dropout = 1.0), format!("dropout = 1 cannot work: {BELOW_ONE}"));
+        assert_eq!(message(|s| s.epochs = f64::NAN), format!("epochs = NaN cannot work: {POSITIVE}"));
+        assert_eq!(
+            message(|s| (s.val_fraction, s.test_fraction) = (0.5, 0.5)),
+            "val-fraction = 0.5 cannot work: with the test-fraction it leaves no text to train on; \
+             their sum must be below 1"
+        );
+    }
+
+    #[test]
+    fn every_range_is_checked() {
+        let changes: &[(&str, fn(&mut Settings))] = &[
+            ("layers", |s| s.layers = 0),
+            ("embedding", |s| s.embedding = Some(0)),
+            ("init-scale", |s| s.init_scale = Some(0.0)),
+            ("init-scale", |s| s.init_scale = Some(f32::INFINITY)),
+            ("forget-bias", |s| s.forget_bias = f32::NAN),
+            ("dropout", |s| s.dropout = -0.1),
+            ("batch", |s| s.batch = 0),
+            ("steps", |s| s.steps = 0),
+            ("epochs", |s| s.epochs = 0.0),
+            ("epochs", |s| s.epochs = f64::INFINITY),
+            ("max-steps", |s| s.max_steps = Some(0)),
+            ("max-chars", |s| s.max_chars = Some(0)),
+            ("eval-every", |s| s.eval_every = Some(0)),
+            ("beta1", |s| s.beta1 = 1.0),
+            ("beta2", |s| s.beta2 = -0.1),
+            ("epsilon", |s| s.epsilon = Some(-1e-8)),
+            ("decay", |s| s.decay = 1.0),
+            ("momentum", |s| s.momentum = f64::NAN),
+            ("initial-accumulator", |s| s.initial_accumulator = -1.0),
+            ("clip", |s| s.clip = -5.0),
+            ("clip", |s| s.clip = f32::INFINITY),
+            ("learning-rate", |s| s.learning_rate = 0.0),
+            ("learning-rate", |s| s.learning_rate = -1.0),
+            ("final-learning-rate", |s| s.final_learning_rate = 1.5),
+            ("epoch-decay", |s| s.epoch_decay = 0.0),
+            ("epoch-decay-every", |s| s.epoch_decay_every = 0),
+            ("val-fraction", |s| s.val_fraction = 1.0),
+            ("test-fraction", |s| s.test_fraction = -0.1),
+        ];
+        for (name, change) in changes {
+            let text = message(change);
+            assert!(text.starts_with(&format!("{name} = ")), "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn zero_switches_clipping_off() {
+        Settings { clip: 0.0, ..Settings::default() }.validate().unwrap();
+    }
+}
