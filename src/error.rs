@@ -32,7 +32,7 @@ pub enum Error {
     },
     /// The loss or the gradient is no longer a finite number.
     #[error(
-        "the loss is {loss} at step {step}: training diverged; try a lower learning-rate (now {learning_rate}) \
+        "the loss is {loss} and the gradient's norm {gradient_norm} at step {step}: training diverged; try a lower learning-rate (now {learning_rate}) \
          or a smaller clip; the last checkpoint is kept"
     )]
     NotFinite {
@@ -40,6 +40,8 @@ pub enum Error {
         step: u64,
         /// The loss found.
         loss: f64,
+        /// The gradient's norm found.
+        gradient_norm: f64,
         /// The learning rate of that step.
         learning_rate: f64,
     },
@@ -145,5 +147,84 @@ pub enum Error {
     CheckpointUnfit {
         /// What is wrong with it.
         reason: String,
+    },
+    /// The instruction set that is forced cannot be had.
+    #[error(transparent)]
+    Isa(unrolled_kernels::IsaError),
+    /// A state of another model, or of another number of rows.
+    #[error("this state has {found}; the model expects {expected}; take one that the same model gave")]
+    StateShape {
+        /// Rows, layers and sizes found.
+        found: String,
+        /// And expected.
+        expected: String,
+    },
+    /// A run that cannot be continued as asked.
+    #[error("cannot resume this run: {reason}")]
+    Resume {
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// A text without a single symbol.
+    #[error("{text} is empty: name a text with at least 2 symbols")]
+    EmptyText {
+        /// What a person would call the text.
+        text: String,
+    },
+    /// A folder below which no file holds text.
+    #[error(
+        "no text below {}: its files are hidden, empty or binary (a NUL byte in the first 8 KiB); \
+         name another folder, or the files themselves", path.display()
+    )]
+    NoText {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Bytes that are not UTF-8, in a text that is to be read as characters.
+    #[error(
+        "{text}: the bytes at offset {offset} are not UTF-8: pass --invalid replace or --invalid skip to read \
+         around them, or --unit byte to read bytes"
+    )]
+    InvalidUtf8 {
+        /// The file, or what a person would call the text.
+        text: String,
+        /// Bytes before the first bad one.
+        offset: usize,
+    },
+    /// A symbol that the vocabulary lacks.
+    #[error(
+        "{text}: the symbol {symbol} at offset {offset} is not among the {known} of the vocabulary: remove it, or \
+         train a model on a text that has it"
+    )]
+    UnknownSymbol {
+        /// The file, or what a person would call the text.
+        text: String,
+        /// The symbol, readable: `'\u{e9}' (U+00E9)` or `byte 0xE9`.
+        symbol: String,
+        /// Bytes before it.
+        offset: usize,
+        /// Symbols in the vocabulary.
+        known: usize,
+    },
+    /// A list of symbols that is no vocabulary.
+    #[error("the vocabulary is damaged: {0}; take it from an intact checkpoint")]
+    Vocabulary(String),
+    /// A part of a text that does not hold one window.
+    #[error("too few symbols: {purpose} needs {needed}, found {found}; {advice}")]
+    TooFewSymbols {
+        /// Symbols found.
+        found: usize,
+        /// Symbols needed.
+        needed: usize,
+        /// What needs them.
+        purpose: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A text that was written to while it was open.
+    #[error("{} was changed while it was being read: run again, on a file that stays as it is", path.display())]
+    TextChanged {
+        /// The file.
+        path: PathBuf,
     },
 }

@@ -20,7 +20,7 @@ pub enum Purpose {
     Init,
     /// Dropout masks.
     Dropout,
-    /// Sampling of text; the step is the position, the row the number of the sequence.
+    /// Sampling of text; the step is the position, layer and row the number of the sequence.
     Sample,
     /// Places of training windows.
     Windows,

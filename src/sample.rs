@@ -1,4 +1,17 @@
 //! Logits to text.
+//!
+//! A draw is a pure function of the logits, the sampling's seed, the number of the sequence and the position in
+//! it: nothing is consumed. The softmax runs in f64 with `libm`'s exponential, summed in one fixed order, so the
+//! same logits give the same symbol on every platform.
+
+use crate::{
+    Error, Result,
+    corpus::Vocabulary,
+    exec::Stream,
+    model::Model,
+    random::{Draws, Purpose},
+};
+
 /// How the next symbol is drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
@@ -10,4 +23,359 @@ pub struct Sampling {
     pub top_p: Option<f32>,
     /// Where the draws start.
     pub seed: u64,
+}
+
+impl Default for Sampling {
+    /// From the model's own distribution.
+    fn default() -> Self {
+        Self { temperature: 1.0, top_k: None, top_p: None, seed: 1 }
+    }
+}
+
+/// Where a draw stands among all draws of a seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The number of the text, when several are written.
+    pub sequence: u64,
+    /// The number of the symbol in its text.
+    pub index: u64,
+}
+
+impl Place {
+    fn draws(self, seed: u64) -> Draws {
+        let (high, low) = ((self.sequence >> 32) as u32, self.sequence as u32);
+        Draws::new(seed, Purpose::Sample, high, self.index).at_row(low)
+    }
+}
+
+/// Memory that draws share, so that none allocates after the first.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    id: u32,
+    /// Relative to the likeliest one's, which is 1.
+    weight: f64,
+}
+
+impl Sampling {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names the value that cannot work.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |name, found: String, expected: &str| {
+            Err(Error::Setting { name, found, expected: expected.to_owned() })
+        };
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            let expected = "give a number above 0, or 0 for the likeliest symbol";
+            return refuse("temperature", self.temperature.to_string(), expected);
+        }
+        if self.top_k == Some(0) {
+            return refuse("top-k", "0".to_owned(), "give a whole number of at least 1");
+        }
+        match self.top_p {
+            Some(share) if !(share > 0.0 && share <= 1.0) => {
+                refuse("top-p", share.to_string(), "give a probability above 0 and at most 1")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Draws symbol number `index` of the first sequence from its logits [V].
+    pub fn draw(&self, logits: &[f32], index: u64, scratch: &mut Scratch) -> u32 {
+        self.draw_at(logits, Place { sequence: 0, index }, scratch)
+    }
+
+    /// Draws the symbol at a place from its logits [V].
+    ///
+    /// The likeliest symbol is the one with the lowest id among equals. A logit that is not a number counts as
+    /// minus infinity, which is never drawn while another symbol is there; plus infinity is always drawn. With no
+    /// symbol to draw at all the answer is 0.
+    pub fn draw_at(&self, logits: &[f32], place: Place, scratch: &mut Scratch) -> u32 {
+        let (likeliest, most) = argmax(logits);
+        if self.temperature == 0.0 || !most.is_finite() {
+            return likeliest;
+        }
+        let candidates = &mut scratch.candidates;
+        candidates.clear();
+        candidates.extend((0..).zip(logits).filter(|(_, logit)| !logit.is_nan()).map(|(id, &logit)| {
+            let weight = libm::exp((f64::from(logit) - f64::from(most)) / f64::from(self.temperature));
+            Candidate { id, weight }
+        }));
+        self.keep_likeliest(candidates);
+        let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
+        let mut draws = place.draws(self.seed);
+        pick(candidates, draws.uniform_f64() * total).unwrap_or(likeliest)
+    }
+
+    /// Leaves the candidates that top-k and then top-p allow: at least one.
+    fn keep_likeliest(&self, candidates: &mut Vec<Candidate>) {
+        let count = self.top_k.unwrap_or(usize::MAX);
+        let share = self.top_p.filter(|&share| share < 1.0);
+        if count >= candidates.len() && share.is_none() {
+            return;
+        }
+        candidates.sort_unstable_by(|a, b| b.weight.total_cmp(&a.weight).then(a.id.cmp(&b.id)));
+        candidates.truncate(count.max(1));
+        if let Some(share) = share {
+            let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
+            let mut sum = 0.0;
+            let reached = candidates.iter().position(|candidate| {
+                sum += candidate.weight;
+                sum >= total * f64::from(share)
+            });
+            candidates.truncate(reached.map_or(candidates.len(), |last| last + 1));
+        }
+    }
+}
+
+/// The first of the largest logits; minus infinity when there is none.
+fn argmax(logits: &[f32]) -> (u32, f32) {
+    let numbered = (0..).zip(logits.iter().copied());
+    numbered.fold((0, f32::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best })
+}
+
+/// The candidate in whose stretch of the sum `target` lies.
+fn pick(candidates: &[Candidate], target: f64) -> Option<u32> {
+    let mut sum = 0.0;
+    let hit = candidates.iter().find(|candidate| {
+        sum += candidate.weight;
+        target < sum
+    });
+    // Rounding may leave the target at the very end: then the last that has any weight.
+    hit.or_else(|| candidates.iter().rfind(|candidate| candidate.weight > 0.0)).map(|candidate| candidate.id)
+}
+
+/// Writes a text symbol by symbol: each is drawn from the model's logits and fed back to it.
+#[derive(Debug)]
+pub struct Generator<'m> {
+    stream: Stream<'m>,
+    vocabulary: &'m Vocabulary,
+    sampling: Sampling,
+    place: Place,
+    /// Fed before the next draw: the start symbol, the prompt's last, or the one drawn last.
+    pending: Option<u32>,
+    scratch: Scratch,
+}
+
+impl<'m> Generator<'m> {
+    /// A text from the zero state. `sequence` numbers the texts that share a seed: each draws differently.
+    ///
+    /// # Errors
+    /// A sampling that cannot work, or a vocabulary of another size than the model's.
+    pub fn new(
+        model: &'m Model,
+        vocabulary: &'m Vocabulary,
+        sampling: Sampling,
+        sequence: u64,
+    ) -> Result<Self> {
+        sampling.validate()?;
+        let symbols = model.config().vocabulary;
+        if vocabulary.len() != symbols {
+            let expected =
+                format!("the model was built for {symbols} symbols; take the vocabulary of its checkpoint");
+            return Err(Error::Setting { name: "vocabulary", found: vocabulary.len().to_string(), expected });
+        }
+        let place = Place { sequence, index: 0 };
+        let stream = Stream::new(model)?;
+        Ok(Self { stream, vocabulary, sampling, place, pending: None, scratch: Scratch::default() })
+    }
+
+    /// Feeds a text that the model is to continue. Without any the model starts after a newline, or after symbol 0
+    /// when it knows no newline.
+    ///
+    /// # Errors
+    /// A symbol that the vocabulary lacks; nothing is fed then.
+    pub fn prompt(&mut self, text: &str) -> Result<()> {
+        for id in self.vocabulary.encode(text)? {
+            if let Some(before) = self.pending.replace(id) {
+                self.stream.step(before);
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws the next symbol.
+    pub fn next_id(&mut self) -> u32 {
+        let before = self.pending.unwrap_or_else(|| self.start());
+        let logits = self.stream.step(before);
+        let id = self.sampling.draw_at(logits, self.place, &mut self.scratch);
+        self.place.index += 1;
+        self.pending = Some(id);
+        id
+    }
+
+    /// What stands before a text without a prompt.
+    fn start(&self) -> u32 {
+        self.vocabulary.encode("\n").ok().and_then(|ids| ids.first().copied()).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cell, Settings};
+
+    fn sampling() -> Sampling {
+        Sampling::default()
+    }
+
+    /// How often each of V symbols is drawn, of 20 000.
+    fn shares(sampling: &Sampling, logits: &[f32]) -> Vec<f64> {
+        let mut counts = vec![0.0; logits.len()];
+        let mut scratch = Scratch::default();
+        (0..20_000).for_each(|index| counts[sampling.draw(logits, index, &mut scratch) as usize] += 1.0);
+        counts.iter().map(|count| count / 20_000.0).collect()
+    }
+
+    fn assert_shares(sampling: &Sampling, logits: &[f32], expected: &[f64]) {
+        let found = shares(sampling, logits);
+        let close = found.iter().zip(expected).all(|(found, &expected)| {
+            if expected == 0.0 { *found == 0.0 } else { (found - expected).abs() < 0.015 }
+        });
+        assert!(close && found.len() == expected.len(), "found {found:?}, expected {expected:?}");
+    }
+
+    /// Logits of the probabilities 0.1, 0.4, 0.2, 0.3, shifted.
+    fn logits() -> [f32; 4] {
+        [0.1f32, 0.4, 0.2, 0.3].map(|p| p.ln() + 50.0)
+    }
+
+    #[test]
+    fn draws_follow_the_softmax() {
+        assert_shares(&sampling(), &logits(), &[0.1, 0.4, 0.2, 0.3]);
+        assert_shares(&Sampling { seed: 9, ..sampling() }, &logits(), &[0.1, 0.4, 0.2, 0.3]);
+    }
+
+    #[test]
+    fn temperature_sharpens_and_flattens() {
+        let squares = [1.0, 16.0, 4.0, 9.0].map(|p| p / 30.0);
+        assert_shares(&Sampling { temperature: 0.5, ..sampling() }, &logits(), &squares);
+        assert_shares(&Sampling { temperature: 1e6, ..sampling() }, &logits(), &[0.25; 4]);
+        assert_shares(&Sampling { temperature: 1e-30, ..sampling() }, &logits(), &[0.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn temperature_zero_takes_the_likeliest_and_the_lowest_id_of_equals() {
+        let greedy = Sampling { temperature: 0.0, ..sampling() };
+        assert_shares(&greedy, &[1.0, 3.0, 3.0, -1.0], &[0.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn top_k_leaves_the_k_likeliest() {
+        let top = |k| Sampling { top_k: Some(k), ..sampling() };
+        assert_shares(&top(2), &logits(), &[0.0, 4.0 / 7.0, 0.0, 3.0 / 7.0]);
+        assert_shares(&top(1), &[1.0, 1.0, 1.0], &[1.0, 0.0, 0.0]);
+        assert_eq!(shares(&top(4), &logits()), shares(&sampling(), &logits()));
+        assert_eq!(shares(&top(usize::MAX), &logits()), shares(&sampling(), &logits()), "k above V");
+    }
+
+    #[test]
+    fn top_p_leaves_the_fewest_that_reach_it() {
+        let top = |p| Sampling { top_p: Some(p), ..sampling() };
+        assert_shares(&top(0.65), &logits(), &[0.0, 4.0 / 7.0, 0.0, 3.0 / 7.0]);
+        assert_shares(&top(0.75), &logits(), &[0.0, 4.0 / 9.0, 2.0 / 9.0, 3.0 / 9.0]);
+        assert_shares(&top(1e-9), &logits(), &[0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(shares(&top(1.0), &logits()), shares(&sampling(), &logits()));
+        let both = Sampling { top_k: Some(2), top_p: Some(0.5), ..sampling() };
+        assert_shares(&both, &logits(), &[0.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn logits_that_are_not_finite_have_defined_draws() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        assert_shares(&sampling(), &[nan, 0.0, -inf, 0.0], &[0.0, 0.5, 0.0, 0.5]);
+        assert_shares(&sampling(), &[0.0, inf, nan, inf], &[0.0, 1.0, 0.0, 0.0]);
+        assert_shares(&sampling(), &[nan, -inf], &[1.0, 0.0]);
+        let narrow = Sampling { top_k: Some(1), top_p: Some(0.5), ..sampling() };
+        assert_shares(&narrow, &[nan, -inf, 0.0], &[0.0, 0.0, 1.0]);
+        assert_eq!(sampling().draw(&[], 0, &mut Scratch::default()), 0);
+    }
+
+    #[test]
+    fn a_draw_depends_on_seed_sequence_and_index_alone() {
+        let draw = |seed, sequence| -> Vec<u32> {
+            let sampling = Sampling { seed, ..sampling() };
+            let place = |index| Place { sequence, index };
+            (0..40).map(|i| sampling.draw_at(&logits(), place(i), &mut Scratch::default())).collect()
+        };
+        assert_eq!(draw(1, 0), draw(1, 0));
+        assert_ne!(draw(1, 0), draw(2, 0));
+        assert_ne!(draw(1, 0), draw(1, 1));
+        assert_ne!(draw(1, 0), draw(1, 1 << 32));
+        assert_eq!(draw(1, 0)[..12], [2, 0, 3, 2, 1, 2, 3, 1, 3, 2, 1, 1], "the draws never change");
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        let refused = |sampling: Sampling| sampling.validate().expect_err("out of range").to_string();
+        sampling().validate().unwrap();
+        Sampling { temperature: 0.0, top_k: Some(1), top_p: Some(1.0), ..sampling() }.validate().unwrap();
+        for temperature in [-1.0, f32::NAN, f32::INFINITY] {
+            let text = refused(Sampling { temperature, ..sampling() });
+            assert!(text.starts_with(&format!("temperature = {temperature} cannot work: give")), "{text}");
+        }
+        assert!(refused(Sampling { top_k: Some(0), ..sampling() }).starts_with("top-k = 0 cannot work"));
+        for top_p in [0.0, -0.5, 1.1, f32::NAN] {
+            let text = refused(Sampling { top_p: Some(top_p), ..sampling() });
+            assert!(text.starts_with(&format!("top-p = {top_p} cannot work")), "{text}");
+        }
+    }
+
+    fn words() -> Vocabulary {
+        Vocabulary::from_json(r#"["\n","a","b","c"]"#).unwrap()
+    }
+
+    fn model() -> Model {
+        let settings = Settings { cell: Cell::Lstm, hidden: 8, init_scale: Some(0.5), ..Settings::default() };
+        Model::new(&settings, 4).unwrap()
+    }
+
+    fn text(generator: &mut Generator, length: usize) -> Vec<u32> {
+        (0..length).map(|_| generator.next_id()).collect()
+    }
+
+    #[test]
+    fn a_vocabulary_of_another_model_is_refused() {
+        let (model, words) = (model(), Vocabulary::from_json(r#"["a"]"#).unwrap());
+        let refused = Generator::new(&model, &words, sampling(), 0).unwrap_err().to_string();
+        assert!(
+            refused.contains("vocabulary = 1 cannot work: the model was built for 4 symbols"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn sequences_differ_and_repeat() {
+        let (model, words) = (model(), words());
+        let write = |sequence| text(&mut Generator::new(&model, &words, sampling(), sequence).unwrap(), 30);
+        assert_eq!(write(0), write(0));
+        assert_ne!(write(0), write(1));
+    }
+
+    #[test]
+    fn no_prompt_is_a_newline_and_prompts_may_come_in_parts() {
+        let (model, words) = (model(), words());
+        let write = |prompts: &[&str]| {
+            let mut generator = Generator::new(&model, &words, sampling(), 3).unwrap();
+            prompts.iter().for_each(|prompt| generator.prompt(prompt).unwrap());
+            (text(&mut generator, 2), generator.stream.state())
+        };
+        assert_eq!(write(&[]), write(&["\n"]));
+        assert_eq!(write(&["abc"]), write(&["a", "", "bc"]));
+        assert_ne!(write(&["abc"]).1, write(&["bc"]).1);
+    }
+
+    #[test]
+    fn an_unknown_symbol_in_a_prompt_feeds_nothing() {
+        let (model, words) = (model(), words());
+        let mut generator = Generator::new(&model, &words, sampling(), 0).unwrap();
+        assert!(generator.prompt("ab?").unwrap_err().to_string().contains('?'));
+        let mut untouched = Generator::new(&model, &words, sampling(), 0).unwrap();
+        assert_eq!(text(&mut generator, 10), text(&mut untouched, 10));
+    }
 }

@@ -78,8 +78,9 @@ pub struct Settings {
     pub decay: f64,
     /// SGD and RMSProp: momentum.
     pub momentum: f64,
-    /// Adagrad: where the accumulator starts.
-    pub initial_accumulator: f64,
+    /// Adagrad: where the accumulator starts (0.1 when absent). RMSProp: where the mean square starts (1 when absent).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_accumulator: Option<f64>,
     /// How the losses of a window become the number that is minimised.
     pub loss_reduction: Reduction,
     /// Gradient clipping threshold; 0 switches it off.
@@ -138,7 +139,7 @@ impl Default for Settings {
             epsilon: None,
             decay: 0.9,
             momentum: 0.0,
-            initial_accumulator: 0.1,
+            initial_accumulator: None,
             loss_reduction: Reduction::Mean,
             clip: 5.0,
             clip_mode: ClipMode::Norm,

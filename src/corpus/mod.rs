@@ -1,131 +1,218 @@
-//! Text to ids.
+//! Text to ids: memory-mapped files, their distinct symbols, and how training and evaluation walk over them.
+//!
+//! A [`Corpus`] never holds the text as ids, nor a copy of a file. Opening it scans the bytes once, in parallel, for
+//! the [`Vocabulary`] and a sparse index; reading it decodes in place. [`Batches`] and [`Streams`] say which symbols
+//! make up a window, as a pure function of its number.
 
+mod batches;
+mod embedded;
+mod map;
+mod pages;
+mod scan;
+mod source;
+mod split;
+mod streams;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
-use crate::{Invalid, Result, Unit, Windows};
-use std::{ops::Range, path::PathBuf};
+
+use crate::{Error, Invalid, Result, Unit};
+pub use batches::{Batch, Batches};
+use rayon::prelude::*;
+use scan::{Reading, SPAN, Scan, Span};
+use source::Source;
+pub use split::Split;
+use std::path::PathBuf;
+pub use streams::Streams;
 pub use vocabulary::Vocabulary;
 
 /// A text as a sequence of symbol ids, read in place from memory-mapped files.
+///
+/// Each file is decoded by itself: no character reaches from one into the next.
 #[derive(Debug)]
-pub struct Corpus {}
+pub struct Corpus {
+    name: String,
+    sources: Vec<Source>,
+    /// Non-empty stretches of the sources, in order.
+    spans: Vec<Span>,
+    invalid: Invalid,
+    vocabulary: Vocabulary,
+    len: usize,
+    fingerprint: u32,
+}
 
 impl Corpus {
     /// Opens files, and all text files below folders (sorted by path), as one text.
-    pub fn open(_paths: &[PathBuf], _unit: Unit, _invalid: Invalid) -> Result<Self> {
-        unimplemented!()
+    ///
+    /// Below a folder, hidden files and folders are passed over, and so are binary files (a NUL byte in the first
+    /// 8 KiB) and links to folders.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for what is missing or unreadable, [`Error::NoText`] for a folder without text,
+    /// [`Error::EmptyText`] when there is no symbol at all, and [`Error::InvalidUtf8`] when characters are asked for
+    /// and `invalid` does not say how to read around what is none.
+    pub fn open(paths: &[PathBuf], unit: Unit, invalid: Invalid) -> Result<Self> {
+        Draft::open(paths)?.read(Reading { unit, invalid }, None, SPAN)
     }
-    /// The same with a vocabulary that is given (a trained model's); a symbol it lacks is an error.
-    pub fn open_with(_paths: &[PathBuf], _vocabulary: &Vocabulary, _invalid: Invalid) -> Result<Self> {
-        unimplemented!()
+
+    /// The same with a vocabulary that is given (a trained model's).
+    ///
+    /// # Errors
+    /// Those of [`Corpus::open`], and [`Error::UnknownSymbol`] for a symbol that the vocabulary lacks.
+    pub fn open_with(paths: &[PathBuf], vocabulary: &Vocabulary, invalid: Invalid) -> Result<Self> {
+        let reading = Reading { unit: vocabulary.unit(), invalid };
+        Draft::open(paths)?.read(reading, Some(vocabulary), SPAN)
     }
+
     /// A text in memory.
-    pub fn from_text(_text: impl Into<String>, _unit: Unit) -> Result<Self> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`Error::EmptyText`].
+    pub fn from_text(text: impl Into<String>, unit: Unit) -> Result<Self> {
+        Draft::text(text.into()).read(Reading { unit, invalid: Invalid::Error }, None, SPAN)
     }
+
     /// A text in memory, with a vocabulary that is given.
-    pub fn from_text_with(_text: impl Into<String>, _vocabulary: &Vocabulary) -> Result<Self> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`Error::EmptyText`], and [`Error::UnknownSymbol`] for a symbol that the vocabulary lacks.
+    pub fn from_text_with(text: impl Into<String>, vocabulary: &Vocabulary) -> Result<Self> {
+        let reading = Reading { unit: vocabulary.unit(), invalid: Invalid::Error };
+        Draft::text(text.into()).read(reading, Some(vocabulary), SPAN)
     }
+
     /// The text inside this library: its own sources and documents.
-    pub fn embedded(_unit: Unit) -> Result<Self> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`Error::EmptyText`] if it was built without them.
+    pub fn embedded(unit: Unit) -> Result<Self> {
+        let source = Source::held("the built-in text", embedded::TEXT.as_bytes());
+        let draft = Draft { name: source.name.clone(), sources: vec![source] };
+        draft.read(Reading { unit, invalid: Invalid::Error }, None, SPAN)
     }
+
     /// Number of symbols.
     pub fn len(&self) -> usize {
-        unimplemented!()
+        self.len
     }
+
     /// Whether there is no symbol. (Never: opening an empty text is an error.)
     pub fn is_empty(&self) -> bool {
-        unimplemented!()
+        self.len == 0
     }
+
     /// The symbols of the whole text.
     pub fn vocabulary(&self) -> &Vocabulary {
-        unimplemented!()
+        &self.vocabulary
     }
+
     /// Writes the ids of the symbols from `start` on into `ids`.
-    pub fn read(&self, _start: usize, _ids: &mut [u32]) {
-        unimplemented!()
+    ///
+    /// # Panics
+    /// If the text ends before `start + ids.len()`.
+    pub fn read(&self, start: usize, ids: &mut [u32]) {
+        self.each(start, ids.len(), |at, id| ids[at] = id);
     }
-    /// The contiguous train, validation and test parts.
-    pub fn split(&self, _val: f64, _test: f64) -> Result<Split> {
-        unimplemented!()
+
+    /// The contiguous train, validation and test parts: fractions of the text, in symbols.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when a fraction lies outside [0, 1), or when nothing would be left to train on.
+    pub fn split(&self, val: f64, test: f64) -> Result<Split> {
+        Split::new(self.len, val, test)
     }
-    /// Checksum of the text's bytes, to recognise it when a run is resumed.
+
+    /// Checksum (CRC-32) of the text's bytes, to recognise it when a run is resumed.
     pub fn fingerprint(&self) -> u32 {
-        unimplemented!()
+        self.fingerprint
     }
+
     /// What a person would call it: the path, "3 files below books", "the built-in text".
     pub fn name(&self) -> String {
-        unimplemented!()
+        self.name.clone()
+    }
+
+    /// Asks the system whether a file was written to since it was opened.
+    ///
+    /// The ids read from such a file are still below V, but they may no longer be its text.
+    ///
+    /// # Errors
+    /// [`Error::TextChanged`] names the first such file.
+    pub fn unchanged(&self) -> Result<()> {
+        self.sources.iter().try_for_each(Source::unchanged)
+    }
+
+    /// Calls `symbol` with 0, 1, ... and the ids of `count` symbols from `start` on.
+    #[inline]
+    fn each(&self, start: usize, count: usize, mut symbol: impl FnMut(usize, u32)) {
+        let end = start.saturating_add(count);
+        assert!(end <= self.len, "symbols {start}..{end} of a text of {}", self.len);
+        // Only a file changed since it was opened has symbols without an id: they get the last one.
+        let (ids, last) = (self.vocabulary.ids(), self.vocabulary.len() as u32 - 1);
+        let first = self.spans.partition_point(|span| span.first + span.symbols <= start);
+        for span in self.spans[first..].iter().take_while(|span| span.first < end) {
+            let from = start.max(span.first);
+            let symbols = from - span.first..end.min(span.first + span.symbols) - span.first;
+            span.read(self.bytes(span), self.invalid, symbols, |at, value| {
+                symbol(from - start + at, ids.get(value).min(last));
+            });
+        }
+    }
+
+    fn bytes(&self, span: &Span) -> &[u8] {
+        &self.sources[span.source].bytes()[span.bytes.clone()]
+    }
+
+    /// An error for the first symbol that the vocabulary lacks.
+    fn all_known(&self) -> Result<()> {
+        let table = self.vocabulary.ids();
+        let found = self.spans.par_iter().find_map_first(|span| {
+            let found = span.find(self.bytes(span), self.invalid, table, vocabulary::UNKNOWN);
+            found.map(|(symbol, offset)| (symbol, span.source, span.bytes.start + offset))
+        });
+        match found {
+            None => Ok(()),
+            Some((symbol, source, offset)) => {
+                Err(self.vocabulary.unknown(&self.sources[source].name, symbol, offset))
+            }
+        }
     }
 }
 
-/// Contiguous parts of a text, in symbols.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Split {
-    /// The first floor(n (1 - val - test)) symbols.
-    pub train: Range<usize>,
-    /// What follows, up to the test part.
-    pub validation: Range<usize>,
-    /// The tail.
-    pub test: Range<usize>,
+/// A text whose bytes are at hand and not yet looked at.
+struct Draft {
+    name: String,
+    sources: Vec<Source>,
 }
 
-/// Cuts a part of the text into windows of T steps by B rows: a pure function of the step number.
-#[derive(Clone, Debug)]
-pub struct Batches {}
+impl Draft {
+    fn open(paths: &[PathBuf]) -> Result<Self> {
+        let sources = source::open(paths)?;
+        Ok(Self { name: source::name(paths, sources.len()), sources })
+    }
 
-/// One window: ids in, ids to predict.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    /// Steps T.
-    pub steps: usize,
-    /// Rows B.
-    pub rows: usize,
-    /// [T, B], time-major.
-    pub inputs: Vec<u32>,
-    /// [T, B], time-major: the symbol after each input.
-    pub targets: Vec<u32>,
-    /// Whether the state starts from zero.
-    pub fresh: bool,
-}
+    fn text(text: String) -> Self {
+        let source = Source::held("the text", text.into_bytes());
+        Self { name: source.name.clone(), sources: vec![source] }
+    }
 
-impl Batches {
-    /// Windows over `part`; an error when it has too few symbols for one batch.
-    pub fn new(
-        _part: Range<usize>,
-        _windows: Windows,
-        _rows: usize,
-        _steps: usize,
-        _seed: u64,
-    ) -> Result<Self> {
-        unimplemented!()
-    }
-    /// Whole windows in one epoch.
-    pub fn steps_per_epoch(&self) -> u64 {
-        unimplemented!()
-    }
-    /// Fills `batch` with window number `step` (from 0; epochs follow each other).
-    pub fn fill(&self, _corpus: &Corpus, _step: u64, _batch: &mut Batch) {
-        unimplemented!()
-    }
-}
-
-/// Reads a part as `rows` contiguous streams of equal length, window by window, each symbol once: for evaluation.
-/// Every stream has floor((n - 1) / rows) targets; the last window may be shorter.
-#[derive(Clone, Debug)]
-pub struct Streams {}
-impl Streams {
-    /// Fewer rows are used when the part has fewer than `rows` + 1 symbols; an error below 2 symbols.
-    pub fn new(_part: Range<usize>, _rows: usize, _steps: usize) -> Result<Self> {
-        unimplemented!()
-    }
-    /// Number of windows.
-    pub fn windows(&self) -> usize {
-        unimplemented!()
-    }
-    /// Fills `batch` with window number `index`; `fresh` only for the first.
-    pub fn fill(&self, _corpus: &Corpus, _index: usize, _batch: &mut Batch) {
-        unimplemented!()
+    /// Scans the bytes, in spans of about `span` of them.
+    fn read(self, reading: Reading, given: Option<&Vocabulary>, span: usize) -> Result<Corpus> {
+        let Self { name, sources } = self;
+        let Scan { spans, seen, symbols: len, checksum } = Scan::new(&sources, reading, span)?;
+        if len == 0 {
+            return Err(Error::EmptyText { text: name });
+        }
+        let complete = given.is_none_or(|v| seen.symbols().all(|s| v.ids().get(s) != vocabulary::UNKNOWN));
+        let vocabulary = match given {
+            Some(vocabulary) => vocabulary.clone(),
+            None => Vocabulary::from_sorted(reading.unit, seen.symbols().collect()),
+        };
+        let corpus =
+            Corpus { name, sources, spans, invalid: reading.invalid, vocabulary, len, fingerprint: checksum };
+        if !complete {
+            corpus.all_known()?;
+        }
+        Ok(corpus)
     }
 }

@@ -1,43 +1,65 @@
-//! How a model runs.
+//! How a model runs: the same bodies in three forms.
+//!
+//! - [`Plan`] (static): one shape, everything placed ahead.
+//! - [`Dynamic`]: any number of steps and rows at each call.
+//! - [`Stream`]: one symbol at a time.
+//!
+//! All give equal bits. A window goes through all its layers, each over all its steps, before the next window
+//! begins; rows are divided among threads, sums never.
+
+mod dynamic;
+mod executor;
+mod gradient;
+mod plan;
+mod shard;
+mod state;
+mod stream;
+mod weights;
+
+pub use dynamic::Dynamic;
+pub use plan::Plan;
+pub use state::{LayerState, State};
+pub use stream::Stream;
+
+pub(crate) use dynamic::Shaped;
+pub(crate) use executor::{Executor, Purpose};
+pub(crate) use shard::Dropout;
+pub(crate) use weights::Weights;
+
 use crate::model::Model;
+use crate::parallel::Threads;
+use crate::{Error, Result};
+use unrolled_kernels::Isa;
 
-/// The state of some batch rows, a value of its own: save it, clone it to fork, reset one row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct State {
-    /// One vector of tensors per layer: `h` [B, H], and for an LSTM `c` [B, H], row-major.
-    pub layers: Vec<LayerState>,
-    /// Rows B.
-    pub rows: usize,
-}
-/// One layer's part of a [`State`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct LayerState {
-    /// Hidden [B, H].
-    pub h: Vec<f32>,
-    /// Cell [B, H]; empty but for an LSTM.
-    pub c: Vec<f32>,
+/// The instruction set that runs: `portable`, `avx2` or `avx512`.
+///
+/// # Errors
+/// When the one that `UNROLLED_ISA` forces is unknown or not available.
+pub fn isa() -> Result<&'static str> {
+    Ok(detect()?.name())
 }
 
-/// Runs a model one symbol at a time, without allocating.
-#[derive(Clone, Debug)]
-pub struct Stream<'m> {
-    _model: &'m Model,
+pub(crate) fn detect() -> Result<Isa> {
+    Isa::detect().map_err(Error::Isa)
 }
-impl<'m> Stream<'m> {
-    /// From the zero state.
-    pub fn new(_model: &'m Model) -> Self {
-        unimplemented!()
-    }
-    /// Feeds one symbol and gives the logits [V] of the next. Panics when `id >= V`.
-    pub fn step(&mut self, _id: u32) -> &[f32] {
-        unimplemented!()
-    }
-    /// A copy of the state.
-    pub fn state(&self) -> State {
-        unimplemented!()
-    }
-    /// Continues from a state of one row.
-    pub fn set_state(&mut self, _state: &State) -> crate::Result<()> {
-        unimplemented!()
+
+/// A model's weights packed for inference.
+fn packed(model: &Model, threads: &Threads) -> Result<Weights> {
+    let mut weights = Weights::new(model.config(), detect()?);
+    weights.pack(model.parameters(), false, threads);
+    Ok(weights)
+}
+
+/// Checks the ids of a forward pass and the room for its logits.
+fn check_ids(ids: &[u32], logits: &[f32], tokens: usize, vocabulary: usize) {
+    assert_eq!(ids.len(), tokens, "{} ids for a window of {tokens} tokens", ids.len());
+    assert_eq!(
+        logits.len(),
+        tokens * vocabulary,
+        "room for {} logits, for {tokens} x {vocabulary}",
+        logits.len()
+    );
+    if let Some(id) = ids.iter().find(|id| **id as usize >= vocabulary) {
+        panic!("symbol {id} of a vocabulary of {vocabulary}");
     }
 }

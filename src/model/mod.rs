@@ -1,5 +1,6 @@
 //! Configuration and parameters: the equations' data.
 
+pub(crate) mod cell;
 mod config;
 mod init;
 mod memory;

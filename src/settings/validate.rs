@@ -70,7 +70,7 @@ impl Settings {
         not_negative("epsilon", self.epsilon.unwrap_or(0.0))?;
         below_one("decay", self.decay)?;
         below_one("momentum", self.momentum)?;
-        not_negative("initial-accumulator", self.initial_accumulator)?;
+        not_negative("initial-accumulator", self.initial_accumulator.unwrap_or(0.0))?;
         let clip = self.clip;
         require(clip >= 0.0 && clip.is_finite(), "clip", clip, "give a number above 0, or 0 for no clipping")
     }
@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn every_range_is_checked() {
-        let changes: &[(&str, fn(&mut Settings))] = &[
+        type Change = fn(&mut Settings);
+        let changes: &[(&str, Change)] = &[
             ("layers", |s| s.layers = 0),
             ("embedding", |s| s.embedding = Some(0)),
             ("init-scale", |s| s.init_scale = Some(0.0)),
@@ -141,7 +142,7 @@ mod tests {
             ("epsilon", |s| s.epsilon = Some(-1e-8)),
             ("decay", |s| s.decay = 1.0),
             ("momentum", |s| s.momentum = f64::NAN),
-            ("initial-accumulator", |s| s.initial_accumulator = -1.0),
+            ("initial-accumulator", |s| s.initial_accumulator = Some(-1.0)),
             ("clip", |s| s.clip = -5.0),
             ("clip", |s| s.clip = f32::INFINITY),
             ("learning-rate", |s| s.learning_rate = 0.0),

@@ -1,12 +1,6 @@
-//! Training.
-use crate::{
-    Result, Settings,
-    checkpoint::Checkpoint,
-    corpus::{Corpus, Vocabulary},
-    model::Model,
-};
+//! What a run reports, and where it stands.
+
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 
 /// One line of `metrics.jsonl`: the run at an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,70 +76,4 @@ pub struct Evaluation {
     pub perplexity: f64,
     /// Share of symbols whose likeliest prediction was right.
     pub accuracy: f64,
-}
-
-/// A training run in memory.
-#[derive(Debug)]
-pub struct Training {}
-impl Training {
-    /// Starts a run. Uses `threads` threads, or all cores.
-    pub fn new(_corpus: Corpus, _settings: Settings, _threads: Option<usize>) -> Result<Self> {
-        unimplemented!()
-    }
-    /// Continues a run on the same text; `settings` may ask for a longer horizon with a constant schedule.
-    pub fn resume(
-        _corpus: Corpus,
-        _checkpoint: Checkpoint,
-        _settings: Settings,
-        _threads: Option<usize>,
-    ) -> Result<Self> {
-        unimplemented!()
-    }
-    /// One optimiser step, and an evaluation when one is due.
-    pub fn step(&mut self) -> Result<StepReport> {
-        unimplemented!()
-    }
-    /// Whether the horizon is reached.
-    pub fn is_done(&self) -> bool {
-        unimplemented!()
-    }
-    /// Where the run stands.
-    pub fn progress(&self) -> &Progress {
-        unimplemented!()
-    }
-    /// The run's settings.
-    pub fn settings(&self) -> &Settings {
-        unimplemented!()
-    }
-    /// The model as it stands.
-    pub fn model(&self) -> &Model {
-        unimplemented!()
-    }
-    /// The symbols.
-    pub fn vocabulary(&self) -> &Vocabulary {
-        unimplemented!()
-    }
-    /// The text.
-    pub fn corpus(&self) -> &Corpus {
-        unimplemented!()
-    }
-    /// Symbols per optimiser step.
-    pub fn chars_per_step(&self) -> u64 {
-        unimplemented!()
-    }
-    /// Everything to continue from here.
-    pub fn checkpoint(&self) -> Checkpoint {
-        unimplemented!()
-    }
-}
-
-/// Loss of a model on a part of a text, read as `streams` contiguous streams.
-pub fn evaluate(
-    _model: &Model,
-    _corpus: &Corpus,
-    _part: Range<usize>,
-    _streams: usize,
-    _threads: Option<usize>,
-) -> Result<Evaluation> {
-    unimplemented!()
 }

@@ -1,0 +1,138 @@
+//! Y = start + X P for rows of any number: the head, the gradient that a layer hands down, and the input tables.
+//!
+//! ```text
+//! y[m][n] = start[m][n] + x[m][k] P[k][n]        k ascending over the pieces of a row, one FMA chain per element
+//! ```
+
+use crate::dispatch::Isa;
+use crate::pack::Panels;
+use crate::product::{ByWidth, Source, WideTile, sweep};
+use crate::simd::{Kernel, Simd};
+use crate::window::add_pieces;
+use core::ops::Range;
+
+/// What the sums start from.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// Zero.
+    Zero,
+    /// The same row for all, `out_width` floats.
+    Bias(&'a [f32]),
+    /// What `out` holds.
+    Out,
+}
+
+/// A product of rows with packed weights.
+#[derive(Debug)]
+pub struct Affine<'a> {
+    /// Rows M.
+    pub rows: usize,
+    /// [M, x_stride]
+    pub x: &'a [f32],
+    /// Floats from one row of x to the next.
+    pub x_stride: usize,
+    /// The parts of a row of x that are multiplied, in order.
+    pub pieces: &'a [Range<usize>],
+    /// How `weights` is packed.
+    pub panels: &'a Panels,
+    /// The packed weights.
+    pub weights: &'a [f32],
+    /// What the sums start from.
+    pub start: Start<'a>,
+    /// [M, out_width], written where the panels have outputs.
+    pub out: &'a mut [f32],
+}
+
+impl Affine<'_> {
+    /// Computes all rows.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length.
+    pub fn run_on(self, isa: Isa) {
+        let depth = self.pieces.iter().map(Range::len).sum();
+        let end = self.pieces.last().map_or(0, |piece| piece.end);
+        assert!(end <= self.x_stride, "pieces to {end} in rows of {}", self.x_stride);
+        assert!(
+            self.x.len() >= self.rows * self.x_stride,
+            "x holds {} floats for {} rows",
+            self.x.len(),
+            self.rows
+        );
+        assert_eq!(self.weights.len(), self.panels.len(depth), "packed weights of depth {depth}");
+        assert_eq!(self.out.len(), self.rows * self.panels.out_width(), "out, for {} rows", self.rows);
+        if let Start::Bias(bias) = self.start {
+            assert_eq!(bias.len(), self.panels.out_width(), "the bias");
+        }
+        isa.run(self);
+    }
+}
+
+impl Kernel for Affine<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let depth = self.pieces.iter().map(Range::len).sum();
+        let (start, start_row) = match self.start {
+            Start::Zero => (core::ptr::null(), 0),
+            Start::Bias(bias) => (bias.as_ptr(), 0),
+            Start::Out => (self.out.as_ptr(), self.panels.out_width()),
+        };
+        let tile = AffineTile {
+            x: Source { base: self.x.as_ptr(), row: self.x_stride },
+            pieces: self.pieces,
+            depth,
+            panels: self.panels,
+            weights: self.weights.as_ptr(),
+            start,
+            start_row,
+            out: self.out.as_mut_ptr(),
+        };
+        // SAFETY: `run_on` has checked every length.
+        unsafe { sweep(s, self.rows, self.panels.panels().len(), &ByWidth(tile)) }
+    }
+}
+
+struct AffineTile<'a> {
+    x: Source,
+    pieces: &'a [Range<usize>],
+    depth: usize,
+    panels: &'a Panels,
+    weights: *const f32,
+    /// Null for zero.
+    start: *const f32,
+    start_row: usize,
+    out: *mut f32,
+}
+
+impl<S: Simd> WideTile<S> for AffineTile<'_> {
+    #[inline(always)]
+    fn width(&self, panel: usize) -> usize {
+        self.panels.panels()[panel].width
+    }
+
+    #[inline(always)]
+    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
+        let width = self.panels.out_width();
+        let panel = self.panels.panels()[panel];
+        let first = panel.out + half;
+        // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
+        unsafe {
+            let mut acc = [[s.splat(0.0); W]; R];
+            if !self.start.is_null() {
+                let start = self.start.add(row * self.start_row + first);
+                acc = core::array::from_fn(|r| {
+                    core::array::from_fn(|w| s.load(start.add(r * self.start_row + w * 16)))
+                });
+            }
+            let x = Source { base: self.x.base.add(row * self.x.row), row: self.x.row };
+            let weights = self.weights.add(panel.before * 16 * self.depth + half);
+            add_pieces::<S, R, W>(s, &mut acc, x, self.pieces, weights);
+            for (r, sums) in acc.into_iter().enumerate() {
+                let to = self.out.add((row + r) * width + first);
+                for (w, sum) in sums.into_iter().enumerate() {
+                    s.store(to.add(w * 16), sum);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Any processor, through `wide`: SSE2, NEON or scalar code, as the compiler's target says.
+
+use crate::simd::Simd;
+use wide::f32x8;
+
+/// The portable leaf; always available.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+impl Simd for Portable {
+    const LANES: usize = 8;
+    const ROWS: usize = 2;
+    const PORTABLE: bool = true;
+    type F = f32x8;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> f32x8 {
+        f32x8::splat(value)
+    }
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> f32x8 {
+        // SAFETY: the caller vouches for 8 readable floats; an array of floats needs no more alignment than one.
+        f32x8::new(unsafe { *from.cast::<[f32; 8]>() })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, value: f32x8) {
+        // SAFETY: the caller vouches for 8 writable floats.
+        unsafe { *to.cast::<[f32; 8]>() = value.to_array() };
+    }
+    #[inline(always)]
+    fn add(self, a: f32x8, b: f32x8) -> f32x8 {
+        a + b
+    }
+    #[inline(always)]
+    fn sub(self, a: f32x8, b: f32x8) -> f32x8 {
+        a - b
+    }
+    #[inline(always)]
+    fn mul(self, a: f32x8, b: f32x8) -> f32x8 {
+        a * b
+    }
+    #[inline(always)]
+    fn div(self, a: f32x8, b: f32x8) -> f32x8 {
+        a / b
+    }
+    #[inline(always)]
+    fn fma(self, a: f32x8, b: f32x8, c: f32x8) -> f32x8 {
+        a.mul_add(b, c)
+    }
+    #[inline(always)]
+    fn fnma(self, a: f32x8, b: f32x8, c: f32x8) -> f32x8 {
+        a.mul_neg_add(b, c)
+    }
+    #[inline(always)]
+    fn min(self, a: f32x8, b: f32x8) -> f32x8 {
+        b.simd_lt(a).select(b, a) | nan_of(b)
+    }
+    #[inline(always)]
+    fn max(self, a: f32x8, b: f32x8) -> f32x8 {
+        b.simd_gt(a).select(b, a) | nan_of(b)
+    }
+    #[inline(always)]
+    fn sqrt(self, a: f32x8) -> f32x8 {
+        a.sqrt()
+    }
+    #[inline(always)]
+    fn abs(self, a: f32x8) -> f32x8 {
+        a.abs()
+    }
+    #[inline(always)]
+    fn copysign(self, a: f32x8, b: f32x8) -> f32x8 {
+        a.copysign(b)
+    }
+    #[inline(always)]
+    fn round(self, a: f32x8) -> f32x8 {
+        a.round()
+    }
+    #[inline(always)]
+    fn exp2_integer(self, n: f32x8) -> f32x8 {
+        // Adding 2^23 + 127 leaves n + 127 in the low bits of the significand; shifted, they are the exponent.
+        let biased = n + f32x8::splat(8_388_608.0 + 127.0);
+        let bits = biased.to_array().map(|lane| f32::from_bits(lane.to_bits() << 23));
+        f32x8::new(bits)
+    }
+    #[inline(always)]
+    fn where_positive(self, x: f32x8, a: f32x8) -> f32x8 {
+        x.simd_gt(f32x8::splat(0.0)) & a
+    }
+}
+
+/// All ones where `a` is NaN.
+#[inline(always)]
+fn nan_of(a: f32x8) -> f32x8 {
+    a.is_nan()
+}

@@ -1,0 +1,141 @@
+//! Which instruction set runs: detection, the override, and every `#[target_feature]` of this crate.
+
+use crate::arch::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use crate::arch::{avx2::Avx2, avx512::Avx512};
+use crate::simd::Kernel;
+use core::fmt;
+use std::sync::OnceLock;
+
+/// The name of the environment variable that forces an instruction set.
+pub const ISA_VARIABLE: &str = "UNROLLED_ISA";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// An instruction set that this processor has: a value exists only when detection has seen it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Kind);
+
+/// A forced instruction set that cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IsaError {
+    found: String,
+    known: bool,
+}
+
+impl fmt::Display for IsaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = Isa::all().map(Isa::name).collect();
+        let why = if self.known { "this processor lacks it" } else { "no such instruction set" };
+        write!(f, "{ISA_VARIABLE}={}: {why}; here it can be {}, or unset", self.found, names.join(", "))
+    }
+}
+
+impl std::error::Error for IsaError {}
+
+impl Isa {
+    /// The portable leaf, available everywhere.
+    pub const PORTABLE: Self = Self(Kind::Portable);
+
+    /// AVX2 with FMA, where the processor has them.
+    pub fn avx2() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return Some(Self(Kind::Avx2));
+        }
+        None
+    }
+
+    /// AVX-512 F and DQ, where the processor has them.
+    pub fn avx512() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+            return Some(Self(Kind::Avx512));
+        }
+        None
+    }
+
+    /// Every instruction set of this processor, the best last.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Some(Self::PORTABLE), Self::avx2(), Self::avx512()].into_iter().flatten()
+    }
+
+    /// The instruction set of that name.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the processor lacks it.
+    pub fn named(name: &str) -> Result<Self, IsaError> {
+        let known = ["portable", "avx2", "avx512"].contains(&name);
+        Self::all().find(|isa| isa.name() == name).ok_or_else(|| IsaError { found: name.into(), known })
+    }
+
+    /// The one that `UNROLLED_ISA` forces, or the best that the processor has; decided once.
+    ///
+    /// # Errors
+    /// When the forced one cannot be had.
+    pub fn detect() -> Result<Self, IsaError> {
+        static DETECTED: OnceLock<Result<Isa, IsaError>> = OnceLock::new();
+        let forced = || match std::env::var_os(ISA_VARIABLE) {
+            Some(name) => Self::named(&name.to_string_lossy()),
+            None => Ok(Self::all().last().unwrap_or(Self::PORTABLE)),
+        };
+        DETECTED.get_or_init(forced).clone()
+    }
+
+    /// `portable`, `avx2` or `avx512`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Kind::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "avx512",
+        }
+    }
+
+    /// Floats in one vector register of this leaf.
+    pub fn lanes(self) -> usize {
+        match self.0 {
+            Kind::Portable => 8,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => 8,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => 16,
+        }
+    }
+
+    /// Runs a kernel on this instruction set.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            Kind::Portable => kernel.run(Portable),
+            // SAFETY: an `Isa` of this kind is made only after detection (above).
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => unsafe { run_avx2(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => unsafe { run_avx512(kernel) },
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function is only reached on processors with these features.
+    kernel.run(unsafe { Avx2::new_unchecked() })
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function is only reached on processors with these features.
+    kernel.run(unsafe { Avx512::new_unchecked() })
+}

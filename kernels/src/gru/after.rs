@@ -1,0 +1,258 @@
+//! Reset after the recurrent product: one phase.
+
+use super::{slots_after_hidden, slots_after_input};
+use crate::dispatch::Isa;
+use crate::math::{sigmoid, tanh};
+use crate::pack::{Panels, padded};
+use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sweep};
+use crate::simd::{Kernel, Simd};
+use crate::window::{Input, Window, add_dense, add_pieces};
+use core::ops::Range;
+
+/// One layer's window, forward.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// T, B, H.
+    pub window: Window,
+    /// Bias (b_in, b_r, b_z, b_hn) or table, and dense input, packed by `Panels::gates(&slots_after_input(H))`.
+    pub input: Input<'a>,
+    /// `weight_hh`, packed by `Panels::gates(&slots_after_hidden(H))`.
+    pub recurrent: &'a [f32],
+    /// [T + 1, B, padded(H)]: the initial state, then every step's.
+    pub h: &'a mut [f32],
+    /// [T, B, padded(H) / 16, 4, 16]: n, r, z, R_n h + b_hn; one step when not kept.
+    pub gates: &'a mut [f32],
+}
+
+/// One layer's window, backward.
+#[derive(Debug)]
+pub struct Backward<'a> {
+    /// T, B, H, kept.
+    pub window: Window,
+    /// `weight_hh`, packed transposed over `slots_after_hidden(H)`.
+    pub recurrent: &'a [f32],
+    /// `Panels::plain(H)`.
+    pub panels: &'a Panels,
+    /// `slots_after_hidden(H).pieces()`.
+    pub pieces: &'a [Range<usize>],
+    /// As the forward pass left it.
+    pub h: &'a [f32],
+    /// [T, B, padded(H)]: gradient of each step's output from above.
+    pub dh: &'a [f32],
+    /// [B, padded(H)]: what the last state's gradient has besides `dh`; then what h of the first step got directly.
+    pub carry: &'a mut [f32],
+    /// Gates in, deltas out.
+    pub gates: &'a mut [f32],
+}
+
+impl Forward<'_> {
+    /// Computes the window.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length.
+    pub fn run_on(self, isa: Isa) {
+        let (window, slots) = (self.window, slots_after_input(self.window.hidden));
+        self.input.check(&window, &slots);
+        window.check("h", self.h.len(), (window.steps + 1) * window.step());
+        window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
+        let panels = Panels::gates(&slots_after_hidden(window.hidden));
+        window.check("recurrent", self.recurrent.len(), panels.len(window.hidden));
+        isa.run(self);
+    }
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (window, step) = (self.window, self.window.step());
+        for t in 0..window.steps {
+            // SAFETY: `run_on` has checked every length against these offsets.
+            unsafe {
+                let tile = ForwardTile {
+                    window,
+                    token: t * window.rows,
+                    input: &self.input,
+                    recurrent: self.recurrent.as_ptr(),
+                    h: self.h.as_mut_ptr().add(t * step),
+                    gates: self.gates.as_mut_ptr().add(window.at(t, 4 * step)),
+                };
+                sweep(s, window.rows, padded(window.hidden) / 16, &tile);
+            }
+        }
+    }
+}
+
+struct ForwardTile<'a> {
+    window: Window,
+    token: usize,
+    input: &'a Input<'a>,
+    recurrent: *const f32,
+    h: *mut f32,
+    gates: *mut f32,
+}
+
+impl<S: Simd> Tile<S> for ForwardTile<'_> {
+    #[inline(always)]
+    unsafe fn tile<const R: usize>(&self, s: S, row: usize, block: usize, half: usize) {
+        let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
+        let gate = block * 64 + half;
+        // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
+        unsafe {
+            let mut acc: [[S::F; 4]; R] = core::array::from_fn(|r| {
+                let token = self.token + row + r;
+                core::array::from_fn(|g| self.input.start(s, token, 4 * stride, gate + g * 16))
+            });
+            if let Some(dense) = &self.input.dense {
+                let place = (self.token + row, block * 3, half);
+                add_dense::<S, R, 3, 4>(s, &mut acc, dense, dense.weights, place);
+            }
+            let h = Source { base: self.h.add(row * stride), row: stride };
+            accumulate::<S, R, 3, 4, 1, 1>(
+                s,
+                &mut acc,
+                h,
+                hidden,
+                self.recurrent.add(block * 48 * hidden + half),
+            );
+            for (r, sums) in acc.into_iter().enumerate() {
+                let unit = (row + r) * stride + block * 16 + half;
+                self.activate(s, sums, unit, (row + r) * 4 * stride + gate);
+            }
+        }
+    }
+}
+
+impl ForwardTile<'_> {
+    /// # Safety
+    /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
+    #[inline(always)]
+    unsafe fn activate<S: Simd>(&self, s: S, [n, r, z, n_hidden]: [S::F; 4], unit: usize, gate: usize) {
+        // SAFETY: the caller vouches for the places.
+        unsafe {
+            let (r, z) = (sigmoid(s, r), sigmoid(s, z));
+            let n = tanh(s, s.fma(r, n_hidden, n));
+            let h = s.load(self.h.add(unit));
+            s.store(self.h.add(self.window.step() + unit), s.fma(z, s.sub(h, n), n));
+            for (slot, value) in [n, r, z, n_hidden].into_iter().enumerate() {
+                s.store(self.gates.add(gate + slot * 16), value);
+            }
+        }
+    }
+}
+
+impl Backward<'_> {
+    /// Computes the window from its last step to its first.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length.
+    pub fn run_on(self, isa: Isa) {
+        let (window, slots) = (self.window, slots_after_hidden(self.window.hidden));
+        assert!(window.keep, "a backward pass needs a window that was kept");
+        window.check("h", self.h.len(), (window.steps + 1) * window.step());
+        window.check("dh", self.dh.len(), window.steps * window.step());
+        window.check("carry", self.carry.len(), window.step());
+        window.check("gates", self.gates.len(), window.steps * window.rows * slots.width());
+        window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
+        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
+        assert_eq!(
+            self.pieces.iter().map(Range::len).sum::<usize>(),
+            slots.depth(),
+            "pieces of another depth"
+        );
+        isa.run(self);
+    }
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (window, step) = (self.window, self.window.step());
+        for t in (0..window.steps).rev() {
+            // SAFETY: `run_on` has checked every length against these offsets.
+            unsafe {
+                let gates = self.gates.as_mut_ptr().add(t * 4 * step);
+                let tile = BackwardTile {
+                    window,
+                    recurrent: self.recurrent.as_ptr(),
+                    panels: self.panels,
+                    pieces: if t + 1 < window.steps { self.pieces } else { &[] },
+                    h: self.h.as_ptr().add(t * step),
+                    dh: self.dh.as_ptr().add(t * step),
+                    carry: self.carry.as_mut_ptr(),
+                    gates,
+                    after: gates.wrapping_add(4 * step),
+                };
+                sweep(s, window.rows, self.panels.panels().len(), &ByWidth(tile));
+            }
+        }
+    }
+}
+
+struct BackwardTile<'a> {
+    window: Window,
+    recurrent: *const f32,
+    panels: &'a Panels,
+    pieces: &'a [Range<usize>],
+    /// The state before this step.
+    h: *const f32,
+    dh: *const f32,
+    carry: *mut f32,
+    gates: *mut f32,
+    /// Deltas of the step after.
+    after: *const f32,
+}
+
+impl<S: Simd> WideTile<S> for BackwardTile<'_> {
+    #[inline(always)]
+    fn width(&self, panel: usize) -> usize {
+        self.panels.panels()[panel].width
+    }
+
+    #[inline(always)]
+    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
+        let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
+        let before = self.panels.panels()[panel].before;
+        let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
+        // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
+        unsafe {
+            let mut acc: [[S::F; W]; R] = core::array::from_fn(|r| {
+                core::array::from_fn(|w| {
+                    s.add(s.load(self.dh.add(unit(r, w))), s.load(self.carry.add(unit(r, w))))
+                })
+            });
+            let deltas = Source { base: self.after.wrapping_add(row * 4 * stride), row: 4 * stride };
+            let weights = self.recurrent.add(before * 16 * 3 * hidden + half);
+            add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);
+            for (r, sums) in acc.into_iter().enumerate() {
+                for (w, dh) in sums.into_iter().enumerate() {
+                    let gate = (row + r) * 4 * stride + (before + w) * 64 + half;
+                    self.differentiate(s, dh, unit(r, w), gate);
+                }
+            }
+        }
+    }
+}
+
+impl BackwardTile<'_> {
+    /// # Safety
+    /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
+    #[inline(always)]
+    unsafe fn differentiate<S: Simd>(&self, s: S, dh: S::F, unit: usize, gate: usize) {
+        let one = s.splat(1.0);
+        let bell = |y: S::F| s.mul(y, s.sub(one, y));
+        // SAFETY: the caller vouches for the places.
+        unsafe {
+            let [n, r, z, n_hidden] = core::array::from_fn(|slot| s.load(self.gates.add(gate + slot * 16)));
+            let h = s.load(self.h.add(unit));
+            let dn = s.mul(s.mul(dh, s.sub(one, z)), s.fnma(n, n, one));
+            let dz = s.mul(s.mul(dh, s.sub(h, n)), bell(z));
+            let dr = s.mul(s.mul(dn, n_hidden), bell(r));
+            s.store(self.carry.add(unit), s.mul(dh, z));
+            for (slot, delta) in [dn, dr, dz, s.mul(dn, r)].into_iter().enumerate() {
+                s.store(self.gates.add(gate + slot * 16), delta);
+            }
+        }
+    }
+}

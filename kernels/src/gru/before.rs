@@ -1,0 +1,348 @@
+//! Reset before the recurrent product: two phases each step, because the candidate needs all of r.
+
+use super::{slots_before_candidate, slots_before_gates, slots_before_input};
+use crate::dispatch::Isa;
+use crate::math::{sigmoid, tanh};
+use crate::pack::{Panels, padded};
+use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sweep};
+use crate::simd::{Kernel, Simd};
+use crate::window::{Input, Window, add_dense, add_pieces};
+use core::ops::Range;
+
+/// One layer's window, forward.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// T, B, H.
+    pub window: Window,
+    /// Bias (n, r, z) or table; dense weights packed by `Panels::gates(&slots_before_gates(H))`, and as the second set
+    /// by `Panels::one_gate(H, 2)`.
+    pub input: Input<'a>,
+    /// `weight_hh`, r and z, packed by `Panels::gates(&slots_before_gates(H))`.
+    pub recurrent: &'a [f32],
+    /// `weight_hh`, n, packed by `candidate_panels`.
+    pub candidate: &'a [f32],
+    /// `Panels::one_gate(H, 2)`.
+    pub candidate_panels: &'a Panels,
+    /// [T + 1, B, padded(H)]: the initial state, then every step's.
+    pub h: &'a mut [f32],
+    /// [T, B, padded(H)]: r h; one step when not kept.
+    pub reset_h: &'a mut [f32],
+    /// [T, B, padded(H) / 16, 3, 16]: n, r, z; one step when not kept.
+    pub gates: &'a mut [f32],
+}
+
+/// One layer's window, backward.
+#[derive(Debug)]
+pub struct Backward<'a> {
+    /// T, B, H, kept.
+    pub window: Window,
+    /// `weight_hh`, r and z, packed transposed over `slots_before_gates(H)`.
+    pub recurrent: &'a [f32],
+    /// `weight_hh`, n, packed transposed over `slots_before_candidate(H)`.
+    pub candidate: &'a [f32],
+    /// `Panels::plain(H)`.
+    pub panels: &'a Panels,
+    /// `slots_before_gates(H).pieces()`.
+    pub pieces: &'a [Range<usize>],
+    /// `slots_before_candidate(H).pieces()`.
+    pub candidate_pieces: &'a [Range<usize>],
+    /// As the forward pass left it.
+    pub h: &'a [f32],
+    /// [T, B, padded(H)]: gradient of each step's output from above.
+    pub dh: &'a [f32],
+    /// [B, padded(H)]: what the last state's gradient has besides `dh`; then what h of the first step got directly.
+    pub carry: &'a mut [f32],
+    /// Gates in, deltas out.
+    pub gates: &'a mut [f32],
+}
+
+impl Forward<'_> {
+    /// Computes the window.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length.
+    pub fn run_on(self, isa: Isa) {
+        let (window, slots) = (self.window, slots_before_input(self.window.hidden));
+        self.input.check(&window, &slots);
+        window.check("h", self.h.len(), (window.steps + 1) * window.step());
+        window.check("reset_h", self.reset_h.len(), window.kept_steps() * window.step());
+        window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
+        let panels = Panels::gates(&slots_before_gates(window.hidden));
+        window.check("recurrent", self.recurrent.len(), panels.len(window.hidden));
+        window.check("candidate", self.candidate.len(), self.candidate_panels.len(window.hidden));
+        assert_eq!(self.candidate_panels.out_width(), padded(window.hidden), "panels of another width");
+        isa.run(self);
+    }
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (window, step) = (self.window, self.window.step());
+        for t in 0..window.steps {
+            // SAFETY: `run_on` has checked every length against these offsets.
+            unsafe {
+                let now = Step {
+                    window,
+                    token: t * window.rows,
+                    input: &self.input,
+                    h: self.h.as_mut_ptr().add(t * step),
+                    reset_h: self.reset_h.as_mut_ptr().add(window.at(t, step)),
+                    gates: self.gates.as_mut_ptr().add(window.at(t, 3 * step)),
+                };
+                let gates = GatesTile { now: &now, recurrent: self.recurrent.as_ptr() };
+                sweep(s, window.rows, padded(window.hidden) / 16, &gates);
+                let panels = self.candidate_panels;
+                let candidate = CandidateTile { now: &now, recurrent: self.candidate.as_ptr(), panels };
+                sweep(s, window.rows, panels.panels().len(), &ByWidth(candidate));
+            }
+        }
+    }
+}
+
+/// The places of one step.
+struct Step<'a> {
+    window: Window,
+    token: usize,
+    input: &'a Input<'a>,
+    h: *mut f32,
+    reset_h: *mut f32,
+    gates: *mut f32,
+}
+
+/// r, z and r h.
+struct GatesTile<'a> {
+    now: &'a Step<'a>,
+    recurrent: *const f32,
+}
+
+impl<S: Simd> Tile<S> for GatesTile<'_> {
+    #[inline(always)]
+    unsafe fn tile<const R: usize>(&self, s: S, row: usize, block: usize, half: usize) {
+        let now = self.now;
+        let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
+        let gate = block * 48 + 16 + half;
+        // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
+        unsafe {
+            let mut acc: [[S::F; 2]; R] = core::array::from_fn(|r| {
+                let token = now.token + row + r;
+                core::array::from_fn(|g| now.input.start(s, token, 3 * stride, gate + g * 16))
+            });
+            if let Some(dense) = &now.input.dense {
+                let place = (now.token + row, block * 2, half);
+                add_dense::<S, R, 2, 2>(s, &mut acc, dense, dense.weights, place);
+            }
+            let h = Source { base: now.h.add(row * stride), row: stride };
+            accumulate::<S, R, 2, 2, 0, 1>(
+                s,
+                &mut acc,
+                h,
+                hidden,
+                self.recurrent.add(block * 32 * hidden + half),
+            );
+            for (r, [reset, update]) in acc.into_iter().enumerate() {
+                let unit = (row + r) * stride + block * 16 + half;
+                let to = now.gates.add((row + r) * 3 * stride + gate);
+                let (reset, update) = (sigmoid(s, reset), sigmoid(s, update));
+                s.store(now.reset_h.add(unit), s.mul(reset, s.load(now.h.add(unit))));
+                s.store(to, reset);
+                s.store(to.add(16), update);
+            }
+        }
+    }
+}
+
+/// n and the new h.
+struct CandidateTile<'a> {
+    now: &'a Step<'a>,
+    recurrent: *const f32,
+    panels: &'a Panels,
+}
+
+impl<S: Simd> WideTile<S> for CandidateTile<'_> {
+    #[inline(always)]
+    fn width(&self, panel: usize) -> usize {
+        self.panels.panels()[panel].width
+    }
+
+    #[inline(always)]
+    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
+        let now = self.now;
+        let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
+        let before = self.panels.panels()[panel].before;
+        // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
+        unsafe {
+            let mut acc: [[S::F; W]; R] = core::array::from_fn(|r| {
+                let token = now.token + row + r;
+                core::array::from_fn(|w| now.input.start(s, token, 3 * stride, (before + w) * 48 + half))
+            });
+            if let Some(dense) = &now.input.dense {
+                add_dense::<S, R, W, W>(s, &mut acc, dense, dense.second, (now.token + row, before, half));
+            }
+            let reset_h = Source { base: now.reset_h.add(row * stride), row: stride };
+            let weights = self.recurrent.add(before * 16 * hidden + half);
+            accumulate::<S, R, W, W, 0, 1>(s, &mut acc, reset_h, hidden, weights);
+            for (r, sums) in acc.into_iter().enumerate() {
+                for (w, sum) in sums.into_iter().enumerate() {
+                    let unit = (row + r) * stride + (before + w) * 16 + half;
+                    let gate = now.gates.add((row + r) * 3 * stride + (before + w) * 48 + half);
+                    let (n, h, z) = (tanh(s, sum), s.load(now.h.add(unit)), s.load(gate.add(32)));
+                    s.store(gate, n);
+                    s.store(now.h.add(now.window.step() + unit), s.fma(z, s.sub(h, n), n));
+                }
+            }
+        }
+    }
+}
+
+impl Backward<'_> {
+    /// Computes the window from its last step to its first.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length.
+    pub fn run_on(self, isa: Isa) {
+        let window = self.window;
+        let (gates, candidate) = (slots_before_gates(window.hidden), slots_before_candidate(window.hidden));
+        assert!(window.keep, "a backward pass needs a window that was kept");
+        window.check("h", self.h.len(), (window.steps + 1) * window.step());
+        window.check("dh", self.dh.len(), window.steps * window.step());
+        window.check("carry", self.carry.len(), window.step());
+        window.check("gates", self.gates.len(), window.steps * window.rows * gates.width());
+        window.check("recurrent", self.recurrent.len(), self.panels.len(gates.depth()));
+        window.check("candidate", self.candidate.len(), self.panels.len(candidate.depth()));
+        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
+        assert_eq!(
+            self.pieces.iter().map(Range::len).sum::<usize>(),
+            gates.depth(),
+            "pieces of another depth"
+        );
+        let depth: usize = self.candidate_pieces.iter().map(Range::len).sum();
+        assert_eq!(depth, candidate.depth(), "pieces of another depth");
+        isa.run(self);
+    }
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (window, step) = (self.window, self.window.step());
+        let panels = self.panels.panels().len();
+        for t in (0..window.steps).rev() {
+            // SAFETY: `run_on` has checked every length against these offsets.
+            unsafe {
+                let gates = self.gates.as_mut_ptr().add(t * 3 * step);
+                let carry = self.carry.as_mut_ptr();
+                let tile = |first: bool| BackwardTile {
+                    window,
+                    candidate_phase: first,
+                    recurrent: if first { self.recurrent.as_ptr() } else { self.candidate.as_ptr() },
+                    depth: if first { 2 } else { 1 } * window.hidden,
+                    panels: self.panels,
+                    pieces: match (first, t + 1 < window.steps) {
+                        (true, false) => &[],
+                        (true, true) => self.pieces,
+                        (false, _) => self.candidate_pieces,
+                    },
+                    h: self.h.as_ptr().add(t * step),
+                    dh: self.dh.as_ptr().add(t * step),
+                    carry,
+                    gates,
+                    deltas: if first { gates.wrapping_add(3 * step) } else { gates },
+                };
+                sweep(s, window.rows, panels, &ByWidth(tile(true)));
+                sweep(s, window.rows, panels, &ByWidth(tile(false)));
+            }
+        }
+    }
+}
+
+/// First phase: deltas of n and z, from the deltas of r and z of the step after. Second: the delta of r, from that of n.
+struct BackwardTile<'a> {
+    window: Window,
+    candidate_phase: bool,
+    recurrent: *const f32,
+    depth: usize,
+    panels: &'a Panels,
+    pieces: &'a [Range<usize>],
+    /// The state before this step.
+    h: *const f32,
+    dh: *const f32,
+    carry: *mut f32,
+    gates: *mut f32,
+    /// What this phase multiplies.
+    deltas: *const f32,
+}
+
+impl<S: Simd> WideTile<S> for BackwardTile<'_> {
+    #[inline(always)]
+    fn width(&self, panel: usize) -> usize {
+        self.panels.panels()[panel].width
+    }
+
+    #[inline(always)]
+    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
+        let stride = padded(self.window.hidden);
+        let before = self.panels.panels()[panel].before;
+        let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
+        // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
+        unsafe {
+            let mut acc = [[s.splat(0.0); W]; R];
+            if self.candidate_phase {
+                acc = core::array::from_fn(|r| {
+                    core::array::from_fn(|w| {
+                        s.add(s.load(self.dh.add(unit(r, w))), s.load(self.carry.add(unit(r, w))))
+                    })
+                });
+            }
+            let deltas = Source { base: self.deltas.wrapping_add(row * 3 * stride), row: 3 * stride };
+            let weights = self.recurrent.add(before * 16 * self.depth + half);
+            add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);
+            for (r, sums) in acc.into_iter().enumerate() {
+                for (w, sum) in sums.into_iter().enumerate() {
+                    let gate = self.gates.add((row + r) * 3 * stride + (before + w) * 48 + half);
+                    if self.candidate_phase {
+                        self.candidate(s, sum, unit(r, w), gate);
+                    } else {
+                        self.reset(s, sum, unit(r, w), gate);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl BackwardTile<'_> {
+    /// From dh to the deltas of n and z, and the direct part of the gradient of h.
+    ///
+    /// # Safety
+    /// `unit` is the place of a vector within a step of `h`, `gate` that of its n.
+    #[inline(always)]
+    unsafe fn candidate<S: Simd>(&self, s: S, dh: S::F, unit: usize, gate: *mut f32) {
+        let one = s.splat(1.0);
+        // SAFETY: the caller vouches for the places.
+        unsafe {
+            let (n, z, h) = (s.load(gate), s.load(gate.add(32)), s.load(self.h.add(unit)));
+            s.store(gate, s.mul(s.mul(dh, s.sub(one, z)), s.fnma(n, n, one)));
+            s.store(gate.add(32), s.mul(s.mul(dh, s.sub(h, n)), s.mul(z, s.sub(one, z))));
+            s.store(self.carry.add(unit), s.mul(dh, z));
+        }
+    }
+
+    /// From d(r h) to the delta of r and the rest of the direct part.
+    ///
+    /// # Safety
+    /// As for `candidate`.
+    #[inline(always)]
+    unsafe fn reset<S: Simd>(&self, s: S, d_reset_h: S::F, unit: usize, gate: *mut f32) {
+        let one = s.splat(1.0);
+        // SAFETY: the caller vouches for the places.
+        unsafe {
+            let (r, h) = (s.load(gate.add(16)), s.load(self.h.add(unit)));
+            s.store(gate.add(16), s.mul(s.mul(d_reset_h, h), s.mul(r, s.sub(one, r))));
+            let carry = s.load(self.carry.add(unit));
+            s.store(self.carry.add(unit), s.fma(d_reset_h, r, carry));
+        }
+    }
+}

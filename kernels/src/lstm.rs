@@ -1,0 +1,308 @@
+//! The LSTM (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000), as in PyTorch:
+//!
+//! ```text
+//! i = sigmoid(W_i x + b_i + R_i h)     c' = f c + i g
+//! f = sigmoid(W_f x + b_f + R_f h)     h' = o tanh(c')
+//! g =    tanh(W_g x + b_g + R_g h)
+//! o = sigmoid(W_o x + b_o + R_o h)     b: PyTorch's two bias vectors, summed
+//! ```
+//!
+//! backward, for dh = dL/dh' and dc = dL/dc' carried from the step after:
+//!
+//! ```text
+//! dc = dc + dh o (1 - tanh(c')^2)
+//! do = dh tanh(c') o (1 - o)           di = dc g i (1 - i)
+//! df = dc c f (1 - f)                  dg = dc i (1 - g^2)
+//! dc = dc f  and  dh = delta R         for the step before
+//! ```
+//!
+//! 1. A tile is R rows by the four gates of sixteen units: pre-activations live in registers only, and what is stored,
+//!    once, are the activated gates, in slots i, f, g, o.
+//! 2. The backward tile is R rows by up to 64 units; its product is delta R of the step after, continued from the
+//!    gradient from above; its epilogue writes the deltas over the gates. Gradients of weights come after the loop.
+
+use crate::dispatch::Isa;
+use crate::math::{sigmoid, tanh};
+use crate::pack::{Panels, Slots, padded};
+use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sweep};
+use crate::simd::{Kernel, Simd};
+use crate::window::{Input, Window, add_dense, add_pieces};
+use core::ops::Range;
+
+/// Gates of `weight_ih` and of `weight_hh` alike, in PyTorch's order: i, f, g, o.
+pub const GATES: &[usize] = &[0, 1, 2, 3];
+
+/// Where an LSTM's gate values lie.
+pub fn slots(hidden: usize) -> Slots {
+    Slots { hidden, stored: 4, first: 0, gates: GATES }
+}
+
+/// One layer's window, forward.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// T, B, H.
+    pub window: Window,
+    /// Bias or table, and dense input, packed by `Panels::gates(&slots(H))`.
+    pub input: Input<'a>,
+    /// `weight_hh`, packed likewise.
+    pub recurrent: &'a [f32],
+    /// [T + 1, B, padded(H)]: the initial state, then every step's.
+    pub h: &'a mut [f32],
+    /// [T + 1, B, padded(H)]; [1, B, padded(H)] when not kept.
+    pub c: &'a mut [f32],
+    /// [T, B, padded(H) / 16, 4, 16]: activated gates; one step when not kept.
+    pub gates: &'a mut [f32],
+    /// [T, B, padded(H)]: tanh(c'); one step when not kept.
+    pub tanh_c: &'a mut [f32],
+}
+
+/// One layer's window, backward.
+#[derive(Debug)]
+pub struct Backward<'a> {
+    /// T, B, H, kept.
+    pub window: Window,
+    /// `weight_hh`, packed transposed over `slots(H)`.
+    pub recurrent: &'a [f32],
+    /// `Panels::plain(H)`.
+    pub panels: &'a Panels,
+    /// `slots(H).pieces()`.
+    pub pieces: &'a [Range<usize>],
+    /// As the forward pass left it.
+    pub c: &'a [f32],
+    /// As the forward pass left it.
+    pub tanh_c: &'a [f32],
+    /// [T, B, padded(H)]: gradient of each step's output from above.
+    pub dh: &'a [f32],
+    /// [B, padded(H)]: gradient of the last c; becomes that of the initial one.
+    pub dc: &'a mut [f32],
+    /// Gates in, deltas out.
+    pub gates: &'a mut [f32],
+}
+
+impl Forward<'_> {
+    /// Computes the window.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length.
+    pub fn run_on(self, isa: Isa) {
+        let (window, slots) = (self.window, slots(self.window.hidden));
+        self.input.check(&window, &slots);
+        window.check("h", self.h.len(), (window.steps + 1) * window.step());
+        window.check("c", self.c.len(), (if window.keep { window.steps + 1 } else { 1 }) * window.step());
+        window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
+        window.check("tanh_c", self.tanh_c.len(), window.kept_steps() * window.step());
+        window.check("recurrent", self.recurrent.len(), Panels::gates(&slots).len(window.hidden));
+        isa.run(self);
+    }
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (window, step) = (self.window, self.window.step());
+        let blocks = padded(window.hidden) / 16;
+        for t in 0..window.steps {
+            // SAFETY: `run_on` has checked every length against these offsets.
+            unsafe {
+                let tile = ForwardTile {
+                    window,
+                    token: t * window.rows,
+                    input: &self.input,
+                    recurrent: self.recurrent.as_ptr(),
+                    h: self.h.as_mut_ptr().add(t * step),
+                    c: self.c.as_mut_ptr().add(window.at(t, step)),
+                    c_next: self.c.as_mut_ptr().add(window.at(t + 1, step)),
+                    gates: self.gates.as_mut_ptr().add(window.at(t, 4 * step)),
+                    tanh_c: self.tanh_c.as_mut_ptr().add(window.at(t, step)),
+                };
+                sweep(s, window.rows, blocks, &tile);
+            }
+        }
+    }
+}
+
+struct ForwardTile<'a> {
+    window: Window,
+    token: usize,
+    input: &'a Input<'a>,
+    recurrent: *const f32,
+    h: *mut f32,
+    c: *mut f32,
+    c_next: *mut f32,
+    gates: *mut f32,
+    tanh_c: *mut f32,
+}
+
+impl<S: Simd> Tile<S> for ForwardTile<'_> {
+    #[inline(always)]
+    unsafe fn tile<const R: usize>(&self, s: S, row: usize, block: usize, half: usize) {
+        let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
+        let gate = block * 64 + half;
+        // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
+        unsafe {
+            let mut acc: [[S::F; 4]; R] = core::array::from_fn(|r| {
+                let token = self.token + row + r;
+                core::array::from_fn(|g| self.input.start(s, token, 4 * stride, gate + g * 16))
+            });
+            if let Some(dense) = &self.input.dense {
+                let place = (self.token + row, block * 4, half);
+                add_dense::<S, R, 4, 4>(s, &mut acc, dense, dense.weights, place);
+            }
+            let h = Source { base: self.h.add(row * stride), row: stride };
+            accumulate::<S, R, 4, 4, 0, 1>(
+                s,
+                &mut acc,
+                h,
+                hidden,
+                self.recurrent.add(block * 64 * hidden + half),
+            );
+            for (r, sums) in acc.into_iter().enumerate() {
+                let unit = (row + r) * stride + block * 16 + half;
+                self.activate(s, sums, unit, (row + r) * 4 * stride + gate);
+            }
+        }
+    }
+}
+
+impl ForwardTile<'_> {
+    /// From pre-activations to the new c and h.
+    ///
+    /// # Safety
+    /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
+    #[inline(always)]
+    unsafe fn activate<S: Simd>(&self, s: S, [i, f, g, o]: [S::F; 4], unit: usize, gate: usize) {
+        // SAFETY: the caller vouches for the places.
+        unsafe {
+            let (i, f, g, o) = (sigmoid(s, i), sigmoid(s, f), tanh(s, g), sigmoid(s, o));
+            let c = s.fma(f, s.load(self.c.add(unit)), s.mul(i, g));
+            let tanh_c = tanh(s, c);
+            s.store(self.c_next.add(unit), c);
+            s.store(self.tanh_c.add(unit), tanh_c);
+            s.store(self.h.add(self.window.step() + unit), s.mul(o, tanh_c));
+            for (slot, value) in [i, f, g, o].into_iter().enumerate() {
+                s.store(self.gates.add(gate + slot * 16), value);
+            }
+        }
+    }
+}
+
+impl Backward<'_> {
+    /// Computes the window from its last step to its first.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length.
+    pub fn run_on(self, isa: Isa) {
+        let (window, slots) = (self.window, slots(self.window.hidden));
+        assert!(window.keep, "a backward pass needs a window that was kept");
+        window.check("c", self.c.len(), (window.steps + 1) * window.step());
+        window.check("tanh_c", self.tanh_c.len(), window.steps * window.step());
+        window.check("dh", self.dh.len(), window.steps * window.step());
+        window.check("dc", self.dc.len(), window.step());
+        window.check("gates", self.gates.len(), window.steps * window.rows * slots.width());
+        window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
+        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
+        assert_eq!(
+            self.pieces.iter().map(Range::len).sum::<usize>(),
+            slots.depth(),
+            "pieces of another depth"
+        );
+        isa.run(self);
+    }
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (window, step) = (self.window, self.window.step());
+        for t in (0..window.steps).rev() {
+            // SAFETY: `run_on` has checked every length against these offsets.
+            unsafe {
+                let gates = self.gates.as_mut_ptr().add(t * 4 * step);
+                let tile = BackwardTile {
+                    window,
+                    recurrent: self.recurrent.as_ptr(),
+                    panels: self.panels,
+                    pieces: if t + 1 < window.steps { self.pieces } else { &[] },
+                    c: self.c.as_ptr().add(t * step),
+                    tanh_c: self.tanh_c.as_ptr().add(t * step),
+                    dh: self.dh.as_ptr().add(t * step),
+                    dc: self.dc.as_mut_ptr(),
+                    gates,
+                    after: gates.wrapping_add(4 * step),
+                };
+                sweep(s, window.rows, self.panels.panels().len(), &ByWidth(tile));
+            }
+        }
+    }
+}
+
+struct BackwardTile<'a> {
+    window: Window,
+    recurrent: *const f32,
+    panels: &'a Panels,
+    pieces: &'a [Range<usize>],
+    c: *const f32,
+    tanh_c: *const f32,
+    dh: *const f32,
+    dc: *mut f32,
+    gates: *mut f32,
+    /// Deltas of the step after.
+    after: *const f32,
+}
+
+impl<S: Simd> WideTile<S> for BackwardTile<'_> {
+    #[inline(always)]
+    fn width(&self, panel: usize) -> usize {
+        self.panels.panels()[panel].width
+    }
+
+    #[inline(always)]
+    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
+        let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
+        let before = self.panels.panels()[panel].before;
+        let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
+        // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
+        unsafe {
+            let mut acc: [[S::F; W]; R] =
+                core::array::from_fn(|r| core::array::from_fn(|w| s.load(self.dh.add(unit(r, w)))));
+            let deltas = Source { base: self.after.wrapping_add(row * 4 * stride), row: 4 * stride };
+            let weights = self.recurrent.add(before * 16 * 4 * hidden + half);
+            add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);
+            for (r, sums) in acc.into_iter().enumerate() {
+                for (w, dh) in sums.into_iter().enumerate() {
+                    let gate = (row + r) * 4 * stride + (before + w) * 64 + half;
+                    self.differentiate(s, dh, unit(r, w), gate);
+                }
+            }
+        }
+    }
+}
+
+impl BackwardTile<'_> {
+    /// From the gradient of h' to the deltas and the gradient of c.
+    ///
+    /// # Safety
+    /// `unit` and `gate` are places of a vector within a step of `c` and of `gates`.
+    #[inline(always)]
+    unsafe fn differentiate<S: Simd>(&self, s: S, dh: S::F, unit: usize, gate: usize) {
+        let one = s.splat(1.0);
+        let bell = |y: S::F| s.mul(y, s.sub(one, y));
+        // SAFETY: the caller vouches for the places.
+        unsafe {
+            let [i, f, g, o] = core::array::from_fn(|slot| s.load(self.gates.add(gate + slot * 16)));
+            let (c, tanh_c) = (s.load(self.c.add(unit)), s.load(self.tanh_c.add(unit)));
+            let through = s.mul(s.mul(dh, o), s.fnma(tanh_c, tanh_c, one));
+            let dc = s.add(s.load(self.dc.add(unit)), through);
+            let di = s.mul(s.mul(dc, g), bell(i));
+            let df = s.mul(s.mul(dc, c), bell(f));
+            let dg = s.mul(s.mul(dc, i), s.fnma(g, g, one));
+            let d_o = s.mul(s.mul(dh, tanh_c), bell(o));
+            s.store(self.dc.add(unit), s.mul(dc, f));
+            for (slot, delta) in [di, df, dg, d_o].into_iter().enumerate() {
+                s.store(self.gates.add(gate + slot * 16), delta);
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Where weights and activations lie: panels of weights, and rows of gate values.
+//!
+//! Sixteen hidden units are a *block*; a hidden vector is stored in `padded(H)` floats, zeros behind the last unit.
+//! Gate values and their gradients are stored row by row as [block][slot][16]: the slots are the cell's gates, in the
+//! order that suits its tiles (see [`Slots`]).
+//!
+//! A *panel* is [K][W][16] with W <= 4: for each input k, W vectors of 16 outputs. [`Panels`] says which rows of a
+//! PyTorch weight matrix [rows, K] the vectors hold, and packs them.
+
+use core::ops::Range;
+
+/// Floats in a stored vector of `units` values: the next multiple of sixteen.
+pub const fn padded(units: usize) -> usize {
+    units.next_multiple_of(16)
+}
+
+/// Sixteen outputs: rows `first..first + lanes` of a weight matrix; the other lanes are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Vector {
+    first: usize,
+    lanes: usize,
+}
+
+/// One panel: its vectors, and where its results go within a row of outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Panel {
+    /// Vectors W, 1 to 4.
+    pub(crate) width: usize,
+    /// Vectors in the panels before this one.
+    pub(crate) before: usize,
+    /// The first float of its results in a row of outputs.
+    pub(crate) out: usize,
+}
+
+/// The arrangement of a weight matrix in panels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panels {
+    vectors: Vec<Vector>,
+    panels: Vec<Panel>,
+    out_width: usize,
+}
+
+impl Panels {
+    /// `outputs` rows in order, in panels of up to 64 of nearly equal width: products without gates.
+    pub fn plain(outputs: usize) -> Self {
+        let blocks = outputs.div_ceil(16);
+        let count = blocks.div_ceil(4);
+        let vectors =
+            (0..blocks).map(|b| Vector { first: b * 16, lanes: (outputs - b * 16).min(16) }).collect();
+        let panels = (0..count).map(|i| (blocks * i / count, blocks * (i + 1) / count));
+        let panels =
+            panels.map(|(from, to)| Panel { width: to - from, before: from, out: from * 16 }).collect();
+        Self { vectors, panels, out_width: blocks * 16 }
+    }
+
+    /// For each block of 16 units, one vector for each of `slots.gates` side by side.
+    pub fn gates(slots: &Slots) -> Self {
+        let blocks = slots.hidden.div_ceil(16);
+        let width = slots.gates.len();
+        let vector = |b: usize, gate: usize| Vector {
+            first: gate * slots.hidden + b * 16,
+            lanes: (slots.hidden - b * 16).min(16),
+        };
+        let vectors =
+            (0..blocks).flat_map(|b| slots.gates.iter().map(move |&gate| vector(b, gate))).collect();
+        let out = |b: usize| (b * slots.stored + slots.first) * 16;
+        let panels = (0..blocks).map(|b| Panel { width, before: b * width, out: out(b) }).collect();
+        Self { vectors, panels, out_width: blocks * slots.stored * 16 }
+    }
+
+    /// One gate by itself, in plain panels.
+    pub fn one_gate(hidden: usize, gate: usize) -> Self {
+        let mut plain = Self::plain(hidden);
+        plain.vectors.iter_mut().for_each(|vector| vector.first += gate * hidden);
+        plain
+    }
+
+    /// Floats that a matrix with K columns takes when packed.
+    pub fn len(&self, depth: usize) -> usize {
+        self.vectors.len() * 16 * depth
+    }
+
+    /// Whether there is nothing to pack.
+    pub fn is_empty(&self) -> bool {
+        self.vectors.is_empty()
+    }
+
+    /// Floats in a row of outputs.
+    pub fn out_width(&self) -> usize {
+        self.out_width
+    }
+
+    pub(crate) fn panels(&self) -> &[Panel] {
+        &self.panels
+    }
+
+    /// Packs `weight` [rows, depth] into `packed`, `len(depth)` floats.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    pub fn pack(&self, weight: &[f32], depth: usize, packed: &mut [f32]) {
+        assert_eq!(packed.len(), self.len(depth), "packed panels of depth {depth}");
+        for panel in &self.panels {
+            let area = &mut packed[panel.before * 16 * depth..][..panel.width * 16 * depth];
+            for (w, vector) in self.vectors[panel.before..][..panel.width].iter().enumerate() {
+                transpose(weight, depth, *vector, &mut area[w * 16..], panel.width * 16);
+            }
+        }
+    }
+
+    /// Packs the transposed product: `weight` [rows, outputs], of which `self` (plain, over the columns) takes each
+    /// column as an output, and k runs over the matrix rows in the order of `depth_rows`.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    pub fn pack_transposed(&self, weight: &[f32], outputs: usize, slots: &Slots, packed: &mut [f32]) {
+        let depth = slots.depth();
+        assert_eq!(packed.len(), self.len(depth), "transposed panels of depth {depth}");
+        for panel in &self.panels {
+            let area = &mut packed[panel.before * 16 * depth..][..panel.width * 16 * depth];
+            for (row, to) in slots.rows().zip(area.chunks_exact_mut(panel.width * 16)) {
+                let from = &weight[row * outputs..][..outputs];
+                for (vector, to) in self.vectors[panel.before..].iter().zip(to.chunks_exact_mut(16)) {
+                    to[..vector.lanes].copy_from_slice(&from[vector.first..][..vector.lanes]);
+                    to[vector.lanes..].fill(0.0);
+                }
+            }
+        }
+    }
+}
+
+/// Writes rows `vector` of `weight` [_, depth] as columns: `to[k * stride + lane]`, in squares that fit the nearest cache.
+fn transpose(weight: &[f32], depth: usize, vector: Vector, to: &mut [f32], stride: usize) {
+    let rows = &weight[vector.first * depth..][..vector.lanes * depth];
+    for from in (0..depth).step_by(16) {
+        let columns = from..(from + 16).min(depth);
+        for (lane, row) in rows.chunks_exact(depth).enumerate() {
+            for k in columns.clone() {
+                to[k * stride + lane] = row[k];
+            }
+        }
+        for k in columns {
+            to[k * stride + vector.lanes..k * stride + 16].fill(0.0);
+        }
+    }
+}
+
+/// Which gates a weight matrix feeds, and where their values lie in a stored row [block][slot][16].
+///
+/// `gates` lists, slot after slot from `first` on, the gate's place in PyTorch's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slots {
+    /// Hidden width H.
+    pub hidden: usize,
+    /// Slots per unit in a stored row.
+    pub stored: usize,
+    /// The first slot that this matrix feeds.
+    pub first: usize,
+    /// PyTorch's gate in each slot from there on.
+    pub gates: &'static [usize],
+}
+
+impl Slots {
+    /// A row of plain values: one slot, one gate.
+    pub fn plain(width: usize) -> Self {
+        Self { hidden: width, stored: 1, first: 0, gates: &[0] }
+    }
+
+    /// Floats in a stored row.
+    pub fn width(&self) -> usize {
+        padded(self.hidden) * self.stored
+    }
+
+    /// Values of k in a product over these slots: H for each gate.
+    pub fn depth(&self) -> usize {
+        self.hidden * self.gates.len()
+    }
+
+    /// The matrix row of each k, in the order in which a stored row has them.
+    pub fn rows(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.hidden).step_by(16).flat_map(move |block| {
+            let units = block..(block + 16).min(self.hidden);
+            self.gates.iter().flat_map(move |gate| units.clone().map(move |unit| gate * self.hidden + unit))
+        })
+    }
+
+    /// The place of matrix row `row` in a stored row.
+    pub fn place(&self, row: usize) -> usize {
+        let (gate, unit) = (row / self.hidden, row % self.hidden);
+        let slot = self.gates.iter().position(|&g| g == gate).unwrap_or(0) + self.first;
+        (unit / 16 * self.stored + slot) * 16 + unit % 16
+    }
+
+    /// The contiguous pieces of a stored row that hold the values of k, in order.
+    pub fn pieces(&self) -> Vec<Range<usize>> {
+        let mut pieces: Vec<Range<usize>> = Vec::new();
+        for place in self.rows().map(|row| self.place(row)) {
+            match pieces.last_mut() {
+                Some(last) if last.end == place => last.end += 1,
+                _ => pieces.push(place..place + 1),
+            }
+        }
+        pieces
+    }
+}

@@ -1,0 +1,265 @@
+//! The vanilla RNN (Elman 1990), as in PyTorch:
+//!
+//! ```text
+//! h' = f(W x + b + R h)                f: tanh or relu; b: PyTorch's two bias vectors, summed
+//! delta = dh f'                        tanh' = 1 - h'^2, relu' = [h' > 0]
+//! dh = delta R                         for the step before
+//! ```
+//!
+//! There is one gate, so a tile is R rows by up to 64 units of it, forward and backward.
+
+use crate::dispatch::Isa;
+use crate::math::tanh;
+use crate::pack::{Panels, Slots, padded};
+use crate::product::{ByWidth, Source, WideTile, accumulate, sweep};
+use crate::simd::{Kernel, Simd};
+use crate::window::{Input, Window, add_dense, add_pieces};
+use core::ops::Range;
+
+/// The one gate of `weight_ih` and `weight_hh`.
+pub const GATES: &[usize] = &[0];
+
+/// Where an RNN's deltas lie.
+pub fn slots(hidden: usize) -> Slots {
+    Slots { hidden, stored: 1, first: 0, gates: GATES }
+}
+
+/// The squashing function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// tanh(x)
+    Tanh,
+    /// max(0, x)
+    Relu,
+}
+
+impl Activation {
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, x: S::F) -> S::F {
+        match self {
+            Self::Tanh => tanh(s, x),
+            Self::Relu => s.max(s.splat(0.0), x),
+        }
+    }
+
+    /// dh f', from the output h.
+    #[inline(always)]
+    fn differentiate<S: Simd>(self, s: S, dh: S::F, h: S::F) -> S::F {
+        match self {
+            Self::Tanh => s.mul(dh, s.fnma(h, h, s.splat(1.0))),
+            Self::Relu => s.where_positive(h, dh),
+        }
+    }
+}
+
+/// One layer's window, forward.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// T, B, H.
+    pub window: Window,
+    /// The squashing function.
+    pub activation: Activation,
+    /// Bias or table, and dense input, packed by `Panels::plain(H)`.
+    pub input: Input<'a>,
+    /// `weight_hh`, packed likewise.
+    pub recurrent: &'a [f32],
+    /// `Panels::plain(H)`.
+    pub panels: &'a Panels,
+    /// [T + 1, B, padded(H)]: the initial state, then every step's.
+    pub h: &'a mut [f32],
+}
+
+/// One layer's window, backward.
+#[derive(Debug)]
+pub struct Backward<'a> {
+    /// T, B, H, kept.
+    pub window: Window,
+    /// The squashing function.
+    pub activation: Activation,
+    /// `weight_hh`, packed transposed over `slots(H)`.
+    pub recurrent: &'a [f32],
+    /// `Panels::plain(H)`.
+    pub panels: &'a Panels,
+    /// `slots(H).pieces()`.
+    pub pieces: &'a [Range<usize>],
+    /// As the forward pass left it.
+    pub h: &'a [f32],
+    /// [T, B, padded(H)]: gradient of each step's output from above.
+    pub dh: &'a [f32],
+    /// [T, B, padded(H)]: written.
+    pub deltas: &'a mut [f32],
+}
+
+impl Forward<'_> {
+    /// Computes the window.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length.
+    pub fn run_on(self, isa: Isa) {
+        let window = self.window;
+        self.input.check(&window, &slots(window.hidden));
+        window.check("h", self.h.len(), (window.steps + 1) * window.step());
+        window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
+        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
+        isa.run(self);
+    }
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for t in 0..self.window.steps {
+            // SAFETY: `run_on` has checked every length against these offsets.
+            unsafe {
+                let tile = ForwardTile {
+                    window: self.window,
+                    activation: self.activation,
+                    token: t * self.window.rows,
+                    input: &self.input,
+                    recurrent: self.recurrent.as_ptr(),
+                    panels: self.panels,
+                    h: self.h.as_mut_ptr().add(t * self.window.step()),
+                };
+                sweep(s, self.window.rows, self.panels.panels().len(), &ByWidth(tile));
+            }
+        }
+    }
+}
+
+struct ForwardTile<'a> {
+    window: Window,
+    activation: Activation,
+    token: usize,
+    input: &'a Input<'a>,
+    recurrent: *const f32,
+    panels: &'a Panels,
+    h: *mut f32,
+}
+
+impl<S: Simd> WideTile<S> for ForwardTile<'_> {
+    #[inline(always)]
+    fn width(&self, panel: usize) -> usize {
+        self.panels.panels()[panel].width
+    }
+
+    #[inline(always)]
+    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
+        let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
+        let before = self.panels.panels()[panel].before;
+        let first = before * 16 + half;
+        // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
+        unsafe {
+            let mut acc: [[S::F; W]; R] = core::array::from_fn(|r| {
+                let token = self.token + row + r;
+                core::array::from_fn(|w| self.input.start(s, token, stride, first + w * 16))
+            });
+            if let Some(dense) = &self.input.dense {
+                add_dense::<S, R, W, W>(s, &mut acc, dense, dense.weights, (self.token + row, before, half));
+            }
+            let h = Source { base: self.h.add(row * stride), row: stride };
+            accumulate::<S, R, W, W, 0, 1>(
+                s,
+                &mut acc,
+                h,
+                hidden,
+                self.recurrent.add(before * 16 * hidden + half),
+            );
+            for (r, sums) in acc.into_iter().enumerate() {
+                let to = self.h.add(self.window.step() + (row + r) * stride + first);
+                for (w, sum) in sums.into_iter().enumerate() {
+                    s.store(to.add(w * 16), self.activation.apply(s, sum));
+                }
+            }
+        }
+    }
+}
+
+impl Backward<'_> {
+    /// Computes the window from its last step to its first.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length.
+    pub fn run_on(self, isa: Isa) {
+        let window = self.window;
+        window.check("h", self.h.len(), (window.steps + 1) * window.step());
+        window.check("dh", self.dh.len(), window.steps * window.step());
+        window.check("deltas", self.deltas.len(), window.steps * window.step());
+        window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
+        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
+        assert_eq!(
+            self.pieces.iter().map(Range::len).sum::<usize>(),
+            window.hidden,
+            "pieces of another depth"
+        );
+        isa.run(self);
+    }
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (window, step) = (self.window, self.window.step());
+        for t in (0..window.steps).rev() {
+            // SAFETY: `run_on` has checked every length against these offsets.
+            unsafe {
+                let deltas = self.deltas.as_mut_ptr().add(t * step);
+                let tile = BackwardTile {
+                    window,
+                    activation: self.activation,
+                    recurrent: self.recurrent.as_ptr(),
+                    panels: self.panels,
+                    pieces: if t + 1 < window.steps { self.pieces } else { &[] },
+                    h: self.h.as_ptr().add((t + 1) * step),
+                    dh: self.dh.as_ptr().add(t * step),
+                    deltas,
+                    after: deltas.wrapping_add(step),
+                };
+                sweep(s, window.rows, self.panels.panels().len(), &ByWidth(tile));
+            }
+        }
+    }
+}
+
+struct BackwardTile<'a> {
+    window: Window,
+    activation: Activation,
+    recurrent: *const f32,
+    panels: &'a Panels,
+    pieces: &'a [Range<usize>],
+    /// Outputs of this step.
+    h: *const f32,
+    dh: *const f32,
+    deltas: *mut f32,
+    /// Deltas of the step after.
+    after: *const f32,
+}
+
+impl<S: Simd> WideTile<S> for BackwardTile<'_> {
+    #[inline(always)]
+    fn width(&self, panel: usize) -> usize {
+        self.panels.panels()[panel].width
+    }
+
+    #[inline(always)]
+    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
+        let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
+        let before = self.panels.panels()[panel].before;
+        let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
+        // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
+        unsafe {
+            let mut acc: [[S::F; W]; R] =
+                core::array::from_fn(|r| core::array::from_fn(|w| s.load(self.dh.add(unit(r, w)))));
+            let deltas = Source { base: self.after.wrapping_add(row * stride), row: stride };
+            let weights = self.recurrent.add(before * 16 * hidden + half);
+            add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);
+            for (r, sums) in acc.into_iter().enumerate() {
+                for (w, dh) in sums.into_iter().enumerate() {
+                    let h = s.load(self.h.add(unit(r, w)));
+                    s.store(self.deltas.add(unit(r, w)), self.activation.differentiate(s, dh, h));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The vector operations that every algorithm of this crate is written in, and the shape of an algorithm.
+//!
+//! A leaf ([`crate::arch`]) implements [`Simd`] for one instruction set and contains no algorithm. Sums across
+//! lanes go through sixteen virtual lanes ([`sum16`]), so that leaves of eight and of sixteen lanes give equal bits.
+
+/// One instruction set: a zero-sized token whose existence proves that the processor has it.
+///
+/// Operations are IEEE single precision. `min` and `max` return the second operand when either is NaN, so the
+/// operand that may be NaN comes second.
+pub trait Simd: Copy {
+    /// Lanes of a vector: 8 or 16.
+    const LANES: usize;
+    /// Batch rows of a product tile four vectors wide, as many as the registers hold.
+    const ROWS: usize;
+    /// Whether the larger products are left to `matrixmultiply`.
+    const PORTABLE: bool;
+    /// A vector.
+    type F: Copy;
+
+    /// The same value in all lanes.
+    fn splat(self, value: f32) -> Self::F;
+    /// Loads from any address.
+    ///
+    /// # Safety
+    /// `from` is readable for `LANES` floats.
+    unsafe fn load(self, from: *const f32) -> Self::F;
+    /// Stores to any address.
+    ///
+    /// # Safety
+    /// `to` is writable for `LANES` floats.
+    unsafe fn store(self, to: *mut f32, value: Self::F);
+    /// a + b
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a - b
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a * b
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a / b, correctly rounded
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a * b + c, rounded once (the portable leaf may round twice)
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// c - a * b, rounded once (the portable leaf may round twice)
+    fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The smaller.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The larger.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The square root, correctly rounded.
+    fn sqrt(self, a: Self::F) -> Self::F;
+    /// |a|
+    fn abs(self, a: Self::F) -> Self::F;
+    /// The magnitude of `a` with the sign of `b`.
+    fn copysign(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The nearest integer, ties to even.
+    fn round(self, a: Self::F) -> Self::F;
+    /// 2^n for integral n in [-126, 127].
+    fn exp2_integer(self, n: Self::F) -> Self::F;
+    /// `a` where x > 0, else 0.
+    fn where_positive(self, x: Self::F, a: Self::F) -> Self::F;
+
+    /// Loads the first `count` <= `LANES` lanes; the rest is `fill`.
+    ///
+    /// # Safety
+    /// `from` is readable for `count` floats.
+    #[inline(always)]
+    unsafe fn load_partial(self, from: *const f32, count: usize, fill: f32) -> Self::F {
+        let mut lanes = [fill; 16];
+        // SAFETY: the caller vouches for `count` floats, and `count` <= LANES <= 16.
+        unsafe {
+            core::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
+            self.load(lanes.as_ptr())
+        }
+    }
+    /// Stores the first `count` <= `LANES` lanes.
+    ///
+    /// # Safety
+    /// `to` is writable for `count` floats.
+    #[inline(always)]
+    unsafe fn store_partial(self, to: *mut f32, count: usize, value: Self::F) {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the caller vouches for `count` floats, and `count` <= LANES <= 16.
+        unsafe {
+            self.store(lanes.as_mut_ptr(), value);
+            core::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
+        }
+    }
+}
+
+/// An algorithm that is compiled once per instruction set.
+pub trait Kernel {
+    /// What it returns.
+    type Output;
+    /// The algorithm. Implementations are `#[inline(always)]`, down to the last operation.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// Sum of f(values) over sixteen virtual lanes: lane l adds up elements l, l + 16, ..., and a fixed tree adds up the
+/// lanes. A tail is filled with `fill`, which `f` should map to zero.
+#[inline(always)]
+pub(crate) fn sum16<S: Simd>(s: S, values: &[f32], fill: f32, f: impl Fn(S::F) -> S::F) -> f32 {
+    let mut lanes = [s.splat(0.0); 2];
+    fold16(s, values, fill, |half, v| lanes[half] = s.add(lanes[half], f(v)));
+    tree16(s, lanes, |a, b| a + b)
+}
+
+/// Calls `f` with the virtual half (0, or 1 on leaves of eight lanes) and each vector of `values`.
+#[inline(always)]
+pub(crate) fn fold16<S: Simd>(s: S, values: &[f32], fill: f32, mut f: impl FnMut(usize, S::F)) {
+    let whole = values.len() - values.len() % S::LANES;
+    let halves = 16 / S::LANES;
+    let from = values.as_ptr();
+    for i in (0..whole).step_by(S::LANES) {
+        // SAFETY: i + LANES <= whole <= len.
+        f(i / S::LANES % halves, unsafe { s.load(from.add(i)) });
+    }
+    if whole < values.len() {
+        // SAFETY: len - whole < LANES floats remain.
+        f(whole / S::LANES % halves, unsafe { s.load_partial(from.add(whole), values.len() - whole, fill) });
+    }
+}
+
+/// Reduces sixteen virtual lanes: l with l + 8, then + 4, + 2, + 1.
+#[inline(always)]
+pub(crate) fn tree16<S: Simd>(s: S, lanes: [S::F; 2], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut all = [0.0f32; 32];
+    // SAFETY: 32 floats hold two vectors of up to 16 lanes.
+    unsafe {
+        s.store(all.as_mut_ptr(), lanes[0]);
+        s.store(all.as_mut_ptr().add(S::LANES), lanes[1]);
+    }
+    for width in [8, 4, 2, 1] {
+        for lane in 0..width {
+            all[lane] = f(all[lane], all[lane + width]);
+        }
+    }
+    all[0]
+}

@@ -1,0 +1,144 @@
+//! What the cells' kernels share: the sizes of a window and the input of a layer.
+
+use crate::pack::{Slots, padded};
+use crate::product::{Source, accumulate};
+use crate::simd::Simd;
+use core::ops::Range;
+
+/// The sizes of one layer's window: T steps of B rows, H hidden units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Steps T.
+    pub steps: usize,
+    /// Rows B.
+    pub rows: usize,
+    /// Hidden width H.
+    pub hidden: usize,
+    /// Whether gates and cells of all steps are kept (training) or one step's are overwritten (inference).
+    pub keep: bool,
+}
+
+impl Window {
+    /// Floats of one step of hidden vectors: B * padded(H).
+    pub fn step(&self) -> usize {
+        self.rows * padded(self.hidden)
+    }
+
+    /// Steps that a buffer of gates holds.
+    pub fn kept_steps(&self) -> usize {
+        if self.keep { self.steps } else { self.steps.min(1) }
+    }
+
+    /// The place of step `t` in a buffer with `width` floats a step.
+    pub(crate) fn at(&self, t: usize, width: usize) -> usize {
+        if self.keep { t * width } else { 0 }
+    }
+
+    pub(crate) fn check(&self, name: &str, found: usize, expected: usize) {
+        assert!(found == expected, "{name} holds {found} floats, expected {expected} for {self:?}");
+    }
+}
+
+/// What a layer's pre-activations start from, and its dense input.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// Rows of stored width: the summed bias, or a table of it plus the input product for each symbol [D, stored].
+    pub start: &'a [f32],
+    /// The row of `start` for each step and row [T, B]; without it, row 0 for all.
+    pub ids: Option<&'a [u32]>,
+    /// An input that is multiplied in the tile, before the hidden state.
+    pub dense: Option<Dense<'a>>,
+}
+
+/// Dense input vectors and the weights that multiply them.
+#[derive(Clone, Copy, Debug)]
+pub struct Dense<'a> {
+    /// [T, B, stride]
+    pub values: &'a [f32],
+    /// Floats from one row to the next.
+    pub stride: usize,
+    /// Input width E <= stride.
+    pub width: usize,
+    /// Packed weights, in the panels that the cell asks for.
+    pub weights: &'a [f32],
+    /// A second set of packed weights, for cells that compute in two phases.
+    pub second: &'a [f32],
+}
+
+impl Input<'_> {
+    /// Checks ids and lengths once, so that the tiles need not.
+    pub(crate) fn check(&self, window: &Window, slots: &Slots) {
+        let (tokens, width) = (window.steps * window.rows, slots.width());
+        match self.ids {
+            None => {
+                assert!(self.start.len() >= width, "a bias of {} floats, expected {width}", self.start.len())
+            }
+            Some(ids) => {
+                let table = self.start.len() / width;
+                assert!(ids.len() == tokens, "{} ids, expected {tokens} for {window:?}", ids.len());
+                assert!(ids.iter().all(|&id| (id as usize) < table), "an id beyond the table's {table} rows");
+            }
+        }
+        if let Some(dense) = self.dense {
+            assert!(
+                dense.width <= dense.stride && dense.values.len() >= tokens * dense.stride,
+                "dense input too short"
+            );
+        }
+    }
+
+    /// Loads vector `offset` of the start of token `token` (t * B + row).
+    ///
+    /// # Safety
+    /// `check` has passed, `token` < T * B, and `offset` + LANES <= stored width.
+    #[inline(always)]
+    pub(crate) unsafe fn start<S: Simd>(&self, s: S, token: usize, width: usize, offset: usize) -> S::F {
+        // SAFETY: `check` has seen that every id is a row of the table.
+        unsafe {
+            let row = self.ids.map_or(0, |ids| *ids.get_unchecked(token) as usize);
+            s.load(self.start.as_ptr().add(row * width + offset))
+        }
+    }
+}
+
+/// Continues the chains with the dense input of R tokens from `token` on. `before` counts the vectors of earlier panels.
+///
+/// # Safety
+/// `token + R <= T * B`, and the weights hold `before + W` vectors of `width` floats.
+#[inline(always)]
+pub(crate) unsafe fn add_dense<S: Simd, const R: usize, const W: usize, const A: usize>(
+    s: S,
+    acc: &mut [[S::F; A]; R],
+    dense: &Dense<'_>,
+    weights: &[f32],
+    (token, before, half): (usize, usize, usize),
+) {
+    // SAFETY: the caller vouches for both ends.
+    unsafe {
+        let x = Source { base: dense.values.as_ptr().add(token * dense.stride), row: dense.stride };
+        let panel = weights.as_ptr().add(before * 16 * dense.width + half);
+        accumulate::<S, R, W, A, 0, 1>(s, acc, x, dense.width, panel);
+    }
+}
+
+/// Continues the chains of a transposed product over the pieces of stored rows (see [`Slots::pieces`]).
+///
+/// # Safety
+/// Every piece lies within a row of `x`, and `panel` holds as many k as the pieces together.
+#[inline(always)]
+pub(crate) unsafe fn add_pieces<S: Simd, const R: usize, const W: usize>(
+    s: S,
+    acc: &mut [[S::F; W]; R],
+    x: Source,
+    pieces: &[Range<usize>],
+    mut panel: *const f32,
+) {
+    for piece in pieces {
+        // SAFETY: the caller vouches for the pieces and the panel.
+        unsafe {
+            let x = Source { base: x.base.add(piece.start), row: x.row };
+            accumulate::<S, R, W, W, 0, 1>(s, acc, x, piece.len(), panel);
+            panel = panel.add(piece.len() * W * 16);
+        }
+    }
+}

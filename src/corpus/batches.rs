@@ -1,0 +1,279 @@
+//! Windows to train on.
+//!
+//! With n symbols in the part, B rows and T steps, in the window `i` of an epoch, row `r` reads T symbols from
+//!
+//! ```text
+//! stream     r ((n - 1) / B) + i T      state carried from window to window, fresh at i = 0
+//! random     a draw from 0..n - T       always fresh
+//! sliding    i B + r                    always fresh
+//! ```
+//!
+//! and predicts, at each step, the symbol one later. Nothing else decides a window: to resume is to ask for the next.
+
+use super::Corpus;
+use crate::{Error, Result, Windows};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use std::ops::Range;
+
+/// Keeps these draws apart from others of the same seed.
+const PURPOSE: &[u8; 8] = b"windows ";
+
+/// Cuts a part of the text into windows of T steps by B rows: a pure function of the step number.
+#[derive(Clone, Debug)]
+pub struct Batches {
+    part: Range<usize>,
+    windows: Windows,
+    rows: usize,
+    steps: usize,
+    seed: u64,
+    steps_per_epoch: u64,
+}
+
+/// One window: ids in, ids to predict.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Steps T.
+    pub steps: usize,
+    /// Rows B.
+    pub rows: usize,
+    /// [T, B], time-major.
+    pub inputs: Vec<u32>,
+    /// [T, B], time-major: the symbol after each input.
+    pub targets: Vec<u32>,
+    /// Whether the state starts from zero.
+    pub fresh: bool,
+}
+
+impl Batch {
+    /// Sets T and B; allocates only what the buffers lack.
+    pub(super) fn resize(&mut self, steps: usize, rows: usize) {
+        (self.steps, self.rows) = (steps, rows);
+        self.inputs.resize(steps * rows, 0);
+        self.targets.resize(steps * rows, 0);
+    }
+
+    /// Reads one row's T inputs from `start` on, and the targets behind them.
+    pub(super) fn fill_row(&mut self, corpus: &Corpus, row: usize, start: usize) {
+        let Self { steps, rows, inputs, targets, .. } = self;
+        corpus.each(start, *steps + 1, |step, id| {
+            if step < *steps {
+                inputs[step * *rows + row] = id;
+            }
+            if step > 0 {
+                targets[(step - 1) * *rows + row] = id;
+            }
+        });
+    }
+}
+
+impl Batches {
+    /// Windows of `steps` by `rows` over `part`, a range of symbols; `seed` decides the random ones.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when `rows` or `steps` is 0 or their product overflows, [`Error::TooFewSymbols`] when the
+    /// part does not hold one batch: T B + 1 symbols for streams, T + 1 for random windows, T + B for sliding ones.
+    pub fn new(part: Range<usize>, windows: Windows, rows: usize, steps: usize, seed: u64) -> Result<Self> {
+        at_least_one("batch", rows)?;
+        at_least_one("steps", steps)?;
+        let size = rows.checked_mul(steps).filter(|&size| size < usize::MAX / 8).ok_or(Error::Setting {
+            name: "batch",
+            found: rows.to_string(),
+            expected: format!("with steps = {steps} one window overflows the memory; lower one of them"),
+        })?;
+        let (needed, purpose, advice) = match windows {
+            Windows::Stream => (size + 1, format!("one batch of {rows} rows by {steps} steps"), LOWER_BOTH),
+            Windows::Random => (steps + 1, format!("one window of {steps} steps"), LOWER_STEPS),
+            Windows::Sliding => {
+                (steps + rows, format!("one batch of {rows} shifted windows of {steps} steps"), LOWER_BOTH)
+            }
+        };
+        let found = part.len();
+        if found < needed {
+            return Err(Error::TooFewSymbols { found, needed, purpose, advice });
+        }
+        let steps_per_epoch = match windows {
+            Windows::Stream => (found - 1) / rows / steps,
+            Windows::Random => ((found - 1) / size).max(1),
+            Windows::Sliding => (found - steps) / rows,
+        } as u64;
+        Ok(Self { part, windows, rows, steps, seed, steps_per_epoch })
+    }
+
+    /// Whole windows in one epoch.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.steps_per_epoch
+    }
+
+    /// Fills `batch` with window number `step` (from 0; epochs follow each other). Allocates in the first call only.
+    ///
+    /// # Panics
+    /// If the part reaches beyond the end of `corpus`.
+    pub fn fill(&self, corpus: &Corpus, step: u64, batch: &mut Batch) {
+        batch.resize(self.steps, self.rows);
+        let window = (step % self.steps_per_epoch) as usize;
+        batch.fresh = window == 0 || self.windows != Windows::Stream;
+        let mut draws = self.draws(step);
+        for row in 0..self.rows {
+            let start = match self.windows {
+                Windows::Stream => row * ((self.part.len() - 1) / self.rows) + window * self.steps,
+                Windows::Random => below(draws.next_u64(), self.part.len() - self.steps),
+                Windows::Sliding => window * self.rows + row,
+            };
+            batch.fill_row(corpus, row, self.part.start + start);
+        }
+    }
+
+    /// The draws of one step: 64 bits a row.
+    fn draws(&self, step: u64) -> ChaCha8Rng {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&self.seed.to_le_bytes());
+        key[8..16].copy_from_slice(PURPOSE);
+        let mut draws = ChaCha8Rng::from_seed(key);
+        draws.set_stream(step);
+        draws
+    }
+}
+
+const LOWER_BOTH: &str = "lower batch or steps, lower val-fraction or test-fraction, or name a longer text";
+const LOWER_STEPS: &str = "lower steps, lower val-fraction or test-fraction, or name a longer text";
+
+/// The draw as a number below `end`, each as likely as the others to within `end` parts in 2^64.
+fn below(draw: u64, end: usize) -> usize {
+    ((u128::from(draw) * end as u128) >> 64) as usize
+}
+
+/// Refuses zero.
+pub(super) fn at_least_one(name: &'static str, value: usize) -> Result<()> {
+    if value == 0 {
+        return Err(Error::Setting { name, found: "0".into(), expected: "it must be at least 1".into() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Unit;
+
+    /// A text of n distinct symbols: every id is its place.
+    fn count(n: u32) -> Corpus {
+        let text: String = (0..n).map(|id| char::from_u32(0x4E00 + id).unwrap()).collect();
+        Corpus::from_text(text, Unit::Char).unwrap()
+    }
+
+    /// The first input of every row, after a check that the rest follows it.
+    fn starts(batches: &Batches, corpus: &Corpus, step: u64) -> (Vec<u32>, bool) {
+        let mut batch = Batch::default();
+        batches.fill(corpus, step, &mut batch);
+        let rows = batch.rows;
+        assert_eq!(batch.inputs.len(), batch.steps * rows);
+        let starts = batch.inputs[..rows].to_vec();
+        for (at, (&input, &target)) in batch.inputs.iter().zip(&batch.targets).enumerate() {
+            assert_eq!((input, target), (starts[at % rows] + (at / rows) as u32, input + 1));
+        }
+        (starts, batch.fresh)
+    }
+
+    #[test]
+    fn streams_go_on_where_they_were() {
+        let corpus = count(30);
+        let batches = Batches::new(2..30, Windows::Stream, 3, 4, 1).unwrap();
+        assert_eq!(batches.steps_per_epoch(), 2); // 27 / 3 = 9 symbols a stream, 4 a window
+        for (step, first, fresh) in [(0, 0, true), (1, 4, false), (2, 0, true), (u64::MAX, 4, false)] {
+            let expected = [2, 11, 20].map(|start| start + first).to_vec();
+            assert_eq!(starts(&batches, &corpus, step), (expected, fresh), "step {step}");
+        }
+    }
+
+    #[test]
+    fn sliding_windows_shift_by_one() {
+        let corpus = count(12);
+        let batches = Batches::new(1..12, Windows::Sliding, 3, 4, 1).unwrap();
+        assert_eq!(batches.steps_per_epoch(), 2); // 7 windows
+        assert_eq!(starts(&batches, &corpus, 0), (vec![1, 2, 3], true));
+        assert_eq!(starts(&batches, &corpus, 1), (vec![4, 5, 6], true));
+        assert_eq!(starts(&batches, &corpus, 2), (vec![1, 2, 3], true));
+    }
+
+    #[test]
+    fn random_windows_are_a_function_of_seed_step_and_row() {
+        let corpus = count(2000);
+        let batches = |rows, seed| Batches::new(0..2000, Windows::Random, rows, 10, seed).unwrap();
+        let (all, fresh) = starts(&batches(8, 1), &corpus, 5);
+        assert!(fresh);
+        // The row's draw depends neither on the rows after it nor on earlier steps.
+        assert_eq!(starts(&batches(3, 1), &corpus, 5).0, all[..3]);
+        assert_ne!(starts(&batches(8, 1), &corpus, 6).0, all);
+        assert_ne!(starts(&batches(8, 2), &corpus, 5).0, all);
+        assert_eq!(batches(8, 1).steps_per_epoch(), 24);
+        assert_eq!(batches(500, 1).steps_per_epoch(), 1);
+    }
+
+    #[test]
+    fn random_draws_keep_their_bits() {
+        let batches = Batches::new(0..1000, Windows::Random, 4, 10, 7).unwrap();
+        let corpus = count(1000);
+        assert_eq!(starts(&batches, &corpus, 3).0, [406, 858, 717, 346]);
+    }
+
+    #[test]
+    fn random_windows_reach_every_place_alike() {
+        let batches = Batches::new(3..11, Windows::Random, 50, 5, 1).unwrap();
+        let corpus = count(11);
+        let mut hits = [0; 11];
+        for step in 0..60 {
+            starts(&batches, &corpus, step).0.iter().for_each(|&start| hits[start as usize] += 1);
+        }
+        assert_eq!((hits[..3].iter().sum::<u32>(), hits[6..].iter().sum::<u32>()), (0, 0));
+        assert!(hits[3..6].iter().all(|hits| (900..1100).contains(hits)), "{hits:?}");
+    }
+
+    #[test]
+    fn the_smallest_part_holds_one_batch_and_one_less_is_an_error() {
+        let cases = [
+            (Windows::Stream, 13, "one batch of 3 rows by 4 steps needs 13, found 12; lower batch or steps"),
+            (Windows::Random, 5, "one window of 4 steps needs 5, found 4; lower steps"),
+            (
+                Windows::Sliding,
+                7,
+                "one batch of 3 shifted windows of 4 steps needs 7, found 6; lower batch or steps",
+            ),
+        ];
+        for (windows, needed, message) in cases {
+            let batches = Batches::new(0..needed, windows, 3, 4, 1).unwrap();
+            assert_eq!(batches.steps_per_epoch(), 1);
+            starts(&batches, &count(needed as u32), 0);
+            let error = Batches::new(0..needed - 1, windows, 3, 4, 1).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("too few symbols: {message}")), "{error}");
+            assert!(error.ends_with("or name a longer text"), "{error}");
+        }
+    }
+
+    #[test]
+    fn zero_and_absurd_sizes_are_refused() {
+        let message =
+            |rows, steps| Batches::new(0..100, Windows::Sliding, rows, steps, 1).unwrap_err().to_string();
+        assert_eq!(message(0, 5), "batch = 0 cannot work: it must be at least 1");
+        assert_eq!(message(5, 0), "steps = 0 cannot work: it must be at least 1");
+        assert!(
+            message(usize::MAX, 2)
+                .starts_with(&format!("batch = {} cannot work: with steps = 2", usize::MAX))
+        );
+        assert!(message(usize::MAX / 2, 1).contains("lower one of them"));
+        assert!(message(1 << 20, 1 << 20).contains("too few symbols"));
+    }
+
+    #[test]
+    fn buffers_are_reused() {
+        let corpus = count(100);
+        let batches = Batches::new(0..100, Windows::Stream, 3, 4, 1).unwrap();
+        let mut batch = Batch::default();
+        batches.fill(&corpus, 0, &mut batch);
+        let buffers = (batch.inputs.as_ptr(), batch.targets.as_ptr());
+        (1..50).for_each(|step| batches.fill(&corpus, step, &mut batch));
+        assert_eq!((batch.inputs.as_ptr(), batch.targets.as_ptr()), buffers);
+    }
+}

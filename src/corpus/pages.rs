@@ -1,0 +1,78 @@
+//! A table over all code points that costs memory only where it is written.
+
+/// Code points in a page.
+const PAGE: usize = 256;
+/// Pages that hold all code points up to U+10FFFF.
+const PAGES: usize = 0x11_0000 / PAGE;
+
+/// One value per code point (or byte), in pages of 256; all pages never written share one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pages<T> {
+    /// [PAGES]: which of `pages` holds this one; 0 is the shared blank.
+    place: Box<[u16]>,
+    pages: Vec<[T; PAGE]>,
+}
+
+impl<T: Copy + PartialEq> Pages<T> {
+    /// A table that says `blank` everywhere.
+    pub fn new(blank: T) -> Self {
+        Self { place: vec![0; PAGES].into(), pages: vec![[blank; PAGE]] }
+    }
+
+    /// The value at a symbol, which lies below 0x110000.
+    #[inline]
+    pub fn get(&self, symbol: u32) -> T {
+        self.pages[usize::from(self.place[symbol as usize / PAGE])][symbol as usize % PAGE]
+    }
+
+    /// Sets the value at a symbol, which lies below 0x110000.
+    #[inline]
+    pub fn set(&mut self, symbol: u32, value: T) {
+        self.page_mut(symbol as usize / PAGE)[symbol as usize % PAGE] = value;
+    }
+
+    /// The values at 0..256: at every byte.
+    pub fn bytes_mut(&mut self) -> &mut [T; PAGE] {
+        self.page_mut(0)
+    }
+
+    /// Symbols whose value differs from the blank, in order.
+    pub fn symbols(&self) -> impl Iterator<Item = u32> + '_ {
+        let blank = self.pages[0][0];
+        let written = (0..PAGES as u32).filter(|&page| self.place[page as usize] != 0);
+        written
+            .flat_map(|page| page * PAGE as u32..(page + 1) * PAGE as u32)
+            .filter(move |&symbol| self.get(symbol) != blank)
+    }
+
+    #[inline]
+    fn page_mut(&mut self, page: usize) -> &mut [T; PAGE] {
+        if self.place[page] == 0 {
+            self.add(page);
+        }
+        &mut self.pages[usize::from(self.place[page])]
+    }
+
+    #[cold]
+    fn add(&mut self, page: usize) {
+        self.place[page] = self.pages.len() as u16;
+        self.pages.push(self.pages[0]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_what_was_set_and_lists_it_in_order() {
+        let mut table = Pages::new(7);
+        for (symbol, value) in [(0x10_FFFF, 1), (0, 2), (255, 3), (256, 4), (0xFFFF, 5)] {
+            table.set(symbol, value);
+        }
+        assert_eq!(table.symbols().collect::<Vec<_>>(), [0, 255, 256, 0xFFFF, 0x10_FFFF]);
+        assert_eq!((table.get(0x10_FFFF), table.get(0), table.get(255), table.get(256)), (1, 2, 3, 4));
+        assert_eq!((table.get(1), table.get(0x10_FFFE), table.get(0x5000)), (7, 7, 7));
+        assert_eq!(table.bytes_mut()[254..], [7, 3]);
+    }
+}

@@ -1,0 +1,93 @@
+//! Contiguous parts of a text.
+
+use crate::{Error, Result};
+use std::ops::Range;
+
+/// Contiguous parts of a text, in symbols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The first floor(n (1 - val - test)) symbols.
+    pub train: Range<usize>,
+    /// What follows, up to the test part.
+    pub validation: Range<usize>,
+    /// The tail, from floor(n (1 - test)) on.
+    pub test: Range<usize>,
+}
+
+impl Split {
+    /// Of `n` symbols; fails on fractions that leave nothing to train on.
+    pub(super) fn new(n: usize, val: f64, test: f64) -> Result<Self> {
+        for (name, fraction) in [("val-fraction", val), ("test-fraction", test)] {
+            if !(0.0..1.0).contains(&fraction) {
+                let expected = "it must be at least 0 and below 1".into();
+                return Err(Error::Setting { name, found: fraction.to_string(), expected });
+            }
+        }
+        if val + test >= 1.0 {
+            let expected =
+                format!("with test-fraction = {test} nothing is left to train on; lower one of them");
+            return Err(Error::Setting { name: "val-fraction", found: val.to_string(), expected });
+        }
+        let train = part(n, 1.0 - val - test);
+        let end = part(n, 1.0 - test);
+        Ok(Self { train: 0..train, validation: train..end, test: end..n })
+    }
+}
+
+/// floor(n fraction), of the fraction that was meant: 10 (1 - 0.7 - 0.1) is 2, though in f64 it is less by a hair.
+fn part(n: usize, fraction: f64) -> usize {
+    let product = n as f64 * fraction;
+    let whole = product.round();
+    let rounding = 4.0 * f64::EPSILON * n as f64;
+    if (product - whole).abs() <= rounding { whole as usize } else { product as usize }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_contiguous_and_floored() {
+        let split = |n, val, test| {
+            let s = Split::new(n, val, test).unwrap();
+            assert_eq!(
+                (s.train.start, s.train.end, s.validation.end, s.test.end),
+                (0, s.validation.start, s.test.start, n)
+            );
+            (s.train.len(), s.validation.len(), s.test.len())
+        };
+        assert_eq!(split(10, 0.1, 0.0), (9, 1, 0));
+        assert_eq!(split(10, 0.7, 0.1), (2, 7, 1));
+        assert_eq!(split(11, 0.1, 0.1), (8, 1, 2));
+        assert_eq!(split(1, 0.1, 0.0), (0, 1, 0));
+        assert_eq!(split(0, 0.1, 0.1), (0, 0, 0));
+        assert_eq!(split(7, 0.0, 0.0), (7, 0, 0));
+        assert_eq!(split(1_115_394, 0.1, 0.0), (1_003_854, 111_540, 0));
+    }
+
+    #[test]
+    fn every_hundredth_gives_the_floor_of_exact_arithmetic() {
+        for n in [10, 99, 100, 1000, 12_345, 1_000_000_007] {
+            for val in 0..100 {
+                for test in 0..100 - val {
+                    let split = Split::new(n, val as f64 / 100.0, test as f64 / 100.0).unwrap();
+                    assert_eq!(split.train.len(), n * (100 - val - test) / 100, "{n} {val} {test}");
+                    assert_eq!(split.validation.end, n * (100 - test) / 100, "{n} {val} {test}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn impossible_fractions_are_refused_by_name() {
+        let message = |val, test| Split::new(10, val, test).unwrap_err().to_string();
+        assert_eq!(message(1.0, 0.0), "val-fraction = 1 cannot work: it must be at least 0 and below 1");
+        assert!(message(-0.1, 0.0).starts_with("val-fraction = -0.1 cannot work"));
+        assert!(message(f64::NAN, 0.0).starts_with("val-fraction = NaN cannot work"));
+        assert!(message(0.1, f64::INFINITY).starts_with("test-fraction = inf cannot work"));
+        assert_eq!(
+            message(0.5, 0.5),
+            "val-fraction = 0.5 cannot work: with test-fraction = 0.5 nothing is left to train on; lower one of them"
+        );
+    }
+}

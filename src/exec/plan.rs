@@ -1,0 +1,59 @@
+//! The static mode: a plan for one shape, with every buffer placed and the weights packed when it is built.
+
+use super::executor::{Executor, Purpose};
+use super::state::State;
+use super::weights::Weights;
+use super::{check_ids, packed};
+use crate::Result;
+use crate::model::Model;
+use crate::parallel::Threads;
+
+/// A model compiled ahead for windows of T steps by B rows.
+#[derive(Debug)]
+pub struct Plan<'m> {
+    model: &'m Model,
+    weights: Weights,
+    threads: Threads,
+    executor: Executor,
+}
+
+impl<'m> Plan<'m> {
+    /// Builds a plan for `steps` steps of `rows` rows on `threads` threads (all cores when `None`), from the zero state.
+    ///
+    /// # Errors
+    /// When the threads or the forced instruction set cannot be had.
+    pub fn new(model: &'m Model, steps: usize, rows: usize, threads: Option<usize>) -> Result<Self> {
+        let threads = Threads::new(threads)?;
+        let weights = packed(model, &threads)?;
+        let executor =
+            Executor::new(&weights, steps, rows, Purpose { train: false, dropout: false }, &threads);
+        Ok(Self { model, weights, threads, executor })
+    }
+
+    /// Runs one window of time-major `ids` [T, B], writes `logits` [T, B, V], and keeps the state for the next.
+    ///
+    /// # Panics
+    /// When a slice has not the plan's shape or an id is not below V.
+    pub fn forward(&mut self, ids: &[u32], logits: &mut [f32]) {
+        let vocabulary = self.model.config().vocabulary;
+        check_ids(ids, logits, self.executor.steps * self.executor.rows, vocabulary);
+        self.executor.begin(false);
+        self.executor.forward(&self.weights, self.model.parameters(), (ids, &[]), None, &self.threads);
+        self.executor.logits(vocabulary, logits);
+    }
+
+    /// A copy of the state.
+    pub fn state(&self) -> State {
+        self.executor.state(self.model.config().hidden)
+    }
+
+    /// Continues from a state.
+    ///
+    /// # Errors
+    /// When the state belongs to another shape of model or has other than B rows.
+    pub fn set_state(&mut self, state: &State) -> Result<()> {
+        state.check(self.model.config(), self.executor.rows)?;
+        self.executor.set_state(self.model.config().hidden, state);
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! The recurrent state as a value of its own: save it, clone it to fork, reset one row.
+
+use crate::model::ModelConfig;
+use crate::{Error, Result};
+
+/// The state of some batch rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// Rows B.
+    pub rows: usize,
+    /// One part per layer.
+    pub layers: Vec<LayerState>,
+}
+
+/// One layer's part of a [`State`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerState {
+    /// Hidden [B, H], row-major.
+    pub h: Vec<f32>,
+    /// Cell [B, H], row-major; empty but for an LSTM.
+    pub c: Vec<f32>,
+}
+
+impl State {
+    /// All zero.
+    pub fn zero(config: &ModelConfig, rows: usize) -> Self {
+        let h = vec![0.0; rows * config.hidden];
+        let c = if config.has_cell_state() { h.clone() } else { Vec::new() };
+        Self { rows, layers: vec![LayerState { h, c }; config.layers] }
+    }
+
+    /// Sets one row to zero.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn reset_row(&mut self, row: usize) {
+        assert!(row < self.rows, "row {row} of a state of {} rows", self.rows);
+        for values in self.layers.iter_mut().flat_map(|layer| [&mut layer.h, &mut layer.c]) {
+            let width = values.len() / self.rows;
+            values[row * width..][..width].fill(0.0);
+        }
+    }
+
+    /// Whether this is a state of `rows` rows of that model.
+    pub(crate) fn check(&self, config: &ModelConfig, rows: usize) -> Result<()> {
+        let expected = Self::zero(config, rows);
+        let fits = |a: &LayerState, b: &LayerState| a.h.len() == b.h.len() && a.c.len() == b.c.len();
+        let same = self.layers.len() == expected.layers.len()
+            && self.layers.iter().zip(&expected.layers).all(|(a, b)| fits(a, b));
+        if self.rows == rows && same {
+            return Ok(());
+        }
+        let sizes = |state: &Self| {
+            let h = state.layers.first().map_or(0, |layer| layer.h.len());
+            format!("{} rows in {} layers of {h} values", state.rows, state.layers.len())
+        };
+        Err(Error::StateShape { found: sizes(self), expected: sizes(&expected) })
+    }
+}

@@ -1,0 +1,131 @@
+//! The GRU with its reset gate after or before the recurrent product; equations in [`unrolled_kernels::gru`].
+
+use super::{Buffers, Cell, CellWeights, Extras, Recurrent, Source};
+use unrolled_kernels::gru::{
+    BackwardAfter, BackwardBefore, ForwardAfter, ForwardBefore, slots_after_hidden, slots_after_input,
+    slots_before_candidate, slots_before_gates, slots_before_input,
+};
+use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::{Input, Isa};
+
+/// As in PyTorch.
+#[derive(Debug)]
+pub(crate) struct ResetAfter {
+    pub(crate) hidden: usize,
+}
+
+impl Cell for ResetAfter {
+    fn input_slots(&self) -> Slots {
+        slots_after_input(self.hidden)
+    }
+
+    fn input_panels(&self) -> Vec<Panels> {
+        vec![Panels::gates(&slots_after_input(self.hidden))]
+    }
+
+    fn recurrent(&self) -> Vec<Recurrent> {
+        let slots = slots_after_hidden(self.hidden);
+        let panels = Panels::gates(&slots);
+        vec![Recurrent { slots, panels, rows: 0..3 * self.hidden, source: Source::Hidden }]
+    }
+
+    fn extras(&self) -> Extras {
+        Extras { carry: true, ..Extras::default() }
+    }
+
+    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
+        let Buffers { window, h, gates, .. } = buffers;
+        ForwardAfter { window: *window, input, recurrent: &weights.recurrent[0], h, gates }.run_on(isa);
+    }
+
+    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
+        let Buffers { window, h, gates, carry, .. } = buffers;
+        carry.fill(0.0);
+        let kernel = BackwardAfter {
+            window: *window,
+            recurrent: &weights.recurrent_t[0],
+            panels: weights.units,
+            pieces: &weights.pieces[0],
+            h,
+            dh,
+            carry,
+            gates,
+        };
+        kernel.run_on(isa);
+    }
+}
+
+/// As in TensorFlow 1.
+#[derive(Debug)]
+pub(crate) struct ResetBefore {
+    hidden: usize,
+    candidate: Panels,
+}
+
+impl ResetBefore {
+    /// H units.
+    pub(crate) fn new(hidden: usize) -> Self {
+        Self { hidden, candidate: Panels::one_gate(hidden, 2) }
+    }
+}
+
+impl Cell for ResetBefore {
+    fn input_slots(&self) -> Slots {
+        slots_before_input(self.hidden)
+    }
+
+    fn input_panels(&self) -> Vec<Panels> {
+        vec![Panels::gates(&slots_before_gates(self.hidden)), self.candidate.clone()]
+    }
+
+    fn recurrent(&self) -> Vec<Recurrent> {
+        let (gates, candidate) = (slots_before_gates(self.hidden), slots_before_candidate(self.hidden));
+        let (two, three) = (2 * self.hidden, 3 * self.hidden);
+        vec![
+            Recurrent { panels: Panels::gates(&gates), slots: gates, rows: 0..two, source: Source::Hidden },
+            Recurrent {
+                panels: self.candidate.clone(),
+                slots: candidate,
+                rows: two..three,
+                source: Source::ResetHidden,
+            },
+        ]
+    }
+
+    fn extras(&self) -> Extras {
+        Extras { carry: true, extra: true, ..Extras::default() }
+    }
+
+    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
+        let Buffers { window, h, gates, extra, .. } = buffers;
+        let kernel = ForwardBefore {
+            window: *window,
+            input,
+            recurrent: &weights.recurrent[0],
+            candidate: &weights.recurrent[1],
+            candidate_panels: &self.candidate,
+            h,
+            reset_h: extra,
+            gates,
+        };
+        kernel.run_on(isa);
+    }
+
+    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
+        let Buffers { window, h, gates, carry, .. } = buffers;
+        carry.fill(0.0);
+        let kernel = BackwardBefore {
+            window: *window,
+            recurrent: &weights.recurrent_t[0],
+            candidate: &weights.recurrent_t[1],
+            panels: weights.units,
+            pieces: &weights.pieces[0],
+            candidate_pieces: &weights.pieces[1],
+            h,
+            dh,
+            carry,
+            gates,
+        };
+        kernel.run_on(isa);
+    }
+}

@@ -1,0 +1,71 @@
+//! The vanilla RNN; equations in [`unrolled_kernels::rnn`].
+
+use super::{Buffers, Cell, CellWeights, Extras, Recurrent, Source};
+use crate::settings;
+use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::rnn::{Activation, Backward, Forward, slots};
+use unrolled_kernels::{Input, Isa};
+
+/// One squashing function.
+#[derive(Debug)]
+pub(crate) struct Rnn {
+    hidden: usize,
+    activation: Activation,
+    panels: Panels,
+}
+
+impl Rnn {
+    /// H units.
+    pub(crate) fn new(hidden: usize, activation: settings::Activation) -> Self {
+        let activation = match activation {
+            settings::Activation::Tanh => Activation::Tanh,
+            settings::Activation::Relu => Activation::Relu,
+        };
+        Self { hidden, activation, panels: Panels::plain(hidden) }
+    }
+}
+
+impl Cell for Rnn {
+    fn input_slots(&self) -> Slots {
+        slots(self.hidden)
+    }
+
+    fn input_panels(&self) -> Vec<Panels> {
+        vec![self.panels.clone()]
+    }
+
+    fn recurrent(&self) -> Vec<Recurrent> {
+        let (slots, panels) = (slots(self.hidden), self.panels.clone());
+        vec![Recurrent { slots, panels, rows: 0..self.hidden, source: Source::Hidden }]
+    }
+
+    fn extras(&self) -> Extras {
+        Extras::default()
+    }
+
+    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
+        let kernel = Forward {
+            window: buffers.window,
+            activation: self.activation,
+            input,
+            recurrent: &weights.recurrent[0],
+            panels: &self.panels,
+            h: &mut buffers.h,
+        };
+        kernel.run_on(isa);
+    }
+
+    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
+        let kernel = Backward {
+            window: buffers.window,
+            activation: self.activation,
+            recurrent: &weights.recurrent_t[0],
+            panels: weights.units,
+            pieces: &weights.pieces[0],
+            h: &buffers.h,
+            dh,
+            deltas: &mut buffers.gates,
+        };
+        kernel.run_on(isa);
+    }
+}

@@ -1,0 +1,72 @@
+//! Loss of a model on a part of a text, read as contiguous streams.
+
+use super::Evaluation;
+use crate::Result;
+use crate::corpus::{Batch, Corpus, Streams};
+use crate::exec::{self, Purpose, Shaped, Weights};
+use crate::model::{Model, Parameters};
+use crate::parallel::Threads;
+use std::ops::Range;
+
+/// Streams that a part is read as, unless asked otherwise.
+pub const EVALUATION_STREAMS: usize = 16;
+/// Steps of a window, where no training run says how many.
+const STEPS: usize = 64;
+
+/// Evaluates `model` on `part` of `corpus`, read as `streams` contiguous streams of (n - 1) / streams targets each, every
+/// one from a zero state carried to its end. Uses `threads` threads, or all cores.
+///
+/// # Errors
+/// When the part has fewer than two symbols, or the threads or the forced instruction set cannot be had.
+pub fn evaluate(
+    model: &Model,
+    corpus: &Corpus,
+    part: Range<usize>,
+    streams: usize,
+    threads: Option<usize>,
+) -> Result<Evaluation> {
+    let threads = Threads::new(threads)?;
+    let mut weights = Weights::new(model.config(), exec::detect()?);
+    weights.pack(model.parameters(), false, &threads);
+    Reader { corpus, part, streams, steps: STEPS }.run(&weights, model.parameters(), &threads)
+}
+
+/// A part of a text, read window by window.
+pub(super) struct Reader<'a> {
+    pub(super) corpus: &'a Corpus,
+    pub(super) part: Range<usize>,
+    pub(super) streams: usize,
+    pub(super) steps: usize,
+}
+
+impl Reader<'_> {
+    pub(super) fn run(
+        &self,
+        weights: &Weights,
+        parameters: &Parameters,
+        threads: &Threads,
+    ) -> Result<Evaluation> {
+        let streams = Streams::new(self.part.clone(), self.streams, self.steps)?;
+        let mut shaped = Shaped::new(Purpose { train: false, dropout: false });
+        let mut batch = Batch::default();
+        let (mut sum, mut right, mut symbols) = (0.0, 0, 0u64);
+        for index in 0..streams.windows() {
+            streams.fill(self.corpus, index, &mut batch);
+            let executor = shaped.shape(weights, batch.steps, batch.rows, threads);
+            executor.begin(batch.fresh);
+            executor.forward(weights, parameters, (&batch.inputs, &batch.targets), None, threads);
+            let (losses, correct) = executor.losses(weights, None, threads);
+            sum += losses;
+            right += correct;
+            symbols += batch.targets.len() as u64;
+        }
+        let loss = sum / symbols as f64;
+        Ok(Evaluation {
+            symbols,
+            loss,
+            bits_per_symbol: loss / std::f64::consts::LN_2,
+            perplexity: loss.exp(),
+            accuracy: right as f64 / symbols as f64,
+        })
+    }
+}

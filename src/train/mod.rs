@@ -1,0 +1,349 @@
+//! Training: forward, loss, backward, gradients, update, pack.
+
+mod evaluate;
+mod report;
+
+pub use evaluate::{EVALUATION_STREAMS, evaluate};
+pub use report::{Evaluation, Progress, Record, StepReport};
+
+use crate::checkpoint::Checkpoint;
+use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
+use crate::exec::{self, Dropout, Executor, Purpose, Shaped, Weights};
+use crate::model::Model;
+use crate::optim::Optimizer;
+use crate::parallel::Threads;
+use crate::schedule::learning_rate;
+use crate::{Bias, Error, Reduction, Result, Schedule, Settings};
+use evaluate::Reader;
+use std::time::Instant;
+
+/// A training run in memory: one text, one model, one optimiser, and where they stand.
+#[derive(Debug)]
+pub struct Training {
+    settings: Settings,
+    corpus: Corpus,
+    split: Split,
+    batches: Batches,
+    batch: Batch,
+    model: Model,
+    optimizer: Optimizer,
+    weights: Weights,
+    mode: Mode,
+    threads: Threads,
+    gradient: Vec<f32>,
+    progress: Progress,
+}
+
+/// The window in the mode asked for. Both run the same bodies.
+#[derive(Debug)]
+enum Mode {
+    Static(Executor),
+    Dynamic(Shaped),
+}
+
+impl Training {
+    /// Starts a run on `threads` threads, or all cores.
+    ///
+    /// # Errors
+    /// A setting out of its range, more memory than there is, or a text too short for one batch.
+    pub fn new(corpus: Corpus, settings: Settings, threads: Option<usize>) -> Result<Self> {
+        let model = Model::new(&settings, corpus.vocabulary().len())?;
+        let optimizer = Optimizer::new(&settings, model.parameters().values.len());
+        let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
+        let total_steps = training.horizon();
+        let eval_every = training.settings.eval_every.unwrap_or((total_steps / 10).max(1));
+        let corpus_fingerprint = training.corpus.fingerprint();
+        training.progress = Progress { total_steps, eval_every, corpus_fingerprint, ..Progress::default() };
+        Ok(training)
+    }
+
+    /// Continues a run on the same text. `settings` are the run's own; with a constant schedule their horizon may
+    /// be another one, and the mode may always.
+    ///
+    /// # Errors
+    /// As for [`Training::new`], and [`Error::Resume`] when the text or the settings are not the run's.
+    pub fn resume(
+        corpus: Corpus,
+        checkpoint: Checkpoint,
+        settings: Settings,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        check_resumable(&corpus, &checkpoint, &settings)?;
+        let model = checkpoint.model()?;
+        let mut optimizer = Optimizer::new(&settings, model.parameters().values.len());
+        restore(&mut optimizer, checkpoint.moments)?;
+        let longer = horizon_of(&settings) != horizon_of(&checkpoint.settings);
+        let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
+        training.progress = checkpoint.progress;
+        if longer {
+            training.progress.total_steps = training.horizon();
+        }
+        if let Some(state) = &checkpoint.state {
+            state.check(training.model.config(), training.settings.batch)?;
+            training
+                .executor()
+                .0
+                .set_state(state.layers.first().map_or(0, |l| l.h.len() / state.rows), state);
+        }
+        Ok(training)
+    }
+
+    fn assemble(
+        corpus: Corpus,
+        settings: Settings,
+        model: Model,
+        optimizer: Optimizer,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        settings.validate()?;
+        let threads = Threads::new(threads)?;
+        let split = corpus.split(settings.val_fraction, settings.test_fraction)?;
+        let Settings { windows, batch, steps, seed, .. } = settings;
+        let batches = Batches::new(split.train.clone(), windows, batch, steps, seed)?;
+        let mut weights = Weights::new(model.config(), exec::detect()?);
+        weights.pack(model.parameters(), true, &threads);
+        let purpose = Purpose { train: true, dropout: settings.dropout > 0.0 };
+        let mode = match settings.mode {
+            crate::Mode::Static => Mode::Static(Executor::new(&weights, steps, batch, purpose, &threads)),
+            crate::Mode::Dynamic => Mode::Dynamic(Shaped::new(purpose)),
+        };
+        let gradient = vec![0.0; model.parameters().values.len()];
+        let (batch, progress) = (Batch::default(), Progress::default());
+        Ok(Self {
+            settings,
+            corpus,
+            split,
+            batches,
+            batch,
+            model,
+            optimizer,
+            weights,
+            mode,
+            threads,
+            gradient,
+            progress,
+        })
+    }
+
+    /// One optimiser step, and an evaluation when one is due.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] when the loss or the gradient is not a finite number; the parameters are then as before the step.
+    pub fn step(&mut self) -> Result<StepReport> {
+        let start = Instant::now();
+        let done = self.progress.step;
+        let rate =
+            learning_rate(&self.settings, done, self.progress.total_steps, self.batches.steps_per_epoch());
+        self.batches.fill(&self.corpus, done, &mut self.batch);
+        let loss = self.differentiate(done);
+        let gradient_norm = self.move_parameters(loss, rate)?;
+        self.progress.step += 1;
+        self.progress.loss_sum += loss;
+        self.progress.loss_steps += 1;
+        self.progress.seconds += start.elapsed().as_secs_f64();
+        let due = self.progress.step.is_multiple_of(self.progress.eval_every) || self.is_done();
+        let record = if due { Some(self.record(rate)?) } else { None };
+        Ok(StepReport { step: self.progress.step, loss, gradient_norm, learning_rate: rate, record })
+    }
+
+    /// Loss of the batch in nats per symbol; leaves the gradient.
+    fn differentiate(&mut self, step: u64) -> f64 {
+        let Settings { dropout, seed, steps, batch: rows, loss_reduction, .. } = self.settings;
+        let tokens = (steps * rows) as f64;
+        let scale = match loss_reduction {
+            Reduction::Mean => 1.0 / tokens,
+            Reduction::SumSteps => 1.0 / rows as f64,
+        };
+        let dropout = (dropout > 0.0).then_some(Dropout { probability: dropout, seed, step });
+        let Self { mode, weights, model, batch, threads, gradient, .. } = self;
+        let executor = match mode {
+            Mode::Static(executor) => executor,
+            Mode::Dynamic(shaped) => shaped.shape(weights, steps, rows, threads),
+        };
+        executor.begin(batch.fresh);
+        let parameters = model.parameters();
+        executor.forward(weights, parameters, (&batch.inputs, &batch.targets), dropout, threads);
+        let (sum, _) = executor.losses(weights, Some(scale as f32), threads);
+        executor.gradients(weights, parameters, gradient, threads);
+        sum / tokens
+    }
+
+    /// Clips, updates and packs. Returns the gradient's norm.
+    fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
+        let Self { settings, model, optimizer, weights, threads, gradient, progress, .. } = self;
+        if settings.bias == Bias::Single {
+            for entry in model.parameters().layout.entries() {
+                if entry.name.starts_with("rnn.bias_hh") {
+                    gradient[entry.range.clone()].fill(0.0);
+                }
+            }
+        }
+        let step = progress.step + 1;
+        let norm = crate::optim::norm(weights.isa, gradient, threads);
+        if !(loss.is_finite() && norm.is_finite()) {
+            return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate });
+        }
+        let at = crate::optim::Step { number: step, rate: learning_rate, norm };
+        optimizer.update(weights.isa, at, gradient, &mut model.parameters_mut().values, threads);
+        weights.pack(model.parameters(), true, threads);
+        Ok(norm)
+    }
+
+    /// Evaluates, and adds a line to the history.
+    fn record(&mut self, learning_rate: f64) -> Result<Record> {
+        let evaluation = self.evaluate()?;
+        let progress = &mut self.progress;
+        let chars_per_step = (self.settings.batch * self.settings.steps) as u64;
+        let seconds = progress.seconds - progress.seconds_at_record;
+        let record = Record {
+            step: progress.step,
+            chars: progress.step * chars_per_step,
+            seconds: progress.seconds,
+            train_loss: progress.loss_sum / progress.loss_steps.max(1) as f64,
+            val_loss: evaluation.as_ref().map(|evaluation| evaluation.loss),
+            val_accuracy: evaluation.as_ref().map(|evaluation| evaluation.accuracy),
+            learning_rate,
+            chars_per_second: (progress.loss_steps * chars_per_step) as f64 / seconds.max(1e-9),
+        };
+        (progress.loss_sum, progress.loss_steps, progress.seconds_at_record) = (0.0, 0, progress.seconds);
+        if let Some(loss) = record.val_loss {
+            progress.best_val_loss = Some(progress.best_val_loss.map_or(loss, |best| best.min(loss)));
+        }
+        progress.history.push(record.clone());
+        Ok(record)
+    }
+
+    /// Loss on the validation part; `None` when there is none (or it is shorter than two symbols).
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn evaluate(&self) -> Result<Option<Evaluation>> {
+        let part = self.split.validation.clone();
+        if part.len() < 2 {
+            return Ok(None);
+        }
+        let reader =
+            Reader { corpus: &self.corpus, part, streams: EVALUATION_STREAMS, steps: self.settings.steps };
+        reader.run(&self.weights, self.model.parameters(), &self.threads).map(Some)
+    }
+
+    fn executor(&mut self) -> (&mut Executor, &Weights) {
+        let Settings { steps, batch, .. } = self.settings;
+        let executor = match &mut self.mode {
+            Mode::Static(executor) => executor,
+            Mode::Dynamic(shaped) => shaped.shape(&self.weights, steps, batch, &self.threads),
+        };
+        (executor, &self.weights)
+    }
+
+    /// Optimiser steps of the whole run.
+    fn horizon(&self) -> u64 {
+        let Settings { epochs, max_steps, max_chars, .. } = self.settings;
+        let by_epochs = (epochs * self.batches.steps_per_epoch() as f64).floor().max(1.0);
+        let by_chars = max_chars.map_or(u64::MAX, |chars| (chars / self.chars_per_step()).max(1));
+        (by_epochs as u64).min(max_steps.unwrap_or(u64::MAX)).min(by_chars)
+    }
+
+    /// Whether the horizon is reached.
+    pub fn is_done(&self) -> bool {
+        self.progress.step >= self.progress.total_steps
+    }
+
+    /// Where the run stands.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The run's settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The model as it stands.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The symbols.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        self.corpus.vocabulary()
+    }
+
+    /// The text.
+    pub fn corpus(&self) -> &Corpus {
+        &self.corpus
+    }
+
+    /// Threads that the work is divided among.
+    pub fn threads(&self) -> usize {
+        self.threads.count()
+    }
+
+    /// Symbols per optimiser step.
+    pub fn chars_per_step(&self) -> u64 {
+        (self.settings.batch * self.settings.steps) as u64
+    }
+
+    /// Everything to continue from here.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let state = match &self.mode {
+            Mode::Static(executor) => Some(executor.state(self.model.config().hidden)),
+            Mode::Dynamic(shaped) => shaped.state(self.model.config().hidden),
+        };
+        Checkpoint {
+            settings: self.settings.clone(),
+            vocabulary: self.vocabulary().clone(),
+            parameters: self.model.parameters().clone(),
+            moments: self.optimizer.moments.clone(),
+            state: state.filter(|_| self.settings.windows == crate::Windows::Stream),
+            progress: self.progress.clone(),
+        }
+    }
+}
+
+/// The settings that decide how long a run is.
+fn horizon_of(settings: &Settings) -> (f64, Option<u64>, Option<u64>) {
+    (settings.epochs, settings.max_steps, settings.max_chars)
+}
+
+fn check_resumable(corpus: &Corpus, checkpoint: &Checkpoint, settings: &Settings) -> Result<()> {
+    let refuse = |reason: String| Err(Error::Resume { reason });
+    let stored = &checkpoint.settings;
+    if corpus.fingerprint() != checkpoint.progress.corpus_fingerprint
+        || corpus.vocabulary() != &checkpoint.vocabulary
+    {
+        let name = corpus.name();
+        return refuse(format!(
+            "{name} is not the text that it was trained on (its checksum differs); restore that text"
+        ));
+    }
+    if horizon_of(settings) != horizon_of(stored) && stored.schedule != Schedule::Constant {
+        let schedule = stored.schedule.name();
+        return refuse(format!(
+            "its {schedule} schedule spans the horizon that the first run fixed; only a constant schedule can be prolonged"
+        ));
+    }
+    let mut same = settings.clone();
+    (same.epochs, same.max_steps, same.max_chars) = horizon_of(stored);
+    same.mode = stored.mode;
+    if same != *stored {
+        return refuse(
+            "its settings are fixed by the first run; only mode, threads and the horizon may change".into(),
+        );
+    }
+    Ok(())
+}
+
+/// Takes over the moments of a checkpoint.
+fn restore(optimizer: &mut Optimizer, mut stored: Vec<(String, Vec<f32>)>) -> Result<()> {
+    for (name, values) in &mut optimizer.moments {
+        let found = stored.iter().position(|(known, _)| known == name).map(|i| stored.swap_remove(i).1);
+        match found {
+            Some(found) if found.len() == values.len() => *values = found,
+            _ => {
+                return Err(Error::Resume { reason: format!("its optimiser state lacks the moment {name}") });
+            }
+        }
+    }
+    Ok(())
+}
