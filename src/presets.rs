@@ -80,7 +80,7 @@ fn lecture() -> Preset {
             windows: Windows::Sliding,
             optimizer: OptimizerKind::Adagrad,
             learning_rate: 1e-4,
-            initial_accumulator: 0.1,
+            initial_accumulator: Some(0.1),
             ..plain()
         },
     }
@@ -132,7 +132,7 @@ fn min_char_rnn() -> Preset {
             windows: Windows::Stream,
             optimizer: OptimizerKind::Adagrad,
             learning_rate: 0.1,
-            initial_accumulator: 0.0,
+            initial_accumulator: Some(0.0),
             epsilon: Some(1e-8),
             loss_reduction: Reduction::SumSteps,
             clip: 5.0,
@@ -148,8 +148,8 @@ fn char_rnn() -> Preset {
         name: "char-rnn",
         summary: "The well-known Lua program: two LSTM layers of 128 over one-hot symbols, with RMSProp.",
         source: "Andrej Karpathy, char-rnn (2015), train.lua and model/LSTM.lua",
-        deviations: "The state starts from zero at each epoch, the original carries it over; RMSProp's mean square starts at \
-                     one (TensorFlow) instead of zero, and its epsilon of 1e-8 outside the root is 1e-16 inside it; the \
+        deviations: "The state starts from zero at each epoch, the original carries it over; RMSProp's \
+                     epsilon of 1e-8 outside the root is 1e-16 inside it; the \
                      forget bias is added to the uniform draw instead of replacing it.",
         settings: Settings {
             cell: Cell::Lstm,
@@ -167,6 +167,7 @@ fn char_rnn() -> Preset {
             optimizer: OptimizerKind::Rmsprop,
             learning_rate: 2e-3,
             decay: 0.95,
+            initial_accumulator: Some(0.0),
             epsilon: Some(1e-16),
             schedule: Schedule::EpochDecay,
             epoch_decay: 0.97,

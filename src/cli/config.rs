@@ -152,6 +152,7 @@ fn known_keys() -> Table {
         max_steps: Some(1),
         max_chars: Some(1),
         epsilon: Some(1.0),
+        initial_accumulator: Some(1.0),
         eval_every: Some(1),
         ..Settings::default()
     })

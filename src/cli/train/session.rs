@@ -13,7 +13,7 @@ use super::{
 use serde::Serialize;
 use std::{io, thread};
 use unrolled::{
-    InputKind, Settings, Unit,
+    InputKind, Settings, Unit, exec,
     sample::Sampling,
     train::{Record, Training},
 };
@@ -141,9 +141,9 @@ impl Session {
     fn machine(&self) -> String {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         let threads = counted(self.threads.unwrap_or_else(cores) as u64, "thread");
-        match isa() {
-            Some(isa) => format!("{threads}, {isa}"),
-            None => threads,
+        match exec::isa() {
+            Ok(isa) => format!("{threads}, {isa}"),
+            Err(_) => threads,
         }
     }
 
@@ -238,11 +238,6 @@ fn is_best(record: &Record, history: &[Record]) -> bool {
         .iter()
         .filter(|other| other.step < record.step)
         .all(|other| other.val_loss.is_none_or(|old| loss < old))
-}
-
-/// The instructions that the kernels chose; the library does not tell yet.
-fn isa() -> Option<&'static str> {
-    None
 }
 
 fn unit(settings: &Settings) -> &'static str {
