@@ -14,7 +14,7 @@
 
 use crate::dispatch::Isa;
 use crate::pack::Slots;
-use crate::product::{Source, accumulate, sums_from};
+use crate::product::{Source, accumulate};
 use crate::simd::{Kernel, Simd};
 use core::ops::Range;
 
@@ -250,10 +250,10 @@ impl Part<'_> {
             match end - row {
                 1 => self.rows::<S, 1>(s, deltas, weight),
                 2 => self.rows::<S, 2>(s, deltas, weight),
-                3 => self.rows::<S, 3>(s, deltas, weight),
-                4 => self.rows::<S, 4>(s, deltas, weight),
-                5 => self.rows::<S, 5>(s, deltas, weight),
-                6 => self.rows::<S, 6>(s, deltas, weight),
+                3 if S::ROWS >= 3 => self.rows::<S, 3>(s, deltas, weight),
+                4 if S::ROWS >= 4 => self.rows::<S, 4>(s, deltas, weight),
+                5 if S::ROWS >= 5 => self.rows::<S, 5>(s, deltas, weight),
+                6 if S::ROWS >= 6 => self.rows::<S, 6>(s, deltas, weight),
                 _ => {}
             }
         }
@@ -280,27 +280,29 @@ impl Part<'_> {
         weight: &mut [f32],
     ) {
         let stride = self.stride;
-        // Lanes of vector w that are columns of the matrix.
-        let lanes = |w: usize| self.columns.len().saturating_sub(w * 16 + half).min(S::LANES);
+        let mut lanes = [0; W];
+        for (w, lanes) in lanes.iter_mut().enumerate() {
+            // Those of vector w that are columns of the matrix.
+            *lanes = self.columns.len().saturating_sub(w * 16 + half).min(S::LANES);
+        }
         let out = weight[self.columns.start..][..(R - 1) * stride + self.columns.len()].as_mut_ptr();
         // SAFETY: `out` reaches to the last column of the last row, and no more lanes than columns are touched;
         // the gathered arrays hold `depth` values of m.
         unsafe {
-            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| match lanes(w) {
-                0 => s.splat(0.0),
-                lanes if lanes == S::LANES => s.load(out.add(r * stride + w * 16 + half)),
-                lanes => s.load_partial(out.add(r * stride + w * 16 + half), lanes, 0.0),
-            });
+            // A loop, not a closure: one with so many callers stays a call.
+            let mut acc = [[s.splat(0.0); W]; R];
+            for (r, sums) in acc.iter_mut().enumerate() {
+                for (w, sum) in sums.iter_mut().enumerate() {
+                    let from = out.wrapping_add(r * stride + w * 16 + half);
+                    *sum = s.load_up_to(from, lanes[w], 0.0);
+                }
+            }
             let deltas = Source { base: deltas.as_ptr(), row: 1 };
             accumulate::<S, R, W, W, 0, 16>(s, &mut acc, deltas, self.depth, self.inputs.as_ptr().add(half));
             for (r, sums) in acc.into_iter().enumerate() {
                 for (w, sum) in sums.into_iter().enumerate() {
                     let to = out.wrapping_add(r * stride + w * 16 + half);
-                    match lanes(w) {
-                        0 => {}
-                        lanes if lanes == S::LANES => s.store(to, sum),
-                        lanes => s.store_partial(to, lanes, sum),
-                    }
+                    s.store_up_to(to, lanes[w], sum);
                 }
             }
         }
