@@ -23,7 +23,7 @@ impl Home {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let home = Self { folder };
-        home.write("text.txt", &text());
+        home.write("text.txt", text());
         home
     }
 

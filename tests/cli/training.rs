@@ -114,3 +114,15 @@ fn the_built_in_text_needs_no_file() {
     assert!(home.read("here/config.toml").contains("paths = []"));
     home.run("eval here --json").success();
 }
+
+#[test]
+fn a_loss_that_is_not_finite_keeps_the_last_checkpoint() {
+    let home = Home::new();
+    let rates = "--optimizer sgd --learning-rate 1e38 --init-scale 100 --clip 0 --schedule constant";
+    let run = home.train(&format!("--out here {rates}")).code(1);
+    let last = stderr(&run).lines().last().expect("a line").to_owned();
+    for part in ["error: the loss is ", " at step ", "learning-rate", "the last checkpoint is kept"] {
+        assert!(last.contains(part), "{part:?} in {last}");
+    }
+    home.run("inspect here").success();
+}
