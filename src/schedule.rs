@@ -9,7 +9,7 @@ use std::f64::consts::PI;
 /// `steps_per_epoch` steps an epoch.
 ///
 /// - `constant`: the rate as it is set.
-/// - `cosine`: half a cosine from the full rate down to `final-learning-rate` times it (Loshchilov and Hutter,
+/// - `cosine`: half a cosine from the full rate down to `cosine-floor` times it (Loshchilov and Hutter,
 ///   "SGDR", 2017, without restarts), multiplied by a linear rise over the first `warmup-steps` steps. A run that
 ///   is not longer than its warm-up rises over its first tenth.
 /// - `epoch-decay`: one factor `epoch-decay` at the end of epoch `epoch-decay-after`, and one more each
@@ -33,7 +33,7 @@ fn warmup(settings: &Settings, step: u64, total_steps: u64) -> f64 {
 
 fn cosine(settings: &Settings, step: u64, total_steps: u64) -> f64 {
     let done = step as f64 / total_steps.max(1) as f64;
-    let share = settings.final_learning_rate;
+    let share = settings.cosine_floor;
     share + (1.0 - share) * 0.5 * (1.0 + libm::cos(PI * done))
 }
 
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn cosine_rises_linearly_and_falls_to_its_share() {
-        let settings = Settings { warmup_steps: 50, final_learning_rate: 0.05, ..settings(Schedule::Cosine) };
+        let settings = Settings { warmup_steps: 50, cosine_floor: 0.05, ..settings(Schedule::Cosine) };
         let rate = |step| learning_rate(&settings, step, 1000, 10);
         assert_eq!(rate(0), 0.002 / 50.0);
         assert!((rate(24) - 0.001 * cosine(&settings, 24, 1000)).abs() < 1e-15);

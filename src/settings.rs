@@ -58,7 +58,7 @@ pub struct Settings {
     /// How the learning rate moves over the run.
     pub schedule: Schedule,
     /// Cosine: the share of the learning rate that is left at the end.
-    pub final_learning_rate: f64,
+    pub cosine_floor: f64,
     /// Steps over which the learning rate rises linearly from zero.
     pub warmup_steps: u64,
     /// Epoch decay: the factor applied after each epoch.
@@ -129,7 +129,7 @@ impl Default for Settings {
             optimizer: OptimizerKind::Adam,
             learning_rate: 4e-3,
             schedule: Schedule::Cosine,
-            final_learning_rate: 0.05,
+            cosine_floor: 0.05,
             warmup_steps: 50,
             epoch_decay: 0.97,
             epoch_decay_after: 10,

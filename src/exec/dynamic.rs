@@ -74,15 +74,16 @@ impl<'m> Dynamic<'m> {
     /// from the last window when that had as many rows, and otherwise from zero.
     ///
     /// # Panics
-    /// When `rows` is 0 or does not divide `ids`, `logits` has another length, or an id is not below V.
+    /// When `rows` is 0, does not divide `ids` or differs from the state's that was set, `logits` has another length, or
+    /// an id is not below V.
     pub fn forward(&mut self, ids: &[u32], rows: usize, logits: &mut [f32]) {
         let vocabulary = self.model.config().vocabulary;
         assert!(rows > 0 && ids.len().is_multiple_of(rows), "{} ids for {rows} rows", ids.len());
         check_ids(ids, logits, ids.len(), vocabulary);
         let executor = self.shaped.shape(&self.weights, ids.len() / rows, rows, &self.threads);
-        match self.state.take() {
-            Some(state) if state.rows == rows => executor.set_state(self.weights.config.hidden, &state),
-            _ => {}
+        if let Some(state) = self.state.take() {
+            assert_eq!(state.rows, rows, "a window of {rows} rows after a state of {}", state.rows);
+            executor.set_state(self.weights.config.hidden, &state);
         }
         executor.begin(false);
         executor.forward(&self.weights, self.model.parameters(), (ids, &[]), None, &self.threads);

@@ -122,7 +122,7 @@ choices! {
     Schedule {
         /// It stays.
         Constant = "constant",
-        /// Half a cosine from the full rate to `final-learning-rate` times it.
+        /// Half a cosine from the full rate to `cosine-floor` times it.
         Cosine = "cosine",
         /// A factor per epoch.
         EpochDecay = "epoch-decay",

@@ -77,9 +77,9 @@ impl Settings {
 
     fn validate_schedule(&self) -> Result<()> {
         positive("learning-rate", self.learning_rate)?;
-        let share = self.final_learning_rate;
+        let share = self.cosine_floor;
         let expected = "give the share of the learning rate that is left at the end, from 0 to 1";
-        require((0.0..=1.0).contains(&share), "final-learning-rate", share, expected)?;
+        require((0.0..=1.0).contains(&share), "cosine-floor", share, expected)?;
         positive("epoch-decay", self.epoch_decay)?;
         count("epoch-decay-every", self.epoch_decay_every)
     }
@@ -147,7 +147,7 @@ mod tests {
             ("clip", |s| s.clip = f32::INFINITY),
             ("learning-rate", |s| s.learning_rate = 0.0),
             ("learning-rate", |s| s.learning_rate = -1.0),
-            ("final-learning-rate", |s| s.final_learning_rate = 1.5),
+            ("cosine-floor", |s| s.cosine_floor = 1.5),
             ("epoch-decay", |s| s.epoch_decay = 0.0),
             ("epoch-decay-every", |s| s.epoch_decay_every = 0),
             ("val-fraction", |s| s.val_fraction = 1.0),

@@ -51,7 +51,7 @@ impl Training {
         let optimizer = Optimizer::new(&settings, model.parameters().values.len());
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
         let total_steps = training.horizon();
-        let eval_every = training.settings.eval_every.unwrap_or((total_steps / 10).max(1));
+        let eval_every = training.settings.eval_every.unwrap_or(total_steps.div_ceil(10));
         let corpus_fingerprint = training.corpus.fingerprint();
         training.progress = Progress { total_steps, eval_every, corpus_fingerprint, ..Progress::default() };
         Ok(training)
@@ -96,6 +96,10 @@ impl Training {
         threads: Option<usize>,
     ) -> Result<Self> {
         settings.validate()?;
+        if corpus.len() < 2 {
+            let (purpose, advice) = (format!("training on {}", corpus.name()), "name a longer text");
+            return Err(Error::TooFewSymbols { found: corpus.len(), needed: 2, purpose, advice });
+        }
         let threads = Threads::new(threads)?;
         let split = corpus.split(settings.val_fraction, settings.test_fraction)?;
         let Settings { windows, batch, steps, seed, .. } = settings;
