@@ -1,9 +1,11 @@
 //! Training: forward, loss, backward, gradients, update, pack.
 
 mod evaluate;
+mod gradients;
 mod report;
 
 pub use evaluate::{EVALUATION_STREAMS, evaluate};
+pub use gradients::gradients;
 pub use report::{Evaluation, Progress, Record, StepReport};
 
 use crate::checkpoint::Checkpoint;
@@ -13,7 +15,7 @@ use crate::model::Model;
 use crate::optim::Optimizer;
 use crate::parallel::Threads;
 use crate::schedule::learning_rate;
-use crate::{Bias, Error, Reduction, Result, Schedule, Settings};
+use crate::{Error, Reduction, Result, Schedule, Settings};
 use evaluate::Reader;
 use std::time::Instant;
 
@@ -170,14 +172,8 @@ impl Training {
 
     /// Clips, updates and packs. Returns the gradient's norm.
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
-        let Self { settings, model, optimizer, weights, threads, gradient, progress, .. } = self;
-        if settings.bias == Bias::Single {
-            for entry in model.parameters().layout.entries() {
-                if entry.name.starts_with("rnn.bias_hh") {
-                    gradient[entry.range.clone()].fill(0.0);
-                }
-            }
-        }
+        let Self { model, optimizer, weights, threads, gradient, progress, .. } = self;
+        gradients::clear_constants(model, gradient);
         let step = progress.step + 1;
         let norm = crate::optim::norm(weights.isa, gradient, threads);
         if !(loss.is_finite() && norm.is_finite()) {
