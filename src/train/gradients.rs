@@ -36,7 +36,8 @@ pub fn gradients(
     executor.begin(initial.is_none());
     executor.forward(&weights, parameters, (&batch.inputs, &batch.targets), None, &threads);
     let tokens = batch.inputs.len() as f64;
-    let (sum, _) = executor.losses(&weights, Some((1.0 / tokens) as f32), &threads);
+    executor.losses(&weights, Some((1.0 / tokens) as f32), &threads);
+    let (sum, _) = executor.tally((0.0, 0));
     let mut gradient = Parameters::zeros(parameters.layout.clone());
     executor.gradients(&weights, parameters, &mut gradient.values, &threads);
     clear_constants(model, &mut gradient.values);
