@@ -11,7 +11,7 @@ fn main() -> Result<()> {
         Some(file) => Corpus::open(&[file.into()], Unit::Char, Invalid::Error)?,
         None => Corpus::embedded(Unit::Char)?,
     };
-    let settings = Settings { hidden: 128, max_steps: Some(400), ..Settings::default() };
+    let settings = Settings { hidden: 128, epochs: 100.0, max_steps: Some(400), ..Settings::default() };
     let mut training = Training::new(corpus, settings, None)?;
     while !training.is_done() {
         let report = training.step()?;
