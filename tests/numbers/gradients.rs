@@ -2,11 +2,11 @@
 
 use super::twin::Twin;
 use super::{batch, cells, close, label, model, noise};
-use unrolled::corpus::Batch;
+use unrolled::corpus::{Batch, Batches, Corpus};
 use unrolled::exec::State;
 use unrolled::model::Model;
-use unrolled::train::gradients;
-use unrolled::{InputKind, Settings};
+use unrolled::train::{Training, gradients};
+use unrolled::{Bias, InputKind, OptimizerKind, Reduction, Schedule, Settings, Unit};
 
 /// A state of numbers between -0.5 and 0.5.
 fn state(model: &Model, rows: usize) -> State {
@@ -80,5 +80,62 @@ fn from_the_zero_state_of_a_long_window() {
         let settings = Settings { hidden: 4, layers: 2, ..cell };
         let (model, batch) = (model(&settings, 6), batch(25, 3, 6));
         assert_gradients(&label(&settings), &model, &batch, None, |_| true);
+    }
+}
+
+/// The first window of a run, and the gradient that its first step of plain descent at rate 1 went down.
+fn first_step(settings: &Settings) -> (Model, Batch, f64, Vec<f32>) {
+    let corpus = || Corpus::from_text("abcabbaccabdacbdadbcab".repeat(3), Unit::Char).unwrap();
+    let Settings { windows, batch: rows, steps, seed, .. } = *settings;
+    let mut batch = Batch::default();
+    let whole = corpus();
+    Batches::new(0..whole.len(), windows, rows, steps, seed).unwrap().fill(&whole, 0, &mut batch);
+    let mut training = Training::new(corpus(), settings.clone(), Some(1)).unwrap();
+    let before = training.model().clone();
+    let loss = training.step().unwrap().loss;
+    let after = &training.model().parameters().values;
+    let moved = before.parameters().values.iter().zip(after).map(|(before, after)| before - after).collect();
+    (before, batch, loss, moved)
+}
+
+fn assert_first_step(settings: &Settings, factor: f64) {
+    let (model, batch, loss, moved) = first_step(settings);
+    let mut twin = Twin::new(&model);
+    twin.dropout = Some((settings.dropout, settings.seed));
+    assert!(close(loss, twin.loss(&batch, None)), "{}: loss {loss}", label(settings));
+    for entry in model.parameters().layout.entries() {
+        let constant = settings.bias == Bias::Single && entry.name.contains("bias_hh");
+        for at in entry.range.clone() {
+            let expected = if constant { 0.0 } else { factor * twin.derivative(at, &batch, None) };
+            let found = moved[at];
+            // One more rounding than a gradient's: that of a parameter of about 1.
+            assert!(
+                close(found.into(), expected),
+                "{}: {}: {found} for {expected}",
+                label(settings),
+                entry.name
+            );
+        }
+    }
+}
+
+fn descent(cell: Settings) -> Settings {
+    let plain = Settings { optimizer: OptimizerKind::Sgd, learning_rate: 1.0, clip: 0.0, ..cell };
+    let run = Settings { schedule: Schedule::Constant, val_fraction: 0.0, batch: 3, steps: 4, ..plain };
+    Settings { hidden: 6, layers: 2, embedding: Some(3), max_steps: Some(1), ..run }
+}
+
+#[test]
+fn of_a_training_step_with_dropout() {
+    for cell in cells() {
+        assert_first_step(&Settings { dropout: 0.4, seed: 5, ..descent(cell) }, 1.0);
+    }
+}
+
+#[test]
+fn of_a_training_step_that_sums_over_steps_and_has_one_bias() {
+    for cell in cells() {
+        let settings = Settings { loss_reduction: Reduction::SumSteps, bias: Bias::Single, ..descent(cell) };
+        assert_first_step(&settings, 4.0);
     }
 }

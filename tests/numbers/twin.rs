@@ -12,6 +12,7 @@
 use unrolled::corpus::Batch;
 use unrolled::exec::State;
 use unrolled::model::{Layout, Model, ModelConfig};
+use unrolled::random::{MaskPlace, dropout_mask};
 use unrolled::{Activation, Cell, Reset};
 
 pub struct Twin {
@@ -19,6 +20,8 @@ pub struct Twin {
     layout: Layout,
     /// The arena in f64.
     pub values: Vec<f64>,
+    /// Share dropped and seed of a run in its first step, whose masks the twin then applies to every layer's output.
+    pub dropout: Option<(f32, u64)>,
 }
 
 struct Layer<'a> {
@@ -32,7 +35,7 @@ impl Twin {
     pub fn new(model: &Model) -> Self {
         let parameters = model.parameters();
         let values = parameters.values.iter().map(|&value| value.into()).collect();
-        Self { config: model.config().clone(), layout: parameters.layout.clone(), values }
+        Self { config: model.config().clone(), layout: parameters.layout.clone(), values, dropout: None }
     }
 
     fn get(&self, name: &str) -> &[f64] {
@@ -55,9 +58,10 @@ impl Twin {
                 (0..layers.len()).map(|l| self.start(initial, l, b)).collect();
             for t in 0..batch.steps {
                 let mut x = self.input(batch.inputs[t * batch.rows + b]);
-                for (layer, [h, c]) in layers.iter().zip(&mut state) {
+                for (l, (layer, [h, c])) in layers.iter().zip(&mut state).enumerate() {
                     self.step(layer, &x, h, c);
-                    x.clone_from(h);
+                    x = self
+                        .dropped(h, MaskPlace { seed: 0, layer: l as u32, step: t as u64, row: b as u32 });
                 }
                 sum += self.cross_entropy(&x, batch.targets[t * batch.rows + b]);
             }
@@ -104,6 +108,13 @@ impl Twin {
                 }
             }
         }
+    }
+
+    fn dropped(&self, h: &[f64], place: MaskPlace) -> Vec<f64> {
+        let Some((share, seed)) = self.dropout else { return h.to_vec() };
+        let mut mask = vec![0.0; h.len()];
+        dropout_mask(MaskPlace { seed, ..place }, 1.0 - share, 1.0 / (1.0 - share), &mut mask);
+        h.iter().zip(mask).map(|(h, mask)| h * f64::from(mask)).collect()
     }
 
     fn activation(&self, x: f64) -> f64 {
