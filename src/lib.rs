@@ -80,6 +80,7 @@ pub mod exec;
 pub mod model;
 mod optim;
 mod parallel;
+mod presets;
 pub mod random;
 pub mod sample;
 pub mod schedule;
@@ -87,4 +88,5 @@ mod settings;
 pub mod train;
 
 pub use error::{Error, Result};
+pub use presets::Preset;
 pub use settings::*;

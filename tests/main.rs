@@ -1,4 +1,6 @@
-//! One integration-test binary, a module per subject.
+//! The integration tests: one binary, a module per subject.
 
+#[cfg(feature = "cli")]
+mod cli;
 mod library;
 mod numbers;

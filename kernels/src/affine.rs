@@ -6,7 +6,7 @@
 
 use crate::dispatch::Isa;
 use crate::pack::Panels;
-use crate::product::{ByWidth, Source, WideTile, sweep};
+use crate::product::{ByWidth, Source, WideTile, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::add_pieces;
 use core::ops::Range;
@@ -50,11 +50,12 @@ impl Affine<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let depth = self.pieces.iter().map(Range::len).sum();
-        let end = self.pieces.last().map_or(0, |piece| piece.end);
+        let end = self.pieces.iter().map(|piece| piece.end).max().unwrap_or(0);
         assert!(end <= self.x_stride, "pieces to {end} in rows of {}", self.x_stride);
+        let needed = self.rows * self.x_stride;
         assert!(
-            self.x.len() >= self.rows * self.x_stride,
-            "x holds {} floats for {} rows",
+            self.x.len() >= needed,
+            "x holds {} floats, expected {needed} for {} rows",
             self.x.len(),
             self.rows
         );
@@ -72,10 +73,11 @@ impl Kernel for Affine<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let depth = self.pieces.iter().map(Range::len).sum();
+        let out = self.out.as_mut_ptr();
         let (start, start_row) = match self.start {
             Start::Zero => (core::ptr::null(), 0),
             Start::Bias(bias) => (bias.as_ptr(), 0),
-            Start::Out => (self.out.as_ptr(), self.panels.out_width()),
+            Start::Out => (out.cast_const(), self.panels.out_width()),
         };
         let tile = AffineTile {
             x: Source { base: self.x.as_ptr(), row: self.x_stride },
@@ -85,7 +87,7 @@ impl Kernel for Affine<'_> {
             weights: self.weights.as_ptr(),
             start,
             start_row,
-            out: self.out.as_mut_ptr(),
+            out,
         };
         // SAFETY: `run_on` has checked every length.
         unsafe { sweep(s, self.rows, self.panels.panels().len(), &ByWidth(tile)) }
@@ -120,9 +122,7 @@ impl<S: Simd> WideTile<S> for AffineTile<'_> {
             let mut acc = [[s.splat(0.0); W]; R];
             if !self.start.is_null() {
                 let start = self.start.add(row * self.start_row + first);
-                acc = core::array::from_fn(|r| {
-                    core::array::from_fn(|w| s.load(start.add(r * self.start_row + w * 16)))
-                });
+                acc = sums_from(s, |r, w| s.load(start.add(r * self.start_row + w * 16)));
             }
             let x = Source { base: self.x.base.add(row * self.x.row), row: self.x.row };
             let weights = self.weights.add(panel.before * 16 * self.depth + half);

@@ -19,6 +19,8 @@ pub mod lstm;
 mod math;
 pub mod pack;
 mod product;
+#[doc(hidden)]
+pub mod reference;
 pub mod rnn;
 mod simd;
 pub mod softmax;

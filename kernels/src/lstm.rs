@@ -24,7 +24,7 @@
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, Slots, padded};
-use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sweep};
+use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Window, add_dense, add_pieces};
 use core::ops::Range;
@@ -86,12 +86,12 @@ impl Forward<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots(self.window.hidden));
-        self.input.check(&window, &slots);
+        self.input.check(&window, &slots, slots.width(), 0);
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("c", self.c.len(), (if window.keep { window.steps + 1 } else { 1 }) * window.step());
         window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
         window.check("tanh_c", self.tanh_c.len(), window.kept_steps() * window.step());
-        window.check("recurrent", self.recurrent.len(), Panels::gates(&slots).len(window.hidden));
+        window.check("recurrent", self.recurrent.len(), slots.packed_len(window.hidden));
         isa.run(self);
     }
 }
@@ -102,6 +102,7 @@ impl Kernel for Forward<'_> {
     fn run<S: Simd>(self, s: S) {
         let (window, step) = (self.window, self.window.step());
         let blocks = padded(window.hidden) / 16;
+        let (h, c) = (self.h.as_mut_ptr(), self.c.as_mut_ptr());
         for t in 0..window.steps {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
@@ -110,9 +111,9 @@ impl Kernel for Forward<'_> {
                     token: t * window.rows,
                     input: &self.input,
                     recurrent: self.recurrent.as_ptr(),
-                    h: self.h.as_mut_ptr().add(t * step),
-                    c: self.c.as_mut_ptr().add(window.at(t, step)),
-                    c_next: self.c.as_mut_ptr().add(window.at(t + 1, step)),
+                    h: h.add(t * step),
+                    c: c.add(window.at(t, step)),
+                    c_next: c.add(window.at(t + 1, step)),
                     gates: self.gates.as_mut_ptr().add(window.at(t, 4 * step)),
                     tanh_c: self.tanh_c.as_mut_ptr().add(window.at(t, step)),
                 };
@@ -141,10 +142,8 @@ impl<S: Simd> Tile<S> for ForwardTile<'_> {
         let gate = block * 64 + half;
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; 4]; R] = core::array::from_fn(|r| {
-                let token = self.token + row + r;
-                core::array::from_fn(|g| self.input.start(s, token, 4 * stride, gate + g * 16))
-            });
+            let mut acc: [[S::F; 4]; R] =
+                sums_from(s, |r, g| self.input.start(s, self.token + row + r, 4 * stride, gate + g * 16));
             if let Some(dense) = &self.input.dense {
                 let place = (self.token + row, block * 4, half);
                 add_dense::<S, R, 4, 4>(s, &mut acc, dense, dense.weights, place);
@@ -201,12 +200,8 @@ impl Backward<'_> {
         window.check("dc", self.dc.len(), window.step());
         window.check("gates", self.gates.len(), window.steps * window.rows * slots.width());
         window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
-        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
-        assert_eq!(
-            self.pieces.iter().map(Range::len).sum::<usize>(),
-            slots.depth(),
-            "pieces of another depth"
-        );
+        self.panels.check_plain(window.hidden);
+        slots.check_pieces(self.pieces);
         isa.run(self);
     }
 }
@@ -265,8 +260,7 @@ impl<S: Simd> WideTile<S> for BackwardTile<'_> {
         let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; W]; R] =
-                core::array::from_fn(|r| core::array::from_fn(|w| s.load(self.dh.add(unit(r, w)))));
+            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| s.load(self.dh.add(unit(r, w))));
             let deltas = Source { base: self.after.wrapping_add(row * 4 * stride), row: 4 * stride };
             let weights = self.recurrent.add(before * 16 * 4 * hidden + half);
             add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);

@@ -54,7 +54,14 @@ impl Panels {
     }
 
     /// For each block of 16 units, one vector for each of `slots.gates` side by side.
+    ///
+    /// # Panics
+    /// When the gates do not fit the stored slots, or a panel.
     pub fn gates(slots: &Slots) -> Self {
+        assert!(
+            slots.first + slots.gates.len() <= slots.stored && slots.gates.len() <= 4,
+            "gates beyond the slots: {slots:?}"
+        );
         let blocks = slots.hidden.div_ceil(16);
         let width = slots.gates.len();
         let vector = |b: usize, gate: usize| Vector {
@@ -85,6 +92,17 @@ impl Panels {
         self.vectors.is_empty()
     }
 
+    /// Checks that the outputs are `units` of one gate in order, as the cells' tiles take for granted.
+    pub(crate) fn check_plain(&self, units: usize) {
+        let plain = self.panels.iter().all(|panel| panel.out == panel.before * 16);
+        assert!(
+            plain && self.out_width == padded(units) && self.vectors.len() * 16 == padded(units),
+            "panels with rows of {} outputs, expected plain ones of {}",
+            self.out_width,
+            padded(units)
+        );
+    }
+
     /// Floats in a row of outputs.
     pub fn out_width(&self) -> usize {
         self.out_width
@@ -100,6 +118,9 @@ impl Panels {
     /// When a slice is too short.
     pub fn pack(&self, weight: &[f32], depth: usize, packed: &mut [f32]) {
         assert_eq!(packed.len(), self.len(depth), "packed panels of depth {depth}");
+        if depth == 0 {
+            return;
+        }
         for panel in &self.panels {
             let area = &mut packed[panel.before * 16 * depth..][..panel.width * 16 * depth];
             for (w, vector) in self.vectors[panel.before..][..panel.width].iter().enumerate() {
@@ -174,6 +195,21 @@ impl Slots {
     /// Values of k in a product over these slots: H for each gate.
     pub fn depth(&self) -> usize {
         self.hidden * self.gates.len()
+    }
+
+    /// Floats that a weight matrix with K columns takes when packed by `Panels::gates` of these slots.
+    pub fn packed_len(&self, depth: usize) -> usize {
+        padded(self.hidden) * self.gates.len() * depth
+    }
+
+    /// Checks that `pieces` are ranges of a stored row and hold as many values as these slots have.
+    pub(crate) fn check_pieces(&self, pieces: &[Range<usize>]) {
+        let (depth, width) = (pieces.iter().map(Range::len).sum::<usize>(), self.width());
+        assert!(
+            depth == self.depth() && pieces.iter().all(|piece| piece.end <= width),
+            "pieces of depth {depth} in rows of {width}, expected depth {} for {self:?}",
+            self.depth()
+        );
     }
 
     /// The matrix row of each k, in the order in which a stored row has them.

@@ -11,7 +11,7 @@
 use crate::dispatch::Isa;
 use crate::math::tanh;
 use crate::pack::{Panels, Slots, padded};
-use crate::product::{ByWidth, Source, WideTile, accumulate, sweep};
+use crate::product::{ByWidth, Source, WideTile, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Window, add_dense, add_pieces};
 use core::ops::Range;
@@ -97,10 +97,10 @@ impl Forward<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let window = self.window;
-        self.input.check(&window, &slots(window.hidden));
+        self.input.check(&window, &slots(window.hidden), padded(window.hidden), 0);
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
-        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
+        self.panels.check_plain(window.hidden);
         isa.run(self);
     }
 }
@@ -150,10 +150,8 @@ impl<S: Simd> WideTile<S> for ForwardTile<'_> {
         let first = before * 16 + half;
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; W]; R] = core::array::from_fn(|r| {
-                let token = self.token + row + r;
-                core::array::from_fn(|w| self.input.start(s, token, stride, first + w * 16))
-            });
+            let mut acc: [[S::F; W]; R] =
+                sums_from(s, |r, w| self.input.start(s, self.token + row + r, stride, first + w * 16));
             if let Some(dense) = &self.input.dense {
                 add_dense::<S, R, W, W>(s, &mut acc, dense, dense.weights, (self.token + row, before, half));
             }
@@ -186,12 +184,8 @@ impl Backward<'_> {
         window.check("dh", self.dh.len(), window.steps * window.step());
         window.check("deltas", self.deltas.len(), window.steps * window.step());
         window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
-        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
-        assert_eq!(
-            self.pieces.iter().map(Range::len).sum::<usize>(),
-            window.hidden,
-            "pieces of another depth"
-        );
+        self.panels.check_plain(window.hidden);
+        slots(window.hidden).check_pieces(self.pieces);
         isa.run(self);
     }
 }
@@ -249,8 +243,7 @@ impl<S: Simd> WideTile<S> for BackwardTile<'_> {
         let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; W]; R] =
-                core::array::from_fn(|r| core::array::from_fn(|w| s.load(self.dh.add(unit(r, w)))));
+            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| s.load(self.dh.add(unit(r, w))));
             let deltas = Source { base: self.after.wrapping_add(row * stride), row: stride };
             let weights = self.recurrent.add(before * 16 * hidden + half);
             add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);

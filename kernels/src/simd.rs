@@ -84,6 +84,26 @@ pub trait Simd: Copy {
             core::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
         }
     }
+    /// `load` of a whole vector, `load_partial` of less.
+    ///
+    /// # Safety
+    /// `from` is readable for `count` <= `LANES` floats.
+    #[inline(always)]
+    unsafe fn load_up_to(self, from: *const f32, count: usize, fill: f32) -> Self::F {
+        // SAFETY: as the caller vouches.
+        unsafe { if count == Self::LANES { self.load(from) } else { self.load_partial(from, count, fill) } }
+    }
+    /// `store` of a whole vector, `store_partial` of less.
+    ///
+    /// # Safety
+    /// `to` is writable for `count` <= `LANES` floats.
+    #[inline(always)]
+    unsafe fn store_up_to(self, to: *mut f32, count: usize, value: Self::F) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            if count == Self::LANES { self.store(to, value) } else { self.store_partial(to, count, value) }
+        }
+    }
 }
 
 /// An algorithm that is compiled once per instruction set.

@@ -74,11 +74,12 @@ impl Kernel for CrossEntropy<'_> {
     }
 }
 
+/// The largest logit; NaN is passed over on every leaf alike (the sum and the loss become NaN by themselves).
 #[inline(always)]
 fn maximum<S: Simd>(s: S, values: &[f32]) -> f32 {
     let mut lanes = [s.splat(f32::NEG_INFINITY); 2];
-    fold16(s, values, f32::NEG_INFINITY, |half, v| lanes[half] = s.max(lanes[half], v));
-    tree16(s, lanes, |a, b| if b > a || b.is_nan() { b } else { a })
+    fold16(s, values, f32::NEG_INFINITY, |half, v| lanes[half] = s.max(v, lanes[half]));
+    tree16(s, lanes, |a, b| if b > a { b } else { a })
 }
 
 #[inline(always)]
@@ -105,17 +106,13 @@ fn sum_exp<S: Simd>(s: S, logits: &[f32], shift: S::F) -> f32 {
 #[inline(always)]
 fn gradient<S: Simd>(s: S, logits: &mut [f32], shift: S::F, sum: f32, scale: f32) {
     let factor = s.splat(scale / sum);
-    let probability = |y| s.mul(factor, exp(s, s.sub(y, shift)));
     for i in (0..logits.len()).step_by(S::LANES) {
         let count = (logits.len() - i).min(S::LANES);
         // SAFETY: `count` floats remain from i on.
         unsafe {
             let at = logits.as_mut_ptr().add(i);
-            if count == S::LANES {
-                s.store(at, probability(s.load(at)));
-            } else {
-                s.store_partial(at, count, probability(s.load_partial(at, count, 0.0)));
-            }
+            let y = s.load_up_to(at, count, 0.0);
+            s.store_up_to(at, count, s.mul(factor, exp(s, s.sub(y, shift))));
         }
     }
 }

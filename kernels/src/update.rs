@@ -107,7 +107,7 @@ impl Kernel for Update<'_> {
             moments: [self.first, self.second],
         };
         match self.rule {
-            Rule::Sgd { rate, momentum } if momentum == 0.0 => {
+            Rule::Sgd { rate, momentum: 0.0 } => {
                 let rate = s.splat(rate);
                 slices.each::<S, 0>(s, |p, g, []| (s.fnma(rate, clip(g), p), []));
             }
@@ -179,19 +179,16 @@ impl Slices<'_> {
             let count = (n - i).min(S::LANES);
             // SAFETY: `count` floats remain from i on, in all slices that the rule uses (checked by `run_on`).
             unsafe {
-                if count == S::LANES {
-                    let (new, moved) = f(
-                        s.load(p.add(i)),
-                        s.load(g.add(i)),
-                        core::array::from_fn(|k| s.load(moment(k).add(i))),
-                    );
-                    s.store(p.add(i), new);
-                    (0..M).for_each(|k| s.store(moment(k).add(i), moved[k]));
-                } else {
-                    let load = |from: *const f32| s.load_partial(from.add(i), count, 1.0);
-                    let (new, moved) = f(load(p), load(g), core::array::from_fn(|k| load(moment(k))));
-                    s.store_partial(p.add(i), count, new);
-                    (0..M).for_each(|k| s.store_partial(moment(k).add(i), count, moved[k]));
+                let mut old = [s.splat(0.0); M];
+                for (k, old) in old.iter_mut().enumerate() {
+                    *old = s.load_up_to(moment(k).add(i), count, 1.0);
+                }
+                // `f` is called in one place only, or it would not be inlined.
+                let (new, moved) =
+                    f(s.load_up_to(p.add(i), count, 1.0), s.load_up_to(g.add(i), count, 1.0), old);
+                s.store_up_to(p.add(i), count, new);
+                for (k, new) in moved.into_iter().enumerate() {
+                    s.store_up_to(moment(k).add(i), count, new);
                 }
             }
         }

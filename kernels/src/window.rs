@@ -66,8 +66,9 @@ pub struct Dense<'a> {
 }
 
 impl Input<'_> {
-    /// Checks ids and lengths once, so that the tiles need not.
-    pub(crate) fn check(&self, window: &Window, slots: &Slots) {
+    /// Checks ids and lengths once, so that the tiles need not. `slots` are what a row of `start` holds; `packed` and
+    /// `second` are the outputs that the two sets of dense weights feed, padding included.
+    pub(crate) fn check(&self, window: &Window, slots: &Slots, packed: usize, second: usize) {
         let (tokens, width) = (window.steps * window.rows, slots.width());
         match self.ids {
             None => {
@@ -82,8 +83,15 @@ impl Input<'_> {
         if let Some(dense) = self.dense {
             assert!(
                 dense.width <= dense.stride && dense.values.len() >= tokens * dense.stride,
-                "dense input too short"
+                "dense input of {} floats in rows of {}, expected {tokens} rows of at least {}",
+                dense.values.len(),
+                dense.stride,
+                dense.width
             );
+            window.check("dense weights", dense.weights.len(), packed * dense.width);
+            if second > 0 {
+                window.check("second dense weights", dense.second.len(), second * dense.width);
+            }
         }
     }
 

@@ -145,6 +145,11 @@ impl<'a> Arena<'a> {
     }
 }
 
+/// Rows of a task, for a matrix of `rows` rows: at most [`ROWS`], nearly equal, whole blocks.
+fn share(rows: usize) -> usize {
+    rows.div_ceil(rows.div_ceil(ROWS)).next_multiple_of(16)
+}
+
 /// Cuts some rows of a matrix gradient into tasks.
 fn weight_tasks<'a>(
     tasks: &mut Vec<Task<'a>>,
@@ -153,10 +158,11 @@ fn weight_tasks<'a>(
     weight: &'a mut [f32],
     bias: &'a mut [f32],
 ) {
-    let mut bias = bias.chunks_mut(ROWS);
-    for (i, weight) in weight.chunks_mut(ROWS * depth).enumerate() {
-        let from = rows.start + i * ROWS;
-        let rows = from..(from + ROWS).min(rows.end);
+    let share = share(rows.len());
+    let mut bias = bias.chunks_mut(share);
+    for (i, weight) in weight.chunks_mut(share * depth).enumerate() {
+        let from = rows.start + i * share;
+        let rows = from..(from + share).min(rows.end);
         let bias = bias.next().unwrap_or_default();
         tasks.push(Task::Weight(WeightGradient { pairs, slots, depth, rows, weight, bias }));
     }

@@ -122,12 +122,12 @@ impl Shard {
         } else {
             self.layers.last().map(Buffers::outputs)
         };
-        let pieces = [0..hidden];
+        let piece = 0..hidden;
         let product = Affine {
             rows: self.steps * self.rows,
             x: x.unwrap_or_default(),
             x_stride: stride(&weights.config),
-            pieces: &pieces,
+            pieces: std::slice::from_ref(&piece),
             panels: &weights.head.panels,
             weights: &weights.head.weight,
             start: Start::Bias(&weights.head.bias),
@@ -153,12 +153,12 @@ impl Shard {
     /// Deltas of all layers from the logits' gradients, which `losses` has left.
     pub(crate) fn backward(&mut self, weights: &Weights, dropped: bool) {
         let (rows, vocabulary) = (self.steps * self.rows, weights.config.vocabulary);
-        let pieces = [0..vocabulary];
+        let piece = 0..vocabulary;
         let product = Affine {
             rows,
             x: &self.logits,
             x_stride: padded(vocabulary),
-            pieces: &pieces,
+            pieces: std::slice::from_ref(&piece),
             panels: &weights.units,
             weights: &weights.head.weight_t,
             start: Start::Zero,

@@ -136,12 +136,12 @@ impl Weights {
             return add_columns(weight, self.config.vocabulary, &self.input_slots, symbols, table);
         };
         let rows = gather_rows(tensor(parameters, "embedding.weight"), embedding, symbols);
-        let pieces = [0..embedding];
+        let piece = 0..embedding;
         let product = Affine {
             rows: symbols.len(),
             x: &rows,
             x_stride: embedding,
-            pieces: &pieces,
+            pieces: std::slice::from_ref(&piece),
             panels: &Panels::gates(&self.input_slots),
             weights: &layer.input[0],
             start: Start::Out,

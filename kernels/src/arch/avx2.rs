@@ -14,6 +14,16 @@ impl Avx2 {
     pub(crate) unsafe fn new_unchecked() -> Self {
         Self(())
     }
+
+    /// The mask of the first `count` lanes.
+    #[inline(always)]
+    fn first_lanes(self, count: usize) -> __m256i {
+        // SAFETY: a value of this type proves that the processor has AVX2.
+        unsafe {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), lanes)
+        }
+    }
 }
 
 // SAFETY (every block below): a value of this type proves that the processor has the instructions; loads and stores
@@ -98,5 +108,17 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn where_positive(self, x: __m256, a: __m256) -> __m256 {
         unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps()), a) }
+    }
+    #[inline(always)]
+    unsafe fn load_partial(self, from: *const f32, count: usize, fill: f32) -> __m256 {
+        unsafe {
+            let lanes = self.first_lanes(count);
+            let loaded = _mm256_maskload_ps(from, lanes);
+            _mm256_blendv_ps(_mm256_set1_ps(fill), loaded, _mm256_castsi256_ps(lanes))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_partial(self, to: *mut f32, count: usize, value: __m256) {
+        unsafe { _mm256_maskstore_ps(to, self.first_lanes(count), value) }
     }
 }

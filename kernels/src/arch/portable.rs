@@ -53,11 +53,11 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn min(self, a: f32x8, b: f32x8) -> f32x8 {
-        b.simd_lt(a).select(b, a) | nan_of(b)
+        a.simd_lt(b).select(a, b)
     }
     #[inline(always)]
     fn max(self, a: f32x8, b: f32x8) -> f32x8 {
-        b.simd_gt(a).select(b, a) | nan_of(b)
+        a.simd_gt(b).select(a, b)
     }
     #[inline(always)]
     fn sqrt(self, a: f32x8) -> f32x8 {
@@ -86,10 +86,4 @@ impl Simd for Portable {
     fn where_positive(self, x: f32x8, a: f32x8) -> f32x8 {
         x.simd_gt(f32x8::splat(0.0)) & a
     }
-}
-
-/// All ones where `a` is NaN.
-#[inline(always)]
-fn nan_of(a: f32x8) -> f32x8 {
-    a.is_nan()
 }

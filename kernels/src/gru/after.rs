@@ -4,7 +4,7 @@ use super::{slots_after_hidden, slots_after_input};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, padded};
-use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sweep};
+use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Window, add_dense, add_pieces};
 use core::ops::Range;
@@ -52,11 +52,11 @@ impl Forward<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_after_input(self.window.hidden));
-        self.input.check(&window, &slots);
+        self.input.check(&window, &slots, 3 * padded(window.hidden), 0);
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
-        let panels = Panels::gates(&slots_after_hidden(window.hidden));
-        window.check("recurrent", self.recurrent.len(), panels.len(window.hidden));
+        let packed = slots_after_hidden(window.hidden).packed_len(window.hidden);
+        window.check("recurrent", self.recurrent.len(), packed);
         isa.run(self);
     }
 }
@@ -99,10 +99,8 @@ impl<S: Simd> Tile<S> for ForwardTile<'_> {
         let gate = block * 64 + half;
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; 4]; R] = core::array::from_fn(|r| {
-                let token = self.token + row + r;
-                core::array::from_fn(|g| self.input.start(s, token, 4 * stride, gate + g * 16))
-            });
+            let mut acc: [[S::F; 4]; R] =
+                sums_from(s, |r, g| self.input.start(s, self.token + row + r, 4 * stride, gate + g * 16));
             if let Some(dense) = &self.input.dense {
                 let place = (self.token + row, block * 3, half);
                 add_dense::<S, R, 3, 4>(s, &mut acc, dense, dense.weights, place);
@@ -154,12 +152,8 @@ impl Backward<'_> {
         window.check("carry", self.carry.len(), window.step());
         window.check("gates", self.gates.len(), window.steps * window.rows * slots.width());
         window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
-        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
-        assert_eq!(
-            self.pieces.iter().map(Range::len).sum::<usize>(),
-            slots.depth(),
-            "pieces of another depth"
-        );
+        self.panels.check_plain(window.hidden);
+        slots.check_pieces(self.pieces);
         isa.run(self);
     }
 }
@@ -217,10 +211,8 @@ impl<S: Simd> WideTile<S> for BackwardTile<'_> {
         let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; W]; R] = core::array::from_fn(|r| {
-                core::array::from_fn(|w| {
-                    s.add(s.load(self.dh.add(unit(r, w))), s.load(self.carry.add(unit(r, w))))
-                })
+            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| {
+                s.add(s.load(self.dh.add(unit(r, w))), s.load(self.carry.add(unit(r, w))))
             });
             let deltas = Source { base: self.after.wrapping_add(row * 4 * stride), row: 4 * stride };
             let weights = self.recurrent.add(before * 16 * 3 * hidden + half);

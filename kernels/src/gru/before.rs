@@ -4,7 +4,7 @@ use super::{slots_before_candidate, slots_before_gates, slots_before_input};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, padded};
-use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sweep};
+use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Window, add_dense, add_pieces};
 use core::ops::Range;
@@ -63,14 +63,15 @@ impl Forward<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_before_input(self.window.hidden));
-        self.input.check(&window, &slots);
+        let stride = padded(window.hidden);
+        self.input.check(&window, &slots, 2 * stride, stride);
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("reset_h", self.reset_h.len(), window.kept_steps() * window.step());
         window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
-        let panels = Panels::gates(&slots_before_gates(window.hidden));
-        window.check("recurrent", self.recurrent.len(), panels.len(window.hidden));
+        let packed = slots_before_gates(window.hidden).packed_len(window.hidden);
+        window.check("recurrent", self.recurrent.len(), packed);
         window.check("candidate", self.candidate.len(), self.candidate_panels.len(window.hidden));
-        assert_eq!(self.candidate_panels.out_width(), padded(window.hidden), "panels of another width");
+        self.candidate_panels.check_plain(window.hidden);
         isa.run(self);
     }
 }
@@ -125,10 +126,8 @@ impl<S: Simd> Tile<S> for GatesTile<'_> {
         let gate = block * 48 + 16 + half;
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; 2]; R] = core::array::from_fn(|r| {
-                let token = now.token + row + r;
-                core::array::from_fn(|g| now.input.start(s, token, 3 * stride, gate + g * 16))
-            });
+            let mut acc: [[S::F; 2]; R] =
+                sums_from(s, |r, g| now.input.start(s, now.token + row + r, 3 * stride, gate + g * 16));
             if let Some(dense) = &now.input.dense {
                 let place = (now.token + row, block * 2, half);
                 add_dense::<S, R, 2, 2>(s, &mut acc, dense, dense.weights, place);
@@ -173,9 +172,8 @@ impl<S: Simd> WideTile<S> for CandidateTile<'_> {
         let before = self.panels.panels()[panel].before;
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; W]; R] = core::array::from_fn(|r| {
-                let token = now.token + row + r;
-                core::array::from_fn(|w| now.input.start(s, token, 3 * stride, (before + w) * 48 + half))
+            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| {
+                now.input.start(s, now.token + row + r, 3 * stride, (before + w) * 48 + half)
             });
             if let Some(dense) = &now.input.dense {
                 add_dense::<S, R, W, W>(s, &mut acc, dense, dense.second, (now.token + row, before, half));
@@ -211,14 +209,9 @@ impl Backward<'_> {
         window.check("gates", self.gates.len(), window.steps * window.rows * gates.width());
         window.check("recurrent", self.recurrent.len(), self.panels.len(gates.depth()));
         window.check("candidate", self.candidate.len(), self.panels.len(candidate.depth()));
-        assert_eq!(self.panels.out_width(), padded(window.hidden), "panels of another width");
-        assert_eq!(
-            self.pieces.iter().map(Range::len).sum::<usize>(),
-            gates.depth(),
-            "pieces of another depth"
-        );
-        let depth: usize = self.candidate_pieces.iter().map(Range::len).sum();
-        assert_eq!(depth, candidate.depth(), "pieces of another depth");
+        self.panels.check_plain(window.hidden);
+        gates.check_pieces(self.pieces);
+        candidate.check_pieces(self.candidate_pieces);
         isa.run(self);
     }
 }
@@ -290,10 +283,8 @@ impl<S: Simd> WideTile<S> for BackwardTile<'_> {
         unsafe {
             let mut acc = [[s.splat(0.0); W]; R];
             if self.candidate_phase {
-                acc = core::array::from_fn(|r| {
-                    core::array::from_fn(|w| {
-                        s.add(s.load(self.dh.add(unit(r, w))), s.load(self.carry.add(unit(r, w))))
-                    })
+                acc = sums_from(s, |r, w| {
+                    s.add(s.load(self.dh.add(unit(r, w))), s.load(self.carry.add(unit(r, w))))
                 });
             }
             let deltas = Source { base: self.deltas.wrapping_add(row * 3 * stride), row: 3 * stride };

@@ -1,0 +1,280 @@
+//! The cells, one step, row and unit after another. Gate values lie as [T, B, slot, H], slots in the kernels' order.
+
+use super::{chain, sigmoid, tanh};
+use crate::rnn::Activation;
+
+/// A layer's window: sizes, PyTorch weights and input.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell<'a> {
+    /// Steps T.
+    pub steps: usize,
+    /// Rows B.
+    pub rows: usize,
+    /// Input width E; may be 0.
+    pub width: usize,
+    /// Hidden width H.
+    pub hidden: usize,
+    /// [G * H, E]
+    pub weight_ih: &'a [f32],
+    /// [G * H, H]
+    pub weight_hh: &'a [f32],
+    /// [T, B, slot, H]: the sums' first values.
+    pub start: &'a [f32],
+    /// [T, B, E]
+    pub x: &'a [f32],
+}
+
+/// What a forward pass leaves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trace {
+    /// [T + 1, B, H]
+    pub h: Vec<f32>,
+    /// [T + 1, B, H] of an LSTM.
+    pub c: Vec<f32>,
+    /// [T, B, slot, H]
+    pub gates: Vec<f32>,
+    /// [T, B, H]: tanh(c') of an LSTM, r h of a GRU with reset before.
+    pub extra: Vec<f32>,
+}
+
+/// What a backward pass leaves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Deltas {
+    /// [T, B, slot, H]
+    pub gates: Vec<f32>,
+    /// [B, H]: gradient of the first c, or of the first h besides what comes through the deltas.
+    pub carry: Vec<f32>,
+}
+
+/// Token (t, row) and unit: where a value lies.
+#[derive(Clone, Copy)]
+struct At {
+    token: usize,
+    unit: usize,
+}
+
+impl Cell<'_> {
+    fn each(&self, t: usize) -> impl Iterator<Item = At> + use<> {
+        let (rows, hidden) = (self.rows, self.hidden);
+        (0..rows * hidden).map(move |i| At { token: t * rows + i / hidden, unit: i % hidden })
+    }
+    fn place(&self, at: At) -> usize {
+        at.token * self.hidden + at.unit
+    }
+    fn slot(&self, at: At, slots: usize, slot: usize) -> usize {
+        (at.token * slots + slot) * self.hidden + at.unit
+    }
+    fn input(&self, at: At, gate: usize, sum: f32) -> f32 {
+        let row = gate * self.hidden + at.unit;
+        let weights = &self.weight_ih[row * self.width..][..self.width];
+        chain(sum, &self.x[at.token * self.width..][..self.width], weights)
+    }
+    fn recurrent(&self, h: &[f32], at: At, gate: usize, sum: f32) -> f32 {
+        let row = gate * self.hidden + at.unit;
+        let weights = &self.weight_hh[row * self.hidden..][..self.hidden];
+        chain(sum, &h[at.token * self.hidden..][..self.hidden], weights)
+    }
+    /// delta R: blocks of sixteen units, in a block the gates (slot, gate), in a gate the units.
+    fn back(&self, deltas: &[f32], slots: usize, gates: &[(usize, usize)], at: At, mut sum: f32) -> f32 {
+        let row = &deltas[at.token * slots * self.hidden..][..slots * self.hidden];
+        for block in (0..self.hidden).step_by(16) {
+            for (slot, gate) in gates {
+                for unit in block..(block + 16).min(self.hidden) {
+                    let weight = self.weight_hh[(gate * self.hidden + unit) * self.hidden + at.unit];
+                    sum = row[slot * self.hidden + unit].mul_add(weight, sum);
+                }
+            }
+        }
+        sum
+    }
+    fn trace(&self, h: &[f32], c: &[f32], slots: usize) -> Trace {
+        let step = self.rows * self.hidden;
+        let grown = |first: &[f32]| [first, &vec![0.0; self.steps * first.len()]].concat();
+        let gates = vec![0.0; self.steps * slots * step];
+        Trace { h: grown(h), c: grown(c), gates, extra: vec![0.0; self.steps * step] }
+    }
+    /// The same unit one step later.
+    fn next(&self, at: At) -> At {
+        At { token: at.token + self.rows, ..at }
+    }
+    /// The gradient of h' from above, from `carry`, and from the deltas of the step after.
+    fn dh(&self, from: (&[f32], Option<&[f32]>), deltas: &[f32], gates: &[(usize, usize)], at: At) -> f32 {
+        let slots = deltas.len() / (self.steps * self.rows * self.hidden);
+        let carried = from.1.map(|carry| carry[self.place(self.row(at))]);
+        let sum = from.0[self.place(at)] + carried.unwrap_or(0.0);
+        if at.token / self.rows + 1 == self.steps {
+            return sum;
+        }
+        self.back(deltas, slots, gates, self.next(at), sum)
+    }
+    fn row(&self, at: At) -> At {
+        At { token: at.token % self.rows, ..at }
+    }
+}
+
+fn bell(y: f32) -> f32 {
+    y * (1.0 - y)
+}
+
+/// 1 - y^2
+fn dome(y: f32) -> f32 {
+    (-y).mul_add(y, 1.0)
+}
+
+/// See [`crate::lstm`].
+pub fn lstm_forward(cell: &Cell<'_>, h: &[f32], c: &[f32]) -> Trace {
+    let mut trace = cell.trace(h, c, 4);
+    for t in 0..cell.steps {
+        for at in cell.each(t) {
+            let sum = |gate| cell.input(at, gate, cell.start[cell.slot(at, 4, gate)]);
+            let sum = |gate| cell.recurrent(&trace.h, at, gate, sum(gate));
+            let [i, f, g, o] = [sigmoid(sum(0)), sigmoid(sum(1)), tanh(sum(2)), sigmoid(sum(3))];
+            let c = f.mul_add(trace.c[cell.place(at)], i * g);
+            for (slot, value) in [i, f, g, o].into_iter().enumerate() {
+                trace.gates[cell.slot(at, 4, slot)] = value;
+            }
+            trace.extra[cell.place(at)] = tanh(c);
+            trace.c[cell.place(cell.next(at))] = c;
+            trace.h[cell.place(cell.next(at))] = o * tanh(c);
+        }
+    }
+    trace
+}
+
+/// See [`crate::lstm`]. `dc` is the gradient of the last c.
+pub fn lstm_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], dc: &[f32]) -> Deltas {
+    let mut deltas = Deltas { gates: trace.gates.clone(), carry: dc.to_vec() };
+    for t in (0..cell.steps).rev() {
+        for at in cell.each(t) {
+            let dh = cell.dh((dh, None), &deltas.gates, &[(0, 0), (1, 1), (2, 2), (3, 3)], at);
+            let [i, f, g, o] = [0, 1, 2, 3].map(|slot| trace.gates[cell.slot(at, 4, slot)]);
+            let (c, tanh_c) = (trace.c[cell.place(at)], trace.extra[cell.place(at)]);
+            let carry = &mut deltas.carry[cell.place(cell.row(at))];
+            let dc = *carry + dh * o * dome(tanh_c);
+            *carry = dc * f;
+            let moved = [dc * g * bell(i), dc * c * bell(f), dc * i * dome(g), dh * tanh_c * bell(o)];
+            for (slot, value) in moved.into_iter().enumerate() {
+                deltas.gates[cell.slot(at, 4, slot)] = value;
+            }
+        }
+    }
+    deltas
+}
+
+/// See [`crate::gru`]; slots n, r, z, R_n h + b_hn.
+pub fn gru_after_forward(cell: &Cell<'_>, h: &[f32]) -> Trace {
+    let mut trace = cell.trace(h, &[], 4);
+    for t in 0..cell.steps {
+        for at in cell.each(t) {
+            let start = |slot| cell.start[cell.slot(at, 4, slot)];
+            let both = |slot, gate| cell.recurrent(&trace.h, at, gate, cell.input(at, gate, start(slot)));
+            let (r, z) = (sigmoid(both(1, 0)), sigmoid(both(2, 1)));
+            let n_hidden = cell.recurrent(&trace.h, at, 2, start(3));
+            let n = tanh(r.mul_add(n_hidden, cell.input(at, 2, start(0))));
+            for (slot, value) in [n, r, z, n_hidden].into_iter().enumerate() {
+                trace.gates[cell.slot(at, 4, slot)] = value;
+            }
+            trace.h[cell.place(cell.next(at))] = z.mul_add(trace.h[cell.place(at)] - n, n);
+        }
+    }
+    trace.extra.clear();
+    trace
+}
+
+/// See [`crate::gru`].
+pub fn gru_after_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
+    let mut deltas = Deltas { gates: trace.gates.clone(), carry: carry.to_vec() };
+    for t in (0..cell.steps).rev() {
+        for at in cell.each(t) {
+            let gates = &[(1, 0), (2, 1), (3, 2)];
+            let dh = cell.dh((dh, Some(&deltas.carry)), &deltas.gates, gates, at);
+            let [n, r, z, n_hidden] = [0, 1, 2, 3].map(|slot| trace.gates[cell.slot(at, 4, slot)]);
+            let dn = dh * (1.0 - z) * dome(n);
+            let dz = dh * (trace.h[cell.place(at)] - n) * bell(z);
+            deltas.carry[cell.place(cell.row(at))] = dh * z;
+            for (slot, value) in [dn, dn * n_hidden * bell(r), dz, dn * r].into_iter().enumerate() {
+                deltas.gates[cell.slot(at, 4, slot)] = value;
+            }
+        }
+    }
+    deltas
+}
+
+/// See [`crate::gru`]; slots n, r, z.
+pub fn gru_before_forward(cell: &Cell<'_>, h: &[f32]) -> Trace {
+    let mut trace = cell.trace(h, &[], 3);
+    for t in 0..cell.steps {
+        for at in cell.each(t) {
+            let sum = |slot, gate| cell.input(at, gate, cell.start[cell.slot(at, 3, slot)]);
+            let both = |slot, gate| cell.recurrent(&trace.h, at, gate, sum(slot, gate));
+            let (r, z) = (sigmoid(both(1, 0)), sigmoid(both(2, 1)));
+            trace.gates[cell.slot(at, 3, 1)] = r;
+            trace.gates[cell.slot(at, 3, 2)] = z;
+            trace.extra[cell.place(at)] = r * trace.h[cell.place(at)];
+        }
+        for at in cell.each(t) {
+            let sum = cell.input(at, 2, cell.start[cell.slot(at, 3, 0)]);
+            let n = tanh(cell.recurrent(&trace.extra, at, 2, sum));
+            let z = trace.gates[cell.slot(at, 3, 2)];
+            trace.gates[cell.slot(at, 3, 0)] = n;
+            trace.h[cell.place(cell.next(at))] = z.mul_add(trace.h[cell.place(at)] - n, n);
+        }
+    }
+    trace
+}
+
+/// See [`crate::gru`].
+pub fn gru_before_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
+    let mut deltas = Deltas { gates: trace.gates.clone(), carry: carry.to_vec() };
+    for t in (0..cell.steps).rev() {
+        for at in cell.each(t) {
+            let dh = cell.dh((dh, Some(&deltas.carry)), &deltas.gates, &[(1, 0), (2, 1)], at);
+            let [n, z] = [0, 2].map(|slot| trace.gates[cell.slot(at, 3, slot)]);
+            let h = trace.h[cell.place(at)];
+            deltas.gates[cell.slot(at, 3, 0)] = dh * (1.0 - z) * dome(n);
+            deltas.gates[cell.slot(at, 3, 2)] = dh * (h - n) * bell(z);
+            deltas.carry[cell.place(cell.row(at))] = dh * z;
+        }
+        for at in cell.each(t) {
+            let d_reset_h = cell.back(&deltas.gates, 3, &[(0, 2)], at, 0.0);
+            let r = trace.gates[cell.slot(at, 3, 1)];
+            deltas.gates[cell.slot(at, 3, 1)] = d_reset_h * trace.h[cell.place(at)] * bell(r);
+            let carry = &mut deltas.carry[cell.place(cell.row(at))];
+            *carry = d_reset_h.mul_add(r, *carry);
+        }
+    }
+    deltas
+}
+
+/// See [`crate::rnn`]; no gates are kept.
+pub fn rnn_forward(cell: &Cell<'_>, activation: Activation, h: &[f32]) -> Trace {
+    let mut trace = Trace { gates: Vec::new(), extra: Vec::new(), ..cell.trace(h, &[], 0) };
+    for t in 0..cell.steps {
+        for at in cell.each(t) {
+            let sum = cell.input(at, 0, cell.start[cell.place(at)]);
+            let sum = cell.recurrent(&trace.h, at, 0, sum);
+            trace.h[cell.place(cell.next(at))] = match activation {
+                Activation::Tanh => tanh(sum),
+                Activation::Relu => sum.max(0.0),
+            };
+        }
+    }
+    trace
+}
+
+/// See [`crate::rnn`].
+pub fn rnn_backward(cell: &Cell<'_>, activation: Activation, trace: &Trace, dh: &[f32]) -> Deltas {
+    let mut deltas = vec![0.0; dh.len()];
+    for t in (0..cell.steps).rev() {
+        for at in cell.each(t) {
+            let dh = cell.dh((dh, None), &deltas, &[(0, 0)], at);
+            let h = trace.h[cell.place(cell.next(at))];
+            deltas[cell.place(at)] = match activation {
+                Activation::Tanh => dh * dome(h),
+                Activation::Relu if h > 0.0 => dh,
+                Activation::Relu => 0.0,
+            };
+        }
+    }
+    Deltas { gates: deltas, carry: Vec::new() }
+}

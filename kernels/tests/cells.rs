@@ -1,0 +1,204 @@
+//! Forward and backward windows of all cells.
+
+use crate::cases::{Case, KINDS, Kind, Sizes};
+use crate::harness::{assert_bits, assert_close, fuses};
+use proptest::prelude::*;
+use unrolled_kernels::Isa;
+use unrolled_kernels::reference::{Deltas, Trace};
+use unrolled_kernels::rnn::Activation;
+
+/// Gates lie within 4 ULP of the twin's (the functions of `math.rs` against f64), and on the portable leaf each of up
+/// to 90 products rounds once more; over five steps of weights that neither grow nor shrink a state this stays below.
+const TOLERANCE: f32 = 2e-5;
+
+fn sizes() -> impl Strategy<Value = Sizes> {
+    let width = prop_oneof![Just(0usize), 1usize..=40];
+    let table = prop_oneof![Just(0usize), 1usize..=7];
+    (1usize..=5, 1usize..=14, 1usize..=49, width, table, any::<bool>(), 0usize..=3, any::<u64>()).prop_map(
+        |(steps, rows, hidden, width, table, keep, offset, seed)| Sizes {
+            steps,
+            rows,
+            hidden,
+            width,
+            table,
+            keep,
+            offset,
+            seed,
+        },
+    )
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn parts(trace: &Trace) -> [(&str, &[f32]); 4] {
+    [("h", &trace.h), ("c", &trace.c), ("gates", &trace.gates), ("extra", &trace.extra)]
+}
+
+fn assert_equal(found: &Trace, expected: &Trace, what: &str) {
+    for ((name, found), (_, expected)) in parts(found).into_iter().zip(parts(expected)) {
+        assert_bits(found, expected, &format!("{what}: {name}"));
+    }
+}
+
+fn assert_equal_deltas(found: &Deltas, expected: &Deltas, what: &str) {
+    assert_bits(&found.gates, &expected.gates, &format!("{what}: deltas"));
+    assert_bits(&found.carry, &expected.carry, &format!("{what}: carry"));
+}
+
+/// What a window that is not kept has of a trace: all of h, and the last step of the rest.
+fn last_step(trace: &Trace, case: &Case) -> Trace {
+    let tail = |values: &[f32], steps: usize| values[values.len() - values.len() / steps..].to_vec();
+    let steps = case.window.steps;
+    Trace {
+        h: trace.h.clone(),
+        c: tail(&trace.c, steps + 1),
+        gates: tail(&trace.gates, steps),
+        extra: tail(&trace.extra, steps),
+    }
+}
+
+fn check_forward(case: &Case) -> Option<Trace> {
+    let twin = case.twin_forward();
+    let twin = if case.window.keep { twin } else { last_step(&twin, case) };
+    let mut fused: Option<Trace> = None;
+    for isa in Isa::all() {
+        let trace = case.forward(isa);
+        for ((name, found), (_, expected)) in parts(&trace).into_iter().zip(parts(&twin)) {
+            assert_close(found, expected, TOLERANCE, &format!("{}: {name}", isa.name()));
+        }
+        if !fuses(isa) {
+            continue;
+        }
+        if case.kind == Kind::Rnn(Activation::Relu) {
+            assert_equal(&trace, &twin, "a relu has nothing to approximate");
+        }
+        if let Some(other) = &fused {
+            assert_equal(&trace, other, "between instruction sets");
+        }
+        fused = Some(trace);
+    }
+    fused
+}
+
+fn check_backward(case: &Case, trace: &Trace) {
+    let twin = case.twin_backward(trace);
+    for isa in Isa::all() {
+        let deltas = case.backward(isa, trace);
+        if fuses(isa) {
+            // Nothing transcendental here: from the same trace come the same bits.
+            assert_equal_deltas(&deltas, &twin, isa.name());
+        } else {
+            assert_close(&deltas.gates, &twin.gates, TOLERANCE, "portable deltas");
+            assert_close(&deltas.carry, &twin.carry, TOLERANCE, "portable carry");
+        }
+    }
+}
+
+/// Row `row` of [M, B, each].
+fn row_of(values: &[f32], rows: usize, row: usize, each: usize) -> Vec<f32> {
+    values.chunks_exact(rows * each).flat_map(|step| step[row * each..][..each].to_vec()).collect()
+}
+
+fn check_rows(case: &Case, isa: Isa) {
+    let (rows, hidden, slots) = (case.window.rows, case.window.hidden, case.kind.gates().1);
+    let together = case.forward(isa);
+    for row in 0..rows {
+        let alone = case.part(0..case.window.steps, row..row + 1);
+        let trace = alone.forward(isa);
+        let expected = Trace {
+            h: row_of(&together.h, rows, row, hidden),
+            c: row_of(&together.c, rows, row, hidden),
+            gates: row_of(&together.gates, rows, row, slots * hidden),
+            extra: row_of(&together.extra, rows, row, hidden),
+        };
+        assert_equal(&trace, &expected, "a row alone");
+        if case.window.keep {
+            let (deltas, one) = (case.backward(isa, &together), alone.backward(isa, &trace));
+            assert_bits(
+                &one.gates,
+                &row_of(&deltas.gates, rows, row, slots * hidden),
+                "deltas of a row alone",
+            );
+            assert_bits(&one.carry, &row_of(&deltas.carry, rows, row, hidden), "carry of a row alone");
+        }
+    }
+}
+
+fn check_steps(case: &Case, isa: Isa) {
+    let whole = case.forward(isa);
+    let step = case.window.rows * case.window.hidden;
+    let (mut h, mut c) = (case.h.clone(), case.c.clone());
+    for t in 0..case.window.steps {
+        let mut one = case.part(t..t + 1, 0..case.window.rows);
+        (one.h, one.c) = (h, c);
+        let trace = one.forward(isa);
+        assert_bits(&trace.h[step..], &whole.h[(t + 1) * step..][..step], "h, step by step");
+        h = trace.h[step..].to_vec();
+        c = trace.c[trace.c.len().saturating_sub(step)..].to_vec();
+    }
+    assert_bits(&c, &whole.c[whole.c.len().saturating_sub(step)..], "c, step by step");
+}
+
+proptest! {
+    #![proptest_config(config(1000))]
+
+    #[test]
+    fn cells_agree_with_their_twins(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
+        let case = Case::new(kind, sizes);
+        let trace = check_forward(&case);
+        if case.window.keep {
+            check_backward(&case, &trace.unwrap_or_else(|| case.forward(Isa::PORTABLE)));
+        }
+    }
+
+    #[test]
+    fn a_row_depends_on_no_other(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
+        let case = Case::new(kind, sizes);
+        Isa::all().for_each(|isa| check_rows(&case, isa));
+    }
+
+    #[test]
+    fn a_window_is_its_steps(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
+        let case = Case::new(kind, sizes);
+        Isa::all().for_each(|isa| check_steps(&case, isa));
+    }
+}
+
+#[test]
+fn every_hidden_width_of_every_cell() {
+    for (i, hidden) in (1..=49).enumerate() {
+        for kind in KINDS {
+            let sizes = Sizes {
+                steps: 2,
+                rows: 1 + i % 13,
+                hidden,
+                width: if i % 3 == 0 { 0 } else { i },
+                table: i % 4,
+                keep: true,
+                offset: i % 4,
+                seed: i as u64,
+            };
+            let case = Case::new(kind, sizes);
+            let trace = check_forward(&case).unwrap_or_else(|| case.forward(Isa::PORTABLE));
+            check_backward(&case, &trace);
+        }
+    }
+}
+
+#[test]
+fn no_steps_and_no_rows_are_nothing() {
+    for kind in KINDS {
+        let sizes =
+            Sizes { steps: 2, rows: 3, hidden: 5, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
+        let mut case = Case::new(kind, sizes);
+        case.window.rows = 0;
+        (case.h, case.c, case.carry, case.dh) = Default::default();
+        for isa in Isa::all() {
+            let trace = case.forward(isa);
+            assert!(trace.h.is_empty());
+            assert!(case.backward(isa, &trace).gates.is_empty());
+        }
+    }
+}

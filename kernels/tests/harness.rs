@@ -1,0 +1,94 @@
+//! Random numbers from a seed, stored layouts, comparisons.
+
+use unrolled_kernels::Isa;
+use unrolled_kernels::pack::padded;
+
+/// Whether sums on this leaf have the bits of fused chains.
+pub fn fuses(isa: Isa) -> bool {
+    isa != Isa::PORTABLE
+}
+
+/// Numbers in [-1, 1), from a seed alone.
+pub struct Numbers(pub u64);
+
+impl Numbers {
+    pub fn next(&mut self) -> u64 {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+    pub fn float(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+    pub fn floats(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.float()).collect()
+    }
+    pub fn ids(&mut self, count: usize, below: usize) -> Vec<u32> {
+        (0..count).map(|_| (self.next() % below as u64) as u32).collect()
+    }
+}
+
+pub fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+#[track_caller]
+pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: lengths");
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        let near = (f - e).abs() <= tolerance * (1.0 + e.abs());
+        assert!(near, "{what}: element {i} is {f}, expected {e}");
+    }
+}
+
+#[track_caller]
+pub fn assert_bits(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: lengths");
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert!(f.to_bits() == e.to_bits(), "{what}: element {i} is {f:e}, expected exactly {e:e}");
+    }
+}
+
+/// Values that start `offset` floats into their allocation, so that they are aligned to nothing.
+pub struct Shifted(Vec<f32>, usize);
+
+impl Shifted {
+    pub fn new(values: &[f32], offset: usize) -> Self {
+        Self([&vec![f32::NAN; offset], values].concat(), offset)
+    }
+    pub fn get(&self) -> &[f32] {
+        &self.0[self.1..]
+    }
+    pub fn get_mut(&mut self) -> &mut [f32] {
+        &mut self.0[self.1..]
+    }
+}
+
+/// [M, slot, H] to stored rows [M, block, slot, 16], `fill` in the padding.
+pub fn store(plain: &[f32], slots: usize, hidden: usize, fill: f32) -> Vec<f32> {
+    let rows = plain.len() / (slots * hidden);
+    let mut stored = vec![fill; rows * slots * padded(hidden)];
+    for (i, value) in plain.iter().enumerate() {
+        let (row, slot, unit) = (i / (slots * hidden), i / hidden % slots, i % hidden);
+        stored[row * slots * padded(hidden) + (unit / 16 * slots + slot) * 16 + unit % 16] = *value;
+    }
+    stored
+}
+
+/// The inverse; with `strict`, everything in the padding must be zero.
+pub fn unstore(stored: &[f32], slots: usize, hidden: usize, strict: bool) -> Vec<f32> {
+    let (width, blocks) = (slots * padded(hidden), padded(hidden) / 16);
+    let mut plain = vec![0.0; stored.len() / width * slots * hidden];
+    for (i, value) in stored.iter().enumerate() {
+        let (row, block, slot) = (i / width, i / (16 * slots) % blocks, i / 16 % slots);
+        let unit = block * 16 + i % 16;
+        if unit < hidden {
+            plain[(row * slots + slot) * hidden + unit] = *value;
+        } else {
+            assert!(!strict || *value == 0.0, "padding of row {row}, slot {slot}, unit {unit} is {value}");
+        }
+    }
+    plain
+}

@@ -1,0 +1,197 @@
+//! A slice of a wrong length panics before anything is computed, and the message has both lengths.
+
+use unrolled_kernels::affine::{Affine, Start};
+use unrolled_kernels::gemm::{Pairs, WeightGradient};
+use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::softmax::CrossEntropy;
+use unrolled_kernels::update::{Rule, Update, sum_of_squares};
+use unrolled_kernels::{Dense, Input, Isa, Window, lstm};
+
+const WINDOW: Window = Window { steps: 2, rows: 3, hidden: 5, keep: true };
+
+/// An LSTM of these sizes, with one length changed.
+struct Lengths {
+    start: usize,
+    ids: Vec<u32>,
+    values: usize,
+    weights: usize,
+    recurrent: usize,
+    h: usize,
+    c: usize,
+}
+
+impl Default for Lengths {
+    fn default() -> Self {
+        Self { start: 64, ids: vec![0; 6], values: 24, weights: 256, recurrent: 320, h: 144, c: 144 }
+    }
+}
+
+impl Lengths {
+    fn run(self) {
+        let zeros = |count| vec![0.0; count];
+        let (start, values, weights) = (zeros(self.start), zeros(self.values), zeros(self.weights));
+        let dense = Dense { values: &values, stride: 4, width: 4, weights: &weights, second: &[] };
+        lstm::Forward {
+            window: WINDOW,
+            input: Input { start: &start, ids: Some(&self.ids), dense: Some(dense) },
+            recurrent: &zeros(self.recurrent),
+            h: &mut zeros(self.h),
+            c: &mut zeros(self.c),
+            gates: &mut zeros(384),
+            tanh_c: &mut zeros(96),
+        }
+        .run_on(Isa::PORTABLE);
+    }
+}
+
+#[test]
+fn right_lengths_run() {
+    Lengths::default().run();
+}
+
+#[test]
+#[should_panic(expected = "h holds 143 floats, expected 144 for Window { steps: 2, rows: 3, hidden: 5")]
+fn short_h() {
+    Lengths { h: 143, ..Lengths::default() }.run();
+}
+
+#[test]
+#[should_panic(expected = "c holds 48 floats, expected 144")]
+fn c_of_a_window_that_is_not_kept() {
+    Lengths { c: 48, ..Lengths::default() }.run();
+}
+
+#[test]
+#[should_panic(expected = "recurrent holds 100 floats, expected 320")]
+fn weights_that_are_not_packed() {
+    Lengths { recurrent: 100, ..Lengths::default() }.run();
+}
+
+#[test]
+#[should_panic(expected = "dense weights holds 80 floats, expected 256")]
+fn input_weights_that_are_not_packed() {
+    Lengths { weights: 80, ..Lengths::default() }.run();
+}
+
+#[test]
+#[should_panic(expected = "dense input of 23 floats in rows of 4, expected 6 rows of at least 4")]
+fn short_input() {
+    Lengths { values: 23, ..Lengths::default() }.run();
+}
+
+#[test]
+#[should_panic(expected = "an id beyond the table's 1 rows")]
+fn id_beyond_the_table() {
+    Lengths { ids: vec![0, 0, 0, 0, 0, 1], ..Lengths::default() }.run();
+}
+
+#[test]
+#[should_panic(expected = "5 ids, expected 6")]
+fn too_few_ids() {
+    Lengths { ids: vec![0; 5], ..Lengths::default() }.run();
+}
+
+fn backward(panels: &Panels, pieces: &[core::ops::Range<usize>], keep: bool) {
+    let zeros = |count| vec![0.0; count];
+    lstm::Backward {
+        window: Window { keep, ..WINDOW },
+        recurrent: &zeros(panels.len(20)),
+        panels,
+        pieces,
+        c: &zeros(144),
+        tanh_c: &zeros(96),
+        dh: &zeros(96),
+        dc: &mut zeros(48),
+        gates: &mut zeros(384),
+    }
+    .run_on(Isa::PORTABLE);
+}
+
+#[test]
+#[should_panic(expected = "panels with rows of 64 outputs, expected plain ones of 16")]
+fn panels_of_another_arrangement() {
+    backward(&Panels::gates(&lstm::slots(5)), &lstm::slots(5).pieces(), true);
+}
+
+#[test]
+#[should_panic(expected = "pieces of depth 20 in rows of 64, expected depth 20")]
+fn pieces_beyond_a_row() {
+    backward(&Panels::plain(5), &[60..75, 0..5], true);
+}
+
+#[test]
+#[should_panic(expected = "a backward pass needs a window that was kept")]
+fn backward_without_a_trace() {
+    backward(&Panels::plain(5), &lstm::slots(5).pieces(), false);
+}
+
+fn affine(x: usize, pieces: &[core::ops::Range<usize>]) {
+    let panels = Panels::plain(5);
+    let (weights, start) = (&[0.0; 64], Start::Zero);
+    Affine {
+        rows: 2,
+        x: &vec![0.0; x],
+        x_stride: 6,
+        pieces,
+        panels: &panels,
+        weights,
+        start,
+        out: &mut [0.0; 32],
+    }
+    .run_on(Isa::PORTABLE);
+}
+
+#[test]
+#[should_panic(expected = "x holds 11 floats, expected 12 for 2 rows")]
+fn short_rows() {
+    affine(11, &[0..2, 2..4]);
+}
+
+#[test]
+#[should_panic(expected = "pieces to 7 in rows of 6")]
+fn a_piece_beyond_its_row() {
+    affine(12, &[5..7, 0..2]);
+}
+
+struct Nothing;
+impl Pairs for Nothing {
+    fn len(&self) -> usize {
+        0
+    }
+    fn delta(&self, _: usize) -> &[f32] {
+        &[]
+    }
+    fn input(&self, _: usize) -> &[f32] {
+        &[]
+    }
+}
+
+#[test]
+#[should_panic(expected = "weight gradient")]
+fn short_gradient() {
+    let (slots, weight, bias) = (&Slots::plain(5), &mut [0.0; 7][..], &mut [][..]);
+    WeightGradient { pairs: &Nothing, slots, depth: 2, rows: 0..4, weight, bias }.run_on(Isa::PORTABLE);
+}
+
+#[test]
+#[should_panic(expected = "a target beyond the vocabulary")]
+fn target_beyond_the_vocabulary() {
+    let (logits, losses, correct) = (&mut [0.0; 3][..], &mut [0.0][..], &mut [false][..]);
+    CrossEntropy { vocabulary: 3, stride: 3, logits, targets: &[3], gradient_scale: None, losses, correct }
+        .run_on(Isa::PORTABLE);
+}
+
+#[test]
+#[should_panic(expected = "second moments of 3 parameters")]
+fn missing_moments() {
+    let rule = Rule::Adam { rate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
+    let (parameters, first, second) = (&mut [0.0; 3][..], &mut [0.0; 3][..], &mut [][..]);
+    Update { rule, scale: 1.0, limit: 1.0, gradient: &[0.0; 3], parameters, first, second }
+        .run_on(Isa::PORTABLE);
+}
+
+#[test]
+#[should_panic(expected = "4097 values in a block")]
+fn a_block_that_is_too_long() {
+    sum_of_squares(Isa::PORTABLE, &[0.0; 4097]);
+}

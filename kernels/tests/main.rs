@@ -1,0 +1,10 @@
+//! Every kernel against its naive twin, on every instruction set of this machine.
+
+mod cases;
+mod cells;
+mod harness;
+mod layouts;
+mod lengths;
+mod products;
+mod softmax;
+mod updates;

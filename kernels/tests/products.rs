@@ -1,0 +1,250 @@
+//! Products without gates: rows by packed weights, weight gradients, tables.
+
+use crate::harness::{Numbers, Shifted, assert_bits, fuses, store, unstore};
+use core::ops::Range;
+use proptest::prelude::*;
+use unrolled_kernels::affine::{Affine, Start};
+use unrolled_kernels::gather::{Scatter, add_columns, take_columns};
+use unrolled_kernels::gemm::{self, Pairs, Run, WeightGradient};
+use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::{Isa, gru, lstm, reference};
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Equal bits where the leaf fuses; elsewhere within the rounding of `terms` products and sums of at most `terms` in all
+/// (each term is at most 1).
+#[track_caller]
+fn assert_sums(isa: Isa, found: &[f32], expected: &[f32], terms: usize, what: &str) {
+    if fuses(isa) {
+        return assert_bits(found, expected, &format!("{what} on {}", isa.name()));
+    }
+    assert_eq!(found.len(), expected.len(), "{what}: lengths");
+    let tolerance = (terms * terms) as f32 * f32::EPSILON;
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert!((f - e).abs() <= tolerance, "{what} on {}: element {i} is {f}, expected {e}", isa.name());
+    }
+}
+
+proptest! {
+    #![proptest_config(config(500))]
+
+    #[test]
+    fn affine_is_a_chain(
+        (rows, depth, outputs) in (0usize..=14, 1usize..=60, 1usize..=150),
+        (extra, start, offset, seed) in (0usize..=3, 0usize..=2, 0usize..=3, any::<u64>()),
+    ) {
+        let mut n = Numbers(seed);
+        let (weight, bias) = (n.floats(outputs * depth), n.floats(outputs));
+        let (x, old) = (n.floats(rows * depth), n.floats(rows * outputs));
+        // A row of x has a gap in its middle, which no piece covers.
+        let (cut, stride) = (depth / 2, depth + 1 + extra);
+        let pieces = [0..cut, cut + 1..depth + 1];
+        let mut wide = Shifted::new(&vec![f32::NAN; rows * stride], offset);
+        for (to, from) in wide.get_mut().chunks_exact_mut(stride).zip(x.chunks_exact(depth)) {
+            to[..cut].copy_from_slice(&from[..cut]);
+            to[cut + 1..=depth].copy_from_slice(&from[cut..]);
+        }
+        let panels = Panels::plain(outputs);
+        let mut packed = Shifted::new(&vec![f32::NAN; panels.len(depth)], offset);
+        panels.pack(&weight, depth, packed.get_mut());
+        let first = match start {
+            0 => vec![0.0; rows * outputs],
+            1 => bias.repeat(rows),
+            _ => old.clone(),
+        };
+        let expected = reference::affine(depth, &x, &weight, &first);
+        let bias = store(&bias, 1, outputs, 0.0);
+        for isa in Isa::all() {
+            let mut out = Shifted::new(&store(&old, 1, outputs, 0.0), offset);
+            let start = [Start::Zero, Start::Bias(&bias), Start::Out][start];
+            Affine {
+                rows,
+                x: wide.get(),
+                x_stride: stride,
+                pieces: &pieces,
+                panels: &panels,
+                weights: packed.get(),
+                start,
+                out: out.get_mut(),
+            }
+            .run_on(isa);
+            assert_sums(isa, &unstore(out.get(), 1, outputs, true), &expected, depth + 1, "affine");
+        }
+    }
+
+    #[test]
+    fn affine_into_gates(
+        (rows, depth, hidden) in (1usize..=9, 1usize..=20, 1usize..=49),
+        (cell, seed) in (0usize..=3, any::<u64>()),
+    ) {
+        let mut n = Numbers(seed);
+        let slots = [lstm::slots, gru::slots_after_input, gru::slots_after_hidden, gru::slots_before_gates][cell](hidden);
+        let (weight, x) = (n.floats(slots.depth() * depth), n.floats(rows * depth));
+        let panels = Panels::gates(&slots);
+        let mut packed = vec![f32::NAN; panels.len(depth)];
+        prop_assert_eq!(packed.len(), slots.packed_len(depth));
+        panels.pack(&weight, depth, &mut packed);
+        let start = vec![0.0; rows * slots.depth()];
+        let expected = reference::affine(depth, &x, &weight, &start);
+        for isa in Isa::all() {
+            // 7 stays where these panels have no outputs.
+            let mut out = vec![7.0; rows * slots.width()];
+            let (pieces, panels) = (&[0..depth / 2, depth / 2..depth], &panels);
+            let weights = &packed;
+            Affine { rows, x: &x, x_stride: depth, pieces, panels, weights, start: Start::Zero, out: &mut out }
+                .run_on(isa);
+            for (row, out) in out.chunks_exact_mut(slots.width()).enumerate() {
+                let found: Vec<f32> = (0..slots.depth()).map(|r| out[slots.place(r)]).collect();
+                assert_sums(isa, &found, &expected[row * slots.depth()..][..slots.depth()], depth + 1, "gates");
+                (0..slots.depth()).for_each(|r| out[slots.place(r)] = 0.0);
+                let fed = |place: usize| (slots.first..slots.first + slots.gates.len()).contains(&(place / 16 % slots.stored));
+                let rest = out.iter().enumerate().all(|(place, v)| *v == if fed(place) { 0.0 } else { 7.0 });
+                prop_assert!(rest, "row {} has values outside of its slots", row);
+            }
+        }
+    }
+}
+
+/// Deltas in stored rows and inputs in rows of their own width; `run` tells how many may be read at once.
+struct Rows {
+    deltas: Vec<f32>,
+    width: usize,
+    inputs: Vec<f32>,
+    depth: usize,
+    run: usize,
+}
+
+impl Pairs for Rows {
+    fn len(&self) -> usize {
+        self.deltas.len() / self.width
+    }
+    fn delta(&self, m: usize) -> &[f32] {
+        &self.deltas[m * self.width..]
+    }
+    fn input(&self, m: usize) -> &[f32] {
+        &self.inputs[m * self.depth..]
+    }
+    fn run(&self, m: usize) -> Run {
+        let rows = if self.run == 0 { 1 } else { self.run - m % self.run };
+        Run { rows: rows.min(self.len() - m), delta_stride: self.width, input_stride: self.depth }
+    }
+}
+
+/// Rows `rows` of a gradient, by calls of at most `most` rows.
+fn gradient(isa: Isa, pairs: &Rows, slots: &Slots, rows: Range<usize>, most: usize) -> (Vec<f32>, Vec<f32>) {
+    let mut weight = vec![f32::NAN; rows.len() * pairs.depth];
+    let mut bias = vec![f32::NAN; rows.len()];
+    for from in rows.clone().step_by(most) {
+        let part = from..(from + most).min(rows.end);
+        let at = from - rows.start;
+        WeightGradient {
+            pairs,
+            slots,
+            depth: pairs.depth,
+            rows: part.clone(),
+            weight: &mut weight[at * pairs.depth..][..part.len() * pairs.depth],
+            bias: &mut bias[at..][..part.len()],
+        }
+        .run_on(isa);
+    }
+    (weight, bias)
+}
+
+proptest! {
+    #![proptest_config(config(200))]
+
+    #[test]
+    fn weight_gradient_is_a_chain_however_it_is_split(
+        (count, depth, hidden) in (prop_oneof![0usize..=20, 250usize..=530], 1usize..=150, 1usize..=49),
+        (cell, run, most, seed) in (0usize..=3, 0usize..=9, 1usize..=gemm::ROWS, any::<u64>()),
+    ) {
+        let slots = [lstm::slots, gru::slots_after_hidden, gru::slots_before_gates, gru::slots_before_candidate][cell](hidden);
+        let mut n = Numbers(seed);
+        let plain = n.floats(count * slots.gates.len() * hidden);
+        let inputs = n.floats(count * depth);
+        let expected = reference::weight_gradient(slots.gates.len() * hidden, depth, &plain, &inputs);
+        // The candidate's weights are the last third of the matrix.
+        let first = slots.gates.iter().min().unwrap_or(&0) * hidden;
+        let mut deltas = vec![f32::NAN; count * slots.width()];
+        for (to, from) in deltas.chunks_exact_mut(slots.width()).zip(plain.chunks_exact(slots.depth())) {
+            from.iter().enumerate().for_each(|(row, delta)| to[slots.place(first + row)] = *delta);
+        }
+        let pairs = Rows { deltas, width: slots.width(), inputs, depth, run };
+        for isa in Isa::all() {
+            let rows = first..first + slots.depth();
+            let (weight, bias) = gradient(isa, &pairs, &slots, rows.clone(), most);
+            assert_sums(isa, &weight, &expected.0, count, "weight gradient");
+            assert_sums(isa, &bias, &expected.1, count, "bias gradient");
+            let whole = gradient(isa, &pairs, &slots, rows, gemm::ROWS);
+            if fuses(isa) {
+                assert_bits(&weight, &whole.0, "weight gradient, split otherwise");
+                assert_bits(&bias, &whole.1, "bias gradient, split otherwise");
+            }
+        }
+    }
+
+    #[test]
+    fn scatter_adds_in_order(
+        (count, table, blocks) in (0usize..=70, 1usize..=9, 1usize..=6),
+        (run, seed) in (0usize..=9, any::<u64>()),
+        cut in 0usize..=6,
+    ) {
+        let mut n = Numbers(seed);
+        let width = blocks * 16;
+        let pairs = Rows { deltas: n.floats(count * width), width, inputs: vec![0.0; count], depth: 1, run };
+        let ids = n.ids(count, table);
+        let expected = reference::scatter(table, width, &pairs.deltas, &ids);
+        let cut = cut.min(blocks) * 16;
+        for isa in Isa::all() {
+            for columns in [0..cut, cut..width] {
+                let mut found = vec![f32::NAN; table * columns.len()];
+                let mut sum = vec![f32::NAN; columns.len()];
+                let (table, ids) = (&mut found, &ids);
+                Scatter { pairs: &pairs, ids, columns: columns.clone(), table, sum: &mut sum }.run_on(isa);
+                let wanted = expected.0.chunks_exact(width).flat_map(|row| row[columns.clone()].to_vec());
+                assert_bits(&found, &wanted.collect::<Vec<f32>>(), "table");
+                assert_bits(&sum, &expected.1[columns], "sum");
+            }
+        }
+    }
+
+    #[test]
+    fn columns_come_back(
+        (hidden, vocabulary, cell) in (1usize..=49, 1usize..=20, 0usize..=3),
+        seed in any::<u64>(),
+    ) {
+        let slots = [lstm::slots, gru::slots_after_input, gru::slots_before_input, unrolled_kernels::rnn::slots][cell](hidden);
+        let mut n = Numbers(seed);
+        let weight = n.floats(slots.depth() * vocabulary);
+        // Every second symbol, the last one first.
+        let symbols: Vec<u32> = (0..vocabulary as u32).rev().step_by(2).collect();
+        let mut table = vec![0.5; symbols.len() * slots.width()];
+        add_columns(&weight, vocabulary, &slots, &symbols, &mut table);
+        for (d, symbol) in symbols.iter().enumerate() {
+            for row in 0..slots.depth() {
+                let sum = 0.5 + weight[row * vocabulary + *symbol as usize];
+                prop_assert_eq!(table[d * slots.width() + slots.place(row)], sum);
+            }
+        }
+        table.fill(0.0);
+        add_columns(&weight, vocabulary, &slots, &symbols, &mut table);
+        let mut back = vec![f32::NAN; weight.len()];
+        take_columns(&table, vocabulary, &slots, &symbols, &mut back);
+        for (i, value) in back.iter().enumerate() {
+            let known = symbols.contains(&((i % vocabulary) as u32));
+            prop_assert_eq!(*value, if known { weight[i] } else { 0.0 });
+        }
+    }
+}
+
+#[test]
+fn a_gradient_of_no_rows_is_nothing() {
+    let slots = lstm::slots(3);
+    let pairs = Rows { deltas: vec![1.0; 64], width: 64, inputs: vec![1.0; 2], depth: 2, run: 0 };
+    for isa in Isa::all() {
+        let (weight, bias) = (&mut [][..], &mut [][..]);
+        WeightGradient { pairs: &pairs, slots: &slots, depth: 2, rows: 5..5, weight, bias }.run_on(isa);
+    }
+}

@@ -1,0 +1,264 @@
+//! Settings from their four layers (defaults, preset, configuration file, flags) and the file that records them.
+
+use super::{failure::Failure, options::SettingsFlags};
+use serde::Serialize;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use toml::{Table, Value};
+use unrolled::{Error, Preset, Settings};
+
+/// Flags of `train` that a configuration file cannot hold.
+const FLAGS_ONLY: &[&str] = &["config", "json", "out", "resume", "stop-after", "threads"];
+
+/// A configuration file: keys of [`Settings`], `preset = "NAME"`, and `[corpus] paths = [...]`.
+#[derive(Debug, Default)]
+pub struct Config {
+    preset: Option<String>,
+    paths: Option<Vec<PathBuf>>,
+    table: Table,
+}
+
+impl Config {
+    /// Reads a file and checks every key by itself, so that an error can name it.
+    pub fn read(file: &Path) -> Result<Self, Failure> {
+        let text = fs::read_to_string(file).map_err(|source| Error::Io {
+            action: "read",
+            path: file.to_owned(),
+            source,
+        })?;
+        Self::parse(&text).map_err(|problem| Failure::Config { file: file.to_owned(), problem })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let table: Table = toml::from_str(text).map_err(|error| locate(&error, text))?;
+        let mut config = Self::default();
+        for (key, value) in table {
+            match key.as_str() {
+                "preset" => config.preset = Some(preset_name(&value)?),
+                "corpus" => config.paths = Some(corpus_paths(value)?),
+                _ => {
+                    check_key(&key, &value)?;
+                    config.table.insert(key, value);
+                }
+            }
+        }
+        Ok(config)
+    }
+
+    /// The text that the file names; none when it names none, an empty list for the built-in text.
+    pub fn paths(&self) -> Option<&[PathBuf]> {
+        self.paths.as_deref()
+    }
+
+    /// Overlays defaults, preset, this file and flags, in this order.
+    pub fn settings(&self, preset: Option<&str>, flags: &SettingsFlags) -> Result<Settings, Failure> {
+        let name = preset.or(self.preset.as_deref()).unwrap_or("default");
+        let base = Settings::preset(name).ok_or_else(|| Failure::Usage(unknown_preset(name)))?;
+        let layers = [&self.table, &flags.table()];
+        overlay(&base, layers.into_iter())
+    }
+}
+
+/// `base` with the keys of each layer put over it.
+pub fn overlay<'a>(base: &Settings, layers: impl Iterator<Item = &'a Table>) -> Result<Settings, Failure> {
+    let mut table = table_of(base);
+    for layer in layers {
+        table.extend(layer.clone());
+    }
+    table.try_into().map_err(|error: toml::de::Error| Failure::Usage(first_line(error.message())))
+}
+
+/// Settings by their names.
+pub fn table_of(settings: &Settings) -> Table {
+    Table::try_from(settings).expect("settings are strings and numbers within TOML's range")
+}
+
+/// The text of a run's `config.toml`, which `--config` accepts again.
+pub fn record(settings: &Settings, paths: &[PathBuf]) -> Result<String, Failure> {
+    #[derive(Serialize)]
+    struct Tail {
+        corpus: Corpus,
+    }
+    #[derive(Serialize)]
+    struct Corpus {
+        paths: Vec<PathBuf>,
+    }
+    let unwritable =
+        |error: toml::ser::Error| Failure::Usage(format!("a path is not UTF-8 ({error}): rename it"));
+    let tail = Tail { corpus: Corpus { paths: paths.iter().map(|path| absolute(path)).collect() } };
+    Ok(format!(
+        "# The settings of this run, written by unrolled {}. Absent keys have their optimiser's or scheme's default.\n\
+         # `unrolled train --config` with this file starts another run like it; flags win over what is written here.\n\
+         \n{}\n\
+         # Files and folders of the text; none for the text inside the program.\n{}",
+        env!("CARGO_PKG_VERSION"),
+        toml::to_string(settings).map_err(unwritable)?,
+        toml::to_string(&tail).map_err(unwritable)?,
+    ))
+}
+
+/// So that the text is found from any folder.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn preset_name(value: &Value) -> Result<String, String> {
+    let name =
+        value.as_str().ok_or_else(|| format!("key preset: found {value}, expected a preset's name"))?;
+    match Preset::NAMES.contains(&name) {
+        true => Ok(name.to_owned()),
+        false => Err(format!("key preset: {}", unknown_preset(name))),
+    }
+}
+
+fn unknown_preset(name: &str) -> String {
+    format!("there is no preset {name:?}; the presets are {}", Preset::NAMES.join(", "))
+}
+
+fn corpus_paths(value: Value) -> Result<Vec<PathBuf>, String> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Corpus {
+        #[serde(default)]
+        paths: Vec<PathBuf>,
+    }
+    let corpus: Corpus = value.try_into().map_err(|error: toml::de::Error| {
+        format!("key corpus: {}; expected a table with paths = [\"...\"]", first_line(error.message()))
+    })?;
+    Ok(corpus.paths)
+}
+
+/// Whether the library knows the key and can read the value.
+fn check_key(key: &str, value: &Value) -> Result<(), String> {
+    if FLAGS_ONLY.contains(&key) {
+        return Err(format!("{key} is not a setting of the model: give it on the command line as --{key}"));
+    }
+    let known = known_keys();
+    if !known.contains_key(key) {
+        return Err(unknown_key(key, known.keys().map(String::as_str)));
+    }
+    let single = Table::from_iter([(key.to_owned(), value.clone())]);
+    let parsed: Result<Settings, toml::de::Error> = single.try_into();
+    parsed.map(drop).map_err(|error| format!("key {key}: {}", first_line(error.message())))
+}
+
+/// Every key, those that are absent by default included.
+fn known_keys() -> Table {
+    table_of(&Settings {
+        init_scale: Some(1.0),
+        embedding: Some(1),
+        max_steps: Some(1),
+        max_chars: Some(1),
+        epsilon: Some(1.0),
+        initial_accumulator: Some(1.0),
+        eval_every: Some(1),
+        ..Settings::default()
+    })
+}
+
+fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let spelled = key.replace('_', "-");
+    let mut close: Vec<_> = known
+        .chain(["preset", "corpus"])
+        .map(|name| (strsim::jaro_winkler(&spelled, name), name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .collect();
+    close.sort_by(|a, b| b.0.total_cmp(&a.0));
+    match close.first() {
+        Some((_, name)) => format!("unknown key {key}: did you mean {name}?"),
+        None => format!("unknown key {key}: a run's own config.toml shows every key there is"),
+    }
+}
+
+fn locate(error: &toml::de::Error, text: &str) -> String {
+    let message = first_line(error.message());
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
+    }
+}
+
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unrolled::{Cell, Mode};
+
+    #[test]
+    fn flags_win_over_the_file_over_the_preset_over_the_default() {
+        let config = Config::parse("preset = \"char-rnn\"\nhidden = 99\nepochs = 3\n").expect("valid");
+        let flags = SettingsFlags { epochs: Some(0.5), cell: Some("gru".into()), ..SettingsFlags::default() };
+        let settings = config.settings(None, &flags).expect("valid");
+        assert_eq!((settings.epochs, settings.cell), (0.5, Cell::Gru));
+        assert_eq!((settings.hidden, settings.layers), (99, 2));
+        assert_eq!(settings.mode, Mode::Static);
+        let settings = config.settings(Some("lecture"), &flags).expect("valid");
+        assert_eq!((settings.layers, settings.steps, settings.hidden), (1, 5, 99));
+    }
+
+    #[test]
+    fn every_flag_is_a_key() {
+        let every = SettingsFlags {
+            init_scale: Some(0.5),
+            max_steps: Some(7),
+            dropout: Some(0.1),
+            seed: Some(i64::MAX as u64),
+            invalid: Some("skip".into()),
+            ..SettingsFlags::default()
+        };
+        let known = known_keys();
+        for key in every.table().keys() {
+            assert!(known.contains_key(key), "{key}");
+        }
+        let settings = Config::default().settings(None, &every).expect("valid");
+        assert_eq!(settings.seed, i64::MAX as u64);
+        assert_eq!(settings.init_scale, Some(0.5));
+    }
+
+    #[test]
+    fn the_known_keys_are_all_that_the_library_has() {
+        let wrong = Table::from_iter([("no-such-key".to_owned(), Value::from(1))]);
+        let refused: Result<Settings, toml::de::Error> = wrong.try_into();
+        let message = refused.expect_err("an unknown key").message().to_owned();
+        let listed = message.split_once("expected one of").expect("a list").1.matches('`').count() / 2;
+        assert_eq!(listed, known_keys().len(), "{message}");
+    }
+
+    #[test]
+    fn mistakes_name_the_key() {
+        let problem = |text| Config::parse(text).expect_err(text);
+        assert_eq!(problem("hiden = 3"), "unknown key hiden: did you mean hidden?");
+        assert_eq!(problem("learning_rate = 3"), "unknown key learning_rate: did you mean learning-rate?");
+        assert!(problem("xyzzy = 3").starts_with("unknown key xyzzy: a run's own config.toml"));
+        assert_eq!(problem("hidden = \"many\""), "key hidden: invalid type: string \"many\", expected usize");
+        assert!(problem("cell = \"lstn\"").starts_with("key cell: unknown variant `lstn`, expected one of"));
+        assert!(problem("batch = 3\nhidden = = 3").starts_with("line 2: "), "{}", problem("hidden = ="));
+        assert!(
+            problem("preset = \"nope\"").contains("there is no preset \"nope\"; the presets are default")
+        );
+        assert!(problem("corpus = 3").starts_with("key corpus: "));
+        assert!(problem("[corpus]\npath = 3").starts_with("key corpus: unknown field `path`"));
+        assert!(problem("threads = 3").contains("--threads"));
+        assert!(problem("hidden = -1").starts_with("key hidden: "));
+    }
+
+    #[test]
+    fn a_recorded_configuration_is_read_back() {
+        for preset in Preset::all() {
+            let mut settings = preset.settings;
+            settings.max_steps = Some(12);
+            let text = record(&settings, &[PathBuf::from("/tmp/a \"text\".txt")]).expect("writable");
+            let config = Config::parse(&text).expect("readable");
+            let read = config.settings(None, &SettingsFlags::default()).expect("valid");
+            assert_eq!(read, settings, "{text}");
+            assert_eq!(config.paths(), Some(&[PathBuf::from("/tmp/a \"text\".txt")][..]));
+        }
+        let text = record(&Settings::preset("char-rnn").expect("a preset"), &[]).expect("writable");
+        assert!(text.contains("init-scale = 0.08\n") && text.contains("paths = []"), "{text}");
+    }
+}

@@ -1,0 +1,157 @@
+//! `unrolled eval`: the loss of a trained model on a text.
+
+use super::{
+    config::Config,
+    failure::Failure,
+    figures::grouped,
+    output,
+    run_folder::{Trained, Which},
+};
+use clap::{Args, ValueEnum};
+use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
+use unrolled::{
+    checkpoint::Checkpoint,
+    corpus::Corpus,
+    train::{Evaluation, evaluate},
+};
+
+/// Measure the loss of a trained model on a text
+#[derive(Args)]
+pub struct Eval {
+    /// A run folder or a checkpoint file [default: the newest under runs/]
+    run: Option<PathBuf>,
+    /// Files and folders of the text [default: the run's own]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Part of the text [default: val for the run's own text, all for another]
+    #[arg(long, value_enum)]
+    split: Option<Part>,
+    /// Checkpoint of a run folder [default: best, or last in a run without validation]
+    #[arg(long, value_enum)]
+    checkpoint: Option<Which>,
+    /// Contiguous streams that the part is read as
+    #[arg(long, value_name = "N", default_value = "16")]
+    eval_streams: NonZeroUsize,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// One JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// A part of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// What the model was trained on.
+    Train,
+    /// The validation part.
+    Val,
+    /// The test part.
+    Test,
+    /// The whole text.
+    All,
+}
+
+impl Eval {
+    /// Loads the model and the text, and prints the loss.
+    pub fn run(&self) -> Result<(), Failure> {
+        let trained = Trained::find(self.run.as_deref(), self.checkpoint)?;
+        let checkpoint = trained.load()?;
+        let corpus = self.corpus(&trained, &checkpoint)?;
+        let part = self.part(&corpus, &checkpoint)?;
+        let model = checkpoint.model()?;
+        let threads = self.threads.map(NonZeroUsize::get);
+        let evaluation = evaluate(&model, &corpus, part, self.eval_streams.get(), threads)?;
+        match self.json {
+            true => output::json(&evaluation),
+            false => output::write(self.table(&trained, &corpus, &checkpoint, &evaluation).as_bytes()),
+        }
+    }
+
+    fn corpus(&self, trained: &Trained, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
+        let settings = &checkpoint.settings;
+        if !self.paths.is_empty() {
+            return Ok(Corpus::open_with(&self.paths, &checkpoint.vocabulary, settings.invalid)?);
+        }
+        let corpus = match own_paths(trained)? {
+            paths if paths.is_empty() => Corpus::embedded(settings.unit)?,
+            paths => Corpus::open_with(&paths, &checkpoint.vocabulary, settings.invalid)?,
+        };
+        let expected = checkpoint.progress.corpus_fingerprint;
+        match corpus.fingerprint() {
+            found if found == expected => Ok(corpus),
+            found => Err(Failure::OtherText {
+                text: corpus.name(),
+                run: trained.folder.path().to_owned(),
+                found,
+                expected,
+            }),
+        }
+    }
+
+    fn choice(&self) -> Part {
+        self.split.unwrap_or(if self.paths.is_empty() { Part::Val } else { Part::All })
+    }
+
+    fn part(&self, corpus: &Corpus, checkpoint: &Checkpoint) -> Result<Range<usize>, Failure> {
+        let settings = &checkpoint.settings;
+        let split = || corpus.split(settings.val_fraction, settings.test_fraction);
+        let part = match self.choice() {
+            Part::Train => split()?.train,
+            Part::Val => split()?.validation,
+            Part::Test => split()?.test,
+            Part::All => 0..corpus.len(),
+        };
+        match part.is_empty() {
+            true => Err(Failure::Usage(format!(
+                "the {} part is empty (val-fraction {}, test-fraction {}): use another --split",
+                self.choice().name(),
+                settings.val_fraction,
+                settings.test_fraction
+            ))),
+            false => Ok(part),
+        }
+    }
+
+    fn table(&self, trained: &Trained, corpus: &Corpus, checkpoint: &Checkpoint, e: &Evaluation) -> String {
+        format!(
+            "text         {}, {}\ncheckpoint   {}, step {}\nsymbols      {}\n\
+             loss         {:.4} nats per symbol\n             {:.4} bits per symbol\n\
+             perplexity   {:.3}\naccuracy     {:.2}%\n",
+            corpus.name(),
+            self.choice().name(),
+            trained.file.display(),
+            grouped(checkpoint.progress.step),
+            grouped(e.symbols),
+            e.loss,
+            e.bits_per_symbol,
+            e.perplexity,
+            100.0 * e.accuracy
+        )
+    }
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "training",
+            Self::Val => "validation",
+            Self::Test => "test",
+            Self::All => "all of it",
+        }
+    }
+}
+
+/// The text that the run's `config.toml` records.
+fn own_paths(trained: &Trained) -> Result<Vec<PathBuf>, Failure> {
+    let file = trained.folder.config();
+    let unknown = || Failure::NoRun {
+        path: file.clone(),
+        problem: "nothing here tells the run's own text: name a text after the run".to_owned(),
+    };
+    if !file.exists() {
+        return Err(unknown());
+    }
+    Config::read(&file)?.paths().map(<[PathBuf]>::to_vec).ok_or_else(unknown)
+}

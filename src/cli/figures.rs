@@ -1,0 +1,87 @@
+//! Numbers as people read them.
+
+/// `1,115,394`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Three digits and a suffix: `950`, `12.3k`, `1.12M`.
+pub fn short(number: f64) -> String {
+    let (value, suffix) = match number.abs() {
+        size if size >= 999.5e6 => (number / 1e9, "G"),
+        size if size >= 999.5e3 => (number / 1e6, "M"),
+        size if size >= 999.5 => (number / 1e3, "k"),
+        _ => (number, ""),
+    };
+    let decimals = match (suffix, value.abs()) {
+        ("", _) => 0,
+        (_, size) if size < 9.995 => 2,
+        (_, size) if size < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$}{suffix}")
+}
+
+/// `0:07`, `12:31`, `3:05:00`.
+pub fn clock(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds > 8.64e7 {
+        return "-:--".to_owned();
+    }
+    let whole = seconds.max(0.0).round() as u64;
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+/// A number with its noun: `1 layer`, `2 layers`.
+pub fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
+}
+
+/// The size of a file: `2.1 MB`.
+pub fn bytes(number: u64) -> String {
+    format!("{} bytes", grouped(number))
+}
+
+/// A loss in nats as bits.
+pub fn bits(nats: f64) -> f64 {
+    nats / std::f64::consts::LN_2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_115_394, "1,115,394")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn short_numbers_keep_three_digits() {
+        let cases = [(0.0, "0"), (950.0, "950"), (999.9, "1.00k"), (12_345.0, "12.3k"), (1.115e6, "1.11M")];
+        for (number, text) in cases {
+            assert_eq!(short(number), text);
+        }
+    }
+
+    #[test]
+    fn clocks_show_hours_when_there_are_any() {
+        for (seconds, text) in [(7.2, "0:07"), (751.0, "12:31"), (11_100.0, "3:05:00"), (f64::NAN, "-:--")] {
+            assert_eq!(clock(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The command line: one file per sub-command, and what they share.
+
+mod config;
+mod eval;
+mod failure;
+mod figures;
+mod inspect;
+mod options;
+mod output;
+mod plot;
+mod presets;
+mod progress;
+mod run_folder;
+mod sample;
+mod signals;
+mod train;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use failure::Failure;
+use std::process::ExitCode;
+
+/// Trains and runs recurrent networks that write text, one character at a time.
+#[derive(Parser)]
+#[command(name = "unrolled", version, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(Box<train::Train>),
+    Eval(eval::Eval),
+    Sample(sample::Sample),
+    Inspect(inspect::Inspect),
+    Presets(presets::Presets),
+}
+
+/// Runs the command that the arguments name; its exit code is the process's.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => report(cli.run()),
+        Err(error) => refuse(&error),
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Train(options) => options.run(),
+            Command::Eval(options) => options.run(),
+            Command::Sample(options) => options.run(),
+            Command::Inspect(options) => options.run(),
+            Command::Presets(options) => options.run(),
+        }
+    }
+}
+
+fn report(result: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    if let Some(message) = failure.message() {
+        output::note(&format!("error: {message}"));
+    }
+    ExitCode::from(failure.exit_code())
+}
+
+/// Help and version go to standard output; a wrong argument becomes one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let shows_help = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    if shows_help {
+        // Nobody is left to be told when the terminal is gone.
+        let _ = error.print();
+    } else {
+        output::note(&one_line(&error.render().to_string()));
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// The message and the tips of clap's paragraphs, without the usage that `--help` prints better.
+fn one_line(rendered: &str) -> String {
+    let kept = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
+    let kept: Vec<_> = kept
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .collect();
+    let mut line = kept.join(" ").replace(" tip:", "; tip:");
+    line.push_str("; `--help` lists what there is");
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_argument_is_told_in_one_line() {
+        let told = |arguments: &[&str]| {
+            let error = Cli::try_parse_from(arguments).err().expect("a wrong argument");
+            assert_eq!(error.exit_code(), 2);
+            one_line(&error.render().to_string())
+        };
+        let unknown = told(&["unrolled", "train", "--hiden", "3"]);
+        assert!(unknown.starts_with("error: unexpected argument '--hiden' found"), "{unknown}");
+        assert!(unknown.contains("'--hidden'") && !unknown.contains('\n'), "{unknown}");
+        let value = told(&["unrolled", "train", "--cell", "lstn"]);
+        assert!(value.contains("[possible values: rnn, lstm, gru]") && !value.contains('\n'), "{value}");
+        let preset = told(&["unrolled", "train", "--preset", "nope"]);
+        assert!(preset.contains("min-char-rnn"), "{preset}");
+        let zero = told(&["unrolled", "train", "--threads", "0"]);
+        assert!(zero.contains("'0' for '--threads"), "{zero}");
+        let resume = told(&["unrolled", "train", "--resume"]);
+        assert!(resume.contains("--out"), "{resume}");
+    }
+}

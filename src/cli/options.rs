@@ -1,0 +1,123 @@
+//! The flags that change a run's settings. Each is optional: what is not given stays with the configuration file,
+//! the preset, or the default.
+
+use clap::{Args, builder::PossibleValuesParser, value_parser};
+use serde::Serialize;
+use unrolled::{
+    Activation, Bias, Cell, ClipMode, Init, InputKind, Invalid, Mode, OptimizerKind, Reset, Schedule, Unit,
+    Windows,
+};
+
+fn one_of(names: &'static [&'static str]) -> PossibleValuesParser {
+    PossibleValuesParser::new(names)
+}
+
+/// Flags named like the keys of `config.toml`.
+#[derive(Args, Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SettingsFlags {
+    /// The recurrent cell [default: lstm]
+    #[arg(long, value_parser = one_of(Cell::NAMES), help_heading = "Model")]
+    pub cell: Option<String>,
+    /// Squashing function of --cell rnn [default: tanh]
+    #[arg(long, value_parser = one_of(Activation::NAMES), help_heading = "Model")]
+    pub activation: Option<String>,
+    /// Where --cell gru applies its reset gate [default: after]
+    #[arg(long, value_parser = one_of(Reset::NAMES), help_heading = "Model")]
+    pub reset: Option<String>,
+    /// Added to the initial forget bias of --cell lstm [default: 1]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Model")]
+    pub forget_bias: Option<f64>,
+    /// PyTorch's two bias vectors, or one as in TensorFlow [default: double]
+    #[arg(long, value_parser = one_of(Bias::NAMES), help_heading = "Model")]
+    pub bias: Option<String>,
+    /// Distribution of the initial weights [default: uniform]
+    #[arg(long, value_parser = one_of(Init::NAMES), help_heading = "Model")]
+    pub init: Option<String>,
+    /// Its half-width, gain or deviation [default: the scheme's own; 1/sqrt(hidden) for uniform]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Model")]
+    pub init_scale: Option<f64>,
+    /// Hidden width of each layer [default: 256]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub hidden: Option<u32>,
+    /// Stacked layers [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub layers: Option<u32>,
+    /// How symbols enter the first layer [default: embedding]
+    #[arg(long, value_parser = one_of(InputKind::NAMES), help_heading = "Model")]
+    pub input: Option<String>,
+    /// Width of the embedding [default: the hidden width]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub embedding: Option<u32>,
+    /// Share of activations dropped between layers and before the head [default: 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Model")]
+    pub dropout: Option<f64>,
+
+    /// Batch rows [default: 32]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub batch: Option<u32>,
+    /// Steps of truncated backpropagation through time [default: 64]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub steps: Option<u32>,
+    /// How windows are cut from the text [default: stream]
+    #[arg(long, value_parser = one_of(Windows::NAMES), help_heading = "Training")]
+    pub windows: Option<String>,
+    /// Passes over the training part; the horizon is whichever bound comes first [default: 1]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    pub epochs: Option<f64>,
+    /// Bound on optimiser steps
+    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    pub max_steps: Option<u64>,
+    /// Bound on symbols trained on
+    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    pub max_chars: Option<u64>,
+    /// The update rule, in TensorFlow 1's form [default: adam]
+    #[arg(long, value_parser = one_of(OptimizerKind::NAMES), help_heading = "Training")]
+    pub optimizer: Option<String>,
+    /// The step size at the schedule's start [default: 0.004]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    pub learning_rate: Option<f64>,
+    /// How the learning rate moves over the run [default: cosine]
+    #[arg(long, value_parser = one_of(Schedule::NAMES), help_heading = "Training")]
+    pub schedule: Option<String>,
+    /// Gradient clipping threshold; 0 switches it off [default: 5]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    pub clip: Option<f64>,
+    /// What the threshold applies to [default: norm]
+    #[arg(long, value_parser = one_of(ClipMode::NAMES), help_heading = "Training")]
+    pub clip_mode: Option<String>,
+    /// Optimiser steps between evaluations [default: about ten a run]
+    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    pub eval_every: Option<u64>,
+    /// How a window runs; changes no bit of the result [default: static]
+    #[arg(long, value_parser = one_of(Mode::NAMES), help_heading = "Training")]
+    pub mode: Option<String>,
+    /// Where all randomness starts [default: 1]
+    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    pub seed: Option<u64>,
+
+    /// Share of the text held out for validation [default: 0.1]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Text")]
+    pub val_fraction: Option<f64>,
+    /// Share of the text held out for a final test [default: 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Text")]
+    pub test_fraction: Option<f64>,
+    /// What a symbol is [default: char]
+    #[arg(long, value_parser = one_of(Unit::NAMES), help_heading = "Text")]
+    pub unit: Option<String>,
+    /// What to do with bytes that are not UTF-8 [default: error]
+    #[arg(long, value_parser = one_of(Invalid::NAMES), help_heading = "Text")]
+    pub invalid: Option<String>,
+}
+
+/// TOML's integers end at 2^63 - 1.
+fn whole() -> clap::builder::RangedU64ValueParser {
+    value_parser!(u64).range(..=i64::MAX as u64)
+}
+
+impl SettingsFlags {
+    /// The flags that were given, by their names.
+    pub fn table(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("flags are strings and numbers within TOML's range")
+    }
+}

@@ -1,0 +1,170 @@
+//! What a person sees on standard error while a model trains.
+
+use super::{
+    figures::{bits, clock, grouped, short},
+    output,
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    io::{IsTerminal, stderr},
+    time::{Duration, Instant},
+};
+use unrolled::train::{Progress, Record, StepReport};
+
+/// Seconds of training after which an older speed or loss counts a third.
+const MEMORY: f64 = 5.0;
+/// The bar is redrawn at most this often.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A progress bar on a terminal, and lines anywhere.
+pub struct Display {
+    bar: Option<ProgressBar>,
+    total: u64,
+    chars_per_step: f64,
+    smooth: Option<Smooth>,
+    drawn: Instant,
+    steps: u64,
+    seconds: f64,
+}
+
+/// Exponential means.
+#[derive(Clone, Copy)]
+struct Smooth {
+    loss: f64,
+    steps_per_second: f64,
+}
+
+impl Display {
+    /// From where the run stands.
+    pub fn new(progress: &Progress, chars_per_step: u64) -> Self {
+        let bar = stderr().is_terminal().then(|| draw_bar(progress));
+        Self {
+            bar,
+            total: progress.total_steps,
+            chars_per_step: chars_per_step as f64,
+            smooth: None,
+            drawn: Instant::now(),
+            steps: progress.step,
+            seconds: progress.seconds,
+        }
+    }
+
+    /// After each step; free of cost where there is no terminal.
+    pub fn step(&mut self, report: &StepReport, progress: &Progress) {
+        let Some(bar) = &self.bar else { return };
+        if self.drawn.elapsed() < PAUSE && self.smooth.is_some() {
+            return;
+        }
+        let elapsed = (progress.seconds - self.seconds).max(1e-9);
+        let rate = (report.step - self.steps) as f64 / elapsed;
+        let smooth = match self.smooth {
+            None => Smooth { loss: report.loss, steps_per_second: rate },
+            Some(old) => old.moved(report.loss, rate, elapsed),
+        };
+        bar.set_position(report.step);
+        bar.set_message(self.message(smooth, report.step));
+        (self.smooth, self.drawn) = (Some(smooth), Instant::now());
+        (self.steps, self.seconds) = (report.step, progress.seconds);
+    }
+
+    fn message(&self, smooth: Smooth, step: u64) -> String {
+        let left = self.total.saturating_sub(step) as f64 / smooth.steps_per_second;
+        format!(
+            "loss {:.3} ({:.2} bits)  {} chars/s  {} left",
+            smooth.loss,
+            bits(smooth.loss),
+            short(smooth.steps_per_second * self.chars_per_step),
+            clock(left)
+        )
+    }
+
+    /// One line above the bar for an evaluation.
+    pub fn evaluation(&self, record: &Record) {
+        self.line(&evaluation_line(record, self.total));
+    }
+
+    /// One line above the bar.
+    pub fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::note(text)),
+            None => output::note(text),
+        }
+    }
+}
+
+impl Drop for Display {
+    /// Whatever is said next starts on a line of its own.
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Smooth {
+    fn moved(self, loss: f64, rate: f64, elapsed: f64) -> Self {
+        let keep = (-elapsed / MEMORY).exp();
+        let mix = |old: f64, new: f64| keep * old + (1.0 - keep) * new;
+        Self { loss: mix(self.loss, loss), steps_per_second: mix(self.steps_per_second, rate) }
+    }
+}
+
+fn draw_bar(progress: &Progress) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:28.cyan/blue.dim} {pos}/{len}  {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸━");
+    let target = ProgressDrawTarget::stderr_with_hz(10);
+    let bar = ProgressBar::with_draw_target(Some(progress.total_steps), target).with_style(style);
+    bar.set_position(progress.step);
+    bar
+}
+
+fn evaluation_line(record: &Record, total: u64) -> String {
+    let width = grouped(total).len();
+    let mut line = format!("step {:>width$}/{}", grouped(record.step), grouped(total));
+    line += &format!("   train {:.4}", record.train_loss);
+    if let Some(loss) = record.val_loss {
+        line += &format!("   val {loss:.4} ({:.3} bits)", bits(loss));
+    }
+    if let Some(accuracy) = record.val_accuracy {
+        line += &format!("   accuracy {:.1}%", 100.0 * accuracy);
+    }
+    line + &format!("   rate {:.2e}   {} chars/s", record.learning_rate, short(record.chars_per_second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        Record {
+            step: 49,
+            chars: 100_352,
+            seconds: 1.0,
+            train_loss: 2.5,
+            val_loss: Some(2.25),
+            val_accuracy: Some(0.342),
+            learning_rate: 4e-3,
+            chars_per_second: 101_234.0,
+        }
+    }
+
+    #[test]
+    fn an_evaluation_is_one_line() {
+        assert_eq!(
+            evaluation_line(&record(), 4900),
+            "step    49/4,900   train 2.5000   val 2.2500 (3.246 bits)   accuracy 34.2%   rate 4.00e-3   101k chars/s"
+        );
+        let without = Record { val_loss: None, val_accuracy: None, ..record() };
+        assert!(!evaluation_line(&without, 4900).contains("val"));
+    }
+
+    #[test]
+    fn means_forget_slowly() {
+        let start = Smooth { loss: 2.0, steps_per_second: 10.0 };
+        let soon = start.moved(1.0, 20.0, 0.1);
+        assert!(soon.loss > 1.97 && soon.steps_per_second < 10.3);
+        let later = start.moved(1.0, 20.0, 100.0);
+        assert!(later.loss < 1.001 && later.steps_per_second > 19.99);
+    }
+}

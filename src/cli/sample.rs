@@ -1,0 +1,149 @@
+//! `unrolled sample`: text from a trained model, written as it is drawn.
+
+use super::{failure::Failure, output, run_folder::Trained};
+use clap::Args;
+use std::{fs, io::IsTerminal, path::PathBuf};
+use unrolled::{
+    Error,
+    corpus::Vocabulary,
+    model::Model,
+    sample::{Generator, Sampling},
+};
+
+/// Write text with a trained model
+#[derive(Args)]
+pub struct Sample {
+    /// A run folder or a checkpoint file [default: the newest under runs/]
+    run: Option<PathBuf>,
+    /// Symbols to draw
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    length: u64,
+    /// Text to continue; it is written first
+    #[arg(long, value_name = "TEXT", conflicts_with = "prompt_file")]
+    prompt: Option<String>,
+    /// File with the text to continue
+    #[arg(long, value_name = "FILE")]
+    prompt_file: Option<PathBuf>,
+    /// Divides the logits: below 1 is safer, above 1 is wilder, 0 takes the likeliest symbol
+    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
+    temperature: f32,
+    /// Draw among the N likeliest symbols only
+    #[arg(long, value_name = "N")]
+    top_k: Option<usize>,
+    /// Draw among the likeliest symbols that together reach this probability
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    top_p: Option<f32>,
+    /// Where the draws start
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Texts to write, with a line of dashes between them
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    count: u32,
+    /// End a text once it contains this one
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    stop: Option<String>,
+}
+
+impl Sample {
+    /// Loads the model and writes the texts.
+    pub fn run(&self) -> Result<(), Failure> {
+        let prompt = self.prompt_text()?;
+        let checkpoint = Trained::find(self.run.as_deref(), None)?.load()?;
+        let model = checkpoint.model()?;
+        let writer = Writer {
+            model: &model,
+            vocabulary: &checkpoint.vocabulary,
+            sampling: self.sampling(),
+            length: self.length,
+            stop: self.stop.as_deref(),
+        };
+        for sequence in 0..self.count {
+            if sequence > 0 {
+                output::line("\n--------")?;
+            }
+            writer.write(&prompt, sequence)?;
+        }
+        match std::io::stdout().is_terminal() {
+            true => output::line(""),
+            false => Ok(()),
+        }
+    }
+
+    fn sampling(&self) -> Sampling {
+        Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, seed: self.seed }
+    }
+
+    fn prompt_text(&self) -> Result<String, Failure> {
+        let Some(file) = &self.prompt_file else { return Ok(self.prompt.clone().unwrap_or_default()) };
+        let read = fs::read_to_string(file);
+        Ok(read.map_err(|source| Error::Io { action: "read", path: file.clone(), source })?)
+    }
+}
+
+/// How texts are written.
+pub struct Writer<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// Its symbols.
+    pub vocabulary: &'a Vocabulary,
+    /// How symbols are drawn.
+    pub sampling: Sampling,
+    /// Symbols to draw.
+    pub length: u64,
+    /// Ends the text once it has been drawn.
+    pub stop: Option<&'a str>,
+}
+
+impl Writer<'_> {
+    /// Writes the prompt, then one text after it, each symbol whole and at once.
+    pub fn write(&self, prompt: &str, sequence: u32) -> Result<(), Failure> {
+        let mut generator =
+            Generator::new(self.model, self.vocabulary, self.sampling.clone(), sequence.into())?;
+        generator.prompt(prompt)?;
+        output::write(prompt.as_bytes())?;
+        let mut tail = Tail::new(self.stop);
+        let mut symbol = Vec::new();
+        for _ in 0..self.length {
+            symbol.clear();
+            self.vocabulary.write(generator.next_id(), &mut symbol);
+            output::write(&symbol)?;
+            if tail.ends_with_stop(&symbol) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The end of what was drawn, as long as the text that stops it.
+struct Tail<'a> {
+    stop: &'a [u8],
+    bytes: Vec<u8>,
+}
+
+impl<'a> Tail<'a> {
+    fn new(stop: Option<&'a str>) -> Self {
+        Self { stop: stop.unwrap_or_default().as_bytes(), bytes: Vec::new() }
+    }
+
+    fn ends_with_stop(&mut self, symbol: &[u8]) -> bool {
+        self.bytes.extend_from_slice(symbol);
+        let spare = self.bytes.len().saturating_sub(self.stop.len());
+        self.bytes.drain(..spare);
+        !self.stop.is_empty() && self.bytes == self.stop
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_stops_when_the_stop_text_is_complete() {
+        let mut tail = Tail::new(Some("ab\u{e9}"));
+        let hits: Vec<_> = ["a", "a", "b", "\u{e9}", "x"].map(|s| tail.ends_with_stop(s.as_bytes())).into();
+        assert_eq!(hits, [false, false, false, true, false]);
+        let mut none = Tail::new(None);
+        assert!(!none.ends_with_stop(b"a"));
+    }
+}

@@ -1,0 +1,253 @@
+//! Published settings by name, so that a run can be compared with the program it is modelled on.
+
+use crate::{
+    Activation, Bias, Cell, ClipMode, Init, InputKind, OptimizerKind, Reduction, Schedule, Settings, Windows,
+};
+
+/// A named set of [`Settings`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preset {
+    /// The name, as `--preset` takes it.
+    pub name: &'static str,
+    /// What it is, in one sentence.
+    pub summary: &'static str,
+    /// Where its numbers were published.
+    pub source: &'static str,
+    /// Where a run with it still differs from the program it is named after; empty when nowhere.
+    pub deviations: &'static str,
+    /// The settings themselves.
+    pub settings: Settings,
+}
+
+impl Preset {
+    /// The names of all presets, the default first.
+    pub const NAMES: &'static [&'static str] =
+        &["default", "lecture", "lecture-deep", "min-char-rnn", "char-rnn", "torch-rnn"];
+
+    /// All presets, in the order of [`Preset::NAMES`].
+    pub fn all() -> Vec<Self> {
+        vec![standard(), lecture(), lecture_deep(), min_char_rnn(), char_rnn(), torch_rnn()]
+    }
+
+    /// The preset of that name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|preset| preset.name == name)
+    }
+}
+
+impl Settings {
+    /// The settings of the preset called `name`; `None` when there is none.
+    ///
+    /// ```
+    /// let settings = unrolled::Settings::preset("char-rnn").expect("a preset of this crate");
+    /// assert_eq!((settings.layers, settings.hidden), (2, 128));
+    /// ```
+    pub fn preset(name: &str) -> Option<Self> {
+        Preset::find(name).map(|preset| preset.settings)
+    }
+}
+
+fn standard() -> Preset {
+    Preset {
+        name: "default",
+        summary: "One LSTM layer of 256 with Adam and a cosine: a good model of a book in one pass.",
+        source: "this project",
+        deviations: "",
+        settings: Settings::default(),
+    }
+}
+
+/// A rate that never moves, and no clipping: what a bare TensorFlow 1 optimiser does.
+fn plain() -> Settings {
+    Settings { schedule: Schedule::Constant, warmup_steps: 0, clip: 0.0, ..Settings::default() }
+}
+
+fn lecture() -> Preset {
+    Preset {
+        name: "lecture",
+        summary: "The lecture's first program: a vanilla RNN over windows of five symbols, with Adagrad.",
+        source: "the lecture's slides, in TensorFlow 1: BasicRNNCell, static_rnn, AdagradOptimizer(1e-4)",
+        deviations: "TensorFlow draws the input and recurrent weights as one matrix, here each has its own Glorot range.",
+        settings: Settings {
+            cell: Cell::Rnn,
+            activation: Activation::Tanh,
+            bias: Bias::Single,
+            init: Init::Glorot,
+            hidden: 100,
+            input: InputKind::OneHot,
+            batch: 200,
+            steps: 5,
+            windows: Windows::Sliding,
+            optimizer: OptimizerKind::Adagrad,
+            learning_rate: 1e-4,
+            initial_accumulator: Some(0.1),
+            ..plain()
+        },
+    }
+}
+
+fn lecture_deep() -> Preset {
+    Preset {
+        name: "lecture-deep",
+        summary: "The lecture's deep program: an embedding and three LSTM layers of 100 with dropout, and Adam.",
+        source: "the lecture's slides, in TensorFlow 1: MultiRNNCell of LSTMCell, AdamOptimizer(1e-3)",
+        deviations: "TensorFlow draws all gates of a layer as one matrix, here each gate has its own Glorot range; \
+                     its embedding starts from a uniform distribution of its own.",
+        settings: Settings {
+            cell: Cell::Lstm,
+            forget_bias: 1.0,
+            bias: Bias::Single,
+            init: Init::Glorot,
+            hidden: 100,
+            layers: 3,
+            input: InputKind::Embedding,
+            embedding: Some(100),
+            batch: 200,
+            steps: 5,
+            windows: Windows::Stream,
+            optimizer: OptimizerKind::Adam,
+            learning_rate: 1e-3,
+            dropout: 0.2,
+            ..plain()
+        },
+    }
+}
+
+fn min_char_rnn() -> Preset {
+    Preset {
+        name: "min-char-rnn",
+        summary: "The hundred-line character model in NumPy: one stream, one vanilla RNN, Adagrad at 0.1.",
+        source: "Andrej Karpathy, min-char-rnn.py (2015)",
+        deviations: "The original trains until it is stopped; here the horizon is one epoch unless a flag says more.",
+        settings: Settings {
+            cell: Cell::Rnn,
+            activation: Activation::Tanh,
+            bias: Bias::Single,
+            init: Init::Normal,
+            init_scale: Some(0.01),
+            hidden: 100,
+            input: InputKind::OneHot,
+            batch: 1,
+            steps: 25,
+            windows: Windows::Stream,
+            optimizer: OptimizerKind::Adagrad,
+            learning_rate: 0.1,
+            initial_accumulator: Some(0.0),
+            epsilon: Some(1e-8),
+            loss_reduction: Reduction::SumSteps,
+            clip: 5.0,
+            clip_mode: ClipMode::Value,
+            val_fraction: 0.0,
+            ..plain()
+        },
+    }
+}
+
+fn char_rnn() -> Preset {
+    Preset {
+        name: "char-rnn",
+        summary: "The well-known Lua program: two LSTM layers of 128 over one-hot symbols, with RMSProp.",
+        source: "Andrej Karpathy, char-rnn (2015), train.lua and model/LSTM.lua",
+        deviations: "The state starts from zero at each epoch, the original carries it over; RMSProp's \
+                     epsilon of 1e-8 outside the root is 1e-16 inside it; the \
+                     forget bias is added to the uniform draw instead of replacing it.",
+        settings: Settings {
+            cell: Cell::Lstm,
+            forget_bias: 1.0,
+            bias: Bias::Single,
+            init: Init::Uniform,
+            init_scale: Some(0.08),
+            hidden: 128,
+            layers: 2,
+            input: InputKind::OneHot,
+            batch: 50,
+            steps: 50,
+            windows: Windows::Stream,
+            epochs: 50.0,
+            optimizer: OptimizerKind::Rmsprop,
+            learning_rate: 2e-3,
+            decay: 0.95,
+            initial_accumulator: Some(0.0),
+            epsilon: Some(1e-16),
+            schedule: Schedule::EpochDecay,
+            epoch_decay: 0.97,
+            epoch_decay_after: 10,
+            epoch_decay_every: 1,
+            warmup_steps: 0,
+            loss_reduction: Reduction::SumSteps,
+            clip: 5.0,
+            clip_mode: ClipMode::Value,
+            val_fraction: 0.05,
+            ..Settings::default()
+        },
+    }
+}
+
+fn torch_rnn() -> Preset {
+    Preset {
+        name: "torch-rnn",
+        summary: "The faster successor in Lua: an embedding of 64, two LSTM layers of 128, Adam halved every five epochs.",
+        source: "Justin Johnson, torch-rnn (2016), train.lua, LanguageModel.lua and LSTM.lua",
+        deviations: "All weights are drawn with the first layer's scale, 1/sqrt(64 + 128); the original gives the second \
+                     layer 1/sqrt(256), the embedding 1, and the head a uniform distribution. The original also clears \
+                     Adam's moments whenever it halves the rate.",
+        settings: Settings {
+            cell: Cell::Lstm,
+            forget_bias: 1.0,
+            bias: Bias::Single,
+            init: Init::Normal,
+            init_scale: Some(0.0722),
+            hidden: 128,
+            layers: 2,
+            input: InputKind::Embedding,
+            embedding: Some(64),
+            batch: 50,
+            steps: 50,
+            windows: Windows::Stream,
+            epochs: 50.0,
+            optimizer: OptimizerKind::Adam,
+            learning_rate: 2e-3,
+            schedule: Schedule::EpochDecay,
+            epoch_decay: 0.5,
+            // The original first halves the rate when epoch 5 begins, so four epochs run at the full one.
+            epoch_decay_after: 4,
+            epoch_decay_every: 5,
+            warmup_steps: 0,
+            clip: 5.0,
+            clip_mode: ClipMode::Value,
+            val_fraction: 0.1,
+            test_fraction: 0.1,
+            ..Settings::default()
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_and_the_list_agree() {
+        let names: Vec<_> = Preset::all().iter().map(|preset| preset.name).collect();
+        assert_eq!(names, Preset::NAMES);
+        assert_eq!(Settings::preset("default"), Some(Settings::default()));
+        assert_eq!(Settings::preset("no-such"), None);
+    }
+
+    #[test]
+    fn only_the_default_warms_up() {
+        for preset in Preset::all().iter().skip(1) {
+            assert_eq!(preset.settings.warmup_steps, 0, "{}", preset.name);
+            assert_ne!(preset.settings.schedule, Schedule::Cosine, "{}", preset.name);
+        }
+    }
+
+    #[test]
+    fn texts_are_single_lines() {
+        for preset in Preset::all() {
+            for text in [preset.summary, preset.source, preset.deviations] {
+                assert!(!text.contains('\n') && !text.contains("  "), "{}: {text:?}", preset.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Each mistake has one line, and an exit code: 2 for usage, 1 for the rest.
+
+use super::*;
+
+#[test]
+fn wrong_arguments() {
+    let home = Home::new();
+    let train = |arguments: &str| home.run(&format!("train text.txt --json {arguments}"));
+    refused(train("--hiden 3"), 2, &["unexpected argument '--hiden'", "'--hidden'"]);
+    refused(train("--preset nope"), 2, &["'nope' for '--preset", "min-char-rnn"]);
+    refused(train("--cell lstn"), 2, &["rnn, lstm, gru"]);
+    refused(train("--threads 0"), 2, &["'0' for '--threads"]);
+    refused(train("--stop-after 0"), 2, &["'0' for '--stop-after"]);
+    refused(home.run("frobnicate"), 2, &["unrecognized subcommand 'frobnicate'"]);
+    for flag in ["hidden", "layers", "batch", "steps"] {
+        refused(train(&format!("--{flag} 0")), 2, &[flag, "0"]);
+    }
+    for wrong in ["learning-rate nan", "learning-rate -1", "dropout 1", "val-fraction 1.5", "clip -1"] {
+        refused(train(&format!("--{wrong}")), 2, &[wrong.split(' ').next().expect("a flag")]);
+    }
+}
+
+#[test]
+fn wrong_configuration_files() {
+    let home = Home::new();
+    let told = |text: &str, parts: &[&str]| {
+        home.write("c.toml", text);
+        refused(home.run("train text.txt --config c.toml"), 2, parts);
+    };
+    told("hiden = 3", &["c.toml: unknown key hiden: did you mean hidden?"]);
+    told("hidden = \"many\"", &["c.toml: key hidden: invalid type: string \"many\", expected usize"]);
+    told("cell = \"lstn\"", &["key cell", "`lstn`", "`lstm`"]);
+    told("a = 1\nb = = 2", &["c.toml: line 2: "]);
+    told("preset = \"nope\"", &["no preset \"nope\"", "torch-rnn"]);
+    refused(home.run("train text.txt --config none.toml"), 1, &["cannot read none.toml"]);
+}
+
+#[test]
+fn texts_that_cannot_be_trained_on() {
+    let home = Home::new();
+    home.write("empty.txt", "");
+    home.write("one.txt", "a");
+    home.write("latin.txt", b"caf\xe9 and more of it");
+    fs::create_dir(home.path("folder")).expect("a folder");
+    let told = |path: &str, parts: &[&str]| {
+        refused(home.run(&format!("train {path} {TINY} --out run")), 1, parts);
+        assert!(!home.path("run").exists(), "{path} leaves no folder behind");
+    };
+    told("missing.txt", &["missing.txt"]);
+    told("empty.txt", &["empty.txt"]);
+    told("one.txt", &["too few symbols", "a longer text"]);
+    told("latin.txt", &["latin.txt", "3", "--invalid"]);
+    told("folder", &["folder"]);
+    home.write("short.txt", "just a few symbols");
+    told("short.txt", &["needs 33, found 16", "batch"]);
+}
+
+#[test]
+fn absurd_sizes() {
+    let home = Home::new();
+    refused(
+        home.run("train text.txt --hidden 4000000 --batch 1 --steps 1 --out run"),
+        1,
+        &["memory", "hidden"],
+    );
+    assert!(!home.path("run").exists());
+}
+
+#[test]
+fn a_folder_that_holds_another_run() {
+    let home = Home::new();
+    home.train("--out here").success();
+    refused(home.train("--out here"), 1, &["here already holds a run", "--resume", "another --out"]);
+}
+
+#[test]
+fn checkpoints_that_cannot_be_used() {
+    let home = Home::new();
+    home.train("--out here").success();
+    let good = fs::read(home.path("here/best.safetensors")).expect("a checkpoint");
+    for command in ["eval", "sample", "inspect"] {
+        let told = |parts: &[&str]| refused(home.run(&format!("{command} bad")), 1, parts);
+        told(&["bad: no such run folder or checkpoint"]);
+        home.write("bad", &good[..good.len() / 2]);
+        told(&["bad"]);
+        let mut flipped = good.clone();
+        let middle = flipped.len() - flipped.len() / 4;
+        flipped[middle] ^= 1;
+        home.write("bad", flipped);
+        told(&["bad", "checksum"]);
+        home.write("bad", "not a checkpoint");
+        told(&["bad"]);
+        fs::remove_file(home.path("bad")).expect("a file");
+    }
+    refused(home.run("sample"), 1, &["runs: no run with a checkpoint here"]);
+}
+
+#[test]
+fn samples_that_cannot_be_drawn() {
+    let home = Home::new();
+    home.train("--out here").success();
+    refused(home.run("sample here --prompt \u{20ac}"), 1, &["\u{20ac}"]);
+    refused(home.run("sample here --prompt-file none.txt"), 1, &["cannot read none.txt"]);
+    for wrong in ["--temperature -1", "--temperature nan", "--top-k 0", "--top-p 0", "--top-p 1.5"] {
+        let name = wrong.split(' ').next().expect("a flag").trim_start_matches('-');
+        refused(home.run(&format!("sample here {wrong}")), 2, &[name]);
+    }
+    refused(home.run("sample here --prompt a --prompt-file b"), 2, &["--prompt"]);
+}
+
+#[test]
+fn texts_that_cannot_be_evaluated() {
+    let home = Home::new();
+    home.train("--out here").success();
+    home.write("other.txt", "Line \u{20ac} Line Line");
+    refused(home.run("eval here other.txt"), 1, &["\u{20ac}"]);
+    refused(home.run("eval here --split test"), 2, &["the test part is empty", "--split"]);
+    refused(home.run("eval here --eval-streams 0"), 2, &["--eval-streams"]);
+    refused(home.run("eval here/best.safetensors --checkpoint last"), 2, &["--checkpoint", "is a file"]);
+    fs::copy(home.path("here/best.safetensors"), home.path("alone.safetensors")).expect("a copy");
+    refused(home.run("eval alone.safetensors"), 1, &["name a text after the run"]);
+}
+
+#[test]
+fn folders_that_cannot_be_written() {
+    let home = Home::new();
+    refused_at_the_end(&home.train("--out text.txt/run"), "text.txt/run");
+    #[cfg(target_os = "linux")]
+    refused_at_the_end(&home.train("--out /proc/run"), "/proc/run");
+}
+
+fn refused_at_the_end(assert: &Assert, part: &str) {
+    let told = stderr(assert);
+    assert_eq!(assert.get_output().status.code(), Some(1), "{told}");
+    let last = told.lines().last().expect("a line");
+    assert!(last.starts_with("error: cannot create ") && last.contains(part), "{told}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_under_standard_output() {
+    let home = Home::new();
+    home.train("--out here").success();
+    for arguments in
+        [&format!("train text.txt {TINY} --json --out full"), "sample here", "eval here", "presets"]
+    {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_unrolled"));
+        command.current_dir(home.path("")).args(arguments.split_whitespace()).stdout(full);
+        let output = command.output().expect("the command starts");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("error: cannot write to standard output: "), "{told}");
+    }
+    home.run("train --resume --out full").success();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_seen_enough() {
+    let home = Home::new();
+    home.train("--out here").success();
+    for arguments in ["sample here --length 100000000", "presets", "inspect here"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_unrolled"));
+        command.current_dir(home.path("")).args(arguments.split_whitespace());
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        command.stdout(writer).stderr(std::process::Stdio::piped());
+        let output = command.output().expect("the command starts");
+        assert_eq!(output.status.code(), Some(0), "{arguments}");
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
