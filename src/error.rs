@@ -227,4 +227,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A batch that a model cannot run.
+    #[error("this batch cannot be used: found {found}, expected {expected}")]
+    Batch {
+        /// What does not fit.
+        found: String,
+        /// What would.
+        expected: String,
+    },
 }

@@ -125,3 +125,6 @@ pub(crate) fn norm(isa: Isa, gradient: &[f32], threads: &Threads) -> f64 {
     threads.each(&mut blocks, gradient.len(), |(block, sum)| *sum = sum_of_squares(isa, block));
     blocks.iter().map(|(_, sum)| sum).sum::<f64>().sqrt()
 }
+
+#[cfg(test)]
+mod tests;

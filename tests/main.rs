@@ -2,3 +2,5 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+mod library;
+mod numbers;

@@ -110,14 +110,8 @@ impl Executor {
         self.ran = true;
     }
 
-    /// Losses in nats, summed over all tokens in the order (step, row), and the number predicted right. With
-    /// `gradient_scale` the deltas of all layers are left for `gradients`.
-    pub(crate) fn losses(
-        &mut self,
-        weights: &Weights,
-        gradient_scale: Option<f32>,
-        threads: &Threads,
-    ) -> (f64, u64) {
+    /// Losses of all tokens, left for `tally`. With `gradient_scale` the deltas of all layers are left for `gradients`.
+    pub(crate) fn losses(&mut self, weights: &Weights, gradient_scale: Option<f32>, threads: &Threads) {
         let (work, dropped) = (2 * weights.work() * self.steps * self.rows, self.dropped);
         threads.each(&mut self.shards, work, |shard| {
             shard.losses(weights, gradient_scale);
@@ -125,7 +119,11 @@ impl Executor {
                 shard.backward(weights, dropped);
             }
         });
-        let (mut sum, mut correct) = (0.0, 0);
+    }
+
+    /// Losses in nats, added to `sum` in the order (step, row), and the number predicted right, added to `correct`: one
+    /// chain over all windows of an evaluation, which therefore does not depend on where they end.
+    pub(crate) fn tally(&self, (mut sum, mut correct): (f64, u64)) -> (f64, u64) {
         for t in 0..self.steps {
             for shard in &self.shards {
                 let tokens = t * shard.rows..(t + 1) * shard.rows;

@@ -43,17 +43,22 @@ impl State {
 
     /// Whether this is a state of `rows` rows of that model.
     pub(crate) fn check(&self, config: &ModelConfig, rows: usize) -> Result<()> {
-        let expected = Self::zero(config, rows);
-        let fits = |a: &LayerState, b: &LayerState| a.h.len() == b.h.len() && a.c.len() == b.c.len();
-        let same = self.layers.len() == expected.layers.len()
-            && self.layers.iter().zip(&expected.layers).all(|(a, b)| fits(a, b));
-        if self.rows == rows && same {
+        let h = rows.checked_mul(config.hidden);
+        let c = if config.has_cell_state() { h } else { Some(0) };
+        let fits = |layer: &LayerState| Some(layer.h.len()) == h && Some(layer.c.len()) == c;
+        if self.rows == rows && self.layers.len() == config.layers && self.layers.iter().all(fits) {
             return Ok(());
         }
-        let sizes = |state: &Self| {
-            let h = state.layers.first().map_or(0, |layer| layer.h.len());
-            format!("{} rows in {} layers of {h} values", state.rows, state.layers.len())
-        };
-        Err(Error::StateShape { found: sizes(self), expected: sizes(&expected) })
+        let odd = self.layers.iter().find(|layer| !fits(layer)).or(self.layers.first());
+        let found = odd.map_or((0, 0), |layer| (layer.h.len(), layer.c.len()));
+        Err(Error::StateShape {
+            found: sizes(self.rows, self.layers.len(), found),
+            expected: sizes(rows, config.layers, (h.unwrap_or(usize::MAX), c.unwrap_or(usize::MAX))),
+        })
     }
+}
+
+/// A state's shape in words.
+fn sizes(rows: usize, layers: usize, (h, c): (usize, usize)) -> String {
+    format!("{rows} rows and {layers} layers, h of {h} and c of {c} values")
 }

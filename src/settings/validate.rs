@@ -1,6 +1,6 @@
 //! The range of every setting.
 
-use super::Settings;
+use super::{OptimizerKind, Settings};
 use crate::{Error, Result};
 use std::fmt::Display;
 
@@ -71,8 +71,26 @@ impl Settings {
         below_one("decay", self.decay)?;
         below_one("momentum", self.momentum)?;
         not_negative("initial-accumulator", self.initial_accumulator.unwrap_or(0.0))?;
+        self.validate_divisor()?;
         let clip = self.clip;
         require(clip >= 0.0 && clip.is_finite(), "clip", clip, "give a number above 0, or 0 for no clipping")
+    }
+
+    /// A gradient that was always zero must not be divided by zero: that of a symbol's row before it is first read.
+    fn validate_divisor(&self) -> Result<()> {
+        let vanishes = |value: Option<f64>| value.is_some_and(|value| value as f32 == 0.0);
+        match self.optimizer {
+            OptimizerKind::Sgd => Ok(()),
+            OptimizerKind::Adagrad => {
+                let expected = "without an epsilon Adagrad divides by its root; give a number above 0";
+                let holds = self.epsilon.unwrap_or(0.0) as f32 > 0.0 || !vanishes(self.initial_accumulator);
+                require(holds, "initial-accumulator", 0, expected)
+            }
+            OptimizerKind::Adam | OptimizerKind::Rmsprop => {
+                let expected = "a gradient of zero would be divided by it; give a number above 0";
+                require(!vanishes(self.epsilon), "epsilon", 0, expected)
+            }
+        }
     }
 
     fn validate_schedule(&self) -> Result<()> {
@@ -140,6 +158,12 @@ mod tests {
             ("beta1", |s| s.beta1 = 1.0),
             ("beta2", |s| s.beta2 = -0.1),
             ("epsilon", |s| s.epsilon = Some(-1e-8)),
+            ("epsilon", |s| s.epsilon = Some(0.0)),
+            ("epsilon", |s| s.epsilon = Some(1e-60)),
+            ("epsilon", |s| (s.optimizer, s.epsilon) = (OptimizerKind::Rmsprop, Some(0.0))),
+            ("initial-accumulator", |s| {
+                (s.optimizer, s.initial_accumulator) = (OptimizerKind::Adagrad, Some(0.0));
+            }),
             ("decay", |s| s.decay = 1.0),
             ("momentum", |s| s.momentum = f64::NAN),
             ("initial-accumulator", |s| s.initial_accumulator = Some(-1.0)),
@@ -157,6 +181,14 @@ mod tests {
             let text = message(change);
             assert!(text.starts_with(&format!("{name} = ")), "{name}: {text}");
         }
+    }
+
+    #[test]
+    fn adagrad_may_start_at_zero_with_an_epsilon() {
+        let adagrad = Settings { optimizer: OptimizerKind::Adagrad, ..Settings::default() };
+        let start = Settings { initial_accumulator: Some(0.0), epsilon: Some(1e-8), ..adagrad.clone() };
+        start.validate().unwrap();
+        Settings { epsilon: Some(0.0), ..adagrad }.validate().unwrap();
     }
 
     #[test]

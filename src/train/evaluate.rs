@@ -49,17 +49,17 @@ impl Reader<'_> {
         let streams = Streams::new(self.part.clone(), self.streams, self.steps)?;
         let mut shaped = Shaped::new(Purpose { train: false, dropout: false });
         let mut batch = Batch::default();
-        let (mut sum, mut right, mut symbols) = (0.0, 0, 0u64);
+        let (mut totals, mut symbols) = ((0.0, 0), 0u64);
         for index in 0..streams.windows() {
             streams.fill(self.corpus, index, &mut batch);
             let executor = shaped.shape(weights, batch.steps, batch.rows, threads);
             executor.begin(batch.fresh);
             executor.forward(weights, parameters, (&batch.inputs, &batch.targets), None, threads);
-            let (losses, correct) = executor.losses(weights, None, threads);
-            sum += losses;
-            right += correct;
+            executor.losses(weights, None, threads);
+            totals = executor.tally(totals);
             symbols += batch.targets.len() as u64;
         }
+        let (sum, right) = totals;
         let loss = sum / symbols as f64;
         Ok(Evaluation {
             symbols,

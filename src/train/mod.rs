@@ -1,19 +1,21 @@
 //! Training: forward, loss, backward, gradients, update, pack.
 
 mod evaluate;
+mod gradients;
 mod report;
 
 pub use evaluate::{EVALUATION_STREAMS, evaluate};
+pub use gradients::gradients;
 pub use report::{Evaluation, Progress, Record, StepReport};
 
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
 use crate::exec::{self, Dropout, Executor, Purpose, Shaped, Weights};
-use crate::model::Model;
+use crate::model::{Entry, Model};
 use crate::optim::Optimizer;
 use crate::parallel::Threads;
 use crate::schedule::learning_rate;
-use crate::{Bias, Error, Reduction, Result, Schedule, Settings};
+use crate::{Error, Reduction, Result, Schedule, Settings};
 use evaluate::Reader;
 use std::time::Instant;
 
@@ -71,7 +73,7 @@ impl Training {
         check_resumable(&corpus, &checkpoint, &settings)?;
         let model = checkpoint.model()?;
         let mut optimizer = Optimizer::new(&settings, model.parameters().values.len());
-        restore(&mut optimizer, checkpoint.moments)?;
+        restore(&mut optimizer, model.parameters().layout.entries(), checkpoint.moments)?;
         let longer = horizon_of(&settings) != horizon_of(&checkpoint.settings);
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
         training.progress = checkpoint.progress;
@@ -167,21 +169,16 @@ impl Training {
         executor.begin(batch.fresh);
         let parameters = model.parameters();
         executor.forward(weights, parameters, (&batch.inputs, &batch.targets), dropout, threads);
-        let (sum, _) = executor.losses(weights, Some(scale as f32), threads);
+        executor.losses(weights, Some(scale as f32), threads);
+        let (sum, _) = executor.tally((0.0, 0));
         executor.gradients(weights, parameters, gradient, threads);
         sum / tokens
     }
 
     /// Clips, updates and packs. Returns the gradient's norm.
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
-        let Self { settings, model, optimizer, weights, threads, gradient, progress, .. } = self;
-        if settings.bias == Bias::Single {
-            for entry in model.parameters().layout.entries() {
-                if entry.name.starts_with("rnn.bias_hh") {
-                    gradient[entry.range.clone()].fill(0.0);
-                }
-            }
-        }
+        let Self { model, optimizer, weights, threads, gradient, progress, .. } = self;
+        gradients::clear_constants(model, gradient);
         let step = progress.step + 1;
         let norm = crate::optim::norm(weights.isa, gradient, threads);
         if !(loss.is_finite() && norm.is_finite()) {
@@ -288,6 +285,17 @@ impl Training {
         (self.settings.batch * self.settings.steps) as u64
     }
 
+    /// The optimiser's moments, zero in the gaps between tensors as a file has them.
+    fn moments(&self) -> Vec<(String, Vec<f32>)> {
+        let entries = self.model.parameters().layout.entries();
+        let without_gaps = |values: &Vec<f32>| {
+            let mut copy = vec![0.0; values.len()];
+            entries.iter().for_each(|e| copy[e.range.clone()].copy_from_slice(&values[e.range.clone()]));
+            copy
+        };
+        self.optimizer.moments.iter().map(|(name, values)| (name.clone(), without_gaps(values))).collect()
+    }
+
     /// Everything to continue from here.
     pub fn checkpoint(&self) -> Checkpoint {
         let state = match &self.mode {
@@ -298,7 +306,7 @@ impl Training {
             settings: self.settings.clone(),
             vocabulary: self.vocabulary().clone(),
             parameters: self.model.parameters().clone(),
-            moments: self.optimizer.moments.clone(),
+            moments: self.moments(),
             state: state.filter(|_| self.settings.windows == crate::Windows::Stream),
             progress: self.progress.clone(),
         }
@@ -338,12 +346,16 @@ fn check_resumable(corpus: &Corpus, checkpoint: &Checkpoint, settings: &Settings
     Ok(())
 }
 
-/// Takes over the moments of a checkpoint.
-fn restore(optimizer: &mut Optimizer, mut stored: Vec<(String, Vec<f32>)>) -> Result<()> {
+/// Takes over the moments of a checkpoint. The gaps between tensors keep their starting values: an accumulator of zero
+/// there would make their parameters 0 / 0.
+fn restore(optimizer: &mut Optimizer, entries: &[Entry], stored: Vec<(String, Vec<f32>)>) -> Result<()> {
     for (name, values) in &mut optimizer.moments {
-        let found = stored.iter().position(|(known, _)| known == name).map(|i| stored.swap_remove(i).1);
-        match found {
-            Some(found) if found.len() == values.len() => *values = found,
+        match stored.iter().find(|(known, _)| known == name) {
+            Some((_, found)) if found.len() == values.len() => {
+                for range in entries.iter().map(|entry| entry.range.clone()) {
+                    values[range.clone()].copy_from_slice(&found[range]);
+                }
+            }
             _ => {
                 return Err(Error::Resume { reason: format!("its optimiser state lacks the moment {name}") });
             }

@@ -1,0 +1,45 @@
+//! Feeds a model one character at a time, saves its state, and lets two forks go different ways from there:
+//! `cargo run --release --example stream [CHECKPOINT]`. Without a checkpoint of `unrolled train` the model is untrained.
+
+use std::path::Path;
+use unrolled::checkpoint::Checkpoint;
+use unrolled::corpus::{Corpus, Vocabulary};
+use unrolled::exec::Stream;
+use unrolled::model::Model;
+use unrolled::{Result, Settings, Unit};
+
+fn main() -> Result<()> {
+    let (model, vocabulary) = match std::env::args_os().nth(1) {
+        Some(file) => {
+            let checkpoint = Checkpoint::load(Path::new(&file))?;
+            (checkpoint.model()?, checkpoint.vocabulary)
+        }
+        None => {
+            let vocabulary = Corpus::embedded(Unit::Char)?.vocabulary().clone();
+            (Model::new(&Settings::default(), vocabulary.len())?, vocabulary)
+        }
+    };
+    let mut stream = Stream::new(&model)?;
+    let mut next = 0;
+    for id in vocabulary.encode("the ")? {
+        next = likeliest(stream.step(id));
+    }
+    println!("after {:?} the likeliest is {:?}", "the ", vocabulary.decode(&[next]));
+    let saved = stream.state(); // a value: keep it, send it, or reset one of its rows
+    let mut fork = stream.clone(); // the same weights, a state of its own
+    println!("fed back to itself:  {:?}", go_on(&mut stream, next, &vocabulary));
+    println!("a fork fed an 's':   {:?}", go_on(&mut fork, vocabulary.encode("s")?[0], &vocabulary));
+    stream.set_state(&saved)?;
+    println!("from the saved state: {:?}", go_on(&mut stream, next, &vocabulary));
+    Ok(())
+}
+
+/// Forty symbols, each the likeliest after the one before.
+fn go_on(stream: &mut Stream<'_>, first: u32, vocabulary: &Vocabulary) -> String {
+    let ids = std::iter::successors(Some(first), |&id| Some(likeliest(stream.step(id))));
+    vocabulary.decode(&ids.take(40).collect::<Vec<u32>>())
+}
+
+fn likeliest(logits: &[f32]) -> u32 {
+    (0..).zip(logits).max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(id, _)| id)
+}

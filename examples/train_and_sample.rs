@@ -1,0 +1,27 @@
+//! Trains a small model on a text and lets it write: `cargo run --release --example train_and_sample [FILE]`.
+//! Without a file it learns the text inside the library, which is the project's own sources.
+
+use unrolled::corpus::Corpus;
+use unrolled::sample::{Generator, Sampling};
+use unrolled::train::Training;
+use unrolled::{Invalid, Result, Settings, Unit};
+
+fn main() -> Result<()> {
+    let corpus = match std::env::args_os().nth(1) {
+        Some(file) => Corpus::open(&[file.into()], Unit::Char, Invalid::Error)?,
+        None => Corpus::embedded(Unit::Char)?,
+    };
+    let settings = Settings { hidden: 128, epochs: 100.0, max_steps: Some(400), ..Settings::default() };
+    let mut training = Training::new(corpus, settings, None)?;
+    while !training.is_done() {
+        let report = training.step()?;
+        if let Some(record) = report.record {
+            eprintln!("step {}: {:.3} nats per symbol", record.step, record.train_loss);
+        }
+    }
+    let sampling = Sampling { temperature: 0.8, ..Sampling::default() };
+    let mut generator = Generator::new(training.model(), training.vocabulary(), sampling, 0)?;
+    let ids: Vec<u32> = (0..500).map(|_| generator.next_id()).collect();
+    println!("{}", training.vocabulary().decode(&ids));
+    Ok(())
+}

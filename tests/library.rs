@@ -1,0 +1,22 @@
+//! What a program that links the library takes on.
+
+use std::{env, process::Command};
+
+#[test]
+fn the_library_alone_pulls_in_nothing_of_the_command_line() {
+    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let arguments = ["tree", "--offline", "--no-default-features", "-e", "normal", "--prefix", "none"];
+    let output = Command::new(cargo)
+        .args(arguments)
+        .args(["-p", "unrolled", "--format", "{lib}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let crates: Vec<&str> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    assert!(crates.contains(&"rayon") && crates.contains(&"unrolled_kernels"), "{tree}");
+    for of_the_command_line in ["clap", "indicatif", "plotters", "toml", "signal_hook"] {
+        assert!(!crates.contains(&of_the_command_line), "{of_the_command_line} in\n{tree}");
+    }
+}

@@ -1,0 +1,141 @@
+//! Gradients against central differences of the f64 twin.
+
+use super::twin::Twin;
+use super::{batch, cells, close, label, model, noise};
+use unrolled::corpus::{Batch, Batches, Corpus};
+use unrolled::exec::State;
+use unrolled::model::Model;
+use unrolled::train::{Training, gradients};
+use unrolled::{Bias, InputKind, OptimizerKind, Reduction, Schedule, Settings, Unit};
+
+/// A state of numbers between -0.5 and 0.5.
+fn state(model: &Model, rows: usize) -> State {
+    let mut state = State::zero(model.config(), rows);
+    let mut numbers = noise(11, 1000).map(|n| n as f32 / 1000.0 - 0.5);
+    for layer in &mut state.layers {
+        layer.h.iter_mut().chain(&mut layer.c).for_each(|value| *value = numbers.next().unwrap_or(0.0));
+    }
+    state
+}
+
+/// Compares the gradients of the parameters whose place in the arena `check` names.
+pub fn assert_gradients(
+    what: &str,
+    model: &Model,
+    batch: &Batch,
+    initial: Option<&State>,
+    check: impl Fn(usize) -> bool,
+) {
+    let (loss, gradient, _) = gradients(model, batch, initial, Some(1)).unwrap();
+    let mut twin = Twin::new(model);
+    assert!(close(loss, twin.loss(batch, initial)), "{what}: loss {loss}");
+    for (entry, values) in gradient.iter() {
+        for (i, &found) in values.iter().enumerate().filter(|(i, _)| check(entry.range.start + i)) {
+            let expected = twin.derivative(entry.range.start + i, batch, initial);
+            assert!(close(found.into(), expected), "{what}: {}[{i}]: {found} for {expected}", entry.name);
+        }
+    }
+}
+
+fn check_all(hidden: usize, layers: usize, input: InputKind) {
+    for cell in cells() {
+        let settings = Settings { hidden, layers, input, embedding: Some(3), ..cell };
+        let (model, batch) = (model(&settings, 5), batch(3, 2, 5));
+        assert_gradients(&label(&settings), &model, &batch, Some(&state(&model, 2)), |_| true);
+    }
+}
+
+#[test]
+fn of_one_unit() {
+    check_all(1, 1, InputKind::OneHot);
+    check_all(1, 3, InputKind::Embedding);
+}
+
+#[test]
+fn of_less_than_a_block() {
+    check_all(5, 1, InputKind::Embedding);
+    check_all(5, 3, InputKind::OneHot);
+}
+
+#[test]
+fn of_one_block() {
+    check_all(16, 1, InputKind::OneHot);
+    check_all(16, 2, InputKind::Embedding);
+}
+
+#[test]
+fn of_a_block_and_one() {
+    check_all(17, 1, InputKind::Embedding);
+    check_all(17, 2, InputKind::OneHot);
+}
+
+#[test]
+fn of_two_blocks_and_one() {
+    check_all(33, 1, InputKind::Embedding);
+}
+
+#[test]
+fn from_the_zero_state_of_a_long_window() {
+    for cell in cells() {
+        let settings = Settings { hidden: 4, layers: 2, ..cell };
+        let (model, batch) = (model(&settings, 6), batch(25, 3, 6));
+        assert_gradients(&label(&settings), &model, &batch, None, |_| true);
+    }
+}
+
+/// The first window of a run, and the gradient that its first step of plain descent at rate 1 went down.
+fn first_step(settings: &Settings) -> (Model, Batch, f64, Vec<f32>) {
+    let corpus = || Corpus::from_text("abcabbaccabdacbdadbcab".repeat(3), Unit::Char).unwrap();
+    let Settings { windows, batch: rows, steps, seed, .. } = *settings;
+    let mut batch = Batch::default();
+    let whole = corpus();
+    Batches::new(0..whole.len(), windows, rows, steps, seed).unwrap().fill(&whole, 0, &mut batch);
+    let mut training = Training::new(corpus(), settings.clone(), Some(1)).unwrap();
+    let before = training.model().clone();
+    let loss = training.step().unwrap().loss;
+    let after = &training.model().parameters().values;
+    let moved = before.parameters().values.iter().zip(after).map(|(before, after)| before - after).collect();
+    (before, batch, loss, moved)
+}
+
+fn assert_first_step(settings: &Settings, factor: f64) {
+    let (model, batch, loss, moved) = first_step(settings);
+    let mut twin = Twin::new(&model);
+    twin.dropout = Some((settings.dropout, settings.seed));
+    assert!(close(loss, twin.loss(&batch, None)), "{}: loss {loss}", label(settings));
+    for entry in model.parameters().layout.entries() {
+        let constant = settings.bias == Bias::Single && entry.name.contains("bias_hh");
+        for at in entry.range.clone() {
+            let expected = if constant { 0.0 } else { factor * twin.derivative(at, &batch, None) };
+            let found = moved[at];
+            // One more rounding than a gradient's: that of a parameter of about 1.
+            assert!(
+                close(found.into(), expected),
+                "{}: {}: {found} for {expected}",
+                label(settings),
+                entry.name
+            );
+        }
+    }
+}
+
+fn descent(cell: Settings) -> Settings {
+    let plain = Settings { optimizer: OptimizerKind::Sgd, learning_rate: 1.0, clip: 0.0, ..cell };
+    let run = Settings { schedule: Schedule::Constant, val_fraction: 0.0, batch: 3, steps: 4, ..plain };
+    Settings { hidden: 6, layers: 2, embedding: Some(3), max_steps: Some(1), ..run }
+}
+
+#[test]
+fn of_a_training_step_with_dropout() {
+    for cell in cells() {
+        assert_first_step(&Settings { dropout: 0.4, seed: 5, ..descent(cell) }, 1.0);
+    }
+}
+
+#[test]
+fn of_a_training_step_that_sums_over_steps_and_has_one_bias() {
+    for cell in cells() {
+        let settings = Settings { loss_reduction: Reduction::SumSteps, bias: Bias::Single, ..descent(cell) };
+        assert_first_step(&settings, 4.0);
+    }
+}

@@ -1,0 +1,110 @@
+//! What the engine computes: against other frameworks, against calculus, and against itself in every way to run it.
+
+mod bits;
+mod divergence;
+mod evaluation;
+mod golden;
+mod goldens;
+mod gradients;
+mod leaves;
+mod python;
+mod resume;
+mod rows;
+mod table;
+mod threads;
+mod twin;
+
+use unrolled::corpus::{Batch, Corpus};
+use unrolled::model::Model;
+use unrolled::{Activation, Cell, InputKind, Reset, Schedule, Settings, Unit};
+
+/// What frameworks differ by among themselves: 1e-5 of the value for the roundings that a chain of a few hundred f32
+/// operations adds up to, and 1e-6 for values that cancel to nearly nothing. PyTorch in f32 uses a fifth of it against
+/// its own f64 (tests/goldens/README.md).
+fn close(found: f64, expected: f64) -> bool {
+    (found - expected).abs() <= 1e-6 + 1e-5 * expected.abs()
+}
+
+fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{what}: number of values");
+    for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        assert!(close(found.into(), expected.into()), "{what}[{i}]: found {found}, expected {expected}");
+    }
+}
+
+/// Bits, which `==` on floats does not compare (0 and -0, NaN).
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Every cell in every form.
+fn cells() -> [Settings; 5] {
+    let of = |cell, activation, reset| Settings { cell, activation, reset, ..Settings::default() };
+    [
+        of(Cell::Rnn, Activation::Tanh, Reset::After),
+        of(Cell::Rnn, Activation::Relu, Reset::After),
+        of(Cell::Lstm, Activation::Tanh, Reset::After),
+        of(Cell::Gru, Activation::Tanh, Reset::After),
+        of(Cell::Gru, Activation::Tanh, Reset::Before),
+    ]
+}
+
+/// Every cell with one layer and two, looked up and embedded.
+fn models() -> Vec<Settings> {
+    let shapes =
+        [1, 2].into_iter().flat_map(|layers| [(layers, InputKind::OneHot), (layers, InputKind::Embedding)]);
+    let with = |cell: &Settings, (layers, input)| Settings { layers, input, ..cell.clone() };
+    shapes.flat_map(|shape| cells().map(|cell| with(&cell, shape))).collect()
+}
+
+fn label(settings: &Settings) -> String {
+    let Settings { cell, activation, reset, layers, input, hidden, dropout, .. } = settings;
+    let names = [cell.name(), activation.name(), reset.name(), input.name()].join(" ");
+    format!("{names}, L {layers}, H {hidden}, dropout {dropout}")
+}
+
+/// Numbers without a pattern, below `end`.
+fn noise(seed: u32, end: u32) -> impl Iterator<Item = u32> {
+    let mut x = seed.wrapping_mul(2_654_435_761) | 1;
+    std::iter::repeat_with(move || {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        x % end
+    })
+}
+
+fn ids(seed: u32, count: usize, vocabulary: usize) -> Vec<u32> {
+    noise(seed, vocabulary as u32).take(count).collect()
+}
+
+fn batch(steps: usize, rows: usize, vocabulary: usize) -> Batch {
+    let (inputs, targets) = (ids(3, steps * rows, vocabulary), ids(4, steps * rows, vocabulary));
+    Batch { steps, rows, inputs, targets, fresh: true }
+}
+
+/// A text of `count` symbols of which 40 differ.
+fn text(count: usize) -> Corpus {
+    let symbol = |id: u32| char::from(b'0' + id as u8);
+    Corpus::from_text(noise(7, 40).take(count).map(symbol).collect::<String>(), Unit::Char).unwrap()
+}
+
+/// Large enough that rows are divided among threads, small enough for hundreds of runs.
+fn run_of(model: &Settings, dropout: f32) -> Settings {
+    Settings {
+        hidden: 48,
+        embedding: Some(20),
+        batch: 7,
+        steps: 30,
+        dropout,
+        schedule: Schedule::Constant,
+        max_steps: Some(12),
+        epochs: 100.0,
+        val_fraction: 0.0,
+        ..model.clone()
+    }
+}
+
+fn model(settings: &Settings, vocabulary: usize) -> Model {
+    Model::new(settings, vocabulary).unwrap()
+}

@@ -1,0 +1,135 @@
+//! Two halves of a run are the whole run.
+
+use super::{bits, run_of, text};
+use unrolled::checkpoint::Checkpoint;
+use unrolled::corpus::Corpus;
+use unrolled::train::{Progress, Training};
+use unrolled::{Cell, InputKind, Mode, OptimizerKind, Reset, Schedule, Settings, Windows};
+
+const HALF: u64 = 7;
+
+fn settings(windows: Windows, cell: Cell, optimizer: OptimizerKind) -> Settings {
+    let model = Settings { cell, windows, optimizer, ..Settings::default() };
+    let run = run_of(&model, 0.0);
+    let sizes = Settings { hidden: 20, batch: 3, steps: 8, max_steps: Some(2 * HALF), ..run };
+    // A schedule that moves, and evaluations that do not fall on the half.
+    Settings { schedule: Schedule::Cosine, warmup_steps: 3, eval_every: Some(4), val_fraction: 0.2, ..sizes }
+}
+
+/// Streams have five windows an epoch here, so that the half lies within the second.
+fn corpus() -> Corpus {
+    text(156)
+}
+
+fn steps(training: &mut Training, count: u64) {
+    (0..count).for_each(|_| _ = training.step().unwrap());
+}
+
+/// Everything but the clock.
+fn timeless(progress: &Progress) -> Progress {
+    let mut progress = Progress { seconds: 0.0, seconds_at_record: 0.0, ..progress.clone() };
+    for record in &mut progress.history {
+        (record.seconds, record.chars_per_second) = (0.0, 0.0);
+    }
+    progress
+}
+
+fn assert_same(found: &Checkpoint, expected: &Checkpoint, what: &str) {
+    assert!(bits(&found.parameters.values) == bits(&expected.parameters.values), "{what}: parameters");
+    assert_eq!(found.moments.len(), expected.moments.len(), "{what}");
+    for ((name, found), (known, expected)) in found.moments.iter().zip(&expected.moments) {
+        assert!(name == known && bits(found) == bits(expected), "{what}: moment {name}");
+    }
+    assert!(found.state == expected.state, "{what}: state");
+    assert_eq!(timeless(&found.progress), timeless(&expected.progress), "{what}");
+}
+
+fn assert_halves_make_a_whole(settings: &Settings) {
+    let what = format!("{} {} {}", settings.windows.name(), settings.cell.name(), settings.optimizer.name());
+    let mut whole = Training::new(corpus(), settings.clone(), Some(1)).unwrap();
+    steps(&mut whole, 2 * HALF);
+    assert!(whole.is_done());
+    let mut first = Training::new(corpus(), settings.clone(), Some(2)).unwrap();
+    steps(&mut first, HALF);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    first.checkpoint().save(&path).unwrap();
+    for mode in [Mode::Static, Mode::Dynamic] {
+        let stored = Checkpoint::load(&path).unwrap();
+        assert_eq!(stored, first.checkpoint(), "{what}");
+        let settings = Settings { mode, ..stored.settings.clone() };
+        let mut second = Training::resume(corpus(), stored, settings, Some(1)).unwrap();
+        steps(&mut second, HALF);
+        assert!(second.is_done());
+        assert_same(&second.checkpoint(), &whole.checkpoint(), &what);
+    }
+}
+
+#[test]
+fn with_every_optimizer_within_an_epoch() {
+    for (optimizer, momentum) in [
+        (OptimizerKind::Adam, 0.0),
+        (OptimizerKind::Adagrad, 0.0),
+        (OptimizerKind::Rmsprop, 0.0),
+        (OptimizerKind::Rmsprop, 0.9),
+        (OptimizerKind::Sgd, 0.0),
+        (OptimizerKind::Sgd, 0.9),
+    ] {
+        let settings = settings(Windows::Stream, Cell::Lstm, optimizer);
+        assert_halves_make_a_whole(&Settings { momentum, learning_rate: 0.05, ..settings });
+    }
+}
+
+#[test]
+fn with_every_kind_of_window_and_dropout() {
+    for windows in [Windows::Stream, Windows::Random, Windows::Sliding] {
+        for cell in [Cell::Rnn, Cell::Lstm, Cell::Gru] {
+            let settings = settings(windows, cell, OptimizerKind::Adam);
+            let reset = Reset::Before;
+            assert_halves_make_a_whole(&Settings { dropout: 0.3, layers: 2, reset, ..settings });
+        }
+    }
+}
+
+#[test]
+fn with_one_hot_input_and_an_epochs_schedule() {
+    let settings = settings(Windows::Stream, Cell::Lstm, OptimizerKind::Rmsprop);
+    let schedule = Schedule::EpochDecay;
+    assert_halves_make_a_whole(&Settings {
+        input: InputKind::OneHot,
+        schedule,
+        epoch_decay_after: 1,
+        ..settings
+    });
+}
+
+#[test]
+fn a_constant_rate_may_go_on_longer() {
+    let base = settings(Windows::Stream, Cell::Gru, OptimizerKind::Adam);
+    let long = Settings { schedule: Schedule::Constant, ..base };
+    let short = Settings { max_steps: Some(HALF), ..long.clone() };
+    let mut whole = Training::new(corpus(), long.clone(), Some(1)).unwrap();
+    steps(&mut whole, 2 * HALF);
+    let mut first = Training::new(corpus(), short, Some(1)).unwrap();
+    steps(&mut first, HALF);
+    assert!(first.is_done());
+    let mut second = Training::resume(corpus(), first.checkpoint(), long, Some(1)).unwrap();
+    steps(&mut second, HALF);
+    let (found, expected) = (second.checkpoint(), whole.checkpoint());
+    assert!(bits(&found.parameters.values) == bits(&expected.parameters.values));
+}
+
+#[test]
+fn another_text_setting_or_horizon_is_refused() {
+    let settings = settings(Windows::Stream, Cell::Gru, OptimizerKind::Adam);
+    let first = Training::new(corpus(), settings.clone(), Some(1)).unwrap().checkpoint();
+    let refused = |corpus, settings| {
+        Training::resume(corpus, first.clone(), settings, Some(1)).unwrap_err().to_string()
+    };
+    let message = refused(text(157), settings.clone());
+    assert!(message.starts_with("cannot resume this run: the text is not the text"), "{message}");
+    let message = refused(corpus(), Settings { learning_rate: 0.1, ..settings.clone() });
+    assert!(message.contains("its settings are fixed by the first run"), "{message}");
+    let message = refused(corpus(), Settings { max_steps: Some(99), ..settings });
+    assert!(message.contains("its cosine schedule spans the horizon"), "{message}");
+}

@@ -1,0 +1,90 @@
+//! What a row gives does not depend on the batch it sits in, on threads, on windows, or on being streamed.
+
+use super::{bits, ids, label, model, models};
+use unrolled::Settings;
+use unrolled::exec::{Dynamic, Plan, Stream};
+use unrolled::model::Model;
+
+const STEPS: usize = 33;
+const ROWS: usize = 11;
+const SYMBOLS: usize = 40;
+
+fn column<T: Copy>(values: &[T], width: usize, row: usize) -> Vec<T> {
+    values.chunks(width).skip(row).step_by(ROWS).flatten().copied().collect()
+}
+
+fn streamed(model: &Model, ids: &[u32]) -> Vec<f32> {
+    let mut stream = Stream::new(model).unwrap();
+    ids.iter().flat_map(|&id| stream.step(id).to_vec()).collect()
+}
+
+fn alone(model: &Model, ids: &[u32]) -> Vec<f32> {
+    let mut logits = vec![f32::NAN; ids.len() * SYMBOLS];
+    Dynamic::new(model, Some(1)).unwrap().forward(ids, 1, &mut logits);
+    logits
+}
+
+/// The whole batch in windows of `steps` steps.
+fn together(model: &Model, ids: &[u32], steps: usize, threads: usize) -> Vec<f32> {
+    let mut logits = vec![f32::NAN; ids.len() * SYMBOLS];
+    let mut dynamic = Dynamic::new(model, Some(threads)).unwrap();
+    let windows = ids.chunks(steps * ROWS).zip(logits.chunks_mut(steps * ROWS * SYMBOLS));
+    windows.for_each(|(ids, logits)| dynamic.forward(ids, ROWS, logits));
+    logits
+}
+
+fn planned(model: &Model, ids: &[u32], threads: usize) -> Vec<f32> {
+    let mut logits = vec![f32::NAN; ids.len() * SYMBOLS];
+    Plan::new(model, STEPS, ROWS, Some(threads)).unwrap().forward(ids, &mut logits);
+    logits
+}
+
+fn assert_same(settings: &Settings) {
+    let (model, ids) = (model(settings, SYMBOLS), ids(5, STEPS * ROWS, SYMBOLS));
+    let expected = planned(&model, &ids, 1);
+    let label = label(settings);
+    for threads in [2, 3] {
+        assert!(bits(&planned(&model, &ids, threads)) == bits(&expected), "{label}: {threads} threads");
+    }
+    for (steps, threads) in [(STEPS, 1), (5, 1), (7, 3), (1, 2)] {
+        let found = together(&model, &ids, steps, threads);
+        assert!(bits(&found) == bits(&expected), "{label}: windows of {steps} on {threads} threads");
+    }
+    for row in [0, 4, ROWS - 1] {
+        let (ids, expected) = (column(&ids, 1, row), bits(&column(&expected, SYMBOLS, row)));
+        assert!(bits(&alone(&model, &ids)) == expected, "{label}: row {row} alone");
+        assert!(bits(&streamed(&model, &ids)) == expected, "{label}: row {row} streamed");
+    }
+}
+
+#[test]
+fn of_whole_blocks() {
+    models().into_iter().for_each(|model| assert_same(&Settings { hidden: 48, ..model }));
+}
+
+#[test]
+fn of_broken_blocks() {
+    for model in models() {
+        assert_same(&Settings { hidden: 19, embedding: Some(7), ..model });
+    }
+}
+
+#[test]
+fn a_saved_state_goes_on_and_a_fork_leaves_its_origin() {
+    for settings in models() {
+        let settings = Settings { hidden: 19, ..settings };
+        let (model, ids) = (model(&settings, SYMBOLS), ids(6, 20, SYMBOLS));
+        let expected = streamed(&model, &ids);
+        let mut stream = Stream::new(&model).unwrap();
+        ids[..10].iter().for_each(|&id| _ = stream.step(id));
+        let (saved, mut fork) = (stream.state(), stream.clone());
+        (0..7).for_each(|id| _ = fork.step(id));
+        let rest = |stream: &mut Stream<'_>| -> Vec<u32> {
+            ids[10..].iter().flat_map(|&id| bits(stream.step(id))).collect()
+        };
+        let expected = bits(&expected[10 * SYMBOLS..]);
+        assert!(rest(&mut stream) == expected, "{}: after a fork", label(&settings));
+        fork.set_state(&saved).unwrap();
+        assert!(rest(&mut fork) == expected, "{}: from the saved state", label(&settings));
+    }
+}
