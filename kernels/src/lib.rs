@@ -11,6 +11,7 @@
 
 pub mod affine;
 mod arch;
+mod backward;
 mod dispatch;
 pub mod gather;
 pub mod gemm;

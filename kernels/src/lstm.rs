@@ -21,12 +21,13 @@
 //! 2. The backward tile is R rows by up to 64 units; its product is delta R of the step after, continued from the
 //!    gradient from above; its epilogue writes the deltas over the gates. Gradients of weights come after the loop.
 
+use crate::backward::{BackwardTile, Differentiate};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, Slots, padded};
-use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sums_from, sweep};
+use crate::product::{ByWidth, Source, Tile, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Window, add_dense, add_pieces};
+use crate::window::{Input, Window, add_dense};
 use core::ops::Range;
 
 /// Gates of `weight_ih` and of `weight_hh` alike, in PyTorch's order: i, f, g, o.
@@ -216,16 +217,19 @@ impl Kernel for Backward<'_> {
             unsafe {
                 let gates = self.gates.as_mut_ptr().add(t * 4 * step);
                 let tile = BackwardTile {
-                    window,
+                    stride: padded(window.hidden),
+                    depth: 4 * window.hidden,
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
                     pieces: if t + 1 < window.steps { self.pieces } else { &[] },
-                    c: self.c.as_ptr().add(t * step),
-                    tanh_c: self.tanh_c.as_ptr().add(t * step),
-                    dh: self.dh.as_ptr().add(t * step),
-                    dc: self.dc.as_mut_ptr(),
-                    gates,
-                    after: gates.wrapping_add(4 * step),
+                    deltas: gates.wrapping_add(4 * step),
+                    cell: Step {
+                        c: self.c.as_ptr().add(t * step),
+                        tanh_c: self.tanh_c.as_ptr().add(t * step),
+                        dh: self.dh.as_ptr().add(t * step),
+                        dc: self.dc.as_mut_ptr(),
+                        gates,
+                    },
                 };
                 sweep(s, window.rows, self.panels.panels().len(), &ByWidth(tile));
             }
@@ -233,59 +237,34 @@ impl Kernel for Backward<'_> {
     }
 }
 
-struct BackwardTile<'a> {
-    window: Window,
-    recurrent: *const f32,
-    panels: &'a Panels,
-    pieces: &'a [Range<usize>],
+/// The places of one step.
+struct Step {
+    /// The cell state before it.
     c: *const f32,
     tanh_c: *const f32,
     dh: *const f32,
     dc: *mut f32,
     gates: *mut f32,
-    /// Deltas of the step after.
-    after: *const f32,
 }
 
-impl<S: Simd> WideTile<S> for BackwardTile<'_> {
-    #[inline(always)]
-    fn width(&self, panel: usize) -> usize {
-        self.panels.panels()[panel].width
-    }
+impl<S: Simd> Differentiate<S> for Step {
+    const STORED: usize = 4;
 
     #[inline(always)]
-    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
-        let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
-        let before = self.panels.panels()[panel].before;
-        let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
-        // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
-        unsafe {
-            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| s.load(self.dh.add(unit(r, w))));
-            let deltas = Source { base: self.after.wrapping_add(row * 4 * stride), row: 4 * stride };
-            let weights = self.recurrent.add(before * 16 * 4 * hidden + half);
-            add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);
-            for (r, sums) in acc.into_iter().enumerate() {
-                for (w, dh) in sums.into_iter().enumerate() {
-                    let gate = (row + r) * 4 * stride + (before + w) * 64 + half;
-                    self.differentiate(s, dh, unit(r, w), gate);
-                }
-            }
-        }
+    unsafe fn start(&self, s: S, unit: usize) -> S::F {
+        // SAFETY: the caller vouches for the place.
+        unsafe { s.load(self.dh.add(unit)) }
     }
-}
 
-impl BackwardTile<'_> {
     /// From the gradient of h' to the deltas and the gradient of c.
-    ///
-    /// # Safety
-    /// `unit` and `gate` are places of a vector within a step of `c` and of `gates`.
     #[inline(always)]
-    unsafe fn differentiate<S: Simd>(&self, s: S, dh: S::F, unit: usize, gate: usize) {
+    unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
         let one = s.splat(1.0);
         let bell = |y: S::F| s.mul(y, s.sub(one, y));
         // SAFETY: the caller vouches for the places.
         unsafe {
-            let [i, f, g, o] = core::array::from_fn(|slot| s.load(self.gates.add(gate + slot * 16)));
+            let at = self.gates.add(gate);
+            let (i, f, g, o) = (s.load(at), s.load(at.add(16)), s.load(at.add(32)), s.load(at.add(48)));
             let (c, tanh_c) = (s.load(self.c.add(unit)), s.load(self.tanh_c.add(unit)));
             let through = s.mul(s.mul(dh, o), s.fnma(tanh_c, tanh_c, one));
             let dc = s.add(s.load(self.dc.add(unit)), through);

@@ -8,12 +8,13 @@
 //!
 //! There is one gate, so a tile is R rows by up to 64 units of it, forward and backward.
 
+use crate::backward::{BackwardTile, Differentiate};
 use crate::dispatch::Isa;
 use crate::math::tanh;
 use crate::pack::{Panels, Slots, padded};
 use crate::product::{ByWidth, Source, WideTile, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Window, add_dense, add_pieces};
+use crate::window::{Input, Window, add_dense};
 use core::ops::Range;
 
 /// The one gate of `weight_ih` and `weight_hh`.
@@ -180,6 +181,7 @@ impl Backward<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let window = self.window;
+        assert!(window.keep, "a backward pass needs a window that was kept");
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("dh", self.dh.len(), window.steps * window.step());
         window.check("deltas", self.deltas.len(), window.steps * window.step());
@@ -200,15 +202,18 @@ impl Kernel for Backward<'_> {
             unsafe {
                 let deltas = self.deltas.as_mut_ptr().add(t * step);
                 let tile = BackwardTile {
-                    window,
-                    activation: self.activation,
+                    stride: padded(window.hidden),
+                    depth: window.hidden,
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
                     pieces: if t + 1 < window.steps { self.pieces } else { &[] },
-                    h: self.h.as_ptr().add((t + 1) * step),
-                    dh: self.dh.as_ptr().add(t * step),
-                    deltas,
-                    after: deltas.wrapping_add(step),
+                    deltas: deltas.wrapping_add(step),
+                    cell: Step {
+                        activation: self.activation,
+                        h: self.h.as_ptr().add((t + 1) * step),
+                        dh: self.dh.as_ptr().add(t * step),
+                        deltas,
+                    },
                 };
                 sweep(s, window.rows, self.panels.panels().len(), &ByWidth(tile));
             }
@@ -216,43 +221,30 @@ impl Kernel for Backward<'_> {
     }
 }
 
-struct BackwardTile<'a> {
-    window: Window,
+/// The places of one step.
+struct Step {
     activation: Activation,
-    recurrent: *const f32,
-    panels: &'a Panels,
-    pieces: &'a [Range<usize>],
-    /// Outputs of this step.
+    /// Its outputs.
     h: *const f32,
     dh: *const f32,
     deltas: *mut f32,
-    /// Deltas of the step after.
-    after: *const f32,
 }
 
-impl<S: Simd> WideTile<S> for BackwardTile<'_> {
+impl<S: Simd> Differentiate<S> for Step {
+    const STORED: usize = 1;
+
     #[inline(always)]
-    fn width(&self, panel: usize) -> usize {
-        self.panels.panels()[panel].width
+    unsafe fn start(&self, s: S, unit: usize) -> S::F {
+        // SAFETY: the caller vouches for the place.
+        unsafe { s.load(self.dh.add(unit)) }
     }
 
     #[inline(always)]
-    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
-        let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
-        let before = self.panels.panels()[panel].before;
-        let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
-        // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
+    unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
+        // SAFETY: the caller vouches for the places.
         unsafe {
-            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| s.load(self.dh.add(unit(r, w))));
-            let deltas = Source { base: self.after.wrapping_add(row * stride), row: stride };
-            let weights = self.recurrent.add(before * 16 * hidden + half);
-            add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);
-            for (r, sums) in acc.into_iter().enumerate() {
-                for (w, dh) in sums.into_iter().enumerate() {
-                    let h = s.load(self.h.add(unit(r, w)));
-                    s.store(self.deltas.add(unit(r, w)), self.activation.differentiate(s, dh, h));
-                }
-            }
+            let h = s.load(self.h.add(unit));
+            s.store(self.deltas.add(gate), self.activation.differentiate(s, dh, h));
         }
     }
 }

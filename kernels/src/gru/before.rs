@@ -1,12 +1,13 @@
 //! Reset before the recurrent product: two phases each step, because the candidate needs all of r.
 
 use super::{slots_before_candidate, slots_before_gates, slots_before_input};
+use crate::backward::{BackwardTile, Differentiate};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, padded};
 use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Window, add_dense, add_pieces};
+use crate::window::{Input, Window, add_dense};
 use core::ops::Range;
 
 /// One layer's window, forward.
@@ -221,119 +222,97 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, step) = (self.window, self.window.step());
-        let panels = self.panels.panels().len();
+        let (stride, panels) = (padded(window.hidden), self.panels.panels().len());
         for t in (0..window.steps).rev() {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
-                let gates = self.gates.as_mut_ptr().add(t * 3 * step);
-                let carry = self.carry.as_mut_ptr();
-                let tile = |first: bool| BackwardTile {
-                    window,
-                    candidate_phase: first,
-                    recurrent: if first { self.recurrent.as_ptr() } else { self.candidate.as_ptr() },
-                    depth: if first { 2 } else { 1 } * window.hidden,
-                    panels: self.panels,
-                    pieces: match (first, t + 1 < window.steps) {
-                        (true, false) => &[],
-                        (true, true) => self.pieces,
-                        (false, _) => self.candidate_pieces,
-                    },
+                let now = BackwardStep {
                     h: self.h.as_ptr().add(t * step),
                     dh: self.dh.as_ptr().add(t * step),
-                    carry,
-                    gates,
-                    deltas: if first { gates.wrapping_add(3 * step) } else { gates },
+                    carry: self.carry.as_mut_ptr(),
+                    gates: self.gates.as_mut_ptr().add(t * 3 * step),
                 };
-                sweep(s, window.rows, panels, &ByWidth(tile(true)));
-                sweep(s, window.rows, panels, &ByWidth(tile(false)));
+                let candidate = BackwardTile {
+                    stride,
+                    depth: 2 * window.hidden,
+                    recurrent: self.recurrent.as_ptr(),
+                    panels: self.panels,
+                    pieces: if t + 1 < window.steps { self.pieces } else { &[] },
+                    deltas: now.gates.wrapping_add(3 * step),
+                    cell: CandidateAndUpdate(&now),
+                };
+                sweep(s, window.rows, panels, &ByWidth(candidate));
+                let reset = BackwardTile {
+                    stride,
+                    depth: window.hidden,
+                    recurrent: self.candidate.as_ptr(),
+                    panels: self.panels,
+                    pieces: self.candidate_pieces,
+                    deltas: now.gates,
+                    cell: ResetGate(&now),
+                };
+                sweep(s, window.rows, panels, &ByWidth(reset));
             }
         }
     }
 }
 
-/// First phase: deltas of n and z, from the deltas of r and z of the step after. Second: the delta of r, from that of n.
-struct BackwardTile<'a> {
-    window: Window,
-    candidate_phase: bool,
-    recurrent: *const f32,
-    depth: usize,
-    panels: &'a Panels,
-    pieces: &'a [Range<usize>],
-    /// The state before this step.
+/// The places of one step.
+struct BackwardStep {
+    /// The state before it.
     h: *const f32,
     dh: *const f32,
     carry: *mut f32,
     gates: *mut f32,
-    /// What this phase multiplies.
-    deltas: *const f32,
 }
 
-impl<S: Simd> WideTile<S> for BackwardTile<'_> {
+/// First phase: deltas of n and z and the direct part of the gradient of h, from the deltas of r and z of the step after.
+struct CandidateAndUpdate<'a>(&'a BackwardStep);
+
+impl<S: Simd> Differentiate<S> for CandidateAndUpdate<'_> {
+    const STORED: usize = 3;
+
     #[inline(always)]
-    fn width(&self, panel: usize) -> usize {
-        self.panels.panels()[panel].width
+    unsafe fn start(&self, s: S, unit: usize) -> S::F {
+        // SAFETY: the caller vouches for the place.
+        unsafe { s.add(s.load(self.0.dh.add(unit)), s.load(self.0.carry.add(unit))) }
     }
 
     #[inline(always)]
-    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
-        let stride = padded(self.window.hidden);
-        let before = self.panels.panels()[panel].before;
-        let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
-        // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
-        unsafe {
-            let mut acc = [[s.splat(0.0); W]; R];
-            if self.candidate_phase {
-                acc = sums_from(s, |r, w| {
-                    s.add(s.load(self.dh.add(unit(r, w))), s.load(self.carry.add(unit(r, w))))
-                });
-            }
-            let deltas = Source { base: self.deltas.wrapping_add(row * 3 * stride), row: 3 * stride };
-            let weights = self.recurrent.add(before * 16 * self.depth + half);
-            add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);
-            for (r, sums) in acc.into_iter().enumerate() {
-                for (w, sum) in sums.into_iter().enumerate() {
-                    let gate = self.gates.add((row + r) * 3 * stride + (before + w) * 48 + half);
-                    if self.candidate_phase {
-                        self.candidate(s, sum, unit(r, w), gate);
-                    } else {
-                        self.reset(s, sum, unit(r, w), gate);
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl BackwardTile<'_> {
-    /// From dh to the deltas of n and z, and the direct part of the gradient of h.
-    ///
-    /// # Safety
-    /// `unit` is the place of a vector within a step of `h`, `gate` that of its n.
-    #[inline(always)]
-    unsafe fn candidate<S: Simd>(&self, s: S, dh: S::F, unit: usize, gate: *mut f32) {
+    unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
         let one = s.splat(1.0);
         // SAFETY: the caller vouches for the places.
         unsafe {
-            let (n, z, h) = (s.load(gate), s.load(gate.add(32)), s.load(self.h.add(unit)));
+            let gate = self.0.gates.add(gate);
+            let (n, z, h) = (s.load(gate), s.load(gate.add(32)), s.load(self.0.h.add(unit)));
             s.store(gate, s.mul(s.mul(dh, s.sub(one, z)), s.fnma(n, n, one)));
             s.store(gate.add(32), s.mul(s.mul(dh, s.sub(h, n)), s.mul(z, s.sub(one, z))));
-            s.store(self.carry.add(unit), s.mul(dh, z));
+            s.store(self.0.carry.add(unit), s.mul(dh, z));
         }
     }
+}
 
-    /// From d(r h) to the delta of r and the rest of the direct part.
-    ///
-    /// # Safety
-    /// As for `candidate`.
+/// Second phase: from d(r h), which the delta of n gives, the delta of r and the rest of the direct part.
+struct ResetGate<'a>(&'a BackwardStep);
+
+impl<S: Simd> Differentiate<S> for ResetGate<'_> {
+    const STORED: usize = 3;
+
     #[inline(always)]
-    unsafe fn reset<S: Simd>(&self, s: S, d_reset_h: S::F, unit: usize, gate: *mut f32) {
+    unsafe fn start(&self, s: S, _unit: usize) -> S::F {
+        s.splat(0.0)
+    }
+
+    #[inline(always)]
+    unsafe fn finish(&self, s: S, d_reset_h: S::F, unit: usize, gate: usize) {
         let one = s.splat(1.0);
         // SAFETY: the caller vouches for the places.
         unsafe {
-            let (r, h) = (s.load(gate.add(16)), s.load(self.h.add(unit)));
+            let gate = self.0.gates.add(gate);
+            let (r, h) = (s.load(gate.add(16)), s.load(self.0.h.add(unit)));
             s.store(gate.add(16), s.mul(s.mul(d_reset_h, h), s.mul(r, s.sub(one, r))));
-            let carry = s.load(self.carry.add(unit));
-            s.store(self.carry.add(unit), s.fma(d_reset_h, r, carry));
+            let carry = s.load(self.0.carry.add(unit));
+            s.store(self.0.carry.add(unit), s.fma(d_reset_h, r, carry));
         }
     }
 }
