@@ -5,7 +5,7 @@
 //! ```
 
 use crate::dispatch::Isa;
-use crate::pack::Panels;
+use crate::pack::{Panels, depth_of, product};
 use crate::product::{ByWidth, Source, WideTile, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::add_pieces;
@@ -49,10 +49,8 @@ impl Affine<'_> {
     /// # Panics
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
-        let depth = self.pieces.iter().map(Range::len).sum();
-        let end = self.pieces.iter().map(|piece| piece.end).max().unwrap_or(0);
-        assert!(end <= self.x_stride, "pieces to {end} in rows of {}", self.x_stride);
-        let needed = self.rows * self.x_stride;
+        let depth = depth_of(self.pieces, self.x_stride);
+        let needed = product([self.rows, self.x_stride]);
         assert!(
             self.x.len() >= needed,
             "x holds {} floats, expected {needed} for {} rows",
@@ -60,7 +58,8 @@ impl Affine<'_> {
             self.rows
         );
         assert_eq!(self.weights.len(), self.panels.len(depth), "packed weights of depth {depth}");
-        assert_eq!(self.out.len(), self.rows * self.panels.out_width(), "out, for {} rows", self.rows);
+        let written = product([self.rows, self.panels.out_width()]);
+        assert_eq!(self.out.len(), written, "out, for {} rows", self.rows);
         if let Start::Bias(bias) = self.start {
             assert_eq!(bias.len(), self.panels.out_width(), "the bias");
         }

@@ -194,7 +194,7 @@ impl Backward<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots(self.window.hidden));
-        assert!(window.keep, "a backward pass needs a window that was kept");
+        window.check_kept();
         window.check("c", self.c.len(), (window.steps + 1) * window.step());
         window.check("tanh_c", self.tanh_c.len(), window.steps * window.step());
         window.check("dh", self.dh.len(), window.steps * window.step());

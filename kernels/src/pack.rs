@@ -14,6 +14,20 @@ pub const fn padded(units: usize) -> usize {
     units.next_multiple_of(16)
 }
 
+/// The product of some sizes. No length that wrapped around may pass for the length of a slice.
+pub(crate) fn product<const N: usize>(sizes: [usize; N]) -> usize {
+    let product = sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+    product.unwrap_or_else(|| panic!("sizes whose product no memory holds: {sizes:?}"))
+}
+
+/// Values of k in some pieces of a row of `width` floats, which they must lie within.
+pub(crate) fn depth_of(pieces: &[Range<usize>], width: usize) -> usize {
+    let end = pieces.iter().map(|piece| piece.start.max(piece.end)).max().unwrap_or(0);
+    assert!(end <= width, "pieces to {end} in rows of {width}");
+    let depth = pieces.iter().try_fold(0usize, |depth, piece| depth.checked_add(piece.len()));
+    depth.unwrap_or_else(|| panic!("{} pieces of a row that no memory holds", pieces.len()))
+}
+
 /// Sixteen outputs: rows `first..first + lanes` of a weight matrix; the other lanes are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Vector {
@@ -59,7 +73,7 @@ impl Panels {
     /// When the gates do not fit the stored slots, or a panel.
     pub fn gates(slots: &Slots) -> Self {
         assert!(
-            slots.first + slots.gates.len() <= slots.stored && slots.gates.len() <= 4,
+            slots.stored <= 4 && slots.gates.len() <= slots.stored.saturating_sub(slots.first),
             "gates beyond the slots: {slots:?}"
         );
         let blocks = slots.hidden.div_ceil(16);
@@ -83,8 +97,11 @@ impl Panels {
     }
 
     /// Floats that a matrix with K columns takes when packed.
+    ///
+    /// # Panics
+    /// When no memory holds them.
     pub fn len(&self, depth: usize) -> usize {
-        self.vectors.len() * 16 * depth
+        product([self.vectors.len(), 16, depth])
     }
 
     /// Whether there is nothing to pack.
@@ -204,9 +221,10 @@ impl Slots {
 
     /// Checks that `pieces` are ranges of a stored row and hold as many values as these slots have.
     pub(crate) fn check_pieces(&self, pieces: &[Range<usize>]) {
-        let (depth, width) = (pieces.iter().map(Range::len).sum::<usize>(), self.width());
+        let width = self.width();
+        let depth = depth_of(pieces, width);
         assert!(
-            depth == self.depth() && pieces.iter().all(|piece| piece.end <= width),
+            depth == self.depth(),
             "pieces of depth {depth} in rows of {width}, expected depth {} for {self:?}",
             self.depth()
         );

@@ -181,7 +181,7 @@ impl Backward<'_> {
     /// When a slice has not the stated length.
     pub fn run_on(self, isa: Isa) {
         let window = self.window;
-        assert!(window.keep, "a backward pass needs a window that was kept");
+        window.check_kept();
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("dh", self.dh.len(), window.steps * window.step());
         window.check("deltas", self.deltas.len(), window.steps * window.step());

@@ -1,6 +1,6 @@
 //! What the cells' kernels share: the sizes of a window and the input of a layer.
 
-use crate::pack::{Slots, padded};
+use crate::pack::{Slots, padded, product};
 use crate::product::{Source, accumulate};
 use crate::simd::Simd;
 use core::ops::Range;
@@ -32,6 +32,24 @@ impl Window {
     /// The place of step `t` in a buffer with `width` floats a step.
     pub(crate) fn at(&self, t: usize, width: usize) -> usize {
         if self.keep { t * width } else { 0 }
+    }
+
+    /// Checks that no length of a buffer or of packed weights for this window overflows, for a length that wrapped around
+    /// could pass the checks that the tiles rely on.
+    pub(crate) fn check_sizes(&self) {
+        let Self { steps, rows, hidden, .. } = *self;
+        let fits = || {
+            let gates = hidden.checked_next_multiple_of(16)?.checked_mul(4)?;
+            gates.checked_mul(hidden)?;
+            steps.checked_add(1)?.checked_mul(rows)?.checked_mul(gates)
+        };
+        assert!(fits().is_some(), "sizes that no memory holds: {self:?}");
+    }
+
+    /// `check_sizes` for a backward pass.
+    pub(crate) fn check_kept(&self) {
+        self.check_sizes();
+        assert!(self.keep, "a backward pass needs a window that was kept");
     }
 
     pub(crate) fn check(&self, name: &str, found: usize, expected: usize) {
@@ -69,6 +87,7 @@ impl Input<'_> {
     /// Checks ids and lengths once, so that the tiles need not. `slots` are what a row of `start` holds; `packed` and
     /// `second` are the outputs that the two sets of dense weights feed, padding included.
     pub(crate) fn check(&self, window: &Window, slots: &Slots, packed: usize, second: usize) {
+        window.check_sizes();
         let (tokens, width) = (window.steps * window.rows, slots.width());
         match self.ids {
             None => {
@@ -81,16 +100,17 @@ impl Input<'_> {
             }
         }
         if let Some(dense) = self.dense {
+            let needed = product([tokens, dense.stride]);
             assert!(
-                dense.width <= dense.stride && dense.values.len() >= tokens * dense.stride,
+                dense.width <= dense.stride && dense.values.len() >= needed,
                 "dense input of {} floats in rows of {}, expected {tokens} rows of at least {}",
                 dense.values.len(),
                 dense.stride,
                 dense.width
             );
-            window.check("dense weights", dense.weights.len(), packed * dense.width);
+            window.check("dense weights", dense.weights.len(), product([packed, dense.width]));
             if second > 0 {
-                window.check("second dense weights", dense.second.len(), second * dense.width);
+                window.check("second dense weights", dense.second.len(), product([second, dense.width]));
             }
         }
     }

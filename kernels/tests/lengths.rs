@@ -5,7 +5,7 @@ use unrolled_kernels::gemm::{Pairs, WeightGradient};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::softmax::CrossEntropy;
 use unrolled_kernels::update::{Rule, Update, sum_of_squares};
-use unrolled_kernels::{Dense, Input, Isa, Window, lstm};
+use unrolled_kernels::{Dense, Input, Isa, Window, lstm, rnn};
 
 const WINDOW: Window = Window { steps: 2, rows: 3, hidden: 5, keep: true };
 
@@ -114,7 +114,7 @@ fn panels_of_another_arrangement() {
 }
 
 #[test]
-#[should_panic(expected = "pieces of depth 20 in rows of 64, expected depth 20")]
+#[should_panic(expected = "pieces to 75 in rows of 64")]
 fn pieces_beyond_a_row() {
     backward(&Panels::plain(5), &[60..75, 0..5], true);
 }
@@ -151,6 +151,67 @@ fn short_rows() {
 #[should_panic(expected = "pieces to 7 in rows of 6")]
 fn a_piece_beyond_its_row() {
     affine(12, &[5..7, 0..2]);
+}
+
+#[test]
+#[should_panic(expected = "pieces to 7 in rows of 6")]
+fn a_piece_that_runs_backwards() {
+    #[allow(clippy::reversed_empty_ranges, reason = "what a caller may write by mistake")]
+    affine(12, &[7..2, 0..4]);
+}
+
+/// Lengths that wrap around to those of empty slices, which only an unchecked build would let pass.
+#[test]
+#[should_panic(expected = "sizes whose product no memory holds: [2, 9223372036854775808]")]
+#[cfg(target_pointer_width = "64")]
+fn rows_that_wrap_around() {
+    let (panels, weights, out) = (&Panels::plain(5), &[0.0; 32], &mut [0.0; 32]);
+    let (x_stride, start) = (1 << 63, Start::Zero);
+    Affine { rows: 2, x: &[], x_stride, pieces: &[0..2], panels, weights, start, out }.run_on(Isa::PORTABLE);
+}
+
+#[test]
+#[should_panic(expected = "sizes that no memory holds: Window { steps: 18446744073709551615")]
+#[cfg(target_pointer_width = "64")]
+fn steps_that_wrap_around() {
+    let window = Window { steps: usize::MAX, rows: 1, hidden: 16, keep: true };
+    let (panels, activation) = (&Panels::plain(16), rnn::Activation::Tanh);
+    let input = Input { start: &[0.0; 16], ids: None, dense: None };
+    rnn::Forward { window, activation, input, recurrent: &[0.0; 256], panels, h: &mut [] }
+        .run_on(Isa::PORTABLE);
+}
+
+#[test]
+#[should_panic(expected = "sizes that no memory holds: Window { steps: 18446744073709551615")]
+#[cfg(target_pointer_width = "64")]
+fn steps_that_wrap_around_backward() {
+    let window = Window { steps: usize::MAX, rows: 1, hidden: 16, keep: true };
+    let (panels, activation, pieces) = (&Panels::plain(16), rnn::Activation::Tanh, &[0..16][..]);
+    let (recurrent, dh, deltas) = (&[0.0; 256], &[0.0; 0], &mut [0.0; 0]);
+    rnn::Backward { window, activation, recurrent, panels, pieces, h: &[], dh, deltas }.run_on(Isa::PORTABLE);
+}
+
+#[test]
+#[should_panic(expected = "sizes whose product no memory holds: [6, 4611686018427387904]")]
+#[cfg(target_pointer_width = "64")]
+fn an_input_that_wraps_around() {
+    let dense = Dense { values: &[], stride: 1 << 62, width: 0, weights: &[], second: &[] };
+    let input = Input { start: &[0.0; 64], ids: None, dense: Some(dense) };
+    let (recurrent, h, c) = (&[0.0; 320], &mut [0.0; 144], &mut [0.0; 144]);
+    let (gates, tanh_c) = (&mut [0.0; 384], &mut [0.0; 96]);
+    lstm::Forward { window: WINDOW, input, recurrent, h, c, gates, tanh_c }.run_on(Isa::PORTABLE);
+}
+
+#[test]
+#[should_panic(expected = "gates beyond the slots")]
+fn a_slot_that_wraps_around() {
+    Panels::gates(&Slots { hidden: 16, stored: 1, first: usize::MAX, gates: rnn::GATES });
+}
+
+#[test]
+#[should_panic(expected = "gates beyond the slots")]
+fn more_slots_than_a_panel_has() {
+    Panels::gates(&Slots { hidden: 16, stored: 1 << 60, first: 0, gates: rnn::GATES });
 }
 
 struct Nothing;

@@ -203,7 +203,7 @@ impl Backward<'_> {
     pub fn run_on(self, isa: Isa) {
         let window = self.window;
         let (gates, candidate) = (slots_before_gates(window.hidden), slots_before_candidate(window.hidden));
-        assert!(window.keep, "a backward pass needs a window that was kept");
+        window.check_kept();
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("dh", self.dh.len(), window.steps * window.step());
         window.check("carry", self.carry.len(), window.step());
