@@ -111,7 +111,7 @@ pub struct MaskPlace {
     pub row: u32,
 }
 
-/// Fills `out` [H] with a dropout mask: `scale` with probability `keep`, else 0. (`scale` is 1 / `keep` in
+/// Fills `out` `[H]` with a dropout mask: `scale` with probability `keep`, else 0. (`scale` is 1 / `keep` in
 /// training, so that the expected activation does not change.)
 ///
 /// Each unit takes 16 random bits, so `keep` is rounded to a multiple of 2^-16.

@@ -85,12 +85,12 @@ impl Sampling {
         }
     }
 
-    /// Draws symbol number `index` of the first sequence from its logits [V].
+    /// Draws symbol number `index` of the first sequence from its logits `[V]`.
     pub fn draw(&self, logits: &[f32], index: u64, scratch: &mut Scratch) -> u32 {
         self.draw_at(logits, Place { sequence: 0, index }, scratch)
     }
 
-    /// Draws the symbol at a place from its logits [V].
+    /// Draws the symbol at a place from its logits `[V]`.
     ///
     /// The likeliest symbol is the one with the lowest id among equals. A logit that is not a number counts as
     /// minus infinity, which is never drawn while another symbol is there; plus infinity is always drawn. With no

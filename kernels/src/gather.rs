@@ -55,7 +55,7 @@ pub struct Scatter<'a, P: Pairs + ?Sized> {
     pub columns: Range<usize>,
     /// [D, columns], overwritten.
     pub table: &'a mut [f32],
-    /// [columns], overwritten: the gradient of the bias.
+    /// `[columns]`, overwritten: the gradient of the bias.
     pub sum: &'a mut [f32],
 }
 

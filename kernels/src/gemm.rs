@@ -6,8 +6,8 @@
 //! ```
 //!
 //! 1. A call computes some rows n of dW, so that threads divide outputs and never a sum.
-//! 2. m is walked in chunks of [`CHUNK`]. For a chunk, the deltas of some groups of up to sixteen rows n are gathered from
-//!    their slots into [group][m][16], and for each 64 columns k the inputs into [m][k]; the bias gradient falls out of the first.
+//! 2. m is walked in chunks of `CHUNK`. For a chunk, the deltas of some groups of up to sixteen rows n are gathered from
+//!    their slots into `[group][m][16]`, and for each 64 columns k the inputs into `[m][k]`; the bias gradient falls out of the first.
 //!    Between chunks the sums wait in dW itself, so the chain goes on where it stopped.
 //! 3. The tile broadcasts a delta and multiplies 64 inputs, so dW is written in PyTorch's row-major order directly.
 //! 4. On the portable leaf `matrixmultiply` takes each chunk's product.
@@ -80,7 +80,7 @@ pub struct WeightGradient<'a, P: Pairs + ?Sized> {
     pub rows: Range<usize>,
     /// [rows, K], overwritten.
     pub weight: &'a mut [f32],
-    /// [rows], overwritten; or empty.
+    /// `[rows]`, overwritten; or empty.
     pub bias: &'a mut [f32],
 }
 

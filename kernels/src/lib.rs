@@ -1,7 +1,7 @@
 //! The arithmetic of `unrolled`: fused recurrent cells, products, softmax and optimiser updates on slices. No threads,
 //! no input or output, no model: sizes come with each call.
 //!
-//! An algorithm is written once, over [`simd::Simd`], and compiled for each instruction set by [`Isa`]. Products are
+//! An algorithm is written once, over `Simd`, and compiled for each instruction set by [`Isa`]. Products are
 //! tiles over packed panels ([`pack`]); a cell's kernel is a product whose epilogue computes the gates ([`lstm`],
 //! [`gru`], [`rnn`]). Every sum is one chain in a fixed order, so that AVX2 and AVX-512 give equal bits and threads,
 //! which divide rows or outputs, change none.

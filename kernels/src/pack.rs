@@ -1,10 +1,10 @@
 //! Where weights and activations lie: panels of weights, and rows of gate values.
 //!
 //! Sixteen hidden units are a *block*; a hidden vector is stored in `padded(H)` floats, zeros behind the last unit.
-//! Gate values and their gradients are stored row by row as [block][slot][16]: the slots are the cell's gates, in the
+//! Gate values and their gradients are stored row by row as `[block][slot][16]`: the slots are the cell's gates, in the
 //! order that suits its tiles (see [`Slots`]).
 //!
-//! A *panel* is [K][W][16] with W <= 4: for each input k, W vectors of 16 outputs. [`Panels`] says which rows of a
+//! A *panel* is `[K][W][16]` with W <= 4: for each input k, W vectors of 16 outputs. [`Panels`] says which rows of a
 //! PyTorch weight matrix [rows, K] the vectors hold, and packs them.
 
 use core::ops::Range;
@@ -183,7 +183,7 @@ fn transpose(weight: &[f32], depth: usize, vector: Vector, to: &mut [f32], strid
     }
 }
 
-/// Which gates a weight matrix feeds, and where their values lie in a stored row [block][slot][16].
+/// Which gates a weight matrix feeds, and where their values lie in a stored row `[block][slot][16]`.
 ///
 /// `gates` lists, slot after slot from `first` on, the gate's place in PyTorch's order.
 #[derive(Clone, Debug, PartialEq, Eq)]

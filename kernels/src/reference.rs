@@ -12,13 +12,13 @@ pub use cells::{
 
 use crate::update::Rule;
 
-/// sum + a[0] b[0] + a[1] b[1] + ..., rounded once after each product.
+/// sum + `a[0]` `b[0]` + `a[1]` `b[1]` + ..., rounded once after each product.
 pub fn chain<'a>(sum: f32, a: &'a [f32], b: &'a [f32]) -> f32 {
     assert_eq!(a.len(), b.len(), "two vectors of a product");
     a.iter().zip(b).fold(sum, |sum, (a, b)| a.mul_add(*b, sum))
 }
 
-/// y[m][n] = start[m][n] + x[m] . weight[n], for x [M, K], weight [N, K], start [M, N].
+/// `y[m][n]` = `start[m][n]` + `x[m]` . `weight[n]`, for x [M, K], weight [N, K], start [M, N].
 pub fn affine(depth: usize, x: &[f32], weight: &[f32], start: &[f32]) -> Vec<f32> {
     let outputs = weight.len() / depth;
     let element = |(i, sum): (usize, &f32)| {
@@ -28,7 +28,7 @@ pub fn affine(depth: usize, x: &[f32], weight: &[f32], start: &[f32]) -> Vec<f32
     start.iter().enumerate().map(element).collect()
 }
 
-/// dW[n][k] and db[n], m ascending, for delta [M, N] and x [M, K].
+/// `dW[n][k]` and `db[n]`, m ascending, for delta [M, N] and x [M, K].
 pub fn weight_gradient(outputs: usize, depth: usize, delta: &[f32], x: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let (mut weight, mut bias) = (vec![0.0f32; outputs * depth], vec![0.0f32; outputs]);
     for (delta, x) in delta.chunks_exact(outputs).zip(x.chunks_exact(depth)) {
@@ -42,7 +42,7 @@ pub fn weight_gradient(outputs: usize, depth: usize, delta: &[f32], x: &[f32]) -
     (weight, bias)
 }
 
-/// Adds delta [M, N] up in the table rows `ids` [D, N], and in one sum [N].
+/// Adds delta [M, N] up in the table rows `ids` [D, N], and in one sum `[N]`.
 pub fn scatter(rows: usize, width: usize, delta: &[f32], ids: &[u32]) -> (Vec<f32>, Vec<f32>) {
     let (mut table, mut sum) = (vec![0.0f32; rows * width], vec![0.0f32; width]);
     for (delta, id) in delta.chunks_exact(width).zip(ids) {

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Maxima and sums go through sixteen virtual lanes. The logarithm is taken in f64 by a polynomial of our own
-//! ([`ln`]), so that a loss has the same bits on every platform.
+//! (`ln`), so that a loss has the same bits on every platform.
 
 use crate::dispatch::Isa;
 use crate::math::exp;
@@ -21,13 +21,13 @@ pub struct CrossEntropy<'a> {
     pub stride: usize,
     /// [M, stride]: logits; with `gradient_scale`, their gradient afterwards, zeros behind the V-th.
     pub logits: &'a mut [f32],
-    /// [M], each below V.
+    /// `[M]`, each below V.
     pub targets: &'a [u32],
     /// What the gradient of each row is multiplied by; without it, logits stay as they are.
     pub gradient_scale: Option<f32>,
     /// [M]: nats.
     pub losses: &'a mut [f64],
-    /// [M]: whether no logit exceeds the target's and none before it equals it.
+    /// `[M]`: whether no logit exceeds the target's and none before it equals it.
     pub correct: &'a mut [bool],
 }
 

@@ -30,7 +30,7 @@ impl<'m> Stream<'m> {
         Ok(Self { model, weights: Arc::new(weights), threads: Arc::new(threads), executor })
     }
 
-    /// Feeds one symbol and gives the logits [V] of the next.
+    /// Feeds one symbol and gives the logits `[V]` of the next.
     ///
     /// # Panics
     /// When `id` is not below V.

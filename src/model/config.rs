@@ -137,8 +137,8 @@ impl ModelConfig {
     }
 
     /// Names, shapes and places of all parameters: `embedding.weight` [V, E] with embedding input; then per layer
-    /// l `rnn.weight_ih_l{l}` [GH, E or V or H], `rnn.weight_hh_l{l}` [GH, H], `rnn.bias_ih_l{l}` [GH],
-    /// `rnn.bias_hh_l{l}` [GH]; then `head.weight` [V, H], `head.bias` [V].
+    /// l `rnn.weight_ih_l{l}` [GH, E or V or H], `rnn.weight_hh_l{l}` [GH, H], `rnn.bias_ih_l{l}` `[GH]`,
+    /// `rnn.bias_hh_l{l}` `[GH]`; then `head.weight` [V, H], `head.bias` `[V]`.
     pub fn layout(&self) -> Layout {
         let mut layout = Layout::default();
         for tensor in self.tensors() {
