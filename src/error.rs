@@ -30,7 +30,7 @@ pub enum Error {
         /// What is expected, and what to do.
         expected: String,
     },
-    /// The loss or the gradient is no longer a finite number.
+    /// The loss (in training or in validation) or the gradient is no longer a finite number.
     #[error(
         "the loss is {loss} and the gradient's norm {gradient_norm} at step {step}: training diverged; try a lower learning-rate (now {learning_rate}) \
          or a smaller clip; the last checkpoint is kept"
@@ -226,6 +226,19 @@ pub enum Error {
     TextChanged {
         /// The file.
         path: PathBuf,
+    },
+    /// An update has left a tensor that is not finite.
+    #[error(
+        "{tensor} holds a number that is not finite after step {step}: training diverged; try a lower learning-rate \
+         (now {learning_rate}) or a smaller clip; the last checkpoint is kept"
+    )]
+    Diverged {
+        /// The tensor's name in a checkpoint.
+        tensor: String,
+        /// Optimiser steps done.
+        step: u64,
+        /// The learning rate.
+        learning_rate: f64,
     },
     /// A batch that a model cannot run.
     #[error("this batch cannot be used: found {found}, expected {expected}")]

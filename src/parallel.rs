@@ -5,6 +5,8 @@ use rayon::prelude::*;
 
 /// Below this many multiplications a loop is not worth waking a thread for.
 const SMALL: usize = 400_000;
+/// More are a typing error, or gain nothing on a machine that has them.
+const MOST: usize = 1024;
 
 /// Threads to divide work among. Results do not depend on their number.
 #[derive(Debug)]
@@ -17,8 +19,8 @@ impl Threads {
     /// `count` threads, or one for each core.
     pub(crate) fn new(count: Option<usize>) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let count = count.unwrap_or(cores);
-        if count == 0 || count > 1024 {
+        let count = count.unwrap_or(cores.min(MOST));
+        if count == 0 || count > MOST {
             let expected = "a number of threads from 1 to 1024".into();
             return Err(Error::Setting { name: "threads", found: count.to_string(), expected });
         }

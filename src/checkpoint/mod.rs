@@ -71,8 +71,8 @@ impl Checkpoint {
     /// Writes to a temporary file beside `path`, syncs it and renames it into place.
     ///
     /// # Errors
-    /// A checkpoint that could not be loaded again ([`Error::CheckpointUnfit`] and others), and whatever the disk
-    /// says; the old file then stays as it was.
+    /// A checkpoint that could not be loaded again ([`Error::CheckpointUnfit`] and others), one with a number that is
+    /// not finite ([`Error::Diverged`]), and whatever the disk says; the old file then stays as it was.
     pub fn save(&self, path: &Path) -> Result<()> {
         let image = write::Image::new(self)?;
         replace(path, |out| image.write(out))
@@ -81,7 +81,7 @@ impl Checkpoint {
     /// The bytes that [`Checkpoint::save`] writes.
     ///
     /// # Errors
-    /// A checkpoint that could not be loaded again.
+    /// A checkpoint that could not be loaded again, or one with a number that is not finite.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         write::Image::new(self)?.write(&mut bytes).expect("a vector takes every byte");

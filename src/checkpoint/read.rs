@@ -131,13 +131,19 @@ impl<'a> Tensors<'a> {
         Ok(Self { path, names: metadata.offset_keys(), left: file.tensors().into_iter().collect() })
     }
 
-    /// The bytes of a tensor that must be there with this shape.
+    /// The bytes of a tensor that must be there with this shape, all its numbers finite.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<&'a [u8]> {
         let expected = || format!("F32 {shape:?}");
-        match self.left.remove(name) {
-            None => Err(self.misfit(name, "nothing".to_owned(), expected())),
-            Some(view) if view.dtype() == Dtype::F32 && view.shape() == shape => Ok(view.data()),
-            Some(view) => Err(self.misfit(name, format!("{} {:?}", view.dtype(), view.shape()), expected())),
+        let Some(view) = self.left.remove(name) else {
+            return Err(self.misfit(name, "nothing".to_owned(), expected()));
+        };
+        if view.dtype() != Dtype::F32 || view.shape() != shape {
+            return Err(self.misfit(name, format!("{} {:?}", view.dtype(), view.shape()), expected()));
+        }
+        let mut values = view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        match values.find(|value| !value.is_finite()) {
+            None => Ok(view.data()),
+            Some(value) => Err(self.misfit(name, value.to_string(), "finite numbers".to_owned())),
         }
     }
 

@@ -299,6 +299,16 @@ fn missing_and_surplus_tensors_are_named() {
 }
 
 #[test]
+fn a_number_that_is_not_finite_is_refused() {
+    let mut bytes = small().to_bytes().unwrap();
+    // The last tensor is the state.
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NEG_INFINITY.to_le_bytes());
+    let text = refused(&signed(bytes));
+    assert!(text.contains("tensor state.h_l0: found -inf, expected finite numbers"), "{text}");
+}
+
+#[test]
 fn what_could_not_be_loaded_is_not_saved() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
@@ -318,6 +328,15 @@ fn what_could_not_be_loaded_is_not_saved() {
     );
     unfit(|c| c.moments.push(c.moments[0].clone()), "the name \"m\" of a moment");
     unfit(|c| c.progress.loss_sum = f64::NAN, "its progress holds a number that is not finite");
+    unfit(
+        |c| c.parameters.get_mut("head.bias").unwrap()[1] = f32::NAN,
+        "head.bias holds a number that is not finite",
+    );
+    unfit(
+        |c| c.moments[0].1[0] = f32::INFINITY,
+        "optimizer.m.embedding.weight holds a number that is not finite",
+    );
+    unfit(|c| c.state.as_mut().unwrap().layers[0].h[0] = f32::NAN, "state.h_l0 holds a number that is not");
     unfit(|c| c.state.as_mut().unwrap().rows = 2, "its state has 1 layers of 2 rows");
     unfit(|c| c.state.as_mut().unwrap().rows = usize::MAX, "rows, or vectors of another width");
     unfit(|c| c.state.as_mut().unwrap().layers[0].c = vec![0.0; 2], "vectors of another width");

@@ -53,6 +53,7 @@ impl<'a> Image<'a> {
     pub(super) fn new(checkpoint: &'a Checkpoint) -> Result<Self> {
         check(checkpoint)?;
         let tensors = tensors(checkpoint);
+        check_finite(checkpoint, &tensors)?;
         let mut header = header(checkpoint, &tensors)?;
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&header);
@@ -114,6 +115,18 @@ fn check_state(checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.settings.batch,
         config.hidden
     )))
+}
+
+/// Refuses to put a model that diverged in the place of one that had not.
+fn check_finite(checkpoint: &Checkpoint, tensors: &[Tensor<'_>]) -> Result<()> {
+    match tensors.iter().find(|tensor| !tensor.values.iter().all(|value| value.is_finite())) {
+        None => Ok(()),
+        Some(Tensor { name, .. }) => Err(Error::Diverged {
+            tensor: name.clone(),
+            step: checkpoint.progress.step,
+            learning_rate: checkpoint.settings.learning_rate,
+        }),
+    }
 }
 
 fn unfit(reason: String) -> Error {

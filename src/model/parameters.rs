@@ -74,6 +74,10 @@ impl Parameters {
         let range = self.layout.find(name)?.range.clone();
         Some(&mut self.values[range])
     }
+    /// The first tensor with a number that is not finite.
+    pub(crate) fn not_finite(&self) -> Option<&Entry> {
+        self.iter().find(|(_, values)| !values.iter().all(|value| value.is_finite())).map(|(entry, _)| entry)
+    }
     /// All tensors with their names and shapes.
     pub fn iter(&self) -> impl Iterator<Item = (&Entry, &[f32])> {
         self.layout.entries().iter().map(|entry| (entry, &self.values[entry.range.clone()]))

@@ -82,10 +82,8 @@ impl Training {
         }
         if let Some(state) = &checkpoint.state {
             state.check(training.model.config(), training.settings.batch)?;
-            training
-                .executor()
-                .0
-                .set_state(state.layers.first().map_or(0, |l| l.h.len() / state.rows), state);
+            let hidden = training.settings.hidden;
+            training.executor().set_state(hidden, state);
         }
         Ok(training)
     }
@@ -135,6 +133,8 @@ impl Training {
     ///
     /// # Errors
     /// [`Error::NotFinite`] when the loss or the gradient is not a finite number; the parameters are then as before the step.
+    /// Where an evaluation was due, [`Error::Diverged`] when the update has left parameters that are not finite, and
+    /// [`Error::NotFinite`] when the validation loss is not: the step is then done, and worth no checkpoint.
     pub fn step(&mut self) -> Result<StepReport> {
         let start = Instant::now();
         let done = self.progress.step;
@@ -148,7 +148,7 @@ impl Training {
         self.progress.loss_steps += 1;
         self.progress.seconds += start.elapsed().as_secs_f64();
         let due = self.progress.step.is_multiple_of(self.progress.eval_every) || self.is_done();
-        let record = if due { Some(self.record(rate)?) } else { None };
+        let record = if due { Some(self.record(rate, gradient_norm)?) } else { None };
         Ok(StepReport { step: self.progress.step, loss, gradient_norm, learning_rate: rate, record })
     }
 
@@ -190,9 +190,17 @@ impl Training {
         Ok(norm)
     }
 
-    /// Evaluates, and adds a line to the history.
-    fn record(&mut self, learning_rate: f64) -> Result<Record> {
+    /// Evaluates, and adds a line to the history. What an update has done to the parameters shows only in the next
+    /// step's loss, too late for what is kept now.
+    fn record(&mut self, learning_rate: f64, gradient_norm: f64) -> Result<Record> {
+        let step = self.progress.step;
+        if let Some(entry) = self.model.parameters().not_finite() {
+            return Err(Error::Diverged { tensor: entry.name.clone(), step, learning_rate });
+        }
         let evaluation = self.evaluate()?;
+        if let Some(loss) = evaluation.as_ref().map(|found| found.loss).filter(|loss| !loss.is_finite()) {
+            return Err(Error::NotFinite { step, loss, gradient_norm, learning_rate });
+        }
         let progress = &mut self.progress;
         let chars_per_step = (self.settings.batch * self.settings.steps) as u64;
         let seconds = progress.seconds - progress.seconds_at_record;
@@ -228,13 +236,12 @@ impl Training {
         reader.run(&self.weights, self.model.parameters(), &self.threads).map(Some)
     }
 
-    fn executor(&mut self) -> (&mut Executor, &Weights) {
+    fn executor(&mut self) -> &mut Executor {
         let Settings { steps, batch, .. } = self.settings;
-        let executor = match &mut self.mode {
+        match &mut self.mode {
             Mode::Static(executor) => executor,
             Mode::Dynamic(shaped) => shaped.shape(&self.weights, steps, batch, &self.threads),
-        };
-        (executor, &self.weights)
+        }
     }
 
     /// Optimiser steps of the whole run.
@@ -296,7 +303,8 @@ impl Training {
         self.optimizer.moments.iter().map(|(name, values)| (name.clone(), without_gaps(values))).collect()
     }
 
-    /// Everything to continue from here.
+    /// Everything to continue from here. After a step that failed it may hold numbers that are not finite, which
+    /// [`Checkpoint::save`] refuses.
     pub fn checkpoint(&self) -> Checkpoint {
         let state = match &self.mode {
             Mode::Static(executor) => Some(executor.state(self.model.config().hidden)),

@@ -1,8 +1,10 @@
 //! A run whose numbers leave the finite ends with an error, and keeps what it had.
 
 use super::{bits, run_of, text};
+use unrolled::checkpoint::Checkpoint;
+use unrolled::corpus::Corpus;
 use unrolled::train::Training;
-use unrolled::{Activation, Cell, Error, OptimizerKind, Settings};
+use unrolled::{Activation, Cell, Error, OptimizerKind, Settings, Unit};
 
 fn settings(cell: Cell) -> Settings {
     let model = Settings { cell, activation: Activation::Relu, ..Settings::default() };
@@ -34,6 +36,55 @@ fn of_an_absurd_learning_rate() {
         message.contains(&format!("at step {step}: training diverged; try a lower learning-rate")),
         "{message}"
     );
+}
+
+/// An update by an infinite learning rate (in f32), after a step whose loss was fine.
+fn overflowing(change: Settings) -> Training {
+    let settings = Settings { learning_rate: 1e39, optimizer: OptimizerKind::Sgd, ..change };
+    Training::new(text(200), settings, Some(1)).unwrap()
+}
+
+#[test]
+fn of_the_last_update() {
+    for val_fraction in [0.0, 0.2] {
+        let mut training = overflowing(Settings { max_steps: Some(1), val_fraction, ..settings(Cell::Lstm) });
+        let error = training.step().expect_err("the parameters are not finite");
+        let message = error.to_string();
+        assert!(matches!(error, Error::Diverged { step: 1, .. }), "{message}");
+        assert!(message.starts_with("embedding.weight holds a number that is not finite after step 1: "));
+        assert!(training.progress().history.is_empty() && training.progress().best_val_loss.is_none());
+    }
+}
+
+#[test]
+fn of_an_update_that_is_saved_before_the_next_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("checkpoint.safetensors");
+    let mut training = overflowing(settings(Cell::Gru));
+    let good = training.checkpoint();
+    good.save(&file).unwrap();
+    assert!(training.step().unwrap().record.is_none(), "no evaluation was due");
+    let error = training.checkpoint().save(&file).expect_err("the parameters are not finite");
+    assert!(matches!(error, Error::Diverged { step: 1, .. }), "{error}");
+    assert_eq!(Checkpoint::load(&file).unwrap(), good);
+}
+
+#[test]
+fn of_a_loss_in_validation_alone() {
+    // Parameters that are finite, and overflow at a symbol that is never trained on.
+    let settings = Settings { max_steps: Some(1), val_fraction: 0.2, ..settings(Cell::Rnn) };
+    let mut checkpoint = Training::new(lopsided(), settings.clone(), Some(1)).unwrap().checkpoint();
+    let rare = checkpoint.vocabulary.encode("z").unwrap()[0] as usize;
+    checkpoint.parameters.get_mut("rnn.weight_ih_l0").unwrap().fill(1.0);
+    checkpoint.parameters.get_mut("embedding.weight").unwrap()[rare * 20..][..20].fill(f32::MAX);
+    let mut training = Training::resume(lopsided(), checkpoint, settings, Some(1)).unwrap();
+    let error = training.step().expect_err("the validation loss is not finite");
+    assert!(matches!(error, Error::NotFinite { step: 1, loss, .. } if !loss.is_finite()), "{error}");
+}
+
+/// A text whose last part alone has a z.
+fn lopsided() -> Corpus {
+    Corpus::from_text("ab".repeat(240) + &"az".repeat(60), Unit::Char).unwrap()
 }
 
 #[test]
