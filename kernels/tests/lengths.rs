@@ -167,7 +167,8 @@ fn a_piece_that_runs_backwards() {
 fn rows_that_wrap_around() {
     let (panels, weights, out) = (&Panels::plain(5), &[0.0; 32], &mut [0.0; 32]);
     let (x_stride, start) = (1 << 63, Start::Zero);
-    Affine { rows: 2, x: &[], x_stride, pieces: &[0..2], panels, weights, start, out }.run_on(Isa::PORTABLE);
+    Affine { rows: 2, x: &[], x_stride, pieces: std::slice::from_ref(&(0..2)), panels, weights, start, out }
+        .run_on(Isa::PORTABLE);
 }
 
 #[test]
@@ -186,7 +187,8 @@ fn steps_that_wrap_around() {
 #[cfg(target_pointer_width = "64")]
 fn steps_that_wrap_around_backward() {
     let window = Window { steps: usize::MAX, rows: 1, hidden: 16, keep: true };
-    let (panels, activation, pieces) = (&Panels::plain(16), rnn::Activation::Tanh, &[0..16][..]);
+    let (panels, activation, pieces) =
+        (&Panels::plain(16), rnn::Activation::Tanh, std::slice::from_ref(&(0..16)));
     let (recurrent, dh, deltas) = (&[0.0; 256], &[0.0; 0], &mut [0.0; 0]);
     rnn::Backward { window, activation, recurrent, panels, pieces, h: &[], dh, deltas }.run_on(Isa::PORTABLE);
 }
