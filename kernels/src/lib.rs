@@ -6,6 +6,25 @@
 //! [`gru`], [`rnn`]). Every sum is one chain in a fixed order, so that AVX2 and AVX-512 give equal bits and threads,
 //! which divide rows or outputs, change none.
 //!
+//! A product of two rows with a packed matrix of one row, on the best instruction set of this processor:
+//!
+//! ```
+//! use unrolled_kernels::Isa;
+//! use unrolled_kernels::affine::{Affine, Start};
+//! use unrolled_kernels::pack::Panels;
+//!
+//! let panels = Panels::plain(1); // one output, stored in a block of sixteen
+//! let mut weights = vec![0.0; panels.len(3)];
+//! panels.pack(&[1.0, 10.0, 100.0], 3, &mut weights);
+//! let (x, mut out) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0; 32]);
+//! let piece = 0..3;
+//! let pieces = std::slice::from_ref(&piece);
+//! let (start, weights, out) = (Start::Zero, &weights[..], &mut out[..]);
+//! let isa = Isa::detect().expect("UNROLLED_ISA names an instruction set that is there, or nothing");
+//! Affine { rows: 2, x: &x, x_stride: 3, pieces, panels: &panels, weights, start, out: &mut *out }.run_on(isa);
+//! assert_eq!((out[0], out[16]), (321.0, 654.0));
+//! ```
+//!
 //! The letters: T steps, B batch rows, V vocabulary, E input width, H hidden width, G gates.
 #![warn(missing_docs)]
 
