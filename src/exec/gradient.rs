@@ -179,6 +179,30 @@ pub(crate) struct TableGradient {
     bias: Vec<f32>,
 }
 
+/// The pairs that the weights of a model are summed over.
+struct AllTokens<'a> {
+    /// For each layer, its deltas with what it read from below.
+    below: Vec<Tokens<'a>>,
+    /// For each layer and recurrent product, its deltas with what that multiplied.
+    before: Vec<Vec<Tokens<'a>>>,
+    head: Tokens<'a>,
+}
+
+impl<'a> AllTokens<'a> {
+    fn new(executor: &'a Executor, weights: &Weights) -> Self {
+        let (hidden, layers) = (weights.config.hidden, weights.config.layers);
+        let tokens = |delta, input| Tokens { executor, hidden, delta, input };
+        let before = |l, source| tokens(Delta::Layer(l), From::Before(l, source));
+        Self {
+            below: (0..layers).map(|l| tokens(Delta::Layer(l), From::Below(l))).collect(),
+            before: (0..layers)
+                .map(|l| weights.recurrent.iter().map(|part| before(l, part.source)).collect())
+                .collect(),
+            head: tokens(Delta::Head, From::Below(layers)),
+        }
+    }
+}
+
 /// Writes the gradients of all parameters into `gradient`, an arena parallel to theirs.
 pub(crate) fn gradients(
     executor: &Executor,
@@ -189,52 +213,82 @@ pub(crate) fn gradients(
     threads: &Threads,
 ) {
     let mut arena = Arena::new(parameters, gradient);
-    let (config, hidden, layers) = (&weights.config, weights.config.hidden, weights.config.layers);
-    let tokens = |delta, input| Tokens { executor, hidden, delta, input };
-    let below: Vec<Tokens<'_>> = (0..layers).map(|l| tokens(Delta::Layer(l), From::Below(l))).collect();
-    let before: Vec<Vec<Tokens<'_>>> = (0..layers)
-        .map(|l| {
-            weights.recurrent.iter().map(|p| tokens(Delta::Layer(l), From::Before(l, p.source))).collect()
-        })
-        .collect();
-    let head = tokens(Delta::Head, From::Below(layers));
+    let tokens = AllTokens::new(executor, weights);
     let mut tasks = Vec::new();
-    let (weight, bias) = (arena.take("head.weight"), arena.take("head.bias"));
-    weight_tasks(&mut tasks, &head, (&weights.head.slots, hidden, 0..config.vocabulary), weight, bias);
-    for l in 0..layers {
-        let mut weight = arena.take(&format!("rnn.weight_hh_l{l}"));
-        let mut bias = arena.take(&format!("rnn.bias_hh_l{l}"));
-        for (part, pairs) in weights.recurrent.iter().zip(&before[l]) {
-            let (now, rest) = weight.split_at_mut(part.rows.len() * hidden);
-            let (now_bias, rest_bias) = bias.split_at_mut(part.rows.len());
-            weight_tasks(&mut tasks, pairs, (&part.slots, hidden, part.rows.clone()), now, now_bias);
-            (weight, bias) = (rest, rest_bias);
-        }
+    head_tasks(&mut tasks, &tokens, weights, &mut arena);
+    for l in 0..weights.config.layers {
+        recurrent_tasks(&mut tasks, &tokens.before[l], weights, l, &mut arena);
         if l > 0 {
-            let (weight, bias) =
-                (arena.take(&format!("rnn.weight_ih_l{l}")), arena.take(&format!("rnn.bias_ih_l{l}")));
-            let rows = 0..config.gates() * hidden;
-            weight_tasks(&mut tasks, &below[l], (&weights.input_slots, hidden, rows), weight, bias);
+            input_tasks(&mut tasks, &tokens.below[l], weights, l, &mut arena);
         }
     }
     let symbols = &executor.table.symbols;
-    let width = weights.input_slots.width();
-    table.blocks.resize(symbols.len() * width, 0.0);
-    table.bias.resize(width, 0.0);
-    let areas = table.blocks.chunks_mut(symbols.len() * COLUMNS).zip(table.bias.chunks_mut(COLUMNS));
-    for (i, (area, sum)) in areas.enumerate() {
-        let columns = i * COLUMNS..i * COLUMNS + sum.len();
-        tasks.push(Task::Scatter(Scatter {
-            pairs: &below[0],
-            ids: &executor.ids,
-            columns,
-            table: area,
-            sum,
-        }));
-    }
+    table.resize(symbols.len(), weights.input_slots.width());
+    table.tasks(&mut tasks, &tokens.below[0], symbols.len());
     let work = 2 * weights.work() * executor.steps * executor.rows;
     run_tasks(weights.isa, tasks, work, threads);
     finish_input(weights, parameters, symbols, table, &mut arena);
+}
+
+fn head_tasks<'a, 'g: 'a>(
+    tasks: &mut Vec<Task<'a>>,
+    tokens: &'a AllTokens<'a>,
+    weights: &'a Weights,
+    arena: &mut Arena<'g>,
+) {
+    let (weight, bias) = (arena.take("head.weight"), arena.take("head.bias"));
+    let shape = (&weights.head.slots, weights.config.hidden, 0..weights.config.vocabulary);
+    weight_tasks(tasks, &tokens.head, shape, weight, bias);
+}
+
+/// `weight_hh` of layer `l`, product by product.
+fn recurrent_tasks<'a, 'g: 'a>(
+    tasks: &mut Vec<Task<'a>>,
+    pairs: &'a [Tokens<'a>],
+    weights: &'a Weights,
+    l: usize,
+    arena: &mut Arena<'g>,
+) {
+    let hidden = weights.config.hidden;
+    let mut weight = arena.take(&format!("rnn.weight_hh_l{l}"));
+    let mut bias = arena.take(&format!("rnn.bias_hh_l{l}"));
+    for (part, pairs) in weights.recurrent.iter().zip(pairs) {
+        let (now, rest) = weight.split_at_mut(part.rows.len() * hidden);
+        let (now_bias, rest_bias) = bias.split_at_mut(part.rows.len());
+        weight_tasks(tasks, pairs, (&part.slots, hidden, part.rows.clone()), now, now_bias);
+        (weight, bias) = (rest, rest_bias);
+    }
+}
+
+/// `weight_ih` of a layer that reads another one.
+fn input_tasks<'a, 'g: 'a>(
+    tasks: &mut Vec<Task<'a>>,
+    pairs: &'a Tokens<'a>,
+    weights: &'a Weights,
+    l: usize,
+    arena: &mut Arena<'g>,
+) {
+    let (weight, bias) =
+        (arena.take(&format!("rnn.weight_ih_l{l}")), arena.take(&format!("rnn.bias_ih_l{l}")));
+    let (hidden, rows) = (weights.config.hidden, weights.config.gates() * weights.config.hidden);
+    weight_tasks(tasks, pairs, (&weights.input_slots, hidden, 0..rows), weight, bias);
+}
+
+impl TableGradient {
+    fn resize(&mut self, symbols: usize, width: usize) {
+        self.blocks.resize(symbols * width, 0.0);
+        self.bias.resize(width, 0.0);
+    }
+
+    /// The gradient of the input table, by columns.
+    fn tasks<'a>(&'a mut self, tasks: &mut Vec<Task<'a>>, pairs: &'a Tokens<'a>, symbols: usize) {
+        let ids = &pairs.executor.ids;
+        let areas = self.blocks.chunks_mut(symbols * COLUMNS).zip(self.bias.chunks_mut(COLUMNS));
+        for (i, (table, sum)) in areas.enumerate() {
+            let columns = i * COLUMNS..i * COLUMNS + sum.len();
+            tasks.push(Task::Scatter(Scatter { pairs, ids, columns, table, sum }));
+        }
+    }
 }
 
 fn run_tasks(isa: Isa, tasks: Vec<Task<'_>>, work: usize, threads: &Threads) {

@@ -80,6 +80,12 @@ impl Training {
         if longer {
             training.progress.total_steps = training.horizon();
         }
+        let carries = training.settings.windows == crate::Windows::Stream && training.progress.step > 0;
+        if carries && checkpoint.state.is_none() {
+            let reason =
+                "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved";
+            return Err(Error::Resume { reason: reason.into() });
+        }
         if let Some(state) = &checkpoint.state {
             state.check(training.model.config(), training.settings.batch)?;
             let hidden = training.settings.hidden;

@@ -133,3 +133,13 @@ fn another_text_setting_or_horizon_is_refused() {
     let message = refused(corpus(), Settings { max_steps: Some(99), ..settings });
     assert!(message.contains("its cosine schedule spans the horizon"), "{message}");
 }
+
+#[test]
+fn streams_without_the_state_they_carry_are_refused() {
+    let settings = settings(Windows::Stream, Cell::Gru, OptimizerKind::Sgd);
+    let mut training = Training::new(corpus(), settings.clone(), Some(1)).unwrap();
+    steps(&mut training, HALF);
+    let bare = Checkpoint { state: None, ..training.checkpoint() };
+    let error = Training::resume(corpus(), bare, settings, Some(1)).unwrap_err().to_string();
+    assert!(error.contains("lacks the state they carry"), "{error}");
+}
