@@ -148,7 +148,8 @@ fn char_rnn() -> Preset {
         name: "char-rnn",
         summary: "The well-known Lua program: two LSTM layers of 128 over one-hot symbols, with RMSProp.",
         source: "Andrej Karpathy, char-rnn (2015), train.lua and model/LSTM.lua",
-        deviations: "The state starts from zero at each epoch, the original carries it over; RMSProp's \
+        deviations: "Each layer has one bias, the original one in each of its two products; \
+                     the state starts from zero at each epoch, the original carries it over; RMSProp's \
                      epsilon of 1e-8 outside the root is 1e-16 inside it; the \
                      forget bias is added to the uniform draw instead of replacing it.",
         settings: Settings {
