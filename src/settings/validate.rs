@@ -13,8 +13,8 @@ fn require(holds: bool, name: &'static str, found: impl Display, expected: &str)
 }
 
 const COUNT: &str = "give a whole number of at least 1";
-const POSITIVE: &str = "give a number above 0";
-const NOT_NEGATIVE: &str = "give a number of at least 0";
+const POSITIVE: &str = "give a finite number above 0";
+const NOT_NEGATIVE: &str = "give a finite number of at least 0";
 const BELOW_ONE: &str = "give a number of at least 0 and below 1";
 
 fn count(name: &'static str, found: u64) -> Result<()> {
@@ -73,7 +73,12 @@ impl Settings {
         not_negative("initial-accumulator", self.initial_accumulator.unwrap_or(0.0))?;
         self.validate_divisor()?;
         let clip = self.clip;
-        require(clip >= 0.0 && clip.is_finite(), "clip", clip, "give a number above 0, or 0 for no clipping")
+        require(
+            clip >= 0.0 && clip.is_finite(),
+            "clip",
+            clip,
+            "give a finite number above 0, or 0 for no clipping",
+        )
     }
 
     /// A gradient that was always zero must not be divided by zero: that of a symbol's row before it is first read.
