@@ -10,8 +10,10 @@ use super::{
 use clap::{Args, ValueEnum};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 use unrolled::{
+    Settings,
     checkpoint::Checkpoint,
     corpus::Corpus,
+    model::check_memory,
     train::{Evaluation, evaluate},
 };
 
@@ -62,6 +64,7 @@ impl Eval {
         let part = self.part(&corpus, &checkpoint)?;
         let model = checkpoint.model()?;
         let threads = self.threads.map(NonZeroUsize::get);
+        self.check_memory(part.len(), &checkpoint)?;
         let evaluation = evaluate(&model, &corpus, part, self.eval_streams.get(), threads)?;
         match self.json {
             true => output::json(&evaluation),
@@ -88,6 +91,16 @@ impl Eval {
                 expected,
             }),
         }
+    }
+
+    /// Every stream is a row of the batch: so many that they exceed the memory are refused before anything is allocated.
+    fn check_memory(&self, symbols: usize, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        let rows = self.eval_streams.get().min(symbols).max(1);
+        let steps = (symbols / rows).clamp(1, 64);
+        let settings = Settings { batch: rows, steps, ..checkpoint.settings.clone() };
+        check_memory(&settings, checkpoint.vocabulary.len()).map_err(|error| {
+            Failure::Usage(format!("--eval-streams {}: {error}; or lower --eval-streams", self.eval_streams))
+        })
     }
 
     fn choice(&self) -> Part {
