@@ -61,7 +61,7 @@ impl Sample {
             if sequence > 0 {
                 output::line("\n--------")?;
             }
-            writer.write(&prompt, sequence)?;
+            writer.write(&prompt, sequence).map_err(|failure| self.naming_the_prompt(failure))?;
         }
         match std::io::stdout().is_terminal() {
             true => output::line(""),
@@ -71,6 +71,18 @@ impl Sample {
 
     fn sampling(&self) -> Sampling {
         Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, seed: self.seed }
+    }
+
+    /// The library calls the text that it encodes "the text"; here it has a name.
+    fn naming_the_prompt(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Library(Error::UnknownSymbol { symbol, offset, known, .. }) => {
+                let file = self.prompt_file.as_ref().map(|file| file.display().to_string());
+                let text = file.unwrap_or_else(|| "--prompt".to_owned());
+                Error::UnknownSymbol { text, symbol, offset, known }.into()
+            }
+            other => other,
+        }
     }
 
     fn prompt_text(&self) -> Result<String, Failure> {
