@@ -63,16 +63,20 @@ impl Config {
 
 /// `base` with the keys of each layer put over it.
 pub fn overlay<'a>(base: &Settings, layers: impl Iterator<Item = &'a Table>) -> Result<Settings, Failure> {
-    let mut table = table_of(base);
+    let mut table = table_of(base)?;
     for layer in layers {
         table.extend(layer.clone());
     }
     table.try_into().map_err(|error: toml::de::Error| Failure::Usage(first_line(error.message())))
 }
 
-/// Settings by their names.
-pub fn table_of(settings: &Settings) -> Table {
-    Table::try_from(settings).expect("settings are strings and numbers within TOML's range")
+/// Settings by their names. The library takes whole numbers that TOML does not: 2^63 and above.
+pub fn table_of(settings: &Settings) -> Result<Table, Failure> {
+    Table::try_from(settings).map_err(|error| {
+        Failure::Usage(format!(
+            "a setting has no form in TOML ({error}): whole numbers, as the seed, must lie below 2^63"
+        ))
+    })
 }
 
 /// The text of a run's `config.toml`, which `--config` accepts again.
@@ -146,7 +150,7 @@ fn check_key(key: &str, value: &Value) -> Result<(), String> {
 
 /// Every key, those that are absent by default included.
 fn known_keys() -> Table {
-    table_of(&Settings {
+    let every = Settings {
         init_scale: Some(1.0),
         embedding: Some(1),
         max_steps: Some(1),
@@ -155,7 +159,8 @@ fn known_keys() -> Table {
         initial_accumulator: Some(1.0),
         eval_every: Some(1),
         ..Settings::default()
-    })
+    };
+    table_of(&every).unwrap_or_default()
 }
 
 fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {

@@ -1,7 +1,6 @@
 //! `unrolled inspect`: what is in a run.
 
 use super::{
-    config::table_of,
     failure::Failure,
     figures::{bytes, counted, grouped},
     output,
@@ -96,9 +95,9 @@ impl<'a> Report<'a> {
     }
 
     fn settings_text(&self) -> String {
-        let lines = table_of(self.settings).into_iter();
-        let shown = toml::to_string(self.settings).unwrap_or_default();
-        let width = lines.map(|(key, _)| key.len()).max().unwrap_or(0);
+        let shown = toml::to_string(self.settings)
+            .unwrap_or_else(|error| format!("(not shown) = {error}; see inspect --json"));
+        let width = shown.lines().filter_map(|line| Some(line.split_once(" = ")?.0.len())).max().unwrap_or(0);
         let line = |line: &str| match line.split_once(" = ") {
             Some((key, value)) => format!("  {key:width$}  {}\n", value.trim_matches('"')),
             None => String::new(),

@@ -55,11 +55,13 @@ fn describe(preset: &Preset) -> String {
 
 /// Those that are not the default's.
 fn changed_settings(settings: &Settings) -> Vec<String> {
-    let defaults = table_of(&Settings::default());
+    let (Ok(defaults), Ok(own)) = (table_of(&Settings::default()), table_of(settings)) else {
+        return Vec::new();
+    };
     let shown = toml::to_string(settings).unwrap_or_default();
     let changed = shown.lines().filter(|line| {
         let key = line.split(" = ").next().unwrap_or_default();
-        defaults.get(key) != table_of(settings).get(key)
+        defaults.get(key) != own.get(key)
     });
     changed.map(|line| line.replace('"', "")).collect()
 }

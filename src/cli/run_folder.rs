@@ -44,6 +44,10 @@ impl RunFolder {
     }
 
     fn create_named(path: &Path) -> Result<Self, Failure> {
+        if path.is_file() {
+            let problem = "a file, where --out needs a folder: choose another --out".to_owned();
+            return Err(Failure::NoRun { path: path.to_owned(), problem });
+        }
         fs::create_dir_all(path).map_err(failed("create", path))?;
         Ok(Self::at(path))
     }
@@ -147,12 +151,13 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Replaces `checkpoint.safetensors`, and `best.safetensors` too when `is_best`.
+    /// Replaces `checkpoint.safetensors`, and `best.safetensors` before it when `is_best`: a crash between the two is
+    /// mended by resuming, which comes to the same best again.
     pub fn write_checkpoint(&self, checkpoint: &Checkpoint, is_best: bool) -> Result<(), Failure> {
-        checkpoint.save(&self.last())?;
         if is_best {
             checkpoint.save(&self.best())?;
         }
+        checkpoint.save(&self.last())?;
         Ok(())
     }
 
@@ -173,8 +178,8 @@ pub fn as_line(record: &Record) -> String {
 
 fn highest_number(runs: &Path) -> Result<u64, Failure> {
     let entries = fs::read_dir(runs).map_err(failed("read", runs))?;
-    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    Ok(numbers.max().unwrap_or(0))
+    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    Ok(numbers.max().unwrap_or(0).into())
 }
 
 /// Writes a temporary file beside `path` and renames it, so that no reader and no crash meets half a file.

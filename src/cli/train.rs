@@ -52,15 +52,16 @@ pub struct Train {
 impl Train {
     /// Starts or continues a run, and trains until it is done, paused, or interrupted.
     pub fn run(&self) -> Result<(), Failure> {
+        let session = match (&self.out, self.resume) {
+            (Some(out), true) => self.resume(out)?,
+            _ => self.start()?,
+        };
+        // Only now is there something to save: until here a signal ends the process at once, as it would any other.
         let signals = Signals::listen().map_err(|source| Error::Io {
             action: "listen to",
             path: "SIGINT and SIGTERM".into(),
             source,
         })?;
-        let session = match (&self.out, self.resume) {
-            (Some(out), true) => self.resume(out)?,
-            _ => self.start()?,
-        };
         session.drive(&signals)
     }
 
@@ -126,7 +127,7 @@ impl Train {
     fn resumed_settings(&self, out: &Path, stored: &Settings) -> Result<Settings, Failure> {
         let flags = self.settings.table();
         let asked = overlay(stored, [&flags].into_iter())?;
-        let (before, after) = (table_of(stored), table_of(&asked));
+        let (before, after) = (table_of(stored)?, table_of(&asked)?);
         for key in flags.keys().filter(|key| before.get(*key) != after.get(*key)) {
             let found = before.get(key).map_or("none".to_owned(), ToString::to_string);
             check_change(key, &found, stored.schedule, out)?;

@@ -99,7 +99,9 @@ fn checkpoints_that_cannot_be_used() {
 fn samples_that_cannot_be_drawn() {
     let home = Home::new();
     home.train("--out here").success();
-    refused(home.run("sample here --prompt \u{20ac}"), 1, &["\u{20ac}"]);
+    refused(home.run("sample here --prompt \u{20ac}"), 1, &["--prompt: the symbol '\u{20ac}'"]);
+    home.write("euro.txt", "Line \u{20ac}");
+    refused(home.run("sample here --prompt-file euro.txt"), 1, &["euro.txt: the symbol '\u{20ac}' (U+20AC)"]);
     refused(home.run("sample here --prompt-file none.txt"), 1, &["cannot read none.txt"]);
     for wrong in ["--temperature -1", "--temperature nan", "--top-k 0", "--top-p 0", "--top-p 1.5"] {
         let name = wrong.split(' ').next().expect("a flag").trim_start_matches('-');
@@ -124,6 +126,7 @@ fn texts_that_cannot_be_evaluated() {
 #[test]
 fn folders_that_cannot_be_written() {
     let home = Home::new();
+    refused(home.train("--out text.txt"), 1, &["text.txt: a file, where --out needs a folder"]);
     refused_at_the_end(&home.train("--out text.txt/run"), "text.txt/run");
     #[cfg(target_os = "linux")]
     refused_at_the_end(&home.train("--out /proc/run"), "/proc/run");
