@@ -118,7 +118,7 @@ fn open_file(path: PathBuf, opened: usize) -> Result<Source> {
 }
 
 /// All files below a folder that are not hidden. Links to files are followed, links to folders are not: they could
-/// lead in circles.
+/// lead in circles. The folders of runs are left out: a text that held its own run's files would change as it trains.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let fail = |source| unreadable(folder, source);
     for entry in fs::read_dir(folder).map_err(fail)? {
@@ -128,12 +128,19 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         }
         let path = entry.path();
         if entry.file_type().map_err(fail)?.is_dir() {
-            walk(&path, files)?;
+            if !is_run(&path) {
+                walk(&path, files)?;
+            }
         } else if fs::metadata(&path).is_ok_and(|target| target.is_file()) {
             files.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether a folder holds a training run.
+fn is_run(folder: &Path) -> bool {
+    folder.join("config.toml").is_file() && folder.join("checkpoint.safetensors").is_file()
 }
 
 fn hidden(entry: &DirEntry) -> bool {

@@ -177,6 +177,8 @@ fn a_folder_is_its_text_files_sorted_by_path() {
         ("empty", b""),
         (".hidden", b"nor this"),
         ("d/.git/x", b"nor this"),
+        ("runs/1/config.toml", b"nor this"),
+        ("runs/1/checkpoint.safetensors", b"nor this"),
     ]);
     let corpus = open(folder.path()).unwrap();
     // By components: what lies in `a` comes before `a.txt`.
