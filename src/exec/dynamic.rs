@@ -39,9 +39,7 @@ impl Shaped {
         }
         self.executor.as_mut().unwrap_or_else(|| unreachable!("an executor was just put there"))
     }
-}
 
-impl Shaped {
     /// The state after the last window; `None` before the first.
     pub(crate) fn state(&self, hidden: usize) -> Option<State> {
         self.executor.as_ref().map(|executor| executor.state(hidden))

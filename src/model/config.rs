@@ -74,8 +74,15 @@ impl ModelConfig {
     /// [`Error::Setting`] for a size of zero or too many layers; [`Error::Memory`] for sizes whose product no
     /// address can reach.
     pub fn new(settings: &Settings, vocabulary: usize) -> Result<Self> {
+        let config = Self::unchecked(settings, vocabulary);
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The shape alone, whatever its size.
+    pub(super) fn unchecked(settings: &Settings, vocabulary: usize) -> Self {
         let embedding = settings.embedding.unwrap_or(settings.hidden);
-        let config = Self {
+        Self {
             cell: settings.cell,
             activation: settings.activation,
             reset: settings.reset,
@@ -84,9 +91,7 @@ impl ModelConfig {
             embedding: (settings.input == InputKind::Embedding).then_some(embedding),
             hidden: settings.hidden,
             layers: settings.layers,
-        };
-        config.check()?;
-        Ok(config)
+        }
     }
 
     fn check(&self) -> Result<()> {

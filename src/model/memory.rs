@@ -14,27 +14,12 @@ const PARAMETER_COPIES: f64 = 6.0;
 /// `embedding . W` [V, GH], and the buffers of one window: per step, row and layer the gates and their deltas with
 /// five more vectors, (2G + 5) H floats; and the logits [T, B, V].
 pub fn memory_needed(settings: &Settings, vocabulary: usize) -> f64 {
-    let config = unchecked(settings, vocabulary);
+    let config = ModelConfig::unchecked(settings, vocabulary);
     let [gates, hidden, symbols] = [config.gates(), config.hidden, vocabulary].map(|n| n as f64);
     let table = if settings.input == InputKind::Embedding { symbols * gates * hidden } else { 0.0 };
     let cells = settings.steps as f64 * settings.batch as f64;
     let window = cells * (settings.layers as f64 * (2.0 * gates + 5.0) * hidden + symbols);
     4.0 * (PARAMETER_COPIES * config.estimated_count() + table + window)
-}
-
-/// The shape alone, whatever its size.
-fn unchecked(settings: &Settings, vocabulary: usize) -> ModelConfig {
-    let embedding = settings.embedding.unwrap_or(settings.hidden);
-    ModelConfig {
-        cell: settings.cell,
-        activation: settings.activation,
-        reset: settings.reset,
-        bias: settings.bias,
-        vocabulary,
-        embedding: (settings.input == InputKind::Embedding).then_some(embedding),
-        hidden: settings.hidden,
-        layers: settings.layers,
-    }
 }
 
 /// Refuses settings whose training needs more memory than the machine has in all. Where the system does not tell
