@@ -28,6 +28,7 @@
 //! The letters: T steps, B batch rows, V vocabulary, E input width, H hidden width, G gates.
 #![warn(missing_docs)]
 
+pub mod activation;
 pub mod affine;
 mod arch;
 mod backward;
@@ -38,6 +39,7 @@ pub mod gru;
 pub mod lstm;
 mod math;
 pub mod pack;
+pub mod peak;
 mod product;
 #[doc(hidden)]
 pub mod reference;
