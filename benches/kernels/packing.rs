@@ -54,7 +54,7 @@ impl Packing {
     fn check_forward(&self) {
         let (hidden, x) = (self.hidden, numbers(self.hidden, 6));
         let expected = reference::affine(hidden, &x, &self.weight, &vec![0.0; 4 * hidden]);
-        let stored = self.multiply(&x, &[0..hidden], &self.gates, &self.packed);
+        let stored = self.multiply(&x, std::slice::from_ref(&(0..hidden)), &self.gates, &self.packed);
         let found: Vec<f32> = (0..4 * hidden).map(|row| stored[self.slots.place(row)]).collect();
         assert_close(&found, &expected, 1e-5, "a product with packed gates");
     }

@@ -119,6 +119,7 @@ fn text(bench: &Bench, all: &[Figures]) -> String {
         text += &comparison("training", [one.mode, other.mode], [one.training(), other.training()]);
         text += &comparison("forward", [one.mode, other.mode], [one.forward(), other.forward()]);
     }
+    all.first().into_iter().for_each(|figures| text += &machine(figures));
     text
 }
 
@@ -144,34 +145,35 @@ fn heading(bench: &Bench, all: &[Figures]) -> String {
     )
 }
 
-/// The figures of one mode, with the peak as the last line.
+/// What depends on the mode.
 fn table(figures: &Figures) -> String {
     let row = |name: &str, rate: f64, gflops: f64| {
         let share = 100.0 * gflops / figures.peak_gflops;
-        format!("  {name:<10}{:>10} characters/s{gflops:>10.1} GFLOP/s{share:>6.0}% of peak\n", short(rate))
+        format!("  {name:<9} {:>6} characters/s {gflops:>8.1} GFLOP/s {share:>4.0}% of peak\n", short(rate))
     };
-    let waits = figures.step_microseconds / figures.weights_read_microseconds;
+    let (training, forward) = (time(figures.setup_seconds), time(figures.forward_setup_seconds));
     [
         format!("{}\n", figures.mode),
         row("training", figures.train_chars_per_second, figures.train_gflops),
         row("forward", figures.forward_chars_per_second, figures.forward_gflops),
-        format!(
-            "  {:<10}{:>10}             {waits:>10.2} times what reading its weights once takes\n",
-            "one step",
-            time(figures.step_microseconds * 1e-6),
-        ),
-        format!(
-            "  {:<10}{:>10} for training, {} for the forward pass\n",
-            "setup",
-            time(figures.setup_seconds),
-            time(figures.forward_setup_seconds)
-        ),
-        format!("  {:<10}{:>10}             {:>10.1} GFLOP/s\n", "peak", "multiply-add", figures.peak_gflops),
+        format!("  setup     {training} for training, {forward} for the forward pass\n"),
     ]
     .concat()
 }
 
-/// `training: static 26.1 ms a step after 7.3 ms of setup, dynamic ...: 1.02 times the speed, ahead from step 12 on`
+/// What does not.
+fn machine(figures: &Figures) -> String {
+    let (step, read) = (figures.step_microseconds, figures.weights_read_microseconds);
+    format!(
+        "one step    {}, {:.2} times what reading its weights once takes\n\
+         peak        {:.1} GFLOP/s of multiply-adds\n",
+        time(step * 1e-6),
+        step / read,
+        figures.peak_gflops
+    )
+}
+
+/// Both modes in one line, and whether the first one's setup pays.
 fn comparison(what: &str, [name, other_name]: [&str; 2], [cost, other]: [Cost; 2]) -> String {
     let told = |cost: Cost| format!("{} a step, {} setup", time(cost.step_seconds), time(cost.setup_seconds));
     let pays = match cost.ahead_from(&other) {

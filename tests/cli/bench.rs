@@ -50,13 +50,17 @@ fn one_object_tells_all_figures() {
 fn every_shape_flag_counts() {
     let home = Home::new();
     let one = |flags: &str| {
-        let lines = json_lines(&stdout(&home.run(&format!("{SMALL} --json {flags}")).success()));
+        let start = "bench --json --batch 4 --steps 3 --seconds 0.01";
+        let lines = json_lines(&stdout(&home.run(&format!("{start} {flags}")).success()));
         lines.into_iter().next().expect("one object")
     };
-    consistent(&one("--cell gru --reset before --layers 2 --input one-hot"), 2.0 * (900.0 + 300.0));
-    consistent(&one("--cell rnn --activation relu --embedding 7 --seed 3"), 2.0 * (100.0 + 300.0));
-    let dynamic = one("--mode dynamic --threads 2");
+    let gru = one("--hidden 10 --vocab 30 --cell gru --reset before --layers 2 --input one-hot");
+    consistent(&gru, 2.0 * (900.0 + 300.0));
+    let rnn = one("--hidden 10 --vocab 30 --cell rnn --activation relu --embedding 7 --seed 3");
+    consistent(&rnn, 2.0 * (100.0 + 300.0));
+    let dynamic = one("--hidden 10 --mode dynamic --threads 2");
     assert_eq!((&dynamic["mode"], &dynamic["threads"]), (&"dynamic".into(), &2.into()));
+    consistent(&dynamic, 2.0 * (400.0 + 650.0));
     consistent(&one("--vocab 70000 --hidden 2"), 2.0 * (16.0 + 140_000.0));
 }
 
@@ -66,7 +70,9 @@ fn a_table_for_people() {
     let table = stdout(&home.run(&format!("{SMALL} --cell gru")).success());
     let start = "gru (reset after) 1x10, batch 4 x 3 steps, 30 symbols (embedding), 1 thread, ";
     assert!(table.starts_with(start), "{table}");
-    for part in ["\nstatic\n", "training", "characters/s", "GFLOP/s", "% of peak", "one step", "setup"] {
+    for part in
+        ["\nstatic\n", "training", "forward", "characters/s", "% of peak", "one step", "setup", "peak"]
+    {
         assert!(table.contains(part), "{part:?} in {table}");
     }
     assert!(!table.contains("dynamic"), "{table}");
