@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use unrolled::bench::peak_gflops;
 
-/// Short repeats: the best of them counts.
+/// A repeat lasts about so long, or one call.
+const REPEAT_SECONDS: f64 = 5e-4;
+
+/// Short samples, and few.
 pub fn criterion() -> Criterion {
     Criterion::default()
         .sample_size(10)
@@ -78,9 +81,9 @@ impl<'a> Group<'a> {
         prepare: impl FnOnce() -> T,
         mut run: impl FnMut(&mut T),
     ) -> Option<f64> {
-        self.time_parts(id, work, prepare, |prepared| {
+        self.time_calls(id, work, prepare, |prepared, calls| {
             let start = Instant::now();
-            run(prepared);
+            (0..calls).for_each(|_| run(prepared));
             start.elapsed()
         })
     }
@@ -93,6 +96,17 @@ impl<'a> Group<'a> {
         prepare: impl FnOnce() -> T,
         mut run: impl FnMut(&mut T) -> Duration,
     ) -> Option<f64> {
+        self.time_calls(id, work, prepare, |prepared, calls| (0..calls).map(|_| run(prepared)).sum())
+    }
+
+    /// The best is that of short repeats, so that what else runs on the machine misses one of them.
+    fn time_calls<T>(
+        &mut self,
+        id: &str,
+        work: Work,
+        prepare: impl FnOnce() -> T,
+        mut run: impl FnMut(&mut T, u64) -> Duration,
+    ) -> Option<f64> {
         let (mut prepare, mut prepared) = (Some(prepare), None);
         let mut best = f64::INFINITY;
         self.group.bench_function(id, |bencher| {
@@ -101,8 +115,13 @@ impl<'a> Group<'a> {
             }
             let prepared = prepared.as_mut().expect("prepared just now");
             bencher.iter_custom(|calls| {
-                let total: Duration = (0..calls).map(|_| run(prepared)).sum();
-                best = best.min(total.as_secs_f64() / calls as f64);
+                let (mut total, mut left) = (Duration::ZERO, calls);
+                while left > 0 {
+                    let repeat = ((REPEAT_SECONDS / best) as u64).clamp(1, left);
+                    let took = run(prepared, repeat);
+                    best = best.min(took.as_secs_f64() / repeat as f64);
+                    (total, left) = (total + took, left - repeat);
+                }
                 total
             });
         });

@@ -12,7 +12,7 @@ mod stream;
 fn main() {
     let (mut criterion, mut peaks) = (measure::criterion(), measure::Peaks::default());
     for shape in shapes::SHAPES {
-        modes::run(&mut criterion, &mut peaks, shape);
+        modes::run(&mut criterion, &mut peaks, shape.for_this_run());
     }
     stream::run(&mut criterion, &mut peaks);
     criterion.final_summary();

@@ -1,5 +1,6 @@
 //! The models that are timed.
 
+use crate::measure::only_tests;
 use unrolled::bench::{Arithmetic, synthetic};
 use unrolled::corpus::{Batch, Batches, Corpus};
 use unrolled::model::{Model, ModelConfig};
@@ -45,6 +46,12 @@ pub const SHAPES: [Shape; 9] = [
 ];
 
 impl Shape {
+    /// Where answers alone are asked for, wide models get a small window.
+    pub fn for_this_run(self) -> Self {
+        let small = only_tests() && self.hidden > 128;
+        if small { Self { batch: 8, steps: 8, ..self } } else { self }
+    }
+
     /// Settings whose steps are all alike: no evaluation, and weights that hardly move.
     pub fn settings(&self, mode: Mode) -> Settings {
         Settings {

@@ -30,7 +30,10 @@ pub use cost::Cost;
 pub use machine::{peak_gflops, read_gigabytes_per_second};
 pub use text::synthetic;
 
+use crate::corpus::{Batch, Batches, Corpus};
+use crate::exec::Stream;
 use crate::model::{Model, check_memory};
+use crate::parallel::Threads;
 use crate::{Error, Mode, Result, Schedule, Settings, Windows};
 use runs::{ForwardRun, TrainingRun};
 use serde::Serialize;
@@ -114,36 +117,20 @@ impl Bench {
         let settings = self.steady_settings();
         self.validate(&settings)?;
         let model = Model::new(&settings, self.vocabulary)?;
-        let threads = crate::parallel::Threads::resolve(self.threads)?;
         let first = self.first_batch(&settings)?;
         let logits = checks::forward(&model, &first, self.threads)?;
-        let peak_before = peak_gflops(self.threads)?;
-        let forward = self.time_forward(modes, &model, &first)?;
-        let reported = checks::Training::of(&model, &first, &logits, self.threads)?;
+        let expected = checks::Training::of(&model, &first, &logits, self.threads)?;
         drop(logits);
-        let training = self.time_training(modes, &settings, &reported)?;
-        let step = self.time_step(&model, &first)?;
-        let peak = peak_before.max(peak_gflops(self.threads)?);
-        let arithmetic = Arithmetic::of(model.config());
-        let bytes = arithmetic.weight_bytes();
-        let read = bytes / (1e3 * read_gigabytes_per_second(bytes as usize)?);
-        let (chars, isa) = (settings.batch * settings.steps, crate::exec::isa()?);
-        let figures = |(mode, (training, forward)): (&Mode, (Timed, Timed))| Figures {
-            mode: mode.name(),
-            train_chars_per_second: chars as f64 / training.step,
-            forward_chars_per_second: chars as f64 / forward.step,
-            step_microseconds: step * 1e6,
-            weights_read_microseconds: read,
-            setup_seconds: training.setup,
-            forward_setup_seconds: forward.setup,
-            peak_gflops: peak,
-            train_gflops: arithmetic.training * chars as f64 / training.step / 1e9,
-            forward_gflops: arithmetic.forward * chars as f64 / forward.step / 1e9,
-            chars_per_window: chars,
-            isa,
-            threads,
-        };
-        Ok(modes.iter().zip(training.into_iter().zip(forward)).map(figures).collect())
+        let peak = peak_gflops(self.threads)?;
+        let forward =
+            take_turns(self.seconds, modes, |mode| ForwardRun::build(mode, &model, &first, self.threads))?;
+        let training = take_turns(self.seconds, modes, |mode| {
+            let settings = Settings { mode, ..settings.clone() };
+            TrainingRun::build(self.corpus(&settings)?, settings, self.threads, &expected)
+        })?;
+        let shared = Shared::measure(self, &model, &first, peak)?;
+        let times = training.into_iter().zip(forward);
+        Ok(modes.iter().zip(times).map(|(mode, times)| shared.figures(*mode, times)).collect())
     }
 
     /// Settings under which a step is like any other: no evaluation, no end, and weights that hardly move.
@@ -179,49 +166,74 @@ impl Bench {
         check_memory(settings, self.vocabulary)
     }
 
-    fn corpus(&self, settings: &Settings) -> Result<crate::corpus::Corpus> {
+    fn corpus(&self, settings: &Settings) -> Result<Corpus> {
         synthetic(self.vocabulary, 4 * settings.batch * settings.steps + 1, settings.seed)
     }
 
     /// The window that training begins with.
-    fn first_batch(&self, settings: &Settings) -> Result<crate::corpus::Batch> {
+    fn first_batch(&self, settings: &Settings) -> Result<Batch> {
         let Settings { windows, batch: rows, steps, seed, .. } = *settings;
         let corpus = self.corpus(settings)?;
-        let mut batch = crate::corpus::Batch::default();
-        crate::corpus::Batches::new(0..corpus.len(), windows, rows, steps, seed)?
-            .fill(&corpus, 0, &mut batch);
+        let mut batch = Batch::default();
+        Batches::new(0..corpus.len(), windows, rows, steps, seed)?.fill(&corpus, 0, &mut batch);
         Ok(batch)
     }
 
-    fn time_training(
-        &self,
-        modes: &[Mode],
-        settings: &Settings,
-        expected: &checks::Training,
-    ) -> Result<Vec<Timed>> {
-        let build = |mode: Mode| {
-            let corpus = self.corpus(settings)?;
-            TrainingRun::build(corpus, Settings { mode, ..settings.clone() }, self.threads, expected)
-        };
-        take_turns(self.seconds, modes, build)
-    }
-
-    fn time_forward(
-        &self,
-        modes: &[Mode],
-        model: &Model,
-        batch: &crate::corpus::Batch,
-    ) -> Result<Vec<Timed>> {
-        take_turns(self.seconds, modes, |mode| ForwardRun::build(mode, model, batch, self.threads))
-    }
-
-    fn time_step(&self, model: &Model, batch: &crate::corpus::Batch) -> Result<f64> {
-        let mut stream = crate::exec::Stream::new(model)?;
+    fn time_step(&self, model: &Model, batch: &Batch) -> Result<f64> {
+        let mut stream = Stream::new(model)?;
         let mut ids = batch.inputs.iter().cycle();
         seconds_per_call(self.seconds, || {
             std::hint::black_box(stream.step(*ids.next().unwrap_or(&0)));
             Ok(())
         })
+    }
+}
+
+/// What does not depend on the mode.
+struct Shared {
+    arithmetic: Arithmetic,
+    /// Symbols of a window.
+    chars: usize,
+    step_microseconds: f64,
+    weights_read_microseconds: f64,
+    peak_gflops: f64,
+    isa: &'static str,
+    threads: usize,
+}
+
+impl Shared {
+    /// `peak` is one that was measured before: the better of two counts.
+    fn measure(bench: &Bench, model: &Model, batch: &Batch, peak: f64) -> Result<Self> {
+        let arithmetic = Arithmetic::of(model.config());
+        let bytes = arithmetic.weight_bytes();
+        Ok(Self {
+            chars: batch.inputs.len(),
+            step_microseconds: bench.time_step(model, batch)? * 1e6,
+            weights_read_microseconds: bytes / (1e3 * read_gigabytes_per_second(bytes as usize)?),
+            peak_gflops: peak_gflops(bench.threads)?.max(peak),
+            isa: crate::exec::isa()?,
+            threads: Threads::resolve(bench.threads)?,
+            arithmetic,
+        })
+    }
+
+    fn figures(&self, mode: Mode, (training, forward): (Timed, Timed)) -> Figures {
+        let rate = |timed: Timed| self.chars as f64 / timed.step;
+        Figures {
+            mode: mode.name(),
+            train_chars_per_second: rate(training),
+            forward_chars_per_second: rate(forward),
+            step_microseconds: self.step_microseconds,
+            weights_read_microseconds: self.weights_read_microseconds,
+            setup_seconds: training.setup,
+            forward_setup_seconds: forward.setup,
+            peak_gflops: self.peak_gflops,
+            train_gflops: self.arithmetic.training * rate(training) / 1e9,
+            forward_gflops: self.arithmetic.forward * rate(forward) / 1e9,
+            chars_per_window: self.chars,
+            isa: self.isa,
+            threads: self.threads,
+        }
     }
 }
 
