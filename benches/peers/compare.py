@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,8 @@ class Contenders:
         for flag, python in (("--torch-python", options.torch_python), ("--tf-python", options.tf_python)):
             if not python:
                 note(f"left out, for want of an interpreter: what needs {flag}")
+            elif not shutil.which(python):
+                sys.exit(f"{flag} {python}: no such program; name a Python, or leave {flag} out")
 
     def names(self, shape):
         hidden = SHAPES[shape][2]
