@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn slices_of_any_length_agree_with_the_twins() {
-        let twins: [(Function, fn(f32) -> f32); 3] = [
+        type Twin = fn(f32) -> f32;
+        let twins: [(Function, Twin); 3] = [
             (Function::Exp, |x| f64::from(x).exp() as f32),
             (Function::Sigmoid, reference::sigmoid),
             (Function::Tanh, reference::tanh),
