@@ -171,7 +171,7 @@ fn tell(shape: &Shape, what: &str, builds: [Option<f64>; 2], steps: [Option<f64>
     let (Some(planned), Some(looped)) = (cost(0), cost(1)) else { return };
     let pays = match planned.ahead_from(&looped) {
         Some(0) => "static is ahead or equal from the start".to_owned(),
-        Some(steps) => format!("static has paid for its setup after {steps} steps"),
+        Some(steps) => format!("static has paid for its setup from step {steps} on"),
         None => "static never pays for its setup".to_owned(),
     };
     let ms = |seconds: f64| 1e3 * seconds;
