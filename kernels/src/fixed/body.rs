@@ -219,19 +219,12 @@ pub(super) unsafe fn replace<S: Simd>(s: S, hidden: usize, from: *const f32, to:
     }
 }
 
-/// Whether eight lanes serve better than sixteen: fewer of them idle, and twice as many operations a cycle.
-#[inline(always)]
-fn is_narrow(hidden: usize) -> bool {
-    let rest = hidden % 16;
-    hidden <= 40 && rest >= 1 && rest <= 8
-}
-
-/// One step, on the leaf that suits the size.
+/// One step; on eight lanes where sixteen would idle.
 ///
 /// # Safety
 /// As for [`Kind::step`].
 #[inline(always)]
 pub(super) unsafe fn step<S: Simd, K: Kind>(s: S, at: Places) {
     // SAFETY: as the caller vouches.
-    unsafe { if is_narrow(at.hidden) { K::step(s.narrow(), at) } else { K::step(s, at) } }
+    unsafe { if at.hidden <= 8 { K::step(s.narrow(), at) } else { K::step(s, at) } }
 }
