@@ -60,7 +60,7 @@ pub(crate) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
     let one = s.splat(1.0);
     let held = s.min(s.splat(87.0), s.max(s.splat(-88.0), x));
     let (e, scale) = split_exp::<S, true>(s, held, s.mul(held, s.splat(-LOG2_E)));
-    s.div(one, s.add(one, s.fnma(e, scale, scale)))
+    s.div(one, s.fnma(e, scale, s.add(scale, one)))
 }
 
 /// (e^x - e^-x) / (e^x + e^-x)
@@ -69,8 +69,9 @@ pub(crate) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
     // Beyond 20 the result is 1 to the last bit.
     let held = s.min(s.splat(20.0), s.abs(x));
     let (e, scale) = split_exp::<S, true>(s, s.add(held, held), s.mul(held, s.splat(-2.0 * LOG2_E)));
-    let t = s.fnma(e, scale, s.sub(scale, s.splat(1.0)));
-    s.div(s.copysign(t, x), s.add(s.splat(2.0), t))
+    let one = s.splat(1.0);
+    let (t, two_and_t) = (s.fnma(e, scale, s.sub(scale, one)), s.fnma(e, scale, s.add(scale, one)));
+    s.div(s.copysign(t, x), two_and_t)
 }
 
 #[cfg(test)]

@@ -61,6 +61,16 @@ pub(super) const fn vector(hidden: usize) -> usize {
 }
 
 impl Places {
+    /// x with its matrix, whose gates from `gates` on are meant, of a cell with `all`.
+    #[inline(always)]
+    pub(super) fn inputs(&self, all: usize, gates: usize) -> Factors {
+        Factors { depth: self.input, values: self.x, matrix: self.weight_ih(all, gates) }
+    }
+    /// State vector `i` with the recurrent matrix, whose gates from `gates` on are meant.
+    #[inline(always)]
+    pub(super) fn recurrent(&self, i: usize, gates: usize) -> Factors {
+        Factors { depth: self.hidden, values: self.vector(i), matrix: self.weight_hh(gates) }
+    }
     /// State vector number `i`.
     #[inline(always)]
     pub(super) fn vector(&self, i: usize) -> *mut f32 {
@@ -68,12 +78,12 @@ impl Places {
     }
     /// `weight_hh` from gate `gates` on, counted in gates of earlier groups.
     #[inline(always)]
-    pub(super) fn weight_hh(&self, gates: usize) -> *const f32 {
+    fn weight_hh(&self, gates: usize) -> *const f32 {
         self.weights.wrapping_add(gates * self.hidden * self.hidden)
     }
     /// `weight_ih` likewise, of a cell with `all` gates.
     #[inline(always)]
-    pub(super) fn weight_ih(&self, all: usize, gates: usize) -> *const f32 {
+    fn weight_ih(&self, all: usize, gates: usize) -> *const f32 {
         self.weight_hh(all).wrapping_add(gates * self.hidden * self.input)
     }
     /// Bias vector `i`.
@@ -178,20 +188,31 @@ pub(super) unsafe fn load<S: Simd, const U: usize>(s: S, from: *const f32) -> [S
     values
 }
 
-/// Continues the chains of G gates over `depth` values of k.
+/// A matrix and the vector it multiplies.
+#[derive(Clone, Copy)]
+pub(super) struct Factors {
+    /// Elements of the vector.
+    pub(super) depth: usize,
+    /// `[depth]`
+    pub(super) values: *const f32,
+    /// [tile][depth][GROUP][unit]
+    pub(super) matrix: *const f32,
+}
+
+/// Continues the chains of gates FROM.. of a group of GROUP over all k.
 ///
 /// # Safety
-/// `values` is readable for `depth` floats; `matrix` holds a group of G gates of that depth, and what a vector reaches.
+/// The factors hold what they say, and what a vector reaches.
 #[inline(always)]
-pub(super) unsafe fn product<S: Simd, const U: usize, const G: usize>(
+pub(super) unsafe fn product<S: Simd, const U: usize, const G: usize, const GROUP: usize, const FROM: usize>(
     s: S,
     acc: &mut [[S::F; U]; G],
     span: Span,
-    (depth, values, matrix): (usize, *const f32, *const f32),
+    Factors { depth, values, matrix }: Factors,
 ) {
     let mut sums = *acc;
     let Span { unit, tile, width } = span;
-    let mut row = matrix.wrapping_add(tile * depth * G + (unit - tile));
+    let mut row = matrix.wrapping_add(tile * depth * GROUP + FROM * width + (unit - tile));
     for k in 0..depth {
         // SAFETY: k < depth, and the span lies in its tile.
         unsafe {
@@ -202,7 +223,7 @@ pub(super) unsafe fn product<S: Simd, const U: usize, const G: usize>(
                 }
             }
         }
-        row = row.wrapping_add(G * width);
+        row = row.wrapping_add(GROUP * width);
     }
     *acc = sums;
 }

@@ -51,10 +51,10 @@ impl<S: Simd> Block<S> for After {
             let (r, z, n) = (at.bias(3, 0), at.bias(3, 1), at.bias(3, 3));
             let mut first: [[S::F; U]; 3] =
                 [load(s, r.add(span.unit)), load(s, z.add(span.unit)), load(s, n.add(span.unit))];
-            product(s, &mut first, span, (at.input, at.x, at.weight_ih(3, 0)));
+            product::<S, U, 3, 3, 0>(s, &mut first, span, at.inputs(3, 0));
             let [r, z, n] = first;
             let mut sums = [r, z, load(s, at.bias(3, 2).add(span.unit))];
-            product(s, &mut sums, span, (at.hidden, at.vector(0), at.weight_hh(0)));
+            product::<S, U, 3, 3, 0>(s, &mut sums, span, at.recurrent(0, 0));
             let [r, z, n_hidden] = sums;
             for u in 0..U {
                 let unit = span.unit + u * S::LANES;
@@ -97,8 +97,8 @@ impl<S: Simd> Block<S> for Gates {
         unsafe {
             let mut sums: [[S::F; U]; 2] =
                 [load(s, at.bias(3, 0).add(span.unit)), load(s, at.bias(3, 1).add(span.unit))];
-            product(s, &mut sums, span, (at.input, at.x, at.weight_ih(3, 0)));
-            product(s, &mut sums, span, (at.hidden, at.vector(0), at.weight_hh(0)));
+            product::<S, U, 2, 2, 0>(s, &mut sums, span, at.inputs(3, 0));
+            product::<S, U, 2, 2, 0>(s, &mut sums, span, at.recurrent(0, 0));
             let [r, z] = sums;
             for u in 0..U {
                 let unit = span.unit + u * S::LANES;
@@ -122,8 +122,8 @@ impl<S: Simd> Block<S> for Candidate {
         // SAFETY: the caller vouches for the span, and for the places.
         unsafe {
             let mut sums: [[S::F; U]; 1] = [load(s, at.bias(3, 2).add(span.unit))];
-            product(s, &mut sums, span, (at.input, at.x, at.weight_ih(3, 2)));
-            product(s, &mut sums, span, (at.hidden, at.vector(1), at.weight_hh(2)));
+            product::<S, U, 1, 1, 0>(s, &mut sums, span, at.inputs(3, 2));
+            product::<S, U, 1, 1, 0>(s, &mut sums, span, at.recurrent(1, 2));
             let [sums] = sums;
             for (u, sum) in sums.into_iter().enumerate() {
                 let unit = span.unit + u * S::LANES;

@@ -68,8 +68,8 @@ impl<S: Simd, K: Squash> Block<S> for Units<K> {
         // SAFETY: the caller vouches for the span, and for the places.
         unsafe {
             let mut sums: [[S::F; U]; 1] = [load(s, at.bias(1, 0).add(span.unit))];
-            product(s, &mut sums, span, (at.input, at.x, at.weight_ih(1, 0)));
-            product(s, &mut sums, span, (at.hidden, at.vector(0), at.weight_hh(0)));
+            product::<S, U, 1, 1, 0>(s, &mut sums, span, at.inputs(1, 0));
+            product::<S, U, 1, 1, 0>(s, &mut sums, span, at.recurrent(0, 0));
             let [sums] = sums;
             for (u, sum) in sums.into_iter().enumerate() {
                 s.store(self.to.add(span.unit + u * S::LANES), K::squash(s, sum));
