@@ -4,10 +4,13 @@ use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{avx2::Avx2, avx512::Avx512};
 use crate::simd::Kernel;
+#[cfg(feature = "std")]
 use core::fmt;
+#[cfg(feature = "std")]
 use std::sync::OnceLock;
 
 /// The name of the environment variable that forces an instruction set.
+#[cfg(feature = "std")]
 pub const ISA_VARIABLE: &str = "UNROLLED_ISA";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +27,14 @@ enum Kind {
 pub struct Isa(Kind);
 
 /// A forced instruction set that cannot be had.
+#[cfg(feature = "std")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IsaError {
     found: String,
     known: bool,
 }
 
+#[cfg(feature = "std")]
 impl fmt::Display for IsaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = Isa::all().map(Isa::name).collect();
@@ -38,12 +43,12 @@ impl fmt::Display for IsaError {
     }
 }
 
+#[cfg(feature = "std")]
 impl std::error::Error for IsaError {}
 
+/// What asks the running processor and its environment.
+#[cfg(feature = "std")]
 impl Isa {
-    /// The portable leaf, available everywhere.
-    pub const PORTABLE: Self = Self(Kind::Portable);
-
     /// AVX2 with FMA, where the processor has them.
     pub fn avx2() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
@@ -56,7 +61,7 @@ impl Isa {
     /// AVX-512 F and DQ, where the processor has them.
     pub fn avx512() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && Self::avx2().is_some() {
             return Some(Self(Kind::Avx512));
         }
         None
@@ -87,6 +92,41 @@ impl Isa {
             None => Ok(Self::all().last().unwrap_or(Self::PORTABLE)),
         };
         DETECTED.get_or_init(forced).clone()
+    }
+}
+
+impl Isa {
+    /// The portable leaf, available everywhere.
+    pub const PORTABLE: Self = Self(Kind::Portable);
+
+    /// The best that the compiler was told to take for granted (`-C target-cpu`, `-C target-feature`): what there is
+    /// without `std`, where nothing can be asked.
+    pub const fn compiled() -> Self {
+        #[cfg(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma"))]
+        {
+            let wide = cfg!(all(target_feature = "avx512f", target_feature = "avx512dq"));
+            Self(if wide { Kind::Avx512 } else { Kind::Avx2 })
+        }
+        #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma")))]
+        Self::PORTABLE
+    }
+
+    /// AVX2 with FMA, for a program that has its own way to find out.
+    ///
+    /// # Safety
+    /// The processor has both.
+    #[cfg(target_arch = "x86_64")]
+    pub const unsafe fn avx2_unchecked() -> Self {
+        Self(Kind::Avx2)
+    }
+
+    /// AVX-512 F and DQ, for a program that has its own way to find out.
+    ///
+    /// # Safety
+    /// The processor has both, and AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    pub const unsafe fn avx512_unchecked() -> Self {
+        Self(Kind::Avx512)
     }
 
     /// `portable`, `avx2` or `avx512`.

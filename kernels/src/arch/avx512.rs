@@ -1,5 +1,6 @@
 //! AVX-512 F and DQ: sixteen lanes, thirty-two registers.
 
+use super::avx2::Avx2;
 use crate::simd::Simd;
 use core::arch::x86_64::*;
 
@@ -24,6 +25,13 @@ impl Simd for Avx512 {
     const ROWS: usize = 6;
     const PORTABLE: bool = false;
     type F = __m512;
+    type Narrow = Avx2;
+
+    #[inline(always)]
+    fn narrow(self) -> Avx2 {
+        // SAFETY: a processor with AVX-512 has AVX2 and FMA, and this leaf's detection asks for them too.
+        unsafe { Avx2::new_unchecked() }
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {
@@ -98,6 +106,13 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn where_positive(self, x: __m512, a: __m512) -> __m512 {
         unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_setzero_ps()), a) }
+    }
+    #[inline(always)]
+    fn sum_lanes(self, lanes: [__m512; 2]) -> f32 {
+        unsafe {
+            let halves = [_mm512_castps512_ps256(lanes[0]), _mm512_extractf32x8_ps::<1>(lanes[0])];
+            self.narrow().sum_lanes(halves)
+        }
     }
     #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, count: usize, fill: f32) -> __m512 {

@@ -12,6 +12,12 @@ impl Simd for Portable {
     const ROWS: usize = 2;
     const PORTABLE: bool = true;
     type F = f32x8;
+    type Narrow = Self;
+
+    #[inline(always)]
+    fn narrow(self) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> f32x8 {
