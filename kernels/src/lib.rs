@@ -29,6 +29,7 @@
 #![warn(missing_docs)]
 
 pub mod affine;
+mod aligned;
 mod arch;
 mod backward;
 mod dispatch;
@@ -47,5 +48,6 @@ pub mod softmax;
 pub mod update;
 mod window;
 
+pub use aligned::Aligned;
 pub use dispatch::{ISA_VARIABLE, Isa, IsaError};
 pub use window::{Dense, Input, Window};

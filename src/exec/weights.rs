@@ -4,7 +4,7 @@ use crate::model::cell::{self, Cell, CellWeights, Recurrent};
 use crate::model::{ModelConfig, Parameters};
 use crate::parallel::Threads;
 use std::ops::Range;
-use unrolled_kernels::Isa;
+use unrolled_kernels::{Aligned, Isa};
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::gather::add_columns;
 use unrolled_kernels::pack::{Panels, Slots, padded};
@@ -36,13 +36,13 @@ pub(crate) struct LayerWeights {
     /// The summed bias, a stored row.
     pub(crate) bias: Vec<f32>,
     /// `weight_ih` as the cell asks for it; for a gathered layer as the table's product does.
-    pub(crate) input: Vec<Vec<f32>>,
+    pub(crate) input: Vec<Aligned>,
     /// `weight_ih` transposed, for the gradient that goes down.
-    pub(crate) input_t: Vec<f32>,
+    pub(crate) input_t: Aligned,
     /// Outputs of `input_t`.
     pub(crate) input_units: Panels,
-    recurrent: Vec<Vec<f32>>,
-    recurrent_t: Vec<Vec<f32>>,
+    recurrent: Vec<Aligned>,
+    recurrent_t: Vec<Aligned>,
 }
 
 /// The linear layer that gives logits.
@@ -51,8 +51,8 @@ pub(crate) struct HeadWeights {
     /// `Panels::plain(V)`.
     pub(crate) panels: Panels,
     pub(crate) slots: Slots,
-    pub(crate) weight: Vec<f32>,
-    pub(crate) weight_t: Vec<f32>,
+    pub(crate) weight: Aligned,
+    pub(crate) weight_t: Aligned,
     /// [padded(V)]
     pub(crate) bias: Vec<f32>,
 }
@@ -69,10 +69,10 @@ impl Weights {
             depth: if l == 0 { config.embedding.unwrap_or(0) } else { config.hidden },
             bias: vec![0.0; input_slots.width()],
             input: Vec::new(),
-            input_t: Vec::new(),
+            input_t: Aligned::default(),
             input_units: Panels::plain(if l == 0 { config.embedding.unwrap_or(1) } else { config.hidden }),
-            recurrent: vec![Vec::new(); recurrent.len()],
-            recurrent_t: vec![Vec::new(); recurrent.len()],
+            recurrent: vec![Aligned::default(); recurrent.len()],
+            recurrent_t: vec![Aligned::default(); recurrent.len()],
         };
         Self {
             isa,
@@ -80,8 +80,8 @@ impl Weights {
             layers: (0..config.layers).map(layer).collect(),
             head: HeadWeights {
                 slots: Slots::plain(config.vocabulary),
-                weight: Vec::new(),
-                weight_t: Vec::new(),
+                weight: Aligned::default(),
+                weight_t: Aligned::default(),
                 bias: vec![0.0; padded(config.vocabulary)],
                 panels: head,
             },
@@ -191,7 +191,7 @@ impl Shape<'_> {
             return;
         }
         let weight = tensor(parameters, &format!("rnn.weight_ih_l{l}"));
-        layer.input.resize(input.len(), Vec::new());
+        layer.input.resize(input.len(), Aligned::default());
         for (panels, packed) in input.iter().zip(&mut layer.input) {
             pack(panels, weight, layer.depth, packed);
         }
@@ -222,12 +222,12 @@ impl Shape<'_> {
     }
 }
 
-fn pack(panels: &Panels, weight: &[f32], depth: usize, packed: &mut Vec<f32>) {
-    packed.resize(panels.len(depth), 0.0);
+fn pack(panels: &Panels, weight: &[f32], depth: usize, packed: &mut Aligned) {
+    packed.resize(panels.len(depth));
     panels.pack(weight, depth, packed);
 }
 
-fn pack_transposed(panels: &Panels, weight: &[f32], outputs: usize, slots: &Slots, packed: &mut Vec<f32>) {
-    packed.resize(panels.len(slots.depth()), 0.0);
+fn pack_transposed(panels: &Panels, weight: &[f32], outputs: usize, slots: &Slots, packed: &mut Aligned) {
+    packed.resize(panels.len(slots.depth()));
     panels.pack_transposed(weight, outputs, slots, packed);
 }
