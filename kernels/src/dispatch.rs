@@ -121,7 +121,7 @@ impl Isa {
             Kind::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => unsafe { run_avx512(kernel) },
+            Kind::Avx512 => unsafe { run_avx512::<6, _>(kernel) },
         }
     }
 
@@ -132,6 +132,9 @@ impl Isa {
             // SAFETY: as in `run`.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 if rows == 1 => unsafe { run_avx2_pairs(kernel) },
+            // SAFETY: as in `run`.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 if rows == 1 => unsafe { run_avx512::<1, _>(kernel) },
             _ => self.run(kernel),
         }
     }
@@ -153,7 +156,7 @@ fn run_avx2_pairs<K: Kernel>(kernel: K) -> K::Output {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+fn run_avx512<const ROWS: usize, K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
-    kernel.run(unsafe { Avx512::new_unchecked() })
+    kernel.run(unsafe { Avx512::<ROWS>::new_unchecked() })
 }
