@@ -2,7 +2,7 @@
 
 use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
-use crate::arch::{avx2::Avx2, avx512::Avx512};
+use crate::arch::{avx2::Avx2, avx512::Avx512, pair::Pair};
 use crate::simd::Kernel;
 #[cfg(feature = "std")]
 use core::fmt;
@@ -161,7 +161,21 @@ impl Isa {
             Kind::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => unsafe { run_avx512(kernel) },
+            Kind::Avx512 => unsafe { run_avx512::<6, _>(kernel) },
+        }
+    }
+
+    /// Runs a kernel whose tiles are all of `rows` rows. (A single row goes by pairs of vectors where they are short.)
+    #[inline]
+    pub(crate) fn run_rows<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {
+        match self.0 {
+            // SAFETY: as in `run`.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 if rows == 1 => unsafe { run_avx2_pairs(kernel) },
+            // SAFETY: as in `run`.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 if rows == 1 => unsafe { run_avx512::<1, _>(kernel) },
+            _ => self.run(kernel),
         }
     }
 }
@@ -174,8 +188,15 @@ fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2_pairs<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
-    kernel.run(unsafe { Avx512::new_unchecked() })
+    kernel.run(Pair(unsafe { Avx2::new_unchecked() }))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+fn run_avx512<const ROWS: usize, K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function is only reached on processors with these features.
+    kernel.run(unsafe { Avx512::<ROWS>::new_unchecked() })
 }

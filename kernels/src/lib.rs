@@ -40,6 +40,8 @@ pub mod activation;
 #[cfg(feature = "std")]
 pub mod affine;
 #[cfg(feature = "std")]
+mod aligned;
+#[cfg(feature = "std")]
 mod backward;
 #[cfg(feature = "std")]
 pub mod gather;
@@ -67,6 +69,8 @@ pub mod update;
 #[cfg(feature = "std")]
 mod window;
 
+#[cfg(feature = "std")]
+pub use aligned::Aligned;
 pub use dispatch::Isa;
 #[cfg(feature = "std")]
 pub use dispatch::{ISA_VARIABLE, IsaError};

@@ -93,7 +93,7 @@ impl Forward<'_> {
         window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
         window.check("tanh_c", self.tanh_c.len(), window.kept_steps() * window.step());
         window.check("recurrent", self.recurrent.len(), slots.packed_len(window.hidden));
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -203,7 +203,7 @@ impl Backward<'_> {
         window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
         self.panels.check_plain(window.hidden);
         slots.check_pieces(self.pieces);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 

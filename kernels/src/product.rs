@@ -116,7 +116,7 @@ unsafe fn dispatch_rows<S: Simd, T: Tile<S>>(
     unsafe {
         match count {
             1 => tile.tile::<1>(s, row, panel, half),
-            2 => tile.tile::<2>(s, row, panel, half),
+            2 if S::ROWS >= 2 => tile.tile::<2>(s, row, panel, half),
             3 if S::ROWS >= 3 => tile.tile::<3>(s, row, panel, half),
             4 if S::ROWS >= 4 => tile.tile::<4>(s, row, panel, half),
             5 if S::ROWS >= 5 => tile.tile::<5>(s, row, panel, half),

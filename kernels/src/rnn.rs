@@ -102,7 +102,7 @@ impl Forward<'_> {
         window.check("h", self.h.len(), (window.steps + 1) * window.step());
         window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
         self.panels.check_plain(window.hidden);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -188,7 +188,7 @@ impl Backward<'_> {
         window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
         self.panels.check_plain(window.hidden);
         slots(window.hidden).check_pieces(self.pieces);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 

@@ -110,6 +110,16 @@ impl Executor {
         self.ran = true;
     }
 
+    /// Runs a window of one step that goes on from the last one; all its rows start from row `row` of `table`.
+    pub(crate) fn step(&mut self, weights: &Weights, table: &[f32], row: u32) {
+        self.begin(false);
+        for shard in &mut self.shards {
+            shard.ids.fill(row);
+            shard.forward(weights, table, None);
+        }
+        self.ran = true;
+    }
+
     /// Losses of all tokens, left for `tally`. With `gradient_scale` the deltas of all layers are left for `gradients`.
     pub(crate) fn losses(&mut self, weights: &Weights, gradient_scale: Option<f32>, threads: &Threads) {
         let (work, dropped) = (2 * weights.work() * self.steps * self.rows, self.dropped);

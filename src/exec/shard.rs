@@ -89,7 +89,7 @@ impl Shard {
                 Some(below) => {
                     let packed = &weights.layers[l];
                     let values = if dropout.is_some() { &self.dropped[l - 1] } else { below.outputs() };
-                    let second = packed.input.get(1).map_or(&[][..], Vec::as_slice);
+                    let second = packed.input.get(1).map_or(&[][..], |second| &**second);
                     let (stride, width) = (stride(&weights.config), weights.config.hidden);
                     let dense = Dense { values, stride, width, weights: &packed.input[0], second };
                     Input { start: &packed.bias, ids: None, dense: Some(dense) }

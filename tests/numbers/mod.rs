@@ -1,5 +1,6 @@
 //! What the engine computes: against other frameworks, against calculus, and against itself in every way to run it.
 
+mod allocations;
 mod bits;
 mod divergence;
 mod evaluation;

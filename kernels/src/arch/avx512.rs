@@ -4,11 +4,11 @@ use super::avx2::Avx2;
 use crate::simd::Simd;
 use core::arch::x86_64::*;
 
-/// Proof that the processor has AVX-512 F and DQ.
+/// Proof that the processor has AVX-512 F and DQ; for tiles of up to `ROWS` rows.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const ROWS: usize>(());
 
-impl Avx512 {
+impl<const ROWS: usize> Avx512<ROWS> {
     /// # Safety
     /// The processor has AVX-512 F and DQ.
     #[inline(always)]
@@ -20,9 +20,9 @@ impl Avx512 {
 // SAFETY (every block below): a value of this type proves that the processor has the instructions; loads and stores
 // are vouched for by their caller.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the one reason above serves all of them")]
-impl Simd for Avx512 {
+impl<const ROWS: usize> Simd for Avx512<ROWS> {
     const LANES: usize = 16;
-    const ROWS: usize = 6;
+    const ROWS: usize = ROWS;
     const PORTABLE: bool = false;
     type F = __m512;
     type Narrow = Avx2;

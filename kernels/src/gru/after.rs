@@ -58,7 +58,7 @@ impl Forward<'_> {
         window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
         let packed = slots_after_hidden(window.hidden).packed_len(window.hidden);
         window.check("recurrent", self.recurrent.len(), packed);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -155,7 +155,7 @@ impl Backward<'_> {
         window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
         self.panels.check_plain(window.hidden);
         slots.check_pieces(self.pieces);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 

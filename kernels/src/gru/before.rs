@@ -73,7 +73,7 @@ impl Forward<'_> {
         window.check("recurrent", self.recurrent.len(), packed);
         window.check("candidate", self.candidate.len(), self.candidate_panels.len(window.hidden));
         self.candidate_panels.check_plain(window.hidden);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -213,7 +213,7 @@ impl Backward<'_> {
         self.panels.check_plain(window.hidden);
         gates.check_pieces(self.pieces);
         candidate.check_pieces(self.candidate_pieces);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::settings::{self, Reset};
 use std::fmt::Debug;
 use std::ops::Range;
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::{Input, Isa, Window};
+use unrolled_kernels::{Aligned, Input, Isa, Window};
 
 /// A recurrent cell of H hidden units.
 pub(crate) trait Cell: Debug + Send + Sync {
@@ -68,9 +68,9 @@ pub(crate) struct Extras {
 #[derive(Debug)]
 pub(crate) struct CellWeights<'a> {
     /// For the forward pass.
-    pub(crate) recurrent: &'a [Vec<f32>],
+    pub(crate) recurrent: &'a [Aligned],
     /// For the backward pass, transposed.
-    pub(crate) recurrent_t: &'a [Vec<f32>],
+    pub(crate) recurrent_t: &'a [Aligned],
     /// `Panels::plain(H)`.
     pub(crate) units: &'a Panels,
     /// Where the transposed products find their k.
