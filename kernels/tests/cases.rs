@@ -267,7 +267,9 @@ impl Case {
         let mut h = grow(&self.h, window.tokens());
         let mut c = grow(&self.c, if window.keep { window.tokens() } else { 0 });
         let mut gates = Shifted::new(&vec![f32::NAN; kept * slots], self.offset);
-        let mut extra = Shifted::new(&vec![f32::NAN; kept], self.offset);
+        // Where a step is overwritten by the next, rows without any step leave theirs as it was.
+        let untouched = if window.keep || self.active.is_empty() { f32::NAN } else { 0.0 };
+        let mut extra = Shifted::new(&vec![untouched; kept], self.offset);
         let (h_out, gates_out) = (h.get_mut(), gates.get_mut());
         match self.kind {
             Kind::Lstm => lstm::Forward {

@@ -19,12 +19,12 @@ mod weights;
 
 pub use dynamic::Dynamic;
 pub use plan::Plan;
+pub use shard::Dropout;
 pub use state::{LayerState, State};
 pub use stream::Stream;
 
 pub(crate) use dynamic::Shaped;
 pub(crate) use executor::{Executor, Purpose, Shape};
-pub(crate) use shard::Dropout;
 pub(crate) use weights::Weights;
 
 use crate::model::Model;

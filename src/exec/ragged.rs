@@ -140,3 +140,79 @@ impl Ragged {
         out[done..].fill(0.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::exec::{Dropout, Executor, Purpose, Shape, Weights, detect};
+    use crate::model::Model;
+    use crate::parallel::Threads;
+    use crate::{Activation, Cell, InputKind, Reset, Settings};
+
+    const STEPS: usize = 11;
+    const LENGTHS: [usize; 8] = [4, 11, 0, 7, 7, 1, 11, 3];
+    const VOCABULARY: usize = 19;
+
+    /// The gradient of the padded window, where padding takes part in everything but has a loss of no slope.
+    fn padded(executor: &mut Executor, weights: &Weights, scale: f32) {
+        let (rows, width, dropped) = (executor.rows, executor.logit_width, executor.dropped);
+        for shard in &mut executor.shards {
+            shard.losses(weights, Some(scale));
+            let order = shard.order.clone();
+            for (token, row) in shard.logits.chunks_exact_mut(width).enumerate() {
+                let (step, row_of_batch) = (token / order.len(), order[token % order.len()] as usize);
+                if step >= LENGTHS[row_of_batch] {
+                    row.fill(0.0);
+                }
+            }
+            shard.backward(weights, dropped);
+        }
+        assert_eq!(rows, LENGTHS.len());
+    }
+
+    fn gradient(
+        model: &Model,
+        lengths: Option<&[usize]>,
+        threads: usize,
+        dropout: Option<Dropout>,
+    ) -> Vec<u32> {
+        let threads = Threads::new(Some(threads)).unwrap();
+        let mut weights = Weights::new(model.config(), detect().unwrap());
+        weights.pack(model.parameters(), true, &threads);
+        let rows = LENGTHS.len();
+        let purpose = Purpose { train: true, dropout: dropout.is_some() };
+        let mut executor = Executor::new(&weights, STEPS, rows, purpose, &threads);
+        executor.reshape(&weights, Shape { steps: STEPS, rows, lengths }, &threads);
+        executor.begin(true);
+        let ids: Vec<u32> = (0..STEPS * rows).map(|i| (i * 7 % VOCABULARY) as u32).collect();
+        let targets: Vec<u32> = (0..STEPS * rows).map(|i| (i * 5 % VOCABULARY) as u32).collect();
+        executor.forward(&weights, model.parameters(), (&ids, &targets), dropout, &threads);
+        match lengths {
+            Some(_) => executor.losses(&weights, Some(0.25), &threads),
+            None => padded(&mut executor, &weights, 0.25),
+        }
+        let mut gradient = vec![f32::NAN; model.parameters().values.len()];
+        executor.gradients(&weights, model.parameters(), &mut gradient, &threads);
+        let entries = model.parameters().layout.entries().iter();
+        entries.flat_map(|entry| &gradient[entry.range.clone()]).map(|value| value.to_bits()).collect()
+    }
+
+    #[test]
+    fn gradients_have_the_bits_of_the_padded_window() {
+        let cells = [(Cell::Rnn, Reset::After), (Cell::Lstm, Reset::After), (Cell::Gru, Reset::After)];
+        for (cell, reset) in cells.into_iter().chain([(Cell::Gru, Reset::Before)]) {
+            for (layers, input) in [(1, InputKind::OneHot), (2, InputKind::Embedding)] {
+                let activation = if layers == 1 { Activation::Relu } else { Activation::Tanh };
+                let cell = Settings { cell, reset, activation, layers, input, ..Settings::default() };
+                let settings = Settings { hidden: 50, embedding: Some(7), ..cell };
+                let model = Model::new(&settings, VOCABULARY).unwrap();
+                for dropout in [None, Some(Dropout { probability: 0.3, seed: 3, step: 4 })] {
+                    let expected = gradient(&model, None, 1, dropout);
+                    for threads in [1, 2, 3] {
+                        let found = gradient(&model, Some(&LENGTHS), threads, dropout);
+                        assert!(found == expected, "{settings:?}, {threads} threads, {dropout:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -33,13 +33,16 @@ pub(crate) struct Shard {
     pub(crate) correct: Vec<bool>,
 }
 
-/// Where the dropout masks of a window come from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Dropout {
-    pub(crate) probability: f32,
-    pub(crate) seed: u64,
-    /// The optimiser step.
-    pub(crate) step: u64,
+/// Where the dropout masks of a window come from: they are a function of these numbers, the layer, the step within the
+/// window, and the row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// Share of the activations that are dropped, at least 0 and below 1.
+    pub probability: f32,
+    /// The run's.
+    pub seed: u64,
+    /// The number of the optimiser step; each has masks of its own.
+    pub step: u64,
 }
 
 impl Shard {
@@ -92,10 +95,6 @@ impl Shard {
         self.order.len()
     }
 
-    pub(crate) fn tokens(&self) -> usize {
-        self.ids.len()
-    }
-
     /// Takes this shard's columns of time-major ids [T, B], whose rows all have T steps.
     pub(crate) fn load(&mut self, batch: usize, inputs: &[u32], targets: &[u32]) {
         let (first, rows) = (self.first(), self.rows());
@@ -137,7 +136,7 @@ impl Shard {
         let window = self.layers[l].window();
         let mut masks = self.masks[l].chunks_exact_mut(stride);
         for t in 0..self.steps {
-            let step = dropout.step * self.steps as u64 + t as u64;
+            let step = dropout.step.wrapping_mul(self.steps as u64).wrapping_add(t as u64);
             for (row, mask) in self.order[..window.active(t)].iter().zip(&mut masks) {
                 let place = MaskPlace { seed: dropout.seed, layer: l as u32, step, row: *row };
                 dropout_mask(place, keep, 1.0 / keep, &mut mask[..weights.config.hidden]);
