@@ -34,9 +34,8 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Case {
     pub kind: Kind,
-    /// T and B of the tokens that the buffers hold; `active` is in `active`.
     pub window: Window<'static>,
-    /// Active rows of each step; empty for all.
+    /// Active rows of each step, empty for all; `window` has none.
     pub active: Vec<u32>,
     /// E, 0 for no dense input.
     pub width: usize,
