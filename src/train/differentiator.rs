@@ -24,7 +24,7 @@ use crate::{Error, Result};
 /// let (inputs, targets) = (vec![0, 3, 1, 0, 2, 0], vec![1, 2, 2, 0, 3, 0]);
 /// let batch = Batch { steps: 3, rows: 2, inputs, targets, fresh: true };
 /// let first = differentiator.run(&batch, Some(&[3, 1]), None)?;
-/// for _ in 0..20 {
+/// for _ in 0..60 {
 ///     let (parameters, gradient) = differentiator.parameters_and_gradient();
 ///     parameters.iter_mut().zip(gradient).for_each(|(parameter, slope)| *parameter -= 0.5 * slope);
 ///     differentiator.run(&batch, Some(&[3, 1]), None)?;
