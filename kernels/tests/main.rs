@@ -6,5 +6,6 @@ mod harness;
 mod layouts;
 mod lengths;
 mod products;
+mod ragged;
 mod softmax;
 mod updates;

@@ -9,6 +9,8 @@ mod goldens;
 mod gradients;
 mod leaves;
 mod python;
+mod ragged;
+mod ragged_gradients;
 mod resume;
 mod rows;
 mod table;
