@@ -29,7 +29,7 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     for (hidden, rows, steps) in SHAPES {
         let name = format!("cells {hidden}, {rows} rows x {steps} steps");
         let mut group = Group::new(criterion, peaks, &name);
-        let window = Window { steps, rows, hidden, keep: true };
+        let window = Window { steps, rows, hidden, keep: true, active: &[] };
         for kind in KINDS {
             let products = (2 * kind.gates() * hidden * hidden * rows * steps) as f64;
             let prepare = || Layer::checked(kind, window);
@@ -84,7 +84,7 @@ impl Kind {
 /// Weights and buffers of one layer that starts from zero and is fed the same bias at every step.
 struct Layer {
     kind: Kind,
-    window: Window,
+    window: Window<'static>,
     weight: Vec<f32>,
     bias: Vec<f32>,
     panels: Vec<Panels>,
@@ -101,7 +101,7 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(kind: Kind, window: Window) -> Self {
+    fn new(kind: Kind, window: Window<'static>) -> Self {
         let hidden = window.hidden;
         let scale = 1.0 / (hidden as f32).sqrt();
         let weight: Vec<f32> = numbers(kind.gates() * hidden * hidden, 1).iter().map(|w| w * scale).collect();
@@ -209,7 +209,7 @@ impl Layer {
     }
 
     /// A layer whose first rows have the twin's states and deltas.
-    fn checked(kind: Kind, window: Window) -> Self {
+    fn checked(kind: Kind, window: Window<'static>) -> Self {
         let mut layer = Self::new(kind, window);
         let (hidden, stored) = (window.hidden, kind.stored());
         let dh = layer.first_rows(&layer.dh, 1);

@@ -21,6 +21,12 @@ impl<S: Simd> Simd for Pair<S> {
     const ROWS: usize = 1;
     const PORTABLE: bool = S::PORTABLE;
     type F = (S::F, S::F);
+    type Narrow = S::Narrow;
+
+    #[inline(always)]
+    fn narrow(self) -> S::Narrow {
+        self.0.narrow()
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::F {
