@@ -61,7 +61,10 @@ impl Isa {
     /// AVX-512 F and DQ, where the processor has them.
     pub fn avx512() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") && Self::avx2().is_some() {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && Self::avx2().is_some()
+        {
             return Some(Self(Kind::Avx512));
         }
         None

@@ -2,6 +2,7 @@
 
 mod cases;
 mod cells;
+mod fixed;
 mod harness;
 mod layouts;
 mod lengths;

@@ -118,7 +118,13 @@ pub(super) trait Block<S: Simd> {
 /// Vectors of units whose sums fit the registers, and whose chains are enough to hide the wait for a product.
 #[inline(always)]
 fn most<S: Simd>(sums: usize) -> usize {
-    let registers = if S::LANES == 16 { 16 } else if S::PORTABLE { 4 } else { 12 };
+    let registers = if S::LANES == 16 {
+        16
+    } else if S::PORTABLE {
+        4
+    } else {
+        12
+    };
     (registers / sums).clamp(1, 8)
 }
 
@@ -204,7 +210,13 @@ pub(super) struct Factors {
 /// # Safety
 /// The factors hold what they say, and what a vector reaches.
 #[inline(always)]
-pub(super) unsafe fn product<S: Simd, const U: usize, const G: usize, const GROUP: usize, const FROM: usize>(
+pub(super) unsafe fn product<
+    S: Simd,
+    const U: usize,
+    const G: usize,
+    const GROUP: usize,
+    const FROM: usize,
+>(
     s: S,
     acc: &mut [[S::F; U]; G],
     span: Span,

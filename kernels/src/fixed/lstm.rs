@@ -91,7 +91,8 @@ impl Units {
     unsafe fn output_last<S: Simd, const U: usize>(&self, s: S, span: Span) {
         // SAFETY: as the caller vouches.
         unsafe {
-            let (mut sums, mut output) = (self.start::<S, U, 3, 0>(s, span), self.start::<S, U, 1, 3>(s, span));
+            let (mut sums, mut output) =
+                (self.start::<S, U, 3, 0>(s, span), self.start::<S, U, 1, 3>(s, span));
             product::<S, U, 3, 4, 0>(s, &mut sums, span, self.at.recurrent(0, 0));
             let c = self.remember(s, sums, span.unit);
             product::<S, U, 1, 4, 3>(s, &mut output, span, self.at.recurrent(0, 0));

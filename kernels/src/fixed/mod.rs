@@ -79,7 +79,10 @@ impl core::fmt::Display for Error {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Length { name, found, expected } => {
-                write!(f, "{name} holds {found} floats, expected {expected}; give the whole tensor, row-major")
+                write!(
+                    f,
+                    "{name} holds {found} floats, expected {expected}; give the whole tensor, row-major"
+                )
             }
             #[cfg(feature = "std")]
             Self::Isa(error) => error.fmt(f),
