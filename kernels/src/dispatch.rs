@@ -1,8 +1,10 @@
 //! Which instruction set runs: detection, the override, and every `#[target_feature]` of this crate.
 
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+use crate::arch::pair::Pair;
 use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
-use crate::arch::{avx2::Avx2, avx512::Avx512, pair::Pair};
+use crate::arch::{avx2::Avx2, avx512::Avx512};
 use crate::simd::Kernel;
 #[cfg(feature = "std")]
 use core::fmt;
@@ -169,6 +171,7 @@ impl Isa {
     }
 
     /// Runs a kernel whose tiles are all of `rows` rows. (A single row goes by pairs of vectors where they are short.)
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn run_rows<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {
         match self.0 {
@@ -190,7 +193,7 @@ fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(unsafe { Avx2::new_unchecked() })
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2_pairs<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.

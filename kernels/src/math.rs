@@ -47,6 +47,7 @@ fn split_exp<S: Simd, const NEGATED: bool>(s: S, x: S::F, n: S::F) -> (S::F, S::
 }
 
 /// e^x, for x held to [-87, 88].
+#[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     let held = s.min(s.splat(88.0), s.max(s.splat(-87.0), x));
