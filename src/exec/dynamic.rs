@@ -88,7 +88,7 @@ impl<'m> Dynamic<'m> {
         self.run(ids, Shape { steps: ids.len() / rows, rows, lengths: None }, logits);
     }
 
-    /// Runs one window whose rows have `lengths` [B] steps, at most T, and otherwise as [`Dynamic::forward`]: `ids`
+    /// Runs one window whose rows have `lengths` `[B]` steps, at most T, and otherwise as [`Dynamic::forward`]: `ids`
     /// [T, B] and `logits` [T, B, V] are time-major and padded. Ids beyond the end of a row are not read, and may be any
     /// number; logits there become 0. A row's state is then that after its own last step, and a row of no steps keeps
     /// the one it had. Rows need not be sorted.

@@ -53,7 +53,7 @@ impl Differentiator {
 
     /// The mean loss of a window in nats per symbol; leaves the gradient of that mean, and the state.
     ///
-    /// `batch` holds ids [T, B] and their targets, time-major. With `lengths` [B], row b has `lengths[b]` steps, at most
+    /// `batch` holds ids [T, B] and their targets, time-major. With `lengths` `[B]`, row b has `lengths[b]` steps, at most
     /// T and perhaps none: ids and targets beyond the end of a row are not read and may be any number, and the mean is
     /// over the symbols that remain, as of PyTorch's packed sequences; rows need not be sorted. The window starts from
     /// `initial`, or from zero (`batch.fresh` is not asked). No bit depends on the number of threads, and the gradient

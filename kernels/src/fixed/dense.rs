@@ -7,7 +7,7 @@ use crate::simd::Simd;
 
 /// y = W x + b.
 ///
-/// Each output is summed in sixteen lanes, lane l taking x[l], x[l + 16], ... in a chain of fused multiply-adds; then lane l
+/// Each output is summed in sixteen lanes, lane l taking `x[l]`, `x[l + 16]`, ... in a chain of fused multiply-adds; then lane l
 /// and l + 8, + 4, + 2, + 1; then the bias.
 #[derive(Clone, Debug)]
 pub struct Dense<const I: usize, const O: usize> {
@@ -18,7 +18,7 @@ pub struct Dense<const I: usize, const O: usize> {
 }
 
 impl<const I: usize, const O: usize> Dense<I, O> {
-    /// From PyTorch's tensors, row-major: `weight` [O, I], `bias` [O].
+    /// From PyTorch's tensors, row-major: `weight` [O, I], `bias` `[O]`.
     ///
     /// # Errors
     /// When a length is wrong, or `UNROLLED_ISA` names what this processor lacks.

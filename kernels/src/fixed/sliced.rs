@@ -74,7 +74,7 @@ impl<'a, K: Kind> Cell<'a, K> {
         Self { isa, ..self }
     }
 
-    /// The hidden state [H] for the next input [I]. Allocates nothing.
+    /// The hidden state `[H]` for the next input `[I]`. Allocates nothing.
     ///
     /// # Panics
     /// When `x` has not I elements.
@@ -92,24 +92,24 @@ impl<'a, K: Kind> Cell<'a, K> {
         self.state.fill(0.0);
     }
 
-    /// The hidden state [H].
+    /// The hidden state `[H]`.
     pub fn hidden(&self) -> &[f32] {
         &self.state[..self.sizes.hidden]
     }
 
-    /// The hidden state [H], to be set.
+    /// The hidden state `[H]`, to be set.
     pub fn hidden_mut(&mut self) -> &mut [f32] {
         &mut self.state[..self.sizes.hidden]
     }
 }
 
 impl Lstm<'_> {
-    /// The cell state c [H].
+    /// The cell state c `[H]`.
     pub fn cell(&self) -> &[f32] {
         &self.state[body::vector(self.sizes.hidden)..][..self.sizes.hidden]
     }
 
-    /// The cell state c [H], to be set.
+    /// The cell state c `[H]`, to be set.
     pub fn cell_mut(&mut self) -> &mut [f32] {
         &mut self.state[body::vector(self.sizes.hidden)..][..self.sizes.hidden]
     }
