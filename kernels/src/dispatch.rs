@@ -53,10 +53,14 @@ impl Isa {
         None
     }
 
-    /// AVX-512 F and DQ, where the processor has them.
+    /// AVX-512 F, DQ and VL, where the processor has them.
     pub fn avx512() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && Self::avx2().is_some()
+         {
             return Some(Self(Kind::Avx512));
         }
         None
@@ -130,11 +134,11 @@ impl Isa {
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
-    kernel.run(unsafe { Avx2::new_unchecked() })
+    kernel.run(unsafe { Avx2::<12>::new_unchecked() })
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
     kernel.run(unsafe { Avx512::new_unchecked() })

@@ -10,12 +10,19 @@
 pub trait Simd: Copy {
     /// Lanes of a vector: 8 or 16.
     const LANES: usize;
-    /// Batch rows of a product tile four vectors wide, as many as the registers hold.
-    const ROWS: usize;
+    /// Vectors of sums that the registers hold beside a tile's operands.
+    const SUMS: usize;
+    /// The widest plain panel that it is given: 4 vectors, or 1 on the leaf that serves only what is left over.
+    const WIDEST: usize = 4;
     /// Whether the larger products are left to `matrixmultiply`.
     const PORTABLE: bool;
     /// A vector.
     type F: Copy;
+    /// Vectors of eight lanes under the same registers: itself on leaves of eight lanes.
+    type Half: Simd<Half = Self::Half>;
+
+    /// The leaf for what fills no more than eight lanes.
+    fn half(self) -> Self::Half;
 
     /// The same value in all lanes.
     fn splat(self, value: f32) -> Self::F;

@@ -1,13 +1,14 @@
-//! AVX2 with FMA: eight lanes, sixteen registers.
+//! AVX2 with FMA: eight lanes, in tiles of `SUMS` sums: twelve for its sixteen registers, 24 where AVX-512 adds sixteen
+//! more.
 
 use crate::simd::Simd;
 use core::arch::x86_64::*;
 
 /// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2(());
+pub(crate) struct Avx2<const SUMS: usize>(());
 
-impl Avx2 {
+impl<const SUMS: usize> Avx2<SUMS> {
     /// # Safety
     /// The processor has AVX2 and FMA.
     #[inline(always)]
@@ -29,11 +30,18 @@ impl Avx2 {
 // SAFETY (every block below): a value of this type proves that the processor has the instructions; loads and stores
 // are vouched for by their caller.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the one reason above serves all of them")]
-impl Simd for Avx2 {
+impl<const SUMS: usize> Simd for Avx2<SUMS> {
     const LANES: usize = 8;
-    const ROWS: usize = 3;
+    const SUMS: usize = SUMS;
+    const WIDEST: usize = if SUMS > 12 { 1 } else { 4 };
     const PORTABLE: bool = false;
     type F = __m256;
+    type Half = Self;
+
+    #[inline(always)]
+    fn half(self) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m256 {

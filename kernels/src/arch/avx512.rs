@@ -1,15 +1,16 @@
-//! AVX-512 F and DQ: sixteen lanes, thirty-two registers.
+//! AVX-512 F, DQ and VL: sixteen lanes, thirty-two registers.
 
+use super::avx2::Avx2;
 use crate::simd::Simd;
 use core::arch::x86_64::*;
 
-/// Proof that the processor has AVX-512 F and DQ.
+/// Proof that the processor has AVX-512 F, DQ and VL.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
 impl Avx512 {
     /// # Safety
-    /// The processor has AVX-512 F and DQ.
+    /// The processor has AVX-512 F, DQ and VL.
     #[inline(always)]
     pub(crate) unsafe fn new_unchecked() -> Self {
         Self(())
@@ -21,9 +22,15 @@ impl Avx512 {
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the one reason above serves all of them")]
 impl Simd for Avx512 {
     const LANES: usize = 16;
-    const ROWS: usize = 6;
+    const SUMS: usize = 24;
     const PORTABLE: bool = false;
     type F = __m512;
+    type Half = Avx2<24>;
+
+    #[inline(always)]
+    fn half(self) -> Avx2<24> {
+        unsafe { Avx2::new_unchecked() }
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {

@@ -9,9 +9,15 @@ pub(crate) struct Portable;
 
 impl Simd for Portable {
     const LANES: usize = 8;
-    const ROWS: usize = 2;
+    const SUMS: usize = 8;
     const PORTABLE: bool = true;
     type F = f32x8;
+    type Half = Self;
+
+    #[inline(always)]
+    fn half(self) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> f32x8 {
