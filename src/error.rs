@@ -45,6 +45,19 @@ pub enum Error {
         /// The learning rate of that step.
         learning_rate: f64,
     },
+    /// Two ways to compute the same disagree.
+    #[error(
+        "the {what} came out as {found}, expected {expected}: a defect of this program; please report it with the \
+         settings and the name of the processor"
+    )]
+    WrongAnswer {
+        /// What was computed.
+        what: String,
+        /// The value found.
+        found: String,
+        /// What the other way gave.
+        expected: String,
+    },
     /// The sizes asked for need more memory than there is.
     #[error(
         "the model and its training need about {} of memory, more than the {} there are: \

@@ -16,6 +16,7 @@
 //! 5. A [`checkpoint::Checkpoint`] is all of that as one safetensors file, which PyTorch can open and a run can continue
 //!    from, to the same bits as if it had never stopped.
 //! 6. A [`sample::Generator`] turns logits into text.
+//! 7. A [`bench::Bench`] tells how fast all this is here, beside what the processor could do at most.
 //!
 //! [`Settings`] holds every choice, under the names of the command line; [`Error`] has one variant per cause.
 //!
@@ -73,6 +74,7 @@
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod bench;
 pub mod checkpoint;
 pub mod corpus;
 mod error;

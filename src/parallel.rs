@@ -18,12 +18,7 @@ pub(crate) struct Threads {
 impl Threads {
     /// `count` threads, or one for each core.
     pub(crate) fn new(count: Option<usize>) -> Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let count = count.unwrap_or(cores.min(MOST));
-        if count == 0 || count > MOST {
-            let expected = "a number of threads from 1 to 1024".into();
-            return Err(Error::Setting { name: "threads", found: count.to_string(), expected });
-        }
+        let count = Self::resolve(count)?;
         let build = || rayon::ThreadPoolBuilder::new().num_threads(count).build();
         let pool = (count > 1).then(build).transpose().map_err(|error| Error::Setting {
             name: "threads",
@@ -31,6 +26,17 @@ impl Threads {
             expected: format!("a number that the system can start ({error})"),
         })?;
         Ok(Self { pool, count })
+    }
+
+    /// How many threads `count` asks for.
+    pub(crate) fn resolve(count: Option<usize>) -> Result<usize> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = count.unwrap_or(cores.min(MOST));
+        if count == 0 || count > MOST {
+            let expected = "a number of threads from 1 to 1024".into();
+            return Err(Error::Setting { name: "threads", found: count.to_string(), expected });
+        }
+        Ok(count)
     }
 
     /// How many.

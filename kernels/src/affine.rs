@@ -63,7 +63,7 @@ impl Affine<'_> {
         if let Start::Bias(bias) = self.start {
             assert_eq!(bias.len(), self.panels.out_width(), "the bias");
         }
-        isa.run(self);
+        isa.run_rows(self.rows, self);
     }
 }
 

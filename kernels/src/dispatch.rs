@@ -2,12 +2,15 @@
 
 use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
-use crate::arch::{avx2::Avx2, avx512::Avx512};
+use crate::arch::{avx2::Avx2, avx512::Avx512, pair::Pair};
 use crate::simd::Kernel;
+#[cfg(feature = "std")]
 use core::fmt;
+#[cfg(feature = "std")]
 use std::sync::OnceLock;
 
 /// The name of the environment variable that forces an instruction set.
+#[cfg(feature = "std")]
 pub const ISA_VARIABLE: &str = "UNROLLED_ISA";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +27,14 @@ enum Kind {
 pub struct Isa(Kind);
 
 /// A forced instruction set that cannot be had.
+#[cfg(feature = "std")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IsaError {
     found: String,
     known: bool,
 }
 
+#[cfg(feature = "std")]
 impl fmt::Display for IsaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = Isa::all().map(Isa::name).collect();
@@ -38,12 +43,12 @@ impl fmt::Display for IsaError {
     }
 }
 
+#[cfg(feature = "std")]
 impl std::error::Error for IsaError {}
 
+/// What asks the running processor and its environment.
+#[cfg(feature = "std")]
 impl Isa {
-    /// The portable leaf, available everywhere.
-    pub const PORTABLE: Self = Self(Kind::Portable);
-
     /// AVX2 with FMA, where the processor has them.
     pub fn avx2() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
@@ -60,7 +65,7 @@ impl Isa {
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && Self::avx2().is_some()
-         {
+        {
             return Some(Self(Kind::Avx512));
         }
         None
@@ -91,6 +96,41 @@ impl Isa {
             None => Ok(Self::all().last().unwrap_or(Self::PORTABLE)),
         };
         DETECTED.get_or_init(forced).clone()
+    }
+}
+
+impl Isa {
+    /// The portable leaf, available everywhere.
+    pub const PORTABLE: Self = Self(Kind::Portable);
+
+    /// The best that the compiler was told to take for granted (`-C target-cpu`, `-C target-feature`): what there is
+    /// without `std`, where nothing can be asked.
+    pub const fn compiled() -> Self {
+        #[cfg(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma"))]
+        {
+            let wide = cfg!(all(target_feature = "avx512f", target_feature = "avx512dq"));
+            Self(if wide { Kind::Avx512 } else { Kind::Avx2 })
+        }
+        #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma")))]
+        Self::PORTABLE
+    }
+
+    /// AVX2 with FMA, for a program that has its own way to find out.
+    ///
+    /// # Safety
+    /// The processor has both.
+    #[cfg(target_arch = "x86_64")]
+    pub const unsafe fn avx2_unchecked() -> Self {
+        Self(Kind::Avx2)
+    }
+
+    /// AVX-512 F and DQ, for a program that has its own way to find out.
+    ///
+    /// # Safety
+    /// The processor has both, and AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    pub const unsafe fn avx512_unchecked() -> Self {
+        Self(Kind::Avx512)
     }
 
     /// `portable`, `avx2` or `avx512`.
@@ -125,7 +165,21 @@ impl Isa {
             Kind::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => unsafe { run_avx512(kernel) },
+            Kind::Avx512 => unsafe { run_avx512::<24, _>(kernel) },
+        }
+    }
+
+    /// Runs a kernel whose tiles are all of `rows` rows. (A single row goes by pairs of vectors where they are short.)
+    #[inline]
+    pub(crate) fn run_rows<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {
+        match self.0 {
+            // SAFETY: as in `run`.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 if rows == 1 => unsafe { run_avx2_pairs(kernel) },
+            // SAFETY: as in `run`.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 if rows == 1 => unsafe { run_avx512::<4, _>(kernel) },
+            _ => self.run(kernel),
         }
     }
 }
@@ -138,8 +192,15 @@ fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
-fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2_pairs<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
-    kernel.run(unsafe { Avx512::new_unchecked() })
+    kernel.run(Pair(unsafe { Avx2::<12>::new_unchecked() }))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
+fn run_avx512<const SUMS: usize, K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function is only reached on processors with these features.
+    kernel.run(unsafe { Avx512::<SUMS>::new_unchecked() })
 }

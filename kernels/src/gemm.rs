@@ -6,9 +6,9 @@
 //! ```
 //!
 //! 1. A call computes some rows n of dW, so that threads divide outputs and never a sum.
-//! 2. m is walked in chunks of `CHUNK`. For a chunk, the deltas of some groups of up to sixteen rows n are gathered from
-//!    their slots into `[group][m][16]`, and for each 64 columns k the inputs into `[m][k]`; the bias gradient falls out of the first.
-//!    Between chunks the sums wait in dW itself, so the chain goes on where it stopped.
+//! 2. m is walked in chunks of `CHUNK`, so that its deltas and inputs stay in the second cache while every tile of rows and
+//!    columns goes over them; both are read where they lie. Between chunks the sums wait in dW itself, so the chain goes on
+//!    where it stopped.
 //! 3. The tile broadcasts a delta and multiplies 64 inputs, so dW is written in PyTorch's row-major order directly.
 //! 4. On the portable leaf `matrixmultiply` takes each chunk's product.
 
@@ -20,11 +20,11 @@ use core::ops::Range;
 
 /// Rows of dW that make a task of fair size.
 pub const ROWS: usize = 192;
-/// Values of m gathered at a time.
+/// Values of m walked at a time.
 const CHUNK: usize = 256;
-/// Groups of up to sixteen rows gathered at a time.
+/// Groups of up to sixteen rows walked together.
 const GROUPS: usize = ROWS / 16;
-/// Columns gathered at a time.
+/// Columns of a tile.
 const COLUMNS: usize = 64;
 
 /// The rows of a window in the order of the sum: number m to (stored deltas, input vector).
@@ -37,7 +37,8 @@ pub trait Pairs: Sync {
     }
     /// The deltas of m, a stored row; and of the rest of its run.
     fn delta(&self, m: usize) -> &[f32];
-    /// The input of m; and of the rest of its run.
+    /// The input of m; and of the rest of its run. The last row is readable in whole vectors of sixteen, whatever lies
+    /// behind its last value.
     fn input(&self, m: usize) -> &[f32];
     /// How far the slices of m reach beyond m.
     fn run(&self, _m: usize) -> Run {
@@ -244,7 +245,7 @@ impl Part<'_> {
         for half in (0..16).step_by(S::LANES) {
             self.half(s, (0..whole, half), group, weight);
         }
-        self.half(s.half(), (whole..all, 0), group, weight);
+        self.half(s.narrow(), (whole..all, 0), group, weight);
     }
 
     /// Some vectors of columns, or one half of each.

@@ -26,26 +26,53 @@
 //! ```
 //!
 //! The letters: T steps, B batch rows, V vocabulary, E input width, H hidden width, G gates.
+#![cfg_attr(not(feature = "std"), no_std)]
 #![warn(missing_docs)]
 
-pub mod affine;
 mod arch;
-mod backward;
 mod dispatch;
-pub mod gather;
-pub mod gemm;
-pub mod gru;
-pub mod lstm;
+pub mod fixed;
 mod math;
+mod simd;
+
+#[cfg(feature = "std")]
+pub mod activation;
+#[cfg(feature = "std")]
+pub mod affine;
+#[cfg(feature = "std")]
+mod aligned;
+#[cfg(feature = "std")]
+mod backward;
+#[cfg(feature = "std")]
+pub mod gather;
+#[cfg(feature = "std")]
+pub mod gemm;
+#[cfg(feature = "std")]
+pub mod gru;
+#[cfg(feature = "std")]
+pub mod lstm;
+#[cfg(feature = "std")]
 pub mod pack;
+#[cfg(feature = "std")]
+pub mod peak;
+#[cfg(feature = "std")]
 mod product;
+#[cfg(feature = "std")]
 #[doc(hidden)]
 pub mod reference;
+#[cfg(feature = "std")]
 pub mod rnn;
-mod simd;
+#[cfg(feature = "std")]
 pub mod softmax;
+#[cfg(feature = "std")]
 pub mod update;
+#[cfg(feature = "std")]
 mod window;
 
-pub use dispatch::{ISA_VARIABLE, Isa, IsaError};
+#[cfg(feature = "std")]
+pub use aligned::Aligned;
+pub use dispatch::Isa;
+#[cfg(feature = "std")]
+pub use dispatch::{ISA_VARIABLE, IsaError};
+#[cfg(feature = "std")]
 pub use window::{Dense, Input, Window};

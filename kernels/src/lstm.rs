@@ -27,7 +27,7 @@ use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, Slots, padded};
 use crate::product::{ByWidth, Source, Tile, Weights, Widths, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Window, add_dense};
+use crate::window::{Input, Part, Window, add_dense};
 use core::ops::Range;
 
 /// Gates of `weight_ih` and of `weight_hh` alike, in PyTorch's order: i, f, g, o.
@@ -42,18 +42,18 @@ pub fn slots(hidden: usize) -> Slots {
 #[derive(Debug)]
 pub struct Forward<'a> {
     /// T, B, H.
-    pub window: Window,
+    pub window: Window<'a>,
     /// Bias or table, and dense input, packed by `Panels::gates(&slots(H))`.
     pub input: Input<'a>,
     /// `weight_hh`, packed likewise.
     pub recurrent: &'a [f32],
-    /// [T + 1, B, padded(H)]: the initial state, then every step's.
+    /// [B + N, padded(H)]: the initial state, then every step's.
     pub h: &'a mut [f32],
-    /// [T + 1, B, padded(H)]; [1, B, padded(H)] when not kept.
+    /// [B + N, padded(H)]; [B, padded(H)] when not kept.
     pub c: &'a mut [f32],
-    /// [T, B, padded(H) / 16, 4, 16]: activated gates; one step when not kept.
+    /// [N, padded(H) / 16, 4, 16]: activated gates; one step when not kept.
     pub gates: &'a mut [f32],
-    /// [T, B, padded(H)]: tanh(c'); one step when not kept.
+    /// [N, padded(H)]: tanh(c'); one step when not kept.
     pub tanh_c: &'a mut [f32],
 }
 
@@ -61,7 +61,7 @@ pub struct Forward<'a> {
 #[derive(Debug)]
 pub struct Backward<'a> {
     /// T, B, H, kept.
-    pub window: Window,
+    pub window: Window<'a>,
     /// `weight_hh`, packed transposed over `slots(H)`.
     pub recurrent: &'a [f32],
     /// `Panels::plain(H)`.
@@ -72,9 +72,9 @@ pub struct Backward<'a> {
     pub c: &'a [f32],
     /// As the forward pass left it.
     pub tanh_c: &'a [f32],
-    /// [T, B, padded(H)]: gradient of each step's output from above.
+    /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [B, padded(H)]: gradient of the last c; becomes that of the initial one.
+    /// [B, padded(H)]: gradient of each row's last c; becomes that of the initial one.
     pub dc: &'a mut [f32],
     /// Gates in, deltas out.
     pub gates: &'a mut [f32],
@@ -88,12 +88,13 @@ impl Forward<'_> {
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots(self.window.hidden));
         self.input.check(&window, &slots, slots.width(), 0);
-        window.check("h", self.h.len(), (window.steps + 1) * window.step());
-        window.check("c", self.c.len(), (if window.keep { window.steps + 1 } else { 1 }) * window.step());
-        window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
-        window.check("tanh_c", self.tanh_c.len(), window.kept_steps() * window.step());
+        window.check("h", self.h.len(), window.states() * padded(window.hidden));
+        let cells = if window.keep { window.states() } else { window.rows };
+        window.check("c", self.c.len(), cells * padded(window.hidden));
+        window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
+        window.check("tanh_c", self.tanh_c.len(), window.kept_tokens() * padded(window.hidden));
         window.check("recurrent", self.recurrent.len(), slots.packed_len(window.hidden));
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -101,35 +102,37 @@ impl Kernel for Forward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, step) = (self.window, self.window.step());
-        let blocks = padded(window.hidden) / 16;
+        let (window, stride) = (self.window, padded(self.window.hidden));
         let (h, c) = (self.h.as_mut_ptr(), self.c.as_mut_ptr());
-        for t in 0..window.steps {
+        for at in window.forward() {
+            let (next, kept) = ((window.rows + at.token) * stride, window.kept(at.token) * stride);
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
                 let tile = ForwardTile {
                     window,
-                    token: t * window.rows,
+                    token: at.token,
                     input: &self.input,
                     recurrent: self.recurrent.as_ptr(),
-                    h: h.add(t * step),
-                    c: c.add(window.at(t, step)),
-                    c_next: c.add(window.at(t + 1, step)),
-                    gates: self.gates.as_mut_ptr().add(window.at(t, 4 * step)),
-                    tanh_c: self.tanh_c.as_mut_ptr().add(window.at(t, step)),
+                    h: h.add(at.before * stride),
+                    h_next: h.add(next),
+                    c: c.add(window.kept(at.before) * stride),
+                    c_next: c.add(window.kept(next)),
+                    gates: self.gates.as_mut_ptr().add(4 * kept),
+                    tanh_c: self.tanh_c.as_mut_ptr().add(kept),
                 };
-                sweep(s, window.rows, blocks, &tile);
+                sweep(s, at.rows, stride / 16, &tile);
             }
         }
     }
 }
 
 struct ForwardTile<'a> {
-    window: Window,
+    window: Window<'a>,
     token: usize,
     input: &'a Input<'a>,
     recurrent: *const f32,
     h: *mut f32,
+    h_next: *mut f32,
     c: *mut f32,
     c_next: *mut f32,
     gates: *mut f32,
@@ -182,7 +185,7 @@ impl ForwardTile<'_> {
             let tanh_c = tanh(s, c);
             s.store(self.c_next.add(unit), c);
             s.store(self.tanh_c.add(unit), tanh_c);
-            s.store(self.h.add(self.window.step() + unit), s.mul(o, tanh_c));
+            s.store(self.h_next.add(unit), s.mul(o, tanh_c));
             for (slot, value) in [i, f, g, o].into_iter().enumerate() {
                 s.store(self.gates.add(gate + slot * 16), value);
             }
@@ -198,15 +201,16 @@ impl Backward<'_> {
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots(self.window.hidden));
         window.check_kept();
-        window.check("c", self.c.len(), (window.steps + 1) * window.step());
-        window.check("tanh_c", self.tanh_c.len(), window.steps * window.step());
-        window.check("dh", self.dh.len(), window.steps * window.step());
+        let (tokens, stride) = (window.tokens(), padded(window.hidden));
+        window.check("c", self.c.len(), window.states() * stride);
+        window.check("tanh_c", self.tanh_c.len(), tokens * stride);
+        window.check("dh", self.dh.len(), tokens * stride);
         window.check("dc", self.dc.len(), window.step());
-        window.check("gates", self.gates.len(), window.steps * window.rows * slots.width());
+        window.check("gates", self.gates.len(), tokens * slots.width());
         window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
         self.panels.check_plain(window.hidden);
         slots.check_pieces(self.pieces);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -214,27 +218,28 @@ impl Kernel for Backward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, step) = (self.window, self.window.step());
-        for t in (0..window.steps).rev() {
+        let (window, stride) = (self.window, padded(self.window.hidden));
+        let gates = self.gates.as_mut_ptr();
+        for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
+            let (token, before) = ((at.token + first) * stride, (at.before + first) * stride);
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
-                let gates = self.gates.as_mut_ptr().add(t * 4 * step);
                 let tile = BackwardTile {
-                    stride: padded(window.hidden),
+                    stride,
                     depth: 4 * window.hidden,
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
-                    pieces: if t + 1 < window.steps { self.pieces } else { &[] },
-                    deltas: gates.wrapping_add(4 * step),
+                    pieces,
+                    deltas: gates.wrapping_add((at.token + at.rows) * 4 * stride),
                     cell: Step {
-                        c: self.c.as_ptr().add(t * step),
-                        tanh_c: self.tanh_c.as_ptr().add(t * step),
-                        dh: self.dh.as_ptr().add(t * step),
-                        dc: self.dc.as_mut_ptr(),
-                        gates,
+                        c: self.c.as_ptr().add(before),
+                        tanh_c: self.tanh_c.as_ptr().add(token),
+                        dh: self.dh.as_ptr().add(token),
+                        dc: self.dc.as_mut_ptr().add(first * stride),
+                        gates: gates.add(4 * token),
                     },
                 };
-                sweep(s, window.rows, self.panels.panels().len(), &ByWidth(tile));
+                sweep(s, rows, self.panels.panels().len(), &ByWidth(tile));
             }
         }
     }

@@ -129,7 +129,7 @@ pub(crate) trait Tile<S: Simd> {
 /// # Safety
 /// As for `tile`, for all rows below `rows` and all `panels`.
 #[inline(always)]
-pub(crate) unsafe fn sweep<S: Simd, T: Tile<S> + Tile<S::Half>>(
+pub(crate) unsafe fn sweep<S: Simd, T: Tile<S> + Tile<S::Narrow>>(
     s: S,
     rows: usize,
     panels: usize,
@@ -142,9 +142,9 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tile<S> + Tile<S::Half>>(
             if S::LANES == 16 && lower == upper {
                 sweep_rows(s, rows, panel, 0, tile);
             } else {
-                sweep_rows(s.half(), rows, panel, 0, tile);
+                sweep_rows(s.narrow(), rows, panel, 0, tile);
                 if upper > 0 {
-                    sweep_rows(s.half(), rows, panel, 8, tile);
+                    sweep_rows(s.narrow(), rows, panel, 8, tile);
                 }
             }
         }
@@ -183,13 +183,13 @@ unsafe fn dispatch_rows<S: Simd, T: Tile<S>>(
     unsafe {
         match count {
             1 => tile.tile::<1>(s, row, panel, half),
-            2 => tile.tile::<2>(s, row, panel, half),
-            3 => tile.tile::<3>(s, row, panel, half),
-            4 => tile.tile::<4>(s, row, panel, half),
-            5 => tile.tile::<5>(s, row, panel, half),
-            6 => tile.tile::<6>(s, row, panel, half),
-            7 => tile.tile::<7>(s, row, panel, half),
-            8 => tile.tile::<8>(s, row, panel, half),
+            2 if const { S::SUMS >= 2 } => tile.tile::<2>(s, row, panel, half),
+            3 if const { S::SUMS >= 3 } => tile.tile::<3>(s, row, panel, half),
+            4 if const { S::SUMS >= 4 } => tile.tile::<4>(s, row, panel, half),
+            5 if const { S::SUMS >= 5 } => tile.tile::<5>(s, row, panel, half),
+            6 if const { S::SUMS >= 6 } => tile.tile::<6>(s, row, panel, half),
+            7 if const { S::SUMS >= 7 } => tile.tile::<7>(s, row, panel, half),
+            8 if const { S::SUMS >= 8 } => tile.tile::<8>(s, row, panel, half),
             _ => {}
         }
     }

@@ -14,7 +14,7 @@ use crate::math::tanh;
 use crate::pack::{Panel, Panels, Slots, padded};
 use crate::product::{ByWidth, Source, Weights, WideTile, Widths, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Window, add_dense};
+use crate::window::{Input, Part, Window, add_dense};
 use core::ops::Range;
 
 /// The one gate of `weight_ih` and `weight_hh`.
@@ -57,7 +57,7 @@ impl Activation {
 #[derive(Debug)]
 pub struct Forward<'a> {
     /// T, B, H.
-    pub window: Window,
+    pub window: Window<'a>,
     /// The squashing function.
     pub activation: Activation,
     /// Bias or table, and dense input, packed by `Panels::plain(H)`.
@@ -66,7 +66,7 @@ pub struct Forward<'a> {
     pub recurrent: &'a [f32],
     /// `Panels::plain(H)`.
     pub panels: &'a Panels,
-    /// [T + 1, B, padded(H)]: the initial state, then every step's.
+    /// [B + N, padded(H)]: the initial state, then every step's.
     pub h: &'a mut [f32],
 }
 
@@ -74,7 +74,7 @@ pub struct Forward<'a> {
 #[derive(Debug)]
 pub struct Backward<'a> {
     /// T, B, H, kept.
-    pub window: Window,
+    pub window: Window<'a>,
     /// The squashing function.
     pub activation: Activation,
     /// `weight_hh`, packed transposed over `slots(H)`.
@@ -85,9 +85,9 @@ pub struct Backward<'a> {
     pub pieces: &'a [Range<usize>],
     /// As the forward pass left it.
     pub h: &'a [f32],
-    /// [T, B, padded(H)]: gradient of each step's output from above.
+    /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [T, B, padded(H)]: written.
+    /// [N, padded(H)]: written.
     pub deltas: &'a mut [f32],
 }
 
@@ -99,10 +99,10 @@ impl Forward<'_> {
     pub fn run_on(self, isa: Isa) {
         let window = self.window;
         self.input.check(&window, &slots(window.hidden), padded(window.hidden), 0);
-        window.check("h", self.h.len(), (window.steps + 1) * window.step());
+        window.check("h", self.h.len(), window.states() * padded(window.hidden));
         window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
         self.panels.check_plain(window.hidden);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -110,32 +110,36 @@ impl Kernel for Forward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        for t in 0..self.window.steps {
+        let (window, stride) = (self.window, padded(self.window.hidden));
+        let h = self.h.as_mut_ptr();
+        for at in window.forward() {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
                 let tile = ForwardTile {
-                    window: self.window,
+                    window,
                     activation: self.activation,
-                    token: t * self.window.rows,
+                    token: at.token,
                     input: &self.input,
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
-                    h: self.h.as_mut_ptr().add(t * self.window.step()),
+                    h: h.add(at.before * stride),
+                    h_next: h.add((window.rows + at.token) * stride),
                 };
-                sweep(s, self.window.rows, self.panels.panels().len(), &ByWidth(tile));
+                sweep(s, at.rows, self.panels.panels().len(), &ByWidth(tile));
             }
         }
     }
 }
 
 struct ForwardTile<'a> {
-    window: Window,
+    window: Window<'a>,
     activation: Activation,
     token: usize,
     input: &'a Input<'a>,
     recurrent: *const f32,
     panels: &'a Panels,
     h: *mut f32,
+    h_next: *mut f32,
 }
 
 impl<S: Simd> WideTile<S> for ForwardTile<'_> {
@@ -161,7 +165,7 @@ impl<S: Simd> WideTile<S> for ForwardTile<'_> {
             let base = self.recurrent.add(before * 16 * hidden + half);
             accumulate::<S, R, W, W, 0>(s, &mut acc, h, hidden, Weights { base, stride: width * 16 });
             for (r, sums) in acc.into_iter().enumerate() {
-                let to = self.h.add(self.window.step() + (row + r) * stride + first);
+                let to = self.h_next.add((row + r) * stride + first);
                 for (w, sum) in sums.into_iter().enumerate() {
                     s.store(to.add(w * 16), self.activation.apply(s, sum));
                 }
@@ -178,13 +182,13 @@ impl Backward<'_> {
     pub fn run_on(self, isa: Isa) {
         let window = self.window;
         window.check_kept();
-        window.check("h", self.h.len(), (window.steps + 1) * window.step());
-        window.check("dh", self.dh.len(), window.steps * window.step());
-        window.check("deltas", self.deltas.len(), window.steps * window.step());
+        window.check("h", self.h.len(), window.states() * padded(window.hidden));
+        window.check("dh", self.dh.len(), window.tokens() * padded(window.hidden));
+        window.check("deltas", self.deltas.len(), window.tokens() * padded(window.hidden));
         window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
         self.panels.check_plain(window.hidden);
         slots(window.hidden).check_pieces(self.pieces);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -192,26 +196,27 @@ impl Kernel for Backward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, step) = (self.window, self.window.step());
-        for t in (0..window.steps).rev() {
+        let (window, stride) = (self.window, padded(self.window.hidden));
+        let deltas = self.deltas.as_mut_ptr();
+        for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
+            let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
-                let deltas = self.deltas.as_mut_ptr().add(t * step);
                 let tile = BackwardTile {
-                    stride: padded(window.hidden),
+                    stride,
                     depth: window.hidden,
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
-                    pieces: if t + 1 < window.steps { self.pieces } else { &[] },
-                    deltas: deltas.wrapping_add(step),
+                    pieces,
+                    deltas: deltas.wrapping_add((at.token + at.rows) * stride),
                     cell: Step {
                         activation: self.activation,
-                        h: self.h.as_ptr().add((t + 1) * step),
-                        dh: self.dh.as_ptr().add(t * step),
-                        deltas,
+                        h: self.h.as_ptr().add(window.step() + token),
+                        dh: self.dh.as_ptr().add(token),
+                        deltas: deltas.add(token),
                     },
                 };
-                sweep(s, window.rows, self.panels.panels().len(), &ByWidth(tile));
+                sweep(s, rows, self.panels.panels().len(), &ByWidth(tile));
             }
         }
     }

@@ -18,11 +18,11 @@ pub trait Simd: Copy {
     const PORTABLE: bool;
     /// A vector.
     type F: Copy;
-    /// Vectors of eight lanes under the same registers: itself on leaves of eight lanes.
-    type Half: Simd<Half = Self::Half>;
+    /// The leaf of eight lanes that this processor has too, with equal bits.
+    type Narrow: Simd<Narrow = Self::Narrow>;
 
-    /// The leaf for what fills no more than eight lanes.
-    fn half(self) -> Self::Half;
+    /// The token of `Narrow`.
+    fn narrow(self) -> Self::Narrow;
 
     /// The same value in all lanes.
     fn splat(self, value: f32) -> Self::F;
@@ -65,6 +65,11 @@ pub trait Simd: Copy {
     /// `a` where x > 0, else 0.
     fn where_positive(self, x: Self::F, a: Self::F) -> Self::F;
 
+    /// The sum of sixteen lanes, in one vector of sixteen or two of eight: l with l + 8, then + 4, + 2, + 1.
+    #[inline(always)]
+    fn sum_lanes(self, lanes: [Self::F; 2]) -> f32 {
+        tree16(self, lanes, |a, b| a + b)
+    }
     /// Loads the first `count` <= `LANES` lanes; the rest is `fill`.
     ///
     /// # Safety
@@ -123,6 +128,7 @@ pub trait Kernel {
 
 /// Sum of f(values) over sixteen virtual lanes: lane l adds up elements l, l + 16, ..., and a fixed tree adds up the
 /// lanes. A tail is filled with `fill`, which `f` should map to zero.
+#[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn sum16<S: Simd>(s: S, values: &[f32], fill: f32, f: impl Fn(S::F) -> S::F) -> f32 {
     let mut lanes = [s.splat(0.0); 2];
@@ -131,6 +137,7 @@ pub(crate) fn sum16<S: Simd>(s: S, values: &[f32], fill: f32, f: impl Fn(S::F) -
 }
 
 /// Calls `f` with the virtual half (0, or 1 on leaves of eight lanes) and each vector of `values`.
+#[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn fold16<S: Simd>(s: S, values: &[f32], fill: f32, mut f: impl FnMut(usize, S::F)) {
     let whole = values.len() - values.len() % S::LANES;

@@ -6,8 +6,12 @@ use crate::simd::Simd;
 use core::ops::Range;
 
 /// The sizes of one layer's window: T steps of B rows, H hidden units.
+///
+/// Rows may end before the window does. They are then sorted, the longest first, so that those which take part in a step
+/// are its first `active[t]`, and buffers are packed: [N, ..] below stands for the tokens of all steps behind each other,
+/// `active[t]` of step t. A window whose rows all have T steps has N = T * B, and [N, ..] is [T, B, ..].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct Window<'a> {
     /// Steps T.
     pub steps: usize,
     /// Rows B.
@@ -16,34 +20,118 @@ pub struct Window {
     pub hidden: usize,
     /// Whether gates and cells of all steps are kept (training) or one step's are overwritten (inference).
     pub keep: bool,
+    /// `[T]`: the rows that take part in each step, never more than in the step before; empty where all rows always do.
+    pub active: &'a [u32],
 }
 
-impl Window {
-    /// Floats of one step of hidden vectors: B * padded(H).
+/// One step of a window: which rows take part, and where they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Rows that take part.
+    pub(crate) rows: usize,
+    /// Those of them that go on to the next step.
+    pub(crate) following: usize,
+    /// The first token; its state after the step is hidden vector `B + token`.
+    pub(crate) token: usize,
+    /// The first hidden vector of the state before the step.
+    pub(crate) before: usize,
+}
+
+impl<'a> Window<'a> {
+    /// Floats of one hidden vector of each row: B * padded(H).
     pub fn step(&self) -> usize {
         self.rows * padded(self.hidden)
     }
 
-    /// Steps that a buffer of gates holds.
-    pub fn kept_steps(&self) -> usize {
-        if self.keep { self.steps } else { self.steps.min(1) }
+    /// Tokens N.
+    pub fn tokens(&self) -> usize {
+        if self.active.is_empty() {
+            self.steps * self.rows
+        } else {
+            self.active.iter().map(|n| *n as usize).sum()
+        }
     }
 
-    /// The place of step `t` in a buffer with `width` floats a step.
-    pub(crate) fn at(&self, t: usize, width: usize) -> usize {
-        if self.keep { t * width } else { 0 }
+    /// Hidden vectors that a window goes through: the initial ones, then one for each token.
+    pub fn states(&self) -> usize {
+        self.rows + self.tokens()
+    }
+
+    /// Tokens that a buffer of gates holds: all, or those of one step of all rows.
+    pub fn kept_tokens(&self) -> usize {
+        if self.keep { self.tokens() } else { self.steps.min(1) * self.rows }
+    }
+
+    /// The rows that take part in step `t`; none in the step after the last.
+    pub fn active(&self, t: usize) -> usize {
+        match self.active.get(t) {
+            Some(rows) => *rows as usize,
+            None if self.active.is_empty() && t < self.steps => self.rows,
+            None => 0,
+        }
+    }
+
+    /// Where the rows' last states lie: some rows, and the place of hidden vector 0 of the step after which they end.
+    /// Row r of them has its last state in hidden vector place + r.
+    pub fn ends(self) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let (mut place, mut going) = (0, self.rows);
+        (0..=self.steps).map(move |t| {
+            let (rows, now) = (self.active(t)..going, place);
+            place += going;
+            going = rows.start;
+            (rows, now)
+        })
+    }
+
+    /// All steps from the first to the last.
+    pub(crate) fn forward(self) -> impl Iterator<Item = Place> {
+        let mut token = 0;
+        (0..self.steps).map(move |t| {
+            let place = self.place(t, token);
+            token += place.rows;
+            place
+        })
+    }
+
+    /// All steps from the last to the first, each in the parts that differ in what a backward pass multiplies.
+    pub(crate) fn backward(self, pieces: &[Range<usize>]) -> impl Iterator<Item = (Place, Part<'_>)> {
+        let mut token = self.tokens();
+        let places = (0..self.steps).rev().map(move |t| {
+            token -= self.active(t);
+            self.place(t, token)
+        });
+        places.flat_map(|at| at.parts(pieces).map(move |part| (at, part)))
+    }
+
+    fn place(&self, t: usize, token: usize) -> Place {
+        let before = if t == 0 { 0 } else { self.rows + token - self.active(t - 1) };
+        Place { rows: self.active(t), following: self.active(t + 1), token, before }
+    }
+
+    /// The place of token `token`, or of hidden vector `token`, in a buffer of which one step may be all that is kept.
+    pub(crate) fn kept(&self, token: usize) -> usize {
+        if self.keep { token } else { 0 }
     }
 
     /// Checks that no length of a buffer or of packed weights for this window overflows, for a length that wrapped around
-    /// could pass the checks that the tiles rely on.
+    /// could pass the checks that the tiles rely on; and that the rows are sorted.
     pub(crate) fn check_sizes(&self) {
-        let Self { steps, rows, hidden, .. } = *self;
+        let Self { steps, rows, hidden, active, .. } = *self;
         let fits = || {
             let gates = hidden.checked_next_multiple_of(16)?.checked_mul(4)?;
             gates.checked_mul(hidden)?;
             steps.checked_add(1)?.checked_mul(rows)?.checked_mul(gates)
         };
         assert!(fits().is_some(), "sizes that no memory holds: {self:?}");
+        let (given, first) = (active.len(), active.first().map_or(0, |first| *first as usize));
+        assert!(
+            given == 0 || given == steps,
+            "{given} numbers of active rows, expected {steps} for {self:?}"
+        );
+        assert!(
+            first <= rows && active.is_sorted_by(|a, b| a >= b),
+            "active rows that are not the first: {self:?}"
+        );
     }
 
     /// `check_sizes` for a backward pass.
@@ -57,12 +145,32 @@ impl Window {
     }
 }
 
+/// Some rows of a step in a backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part<'p> {
+    /// The first of them.
+    pub(crate) first: usize,
+    /// How many, at least one.
+    pub(crate) rows: usize,
+    /// What is multiplied of the deltas of the step after.
+    pub(crate) pieces: &'p [Range<usize>],
+}
+
+impl Place {
+    /// The rows that go on to the next step, with the product of its deltas, and those that end here, without.
+    fn parts<'p>(&self, pieces: &'p [Range<usize>]) -> impl Iterator<Item = Part<'p>> + use<'p> {
+        let going = Part { first: 0, rows: self.following, pieces };
+        let ending = Part { first: self.following, rows: self.rows - self.following, pieces: &[] };
+        [going, ending].into_iter().filter(|part| part.rows > 0)
+    }
+}
+
 /// What a layer's pre-activations start from, and its dense input.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// Rows of stored width: the summed bias, or a table of it plus the input product for each symbol [D, stored].
     pub start: &'a [f32],
-    /// The row of `start` for each step and row [T, B]; without it, row 0 for all.
+    /// The row of `start` for each token `[N]`; without it, row 0 for all.
     pub ids: Option<&'a [u32]>,
     /// An input that is multiplied in the tile, before the hidden state.
     pub dense: Option<Dense<'a>>,
@@ -71,7 +179,7 @@ pub struct Input<'a> {
 /// Dense input vectors and the weights that multiply them.
 #[derive(Clone, Copy, Debug)]
 pub struct Dense<'a> {
-    /// [T, B, stride]
+    /// [N, stride]
     pub values: &'a [f32],
     /// Floats from one row to the next.
     pub stride: usize,
@@ -86,9 +194,9 @@ pub struct Dense<'a> {
 impl Input<'_> {
     /// Checks ids and lengths once, so that the tiles need not. `slots` are what a row of `start` holds; `packed` and
     /// `second` are the outputs that the two sets of dense weights feed, padding included.
-    pub(crate) fn check(&self, window: &Window, slots: &Slots, packed: usize, second: usize) {
+    pub(crate) fn check(&self, window: &Window<'_>, slots: &Slots, packed: usize, second: usize) {
         window.check_sizes();
-        let (tokens, width) = (window.steps * window.rows, slots.width());
+        let (tokens, width) = (window.tokens(), slots.width());
         match self.ids {
             None => {
                 assert!(self.start.len() >= width, "a bias of {} floats, expected {width}", self.start.len())
@@ -115,10 +223,10 @@ impl Input<'_> {
         }
     }
 
-    /// Loads vector `offset` of the start of token `token` (t * B + row).
+    /// Loads vector `offset` of the start of token `token`.
     ///
     /// # Safety
-    /// `check` has passed, `token` < T * B, and `offset` + LANES <= stored width.
+    /// `check` has passed, `token` < N, and `offset` + LANES <= stored width.
     #[inline(always)]
     pub(crate) unsafe fn start<S: Simd>(&self, s: S, token: usize, width: usize, offset: usize) -> S::F {
         // SAFETY: `check` has seen that every id is a row of the table.
@@ -133,7 +241,7 @@ impl Input<'_> {
 /// `stride` the floats of this one for each k.
 ///
 /// # Safety
-/// `token + R <= T * B`, and the weights hold `before + W` vectors of `width` floats.
+/// `token + R <= N`, and the weights hold `before + W` vectors of `width` floats.
 #[inline(always)]
 pub(crate) unsafe fn add_dense<S: Simd, const R: usize, const W: usize, const A: usize>(
     s: S,

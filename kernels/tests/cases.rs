@@ -2,7 +2,7 @@
 
 use crate::harness::{Numbers, Shifted, store, unstore};
 use unrolled_kernels::gru;
-use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::pack::{Panels, Slots, padded};
 use unrolled_kernels::reference::{self, Cell, Deltas, Trace};
 use unrolled_kernels::rnn::{self, Activation};
 use unrolled_kernels::{Dense, Input, Isa, Window, lstm};
@@ -34,7 +34,9 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Case {
     pub kind: Kind,
-    pub window: Window,
+    pub window: Window<'static>,
+    /// Active rows of each step, empty for all; `window` has none.
+    pub active: Vec<u32>,
     /// E, 0 for no dense input.
     pub width: usize,
     /// Floats that every buffer is shifted by.
@@ -76,7 +78,8 @@ impl Case {
         let tokens = steps * rows;
         Self {
             kind,
-            window: Window { steps, rows, hidden, keep },
+            window: Window { steps, rows, hidden, keep, active: &[] },
+            active: Vec::new(),
             width,
             offset,
             weight_ih,
@@ -96,7 +99,7 @@ impl Case {
         let (old, hidden) = (self.window, self.window.hidden);
         fn tokens<A: Clone>(
             all: &[A],
-            old: Window,
+            old: Window<'_>,
             (steps, rows): (core::ops::Range<usize>, core::ops::Range<usize>),
         ) -> Vec<A> {
             let each = all.len() / (old.steps * old.rows);
@@ -117,6 +120,29 @@ impl Case {
             carry: state(&self.carry),
             ..self.clone()
         }
+    }
+
+    /// The tokens that remain when row `b` ends after `lengths[b]` steps, longest first; h, c and carry stay.
+    pub fn ragged(&self, lengths: &[usize]) -> Self {
+        let (steps, rows) = (self.window.steps, self.window.rows);
+        let going = |t: usize| lengths.iter().take_while(|length| **length > t).count();
+        let tokens: Vec<usize> = (0..steps).flat_map(|t| (0..going(t)).map(move |b| t * rows + b)).collect();
+        fn pick<A: Clone>(all: &[A], count: usize, tokens: &[usize]) -> Vec<A> {
+            let each = all.len() / count;
+            tokens.iter().flat_map(|m| all[m * each..][..each].to_vec()).collect()
+        }
+        let count = steps * rows;
+        Self {
+            active: (0..steps).map(|t| going(t) as u32).collect(),
+            ids: self.ids.as_ref().map(|ids| pick(ids, count, &tokens)),
+            x: pick(&self.x, count, &tokens),
+            dh: pick(&self.dh, count, &tokens),
+            ..self.clone()
+        }
+    }
+
+    fn sizes(&self) -> Window<'_> {
+        Window { active: &self.active, ..self.window }
     }
 
     /// [T, B, slot, H]
@@ -205,7 +231,7 @@ impl Case {
 
     /// Runs the kernel; everything comes back in plain layouts, and padding of h, c and r h must be zero.
     pub fn forward(&self, isa: Isa) -> Trace {
-        let (window, hidden, slots) = (self.window, self.window.hidden, self.kind.gates().1);
+        let (window, hidden, slots) = (self.sizes(), self.window.hidden, self.kind.gates().1);
         let [ih, ih_second, hh, hh_second] = self.panels();
         let dense_weights = self.pack(&ih, &self.weight_ih, self.width);
         let second = self.pack(&ih_second, &self.weight_ih, self.width);
@@ -213,7 +239,7 @@ impl Case {
         let candidate = self.pack(&hh_second, &self.weight_hh, hidden);
         // Rows of x are two floats further apart than they need be.
         let stride = self.width + 2;
-        let mut x = Shifted::new(&vec![f32::NAN; window.steps * window.rows * stride], self.offset);
+        let mut x = Shifted::new(&vec![f32::NAN; window.tokens() * stride], self.offset);
         if self.width > 0 {
             for (to, from) in x.get_mut().chunks_exact_mut(stride).zip(self.x.chunks_exact(self.width)) {
                 to[..self.width].copy_from_slice(from);
@@ -230,16 +256,19 @@ impl Case {
         let dense = (self.width > 0).then_some(dense);
         let input = Input { start: table.get(), ids: self.ids.as_deref(), dense };
 
-        let kept = window.kept_steps();
-        let grow = |first: &[f32], steps: usize| {
+        let vector = padded(hidden);
+        let kept = window.kept_tokens() * vector;
+        let grow = |first: &[f32], tokens: usize| {
             let first = store(first, 1, hidden, 0.0);
-            let rest = vec![f32::NAN; steps * window.step()];
+            let rest = vec![f32::NAN; tokens * vector];
             Shifted::new(&[first, rest].concat(), self.offset)
         };
-        let mut h = grow(&self.h, window.steps);
-        let mut c = grow(&self.c, if window.keep { window.steps } else { 0 });
-        let mut gates = Shifted::new(&vec![f32::NAN; kept * slots * window.step()], self.offset);
-        let mut extra = Shifted::new(&vec![f32::NAN; kept * window.step()], self.offset);
+        let mut h = grow(&self.h, window.tokens());
+        let mut c = grow(&self.c, if window.keep { window.tokens() } else { 0 });
+        let mut gates = Shifted::new(&vec![f32::NAN; kept * slots], self.offset);
+        // Where a step is overwritten by the next, rows without any step leave theirs as it was.
+        let untouched = if window.keep || self.active.is_empty() { f32::NAN } else { 0.0 };
+        let mut extra = Shifted::new(&vec![untouched; kept], self.offset);
         let (h_out, gates_out) = (h.get_mut(), gates.get_mut());
         match self.kind {
             Kind::Lstm => lstm::Forward {
@@ -287,7 +316,7 @@ impl Case {
 
     /// Runs the kernel's backward pass on a trace; padding of deltas must be zero.
     pub fn backward(&self, isa: Isa, trace: &Trace) -> Deltas {
-        let (window, hidden, slots) = (self.window, self.window.hidden, self.kind.gates().1);
+        let (window, hidden, slots) = (self.sizes(), self.window.hidden, self.kind.gates().1);
         let panels = &Panels::plain(hidden);
         let [h, c, extra] = [&trace.h, &trace.c, &trace.extra].map(|plain| self.stored(plain, 1));
         let (h, c, extra) = (h.get(), c.get(), extra.get());

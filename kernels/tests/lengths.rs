@@ -7,7 +7,7 @@ use unrolled_kernels::softmax::CrossEntropy;
 use unrolled_kernels::update::{Rule, Update, sum_of_squares};
 use unrolled_kernels::{Dense, Input, Isa, Window, lstm, rnn};
 
-const WINDOW: Window = Window { steps: 2, rows: 3, hidden: 5, keep: true };
+const WINDOW: Window<'_> = Window { steps: 2, rows: 3, hidden: 5, keep: true, active: &[] };
 
 /// An LSTM of these sizes, with one length changed.
 struct Lengths {
@@ -59,6 +59,44 @@ fn short_h() {
 #[should_panic(expected = "c holds 48 floats, expected 144")]
 fn c_of_a_window_that_is_not_kept() {
     Lengths { c: 48, ..Lengths::default() }.run();
+}
+
+fn with_active(active: &[u32]) {
+    let window = Window { active, ..WINDOW };
+    let input = Input { start: &[0.0; 16], ids: None, dense: None };
+    let (panels, activation) = (&Panels::plain(5), rnn::Activation::Tanh);
+    // Three initial states and four tokens.
+    rnn::Forward { window, activation, input, recurrent: &[0.0; 80], panels, h: &mut [0.0; 7 * 16] }
+        .run_on(Isa::PORTABLE);
+}
+
+#[test]
+fn rows_that_end_run() {
+    with_active(&[3, 1]);
+}
+
+#[test]
+#[should_panic(expected = "h holds 112 floats, expected 96 for Window { steps: 2, rows: 3, hidden: 5")]
+fn fewer_tokens_than_h_holds() {
+    with_active(&[2, 1]);
+}
+
+#[test]
+#[should_panic(expected = "1 numbers of active rows, expected 2 for Window { steps: 2, rows: 3, hidden: 5")]
+fn active_rows_of_another_number_of_steps() {
+    with_active(&[4]);
+}
+
+#[test]
+#[should_panic(expected = "active rows that are not the first: Window { steps: 2, rows: 3, hidden: 5")]
+fn a_row_that_comes_back() {
+    with_active(&[1, 3]);
+}
+
+#[test]
+#[should_panic(expected = "active rows that are not the first: Window { steps: 2, rows: 3, hidden: 5")]
+fn more_active_rows_than_there_are() {
+    with_active(&[4, 0]);
 }
 
 #[test]
@@ -175,7 +213,7 @@ fn rows_that_wrap_around() {
 #[should_panic(expected = "sizes that no memory holds: Window { steps: 18446744073709551615")]
 #[cfg(target_pointer_width = "64")]
 fn steps_that_wrap_around() {
-    let window = Window { steps: usize::MAX, rows: 1, hidden: 16, keep: true };
+    let window = Window { steps: usize::MAX, rows: 1, hidden: 16, keep: true, active: &[] };
     let (panels, activation) = (&Panels::plain(16), rnn::Activation::Tanh);
     let input = Input { start: &[0.0; 16], ids: None, dense: None };
     rnn::Forward { window, activation, input, recurrent: &[0.0; 256], panels, h: &mut [] }
@@ -186,7 +224,7 @@ fn steps_that_wrap_around() {
 #[should_panic(expected = "sizes that no memory holds: Window { steps: 18446744073709551615")]
 #[cfg(target_pointer_width = "64")]
 fn steps_that_wrap_around_backward() {
-    let window = Window { steps: usize::MAX, rows: 1, hidden: 16, keep: true };
+    let window = Window { steps: usize::MAX, rows: 1, hidden: 16, keep: true, active: &[] };
     let (panels, activation, pieces) =
         (&Panels::plain(16), rnn::Activation::Tanh, std::slice::from_ref(&(0..16)));
     let (recurrent, dh, deltas) = (&[0.0; 256], &[0.0; 0], &mut [0.0; 0]);

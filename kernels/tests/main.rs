@@ -2,9 +2,11 @@
 
 mod cases;
 mod cells;
+mod fixed;
 mod harness;
 mod layouts;
 mod lengths;
 mod products;
+mod ragged;
 mod softmax;
 mod updates;

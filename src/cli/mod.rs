@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command, and what they share.
 
+mod bench;
 mod config;
 mod eval;
 mod failure;
@@ -32,6 +33,7 @@ enum Command {
     Train(Box<train::Train>),
     Eval(eval::Eval),
     Sample(sample::Sample),
+    Bench(bench::BenchCommand),
     Inspect(inspect::Inspect),
     Presets(presets::Presets),
 }
@@ -50,6 +52,7 @@ impl Cli {
             Command::Train(options) => options.run(),
             Command::Eval(options) => options.run(),
             Command::Sample(options) => options.run(),
+            Command::Bench(options) => options.run(),
             Command::Inspect(options) => options.run(),
             Command::Presets(options) => options.run(),
         }

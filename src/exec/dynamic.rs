@@ -1,15 +1,15 @@
 //! The dynamic mode: a loop over as many steps and rows as each call brings.
 
-use super::executor::{Executor, Purpose};
+use super::executor::{Executor, Purpose, Shape};
 use super::state::State;
 use super::weights::Weights;
-use super::{check_ids, packed};
+use super::{check_id, check_ids, check_room, packed};
 use crate::Result;
 use crate::model::Model;
 use crate::parallel::Threads;
 
-/// An executor that takes the shape of each window; buffers stay while shapes repeat, and the state stays while the
-/// number of rows does.
+/// An executor that takes the shape of each window. Its buffers grow once, and the state goes on while the number of
+/// rows stays.
 #[derive(Debug)]
 pub(crate) struct Shaped {
     purpose: Purpose,
@@ -29,15 +29,20 @@ impl Shaped {
         rows: usize,
         threads: &Threads,
     ) -> &mut Executor {
-        let fits = self.executor.as_ref().is_some_and(|now| (now.steps, now.rows) == (steps, rows));
-        if !fits {
-            let mut new = Executor::new(weights, steps, rows, self.purpose, threads);
-            if let Some(old) = self.executor.take().filter(|old| old.rows == rows) {
-                new.set_state(weights.config.hidden, &old.state(weights.config.hidden));
-            }
-            self.executor = Some(new);
-        }
-        self.executor.as_mut().unwrap_or_else(|| unreachable!("an executor was just put there"))
+        self.shape_as(weights, Shape { steps, rows, lengths: None }, threads)
+    }
+
+    /// The executor for a shape.
+    pub(crate) fn shape_as(
+        &mut self,
+        weights: &Weights,
+        shape: Shape<'_>,
+        threads: &Threads,
+    ) -> &mut Executor {
+        let new = || Executor::new(weights, 0, 0, self.purpose, threads);
+        let executor = self.executor.get_or_insert_with(new);
+        executor.reshape(weights, shape, threads);
+        executor
     }
 
     /// The state after the last window; `None` before the first.
@@ -53,7 +58,9 @@ pub struct Dynamic<'m> {
     weights: Weights,
     threads: Threads,
     shaped: Shaped,
-    state: Option<State>,
+    /// The state that was set, until a window starts from it.
+    state: State,
+    is_set: bool,
 }
 
 impl<'m> Dynamic<'m> {
@@ -65,7 +72,7 @@ impl<'m> Dynamic<'m> {
         let threads = Threads::new(threads)?;
         let weights = packed(model, &threads)?;
         let shaped = Shaped::new(Purpose { train: false, dropout: false });
-        Ok(Self { model, weights, threads, shaped, state: None })
+        Ok(Self { model, weights, threads, shaped, state: State::default(), is_set: false })
     }
 
     /// Runs one window of time-major `ids` [T, B] for `rows` rows B, and writes `logits` [T, B, V]. The state goes on
@@ -78,19 +85,50 @@ impl<'m> Dynamic<'m> {
         let vocabulary = self.model.config().vocabulary;
         assert!(rows > 0 && ids.len().is_multiple_of(rows), "{} ids for {rows} rows", ids.len());
         check_ids(ids, logits, ids.len(), vocabulary);
-        let executor = self.shaped.shape(&self.weights, ids.len() / rows, rows, &self.threads);
-        if let Some(state) = self.state.take() {
-            assert_eq!(state.rows, rows, "a window of {rows} rows after a state of {}", state.rows);
-            executor.set_state(self.weights.config.hidden, &state);
+        self.run(ids, Shape { steps: ids.len() / rows, rows, lengths: None }, logits);
+    }
+
+    /// Runs one window whose rows have `lengths` [B] steps, at most T, and otherwise as [`Dynamic::forward`]: `ids`
+    /// [T, B] and `logits` [T, B, V] are time-major and padded. Ids beyond the end of a row are not read, and may be any
+    /// number; logits there become 0. A row's state is then that after its own last step, and a row of no steps keeps
+    /// the one it had. Rows need not be sorted.
+    ///
+    /// # Panics
+    /// When there are no `lengths`, they do not divide `ids`, one exceeds T, or they are not as many as the rows of the
+    /// state that was set, when `logits` has another length, or an id within a row is not below V.
+    pub fn forward_ragged(&mut self, ids: &[u32], lengths: &[usize], logits: &mut [f32]) {
+        let (rows, vocabulary) = (lengths.len(), self.model.config().vocabulary);
+        assert!(rows > 0 && ids.len().is_multiple_of(rows), "{} ids for {rows} rows", ids.len());
+        let steps = ids.len() / rows;
+        if let Some(row) = lengths.iter().position(|length| *length > steps) {
+            panic!("{} steps of row {row} in a window of {steps} steps of {rows} rows", lengths[row]);
+        }
+        check_room(logits, ids.len(), vocabulary);
+        for (step, ids) in ids.chunks_exact(rows).enumerate() {
+            ids.iter()
+                .zip(lengths)
+                .filter(|(_, length)| **length > step)
+                .for_each(|(id, _)| check_id(*id, vocabulary));
+        }
+        self.run(ids, Shape { steps, rows, lengths: Some(lengths) }, logits);
+    }
+
+    fn run(&mut self, ids: &[u32], shape: Shape<'_>, logits: &mut [f32]) {
+        let config = self.model.config();
+        let executor = self.shaped.shape_as(&self.weights, shape, &self.threads);
+        if std::mem::take(&mut self.is_set) {
+            let (rows, found) = (shape.rows, self.state.rows);
+            assert_eq!(found, rows, "a window of {rows} rows after a state of {found}");
+            executor.set_state(config.hidden, &self.state);
         }
         executor.begin(false);
         executor.forward(&self.weights, self.model.parameters(), (ids, &[]), None, &self.threads);
-        executor.logits(vocabulary, logits);
+        executor.logits(config.vocabulary, logits);
     }
 
     /// A copy of the state after the last window; `None` before the first.
     pub fn state(&self) -> Option<State> {
-        self.state.clone().or_else(|| self.shaped.state(self.model.config().hidden))
+        if self.is_set { Some(self.state.clone()) } else { self.shaped.state(self.model.config().hidden) }
     }
 
     /// Continues from a state; the next window has as many rows.
@@ -99,7 +137,8 @@ impl<'m> Dynamic<'m> {
     /// When the state belongs to another shape of model.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.model.config(), state.rows)?;
-        self.state = Some(state.clone());
+        self.state.copy_from(state);
+        self.is_set = true;
         Ok(())
     }
 }

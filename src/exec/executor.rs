@@ -1,21 +1,28 @@
 //! A window of T steps by B rows over all layers, its rows divided among threads: the body of both modes.
 
 use super::gradient::{TableGradient, gradients};
+use super::ragged::Ragged;
 use super::shard::{Dropout, Shard};
-use super::state::{LayerState, State};
+use super::state::State;
 use super::weights::Weights;
 use crate::model::Parameters;
+use crate::model::cell::resize;
 use crate::parallel::Threads;
 use unrolled_kernels::pack::padded;
 
-/// Every buffer of a window, placed once.
+/// Every buffer of a window. Buffers grow once and are used again for the windows after.
 #[derive(Clone, Debug)]
 pub(crate) struct Executor {
+    purpose: Purpose,
     pub(crate) steps: usize,
     pub(crate) rows: usize,
     pub(crate) shards: Vec<Shard>,
+    /// Shards that the window is too small for.
+    spare: Vec<Shard>,
+    /// Where the tokens lie of a window whose rows end at different steps.
+    pub(crate) ragged: Ragged,
     pub(crate) table: Table,
-    /// [T, B]: rows of the table.
+    /// `[N]`: rows of the table, in the order (step, row).
     pub(crate) ids: Vec<u32>,
     /// Floats in a stored row of gates, and of logits.
     pub(crate) stored_width: usize,
@@ -24,7 +31,18 @@ pub(crate) struct Executor {
     pub(crate) dropped: bool,
     /// Whether a window has run since the state was last set.
     ran: bool,
+    /// The state while rows are dealt out anew.
+    held: State,
     table_gradient: TableGradient,
+}
+
+/// T steps of B rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape<'a> {
+    pub(crate) steps: usize,
+    pub(crate) rows: usize,
+    /// `[B]`: the steps of each row, at most T; without it, all have T.
+    pub(crate) lengths: Option<&'a [usize]>,
 }
 
 /// What each symbol brings to the first layer.
@@ -55,24 +73,81 @@ impl Executor {
         purpose: Purpose,
         threads: &Threads,
     ) -> Self {
-        let parts = threads.parts(rows, weights.work() * steps * rows);
-        let bounds = |i: usize| rows * i / parts;
-        let shard = |i: usize| {
-            let share = (bounds(i), bounds(i + 1) - bounds(i));
-            Shard::new(weights, share, steps, purpose.train, purpose.dropout)
-        };
-        Self {
-            steps,
-            rows,
-            shards: (0..parts).map(shard).collect(),
+        let mut executor = Self {
+            purpose,
+            steps: 0,
+            rows: 0,
+            shards: Vec::new(),
+            spare: Vec::new(),
+            ragged: Ragged::default(),
             table: Table::default(),
-            ids: vec![0; steps * rows],
+            ids: Vec::new(),
             stored_width: weights.input_slots.width(),
             logit_width: padded(weights.config.vocabulary),
             dropped: false,
             ran: false,
+            held: State { rows: 0, layers: Vec::new() },
             table_gradient: TableGradient::default(),
+        };
+        executor.reshape(weights, Shape { steps, rows, lengths: None }, threads);
+        executor
+    }
+
+    /// Takes the shape of the next window. The state goes on when that has as many rows, and otherwise from zero.
+    pub(crate) fn reshape(&mut self, weights: &Weights, shape: Shape<'_>, threads: &Threads) {
+        let lengths = shape.lengths.filter(|lengths| lengths.iter().any(|length| *length != shape.steps));
+        let same = (self.steps, self.rows) == (shape.steps, shape.rows);
+        if same && self.ragged.is_of(lengths.unwrap_or_default()) && !self.shards.is_empty() {
+            return;
         }
+        let hidden = weights.config.hidden;
+        let mut held = std::mem::take(&mut self.held);
+        let goes_on = self.rows == shape.rows;
+        if goes_on {
+            self.save(hidden, &mut held);
+        }
+        (self.steps, self.rows) = (shape.steps, shape.rows);
+        self.ragged.set_lengths(lengths.unwrap_or_default());
+        self.deal(weights, threads);
+        if goes_on {
+            self.set_state(hidden, &held);
+        } else {
+            self.begin(true);
+        }
+        self.held = held;
+    }
+
+    /// Deals the rows out to shards.
+    fn deal(&mut self, weights: &Weights, threads: &Threads) {
+        let (steps, rows) = (self.steps, self.rows);
+        let tokens = if self.is_ragged() { self.ragged.tokens() } else { steps * rows };
+        let parts = threads.parts(rows, weights.work() * tokens);
+        while self.shards.len() > parts {
+            self.spare.extend(self.shards.pop());
+        }
+        while self.shards.len() < parts {
+            self.shards.push(self.spare.pop().unwrap_or_else(|| Shard::new(weights, self.purpose)));
+        }
+        resize(&mut self.ids, tokens, steps * rows);
+        if self.is_ragged() {
+            return self.ragged.deal(weights, steps, &mut self.shards);
+        }
+        let bounds = |i: usize| rows * i / parts;
+        for (i, shard) in self.shards.iter_mut().enumerate() {
+            shard.order.clear();
+            shard.order.extend((bounds(i)..bounds(i + 1)).map(|row| row as u32));
+            shard.resize(weights, steps, &[]);
+        }
+    }
+
+    /// Whether some row ends before the window does.
+    pub(crate) fn is_ragged(&self) -> bool {
+        !self.ragged.is_of(&[])
+    }
+
+    /// Tokens N.
+    pub(crate) fn tokens(&self) -> usize {
+        self.ids.len()
     }
 
     /// Starts the next window from zero, or from where the last one ended.
@@ -90,7 +165,8 @@ impl Executor {
         }
     }
 
-    /// Runs a window over time-major `inputs` [T, B], leaving logits; `targets` may be empty.
+    /// Runs a window over time-major `inputs` [T, B], leaving logits; `targets` may be empty. What lies beyond the end of
+    /// a row is not read.
     pub(crate) fn forward(
         &mut self,
         weights: &Weights,
@@ -99,20 +175,37 @@ impl Executor {
         dropout: Option<Dropout>,
         threads: &Threads,
     ) {
+        let ragged = self.is_ragged();
+        let inputs = if ragged { self.ragged.gather(inputs) } else { inputs };
         self.table.prepare(weights, parameters, inputs, &mut self.ids);
+        if ragged {
+            self.ragged.load(&mut self.shards, &self.ids, targets);
+        }
         let (rows, ids, table) = (self.rows, &self.ids, &self.table.rows);
-        let work = weights.work() * self.steps * rows;
+        let work = weights.work() * ids.len();
         threads.each(&mut self.shards, work, |shard| {
-            shard.load(rows, ids, targets);
+            if !ragged {
+                shard.load(rows, ids, targets);
+            }
             shard.forward(weights, table, dropout);
         });
         self.dropped = dropout.is_some();
         self.ran = true;
     }
 
+    /// Runs a window of one step that goes on from the last one; all its rows start from row `row` of `table`.
+    pub(crate) fn step(&mut self, weights: &Weights, table: &[f32], row: u32) {
+        self.begin(false);
+        for shard in &mut self.shards {
+            shard.ids.fill(row);
+            shard.forward(weights, table, None);
+        }
+        self.ran = true;
+    }
+
     /// Losses of all tokens, left for `tally`. With `gradient_scale` the deltas of all layers are left for `gradients`.
     pub(crate) fn losses(&mut self, weights: &Weights, gradient_scale: Option<f32>, threads: &Threads) {
-        let (work, dropped) = (2 * weights.work() * self.steps * self.rows, self.dropped);
+        let (work, dropped) = (2 * weights.work() * self.tokens(), self.dropped);
         threads.each(&mut self.shards, work, |shard| {
             shard.losses(weights, gradient_scale);
             if gradient_scale.is_some() {
@@ -124,9 +217,17 @@ impl Executor {
     /// Losses in nats, added to `sum` in the order (step, row), and the number predicted right, added to `correct`: one
     /// chain over all windows of an evaluation, which therefore does not depend on where they end.
     pub(crate) fn tally(&self, (mut sum, mut correct): (f64, u64)) -> (f64, u64) {
+        if self.is_ragged() {
+            for place in &self.ragged.places {
+                let (shard, token) = (&self.shards[place.shard as usize], place.token as usize);
+                sum += shard.losses[token];
+                correct += u64::from(shard.correct[token]);
+            }
+            return (sum, correct);
+        }
         for t in 0..self.steps {
             for shard in &self.shards {
-                let tokens = t * shard.rows..(t + 1) * shard.rows;
+                let tokens = t * shard.rows()..(t + 1) * shard.rows();
                 shard.losses[tokens.clone()].iter().for_each(|loss| sum += loss);
                 correct += shard.correct[tokens].iter().filter(|correct| **correct).count() as u64;
             }
@@ -147,35 +248,45 @@ impl Executor {
         self.table_gradient = table;
     }
 
-    /// Copies the logits to `out` [T, B, V].
+    /// Copies the logits to `out` [T, B, V], zeros beyond the end of a row.
     pub(crate) fn logits(&self, vocabulary: usize, out: &mut [f32]) {
+        if self.is_ragged() {
+            return self.ragged.logits(&self.shards, (self.logit_width, vocabulary), out);
+        }
         for shard in &self.shards {
             for (token, row) in shard.logits.chunks_exact(self.logit_width).enumerate() {
-                let (t, b) = (token / shard.rows, shard.first + token % shard.rows);
+                let (t, b) = (token / shard.rows(), shard.first() + token % shard.rows());
                 out[(t * self.rows + b) * vocabulary..][..vocabulary].copy_from_slice(&row[..vocabulary]);
             }
         }
     }
 
-    /// The state after the last window.
+    /// The state of each row after its last step.
     pub(crate) fn state(&self, hidden: usize) -> State {
-        let layers = self.shards.first().map_or(0, |shard| shard.layers.len());
-        let mut state = State { rows: self.rows, layers: Vec::with_capacity(layers) };
-        for l in 0..layers {
-            let mut layer = LayerState { h: Vec::new(), c: Vec::new() };
-            for buffers in self.shards.iter().map(|shard| &shard.layers[l]) {
-                let (step, ran) = (buffers.window.step(), usize::from(self.ran));
-                let h = &buffers.h[ran * buffers.window.steps * step..][..step];
-                let c = if self.ran { buffers.last_c() } else { &buffers.c[..buffers.c.len().min(step)] };
-                let rows = |values: &[f32]| -> Vec<f32> {
-                    values.chunks_exact(padded(hidden)).flat_map(|row| &row[..hidden]).copied().collect()
-                };
-                layer.h.extend(rows(h));
-                layer.c.extend(rows(c));
-            }
-            state.layers.push(layer);
-        }
+        let mut state = State::default();
+        self.save(hidden, &mut state);
         state
+    }
+
+    /// Writes the state to `state`, which takes its shape.
+    pub(crate) fn save(&self, hidden: usize, state: &mut State) {
+        let layers = self.shards.first().map_or(&[][..], |shard| &shard.layers);
+        let cell = layers.first().is_some_and(|buffers| buffers.has_cell());
+        state.reshape(layers.len(), self.rows, hidden, cell);
+        for shard in &self.shards {
+            for (buffers, layer) in shard.layers.iter().zip(&mut state.layers) {
+                for (rows, place) in buffers.states(!self.ran) {
+                    for row in rows {
+                        let to = shard.order[row] as usize * hidden;
+                        layer.h[to..][..hidden].copy_from_slice(buffers.h_of(place + row));
+                        if cell {
+                            let place = if buffers.window.keep { place } else { 0 };
+                            layer.c[to..][..hidden].copy_from_slice(buffers.c_of(place + row));
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Makes `state` the initial state of the next window, which must `begin` without `fresh`.
@@ -183,8 +294,8 @@ impl Executor {
         self.ran = false;
         for shard in &mut self.shards {
             for (buffers, layer) in shard.layers.iter_mut().zip(&state.layers) {
-                for row in 0..shard.rows {
-                    let (from, to) = ((shard.first + row) * hidden, row * padded(hidden));
+                for (row, from) in shard.order.iter().map(|row| *row as usize * hidden).enumerate() {
+                    let to = row * padded(hidden);
                     buffers.h[to..][..hidden].copy_from_slice(&layer.h[from..][..hidden]);
                     if !buffers.c.is_empty() {
                         buffers.c[to..][..hidden].copy_from_slice(&layer.c[from..][..hidden]);

@@ -41,27 +41,43 @@ enum From {
     Before(usize, Source),
 }
 
+/// Where a token lies.
+struct Found<'a> {
+    shard: &'a Shard,
+    /// Its number within the shard.
+    token: usize,
+    /// The hidden vector that it starts from.
+    before: usize,
+    /// How many tokens lie behind each other from it on.
+    rows: usize,
+}
+
 impl Tokens<'_> {
-    /// The shard of token m, the token's number within it, and how many of its rows follow.
-    fn find(&self, m: usize) -> (&Shard, usize, usize) {
-        let (t, row) = (m / self.executor.rows, m % self.executor.rows);
-        let shards = &self.executor.shards;
-        if let [only] = &shards[..] {
-            return (only, m, self.len() - m);
+    fn find(&self, m: usize) -> Found<'_> {
+        let (rows, shards) = (self.executor.rows, &self.executor.shards);
+        if self.executor.is_ragged() {
+            let place = self.executor.ragged.places[m];
+            let (token, before) = (place.token as usize, place.before as usize);
+            return Found { shard: &shards[place.shard as usize], token, before, rows: 1 };
         }
-        let shard = shards.iter().rev().find(|shard| shard.first <= row).unwrap_or(&shards[0]);
-        let within = row - shard.first;
-        (shard, t * shard.rows + within, shard.rows - within)
+        if let [only] = &shards[..] {
+            return Found { shard: only, token: m, before: m, rows: self.len() - m };
+        }
+        let (t, row) = (m / rows, m % rows);
+        let shard = shards.iter().rev().find(|shard| shard.first() <= row).unwrap_or(&shards[0]);
+        let within = row - shard.first();
+        let token = t * shard.rows() + within;
+        Found { shard, token, before: token, rows: shard.rows() - within }
     }
 }
 
 impl Pairs for Tokens<'_> {
     fn len(&self) -> usize {
-        self.executor.steps * self.executor.rows
+        self.executor.tokens()
     }
 
     fn delta(&self, m: usize) -> &[f32] {
-        let (shard, token, _) = self.find(m);
+        let Found { shard, token, .. } = self.find(m);
         match self.delta {
             Delta::Layer(l) => &shard.layers[l].gates[token * self.delta_stride()..],
             Delta::Head => &shard.logits[token * self.delta_stride()..],
@@ -69,18 +85,18 @@ impl Pairs for Tokens<'_> {
     }
 
     fn input(&self, m: usize) -> &[f32] {
-        let (shard, token, _) = self.find(m);
-        let at = token * padded(self.hidden);
+        let Found { shard, token, before, .. } = self.find(m);
+        let stride = padded(self.hidden);
         match self.input {
             From::Below(0) => &[],
             From::Below(l) => shard.dense_input(l, token, self.executor.dropped),
-            From::Before(l, Source::Hidden) => &shard.layers[l].h[at..],
-            From::Before(l, Source::ResetHidden) => &shard.layers[l].extra[at..],
+            From::Before(l, Source::Hidden) => &shard.layers[l].h[before * stride..],
+            From::Before(l, Source::ResetHidden) => &shard.layers[l].extra[token * stride..],
         }
     }
 
     fn run(&self, m: usize) -> Run {
-        let rows = self.find(m).2;
+        let rows = self.find(m).rows;
         Run { rows, delta_stride: self.delta_stride(), input_stride: padded(self.hidden) }
     }
 }
@@ -225,7 +241,7 @@ pub(crate) fn gradients(
     let symbols = &executor.table.symbols;
     table.resize(symbols.len(), weights.input_slots.width());
     table.tasks(&mut tasks, &tokens.below[0], symbols.len());
-    let work = 2 * weights.work() * executor.steps * executor.rows;
+    let work = 2 * weights.work() * executor.tokens();
     run_tasks(weights.isa, tasks, work, threads);
     finish_input(weights, parameters, symbols, table, &mut arena);
 }
@@ -323,7 +339,8 @@ fn finish_input(
     let Some(embedding) = config.embedding else {
         return take_columns(&table.rows, config.vocabulary, slots, symbols, weight);
     };
-    let vectors = gather_rows(tensor(parameters, "embedding.weight"), embedding, symbols);
+    let mut vectors = gather_rows(tensor(parameters, "embedding.weight"), embedding, symbols);
+    vectors.extend([0.0; 16]); // the last row's last vector
     let pairs =
         TableRows { count: symbols.len(), gradient: (&table.rows, width), embedding: (&vectors, embedding) };
     for (i, weight) in weight.chunks_mut(ROWS * embedding).enumerate() {

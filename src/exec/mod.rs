@@ -11,6 +11,7 @@ mod dynamic;
 mod executor;
 mod gradient;
 mod plan;
+mod ragged;
 mod shard;
 mod state;
 mod stream;
@@ -18,12 +19,12 @@ mod weights;
 
 pub use dynamic::Dynamic;
 pub use plan::Plan;
+pub use shard::Dropout;
 pub use state::{LayerState, State};
 pub use stream::Stream;
 
 pub(crate) use dynamic::Shaped;
-pub(crate) use executor::{Executor, Purpose};
-pub(crate) use shard::Dropout;
+pub(crate) use executor::{Executor, Purpose, Shape};
 pub(crate) use weights::Weights;
 
 use crate::model::Model;
@@ -53,13 +54,19 @@ fn packed(model: &Model, threads: &Threads) -> Result<Weights> {
 /// Checks the ids of a forward pass and the room for its logits.
 fn check_ids(ids: &[u32], logits: &[f32], tokens: usize, vocabulary: usize) {
     assert_eq!(ids.len(), tokens, "{} ids for a window of {tokens} tokens", ids.len());
+    check_room(logits, tokens, vocabulary);
+    ids.iter().for_each(|id| check_id(*id, vocabulary));
+}
+
+fn check_room(logits: &[f32], tokens: usize, vocabulary: usize) {
     assert_eq!(
         logits.len(),
         tokens * vocabulary,
         "room for {} logits, for {tokens} x {vocabulary}",
         logits.len()
     );
-    if let Some(id) = ids.iter().find(|id| **id as usize >= vocabulary) {
-        panic!("symbol {id} of a vocabulary of {vocabulary}");
-    }
+}
+
+fn check_id(id: u32, vocabulary: usize) {
+    assert!((id as usize) < vocabulary, "symbol {id} of a vocabulary of {vocabulary}");
 }

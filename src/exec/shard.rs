@@ -1,7 +1,8 @@
 //! Some rows of a batch: their activations through all layers and steps, forward and backward, on one thread.
 
+use super::executor::Purpose;
 use super::weights::Weights;
-use crate::model::cell::{Buffers, stride};
+use crate::model::cell::{Buffers, resize, stride};
 use crate::random::{MaskPlace, dropout_mask};
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
@@ -9,73 +10,99 @@ use unrolled_kernels::softmax::CrossEntropy;
 use unrolled_kernels::update::multiply;
 use unrolled_kernels::{Dense, Input, Window};
 
-/// The rows `first..first + rows` of the batch.
+/// Some rows of the batch; [N, ..] stands for their tokens, step by step (see [`Window`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Shard {
-    pub(crate) first: usize,
-    pub(crate) rows: usize,
+    /// The batch row of each of its rows: in order, or the longest first.
+    pub(crate) order: Vec<u32>,
     steps: usize,
     pub(crate) layers: Vec<Buffers>,
-    /// [T, B]: rows of the input table.
+    /// `[N]`: rows of the input table.
     pub(crate) ids: Vec<u32>,
-    /// [T, B]
-    targets: Vec<u32>,
-    /// For each layer: outputs times mask, and the mask [T, B, padded(H)]; empty without dropout.
+    /// `[N]`
+    pub(crate) targets: Vec<u32>,
+    /// For each layer: outputs times mask, and the mask [N, padded(H)]; empty without dropout.
     dropped: Vec<Vec<f32>>,
     masks: Vec<Vec<f32>>,
-    /// [T, B, padded(V)]: logits, then their gradients.
+    /// [N, padded(V)]: logits, then their gradients.
     pub(crate) logits: Vec<f32>,
-    /// [T, B, padded(H)]: the gradient on its way down.
+    /// [N, padded(H)]: the gradient on its way down.
     dh: Vec<f32>,
-    /// [T, B]
+    /// `[N]`
     pub(crate) losses: Vec<f64>,
     pub(crate) correct: Vec<bool>,
 }
 
-/// Where the dropout masks of a window come from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Dropout {
-    pub(crate) probability: f32,
-    pub(crate) seed: u64,
-    /// The optimiser step.
-    pub(crate) step: u64,
+/// Where the dropout masks of a window come from: they are a function of these numbers, the layer, the step within the
+/// window, and the row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// Share of the activations that are dropped, at least 0 and below 1.
+    pub probability: f32,
+    /// The run's.
+    pub seed: u64,
+    /// The number of the optimiser step; each has masks of its own.
+    pub step: u64,
 }
 
 impl Shard {
-    pub(crate) fn new(
-        weights: &Weights,
-        (first, rows): (usize, usize),
-        steps: usize,
-        keep: bool,
-        drop: bool,
-    ) -> Self {
+    /// Of no rows.
+    pub(crate) fn new(weights: &Weights, purpose: Purpose) -> Self {
         let config = &weights.config;
-        let window = Window { steps, rows, hidden: config.hidden, keep };
-        let (tokens, hidden) = (steps * rows, steps * window.step());
-        let masks = vec![vec![0.0; if drop { hidden } else { 0 }]; config.layers];
+        let window = Window { steps: 0, rows: 0, hidden: config.hidden, keep: purpose.train, active: &[] };
+        let masks = vec![Vec::new(); if purpose.dropout { config.layers } else { 0 }];
         Self {
-            first,
-            rows,
-            steps,
+            order: Vec::new(),
+            steps: 0,
             layers: (0..config.layers).map(|_| Buffers::new(&*weights.cell, window)).collect(),
-            ids: vec![0; tokens],
-            targets: vec![0; tokens],
+            ids: Vec::new(),
+            targets: Vec::new(),
             dropped: masks.clone(),
             masks,
-            logits: vec![0.0; tokens * padded(config.vocabulary)],
-            dh: vec![0.0; if keep { hidden } else { 0 }],
-            losses: vec![0.0; tokens],
-            correct: vec![false; tokens],
+            logits: Vec::new(),
+            dh: Vec::new(),
+            losses: Vec::new(),
+            correct: Vec::new(),
         }
     }
 
-    /// Takes this shard's columns of time-major ids [T, B].
+    /// Makes room for the rows in `order` over `steps` steps, with `active` of them in each, or all.
+    pub(crate) fn resize(&mut self, weights: &Weights, steps: usize, active: &[u32]) {
+        self.steps = steps;
+        for layer in &mut self.layers {
+            let rows = self.order.len();
+            layer.resize(&*weights.cell, Window { steps, rows, active, ..layer.window });
+        }
+        let window = self.layers[0].window();
+        let (tokens, most, keep) = (window.tokens(), steps * window.rows, window.keep);
+        let (vector, logits) = (stride(&weights.config), padded(weights.config.vocabulary));
+        resize(&mut self.ids, tokens, most);
+        resize(&mut self.targets, tokens, most);
+        resize(&mut self.losses, tokens, most);
+        resize(&mut self.correct, tokens, most);
+        resize(&mut self.logits, tokens * logits, most * logits);
+        for values in self.dropped.iter_mut().chain(&mut self.masks).chain(keep.then_some(&mut self.dh)) {
+            resize(values, tokens * vector, most * vector);
+        }
+    }
+
+    /// Its first batch row, when its rows are in order.
+    pub(crate) fn first(&self) -> usize {
+        self.order.first().map_or(0, |row| *row as usize)
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Takes this shard's columns of time-major ids [T, B], whose rows all have T steps.
     pub(crate) fn load(&mut self, batch: usize, inputs: &[u32], targets: &[u32]) {
+        let (first, rows) = (self.first(), self.rows());
         for t in 0..self.steps {
-            let (from, to) = (t * batch + self.first, t * self.rows);
-            self.ids[to..][..self.rows].copy_from_slice(&inputs[from..][..self.rows]);
+            let (from, to) = (t * batch + first, t * rows);
+            self.ids[to..][..rows].copy_from_slice(&inputs[from..][..rows]);
             if !targets.is_empty() {
-                self.targets[to..][..self.rows].copy_from_slice(&targets[from..][..self.rows]);
+                self.targets[to..][..rows].copy_from_slice(&targets[from..][..rows]);
             }
         }
     }
@@ -89,7 +116,7 @@ impl Shard {
                 Some(below) => {
                     let packed = &weights.layers[l];
                     let values = if dropout.is_some() { &self.dropped[l - 1] } else { below.outputs() };
-                    let second = packed.input.get(1).map_or(&[][..], Vec::as_slice);
+                    let second = packed.input.get(1).map_or(&[][..], |second| &**second);
                     let (stride, width) = (stride(&weights.config), weights.config.hidden);
                     let dense = Dense { values, stride, width, weights: &packed.input[0], second };
                     Input { start: &packed.bias, ids: None, dense: Some(dense) }
@@ -106,11 +133,14 @@ impl Shard {
     /// Draws the masks of layer `l` and applies them to its outputs.
     fn drop(&mut self, weights: &Weights, dropout: Dropout, l: usize) {
         let (stride, keep) = (stride(&weights.config), 1.0 - dropout.probability);
-        for (token, mask) in self.masks[l].chunks_exact_mut(stride).enumerate() {
-            let (t, row) = (token / self.rows, self.first + token % self.rows);
-            let step = dropout.step * self.steps as u64 + t as u64;
-            let place = MaskPlace { seed: dropout.seed, layer: l as u32, step, row: row as u32 };
-            dropout_mask(place, keep, 1.0 / keep, &mut mask[..weights.config.hidden]);
+        let window = self.layers[l].window();
+        let mut masks = self.masks[l].chunks_exact_mut(stride);
+        for t in 0..self.steps {
+            let step = dropout.step.wrapping_mul(self.steps as u64).wrapping_add(t as u64);
+            for (row, mask) in self.order[..window.active(t)].iter().zip(&mut masks) {
+                let place = MaskPlace { seed: dropout.seed, layer: l as u32, step, row: *row };
+                dropout_mask(place, keep, 1.0 / keep, &mut mask[..weights.config.hidden]);
+            }
         }
         multiply(weights.isa, self.layers[l].outputs(), &self.masks[l], &mut self.dropped[l]);
     }
@@ -124,7 +154,7 @@ impl Shard {
         };
         let piece = 0..hidden;
         let product = Affine {
-            rows: self.steps * self.rows,
+            rows: self.ids.len(),
             x: x.unwrap_or_default(),
             x_stride: stride(&weights.config),
             pieces: std::slice::from_ref(&piece),
@@ -152,7 +182,7 @@ impl Shard {
 
     /// Deltas of all layers from the logits' gradients, which `losses` has left.
     pub(crate) fn backward(&mut self, weights: &Weights, dropped: bool) {
-        let (rows, vocabulary) = (self.steps * self.rows, weights.config.vocabulary);
+        let (rows, vocabulary) = (self.ids.len(), weights.config.vocabulary);
         let piece = 0..vocabulary;
         let product = Affine {
             rows,

@@ -4,7 +4,7 @@ use crate::model::ModelConfig;
 use crate::{Error, Result};
 
 /// The state of some batch rows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     /// Rows B.
     pub rows: usize,
@@ -13,7 +13,7 @@ pub struct State {
 }
 
 /// One layer's part of a [`State`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LayerState {
     /// Hidden [B, H], row-major.
     pub h: Vec<f32>,
@@ -38,6 +38,26 @@ impl State {
         for values in self.layers.iter_mut().flat_map(|layer| [&mut layer.h, &mut layer.c]) {
             let width = values.len() / self.rows;
             values[row * width..][..width].fill(0.0);
+        }
+    }
+
+    /// Takes another shape; allocates only what its parts lack.
+    pub(crate) fn reshape(&mut self, layers: usize, rows: usize, hidden: usize, cell: bool) {
+        self.rows = rows;
+        self.layers.resize_with(layers, LayerState::default);
+        for layer in &mut self.layers {
+            layer.h.resize(rows * hidden, 0.0);
+            layer.c.resize(if cell { rows * hidden } else { 0 }, 0.0);
+        }
+    }
+
+    /// Becomes a copy of `other`; allocates only what its parts lack.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.rows = other.rows;
+        self.layers.resize_with(other.layers.len(), LayerState::default);
+        for (to, from) in self.layers.iter_mut().zip(&other.layers) {
+            to.h.clone_from(&from.h);
+            to.c.clone_from(&from.c);
         }
     }
 

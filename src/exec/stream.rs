@@ -8,13 +8,27 @@ use crate::model::Model;
 use crate::parallel::Threads;
 use std::sync::Arc;
 
-/// Runs a model one symbol at a time. A clone is a fork: it shares the weights and has a state of its own.
+/// Floats of the largest table of input products that a stream makes ahead (16 MiB). A larger vocabulary's products are
+/// computed one row at each step, which costs little beside a head of so many outputs.
+const LARGEST_TABLE: usize = 1 << 22;
+
+/// Runs a model one symbol at a time; a step allocates nothing. A clone is a fork: it shares the weights and has a
+/// state of its own.
 #[derive(Clone, Debug)]
 pub struct Stream<'m> {
     model: &'m Model,
-    weights: Arc<Weights>,
-    threads: Arc<Threads>,
+    shared: Arc<Shared>,
     executor: Executor,
+    /// A stored row: what the symbol brings to the first layer, when there is no table.
+    row: Vec<f32>,
+}
+
+/// What forks have in common.
+#[derive(Debug)]
+struct Shared {
+    weights: Weights,
+    /// [V, stored]: what each symbol brings to the first layer; empty for a large vocabulary.
+    table: Vec<f32>,
 }
 
 impl<'m> Stream<'m> {
@@ -24,10 +38,18 @@ impl<'m> Stream<'m> {
     /// When the forced instruction set (`UNROLLED_ISA`) cannot be had.
     pub fn new(model: &'m Model) -> Result<Self> {
         let threads = Threads::new(Some(1))?;
-        let mut weights = Weights::new(model.config(), super::detect()?);
-        weights.pack(model.parameters(), false, &threads);
+        let weights = super::packed(model, &threads)?;
         let executor = Executor::new(&weights, 1, 1, Purpose { train: false, dropout: false }, &threads);
-        Ok(Self { model, weights: Arc::new(weights), threads: Arc::new(threads), executor })
+        let width = weights.input_slots.width();
+        let (mut table, mut row) = (Vec::new(), Vec::new());
+        match model.config().vocabulary {
+            small if small.saturating_mul(width) <= LARGEST_TABLE => {
+                let symbols: Vec<u32> = (0..small as u32).collect();
+                weights.fill_table(model.parameters(), &symbols, &mut table);
+            }
+            _ => row.reserve_exact(width),
+        }
+        Ok(Self { model, shared: Arc::new(Shared { weights, table }), executor, row })
     }
 
     /// Feeds one symbol and gives the logits `[V]` of the next.
@@ -37,8 +59,13 @@ impl<'m> Stream<'m> {
     pub fn step(&mut self, id: u32) -> &[f32] {
         let vocabulary = self.model.config().vocabulary;
         assert!((id as usize) < vocabulary, "symbol {id} of a vocabulary of {vocabulary}");
-        self.executor.begin(false);
-        self.executor.forward(&self.weights, self.model.parameters(), (&[id], &[]), None, &self.threads);
+        let Shared { weights, table } = &*self.shared;
+        if table.is_empty() {
+            weights.fill_table(self.model.parameters(), &[id], &mut self.row);
+            self.executor.step(weights, &self.row, 0);
+        } else {
+            self.executor.step(weights, table, id);
+        }
         &self.executor.shards[0].logits[..vocabulary]
     }
 

@@ -3,11 +3,12 @@
 use crate::model::cell::{self, Cell, CellWeights, Recurrent};
 use crate::model::{ModelConfig, Parameters};
 use crate::parallel::Threads;
+use std::borrow::Cow;
 use std::ops::Range;
-use unrolled_kernels::Isa;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::gather::add_columns;
 use unrolled_kernels::pack::{Panels, Slots, padded};
+use unrolled_kernels::{Aligned, Isa};
 
 /// Packed weights, with everything about their layout that follows from the model's shape.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Weights {
     /// `Panels::plain(H)`.
     pub(crate) units: Panels,
     input_panels: Vec<Panels>,
+    /// How `weight_ih` of a gathered layer is packed, for the table's product.
+    gathered: Panels,
     recurrent_pieces: Vec<Vec<Range<usize>>>,
     /// Counts the packings, so that tables made from these weights know when they are out of date.
     pub(crate) version: u64,
@@ -36,13 +39,13 @@ pub(crate) struct LayerWeights {
     /// The summed bias, a stored row.
     pub(crate) bias: Vec<f32>,
     /// `weight_ih` as the cell asks for it; for a gathered layer as the table's product does.
-    pub(crate) input: Vec<Vec<f32>>,
+    pub(crate) input: Vec<Aligned>,
     /// `weight_ih` transposed, for the gradient that goes down.
-    pub(crate) input_t: Vec<f32>,
+    pub(crate) input_t: Aligned,
     /// Outputs of `input_t`.
     pub(crate) input_units: Panels,
-    recurrent: Vec<Vec<f32>>,
-    recurrent_t: Vec<Vec<f32>>,
+    recurrent: Vec<Aligned>,
+    recurrent_t: Vec<Aligned>,
 }
 
 /// The linear layer that gives logits.
@@ -51,8 +54,8 @@ pub(crate) struct HeadWeights {
     /// `Panels::plain(V)`.
     pub(crate) panels: Panels,
     pub(crate) slots: Slots,
-    pub(crate) weight: Vec<f32>,
-    pub(crate) weight_t: Vec<f32>,
+    pub(crate) weight: Aligned,
+    pub(crate) weight_t: Aligned,
     /// [padded(V)]
     pub(crate) bias: Vec<f32>,
 }
@@ -69,10 +72,10 @@ impl Weights {
             depth: if l == 0 { config.embedding.unwrap_or(0) } else { config.hidden },
             bias: vec![0.0; input_slots.width()],
             input: Vec::new(),
-            input_t: Vec::new(),
+            input_t: Aligned::default(),
             input_units: Panels::plain(if l == 0 { config.embedding.unwrap_or(1) } else { config.hidden }),
-            recurrent: vec![Vec::new(); recurrent.len()],
-            recurrent_t: vec![Vec::new(); recurrent.len()],
+            recurrent: vec![Aligned::default(); recurrent.len()],
+            recurrent_t: vec![Aligned::default(); recurrent.len()],
         };
         Self {
             isa,
@@ -80,12 +83,13 @@ impl Weights {
             layers: (0..config.layers).map(layer).collect(),
             head: HeadWeights {
                 slots: Slots::plain(config.vocabulary),
-                weight: Vec::new(),
-                weight_t: Vec::new(),
+                weight: Aligned::default(),
+                weight_t: Aligned::default(),
                 bias: vec![0.0; padded(config.vocabulary)],
                 panels: head,
             },
             input_pieces: input_slots.pieces(),
+            gathered: Panels::gates(&input_slots),
             recurrent_pieces: recurrent.iter().map(|part| part.slots.pieces()).collect(),
             cell,
             recurrent,
@@ -99,15 +103,14 @@ impl Weights {
     /// Packs `parameters`; with `backward` also what the backward pass reads.
     pub(crate) fn pack(&mut self, parameters: &Parameters, backward: bool, threads: &Threads) {
         let work = parameters.values.len() * 8;
-        let Self { config, recurrent, input_slots, input_panels, layers, units, head, .. } = self;
-        let gathered = [Panels::gates(input_slots)];
+        let Self { config, recurrent, input_slots, input_panels, gathered, layers, units, head, .. } = self;
         let shape = Shape { recurrent, input_slots, units, config, backward };
         let mut parts: Vec<_> =
             layers.iter_mut().enumerate().map(|(l, layer)| (Some((l, layer)), None)).collect();
         parts.push((None, Some(head)));
         threads.each(&mut parts, work, |part| match part {
             (Some((l, layer)), _) => {
-                let panels: &[Panels] = if *l == 0 { &gathered } else { input_panels };
+                let panels: &[Panels] = if *l == 0 { std::slice::from_ref(gathered) } else { input_panels };
                 shape.pack_layer(parameters, *l, panels, layer);
             }
             (_, Some(head)) => shape.pack_head(parameters, head),
@@ -126,7 +129,7 @@ impl Weights {
         }
     }
 
-    /// Fills `table` [D, stored] with what each of `symbols` brings to the first layer, bias included.
+    /// Fills `table` [D, stored] with what each of `symbols`, ascending, brings to the first layer, bias included.
     pub(crate) fn fill_table(&self, parameters: &Parameters, symbols: &[u32], table: &mut Vec<f32>) {
         let (layer, width) = (&self.layers[0], self.input_slots.width());
         table.clear();
@@ -135,14 +138,14 @@ impl Weights {
             let weight = tensor(parameters, "rnn.weight_ih_l0");
             return add_columns(weight, self.config.vocabulary, &self.input_slots, symbols, table);
         };
-        let rows = gather_rows(tensor(parameters, "embedding.weight"), embedding, symbols);
+        let x = follow_or_gather(tensor(parameters, "embedding.weight"), embedding, symbols);
         let piece = 0..embedding;
         let product = Affine {
             rows: symbols.len(),
-            x: &rows,
+            x: &x,
             x_stride: embedding,
             pieces: std::slice::from_ref(&piece),
-            panels: &Panels::gates(&self.input_slots),
+            panels: &self.gathered,
             weights: &layer.input[0],
             start: Start::Out,
             out: &mut table[..symbols.len() * width],
@@ -160,6 +163,16 @@ impl Weights {
 /// Rows `ids` of a matrix.
 pub(crate) fn gather_rows(matrix: &[f32], width: usize, ids: &[u32]) -> Vec<f32> {
     ids.iter().flat_map(|&id| &matrix[id as usize * width..][..width]).copied().collect()
+}
+
+/// Rows `ids`, ascending, of a matrix; where they follow each other, as one and all do, the rows themselves.
+fn follow_or_gather<'m>(matrix: &'m [f32], width: usize, ids: &[u32]) -> Cow<'m, [f32]> {
+    match (ids.first(), ids.last()) {
+        (Some(&first), Some(&last)) if (last - first) as usize + 1 == ids.len() => {
+            Cow::Borrowed(&matrix[first as usize * width..][..ids.len() * width])
+        }
+        _ => Cow::Owned(gather_rows(matrix, width, ids)),
+    }
 }
 
 /// A tensor that the model's layout is known to have.
@@ -191,7 +204,7 @@ impl Shape<'_> {
             return;
         }
         let weight = tensor(parameters, &format!("rnn.weight_ih_l{l}"));
-        layer.input.resize(input.len(), Vec::new());
+        layer.input.resize(input.len(), Aligned::default());
         for (panels, packed) in input.iter().zip(&mut layer.input) {
             pack(panels, weight, layer.depth, packed);
         }
@@ -222,12 +235,12 @@ impl Shape<'_> {
     }
 }
 
-fn pack(panels: &Panels, weight: &[f32], depth: usize, packed: &mut Vec<f32>) {
-    packed.resize(panels.len(depth), 0.0);
+fn pack(panels: &Panels, weight: &[f32], depth: usize, packed: &mut Aligned) {
+    packed.resize(panels.len(depth));
     panels.pack(weight, depth, packed);
 }
 
-fn pack_transposed(panels: &Panels, weight: &[f32], outputs: usize, slots: &Slots, packed: &mut Vec<f32>) {
-    packed.resize(panels.len(slots.depth()), 0.0);
+fn pack_transposed(panels: &Panels, weight: &[f32], outputs: usize, slots: &Slots, packed: &mut Aligned) {
+    packed.resize(panels.len(slots.depth()));
     panels.pack_transposed(weight, outputs, slots, packed);
 }

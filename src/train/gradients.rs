@@ -1,47 +1,35 @@
 //! The gradient of one window's loss, for those who bring their own batches or their own update rule.
 
+use super::differentiator::{Pass, Window};
 use crate::corpus::Batch;
-use crate::exec::{self, Executor, Purpose, State, Weights};
+use crate::exec::State;
 use crate::model::{Model, ModelConfig, Parameters};
-use crate::parallel::Threads;
-use crate::{Bias, Error, Result};
+use crate::{Bias, Result};
 
 /// The mean loss of a window in nats per symbol, the gradient of that mean with respect to every parameter, and the
 /// state after the window.
 ///
 /// `batch` holds ids [T, B] and their targets; the window starts from `initial`, or from zero (`batch.fresh` is not
 /// asked). Nothing is dropped out. The `bias_hh` of a model with a single bias are constants: their gradient is 0. Uses
-/// `threads` threads, or all cores; the bits do not depend on their number.
+/// `threads` threads, or all cores; the bits do not depend on their number. Those who go through many windows, or whose
+/// rows have different lengths, take a [`Differentiator`](super::Differentiator).
 ///
 /// # Errors
-/// [`Error::Batch`] when the ids are not T x B or not below V, [`Error::StateShape`] when `initial` belongs to another
-/// shape of model or has other than B rows, and others when the threads or the forced instruction set cannot be had.
+/// [`Error::Batch`](crate::Error::Batch) when the ids are not T x B or not below V,
+/// [`Error::StateShape`](crate::Error::StateShape) when `initial` belongs to another shape of model or has other than B
+/// rows, and others when the threads or the forced instruction set cannot be had.
 pub fn gradients(
     model: &Model,
     batch: &Batch,
     initial: Option<&State>,
     threads: Option<usize>,
 ) -> Result<(f64, Parameters, State)> {
-    let (config, parameters) = (model.config(), model.parameters());
-    check_batch(batch, config.vocabulary)?;
-    initial.map_or(Ok(()), |state| state.check(config, batch.rows))?;
-    let threads = Threads::new(threads)?;
-    let mut weights = Weights::new(config, exec::detect()?);
-    weights.pack(parameters, true, &threads);
-    let purpose = Purpose { train: true, dropout: false };
-    let mut executor = Executor::new(&weights, batch.steps, batch.rows, purpose, &threads);
-    if let Some(state) = initial {
-        executor.set_state(config.hidden, state);
-    }
-    executor.begin(initial.is_none());
-    executor.forward(&weights, parameters, (&batch.inputs, &batch.targets), None, &threads);
-    let tokens = batch.inputs.len() as f64;
-    executor.losses(&weights, Some((1.0 / tokens) as f32), &threads);
-    let (sum, _) = executor.tally((0.0, 0));
-    let mut gradient = Parameters::zeros(parameters.layout.clone());
-    executor.gradients(&weights, parameters, &mut gradient.values, &threads);
-    clear_constants(model, &mut gradient.values);
-    Ok((sum / tokens, gradient, executor.state(config.hidden)))
+    let window = Window { batch, lengths: None, initial, dropout: None };
+    window.check(model.config())?;
+    let mut pass = Pass::new(model, threads)?;
+    let loss = pass.run(model, &window);
+    let state = pass.state(model.config().hidden).unwrap_or_default();
+    Ok((loss, pass.gradient, state))
 }
 
 /// Zeroes the gradient of what is no parameter: the second bias of a model that has one.
@@ -52,23 +40,6 @@ pub(super) fn clear_constants(model: &Model, gradient: &mut [f32]) {
             gradient[entry.range.clone()].fill(0.0);
         }
     }
-}
-
-fn check_batch(batch: &Batch, vocabulary: usize) -> Result<()> {
-    let Batch { steps, rows, inputs, targets, .. } = batch;
-    let tokens = steps.checked_mul(*rows);
-    for (what, ids) in [("inputs", inputs), ("targets", targets)] {
-        if tokens != Some(ids.len()) || ids.is_empty() {
-            let expected = format!("{steps} steps x {rows} rows of them, and at least one");
-            return Err(Error::Batch { found: format!("{} {what}", ids.len()), expected });
-        }
-        if let Some(at) = ids.iter().position(|&id| id as usize >= vocabulary) {
-            let (step, row) = (at / rows, at % rows);
-            let found = format!("the id {} among its {what} at step {step} of row {row}", ids[at]);
-            return Err(Error::Batch { found, expected: format!("ids below {vocabulary}") });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

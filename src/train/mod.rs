@@ -1,9 +1,11 @@
 //! Training: forward, loss, backward, gradients, update, pack.
 
+mod differentiator;
 mod evaluate;
 mod gradients;
 mod report;
 
+pub use differentiator::Differentiator;
 pub use evaluate::{EVALUATION_STREAMS, evaluate};
 pub use gradients::gradients;
 pub use report::{Evaluation, Progress, Record, StepReport};

@@ -1,6 +1,7 @@
 //! The `unrolled` command from outside: its files, streams and exit codes.
 
 mod bad_input;
+mod bench;
 mod reading;
 mod resume;
 mod signals;

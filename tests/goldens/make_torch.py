@@ -75,6 +75,39 @@ def write_window(case):
     save(case.name, values | {"inputs": inputs, "targets": targets} | reference, case.config(), **SOURCE, **words)
 
 
+# Not sorted; one and all of the steps among them.
+LENGTHS = [4, 7, 1, 7, 2]
+
+
+def ragged(case, values, inputs, targets, dtype):
+    """The same for rows of LENGTHS, as packed sequences: the mean loss is over the symbols that there are."""
+    model, start = build(case, values, dtype), initial(case, values, dtype)
+    mask = torch.arange(case.steps)[:, None] < torch.tensor(LENGTHS)
+    one_hot = nn.functional.one_hot(inputs, case.symbols).to(dtype)
+    vectors = model["embedding"](inputs) if case.embedding else one_hot
+    packed = nn.utils.rnn.pack_padded_sequence(vectors, LENGTHS, enforce_sorted=False)
+    packed, end = model["rnn"](packed, tuple(start) if case.cell == "lstm" else start[0])
+    hidden, _ = nn.utils.rnn.pad_packed_sequence(packed, total_length=case.steps)
+    logits = model["head"](hidden) * mask[:, :, None]
+    loss = loss_of(logits, targets.where(mask, -100))
+    loss.backward()
+    result = {"logits": logits, "loss": loss} | dict(zip(("h_n", "c_n"), end if case.cell == "lstm" else [end]))
+    result |= {f"grad.{name}": parameter.grad for name, parameter in model.named_parameters()}
+    return {name: tensor.detach().numpy() for name, tensor in result.items()}
+
+
+def write_ragged(case):
+    values = case.draw()
+    inputs, targets = (ids[0] for ids in case.ids())
+    run = lambda dtype: ragged(case, values, torch.tensor(inputs), torch.tensor(targets), dtype)
+    reference = run(torch.float64)
+    report(case.name, reference, run(torch.float32))
+    words = {"dtype": "float64, stored as float32", "symbols": case.symbols}
+    words["loss"] = "mean over the symbols within the rows"
+    tensors = {"inputs": inputs, "targets": targets, "lengths": np.array(LENGTHS)}
+    save(case.name, values | tensors | reference, case.config(), **SOURCE, **words)
+
+
 # The threshold lies within the range of the norms, so that some steps are clipped and some are not.
 RATE, MOMENTUM, CLIP, STEPS = 0.5, 0.9, 0.25, 10
 
@@ -118,5 +151,8 @@ for cell, activation, shapes in CELLS:
         label = f"{cell}-{activation}" if cell == "rnn" else cell
         name = f"torch-{label}-{kind}-l{layers}-h{hidden}"
         write_window(Case(name, cell, hidden, layers, embedding, activation, symbols=symbols))
+write_ragged(Case("torch-ragged-lstm", "lstm", 9, 2, 3))
+write_ragged(Case("torch-ragged-gru", "gru", 9, 2, None))
+write_ragged(Case("torch-ragged-rnn", "rnn", 17, 1, None))
 write_trace(Case("torch-trace-lstm", "lstm", 9, 1, 7))
 write_trace(Case("torch-trace-gru", "gru", 7, 2, None))

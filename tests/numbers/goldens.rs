@@ -5,7 +5,7 @@ use super::{assert_close, close};
 use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::{Corpus, Vocabulary};
 use unrolled::exec::{Dynamic, LayerState, Plan, State, Stream};
-use unrolled::train::{Progress, Training, gradients};
+use unrolled::train::{Differentiator, Progress, Training, gradients};
 use unrolled::{Mode, Settings};
 use unrolled_kernels::Isa;
 use unrolled_kernels::pack::padded;
@@ -99,6 +99,30 @@ fn losses_states_and_all_gradients_are_theirs() {
                 // TensorFlow has one bias.
                 None => assert!(entry.name.contains("bias_hh") && values.iter().all(|&v| v == 0.0), "{what}"),
             }
+        }
+    }
+}
+
+#[test]
+fn packed_sequences_give_their_logits_states_and_gradients() {
+    let all = Golden::all(&["torch-ragged"]);
+    assert_eq!(all.len(), 3, "a golden is missing");
+    for (golden, threads) in all.iter().flat_map(|golden| [(golden, 1), (golden, 2)]) {
+        let (model, start) = (golden.model(), golden.state(START));
+        let lengths: Vec<usize> = golden.ids("lengths").iter().map(|&length| length as usize).collect();
+        let mut dynamic = Dynamic::new(&model, Some(threads)).unwrap();
+        dynamic.set_state(&start).unwrap();
+        let mut logits = vec![f32::NAN; golden.floats("logits").len()];
+        dynamic.forward_ragged(golden.ids("inputs"), &lengths, &mut logits);
+        assert_close(&golden.name, &logits, golden.floats("logits"));
+        assert_state(&golden.name, &dynamic.state().unwrap(), &golden.state(END));
+        let mut differentiator = Differentiator::new(model, Some(threads)).unwrap();
+        let loss = differentiator.run(&golden.batch(), Some(&lengths), Some(&start)).unwrap();
+        assert!(close(loss, golden.floats("loss")[0].into()), "{}: loss {loss}", golden.name);
+        assert_state(&golden.name, &differentiator.state().unwrap(), &golden.state(END));
+        for (entry, values) in differentiator.gradient().iter() {
+            let what = format!("{}: gradient of {}", golden.name, entry.name);
+            assert_close(&what, values, golden.floats(&format!("grad.{}", entry.name)));
         }
     }
 }

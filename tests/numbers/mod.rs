@@ -1,5 +1,6 @@
 //! What the engine computes: against other frameworks, against calculus, and against itself in every way to run it.
 
+mod allocations;
 mod bits;
 mod divergence;
 mod evaluation;
@@ -8,6 +9,8 @@ mod goldens;
 mod gradients;
 mod leaves;
 mod python;
+mod ragged;
+mod ragged_gradients;
 mod resume;
 mod rows;
 mod table;

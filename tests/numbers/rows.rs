@@ -1,9 +1,9 @@
 //! What a row gives does not depend on the batch it sits in, on threads, on windows, or on being streamed.
 
 use super::{bits, ids, label, model, models};
-use unrolled::Settings;
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::Model;
+use unrolled::{Cell, InputKind, Settings};
 
 const STEPS: usize = 33;
 const ROWS: usize = 11;
@@ -86,5 +86,18 @@ fn a_saved_state_goes_on_and_a_fork_leaves_its_origin() {
         assert!(rest(&mut stream) == expected, "{}: after a fork", label(&settings));
         fork.set_state(&saved).unwrap();
         assert!(rest(&mut fork) == expected, "{}: from the saved state", label(&settings));
+    }
+}
+
+/// Neither has a table of all symbols: the window's has those of the window, and a stream makes a row at each step.
+#[test]
+fn of_a_large_vocabulary() {
+    for input in [InputKind::OneHot, InputKind::Embedding] {
+        let settings =
+            Settings { cell: Cell::Gru, hidden: 24, input, embedding: Some(5), ..Settings::default() };
+        let (model, ids) = (model(&settings, 70_000), [69_999, 3, 40_000, 3, 4]);
+        let mut logits = vec![f32::NAN; ids.len() * 70_000];
+        Dynamic::new(&model, Some(1)).unwrap().forward(&ids, 1, &mut logits);
+        assert!(bits(&streamed(&model, &ids)) == bits(&logits), "{}", input.name());
     }
 }

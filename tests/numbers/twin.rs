@@ -22,6 +22,8 @@ pub struct Twin {
     pub values: Vec<f64>,
     /// Share dropped and seed of a run in its first step, whose masks the twin then applies to every layer's output.
     pub dropout: Option<(f32, u64)>,
+    /// Steps of each row; all, when empty.
+    pub lengths: Vec<usize>,
 }
 
 struct Layer<'a> {
@@ -35,7 +37,8 @@ impl Twin {
     pub fn new(model: &Model) -> Self {
         let parameters = model.parameters();
         let values = parameters.values.iter().map(|&value| value.into()).collect();
-        Self { config: model.config().clone(), layout: parameters.layout.clone(), values, dropout: None }
+        let (config, layout) = (model.config().clone(), parameters.layout.clone());
+        Self { config, layout, values, dropout: None, lengths: Vec::new() }
     }
 
     fn get(&self, name: &str) -> &[f64] {
@@ -56,7 +59,7 @@ impl Twin {
         for b in 0..batch.rows {
             let mut state: Vec<[Vec<f64>; 2]> =
                 (0..layers.len()).map(|l| self.start(initial, l, b)).collect();
-            for t in 0..batch.steps {
+            for t in 0..self.length(batch, b) {
                 let mut x = self.input(batch.inputs[t * batch.rows + b]);
                 for (l, (layer, [h, c])) in layers.iter().zip(&mut state).enumerate() {
                     self.step(layer, &x, h, c);
@@ -66,7 +69,11 @@ impl Twin {
                 sum += self.cross_entropy(&x, batch.targets[t * batch.rows + b]);
             }
         }
-        sum / (batch.steps * batch.rows) as f64
+        sum / (0..batch.rows).map(|b| self.length(batch, b)).sum::<usize>() as f64
+    }
+
+    fn length(&self, batch: &Batch, b: usize) -> usize {
+        self.lengths.get(b).copied().unwrap_or(batch.steps)
     }
 
     fn start(&self, initial: Option<&State>, l: usize, b: usize) -> [Vec<f64>; 2] {

@@ -36,10 +36,10 @@ impl<const SUMS: usize> Simd for Avx2<SUMS> {
     const WIDEST: usize = if SUMS > 12 { 1 } else { 4 };
     const PORTABLE: bool = false;
     type F = __m256;
-    type Half = Self;
+    type Narrow = Self;
 
     #[inline(always)]
-    fn half(self) -> Self {
+    fn narrow(self) -> Self {
         self
     }
 
@@ -116,6 +116,15 @@ impl<const SUMS: usize> Simd for Avx2<SUMS> {
     #[inline(always)]
     fn where_positive(self, x: __m256, a: __m256) -> __m256 {
         unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps()), a) }
+    }
+    #[inline(always)]
+    fn sum_lanes(self, lanes: [__m256; 2]) -> f32 {
+        unsafe {
+            let eight = _mm256_add_ps(lanes[0], lanes[1]);
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
     }
     #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, count: usize, fill: f32) -> __m256 {

@@ -4,11 +4,11 @@ use super::avx2::Avx2;
 use crate::simd::Simd;
 use core::arch::x86_64::*;
 
-/// Proof that the processor has AVX-512 F, DQ and VL.
+/// Proof that the processor has AVX-512 F, DQ and VL; for tiles of up to `SUMS` sums.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const SUMS: usize>(());
 
-impl Avx512 {
+impl<const SUMS: usize> Avx512<SUMS> {
     /// # Safety
     /// The processor has AVX-512 F, DQ and VL.
     #[inline(always)]
@@ -20,15 +20,16 @@ impl Avx512 {
 // SAFETY (every block below): a value of this type proves that the processor has the instructions; loads and stores
 // are vouched for by their caller.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the one reason above serves all of them")]
-impl Simd for Avx512 {
+impl<const SUMS: usize> Simd for Avx512<SUMS> {
     const LANES: usize = 16;
-    const SUMS: usize = 24;
+    const SUMS: usize = SUMS;
     const PORTABLE: bool = false;
     type F = __m512;
-    type Half = Avx2<24>;
+    type Narrow = Avx2<24>;
 
     #[inline(always)]
-    fn half(self) -> Avx2<24> {
+    fn narrow(self) -> Avx2<24> {
+        // SAFETY: a processor with AVX-512 has AVX2 and FMA, and this leaf's detection asks for them too.
         unsafe { Avx2::new_unchecked() }
     }
 
@@ -105,6 +106,13 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn where_positive(self, x: __m512, a: __m512) -> __m512 {
         unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_setzero_ps()), a) }
+    }
+    #[inline(always)]
+    fn sum_lanes(self, lanes: [__m512; 2]) -> f32 {
+        unsafe {
+            let halves = [_mm512_castps512_ps256(lanes[0]), _mm512_extractf32x8_ps::<1>(lanes[0])];
+            self.narrow().sum_lanes(halves)
+        }
     }
     #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, count: usize, fill: f32) -> __m512 {

@@ -12,10 +12,10 @@ impl Simd for Portable {
     const SUMS: usize = 8;
     const PORTABLE: bool = true;
     type F = f32x8;
-    type Half = Self;
+    type Narrow = Self;
 
     #[inline(always)]
-    fn half(self) -> Self {
+    fn narrow(self) -> Self {
         self
     }
 

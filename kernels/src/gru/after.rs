@@ -7,21 +7,21 @@ use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, padded};
 use crate::product::{ByWidth, Source, Tile, Weights, Widths, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Window, add_dense};
+use crate::window::{Input, Part, Window, add_dense};
 use core::ops::Range;
 
 /// One layer's window, forward.
 #[derive(Debug)]
 pub struct Forward<'a> {
     /// T, B, H.
-    pub window: Window,
+    pub window: Window<'a>,
     /// Bias (b_in, b_r, b_z, b_hn) or table, and dense input, packed by `Panels::gates(&slots_after_input(H))`.
     pub input: Input<'a>,
     /// `weight_hh`, packed by `Panels::gates(&slots_after_hidden(H))`.
     pub recurrent: &'a [f32],
-    /// [T + 1, B, padded(H)]: the initial state, then every step's.
+    /// [B + N, padded(H)]: the initial state, then every step's.
     pub h: &'a mut [f32],
-    /// [T, B, padded(H) / 16, 4, 16]: n, r, z, R_n h + b_hn; one step when not kept.
+    /// [N, padded(H) / 16, 4, 16]: n, r, z, R_n h + b_hn; one step when not kept.
     pub gates: &'a mut [f32],
 }
 
@@ -29,7 +29,7 @@ pub struct Forward<'a> {
 #[derive(Debug)]
 pub struct Backward<'a> {
     /// T, B, H, kept.
-    pub window: Window,
+    pub window: Window<'a>,
     /// `weight_hh`, packed transposed over `slots_after_hidden(H)`.
     pub recurrent: &'a [f32],
     /// `Panels::plain(H)`.
@@ -38,9 +38,9 @@ pub struct Backward<'a> {
     pub pieces: &'a [Range<usize>],
     /// As the forward pass left it.
     pub h: &'a [f32],
-    /// [T, B, padded(H)]: gradient of each step's output from above.
+    /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [B, padded(H)]: what the last state's gradient has besides `dh`; then what h of the first step got directly.
+    /// [B, padded(H)]: what the gradient of each row's last state has besides `dh`; then what h of the first step got directly.
     pub carry: &'a mut [f32],
     /// Gates in, deltas out.
     pub gates: &'a mut [f32],
@@ -54,11 +54,11 @@ impl Forward<'_> {
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_after_input(self.window.hidden));
         self.input.check(&window, &slots, 3 * padded(window.hidden), 0);
-        window.check("h", self.h.len(), (window.steps + 1) * window.step());
-        window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
+        window.check("h", self.h.len(), window.states() * padded(window.hidden));
+        window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
         let packed = slots_after_hidden(window.hidden).packed_len(window.hidden);
         window.check("recurrent", self.recurrent.len(), packed);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -66,30 +66,33 @@ impl Kernel for Forward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, step) = (self.window, self.window.step());
-        for t in 0..window.steps {
+        let (window, stride) = (self.window, padded(self.window.hidden));
+        let h = self.h.as_mut_ptr();
+        for at in window.forward() {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
                 let tile = ForwardTile {
                     window,
-                    token: t * window.rows,
+                    token: at.token,
                     input: &self.input,
                     recurrent: self.recurrent.as_ptr(),
-                    h: self.h.as_mut_ptr().add(t * step),
-                    gates: self.gates.as_mut_ptr().add(window.at(t, 4 * step)),
+                    h: h.add(at.before * stride),
+                    h_next: h.add((window.rows + at.token) * stride),
+                    gates: self.gates.as_mut_ptr().add(window.kept(at.token) * 4 * stride),
                 };
-                sweep(s, window.rows, padded(window.hidden) / 16, &tile);
+                sweep(s, at.rows, stride / 16, &tile);
             }
         }
     }
 }
 
 struct ForwardTile<'a> {
-    window: Window,
+    window: Window<'a>,
     token: usize,
     input: &'a Input<'a>,
     recurrent: *const f32,
     h: *mut f32,
+    h_next: *mut f32,
     gates: *mut f32,
 }
 
@@ -135,7 +138,7 @@ impl ForwardTile<'_> {
             let (r, z) = (sigmoid(s, r), sigmoid(s, z));
             let n = tanh(s, s.fma(r, n_hidden, n));
             let h = s.load(self.h.add(unit));
-            s.store(self.h.add(self.window.step() + unit), s.fma(z, s.sub(h, n), n));
+            s.store(self.h_next.add(unit), s.fma(z, s.sub(h, n), n));
             for (slot, value) in [n, r, z, n_hidden].into_iter().enumerate() {
                 s.store(self.gates.add(gate + slot * 16), value);
             }
@@ -151,14 +154,14 @@ impl Backward<'_> {
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_after_hidden(self.window.hidden));
         window.check_kept();
-        window.check("h", self.h.len(), (window.steps + 1) * window.step());
-        window.check("dh", self.dh.len(), window.steps * window.step());
+        window.check("h", self.h.len(), window.states() * padded(window.hidden));
+        window.check("dh", self.dh.len(), window.tokens() * padded(window.hidden));
         window.check("carry", self.carry.len(), window.step());
-        window.check("gates", self.gates.len(), window.steps * window.rows * slots.width());
+        window.check("gates", self.gates.len(), window.tokens() * slots.width());
         window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
         self.panels.check_plain(window.hidden);
         slots.check_pieces(self.pieces);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -166,26 +169,27 @@ impl Kernel for Backward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, step) = (self.window, self.window.step());
-        for t in (0..window.steps).rev() {
+        let (window, stride) = (self.window, padded(self.window.hidden));
+        let gates = self.gates.as_mut_ptr();
+        for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
+            let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
-                let gates = self.gates.as_mut_ptr().add(t * 4 * step);
                 let tile = BackwardTile {
-                    stride: padded(window.hidden),
+                    stride,
                     depth: 3 * window.hidden,
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
-                    pieces: if t + 1 < window.steps { self.pieces } else { &[] },
-                    deltas: gates.wrapping_add(4 * step),
+                    pieces,
+                    deltas: gates.wrapping_add((at.token + at.rows) * 4 * stride),
                     cell: Step {
-                        h: self.h.as_ptr().add(t * step),
-                        dh: self.dh.as_ptr().add(t * step),
-                        carry: self.carry.as_mut_ptr(),
-                        gates,
+                        h: self.h.as_ptr().add((at.before + first) * stride),
+                        dh: self.dh.as_ptr().add(token),
+                        carry: self.carry.as_mut_ptr().add(first * stride),
+                        gates: gates.add(4 * token),
                     },
                 };
-                sweep(s, window.rows, self.panels.panels().len(), &ByWidth(tile));
+                sweep(s, rows, self.panels.panels().len(), &ByWidth(tile));
             }
         }
     }

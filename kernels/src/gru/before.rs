@@ -7,14 +7,14 @@ use crate::math::{sigmoid, tanh};
 use crate::pack::{Panel, Panels, padded};
 use crate::product::{ByWidth, Source, Tile, Weights, WideTile, Widths, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Window, add_dense};
+use crate::window::{Input, Part, Window, add_dense};
 use core::ops::Range;
 
 /// One layer's window, forward.
 #[derive(Debug)]
 pub struct Forward<'a> {
     /// T, B, H.
-    pub window: Window,
+    pub window: Window<'a>,
     /// Bias (n, r, z) or table; dense weights packed by `Panels::gates(&slots_before_gates(H))`, and as the second set
     /// by `Panels::one_gate(H, 2)`.
     pub input: Input<'a>,
@@ -24,11 +24,11 @@ pub struct Forward<'a> {
     pub candidate: &'a [f32],
     /// `Panels::one_gate(H, 2)`.
     pub candidate_panels: &'a Panels,
-    /// [T + 1, B, padded(H)]: the initial state, then every step's.
+    /// [B + N, padded(H)]: the initial state, then every step's.
     pub h: &'a mut [f32],
-    /// [T, B, padded(H)]: r h; one step when not kept.
+    /// [N, padded(H)]: r h; one step when not kept.
     pub reset_h: &'a mut [f32],
-    /// [T, B, padded(H) / 16, 3, 16]: n, r, z; one step when not kept.
+    /// [N, padded(H) / 16, 3, 16]: n, r, z; one step when not kept.
     pub gates: &'a mut [f32],
 }
 
@@ -36,7 +36,7 @@ pub struct Forward<'a> {
 #[derive(Debug)]
 pub struct Backward<'a> {
     /// T, B, H, kept.
-    pub window: Window,
+    pub window: Window<'a>,
     /// `weight_hh`, r and z, packed transposed over `slots_before_gates(H)`.
     pub recurrent: &'a [f32],
     /// `weight_hh`, n, packed transposed over `slots_before_candidate(H)`.
@@ -49,9 +49,9 @@ pub struct Backward<'a> {
     pub candidate_pieces: &'a [Range<usize>],
     /// As the forward pass left it.
     pub h: &'a [f32],
-    /// [T, B, padded(H)]: gradient of each step's output from above.
+    /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [B, padded(H)]: what the last state's gradient has besides `dh`; then what h of the first step got directly.
+    /// [B, padded(H)]: what the gradient of each row's last state has besides `dh`; then what h of the first step got directly.
     pub carry: &'a mut [f32],
     /// Gates in, deltas out.
     pub gates: &'a mut [f32],
@@ -66,14 +66,14 @@ impl Forward<'_> {
         let (window, slots) = (self.window, slots_before_input(self.window.hidden));
         let stride = padded(window.hidden);
         self.input.check(&window, &slots, 2 * stride, stride);
-        window.check("h", self.h.len(), (window.steps + 1) * window.step());
-        window.check("reset_h", self.reset_h.len(), window.kept_steps() * window.step());
-        window.check("gates", self.gates.len(), window.kept_steps() * window.rows * slots.width());
+        window.check("h", self.h.len(), window.states() * padded(window.hidden));
+        window.check("reset_h", self.reset_h.len(), window.kept_tokens() * stride);
+        window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
         let packed = slots_before_gates(window.hidden).packed_len(window.hidden);
         window.check("recurrent", self.recurrent.len(), packed);
         window.check("candidate", self.candidate.len(), self.candidate_panels.len(window.hidden));
         self.candidate_panels.check_plain(window.hidden);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -81,23 +81,26 @@ impl Kernel for Forward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, step) = (self.window, self.window.step());
-        for t in 0..window.steps {
+        let (window, stride) = (self.window, padded(self.window.hidden));
+        let h = self.h.as_mut_ptr();
+        for at in window.forward() {
+            let kept = window.kept(at.token) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
                 let now = Step {
                     window,
-                    token: t * window.rows,
+                    token: at.token,
                     input: &self.input,
-                    h: self.h.as_mut_ptr().add(t * step),
-                    reset_h: self.reset_h.as_mut_ptr().add(window.at(t, step)),
-                    gates: self.gates.as_mut_ptr().add(window.at(t, 3 * step)),
+                    h: h.add(at.before * stride),
+                    h_next: h.add((window.rows + at.token) * stride),
+                    reset_h: self.reset_h.as_mut_ptr().add(kept),
+                    gates: self.gates.as_mut_ptr().add(3 * kept),
                 };
                 let gates = GatesTile { now: &now, recurrent: self.recurrent.as_ptr() };
-                sweep(s, window.rows, padded(window.hidden) / 16, &gates);
+                sweep(s, at.rows, stride / 16, &gates);
                 let panels = self.candidate_panels;
                 let candidate = CandidateTile { now: &now, recurrent: self.candidate.as_ptr(), panels };
-                sweep(s, window.rows, panels.panels().len(), &ByWidth(candidate));
+                sweep(s, at.rows, panels.panels().len(), &ByWidth(candidate));
             }
         }
     }
@@ -105,10 +108,11 @@ impl Kernel for Forward<'_> {
 
 /// The places of one step.
 struct Step<'a> {
-    window: Window,
+    window: Window<'a>,
     token: usize,
     input: &'a Input<'a>,
     h: *mut f32,
+    h_next: *mut f32,
     reset_h: *mut f32,
     gates: *mut f32,
 }
@@ -190,7 +194,7 @@ impl<S: Simd> WideTile<S> for CandidateTile<'_> {
                     let gate = now.gates.add((row + r) * 3 * stride + (before + w) * 48 + half);
                     let (n, h, z) = (tanh(s, sum), s.load(now.h.add(unit)), s.load(gate.add(32)));
                     s.store(gate, n);
-                    s.store(now.h.add(now.window.step() + unit), s.fma(z, s.sub(h, n), n));
+                    s.store(now.h_next.add(unit), s.fma(z, s.sub(h, n), n));
                 }
             }
         }
@@ -206,16 +210,16 @@ impl Backward<'_> {
         let window = self.window;
         let (gates, candidate) = (slots_before_gates(window.hidden), slots_before_candidate(window.hidden));
         window.check_kept();
-        window.check("h", self.h.len(), (window.steps + 1) * window.step());
-        window.check("dh", self.dh.len(), window.steps * window.step());
+        window.check("h", self.h.len(), window.states() * padded(window.hidden));
+        window.check("dh", self.dh.len(), window.tokens() * padded(window.hidden));
         window.check("carry", self.carry.len(), window.step());
-        window.check("gates", self.gates.len(), window.steps * window.rows * gates.width());
+        window.check("gates", self.gates.len(), window.tokens() * gates.width());
         window.check("recurrent", self.recurrent.len(), self.panels.len(gates.depth()));
         window.check("candidate", self.candidate.len(), self.panels.len(candidate.depth()));
         self.panels.check_plain(window.hidden);
         gates.check_pieces(self.pieces);
         candidate.check_pieces(self.candidate_pieces);
-        isa.run(self);
+        isa.run_rows(window.rows, self);
     }
 }
 
@@ -223,27 +227,29 @@ impl Kernel for Backward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, step) = (self.window, self.window.step());
-        let (stride, panels) = (padded(window.hidden), self.panels.panels().len());
-        for t in (0..window.steps).rev() {
+        let (stride, panels) = (padded(self.window.hidden), self.panels.panels().len());
+        let window = self.window;
+        for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
+            let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
+                let gates = self.gates.as_mut_ptr();
                 let now = BackwardStep {
-                    h: self.h.as_ptr().add(t * step),
-                    dh: self.dh.as_ptr().add(t * step),
-                    carry: self.carry.as_mut_ptr(),
-                    gates: self.gates.as_mut_ptr().add(t * 3 * step),
+                    h: self.h.as_ptr().add((at.before + first) * stride),
+                    dh: self.dh.as_ptr().add(token),
+                    carry: self.carry.as_mut_ptr().add(first * stride),
+                    gates: gates.add(3 * token),
                 };
                 let candidate = BackwardTile {
                     stride,
                     depth: 2 * window.hidden,
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
-                    pieces: if t + 1 < window.steps { self.pieces } else { &[] },
-                    deltas: now.gates.wrapping_add(3 * step),
+                    pieces,
+                    deltas: gates.wrapping_add((at.token + at.rows) * 3 * stride),
                     cell: CandidateAndUpdate(&now),
                 };
-                sweep(s, window.rows, panels, &ByWidth(candidate));
+                sweep(s, rows, panels, &ByWidth(candidate));
                 let reset = BackwardTile {
                     stride,
                     depth: window.hidden,
@@ -253,7 +259,7 @@ impl Kernel for Backward<'_> {
                     deltas: now.gates,
                     cell: ResetGate(&now),
                 };
-                sweep(s, window.rows, panels, &ByWidth(reset));
+                sweep(s, rows, panels, &ByWidth(reset));
             }
         }
     }

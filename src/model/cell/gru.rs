@@ -6,7 +6,7 @@ use unrolled_kernels::gru::{
     slots_before_candidate, slots_before_gates, slots_before_input,
 };
 use unrolled_kernels::pack::{Panels, Slots};
-use unrolled_kernels::{Input, Isa};
+use unrolled_kernels::{Input, Isa, Window};
 
 /// As in PyTorch.
 #[derive(Debug)]
@@ -34,15 +34,16 @@ impl Cell for ResetAfter {
     }
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
-        let Buffers { window, h, gates, .. } = buffers;
-        ForwardAfter { window: *window, input, recurrent: &weights.recurrent[0], h, gates }.run_on(isa);
+        let Buffers { window, active, h, gates, .. } = buffers;
+        let window = Window { active, ..*window };
+        ForwardAfter { window, input, recurrent: &weights.recurrent[0], h, gates }.run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
-        let Buffers { window, h, gates, carry, .. } = buffers;
+        let Buffers { window, active, h, gates, carry, .. } = buffers;
         carry.fill(0.0);
         let kernel = BackwardAfter {
-            window: *window,
+            window: Window { active, ..*window },
             recurrent: &weights.recurrent_t[0],
             panels: weights.units,
             pieces: &weights.pieces[0],
@@ -97,9 +98,9 @@ impl Cell for ResetBefore {
     }
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
-        let Buffers { window, h, gates, extra, .. } = buffers;
+        let Buffers { window, active, h, gates, extra, .. } = buffers;
         let kernel = ForwardBefore {
-            window: *window,
+            window: Window { active, ..*window },
             input,
             recurrent: &weights.recurrent[0],
             candidate: &weights.recurrent[1],
@@ -112,10 +113,10 @@ impl Cell for ResetBefore {
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
-        let Buffers { window, h, gates, carry, .. } = buffers;
+        let Buffers { window, active, h, gates, carry, .. } = buffers;
         carry.fill(0.0);
         let kernel = BackwardBefore {
-            window: *window,
+            window: Window { active, ..*window },
             recurrent: &weights.recurrent_t[0],
             candidate: &weights.recurrent_t[1],
             panels: weights.units,

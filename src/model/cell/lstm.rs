@@ -3,7 +3,7 @@
 use super::{Buffers, Cell, CellWeights, Extras, Recurrent, Source};
 use unrolled_kernels::lstm::{Backward, Forward, slots};
 use unrolled_kernels::pack::{Panels, Slots};
-use unrolled_kernels::{Input, Isa};
+use unrolled_kernels::{Input, Isa, Window};
 
 /// Long short-term memory.
 #[derive(Debug)]
@@ -31,16 +31,16 @@ impl Cell for Lstm {
     }
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
-        let Buffers { window, h, c, gates, extra, .. } = buffers;
-        Forward { window: *window, input, recurrent: &weights.recurrent[0], h, c, gates, tanh_c: extra }
-            .run_on(isa);
+        let Buffers { window, active, h, c, gates, extra, .. } = buffers;
+        let window = Window { active, ..*window };
+        Forward { window, input, recurrent: &weights.recurrent[0], h, c, gates, tanh_c: extra }.run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
-        let Buffers { window, c, gates, extra, carry, .. } = buffers;
+        let Buffers { window, active, c, gates, extra, carry, .. } = buffers;
         carry.fill(0.0);
         let kernel = Backward {
-            window: *window,
+            window: Window { active, ..*window },
             recurrent: &weights.recurrent_t[0],
             panels: weights.units,
             pieces: &weights.pieces[0],

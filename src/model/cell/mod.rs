@@ -13,7 +13,7 @@ use crate::settings::{self, Reset};
 use std::fmt::Debug;
 use std::ops::Range;
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::{Input, Isa, Window};
+use unrolled_kernels::{Aligned, Input, Isa, Window};
 
 /// A recurrent cell of H hidden units.
 pub(crate) trait Cell: Debug + Send + Sync {
@@ -68,27 +68,29 @@ pub(crate) struct Extras {
 #[derive(Debug)]
 pub(crate) struct CellWeights<'a> {
     /// For the forward pass.
-    pub(crate) recurrent: &'a [Vec<f32>],
+    pub(crate) recurrent: &'a [Aligned],
     /// For the backward pass, transposed.
-    pub(crate) recurrent_t: &'a [Vec<f32>],
+    pub(crate) recurrent_t: &'a [Aligned],
     /// `Panels::plain(H)`.
     pub(crate) units: &'a Panels,
     /// Where the transposed products find their k.
     pub(crate) pieces: &'a [Vec<Range<usize>>],
 }
 
-/// One layer's activations for a window of some rows.
+/// One layer's activations for a window of some rows; [N, ..] as [`Window`] has it.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffers {
-    /// T, B, H.
-    pub(crate) window: Window,
-    /// [T + 1, B, padded(H)]: initial state and outputs.
+    /// T, B, H; which rows take part is in `active`.
+    pub(crate) window: Window<'static>,
+    /// `[T]`, or empty: see [`Window`].
+    pub(crate) active: Vec<u32>,
+    /// [B + N, padded(H)]: initial state and outputs.
     pub(crate) h: Vec<f32>,
-    /// [T + 1, B, padded(H)], or [1, ...] when not kept.
+    /// [B + N, padded(H)], or [B, ...] when not kept.
     pub(crate) c: Vec<f32>,
-    /// [T, B, stored]: gates, then deltas.
+    /// [N, stored]: gates, then deltas.
     pub(crate) gates: Vec<f32>,
-    /// [T, B, padded(H)]: tanh(c), or r h.
+    /// [N, padded(H)]: tanh(c), or r h.
     pub(crate) extra: Vec<f32>,
     /// [B, padded(H)]: a gradient carried backwards.
     pub(crate) carry: Vec<f32>,
@@ -96,39 +98,82 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     /// Zeros for a window.
-    pub(crate) fn new(cell: &dyn Cell, window: Window) -> Self {
-        let (step, extras) = (window.step(), cell.extras());
-        let zeros = |used: bool, count: usize| vec![0.0; if used { count * step } else { 0 }];
-        let kept = window.kept_steps();
-        Self {
-            h: zeros(true, window.steps + 1),
-            c: zeros(extras.cell_state, if window.keep { window.steps + 1 } else { 1 }),
-            gates: vec![0.0; kept * window.rows * cell.input_slots().width()],
-            extra: zeros(extras.extra, kept),
-            carry: zeros(extras.carry, 1),
-            window,
-        }
+    pub(crate) fn new(cell: &dyn Cell, window: Window<'static>) -> Self {
+        let [h, c, gates, extra, carry] = [const { Vec::new() }; 5];
+        let mut buffers = Self { window, active: Vec::new(), h, c, gates, extra, carry };
+        buffers.resize(cell, window);
+        buffers
     }
 
-    /// h after each step [T, B, padded(H)].
+    /// Takes the sizes of another window. What the buffers hold loses its meaning, but what was zero behind the last unit
+    /// stays zero. Room is made for rows of full length, so that other lengths need no more.
+    pub(crate) fn resize(&mut self, cell: &dyn Cell, window: Window<'_>) {
+        let (extras, vector, stored) = (cell.extras(), padded(window.hidden), cell.input_slots().width());
+        let full = Window { active: &[], ..window };
+        let fit = |values: &mut Vec<f32>, used: bool, width: usize, size: fn(&Window<'_>) -> usize| {
+            if used {
+                resize(values, size(&window) * width, size(&full) * width);
+            }
+        };
+        fit(&mut self.h, true, vector, |w| w.states());
+        fit(&mut self.c, extras.cell_state, vector, |w| if w.keep { w.states() } else { w.rows });
+        fit(&mut self.gates, true, stored, |w| w.kept_tokens());
+        fit(&mut self.extra, extras.extra, vector, |w| w.kept_tokens());
+        fit(&mut self.carry, extras.carry, vector, |w| w.rows);
+        self.active.clear();
+        self.active.extend_from_slice(window.active);
+        self.window = Window { active: &[], ..window };
+    }
+
+    /// T, B, H and which rows take part.
+    pub(crate) fn window(&self) -> Window<'_> {
+        Window { active: &self.active, ..self.window }
+    }
+
+    /// h after each token's step [N, padded(H)].
     pub(crate) fn outputs(&self) -> &[f32] {
         &self.h[self.window.step()..]
     }
 
-    /// Makes the last state the initial one of the next window.
-    pub(crate) fn carry_over(&mut self) {
-        let (step, last) = (self.window.step(), self.window.steps * self.window.step());
-        self.h.copy_within(last..last + step, 0);
-        if self.window.keep && !self.c.is_empty() {
-            self.c.copy_within(last..last + step, 0);
-        }
+    /// Whether the cell has a state c.
+    pub(crate) fn has_cell(&self) -> bool {
+        !self.c.is_empty()
     }
 
-    /// The cell state after the last step [B, padded(H)].
-    pub(crate) fn last_c(&self) -> &[f32] {
-        let from = if self.window.keep { self.window.steps * self.window.step() } else { 0 };
-        &self.c[from.min(self.c.len())..]
+    /// Hidden vector `place`, `[H]`.
+    pub(crate) fn h_of(&self, place: usize) -> &[f32] {
+        &self.h[place * padded(self.window.hidden)..][..self.window.hidden]
     }
+
+    /// Cell vector `place`, `[H]`.
+    pub(crate) fn c_of(&self, place: usize) -> &[f32] {
+        &self.c[place * padded(self.window.hidden)..][..self.window.hidden]
+    }
+
+    /// Where the rows' last states lie (see [`Window::ends`]), or, with `initial`, their first ones.
+    pub(crate) fn states(&self, initial: bool) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let window = self.window();
+        if initial { Window { steps: 0, active: &[], ..window } } else { window }.ends()
+    }
+
+    /// Makes each row's last state the initial one of the next window.
+    pub(crate) fn carry_over(&mut self) {
+        let Self { window, active, h, c, .. } = self;
+        let vector = padded(window.hidden);
+        for (rows, place) in (Window { active, ..*window }).ends() {
+            let (from, to) = (place + rows.start, rows.start * vector);
+            h.copy_within(from * vector..(from + rows.len()) * vector, to);
+            if window.keep && !c.is_empty() {
+                c.copy_within(from * vector..(from + rows.len()) * vector, to);
+            }
+        }
+    }
+}
+
+/// Gives `values` `len` elements and room for `most`. A smaller buffer keeps its room.
+pub(crate) fn resize<A: Clone + Default>(values: &mut Vec<A>, len: usize, most: usize) {
+    values.reserve_exact(most.saturating_sub(values.len()));
+    values.resize(len, A::default());
 }
 
 /// Padded width of a hidden vector.

@@ -4,7 +4,7 @@ use super::{Buffers, Cell, CellWeights, Extras, Recurrent, Source};
 use crate::settings;
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::rnn::{Activation, Backward, Forward, slots};
-use unrolled_kernels::{Input, Isa};
+use unrolled_kernels::{Input, Isa, Window};
 
 /// One squashing function.
 #[derive(Debug)]
@@ -44,27 +44,29 @@ impl Cell for Rnn {
     }
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
+        let Buffers { window, active, h, .. } = buffers;
         let kernel = Forward {
-            window: buffers.window,
+            window: Window { active, ..*window },
             activation: self.activation,
             input,
             recurrent: &weights.recurrent[0],
             panels: &self.panels,
-            h: &mut buffers.h,
+            h,
         };
         kernel.run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
+        let Buffers { window, active, h, gates, .. } = buffers;
         let kernel = Backward {
-            window: buffers.window,
+            window: Window { active, ..*window },
             activation: self.activation,
             recurrent: &weights.recurrent_t[0],
             panels: weights.units,
             pieces: &weights.pieces[0],
-            h: &buffers.h,
+            h,
             dh,
-            deltas: &mut buffers.gates,
+            deltas: gates,
         };
         kernel.run_on(isa);
     }

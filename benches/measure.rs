@@ -1,0 +1,156 @@
+//! How every benchmark is run: prepared and checked once, timed by criterion, and its best time told as a share of the
+//! multiply-add peak that the same run has measured.
+
+// Each benchmark binary has its own copy of this module, and uses some of it.
+#![allow(dead_code)]
+
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use unrolled::bench::peak_gflops;
+
+/// A repeat lasts about so long, or one call.
+const REPEAT_SECONDS: f64 = 5e-4;
+
+/// Short samples, and few.
+pub fn criterion() -> Criterion {
+    Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(300))
+        .nresamples(1000)
+        .without_plots()
+        .configure_from_args()
+}
+
+/// Whether answers alone are asked for (`cargo bench -- --test`).
+pub fn only_tests() -> bool {
+    std::env::args().any(|argument| argument == "--test")
+}
+
+/// The peak for each number of threads, the best seen so far.
+#[derive(Default)]
+pub struct Peaks(BTreeMap<usize, f64>);
+
+impl Peaks {
+    /// Measures again, for the machine may have been busy before.
+    fn gflops(&mut self, threads: usize) -> f64 {
+        let now = peak_gflops(Some(threads)).expect("the threads can be had");
+        let best = self.0.entry(threads).or_insert(0.0);
+        *best = now.max(*best);
+        *best
+    }
+}
+
+/// What one call does.
+#[derive(Clone, Copy)]
+pub struct Work {
+    /// Floating-point operations; 0 where they are not what takes the time.
+    pub operations: f64,
+    /// Threads that it may use.
+    pub threads: usize,
+}
+
+impl Work {
+    /// Operations on one thread.
+    pub fn of(operations: f64) -> Self {
+        Self { operations, threads: 1 }
+    }
+}
+
+/// A group of benchmarks.
+pub struct Group<'a> {
+    group: BenchmarkGroup<'a, WallTime>,
+    peaks: &'a mut Peaks,
+}
+
+impl<'a> Group<'a> {
+    /// Begins a group.
+    pub fn new(criterion: &'a mut Criterion, peaks: &'a mut Peaks, name: &str) -> Self {
+        let mut group = criterion.benchmark_group(name);
+        group.sampling_mode(SamplingMode::Flat);
+        Self { group, peaks }
+    }
+
+    /// Times `run`. `prepare`, which asserts the answer, is called first, and only where the benchmark is not filtered
+    /// out. The best seconds per call; `None` when nothing was timed.
+    pub fn time<T>(
+        &mut self,
+        id: &str,
+        work: Work,
+        prepare: impl FnOnce() -> T,
+        mut run: impl FnMut(&mut T),
+    ) -> Option<f64> {
+        self.time_calls(id, work, prepare, |prepared, calls| {
+            let start = Instant::now();
+            (0..calls).for_each(|_| run(prepared));
+            start.elapsed()
+        })
+    }
+
+    /// The same for a `run` that says itself how long the part took that counts.
+    pub fn time_parts<T>(
+        &mut self,
+        id: &str,
+        work: Work,
+        prepare: impl FnOnce() -> T,
+        mut run: impl FnMut(&mut T) -> Duration,
+    ) -> Option<f64> {
+        self.time_calls(id, work, prepare, |prepared, calls| (0..calls).map(|_| run(prepared)).sum())
+    }
+
+    /// The best is that of short repeats, so that what else runs on the machine misses one of them.
+    fn time_calls<T>(
+        &mut self,
+        id: &str,
+        work: Work,
+        prepare: impl FnOnce() -> T,
+        mut run: impl FnMut(&mut T, u64) -> Duration,
+    ) -> Option<f64> {
+        let (mut prepare, mut prepared) = (Some(prepare), None);
+        let mut best = f64::INFINITY;
+        self.group.bench_function(id, |bencher| {
+            if let Some(prepare) = prepare.take() {
+                prepared = Some(prepare());
+            }
+            let prepared = prepared.as_mut().expect("prepared just now");
+            bencher.iter_custom(|calls| {
+                let (mut total, mut left) = (Duration::ZERO, calls);
+                while left > 0 {
+                    let repeat = ((REPEAT_SECONDS / best) as u64).clamp(1, left);
+                    let took = run(prepared, repeat);
+                    best = best.min(took.as_secs_f64() / repeat as f64);
+                    (total, left) = (total + took, left - repeat);
+                }
+                total
+            });
+        });
+        let timed = best.is_finite() && !only_tests();
+        timed.then(|| self.tell(id, work, best))
+    }
+
+    fn tell(&mut self, id: &str, work: Work, seconds: f64) -> f64 {
+        if work.operations > 0.0 {
+            let (done, peak) = (work.operations / seconds / 1e9, self.peaks.gflops(work.threads));
+            println!("    {id}: {done:.1} GFLOP/s, {:.0}% of the peak of {peak:.1}", 100.0 * done / peak);
+        }
+        seconds
+    }
+}
+
+/// Numbers in [-1, 1), the same in every run.
+pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    use unrolled::random::{Draws, Purpose};
+    let mut draws = Draws::new(seed, Purpose::Init, 0, 0);
+    (0..count).map(|_| 2.0 * draws.uniform() - 1.0).collect()
+}
+
+/// Asserts that two results agree within a share of the largest expected value.
+#[track_caller]
+pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: lengths");
+    let scale = expected.iter().fold(1e-6f32, |scale, value| scale.max(value.abs()));
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert!((f - e).abs() <= tolerance * scale, "{what}: value {i} is {f}, expected {e}");
+    }
+}

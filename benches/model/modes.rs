@@ -1,0 +1,186 @@
+//! Training steps and forward passes of one shape, in both modes and on one thread and all.
+
+use crate::measure::{Group, Peaks, Work};
+use crate::shapes::{Shape, VOCABULARY};
+use criterion::Criterion;
+use std::time::{Duration, Instant};
+use unrolled::Mode;
+use unrolled::bench::Cost;
+use unrolled::corpus::Batch;
+use unrolled::exec::{Dynamic, Plan};
+use unrolled::model::Model;
+use unrolled::train::Training;
+
+const MODES: [Mode; 2] = [Mode::Static, Mode::Dynamic];
+/// Beyond this width a step takes so long that building is nothing beside it.
+const WIDEST_BUILT: usize = 128;
+
+pub fn run(criterion: &mut Criterion, peaks: &mut Peaks, shape: Shape) {
+    let mut group = Group::new(criterion, peaks, shape.name);
+    train(&mut group, &shape);
+    let (model, window) = (shape.model(), shape.window());
+    forward(&mut group, &shape, &model, &window);
+}
+
+fn train(group: &mut Group<'_>, shape: &Shape) {
+    let operations = shape.arithmetic().training * shape.tokens() as f64;
+    let mut step = |mode: Mode, threads: usize| {
+        let id = format!("train/{}/{threads}", mode.name());
+        let prepare = || checked_training(shape, mode, threads);
+        group.time(&id, Work { operations, threads }, prepare, |training| {
+            training.step().expect("a finite loss");
+        })
+    };
+    let steps = MODES.map(|mode| step(mode, 1));
+    for threads in more_threads() {
+        if let (Some(one), Some(more)) = (steps[0], step(Mode::Static, threads)) {
+            println!("    {}: {threads} threads train {:.2} times as fast as one", shape.name, one / more);
+        }
+    }
+    if shape.hidden <= WIDEST_BUILT {
+        let builds = MODES.map(|mode| build_training(group, shape, mode));
+        tell(shape, "training", builds, steps);
+    }
+}
+
+/// 2, 4, 8, ... and the number of cores.
+fn more_threads() -> Vec<usize> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let doubled = std::iter::successors(Some(2), |threads| Some(threads * 2));
+    let mut all: Vec<usize> = doubled.take_while(|threads| *threads < cores).collect();
+    all.extend((cores > 1).then_some(cores));
+    all
+}
+
+/// A run whose first loss is that of the other mode on one thread, and near that of guessing.
+fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
+    let mut training = shape.training(shape.corpus(), mode, threads);
+    let found = training.step().expect("a finite loss");
+    let other = if mode == Mode::Static { Mode::Dynamic } else { Mode::Static };
+    let expected = shape.training(shape.corpus(), other, 1).step().expect("a finite loss");
+    let name = shape.name;
+    assert_eq!(found.loss.to_bits(), expected.loss.to_bits(), "{name}: loss in {} mode", mode.name());
+    let norms = (found.gradient_norm.to_bits(), expected.gradient_norm.to_bits());
+    assert_eq!(norms.0, norms.1, "{name}: gradient norm in {} mode", mode.name());
+    let guess = (VOCABULARY as f64).ln();
+    assert!((found.loss - guess).abs() < 0.2, "{name}: first loss {}, that of guessing {guess}", found.loss);
+    training
+}
+
+/// Building and the first step together.
+fn build_training(group: &mut Group<'_>, shape: &Shape, mode: Mode) -> Option<f64> {
+    let id = format!("train, build and first step/{}", mode.name());
+    group.time_parts(
+        &id,
+        Work::of(0.0),
+        || (),
+        |()| {
+            let corpus = shape.corpus();
+            timed(|| {
+                shape.training(corpus, mode, 1).step().expect("a finite loss");
+            })
+        },
+    )
+}
+
+fn forward(group: &mut Group<'_>, shape: &Shape, model: &Model, window: &Batch) {
+    let operations = shape.arithmetic().forward * shape.tokens() as f64;
+    let steps = MODES.map(|mode| {
+        let id = format!("forward/{}/1", mode.name());
+        let prepare = || Pass::checked(model, window, mode);
+        group.time(&id, Work::of(operations), prepare, |pass| pass.run(window))
+    });
+    let builds = MODES.map(|mode| {
+        let id = format!("forward, build and first pass/{}", mode.name());
+        group.time_parts(
+            &id,
+            Work::of(0.0),
+            || vec![0.0; window.inputs.len() * VOCABULARY],
+            |logits| {
+                timed(|| {
+                    let mut pass =
+                        Pass { runner: Runner::new(model, window, mode), logits: std::mem::take(logits) };
+                    pass.run(window);
+                    *logits = pass.logits;
+                })
+            },
+        )
+    });
+    tell(shape, "the forward pass", builds, steps);
+}
+
+/// A forward pass in one mode, with its logits [T, B, V].
+struct Pass<'m> {
+    runner: Runner<'m>,
+    logits: Vec<f32>,
+}
+
+enum Runner<'m> {
+    Static(Plan<'m>),
+    Dynamic(Dynamic<'m>),
+}
+
+impl<'m> Runner<'m> {
+    fn new(model: &'m Model, window: &Batch, mode: Mode) -> Self {
+        let plan = || Plan::new(model, window.steps, window.rows, Some(1));
+        match mode {
+            Mode::Static => Self::Static(plan().expect("one thread")),
+            Mode::Dynamic => Self::Dynamic(Dynamic::new(model, Some(1)).expect("one thread")),
+        }
+    }
+}
+
+impl<'m> Pass<'m> {
+    fn new(model: &'m Model, window: &Batch, mode: Mode) -> Self {
+        let logits = vec![0.0; window.inputs.len() * VOCABULARY];
+        Self { runner: Runner::new(model, window, mode), logits }
+    }
+
+    /// One whose first logits are those of the other mode.
+    fn checked(model: &'m Model, window: &Batch, mode: Mode) -> Self {
+        let other = if mode == Mode::Static { Mode::Dynamic } else { Mode::Static };
+        let (mut found, mut expected) = (Self::new(model, window, mode), Self::new(model, window, other));
+        found.run(window);
+        expected.run(window);
+        let same = found.logits.iter().zip(&expected.logits).all(|(f, e)| f.to_bits() == e.to_bits());
+        assert!(same, "the modes differ in their logits");
+        assert!(found.logits.iter().all(|y| y.is_finite()) && found.logits.iter().any(|y| *y != 0.0));
+        found
+    }
+
+    fn run(&mut self, window: &Batch) {
+        match &mut self.runner {
+            Runner::Static(plan) => plan.forward(&window.inputs, &mut self.logits),
+            Runner::Dynamic(dynamic) => dynamic.forward(&window.inputs, window.rows, &mut self.logits),
+        }
+    }
+}
+
+fn timed(run: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    run();
+    start.elapsed()
+}
+
+/// What building takes beyond the step that it ends with, and whether it pays.
+fn tell(shape: &Shape, what: &str, builds: [Option<f64>; 2], steps: [Option<f64>; 2]) {
+    let cost = |mode: usize| {
+        let (build, step) = (builds[mode]?, steps[mode]?);
+        Some(Cost { setup_seconds: (build - step).max(0.0), step_seconds: step })
+    };
+    let (Some(planned), Some(looped)) = (cost(0), cost(1)) else { return };
+    let pays = match planned.ahead_from(&looped) {
+        Some(0) => "static is ahead or equal from the start".to_owned(),
+        Some(steps) => format!("static has paid for its setup from step {steps} on"),
+        None => "static never pays for its setup".to_owned(),
+    };
+    let ms = |seconds: f64| 1e3 * seconds;
+    println!(
+        "    {}, {what}: static {:.3} ms and {:.2} ms of setup, dynamic {:.3} ms and {:.2} ms of setup: {pays}",
+        shape.name,
+        ms(planned.step_seconds),
+        ms(planned.setup_seconds),
+        ms(looped.step_seconds),
+        ms(looped.setup_seconds)
+    );
+}

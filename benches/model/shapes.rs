@@ -1,0 +1,106 @@
+//! The models that are timed.
+
+use crate::measure::only_tests;
+use unrolled::bench::{Arithmetic, synthetic};
+use unrolled::corpus::{Batch, Batches, Corpus};
+use unrolled::model::{Model, ModelConfig};
+use unrolled::train::Training;
+use unrolled::{Cell, InputKind, Mode, Reset, Schedule, Settings, Windows};
+
+/// Symbols.
+pub const VOCABULARY: usize = 65;
+
+/// A model and its window.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    pub name: &'static str,
+    pub cell: Cell,
+    pub reset: Reset,
+    pub layers: usize,
+    pub hidden: usize,
+    pub batch: usize,
+    pub steps: usize,
+    pub input: InputKind,
+}
+
+/// One layer of 100 units over short windows: the lecture's program.
+const fn lecture(name: &'static str, cell: Cell, reset: Reset) -> Shape {
+    Shape { name, cell, reset, layers: 1, hidden: 100, batch: 200, steps: 5, input: InputKind::OneHot }
+}
+
+const fn deep(name: &'static str, cell: Cell, layers: usize, hidden: usize, window: usize) -> Shape {
+    let (reset, input) = (Reset::After, InputKind::Embedding);
+    Shape { name, cell, reset, layers, hidden, batch: window, steps: window, input }
+}
+
+pub const SHAPES: [Shape; 9] = [
+    lecture("RNN 1x100, B200 T5", Cell::Rnn, Reset::After),
+    lecture("LSTM 1x100, B200 T5", Cell::Lstm, Reset::After),
+    lecture("GRU after 1x100, B200 T5", Cell::Gru, Reset::After),
+    lecture("GRU before 1x100, B200 T5", Cell::Gru, Reset::Before),
+    deep("LSTM 2x128, B50 T50", Cell::Lstm, 2, 128, 50),
+    deep("GRU 2x128, B50 T50", Cell::Gru, 2, 128, 50),
+    deep("LSTM 2x512, B50 T50", Cell::Lstm, 2, 512, 50),
+    deep("GRU 2x512, B50 T50", Cell::Gru, 2, 512, 50),
+    deep("LSTM 1x1024, B64 T64", Cell::Lstm, 1, 1024, 64),
+];
+
+impl Shape {
+    /// Where answers alone are asked for, wide models get a small window.
+    pub fn for_this_run(self) -> Self {
+        let small = only_tests() && self.hidden > 128;
+        if small { Self { batch: 8, steps: 8, ..self } } else { self }
+    }
+
+    /// Settings whose steps are all alike: no evaluation, and weights that hardly move.
+    pub fn settings(&self, mode: Mode) -> Settings {
+        Settings {
+            cell: self.cell,
+            reset: self.reset,
+            layers: self.layers,
+            hidden: self.hidden,
+            batch: self.batch,
+            steps: self.steps,
+            input: self.input,
+            mode,
+            windows: Windows::Stream,
+            schedule: Schedule::Constant,
+            learning_rate: 1e-6,
+            epochs: 1e12,
+            eval_every: Some(u64::MAX),
+            val_fraction: 0.0,
+            ..Settings::default()
+        }
+    }
+
+    /// Symbols of a window.
+    pub fn tokens(&self) -> usize {
+        self.batch * self.steps
+    }
+
+    pub fn arithmetic(&self) -> Arithmetic {
+        let config = ModelConfig::new(&self.settings(Mode::Static), VOCABULARY);
+        Arithmetic::of(&config.expect("a shape that works"))
+    }
+
+    pub fn corpus(&self) -> Corpus {
+        synthetic(VOCABULARY, 4 * self.tokens() + 1, 1).expect("65 symbols")
+    }
+
+    pub fn training(&self, corpus: Corpus, mode: Mode, threads: usize) -> Training {
+        Training::new(corpus, self.settings(mode), Some(threads)).expect("a shape that works")
+    }
+
+    pub fn model(&self) -> Model {
+        Model::new(&self.settings(Mode::Static), VOCABULARY).expect("a shape that works")
+    }
+
+    /// The first window of the text.
+    pub fn window(&self) -> Batch {
+        let corpus = self.corpus();
+        let batches = Batches::new(0..corpus.len(), Windows::Stream, self.batch, self.steps, 1);
+        let mut batch = Batch::default();
+        batches.expect("a text of four windows").fill(&corpus, 0, &mut batch);
+        batch
+    }
+}

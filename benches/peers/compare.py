@@ -1,0 +1,181 @@
+"""Times PyTorch, TensorFlow and unrolled on the same shapes, in turn, and prints their ratios as a table.
+
+    python3 compare.py --unrolled ../../target/release/unrolled --torch-python PATH --tf-python PATH
+
+Every contender runs in a process of its own with its threads set before anything starts, one after the other, for several
+rounds; its best round counts, and the project is compared with the best peer. A peer without an interpreter is left out.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VOCABULARY = 65
+
+# name: (cell, reset, hidden, layers, batch, steps, input)
+SHAPES = {
+    "rnn-100": ("rnn", "after", 100, 1, 200, 5, "one-hot"),
+    "lstm-100": ("lstm", "after", 100, 1, 200, 5, "one-hot"),
+    "gru-100-after": ("gru", "after", 100, 1, 200, 5, "one-hot"),
+    "gru-100-before": ("gru", "before", 100, 1, 200, 5, "one-hot"),
+    "lstm-128": ("lstm", "after", 128, 2, 50, 50, "embedding"),
+    "gru-128": ("gru", "after", 128, 2, 50, 50, "embedding"),
+    "lstm-512": ("lstm", "after", 512, 2, 50, 50, "embedding"),
+    "gru-512": ("gru", "after", 512, 2, 50, 50, "embedding"),
+    "lstm-1024": ("lstm", "after", 1024, 1, 64, 64, "embedding"),
+}
+PEERS = ("torch", "tf-static", "tf-dynamic")
+# Unrolling wide layers over 50 steps and more takes TensorFlow minutes, and gains nothing there.
+WIDEST_STATIC = 128
+
+
+def title(shape):
+    cell, reset, hidden, layers, batch, steps, entry = SHAPES[shape]
+    kind = f"GRU ({reset})" if cell == "gru" else cell.upper()
+    return f"{kind} {layers}x{hidden}, B{batch} T{steps}, {entry}"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--unrolled", default=os.environ.get("UNROLLED", HERE / "../../target/release/unrolled"), type=Path)
+    add("--torch-python", default=os.environ.get("TORCH_PYTHON"), help="a Python with torch (TORCH_PYTHON)")
+    add("--tf-python", default=os.environ.get("TF_PYTHON"), help="a Python with tensorflow 2.15 (TF_PYTHON)")
+    add("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES), metavar="SHAPE", help=", ".join(SHAPES))
+    add("--threads", nargs="+", type=int, default=[1, 2], metavar="N", help="numbers of threads [1 2]")
+    add("--rounds", type=int, default=3, help="times that each contender has its turn [3]")
+    add("--seconds", type=float, default=3.0, help="time for each figure of a round [3]")
+    add("--wrap", default="", help='words before each command, such as "nice -n -10"')
+    return parser.parse_args()
+
+
+class Contenders:
+    """The commands that time one shape on some threads, and print one JSON object each."""
+
+    def __init__(self, options):
+        self.options = options
+        self.failed = set()
+        self.interpreters = {"torch": options.torch_python}
+        self.interpreters |= dict.fromkeys(("tf-static", "tf-dynamic"), options.tf_python)
+        if not Path(options.unrolled).is_file():
+            sys.exit(f"{options.unrolled}: no such program; build it (cargo build --release) or name it by --unrolled")
+        for flag, python in (("--torch-python", options.torch_python), ("--tf-python", options.tf_python)):
+            if not python:
+                note(f"left out, for want of an interpreter: what needs {flag}")
+            elif not shutil.which(python):
+                sys.exit(f"{flag} {python}: no such program; name a Python, or leave {flag} out")
+
+    def names(self, shape):
+        hidden = SHAPES[shape][2]
+        for peer in PEERS:
+            if self.interpreters[peer] and not (peer == "tf-static" and hidden > WIDEST_STATIC):
+                yield peer
+        yield "unrolled"
+
+    def command(self, name, shape, threads):
+        cell, reset, hidden, layers, batch, steps, entry = SHAPES[shape]
+        sizes = [f"--{key}={value}" for key, value in
+                 dict(cell=cell, hidden=hidden, layers=layers, batch=batch, steps=steps, vocab=VOCABULARY,
+                      threads=threads, seconds=self.options.seconds).items()]
+        if name == "unrolled":
+            return [str(self.options.unrolled), "bench", "--json", f"--reset={reset}", f"--input={entry}", *sizes]
+        script, _, mode = name.partition("-")
+        return [self.interpreters[name], str(HERE / f"{script}_peer.py"), *([f"--mode={mode}"] if mode else []), *sizes]
+
+    def time(self, name, shape, threads):
+        """Figures, or None when the contender cannot run."""
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads),
+                       "TF_CPP_MIN_LOG_LEVEL": "3"}
+        command = [*self.options.wrap.split(), *self.command(name, shape, threads)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return json.loads(done.stdout.splitlines()[-1])
+        if name not in self.failed:
+            told = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            note(f"left out: {name} failed on {shape} ({told})")
+            self.failed.add(name)
+        return None
+
+
+def note(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def measure(contenders, options):
+    """{(shape, threads, contender): {"train", "forward"}}, the best of all rounds, and the versions seen."""
+    best, versions = {}, {}
+    for turn in range(options.rounds):
+        for shape in options.shapes:
+            for threads in options.threads:
+                for name in contenders.names(shape):
+                    note(f"round {turn + 1}/{options.rounds}: {shape}, {threads} thread(s), {name}")
+                    figures = contenders.time(name, shape, threads)
+                    if figures is None:
+                        continue
+                    versions[name.partition("-")[0]] = figures.get("version") or figures.get("isa")
+                    kept = best.setdefault((shape, threads, name), {"train": 0.0, "forward": 0.0})
+                    for what in kept:
+                        kept[what] = max(kept[what], figures[f"{what}_chars_per_second"])
+    return best, versions
+
+
+def cell_of(best, what, shape, threads):
+    """'253k, 1.70 x tf-static (149k)'"""
+    ours = best.get((shape, threads, "unrolled"), {}).get(what)
+    if not ours:
+        return ""
+    peers = {name: best[shape, threads, name][what] for name in PEERS if (shape, threads, name) in best}
+    if not peers:
+        return short(ours)
+    fastest = max(peers, key=peers.get)
+    return f"{short(ours)}, **{ours / peers[fastest]:.2f}** x {fastest} ({short(peers[fastest])})"
+
+
+def short(rate):
+    """Three digits: 950, 12.3k, 1.12M."""
+    for size, suffix in ((1e6, "M"), (1e3, "k")):
+        if rate >= 0.9995 * size:
+            value = rate / size
+            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}{suffix}"
+    return f"{rate:.0f}"
+
+
+def table(best, options):
+    """Training on each number of threads; the forward pass on the first."""
+    columns = [("train", threads) for threads in options.threads] + [("forward", options.threads[0])]
+    name = {"train": "training", "forward": "forward"}
+    plural = lambda threads: f"{threads} thread{'' if threads == 1 else 's'}"
+    yield "| characters/s | " + " | ".join(f"{name[what]}, {plural(threads)}" for what, threads in columns) + " |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for shape in options.shapes:
+        cells = (cell_of(best, what, shape, threads) for what, threads in columns)
+        yield f"| {title(shape)} | " + " | ".join(cells) + " |"
+
+
+def processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def main():
+    options = arguments()
+    contenders = Contenders(options)
+    best, versions = measure(contenders, options)
+    print("\n".join(table(best, options)))
+    told = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    print(f"\n{datetime.date.today()}, {processor()}, {os.cpu_count()} cores; {told}; V = {VOCABULARY}; "
+          f"best of {options.rounds} rounds of {options.seconds:g} s, in turn.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+//! Two vectors of eight lanes as one of sixteen.
+//!
+//! For products of a single row. Four sums of eight lanes leave the multipliers waiting for each other, and a panel walked
+//! half by half is read twice; eight sums hide the latency, and each cache line of weights is read once.
+
+use crate::simd::Simd;
+
+/// A leaf of eight lanes, doubled.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair<S>(pub(crate) S);
+
+/// Applies an operation to both halves of its vectors.
+macro_rules! both {
+    ($self:ident . $operation:ident ( $($operand:ident),* )) => {
+        ($self.0.$operation($($operand.0),*), $self.0.$operation($($operand.1),*))
+    };
+}
+
+impl<S: Simd> Simd for Pair<S> {
+    const LANES: usize = 2 * S::LANES;
+    const SUMS: usize = 4;
+    const PORTABLE: bool = S::PORTABLE;
+    type F = (S::F, S::F);
+    type Narrow = S::Narrow;
+
+    #[inline(always)]
+    fn narrow(self) -> S::Narrow {
+        self.0.narrow()
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::F {
+        (self.0.splat(value), self.0.splat(value))
+    }
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::F {
+        // SAFETY: the caller vouches for both halves.
+        unsafe { (self.0.load(from), self.0.load(from.add(S::LANES))) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, value: Self::F) {
+        // SAFETY: the caller vouches for both halves.
+        unsafe {
+            self.0.store(to, value.0);
+            self.0.store(to.add(S::LANES), value.1);
+        }
+    }
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(self.add(a, b))
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(self.sub(a, b))
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(self.mul(a, b))
+    }
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(self.div(a, b))
+    }
+    #[inline(always)]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        both!(self.fma(a, b, c))
+    }
+    #[inline(always)]
+    fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        both!(self.fnma(a, b, c))
+    }
+    #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(self.min(a, b))
+    }
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(self.max(a, b))
+    }
+    #[inline(always)]
+    fn sqrt(self, a: Self::F) -> Self::F {
+        both!(self.sqrt(a))
+    }
+    #[inline(always)]
+    fn abs(self, a: Self::F) -> Self::F {
+        both!(self.abs(a))
+    }
+    #[inline(always)]
+    fn copysign(self, a: Self::F, b: Self::F) -> Self::F {
+        both!(self.copysign(a, b))
+    }
+    #[inline(always)]
+    fn round(self, a: Self::F) -> Self::F {
+        both!(self.round(a))
+    }
+    #[inline(always)]
+    fn exp2_integer(self, n: Self::F) -> Self::F {
+        both!(self.exp2_integer(n))
+    }
+    #[inline(always)]
+    fn where_positive(self, x: Self::F, a: Self::F) -> Self::F {
+        both!(self.where_positive(x, a))
+    }
+}

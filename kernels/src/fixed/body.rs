@@ -1,0 +1,263 @@
+//! What the cells share: where things lie, and the walk over hidden units.
+
+use crate::simd::Simd;
+
+/// Floats behind the weights and behind each state vector that whole vectors may reach into.
+pub(super) const REACH: usize = 16;
+/// Units of a tile of weights.
+pub(super) const TILE: usize = 64;
+
+/// The equations of a cell.
+pub trait Kind: Copy + Default + core::fmt::Debug + Send + Sync + 'static {
+    /// Gates G of the weight matrices.
+    const GATES: usize;
+    /// Bias vectors of H that remain after summing.
+    const BIASES: usize;
+    /// State vectors, first h, then those that only one step needs.
+    const VECTORS: usize;
+    /// Gates in groups whose products are computed together, PyTorch's numbers; each group is a matrix of its own.
+    #[doc(hidden)]
+    const GROUPS: &'static [&'static [usize]];
+    /// The gates of each bias, and whether PyTorch's two bias vectors are summed (or which one is taken).
+    #[doc(hidden)]
+    const BIAS_OF: &'static [(usize, Biases)];
+
+    /// One step.
+    ///
+    /// # Safety
+    /// The places hold what [`Places`] says.
+    #[doc(hidden)]
+    unsafe fn step<S: Simd>(s: S, at: Places);
+}
+
+/// Which of PyTorch's bias vectors a sum starts from.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Biases {
+    Sum,
+    Input,
+    Hidden,
+}
+
+/// A cell's sizes and memory.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// I
+    pub input: usize,
+    /// H >= 1
+    pub hidden: usize,
+    /// `[I]`
+    pub x: *const f32,
+    /// `weight_hh` [G * H * H], `weight_ih` [G * H * I], biases [BIASES, H], REACH floats more.
+    pub weights: *const f32,
+    /// [VECTORS, vector(H)]
+    pub state: *mut f32,
+}
+
+/// Floats of a state vector: H, the reach, and what fills up a line.
+pub(super) const fn vector(hidden: usize) -> usize {
+    hidden.saturating_add(REACH).saturating_add(15) / 16 * 16
+}
+
+impl Places {
+    /// x with its matrix, whose gates from `gates` on are meant, of a cell with `all`.
+    #[inline(always)]
+    pub(super) fn inputs(&self, all: usize, gates: usize) -> Factors {
+        Factors { depth: self.input, values: self.x, matrix: self.weight_ih(all, gates) }
+    }
+    /// State vector `i` with the recurrent matrix, whose gates from `gates` on are meant.
+    #[inline(always)]
+    pub(super) fn recurrent(&self, i: usize, gates: usize) -> Factors {
+        Factors { depth: self.hidden, values: self.vector(i), matrix: self.weight_hh(gates) }
+    }
+    /// State vector number `i`.
+    #[inline(always)]
+    pub(super) fn vector(&self, i: usize) -> *mut f32 {
+        self.state.wrapping_add(i * vector(self.hidden))
+    }
+    /// `weight_hh` from gate `gates` on, counted in gates of earlier groups.
+    #[inline(always)]
+    fn weight_hh(&self, gates: usize) -> *const f32 {
+        self.weights.wrapping_add(gates * self.hidden * self.hidden)
+    }
+    /// `weight_ih` likewise, of a cell with `all` gates.
+    #[inline(always)]
+    fn weight_ih(&self, all: usize, gates: usize) -> *const f32 {
+        self.weight_hh(all).wrapping_add(gates * self.hidden * self.input)
+    }
+    /// Bias vector `i`.
+    #[inline(always)]
+    pub(super) fn bias(&self, all: usize, i: usize) -> *const f32 {
+        self.weight_ih(all, all).wrapping_add(i * self.hidden)
+    }
+}
+
+/// Some neighbouring vectors of units.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    /// The first unit.
+    pub(super) unit: usize,
+    /// The first unit of the tile of weights it lies in.
+    tile: usize,
+    /// Units of that tile.
+    width: usize,
+}
+
+/// What is computed for each span of units.
+pub(super) trait Block<S: Simd> {
+    /// Gates whose sums are kept at a time.
+    const SUMS: usize;
+    /// Computes U vectors of units.
+    ///
+    /// # Safety
+    /// The span lies within the units.
+    unsafe fn block<const U: usize>(&self, s: S, span: Span);
+}
+
+/// Vectors of units whose sums fit the registers, and whose chains are enough to hide the wait for a product.
+#[inline(always)]
+fn most<S: Simd>(sums: usize) -> usize {
+    let registers = if S::LANES == 16 {
+        16
+    } else if S::PORTABLE {
+        4
+    } else {
+        12
+    };
+    (registers / sums).clamp(1, 8)
+}
+
+/// Whether all units fit one span, so that a step may overwrite the state it reads.
+#[inline(always)]
+pub(super) fn at_once<S: Simd>(hidden: usize, sums: usize) -> bool {
+    hidden <= TILE && hidden <= most::<S>(sums) * S::LANES
+}
+
+/// Calls `block` for all units.
+///
+/// # Safety
+/// As for `block`, for all units below `hidden`.
+#[inline(always)]
+pub(super) unsafe fn sweep<S: Simd, B: Block<S>>(s: S, hidden: usize, block: &B) {
+    let mut tile = 0;
+    while tile < hidden {
+        let width = if hidden - tile < TILE { hidden - tile } else { TILE };
+        let vectors = width.div_ceil(S::LANES);
+        let count = vectors.div_ceil(most::<S>(B::SUMS));
+        let mut i = 0;
+        while i < count {
+            let (from, to) = (vectors * i / count, vectors * (i + 1) / count);
+            let span = Span { unit: tile + from * S::LANES, tile, width };
+            // SAFETY: the span's vectors start below `hidden`.
+            unsafe { dispatch(s, to - from, span, block) };
+            i += 1;
+        }
+        tile += TILE;
+    }
+}
+
+/// Turns a number of vectors into a constant.
+///
+/// # Safety
+/// As for `block`.
+#[inline(always)]
+unsafe fn dispatch<S: Simd, B: Block<S>>(s: S, vectors: usize, span: Span, block: &B) {
+    let most = most::<S>(B::SUMS);
+    // SAFETY: as the caller vouches.
+    unsafe {
+        match vectors {
+            1 => block.block::<1>(s, span),
+            2 if most >= 2 => block.block::<2>(s, span),
+            3 if most >= 3 => block.block::<3>(s, span),
+            4 if most >= 4 => block.block::<4>(s, span),
+            5 if most >= 5 => block.block::<5>(s, span),
+            6 if most >= 6 => block.block::<6>(s, span),
+            7 if most >= 7 => block.block::<7>(s, span),
+            8 if most >= 8 => block.block::<8>(s, span),
+            _ => {}
+        }
+    }
+}
+
+/// Loads U vectors.
+///
+/// # Safety
+/// `from` is readable for them.
+#[inline(always)]
+pub(super) unsafe fn load<S: Simd, const U: usize>(s: S, from: *const f32) -> [S::F; U] {
+    let mut values = [s.splat(0.0); U];
+    for (u, value) in values.iter_mut().enumerate() {
+        // SAFETY: as the caller vouches.
+        *value = unsafe { s.load(from.add(u * S::LANES)) };
+    }
+    values
+}
+
+/// A matrix and the vector it multiplies.
+#[derive(Clone, Copy)]
+pub(super) struct Factors {
+    /// Elements of the vector.
+    pub(super) depth: usize,
+    /// `[depth]`
+    pub(super) values: *const f32,
+    /// [tile][depth][GROUP][unit]
+    pub(super) matrix: *const f32,
+}
+
+/// Continues the chains of gates FROM.. of a group of GROUP over all k.
+///
+/// # Safety
+/// The factors hold what they say, and what a vector reaches.
+#[inline(always)]
+pub(super) unsafe fn product<
+    S: Simd,
+    const U: usize,
+    const G: usize,
+    const GROUP: usize,
+    const FROM: usize,
+>(
+    s: S,
+    acc: &mut [[S::F; U]; G],
+    span: Span,
+    Factors { depth, values, matrix }: Factors,
+) {
+    let mut sums = *acc;
+    let Span { unit, tile, width } = span;
+    let mut row = matrix.wrapping_add(tile * depth * GROUP + FROM * width + (unit - tile));
+    for k in 0..depth {
+        // SAFETY: k < depth, and the span lies in its tile.
+        unsafe {
+            let value = s.splat(*values.add(k));
+            for (g, sums) in sums.iter_mut().enumerate() {
+                for (u, sum) in sums.iter_mut().enumerate() {
+                    *sum = s.fma(value, s.load(row.add(g * width + u * S::LANES)), *sum);
+                }
+            }
+        }
+        row = row.wrapping_add(GROUP * width);
+    }
+    *acc = sums;
+}
+
+/// Copies a state vector that was computed beside the one it replaces.
+///
+/// # Safety
+/// Both are state vectors of `hidden` units.
+#[inline(always)]
+pub(super) unsafe fn replace<S: Simd>(s: S, hidden: usize, from: *const f32, to: *mut f32) {
+    for i in (0..hidden).step_by(S::LANES) {
+        // SAFETY: the last vector ends within the reach.
+        unsafe { s.store(to.add(i), s.load(from.add(i))) };
+    }
+}
+
+/// One step; on eight lanes where sixteen would idle.
+///
+/// # Safety
+/// As for [`Kind::step`].
+#[inline(always)]
+pub(super) unsafe fn step<S: Simd, K: Kind>(s: S, at: Places) {
+    // SAFETY: as the caller vouches.
+    unsafe { if at.hidden <= 8 { K::step(s.narrow(), at) } else { K::step(s, at) } }
+}

@@ -1,0 +1,141 @@
+//! The LSTM: equations as in `lstm.rs` of this crate. State vectors: h, c, and the next h where not all units are computed at once.
+
+use super::body::{Biases, Block, Kind, Places, Span, at_once, load, product, replace, sweep};
+use crate::math::{sigmoid, tanh};
+use crate::simd::Simd;
+
+/// i, f, g, o as in PyTorch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lstm;
+
+impl Kind for Lstm {
+    const GATES: usize = 4;
+    const BIASES: usize = 4;
+    const VECTORS: usize = 3;
+    const GROUPS: &'static [&'static [usize]] = &[&[0, 1, 2, 3]];
+    const BIAS_OF: &'static [(usize, Biases)] =
+        &[(0, Biases::Sum), (1, Biases::Sum), (2, Biases::Sum), (3, Biases::Sum)];
+
+    #[inline(always)]
+    unsafe fn step<S: Simd>(s: S, at: Places) {
+        let whole = at_once::<S>(at.hidden, 4);
+        let to = at.vector(if whole { 0 } else { 2 });
+        // SAFETY: the caller vouches for the places.
+        unsafe {
+            sweep(s, at.hidden, &Units { at, to });
+            if !whole {
+                replace(s, at.hidden, to, at.vector(0));
+            }
+        }
+    }
+}
+
+struct Units {
+    at: Places,
+    to: *mut f32,
+}
+
+impl<S: Simd> Block<S> for Units {
+    const SUMS: usize = 4;
+
+    #[inline(always)]
+    unsafe fn block<const U: usize>(&self, s: S, span: Span) {
+        // SAFETY: the caller vouches for the span, and for the places.
+        unsafe { if U <= 2 { self.output_last::<S, U>(s, span) } else { self.together::<S, U>(s, span) } }
+    }
+}
+
+impl Units {
+    /// The first sums of gates FROM.., and the input's part.
+    ///
+    /// # Safety
+    /// The span lies within the units.
+    #[inline(always)]
+    unsafe fn start<S: Simd, const U: usize, const G: usize, const FROM: usize>(
+        &self,
+        s: S,
+        span: Span,
+    ) -> [[S::F; U]; G] {
+        let mut sums = [[s.splat(0.0); U]; G];
+        // SAFETY: the caller vouches for the span; a vector may reach beyond the biases.
+        unsafe {
+            for (gate, sum) in sums.iter_mut().enumerate() {
+                *sum = load(s, self.at.bias(4, FROM + gate).add(span.unit));
+            }
+            product::<S, U, G, 4, FROM>(s, &mut sums, span, self.at.inputs(4, 0));
+        }
+        sums
+    }
+
+    /// All gates in one walk through the weights.
+    ///
+    /// # Safety
+    /// The span lies within the units.
+    #[inline(always)]
+    unsafe fn together<S: Simd, const U: usize>(&self, s: S, span: Span) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let mut sums = self.start::<S, U, 4, 0>(s, span);
+            product::<S, U, 4, 4, 0>(s, &mut sums, span, self.at.recurrent(0, 0));
+            let [i, f, g, o] = sums;
+            let c = self.remember(s, [i, f, g], span.unit);
+            self.answer(s, o, c, span.unit);
+        }
+    }
+
+    /// The output gate's product while the others wait for their activations: they leave the processor idle.
+    ///
+    /// # Safety
+    /// The span lies within the units.
+    #[inline(always)]
+    unsafe fn output_last<S: Simd, const U: usize>(&self, s: S, span: Span) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let (mut sums, mut output) =
+                (self.start::<S, U, 3, 0>(s, span), self.start::<S, U, 1, 3>(s, span));
+            product::<S, U, 3, 4, 0>(s, &mut sums, span, self.at.recurrent(0, 0));
+            let c = self.remember(s, sums, span.unit);
+            product::<S, U, 1, 4, 3>(s, &mut output, span, self.at.recurrent(0, 0));
+            self.answer(s, output[0], c, span.unit);
+        }
+    }
+
+    /// The new c from the pre-activations of i, f and g.
+    ///
+    /// # Safety
+    /// U vectors from `unit` on lie within the units.
+    #[inline(always)]
+    unsafe fn remember<S: Simd, const U: usize>(
+        &self,
+        s: S,
+        [i, f, g]: [[S::F; U]; 3],
+        unit: usize,
+    ) -> [S::F; U] {
+        let mut next = i;
+        for u in 0..U {
+            // SAFETY: as the caller vouches; a vector may reach beyond c.
+            unsafe {
+                let c = self.at.vector(1).add(unit + u * S::LANES);
+                let (i, f, g) = (sigmoid(s, i[u]), sigmoid(s, f[u]), tanh(s, g[u]));
+                next[u] = s.fma(f, s.load(c), s.mul(i, g));
+                s.store(c, next[u]);
+            }
+        }
+        next
+    }
+
+    /// The new h from the pre-activation of o and the new c.
+    ///
+    /// # Safety
+    /// U vectors from `unit` on lie within the units.
+    #[inline(always)]
+    unsafe fn answer<S: Simd, const U: usize>(&self, s: S, o: [S::F; U], c: [S::F; U], unit: usize) {
+        for u in 0..U {
+            // SAFETY: as the caller vouches; a vector may reach beyond h.
+            unsafe {
+                let h = s.mul(sigmoid(s, o[u]), tanh(s, c[u]));
+                s.store(self.to.add(unit + u * S::LANES), h);
+            }
+        }
+    }
+}

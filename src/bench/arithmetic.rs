@@ -1,0 +1,65 @@
+//! The floating-point operations that a model needs for one symbol.
+
+use crate::model::ModelConfig;
+
+/// Operations per symbol, a product and a sum counting one each. Gates, loss and update are left out: they grow with H,
+/// the products with H^2.
+///
+/// ```text
+/// layer     2 G H (in + H)     in = 0 for the first, which looks its input product up
+/// head      2 H V
+/// training  three times that: forward, gradient of the inputs, gradient of the weights
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arithmetic {
+    /// The forward pass.
+    pub forward: f64,
+    /// Training.
+    pub training: f64,
+}
+
+impl Arithmetic {
+    /// Of a model of that shape.
+    pub fn of(config: &ModelConfig) -> Self {
+        let [gates, hidden, layers, vocabulary] =
+            [config.gates(), config.hidden, config.layers, config.vocabulary].map(|size| size as f64);
+        let products = gates * hidden * hidden * (2.0 * layers - 1.0);
+        let forward = 2.0 * (products + hidden * vocabulary);
+        Self { forward, training: 3.0 * forward }
+    }
+
+    /// Bytes of the weights that one symbol is multiplied by.
+    pub fn weight_bytes(&self) -> f64 {
+        self.forward / 2.0 * size_of::<f32>() as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cell, InputKind, Settings};
+
+    fn training(cell: Cell, hidden: usize, layers: usize, input: InputKind) -> f64 {
+        let settings = Settings { cell, hidden, layers, input, ..Settings::default() };
+        Arithmetic::of(&ModelConfig::new(&settings, 65).unwrap()).training
+    }
+
+    #[test]
+    fn products_are_counted_per_symbol() {
+        for input in [InputKind::OneHot, InputKind::Embedding] {
+            for (cell, factor) in [(Cell::Lstm, 24.0), (Cell::Gru, 18.0), (Cell::Rnn, 6.0)] {
+                let head = 6.0 * 100.0 * 65.0;
+                assert_eq!(training(cell, 100, 1, input), factor * 1e4 + head);
+                assert_eq!(training(cell, 100, 3, input), factor * 1e4 * 5.0 + head);
+            }
+        }
+    }
+
+    #[test]
+    fn weights_are_four_bytes_each() {
+        let config =
+            ModelConfig::new(&Settings { hidden: 128, layers: 2, ..Settings::default() }, 65).unwrap();
+        let weights = 4 * 128 * 128 * 3 + 128 * 65;
+        assert_eq!(Arithmetic::of(&config).weight_bytes(), f64::from(4 * weights));
+    }
+}

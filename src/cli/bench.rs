@@ -1,0 +1,235 @@
+//! `unrolled bench`: what a configuration takes on this machine.
+
+use super::{
+    config::overlay,
+    failure::Failure,
+    figures::{counted, short},
+    output,
+};
+use clap::{Args, builder::PossibleValuesParser, value_parser};
+use serde::Serialize;
+use std::num::NonZeroUsize;
+use unrolled::{
+    Activation, Cell, InputKind, Mode, Reset, Settings,
+    bench::{Bench, Cost, Figures},
+};
+
+/// Time one configuration on random symbols: training, forward pass, and one step
+#[derive(Args)]
+pub struct BenchCommand {
+    #[command(flatten)]
+    shape: Shape,
+    /// Symbols of the vocabulary
+    #[arg(long, value_name = "N", default_value_t = 65)]
+    vocab: usize,
+    /// Time for each figure (of each mode)
+    #[arg(long, value_name = "F", default_value_t = 3.0, allow_negative_numbers = true)]
+    seconds: f64,
+    /// Time both modes, their repeats in turn, and say when building ahead pays
+    #[arg(long, value_name = "MODE,MODE", value_delimiter = ',', value_parser = PossibleValuesParser::new(Mode::NAMES), conflicts_with = "mode")]
+    compare: Option<Vec<String>>,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// One JSON object, or one a line for each mode compared
+    #[arg(long)]
+    json: bool,
+}
+
+/// Flags named like the settings, with the same defaults as `train`.
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Shape {
+    /// The recurrent cell [default: lstm]
+    #[arg(long, value_parser = PossibleValuesParser::new(Cell::NAMES))]
+    cell: Option<String>,
+    /// Squashing function of --cell rnn [default: tanh]
+    #[arg(long, value_parser = PossibleValuesParser::new(Activation::NAMES))]
+    activation: Option<String>,
+    /// Where --cell gru applies its reset gate [default: after]
+    #[arg(long, value_parser = PossibleValuesParser::new(Reset::NAMES))]
+    reset: Option<String>,
+    /// Hidden width of each layer [default: 256]
+    #[arg(long, value_name = "N")]
+    hidden: Option<u32>,
+    /// Stacked layers [default: 1]
+    #[arg(long, value_name = "N")]
+    layers: Option<u32>,
+    /// How symbols enter the first layer [default: embedding]
+    #[arg(long, value_parser = PossibleValuesParser::new(InputKind::NAMES))]
+    input: Option<String>,
+    /// Width of the embedding [default: the hidden width]
+    #[arg(long, value_name = "N")]
+    embedding: Option<u32>,
+    /// Batch rows [default: 32]
+    #[arg(long, value_name = "N")]
+    batch: Option<u32>,
+    /// Steps of a window [default: 64]
+    #[arg(long, value_name = "N")]
+    steps: Option<u32>,
+    /// How a window runs [default: static]
+    #[arg(long, value_parser = PossibleValuesParser::new(Mode::NAMES))]
+    mode: Option<String>,
+    /// Where weights and symbols are drawn from [default: 1]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
+    seed: Option<u64>,
+}
+
+impl BenchCommand {
+    /// Measures, and prints.
+    pub fn run(&self) -> Result<(), Failure> {
+        let bench = Bench {
+            settings: self.shape.settings()?,
+            vocabulary: self.vocab,
+            threads: self.threads.map(NonZeroUsize::get),
+            seconds: self.seconds,
+        };
+        let modes = self.modes(bench.settings.mode)?;
+        let all = bench.compare(&modes)?;
+        if self.json {
+            return all.iter().try_for_each(output::json);
+        }
+        output::write(text(&bench, &all).as_bytes())
+    }
+
+    fn modes(&self, single: Mode) -> Result<Vec<Mode>, Failure> {
+        let Some(names) = &self.compare else { return Ok(vec![single]) };
+        let mode = |name: &String| if name == Mode::Static.name() { Mode::Static } else { Mode::Dynamic };
+        match names.iter().map(mode).collect::<Vec<_>>() {
+            modes if modes.len() == 2 && modes[0] != modes[1] => Ok(modes),
+            _ => Err(Failure::Usage(format!(
+                "--compare {}: name two modes that differ, static,dynamic or dynamic,static",
+                names.join(",")
+            ))),
+        }
+    }
+}
+
+impl Shape {
+    fn settings(&self) -> Result<Settings, Failure> {
+        let table = toml::Table::try_from(self).expect("flags are strings and numbers within TOML's range");
+        overlay(&Settings::default(), std::iter::once(&table))
+    }
+}
+
+fn text(bench: &Bench, all: &[Figures]) -> String {
+    let mut text = heading(bench, all);
+    all.iter().for_each(|figures| text += &table(figures));
+    if let [one, other] = all {
+        text += &comparison("training", [one.mode, other.mode], [one.training(), other.training()]);
+        text += &comparison("forward", [one.mode, other.mode], [one.forward(), other.forward()]);
+    }
+    all.first().into_iter().for_each(|figures| text += &machine(figures));
+    text
+}
+
+/// `gru (reset after) 2x128, batch 50 x 50 steps, 65 symbols (embedding), 1 thread, avx512`
+fn heading(bench: &Bench, all: &[Figures]) -> String {
+    let settings = &bench.settings;
+    let variant = match settings.cell {
+        Cell::Gru => format!(" (reset {})", settings.reset.name()),
+        Cell::Rnn => format!(" ({})", settings.activation.name()),
+        Cell::Lstm => String::new(),
+    };
+    let (threads, isa) = all.first().map_or((0, ""), |figures| (figures.threads, figures.isa));
+    format!(
+        "{}{variant} {}x{}, batch {} x {} steps, {} ({}), {}, {isa}\n",
+        settings.cell.name(),
+        settings.layers,
+        settings.hidden,
+        settings.batch,
+        settings.steps,
+        counted(bench.vocabulary as u64, "symbol"),
+        settings.input.name(),
+        counted(threads as u64, "thread"),
+    )
+}
+
+/// What depends on the mode.
+fn table(figures: &Figures) -> String {
+    let row = |name: &str, rate: f64, gflops: f64| {
+        let share = 100.0 * gflops / figures.peak_gflops;
+        format!("  {name:<9} {:>6} characters/s {gflops:>8.1} GFLOP/s {share:>4.0}% of peak\n", short(rate))
+    };
+    let (training, forward) = (time(figures.setup_seconds), time(figures.forward_setup_seconds));
+    [
+        format!("{}\n", figures.mode),
+        row("training", figures.train_chars_per_second, figures.train_gflops),
+        row("forward", figures.forward_chars_per_second, figures.forward_gflops),
+        format!("  setup     {training} for training, {forward} for the forward pass\n"),
+    ]
+    .concat()
+}
+
+/// What does not.
+fn machine(figures: &Figures) -> String {
+    let (step, read) = (figures.step_microseconds, figures.weights_read_microseconds);
+    format!(
+        "one step    {}, {:.2} times what reading its weights once takes\n\
+         peak        {:.1} GFLOP/s of multiply-adds\n",
+        time(step * 1e-6),
+        step / read,
+        figures.peak_gflops
+    )
+}
+
+/// Both modes in one line, and whether the first one's setup pays.
+fn comparison(what: &str, [name, other_name]: [&str; 2], [cost, other]: [Cost; 2]) -> String {
+    let told = |cost: Cost| format!("{} a step, {} setup", time(cost.step_seconds), time(cost.setup_seconds));
+    let pays = match cost.ahead_from(&other) {
+        Some(0) => "ahead or equal from the start".to_owned(),
+        Some(steps) => format!("pays for its setup after {}", counted(steps, "step")),
+        None => "never pays for its setup".to_owned(),
+    };
+    format!(
+        "{what}: {name} {}; {other_name} {}; {name} runs at {:.3} times the speed and {pays}\n",
+        told(cost),
+        told(other),
+        other.step_seconds / cost.step_seconds
+    )
+}
+
+/// A time with three digits and its unit.
+fn time(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s < 999.5e-9 => (s * 1e9, "ns"),
+        s if s < 999.5e-6 => (s * 1e6, "us"),
+        s if s < 0.9995 => (s * 1e3, "ms"),
+        s => (s, "s"),
+    };
+    let decimals = match value {
+        v if v < 9.995 => 2,
+        v if v < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_three_digits() {
+        let cases = [(1.234e-7, "123 ns"), (12.34e-6, "12.3 us"), (0.99949, "999 ms"), (0.9996, "1.00 s")];
+        for (seconds, text) in cases.into_iter().chain([(123.0, "123 s"), (9.996e-3, "10.0 ms")]) {
+            assert_eq!(time(seconds), text);
+        }
+    }
+
+    #[test]
+    fn comparisons_say_when_building_pays() {
+        let cost = |setup_seconds, step_seconds| Cost { setup_seconds, step_seconds };
+        let told = |one, other| comparison("forward", ["static", "dynamic"], [one, other]);
+        assert_eq!(
+            told(cost(0.5, 1e-3), cost(0.1, 2e-3)),
+            "forward: static 1.00 ms a step, 500 ms setup; dynamic 2.00 ms a step, 100 ms setup; static runs at 2.000 \
+             times the speed and pays for its setup after 400 steps\n"
+        );
+        assert!(
+            told(cost(0.5, 2e-3), cost(0.1, 2e-3))
+                .ends_with("1.000 times the speed and never pays for its setup\n")
+        );
+        assert!(told(cost(0.1, 2e-3), cost(0.5, 2e-3)).ends_with("and ahead or equal from the start\n"));
+    }
+}

@@ -1,0 +1,117 @@
+//! `unrolled bench`: its fields agree with each other, and each mistake has its line.
+
+use super::*;
+
+const SMALL: &str = "bench --hidden 10 --batch 4 --steps 3 --vocab 30 --threads 1 --seconds 0.01";
+
+const FIELDS: [&str; 13] = [
+    "chars_per_window",
+    "forward_chars_per_second",
+    "forward_gflops",
+    "forward_setup_seconds",
+    "isa",
+    "mode",
+    "peak_gflops",
+    "setup_seconds",
+    "step_microseconds",
+    "threads",
+    "train_chars_per_second",
+    "train_gflops",
+    "weights_read_microseconds",
+];
+
+fn number(value: &Value, key: &str) -> f64 {
+    value[key].as_f64().unwrap_or_else(|| panic!("{key} is a number in {value}"))
+}
+
+/// Checks the fields against the arithmetic of a model whose forward pass takes `operations` per symbol.
+fn consistent(value: &Value, operations: f64) {
+    assert_eq!(keys(value), FIELDS);
+    for (rate, gflops, factor) in [("train", "train_gflops", 3.0), ("forward", "forward_gflops", 1.0)] {
+        let expected = factor * operations * number(value, &format!("{rate}_chars_per_second")) / 1e9;
+        assert!((number(value, gflops) / expected - 1.0).abs() < 1e-9, "{value}");
+    }
+    for positive in ["step_microseconds", "setup_seconds", "forward_setup_seconds", "peak_gflops"] {
+        assert!(number(value, positive) > 0.0, "{positive} in {value}");
+    }
+}
+
+#[test]
+fn one_object_tells_all_figures() {
+    let home = Home::new();
+    let lines = json_lines(&stdout(&home.run(&format!("{SMALL} --json")).success()));
+    assert_eq!(lines.len(), 1);
+    consistent(&lines[0], 2.0 * (4.0 * 100.0 + 300.0));
+    assert_eq!((&lines[0]["mode"], &lines[0]["threads"]), (&"static".into(), &1.into()));
+    assert!(["portable", "avx2", "avx512"].map(Value::from).contains(&lines[0]["isa"]));
+}
+
+#[test]
+fn every_shape_flag_counts() {
+    let home = Home::new();
+    let one = |flags: &str| {
+        let start = "bench --json --batch 4 --steps 3 --seconds 0.01";
+        let lines = json_lines(&stdout(&home.run(&format!("{start} {flags}")).success()));
+        lines.into_iter().next().expect("one object")
+    };
+    let gru = one("--hidden 10 --vocab 30 --cell gru --reset before --layers 2 --input one-hot");
+    consistent(&gru, 2.0 * (900.0 + 300.0));
+    let rnn = one("--hidden 10 --vocab 30 --cell rnn --activation relu --embedding 7 --seed 3");
+    consistent(&rnn, 2.0 * (100.0 + 300.0));
+    let dynamic = one("--hidden 10 --mode dynamic --threads 2");
+    assert_eq!((&dynamic["mode"], &dynamic["threads"]), (&"dynamic".into(), &2.into()));
+    consistent(&dynamic, 2.0 * (400.0 + 650.0));
+    consistent(&one("--vocab 70000 --hidden 2"), 2.0 * (16.0 + 140_000.0));
+}
+
+#[test]
+fn a_table_for_people() {
+    let home = Home::new();
+    let table = stdout(&home.run(&format!("{SMALL} --cell gru")).success());
+    let start = "gru (reset after) 1x10, batch 4 x 3 steps, 30 symbols (embedding), 1 thread, ";
+    assert!(table.starts_with(start), "{table}");
+    for part in
+        ["\nstatic\n", "training", "forward", "characters/s", "% of peak", "one step", "setup", "peak"]
+    {
+        assert!(table.contains(part), "{part:?} in {table}");
+    }
+    assert!(!table.contains("dynamic"), "{table}");
+}
+
+#[test]
+fn modes_side_by_side() {
+    let home = Home::new();
+    let lines = json_lines(&stdout(&home.run(&format!("{SMALL} --compare dynamic,static --json")).success()));
+    assert_eq!(lines.iter().map(|line| &line["mode"]).collect::<Vec<_>>(), ["dynamic", "static"]);
+    lines.iter().for_each(|line| consistent(line, 1400.0));
+    let table = stdout(&home.run(&format!("{SMALL} --compare static,dynamic")).success());
+    for start in ["training: static ", "forward: static "] {
+        let line = table.lines().find(|line| line.starts_with(start)).expect("a line for each comparison");
+        assert!(line.contains("; dynamic ") && line.contains(" times the speed and "), "{line}");
+        let ends = ["from the start", "steps", "step", "never pays for its setup"];
+        assert!(ends.iter().any(|end| line.ends_with(end)), "{line}");
+    }
+}
+
+#[test]
+fn wrong_values() {
+    let home = Home::new();
+    let told = |flags: &str, parts: &[&str]| refused(home.run(&format!("{SMALL} {flags}")), 2, parts);
+    told("--compare static,eager", &["'eager' for '--compare", "[possible values: static, dynamic]"]);
+    told("--compare static", &["--compare static: name two modes that differ, static,dynamic"]);
+    told("--compare static,static", &["--compare static,static: name two modes that differ"]);
+    told("--compare static,dynamic --mode static", &["--compare", "--mode"]);
+    told("--cell lstn", &["rnn, lstm, gru"]);
+    refused(home.run("bench --seconds 0"), 2, &["seconds = 0 cannot work: give a finite number above 0"]);
+    refused(home.run("bench --seconds -1"), 2, &["seconds = -1 cannot work"]);
+    refused(home.run("bench --seconds nan"), 2, &["seconds = NaN cannot work"]);
+    refused(
+        home.run("bench --vocab 0"),
+        2,
+        &["vocab = 0 cannot work: give a whole number from 1 to 1112031"],
+    );
+    refused(home.run("bench --vocab 2000000"), 2, &["vocab = 2000000 cannot work"]);
+    refused(home.run("bench --hidden 0"), 2, &["hidden = 0 cannot work"]);
+    refused(home.run("bench --threads 0"), 2, &["'0' for '--threads"]);
+    refused(home.run("bench --hidden 4000000"), 1, &["memory", "hidden"]);
+}
