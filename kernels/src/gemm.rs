@@ -15,7 +15,7 @@
 use crate::dispatch::Isa;
 use crate::pack::{Slots, padded};
 use crate::product::{Source, Weights, accumulate, rows_of};
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, Work};
 use core::ops::Range;
 
 /// Rows of dW that make a task of fair size.
@@ -58,7 +58,7 @@ pub struct Run {
 }
 
 /// Splits `chunk` into runs: (m, rows, strides).
-pub(crate) fn runs<P: Pairs + ?Sized>(pairs: &P, chunk: Range<usize>) -> impl Iterator<Item = (usize, Run)> {
+pub(crate) fn runs(pairs: &dyn Pairs, chunk: Range<usize>) -> impl Iterator<Item = (usize, Run)> {
     let mut m = chunk.start;
     core::iter::from_fn(move || {
         let (at, left) = (m, chunk.end - m);
@@ -70,9 +70,9 @@ pub(crate) fn runs<P: Pairs + ?Sized>(pairs: &P, chunk: Range<usize>) -> impl It
 }
 
 /// Some rows of a weight gradient.
-pub struct WeightGradient<'a, P: Pairs + ?Sized> {
+pub struct WeightGradient<'a> {
     /// Deltas and inputs.
-    pub pairs: &'a P,
+    pub pairs: &'a dyn Pairs,
     /// Where the deltas of this matrix lie.
     pub slots: &'a Slots,
     /// Columns K of the matrix.
@@ -96,7 +96,7 @@ struct Group {
     count: usize,
 }
 
-impl<P: Pairs + ?Sized> WeightGradient<'_, P> {
+impl WeightGradient<'_> {
     /// Computes the rows.
     ///
     /// # Panics
@@ -126,7 +126,7 @@ impl<P: Pairs + ?Sized> WeightGradient<'_, P> {
     }
 }
 
-impl<P: Pairs + ?Sized> Kernel for WeightGradient<'_, P> {
+impl Kernel for WeightGradient<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -173,8 +173,8 @@ impl Strip {
 
 /// Finds the runs of a chunk and checks once that they hold `stored` deltas and `inputs` inputs for each m.
 #[inline(always)]
-fn look_up<P: Pairs + ?Sized>(
-    pairs: &P,
+fn look_up(
+    pairs: &dyn Pairs,
     chunk: Range<usize>,
     stored: usize,
     inputs: usize,
@@ -259,27 +259,16 @@ impl Part<'_> {
             let (place, weight) = (group.place + row, &mut weight[row * self.stride..]);
             let at = Place { place, first };
             match end - row {
-                1 => self.rows::<S, 1>(s, width, at, weight),
-                2 => self.rows::<S, 2>(s, width, at, weight),
-                3 => self.rows::<S, 3>(s, width, at, weight),
-                4 => self.rows::<S, 4>(s, width, at, weight),
-                5 => self.rows::<S, 5>(s, width, at, weight),
-                6 => self.rows::<S, 6>(s, width, at, weight),
-                7 => self.rows::<S, 7>(s, width, at, weight),
-                8 => self.rows::<S, 8>(s, width, at, weight),
+                1 => s.apart(Rows::<S, 1> { s, part: self, width, at, weight }),
+                2 => s.apart(Rows::<S, 2> { s, part: self, width, at, weight }),
+                3 => s.apart(Rows::<S, 3> { s, part: self, width, at, weight }),
+                4 => s.apart(Rows::<S, 4> { s, part: self, width, at, weight }),
+                5 => s.apart(Rows::<S, 5> { s, part: self, width, at, weight }),
+                6 => s.apart(Rows::<S, 6> { s, part: self, width, at, weight }),
+                7 => s.apart(Rows::<S, 7> { s, part: self, width, at, weight }),
+                8 => s.apart(Rows::<S, 8> { s, part: self, width, at, weight }),
                 _ => {}
             }
-        }
-    }
-
-    #[inline(always)]
-    fn rows<S: Simd, const R: usize>(&self, s: S, width: usize, at: Place, weight: &mut [f32]) {
-        match width {
-            1 => self.tile::<S, R, 1>(s, at, weight),
-            2 if const { S::WIDEST >= 2 && R * 2 <= S::SUMS } => self.tile::<S, R, 2>(s, at, weight),
-            3 if const { S::WIDEST >= 3 && R * 3 <= S::SUMS } => self.tile::<S, R, 3>(s, at, weight),
-            4 if const { S::WIDEST >= 4 && R * 4 <= S::SUMS } => self.tile::<S, R, 4>(s, at, weight),
-            _ => {}
         }
     }
 
@@ -342,6 +331,29 @@ impl Part<'_> {
                     1,
                 );
             }
+        }
+    }
+}
+
+/// R rows of a part, of one width.
+struct Rows<'a, S, const R: usize> {
+    s: S,
+    part: &'a Part<'a>,
+    width: usize,
+    at: Place,
+    weight: &'a mut [f32],
+}
+
+impl<S: Simd, const R: usize> Work for Rows<'_, S, R> {
+    #[inline(always)]
+    fn work(self) {
+        let Self { s, part, width, at, weight } = self;
+        match width {
+            1 => part.tile::<S, R, 1>(s, at, weight),
+            2 if const { S::WIDEST >= 2 && R * 2 <= S::SUMS } => part.tile::<S, R, 2>(s, at, weight),
+            3 if const { S::WIDEST >= 3 && R * 3 <= S::SUMS } => part.tile::<S, R, 3>(s, at, weight),
+            4 if const { S::WIDEST >= 4 && R * 4 <= S::SUMS } => part.tile::<S, R, 4>(s, at, weight),
+            _ => {}
         }
     }
 }

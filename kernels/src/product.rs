@@ -8,7 +8,7 @@
 //! mean (four gates of sixteen units, or sixty-four units of one gate) is the affair of [`crate::pack`] and of the
 //! tile's epilogue. Leaves of eight lanes walk a panel twice, once per half of each vector.
 
-use crate::simd::Simd;
+use crate::simd::{Simd, Work};
 
 /// Where a tile reads its rows: element k of row r is at `base + r * row + k * column`.
 #[derive(Clone, Copy)]
@@ -179,19 +179,33 @@ unsafe fn dispatch_rows<S: Simd, T: Tile<S>>(
     half: usize,
     tile: &T,
 ) {
-    // SAFETY: the caller vouches for the rows and the panel.
-    unsafe {
-        match count {
-            1 => tile.tile::<1>(s, row, panel, half),
-            2 if const { S::SUMS >= 2 } => tile.tile::<2>(s, row, panel, half),
-            3 if const { S::SUMS >= 3 } => tile.tile::<3>(s, row, panel, half),
-            4 if const { S::SUMS >= 4 } => tile.tile::<4>(s, row, panel, half),
-            5 if const { S::SUMS >= 5 } => tile.tile::<5>(s, row, panel, half),
-            6 if const { S::SUMS >= 6 } => tile.tile::<6>(s, row, panel, half),
-            7 if const { S::SUMS >= 7 } => tile.tile::<7>(s, row, panel, half),
-            8 if const { S::SUMS >= 8 } => tile.tile::<8>(s, row, panel, half),
-            _ => {}
-        }
+    match count {
+        1 => s.apart(Rows::<S, T, 1> { s, row, panel, half, tile }),
+        2 if const { S::SUMS >= 2 } => s.apart(Rows::<S, T, 2> { s, row, panel, half, tile }),
+        3 if const { S::SUMS >= 3 } => s.apart(Rows::<S, T, 3> { s, row, panel, half, tile }),
+        4 if const { S::SUMS >= 4 } => s.apart(Rows::<S, T, 4> { s, row, panel, half, tile }),
+        5 if const { S::SUMS >= 5 } => s.apart(Rows::<S, T, 5> { s, row, panel, half, tile }),
+        6 if const { S::SUMS >= 6 } => s.apart(Rows::<S, T, 6> { s, row, panel, half, tile }),
+        7 if const { S::SUMS >= 7 } => s.apart(Rows::<S, T, 7> { s, row, panel, half, tile }),
+        8 if const { S::SUMS >= 8 } => s.apart(Rows::<S, T, 8> { s, row, panel, half, tile }),
+        _ => {}
+    }
+}
+
+/// A tile of R rows. Made by `dispatch_rows` alone, whose caller vouches for the rows and the panel.
+struct Rows<'a, S, T, const R: usize> {
+    s: S,
+    row: usize,
+    panel: usize,
+    half: usize,
+    tile: &'a T,
+}
+
+impl<S: Simd, T: Tile<S>, const R: usize> Work for Rows<'_, S, T, R> {
+    #[inline(always)]
+    fn work(self) {
+        // SAFETY: as said above.
+        unsafe { self.tile.tile::<R>(self.s, self.row, self.panel, self.half) }
     }
 }
 

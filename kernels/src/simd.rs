@@ -23,6 +23,9 @@ pub trait Simd: Copy {
 
     /// The token of `Narrow`.
     fn narrow(self) -> Self::Narrow;
+    /// Does some work in a function of its own. What is inlined without end takes a compiler minutes: an algorithm ends in
+    /// hundreds of tiles.
+    fn apart<W: Work>(self, work: W);
 
     /// The same value in all lanes.
     fn splat(self, value: f32) -> Self::F;
@@ -116,6 +119,12 @@ pub trait Simd: Copy {
             if count == Self::LANES { self.store(to, value) } else { self.store_partial(to, count, value) }
         }
     }
+}
+
+/// A part of an algorithm, already bound to an instruction set, that is worth a call.
+pub trait Work {
+    /// The work, `#[inline(always)]`.
+    fn work(self);
 }
 
 /// An algorithm that is compiled once per instruction set.

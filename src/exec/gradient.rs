@@ -134,8 +134,8 @@ impl Pairs for TableRows<'_> {
 
 /// A piece of work for one thread.
 enum Task<'a> {
-    Weight(WeightGradient<'a, Tokens<'a>>),
-    Scatter(Scatter<'a, Tokens<'a>>),
+    Weight(WeightGradient<'a>),
+    Scatter(Scatter<'a>),
 }
 
 /// Tensors of the gradient arena that are still to be handed out, by name.

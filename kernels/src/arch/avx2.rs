@@ -1,10 +1,23 @@
 //! AVX2 with FMA: eight lanes, in tiles of `SUMS` sums: twelve for its sixteen registers, 24 where AVX-512 adds sixteen
 //! more.
 
-use crate::simd::Simd;
+use crate::simd::{Simd, Work};
 use core::arch::x86_64::*;
 
-/// Proof that the processor has AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+fn apart<W: Work>(work: W) {
+    work.work()
+}
+
+/// With all thirty-two registers.
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn apart_wide<W: Work>(work: W) {
+    work.work()
+}
+
+/// Proof that the processor has AVX2 and FMA; and AVX-512 VL when `SUMS` is beyond twelve.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2<const SUMS: usize>(());
 
@@ -41,6 +54,10 @@ impl<const SUMS: usize> Simd for Avx2<SUMS> {
     #[inline(always)]
     fn narrow(self) -> Self {
         self
+    }
+    #[inline(always)]
+    fn apart<W: Work>(self, work: W) {
+        unsafe { if SUMS > 12 { apart_wide(work) } else { apart(work) } }
     }
 
     #[inline(always)]

@@ -1,8 +1,14 @@
 //! AVX-512 F, DQ and VL: sixteen lanes, thirty-two registers.
 
 use super::avx2::Avx2;
-use crate::simd::Simd;
+use crate::simd::{Simd, Work};
 use core::arch::x86_64::*;
+
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn apart<W: Work>(work: W) {
+    work.work()
+}
 
 /// Proof that the processor has AVX-512 F, DQ and VL; for tiles of up to `SUMS` sums.
 #[derive(Clone, Copy)]
@@ -31,6 +37,10 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
     fn narrow(self) -> Avx2<24> {
         // SAFETY: a processor with AVX-512 has AVX2 and FMA, and this leaf's detection asks for them too.
         unsafe { Avx2::new_unchecked() }
+    }
+    #[inline(always)]
+    fn apart<W: Work>(self, work: W) {
+        unsafe { apart(work) }
     }
 
     #[inline(always)]
