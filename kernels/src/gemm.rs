@@ -350,9 +350,9 @@ impl<S: Simd, const R: usize> Work for Rows<'_, S, R> {
         let Self { s, part, width, at, weight } = self;
         match width {
             1 => part.tile::<S, R, 1>(s, at, weight),
-            2 if const { S::WIDEST >= 2 && R * 2 <= S::SUMS } => part.tile::<S, R, 2>(s, at, weight),
-            3 if const { S::WIDEST >= 3 && R * 3 <= S::SUMS } => part.tile::<S, R, 3>(s, at, weight),
-            4 if const { S::WIDEST >= 4 && R * 4 <= S::SUMS } => part.tile::<S, R, 4>(s, at, weight),
+            2 if const { R * 2 <= S::SUMS } => part.tile::<S, R, 2>(s, at, weight),
+            3 if const { R * 3 <= S::SUMS } => part.tile::<S, R, 3>(s, at, weight),
+            4 if const { R * 4 <= S::SUMS } => part.tile::<S, R, 4>(s, at, weight),
             _ => {}
         }
     }

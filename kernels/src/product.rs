@@ -237,9 +237,9 @@ impl<S: Simd, T: WideTile<S>> Tile<S> for ByWidth<T> {
         unsafe {
             match if half == 0 { lower } else { upper } {
                 1 => self.0.wide::<R, 1>(s, row, panel, half),
-                2 if const { S::WIDEST >= 2 && R * 2 <= S::SUMS } => self.0.wide::<R, 2>(s, row, panel, half),
-                3 if const { S::WIDEST >= 3 && R * 3 <= S::SUMS } => self.0.wide::<R, 3>(s, row, panel, half),
-                4 if const { S::WIDEST >= 4 && R * 4 <= S::SUMS } => self.0.wide::<R, 4>(s, row, panel, half),
+                2 if const { R * 2 <= S::SUMS } => self.0.wide::<R, 2>(s, row, panel, half),
+                3 if const { R * 3 <= S::SUMS } => self.0.wide::<R, 3>(s, row, panel, half),
+                4 if const { R * 4 <= S::SUMS } => self.0.wide::<R, 4>(s, row, panel, half),
                 _ => {}
             }
         }

@@ -12,8 +12,6 @@ pub trait Simd: Copy {
     const LANES: usize;
     /// Vectors of sums that the registers hold beside a tile's operands.
     const SUMS: usize;
-    /// The widest plain panel that it is given: 4 vectors, or 1 on the leaf that serves only what is left over.
-    const WIDEST: usize = 4;
     /// Whether the larger products are left to `matrixmultiply`.
     const PORTABLE: bool;
     /// A vector.

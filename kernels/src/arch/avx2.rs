@@ -46,7 +46,6 @@ impl<const SUMS: usize> Avx2<SUMS> {
 impl<const SUMS: usize> Simd for Avx2<SUMS> {
     const LANES: usize = 8;
     const SUMS: usize = SUMS;
-    const WIDEST: usize = if SUMS > 12 { 1 } else { 4 };
     const PORTABLE: bool = false;
     type F = __m256;
     type Narrow = Self;
