@@ -149,7 +149,7 @@ struct Rows {
 
 impl Pairs for Rows {
     fn len(&self) -> usize {
-        self.x.len() / self.depth
+        self.delta.len() / self.stored
     }
     fn delta(&self, m: usize) -> &[f32] {
         &self.delta[m * self.stored..]
@@ -171,7 +171,7 @@ impl Gradient {
         let Shape { rows, depth, outputs } = shape;
         let slots = Slots::plain(outputs);
         let stored = slots.width();
-        let rows = Rows { delta: numbers(rows * stored, 3), x: numbers(rows * depth, 4), stored, depth };
+        let rows = Rows { delta: numbers(rows * stored, 3), x: numbers(rows * depth + 16, 4), stored, depth };
         Self { shape, rows, slots, weight: vec![0.0; outputs * depth] }
     }
 

@@ -6,7 +6,7 @@
 
 use crate::dispatch::Isa;
 use crate::pack::{Panels, depth_of, product};
-use crate::product::{ByWidth, Source, WideTile, sums_from, sweep};
+use crate::product::{ByWidth, Source, Weights, WideTile, Widths, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::add_pieces;
 use core::ops::Range;
@@ -79,7 +79,7 @@ impl Kernel for Affine<'_> {
             Start::Out => (out.cast_const(), self.panels.out_width()),
         };
         let tile = AffineTile {
-            x: Source { base: self.x.as_ptr(), row: self.x_stride },
+            x: Source::rows(self.x.as_ptr(), self.x_stride),
             pieces: self.pieces,
             depth,
             panels: self.panels,
@@ -107,8 +107,8 @@ struct AffineTile<'a> {
 
 impl<S: Simd> WideTile<S> for AffineTile<'_> {
     #[inline(always)]
-    fn width(&self, panel: usize) -> usize {
-        self.panels.panels()[panel].width
+    fn widths(&self, panel: usize) -> Widths {
+        self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
@@ -123,8 +123,9 @@ impl<S: Simd> WideTile<S> for AffineTile<'_> {
                 let start = self.start.add(row * self.start_row + first);
                 acc = sums_from(s, |r, w| s.load(start.add(r * self.start_row + w * 16)));
             }
-            let x = Source { base: self.x.base.add(row * self.x.row), row: self.x.row };
-            let weights = self.weights.add(panel.before * 16 * self.depth + half);
+            let x = Source { base: self.x.base.add(row * self.x.row), ..self.x };
+            let base = self.weights.add(panel.before * 16 * self.depth + half);
+            let weights = Weights { base, stride: panel.width * 16 };
             add_pieces::<S, R, W>(s, &mut acc, x, self.pieces, weights);
             for (r, sums) in acc.into_iter().enumerate() {
                 let to = self.out.add((row + r) * width + first);

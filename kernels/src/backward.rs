@@ -4,8 +4,8 @@
 //! sum[r][unit] = start[r][unit] + delta[r][k] R[k][unit]      k over the pieces of a stored row
 //! ```
 
-use crate::pack::Panels;
-use crate::product::{Source, WideTile, sums_from};
+use crate::pack::{Panel, Panels};
+use crate::product::{Source, Weights, WideTile, Widths, sums_from};
 use crate::simd::Simd;
 use crate::window::add_pieces;
 use core::ops::Range;
@@ -47,20 +47,21 @@ pub(crate) struct BackwardTile<'a, D> {
 
 impl<S: Simd, D: Differentiate<S>> WideTile<S> for BackwardTile<'_, D> {
     #[inline(always)]
-    fn width(&self, panel: usize) -> usize {
-        self.panels.panels()[panel].width
+    fn widths(&self, panel: usize) -> Widths {
+        self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
     unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
         let (stride, stored) = (self.stride, D::STORED * self.stride);
-        let before = self.panels.panels()[panel].before;
+        let Panel { before, width, .. } = self.panels.panels()[panel];
         let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
         // SAFETY: rows, panel and half exist (`sweep`), and the cell's `run_on` has checked every length.
         unsafe {
             let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| self.cell.start(s, unit(r, w)));
-            let deltas = Source { base: self.deltas.wrapping_add(row * stored), row: stored };
-            let weights = self.recurrent.add(before * 16 * self.depth + half);
+            let deltas = Source::rows(self.deltas.wrapping_add(row * stored), stored);
+            let base = self.recurrent.add(before * 16 * self.depth + half);
+            let weights = Weights { base, stride: width * 16 };
             add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);
             for (r, sums) in acc.into_iter().enumerate() {
                 for (w, sum) in sums.into_iter().enumerate() {

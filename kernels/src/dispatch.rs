@@ -60,11 +60,12 @@ impl Isa {
         None
     }
 
-    /// AVX-512 F and DQ, where the processor has them.
+    /// AVX-512 F, DQ and VL, where the processor has them.
     pub fn avx512() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
             && Self::avx2().is_some()
         {
             return Some(Self(Kind::Avx512));
@@ -166,7 +167,7 @@ impl Isa {
             Kind::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => unsafe { run_avx512::<6, _>(kernel) },
+            Kind::Avx512 => unsafe { run_avx512::<24, _>(kernel) },
         }
     }
 
@@ -180,7 +181,7 @@ impl Isa {
             Kind::Avx2 if rows == 1 => unsafe { run_avx2_pairs(kernel) },
             // SAFETY: as in `run`.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 if rows == 1 => unsafe { run_avx512::<1, _>(kernel) },
+            Kind::Avx512 if rows == 1 => unsafe { run_avx512::<4, _>(kernel) },
             _ => self.run(kernel),
         }
     }
@@ -190,19 +191,19 @@ impl Isa {
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
-    kernel.run(unsafe { Avx2::new_unchecked() })
+    kernel.run(unsafe { Avx2::<12>::new_unchecked() })
 }
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2_pairs<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
-    kernel.run(Pair(unsafe { Avx2::new_unchecked() }))
+    kernel.run(Pair(unsafe { Avx2::<12>::new_unchecked() }))
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-fn run_avx512<const ROWS: usize, K: Kernel>(kernel: K) -> K::Output {
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
+fn run_avx512<const SUMS: usize, K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
-    kernel.run(unsafe { Avx512::<ROWS>::new_unchecked() })
+    kernel.run(unsafe { Avx512::<SUMS>::new_unchecked() })
 }

@@ -46,9 +46,9 @@ pub fn take_columns(table: &[f32], vocabulary: usize, slots: &Slots, symbols: &[
 /// ```text
 /// table[id(m)][n] = table[id(m)][n] + delta[m][n],  sum[n] = sum[n] + delta[m][n]       m ascending
 /// ```
-pub struct Scatter<'a, P: Pairs + ?Sized> {
+pub struct Scatter<'a> {
     /// Whose deltas are added; the inputs are not read.
-    pub pairs: &'a P,
+    pub pairs: &'a dyn Pairs,
     /// The table row of each m.
     pub ids: &'a [u32],
     /// The columns, a multiple of sixteen.
@@ -59,7 +59,7 @@ pub struct Scatter<'a, P: Pairs + ?Sized> {
     pub sum: &'a mut [f32],
 }
 
-impl<P: Pairs + ?Sized> Scatter<'_, P> {
+impl Scatter<'_> {
     /// Adds up all tokens.
     ///
     /// # Panics
@@ -74,7 +74,7 @@ impl<P: Pairs + ?Sized> Scatter<'_, P> {
     }
 }
 
-impl<P: Pairs + ?Sized> Kernel for Scatter<'_, P> {
+impl Kernel for Scatter<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {

@@ -6,25 +6,25 @@
 //! ```
 //!
 //! 1. A call computes some rows n of dW, so that threads divide outputs and never a sum.
-//! 2. m is walked in chunks of `CHUNK`. For a chunk, the deltas of some groups of up to sixteen rows n are gathered from
-//!    their slots into `[group][m][16]`, and for each 64 columns k the inputs into `[m][k]`; the bias gradient falls out of the first.
-//!    Between chunks the sums wait in dW itself, so the chain goes on where it stopped.
+//! 2. m is walked in chunks of `CHUNK`, so that its deltas and inputs stay in the second cache while every tile of rows and
+//!    columns goes over them; both are read where they lie. Between chunks the sums wait in dW itself, so the chain goes on
+//!    where it stopped.
 //! 3. The tile broadcasts a delta and multiplies 64 inputs, so dW is written in PyTorch's row-major order directly.
 //! 4. On the portable leaf `matrixmultiply` takes each chunk's product.
 
 use crate::dispatch::Isa;
-use crate::pack::Slots;
-use crate::product::{Source, accumulate};
-use crate::simd::{Kernel, Simd};
+use crate::pack::{Slots, padded};
+use crate::product::{Source, Weights, accumulate, rows_of};
+use crate::simd::{Kernel, Simd, Work};
 use core::ops::Range;
 
 /// Rows of dW that make a task of fair size.
 pub const ROWS: usize = 192;
-/// Values of m gathered at a time.
+/// Values of m walked at a time.
 const CHUNK: usize = 256;
-/// Groups of up to sixteen rows gathered at a time.
+/// Groups of up to sixteen rows walked together.
 const GROUPS: usize = ROWS / 16;
-/// Columns gathered at a time.
+/// Columns of a tile.
 const COLUMNS: usize = 64;
 
 /// The rows of a window in the order of the sum: number m to (stored deltas, input vector).
@@ -37,7 +37,8 @@ pub trait Pairs: Sync {
     }
     /// The deltas of m, a stored row; and of the rest of its run.
     fn delta(&self, m: usize) -> &[f32];
-    /// The input of m; and of the rest of its run.
+    /// The input of m; and of the rest of its run. The last row is readable in whole vectors of sixteen, whatever lies
+    /// behind its last value.
     fn input(&self, m: usize) -> &[f32];
     /// How far the slices of m reach beyond m.
     fn run(&self, _m: usize) -> Run {
@@ -57,7 +58,7 @@ pub struct Run {
 }
 
 /// Splits `chunk` into runs: (m, rows, strides).
-pub(crate) fn runs<P: Pairs + ?Sized>(pairs: &P, chunk: Range<usize>) -> impl Iterator<Item = (usize, Run)> {
+pub(crate) fn runs(pairs: &dyn Pairs, chunk: Range<usize>) -> impl Iterator<Item = (usize, Run)> {
     let mut m = chunk.start;
     core::iter::from_fn(move || {
         let (at, left) = (m, chunk.end - m);
@@ -69,9 +70,9 @@ pub(crate) fn runs<P: Pairs + ?Sized>(pairs: &P, chunk: Range<usize>) -> impl It
 }
 
 /// Some rows of a weight gradient.
-pub struct WeightGradient<'a, P: Pairs + ?Sized> {
+pub struct WeightGradient<'a> {
     /// Deltas and inputs.
-    pub pairs: &'a P,
+    pub pairs: &'a dyn Pairs,
     /// Where the deltas of this matrix lie.
     pub slots: &'a Slots,
     /// Columns K of the matrix.
@@ -95,7 +96,7 @@ struct Group {
     count: usize,
 }
 
-impl<P: Pairs + ?Sized> WeightGradient<'_, P> {
+impl WeightGradient<'_> {
     /// Computes the rows.
     ///
     /// # Panics
@@ -125,12 +126,11 @@ impl<P: Pairs + ?Sized> WeightGradient<'_, P> {
     }
 }
 
-impl<P: Pairs + ?Sized> Kernel for WeightGradient<'_, P> {
+impl Kernel for WeightGradient<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut deltas = [0.0f32; GROUPS * CHUNK * 16];
-        let mut inputs = [0.0f32; CHUNK * COLUMNS];
+        let mut strips = [Strip::EMPTY; CHUNK];
         let (mut groups, mut row) = ([Group::default(); GROUPS], 0);
         while row < self.rows.len() {
             let found = self.groups(row, &mut groups);
@@ -138,16 +138,16 @@ impl<P: Pairs + ?Sized> Kernel for WeightGradient<'_, P> {
             row = groups.last().map_or(self.rows.len(), |group| group.row + group.count);
             for from in (0..self.pairs.len()).step_by(CHUNK) {
                 let chunk = from..(from + CHUNK).min(self.pairs.len());
-                gather_deltas(s, self.pairs, chunk.clone(), groups, &mut deltas);
+                let count = look_up(self.pairs, chunk, self.slots.width(), padded(self.depth), &mut strips);
+                let strips = &strips[..count];
                 if !self.bias.is_empty() {
-                    add_deltas(&deltas, groups, chunk.len(), self.bias);
+                    add_deltas(s, strips, groups, self.bias);
                 }
                 for first in (0..self.depth).step_by(COLUMNS) {
                     let columns = first..(first + COLUMNS).min(self.depth);
-                    gather_inputs(s, self.pairs, chunk.clone(), columns.clone(), &mut inputs);
-                    let part = Part { inputs: &inputs, depth: chunk.len(), columns, stride: self.depth };
-                    for (group, deltas) in groups.iter().zip(deltas.chunks_exact(CHUNK * 16)) {
-                        part.multiply(s, deltas, group.count, &mut self.weight[group.row * self.depth..]);
+                    let part = Part { strips, columns, stride: self.depth };
+                    for group in groups {
+                        part.multiply(s, group, &mut self.weight[group.row * self.depth..]);
                     }
                 }
             }
@@ -155,180 +155,205 @@ impl<P: Pairs + ?Sized> Kernel for WeightGradient<'_, P> {
     }
 }
 
-/// Copies the deltas of a chunk to [group][m][16]. Row by row, so that a stored row is read in one go.
+/// A run of m: where its deltas and inputs lie.
+#[derive(Clone, Copy)]
+struct Strip {
+    deltas: *const f32,
+    inputs: *const f32,
+    run: Run,
+}
+
+impl Strip {
+    const EMPTY: Self = Self {
+        deltas: core::ptr::null(),
+        inputs: core::ptr::null(),
+        run: Run { rows: 0, delta_stride: 0, input_stride: 0 },
+    };
+}
+
+/// Finds the runs of a chunk and checks once that they hold `stored` deltas and `inputs` inputs for each m.
 #[inline(always)]
-fn gather_deltas<S: Simd, P: Pairs + ?Sized>(
-    s: S,
-    pairs: &P,
+fn look_up(
+    pairs: &dyn Pairs,
     chunk: Range<usize>,
-    groups: &[Group],
-    to: &mut [f32; GROUPS * CHUNK * 16],
-) {
-    let mut at = 0;
+    stored: usize,
+    inputs: usize,
+    strips: &mut [Strip; CHUNK],
+) -> usize {
+    let mut count = 0;
     for (m, run) in runs(pairs, chunk) {
-        let from = pairs.delta(m);
-        for i in 0..run.rows {
-            let from = &from[i * run.delta_stride..];
-            for (group, to) in groups.iter().zip(to.chunks_exact_mut(CHUNK * 16)) {
-                copy16(s, &from[group.place..][..group.count], &mut to[at * 16..][..16]);
-            }
-            at += 1;
-        }
+        let (delta, input) = (pairs.delta(m), pairs.input(m));
+        let holds = |values: &[f32], stride: usize, width: usize| {
+            (run.rows - 1).checked_mul(stride).and_then(|n| n.checked_add(width)) <= Some(values.len())
+        };
+        assert!(holds(delta, run.delta_stride, stored), "deltas of {run:?} in {} floats", delta.len());
+        assert!(holds(input, run.input_stride, inputs), "inputs of {run:?} in {} floats", input.len());
+        strips[count] = Strip { deltas: delta.as_ptr(), inputs: input.as_ptr(), run };
+        count += 1;
     }
+    count
 }
 
 /// Continues the sums of the deltas.
 #[inline(always)]
-fn add_deltas(deltas: &[f32; GROUPS * CHUNK * 16], groups: &[Group], depth: usize, bias: &mut [f32]) {
-    for (group, deltas) in groups.iter().zip(deltas.chunks_exact(CHUNK * 16)) {
-        let bias = &mut bias[group.row..][..group.count];
-        let mut sums = [0.0f32; 16];
-        sums[..group.count].copy_from_slice(bias);
-        for m in deltas.chunks_exact(16).take(depth) {
-            sums.iter_mut().zip(m).for_each(|(sum, delta)| *sum += delta);
-        }
-        bias.copy_from_slice(&sums[..group.count]);
-    }
-}
-
-/// Copies the inputs of a chunk to [m][column], zeros behind the last column.
-#[inline(always)]
-fn gather_inputs<S: Simd, P: Pairs + ?Sized>(
-    s: S,
-    pairs: &P,
-    chunk: Range<usize>,
-    columns: Range<usize>,
-    to: &mut [f32; CHUNK * COLUMNS],
-) {
-    let width = columns.len().next_multiple_of(16);
-    let mut to = to.chunks_exact_mut(width);
-    for (m, run) in runs(pairs, chunk) {
-        let from = pairs.input(m);
-        for (i, to) in (0..run.rows).zip(&mut to) {
-            let from = &from[i * run.input_stride..][columns.clone()];
-            for (from, to) in from.chunks(16).zip(to.chunks_exact_mut(16)) {
-                copy16(s, from, to);
-                to[from.len()..].fill(0.0);
+fn add_deltas<S: Simd>(s: S, strips: &[Strip], groups: &[Group], bias: &mut [f32]) {
+    for group in groups {
+        for half in (0..group.count).step_by(S::LANES) {
+            let lanes = (group.count - half).min(S::LANES);
+            // SAFETY: `look_up` has checked the strips, within whose rows the group lies.
+            unsafe {
+                let to = bias[group.row + half..][..lanes].as_mut_ptr();
+                let mut sum = s.load_up_to(to, lanes, 0.0);
+                for strip in strips {
+                    let from = strip.deltas.add(group.place + half);
+                    for i in 0..strip.run.rows {
+                        sum = s.add(sum, s.load_up_to(from.add(i * strip.run.delta_stride), lanes, 0.0));
+                    }
+                }
+                s.store_up_to(to, lanes, sum);
             }
         }
     }
 }
 
-/// Copies up to sixteen floats into `to`, which has room for sixteen.
-#[inline(always)]
-fn copy16<S: Simd>(s: S, from: &[f32], to: &mut [f32]) {
-    if from.len() == 16 && to.len() == 16 {
-        for half in (0..16).step_by(S::LANES) {
-            // SAFETY: both have sixteen floats.
-            unsafe { s.store(to.as_mut_ptr().add(half), s.load(from.as_ptr().add(half))) };
-        }
-    } else {
-        to[..from.len()].copy_from_slice(from);
-    }
+/// Where a tile begins.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Its first row's deltas within a stored row.
+    place: usize,
+    /// Its first column within the part.
+    first: usize,
 }
 
-/// The inputs of a chunk of m, in up to 64 columns.
+/// A chunk of m, in up to 64 columns.
 struct Part<'a> {
-    inputs: &'a [f32; CHUNK * COLUMNS],
-    depth: usize,
+    strips: &'a [Strip],
     columns: Range<usize>,
     /// Floats in a row of the weight gradient.
     stride: usize,
 }
 
 impl Part<'_> {
-    /// Continues the sums of `count` rows of the gradient with their `deltas` [m][16].
+    /// Continues the sums of a group of rows of the gradient. A last vector that is at most half full goes by itself.
     #[inline(always)]
-    fn multiply<S: Simd>(&self, s: S, deltas: &[f32], count: usize, weight: &mut [f32]) {
+    fn multiply<S: Simd>(&self, s: S, group: &Group, weight: &mut [f32]) {
         if S::PORTABLE {
-            return self.multiply_portable(deltas, count, weight);
+            return self.multiply_portable(group, weight);
         }
-        let tiles = count.div_ceil(S::ROWS).max(1);
+        let columns = self.columns.len();
+        let (all, whole) = (columns.div_ceil(16), (columns + 7) / 16);
+        for half in (0..16).step_by(S::LANES) {
+            self.half(s, (0..whole, half), group, weight);
+        }
+        self.half(s.narrow(), (whole..all, 0), group, weight);
+    }
+
+    /// Some vectors of columns, or one half of each.
+    #[inline(always)]
+    fn half<S: Simd>(&self, s: S, (vectors, half): (Range<usize>, usize), group: &Group, weight: &mut [f32]) {
+        let first = vectors.start * 16 + half;
+        let width = vectors.len();
+        let tiles = group.count.div_ceil(rows_of::<S>(width)).max(1);
         for i in 0..tiles {
-            let (row, end) = (count * i / tiles, count * (i + 1) / tiles);
-            let (deltas, weight) = (&deltas[row..], &mut weight[row * self.stride..]);
+            let (row, end) = (group.count * i / tiles, group.count * (i + 1) / tiles);
+            let (place, weight) = (group.place + row, &mut weight[row * self.stride..]);
+            let at = Place { place, first };
             match end - row {
-                1 => self.rows::<S, 1>(s, deltas, weight),
-                2 => self.rows::<S, 2>(s, deltas, weight),
-                3 if S::ROWS >= 3 => self.rows::<S, 3>(s, deltas, weight),
-                4 if S::ROWS >= 4 => self.rows::<S, 4>(s, deltas, weight),
-                5 if S::ROWS >= 5 => self.rows::<S, 5>(s, deltas, weight),
-                6 if S::ROWS >= 6 => self.rows::<S, 6>(s, deltas, weight),
+                1 => s.apart(Rows::<S, 1> { s, part: self, width, at, weight }),
+                2 => s.apart(Rows::<S, 2> { s, part: self, width, at, weight }),
+                3 => s.apart(Rows::<S, 3> { s, part: self, width, at, weight }),
+                4 => s.apart(Rows::<S, 4> { s, part: self, width, at, weight }),
+                5 => s.apart(Rows::<S, 5> { s, part: self, width, at, weight }),
+                6 => s.apart(Rows::<S, 6> { s, part: self, width, at, weight }),
+                7 => s.apart(Rows::<S, 7> { s, part: self, width, at, weight }),
+                8 => s.apart(Rows::<S, 8> { s, part: self, width, at, weight }),
                 _ => {}
             }
         }
     }
 
     #[inline(always)]
-    fn rows<S: Simd, const R: usize>(&self, s: S, deltas: &[f32], weight: &mut [f32]) {
-        for half in (0..16).step_by(S::LANES) {
-            match self.columns.len().div_ceil(16) {
-                1 => self.tile::<S, R, 1>(s, half, deltas, weight),
-                2 => self.tile::<S, R, 2>(s, half, deltas, weight),
-                3 => self.tile::<S, R, 3>(s, half, deltas, weight),
-                _ => self.tile::<S, R, 4>(s, half, deltas, weight),
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn tile<S: Simd, const R: usize, const W: usize>(
-        &self,
-        s: S,
-        half: usize,
-        deltas: &[f32],
-        weight: &mut [f32],
-    ) {
+    fn tile<S: Simd, const R: usize, const W: usize>(&self, s: S, at: Place, weight: &mut [f32]) {
+        let Place { place, first } = at;
         let stride = self.stride;
         let mut lanes = [0; W];
         for (w, lanes) in lanes.iter_mut().enumerate() {
             // Those of vector w that are columns of the matrix.
-            *lanes = self.columns.len().saturating_sub(w * 16 + half).min(S::LANES);
+            *lanes = self.columns.len().saturating_sub(w * 16 + first).min(S::LANES);
         }
         let out = weight[self.columns.start..][..(R - 1) * stride + self.columns.len()].as_mut_ptr();
         // SAFETY: `out` reaches to the last column of the last row, and no more lanes than columns are touched;
-        // the gathered arrays hold `depth` values of m.
+        // `look_up` has checked the strips.
         unsafe {
             // A loop, not a closure: one with so many callers stays a call.
             let mut acc = [[s.splat(0.0); W]; R];
             for (r, sums) in acc.iter_mut().enumerate() {
                 for (w, sum) in sums.iter_mut().enumerate() {
-                    let from = out.wrapping_add(r * stride + w * 16 + half);
+                    let from = out.wrapping_add(r * stride + w * 16 + first);
                     *sum = s.load_up_to(from, lanes[w], 0.0);
                 }
             }
-            let deltas = Source { base: deltas.as_ptr(), row: 1 };
-            accumulate::<S, R, W, W, 0, 16>(s, &mut acc, deltas, self.depth, self.inputs.as_ptr().add(half));
+            for Strip { deltas, inputs, run } in self.strips {
+                let deltas = Source { base: deltas.add(place), row: 1, column: run.delta_stride };
+                let inputs =
+                    Weights { base: inputs.add(self.columns.start + first), stride: run.input_stride };
+                accumulate::<S, R, W, W, 0>(s, &mut acc, deltas, run.rows, inputs);
+            }
             for (r, sums) in acc.into_iter().enumerate() {
                 for (w, sum) in sums.into_iter().enumerate() {
-                    let to = out.wrapping_add(r * stride + w * 16 + half);
+                    let to = out.wrapping_add(r * stride + w * 16 + first);
                     s.store_up_to(to, lanes[w], sum);
                 }
             }
         }
     }
 
-    fn multiply_portable(&self, deltas: &[f32], rows: usize, weight: &mut [f32]) {
-        let width = self.columns.len().next_multiple_of(16) as isize;
-        let out = weight[self.columns.start..][..(rows - 1) * self.stride + self.columns.len()].as_mut_ptr();
-        // SAFETY: the gathered arrays hold `depth` values of m, `out` reaches to the last column of the last row.
-        unsafe {
-            matrixmultiply::sgemm(
-                rows,
-                self.depth,
-                self.columns.len(),
-                1.0,
-                deltas.as_ptr(),
-                1,
-                16,
-                self.inputs.as_ptr(),
-                width,
-                1,
-                1.0,
-                out,
-                self.stride as isize,
-                1,
-            );
+    fn multiply_portable(&self, group: &Group, weight: &mut [f32]) {
+        let columns = self.columns.len();
+        let out = weight[self.columns.start..][..(group.count - 1) * self.stride + columns].as_mut_ptr();
+        for Strip { deltas, inputs, run } in self.strips {
+            // SAFETY: `look_up` has checked the strips, `out` reaches to the last column of the last row.
+            unsafe {
+                matrixmultiply::sgemm(
+                    group.count,
+                    run.rows,
+                    columns,
+                    1.0,
+                    deltas.add(group.place),
+                    1,
+                    run.delta_stride as isize,
+                    inputs.add(self.columns.start),
+                    run.input_stride as isize,
+                    1,
+                    1.0,
+                    out,
+                    self.stride as isize,
+                    1,
+                );
+            }
+        }
+    }
+}
+
+/// R rows of a part, of one width.
+struct Rows<'a, S, const R: usize> {
+    s: S,
+    part: &'a Part<'a>,
+    width: usize,
+    at: Place,
+    weight: &'a mut [f32],
+}
+
+impl<S: Simd, const R: usize> Work for Rows<'_, S, R> {
+    #[inline(always)]
+    fn work(self) {
+        let Self { s, part, width, at, weight } = self;
+        match width {
+            1 => part.tile::<S, R, 1>(s, at, weight),
+            2 if const { R * 2 <= S::SUMS } => part.tile::<S, R, 2>(s, at, weight),
+            3 if const { R * 3 <= S::SUMS } => part.tile::<S, R, 3>(s, at, weight),
+            4 if const { R * 4 <= S::SUMS } => part.tile::<S, R, 4>(s, at, weight),
+            _ => {}
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::backward::{BackwardTile, Differentiate};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, Slots, padded};
-use crate::product::{ByWidth, Source, Tile, accumulate, sums_from, sweep};
+use crate::product::{ByWidth, Source, Tile, Weights, Widths, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Part, Window, add_dense};
 use core::ops::Range;
@@ -141,25 +141,28 @@ struct ForwardTile<'a> {
 
 impl<S: Simd> Tile<S> for ForwardTile<'_> {
     #[inline(always)]
+    fn widths(&self, block: usize) -> Widths {
+        Widths::of_block(4, block, self.window.hidden)
+    }
+
+    #[inline(always)]
     unsafe fn tile<const R: usize>(&self, s: S, row: usize, block: usize, half: usize) {
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
+        if const { R * 4 > S::SUMS } {
+            return; // no such tile
+        }
         let gate = block * 64 + half;
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
             let mut acc: [[S::F; 4]; R] =
                 sums_from(s, |r, g| self.input.start(s, self.token + row + r, 4 * stride, gate + g * 16));
             if let Some(dense) = &self.input.dense {
-                let place = (self.token + row, block * 4, half);
-                add_dense::<S, R, 4, 4>(s, &mut acc, dense, dense.weights, place);
+                let place = (block * 4, 64, half);
+                add_dense::<S, R, 4, 4>(s, &mut acc, dense, dense.weights, self.token + row, place);
             }
-            let h = Source { base: self.h.add(row * stride), row: stride };
-            accumulate::<S, R, 4, 4, 0, 1>(
-                s,
-                &mut acc,
-                h,
-                hidden,
-                self.recurrent.add(block * 64 * hidden + half),
-            );
+            let h = Source::rows(self.h.add(row * stride), stride);
+            let weights = Weights { base: self.recurrent.add(block * 64 * hidden + half), stride: 64 };
+            accumulate::<S, R, 4, 4, 0>(s, &mut acc, h, hidden, weights);
             for (r, sums) in acc.into_iter().enumerate() {
                 let unit = (row + r) * stride + block * 16 + half;
                 self.activate(s, sums, unit, (row + r) * 4 * stride + gate);

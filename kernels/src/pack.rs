@@ -7,6 +7,7 @@
 //! A *panel* is `[K][W][16]` with W <= 4: for each input k, W vectors of 16 outputs. [`Panels`] says which rows of a
 //! PyTorch weight matrix [rows, K] the vectors hold, and packs them.
 
+use crate::product::Widths;
 use core::ops::Range;
 
 /// Floats in a stored vector of `units` values: the next multiple of sixteen.
@@ -40,10 +41,22 @@ struct Vector {
 pub(crate) struct Panel {
     /// Vectors W, 1 to 4.
     pub(crate) width: usize,
+    /// Those with outputs in their upper half.
+    upper: usize,
     /// Vectors in the panels before this one.
     pub(crate) before: usize,
     /// The first float of its results in a row of outputs.
     pub(crate) out: usize,
+}
+
+impl Panel {
+    fn new(vectors: &[Vector], before: usize, out: usize) -> Self {
+        Self { width: vectors.len(), upper: vectors.iter().filter(|v| v.lanes > 8).count(), before, out }
+    }
+
+    pub(crate) fn widths(&self) -> Widths {
+        Widths { lower: self.width, upper: self.upper }
+    }
 }
 
 /// The arrangement of a weight matrix in panels.
@@ -55,15 +68,18 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// `outputs` rows in order, in panels of up to 64 of nearly equal width: products without gates.
+    /// `outputs` rows in order, in panels of up to 64 of nearly equal width: products without gates. Eight outputs or fewer that are left
+    /// over make a panel of their own.
     pub fn plain(outputs: usize) -> Self {
         let blocks = outputs.div_ceil(16);
-        let count = blocks.div_ceil(4);
-        let vectors =
-            (0..blocks).map(|b| Vector { first: b * 16, lanes: (outputs - b * 16).min(16) }).collect();
-        let panels = (0..count).map(|i| (blocks * i / count, blocks * (i + 1) / count));
-        let panels =
-            panels.map(|(from, to)| Panel { width: to - from, before: from, out: from * 16 }).collect();
+        let whole = (outputs + 7) / 16;
+        let count = whole.div_ceil(4);
+        let vector = |b: usize| Vector { first: b * 16, lanes: (outputs - b * 16).min(16) };
+        let vectors: Vec<Vector> = (0..blocks).map(vector).collect();
+        let panels = (0..count).map(|i| (whole * i / count, whole * (i + 1) / count));
+        let tail = (whole < blocks).then_some((whole, blocks));
+        let panel = |(from, to): (usize, usize)| Panel::new(&vectors[from..to], from, from * 16);
+        let panels = panels.chain(tail).map(panel).collect();
         Self { vectors, panels, out_width: blocks * 16 }
     }
 
@@ -82,10 +98,11 @@ impl Panels {
             first: gate * slots.hidden + b * 16,
             lanes: (slots.hidden - b * 16).min(16),
         };
-        let vectors =
+        let vectors: Vec<Vector> =
             (0..blocks).flat_map(|b| slots.gates.iter().map(move |&gate| vector(b, gate))).collect();
         let out = |b: usize| (b * slots.stored + slots.first) * 16;
-        let panels = (0..blocks).map(|b| Panel { width, before: b * width, out: out(b) }).collect();
+        let panel = |b: usize| Panel::new(&vectors[b * width..][..width], b * width, out(b));
+        let panels = (0..blocks).map(panel).collect();
         Self { vectors, panels, out_width: blocks * slots.stored * 16 }
     }
 

@@ -11,8 +11,8 @@
 use crate::backward::{BackwardTile, Differentiate};
 use crate::dispatch::Isa;
 use crate::math::tanh;
-use crate::pack::{Panels, Slots, padded};
-use crate::product::{ByWidth, Source, WideTile, accumulate, sums_from, sweep};
+use crate::pack::{Panel, Panels, Slots, padded};
+use crate::product::{ByWidth, Source, Weights, WideTile, Widths, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Part, Window, add_dense};
 use core::ops::Range;
@@ -144,30 +144,26 @@ struct ForwardTile<'a> {
 
 impl<S: Simd> WideTile<S> for ForwardTile<'_> {
     #[inline(always)]
-    fn width(&self, panel: usize) -> usize {
-        self.panels.panels()[panel].width
+    fn widths(&self, panel: usize) -> Widths {
+        self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
     unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
-        let before = self.panels.panels()[panel].before;
+        let Panel { before, width, .. } = self.panels.panels()[panel];
         let first = before * 16 + half;
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
             let mut acc: [[S::F; W]; R] =
                 sums_from(s, |r, w| self.input.start(s, self.token + row + r, stride, first + w * 16));
             if let Some(dense) = &self.input.dense {
-                add_dense::<S, R, W, W>(s, &mut acc, dense, dense.weights, (self.token + row, before, half));
+                let place = (before, width * 16, half);
+                add_dense::<S, R, W, W>(s, &mut acc, dense, dense.weights, self.token + row, place);
             }
-            let h = Source { base: self.h.add(row * stride), row: stride };
-            accumulate::<S, R, W, W, 0, 1>(
-                s,
-                &mut acc,
-                h,
-                hidden,
-                self.recurrent.add(before * 16 * hidden + half),
-            );
+            let h = Source::rows(self.h.add(row * stride), stride);
+            let base = self.recurrent.add(before * 16 * hidden + half);
+            accumulate::<S, R, W, W, 0>(s, &mut acc, h, hidden, Weights { base, stride: width * 16 });
             for (r, sums) in acc.into_iter().enumerate() {
                 let to = self.h_next.add((row + r) * stride + first);
                 for (w, sum) in sums.into_iter().enumerate() {

@@ -10,17 +10,20 @@
 pub trait Simd: Copy {
     /// Lanes of a vector: 8 or 16.
     const LANES: usize;
-    /// Batch rows of a product tile four vectors wide, as many as the registers hold.
-    const ROWS: usize;
+    /// Vectors of sums that the registers hold beside a tile's operands.
+    const SUMS: usize;
     /// Whether the larger products are left to `matrixmultiply`.
     const PORTABLE: bool;
     /// A vector.
     type F: Copy;
     /// The leaf of eight lanes that this processor has too, with equal bits.
-    type Narrow: Simd;
+    type Narrow: Simd<Narrow = Self::Narrow>;
 
     /// The token of `Narrow`.
     fn narrow(self) -> Self::Narrow;
+    /// Does some work in a function of its own. What is inlined without end takes a compiler minutes: an algorithm ends in
+    /// hundreds of tiles.
+    fn apart<W: Work>(self, work: W);
 
     /// The same value in all lanes.
     fn splat(self, value: f32) -> Self::F;
@@ -114,6 +117,12 @@ pub trait Simd: Copy {
             if count == Self::LANES { self.store(to, value) } else { self.store_partial(to, count, value) }
         }
     }
+}
+
+/// A part of an algorithm, already bound to an instruction set, that is worth a call.
+pub trait Work {
+    /// The work, `#[inline(always)]`.
+    fn work(self);
 }
 
 /// An algorithm that is compiled once per instruction set.

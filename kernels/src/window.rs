@@ -1,7 +1,7 @@
 //! What the cells' kernels share: the sizes of a window and the input of a layer.
 
 use crate::pack::{Slots, padded, product};
-use crate::product::{Source, accumulate};
+use crate::product::{Source, Weights, accumulate};
 use crate::simd::Simd;
 use core::ops::Range;
 
@@ -237,7 +237,8 @@ impl Input<'_> {
     }
 }
 
-/// Continues the chains with the dense input of R tokens from `token` on. `before` counts the vectors of earlier panels.
+/// Continues the chains with the dense input of R tokens from `token` on. `before` counts the vectors of earlier panels,
+/// `stride` the floats of this one for each k.
 ///
 /// # Safety
 /// `token + R <= N`, and the weights hold `before + W` vectors of `width` floats.
@@ -247,34 +248,35 @@ pub(crate) unsafe fn add_dense<S: Simd, const R: usize, const W: usize, const A:
     acc: &mut [[S::F; A]; R],
     dense: &Dense<'_>,
     weights: &[f32],
-    (token, before, half): (usize, usize, usize),
+    token: usize,
+    (before, stride, half): (usize, usize, usize),
 ) {
     // SAFETY: the caller vouches for both ends.
     unsafe {
-        let x = Source { base: dense.values.as_ptr().add(token * dense.stride), row: dense.stride };
-        let panel = weights.as_ptr().add(before * 16 * dense.width + half);
-        accumulate::<S, R, W, A, 0, 1>(s, acc, x, dense.width, panel);
+        let x = Source::rows(dense.values.as_ptr().add(token * dense.stride), dense.stride);
+        let base = weights.as_ptr().add(before * 16 * dense.width + half);
+        accumulate::<S, R, W, A, 0>(s, acc, x, dense.width, Weights { base, stride });
     }
 }
 
 /// Continues the chains of a transposed product over the pieces of stored rows (see [`Slots::pieces`]).
 ///
 /// # Safety
-/// Every piece lies within a row of `x`, and `panel` holds as many k as the pieces together.
+/// Every piece lies within a row of `x`, and `weights` hold as many k as the pieces together.
 #[inline(always)]
 pub(crate) unsafe fn add_pieces<S: Simd, const R: usize, const W: usize>(
     s: S,
     acc: &mut [[S::F; W]; R],
     x: Source,
     pieces: &[Range<usize>],
-    mut panel: *const f32,
+    mut weights: Weights,
 ) {
     for piece in pieces {
         // SAFETY: the caller vouches for the pieces and the panel.
         unsafe {
-            let x = Source { base: x.base.add(piece.start), row: x.row };
-            accumulate::<S, R, W, W, 0, 1>(s, acc, x, piece.len(), panel);
-            panel = panel.add(piece.len() * W * 16);
+            let x = Source { base: x.base.add(piece.start), ..x };
+            accumulate::<S, R, W, W, 0>(s, acc, x, piece.len(), weights);
+            weights.base = weights.base.add(piece.len() * weights.stride);
         }
     }
 }

@@ -68,10 +68,12 @@ fn panels_are_k_vector_lane() {
 
 /// The (first block, blocks) of each plain panel: up to four blocks, widths that differ by one at most.
 fn plain_panels(outputs: usize) -> Vec<(usize, usize)> {
-    let blocks = outputs.div_ceil(16);
-    let count = blocks.div_ceil(4);
-    let cut = |i: usize| blocks * i / count;
-    (0..count).map(|i| (cut(i), cut(i + 1) - cut(i))).collect()
+    // Eight outputs or fewer that are left over go by themselves.
+    let (blocks, whole) = (outputs.div_ceil(16), (outputs + 7) / 16);
+    let count = whole.div_ceil(4);
+    let cut = |i: usize| whole * i / count;
+    let tail = (whole < blocks).then_some((whole, 1));
+    (0..count).map(|i| (cut(i), cut(i + 1) - cut(i))).chain(tail).collect()
 }
 
 #[test]

@@ -134,8 +134,8 @@ impl Pairs for TableRows<'_> {
 
 /// A piece of work for one thread.
 enum Task<'a> {
-    Weight(WeightGradient<'a, Tokens<'a>>),
-    Scatter(Scatter<'a, Tokens<'a>>),
+    Weight(WeightGradient<'a>),
+    Scatter(Scatter<'a>),
 }
 
 /// Tensors of the gradient arena that are still to be handed out, by name.
@@ -339,7 +339,8 @@ fn finish_input(
     let Some(embedding) = config.embedding else {
         return take_columns(&table.rows, config.vocabulary, slots, symbols, weight);
     };
-    let vectors = gather_rows(tensor(parameters, "embedding.weight"), embedding, symbols);
+    let mut vectors = gather_rows(tensor(parameters, "embedding.weight"), embedding, symbols);
+    vectors.extend([0.0; 16]); // the last row's last vector
     let pairs =
         TableRows { count: symbols.len(), gradient: (&table.rows, width), embedding: (&vectors, embedding) };
     for (i, weight) in weight.chunks_mut(ROWS * embedding).enumerate() {

@@ -1,13 +1,27 @@
-//! AVX2 with FMA: eight lanes, sixteen registers.
+//! AVX2 with FMA: eight lanes, in tiles of `SUMS` sums: twelve for its sixteen registers, 24 where AVX-512 adds sixteen
+//! more.
 
-use crate::simd::Simd;
+use crate::simd::{Simd, Work};
 use core::arch::x86_64::*;
 
-/// Proof that the processor has AVX2 and FMA.
-#[derive(Clone, Copy)]
-pub(crate) struct Avx2(());
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+fn apart<W: Work>(work: W) {
+    work.work()
+}
 
-impl Avx2 {
+/// With all thirty-two registers.
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn apart_wide<W: Work>(work: W) {
+    work.work()
+}
+
+/// Proof that the processor has AVX2 and FMA; and AVX-512 VL when `SUMS` is beyond twelve.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2<const SUMS: usize>(());
+
+impl<const SUMS: usize> Avx2<SUMS> {
     /// # Safety
     /// The processor has AVX2 and FMA.
     #[inline(always)]
@@ -29,9 +43,9 @@ impl Avx2 {
 // SAFETY (every block below): a value of this type proves that the processor has the instructions; loads and stores
 // are vouched for by their caller.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the one reason above serves all of them")]
-impl Simd for Avx2 {
+impl<const SUMS: usize> Simd for Avx2<SUMS> {
     const LANES: usize = 8;
-    const ROWS: usize = 3;
+    const SUMS: usize = SUMS;
     const PORTABLE: bool = false;
     type F = __m256;
     type Narrow = Self;
@@ -39,6 +53,10 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn narrow(self) -> Self {
         self
+    }
+    #[inline(always)]
+    fn apart<W: Work>(self, work: W) {
+        unsafe { if SUMS > 12 { apart_wide(work) } else { apart(work) } }
     }
 
     #[inline(always)]

@@ -1,16 +1,22 @@
-//! AVX-512 F and DQ: sixteen lanes, thirty-two registers.
+//! AVX-512 F, DQ and VL: sixteen lanes, thirty-two registers.
 
 use super::avx2::Avx2;
-use crate::simd::Simd;
+use crate::simd::{Simd, Work};
 use core::arch::x86_64::*;
 
-/// Proof that the processor has AVX-512 F and DQ; for tiles of up to `ROWS` rows.
-#[derive(Clone, Copy)]
-pub(crate) struct Avx512<const ROWS: usize>(());
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn apart<W: Work>(work: W) {
+    work.work()
+}
 
-impl<const ROWS: usize> Avx512<ROWS> {
+/// Proof that the processor has AVX-512 F, DQ and VL; for tiles of up to `SUMS` sums.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512<const SUMS: usize>(());
+
+impl<const SUMS: usize> Avx512<SUMS> {
     /// # Safety
-    /// The processor has AVX-512 F and DQ.
+    /// The processor has AVX-512 F, DQ and VL.
     #[inline(always)]
     pub(crate) unsafe fn new_unchecked() -> Self {
         Self(())
@@ -20,17 +26,21 @@ impl<const ROWS: usize> Avx512<ROWS> {
 // SAFETY (every block below): a value of this type proves that the processor has the instructions; loads and stores
 // are vouched for by their caller.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the one reason above serves all of them")]
-impl<const ROWS: usize> Simd for Avx512<ROWS> {
+impl<const SUMS: usize> Simd for Avx512<SUMS> {
     const LANES: usize = 16;
-    const ROWS: usize = ROWS;
+    const SUMS: usize = SUMS;
     const PORTABLE: bool = false;
     type F = __m512;
-    type Narrow = Avx2;
+    type Narrow = Avx2<24>;
 
     #[inline(always)]
-    fn narrow(self) -> Avx2 {
+    fn narrow(self) -> Avx2<24> {
         // SAFETY: a processor with AVX-512 has AVX2 and FMA, and this leaf's detection asks for them too.
         unsafe { Avx2::new_unchecked() }
+    }
+    #[inline(always)]
+    fn apart<W: Work>(self, work: W) {
+        unsafe { apart(work) }
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 //! For products of a single row. Four sums of eight lanes leave the multipliers waiting for each other, and a panel walked
 //! half by half is read twice; eight sums hide the latency, and each cache line of weights is read once.
 
-use crate::simd::Simd;
+use crate::simd::{Simd, Work};
 
 /// A leaf of eight lanes, doubled.
 #[derive(Clone, Copy)]
@@ -18,7 +18,7 @@ macro_rules! both {
 
 impl<S: Simd> Simd for Pair<S> {
     const LANES: usize = 2 * S::LANES;
-    const ROWS: usize = 1;
+    const SUMS: usize = 4;
     const PORTABLE: bool = S::PORTABLE;
     type F = (S::F, S::F);
     type Narrow = S::Narrow;
@@ -26,6 +26,10 @@ impl<S: Simd> Simd for Pair<S> {
     #[inline(always)]
     fn narrow(self) -> S::Narrow {
         self.0.narrow()
+    }
+    #[inline(always)]
+    fn apart<W: Work>(self, work: W) {
+        self.0.apart(work);
     }
 
     #[inline(always)]

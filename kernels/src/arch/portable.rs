@@ -1,15 +1,20 @@
 //! Any processor, through `wide`: SSE2, NEON or scalar code, as the compiler's target says.
 
-use crate::simd::Simd;
+use crate::simd::{Simd, Work};
 use wide::f32x8;
 
 /// The portable leaf; always available.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
+#[inline(never)]
+fn apart<W: Work>(work: W) {
+    work.work()
+}
+
 impl Simd for Portable {
     const LANES: usize = 8;
-    const ROWS: usize = 2;
+    const SUMS: usize = 8;
     const PORTABLE: bool = true;
     type F = f32x8;
     type Narrow = Self;
@@ -17,6 +22,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn narrow(self) -> Self {
         self
+    }
+    #[inline(always)]
+    fn apart<W: Work>(self, work: W) {
+        apart(work);
     }
 
     #[inline(always)]

@@ -4,8 +4,8 @@ use super::{slots_before_candidate, slots_before_gates, slots_before_input};
 use crate::backward::{BackwardTile, Differentiate};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
-use crate::pack::{Panels, padded};
-use crate::product::{ByWidth, Source, Tile, WideTile, accumulate, sums_from, sweep};
+use crate::pack::{Panel, Panels, padded};
+use crate::product::{ByWidth, Source, Tile, Weights, WideTile, Widths, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Part, Window, add_dense};
 use core::ops::Range;
@@ -125,6 +125,11 @@ struct GatesTile<'a> {
 
 impl<S: Simd> Tile<S> for GatesTile<'_> {
     #[inline(always)]
+    fn widths(&self, block: usize) -> Widths {
+        Widths::of_block(2, block, self.now.window.hidden)
+    }
+
+    #[inline(always)]
     unsafe fn tile<const R: usize>(&self, s: S, row: usize, block: usize, half: usize) {
         let now = self.now;
         let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
@@ -134,17 +139,12 @@ impl<S: Simd> Tile<S> for GatesTile<'_> {
             let mut acc: [[S::F; 2]; R] =
                 sums_from(s, |r, g| now.input.start(s, now.token + row + r, 3 * stride, gate + g * 16));
             if let Some(dense) = &now.input.dense {
-                let place = (now.token + row, block * 2, half);
-                add_dense::<S, R, 2, 2>(s, &mut acc, dense, dense.weights, place);
+                let place = (block * 2, 32, half);
+                add_dense::<S, R, 2, 2>(s, &mut acc, dense, dense.weights, now.token + row, place);
             }
-            let h = Source { base: now.h.add(row * stride), row: stride };
-            accumulate::<S, R, 2, 2, 0, 1>(
-                s,
-                &mut acc,
-                h,
-                hidden,
-                self.recurrent.add(block * 32 * hidden + half),
-            );
+            let h = Source::rows(now.h.add(row * stride), stride);
+            let weights = Weights { base: self.recurrent.add(block * 32 * hidden + half), stride: 32 };
+            accumulate::<S, R, 2, 2, 0>(s, &mut acc, h, hidden, weights);
             for (r, [reset, update]) in acc.into_iter().enumerate() {
                 let unit = (row + r) * stride + block * 16 + half;
                 let to = now.gates.add((row + r) * 3 * stride + gate);
@@ -166,26 +166,28 @@ struct CandidateTile<'a> {
 
 impl<S: Simd> WideTile<S> for CandidateTile<'_> {
     #[inline(always)]
-    fn width(&self, panel: usize) -> usize {
-        self.panels.panels()[panel].width
+    fn widths(&self, panel: usize) -> Widths {
+        self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
     unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
         let now = self.now;
         let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
-        let before = self.panels.panels()[panel].before;
+        let Panel { before, width, .. } = self.panels.panels()[panel];
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
             let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| {
                 now.input.start(s, now.token + row + r, 3 * stride, (before + w) * 48 + half)
             });
             if let Some(dense) = &now.input.dense {
-                add_dense::<S, R, W, W>(s, &mut acc, dense, dense.second, (now.token + row, before, half));
+                let place = (before, width * 16, half);
+                add_dense::<S, R, W, W>(s, &mut acc, dense, dense.second, now.token + row, place);
             }
-            let reset_h = Source { base: now.reset_h.add(row * stride), row: stride };
-            let weights = self.recurrent.add(before * 16 * hidden + half);
-            accumulate::<S, R, W, W, 0, 1>(s, &mut acc, reset_h, hidden, weights);
+            let reset_h = Source::rows(now.reset_h.add(row * stride), stride);
+            let base = self.recurrent.add(before * 16 * hidden + half);
+            let weights = Weights { base, stride: width * 16 };
+            accumulate::<S, R, W, W, 0>(s, &mut acc, reset_h, hidden, weights);
             for (r, sums) in acc.into_iter().enumerate() {
                 for (w, sum) in sums.into_iter().enumerate() {
                     let unit = (row + r) * stride + (before + w) * 16 + half;
