@@ -1,9 +1,11 @@
 //! A window of T steps by B rows over all layers, its rows divided among threads: the body of both modes.
 
-use super::gradient::{TableGradient, gradients};
+use super::gradient::gradients;
 use super::ragged::Ragged;
 use super::shard::{Dropout, Shard};
 use super::state::State;
+use super::table::{Packed, Table};
+use super::table_gradient::TableGradient;
 use super::weights::Weights;
 use crate::model::Parameters;
 use crate::model::cell::resize;
@@ -43,17 +45,6 @@ pub(crate) struct Shape<'a> {
     pub(crate) rows: usize,
     /// `[B]`: the steps of each row, at most T; without it, all have T.
     pub(crate) lengths: Option<&'a [usize]>,
-}
-
-/// What each symbol brings to the first layer.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
-    /// The symbols that have a row, ascending: all of them, or those of the window when they are fewer.
-    pub(crate) symbols: Vec<u32>,
-    /// [D, stored]
-    rows: Vec<f32>,
-    /// The packing it was made from, when it has all symbols.
-    version: Option<u64>,
 }
 
 /// What a window is run for.
@@ -177,18 +168,20 @@ impl Executor {
     ) {
         let ragged = self.is_ragged();
         let inputs = if ragged { self.ragged.gather(inputs) } else { inputs };
-        self.table.prepare(weights, parameters, inputs, &mut self.ids);
+        self.table.prepare(Packed { weights, parameters, threads }, inputs, &mut self.ids);
         if ragged {
             self.ragged.load(&mut self.shards, &self.ids, targets);
         }
         let (rows, ids, table) = (self.rows, &self.ids, &self.table.rows);
         let work = weights.work() * ids.len();
-        threads.each(&mut self.shards, work, |shard| {
+        let shards = &mut self.shards;
+        let forward = |shard: &mut Shard| {
             if !ragged {
                 shard.load(rows, ids, targets);
             }
             shard.forward(weights, table, dropout);
-        });
+        };
+        threads.enter(work, || threads.each(shards, &forward));
         self.dropped = dropout.is_some();
         self.ran = true;
     }
@@ -206,12 +199,14 @@ impl Executor {
     /// Losses of all tokens, left for `tally`. With `gradient_scale` the deltas of all layers are left for `gradients`.
     pub(crate) fn losses(&mut self, weights: &Weights, gradient_scale: Option<f32>, threads: &Threads) {
         let (work, dropped) = (2 * weights.work() * self.tokens(), self.dropped);
-        threads.each(&mut self.shards, work, |shard| {
+        let shards = &mut self.shards;
+        let losses = |shard: &mut Shard| {
             shard.losses(weights, gradient_scale);
             if gradient_scale.is_some() {
                 shard.backward(weights, dropped);
             }
-        });
+        };
+        threads.enter(work, || threads.each(shards, &losses));
     }
 
     /// Losses in nats, added to `sum` in the order (step, row), and the number predicted right, added to `correct`: one
@@ -236,15 +231,9 @@ impl Executor {
     }
 
     /// Writes the gradients of all parameters.
-    pub(crate) fn gradients(
-        &mut self,
-        weights: &Weights,
-        parameters: &Parameters,
-        gradient: &mut [f32],
-        threads: &Threads,
-    ) {
+    pub(crate) fn gradients(&mut self, weights: &Weights, gradient: &mut [f32], threads: &Threads) {
         let mut table = std::mem::take(&mut self.table_gradient);
-        gradients(self, weights, parameters, &mut table, gradient, threads);
+        gradients(self, weights, &mut table, gradient, threads);
         self.table_gradient = table;
     }
 
@@ -303,30 +292,5 @@ impl Executor {
                 }
             }
         }
-    }
-}
-
-impl Table {
-    /// Makes the rows that `inputs` need, and writes each token's row number to `ids`.
-    fn prepare(&mut self, weights: &Weights, parameters: &Parameters, inputs: &[u32], ids: &mut [u32]) {
-        let vocabulary = weights.config.vocabulary;
-        if vocabulary <= inputs.len() || vocabulary <= 1024 {
-            ids.copy_from_slice(inputs);
-            if self.version != Some(weights.version) {
-                self.symbols = (0..vocabulary as u32).collect();
-                weights.fill_table(parameters, &self.symbols, &mut self.rows);
-                self.version = Some(weights.version);
-            }
-            return;
-        }
-        self.symbols.clear();
-        self.symbols.extend_from_slice(inputs);
-        self.symbols.sort_unstable();
-        self.symbols.dedup();
-        for (id, symbol) in ids.iter_mut().zip(inputs) {
-            *id = self.symbols.partition_point(|known| known < symbol) as u32;
-        }
-        weights.fill_table(parameters, &self.symbols, &mut self.rows);
-        self.version = None;
     }
 }

@@ -10,11 +10,16 @@
 mod dynamic;
 mod executor;
 mod gradient;
+mod packing;
 mod plan;
 mod ragged;
 mod shard;
 mod state;
 mod stream;
+mod table;
+mod table_gradient;
+mod tensors;
+mod tokens;
 mod weights;
 
 pub use dynamic::Dynamic;

@@ -191,7 +191,7 @@ mod tests {
             None => padded(&mut executor, &weights, 0.25),
         }
         let mut gradient = vec![f32::NAN; model.parameters().values.len()];
-        executor.gradients(&weights, model.parameters(), &mut gradient, &threads);
+        executor.gradients(&weights, &mut gradient, &threads);
         let entries = model.parameters().layout.entries().iter();
         entries.flat_map(|entry| &gradient[entry.range.clone()]).map(|value| value.to_bits()).collect()
     }

@@ -174,7 +174,7 @@ impl Pass {
         executor.forward(weights, parameters, (&batch.inputs, &batch.targets), dropout, threads);
         executor.losses(weights, Some((1.0 / tokens) as f32), threads);
         let (sum, _) = executor.tally((0.0, 0));
-        executor.gradients(weights, parameters, &mut gradient.values, threads);
+        executor.gradients(weights, &mut gradient.values, threads);
         clear_constants(model, &mut gradient.values);
         sum / tokens
     }

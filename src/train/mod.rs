@@ -35,6 +35,8 @@ pub struct Training {
     mode: Mode,
     threads: Threads,
     gradient: Vec<f32>,
+    /// Room for the sums of the norm.
+    sums: Vec<f64>,
     progress: Progress,
 }
 
@@ -133,6 +135,7 @@ impl Training {
             mode,
             threads,
             gradient,
+            sums: Vec::new(),
             progress,
         })
     }
@@ -149,8 +152,8 @@ impl Training {
         let rate =
             learning_rate(&self.settings, done, self.progress.total_steps, self.batches.steps_per_epoch());
         self.batches.fill(&self.corpus, done, &mut self.batch);
-        let loss = self.differentiate(done);
-        let gradient_norm = self.move_parameters(loss, rate)?;
+        let (loss, moved) = self.run(done, rate);
+        let gradient_norm = moved?;
         self.progress.step += 1;
         self.progress.loss_sum += loss;
         self.progress.loss_steps += 1;
@@ -158,6 +161,17 @@ impl Training {
         let due = self.progress.step.is_multiple_of(self.progress.eval_every) || self.is_done();
         let record = if due { Some(self.record(rate, gradient_norm)?) } else { None };
         Ok(StepReport { step: self.progress.step, loss, gradient_norm, learning_rate: rate, record })
+    }
+
+    /// A step's arithmetic, on all threads: the loss of the batch in nats per symbol, and the gradient's norm unless the
+    /// step failed.
+    fn run(&mut self, step: u64, rate: f64) -> (f64, Result<f64>) {
+        let threads = self.threads.clone();
+        let work = 3 * self.weights.work() * self.settings.batch * self.settings.steps;
+        threads.enter(work, || {
+            let loss = self.differentiate(step);
+            (loss, self.move_parameters(loss, rate))
+        })
     }
 
     /// Loss of the batch in nats per symbol; leaves the gradient.
@@ -179,16 +193,16 @@ impl Training {
         executor.forward(weights, parameters, (&batch.inputs, &batch.targets), dropout, threads);
         executor.losses(weights, Some(scale as f32), threads);
         let (sum, _) = executor.tally((0.0, 0));
-        executor.gradients(weights, parameters, gradient, threads);
+        executor.gradients(weights, gradient, threads);
         sum / tokens
     }
 
     /// Clips, updates and packs. Returns the gradient's norm.
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
-        let Self { model, optimizer, weights, threads, gradient, progress, .. } = self;
+        let Self { model, optimizer, weights, threads, gradient, sums, progress, .. } = self;
         gradients::clear_constants(model, gradient);
         let step = progress.step + 1;
-        let norm = crate::optim::norm(weights.isa, gradient, threads);
+        let norm = crate::optim::norm(weights.isa, gradient, sums, threads);
         if !(loss.is_finite() && norm.is_finite()) {
             return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate });
         }
