@@ -7,7 +7,6 @@ use super::state::State;
 use super::table::{Packed, Table};
 use super::table_gradient::TableGradient;
 use super::weights::Weights;
-use crate::model::Parameters;
 use crate::model::cell::resize;
 use crate::parallel::Threads;
 use unrolled_kernels::pack::padded;
@@ -45,6 +44,28 @@ pub(crate) struct Shape<'a> {
     pub(crate) rows: usize,
     /// `[B]`: the steps of each row, at most T; without it, all have T.
     pub(crate) lengths: Option<&'a [usize]>,
+}
+
+/// A window, and what to do with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pass<'a> {
+    /// Time-major [T, B]. What lies beyond the end of a row is not read.
+    pub(crate) inputs: &'a [u32],
+    /// Likewise, or empty when only logits are asked for.
+    pub(crate) targets: &'a [u32],
+    pub(crate) dropout: Option<Dropout>,
+    pub(crate) goal: Goal,
+}
+
+/// How far a pass goes. Each goes on from the one before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Goal {
+    /// Logits are left.
+    Logits,
+    /// Losses are left for `tally`.
+    Losses,
+    /// The deltas of all layers are left for `gradients`, of the loss times `scale`.
+    Deltas { scale: f32 },
 }
 
 /// What a window is run for.
@@ -156,32 +177,32 @@ impl Executor {
         }
     }
 
-    /// Runs a window over time-major `inputs` [T, B], leaving logits; `targets` may be empty. What lies beyond the end of
-    /// a row is not read.
-    pub(crate) fn forward(
-        &mut self,
-        weights: &Weights,
-        parameters: &Parameters,
-        (inputs, targets): (&[u32], &[u32]),
-        dropout: Option<Dropout>,
-        threads: &Threads,
-    ) {
+    /// Runs a window; no thread waits for another one before its rows are done.
+    pub(crate) fn run(&mut self, packed: Packed<'_>, pass: Pass<'_>) {
+        let Packed { weights, threads, .. } = packed;
+        let Pass { inputs, targets, dropout, goal } = pass;
         let ragged = self.is_ragged();
         let inputs = if ragged { self.ragged.gather(inputs) } else { inputs };
-        self.table.prepare(Packed { weights, parameters, threads }, inputs, &mut self.ids);
+        self.table.prepare(packed, inputs, &mut self.ids);
         if ragged {
             self.ragged.load(&mut self.shards, &self.ids, targets);
         }
-        let (rows, ids, table) = (self.rows, &self.ids, &self.table.rows);
-        let work = weights.work() * ids.len();
-        let shards = &mut self.shards;
-        let forward = |shard: &mut Shard| {
+        let (rows, ids, table, shards) = (self.rows, &self.ids, &self.table.rows, &mut self.shards);
+        let run = |shard: &mut Shard| {
             if !ragged {
                 shard.load(rows, ids, targets);
             }
             shard.forward(weights, table, dropout);
+            match goal {
+                Goal::Logits => {}
+                Goal::Losses => shard.losses(weights, None),
+                Goal::Deltas { scale } => {
+                    shard.losses(weights, Some(scale));
+                    shard.backward(weights, dropout.is_some());
+                }
+            }
         };
-        threads.enter(work, || threads.each(shards, &forward));
+        threads.enter(weights.work() * ids.len(), || threads.each(shards, &run));
         self.dropped = dropout.is_some();
         self.ran = true;
     }
@@ -194,19 +215,6 @@ impl Executor {
             shard.forward(weights, table, None);
         }
         self.ran = true;
-    }
-
-    /// Losses of all tokens, left for `tally`. With `gradient_scale` the deltas of all layers are left for `gradients`.
-    pub(crate) fn losses(&mut self, weights: &Weights, gradient_scale: Option<f32>, threads: &Threads) {
-        let (work, dropped) = (2 * weights.work() * self.tokens(), self.dropped);
-        let shards = &mut self.shards;
-        let losses = |shard: &mut Shard| {
-            shard.losses(weights, gradient_scale);
-            if gradient_scale.is_some() {
-                shard.backward(weights, dropped);
-            }
-        };
-        threads.enter(work, || threads.each(shards, &losses));
     }
 
     /// Losses in nats, added to `sum` in the order (step, row), and the number predicted right, added to `correct`: one

@@ -9,11 +9,12 @@ use crate::model::cell::Recurrent;
 use crate::parallel::Threads;
 use std::ops::Range;
 use unrolled_kernels::Isa;
-use unrolled_kernels::gemm::{Pairs, ROWS, WeightGradient};
+use unrolled_kernels::gemm::{Pairs, WeightGradient};
 use unrolled_kernels::pack::Slots;
 
-/// Rows of a matrix that one of several threads takes at a time: few, so that all end at nearly the same time.
-const SHARE: usize = 64;
+/// Rows of a matrix that one thread takes at a time: few, so that all end at nearly the same time. One thread loses nothing
+/// by it.
+const SHARE: usize = 48;
 
 /// Some rows of a weight gradient, to be divided among threads.
 pub(crate) struct Matrix<'a> {
@@ -28,10 +29,11 @@ impl Matrix<'_> {
     /// Writes the rows of the gradient, and of the bias's unless that is empty.
     pub(crate) fn run(self, isa: Isa, (weight, bias): (&mut [f32], &mut [f32]), threads: &Threads) {
         let Self { pairs, slots, depth, rows } = self;
-        if rows.len() <= if threads.count() > 1 { SHARE } else { ROWS } {
+        let pieces = rows.len().div_ceil(SHARE);
+        if pieces <= 1 {
             return WeightGradient { pairs, slots, depth, rows, weight, bias }.run_on(isa);
         }
-        let half = (rows.len() / 2).next_multiple_of(16);
+        let half = (rows.len() * pieces.div_ceil(2) / pieces).next_multiple_of(16);
         let (first, second) = weight.split_at_mut(half * depth);
         let (first_bias, second_bias) = bias.split_at_mut(half.min(bias.len()));
         let part = |rows| Matrix { pairs, slots, depth, rows };

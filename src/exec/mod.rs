@@ -29,7 +29,8 @@ pub use state::{LayerState, State};
 pub use stream::Stream;
 
 pub(crate) use dynamic::Shaped;
-pub(crate) use executor::{Executor, Purpose, Shape};
+pub(crate) use executor::{Executor, Goal, Pass, Purpose, Shape};
+pub(crate) use table::Packed;
 pub(crate) use weights::Weights;
 
 use crate::model::Model;

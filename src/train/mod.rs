@@ -12,7 +12,7 @@ pub use report::{Evaluation, Progress, Record, StepReport};
 
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
-use crate::exec::{self, Dropout, Executor, Purpose, Shaped, Weights};
+use crate::exec::{self, Dropout, Executor, Goal, Packed, Pass, Purpose, Shaped, Weights};
 use crate::model::{Entry, Model};
 use crate::optim::Optimizer;
 use crate::parallel::Threads;
@@ -190,8 +190,8 @@ impl Training {
         };
         executor.begin(batch.fresh);
         let parameters = model.parameters();
-        executor.forward(weights, parameters, (&batch.inputs, &batch.targets), dropout, threads);
-        executor.losses(weights, Some(scale as f32), threads);
+        let (inputs, targets, goal) = (&batch.inputs, &batch.targets, Goal::Deltas { scale: scale as f32 });
+        executor.run(Packed { weights, parameters, threads }, Pass { inputs, targets, dropout, goal });
         let (sum, _) = executor.tally((0.0, 0));
         executor.gradients(weights, gradient, threads);
         sum / tokens
