@@ -16,8 +16,8 @@ use core::ops::Range;
 pub fn add_columns(weight: &[f32], vocabulary: usize, slots: &Slots, symbols: &[u32], table: &mut [f32]) {
     assert_eq!(weight.len(), slots.depth() * vocabulary, "one-hot input weights");
     assert_eq!(table.len(), symbols.len() * slots.width(), "table of {} symbols", symbols.len());
-    for (first, rows) in groups(slots, 0..slots.depth()) {
-        let (place, weight) = (slots.place(first), &weight[first * vocabulary..][..rows * vocabulary]);
+    for (group, place) in slots.groups(0..slots.depth()) {
+        let (rows, weight) = (group.len(), &weight[group.start * vocabulary..group.end * vocabulary]);
         let table = symbols.iter().zip(table.chunks_exact_mut(slots.width()));
         let table = table.map(|(symbol, row)| (*symbol as usize, &mut row[place..][..rows]));
         if rows == 16 {
@@ -37,17 +37,6 @@ fn add_block<'a>(weight: &[f32], vocabulary: usize, table: impl Iterator<Item = 
         let column: [f32; 16] = core::array::from_fn(|lane| rows[lane][symbol]);
         to.iter_mut().zip(column).for_each(|(to, weight)| *to += weight);
     }
-}
-
-/// Splits rows of a matrix into those whose values lie side by side in one block of a stored row: (first, count).
-fn groups(slots: &Slots, rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
-    let (hidden, mut row) = (slots.hidden, rows.start);
-    core::iter::from_fn(move || {
-        let (first, unit) = (row, row % hidden.max(1));
-        let count = (16 - unit % 16).min(hidden - unit).min(rows.end - first);
-        row += count;
-        (count > 0).then_some((first, count))
-    })
 }
 
 /// The inverse for gradients: column `symbols[d]` of a weight matrix [G * H, V] is row d of a table.
@@ -78,12 +67,12 @@ impl TakeColumns<'_> {
         if symbols.len() < vocabulary {
             weight.fill(0.0);
         }
-        for (first, count) in groups(slots, rows.clone()) {
-            let (place, weight) = (slots.place(first), &mut weight[(first - rows.start) * vocabulary..]);
+        for (group, place) in slots.groups(rows.clone()) {
+            let weight = &mut weight[(group.start - rows.start) * vocabulary..];
             let before = place - place % strip;
             let columns = strip.min(slots.width() - before);
             let values = &table[before * symbols.len()..][..columns * symbols.len()];
-            for (lane, to) in weight.chunks_exact_mut(vocabulary).take(count).enumerate() {
+            for (lane, to) in weight.chunks_exact_mut(vocabulary).take(group.len()).enumerate() {
                 let column = values.iter().skip(place % strip + lane).step_by(columns);
                 symbols.iter().zip(column).for_each(|(symbol, from)| to[*symbol as usize] = *from);
             }

@@ -317,6 +317,17 @@ impl Slots {
         (unit / 16 * self.stored + slot) * 16 + unit % 16
     }
 
+    /// Splits `rows` of a matrix into those whose values lie side by side in one block of a stored row, and the place there of
+    /// the first.
+    pub fn groups(&self, rows: Range<usize>) -> impl Iterator<Item = (Range<usize>, usize)> + '_ {
+        let (hidden, mut row) = (self.hidden, rows.start);
+        core::iter::from_fn(move || {
+            let (first, unit) = (row, row % hidden.max(1));
+            row += (16 - unit % 16).min(hidden - unit).min(rows.end - first);
+            (first < row).then(|| (first..row, self.place(first)))
+        })
+    }
+
     /// The contiguous pieces of a stored row that hold the values of k, in order.
     pub fn pieces(&self) -> Vec<Range<usize>> {
         let mut pieces: Vec<Range<usize>> = Vec::new();

@@ -122,10 +122,10 @@ impl<'m> Dynamic<'m> {
             assert_eq!(found, rows, "a window of {rows} rows after a state of {found}");
             executor.set_state(config.hidden, &self.state);
         }
-        executor.begin(false);
         let packed =
             Packed { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads };
-        executor.run(packed, Pass { inputs: ids, targets: &[], dropout: None, goal: Goal::Logits });
+        executor
+            .run(packed, Pass { inputs: ids, targets: &[], fresh: false, dropout: None, goal: Goal::Logits });
         executor.logits(config.vocabulary, logits);
     }
 

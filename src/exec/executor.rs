@@ -53,6 +53,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) inputs: &'a [u32],
     /// Likewise, or empty when only logits are asked for.
     pub(crate) targets: &'a [u32],
+    /// Starts from zero, not from where the last window ended.
+    pub(crate) fresh: bool,
     pub(crate) dropout: Option<Dropout>,
     pub(crate) goal: Goal,
 }
@@ -163,25 +165,16 @@ impl Executor {
     }
 
     /// Starts the next window from zero, or from where the last one ended.
-    pub(crate) fn begin(&mut self, fresh: bool) {
+    fn begin(&mut self, fresh: bool) {
         let ran = std::mem::take(&mut self.ran);
-        for layer in self.shards.iter_mut().flat_map(|shard| &mut shard.layers) {
-            let step = layer.window.step();
-            if fresh {
-                layer.h[..step].fill(0.0);
-                let c = layer.c.len().min(step);
-                layer.c[..c].fill(0.0);
-            } else if ran {
-                layer.carry_over();
-            }
-        }
+        self.shards.iter_mut().for_each(|shard| shard.begin(fresh, ran));
     }
 
     /// Runs a window; no thread waits for another one before its rows are done.
     pub(crate) fn run(&mut self, packed: Packed<'_>, pass: Pass<'_>) {
         let Packed { weights, threads, .. } = packed;
-        let Pass { inputs, targets, dropout, goal } = pass;
-        let ragged = self.is_ragged();
+        let Pass { inputs, targets, fresh, dropout, goal } = pass;
+        let (ragged, ran) = (self.is_ragged(), std::mem::replace(&mut self.ran, true));
         let inputs = if ragged { self.ragged.gather(inputs) } else { inputs };
         self.table.prepare(packed, inputs, &mut self.ids);
         if ragged {
@@ -189,6 +182,7 @@ impl Executor {
         }
         let (rows, ids, table, shards) = (self.rows, &self.ids, &self.table.rows, &mut self.shards);
         let run = |shard: &mut Shard| {
+            shard.begin(fresh, ran);
             if !ragged {
                 shard.load(rows, ids, targets);
             }
@@ -204,7 +198,6 @@ impl Executor {
         };
         threads.enter(weights.work() * ids.len(), || threads.each(shards, &run));
         self.dropped = dropout.is_some();
-        self.ran = true;
     }
 
     /// Runs a window of one step that goes on from the last one; all its rows start from row `row` of `table`.
@@ -286,7 +279,7 @@ impl Executor {
         }
     }
 
-    /// Makes `state` the initial state of the next window, which must `begin` without `fresh`.
+    /// Makes `state` the initial state of the next window, which must not be `fresh`.
     pub(crate) fn set_state(&mut self, hidden: usize, state: &State) {
         self.ran = false;
         for shard in &mut self.shards {

@@ -14,7 +14,7 @@ use unrolled_kernels::pack::Slots;
 
 /// Rows of a matrix that one thread takes at a time: few, so that all end at nearly the same time. One thread loses nothing
 /// by it.
-const SHARE: usize = 48;
+const SHARE: usize = 32;
 
 /// Some rows of a weight gradient, to be divided among threads.
 pub(crate) struct Matrix<'a> {

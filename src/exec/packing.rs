@@ -100,12 +100,16 @@ impl Packing<'_> {
     /// Both bias vectors at the places of their gates; where the places are the same, their sum.
     fn sum_bias(&self, l: usize, stored: &mut [f32]) {
         stored.fill(0.0);
-        for (row, value) in self.tensor(&self.tensors.layers[l].input_bias).iter().enumerate() {
-            stored[self.input.slots.place(row)] = *value;
+        let input = self.tensor(&self.tensors.layers[l].input_bias);
+        for (rows, place) in self.input.slots.groups(0..input.len()) {
+            stored[place..][..rows.len()].copy_from_slice(&input[rows]);
         }
         let hidden = self.tensor(&self.tensors.layers[l].hidden_bias);
         for part in self.recurrent {
-            part.rows.clone().for_each(|row| stored[part.slots.place(row)] += hidden[row]);
+            for (rows, place) in part.slots.groups(part.rows.clone()) {
+                let sums = stored[place..].iter_mut().zip(&hidden[rows]);
+                sums.for_each(|(sum, value)| *sum += value);
+            }
         }
     }
 

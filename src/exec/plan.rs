@@ -38,10 +38,10 @@ impl<'m> Plan<'m> {
     pub fn forward(&mut self, ids: &[u32], logits: &mut [f32]) {
         let vocabulary = self.model.config().vocabulary;
         check_ids(ids, logits, self.executor.steps * self.executor.rows, vocabulary);
-        self.executor.begin(false);
         let packed =
             Packed { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads };
-        self.executor.run(packed, Pass { inputs: ids, targets: &[], dropout: None, goal: Goal::Logits });
+        self.executor
+            .run(packed, Pass { inputs: ids, targets: &[], fresh: false, dropout: None, goal: Goal::Logits });
         self.executor.logits(vocabulary, logits);
     }
 

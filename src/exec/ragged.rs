@@ -182,12 +182,11 @@ mod tests {
         let purpose = Purpose { train: true, dropout: dropout.is_some() };
         let mut executor = Executor::new(&weights, STEPS, rows, purpose, &threads);
         executor.reshape(&weights, Shape { steps: STEPS, rows, lengths }, &threads);
-        executor.begin(true);
         let ids: Vec<u32> = (0..STEPS * rows).map(|i| (i * 7 % VOCABULARY) as u32).collect();
         let targets: Vec<u32> = (0..STEPS * rows).map(|i| (i * 5 % VOCABULARY) as u32).collect();
         let goal = if lengths.is_some() { Goal::Deltas { scale: 0.25 } } else { Goal::Logits };
         let packed = Packed { weights: &weights, parameters: model.parameters(), threads: &threads };
-        executor.run(packed, Pass { inputs: &ids, targets: &targets, dropout, goal });
+        executor.run(packed, Pass { inputs: &ids, targets: &targets, fresh: true, dropout, goal });
         if lengths.is_none() {
             padded(&mut executor, &weights, 0.25);
         }

@@ -50,11 +50,15 @@ impl TableGradient {
 
     /// Writes the gradients of both bias vectors.
     pub(crate) fn take_bias(&self, weights: &Weights, input: &mut [f32], hidden: &mut [f32]) {
-        for (row, bias) in input.iter_mut().enumerate() {
-            *bias = self.bias[weights.input_slots.place(row)];
+        for (rows, place) in weights.input_slots.groups(0..input.len()) {
+            let sums = &self.bias[place..][..rows.len()];
+            input[rows].copy_from_slice(sums);
         }
         for part in &weights.recurrent {
-            part.rows.clone().for_each(|row| hidden[row] = self.bias[part.slots.place(row)]);
+            for (rows, place) in part.slots.groups(part.rows.clone()) {
+                let sums = &self.bias[place..][..rows.len()];
+                hidden[rows].copy_from_slice(sums);
+            }
         }
     }
 

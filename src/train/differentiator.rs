@@ -169,11 +169,13 @@ impl Pass {
         if let Some(state) = initial {
             executor.set_state(model.config().hidden, state);
         }
-        executor.begin(initial.is_none());
         let (parameters, tokens) = (model.parameters(), executor.tokens() as f64);
         let (inputs, targets, goal) =
             (&batch.inputs, &batch.targets, Goal::Deltas { scale: (1.0 / tokens) as f32 });
-        executor.run(Packed { weights, parameters, threads }, exec::Pass { inputs, targets, dropout, goal });
+        executor.run(
+            Packed { weights, parameters, threads },
+            exec::Pass { inputs, targets, fresh: initial.is_none(), dropout, goal },
+        );
         let (sum, _) = executor.tally((0.0, 0));
         executor.gradients(weights, &mut gradient.values, threads);
         clear_constants(model, &mut gradient.values);

@@ -53,9 +53,8 @@ impl Reader<'_> {
         for index in 0..streams.windows() {
             streams.fill(self.corpus, index, &mut batch);
             let executor = shaped.shape(weights, batch.steps, batch.rows, threads);
-            executor.begin(batch.fresh);
-            let Batch { inputs, targets, .. } = &batch;
-            let pass = Pass { inputs, targets, dropout: None, goal: Goal::Losses };
+            let Batch { inputs, targets, fresh, .. } = &batch;
+            let pass = Pass { inputs, targets, fresh: *fresh, dropout: None, goal: Goal::Losses };
             executor.run(Packed { weights, parameters, threads }, pass);
             totals = executor.tally(totals);
             symbols += batch.targets.len() as u64;

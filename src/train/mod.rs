@@ -29,6 +29,8 @@ pub struct Training {
     split: Split,
     batches: Batches,
     batch: Batch,
+    /// The step whose window `batch` holds, if any.
+    filled: Option<u64>,
     model: Model,
     optimizer: Optimizer,
     weights: Weights,
@@ -129,6 +131,7 @@ impl Training {
             split,
             batches,
             batch,
+            filled: None,
             model,
             optimizer,
             weights,
@@ -151,7 +154,6 @@ impl Training {
         let done = self.progress.step;
         let rate =
             learning_rate(&self.settings, done, self.progress.total_steps, self.batches.steps_per_epoch());
-        self.batches.fill(&self.corpus, done, &mut self.batch);
         let (loss, moved) = self.run(done, rate);
         let gradient_norm = moved?;
         self.progress.step += 1;
@@ -169,6 +171,9 @@ impl Training {
         let threads = self.threads.clone();
         let work = 3 * self.weights.work() * self.settings.batch * self.settings.steps;
         threads.enter(work, || {
+            if self.filled != Some(step) {
+                self.batches.fill(&self.corpus, step, &mut self.batch);
+            }
             let loss = self.differentiate(step);
             (loss, self.move_parameters(loss, rate))
         })
@@ -188,10 +193,12 @@ impl Training {
             Mode::Static(executor) => executor,
             Mode::Dynamic(shaped) => shaped.shape(weights, steps, rows, threads),
         };
-        executor.begin(batch.fresh);
         let parameters = model.parameters();
         let (inputs, targets, goal) = (&batch.inputs, &batch.targets, Goal::Deltas { scale: scale as f32 });
-        executor.run(Packed { weights, parameters, threads }, Pass { inputs, targets, dropout, goal });
+        executor.run(
+            Packed { weights, parameters, threads },
+            Pass { inputs, targets, fresh: batch.fresh, dropout, goal },
+        );
         let (sum, _) = executor.tally((0.0, 0));
         executor.gradients(weights, gradient, threads);
         sum / tokens
@@ -199,7 +206,8 @@ impl Training {
 
     /// Clips, updates and packs. Returns the gradient's norm.
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
-        let Self { model, optimizer, weights, threads, gradient, sums, progress, .. } = self;
+        let Self { corpus, batches, batch, filled, model, optimizer, weights, threads, .. } = self;
+        let Self { gradient, sums, progress, .. } = self;
         gradients::clear_constants(model, gradient);
         let step = progress.step + 1;
         let norm = crate::optim::norm(weights.isa, gradient, sums, threads);
@@ -208,7 +216,10 @@ impl Training {
         }
         let at = crate::optim::Step { number: step, rate: learning_rate, norm };
         optimizer.update(weights.isa, at, gradient, &mut model.parameters_mut().values, threads);
-        weights.pack(model.parameters(), true, threads);
+        // The next window is read while the weights are packed.
+        threads
+            .join(|| weights.pack(model.parameters(), true, threads), || batches.fill(corpus, step, batch));
+        *filled = Some(step);
         Ok(norm)
     }
 
