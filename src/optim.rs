@@ -6,7 +6,9 @@ use unrolled_kernels::Isa;
 use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, sum_of_squares};
 
 /// Parameters that one task updates.
-const CHUNK: usize = 1 << 15;
+const CHUNK: usize = 1 << 13;
+/// Blocks of the norm that one task adds up.
+const NORM_SHARE: usize = 4;
 
 /// An update rule with its moments, arenas parallel to the parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,18 +81,10 @@ impl Optimizer {
         let scale = if by_norm { (f64::from(self.clip) / at.norm) as f32 } else { 1.0 };
         let limit = if clips && self.clip_mode == ClipMode::Value { self.clip } else { f32::INFINITY };
         let rule = self.rule(at.number, at.rate);
-        let [first, second] = pieces(&mut self.moments);
-        let pieces = gradient.chunks(CHUNK).zip(parameters.chunks_mut(CHUNK)).zip(first.zip(second));
-        let mut updates: Vec<Option<Update<'_>>> = pieces
-            .map(|((gradient, parameters), (first, second))| {
-                Some(Update { rule, scale, limit, gradient, parameters, first, second })
-            })
-            .collect();
-        threads.each(&mut updates, gradient.len() * 8, |update| {
-            if let Some(update) = update.take() {
-                update.run_on(isa);
-            }
-        });
+        let mut moments = self.moments.iter_mut().map(|(_, values)| values.as_mut_slice());
+        let (first, second) = (moments.next().unwrap_or_default(), moments.next().unwrap_or_default());
+        let update = Update { rule, scale, limit, gradient, parameters, first, second };
+        threads.enter(gradient.len() * 8, || halve(isa, update, threads));
     }
 
     fn rule(&self, step: u64, rate: f64) -> Rule {
@@ -111,19 +105,36 @@ impl Optimizer {
     }
 }
 
-/// The first two moments in chunks; empty chunks for those that a rule lacks.
-fn pieces(moments: &mut [(String, Vec<f32>)]) -> [impl Iterator<Item = &mut [f32]>; 2] {
-    let mut moments = moments.iter_mut().map(|(_, values)| values.as_mut_slice());
-    [moments.next(), moments.next()].map(|values| {
-        values.unwrap_or_default().chunks_mut(CHUNK).chain(std::iter::repeat_with(Default::default))
-    })
+/// Runs an update, divided among threads.
+fn halve(isa: Isa, update: Update<'_>, threads: &Threads) {
+    let Update { rule, scale, limit, gradient, parameters, first, second } = update;
+    if gradient.len() <= CHUNK {
+        return Update { rule, scale, limit, gradient, parameters, first, second }.run_on(isa);
+    }
+    let half = (gradient.len() / 2).next_multiple_of(16);
+    let (gradient, parameters) = (gradient.split_at(half), parameters.split_at_mut(half));
+    // A moment that the rule lacks is empty.
+    let (first, second) =
+        (first.split_at_mut(half.min(first.len())), second.split_at_mut(half.min(second.len())));
+    let part = |gradient, parameters, first, second| {
+        halve(isa, Update { rule, scale, limit, gradient, parameters, first, second }, threads);
+    };
+    threads.join(
+        || part(gradient.0, parameters.0, first.0, second.0),
+        || part(gradient.1, parameters.1, first.1, second.1),
+    );
 }
 
-/// The global norm: blocks of a fixed size, added up in order.
-pub(crate) fn norm(isa: Isa, gradient: &[f32], threads: &Threads) -> f64 {
-    let mut blocks: Vec<(&[f32], f64)> = gradient.chunks(NORM_BLOCK).map(|block| (block, 0.0)).collect();
-    threads.each(&mut blocks, gradient.len(), |(block, sum)| *sum = sum_of_squares(isa, block));
-    blocks.iter().map(|(_, sum)| sum).sum::<f64>().sqrt()
+/// The global norm: blocks of a fixed size, added up in order. `sums` is room for the sums of the blocks.
+pub(crate) fn norm(isa: Isa, gradient: &[f32], sums: &mut Vec<f64>, threads: &Threads) -> f64 {
+    sums.resize(gradient.len().div_ceil(NORM_BLOCK), 0.0);
+    threads.enter(gradient.len(), || {
+        threads.chunks(sums, NORM_SHARE, &|i, sums| {
+            let blocks = gradient.chunks(NORM_BLOCK).skip(i * NORM_SHARE);
+            sums.iter_mut().zip(blocks).for_each(|(sum, block)| *sum = sum_of_squares(isa, block));
+        });
+    });
+    sums.iter().sum::<f64>().sqrt()
 }
 
 #[cfg(test)]

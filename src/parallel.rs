@@ -1,7 +1,8 @@
-//! The only code that knows rayon: a pool of a stated size, and loops that stay on the calling thread when small.
+//! The only code that knows rayon: a pool of a stated size, and work that is halved until a piece is worth a thread. Nothing
+//! here makes a list of what is to be done, so that dividing work allocates nothing.
 
 use crate::{Error, Result};
-use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Below this many multiplications a loop is not worth waking a thread for.
 const SMALL: usize = 400_000;
@@ -9,9 +10,9 @@ const SMALL: usize = 400_000;
 const MOST: usize = 1024;
 
 /// Threads to divide work among. Results do not depend on their number.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Threads {
-    pool: Option<rayon::ThreadPool>,
+    pool: Option<Arc<rayon::ThreadPool>>,
     count: usize,
 }
 
@@ -19,7 +20,7 @@ impl Threads {
     /// `count` threads, or one for each core.
     pub(crate) fn new(count: Option<usize>) -> Result<Self> {
         let count = Self::resolve(count)?;
-        let build = || rayon::ThreadPoolBuilder::new().num_threads(count).build();
+        let build = || rayon::ThreadPoolBuilder::new().num_threads(count).build().map(Arc::new);
         let pool = (count > 1).then(build).transpose().map_err(|error| Error::Setting {
             name: "threads",
             found: count.to_string(),
@@ -44,14 +45,70 @@ impl Threads {
         self.count
     }
 
-    /// Calls `f` on every item. `work` estimates the multiplications of all together.
-    pub(crate) fn each<T: Send>(&self, items: &mut [T], work: usize, f: impl Fn(&mut T) + Sync + Send) {
+    /// Runs `f` on one of the threads when `work`, in multiplications, is worth waking them for: what it divides (`join`,
+    /// `each`) then goes to all of them without waking them again. Elsewhere `f` runs on the calling thread alone.
+    pub(crate) fn enter<R: Send>(&self, work: usize, f: impl FnOnce() -> R + Send) -> R {
         match &self.pool {
-            Some(pool) if items.len() > 1 && work > SMALL => {
-                pool.install(|| items.par_iter_mut().with_max_len(1).for_each(f));
-            }
-            _ => items.iter_mut().for_each(f),
+            Some(pool) if work > SMALL => pool.install(f),
+            _ => f(),
         }
+    }
+
+    /// Both, at the same time where `enter` has brought more than one thread to work.
+    pub(crate) fn join(&self, a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
+        match &self.pool {
+            Some(pool) if pool.current_thread_index().is_some() => {
+                rayon::join(a, b);
+            }
+            _ => {
+                a();
+                b();
+            }
+        }
+    }
+
+    /// Calls `f` on every item, as `join` does.
+    pub(crate) fn each<T: Send>(&self, items: &mut [T], f: &(impl Fn(&mut T) + Sync)) {
+        match items {
+            [] => {}
+            [item] => f(item),
+            items => {
+                let (first, second) = items.split_at_mut(items.len().div_ceil(2));
+                self.join(|| self.each(first, f), || self.each(second, f));
+            }
+        }
+    }
+
+    /// Calls `f` with the number and the values of every `size` values, as `join` does.
+    pub(crate) fn chunks<T: Send>(
+        &self,
+        values: &mut [T],
+        size: usize,
+        f: &(impl Fn(usize, &mut [T]) + Sync),
+    ) {
+        self.chunks_from(0, values, size, f);
+    }
+
+    fn chunks_from<T: Send>(
+        &self,
+        number: usize,
+        values: &mut [T],
+        size: usize,
+        f: &(impl Fn(usize, &mut [T]) + Sync),
+    ) {
+        if values.is_empty() {
+            return;
+        }
+        let count = values.len().div_ceil(size);
+        if count == 1 {
+            return f(number, values);
+        }
+        let half = count.div_ceil(2);
+        let (first, second) = values.split_at_mut(half * size);
+        self.join(
+            || self.chunks_from(number, first, size, f),
+            || self.chunks_from(number + half, second, size, f),
+        );
     }
 
     /// Into how many parts to divide `rows` rows that together take `work` multiplications.

@@ -16,27 +16,66 @@ use core::ops::Range;
 pub fn add_columns(weight: &[f32], vocabulary: usize, slots: &Slots, symbols: &[u32], table: &mut [f32]) {
     assert_eq!(weight.len(), slots.depth() * vocabulary, "one-hot input weights");
     assert_eq!(table.len(), symbols.len() * slots.width(), "table of {} symbols", symbols.len());
-    for first in (0..slots.depth()).step_by(16) {
-        for (symbol, to) in symbols.iter().zip(table.chunks_exact_mut(slots.width())) {
-            for row in first..(first + 16).min(slots.depth()) {
-                to[slots.place(row)] += weight[row * vocabulary + *symbol as usize];
-            }
+    for (group, place) in slots.groups(0..slots.depth()) {
+        let (rows, weight) = (group.len(), &weight[group.start * vocabulary..group.end * vocabulary]);
+        let table = symbols.iter().zip(table.chunks_exact_mut(slots.width()));
+        let table = table.map(|(symbol, row)| (*symbol as usize, &mut row[place..][..rows]));
+        if rows == 16 {
+            add_block(weight, vocabulary, table);
+            continue;
+        }
+        for (symbol, to) in table {
+            to.iter_mut().enumerate().for_each(|(lane, to)| *to += weight[lane * vocabulary + symbol]);
         }
     }
 }
 
-/// The inverse for gradients: writes column `symbols[d]` of `weight` [G * H, V] from row d of `table`.
-///
-/// # Panics
-/// When a slice has not the stated length or a symbol is not below V.
-pub fn take_columns(table: &[f32], vocabulary: usize, slots: &Slots, symbols: &[u32], weight: &mut [f32]) {
-    assert_eq!(weight.len(), slots.depth() * vocabulary, "one-hot input weights");
-    assert_eq!(table.len(), symbols.len() * slots.width(), "table of {} symbols", symbols.len());
-    weight.fill(0.0);
-    for (row, to) in weight.chunks_exact_mut(vocabulary).enumerate() {
-        let place = slots.place(row);
-        for (symbol, from) in symbols.iter().zip(table.chunks_exact(slots.width())) {
-            to[*symbol as usize] = from[place];
+/// Adds the columns of a whole block of rows.
+fn add_block<'a>(weight: &[f32], vocabulary: usize, table: impl Iterator<Item = (usize, &'a mut [f32])>) {
+    let rows: [&[f32]; 16] = core::array::from_fn(|lane| &weight[lane * vocabulary..][..vocabulary]);
+    for (symbol, to) in table {
+        let column: [f32; 16] = core::array::from_fn(|lane| rows[lane][symbol]);
+        to.iter_mut().zip(column).for_each(|(to, weight)| *to += weight);
+    }
+}
+
+/// The inverse for gradients: column `symbols[d]` of a weight matrix [G * H, V] is row d of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct TakeColumns<'a> {
+    /// For each `strip` columns of a stored row, and the rest of them, [D, columns].
+    pub table: &'a [f32],
+    /// A multiple of sixteen.
+    pub strip: usize,
+    /// Vocabulary V.
+    pub vocabulary: usize,
+    /// Where the matrix rows lie in a stored row.
+    pub slots: &'a Slots,
+    /// `[D]`, each once; the columns of others are zero.
+    pub symbols: &'a [u32],
+}
+
+impl TakeColumns<'_> {
+    /// Writes some rows of the matrix, `weight` [rows, V].
+    ///
+    /// # Panics
+    /// When a slice has not the stated length or a symbol is not below V.
+    pub fn run(&self, rows: Range<usize>, weight: &mut [f32]) {
+        let Self { table, strip, vocabulary, slots, symbols } = *self;
+        assert_eq!(weight.len(), rows.len() * vocabulary, "one-hot input weights");
+        assert_eq!(table.len(), symbols.len() * slots.width(), "table of {} symbols", symbols.len());
+        assert!(strip > 0 && strip.is_multiple_of(16), "strips of {strip} columns");
+        if symbols.len() < vocabulary {
+            weight.fill(0.0);
+        }
+        for (group, place) in slots.groups(rows.clone()) {
+            let weight = &mut weight[(group.start - rows.start) * vocabulary..];
+            let before = place - place % strip;
+            let columns = strip.min(slots.width() - before);
+            let values = &table[before * symbols.len()..][..columns * symbols.len()];
+            for (lane, to) in weight.chunks_exact_mut(vocabulary).take(group.len()).enumerate() {
+                let column = values.iter().skip(place % strip + lane).step_by(columns);
+                symbols.iter().zip(column).for_each(|(symbol, from)| to[*symbol as usize] = *from);
+            }
         }
     }
 }
@@ -69,7 +108,6 @@ impl Scatter<'_> {
         assert!(width.is_multiple_of(16) && self.sum.len() == width, "{width} columns");
         assert_eq!(self.ids.len(), self.pairs.len(), "an id for each token");
         self.table.fill(0.0);
-        self.sum.fill(0.0);
         isa.run(self);
     }
 }
@@ -77,28 +115,47 @@ impl Scatter<'_> {
 impl Kernel for Scatter<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let width = self.columns.len();
-        for (m, run) in runs(self.pairs, 0..self.ids.len()) {
-            let deltas = self.pairs.delta(m);
-            for (i, id) in self.ids[m..][..run.rows].iter().enumerate() {
-                let delta = &deltas[i * run.delta_stride..][self.columns.clone()];
-                add_to(s, &mut self.table[*id as usize * width..][..width], delta);
-                add_to(s, self.sum, delta);
+    fn run<S: Simd>(mut self, s: S) {
+        let (mut column, whole) = (0, SUMS * S::LANES);
+        while column < self.columns.len() {
+            if self.columns.len() - column >= whole {
+                self.add_up::<S, SUMS>(s, column);
+                column += whole;
+            } else {
+                self.add_up::<S, 1>(s, column);
+                column += S::LANES;
             }
         }
     }
 }
 
-/// to = to + from, both of a multiple of sixteen floats.
-#[inline(always)]
-fn add_to<S: Simd>(s: S, to: &mut [f32], from: &[f32]) {
-    assert!(to.len() == from.len() && to.len().is_multiple_of(16));
-    for i in (0..to.len()).step_by(S::LANES) {
-        // SAFETY: i + LANES <= len, for a multiple of sixteen.
-        unsafe {
-            let at = to.as_mut_ptr().add(i);
-            s.store(at, s.add(s.load(at), s.load(from.as_ptr().add(i))));
+/// Vectors of the bias's gradient that are added up in registers.
+const SUMS: usize = 4;
+
+impl Scatter<'_> {
+    /// W vectors of columns from `column` of this call on.
+    #[inline(always)]
+    fn add_up<S: Simd, const W: usize>(&mut self, s: S, column: usize) {
+        let (width, lanes) = (self.columns.len(), W * S::LANES);
+        let mut sums = [s.splat(0.0); W];
+        for (m, run) in runs(self.pairs, 0..self.ids.len()) {
+            let deltas = self.pairs.delta(m);
+            for (i, id) in self.ids[m..][..run.rows].iter().enumerate() {
+                let delta = deltas[i * run.delta_stride..][self.columns.clone()][column..][..lanes].as_ptr();
+                let row = self.table[*id as usize * width..][column..][..lanes].as_mut_ptr();
+                for (w, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: W vectors lie within the slices that `delta` and `row` were cut to.
+                    unsafe {
+                        let (delta, to) = (s.load(delta.add(w * S::LANES)), row.add(w * S::LANES));
+                        s.store(to, s.add(s.load(to), delta));
+                        *sum = s.add(*sum, delta);
+                    }
+                }
+            }
+        }
+        for (sum, to) in sums.into_iter().zip(self.sum[column..][..lanes].chunks_exact_mut(S::LANES)) {
+            // SAFETY: `to` has as many floats as a vector.
+            unsafe { s.store(to.as_mut_ptr(), sum) };
         }
     }
 }

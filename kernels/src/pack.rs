@@ -146,17 +146,31 @@ impl Panels {
         &self.panels
     }
 
+    /// How many panels there are. They can be packed apart from each other.
+    pub fn count(&self) -> usize {
+        self.panels.len()
+    }
+
+    /// Floats that the panels before panel `panel` take when packed.
+    pub fn before(&self, panel: usize, depth: usize) -> usize {
+        self.panels.get(panel).map_or(self.len(depth), |panel| panel.before * 16 * depth)
+    }
+
     /// Packs `weight` [rows, depth] into `packed`, `len(depth)` floats.
     ///
     /// # Panics
     /// When a slice is too short.
     pub fn pack(&self, weight: &[f32], depth: usize, packed: &mut [f32]) {
-        assert_eq!(packed.len(), self.len(depth), "packed panels of depth {depth}");
-        if depth == 0 {
-            return;
-        }
-        for panel in &self.panels {
-            let area = &mut packed[panel.before * 16 * depth..][..panel.width * 16 * depth];
+        self.pack_some(0..self.count(), weight, depth, packed);
+    }
+
+    /// Packs some panels of `weight` [rows, depth]; `packed` is theirs alone.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length.
+    pub fn pack_some(&self, panels: Range<usize>, weight: &[f32], depth: usize, packed: &mut [f32]) {
+        let areas = self.areas(panels, depth, packed);
+        for (panel, area) in areas {
             for (w, vector) in self.vectors[panel.before..][..panel.width].iter().enumerate() {
                 transpose(weight, depth, *vector, &mut area[w * 16..], panel.width * 16);
             }
@@ -169,34 +183,75 @@ impl Panels {
     /// # Panics
     /// When a slice is too short.
     pub fn pack_transposed(&self, weight: &[f32], outputs: usize, slots: &Slots, packed: &mut [f32]) {
-        let depth = slots.depth();
-        assert_eq!(packed.len(), self.len(depth), "transposed panels of depth {depth}");
-        for panel in &self.panels {
-            let area = &mut packed[panel.before * 16 * depth..][..panel.width * 16 * depth];
+        self.pack_some_transposed(0..self.count(), weight, outputs, slots, packed);
+    }
+
+    /// Packs some panels of the transposed product; `packed` is theirs alone.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length.
+    pub fn pack_some_transposed(
+        &self,
+        panels: Range<usize>,
+        weight: &[f32],
+        outputs: usize,
+        slots: &Slots,
+        packed: &mut [f32],
+    ) {
+        for (panel, area) in self.areas(panels, slots.depth(), packed) {
             for (row, to) in slots.rows().zip(area.chunks_exact_mut(panel.width * 16)) {
                 let from = &weight[row * outputs..][..outputs];
-                for (vector, to) in self.vectors[panel.before..].iter().zip(to.chunks_exact_mut(16)) {
-                    to[..vector.lanes].copy_from_slice(&from[vector.first..][..vector.lanes]);
-                    to[vector.lanes..].fill(0.0);
+                for (vector, to) in self.vectors[panel.before..].iter().zip(to.as_chunks_mut().0) {
+                    copy_vector(&from[vector.first..][..vector.lanes], to);
                 }
             }
         }
     }
+
+    /// The panels with their parts of `packed`.
+    fn areas<'a>(
+        &'a self,
+        panels: Range<usize>,
+        depth: usize,
+        mut packed: &'a mut [f32],
+    ) -> impl Iterator<Item = (&'a Panel, &'a mut [f32])> {
+        let len = self.before(panels.end, depth) - self.before(panels.start, depth);
+        assert_eq!(packed.len(), len, "packed panels {panels:?} of depth {depth}");
+        let panels = if depth == 0 { &[][..] } else { &self.panels[panels] };
+        panels.iter().map(move |panel| {
+            let (area, rest) = core::mem::take(&mut packed).split_at_mut(panel.width * 16 * depth);
+            packed = rest;
+            (panel, area)
+        })
+    }
 }
 
-/// Writes rows `vector` of `weight` [_, depth] as columns: `to[k * stride + lane]`, in squares that fit the nearest cache.
+/// Up to sixteen values, and zeros behind them.
+fn copy_vector(from: &[f32], to: &mut [f32; 16]) {
+    match from.first_chunk() {
+        Some(from) => *to = *from,
+        None => {
+            to[..from.len()].copy_from_slice(from);
+            to[from.len()..].fill(0.0);
+        }
+    }
+}
+
+/// Writes rows `vector` of `weight` [_, depth] as columns: `to[k * stride + lane]`.
 fn transpose(weight: &[f32], depth: usize, vector: Vector, to: &mut [f32], stride: usize) {
     let rows = &weight[vector.first * depth..][..vector.lanes * depth];
-    for from in (0..depth).step_by(16) {
-        let columns = from..(from + 16).min(depth);
-        for (lane, row) in rows.chunks_exact(depth).enumerate() {
-            for k in columns.clone() {
-                to[k * stride + lane] = row[k];
-            }
+    if vector.lanes < 16 {
+        for k in 0..depth {
+            let to = &mut to[k * stride..][..16];
+            to.iter_mut().zip(rows[k..].iter().step_by(depth)).for_each(|(to, from)| *to = *from);
+            to[vector.lanes..].fill(0.0);
         }
-        for k in columns {
-            to[k * stride + vector.lanes..k * stride + 16].fill(0.0);
-        }
+        return;
+    }
+    let rows: [&[f32]; 16] = core::array::from_fn(|lane| &rows[lane * depth..][..depth]);
+    for k in 0..depth {
+        let column: [f32; 16] = core::array::from_fn(|lane| rows[lane][k]);
+        to[k * stride..][..16].copy_from_slice(&column);
     }
 }
 
@@ -260,6 +315,17 @@ impl Slots {
         let (gate, unit) = (row / self.hidden, row % self.hidden);
         let slot = self.gates.iter().position(|&g| g == gate).unwrap_or(0) + self.first;
         (unit / 16 * self.stored + slot) * 16 + unit % 16
+    }
+
+    /// Splits `rows` of a matrix into those whose values lie side by side in one block of a stored row, and the place there of
+    /// the first.
+    pub fn groups(&self, rows: Range<usize>) -> impl Iterator<Item = (Range<usize>, usize)> + '_ {
+        let (hidden, mut row) = (self.hidden, rows.start);
+        core::iter::from_fn(move || {
+            let (first, unit) = (row, row % hidden.max(1));
+            row += (16 - unit % 16).min(hidden - unit).min(rows.end - first);
+            (first < row).then(|| (first..row, self.place(first)))
+        })
     }
 
     /// The contiguous pieces of a stored row that hold the values of k, in order.

@@ -53,26 +53,34 @@ impl Kernel for CrossEntropy<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let rows = self.logits.chunks_exact_mut(self.stride).zip(self.targets);
-        for ((row, target), (loss, correct)) in rows.zip(self.losses.iter_mut().zip(self.correct.iter_mut()))
-        {
-            let (logits, rest) = row.split_at_mut(self.vocabulary);
-            let target = *target as usize;
-            let picked = logits[target];
-            let max = maximum(s, logits);
-            *correct = picked >= max && logits[..target].iter().all(|&y| y < picked);
-            let shift = s.splat(max);
-            // A tail filled with -inf is held to e^-87, so it is left out of the sum by a fill of its own.
-            let sum = sum_exp(s, logits, shift);
-            *loss = ln(f64::from(sum)) + (f64::from(max) - f64::from(picked));
-            if let Some(scale) = self.gradient_scale {
-                gradient(s, logits, shift, sum, scale);
-                logits[target] -= scale;
-                rest.fill(0.0);
+        let rows = self.logits.chunks_mut(self.stride * GROUP).zip(self.targets.chunks(GROUP));
+        let results = self.losses.chunks_mut(GROUP).zip(self.correct.chunks_mut(GROUP));
+        for ((logits, targets), (losses, correct)) in rows.zip(results) {
+            let mut sums = [1.0; GROUP];
+            for (i, row) in logits.chunks_exact_mut(self.stride).enumerate() {
+                let (logits, rest) = row.split_at_mut(self.vocabulary);
+                let target = targets[i] as usize;
+                let picked = logits[target];
+                let max = maximum(s, logits);
+                correct[i] = picked >= max && logits[..target].iter().all(|&y| y < picked);
+                losses[i] = f64::from(max) - f64::from(picked);
+                let sum = sum_exp(s, logits, s.splat(max), self.gradient_scale.is_some());
+                sums[i] = f64::from(sum);
+                if let Some(scale) = self.gradient_scale {
+                    multiply(s, logits, scale / sum);
+                    logits[target] -= scale;
+                    rest.fill(0.0);
+                }
             }
+            // Together, because the logarithms of a group go through the same vectors.
+            let logarithms = sums.map(ln);
+            losses.iter_mut().zip(logarithms).for_each(|(loss, ln)| *loss += ln);
         }
     }
 }
+
+/// Rows whose logarithms are taken together.
+const GROUP: usize = 16;
 
 /// The largest logit; NaN is passed over on every leaf alike (the sum and the loss become NaN by themselves).
 #[inline(always)]
@@ -82,56 +90,72 @@ fn maximum<S: Simd>(s: S, values: &[f32]) -> f32 {
     tree16(s, lanes, |a, b| if b > a { b } else { a })
 }
 
+/// The sum of e^(y - shift); with `keep` its terms replace the logits. A tail is added up by itself: filled with -inf it would
+/// be held to e^-87.
 #[inline(always)]
-fn sum_exp<S: Simd>(s: S, logits: &[f32], shift: S::F) -> f32 {
-    let whole = logits.len() - logits.len() % 16;
-    let mut sum = sum16(s, &logits[..whole], 0.0, |y| exp(s, s.sub(y, shift)));
-    if whole < logits.len() {
-        let mut tail = [0.0f32; 16];
-        for half in (0..16).step_by(S::LANES) {
-            let count = (logits.len() - whole).saturating_sub(half).min(S::LANES);
-            // SAFETY: `count` floats remain from whole + half on; `tail` has sixteen.
-            unsafe {
-                let y = s.load_partial(logits.as_ptr().wrapping_add(whole + half), count, f32::NEG_INFINITY);
-                s.store(tail.as_mut_ptr().add(half), exp(s, s.sub(y, shift)));
-            }
-        }
-        tail[logits.len() - whole..].fill(0.0);
-        sum += sum16(s, &tail, 0.0, |e| e);
-    }
-    sum
-}
-
-/// Replaces logits by scale * softmax.
-#[inline(always)]
-fn gradient<S: Simd>(s: S, logits: &mut [f32], shift: S::F, sum: f32, scale: f32) {
-    let factor = s.splat(scale / sum);
-    for i in (0..logits.len()).step_by(S::LANES) {
-        let count = (logits.len() - i).min(S::LANES);
-        // SAFETY: `count` floats remain from i on.
+fn sum_exp<S: Simd>(s: S, logits: &mut [f32], shift: S::F, keep: bool) -> f32 {
+    let (whole, halves) = (logits.len() - logits.len() % 16, 16 / S::LANES);
+    let (mut lanes, mut tail) = ([s.splat(0.0); 2], [0.0f32; 16]);
+    for i in (0..whole).step_by(S::LANES) {
+        // SAFETY: i + LANES <= whole <= len.
         unsafe {
             let at = logits.as_mut_ptr().add(i);
-            let y = s.load_up_to(at, count, 0.0);
-            s.store_up_to(at, count, s.mul(factor, exp(s, s.sub(y, shift))));
+            let e = exp(s, s.sub(s.load(at), shift));
+            lanes[i / S::LANES % halves] = s.add(lanes[i / S::LANES % halves], e);
+            if keep {
+                s.store(at, e);
+            }
+        }
+    }
+    let sum = tree16(s, lanes, |a, b| a + b);
+    let rest = &mut logits[whole..];
+    if rest.is_empty() {
+        return sum;
+    }
+    tail[..rest.len()].copy_from_slice(rest);
+    for half in (0..rest.len()).step_by(S::LANES) {
+        // SAFETY: half + LANES <= 16.
+        unsafe {
+            let at = tail.as_mut_ptr().add(half);
+            s.store(at, exp(s, s.sub(s.load(at), shift)));
+        }
+    }
+    tail[rest.len()..].fill(0.0);
+    if keep {
+        rest.copy_from_slice(&tail[..rest.len()]);
+    }
+    sum + sum16(s, &tail, 0.0, |e| e)
+}
+
+/// Multiplies values by a factor.
+#[inline(always)]
+fn multiply<S: Simd>(s: S, values: &mut [f32], factor: f32) {
+    let factor = s.splat(factor);
+    for i in (0..values.len()).step_by(S::LANES) {
+        let count = (values.len() - i).min(S::LANES);
+        // SAFETY: `count` floats remain from i on.
+        unsafe {
+            let at = values.as_mut_ptr().add(i);
+            s.store_up_to(at, count, s.mul(factor, s.load_up_to(at, count, 0.0)));
         }
     }
 }
 
 /// The natural logarithm of a positive, normal number, within 2 ULP: x = 2^n m with m in [0.75, 1.5), and
 /// ln m = 2 artanh((m - 1) / (m + 1)) by its series.
+#[inline(always)]
 fn ln(x: f64) -> f64 {
-    if !(x.is_finite() && x > f64::MIN_POSITIVE) {
-        return if x.is_nan() { x } else { f64::INFINITY * x.signum() };
-    }
     let offset = 0x3FE8_0000_0000_0000u64;
-    let n = (x.to_bits() as i64 - offset as i64) >> 52;
-    let m = f64::from_bits((x.to_bits() as i64 - (n << 52)) as u64);
+    let n = (x.to_bits() as i64).wrapping_sub(offset as i64) >> 52;
+    let m = f64::from_bits((x.to_bits() as i64).wrapping_sub(n << 52) as u64);
     let z = (m - 1.0) / (m + 1.0);
     let (square, mut sum) = (z * z, 0.0);
     for k in (1..=23).rev().step_by(2) {
         sum = sum * square + 1.0 / f64::from(k);
     }
-    n as f64 * core::f64::consts::LN_2 + 2.0 * z * sum
+    let logarithm = f64::from(n as i32) * core::f64::consts::LN_2 + 2.0 * z * sum;
+    let other = if x.is_nan() { x } else { f64::INFINITY * x.signum() };
+    if x.is_finite() && x > f64::MIN_POSITIVE { logarithm } else { other }
 }
 
 #[cfg(test)]

@@ -37,6 +37,15 @@ fn slots_are_block_slot_unit() {
             for (row, place) in &expected {
                 assert_eq!(slots.place(*row), *place, "row {row} of {slots:?}");
             }
+            let most = rows.iter().max().unwrap() + 1;
+            for &first in &rows {
+                let end = (first + hidden + 3).min(most);
+                if !(first..end).all(|row| rows.contains(&row)) {
+                    continue;
+                }
+                let groups = slots.groups(first..end).flat_map(|(rows, place)| rows.zip(place..));
+                assert!(groups.eq((first..end).map(|row| (row, slots.place(row)))), "{slots:?} from {first}");
+            }
             let pieces = slots.pieces();
             let places: Vec<usize> = pieces.iter().cloned().flatten().collect();
             assert_eq!(places, expected.iter().map(|e| e.1).collect::<Vec<_>>(), "{slots:?}");

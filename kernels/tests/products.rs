@@ -4,7 +4,7 @@ use crate::harness::{Numbers, Shifted, assert_bits, fuses, store, unstore};
 use core::ops::Range;
 use proptest::prelude::*;
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gather::{Scatter, add_columns, take_columns};
+use unrolled_kernels::gather::{Scatter, TakeColumns, add_columns};
 use unrolled_kernels::gemm::{self, Pairs, Run, WeightGradient};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::{Isa, gru, lstm, reference};
@@ -216,7 +216,7 @@ proptest! {
     #[test]
     fn columns_come_back(
         (hidden, vocabulary, cell) in (1usize..=49, 1usize..=20, 0usize..=3),
-        seed in any::<u64>(),
+        (strip, cut, seed) in (1usize..=5, 0.0..=1.0, any::<u64>()),
     ) {
         let slots = [lstm::slots, gru::slots_after_input, gru::slots_before_input, unrolled_kernels::rnn::slots][cell](hidden);
         let mut n = Numbers(seed);
@@ -234,7 +234,17 @@ proptest! {
         table.fill(0.0);
         add_columns(&weight, vocabulary, &slots, &symbols, &mut table);
         let mut back = vec![f32::NAN; weight.len()];
-        take_columns(&table, vocabulary, &slots, &symbols, &mut back);
+        let strip = strip * 16;
+        let strips = (0..slots.width()).step_by(strip).flat_map(|first| {
+            let columns = first..(first + strip).min(slots.width());
+            table.chunks_exact(slots.width()).flat_map(move |row| row[columns.clone()].to_vec())
+        });
+        let table: Vec<f32> = strips.collect();
+        let take = TakeColumns { table: &table, strip, vocabulary, slots: &slots, symbols: &symbols };
+        let cut = (slots.depth() as f64 * cut) as usize;
+        let (first, second) = back.split_at_mut(cut * vocabulary);
+        take.run(0..cut, first);
+        take.run(cut..slots.depth(), second);
         for (i, value) in back.iter().enumerate() {
             let known = symbols.contains(&((i % vocabulary) as u32));
             prop_assert_eq!(*value, if known { weight[i] } else { 0.0 });

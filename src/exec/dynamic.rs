@@ -1,7 +1,8 @@
 //! The dynamic mode: a loop over as many steps and rows as each call brings.
 
-use super::executor::{Executor, Purpose, Shape};
+use super::executor::{Executor, Goal, Pass, Purpose, Shape};
 use super::state::State;
+use super::table::Packed;
 use super::weights::Weights;
 use super::{check_id, check_ids, check_room, packed};
 use crate::Result;
@@ -121,8 +122,10 @@ impl<'m> Dynamic<'m> {
             assert_eq!(found, rows, "a window of {rows} rows after a state of {found}");
             executor.set_state(config.hidden, &self.state);
         }
-        executor.begin(false);
-        executor.forward(&self.weights, self.model.parameters(), (ids, &[]), None, &self.threads);
+        let packed =
+            Packed { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads };
+        executor
+            .run(packed, Pass { inputs: ids, targets: &[], fresh: false, dropout: None, goal: Goal::Logits });
         executor.logits(config.vocabulary, logits);
     }
 

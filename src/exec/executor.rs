@@ -1,11 +1,12 @@
 //! A window of T steps by B rows over all layers, its rows divided among threads: the body of both modes.
 
-use super::gradient::{TableGradient, gradients};
+use super::gradient::gradients;
 use super::ragged::Ragged;
 use super::shard::{Dropout, Shard};
 use super::state::State;
+use super::table::{Packed, Table};
+use super::table_gradient::TableGradient;
 use super::weights::Weights;
-use crate::model::Parameters;
 use crate::model::cell::resize;
 use crate::parallel::Threads;
 use unrolled_kernels::pack::padded;
@@ -45,15 +46,28 @@ pub(crate) struct Shape<'a> {
     pub(crate) lengths: Option<&'a [usize]>,
 }
 
-/// What each symbol brings to the first layer.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
-    /// The symbols that have a row, ascending: all of them, or those of the window when they are fewer.
-    pub(crate) symbols: Vec<u32>,
-    /// [D, stored]
-    rows: Vec<f32>,
-    /// The packing it was made from, when it has all symbols.
-    version: Option<u64>,
+/// A window, and what to do with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pass<'a> {
+    /// Time-major [T, B]. What lies beyond the end of a row is not read.
+    pub(crate) inputs: &'a [u32],
+    /// Likewise, or empty when only logits are asked for.
+    pub(crate) targets: &'a [u32],
+    /// Starts from zero, not from where the last window ended.
+    pub(crate) fresh: bool,
+    pub(crate) dropout: Option<Dropout>,
+    pub(crate) goal: Goal,
+}
+
+/// How far a pass goes. Each goes on from the one before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Goal {
+    /// Logits are left.
+    Logits,
+    /// Losses are left for `tally`.
+    Losses,
+    /// The deltas of all layers are left for `gradients`, of the loss times `scale`.
+    Deltas { scale: f32 },
 }
 
 /// What a window is run for.
@@ -151,46 +165,39 @@ impl Executor {
     }
 
     /// Starts the next window from zero, or from where the last one ended.
-    pub(crate) fn begin(&mut self, fresh: bool) {
+    fn begin(&mut self, fresh: bool) {
         let ran = std::mem::take(&mut self.ran);
-        for layer in self.shards.iter_mut().flat_map(|shard| &mut shard.layers) {
-            let step = layer.window.step();
-            if fresh {
-                layer.h[..step].fill(0.0);
-                let c = layer.c.len().min(step);
-                layer.c[..c].fill(0.0);
-            } else if ran {
-                layer.carry_over();
-            }
-        }
+        self.shards.iter_mut().for_each(|shard| shard.begin(fresh, ran));
     }
 
-    /// Runs a window over time-major `inputs` [T, B], leaving logits; `targets` may be empty. What lies beyond the end of
-    /// a row is not read.
-    pub(crate) fn forward(
-        &mut self,
-        weights: &Weights,
-        parameters: &Parameters,
-        (inputs, targets): (&[u32], &[u32]),
-        dropout: Option<Dropout>,
-        threads: &Threads,
-    ) {
-        let ragged = self.is_ragged();
+    /// Runs a window; no thread waits for another one before its rows are done.
+    pub(crate) fn run(&mut self, packed: Packed<'_>, pass: Pass<'_>) {
+        let Packed { weights, threads, .. } = packed;
+        let Pass { inputs, targets, fresh, dropout, goal } = pass;
+        let (ragged, ran) = (self.is_ragged(), std::mem::replace(&mut self.ran, true));
         let inputs = if ragged { self.ragged.gather(inputs) } else { inputs };
-        self.table.prepare(weights, parameters, inputs, &mut self.ids);
+        self.table.prepare(packed, inputs, &mut self.ids);
         if ragged {
             self.ragged.load(&mut self.shards, &self.ids, targets);
         }
-        let (rows, ids, table) = (self.rows, &self.ids, &self.table.rows);
-        let work = weights.work() * ids.len();
-        threads.each(&mut self.shards, work, |shard| {
+        let (rows, ids, table, shards) = (self.rows, &self.ids, &self.table.rows, &mut self.shards);
+        let run = |shard: &mut Shard| {
+            shard.begin(fresh, ran);
             if !ragged {
                 shard.load(rows, ids, targets);
             }
             shard.forward(weights, table, dropout);
-        });
+            match goal {
+                Goal::Logits => {}
+                Goal::Losses => shard.losses(weights, None),
+                Goal::Deltas { scale } => {
+                    shard.losses(weights, Some(scale));
+                    shard.backward(weights, dropout.is_some());
+                }
+            }
+        };
+        threads.enter(weights.work() * ids.len(), || threads.each(shards, &run));
         self.dropped = dropout.is_some();
-        self.ran = true;
     }
 
     /// Runs a window of one step that goes on from the last one; all its rows start from row `row` of `table`.
@@ -201,17 +208,6 @@ impl Executor {
             shard.forward(weights, table, None);
         }
         self.ran = true;
-    }
-
-    /// Losses of all tokens, left for `tally`. With `gradient_scale` the deltas of all layers are left for `gradients`.
-    pub(crate) fn losses(&mut self, weights: &Weights, gradient_scale: Option<f32>, threads: &Threads) {
-        let (work, dropped) = (2 * weights.work() * self.tokens(), self.dropped);
-        threads.each(&mut self.shards, work, |shard| {
-            shard.losses(weights, gradient_scale);
-            if gradient_scale.is_some() {
-                shard.backward(weights, dropped);
-            }
-        });
     }
 
     /// Losses in nats, added to `sum` in the order (step, row), and the number predicted right, added to `correct`: one
@@ -236,15 +232,9 @@ impl Executor {
     }
 
     /// Writes the gradients of all parameters.
-    pub(crate) fn gradients(
-        &mut self,
-        weights: &Weights,
-        parameters: &Parameters,
-        gradient: &mut [f32],
-        threads: &Threads,
-    ) {
+    pub(crate) fn gradients(&mut self, weights: &Weights, gradient: &mut [f32], threads: &Threads) {
         let mut table = std::mem::take(&mut self.table_gradient);
-        gradients(self, weights, parameters, &mut table, gradient, threads);
+        gradients(self, weights, &mut table, gradient, threads);
         self.table_gradient = table;
     }
 
@@ -289,7 +279,7 @@ impl Executor {
         }
     }
 
-    /// Makes `state` the initial state of the next window, which must `begin` without `fresh`.
+    /// Makes `state` the initial state of the next window, which must not be `fresh`.
     pub(crate) fn set_state(&mut self, hidden: usize, state: &State) {
         self.ran = false;
         for shard in &mut self.shards {
@@ -303,30 +293,5 @@ impl Executor {
                 }
             }
         }
-    }
-}
-
-impl Table {
-    /// Makes the rows that `inputs` need, and writes each token's row number to `ids`.
-    fn prepare(&mut self, weights: &Weights, parameters: &Parameters, inputs: &[u32], ids: &mut [u32]) {
-        let vocabulary = weights.config.vocabulary;
-        if vocabulary <= inputs.len() || vocabulary <= 1024 {
-            ids.copy_from_slice(inputs);
-            if self.version != Some(weights.version) {
-                self.symbols = (0..vocabulary as u32).collect();
-                weights.fill_table(parameters, &self.symbols, &mut self.rows);
-                self.version = Some(weights.version);
-            }
-            return;
-        }
-        self.symbols.clear();
-        self.symbols.extend_from_slice(inputs);
-        self.symbols.sort_unstable();
-        self.symbols.dedup();
-        for (id, symbol) in ids.iter_mut().zip(inputs) {
-            *id = self.symbols.partition_point(|known| known < symbol) as u32;
-        }
-        weights.fill_table(parameters, &self.symbols, &mut self.rows);
-        self.version = None;
     }
 }

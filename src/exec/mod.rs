@@ -10,11 +10,16 @@
 mod dynamic;
 mod executor;
 mod gradient;
+mod packing;
 mod plan;
 mod ragged;
 mod shard;
 mod state;
 mod stream;
+mod table;
+mod table_gradient;
+mod tensors;
+mod tokens;
 mod weights;
 
 pub use dynamic::Dynamic;
@@ -24,7 +29,8 @@ pub use state::{LayerState, State};
 pub use stream::Stream;
 
 pub(crate) use dynamic::Shaped;
-pub(crate) use executor::{Executor, Purpose, Shape};
+pub(crate) use executor::{Executor, Goal, Pass, Purpose, Shape};
+pub(crate) use table::Packed;
 pub(crate) use weights::Weights;
 
 use crate::model::Model;

@@ -1,7 +1,8 @@
 //! The static mode: a plan for one shape, with every buffer placed and the weights packed when it is built.
 
-use super::executor::{Executor, Purpose};
+use super::executor::{Executor, Goal, Pass, Purpose};
 use super::state::State;
+use super::table::Packed;
 use super::weights::Weights;
 use super::{check_ids, packed};
 use crate::Result;
@@ -37,8 +38,10 @@ impl<'m> Plan<'m> {
     pub fn forward(&mut self, ids: &[u32], logits: &mut [f32]) {
         let vocabulary = self.model.config().vocabulary;
         check_ids(ids, logits, self.executor.steps * self.executor.rows, vocabulary);
-        self.executor.begin(false);
-        self.executor.forward(&self.weights, self.model.parameters(), (ids, &[]), None, &self.threads);
+        let packed =
+            Packed { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads };
+        self.executor
+            .run(packed, Pass { inputs: ids, targets: &[], fresh: false, dropout: None, goal: Goal::Logits });
         self.executor.logits(vocabulary, logits);
     }
 

@@ -143,7 +143,7 @@ impl Ragged {
 
 #[cfg(test)]
 mod tests {
-    use crate::exec::{Dropout, Executor, Purpose, Shape, Weights, detect};
+    use crate::exec::{Dropout, Executor, Goal, Packed, Pass, Purpose, Shape, Weights, detect};
     use crate::model::Model;
     use crate::parallel::Threads;
     use crate::{Activation, Cell, InputKind, Reset, Settings};
@@ -182,16 +182,16 @@ mod tests {
         let purpose = Purpose { train: true, dropout: dropout.is_some() };
         let mut executor = Executor::new(&weights, STEPS, rows, purpose, &threads);
         executor.reshape(&weights, Shape { steps: STEPS, rows, lengths }, &threads);
-        executor.begin(true);
         let ids: Vec<u32> = (0..STEPS * rows).map(|i| (i * 7 % VOCABULARY) as u32).collect();
         let targets: Vec<u32> = (0..STEPS * rows).map(|i| (i * 5 % VOCABULARY) as u32).collect();
-        executor.forward(&weights, model.parameters(), (&ids, &targets), dropout, &threads);
-        match lengths {
-            Some(_) => executor.losses(&weights, Some(0.25), &threads),
-            None => padded(&mut executor, &weights, 0.25),
+        let goal = if lengths.is_some() { Goal::Deltas { scale: 0.25 } } else { Goal::Logits };
+        let packed = Packed { weights: &weights, parameters: model.parameters(), threads: &threads };
+        executor.run(packed, Pass { inputs: &ids, targets: &targets, fresh: true, dropout, goal });
+        if lengths.is_none() {
+            padded(&mut executor, &weights, 0.25);
         }
         let mut gradient = vec![f32::NAN; model.parameters().values.len()];
-        executor.gradients(&weights, model.parameters(), &mut gradient, &threads);
+        executor.gradients(&weights, &mut gradient, &threads);
         let entries = model.parameters().layout.entries().iter();
         entries.flat_map(|entry| &gradient[entry.range.clone()]).map(|value| value.to_bits()).collect()
     }

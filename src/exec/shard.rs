@@ -95,6 +95,20 @@ impl Shard {
         self.order.len()
     }
 
+    /// Starts the next window from zero, or from where the last one ended if one `ran` since the state was set.
+    pub(crate) fn begin(&mut self, fresh: bool, ran: bool) {
+        for layer in &mut self.layers {
+            let step = layer.window.step();
+            if fresh {
+                layer.h[..step].fill(0.0);
+                let c = layer.c.len().min(step);
+                layer.c[..c].fill(0.0);
+            } else if ran {
+                layer.carry_over();
+            }
+        }
+    }
+
     /// Takes this shard's columns of time-major ids [T, B], whose rows all have T steps.
     pub(crate) fn load(&mut self, batch: usize, inputs: &[u32], targets: &[u32]) {
         let (first, rows) = (self.first(), self.rows());

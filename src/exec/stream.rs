@@ -44,10 +44,10 @@ impl<'m> Stream<'m> {
         let (mut table, mut row) = (Vec::new(), Vec::new());
         match model.config().vocabulary {
             small if small.saturating_mul(width) <= LARGEST_TABLE => {
-                let symbols: Vec<u32> = (0..small as u32).collect();
-                weights.fill_table(model.parameters(), &symbols, &mut table);
+                table.resize(small * width, 0.0);
+                weights.fill_table(model.parameters(), 0..small as u32, &mut table);
             }
-            _ => row.reserve_exact(width),
+            _ => row.resize(width, 0.0),
         }
         Ok(Self { model, shared: Arc::new(Shared { weights, table }), executor, row })
     }
@@ -61,7 +61,7 @@ impl<'m> Stream<'m> {
         assert!((id as usize) < vocabulary, "symbol {id} of a vocabulary of {vocabulary}");
         let Shared { weights, table } = &*self.shared;
         if table.is_empty() {
-            weights.fill_table(self.model.parameters(), &[id], &mut self.row);
+            weights.fill_table(self.model.parameters(), id..id + 1, &mut self.row);
             self.executor.step(weights, &self.row, 0);
         } else {
             self.executor.step(weights, table, id);

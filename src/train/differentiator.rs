@@ -2,7 +2,7 @@
 
 use super::gradients::clear_constants;
 use crate::corpus::Batch;
-use crate::exec::{self, Dropout, Purpose, Shape, Shaped, State, Weights};
+use crate::exec::{self, Dropout, Goal, Packed, Purpose, Shape, Shaped, State, Weights};
 use crate::model::{Model, ModelConfig, Parameters};
 use crate::parallel::Threads;
 use crate::{Error, Result};
@@ -169,12 +169,15 @@ impl Pass {
         if let Some(state) = initial {
             executor.set_state(model.config().hidden, state);
         }
-        executor.begin(initial.is_none());
         let (parameters, tokens) = (model.parameters(), executor.tokens() as f64);
-        executor.forward(weights, parameters, (&batch.inputs, &batch.targets), dropout, threads);
-        executor.losses(weights, Some((1.0 / tokens) as f32), threads);
+        let (inputs, targets, goal) =
+            (&batch.inputs, &batch.targets, Goal::Deltas { scale: (1.0 / tokens) as f32 });
+        executor.run(
+            Packed { weights, parameters, threads },
+            exec::Pass { inputs, targets, fresh: initial.is_none(), dropout, goal },
+        );
         let (sum, _) = executor.tally((0.0, 0));
-        executor.gradients(weights, parameters, &mut gradient.values, threads);
+        executor.gradients(weights, &mut gradient.values, threads);
         clear_constants(model, &mut gradient.values);
         sum / tokens
     }

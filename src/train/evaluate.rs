@@ -3,7 +3,7 @@
 use super::Evaluation;
 use crate::Result;
 use crate::corpus::{Batch, Corpus, Streams};
-use crate::exec::{self, Purpose, Shaped, Weights};
+use crate::exec::{self, Goal, Packed, Pass, Purpose, Shaped, Weights};
 use crate::model::{Model, Parameters};
 use crate::parallel::Threads;
 use std::ops::Range;
@@ -53,9 +53,9 @@ impl Reader<'_> {
         for index in 0..streams.windows() {
             streams.fill(self.corpus, index, &mut batch);
             let executor = shaped.shape(weights, batch.steps, batch.rows, threads);
-            executor.begin(batch.fresh);
-            executor.forward(weights, parameters, (&batch.inputs, &batch.targets), None, threads);
-            executor.losses(weights, None, threads);
+            let Batch { inputs, targets, fresh, .. } = &batch;
+            let pass = Pass { inputs, targets, fresh: *fresh, dropout: None, goal: Goal::Losses };
+            executor.run(Packed { weights, parameters, threads }, pass);
             totals = executor.tally(totals);
             symbols += batch.targets.len() as u64;
         }

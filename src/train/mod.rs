@@ -4,6 +4,7 @@ mod differentiator;
 mod evaluate;
 mod gradients;
 mod report;
+mod resume;
 
 pub use differentiator::Differentiator;
 pub use evaluate::{EVALUATION_STREAMS, evaluate};
@@ -12,13 +13,14 @@ pub use report::{Evaluation, Progress, Record, StepReport};
 
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
-use crate::exec::{self, Dropout, Executor, Purpose, Shaped, Weights};
-use crate::model::{Entry, Model};
+use crate::exec::{self, Dropout, Executor, Goal, Packed, Pass, Purpose, Shaped, Weights};
+use crate::model::Model;
 use crate::optim::Optimizer;
 use crate::parallel::Threads;
 use crate::schedule::learning_rate;
-use crate::{Error, Reduction, Result, Schedule, Settings};
+use crate::{Error, Reduction, Result, Settings};
 use evaluate::Reader;
+use resume::{check_resumable, horizon_of, restore};
 use std::time::Instant;
 
 /// A training run in memory: one text, one model, one optimiser, and where they stand.
@@ -29,12 +31,16 @@ pub struct Training {
     split: Split,
     batches: Batches,
     batch: Batch,
+    /// The step whose window `batch` holds, if any.
+    filled: Option<u64>,
     model: Model,
     optimizer: Optimizer,
     weights: Weights,
     mode: Mode,
     threads: Threads,
     gradient: Vec<f32>,
+    /// Room for the sums of the norm.
+    sums: Vec<f64>,
     progress: Progress,
 }
 
@@ -127,12 +133,14 @@ impl Training {
             split,
             batches,
             batch,
+            filled: None,
             model,
             optimizer,
             weights,
             mode,
             threads,
             gradient,
+            sums: Vec::new(),
             progress,
         })
     }
@@ -148,9 +156,8 @@ impl Training {
         let done = self.progress.step;
         let rate =
             learning_rate(&self.settings, done, self.progress.total_steps, self.batches.steps_per_epoch());
-        self.batches.fill(&self.corpus, done, &mut self.batch);
-        let loss = self.differentiate(done);
-        let gradient_norm = self.move_parameters(loss, rate)?;
+        let (loss, moved) = self.run(done, rate);
+        let gradient_norm = moved?;
         self.progress.step += 1;
         self.progress.loss_sum += loss;
         self.progress.loss_steps += 1;
@@ -158,6 +165,20 @@ impl Training {
         let due = self.progress.step.is_multiple_of(self.progress.eval_every) || self.is_done();
         let record = if due { Some(self.record(rate, gradient_norm)?) } else { None };
         Ok(StepReport { step: self.progress.step, loss, gradient_norm, learning_rate: rate, record })
+    }
+
+    /// A step's arithmetic, on all threads: the loss of the batch in nats per symbol, and the gradient's norm unless the
+    /// step failed.
+    fn run(&mut self, step: u64, rate: f64) -> (f64, Result<f64>) {
+        let threads = self.threads.clone();
+        let work = 3 * self.weights.work() * self.settings.batch * self.settings.steps;
+        threads.enter(work, || {
+            if self.filled != Some(step) {
+                self.batches.fill(&self.corpus, step, &mut self.batch);
+            }
+            let loss = self.differentiate(step);
+            (loss, self.move_parameters(loss, rate))
+        })
     }
 
     /// Loss of the batch in nats per symbol; leaves the gradient.
@@ -174,27 +195,33 @@ impl Training {
             Mode::Static(executor) => executor,
             Mode::Dynamic(shaped) => shaped.shape(weights, steps, rows, threads),
         };
-        executor.begin(batch.fresh);
         let parameters = model.parameters();
-        executor.forward(weights, parameters, (&batch.inputs, &batch.targets), dropout, threads);
-        executor.losses(weights, Some(scale as f32), threads);
+        let (inputs, targets, goal) = (&batch.inputs, &batch.targets, Goal::Deltas { scale: scale as f32 });
+        executor.run(
+            Packed { weights, parameters, threads },
+            Pass { inputs, targets, fresh: batch.fresh, dropout, goal },
+        );
         let (sum, _) = executor.tally((0.0, 0));
-        executor.gradients(weights, parameters, gradient, threads);
+        executor.gradients(weights, gradient, threads);
         sum / tokens
     }
 
     /// Clips, updates and packs. Returns the gradient's norm.
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
-        let Self { model, optimizer, weights, threads, gradient, progress, .. } = self;
+        let Self { corpus, batches, batch, filled, model, optimizer, weights, threads, .. } = self;
+        let Self { gradient, sums, progress, .. } = self;
         gradients::clear_constants(model, gradient);
         let step = progress.step + 1;
-        let norm = crate::optim::norm(weights.isa, gradient, threads);
+        let norm = crate::optim::norm(weights.isa, gradient, sums, threads);
         if !(loss.is_finite() && norm.is_finite()) {
             return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate });
         }
         let at = crate::optim::Step { number: step, rate: learning_rate, norm };
         optimizer.update(weights.isa, at, gradient, &mut model.parameters_mut().values, threads);
-        weights.pack(model.parameters(), true, threads);
+        // The next window is read while the weights are packed.
+        threads
+            .join(|| weights.pack(model.parameters(), true, threads), || batches.fill(corpus, step, batch));
+        *filled = Some(step);
         Ok(norm)
     }
 
@@ -327,55 +354,4 @@ impl Training {
             progress: self.progress.clone(),
         }
     }
-}
-
-/// The settings that decide how long a run is.
-fn horizon_of(settings: &Settings) -> (f64, Option<u64>, Option<u64>) {
-    (settings.epochs, settings.max_steps, settings.max_chars)
-}
-
-fn check_resumable(corpus: &Corpus, checkpoint: &Checkpoint, settings: &Settings) -> Result<()> {
-    let refuse = |reason: String| Err(Error::Resume { reason });
-    let stored = &checkpoint.settings;
-    if corpus.fingerprint() != checkpoint.progress.corpus_fingerprint
-        || corpus.vocabulary() != &checkpoint.vocabulary
-    {
-        let name = corpus.name();
-        return refuse(format!(
-            "{name} is not the text that it was trained on (its checksum differs); restore that text"
-        ));
-    }
-    if horizon_of(settings) != horizon_of(stored) && stored.schedule != Schedule::Constant {
-        let schedule = stored.schedule.name();
-        return refuse(format!(
-            "its {schedule} schedule spans the horizon that the first run fixed; only a constant schedule can be prolonged"
-        ));
-    }
-    let mut same = settings.clone();
-    (same.epochs, same.max_steps, same.max_chars) = horizon_of(stored);
-    same.mode = stored.mode;
-    if same != *stored {
-        return refuse(
-            "its settings are fixed by the first run; only mode, threads and the horizon may change".into(),
-        );
-    }
-    Ok(())
-}
-
-/// Takes over the moments of a checkpoint. The gaps between tensors keep their starting values: an accumulator of zero
-/// there would make their parameters 0 / 0.
-fn restore(optimizer: &mut Optimizer, entries: &[Entry], stored: Vec<(String, Vec<f32>)>) -> Result<()> {
-    for (name, values) in &mut optimizer.moments {
-        match stored.iter().find(|(known, _)| known == name) {
-            Some((_, found)) if found.len() == values.len() => {
-                for range in entries.iter().map(|entry| entry.range.clone()) {
-                    values[range.clone()].copy_from_slice(&found[range]);
-                }
-            }
-            _ => {
-                return Err(Error::Resume { reason: format!("its optimiser state lacks the moment {name}") });
-            }
-        }
-    }
-    Ok(())
 }

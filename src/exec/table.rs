@@ -1,0 +1,135 @@
+//! The input table: what each symbol brings to the first layer, bias included.
+
+use super::weights::Weights;
+use crate::model::Parameters;
+use crate::parallel::Threads;
+use std::ops::Range;
+use unrolled_kernels::affine::{Affine, Start};
+use unrolled_kernels::gather::add_columns;
+
+/// A vocabulary up to this size has a table of all its symbols, however few a window has.
+const SMALL: usize = 1024;
+/// Rows of the table that one thread makes at a time.
+const ROWS: usize = 12;
+
+/// What each symbol of a window brings to the first layer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    /// The symbols that have a row, ascending: all of them, or those of the window when they are fewer.
+    pub(crate) symbols: Vec<u32>,
+    /// [D, stored]
+    pub(crate) rows: Vec<f32>,
+    /// [D, E] and sixteen more floats: the symbols' embeddings; empty without.
+    pub(crate) embeddings: Vec<f32>,
+    /// The packing it was made from, when it has all symbols.
+    version: Option<u64>,
+}
+
+/// A packed model, the parameters that it was packed from, and the threads to run on.
+#[derive(Clone, Copy)]
+pub(crate) struct Packed<'a> {
+    pub(crate) weights: &'a Weights,
+    pub(crate) parameters: &'a Parameters,
+    pub(crate) threads: &'a Threads,
+}
+
+impl Table {
+    /// Makes the rows that `inputs` need, and writes each token's row number to `ids`.
+    pub(crate) fn prepare(&mut self, packed: Packed<'_>, inputs: &[u32], ids: &mut [u32]) {
+        let (vocabulary, version) = (packed.weights.config.vocabulary, packed.weights.version);
+        if vocabulary <= inputs.len() || vocabulary <= SMALL {
+            ids.copy_from_slice(inputs);
+            if self.version != Some(version) {
+                self.symbols.clear();
+                self.symbols.extend(0..vocabulary as u32);
+                self.fill(packed);
+                self.version = Some(version);
+            }
+            return;
+        }
+        self.symbols.clear();
+        self.symbols.extend_from_slice(inputs);
+        self.symbols.sort_unstable();
+        self.symbols.dedup();
+        for (id, symbol) in ids.iter_mut().zip(inputs) {
+            *id = self.symbols.partition_point(|known| known < symbol) as u32;
+        }
+        self.fill(packed);
+        self.version = None;
+    }
+
+    fn fill(&mut self, packed: Packed<'_>) {
+        let Packed { weights, parameters, threads } = packed;
+        let Self { symbols, rows, embeddings, .. } = self;
+        let (width, embedding) = (weights.input_slots.width(), weights.config.embedding.unwrap_or(0));
+        rows.resize(symbols.len() * width, 0.0);
+        if let Some(range) = &weights.tensors.embedding {
+            let matrix = &parameters.values[range.clone()];
+            embeddings.clear();
+            symbols.iter().for_each(|symbol| embeddings.extend_from_slice(row(matrix, embedding, *symbol)));
+            embeddings.extend([0.0; 16]);
+        }
+        threads.enter(symbols.len() * weights.input_slots.depth() * embedding.max(8), || {
+            threads.chunks(rows, ROWS * width, &|i, rows| {
+                let symbols = &symbols[i * ROWS..][..rows.len() / width];
+                match weights.config.embedding {
+                    None => weights.look_up(parameters, symbols, rows),
+                    Some(_) => weights.multiply_embeddings(&embeddings[i * ROWS * embedding..], rows),
+                }
+            });
+        });
+    }
+}
+
+/// Row `id` of a matrix.
+fn row(matrix: &[f32], width: usize, id: u32) -> &[f32] {
+    &matrix[id as usize * width..][..width]
+}
+
+impl Weights {
+    /// Fills `rows` [D, stored] with what each of `symbols`, which follow each other, brings to the first layer.
+    pub(crate) fn fill_table(&self, parameters: &Parameters, symbols: Range<u32>, rows: &mut [f32]) {
+        match (&self.tensors.embedding, self.config.embedding) {
+            (Some(range), Some(width)) => {
+                let first = symbols.start as usize * width;
+                self.multiply_embeddings(&parameters.values[range.clone()][first..], rows);
+            }
+            _ => {
+                let width = self.input_slots.width();
+                symbols
+                    .zip(rows.chunks_exact_mut(width))
+                    .for_each(|(id, row)| self.look_up(parameters, &[id], row));
+            }
+        }
+    }
+
+    /// Fills `rows` [D, stored] for one-hot symbols.
+    fn look_up(&self, parameters: &Parameters, symbols: &[u32], rows: &mut [f32]) {
+        let (slots, weight) = (&self.input_slots, &parameters.values[self.tensors.layers[0].input.clone()]);
+        self.start_with_bias(rows);
+        add_columns(weight, self.config.vocabulary, slots, symbols, rows);
+    }
+
+    /// Fills `rows` [D, stored] for embeddings `x`, of which the first D [D, E] count.
+    fn multiply_embeddings(&self, x: &[f32], rows: &mut [f32]) {
+        self.start_with_bias(rows);
+        let (embedding, count) = (self.config.embedding.unwrap_or(0), rows.len() / self.input_slots.width());
+        let piece = 0..embedding;
+        let product = Affine {
+            rows: count,
+            x: &x[..count * embedding],
+            x_stride: embedding,
+            pieces: std::slice::from_ref(&piece),
+            panels: &self.gathered,
+            weights: &self.layers[0].input[0],
+            start: Start::Out,
+            out: rows,
+        };
+        product.run_on(self.isa);
+    }
+
+    fn start_with_bias(&self, rows: &mut [f32]) {
+        let bias = &self.layers[0].bias;
+        rows.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
+    }
+}

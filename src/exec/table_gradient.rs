@@ -1,0 +1,188 @@
+//! The gradient of the input table, and from it those of what the table was made of: one-hot weights or embeddings, and the
+//! bias.
+
+use super::gradient::Matrix;
+use super::table::Table;
+use super::tokens::Tokens;
+use super::weights::Weights;
+use crate::parallel::Threads;
+use unrolled_kernels::affine::{Affine, Start};
+use unrolled_kernels::gather::{Scatter, TakeColumns};
+use unrolled_kernels::gemm::{Pairs, Run};
+use unrolled_kernels::pack::padded;
+
+/// Columns of the input table that one thread adds up at a time.
+const STRIP: usize = 64;
+/// Rows of a matrix, or of the table, that one thread writes at a time.
+const ROWS: usize = 64;
+
+/// Buffers for the gradient of the input table, used again from step to step.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TableGradient {
+    /// For each [`STRIP`] columns, [D, columns].
+    strips: Vec<f32>,
+    /// `[stored]`: the gradient of the summed bias, as of everything else that a stored row holds.
+    bias: Vec<f32>,
+    /// [D, stored]: the strips again, for the products with embeddings.
+    rows: Vec<f32>,
+    /// [D, padded(E)]: gradients of the symbols' embeddings.
+    embeddings: Vec<f32>,
+}
+
+/// Some strips of the table's gradient.
+struct Strips<'a> {
+    /// Where the first one's columns begin.
+    first: usize,
+    /// [D, columns] each.
+    table: &'a mut [f32],
+    bias: &'a mut [f32],
+}
+
+impl TableGradient {
+    /// Adds up the deltas of the first layer.
+    pub(crate) fn add_up(&mut self, weights: &Weights, deltas: &Tokens<'_>, threads: &Threads) {
+        let (symbols, width) = (deltas.executor.table.symbols.len(), weights.input_slots.width());
+        self.strips.resize(symbols * width, 0.0);
+        self.bias.resize(width, 0.0);
+        let strips = Strips { first: 0, table: &mut self.strips, bias: &mut self.bias };
+        scatter(weights, deltas, strips, threads);
+    }
+
+    /// Writes the gradients of both bias vectors.
+    pub(crate) fn take_bias(&self, weights: &Weights, input: &mut [f32], hidden: &mut [f32]) {
+        for (rows, place) in weights.input_slots.groups(0..input.len()) {
+            let sums = &self.bias[place..][..rows.len()];
+            input[rows].copy_from_slice(sums);
+        }
+        for part in &weights.recurrent {
+            for (rows, place) in part.slots.groups(part.rows.clone()) {
+                let sums = &self.bias[place..][..rows.len()];
+                hidden[rows].copy_from_slice(sums);
+            }
+        }
+    }
+
+    /// Writes the gradient of one-hot weights.
+    pub(crate) fn take_columns(
+        &self,
+        weights: &Weights,
+        table: &Table,
+        weight: &mut [f32],
+        threads: &Threads,
+    ) {
+        let vocabulary = weights.config.vocabulary;
+        let columns = TakeColumns {
+            table: &self.strips,
+            strip: STRIP,
+            vocabulary,
+            slots: &weights.input_slots,
+            symbols: &table.symbols,
+        };
+        threads.chunks(weight, ROWS * vocabulary, &|i, weight| {
+            columns.run(i * ROWS..i * ROWS + weight.len() / vocabulary, weight);
+        });
+    }
+
+    /// Writes the gradients of the embeddings and of the weights that multiply them.
+    pub(crate) fn multiply(
+        &mut self,
+        weights: &Weights,
+        table: &Table,
+        (weight, embedding): (&mut [f32], &mut [f32]),
+        threads: &Threads,
+    ) {
+        let (count, width) = (table.symbols.len(), weights.config.embedding.unwrap_or(0));
+        self.lay_out_rows(weights.input_slots.width(), count, threads);
+        let Self { rows, embeddings, .. } = self;
+        let stored = weights.input_slots.width();
+        let pairs = TableRows { count, gradient: (rows, stored), embedding: (&table.embeddings, width) };
+        let all = 0..weights.input_slots.depth();
+        let matrix = Matrix { pairs: &pairs, slots: &weights.input_slots, depth: width, rows: all };
+        threads.join(
+            || matrix.run(weights.isa, (weight, &mut []), threads),
+            || embedding_gradient(weights, &table.symbols, (rows, embeddings), embedding, threads),
+        );
+    }
+
+    fn lay_out_rows(&mut self, width: usize, count: usize, threads: &Threads) {
+        self.rows.resize(self.strips.len(), 0.0);
+        threads.chunks(&mut self.rows, ROWS * width, &|i, rows| {
+            for (d, row) in rows.chunks_exact_mut(width).enumerate() {
+                for (strip, to) in row.chunks_mut(STRIP).enumerate() {
+                    let from = &self.strips[strip * STRIP * count..][(i * ROWS + d) * to.len()..];
+                    to.copy_from_slice(&from[..to.len()]);
+                }
+            }
+        });
+    }
+}
+
+fn scatter(weights: &Weights, deltas: &Tokens<'_>, strips: Strips<'_>, threads: &Threads) {
+    let Strips { first, table, bias } = strips;
+    if bias.len() <= STRIP {
+        let (ids, columns) = (&deltas.executor.ids[..], first..first + bias.len());
+        return Scatter { pairs: deltas, ids, columns, table, sum: bias }.run_on(weights.isa);
+    }
+    let half = (bias.len() / 2).next_multiple_of(STRIP);
+    let symbols = table.len() / bias.len();
+    let (before, after) = bias.split_at_mut(half);
+    let (table, rest) = table.split_at_mut(symbols * half);
+    threads.join(
+        || scatter(weights, deltas, Strips { first, table, bias: before }, threads),
+        || scatter(weights, deltas, Strips { first: first + half, table: rest, bias: after }, threads),
+    );
+}
+
+/// d embedding[symbol] = d table[symbol] W
+fn embedding_gradient(
+    weights: &Weights,
+    symbols: &[u32],
+    (table, products): (&[f32], &mut Vec<f32>),
+    gradient: &mut [f32],
+    threads: &Threads,
+) {
+    let (layer, stored) = (&weights.layers[0], weights.input_slots.width());
+    let width = weights.config.embedding.unwrap_or(0);
+    products.resize(symbols.len() * padded(width), 0.0);
+    threads.chunks(products, ROWS * padded(width), &|i, out| {
+        let product = Affine {
+            rows: out.len() / padded(width),
+            x: &table[i * ROWS * stored..][..out.len() / padded(width) * stored],
+            x_stride: stored,
+            pieces: &weights.input_pieces,
+            panels: &layer.input_units,
+            weights: &layer.input_t,
+            start: Start::Zero,
+            out,
+        };
+        product.run_on(weights.isa);
+    });
+    if symbols.len() < weights.config.vocabulary {
+        gradient.fill(0.0);
+    }
+    for (symbol, row) in symbols.iter().zip(products.chunks_exact(padded(width))) {
+        gradient[*symbol as usize * width..][..width].copy_from_slice(&row[..width]);
+    }
+}
+
+/// Rows of the input table as pairs: the gradient of each symbol's row, and its embedding.
+struct TableRows<'a> {
+    count: usize,
+    gradient: (&'a [f32], usize),
+    embedding: (&'a [f32], usize),
+}
+
+impl Pairs for TableRows<'_> {
+    fn len(&self) -> usize {
+        self.count
+    }
+    fn delta(&self, m: usize) -> &[f32] {
+        &self.gradient.0[m * self.gradient.1..]
+    }
+    fn input(&self, m: usize) -> &[f32] {
+        &self.embedding.0[m * self.embedding.1..]
+    }
+    fn run(&self, m: usize) -> Run {
+        Run { rows: self.count - m, delta_stride: self.gradient.1, input_stride: self.embedding.1 }
+    }
+}

@@ -1,0 +1,106 @@
+//! Where a model's tensors lie in its arena, so that nothing is looked up by name while it runs.
+
+use crate::model::ModelConfig;
+use std::ops::Range;
+
+/// The places of all tensors.
+#[derive(Debug)]
+pub(crate) struct Tensors {
+    /// `embedding.weight` [V, E]
+    pub(crate) embedding: Option<Range<usize>>,
+    pub(crate) layers: Vec<LayerTensors>,
+    /// `head.weight` [V, H]
+    pub(crate) head: Range<usize>,
+    /// `head.bias` `[V]`
+    pub(crate) head_bias: Range<usize>,
+}
+
+/// The places of a layer's.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerTensors {
+    /// `weight_ih` [G * H, E]
+    pub(crate) input: Range<usize>,
+    /// `weight_hh` [G * H, H]
+    pub(crate) hidden: Range<usize>,
+    /// `bias_ih` [G * H]
+    pub(crate) input_bias: Range<usize>,
+    /// `bias_hh` [G * H]
+    pub(crate) hidden_bias: Range<usize>,
+}
+
+impl Tensors {
+    /// Those of a model.
+    pub(crate) fn new(config: &ModelConfig) -> Self {
+        let layout = config.layout();
+        let mut ranges = layout.entries().iter().map(|entry| entry.range.clone());
+        let mut next = || ranges.next().unwrap_or_default();
+        Self {
+            embedding: config.embedding.map(|_| next()),
+            layers: (0..config.layers)
+                .map(|_| LayerTensors {
+                    input: next(),
+                    hidden: next(),
+                    input_bias: next(),
+                    hidden_bias: next(),
+                })
+                .collect(),
+            head: next(),
+            head_bias: next(),
+        }
+    }
+}
+
+/// What is left of an arena whose tensors are handed out one by one, in the order of the layout.
+pub(crate) struct Arena<'a> {
+    values: &'a mut [f32],
+    /// Floats that lie before them.
+    before: usize,
+}
+
+impl<'a> Arena<'a> {
+    pub(crate) fn new(values: &'a mut [f32]) -> Self {
+        Self { values, before: 0 }
+    }
+
+    /// The tensor at `range`; those before it are gone.
+    pub(crate) fn take(&mut self, range: &Range<usize>) -> &'a mut [f32] {
+        let values = std::mem::take(&mut self.values);
+        let (_, values) = values.split_at_mut(range.start - self.before);
+        let (tensor, rest) = values.split_at_mut(range.len());
+        (self.values, self.before) = (rest, range.end);
+        tensor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{InputKind, Settings};
+
+    #[test]
+    fn places_are_those_of_the_names() {
+        for (input, layers) in [(InputKind::OneHot, 1), (InputKind::Embedding, 3)] {
+            let settings = Settings { hidden: 5, layers, input, ..Settings::default() };
+            let config = ModelConfig::new(&settings, 7).unwrap();
+            let (tensors, layout) = (Tensors::new(&config), config.layout());
+            let find = |name: &str| layout.find(name).unwrap().range.clone();
+            assert_eq!(tensors.embedding, config.embedding.map(|_| find("embedding.weight")));
+            assert_eq!(tensors.layers.len(), layers);
+            for (l, layer) in tensors.layers.iter().enumerate() {
+                assert_eq!(layer.input, find(&format!("rnn.weight_ih_l{l}")));
+                assert_eq!(layer.hidden, find(&format!("rnn.weight_hh_l{l}")));
+                assert_eq!(layer.input_bias, find(&format!("rnn.bias_ih_l{l}")));
+                assert_eq!(layer.hidden_bias, find(&format!("rnn.bias_hh_l{l}")));
+            }
+            assert_eq!((tensors.head, tensors.head_bias), (find("head.weight"), find("head.bias")));
+        }
+    }
+
+    #[test]
+    fn tensors_are_handed_out_in_order() {
+        let mut values: Vec<f32> = (0..10u8).map(f32::from).collect();
+        let mut arena = Arena::new(&mut values);
+        let (first, second) = (arena.take(&(1..3)), arena.take(&(6..10)));
+        assert_eq!((&*first, &*second), (&[1.0, 2.0][..], &[6.0, 7.0, 8.0, 9.0][..]));
+    }
+}

@@ -1,0 +1,137 @@
+//! A training step asks the allocator for nothing after the first: counted on all threads, so it is a test binary of its own.
+//!
+//! On several threads rayon's queue, through which a step enters the pool, takes a block of room for 63 of them. Threads that
+//! start or end at their own time, also those that the corpus was scanned with, allocate a little meanwhile; so the least
+//! of several windows counts.
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+use unrolled::corpus::{Batch, Corpus};
+use unrolled::exec::Dropout;
+use unrolled::model::Model;
+use unrolled::train::{Differentiator, Training};
+use unrolled::{Cell, ClipMode, InputKind, Mode, OptimizerKind, Reset, Settings, Unit, Windows};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Steps that are counted, and those before.
+const STEPS: u64 = 60;
+const BEFORE: u64 = 2;
+const WINDOWS: u64 = 4;
+const SYMBOLS: u32 = 65;
+
+/// Blocks that all threads allocate or enlarge while `f` runs.
+fn count(f: impl FnOnce()) -> u64 {
+    let region = Region::new(ALLOCATOR);
+    f();
+    let change = region.change();
+    (change.allocations + change.reallocations) as u64
+}
+
+/// Checks that `run` allocates nothing in `STEPS` steps, of which each enters a pool up to `entries` times.
+fn check(what: &str, (threads, entries): (usize, u64), mut run: impl FnMut()) {
+    (0..BEFORE).for_each(|_| run());
+    let least = (0..WINDOWS).map(|_| count(|| (0..STEPS).for_each(|_| run()))).min().unwrap();
+    let queue = if threads == 1 { 0 } else { (STEPS * entries).div_ceil(63) };
+    assert!(least <= queue, "{least} blocks in {STEPS} steps on {threads} threads: {what}");
+}
+
+fn text() -> Corpus {
+    let symbol = |i: u32| char::from(33 + (i.wrapping_mul(2_654_435_761) >> 16) as u8 % SYMBOLS as u8);
+    Corpus::from_text((0..6000).map(symbol).collect::<String>(), Unit::Char).unwrap()
+}
+
+/// A shape that is worth two threads.
+fn settings() -> Settings {
+    Settings {
+        hidden: 40,
+        batch: 16,
+        steps: 10,
+        epochs: 1e3,
+        eval_every: Some(1 << 40),
+        ..Settings::default()
+    }
+}
+
+fn check_training(settings: &Settings) {
+    for threads in [1, 2, 3] {
+        let mut training = Training::new(text(), settings.clone(), Some(threads)).unwrap();
+        check(&format!("{settings:?}"), (threads, 1), || _ = training.step().unwrap());
+    }
+}
+
+fn training_allocates_nothing() {
+    let cells = [
+        (Cell::Rnn, Reset::After),
+        (Cell::Lstm, Reset::After),
+        (Cell::Gru, Reset::After),
+        (Cell::Gru, Reset::Before),
+    ];
+    for (cell, reset) in cells {
+        for (layers, input, optimizer) in
+            [(1, InputKind::OneHot, OptimizerKind::Adagrad), (2, InputKind::Embedding, OptimizerKind::Adam)]
+        {
+            check_training(&Settings { cell, reset, layers, input, optimizer, ..settings() });
+        }
+    }
+    let optimizers = [OptimizerKind::Sgd, OptimizerKind::Rmsprop];
+    for (optimizer, clip_mode) in optimizers.into_iter().zip([ClipMode::Norm, ClipMode::Value]) {
+        for (mode, windows) in [(Mode::Static, Windows::Random), (Mode::Dynamic, Windows::Sliding)] {
+            let dropout = if mode == Mode::Static { 0.3 } else { 0.0 };
+            let settings = Settings { optimizer, clip_mode, clip: 0.1, mode, windows, dropout, ..settings() };
+            check_training(&Settings { momentum: 0.9, ..settings });
+        }
+    }
+}
+
+fn differentiators_allocate_nothing_while_shapes_repeat() {
+    for (input, vocabulary) in
+        [(InputKind::OneHot, 65), (InputKind::OneHot, 2000), (InputKind::Embedding, 2000)]
+    {
+        for threads in [1, 2] {
+            let model = Model::new(&Settings { input, ..settings() }, vocabulary).unwrap();
+            let mut differentiator = Differentiator::new(model, Some(threads)).unwrap();
+            let ids = |factor: usize| (0..160).map(|i| (i * factor % vocabulary) as u32).collect();
+            let batch = Batch { steps: 10, rows: 16, inputs: ids(17), targets: ids(31), fresh: true };
+            let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
+            let dropout = Dropout { probability: 0.2, seed: 1, step: 2 };
+            // A run enters the pool for the packing, the table, the window and the gradients.
+            check(&format!("{input:?}, V = {vocabulary}"), (threads, 8), || {
+                differentiator.run_with_dropout(&batch, None, None, dropout).unwrap();
+                differentiator.run(&batch, Some(&lengths), None).unwrap();
+                differentiator.parameters_and_gradient().0[0] += 0.1;
+            });
+        }
+    }
+}
+
+/// What a worker allocates is seen, or the other tests would show nothing.
+fn the_counter_counts_on_all_threads() {
+    assert_eq!(count(|| ()), 0);
+    assert_eq!(count(|| drop(std::hint::black_box(vec![1u8; 10]))), 1);
+    let (ask, asked) = std::sync::mpsc::sync_channel(0);
+    let (answer, answered) = std::sync::mpsc::sync_channel(0);
+    let worker = std::thread::spawn(move || {
+        while asked.recv().is_ok() {
+            (0..5).for_each(|_| drop(std::hint::black_box(vec![1u8; 10])));
+            answer.send(()).unwrap();
+        }
+    });
+    let exchange = || {
+        ask.send(()).unwrap();
+        answered.recv().unwrap();
+    };
+    (0..3).for_each(|_| exchange());
+    assert_eq!(count(exchange), 5);
+    drop(ask);
+    worker.join().unwrap();
+}
+
+/// One test: what another test allocates meanwhile would be counted.
+#[test]
+fn a_step_allocates_nothing_after_the_first() {
+    the_counter_counts_on_all_threads();
+    training_allocates_nothing();
+    differentiators_allocate_nothing_while_shapes_repeat();
+}
