@@ -80,6 +80,30 @@ pub enum Error {
         /// What the model's configuration asks for.
         expected: String,
     },
+    /// A file that holds no tensors.
+    #[error("{} is not a safetensors file: {reason}; name a checkpoint, or save the tensors with safetensors", path.display())]
+    NotTensors {
+        /// The file.
+        path: PathBuf,
+        /// How that was seen.
+        reason: String,
+    },
+    /// A tensor of a file that does not fit what is to be filled from it.
+    #[error(
+        "{}: tensor {tensor}: found {found}, expected {expected}; name another file, or change the names and sizes in \
+         the program",
+        path.display()
+    )]
+    TensorFile {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// Its type and shape, or that there is none.
+        found: String,
+        /// What the sizes in the program ask for.
+        expected: String,
+    },
     /// A file that is no checkpoint of ours.
     #[error("{} is not a checkpoint: {reason}; name a file that `unrolled train` wrote", path.display())]
     NotCheckpoint {

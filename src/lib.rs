@@ -16,7 +16,8 @@
 //! 5. A [`checkpoint::Checkpoint`] is all of that as one safetensors file, which PyTorch can open and a run can continue
 //!    from, to the same bits as if it had never stopped.
 //! 6. A [`sample::Generator`] turns logits into text.
-//! 7. A [`bench::Bench`] tells how fast all this is here, beside what the processor could do at most.
+//! 7. Small models for real time have cells of [`fixed`] sizes, filled from such a file: one step, no allocation.
+//! 8. A [`bench::Bench`] tells how fast all this is here, beside what the processor could do at most.
 //!
 //! [`Settings`] holds every choice, under the names of the command line; [`Error`] has one variant per cause.
 //!
@@ -79,6 +80,7 @@ pub mod checkpoint;
 pub mod corpus;
 mod error;
 pub mod exec;
+pub mod fixed;
 pub mod model;
 mod optim;
 mod parallel;

@@ -3,6 +3,7 @@
 
 mod cells;
 mod elements;
+mod fixed;
 #[path = "../measure.rs"]
 mod measure;
 mod packing;
@@ -14,6 +15,7 @@ fn main() {
     packing::run(&mut criterion, &mut peaks);
     cells::run(&mut criterion, &mut peaks);
     elements::run(&mut criterion, &mut peaks);
+    fixed::run(&mut criterion, &mut peaks);
     criterion.final_summary();
 }
 

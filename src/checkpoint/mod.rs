@@ -1,4 +1,4 @@
-//! The only code that knows the file format.
+//! The only code that knows the file format. [`Checkpoint`] is a whole run; [`TensorFile`] is any safetensors file.
 //!
 //! A checkpoint is one safetensors file. Its tensors are the parameters under their PyTorch names, the optimiser's
 //! moments as `optimizer.{moment}.{parameter}`, and the carried state as `state.h_l{l}` and, for an LSTM,
@@ -11,6 +11,7 @@
 
 mod file;
 mod read;
+mod tensors;
 mod write;
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
 };
 pub(crate) use file::replace;
 use std::{ops::Range, path::Path};
+pub use tensors::TensorFile;
 
 const FORMAT: &str = "unrolled";
 const VERSION: &str = "1";

@@ -210,7 +210,7 @@ fn copy(bytes: &[u8], values: &mut [f32]) {
     }
 }
 
-fn floats(bytes: &[u8]) -> Vec<f32> {
+pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
     let mut values = vec![0.0; bytes.len() / size_of::<f32>()];
     copy(bytes, &mut values);
     values
@@ -225,6 +225,6 @@ fn unusable(path: &Path, part: &'static str, reason: impl ToString) -> Error {
 }
 
 /// What a file says is printed on one line, whatever it says.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

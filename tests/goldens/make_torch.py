@@ -146,6 +146,24 @@ def write_trace(case):
     save(case.name, tensors, case.config(**moves), **SOURCE, **words)
 
 
+def answer(case, values, signal, dtype):
+    """A signal of single numbers [T] through cell and head: [T]."""
+    model, start = build(case, values, dtype), initial(case, values, dtype)
+    inputs = torch.from_numpy(signal).to(dtype)[:, None, None]
+    hidden, end = model["rnn"](inputs, tuple(start) if case.cell == "lstm" else start[0])
+    result = {"answers": model["head"](hidden).flatten()}
+    result |= dict(zip(("h_n", "c_n"), end if case.cell == "lstm" else [end]))
+    return {name: tensor.detach().numpy() for name, tensor in result.items()}
+
+
+def write_signal(case):
+    values, signal = case.draw(), case.uniform("signal", case.steps, 1.0)
+    reference = answer(case, values, signal, torch.float64)
+    report(case.name, reference, answer(case, values, signal, torch.float32))
+    words = {"dtype": "float64, stored as float32", "symbols": case.symbols}
+    save(case.name, values | {"signal": signal} | reference, case.config(), **SOURCE, **words)
+
+
 for cell, activation, shapes in CELLS:
     for kind, layers, hidden, embedding, symbols in shapes:
         label = f"{cell}-{activation}" if cell == "rnn" else cell
@@ -156,3 +174,5 @@ write_ragged(Case("torch-ragged-gru", "gru", 9, 2, None))
 write_ragged(Case("torch-ragged-rnn", "rnn", 17, 1, None))
 write_trace(Case("torch-trace-lstm", "lstm", 9, 1, 7))
 write_trace(Case("torch-trace-gru", "gru", 7, 2, None))
+write_signal(Case("torch-fixed-lstm-h16", "lstm", 16, 1, None, symbols=1, batch=1, steps=40))
+write_signal(Case("torch-fixed-gru-h24", "gru", 24, 1, None, symbols=1, batch=1, steps=40))

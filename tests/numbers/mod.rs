@@ -4,6 +4,7 @@ mod allocations;
 mod bits;
 mod divergence;
 mod evaluation;
+mod fixed;
 mod golden;
 mod goldens;
 mod gradients;

@@ -1,11 +1,25 @@
 //! What the cells share: where things lie, and the walk over hidden units.
 
+use crate::math::{sigmoid, tanh};
 use crate::simd::Simd;
 
 /// Floats behind the weights and behind each state vector that whole vectors may reach into.
 pub(super) const REACH: usize = 16;
-/// Units of a tile of weights.
-pub(super) const TILE: usize = 64;
+
+/// Units up to which a cell is one tile: its sums fit the registers of AVX-512, and its weights the first-level cache.
+const SMALL: usize = 48;
+
+/// Units of a tile of weights, for a group of gates. A small cell is computed at once, so that its activations run beside
+/// each other. A large one has tiles of four vectors' sums of sixteen lanes, which are enough to hide the wait for a
+/// multiply-add, and the next tile's sums hide the activations.
+pub(super) const fn tile(gates: usize, hidden: usize) -> usize {
+    match gates {
+        _ if hidden <= SMALL => SMALL,
+        1 => 64,
+        2 => 32,
+        _ => 16,
+    }
+}
 
 /// The equations of a cell.
 pub trait Kind: Copy + Default + core::fmt::Debug + Send + Sync + 'static {
@@ -13,7 +27,7 @@ pub trait Kind: Copy + Default + core::fmt::Debug + Send + Sync + 'static {
     const GATES: usize;
     /// Bias vectors of H that remain after summing.
     const BIASES: usize;
-    /// State vectors, first h, then those that only one step needs.
+    /// State vectors: two that take turns as h, then others.
     const VECTORS: usize;
     /// Gates in groups whose products are computed together, PyTorch's numbers; each group is a matrix of its own.
     #[doc(hidden)]
@@ -53,6 +67,8 @@ pub struct Places {
     pub weights: *const f32,
     /// [VECTORS, vector(H)]
     pub state: *mut f32,
+    /// 0 or 1: which of the first two state vectors is h; the other one takes the next h.
+    pub turn: usize,
 }
 
 /// Floats of a state vector: H, the reach, and what fills up a line.
@@ -66,10 +82,20 @@ impl Places {
     pub(super) fn inputs(&self, all: usize, gates: usize) -> Factors {
         Factors { depth: self.input, values: self.x, matrix: self.weight_ih(all, gates) }
     }
-    /// State vector `i` with the recurrent matrix, whose gates from `gates` on are meant.
+    /// A vector [H] with the recurrent matrix, whose gates from `gates` on are meant.
     #[inline(always)]
-    pub(super) fn recurrent(&self, i: usize, gates: usize) -> Factors {
-        Factors { depth: self.hidden, values: self.vector(i), matrix: self.weight_hh(gates) }
+    pub(super) fn recurrent(&self, values: *const f32, gates: usize) -> Factors {
+        Factors { depth: self.hidden, values, matrix: self.weight_hh(gates) }
+    }
+    /// h
+    #[inline(always)]
+    pub(super) fn hidden(&self) -> *mut f32 {
+        self.vector(self.turn)
+    }
+    /// The next h.
+    #[inline(always)]
+    pub(super) fn next(&self) -> *mut f32 {
+        self.vector(1 - self.turn)
     }
     /// State vector number `i`.
     #[inline(always)]
@@ -115,45 +141,61 @@ pub(super) trait Block<S: Simd> {
     unsafe fn block<const U: usize>(&self, s: S, span: Span);
 }
 
-/// Vectors of units whose sums fit the registers, and whose chains are enough to hide the wait for a product.
+/// Vectors of units whose sums fit the registers.
 #[inline(always)]
 fn most<S: Simd>(sums: usize) -> usize {
-    let registers = if S::LANES == 16 {
-        16
-    } else if S::PORTABLE {
+    let registers = if S::PORTABLE {
         4
+    } else if S::LANES == 16 {
+        16
     } else {
-        12
+        S::SUMS
     };
     (registers / sums).clamp(1, 8)
 }
 
-/// Whether all units fit one span, so that a step may overwrite the state it reads.
-#[inline(always)]
-pub(super) fn at_once<S: Simd>(hidden: usize, sums: usize) -> bool {
-    hidden <= TILE && hidden <= most::<S>(sums) * S::LANES
-}
-
-/// Calls `block` for all units.
+/// Calls `block` for all units, tile by tile. Every other step walks from the last tile to the first: what the step before
+/// has read last, still lies in the first-level cache.
 ///
 /// # Safety
-/// As for `block`, for all units below `hidden`.
+/// As for `block`, for all units of the cell.
 #[inline(always)]
-pub(super) unsafe fn sweep<S: Simd, B: Block<S>>(s: S, hidden: usize, block: &B) {
-    let mut tile = 0;
-    while tile < hidden {
-        let width = if hidden - tile < TILE { hidden - tile } else { TILE };
-        let vectors = width.div_ceil(S::LANES);
-        let count = vectors.div_ceil(most::<S>(B::SUMS));
-        let mut i = 0;
-        while i < count {
-            let (from, to) = (vectors * i / count, vectors * (i + 1) / count);
-            let span = Span { unit: tile + from * S::LANES, tile, width };
-            // SAFETY: the span's vectors start below `hidden`.
-            unsafe { dispatch(s, to - from, span, block) };
-            i += 1;
+pub(super) unsafe fn sweep<S: Simd, B: Block<S> + Block<S::Narrow>>(s: S, at: Places, block: &B) {
+    let size = tile(<B as Block<S>>::SUMS, at.hidden);
+    let count = at.hidden.div_ceil(size);
+    let mut i = 0;
+    while i < count {
+        let tile = if at.turn == 0 { i } else { count - 1 - i } * size;
+        let width = at.hidden - tile;
+        // SAFETY: the tile starts below H, and ends there at most.
+        unsafe {
+            if width >= size {
+                spans(s, tile, size, block);
+            } else if (width - 1) % 16 < 8 {
+                spans(s.narrow(), tile, width, block); // eight of sixteen lanes would idle
+            } else {
+                spans(s, tile, width, block);
+            }
         }
-        tile += TILE;
+        i += 1;
+    }
+}
+
+/// Calls `block` for a tile of `width` units that starts at unit `tile`.
+///
+/// # Safety
+/// As for `block`, for these units.
+#[inline(always)]
+unsafe fn spans<S: Simd, B: Block<S>>(s: S, tile: usize, width: usize, block: &B) {
+    let vectors = width.div_ceil(S::LANES);
+    let count = vectors.div_ceil(most::<S>(B::SUMS));
+    let mut i = 0;
+    while i < count {
+        let (from, to) = (vectors * i / count, vectors * (i + 1) / count);
+        let span = Span { unit: tile + from * S::LANES, tile, width };
+        // SAFETY: the span's vectors start within the tile.
+        unsafe { dispatch(s, to - from, span, block) };
+        i += 1;
     }
 }
 
@@ -240,24 +282,20 @@ pub(super) unsafe fn product<
     *acc = sums;
 }
 
-/// Copies a state vector that was computed beside the one it replaces.
-///
-/// # Safety
-/// Both are state vectors of `hidden` units.
+/// sigmoid of U vectors: beside each other, for each waits for itself.
 #[inline(always)]
-pub(super) unsafe fn replace<S: Simd>(s: S, hidden: usize, from: *const f32, to: *mut f32) {
-    for i in (0..hidden).step_by(S::LANES) {
-        // SAFETY: the last vector ends within the reach.
-        unsafe { s.store(to.add(i), s.load(from.add(i))) };
+pub(super) fn sigmoids<S: Simd, const U: usize>(s: S, mut x: [S::F; U]) -> [S::F; U] {
+    for x in &mut x {
+        *x = sigmoid(s, *x);
     }
+    x
 }
 
-/// One step; on eight lanes where sixteen would idle.
-///
-/// # Safety
-/// As for [`Kind::step`].
+/// tanh of U vectors.
 #[inline(always)]
-pub(super) unsafe fn step<S: Simd, K: Kind>(s: S, at: Places) {
-    // SAFETY: as the caller vouches.
-    unsafe { if at.hidden <= 8 { K::step(s.narrow(), at) } else { K::step(s, at) } }
+pub(super) fn tanhs<S: Simd, const U: usize>(s: S, mut x: [S::F; U]) -> [S::F; U] {
+    for x in &mut x {
+        *x = tanh(s, *x);
+    }
+    x
 }

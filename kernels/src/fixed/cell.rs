@@ -12,7 +12,7 @@ pub type Lstm<const I: usize, const H: usize> = Cell<kind::Lstm, 4, 4, 3, I, H>;
 /// A GRU whose reset gate comes after the recurrent product, as in PyTorch.
 pub type Gru<const I: usize, const H: usize> = Cell<kind::GruAfter, 3, 4, 2, I, H>;
 /// A GRU whose reset gate comes before the recurrent product, as in the paper and TensorFlow 1.
-pub type GruBefore<const I: usize, const H: usize> = Cell<kind::GruBefore, 3, 3, 3, I, H>;
+pub type GruBefore<const I: usize, const H: usize> = Cell<kind::GruBefore, 3, 3, 4, I, H>;
 /// A vanilla RNN with tanh.
 pub type Rnn<const I: usize, const H: usize> = Cell<kind::RnnTanh, 1, 1, 2, I, H>;
 /// A vanilla RNN with relu.
@@ -28,6 +28,7 @@ pub type RnnRelu<const I: usize, const H: usize> = Cell<kind::RnnRelu, 1, 1, 2, 
 pub struct Cell<K, const G: usize, const B: usize, const V: usize, const I: usize, const H: usize> {
     weights: Packed<G, B, I, H>,
     state: [Vector<H>; V],
+    turn: usize,
     isa: Isa,
     kind: K,
 }
@@ -96,7 +97,8 @@ impl<K: Kind, const G: usize, const B: usize, const V: usize, const I: usize, co
         let weights = Weights { weight_ih, weight_hh, bias_ih, bias_hh };
         weights.check(G, sizes)?;
         let isa = native()?;
-        let mut cell = Self { weights: Packed::ZERO, state: [Vector::ZERO; V], isa, kind: K::default() };
+        let mut cell =
+            Self { weights: Packed::ZERO, state: [Vector::ZERO; V], turn: 0, isa, kind: K::default() };
         weights.pack::<K>(sizes, cell.weights.floats());
         Ok(cell)
     }
@@ -109,24 +111,24 @@ impl<K: Kind, const G: usize, const B: usize, const V: usize, const I: usize, co
 
     /// The hidden state: what the last step gave.
     pub fn hidden(&self) -> &[f32; H] {
-        &self.state[0].values
+        &self.state[self.turn].values
     }
 
     /// The hidden state, to be set.
     pub fn hidden_mut(&mut self) -> &mut [f32; H] {
-        &mut self.state[0].values
+        &mut self.state[self.turn].values
     }
 }
 
 impl<const I: usize, const H: usize> Lstm<I, H> {
     /// The cell state c.
     pub fn cell(&self) -> &[f32; H] {
-        &self.state[1].values
+        &self.state[2].values
     }
 
     /// The cell state c, to be set.
     pub fn cell_mut(&mut self) -> &mut [f32; H] {
-        &mut self.state[1].values
+        &mut self.state[2].values
     }
 }
 
@@ -142,6 +144,7 @@ impl<K: Kind, const G: usize, const B: usize, const V: usize, const I: usize, co
 
     fn reset(&mut self) {
         self.state = [Vector::ZERO; V];
+        self.turn = 0;
     }
 
     #[inline(always)]
@@ -152,9 +155,11 @@ impl<K: Kind, const G: usize, const B: usize, const V: usize, const I: usize, co
             x: x.as_ptr(),
             weights: (&raw const self.weights).cast(),
             state: (&raw mut self.state).cast(),
+            turn: self.turn,
         };
         // SAFETY: `VALID` has seen that the fields lie as `Places` says.
-        unsafe { body::step::<S, K>(s, at) };
-        &self.state[0].values
+        unsafe { K::step(s, at) };
+        self.turn = 1 - self.turn;
+        &self.state[self.turn].values
     }
 }

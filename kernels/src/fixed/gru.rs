@@ -1,14 +1,14 @@
 //! The GRU in both forms: equations as in `gru.rs` of this crate.
 
-use super::body::{Biases, Block, Kind, Places, Span, at_once, load, product, replace, sweep};
-use crate::math::{sigmoid, tanh};
+use super::body::{Biases, Block, Kind, Places, Span, load, product, sigmoids, sweep, tanhs};
+use crate::math::sigmoid;
 use crate::simd::Simd;
 
-/// r, z, n; reset after the product, as in PyTorch. State vectors: h, and the next h where not all units are computed at once.
+/// r, z, n; reset after the product, as in PyTorch. State vectors: h and the next h in turns.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GruAfter;
 
-/// r, z, n; reset before the product. State vectors: h, r h, z.
+/// r, z, n; reset before the product. State vectors: h and the next h in turns, r h, z.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GruBefore;
 
@@ -22,29 +22,19 @@ impl Kind for GruAfter {
 
     #[inline(always)]
     unsafe fn step<S: Simd>(s: S, at: Places) {
-        let whole = at_once::<S>(at.hidden, 3);
-        let to = at.vector(if whole { 0 } else { 1 });
         // SAFETY: the caller vouches for the places.
-        unsafe {
-            sweep(s, at.hidden, &After { at, to });
-            if !whole {
-                replace(s, at.hidden, to, at.vector(0));
-            }
-        }
+        unsafe { sweep(s, at, &After(at)) };
     }
 }
 
-struct After {
-    at: Places,
-    to: *mut f32,
-}
+struct After(Places);
 
 impl<S: Simd> Block<S> for After {
     const SUMS: usize = 3;
 
     #[inline(always)]
     unsafe fn block<const U: usize>(&self, s: S, span: Span) {
-        let at = self.at;
+        let at = self.0;
         // SAFETY: the caller vouches for the span, and for the places.
         unsafe {
             // The input's part of all three gates first; that of the candidate stays apart.
@@ -52,16 +42,19 @@ impl<S: Simd> Block<S> for After {
             let mut first: [[S::F; U]; 3] =
                 [load(s, r.add(span.unit)), load(s, z.add(span.unit)), load(s, n.add(span.unit))];
             product::<S, U, 3, 3, 0>(s, &mut first, span, at.inputs(3, 0));
-            let [r, z, n] = first;
+            let [r, z, mut n] = first;
             let mut sums = [r, z, load(s, at.bias(3, 2).add(span.unit))];
-            product::<S, U, 3, 3, 0>(s, &mut sums, span, at.recurrent(0, 0));
+            product::<S, U, 3, 3, 0>(s, &mut sums, span, at.recurrent(at.hidden(), 0));
             let [r, z, n_hidden] = sums;
+            let r = sigmoids(s, r);
+            for u in 0..U {
+                n[u] = s.fma(r[u], n_hidden[u], n[u]);
+            }
+            let (n, z) = (tanhs(s, n), sigmoids(s, z));
             for u in 0..U {
                 let unit = span.unit + u * S::LANES;
-                let h = s.load(at.vector(0).add(unit));
-                let r = sigmoid(s, r[u]);
-                let n = tanh(s, s.fma(r, n_hidden[u], n[u]));
-                s.store(self.to.add(unit), s.fma(sigmoid(s, z[u]), s.sub(h, n), n));
+                let h = s.load(at.hidden().add(unit));
+                s.store(at.next().add(unit), s.fma(z[u], s.sub(h, n[u]), n[u]));
             }
         }
     }
@@ -70,7 +63,7 @@ impl<S: Simd> Block<S> for After {
 impl Kind for GruBefore {
     const GATES: usize = 3;
     const BIASES: usize = 3;
-    const VECTORS: usize = 3;
+    const VECTORS: usize = 4;
     const GROUPS: &'static [&'static [usize]] = &[&[0, 1], &[2]];
     const BIAS_OF: &'static [(usize, Biases)] = &[(0, Biases::Sum), (1, Biases::Sum), (2, Biases::Sum)];
 
@@ -78,8 +71,8 @@ impl Kind for GruBefore {
     unsafe fn step<S: Simd>(s: S, at: Places) {
         // SAFETY: the caller vouches for the places.
         unsafe {
-            sweep(s, at.hidden, &Gates(at));
-            sweep(s, at.hidden, &Candidate(at));
+            sweep(s, at, &Gates(at));
+            sweep(s, at, &Candidate(at));
         }
     }
 }
@@ -98,13 +91,15 @@ impl<S: Simd> Block<S> for Gates {
             let mut sums: [[S::F; U]; 2] =
                 [load(s, at.bias(3, 0).add(span.unit)), load(s, at.bias(3, 1).add(span.unit))];
             product::<S, U, 2, 2, 0>(s, &mut sums, span, at.inputs(3, 0));
-            product::<S, U, 2, 2, 0>(s, &mut sums, span, at.recurrent(0, 0));
+            product::<S, U, 2, 2, 0>(s, &mut sums, span, at.recurrent(at.hidden(), 0));
             let [r, z] = sums;
             for u in 0..U {
                 let unit = span.unit + u * S::LANES;
-                let h = s.load(at.vector(0).add(unit));
-                s.store(at.vector(1).add(unit), s.mul(sigmoid(s, r[u]), h));
-                s.store(at.vector(2).add(unit), sigmoid(s, z[u]));
+                let h = s.load(at.hidden().add(unit));
+                s.store(at.vector(2).add(unit), s.mul(sigmoid(s, r[u]), h));
+            }
+            for u in 0..U {
+                s.store(at.vector(3).add(span.unit + u * S::LANES), sigmoid(s, z[u]));
             }
         }
     }
@@ -123,13 +118,13 @@ impl<S: Simd> Block<S> for Candidate {
         unsafe {
             let mut sums: [[S::F; U]; 1] = [load(s, at.bias(3, 2).add(span.unit))];
             product::<S, U, 1, 1, 0>(s, &mut sums, span, at.inputs(3, 2));
-            product::<S, U, 1, 1, 0>(s, &mut sums, span, at.recurrent(1, 2));
-            let [sums] = sums;
-            for (u, sum) in sums.into_iter().enumerate() {
+            product::<S, U, 1, 1, 0>(s, &mut sums, span, at.recurrent(at.vector(2), 2));
+            let [n] = sums;
+            let n = tanhs(s, n);
+            for u in 0..U {
                 let unit = span.unit + u * S::LANES;
-                let h = at.vector(0).add(unit);
-                let (n, z) = (tanh(s, sum), s.load(at.vector(2).add(unit)));
-                s.store(h, s.fma(z, s.sub(s.load(h), n), n));
+                let (h, z) = (s.load(at.hidden().add(unit)), s.load(at.vector(3).add(unit)));
+                s.store(at.next().add(unit), s.fma(z, s.sub(h, n[u]), n[u]));
             }
         }
     }

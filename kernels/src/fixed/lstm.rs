@@ -1,8 +1,10 @@
-//! The LSTM: equations as in `lstm.rs` of this crate. State vectors: h, c, and the next h where not all units are computed at once.
+//! The LSTM: equations as in `lstm.rs` of this crate. State vectors: h and the next h in turns, and c.
 
-use super::body::{Biases, Block, Kind, Places, Span, at_once, load, product, replace, sweep};
-use crate::math::{sigmoid, tanh};
+use super::body::{Biases, Block, Kind, Places, Span, load, product, sigmoids, sweep, tanhs};
 use crate::simd::Simd;
+
+/// Units of a cell so small that nothing but its own products is there to fill the wait for its activations.
+const ALONE: usize = 16;
 
 /// i, f, g, o as in PyTorch.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,22 +20,12 @@ impl Kind for Lstm {
 
     #[inline(always)]
     unsafe fn step<S: Simd>(s: S, at: Places) {
-        let whole = at_once::<S>(at.hidden, 4);
-        let to = at.vector(if whole { 0 } else { 2 });
         // SAFETY: the caller vouches for the places.
-        unsafe {
-            sweep(s, at.hidden, &Units { at, to });
-            if !whole {
-                replace(s, at.hidden, to, at.vector(0));
-            }
-        }
+        unsafe { sweep(s, at, &Units(at)) };
     }
 }
 
-struct Units {
-    at: Places,
-    to: *mut f32,
-}
+struct Units(Places);
 
 impl<S: Simd> Block<S> for Units {
     const SUMS: usize = 4;
@@ -41,7 +33,13 @@ impl<S: Simd> Block<S> for Units {
     #[inline(always)]
     unsafe fn block<const U: usize>(&self, s: S, span: Span) {
         // SAFETY: the caller vouches for the span, and for the places.
-        unsafe { if U <= 2 { self.output_last::<S, U>(s, span) } else { self.together::<S, U>(s, span) } }
+        unsafe {
+            if self.0.hidden <= ALONE {
+                self.output_last::<S, U>(s, span)
+            } else {
+                self.together::<S, U>(s, span)
+            }
+        }
     }
 }
 
@@ -60,9 +58,9 @@ impl Units {
         // SAFETY: the caller vouches for the span; a vector may reach beyond the biases.
         unsafe {
             for (gate, sum) in sums.iter_mut().enumerate() {
-                *sum = load(s, self.at.bias(4, FROM + gate).add(span.unit));
+                *sum = load(s, self.0.bias(4, FROM + gate).add(span.unit));
             }
-            product::<S, U, G, 4, FROM>(s, &mut sums, span, self.at.inputs(4, 0));
+            product::<S, U, G, 4, FROM>(s, &mut sums, span, self.0.inputs(4, 0));
         }
         sums
     }
@@ -76,7 +74,7 @@ impl Units {
         // SAFETY: as the caller vouches.
         unsafe {
             let mut sums = self.start::<S, U, 4, 0>(s, span);
-            product::<S, U, 4, 4, 0>(s, &mut sums, span, self.at.recurrent(0, 0));
+            product::<S, U, 4, 4, 0>(s, &mut sums, span, self.0.recurrent(self.0.hidden(), 0));
             let [i, f, g, o] = sums;
             let c = self.remember(s, [i, f, g], span.unit);
             self.answer(s, o, c, span.unit);
@@ -93,9 +91,9 @@ impl Units {
         unsafe {
             let (mut sums, mut output) =
                 (self.start::<S, U, 3, 0>(s, span), self.start::<S, U, 1, 3>(s, span));
-            product::<S, U, 3, 4, 0>(s, &mut sums, span, self.at.recurrent(0, 0));
+            product::<S, U, 3, 4, 0>(s, &mut sums, span, self.0.recurrent(self.0.hidden(), 0));
             let c = self.remember(s, sums, span.unit);
-            product::<S, U, 1, 4, 3>(s, &mut output, span, self.at.recurrent(0, 0));
+            product::<S, U, 1, 4, 3>(s, &mut output, span, self.0.recurrent(self.0.hidden(), 0));
             self.answer(s, output[0], c, span.unit);
         }
     }
@@ -111,13 +109,12 @@ impl Units {
         [i, f, g]: [[S::F; U]; 3],
         unit: usize,
     ) -> [S::F; U] {
-        let mut next = i;
+        let (i, f, mut next) = (sigmoids(s, i), sigmoids(s, f), tanhs(s, g));
         for u in 0..U {
             // SAFETY: as the caller vouches; a vector may reach beyond c.
             unsafe {
-                let c = self.at.vector(1).add(unit + u * S::LANES);
-                let (i, f, g) = (sigmoid(s, i[u]), sigmoid(s, f[u]), tanh(s, g[u]));
-                next[u] = s.fma(f, s.load(c), s.mul(i, g));
+                let c = self.0.vector(2).add(unit + u * S::LANES);
+                next[u] = s.fma(f[u], s.load(c), s.mul(i[u], next[u]));
                 s.store(c, next[u]);
             }
         }
@@ -130,12 +127,10 @@ impl Units {
     /// U vectors from `unit` on lie within the units.
     #[inline(always)]
     unsafe fn answer<S: Simd, const U: usize>(&self, s: S, o: [S::F; U], c: [S::F; U], unit: usize) {
+        let (o, c) = (sigmoids(s, o), tanhs(s, c));
         for u in 0..U {
             // SAFETY: as the caller vouches; a vector may reach beyond h.
-            unsafe {
-                let h = s.mul(sigmoid(s, o[u]), tanh(s, c[u]));
-                s.store(self.to.add(unit + u * S::LANES), h);
-            }
+            unsafe { s.store(self.0.next().add(unit + u * S::LANES), s.mul(o[u], c[u])) };
         }
     }
 }

@@ -31,9 +31,12 @@
 //!
 //! # Layout
 //!
-//! Weights of a matrix [G * H, K] are stored by tiles of up to 64 units: `[tile][k][gate][unit]`, so that a step reads them in order,
-//! once. No lane is padding: a vector that reaches beyond a gate's units computes with what lies behind them, and nobody
-//! reads the result. Behind the last matrix and behind each state vector lie sixteen floats for it to reach into.
+//! Weights of a matrix [G * H, K] are stored by tiles of units, `[tile][k][gate][unit]`, so that a step reads them in
+//! order, once. A cell of up to 48 units is one tile. A larger one has tiles of 16 to 64 units and walks through them forth and back in
+//! turns, so that a step begins with weights that the step before has left in the first-level cache. No lane is padding: a vector
+//! that reaches beyond a gate's units computes with what lies behind them, and nobody reads the result. Behind the
+//! last matrix and behind each state vector lie sixteen floats for it to reach into. Widths that are multiples of
+//! eight are the fastest, for no vector then crosses a cache line.
 
 mod body;
 mod cell;

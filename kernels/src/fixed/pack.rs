@@ -1,6 +1,6 @@
 //! From PyTorch's tensors to the layout of a cell's weights.
 
-use super::body::{Biases, Kind, TILE};
+use super::body::{self, Biases, Kind};
 use super::{Error, check};
 
 /// The sizes of a cell.
@@ -60,10 +60,11 @@ impl Weights<'_> {
 
 /// Some gates of `weight` [G * H, depth] as [tile][k][gate][unit].
 fn group(weight: &[f32], (hidden, depth): (usize, usize), gates: &[usize], put: &mut impl FnMut(f32)) {
-    for tile in (0..hidden).step_by(TILE) {
+    let size = body::tile(gates.len(), hidden);
+    for tile in (0..hidden).step_by(size) {
         for k in 0..depth {
             for gate in gates {
-                for unit in tile..hidden.min(tile + TILE) {
+                for unit in tile..hidden.min(tile + size) {
                     put(weight[(gate * hidden + unit) * depth + k]);
                 }
             }

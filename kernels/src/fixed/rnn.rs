@@ -1,7 +1,6 @@
-//! The vanilla RNN: equations as in `rnn.rs` of this crate. State vectors: h, and the next h where not all units are
-//! computed at once.
+//! The vanilla RNN: equations as in `rnn.rs` of this crate. State vectors: h and the next h in turns.
 
-use super::body::{Biases, Block, Kind, Places, Span, at_once, load, product, replace, sweep};
+use super::body::{Biases, Block, Kind, Places, Span, load, product, sweep};
 use crate::math::tanh;
 use crate::simd::Simd;
 use core::marker::PhantomData;
@@ -41,21 +40,13 @@ impl<K: Squash + Copy + Default + core::fmt::Debug + Send + Sync + 'static> Kind
 
     #[inline(always)]
     unsafe fn step<S: Simd>(s: S, at: Places) {
-        let whole = at_once::<S>(at.hidden, 1);
-        let to = at.vector(if whole { 0 } else { 1 });
         // SAFETY: the caller vouches for the places.
-        unsafe {
-            sweep(s, at.hidden, &Units::<K> { at, to, squash: PhantomData });
-            if !whole {
-                replace(s, at.hidden, to, at.vector(0));
-            }
-        }
+        unsafe { sweep(s, at, &Units::<K> { at, squash: PhantomData }) };
     }
 }
 
 struct Units<K> {
     at: Places,
-    to: *mut f32,
     squash: PhantomData<K>,
 }
 
@@ -69,10 +60,10 @@ impl<S: Simd, K: Squash> Block<S> for Units<K> {
         unsafe {
             let mut sums: [[S::F; U]; 1] = [load(s, at.bias(1, 0).add(span.unit))];
             product::<S, U, 1, 1, 0>(s, &mut sums, span, at.inputs(1, 0));
-            product::<S, U, 1, 1, 0>(s, &mut sums, span, at.recurrent(0, 0));
+            product::<S, U, 1, 1, 0>(s, &mut sums, span, at.recurrent(at.hidden(), 0));
             let [sums] = sums;
             for (u, sum) in sums.into_iter().enumerate() {
-                s.store(self.to.add(span.unit + u * S::LANES), K::squash(s, sum));
+                s.store(at.next().add(span.unit + u * S::LANES), K::squash(s, sum));
             }
         }
     }

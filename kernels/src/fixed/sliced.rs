@@ -38,6 +38,7 @@ pub struct Cell<'a, K> {
     sizes: Sizes,
     weights: &'a [f32],
     state: &'a mut [f32],
+    turn: usize,
     isa: Isa,
     kind: PhantomData<K>,
 }
@@ -66,7 +67,7 @@ impl<'a, K: Kind> Cell<'a, K> {
         memory.fill(0.0);
         let (packed, state) = memory.split_at_mut(Self::weights(sizes));
         weights.pack::<K>(sizes, packed);
-        Ok(Self { sizes, weights: packed, state, isa, kind: PhantomData })
+        Ok(Self { sizes, weights: packed, state, turn: 0, isa, kind: PhantomData })
     }
 
     /// The same cell on another instruction set.
@@ -82,36 +83,38 @@ impl<'a, K: Kind> Cell<'a, K> {
         let Sizes { input, hidden } = self.sizes;
         assert!(x.len() == input, "x holds {} floats, expected {input}", x.len());
         let (weights, state) = (self.weights.as_ptr(), self.state.as_mut_ptr());
-        let at = Places { input, hidden, x: x.as_ptr(), weights, state };
+        let at = Places { input, hidden, x: x.as_ptr(), weights, state, turn: self.turn };
         self.isa.run(Step::<K>(at, PhantomData));
+        self.turn = 1 - self.turn;
         self.hidden()
     }
 
     /// Back to the state at the start: zeros.
     pub fn reset(&mut self) {
         self.state.fill(0.0);
+        self.turn = 0;
     }
 
     /// The hidden state `[H]`.
     pub fn hidden(&self) -> &[f32] {
-        &self.state[..self.sizes.hidden]
+        &self.state[self.turn * body::vector(self.sizes.hidden)..][..self.sizes.hidden]
     }
 
     /// The hidden state `[H]`, to be set.
     pub fn hidden_mut(&mut self) -> &mut [f32] {
-        &mut self.state[..self.sizes.hidden]
+        &mut self.state[self.turn * body::vector(self.sizes.hidden)..][..self.sizes.hidden]
     }
 }
 
 impl Lstm<'_> {
     /// The cell state c `[H]`.
     pub fn cell(&self) -> &[f32] {
-        &self.state[body::vector(self.sizes.hidden)..][..self.sizes.hidden]
+        &self.state[2 * body::vector(self.sizes.hidden)..][..self.sizes.hidden]
     }
 
     /// The cell state c `[H]`, to be set.
     pub fn cell_mut(&mut self) -> &mut [f32] {
-        &mut self.state[body::vector(self.sizes.hidden)..][..self.sizes.hidden]
+        &mut self.state[2 * body::vector(self.sizes.hidden)..][..self.sizes.hidden]
     }
 }
 
@@ -122,6 +125,6 @@ impl<K: Kind> Kernel for Step<K> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         // SAFETY: `Cell` has checked the lengths of its memory and of x.
-        unsafe { body::step::<S, K>(s, self.0) };
+        unsafe { K::step(s, self.0) };
     }
 }

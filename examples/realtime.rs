@@ -1,0 +1,52 @@
+//! A small recurrent model as an audio effect: blocks of samples in, blocks of samples out, no allocation in between.
+//! `cargo run --release --example realtime [FILE]`, where FILE holds a PyTorch module with `rnn`, an `nn.LSTM(1, 16)`, and
+//! `head`, an `nn.Linear(16, 1)`; without one, the weights are made up.
+
+use std::{path::Path, time::Instant};
+use unrolled::checkpoint::TensorFile;
+use unrolled::fixed::{Dense, Layer, Lstm, Model};
+
+const HIDDEN: usize = 16;
+const RATE: f32 = 48_000.0;
+const BLOCK: usize = 64;
+
+type Effect = Model<Lstm<1, HIDDEN>, Dense<HIDDEN, 1>>;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut effect = match std::env::args_os().nth(1) {
+        Some(file) => load(Path::new(&file))?,
+        None => make_up()?,
+    };
+    let (mut input, mut output, mut best) = ([[0.0]; BLOCK], [[0.0]; BLOCK], f64::INFINITY);
+    for block in 0..RATE as usize / BLOCK {
+        for (i, sample) in input.iter_mut().enumerate() {
+            *sample = [pluck((block * BLOCK + i) as f32 / RATE)];
+        }
+        let start = Instant::now();
+        effect.process(&input, &mut output); // or `effect.step(&sample)`, one at a time
+        best = best.min(start.elapsed().as_secs_f64() / BLOCK as f64);
+    }
+    let share = 100.0 * best * f64::from(RATE);
+    println!("{:.0} ns per sample, {share:.2}% of the time at {RATE} samples per second", best * 1e9);
+    println!("the last sample: {:.4} became {:.4}", input[BLOCK - 1][0], output[BLOCK - 1][0]);
+    Ok(())
+}
+
+fn load(file: &Path) -> unrolled::Result<Effect> {
+    let file = TensorFile::load(file)?;
+    Ok(Model::new(file.cell("rnn", 0)?, file.dense("head")?))
+}
+
+fn make_up() -> Result<Effect, Box<dyn std::error::Error>> {
+    let wave =
+        |count: usize, scale: f32| -> Vec<f32> { (0..count).map(|i| scale * (i as f32).sin()).collect() };
+    let (rows, bias) = (4 * HIDDEN, vec![0.0; 4 * HIDDEN]);
+    let cell = Lstm::new(&wave(rows, 0.9), &wave(rows * HIDDEN, 0.25), &bias, &bias)?;
+    Ok(Model::new(cell, Dense::new(&wave(HIDDEN, 0.5), &[0.0])?))
+}
+
+/// A string that is plucked twice a second.
+fn pluck(seconds: f32) -> f32 {
+    let since = seconds % 0.5;
+    (-6.0 * since).exp() * (std::f32::consts::TAU * 110.0 * since).sin()
+}
