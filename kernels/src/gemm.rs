@@ -7,8 +7,9 @@
 //!
 //! 1. A call computes some rows n of dW, so that threads divide outputs and never a sum.
 //! 2. m is walked in chunks of `CHUNK`, so that its deltas and inputs stay in the second cache while every tile of rows and
-//!    columns goes over them; both are read where they lie. Between chunks the sums wait in dW itself, so the chain goes on
-//!    where it stopped.
+//!    columns goes over them; both are read where they lie, but for deltas whose rows are so far apart that they would drive
+//!    each other out of that cache: these are gathered first. Between chunks the sums wait in dW itself, so the chain goes
+//!    on where it stopped.
 //! 3. The tile broadcasts a delta and multiplies 64 inputs, so dW is written in PyTorch's row-major order directly.
 //! 4. On the portable leaf `matrixmultiply` takes each chunk's product.
 
@@ -16,6 +17,7 @@ use crate::dispatch::Isa;
 use crate::pack::{Slots, padded};
 use crate::product::{Source, Weights, accumulate, rows_of};
 use crate::simd::{Kernel, Simd, Work};
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// Rows of dW that make a task of fair size.
@@ -26,6 +28,9 @@ const CHUNK: usize = 256;
 const GROUPS: usize = ROWS / 16;
 /// Columns of a tile.
 const COLUMNS: usize = 64;
+
+/// Stored rows of at least so many floats are gathered.
+const FAR: usize = 1024;
 
 /// The rows of a window in the order of the sum: number m to (stored deltas, input vector).
 pub trait Pairs: Sync {
@@ -130,15 +135,22 @@ impl Kernel for WeightGradient<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut strips = [Strip::EMPTY; CHUNK];
-        let (mut groups, mut row) = ([Group::default(); GROUPS], 0);
+        let (mut strips, mut gathered) = ([Strip::EMPTY; CHUNK], Gathered::new());
+        let (mut groups, mut row, gather) = ([Group::default(); GROUPS], 0, self.slots.width() >= FAR);
         while row < self.rows.len() {
             let found = self.groups(row, &mut groups);
-            let groups = &groups[..found];
+            let (places, groups) = (groups.map(|group| group.place), &mut groups[..found]);
             row = groups.last().map_or(self.rows.len(), |group| group.row + group.count);
+            if gather {
+                groups.iter_mut().enumerate().for_each(|(g, group)| group.place = g * 16 + group.place % 16);
+            }
+            let groups = &*groups;
             for from in (0..self.pairs.len()).step_by(CHUNK) {
                 let chunk = from..(from + CHUNK).min(self.pairs.len());
                 let count = look_up(self.pairs, chunk, self.slots.width(), padded(self.depth), &mut strips);
+                if gather {
+                    gathered.take(s, &mut strips[..count], &places[..found]);
+                }
                 let strips = &strips[..count];
                 if !self.bias.is_empty() {
                     add_deltas(s, strips, groups, self.bias);
@@ -192,6 +204,37 @@ fn look_up(
         count += 1;
     }
     count
+}
+
+/// The deltas of a chunk, side by side: [m][groups][16].
+#[repr(align(64))]
+struct Gathered([MaybeUninit<f32>; CHUNK * ROWS]);
+
+impl Gathered {
+    fn new() -> Self {
+        Self([const { MaybeUninit::uninit() }; CHUNK * ROWS])
+    }
+
+    /// Takes the deltas of the groups at `places`, to which the strips then lead.
+    #[inline(always)]
+    fn take<S: Simd>(&mut self, s: S, strips: &mut [Strip], places: &[usize]) {
+        let (mut to, stride) = (self.0.as_mut_ptr().cast::<f32>(), places.len() * 16);
+        for strip in strips {
+            let begin = to;
+            for i in 0..strip.run.rows {
+                for vector in (0..stride).step_by(S::LANES) {
+                    let place = places[vector / 16] / 16 * 16 + vector % 16;
+                    // SAFETY: `look_up` has checked the strips, whose stored rows are whole blocks of sixteen; there are at
+                    // most CHUNK rows and GROUPS places.
+                    unsafe {
+                        s.store(to.add(vector), s.load(strip.deltas.add(i * strip.run.delta_stride + place)))
+                    };
+                }
+                to = to.wrapping_add(stride);
+            }
+            (strip.deltas, strip.run.delta_stride) = (begin, stride);
+        }
+    }
 }
 
 /// Continues the sums of the deltas.

@@ -40,7 +40,6 @@ pub mod activation;
 #[cfg(feature = "std")]
 pub mod affine;
 #[cfg(feature = "std")]
-mod aligned;
 #[cfg(feature = "std")]
 mod backward;
 #[cfg(feature = "std")]
@@ -70,7 +69,6 @@ pub mod update;
 mod window;
 
 #[cfg(feature = "std")]
-pub use aligned::Aligned;
 pub use dispatch::Isa;
 #[cfg(feature = "std")]
 pub use dispatch::{ISA_VARIABLE, IsaError};

@@ -9,12 +9,14 @@ use crate::model::cell::Recurrent;
 use crate::parallel::Threads;
 use std::ops::Range;
 use unrolled_kernels::Isa;
-use unrolled_kernels::gemm::{Pairs, WeightGradient};
+use unrolled_kernels::gemm::{Pairs, ROWS, WeightGradient};
 use unrolled_kernels::pack::Slots;
 
-/// Rows of a matrix that one thread takes at a time: few, so that all end at nearly the same time. One thread loses nothing
-/// by it.
-const SHARE: usize = 32;
+/// Rows of a matrix that one thread takes at a time: few where the matrix is small, so that all threads end at nearly the
+/// same time, and more where it is large, for each piece reads all inputs again.
+fn share(rows: usize, threads: &Threads) -> usize {
+    if threads.count() == 1 { ROWS } else { (rows / (8 * threads.count())).clamp(32, ROWS) }
+}
 
 /// Some rows of a weight gradient, to be divided among threads.
 pub(crate) struct Matrix<'a> {
@@ -27,9 +29,14 @@ pub(crate) struct Matrix<'a> {
 
 impl Matrix<'_> {
     /// Writes the rows of the gradient, and of the bias's unless that is empty.
-    pub(crate) fn run(self, isa: Isa, (weight, bias): (&mut [f32], &mut [f32]), threads: &Threads) {
+    pub(crate) fn run(self, isa: Isa, gradient: (&mut [f32], &mut [f32]), threads: &Threads) {
+        let share = share(self.rows.len(), threads);
+        self.divide(isa, gradient, share, threads);
+    }
+
+    fn divide(self, isa: Isa, (weight, bias): (&mut [f32], &mut [f32]), share: usize, threads: &Threads) {
         let Self { pairs, slots, depth, rows } = self;
-        let pieces = rows.len().div_ceil(SHARE);
+        let pieces = rows.len().div_ceil(share);
         if pieces <= 1 {
             return WeightGradient { pairs, slots, depth, rows, weight, bias }.run_on(isa);
         }
@@ -38,8 +45,8 @@ impl Matrix<'_> {
         let (first_bias, second_bias) = bias.split_at_mut(half.min(bias.len()));
         let part = |rows| Matrix { pairs, slots, depth, rows };
         threads.join(
-            || part(rows.start..rows.start + half).run(isa, (first, first_bias), threads),
-            || part(rows.start + half..rows.end).run(isa, (second, second_bias), threads),
+            || part(rows.start..rows.start + half).divide(isa, (first, first_bias), share, threads),
+            || part(rows.start + half..rows.end).divide(isa, (second, second_bias), share, threads),
         );
     }
 }

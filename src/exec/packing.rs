@@ -1,11 +1,11 @@
 //! Packing: the weights of a model from its parameters, divided among threads by panels.
 
+use super::aligned::Aligned;
 use super::weights::{HeadWeights, LayerWeights, Weights};
 use crate::model::cell::Recurrent;
 use crate::model::{ModelConfig, Parameters};
 use crate::parallel::Threads;
 use std::ops::Range;
-use unrolled_kernels::Aligned;
 use unrolled_kernels::pack::{Panels, Slots};
 
 use super::tensors::Tensors;

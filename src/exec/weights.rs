@@ -1,11 +1,12 @@
 //! A model's weights in the forms that the kernels read: packed once per change of the parameters (see `packing.rs`).
 
+use super::aligned::Aligned;
 use super::tensors::Tensors;
 use crate::model::ModelConfig;
 use crate::model::cell::{self, Cell, CellWeights, Recurrent};
 use std::ops::Range;
+use unrolled_kernels::Isa;
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::{Aligned, Isa};
 
 /// Packed weights, with everything about their layout that follows from the model's shape.
 #[derive(Debug)]

@@ -93,13 +93,13 @@ impl<S: Simd> Block<S> for Gates {
             product::<S, U, 2, 2, 0>(s, &mut sums, span, at.inputs(3, 0));
             product::<S, U, 2, 2, 0>(s, &mut sums, span, at.recurrent(at.hidden(), 0));
             let [r, z] = sums;
-            for u in 0..U {
+            for (u, r) in r.into_iter().enumerate() {
                 let unit = span.unit + u * S::LANES;
                 let h = s.load(at.hidden().add(unit));
-                s.store(at.vector(2).add(unit), s.mul(sigmoid(s, r[u]), h));
+                s.store(at.vector(2).add(unit), s.mul(sigmoid(s, r), h));
             }
-            for u in 0..U {
-                s.store(at.vector(3).add(span.unit + u * S::LANES), sigmoid(s, z[u]));
+            for (u, z) in z.into_iter().enumerate() {
+                s.store(at.vector(3).add(span.unit + u * S::LANES), sigmoid(s, z));
             }
         }
     }
@@ -121,10 +121,10 @@ impl<S: Simd> Block<S> for Candidate {
             product::<S, U, 1, 1, 0>(s, &mut sums, span, at.recurrent(at.vector(2), 2));
             let [n] = sums;
             let n = tanhs(s, n);
-            for u in 0..U {
+            for (u, n) in n.into_iter().enumerate() {
                 let unit = span.unit + u * S::LANES;
                 let (h, z) = (s.load(at.hidden().add(unit)), s.load(at.vector(3).add(unit)));
-                s.store(at.next().add(unit), s.fma(z, s.sub(h, n[u]), n[u]));
+                s.store(at.next().add(unit), s.fma(z, s.sub(h, n), n));
             }
         }
     }

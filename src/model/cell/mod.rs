@@ -8,12 +8,13 @@ mod gru;
 mod lstm;
 mod rnn;
 
+use crate::exec::aligned::Aligned;
 use crate::model::ModelConfig;
 use crate::settings::{self, Reset};
 use std::fmt::Debug;
 use std::ops::Range;
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::{Aligned, Input, Isa, Window};
+use unrolled_kernels::{Input, Isa, Window};
 
 /// A recurrent cell of H hidden units.
 pub(crate) trait Cell: Debug + Send + Sync {
