@@ -40,7 +40,6 @@ pub mod activation;
 #[cfg(feature = "std")]
 pub mod affine;
 #[cfg(feature = "std")]
-#[cfg(feature = "std")]
 mod backward;
 #[cfg(feature = "std")]
 pub mod gather;
@@ -68,7 +67,6 @@ pub mod update;
 #[cfg(feature = "std")]
 mod window;
 
-#[cfg(feature = "std")]
 pub use dispatch::Isa;
 #[cfg(feature = "std")]
 pub use dispatch::{ISA_VARIABLE, IsaError};

@@ -1,7 +1,7 @@
 //! What the cells share: where things lie, and the walk over hidden units.
 
 use crate::math::{sigmoid, tanh};
-use crate::simd::Simd;
+use crate::simd::{Simd, Work};
 
 /// Floats behind the weights and behind each state vector that whole vectors may reach into.
 pub(super) const REACH: usize = 16;
@@ -41,7 +41,7 @@ pub trait Kind: Copy + Default + core::fmt::Debug + Send + Sync + 'static {
     /// # Safety
     /// The places hold what [`Places`] says.
     #[doc(hidden)]
-    unsafe fn step<S: Simd>(s: S, at: Places);
+    unsafe fn step<S: Simd, const APART: bool>(s: S, at: Places);
 }
 
 /// Which of PyTorch's bias vectors a sum starts from.
@@ -160,7 +160,11 @@ fn most<S: Simd>(sums: usize) -> usize {
 /// # Safety
 /// As for `block`, for all units of the cell.
 #[inline(always)]
-pub(super) unsafe fn sweep<S: Simd, B: Block<S> + Block<S::Narrow>>(s: S, at: Places, block: &B) {
+pub(super) unsafe fn sweep<S: Simd, B: Block<S> + Block<S::Narrow>, const APART: bool>(
+    s: S,
+    at: Places,
+    block: &B,
+) {
     let size = tile(<B as Block<S>>::SUMS, at.hidden);
     let count = at.hidden.div_ceil(size);
     let mut i = 0;
@@ -170,11 +174,11 @@ pub(super) unsafe fn sweep<S: Simd, B: Block<S> + Block<S::Narrow>>(s: S, at: Pl
         // SAFETY: the tile starts below H, and ends there at most.
         unsafe {
             if width >= size {
-                spans(s, tile, size, block);
+                spans::<S, B, APART>(s, tile, size, block);
             } else if (width - 1) % 16 < 8 {
-                spans(s.narrow(), tile, width, block); // eight of sixteen lanes would idle
+                spans::<S::Narrow, B, APART>(s.narrow(), tile, width, block); // eight of sixteen lanes would idle
             } else {
-                spans(s, tile, width, block);
+                spans::<S, B, APART>(s, tile, width, block);
             }
         }
         i += 1;
@@ -186,7 +190,7 @@ pub(super) unsafe fn sweep<S: Simd, B: Block<S> + Block<S::Narrow>>(s: S, at: Pl
 /// # Safety
 /// As for `block`, for these units.
 #[inline(always)]
-unsafe fn spans<S: Simd, B: Block<S>>(s: S, tile: usize, width: usize, block: &B) {
+unsafe fn spans<S: Simd, B: Block<S>, const APART: bool>(s: S, tile: usize, width: usize, block: &B) {
     let vectors = width.div_ceil(S::LANES);
     let count = vectors.div_ceil(most::<S>(B::SUMS));
     let mut i = 0;
@@ -194,7 +198,7 @@ unsafe fn spans<S: Simd, B: Block<S>>(s: S, tile: usize, width: usize, block: &B
         let (from, to) = (vectors * i / count, vectors * (i + 1) / count);
         let span = Span { unit: tile + from * S::LANES, tile, width };
         // SAFETY: the span's vectors start within the tile.
-        unsafe { dispatch(s, to - from, span, block) };
+        unsafe { dispatch::<S, B, APART>(s, to - from, span, block) };
         i += 1;
     }
 }
@@ -204,21 +208,49 @@ unsafe fn spans<S: Simd, B: Block<S>>(s: S, tile: usize, width: usize, block: &B
 /// # Safety
 /// As for `block`.
 #[inline(always)]
-unsafe fn dispatch<S: Simd, B: Block<S>>(s: S, vectors: usize, span: Span, block: &B) {
+unsafe fn dispatch<S: Simd, B: Block<S>, const APART: bool>(s: S, vectors: usize, span: Span, block: &B) {
     let most = most::<S>(B::SUMS);
     // SAFETY: as the caller vouches.
     unsafe {
         match vectors {
-            1 => block.block::<1>(s, span),
-            2 if most >= 2 => block.block::<2>(s, span),
-            3 if most >= 3 => block.block::<3>(s, span),
-            4 if most >= 4 => block.block::<4>(s, span),
-            5 if most >= 5 => block.block::<5>(s, span),
-            6 if most >= 6 => block.block::<6>(s, span),
-            7 if most >= 7 => block.block::<7>(s, span),
-            8 if most >= 8 => block.block::<8>(s, span),
+            1 => call::<S, B, 1, APART>(s, span, block),
+            2 if most >= 2 => call::<S, B, 2, APART>(s, span, block),
+            3 if most >= 3 => call::<S, B, 3, APART>(s, span, block),
+            4 if most >= 4 => call::<S, B, 4, APART>(s, span, block),
+            5 if most >= 5 => call::<S, B, 5, APART>(s, span, block),
+            6 if most >= 6 => call::<S, B, 6, APART>(s, span, block),
+            7 if most >= 7 => call::<S, B, 7, APART>(s, span, block),
+            8 if most >= 8 => call::<S, B, 8, APART>(s, span, block),
             _ => {}
         }
+    }
+}
+
+/// Calls `block`; where the sizes are not known, and every number of vectors is compiled, as a function of its own.
+///
+/// # Safety
+/// As for `block`.
+#[inline(always)]
+unsafe fn call<S: Simd, B: Block<S>, const U: usize, const APART: bool>(s: S, span: Span, block: &B) {
+    if APART {
+        return s.apart(Call::<S, B, U> { s, span, block });
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { block.block::<U>(s, span) }
+}
+
+/// U vectors of units. Made by `call` alone, whose caller vouches for the span.
+struct Call<'a, S, B, const U: usize> {
+    s: S,
+    span: Span,
+    block: &'a B,
+}
+
+impl<S: Simd, B: Block<S>, const U: usize> Work for Call<'_, S, B, U> {
+    #[inline(always)]
+    fn work(self) {
+        // SAFETY: as said above.
+        unsafe { self.block.block::<U>(self.s, self.span) }
     }
 }
 

@@ -158,7 +158,7 @@ impl<K: Kind, const G: usize, const B: usize, const V: usize, const I: usize, co
             turn: self.turn,
         };
         // SAFETY: `VALID` has seen that the fields lie as `Places` says.
-        unsafe { K::step(s, at) };
+        unsafe { K::step::<S, false>(s, at) };
         self.turn = 1 - self.turn;
         &self.state[self.turn].values
     }

@@ -21,9 +21,9 @@ impl Kind for GruAfter {
         &[(0, Biases::Sum), (1, Biases::Sum), (2, Biases::Hidden), (2, Biases::Input)];
 
     #[inline(always)]
-    unsafe fn step<S: Simd>(s: S, at: Places) {
+    unsafe fn step<S: Simd, const APART: bool>(s: S, at: Places) {
         // SAFETY: the caller vouches for the places.
-        unsafe { sweep(s, at, &After(at)) };
+        unsafe { sweep::<S, _, APART>(s, at, &After(at)) };
     }
 }
 
@@ -68,11 +68,11 @@ impl Kind for GruBefore {
     const BIAS_OF: &'static [(usize, Biases)] = &[(0, Biases::Sum), (1, Biases::Sum), (2, Biases::Sum)];
 
     #[inline(always)]
-    unsafe fn step<S: Simd>(s: S, at: Places) {
+    unsafe fn step<S: Simd, const APART: bool>(s: S, at: Places) {
         // SAFETY: the caller vouches for the places.
         unsafe {
-            sweep(s, at, &Gates(at));
-            sweep(s, at, &Candidate(at));
+            sweep::<S, _, APART>(s, at, &Gates(at));
+            sweep::<S, _, APART>(s, at, &Candidate(at));
         }
     }
 }

@@ -19,9 +19,9 @@ impl Kind for Lstm {
         &[(0, Biases::Sum), (1, Biases::Sum), (2, Biases::Sum), (3, Biases::Sum)];
 
     #[inline(always)]
-    unsafe fn step<S: Simd>(s: S, at: Places) {
+    unsafe fn step<S: Simd, const APART: bool>(s: S, at: Places) {
         // SAFETY: the caller vouches for the places.
-        unsafe { sweep(s, at, &Units(at)) };
+        unsafe { sweep::<S, _, APART>(s, at, &Units(at)) };
     }
 }
 

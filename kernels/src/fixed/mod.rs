@@ -52,6 +52,8 @@ pub use cell::{Cell, Gru, GruBefore, Lstm, Rnn, RnnRelu};
 pub use dense::Dense;
 pub use model::{Layer, Model};
 
+use crate::dispatch::Isa;
+
 /// The equations of the cells, as types.
 pub mod kind {
     pub use super::body::Kind;
@@ -100,9 +102,9 @@ fn check(name: &'static str, found: usize, expected: usize) -> Result<(), Error>
 }
 
 /// The best instruction set that can be known here.
-fn native() -> Result<crate::Isa, Error> {
+fn native() -> Result<Isa, Error> {
     #[cfg(feature = "std")]
-    return crate::Isa::detect().map_err(Error::Isa);
+    return Isa::detect().map_err(Error::Isa);
     #[cfg(not(feature = "std"))]
-    Ok(crate::Isa::compiled())
+    Ok(Isa::compiled())
 }

@@ -39,9 +39,9 @@ impl<K: Squash + Copy + Default + core::fmt::Debug + Send + Sync + 'static> Kind
     const BIAS_OF: &'static [(usize, Biases)] = &[(0, Biases::Sum)];
 
     #[inline(always)]
-    unsafe fn step<S: Simd>(s: S, at: Places) {
+    unsafe fn step<S: Simd, const APART: bool>(s: S, at: Places) {
         // SAFETY: the caller vouches for the places.
-        unsafe { sweep(s, at, &Units::<K> { at, squash: PhantomData }) };
+        unsafe { sweep::<S, _, APART>(s, at, &Units::<K> { at, squash: PhantomData }) };
     }
 }
 

@@ -125,6 +125,6 @@ impl<K: Kind> Kernel for Step<K> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         // SAFETY: `Cell` has checked the lengths of its memory and of x.
-        unsafe { K::step(s, self.0) };
+        unsafe { K::step::<S, true>(s, self.0) };
     }
 }
