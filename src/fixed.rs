@@ -51,7 +51,7 @@ impl TensorFile {
         Cell::new(&weight_ih, &weight_hh, &bias_ih, &bias_hh).map_err(|error| refused(module, error))
     }
 
-    /// The linear module whose member name is `module`: `{module}.weight` [O, I] and `{module}.bias` [O].
+    /// The linear module whose member name is `module`: `{module}.weight` of shape `[O, I]` and `{module}.bias` of shape `[O]`.
     ///
     /// # Errors
     /// As for [`TensorFile::cell`].

@@ -133,7 +133,7 @@ fn scatter(weights: &Weights, deltas: &Tokens<'_>, strips: Strips<'_>, threads: 
     );
 }
 
-/// d embedding[symbol] = d table[symbol] W
+/// `d embedding[symbol] = d table[symbol] W`
 fn embedding_gradient(
     weights: &Weights,
     symbols: &[u32],
