@@ -75,6 +75,7 @@
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 
+mod aligned;
 pub mod bench;
 pub mod checkpoint;
 pub mod corpus;

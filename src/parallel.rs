@@ -9,6 +9,11 @@ const SMALL: usize = 400_000;
 /// More are a typing error, or gain nothing on a machine that has them.
 const MOST: usize = 1024;
 
+/// Cores that this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Threads to divide work among. Results do not depend on their number.
 #[derive(Clone, Debug)]
 pub(crate) struct Threads {
@@ -17,10 +22,11 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// `count` threads, or one for each core.
+    /// Work divided by `count`, or by the number of cores; on no more threads than there are cores, for more of them would
+    /// only take turns.
     pub(crate) fn new(count: Option<usize>) -> Result<Self> {
         let count = Self::resolve(count)?;
-        let build = || rayon::ThreadPoolBuilder::new().num_threads(count).build().map(Arc::new);
+        let build = || rayon::ThreadPoolBuilder::new().num_threads(count.min(cores())).build().map(Arc::new);
         let pool = (count > 1).then(build).transpose().map_err(|error| Error::Setting {
             name: "threads",
             found: count.to_string(),
@@ -31,8 +37,7 @@ impl Threads {
 
     /// How many threads `count` asks for.
     pub(crate) fn resolve(count: Option<usize>) -> Result<usize> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let count = count.unwrap_or(cores.min(MOST));
+        let count = count.unwrap_or(cores().min(MOST));
         if count == 0 || count > MOST {
             let expected = "a number of threads from 1 to 1024".into();
             return Err(Error::Setting { name: "threads", found: count.to_string(), expected });
@@ -43,6 +48,14 @@ impl Threads {
     /// How many.
     pub(crate) fn count(&self) -> usize {
         self.count
+    }
+
+    /// How many threads divide what is called here: all of them where `enter` has brought them to work, else one.
+    pub(crate) fn at_work(&self) -> usize {
+        match &self.pool {
+            Some(pool) if pool.current_thread_index().is_some() => pool.current_num_threads(),
+            _ => 1,
+        }
     }
 
     /// Runs `f` on one of the threads when `work`, in multiplications, is worth waking them for: what it divides (`join`,
@@ -56,14 +69,11 @@ impl Threads {
 
     /// Both, at the same time where `enter` has brought more than one thread to work.
     pub(crate) fn join(&self, a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
-        match &self.pool {
-            Some(pool) if pool.current_thread_index().is_some() => {
-                rayon::join(a, b);
-            }
-            _ => {
-                a();
-                b();
-            }
+        if self.at_work() > 1 {
+            rayon::join(a, b);
+        } else {
+            a();
+            b();
         }
     }
 

@@ -110,7 +110,11 @@ impl Isa {
     pub const fn compiled() -> Self {
         #[cfg(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma"))]
         {
-            let wide = cfg!(all(target_feature = "avx512f", target_feature = "avx512dq"));
+            let wide = cfg!(all(
+                target_feature = "avx512f",
+                target_feature = "avx512dq",
+                target_feature = "avx512vl"
+            ));
             Self(if wide { Kind::Avx512 } else { Kind::Avx2 })
         }
         #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma")))]
@@ -126,10 +130,10 @@ impl Isa {
         Self(Kind::Avx2)
     }
 
-    /// AVX-512 F and DQ, for a program that has its own way to find out.
+    /// AVX-512 F, DQ and VL, for a program that has its own way to find out.
     ///
     /// # Safety
-    /// The processor has both, and AVX2 and FMA.
+    /// The processor has all three, and AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     pub const unsafe fn avx512_unchecked() -> Self {
         Self(Kind::Avx512)

@@ -11,19 +11,19 @@
 //!    each other out of that cache: these are gathered first. Between chunks the sums wait in dW itself, so the chain goes
 //!    on where it stopped.
 //! 3. The tile broadcasts a delta and multiplies 64 inputs, so dW is written in PyTorch's row-major order directly.
-//! 4. On the portable leaf `matrixmultiply` takes each chunk's product.
+//! 4. On the portable leaf `matrixmultiply` takes each chunk's product, of gathered deltas and inputs.
 
 use crate::dispatch::Isa;
-use crate::pack::{Slots, padded};
+use crate::pack::{Slots, padded, product};
 use crate::product::{Source, Weights, accumulate, rows_of};
 use crate::simd::{Kernel, Simd, Work};
-use core::mem::MaybeUninit;
+use crate::strips::{Gathered, Strip, look_up};
 use core::ops::Range;
 
 /// Rows of dW that make a task of fair size.
 pub const ROWS: usize = 192;
 /// Values of m walked at a time.
-const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 /// Groups of up to sixteen rows walked together.
 const GROUPS: usize = ROWS / 16;
 /// Columns of a tile.
@@ -105,11 +105,12 @@ impl WeightGradient<'_> {
     /// Computes the rows.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// When a slice has not the stated length, or the slots do not lie within a stored row.
     pub fn run_on(self, isa: Isa) {
-        let gates = self.slots.gates.iter().max().map_or(0, |gate| gate + 1);
-        assert!(self.rows.end <= gates * self.slots.hidden, "rows {:?}", self.rows);
-        assert_eq!(self.weight.len(), self.rows.len() * self.depth, "weight gradient");
+        self.slots.check();
+        let gates = self.slots.gates.iter().max().map_or(0, |gate| gate.saturating_add(1));
+        assert!(self.rows.end <= product([gates, self.slots.hidden]), "rows {:?}", self.rows);
+        assert_eq!(self.weight.len(), product([self.rows.len(), self.depth]), "weight gradient");
         assert!(self.bias.is_empty() || self.bias.len() == self.rows.len(), "bias gradient");
         self.weight.fill(0.0);
         self.bias.fill(0.0);
@@ -136,7 +137,8 @@ impl Kernel for WeightGradient<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (mut strips, mut gathered) = ([Strip::EMPTY; CHUNK], Gathered::new());
-        let (mut groups, mut row, gather) = ([Group::default(); GROUPS], 0, self.slots.width() >= FAR);
+        let gather = S::PORTABLE || self.slots.width() >= FAR;
+        let (mut groups, mut row) = ([Group::default(); GROUPS], 0);
         while row < self.rows.len() {
             let found = self.groups(row, &mut groups);
             let (places, groups) = (groups.map(|group| group.place), &mut groups[..found]);
@@ -158,81 +160,15 @@ impl Kernel for WeightGradient<'_> {
                 for first in (0..self.depth).step_by(COLUMNS) {
                     let columns = first..(first + COLUMNS).min(self.depth);
                     let part = Part { strips, columns, stride: self.depth };
+                    if S::PORTABLE {
+                        part.multiply_portable(groups, self.weight);
+                        continue;
+                    }
                     for group in groups {
                         part.multiply(s, group, &mut self.weight[group.row * self.depth..]);
                     }
                 }
             }
-        }
-    }
-}
-
-/// A run of m: where its deltas and inputs lie.
-#[derive(Clone, Copy)]
-struct Strip {
-    deltas: *const f32,
-    inputs: *const f32,
-    run: Run,
-}
-
-impl Strip {
-    const EMPTY: Self = Self {
-        deltas: core::ptr::null(),
-        inputs: core::ptr::null(),
-        run: Run { rows: 0, delta_stride: 0, input_stride: 0 },
-    };
-}
-
-/// Finds the runs of a chunk and checks once that they hold `stored` deltas and `inputs` inputs for each m.
-#[inline(always)]
-fn look_up(
-    pairs: &dyn Pairs,
-    chunk: Range<usize>,
-    stored: usize,
-    inputs: usize,
-    strips: &mut [Strip; CHUNK],
-) -> usize {
-    let mut count = 0;
-    for (m, run) in runs(pairs, chunk) {
-        let (delta, input) = (pairs.delta(m), pairs.input(m));
-        let holds = |values: &[f32], stride: usize, width: usize| {
-            (run.rows - 1).checked_mul(stride).and_then(|n| n.checked_add(width)) <= Some(values.len())
-        };
-        assert!(holds(delta, run.delta_stride, stored), "deltas of {run:?} in {} floats", delta.len());
-        assert!(holds(input, run.input_stride, inputs), "inputs of {run:?} in {} floats", input.len());
-        strips[count] = Strip { deltas: delta.as_ptr(), inputs: input.as_ptr(), run };
-        count += 1;
-    }
-    count
-}
-
-/// The deltas of a chunk, side by side: [m][groups][16].
-#[repr(align(64))]
-struct Gathered([MaybeUninit<f32>; CHUNK * ROWS]);
-
-impl Gathered {
-    fn new() -> Self {
-        Self([const { MaybeUninit::uninit() }; CHUNK * ROWS])
-    }
-
-    /// Takes the deltas of the groups at `places`, to which the strips then lead.
-    #[inline(always)]
-    fn take<S: Simd>(&mut self, s: S, strips: &mut [Strip], places: &[usize]) {
-        let (mut to, stride) = (self.0.as_mut_ptr().cast::<f32>(), places.len() * 16);
-        for strip in strips {
-            let begin = to;
-            for i in 0..strip.run.rows {
-                for vector in (0..stride).step_by(S::LANES) {
-                    let place = places[vector / 16] / 16 * 16 + vector % 16;
-                    // SAFETY: `look_up` has checked the strips, whose stored rows are whole blocks of sixteen; there are at
-                    // most CHUNK rows and GROUPS places.
-                    unsafe {
-                        s.store(to.add(vector), s.load(strip.deltas.add(i * strip.run.delta_stride + place)))
-                    };
-                }
-                to = to.wrapping_add(stride);
-            }
-            (strip.deltas, strip.run.delta_stride) = (begin, stride);
         }
     }
 }
@@ -280,9 +216,6 @@ impl Part<'_> {
     /// Continues the sums of a group of rows of the gradient. A last vector that is at most half full goes by itself.
     #[inline(always)]
     fn multiply<S: Simd>(&self, s: S, group: &Group, weight: &mut [f32]) {
-        if S::PORTABLE {
-            return self.multiply_portable(group, weight);
-        }
         let columns = self.columns.len();
         let (all, whole) = (columns.div_ceil(16), (columns + 7) / 16);
         for half in (0..16).step_by(S::LANES) {
@@ -351,27 +284,30 @@ impl Part<'_> {
         }
     }
 
-    fn multiply_portable(&self, group: &Group, weight: &mut [f32]) {
+    /// Continues the sums of all groups, whose deltas are gathered, by one product for the whole chunk: `matrixmultiply`
+    /// begins a sum anew in each call, so a call for each run would let the runs show in the sums.
+    fn multiply_portable(&self, groups: &[Group], weight: &mut [f32]) {
+        let Some(Strip { deltas, run, .. }) = self.strips.first() else { return };
         let columns = self.columns.len();
-        let out = weight[self.columns.start..][..(group.count - 1) * self.stride + columns].as_mut_ptr();
-        for Strip { deltas, inputs, run } in self.strips {
-            // SAFETY: `look_up` has checked the strips, `out` reaches to the last column of the last row.
+        let (mut inputs, mut rows) = ([[0.0; COLUMNS]; CHUNK], 0);
+        for strip in self.strips {
+            for i in 0..strip.run.rows {
+                let from = strip.inputs.wrapping_add(i * strip.run.input_stride + self.columns.start);
+                // SAFETY: `look_up` has checked the strips.
+                inputs[rows][..columns]
+                    .copy_from_slice(unsafe { core::slice::from_raw_parts(from, columns) });
+                rows += 1;
+            }
+        }
+        for Group { row, place, count } in groups {
+            let out = &mut weight[row * self.stride + self.columns.start..];
+            let out = out[..(count - 1) * self.stride + columns].as_mut_ptr();
+            let (from, by) = (deltas.wrapping_add(*place), run.delta_stride as isize);
+            let (x, x_by, stride) = (inputs.as_ptr().cast(), COLUMNS as isize, self.stride as isize);
+            // SAFETY: the deltas of a chunk lie behind each other, and `out` reaches to the last column of the last row.
             unsafe {
                 matrixmultiply::sgemm(
-                    group.count,
-                    run.rows,
-                    columns,
-                    1.0,
-                    deltas.add(group.place),
-                    1,
-                    run.delta_stride as isize,
-                    inputs.add(self.columns.start),
-                    run.input_stride as isize,
-                    1,
-                    1.0,
-                    out,
-                    self.stride as isize,
-                    1,
+                    *count, rows, columns, 1.0, from, 1, by, x, x_by, 1, 1.0, out, stride, 1,
                 );
             }
         }

@@ -63,6 +63,8 @@ pub mod rnn;
 #[cfg(feature = "std")]
 pub mod softmax;
 #[cfg(feature = "std")]
+mod strips;
+#[cfg(feature = "std")]
 pub mod update;
 #[cfg(feature = "std")]
 mod window;

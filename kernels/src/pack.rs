@@ -88,10 +88,7 @@ impl Panels {
     /// # Panics
     /// When the gates do not fit the stored slots, or a panel.
     pub fn gates(slots: &Slots) -> Self {
-        assert!(
-            slots.stored <= 4 && slots.gates.len() <= slots.stored.saturating_sub(slots.first),
-            "gates beyond the slots: {slots:?}"
-        );
+        slots.check();
         let blocks = slots.hidden.div_ceil(16);
         let width = slots.gates.len();
         let vector = |b: usize, gate: usize| Vector {
@@ -159,7 +156,7 @@ impl Panels {
     /// Packs `weight` [rows, depth] into `packed`, `len(depth)` floats.
     ///
     /// # Panics
-    /// When a slice is too short.
+    /// When a slice has not the stated length.
     pub fn pack(&self, weight: &[f32], depth: usize, packed: &mut [f32]) {
         self.pack_some(0..self.count(), weight, depth, packed);
     }
@@ -178,10 +175,10 @@ impl Panels {
     }
 
     /// Packs the transposed product: `weight` [rows, outputs], of which `self` (plain, over the columns) takes each
-    /// column as an output, and k runs over the matrix rows in the order of `depth_rows`.
+    /// column as an output, and k runs over the matrix rows in the order of `Slots::rows`.
     ///
     /// # Panics
-    /// When a slice is too short.
+    /// When a slice has not the stated length.
     pub fn pack_transposed(&self, weight: &[f32], outputs: usize, slots: &Slots, packed: &mut [f32]) {
         self.pack_some_transposed(0..self.count(), weight, outputs, slots, packed);
     }
@@ -274,6 +271,13 @@ impl Slots {
     /// A row of plain values: one slot, one gate.
     pub fn plain(width: usize) -> Self {
         Self { hidden: width, stored: 1, first: 0, gates: &[0] }
+    }
+
+    /// Checks that the gates have slots, and that a stored row is no longer than memory.
+    pub(crate) fn check(&self) {
+        let fit = self.stored <= 4 && self.gates.len() <= self.stored.saturating_sub(self.first);
+        assert!(fit, "gates beyond the slots: {self:?}");
+        product([self.hidden.saturating_add(15), self.stored, size_of::<f32>()]);
     }
 
     /// Floats in a stored row.

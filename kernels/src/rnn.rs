@@ -87,7 +87,7 @@ pub struct Backward<'a> {
     pub h: &'a [f32],
     /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [N, padded(H)]: written.
+    /// [N, padded(H)]: written, but for the upper half of a last block that is padding alone.
     pub deltas: &'a mut [f32],
 }
 

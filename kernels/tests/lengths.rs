@@ -1,7 +1,7 @@
 //! A slice of a wrong length panics before anything is computed, and the message has both lengths.
 
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gemm::{Pairs, WeightGradient};
+use unrolled_kernels::gemm::{Pairs, Run, WeightGradient};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::softmax::CrossEntropy;
 use unrolled_kernels::update::{Rule, Update, sum_of_squares};
@@ -272,6 +272,48 @@ impl Pairs for Nothing {
 fn short_gradient() {
     let (slots, weight, bias) = (&Slots::plain(5), &mut [0.0; 7][..], &mut [][..]);
     WeightGradient { pairs: &Nothing, slots, depth: 2, rows: 0..4, weight, bias }.run_on(Isa::PORTABLE);
+}
+
+/// Pairs that say more than they hold.
+struct Boast(Run);
+impl Pairs for Boast {
+    fn len(&self) -> usize {
+        self.0.rows
+    }
+    fn delta(&self, _: usize) -> &[f32] {
+        &[0.0; 16]
+    }
+    fn input(&self, _: usize) -> &[f32] {
+        &[0.0; 16]
+    }
+    fn run(&self, _: usize) -> Run {
+        self.0
+    }
+}
+
+fn boast(run: Run, slots: &Slots) {
+    let (weight, bias) = (&mut [0.0; 1][..], &mut [][..]);
+    WeightGradient { pairs: &Boast(run), slots, depth: 1, rows: 0..1, weight, bias }.run_on(Isa::PORTABLE);
+}
+
+#[test]
+#[should_panic(expected = "deltas of")]
+fn a_stride_that_no_memory_holds() {
+    boast(Run { rows: 3, delta_stride: usize::MAX, input_stride: 0 }, &Slots::plain(1));
+}
+
+#[test]
+#[should_panic(expected = "gates beyond the slots")]
+fn a_gradient_of_slots_beyond_the_row() {
+    let run = Run { rows: 1, delta_stride: 0, input_stride: 0 };
+    boast(run, &Slots { hidden: 16, stored: 1, first: 1, gates: rnn::GATES });
+}
+
+#[test]
+#[should_panic(expected = "sizes whose product no memory holds")]
+fn a_gradient_of_rows_that_no_memory_holds() {
+    let run = Run { rows: 1, delta_stride: 0, input_stride: 0 };
+    boast(run, &Slots { hidden: 1 << 62, stored: 4, first: 0, gates: rnn::GATES });
 }
 
 #[test]

@@ -15,7 +15,10 @@ use unrolled_kernels::pack::Slots;
 /// Rows of a matrix that one thread takes at a time: few where the matrix is small, so that all threads end at nearly the
 /// same time, and more where it is large, for each piece reads all inputs again.
 fn share(rows: usize, threads: &Threads) -> usize {
-    if threads.count() == 1 { ROWS } else { (rows / (8 * threads.count())).clamp(32, ROWS) }
+    match threads.at_work() {
+        1 => ROWS,
+        count => (rows / (8 * count)).clamp(32, ROWS),
+    }
 }
 
 /// Some rows of a weight gradient, to be divided among threads.

@@ -7,7 +7,6 @@
 //! All give equal bits. A window goes through all its layers, each over all its steps, before the next window
 //! begins; rows are divided among threads, sums never.
 
-pub(crate) mod aligned;
 mod dynamic;
 mod executor;
 mod gradient;

@@ -1,14 +1,13 @@
 //! Packing: the weights of a model from its parameters, divided among threads by panels.
 
-use super::aligned::Aligned;
+use super::tensors::Tensors;
 use super::weights::{HeadWeights, LayerWeights, Weights};
+use crate::aligned::Aligned;
 use crate::model::cell::Recurrent;
 use crate::model::{ModelConfig, Parameters};
 use crate::parallel::Threads;
 use std::ops::Range;
 use unrolled_kernels::pack::{Panels, Slots};
-
-use super::tensors::Tensors;
 
 /// Packed floats that one thread takes at a time.
 const SHARE: usize = 1 << 14;

@@ -1,7 +1,7 @@
 //! A model's weights in the forms that the kernels read: packed once per change of the parameters (see `packing.rs`).
 
-use super::aligned::Aligned;
 use super::tensors::Tensors;
+use crate::aligned::Aligned;
 use crate::model::ModelConfig;
 use crate::model::cell::{self, Cell, CellWeights, Recurrent};
 use std::ops::Range;

@@ -171,7 +171,7 @@ impl Training {
     /// step failed.
     fn run(&mut self, step: u64, rate: f64) -> (f64, Result<f64>) {
         let threads = self.threads.clone();
-        let work = 3 * self.weights.work() * self.settings.batch * self.settings.steps;
+        let work = self.weights.work() * self.settings.batch * self.settings.steps;
         threads.enter(work, || {
             if self.filled != Some(step) {
                 self.batches.fill(&self.corpus, step, &mut self.batch);

@@ -23,7 +23,7 @@ pub(crate) struct Avx2<const SUMS: usize>(());
 
 impl<const SUMS: usize> Avx2<SUMS> {
     /// # Safety
-    /// The processor has AVX2 and FMA.
+    /// The processor has AVX2 and FMA; and AVX-512 F, DQ and VL when `SUMS` is beyond twelve.
     #[inline(always)]
     pub(crate) unsafe fn new_unchecked() -> Self {
         Self(())

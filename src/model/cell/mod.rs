@@ -8,7 +8,7 @@ mod gru;
 mod lstm;
 mod rnn;
 
-use crate::exec::aligned::Aligned;
+use crate::aligned::Aligned;
 use crate::model::ModelConfig;
 use crate::settings::{self, Reset};
 use std::fmt::Debug;
