@@ -19,6 +19,11 @@ GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 RELATIVE, ABSOLUTE = 1e-5, 1e-6
 
 
+def random(case, purpose):
+    """Random numbers that depend on the case's name and on what they are for, and on nothing else."""
+    return np.random.default_rng(zlib.crc32(f"{case}/{purpose}".encode()))
+
+
 @dataclass(frozen=True)
 class Case:
     """One model, one window. `embedding` is E, or None for one-hot input."""
@@ -67,8 +72,7 @@ class Case:
         return shapes | {"head.weight": (self.symbols, self.hidden), "head.bias": (self.symbols,)}
 
     def random(self, purpose):
-        """Random numbers that depend on the case's name and on what they are for, and on nothing else."""
-        return np.random.default_rng(zlib.crc32(f"{self.name}/{purpose}".encode()))
+        return random(self.name, purpose)
 
     def draw(self, scale=1.5):
         """Parameters and initial state in f32. Scaled so that gates leave the linear range without saturating."""
@@ -92,6 +96,19 @@ class Case:
         stream = self.random("ids").integers(0, self.symbols, (length + 1, self.batch))
         shape = (windows, self.steps, self.batch)
         return stream[:-1].reshape(shape), stream[1:].reshape(shape)
+
+
+# The optimisers' problem: a vector of SIZE, and the gradient of each of UPDATES updates.
+SIZE, UPDATES = 37, 10
+
+
+def draw_gradients():
+    """Magnitudes from 1e-9 to 10, so that epsilon and its place show; a tenth of them exactly zero."""
+    random = np.random.default_rng(5)
+    size = 10.0 ** random.uniform(-9, 1, SIZE)
+    gradients = random.normal(size=(UPDATES, SIZE)) * size
+    gradients[random.random(gradients.shape) < 0.1] = 0
+    return random.uniform(-0.1, 0.1, SIZE).astype(np.float32), gradients.astype(np.float32)
 
 
 def excess(reference, single):
