@@ -124,7 +124,7 @@ def difference(reference, single):
     return max(float(np.max(np.abs(single[name] - value))) for name, value in reference.items())
 
 
-def save(name, tensors, config, **metadata):
+def save(name, tensors, config, folder=FOLDER, **metadata):
     """Writes one file: floats as f32, integers as int64, and every word about them as strings."""
     kept = {}
     for key, value in tensors.items():
@@ -133,7 +133,7 @@ def save(name, tensors, config, **metadata):
         kept[key] = np.ascontiguousarray(value, dtype=kind)
     metadata |= {"case": name, "config": json.dumps(config), "numpy": np.__version__}
     metadata["safetensors"] = safetensors.__version__
-    path = FOLDER / f"{name}.safetensors"
+    path = pathlib.Path(folder) / f"{name}.safetensors"
     save_file(kept, path, {key: str(value) for key, value in metadata.items()})
     sort_header(path)
 
