@@ -47,11 +47,11 @@ class Noise:
 
 
 def masks(case, wrapper, width):
-    """What one wrapper keeps, as 0 and 1: LABELinput, LABELoutput, LABELstate.h, each [T, B, n] or, variational, [1, n]."""
+    """What one wrapper keeps, as 0 and 1, under the names input, output, state.h: [T, B, n] or, variational, [1, n]."""
     label, found = wrapper._seed, {}
     state = leaves("state", wrapper.state_size)
     whole = wrapper._dropout_state_filter(LSTMStateTuple(0, 0)) is True
-    dropped = {(name, index): size for index, (name, size) in enumerate(state.items()) if whole or not name.endswith(".c")}
+    dropped = {(name, index): size for index, (name, size) in enumerate(state.items()) if whole or name[-1] != "c"}
     sizes = {"input": {("input", 0): width}, "output": {("output", 0): wrapper.output_size}, "state": dropped}
     for purpose, parts in sizes.items():
         keep = getattr(wrapper, f"_{purpose}_keep_prob")

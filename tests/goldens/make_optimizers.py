@@ -34,7 +34,8 @@ OPTIMIZERS = {
         lambda: v1.train.RMSPropOptimizer(0.01, decay=0.9, epsilon=1e-3, centered=True),
     ),
     "rmsprop-centered-momentum": (
-        {"optimizer": "rmsprop", "learning-rate": 0.01, "decay": 0.9, "momentum": 0.9, "centered": True, "epsilon": 1e-10},
+        {"optimizer": "rmsprop", "learning-rate": 0.01, "decay": 0.9, "momentum": 0.9, "centered": True}
+        | {"epsilon": 1e-10},
         lambda: v1.train.RMSPropOptimizer(0.01, decay=0.9, momentum=0.9, epsilon=1e-10, centered=True),
     ),
     "adam": (

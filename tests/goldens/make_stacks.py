@@ -85,7 +85,12 @@ LAYERS = [
         pair((gru, 9), (gru, 9)),
         {"forms": SUMMED, "lengths": LENGTHS},
     ),
-    ("bidirectional-mixed", "GRUCell 9 forward, LSTMCell 7 backward", pair((gru, 9), (lstm, 7)), {"forms": CONCATENATED}),
+    (
+        "bidirectional-mixed",
+        "GRUCell 9 forward, LSTMCell 7 backward",
+        pair((gru, 9), (lstm, 7)),
+        {"forms": CONCATENATED},
+    ),
 ]
 
 for label, words, make, more in LAYERS:
