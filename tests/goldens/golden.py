@@ -19,6 +19,11 @@ GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 RELATIVE, ABSOLUTE = 1e-5, 1e-6
 
 
+def random(case, purpose):
+    """Random numbers that depend on the case's name and on what they are for, and on nothing else."""
+    return np.random.default_rng(zlib.crc32(f"{case}/{purpose}".encode()))
+
+
 @dataclass(frozen=True)
 class Case:
     """One model, one window. `embedding` is E, or None for one-hot input."""
@@ -67,8 +72,7 @@ class Case:
         return shapes | {"head.weight": (self.symbols, self.hidden), "head.bias": (self.symbols,)}
 
     def random(self, purpose):
-        """Random numbers that depend on the case's name and on what they are for, and on nothing else."""
-        return np.random.default_rng(zlib.crc32(f"{self.name}/{purpose}".encode()))
+        return random(self.name, purpose)
 
     def draw(self, scale=1.5):
         """Parameters and initial state in f32. Scaled so that gates leave the linear range without saturating."""
@@ -94,6 +98,19 @@ class Case:
         return stream[:-1].reshape(shape), stream[1:].reshape(shape)
 
 
+# The optimisers' problem: a vector of SIZE, and the gradient of each of UPDATES updates.
+SIZE, UPDATES = 37, 10
+
+
+def draw_gradients():
+    """Magnitudes from 1e-9 to 10, so that epsilon and its place show; a tenth of them exactly zero."""
+    random = np.random.default_rng(5)
+    size = 10.0 ** random.uniform(-9, 1, SIZE)
+    gradients = random.normal(size=(UPDATES, SIZE)) * size
+    gradients[random.random(gradients.shape) < 0.1] = 0
+    return random.uniform(-0.1, 0.1, SIZE).astype(np.float32), gradients.astype(np.float32)
+
+
 def excess(reference, single):
     """Largest share of the tolerance that a framework's own f32 result uses; more than 1 fails."""
     return max(
@@ -107,7 +124,7 @@ def difference(reference, single):
     return max(float(np.max(np.abs(single[name] - value))) for name, value in reference.items())
 
 
-def save(name, tensors, config, **metadata):
+def save(name, tensors, config, folder=FOLDER, **metadata):
     """Writes one file: floats as f32, integers as int64, and every word about them as strings."""
     kept = {}
     for key, value in tensors.items():
@@ -116,7 +133,7 @@ def save(name, tensors, config, **metadata):
         kept[key] = np.ascontiguousarray(value, dtype=kind)
     metadata |= {"case": name, "config": json.dumps(config), "numpy": np.__version__}
     metadata["safetensors"] = safetensors.__version__
-    path = FOLDER / f"{name}.safetensors"
+    path = pathlib.Path(folder) / f"{name}.safetensors"
     save_file(kept, path, {key: str(value) for key, value in metadata.items()})
     sort_header(path)
 

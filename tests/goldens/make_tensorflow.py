@@ -1,27 +1,11 @@
 """Writes the goldens that come from TensorFlow's graph mode (compat.v1): see README.md beside this file."""
 
-import json
-import os
-
-os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "TF_ENABLE_ONEDNN_OPTS": "0"}
-import warnings
-
-warnings.filterwarnings("ignore")
 import numpy as np
-import tensorflow as tf
 
 from golden import Case, report, save
+from graph import SOURCE, STORED, session, tf, v1
 
-tf.get_logger().setLevel("ERROR")
-v1 = tf.compat.v1
-v1.disable_v2_behavior()
-SOURCE = {"framework": "tensorflow", "version": tf.__version__}
-STORED = "float64, stored as float32"
 FORGET_BIAS = 1.0
-
-
-def session():
-    return v1.Session(config=v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1))
 
 
 # Weights, from the project's names to TensorFlow's kernels [input + H, gates * H] and back. `ih` and `hh` lie one
@@ -139,74 +123,6 @@ def write_window(case):
     save(case.name, values | {"inputs": inputs, "targets": targets} | reference, case.config(), **SOURCE, **words)
 
 
-# Optimisers: ten updates of a vector, with gradients given.
-
-SIZE, UPDATES = 37, 10
-OPTIMIZERS = {
-    "sgd": ({"optimizer": "sgd", "learning-rate": 0.1}, lambda: v1.train.GradientDescentOptimizer(0.1)),
-    "momentum": (
-        {"optimizer": "sgd", "learning-rate": 0.1, "momentum": 0.9},
-        lambda: v1.train.MomentumOptimizer(0.1, 0.9),
-    ),
-    "adagrad": (
-        {"optimizer": "adagrad", "learning-rate": 0.1, "initial-accumulator": 0.1, "epsilon": 0.0},
-        lambda: v1.train.AdagradOptimizer(0.1, initial_accumulator_value=0.1),
-    ),
-    "rmsprop": (
-        {"optimizer": "rmsprop", "learning-rate": 0.01, "decay": 0.9, "momentum": 0.0, "epsilon": 1e-10},
-        lambda: v1.train.RMSPropOptimizer(0.01, decay=0.9, momentum=0.0, epsilon=1e-10),
-    ),
-    "rmsprop-momentum": (
-        {"optimizer": "rmsprop", "learning-rate": 0.01, "decay": 0.9, "momentum": 0.9, "epsilon": 1e-10},
-        lambda: v1.train.RMSPropOptimizer(0.01, decay=0.9, momentum=0.9, epsilon=1e-10),
-    ),
-    "adam": (
-        {"optimizer": "adam", "learning-rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
-        lambda: v1.train.AdamOptimizer(),
-    ),
-    "adam-epsilon": (
-        {"optimizer": "adam", "learning-rate": 0.01, "beta1": 0.9, "beta2": 0.95, "epsilon": 1e-3},
-        lambda: v1.train.AdamOptimizer(0.01, beta1=0.9, beta2=0.95, epsilon=1e-3),
-    ),
-}
-
-
-def updates(make, start, gradients, dtype):
-    """The vector after each update [UPDATES, n], and what the optimiser's slots held before the first."""
-    v1.reset_default_graph()
-    optimizer = make()
-    variable = v1.Variable(start.astype(dtype.as_numpy_dtype))
-    fed = v1.placeholder(dtype, start.shape)
-    step = optimizer.apply_gradients([(fed, variable)])
-    slots = {name: optimizer.get_slot(variable, name) for name in optimizer.get_slot_names()}
-    values = []
-    with session() as running:
-        running.run(v1.global_variables_initializer())
-        first = {name: float(value[0]) for name, value in running.run(slots).items()}
-        for gradient in gradients:
-            running.run(step, {fed: gradient})
-            values.append(running.run(variable))
-    return np.stack(values), first
-
-
-def draw_gradients():
-    """Magnitudes from 1e-9 to 10, so that epsilon and its place show; a tenth of them exactly zero."""
-    random = np.random.default_rng(5)
-    size = 10.0 ** random.uniform(-9, 1, SIZE)
-    gradients = random.normal(size=(UPDATES, SIZE)) * size
-    gradients[random.random(gradients.shape) < 0.1] = 0
-    return random.uniform(-0.1, 0.1, SIZE).astype(np.float32), gradients.astype(np.float32)
-
-
-def write_optimizer(label, config, make):
-    name = f"tensorflow-optimizer-{label}"
-    start, gradients = draw_gradients()
-    reference, slots = updates(make, start, gradients, tf.float64)
-    report(name, {"values": reference}, {"values": updates(make, start, gradients, tf.float32)[0]})
-    tensors = {"start": start, "gradients": gradients, "values": reference}
-    save(name, tensors, config, **SOURCE, dtype=STORED, initial_slots=json.dumps(slots))
-
-
 # Softmax cross-entropy on rows that overflow a careless exp.
 
 
@@ -250,6 +166,4 @@ for cell, shapes in (("gru", SHAPES), ("lstm", SMALL), ("rnn", SMALL)):
         reset = "before" if cell == "gru" else "after"
         name = f"tensorflow-{label}-{kind}-l{layers}-h{hidden}"
         write_window(Case(name, cell, hidden, layers, embedding, reset=reset, bias="single", symbols=symbols))
-for label, (config, make) in OPTIMIZERS.items():
-    write_optimizer(label, config, make)
 write_softmax()
