@@ -2,9 +2,11 @@
 //! configuration that a checkpoint carries.
 
 mod choices;
+mod layer;
 mod validate;
 
 pub use choices::*;
+pub use layer::{Highway, Layer, Variational};
 use serde::{Deserialize, Serialize};
 
 /// Everything that decides what a training run computes, except the text itself.
@@ -32,6 +34,10 @@ pub struct Settings {
     pub hidden: usize,
     /// Stacked layers L.
     pub layers: usize,
+    /// Layers of different kinds, widths and options, from the input up. When there are any, they replace `cell`, `hidden`,
+    /// `layers` and what belongs to them (`activation`, `reset`, `forget-bias`, `dropout`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<Layer>,
     /// How symbols enter the first layer.
     pub input: InputKind,
     /// Width of the embedding; the hidden width when absent.
@@ -118,6 +124,7 @@ impl Default for Settings {
             init_scale: None,
             hidden: 256,
             layers: 1,
+            stack: Vec::new(),
             input: InputKind::Embedding,
             embedding: None,
             batch: 32,
@@ -152,5 +159,17 @@ impl Default for Settings {
             mode: Mode::Static,
             seed: 1,
         }
+    }
+}
+
+impl Settings {
+    /// The layers of the model: `stack`, or else `layers` times the cell of the flat settings.
+    pub fn stack(&self) -> Vec<Layer> {
+        if self.stack.is_empty() { Layer::of(self) } else { self.stack.clone() }
+    }
+
+    /// Gives the custom cells of a configuration that was read from a file, which has their names alone.
+    pub fn resolve(&mut self, cells: &[crate::model::CustomCell]) {
+        self.stack.iter_mut().filter_map(|layer| layer.custom.as_mut()).for_each(|custom| custom.resolve(cells));
     }
 }

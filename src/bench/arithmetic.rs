@@ -1,5 +1,6 @@
 //! The floating-point operations that a model needs for one symbol.
 
+use crate::Layer;
 use crate::model::ModelConfig;
 
 /// Operations per symbol, a product and a sum counting one each. Gates, loss and update are left out: they grow with H,
@@ -21,10 +22,14 @@ pub struct Arithmetic {
 impl Arithmetic {
     /// Of a model of that shape.
     pub fn of(config: &ModelConfig) -> Self {
-        let [gates, hidden, layers, vocabulary] =
-            [config.gates(), config.hidden, config.layers, config.vocabulary].map(|size| size as f64);
-        let products = gates * hidden * hidden * (2.0 * layers - 1.0);
-        let forward = 2.0 * (products + hidden * vocabulary);
+        let layer = |(l, layer): (usize, &Layer)| {
+            let inputs = if l == 0 && config.gathers() { 0 } else { config.input_width(l) };
+            let [gates, hidden, state] = [layer.gates(), layer.hidden, layer.output_size()].map(|n| n as f64);
+            gates * hidden * (inputs as f64 + state) + hidden * layer.projection.unwrap_or(0) as f64
+        };
+        let products: f64 = config.stack.iter().enumerate().map(layer).sum();
+        let head = config.output_width() as f64 * config.vocabulary as f64;
+        let forward = 2.0 * (products + head);
         Self { forward, training: 3.0 * forward }
     }
 

@@ -178,15 +178,15 @@ impl<'a> Tensors<'a> {
             return Ok(None);
         }
         let layers =
-            (0..config.layers).map(|layer| self.layer_state(config, rows, layer)).collect::<Result<_>>()?;
+            (0..config.stack.len()).map(|layer| self.layer_state(config, rows, layer)).collect::<Result<_>>()?;
         Ok(Some(State { layers, rows }))
     }
 
     fn layer_state(&mut self, config: &ModelConfig, rows: usize, layer: usize) -> Result<LayerState> {
-        let shape = [rows, config.hidden];
-        let mut vector = |name: String| self.take(&name, &shape).map(floats);
-        let h = vector(format!("state.h_l{layer}"))?;
-        let c = if config.has_cell_state() { vector(format!("state.c_l{layer}"))? } else { Vec::new() };
+        let [h, c] = config.state_size(layer);
+        let mut vector = |name: String, width: usize| self.take(&name, &[rows, width]).map(floats);
+        let h = vector(format!("state.h_l{layer}"), h)?;
+        let c = if c > 0 { vector(format!("state.c_l{layer}"), c)? } else { Vec::new() };
         Ok(LayerState { h, c })
     }
 

@@ -25,7 +25,7 @@ fn checkpoint(settings: Settings, moments: &[&str]) -> Checkpoint {
     let parameters = arena();
     let moments = moments.iter().map(|name| (name.to_string(), arena().values)).collect();
     let width = settings.batch * settings.hidden;
-    let c = if config.has_cell_state() { width } else { 0 };
+    let c = width * config.state_size(0)[1].min(1);
     let layer = || LayerState { h: vec![0.3; width], c: vec![0.7; c] };
     let layers = (0..settings.layers).map(|_| layer()).collect();
     let state = Some(State { layers, rows: settings.batch });
@@ -337,7 +337,7 @@ fn what_could_not_be_loaded_is_not_saved() {
         "optimizer.m.embedding.weight holds a number that is not finite",
     );
     unfit(|c| c.state.as_mut().unwrap().layers[0].h[0] = f32::NAN, "state.h_l0 holds a number that is not");
-    unfit(|c| c.state.as_mut().unwrap().rows = 2, "its state has 1 layers of 2 rows");
-    unfit(|c| c.state.as_mut().unwrap().rows = usize::MAX, "rows, or vectors of another width");
-    unfit(|c| c.state.as_mut().unwrap().layers[0].c = vec![0.0; 2], "vectors of another width");
+    unfit(|c| c.state.as_mut().unwrap().rows = 2, "this state has 2 rows and 1 layers");
+    unfit(|c| c.state.as_mut().unwrap().rows = usize::MAX, "18446744073709551615 rows and 1 layers");
+    unfit(|c| c.state.as_mut().unwrap().layers[0].c = vec![0.0; 2], "c of 2 values");
 }

@@ -99,22 +99,10 @@ fn check(checkpoint: &Checkpoint) -> Result<()> {
 fn check_state(checkpoint: &Checkpoint) -> Result<()> {
     let Some(state) = &checkpoint.state else { return Ok(()) };
     let config = checkpoint.config()?;
-    let floats = state.rows.checked_mul(config.hidden);
-    let cells = if config.has_cell_state() { floats } else { Some(0) };
-    let fits = state.rows == checkpoint.settings.batch
-        && state.layers.len() == config.layers
-        && state.layers.iter().all(|layer| Some(layer.h.len()) == floats && Some(layer.c.len()) == cells);
-    if fits {
-        return Ok(());
+    match state.check(&config, checkpoint.settings.batch) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(unfit(error.to_string())),
     }
-    Err(unfit(format!(
-        "its state has {} layers of {} rows, or vectors of another width, where {} layers of {} rows by {} are needed",
-        state.layers.len(),
-        state.rows,
-        config.layers,
-        checkpoint.settings.batch,
-        config.hidden
-    )))
 }
 
 /// Refuses to put a model that diverged in the place of one that had not.
@@ -141,10 +129,11 @@ fn tensors(checkpoint: &Checkpoint) -> Vec<Tensor<'_>> {
     }
     let state = checkpoint.state.iter().flat_map(|state| state.layers.iter().enumerate());
     for (index, layer) in state {
-        let shape = vec![checkpoint.settings.batch, checkpoint.settings.hidden];
-        tensors.push(Tensor { name: format!("state.h_l{index}"), shape: shape.clone(), values: &layer.h });
+        let rows = checkpoint.settings.batch;
+        let shape = |values: &[f32]| vec![rows, values.len() / rows.max(1)];
+        tensors.push(Tensor { name: format!("state.h_l{index}"), shape: shape(&layer.h), values: &layer.h });
         if !layer.c.is_empty() {
-            tensors.push(Tensor { name: format!("state.c_l{index}"), shape, values: &layer.c });
+            tensors.push(Tensor { name: format!("state.c_l{index}"), shape: shape(&layer.c), values: &layer.c });
         }
     }
     tensors

@@ -47,8 +47,8 @@ impl Shaped {
     }
 
     /// The state after the last window; `None` before the first.
-    pub(crate) fn state(&self, hidden: usize) -> Option<State> {
-        self.executor.as_ref().map(|executor| executor.state(hidden))
+    pub(crate) fn state(&self) -> Option<State> {
+        self.executor.as_ref().map(Executor::state)
     }
 }
 
@@ -120,18 +120,18 @@ impl<'m> Dynamic<'m> {
         if std::mem::take(&mut self.is_set) {
             let (rows, found) = (shape.rows, self.state.rows);
             assert_eq!(found, rows, "a window of {rows} rows after a state of {found}");
-            executor.set_state(config.hidden, &self.state);
+            executor.set_state(&self.state);
         }
         let packed =
             Packed { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads };
         executor
-            .run(packed, Pass { inputs: ids, targets: &[], fresh: false, dropout: None, goal: Goal::Logits });
+            .run(packed, Pass { inputs: ids, targets: &[], fresh: false, dropping: None, goal: Goal::Logits });
         executor.logits(config.vocabulary, logits);
     }
 
     /// A copy of the state after the last window; `None` before the first.
     pub fn state(&self) -> Option<State> {
-        if self.is_set { Some(self.state.clone()) } else { self.shaped.state(self.model.config().hidden) }
+        if self.is_set { Some(self.state.clone()) } else { self.shaped.state() }
     }
 
     /// Continues from a state; the next window has as many rows.

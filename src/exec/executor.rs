@@ -2,11 +2,13 @@
 
 use super::gradient::gradients;
 use super::ragged::Ragged;
-use super::shard::{Dropout, Shard};
+use super::masks::Dropping;
+use super::shard::Shard;
 use super::state::State;
 use super::table::{Packed, Table};
 use super::table_gradient::TableGradient;
 use super::weights::Weights;
+use crate::model::Parameters;
 use crate::model::cell::resize;
 use crate::parallel::Threads;
 use unrolled_kernels::pack::padded;
@@ -25,11 +27,8 @@ pub(crate) struct Executor {
     pub(crate) table: Table,
     /// `[N]`: rows of the table, in the order (step, row).
     pub(crate) ids: Vec<u32>,
-    /// Floats in a stored row of gates, and of logits.
-    pub(crate) stored_width: usize,
+    /// Floats in a row of logits.
     pub(crate) logit_width: usize,
-    /// Whether the last forward pass dropped activations.
-    pub(crate) dropped: bool,
     /// Whether a window has run since the state was last set.
     ran: bool,
     /// The state while rows are dealt out anew.
@@ -49,13 +48,13 @@ pub(crate) struct Shape<'a> {
 /// A window, and what to do with it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pass<'a> {
-    /// Time-major [T, B]. What lies beyond the end of a row is not read.
+    /// Time-major [T, B]. What lies beyond the end of a row is not read. Empty where vectors are read, which `load` has left.
     pub(crate) inputs: &'a [u32],
     /// Likewise, or empty when only logits are asked for.
     pub(crate) targets: &'a [u32],
     /// Starts from zero, not from where the last window ended.
     pub(crate) fresh: bool,
-    pub(crate) dropout: Option<Dropout>,
+    pub(crate) dropping: Option<Dropping<'a>>,
     pub(crate) goal: Goal,
 }
 
@@ -96,9 +95,7 @@ impl Executor {
             ragged: Ragged::default(),
             table: Table::default(),
             ids: Vec::new(),
-            stored_width: weights.input_slots.width(),
             logit_width: padded(weights.config.vocabulary),
-            dropped: false,
             ran: false,
             held: State { rows: 0, layers: Vec::new() },
             table_gradient: TableGradient::default(),
@@ -114,17 +111,16 @@ impl Executor {
         if same && self.ragged.is_of(lengths.unwrap_or_default()) && !self.shards.is_empty() {
             return;
         }
-        let hidden = weights.config.hidden;
         let mut held = std::mem::take(&mut self.held);
         let goes_on = self.rows == shape.rows;
         if goes_on {
-            self.save(hidden, &mut held);
+            self.save(&mut held);
         }
         (self.steps, self.rows) = (shape.steps, shape.rows);
         self.ragged.set_lengths(lengths.unwrap_or_default());
         self.deal(weights, threads);
         if goes_on {
-            self.set_state(hidden, &held);
+            self.set_state(&held);
         } else {
             self.begin(true);
         }
@@ -135,7 +131,7 @@ impl Executor {
     fn deal(&mut self, weights: &Weights, threads: &Threads) {
         let (steps, rows) = (self.steps, self.rows);
         let tokens = if self.is_ragged() { self.ragged.tokens() } else { steps * rows };
-        let parts = threads.parts(rows, weights.work() * tokens);
+        let parts = if weights.divides { threads.parts(rows, weights.work() * tokens) } else { 1 };
         while self.shards.len() > parts {
             self.spare.extend(self.shards.pop());
         }
@@ -150,7 +146,7 @@ impl Executor {
         for (i, shard) in self.shards.iter_mut().enumerate() {
             shard.order.clear();
             shard.order.extend((bounds(i)..bounds(i + 1)).map(|row| row as u32));
-            shard.resize(weights, steps, &[]);
+            shard.resize(weights, rows, steps, &[]);
         }
     }
 
@@ -172,11 +168,17 @@ impl Executor {
 
     /// Runs a window; no thread waits for another one before its rows are done.
     pub(crate) fn run(&mut self, packed: Packed<'_>, pass: Pass<'_>) {
-        let Packed { weights, threads, .. } = packed;
-        let Pass { inputs, targets, fresh, dropout, goal } = pass;
+        let Packed { weights, parameters, threads } = packed;
+        let Pass { inputs, targets, fresh, dropping, goal } = pass;
         let (ragged, ran) = (self.is_ragged(), std::mem::replace(&mut self.ran, true));
-        let inputs = if ragged { self.ragged.gather(inputs) } else { inputs };
-        self.table.prepare(packed, inputs, &mut self.ids);
+        if weights.config.has_head() {
+            let inputs = if ragged { self.ragged.gather(inputs) } else { inputs };
+            if weights.gathers {
+                self.table.prepare(packed, inputs, &mut self.ids);
+            } else {
+                self.ids.copy_from_slice(inputs);
+            }
+        }
         if ragged {
             self.ragged.load(&mut self.shards, &self.ids, targets);
         }
@@ -186,25 +188,28 @@ impl Executor {
             if !ragged {
                 shard.load(rows, ids, targets);
             }
-            shard.forward(weights, table, dropout);
+            shard.look_up(weights, parameters);
+            shard.forward(weights, table, dropping);
             match goal {
                 Goal::Logits => {}
                 Goal::Losses => shard.losses(weights, None),
                 Goal::Deltas { scale } => {
                     shard.losses(weights, Some(scale));
-                    shard.backward(weights, dropout.is_some());
+                    shard.backward(weights, dropping);
                 }
             }
         };
         threads.enter(weights.work() * ids.len(), || threads.each(shards, &run));
-        self.dropped = dropout.is_some();
     }
 
-    /// Runs a window of one step that goes on from the last one; all its rows start from row `row` of `table`.
-    pub(crate) fn step(&mut self, weights: &Weights, table: &[f32], row: u32) {
+    /// Runs a window of one step that goes on from the last one; all its rows start from row `row` of `table`, or from symbol
+    /// `row` where vectors are read.
+    pub(crate) fn step(&mut self, packed: (&Weights, &Parameters), table: &[f32], row: u32) {
+        let (weights, parameters) = packed;
         self.begin(false);
         for shard in &mut self.shards {
             shard.ids.fill(row);
+            shard.look_up(weights, parameters);
             shard.forward(weights, table, None);
         }
         self.ran = true;
@@ -251,27 +256,111 @@ impl Executor {
         }
     }
 
+    /// Copies what the last layer gave to `out`, [T, B, P] or as `at(step, row)` places vectors; zeros beyond the end of a row.
+    pub(crate) fn outputs(&self, weights: &Weights, at: impl Fn(usize, usize) -> usize, out: &mut [f32]) {
+        let width = weights.config.output_width();
+        out.fill(0.0);
+        self.each_token(|shard, token, step, row| {
+            let from = &self.shards[shard].outputs()[token * padded(width)..][..width];
+            out[at(step, row) * width..][..width].copy_from_slice(from);
+        });
+    }
+
+    /// Copies the gradient of what the first layer reads, likewise.
+    pub(crate) fn d_inputs(&self, weights: &Weights, at: impl Fn(usize, usize) -> usize, out: &mut [f32]) {
+        let width = weights.config.input_width(0);
+        out.fill(0.0);
+        self.each_token(|shard, token, step, row| {
+            let from = &self.shards[shard].d_inputs()[token * padded(width)..][..width];
+            out[at(step, row) * width..][..width].copy_from_slice(from);
+        });
+    }
+
+    /// Takes vectors for the first layer to read, [T, B, E] or as `at(step, row)` places them.
+    pub(crate) fn load(&mut self, weights: &Weights, at: impl Fn(usize, usize) -> usize, inputs: &[f32]) {
+        let width = weights.config.input_width(0);
+        let mut shards = std::mem::take(&mut self.shards);
+        self.each_token_of(&shards_shape(&shards), |shard, token, step, row| {
+            let from = &inputs[at(step, row) * width..][..width];
+            shards[shard].inputs[token * padded(width)..][..width].copy_from_slice(from);
+        });
+        self.shards = shards;
+    }
+
+    /// Goes back through all layers, from gradients of the outputs, placed as those of `outputs`, and of the last state.
+    pub(crate) fn backward(
+        &mut self,
+        weights: &Weights,
+        at: impl Fn(usize, usize) -> usize,
+        (d_outputs, d_state): (&[f32], Option<&State>),
+        dropping: Option<Dropping<'_>>,
+        threads: &Threads,
+    ) {
+        let width = weights.config.output_width();
+        let mut shards = std::mem::take(&mut self.shards);
+        for shard in &mut shards {
+            shard.d_outputs(weights);
+            shard.set_d_last(d_state);
+        }
+        self.each_token_of(&shards_shape(&shards), |shard, token, step, row| {
+            let from = &d_outputs[at(step, row) * width..][..width];
+            shards[shard].dy_mut()[token * padded(width)..][..width].copy_from_slice(from);
+        });
+        self.shards = shards;
+        let (work, shards) = (weights.work() * self.ids.len(), &mut self.shards);
+        threads.enter(work, || threads.each(shards, &|shard: &mut Shard| shard.layers_backward(weights, dropping)));
+    }
+
+    /// The gradient of the first state, after a backward pass.
+    pub(crate) fn d_initial(&mut self, weights: &Weights, state: &mut State) {
+        state.take_shape(&weights.config, self.rows);
+        for shard in &mut self.shards {
+            shard.d_initial(weights, state);
+        }
+    }
+
+    /// Calls `f` with the shard, the token in it, the step and the row of each token.
+    fn each_token(&self, f: impl FnMut(usize, usize, usize, usize)) {
+        self.each_token_of(&shards_shape(&self.shards), f);
+    }
+
+    fn each_token_of(&self, shards: &[(usize, usize)], mut f: impl FnMut(usize, usize, usize, usize)) {
+        if self.is_ragged() {
+            for place in &self.ragged.places {
+                let source = place.source as usize;
+                f(place.shard as usize, place.token as usize, source / self.rows, source % self.rows);
+            }
+            return;
+        }
+        for (number, (first, rows)) in shards.iter().enumerate() {
+            for token in 0..self.steps * rows {
+                f(number, token, token / rows, first + token % rows);
+            }
+        }
+    }
+
     /// The state of each row after its last step.
-    pub(crate) fn state(&self, hidden: usize) -> State {
+    pub(crate) fn state(&self) -> State {
         let mut state = State::default();
-        self.save(hidden, &mut state);
+        self.save(&mut state);
         state
     }
 
     /// Writes the state to `state`, which takes its shape.
-    pub(crate) fn save(&self, hidden: usize, state: &mut State) {
+    pub(crate) fn save(&self, state: &mut State) {
         let layers = self.shards.first().map_or(&[][..], |shard| &shard.layers);
-        let cell = layers.first().is_some_and(|buffers| buffers.has_cell());
-        state.reshape(layers.len(), self.rows, hidden, cell);
+        state.reshape(self.rows, layers.iter().map(|run| run.buffers.widths()));
         for shard in &self.shards {
-            for (buffers, layer) in shard.layers.iter().zip(&mut state.layers) {
+            for (run, layer) in shard.layers.iter().zip(&mut state.layers) {
+                let buffers = &run.buffers;
+                let [h, c] = buffers.widths();
                 for (rows, place) in buffers.states(!self.ran) {
                     for row in rows {
-                        let to = shard.order[row] as usize * hidden;
-                        layer.h[to..][..hidden].copy_from_slice(buffers.h_of(place + row));
-                        if cell {
+                        let to = shard.order[row] as usize;
+                        layer.h[to * h..][..h].copy_from_slice(buffers.h_of(place + row));
+                        if c > 0 {
                             let place = if buffers.window.keep { place } else { 0 };
-                            layer.c[to..][..hidden].copy_from_slice(buffers.c_of(place + row));
+                            layer.c[to * c..][..c].copy_from_slice(buffers.c_of(place + row));
                         }
                     }
                 }
@@ -280,18 +369,26 @@ impl Executor {
     }
 
     /// Makes `state` the initial state of the next window, which must not be `fresh`.
-    pub(crate) fn set_state(&mut self, hidden: usize, state: &State) {
+    pub(crate) fn set_state(&mut self, state: &State) {
         self.ran = false;
         for shard in &mut self.shards {
-            for (buffers, layer) in shard.layers.iter_mut().zip(&state.layers) {
-                for (row, from) in shard.order.iter().map(|row| *row as usize * hidden).enumerate() {
-                    let to = row * padded(hidden);
-                    buffers.h[to..][..hidden].copy_from_slice(&layer.h[from..][..hidden]);
-                    if !buffers.c.is_empty() {
-                        buffers.c[to..][..hidden].copy_from_slice(&layer.c[from..][..hidden]);
-                    }
-                }
+            for (run, layer) in shard.layers.iter_mut().zip(&state.layers) {
+                let [h, c] = run.buffers.widths();
+                spread(&layer.h, h, &shard.order, &mut run.buffers.h);
+                spread(&layer.c, c, &shard.order, &mut run.buffers.c);
             }
         }
+    }
+}
+
+/// First row and number of rows of each shard.
+fn shards_shape(shards: &[Shard]) -> Vec<(usize, usize)> {
+    shards.iter().map(|shard| (shard.first(), shard.rows())).collect()
+}
+
+/// Takes the rows in `order` out of vectors of `width` floats, padded.
+pub(super) fn spread(values: &[f32], width: usize, order: &[u32], out: &mut [f32]) {
+    for (row, to) in order.iter().zip(out.chunks_mut(padded(width).max(1))).filter(|_| width > 0) {
+        to[..width].copy_from_slice(&values[*row as usize * width..][..width]);
     }
 }

@@ -4,7 +4,7 @@ use super::executor::Executor;
 use super::table_gradient::TableGradient;
 use super::tensors::Arena;
 use super::tokens::{Delta, From, Tokens};
-use super::weights::Weights;
+use super::weights::{Gated, Weights};
 use crate::model::cell::Recurrent;
 use crate::parallel::Threads;
 use std::ops::Range;
@@ -84,105 +84,161 @@ struct Layer<'g> {
     hidden: &'g mut [f32],
     input_bias: &'g mut [f32],
     hidden_bias: &'g mut [f32],
+    /// What is left of the arena, which begins with those that the layer has by its options.
+    arena: Arena<'g>,
 }
 
 impl<'g> Layer<'g> {
-    fn take(weights: &Weights, l: usize, arena: &mut Arena<'g>) -> Self {
+    fn take(weights: &Weights, l: usize, mut arena: Arena<'g>) -> Self {
         let places = &weights.tensors.layers[l];
         Self {
             input: arena.take(&places.input),
             hidden: arena.take(&places.hidden),
             input_bias: arena.take(&places.input_bias),
             hidden_bias: arena.take(&places.hidden_bias),
+            arena,
         }
     }
 }
 
 impl Pass<'_> {
-    /// What is summed over tokens. The biases of the first layer are left in `table`, and those that equal others are left
-    /// out.
-    fn sums(&self, mut arena: Arena<'_>, table: &mut TableGradient) {
-        let Layer { hidden, .. } = Layer::take(self.weights, 0, &mut arena);
+    /// What is summed over tokens. The biases of a gathered first layer are left in `table`, and those that equal others are
+    /// left out.
+    fn sums(&self, arena: Arena<'_>, table: &mut TableGradient) {
+        let Self { weights, threads, .. } = *self;
+        let Some(gated) = weights.table_layer() else {
+            let embedding = || {
+                if weights.tensors.embedding.is_some() {
+                    table.add_up_inputs(weights, &self.tokens(Delta::Inputs, From::Nothing), threads);
+                }
+            };
+            return threads.join(|| self.layers(0, arena), embedding);
+        };
+        let Layer { hidden, arena, .. } = Layer::take(weights, 0, arena);
         let first = || {
-            let deltas = self.tokens(Delta::Layer(0), From::Below(0));
-            self.threads.join(
-                || self.hidden(0, &self.weights.recurrent, (hidden, &mut [])),
-                || table.add_up(self.weights, &deltas, self.threads),
+            let deltas = self.tokens(Delta::Layer(0), From::Nothing);
+            threads.join(
+                || self.hidden(0, gated, &gated.recurrent, (hidden, &mut [])),
+                || table.add_up(gated, weights.isa, &deltas, threads),
             );
         };
-        self.threads.join(first, || self.layers(1, arena));
+        threads.join(first, || {
+            self.extras(0, arena, &|arena| self.layers(1, arena));
+        });
     }
 
     /// Layers from `l` on, and the head.
-    fn layers(&self, l: usize, mut arena: Arena<'_>) {
-        if l == self.weights.config.layers {
-            return self.head(arena);
-        }
-        let Layer { input, hidden, input_bias, hidden_bias } = Layer::take(self.weights, l, &mut arena);
-        let layer = || {
+    fn layers(&self, l: usize, arena: Arena<'_>) {
+        let Some(layer) = self.weights.layers.get(l) else { return self.head(arena) };
+        let Layer { input, hidden, input_bias, hidden_bias, arena } = Layer::take(self.weights, l, arena);
+        let own = || {
+            let Some(gated) = layer.gated() else { return };
             self.threads.join(
-                || self.hidden(l, &self.weights.recurrent, (hidden, hidden_bias)),
-                || self.input(l, (input, input_bias)),
+                || self.hidden(l, gated, &gated.recurrent, (hidden, hidden_bias)),
+                || self.input(l, gated, (input, input_bias)),
             );
         };
-        self.threads.join(layer, || self.layers(l + 1, arena));
+        self.threads.join(own, || self.extras(l, arena, &|arena| self.layers(l + 1, arena)));
+    }
+
+    /// What layer `l` has by its options; then the rest.
+    fn extras(&self, l: usize, mut arena: Arena<'_>, rest: &(impl Fn(Arena<'_>) + Sync)) {
+        let (layer, places) = (&self.weights.layers[l], &self.weights.tensors.layers[l]);
+        if layer.gated().is_none() {
+            // A custom cell has added up its own, on the one shard there is.
+            let sums = self.executor.shards.first().map_or(&[][..], |shard| &shard.layers[l].custom.gradients);
+            for (sum, (_, range)) in sums.iter().zip(&places.extras) {
+                arena.take(range).copy_from_slice(sum);
+            }
+        }
+        let mix = places.extra("highway_weight");
+        if mix.is_empty() {
+            return rest(arena);
+        }
+        let gradient = (arena.take(&mix), arena.take(&places.extra("highway_bias")));
+        let highway = || {
+            let Some(plain) = &layer.highway else { return };
+            let pairs = self.tokens(Delta::Mix(l), From::Read(l));
+            let rows = 0..plain.slots.depth();
+            let matrix = Matrix { pairs: &pairs, slots: &plain.slots, depth: layer.inputs, rows };
+            matrix.run(self.weights.isa, gradient, self.threads);
+        };
+        self.threads.join(highway, || rest(arena));
     }
 
     /// `weight_hh` of layer `l`, product by product. No bias is asked for where there is no room for it.
-    fn hidden(&self, l: usize, parts: &[Recurrent], (weight, bias): (&mut [f32], &mut [f32])) {
+    fn hidden(&self, l: usize, gated: &Gated, parts: &[Recurrent], (weight, bias): (&mut [f32], &mut [f32])) {
         let Some((part, rest)) = parts.split_first() else { return };
         let Self { weights, threads, .. } = *self;
-        let depth = weights.config.hidden;
-        let (now, weight) = weight.split_at_mut(part.rows.len() * depth);
+        let (now, weight) = weight.split_at_mut(part.rows.len() * part.depth);
         let (now_bias, bias) = bias.split_at_mut(part.rows.len().min(bias.len()));
-        let now_bias = if weights.shares_bias(part) { &mut [] } else { now_bias };
+        let now_bias = if gated.shares_bias(part) { &mut [] } else { now_bias };
         let pairs = self.tokens(Delta::Layer(l), From::Before(l, part.source));
-        let matrix = Matrix { pairs: &pairs, slots: &part.slots, depth, rows: part.rows.clone() };
+        let matrix = Matrix { pairs: &pairs, slots: &part.slots, depth: part.depth, rows: part.rows.clone() };
         threads.join(
             || matrix.run(weights.isa, (now, now_bias), threads),
-            || self.hidden(l, rest, (weight, bias)),
+            || self.hidden(l, gated, rest, (weight, bias)),
         );
     }
 
-    /// `weight_ih` of a layer that reads another one.
-    fn input(&self, l: usize, gradient: (&mut [f32], &mut [f32])) {
-        let (pairs, slots) = (self.tokens(Delta::Layer(l), From::Below(l)), &self.weights.input_slots);
-        let matrix =
-            Matrix { pairs: &pairs, slots, depth: self.weights.config.hidden, rows: 0..slots.depth() };
+    /// `weight_ih` of a layer that reads vectors.
+    fn input(&self, l: usize, gated: &Gated, gradient: (&mut [f32], &mut [f32])) {
+        let (pairs, slots) = (self.tokens(Delta::Layer(l), From::Below(l)), &gated.input_slots);
+        let depth = self.weights.layers[l].inputs;
+        let matrix = Matrix { pairs: &pairs, slots, depth, rows: 0..slots.depth() };
         matrix.run(self.weights.isa, gradient, self.threads);
     }
 
     fn head(&self, mut arena: Arena<'_>) {
         let Weights { tensors, head, config, isa, .. } = self.weights;
+        if !config.has_head() {
+            return;
+        }
         let gradient = (arena.take(&tensors.head), arena.take(&tensors.head_bias));
-        let pairs = self.tokens(Delta::Head, From::Below(config.layers));
-        let rows = 0..config.vocabulary;
-        Matrix { pairs: &pairs, slots: &head.slots, depth: config.hidden, rows }.run(
-            *isa,
-            gradient,
-            self.threads,
-        );
+        let pairs = self.tokens(Delta::Head, From::Below(config.stack.len()));
+        let (rows, depth) = (0..config.vocabulary, config.output_width());
+        Matrix { pairs: &pairs, slots: &head.slots, depth, rows }.run(*isa, gradient, self.threads);
     }
 
     fn tokens(&self, delta: Delta, input: From) -> Tokens<'_> {
-        Tokens { executor: self.executor, hidden: self.weights.config.hidden, delta, input }
+        Tokens { executor: self.executor, weights: self.weights, delta, input }
     }
 
     /// What follows from the sums: the first layer's weights, and the biases that were left.
     fn finish(&self, mut arena: Arena<'_>, table: &mut TableGradient) {
         let Self { weights, threads, executor } = *self;
         let embedding = weights.tensors.embedding.as_ref().map(|range| arena.take(range));
-        let first = Layer::take(weights, 0, &mut arena);
-        table.take_bias(weights, first.input_bias, first.hidden_bias);
-        for l in 1..weights.config.layers {
-            let Layer { input_bias, hidden_bias, .. } = Layer::take(weights, l, &mut arena);
-            for part in weights.recurrent.iter().filter(|part| weights.shares_bias(part)) {
-                hidden_bias[part.rows.clone()].copy_from_slice(&input_bias[part.rows.clone()]);
+        let gathered = weights.table_layer();
+        let first = Layer::take(weights, 0, arena);
+        match (gathered, embedding) {
+            (Some(gated), Some(embedding)) => {
+                table.take_bias(gated, first.input_bias, first.hidden_bias);
+                table.multiply(weights, gated, &executor.table, (first.input, embedding), threads);
+            }
+            (Some(gated), None) => {
+                table.take_bias(gated, first.input_bias, first.hidden_bias);
+                table.take_columns(weights, gated, &executor.table, first.input, threads);
+            }
+            (None, embedding) => {
+                if let Some(embedding) = embedding {
+                    table.take_rows(weights, embedding);
+                }
+                self.share_bias(0, first.input_bias, first.hidden_bias);
             }
         }
-        match embedding {
-            Some(embedding) => table.multiply(weights, &executor.table, (first.input, embedding), threads),
-            None => table.take_columns(weights, &executor.table, first.input, threads),
+        let mut arena = first.arena;
+        for l in 1..weights.layers.len() {
+            let layer = Layer::take(weights, l, arena);
+            self.share_bias(l, layer.input_bias, layer.hidden_bias);
+            arena = layer.arena;
+        }
+    }
+
+    /// Copies the gradients of `bias_ih` that are those of `bias_hh` too.
+    fn share_bias(&self, l: usize, input: &[f32], hidden: &mut [f32]) {
+        let Some(gated) = self.weights.layers[l].gated() else { return };
+        for part in gated.recurrent.iter().filter(|part| gated.shares_bias(part)) {
+            hidden[part.rows.clone()].copy_from_slice(&input[part.rows.clone()]);
         }
     }
 }

@@ -7,14 +7,18 @@
 //! All give equal bits. A window goes through all its layers, each over all its steps, before the next window
 //! begins; rows are divided among threads, sums never.
 
+mod custom;
 mod dynamic;
 mod executor;
 mod gradient;
+mod layer;
+mod masks;
 mod packing;
 mod plan;
 mod ragged;
 mod shard;
 mod state;
+mod stepped;
 mod stream;
 mod table;
 mod table_gradient;
@@ -24,11 +28,12 @@ mod weights;
 
 pub use dynamic::Dynamic;
 pub use plan::Plan;
-pub use shard::Dropout;
+pub use masks::{Dropout, Masks, Site};
 pub use state::{LayerState, State};
 pub use stream::Stream;
 
 pub(crate) use dynamic::Shaped;
+pub(crate) use masks::Dropping;
 pub(crate) use executor::{Executor, Goal, Pass, Purpose, Shape};
 pub(crate) use table::Packed;
 pub(crate) use weights::Weights;

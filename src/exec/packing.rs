@@ -1,10 +1,10 @@
 //! Packing: the weights of a model from its parameters, divided among threads by panels.
 
-use super::tensors::Tensors;
-use super::weights::{HeadWeights, LayerWeights, Weights};
+use super::tensors::{LayerTensors, Tensors};
+use super::weights::{Gated, Kind, LayerWeights, Plain, Weights};
 use crate::aligned::Aligned;
+use crate::model::Parameters;
 use crate::model::cell::Recurrent;
-use crate::model::{ModelConfig, Parameters};
 use crate::parallel::Threads;
 use std::ops::Range;
 use unrolled_kernels::pack::{Panels, Slots};
@@ -16,13 +16,15 @@ impl Weights {
     /// Packs `parameters`; with `backward` also what the backward pass reads.
     pub(crate) fn pack(&mut self, parameters: &Parameters, backward: bool, threads: &Threads) {
         let values = &parameters.values[..];
-        let Self {
-            config, tensors, recurrent, input_slots, input_panels, gathered, layers, units, head, ..
-        } = self;
-        let input = Input { slots: input_slots, panels: input_panels, gathered };
-        let packing = Packing { values, threads, tensors, recurrent, input, units, config, backward };
+        let Self { tensors, layers, head, config, .. } = self;
+        let packing = Packing { values, threads, tensors, backward };
         threads.enter(values.len() * 8, || {
-            threads.join(|| packing.layers(0, layers), || packing.head(head));
+            let rest = || {
+                if config.has_head() {
+                    packing.plain((&tensors.head, &tensors.head_bias), config.output_width(), head);
+                }
+            };
+            threads.join(|| packing.layers(0, layers), rest);
         });
         self.version += 1;
     }
@@ -33,18 +35,7 @@ struct Packing<'a> {
     values: &'a [f32],
     threads: &'a Threads,
     tensors: &'a Tensors,
-    recurrent: &'a [Recurrent],
-    input: Input<'a>,
-    units: &'a Panels,
-    config: &'a ModelConfig,
     backward: bool,
-}
-
-/// How `weight_ih` is packed.
-struct Input<'a> {
-    slots: &'a Slots,
-    panels: &'a [Panels],
-    gathered: &'a Panels,
 }
 
 impl Packing<'_> {
@@ -60,36 +51,58 @@ impl Packing<'_> {
     }
 
     fn layer(&self, l: usize, layer: &mut LayerWeights) {
-        let LayerWeights { depth, bias, input, input_t, input_units, recurrent, recurrent_t } = layer;
+        let places = &self.tensors.layers[l];
+        match &mut layer.kind {
+            Kind::Gated(gated) => self.gated(places, gated),
+            Kind::Custom(variables) => {
+                for (variable, (_, range)) in variables.iter_mut().zip(&places.extras) {
+                    variable.clear();
+                    variable.extend_from_slice(self.tensor(range));
+                }
+            }
+        }
+        if let Some(highway) = &mut layer.highway {
+            let places = (&places.extra("highway_weight"), &places.extra("highway_bias"));
+            self.plain(places, layer.inputs, highway);
+        }
+    }
+
+    fn gated(&self, places: &LayerTensors, gated: &mut Gated) {
+        let Gated { depth, bias, input, input_t, input_units, input_slots, input_panels, .. } = gated;
+        let Gated { recurrent, packed, packed_t, units, .. } = gated;
         let mut hidden = || {
-            self.recurrent(l, self.recurrent, recurrent, recurrent_t);
-            self.sum_bias(l, bias);
+            self.recurrent(self.tensor(&places.hidden), recurrent, units, (packed, packed_t));
+            self.sum_bias(places, input_slots, recurrent, bias);
         };
         if *depth == 0 {
             return hidden();
         }
-        let weight = self.tensor(&self.tensors.layers[l].input);
-        let panels = if l == 0 { std::slice::from_ref(self.input.gathered) } else { self.input.panels };
-        input.resize(panels.len(), Aligned::default());
+        let weight = self.tensor(&places.input);
+        input.resize(input_panels.len(), Aligned::default());
         self.threads.join(hidden, || {
-            for (panels, packed) in panels.iter().zip(input) {
+            for (panels, packed) in input_panels.iter().zip(input) {
                 self.forward(panels, weight, *depth, packed);
             }
             if self.backward {
-                self.transposed(input_units, weight, *depth, self.input.slots, input_t);
+                self.transposed(input_units, weight, *depth, input_slots, input_t);
             }
         });
     }
 
-    /// The recurrent products of layer `l`, both ways.
-    fn recurrent(&self, l: usize, parts: &[Recurrent], packed: &mut [Aligned], transposed: &mut [Aligned]) {
-        let (hidden, weight) = (self.config.hidden, self.tensor(&self.tensors.layers[l].hidden));
+    /// The recurrent products, both ways.
+    fn recurrent(
+        &self,
+        weight: &[f32],
+        parts: &[Recurrent],
+        units: &Panels,
+        (packed, transposed): (&mut [Aligned], &mut [Aligned]),
+    ) {
         for (part, (packed, transposed)) in parts.iter().zip(packed.iter_mut().zip(transposed)) {
             self.threads.join(
-                || self.forward(&part.panels, weight, hidden, packed),
+                || self.forward(&part.panels, weight, part.depth, packed),
                 || {
                     if self.backward {
-                        self.transposed(self.units, weight, hidden, &part.slots, transposed);
+                        self.transposed(units, weight, part.depth, &part.slots, transposed);
                     }
                 },
             );
@@ -97,14 +110,14 @@ impl Packing<'_> {
     }
 
     /// Both bias vectors at the places of their gates; where the places are the same, their sum.
-    fn sum_bias(&self, l: usize, stored: &mut [f32]) {
+    fn sum_bias(&self, places: &LayerTensors, slots: &Slots, parts: &[Recurrent], stored: &mut [f32]) {
         stored.fill(0.0);
-        let input = self.tensor(&self.tensors.layers[l].input_bias);
-        for (rows, place) in self.input.slots.groups(0..input.len()) {
+        let input = self.tensor(&places.input_bias);
+        for (rows, place) in slots.groups(0..input.len()) {
             stored[place..][..rows.len()].copy_from_slice(&input[rows]);
         }
-        let hidden = self.tensor(&self.tensors.layers[l].hidden_bias);
-        for part in self.recurrent {
+        let hidden = self.tensor(&places.hidden_bias);
+        for part in parts {
             for (rows, place) in part.slots.groups(part.rows.clone()) {
                 let sums = stored[place..].iter_mut().zip(&hidden[rows]);
                 sums.for_each(|(sum, value)| *sum += value);
@@ -112,16 +125,16 @@ impl Packing<'_> {
         }
     }
 
-    fn head(&self, head: &mut HeadWeights) {
-        let (hidden, weight) = (self.config.hidden, self.tensor(&self.tensors.head));
-        let bias = self.tensor(&self.tensors.head_bias);
-        head.bias[..bias.len()].copy_from_slice(bias);
-        let HeadWeights { panels, slots, weight: packed, weight_t, .. } = head;
+    /// A matrix and its bias, both ways.
+    fn plain(&self, (weight, bias): (&Range<usize>, &Range<usize>), depth: usize, plain: &mut Plain) {
+        let (weight, bias) = (self.tensor(weight), self.tensor(bias));
+        plain.bias[..bias.len()].copy_from_slice(bias);
+        let Plain { panels, slots, units, weight: packed, weight_t, .. } = plain;
         self.threads.join(
-            || self.forward(panels, weight, hidden, packed),
+            || self.forward(panels, weight, depth, packed),
             || {
                 if self.backward {
-                    self.transposed(self.units, weight, hidden, slots, weight_t);
+                    self.transposed(units, weight, depth, slots, weight_t);
                 }
             },
         );

@@ -41,13 +41,13 @@ impl<'m> Plan<'m> {
         let packed =
             Packed { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads };
         self.executor
-            .run(packed, Pass { inputs: ids, targets: &[], fresh: false, dropout: None, goal: Goal::Logits });
+            .run(packed, Pass { inputs: ids, targets: &[], fresh: false, dropping: None, goal: Goal::Logits });
         self.executor.logits(vocabulary, logits);
     }
 
     /// A copy of the state.
     pub fn state(&self) -> State {
-        self.executor.state(self.model.config().hidden)
+        self.executor.state()
     }
 
     /// Continues from a state.
@@ -56,7 +56,7 @@ impl<'m> Plan<'m> {
     /// When the state belongs to another shape of model or has other than B rows.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.model.config(), self.executor.rows)?;
-        self.executor.set_state(self.model.config().hidden, state);
+        self.executor.set_state(state);
         Ok(())
     }
 }

@@ -79,7 +79,7 @@ impl Ragged {
                 }
                 going as u32
             }));
-            shard.resize(weights, steps, active);
+            shard.resize(weights, lengths.len(), steps, active);
         }
         self.find_places(steps, shards);
     }
@@ -103,7 +103,7 @@ impl Ragged {
                 });
             }
             for (shard, (before, after)) in shards.iter().zip(&mut *firsts) {
-                (*before, *after) = (*after, *after + shard.layers[0].active[t]);
+                (*before, *after) = (*after, *after + shard.layers[0].buffers.active[t]);
             }
         }
     }
@@ -143,7 +143,7 @@ impl Ragged {
 
 #[cfg(test)]
 mod tests {
-    use crate::exec::{Dropout, Executor, Goal, Packed, Pass, Purpose, Shape, Weights, detect};
+    use crate::exec::{Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shape, Weights, detect};
     use crate::model::Model;
     use crate::parallel::Threads;
     use crate::{Activation, Cell, InputKind, Reset, Settings};
@@ -153,8 +153,8 @@ mod tests {
     const VOCABULARY: usize = 19;
 
     /// The gradient of the padded window, where padding takes part in everything but has a loss of no slope.
-    fn padded(executor: &mut Executor, weights: &Weights, scale: f32) {
-        let (rows, width, dropped) = (executor.rows, executor.logit_width, executor.dropped);
+    fn padded(executor: &mut Executor, weights: &Weights, scale: f32, dropping: Option<Dropping<'_>>) {
+        let (rows, width) = (executor.rows, executor.logit_width);
         for shard in &mut executor.shards {
             shard.losses(weights, Some(scale));
             let order = shard.order.clone();
@@ -164,7 +164,7 @@ mod tests {
                     row.fill(0.0);
                 }
             }
-            shard.backward(weights, dropped);
+            shard.backward(weights, dropping);
         }
         assert_eq!(rows, LENGTHS.len());
     }
@@ -186,9 +186,10 @@ mod tests {
         let targets: Vec<u32> = (0..STEPS * rows).map(|i| (i * 5 % VOCABULARY) as u32).collect();
         let goal = if lengths.is_some() { Goal::Deltas { scale: 0.25 } } else { Goal::Logits };
         let packed = Packed { weights: &weights, parameters: model.parameters(), threads: &threads };
-        executor.run(packed, Pass { inputs: &ids, targets: &targets, fresh: true, dropout, goal });
+        let dropping = dropout.map(|dropout| Dropping { dropout, given: None });
+        executor.run(packed, Pass { inputs: &ids, targets: &targets, fresh: true, dropping, goal });
         if lengths.is_none() {
-            padded(&mut executor, &weights, 0.25);
+            padded(&mut executor, &weights, 0.25, dropping);
         }
         let mut gradient = vec![f32::NAN; model.parameters().values.len()];
         executor.gradients(&weights, &mut gradient, &threads);

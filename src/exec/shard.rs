@@ -1,88 +1,87 @@
 //! Some rows of a batch: their activations through all layers and steps, forward and backward, on one thread.
 
-use super::executor::Purpose;
+use super::executor::{Purpose, spread};
+use super::layer::{At, Below, LayerRun};
+use super::masks::{Dropping, Rows};
+use super::state::State;
 use super::weights::Weights;
-use crate::model::cell::{Buffers, resize, stride};
-use crate::random::{MaskPlace, dropout_mask};
+use crate::model::Parameters;
+use crate::model::cell::resize;
+use unrolled_kernels::Window;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::softmax::CrossEntropy;
-use unrolled_kernels::update::multiply;
-use unrolled_kernels::{Dense, Input, Window};
 
 /// Some rows of the batch; [N, ..] stands for their tokens, step by step (see [`Window`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Shard {
     /// The batch row of each of its rows: in order, or the longest first.
     pub(crate) order: Vec<u32>,
+    /// Rows of the whole batch.
+    batch: usize,
     steps: usize,
-    pub(crate) layers: Vec<Buffers>,
+    pub(crate) purpose: Purpose,
+    pub(crate) layers: Vec<LayerRun>,
     /// `[N]`: rows of the input table.
     pub(crate) ids: Vec<u32>,
+    /// [N, padded(E)]: what the first layer reads, where that is no row of a table.
+    pub(crate) inputs: Vec<f32>,
     /// `[N]`
     pub(crate) targets: Vec<u32>,
-    /// For each layer: outputs times mask, and the mask [N, padded(H)]; empty without dropout.
-    dropped: Vec<Vec<f32>>,
-    masks: Vec<Vec<f32>>,
     /// [N, padded(V)]: logits, then their gradients.
     pub(crate) logits: Vec<f32>,
-    /// [N, padded(H)]: the gradient on its way down.
-    dh: Vec<f32>,
+    /// [N, padded(width)]: the gradient on its way down, from one to the other.
+    dy: Vec<f32>,
+    dx: Vec<f32>,
     /// `[N]`
     pub(crate) losses: Vec<f64>,
     pub(crate) correct: Vec<bool>,
 }
 
-/// Where the dropout masks of a window come from: they are a function of these numbers, the layer, the step within the
-/// window, and the row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Dropout {
-    /// Share of the activations that are dropped, at least 0 and below 1.
-    pub probability: f32,
-    /// The run's.
-    pub seed: u64,
-    /// The number of the optimiser step; each has masks of its own.
-    pub step: u64,
-}
-
 impl Shard {
     /// Of no rows.
     pub(crate) fn new(weights: &Weights, purpose: Purpose) -> Self {
-        let config = &weights.config;
-        let window = Window { steps: 0, rows: 0, hidden: config.hidden, keep: purpose.train, active: &[] };
-        let masks = vec![Vec::new(); if purpose.dropout { config.layers } else { 0 }];
         Self {
             order: Vec::new(),
+            batch: 0,
             steps: 0,
-            layers: (0..config.layers).map(|_| Buffers::new(&*weights.cell, window)).collect(),
+            purpose,
+            layers: weights.layers.iter().map(|layer| LayerRun::new(layer, purpose.train)).collect(),
             ids: Vec::new(),
+            inputs: Vec::new(),
             targets: Vec::new(),
-            dropped: masks.clone(),
-            masks,
             logits: Vec::new(),
-            dh: Vec::new(),
+            dy: Vec::new(),
+            dx: Vec::new(),
             losses: Vec::new(),
             correct: Vec::new(),
         }
     }
 
-    /// Makes room for the rows in `order` over `steps` steps, with `active` of them in each, or all.
-    pub(crate) fn resize(&mut self, weights: &Weights, steps: usize, active: &[u32]) {
-        self.steps = steps;
-        for layer in &mut self.layers {
-            let rows = self.order.len();
-            layer.resize(&*weights.cell, Window { steps, rows, active, ..layer.window });
+    /// Makes room for the rows in `order`, of `batch` in all, over `steps` steps, with `active` of them in each, or all.
+    pub(crate) fn resize(&mut self, weights: &Weights, batch: usize, steps: usize, active: &[u32]) {
+        (self.steps, self.batch) = (steps, batch);
+        let rows = self.order.len();
+        let window = Window { steps, rows, hidden: 0, keep: self.purpose.train, active };
+        for (run, layer) in self.layers.iter_mut().zip(&weights.layers) {
+            run.resize(layer, window, self.purpose.dropout);
         }
-        let window = self.layers[0].window();
-        let (tokens, most, keep) = (window.tokens(), steps * window.rows, window.keep);
-        let (vector, logits) = (stride(&weights.config), padded(weights.config.vocabulary));
+        let (tokens, most) = (window.tokens(), steps * rows);
+        let logits = padded(weights.config.vocabulary);
         resize(&mut self.ids, tokens, most);
         resize(&mut self.targets, tokens, most);
         resize(&mut self.losses, tokens, most);
         resize(&mut self.correct, tokens, most);
         resize(&mut self.logits, tokens * logits, most * logits);
-        for values in self.dropped.iter_mut().chain(&mut self.masks).chain(keep.then_some(&mut self.dh)) {
-            resize(values, tokens * vector, most * vector);
+        if !weights.gathers {
+            let width = padded(weights.config.input_width(0));
+            resize(&mut self.inputs, tokens * width, most * width);
+        }
+        if window.keep {
+            let widths = weights.layers.iter().map(|layer| padded(layer.inputs).max(padded(layer.outputs)));
+            let widest = widths.max().unwrap_or(0);
+            resize(&mut self.dy, most * widest, most * widest);
+            resize(&mut self.dx, most * widest, most * widest);
         }
     }
 
@@ -97,14 +96,15 @@ impl Shard {
 
     /// Starts the next window from zero, or from where the last one ended if one `ran` since the state was set.
     pub(crate) fn begin(&mut self, fresh: bool, ran: bool) {
-        for layer in &mut self.layers {
-            let step = layer.window.step();
+        for LayerRun { buffers, .. } in &mut self.layers {
+            let sizes = buffers.sizes;
+            let [h, c] = [sizes.state, sizes.hidden].map(|width| buffers.window.rows * padded(width));
             if fresh {
-                layer.h[..step].fill(0.0);
-                let c = layer.c.len().min(step);
-                layer.c[..c].fill(0.0);
+                buffers.h[..h].fill(0.0);
+                let c = buffers.c.len().min(c);
+                buffers.c[..c].fill(0.0);
             } else if ran {
-                layer.carry_over();
+                buffers.carry_over();
             }
         }
     }
@@ -121,63 +121,65 @@ impl Shard {
         }
     }
 
-    /// All layers and the head, from the state that the buffers start with.
-    pub(crate) fn forward(&mut self, weights: &Weights, table: &[f32], dropout: Option<Dropout>) {
-        for l in 0..self.layers.len() {
-            let (below, layer) = self.layers.split_at_mut(l);
-            let input = match below.last() {
-                None => Input { start: table, ids: Some(&self.ids), dense: None },
-                Some(below) => {
-                    let packed = &weights.layers[l];
-                    let values = if dropout.is_some() { &self.dropped[l - 1] } else { below.outputs() };
-                    let second = packed.input.get(1).map_or(&[][..], |second| &**second);
-                    let (stride, width) = (stride(&weights.config), weights.config.hidden);
-                    let dense = Dense { values, stride, width, weights: &packed.input[0], second };
-                    Input { start: &packed.bias, ids: None, dense: Some(dense) }
+    /// Writes the vectors of its ids, where the first layer reads vectors: embeddings, or units of one-hot input.
+    pub(crate) fn look_up(&mut self, weights: &Weights, parameters: &Parameters) {
+        if weights.gathers || !weights.config.has_head() {
+            return;
+        }
+        let width = weights.config.input_width(0);
+        let matrix = weights.tensors.embedding.as_ref().map(|range| &parameters.values[range.clone()]);
+        for (id, to) in self.ids.iter().zip(self.inputs.chunks_exact_mut(padded(width))) {
+            match matrix {
+                Some(matrix) => to[..width].copy_from_slice(&matrix[*id as usize * width..][..width]),
+                None => {
+                    to.fill(0.0);
+                    to[*id as usize] = 1.0;
                 }
+            }
+        }
+    }
+
+    /// All layers and the head, from the state that the buffers start with.
+    pub(crate) fn forward(&mut self, weights: &Weights, table: &[f32], dropping: Option<Dropping<'_>>) {
+        let Self { layers, ids, inputs, order, batch, .. } = self;
+        let rows = Rows { order, batch: *batch };
+        for l in 0..layers.len() {
+            let (below, layer) = layers.split_at_mut(l);
+            let read = match below.last() {
+                Some(below) => Below::Dense(below.outputs()),
+                None if weights.gathers => Below::Table { rows: table, ids },
+                None => Below::Dense(inputs),
             };
-            weights.cell.forward(weights.isa, &weights.cell_weights(l), input, &mut layer[0]);
-            if let Some(dropout) = dropout {
-                self.drop(weights, dropout, l);
-            }
+            let at = At { isa: weights.isa, number: l, weights: &weights.layers[l], rows, dropping };
+            layer[0].forward(at, read);
         }
-        self.head(weights, dropout.is_some());
+        self.head(weights);
     }
 
-    /// Draws the masks of layer `l` and applies them to its outputs.
-    fn drop(&mut self, weights: &Weights, dropout: Dropout, l: usize) {
-        let (stride, keep) = (stride(&weights.config), 1.0 - dropout.probability);
-        let window = self.layers[l].window();
-        let mut masks = self.masks[l].chunks_exact_mut(stride);
-        for t in 0..self.steps {
-            let step = dropout.step.wrapping_mul(self.steps as u64).wrapping_add(t as u64);
-            for (row, mask) in self.order[..window.active(t)].iter().zip(&mut masks) {
-                let place = MaskPlace { seed: dropout.seed, layer: l as u32, step, row: *row };
-                dropout_mask(place, keep, 1.0 / keep, &mut mask[..weights.config.hidden]);
-            }
-        }
-        multiply(weights.isa, self.layers[l].outputs(), &self.masks[l], &mut self.dropped[l]);
+    /// What the last layer gives [N, padded(P)].
+    pub(crate) fn outputs(&self) -> &[f32] {
+        self.layers.last().map(LayerRun::outputs).unwrap_or_default()
     }
 
-    fn head(&mut self, weights: &Weights, dropped: bool) {
-        let hidden = weights.config.hidden;
-        let x = if dropped {
-            self.dropped.last().map(Vec::as_slice)
-        } else {
-            self.layers.last().map(Buffers::outputs)
-        };
-        let piece = 0..hidden;
+    fn head(&mut self, weights: &Weights) {
+        if !weights.config.has_head() {
+            return;
+        }
+        let width = weights.config.output_width();
+        let piece = 0..width;
+        let mut logits = std::mem::take(&mut self.logits);
         let product = Affine {
             rows: self.ids.len(),
-            x: x.unwrap_or_default(),
-            x_stride: stride(&weights.config),
+            x: self.outputs(),
+            x_stride: padded(width),
             pieces: std::slice::from_ref(&piece),
             panels: &weights.head.panels,
             weights: &weights.head.weight,
             start: Start::Bias(&weights.head.bias),
-            out: &mut self.logits,
+            out: &mut logits,
         };
         product.run_on(weights.isa);
+        self.logits = logits;
     }
 
     /// Losses of all tokens; with `gradient_scale`, logits become their gradients.
@@ -195,44 +197,96 @@ impl Shard {
     }
 
     /// Deltas of all layers from the logits' gradients, which `losses` has left.
-    pub(crate) fn backward(&mut self, weights: &Weights, dropped: bool) {
-        let (rows, vocabulary) = (self.ids.len(), weights.config.vocabulary);
+    pub(crate) fn backward(&mut self, weights: &Weights, dropping: Option<Dropping<'_>>) {
+        let (rows, vocabulary, width) =
+            (self.ids.len(), weights.config.vocabulary, weights.config.output_width());
         let piece = 0..vocabulary;
         let product = Affine {
             rows,
             x: &self.logits,
             x_stride: padded(vocabulary),
             pieces: std::slice::from_ref(&piece),
-            panels: &weights.units,
+            panels: &weights.head.units,
             weights: &weights.head.weight_t,
             start: Start::Zero,
-            out: &mut self.dh,
+            out: &mut self.dy[..rows * padded(width)],
         };
         product.run_on(weights.isa);
-        for l in (0..self.layers.len()).rev() {
-            if dropped {
-                self.masks[l].iter().zip(&mut self.dh).for_each(|(mask, dh)| *dh *= mask);
-            }
-            weights.cell.backward(weights.isa, &weights.cell_weights(l), &self.dh, &mut self.layers[l]);
-            if l > 0 {
-                let product = Affine {
-                    rows,
-                    x: &self.layers[l].gates,
-                    x_stride: weights.input_slots.width(),
-                    pieces: &weights.input_pieces,
-                    panels: &weights.layers[l].input_units,
-                    weights: &weights.layers[l].input_t,
-                    start: Start::Zero,
-                    out: &mut self.dh,
-                };
-                product.run_on(weights.isa);
+        self.layers_backward(weights, dropping);
+    }
+
+    /// Deltas of all layers from the gradient of the outputs, in `dy`.
+    pub(crate) fn layers_backward(&mut self, weights: &Weights, dropping: Option<Dropping<'_>>) {
+        let Self { layers, ids, inputs, order, batch, dy, dx, .. } = self;
+        let (rows, tokens) = (Rows { order, batch: *batch }, ids.len());
+        for l in (0..layers.len()).rev() {
+            let (below, layer) = layers.split_at_mut(l);
+            let read = match below.last() {
+                Some(below) => Below::Dense(below.outputs()),
+                None => Below::Dense(inputs),
+            };
+            let packed = &weights.layers[l];
+            let wanted = if l > 0 || !weights.gathers { tokens * padded(packed.inputs) } else { 0 };
+            let at = At { isa: weights.isa, number: l, weights: packed, rows, dropping };
+            layer[0].backward(at, read, &mut dy[..tokens * padded(packed.outputs)], &mut dx[..wanted]);
+            std::mem::swap(dy, dx);
+        }
+    }
+
+    /// The gradient of the outputs, to be filled before `layers_backward`: [N, padded(P)].
+    pub(crate) fn d_outputs(&mut self, weights: &Weights) -> &mut [f32] {
+        let gradient = &mut self.dy[..self.ids.len() * padded(weights.config.output_width())];
+        gradient.fill(0.0);
+        gradient
+    }
+
+    /// The gradient of what the first layer reads, after a backward pass, unless that is a row of a table: [N, padded(E)].
+    pub(crate) fn d_inputs(&self) -> &[f32] {
+        &self.dy[..self.inputs.len()]
+    }
+
+    /// The gradient on its way down.
+    pub(crate) fn dy_mut(&mut self) -> &mut [f32] {
+        &mut self.dy
+    }
+
+    /// Takes the gradient of the last state of its rows, or zero.
+    pub(crate) fn set_d_last(&mut self, gradient: Option<&State>) {
+        for (l, run) in self.layers.iter_mut().enumerate() {
+            let layer = gradient.map(|gradient| &gradient.layers[l]);
+            let (widths, rows) = (run.buffers.widths(), self.order.len());
+            for (part, width) in widths.into_iter().enumerate() {
+                let to = &mut run.stepped.d_last[part];
+                to.clear();
+                let Some(layer) = layer else { continue };
+                to.resize(rows * padded(width), 0.0);
+                spread(if part == 0 { &layer.h } else { &layer.c }, width, &self.order, to);
             }
         }
     }
 
-    /// What layer `l` reads, from token `token` of this shard on: [.., padded(H)].
-    pub(crate) fn dense_input(&self, l: usize, token: usize, dropped: bool) -> &[f32] {
-        let values = if dropped { &self.dropped[l - 1] } else { self.layers[l - 1].outputs() };
-        &values[token * padded(self.layers[l - 1].window.hidden)..]
+    /// Writes the gradient of the first state of its rows to their places in `state`.
+    pub(crate) fn d_initial(&mut self, weights: &Weights, state: &mut State) {
+        for ((run, packed), layer) in self.layers.iter_mut().zip(&weights.layers).zip(&mut state.layers) {
+            let widths = run.buffers.widths();
+            let parts = run.d_initial(weights.isa, packed.gated());
+            for (width, (part, to)) in widths.into_iter().zip(parts.iter().zip([&mut layer.h, &mut layer.c])) {
+                for (row, from) in self.order.iter().zip(part.chunks(padded(width).max(1))) {
+                    to[*row as usize * width..][..width].copy_from_slice(&from[..width]);
+                }
+            }
+        }
+    }
+
+    /// What layer `l`, or the head as one more, reads: [N, padded(E)].
+    pub(crate) fn below(&self, l: usize) -> &[f32] {
+        l.checked_sub(1).map_or(&self.inputs, |below| self.layers[below].outputs())
+    }
+
+    /// What layer `l`, or the head as one more, multiplies, from token `token` of this shard on: [.., padded(E)].
+    pub(crate) fn dense_input(&self, l: usize, token: usize, width: usize) -> &[f32] {
+        let below = self.below(l);
+        let values = self.layers.get(l).map_or(below, |layer| layer.multiplied(below));
+        &values[token * padded(width)..]
     }
 }

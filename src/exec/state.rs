@@ -24,9 +24,15 @@ pub struct LayerState {
 impl State {
     /// All zero.
     pub fn zero(config: &ModelConfig, rows: usize) -> Self {
-        let h = vec![0.0; rows * config.hidden];
-        let c = if config.has_cell_state() { h.clone() } else { Vec::new() };
-        Self { rows, layers: vec![LayerState { h, c }; config.layers] }
+        let mut state = Self::default();
+        state.take_shape(config, rows);
+        state
+    }
+
+    /// Becomes zero, of the shape of a model's state.
+    pub(crate) fn take_shape(&mut self, config: &ModelConfig, rows: usize) {
+        self.layers.clear();
+        self.reshape(rows, (0..config.stack.len()).map(|layer| config.state_size(layer)));
     }
 
     /// Sets one row to zero.
@@ -41,13 +47,13 @@ impl State {
         }
     }
 
-    /// Takes another shape; allocates only what its parts lack.
-    pub(crate) fn reshape(&mut self, layers: usize, rows: usize, hidden: usize, cell: bool) {
+    /// Takes another shape, for layers of `widths` of h and c; allocates only what its parts lack.
+    pub(crate) fn reshape(&mut self, rows: usize, widths: impl ExactSizeIterator<Item = [usize; 2]>) {
         self.rows = rows;
-        self.layers.resize_with(layers, LayerState::default);
-        for layer in &mut self.layers {
-            layer.h.resize(rows * hidden, 0.0);
-            layer.c.resize(if cell { rows * hidden } else { 0 }, 0.0);
+        self.layers.resize_with(widths.len(), LayerState::default);
+        for (layer, [h, c]) in self.layers.iter_mut().zip(widths) {
+            layer.h.resize(rows * h, 0.0);
+            layer.c.resize(rows * c, 0.0);
         }
     }
 
@@ -63,17 +69,21 @@ impl State {
 
     /// Whether this is a state of `rows` rows of that model.
     pub(crate) fn check(&self, config: &ModelConfig, rows: usize) -> Result<()> {
-        let h = rows.checked_mul(config.hidden);
-        let c = if config.has_cell_state() { h } else { Some(0) };
-        let fits = |layer: &LayerState| Some(layer.h.len()) == h && Some(layer.c.len()) == c;
-        if self.rows == rows && self.layers.len() == config.layers && self.layers.iter().all(fits) {
+        let sizes_of = |layer: usize| config.state_size(layer).map(|width| rows.checked_mul(width));
+        let fits = |(index, layer): (usize, &LayerState)| {
+            let [h, c] = sizes_of(index);
+            Some(layer.h.len()) == h && Some(layer.c.len()) == c
+        };
+        let layers = config.stack.len();
+        if self.rows == rows && self.layers.len() == layers && self.layers.iter().enumerate().all(fits) {
             return Ok(());
         }
-        let odd = self.layers.iter().find(|layer| !fits(layer)).or(self.layers.first());
-        let found = odd.map_or((0, 0), |layer| (layer.h.len(), layer.c.len()));
+        let odd = self.layers.iter().enumerate().take(layers).position(|layer| !fits(layer)).unwrap_or(0);
+        let found = self.layers.get(odd).map_or((0, 0), |layer| (layer.h.len(), layer.c.len()));
+        let [h, c] = sizes_of(odd).map(|size| size.unwrap_or(usize::MAX));
         Err(Error::StateShape {
             found: sizes(self.rows, self.layers.len(), found),
-            expected: sizes(rows, config.layers, (h.unwrap_or(usize::MAX), c.unwrap_or(usize::MAX))),
+            expected: sizes(rows, layers, (h, c)),
         })
     }
 }

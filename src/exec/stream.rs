@@ -40,7 +40,7 @@ impl<'m> Stream<'m> {
         let threads = Threads::new(Some(1))?;
         let weights = super::packed(model, &threads)?;
         let executor = Executor::new(&weights, 1, 1, Purpose { train: false, dropout: false }, &threads);
-        let width = weights.input_slots.width();
+        let width = weights.table_width();
         let (mut table, mut row) = (Vec::new(), Vec::new());
         match model.config().vocabulary {
             small if small.saturating_mul(width) <= LARGEST_TABLE => {
@@ -60,18 +60,19 @@ impl<'m> Stream<'m> {
         let vocabulary = self.model.config().vocabulary;
         assert!((id as usize) < vocabulary, "symbol {id} of a vocabulary of {vocabulary}");
         let Shared { weights, table } = &*self.shared;
-        if table.is_empty() {
+        let packed = (weights, self.model.parameters());
+        if weights.gathers && table.is_empty() {
             weights.fill_table(self.model.parameters(), id..id + 1, &mut self.row);
-            self.executor.step(weights, &self.row, 0);
+            self.executor.step(packed, &self.row, 0);
         } else {
-            self.executor.step(weights, table, id);
+            self.executor.step(packed, table, id);
         }
         &self.executor.shards[0].logits[..vocabulary]
     }
 
     /// A copy of the state.
     pub fn state(&self) -> State {
-        self.executor.state(self.model.config().hidden)
+        self.executor.state()
     }
 
     /// Continues from a state of one row.
@@ -80,7 +81,7 @@ impl<'m> Stream<'m> {
     /// When the state belongs to another shape of model or has more rows.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.model.config(), 1)?;
-        self.executor.set_state(self.model.config().hidden, state);
+        self.executor.set_state(state);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The input table: what each symbol brings to the first layer, bias included.
 
-use super::weights::Weights;
+use super::weights::{Gated, Weights};
 use crate::model::Parameters;
 use crate::parallel::Threads;
 use std::ops::Range;
@@ -61,7 +61,8 @@ impl Table {
     fn fill(&mut self, packed: Packed<'_>) {
         let Packed { weights, parameters, threads } = packed;
         let Self { symbols, rows, embeddings, .. } = self;
-        let (width, embedding) = (weights.input_slots.width(), weights.config.embedding.unwrap_or(0));
+        let Some(layer) = weights.table_layer() else { return };
+        let (width, embedding) = (layer.input_slots.width(), weights.config.embedding.unwrap_or(0));
         rows.resize(symbols.len() * width, 0.0);
         if let Some(range) = &weights.tensors.embedding {
             let matrix = &parameters.values[range.clone()];
@@ -69,12 +70,12 @@ impl Table {
             symbols.iter().for_each(|symbol| embeddings.extend_from_slice(row(matrix, embedding, *symbol)));
             embeddings.extend([0.0; 16]);
         }
-        threads.enter(symbols.len() * weights.input_slots.depth() * embedding.max(8), || {
+        threads.enter(symbols.len() * layer.input_slots.depth() * embedding.max(8), || {
             threads.chunks(rows, ROWS * width, &|i, rows| {
                 let symbols = &symbols[i * ROWS..][..rows.len() / width];
                 match weights.config.embedding {
-                    None => weights.look_up(parameters, symbols, rows),
-                    Some(_) => weights.multiply_embeddings(&embeddings[i * ROWS * embedding..], rows),
+                    None => weights.look_up(layer, parameters, symbols, rows),
+                    Some(_) => weights.multiply_embeddings(layer, &embeddings[i * ROWS * embedding..], rows),
                 }
             });
         });
@@ -89,47 +90,47 @@ fn row(matrix: &[f32], width: usize, id: u32) -> &[f32] {
 impl Weights {
     /// Fills `rows` [D, stored] with what each of `symbols`, which follow each other, brings to the first layer.
     pub(crate) fn fill_table(&self, parameters: &Parameters, symbols: Range<u32>, rows: &mut [f32]) {
+        let Some(layer) = self.table_layer() else { return };
         match (&self.tensors.embedding, self.config.embedding) {
             (Some(range), Some(width)) => {
                 let first = symbols.start as usize * width;
-                self.multiply_embeddings(&parameters.values[range.clone()][first..], rows);
+                self.multiply_embeddings(layer, &parameters.values[range.clone()][first..], rows);
             }
             _ => {
-                let width = self.input_slots.width();
+                let width = layer.input_slots.width();
                 symbols
                     .zip(rows.chunks_exact_mut(width))
-                    .for_each(|(id, row)| self.look_up(parameters, &[id], row));
+                    .for_each(|(id, row)| self.look_up(layer, parameters, &[id], row));
             }
         }
     }
 
     /// Fills `rows` [D, stored] for one-hot symbols.
-    fn look_up(&self, parameters: &Parameters, symbols: &[u32], rows: &mut [f32]) {
-        let (slots, weight) = (&self.input_slots, &parameters.values[self.tensors.layers[0].input.clone()]);
-        self.start_with_bias(rows);
+    fn look_up(&self, layer: &Gated, parameters: &Parameters, symbols: &[u32], rows: &mut [f32]) {
+        let (slots, weight) = (&layer.input_slots, &parameters.values[self.tensors.layers[0].input.clone()]);
+        start_with_bias(layer, rows);
         add_columns(weight, self.config.vocabulary, slots, symbols, rows);
     }
 
     /// Fills `rows` [D, stored] for embeddings `x`, of which the first D [D, E] count.
-    fn multiply_embeddings(&self, x: &[f32], rows: &mut [f32]) {
-        self.start_with_bias(rows);
-        let (embedding, count) = (self.config.embedding.unwrap_or(0), rows.len() / self.input_slots.width());
+    fn multiply_embeddings(&self, layer: &Gated, x: &[f32], rows: &mut [f32]) {
+        start_with_bias(layer, rows);
+        let (embedding, count) = (self.config.embedding.unwrap_or(0), rows.len() / layer.input_slots.width());
         let piece = 0..embedding;
         let product = Affine {
             rows: count,
             x: &x[..count * embedding],
             x_stride: embedding,
             pieces: std::slice::from_ref(&piece),
-            panels: &self.gathered,
-            weights: &self.layers[0].input[0],
+            panels: &layer.input_panels[0],
+            weights: &layer.input[0],
             start: Start::Out,
             out: rows,
         };
         product.run_on(self.isa);
     }
+}
 
-    fn start_with_bias(&self, rows: &mut [f32]) {
-        let bias = &self.layers[0].bias;
-        rows.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
-    }
+fn start_with_bias(layer: &Gated, rows: &mut [f32]) {
+    rows.chunks_exact_mut(layer.bias.len()).for_each(|row| row.copy_from_slice(&layer.bias));
 }

@@ -4,8 +4,9 @@
 use super::gradient::Matrix;
 use super::table::Table;
 use super::tokens::Tokens;
-use super::weights::Weights;
+use super::weights::{Gated, Weights};
 use crate::parallel::Threads;
+use unrolled_kernels::Isa;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::gather::{Scatter, TakeColumns};
 use unrolled_kernels::gemm::{Pairs, Run};
@@ -40,21 +41,43 @@ struct Strips<'a> {
 
 impl TableGradient {
     /// Adds up the deltas of the first layer.
-    pub(crate) fn add_up(&mut self, weights: &Weights, deltas: &Tokens<'_>, threads: &Threads) {
-        let (symbols, width) = (deltas.executor.table.symbols.len(), weights.input_slots.width());
+    pub(crate) fn add_up(&mut self, gated: &Gated, isa: Isa, deltas: &Tokens<'_>, threads: &Threads) {
+        self.add(isa, deltas, (deltas.executor.table.symbols.len(), gated.input_slots.width()), threads);
+    }
+
+    /// Adds up the gradients of the vectors that a first layer without a table reads.
+    pub(crate) fn add_up_inputs(&mut self, weights: &Weights, deltas: &Tokens<'_>, threads: &Threads) {
+        let width = padded(weights.config.input_width(0));
+        self.add(weights.isa, deltas, (weights.config.vocabulary, width), threads);
+    }
+
+    fn add(&mut self, isa: Isa, deltas: &Tokens<'_>, (symbols, width): (usize, usize), threads: &Threads) {
         self.strips.resize(symbols * width, 0.0);
         self.bias.resize(width, 0.0);
         let strips = Strips { first: 0, table: &mut self.strips, bias: &mut self.bias };
-        scatter(weights, deltas, strips, threads);
+        scatter(isa, deltas, strips, threads);
+    }
+
+    /// Writes what `add_up_inputs` has added up: the gradient of the embedding.
+    pub(crate) fn take_rows(&self, weights: &Weights, embedding: &mut [f32]) {
+        let (symbols, width) = (weights.config.vocabulary, weights.config.input_width(0));
+        let vector = padded(width);
+        for (symbol, row) in embedding.chunks_exact_mut(width).enumerate() {
+            for (strip, to) in row.chunks_mut(STRIP).enumerate() {
+                let columns = STRIP.min(vector - strip * STRIP);
+                let from = &self.strips[strip * STRIP * symbols + symbol * columns..];
+                to.copy_from_slice(&from[..to.len()]);
+            }
+        }
     }
 
     /// Writes the gradients of both bias vectors.
-    pub(crate) fn take_bias(&self, weights: &Weights, input: &mut [f32], hidden: &mut [f32]) {
-        for (rows, place) in weights.input_slots.groups(0..input.len()) {
+    pub(crate) fn take_bias(&self, gated: &Gated, input: &mut [f32], hidden: &mut [f32]) {
+        for (rows, place) in gated.input_slots.groups(0..input.len()) {
             let sums = &self.bias[place..][..rows.len()];
             input[rows].copy_from_slice(sums);
         }
-        for part in &weights.recurrent {
+        for part in &gated.recurrent {
             for (rows, place) in part.slots.groups(part.rows.clone()) {
                 let sums = &self.bias[place..][..rows.len()];
                 hidden[rows].copy_from_slice(sums);
@@ -66,6 +89,7 @@ impl TableGradient {
     pub(crate) fn take_columns(
         &self,
         weights: &Weights,
+        gated: &Gated,
         table: &Table,
         weight: &mut [f32],
         threads: &Threads,
@@ -75,7 +99,7 @@ impl TableGradient {
             table: &self.strips,
             strip: STRIP,
             vocabulary,
-            slots: &weights.input_slots,
+            slots: &gated.input_slots,
             symbols: &table.symbols,
         };
         threads.chunks(weight, ROWS * vocabulary, &|i, weight| {
@@ -87,20 +111,21 @@ impl TableGradient {
     pub(crate) fn multiply(
         &mut self,
         weights: &Weights,
+        gated: &Gated,
         table: &Table,
         (weight, embedding): (&mut [f32], &mut [f32]),
         threads: &Threads,
     ) {
         let (count, width) = (table.symbols.len(), weights.config.embedding.unwrap_or(0));
-        self.lay_out_rows(weights.input_slots.width(), count, threads);
+        self.lay_out_rows(gated.input_slots.width(), count, threads);
         let Self { rows, embeddings, .. } = self;
-        let stored = weights.input_slots.width();
+        let stored = gated.input_slots.width();
         let pairs = TableRows { count, gradient: (rows, stored), embedding: (&table.embeddings, width) };
-        let all = 0..weights.input_slots.depth();
-        let matrix = Matrix { pairs: &pairs, slots: &weights.input_slots, depth: width, rows: all };
+        let all = 0..gated.input_slots.depth();
+        let matrix = Matrix { pairs: &pairs, slots: &gated.input_slots, depth: width, rows: all };
         threads.join(
             || matrix.run(weights.isa, (weight, &mut []), threads),
-            || embedding_gradient(weights, &table.symbols, (rows, embeddings), embedding, threads),
+            || embedding_gradient((weights, gated), &table.symbols, (rows, embeddings), embedding, threads),
         );
     }
 
@@ -117,31 +142,31 @@ impl TableGradient {
     }
 }
 
-fn scatter(weights: &Weights, deltas: &Tokens<'_>, strips: Strips<'_>, threads: &Threads) {
+fn scatter(isa: Isa, deltas: &Tokens<'_>, strips: Strips<'_>, threads: &Threads) {
     let Strips { first, table, bias } = strips;
     if bias.len() <= STRIP {
         let (ids, columns) = (&deltas.executor.ids[..], first..first + bias.len());
-        return Scatter { pairs: deltas, ids, columns, table, sum: bias }.run_on(weights.isa);
+        return Scatter { pairs: deltas, ids, columns, table, sum: bias }.run_on(isa);
     }
     let half = (bias.len() / 2).next_multiple_of(STRIP);
     let symbols = table.len() / bias.len();
     let (before, after) = bias.split_at_mut(half);
     let (table, rest) = table.split_at_mut(symbols * half);
     threads.join(
-        || scatter(weights, deltas, Strips { first, table, bias: before }, threads),
-        || scatter(weights, deltas, Strips { first: first + half, table: rest, bias: after }, threads),
+        || scatter(isa, deltas, Strips { first, table, bias: before }, threads),
+        || scatter(isa, deltas, Strips { first: first + half, table: rest, bias: after }, threads),
     );
 }
 
 /// `d embedding[symbol] = d table[symbol] W`
 fn embedding_gradient(
-    weights: &Weights,
+    (weights, gated): (&Weights, &Gated),
     symbols: &[u32],
     (table, products): (&[f32], &mut Vec<f32>),
     gradient: &mut [f32],
     threads: &Threads,
 ) {
-    let (layer, stored) = (&weights.layers[0], weights.input_slots.width());
+    let stored = gated.input_slots.width();
     let width = weights.config.embedding.unwrap_or(0);
     products.resize(symbols.len() * padded(width), 0.0);
     threads.chunks(products, ROWS * padded(width), &|i, out| {
@@ -149,9 +174,9 @@ fn embedding_gradient(
             rows: out.len() / padded(width),
             x: &table[i * ROWS * stored..][..out.len() / padded(width) * stored],
             x_stride: stored,
-            pieces: &weights.input_pieces,
-            panels: &layer.input_units,
-            weights: &layer.input_t,
+            pieces: &gated.input_pieces,
+            panels: &gated.input_units,
+            weights: &gated.input_t,
             start: Start::Zero,
             out,
         };

@@ -13,10 +13,12 @@ pub(crate) struct Tensors {
     pub(crate) head: Range<usize>,
     /// `head.bias` `[V]`
     pub(crate) head_bias: Range<usize>,
+    /// Biases that are not trained.
+    pub(crate) constants: Vec<Range<usize>>,
 }
 
-/// The places of a layer's.
-#[derive(Clone, Debug)]
+/// The places of a layer's; empty for those that it lacks.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct LayerTensors {
     /// `weight_ih` [G * H, E]
     pub(crate) input: Range<usize>,
@@ -26,6 +28,16 @@ pub(crate) struct LayerTensors {
     pub(crate) input_bias: Range<usize>,
     /// `bias_hh` [G * H]
     pub(crate) hidden_bias: Range<usize>,
+    /// Those that it has by its options, with their names, in the layout's order.
+    pub(crate) extras: Vec<(String, Range<usize>)>,
+}
+
+impl LayerTensors {
+    /// The place of one that it has by its options.
+    pub(crate) fn extra(&self, name: &str) -> Range<usize> {
+        let found = self.extras.iter().find(|(extra, _)| extra == name);
+        found.map_or(0..0, |(_, range)| range.clone())
+    }
 }
 
 impl Tensors {
@@ -34,19 +46,30 @@ impl Tensors {
         let layout = config.layout();
         let mut ranges = layout.entries().iter().map(|entry| entry.range.clone());
         let mut next = || ranges.next().unwrap_or_default();
-        Self {
-            embedding: config.embedding.map(|_| next()),
-            layers: (0..config.layers)
-                .map(|_| LayerTensors {
-                    input: next(),
-                    hidden: next(),
-                    input_bias: next(),
-                    hidden_bias: next(),
-                })
-                .collect(),
-            head: next(),
-            head_bias: next(),
-        }
+        let embedding = config.embedding.filter(|_| config.has_head()).map(|_| next());
+        let mut constants = Vec::new();
+        let mut layer = |l: usize| {
+            let mut tensors = LayerTensors::default();
+            if config.stack[l].custom.is_none() {
+                [tensors.input, tensors.hidden] = [next(), next()];
+                [tensors.input_bias, tensors.hidden_bias] = [next(), next()];
+            }
+            for (number, bias) in [&tensors.input_bias, &tensors.hidden_bias].into_iter().enumerate() {
+                if config.is_constant(l, number) {
+                    constants.push(bias.clone());
+                }
+            }
+            tensors.extras = config.extras(l).into_iter().map(|extra| (extra.name, next())).collect();
+            tensors
+        };
+        let layers = (0..config.stack.len()).map(&mut layer).collect();
+        let [head, head_bias] = [next(), next()];
+        Self { embedding, layers, head, head_bias, constants }
+    }
+
+    /// Zeroes the gradient of what is no parameter: the second bias of a model that has one, those of a normalised layer.
+    pub(crate) fn clear_constants(&self, gradient: &mut [f32]) {
+        self.constants.iter().for_each(|range| gradient[range.clone()].fill(0.0));
     }
 }
 
@@ -64,6 +87,9 @@ impl<'a> Arena<'a> {
 
     /// The tensor at `range`; those before it are gone.
     pub(crate) fn take(&mut self, range: &Range<usize>) -> &'a mut [f32] {
+        if range.is_empty() {
+            return &mut [];
+        }
         let values = std::mem::take(&mut self.values);
         let (_, values) = values.split_at_mut(range.start - self.before);
         let (tensor, rest) = values.split_at_mut(range.len());

@@ -2,6 +2,7 @@
 
 use super::executor::Executor;
 use super::shard::Shard;
+use super::weights::Weights;
 use crate::model::cell::Source;
 use unrolled_kernels::gemm::{Pairs, Run};
 use unrolled_kernels::pack::padded;
@@ -10,7 +11,7 @@ use unrolled_kernels::pack::padded;
 #[derive(Clone, Copy)]
 pub(crate) struct Tokens<'a> {
     pub(crate) executor: &'a Executor,
-    pub(crate) hidden: usize,
+    pub(crate) weights: &'a Weights,
     pub(crate) delta: Delta,
     pub(crate) input: From,
 }
@@ -21,12 +22,20 @@ pub(crate) enum Delta {
     Layer(usize),
     /// The logits'.
     Head,
+    /// Those of what the first layer reads.
+    Inputs,
+    /// Those of a layer's highway gates.
+    Mix(usize),
 }
 
 #[derive(Clone, Copy)]
 pub(crate) enum From {
-    /// What a layer (or the head, as one more layer) reads from below.
+    /// Nothing.
+    Nothing,
+    /// What a layer (or the head, as one more layer) multiplies of what is below.
     Below(usize),
+    /// What a layer reads, before anything of it is dropped.
+    Read(usize),
     /// What a layer's recurrent product multiplies.
     Before(usize, Source),
 }
@@ -68,34 +77,53 @@ impl Pairs for Tokens<'_> {
 
     fn delta(&self, m: usize) -> &[f32] {
         let Found { shard, token, .. } = self.find(m);
-        match self.delta {
-            Delta::Layer(l) => &shard.layers[l].gates[token * self.delta_stride()..],
-            Delta::Head => &shard.logits[token * self.delta_stride()..],
-        }
+        let values = match self.delta {
+            Delta::Layer(l) => &shard.layers[l].buffers.gates,
+            Delta::Head => &shard.logits[..],
+            Delta::Inputs => shard.d_inputs(),
+            Delta::Mix(l) => shard.layers[l].mix(),
+        };
+        &values[token * self.delta_stride()..]
     }
 
     fn input(&self, m: usize) -> &[f32] {
         let Found { shard, token, before, .. } = self.find(m);
-        let stride = padded(self.hidden);
+        let stride = self.input_stride();
         match self.input {
-            From::Below(0) => &[],
-            From::Below(l) => shard.dense_input(l, token, self.executor.dropped),
-            From::Before(l, Source::Hidden) => &shard.layers[l].h[before * stride..],
-            From::Before(l, Source::ResetHidden) => &shard.layers[l].extra[token * stride..],
+            From::Nothing => &[],
+            From::Below(l) => shard.dense_input(l, token, self.below_width(l)),
+            From::Read(l) => &shard.below(l)[token * stride..],
+            From::Before(l, Source::Hidden) => &shard.layers[l].buffers.h[before * stride..],
+            From::Before(l, Source::ResetHidden) => &shard.layers[l].buffers.extra[token * stride..],
         }
     }
 
     fn run(&self, m: usize) -> Run {
         let rows = self.find(m).rows;
-        Run { rows, delta_stride: self.delta_stride(), input_stride: padded(self.hidden) }
+        Run { rows, delta_stride: self.delta_stride(), input_stride: self.input_stride() }
     }
 }
 
 impl Tokens<'_> {
     fn delta_stride(&self) -> usize {
         match self.delta {
-            Delta::Layer(_) => self.executor.stored_width,
+            Delta::Layer(l) => self.weights.layers[l].sizes.stored,
             Delta::Head => self.executor.logit_width,
+            Delta::Inputs => padded(self.weights.config.input_width(0)),
+            Delta::Mix(l) => self.weights.layers[l].highway.as_ref().map_or(0, |plain| plain.bias.len()),
         }
+    }
+
+    fn input_stride(&self) -> usize {
+        match self.input {
+            From::Nothing => 0,
+            From::Below(l) | From::Read(l) => padded(self.below_width(l)),
+            From::Before(l, Source::Hidden) => padded(self.weights.layers[l].sizes.state),
+            From::Before(l, Source::ResetHidden) => padded(self.weights.layers[l].sizes.hidden),
+        }
+    }
+
+    fn below_width(&self, l: usize) -> usize {
+        self.weights.layers.get(l).map_or(self.weights.config.output_width(), |layer| layer.inputs)
     }
 }

@@ -3,7 +3,8 @@
 use super::tensors::Tensors;
 use crate::aligned::Aligned;
 use crate::model::ModelConfig;
-use crate::model::cell::{self, Cell, CellWeights, Recurrent};
+use crate::model::cell::{self, Cell, CellWeights, Extras, Recurrent, Sizes};
+use crate::settings::Layer;
 use std::ops::Range;
 use unrolled_kernels::Isa;
 use unrolled_kernels::pack::{Panels, Slots, padded};
@@ -14,18 +15,12 @@ pub(crate) struct Weights {
     pub(crate) isa: Isa,
     pub(crate) config: ModelConfig,
     pub(crate) tensors: Tensors,
-    pub(crate) cell: Box<dyn Cell>,
-    pub(crate) recurrent: Vec<Recurrent>,
-    pub(crate) input_slots: Slots,
-    pub(crate) input_pieces: Vec<Range<usize>>,
     pub(crate) layers: Vec<LayerWeights>,
     pub(crate) head: HeadWeights,
-    /// `Panels::plain(H)`.
-    pub(crate) units: Panels,
-    pub(super) input_panels: Vec<Panels>,
-    /// How `weight_ih` of a gathered layer is packed, for the table's product.
-    pub(super) gathered: Panels,
-    recurrent_pieces: Vec<Vec<Range<usize>>>,
+    /// Whether layer 0 reads rows of the input table.
+    pub(crate) gathers: bool,
+    /// Whether rows may be divided among threads: a custom cell takes them all at once.
+    pub(crate) divides: bool,
     /// Counts the packings, so that tables made from these weights know when they are out of date.
     pub(crate) version: u64,
 }
@@ -33,6 +28,38 @@ pub(crate) struct Weights {
 /// One layer.
 #[derive(Debug)]
 pub(crate) struct LayerWeights {
+    pub(crate) layer: Layer,
+    /// Width of what it reads.
+    pub(crate) inputs: usize,
+    /// Width of what it gives.
+    pub(crate) outputs: usize,
+    /// Widths of its buffers.
+    pub(crate) sizes: Sizes,
+    pub(crate) kind: Kind,
+    /// The gate of a highway layer.
+    pub(crate) highway: Option<Plain>,
+}
+
+/// How a layer computes.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// By gates, with fused kernels.
+    Gated(Box<Gated>),
+    /// By a cell of the user's: its variables, copied from the parameters.
+    Custom(Vec<Vec<f32>>),
+}
+
+/// A layer of gates.
+#[derive(Debug)]
+pub(crate) struct Gated {
+    pub(crate) cell: Box<dyn Cell>,
+    pub(crate) recurrent: Vec<Recurrent>,
+    pub(crate) input_slots: Slots,
+    pub(crate) input_pieces: Vec<Range<usize>>,
+    pub(super) input_panels: Vec<Panels>,
+    recurrent_pieces: Vec<Vec<Range<usize>>>,
+    /// `Panels::plain` of the state's width.
+    pub(crate) units: Panels,
     /// Input width of a dense layer or of an embedding; 0 when a one-hot row is looked up.
     pub(super) depth: usize,
     /// The summed bias, a stored row.
@@ -43,68 +70,149 @@ pub(crate) struct LayerWeights {
     pub(crate) input_t: Aligned,
     /// Outputs of `input_t`.
     pub(crate) input_units: Panels,
-    pub(super) recurrent: Vec<Aligned>,
-    pub(super) recurrent_t: Vec<Aligned>,
+    pub(super) packed: Vec<Aligned>,
+    pub(super) packed_t: Vec<Aligned>,
+}
+
+/// A product without gates.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    /// Its outputs.
+    pub(crate) panels: Panels,
+    pub(crate) slots: Slots,
+    /// Outputs of the transposed product.
+    pub(crate) units: Panels,
+    pub(crate) weight: Aligned,
+    pub(crate) weight_t: Aligned,
+    /// [padded(outputs)]
+    pub(crate) bias: Vec<f32>,
+}
+
+impl Plain {
+    fn new(inputs: usize, outputs: usize) -> Self {
+        Self {
+            panels: Panels::plain(outputs),
+            slots: Slots::plain(outputs),
+            units: Panels::plain(inputs),
+            weight: Aligned::default(),
+            weight_t: Aligned::default(),
+            bias: vec![0.0; padded(outputs)],
+        }
+    }
 }
 
 /// The linear layer that gives logits.
-#[derive(Debug)]
-pub(crate) struct HeadWeights {
-    /// `Panels::plain(V)`.
-    pub(crate) panels: Panels,
-    pub(crate) slots: Slots,
-    pub(crate) weight: Aligned,
-    pub(crate) weight_t: Aligned,
-    /// [padded(V)]
-    pub(crate) bias: Vec<f32>,
-}
+pub(crate) type HeadWeights = Plain;
 
 impl Weights {
     /// Room for a model's weights; `pack` fills it.
     pub(crate) fn new(config: &ModelConfig, isa: Isa) -> Self {
-        let cell = cell::build(config);
-        let (input_slots, input_panels, recurrent) =
-            (cell.input_slots(), cell.input_panels(), cell.recurrent());
-        let units = Panels::plain(config.hidden);
-        let head = Panels::plain(config.vocabulary);
-        let layer = |l: usize| LayerWeights {
-            depth: if l == 0 { config.embedding.unwrap_or(0) } else { config.hidden },
+        Self {
+            isa,
+            tensors: Tensors::new(config),
+            layers: (0..config.stack.len()).map(|l| LayerWeights::new(config, l)).collect(),
+            head: Plain::new(config.output_width(), config.vocabulary),
+            gathers: config.gathers(),
+            divides: config.stack.iter().all(|layer| layer.custom.is_none()),
+            version: 0,
+            config: config.clone(),
+        }
+    }
+
+    /// The first layer, where its inputs are gathered from a table.
+    pub(crate) fn table_layer(&self) -> Option<&Gated> {
+        if self.gathers { self.layers[0].gated() } else { None }
+    }
+
+    /// Floats in a row of the input table; 0 without one.
+    pub(crate) fn table_width(&self) -> usize {
+        self.table_layer().map_or(0, |layer| layer.input_slots.width())
+    }
+
+    /// Multiplications of one symbol through the model, forward.
+    pub(crate) fn work(&self) -> usize {
+        let layers = self.layers.iter().enumerate();
+        let head = self.config.vocabulary * self.config.output_width();
+        layers.map(|(l, layer)| layer.work(l == 0 && self.gathers)).sum::<usize>() + head
+    }
+}
+
+impl LayerWeights {
+    fn new(config: &ModelConfig, l: usize) -> Self {
+        let layer = config.stack[l].clone();
+        let (inputs, outputs, [state, _]) = (config.input_width(l), layer.output_size(), layer.state_size());
+        let gathered = l == 0 && config.gathers();
+        let (kind, sizes) = match &layer.custom {
+            Some(custom) => {
+                let kept = custom.cell().map_or(0, |cell| cell.kept_size(inputs));
+                let sizes = Sizes { hidden: state, state, stored: kept, extras: Extras::default() };
+                (Kind::Custom(vec![Vec::new(); config.extras(l).len()]), sizes)
+            }
+            None => {
+                let depth = if gathered { config.embedding.unwrap_or(0) } else { inputs };
+                let gated = Gated::new(&layer, depth, gathered);
+                let (stored, extras) = (gated.input_slots.width(), gated.cell.extras());
+                let sizes = Sizes { hidden: layer.hidden, state, stored, extras };
+                (Kind::Gated(Box::new(gated)), sizes)
+            }
+        };
+        let mixed = layer.highway.gates() * inputs;
+        let highway = (mixed > 0).then(|| Plain::new(inputs, mixed));
+        Self { layer, inputs, outputs, sizes, kind, highway }
+    }
+
+    /// Its gates, unless it is a custom cell.
+    pub(crate) fn gated(&self) -> Option<&Gated> {
+        match &self.kind {
+            Kind::Gated(gated) => Some(gated),
+            Kind::Custom(_) => None,
+        }
+    }
+
+    /// Multiplications of one symbol.
+    fn work(&self, gathered: bool) -> usize {
+        let inputs = if gathered { 0 } else { self.inputs };
+        let Layer { hidden, projection, .. } = self.layer;
+        let mixed = self.layer.highway.gates() * self.inputs * self.inputs;
+        let own = match &self.kind {
+            Kind::Custom(variables) => variables.iter().map(Vec::len).sum(),
+            Kind::Gated(_) => {
+                self.layer.gates() * hidden * (inputs + self.sizes.state) + hidden * projection.unwrap_or(0)
+            }
+        };
+        own + mixed
+    }
+}
+
+impl Gated {
+    fn new(layer: &Layer, depth: usize, gathered: bool) -> Self {
+        let cell = cell::build(layer);
+        let (input_slots, recurrent) = (cell.input_slots(), cell.recurrent());
+        let input_panels =
+            if gathered { vec![Panels::gates(&input_slots)] } else { cell.input_panels() };
+        Self {
+            input_pieces: input_slots.pieces(),
+            recurrent_pieces: recurrent.iter().map(|part| part.slots.pieces()).collect(),
+            units: Panels::plain(layer.output_size()),
+            depth,
             bias: vec![0.0; input_slots.width()],
             input: Vec::new(),
             input_t: Aligned::default(),
-            input_units: Panels::plain(if l == 0 { config.embedding.unwrap_or(1) } else { config.hidden }),
-            recurrent: vec![Aligned::default(); recurrent.len()],
-            recurrent_t: vec![Aligned::default(); recurrent.len()],
-        };
-        Self {
-            isa,
-            config: config.clone(),
-            tensors: Tensors::new(config),
-            layers: (0..config.layers).map(layer).collect(),
-            head: HeadWeights {
-                slots: Slots::plain(config.vocabulary),
-                weight: Aligned::default(),
-                weight_t: Aligned::default(),
-                bias: vec![0.0; padded(config.vocabulary)],
-                panels: head,
-            },
-            input_pieces: input_slots.pieces(),
-            gathered: Panels::gates(&input_slots),
-            recurrent_pieces: recurrent.iter().map(|part| part.slots.pieces()).collect(),
+            input_units: Panels::plain(depth.max(1)),
+            packed: vec![Aligned::default(); recurrent.len()],
+            packed_t: vec![Aligned::default(); recurrent.len()],
             cell,
             recurrent,
             input_slots,
             input_panels,
-            units,
-            version: 0,
         }
     }
 
-    /// The recurrent weights of layer `l`.
-    pub(crate) fn cell_weights(&self, l: usize) -> CellWeights<'_> {
+    /// The recurrent weights.
+    pub(crate) fn weights(&self) -> CellWeights<'_> {
         CellWeights {
-            recurrent: &self.layers[l].recurrent,
-            recurrent_t: &self.layers[l].recurrent_t,
+            recurrent: &self.packed,
+            recurrent_t: &self.packed_t,
             units: &self.units,
             pieces: &self.recurrent_pieces,
         }
@@ -112,13 +220,7 @@ impl Weights {
 
     /// Whether the deltas that a recurrent product's bias adds up are those of `bias_ih` in the same rows.
     pub(crate) fn shares_bias(&self, part: &Recurrent) -> bool {
-        let hidden = self.config.hidden.max(1);
+        let hidden = part.slots.hidden.max(1);
         part.rows.clone().step_by(hidden).all(|row| part.slots.place(row) == self.input_slots.place(row))
-    }
-
-    /// Multiplications of one symbol through the model, forward.
-    pub(crate) fn work(&self) -> usize {
-        let (h, g) = (self.config.hidden, self.config.gates());
-        (2 * self.config.layers - 1) * g * h * h + self.config.vocabulary * h
     }
 }

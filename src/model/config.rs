@@ -1,7 +1,7 @@
 //! The shape of a model, and the table of its tensors.
 
-use super::Layout;
-use crate::{Activation, Bias, Cell, Error, InputKind, Reset, Result, Settings};
+use super::{Layout, Variable};
+use crate::{Bias, Error, Highway, InputKind, Layer, Result, Settings};
 
 /// Deeper stacks are a typing error: no recurrent network trains at such a depth.
 const MOST_LAYERS: usize = 1024;
@@ -9,22 +9,14 @@ const MOST_LAYERS: usize = 1024;
 /// The shape of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    /// The recurrent cell.
-    pub cell: Cell,
-    /// The squashing function of a vanilla RNN.
-    pub activation: Activation,
-    /// Where a GRU applies its reset gate.
-    pub reset: Reset,
     /// One bias vector or two.
     pub bias: Bias,
-    /// Vocabulary V.
+    /// Vocabulary V; 0 for a stack by itself, which reads dense vectors and has no head.
     pub vocabulary: usize,
-    /// Embedding width E; `None` for one-hot input.
+    /// Embedding width E, or that of dense inputs; `None` for one-hot input.
     pub embedding: Option<usize>,
-    /// Hidden width H.
-    pub hidden: usize,
-    /// Layers L.
-    pub layers: usize,
+    /// The layers, from the input up.
+    pub stack: Vec<Layer>,
 }
 
 /// One tensor of a model.
@@ -35,32 +27,36 @@ pub(super) enum Tensor {
     HiddenWeight(usize),
     InputBias(usize),
     HiddenBias(usize),
+    /// One that a layer has by its options: see [`ModelConfig::extras`].
+    Extra(usize, usize),
     HeadWeight,
     HeadBias,
 }
 
 impl Tensor {
     /// PyTorch's name, with its module's before it.
-    pub(super) fn name(self) -> String {
+    pub(super) fn name(self, config: &ModelConfig) -> String {
         match self {
             Self::Embedding => "embedding.weight".to_owned(),
             Self::InputWeight(layer) => format!("rnn.weight_ih_l{layer}"),
             Self::HiddenWeight(layer) => format!("rnn.weight_hh_l{layer}"),
             Self::InputBias(layer) => format!("rnn.bias_ih_l{layer}"),
             Self::HiddenBias(layer) => format!("rnn.bias_hh_l{layer}"),
+            Self::Extra(layer, index) => format!("rnn.{}_l{layer}", config.extras(layer)[index].name),
             Self::HeadWeight => "head.weight".to_owned(),
             Self::HeadBias => "head.bias".to_owned(),
         }
     }
 
-    fn shape(self, config: &ModelConfig) -> Vec<usize> {
-        let gated = config.gates() * config.hidden;
+    pub(super) fn shape(self, config: &ModelConfig) -> Vec<usize> {
+        let gated = |layer: usize| config.stack[layer].gates() * config.stack[layer].hidden;
         match self {
             Self::Embedding => vec![config.vocabulary, config.input_width(0)],
-            Self::InputWeight(layer) => vec![gated, config.input_width(layer)],
-            Self::HiddenWeight(_) => vec![gated, config.hidden],
-            Self::InputBias(_) | Self::HiddenBias(_) => vec![gated],
-            Self::HeadWeight => vec![config.vocabulary, config.hidden],
+            Self::InputWeight(layer) => vec![gated(layer), config.input_width(layer)],
+            Self::HiddenWeight(layer) => vec![gated(layer), config.stack[layer].output_size()],
+            Self::InputBias(layer) | Self::HiddenBias(layer) => vec![gated(layer)],
+            Self::Extra(layer, index) => config.extras(layer).swap_remove(index).shape,
+            Self::HeadWeight => vec![config.vocabulary, config.output_width()],
             Self::HeadBias => vec![config.vocabulary],
         }
     }
@@ -71,41 +67,57 @@ impl ModelConfig {
     /// [`check_memory`](super::check_memory).
     ///
     /// # Errors
-    /// [`Error::Setting`] for a size of zero or too many layers; [`Error::Memory`] for sizes whose product no
-    /// address can reach.
+    /// [`Error::Setting`] for a size of zero, too many layers or options that do not fit each other; [`Error::Memory`] for
+    /// sizes whose product no address can reach.
     pub fn new(settings: &Settings, vocabulary: usize) -> Result<Self> {
         let config = Self::unchecked(settings, vocabulary);
+        let sizes =
+            [("vocabulary", vocabulary), ("layers", config.stack.len()), ("hidden", settings.hidden)];
+        if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
+            return Err(setting(name, 0, "give a whole number of at least 1"));
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// A stack by itself, which reads vectors of `inputs` floats.
+    ///
+    /// # Errors
+    /// As for [`ModelConfig::new`].
+    pub fn of_stack(stack: &[Layer], inputs: usize, bias: Bias) -> Result<Self> {
+        let config = Self { bias, vocabulary: 0, embedding: Some(inputs), stack: stack.to_vec() };
+        if inputs == 0 {
+            return Err(setting("inputs", 0, "give a whole number of at least 1"));
+        }
+        if stack.is_empty() {
+            return Err(setting("layers", 0, "give a whole number of at least 1"));
+        }
         config.check()?;
         Ok(config)
     }
 
     /// The shape alone, whatever its size.
     pub(super) fn unchecked(settings: &Settings, vocabulary: usize) -> Self {
-        let embedding = settings.embedding.unwrap_or(settings.hidden);
+        let stack = settings.stack();
+        let first = stack.first().map_or(settings.hidden, |layer| layer.hidden);
+        let embedding = settings.embedding.unwrap_or(first);
         Self {
-            cell: settings.cell,
-            activation: settings.activation,
-            reset: settings.reset,
             bias: settings.bias,
             vocabulary,
             embedding: (settings.input == InputKind::Embedding).then_some(embedding),
-            hidden: settings.hidden,
-            layers: settings.layers,
+            stack,
         }
     }
 
     fn check(&self) -> Result<()> {
-        let sizes = [
-            ("vocabulary", self.vocabulary),
-            ("embedding", self.embedding.unwrap_or(1)),
-            ("hidden", self.hidden),
-            ("layers", self.layers),
-        ];
-        if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
-            return Err(setting(name, 0, "give a whole number of at least 1"));
+        if self.embedding == Some(0) {
+            return Err(setting("embedding", 0, "give a whole number of at least 1"));
         }
-        if self.layers > MOST_LAYERS {
-            return Err(setting("layers", self.layers, "give at most 1024"));
+        if self.stack.len() > MOST_LAYERS {
+            return Err(setting("layers", self.stack.len(), "give at most 1024"));
+        }
+        for (index, layer) in self.stack.iter().enumerate() {
+            layer.validate(self.input_width(index))?;
         }
         let available = isize::MAX as f64;
         match self.checked_bytes() {
@@ -116,75 +128,148 @@ impl ModelConfig {
 
     /// Bytes of the arena, gaps included; `None` when they overflow.
     fn checked_bytes(&self) -> Option<usize> {
-        let gated = self.gates().checked_mul(self.hidden)?;
         let matrix = |rows: usize, columns: usize| rows.checked_mul(columns)?.checked_next_multiple_of(16);
-        let mut total = match self.embedding {
+        let mut total: usize = match self.embedding {
             Some(width) => matrix(self.vocabulary, width)?,
             None => 0,
         };
-        for layer in 0..self.layers {
+        for (index, layer) in self.stack.iter().enumerate() {
+            let gated = layer.gates().checked_mul(layer.hidden)?;
+            let inputs = self.input_width(index);
             total = total
-                .checked_add(matrix(gated, self.input_width(layer))?)?
-                .checked_add(matrix(gated, self.hidden)?)?
-                .checked_add(matrix(gated, 2)?.checked_add(32)?)?;
+                .checked_add(matrix(gated, inputs)?)?
+                .checked_add(matrix(gated, layer.output_size())?)?
+                .checked_add(matrix(gated, 2)?.checked_add(32)?)?
+                .checked_add(matrix(layer.hidden, layer.projection.unwrap_or(0).checked_add(16)?)?)?;
+            let mixed = inputs.checked_mul(layer.highway.gates())?;
+            total = total.checked_add(matrix(mixed, inputs.checked_add(1)?)?)?;
+            for variable in layer.custom.iter().filter_map(|c| c.cell()).flat_map(|c| c.variables(inputs)) {
+                let count = variable.shape.iter().try_fold(1usize, |n, size| n.checked_mul(*size))?;
+                total = total.checked_add(count.checked_next_multiple_of(16)?)?;
+            }
         }
-        total = total.checked_add(matrix(self.vocabulary, self.hidden)?)?;
+        total = total.checked_add(matrix(self.vocabulary, self.output_width())?)?;
         total.checked_add(matrix(self.vocabulary, 1)?)?.checked_mul(size_of::<f32>())
     }
 
     /// Trained numbers, in f64 so that absurd sizes can be told too.
     pub(super) fn estimated_count(&self) -> f64 {
-        let [gates, hidden, vocabulary] = [self.gates(), self.hidden, self.vocabulary].map(|n| n as f64);
-        let embedding = self.embedding.map_or(0.0, |width| width as f64 * vocabulary);
-        let first = gates * hidden * (self.input_width(0) as f64 + hidden + 2.0);
-        let others = (self.layers as f64 - 1.0).max(0.0) * gates * hidden * (2.0 * hidden + 2.0);
-        embedding + first + others + vocabulary * (hidden + 1.0)
+        let vocabulary = self.vocabulary as f64;
+        let mut count = self.embedding.map_or(0.0, |width| width as f64 * vocabulary);
+        for (index, layer) in self.stack.iter().enumerate() {
+            let [gates, hidden, state] = [layer.gates(), layer.hidden, layer.output_size()].map(|n| n as f64);
+            let inputs = self.input_width(index) as f64;
+            count += gates * hidden * (inputs + state + 2.0);
+            count += hidden * layer.projection.unwrap_or(0) as f64;
+            count += layer.highway.gates() as f64 * inputs * (inputs + 1.0);
+            if let Some(cell) = layer.custom.as_ref().and_then(|custom| custom.cell()) {
+                let size = |v: Variable| v.shape.iter().map(|n| *n as f64).product::<f64>();
+                count += cell.variables(self.input_width(index)).into_iter().map(size).sum::<f64>();
+            }
+        }
+        count + vocabulary * (self.output_width() as f64 + 1.0)
     }
 
     /// Names, shapes and places of all parameters: `embedding.weight` [V, E] with embedding input; then per layer
-    /// l `rnn.weight_ih_l{l}` [GH, E or V or H], `rnn.weight_hh_l{l}` [GH, H], `rnn.bias_ih_l{l}` `[GH]`,
-    /// `rnn.bias_hh_l{l}` `[GH]`; then `head.weight` [V, H], `head.bias` `[V]`.
+    /// l `rnn.weight_ih_l{l}` [GH, E or V or the width below], `rnn.weight_hh_l{l}` [GH, H], `rnn.bias_ih_l{l}` `[GH]`,
+    /// `rnn.bias_hh_l{l}` `[GH]`, and what its options add; then `head.weight` [V, H], `head.bias` `[V]`.
+    ///
+    /// Options add, with PyTorch's name where it has one: `weight_hr` [P, H], the projection, which makes `weight_hh` [GH, P];
+    /// `weight_peephole` [3, H], of the gates i, f, o (coupled: [2, H], of f and o); `norm_weight` and `norm_bias` [5, H],
+    /// of i, f, g, o and the cell state; `highway_weight` [E, E] and `highway_bias` `[E]` of the carry gate, or [2E, E] and `[2E]`
+    /// with those of the transform gate behind. A cell of one's own has its variables alone, as `rnn.NAME_l{l}`.
     pub fn layout(&self) -> Layout {
         let mut layout = Layout::default();
         for tensor in self.tensors() {
-            layout.push(tensor.name(), &tensor.shape(self));
+            layout.push(tensor.name(self), &tensor.shape(self));
         }
         layout
     }
 
     /// All tensors in the layout's order.
     pub(super) fn tensors(&self) -> Vec<Tensor> {
-        let mut tensors = Vec::with_capacity(4 * self.layers + 3);
-        tensors.extend(self.embedding.map(|_| Tensor::Embedding));
-        for layer in 0..self.layers {
-            tensors.extend([
-                Tensor::InputWeight(layer),
-                Tensor::HiddenWeight(layer),
-                Tensor::InputBias(layer),
-                Tensor::HiddenBias(layer),
-            ]);
+        let mut tensors = Vec::with_capacity(4 * self.stack.len() + 3);
+        tensors.extend(self.embedding.filter(|_| self.has_head()).map(|_| Tensor::Embedding));
+        for layer in 0..self.stack.len() {
+            if self.stack[layer].custom.is_none() {
+                tensors.extend([
+                    Tensor::InputWeight(layer),
+                    Tensor::HiddenWeight(layer),
+                    Tensor::InputBias(layer),
+                    Tensor::HiddenBias(layer),
+                ]);
+            }
+            tensors.extend((0..self.extras(layer).len()).map(|index| Tensor::Extra(layer, index)));
         }
-        tensors.extend([Tensor::HeadWeight, Tensor::HeadBias]);
+        if self.has_head() {
+            tensors.extend([Tensor::HeadWeight, Tensor::HeadBias]);
+        }
         tensors
     }
 
-    /// Gates per unit G: 1 (RNN), 3 (GRU: r, z, n) or 4 (LSTM: i, f, g, o).
-    pub fn gates(&self) -> usize {
-        match self.cell {
-            Cell::Rnn => 1,
-            Cell::Gru => 3,
-            Cell::Lstm => 4,
+    /// The tensors that a layer has by its options, beside its four: those of [`ModelConfig::layout`].
+    pub(crate) fn extras(&self, layer: usize) -> Vec<Variable> {
+        let (inputs, layer) = (self.input_width(layer), &self.stack[layer]);
+        let (hidden, mut extras) = (layer.hidden, Vec::new());
+        if let Some(width) = layer.projection {
+            extras.push(Variable::weight("weight_hr", &[width, hidden]));
+        }
+        if layer.peepholes {
+            let gates = if layer.coupled { 2 } else { 3 };
+            extras.push(Variable::weight("weight_peephole", &[gates, hidden]));
+        }
+        if layer.layer_norm {
+            extras.push(Variable::constant("norm_weight", &[5, hidden], 1.0));
+            extras.push(Variable::constant("norm_bias", &[5, hidden], 0.0));
+        }
+        if let Some(cell) = layer.custom.as_ref().and_then(|custom| custom.cell()) {
+            extras.extend(cell.variables(inputs));
+        }
+        let mixed = layer.highway.gates() * inputs;
+        if mixed > 0 {
+            extras.push(Variable::weight("highway_weight", &[mixed, inputs]));
+            extras.push(Variable::constant("highway_bias", &[mixed], 1.0));
+        }
+        extras
+    }
+
+    /// Whether symbols come in and logits go out.
+    pub fn has_head(&self) -> bool {
+        self.vocabulary > 0
+    }
+
+    /// Widths of h and c of a layer's state; 0 for what it lacks.
+    pub fn state_size(&self, layer: usize) -> [usize; 2] {
+        self.stack[layer].state_size()
+    }
+
+    /// Width of what enters a layer: the embedding E, or V for one-hot input, in layer 0; the width below above it.
+    pub fn input_width(&self, layer: usize) -> usize {
+        match layer.checked_sub(1) {
+            None => self.embedding.unwrap_or(self.vocabulary),
+            Some(below) => self.stack[below].output_size(),
         }
     }
 
-    /// Whether a layer carries a cell vector c beside h.
-    pub fn has_cell_state(&self) -> bool {
-        self.cell == Cell::Lstm
+    /// Whether a layer's recurrent matrix of one gate is square.
+    pub(super) fn is_square(&self, layer: usize) -> bool {
+        self.stack[layer].hidden == self.stack[layer].output_size()
     }
 
-    /// Width of what enters a layer: the embedding E, or V for one-hot input, in layer 0; H above.
-    pub fn input_width(&self, layer: usize) -> usize {
-        if layer == 0 { self.embedding.unwrap_or(self.vocabulary) } else { self.hidden }
+    /// Width of what the last layer gives.
+    pub fn output_width(&self) -> usize {
+        self.stack.last().map_or(0, Layer::output_size)
+    }
+
+    /// Whether what layer 0 reads is a row of a table for each symbol, and not a vector that is multiplied.
+    pub(crate) fn gathers(&self) -> bool {
+        let plain = |l: &Layer| l.custom.is_none() && l.input_keep_prob == 1.0 && !l.residual && l.highway == Highway::Off;
+        self.has_head() && self.stack.first().is_some_and(plain)
+    }
+
+    /// Whether the biases `bias_ih` (0) or `bias_hh` (1) of a layer are constants, which are not trained.
+    pub(crate) fn is_constant(&self, layer: usize, bias: usize) -> bool {
+        self.stack[layer].layer_norm || (bias == 1 && self.bias == Bias::Single)
     }
 }
 
@@ -223,7 +308,7 @@ mod tests {
     #[test]
     fn one_hot_input_has_no_embedding() {
         let settings =
-            Settings { cell: Cell::Gru, hidden: 3, input: InputKind::OneHot, ..Settings::default() };
+            Settings { cell: crate::Cell::Gru, hidden: 3, input: InputKind::OneHot, ..Settings::default() };
         let found = shapes(&settings);
         assert_eq!(found[0], ("rnn.weight_ih_l0".to_owned(), vec![9, 7]));
         assert_eq!(found.len(), 6);
@@ -232,7 +317,7 @@ mod tests {
     #[test]
     fn the_embedding_is_as_wide_as_the_hidden_layer_unless_said() {
         let config = ModelConfig::new(&Settings { hidden: 9, ..Settings::default() }, 7).unwrap();
-        assert_eq!((config.embedding, config.input_width(0), config.gates()), (Some(9), 9, 4));
+        assert_eq!((config.embedding, config.input_width(0), config.stack[0].gates()), (Some(9), 9, 4));
         assert_eq!(config.estimated_count(), config.layout().count() as f64);
     }
 

@@ -3,9 +3,9 @@
 //! Every tensor draws from a place of its own, (seed, layer, kind of tensor), so that a further layer or another
 //! width of the head changes no other tensor's draws.
 
-use super::{ModelConfig, Parameters, config::Tensor};
+use super::{ModelConfig, Parameters, Start, config::Tensor};
 use crate::{
-    Bias, Cell, Init, Settings,
+    Cell, Init, Layer, Settings,
     random::{Draws, Purpose},
 };
 
@@ -21,13 +21,17 @@ pub(super) fn draw(settings: &Settings, config: &ModelConfig) -> Parameters {
     for (tensor, entry) in tensors.into_iter().zip(parameters.layout.entries()) {
         let values = &mut parameters.values[entry.range.clone()];
         let source = Source { seed: settings.seed, tensor };
-        match settings.init {
-            Init::Uniform => uniform(settings, config, source, values),
-            Init::Glorot | Init::Orthogonal => by_gate(settings, config, source, values),
-            Init::Normal => normal(settings, source, values),
+        match (tensor, settings.init) {
+            (Tensor::Extra(layer, index), _) => extra(settings, config, source, (layer, index), values),
+            (_, Init::Uniform) => uniform(settings, config, source, values),
+            (_, Init::Glorot | Init::Orthogonal) => by_gate(settings, config, source, values),
+            (_, Init::Normal) => normal(settings, source, values),
         }
-        if config.cell == Cell::Lstm && matches!(tensor, Tensor::InputBias(_)) {
-            add_forget_bias(settings.forget_bias, config.hidden, values);
+        match tensor {
+            Tensor::InputBias(layer) if config.is_constant(layer, 0) => values.fill(0.0),
+            Tensor::InputBias(layer) => add_forget_bias(&config.stack[layer], values),
+            Tensor::HiddenBias(layer) if config.is_constant(layer, 1) => values.fill(0.0),
+            _ => {}
         }
     }
     parameters
@@ -50,8 +54,19 @@ impl Source {
             Tensor::HiddenBias(layer) => (layer, 4),
             Tensor::HeadWeight => (0, 5),
             Tensor::HeadBias => (0, 6),
+            Tensor::Extra(layer, index) => (layer, 16 + index as u64),
         };
         Draws::new(self.seed, Purpose::Init, layer as u32, kind)
+    }
+
+    /// What PyTorch's scale is the root of: a layer's hidden width, or the width that the head reads.
+    fn width(self, config: &ModelConfig) -> usize {
+        match self.tensor {
+            Tensor::InputWeight(layer) | Tensor::HiddenWeight(layer) => config.stack[layer].hidden,
+            Tensor::InputBias(layer) | Tensor::HiddenBias(layer) => config.stack[layer].hidden,
+            Tensor::Extra(layer, _) => config.stack[layer].hidden,
+            Tensor::Embedding | Tensor::HeadWeight | Tensor::HeadBias => config.output_width(),
+        }
     }
 
     fn is_bias(self) -> bool {
@@ -62,9 +77,8 @@ impl Source {
 /// U(-s, s) with s = 1/sqrt(H), as `nn.LSTM`, `nn.GRU`, `nn.RNN` and `nn.Linear` do, and N(0, 1) for the
 /// embedding, as `nn.Embedding` does. A given scale (char-rnn's 0.08) is that of all tensors.
 fn uniform(settings: &Settings, config: &ModelConfig, source: Source, values: &mut [f32]) {
-    let scale = settings.init_scale.unwrap_or(1.0 / (config.hidden as f32).sqrt());
+    let scale = settings.init_scale.unwrap_or(1.0 / (source.width(config) as f32).sqrt());
     match source.tensor {
-        Tensor::HiddenBias(_) if config.bias == Bias::Single => {}
         Tensor::Embedding if settings.init_scale.is_none() => fill_normal(&mut source.draws(), 1.0, values),
         _ => fill_uniform(&mut source.draws(), scale, values),
     }
@@ -75,20 +89,20 @@ fn uniform(settings: &Settings, config: &ModelConfig, source: Source, values: &m
 fn by_gate(settings: &Settings, config: &ModelConfig, source: Source, values: &mut [f32]) {
     let gain = settings.init_scale.unwrap_or(1.0);
     let mut draws = source.draws();
-    let hidden = config.hidden;
+    let shape = source.tensor.shape(config);
     match source.tensor {
         Tensor::Embedding => fill_uniform(&mut draws, KERAS_EMBEDDING, values),
-        Tensor::HiddenWeight(_) if settings.init == Init::Orthogonal => {
+        Tensor::HiddenWeight(layer) if settings.init == Init::Orthogonal && config.is_square(layer) => {
+            let hidden = config.stack[layer].hidden;
             for (gate, matrix) in values.chunks_exact_mut(hidden * hidden).enumerate() {
                 fill_orthogonal(draws.clone().at_row(gate as u32), gain, hidden, matrix);
             }
         }
-        Tensor::InputWeight(layer) => {
-            fill_glorot(&mut draws, gain, [hidden, config.input_width(layer)], values)
+        Tensor::InputWeight(layer) | Tensor::HiddenWeight(layer) => {
+            fill_glorot(&mut draws, gain, [config.stack[layer].hidden, shape[1]], values)
         }
-        Tensor::HiddenWeight(_) => fill_glorot(&mut draws, gain, [hidden, hidden], values),
-        Tensor::HeadWeight => fill_glorot(&mut draws, gain, [config.vocabulary, hidden], values),
-        Tensor::InputBias(_) | Tensor::HiddenBias(_) | Tensor::HeadBias => {}
+        Tensor::HeadWeight => fill_glorot(&mut draws, gain, [shape[0], shape[1]], values),
+        Tensor::InputBias(_) | Tensor::HiddenBias(_) | Tensor::HeadBias | Tensor::Extra(..) => {}
     }
 }
 
@@ -99,10 +113,35 @@ fn normal(settings: &Settings, source: Source, values: &mut [f32]) {
     }
 }
 
-/// The forget gate is the second of i, f, g, o.
-fn add_forget_bias(forget_bias: f32, hidden: usize, bias: &mut [f32]) {
-    for value in &mut bias[hidden..2 * hidden] {
-        *value += forget_bias;
+/// What a layer has by its options, or a cell of one's own: as it says, and weights as the scheme says.
+fn extra(
+    settings: &Settings,
+    config: &ModelConfig,
+    source: Source,
+    (layer, index): (usize, usize),
+    values: &mut [f32],
+) {
+    let variable = config.extras(layer).swap_remove(index);
+    let mut draws = source.draws();
+    let rows = variable.shape.first().copied().unwrap_or(1);
+    let columns = values.len() / rows.max(1);
+    match (variable.start, settings.init) {
+        (Start::Constant(value), _) => values.fill(value),
+        (Start::Uniform(scale), _) => fill_uniform(&mut draws, scale, values),
+        (Start::Normal(deviation), _) => fill_normal(&mut draws, deviation, values),
+        (Start::Glorot, Init::Uniform) => uniform(settings, config, source, values),
+        (Start::Glorot, Init::Normal) => normal(settings, source, values),
+        (Start::Glorot, Init::Glorot | Init::Orthogonal) => {
+            fill_glorot(&mut draws, settings.init_scale.unwrap_or(1.0), [rows, columns], values);
+        }
+    }
+}
+
+/// The forget gate is the second of i, f, g, o, and the first of f, g, o. A normalised layer adds it behind its norm.
+fn add_forget_bias(layer: &Layer, bias: &mut [f32]) {
+    if layer.cell == Cell::Lstm && !layer.layer_norm {
+        let first = if layer.coupled { 0 } else { layer.hidden };
+        bias[first..first + layer.hidden].iter_mut().for_each(|value| *value += layer.forget_bias);
     }
 }
 
@@ -154,7 +193,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::InputKind;
+    use crate::{Bias, InputKind};
 
     fn settings(init: Init) -> Settings {
         Settings { init, hidden: 64, embedding: Some(48), layers: 2, ..Settings::default() }

@@ -1,7 +1,7 @@
 //! How much memory a run needs, and how much there is.
 
 use super::ModelConfig;
-use crate::{Error, InputKind, Result, Settings};
+use crate::{Error, InputKind, Layer, Result, Settings};
 
 /// Copies of the parameters that training holds: themselves, the gradient, two moments, and two packed copies
 /// (forward and backward).
@@ -15,11 +15,16 @@ const PARAMETER_COPIES: f64 = 6.0;
 /// five more vectors, (2G + 5) H floats; and the logits [T, B, V].
 pub fn memory_needed(settings: &Settings, vocabulary: usize) -> f64 {
     let config = ModelConfig::unchecked(settings, vocabulary);
-    let [gates, hidden, symbols] = [config.gates(), config.hidden, vocabulary].map(|n| n as f64);
-    let table = if settings.input == InputKind::Embedding { symbols * gates * hidden } else { 0.0 };
+    let symbols = vocabulary as f64;
+    let first = config.stack.first().map_or(0.0, |layer| layer.gates() as f64 * layer.hidden as f64);
+    let table = if settings.input == InputKind::Embedding { symbols * first } else { 0.0 };
     let cells = settings.steps as f64 * settings.batch as f64;
-    let window = cells * (settings.layers as f64 * (2.0 * gates + 5.0) * hidden + symbols);
-    4.0 * (PARAMETER_COPIES * config.estimated_count() + table + window)
+    let layer = |layer: &Layer| (2.0 * layer.gates() as f64 + 5.0) * layer.hidden as f64;
+    // Of equal layers only the first few thousand are listed.
+    let stacked = config.stack.iter().map(layer).sum::<f64>();
+    let listed = if settings.stack.is_empty() { settings.layers as f64 / config.stack.len().max(1) as f64 } else { 1.0 };
+    let window = cells * (stacked * listed + symbols);
+    4.0 * (PARAMETER_COPIES * config.estimated_count() * listed + table + window)
 }
 
 /// Refuses settings whose training needs more memory than the machine has in all. Where the system does not tell

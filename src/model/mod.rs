@@ -6,7 +6,8 @@ mod init;
 mod memory;
 mod parameters;
 
-use crate::{Error, Result, Settings};
+use crate::{Error, Layer, Result, Settings};
+pub use cell::custom::{CustomCell, RnnCell, Start, Step, StepBackward, Variable};
 pub use config::ModelConfig;
 pub(crate) use memory::bytes;
 pub use memory::{check_memory, memory_needed};
@@ -28,6 +29,17 @@ impl Model {
         settings.validate()?;
         check_memory(settings, vocabulary)?;
         let config = ModelConfig::new(settings, vocabulary)?;
+        let parameters = init::draw(settings, &config);
+        Ok(Self { config, parameters })
+    }
+
+    /// A stack by itself, which reads vectors of `inputs` floats and gives the last layer's outputs; its parameters are drawn
+    /// as `settings` say (init, init-scale, bias, seed).
+    ///
+    /// # Errors
+    /// An option that cannot work.
+    pub fn of_stack(stack: &[Layer], inputs: usize, settings: &Settings) -> Result<Self> {
+        let config = ModelConfig::of_stack(stack, inputs, settings.bias)?;
         let parameters = init::draw(settings, &config);
         Ok(Self { config, parameters })
     }

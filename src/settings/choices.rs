@@ -25,6 +25,8 @@ macro_rules! choices {
     };
 }
 
+pub(super) use choices;
+
 choices! {
     /// The recurrent cell.
     Cell {
@@ -178,5 +180,17 @@ choices! {
         Static = "static",
         /// A loop, for any shape at each call.
         Dynamic = "dynamic",
+    }
+}
+
+impl Default for Activation {
+    fn default() -> Self {
+        Self::Tanh
+    }
+}
+
+impl Default for Reset {
+    fn default() -> Self {
+        Self::After
     }
 }

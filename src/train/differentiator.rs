@@ -1,8 +1,7 @@
 //! Losses and gradients of one window after another, of any shapes, with buffers that are used again.
 
-use super::gradients::clear_constants;
 use crate::corpus::Batch;
-use crate::exec::{self, Dropout, Goal, Packed, Purpose, Shape, Shaped, State, Weights};
+use crate::exec::{self, Dropout, Dropping, Goal, Packed, Purpose, Shape, Shaped, State, Weights};
 use crate::model::{Model, ModelConfig, Parameters};
 use crate::parallel::Threads;
 use crate::{Error, Result};
@@ -102,7 +101,7 @@ impl Differentiator {
 
     /// Each row's state after its own last step, in the order of the batch; `None` before the first window.
     pub fn state(&self) -> Option<State> {
-        self.pass.state(self.model.config().hidden)
+        self.pass.state()
     }
 
     /// The model.
@@ -168,23 +167,24 @@ impl Pass {
         let shape = Shape { steps: batch.steps, rows: batch.rows, lengths };
         let executor = shaped.shape_as(weights, shape, threads);
         if let Some(state) = initial {
-            executor.set_state(model.config().hidden, state);
+            executor.set_state(state);
         }
+        let dropping = dropout.map(|dropout| Dropping { dropout, given: None });
         let (parameters, tokens) = (model.parameters(), executor.tokens() as f64);
         let (inputs, targets, goal) =
             (&batch.inputs, &batch.targets, Goal::Deltas { scale: (1.0 / tokens) as f32 });
         executor.run(
             Packed { weights, parameters, threads },
-            exec::Pass { inputs, targets, fresh: initial.is_none(), dropout, goal },
+            exec::Pass { inputs, targets, fresh: initial.is_none(), dropping, goal },
         );
         let (sum, _) = executor.tally((0.0, 0));
         executor.gradients(weights, &mut gradient.values, threads);
-        clear_constants(model, &mut gradient.values);
+        weights.tensors.clear_constants(&mut gradient.values);
         sum / tokens
     }
 
-    pub(super) fn state(&self, hidden: usize) -> Option<State> {
-        self.shaped.state(hidden)
+    pub(super) fn state(&self) -> Option<State> {
+        self.shaped.state()
     }
 }
 

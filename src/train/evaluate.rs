@@ -54,7 +54,7 @@ impl Reader<'_> {
             streams.fill(self.corpus, index, &mut batch);
             let executor = shaped.shape(weights, batch.steps, batch.rows, threads);
             let Batch { inputs, targets, fresh, .. } = &batch;
-            let pass = Pass { inputs, targets, fresh: *fresh, dropout: None, goal: Goal::Losses };
+            let pass = Pass { inputs, targets, fresh: *fresh, dropping: None, goal: Goal::Losses };
             executor.run(Packed { weights, parameters, threads }, pass);
             totals = executor.tally(totals);
             symbols += batch.targets.len() as u64;

@@ -3,8 +3,8 @@
 use super::differentiator::{Pass, Window};
 use crate::corpus::Batch;
 use crate::exec::State;
-use crate::model::{Model, ModelConfig, Parameters};
-use crate::{Bias, Result};
+use crate::Result;
+use crate::model::{Model, Parameters};
 
 /// The mean loss of a window in nats per symbol, the gradient of that mean with respect to every parameter, and the
 /// state after the window.
@@ -28,24 +28,14 @@ pub fn gradients(
     window.check(model.config())?;
     let mut pass = Pass::new(model, threads)?;
     let loss = pass.run(model, &window);
-    let state = pass.state(model.config().hidden).unwrap_or_default();
+    let state = pass.state().unwrap_or_default();
     Ok((loss, pass.gradient, state))
-}
-
-/// Zeroes the gradient of what is no parameter: the second bias of a model that has one.
-pub(super) fn clear_constants(model: &Model, gradient: &mut [f32]) {
-    let ModelConfig { bias: Bias::Single, .. } = model.config() else { return };
-    for entry in model.parameters().layout.entries() {
-        if entry.name.starts_with("rnn.bias_hh") {
-            gradient[entry.range.clone()].fill(0.0);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cell, Settings};
+    use crate::{Bias, Cell, Settings};
 
     fn model(cell: Cell) -> Model {
         Model::new(&Settings { cell, hidden: 3, ..Settings::default() }, 5).unwrap()

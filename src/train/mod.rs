@@ -13,12 +13,12 @@ pub use report::{Evaluation, Progress, Record, StepReport};
 
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
-use crate::exec::{self, Dropout, Executor, Goal, Packed, Pass, Purpose, Shaped, Weights};
+use crate::exec::{self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shaped, Weights};
 use crate::model::Model;
 use crate::optim::Optimizer;
 use crate::parallel::Threads;
 use crate::schedule::learning_rate;
-use crate::{Error, Reduction, Result, Settings};
+use crate::{Error, Layer, Reduction, Result, Settings};
 use evaluate::Reader;
 use resume::{check_resumable, horizon_of, restore};
 use std::time::Instant;
@@ -49,6 +49,11 @@ pub struct Training {
 enum Mode {
     Static(Executor),
     Dynamic(Shaped),
+}
+
+/// Whether training drops activations.
+fn drops(model: &Model) -> bool {
+    model.config().stack.iter().any(Layer::drops)
 }
 
 impl Training {
@@ -96,8 +101,7 @@ impl Training {
         }
         if let Some(state) = &checkpoint.state {
             state.check(training.model.config(), training.settings.batch)?;
-            let hidden = training.settings.hidden;
-            training.executor().set_state(hidden, state);
+            training.executor().set_state(state);
         }
         Ok(training)
     }
@@ -120,7 +124,7 @@ impl Training {
         let batches = Batches::new(split.train.clone(), windows, batch, steps, seed)?;
         let mut weights = Weights::new(model.config(), exec::detect()?);
         weights.pack(model.parameters(), true, &threads);
-        let purpose = Purpose { train: true, dropout: settings.dropout > 0.0 };
+        let purpose = Purpose { train: true, dropout: drops(&model) };
         let mode = match settings.mode {
             crate::Mode::Static => Mode::Static(Executor::new(&weights, steps, batch, purpose, &threads)),
             crate::Mode::Dynamic => Mode::Dynamic(Shaped::new(purpose)),
@@ -183,13 +187,14 @@ impl Training {
 
     /// Loss of the batch in nats per symbol; leaves the gradient.
     fn differentiate(&mut self, step: u64) -> f64 {
-        let Settings { dropout, seed, steps, batch: rows, loss_reduction, .. } = self.settings;
+        let Settings { seed, steps, batch: rows, loss_reduction, .. } = self.settings;
         let tokens = (steps * rows) as f64;
         let scale = match loss_reduction {
             Reduction::Mean => 1.0 / tokens,
             Reduction::SumSteps => 1.0 / rows as f64,
         };
-        let dropout = (dropout > 0.0).then_some(Dropout { probability: dropout, seed, step });
+        let dropout = Dropout { probability: 0.0, seed, step };
+        let dropping = drops(&self.model).then_some(Dropping { dropout, given: None });
         let Self { mode, weights, model, batch, threads, gradient, .. } = self;
         let executor = match mode {
             Mode::Static(executor) => executor,
@@ -199,7 +204,7 @@ impl Training {
         let (inputs, targets, goal) = (&batch.inputs, &batch.targets, Goal::Deltas { scale: scale as f32 });
         executor.run(
             Packed { weights, parameters, threads },
-            Pass { inputs, targets, fresh: batch.fresh, dropout, goal },
+            Pass { inputs, targets, fresh: batch.fresh, dropping, goal },
         );
         let (sum, _) = executor.tally((0.0, 0));
         executor.gradients(weights, gradient, threads);
@@ -210,7 +215,7 @@ impl Training {
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
         let Self { corpus, batches, batch, filled, model, optimizer, weights, threads, .. } = self;
         let Self { gradient, sums, progress, .. } = self;
-        gradients::clear_constants(model, gradient);
+        weights.tensors.clear_constants(gradient);
         let step = progress.step + 1;
         let norm = crate::optim::norm(weights.isa, gradient, sums, threads);
         if !(loss.is_finite() && norm.is_finite()) {
@@ -342,8 +347,8 @@ impl Training {
     /// [`Checkpoint::save`] refuses.
     pub fn checkpoint(&self) -> Checkpoint {
         let state = match &self.mode {
-            Mode::Static(executor) => Some(executor.state(self.model.config().hidden)),
-            Mode::Dynamic(shaped) => shaped.state(self.model.config().hidden),
+            Mode::Static(executor) => Some(executor.state()),
+            Mode::Dynamic(shaped) => shaped.state(),
         };
         Checkpoint {
             settings: self.settings.clone(),

@@ -54,7 +54,7 @@ impl Twin {
 
     /// Mean loss of a window in nats.
     pub fn loss(&self, batch: &Batch, initial: Option<&State>) -> f64 {
-        let layers: Vec<Layer<'_>> = (0..self.config.layers).map(|l| self.layer(l)).collect();
+        let layers: Vec<Layer<'_>> = (0..self.config.stack.len()).map(|l| self.layer(l)).collect();
         let mut sum = 0.0;
         for b in 0..batch.rows {
             let mut state: Vec<[Vec<f64>; 2]> =
@@ -62,7 +62,7 @@ impl Twin {
             for t in 0..self.length(batch, b) {
                 let mut x = self.input(batch.inputs[t * batch.rows + b]);
                 for (l, (layer, [h, c])) in layers.iter().zip(&mut state).enumerate() {
-                    self.step(layer, &x, h, c);
+                    self.step(l, layer, &x, h, c);
                     x = self
                         .dropped(h, MaskPlace { seed: 0, layer: l as u32, step: t as u64, row: b as u32 });
                 }
@@ -77,7 +77,7 @@ impl Twin {
     }
 
     fn start(&self, initial: Option<&State>, l: usize, b: usize) -> [Vec<f64>; 2] {
-        let hidden = self.config.hidden;
+        let hidden = self.config.stack[l].hidden;
         let row = |values: &[f32]| match values.get(b * hidden..(b + 1) * hidden) {
             Some(row) => row.iter().map(|&value| value.into()).collect(),
             None => vec![0.0; hidden],
@@ -93,13 +93,14 @@ impl Twin {
         }
     }
 
-    fn step(&self, layer: &Layer<'_>, x: &[f64], h: &mut [f64], c: &mut [f64]) {
+    fn step(&self, l: usize, layer: &Layer<'_>, x: &[f64], h: &mut [f64], c: &mut [f64]) {
         let n = h.len();
         let a = product(layer.weight_ih, layer.bias_ih, x);
         let r = product(layer.weight_hh, layer.bias_hh, h);
         let sum = |gate: usize, i: usize| a[gate * n + i] + r[gate * n + i];
-        match (self.config.cell, self.config.reset) {
-            (Cell::Rnn, _) => (0..n).for_each(|i| h[i] = self.activation(sum(0, i))),
+        let unrolled::Layer { cell, reset, activation, .. } = self.config.stack[l];
+        match (cell, reset) {
+            (Cell::Rnn, _) => (0..n).for_each(|i| h[i] = activate(activation, sum(0, i))),
             (Cell::Lstm, _) => (0..n).for_each(|i| {
                 c[i] = sigmoid(sum(1, i)) * c[i] + sigmoid(sum(0, i)) * sum(2, i).tanh();
                 h[i] = sigmoid(sum(3, i)) * c[i].tanh();
@@ -124,10 +125,6 @@ impl Twin {
         h.iter().zip(mask).map(|(h, mask)| h * f64::from(mask)).collect()
     }
 
-    fn activation(&self, x: f64) -> f64 {
-        if self.config.activation == Activation::Relu { x.max(0.0) } else { x.tanh() }
-    }
-
     fn cross_entropy(&self, h: &[f64], target: u32) -> f64 {
         let logits = product(self.get("head.weight"), self.get("head.bias"), h);
         let sum: f64 = logits.iter().map(|y| y.exp()).sum();
@@ -148,6 +145,10 @@ impl Twin {
         self.values[at] = value;
         difference / (2.0 * STEP)
     }
+}
+
+fn activate(activation: Activation, x: f64) -> f64 {
+    if activation == Activation::Relu { x.max(0.0) } else { x.tanh() }
 }
 
 fn sigmoid(x: f64) -> f64 {

@@ -1,12 +1,12 @@
 //! The GRU with its reset gate after or before the recurrent product; equations in [`unrolled_kernels::gru`].
 
-use super::{Buffers, Cell, CellWeights, Extras, Recurrent, Source};
+use super::{Cell, CellWeights, Extras, Recurrent, Source, View};
 use unrolled_kernels::gru::{
     BackwardAfter, BackwardBefore, ForwardAfter, ForwardBefore, slots_after_hidden, slots_after_input,
     slots_before_candidate, slots_before_gates, slots_before_input,
 };
 use unrolled_kernels::pack::{Panels, Slots};
-use unrolled_kernels::{Input, Isa, Window};
+use unrolled_kernels::{Input, Isa};
 
 /// As in PyTorch.
 #[derive(Debug)]
@@ -26,24 +26,23 @@ impl Cell for ResetAfter {
     fn recurrent(&self) -> Vec<Recurrent> {
         let slots = slots_after_hidden(self.hidden);
         let panels = Panels::gates(&slots);
-        vec![Recurrent { slots, panels, rows: 0..3 * self.hidden, source: Source::Hidden }]
+        let (rows, depth) = (0..3 * self.hidden, self.hidden);
+        vec![Recurrent { slots, panels, rows, depth, source: Source::Hidden }]
     }
 
     fn extras(&self) -> Extras {
         Extras { carry: true, ..Extras::default() }
     }
 
-    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
-        let Buffers { window, active, h, gates, .. } = buffers;
-        let window = Window { active, ..*window };
+    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
+        let View { window, h, gates, .. } = view;
         ForwardAfter { window, input, recurrent: &weights.recurrent[0], h, gates }.run_on(isa);
     }
 
-    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
-        let Buffers { window, active, h, gates, carry, .. } = buffers;
-        carry.fill(0.0);
+    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
+        let View { window, h, gates, carry, .. } = view;
         let kernel = BackwardAfter {
-            window: Window { active, ..*window },
+            window,
             recurrent: &weights.recurrent_t[0],
             panels: weights.units,
             pieces: &weights.pieces[0],
@@ -83,11 +82,18 @@ impl Cell for ResetBefore {
         let (gates, candidate) = (slots_before_gates(self.hidden), slots_before_candidate(self.hidden));
         let (two, three) = (2 * self.hidden, 3 * self.hidden);
         vec![
-            Recurrent { panels: Panels::gates(&gates), slots: gates, rows: 0..two, source: Source::Hidden },
+            Recurrent {
+                panels: Panels::gates(&gates),
+                slots: gates,
+                rows: 0..two,
+                depth: self.hidden,
+                source: Source::Hidden,
+            },
             Recurrent {
                 panels: self.candidate.clone(),
                 slots: candidate,
                 rows: two..three,
+                depth: self.hidden,
                 source: Source::ResetHidden,
             },
         ]
@@ -97,10 +103,10 @@ impl Cell for ResetBefore {
         Extras { carry: true, extra: true, ..Extras::default() }
     }
 
-    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
-        let Buffers { window, active, h, gates, extra, .. } = buffers;
+    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
+        let View { window, h, gates, extra, .. } = view;
         let kernel = ForwardBefore {
-            window: Window { active, ..*window },
+            window,
             input,
             recurrent: &weights.recurrent[0],
             candidate: &weights.recurrent[1],
@@ -112,11 +118,10 @@ impl Cell for ResetBefore {
         kernel.run_on(isa);
     }
 
-    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
-        let Buffers { window, active, h, gates, carry, .. } = buffers;
-        carry.fill(0.0);
+    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
+        let View { window, h, gates, carry, .. } = view;
         let kernel = BackwardBefore {
-            window: Window { active, ..*window },
+            window,
             recurrent: &weights.recurrent_t[0],
             candidate: &weights.recurrent_t[1],
             panels: weights.units,

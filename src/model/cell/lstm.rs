@@ -1,9 +1,9 @@
 //! The LSTM; equations in [`unrolled_kernels::lstm`].
 
-use super::{Buffers, Cell, CellWeights, Extras, Recurrent, Source};
+use super::{Cell, CellWeights, Extras, Recurrent, Source, View};
 use unrolled_kernels::lstm::{Backward, Forward, slots};
 use unrolled_kernels::pack::{Panels, Slots};
-use unrolled_kernels::{Input, Isa, Window};
+use unrolled_kernels::{Input, Isa};
 
 /// Long short-term memory.
 #[derive(Debug)]
@@ -23,24 +23,23 @@ impl Cell for Lstm {
     fn recurrent(&self) -> Vec<Recurrent> {
         let slots = slots(self.hidden);
         let panels = Panels::gates(&slots);
-        vec![Recurrent { slots, panels, rows: 0..4 * self.hidden, source: Source::Hidden }]
+        let (rows, depth) = (0..4 * self.hidden, self.hidden);
+        vec![Recurrent { slots, panels, rows, depth, source: Source::Hidden }]
     }
 
     fn extras(&self) -> Extras {
         Extras { cell_state: true, extra: true, carry: true }
     }
 
-    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
-        let Buffers { window, active, h, c, gates, extra, .. } = buffers;
-        let window = Window { active, ..*window };
+    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
+        let View { window, h, c, gates, extra, .. } = view;
         Forward { window, input, recurrent: &weights.recurrent[0], h, c, gates, tanh_c: extra }.run_on(isa);
     }
 
-    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
-        let Buffers { window, active, c, gates, extra, carry, .. } = buffers;
-        carry.fill(0.0);
+    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
+        let View { window, c, gates, extra, carry, .. } = view;
         let kernel = Backward {
-            window: Window { active, ..*window },
+            window,
             recurrent: &weights.recurrent_t[0],
             panels: weights.units,
             pieces: &weights.pieces[0],

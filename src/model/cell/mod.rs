@@ -4,13 +4,13 @@
 //! products with the layers below and the gradients of all weights follow from that, written once in
 //! [`crate::exec`].
 
+pub(crate) mod custom;
 mod gru;
 mod lstm;
 mod rnn;
 
 use crate::aligned::Aligned;
-use crate::model::ModelConfig;
-use crate::settings::{self, Reset};
+use crate::settings::{self, Layer, Reset};
 use std::fmt::Debug;
 use std::ops::Range;
 use unrolled_kernels::pack::{Panels, Slots, padded};
@@ -27,9 +27,10 @@ pub(crate) trait Cell: Debug + Send + Sync {
     /// Buffers of one value per unit besides h and gates.
     fn extras(&self) -> Extras;
     /// Computes a window.
-    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers);
-    /// Computes the deltas of a window from the gradient `dh` [T, B, padded(H)] of its outputs.
-    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers);
+    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>);
+    /// Computes the deltas of a window from the gradient `dh` [N, padded(H)] of its outputs; `carry` holds what is
+    /// carried from the steps after: the gradient of c, or zeros.
+    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>);
 }
 
 /// One product of `weight_hh` with something of the step before.
@@ -41,6 +42,8 @@ pub(crate) struct Recurrent {
     pub(crate) panels: Panels,
     /// Its rows of `weight_hh`.
     pub(crate) rows: Range<usize>,
+    /// Its columns.
+    pub(crate) depth: usize,
     /// What it multiplies.
     pub(crate) source: Source,
 }
@@ -78,14 +81,28 @@ pub(crate) struct CellWeights<'a> {
     pub(crate) pieces: &'a [Vec<Range<usize>>],
 }
 
+/// Widths of a layer's buffers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    /// Hidden units H, the width of c.
+    pub(crate) hidden: usize,
+    /// Width of h.
+    pub(crate) state: usize,
+    /// Floats in a stored row of gates.
+    pub(crate) stored: usize,
+    /// The optional parts.
+    pub(crate) extras: Extras,
+}
+
 /// One layer's activations for a window of some rows; [N, ..] as [`Window`] has it.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffers {
+    pub(crate) sizes: Sizes,
     /// T, B, H; which rows take part is in `active`.
     pub(crate) window: Window<'static>,
     /// `[T]`, or empty: see [`Window`].
     pub(crate) active: Vec<u32>,
-    /// [B + N, padded(H)]: initial state and outputs.
+    /// [B + N, padded(state)]: initial state and outputs.
     pub(crate) h: Vec<f32>,
     /// [B + N, padded(H)], or [B, ...] when not kept.
     pub(crate) c: Vec<f32>,
@@ -97,26 +114,51 @@ pub(crate) struct Buffers {
     pub(crate) carry: Vec<f32>,
 }
 
+/// A window of buffers, or one step of it.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) window: Window<'a>,
+    pub(crate) h: &'a mut [f32],
+    pub(crate) c: &'a mut [f32],
+    pub(crate) gates: &'a mut [f32],
+    pub(crate) extra: &'a mut [f32],
+    pub(crate) carry: &'a mut [f32],
+}
+
+/// Where one step of a window lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StepPlace {
+    /// Rows of the step before, or all rows before the first.
+    pub(crate) rows: usize,
+    /// Those that take part, the first of them.
+    pub(crate) active: usize,
+    /// The first hidden vector of the state before the step. Those after it lie `rows` further.
+    pub(crate) before: usize,
+    /// The first token.
+    pub(crate) token: usize,
+}
+
 impl Buffers {
     /// Zeros for a window.
-    pub(crate) fn new(cell: &dyn Cell, window: Window<'static>) -> Self {
+    pub(crate) fn new(sizes: Sizes, window: Window<'static>) -> Self {
         let [h, c, gates, extra, carry] = [const { Vec::new() }; 5];
-        let mut buffers = Self { window, active: Vec::new(), h, c, gates, extra, carry };
-        buffers.resize(cell, window);
+        let mut buffers = Self { sizes, window, active: Vec::new(), h, c, gates, extra, carry };
+        buffers.resize(window);
         buffers
     }
 
     /// Takes the sizes of another window. What the buffers hold loses its meaning, but what was zero behind the last unit
     /// stays zero. Room is made for rows of full length, so that other lengths need no more.
-    pub(crate) fn resize(&mut self, cell: &dyn Cell, window: Window<'_>) {
-        let (extras, vector, stored) = (cell.extras(), padded(window.hidden), cell.input_slots().width());
+    pub(crate) fn resize(&mut self, window: Window<'_>) {
+        let Sizes { hidden, state, stored, extras } = self.sizes;
+        let vector = padded(hidden);
         let full = Window { active: &[], ..window };
         let fit = |values: &mut Vec<f32>, used: bool, width: usize, size: fn(&Window<'_>) -> usize| {
             if used {
                 resize(values, size(&window) * width, size(&full) * width);
             }
         };
-        fit(&mut self.h, true, vector, |w| w.states());
+        fit(&mut self.h, true, padded(state), |w| w.states());
         fit(&mut self.c, extras.cell_state, vector, |w| if w.keep { w.states() } else { w.rows });
         fit(&mut self.gates, true, stored, |w| w.kept_tokens());
         fit(&mut self.extra, extras.extra, vector, |w| w.kept_tokens());
@@ -126,6 +168,48 @@ impl Buffers {
         self.window = Window { active: &[], ..window };
     }
 
+    /// The whole window.
+    pub(crate) fn view(&mut self) -> View<'_> {
+        let Self { window, active, h, c, gates, extra, carry, .. } = self;
+        View { window: Window { active, ..*window }, h, c, gates, extra, carry }
+    }
+
+    /// One step of it; `active` is room for a number.
+    pub(crate) fn view_step<'a>(&'a mut self, at: StepPlace, active: &'a mut [u32; 1]) -> View<'a> {
+        let Self { sizes, window, h, c, gates, extra, carry, .. } = self;
+        let (vector, state, keep) = (padded(sizes.hidden), padded(sizes.state), window.keep);
+        active[0] = at.active as u32;
+        let window = Window { steps: 1, rows: at.rows, active: &*active, ..*window };
+        let (before, token) = if keep { (at.before, at.token) } else { (0, 0) };
+        let cells = if keep { window.states() } else { window.rows };
+        let part = |values: &'a mut Vec<f32>, from: usize, count: usize, width: usize| match values.is_empty() {
+            true => &mut [][..],
+            false => &mut values[from * width..][..count * width],
+        };
+        View {
+            h: part(h, at.before, window.states(), state),
+            c: part(c, before, cells, vector),
+            gates: part(gates, token, window.kept_tokens(), sizes.stored),
+            extra: part(extra, token, window.kept_tokens(), vector),
+            carry: part(carry, 0, window.rows, vector),
+            window,
+        }
+    }
+
+    /// The steps, from the first to the last.
+    pub(crate) fn steps(&self) -> impl DoubleEndedIterator<Item = StepPlace> + use<> {
+        let window = self.window();
+        let (mut before, mut rows, mut token) = (0, window.rows, 0);
+        let places: Vec<StepPlace> = (0..window.steps)
+            .map(|t| {
+                let place = StepPlace { rows, active: window.active(t), before, token };
+                (before, rows, token) = (before + rows, place.active, token + place.active);
+                place
+            })
+            .collect();
+        places.into_iter()
+    }
+
     /// T, B, H and which rows take part.
     pub(crate) fn window(&self) -> Window<'_> {
         Window { active: &self.active, ..self.window }
@@ -133,17 +217,22 @@ impl Buffers {
 
     /// h after each token's step [N, padded(H)].
     pub(crate) fn outputs(&self) -> &[f32] {
-        &self.h[self.window.step()..]
+        &self.h[self.window.rows * padded(self.sizes.state)..]
+    }
+
+    /// Widths of h and c; 0 for a c that there is not.
+    pub(crate) fn widths(&self) -> [usize; 2] {
+        [self.sizes.state, if self.sizes.extras.cell_state { self.sizes.hidden } else { 0 }]
     }
 
     /// Whether the cell has a state c.
     pub(crate) fn has_cell(&self) -> bool {
-        !self.c.is_empty()
+        self.sizes.extras.cell_state
     }
 
-    /// Hidden vector `place`, `[H]`.
+    /// Hidden vector `place`, `[state]`.
     pub(crate) fn h_of(&self, place: usize) -> &[f32] {
-        &self.h[place * padded(self.window.hidden)..][..self.window.hidden]
+        &self.h[place * padded(self.sizes.state)..][..self.sizes.state]
     }
 
     /// Cell vector `place`, `[H]`.
@@ -159,13 +248,13 @@ impl Buffers {
 
     /// Makes each row's last state the initial one of the next window.
     pub(crate) fn carry_over(&mut self) {
-        let Self { window, active, h, c, .. } = self;
-        let vector = padded(window.hidden);
+        let Self { sizes, window, active, h, c, .. } = self;
+        let (vector, state) = (padded(sizes.hidden), padded(sizes.state));
         for (rows, place) in (Window { active, ..*window }).ends() {
-            let (from, to) = (place + rows.start, rows.start * vector);
-            h.copy_within(from * vector..(from + rows.len()) * vector, to);
+            let from = place + rows.start;
+            h.copy_within(from * state..(from + rows.len()) * state, rows.start * state);
             if window.keep && !c.is_empty() {
-                c.copy_within(from * vector..(from + rows.len()) * vector, to);
+                c.copy_within(from * vector..(from + rows.len()) * vector, rows.start * vector);
             }
         }
     }
@@ -177,16 +266,11 @@ pub(crate) fn resize<A: Clone + Default>(values: &mut Vec<A>, len: usize, most: 
     values.resize(len, A::default());
 }
 
-/// Padded width of a hidden vector.
-pub(crate) fn stride(config: &ModelConfig) -> usize {
-    padded(config.hidden)
-}
-
-/// The cell of a model.
-pub(crate) fn build(config: &ModelConfig) -> Box<dyn Cell> {
-    let hidden = config.hidden;
-    match (config.cell, config.reset) {
-        (settings::Cell::Rnn, _) => Box::new(rnn::Rnn::new(hidden, config.activation)),
+/// The cell of a layer.
+pub(crate) fn build(layer: &Layer) -> Box<dyn Cell> {
+    let hidden = layer.hidden;
+    match (layer.cell, layer.reset) {
+        (settings::Cell::Rnn, _) => Box::new(rnn::Rnn::new(hidden, layer.activation)),
         (settings::Cell::Lstm, _) => Box::new(lstm::Lstm { hidden }),
         (settings::Cell::Gru, Reset::After) => Box::new(gru::ResetAfter { hidden }),
         (settings::Cell::Gru, Reset::Before) => Box::new(gru::ResetBefore::new(hidden)),

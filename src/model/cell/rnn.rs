@@ -1,10 +1,10 @@
 //! The vanilla RNN; equations in [`unrolled_kernels::rnn`].
 
-use super::{Buffers, Cell, CellWeights, Extras, Recurrent, Source};
+use super::{Cell, CellWeights, Extras, Recurrent, Source, View};
 use crate::settings;
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::rnn::{Activation, Backward, Forward, slots};
-use unrolled_kernels::{Input, Isa, Window};
+use unrolled_kernels::{Input, Isa};
 
 /// One squashing function.
 #[derive(Debug)]
@@ -36,17 +36,18 @@ impl Cell for Rnn {
 
     fn recurrent(&self) -> Vec<Recurrent> {
         let (slots, panels) = (slots(self.hidden), self.panels.clone());
-        vec![Recurrent { slots, panels, rows: 0..self.hidden, source: Source::Hidden }]
+        let (rows, depth) = (0..self.hidden, self.hidden);
+        vec![Recurrent { slots, panels, rows, depth, source: Source::Hidden }]
     }
 
     fn extras(&self) -> Extras {
         Extras::default()
     }
 
-    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, buffers: &mut Buffers) {
-        let Buffers { window, active, h, .. } = buffers;
+    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
+        let View { window, h, .. } = view;
         let kernel = Forward {
-            window: Window { active, ..*window },
+            window,
             activation: self.activation,
             input,
             recurrent: &weights.recurrent[0],
@@ -56,10 +57,10 @@ impl Cell for Rnn {
         kernel.run_on(isa);
     }
 
-    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], buffers: &mut Buffers) {
-        let Buffers { window, active, h, gates, .. } = buffers;
+    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
+        let View { window, h, gates, .. } = view;
         let kernel = Backward {
-            window: Window { active, ..*window },
+            window,
             activation: self.activation,
             recurrent: &weights.recurrent_t[0],
             panels: weights.units,

@@ -1,0 +1,152 @@
+//! Dropout and zoneout masks: where each applies, and how it is drawn or given.
+
+use crate::random::{MaskPlace, dropout_mask};
+use crate::settings::{Layer, Variational};
+use unrolled_kernels::pack::padded;
+
+/// Where the dropout masks of a window come from: they are a function of these numbers, the layer, the step within the
+/// window, and the row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// Share of the outputs that is dropped of layers that drop none by their own settings; at least 0 and below 1.
+    pub probability: f32,
+    /// The run's.
+    pub seed: u64,
+    /// The number of the optimiser step; each has masks of its own.
+    pub step: u64,
+}
+
+/// What a mask is applied to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// The outputs of a layer.
+    Output,
+    /// What a layer reads.
+    Input,
+    /// Its state h, from one step to the next.
+    State,
+    /// Its state c.
+    CellState,
+    /// Zoneout of h: 1 keeps the old value.
+    Zoneout,
+    /// Zoneout of c.
+    ZoneoutCell,
+}
+
+impl Site {
+    pub(crate) const COUNT: usize = 6;
+    const ALL: [Self; Self::COUNT] =
+        [Self::Output, Self::Input, Self::State, Self::CellState, Self::Zoneout, Self::ZoneoutCell];
+
+    pub(crate) fn is_zoneout(self) -> bool {
+        matches!(self, Self::Zoneout | Self::ZoneoutCell)
+    }
+}
+
+/// Masks that are given instead of drawn: for those who compare with another program.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Masks {
+    layers: Vec<[Vec<f32>; Site::COUNT]>,
+}
+
+impl Masks {
+    /// Gives a mask: time-major [T, B, width] of 1 (kept; for zoneout: the old value is kept) and 0. A site without any
+    /// draws its own.
+    pub fn set(&mut self, layer: usize, site: Site, mask: Vec<f32>) {
+        if self.layers.len() <= layer {
+            self.layers.resize(layer + 1, Default::default());
+        }
+        self.layers[layer][site as usize] = mask;
+    }
+
+    fn find(&self, layer: usize, site: Site) -> Option<&[f32]> {
+        self.layers.get(layer).map(|sites| &sites[site as usize][..]).filter(|mask| !mask.is_empty())
+    }
+
+    /// All masks with their layers and sites.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, Site, &[f32])> {
+        let places = (0..self.layers.len()).flat_map(|layer| Site::ALL.into_iter().map(move |site| (layer, site)));
+        places.filter_map(|(layer, site)| Some((layer, site, self.find(layer, site)?)))
+    }
+}
+
+/// Where the masks of a pass come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dropping<'a> {
+    pub(crate) dropout: Dropout,
+    pub(crate) given: Option<&'a Masks>,
+}
+
+/// The rows of a shard as masks see them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    /// The batch row of each.
+    pub(crate) order: &'a [u32],
+    /// Rows of the whole batch.
+    pub(crate) batch: usize,
+}
+
+impl Layer {
+    /// The share that is kept at a site; for zoneout, the share that keeps its old value. `None` where nothing happens.
+    pub(crate) fn share(&self, site: Site, dropping: Option<Dropping<'_>>) -> Option<f32> {
+        let drops = |kept: f32| dropping.and_then(|_| (kept < 1.0).then_some(kept));
+        let otherwise = dropping.map_or(1.0, |dropping| 1.0 - dropping.dropout.probability);
+        match site {
+            Site::Output => drops(if self.output_keep_prob < 1.0 { self.output_keep_prob } else { otherwise }),
+            Site::Input => drops(self.input_keep_prob),
+            Site::State => drops(self.state_keep_prob),
+            Site::CellState => drops(if self.drop_cell_state { self.state_keep_prob } else { 1.0 }),
+            Site::Zoneout => (self.zoneout > 0.0).then_some(self.zoneout),
+            Site::ZoneoutCell => (self.zoneout_cell > 0.0).then_some(self.zoneout_cell),
+        }
+    }
+}
+
+/// One mask of a window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mask<'a> {
+    pub(crate) layer: usize,
+    pub(crate) site: Site,
+    /// See [`Layer::share`].
+    pub(crate) share: f32,
+    /// Values that it applies to.
+    pub(crate) width: usize,
+    pub(crate) variational: Variational,
+    pub(crate) seed: Option<u64>,
+    /// `None` after training: zoneout is then its expectation.
+    pub(crate) dropping: Option<Dropping<'a>>,
+}
+
+impl Mask<'_> {
+    /// Fills `out` [N, padded(width)], N tokens of T steps of which `active(t)` rows take part: 0 or 1 / share, for zoneout
+    /// 0 or 1.
+    pub(crate) fn fill(&self, steps: usize, active: impl Fn(usize) -> usize, rows: Rows<'_>, out: &mut [f32]) {
+        let stride = padded(self.width);
+        let Some(Dropping { dropout, given }) = self.dropping else { return out.fill(self.share) };
+        let scale = if self.site.is_zoneout() { 1.0 } else { 1.0 / self.share };
+        let given = given.and_then(|masks| masks.find(self.layer, self.site));
+        let same = self.variational != Variational::Off && given.is_none() && !self.site.is_zoneout();
+        let mut token = 0;
+        for t in 0..steps {
+            if same && t > 0 {
+                out.copy_within(0..active(t) * stride, token * stride);
+                token += active(t);
+                continue;
+            }
+            let step = if same { dropout.step } else { dropout.step.wrapping_mul(steps as u64).wrapping_add(t as u64) };
+            for row in &rows.order[..active(t)] {
+                let mask = &mut out[token * stride..][..self.width];
+                token += 1;
+                if let Some(given) = given {
+                    let from = &given[(t * rows.batch + *row as usize) * self.width..][..self.width];
+                    mask.iter_mut().zip(from).for_each(|(mask, kept)| *mask = kept * scale);
+                    continue;
+                }
+                let row = if same && self.variational == Variational::Shared { 0 } else { *row };
+                let layer = self.layer as u32 | (self.site as u32) << 16;
+                let place = MaskPlace { seed: self.seed.unwrap_or(dropout.seed), layer, step, row };
+                dropout_mask(place, self.share, scale, mask);
+            }
+        }
+    }
+}
