@@ -87,6 +87,7 @@ mod optim;
 mod parallel;
 mod presets;
 pub mod random;
+pub mod rnn;
 pub mod sample;
 pub mod schedule;
 mod settings;

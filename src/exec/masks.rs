@@ -102,6 +102,19 @@ impl Layer {
     }
 }
 
+impl Layer {
+    /// Width of what a mask is applied to, for a layer that reads vectors of `inputs` floats.
+    pub(crate) fn width_at(&self, site: Site, inputs: usize) -> usize {
+        let [state, cell] = self.state_size();
+        match site {
+            Site::Output => self.output_size(),
+            Site::Input => inputs,
+            Site::State | Site::Zoneout => state,
+            Site::CellState | Site::ZoneoutCell => cell,
+        }
+    }
+}
+
 /// One mask of a window.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mask<'a> {

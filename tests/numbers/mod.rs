@@ -2,12 +2,14 @@
 
 mod allocations;
 mod bits;
+mod case;
 mod divergence;
 mod evaluation;
 mod fixed;
 mod golden;
 mod goldens;
 mod gradients;
+mod layers;
 mod leaves;
 mod python;
 mod ragged;

@@ -1,0 +1,262 @@
+//! Layers, stacks and wrappers on vectors, against what TensorFlow, Keras and PyTorch compute: outputs, last states, and the
+//! gradients of every weight, of the inputs and of the first state.
+
+use super::assert_close;
+use super::case::Case;
+use unrolled::model::Parameters;
+use unrolled::rnn::{
+    Bidirectional, Dropout, Highway, Layer, Merge, Order, Rnn, State, Variational, Window,
+};
+use unrolled::{Activation, Reset};
+
+fn rnn(hidden: usize) -> Layer {
+    Layer::rnn(hidden)
+}
+
+/// TensorFlow adds the forget bias when the layer runs.
+fn lstm(hidden: usize) -> Layer {
+    Layer::lstm(hidden)
+}
+
+fn gru(hidden: usize) -> Layer {
+    Layer::gru_before(hidden)
+}
+
+fn one(layer: Layer) -> Vec<(&'static str, Layer)> {
+    vec![("", layer)]
+}
+
+fn stack<const N: usize>(layers: [Layer; N]) -> Vec<(&'static str, Layer)> {
+    ["cell_0/", "cell_1/", "cell_2/"].into_iter().zip(layers).collect()
+}
+
+fn dropping(layer: Layer) -> Layer {
+    Layer { input_keep_prob: 0.75, output_keep_prob: 0.625, state_keep_prob: 0.5, ..layer }
+}
+
+/// Every file of one direction, and the stack that it is of.
+fn cases() -> Vec<(&'static str, Vec<(&'static str, Layer)>)> {
+    let activation = |activation| one(Layer { activation, ..rnn(9) });
+    let forget = |forget_bias| one(Layer { forget_bias, ..lstm(7) });
+    let variational = |layer: Layer| Layer { variational: Variational::Shared, ..dropping(layer) };
+    let whole = |layer: Layer| Layer { state_keep_prob: 0.5, variational: Variational::Shared, ..layer };
+    let zoneout = |layer: Layer| Layer { zoneout: 0.25, ..layer };
+    let zoned = || one(Layer { zoneout_cell: 0.5, ..zoneout(lstm(7)) });
+    let residual = |layer: Layer| Layer { residual: true, ..layer };
+    let highway = |layer: Layer| Layer { highway: Highway::Coupled, ..layer };
+    let mixed = || stack([lstm(7), gru(9), rnn(5)]);
+    let _ = (&activation, &forget);
+    vec![
+        ("tensorflow-cell-rnn-tanh", one(rnn(9))),
+        ("tensorflow-cell-rnn-relu", activation(Activation::Relu)),
+        ("tensorflow-cell-basic-lstm-forget0", forget(0.0)),
+        ("tensorflow-cell-basic-lstm-forget1", forget(1.0)),
+        ("tensorflow-cell-basic-lstm-forget2.5", forget(2.5)),
+        ("tensorflow-cell-lstm-plain", one(lstm(7))),
+        ("tensorflow-cell-lstm-forget0", forget(0.0)),
+        ("tensorflow-cell-gru", one(gru(9))),
+        ("tensorflow-cell-zoneout-lstm-training", zoned()),
+        ("tensorflow-cell-zoneout-lstm-inference", zoned()),
+        ("tensorflow-cell-zoneout-gru-training", one(zoneout(gru(9)))),
+        ("tensorflow-cell-zoneout-gru-inference", one(zoneout(gru(9)))),
+        ("keras-cell-rnn", one(rnn(9))),
+        ("keras-cell-lstm", forget(0.0)),
+        ("keras-cell-gru-before", one(gru(9))),
+        ("tensorflow-stack", mixed()),
+        ("tensorflow-stack-lengths", mixed()),
+        ("tensorflow-residual-lstm", one(residual(lstm(7)))),
+        ("tensorflow-residual-gru-lengths", one(residual(gru(9)))),
+        ("tensorflow-residual-stack", stack([lstm(7), residual(gru(7)), residual(rnn(7))])),
+        ("tensorflow-highway-lstm", one(highway(lstm(7)))),
+        ("tensorflow-highway-gru-uncoupled", one(Layer { highway: Highway::Separate, ..gru(9) })),
+        ("tensorflow-highway-stack-lengths", stack([lstm(7), highway(rnn(7))])),
+        ("tensorflow-lengths-rnn", one(rnn(9))),
+        ("tensorflow-lengths-lstm", one(lstm(7))),
+        ("tensorflow-lengths-lstm-short", one(lstm(7))),
+        ("tensorflow-lengths-gru", one(gru(9))),
+        ("tensorflow-dropout-rnn-all", one(dropping(rnn(9)))),
+        ("tensorflow-dropout-lstm-all", one(dropping(lstm(7)))),
+        ("tensorflow-dropout-gru-all", one(dropping(gru(9)))),
+        ("tensorflow-dropout-lstm-input", one(Layer { input_keep_prob: 0.75, ..lstm(7) })),
+        ("tensorflow-dropout-lstm-output", one(Layer { output_keep_prob: 0.625, ..lstm(7) })),
+        ("tensorflow-dropout-lstm-state", one(Layer { state_keep_prob: 0.5, ..lstm(7) })),
+        (
+            "tensorflow-dropout-lstm-filter",
+            one(Layer { state_keep_prob: 0.5, drop_cell_state: true, ..lstm(7) }),
+        ),
+        ("tensorflow-dropout-lstm-lengths", one(dropping(lstm(7)))),
+        ("tensorflow-dropout-lstm-variational", one(variational(lstm(7)))),
+        ("tensorflow-dropout-lstm-variational-lengths", one(variational(lstm(7)))),
+        ("tensorflow-dropout-gru-variational", one(variational(gru(9)))),
+        (
+            "tensorflow-dropout-stack-layers",
+            stack([dropping(lstm(7)), Layer { output_keep_prob: 0.625, ..gru(9) }]),
+        ),
+        (
+            "tensorflow-dropout-stack-whole",
+            stack([
+                Layer { input_keep_prob: 0.75, ..whole(lstm(7)) },
+                Layer { output_keep_prob: 0.625, ..whole(gru(9)) },
+            ]),
+        ),
+    ]
+}
+
+/// Adds the forget bias that TensorFlow adds when the layer runs.
+fn add_forget_bias(parameters: &mut Parameters, stack: &[(&str, Layer)]) {
+    for (l, (_, layer)) in stack.iter().enumerate() {
+        if layer.cell == unrolled::Cell::Lstm && !layer.layer_norm {
+            let bias = parameters.get_mut(&format!("rnn.bias_ih_l{l}")).unwrap();
+            let first = if layer.coupled { 0 } else { layer.hidden };
+            bias[first..][..layer.hidden].iter_mut().for_each(|value| *value += layer.forget_bias);
+        }
+    }
+}
+
+fn model(case: &Case, stack: &[(&str, Layer)]) -> unrolled::model::Model {
+    let model = case.model(stack);
+    let mut parameters = model.parameters().clone();
+    if !case.name.starts_with("keras") {
+        add_forget_bias(&mut parameters, stack);
+    }
+    unrolled::model::Model::with_parameters(model.config().clone(), parameters).unwrap()
+}
+
+fn assert_state(what: &str, found: &State, expected: &State) {
+    for (l, (found, expected)) in found.layers.iter().zip(&expected.layers).enumerate() {
+        assert_close(&format!("{what}: h of layer {l}"), &found.h, &expected.h);
+        assert_close(&format!("{what}: c of layer {l}"), &found.c, &expected.c);
+    }
+}
+
+fn assert_gradients(what: &str, found: &Parameters, expected: &Parameters) {
+    for ((entry, found), (_, expected)) in found.iter().zip(expected.iter()) {
+        assert_close(&format!("{what}: gradient of {}", entry.name), found, expected);
+    }
+}
+
+/// [T, B, width] to [B, T, width].
+fn batch_major(values: &[f32], [steps, rows]: [usize; 2]) -> Vec<f32> {
+    let width = values.len() / (steps * rows);
+    let vector = |b: usize, t: usize| &values[(t * rows + b) * width..][..width];
+    (0..rows).flat_map(|b| (0..steps).flat_map(move |t| vector(b, t))).copied().collect()
+}
+
+fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
+    let case = Case::load(name);
+    let what = &format!("{name}, {order:?}, {threads} threads");
+    let [steps, rows] = [case.shape("inputs")[0], case.shape("inputs")[1]];
+    let arranged = |values: &[f32]| match order {
+        Order::TimeMajor => values.to_vec(),
+        Order::BatchMajor => batch_major(values, [steps, rows]),
+    };
+    let (initial, inputs) = (case.state("initial", "", layers.len()), arranged(case.get("inputs")));
+    let masks = case.masks(layers.len());
+    let training = !name.ends_with("inference");
+    let window = Window {
+        order,
+        lengths: case.lengths(),
+        initial: Some(&initial),
+        dropout: training.then_some(Dropout { probability: 0.0, seed: 1, step: 0 }),
+        masks: Some(&masks),
+        ..Window::new(steps, rows, &inputs)
+    };
+    let mut rnn = Rnn::new(model(&case, layers), Some(threads)).unwrap();
+    let mut outputs = vec![f32::NAN; case.get("outputs").len()];
+    rnn.forward(&window, &mut outputs).unwrap();
+    assert_close(&format!("{what}: outputs"), &outputs, &arranged(case.get("outputs")));
+    assert_state(what, &rnn.state(), &case.state("final", "", layers.len()));
+    let d_state = case.state("cotangent.final", "", layers.len());
+    rnn.backward(&arranged(case.get("cotangent.outputs")), Some(&d_state)).unwrap();
+    assert_close(&format!("{what}: gradient of inputs"), &rnn.d_inputs(), &arranged(case.get("grad.inputs")));
+    assert_state(&format!("{what}: gradient"), &rnn.d_initial(), &case.state("grad.initial", "", layers.len()));
+    let expected = case.parameters("grad.", &rnn.model().parameters().layout, layers);
+    assert_gradients(what, rnn.gradient(), &expected);
+}
+
+#[test]
+fn layers_stacks_and_wrappers_are_theirs() {
+    for (name, layers) in cases() {
+        for (order, threads) in [(Order::TimeMajor, 1), (Order::BatchMajor, 1), (Order::TimeMajor, 2)] {
+            check(name, &layers, order, threads);
+        }
+    }
+}
+
+#[test]
+fn kerass_gru_with_reset_after_is_theirs() {
+    let layer = Layer { reset: Reset::After, ..Layer::gru(9) };
+    let case = Case::load("keras-cell-gru-after");
+    let settings = unrolled::Settings::default();
+    let model = unrolled::model::Model::of_stack(&[layer.clone()], 5, &settings).unwrap();
+    let stack = [("", layer)];
+    let parameters = case.parameters("", &model.parameters().layout, &stack);
+    let model = unrolled::model::Model::with_parameters(model.config().clone(), parameters).unwrap();
+    let mut rnn = Rnn::new(model, Some(1)).unwrap();
+    let initial = case.state("initial", "", 1);
+    let window = Window { initial: Some(&initial), ..Window::new(6, 3, case.get("inputs")) };
+    let mut outputs = vec![f32::NAN; case.get("outputs").len()];
+    rnn.forward(&window, &mut outputs).unwrap();
+    assert_close("outputs", &outputs, case.get("outputs"));
+    rnn.backward(case.get("cotangent.outputs"), Some(&case.state("cotangent.final", "", 1))).unwrap();
+    let expected = case.parameters("grad.", &rnn.model().parameters().layout, &stack);
+    assert_gradients("keras-cell-gru-after", rnn.gradient(), &expected);
+    assert_close("gradient of inputs", &rnn.d_inputs(), case.get("grad.inputs"));
+}
+
+#[test]
+fn the_static_form_takes_lists_and_one_shape() {
+    let (case, layers) = (Case::load("tensorflow-stack-lengths"), stack([lstm(7), gru(9), rnn(5)]));
+    let mut rnn = Rnn::planned(model(&case, &layers), 6, 3, Some(1)).unwrap();
+    let steps: Vec<&[f32]> = case.get("inputs").chunks(15).collect();
+    let initial = case.state("initial", "", 3);
+    let window = Window { lengths: case.lengths(), initial: Some(&initial), ..Window::new(6, 3, &[]) };
+    let outputs = rnn.forward_list(&steps, &window).unwrap();
+    assert_eq!(outputs.len(), 6);
+    assert_close("outputs", &outputs.concat(), case.get("outputs"));
+    assert_state("static", &rnn.state(), &case.state("final", "", 3));
+    let error = rnn.forward_list(&steps[..5], &Window { lengths: None, ..window }).unwrap_err().to_string();
+    assert!(error.contains("5 steps of 3 rows") && error.contains("6 steps of 3 rows"), "{error}");
+}
+
+#[test]
+fn both_directions_are_theirs() {
+    let cases = [
+        ("tensorflow-bidirectional-lstm", lstm(7), lstm(7), Merge::Concatenate),
+        ("tensorflow-bidirectional-lstm-sum", lstm(7), lstm(7), Merge::Sum),
+        ("tensorflow-bidirectional-lstm-lengths", lstm(7), lstm(7), Merge::Concatenate),
+        ("tensorflow-bidirectional-gru-sum-lengths", gru(9), gru(9), Merge::Sum),
+        ("tensorflow-bidirectional-mixed", gru(9), lstm(7), Merge::Concatenate),
+    ];
+    for (name, forward, backward, merge) in cases {
+        let case = Case::load(name);
+        let stacks = [("fw/", forward), ("bw/", backward)].map(|layer| [layer]);
+        let [fw, bw] = [0, 1].map(|direction| model(&case, &stacks[direction]));
+        let mut both = Bidirectional::new(fw, bw, merge, Some(1)).unwrap();
+        for order in [Order::TimeMajor, Order::BatchMajor] {
+            let arranged = |values: &[f32]| match order {
+                Order::TimeMajor => values.to_vec(),
+                Order::BatchMajor => batch_major(values, [6, 3]),
+            };
+            let inputs = arranged(case.get("inputs"));
+            let [initial_fw, initial_bw] = ["fw.", "bw."].map(|place| case.state("initial", place, 1));
+            let window =
+                Window { order, lengths: case.lengths(), initial: Some(&initial_fw), ..Window::new(6, 3, &inputs) };
+            let mut outputs = vec![f32::NAN; case.get("outputs").len()];
+            both.forward(&window, Some(&initial_bw), &mut outputs).unwrap();
+            assert_close(&format!("{name}: outputs"), &outputs, &arranged(case.get("outputs")));
+            let [d_fw, d_bw] = ["fw.", "bw."].map(|place| case.state("cotangent.final", place, 1));
+            both.backward(&arranged(case.get("cotangent.outputs")), [Some(&d_fw), Some(&d_bw)]).unwrap();
+            let d_inputs = both.d_inputs();
+            assert_close(&format!("{name}: gradient of inputs"), &d_inputs, &arranged(case.get("grad.inputs")));
+            for (direction, (rnn, place)) in both.directions().iter_mut().zip(["fw.", "bw."]).enumerate() {
+                let what = format!("{name}, {place}");
+                assert_state(&what, &rnn.state(), &case.state("final", place, 1));
+                assert_state(&what, &rnn.d_initial(), &case.state("grad.initial", place, 1));
+                let layout = &rnn.model().parameters().layout;
+                let expected = case.parameters("grad.", layout, &stacks[direction]);
+                assert_gradients(&what, rnn.gradient(), &expected);
+            }
+        }
+    }
+}
