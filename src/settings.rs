@@ -170,6 +170,9 @@ impl Settings {
 
     /// Gives the custom cells of a configuration that was read from a file, which has their names alone.
     pub fn resolve(&mut self, cells: &[crate::model::CustomCell]) {
-        self.stack.iter_mut().filter_map(|layer| layer.custom.as_mut()).for_each(|custom| custom.resolve(cells));
+        self.stack
+            .iter_mut()
+            .filter_map(|layer| layer.custom.as_mut())
+            .for_each(|custom| custom.resolve(cells));
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     Error, Result, Settings,
     corpus::Vocabulary,
     exec::State,
-    model::{Model, ModelConfig, Parameters},
+    model::{CustomCell, Model, ModelConfig, Parameters},
     train::Progress,
 };
 pub(crate) use file::replace;
@@ -59,7 +59,18 @@ impl Checkpoint {
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path);
         let bytes = bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
-        read::decode(&bytes, path)
+        read::decode(&bytes, path, &[])
+    }
+
+    /// [`Checkpoint::load`] for a model with cells of one's own, of which a file has the names alone: `cells` are those that
+    /// its names stand for.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::load`], and [`Error::CheckpointContent`] when a cell is missing or has other variables.
+    pub fn load_with(path: &Path, cells: &[CustomCell]) -> Result<Self> {
+        let bytes = std::fs::read(path);
+        let bytes = bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+        read::decode(&bytes, path, cells)
     }
 
     /// The same for the bytes of a file; `path` is only for the messages.
@@ -67,7 +78,7 @@ impl Checkpoint {
     /// # Errors
     /// As for [`Checkpoint::load`].
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
-        read::decode(bytes, path)
+        read::decode(bytes, path, &[])
     }
 
     /// Writes to a temporary file beside `path`, syncs it and renames it into place.

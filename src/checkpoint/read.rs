@@ -6,7 +6,7 @@ use crate::{
     Error, Result, Settings,
     corpus::Vocabulary,
     exec::{LayerState, State},
-    model::{Layout, ModelConfig, Parameters},
+    model::{CustomCell, Layout, ModelConfig, Parameters},
 };
 use safetensors::{
     SafeTensors,
@@ -19,13 +19,14 @@ use std::{
 };
 
 /// Reads a file's bytes; `path` is for the messages.
-pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Checkpoint> {
+pub(super) fn decode(bytes: &[u8], path: &Path, cells: &[CustomCell]) -> Result<Checkpoint> {
     let (header, metadata) =
         SafeTensors::read_metadata(bytes).map_err(|error| diagnose(bytes, path, error))?;
     let strings = Strings { path, map: metadata.metadata().as_ref() };
     strings.check_format()?;
     verify(bytes, path, header)?;
-    let settings: Settings = strings.json("config")?;
+    let mut settings: Settings = strings.json("config")?;
+    settings.resolve(cells);
     settings.validate().map_err(|error| unusable(path, "config", error))?;
     let vocabulary =
         Vocabulary::from_json(strings.get("vocabulary")?).map_err(|e| unusable(path, "vocabulary", e))?;
@@ -177,8 +178,9 @@ impl<'a> Tensors<'a> {
         if !self.left.contains_key("state.h_l0") {
             return Ok(None);
         }
-        let layers =
-            (0..config.stack.len()).map(|layer| self.layer_state(config, rows, layer)).collect::<Result<_>>()?;
+        let layers = (0..config.stack.len())
+            .map(|layer| self.layer_state(config, rows, layer))
+            .collect::<Result<_>>()?;
         Ok(Some(State { layers, rows }))
     }
 

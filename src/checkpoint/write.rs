@@ -133,7 +133,11 @@ fn tensors(checkpoint: &Checkpoint) -> Vec<Tensor<'_>> {
         let shape = |values: &[f32]| vec![rows, values.len() / rows.max(1)];
         tensors.push(Tensor { name: format!("state.h_l{index}"), shape: shape(&layer.h), values: &layer.h });
         if !layer.c.is_empty() {
-            tensors.push(Tensor { name: format!("state.c_l{index}"), shape: shape(&layer.c), values: &layer.c });
+            tensors.push(Tensor {
+                name: format!("state.c_l{index}"),
+                shape: shape(&layer.c),
+                values: &layer.c,
+            });
         }
     }
     tensors

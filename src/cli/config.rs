@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
-use unrolled::{Error, Preset, Settings};
+use unrolled::{Error, Layer, Preset, Settings};
 
 /// Flags of `train` that a configuration file cannot hold.
 const FLAGS_ONLY: &[&str] = &["config", "json", "out", "resume", "stop-after", "threads"];
@@ -158,6 +158,7 @@ fn known_keys() -> Table {
         epsilon: Some(1.0),
         initial_accumulator: Some(1.0),
         eval_every: Some(1),
+        stack: vec![Layer::default()],
         ..Settings::default()
     };
     table_of(&every).unwrap_or_default()

@@ -4,8 +4,8 @@
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use serde::Serialize;
 use unrolled::{
-    Activation, Bias, Cell, ClipMode, Init, InputKind, Invalid, Mode, OptimizerKind, Reset, Schedule, Unit,
-    Windows,
+    Activation, Bias, Cell, ClipMode, Init, InputKind, Invalid, Layer, Mode, OptimizerKind, Reset, Schedule,
+    Unit, Windows,
 };
 
 fn one_of(names: &'static [&'static str]) -> PossibleValuesParser {
@@ -49,6 +49,17 @@ pub struct SettingsFlags {
     /// Width of the embedding [default: the hidden width]
     #[arg(long, value_name = "N", help_heading = "Model")]
     pub embedding: Option<u32>,
+    /// One layer with all its options, as a line of TOML: --layer 'cell = "lstm", hidden = 128, peepholes = true'. Given once for
+    /// each layer, from the input up; it replaces --cell, --hidden, --layers and what belongs to them
+    #[arg(
+        long = "layer",
+        value_name = "TOML",
+        value_parser = layer,
+        conflicts_with_all = ["cell", "hidden", "layers", "activation", "reset", "forget_bias", "dropout"],
+        help_heading = "Model"
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<Layer>,
     /// Share of activations dropped between layers and before the head [default: 0]
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Model")]
     pub dropout: Option<f64>,
@@ -108,6 +119,15 @@ pub struct SettingsFlags {
     /// What to do with bytes that are not UTF-8 [default: error]
     #[arg(long, value_parser = one_of(Invalid::NAMES), help_heading = "Text")]
     pub invalid: Option<String>,
+}
+
+/// The inside of an inline table.
+fn layer(text: &str) -> Result<Layer, String> {
+    let table: toml::Table = toml::from_str(&format!("layer = {{ {text} }}")).map_err(|_| {
+        "found something else than a list of name = value; as in: cell = \"gru\", hidden = 96".to_owned()
+    })?;
+    let layer = table.get("layer").cloned().unwrap_or(toml::Value::Boolean(false));
+    layer.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
 }
 
 /// TOML's integers end at 2^63 - 1.

@@ -124,8 +124,10 @@ impl<'m> Dynamic<'m> {
         }
         let packed =
             Packed { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads };
-        executor
-            .run(packed, Pass { inputs: ids, targets: &[], fresh: false, dropping: None, goal: Goal::Logits });
+        executor.run(
+            packed,
+            Pass { inputs: ids, targets: &[], fresh: false, dropping: None, goal: Goal::Logits },
+        );
         executor.logits(config.vocabulary, logits);
     }
 

@@ -1,8 +1,8 @@
 //! A window of T steps by B rows over all layers, its rows divided among threads: the body of both modes.
 
 use super::gradient::gradients;
-use super::ragged::Ragged;
 use super::masks::Dropping;
+use super::ragged::Ragged;
 use super::shard::Shard;
 use super::state::State;
 use super::table::{Packed, Table};
@@ -308,7 +308,9 @@ impl Executor {
         });
         self.shards = shards;
         let (work, shards) = (weights.work() * self.ids.len(), &mut self.shards);
-        threads.enter(work, || threads.each(shards, &|shard: &mut Shard| shard.layers_backward(weights, dropping)));
+        threads.enter(work, || {
+            threads.each(shards, &|shard: &mut Shard| shard.layers_backward(weights, dropping))
+        });
     }
 
     /// The gradient of the first state, after a backward pass.

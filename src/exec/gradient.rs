@@ -146,7 +146,8 @@ impl Pass<'_> {
         let (layer, places) = (&self.weights.layers[l], &self.weights.tensors.layers[l]);
         if layer.gated().is_none() {
             // A custom cell has added up its own, on the one shard there is.
-            let sums = self.executor.shards.first().map_or(&[][..], |shard| &shard.layers[l].custom.gradients);
+            let sums =
+                self.executor.shards.first().map_or(&[][..], |shard| &shard.layers[l].custom.gradients);
             for (sum, (_, range)) in sums.iter().zip(&places.extras) {
                 arena.take(range).copy_from_slice(sum);
             }

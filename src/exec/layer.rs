@@ -150,6 +150,11 @@ impl LayerRun {
 
     /// A window forward, from the state that the buffers start with.
     pub(crate) fn forward(&mut self, at: At<'_>, below: Below<'_>) {
+        if let (true, None, Kind::Gated(gated)) = (at.weights.is_bare, at.dropping, &at.weights.kind) {
+            self.shares = [None; Site::COUNT];
+            let input = gated.input(at, below);
+            return gated.cell.forward(at.isa, &gated.weights(), input, self.buffers.view());
+        }
         self.custom.note(&at.weights.layer);
         self.draw(at);
         if let (Below::Dense(x), Some(_)) = (below, self.share(Site::Input)) {
@@ -161,7 +166,9 @@ impl LayerRun {
             below => below,
         };
         match &at.weights.kind {
-            Kind::Gated(gated) if self.changes_state() => self.forward_stepped(at.isa, gated, gated.input(at, read)),
+            Kind::Gated(gated) if self.changes_state() => {
+                self.forward_stepped(at.isa, gated, gated.input(at, read))
+            }
             Kind::Gated(gated) => {
                 let input = gated.input(at, read);
                 gated.cell.forward(at.isa, &gated.weights(), input, self.buffers.view());

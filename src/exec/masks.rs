@@ -65,7 +65,8 @@ impl Masks {
 
     /// All masks with their layers and sites.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, Site, &[f32])> {
-        let places = (0..self.layers.len()).flat_map(|layer| Site::ALL.into_iter().map(move |site| (layer, site)));
+        let places =
+            (0..self.layers.len()).flat_map(|layer| Site::ALL.into_iter().map(move |site| (layer, site)));
         places.filter_map(|(layer, site)| Some((layer, site, self.find(layer, site)?)))
     }
 }
@@ -92,7 +93,9 @@ impl Layer {
         let drops = |kept: f32| dropping.and_then(|_| (kept < 1.0).then_some(kept));
         let otherwise = dropping.map_or(1.0, |dropping| 1.0 - dropping.dropout.probability);
         match site {
-            Site::Output => drops(if self.output_keep_prob < 1.0 { self.output_keep_prob } else { otherwise }),
+            Site::Output => {
+                drops(if self.output_keep_prob < 1.0 { self.output_keep_prob } else { otherwise })
+            }
             Site::Input => drops(self.input_keep_prob),
             Site::State => drops(self.state_keep_prob),
             Site::CellState => drops(if self.drop_cell_state { self.state_keep_prob } else { 1.0 }),
@@ -133,7 +136,13 @@ pub(crate) struct Mask<'a> {
 impl Mask<'_> {
     /// Fills `out` [N, padded(width)], N tokens of T steps of which `active(t)` rows take part: 0 or 1 / share, for zoneout
     /// 0 or 1.
-    pub(crate) fn fill(&self, steps: usize, active: impl Fn(usize) -> usize, rows: Rows<'_>, out: &mut [f32]) {
+    pub(crate) fn fill(
+        &self,
+        steps: usize,
+        active: impl Fn(usize) -> usize,
+        rows: Rows<'_>,
+        out: &mut [f32],
+    ) {
         let stride = padded(self.width);
         let Some(Dropping { dropout, given }) = self.dropping else { return out.fill(self.share) };
         let scale = if self.site.is_zoneout() { 1.0 } else { 1.0 / self.share };
@@ -146,7 +155,11 @@ impl Mask<'_> {
                 token += active(t);
                 continue;
             }
-            let step = if same { dropout.step } else { dropout.step.wrapping_mul(steps as u64).wrapping_add(t as u64) };
+            let step = if same {
+                dropout.step
+            } else {
+                dropout.step.wrapping_mul(steps as u64).wrapping_add(t as u64)
+            };
             for row in &rows.order[..active(t)] {
                 let mask = &mut out[token * stride..][..self.width];
                 token += 1;

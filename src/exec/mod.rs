@@ -27,14 +27,14 @@ mod tokens;
 mod weights;
 
 pub use dynamic::Dynamic;
-pub use plan::Plan;
 pub use masks::{Dropout, Masks, Site};
+pub use plan::Plan;
 pub use state::{LayerState, State};
 pub use stream::Stream;
 
 pub(crate) use dynamic::Shaped;
-pub(crate) use masks::Dropping;
 pub(crate) use executor::{Executor, Goal, Pass, Purpose, Shape};
+pub(crate) use masks::Dropping;
 pub(crate) use table::Packed;
 pub(crate) use weights::Weights;
 

@@ -40,8 +40,10 @@ impl<'m> Plan<'m> {
         check_ids(ids, logits, self.executor.steps * self.executor.rows, vocabulary);
         let packed =
             Packed { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads };
-        self.executor
-            .run(packed, Pass { inputs: ids, targets: &[], fresh: false, dropping: None, goal: Goal::Logits });
+        self.executor.run(
+            packed,
+            Pass { inputs: ids, targets: &[], fresh: false, dropping: None, goal: Goal::Logits },
+        );
         self.executor.logits(vocabulary, logits);
     }
 

@@ -270,7 +270,8 @@ impl Shard {
         for ((run, packed), layer) in self.layers.iter_mut().zip(&weights.layers).zip(&mut state.layers) {
             let widths = run.buffers.widths();
             let parts = run.d_initial(weights.isa, packed.gated());
-            for (width, (part, to)) in widths.into_iter().zip(parts.iter().zip([&mut layer.h, &mut layer.c])) {
+            for (width, (part, to)) in widths.into_iter().zip(parts.iter().zip([&mut layer.h, &mut layer.c]))
+            {
                 for (row, from) in self.order.iter().zip(part.chunks(padded(width).max(1))) {
                     to[*row as usize * width..][..width].copy_from_slice(&from[..width]);
                 }

@@ -166,7 +166,8 @@ impl LayerRun {
         let Self { stepped, masks, shares, buffers, .. } = self;
         let [h, c] = [buffers.sizes.state, buffers.sizes.hidden].map(|width| at.active * padded(width));
         let mask = |site: Site, from: usize| shares[site as usize].map(|_| &masks[site as usize][from..]);
-        let [token_h, token_c] = [buffers.sizes.state, buffers.sizes.hidden].map(|width| at.token * padded(width));
+        let [token_h, token_c] =
+            [buffers.sizes.state, buffers.sizes.hidden].map(|width| at.token * padded(width));
         let d_h = &mut stepped.d_state[0][..h];
         if let Some(mask) = mask(Site::State, token_h) {
             scale(d_h, mask);

@@ -38,6 +38,8 @@ pub(crate) struct LayerWeights {
     pub(crate) kind: Kind,
     /// The gate of a highway layer.
     pub(crate) highway: Option<Plain>,
+    /// Whether the cell's outputs are the layer's, and its state goes on as it is, unless something is dropped.
+    pub(crate) is_bare: bool,
 }
 
 /// How a layer computes.
@@ -158,7 +160,8 @@ impl LayerWeights {
         };
         let mixed = layer.highway.gates() * inputs;
         let highway = (mixed > 0).then(|| Plain::new(inputs, mixed));
-        Self { layer, inputs, outputs, sizes, kind, highway }
+        let is_bare = layer.custom.is_none() && !layer.residual && mixed == 0 && !layer.zones_out();
+        Self { layer, inputs, outputs, sizes, kind, highway, is_bare }
     }
 
     /// Its gates, unless it is a custom cell.
@@ -188,8 +191,7 @@ impl Gated {
     fn new(layer: &Layer, depth: usize, gathered: bool) -> Self {
         let cell = cell::build(layer);
         let (input_slots, recurrent) = (cell.input_slots(), cell.recurrent());
-        let input_panels =
-            if gathered { vec![Panels::gates(&input_slots)] } else { cell.input_panels() };
+        let input_panels = if gathered { vec![Panels::gates(&input_slots)] } else { cell.input_panels() };
         Self {
             input_pieces: input_slots.pieces(),
             recurrent_pieces: recurrent.iter().map(|part| part.slots.pieces()).collect(),

@@ -71,8 +71,7 @@ impl ModelConfig {
     /// sizes whose product no address can reach.
     pub fn new(settings: &Settings, vocabulary: usize) -> Result<Self> {
         let config = Self::unchecked(settings, vocabulary);
-        let sizes =
-            [("vocabulary", vocabulary), ("layers", config.stack.len()), ("hidden", settings.hidden)];
+        let sizes = [("vocabulary", vocabulary), ("layers", config.stack.len()), ("hidden", settings.hidden)];
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
             return Err(setting(name, 0, "give a whole number of at least 1"));
         }
@@ -263,7 +262,9 @@ impl ModelConfig {
 
     /// Whether what layer 0 reads is a row of a table for each symbol, and not a vector that is multiplied.
     pub(crate) fn gathers(&self) -> bool {
-        let plain = |l: &Layer| l.custom.is_none() && l.input_keep_prob == 1.0 && !l.residual && l.highway == Highway::Off;
+        let plain = |l: &Layer| {
+            l.custom.is_none() && l.input_keep_prob == 1.0 && !l.residual && l.highway == Highway::Off
+        };
         self.has_head() && self.stack.first().is_some_and(plain)
     }
 

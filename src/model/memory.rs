@@ -22,7 +22,11 @@ pub fn memory_needed(settings: &Settings, vocabulary: usize) -> f64 {
     let layer = |layer: &Layer| (2.0 * layer.gates() as f64 + 5.0) * layer.hidden as f64;
     // Of equal layers only the first few thousand are listed.
     let stacked = config.stack.iter().map(layer).sum::<f64>();
-    let listed = if settings.stack.is_empty() { settings.layers as f64 / config.stack.len().max(1) as f64 } else { 1.0 };
+    let listed = if settings.stack.is_empty() {
+        settings.layers as f64 / config.stack.len().max(1) as f64
+    } else {
+        1.0
+    };
     let window = cells * (stacked * listed + symbols);
     4.0 * (PARAMETER_COPIES * config.estimated_count() * listed + table + window)
 }

@@ -60,8 +60,8 @@ impl Bidirectional {
     /// # Errors
     /// As for [`Rnn::new`]; [`Error::Setting`] when the widths do not fit.
     pub fn new(forward: Model, backward: Model, merge: Merge, threads: Option<usize>) -> Result<Self> {
-        let [(reads, gives), (reads_too, gives_too)] =
-            [forward.config(), backward.config()].map(|config| (config.input_width(0), config.output_width()));
+        let [(reads, gives), (reads_too, gives_too)] = [forward.config(), backward.config()]
+            .map(|config| (config.input_width(0), config.output_width()));
         let differ = |what: &'static str, found: usize, expected: usize| {
             let expected = format!("the forward direction has {expected}, which must be equal");
             Err(Error::Setting { name: what, found: found.to_string(), expected })
@@ -112,8 +112,12 @@ impl Bidirectional {
         let (mut reversed, mut given, mut back) =
             (vec![0.0; inputs.len()], vec![0.0; tokens * backward], vec![0.0; tokens * backward]);
         shape.reverse(width, inputs, false, &mut reversed);
-        let mirrored =
-            Window { inputs: &reversed, order: super::Order::TimeMajor, initial: initial_backward, ..*window };
+        let mirrored = Window {
+            inputs: &reversed,
+            order: super::Order::TimeMajor,
+            initial: initial_backward,
+            ..*window
+        };
         self.directions[1].forward(&mirrored, &mut given)?;
         shape.reverse(backward, &given, true, &mut back);
         for token in 0..tokens {
@@ -154,9 +158,9 @@ impl Bidirectional {
     /// The gradient of the inputs: the sum of both directions'.
     pub fn d_inputs(&self) -> Vec<f32> {
         let Some(shape) = &self.last else { return Vec::new() };
-        let (mut sum, theirs) = (self.directions[0].d_inputs(), self.directions[1].d_inputs());
+        let (mut sum, theirs) = (self.directions[0].d_inputs().to_vec(), self.directions[1].d_inputs());
         let mut back = vec![0.0; theirs.len()];
-        shape.reverse(self.directions[0].model().config().input_width(0), &theirs, true, &mut back);
+        shape.reverse(self.directions[0].model().config().input_width(0), theirs, true, &mut back);
         sum.iter_mut().zip(back).for_each(|(sum, theirs)| *sum += theirs);
         sum
     }

@@ -57,7 +57,7 @@ pub fn check_gradients(stack: &[Layer], inputs: usize, seed: u64) -> Result<Vec<
             })?);
         }
     }
-    let (d_inputs, d_initial) = (check.rnn.d_inputs(), check.rnn.d_initial());
+    let (d_inputs, d_initial) = (check.rnn.d_inputs().to_vec(), check.rnn.d_initial().clone());
     found.push(check.compare("inputs", &d_inputs, |check, i| &mut check.inputs[i])?);
     for (l, layer) in d_initial.layers.iter().enumerate() {
         let name = format!("initial.h_l{l}");
@@ -107,9 +107,14 @@ impl Check {
     }
 
     fn forward(&mut self) -> Result<f64> {
-        let window = Window { lengths: Some(&LENGTHS), initial: Some(&self.initial), ..Window::new(STEPS, LENGTHS.len(), &self.inputs) };
+        let window = Window {
+            lengths: Some(&LENGTHS),
+            initial: Some(&self.initial),
+            ..Window::new(STEPS, LENGTHS.len(), &self.inputs)
+        };
         self.rnn.forward(&window, &mut self.outputs)?;
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let dot =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
         let layers = self.rnn.state().layers;
         let states = layers.iter().zip(&self.d_state.layers);
         let last: f64 = states.map(|(a, b)| dot(&a.h, &b.h) + dot(&a.c, &b.c)).sum();
@@ -147,7 +152,8 @@ impl Check {
             found.scale = found.scale.max(expected.abs());
             // A derivative that is not a number is as far off as can be.
             if !(distance <= found.largest) {
-                (found.largest, found.element) = (if distance.is_nan() { f64::INFINITY } else { distance }, element);
+                (found.largest, found.element) =
+                    (if distance.is_nan() { f64::INFINITY } else { distance }, element);
             }
         }
         Ok(found)

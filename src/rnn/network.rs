@@ -1,6 +1,8 @@
 //! A stack of layers on windows of vectors.
 
-use crate::exec::{self, Dropout, Dropping, Executor, Goal, Masks, Packed, Pass, Purpose, Shape, State, Weights};
+use crate::exec::{
+    self, Dropout, Dropping, Executor, Goal, Masks, Packed, Pass, Purpose, Shape, State, Weights,
+};
 use crate::model::{Model, Parameters};
 use crate::parallel::Threads;
 use crate::{Error, Result};
@@ -67,6 +69,8 @@ pub struct Rnn {
     /// The only shape that a planned one takes.
     planned: Option<[usize; 2]>,
     gradient: Parameters,
+    d_inputs: Vec<f32>,
+    d_initial: State,
     /// What the last window was, for its backward pass.
     last: Option<Last>,
     /// Whether the parameters may have changed since the weights were packed.
@@ -112,7 +116,19 @@ impl Rnn {
         let [steps, rows] = planned.unwrap_or_default();
         let executor = Executor::new(&weights, steps, rows, purpose, &threads);
         let gradient = Parameters::zeros(model.parameters().layout.clone());
-        Ok(Self { model, weights, threads, executor, planned, gradient, last: None, moved: false })
+        let (d_inputs, d_initial) = (Vec::new(), State::default());
+        Ok(Self {
+            model,
+            weights,
+            threads,
+            executor,
+            planned,
+            gradient,
+            d_inputs,
+            d_initial,
+            last: None,
+            moved: false,
+        })
     }
 
     /// The state that nothing has gone into yet (`zero_state`).
@@ -151,7 +167,11 @@ impl Rnn {
     ///
     /// # Errors
     /// As for [`Rnn::forward`].
-    pub fn forward_list<V: AsRef<[f32]>>(&mut self, inputs: &[V], window: &Window<'_>) -> Result<Vec<Vec<f32>>> {
+    pub fn forward_list<V: AsRef<[f32]>>(
+        &mut self,
+        inputs: &[V],
+        window: &Window<'_>,
+    ) -> Result<Vec<Vec<f32>>> {
         let joined: Vec<f32> = inputs.iter().flat_map(|step| step.as_ref()).copied().collect();
         let width = window.rows * self.model.config().output_width();
         let mut outputs = vec![0.0; inputs.len() * width];
@@ -167,7 +187,10 @@ impl Rnn {
     /// [`Error::Batch`] before the first window or when a size does not fit, [`Error::StateShape`] likewise.
     pub fn backward(&mut self, d_outputs: &[f32], d_state: Option<&State>) -> Result<()> {
         let Some(last) = &self.last else {
-            return Err(refuse("no window".to_owned(), "one that went forward before it goes backward".to_owned()));
+            return Err(refuse(
+                "no window".to_owned(),
+                "one that went forward before it goes backward".to_owned(),
+            ));
         };
         let [steps, rows] = last.shape;
         let config = self.model.config();
@@ -178,10 +201,13 @@ impl Rnn {
         d_state.map_or(Ok(()), |state| state.check(config, rows))?;
         let place = |step, row| last.order.place([steps, rows], step, row);
         let dropping = last.dropout.map(|dropout| Dropping { dropout, given: last.masks.as_ref() });
-        let Self { weights, threads, executor, gradient, .. } = self;
+        let Self { weights, threads, executor, gradient, d_inputs, d_initial, .. } = self;
         executor.backward(weights, place, (d_outputs, d_state), dropping, threads);
         executor.gradients(weights, &mut gradient.values, threads);
         weights.tensors.clear_constants(&mut gradient.values);
+        d_inputs.resize(steps * rows * weights.config.input_width(0), 0.0);
+        executor.d_inputs(weights, place, d_inputs);
+        executor.d_initial(weights, d_initial);
         Ok(())
     }
 
@@ -190,20 +216,14 @@ impl Rnn {
         &self.gradient
     }
 
-    /// The gradient of the inputs, in the order of the window; of the last backward pass.
-    pub fn d_inputs(&self) -> Vec<f32> {
-        let Some(Last { shape: [steps, rows], order, .. }) = self.last else { return Vec::new() };
-        let mut gradient = vec![0.0; steps * rows * self.model.config().input_width(0)];
-        let place = |step, row| order.place([steps, rows], step, row);
-        self.executor.d_inputs(&self.weights, place, &mut gradient);
-        gradient
+    /// The gradient of the inputs, in the order of the window; of the last backward pass, empty before the first.
+    pub fn d_inputs(&self) -> &[f32] {
+        &self.d_inputs
     }
 
-    /// The gradient of the first state, of the last backward pass.
-    pub fn d_initial(&mut self) -> State {
-        let mut state = State::default();
-        self.executor.d_initial(&self.weights, &mut state);
-        state
+    /// The gradient of the first state, of the last backward pass; without layers before the first.
+    pub fn d_initial(&self) -> &State {
+        &self.d_initial
     }
 
     /// Each row's state after its own last step.
@@ -241,7 +261,8 @@ impl Rnn {
             return Err(refuse(format!("{steps} steps of {rows} rows"), expected));
         }
         let tokens = steps.checked_mul(rows).filter(|tokens| *tokens > 0);
-        let sizes = [("inputs", inputs.len(), config.input_width(0)), ("outputs", outputs, config.output_width())];
+        let sizes =
+            [("inputs", inputs.len(), config.input_width(0)), ("outputs", outputs, config.output_width())];
         for (what, found, width) in sizes {
             if tokens.and_then(|tokens| tokens.checked_mul(width)) != Some(found) {
                 let expected = format!("{steps} steps x {rows} rows x {width} of them, and at least one");

@@ -248,11 +248,6 @@ impl Layer {
         self.peepholes || clipped || self.projection.is_some() || self.coupled || self.layer_norm
     }
 
-    /// Whether something happens to the state between two steps, at least while training.
-    pub(crate) fn changes_state(&self) -> bool {
-        self.zones_out() || self.state_keep_prob < 1.0
-    }
-
     /// Whether old values are kept, in training and after it.
     pub(crate) fn zones_out(&self) -> bool {
         self.zoneout > 0.0 || self.zoneout_cell > 0.0
@@ -269,7 +264,11 @@ impl Layer {
     /// # Errors
     /// [`Error::Setting`] names the first option that cannot work.
     pub fn validate(&self, inputs: usize) -> Result<()> {
-        require(self.hidden >= 1, "hidden", self.hidden, "give a whole number of at least 1")?;
+        if let Some(custom) = &self.custom {
+            custom.validate(inputs)?;
+        }
+        let some = self.hidden >= 1 || self.custom.is_some();
+        require(some, "hidden", self.hidden, "give a whole number of at least 1")?;
         let finite = self.forget_bias.is_finite();
         require(finite, "forget-bias", self.forget_bias, "give a finite number")?;
         self.validate_lstm()?;
@@ -284,14 +283,18 @@ impl Layer {
         same("residual", self.residual)?;
         same("highway", self.highway != Highway::Off)?;
         let both = self.residual && self.highway != Highway::Off;
-        require(!both, "highway", true, "a highway layer is not residual too; choose one")?;
-        self.custom.as_ref().map_or(Ok(()), |custom| custom.validate(inputs))
+        require(!both, "highway", true, "a highway layer is not residual too; choose one")
     }
 
     fn validate_lstm(&self) -> Result<()> {
         let lstm = self.cell == Cell::Lstm && self.custom.is_none();
         let only = |name, wanted: bool| {
-            require(lstm || !wanted, name, wanted, "an option of the lstm cell; leave it out, or take that cell")
+            require(
+                lstm || !wanted,
+                name,
+                wanted,
+                "an option of the lstm cell; leave it out, or take that cell",
+            )
         };
         only("peepholes", self.peepholes)?;
         only("cell-clip", self.cell_clip.is_some())?;
@@ -305,14 +308,20 @@ impl Layer {
         }
         if let Some(width) = self.projection {
             let most = self.hidden.saturating_mul(4);
-            let expected = format!("give 1 to {most}: more than four times the {} units adds nothing", self.hidden);
+            let expected =
+                format!("give 1 to {most}: more than four times the {} units adds nothing", self.hidden);
             require((1..=most).contains(&width), "projection", width, &expected)?;
         }
         let unused = self.projection_clip.is_some() && self.projection.is_none();
         require(!unused, "projection-clip", self.projection_clip.unwrap_or(0.0), "it needs a projection")?;
         let plain = Self { layer_norm: false, ..self.clone() };
         let alone = !self.layer_norm || !plain.is_extended();
-        require(alone, "layer-norm", true, "the layer-normalised cell has no other option; leave out the others")
+        require(
+            alone,
+            "layer-norm",
+            true,
+            "the layer-normalised cell has no other option; leave out the others",
+        )
     }
 
     fn validate_shares(&self) -> Result<()> {

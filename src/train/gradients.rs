@@ -1,9 +1,9 @@
 //! The gradient of one window's loss, for those who bring their own batches or their own update rule.
 
 use super::differentiator::{Pass, Window};
+use crate::Result;
 use crate::corpus::Batch;
 use crate::exec::State;
-use crate::Result;
 use crate::model::{Model, Parameters};
 
 /// The mean loss of a window in nats per symbol, the gradient of that mean with respect to every parameter, and the

@@ -105,7 +105,8 @@ impl Case {
                 };
                 let own = if layers == 1 { format!("mask.{name}") } else { format!("mask.{l}.{name}") };
                 let names = [Some(own), whole];
-                let Some(name) = names.into_iter().flatten().find(|name| self.floats.contains_key(name)) else {
+                let Some(name) = names.into_iter().flatten().find(|name| self.floats.contains_key(name))
+                else {
                     continue;
                 };
                 let mask = self.get(&name);
@@ -182,7 +183,8 @@ fn put_gru(hidden: usize, get: Get<'_>, put: &mut dyn FnMut(&str, &[f32])) {
 }
 
 fn put_options(layer: &Layer, get: Get<'_>, put: &mut dyn FnMut(&str, &[f32])) {
-    let joined = |names: &[&str]| names.iter().flat_map(|name| get(name).unwrap()).copied().collect::<Vec<f32>>();
+    let joined =
+        |names: &[&str]| names.iter().flat_map(|name| get(name).unwrap()).copied().collect::<Vec<f32>>();
     if let Some(width) = layer.projection {
         put("weight_hr", &transposed(get("projection/kernel").unwrap(), 0..layer.hidden, &[0], width));
     }
@@ -201,10 +203,14 @@ fn put_options(layer: &Layer, get: Get<'_>, put: &mut dyn FnMut(&str, &[f32])) {
         put("norm_bias", &of("beta"));
     }
     if layer.highway != Highway::Off {
-        let gates: &[&str] = if layer.highway == Highway::Coupled { &["carry"] } else { &["carry", "transform"] };
+        let gates: &[&str] =
+            if layer.highway == Highway::Coupled { &["carry"] } else { &["carry", "transform"] };
         let width = get("carry_b").unwrap().len();
         let weight = |gate: &&str| transposed(get(&format!("{gate}_w")).unwrap(), 0..width, &[0], width);
         put("highway_weight", &gates.iter().flat_map(weight).collect::<Vec<f32>>());
-        put("highway_bias", &gates.iter().flat_map(|gate| get(&format!("{gate}_b")).unwrap()).copied().collect::<Vec<_>>());
+        put(
+            "highway_bias",
+            &gates.iter().flat_map(|gate| get(&format!("{gate}_b")).unwrap()).copied().collect::<Vec<_>>(),
+        );
     }
 }

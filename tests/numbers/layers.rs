@@ -4,9 +4,7 @@
 use super::assert_close;
 use super::case::Case;
 use unrolled::model::Parameters;
-use unrolled::rnn::{
-    Bidirectional, Dropout, Highway, Layer, Merge, Order, Rnn, State, Variational, Window,
-};
+use unrolled::rnn::{Bidirectional, Dropout, Highway, Layer, Merge, Order, Rnn, State, Variational, Window};
 use unrolled::{Activation, Reset};
 
 fn rnn(hidden: usize) -> Layer {
@@ -168,8 +166,12 @@ fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
     assert_state(what, &rnn.state(), &case.state("final", "", layers.len()));
     let d_state = case.state("cotangent.final", "", layers.len());
     rnn.backward(&arranged(case.get("cotangent.outputs")), Some(&d_state)).unwrap();
-    assert_close(&format!("{what}: gradient of inputs"), &rnn.d_inputs(), &arranged(case.get("grad.inputs")));
-    assert_state(&format!("{what}: gradient"), &rnn.d_initial(), &case.state("grad.initial", "", layers.len()));
+    assert_close(&format!("{what}: gradient of inputs"), rnn.d_inputs(), &arranged(case.get("grad.inputs")));
+    assert_state(
+        &format!("{what}: gradient"),
+        rnn.d_initial(),
+        &case.state("grad.initial", "", layers.len()),
+    );
     let expected = case.parameters("grad.", &rnn.model().parameters().layout, layers);
     assert_gradients(what, rnn.gradient(), &expected);
 }
@@ -201,7 +203,7 @@ fn kerass_gru_with_reset_after_is_theirs() {
     rnn.backward(case.get("cotangent.outputs"), Some(&case.state("cotangent.final", "", 1))).unwrap();
     let expected = case.parameters("grad.", &rnn.model().parameters().layout, &stack);
     assert_gradients("keras-cell-gru-after", rnn.gradient(), &expected);
-    assert_close("gradient of inputs", &rnn.d_inputs(), case.get("grad.inputs"));
+    assert_close("gradient of inputs", rnn.d_inputs(), case.get("grad.inputs"));
 }
 
 #[test]
@@ -240,19 +242,27 @@ fn both_directions_are_theirs() {
             };
             let inputs = arranged(case.get("inputs"));
             let [initial_fw, initial_bw] = ["fw.", "bw."].map(|place| case.state("initial", place, 1));
-            let window =
-                Window { order, lengths: case.lengths(), initial: Some(&initial_fw), ..Window::new(6, 3, &inputs) };
+            let window = Window {
+                order,
+                lengths: case.lengths(),
+                initial: Some(&initial_fw),
+                ..Window::new(6, 3, &inputs)
+            };
             let mut outputs = vec![f32::NAN; case.get("outputs").len()];
             both.forward(&window, Some(&initial_bw), &mut outputs).unwrap();
             assert_close(&format!("{name}: outputs"), &outputs, &arranged(case.get("outputs")));
             let [d_fw, d_bw] = ["fw.", "bw."].map(|place| case.state("cotangent.final", place, 1));
             both.backward(&arranged(case.get("cotangent.outputs")), [Some(&d_fw), Some(&d_bw)]).unwrap();
             let d_inputs = both.d_inputs();
-            assert_close(&format!("{name}: gradient of inputs"), &d_inputs, &arranged(case.get("grad.inputs")));
+            assert_close(
+                &format!("{name}: gradient of inputs"),
+                &d_inputs,
+                &arranged(case.get("grad.inputs")),
+            );
             for (direction, (rnn, place)) in both.directions().iter_mut().zip(["fw.", "bw."]).enumerate() {
                 let what = format!("{name}, {place}");
                 assert_state(&what, &rnn.state(), &case.state("final", place, 1));
-                assert_state(&what, &rnn.d_initial(), &case.state("grad.initial", place, 1));
+                assert_state(&what, rnn.d_initial(), &case.state("grad.initial", place, 1));
                 let layout = &rnn.model().parameters().layout;
                 let expected = case.parameters("grad.", layout, &stacks[direction]);
                 assert_gradients(&what, rnn.gradient(), &expected);

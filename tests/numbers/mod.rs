@@ -3,6 +3,7 @@
 mod allocations;
 mod bits;
 mod case;
+mod custom;
 mod divergence;
 mod evaluation;
 mod fixed;
@@ -16,6 +17,7 @@ mod ragged;
 mod ragged_gradients;
 mod resume;
 mod rows;
+mod stacks;
 mod table;
 mod threads;
 mod twin;

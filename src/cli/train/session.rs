@@ -13,7 +13,7 @@ use super::{
 use serde::Serialize;
 use std::{io, thread};
 use unrolled::{
-    InputKind, Settings, Unit, exec,
+    InputKind, Layer, Settings, Unit, exec,
     sample::Sampling,
     train::{Record, Training},
 };
@@ -248,12 +248,22 @@ fn unit(settings: &Settings) -> &'static str {
 }
 
 fn model_line(settings: &Settings) -> String {
+    let stack = settings.stack();
+    let first = stack.first().map_or(settings.hidden, |layer| layer.hidden);
     let input = match settings.input {
         InputKind::OneHot => "one-hot input".to_owned(),
-        InputKind::Embedding => format!("embedding of {}", settings.embedding.unwrap_or(settings.hidden)),
+        InputKind::Embedding => format!("embedding of {}", settings.embedding.unwrap_or(first)),
     };
-    let layers = counted(settings.layers as u64, "layer");
-    format!("{}, {layers} of {}, {input}", settings.cell.name().to_uppercase(), settings.hidden)
+    if settings.stack.is_empty() {
+        let layers = counted(settings.layers as u64, "layer");
+        return format!("{}, {layers} of {}, {input}", settings.cell.name().to_uppercase(), settings.hidden);
+    }
+    let layer = |layer: &Layer| match &layer.custom {
+        Some(custom) => format!("{} of {}", custom.name(), layer.output_size()),
+        None => format!("{} of {}", layer.cell.name().to_uppercase(), layer.hidden),
+    };
+    let layers: Vec<String> = stack.iter().map(layer).collect();
+    format!("{}, {input}", layers.join(" - "))
 }
 
 /// How this program was called, so that the commands shown can be pasted.

@@ -175,11 +175,15 @@ impl CustomCell {
             Err(Error::Setting { name: "custom", found: self.name.clone(), expected: expected.to_owned() })
         };
         let Some(cell) = self.cell() else {
-            return refuse("this cell is not part of the program; give it by name, as Checkpoint::load_with does");
+            return refuse(
+                "this cell is not part of the program; give it by name, as Checkpoint::load_with does",
+            );
         };
         let parts = cell.state_size();
         if parts.is_empty() || parts.contains(&0) || self.state_size() > 1 << 24 {
-            return refuse(&format!("its state_size is {parts:?}; give at least one part, each at least 1 wide"));
+            return refuse(&format!(
+                "its state_size is {parts:?}; give at least one part, each at least 1 wide"
+            ));
         }
         if !(1..=1 << 24).contains(&cell.output_size()) {
             return refuse(&format!("its output_size is {}; give at least 1", cell.output_size()));
@@ -188,21 +192,32 @@ impl CustomCell {
         for (index, variable) in variables.iter().enumerate() {
             let Variable { name, shape, .. } = variable;
             let known = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            if name.is_empty() || !name.chars().all(known) || variables[..index].iter().any(|v| v.name == *name) {
-                return refuse(&format!("its variable {name:?} needs a name of its own, of letters, digits and _"));
+            if name.is_empty()
+                || !name.chars().all(known)
+                || variables[..index].iter().any(|v| v.name == *name)
+            {
+                return refuse(&format!(
+                    "its variable {name:?} needs a name of its own, of letters, digits and _"
+                ));
             }
             if shape.iter().try_fold(1usize, |n, size| n.checked_mul(*size)).is_none_or(|n| n > 1 << 31) {
-                return refuse(&format!("its variable {name} has the shape {shape:?}, which no memory holds"));
+                return refuse(&format!(
+                    "its variable {name} has the shape {shape:?}, which no memory holds"
+                ));
             }
         }
         self.try_step(cell, inputs, &variables).map_or_else(|reason| refuse(&reason), Ok)
     }
 
     /// A step of zeros: a cell whose sizes do not fit its arithmetic shows here, and not in the middle of a run.
-    fn try_step(&self, cell: &dyn RnnCell, inputs: usize, variables: &[Variable]) -> std::result::Result<(), String> {
+    fn try_step(
+        &self,
+        cell: &dyn RnnCell,
+        inputs: usize,
+        variables: &[Variable],
+    ) -> std::result::Result<(), String> {
         let [s, p, k] = [self.state_size(), cell.output_size(), cell.kept_size(inputs)];
-        let values: Vec<Vec<f32>> =
-            variables.iter().map(|v| vec![0.0; v.shape.iter().product()]).collect();
+        let values: Vec<Vec<f32>> = variables.iter().map(|v| vec![0.0; v.shape.iter().product()]).collect();
         let views: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
         let run = || {
             let (x, state) = (vec![0.0; inputs], vec![0.0; s]);
@@ -218,7 +233,9 @@ impl CustomCell {
             let text = cause.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
             let text = text.lines().next().unwrap_or_default();
-            format!("a step of one row with a state of {s}, an output of {p} and {inputs} inputs failed: {text}")
+            format!(
+                "a step of one row with a state of {s}, an output of {p} and {inputs} inputs failed: {text}"
+            )
         })
     }
 }

@@ -182,7 +182,8 @@ impl Buffers {
         let window = Window { steps: 1, rows: at.rows, active: &*active, ..*window };
         let (before, token) = if keep { (at.before, at.token) } else { (0, 0) };
         let cells = if keep { window.states() } else { window.rows };
-        let part = |values: &'a mut Vec<f32>, from: usize, count: usize, width: usize| match values.is_empty() {
+        let part = |values: &'a mut Vec<f32>, from: usize, count: usize, width: usize| match values.is_empty()
+        {
             true => &mut [][..],
             false => &mut values[from * width..][..count * width],
         };

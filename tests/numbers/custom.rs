@@ -1,0 +1,222 @@
+//! Cells of one's own: a plain one, and one whose state has two parts and whose output is neither.
+
+use super::bits;
+use unrolled::checkpoint::Checkpoint;
+use unrolled::corpus::Corpus;
+use unrolled::exec::{Plan, Stream};
+use unrolled::model::Model;
+use unrolled::rnn::{CustomCell, Layer, RnnCell, Step, StepBackward, Variable, check_gradients};
+use unrolled::train::Training;
+use unrolled::{InputKind, Mode, Settings, Unit};
+
+/// a' = tanh(W x + u a), b' = b / 2 + a' b, and the output is the pair (a' + b', a') without the last value: so that the
+/// state has two parts, and another width than the output.
+#[derive(Debug)]
+pub struct Pair {
+    pub units: usize,
+    /// A factor of the derivative: 1 is right.
+    pub slope: f32,
+}
+
+impl RnnCell for Pair {
+    fn state_size(&self) -> Vec<usize> {
+        vec![self.units, self.units]
+    }
+    fn output_size(&self) -> usize {
+        2 * self.units - 1
+    }
+    fn variables(&self, input_size: usize) -> Vec<Variable> {
+        vec![
+            Variable::weight("weight", &[self.units, input_size]),
+            Variable { start: unrolled::rnn::Start::Uniform(0.5), ..Variable::weight("loop", &[self.units]) },
+        ]
+    }
+    /// a'.
+    fn kept_size(&self, _: usize) -> usize {
+        self.units
+    }
+    fn step(&self, variables: &[&[f32]], step: Step<'_>) {
+        let (n, e) = (self.units, step.inputs.len() / step.rows);
+        for row in 0..step.rows {
+            let (x, state) = (&step.inputs[row * e..][..e], &step.state[row * 2 * n..][..2 * n]);
+            for i in 0..n {
+                let sum: f32 = variables[0][i * e..][..e].iter().zip(x).map(|(w, x)| w * x).sum();
+                let a = (sum + variables[1][i] * state[i]).tanh();
+                let b = state[n + i] * (0.5 + a);
+                step.kept[row * n + i] = a;
+                step.next_state[row * 2 * n + i] = a;
+                step.next_state[row * 2 * n + n + i] = b;
+                step.outputs[row * (2 * n - 1) + i] = a + b;
+                if i + 1 < n {
+                    step.outputs[row * (2 * n - 1) + n + i] = a;
+                }
+            }
+        }
+    }
+    fn step_backward(&self, variables: &[&[f32]], step: StepBackward<'_>) {
+        let (n, e) = (self.units, step.inputs.len() / step.rows);
+        let [d_weight, d_loop] = step.d_variables else { panic!("two variables") };
+        for row in 0..step.rows {
+            let (x, state) = (&step.inputs[row * e..][..e], &step.state[row * 2 * n..][..2 * n]);
+            let d_out = &step.d_outputs[row * (2 * n - 1)..][..2 * n - 1];
+            for i in 0..n {
+                let a = step.kept[row * n + i];
+                let d_b = step.d_next_state[row * 2 * n + n + i] + d_out[i];
+                let own = if i + 1 < n { d_out[n + i] } else { 0.0 };
+                let d_a = step.d_next_state[row * 2 * n + i] + d_out[i] + own + d_b * state[n + i];
+                let d = self.slope * d_a * (1.0 - a * a);
+                d_loop[i] += d * state[i];
+                step.d_state[row * 2 * n + i] = d * variables[1][i];
+                step.d_state[row * 2 * n + n + i] = d_b * (0.5 + a);
+                for k in 0..e {
+                    d_weight[i * e + k] += d * x[k];
+                    step.d_inputs[row * e + k] += d * variables[0][i * e + k];
+                }
+            }
+        }
+    }
+}
+
+pub fn pair(units: usize) -> CustomCell {
+    CustomCell::new("pair", Pair { units, slope: 1.0 })
+}
+
+fn settings(mode: Mode) -> Settings {
+    let first = Layer { state_keep_prob: 0.75, zoneout: 0.25, ..Layer::custom(pair(5)) };
+    let stack = vec![first, Layer { residual: true, ..Layer::gru(9) }, Layer::custom(pair(4))];
+    let input = InputKind::OneHot;
+    Settings {
+        stack,
+        mode,
+        input,
+        batch: 4,
+        steps: 6,
+        max_steps: Some(9),
+        epochs: 99.0,
+        ..Settings::default()
+    }
+}
+
+fn training(mode: Mode, threads: usize) -> Training {
+    let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(20), Unit::Char).unwrap();
+    Training::new(corpus, settings(mode), Some(threads)).unwrap()
+}
+
+fn finish(mut training: Training) -> Vec<u32> {
+    while !training.is_done() {
+        training.step().unwrap();
+    }
+    bits(&training.model().parameters().values)
+}
+
+#[test]
+fn its_gradients_are_those_of_differences_and_wrong_ones_are_found() {
+    let differences = check_gradients(&[Layer::custom(pair(3)), Layer::gru(4)], 2, 3).unwrap();
+    assert_eq!(differences.len(), 2 + 4 + 1 + 2, "variables, the GRU's tensors, inputs, states");
+    assert!(
+        differences.iter().all(|difference| difference.holds() && difference.scale > 0.0),
+        "{differences:?}"
+    );
+    let wrong = CustomCell::new("wrong", Pair { units: 3, slope: 1.02 });
+    let differences = check_gradients(&[Layer::custom(wrong)], 2, 3).unwrap();
+    assert!(differences.iter().any(|difference| !difference.holds()), "{differences:?}");
+}
+
+#[test]
+fn modes_and_threads_change_no_bit() {
+    let expected = finish(training(Mode::Static, 1));
+    for (mode, threads) in [(Mode::Dynamic, 1), (Mode::Static, 2), (Mode::Dynamic, 3)] {
+        assert!(finish(training(mode, threads)) == expected, "{mode:?}, {threads} threads");
+    }
+}
+
+#[test]
+fn a_file_asks_for_the_cells_that_it_names() {
+    let stack = vec![Layer::custom(pair(5))];
+    let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(20), Unit::Char).unwrap();
+    let training = Training::new(corpus, Settings { stack, ..settings(Mode::Static) }, Some(1)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    training.checkpoint().save(&path).unwrap();
+    let unknown = Checkpoint::load(&path).unwrap_err().to_string();
+    assert!(
+        unknown.contains("custom = pair cannot work") && unknown.contains("Checkpoint::load_with"),
+        "{unknown}"
+    );
+    let other = Checkpoint::load_with(&path, &[pair(6)]).unwrap_err().to_string();
+    assert!(other.contains("rnn.weight_l0"), "{other}");
+    assert_eq!(Checkpoint::load_with(&path, &[pair(5)]).unwrap().parameters, *training.model().parameters());
+}
+
+#[test]
+fn one_cell_under_one_name_resumes_to_the_same_bits() {
+    let mut settings = settings(Mode::Static);
+    settings.stack[2] = Layer::lstm(6);
+    let corpus = || Corpus::from_text("the cat sat on the mat. ".repeat(20), Unit::Char).unwrap();
+    let expected = finish(Training::new(corpus(), settings.clone(), Some(1)).unwrap());
+    let mut first = Training::new(corpus(), settings, Some(1)).unwrap();
+    for _ in 0..4 {
+        first.step().unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    first.checkpoint().save(&path).unwrap();
+    let checkpoint = Checkpoint::load_with(&path, &[pair(5)]).unwrap();
+    let settings = checkpoint.settings.clone();
+    assert!(finish(Training::resume(corpus(), checkpoint, settings, Some(2)).unwrap()) == expected);
+}
+
+#[test]
+fn a_stream_gives_the_logits_of_a_window() {
+    let model = Model::new(&settings(Mode::Static), 7).unwrap();
+    let ids: Vec<u32> = (0..11).map(|i| i * 5 % 7).collect();
+    let mut logits = vec![0.0; 11 * 7];
+    Plan::new(&model, 11, 1, Some(1)).unwrap().forward(&ids, &mut logits);
+    let mut stream = Stream::new(&model).unwrap();
+    for (id, expected) in ids.iter().zip(logits.chunks(7)) {
+        assert_eq!(bits(stream.step(*id)), bits(expected));
+    }
+}
+
+#[derive(Debug)]
+struct Odd {
+    state: Vec<usize>,
+    output: usize,
+    variable: Variable,
+}
+
+impl RnnCell for Odd {
+    fn state_size(&self) -> Vec<usize> {
+        self.state.clone()
+    }
+    fn output_size(&self) -> usize {
+        self.output
+    }
+    fn variables(&self, _: usize) -> Vec<Variable> {
+        vec![self.variable.clone(), Variable::weight("w", &[1])]
+    }
+    fn step(&self, _: &[&[f32]], step: Step<'_>) {
+        step.next_state.copy_from_slice(&step.inputs[..3]);
+    }
+    fn step_backward(&self, _: &[&[f32]], _: StepBackward<'_>) {}
+}
+
+#[test]
+fn cells_that_cannot_work_are_refused_when_the_model_is_made() {
+    let variable = Variable::weight("v", &[2]);
+    let refused = |state: &[usize], output, variable: Variable| {
+        let cell = CustomCell::new("odd", Odd { state: state.to_vec(), output, variable });
+        Model::of_stack(&[Layer::custom(cell)], 3, &Settings::default()).unwrap_err().to_string()
+    };
+    for (text, expected) in [
+        (refused(&[], 3, variable.clone()), "state_size is []"),
+        (refused(&[3, 0], 3, variable.clone()), "state_size is [3, 0]"),
+        (refused(&[3], 0, variable.clone()), "output_size is 0"),
+        (refused(&[3], 3, Variable::weight("w", &[2])), "variable \"w\" needs a name of its own"),
+        (refused(&[3], 3, Variable::weight("a b", &[2])), "variable \"a b\" needs a name"),
+        (refused(&[3], 3, Variable::weight("v", &[1 << 40, 1 << 40])), "which no memory holds"),
+        (refused(&[2], 3, variable), "a step of one row with a state of 2"),
+    ] {
+        assert!(text.starts_with("custom = odd cannot work: ") && text.contains(expected), "{text}");
+    }
+}

@@ -1,0 +1,220 @@
+//! Stacks of layers of different kinds under a text: equal bits in every way to run them, exact resumption, gradients.
+
+use super::bits;
+use unrolled::checkpoint::Checkpoint;
+use unrolled::corpus::{Batch, Corpus};
+use unrolled::exec::{Dynamic, Plan, Stream};
+use unrolled::model::Model;
+use unrolled::rnn::{Highway, Layer, Variational, check_gradients};
+use unrolled::train::{Differentiator, Training, gradients};
+use unrolled::{InputKind, Mode, Settings, Unit};
+
+fn dropping(layer: Layer) -> Layer {
+    Layer { input_keep_prob: 0.75, output_keep_prob: 0.8, state_keep_prob: 0.7, ..layer }
+}
+
+/// Every wrapper at least once.
+fn stacks() -> Vec<Vec<Layer>> {
+    let shared = Variational::Shared;
+    vec![
+        vec![Layer::lstm(17), Layer::gru(9), Layer::rnn(21)],
+        vec![
+            dropping(Layer::lstm(19)),
+            Layer { variational: shared, ..dropping(Layer::gru_before(19)) },
+            Layer { variational: Variational::PerRow, drop_cell_state: true, ..dropping(Layer::lstm(8)) },
+        ],
+        vec![
+            Layer { zoneout: 0.25, zoneout_cell: 0.5, ..Layer::lstm(11) },
+            Layer { zoneout: 0.5, residual: true, output_keep_prob: 0.5, ..Layer::gru(11) },
+            Layer { zoneout: 0.5, state_keep_prob: 0.5, highway: Highway::Coupled, ..Layer::rnn(11) },
+        ],
+        vec![
+            Layer { residual: true, ..Layer::gru(12) },
+            Layer { highway: Highway::Separate, output_keep_prob: 0.75, ..Layer::lstm(12) },
+        ],
+    ]
+}
+
+fn settings(stack: Vec<Layer>, mode: Mode, input: InputKind) -> Settings {
+    let embedding = Some(12);
+    Settings {
+        stack,
+        mode,
+        input,
+        embedding,
+        batch: 5,
+        steps: 6,
+        max_steps: Some(7),
+        epochs: 99.0,
+        ..Settings::default()
+    }
+}
+
+/// Of twelve symbols, so that a residual layer may read them one-hot.
+fn corpus() -> Corpus {
+    let corpus = Corpus::from_text("the cat sat on the map. ".repeat(20), Unit::Char).unwrap();
+    assert_eq!(corpus.vocabulary().len(), 12);
+    corpus
+}
+
+fn finish(mut training: Training) -> Vec<u32> {
+    while !training.is_done() {
+        training.step().unwrap();
+    }
+    bits(&training.model().parameters().values)
+}
+
+#[test]
+fn modes_threads_and_resumption_change_no_bit() {
+    for (stack, input) in stacks()
+        .into_iter()
+        .flat_map(|stack| [(stack.clone(), InputKind::OneHot), (stack, InputKind::Embedding)])
+    {
+        let run = |mode, threads| {
+            Training::new(corpus(), settings(stack.clone(), mode, input), Some(threads)).unwrap()
+        };
+        let expected = finish(run(Mode::Static, 1));
+        for (mode, threads) in [(Mode::Dynamic, 1), (Mode::Static, 2), (Mode::Dynamic, 3)] {
+            assert!(finish(run(mode, threads)) == expected, "{stack:?}: {mode:?}, {threads} threads");
+        }
+        let mut first = run(Mode::Static, 1);
+        (0..3).for_each(|_| drop(first.step().unwrap()));
+        let bytes = first.checkpoint().to_bytes().unwrap();
+        let checkpoint = Checkpoint::from_bytes(&bytes, "a file".as_ref()).unwrap();
+        let settings = checkpoint.settings.clone();
+        let resumed = Training::resume(corpus(), checkpoint, settings, Some(2)).unwrap();
+        assert!(finish(resumed) == expected, "{stack:?}: resumed");
+    }
+}
+
+#[test]
+fn streams_plans_and_pieces_give_the_same_logits() {
+    for stack in stacks() {
+        for input in [InputKind::OneHot, InputKind::Embedding] {
+            let model = Model::new(&settings(stack.clone(), Mode::Static, input), 12).unwrap();
+            let ids: Vec<u32> = (0..10).map(|i| i * 5 % 12).collect();
+            let (mut logits, mut pieces) = (vec![0.0; 10 * 12], vec![0.0; 10 * 12]);
+            Plan::new(&model, 10, 1, Some(1)).unwrap().forward(&ids, &mut logits);
+            let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
+            for part in [0..3, 3..4, 4..10] {
+                dynamic.forward(&ids[part.clone()], 1, &mut pieces[part.start * 12..part.end * 12]);
+            }
+            assert_eq!(bits(&pieces), bits(&logits));
+            let mut stream = Stream::new(&model).unwrap();
+            for (id, expected) in ids.iter().zip(logits.chunks(12)) {
+                assert_eq!(bits(stream.step(*id)), bits(expected));
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_end_early_are_as_each_alone() {
+    for stack in stacks() {
+        let model = Model::new(&settings(stack, Mode::Static, InputKind::Embedding), 12).unwrap();
+        let lengths = [4, 0, 6, 1];
+        let ids: Vec<u32> = (0..24).map(|i| i * 7 % 12).collect();
+        let mut logits = vec![f32::NAN; 24 * 12];
+        let mut dynamic = Dynamic::new(&model, Some(2)).unwrap();
+        dynamic.forward_ragged(&ids, &lengths, &mut logits);
+        for (row, length) in lengths.into_iter().enumerate().filter(|(_, length)| *length > 0) {
+            let own: Vec<u32> = ids.iter().skip(row).step_by(4).take(length).copied().collect();
+            let mut expected = vec![0.0; length * 12];
+            Dynamic::new(&model, Some(1)).unwrap().forward(&own, 1, &mut expected);
+            for (step, expected) in expected.chunks(12).enumerate() {
+                assert_eq!(bits(&logits[(step * 4 + row) * 12..][..12]), bits(expected), "row {row}");
+            }
+        }
+        let batch = Batch { steps: 6, rows: 4, targets: ids.clone(), inputs: ids, fresh: true };
+        let mut one = Differentiator::new(model.clone(), Some(1)).unwrap();
+        let mut three = Differentiator::new(model, Some(3)).unwrap();
+        let losses = [&mut one, &mut three].map(|d| d.run(&batch, Some(&lengths), None).unwrap());
+        assert_eq!(losses[0].to_bits(), losses[1].to_bits());
+        assert_eq!(bits(&one.gradient().values), bits(&three.gradient().values));
+    }
+}
+
+/// The loss of a window by central differences in f32, extrapolated: within 1e-3 of the gradient's norm.
+#[test]
+fn gradients_of_embeddings_heads_and_layers_are_those_of_differences() {
+    for stack in stacks() {
+        for input in [InputKind::OneHot, InputKind::Embedding] {
+            let model = Model::new(&settings(stack.clone(), Mode::Static, input), 12).unwrap();
+            let ids: Vec<u32> = (0..15).map(|i| i * 7 % 12).collect();
+            let targets: Vec<u32> = (0..15).map(|i| i * 5 % 12).collect();
+            let batch = Batch { steps: 5, rows: 3, inputs: ids, targets, fresh: true };
+            let (_, gradient, _) = gradients(&model, &batch, None, Some(1)).unwrap();
+            let loss = |parameters: unrolled::model::Parameters| {
+                let model = Model::with_parameters(model.config().clone(), parameters).unwrap();
+                gradients(&model, &batch, None, Some(1)).unwrap().0
+            };
+            // Along the gradient itself, tensor by tensor: the derivative is its squared norm.
+            for (entry, values) in gradient.iter() {
+                let norm = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+                assert!(norm > 0.0, "{} has no gradient", entry.name);
+                let at = |distance: f64| {
+                    let mut moved = model.parameters().clone();
+                    let to = &mut moved.values[entry.range.clone()];
+                    to.iter_mut()
+                        .zip(values)
+                        .for_each(|(to, v)| *to += (distance * f64::from(*v) / norm) as f32);
+                    loss(moved)
+                };
+                let difference = |h: f64| (at(h) - at(-h)) / (2.0 * h);
+                let found = (4.0 * difference(0.02) - difference(0.04)) / 3.0;
+                let error = (found - norm).abs();
+                assert!(error < 1e-5 + 2e-3 * norm, "{}: {found} for {norm} in {stack:?}", entry.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_layer_passes_the_gradient_checker() {
+    let zoned = Layer { zoneout: 0.25, zoneout_cell: 0.5, ..Layer::lstm(4) };
+    let stacks = [
+        vec![Layer::rnn(4)],
+        vec![Layer::lstm(4)],
+        vec![Layer::gru(4)],
+        vec![Layer::gru_before(4)],
+        vec![zoned, Layer { zoneout: 0.5, ..Layer::gru(3) }],
+        vec![Layer::lstm(4), Layer { residual: true, ..Layer::rnn(4) }],
+        vec![Layer { highway: Highway::Coupled, ..Layer::gru(3) }],
+        vec![Layer { highway: Highway::Separate, ..Layer::lstm(3) }],
+    ];
+    for stack in stacks {
+        for difference in check_gradients(&stack, 3, 5).unwrap() {
+            assert!(difference.holds(), "{difference:?} of {stack:?}");
+        }
+    }
+}
+
+#[test]
+fn options_that_cannot_work_are_named_when_the_model_is_made() {
+    type Change = fn(&mut Layer);
+    let changes: &[(&str, Change)] = &[
+        ("hidden = 0", |l| l.hidden = 0),
+        ("input-keep-prob = 0", |l| l.input_keep_prob = 0.0),
+        ("output-keep-prob = 1.5", |l| l.output_keep_prob = 1.5),
+        ("state-keep-prob = NaN", |l| l.state_keep_prob = f32::NAN),
+        ("zoneout = 1", |l| l.zoneout = 1.0),
+        ("zoneout-cell = -0.5", |l| l.zoneout_cell = -0.5),
+        ("projection = 0", |l| l.projection = Some(0)),
+        ("projection = 33", |l| l.projection = Some(33)),
+        ("projection-clip = 1", |l| l.projection_clip = Some(1.0)),
+        ("cell-clip = 0", |l| l.cell_clip = Some(0.0)),
+        ("layer-norm = true", |l| (l.layer_norm, l.peepholes) = (true, true)),
+        ("residual = true", |l| l.residual = true),
+        ("highway = true", |l| l.highway = Highway::Coupled),
+        ("input-size = 4", |l| l.input_size = Some(4)),
+        ("forget-bias = inf", |l| l.forget_bias = f32::INFINITY),
+        ("peepholes = true", |l| (l.cell, l.peepholes) = (unrolled::Cell::Gru, true)),
+        ("coupled = true", |l| (l.cell, l.coupled) = (unrolled::Cell::Rnn, true)),
+    ];
+    for (expected, change) in changes {
+        let mut layer = Layer::lstm(8);
+        change(&mut layer);
+        let text = Model::of_stack(&[layer], 3, &Settings::default()).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("{expected} cannot work: ")), "{expected}: {text}");
+    }
+}
