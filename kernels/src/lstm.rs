@@ -21,6 +21,8 @@
 //! 2. The backward tile is R rows by up to 64 units; its product is delta R of the step after, continued from the
 //!    gradient from above; its epilogue writes the deltas over the gates. Gradients of weights come after the loop.
 
+pub mod extended;
+
 use crate::backward::{BackwardTile, Differentiate};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};

@@ -1,8 +1,8 @@
-//! The vanilla RNN (Elman 1990), as in PyTorch:
+//! The vanilla RNN (Elman 1990), as in PyTorch, with all functions of TensorFlow's `BasicRNNCell`:
 //!
 //! ```text
-//! h' = f(W x + b + R h)                f: tanh or relu; b: PyTorch's two bias vectors, summed
-//! delta = dh f'                        tanh' = 1 - h'^2, relu' = [h' > 0]
+//! h' = f(W x + b + R h)                f: tanh, relu, sigmoid, identity; b: PyTorch's two bias vectors, summed
+//! delta = dh f'                        tanh' = 1 - h'^2, relu' = [h' > 0], sigmoid' = h' (1 - h')
 //! dh = delta R                         for the step before
 //! ```
 //!
@@ -10,7 +10,7 @@
 
 use crate::backward::{BackwardTile, Differentiate};
 use crate::dispatch::Isa;
-use crate::math::tanh;
+use crate::math::{sigmoid, tanh};
 use crate::pack::{Panel, Panels, Slots, padded};
 use crate::product::{ByWidth, Source, Weights, WideTile, Widths, accumulate, sums_from, sweep};
 use crate::simd::{Kernel, Simd};
@@ -32,6 +32,10 @@ pub enum Activation {
     Tanh,
     /// max(0, x)
     Relu,
+    /// 1 / (1 + e^-x). Behind the last unit h' is then 1/2, which nothing reads.
+    Sigmoid,
+    /// x
+    Identity,
 }
 
 impl Activation {
@@ -40,6 +44,8 @@ impl Activation {
         match self {
             Self::Tanh => tanh(s, x),
             Self::Relu => s.max(s.splat(0.0), x),
+            Self::Sigmoid => sigmoid(s, x),
+            Self::Identity => x,
         }
     }
 
@@ -49,6 +55,8 @@ impl Activation {
         match self {
             Self::Tanh => s.mul(dh, s.fnma(h, h, s.splat(1.0))),
             Self::Relu => s.where_positive(h, dh),
+            Self::Sigmoid => s.mul(dh, s.mul(h, s.sub(s.splat(1.0), h))),
+            Self::Identity => dh,
         }
     }
 }

@@ -15,8 +15,15 @@ pub enum Kind {
     Rnn(Activation),
 }
 
-pub const KINDS: [Kind; 5] =
-    [Kind::Lstm, Kind::GruAfter, Kind::GruBefore, Kind::Rnn(Activation::Tanh), Kind::Rnn(Activation::Relu)];
+pub const KINDS: [Kind; 7] = [
+    Kind::Lstm,
+    Kind::GruAfter,
+    Kind::GruBefore,
+    Kind::Rnn(Activation::Tanh),
+    Kind::Rnn(Activation::Relu),
+    Kind::Rnn(Activation::Sigmoid),
+    Kind::Rnn(Activation::Identity),
+];
 
 impl Kind {
     /// (gates of the weights, slots of a stored row)

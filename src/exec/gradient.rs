@@ -6,11 +6,12 @@ use super::tensors::Arena;
 use super::tokens::{Delta, From, Tokens};
 use super::weights::{Gated, Weights};
 use crate::model::cell::Recurrent;
+use crate::model::cell::extended::TERMS;
 use crate::parallel::Threads;
 use std::ops::Range;
 use unrolled_kernels::Isa;
 use unrolled_kernels::gemm::{Pairs, ROWS, WeightGradient};
-use unrolled_kernels::pack::Slots;
+use unrolled_kernels::pack::{Slots, padded};
 
 /// Rows of a matrix that one thread takes at a time: few where the matrix is small, so that all threads end at nearly the
 /// same time, and more where it is large, for each piece reads all inputs again.
@@ -141,30 +142,66 @@ impl Pass<'_> {
         self.threads.join(own, || self.extras(l, arena, &|arena| self.layers(l + 1, arena)));
     }
 
-    /// What layer `l` has by its options; then the rest.
+    /// What layer `l` has by its options, in the order of the layout; then the rest.
     fn extras(&self, l: usize, mut arena: Arena<'_>, rest: &(impl Fn(Arena<'_>) + Sync)) {
         let (layer, places) = (&self.weights.layers[l], &self.weights.tensors.layers[l]);
-        if layer.gated().is_none() {
+        match layer.gated() {
+            Some(gated) => return self.options(l, gated, arena, &|arena| self.highway(l, arena, rest)),
             // A custom cell has added up its own, on the one shard there is.
-            let sums =
-                self.executor.shards.first().map_or(&[][..], |shard| &shard.layers[l].custom.gradients);
-            for (sum, (_, range)) in sums.iter().zip(&places.extras) {
-                arena.take(range).copy_from_slice(sum);
+            None => {
+                let sums =
+                    self.executor.shards.first().map_or(&[][..], |shard| &shard.layers[l].custom.gradients);
+                for (sum, (_, range)) in sums.iter().zip(&places.extras) {
+                    arena.take(range).copy_from_slice(sum);
+                }
             }
         }
-        let mix = places.extra("highway_weight");
-        if mix.is_empty() {
+        self.highway(l, arena, rest);
+    }
+
+    /// The projection, peepholes and norm of a layer; then the rest.
+    fn options(&self, l: usize, gated: &Gated, mut arena: Arena<'_>, rest: &(impl Fn(Arena<'_>) + Sync)) {
+        let places = &self.weights.tensors.layers[l];
+        let hidden = self.weights.layers[l].layer.hidden;
+        let projected = arena.take(&places.extra("weight_hr"));
+        let sums =
+            ["weight_peephole", "norm_weight", "norm_bias"].map(|name| arena.take(&places.extra(name)));
+        if projected.is_empty() && sums.iter().all(|sum| sum.is_empty()) {
             return rest(arena);
         }
-        let gradient = (arena.take(&mix), arena.take(&places.extra("highway_bias")));
-        let highway = || {
-            let Some(plain) = &layer.highway else { return };
+        let own = || {
+            if let Some(plain) = &gated.projection {
+                let pairs = self.tokens(Delta::Projected(l), From::Output(l));
+                let rows = 0..plain.slots.depth();
+                let matrix = Matrix { pairs: &pairs, slots: &plain.slots, depth: hidden, rows };
+                matrix.run(self.weights.isa, (projected, &mut []), self.threads);
+            }
+            let slots = Slots::plain(self.weights.layers[l].sizes.extras.further[TERMS]);
+            let (pairs, mut first) = (self.tokens(Delta::Terms(l), From::Nothing), 0);
+            for sum in sums.into_iter().flat_map(|sums| sums.chunks_exact_mut(hidden)) {
+                let (pairs, rows) = (&pairs, first..first + hidden);
+                let (slots, depth) = (&slots, 0);
+                WeightGradient { pairs, slots, depth, rows, weight: &mut [], bias: sum }
+                    .run_on(self.weights.isa);
+                first += padded(hidden);
+            }
+        };
+        self.threads.join(own, || rest(arena));
+    }
+
+    /// The gate of a highway layer; then the rest.
+    fn highway(&self, l: usize, mut arena: Arena<'_>, rest: &(impl Fn(Arena<'_>) + Sync)) {
+        let (layer, places) = (&self.weights.layers[l], &self.weights.tensors.layers[l]);
+        let Some(plain) = &layer.highway else { return rest(arena) };
+        let gradient =
+            (arena.take(&places.extra("highway_weight")), arena.take(&places.extra("highway_bias")));
+        let own = || {
             let pairs = self.tokens(Delta::Mix(l), From::Read(l));
             let rows = 0..plain.slots.depth();
             let matrix = Matrix { pairs: &pairs, slots: &plain.slots, depth: layer.inputs, rows };
             matrix.run(self.weights.isa, gradient, self.threads);
         };
-        self.threads.join(highway, || rest(arena));
+        self.threads.join(own, || rest(arena));
     }
 
     /// `weight_hh` of layer `l`, product by product. No bias is asked for where there is no room for it.

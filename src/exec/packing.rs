@@ -68,6 +68,7 @@ impl Packing<'_> {
     }
 
     fn gated(&self, places: &LayerTensors, gated: &mut Gated) {
+        self.options(places, gated);
         let Gated { depth, bias, input, input_t, input_units, input_slots, input_panels, .. } = gated;
         let Gated { recurrent, packed, packed_t, units, .. } = gated;
         let mut hidden = || {
@@ -87,6 +88,21 @@ impl Packing<'_> {
                 self.transposed(input_units, weight, *depth, input_slots, input_t);
             }
         });
+    }
+
+    /// The projection, peepholes, norm.
+    fn options(&self, places: &LayerTensors, gated: &mut Gated) {
+        let hidden = gated.input_slots.hidden;
+        if let Some(projection) = &mut gated.projection {
+            self.plain((&places.extra("weight_hr"), &(0..0)), hidden, projection);
+        }
+        gated.vectors.clear();
+        for name in ["weight_peephole", "norm_weight", "norm_bias"] {
+            for vector in self.tensor(&places.extra(name)).chunks_exact(hidden) {
+                gated.vectors.extend_from_slice(vector);
+                gated.vectors.resize(gated.vectors.len().next_multiple_of(16), 0.0);
+            }
+        }
     }
 
     /// The recurrent products, both ways.

@@ -4,6 +4,7 @@ use super::executor::Executor;
 use super::shard::Shard;
 use super::weights::Weights;
 use crate::model::cell::Source;
+use crate::model::cell::extended::{D_STATE, TERMS};
 use unrolled_kernels::gemm::{Pairs, Run};
 use unrolled_kernels::pack::padded;
 
@@ -26,6 +27,10 @@ pub(crate) enum Delta {
     Inputs,
     /// Those of a layer's highway gates.
     Mix(usize),
+    /// Gradients of a layer's projected state.
+    Projected(usize),
+    /// The terms that the gradients of a layer's peepholes or norm are sums of.
+    Terms(usize),
 }
 
 #[derive(Clone, Copy)]
@@ -38,6 +43,8 @@ pub(crate) enum From {
     Read(usize),
     /// What a layer's recurrent product multiplies.
     Before(usize, Source),
+    /// What a layer's projection multiplies.
+    Output(usize),
 }
 
 /// Where a token lies.
@@ -82,6 +89,8 @@ impl Pairs for Tokens<'_> {
             Delta::Head => &shard.logits[..],
             Delta::Inputs => shard.d_inputs(),
             Delta::Mix(l) => shard.layers[l].mix(),
+            Delta::Projected(l) => &shard.layers[l].buffers.further[D_STATE],
+            Delta::Terms(l) => &shard.layers[l].buffers.further[TERMS],
         };
         &values[token * self.delta_stride()..]
     }
@@ -93,6 +102,7 @@ impl Pairs for Tokens<'_> {
             From::Nothing => &[],
             From::Below(l) => shard.dense_input(l, token, self.below_width(l)),
             From::Read(l) => &shard.below(l)[token * stride..],
+            From::Output(l) => &shard.layers[l].buffers.projected()[token * stride..],
             From::Before(l, Source::Hidden) => &shard.layers[l].buffers.h[before * stride..],
             From::Before(l, Source::ResetHidden) => &shard.layers[l].buffers.extra[token * stride..],
         }
@@ -111,6 +121,8 @@ impl Tokens<'_> {
             Delta::Head => self.executor.logit_width,
             Delta::Inputs => padded(self.weights.config.input_width(0)),
             Delta::Mix(l) => self.weights.layers[l].highway.as_ref().map_or(0, |plain| plain.bias.len()),
+            Delta::Projected(l) => self.weights.layers[l].sizes.extras.further[D_STATE],
+            Delta::Terms(l) => self.weights.layers[l].sizes.extras.further[TERMS],
         }
     }
 
@@ -119,7 +131,9 @@ impl Tokens<'_> {
             From::Nothing => 0,
             From::Below(l) | From::Read(l) => padded(self.below_width(l)),
             From::Before(l, Source::Hidden) => padded(self.weights.layers[l].sizes.state),
-            From::Before(l, Source::ResetHidden) => padded(self.weights.layers[l].sizes.hidden),
+            From::Before(l, Source::ResetHidden) | From::Output(l) => {
+                padded(self.weights.layers[l].sizes.hidden)
+            }
         }
     }
 

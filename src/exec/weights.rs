@@ -3,11 +3,12 @@
 use super::tensors::Tensors;
 use crate::aligned::Aligned;
 use crate::model::ModelConfig;
+pub(crate) use crate::model::cell::Plain;
 use crate::model::cell::{self, Cell, CellWeights, Extras, Recurrent, Sizes};
 use crate::settings::Layer;
 use std::ops::Range;
 use unrolled_kernels::Isa;
-use unrolled_kernels::pack::{Panels, Slots, padded};
+use unrolled_kernels::pack::{Panels, Slots};
 
 /// Packed weights, with everything about their layout that follows from the model's shape.
 #[derive(Debug)]
@@ -74,33 +75,10 @@ pub(crate) struct Gated {
     pub(crate) input_units: Panels,
     pub(super) packed: Vec<Aligned>,
     pub(super) packed_t: Vec<Aligned>,
-}
-
-/// A product without gates.
-#[derive(Debug)]
-pub(crate) struct Plain {
-    /// Its outputs.
-    pub(crate) panels: Panels,
-    pub(crate) slots: Slots,
-    /// Outputs of the transposed product.
-    pub(crate) units: Panels,
-    pub(crate) weight: Aligned,
-    pub(crate) weight_t: Aligned,
-    /// [padded(outputs)]
-    pub(crate) bias: Vec<f32>,
-}
-
-impl Plain {
-    fn new(inputs: usize, outputs: usize) -> Self {
-        Self {
-            panels: Panels::plain(outputs),
-            slots: Slots::plain(outputs),
-            units: Panels::plain(inputs),
-            weight: Aligned::default(),
-            weight_t: Aligned::default(),
-            bias: vec![0.0; padded(outputs)],
-        }
-    }
+    /// `weight_hr`.
+    pub(crate) projection: Option<Plain>,
+    /// Peepholes, or the weights and biases of a norm, each vector padded.
+    pub(super) vectors: Vec<f32>,
 }
 
 /// The linear layer that gives logits.
@@ -203,6 +181,8 @@ impl Gated {
             input_units: Panels::plain(depth.max(1)),
             packed: vec![Aligned::default(); recurrent.len()],
             packed_t: vec![Aligned::default(); recurrent.len()],
+            projection: layer.projection.map(|width| Plain::new(layer.hidden, width)),
+            vectors: Vec::new(),
             cell,
             recurrent,
             input_slots,
@@ -217,6 +197,8 @@ impl Gated {
             recurrent_t: &self.packed_t,
             units: &self.units,
             pieces: &self.recurrent_pieces,
+            projection: self.projection.as_ref(),
+            vectors: &self.vectors,
         }
     }
 

@@ -46,6 +46,10 @@ choices! {
         Tanh = "tanh",
         /// max(0, x).
         Relu = "relu",
+        /// 1 / (1 + e^-x).
+        Sigmoid = "sigmoid",
+        /// x.
+        Identity = "identity",
     }
 }
 

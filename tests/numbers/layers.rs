@@ -43,15 +43,34 @@ fn cases() -> Vec<(&'static str, Vec<(&'static str, Layer)>)> {
     let residual = |layer: Layer| Layer { residual: true, ..layer };
     let highway = |layer: Layer| Layer { highway: Highway::Coupled, ..layer };
     let mixed = || stack([lstm(7), gru(9), rnn(5)]);
-    let _ = (&activation, &forget);
+    let peepholes = |layer: Layer| Layer { peepholes: true, ..layer };
+    let projected = |width| Layer { projection: Some(width), ..lstm(7) };
+    let coupled = || Layer { coupled: true, ..lstm(7) };
+    let all = Layer {
+        forget_bias: 2.5,
+        cell_clip: Some(0.25),
+        projection_clip: Some(0.125),
+        ..peepholes(projected(4))
+    };
     vec![
         ("tensorflow-cell-rnn-tanh", one(rnn(9))),
         ("tensorflow-cell-rnn-relu", activation(Activation::Relu)),
+        ("tensorflow-cell-rnn-sigmoid", activation(Activation::Sigmoid)),
+        ("tensorflow-cell-rnn-identity", activation(Activation::Identity)),
         ("tensorflow-cell-basic-lstm-forget0", forget(0.0)),
         ("tensorflow-cell-basic-lstm-forget1", forget(1.0)),
         ("tensorflow-cell-basic-lstm-forget2.5", forget(2.5)),
         ("tensorflow-cell-lstm-plain", one(lstm(7))),
         ("tensorflow-cell-lstm-forget0", forget(0.0)),
+        ("tensorflow-cell-lstm-peepholes", one(peepholes(lstm(7)))),
+        ("tensorflow-cell-lstm-cell-clip", one(Layer { cell_clip: Some(0.25), ..lstm(7) })),
+        ("tensorflow-cell-lstm-proj", one(projected(4))),
+        ("tensorflow-cell-lstm-proj-wide", one(projected(9))),
+        ("tensorflow-cell-lstm-proj-clip", one(Layer { projection_clip: Some(0.125), ..projected(4) })),
+        ("tensorflow-cell-lstm-all", one(all)),
+        ("tensorflow-cell-cifg", one(coupled())),
+        ("tensorflow-cell-cifg-peepholes", one(peepholes(coupled()))),
+        ("tensorflow-cell-layer-norm-lstm", one(Layer { layer_norm: true, ..lstm(7) })),
         ("tensorflow-cell-gru", one(gru(9))),
         ("tensorflow-cell-zoneout-lstm-training", zoned()),
         ("tensorflow-cell-zoneout-lstm-inference", zoned()),

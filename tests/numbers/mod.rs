@@ -46,11 +46,13 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 /// Every cell in every form.
-fn cells() -> [Settings; 5] {
+fn cells() -> [Settings; 7] {
     let of = |cell, activation, reset| Settings { cell, activation, reset, ..Settings::default() };
     [
         of(Cell::Rnn, Activation::Tanh, Reset::After),
         of(Cell::Rnn, Activation::Relu, Reset::After),
+        of(Cell::Rnn, Activation::Sigmoid, Reset::After),
+        of(Cell::Rnn, Activation::Identity, Reset::After),
         of(Cell::Lstm, Activation::Tanh, Reset::After),
         of(Cell::Gru, Activation::Tanh, Reset::After),
         of(Cell::Gru, Activation::Tanh, Reset::Before),

@@ -148,7 +148,12 @@ impl Twin {
 }
 
 fn activate(activation: Activation, x: f64) -> f64 {
-    if activation == Activation::Relu { x.max(0.0) } else { x.tanh() }
+    match activation {
+        Activation::Tanh => x.tanh(),
+        Activation::Relu => x.max(0.0),
+        Activation::Sigmoid => sigmoid(x),
+        Activation::Identity => x,
+    }
 }
 
 fn sigmoid(x: f64) -> f64 {

@@ -256,6 +256,8 @@ pub fn rnn_forward(cell: &Cell<'_>, activation: Activation, h: &[f32]) -> Trace 
             trace.h[cell.place(cell.next(at))] = match activation {
                 Activation::Tanh => tanh(sum),
                 Activation::Relu => sum.max(0.0),
+                Activation::Sigmoid => sigmoid(sum),
+                Activation::Identity => sum,
             };
         }
     }
@@ -273,6 +275,8 @@ pub fn rnn_backward(cell: &Cell<'_>, activation: Activation, trace: &Trace, dh: 
                 Activation::Tanh => dh * dome(h),
                 Activation::Relu if h > 0.0 => dh,
                 Activation::Relu => 0.0,
+                Activation::Sigmoid => dh * (h * (1.0 - h)),
+                Activation::Identity => dh,
             };
         }
     }

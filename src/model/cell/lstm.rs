@@ -28,7 +28,7 @@ impl Cell for Lstm {
     }
 
     fn extras(&self) -> Extras {
-        Extras { cell_state: true, extra: true, carry: true }
+        Extras { cell_state: true, extra: true, carry: true, ..Extras::default() }
     }
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {

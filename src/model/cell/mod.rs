@@ -5,6 +5,7 @@
 //! [`crate::exec`].
 
 pub(crate) mod custom;
+pub(crate) mod extended;
 mod gru;
 mod lstm;
 mod rnn;
@@ -66,6 +67,9 @@ pub(crate) struct Extras {
     pub(crate) extra: bool,
     /// A gradient carried from step to step.
     pub(crate) carry: bool,
+    /// Floats of each token in further buffers: the first two in every pass, two more when a backward pass may follow; and of
+    /// each row, in the last.
+    pub(crate) further: [usize; 5],
 }
 
 /// A layer's packed recurrent weights, in the order of [`Cell::recurrent`].
@@ -79,6 +83,37 @@ pub(crate) struct CellWeights<'a> {
     pub(crate) units: &'a Panels,
     /// Where the transposed products find their k.
     pub(crate) pieces: &'a [Vec<Range<usize>>],
+    /// `weight_hr`, both ways.
+    pub(crate) projection: Option<&'a Plain>,
+    /// Peepholes [3 or 2, padded(H)], or the weights and biases of a norm [10, padded(H)].
+    pub(crate) vectors: &'a [f32],
+}
+
+/// A product without gates.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    /// Its outputs.
+    pub(crate) panels: Panels,
+    pub(crate) slots: Slots,
+    /// Outputs of the transposed product.
+    pub(crate) units: Panels,
+    pub(crate) weight: Aligned,
+    pub(crate) weight_t: Aligned,
+    /// [padded(outputs)]
+    pub(crate) bias: Vec<f32>,
+}
+
+impl Plain {
+    pub(crate) fn new(inputs: usize, outputs: usize) -> Self {
+        Self {
+            panels: Panels::plain(outputs),
+            slots: Slots::plain(outputs),
+            units: Panels::plain(inputs),
+            weight: Aligned::default(),
+            weight_t: Aligned::default(),
+            bias: vec![0.0; padded(outputs)],
+        }
+    }
 }
 
 /// Widths of a layer's buffers.
@@ -112,6 +147,8 @@ pub(crate) struct Buffers {
     pub(crate) extra: Vec<f32>,
     /// [B, padded(H)]: a gradient carried backwards.
     pub(crate) carry: Vec<f32>,
+    /// As [`Extras::further`] says.
+    pub(crate) further: [Vec<f32>; 5],
 }
 
 /// A window of buffers, or one step of it.
@@ -123,6 +160,7 @@ pub(crate) struct View<'a> {
     pub(crate) gates: &'a mut [f32],
     pub(crate) extra: &'a mut [f32],
     pub(crate) carry: &'a mut [f32],
+    pub(crate) further: [&'a mut [f32]; 5],
 }
 
 /// Where one step of a window lies.
@@ -142,7 +180,8 @@ impl Buffers {
     /// Zeros for a window.
     pub(crate) fn new(sizes: Sizes, window: Window<'static>) -> Self {
         let [h, c, gates, extra, carry] = [const { Vec::new() }; 5];
-        let mut buffers = Self { sizes, window, active: Vec::new(), h, c, gates, extra, carry };
+        let further = [const { Vec::new() }; 5];
+        let mut buffers = Self { sizes, window, active: Vec::new(), h, c, gates, extra, carry, further };
         buffers.resize(window);
         buffers
     }
@@ -163,6 +202,10 @@ impl Buffers {
         fit(&mut self.gates, true, stored, |w| w.kept_tokens());
         fit(&mut self.extra, extras.extra, vector, |w| w.kept_tokens());
         fit(&mut self.carry, extras.carry, vector, |w| w.rows);
+        for (n, (values, width)) in self.further.iter_mut().zip(extras.further).enumerate() {
+            let size: fn(&Window<'_>) -> usize = if n < 4 { |w| w.kept_tokens() } else { |w| w.rows };
+            fit(values, width > 0 && (n < 2 || window.keep), width, size);
+        }
         self.active.clear();
         self.active.extend_from_slice(window.active);
         self.window = Window { active: &[], ..window };
@@ -170,13 +213,14 @@ impl Buffers {
 
     /// The whole window.
     pub(crate) fn view(&mut self) -> View<'_> {
-        let Self { window, active, h, c, gates, extra, carry, .. } = self;
-        View { window: Window { active, ..*window }, h, c, gates, extra, carry }
+        let Self { window, active, h, c, gates, extra, carry, further, .. } = self;
+        let further = further.each_mut().map(Vec::as_mut_slice);
+        View { window: Window { active, ..*window }, h, c, gates, extra, carry, further }
     }
 
     /// One step of it; `active` is room for a number.
     pub(crate) fn view_step<'a>(&'a mut self, at: StepPlace, active: &'a mut [u32; 1]) -> View<'a> {
-        let Self { sizes, window, h, c, gates, extra, carry, .. } = self;
+        let Self { sizes, window, h, c, gates, extra, carry, further, .. } = self;
         let (vector, state, keep) = (padded(sizes.hidden), padded(sizes.state), window.keep);
         active[0] = at.active as u32;
         let window = Window { steps: 1, rows: at.rows, active: &*active, ..*window };
@@ -187,7 +231,17 @@ impl Buffers {
             true => &mut [][..],
             false => &mut values[from * width..][..count * width],
         };
+        let [a, b, c_further, d, e] = further;
+        let widths = sizes.extras.further;
+        let tokens = window.kept_tokens();
         View {
+            further: [
+                part(a, token, tokens, widths[0]),
+                part(b, token, tokens, widths[1]),
+                part(c_further, token, tokens, widths[2]),
+                part(d, token, tokens, widths[3]),
+                part(e, 0, window.rows, widths[4]),
+            ],
             h: part(h, at.before, window.states(), state),
             c: part(c, before, cells, vector),
             gates: part(gates, token, window.kept_tokens(), sizes.stored),
@@ -270,6 +324,9 @@ pub(crate) fn resize<A: Clone + Default>(values: &mut Vec<A>, len: usize, most: 
 /// The cell of a layer.
 pub(crate) fn build(layer: &Layer) -> Box<dyn Cell> {
     let hidden = layer.hidden;
+    if layer.is_extended() {
+        return Box::new(extended::ExtendedLstm::new(layer));
+    }
     match (layer.cell, layer.reset) {
         (settings::Cell::Rnn, _) => Box::new(rnn::Rnn::new(hidden, layer.activation)),
         (settings::Cell::Lstm, _) => Box::new(lstm::Lstm { hidden }),

@@ -20,6 +20,8 @@ impl Rnn {
         let activation = match activation {
             settings::Activation::Tanh => Activation::Tanh,
             settings::Activation::Relu => Activation::Relu,
+            settings::Activation::Sigmoid => Activation::Sigmoid,
+            settings::Activation::Identity => Activation::Identity,
         };
         Self { hidden, activation, panels: Panels::plain(hidden) }
     }
