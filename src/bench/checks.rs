@@ -3,10 +3,10 @@
 use super::runs::ForwardRun;
 use super::timing::Run;
 use crate::corpus::Batch;
-use crate::exec::Stream;
+use crate::exec::{Dropout, Stream};
 use crate::model::Model;
-use crate::train::{StepReport, gradients};
-use crate::{Error, Mode, Result};
+use crate::train::{Differentiator, StepReport, gradients};
+use crate::{Error, Layer, Mode, Result};
 
 /// Losses of the same logits, one of them in f32.
 const LOSS_TOLERANCE: f64 = 1e-5;
@@ -50,12 +50,31 @@ pub(super) struct Training {
 
 impl Training {
     /// The loss, computed from `logits` [T, B, V] in f64; and the norm of the gradient that the library hands out.
-    pub(super) fn of(model: &Model, batch: &Batch, logits: &[f32], threads: Option<usize>) -> Result<Self> {
+    pub(super) fn of(
+        model: &Model,
+        batch: &Batch,
+        logits: &[f32],
+        seed: u64,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        if model.config().stack.iter().any(Layer::drops) {
+            return Self::of_dropout(model, batch, seed, threads);
+        }
         let rows = logits.chunks_exact(model.config().vocabulary).zip(&batch.targets);
         let sum: f64 = rows.map(|(logits, target)| cross_entropy(logits, *target as usize)).sum();
         let (_, gradient, _) = gradients(model, batch, None, threads)?;
         let squares: f64 = gradient.values.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
         Ok(Self { loss: sum / batch.targets.len() as f64, gradient_norm: squares.sqrt() })
+    }
+
+    /// With the masks of the first step, of which the logits know nothing.
+    fn of_dropout(model: &Model, batch: &Batch, seed: u64, threads: Option<usize>) -> Result<Self> {
+        let mut differentiator = Differentiator::new(model.clone(), threads)?;
+        let dropout = Dropout { probability: 0.0, seed, step: 0 };
+        let loss = differentiator.run_with_dropout(batch, None, None, dropout)?;
+        let gradient = &differentiator.gradient().values;
+        let squares: f64 = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
+        Ok(Self { loss, gradient_norm: squares.sqrt() })
     }
 
     /// Compares a first step.
@@ -93,7 +112,7 @@ mod tests {
     fn wrong_steps_are_told() {
         let (model, batch) = parts();
         let logits = forward(&model, &batch, Some(1)).unwrap();
-        let expected = Training::of(&model, &batch, &logits, Some(1)).unwrap();
+        let expected = Training::of(&model, &batch, &logits, 1, Some(1)).unwrap();
         let Training { loss, gradient_norm } = expected;
         let report = StepReport { step: 1, loss, gradient_norm, learning_rate: 0.1, record: None };
         expected.check(&report).unwrap();

@@ -119,7 +119,7 @@ impl Bench {
         let model = Model::new(&settings, self.vocabulary)?;
         let first = self.first_batch(&settings)?;
         let logits = checks::forward(&model, &first, self.threads)?;
-        let expected = checks::Training::of(&model, &first, &logits, self.threads)?;
+        let expected = checks::Training::of(&model, &first, &logits, settings.seed, self.threads)?;
         drop(logits);
         let peak = peak_gflops(self.threads)?;
         let forward =

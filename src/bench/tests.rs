@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Cell, InputKind, Reset};
+use crate::{Cell, InputKind, Layer, Reset};
 
 fn bench(settings: Settings) -> Bench {
     Bench { settings, vocabulary: 20, threads: Some(2), seconds: 0.005 }
@@ -52,6 +52,14 @@ fn settings_of_a_run_do_not_disturb_a_timing() {
         ..small()
     };
     bench(settings).run().unwrap();
+}
+
+#[test]
+fn layers_with_every_wrapper_are_timed_and_checked() {
+    let layer = Layer { input_keep_prob: 0.5, state_keep_prob: 0.5, zoneout: 0.25, ..Layer::lstm(5) };
+    let stack =
+        vec![layer, Layer { peepholes: true, residual: true, output_keep_prob: 0.5, ..Layer::lstm(5) }];
+    bench(Settings { stack, ..small() }).run().unwrap();
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use super::{
     config::overlay,
     failure::Failure,
-    figures::{counted, short},
+    figures::{counted, layers, short},
     output,
 };
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use unrolled::{
-    Activation, Cell, InputKind, Mode, Reset, Settings,
+    Activation, Cell, InputKind, Layer, Mode, Reset, Settings,
     bench::{Bench, Cost, Figures},
 };
 
@@ -55,6 +55,10 @@ struct Shape {
     /// Stacked layers [default: 1]
     #[arg(long, value_name = "N")]
     layers: Option<u32>,
+    /// One layer with all its options, as for `train`; once for each, from the input up
+    #[arg(long = "layer", value_name = "TOML", value_parser = super::options::layer, conflicts_with_all = ["cell", "hidden", "layers", "activation", "reset"])]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stack: Vec<Layer>,
     /// How symbols enter the first layer [default: embedding]
     #[arg(long, value_parser = PossibleValuesParser::new(InputKind::NAMES))]
     input: Option<String>,
@@ -131,12 +135,13 @@ fn heading(bench: &Bench, all: &[Figures]) -> String {
         Cell::Rnn => format!(" ({})", settings.activation.name()),
         Cell::Lstm => String::new(),
     };
+    let model = match settings.stack.is_empty() {
+        true => format!("{}{variant} {}x{}", settings.cell.name(), settings.layers, settings.hidden),
+        false => layers(settings),
+    };
     let (threads, isa) = all.first().map_or((0, ""), |figures| (figures.threads, figures.isa));
     format!(
-        "{}{variant} {}x{}, batch {} x {} steps, {} ({}), {}, {isa}\n",
-        settings.cell.name(),
-        settings.layers,
-        settings.hidden,
+        "{model}, batch {} x {} steps, {} ({}), {}, {isa}\n",
         settings.batch,
         settings.steps,
         counted(bench.vocabulary as u64, "symbol"),

@@ -1,4 +1,6 @@
-//! Numbers as people read them.
+//! Numbers and models as people read them.
+
+use unrolled::{Layer, Settings};
 
 /// `1,115,394`.
 pub fn grouped(number: u64) -> String {
@@ -57,6 +59,19 @@ pub fn bytes(number: u64) -> String {
 /// A loss in nats as bits.
 pub fn bits(nats: f64) -> f64 {
     nats / std::f64::consts::LN_2
+}
+
+/// The layers of a model in a few words.
+pub fn layers(settings: &Settings) -> String {
+    if settings.stack.is_empty() {
+        let count = counted(settings.layers as u64, "layer");
+        return format!("{}, {count} of {}", settings.cell.name().to_uppercase(), settings.hidden);
+    }
+    let layer = |layer: &Layer| match &layer.custom {
+        Some(custom) => format!("{} {}", custom.name(), layer.output_size()),
+        None => format!("{} {}", layer.cell.name().to_uppercase(), layer.hidden),
+    };
+    settings.stack.iter().map(layer).collect::<Vec<_>>().join(" - ")
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ pub struct SettingsFlags {
 }
 
 /// The inside of an inline table.
-fn layer(text: &str) -> Result<Layer, String> {
+pub(super) fn layer(text: &str) -> Result<Layer, String> {
     let table: toml::Table = toml::from_str(&format!("layer = {{ {text} }}")).map_err(|_| {
         "found something else than a list of name = value; as in: cell = \"gru\", hidden = 96".to_owned()
     })?;

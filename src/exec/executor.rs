@@ -174,7 +174,7 @@ impl Executor {
         if weights.config.has_head() {
             let inputs = if ragged { self.ragged.gather(inputs) } else { inputs };
             if weights.gathers {
-                self.table.prepare(packed, inputs, &mut self.ids);
+                self.table.prepare(packed, dropping, inputs, &mut self.ids);
             } else {
                 self.ids.copy_from_slice(inputs);
             }

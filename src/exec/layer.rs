@@ -94,7 +94,10 @@ impl LayerRun {
         let custom = layer.custom.is_some();
         let apart = custom || layer.zones_out() || kept(layer.state_keep_prob);
         fit(&mut self.given, apart, outputs);
-        fit(&mut self.stepped.raw, apart && !custom && window.keep, state);
+        let raw = apart && !custom && window.keep;
+        fit(&mut self.stepped.raw[0], raw, state);
+        let changes_cell = layer.zoneout_cell > 0.0 || (layer.drop_cell_state && kept(layer.state_keep_prob));
+        fit(&mut self.stepped.raw[1], raw && changes_cell, cell);
         fit(&mut self.masked, kept(layer.input_keep_prob), inputs);
         fit(&mut self.masks[Site::Input as usize], kept(layer.input_keep_prob), inputs);
         fit(&mut self.masks[Site::Output as usize], drops, outputs);
@@ -156,7 +159,7 @@ impl LayerRun {
             return gated.cell.forward(at.isa, &gated.weights(), input, self.buffers.view());
         }
         self.custom.note(&at.weights.layer);
-        self.draw(at);
+        self.draw(at, matches!(below, Below::Table { .. }));
         if let (Below::Dense(x), Some(_)) = (below, self.share(Site::Input)) {
             multiply(at.isa, x, &self.masks[Site::Input as usize], &mut self.masked);
         }
@@ -181,8 +184,8 @@ impl LayerRun {
         }
     }
 
-    /// Draws the masks of the pass.
-    fn draw(&mut self, at: At<'_>) {
+    /// Draws the masks of the pass. Rows of a table are masked already.
+    fn draw(&mut self, at: At<'_>, gathered: bool) {
         let layer = &at.weights.layer;
         let [state, cell] = layer.state_size();
         let window = self.buffers.window();
@@ -195,7 +198,8 @@ impl LayerRun {
             (Site::ZoneoutCell, cell),
         ];
         for (site, width) in sites {
-            let share = layer.share(site, at.dropping);
+            let masked = gathered && site == Site::Input;
+            let share = layer.share(site, at.dropping).filter(|_| !masked);
             self.shares[site as usize] = share;
             let Some(share) = share else { continue };
             let (variational, seed, dropping) = (layer.variational, layer.dropout_seed, at.dropping);

@@ -17,8 +17,8 @@ use unrolled_kernels::{Dense, Input, Isa};
 /// Buffers of a layer that runs step by step, and of gradients with respect to states.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stepped {
-    /// h as the cell gave it [N, padded(state)], for its backward pass.
-    pub(super) raw: Vec<f32>,
+    /// h and c as the cell gave them [N, padded(..)], for its backward pass.
+    pub(super) raw: [Vec<f32>; 2],
     /// The state before a step, where the cell overwrites it.
     old: Vec<f32>,
     /// Gradients of h and c of the last state [B, padded(..)]; empty for zero.
@@ -97,8 +97,8 @@ impl LayerRun {
         let (count, token) = (at.active * vector, at.token * vector);
         let (before, now) = self.buffers.h.split_at_mut((at.before + at.rows) * vector);
         let (old, now) = (&before[at.before * vector..][..count], &mut now[..count]);
-        if !self.stepped.raw.is_empty() {
-            self.stepped.raw[token..][..count].copy_from_slice(now);
+        if !self.stepped.raw[0].is_empty() {
+            self.stepped.raw[0][token..][..count].copy_from_slice(now);
         }
         if self.shares[Site::Zoneout as usize].is_some() {
             zone_out(now, old, &self.masks[Site::Zoneout as usize][token..]);
@@ -119,6 +119,9 @@ impl LayerRun {
         let (count, token) = (at.active * vector, at.token * vector);
         let place = if self.buffers.window.keep { at.before + at.rows } else { 0 };
         let now = &mut self.buffers.c[place * vector..][..count];
+        if !self.stepped.raw[1].is_empty() {
+            self.stepped.raw[1][token..][..count].copy_from_slice(now);
+        }
         if self.shares[Site::ZoneoutCell as usize].is_some() {
             zone_out(now, &self.stepped.old, &self.masks[Site::ZoneoutCell as usize][token..]);
         }
@@ -204,9 +207,14 @@ impl LayerRun {
 
     /// A cell's backward pass reads what it gave, and gradients of weights what the next step started from.
     fn swap_raw(&mut self, at: StepPlace) {
-        let vector = padded(self.buffers.sizes.state);
-        let now = &mut self.buffers.h[(at.before + at.rows) * vector..][..at.active * vector];
-        now.swap_with_slice(&mut self.stepped.raw[at.token * vector..][..at.active * vector]);
+        let Self { stepped, buffers, .. } = self;
+        let widths = [buffers.sizes.state, buffers.sizes.hidden].map(padded);
+        for ((raw, now), width) in stepped.raw.iter_mut().zip([&mut buffers.h, &mut buffers.c]).zip(widths) {
+            if !raw.is_empty() {
+                let now = &mut now[(at.before + at.rows) * width..][..at.active * width];
+                now.swap_with_slice(&mut raw[at.token * width..][..at.active * width]);
+            }
+        }
     }
 
     /// The gradient of the state before a step, from its deltas.

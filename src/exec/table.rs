@@ -1,16 +1,18 @@
 //! The input table: what each symbol brings to the first layer, bias included.
 
+use super::masks::{Dropping, Mask, Rows, Site};
 use super::weights::{Gated, Weights};
 use crate::model::Parameters;
 use crate::parallel::Threads;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::gather::add_columns;
+use unrolled_kernels::pack::padded;
 
 /// A vocabulary up to this size has a table of all its symbols, however few a window has.
 const SMALL: usize = 1024;
 /// Rows of the table that one thread makes at a time.
-const ROWS: usize = 12;
+const ROWS_AT_A_TIME: usize = 12;
 
 /// What each symbol of a window brings to the first layer.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +21,10 @@ pub(crate) struct Table {
     pub(crate) symbols: Vec<u32>,
     /// [D, stored]
     pub(crate) rows: Vec<f32>,
-    /// [D, E] and sixteen more floats: the symbols' embeddings; empty without.
+    /// [D, E] and sixteen more floats: the symbols' embeddings, masked; empty without.
     pub(crate) embeddings: Vec<f32>,
+    /// What a dropout mask leaves of each symbol `[V]`, or of each value of the embeddings `[E]`; empty for all.
+    pub(crate) mask: Vec<f32>,
     /// The packing it was made from, when it has all symbols.
     version: Option<u64>,
 }
@@ -34,8 +38,17 @@ pub(crate) struct Packed<'a> {
 }
 
 impl Table {
-    /// Makes the rows that `inputs` need, and writes each token's row number to `ids`.
-    pub(crate) fn prepare(&mut self, packed: Packed<'_>, inputs: &[u32], ids: &mut [u32]) {
+    /// Makes the rows that `inputs` need, of which `dropping` may drop some, and writes each token's row number to `ids`.
+    pub(crate) fn prepare(
+        &mut self,
+        packed: Packed<'_>,
+        dropping: Option<Dropping<'_>>,
+        inputs: &[u32],
+        ids: &mut [u32],
+    ) {
+        if self.draw(packed.weights, dropping) {
+            self.version = None;
+        }
         let (vocabulary, version) = (packed.weights.config.vocabulary, packed.weights.version);
         if vocabulary <= inputs.len() || vocabulary <= SMALL {
             ids.copy_from_slice(inputs);
@@ -43,7 +56,7 @@ impl Table {
                 self.symbols.clear();
                 self.symbols.extend(0..vocabulary as u32);
                 self.fill(packed);
-                self.version = Some(version);
+                self.version = self.mask.is_empty().then_some(version);
             }
             return;
         }
@@ -58,9 +71,23 @@ impl Table {
         self.version = None;
     }
 
+    /// Draws the mask of the pass; whether there is one.
+    fn draw(&mut self, weights: &Weights, dropping: Option<Dropping<'_>>) -> bool {
+        let layer = &weights.layers[0].layer;
+        let share = layer.share(Site::Input, dropping);
+        let width = if share.is_some() { weights.config.input_width(0) } else { 0 };
+        self.mask.resize(padded(width), 0.0);
+        if let Some(share) = share {
+            let (site, variational, seed) = (Site::Input, layer.variational, layer.dropout_seed);
+            let mask = Mask { layer: 0, site, share, width, variational, seed, dropping };
+            mask.fill(1, |_| 1, Rows { order: &[0], batch: 1 }, &mut self.mask);
+        }
+        share.is_some()
+    }
+
     fn fill(&mut self, packed: Packed<'_>) {
         let Packed { weights, parameters, threads } = packed;
-        let Self { symbols, rows, embeddings, .. } = self;
+        let Self { symbols, rows, embeddings, mask, .. } = self;
         let Some(layer) = weights.table_layer() else { return };
         let (width, embedding) = (layer.input_slots.width(), weights.config.embedding.unwrap_or(0));
         rows.resize(symbols.len() * width, 0.0);
@@ -68,18 +95,32 @@ impl Table {
             let matrix = &parameters.values[range.clone()];
             embeddings.clear();
             symbols.iter().for_each(|symbol| embeddings.extend_from_slice(row(matrix, embedding, *symbol)));
+            if !mask.is_empty() {
+                embeddings.chunks_exact_mut(embedding).for_each(|row| scale(row, mask));
+            }
             embeddings.extend([0.0; 16]);
         }
         threads.enter(symbols.len() * layer.input_slots.depth() * embedding.max(8), || {
-            threads.chunks(rows, ROWS * width, &|i, rows| {
-                let symbols = &symbols[i * ROWS..][..rows.len() / width];
+            threads.chunks(rows, ROWS_AT_A_TIME * width, &|i, rows| {
+                let symbols = &symbols[i * ROWS_AT_A_TIME..][..rows.len() / width];
                 match weights.config.embedding {
+                    None if !mask.is_empty() => {
+                        weights.look_up_masked(layer, parameters, (symbols, mask), rows)
+                    }
                     None => weights.look_up(layer, parameters, symbols, rows),
-                    Some(_) => weights.multiply_embeddings(layer, &embeddings[i * ROWS * embedding..], rows),
+                    Some(_) => weights.multiply_embeddings(
+                        layer,
+                        &embeddings[i * ROWS_AT_A_TIME * embedding..],
+                        rows,
+                    ),
                 }
             });
         });
     }
+}
+
+fn scale(values: &mut [f32], by: &[f32]) {
+    values.iter_mut().zip(by).for_each(|(value, by)| *value *= by);
 }
 
 /// Row `id` of a matrix.
@@ -110,6 +151,23 @@ impl Weights {
         let (slots, weight) = (&layer.input_slots, &parameters.values[self.tensors.layers[0].input.clone()]);
         start_with_bias(layer, rows);
         add_columns(weight, self.config.vocabulary, slots, symbols, rows);
+    }
+
+    /// Fills `rows` [D, stored] for one-hot symbols of which a mask drops some.
+    fn look_up_masked(
+        &self,
+        layer: &Gated,
+        parameters: &Parameters,
+        (symbols, mask): (&[u32], &[f32]),
+        rows: &mut [f32],
+    ) {
+        let (slots, weight) = (&layer.input_slots, &parameters.values[self.tensors.layers[0].input.clone()]);
+        rows.fill(0.0);
+        add_columns(weight, self.config.vocabulary, slots, symbols, rows);
+        for (symbol, row) in symbols.iter().zip(rows.chunks_exact_mut(layer.bias.len())) {
+            let kept = mask[*symbol as usize];
+            row.iter_mut().zip(&layer.bias).for_each(|(sum, bias)| *sum = kept * *sum + bias);
+        }
     }
 
     /// Fills `rows` [D, stored] for embeddings `x`, of which the first D [D, E] count.

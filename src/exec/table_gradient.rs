@@ -104,6 +104,9 @@ impl TableGradient {
         };
         threads.chunks(weight, ROWS * vocabulary, &|i, weight| {
             columns.run(i * ROWS..i * ROWS + weight.len() / vocabulary, weight);
+            if !table.mask.is_empty() {
+                weight.chunks_exact_mut(vocabulary).for_each(|row| scale(row, &table.mask));
+            }
         });
     }
 
@@ -127,6 +130,9 @@ impl TableGradient {
             || matrix.run(weights.isa, (weight, &mut []), threads),
             || embedding_gradient((weights, gated), &table.symbols, (rows, embeddings), embedding, threads),
         );
+        if !table.mask.is_empty() {
+            embedding.chunks_exact_mut(width).for_each(|row| scale(row, &table.mask));
+        }
     }
 
     fn lay_out_rows(&mut self, width: usize, count: usize, threads: &Threads) {
@@ -140,6 +146,10 @@ impl TableGradient {
             }
         });
     }
+}
+
+fn scale(values: &mut [f32], by: &[f32]) {
+    values.iter_mut().zip(by).for_each(|(value, by)| *value *= by);
 }
 
 fn scatter(isa: Isa, deltas: &Tokens<'_>, strips: Strips<'_>, threads: &Threads) {

@@ -1,7 +1,7 @@
 //! The shape of a model, and the table of its tensors.
 
 use super::{Layout, Variable};
-use crate::{Bias, Error, Highway, InputKind, Layer, Result, Settings};
+use crate::{Bias, Error, Highway, InputKind, Layer, Result, Settings, Variational};
 
 /// Deeper stacks are a typing error: no recurrent network trains at such a depth.
 const MOST_LAYERS: usize = 1024;
@@ -260,10 +260,12 @@ impl ModelConfig {
         self.stack.last().map_or(0, Layer::output_size)
     }
 
-    /// Whether what layer 0 reads is a row of a table for each symbol, and not a vector that is multiplied.
+    /// Whether what layer 0 reads is a row of a table for each symbol, and not a vector that is multiplied. One mask for all that
+    /// is read (`variational = "shared"`) is a mask of the table.
     pub(crate) fn gathers(&self) -> bool {
         let plain = |l: &Layer| {
-            l.custom.is_none() && l.input_keep_prob == 1.0 && !l.residual && l.highway == Highway::Off
+            let same = l.input_keep_prob == 1.0 || l.variational == Variational::Shared;
+            l.custom.is_none() && same && !l.residual && l.highway == Highway::Off
         };
         self.has_head() && self.stack.first().is_some_and(plain)
     }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        figures::{bits, clock, counted, grouped},
+        figures::{bits, clock, counted, grouped, layers},
         output,
         progress::Display,
         run_folder::RunFolder,
@@ -13,7 +13,7 @@ use super::{
 use serde::Serialize;
 use std::{io, thread};
 use unrolled::{
-    InputKind, Layer, Settings, Unit, exec,
+    InputKind, Settings, Unit, exec,
     sample::Sampling,
     train::{Record, Training},
 };
@@ -254,16 +254,7 @@ fn model_line(settings: &Settings) -> String {
         InputKind::OneHot => "one-hot input".to_owned(),
         InputKind::Embedding => format!("embedding of {}", settings.embedding.unwrap_or(first)),
     };
-    if settings.stack.is_empty() {
-        let layers = counted(settings.layers as u64, "layer");
-        return format!("{}, {layers} of {}, {input}", settings.cell.name().to_uppercase(), settings.hidden);
-    }
-    let layer = |layer: &Layer| match &layer.custom {
-        Some(custom) => format!("{} of {}", custom.name(), layer.output_size()),
-        None => format!("{} of {}", layer.cell.name().to_uppercase(), layer.hidden),
-    };
-    let layers: Vec<String> = stack.iter().map(layer).collect();
-    format!("{}, {input}", layers.join(" - "))
+    format!("{}, {input}", layers(settings))
 }
 
 /// How this program was called, so that the commands shown can be pasted.
