@@ -19,6 +19,9 @@ pub(crate) struct Optimizer {
     epsilon: f64,
     decay: f64,
     momentum: f64,
+    nesterov: bool,
+    centered: bool,
+    weight_decay: f64,
     clip: f32,
     clip_mode: ClipMode,
     /// Name and values of each moment.
@@ -41,16 +44,19 @@ impl Optimizer {
     pub(crate) fn new(settings: &Settings, len: usize) -> Self {
         let momentum = settings.momentum != 0.0;
         let accumulator = |default: f64| settings.initial_accumulator.unwrap_or(default) as f32;
-        let moments: Vec<(&str, f32)> = match settings.optimizer {
+        let mut moments: Vec<(&str, f32)> = match settings.optimizer {
             OptimizerKind::Sgd if momentum => vec![("momentum", 0.0)],
             OptimizerKind::Sgd => vec![],
             OptimizerKind::Adagrad => vec![("accumulator", accumulator(0.1))],
-            OptimizerKind::Rmsprop if momentum => vec![("mean_square", accumulator(1.0)), ("momentum", 0.0)],
             OptimizerKind::Rmsprop => vec![("mean_square", accumulator(1.0))],
-            OptimizerKind::Adam => vec![("m", 0.0), ("v", 0.0)],
+            OptimizerKind::Adam | OptimizerKind::Adamw => vec![("m", 0.0), ("v", 0.0)],
         };
+        if settings.optimizer == OptimizerKind::Rmsprop {
+            moments.extend(settings.centered.then_some(("mean_gradient", 0.0)));
+            moments.extend(momentum.then_some(("momentum", 0.0)));
+        }
         let epsilon = match settings.optimizer {
-            OptimizerKind::Adam => 1e-8,
+            OptimizerKind::Adam | OptimizerKind::Adamw => 1e-8,
             OptimizerKind::Rmsprop => 1e-10,
             OptimizerKind::Adagrad | OptimizerKind::Sgd => 0.0,
         };
@@ -61,6 +67,9 @@ impl Optimizer {
             epsilon: settings.epsilon.unwrap_or(epsilon),
             decay: settings.decay,
             momentum: settings.momentum,
+            nesterov: settings.nesterov,
+            centered: settings.centered,
+            weight_decay: settings.weight_decay,
             clip: settings.clip,
             clip_mode: settings.clip_mode,
             moments: moments.into_iter().map(|(name, start)| (name.to_string(), vec![start; len])).collect(),
@@ -82,16 +91,20 @@ impl Optimizer {
         let limit = if clips && self.clip_mode == ClipMode::Value { self.clip } else { f32::INFINITY };
         let rule = self.rule(at.number, at.rate);
         let mut moments = self.moments.iter_mut().map(|(_, values)| values.as_mut_slice());
-        let (first, second) = (moments.next().unwrap_or_default(), moments.next().unwrap_or_default());
-        let update = Update { rule, scale, limit, gradient, parameters, first, second };
+        let [first, second, third] = [0; 3].map(|_| moments.next().unwrap_or_default());
+        let update = Update { rule, scale, limit, gradient, parameters, first, second, third };
         threads.enter(gradient.len() * 8, || halve(isa, update, threads));
     }
 
     fn rule(&self, step: u64, rate: f64) -> Rule {
         let (momentum, epsilon) = (self.momentum as f32, self.epsilon as f32);
         match self.kind {
+            OptimizerKind::Sgd if self.nesterov => Rule::Nesterov { rate: rate as f32, momentum },
             OptimizerKind::Sgd => Rule::Sgd { rate: rate as f32, momentum },
             OptimizerKind::Adagrad => Rule::Adagrad { rate: rate as f32, epsilon },
+            OptimizerKind::Rmsprop if self.centered => {
+                Rule::CentredRmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon }
+            }
             OptimizerKind::Rmsprop => {
                 Rule::Rmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon }
             }
@@ -101,28 +114,43 @@ impl Optimizer {
                 let (beta1, beta2) = (self.beta1 as f32, self.beta2 as f32);
                 Rule::Adam { rate: corrected as f32, beta1, beta2, epsilon }
             }
+            OptimizerKind::Adamw => {
+                let power = |beta: f64| 1.0 - libm::pow(beta, step as f64);
+                let root = (1.0 / power(self.beta2).sqrt()) as f32;
+                let kept = (1.0 - rate * self.weight_decay) as f32;
+                let (beta1, beta2) = (self.beta1 as f32, self.beta2 as f32);
+                Rule::AdamW { rate: (rate / power(self.beta1)) as f32, root, kept, beta1, beta2, epsilon }
+            }
         }
     }
 }
 
 /// Runs an update, divided among threads.
 fn halve(isa: Isa, update: Update<'_>, threads: &Threads) {
-    let Update { rule, scale, limit, gradient, parameters, first, second } = update;
+    let Update { rule, scale, limit, gradient, parameters, first, second, third } = update;
     if gradient.len() <= CHUNK {
-        return Update { rule, scale, limit, gradient, parameters, first, second }.run_on(isa);
+        return Update { rule, scale, limit, gradient, parameters, first, second, third }.run_on(isa);
     }
     let half = (gradient.len() / 2).next_multiple_of(16);
-    let (gradient, parameters) = (gradient.split_at(half), parameters.split_at_mut(half));
     // A moment that the rule lacks is empty.
-    let (first, second) =
-        (first.split_at_mut(half.min(first.len())), second.split_at_mut(half.min(second.len())));
-    let part = |gradient, parameters, first, second| {
-        halve(isa, Update { rule, scale, limit, gradient, parameters, first, second }, threads);
+    let (gradient, (parameters, rest)) = (gradient.split_at(half), parameters.split_at_mut(half));
+    let [(first, first_rest), (second, second_rest), (third, third_rest)] =
+        [first, second, third].map(|moment| {
+            let at = moment.len().min(half);
+            moment.split_at_mut(at)
+        });
+    let here = Update { rule, scale, limit, gradient: gradient.0, parameters, first, second, third };
+    let there = Update {
+        rule,
+        scale,
+        limit,
+        gradient: gradient.1,
+        parameters: rest,
+        first: first_rest,
+        second: second_rest,
+        third: third_rest,
     };
-    threads.join(
-        || part(gradient.0, parameters.0, first.0, second.0),
-        || part(gradient.1, parameters.1, first.1, second.1),
-    );
+    threads.join(|| halve(isa, here, threads), || halve(isa, there, threads));
 }
 
 /// The global norm: blocks of a fixed size, added up in order. `sums` is room for the sums of the blocks.

@@ -84,6 +84,15 @@ pub struct Settings {
     pub decay: f64,
     /// SGD and RMSProp: momentum.
     pub momentum: f64,
+    /// SGD with momentum: Nesterov's form (`use_nesterov`).
+    #[serde(skip_serializing_if = "layer::is_default")]
+    pub nesterov: bool,
+    /// RMSProp: the mean gradient is taken off the mean square (`centered`).
+    #[serde(skip_serializing_if = "layer::is_default")]
+    pub centered: bool,
+    /// AdamW: what is taken off each parameter, times the learning rate. On all parameters, as PyTorch's does.
+    #[serde(skip_serializing_if = "layer::is_default")]
+    pub weight_decay: f64,
     /// Adagrad: where the accumulator starts (0.1 when absent). RMSProp: where the mean square starts (1 when absent).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_accumulator: Option<f64>,
@@ -146,6 +155,9 @@ impl Default for Settings {
             epsilon: None,
             decay: 0.9,
             momentum: 0.0,
+            nesterov: false,
+            centered: false,
+            weight_decay: 0.0,
             initial_accumulator: None,
             loss_reduction: Reduction::Mean,
             clip: 5.0,

@@ -130,7 +130,7 @@ impl Moves {
         let before = moves.parameters.clone();
         moves.run();
         for i in [0, 12_345, PARAMETERS - 1] {
-            let expected = reference::update(rule, (0.5, 1.0), moves.gradient[i], [before[i], 1.0, 1.0]);
+            let expected = reference::update(rule, (0.5, 1.0), moves.gradient[i], [before[i], 1.0, 1.0, 0.0]);
             let found = [moves.parameters[i], moves.moments[0][i], moves.moments[1][i]];
             assert_close(&found, &expected, 1e-6, name);
         }
@@ -141,6 +141,6 @@ impl Moves {
         let [first, second] = &mut self.moments;
         let (rule, scale, limit) = (self.rule, 0.5, 1.0);
         let (gradient, parameters) = (&self.gradient, &mut self.parameters);
-        Update { rule, scale, limit, gradient, parameters, first, second }.run_on(isa());
+        Update { rule, scale, limit, gradient, parameters, first, second, third: &mut [] }.run_on(isa());
     }
 }

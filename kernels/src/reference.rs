@@ -65,34 +65,50 @@ pub fn cross_entropy(logits: &[f32], target: usize) -> (f64, bool, Vec<f64>) {
     (sum.ln() + max - wide[target], first == Some(target), gradient)
 }
 
-/// One update of one parameter: (parameter, first, second) afterwards.
+/// One update of one parameter: (parameter, first, second, third) afterwards.
 pub fn update(
     rule: Rule,
     (scale, limit): (f32, f32),
     gradient: f32,
-    [p, first, second]: [f32; 3],
-) -> [f32; 3] {
+    [p, first, second, third]: [f32; 4],
+) -> [f32; 4] {
     let g = (gradient * scale).max(-limit).min(limit);
     match rule {
-        Rule::Sgd { rate, momentum: 0.0 } => [(-rate).mul_add(g, p), first, second],
+        Rule::Sgd { rate, momentum: 0.0 } => [(-rate).mul_add(g, p), first, second, third],
         Rule::Sgd { rate, momentum } => {
             let v = momentum.mul_add(first, g);
-            [(-rate).mul_add(v, p), v, second]
+            [(-rate).mul_add(v, p), v, second, third]
+        }
+        Rule::Nesterov { rate, momentum } => {
+            let v = momentum.mul_add(first, g);
+            [(-rate).mul_add(momentum.mul_add(v, g), p), v, second, third]
         }
         Rule::Adagrad { rate, epsilon } => {
             let a = g.mul_add(g, first);
-            [p - rate * g / (a.sqrt() + epsilon), a, second]
+            [p - rate * g / (a.sqrt() + epsilon), a, second, third]
         }
         Rule::Rmsprop { rate, decay, momentum, epsilon } => {
             let a = decay.mul_add(first, (1.0 - decay) * (g * g));
             let step = rate * g / (a + epsilon).sqrt();
             let v = momentum.mul_add(second, step);
-            if momentum == 0.0 { [p - step, a, second] } else { [p - v, a, v] }
+            if momentum == 0.0 { [p - step, a, second, third] } else { [p - v, a, v, third] }
+        }
+        Rule::CentredRmsprop { rate, decay, momentum, epsilon } => {
+            let a = decay.mul_add(first, (1.0 - decay) * (g * g));
+            let c = decay.mul_add(second, (1.0 - decay) * g);
+            let step = rate * g / ((-c).mul_add(c, a).max(0.0) + epsilon).sqrt();
+            let v = momentum.mul_add(third, step);
+            if momentum == 0.0 { [p - step, a, c, third] } else { [p - v, a, c, v] }
         }
         Rule::Adam { rate, beta1, beta2, epsilon } => {
             let m = beta1.mul_add(first, (1.0 - beta1) * g);
             let v = beta2.mul_add(second, (1.0 - beta2) * (g * g));
-            [p - rate * m / (v.sqrt() + epsilon), m, v]
+            [p - rate * m / (v.sqrt() + epsilon), m, v, third]
+        }
+        Rule::AdamW { rate, root, kept, beta1, beta2, epsilon } => {
+            let m = beta1.mul_add(first, (1.0 - beta1) * g);
+            let v = beta2.mul_add(second, (1.0 - beta2) * (g * g));
+            [kept * p - rate * m / v.sqrt().mul_add(root, epsilon), m, v, third]
         }
     }
 }

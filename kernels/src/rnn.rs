@@ -32,7 +32,7 @@ pub enum Activation {
     Tanh,
     /// max(0, x)
     Relu,
-    /// 1 / (1 + e^-x). Behind the last unit h' is then 1/2, which nothing reads.
+    /// 1 / (1 + e^-x)
     Sigmoid,
     /// x
     Identity,
@@ -175,7 +175,15 @@ impl<S: Simd> WideTile<S> for ForwardTile<'_> {
             for (r, sums) in acc.into_iter().enumerate() {
                 let to = self.h_next.add((row + r) * stride + first);
                 for (w, sum) in sums.into_iter().enumerate() {
-                    s.store(to.add(w * 16), self.activation.apply(s, sum));
+                    let value = self.activation.apply(s, sum);
+                    if self.activation == Activation::Sigmoid {
+                        // sigmoid(0) is no zero, which has to lie behind the last unit.
+                        let lanes = hidden.saturating_sub(first + w * 16).min(S::LANES);
+                        s.store(to.add(w * 16), s.splat(0.0));
+                        s.store_up_to(to.add(w * 16), lanes, value);
+                    } else {
+                        s.store(to.add(w * 16), value);
+                    }
                 }
             }
         }

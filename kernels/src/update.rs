@@ -6,10 +6,14 @@
 //! RMSProp   s = decay s + (1 - decay) g^2           v = momentum v + rate g / sqrt(s + epsilon)    p = p - v
 //! Adam      m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2      p = p - rate_t m / (sqrt(v) + epsilon)
 //!           with rate_t = rate sqrt(1 - b2^t) / (1 - b1^t)
+//! Nesterov  v = momentum v + g                      p = p - rate (g + momentum v)
+//! centred   s as RMSProp's, c = decay c + (1 - decay) g      v = momentum v + rate g / sqrt(s - c^2 + epsilon)    p = p - v
+//! AdamW     m, v as Adam's           p = (1 - rate w) p - rate / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + epsilon)
 //! ```
 //!
-//! Sources: `training_ops` of TensorFlow 1.15 (ApplyMomentum, ApplyAdagradV2, ApplyRMSProp, ApplyAdam). Every element is
-//! computed by itself, so any division of the slices gives equal bits.
+//! Sources: `training_ops` of TensorFlow 1.15 (ApplyMomentum, ApplyAdagradV2, ApplyRMSProp, ApplyCenteredRMSProp, ApplyAdam);
+//! AdamW is PyTorch's (Loshchilov and Hutter 2019), whose epsilon lies elsewhere. Every element is computed by itself, so any
+//! division of the slices gives equal bits.
 
 use crate::dispatch::Isa;
 use crate::simd::{Kernel, Simd, sum16};
@@ -53,6 +57,53 @@ pub enum Rule {
         /// Added to the root.
         epsilon: f32,
     },
+    /// `first` is the velocity.
+    Nesterov {
+        /// Learning rate.
+        rate: f32,
+        /// Share of the velocity that is kept.
+        momentum: f32,
+    },
+    /// `first` is the mean square, `second` the mean, `third` the velocity (empty without momentum).
+    CentredRmsprop {
+        /// Learning rate.
+        rate: f32,
+        /// Share of the means that is kept.
+        decay: f32,
+        /// Share of the velocity that is kept.
+        momentum: f32,
+        /// Added below the root.
+        epsilon: f32,
+    },
+    /// `first` and `second` are the moments.
+    AdamW {
+        /// Learning rate over 1 - beta1^t.
+        rate: f32,
+        /// 1 / sqrt(1 - beta2^t).
+        root: f32,
+        /// What weight decay leaves of a parameter: 1 - rate w.
+        kept: f32,
+        /// Decay of the first moment.
+        beta1: f32,
+        /// Decay of the second moment.
+        beta2: f32,
+        /// Added to the corrected root.
+        epsilon: f32,
+    },
+}
+
+impl Rule {
+    /// How many moments it has.
+    pub fn moments(&self) -> usize {
+        match self {
+            Self::Sgd { momentum: 0.0, .. } => 0,
+            Self::Sgd { .. } | Self::Nesterov { .. } | Self::Adagrad { .. } => 1,
+            Self::Rmsprop { momentum: 0.0, .. } => 1,
+            Self::Rmsprop { .. } | Self::Adam { .. } | Self::AdamW { .. } => 2,
+            Self::CentredRmsprop { momentum: 0.0, .. } => 2,
+            Self::CentredRmsprop { .. } => 3,
+        }
+    }
 }
 
 /// One update of some parameters.
@@ -72,6 +123,8 @@ pub struct Update<'a> {
     pub first: &'a mut [f32],
     /// The second moment, if the rule has one.
     pub second: &'a mut [f32],
+    /// The third moment, if the rule has one.
+    pub third: &'a mut [f32],
 }
 
 impl Update<'_> {
@@ -81,15 +134,11 @@ impl Update<'_> {
     /// When the slices differ in length (a moment that the rule does not use may be empty).
     pub fn run_on(self, isa: Isa) {
         let n = self.parameters.len();
-        let (first, second) = match self.rule {
-            Rule::Sgd { momentum, .. } => (momentum != 0.0, false),
-            Rule::Adagrad { .. } => (true, false),
-            Rule::Rmsprop { momentum, .. } => (true, momentum != 0.0),
-            Rule::Adam { .. } => (true, true),
-        };
         assert_eq!(self.gradient.len(), n, "gradients of {n} parameters");
-        assert!(!first || self.first.len() == n, "first moments of {n} parameters");
-        assert!(!second || self.second.len() == n, "second moments of {n} parameters");
+        let moments = [("first", &self.first), ("second", &self.second), ("third", &self.third)];
+        for (name, moment) in moments.into_iter().take(self.rule.moments()) {
+            assert!(moment.len() == n, "{name} moments of {n} parameters");
+        }
         isa.run(self);
     }
 }
@@ -104,7 +153,7 @@ impl Kernel for Update<'_> {
         let slices = Slices {
             gradient: self.gradient,
             parameters: self.parameters,
-            moments: [self.first, self.second],
+            moments: [self.first, self.second, self.third],
         };
         match self.rule {
             Rule::Sgd { rate, momentum: 0.0 } => {
@@ -145,6 +194,48 @@ impl Kernel for Update<'_> {
                     (s.sub(p, v), [a, v])
                 });
             }
+            Rule::Nesterov { rate, momentum } => {
+                let (rate, momentum) = (s.splat(rate), s.splat(momentum));
+                slices.each::<S, 1>(s, |p, g, [v]| {
+                    let g = clip(g);
+                    let v = s.fma(momentum, v, g);
+                    (s.fnma(rate, s.fma(momentum, v, g), p), [v])
+                });
+            }
+            Rule::CentredRmsprop { rate, decay, momentum, epsilon } => {
+                let (kept, fresh) = (s.splat(decay), s.splat(1.0 - decay));
+                let (rate, epsilon) = (s.splat(rate), s.splat(epsilon));
+                let mean = |a: S::F, g: S::F| s.fma(kept, a, s.mul(fresh, g));
+                // Rounding must not leave a variance below zero.
+                let spread = |a: S::F, c: S::F| s.add(s.max(s.splat(0.0), s.fnma(c, c, a)), epsilon);
+                let step = |a: S::F, c: S::F, g: S::F| s.div(s.mul(rate, g), s.sqrt(spread(a, c)));
+                if momentum == 0.0 {
+                    return slices.each::<S, 2>(s, |p, g, [a, c]| {
+                        let g = clip(g);
+                        let (a, c) = (mean(a, s.mul(g, g)), mean(c, g));
+                        (s.sub(p, step(a, c, g)), [a, c])
+                    });
+                }
+                let momentum = s.splat(momentum);
+                slices.each::<S, 3>(s, |p, g, [a, c, v]| {
+                    let g = clip(g);
+                    let (a, c) = (mean(a, s.mul(g, g)), mean(c, g));
+                    let v = s.fma(momentum, v, step(a, c, g));
+                    (s.sub(p, v), [a, c, v])
+                });
+            }
+            Rule::AdamW { rate, root, kept, beta1, beta2, epsilon } => {
+                let (rate, root, kept) = (s.splat(rate), s.splat(root), s.splat(kept));
+                let (b1, b2, epsilon) = (s.splat(beta1), s.splat(beta2), s.splat(epsilon));
+                let (a1, a2) = (s.splat(1.0 - beta1), s.splat(1.0 - beta2));
+                slices.each::<S, 2>(s, |p, g, [m, v]| {
+                    let g = clip(g);
+                    let m = s.fma(b1, m, s.mul(a1, g));
+                    let v = s.fma(b2, v, s.mul(a2, s.mul(g, g)));
+                    let step = s.div(s.mul(rate, m), s.fma(s.sqrt(v), root, epsilon));
+                    (s.sub(s.mul(kept, p), step), [m, v])
+                });
+            }
             Rule::Adam { rate, beta1, beta2, epsilon } => {
                 let (rate, epsilon) = (s.splat(rate), s.splat(epsilon));
                 let (b1, b2) = (s.splat(beta1), s.splat(beta2));
@@ -164,7 +255,7 @@ impl Kernel for Update<'_> {
 struct Slices<'a> {
     gradient: &'a [f32],
     parameters: &'a mut [f32],
-    moments: [&'a mut [f32]; 2],
+    moments: [&'a mut [f32]; 3],
 }
 
 impl Slices<'_> {
@@ -173,22 +264,21 @@ impl Slices<'_> {
     fn each<S: Simd, const M: usize>(self, s: S, f: impl Fn(S::F, S::F, [S::F; M]) -> (S::F, [S::F; M])) {
         let n = self.parameters.len();
         let (p, g) = (self.parameters.as_mut_ptr(), self.gradient.as_ptr());
-        let [first, second] = self.moments.map(|moment| moment.as_mut_ptr());
-        let moment = |i: usize| if i == 0 { first } else { second };
+        let moments = self.moments.map(|moment| moment.as_mut_ptr());
         for i in (0..n).step_by(S::LANES) {
             let count = (n - i).min(S::LANES);
             // SAFETY: `count` floats remain from i on, in all slices that the rule uses (checked by `run_on`).
             unsafe {
                 let mut old = [s.splat(0.0); M];
                 for (k, old) in old.iter_mut().enumerate() {
-                    *old = s.load_up_to(moment(k).add(i), count, 1.0);
+                    *old = s.load_up_to(moments[k].add(i), count, 1.0);
                 }
                 // `f` is called in one place only, or it would not be inlined.
                 let (new, moved) =
                     f(s.load_up_to(p.add(i), count, 1.0), s.load_up_to(g.add(i), count, 1.0), old);
                 s.store_up_to(p.add(i), count, new);
                 for (k, new) in moved.into_iter().enumerate() {
-                    s.store_up_to(moment(k).add(i), count, new);
+                    s.store_up_to(moments[k].add(i), count, new);
                 }
             }
         }

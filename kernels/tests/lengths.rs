@@ -329,7 +329,7 @@ fn target_beyond_the_vocabulary() {
 fn missing_moments() {
     let rule = Rule::Adam { rate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
     let (parameters, first, second) = (&mut [0.0; 3][..], &mut [0.0; 3][..], &mut [][..]);
-    Update { rule, scale: 1.0, limit: 1.0, gradient: &[0.0; 3], parameters, first, second }
+    Update { rule, scale: 1.0, limit: 1.0, gradient: &[0.0; 3], parameters, first, second, third: &mut [] }
         .run_on(Isa::PORTABLE);
 }
 

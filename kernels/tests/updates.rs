@@ -5,23 +5,18 @@ use proptest::prelude::*;
 use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, multiply, sum_of_squares};
 use unrolled_kernels::{Isa, reference};
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 10] = [
     Rule::Sgd { rate: 0.1, momentum: 0.0 },
     Rule::Sgd { rate: 0.1, momentum: 0.9 },
     Rule::Adagrad { rate: 0.1, epsilon: 1e-7 },
     Rule::Rmsprop { rate: 0.01, decay: 0.95, momentum: 0.0, epsilon: 1e-8 },
     Rule::Rmsprop { rate: 0.01, decay: 0.95, momentum: 0.5, epsilon: 1e-8 },
     Rule::Adam { rate: 0.002, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+    Rule::Nesterov { rate: 0.1, momentum: 0.9 },
+    Rule::CentredRmsprop { rate: 0.01, decay: 0.95, momentum: 0.0, epsilon: 1e-3 },
+    Rule::CentredRmsprop { rate: 0.01, decay: 0.95, momentum: 0.5, epsilon: 1e-3 },
+    Rule::AdamW { rate: 0.002, root: 1.5, kept: 0.99, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
 ];
-
-/// The moments that a rule uses.
-fn moments(rule: Rule) -> usize {
-    match rule {
-        Rule::Sgd { momentum: 0.0, .. } => 0,
-        Rule::Sgd { .. } | Rule::Adagrad { .. } | Rule::Rmsprop { momentum: 0.0, .. } => 1,
-        Rule::Rmsprop { .. } | Rule::Adam { .. } => 2,
-    }
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
@@ -36,12 +31,13 @@ proptest! {
         let (gradient, p) = (n.floats(count), n.floats(count));
         let first: Vec<f32> = n.floats(count).iter().map(|v| v.abs()).collect();
         let second: Vec<f32> = n.floats(count).iter().map(|v| v.abs()).collect();
-        let twin: Vec<[f32; 3]> = (0..count)
-            .map(|i| reference::update(rule, (scale, limit), gradient[i], [p[i], first[i], second[i]]))
+        let third = n.floats(count);
+        let twin: Vec<[f32; 4]> = (0..count)
+            .map(|i| reference::update(rule, (scale, limit), gradient[i], [p[i], first[i], second[i], third[i]]))
             .collect();
         for isa in Isa::all() {
-            let used = |moment: usize, values: &[f32]| Shifted::new(if moments(rule) > moment { values } else { &[] }, offset);
-            let (mut a, mut b) = (used(0, &first), used(1, &second));
+            let used = |moment: usize, values: &[f32]| Shifted::new(if rule.moments() > moment { values } else { &[] }, offset);
+            let (mut a, mut b, mut c) = (used(0, &first), used(1, &second), used(2, &third));
             let (g, mut parameters) = (Shifted::new(&gradient, offset), Shifted::new(&p, offset));
             let update = Update {
                 rule,
@@ -51,9 +47,10 @@ proptest! {
                 parameters: parameters.get_mut(),
                 first: a.get_mut(),
                 second: b.get_mut(),
+                third: c.get_mut(),
             };
             update.run_on(isa);
-            for (k, found) in [parameters.get(), a.get(), b.get()].into_iter().enumerate() {
+            for (k, found) in [parameters.get(), a.get(), b.get(), c.get()].into_iter().enumerate() {
                 let expected: Vec<f32> = twin.iter().take(found.len()).map(|all| all[k]).collect();
                 if fuses(isa) {
                     assert_bits(found, &expected, isa.name());
@@ -84,8 +81,9 @@ fn a_gradient_that_is_not_finite_is_not_hidden_by_clipping() {
         for count in [1, 8, 16, 20] {
             let (mut p, g) = (vec![1.0; count], vec![f32::NAN; count]);
             let rule = Rule::Sgd { rate: 0.1, momentum: 0.0 };
-            let (parameters, first, second) = (&mut p[..], &mut [][..], &mut [][..]);
-            Update { rule, scale: 1.0, limit: 0.5, gradient: &g, parameters, first, second }.run_on(isa);
+            let parameters = &mut p[..];
+            let (first, second, third) = (&mut [][..], &mut [][..], &mut [][..]);
+            Update { rule, scale: 1.0, limit: 0.5, gradient: &g, parameters, first, second, third }.run_on(isa);
             assert!(p.iter().all(|p| p.is_nan()), "{}: {p:?}", isa.name());
         }
     }

@@ -82,9 +82,15 @@ pub struct SettingsFlags {
     /// Bound on symbols trained on
     #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
     pub max_chars: Option<u64>,
-    /// The update rule, in TensorFlow 1's form [default: adam]
+    /// The update rule, in TensorFlow 1's form (adamw in PyTorch's) [default: adam]
     #[arg(long, value_parser = one_of(OptimizerKind::NAMES), help_heading = "Training")]
     pub optimizer: Option<String>,
+    /// Momentum of sgd and rmsprop [default: 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    pub momentum: Option<f64>,
+    /// Weight decay of adamw [default: 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    pub weight_decay: Option<f64>,
     /// The step size at the schedule's start [default: 0.004]
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
     pub learning_rate: Option<f64>,

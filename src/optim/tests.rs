@@ -1,4 +1,4 @@
-//! Every optimiser, step for step, against TensorFlow 1; clipping against its definition.
+//! Every optimiser, step for step, against TensorFlow 1, or PyTorch for AdamW; clipping against its definition.
 
 use super::*;
 use safetensors::SafeTensors;
@@ -24,7 +24,8 @@ fn floats(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
 
 fn golden(name: &str) -> Golden {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
-    let bytes = fs::read(folder.join(format!("tensorflow-optimizer-{name}.safetensors"))).unwrap();
+    let framework = if name.starts_with("adamw") { "torch" } else { "tensorflow" };
+    let bytes = fs::read(folder.join(format!("{framework}-optimizer-{name}.safetensors"))).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     let words = metadata.metadata().as_ref().unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -39,7 +40,9 @@ fn golden(name: &str) -> Golden {
 }
 
 fn goldens() -> Vec<Golden> {
-    ["sgd", "momentum", "adagrad", "rmsprop", "rmsprop-momentum", "adam", "adam-epsilon"].map(golden).into()
+    let names = ["sgd", "momentum", "momentum-nesterov", "adagrad", "rmsprop", "rmsprop-momentum", "rmsprop-centered"];
+    let more = ["rmsprop-centered-momentum", "adam", "adam-epsilon", "adamw", "adamw-decay"];
+    names.into_iter().chain(more).map(golden).collect()
 }
 
 /// `clip` is off; the rate is the settings'.
@@ -57,7 +60,7 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
 }
 
 #[test]
-fn ten_updates_go_as_tensorflows() {
+fn ten_updates_go_as_theirs() {
     let threads = Threads::new(Some(1)).unwrap();
     for (golden, isa) in goldens().iter().flat_map(|golden| Isa::all().map(move |isa| (golden, isa))) {
         let settings = Settings { clip: 0.0, ..golden.settings.clone() };
@@ -77,7 +80,7 @@ fn moments_start_where_tensorflows_slots_do() {
     for golden in goldens() {
         let mut slots = golden.slots.clone();
         for (name, values) in Optimizer::new(&golden.settings, 1).moments {
-            let slot = slots.remove(&name.replace("mean_square", "rms"));
+            let slot = slots.remove(&name.replace("mean_square", "rms").replace("mean_gradient", "mg"));
             assert_eq!(slot.map(|slot| slot as f32), Some(values[0]), "{}: {name}", golden.name);
         }
         // TensorFlow keeps a velocity without momentum, and leaves it as it is.

@@ -110,7 +110,7 @@ choices! {
 }
 
 choices! {
-    /// The update rule, in TensorFlow 1's form.
+    /// The update rule, in TensorFlow 1's form (AdamW in PyTorch's).
     OptimizerKind {
         /// Adam with bias correction.
         Adam = "adam",
@@ -118,6 +118,8 @@ choices! {
         Adagrad = "adagrad",
         /// RMSProp.
         Rmsprop = "rmsprop",
+        /// Adam with decoupled weight decay, in PyTorch's form.
+        Adamw = "adamw",
         /// Gradient descent, with momentum if asked for.
         Sgd = "sgd",
     }

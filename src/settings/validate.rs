@@ -71,6 +71,18 @@ impl Settings {
         below_one("decay", self.decay)?;
         below_one("momentum", self.momentum)?;
         not_negative("initial-accumulator", self.initial_accumulator.unwrap_or(0.0))?;
+        not_negative("weight-decay", self.weight_decay)?;
+        let kind = self.optimizer;
+        let only = |name, wanted: bool, of: OptimizerKind| {
+            let expected = format!("it is an option of {}, and the optimizer is {}", of.name(), kind.name());
+            require(!wanted || kind == of, name, wanted, &expected)
+        };
+        only("nesterov", self.nesterov, OptimizerKind::Sgd)?;
+        only("centered", self.centered, OptimizerKind::Rmsprop)?;
+        let decays = self.weight_decay != 0.0 && kind != OptimizerKind::Adamw;
+        require(!decays, "weight-decay", self.weight_decay, "it is an option of adamw; leave it out, or take that optimizer")?;
+        let still = self.nesterov && self.momentum == 0.0;
+        require(!still, "nesterov", true, "it needs a momentum above 0")?;
         self.validate_divisor()?;
         let clip = self.clip;
         require(
@@ -91,7 +103,7 @@ impl Settings {
                 let holds = self.epsilon.unwrap_or(0.0) as f32 > 0.0 || !vanishes(self.initial_accumulator);
                 require(holds, "initial-accumulator", 0, expected)
             }
-            OptimizerKind::Adam | OptimizerKind::Rmsprop => {
+            OptimizerKind::Adam | OptimizerKind::Adamw | OptimizerKind::Rmsprop => {
                 let expected = "a gradient of zero would be divided by it; give a number above 0";
                 require(!vanishes(self.epsilon), "epsilon", 0, expected)
             }
@@ -172,6 +184,11 @@ mod tests {
             ("decay", |s| s.decay = 1.0),
             ("momentum", |s| s.momentum = f64::NAN),
             ("initial-accumulator", |s| s.initial_accumulator = Some(-1.0)),
+            ("weight-decay", |s| (s.optimizer, s.weight_decay) = (OptimizerKind::Adamw, -0.1)),
+            ("weight-decay", |s| s.weight_decay = 0.1),
+            ("nesterov", |s| s.nesterov = true),
+            ("nesterov", |s| (s.optimizer, s.nesterov) = (OptimizerKind::Sgd, true)),
+            ("centered", |s| s.centered = true),
             ("clip", |s| s.clip = -5.0),
             ("clip", |s| s.clip = f32::INFINITY),
             ("learning-rate", |s| s.learning_rate = 0.0),

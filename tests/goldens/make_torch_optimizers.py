@@ -20,7 +20,7 @@ OPTIMIZERS = {
 def updates(settings, start, gradients, dtype):
     """The vector after each update [UPDATES, SIZE]."""
     rate, betas, epsilon, decay = settings
-    parameter = torch.nn.Parameter(torch.from_numpy(start).to(dtype))
+    parameter = torch.nn.Parameter(torch.tensor(start, dtype=dtype))
     optimizer = torch.optim.AdamW([parameter], lr=rate, betas=betas, eps=epsilon, weight_decay=decay)
     values = []
     for gradient in torch.from_numpy(gradients).to(dtype):
