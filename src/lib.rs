@@ -91,6 +91,7 @@ pub mod rnn;
 pub mod sample;
 pub mod schedule;
 mod settings;
+pub mod tensorflow;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Published settings by name, so that a run can be compared with the program it is modelled on.
 
 use crate::{
-    Activation, Bias, Cell, ClipMode, Init, InputKind, OptimizerKind, Reduction, Schedule, Settings, Windows,
+    Activation, Bias, Cell, ClipMode, ForgetBiasAt, Init, InputKind, OptimizerKind, Reduction, Schedule, Settings, Windows,
 };
 
 /// A named set of [`Settings`].
@@ -96,6 +96,7 @@ fn lecture_deep() -> Preset {
         settings: Settings {
             cell: Cell::Lstm,
             forget_bias: 1.0,
+            forget_bias_at: ForgetBiasAt::RunTime,
             bias: Bias::Single,
             init: Init::Glorot,
             hidden: 100,

@@ -21,8 +21,11 @@ pub struct Settings {
     pub activation: Activation,
     /// Where a GRU applies its reset gate; ignored by the other cells.
     pub reset: Reset,
-    /// Added to the initial bias of an LSTM's forget gate; ignored by the other cells.
+    /// Added to the bias of an LSTM's forget gate; ignored by the other cells.
     pub forget_bias: f32,
+    /// When that is done.
+    #[serde(skip_serializing_if = "layer::is_default")]
+    pub forget_bias_at: ForgetBiasAt,
     /// Two bias vectors a layer as in PyTorch, or one.
     pub bias: Bias,
     /// The distribution that weights are drawn from.
@@ -128,6 +131,7 @@ impl Default for Settings {
             activation: Activation::Tanh,
             reset: Reset::After,
             forget_bias: 1.0,
+            forget_bias_at: ForgetBiasAt::Initial,
             bias: Bias::Double,
             init: Init::Uniform,
             init_scale: None,

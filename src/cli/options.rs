@@ -4,7 +4,7 @@
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use serde::Serialize;
 use unrolled::{
-    Activation, Bias, Cell, ClipMode, Init, InputKind, Invalid, Layer, Mode, OptimizerKind, Reset, Schedule,
+    Activation, Bias, Cell, ClipMode, ForgetBiasAt, Init, InputKind, Invalid, Layer, Mode, OptimizerKind, Reset, Schedule,
     Unit, Windows,
 };
 
@@ -25,9 +25,12 @@ pub struct SettingsFlags {
     /// Where --cell gru applies its reset gate [default: after]
     #[arg(long, value_parser = one_of(Reset::NAMES), help_heading = "Model")]
     pub reset: Option<String>,
-    /// Added to the initial forget bias of --cell lstm [default: 1]
+    /// Added to the forget bias of --cell lstm [default: 1]
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Model")]
     pub forget_bias: Option<f64>,
+    /// When that is done: once, or as in TensorFlow whenever the model runs [default: initial]
+    #[arg(long, value_parser = one_of(ForgetBiasAt::NAMES), help_heading = "Model")]
+    pub forget_bias_at: Option<String>,
     /// PyTorch's two bias vectors, or one as in TensorFlow [default: double]
     #[arg(long, value_parser = one_of(Bias::NAMES), help_heading = "Model")]
     pub bias: Option<String>,
@@ -55,7 +58,7 @@ pub struct SettingsFlags {
         long = "layer",
         value_name = "TOML",
         value_parser = layer,
-        conflicts_with_all = ["cell", "hidden", "layers", "activation", "reset", "forget_bias", "dropout"],
+        conflicts_with_all = ["cell", "hidden", "layers", "activation", "reset", "forget_bias", "forget_bias_at", "dropout"],
         help_heading = "Model"
     )]
     #[serde(skip_serializing_if = "Vec::is_empty")]

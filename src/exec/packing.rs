@@ -70,10 +70,15 @@ impl Packing<'_> {
     fn gated(&self, places: &LayerTensors, gated: &mut Gated) {
         self.options(places, gated);
         let Gated { depth, bias, input, input_t, input_units, input_slots, input_panels, .. } = gated;
-        let Gated { recurrent, packed, packed_t, units, .. } = gated;
+        let Gated { recurrent, packed, packed_t, units, forget_bias, .. } = gated;
         let mut hidden = || {
             self.recurrent(self.tensor(&places.hidden), recurrent, units, (packed, packed_t));
             self.sum_bias(places, input_slots, recurrent, bias);
+            if let Some((rows, value)) = forget_bias.clone() {
+                for (rows, place) in input_slots.groups(rows) {
+                    bias[place..][..rows.len()].iter_mut().for_each(|bias| *bias += value);
+                }
+            }
         };
         if *depth == 0 {
             return hidden();

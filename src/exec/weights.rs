@@ -5,7 +5,7 @@ use crate::aligned::Aligned;
 use crate::model::ModelConfig;
 pub(crate) use crate::model::cell::Plain;
 use crate::model::cell::{self, Cell, CellWeights, Extras, Recurrent, Sizes};
-use crate::settings::Layer;
+use crate::settings::{ForgetBiasAt, Layer};
 use std::ops::Range;
 use unrolled_kernels::Isa;
 use unrolled_kernels::pack::{Panels, Slots};
@@ -75,6 +75,8 @@ pub(crate) struct Gated {
     pub(crate) input_units: Panels,
     pub(super) packed: Vec<Aligned>,
     pub(super) packed_t: Vec<Aligned>,
+    /// What is added to the forget gate's biases when the model runs.
+    pub(super) forget_bias: Option<(Range<usize>, f32)>,
     /// `weight_hr`.
     pub(crate) projection: Option<Plain>,
     /// Peepholes, or the weights and biases of a norm, each vector padded.
@@ -183,6 +185,7 @@ impl Gated {
             packed_t: vec![Aligned::default(); recurrent.len()],
             projection: layer.projection.map(|width| Plain::new(layer.hidden, width)),
             vectors: Vec::new(),
+            forget_bias: layer.forget_bias(ForgetBiasAt::RunTime),
             cell,
             recurrent,
             input_slots,

@@ -5,7 +5,7 @@
 
 use super::{ModelConfig, Parameters, Start, config::Tensor};
 use crate::{
-    Cell, Init, Layer, Settings,
+    ForgetBiasAt, Init, Layer, Settings,
     random::{Draws, Purpose},
 };
 
@@ -137,11 +137,9 @@ fn extra(
     }
 }
 
-/// The forget gate is the second of i, f, g, o, and the first of f, g, o. A normalised layer adds it behind its norm.
 fn add_forget_bias(layer: &Layer, bias: &mut [f32]) {
-    if layer.cell == Cell::Lstm && !layer.layer_norm {
-        let first = if layer.coupled { 0 } else { layer.hidden };
-        bias[first..first + layer.hidden].iter_mut().for_each(|value| *value += layer.forget_bias);
+    if let Some((rows, value)) = layer.forget_bias(ForgetBiasAt::Initial) {
+        bias[rows].iter_mut().for_each(|bias| *bias += value);
     }
 }
 
@@ -193,7 +191,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bias, InputKind};
+    use crate::{Bias, Cell, InputKind};
 
     fn settings(init: Init) -> Settings {
         Settings { init, hidden: 64, embedding: Some(48), layers: 2, ..Settings::default() }

@@ -64,6 +64,16 @@ choices! {
 }
 
 choices! {
+    /// Where an LSTM's forget bias is added.
+    ForgetBiasAt {
+        /// To the initial bias, which is then trained as it is.
+        Initial = "initial",
+        /// Whenever the model runs: no stored bias has it (TensorFlow).
+        RunTime = "run-time",
+    }
+}
+
+choices! {
     /// How many bias vectors a layer has.
     Bias {
         /// Two, as in PyTorch; both are trained.
@@ -198,5 +208,11 @@ impl Default for Activation {
 impl Default for Reset {
     fn default() -> Self {
         Self::After
+    }
+}
+
+impl Default for ForgetBiasAt {
+    fn default() -> Self {
+        Self::Initial
     }
 }

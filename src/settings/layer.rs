@@ -1,6 +1,6 @@
 //! One layer of a stack: its cell with every option, and what is wrapped around it.
 
-use super::{Activation, Cell, Reset, Settings};
+use super::{Activation, Cell, ForgetBiasAt, Reset, Settings};
 use crate::model::CustomCell;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -30,8 +30,11 @@ pub struct Layer {
     /// Where a GRU applies its reset gate; ignored by the other cells.
     #[serde(skip_serializing_if = "is_default")]
     pub reset: Reset,
-    /// Added to the forget gate of an LSTM; ignored by the other cells.
+    /// Added to the bias of an LSTM's forget gate; ignored by the other cells.
     pub forget_bias: f32,
+    /// When that is done. A normalised layer always adds it when it runs, behind its norm.
+    #[serde(skip_serializing_if = "is_default")]
+    pub forget_bias_at: ForgetBiasAt,
     /// LSTM: each gate also sees the cell state, through a weight for each unit (`use_peepholes`).
     #[serde(skip_serializing_if = "is_default")]
     pub peepholes: bool,
@@ -160,6 +163,7 @@ impl Layer {
             activation: Activation::Tanh,
             reset: Reset::After,
             forget_bias: 1.0,
+            forget_bias_at: ForgetBiasAt::Initial,
             peepholes: false,
             cell_clip: None,
             projection: None,
@@ -208,9 +212,10 @@ impl Layer {
 
     /// The layers that the flat settings ask for.
     pub(super) fn of(settings: &Settings) -> Vec<Self> {
-        let Settings { cell, hidden, activation, reset, forget_bias, dropout, .. } = *settings;
+        let Settings { cell, hidden, activation, reset, forget_bias, forget_bias_at, dropout, .. } = *settings;
         let plain = Self::new(cell, hidden);
-        let layer = Self { activation, reset, forget_bias, output_keep_prob: 1.0 - dropout, ..plain };
+        let output_keep_prob = 1.0 - dropout;
+        let layer = Self { activation, reset, forget_bias, forget_bias_at, output_keep_prob, ..plain };
         // A thousand layers are refused later, and a number without end is not to be listed first.
         vec![layer; settings.layers.min(1 << 12)]
     }
@@ -240,6 +245,14 @@ impl Layer {
             Some(custom) => [custom.state_size(), 0],
             None => [self.output_size(), if self.cell == Cell::Lstm { self.hidden } else { 0 }],
         }
+    }
+
+    /// Where the forget gate's biases lie among all, and what is added to them, at that time.
+    pub(crate) fn forget_bias(&self, at: ForgetBiasAt) -> Option<(std::ops::Range<usize>, f32)> {
+        let plain = self.custom.is_none() && self.cell == Cell::Lstm && !self.layer_norm;
+        // The second of i, f, g, o, and the first of f, g, o.
+        let first = if self.coupled { 0 } else { self.hidden };
+        (plain && self.forget_bias_at == at).then_some((first..first + self.hidden, self.forget_bias))
     }
 
     /// Whether the LSTM has any option beyond PyTorch's.

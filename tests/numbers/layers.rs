@@ -5,7 +5,7 @@ use super::assert_close;
 use super::case::Case;
 use unrolled::model::Parameters;
 use unrolled::rnn::{Bidirectional, Dropout, Highway, Layer, Merge, Order, Rnn, State, Variational, Window};
-use unrolled::{Activation, Reset};
+use unrolled::{Activation, ForgetBiasAt, Reset};
 
 fn rnn(hidden: usize) -> Layer {
     Layer::rnn(hidden)
@@ -13,7 +13,7 @@ fn rnn(hidden: usize) -> Layer {
 
 /// TensorFlow adds the forget bias when the layer runs.
 fn lstm(hidden: usize) -> Layer {
-    Layer::lstm(hidden)
+    Layer { forget_bias_at: ForgetBiasAt::RunTime, ..Layer::lstm(hidden) }
 }
 
 fn gru(hidden: usize) -> Layer {
@@ -119,26 +119,6 @@ fn cases() -> Vec<(&'static str, Vec<(&'static str, Layer)>)> {
     ]
 }
 
-/// Adds the forget bias that TensorFlow adds when the layer runs.
-fn add_forget_bias(parameters: &mut Parameters, stack: &[(&str, Layer)]) {
-    for (l, (_, layer)) in stack.iter().enumerate() {
-        if layer.cell == unrolled::Cell::Lstm && !layer.layer_norm {
-            let bias = parameters.get_mut(&format!("rnn.bias_ih_l{l}")).unwrap();
-            let first = if layer.coupled { 0 } else { layer.hidden };
-            bias[first..][..layer.hidden].iter_mut().for_each(|value| *value += layer.forget_bias);
-        }
-    }
-}
-
-fn model(case: &Case, stack: &[(&str, Layer)]) -> unrolled::model::Model {
-    let model = case.model(stack);
-    let mut parameters = model.parameters().clone();
-    if !case.name.starts_with("keras") {
-        add_forget_bias(&mut parameters, stack);
-    }
-    unrolled::model::Model::with_parameters(model.config().clone(), parameters).unwrap()
-}
-
 fn assert_state(what: &str, found: &State, expected: &State) {
     for (l, (found, expected)) in found.layers.iter().zip(&expected.layers).enumerate() {
         assert_close(&format!("{what}: h of layer {l}"), &found.h, &expected.h);
@@ -178,7 +158,7 @@ fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
         masks: Some(&masks),
         ..Window::new(steps, rows, &inputs)
     };
-    let mut rnn = Rnn::new(model(&case, layers), Some(threads)).unwrap();
+    let mut rnn = Rnn::new(case.model(layers), Some(threads)).unwrap();
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
     rnn.forward(&window, &mut outputs).unwrap();
     assert_close(&format!("{what}: outputs"), &outputs, &arranged(case.get("outputs")));
@@ -191,7 +171,7 @@ fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
         rnn.d_initial(),
         &case.state("grad.initial", "", layers.len()),
     );
-    let expected = case.parameters("grad.", &rnn.model().parameters().layout, layers);
+    let expected = case.parameters("grad.", rnn.model().config(), layers);
     assert_gradients(what, rnn.gradient(), &expected);
 }
 
@@ -211,7 +191,7 @@ fn kerass_gru_with_reset_after_is_theirs() {
     let settings = unrolled::Settings::default();
     let model = unrolled::model::Model::of_stack(&[layer.clone()], 5, &settings).unwrap();
     let stack = [("", layer)];
-    let parameters = case.parameters("", &model.parameters().layout, &stack);
+    let parameters = case.parameters("", model.config(), &stack);
     let model = unrolled::model::Model::with_parameters(model.config().clone(), parameters).unwrap();
     let mut rnn = Rnn::new(model, Some(1)).unwrap();
     let initial = case.state("initial", "", 1);
@@ -220,7 +200,7 @@ fn kerass_gru_with_reset_after_is_theirs() {
     rnn.forward(&window, &mut outputs).unwrap();
     assert_close("outputs", &outputs, case.get("outputs"));
     rnn.backward(case.get("cotangent.outputs"), Some(&case.state("cotangent.final", "", 1))).unwrap();
-    let expected = case.parameters("grad.", &rnn.model().parameters().layout, &stack);
+    let expected = case.parameters("grad.", rnn.model().config(), &stack);
     assert_gradients("keras-cell-gru-after", rnn.gradient(), &expected);
     assert_close("gradient of inputs", rnn.d_inputs(), case.get("grad.inputs"));
 }
@@ -228,7 +208,7 @@ fn kerass_gru_with_reset_after_is_theirs() {
 #[test]
 fn the_static_form_takes_lists_and_one_shape() {
     let (case, layers) = (Case::load("tensorflow-stack-lengths"), stack([lstm(7), gru(9), rnn(5)]));
-    let mut rnn = Rnn::planned(model(&case, &layers), 6, 3, Some(1)).unwrap();
+    let mut rnn = Rnn::planned(case.model(&layers), 6, 3, Some(1)).unwrap();
     let steps: Vec<&[f32]> = case.get("inputs").chunks(15).collect();
     let initial = case.state("initial", "", 3);
     let window = Window { lengths: case.lengths(), initial: Some(&initial), ..Window::new(6, 3, &[]) };
@@ -252,7 +232,7 @@ fn both_directions_are_theirs() {
     for (name, forward, backward, merge) in cases {
         let case = Case::load(name);
         let stacks = [("fw/", forward), ("bw/", backward)].map(|layer| [layer]);
-        let [fw, bw] = [0, 1].map(|direction| model(&case, &stacks[direction]));
+        let [fw, bw] = [0, 1].map(|direction| case.model(&stacks[direction]));
         let mut both = Bidirectional::new(fw, bw, merge, Some(1)).unwrap();
         for order in [Order::TimeMajor, Order::BatchMajor] {
             let arranged = |values: &[f32]| match order {
@@ -282,8 +262,7 @@ fn both_directions_are_theirs() {
                 let what = format!("{name}, {place}");
                 assert_state(&what, &rnn.state(), &case.state("final", place, 1));
                 assert_state(&what, rnn.d_initial(), &case.state("grad.initial", place, 1));
-                let layout = &rnn.model().parameters().layout;
-                let expected = case.parameters("grad.", layout, &stacks[direction]);
+                let expected = case.parameters("grad.", rnn.model().config(), &stacks[direction]);
                 assert_gradients(&what, rnn.gradient(), &expected);
             }
         }

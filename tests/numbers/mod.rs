@@ -20,6 +20,7 @@ mod rows;
 mod stacks;
 mod table;
 mod threads;
+mod traces;
 mod twin;
 
 use unrolled::corpus::{Batch, Corpus};

@@ -1,0 +1,254 @@
+//! Weights of TensorFlow 1 and Keras under this library's names, and in its order.
+//!
+//! A kernel [E + H, gates * H] has the input's rows above the state's, and multiplies from the right; here `weight_ih`
+//! [gates * H, E] and `weight_hh` [gates * H, H] stand apart and multiply from the left.
+//!
+//! | class | variables | its gates, side by side |
+//! |---|---|---|
+//! | `BasicRNNCell` | `kernel`, `bias` | |
+//! | `BasicLSTMCell`, `LSTMCell` | `kernel`, `bias`; `w_i_diag`, `w_f_diag`, `w_o_diag`; `projection/kernel` [H, P] | i, j, f, o |
+//! | `GRUCell` | `gates/kernel`, `gates/bias`, `candidate/kernel`, `candidate/bias` | r, u |
+//! | `CoupledInputForgetGateLSTMCell` | `W`, `B`, `W_F_diag`, `W_O_diag` | j, f, o |
+//! | `LayerNormBasicLSTMCell` | `kernel`; `input/gamma`, `input/beta`, likewise `transform`, `forget`, `output`, `state` | i, j, f, o |
+//! | `HighwayWrapper` | its cell's, `carry_w`, `carry_b`, uncoupled also `transform_w`, `transform_b` | |
+//! | Keras `SimpleRNN`, `LSTM`, `GRU` | `kernel`, `recurrent_kernel`, `bias` | i, f, c, o; z, r, h |
+//!
+//! TensorFlow's LSTMs add their `forget_bias` when they run: a layer with
+//! [`ForgetBiasAt::RunTime`](crate::ForgetBiasAt) does too. Keras's store it in `bias`: such a layer has `forget_bias: 0.0`.
+//!
+//! ```
+//! use unrolled::model::Model;
+//! use unrolled::{ForgetBiasAt, Layer, Settings, tensorflow};
+//!
+//! # fn main() -> unrolled::Result<()> {
+//! let layer = Layer { forget_bias_at: ForgetBiasAt::RunTime, ..Layer::lstm(2) };
+//! let mut model = Model::of_stack(&[layer], 3, &Settings::default())?;
+//! let (kernel, bias) = (vec![0.25; (3 + 2) * 8], vec![0.0; 8]); // as a session gives them
+//! let mut parameters = model.parameters().clone();
+//! tensorflow::copy_layer(model.config(), 0, &mut parameters, &|name| match name {
+//!     "kernel" => Some(&kernel[..]),
+//!     "bias" => Some(&bias[..]),
+//!     _ => None,
+//! })?;
+//! model = Model::with_parameters(model.config().clone(), parameters)?;
+//! # Ok(())
+//! # }
+//! ```
+
+use crate::model::{ModelConfig, Parameters};
+use crate::{Cell, Error, Highway, Layer, Reset, Result};
+use std::ops::Range;
+
+/// Finds a variable by its name in TensorFlow, without the scopes before it; row-major.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<&'a [f32]>;
+
+/// Copies the variables of one layer to the parameters of layer `layer` of a model. What the class has no variable for
+/// (the second bias) becomes zero. Gradients convert in the same way.
+///
+/// # Errors
+/// [`Error::Tensor`] names the variable that is missing or of another length.
+pub fn copy_layer<'a>(
+    config: &'a ModelConfig,
+    layer: usize,
+    parameters: &mut Parameters,
+    variables: Variables<'a>,
+) -> Result<()> {
+    let suffix = format!("_l{layer}");
+    for entry in parameters.layout.entries().to_vec() {
+        if entry.name.starts_with("rnn.") && entry.name.ends_with(&suffix) {
+            parameters.values[entry.range].fill(0.0);
+        }
+    }
+    let copy = Copy { inputs: config.input_width(layer), of: &config.stack[layer], number: layer, variables };
+    copy.products(parameters)?;
+    copy.options(parameters)
+}
+
+/// Copies a dense layer's kernel [H, V] and bias `[V]` to the head of a model.
+///
+/// # Errors
+/// As for [`copy_layer`].
+pub fn copy_head(parameters: &mut Parameters, kernel: &[f32], bias: &[f32]) -> Result<()> {
+    let shape = parameters.layout.find("head.weight").map(|entry| entry.shape.clone());
+    let Some([outputs, hidden]) = shape.as_deref().and_then(|shape| <[usize; 2]>::try_from(shape).ok()) else {
+        return Err(missing("head.weight", "a model with a head"));
+    };
+    let (kernel, bias) = (sized("kernel", kernel, hidden * outputs)?, sized("bias", bias, outputs)?);
+    put(parameters, "head.weight", &transposed(kernel, 0..hidden, &[0], outputs));
+    put(parameters, "head.bias", bias);
+    Ok(())
+}
+
+/// One layer's.
+struct Copy<'a> {
+    of: &'a Layer,
+    number: usize,
+    inputs: usize,
+    variables: Variables<'a>,
+}
+
+impl Copy<'_> {
+    fn put(&self, parameters: &mut Parameters, name: &str, values: &[f32]) {
+        put(parameters, &format!("rnn.{name}_l{}", self.number), values);
+    }
+
+    /// A variable of that many values, under the first of some names that is there.
+    fn get(&self, names: &[&str], len: usize) -> Result<&[f32]> {
+        let found = names.iter().find_map(|name| Some((*name, (self.variables)(name)?)));
+        let Some((name, values)) = found else {
+            return Err(missing(names[0], &format!("{len} values, for layer {}", self.number)));
+        };
+        sized(name, values, len)
+    }
+
+    fn products(&self, parameters: &mut Parameters) -> Result<()> {
+        let keras = (self.variables)("recurrent_kernel").is_some();
+        match (self.of.cell, self.of.coupled) {
+            (Cell::Gru, _) if self.of.reset == Reset::Before && !keras => self.gru(parameters),
+            (Cell::Rnn, _) => self.gates(parameters, keras, &[0]),
+            (Cell::Lstm, true) => self.gates(parameters, keras, &[1, 0, 2]),
+            (Cell::Lstm, false) if keras => self.gates(parameters, keras, &[0, 1, 2, 3]),
+            (Cell::Lstm, false) => self.gates(parameters, keras, &[0, 2, 1, 3]),
+            (Cell::Gru, _) => self.gates(parameters, keras, &[1, 0, 2]),
+        }
+    }
+
+    /// Kernels of all gates; ours number g is theirs number `gates[g]`.
+    fn gates(&self, parameters: &mut Parameters, keras: bool, gates: &[usize]) -> Result<()> {
+        let (hidden, state, inputs) = (self.of.hidden, self.of.output_size(), self.inputs);
+        let width = gates.len() * hidden;
+        if keras {
+            let kernel = self.get(&["kernel"], inputs * width)?;
+            let recurrent = self.get(&["recurrent_kernel"], state * width)?;
+            self.put(parameters, "weight_ih", &transposed(kernel, 0..inputs, gates, hidden));
+            self.put(parameters, "weight_hh", &transposed(recurrent, 0..state, gates, hidden));
+        } else {
+            let kernel = self.get(&["kernel", "W"], (inputs + state) * width)?;
+            self.put(parameters, "weight_ih", &transposed(kernel, 0..inputs, gates, hidden));
+            self.put(parameters, "weight_hh", &transposed(kernel, inputs..inputs + state, gates, hidden));
+        }
+        if self.of.layer_norm {
+            return Ok(());
+        }
+        // Keras's GRU with reset after has a bias for each product.
+        let both = keras && self.of.cell == Cell::Gru && self.of.reset == Reset::After;
+        let bias = self.get(&["bias", "B"], if both { 2 * width } else { width })?;
+        self.put(parameters, "bias_ih", &ordered(&bias[..width], gates, hidden));
+        if both {
+            self.put(parameters, "bias_hh", &ordered(&bias[width..], gates, hidden));
+        }
+        Ok(())
+    }
+
+    fn gru(&self, parameters: &mut Parameters) -> Result<()> {
+        let (hidden, inputs) = (self.of.hidden, self.inputs);
+        let rows = inputs + hidden;
+        let gates = self.get(&["gates/kernel"], rows * 2 * hidden)?;
+        let candidate = self.get(&["candidate/kernel"], rows * hidden)?;
+        let both = |rows: Range<usize>| {
+            [transposed(gates, rows.clone(), &[0, 1], hidden), transposed(candidate, rows, &[0], hidden)].concat()
+        };
+        self.put(parameters, "weight_ih", &both(0..inputs));
+        self.put(parameters, "weight_hh", &both(inputs..rows));
+        let biases = [self.get(&["gates/bias"], 2 * hidden)?, self.get(&["candidate/bias"], hidden)?];
+        self.put(parameters, "bias_ih", &biases.concat());
+        Ok(())
+    }
+
+    fn options(&self, parameters: &mut Parameters) -> Result<()> {
+        let Layer { hidden, coupled, .. } = *self.of;
+        let joined = |names: &[&str], len: usize| -> Result<Vec<f32>> {
+            let parts: Vec<&[f32]> = names.iter().map(|name| self.get(&[name], len)).collect::<Result<_>>()?;
+            Ok(parts.concat())
+        };
+        if let Some(width) = self.of.projection {
+            let kernel = self.get(&["projection/kernel"], hidden * width)?;
+            self.put(parameters, "weight_hr", &transposed(kernel, 0..hidden, &[0], width));
+        }
+        if self.of.peepholes {
+            let names: &[&str] =
+                if coupled { &["W_F_diag", "W_O_diag"] } else { &["w_i_diag", "w_f_diag", "w_o_diag"] };
+            self.put(parameters, "weight_peephole", &joined(names, hidden)?);
+        }
+        if self.of.layer_norm {
+            let [gamma, beta] = ["gamma", "beta"].map(|part| {
+                ["input", "forget", "transform", "output", "state"].map(|gate| format!("{gate}/{part}"))
+            });
+            for (name, names) in [("norm_weight", gamma), ("norm_bias", beta)] {
+                self.put(parameters, name, &joined(&names.each_ref().map(String::as_str), hidden)?);
+            }
+        }
+        let gates: &[&str] = match self.of.highway {
+            Highway::Off => return Ok(()),
+            Highway::Coupled => &["carry"],
+            Highway::Separate => &["carry", "transform"],
+        };
+        let width = self.inputs;
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for gate in gates {
+            let kernel = self.get(&[&format!("{gate}_w")], width * width)?;
+            weight.extend(transposed(kernel, 0..width, &[0], width));
+            bias.extend_from_slice(self.get(&[&format!("{gate}_b")], width)?);
+        }
+        self.put(parameters, "highway_weight", &weight);
+        self.put(parameters, "highway_bias", &bias);
+        Ok(())
+    }
+}
+
+fn put(parameters: &mut Parameters, name: &str, values: &[f32]) {
+    if let Some(to) = parameters.get_mut(name).filter(|to| to.len() == values.len()) {
+        to.copy_from_slice(values);
+    }
+}
+
+fn missing(name: &str, expected: &str) -> Error {
+    Error::Tensor { tensor: name.to_owned(), found: "nothing".to_owned(), expected: expected.to_owned() }
+}
+
+fn sized<'a>(name: &str, values: &'a [f32], len: usize) -> Result<&'a [f32]> {
+    if values.len() == len {
+        return Ok(values);
+    }
+    let (found, expected) = (format!("{} values", values.len()), format!("{len} values"));
+    Err(Error::Tensor { tensor: name.to_owned(), found, expected })
+}
+
+/// Rows `rows` of a kernel [inputs, gates * H], transposed; ours number g is theirs number `gates[g]`.
+fn transposed(kernel: &[f32], rows: Range<usize>, gates: &[usize], hidden: usize) -> Vec<f32> {
+    let width = gates.len() * hidden;
+    let mut weight = Vec::with_capacity(rows.len() * width);
+    for gate in gates {
+        for unit in 0..hidden {
+            weight.extend(rows.clone().map(|row| kernel[row * width + gate * hidden + unit]));
+        }
+    }
+    weight
+}
+
+fn ordered(bias: &[f32], gates: &[usize], hidden: usize) -> Vec<f32> {
+    gates.iter().flat_map(|gate| &bias[gate * hidden..][..hidden]).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use crate::model::Model;
+
+    fn refused(variables: Variables<'_>) -> String {
+        let model = Model::of_stack(&[Layer::lstm(2)], 3, &Settings::default()).unwrap();
+        let mut parameters = model.parameters().clone();
+        copy_layer(model.config(), 0, &mut parameters, variables).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn missing_variables_and_other_shapes_are_named() {
+        assert_eq!(refused(&|_| None), "tensor kernel: found nothing, expected 40 values, for layer 0");
+        let kernel = [0.0; 40];
+        let short = |name: &str| (name == "kernel").then_some(&kernel[..39]);
+        assert_eq!(refused(&short), "tensor kernel: found 39 values, expected 40 values");
+        let alone = |name: &str| (name == "kernel").then_some(&kernel[..]);
+        assert_eq!(refused(&alone), "tensor bias: found nothing, expected 8 values, for layer 0");
+    }
+}
