@@ -82,6 +82,7 @@ pub mod corpus;
 mod error;
 pub mod exec;
 pub mod fixed;
+pub mod loss;
 pub mod model;
 mod optim;
 mod parallel;

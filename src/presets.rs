@@ -1,7 +1,8 @@
 //! Published settings by name, so that a run can be compared with the program it is modelled on.
 
 use crate::{
-    Activation, Bias, Cell, ClipMode, ForgetBiasAt, Init, InputKind, OptimizerKind, Reduction, Schedule, Settings, Windows,
+    Activation, Bias, Cell, ClipMode, ForgetBiasAt, Init, InputKind, OptimizerKind, Reduction, Schedule,
+    Settings, Windows,
 };
 
 /// A named set of [`Settings`].

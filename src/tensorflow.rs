@@ -47,11 +47,11 @@ pub type Variables<'a> = &'a dyn Fn(&str) -> Option<&'a [f32]>;
 ///
 /// # Errors
 /// [`Error::Tensor`] names the variable that is missing or of another length.
-pub fn copy_layer<'a>(
-    config: &'a ModelConfig,
+pub fn copy_layer(
+    config: &ModelConfig,
     layer: usize,
     parameters: &mut Parameters,
-    variables: Variables<'a>,
+    variables: Variables<'_>,
 ) -> Result<()> {
     let suffix = format!("_l{layer}");
     for entry in parameters.layout.entries().to_vec() {
@@ -70,7 +70,8 @@ pub fn copy_layer<'a>(
 /// As for [`copy_layer`].
 pub fn copy_head(parameters: &mut Parameters, kernel: &[f32], bias: &[f32]) -> Result<()> {
     let shape = parameters.layout.find("head.weight").map(|entry| entry.shape.clone());
-    let Some([outputs, hidden]) = shape.as_deref().and_then(|shape| <[usize; 2]>::try_from(shape).ok()) else {
+    let Some([outputs, hidden]) = shape.as_deref().and_then(|shape| <[usize; 2]>::try_from(shape).ok())
+    else {
         return Err(missing("head.weight", "a model with a head"));
     };
     let (kernel, bias) = (sized("kernel", kernel, hidden * outputs)?, sized("bias", bias, outputs)?);
@@ -80,14 +81,14 @@ pub fn copy_head(parameters: &mut Parameters, kernel: &[f32], bias: &[f32]) -> R
 }
 
 /// One layer's.
-struct Copy<'a> {
-    of: &'a Layer,
+struct Copy<'m, 'v> {
+    of: &'m Layer,
     number: usize,
     inputs: usize,
-    variables: Variables<'a>,
+    variables: Variables<'v>,
 }
 
-impl Copy<'_> {
+impl Copy<'_, '_> {
     fn put(&self, parameters: &mut Parameters, name: &str, values: &[f32]) {
         put(parameters, &format!("rnn.{name}_l{}", self.number), values);
     }
@@ -146,7 +147,8 @@ impl Copy<'_> {
         let gates = self.get(&["gates/kernel"], rows * 2 * hidden)?;
         let candidate = self.get(&["candidate/kernel"], rows * hidden)?;
         let both = |rows: Range<usize>| {
-            [transposed(gates, rows.clone(), &[0, 1], hidden), transposed(candidate, rows, &[0], hidden)].concat()
+            [transposed(gates, rows.clone(), &[0, 1], hidden), transposed(candidate, rows, &[0], hidden)]
+                .concat()
         };
         self.put(parameters, "weight_ih", &both(0..inputs));
         self.put(parameters, "weight_hh", &both(inputs..rows));
@@ -158,7 +160,8 @@ impl Copy<'_> {
     fn options(&self, parameters: &mut Parameters) -> Result<()> {
         let Layer { hidden, coupled, .. } = *self.of;
         let joined = |names: &[&str], len: usize| -> Result<Vec<f32>> {
-            let parts: Vec<&[f32]> = names.iter().map(|name| self.get(&[name], len)).collect::<Result<_>>()?;
+            let parts: Vec<&[f32]> =
+                names.iter().map(|name| self.get(&[name], len)).collect::<Result<_>>()?;
             Ok(parts.concat())
         };
         if let Some(width) = self.of.projection {

@@ -83,7 +83,8 @@ fn a_gradient_that_is_not_finite_is_not_hidden_by_clipping() {
             let rule = Rule::Sgd { rate: 0.1, momentum: 0.0 };
             let parameters = &mut p[..];
             let (first, second, third) = (&mut [][..], &mut [][..], &mut [][..]);
-            Update { rule, scale: 1.0, limit: 0.5, gradient: &g, parameters, first, second, third }.run_on(isa);
+            Update { rule, scale: 1.0, limit: 0.5, gradient: &g, parameters, first, second, third }
+                .run_on(isa);
             assert!(p.iter().all(|p| p.is_nan()), "{}: {p:?}", isa.name());
         }
     }

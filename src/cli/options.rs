@@ -4,8 +4,8 @@
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use serde::Serialize;
 use unrolled::{
-    Activation, Bias, Cell, ClipMode, ForgetBiasAt, Init, InputKind, Invalid, Layer, Mode, OptimizerKind, Reset, Schedule,
-    Unit, Windows,
+    Activation, Bias, Cell, ClipMode, ForgetBiasAt, Init, InputKind, Invalid, Layer, Mode, OptimizerKind,
+    Reset, Schedule, Unit, Windows,
 };
 
 fn one_of(names: &'static [&'static str]) -> PossibleValuesParser {

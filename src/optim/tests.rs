@@ -40,7 +40,15 @@ fn golden(name: &str) -> Golden {
 }
 
 fn goldens() -> Vec<Golden> {
-    let names = ["sgd", "momentum", "momentum-nesterov", "adagrad", "rmsprop", "rmsprop-momentum", "rmsprop-centered"];
+    let names = [
+        "sgd",
+        "momentum",
+        "momentum-nesterov",
+        "adagrad",
+        "rmsprop",
+        "rmsprop-momentum",
+        "rmsprop-centered",
+    ];
     let more = ["rmsprop-centered-momentum", "adam", "adam-epsilon", "adamw", "adamw-decay"];
     names.into_iter().chain(more).map(golden).collect()
 }

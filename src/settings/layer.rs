@@ -212,7 +212,8 @@ impl Layer {
 
     /// The layers that the flat settings ask for.
     pub(super) fn of(settings: &Settings) -> Vec<Self> {
-        let Settings { cell, hidden, activation, reset, forget_bias, forget_bias_at, dropout, .. } = *settings;
+        let Settings { cell, hidden, activation, reset, forget_bias, forget_bias_at, dropout, .. } =
+            *settings;
         let plain = Self::new(cell, hidden);
         let output_keep_prob = 1.0 - dropout;
         let layer = Self { activation, reset, forget_bias, forget_bias_at, output_keep_prob, ..plain };

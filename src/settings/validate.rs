@@ -80,7 +80,12 @@ impl Settings {
         only("nesterov", self.nesterov, OptimizerKind::Sgd)?;
         only("centered", self.centered, OptimizerKind::Rmsprop)?;
         let decays = self.weight_decay != 0.0 && kind != OptimizerKind::Adamw;
-        require(!decays, "weight-decay", self.weight_decay, "it is an option of adamw; leave it out, or take that optimizer")?;
+        require(
+            !decays,
+            "weight-decay",
+            self.weight_decay,
+            "it is an option of adamw; leave it out, or take that optimizer",
+        )?;
         let still = self.nesterov && self.momentum == 0.0;
         require(!still, "nesterov", true, "it needs a momentum above 0")?;
         self.validate_divisor()?;

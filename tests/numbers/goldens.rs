@@ -31,7 +31,7 @@ fn assert_state(what: &str, found: &State, expected: &State) {
 }
 
 #[test]
-fn a_plan_gives_their_logits_and_states() {
+pub fn a_plan_gives_their_logits_and_states() {
     for golden in windows() {
         let (model, &Settings { steps, batch, .. }) = (golden.model(), &golden.settings);
         let mut plan = Plan::new(&model, steps, batch, Some(1)).unwrap();
@@ -44,7 +44,7 @@ fn a_plan_gives_their_logits_and_states() {
 }
 
 #[test]
-fn the_dynamic_mode_gives_their_logits_and_states_in_any_pieces() {
+pub fn the_dynamic_mode_gives_their_logits_and_states_in_any_pieces() {
     for golden in windows() {
         let (model, rows) = (golden.model(), golden.settings.batch);
         let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
@@ -69,7 +69,7 @@ fn row(state: &State, row: usize, hidden: usize) -> State {
 }
 
 #[test]
-fn a_stream_gives_their_logits_and_states_row_by_row() {
+pub fn a_stream_gives_their_logits_and_states_row_by_row() {
     for golden in windows() {
         let (model, symbols) = (golden.model(), golden.symbols);
         let Settings { batch: rows, hidden, .. } = golden.settings;
@@ -86,7 +86,7 @@ fn a_stream_gives_their_logits_and_states_row_by_row() {
 }
 
 #[test]
-fn losses_states_and_all_gradients_are_theirs() {
+pub fn losses_states_and_all_gradients_are_theirs() {
     for golden in windows() {
         let (model, start) = (golden.model(), golden.state(START));
         let (loss, gradient, end) = gradients(&model, &golden.batch(), Some(&start), Some(1)).unwrap();
@@ -104,7 +104,7 @@ fn losses_states_and_all_gradients_are_theirs() {
 }
 
 #[test]
-fn packed_sequences_give_their_logits_states_and_gradients() {
+pub fn packed_sequences_give_their_logits_states_and_gradients() {
     let all = Golden::all(&["torch-ragged"]);
     assert_eq!(all.len(), 3, "a golden is missing");
     for (golden, threads) in all.iter().flat_map(|golden| [(golden, 1), (golden, 2)]) {
@@ -160,7 +160,7 @@ fn trace(golden: &Golden, mode: Mode) -> Training {
 }
 
 #[test]
-fn ten_steps_of_training_go_as_theirs() {
+pub fn ten_steps_of_training_go_as_theirs() {
     let all = Golden::all(&["torch-trace"]);
     assert_eq!(all.len(), 2, "a golden is missing");
     for (golden, mode) in all.iter().flat_map(|golden| [(golden, Mode::Static), (golden, Mode::Dynamic)]) {
@@ -181,7 +181,7 @@ fn ten_steps_of_training_go_as_theirs() {
 }
 
 #[test]
-fn the_softmax_loss_and_its_gradient_are_theirs() {
+pub fn the_softmax_loss_and_its_gradient_are_theirs() {
     let golden = Golden::load("tensorflow-softmax-cross-entropy");
     let (vocabulary, rows) = (65, 9);
     let stride = padded(vocabulary);

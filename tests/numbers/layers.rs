@@ -176,7 +176,7 @@ fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
 }
 
 #[test]
-fn layers_stacks_and_wrappers_are_theirs() {
+pub fn layers_stacks_and_wrappers_are_theirs() {
     for (name, layers) in cases() {
         for (order, threads) in [(Order::TimeMajor, 1), (Order::BatchMajor, 1), (Order::TimeMajor, 2)] {
             check(name, &layers, order, threads);
@@ -185,7 +185,7 @@ fn layers_stacks_and_wrappers_are_theirs() {
 }
 
 #[test]
-fn kerass_gru_with_reset_after_is_theirs() {
+pub fn kerass_gru_with_reset_after_is_theirs() {
     let layer = Layer { reset: Reset::After, ..Layer::gru(9) };
     let case = Case::load("keras-cell-gru-after");
     let settings = unrolled::Settings::default();
@@ -198,15 +198,15 @@ fn kerass_gru_with_reset_after_is_theirs() {
     let window = Window { initial: Some(&initial), ..Window::new(6, 3, case.get("inputs")) };
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
     rnn.forward(&window, &mut outputs).unwrap();
-    assert_close("outputs", &outputs, case.get("outputs"));
+    assert_close(&format!("{}: outputs", case.name), &outputs, case.get("outputs"));
     rnn.backward(case.get("cotangent.outputs"), Some(&case.state("cotangent.final", "", 1))).unwrap();
     let expected = case.parameters("grad.", rnn.model().config(), &stack);
     assert_gradients("keras-cell-gru-after", rnn.gradient(), &expected);
-    assert_close("gradient of inputs", rnn.d_inputs(), case.get("grad.inputs"));
+    assert_close("keras-cell-gru-after: gradient of inputs", rnn.d_inputs(), case.get("grad.inputs"));
 }
 
 #[test]
-fn the_static_form_takes_lists_and_one_shape() {
+pub fn the_static_form_takes_lists_and_one_shape() {
     let (case, layers) = (Case::load("tensorflow-stack-lengths"), stack([lstm(7), gru(9), rnn(5)]));
     let mut rnn = Rnn::planned(case.model(&layers), 6, 3, Some(1)).unwrap();
     let steps: Vec<&[f32]> = case.get("inputs").chunks(15).collect();
@@ -214,14 +214,14 @@ fn the_static_form_takes_lists_and_one_shape() {
     let window = Window { lengths: case.lengths(), initial: Some(&initial), ..Window::new(6, 3, &[]) };
     let outputs = rnn.forward_list(&steps, &window).unwrap();
     assert_eq!(outputs.len(), 6);
-    assert_close("outputs", &outputs.concat(), case.get("outputs"));
-    assert_state("static", &rnn.state(), &case.state("final", "", 3));
+    assert_close(&format!("{}: outputs", case.name), &outputs.concat(), case.get("outputs"));
+    assert_state("tensorflow-stack-lengths: static", &rnn.state(), &case.state("final", "", 3));
     let error = rnn.forward_list(&steps[..5], &Window { lengths: None, ..window }).unwrap_err().to_string();
     assert!(error.contains("5 steps of 3 rows") && error.contains("6 steps of 3 rows"), "{error}");
 }
 
 #[test]
-fn both_directions_are_theirs() {
+pub fn both_directions_are_theirs() {
     let cases = [
         ("tensorflow-bidirectional-lstm", lstm(7), lstm(7), Merge::Concatenate),
         ("tensorflow-bidirectional-lstm-sum", lstm(7), lstm(7), Merge::Sum),

@@ -4,6 +4,7 @@ mod allocations;
 mod bits;
 mod case;
 mod custom;
+mod differences;
 mod divergence;
 mod evaluation;
 mod fixed;
@@ -12,6 +13,7 @@ mod goldens;
 mod gradients;
 mod layers;
 mod leaves;
+mod losses;
 mod python;
 mod ragged;
 mod ragged_gradients;
@@ -36,9 +38,12 @@ fn close(found: f64, expected: f64) -> bool {
 
 fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len(), "{what}: number of values");
+    let mut largest = 0.0f64;
     for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         assert!(close(found.into(), expected.into()), "{what}[{i}]: found {found}, expected {expected}");
+        largest = largest.max((f64::from(found) - f64::from(expected)).abs());
     }
+    differences::record(what, largest);
 }
 
 /// Bits, which `==` on floats does not compare (0 and -0, NaN).

@@ -2,6 +2,7 @@
 
 use super::assert_close;
 use super::case::Case;
+use super::differences::record;
 use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::{Corpus, Vocabulary};
 use unrolled::exec::State;
@@ -20,13 +21,17 @@ fn ids(case: &Case, settings: &Settings) -> Vec<u32> {
     let at = |values: &[usize], n: usize, t: usize, b: usize| values[(n * steps + t) * rows + b] as u32;
     let mut ids = Vec::new();
     if settings.windows == Windows::Sliding {
-        ids.extend((0..UPDATES).flat_map(|n| (0..rows).map(move |b| (n, b))).map(|(n, b)| at(inputs, n, 0, b)));
+        ids.extend(
+            (0..UPDATES).flat_map(|n| (0..rows).map(move |b| (n, b))).map(|(n, b)| at(inputs, n, 0, b)),
+        );
         ids.extend((1..steps).map(|t| at(inputs, UPDATES - 1, t, rows - 1)));
         ids.push(at(targets, UPDATES - 1, steps - 1, rows - 1));
         return ids;
     }
     for b in 0..rows {
-        ids.extend((0..UPDATES).flat_map(|n| (0..steps).map(move |t| (n, t))).map(|(n, t)| at(inputs, n, t, b)));
+        ids.extend(
+            (0..UPDATES).flat_map(|n| (0..steps).map(move |t| (n, t))).map(|(n, t)| at(inputs, n, t, b)),
+        );
         ids.push(at(targets, UPDATES - 1, steps - 1, b));
     }
     ids.push(0);
@@ -64,8 +69,9 @@ fn training(case: &Case, mode: Mode, threads: usize) -> Training {
 }
 
 #[test]
-fn fifty_updates_go_as_the_lectures_program() {
-    let names = ["rnn-adagrad", "rnn-adam", "lstm-adagrad", "lstm-adam", "gru-adagrad", "gru-adam", "lstm-clipped"];
+pub fn fifty_updates_go_as_the_lectures_program() {
+    let names =
+        ["rnn-adagrad", "rnn-adam", "lstm-adagrad", "lstm-adam", "gru-adagrad", "gru-adam", "lstm-clipped"];
     for name in names {
         let case = Case::load(&format!("tensorflow-trace-{name}"));
         for (mode, threads) in [(Mode::Static, 1), (Mode::Dynamic, 2)] {
@@ -74,6 +80,7 @@ fn fifty_updates_go_as_the_lectures_program() {
             for (i, (&loss, &norm)) in steps.enumerate() {
                 let report = training.step().unwrap();
                 let error = (report.loss - f64::from(loss)).abs();
+                record(&case.name, error);
                 assert!(error <= 1e-5, "{name}, update {i}: loss {} for {loss}", report.loss);
                 let norm = f64::from(norm);
                 assert!((report.gradient_norm - norm).abs() <= 1e-5 * (1.0 + norm), "{name}, update {i}");
@@ -81,7 +88,7 @@ fn fifty_updates_go_as_the_lectures_program() {
             assert!(training.is_done());
             let expected = parameters(&case, "final.", training.model().config());
             for ((entry, found), (_, expected)) in training.model().parameters().iter().zip(expected.iter()) {
-                assert_close(&format!("{name}: {} in the end", entry.name), found, expected);
+                assert_close(&format!("{}: {} in the end", case.name, entry.name), found, expected);
             }
         }
     }

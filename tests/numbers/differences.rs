@@ -1,0 +1,67 @@
+//! The largest difference from each golden, which the table in docs/goldens.md states.
+
+use super::{goldens, layers, losses, traces};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::{env, fs, path::PathBuf};
+
+thread_local! {
+    static LARGEST: RefCell<BTreeMap<String, f64>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Notes a difference under the golden's name, with which `what` begins.
+pub fn record(what: &str, difference: f64) {
+    let name = what.split([':', ',', ' ']).next().unwrap_or_default();
+    if name.starts_with("torch-") || name.starts_with("tensorflow-") || name.starts_with("keras-") {
+        LARGEST.with_borrow_mut(|all| {
+            let largest = all.entry(name.to_owned()).or_default();
+            *largest = largest.max(difference);
+        });
+    }
+}
+
+fn measure() -> BTreeMap<String, f64> {
+    LARGEST.with_borrow_mut(BTreeMap::clear);
+    goldens::a_plan_gives_their_logits_and_states();
+    goldens::losses_states_and_all_gradients_are_theirs();
+    goldens::packed_sequences_give_their_logits_states_and_gradients();
+    goldens::ten_steps_of_training_go_as_theirs();
+    layers::layers_stacks_and_wrappers_are_theirs();
+    layers::kerass_gru_with_reset_after_is_theirs();
+    layers::both_directions_are_theirs();
+    losses::dense_labels_are_theirs();
+    losses::smoothed_labels_are_theirs();
+    losses::losses_by_example_are_theirs();
+    losses::sequence_losses_are_theirs();
+    traces::fifty_updates_go_as_the_lectures_program();
+    LARGEST.with_borrow(BTreeMap::clone)
+}
+
+/// `| golden | largest difference |`, as the docs have it.
+fn rows(text: &str) -> BTreeMap<String, f64> {
+    let row = |line: &str| {
+        let mut cells = line.trim_matches('|').split('|').map(str::trim);
+        Some((cells.next()?.trim_matches('`').to_owned(), cells.next()?.parse().ok()?))
+    };
+    text.lines().filter(|line| line.starts_with("| `")).filter_map(row).collect()
+}
+
+/// `UNROLLED_WRITE_DIFFERENCES=1` writes the table anew.
+#[test]
+fn the_table_states_the_largest_difference_of_each_golden() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/goldens.md");
+    let (found, text) = (measure(), fs::read_to_string(&path).unwrap());
+    if env::var_os("UNROLLED_WRITE_DIFFERENCES").is_some() {
+        let before = text.split("| golden |").next().unwrap();
+        let lines: String =
+            found.iter().map(|(name, value)| format!("| `{name}` | {value:.1e} |\n")).collect();
+        fs::write(&path, format!("{before}| golden | largest difference |\n|---|---|\n{lines}")).unwrap();
+        return;
+    }
+    let stated = rows(&text);
+    assert!(found.keys().eq(stated.keys()), "docs/goldens.md has other goldens: {:?}", found.keys());
+    for (name, value) in found {
+        // Two digits are stated; the portable instruction set rounds elsewhere.
+        assert!(value <= 8.0 * stated[&name] + 1e-6, "{name}: {value:e}, stated {:e}", stated[&name]);
+    }
+}

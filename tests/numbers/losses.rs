@@ -1,0 +1,103 @@
+//! Losses and accuracies against TensorFlow's.
+
+use super::case::Case;
+use super::{assert_close, close};
+use unrolled::loss::{
+    Average, Losses, accuracy, in_top_k, sequence_loss, sequence_loss_by_example, smoothed_labels,
+    softmax_cross_entropy, top_k_accuracy,
+};
+
+fn targets(case: &Case) -> Vec<u32> {
+    case.ids("targets").iter().map(|id| *id as u32).collect()
+}
+
+fn assert_losses(what: &str, losses: &Losses, expected: &[f32]) {
+    let values: Vec<f32> = losses.values.iter().map(|value| *value as f32).collect();
+    assert_close(what, &values, expected);
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|value| f64::from(*value)).collect()
+}
+
+#[test]
+pub fn dense_labels_are_theirs() {
+    for name in ["dense", "dense-unnormalised"] {
+        let case = Case::load(&format!("tensorflow-loss-{name}"));
+        let losses = softmax_cross_entropy(case.get("logits"), case.get("labels"), 9).unwrap();
+        assert_losses(&case.name, &losses, case.get("losses"));
+        let cotangents = wide(case.get("cotangent.losses"));
+        assert_close(&case.name, &losses.gradient(&cotangents), case.get("grad.logits"));
+        assert_close(&case.name, &losses.gradient_of_labels(&cotangents), case.get("grad.labels"));
+    }
+}
+
+#[test]
+pub fn smoothed_labels_are_theirs() {
+    let case = Case::load("tensorflow-loss-smoothed");
+    let labels = smoothed_labels(&targets(&case), 11, 0.125).unwrap();
+    let losses = softmax_cross_entropy(case.get("logits"), &labels, 9).unwrap();
+    assert_losses(&case.name, &losses, case.get("losses"));
+    let loss = losses.clone().over_nonzero_weights(case.get("weights")).unwrap();
+    assert_losses(&case.name, &loss, case.get("loss"));
+    assert_close(&case.name, &loss.gradient(&[1.0]), case.get("grad.loss"));
+    let zero = losses.over_nonzero_weights(&[0.0; 9]).unwrap();
+    assert_losses(&case.name, &zero, case.get("loss.zero"));
+    assert_close(&case.name, &zero.gradient(&[1.0]), case.get("grad.loss.zero"));
+}
+
+#[test]
+pub fn losses_by_example_are_theirs() {
+    for name in ["by-example", "by-example-zero"] {
+        let case = Case::load(&format!("tensorflow-loss-{name}"));
+        for (flag, average) in [("timesteps", true), ("sum", false)] {
+            let of = || {
+                let (logits, weights) = (case.get("logits"), case.get("weights"));
+                sequence_loss_by_example(logits, &targets(&case), weights, 3, average).unwrap()
+            };
+            assert_losses(&case.name, &of(), case.get(&format!("losses.{flag}")));
+            let gradient = of().gradient(&wide(case.get("cotangent.losses")));
+            assert_close(&case.name, &gradient, case.get(&format!("grad.losses.{flag}")));
+            for (batch, loss) in [("sum", of().sum()), ("batch", of().mean())] {
+                assert_losses(&case.name, &loss, case.get(&format!("loss.{flag}.{batch}")));
+                let expected = case.get(&format!("grad.loss.{flag}.{batch}"));
+                assert_close(&case.name, &loss.gradient(&[1.0]), expected);
+            }
+        }
+    }
+}
+
+#[test]
+pub fn sequence_losses_are_theirs() {
+    let averages = [
+        ("both", Average::Both),
+        ("timesteps", Average::Timesteps),
+        ("batch", Average::Batch),
+        ("none", Average::None),
+    ];
+    for name in ["sequence", "sequence-zero"] {
+        let case = Case::load(&format!("tensorflow-loss-{name}"));
+        for (flag, average) in averages {
+            let (logits, weights) = (case.get("logits"), case.get("weights"));
+            let loss = sequence_loss(logits, &targets(&case), weights, 3, average).unwrap();
+            assert_losses(&case.name, &loss, case.get(&format!("losses.{flag}")));
+            let cotangents = case.find(&format!("cotangent.losses.{flag}")).map_or(vec![1.0], wide);
+            assert_close(&case.name, &loss.gradient(&cotangents), case.get(&format!("grad.losses.{flag}")));
+        }
+    }
+}
+
+#[test]
+pub fn top_k_and_accuracy_are_theirs() {
+    let case = Case::load("tensorflow-top-k");
+    let (logits, targets) = (case.get("logits"), targets(&case));
+    for k in [1, 2, 3, 11] {
+        let found: Vec<usize> = in_top_k(logits, &targets, k).unwrap().into_iter().map(usize::from).collect();
+        assert_eq!(found, case.ids(&format!("top{k}")), "k = {k}");
+        let share = found.iter().sum::<usize>() as f64 / 24.0;
+        assert!(close(top_k_accuracy(logits, &targets, k).unwrap(), share));
+    }
+    for (row, expected) in case.ids("argmax").iter().enumerate() {
+        assert_eq!(accuracy(&logits[row * 11..][..11], &[*expected as u32]).unwrap(), 1.0, "row {row}");
+    }
+}
