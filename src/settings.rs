@@ -101,6 +101,9 @@ pub struct Settings {
     pub initial_accumulator: Option<f64>,
     /// How the losses of a window become the number that is minimised.
     pub loss_reduction: Reduction,
+    /// Share of each target that is spread over all symbols while training (`label_smoothing`); evaluations know nothing of it.
+    #[serde(skip_serializing_if = "layer::is_default")]
+    pub label_smoothing: f32,
     /// Gradient clipping threshold; 0 switches it off.
     pub clip: f32,
     /// What the threshold applies to.
@@ -164,6 +167,7 @@ impl Default for Settings {
             weight_decay: 0.0,
             initial_accumulator: None,
             loss_reduction: Reduction::Mean,
+            label_smoothing: 0.0,
             clip: 5.0,
             clip_mode: ClipMode::Norm,
             dropout: 0.0,

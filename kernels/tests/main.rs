@@ -2,6 +2,7 @@
 
 mod cases;
 mod cells;
+mod extended;
 mod fixed;
 mod harness;
 mod layouts;

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
-use unrolled::{Error, Layer, Preset, Settings};
+use unrolled::{Error, ForgetBiasAt, Layer, Preset, Settings};
 
 /// Flags of `train` that a configuration file cannot hold.
 const FLAGS_ONLY: &[&str] = &["config", "json", "out", "resume", "stop-after", "threads"];
@@ -159,6 +159,11 @@ fn known_keys() -> Table {
         initial_accumulator: Some(1.0),
         eval_every: Some(1),
         stack: vec![Layer::default()],
+        nesterov: true,
+        centered: true,
+        weight_decay: 1.0,
+        label_smoothing: 0.5,
+        forget_bias_at: ForgetBiasAt::RunTime,
         ..Settings::default()
     };
     table_of(&every).unwrap_or_default()

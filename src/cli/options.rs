@@ -100,6 +100,9 @@ pub struct SettingsFlags {
     /// How the learning rate moves over the run [default: cosine]
     #[arg(long, value_parser = one_of(Schedule::NAMES), help_heading = "Training")]
     pub schedule: Option<String>,
+    /// Share of each target that is spread over all symbols while training [default: 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    pub label_smoothing: Option<f64>,
     /// Gradient clipping threshold; 0 switches it off [default: 5]
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
     pub clip: Option<f64>,

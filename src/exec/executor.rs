@@ -66,7 +66,11 @@ pub(crate) enum Goal {
     /// Losses are left for `tally`.
     Losses,
     /// The deltas of all layers are left for `gradients`, of the loss times `scale`.
-    Deltas { scale: f32 },
+    Deltas {
+        scale: f32,
+        /// Share of each target that is spread over all symbols.
+        smoothing: f32,
+    },
 }
 
 /// What a window is run for.
@@ -193,7 +197,11 @@ impl Executor {
             match goal {
                 Goal::Logits => {}
                 Goal::Losses => shard.losses(weights, None),
-                Goal::Deltas { scale } => {
+                Goal::Deltas { scale, smoothing } if smoothing > 0.0 => {
+                    shard.smoothed_losses(weights, scale, smoothing);
+                    shard.backward(weights, dropping);
+                }
+                Goal::Deltas { scale, .. } => {
                     shard.losses(weights, Some(scale));
                     shard.backward(weights, dropping);
                 }

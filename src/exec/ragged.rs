@@ -184,7 +184,8 @@ mod tests {
         executor.reshape(&weights, Shape { steps: STEPS, rows, lengths }, &threads);
         let ids: Vec<u32> = (0..STEPS * rows).map(|i| (i * 7 % VOCABULARY) as u32).collect();
         let targets: Vec<u32> = (0..STEPS * rows).map(|i| (i * 5 % VOCABULARY) as u32).collect();
-        let goal = if lengths.is_some() { Goal::Deltas { scale: 0.25 } } else { Goal::Logits };
+        let goal =
+            if lengths.is_some() { Goal::Deltas { scale: 0.25, smoothing: 0.0 } } else { Goal::Logits };
         let packed = Packed { weights: &weights, parameters: model.parameters(), threads: &threads };
         let dropping = dropout.map(|dropout| Dropping { dropout, given: None });
         executor.run(packed, Pass { inputs: &ids, targets: &targets, fresh: true, dropping, goal });

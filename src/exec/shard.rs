@@ -196,6 +196,30 @@ impl Shard {
         kernel.run_on(weights.isa);
     }
 
+    /// `losses` where each target gives a share of itself to all symbols:
+    ///
+    /// ```text
+    /// loss = log(sum e^y) - (1 - s) y[target] - s mean(y)        that is, the plain one + s (y[target] - mean(y))
+    /// ```
+    pub(crate) fn smoothed_losses(&mut self, weights: &Weights, scale: f32, smoothing: f32) {
+        let symbols = weights.config.vocabulary;
+        let stride = padded(symbols);
+        let away = |(row, target): (&[f32], &u32)| {
+            let sum: f64 = row[..symbols].iter().map(|y| f64::from(*y)).sum();
+            f64::from(row[*target as usize]) - sum / symbols as f64
+        };
+        let tokens = self.logits.chunks_exact(stride).zip(&self.targets);
+        let away: Vec<f64> = tokens.map(away).collect();
+        self.losses(weights, Some(scale));
+        let (every, own) = (scale * smoothing / symbols as f32, scale * smoothing);
+        let tokens = self.logits.chunks_exact_mut(stride).zip(&self.targets).zip(&mut self.losses).zip(away);
+        for (((row, target), loss), away) in tokens {
+            *loss += f64::from(smoothing) * away;
+            row[*target as usize] += own;
+            row[..symbols].iter_mut().for_each(|gradient| *gradient -= every);
+        }
+    }
+
     /// Deltas of all layers from the logits' gradients, which `losses` has left.
     pub(crate) fn backward(&mut self, weights: &Weights, dropping: Option<Dropping<'_>>) {
         let (rows, vocabulary, width) =

@@ -151,9 +151,9 @@ impl Check {
             let distance = (f64::from(*derivative) - expected).abs();
             found.scale = found.scale.max(expected.abs());
             // A derivative that is not a number is as far off as can be.
-            if !(distance <= found.largest) {
-                (found.largest, found.element) =
-                    (if distance.is_nan() { f64::INFINITY } else { distance }, element);
+            let distance = if distance.is_nan() { f64::INFINITY } else { distance };
+            if distance > found.largest {
+                (found.largest, found.element) = (distance, element);
             }
         }
         Ok(found)

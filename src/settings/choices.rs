@@ -41,8 +41,10 @@ choices! {
 
 choices! {
     /// The squashing function of a vanilla RNN.
+    #[derive(Default)]
     Activation {
         /// Hyperbolic tangent.
+        #[default]
         Tanh = "tanh",
         /// max(0, x).
         Relu = "relu",
@@ -55,8 +57,10 @@ choices! {
 
 choices! {
     /// Where a GRU applies its reset gate.
+    #[derive(Default)]
     Reset {
         /// To the product of the state (PyTorch, cuDNN, Keras).
+        #[default]
         After = "after",
         /// To the state itself (the 2014 paper, TensorFlow 1).
         Before = "before",
@@ -65,8 +69,10 @@ choices! {
 
 choices! {
     /// Where an LSTM's forget bias is added.
+    #[derive(Default)]
     ForgetBiasAt {
         /// To the initial bias, which is then trained as it is.
+        #[default]
         Initial = "initial",
         /// Whenever the model runs: no stored bias has it (TensorFlow).
         RunTime = "run-time",
@@ -196,23 +202,5 @@ choices! {
         Static = "static",
         /// A loop, for any shape at each call.
         Dynamic = "dynamic",
-    }
-}
-
-impl Default for Activation {
-    fn default() -> Self {
-        Self::Tanh
-    }
-}
-
-impl Default for Reset {
-    fn default() -> Self {
-        Self::After
-    }
-}
-
-impl Default for ForgetBiasAt {
-    fn default() -> Self {
-        Self::Initial
     }
 }

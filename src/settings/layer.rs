@@ -90,8 +90,10 @@ pub struct Layer {
 
 super::choices::choices! {
     /// How long a dropout mask lasts.
+    #[derive(Default)]
     Variational {
         /// Each step has masks of its own.
+        #[default]
         Off = "off",
         /// One mask for all steps of a window and, as in TensorFlow, for all rows.
         Shared = "shared",
@@ -102,19 +104,15 @@ super::choices::choices! {
 
 super::choices::choices! {
     /// How a gate mixes what a layer reads with its output: carry x + transform y.
+    #[derive(Default)]
     Highway {
         /// Not at all.
+        #[default]
         Off = "off",
         /// One trained gate; transform = 1 - carry (TensorFlow's default).
         Coupled = "coupled",
         /// Two trained gates.
         Separate = "separate",
-    }
-}
-
-impl Default for Highway {
-    fn default() -> Self {
-        Self::Off
     }
 }
 
@@ -126,12 +124,6 @@ impl Highway {
             Self::Coupled => 1,
             Self::Separate => 2,
         }
-    }
-}
-
-impl Default for Variational {
-    fn default() -> Self {
-        Self::Off
     }
 }
 

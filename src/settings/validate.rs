@@ -71,6 +71,7 @@ impl Settings {
         below_one("decay", self.decay)?;
         below_one("momentum", self.momentum)?;
         not_negative("initial-accumulator", self.initial_accumulator.unwrap_or(0.0))?;
+        below_one("label-smoothing", self.label_smoothing.into())?;
         not_negative("weight-decay", self.weight_decay)?;
         let kind = self.optimizer;
         let only = |name, wanted: bool, of: OptimizerKind| {
@@ -191,6 +192,7 @@ mod tests {
             ("initial-accumulator", |s| s.initial_accumulator = Some(-1.0)),
             ("weight-decay", |s| (s.optimizer, s.weight_decay) = (OptimizerKind::Adamw, -0.1)),
             ("weight-decay", |s| s.weight_decay = 0.1),
+            ("label-smoothing", |s| s.label_smoothing = 1.0),
             ("nesterov", |s| s.nesterov = true),
             ("nesterov", |s| (s.optimizer, s.nesterov) = (OptimizerKind::Sgd, true)),
             ("centered", |s| s.centered = true),

@@ -172,7 +172,7 @@ impl Pass {
         let dropping = dropout.map(|dropout| Dropping { dropout, given: None });
         let (parameters, tokens) = (model.parameters(), executor.tokens() as f64);
         let (inputs, targets, goal) =
-            (&batch.inputs, &batch.targets, Goal::Deltas { scale: (1.0 / tokens) as f32 });
+            (&batch.inputs, &batch.targets, Goal::Deltas { scale: (1.0 / tokens) as f32, smoothing: 0.0 });
         executor.run(
             Packed { weights, parameters, threads },
             exec::Pass { inputs, targets, fresh: initial.is_none(), dropping, goal },

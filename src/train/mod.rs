@@ -187,7 +187,8 @@ impl Training {
 
     /// Loss of the batch in nats per symbol; leaves the gradient.
     fn differentiate(&mut self, step: u64) -> f64 {
-        let Settings { seed, steps, batch: rows, loss_reduction, .. } = self.settings;
+        let Settings { seed, steps, batch: rows, loss_reduction, label_smoothing: smoothing, .. } =
+            self.settings;
         let tokens = (steps * rows) as f64;
         let scale = match loss_reduction {
             Reduction::Mean => 1.0 / tokens,
@@ -201,7 +202,8 @@ impl Training {
             Mode::Dynamic(shaped) => shaped.shape(weights, steps, rows, threads),
         };
         let parameters = model.parameters();
-        let (inputs, targets, goal) = (&batch.inputs, &batch.targets, Goal::Deltas { scale: scale as f32 });
+        let (inputs, targets, goal) =
+            (&batch.inputs, &batch.targets, Goal::Deltas { scale: scale as f32, smoothing });
         executor.run(
             Packed { weights, parameters, threads },
             Pass { inputs, targets, fresh: batch.fresh, dropping, goal },

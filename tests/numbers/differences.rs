@@ -29,6 +29,8 @@ fn measure() -> BTreeMap<String, f64> {
     layers::layers_stacks_and_wrappers_are_theirs();
     layers::kerass_gru_with_reset_after_is_theirs();
     layers::both_directions_are_theirs();
+    layers::pytorchs_projected_lstm_is_theirs();
+    layers::pytorchs_bidirectional_layers_are_theirs();
     losses::dense_labels_are_theirs();
     losses::smoothed_labels_are_theirs();
     losses::losses_by_example_are_theirs();

@@ -3,8 +3,11 @@
 
 use super::assert_close;
 use super::case::Case;
-use unrolled::model::Parameters;
-use unrolled::rnn::{Bidirectional, Dropout, Highway, Layer, Merge, Order, Rnn, State, Variational, Window};
+use unrolled::Settings;
+use unrolled::model::{Model, ModelConfig, Parameters};
+use unrolled::rnn::{
+    Bidirectional, Dropout, Highway, Layer, LayerState, Merge, Order, Rnn, State, Variational, Window,
+};
 use unrolled::{Activation, ForgetBiasAt, Reset};
 
 fn rnn(hidden: usize) -> Layer {
@@ -188,11 +191,11 @@ pub fn layers_stacks_and_wrappers_are_theirs() {
 pub fn kerass_gru_with_reset_after_is_theirs() {
     let layer = Layer { reset: Reset::After, ..Layer::gru(9) };
     let case = Case::load("keras-cell-gru-after");
-    let settings = unrolled::Settings::default();
-    let model = unrolled::model::Model::of_stack(&[layer.clone()], 5, &settings).unwrap();
+    let settings = Settings::default();
+    let model = Model::of_stack(std::slice::from_ref(&layer), 5, &settings).unwrap();
     let stack = [("", layer)];
     let parameters = case.parameters("", model.config(), &stack);
-    let model = unrolled::model::Model::with_parameters(model.config().clone(), parameters).unwrap();
+    let model = Model::with_parameters(model.config().clone(), parameters).unwrap();
     let mut rnn = Rnn::new(model, Some(1)).unwrap();
     let initial = case.state("initial", "", 1);
     let window = Window { initial: Some(&initial), ..Window::new(6, 3, case.get("inputs")) };
@@ -266,5 +269,102 @@ pub fn both_directions_are_theirs() {
                 assert_gradients(&what, rnn.gradient(), &expected);
             }
         }
+    }
+}
+
+/// A stack's parameters under PyTorch's own names; `layers` are those of the file.
+fn from_pytorch(
+    case: &Case,
+    (before, after): (&str, &str),
+    config: &ModelConfig,
+    layers: std::ops::Range<usize>,
+) -> Parameters {
+    let mut parameters = Parameters::zeros(config.layout());
+    let names: Vec<String> = parameters.iter().map(|(entry, _)| entry.name.clone()).collect();
+    for name in names {
+        let (part, layer) = name.strip_prefix("rnn.").unwrap().rsplit_once("_l").unwrap();
+        let layer = layers.start + layer.parse::<usize>().unwrap();
+        let values = case.get(&format!("{before}{part}_l{layer}{after}"));
+        parameters.get_mut(&name).unwrap().copy_from_slice(values);
+    }
+    parameters
+}
+
+/// Rows of `h0` and the like, [L or 2 L, B, width].
+fn rows_of<'a>(case: &'a Case, name: &str, row: usize) -> &'a [f32] {
+    let [_, batch, width] = case.shape(name)[..] else { panic!("{name} has three dimensions") };
+    &case.get(name)[row * batch * width..][..batch * width]
+}
+
+fn pytorch_state(case: &Case, [h, c]: [&str; 2], rows: &[usize]) -> State {
+    let part =
+        |name: &str, row: usize| case.find(name).map_or(Vec::new(), |_| rows_of(case, name, row).to_vec());
+    let layers = rows.iter().map(|row| LayerState { h: part(h, *row), c: part(c, *row) }).collect();
+    State { rows: 3, layers }
+}
+
+#[test]
+pub fn pytorchs_projected_lstm_is_theirs() {
+    let case = Case::load("torch-projected-lstm");
+    let layer = Layer { projection: Some(4), ..Layer::lstm(7) };
+    let model = Model::of_stack(&[layer.clone(), layer], 5, &Settings::default()).unwrap();
+    let parameters = from_pytorch(&case, ("", ""), model.config(), 0..2);
+    let mut rnn =
+        Rnn::new(Model::with_parameters(model.config().clone(), parameters).unwrap(), Some(1)).unwrap();
+    let initial = pytorch_state(&case, ["h0", "c0"], &[0, 1]);
+    let window = Window { initial: Some(&initial), ..Window::new(6, 3, case.get("inputs")) };
+    let mut outputs = vec![f32::NAN; case.get("outputs").len()];
+    rnn.forward(&window, &mut outputs).unwrap();
+    assert_close(&format!("{}: outputs", case.name), &outputs, case.get("outputs"));
+    assert_state(&case.name, &rnn.state(), &pytorch_state(&case, ["h_n", "c_n"], &[0, 1]));
+    let d_state = pytorch_state(&case, ["cotangent.h_n", "cotangent.c_n"], &[0, 1]);
+    rnn.backward(case.get("cotangent.outputs"), Some(&d_state)).unwrap();
+    assert_gradients(&case.name, rnn.gradient(), &from_pytorch(&case, ("grad.", ""), model.config(), 0..2));
+    assert_close(&format!("{}: inputs", case.name), rnn.d_inputs(), case.get("grad.inputs"));
+    assert_state(&case.name, rnn.d_initial(), &pytorch_state(&case, ["grad.h0", "grad.c0"], &[0, 1]));
+}
+
+/// Two layers of both directions: the second reads what the first gives.
+#[test]
+pub fn pytorchs_bidirectional_layers_are_theirs() {
+    let cells = [("rnn", Layer::rnn(9)), ("lstm", Layer::lstm(7)), ("gru", Layer::gru(9))];
+    for (kind, layer) in cells {
+        let case = Case::load(&format!("torch-bidirectional-{kind}"));
+        let width = 2 * layer.hidden;
+        let directions = ["", "_reverse"];
+        let mut both = [0, 1].map(|l| {
+            let models = directions.map(|after| {
+                let inputs = if l == 0 { 5 } else { width };
+                let model =
+                    Model::of_stack(std::slice::from_ref(&layer), inputs, &Settings::default()).unwrap();
+                let parameters = from_pytorch(&case, ("", after), model.config(), l..l + 1);
+                Model::with_parameters(model.config().clone(), parameters).unwrap()
+            });
+            let [forward, backward] = models;
+            Bidirectional::new(forward, backward, Merge::Concatenate, Some(1)).unwrap()
+        });
+        let state = |names, row: usize| pytorch_state(&case, names, &[row]);
+        let mut inputs = case.get("inputs").to_vec();
+        for (l, both) in both.iter_mut().enumerate() {
+            let [fw, bw] = [2 * l, 2 * l + 1].map(|row| state(["h0", "c0"], row));
+            let mut outputs = vec![f32::NAN; 18 * width];
+            let window = Window { initial: Some(&fw), ..Window::new(6, 3, &inputs) };
+            both.forward(&window, Some(&bw), &mut outputs).unwrap();
+            inputs = outputs;
+        }
+        assert_close(&format!("{}: outputs", case.name), &inputs, case.get("outputs"));
+        let mut d_outputs = case.get("cotangent.outputs").to_vec();
+        for (l, both) in both.iter_mut().enumerate().rev() {
+            let d = [2 * l, 2 * l + 1].map(|row| state(["cotangent.h_n", "cotangent.c_n"], row));
+            both.backward(&d_outputs, [Some(&d[0]), Some(&d[1])]).unwrap();
+            d_outputs = both.d_inputs();
+            for ((rnn, after), row) in both.directions().iter().zip(directions).zip([2 * l, 2 * l + 1]) {
+                assert_state(&case.name, &rnn.state(), &state(["h_n", "c_n"], row));
+                assert_state(&case.name, rnn.d_initial(), &state(["grad.h0", "grad.c0"], row));
+                let expected = from_pytorch(&case, ("grad.", after), rnn.model().config(), l..l + 1);
+                assert_gradients(&case.name, rnn.gradient(), &expected);
+            }
+        }
+        assert_close(&format!("{}: inputs", case.name), &d_outputs, case.get("grad.inputs"));
     }
 }

@@ -2,10 +2,14 @@
 
 use super::case::Case;
 use super::{assert_close, close};
+use unrolled::corpus::Corpus;
+use unrolled::exec::Plan;
 use unrolled::loss::{
     Average, Losses, accuracy, in_top_k, sequence_loss, sequence_loss_by_example, smoothed_labels,
     softmax_cross_entropy, top_k_accuracy,
 };
+use unrolled::train::Training;
+use unrolled::{Settings, Unit, Windows};
 
 fn targets(case: &Case) -> Vec<u32> {
     case.ids("targets").iter().map(|id| *id as u32).collect()
@@ -99,5 +103,40 @@ pub fn top_k_and_accuracy_are_theirs() {
     }
     for (row, expected) in case.ids("argmax").iter().enumerate() {
         assert_eq!(accuracy(&logits[row * 11..][..11], &[*expected as u32]).unwrap(), 1.0, "row {row}");
+    }
+}
+
+/// The first training step's loss and gradient norm with label smoothing, by hand from the logits of the first window.
+#[test]
+pub fn smoothed_training_is_the_smoothed_loss() {
+    let settings = Settings {
+        hidden: 9,
+        batch: 3,
+        steps: 4,
+        windows: Windows::Sliding,
+        label_smoothing: 0.25,
+        val_fraction: 0.0,
+        ..Settings::default()
+    };
+    let corpus = || Corpus::from_text("the cat sat on the mat. ".repeat(9), Unit::Char).unwrap();
+    let mut training = Training::new(corpus(), settings.clone(), Some(2)).unwrap();
+    let (model, symbols) = (training.model().clone(), training.vocabulary().len());
+    let report = training.step().unwrap();
+    let ids = training.vocabulary().encode(&"the cat sat on the mat. ".repeat(9)[..7]).unwrap();
+    let at = |shift: usize| (0..12).map(|i| ids[i / 3 + i % 3 + shift]).collect::<Vec<u32>>();
+    let mut logits = vec![0.0; 12 * symbols];
+    Plan::new(&model, 4, 3, Some(1)).unwrap().forward(&at(0), &mut logits);
+    let labels = smoothed_labels(&at(1), symbols, 0.25).unwrap();
+    let expected = softmax_cross_entropy(&logits, &labels, 12).unwrap().mean();
+    assert!((report.loss - expected.values[0]).abs() < 1e-6, "{} for {}", report.loss, expected.values[0]);
+    // The gradient of the head's bias is the sum of the logits' gradients; the norm is at least its.
+    let gradient = expected.gradient(&[1.0]);
+    let bias: Vec<f64> =
+        (0..symbols).map(|v| gradient.iter().skip(v).step_by(symbols).map(|g| f64::from(*g)).sum()).collect();
+    let moved = training.model().parameters().get("head.bias").unwrap();
+    let before = model.parameters().get("head.bias").unwrap();
+    for ((now, before), slope) in moved.iter().zip(before).zip(&bias).filter(|(_, slope)| slope.abs() > 1e-6)
+    {
+        assert_eq!(now < before, *slope > 0.0, "Adam's first step goes against the slope {slope}");
     }
 }

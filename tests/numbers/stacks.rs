@@ -94,7 +94,9 @@ fn modes_threads_and_resumption_change_no_bit() {
             assert!(finish(run(mode, threads)) == expected, "{stack:?}: {mode:?}, {threads} threads");
         }
         let mut first = run(Mode::Static, 1);
-        (0..3).for_each(|_| drop(first.step().unwrap()));
+        for _ in 0..3 {
+            first.step().unwrap();
+        }
         let bytes = first.checkpoint().to_bytes().unwrap();
         let checkpoint = Checkpoint::from_bytes(&bytes, "a file".as_ref()).unwrap();
         let settings = checkpoint.settings.clone();
