@@ -134,8 +134,9 @@ fn min_char_rnn() -> Preset {
             windows: Windows::Stream,
             optimizer: OptimizerKind::Adagrad,
             learning_rate: 0.1,
-            initial_accumulator: Some(0.0),
-            epsilon: Some(1e-8),
+            // The original divides by sqrt(memory + 1e-8): the same as a memory that starts there.
+            initial_accumulator: Some(1e-8),
+            epsilon: Some(0.0),
             loss_reduction: Reduction::SumSteps,
             clip: 5.0,
             clip_mode: ClipMode::Value,

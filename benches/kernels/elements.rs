@@ -131,7 +131,7 @@ impl Moves {
         moves.run();
         for i in [0, 12_345, PARAMETERS - 1] {
             let expected = reference::update(rule, (0.5, 1.0), moves.gradient[i], [before[i], 1.0, 1.0, 0.0]);
-            let found = [moves.parameters[i], moves.moments[0][i], moves.moments[1][i]];
+            let found = [moves.parameters[i], moves.moments[0][i], moves.moments[1][i], 0.0];
             assert_close(&found, &expected, 1e-6, name);
         }
         moves

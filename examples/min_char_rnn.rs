@@ -1,0 +1,26 @@
+//! Trains with the preset `min-char-rnn` and prints the smoothed loss of 25 characters, as the hundred-line original does:
+//! `cargo run --release --example min_char_rnn -- input.txt`
+
+use unrolled::corpus::Corpus;
+use unrolled::train::Training;
+use unrolled::{Invalid, Result, Settings};
+
+fn main() -> Result<()> {
+    let settings = Settings::preset("min-char-rnn").expect("a preset of this crate");
+    let corpus = match std::env::args_os().nth(1) {
+        Some(file) => Corpus::open(&[file.into()], settings.unit, Invalid::Error)?,
+        None => Corpus::embedded(settings.unit)?,
+    };
+    let steps = settings.steps as f64;
+    let symbols = corpus.vocabulary().len() as f64;
+    let mut training = Training::new(corpus, settings, Some(1))?;
+    let mut smooth = symbols.ln() * steps;
+    while !training.is_done() {
+        let report = training.step()?;
+        smooth = 0.999 * smooth + 0.001 * report.loss * steps;
+        if report.step % 1000 == 0 || training.is_done() {
+            println!("iter {}, loss: {smooth:.2}", report.step);
+        }
+    }
+    Ok(())
+}
