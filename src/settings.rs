@@ -26,6 +26,9 @@ pub struct Settings {
     /// When that is done.
     #[serde(skip_serializing_if = "layer::is_default")]
     pub forget_bias_at: ForgetBiasAt,
+    /// Added to the initial biases of a GRU's gates r and z (TensorFlow's start at 1).
+    #[serde(skip_serializing_if = "layer::is_default")]
+    pub gate_bias: f32,
     /// Two bias vectors a layer as in PyTorch, or one.
     pub bias: Bias,
     /// The distribution that weights are drawn from.
@@ -135,6 +138,7 @@ impl Default for Settings {
             reset: Reset::After,
             forget_bias: 1.0,
             forget_bias_at: ForgetBiasAt::Initial,
+            gate_bias: 0.0,
             bias: Bias::Double,
             init: Init::Uniform,
             init_scale: None,

@@ -159,6 +159,7 @@ fn known_keys() -> Table {
         initial_accumulator: Some(1.0),
         eval_every: Some(1),
         stack: vec![Layer::default()],
+        gate_bias: 1.0,
         nesterov: true,
         centered: true,
         weight_decay: 1.0,

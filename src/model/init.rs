@@ -5,7 +5,7 @@
 
 use super::{ModelConfig, Parameters, Start, config::Tensor};
 use crate::{
-    ForgetBiasAt, Init, Layer, Settings,
+    Cell, ForgetBiasAt, Highway, Init, Layer, Settings,
     random::{Draws, Purpose},
 };
 
@@ -126,7 +126,13 @@ fn extra(
     let rows = variable.shape.first().copied().unwrap_or(1);
     let columns = values.len() / rows.max(1);
     match (variable.start, settings.init) {
-        (Start::Constant(value), _) => values.fill(value),
+        (Start::Constant(value), _) => {
+            values.fill(value);
+            // TensorFlow starts a transform gate, which comes second, at the opposite of the carry gate.
+            if variable.name == "highway_bias" && config.stack[layer].highway == Highway::Separate {
+                values[rows / 2..].fill(-value);
+            }
+        }
         (Start::Uniform(scale), _) => fill_uniform(&mut draws, scale, values),
         (Start::Normal(deviation), _) => fill_normal(&mut draws, deviation, values),
         (Start::Glorot, Init::Uniform) => uniform(settings, config, source, values),
@@ -140,6 +146,10 @@ fn extra(
 fn add_forget_bias(layer: &Layer, bias: &mut [f32]) {
     if let Some((rows, value)) = layer.forget_bias(ForgetBiasAt::Initial) {
         bias[rows].iter_mut().for_each(|bias| *bias += value);
+    }
+    // The first two of r, z, n.
+    if layer.cell == Cell::Gru {
+        bias[..2 * layer.hidden].iter_mut().for_each(|bias| *bias += layer.gate_bias);
     }
 }
 
@@ -191,7 +201,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bias, Cell, InputKind};
+    use crate::{Bias, InputKind};
 
     fn settings(init: Init) -> Settings {
         Settings { init, hidden: 64, embedding: Some(48), layers: 2, ..Settings::default() }
@@ -267,6 +277,16 @@ mod tests {
         }
         let gru = drawn(&Settings { cell: Cell::Gru, ..settings(Init::Glorot) });
         assert_zero(&gru, &["rnn.bias_ih_l0", "rnn.bias_ih_l1"]);
+    }
+
+    #[test]
+    fn a_grus_gates_and_a_highways_start_where_tensorflows_do() {
+        let stack = vec![Layer::gru_before(64), Layer { highway: Highway::Separate, ..Layer::lstm(64) }];
+        let parameters = drawn(&Settings { stack, ..settings(Init::Glorot) });
+        let bias = parameters.get("rnn.bias_ih_l0").unwrap();
+        assert!(bias.iter().enumerate().all(|(n, bias)| *bias == if n < 128 { 1.0 } else { 0.0 }));
+        let bias = parameters.get("rnn.highway_bias_l1").unwrap();
+        assert!(bias.iter().enumerate().all(|(n, bias)| *bias == if n < 64 { 1.0 } else { -1.0 }));
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub struct Layer {
     /// When that is done. A normalised layer always adds it when it runs, behind its norm.
     #[serde(skip_serializing_if = "is_default")]
     pub forget_bias_at: ForgetBiasAt,
+    /// GRU: added to the initial biases of the gates r and z. TensorFlow's `GRUCell` starts them at 1.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gate_bias: f32,
     /// LSTM: each gate also sees the cell state, through a weight for each unit (`use_peepholes`).
     #[serde(skip_serializing_if = "is_default")]
     pub peepholes: bool,
@@ -156,6 +159,7 @@ impl Layer {
             reset: Reset::After,
             forget_bias: 1.0,
             forget_bias_at: ForgetBiasAt::Initial,
+            gate_bias: 0.0,
             peepholes: false,
             cell_clip: None,
             projection: None,
@@ -191,9 +195,9 @@ impl Layer {
         Self::new(Cell::Gru, hidden)
     }
 
-    /// TensorFlow 1's `GRUCell` of `hidden` units: its reset gate comes before the product.
+    /// TensorFlow 1's `GRUCell` of `hidden` units: its reset gate comes before the product, and its gates' biases start at 1.
     pub fn gru_before(hidden: usize) -> Self {
-        Self { reset: Reset::Before, ..Self::gru(hidden) }
+        Self { reset: Reset::Before, gate_bias: 1.0, ..Self::gru(hidden) }
     }
 
     /// A cell of one's own.
@@ -204,11 +208,12 @@ impl Layer {
 
     /// The layers that the flat settings ask for.
     pub(super) fn of(settings: &Settings) -> Vec<Self> {
-        let Settings { cell, hidden, activation, reset, forget_bias, forget_bias_at, dropout, .. } =
-            *settings;
+        let Settings { cell, hidden, activation, reset, gate_bias, dropout, .. } = *settings;
+        let Settings { forget_bias, forget_bias_at, .. } = *settings;
         let plain = Self::new(cell, hidden);
         let output_keep_prob = 1.0 - dropout;
-        let layer = Self { activation, reset, forget_bias, forget_bias_at, output_keep_prob, ..plain };
+        let layer =
+            Self { activation, reset, gate_bias, forget_bias, forget_bias_at, output_keep_prob, ..plain };
         // A thousand layers are refused later, and a number without end is not to be listed first.
         vec![layer; settings.layers.min(1 << 12)]
     }
@@ -277,6 +282,9 @@ impl Layer {
         require(some, "hidden", self.hidden, "give a whole number of at least 1")?;
         let finite = self.forget_bias.is_finite();
         require(finite, "forget-bias", self.forget_bias, "give a finite number")?;
+        let gru = self.cell == Cell::Gru && self.custom.is_none();
+        let biased = self.gate_bias == 0.0 || (gru && self.gate_bias.is_finite());
+        require(biased, "gate-bias", self.gate_bias, "a finite number, and an option of the gru cell alone")?;
         self.validate_lstm()?;
         self.validate_shares()?;
         let read = self.input_size.unwrap_or(inputs);
