@@ -6,15 +6,14 @@
 //! ```
 //!
 //! 1. A plain cell runs all steps of the window in one kernel call. Where something happens to the state between two steps
-//!    (`stepped.rs`), and for cells of the user's own, it runs step by step.
+//!    (`stepped.rs`), and for cells of the user's own (`custom.rs`), it runs step by step.
+//!    The way around the cell is in `around.rs`.
 //! 2. What is not asked for has no buffers and costs nothing.
 
 use super::custom::Custom;
 use super::masks::{Dropping, Mask, Rows, Site};
 use super::weights::{Gated, Kind, LayerWeights};
 use crate::model::cell::{Buffers, resize};
-use crate::settings::Highway;
-use unrolled_kernels::activation::{Activate, Function};
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::update::multiply;
@@ -37,7 +36,7 @@ pub(crate) struct LayerRun {
     /// Highway gates, then their deltas [N, padded(gates E)].
     pub(super) mix: Vec<f32>,
     /// The gradient that goes around the cell [N, padded(E)].
-    skip: Vec<f32>,
+    pub(super) skip: Vec<f32>,
     pub(super) stepped: super::stepped::Stepped,
     pub(super) custom: Custom,
 }
@@ -118,7 +117,7 @@ impl LayerRun {
     }
 
     /// What its cell gave [N, padded(P)].
-    fn cell_outputs(&self) -> &[f32] {
+    pub(super) fn cell_outputs(&self) -> &[f32] {
         if self.is_apart() { &self.given } else { self.buffers.outputs() }
     }
 
@@ -127,7 +126,7 @@ impl LayerRun {
         &self.mix
     }
 
-    fn share(&self, site: Site) -> Option<f32> {
+    pub(super) fn share(&self, site: Site) -> Option<f32> {
         self.shares[site as usize]
     }
 
@@ -221,48 +220,19 @@ impl LayerRun {
             if at.weights.layer.residual {
                 finished.iter_mut().zip(x).for_each(|(out, x)| *out += x);
             }
-            if let Some(highway) = &at.weights.highway {
-                let piece = 0..at.weights.inputs;
-                let product = Affine {
-                    rows: x.len() / padded(at.weights.inputs),
-                    x,
-                    x_stride: padded(at.weights.inputs),
-                    pieces: std::slice::from_ref(&piece),
-                    panels: &highway.panels,
-                    weights: &highway.weight,
-                    start: Start::Bias(&highway.bias),
-                    out: &mut self.mix,
-                };
-                product.run_on(at.isa);
-                Activate { function: Function::Sigmoid, values: &mut self.mix }.run_on(at.isa);
-                for (out, x, gates) in self.rows_of_mix(at, &mut finished, x) {
-                    for (unit, (out, x)) in out.iter_mut().zip(x).enumerate() {
-                        let (carry, transform) = mixed(at.weights.layer.highway, gates, unit, out_width(at));
-                        *out = carry * x + transform * *out;
-                    }
-                }
+            if at.weights.highway.is_some() {
+                self.mix_in(at, x, &mut finished);
             }
         }
         self.finished = finished;
     }
 
-    /// Token by token: outputs, inputs, gates.
-    fn rows_of_mix<'a>(
-        &'a self,
-        at: At<'_>,
-        out: &'a mut [f32],
-        x: &'a [f32],
-    ) -> impl Iterator<Item = (&'a mut [f32], &'a [f32], &'a [f32])> {
-        let (width, vector) = (at.weights.inputs, padded(at.weights.inputs));
-        let gates = padded(at.weights.layer.highway.gates() * width);
-        let rows = out.chunks_exact_mut(vector).zip(x.chunks_exact(vector)).zip(self.mix.chunks_exact(gates));
-        rows.map(move |((out, x), gates)| (&mut out[..width], &x[..width], gates))
-    }
-
     /// A window backward: from the gradient `dy` [N, padded(P)] of what the layer gives, which becomes that of what its
     /// cell gives, to its deltas; and, where there is room for it, to the gradient `dx` [N, padded(E)] of what it reads.
     pub(crate) fn backward(&mut self, at: At<'_>, below: Below<'_>, dy: &mut [f32], dx: &mut [f32]) {
-        self.part(at, below, dy);
+        if let Below::Dense(x) = below {
+            self.part(at, x, dy);
+        }
         if self.share(Site::Output).is_some() {
             self.masks[Site::Output as usize].iter().zip(&mut *dy).for_each(|(mask, dy)| *dy *= mask);
         }
@@ -296,56 +266,6 @@ impl LayerRun {
         }
     }
 
-    /// Splits the gradient between the way through the cell, `dy`, and the way around it.
-    fn part(&mut self, at: At<'_>, below: Below<'_>, dy: &mut [f32]) {
-        let Below::Dense(x) = below else { return };
-        if at.weights.layer.residual {
-            self.skip.copy_from_slice(dy);
-        }
-        let Some(highway) = &at.weights.highway else { return };
-        let (width, vector) = (at.weights.inputs, padded(at.weights.inputs));
-        let kind = at.weights.layer.highway;
-        let stride = padded(kind.gates() * width);
-        let mut mix = std::mem::take(&mut self.mix);
-        let mut skip = std::mem::take(&mut self.skip);
-        let piece = 0..kind.gates() * width;
-        let product = |mix: &[f32], out: &mut [f32]| {
-            let product = Affine {
-                rows: mix.len() / stride,
-                x: mix,
-                x_stride: stride,
-                pieces: std::slice::from_ref(&piece),
-                panels: &highway.units,
-                weights: &highway.weight_t,
-                start: Start::Out,
-                out,
-            };
-            product.run_on(at.isa);
-        };
-        {
-            let y = self.cell_outputs();
-            let mask = &self.masks[Site::Output as usize];
-            for (token, gates) in mix.chunks_exact_mut(stride).enumerate() {
-                for unit in 0..width {
-                    let place = token * vector + unit;
-                    let (carry, transform) = mixed(kind, gates, unit, width);
-                    let masked = if self.share(Site::Output).is_some() { mask[place] } else { 1.0 };
-                    let (d, x, y) = (dy[place], x[place], y[place] * masked);
-                    skip[place] = d * carry;
-                    dy[place] = d * transform;
-                    if kind == Highway::Coupled {
-                        gates[unit] = d * (x - y) * carry * (1.0 - carry);
-                    } else {
-                        gates[unit] = d * x * carry * (1.0 - carry);
-                        gates[width + unit] = d * y * transform * (1.0 - transform);
-                    }
-                }
-            }
-        }
-        product(&mix, &mut skip);
-        (self.mix, self.skip) = (mix, skip);
-    }
-
     /// The gradient of the last state: of h beside what comes from above, of c where the cell carries it.
     fn start_carry(&mut self, dy: &mut [f32]) {
         let (cell, vector) = (self.buffers.has_cell(), padded(self.buffers.sizes.state));
@@ -365,16 +285,6 @@ impl LayerRun {
             self.buffers.carry.copy_from_slice(&stepped.d_last[1]);
         }
     }
-}
-
-fn out_width(at: At<'_>) -> usize {
-    at.weights.inputs
-}
-
-/// A unit's carry and transform gates.
-fn mixed(kind: Highway, gates: &[f32], unit: usize, width: usize) -> (f32, f32) {
-    let carry = gates[unit];
-    (carry, if kind == Highway::Separate { gates[width + unit] } else { 1.0 - carry })
 }
 
 impl Gated {

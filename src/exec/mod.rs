@@ -7,6 +7,7 @@
 //! All give equal bits. A window goes through all its layers, each over all its steps, before the next window
 //! begins; rows are divided among threads, sums never.
 
+mod around;
 mod custom;
 mod dynamic;
 mod executor;
@@ -24,6 +25,7 @@ mod table;
 mod table_gradient;
 mod tensors;
 mod tokens;
+mod vectors;
 mod weights;
 
 pub use dynamic::Dynamic;

@@ -1,0 +1,204 @@
+//! The forward step.
+
+use super::norm::{Norm, Places, normalise};
+use super::{NORMED, Options, Row, check};
+use crate::dispatch::Isa;
+use crate::math::{sigmoid, tanh};
+use crate::pack::{padded, product};
+use crate::simd::{Kernel, Simd};
+
+/// One step of some rows, forward.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    /// The layer's.
+    pub options: Options<'a>,
+    /// Rows that take part.
+    pub rows: usize,
+    /// [rows, stored]: pre-activations, which become gates.
+    pub gates: &'a mut [f32],
+    /// The cells before and after the step, [rows, padded(H)] each.
+    pub cell: Cells<'a>,
+    /// [rows, padded(H)]: tanh(c').
+    pub tanh_c: &'a mut [f32],
+    /// [rows, padded(H)]: o tanh(c').
+    pub output: &'a mut [f32],
+    /// [rows, kept]: for the backward step of a normalised layer.
+    pub kept: &'a mut [f32],
+}
+
+/// Cell states.
+#[derive(Debug)]
+pub enum Cells<'a> {
+    /// The old ones become the new ones.
+    InPlace(&'a mut [f32]),
+    /// Both are kept.
+    Kept {
+        /// Before the step.
+        old: &'a [f32],
+        /// After it.
+        new: &'a mut [f32],
+    },
+}
+
+impl Forward<'_> {
+    /// Computes the rows.
+    ///
+    /// # Panics
+    /// When a slice has not the stated length, or the options do not fit each other.
+    pub fn run_on(self, isa: Isa) {
+        self.options.check();
+        let (rows, vector) = (self.rows, padded(self.options.hidden));
+        let cells = match &self.cell {
+            Cells::InPlace(cells) => [cells.len(), cells.len()],
+            Cells::Kept { old, new } => [old.len(), new.len()],
+        };
+        check("gates", self.gates.len(), product([rows, self.options.slots().width()]));
+        check("cells", cells[0], product([rows, vector]));
+        check("new cells", cells[1], rows * vector);
+        check("tanh_c", self.tanh_c.len(), rows * vector);
+        check("output", self.output.len(), rows * vector);
+        check("kept", self.kept.len(), product([rows, self.options.kept_width()]));
+        isa.run(self);
+    }
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let row = Row::of(&self.options);
+        let (old, new) = match self.cell {
+            Cells::InPlace(cells) => {
+                let cells = cells.as_mut_ptr();
+                (cells.cast_const(), cells)
+            }
+            Cells::Kept { old, new } => (old.as_ptr(), new.as_mut_ptr()),
+        };
+        let kept = self.options.kept_width();
+        for r in 0..self.rows {
+            let at = r * row.vector;
+            // SAFETY: `run_on` has checked that every slice has `rows` rows.
+            unsafe {
+                let places = ForwardRow {
+                    gates: self.gates.as_mut_ptr().add(r * row.vector * row.stored),
+                    old: old.add(at),
+                    new: new.add(at),
+                    tanh_c: self.tanh_c.as_mut_ptr().add(at),
+                    output: self.output.as_mut_ptr().add(at),
+                    kept: self.kept.as_mut_ptr().wrapping_add(r * kept),
+                };
+                match (self.options.norm.is_empty(), self.options.coupled) {
+                    (false, _) => places.normalised(s, row, &self.options),
+                    (true, false) => places.plain::<S, false>(s, row, &self.options),
+                    (true, true) => places.plain::<S, true>(s, row, &self.options),
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct ForwardRow {
+    gates: *mut f32,
+    old: *const f32,
+    new: *mut f32,
+    tanh_c: *mut f32,
+    output: *mut f32,
+    kept: *mut f32,
+}
+
+impl ForwardRow {
+    /// # Safety
+    /// All places are of a row of that shape.
+    #[inline(always)]
+    unsafe fn plain<S: Simd, const COUPLED: bool>(self, s: S, row: Row, options: &Options<'_>) {
+        let peeps = !options.peepholes.is_empty();
+        let peepholes = options.peepholes.as_ptr();
+        let first = if COUPLED { 0 } else { 1 };
+        let limit = s.splat(options.cell_clip);
+        let low = s.splat(-options.cell_clip);
+        let one = s.splat(1.0);
+        for unit in (0..row.vector).step_by(S::LANES) {
+            // SAFETY: `unit` is a vector of the row.
+            unsafe {
+                let gate = self.gates.add(row.gate(unit));
+                let peephole = |n: usize| s.load(peepholes.wrapping_add(n * row.vector + unit));
+                let old = s.load(self.old.add(unit));
+                let (mut f, g) = (s.load(gate.add(first * 16)), tanh(s, s.load(gate.add((first + 1) * 16))));
+                if peeps {
+                    f = s.fma(peephole(first), old, f);
+                }
+                let f = sigmoid(s, f);
+                let i = if COUPLED {
+                    s.sub(one, f)
+                } else {
+                    let i = s.load(gate);
+                    sigmoid(s, if peeps { s.fma(peephole(0), old, i) } else { i })
+                };
+                let c = s.min(limit, s.max(low, s.fma(f, old, s.mul(i, g))));
+                let mut o = s.load(gate.add((first + 2) * 16));
+                if peeps {
+                    o = s.fma(peephole(first + 1), c, o);
+                }
+                let (o, tanh_c) = (sigmoid(s, o), tanh(s, c));
+                if !COUPLED {
+                    s.store(gate, i);
+                }
+                s.store(gate.add(first * 16), f);
+                s.store(gate.add((first + 1) * 16), g);
+                s.store(gate.add((first + 2) * 16), o);
+                s.store(self.new.add(unit), c);
+                s.store(self.tanh_c.add(unit), tanh_c);
+                s.store(self.output.add(unit), s.mul(o, tanh_c));
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `plain`.
+    #[inline(always)]
+    unsafe fn normalised<S: Simd>(self, s: S, row: Row, options: &Options<'_>) {
+        // SAFETY: as the caller vouches; the norm has ten vectors, and what is kept five and sixteen more.
+        unsafe {
+            let norm = options.norm.as_ptr();
+            for n in 0..4 {
+                let from = Places { base: self.gates.add(n * 16), row, interleaved: true };
+                normalise(s, from, self.norm_of(n, row, norm));
+            }
+            for unit in (0..row.vector).step_by(S::LANES) {
+                let gate = self.gates.add(row.gate(unit));
+                let i = sigmoid(s, s.load(gate));
+                let f = sigmoid(s, s.add(s.load(gate.add(16)), s.splat(options.forget_bias)));
+                let (g, o) = (tanh(s, s.load(gate.add(32))), sigmoid(s, s.load(gate.add(48))));
+                let c = s.fma(f, s.load(self.old.add(unit)), s.mul(i, g));
+                s.store(self.new.add(unit), c);
+                for (slot, value) in [i, f, g, o].into_iter().enumerate() {
+                    s.store(gate.add(slot * 16), value);
+                }
+            }
+            let cell = Places { base: self.new, row, interleaved: false };
+            normalise(s, cell, self.norm_of(4, row, norm));
+            for unit in (0..row.vector).step_by(S::LANES) {
+                let tanh_c = tanh(s, s.load(self.new.add(unit)));
+                let o = s.load(self.gates.add(row.gate(unit) + 48));
+                s.store(self.tanh_c.add(unit), tanh_c);
+                s.store(self.output.add(unit), s.mul(o, tanh_c));
+            }
+        }
+    }
+
+    /// # Safety
+    /// `n` < 5, and `norm` has ten vectors.
+    #[inline(always)]
+    unsafe fn norm_of(self, n: usize, row: Row, norm: *const f32) -> Norm {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            Norm {
+                weight: norm.add(n * row.vector),
+                bias: norm.add((NORMED + n) * row.vector),
+                hat: self.kept.add(n * row.vector),
+                scale: self.kept.add(NORMED * row.vector + n),
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Normalisation over the units of a row.
+
+use super::Row;
+use crate::simd::Simd;
+
+/// Below the root of a variance: TensorFlow's.
+const EPSILON: f32 = 1e-12;
+
+/// The sum of f(unit, lanes) over sixteen virtual lanes.
+macro_rules! sum_units {
+    ($s:ident, $S:ty, $row:expr, |$unit:ident, $lanes:ident| $value:expr) => {{
+        let mut lanes = [$s.splat(0.0); 2];
+        for $unit in (0..$row.hidden).step_by(<$S>::LANES) {
+            let $lanes = $row.lanes::<$S>($unit);
+            let half = $unit % 16 / <$S>::LANES;
+            lanes[half] = $s.add(lanes[half], $value);
+        }
+        $s.sum_lanes(lanes)
+    }};
+}
+pub(super) use sum_units;
+
+/// The H values that are normalised together.
+#[derive(Clone, Copy)]
+pub(super) struct Places {
+    pub(super) base: *mut f32,
+    pub(super) row: Row,
+    /// Whether they lie as a gate does.
+    pub(super) interleaved: bool,
+}
+
+impl Places {
+    #[inline(always)]
+    pub(super) fn at(&self, unit: usize) -> *mut f32 {
+        self.base.wrapping_add(if self.interleaved { self.row.gate(unit) } else { unit })
+    }
+}
+
+/// The weights of one norm, and what it keeps: the normalised values, and 1 / deviation.
+#[derive(Clone, Copy)]
+pub(super) struct Norm {
+    pub(super) weight: *const f32,
+    pub(super) bias: *const f32,
+    pub(super) hat: *mut f32,
+    pub(super) scale: *mut f32,
+}
+
+/// Normalises values in place, and keeps what the backward step needs.
+///
+/// # Safety
+/// All places are those of a row.
+#[inline(always)]
+pub(super) unsafe fn normalise<S: Simd>(s: S, values: Places, norm: Norm) {
+    let row = values.row;
+    let count = 1.0 / row.hidden as f32;
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let mean = count * sum_units!(s, S, row, |unit, lanes| s.load_up_to(values.at(unit), lanes, 0.0));
+        let middle = s.splat(mean);
+        let variance = count
+            * sum_units!(s, S, row, |unit, lanes| {
+                let away = s.sub(s.load_up_to(values.at(unit), lanes, mean), middle);
+                s.mul(away, away)
+            });
+        let mut scale = [0.0; 16];
+        s.store(scale.as_mut_ptr(), s.div(s.splat(1.0), s.sqrt(s.splat(variance + EPSILON))));
+        *norm.scale = scale[0];
+        let scale = s.splat(scale[0]);
+        for unit in (0..row.vector).step_by(S::LANES) {
+            // Behind the last unit the weights are zero, and the values stay so.
+            let hat = s.mul(s.sub(s.load(values.at(unit)), middle), scale);
+            s.store(norm.hat.add(unit), hat);
+            s.store(values.at(unit), s.fma(s.load(norm.weight.add(unit)), hat, s.load(norm.bias.add(unit))));
+        }
+    }
+}
