@@ -209,7 +209,7 @@ impl CustomCell {
         self.try_step(cell, inputs, &variables).map_or_else(|reason| refuse(&reason), Ok)
     }
 
-    /// A step of zeros: a cell whose sizes do not fit its arithmetic shows here, and not in the middle of a run.
+    /// A step of zeros, forward and backward: a cell whose sizes do not fit its arithmetic shows here, and not in the middle of a run.
     fn try_step(
         &self,
         cell: &dyn RnnCell,
@@ -222,11 +222,30 @@ impl CustomCell {
         let run = || {
             let (x, state) = (vec![0.0; inputs], vec![0.0; s]);
             let (mut next_state, mut outputs, mut kept) = (state.clone(), vec![0.0; p], vec![0.0; k]);
-            let (next, out) = (&mut next_state[..], &mut outputs[..]);
-            cell.step(
-                &views,
-                Step { rows: 1, inputs: &x, state: &state, next_state: next, outputs: out, kept: &mut kept },
-            );
+            let step = Step {
+                rows: 1,
+                inputs: &x,
+                state: &state,
+                next_state: &mut next_state,
+                outputs: &mut outputs,
+                kept: &mut kept,
+            };
+            cell.step(&views, step);
+            let mut sums: Vec<Vec<f32>> = values.iter().map(|value| vec![0.0; value.len()]).collect();
+            let mut d_variables: Vec<&mut [f32]> = sums.iter_mut().map(Vec::as_mut_slice).collect();
+            let (mut d_inputs, mut d_state) = (x.clone(), state.clone());
+            let back = StepBackward {
+                rows: 1,
+                inputs: &x,
+                state: &state,
+                kept: &kept,
+                d_outputs: &outputs,
+                d_next_state: &next_state,
+                d_inputs: &mut d_inputs,
+                d_state: &mut d_state,
+                d_variables: &mut d_variables,
+            };
+            cell.step_backward(&views, back);
         };
         let quiet = std::panic::AssertUnwindSafe(run);
         std::panic::catch_unwind(quiet).map_err(|cause| {
