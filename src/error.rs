@@ -210,12 +210,22 @@ pub enum Error {
     },
     /// A folder below which no file holds text.
     #[error(
-        "no text below {}: its files are hidden, empty or binary (a NUL byte in the first 8 KiB); \
+        "no text below {}: its files are hidden, ignored, empty or binary (a NUL byte in the first 8 KiB){filters}; \
          name another folder, or the files themselves", path.display()
     )]
     NoText {
         /// The folder.
         path: PathBuf,
+        /// The patterns that files had to pass, as a part of the sentence; may be empty.
+        filters: String,
+    },
+    /// Something that gives bytes without end.
+    #[error("{} is {found}, and not a text: name a file or a folder", path.display())]
+    NotText {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
     },
     /// Bytes that are not UTF-8, in a text that is to be read as characters.
     #[error(
@@ -258,11 +268,16 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
-    /// A text that was written to while it was open.
-    #[error("{} was changed while it was being read: run again, on a file that stays as it is", path.display())]
+    /// A text that is no longer what it was when it was opened.
+    #[error(
+        "{} was {change} while it was being read: bring back the text as it was to go on, or begin again with the new one",
+        path.display()
+    )]
     TextChanged {
         /// The file.
         path: PathBuf,
+        /// "cut short", "written to", "changed", "replaced" or "deleted".
+        change: &'static str,
     },
     /// An update has left a tensor that is not finite.
     #[error(

@@ -124,6 +124,21 @@ pub struct Settings {
     pub unit: Unit,
     /// What to do with bytes that are not UTF-8.
     pub invalid: Invalid,
+    /// Below folders, only files that one of these patterns names, as in a `.gitignore`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Below folders, no file that one of these patterns names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// Whether the files of the text are shuffled, each as a whole, by the seed.
+    #[serde(skip_serializing_if = "layer::is_default")]
+    pub shuffle_documents: bool,
+    /// What stands between one file of the text and the next.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub separator: String,
+    /// Where the held-out parts begin.
+    #[serde(skip_serializing_if = "layer::is_default")]
+    pub split_by: SplitBy,
     /// How the window runs. Changes no bit of the result.
     pub mode: Mode,
     /// Where all randomness starts.
@@ -180,6 +195,11 @@ impl Default for Settings {
             eval_every: None,
             unit: Unit::Char,
             invalid: Invalid::Error,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            shuffle_documents: false,
+            separator: String::new(),
+            split_by: SplitBy::Tail,
             mode: Mode::Static,
             seed: 1,
         }

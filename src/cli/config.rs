@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
-use unrolled::{Error, ForgetBiasAt, Layer, Preset, Settings};
+use unrolled::{Error, ForgetBiasAt, Layer, Preset, Settings, SplitBy};
 
 /// Flags of `train` that a configuration file cannot hold.
 const FLAGS_ONLY: &[&str] = &["config", "json", "out", "resume", "stop-after", "threads"];
@@ -165,6 +165,11 @@ fn known_keys() -> Table {
         weight_decay: 1.0,
         label_smoothing: 0.5,
         forget_bias_at: ForgetBiasAt::RunTime,
+        include: vec![String::new()],
+        exclude: vec![String::new()],
+        shuffle_documents: true,
+        separator: " ".to_owned(),
+        split_by: SplitBy::Document,
         ..Settings::default()
     };
     table_of(&every).unwrap_or_default()

@@ -12,7 +12,7 @@ use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 use unrolled::{
     Settings,
     checkpoint::Checkpoint,
-    corpus::Corpus,
+    corpus::{Corpus, Options},
     model::check_memory,
     train::{Evaluation, evaluate},
 };
@@ -73,13 +73,16 @@ impl Eval {
     }
 
     fn corpus(&self, trained: &Trained, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-        let settings = &checkpoint.settings;
+        let (settings, vocabulary) = (&checkpoint.settings, Some(&checkpoint.vocabulary));
         if !self.paths.is_empty() {
-            return Ok(Corpus::open_with(&self.paths, &checkpoint.vocabulary, settings.invalid)?);
+            // Another text has an order and filters of its own; what stands between files is what the model knows.
+            let (invalid, separator) = (settings.invalid, settings.separator.clone());
+            let options = Options { invalid, separator, vocabulary, ..Options::default() };
+            return Ok(options.open(&self.paths)?);
         }
         let corpus = match own_paths(trained)? {
             paths if paths.is_empty() => Corpus::embedded(settings.unit)?,
-            paths => Corpus::open_with(&paths, &checkpoint.vocabulary, settings.invalid)?,
+            paths => Options { vocabulary, ..Options::of(settings) }.open(&paths)?,
         };
         let expected = checkpoint.progress.corpus_fingerprint;
         match corpus.fingerprint() {
@@ -109,7 +112,7 @@ impl Eval {
 
     fn part(&self, corpus: &Corpus, checkpoint: &Checkpoint) -> Result<Range<usize>, Failure> {
         let settings = &checkpoint.settings;
-        let split = || corpus.split(settings.val_fraction, settings.test_fraction);
+        let split = || corpus.split(settings.split_by, settings.val_fraction, settings.test_fraction);
         let part = match self.choice() {
             Part::Train => split()?.train,
             Part::Val => split()?.validation,

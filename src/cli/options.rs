@@ -5,7 +5,7 @@ use clap::{Args, builder::PossibleValuesParser, value_parser};
 use serde::Serialize;
 use unrolled::{
     Activation, Bias, Cell, ClipMode, ForgetBiasAt, Init, InputKind, Invalid, Layer, Mode, OptimizerKind,
-    Reset, Schedule, Unit, Windows,
+    Reset, Schedule, SplitBy, Unit, Windows,
 };
 
 fn one_of(names: &'static [&'static str]) -> PossibleValuesParser {
@@ -131,6 +131,23 @@ pub struct SettingsFlags {
     /// What to do with bytes that are not UTF-8 [default: error]
     #[arg(long, value_parser = one_of(Invalid::NAMES), help_heading = "Text")]
     pub invalid: Option<String>,
+    /// Below folders, only files of this pattern, as in a .gitignore (`*.c`, `src/**/*.rs`); may be given again
+    #[arg(long, value_name = "GLOB", help_heading = "Text")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Below folders, no file of this pattern; may be given again
+    #[arg(long, value_name = "GLOB", help_heading = "Text")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// Shuffle the files, each as a whole, by the seed
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Text")]
+    pub shuffle_documents: Option<bool>,
+    /// What stands between one file and the next; \n, \t, \r, \0 and \\ are what they are in C [default: nothing]
+    #[arg(long, value_name = "TEXT", value_parser = unescaped, help_heading = "Text")]
+    pub separator: Option<String>,
+    /// Where the held-out parts begin [default: tail]
+    #[arg(long, value_parser = one_of(SplitBy::NAMES), help_heading = "Text")]
+    pub split_by: Option<String>,
 }
 
 /// The inside of an inline table.
@@ -140,6 +157,31 @@ pub(super) fn layer(text: &str) -> Result<Layer, String> {
     })?;
     let layer = table.get("layer").cloned().unwrap_or(toml::Value::Boolean(false));
     layer.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+}
+
+/// A text with the escapes of C.
+fn unescaped(text: &str) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        out.push(match c {
+            '\\' => match rest.next() {
+                Some('n') => '\n',
+                Some('t') => '\t',
+                Some('r') => '\r',
+                Some('0') => '\0',
+                Some('\\') => '\\',
+                other => {
+                    let found = other.map_or("nothing".to_owned(), |c| format!("{c:?}"));
+                    return Err(format!(
+                        "after a backslash found {found}, expected n, t, r, 0 or a backslash"
+                    ));
+                }
+            },
+            c => c,
+        });
+    }
+    Ok(out)
 }
 
 /// TOML's integers end at 2^63 - 1.

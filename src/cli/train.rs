@@ -13,7 +13,12 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
-use unrolled::{Error, Preset, Schedule, Settings, checkpoint::Checkpoint, corpus::Corpus, train::Training};
+use unrolled::{
+    Error, Preset, Schedule, Settings,
+    checkpoint::Checkpoint,
+    corpus::{Corpus, Options},
+    train::Training,
+};
 
 mod session;
 use session::Session;
@@ -178,7 +183,7 @@ fn load(folder: &RunFolder) -> Result<Checkpoint, Failure> {
 fn open(paths: &[PathBuf], settings: &Settings) -> Result<Corpus, Failure> {
     match paths.is_empty() {
         true => Ok(Corpus::embedded(settings.unit)?),
-        false => Ok(Corpus::open(paths, settings.unit, settings.invalid)?),
+        false => Ok(Options::of(settings).open(paths)?),
     }
 }
 

@@ -141,7 +141,7 @@ const LOWER_BOTH: &str = "lower batch or steps, lower val-fraction or test-fract
 const LOWER_STEPS: &str = "lower steps, lower val-fraction or test-fraction, or name a longer text";
 
 /// The draw as a number below `end`, each as likely as the others to within `end` parts in 2^64.
-fn below(draw: u64, end: usize) -> usize {
+pub(super) fn below(draw: u64, end: usize) -> usize {
     ((u128::from(draw) * end as u128) >> 64) as usize
 }
 

@@ -6,7 +6,9 @@
 
 mod batches;
 mod embedded;
+mod files;
 mod map;
+mod options;
 mod pages;
 mod scan;
 mod source;
@@ -16,10 +18,12 @@ mod streams;
 mod tests;
 mod vocabulary;
 
-use crate::{Error, Invalid, Result, Unit};
+use crate::{Error, Invalid, Result, SplitBy, Unit};
 pub use batches::{Batch, Batches};
+pub use options::Options;
 use rayon::prelude::*;
 use scan::{Reading, SPAN, Scan, Span};
+use serde::Serialize;
 use source::Source;
 pub use split::Split;
 use std::path::PathBuf;
@@ -32,7 +36,12 @@ pub use vocabulary::Vocabulary;
 #[derive(Debug)]
 pub struct Corpus {
     name: String,
+    /// The documents, and at the end what stands between them, if anything does.
     sources: Vec<Source>,
+    documents: usize,
+    /// CRC-32 of each source.
+    checksums: Vec<u32>,
+    skipped: Skipped,
     /// Non-empty stretches of the sources, in order.
     spans: Vec<Span>,
     invalid: Invalid,
@@ -41,27 +50,41 @@ pub struct Corpus {
     fingerprint: u32,
 }
 
+/// One file of a text, as the manifest of a run lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Document<'a> {
+    /// The path, or what a person would call it.
+    pub path: &'a str,
+    /// Its length.
+    pub bytes: u64,
+    /// CRC-32 of its bytes, as eight hexadecimal digits.
+    pub checksum: String,
+}
+
+/// Files below folders that are no part of the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// With a NUL byte in the first 8 KiB.
+    pub binary: usize,
+    /// Without a byte.
+    pub empty: usize,
+}
+
 impl Corpus {
-    /// Opens files, and all text files below folders (sorted by path), as one text.
-    ///
-    /// Below a folder, hidden files and folders are passed over, and so are binary files (a NUL byte in the first
-    /// 8 KiB) and links to folders.
+    /// Opens files, and all text files below folders (sorted by path), as one text; [`Options`] has more to choose.
     ///
     /// # Errors
-    /// [`Error::Io`] for what is missing or unreadable, [`Error::NoText`] for a folder without text,
-    /// [`Error::EmptyText`] when there is no symbol at all, and [`Error::InvalidUtf8`] when characters are asked for
-    /// and `invalid` does not say how to read around what is none.
+    /// Those of [`Options::open`].
     pub fn open(paths: &[PathBuf], unit: Unit, invalid: Invalid) -> Result<Self> {
-        Draft::open(paths)?.read(Reading { unit, invalid }, None, SPAN)
+        Options { unit, invalid, ..Options::default() }.open(paths)
     }
 
     /// The same with a vocabulary that is given (a trained model's).
     ///
     /// # Errors
-    /// Those of [`Corpus::open`], and [`Error::UnknownSymbol`] for a symbol that the vocabulary lacks.
+    /// Those of [`Options::open`].
     pub fn open_with(paths: &[PathBuf], vocabulary: &Vocabulary, invalid: Invalid) -> Result<Self> {
-        let reading = Reading { unit: vocabulary.unit(), invalid };
-        Draft::open(paths)?.read(reading, Some(vocabulary), SPAN)
+        Options { invalid, vocabulary: Some(vocabulary), ..Options::default() }.open(paths)
     }
 
     /// A text in memory.
@@ -87,8 +110,7 @@ impl Corpus {
     /// [`Error::EmptyText`] if it was built without them.
     pub fn embedded(unit: Unit) -> Result<Self> {
         let source = Source::held("the built-in text", embedded::TEXT.as_bytes());
-        let draft = Draft { name: source.name.clone(), sources: vec![source] };
-        draft.read(Reading { unit, invalid: Invalid::Error }, None, SPAN)
+        Draft::of(vec![source]).read(Reading { unit, invalid: Invalid::Error }, None, SPAN)
     }
 
     /// Number of symbols.
@@ -114,12 +136,39 @@ impl Corpus {
         self.each(start, ids.len(), |at, id| ids[at] = id);
     }
 
-    /// The contiguous train, validation and test parts: fractions of the text, in symbols.
+    /// The contiguous train, validation and test parts: fractions of the text, in symbols, or the borders between
+    /// documents that lie next to them.
     ///
     /// # Errors
-    /// [`Error::Setting`] when a fraction lies outside [0, 1), or when nothing would be left to train on.
-    pub fn split(&self, val: f64, test: f64) -> Result<Split> {
-        Split::new(self.len, val, test)
+    /// [`Error::Setting`] when a fraction lies outside [0, 1), when nothing would be left to train on, or when there are
+    /// fewer documents than parts.
+    pub fn split(&self, by: SplitBy, val: f64, test: f64) -> Result<Split> {
+        let split = Split::new(self.len, val, test)?;
+        match by {
+            SplitBy::Tail => Ok(split),
+            SplitBy::Document => split.between(&self.beginnings()),
+        }
+    }
+
+    /// The files of the text, in its order.
+    pub fn documents(&self) -> impl ExactSizeIterator<Item = Document<'_>> {
+        self.sources[..self.documents].iter().zip(&self.checksums).map(|(source, checksum)| Document {
+            path: &source.name,
+            bytes: source.bytes().len() as u64,
+            checksum: format!("{checksum:08x}"),
+        })
+    }
+
+    /// What was passed over below folders.
+    pub fn skipped(&self) -> Skipped {
+        self.skipped
+    }
+
+    /// The first symbol of every document that has any.
+    fn beginnings(&self) -> Vec<usize> {
+        let mut beginnings: Vec<_> = self.spans.iter().filter(|span| span.source < self.documents).collect();
+        beginnings.dedup_by_key(|span| span.source);
+        beginnings.into_iter().map(|span| span.first).collect()
     }
 
     /// Checksum (CRC-32) of the text's bytes, to recognise it when a run is resumed.
@@ -132,7 +181,7 @@ impl Corpus {
         self.name.clone()
     }
 
-    /// Asks the system whether a file was written to since it was opened.
+    /// Asks the system whether a file was written to, replaced or deleted since it was opened.
     ///
     /// The ids read from such a file are still below V, but they may no longer be its text.
     ///
@@ -140,6 +189,18 @@ impl Corpus {
     /// [`Error::TextChanged`] names the first such file.
     pub fn unchanged(&self) -> Result<()> {
         self.sources.iter().try_for_each(Source::unchanged)
+    }
+
+    /// Whether all bytes that were read were there: what a file has lost while it was mapped reads as zeros. One load,
+    /// so that a training step can ask it.
+    ///
+    /// # Errors
+    /// [`Error::TextChanged`] names the first file that was cut short.
+    pub fn whole(&self) -> Result<()> {
+        match source::any_lost() {
+            true => self.sources.iter().try_for_each(Source::whole),
+            false => Ok(()),
+        }
     }
 
     /// Calls `symbol` with 0, 1, ... and the ids of `count` symbols from `start` on.
@@ -180,26 +241,40 @@ impl Corpus {
 }
 
 /// A text whose bytes are at hand and not yet looked at.
-struct Draft {
+struct Draft<'a> {
     name: String,
     sources: Vec<Source>,
+    /// What stands between two sources.
+    separator: Option<Source>,
+    skipped: Skipped,
+    progress: Option<&'a (dyn Fn(u64, u64) + Sync)>,
 }
 
-impl Draft {
-    fn open(paths: &[PathBuf]) -> Result<Self> {
-        let sources = source::open(paths)?;
-        Ok(Self { name: source::name(paths, sources.len()), sources })
+impl Draft<'_> {
+    /// Sources that follow each other.
+    fn of(sources: Vec<Source>) -> Self {
+        let name = sources.first().map_or_else(String::new, |source| source.name.clone());
+        Self { name, sources, separator: None, skipped: Skipped::default(), progress: None }
     }
 
     fn text(text: String) -> Self {
-        let source = Source::held("the text", text.into_bytes());
-        Self { name: source.name.clone(), sources: vec![source] }
+        Self::of(vec![Source::held("the text", text.into_bytes())])
     }
 
     /// Scans the bytes, in spans of about `span` of them.
     fn read(self, reading: Reading, given: Option<&Vocabulary>, span: usize) -> Result<Corpus> {
-        let Self { name, sources } = self;
-        let Scan { spans, seen, symbols: len, checksum } = Scan::new(&sources, reading, span)?;
+        let Self { name, mut sources, separator, skipped, progress } = self;
+        sources.retain(|source| !source.bytes().is_empty());
+        let documents = sources.len();
+        sources.extend(separator);
+        let order: Vec<usize> = match sources.len() > documents {
+            true => (0..documents).flat_map(|at| [documents, at]).skip(1).collect(),
+            false => (0..documents).collect(),
+        };
+        let scan = Scan::new(&sources, &order, reading, span, progress);
+        // A file that was cut short meanwhile is no text with mistakes.
+        sources.iter().try_for_each(Source::whole)?;
+        let Scan { spans, seen, symbols: len, checksum, checksums } = scan?;
         if len == 0 {
             return Err(Error::EmptyText { text: name });
         }
@@ -208,8 +283,20 @@ impl Draft {
             Some(vocabulary) => vocabulary.clone(),
             None => Vocabulary::from_sorted(reading.unit, seen.symbols().collect()),
         };
-        let corpus =
-            Corpus { name, sources, spans, invalid: reading.invalid, vocabulary, len, fingerprint: checksum };
+        let invalid = reading.invalid;
+        let fingerprint = checksum;
+        let corpus = Corpus {
+            name,
+            sources,
+            documents,
+            checksums,
+            skipped,
+            spans,
+            invalid,
+            vocabulary,
+            len,
+            fingerprint,
+        };
         if !complete {
             corpus.all_known()?;
         }

@@ -1,16 +1,24 @@
 //! A table over all code points that costs memory only where it is written.
 
+use std::fmt;
+
 /// Code points in a page.
 const PAGE: usize = 256;
 /// Pages that hold all code points up to U+10FFFF.
 const PAGES: usize = 0x11_0000 / PAGE;
 
 /// One value per code point (or byte), in pages of 256; all pages never written share one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Pages<T> {
     /// [PAGES]: which of `pages` holds this one; 0 is the shared blank.
     place: Box<[u16]>,
     pages: Vec<[T; PAGE]>,
+}
+
+impl<T> fmt::Debug for Pages<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} pages", self.pages.len())
+    }
 }
 
 impl<T: Copy + PartialEq> Pages<T> {

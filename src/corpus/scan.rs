@@ -11,8 +11,12 @@
 
 use super::{pages::Pages, source::Source};
 use crate::{Error, Invalid, Result, Unit};
+use crc32fast::Hasher;
 use rayon::prelude::*;
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// Bytes in a span: they stay in the L2 cache while they are looked at three times.
 pub(super) const SPAN: usize = 256 << 10;
@@ -51,28 +55,47 @@ pub(super) struct Scan {
     pub symbols: usize,
     /// CRC-32 of all bytes.
     pub checksum: u32,
+    /// And of each source.
+    pub checksums: Vec<u32>,
 }
 
 impl Scan {
-    /// Scans the sources in spans of about `size` bytes.
-    pub fn new(sources: &[Source], reading: Reading, size: usize) -> Result<Self> {
-        let cuts: Vec<_> =
-            (0..).zip(sources).flat_map(|(at, source)| cut(at, source.bytes(), size)).collect();
+    /// Scans the sources, in the order given (one may come more than once), in spans of about `size` bytes.
+    pub fn new(
+        sources: &[Source],
+        order: &[usize],
+        reading: Reading,
+        size: usize,
+        progress: Option<&(dyn Fn(u64, u64) + Sync)>,
+    ) -> Result<Self> {
+        let cuts: Vec<_> = order.iter().flat_map(|&at| cut(at, sources[at].bytes(), size)).collect();
+        let (done, all) = (AtomicU64::new(0), cuts.iter().map(|(_, range)| range.len() as u64).sum());
         let stretch = cuts
             .into_par_iter()
-            .fold(Stretch::empty, |stretch, (source, range)| stretch.add(source, range, sources, reading))
+            .fold(Stretch::empty, |stretch, (source, range)| {
+                let bytes = range.len() as u64;
+                let stretch = stretch.add(source, range, sources, reading);
+                let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+                progress.iter().for_each(|report| report(done, all));
+                stretch
+            })
             .reduce(Stretch::empty, Stretch::join);
         if let Some((source, offset)) = stretch.invalid {
             return Err(Error::InvalidUtf8 { text: sources[source].name.clone(), offset });
         }
-        let Stretch { mut spans, seen, checksum, .. } = stretch;
+        let Stretch { mut spans, seen, parts, .. } = stretch;
         spans.retain(|span| span.symbols > 0);
         let mut symbols = 0;
         for span in &mut spans {
             span.first = symbols;
             symbols += span.symbols;
         }
-        Ok(Self { spans, seen, symbols, checksum: checksum.finalize() })
+        let (mut whole, mut checksums) = (Hasher::new(), vec![0; sources.len()]);
+        for (source, part) in parts {
+            whole.combine(&part);
+            checksums[source] = part.finalize();
+        }
+        Ok(Self { spans, seen, symbols, checksum: whole.finalize(), checksums })
     }
 }
 
@@ -80,21 +103,28 @@ impl Scan {
 struct Stretch {
     spans: Vec<Span>,
     seen: Pages<bool>,
-    checksum: crc32fast::Hasher,
+    /// The sources that the spans lie in, and the checksum of what lies in them.
+    parts: Vec<(usize, Hasher)>,
     /// Source and offset of the first bytes that are not UTF-8, where they are an error.
     invalid: Option<(usize, usize)>,
 }
 
 impl Stretch {
     fn empty() -> Self {
-        let (seen, checksum) = (Pages::new(false), crc32fast::Hasher::new());
-        Self { spans: Vec::new(), seen, checksum, invalid: None }
+        Self { spans: Vec::new(), seen: Pages::new(false), parts: Vec::new(), invalid: None }
     }
 
     /// Adds the span that comes next.
     fn add(mut self, source: usize, range: Range<usize>, sources: &[Source], reading: Reading) -> Self {
         let bytes = &sources[source].bytes()[range.clone()];
-        self.checksum.update(bytes);
+        match self.parts.last_mut().filter(|(last, _)| *last == source && range.start > 0) {
+            Some((_, part)) => part.update(bytes),
+            None => {
+                let mut part = Hasher::new();
+                part.update(bytes);
+                self.parts.push((source, part));
+            }
+        }
         let mut span = Span { source, bytes: range, first: 0, symbols: bytes.len(), marks: None };
         if reading.unit == Unit::Byte || bytes.is_ascii() {
             let seen = self.seen.bytes_mut();
@@ -128,9 +158,16 @@ impl Stretch {
 
     /// This stretch and the one that follows it.
     fn join(mut self, next: Self) -> Self {
+        let goes_on = next.spans.first().is_some_and(|span| span.bytes.start > 0);
+        let mut parts = next.parts.into_iter();
+        if let (true, Some((_, last))) = (goes_on, self.parts.last_mut())
+            && let Some((_, first)) = parts.next()
+        {
+            last.combine(&first);
+        }
+        self.parts.extend(parts);
         self.spans.extend(next.spans);
         next.seen.symbols().for_each(|symbol| self.seen.set(symbol, true));
-        self.checksum.combine(&next.checksum);
         self.invalid = self.invalid.or(next.invalid);
         self
     }

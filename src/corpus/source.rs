@@ -1,20 +1,14 @@
 //! Where the bytes come from: mapped files, or memory.
 
-use super::map::map;
-use crate::{Error, Result};
-use memmap2::Mmap;
+use super::map::{self, Mapping};
+use crate::{Error, Result, model::memory_total};
 use std::{
     borrow::Cow,
-    fs::{self, DirEntry},
-    io,
+    fs::{self, File, Metadata},
+    io::{self, Read},
     path::{Path, PathBuf},
     time::SystemTime,
 };
-
-/// A NUL among so many first bytes marks a file as binary.
-const SNIFFED: usize = 8 << 10;
-/// Linux gives a process about 65 000 maps, and allocations need some too: files beyond this number are read.
-const MAPS: usize = 16 << 10;
 
 /// A stretch of text that is decoded by itself: a file, or a text in memory.
 #[derive(Debug)]
@@ -26,12 +20,17 @@ pub(super) struct Source {
 
 #[derive(Debug)]
 enum Bytes {
-    Mapped { map: Mmap, path: PathBuf, stamp: Stamp },
+    Mapped { map: Mapping, path: PathBuf, stamp: Stamp },
     Held(Cow<'static, [u8]>),
 }
 
-/// Length and time of the last change: what shows that a file was written to.
-type Stamp = (u64, Option<SystemTime>);
+/// Which file it is, its length, and the time of the last change: what shows that a file is no longer the one mapped.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    length: u64,
+    modified: Option<SystemTime>,
+    identity: (u64, u64),
+}
 
 impl Source {
     /// A text in memory.
@@ -40,18 +39,24 @@ impl Source {
     }
 
     /// A file: mapped, or read where a map is not possible (a pipe, for instance).
-    fn open(path: PathBuf, mapped: bool) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::NotText`] for a device, which has no end.
+    pub fn open(path: &Path, mapped: bool) -> Result<Self> {
+        let failed = |source| unreadable(path, source);
+        let metadata = fs::metadata(path).map_err(failed)?;
+        if let Some(found) = device(&metadata) {
+            return Err(Error::NotText { path: path.into(), found });
+        }
         let name = path.display().to_string();
-        let metadata = fs::metadata(&path)?;
+        let file = File::open(path).map_err(failed)?;
         if mapped && metadata.is_file() && metadata.len() > 0 {
-            let file = fs::File::open(&path)?;
-            let stamp = stamp(&file.metadata()?);
-            if let Ok(map) = map(&file) {
-                return Ok(Self { name, bytes: Bytes::Mapped { map, path, stamp } });
+            let stamp = Stamp::of(&file.metadata().map_err(failed)?);
+            if let Ok(map) = Mapping::new(&file) {
+                return Ok(Self { name, bytes: Bytes::Mapped { map, path: path.into(), stamp } });
             }
         }
-        let bytes = fs::read(&path)?;
-        Ok(Self { name, bytes: Bytes::Held(bytes.into()) })
+        Ok(Self { name, bytes: Bytes::Held(read(file, path)?.into()) })
     }
 
     #[inline]
@@ -62,102 +67,94 @@ impl Source {
         }
     }
 
-    /// An error when the file was written to since it was mapped.
+    /// An error when the file is no longer what was mapped.
     pub fn unchanged(&self) -> Result<()> {
+        let Bytes::Mapped { path, stamp, .. } = &self.bytes else { return Ok(()) };
+        self.whole()?;
+        let change = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some("deleted"),
+            Ok(metadata) => stamp.change(&Stamp::of(&metadata)),
+            // A folder that cannot be searched for a while says nothing about the file.
+            Err(_) => None,
+        };
+        match change {
+            Some(change) => Err(Error::TextChanged { path: path.clone(), change }),
+            None => Ok(()),
+        }
+    }
+
+    /// An error when bytes were read that the file no longer has.
+    pub fn whole(&self) -> Result<()> {
         match &self.bytes {
-            Bytes::Mapped { path, stamp: old, .. } => match fs::metadata(path) {
-                Ok(new) if stamp(&new) != *old => Err(Error::TextChanged { path: path.clone() }),
-                // A file that was deleted or replaced lives on in its map.
-                _ => Ok(()),
-            },
-            Bytes::Held(_) => Ok(()),
-        }
-    }
-
-    fn is_text(&self) -> bool {
-        let bytes = self.bytes();
-        !bytes.is_empty() && !bytes[..bytes.len().min(SNIFFED)].contains(&0)
-    }
-}
-
-fn stamp(metadata: &fs::Metadata) -> Stamp {
-    (metadata.len(), metadata.modified().ok())
-}
-
-/// The files named, and the text files below the folders named, in that order.
-pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Source>> {
-    let mut sources = Vec::new();
-    for path in paths {
-        if fs::metadata(path).map_err(|source| unreadable(path, source))?.is_dir() {
-            open_folder(path, &mut sources)?;
-        } else {
-            sources.push(open_file(path.clone(), sources.len())?);
-        }
-    }
-    Ok(sources)
-}
-
-/// Text files below a folder, sorted by path.
-fn open_folder(folder: &Path, sources: &mut Vec<Source>) -> Result<()> {
-    let before = sources.len();
-    let mut paths = Vec::new();
-    walk(folder, &mut paths)?;
-    paths.sort();
-    for path in paths {
-        let source = open_file(path, sources.len())?;
-        sources.extend(source.is_text().then_some(source));
-    }
-    if sources.len() == before {
-        return Err(Error::NoText { path: folder.into() });
-    }
-    Ok(())
-}
-
-fn open_file(path: PathBuf, opened: usize) -> Result<Source> {
-    Source::open(path.clone(), opened < MAPS).map_err(|source| unreadable(&path, source))
-}
-
-/// All files below a folder that are not hidden. Links to files are followed, links to folders are not: they could
-/// lead in circles. The folders of runs are left out: a text that held its own run's files would change as it trains.
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let fail = |source| unreadable(folder, source);
-    for entry in fs::read_dir(folder).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
-        if hidden(&entry) {
-            continue;
-        }
-        let path = entry.path();
-        if entry.file_type().map_err(fail)?.is_dir() {
-            if !is_run(&path) {
-                walk(&path, files)?;
+            Bytes::Mapped { map, path, .. } if map.is_lost() => {
+                Err(Error::TextChanged { path: path.clone(), change: "cut short" })
             }
-        } else if fs::metadata(&path).is_ok_and(|target| target.is_file()) {
-            files.push(path);
+            _ => Ok(()),
         }
     }
-    Ok(())
 }
 
-/// Whether a folder holds a training run.
-fn is_run(folder: &Path) -> bool {
-    folder.join("config.toml").is_file() && folder.join("checkpoint.safetensors").is_file()
+/// Whether [`Source::whole`] is worth asking.
+pub(super) fn any_lost() -> bool {
+    map::any_lost()
 }
 
-fn hidden(entry: &DirEntry) -> bool {
-    entry.file_name().as_encoded_bytes().starts_with(b".")
-}
-
-fn unreadable(path: &Path, source: io::Error) -> Error {
-    Error::Io { action: "read", path: path.into(), source }
-}
-
-/// What a person would call the files opened at these paths.
-pub(super) fn name(paths: &[PathBuf], files: usize) -> String {
-    let count = if files == 1 { "1 file".into() } else { format!("{files} files") };
-    match paths {
-        [] => "the list of files".into(),
-        [path] if path.is_dir() => format!("{count} below {}", path.display()),
-        [path] => path.display().to_string(),
-        _ => count,
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let identity = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let identity = (0, 0);
+        Self { length: metadata.len(), modified: metadata.modified().ok(), identity }
     }
+
+    /// What was done to the file that now has another stamp.
+    fn change(&self, now: &Self) -> Option<&'static str> {
+        match self {
+            same if same == now => None,
+            other if other.identity != now.identity => Some("replaced"),
+            longer if now.length < longer.length => Some("cut short"),
+            shorter if now.length > shorter.length => Some("written to"),
+            _ => Some("changed"),
+        }
+    }
+}
+
+/// What a file is that gives bytes without end.
+fn device(metadata: &Metadata) -> Option<&'static str> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = metadata.file_type();
+        if kind.is_char_device() || kind.is_block_device() {
+            return Some("a device");
+        }
+        if kind.is_socket() {
+            return Some("a socket");
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = metadata;
+    None
+}
+
+/// All bytes of what cannot be mapped, up to half of the machine's memory.
+fn read(file: File, path: &Path) -> Result<Vec<u8>> {
+    let most = memory_total().map_or(u64::MAX - 1, |total| (total / 2.0) as u64);
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|source| unreadable(path, source))?;
+    match bytes.len() as u64 > most {
+        true => Err(Error::NotText {
+            path: path.into(),
+            found: "a stream longer than half of the memory: write it to a file, which is",
+        }),
+        false => Ok(bytes),
+    }
+}
+
+pub(super) fn unreadable(path: &Path, source: io::Error) -> Error {
+    Error::Io { action: "read", path: path.into(), source }
 }

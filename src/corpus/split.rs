@@ -32,6 +32,46 @@ impl Split {
         let end = part(n, 1.0 - test);
         Ok(Self { train: 0..train, validation: train..end, test: end..n })
     }
+
+    /// The same parts with their borders moved to where documents begin, in symbols (ascending, the first at 0): each to
+    /// the nearest that leaves every part at least one document.
+    pub(super) fn between(self, beginnings: &[usize]) -> Result<Self> {
+        let Self { train, validation, test } = self;
+        let (held, tested) = (!validation.is_empty(), !test.is_empty());
+        let parts = 1 + usize::from(held) + usize::from(tested);
+        if beginnings.len() < parts {
+            let expected = format!(
+                "the text has {} where {parts} parts need one each; take split-by = tail, or name more files",
+                counted(beginnings.len())
+            );
+            return Err(Error::Setting { name: "split-by", found: "document".into(), expected });
+        }
+        let n = test.end;
+        let last = beginnings.len();
+        // Places in `beginnings`, of which at least one lies before and enough behind.
+        let train_end = match parts {
+            1 => last,
+            _ => nearest(beginnings, train.end).clamp(1, last + 1 - parts),
+        };
+        let end = match (held, tested) {
+            (_, false) => last,
+            (false, true) => train_end,
+            (true, true) => nearest(beginnings, validation.end).clamp(train_end + 1, last - 1),
+        };
+        let [train_end, end] = [train_end, end].map(|at| beginnings.get(at).copied().unwrap_or(n));
+        Ok(Self { train: 0..train_end, validation: train_end..end, test: end..n })
+    }
+}
+
+/// The place of the number nearest to `wanted` in an ascending list.
+fn nearest(numbers: &[usize], wanted: usize) -> usize {
+    let after = numbers.partition_point(|&number| number < wanted);
+    let distance = |at: usize| numbers.get(at).map_or(usize::MAX, |number| number.abs_diff(wanted));
+    if after > 0 && distance(after - 1) <= distance(after) { after - 1 } else { after }
+}
+
+fn counted(documents: usize) -> String {
+    if documents == 1 { "1 document".into() } else { format!("{documents} documents") }
 }
 
 /// floor(n fraction), of the fraction that was meant: 10 (1 - 0.7 - 0.1) is 2, though in f64 it is less by a hair.
@@ -76,6 +116,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn borders_move_to_the_nearest_beginnings() {
+        let split = |beginnings: &[usize], val, test| {
+            let s = Split::new(100, val, test).unwrap().between(beginnings).unwrap();
+            assert_eq!((s.train.start, s.train.end, s.validation.end), (0, s.validation.start, s.test.start));
+            (s.train.end, s.validation.end, s.test.end)
+        };
+        assert_eq!(split(&[0, 30, 60, 88, 95], 0.1, 0.0), (88, 100, 100));
+        assert_eq!(split(&[0, 30, 60, 88, 95], 0.1, 0.1), (88, 95, 100));
+        assert_eq!(split(&[0, 30, 60], 0.1, 0.1), (30, 60, 100));
+        assert_eq!(split(&[0, 2], 0.1, 0.0), (2, 100, 100));
+        assert_eq!(split(&[0, 99], 0.9, 0.0), (99, 100, 100));
+        assert_eq!(split(&[0, 50, 99], 0.0, 0.3), (50, 50, 100));
+        assert_eq!(split(&[0], 0.0, 0.0), (100, 100, 100));
+        let message = Split::new(100, 0.1, 0.1).unwrap().between(&[0, 50]).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "split-by = document cannot work: the text has 2 documents where 3 parts need one each; \
+             take split-by = tail, or name more files"
+        );
     }
 
     #[test]

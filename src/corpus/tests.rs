@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Sources that hold these bytes, one each.
-fn draft(files: &[Vec<u8>]) -> Draft {
+fn draft(files: &[Vec<u8>]) -> Draft<'static> {
     let sources =
         (1..).zip(files).map(|(n, bytes)| Source::held(&format!("file {n}"), bytes.clone())).collect();
-    Draft { name: "the draft".into(), sources }
+    Draft { name: "the draft".into(), ..Draft::of(sources) }
 }
 
 /// The symbols by the shortest means: decode every file as a whole.
@@ -258,6 +258,12 @@ fn a_folder_without_text_is_refused() {
     let message = open(folder.path()).unwrap_err().to_string();
     assert!(message.starts_with(&format!("no text below {}: ", folder.path().display())), "{message}");
     assert!(message.ends_with("name another folder, or the files themselves"), "{message}");
+    let options = Options { include: vec!["*.c".into(), "*.h".into()], ..Options::default() };
+    let message = options.open(&[folder.path().into()]).unwrap_err().to_string();
+    assert!(
+        message.contains("(a NUL byte in the first 8 KiB), or filtered out by include *.c, *.h;"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -330,7 +336,7 @@ fn the_built_in_text_is_this_project() {
     assert!(!text.contains('\r'));
     assert_eq!(corpus.name(), "the built-in text");
     // Large enough for the defaults: 32 rows by 64 steps, nine tenths of the text.
-    let split = corpus.split(0.1, 0.0).unwrap();
+    let split = corpus.split(SplitBy::Tail, 0.1, 0.0).unwrap();
     assert!(Batches::new(split.train, crate::Windows::Stream, 32, 64, 1).is_ok());
     assert!(Corpus::embedded(Unit::Byte).unwrap().len() >= corpus.len());
 }
@@ -356,4 +362,139 @@ fn a_file_that_was_written_to_is_noticed_and_never_gives_a_wrong_id() {
     assert!(ids.iter().all(|&id| id < 3));
     let message = corpus.unchanged().unwrap_err().to_string();
     assert!(message.starts_with(&format!("{} was changed while", path.display())), "{message}");
+}
+
+/// Files of a small tree, as a text.
+fn tree(options: &Options) -> Result<Corpus> {
+    let folder = folder(&[
+        (".gitignore", b"*.o\nbuild/\n"),
+        ("a.c", b"A1"),
+        ("a.o", b"no"),
+        ("b/b.c", b"B22"),
+        ("b/b.h", b"H333"),
+        ("build/c.c", b"no"),
+        ("b/empty", b""),
+        ("b/binary", b"\0"),
+    ]);
+    options.open(&[folder.path().into()])
+}
+
+#[test]
+fn below_a_folder_patterns_and_gitignore_choose() {
+    let read = |include: &[&str], exclude: &[&str]| {
+        let [include, exclude] =
+            [include, exclude].map(|globs| globs.iter().map(|&g| g.to_owned()).collect());
+        text(&tree(&Options { include, exclude, ..Options::default() }).unwrap())
+    };
+    assert_eq!(read(&[], &[]), "A1B22H333");
+    assert_eq!(read(&["*.c"], &[]), "A1B22");
+    assert_eq!(read(&["*.c", "*.h"], &["a.*"]), "B22H333");
+    assert_eq!(read(&["b/"], &[]), "B22H333");
+    assert_eq!(read(&[], &["/b/*.h"]), "A1B22");
+    for wrong in ["", " ", "!*.c", "# c", "[z-a]"] {
+        let error = tree(&Options { exclude: vec![wrong.into()], ..Options::default() }).unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with(&format!("exclude = {wrong:?} cannot work: ")), "{message}");
+    }
+}
+
+#[test]
+fn documents_are_listed_with_their_checksums_and_what_was_skipped() {
+    let corpus = tree(&Options::default()).unwrap();
+    assert_eq!(corpus.skipped(), Skipped { binary: 1, empty: 1 });
+    let documents: Vec<_> = corpus.documents().collect();
+    let sizes: Vec<_> = documents.iter().map(|document| document.bytes).collect();
+    assert_eq!(sizes, [2, 3, 4]);
+    assert!(documents[1].path.ends_with("b/b.c"), "{}", documents[1].path);
+    assert_eq!(documents[1].checksum, format!("{:08x}", crc32fast::hash(b"B22")));
+}
+
+#[test]
+fn a_separator_stands_between_files_and_is_no_document() {
+    let corpus = tree(&Options { separator: "\n--\n".into(), ..Options::default() }).unwrap();
+    assert_eq!(text(&corpus), "A1\n--\nB22\n--\nH333");
+    assert_eq!(corpus.fingerprint(), crc32fast::hash(b"A1\n--\nB22\n--\nH333"));
+    assert_eq!((corpus.documents().len(), corpus.beginnings()), (3, vec![0, 6, 13]));
+    let split = corpus.split(SplitBy::Document, 0.3, 0.0).unwrap();
+    assert_eq!((split.train, split.validation), (0..13, 13..17));
+}
+
+#[test]
+fn shuffled_documents_stay_whole_and_keep_their_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in 'a'..='j' {
+        fs::write(folder.path().join(name.to_string()), name.to_string().repeat(3)).unwrap();
+    }
+    let read =
+        |seed| text(&Options { shuffle: seed, ..Options::default() }.open(&[folder.path().into()]).unwrap());
+    let [plain, one, two] = [None, Some(1), Some(2)].map(read);
+    assert_eq!(plain, "aaabbbcccdddeeefffggghhhiiijjj");
+    assert_eq!(one, read(Some(1)));
+    assert!(one != plain && one != two);
+    let sorted: BTreeSet<_> = one.as_bytes().chunks(3).map(|chunk| String::from_utf8_lossy(chunk)).collect();
+    assert_eq!(sorted.into_iter().collect::<String>(), plain);
+    assert_eq!(one, "jjjeeeaaaiiigggbbbcccdddhhhfff");
+}
+
+#[test]
+fn what_is_scanned_is_reported_to_the_end() {
+    let folder = folder(&[("a", &b"some text".repeat(100_000)), ("b", b"more")]);
+    let (done, calls) = (std::sync::atomic::AtomicU64::new(0), std::sync::atomic::AtomicU64::new(0));
+    let report = |now: u64, all: u64| {
+        assert!(now <= all && all == 900_004);
+        done.fetch_max(now, std::sync::atomic::Ordering::Relaxed);
+        calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    };
+    Options { progress: Some(&report), ..Options::default() }.open(&[folder.path().into()]).unwrap();
+    assert_eq!((done.into_inner(), calls.into_inner()), (900_004, 5));
+}
+
+#[test]
+fn every_change_to_a_file_is_told() {
+    let change = |change: fn(&Path)| {
+        let folder = folder(&[("x", &b"abc".repeat(10_000))]);
+        let path = folder.path().join("x");
+        let corpus = open(&path).unwrap();
+        corpus.whole().unwrap();
+        corpus.unchanged().unwrap();
+        change(&path);
+        let message = corpus.unchanged().unwrap_err().to_string();
+        let told =
+            message.strip_prefix(&format!("{} was ", path.display())).expect("the file is named").to_owned();
+        told.split(" while it was being read: ").next().unwrap().to_owned()
+    };
+    assert_eq!(change(|path| fs::remove_file(path).unwrap()), "deleted");
+    assert_eq!(change(|path| fs::write(path, "new and short").unwrap()), "cut short");
+    assert_eq!(change(|path| fs::write(path, "new and long".repeat(9_999)).unwrap()), "written to");
+    let rename = |path: &Path| {
+        fs::write(path.with_extension("new"), "abc".repeat(10_000)).unwrap();
+        fs::rename(path.with_extension("new"), path).unwrap();
+    };
+    assert_eq!(change(rename), if cfg!(unix) { "replaced" } else { "changed" });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_shrinks_gives_no_crash_but_an_error() {
+    let folder = folder(&[("x", &b"abc".repeat(100_000))]);
+    let path = folder.path().join("x");
+    let corpus = open(&path).unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(5000).unwrap();
+    let mut ids = vec![9; 100];
+    corpus.read(0, &mut ids);
+    corpus.whole().unwrap();
+    corpus.read(250_000, &mut ids);
+    assert!(ids.iter().all(|&id| id < 3));
+    let message = corpus.whole().unwrap_err().to_string();
+    assert!(
+        message.starts_with(&format!("{} was cut short while it was being read", path.display())),
+        "{message}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_device_is_no_text() {
+    let message = open(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert_eq!(message, "/dev/zero is a device, and not a text: name a file or a folder");
 }

@@ -49,7 +49,7 @@ fn check_against(settings: &Settings, vocabulary: usize, available: f64) -> Resu
 }
 
 /// Bytes of memory in the machine, as Linux tells.
-fn memory_total() -> Option<f64> {
+pub(crate) fn memory_total() -> Option<f64> {
     total_in(&std::fs::read_to_string("/proc/meminfo").ok()?)
 }
 

@@ -10,6 +10,7 @@ use crate::{Error, Layer, Result, Settings};
 pub use cell::custom::{CustomCell, RnnCell, Start, Step, StepBackward, Variable};
 pub use config::ModelConfig;
 pub(crate) use memory::bytes;
+pub(crate) use memory::memory_total;
 pub use memory::{check_memory, memory_needed};
 pub use parameters::{Entry, Layout, Parameters};
 

@@ -175,8 +175,10 @@ choices! {
 
 choices! {
     /// What a symbol is.
+    #[derive(Default)]
     Unit {
         /// A Unicode scalar value.
+        #[default]
         Char = "char",
         /// A byte.
         Byte = "byte",
@@ -184,9 +186,23 @@ choices! {
 }
 
 choices! {
+    /// Where the parts of a text begin.
+    #[derive(Default)]
+    SplitBy {
+        /// At fractions of its symbols: the last ones are held out.
+        #[default]
+        Tail = "tail",
+        /// At the documents nearest to there: the last documents are held out, each as a whole.
+        Document = "document",
+    }
+}
+
+choices! {
     /// What to do with bytes that are not UTF-8.
+    #[derive(Default)]
     Invalid {
         /// Refuse the text.
+        #[default]
         Error = "error",
         /// Read U+FFFD in their place.
         Replace = "replace",

@@ -119,7 +119,7 @@ impl Training {
             return Err(Error::TooFewSymbols { found: corpus.len(), needed: 2, purpose, advice });
         }
         let threads = Threads::new(threads)?;
-        let split = corpus.split(settings.val_fraction, settings.test_fraction)?;
+        let split = corpus.split(settings.split_by, settings.val_fraction, settings.test_fraction)?;
         let Settings { windows, batch, steps, seed, .. } = settings;
         let batches = Batches::new(split.train.clone(), windows, batch, steps, seed)?;
         let mut weights = Weights::new(model.config(), exec::detect()?);

@@ -76,7 +76,7 @@ fn neither_steps_nor_threads_nor_batch_change_an_evaluation() {
         assert_eq!(evaluation(steps, batch, threads), expected, "T {steps}, B {batch}, {threads} threads");
     }
     let (training, corpus) = (Training::new(text(2000), settings(), Some(1)).unwrap(), text(2000));
-    let part = corpus.split(0.3, 0.0).unwrap().validation;
+    let part = corpus.split(unrolled::SplitBy::Tail, 0.3, 0.0).unwrap().validation;
     assert_eq!(evaluate(training.model(), &corpus, part, 16, Some(2)).unwrap(), expected);
 }
 
