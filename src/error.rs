@@ -279,6 +279,9 @@ pub enum Error {
         /// "cut short", "written to", "changed", "replaced" or "deleted".
         change: &'static str,
     },
+    /// An evaluation that was asked to end.
+    #[error("the evaluation was interrupted: it is made up for when the run goes on")]
+    Interrupted,
     /// An update has left a tensor that is not finite.
     #[error(
         "{tensor} holds a number that is not finite after step {step}: training diverged; try a lower learning-rate \

@@ -51,6 +51,9 @@ pub struct Settings {
     pub embedding: Option<usize>,
     /// Batch rows B.
     pub batch: usize,
+    /// Windows whose mean gradient makes one optimiser step, one after the other: a larger batch in the same memory.
+    #[serde(skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// Steps T of truncated backpropagation through time.
     pub steps: usize,
     /// How windows are cut from the text.
@@ -120,6 +123,12 @@ pub struct Settings {
     /// Optimiser steps between evaluations; about ten a run when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_every: Option<u64>,
+    /// Symbols of the validation part that an evaluation while training reads; all when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_symbols: Option<u64>,
+    /// Evaluations without a lower validation loss after which the run ends; it does not when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
     /// What a symbol is.
     pub unit: Unit,
     /// What to do with bytes that are not UTF-8.
@@ -145,6 +154,10 @@ pub struct Settings {
     pub seed: u64,
 }
 
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -163,6 +176,7 @@ impl Default for Settings {
             input: InputKind::Embedding,
             embedding: None,
             batch: 32,
+            accumulate: 1,
             steps: 64,
             windows: Windows::Stream,
             epochs: 1.0,
@@ -193,6 +207,8 @@ impl Default for Settings {
             val_fraction: 0.1,
             test_fraction: 0.0,
             eval_every: None,
+            eval_symbols: None,
+            patience: None,
             unit: Unit::Char,
             invalid: Invalid::Error,
             include: Vec::new(),

@@ -70,6 +70,9 @@ pub struct SettingsFlags {
     /// Batch rows [default: 32]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub batch: Option<u32>,
+    /// Windows whose mean gradient makes one step: a larger batch in the same memory [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub accumulate: Option<u32>,
     /// Steps of truncated backpropagation through time [default: 64]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub steps: Option<u32>,
@@ -112,6 +115,12 @@ pub struct SettingsFlags {
     /// Optimiser steps between evaluations [default: about ten a run]
     #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
     pub eval_every: Option<u64>,
+    /// Symbols of the validation part that an evaluation reads [default: all]
+    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    pub eval_symbols: Option<u64>,
+    /// End after N evaluations without a lower validation loss
+    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    pub patience: Option<u64>,
     /// How a window runs; changes no bit of the result [default: static]
     #[arg(long, value_parser = one_of(Mode::NAMES), help_heading = "Training")]
     pub mode: Option<String>,

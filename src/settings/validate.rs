@@ -61,7 +61,23 @@ impl Settings {
         positive("epochs", self.epochs)?;
         count("max-steps", self.max_steps.unwrap_or(1))?;
         count("max-chars", self.max_chars.unwrap_or(1))?;
-        count("eval-every", self.eval_every.unwrap_or(1))
+        count("eval-every", self.eval_every.unwrap_or(1))?;
+        count("patience", self.patience.unwrap_or(1))?;
+        let expected = "it needs a validation part; raise val-fraction, or leave it out";
+        require(
+            self.patience.is_none() || self.val_fraction > 0.0,
+            "patience",
+            self.patience.unwrap_or(0),
+            expected,
+        )?;
+        let read = self.eval_symbols.unwrap_or(2);
+        require(read >= 2, "eval-symbols", read, "give a whole number of at least 2")?;
+        count("accumulate", self.accumulate as u64)?;
+        let expected =
+            "batch x steps x accumulate symbols a step are more than can be counted; lower one of them";
+        let symbols =
+            self.batch.checked_mul(self.steps).and_then(|window| window.checked_mul(self.accumulate));
+        require(symbols.is_some(), "accumulate", self.accumulate, expected)
     }
 
     fn validate_optimizer(&self) -> Result<()> {
@@ -178,6 +194,11 @@ mod tests {
             ("max-steps", |s| s.max_steps = Some(0)),
             ("max-chars", |s| s.max_chars = Some(0)),
             ("eval-every", |s| s.eval_every = Some(0)),
+            ("eval-symbols", |s| s.eval_symbols = Some(1)),
+            ("patience", |s| s.patience = Some(0)),
+            ("patience", |s| (s.patience, s.val_fraction) = (Some(3), 0.0)),
+            ("accumulate", |s| s.accumulate = 0),
+            ("accumulate", |s| s.accumulate = usize::MAX),
             ("beta1", |s| s.beta1 = 1.0),
             ("beta2", |s| s.beta2 = -0.1),
             ("epsilon", |s| s.epsilon = Some(-1e-8)),

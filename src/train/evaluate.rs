@@ -1,12 +1,15 @@
 //! Loss of a model on a part of a text, read as contiguous streams.
 
 use super::Evaluation;
-use crate::Result;
 use crate::corpus::{Batch, Corpus, Streams};
 use crate::exec::{self, Goal, Packed, Pass, Purpose, Shaped, Weights};
 use crate::model::{Model, Parameters};
 use crate::parallel::Threads;
-use std::ops::Range;
+use crate::{Error, Result};
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// Streams that a part is read as, unless asked otherwise.
 pub const EVALUATION_STREAMS: usize = 16;
@@ -17,7 +20,8 @@ const STEPS: usize = 64;
 /// one from a zero state carried to its end. Uses `threads` threads, or all cores.
 ///
 /// # Errors
-/// When the part has fewer than two symbols, or the threads or the forced instruction set cannot be had.
+/// When the part has fewer than two symbols, the text was cut short meanwhile, or the threads or the forced instruction
+/// set cannot be had.
 pub fn evaluate(
     model: &Model,
     corpus: &Corpus,
@@ -28,7 +32,10 @@ pub fn evaluate(
     let threads = Threads::new(threads)?;
     let mut weights = Weights::new(model.config(), exec::detect()?);
     weights.pack(model.parameters(), false, &threads);
-    Reader { corpus, part, streams, steps: STEPS }.run(&weights, model.parameters(), &threads)
+    let reader = Reader { corpus, part, streams, steps: STEPS, interrupt: None };
+    let evaluation = reader.run(&weights, model.parameters(), &threads)?;
+    corpus.whole()?;
+    Ok(evaluation)
 }
 
 /// A part of a text, read window by window.
@@ -37,6 +44,8 @@ pub(super) struct Reader<'a> {
     pub(super) part: Range<usize>,
     pub(super) streams: usize,
     pub(super) steps: usize,
+    /// Ends the evaluation when it is set.
+    pub(super) interrupt: Option<&'a AtomicBool>,
 }
 
 impl Reader<'_> {
@@ -51,6 +60,9 @@ impl Reader<'_> {
         let mut batch = Batch::default();
         let (mut totals, mut symbols) = ((0.0, 0), 0u64);
         for index in 0..streams.windows() {
+            if self.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+                return Err(Error::Interrupted);
+            }
             streams.fill(self.corpus, index, &mut batch);
             let executor = shaped.shape(weights, batch.steps, batch.rows, threads);
             let Batch { inputs, targets, fresh, .. } = &batch;

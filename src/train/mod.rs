@@ -3,6 +3,7 @@
 mod differentiator;
 mod evaluate;
 mod gradients;
+mod measure;
 mod report;
 mod resume;
 
@@ -19,9 +20,11 @@ use crate::optim::Optimizer;
 use crate::parallel::Threads;
 use crate::schedule::learning_rate;
 use crate::{Error, Layer, Reduction, Result, Settings};
-use evaluate::Reader;
 use resume::{check_resumable, horizon_of, restore};
-use std::time::Instant;
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 
 /// A training run in memory: one text, one model, one optimiser, and where they stand.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ pub struct Training {
     split: Split,
     batches: Batches,
     batch: Batch,
-    /// The step whose window `batch` holds, if any.
+    /// The number of the window that `batch` holds, if any.
     filled: Option<u64>,
     model: Model,
     optimizer: Optimizer,
@@ -39,6 +42,10 @@ pub struct Training {
     mode: Mode,
     threads: Threads,
     gradient: Vec<f32>,
+    /// The sum of a step's gradients, where it has several windows.
+    accumulated: Vec<f32>,
+    /// Ends an evaluation when it is set.
+    interrupt: Arc<AtomicBool>,
     /// Room for the sums of the norm.
     sums: Vec<f64>,
     progress: Progress,
@@ -130,6 +137,7 @@ impl Training {
             crate::Mode::Dynamic => Mode::Dynamic(Shaped::new(purpose)),
         };
         let gradient = vec![0.0; model.parameters().values.len()];
+        let accumulated = if settings.accumulate > 1 { gradient.clone() } else { Vec::new() };
         let (batch, progress) = (Batch::default(), Progress::default());
         Ok(Self {
             settings,
@@ -144,30 +152,51 @@ impl Training {
             mode,
             threads,
             gradient,
+            accumulated,
+            interrupt: Arc::default(),
             sums: Vec::new(),
             progress,
         })
     }
 
-    /// One optimiser step, and an evaluation when one is due.
+    /// One optimiser step, and an evaluation when one is due. Where the last step's evaluation was interrupted, that
+    /// evaluation alone.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when the loss or the gradient is not a finite number; the parameters are then as before the step.
+    /// [`Error::NotFinite`] when the loss or the gradient is not a finite number, and [`Error::TextChanged`] when the text
+    /// has lost what was to be read; the run is then as before the step.
     /// Where an evaluation was due, [`Error::Diverged`] when the update has left parameters that are not finite, and
     /// [`Error::NotFinite`] when the validation loss is not: the step is then done, and worth no checkpoint.
+    /// [`Error::TextChanged`] and [`Error::Interrupted`] in an evaluation leave the step done and its evaluation owed:
+    /// the next call makes up for it, also after a checkpoint and a resume.
     pub fn step(&mut self) -> Result<StepReport> {
-        let start = Instant::now();
-        let done = self.progress.step;
-        let rate =
-            learning_rate(&self.settings, done, self.progress.total_steps, self.batches.steps_per_epoch());
-        let (loss, moved) = self.run(done, rate);
-        let gradient_norm = moved?;
-        self.progress.step += 1;
-        self.progress.loss_sum += loss;
-        self.progress.loss_steps += 1;
-        self.progress.seconds += start.elapsed().as_secs_f64();
-        let due = self.progress.step.is_multiple_of(self.progress.eval_every) || self.is_done();
-        let record = if due { Some(self.record(rate, gradient_norm)?) } else { None };
+        let next = self.progress.step + u64::from(!self.owes_record());
+        self.step_at(self.rate_of(next))
+    }
+
+    /// The learning rate that the schedule has for step `number`, counted from 1.
+    fn rate_of(&self, number: u64) -> f64 {
+        let total = self.progress.total_steps;
+        learning_rate(&self.settings, number.saturating_sub(1), total, self.steps_per_epoch())
+    }
+
+    /// [`Training::step`] with a learning rate that the schedule did not choose.
+    ///
+    /// # Errors
+    /// As for [`Training::step`].
+    pub fn step_at(&mut self, rate: f64) -> Result<StepReport> {
+        let (mut loss, mut gradient_norm) = (self.progress.mean_loss(), f64::NAN);
+        if !self.owes_record() {
+            let start = Instant::now();
+            let moved;
+            (loss, moved) = self.run(self.progress.step, rate);
+            gradient_norm = moved?;
+            self.progress.step += 1;
+            self.progress.loss_sum += loss;
+            self.progress.loss_steps += 1;
+            self.progress.seconds += start.elapsed().as_secs_f64();
+        }
+        let record = if self.owes_record() { Some(self.record(rate, gradient_norm)?) } else { None };
         Ok(StepReport { step: self.progress.step, loss, gradient_norm, learning_rate: rate, record })
     }
 
@@ -177,24 +206,50 @@ impl Training {
         let threads = self.threads.clone();
         let work = self.weights.work() * self.settings.batch * self.settings.steps;
         threads.enter(work, || {
-            if self.filled != Some(step) {
-                self.batches.fill(&self.corpus, step, &mut self.batch);
+            let windows = self.settings.accumulate as u64;
+            let mut loss = 0.0;
+            for window in step * windows..(step + 1) * windows {
+                if self.filled != Some(window) {
+                    self.batches.fill(&self.corpus, window, &mut self.batch);
+                }
+                if let Err(error) = self.corpus.whole() {
+                    return (f64::NAN, Err(error));
+                }
+                loss += self.differentiate(window);
+                self.accumulate(window);
             }
-            let loss = self.differentiate(step);
+            let loss = loss / windows as f64;
             (loss, self.move_parameters(loss, rate))
         })
     }
 
+    /// Adds the window's gradient to those before it in the same step. What is added up is a mean already: each window's
+    /// gradient is scaled by the number of windows.
+    fn accumulate(&mut self, window: u64) {
+        let windows = self.settings.accumulate as u64;
+        if windows == 1 {
+            return;
+        }
+        if window.is_multiple_of(windows) {
+            self.accumulated.copy_from_slice(&self.gradient);
+        } else {
+            self.accumulated.iter_mut().zip(&self.gradient).for_each(|(sum, value)| *sum += value);
+        }
+        if (window + 1).is_multiple_of(windows) {
+            self.gradient.copy_from_slice(&self.accumulated);
+        }
+    }
+
     /// Loss of the batch in nats per symbol; leaves the gradient.
-    fn differentiate(&mut self, step: u64) -> f64 {
+    fn differentiate(&mut self, window: u64) -> f64 {
         let Settings { seed, steps, batch: rows, loss_reduction, label_smoothing: smoothing, .. } =
             self.settings;
         let tokens = (steps * rows) as f64;
         let scale = match loss_reduction {
             Reduction::Mean => 1.0 / tokens,
             Reduction::SumSteps => 1.0 / rows as f64,
-        };
-        let dropout = Dropout { probability: 0.0, seed, step };
+        } / self.settings.accumulate as f64;
+        let dropout = Dropout { probability: 0.0, seed, step: window };
         let dropping = drops(&self.model).then_some(Dropping { dropout, given: None });
         let Self { mode, weights, model, batch, threads, gradient, .. } = self;
         let executor = match mode {
@@ -216,7 +271,7 @@ impl Training {
     /// Clips, updates and packs. Returns the gradient's norm.
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
         let Self { corpus, batches, batch, filled, model, optimizer, weights, threads, .. } = self;
-        let Self { gradient, sums, progress, .. } = self;
+        let Self { settings, gradient, sums, progress, .. } = self;
         weights.tensors.clear_constants(gradient);
         let step = progress.step + 1;
         let norm = crate::optim::norm(weights.isa, gradient, sums, threads);
@@ -226,56 +281,11 @@ impl Training {
         let at = crate::optim::Step { number: step, rate: learning_rate, norm };
         optimizer.update(weights.isa, at, gradient, &mut model.parameters_mut().values, threads);
         // The next window is read while the weights are packed.
+        let window = step * settings.accumulate as u64;
         threads
-            .join(|| weights.pack(model.parameters(), true, threads), || batches.fill(corpus, step, batch));
-        *filled = Some(step);
+            .join(|| weights.pack(model.parameters(), true, threads), || batches.fill(corpus, window, batch));
+        *filled = Some(window);
         Ok(norm)
-    }
-
-    /// Evaluates, and adds a line to the history. What an update has done to the parameters shows only in the next
-    /// step's loss, too late for what is kept now.
-    fn record(&mut self, learning_rate: f64, gradient_norm: f64) -> Result<Record> {
-        let step = self.progress.step;
-        if let Some(entry) = self.model.parameters().not_finite() {
-            return Err(Error::Diverged { tensor: entry.name.clone(), step, learning_rate });
-        }
-        let evaluation = self.evaluate()?;
-        if let Some(loss) = evaluation.as_ref().map(|found| found.loss).filter(|loss| !loss.is_finite()) {
-            return Err(Error::NotFinite { step, loss, gradient_norm, learning_rate });
-        }
-        let progress = &mut self.progress;
-        let chars_per_step = (self.settings.batch * self.settings.steps) as u64;
-        let seconds = progress.seconds - progress.seconds_at_record;
-        let record = Record {
-            step: progress.step,
-            chars: progress.step * chars_per_step,
-            seconds: progress.seconds,
-            train_loss: progress.loss_sum / progress.loss_steps.max(1) as f64,
-            val_loss: evaluation.as_ref().map(|evaluation| evaluation.loss),
-            val_accuracy: evaluation.as_ref().map(|evaluation| evaluation.accuracy),
-            learning_rate,
-            chars_per_second: (progress.loss_steps * chars_per_step) as f64 / seconds.max(1e-9),
-        };
-        (progress.loss_sum, progress.loss_steps, progress.seconds_at_record) = (0.0, 0, progress.seconds);
-        if let Some(loss) = record.val_loss {
-            progress.best_val_loss = Some(progress.best_val_loss.map_or(loss, |best| best.min(loss)));
-        }
-        progress.history.push(record.clone());
-        Ok(record)
-    }
-
-    /// Loss on the validation part; `None` when there is none (or it is shorter than two symbols).
-    ///
-    /// # Errors
-    /// None at present.
-    pub fn evaluate(&self) -> Result<Option<Evaluation>> {
-        let part = self.split.validation.clone();
-        if part.len() < 2 {
-            return Ok(None);
-        }
-        let reader =
-            Reader { corpus: &self.corpus, part, streams: EVALUATION_STREAMS, steps: self.settings.steps };
-        reader.run(&self.weights, self.model.parameters(), &self.threads).map(Some)
     }
 
     fn executor(&mut self) -> &mut Executor {
@@ -284,19 +294,6 @@ impl Training {
             Mode::Static(executor) => executor,
             Mode::Dynamic(shaped) => shaped.shape(&self.weights, steps, batch, &self.threads),
         }
-    }
-
-    /// Optimiser steps of the whole run.
-    fn horizon(&self) -> u64 {
-        let Settings { epochs, max_steps, max_chars, .. } = self.settings;
-        let by_epochs = (epochs * self.batches.steps_per_epoch() as f64).floor().max(1.0);
-        let by_chars = max_chars.map_or(u64::MAX, |chars| (chars / self.chars_per_step()).max(1));
-        (by_epochs as u64).min(max_steps.unwrap_or(u64::MAX)).min(by_chars)
-    }
-
-    /// Whether the horizon is reached.
-    pub fn is_done(&self) -> bool {
-        self.progress.step >= self.progress.total_steps
     }
 
     /// Where the run stands.
@@ -327,11 +324,6 @@ impl Training {
     /// Threads that the work is divided among.
     pub fn threads(&self) -> usize {
         self.threads.count()
-    }
-
-    /// Symbols per optimiser step.
-    pub fn chars_per_step(&self) -> u64 {
-        (self.settings.batch * self.settings.steps) as u64
     }
 
     /// The optimiser's moments, zero in the gaps between tensors as a file has them.

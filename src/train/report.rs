@@ -48,14 +48,21 @@ pub struct Progress {
     pub history: Vec<Record>,
 }
 
+impl Progress {
+    /// Mean of the training losses since the last evaluation; 0 where there is none.
+    pub(super) fn mean_loss(&self) -> f64 {
+        self.loss_sum / self.loss_steps.max(1) as f64
+    }
+}
+
 /// What one optimiser step reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepReport {
     /// Steps done, this one included.
     pub step: u64,
-    /// Mean loss of the window in nats per symbol.
+    /// Mean loss of the window in nats per symbol; since the last evaluation, where an evaluation alone was owed.
     pub loss: f64,
-    /// Global norm of the gradient before clipping.
+    /// Global norm of the gradient before clipping; NaN where an evaluation alone was owed.
     pub gradient_norm: f64,
     /// Learning rate used.
     pub learning_rate: f64,

@@ -13,6 +13,7 @@ mod goldens;
 mod gradients;
 mod layers;
 mod leaves;
+mod long_runs;
 mod losses;
 mod python;
 mod ragged;
