@@ -141,13 +141,15 @@ pub enum Error {
     },
     /// A checkpoint that is not what was written.
     #[error(
-        "{} is damaged: its content has checksum {found}, expected the {recorded} that it records; take another copy, \
-         or the run's other checkpoint",
+        "{} is damaged in its {place}: it has checksum {found}, expected the {recorded} that it records; take another \
+         copy, or the run's other checkpoint",
         path.display()
     )]
     CheckpointDamaged {
         /// The file.
         path: PathBuf,
+        /// "header", or the tensors that are not as they were written.
+        place: String,
         /// The checksum of its bytes.
         found: String,
         /// The checksum that it was written with.

@@ -3,7 +3,7 @@
 //! A checkpoint is one safetensors file. Its tensors are the parameters under their PyTorch names, the optimiser's
 //! moments as `optimizer.{moment}.{parameter}`, and the carried state as `state.h_l{l}` and, for an LSTM,
 //! `state.c_l{l}` [B, H]. Its metadata holds strings: `checksum`, `format` ("unrolled"), `version`, and as JSON
-//! `config` (the [`Settings`]), `vocabulary` and `progress`.
+//! `config` (the [`Settings`]), `vocabulary`, `progress`, and `checksums`, the CRC-32 of every tensor.
 //!
 //! The checksum is the CRC-32 of the whole file with the checksum's own eight digits read as zeros, so a flipped
 //! byte anywhere is found. It stands first in the header, at a place known before anything is parsed. The same

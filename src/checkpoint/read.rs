@@ -24,7 +24,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path, cells: &[CustomCell]) -> Result<
         SafeTensors::read_metadata(bytes).map_err(|error| diagnose(bytes, path, error))?;
     let strings = Strings { path, map: metadata.metadata().as_ref() };
     strings.check_format()?;
-    verify(bytes, path, header)?;
+    verify(bytes, path, header, &strings)?;
     let mut settings: Settings = strings.json("config")?;
     settings.resolve(cells);
     settings.validate().map_err(|error| unusable(path, "config", error))?;
@@ -97,7 +97,7 @@ impl<'a> Strings<'a> {
 }
 
 /// The checksum covers every byte of the file, its own eight digits read as zeros.
-fn verify(bytes: &[u8], path: &Path, header: usize) -> Result<()> {
+fn verify(bytes: &[u8], path: &Path, header: usize, strings: &Strings) -> Result<()> {
     let recorded =
         bytes.get(CHECKSUM_PLACE).filter(|_| header >= CHECKSUM_PLACE.end && bytes[8..].starts_with(PREFIX));
     let Some(recorded) = recorded else {
@@ -115,7 +115,27 @@ fn verify(bytes: &[u8], path: &Path, header: usize) -> Result<()> {
         return Ok(());
     }
     let recorded = one_line(&String::from_utf8_lossy(recorded));
-    Err(Error::CheckpointDamaged { path: path.to_owned(), found, recorded })
+    let place = damaged(bytes, strings);
+    Err(Error::CheckpointDamaged { path: path.to_owned(), place, found, recorded })
+}
+
+/// Which tensors are not what was written, as far as the file tells: a damaged header may have lost their checksums.
+fn damaged(bytes: &[u8], strings: &Strings) -> String {
+    let checksums: HashMap<String, String> =
+        strings.find("checksums").and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let Ok(file) = SafeTensors::deserialize(bytes) else { return "content".into() };
+    let differs = |name: &str| {
+        let found = file.tensor(name).map(|view| format!("{:08x}", crc32fast::hash(view.data())));
+        found.is_ok_and(|found| checksums.get(name).is_some_and(|recorded| *recorded != found))
+    };
+    let mut names: Vec<String> =
+        file.names().into_iter().filter(|name| differs(name)).map(one_line).collect();
+    names.sort_unstable();
+    match names.as_slice() {
+        [] => "header".into(),
+        [one] => format!("tensor {one}"),
+        [first, .., last] => format!("{} tensors, {first} to {last},", names.len()),
+    }
 }
 
 /// The tensors not yet taken.

@@ -145,7 +145,7 @@ fn the_tensors_have_the_documented_names_and_order() {
     let strings = metadata.metadata().as_ref().unwrap();
     let mut keys: Vec<_> = strings.keys().map(String::as_str).collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["checksum", "config", "format", "progress", "version", "vocabulary"]);
+    assert_eq!(keys, ["checksum", "checksums", "config", "format", "progress", "version", "vocabulary"]);
     assert_eq!(strings["vocabulary"], "[\"\\n\",\"a\",\"\u{e9}\"]");
 }
 
@@ -167,7 +167,10 @@ fn a_flipped_byte_in_the_parameters_is_called_damage() {
     let mut bytes = small().to_bytes().unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     let text = refused(&bytes);
-    assert!(text.starts_with("run/checkpoint.safetensors is damaged: its content has checksum "), "{text}");
+    assert!(
+        text.starts_with("run/checkpoint.safetensors is damaged in its tensor state.h_l0: it has checksum "),
+        "{text}"
+    );
     assert!(text.contains("take another copy"), "{text}");
 }
 

@@ -6,10 +6,12 @@ use crate::{
     model::{self, Entry},
     train::Progress,
 };
+use crc32fast::Hasher;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Serialize;
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     io::{self, Write},
 };
 
@@ -33,6 +35,8 @@ struct Strings<'a> {
     config: String,
     vocabulary: String,
     progress: String,
+    /// CRC-32 of each tensor, as JSON.
+    checksums: String,
 }
 
 /// A tensor under the name it has in the file.
@@ -54,10 +58,10 @@ impl<'a> Image<'a> {
         check(checkpoint)?;
         let tensors = tensors(checkpoint);
         check_finite(checkpoint, &tensors)?;
-        let mut header = header(checkpoint, &tensors)?;
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&header);
-        tensors.iter().for_each(|tensor| hasher.update(&little_endian(tensor.values)));
+        let sums: Vec<Hasher> = tensors.iter().map(|tensor| hashed(&little_endian(tensor.values))).collect();
+        let mut header = header(checkpoint, &tensors, &sums)?;
+        let mut hasher = hashed(&header);
+        sums.iter().for_each(|sum| hasher.combine(sum));
         header[CHECKSUM_PLACE].copy_from_slice(format!("{:08x}", hasher.finalize()).as_bytes());
         Ok(Self { header, tensors })
     }
@@ -155,7 +159,10 @@ fn arena<'a>(checkpoint: &Checkpoint, prefix: &str, values: &'a [f32]) -> Vec<Te
 }
 
 /// The header with a checksum of zeros.
-fn header(checkpoint: &Checkpoint, tensors: &[Tensor]) -> Result<Vec<u8>> {
+fn header(checkpoint: &Checkpoint, tensors: &[Tensor], sums: &[Hasher]) -> Result<Vec<u8>> {
+    let names = tensors.iter().map(|tensor| tensor.name.as_str());
+    let checksums: BTreeMap<&str, String> =
+        names.zip(sums).map(|(name, sum)| (name, format!("{:08x}", sum.clone().finalize()))).collect();
     let strings = Strings {
         checksum: NO_CHECKSUM,
         format: FORMAT,
@@ -163,6 +170,7 @@ fn header(checkpoint: &Checkpoint, tensors: &[Tensor]) -> Result<Vec<u8>> {
         config: json(&checkpoint.settings)?,
         vocabulary: checkpoint.vocabulary.to_json(),
         progress: json(&checkpoint.progress)?,
+        checksums: json(&checksums)?,
     };
     let tensors = Metadata::new(None, infos(tensors)).map_err(|error| unfit(error.to_string()))?;
     let mut text = json(&Header { __metadata__: strings, tensors: &tensors })?.into_bytes();
@@ -172,6 +180,12 @@ fn header(checkpoint: &Checkpoint, tensors: &[Tensor]) -> Result<Vec<u8>> {
         return Err(unfit(format!("its header of {} bytes is above the format's 100 MB", text.len())));
     }
     Ok([&(text.len() as u64).to_le_bytes(), text.as_slice()].concat())
+}
+
+fn hashed(bytes: &[u8]) -> Hasher {
+    let mut hasher = Hasher::new();
+    hasher.update(bytes);
+    hasher
 }
 
 fn infos(tensors: &[Tensor]) -> Vec<(String, TensorInfo)> {
