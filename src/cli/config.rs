@@ -1,6 +1,6 @@
 //! Settings from their four layers (defaults, preset, configuration file, flags) and the file that records them.
 
-use super::{failure::Failure, options::SettingsFlags};
+use super::{failure::Failure, options::SettingsFlags, run_options::RunOptions};
 use serde::Serialize;
 use std::{
     fs,
@@ -10,11 +10,14 @@ use toml::{Table, Value};
 use unrolled::{Error, ForgetBiasAt, Layer, Preset, Settings, SplitBy};
 
 /// Flags of `train` that a configuration file cannot hold.
-const FLAGS_ONLY: &[&str] = &["config", "json", "out", "resume", "stop-after", "threads"];
+const FLAGS_ONLY: &[&str] =
+    &["accept-changed-text", "config", "json", "out", "resume", "stop-after", "threads"];
 
-/// A configuration file: keys of [`Settings`], `preset = "NAME"`, and `[corpus] paths = [...]`.
+/// A configuration file: keys of [`Settings`], `preset = "NAME"`, `[corpus] paths = [...]` and `[run]`.
 #[derive(Debug, Default)]
 pub struct Config {
+    /// What is kept of the run.
+    pub run: RunOptions,
     preset: Option<String>,
     paths: Option<Vec<PathBuf>>,
     table: Table,
@@ -38,6 +41,7 @@ impl Config {
             match key.as_str() {
                 "preset" => config.preset = Some(preset_name(&value)?),
                 "corpus" => config.paths = Some(corpus_paths(value)?),
+                "run" => config.run = run_options(value)?,
                 _ => {
                     check_key(&key, &value)?;
                     config.table.insert(key, value);
@@ -80,10 +84,14 @@ pub fn table_of(settings: &Settings) -> Result<Table, Failure> {
 }
 
 /// The text of a run's `config.toml`, which `--config` accepts again.
-pub fn record(settings: &Settings, paths: &[PathBuf]) -> Result<String, Failure> {
+pub fn record(settings: &Settings, paths: &[PathBuf], run: &RunOptions) -> Result<String, Failure> {
     #[derive(Serialize)]
     struct Tail {
         corpus: Corpus,
+    }
+    #[derive(Serialize)]
+    struct Kept<'a> {
+        run: &'a RunOptions,
     }
     #[derive(Serialize)]
     struct Corpus {
@@ -92,11 +100,15 @@ pub fn record(settings: &Settings, paths: &[PathBuf]) -> Result<String, Failure>
     let unwritable =
         |error: toml::ser::Error| Failure::Usage(format!("a path is not UTF-8 ({error}): rename it"));
     let tail = Tail { corpus: Corpus { paths: paths.iter().map(|path| absolute(path)).collect() } };
+    let kept = match run == &RunOptions::default() {
+        true => String::new(),
+        false => format!("\n{}", toml::to_string(&Kept { run }).map_err(unwritable)?),
+    };
     Ok(format!(
         "# The settings of this run, written by unrolled {}. Absent keys have their optimiser's or scheme's default.\n\
          # `unrolled train --config` with this file starts another run like it; flags win over what is written here.\n\
          \n{}\n\
-         # Files and folders of the text; none for the text inside the program.\n{}",
+         # Files and folders of the text; none for the text inside the program.\n{}{kept}",
         env!("CARGO_PKG_VERSION"),
         toml::to_string(settings).map_err(unwritable)?,
         toml::to_string(&tail).map_err(unwritable)?,
@@ -119,6 +131,10 @@ fn preset_name(value: &Value) -> Result<String, String> {
 
 fn unknown_preset(name: &str) -> String {
     format!("there is no preset {name:?}; the presets are {}", Preset::NAMES.join(", "))
+}
+
+fn run_options(value: Value) -> Result<RunOptions, String> {
+    value.try_into().map_err(|error: toml::de::Error| format!("key run: {}", first_line(error.message())))
 }
 
 fn corpus_paths(value: Value) -> Result<Vec<PathBuf>, String> {
@@ -181,7 +197,7 @@ fn known_keys() -> Table {
 fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
     let spelled = key.replace('_', "-");
     let mut close: Vec<_> = known
-        .chain(["preset", "corpus"])
+        .chain(["preset", "corpus", "run"])
         .map(|name| (strsim::jaro_winkler(&spelled, name), name))
         .filter(|(likeness, _)| *likeness > 0.8)
         .collect();
@@ -264,6 +280,8 @@ mod tests {
         assert!(problem("corpus = 3").starts_with("key corpus: "));
         assert!(problem("[corpus]\npath = 3").starts_with("key corpus: unknown field `path`"));
         assert!(problem("threads = 3").contains("--threads"));
+        assert!(problem("[run]\nkeep-all = 3").starts_with("key run: unknown field `keep-all`"));
+        assert!(problem("[run]\ncheckpoint-every = \"often\"").contains("found \"often\", expected a time"));
         assert!(problem("hidden = -1").starts_with("key hidden: "));
     }
 
@@ -272,13 +290,16 @@ mod tests {
         for preset in Preset::all() {
             let mut settings = preset.settings;
             settings.max_steps = Some(12);
-            let text = record(&settings, &[PathBuf::from("/tmp/a \"text\".txt")]).expect("writable");
+            let text = record(&settings, &[PathBuf::from("/tmp/a \"text\".txt")], &RunOptions::default())
+                .expect("writable");
             let config = Config::parse(&text).expect("readable");
             let read = config.settings(None, &SettingsFlags::default()).expect("valid");
             assert_eq!(read, settings, "{text}");
             assert_eq!(config.paths(), Some(&[PathBuf::from("/tmp/a \"text\".txt")][..]));
         }
-        let text = record(&Settings::preset("char-rnn").expect("a preset"), &[]).expect("writable");
+        let run = RunOptions { keep: Some(5), ..RunOptions::default() };
+        let text = record(&Settings::preset("char-rnn").expect("a preset"), &[], &run).expect("writable");
         assert!(text.contains("init-scale = 0.08\n") && text.contains("paths = []"), "{text}");
+        assert_eq!(Config::parse(&text).expect("readable").run, run, "{text}");
     }
 }

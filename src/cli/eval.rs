@@ -92,6 +92,7 @@ impl Eval {
                 run: trained.folder.path().to_owned(),
                 found,
                 expected,
+                remedy: "bring it back, or name a text after the run",
             }),
         }
     }

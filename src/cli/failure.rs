@@ -29,6 +29,15 @@ pub enum Failure {
         /// What to do.
         remedy: &'static str,
     },
+    /// Another process writes the output folder.
+    #[error("{} is in use by {}: wait until that run ends, stop it, or choose another --out", folder.display(),
+        if holder.is_empty() { "another process" } else { holder })]
+    Busy {
+        /// The folder named by `--out`.
+        folder: PathBuf,
+        /// "process 123", or nothing when that is not told.
+        holder: String,
+    },
     /// A run or a checkpoint was expected and is not there.
     #[error("{}: {problem}", path.display())]
     NoRun {
@@ -39,8 +48,7 @@ pub enum Failure {
     },
     /// The text is not the one the run was trained on.
     #[error(
-        "{text} is not the text that {} was trained on (checksum {found:08x}, expected {expected:08x}): \
-         name the original text, or start a new run with another --out",
+        "{text} is not the text that {} was trained on (checksum {found:08x}, expected {expected:08x}): {remedy}",
         run.display()
     )]
     OtherText {
@@ -52,6 +60,28 @@ pub enum Failure {
         found: u32,
         /// Checksum in the checkpoint.
         expected: u32,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The run ended for a reason of its own, and can be continued.
+    #[error("{error}; {stands}")]
+    Stopped {
+        /// What ended it.
+        error: Box<unrolled::Error>,
+        /// Where it stands, and how to continue.
+        stands: String,
+    },
+    /// The last files of a run cannot be written.
+    #[error(
+        "{error}: make room or mend the folder; on disk is step {saved}, and the steps from there to {step} are lost"
+    )]
+    NotKept {
+        /// What the disk says.
+        error: Box<unrolled::Error>,
+        /// The step reached.
+        step: u64,
+        /// The step on disk.
+        saved: u64,
     },
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]

@@ -56,6 +56,11 @@ pub fn bytes(number: u64) -> String {
     format!("{} bytes", grouped(number))
 }
 
+/// An amount of memory: `45.2 MiB`.
+pub fn memory(bytes: f64) -> String {
+    bytesize::ByteSize(bytes as u64).display().iec().to_string()
+}
+
 /// A loss in nats as bits.
 pub fn bits(nats: f64) -> f64 {
     nats / std::f64::consts::LN_2

@@ -12,6 +12,7 @@ mod plot;
 mod presets;
 mod progress;
 mod run_folder;
+mod run_options;
 mod sample;
 mod signals;
 mod train;

@@ -7,6 +7,7 @@ use super::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     io::{IsTerminal, stderr},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 use unrolled::train::{Progress, Record, StepReport};
@@ -15,6 +16,9 @@ use unrolled::train::{Progress, Record, StepReport};
 const MEMORY: f64 = 5.0;
 /// The bar is redrawn at most this often.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Before so long, a scan is not worth a bar.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A progress bar on a terminal, and lines anywhere.
 pub struct Display {
@@ -32,6 +36,41 @@ pub struct Display {
 struct Smooth {
     loss: f64,
     steps_per_second: f64,
+}
+
+/// A bar while a text is scanned that takes long enough to wait for.
+pub struct Scanning {
+    begun: Instant,
+    bar: OnceLock<ProgressBar>,
+}
+
+impl Scanning {
+    /// Nothing is drawn yet.
+    pub fn new() -> Self {
+        Self { begun: Instant::now(), bar: OnceLock::new() }
+    }
+
+    /// After so many bytes of so many, from any thread.
+    pub fn report(&self, done: u64, all: u64) {
+        if self.begun.elapsed() < PATIENCE || !stderr().is_terminal() {
+            return;
+        }
+        let style = "scanning {bar:28.cyan/blue.dim} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+        let bar = self.bar.get_or_init(|| {
+            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let target = ProgressDrawTarget::stderr_with_hz(10);
+            ProgressBar::with_draw_target(Some(all), target).with_style(style.progress_chars("━╸━"))
+        });
+        bar.set_position(done.max(bar.position()));
+    }
+}
+
+impl Drop for Scanning {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 impl Display {

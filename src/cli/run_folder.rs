@@ -1,14 +1,25 @@
-//! The files of a run: who may create them, and how each is replaced whole.
+//! The files of a run: who may write them, and how each is replaced whole.
 
-use super::{config, failure::Failure, plot};
+mod lines;
+mod lock;
+mod trained;
+
+use super::{failure::Failure, plot};
+pub use lines::Lines;
+use lock::Lock;
 use std::{
-    ffi::OsStr,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
     time::SystemTime,
 };
-use unrolled::{Error, Settings, checkpoint::Checkpoint, train::Record};
+pub use trained::{Trained, Which};
+use unrolled::{
+    Error,
+    checkpoint::Checkpoint,
+    corpus::{Corpus, Document, Skipped},
+    train::Record,
+};
 
 /// Where numbered runs go.
 const RUNS: &str = "runs";
@@ -17,65 +28,88 @@ const METRICS: &str = "metrics.jsonl";
 const LAST: &str = "checkpoint.safetensors";
 const BEST: &str = "best.safetensors";
 const PLOT: &str = "loss.svg";
-
+const MANIFEST: &str = "manifest.json";
+const SAMPLES: &str = "samples.jsonl";
 /// The names of the files of a run.
-pub const FILES: [&str; 5] = [CONFIG, METRICS, LAST, BEST, PLOT];
+pub const FILES: [&str; 7] = [CONFIG, METRICS, LAST, BEST, PLOT, MANIFEST, SAMPLES];
+/// How the name of a checkpoint begins that is no longer the last; its step follows.
+const EARLIER: &str = "checkpoint-";
+/// How the name of a file begins that is being written.
+const TEMPORARY: &str = ".unrolled-";
 
 /// A folder with the files of one run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Held by who writes.
+    lock: Option<Lock>,
 }
 
 impl RunFolder {
-    /// A folder that is there already.
+    /// A folder that is there already, to read.
     pub fn at(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { path: path.to_owned(), lock: None }
     }
 
-    /// Creates `out`, or the next numbered folder, and claims it by creating its `config.toml`.
-    pub fn create(out: Option<&Path>, config: &str) -> Result<Self, Failure> {
-        let folder = match out {
-            Some(path) => Self::create_named(path)?,
-            None => Self::create_numbered(Path::new(RUNS))?,
-        };
-        folder.claim(config)?;
+    /// A folder that is there already, to write.
+    pub fn hold(path: &Path) -> Result<Self, Failure> {
+        let folder = Self { path: path.to_owned(), lock: Some(Lock::take(path)?) };
+        folder.sweep();
         Ok(folder)
     }
 
-    fn create_named(path: &Path) -> Result<Self, Failure> {
+    /// Creates `out`, or the next numbered folder, and claims it by writing its `config.toml`.
+    pub fn create(out: Option<&Path>, config: &str) -> Result<Self, Failure> {
+        let path = match out {
+            Some(path) => Self::create_named(path)?,
+            None => Self::create_numbered(Path::new(RUNS))?,
+        };
+        let folder = Self::hold(&path)?;
+        // Of two runs that start in one folder at once, the second finds the first one's file.
+        folder.check_free()?;
+        folder.write_config(config)?;
+        Ok(folder)
+    }
+
+    fn create_named(path: &Path) -> Result<PathBuf, Failure> {
         if path.is_file() {
             let problem = "a file, where --out needs a folder: choose another --out".to_owned();
             return Err(Failure::NoRun { path: path.to_owned(), problem });
         }
         fs::create_dir_all(path).map_err(failed("create", path))?;
-        Ok(Self::at(path))
+        Ok(path.to_owned())
     }
 
-    fn create_numbered(runs: &Path) -> Result<Self, Failure> {
+    fn create_numbered(runs: &Path) -> Result<PathBuf, Failure> {
         fs::create_dir_all(runs).map_err(failed("create", runs))?;
         let mut number = highest_number(runs)? + 1;
         loop {
             let path = runs.join(number.to_string());
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self { path }),
+                Ok(()) => return Ok(path),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
                 Err(error) => return Err(failed("create", &path)(error).into()),
             }
         }
     }
 
-    /// Of two runs that start in one folder at once, only one creates the file.
-    fn claim(&self, config: &str) -> Result<(), Failure> {
-        self.check_free()?;
-        let path = self.file(CONFIG);
-        let created = OpenOptions::new().write(true).create_new(true).open(&path);
-        let mut file = match created {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(self.occupied(CONFIG)),
-            other => other.map_err(failed("create", &path))?,
-        };
-        file.write_all(config.as_bytes()).map_err(failed("write", &path))?;
-        Ok(())
+    /// Makes a folder anew that was deleted while its run went on. Says whether it was.
+    pub fn restore(&mut self) -> Result<bool, Failure> {
+        if self.path.is_dir() {
+            return Ok(false);
+        }
+        fs::create_dir_all(&self.path).map_err(failed("create", &self.path))?;
+        self.lock = Some(Lock::take(&self.path)?);
+        Ok(true)
+    }
+
+    /// Removes what writes left behind that were cut off by a crash.
+    fn sweep(&self) {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let left =
+            entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()));
+        // One that cannot be removed takes some room, and nothing else.
+        left.for_each(|entry| _ = fs::remove_file(entry.path()));
     }
 
     /// An error when the folder holds a run.
@@ -87,7 +121,7 @@ impl RunFolder {
     }
 
     fn occupied(&self, found: &'static str) -> Failure {
-        let remedy = match self.last().exists() {
+        let remedy = match self.last().exists() || self.config().exists() {
             true => "continue it with --resume, or choose another --out",
             false => "it has no checkpoint to resume from, so remove its files or choose another --out",
         };
@@ -102,7 +136,7 @@ impl RunFolder {
         };
         let entries = fs::read_dir(runs).into_iter().flatten().flatten();
         let newest = entries.filter_map(|entry| written(entry.path())).max();
-        newest.map(|(_, path)| Self { path }).ok_or_else(|| Failure::NoRun {
+        newest.map(|(_, path)| Self::at(&path)).ok_or_else(|| Failure::NoRun {
             path: runs.to_owned(),
             problem: "no run with a checkpoint here: train one first, or name a run folder or checkpoint"
                 .into(),
@@ -113,51 +147,101 @@ impl RunFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
     /// One of its files.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+
     /// The checkpoint to continue from.
     pub fn last(&self) -> PathBuf {
         self.file(LAST)
     }
+
     /// The checkpoint with the lowest validation loss.
     pub fn best(&self) -> PathBuf {
         self.file(BEST)
     }
+
     /// The recorded settings and text.
     pub fn config(&self) -> PathBuf {
         self.file(CONFIG)
     }
 
+    /// The evaluations so far, a line each.
+    pub fn metrics(&self) -> Lines {
+        Lines::at(self.file(METRICS))
+    }
+
+    /// The texts drawn so far, a line each.
+    pub fn samples(&self) -> Lines {
+        Lines::at(self.file(SAMPLES))
+    }
+
+    /// Earlier checkpoints that were kept, the newest first, with their steps.
+    pub fn earlier(&self) -> Vec<(u64, PathBuf)> {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let mut found: Vec<_> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                let step = name.to_str()?.strip_prefix(EARLIER)?.strip_suffix(".safetensors")?;
+                Some((step.parse().ok()?, entry.path()))
+            })
+            .collect();
+        found.sort_by_key(|(step, _)| std::cmp::Reverse(*step));
+        found
+    }
+
     /// Replaces `config.toml`.
-    pub fn write_config(&self, settings: &Settings, paths: &[PathBuf]) -> Result<(), Failure> {
-        replace(&self.config(), config::record(settings, paths)?.as_bytes())
+    pub fn write_config(&self, text: &str) -> Result<(), Failure> {
+        replace(&self.config(), text.as_bytes())
     }
 
-    /// Cuts `metrics.jsonl` back to what a checkpoint has seen.
-    pub fn write_metrics(&self, history: &[Record]) -> Result<(), Failure> {
-        let lines: String = history.iter().map(|record| as_line(record) + "\n").collect();
-        replace(&self.file(METRICS), lines.as_bytes())
+    /// Replaces `manifest.json`: the files of the text.
+    pub fn write_manifest(&self, corpus: &Corpus) -> Result<(), Failure> {
+        #[derive(serde::Serialize)]
+        struct Manifest<'a> {
+            bytes: u64,
+            symbols: usize,
+            checksum: String,
+            skipped: Skipped,
+            documents: Vec<Document<'a>>,
+        }
+        let documents: Vec<_> = corpus.documents().collect();
+        let manifest = Manifest {
+            bytes: documents.iter().map(|document| document.bytes).sum(),
+            symbols: corpus.len(),
+            checksum: format!("{:08x}", corpus.fingerprint()),
+            skipped: corpus.skipped(),
+            documents,
+        };
+        let text = serde_json::to_string_pretty(&manifest).expect("texts and numbers");
+        replace(&self.file(MANIFEST), (text + "\n").as_bytes())
     }
 
-    /// Appends one evaluation to `metrics.jsonl`.
-    pub fn append_metrics(&self, record: &Record) -> Result<(), Failure> {
-        let path = self.file(METRICS);
-        let opened = OpenOptions::new().append(true).create(true).open(&path);
-        let mut file = opened.map_err(failed("write", &path))?;
-        // One write, so that a reader never sees half a line.
-        file.write_all((as_line(record) + "\n").as_bytes()).map_err(failed("write", &path))?;
-        Ok(())
-    }
-
-    /// Replaces `checkpoint.safetensors`, and `best.safetensors` before it when `is_best`: a crash between the two is
-    /// mended by resuming, which comes to the same best again.
-    pub fn write_checkpoint(&self, checkpoint: &Checkpoint, is_best: bool) -> Result<(), Failure> {
-        if is_best {
-            checkpoint.save(&self.best())?;
+    /// Replaces `checkpoint.safetensors`. The one that was there, of step `before`, stays under another name, as long as
+    /// there are no more than `keep` in all.
+    pub fn write_last(
+        &self,
+        checkpoint: &Checkpoint,
+        before: Option<u64>,
+        keep: usize,
+    ) -> Result<(), Failure> {
+        if let Some(step) = before.filter(|step| keep > 1 && *step != checkpoint.progress.step) {
+            let earlier = self.file(&format!("{EARLIER}{step}.safetensors"));
+            // Where a file cannot have two names it is renamed, and for a moment the last one is this.
+            match fs::hard_link(self.last(), &earlier) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists && self.last().exists() => {
+                    fs::rename(self.last(), &earlier).map_err(failed("write", &earlier))?;
+                }
+                _ => {}
+            }
         }
         checkpoint.save(&self.last())?;
+        for (_, path) in self.earlier().into_iter().skip(keep.saturating_sub(1)) {
+            // One more than asked for does no harm.
+            let _ = fs::remove_file(path);
+        }
         Ok(())
     }
 
@@ -185,9 +269,8 @@ fn highest_number(runs: &Path) -> Result<u64, Failure> {
 /// Writes a temporary file beside `path` and renames it, so that no reader and no crash meets half a file.
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-    let prefix = path.file_name().unwrap_or(OsStr::new("file"));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(prefix).suffix(".tmp");
+    builder.prefix(TEMPORARY).suffix(".tmp");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -206,89 +289,9 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error 
     move |source| Error::Io { action, path, source }
 }
 
-/// A checkpoint to use, and the run it belongs to.
-#[derive(Debug)]
-pub struct Trained {
-    /// The run's folder.
-    pub folder: RunFolder,
-    /// The checkpoint.
-    pub file: PathBuf,
-}
-
-/// Which checkpoint of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Which {
-    /// The one with the lowest validation loss.
-    Best,
-    /// The latest.
-    Last,
-}
-
-impl Trained {
-    /// Finds the checkpoint of `run`: a checkpoint file, a run folder, or without a name the newest under `runs/`.
-    ///
-    /// Without a wish it is the best, or the last of a run that has no best.
-    pub fn find(run: Option<&Path>, which: Option<Which>) -> Result<Self, Failure> {
-        let folder = match run {
-            None => RunFolder::newest()?,
-            Some(file) if file.is_file() => return Self::of_file(file, which),
-            Some(path) => RunFolder::at(path),
-        };
-        let file = match which {
-            Some(Which::Last) => folder.last(),
-            Some(Which::Best) => folder.best(),
-            None if folder.best().exists() => folder.best(),
-            None => folder.last(),
-        };
-        match file.exists() {
-            true => Ok(Self { folder, file }),
-            false => Err(Self::missing(folder, &file)),
-        }
-    }
-
-    fn of_file(file: &Path, which: Option<Which>) -> Result<Self, Failure> {
-        if which.is_some() {
-            let named = file.display();
-            return Err(Failure::Usage(format!(
-                "--checkpoint chooses within a run folder, but {named} is a file: leave one of them out"
-            )));
-        }
-        let parent = file.parent().unwrap_or(Path::new(""));
-        Ok(Self { folder: RunFolder::at(parent), file: file.to_owned() })
-    }
-
-    fn missing(folder: RunFolder, file: &Path) -> Failure {
-        let name = file.file_name().unwrap_or_default().display().to_string();
-        let problem = match (folder.path.is_dir(), name == BEST) {
-            (false, _) => "no such run folder or checkpoint; `train` makes one".to_owned(),
-            (true, true) => format!("no {name} here: the run has no evaluation yet; use --checkpoint last"),
-            (true, false) => format!("no {name} here, so this is not a run folder; `train` makes one"),
-        };
-        Failure::NoRun { path: folder.path, problem }
-    }
-
-    /// Reads the checkpoint.
-    pub fn load(&self) -> Result<Checkpoint, Failure> {
-        Ok(Checkpoint::load(&self.file)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn record(step: u64) -> Record {
-        Record {
-            step,
-            chars: step * 100,
-            seconds: 1.5,
-            train_loss: 2.0,
-            val_loss: None,
-            val_accuracy: None,
-            learning_rate: 0.1,
-            chars_per_second: 1e5,
-        }
-    }
 
     #[test]
     fn folders_are_numbered_after_the_highest() {
@@ -296,12 +299,12 @@ mod tests {
         let runs = home.path().join("runs");
         for expected in ["1", "2"] {
             let folder = RunFolder::create_numbered(&runs).expect("a folder");
-            assert_eq!(folder.path(), runs.join(expected));
+            assert_eq!(folder, runs.join(expected));
         }
         fs::create_dir(runs.join("10")).expect("a folder");
         fs::create_dir(runs.join("named")).expect("a folder");
         let folder = RunFolder::create_numbered(&runs).expect("a folder");
-        assert_eq!(folder.path(), runs.join("11"));
+        assert_eq!(folder, runs.join("11"));
     }
 
     #[test]
@@ -310,27 +313,23 @@ mod tests {
         let out = home.path().join("a/b");
         let folder = RunFolder::create(Some(&out), "hidden = 3\n").expect("a folder");
         assert_eq!(fs::read_to_string(folder.config()).expect("written"), "hidden = 3\n");
+        let again = RunFolder::create(Some(&out), "").expect_err("held").to_string();
+        assert!(again.contains("is in use by process "), "{again}");
+        drop(folder);
         let again = RunFolder::create(Some(&out), "").expect_err("occupied").to_string();
-        assert!(again.contains("already holds a run (config.toml): it has no checkpoint"), "{again}");
-        fs::write(folder.last(), "").expect("written");
+        assert!(again.contains("already holds a run (config.toml): continue it with --resume"), "{again}");
+        fs::rename(out.join(CONFIG), out.join(PLOT)).expect("renamed");
         let again = RunFolder::create(Some(&out), "").expect_err("occupied").to_string();
-        assert!(again.ends_with("continue it with --resume, or choose another --out"), "{again}");
+        assert!(again.contains("(loss.svg): it has no checkpoint to resume from"), "{again}");
     }
 
     #[test]
-    fn metrics_are_appended_and_cut_back() {
+    fn what_a_crash_left_behind_is_removed() {
         let home = tempfile::tempdir().expect("a temporary folder");
-        let folder = RunFolder::at(home.path());
-        let all: Vec<_> = (1..=3).map(record).collect();
-        for record in &all {
-            folder.append_metrics(record).expect("written");
-        }
-        folder.write_metrics(&all[..2]).expect("written");
-        let text = fs::read_to_string(folder.file(METRICS)).expect("readable");
-        let read: Vec<Record> =
-            text.lines().map(|line| serde_json::from_str(line).expect("a record")).collect();
-        assert_eq!(read, all[..2]);
-        assert_eq!(fs::read_dir(home.path()).expect("a folder").count(), 1, "no temporary file is left");
+        fs::write(home.path().join(".unrolled-x1.tmp"), "half").expect("written");
+        fs::write(home.path().join("kept"), "whole").expect("written");
+        RunFolder::hold(home.path()).expect("free");
+        assert!(!home.path().join(".unrolled-x1.tmp").exists() && home.path().join("kept").exists());
     }
 
     #[test]
@@ -340,16 +339,5 @@ mod tests {
         fs::write(&file, "x").expect("written");
         let message = RunFolder::create(Some(&file.join("run")), "").expect_err("below a file").to_string();
         assert!(message.starts_with("cannot create ") && message.contains("file/run: "), "{message}");
-    }
-
-    #[test]
-    fn missing_runs_say_what_to_do() {
-        let home = tempfile::tempdir().expect("a temporary folder");
-        let told = |run: &Path, which| Trained::find(Some(run), which).expect_err("missing").to_string();
-        assert!(told(&home.path().join("x"), None).contains("no such run folder or checkpoint"));
-        assert!(told(home.path(), None).contains("no checkpoint.safetensors here"));
-        assert!(told(home.path(), Some(Which::Best)).contains("use --checkpoint last"));
-        fs::write(home.path().join("model"), "").expect("written");
-        assert!(told(&home.path().join("model"), Some(Which::Last)).contains("is a file"));
     }
 }

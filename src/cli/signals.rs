@@ -15,6 +15,7 @@ use std::{
 /// Remembers the first signal. The second ends the process at once.
 pub struct Signals {
     number: Arc<AtomicUsize>,
+    asked: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -28,7 +29,12 @@ impl Signals {
             flag::register_usize(signal, Arc::clone(&number), signal as usize)?;
             flag::register(signal, Arc::clone(&asked))?;
         }
-        Ok(Self { number })
+        Ok(Self { number, asked })
+    }
+
+    /// Set once a signal has arrived.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.asked)
     }
 
     /// The signal that has arrived, if one has.

@@ -3,9 +3,12 @@
 use super::{
     config::{Config, overlay, table_of},
     failure::Failure,
+    figures::memory,
     options::SettingsFlags,
     output::note,
+    progress::Scanning,
     run_folder::RunFolder,
+    run_options::RunOptions,
     signals::Signals,
 };
 use clap::{Args, builder::PossibleValuesParser, value_parser};
@@ -16,11 +19,14 @@ use std::{
 use unrolled::{
     Error, Preset, Schedule, Settings,
     checkpoint::Checkpoint,
-    corpus::{Corpus, Options},
+    corpus::{Corpus, Options, Vocabulary},
+    model::memory_needed,
     train::Training,
 };
 
+mod keeper;
 mod session;
+use keeper::Keeper;
 use session::Session;
 
 /// Train a model on a text
@@ -44,12 +50,17 @@ pub struct Train {
     /// Continue the run in --out where it stopped
     #[arg(long, requires = "out")]
     resume: bool,
+    /// Go on with --resume although the text is another one now
+    #[arg(long, requires = "resume")]
+    accept_changed_text: bool,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// One JSON object per evaluation on standard output
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    run: RunOptions,
     #[command(flatten)]
     settings: SettingsFlags,
 }
@@ -81,47 +92,113 @@ impl Train {
             true => config.paths().unwrap_or_default(),
             false => &self.paths,
         };
-        let corpus = open(paths, &settings)?;
-        let recorded = super::config::record(&settings, paths)?;
+        let run = self.run.clone().or(config.run.clone());
+        let corpus = open(paths, &settings, None)?;
+        check_memory(&settings, &corpus, &run)?;
+        let recorded = super::config::record(&settings, paths, &run)?;
         let training = Training::new(corpus, settings, self.threads())?;
         let folder = RunFolder::create(self.out.as_deref(), &recorded)?;
-        // A first checkpoint finds a full disk early, and makes the run one that can be resumed.
-        folder.write_checkpoint(&training.checkpoint(), false)?;
-        self.session(training, folder)
+        self.begin(training, Keeper::new(folder, run, recorded))
+    }
+
+    /// A run whose process was killed before its first checkpoint: it begins again, in the folder that it has.
+    fn start_again(&self, folder: RunFolder) -> Result<Session, Failure> {
+        let config = Config::read(&folder.config())?;
+        let stored = config.settings(None, &SettingsFlags::default())?;
+        let settings = self.resumed_settings(folder.path(), &stored)?;
+        settings.validate()?;
+        let paths = self.resumed_paths(&config);
+        let run = self.run.clone().or(config.run.clone());
+        let corpus = open(&paths, &settings, None)?;
+        check_memory(&settings, &corpus, &run)?;
+        let recorded = super::config::record(&settings, &paths, &run)?;
+        let training = Training::new(corpus, settings, self.threads())?;
+        folder.write_config(&recorded)?;
+        note(&format!(
+            "{}: stopped before its first checkpoint, so it begins again",
+            folder.path().display()
+        ));
+        self.begin(training, Keeper::new(folder, run, recorded))
+    }
+
+    /// Writes the first files of a run. Its first checkpoint finds a full disk early, and makes the run one that can be
+    /// resumed.
+    fn begin(&self, training: Training, mut keeper: Keeper) -> Result<Session, Failure> {
+        keeper.folder().write_manifest(training.corpus())?;
+        keeper.first(&training)?;
+        self.session(training, keeper)
     }
 
     fn resume(&self, out: &Path) -> Result<Session, Failure> {
-        let folder = RunFolder::at(out);
-        let checkpoint = load(&folder)?;
+        if !out.is_dir() {
+            return Err(nothing_to_resume(out));
+        }
+        let folder = RunFolder::hold(out)?;
+        let Some(checkpoint) = load(&folder)? else {
+            return match folder.config().exists() {
+                true => self.start_again(folder),
+                false => Err(nothing_to_resume(out)),
+            };
+        };
         let settings = self.resumed_settings(out, &checkpoint.settings)?;
         settings.validate()?;
-        let paths = match self.paths.is_empty() {
-            true => Config::read(&folder.config())?.paths().unwrap_or_default().to_vec(),
-            false => self.paths.clone(),
-        };
-        let corpus = open(&paths, &settings)?;
-        check_text(&corpus, &checkpoint, out)?;
-        let history = checkpoint.progress.history.clone();
-        let changed = settings != checkpoint.settings;
+        let config = Config::read(&folder.config())?;
+        let (paths, run) = (self.resumed_paths(&config), self.run.clone().or(config.run.clone()));
+        let corpus = open(&paths, &settings, self.accept_changed_text.then_some(&checkpoint.vocabulary))?;
+        check_memory(&settings, &corpus, &run)?;
+        let checkpoint = self.check_text(&corpus, checkpoint, out)?;
+        let recorded = super::config::record(&settings, &paths, &run)?;
         let training = Training::resume(corpus, checkpoint, settings, self.threads())?;
         self.check_pause(&training)?;
-        folder.write_metrics(&history)?;
-        if changed {
-            folder.write_config(training.settings(), &paths)?;
-        }
-        self.session(training, folder)
+        folder.write_config(&recorded)?;
+        folder.write_manifest(training.corpus())?;
+        let mut keeper = Keeper::new(folder, run, recorded);
+        keeper.resume(&training)?;
+        self.session(training, keeper)
     }
 
-    fn session(&self, training: Training, folder: RunFolder) -> Result<Session, Failure> {
+    fn resumed_paths(&self, config: &Config) -> Vec<PathBuf> {
+        match self.paths.is_empty() {
+            true => config.paths().unwrap_or_default().to_vec(),
+            false => self.paths.clone(),
+        }
+    }
+
+    fn session(&self, training: Training, keeper: Keeper) -> Result<Session, Failure> {
         let resumed = self.resume;
         Ok(Session {
             training,
-            folder,
+            keeper,
             resumed,
             json: self.json,
             stop_after: self.stop_after,
             threads: self.threads(),
         })
+    }
+
+    /// Refuses another text than the run's, unless the user insists: then the run goes on with it.
+    fn check_text(
+        &self,
+        corpus: &Corpus,
+        mut checkpoint: Checkpoint,
+        run: &Path,
+    ) -> Result<Checkpoint, Failure> {
+        let (found, expected) = (corpus.fingerprint(), checkpoint.progress.corpus_fingerprint);
+        if found == expected {
+            return Ok(checkpoint);
+        }
+        if !self.accept_changed_text {
+            return Err(Failure::OtherText {
+                text: corpus.name(),
+                run: run.to_owned(),
+                found,
+                expected,
+                remedy: "name the original text, start a new run with another --out, or pass --accept-changed-text",
+            });
+        }
+        note(&format!("{} is another text than before; the run goes on with it", corpus.name()));
+        checkpoint.progress.corpus_fingerprint = found;
+        Ok(checkpoint)
     }
 
     fn threads(&self) -> Option<usize> {
@@ -169,29 +246,55 @@ fn check_change(key: &str, stored: &str, schedule: Schedule, out: &Path) -> Resu
     }
 }
 
-fn load(folder: &RunFolder) -> Result<Checkpoint, Failure> {
-    match folder.last().exists() {
-        true => Ok(Checkpoint::load(&folder.last())?),
-        false => Err(Failure::NoRun {
-            path: folder.last(),
-            problem: "no such checkpoint, so there is nothing to resume: leave --resume out to start a run"
-                .to_owned(),
-        }),
+/// The newest checkpoint that is intact; none where there is none at all.
+fn load(folder: &RunFolder) -> Result<Option<Checkpoint>, Failure> {
+    let mut first_error = None;
+    let mut files = vec![folder.last()];
+    files.extend(folder.earlier().into_iter().map(|(_, path)| path));
+    for file in files.into_iter().filter(|file| file.exists()) {
+        match Checkpoint::load(&file) {
+            Ok(checkpoint) => {
+                if let Some(error) = first_error {
+                    let (from, step) = (file.display(), checkpoint.progress.step);
+                    note(&format!("warning: {error}; going on from {from}, which is intact, at step {step}"));
+                }
+                return Ok(Some(checkpoint));
+            }
+            Err(error @ Error::CheckpointVersion { .. }) => return Err(error.into()),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    first_error.map_or(Ok(None), |error| Err(error.into()))
+}
+
+fn nothing_to_resume(out: &Path) -> Failure {
+    Failure::NoRun {
+        path: RunFolder::at(out).last(),
+        problem: "no such checkpoint, so there is nothing to resume: leave --resume out to start a run"
+            .to_owned(),
     }
 }
 
-fn open(paths: &[PathBuf], settings: &Settings) -> Result<Corpus, Failure> {
-    match paths.is_empty() {
-        true => Ok(Corpus::embedded(settings.unit)?),
-        false => Ok(Options::of(settings).open(paths)?),
+/// The text, with a bar while it is scanned; of these symbols, where they are given.
+fn open(paths: &[PathBuf], settings: &Settings, vocabulary: Option<&Vocabulary>) -> Result<Corpus, Failure> {
+    if paths.is_empty() {
+        return Ok(Corpus::embedded(settings.unit)?);
     }
+    let scanning = Scanning::new();
+    let report = |done, all| scanning.report(done, all);
+    Ok(Options { vocabulary, progress: Some(&report), ..Options::of(settings) }.open(paths)?)
 }
 
-fn check_text(corpus: &Corpus, checkpoint: &Checkpoint, out: &Path) -> Result<(), Failure> {
-    let (found, expected) = (corpus.fingerprint(), checkpoint.progress.corpus_fingerprint);
-    match found == expected {
-        true => Ok(()),
-        false => Err(Failure::OtherText { text: corpus.name(), run: out.to_owned(), found, expected }),
+/// Refuses what needs more memory than `--max-memory` grants.
+fn check_memory(settings: &Settings, corpus: &Corpus, run: &RunOptions) -> Result<(), Failure> {
+    let needed = memory_needed(settings, corpus.vocabulary().len()) + corpus.memory() as f64;
+    match run.max_memory {
+        Some(most) if needed > most.0 as f64 => Err(Failure::Usage(format!(
+            "--max-memory {}: this run needs about {}; raise it, or lower hidden, layers, embedding, batch or steps",
+            memory(most.0 as f64),
+            memory(needed)
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -159,6 +159,18 @@ impl Corpus {
         })
     }
 
+    /// Bytes of the text that lie in mapped files.
+    pub fn mapped(&self) -> usize {
+        self.sources.iter().filter(|source| source.is_mapped()).map(|source| source.bytes().len()).sum()
+    }
+
+    /// Bytes of memory that the text takes besides: its index, and what could not be mapped.
+    pub fn memory(&self) -> usize {
+        let held =
+            self.sources.iter().filter(|source| !source.is_mapped()).map(|source| source.bytes().len());
+        held.sum::<usize>() + self.spans.iter().map(Span::memory).sum::<usize>()
+    }
+
     /// What was passed over below folders.
     pub fn skipped(&self) -> Skipped {
         self.skipped

@@ -198,6 +198,11 @@ impl Span {
         }
     }
 
+    /// Bytes that it takes itself.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.marks.as_ref().map_or(0, |marks| size_of_val(&**marks))
+    }
+
     /// The first symbol that the table marks with `value`, and its offset in the span.
     pub fn find(
         &self,

@@ -67,6 +67,10 @@ impl Source {
         }
     }
 
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.bytes, Bytes::Mapped { .. })
+    }
+
     /// An error when the file is no longer what was mapped.
     pub fn unchanged(&self) -> Result<()> {
         let Bytes::Mapped { path, stamp, .. } = &self.bytes else { return Ok(()) };

@@ -2,6 +2,9 @@
 
 mod bad_input;
 mod bench;
+mod corpora;
+mod kept;
+mod killed;
 mod reading;
 mod resume;
 mod signals;

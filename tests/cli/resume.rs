@@ -3,12 +3,12 @@
 use super::*;
 use unrolled::checkpoint::Checkpoint;
 
-fn checkpoint(home: &Home, run: &str) -> Checkpoint {
+pub fn checkpoint(home: &Home, run: &str) -> Checkpoint {
     Checkpoint::load(&home.path(run).join("checkpoint.safetensors")).expect("a checkpoint")
 }
 
 /// Metrics without what a clock measured.
-fn metrics(home: &Home, run: &str) -> Vec<Value> {
+pub fn metrics(home: &Home, run: &str) -> Vec<Value> {
     let mut lines = json_lines(&home.read(&format!("{run}/metrics.jsonl")));
     for line in &mut lines {
         let fields = line.as_object_mut().expect("an object");
@@ -31,11 +31,20 @@ fn two_halves_give_what_one_run_gives() {
     written.push_str(&home.read("whole/metrics.jsonl").lines().last().expect("a line").replace("20", "15"));
     home.write("halves/metrics.jsonl", written);
     home.run("train --resume --out halves --threads 2").success();
-    let (whole, halves) = (checkpoint(&home, "whole"), checkpoint(&home, "halves"));
-    assert_eq!(whole.parameters, halves.parameters);
-    assert_eq!(whole.moments, halves.moments);
-    assert_eq!(whole.state, halves.state);
-    assert_eq!(metrics(&home, "whole"), metrics(&home, "halves"));
+    assert_same(&home, "whole", "halves");
+}
+
+/// Everything of two finished runs, but what a clock measured.
+pub fn assert_same(home: &Home, one: &str, other: &str) {
+    for file in ["checkpoint", "best"] {
+        let [a, b] = [one, other].map(|run| {
+            Checkpoint::load(&home.path(run).join(file).with_extension("safetensors")).expect("a checkpoint")
+        });
+        assert_eq!((a.progress.step, a.progress.best_val_loss), (b.progress.step, b.progress.best_val_loss));
+        assert!(a.parameters == b.parameters && a.moments == b.moments && a.state == b.state, "{file}");
+    }
+    assert_eq!(metrics(home, one), metrics(home, other));
+    assert_eq!(home.read(&format!("{one}/samples.jsonl")), home.read(&format!("{other}/samples.jsonl")));
 }
 
 #[test]
@@ -77,6 +86,58 @@ fn another_text_is_refused() {
     let parts = ["text.txt is not the text that here was trained on", "another --out"];
     refused(home.run("train --resume --out here"), 1, &parts);
     refused(home.run("eval here"), 1, &parts[..1]);
+    let insisted = home.run("train --resume --out here --accept-changed-text").success();
+    assert!(stderr(&insisted).contains("text.txt is another text than before"), "{}", stderr(&insisted));
+    home.run("eval here").success();
+    home.write("text.txt", text() + "\u{20ac}");
+    refused(home.run("train --resume --out here --accept-changed-text"), 1, &["'\u{20ac}' (U+20AC)"]);
+}
+
+#[test]
+fn a_run_killed_before_its_first_checkpoint_begins_again() {
+    let home = Home::new();
+    home.train("--out whole").success();
+    home.train("--out here --stop-after 6").success();
+    for file in file_names(&home.path("here")).iter().filter(|name| *name != "config.toml") {
+        fs::remove_file(home.path("here").join(file)).expect("a file");
+    }
+    let again = home.run("train --resume --out here --threads 1").success();
+    assert!(stderr(&again).contains("here: stopped before its first checkpoint"), "{}", stderr(&again));
+    assert_same(&home, "whole", "here");
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    let home = Home::new();
+    home.train("--out whole").success();
+    home.train("--out here --stop-after 12 --keep 3").success();
+    let damage = |name: &str| {
+        let mut bytes = fs::read(home.path(name)).expect("a checkpoint");
+        let at = bytes.len() - 9;
+        bytes[at] ^= 4;
+        home.write(name, bytes);
+    };
+    let kept = |names: &[&str]| {
+        let found = file_names(&home.path("here"));
+        let found: Vec<_> = found.iter().filter(|name| name.starts_with("checkpoint")).collect();
+        assert_eq!(found, names);
+    };
+    kept(&["checkpoint-10.safetensors", "checkpoint-5.safetensors", "checkpoint.safetensors"]);
+    damage("here/checkpoint.safetensors");
+    damage("here/checkpoint-10.safetensors");
+    let resumed = home.run("train --resume --out here --stop-after 13 --keep 1").success();
+    let told = stderr(&resumed);
+    let parts =
+        ["warning: here/checkpoint.safetensors is damaged in its tensor state.", "checkpoint-5", "at step 5"];
+    parts.iter().for_each(|part| assert!(told.contains(part), "{part:?} in {told}"));
+    kept(&["checkpoint.safetensors"]);
+    damage("here/checkpoint.safetensors");
+    refused(home.run("train --resume --out here"), 1, &["here/checkpoint.safetensors is damaged"]);
+    fs::remove_dir_all(home.path("here")).expect("a folder");
+    home.train("--out here --stop-after 12").success();
+    damage("here/checkpoint.safetensors");
+    home.run("train --resume --out here").success();
+    assert_same(&home, "whole", "here");
 }
 
 #[test]

@@ -14,10 +14,20 @@ const RECORD: [&str; 8] = [
 ];
 
 #[test]
-fn a_run_leaves_its_five_files() {
+fn a_run_leaves_its_files() {
     let home = Home::new();
     let run = home.train("--out here").success();
-    let files = ["best.safetensors", "checkpoint.safetensors", "config.toml", "loss.svg", "metrics.jsonl"];
+    let files = [
+        ".lock",
+        "best.safetensors",
+        "checkpoint-15.safetensors",
+        "checkpoint.safetensors",
+        "config.toml",
+        "loss.svg",
+        "manifest.json",
+        "metrics.jsonl",
+        "samples.jsonl",
+    ];
     assert_eq!(file_names(&home.path("here")), files);
     let told = stderr(&run);
     for part in ["text.txt", "LSTM, 1 layer of 16", "step  5/20", "done", "validation loss", "sample here"] {

@@ -2,18 +2,22 @@
 
 use super::{
     super::{
-        figures::{bits, clock, counted, grouped, layers},
+        figures::{bits, clock, counted, grouped, layers, memory},
         output,
         progress::Display,
-        run_folder::RunFolder,
         sample::Writer,
     },
-    Failure, Signals, note,
+    Failure, Keeper, Signals,
+    keeper::unit,
+    note,
 };
 use serde::Serialize;
 use std::{io, thread};
 use unrolled::{
-    InputKind, Settings, Unit, exec,
+    Error, InputKind, Settings,
+    corpus::Corpus,
+    exec,
+    model::memory_needed,
     sample::Sampling,
     train::{Record, Training},
 };
@@ -21,18 +25,29 @@ use unrolled::{
 /// Everything that a run under way needs.
 pub struct Session {
     pub training: Training,
-    pub folder: RunFolder,
+    pub keeper: Keeper,
     pub resumed: bool,
     pub json: bool,
     pub stop_after: Option<u64>,
     pub threads: Option<usize>,
 }
 
+/// Symbols beyond which an evaluation takes long enough to say so.
+const LONG_EVALUATION: u64 = 10_000_000;
+
 /// Why the loop ended.
 enum End {
     Done,
     Paused,
     Signal(i32),
+}
+
+/// Why a step ended the run.
+enum Stop {
+    /// Nothing of it was done: what stands can be kept.
+    Before(Failure),
+    /// Something of it was done that is not to be kept.
+    After(Failure),
 }
 
 /// The last object of `--json`.
@@ -52,25 +67,52 @@ impl Session {
             return self.already_done();
         }
         self.announce();
-        let mut saved = self.training.progress().step;
+        self.training.interrupt_by(signals.flag());
         let mut display = Display::new(self.training.progress(), self.training.chars_per_step());
         let end = loop {
             if let Some(end) = self.end(signals) {
-                break end;
+                break Ok(end);
             }
-            let report = self.training.step()?;
-            display.step(&report, self.training.progress());
-            if let Some(record) = &report.record {
-                self.keep(record)?;
-                saved = report.step;
-                display.evaluation(record);
-                self.print(record).map_err(|failure| self.explain(failure))?;
+            if let Err(failure) = self.step(&mut display) {
+                break Err(failure);
             }
         };
         drop(display);
-        if saved != self.training.progress().step {
-            self.folder.write_checkpoint(&self.training.checkpoint(), false)?;
+        match end {
+            Ok(end) => {
+                self.keeper.close(&self.training)?;
+                self.finish_as(end)
+            }
+            // The step was not taken, so that what stands can be kept.
+            Err(Stop::Before(error)) => {
+                self.keeper.close(&self.training)?;
+                Err(self.explain(error))
+            }
+            Err(Stop::After(failure)) => Err(self.explain(failure)),
         }
+    }
+
+    fn step(&mut self, display: &mut Display) -> Result<(), Stop> {
+        self.keeper.look_before_step(&self.training).map_err(|error| Stop::Before(error.into()))?;
+        let report = match self.training.step() {
+            Ok(report) => report,
+            // A signal, which the loop sees next.
+            Err(Error::Interrupted) => return Ok(()),
+            Err(error @ Error::TextChanged { .. }) => return Err(Stop::Before(error.into())),
+            Err(error) => return Err(Stop::After(error.into())),
+        };
+        display.step(&report, self.training.progress());
+        if let Some(record) = &report.record {
+            self.keeper.evaluation(&self.training, record).map_err(Stop::After)?;
+            display.evaluation(record);
+            if self.json {
+                output::json(record).map_err(Stop::After)?;
+            }
+        }
+        self.keeper.step(&self.training).map_err(Stop::After)
+    }
+
+    fn finish_as(&self, end: End) -> Result<(), Failure> {
         match end {
             End::Done => self.finish(),
             End::Paused => self.paused(),
@@ -89,26 +131,18 @@ impl Session {
         self.stop_after.is_some_and(|stop| step >= stop).then_some(End::Paused)
     }
 
-    /// Writes all files of an evaluation; the metrics first, since resuming cuts them back to the checkpoint.
-    fn keep(&self, record: &Record) -> Result<(), Failure> {
-        let history = &self.training.progress().history;
-        self.folder.append_metrics(record)?;
-        self.folder.write_checkpoint(&self.training.checkpoint(), is_best(record, history))?;
-        self.folder.write_plot(unit(self.training.settings()), history)
-    }
-
-    fn print(&self, record: &Record) -> Result<(), Failure> {
-        if self.json { output::json(record) } else { Ok(()) }
-    }
-
-    /// A reader that goes away ends the run, which is worth a line: an exit code of 0 would say that it is done.
+    /// A reader that goes away, or a text that does, ends the run, which is worth a line: an exit code of 0 would say
+    /// that it is done.
     fn explain(&self, failure: Failure) -> Failure {
+        let stands = || {
+            let step = self.keeper.saved().unwrap_or(0);
+            format!("the run stands at step {step}, to continue: {}", self.resume_command())
+        };
         match failure {
-            Failure::Output(error) => Failure::Output(io::Error::other(format!(
-                "{error}; the run stands at step {}, to continue: {}",
-                self.training.progress().step,
-                self.resume_command()
-            ))),
+            Failure::Output(error) => Failure::Output(io::Error::other(format!("{error}; {}", stands()))),
+            Failure::Library(error @ Error::TextChanged { .. }) => {
+                Failure::Stopped { error: Box::new(error), stands: stands() }
+            }
             other => other,
         }
     }
@@ -116,7 +150,7 @@ impl Session {
     fn announce(&self) {
         let (training, settings) = (&self.training, self.training.settings());
         let corpus = training.corpus();
-        let unit = unit(settings);
+        let unit = unit(training);
         note(&format!(
             "text    {}: {} {unit}, {}",
             corpus.name(),
@@ -125,6 +159,13 @@ impl Session {
         ));
         let count = training.model().parameters().layout.count();
         note(&format!("model   {}: {} parameters", model_line(settings), grouped(count as u64)));
+        let read = training.evaluated().len() as u64;
+        if read > LONG_EVALUATION {
+            note(&format!(
+                "        an evaluation reads {} {unit}; --eval-symbols N limits that to N",
+                grouped(read)
+            ));
+        }
         let progress = training.progress();
         let from =
             if self.resumed { format!(", from step {}", grouped(progress.step)) } else { String::new() };
@@ -135,7 +176,9 @@ impl Session {
             settings.steps
         ));
         note(&format!("runs on {}, {}", self.machine(), settings.mode.name()));
-        note(&format!("files   {}", self.folder.path().display()));
+        let needed = memory_needed(settings, training.vocabulary().len()) + corpus.memory() as f64;
+        note(&format!("memory  about {}{}", memory(needed), mapped(corpus)));
+        note(&format!("files   {}", self.keeper.folder().path().display()));
     }
 
     fn machine(&self) -> String {
@@ -148,8 +191,10 @@ impl Session {
     }
 
     fn already_done(&self) -> Result<(), Failure> {
-        let path = self.folder.path().display();
-        note(&format!("{path} is done already, at step {}", grouped(self.training.progress().step)));
+        let path = self.keeper.folder().path().display();
+        let progress = self.training.progress();
+        self.keeper.folder().write_plot(unit(&self.training), &progress.history)?;
+        note(&format!("{path} is done already, at step {}", grouped(progress.step)));
         if self.json { self.print_done() } else { Ok(()) }
     }
 
@@ -159,13 +204,12 @@ impl Session {
             record: progress.history.last(),
             done: true,
             best_val_loss: progress.best_val_loss,
-            checkpoint: self.folder.last().display().to_string(),
+            checkpoint: self.keeper.folder().last().display().to_string(),
         })
     }
 
     fn finish(&self) -> Result<(), Failure> {
         let progress = self.training.progress();
-        self.folder.write_plot(unit(self.training.settings()), &progress.history)?;
         let time = clock(progress.seconds);
         match progress.history.last().and_then(|record| record.val_loss) {
             Some(loss) => note(&format!(
@@ -183,11 +227,11 @@ impl Session {
     }
 
     fn suggest(&self) {
-        let (program, folder) = (program(), quoted(&self.folder.path().display().to_string()));
+        let (program, folder) = (program(), quoted(&self.keeper.folder().path().display().to_string()));
         note(&format!("\nnext    {program} sample {folder} --length 1000 --temperature 0.8"));
         note(&format!("        {program} eval {folder}"));
         note(&format!("        {program} inspect {folder}"));
-        note(&format!("        the learning curve is {}\n", self.folder.file("loss.svg").display()));
+        note(&format!("        the learning curve is {}\n", self.keeper.folder().file("loss.svg").display()));
     }
 
     fn show_sample(&self) -> Result<(), Failure> {
@@ -227,23 +271,19 @@ impl Session {
     }
 
     fn resume_command(&self) -> String {
-        format!("{} train --resume --out {}", program(), quoted(&self.folder.path().display().to_string()))
+        format!(
+            "{} train --resume --out {}",
+            program(),
+            quoted(&self.keeper.folder().path().display().to_string())
+        )
     }
 }
 
-/// Whether no evaluation before has a lower loss.
-fn is_best(record: &Record, history: &[Record]) -> bool {
-    let Some(loss) = record.val_loss else { return false };
-    history
-        .iter()
-        .filter(|other| other.step < record.step)
-        .all(|other| other.val_loss.is_none_or(|old| loss < old))
-}
-
-fn unit(settings: &Settings) -> &'static str {
-    match settings.unit {
-        Unit::Char => "characters",
-        Unit::Byte => "bytes",
+/// How much of the text lies in mapped files.
+fn mapped(corpus: &Corpus) -> String {
+    match corpus.mapped() {
+        0 => String::new(),
+        bytes => format!(", besides {} of text, which stays in its files", memory(bytes as f64)),
     }
 }
 
@@ -275,31 +315,18 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn record(step: u64, val_loss: Option<f64>) -> Record {
-        Record {
-            step,
-            chars: step,
+    #[test]
+    fn the_last_object_has_the_last_record_and_more() {
+        let record = Record {
+            step: 3,
+            chars: 3,
             seconds: 0.0,
             train_loss: 1.0,
-            val_loss,
+            val_loss: None,
             val_accuracy: None,
             learning_rate: 0.1,
             chars_per_second: 1.0,
-        }
-    }
-
-    #[test]
-    fn the_best_is_lower_than_all_before() {
-        let history = [record(1, Some(2.0)), record(2, Some(1.5)), record(3, Some(1.6))];
-        let best: Vec<_> = history.iter().map(|record| is_best(record, &history)).collect();
-        assert_eq!(best, [true, true, false]);
-        assert!(!is_best(&record(4, None), &history));
-        assert!(!is_best(&record(4, Some(f64::NAN)), &history));
-    }
-
-    #[test]
-    fn the_last_object_has_the_last_record_and_more() {
-        let record = record(3, None);
+        };
         let done = Done { record: Some(&record), done: true, best_val_loss: None, checkpoint: "a".into() };
         let json = serde_json::to_value(&done).expect("JSON");
         assert_eq!((&json["step"], &json["done"]), (&3.into(), &true.into()));

@@ -1,0 +1,54 @@
+//! One process at a time writes a run folder.
+
+use super::failed;
+use crate::cli::failure::Failure;
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    path::Path,
+};
+
+const LOCK: &str = ".lock";
+
+/// Holds a folder for as long as it lives; the system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code, reason = "held, never read")] File);
+
+impl Lock {
+    /// Takes the folder, which must exist.
+    pub fn take(folder: &Path) -> Result<Self, Failure> {
+        let path = folder.join(LOCK);
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = opened.map_err(failed("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Who holds it is for the message alone.
+                let _ = file.read_to_string(&mut holder);
+                let holder = holder.trim().to_owned();
+                return Err(Failure::Busy { folder: folder.to_owned(), holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source).into()),
+        }
+        let _ = file.set_len(0).and_then(|()| file.rewind());
+        let _ = writeln!(file, "process {}", std::process::id());
+        Ok(Self(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_holder_at_a_time() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let first = Lock::take(home.path()).expect("free");
+        let told = Lock::take(home.path()).expect_err("held").to_string();
+        let holder = format!("is in use by process {}: ", std::process::id());
+        assert!(told.contains(&holder) && told.ends_with("or choose another --out"), "{told}");
+        drop(first);
+        Lock::take(home.path()).expect("free again");
+    }
+}

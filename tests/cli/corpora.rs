@@ -1,0 +1,82 @@
+//! Texts of many files, from the command line.
+
+use super::*;
+
+fn tree() -> Home {
+    let home = Home::new();
+    for (name, line) in
+        [("src/a.c", "int a;\n"), ("src/b.c", "int b;\n"), ("src/deep/c.c", "int c;\n"), ("src/d.h", "h\n")]
+    {
+        fs::create_dir_all(home.path(name).parent().expect("a folder")).expect("a folder");
+        home.write(name, line.repeat(60));
+    }
+    home.write("src/image", b"\x89PNG\0\0");
+    home.write("src/.gitignore", "*.log\n");
+    home.write("src/x.log", "never read");
+    home
+}
+
+fn manifest(home: &Home) -> Value {
+    serde_json::from_str(&home.read("here/manifest.json")).expect("JSON")
+}
+
+#[test]
+fn a_folder_is_filtered_and_recorded() {
+    let home = tree();
+    let run = home.run(&format!("train src --include *.c --exclude deep/ {TINY} --out here")).success();
+    assert!(stderr(&run).contains("text    2 files below src: 840 characters"), "{}", stderr(&run));
+    let listed = manifest(&home);
+    assert_eq!(
+        (&listed["bytes"], &listed["symbols"], &listed["skipped"]["binary"]),
+        (&840.into(), &840.into(), &0.into())
+    );
+    assert_eq!(listed["documents"][1]["path"], "src/b.c");
+    assert_eq!(
+        listed["documents"][1]["checksum"],
+        format!("{:08x}", crc32fast::hash("int b;\n".repeat(60).as_bytes()))
+    );
+    // The patterns are the run's: what is resumed and evaluated is the same text.
+    home.run("eval here --split all").success();
+    home.run(&format!("train src {TINY} --out all")).success();
+    let all: Value = serde_json::from_str(&home.read("all/manifest.json")).expect("JSON");
+    assert_eq!((all["documents"].as_array().map(Vec::len), &all["skipped"]["binary"]), (Some(4), &1.into()));
+}
+
+#[test]
+fn documents_are_shuffled_parted_and_split_as_wholes() {
+    let home = tree();
+    let flags = "--shuffle-documents --separator \\n--\\n --split-by document --val-fraction 0.3";
+    home.run(&format!("train src {flags} {TINY} --stop-after 6 --out here")).success();
+    let config = home.read("here/config.toml");
+    for line in ["shuffle-documents = true", "split-by = \"document\""] {
+        assert!(config.contains(line), "{config}");
+    }
+    let listed = manifest(&home);
+    let names: Vec<_> =
+        listed["documents"].as_array().expect("a list").iter().map(|d| d["path"].clone()).collect();
+    assert_eq!(names.len(), 4);
+    assert!(!names.is_sorted_by_key(|name| name.to_string()), "{names:?}");
+    home.run("train --resume --out here").success();
+    let lines = json_lines(&stdout(&home.run("eval here --json").success()));
+    // The last two files, of 120 and 420 symbols with a separator of 4, fit 0.3 of the text best: 16 streams of 33 targets.
+    assert_eq!(lines[0]["symbols"], 528);
+    refused(
+        home.run(&format!("train text.txt --split-by document {TINY}")),
+        2,
+        &["split-by = document cannot work: the text has 1 document where 2 parts need one each"],
+    );
+}
+
+#[test]
+fn patterns_that_choose_nothing_or_are_none_are_named() {
+    let home = tree();
+    refused(
+        home.run("train src --include *.py"),
+        1,
+        &["no text below src", "or filtered out by include *.py"],
+    );
+    refused(home.run("train src --exclude !x"), 2, &["exclude = \"!x\" cannot work"]);
+    refused(home.run("train src --separator \\q"), 2, &["--separator", "after a backslash found 'q'"]);
+    #[cfg(unix)]
+    refused(home.run("train /dev/zero"), 1, &["/dev/zero is a device, and not a text"]);
+}

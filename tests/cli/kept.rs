@@ -1,0 +1,194 @@
+//! Disks that are full, folders that go away, texts that change, clocks that are set back: nothing is lost.
+#![cfg(unix)]
+
+use super::{
+    resume::{assert_same, checkpoint, metrics},
+    *,
+};
+use std::{
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// A run that would take hours.
+const LONG: &str =
+    "train text.txt --hidden 16 --batch 4 --steps 8 --epochs 1000000 --eval-every 20 --threads 1";
+
+fn start(home: &Home, arguments: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unrolled"));
+    command.current_dir(home.path("")).args(arguments.split_whitespace());
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the command starts")
+}
+
+/// Waits until the run in `here` has some evaluations.
+fn wait_for(home: &Home, evaluations: usize) {
+    let begun = Instant::now();
+    let lines = || fs::read_to_string(home.path("here/metrics.jsonl")).unwrap_or_default().lines().count();
+    while lines() < evaluations {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the run does not start");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The exit code and what was said, of a run that ends by itself or after SIGINT.
+fn end(child: Child, signal: bool) -> (Option<i32>, String) {
+    if signal {
+        assert!(
+            Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success()
+        );
+    }
+    let output = child.wait_with_output().expect("the command ends");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// As it would be on a disk that takes no file longer than `blocks` of 512 bytes.
+fn limited(home: &Home, blocks: usize, arguments: &str) -> Assert {
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" {arguments}");
+    let mut command = assert_cmd::Command::new("sh");
+    command.current_dir(home.path("")).args(["-c", &script, env!("CARGO_BIN_EXE_unrolled")]).assert()
+}
+
+#[test]
+fn a_full_disk_keeps_the_last_checkpoint_and_says_what_is_lost() {
+    let home = Home::new();
+    home.train("--out whole").success();
+    home.train("--out here --stop-after 6").success();
+    // The small files fit; the checkpoint does not.
+    let told = stderr(&limited(&home, 8, "train --resume --out here --threads 1").code(1));
+    let parts = [
+        "warning: cannot write here/best.safetensors: File too large",
+        "; the run goes on and tries again every 30 s; on disk is step 6",
+        "trying again in 2 s",
+        "make room or mend the folder; on disk is step 6, and the steps from there to 20 are lost",
+    ];
+    parts.iter().for_each(|part| assert!(told.contains(part), "{part:?} in {told}"));
+    assert_eq!(checkpoint(&home, "here").progress.step, 6);
+    assert!(file_names(&home.path("here")).iter().all(|name| !name.ends_with(".tmp")));
+    home.run("train --resume --out here --threads 1").success();
+    assert_same(&home, "whole", "here");
+    // A run that cannot even begin leaves nothing that looks like one that has.
+    let told = stderr(&limited(&home, 8, &format!("train text.txt {TINY} --out new")).code(1));
+    assert!(told.contains("error: cannot write new/checkpoint.safetensors: File too large"), "{told}");
+    home.run("train --resume --out new").success();
+    assert_same(&home, "whole", "new");
+}
+
+#[test]
+fn a_folder_that_is_deleted_is_made_again() {
+    let home = Home::new();
+    let child = start(&home, &format!("{LONG} --out here"));
+    wait_for(&home, 3);
+    // At once, as a deletion of its files one by one would not be.
+    fs::rename(home.path("here"), home.path("gone")).expect("moved away");
+    wait_for(&home, 4);
+    let (code, told) = end(child, true);
+    assert_eq!(code, Some(130), "{told}");
+    assert!(told.contains("warning: here was deleted; it is made again"), "{told}");
+    let steps: Vec<_> = metrics(&home, "here").iter().map(|line| line["step"].as_u64()).collect();
+    assert!(steps.iter().zip(1..).all(|(step, n)| *step == Some(20 * n)), "no gaps: {steps:?}");
+    home.run("inspect here").success();
+    let next = checkpoint(&home, "here").progress.step + 1;
+    home.run(&format!("train --resume --out here --stop-after {next}")).success();
+}
+
+#[test]
+fn two_runs_do_not_share_a_folder() {
+    let home = Home::new();
+    let child = start(&home, &format!("{LONG} --out here"));
+    wait_for(&home, 1);
+    let parts = ["here is in use by process ", &child.id().to_string(), "choose another --out"];
+    refused(home.run("train --resume --out here"), 1, &parts);
+    // Whoever only reads is welcome.
+    home.run("sample here --length 5").success();
+    assert_eq!(end(child, true).0, Some(130));
+    home.run("inspect here").success();
+}
+
+#[test]
+fn a_text_that_is_cut_short_or_replaced_ends_the_run_with_a_checkpoint() {
+    let changes: [(&str, fn(&Home)); 4] = [
+        ("cut short", |home| {
+            let file = fs::OpenOptions::new().write(true).open(home.path("text.txt")).expect("a text");
+            file.set_len(50).expect("cut");
+        }),
+        ("written to", |home| home.write("text.txt", text() + "and more")),
+        ("deleted", |home| fs::remove_file(home.path("text.txt")).expect("removed")),
+        ("replaced", |home| {
+            home.write("new.txt", text().replace("more", "less"));
+            fs::rename(home.path("new.txt"), home.path("text.txt")).expect("renamed");
+        }),
+    ];
+    for (change, apply) in changes {
+        let home = Home::new();
+        let child = start(&home, &format!("{LONG} --out here"));
+        wait_for(&home, 2);
+        apply(&home);
+        let (code, told) = end(child, false);
+        assert_eq!(code, Some(1), "{told}");
+        let step = checkpoint(&home, "here").progress.step;
+        let last = told.lines().last().expect("a line");
+        let error = "error: text.txt was ";
+        assert!(last.starts_with(error) && last[error.len()..].starts_with(change), "{told}");
+        assert!(last.contains(&format!("; the run stands at step {step}, to continue: ")), "{last}");
+        assert!(step > 20 && metrics(&home, "here").len() as u64 == step / 20, "{step}");
+        let again = home.run("train --resume --out here");
+        refused(again, 1, &["text.txt"]);
+        // With the text as it was, the run goes on where it stood, and comes to what it would have come to.
+        home.write("text.txt", text());
+        let (next, whole) = (step + 30, home.run(&format!("{LONG} --out whole --stop-after {}", step + 30)));
+        whole.success();
+        home.run(&format!("train --resume --out here --threads 1 --stop-after {next}")).success();
+        assert_same(&home, "whole", "here");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_changes_nothing() {
+    let home = Home::new();
+    home.train("--out whole").success();
+    home.run(&format!("train text.txt {TINY} --stop-after 6")).success();
+    // All files of the run, and the text itself, come from a time that is yet to be.
+    let future = SystemTime::now() + Duration::from_secs(400 * 24 * 3600);
+    let names = file_names(&home.path("runs/1"));
+    for path in names.iter().map(|name| home.path("runs/1").join(name)).chain([home.path("text.txt")]) {
+        let file = fs::OpenOptions::new().append(true).open(path).expect("a file");
+        file.set_modified(future).expect("a time");
+    }
+    home.run("train --resume --out runs/1 --threads 1").success();
+    assert_same(&home, "whole", "runs/1");
+    home.run("sample --length 3").success();
+}
+
+#[test]
+fn checkpoints_come_by_time_and_by_steps() {
+    let home = Home::new();
+    for every in ["7", "100ms"] {
+        let rare = LONG.replace("--eval-every 20", "--eval-every 1000000000");
+        let child = start(&home, &format!("{rare} --checkpoint-every {every} --out here"));
+        let begun = Instant::now();
+        let at_least = |step: u64| {
+            let file = home.path("here/checkpoint.safetensors");
+            unrolled::checkpoint::Checkpoint::load(&file).is_ok_and(|found| found.progress.step >= step)
+        };
+        while !at_least(14) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no checkpoint");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(end(child, true).0, Some(130));
+        assert!(
+            home.read("here/config.toml").contains(&format!("\n[run]\ncheckpoint-every = \"{every}\"\n"))
+        );
+        fs::remove_dir_all(home.path("here")).expect("removed");
+    }
+}
+
+#[test]
+fn what_needs_more_memory_than_granted_is_refused_with_the_figure() {
+    let home = Home::new();
+    let large = "train text.txt --hidden 2000 --batch 4 --steps 8 --max-memory 50MB --out here";
+    refused(home.run(large), 2, &["--max-memory 47.7 MiB: this run needs about ", "lower hidden"]);
+    assert!(!home.path("here").exists());
+    let run = home.train("--max-memory 50MB --out here").success();
+    assert!(stderr(&run).contains("memory  about "), "{}", stderr(&run));
+}
