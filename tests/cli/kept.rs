@@ -6,6 +6,7 @@ use super::{
     *,
 };
 use std::{
+    io::Write,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -15,10 +16,24 @@ use std::{
 const LONG: &str =
     "train text.txt --hidden 16 --batch 4 --steps 8 --epochs 1000000 --eval-every 20 --threads 1";
 
-fn start(home: &Home, arguments: &str) -> Child {
+/// A process that does not outlive its test, and where it says what it says: a file, since nobody empties a pipe.
+struct Run(Option<Child>, PathBuf);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let Some(mut child) = self.0.take() else { return };
+        // Only when the test has failed already: what the run said is worth knowing then.
+        let (_, _) = (child.kill(), child.wait());
+        println!("the run said: {}", fs::read_to_string(&self.1).unwrap_or_default());
+    }
+}
+
+fn start(home: &Home, arguments: &str) -> Run {
+    let told = home.path("told");
     let mut command = Command::new(env!("CARGO_BIN_EXE_unrolled"));
     command.current_dir(home.path("")).args(arguments.split_whitespace());
-    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the command starts")
+    command.stdout(Stdio::null()).stderr(fs::File::create(&told).expect("a file"));
+    Run(Some(command.spawn().expect("the command starts")), told)
 }
 
 /// Waits until the run in `here` has some evaluations.
@@ -32,14 +47,15 @@ fn wait_for(home: &Home, evaluations: usize) {
 }
 
 /// The exit code and what was said, of a run that ends by itself or after SIGINT.
-fn end(child: Child, signal: bool) -> (Option<i32>, String) {
+fn end(mut run: Run, signal: bool) -> (Option<i32>, String) {
+    let mut child = run.0.take().expect("a run");
     if signal {
         assert!(
             Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success()
         );
     }
-    let output = child.wait_with_output().expect("the command ends");
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    let status = child.wait().expect("the command ends");
+    (status.code(), fs::read_to_string(&run.1).expect("what it said"))
 }
 
 /// As it would be on a disk that takes no file longer than `blocks` of 512 bytes.
@@ -97,7 +113,8 @@ fn two_runs_do_not_share_a_folder() {
     let home = Home::new();
     let child = start(&home, &format!("{LONG} --out here"));
     wait_for(&home, 1);
-    let parts = ["here is in use by process ", &child.id().to_string(), "choose another --out"];
+    let id = child.0.as_ref().expect("a run").id().to_string();
+    let parts = ["here is in use by process ", &id, "choose another --out"];
     refused(home.run("train --resume --out here"), 1, &parts);
     // Whoever only reads is welcome.
     home.run("sample here --length 5").success();
@@ -107,12 +124,16 @@ fn two_runs_do_not_share_a_folder() {
 
 #[test]
 fn a_text_that_is_cut_short_or_replaced_ends_the_run_with_a_checkpoint() {
-    let changes: [(&str, fn(&Home)); 4] = [
+    type Change = fn(&Home);
+    let changes: [(&str, Change); 4] = [
         ("cut short", |home| {
             let file = fs::OpenOptions::new().write(true).open(home.path("text.txt")).expect("a text");
             file.set_len(50).expect("cut");
         }),
-        ("written to", |home| home.write("text.txt", text() + "and more")),
+        ("written to", |home| {
+            let mut file = fs::OpenOptions::new().append(true).open(home.path("text.txt")).expect("a text");
+            file.write_all(b"and more").expect("written");
+        }),
         ("deleted", |home| fs::remove_file(home.path("text.txt")).expect("removed")),
         ("replaced", |home| {
             home.write("new.txt", text().replace("more", "less"));

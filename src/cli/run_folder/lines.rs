@@ -12,47 +12,44 @@ use std::{
 #[derive(Debug)]
 pub struct Lines {
     path: PathBuf,
-    /// Bytes that were written; `None` before the first time.
-    length: Option<u64>,
+    /// Lines and bytes that were written; `None` before the first time.
+    written: Option<(usize, u64)>,
 }
 
 impl Lines {
     /// Of a file that need not exist.
     pub fn at(path: PathBuf) -> Self {
-        Self { path, length: None }
+        Self { path, written: None }
     }
 
-    /// Brings the file to these lines: by appending the last one where all others are there, or else as a whole.
-    pub fn write(&mut self, lines: &[String]) -> Result<(), Failure> {
-        let length: usize = lines.iter().map(|line| line.len() + 1).sum();
-        let last = lines.last().map_or(0, |line| line.len() + 1);
+    /// Brings the file to `count` lines, of which `line` gives each: by appending the last where all others are there, or
+    /// else as a whole.
+    pub fn write(&mut self, count: usize, line: impl Fn(usize) -> String) -> Result<(), Failure> {
         let found = fs::metadata(&self.path).map(|metadata| metadata.len()).ok();
-        let before = (length - last) as u64;
-        let nothing = lines.is_empty() && found.is_none();
-        if nothing || (found == Some(length as u64) && self.length == found) {
-            self.length = Some(length as u64);
-            return Ok(());
+        if count == 0 && found.is_none() {
+            self.written = Some((0, 0));
         }
-        if last > 0
-            && self.length == Some(before)
-            && found.unwrap_or(0) == before
-            && (found.is_some() || before == 0)
-        {
-            self.append(&lines[lines.len() - 1])?;
-        } else {
-            let text: String = lines.iter().map(|line| line.clone() + "\n").collect();
-            replace(&self.path, text.as_bytes())?;
-        }
-        self.length = Some(length as u64);
+        let intact = self.written.filter(|(_, length)| *length == found.unwrap_or(0));
+        let length = match intact {
+            Some((lines, length)) if lines == count => length,
+            Some((lines, length)) if lines + 1 == count => length + self.append(&line(lines))?,
+            _ => {
+                let text: String = (0..count).map(|at| line(at) + "\n").collect();
+                replace(&self.path, text.as_bytes())?;
+                text.len() as u64
+            }
+        };
+        self.written = Some((count, length));
         Ok(())
     }
 
-    fn append(&self, line: &str) -> Result<(), Failure> {
+    /// Returns the bytes written.
+    fn append(&self, line: &str) -> Result<u64, Failure> {
         let opened = OpenOptions::new().append(true).create(true).open(&self.path);
         let mut file = opened.map_err(failed("write", &self.path))?;
         // One write, so that a reader never sees half a line.
         file.write_all(format!("{line}\n").as_bytes()).map_err(failed("write", &self.path))?;
-        Ok(())
+        Ok(line.len() as u64 + 1)
     }
 }
 
@@ -60,8 +57,8 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn lines(count: usize) -> Vec<String> {
-        (0..count).map(|n| format!("line {n}")).collect()
+    fn line(n: usize) -> String {
+        format!("line {n}")
     }
 
     #[test]
@@ -70,23 +67,23 @@ mod tests {
         let path = home.path().join("lines");
         let mut file = Lines::at(path.clone());
         let holds = |count: usize| {
-            let text: String = lines(count).iter().map(|line| line.clone() + "\n").collect();
+            let text: String = (0..count).map(|n| line(n) + "\n").collect();
             assert_eq!(fs::read_to_string(&path).expect("readable"), text);
         };
         fs::write(&path, "from a longer run\n").expect("written");
-        file.write(&lines(0)).expect("written");
+        file.write(0, line).expect("written");
         holds(0);
         for count in 1..4 {
-            file.write(&lines(count)).expect("written");
+            file.write(count, line).expect("written");
             holds(count);
         }
         fs::write(&path, "half a li").expect("written");
-        file.write(&lines(4)).expect("written");
+        file.write(4, line).expect("written");
         holds(4);
         fs::remove_file(&path).expect("removed");
-        file.write(&lines(5)).expect("written");
+        file.write(5, line).expect("written");
         holds(5);
-        file.write(&lines(5)).expect("written");
+        file.write(5, line).expect("written");
         holds(5);
     }
 }

@@ -172,7 +172,12 @@ impl Keeper {
 
     /// Writes all files, or says why not and when it will be tried again.
     fn attempt(&mut self, training: &Training) -> Result<(), Failure> {
-        match (self.write(training), self.again_at) {
+        let mut written = self.write(training);
+        if written.is_err() && !self.folder.path().is_dir() {
+            // It was deleted just now, under the write.
+            written = self.write(training);
+        }
+        match (written, self.again_at) {
             (Ok(()), None) => {}
             (Ok(()), Some(_)) => {
                 self.again_at = None;
@@ -237,11 +242,10 @@ impl Keeper {
     }
 
     fn write_lines(&mut self, training: &Training) -> Result<(), Failure> {
-        let history: Vec<String> = training.progress().history.iter().map(as_line).collect();
-        self.metrics.write(&history)?;
-        let samples =
-            self.samples.iter().map(|sample| serde_json::to_string(sample).expect("a number and a text"));
-        self.sample_lines.write(&samples.collect::<Vec<_>>())
+        let (history, samples) = (&training.progress().history, &self.samples);
+        self.metrics.write(history.len(), |at| as_line(&history[at]))?;
+        let sample = |at: usize| serde_json::to_string(&samples[at]).expect("a number and a text");
+        self.sample_lines.write(samples.len(), sample)
     }
 
     /// The best one first: a crash between the two is mended by resuming, which comes to the same best again.
