@@ -139,6 +139,9 @@ pub struct Settings {
     /// Below folders, no file that one of these patterns names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Below folders, also files that a `.gitignore` or `.ignore` names.
+    #[serde(skip_serializing_if = "layer::is_default")]
+    pub no_ignore: bool,
     /// Whether the files of the text are shuffled, each as a whole, by the seed.
     #[serde(skip_serializing_if = "layer::is_default")]
     pub shuffle_documents: bool,
@@ -213,6 +216,7 @@ impl Default for Settings {
             invalid: Invalid::Error,
             include: Vec::new(),
             exclude: Vec::new(),
+            no_ignore: false,
             shuffle_documents: false,
             separator: String::new(),
             split_by: SplitBy::Tail,

@@ -186,6 +186,7 @@ fn known_keys() -> Table {
         forget_bias_at: ForgetBiasAt::RunTime,
         include: vec![String::new()],
         exclude: vec![String::new()],
+        no_ignore: true,
         shuffle_documents: true,
         separator: " ".to_owned(),
         split_by: SplitBy::Document,

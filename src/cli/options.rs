@@ -148,6 +148,9 @@ pub struct SettingsFlags {
     #[arg(long, value_name = "GLOB", help_heading = "Text")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Below folders, also files that a .gitignore or .ignore names
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Text")]
+    pub no_ignore: Option<bool>,
     /// Shuffle the files, each as a whole, by the seed
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Text")]
     pub shuffle_documents: Option<bool>,

@@ -47,7 +47,7 @@ impl Found {
         let [include, exclude] = [("include", &options.include), ("exclude", &options.exclude)]
             .map(|(name, globs)| matcher(name, globs, folder));
         let (include, exclude) = (include?, exclude?);
-        let mut paths = walk(folder)?;
+        let mut paths = walk(folder, options.no_ignore)?;
         paths.retain(|path| {
             let chosen = |globs: &Gitignore| globs.matched_path_or_any_parents(path, false).is_ignore();
             (include.is_empty() || chosen(&include)) && !chosen(&exclude)
@@ -87,12 +87,12 @@ impl Found {
     }
 }
 
-/// All files below a folder but those that are hidden, or that a `.gitignore` names. Links to files are followed, links
+/// All files below a folder but those that are hidden, or that a `.gitignore` or `.ignore` names, unless `all` are wanted. Links to files are followed, links
 /// to folders are not: they could lead in circles. The folders of runs are left out: a text that held its own run's
 /// files would change as it trains.
-fn walk(folder: &Path) -> Result<Vec<PathBuf>> {
+fn walk(folder: &Path, all: bool) -> Result<Vec<PathBuf>> {
     let mut walker = WalkBuilder::new(folder);
-    walker.standard_filters(false).hidden(true).git_ignore(true).ignore(true).require_git(false);
+    walker.standard_filters(false).hidden(true).git_ignore(!all).ignore(!all).require_git(false);
     walker.filter_entry(|entry| {
         entry.depth() == 0 || !entry.file_type().is_some_and(|kind| kind.is_dir()) || !is_run(entry.path())
     });

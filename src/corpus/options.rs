@@ -22,6 +22,8 @@ pub struct Options<'a> {
     pub include: Vec<String>,
     /// Below folders, no file that one of these patterns names.
     pub exclude: Vec<String>,
+    /// Below folders, also files that a `.gitignore` or `.ignore` names.
+    pub no_ignore: bool,
     /// Shuffle the files, each as a whole, by this seed; otherwise they stand as named, and sorted by path below folders.
     pub shuffle: Option<u64>,
     /// What stands between one file and the next.
@@ -47,6 +49,7 @@ impl<'a> Options<'a> {
             invalid: settings.invalid,
             include: settings.include.clone(),
             exclude: settings.exclude.clone(),
+            no_ignore: settings.no_ignore,
             shuffle: settings.shuffle_documents.then_some(settings.seed),
             separator: settings.separator.clone(),
             vocabulary: None,
@@ -56,7 +59,7 @@ impl<'a> Options<'a> {
 
     /// Opens files, and all text files below folders, as one text.
     ///
-    /// Below a folder, hidden files and folders are passed over, and so are what a `.gitignore` names, binary files (a
+    /// Below a folder, hidden files and folders are passed over, and so are what a `.gitignore` or `.ignore` names, binary files (a
     /// NUL byte in the first 8 KiB), links to folders, and the folders of training runs.
     ///
     /// # Errors

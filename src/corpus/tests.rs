@@ -391,6 +391,8 @@ fn below_a_folder_patterns_and_gitignore_choose() {
     assert_eq!(read(&["*.c", "*.h"], &["a.*"]), "B22H333");
     assert_eq!(read(&["b/"], &[]), "B22H333");
     assert_eq!(read(&[], &["/b/*.h"]), "A1B22");
+    let all = Options { no_ignore: true, ..Options::default() };
+    assert_eq!(text(&tree(&all).unwrap()), "A1noB22H333no");
     for wrong in ["", " ", "!*.c", "# c", "[z-a]"] {
         let error = tree(&Options { exclude: vec![wrong.into()], ..Options::default() }).unwrap_err();
         let message = error.to_string();

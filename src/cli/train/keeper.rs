@@ -24,9 +24,10 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// At the end of a run there is no more time to be had: so many attempts, this far apart.
 const LAST_ATTEMPTS: u32 = 5;
 const LAST_PAUSE: Duration = Duration::from_secs(2);
-/// So many files are looked at before every step; more of them now and then.
+/// So many files are looked at before every step; more of them now and then, for a hundredth of the time.
 const FEW_FILES: usize = 8;
 const LOOK: Duration = Duration::from_secs(2);
+const LOOK_SHARE: u32 = 100;
 
 /// Writes a run's files.
 pub struct Keeper {
@@ -46,7 +47,7 @@ pub struct Keeper {
     best: Option<Checkpoint>,
     /// When to try again, where writing fails.
     again_at: Option<Instant>,
-    looked_at: Instant,
+    look_at: Instant,
 }
 
 /// A line of `samples.jsonl`.
@@ -71,7 +72,7 @@ impl Keeper {
             saved_at: Instant::now(),
             best: None,
             again_at: None,
-            looked_at: Instant::now(),
+            look_at: Instant::now() + LOOK,
             folder,
         }
     }
@@ -128,9 +129,8 @@ impl Keeper {
     /// A file of the text that is no longer what it was: the steps since the last checkpoint may have read it changed.
     pub fn step(&mut self, training: &Training) -> Result<(), Failure> {
         let now = Instant::now();
-        if now.duration_since(self.looked_at) >= LOOK {
-            self.looked_at = now;
-            training.corpus().unchanged()?;
+        if now >= self.look_at {
+            self.look(training)?;
         }
         let due = match (self.again_at, self.every) {
             (Some(again_at), _) => now >= again_at,
@@ -166,8 +166,10 @@ impl Keeper {
 
     /// What is on disk must not hold what was read from a text that changed.
     fn look(&mut self, training: &Training) -> Result<(), Failure> {
-        self.looked_at = Instant::now();
-        Ok(training.corpus().unchanged()?)
+        let begun = Instant::now();
+        training.corpus().unchanged()?;
+        self.look_at = Instant::now() + LOOK.max(begun.elapsed() * LOOK_SHARE);
+        Ok(())
     }
 
     /// Writes all files, or says why not and when it will be tried again.
