@@ -1,24 +1,39 @@
 //! The one error type: a variant per cause, whose message names what was found, what was expected and what to do.
 
 use crate::model::bytes;
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 /// What [`Error`] wraps in every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What to do about what the system said, where that is known.
+fn remedy(source: &io::Error) -> &'static str {
+    use io::ErrorKind::*;
+    match source.kind() {
+        NotFound => "; check the name, and that its folder is there",
+        NotADirectory => "; a part of this path is a file: name a path through folders",
+        IsADirectory => "; name a file",
+        PermissionDenied => "; change its permissions, or name another",
+        ReadOnlyFilesystem => "; choose a place that can be written",
+        StorageFull | QuotaExceeded | FileTooLarge => "; make room, or choose another place",
+        InvalidData => "; it must be UTF-8 text",
+        _ => "",
+    }
+}
 
 /// Everything that can go wrong, one variant per cause.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read, written or mapped.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}{}", path.display(), remedy(source))]
     Io {
         /// What was tried: "read", "write", "create".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A setting has a value that cannot work.
     #[error("{name} = {found} cannot work: {expected}")]

@@ -85,7 +85,10 @@ mod tests {
             Err(io::ErrorKind::StorageFull.into())
         };
         let text = replace(&path, full).unwrap_err().to_string();
-        assert_eq!(text, format!("cannot write {}: no storage space", path.display()));
+        assert_eq!(
+            text,
+            format!("cannot write {}: no storage space; make room, or choose another place", path.display())
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(names(folder.path()), ["file"]);
     }

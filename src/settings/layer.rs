@@ -302,20 +302,17 @@ impl Layer {
 
     fn validate_lstm(&self) -> Result<()> {
         let lstm = self.cell == Cell::Lstm && self.custom.is_none();
-        let only = |name, wanted: bool| {
-            require(
-                lstm || !wanted,
-                name,
-                wanted,
-                "an option of the lstm cell; leave it out, or take that cell",
-            )
+        let only = |name, found: Option<&dyn Display>| {
+            let expected = "an option of the lstm cell; leave it out, or take that cell";
+            found.filter(|_| !lstm).map_or(Ok(()), |found| require(false, name, found, expected))
         };
-        only("peepholes", self.peepholes)?;
-        only("cell-clip", self.cell_clip.is_some())?;
-        only("projection", self.projection.is_some())?;
-        only("coupled", self.coupled)?;
-        only("layer-norm", self.layer_norm)?;
-        only("zoneout-cell", self.zoneout_cell != 0.0)?;
+        let switched = |on: bool| on.then_some(&true as &dyn Display);
+        only("peepholes", switched(self.peepholes))?;
+        only("cell-clip", self.cell_clip.as_ref().map(|clip| clip as &dyn Display))?;
+        only("projection", self.projection.as_ref().map(|width| width as &dyn Display))?;
+        only("coupled", switched(self.coupled))?;
+        only("layer-norm", switched(self.layer_norm))?;
+        only("zoneout-cell", Some(&self.zoneout_cell as &dyn Display).filter(|_| self.zoneout_cell != 0.0))?;
         for (name, clip) in [("cell-clip", self.cell_clip), ("projection-clip", self.projection_clip)] {
             let clip = clip.unwrap_or(1.0);
             require(clip > 0.0 && clip.is_finite(), name, clip, "give a finite number above 0")?;

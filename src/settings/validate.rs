@@ -75,8 +75,9 @@ impl Settings {
         count("accumulate", self.accumulate as u64)?;
         let expected =
             "batch x steps x accumulate symbols a step are more than can be counted; lower one of them";
-        let symbols =
-            self.batch.checked_mul(self.steps).and_then(|window| window.checked_mul(self.accumulate));
+        // A window that is too large by itself is told by what cuts windows.
+        let window = self.batch.saturating_mul(self.steps);
+        let symbols = if window == usize::MAX { Some(window) } else { window.checked_mul(self.accumulate) };
         require(symbols.is_some(), "accumulate", self.accumulate, expected)
     }
 

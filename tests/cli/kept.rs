@@ -74,9 +74,9 @@ fn a_full_disk_keeps_the_last_checkpoint_and_says_what_is_lost() {
     let told = stderr(&limited(&home, 8, "train --resume --out here --threads 1").code(1));
     let parts = [
         "warning: cannot write here/best.safetensors: File too large",
-        "; the run goes on and tries again every 30 s; on disk is step 6",
+        "; make room, or choose another place; the run goes on and tries again every 30 s; on disk is step 6",
         "trying again in 2 s",
-        "make room or mend the folder; on disk is step 6, and the steps from there to 20 are lost",
+        "; on disk is step 6, and the steps from there to 20 are lost",
     ];
     parts.iter().for_each(|part| assert!(told.contains(part), "{part:?} in {told}"));
     assert_eq!(checkpoint(&home, "here").progress.step, 6);

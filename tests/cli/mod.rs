@@ -5,6 +5,7 @@ mod bench;
 mod corpora;
 mod kept;
 mod killed;
+mod messages;
 mod reading;
 mod resume;
 mod signals;

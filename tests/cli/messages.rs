@@ -1,0 +1,275 @@
+//! What every mistake is told: `docs/errors.md`, which this test compares with what the command says now.
+//!
+//! `UNROLLED_WRITE_ERRORS=1 cargo test --test main messages` writes the page anew.
+#![cfg(target_os = "linux")]
+
+use super::*;
+use std::fmt::Write;
+
+/// The page, from the package's root.
+const PAGE: &str = "docs/errors.md";
+
+/// A heading, and the mistakes below it: files to prepare, and the arguments.
+type Part = (&'static str, &'static [(&'static [Prepare], &'static str)]);
+
+#[derive(Clone, Copy, Debug)]
+enum Prepare {
+    /// A file with this content.
+    File(&'static str, &'static [u8]),
+    Folder(&'static str),
+    /// A run `here`, by these further arguments.
+    Train(&'static str),
+    /// A bit of this file is flipped, so many bytes before its end.
+    Flip(&'static str, usize),
+    /// The file is cut to so many bytes.
+    Cut(&'static str, u64),
+    Remove(&'static str),
+    Twin(&'static str, &'static str),
+}
+use Prepare::{Cut, File, Flip, Folder, Remove, Train, Twin};
+
+const RUN: &[Prepare] = &[Train("")];
+const PAUSED: &[Prepare] = &[Train("--stop-after 6")];
+const LAST: &str = "here/checkpoint.safetensors";
+
+const PARTS: &[Part] = &[
+    (
+        "Words of the command line",
+        &[
+            (&[], "frobnicate"),
+            (&[], "train text.txt --hiden 3"),
+            (&[], "train text.txt --hidden many"),
+            (&[], "train text.txt --hidden -3"),
+            (&[], "train text.txt --cell lstn"),
+            (&[], "train text.txt --preset nope"),
+            (&[], "train text.txt --threads 0"),
+            (&[], "train text.txt --threads 9999"),
+            (&[], "train text.txt --stop-after 0"),
+            (&[], "train text.txt --checkpoint-every soon"),
+            (&[], "train text.txt --keep 0"),
+            (&[], "train text.txt --max-memory much"),
+            (&[], "train text.txt --separator \\q"),
+            (&[], "train text.txt --layer hidden"),
+            (&[], "train text.txt --layer cell=\"lstn\""),
+            (&[], "train --resume"),
+            (&[], "train --accept-changed-text"),
+            (&[], "train --resume --out here --preset lecture"),
+        ],
+    ),
+    (
+        "Settings out of their range",
+        &[
+            (&[], "train text.txt --hidden 0"),
+            (&[], "train text.txt --layers 0"),
+            (&[], "train text.txt --batch 0"),
+            (&[], "train text.txt --steps 0"),
+            (&[], "train text.txt --embedding 0"),
+            (&[], "train text.txt --dropout 1"),
+            (&[], "train text.txt --learning-rate nan"),
+            (&[], "train text.txt --learning-rate -1"),
+            (&[], "train text.txt --clip -1"),
+            (&[], "train text.txt --epochs 0"),
+            (&[], "train text.txt --eval-every 0"),
+            (&[], "train text.txt --eval-symbols 1"),
+            (&[], "train text.txt --patience 0"),
+            (&[], "train text.txt --patience 3 --val-fraction 0"),
+            (&[], "train text.txt --accumulate 0"),
+            (&[], "train text.txt --momentum 1 --optimizer sgd"),
+            (&[], "train text.txt --weight-decay 0.1"),
+            (&[], "train text.txt --label-smoothing 1"),
+            (&[], "train text.txt --val-fraction 1"),
+            (&[], "train text.txt --val-fraction 0.6 --test-fraction 0.4"),
+            (&[], "train text.txt --init-scale 0"),
+            (&[], "train text.txt --layer projection=9,cell=\"gru\""),
+            (&[], "train text.txt --layer zoneout=2"),
+            (&[], "train text.txt --split-by document"),
+            (&[], "train text.txt --hidden 300 --max-memory 1MB"),
+            (&[], "train text.txt --hidden 4000000 --batch 1 --steps 1"),
+        ],
+    ),
+    (
+        "Configuration files",
+        &[
+            (&[], "train text.txt --config none.toml"),
+            (&[File("c.toml", b"hiden = 3")], "train text.txt --config c.toml"),
+            (&[File("c.toml", b"hidden = \"many\"")], "train text.txt --config c.toml"),
+            (&[File("c.toml", b"hidden = -1")], "train text.txt --config c.toml"),
+            (&[File("c.toml", b"cell = \"lstn\"")], "train text.txt --config c.toml"),
+            (&[File("c.toml", b"a = 1\nb = = 2")], "train text.txt --config c.toml"),
+            (&[File("c.toml", b"preset = \"nope\"")], "train text.txt --config c.toml"),
+            (&[File("c.toml", b"threads = 2")], "train text.txt --config c.toml"),
+            (&[File("c.toml", b"corpus = 3")], "train text.txt --config c.toml"),
+            (&[File("c.toml", b"[run]\nkeep = \"all\"")], "train text.txt --config c.toml"),
+            (&[File("c.toml", b"\xff\xfe")], "train text.txt --config c.toml"),
+        ],
+    ),
+    (
+        "Texts",
+        &[
+            (&[], "train missing.txt"),
+            (&[], "train text.txt/inside"),
+            (&[File("empty.txt", b"")], "train empty.txt"),
+            (&[File("one.txt", b"a")], "train one.txt"),
+            (&[File("short.txt", b"just a few symbols")], "train short.txt --batch 4 --steps 8"),
+            (
+                &[File("short.txt", b"ten bytes.")],
+                "train short.txt --batch 1 --steps 3 --windows sliding --val-fraction 0.8",
+            ),
+            (&[File("latin.txt", b"caf\xe9 and more of it")], "train latin.txt"),
+            (&[Folder("folder")], "train folder"),
+            (&[Folder("folder"), File("folder/image", b"\0")], "train folder --include *.txt"),
+            (&[Folder("folder")], "train folder --exclude !x"),
+            (&[], "train /dev/zero"),
+        ],
+    ),
+    (
+        "Folders of runs",
+        &[
+            (RUN, "train text.txt --out here"),
+            (&[], "train text.txt --out text.txt"),
+            (&[], "train text.txt --out text.txt/run"),
+            (&[], "train text.txt --out /proc/run"),
+            (&[], "train --resume --out nowhere"),
+            (PAUSED, "train --resume --out here --hidden 32"),
+            (PAUSED, "train --resume --out here --max-steps 30"),
+            (PAUSED, "train --resume --out here --stop-after 6"),
+            (&[Train("--stop-after 6"), File("text.txt", b"another text")], "train --resume --out here"),
+            (&[Train("--stop-after 6"), Remove("text.txt")], "train --resume --out here"),
+            (&[Train("--stop-after 6"), File("here/config.toml", b"hiden = 3")], "train --resume --out here"),
+            (&[Train("--stop-after 3 --keep 1"), Flip(LAST, 9)], "train --resume --out here"),
+        ],
+    ),
+    (
+        "Checkpoints",
+        &[
+            (&[], "sample"),
+            (&[], "eval nowhere"),
+            (&[Folder("folder")], "inspect folder"),
+            (&[Train("--val-fraction 0")], "eval here --checkpoint best"),
+            (&[Train(""), Twin(LAST, "bad"), Flip("bad", 9)], "inspect bad"),
+            (&[Train(""), Twin(LAST, "bad"), Cut("bad", 5000)], "inspect bad"),
+            (&[Train(""), Twin(LAST, "bad"), Cut("bad", 3)], "inspect bad"),
+            (&[File("bad", b"not a checkpoint at all")], "inspect bad"),
+            (&[File("bad", b"\x02\0\0\0\0\0\0\0{}")], "inspect bad"),
+            (RUN, "eval here/best.safetensors --checkpoint last"),
+        ],
+    ),
+    (
+        "Evaluations and samples",
+        &[
+            (RUN, "eval here --split test"),
+            (RUN, "eval here --eval-streams 0"),
+            (&[Train(""), File("other.txt", "Line \u{20ac}".as_bytes())], "eval here other.txt"),
+            (&[Train(""), Twin("here/best.safetensors", "alone.safetensors")], "eval alone.safetensors"),
+            (RUN, "sample here --prompt \u{20ac}"),
+            (RUN, "sample here --prompt-file none.txt"),
+            (RUN, "sample here --prompt a --prompt-file b"),
+            (RUN, "sample here --temperature -1"),
+            (RUN, "sample here --top-k 0"),
+            (RUN, "sample here --top-p 1.5"),
+            (RUN, "bench --hidden 0"),
+            (RUN, "bench --seconds 0"),
+        ],
+    ),
+];
+
+impl Prepare {
+    fn apply(self, home: &Home) {
+        match self {
+            File(name, content) => home.write(name, content),
+            Folder(name) => fs::create_dir(home.path(name)).expect("a folder"),
+            Train(arguments) => _ = home.train(&format!("--out here {arguments}")).success(),
+            Flip(name, before_end) => {
+                let mut bytes = fs::read(home.path(name)).expect("a file");
+                let at = bytes.len() - before_end;
+                bytes[at] ^= 1;
+                home.write(name, bytes);
+            }
+            Cut(name, length) => {
+                let file = fs::OpenOptions::new().write(true).open(home.path(name)).expect("a file");
+                file.set_len(length).expect("cut");
+            }
+            Remove(name) => fs::remove_file(home.path(name)).expect("a file"),
+            Twin(from, to) => _ = fs::copy(home.path(from), home.path(to)).expect("a copy"),
+        }
+    }
+
+    /// In the words of the page.
+    fn told(self) -> Option<String> {
+        Some(match self {
+            File(name, []) => format!("`{name}` is empty"),
+            File(name, content) => format!("`{name}` holds `{}`", content.escape_ascii()),
+            Folder(_) => return None,
+            Train("") => "after `train text.txt --out here`".to_owned(),
+            Train(arguments) => format!("after `train text.txt --out here {arguments}`"),
+            Flip(name, _) => format!("with a flipped bit in `{name}`"),
+            Cut(name, length) => format!("`{name}` cut to {length} bytes"),
+            Remove(name) => format!("without `{name}`"),
+            Twin(from, to) => format!("`{to}` is a copy of `{from}`"),
+        })
+    }
+}
+
+/// The exit code and the line on standard error, without what differs from machine to machine.
+fn told(prepares: &[Prepare], arguments: &str) -> (i32, String) {
+    let home = Home::new();
+    prepares.iter().for_each(|prepare| prepare.apply(&home));
+    let assert = home.run(arguments);
+    let said = stderr(&assert);
+    let code = assert.get_output().status.code().expect("no signal ends it");
+    let lines: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(lines.len(), 1, "one line says why: {arguments}: {said}");
+    let folder = home.path("").canonicalize().expect("a folder").display().to_string();
+    (code, anywhere(&lines[0].replace(&folder, "/home/you")))
+}
+
+/// The memory of this machine is another one's on another, and a checkpoint holds the time that its run took.
+fn anywhere(line: &str) -> String {
+    let mut line = line.to_owned();
+    for (before, after, stands) in [
+        ("more than the ", " there are:", "8.0 GiB"),
+        (": it has checksum ", ", expected the ", "01234567"),
+        (", expected the ", " that it records", "89abcdef"),
+        (": found 5000 bytes, expected ", " or more", "5024"),
+    ] {
+        let start = line.find(before).map(|at| at + before.len());
+        if let (Some(start), Some(end)) = (start, line.find(after)) {
+            line.replace_range(start..end, stands);
+        }
+    }
+    line
+}
+
+fn page() -> (String, usize) {
+    let mut page = "# What every mistake is told\n\n\
+         One line on standard error; the exit code is 2 for wrong usage and 1 for anything else. A test compares this\n\
+         page with what the command says. `text.txt` is a small text, and the memory is that of some machine.\n"
+        .to_owned();
+    let mut count = 0;
+    for (heading, cases) in PARTS {
+        write!(page, "\n## {heading}\n").expect("a string");
+        for (prepares, arguments) in *cases {
+            let (code, line) = told(prepares, arguments);
+            let given: Vec<_> = prepares.iter().filter_map(|prepare| prepare.told()).collect();
+            let given = if given.is_empty() { String::new() } else { format!(" ({})", given.join(", ")) };
+            write!(page, "\n`unrolled {arguments}`{given}: exit {code}\n\n    {line}\n").expect("a string");
+            count += 1;
+        }
+    }
+    (page, count)
+}
+
+#[test]
+fn the_page_of_messages_is_what_the_command_says() {
+    let (found, count) = page();
+    assert!(count >= 60, "{count}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    if std::env::var_os("UNROLLED_WRITE_ERRORS").is_some() {
+        fs::write(&path, &found).expect("a page");
+    }
+    let written = fs::read_to_string(&path).expect("the page");
+    for (written, found) in written.lines().zip(found.lines()) {
+        assert_eq!(written, found, "{PAGE}; UNROLLED_WRITE_ERRORS=1 writes it anew");
+    }
+    assert_eq!(written, found, "{PAGE}");
+}
