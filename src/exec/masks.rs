@@ -2,6 +2,7 @@
 
 use crate::random::{MaskPlace, dropout_mask};
 use crate::settings::{Layer, Variational};
+use crate::{Error, Result};
 use unrolled_kernels::pack::padded;
 
 /// Where the dropout masks of a window come from: they are a function of these numbers, the layer, the step within the
@@ -14,6 +15,18 @@ pub struct Dropout {
     pub seed: u64,
     /// The number of the optimiser step; each has masks of its own.
     pub step: u64,
+}
+
+impl Dropout {
+    /// Refuses a probability that is none.
+    pub(crate) fn check(self) -> Result<()> {
+        if (0.0..1.0).contains(&self.probability) {
+            return Ok(());
+        }
+        let found = self.probability.to_string();
+        let expected = "give a number of at least 0 and below 1".to_owned();
+        Err(Error::Setting { name: "dropout", found, expected })
+    }
 }
 
 /// What a mask is applied to.

@@ -1,9 +1,12 @@
 //! Two stacks over the same inputs, one of which reads each row backwards.
 
 use super::network::{Rnn, Window};
-use crate::exec::State;
+use crate::exec::{Dropout, State};
 use crate::model::Model;
 use crate::{Error, Result};
+
+/// Sets the backward direction's draws apart from the forward direction's.
+const OTHER_DIRECTION: u64 = 0x6469_7265_6374_696f;
 
 /// What becomes of the outputs of both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,10 +90,10 @@ impl Bidirectional {
     }
 
     /// Runs a window in both directions and writes the merged `outputs`. `window.initial` is the forward direction's first
-    /// state, `initial_backward` the other's.
+    /// state, `initial_backward` the other's. Each direction draws dropout masks of its own.
     ///
     /// # Errors
-    /// As for [`Rnn::forward`].
+    /// As for [`Rnn::forward`], and [`crate::Error::Batch`] for masks that are given: they would be one direction's.
     pub fn forward(
         &mut self,
         window: &Window<'_>,
@@ -104,6 +107,11 @@ impl Bidirectional {
             let expected = format!("{steps} steps x {rows} rows x {total} of them");
             return Err(super::network::refuse(format!("{} outputs", outputs.len()), expected));
         }
+        if window.masks.is_some() {
+            let expected = "none: each direction draws its own".to_owned();
+            return Err(super::network::refuse("masks for one direction".to_owned(), expected));
+        }
+        self.last = None;
         self.outputs.resize(tokens * forward, 0.0);
         self.directions[0].forward(window, &mut self.outputs)?;
         let lengths_or_all = lengths.map_or_else(|| vec![steps; rows], <[usize]>::to_vec);
@@ -116,6 +124,9 @@ impl Bidirectional {
             inputs: &reversed,
             order: super::Order::TimeMajor,
             initial: initial_backward,
+            dropout: window
+                .dropout
+                .map(|dropout| Dropout { seed: dropout.seed ^ OTHER_DIRECTION, ..dropout }),
             ..*window
         };
         self.directions[1].forward(&mirrored, &mut given)?;

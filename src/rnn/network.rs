@@ -172,8 +172,15 @@ impl Rnn {
         inputs: &[V],
         window: &Window<'_>,
     ) -> Result<Vec<Vec<f32>>> {
+        let config = self.model.config();
+        let expected = window.rows.checked_mul(config.input_width(0));
+        if let Some(step) = inputs.iter().position(|step| Some(step.as_ref().len()) != expected) {
+            let found = format!("{} inputs in step {step}", inputs[step].as_ref().len());
+            let expected = format!("{} rows x {} of them", window.rows, config.input_width(0));
+            return Err(refuse(found, expected));
+        }
         let joined: Vec<f32> = inputs.iter().flat_map(|step| step.as_ref()).copied().collect();
-        let width = window.rows * self.model.config().output_width();
+        let width = window.rows * config.output_width();
         let mut outputs = vec![0.0; inputs.len() * width];
         let window = Window { steps: inputs.len(), order: Order::TimeMajor, inputs: &joined, ..*window };
         self.forward(&window, &mut outputs)?;
@@ -181,15 +188,16 @@ impl Rnn {
     }
 
     /// Goes back through the last window, from the gradients of its outputs (in the order of the window) and, if something
-    /// depends on it, of its last state. Leaves the gradients of the parameters, the inputs and the first state.
+    /// depends on it, of its last state. Leaves the gradients of the parameters, the inputs and the first state. What the
+    /// window kept for it is used up: a second backward pass needs another forward one.
     ///
     /// # Errors
-    /// [`Error::Batch`] before the first window or when a size does not fit, [`Error::StateShape`] likewise.
+    /// [`Error::Batch`] without a window that went forward, or when a size does not fit, [`Error::StateShape`] likewise.
     pub fn backward(&mut self, d_outputs: &[f32], d_state: Option<&State>) -> Result<()> {
         let Some(last) = &self.last else {
             return Err(refuse(
                 "no window".to_owned(),
-                "one that went forward before it goes backward".to_owned(),
+                "one that went forward, and not backward yet".to_owned(),
             ));
         };
         let [steps, rows] = last.shape;
@@ -208,6 +216,7 @@ impl Rnn {
         d_inputs.resize(steps * rows * weights.config.input_width(0), 0.0);
         executor.d_inputs(weights, place, d_inputs);
         executor.d_initial(weights, d_initial);
+        self.last = None;
         Ok(())
     }
 
@@ -254,8 +263,9 @@ impl Rnn {
     }
 
     fn check(&self, window: &Window<'_>, outputs: usize) -> Result<()> {
-        let Window { steps, rows, inputs, lengths, initial, masks, .. } = *window;
+        let Window { steps, rows, inputs, lengths, initial, masks, dropout, .. } = *window;
         let config = self.model.config();
+        dropout.map_or(Ok(()), Dropout::check)?;
         if let Some(shape) = self.planned.filter(|shape| *shape != [steps, rows]) {
             let expected = format!("{} steps of {} rows, as planned; Rnn::new takes any", shape[0], shape[1]);
             return Err(refuse(format!("{steps} steps of {rows} rows"), expected));

@@ -77,11 +77,7 @@ impl Differentiator {
         initial: Option<&State>,
         dropout: Dropout,
     ) -> Result<f64> {
-        if !(0.0..1.0).contains(&dropout.probability) {
-            let found = dropout.probability.to_string();
-            let expected = "give a number of at least 0 and below 1".to_owned();
-            return Err(Error::Setting { name: "dropout", found, expected });
-        }
+        dropout.check()?;
         self.run_window(&Window { batch, lengths, initial, dropout: Some(dropout) })
     }
 

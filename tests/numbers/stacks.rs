@@ -5,7 +5,9 @@ use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::{Batch, Corpus};
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::{Model, Parameters};
-use unrolled::rnn::{Dropout, Highway, Layer, Rnn, Variational, Window, check_gradients};
+use unrolled::rnn::{
+    Bidirectional, Dropout, Highway, Layer, Masks, Merge, Rnn, Variational, Window, check_gradients,
+};
 use unrolled::train::{Differentiator, Training};
 use unrolled::{InputKind, Mode, Settings, Unit};
 
@@ -298,4 +300,48 @@ fn options_that_cannot_work_are_named_when_the_model_is_made() {
         let text = Model::of_stack(&[layer], 3, &Settings::default()).unwrap_err().to_string();
         assert!(text.starts_with(&format!("{expected} cannot work: ")), "{expected}: {text}");
     }
+}
+
+#[test]
+fn a_window_goes_backward_once_and_what_does_not_fit_is_refused() {
+    let stack = [Layer::lstm(5)];
+    let network = || Rnn::new(Model::of_stack(&stack, 4, &Settings::default()).unwrap(), Some(1)).unwrap();
+    let inputs = [0.5; 2 * 3 * 4];
+    let window = Window::new(2, 3, &inputs);
+    let mut outputs = [0.0; 2 * 3 * 5];
+    let mut rnn = network();
+    rnn.forward(&window, &mut outputs).unwrap();
+    rnn.backward(&outputs, None).unwrap();
+    // The deltas stand where the gates stood: going back again would give other numbers, silently.
+    let message = rnn.backward(&outputs, None).unwrap_err().to_string();
+    assert!(message.ends_with("one that went forward, and not backward yet"), "{message}");
+    for probability in [1.0, f32::NAN, -0.1] {
+        let dropout = Some(Dropout { probability, seed: 1, step: 1 });
+        let message = network().forward(&Window { dropout, ..window }, &mut outputs).unwrap_err().to_string();
+        assert!(message.starts_with(&format!("dropout = {probability} cannot work")), "{message}");
+    }
+    let told = |lengths: [usize; 2], rows| {
+        let steps = lengths.map(|length| vec![0.0; length]);
+        network().forward_list(&steps, &Window::new(0, rows, &[])).unwrap_err().to_string()
+    };
+    assert!(told([12, 11], 3).contains("found 11 inputs in step 1, expected 3 rows x 4 of them"));
+    assert!(told([12, 12], usize::MAX).contains("found 12 inputs in step 0"));
+}
+
+#[test]
+fn two_directions_draw_masks_of_their_own() {
+    let model = || Model::of_stack(&[Layer::gru(6)], 4, &Settings::default()).unwrap();
+    let mut both = Bidirectional::new(model(), model(), Merge::Concatenate, Some(1)).unwrap();
+    // One step reads the same in both directions: what differs is what was dropped.
+    let inputs = [0.5; 8 * 4];
+    let dropout = Some(Dropout { probability: 0.5, seed: 1, step: 1 });
+    let mut outputs = [0.0; 8 * 12];
+    both.forward(&Window { dropout, ..Window::new(1, 8, &inputs) }, None, &mut outputs).unwrap();
+    assert!(outputs.chunks(12).any(|row| row[..6] != row[6..]));
+    both.forward(&Window::new(1, 8, &inputs), None, &mut outputs).unwrap();
+    assert!(outputs.chunks(12).all(|row| row[..6] == row[6..]));
+    let masks = Masks::default();
+    let given = Window { masks: Some(&masks), dropout, ..Window::new(1, 8, &inputs) };
+    let message = both.forward(&given, None, &mut outputs).unwrap_err().to_string();
+    assert!(message.contains("masks for one direction"), "{message}");
 }
