@@ -5,6 +5,7 @@ mod config;
 mod eval;
 mod failure;
 mod figures;
+mod find_rate;
 mod inspect;
 mod options;
 mod output;
@@ -36,6 +37,7 @@ enum Command {
     Sample(sample::Sample),
     Bench(bench::BenchCommand),
     Inspect(inspect::Inspect),
+    FindRate(Box<find_rate::FindRate>),
     Presets(presets::Presets),
 }
 
@@ -55,6 +57,7 @@ impl Cli {
             Command::Sample(options) => options.run(),
             Command::Bench(options) => options.run(),
             Command::Inspect(options) => options.run(),
+            Command::FindRate(options) => options.run(),
             Command::Presets(options) => options.run(),
         }
     }

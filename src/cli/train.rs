@@ -276,7 +276,11 @@ fn nothing_to_resume(out: &Path) -> Failure {
 }
 
 /// The text, with a bar while it is scanned; of these symbols, where they are given.
-fn open(paths: &[PathBuf], settings: &Settings, vocabulary: Option<&Vocabulary>) -> Result<Corpus, Failure> {
+pub fn open(
+    paths: &[PathBuf],
+    settings: &Settings,
+    vocabulary: Option<&Vocabulary>,
+) -> Result<Corpus, Failure> {
     if paths.is_empty() {
         return Ok(Corpus::embedded(settings.unit)?);
     }

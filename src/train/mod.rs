@@ -4,12 +4,14 @@ mod differentiator;
 mod evaluate;
 mod gradients;
 mod measure;
+mod range_test;
 mod report;
 mod resume;
 
 pub use differentiator::Differentiator;
 pub use evaluate::{EVALUATION_STREAMS, evaluate};
 pub use gradients::gradients;
+pub use range_test::{RangeTest, Trial, steepest};
 pub use report::{Evaluation, Progress, Record, StepReport};
 
 use crate::checkpoint::Checkpoint;

@@ -136,3 +136,18 @@ fn a_loss_that_is_not_finite_keeps_the_last_checkpoint() {
     }
     home.run("inspect here").success();
 }
+
+#[test]
+fn a_learning_rate_is_found() {
+    let home = Home::new();
+    let found = home
+        .run("find-rate text.txt --hidden 16 --batch 4 --steps 8 --threads 1 --trials 60 --json")
+        .success();
+    let lines = json_lines(&stdout(&found));
+    assert_eq!(keys(&lines[0]), ["loss", "rate", "smoothed"]);
+    let rate = lines.last().expect("lines")["learning_rate"].as_f64().expect("a rate");
+    assert!((1e-4..0.5).contains(&rate), "{rate}");
+    let text = stdout(&home.run("find-rate text.txt --hidden 16 --batch 4 --steps 8 --trials 60").success());
+    assert!(text.contains("the loss falls fastest at --learning-rate "), "{text}");
+    refused(home.run("find-rate text.txt --from 1 --to 0.1"), 2, &["to = 0.1 cannot work"]);
+}

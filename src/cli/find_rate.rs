@@ -1,0 +1,110 @@
+//! `unrolled find-rate`: which learning rate to begin with.
+
+use super::{config::Config, failure::Failure, options::SettingsFlags, output, train::open};
+use clap::{Args, builder::PossibleValuesParser};
+use serde::Serialize;
+use std::{num::NonZeroUsize, path::PathBuf};
+use unrolled::{
+    Preset,
+    train::{RangeTest, Trial, steepest},
+};
+
+/// Lines of the table.
+const LINES: usize = 20;
+/// Width of its longest bar.
+const WIDTH: f64 = 40.0;
+
+/// Try rising learning rates for one step each, and name the one at which the loss falls fastest
+#[derive(Args)]
+pub struct FindRate {
+    /// Files and folders of the text [default: the text inside this program]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The lowest rate
+    #[arg(long, value_name = "F", default_value = "1e-5", allow_negative_numbers = true)]
+    from: f64,
+    /// The highest rate
+    #[arg(long, value_name = "F", default_value = "1", allow_negative_numbers = true)]
+    to: f64,
+    /// Steps from the one to the other
+    #[arg(long, value_name = "N", default_value = "200")]
+    trials: u32,
+    /// Settings from a TOML file with these names; flags win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Published settings to start from
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Preset::NAMES))]
+    preset: Option<String>,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// One JSON object per trial, and a last one with the rate
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingsFlags,
+}
+
+/// The last object of `--json`.
+#[derive(Serialize)]
+struct Found {
+    done: bool,
+    learning_rate: Option<f64>,
+}
+
+impl FindRate {
+    /// Runs the test and prints what it found.
+    pub fn run(&self) -> Result<(), Failure> {
+        let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+        let settings = config.settings(self.preset.as_deref(), &self.settings)?;
+        settings.validate()?;
+        let paths = match self.paths.is_empty() {
+            true => config.paths().unwrap_or_default(),
+            false => &self.paths,
+        };
+        let corpus = open(paths, &settings, None)?;
+        let test = RangeTest { from: self.from, to: self.to, trials: self.trials };
+        let trials = test.run(corpus, &settings, self.threads.map(NonZeroUsize::get))?;
+        let learning_rate = steepest(&trials);
+        if self.json {
+            trials.iter().try_for_each(output::json)?;
+            return output::json(&Found { done: true, learning_rate });
+        }
+        output::write(table(&trials).as_bytes())?;
+        output::line(&match learning_rate {
+            Some(rate) => format!("\nthe loss falls fastest at --learning-rate {rate:.1e}"),
+            None => "\nthe loss falls at no rate of this range: try another --from and --to".to_owned(),
+        })
+    }
+}
+
+/// Some of the trials, with bars for their smoothed losses.
+fn table(trials: &[Trial]) -> String {
+    let highest = trials.iter().map(|trial| trial.smoothed).fold(f64::MIN_POSITIVE, f64::max);
+    let stride = trials.len().div_ceil(LINES).max(1);
+    let line = |trial: &Trial| {
+        let bar = "#".repeat((WIDTH * trial.smoothed / highest).round() as usize);
+        format!("{:>9.2e}  {:8.4}  {bar}\n", trial.rate, trial.smoothed)
+    };
+    let lines: String = trials.iter().step_by(stride).map(line).collect();
+    format!("     rate      loss\n{lines}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_bar_for_every_loss() {
+        let trial = |rate, smoothed| Trial { rate, loss: smoothed, smoothed };
+        assert_eq!(
+            table(&[trial(1e-3, 4.0), trial(0.1, 1.0)]),
+            format!(
+                "     rate      loss\n  1.00e-3    4.0000  {}\n  1.00e-1    1.0000  {}\n",
+                "#".repeat(40),
+                "#".repeat(10)
+            )
+        );
+        assert_eq!(table(&[]), "     rate      loss\n");
+    }
+}

@@ -1,0 +1,162 @@
+//! Which learning rate to begin with: a few steps at rising rates, and where the loss falls fastest.
+
+use super::Training;
+use crate::{Error, Result, Settings, corpus::Corpus};
+
+/// Part of the trials that the running mean of the losses reaches back over.
+const REACH: f64 = 0.05;
+/// A loss of so many times the lowest ends the test.
+const DIVERGED: f64 = 4.0;
+
+/// A learning-rate range test: one step at each of `trials` rates that rise by a constant factor from `from` to `to`
+/// (Smith, "Cyclical learning rates", 2017, in the exponential form of fastai's `lr_find`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RangeTest {
+    /// The lowest rate.
+    pub from: f64,
+    /// The highest.
+    pub to: f64,
+    /// Steps.
+    pub trials: u32,
+}
+
+impl Default for RangeTest {
+    fn default() -> Self {
+        Self { from: 1e-5, to: 1.0, trials: 200 }
+    }
+}
+
+/// One step of the test.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Trial {
+    /// The learning rate.
+    pub rate: f64,
+    /// The loss before that step, in nats per symbol.
+    pub loss: f64,
+    /// Its running mean over a twentieth of the trials, without the bias of its beginning.
+    pub smoothed: f64,
+}
+
+impl RangeTest {
+    /// Runs the test on a fresh model; it ends early where the loss is four times the lowest, or no longer finite.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for rates or a number of trials that make no range, and those of [`Training::new`].
+    pub fn run(&self, corpus: Corpus, settings: &Settings, threads: Option<usize>) -> Result<Vec<Trial>> {
+        self.check()?;
+        let steps = u64::from(self.trials) + 1;
+        let horizon = Settings {
+            max_steps: Some(steps),
+            max_chars: None,
+            epochs: 1e9,
+            eval_every: Some(steps),
+            ..settings.clone()
+        };
+        let mut training = Training::new(corpus, Settings { patience: None, ..horizon }, threads)?;
+        let mut trials: Vec<Trial> = Vec::new();
+        let memory = (1.0 - 1.0 / (REACH * f64::from(self.trials))).max(0.0);
+        let (mut mean, mut share, mut lowest) = (0.0, 0.0, f64::INFINITY);
+        for number in 0..self.trials {
+            let rate = self.rate(number);
+            let loss = match training.step_at(rate) {
+                Ok(report) => report.loss,
+                Err(Error::NotFinite { .. }) => break,
+                Err(error) => return Err(error),
+            };
+            mean = memory * mean + (1.0 - memory) * loss;
+            share = memory * share + (1.0 - memory);
+            let smoothed = mean / share;
+            trials.push(Trial { rate, loss, smoothed });
+            lowest = smoothed.min(lowest);
+            if smoothed > DIVERGED * lowest {
+                break;
+            }
+        }
+        Ok(trials)
+    }
+
+    fn rate(&self, number: u32) -> f64 {
+        let done = f64::from(number) / f64::from(self.trials - 1);
+        self.from * libm::pow(self.to / self.from, done)
+    }
+
+    fn check(&self) -> Result<()> {
+        let refuse = |name, found: String, expected: &str| {
+            Err(Error::Setting { name, found, expected: expected.to_owned() })
+        };
+        if !(self.from > 0.0 && self.from.is_finite()) {
+            return refuse("from", self.from.to_string(), "give a finite number above 0");
+        }
+        if !(self.to > self.from && self.to.is_finite()) {
+            return refuse("to", self.to.to_string(), "give a finite number above the lowest rate");
+        }
+        if self.trials < 10 {
+            return refuse(
+                "trials",
+                self.trials.to_string(),
+                "give at least 10: the loss is smoothed over some",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The rate at which the smoothed loss falls fastest by the logarithm of the rate, over stretches of a tenth of the
+/// trials; none when it falls nowhere.
+pub fn steepest(trials: &[Trial]) -> Option<f64> {
+    let stretch = (trials.len() / 10).max(1);
+    let slopes = trials.windows(stretch + 1).map(|window| {
+        let (first, last) = (window[0], window[stretch]);
+        let slope = (last.smoothed - first.smoothed) / libm::log(last.rate / first.rate);
+        (slope, window[stretch / 2].rate)
+    });
+    let best = slopes.filter(|(slope, _)| *slope < 0.0).min_by(|a, b| a.0.total_cmp(&b.0));
+    best.map(|(_, rate)| rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Unit;
+
+    fn corpus() -> Corpus {
+        Corpus::from_text("the cat sat on the mat. ".repeat(60), Unit::Char).unwrap()
+    }
+
+    fn settings() -> Settings {
+        Settings { hidden: 16, batch: 4, steps: 12, ..Settings::default() }
+    }
+
+    #[test]
+    fn the_loss_falls_somewhere_between_too_low_and_too_high() {
+        let test = RangeTest { from: 1e-6, to: 10.0, trials: 120 };
+        let trials = test.run(corpus(), &settings(), Some(1)).unwrap();
+        assert!((trials[0].rate - 1e-6).abs() < 1e-18 && trials[0].loss == trials[0].smoothed);
+        let rate = steepest(&trials).unwrap();
+        assert!((1e-4..0.3).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn the_steepest_place_is_found() {
+        let trial = |n: i32| {
+            let smoothed = if n < 50 { 3.0 } else { 3.0 - 0.1 * f64::from((n - 50).min(10)) };
+            Trial { rate: libm::pow(10.0, f64::from(n) / 20.0 - 5.0), loss: smoothed, smoothed }
+        };
+        let trials: Vec<_> = (0..100).map(trial).collect();
+        let rate = steepest(&trials).unwrap();
+        assert!((trials[50].rate..=trials[60].rate).contains(&rate), "{rate}");
+        assert_eq!(steepest(&trials[..40]), None);
+        assert_eq!(steepest(&[]), None);
+    }
+
+    #[test]
+    fn ranges_that_are_none_are_refused() {
+        let told = |from, to, trials| {
+            RangeTest { from, to, trials }.run(corpus(), &settings(), Some(1)).unwrap_err().to_string()
+        };
+        assert!(told(0.0, 1.0, 100).starts_with("from = 0 cannot work"));
+        assert!(told(f64::NAN, 1.0, 100).starts_with("from = NaN cannot work"));
+        assert!(told(0.1, 0.1, 100).starts_with("to = 0.1 cannot work"));
+        assert!(told(0.1, 1.0, 9).starts_with("trials = 9 cannot work"));
+    }
+}
