@@ -100,6 +100,7 @@ pub fn record(settings: &Settings, paths: &[PathBuf], run: &RunOptions) -> Resul
     let unwritable =
         |error: toml::ser::Error| Failure::Usage(format!("a path is not UTF-8 ({error}): rename it"));
     let tail = Tail { corpus: Corpus { paths: paths.iter().map(|path| absolute(path)).collect() } };
+    let run = &RunOptions { init_from: run.init_from.as_deref().map(absolute), ..run.clone() };
     let kept = match run == &RunOptions::default() {
         true => String::new(),
         false => format!("\n{}", toml::to_string(&Kept { run }).map_err(unwritable)?),

@@ -2,7 +2,7 @@
 
 use clap::{Args, value_parser};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 /// The `[run]` table of a `config.toml`, under the names of the flags.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,10 @@ pub struct RunOptions {
     #[arg(long, value_name = "SIZE", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory: Option<Size>,
+    /// Begin with the weights of a trained run or checkpoint of the same model, and its vocabulary
+    #[arg(long, value_name = "RUN", conflicts_with = "resume", help_heading = "Run")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
     /// Symbols of the text that each evaluation writes to samples.jsonl; 0 for none [default: 200]
     #[arg(long, value_name = "N", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +37,7 @@ impl RunOptions {
             checkpoint_every: self.checkpoint_every.or(stored.checkpoint_every),
             keep: self.keep.or(stored.keep),
             max_memory: self.max_memory.or(stored.max_memory),
+            init_from: self.init_from.or(stored.init_from),
             sample_length: self.sample_length.or(stored.sample_length),
         }
     }
@@ -150,6 +155,7 @@ mod tests {
             checkpoint_every: Some(Every::Time(Duration::from_secs(90))),
             keep: Some(3),
             max_memory: Some(Size(5 << 20)),
+            init_from: Some("runs/1".into()),
             sample_length: Some(0),
         };
         let text = toml::to_string(&options).expect("writable");

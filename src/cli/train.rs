@@ -7,7 +7,7 @@ use super::{
     options::SettingsFlags,
     output::note,
     progress::Scanning,
-    run_folder::RunFolder,
+    run_folder::{RunFolder, Trained},
     run_options::RunOptions,
     signals::Signals,
 };
@@ -93,10 +93,8 @@ impl Train {
             false => &self.paths,
         };
         let run = self.run.clone().or(config.run.clone());
-        let corpus = open(paths, &settings, None)?;
-        check_memory(&settings, &corpus, &run)?;
         let recorded = super::config::record(&settings, paths, &run)?;
-        let training = Training::new(corpus, settings, self.threads())?;
+        let training = self.new_training(paths, settings, &run)?;
         let folder = RunFolder::create(self.out.as_deref(), &recorded)?;
         self.begin(training, Keeper::new(folder, run, recorded))
     }
@@ -109,16 +107,31 @@ impl Train {
         settings.validate()?;
         let paths = self.resumed_paths(&config);
         let run = self.run.clone().or(config.run.clone());
-        let corpus = open(&paths, &settings, None)?;
-        check_memory(&settings, &corpus, &run)?;
         let recorded = super::config::record(&settings, &paths, &run)?;
-        let training = Training::new(corpus, settings, self.threads())?;
+        let training = self.new_training(&paths, settings, &run)?;
         folder.write_config(&recorded)?;
         note(&format!(
             "{}: stopped before its first checkpoint, so it begins again",
             folder.path().display()
         ));
         self.begin(training, Keeper::new(folder, run, recorded))
+    }
+
+    /// A run at its beginning, with weights of its own or of another run.
+    fn new_training(
+        &self,
+        paths: &[PathBuf],
+        settings: Settings,
+        run: &RunOptions,
+    ) -> Result<Training, Failure> {
+        let from =
+            run.init_from.as_deref().map(|from| Trained::find(Some(from), None)?.load()).transpose()?;
+        let corpus = open(paths, &settings, from.as_ref().map(|from| &from.vocabulary))?;
+        check_memory(&settings, &corpus, run)?;
+        Ok(match from {
+            Some(from) => Training::from_model(corpus, settings, from.model()?, self.threads())?,
+            None => Training::new(corpus, settings, self.threads())?,
+        })
     }
 
     /// Writes the first files of a run. Its first checkpoint finds a full disk early, and makes the run one that can be

@@ -17,7 +17,7 @@ pub use report::{Evaluation, Progress, Record, StepReport};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
 use crate::exec::{self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shaped, Weights};
-use crate::model::Model;
+use crate::model::{Model, ModelConfig};
 use crate::optim::Optimizer;
 use crate::parallel::Threads;
 use crate::schedule::learning_rate;
@@ -72,6 +72,27 @@ impl Training {
     /// A setting out of its range, more memory than there is, or a text too short for one batch.
     pub fn new(corpus: Corpus, settings: Settings, threads: Option<usize>) -> Result<Self> {
         let model = Model::new(&settings, corpus.vocabulary().len())?;
+        Self::from_model(corpus, settings, model, threads)
+    }
+
+    /// Starts a run from a model that is there already: the weights of another run, say. All else begins anew.
+    ///
+    /// # Errors
+    /// As for [`Training::new`], and [`Error::Setting`] when the model is not of these settings, or of another vocabulary's
+    /// size.
+    pub fn from_model(
+        corpus: Corpus,
+        settings: Settings,
+        model: Model,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        let expected = ModelConfig::new(&settings, corpus.vocabulary().len())?;
+        if *model.config() != expected {
+            let expected =
+                "it has other layers, widths or symbols than the settings ask for; keep the model's settings";
+            let (name, found) = ("init-from", "this model".to_owned());
+            return Err(Error::Setting { name, found, expected: expected.to_owned() });
+        }
         let optimizer = Optimizer::new(&settings, model.parameters().values.len());
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
         let total_steps = training.horizon();

@@ -151,3 +151,18 @@ fn a_learning_rate_is_found() {
     assert!(text.contains("the loss falls fastest at --learning-rate "), "{text}");
     refused(home.run("find-rate text.txt --from 1 --to 0.1"), 2, &["to = 0.1 cannot work"]);
 }
+
+#[test]
+fn a_run_may_begin_with_the_weights_of_another() {
+    let home = Home::new();
+    home.train("--out first").success();
+    home.write("more.txt", text().replace("more", "some").repeat(2));
+    let from = |flags: &str| home.run(&format!("train more.txt {TINY} --init-from first {flags}"));
+    from("--out second --learning-rate 1e-9").success();
+    let loss = |run: &str| json_lines(&home.read(&format!("{run}/metrics.jsonl")))[0]["train_loss"].as_f64();
+    assert!(loss("second") < loss("first"), "{:?} {:?}", loss("second"), loss("first"));
+    refused(from("--layers 2 --out third"), 2, &["init-from = this model cannot work: it has other layers"]);
+    home.write("more.txt", "\u{20ac}".repeat(900));
+    refused(from("--out third"), 1, &["more.txt: the symbol '\u{20ac}'"]);
+    assert!(!home.path("third").exists());
+}
