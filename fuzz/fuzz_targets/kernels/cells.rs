@@ -110,8 +110,9 @@ fn check_steps(case: &Case, trace: &Trace, isa: Isa) {
 fn check_backward(case: &Case, trace: &Trace, isa: Isa) {
     let (found, twin) = (case.backward(isa, trace), case.twin_backward(trace));
     if fuses(isa) {
-        assert_same(&found.gates, &twin.gates, "deltas");
-        assert_same(&found.carry, &twin.carry, "carry");
+        let what = format!("{:?} on {}", case.kind, isa.name());
+        assert_same(&found.gates, &twin.gates, &format!("deltas of {what}"));
+        assert_same(&found.carry, &twin.carry, &format!("carry of {what}"));
         return;
     }
     // Each step multiplies what came before by the weights and by the state or the gates, and rounds once more for each term.
