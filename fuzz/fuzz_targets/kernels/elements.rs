@@ -60,7 +60,7 @@ fn check_row(logits: &[f32], target: usize, (loss, right): (f64, bool), gradient
     }
     let (expected, first, expected_gradient) = reference::cross_entropy(logits, target);
     let near = loss == expected || (loss - expected).abs() <= 2e-6 + 1e-6 * expected.abs();
-    assert!(near, "loss {loss} for {expected}");
+    assert!(near, "loss {loss} for {expected}, of {target} in {logits:?}");
     assert_eq!(right, first, "whether {target} is the first largest of {logits:?}");
     let expected: Vec<f32> = expected_gradient.iter().map(|g| 0.5 * *g as f32).collect();
     if let Some(gradient) = gradient {
