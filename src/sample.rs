@@ -106,20 +106,23 @@ impl Sampling {
             let weight = libm::exp((f64::from(logit) - f64::from(most)) / f64::from(self.temperature));
             Candidate { id, weight }
         }));
-        self.keep_likeliest(candidates);
+        self.keep_likeliest(logits, candidates);
         let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
         let mut draws = place.draws(self.seed);
         pick(candidates, draws.uniform_f64() * total).unwrap_or(likeliest)
     }
 
-    /// Leaves the candidates that top-k and then top-p allow: at least one.
-    fn keep_likeliest(&self, candidates: &mut Vec<Candidate>) {
+    /// Leaves the candidates that top-k and then top-p allow: at least one. A high temperature makes equal weights of
+    /// different logits, so it is these that are sorted.
+    fn keep_likeliest(&self, logits: &[f32], candidates: &mut Vec<Candidate>) {
         let count = self.top_k.unwrap_or(usize::MAX);
         let share = self.top_p.filter(|&share| share < 1.0);
         if count >= candidates.len() && share.is_none() {
             return;
         }
-        candidates.sort_unstable_by(|a, b| b.weight.total_cmp(&a.weight).then(a.id.cmp(&b.id)));
+        // Adding zero makes one of the two zeros, which are equals.
+        let logit = |candidate: &Candidate| logits[candidate.id as usize] + 0.0;
+        candidates.sort_unstable_by(|a, b| logit(b).total_cmp(&logit(a)).then(a.id.cmp(&b.id)));
         candidates.truncate(count.max(1));
         if let Some(share) = share {
             let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
@@ -272,6 +275,16 @@ mod tests {
         assert_shares(&top(1), &[1.0, 1.0, 1.0], &[1.0, 0.0, 0.0]);
         assert_eq!(shares(&top(4), &logits()), shares(&sampling(), &logits()));
         assert_eq!(shares(&top(usize::MAX), &logits()), shares(&sampling(), &logits()), "k above V");
+    }
+
+    /// At such a temperature all weights are 1.
+    #[test]
+    fn the_likeliest_stay_so_at_any_temperature() {
+        let hot = Sampling { temperature: 8e37, top_k: Some(2), ..sampling() };
+        assert_shares(&hot, &[-7.75, 9.75, 1.5, 9.5], &[0.0, 0.5, 0.0, 0.5]);
+        assert_shares(&hot, &[0.0, -0.0, 0.0, -1.0], &[0.5, 0.5, 0.0, 0.0]);
+        let share = Sampling { top_k: None, top_p: Some(0.25), ..hot };
+        assert_shares(&share, &[-7.75, 1.5, 9.75, 9.5], &[0.0, 0.0, 1.0, 0.0]);
     }
 
     #[test]

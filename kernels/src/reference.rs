@@ -62,7 +62,8 @@ pub fn cross_entropy(logits: &[f32], target: usize) -> (f64, bool, Vec<f64>) {
     let first = logits.iter().position(|&y| f64::from(y) == max);
     let one_hot = |v: usize| if v == target { 1.0 } else { 0.0 };
     let gradient = wide.iter().enumerate().map(|(v, y)| (y - max).exp() / sum - one_hot(v)).collect();
-    (sum.ln() + max - wide[target], first == Some(target), gradient)
+    // The difference first: beside large logits the logarithm would be lost.
+    (sum.ln() + (max - wide[target]), first == Some(target), gradient)
 }
 
 /// One update of one parameter: (parameter, first, second, third) afterwards.

@@ -101,7 +101,8 @@ impl Cell<'_> {
     fn dh(&self, from: (&[f32], Option<&[f32]>), deltas: &[f32], gates: &[(usize, usize)], at: At) -> f32 {
         let slots = deltas.len() / (self.steps * self.rows * self.hidden);
         let carried = from.1.map(|carry| carry[self.place(self.row(at))]);
-        let sum = from.0[self.place(at)] + carried.unwrap_or(0.0);
+        // To add -0 changes nothing; to add 0 would make 0 of -0.
+        let sum = from.0[self.place(at)] + carried.unwrap_or(-0.0);
         if at.token / self.rows + 1 == self.steps {
             return sum;
         }

@@ -1,0 +1,119 @@
+//! Writes the seeds of every fuzz target and the dictionaries: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`.
+//! The same bytes each time; run it again when a format or a setting is new.
+
+use std::{collections::BTreeSet, fs, io, path::Path};
+use toml::Table;
+use unrolled::corpus::Corpus;
+use unrolled::random::{Draws, Purpose};
+use unrolled::train::Training;
+use unrolled::{Activation, Cell, Highway, InputKind, Layer, OptimizerKind, Preset, Reset, Settings, Unit};
+
+const TEXT: &str = "so long, so short: \u{e9}\u{20ac}\u{1f600}\n";
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::create_dir_all(folder.join("dictionaries"))?;
+    checkpoints(&folder.join("seeds/checkpoint"))?;
+    configurations(folder)?;
+    texts(&folder.join("seeds/corpus"))?;
+    vocabularies(&folder.join("seeds/vocabulary"))?;
+    // Bytes that become sizes, numbers and special values: what they mean is the target's.
+    for (target, count) in [("kernels", 30u8), ("sampling", 12)] {
+        for number in 0..count {
+            let length = 16 + 11 * usize::from(number);
+            write(&folder.join("seeds").join(target), &number.to_string(), &noise(number, length))?;
+        }
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join(name), bytes)
+}
+
+/// The number, which chooses the kernel, then random bytes.
+fn noise(number: u8, length: usize) -> Vec<u8> {
+    let mut draws = Draws::new(u64::from(number), Purpose::Windows, 0, 0);
+    let random = (0..length).map(|_| draws.word() as u8);
+    std::iter::once(number).chain(random).collect()
+}
+
+fn small() -> Settings {
+    Settings { hidden: 2, embedding: Some(2), batch: 2, steps: 3, max_steps: Some(4), ..Settings::default() }
+}
+
+/// Settings that differ in what their files hold.
+fn kinds() -> Vec<(&'static str, Settings)> {
+    let gru = Settings { cell: Cell::Gru, input: InputKind::OneHot, layers: 2, unit: Unit::Byte, ..small() };
+    let rnn =
+        Settings { cell: Cell::Rnn, activation: Activation::Relu, optimizer: OptimizerKind::Sgd, ..small() };
+    let peepholes =
+        Layer { peepholes: true, projection: Some(3), projection_clip: Some(2.0), ..Layer::lstm(2) };
+    let coupled =
+        Layer { coupled: true, cell_clip: Some(1.5), zoneout: 0.1, zoneout_cell: 0.2, ..Layer::lstm(3) };
+    let normed = Layer { layer_norm: true, residual: true, output_keep_prob: 0.5, ..Layer::lstm(3) };
+    let mixed = Layer { highway: Highway::Separate, reset: Reset::Before, gate_bias: 1.0, ..Layer::gru(3) };
+    let stack = vec![peepholes, coupled, normed, mixed];
+    vec![("lstm", small()), ("gru", gru), ("rnn", rnn), ("stack", Settings { stack, ..small() })]
+}
+
+fn checkpoints(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    for (name, settings) in kinds() {
+        let corpus = Corpus::from_text(TEXT.repeat(3), settings.unit)?;
+        let mut training = Training::new(corpus, settings, Some(1))?;
+        write(folder, &format!("{name}-new"), &training.checkpoint().to_bytes()?)?;
+        training.step()?;
+        write(folder, name, &training.checkpoint().to_bytes()?)?;
+    }
+    Ok(())
+}
+
+fn configurations(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let seeds = folder.join("seeds/config");
+    let mut words = BTreeSet::from(["preset".to_owned(), "[[stack]]".to_owned(), "[corpus]".to_owned()]);
+    let presets = Preset::NAMES.iter().filter_map(|name| Some((*name, Settings::preset(name)?)));
+    for (name, settings) in kinds().into_iter().chain(presets) {
+        let text = toml::to_string(&settings)?;
+        collect(&toml::from_str(&text)?, &mut words);
+        write(&seeds, name, text.as_bytes())?;
+        words.insert(name.to_owned());
+    }
+    // The library lists every key when it refuses one.
+    let refused: Result<Settings, toml::de::Error> = toml::from_str("no-such-key = 1");
+    let message = refused.expect_err("an unknown key").message().to_owned();
+    words.extend(message.split('`').skip(3).step_by(2).map(str::to_owned));
+    let quoted: String = words.iter().map(|word| format!("{word:?}\n")).collect();
+    fs::write(folder.join("dictionaries/config.dict"), quoted)?;
+    Ok(())
+}
+
+/// Keys and words of a table and those below.
+fn collect(table: &Table, words: &mut BTreeSet<String>) {
+    for (key, value) in table {
+        words.insert(key.clone());
+        words.extend(value.as_str().map(str::to_owned));
+        let tables = value.as_array().into_iter().flatten().filter_map(|value| value.as_table());
+        tables.for_each(|table| collect(table, words));
+    }
+}
+
+fn texts(folder: &Path) -> io::Result<()> {
+    write(folder, "ascii", b"plain text, line by line\nand so on\n")?;
+    write(folder, "utf8", TEXT.repeat(20).as_bytes())?;
+    write(folder, "cut", &TEXT.as_bytes()[..TEXT.len() - 3])?;
+    write(folder, "overlong", b"a\xc0\x80b\xed\xa0\x80c\xf4\x90\x80\x80d\xff\xfe")?;
+    let mixed: Vec<u8> = (0..=255).chain("\u{7ff}\u{ffff}".bytes()).collect();
+    write(folder, "bytes", &mixed)
+}
+
+fn vocabularies(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    for (name, unit) in [("chars", Unit::Char), ("bytes", Unit::Byte)] {
+        let json = Corpus::from_text(TEXT, unit)?.vocabulary().to_json();
+        write(folder, name, format!("{json}\n{TEXT}").as_bytes())?;
+        write(folder, &format!("{name}-stranger"), format!("{json}\nzebra").as_bytes())?;
+    }
+    write(folder, "descending", b"[\"b\",\"a\"]\nab")?;
+    write(folder, "escaped", br#"["\n","\u00e9","\ud83d\ude00"]"#)?;
+    Ok(())
+}

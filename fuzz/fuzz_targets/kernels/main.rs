@@ -1,0 +1,39 @@
+//! Kernels of random shapes and contents, on every instruction set of this machine, against their naive twins; AVX2 and AVX-512
+//! must agree to the bit.
+//!
+//! The first byte of an input chooses the kernel, the next ones its sizes; a seed fills the buffers, and what bytes are left put
+//! special values into them: zeros of both signs, numbers too small to be normal, large ones and, where that is defined, none.
+#![no_main]
+
+mod cells;
+mod contents;
+mod elements;
+mod products;
+
+// The windows, layouts and comparisons of the kernels' own tests.
+#[path = "../../../kernels/tests/cases.rs"]
+#[allow(dead_code)]
+mod cases;
+#[path = "../../../kernels/tests/harness.rs"]
+#[allow(dead_code)]
+mod harness;
+
+use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    // An input that ends too early is not a case.
+    let _ = run(&mut Unstructured::new(bytes));
+});
+
+fn run(u: &mut Unstructured<'_>) -> Result<()> {
+    match u.int_in_range(0..=9)? {
+        0..=3 => cells::check(u),
+        4 => products::check_affine(u),
+        5 => products::check_gradient(u),
+        6 => products::check_scatter(u),
+        7 => elements::check_softmax(u),
+        8 => elements::check_update(u),
+        _ => elements::check_norm(u),
+    }
+}
