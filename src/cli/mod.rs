@@ -1,7 +1,9 @@
 //! The command line: one file per sub-command, and what they share.
 
 mod bench;
+mod compare;
 mod config;
+mod curves;
 mod eval;
 mod failure;
 mod figures;
@@ -12,11 +14,15 @@ mod output;
 mod plot;
 mod presets;
 mod progress;
+mod report;
 mod run_folder;
 mod run_options;
+mod run_view;
 mod sample;
 mod signals;
+mod terminal_chart;
 mod train;
+mod watch;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use failure::Failure;
@@ -37,6 +43,9 @@ enum Command {
     Sample(sample::Sample),
     Bench(bench::BenchCommand),
     Inspect(inspect::Inspect),
+    Watch(watch::Watch),
+    Report(report::Report),
+    Compare(compare::Compare),
     FindRate(Box<find_rate::FindRate>),
     Presets(presets::Presets),
 }
@@ -57,6 +66,9 @@ impl Cli {
             Command::Sample(options) => options.run(),
             Command::Bench(options) => options.run(),
             Command::Inspect(options) => options.run(),
+            Command::Watch(options) => options.run(),
+            Command::Report(options) => options.run(),
+            Command::Compare(options) => options.run(),
             Command::FindRate(options) => options.run(),
             Command::Presets(options) => options.run(),
         }

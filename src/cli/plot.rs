@@ -1,61 +1,107 @@
-//! `loss.svg`: training and validation loss over the symbols trained on.
+//! Curves as SVG pictures.
 
-use super::figures::{bits, short};
 use plotters::{
     coord::{Shift, types::RangedCoordf64},
     prelude::*,
-    style::text_anchor::{HPos, Pos, VPos},
+    style::{
+        Color as _,
+        text_anchor::{HPos, Pos, VPos},
+    },
 };
-use unrolled::train::Record;
+use std::ops::Range;
 
-const SIZE: (u32, u32) = (860, 500);
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(34, 40, 49);
 const FAINT: RGBColor = RGBColor(108, 117, 125);
 const GRID: RGBColor = RGBColor(230, 233, 237);
-const TRAIN: RGBColor = RGBColor(120, 144, 176);
-const VALIDATION: RGBColor = RGBColor(214, 82, 44);
+/// Training curves.
+pub const TRAIN: Color = RGBColor(120, 144, 176);
+/// Validation curves.
+pub const VALIDATION: Color = RGBColor(214, 82, 44);
+/// Curves of several runs, told apart with most kinds of colour vision (Okabe and Ito's palette without its yellow).
+pub const RUNS: [Color; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+    RGBColor(90, 90, 90),
+];
 
-/// What to draw.
-pub struct Curves<'a> {
-    /// The run's name, for the title.
-    pub name: &'a str,
-    /// What a symbol is called in the plural: "characters" or "bytes".
-    pub unit: &'a str,
-    /// The evaluations.
-    pub history: &'a [Record],
+/// A colour.
+pub type Color = RGBColor;
+/// Points of a curve, x ascending.
+pub type Points = Vec<(f64, f64)>;
+
+/// One curve.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Its name in the legend.
+    pub name: String,
+    /// Its colour.
+    pub color: Color,
+    /// Its points; those that are not finite are left out.
+    pub points: Points,
 }
 
-type Points = Vec<(f64, f64)>;
+/// What to draw.
+#[derive(Clone, Debug)]
+pub struct Chart<'a> {
+    /// Width and height in pixels.
+    pub size: (u32, u32),
+    /// In large letters.
+    pub title: String,
+    /// In small ones below.
+    pub subtitle: String,
+    /// What lies to the right.
+    pub x: &'a str,
+    /// What lies upwards.
+    pub y: &'a str,
+    /// Writes a value of y, at the ends of the curves and the marks of the axis.
+    pub value: fn(f64) -> String,
+    /// The curves.
+    pub lines: Vec<Line>,
+}
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Context<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-/// The picture as SVG text; `None` before the first evaluation.
-pub fn draw(curves: &Curves) -> Option<String> {
-    let train = points(curves.history, |record| Some(record.train_loss));
-    let validation = points(curves.history, |record| record.val_loss);
-    if train.is_empty() && validation.is_empty() {
+/// The picture as SVG text; `None` where there is nothing to draw.
+pub fn draw(chart: &Chart) -> Option<String> {
+    let mut chart = chart.clone();
+    for line in &mut chart.lines {
+        line.points.retain(|(x, y)| x.is_finite() && y.is_finite());
+    }
+    chart.lines.retain(|line| !line.points.is_empty());
+    if chart.lines.is_empty() {
         return None;
     }
     let mut svg = String::new();
-    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-    let drawn = draw_on(&area, curves, [&train, &validation]);
+    let area = SVGBackend::with_string(&mut svg, chart.size).into_drawing_area();
+    let drawn = draw_on(&area, &chart);
     drop(area);
     drawn.ok().map(|()| svg)
 }
 
-fn points(history: &[Record], loss: impl Fn(&Record) -> Option<f64>) -> Points {
-    let all = history.iter().filter_map(|record| Some((record.chars as f64, loss(record)?)));
-    all.filter(|(_, loss)| loss.is_finite()).collect()
+/// At most `most` points: the means of neighbours.
+pub fn thinned(points: &[(f64, f64)], most: usize) -> Points {
+    let size = points.len().div_ceil(most.max(1)).max(1);
+    let mean = |part: &[(f64, f64)]| {
+        let sum = part.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+        (sum.0 / part.len() as f64, sum.1 / part.len() as f64)
+    };
+    points.chunks(size).map(mean).collect()
 }
 
-fn draw_on(area: &Area, curves: &Curves, lines: [&Points; 2]) -> Drawn {
+fn draw_on(area: &Area, chart: &Chart) -> Drawn {
     area.fill(&WHITE)?;
-    area.draw(&title(curves))?;
-    area.draw(&subtitle(curves))?;
-    let (x, y) = (x_range(lines), y_range(lines));
-    let mut chart = ChartBuilder::on(area)
+    area.draw(&Text::new(chart.title.clone(), (24, 18), font(21, INK)))?;
+    area.draw(&Text::new(chart.subtitle.clone(), (24, 46), font(14, FAINT)))?;
+    let lines: Vec<&[_]> = chart.lines.iter().map(|line| &line.points[..]).collect();
+    let (x, y) = (x_range(&lines), y_range(&lines));
+    let mut context = ChartBuilder::on(area)
         .margin_top(78)
         .margin_right(96)
         .margin_left(14)
@@ -63,65 +109,56 @@ fn draw_on(area: &Area, curves: &Curves, lines: [&Points; 2]) -> Drawn {
         .x_label_area_size(48)
         .y_label_area_size(58)
         .build_cartesian_2d(x, y.clone())?;
-    draw_grid(&mut chart, curves.unit)?;
-    draw_line(&mut chart, lines[0], TRAIN, y.end)?;
-    draw_line(&mut chart, lines[1], VALIDATION, y.end)?;
-    draw_ends(&chart, area, lines)?;
-    draw_legend(area, lines)
+    draw_grid(&mut context, chart)?;
+    for line in &chart.lines {
+        draw_line(&mut context, line, y.end)?;
+    }
+    draw_ends(&context, area, chart)?;
+    if chart.lines.len() > 1 { draw_legend(&mut context) } else { Ok(()) }
 }
 
-fn font(size: i32, color: RGBColor) -> TextStyle<'static> {
+fn font(size: i32, color: Color) -> TextStyle<'static> {
     (FONT, size).into_font().color(&color)
 }
 
-fn title(curves: &Curves) -> Text<'static, (i32, i32), String> {
-    Text::new(format!("Loss of {}", curves.name), (24, 18), font(21, INK))
-}
-
-fn subtitle(curves: &Curves) -> Text<'static, (i32, i32), String> {
-    let last = curves.history.last();
-    let chars = last.map_or(0, |record| record.chars);
-    let mut text = format!("after {} {}", short(chars as f64), curves.unit);
-    if let Some(record) = last {
-        text += &format!(": training {:.3}", record.train_loss);
-    }
-    if let Some(loss) = last.and_then(|record| record.val_loss) {
-        text += &format!(", validation {loss:.3} nats ({:.3} bits)", bits(loss));
-    }
-    Text::new(text, (24, 46), font(14, FAINT))
-}
-
-fn x_range(lines: [&Points; 2]) -> std::ops::Range<f64> {
+/// From zero to the last point of finite curves, none of them empty.
+pub fn x_range(lines: &[&[(f64, f64)]]) -> Range<f64> {
     let ends = lines.iter().filter_map(|line| line.last());
-    0.0..ends.map(|(x, _)| *x).fold(1.0, f64::max)
+    0.0..ends.map(|(x, _)| *x).fold(1e-9, f64::max)
 }
 
-/// All losses, unless the first ones are so large that they would flatten the rest.
-fn y_range(lines: [&Points; 2]) -> std::ops::Range<f64> {
-    let all = || lines.into_iter().flatten().map(|(_, y)| *y);
+/// All values of such curves, unless the first ones are so large that they would flatten the rest.
+pub fn y_range(lines: &[&[(f64, f64)]]) -> Range<f64> {
+    let all = || lines.iter().copied().flatten().map(|(_, y)| *y);
     let low = all().fold(f64::INFINITY, f64::min);
     let high = all().fold(f64::NEG_INFINITY, f64::max);
-    // The second point of each curve is where most of the fall is over.
-    let settled = lines.iter().flat_map(|line| line.iter().skip(1)).map(|(_, y)| *y).fold(low, f64::max);
+    let settled = lines.iter().map(|line| settled(line)).fold(low, f64::max);
     let high = if settled > low { high.min(low + 1.6 * (settled - low)) } else { high };
     let room = (0.08 * (high - low)).max(0.02 * low.abs()).max(1e-3);
     (low - room)..(high + room)
 }
 
-fn draw_grid(chart: &mut Chart, unit: &str) -> Drawn {
-    chart
+/// The largest value once most of the first fall is over: behind the first tenth of a curve, but for its first point at
+/// least.
+fn settled(points: &[(f64, f64)]) -> f64 {
+    let first = points.len().div_ceil(10).min(points.len() - 1);
+    points[first..].iter().map(|(_, y)| *y).fold(f64::NEG_INFINITY, f64::max)
+}
+
+fn draw_grid(context: &mut Context, chart: &Chart) -> Drawn {
+    context
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(GRID)
         .x_labels(7)
         .y_labels(7)
-        .x_desc(unit)
-        .y_desc("nats per symbol")
+        .x_desc(chart.x)
+        .y_desc(chart.y)
         .axis_desc_style(font(14, FAINT))
         .label_style(font(13, FAINT))
         .x_label_formatter(&|x| tick(*x))
-        .y_label_formatter(&|y| format!("{y:.2}"))
+        .y_label_formatter(&|y| (chart.value)(*y))
         .draw()?;
     Ok(())
 }
@@ -138,19 +175,24 @@ fn tick(x: f64) -> String {
     format!("{}{suffix}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-fn draw_line(chart: &mut Chart, line: &Points, color: RGBColor, top: f64) -> Drawn {
+fn draw_line(context: &mut Context, line: &Line, top: f64) -> Drawn {
+    let color = line.color;
     // A point above the picture is cut at its edge rather than drawn over the title.
-    let shown: Points = cut(line, top);
-    chart.draw_series(LineSeries::new(shown.iter().copied(), color.stroke_width(2)))?;
-    if line.len() <= 40 {
-        let inside = line.iter().filter(|(_, y)| *y <= top);
-        chart.draw_series(inside.map(|point| Circle::new(*point, 3, color.filled())))?;
+    let width = if line.points.len() > 40 { 1 } else { 2 };
+    let series = LineSeries::new(cut(&line.points, top), color.stroke_width(width));
+    context
+        .draw_series(series)?
+        .label(line.name.as_str())
+        .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(3)));
+    if line.points.len() <= 40 {
+        let inside = line.points.iter().filter(|(_, y)| *y <= top);
+        context.draw_series(inside.map(|point| Circle::new(*point, 3, color.filled())))?;
     }
     Ok(())
 }
 
 /// The part of a curve below `top`, starting where it crosses it.
-fn cut(line: &Points, top: f64) -> Points {
+pub fn cut(line: &[(f64, f64)], top: f64) -> Points {
     let mut shown = Points::new();
     for (index, &(x, y)) in line.iter().enumerate() {
         if y <= top {
@@ -170,36 +212,30 @@ fn cut(line: &Points, top: f64) -> Points {
 }
 
 /// The last value of each curve, at its end and kept apart.
-fn draw_ends(chart: &Chart, area: &Area, lines: [&Points; 2]) -> Drawn {
-    let mut places: Vec<((i32, i32), f64, RGBColor)> = Vec::new();
-    for (line, color) in lines.into_iter().zip([TRAIN, VALIDATION]) {
-        if let Some(&end) = line.last() {
-            places.push((chart.backend_coord(&end), end.1, color));
-        }
-    }
-    places.sort_by_key(|((_, y), _, _)| *y);
+fn draw_ends(context: &Context, area: &Area, chart: &Chart) -> Drawn {
+    let ends = chart.lines.iter().filter_map(|line| Some((line.points.last()?, line.color)));
+    let mut places: Vec<_> = ends.map(|(end, color)| (context.backend_coord(end), end.1, color)).collect();
+    places.sort_by_key(|((_, y), ..)| *y);
     let mut lowest = i32::MIN / 2;
-    let gap = places.get(1).map_or(0, |second| 18 - (second.0.1 - places[0].0.1)).max(0);
-    for (index, ((x, y), loss, color)) in places.into_iter().enumerate() {
-        let y = if index == 0 { y - gap / 2 } else { y.max(lowest + 18) };
+    for (index, ((x, y), value, color)) in places.iter().enumerate() {
+        // Half of what the next one must give way, so that both stay near their curves.
+        let gap = places.get(index + 1).map_or(0, |next| 18 - (next.0.1 - y)).max(0);
+        let y = (y - gap / 2).max(lowest + 18);
         lowest = y;
-        let style = font(15, color).pos(Pos::new(HPos::Left, VPos::Center));
-        area.draw(&Text::new(format!("{loss:.3}"), (x + 12, y), style))?;
+        let style = font(15, *color).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw(&Text::new((chart.value)(*value), (x + 12, y), style))?;
     }
     Ok(())
 }
 
-fn draw_legend(area: &Area, lines: [&Points; 2]) -> Drawn {
-    let right = SIZE.0 as i32 - 96;
-    let entries =
-        [("training", TRAIN, lines[0], right - 190), ("validation", VALIDATION, lines[1], right - 88)];
-    for (name, color, line, x) in entries {
-        if !line.is_empty() {
-            area.draw(&PathElement::new([(x, 30), (x + 22, 30)], color.stroke_width(3)))?;
-            let style = font(14, INK).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw(&Text::new(name, (x + 29, 30), style))?;
-        }
-    }
+fn draw_legend<'a, 'b: 'a>(context: &mut Context<'a, 'b>) -> Drawn {
+    context
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .background_style(WHITE.mix(0.85))
+        .label_font(font(14, INK))
+        .margin(10)
+        .draw()?;
     Ok(())
 }
 
@@ -207,36 +243,41 @@ fn draw_legend(area: &Area, lines: [&Points; 2]) -> Drawn {
 mod tests {
     use super::*;
 
-    fn history(losses: &[(f64, Option<f64>)]) -> Vec<Record> {
-        let record = |(index, &(train_loss, val_loss)): (usize, &(f64, Option<f64>))| Record {
-            step: 50 * (index as u64 + 1),
-            chars: 102_400 * (index as u64 + 1),
-            seconds: 1.0,
-            train_loss,
-            val_loss,
-            val_accuracy: None,
-            learning_rate: 1e-3,
-            chars_per_second: 1e5,
-        };
-        losses.iter().enumerate().map(record).collect()
+    fn line(name: &str, color: Color, points: Points) -> Line {
+        Line { name: name.to_owned(), color, points }
     }
 
-    fn picture(losses: &[(f64, Option<f64>)]) -> Option<String> {
-        draw(&Curves { name: "runs/<7> & more", unit: "characters", history: &history(losses) })
+    fn picture(lines: Vec<Line>) -> Option<String> {
+        draw(&Chart {
+            size: (860, 500),
+            title: "Loss of runs/<7> & more".to_owned(),
+            subtitle: "below".to_owned(),
+            x: "characters",
+            y: "nats per symbol",
+            value: |y| format!("{y:.3}"),
+            lines,
+        })
     }
 
-    fn usual() -> Vec<(f64, Option<f64>)> {
-        let fall = |step: i32| 1.62 + 1.75 * (-0.45 * f64::from(step)).exp();
-        (0..10).map(|step| (fall(step), Some(fall(step) - 0.16 + 0.03 * f64::from(step)))).collect()
+    fn falling(above: f64) -> Points {
+        (0..10)
+            .map(|step| (1e5 * f64::from(step + 1), above + 1.75 * (-0.45 * f64::from(step)).exp()))
+            .collect()
     }
 
     #[test]
-    fn a_usual_run_shows_both_curves_and_their_ends() {
-        let svg = picture(&usual()).expect("a picture");
-        for text in ["Loss of runs/&lt;7&gt; &amp; more", "validation", "nats per symbol", "1M", "characters"]
-        {
-            assert!(svg.contains(text), "{text} in {svg}");
-        }
+    fn curves_their_names_and_their_ends_are_shown() {
+        let lines = vec![line("training", TRAIN, falling(1.6)), line("validation", VALIDATION, falling(1.7))];
+        let svg = picture(lines).expect("a picture");
+        let texts = [
+            "Loss of runs/&lt;7&gt; &amp; more",
+            "validation",
+            "nats per symbol",
+            "1M",
+            "characters",
+            "1.730",
+        ];
+        texts.iter().for_each(|text| assert!(svg.contains(text), "{text} in {svg}"));
         for color in ["#7890B0", "#D6522C"] {
             let curve = |line: &&str| line.contains("<polyline") && line.contains(color);
             assert_eq!(svg.lines().filter(curve).count(), 2, "the curve and its mark in the legend: {svg}");
@@ -249,20 +290,33 @@ mod tests {
 
     #[test]
     fn few_and_odd_points_still_make_a_picture() {
-        assert_eq!(picture(&[]), None);
-        assert_eq!(picture(&[(f64::NAN, None)]), None);
-        assert!(picture(&[(2.0, Some(2.0))]).is_some());
-        assert!(picture(&[(2.0, None), (2.0, None)]).is_some());
-        assert!(!picture(&[(2.0, None), (1.9, None)]).expect("a picture").contains("validation"));
+        let of = |points: Points| picture(vec![line("training", TRAIN, points)]);
+        assert_eq!(picture(vec![]), None);
+        assert_eq!(of(vec![]), None);
+        assert_eq!(of(vec![(1.0, f64::NAN)]), None);
+        assert!(of(vec![(1.0, 2.0)]).is_some());
+        assert!(of(vec![(0.0, 0.0)]).is_some());
+        assert!(
+            !of(vec![(1.0, 2.0), (2.0, 2.0)]).expect("a picture").contains("training"),
+            "no legend for one"
+        );
     }
 
     #[test]
     fn a_huge_first_loss_does_not_flatten_the_rest() {
-        let line: Points = vec![(1.0, 90.0), (2.0, 3.0), (3.0, 2.0)];
-        let range = y_range([&line, &Points::new()]);
+        let points: Points = vec![(1.0, 90.0), (2.0, 3.0), (3.0, 2.0)];
+        let range = y_range(&[&points]);
         assert!(range.end < 4.0 && range.start < 2.0, "{range:?}");
-        let shown = cut(&line, range.end);
+        let shown = cut(&points, range.end);
         assert!(shown.iter().all(|(_, y)| *y <= range.end) && shown.len() == 3, "{shown:?}");
+    }
+
+    #[test]
+    fn many_points_become_means_of_neighbours() {
+        let points: Points = (0..10).map(|n| (f64::from(n), f64::from(2 * n))).collect();
+        assert_eq!(thinned(&points, 20), points);
+        assert_eq!(thinned(&points, 3), [(1.5, 3.0), (5.5, 11.0), (8.5, 17.0)]);
+        assert_eq!(thinned(&[], 3), []);
     }
 
     #[test]

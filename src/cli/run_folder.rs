@@ -2,17 +2,21 @@
 
 mod lines;
 mod lock;
+mod records;
+mod tail;
 mod trained;
 
-use super::{failure::Failure, plot};
-pub use lines::Lines;
+use super::{curves::Curves, failure::Failure, plot};
+pub use lines::{Appended, Lines};
 use lock::Lock;
+pub use records::{Sample, State, Status, Step, now};
 use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
     time::SystemTime,
 };
+pub use tail::Tail;
 pub use trained::{Trained, Which};
 use unrolled::{
     Error,
@@ -30,8 +34,10 @@ const BEST: &str = "best.safetensors";
 const PLOT: &str = "loss.svg";
 const MANIFEST: &str = "manifest.json";
 const SAMPLES: &str = "samples.jsonl";
+const STEPS: &str = "steps.jsonl";
+const STATUS: &str = "status.json";
 /// The names of the files of a run.
-pub const FILES: [&str; 7] = [CONFIG, METRICS, LAST, BEST, PLOT, MANIFEST, SAMPLES];
+pub const FILES: [&str; 9] = [CONFIG, METRICS, LAST, BEST, PLOT, MANIFEST, SAMPLES, STEPS, STATUS];
 /// How the name of a checkpoint begins that is no longer the last; its step follows.
 const EARLIER: &str = "checkpoint-";
 /// How the name of a file begins that is being written.
@@ -178,6 +184,27 @@ impl RunFolder {
         Lines::at(self.file(SAMPLES))
     }
 
+    /// The training curve so far, a line each point.
+    pub fn steps(&self) -> Lines {
+        Lines::at(self.file(STEPS))
+    }
+
+    /// What is known of the process that writes this run; `None` when there is none.
+    pub fn writer(&self) -> Option<String> {
+        Lock::holder(&self.path)
+    }
+
+    /// Replaces `status.json`, which may be lost when the machine goes down.
+    pub fn write_status(&self, status: &Status) -> Result<(), Failure> {
+        let text = serde_json::to_string(status).expect("numbers and names");
+        put(&self.file(STATUS), (text + "\n").as_bytes(), |_| Ok(()))
+    }
+
+    /// `status.json`; `None` where there is none that can be read.
+    pub fn status(&self) -> Option<Status> {
+        serde_json::from_str(&fs::read_to_string(self.file(STATUS)).ok()?).ok()
+    }
+
     /// Earlier checkpoints that were kept, the newest first, with their steps.
     pub fn earlier(&self) -> Vec<(u64, PathBuf)> {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
@@ -246,9 +273,9 @@ impl RunFolder {
     }
 
     /// Redraws `loss.svg`.
-    pub fn write_plot(&self, unit: &str, history: &[Record]) -> Result<(), Failure> {
+    pub fn write_plot(&self, unit: &str, steps: &[Step], history: &[Record]) -> Result<(), Failure> {
         let name = self.path.display().to_string();
-        match plot::draw(&plot::Curves { name: &name, unit, history }) {
+        match plot::draw(&Curves { name: &name, unit, steps, history }.loss()) {
             Some(svg) => replace(&self.file(PLOT), svg.as_bytes()),
             None => Ok(()),
         }
@@ -267,7 +294,11 @@ fn highest_number(runs: &Path) -> Result<u64, Failure> {
 }
 
 /// Writes a temporary file beside `path` and renames it, so that no reader and no crash meets half a file.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    put(path, bytes, File::sync_all)
+}
+
+fn put(path: &Path, bytes: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Failure> {
     let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY).suffix(".tmp");
@@ -278,7 +309,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     }
     let written = builder.tempfile_in(folder).and_then(|mut file| {
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
+        sync(file.as_file())?;
         file.persist(path).map_err(|error| error.error)
     });
     written.map(|_: File| ()).map_err(|source| failed("write", path)(source).into())

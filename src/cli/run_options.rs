@@ -28,6 +28,14 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_length: Option<u32>,
+    /// Steps between two points of the training curve in steps.jsonl [default: about 1,000 points a run]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Run")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_every: Option<u64>,
+    /// Write an event file for TensorBoard into the run folder
+    #[arg(long, help_heading = "Run")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tensorboard: bool,
 }
 
 impl RunOptions {
@@ -39,6 +47,8 @@ impl RunOptions {
             max_memory: self.max_memory.or(stored.max_memory),
             init_from: self.init_from.or(stored.init_from),
             sample_length: self.sample_length.or(stored.sample_length),
+            log_every: self.log_every.or(stored.log_every),
+            tensorboard: self.tensorboard || stored.tensorboard,
         }
     }
 }
@@ -157,6 +167,8 @@ mod tests {
             max_memory: Some(Size(5 << 20)),
             init_from: Some("runs/1".into()),
             sample_length: Some(0),
+            log_every: Some(7),
+            tensorboard: true,
         };
         let text = toml::to_string(&options).expect("writable");
         assert_eq!(toml::from_str::<RunOptions>(&text).expect("readable"), options, "{text}");

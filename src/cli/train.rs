@@ -24,6 +24,8 @@ use unrolled::{
     train::Training,
 };
 
+mod curve;
+mod events;
 mod keeper;
 mod session;
 use keeper::Keeper;

@@ -1,7 +1,7 @@
 //! How long a run is, what it measures on its way, and when it has seen enough.
 
 use super::{
-    Evaluation, Record, Training,
+    Evaluation, Logged, Record, Training,
     evaluate::{EVALUATION_STREAMS, Reader},
 };
 use crate::{Error, Result, Settings};
@@ -45,6 +45,23 @@ impl Training {
         }
         progress.history.push(record.clone());
         Ok(record)
+    }
+
+    /// The steps since this was last called, as one point of a curve; `None` when there were none. What was not logged yet
+    /// goes into checkpoints, so that a resumed run logs what an undisturbed one does.
+    pub fn log(&mut self) -> Option<Logged> {
+        let chars_per_step = self.chars_per_step();
+        let since = std::mem::take(&mut self.progress.since_log);
+        let progress = &self.progress;
+        (since.steps > 0).then(|| Logged {
+            step: progress.step,
+            chars: progress.step * chars_per_step,
+            seconds: progress.seconds,
+            loss: since.loss_sum / since.steps as f64,
+            gradient_norm: since.gradient_norm,
+            learning_rate: since.learning_rate,
+            chars_per_second: (since.steps * chars_per_step) as f64 / since.seconds.max(1e-9),
+        })
     }
 
     /// Loss on the validation part, or on its first `eval-symbols`; `None` when there is none (or it is shorter than two

@@ -12,7 +12,7 @@ pub use differentiator::Differentiator;
 pub use evaluate::{EVALUATION_STREAMS, evaluate};
 pub use gradients::gradients;
 pub use range_test::{RangeTest, Trial, steepest};
-pub use report::{Evaluation, Progress, Record, StepReport};
+pub use report::{Evaluation, Logged, Progress, Record, SinceLog, StepReport};
 
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
@@ -214,10 +214,7 @@ impl Training {
             let moved;
             (loss, moved) = self.run(self.progress.step, rate);
             gradient_norm = moved?;
-            self.progress.step += 1;
-            self.progress.loss_sum += loss;
-            self.progress.loss_steps += 1;
-            self.progress.seconds += start.elapsed().as_secs_f64();
+            self.progress.advance(loss, start.elapsed().as_secs_f64(), gradient_norm, rate);
         }
         let record = if self.owes_record() { Some(self.record(rate, gradient_norm)?) } else { None };
         Ok(StepReport { step: self.progress.step, loss, gradient_norm, learning_rate: rate, record })

@@ -46,12 +46,62 @@ pub struct Progress {
     pub corpus_fingerprint: u32,
     /// All evaluations so far.
     pub history: Vec<Record>,
+    /// What has not been logged yet.
+    #[serde(default)]
+    pub since_log: SinceLog,
+}
+
+/// The steps since [`Training::log`](super::Training::log) was last called.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SinceLog {
+    /// How many.
+    pub steps: u64,
+    /// Sum of their losses.
+    pub loss_sum: f64,
+    /// Time spent training on them.
+    pub seconds: f64,
+    /// Global norm of the last gradient before clipping.
+    pub gradient_norm: f64,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+}
+
+/// One line of `steps.jsonl`: the steps between two points of a training curve that is finer than the evaluations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Logged {
+    /// Optimiser steps done.
+    pub step: u64,
+    /// Symbols trained on.
+    pub chars: u64,
+    /// Time spent training, evaluation left out, summed over resumes.
+    pub seconds: f64,
+    /// Mean loss in nats per symbol since the line before.
+    pub loss: f64,
+    /// Global norm of the last step's gradient before clipping.
+    pub gradient_norm: f64,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Symbols per second of training since the line before.
+    pub chars_per_second: f64,
 }
 
 impl Progress {
     /// Mean of the training losses since the last evaluation; 0 where there is none.
     pub(super) fn mean_loss(&self) -> f64 {
         self.loss_sum / self.loss_steps.max(1) as f64
+    }
+
+    /// Takes one optimiser step into account.
+    pub(super) fn advance(&mut self, loss: f64, seconds: f64, gradient_norm: f64, learning_rate: f64) {
+        self.step += 1;
+        self.loss_sum += loss;
+        self.loss_steps += 1;
+        self.seconds += seconds;
+        let since = &mut self.since_log;
+        since.steps += 1;
+        since.loss_sum += loss;
+        since.seconds += seconds;
+        (since.gradient_norm, since.learning_rate) = (gradient_norm, learning_rate);
     }
 }
 

@@ -31,6 +31,7 @@ fn timeless(progress: &Progress) -> Progress {
     for record in &mut progress.history {
         (record.seconds, record.chars_per_second) = (0.0, 0.0);
     }
+    progress.since_log.seconds = 0.0;
     progress
 }
 

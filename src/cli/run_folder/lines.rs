@@ -1,55 +1,90 @@
-//! Files of one JSON object a line, which grow by appending.
+//! Files that grow by appending, most of them one JSON object a line.
 
 use super::{failed, replace};
 use crate::cli::failure::Failure;
 use std::{
     fs::{self, OpenOptions},
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-/// A file whose length is known: when it is another than that, someone or something was at it, and it is written anew.
+/// A file whose length is known: when it is another than that, someone or something was at it.
+#[derive(Debug)]
+pub struct Appended {
+    path: PathBuf,
+    /// Bytes that were written; `None` before the first time.
+    length: Option<u64>,
+}
+
+impl Appended {
+    /// Of a file that need not exist.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, length: None }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file is as it was left.
+    pub fn is_intact(&self) -> bool {
+        self.length.is_some_and(|length| length == self.found().unwrap_or(0))
+    }
+
+    fn found(&self) -> Option<u64> {
+        fs::metadata(&self.path).map(|metadata| metadata.len()).ok()
+    }
+
+    /// Adds to the end, in one write, so that a reader never sees a part of it.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let opened = OpenOptions::new().append(true).create(true).open(&self.path);
+        let mut file = opened.map_err(failed("write", &self.path))?;
+        file.write_all(bytes).map_err(failed("write", &self.path))?;
+        self.length = Some(self.length.unwrap_or(0) + bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Writes the file anew.
+    pub fn replace(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        replace(&self.path, bytes)?;
+        self.length = Some(bytes.len() as u64);
+        Ok(())
+    }
+}
+
+/// A file of lines.
 #[derive(Debug)]
 pub struct Lines {
-    path: PathBuf,
-    /// Lines and bytes that were written; `None` before the first time.
-    written: Option<(usize, u64)>,
+    file: Appended,
+    /// Lines that were written.
+    count: usize,
 }
 
 impl Lines {
     /// Of a file that need not exist.
     pub fn at(path: PathBuf) -> Self {
-        Self { path, written: None }
+        Self { file: Appended::at(path), count: 0 }
     }
 
     /// Brings the file to `count` lines, of which `line` gives each: by appending the last where all others are there, or
     /// else as a whole.
     pub fn write(&mut self, count: usize, line: impl Fn(usize) -> String) -> Result<(), Failure> {
-        let found = fs::metadata(&self.path).map(|metadata| metadata.len()).ok();
-        if count == 0 && found.is_none() {
-            self.written = Some((0, 0));
+        if count == 0 && self.file.found().is_none() {
+            self.file.length = Some(0);
         }
-        let intact = self.written.filter(|(_, length)| *length == found.unwrap_or(0));
-        let length = match intact {
-            Some((lines, length)) if lines == count => length,
-            Some((lines, length)) if lines + 1 == count => length + self.append(&line(lines))?,
+        match self.file.is_intact() {
+            true if self.count == count => {}
+            true if self.count + 1 == count => {
+                self.file.append(format!("{}\n", line(self.count)).as_bytes())?
+            }
             _ => {
                 let text: String = (0..count).map(|at| line(at) + "\n").collect();
-                replace(&self.path, text.as_bytes())?;
-                text.len() as u64
+                self.file.replace(text.as_bytes())?;
             }
-        };
-        self.written = Some((count, length));
+        }
+        self.count = count;
         Ok(())
-    }
-
-    /// Returns the bytes written.
-    fn append(&self, line: &str) -> Result<u64, Failure> {
-        let opened = OpenOptions::new().append(true).create(true).open(&self.path);
-        let mut file = opened.map_err(failed("write", &self.path))?;
-        // One write, so that a reader never sees half a line.
-        file.write_all(format!("{line}\n").as_bytes()).map_err(failed("write", &self.path))?;
-        Ok(line.len() as u64 + 1)
     }
 }
 

@@ -6,9 +6,14 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 const LOCK: &str = ".lock";
+/// Whoever asks for the holder holds the lock for a moment: so often, so far apart, is it tried.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Holds a folder for as long as it lives; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -20,7 +25,14 @@ impl Lock {
         let path = folder.join(LOCK);
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(failed("create", &path))?;
-        match file.try_lock() {
+        let mut locked = file.try_lock();
+        for _ in 1..ATTEMPTS {
+            if matches!(locked, Err(TryLockError::WouldBlock)) {
+                thread::sleep(PAUSE);
+                locked = file.try_lock();
+            }
+        }
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -35,6 +47,19 @@ impl Lock {
         let _ = writeln!(file, "process {}", std::process::id());
         Ok(Self(file))
     }
+
+    /// "process 123", where one holds the folder.
+    pub fn holder(folder: &Path) -> Option<String> {
+        let mut file = File::open(folder.join(LOCK)).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder).ok()?;
+                Some(holder.trim().to_owned())
+            }
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -48,7 +73,9 @@ mod tests {
         let told = Lock::take(home.path()).expect_err("held").to_string();
         let holder = format!("is in use by process {}: ", std::process::id());
         assert!(told.contains(&holder) && told.ends_with("or choose another --out"), "{told}");
+        assert_eq!(Lock::holder(home.path()), Some(format!("process {}", std::process::id())));
         drop(first);
+        assert_eq!(Lock::holder(home.path()), None);
         Lock::take(home.path()).expect("free again");
     }
 }

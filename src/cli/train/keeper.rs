@@ -1,13 +1,15 @@
 //! What is kept of a run on disk, and when. A disk that is full, read-only or gone is no reason to lose what was computed:
 //! the run goes on in memory and its files are written as soon as they can be.
 
-use super::super::{
-    failure::Failure,
-    output::note,
-    run_folder::{Lines, RunFolder, as_line},
-    run_options::{Every, RunOptions},
+use super::{
+    super::{
+        failure::Failure,
+        output::note,
+        run_folder::{Lines, RunFolder, Sample, State, as_line},
+        run_options::{Every, RunOptions},
+    },
+    curve::Curve,
 };
-use serde::{Deserialize, Serialize};
 use std::{
     fs, thread,
     time::{Duration, Instant},
@@ -40,6 +42,7 @@ pub struct Keeper {
     metrics: Lines,
     sample_lines: Lines,
     samples: Vec<Sample>,
+    curve: Curve,
     /// The step of the checkpoint on disk, and when it was written.
     saved: Option<u64>,
     saved_at: Instant,
@@ -48,13 +51,6 @@ pub struct Keeper {
     /// When to try again, where writing fails.
     again_at: Option<Instant>,
     look_at: Instant,
-}
-
-/// A line of `samples.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Sample {
-    step: u64,
-    text: String,
 }
 
 impl Keeper {
@@ -68,6 +64,7 @@ impl Keeper {
             metrics: folder.metrics(),
             sample_lines: folder.samples(),
             samples: Vec::new(),
+            curve: Curve::new(&folder, &run),
             saved: None,
             saved_at: Instant::now(),
             best: None,
@@ -93,6 +90,7 @@ impl Keeper {
         let text = fs::read_to_string(self.folder.file("samples.jsonl")).unwrap_or_default();
         let samples = text.lines().filter_map(|line| serde_json::from_str(line).ok());
         self.samples = samples.filter(|sample: &Sample| sample.step <= step).collect();
+        self.curve.resume(&self.folder, step);
         self.write_lines(training)?;
         // What was written last may be damaged, or of a later step than the checkpoint that was intact.
         self.saved = self.on_disk().filter(|found| *found == step);
@@ -123,12 +121,21 @@ impl Keeper {
         }
     }
 
+    /// After each step, also one whose evaluation was interrupted: a point of the training curve when one is due. One that
+    /// cannot be written is written with the next checkpoint, or told there.
+    pub fn log(&mut self, training: &mut Training) {
+        if self.curve.log(training) && self.again_at.is_none() {
+            let _ = self.curve.write(training, &self.samples);
+        }
+    }
+
     /// After each step: a checkpoint when one is due, and a look at many files.
     ///
     /// # Errors
     /// A file of the text that is no longer what it was: the steps since the last checkpoint may have read it changed.
     pub fn step(&mut self, training: &Training) -> Result<(), Failure> {
         let now = Instant::now();
+        self.curve.beat(&self.folder, training, now);
         if now >= self.look_at {
             self.look(training)?;
         }
@@ -205,6 +212,13 @@ impl Keeper {
     /// # Errors
     /// What the disk says after some attempts; the files are then as they were last written.
     pub fn close(&mut self, training: &Training) -> Result<(), Failure> {
+        self.write_last(training)?;
+        let state = if training.is_done() { State::Done } else { State::Stopped };
+        self.curve.write_status(&self.folder, training, state);
+        Ok(())
+    }
+
+    fn write_last(&mut self, training: &Training) -> Result<(), Failure> {
         if self.saved == Some(training.progress().step)
             && self.again_at.is_none()
             && self.folder.last().exists()
@@ -240,14 +254,20 @@ impl Keeper {
         }
         self.write_lines(training)?;
         self.checkpoint(training)?;
-        self.folder.write_plot(unit(training), &training.progress().history)
+        self.write_plot(training)
+    }
+
+    /// Redraws `loss.svg`.
+    pub fn write_plot(&self, training: &Training) -> Result<(), Failure> {
+        self.folder.write_plot(unit(training), self.curve.steps(), &training.progress().history)
     }
 
     fn write_lines(&mut self, training: &Training) -> Result<(), Failure> {
         let (history, samples) = (&training.progress().history, &self.samples);
         self.metrics.write(history.len(), |at| as_line(&history[at]))?;
         let sample = |at: usize| serde_json::to_string(&samples[at]).expect("a number and a text");
-        self.sample_lines.write(samples.len(), sample)
+        self.sample_lines.write(samples.len(), sample)?;
+        self.curve.write(training, samples)
     }
 
     /// The best one first: a crash between the two is mended by resuming, which comes to the same best again.

@@ -2,9 +2,10 @@
 
 use super::{
     super::{
-        figures::{bits, clock, counted, grouped, layers, memory},
+        figures::{bits, clock, counted, grouped, memory},
         output,
         progress::Display,
+        run_view::model_line,
         sample::Writer,
     },
     Failure, Keeper, Signals,
@@ -14,7 +15,7 @@ use super::{
 use serde::Serialize;
 use std::{io, thread};
 use unrolled::{
-    Error, InputKind, Settings,
+    Error,
     corpus::Corpus,
     exec,
     model::memory_needed,
@@ -94,7 +95,9 @@ impl Session {
 
     fn step(&mut self, display: &mut Display) -> Result<(), Stop> {
         self.keeper.look_before_step(&self.training).map_err(|error| Stop::Before(error.into()))?;
-        let report = match self.training.step() {
+        let stepped = self.training.step();
+        self.keeper.log(&mut self.training);
+        let report = match stepped {
             Ok(report) => report,
             // A signal, which the loop sees next.
             Err(Error::Interrupted) => return Ok(()),
@@ -193,7 +196,7 @@ impl Session {
     fn already_done(&self) -> Result<(), Failure> {
         let path = self.keeper.folder().path().display();
         let progress = self.training.progress();
-        self.keeper.folder().write_plot(unit(&self.training), &progress.history)?;
+        self.keeper.write_plot(&self.training)?;
         note(&format!("{path} is done already, at step {}", grouped(progress.step)));
         if self.json { self.print_done() } else { Ok(()) }
     }
@@ -285,16 +288,6 @@ fn mapped(corpus: &Corpus) -> String {
         0 => String::new(),
         bytes => format!(", besides {} of text, which stays in its files", memory(bytes as f64)),
     }
-}
-
-fn model_line(settings: &Settings) -> String {
-    let stack = settings.stack();
-    let first = stack.first().map_or(settings.hidden, |layer| layer.hidden);
-    let input = match settings.input {
-        InputKind::OneHot => "one-hot input".to_owned(),
-        InputKind::Embedding => format!("embedding of {}", settings.embedding.unwrap_or(first)),
-    };
-    format!("{}, {input}", layers(settings))
 }
 
 /// How this program was called, so that the commands shown can be pasted.

@@ -1,0 +1,288 @@
+//! `unrolled compare`: runs side by side.
+
+use super::{
+    config::table_of,
+    failure::Failure,
+    figures::{bits, clock, grouped, short},
+    output,
+    plot::{self, Chart, Line, Points, thinned},
+    report::{document, figure},
+    run_folder::replace,
+    run_view::RunView,
+    terminal_chart::{self, Curve},
+};
+use clap::{Args, ValueEnum};
+use maud::{Markup, html};
+use ratatui::{Frame, crossterm::terminal, style::Color, symbols::Marker};
+use serde::Serialize;
+use std::{collections::BTreeSet, path::PathBuf};
+use toml::Table;
+use unrolled::train::Record;
+
+/// Of the chart in the terminal, where the terminal does not tell its width.
+const WIDTH: u16 = 100;
+const HEIGHT: u16 = 20;
+const POINTS: usize = 300;
+
+/// Compare runs: a table, the settings that differ, and their curves
+#[derive(Args)]
+pub struct Compare {
+    /// Run folders or checkpoint files
+    #[arg(required = true, value_name = "RUN", num_args = 1..)]
+    runs: Vec<PathBuf>,
+    /// What the curves run over
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Over::Chars)]
+    over: Over,
+    /// Write table and overlaid curves to a page (.html), or the curves to a picture (.svg)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// One JSON object per run instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+/// The horizontal axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Over {
+    /// Symbols trained on.
+    Chars,
+    /// Time spent training.
+    Seconds,
+    /// Optimiser steps.
+    Steps,
+}
+
+/// A run as a line of the table.
+#[derive(Serialize)]
+struct Row {
+    run: String,
+    state: String,
+    model: String,
+    parameters: usize,
+    step: u64,
+    total_steps: u64,
+    chars: u64,
+    seconds: f64,
+    chars_per_second: Option<f64>,
+    train_loss: Option<f64>,
+    val_loss: Option<f64>,
+    best_val_loss: Option<f64>,
+    best_step: Option<u64>,
+    val_accuracy: Option<f64>,
+}
+
+/// What can be written with `--out`.
+enum Written {
+    Page,
+    Picture,
+}
+
+impl Compare {
+    /// Prints the table, or writes it.
+    pub fn run(&self) -> Result<(), Failure> {
+        let kind = self.kind()?;
+        let views: Result<Vec<_>, _> = self.runs.iter().map(|run| RunView::find(Some(run))).collect();
+        let views = views?;
+        let rows: Vec<_> = views.iter().map(Row::new).collect();
+        let settings: Result<Vec<_>, _> = views.iter().map(|view| table_of(&view.settings)).collect();
+        let different = different(&settings?);
+        if let (Some(file), Some(kind)) = (&self.out, kind) {
+            let written = match kind {
+                Written::Page => page(&rows, &different, &self.chart(&views)).into_string(),
+                Written::Picture => plot::draw(&self.chart(&views)).ok_or_else(no_points)?,
+            };
+            replace(file, written.as_bytes())?;
+        }
+        if self.json {
+            return rows.iter().try_for_each(output::json);
+        }
+        let text = format!("{}{}{}", table(&rows), differences(&rows, &different), self.picture(&views));
+        output::write(text.as_bytes())
+    }
+
+    fn kind(&self) -> Result<Option<Written>, Failure> {
+        let Some(file) = &self.out else { return Ok(None) };
+        match file.extension().and_then(|ending| ending.to_str()) {
+            Some("html") => Ok(Some(Written::Page)),
+            Some("svg") => Ok(Some(Written::Picture)),
+            _ => Err(Failure::Usage(format!(
+                "--out {}: expected a name that ends in .html or .svg",
+                file.display()
+            ))),
+        }
+    }
+
+    /// The validation losses, or the training losses of runs without a validation part.
+    fn points(&self, view: &RunView) -> Points {
+        let x = |record: &Record| match self.over {
+            Over::Chars => record.chars as f64,
+            Over::Seconds => record.seconds,
+            Over::Steps => record.step as f64,
+        };
+        let validated = view.history().iter().any(|record| record.val_loss.is_some());
+        let y = |record: &Record| if validated { record.val_loss } else { Some(record.train_loss) };
+        view.history().iter().filter_map(|record| Some((x(record), y(record)?))).collect()
+    }
+
+    fn chart(&self, views: &[RunView]) -> Chart<'static> {
+        let line = |(number, view): (usize, &RunView)| Line {
+            name: view.name(),
+            color: plot::RUNS[number % plot::RUNS.len()],
+            points: thinned(&self.points(view), POINTS),
+        };
+        Chart {
+            size: (1000, 560),
+            title: "Validation loss".to_owned(),
+            subtitle: "training loss for runs without a validation part".to_owned(),
+            x: self.over.name(),
+            y: "nats per symbol",
+            value: |loss| format!("{loss:.3}"),
+            lines: views.iter().enumerate().map(line).collect(),
+        }
+    }
+
+    /// The curves, each drawn in a letter of its own.
+    fn picture(&self, views: &[RunView]) -> String {
+        let letter = |number: usize| char::from(b'a' + (number % 26) as u8);
+        let name = |(number, view): (usize, &RunView)| format!("{} {}", letter(number), view.name());
+        let names: Vec<_> = views.iter().enumerate().map(name).collect();
+        let curve = |(number, view): (usize, &RunView)| Curve {
+            name: &names[number],
+            color: Color::Reset,
+            marker: Marker::Custom(letter(number)),
+            points: self.points(view),
+        };
+        let curves: Vec<_> = views.iter().enumerate().map(curve).collect();
+        let width = terminal::size().map_or(WIDTH, |(width, _)| width.clamp(60, 160));
+        let title = format!("validation loss over {} (nats)", self.over.name());
+        let draw = |frame: &mut Frame| terminal_chart::draw(frame, frame.area(), &title, &curves);
+        format!("\n{}", terminal_chart::letters(width, HEIGHT, draw))
+    }
+}
+
+impl Over {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Chars => "symbols",
+            Self::Seconds => "seconds of training",
+            Self::Steps => "steps",
+        }
+    }
+}
+
+fn no_points() -> Failure {
+    Failure::Usage("--out: none of these runs has an evaluation yet, so there are no curves".to_owned())
+}
+
+impl Row {
+    fn new(view: &RunView) -> Self {
+        let (status, last, best) = (view.status(), view.history().last(), view.best());
+        let chars = status.step * view.chars_per_step();
+        Self {
+            run: view.name(),
+            state: view.state(),
+            model: view.model(),
+            parameters: view.parameters,
+            step: status.step,
+            total_steps: status.total_steps,
+            chars,
+            seconds: status.seconds,
+            chars_per_second: (status.seconds > 0.0).then(|| chars as f64 / status.seconds),
+            train_loss: last.map(|record| record.train_loss),
+            val_loss: last.and_then(|record| record.val_loss),
+            best_val_loss: best.and_then(|record| record.val_loss),
+            best_step: best.map(|record| record.step),
+            val_accuracy: last.and_then(|record| record.val_accuracy),
+        }
+    }
+
+    fn cells(&self) -> [String; 10] {
+        let loss = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
+        [
+            self.run.clone(),
+            self.state.clone(),
+            grouped(self.parameters as u64),
+            format!("{}/{}", grouped(self.step), grouped(self.total_steps)),
+            clock(self.seconds),
+            self.chars_per_second.map_or("-".to_owned(), short),
+            loss(self.train_loss),
+            loss(self.best_val_loss),
+            self.best_val_loss.map_or("-".to_owned(), |loss| format!("{:.3}", bits(loss))),
+            self.val_accuracy.map_or("-".to_owned(), |share| format!("{:.1}%", 100.0 * share)),
+        ]
+    }
+}
+
+const HEAD: [&str; 10] =
+    ["run", "state", "parameters", "step", "time", "chars/s", "training", "best val", "bits", "accuracy"];
+
+fn table(rows: &[Row]) -> String {
+    let head = HEAD.map(str::to_owned).to_vec();
+    aligned([head].into_iter().chain(rows.iter().map(|row| row.cells().to_vec())).collect(), 2)
+}
+
+/// Columns as wide as they need be, the first few to the left and the others to the right.
+fn aligned(rows: Vec<Vec<String>>, left: usize) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let letters = |row: &Vec<String>, column| row.get(column).map_or(0, |cell: &String| cell.chars().count());
+    let width = |column| rows.iter().map(|row| letters(row, column)).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let cell = |(column, text): (usize, &String)| match column < left {
+        true => format!("{text:<width$}", width = widths[column]),
+        false => format!("{text:>width$}", width = widths[column]),
+    };
+    let line = |row: &Vec<String>| row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ");
+    rows.iter().map(|row| line(row).trim_end().to_owned() + "\n").collect()
+}
+
+/// Settings that are not the same in all runs, with their values.
+fn different(settings: &[Table]) -> Vec<(String, Vec<String>)> {
+    let keys: BTreeSet<&String> = settings.iter().flat_map(Table::keys).collect();
+    let values = |key: &String| -> Vec<String> {
+        settings.iter().map(|table| table.get(key).map_or("-".to_owned(), ToString::to_string)).collect()
+    };
+    let all = keys.into_iter().map(|key| (key.clone(), values(key)));
+    all.filter(|(_, values)| values.iter().any(|value| *value != values[0])).collect()
+}
+
+fn differences(rows: &[Row], different: &[(String, Vec<String>)]) -> String {
+    if different.is_empty() {
+        return "\nsettings: the same\n".to_owned();
+    }
+    let head: Vec<_> =
+        ["setting".to_owned()].into_iter().chain(rows.iter().map(|row| row.run.clone())).collect();
+    let line =
+        |(key, values): &(String, Vec<String>)| [key.clone()].into_iter().chain(values.clone()).collect();
+    let lines = [head].into_iter().chain(different.iter().map(line)).collect();
+    format!("\n{}", aligned(lines, usize::MAX))
+}
+
+fn page(rows: &[Row], different: &[(String, Vec<String>)], chart: &Chart) -> Markup {
+    let key = |number: usize| {
+        let (red, green, blue) =
+            chart.lines.get(number).map_or((0, 0, 0), |line| (line.color.0, line.color.1, line.color.2));
+        html! { span.key style=(format!("background: rgb({red}, {green}, {blue})")) {} }
+    };
+    let body = html! {
+        h1 { "Comparison" }
+        (figure(chart))
+        h2 { "Runs" }
+        table {
+            tr { @for (column, name) in HEAD.iter().enumerate() { th.number[column > 1] { (name) } } }
+            @for (number, row) in rows.iter().enumerate() {
+                tr {
+                    @for (column, cell) in row.cells().iter().enumerate() {
+                        td.number[column > 1] { @if column == 0 { (key(number)) } (cell) }
+                    }
+                }
+            }
+        }
+        h2 { "Settings that differ" }
+        table {
+            tr { th { "setting" } @for row in rows { th { (row.run) } } }
+            tr { th { "model" } @for row in rows { td { (row.model) } } }
+            @for (name, values) in different { tr { th { (name) } @for value in values { td { code { (value) } } } } }
+        }
+    };
+    document("Comparison of runs", &body)
+}

@@ -1,0 +1,81 @@
+//! What the files of a run hold besides its evaluations.
+
+use serde::{Deserialize, Serialize};
+use std::time::{SystemTime, UNIX_EPOCH};
+use unrolled::train::{Logged, Progress};
+
+/// A line of `steps.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// A point of the training curve.
+    #[serde(flatten)]
+    pub logged: Logged,
+    /// When it was written, in seconds since 1970.
+    pub time: f64,
+}
+
+/// A line of `samples.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Optimiser steps done.
+    pub step: u64,
+    /// What the model wrote.
+    pub text: String,
+}
+
+/// `status.json`: where a run stands, about a second ago.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// What the run is at, or how it ended.
+    pub state: State,
+    /// Optimiser steps done.
+    pub step: u64,
+    /// Optimiser steps of the whole run.
+    pub total_steps: u64,
+    /// Time spent training.
+    pub seconds: f64,
+    /// Mean training loss of the last steps; null before the first.
+    pub loss: Option<f64>,
+    /// Symbols per second of training of the last steps; null before the first.
+    pub chars_per_second: Option<f64>,
+    /// When it was written, in seconds since 1970.
+    pub time: f64,
+}
+
+/// What a run is at. A run whose process was killed has the state that it was killed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Steps are taken.
+    Training,
+    /// The horizon is reached, or patience has come to its end.
+    Done,
+    /// `--stop-after`, a signal, or an error: the run can be resumed.
+    Stopped,
+}
+
+impl Status {
+    /// Of a run here and now; `last` is the last line of its training curve.
+    pub fn new(state: State, progress: &Progress, chars_per_step: u64, last: Option<&Step>) -> Self {
+        let since = &progress.since_log;
+        let fresh = (since.steps > 0).then(|| {
+            let chars = (since.steps * chars_per_step) as f64;
+            (since.loss_sum / since.steps as f64, chars / since.seconds.max(1e-9))
+        });
+        let shown = fresh.or(last.map(|step| (step.logged.loss, step.logged.chars_per_second)));
+        Self {
+            state,
+            step: progress.step,
+            total_steps: progress.total_steps,
+            seconds: progress.seconds,
+            loss: shown.map(|(loss, _)| loss),
+            chars_per_second: shown.map(|(_, speed)| speed),
+            time: now(),
+        }
+    }
+}
+
+/// Seconds since 1970; a clock before that counts as 0.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+}

@@ -1,0 +1,121 @@
+//! A file of JSON lines while another process writes it.
+
+use super::failed;
+use crate::cli::failure::Failure;
+use serde::de::DeserializeOwned;
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::PathBuf,
+};
+use unrolled::Error;
+
+/// The lines so far. Only what was added is read again, unless the file is another one by now.
+#[derive(Debug)]
+pub struct Tail<T> {
+    path: PathBuf,
+    /// What the lines say.
+    pub items: Vec<T>,
+    /// Bytes of whole lines that were read, and of which file.
+    read: u64,
+    id: u64,
+}
+
+impl<T: DeserializeOwned> Tail<T> {
+    /// Of a file that need not exist yet.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, items: Vec::new(), read: 0, id: 0 }
+    }
+
+    /// Reads what is new. A line that is not whole yet waits for the next time; a file that is not there has no lines.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a line that is not what it should be.
+    pub fn refresh(&mut self) -> Result<(), Failure> {
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (self.items, self.read) = (Vec::new(), 0);
+                return Ok(());
+            }
+            Err(error) => return Err(failed("read", &self.path)(error).into()),
+        };
+        let text = self.new_lines(&mut file).map_err(failed("read", &self.path))?;
+        for line in text.lines() {
+            let item = serde_json::from_str(line).map_err(|error| self.odd(&error))?;
+            self.items.push(item);
+        }
+        self.read += text.len() as u64;
+        Ok(())
+    }
+
+    fn new_lines(&mut self, file: &mut File) -> io::Result<String> {
+        let (length, id) = (file.metadata()?.len(), identity(file)?);
+        if length < self.read || id != self.id {
+            (self.items, self.read, self.id) = (Vec::new(), 0, id);
+        }
+        file.seek(SeekFrom::Start(self.read))?;
+        let mut text = String::new();
+        file.take(length - self.read).read_to_string(&mut text)?;
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+        Ok(text)
+    }
+
+    fn odd(&self, error: &serde_json::Error) -> Error {
+        let problem = format!("line {}: {error}; `train --resume` writes it anew", self.items.len() + 1);
+        let source = io::Error::new(io::ErrorKind::InvalidData, problem);
+        Error::Io { action: "read", path: self.path.clone(), source }
+    }
+}
+
+/// Tells a file from the one that replaces it.
+#[cfg(unix)]
+fn identity(file: &File) -> io::Result<u64> {
+    Ok(std::os::unix::fs::MetadataExt::ino(&file.metadata()?))
+}
+
+#[cfg(not(unix))]
+fn identity(_file: &File) -> io::Result<u64> {
+    Ok(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, io::Write};
+
+    #[test]
+    fn lines_are_read_once_and_whole() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let path = home.path().join("lines");
+        let mut tail: Tail<u32> = Tail::at(path.clone());
+        let mut holds = |expected: &[u32]| {
+            tail.refresh().expect("readable");
+            assert_eq!(tail.items, expected);
+        };
+        holds(&[]);
+        fs::write(&path, "1\n2\n3").expect("written");
+        holds(&[1, 2]);
+        let mut file = fs::OpenOptions::new().append(true).open(&path).expect("there");
+        file.write_all(b"4\n5\n").expect("written");
+        holds(&[1, 2, 34, 5]);
+        // Cut, replaced by a longer one, and gone.
+        fs::write(&path, "7\n").expect("written");
+        holds(&[7]);
+        fs::write(home.path().join("new"), "8\n9\n10\n").expect("written");
+        fs::rename(home.path().join("new"), &path).expect("renamed");
+        holds(&[8, 9, 10]);
+        fs::remove_file(&path).expect("removed");
+        holds(&[]);
+    }
+
+    #[test]
+    fn an_odd_line_is_named() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let path = home.path().join("lines");
+        fs::write(&path, "1\nx\n").expect("written");
+        let mut tail: Tail<u32> = Tail::at(path);
+        let told = tail.refresh().expect_err("odd").to_string();
+        assert!(told.contains("lines: line 2: ") && told.contains("--resume"), "{told}");
+    }
+}

@@ -1,0 +1,92 @@
+//! The training curve of a run, finer than its evaluations: `steps.jsonl`, `status.json`, and with `--tensorboard` an event
+//! file. Whoever watches reads these; nothing that is trained depends on them.
+
+use super::{
+    super::{
+        failure::Failure,
+        run_folder::{Lines, RunFolder, Sample, State, Status, Step, now},
+        run_options::RunOptions,
+    },
+    events::{Events, Told},
+};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+use unrolled::train::Training;
+
+/// Points of a curve, where `--log-every` does not say how many.
+const POINTS: u64 = 1000;
+/// Between two versions of `status.json`.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// The points so far, and the files they go to.
+pub struct Curve {
+    every: Option<u64>,
+    steps: Vec<Step>,
+    lines: Lines,
+    events: Option<Events>,
+    beat_at: Instant,
+}
+
+impl Curve {
+    /// Of a run that begins.
+    pub fn new(folder: &RunFolder, run: &RunOptions) -> Self {
+        Self {
+            every: run.log_every,
+            steps: Vec::new(),
+            lines: folder.steps(),
+            events: run.tensorboard.then(|| Events::new(folder.path())),
+            beat_at: Instant::now(),
+        }
+    }
+
+    /// Takes over the points of a run that goes on from step `step`.
+    pub fn resume(&mut self, folder: &RunFolder, step: u64) {
+        let text = fs::read_to_string(folder.file("steps.jsonl")).unwrap_or_default();
+        let steps = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        self.steps = steps.filter(|known: &Step| known.logged.step <= step).collect();
+    }
+
+    /// The points so far.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// After a step: a point when one is due. Says whether there is one.
+    pub fn log(&mut self, training: &mut Training) -> bool {
+        let (step, total) = (training.progress().step, training.progress().total_steps);
+        let every = self.every.unwrap_or_else(|| total.div_ceil(POINTS)).max(1);
+        if !step.is_multiple_of(every) && step != total {
+            return false;
+        }
+        let Some(logged) = training.log() else { return false };
+        self.steps.push(Step { logged, time: now() });
+        true
+    }
+
+    /// Brings the files to what is known.
+    pub fn write(&mut self, training: &Training, samples: &[Sample]) -> Result<(), Failure> {
+        let line = |at: usize| serde_json::to_string(&self.steps[at]).expect("numbers only");
+        self.lines.write(self.steps.len(), line)?;
+        if let Some(events) = &mut self.events {
+            let history = &training.progress().history;
+            events.write(&Told { steps: &self.steps, history, samples, settings: training.settings() })?;
+        }
+        Ok(())
+    }
+
+    /// `status.json`, when it is time. Those who watch miss one that cannot be written; nobody else does.
+    pub fn beat(&mut self, folder: &RunFolder, training: &Training, at: Instant) {
+        if at >= self.beat_at {
+            self.beat_at = at + BEAT;
+            self.write_status(folder, training, State::Training);
+        }
+    }
+
+    /// `status.json`, now.
+    pub fn write_status(&self, folder: &RunFolder, training: &Training, state: State) {
+        let status = Status::new(state, training.progress(), training.chars_per_step(), self.steps.last());
+        let _ = folder.write_status(&status);
+    }
+}

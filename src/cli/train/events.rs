@@ -1,0 +1,229 @@
+//! Event files that TensorBoard shows: records of TensorFlow's `tfrecord` framing, each a message of its `event.proto`.
+
+use super::super::{
+    config::table_of,
+    failure::Failure,
+    run_folder::{Appended, Sample, Step, now},
+};
+use prost::Message;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use unrolled::{Settings, train::Record};
+
+/// How the names of event files begin, which TensorBoard looks for, and how those of this program end.
+const PREFIX: &str = "events.out.tfevents.";
+const SUFFIX: &str = ".unrolled";
+
+/// All that there is to tell of a run.
+pub struct Told<'a> {
+    /// The training curve.
+    pub steps: &'a [Step],
+    /// The evaluations.
+    pub history: &'a [Record],
+    /// The texts.
+    pub samples: &'a [Sample],
+    /// The settings.
+    pub settings: &'a Settings,
+}
+
+/// The event file of a run. A process writes one of its own, which begins with all that was before it, and which replaces
+/// those of earlier processes: so a resumed run has neither gaps nor doubles.
+pub struct Events {
+    file: Appended,
+    folder: PathBuf,
+    /// Steps, evaluations and samples in the file.
+    written: [usize; 3],
+}
+
+impl Events {
+    /// In this folder; nothing is written yet.
+    pub fn new(folder: &Path) -> Self {
+        // Among the files of a folder TensorBoard reads the last in alphabetical order; hence ten digits of time and nine of
+        // its fraction.
+        let (time, id) = (now(), std::process::id());
+        let name = format!("{PREFIX}{:010}.{:09}.{id}{SUFFIX}", time as u64, (time.fract() * 1e9) as u64);
+        Self { file: Appended::at(folder.join(name)), folder: folder.to_owned(), written: [0; 3] }
+    }
+
+    /// Brings the file to what is told.
+    pub fn write(&mut self, told: &Told) -> Result<(), Failure> {
+        let all = [told.steps.len(), told.history.len(), told.samples.len()];
+        if self.file.is_intact() && all == self.written {
+            return Ok(());
+        }
+        if !self.file.is_intact() {
+            self.file.replace(&whole(told))?;
+            self.remove_earlier();
+        } else {
+            let mut bytes = Vec::new();
+            told.write_after(self.written, &mut bytes);
+            self.file.append(&bytes)?;
+        }
+        self.written = all;
+        Ok(())
+    }
+
+    /// What earlier processes wrote is in this one's file.
+    fn remove_earlier(&self) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let ours = |name: &str| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+        let earlier = entries
+            .filter(|entry| entry.path() != self.file.path() && entry.file_name().to_str().is_some_and(ours));
+        // TensorBoard would show the same numbers twice, which is no reason to end a run.
+        earlier.for_each(|entry| _ = fs::remove_file(entry.path()));
+    }
+}
+
+/// A file from its beginning: the version, a session that starts (what TensorBoard has seen of an earlier file it then
+/// drops), the settings, and everything told.
+fn whole(told: &Told) -> Vec<u8> {
+    let time = told.steps.first().map_or_else(now, |step| step.time);
+    let mut bytes = Vec::new();
+    frame(
+        &Event { wall_time: time, file_version: Some("brain.Event:2".into()), ..Event::default() },
+        &mut bytes,
+    );
+    let start = SessionLog { status: SESSION_START };
+    frame(&Event { wall_time: time, session_log: Some(start), ..Event::default() }, &mut bytes);
+    let settings = table_of(told.settings).map(|table| table.to_string()).unwrap_or_default();
+    frame(&event(0, time, vec![text("settings", &indented(&settings))]), &mut bytes);
+    told.write_after([0; 3], &mut bytes);
+    bytes
+}
+
+impl Told<'_> {
+    /// All but the first so many of each, in the order of their steps within each kind.
+    fn write_after(&self, [steps, history, samples]: [usize; 3], bytes: &mut Vec<u8>) {
+        for Step { logged, time } in &self.steps[steps..] {
+            let values = vec![
+                scalar("loss/training", logged.loss),
+                scalar("gradient norm", logged.gradient_norm),
+                scalar("learning rate", logged.learning_rate),
+                scalar("symbols per second", logged.chars_per_second),
+            ];
+            frame(&event(logged.step, *time, values), bytes);
+        }
+        for record in &self.history[history..] {
+            let loss = record.val_loss.map(|loss| scalar("loss/validation", loss));
+            let accuracy = record.val_accuracy.map(|share| scalar("accuracy/validation", share));
+            let values: Vec<_> = loss.into_iter().chain(accuracy).collect();
+            frame(&event(record.step, self.time_of(record.step), values), bytes);
+        }
+        for sample in &self.samples[samples..] {
+            let values = vec![text("sample", &indented(&sample.text))];
+            frame(&event(sample.step, self.time_of(sample.step), values), bytes);
+        }
+    }
+
+    /// When a step was done: the time of the last point before it.
+    fn time_of(&self, step: u64) -> f64 {
+        let after = self.steps.partition_point(|known| known.logged.step <= step);
+        self.steps.get(after.saturating_sub(1)).map_or_else(now, |known| known.time)
+    }
+}
+
+/// The text as a block of Markdown code, which TensorBoard shows as it is.
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+/// Appends one record: length and bytes, each with its checksum, which TensorFlow masks.
+fn frame(event: &Event, bytes: &mut Vec<u8>) {
+    let masked = |part: &[u8]| crc32c::crc32c(part).rotate_right(15).wrapping_add(0xa282_ead8);
+    let (data, length) = (event.encode_to_vec(), (event.encoded_len() as u64).to_le_bytes());
+    bytes.extend(length);
+    bytes.extend(masked(&length).to_le_bytes());
+    bytes.extend(&data);
+    bytes.extend(masked(&data).to_le_bytes());
+}
+
+fn event(step: u64, wall_time: f64, value: Vec<Value>) -> Event {
+    let step = i64::try_from(step).unwrap_or(i64::MAX);
+    Event { wall_time, step, summary: Some(Summary { value }), ..Event::default() }
+}
+
+fn scalar(tag: &str, value: f64) -> Value {
+    Value { tag: tag.into(), simple_value: Some(value as f32), ..Value::default() }
+}
+
+fn text(tag: &str, text: &str) -> Value {
+    let plugin_data = Some(PluginData { plugin_name: "text".into() });
+    let tensor = Tensor { dtype: DT_STRING, shape: Some(Shape {}), string_val: vec![text.into()] };
+    Value {
+        tag: tag.into(),
+        metadata: Some(Metadata { plugin_data }),
+        tensor: Some(tensor),
+        ..Value::default()
+    }
+}
+
+const SESSION_START: i32 = 1;
+const DT_STRING: i32 = 7;
+
+// The fields used here of TensorFlow's event.proto, summary.proto, tensor.proto and tensor_shape.proto, by their numbers.
+
+#[derive(Clone, PartialEq, Message)]
+struct Event {
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(string, optional, tag = "3")]
+    file_version: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<Summary>,
+    #[prost(message, optional, tag = "7")]
+    session_log: Option<SessionLog>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SessionLog {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    value: Vec<Value>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(string, tag = "1")]
+    tag: String,
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+    #[prost(message, optional, tag = "8")]
+    tensor: Option<Tensor>,
+    #[prost(message, optional, tag = "9")]
+    metadata: Option<Metadata>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Metadata {
+    #[prost(message, optional, tag = "1")]
+    plugin_data: Option<PluginData>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PluginData {
+    #[prost(string, tag = "1")]
+    plugin_name: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Tensor {
+    #[prost(int32, tag = "1")]
+    dtype: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<Shape>,
+    #[prost(bytes = "vec", repeated, tag = "8")]
+    string_val: Vec<Vec<u8>>,
+}
+
+/// A scalar's.
+#[derive(Clone, PartialEq, Message)]
+struct Shape {}
