@@ -85,7 +85,8 @@ impl Compare {
         let views = views?;
         let rows: Vec<_> = views.iter().map(Row::new).collect();
         let settings: Result<Vec<_>, _> = views.iter().map(|view| table_of(&view.settings)).collect();
-        let different = different(&settings?);
+        let mut different = different(&settings?);
+        different.extend(texts(&views));
         if let (Some(file), Some(kind)) = (&self.out, kind) {
             let written = match kind {
                 Written::Page => page(&rows, &different, &self.chart(&views)).into_string(),
@@ -243,6 +244,13 @@ fn different(settings: &[Table]) -> Vec<(String, Vec<String>)> {
     };
     let all = keys.into_iter().map(|key| (key.clone(), values(key)));
     all.filter(|(_, values)| values.iter().any(|value| *value != values[0])).collect()
+}
+
+/// The texts, where they are not the same.
+fn texts(views: &[RunView]) -> Option<(String, Vec<String>)> {
+    let line = |view: &RunView| view.folder.manifest().map_or("-".to_owned(), |manifest| manifest.line());
+    let lines: Vec<_> = views.iter().map(line).collect();
+    lines.iter().any(|line| *line != lines[0]).then(|| ("text".to_owned(), lines))
 }
 
 fn differences(rows: &[Row], different: &[(String, Vec<String>)]) -> String {

@@ -85,14 +85,18 @@ pub fn draw(chart: &Chart) -> Option<String> {
     drawn.ok().map(|()| svg)
 }
 
-/// At most `most` points: the means of neighbours.
+/// At most `most` points: the means of those that lie close together, x ascending from 0 or above.
 pub fn thinned(points: &[(f64, f64)], most: usize) -> Points {
-    let size = points.len().div_ceil(most.max(1)).max(1);
+    let end = points.last().map_or(0.0, |(x, _)| *x);
+    if points.len() <= most || end <= 0.0 {
+        return points.to_vec();
+    }
+    let place = |x: f64| ((x / end * most as f64).ceil() as usize).max(1);
     let mean = |part: &[(f64, f64)]| {
         let sum = part.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
         (sum.0 / part.len() as f64, sum.1 / part.len() as f64)
     };
-    points.chunks(size).map(mean).collect()
+    points.chunk_by(|a, b| place(a.0) == place(b.0)).map(mean).collect()
 }
 
 fn draw_on(area: &Area, chart: &Chart) -> Drawn {
@@ -102,7 +106,7 @@ fn draw_on(area: &Area, chart: &Chart) -> Drawn {
     let lines: Vec<&[_]> = chart.lines.iter().map(|line| &line.points[..]).collect();
     let (x, y) = (x_range(&lines), y_range(&lines));
     let mut context = ChartBuilder::on(area)
-        .margin_top(78)
+        .margin_top(if chart.subtitle.is_empty() { 52 } else { 78 })
         .margin_right(96)
         .margin_left(14)
         .margin_bottom(12)
@@ -313,9 +317,11 @@ mod tests {
 
     #[test]
     fn many_points_become_means_of_neighbours() {
-        let points: Points = (0..10).map(|n| (f64::from(n), f64::from(2 * n))).collect();
-        assert_eq!(thinned(&points, 20), points);
-        assert_eq!(thinned(&points, 3), [(1.5, 3.0), (5.5, 11.0), (8.5, 17.0)]);
+        let points: Points = (1..=9).map(|n| (f64::from(n), f64::from(2 * n))).collect();
+        assert_eq!(thinned(&points, 9), points);
+        assert_eq!(thinned(&points, 3), [(2.0, 4.0), (5.0, 10.0), (8.0, 16.0)]);
+        let dense = [(1.0, 1.0), (2.0, 3.0), (100.0, 7.0)];
+        assert_eq!(thinned(&dense, 2), [(1.5, 2.0), (100.0, 7.0)]);
         assert_eq!(thinned(&[], 3), []);
     }
 

@@ -7,13 +7,12 @@ use super::{
     figures::{bits, clock, counted, grouped, memory, short},
     output,
     plot::{self, Chart},
-    run_folder::{FILES, Sample, replace},
+    run_folder::{FILES, Manifest, Sample, replace},
     run_view::RunView,
 };
 use clap::Args;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use serde::Deserialize;
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 /// Files of a text that are listed one by one.
 const LISTED: usize = 200;
@@ -29,29 +28,6 @@ pub struct Report {
     /// The page [default: report.html in the run folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-}
-
-/// `manifest.json`.
-#[derive(Deserialize)]
-struct Manifest {
-    bytes: u64,
-    symbols: usize,
-    checksum: String,
-    skipped: Skipped,
-    documents: Vec<Document>,
-}
-
-#[derive(Deserialize)]
-struct Skipped {
-    binary: usize,
-    empty: usize,
-}
-
-#[derive(Deserialize)]
-struct Document {
-    path: String,
-    bytes: u64,
-    checksum: String,
 }
 
 impl Report {
@@ -212,16 +188,14 @@ fn samples(samples: &[Sample]) -> Markup {
 }
 
 fn text(view: &RunView) -> Markup {
-    let read = fs::read_to_string(view.folder.file("manifest.json")).ok();
-    let Some(manifest) = read.and_then(|text| serde_json::from_str::<Manifest>(&text).ok()) else {
+    let Some(manifest) = view.folder.manifest() else {
         return html! { h2 { "Text" } p { "The run folder has no manifest of its text." } };
     };
-    let Manifest { bytes, symbols, checksum, skipped, documents } = &manifest;
+    let Manifest { symbols, skipped, documents, .. } = &manifest;
     html! {
         h2 { "Text" }
         p {
-            (counted(documents.len() as u64, "file")) ", " (grouped(*bytes)) " bytes, "
-            (grouped(*symbols as u64)) " " (view.unit()) ", checksum " code { (checksum) } ". Passed over: "
+            (manifest.line()) "; " (grouped(*symbols as u64)) " " (view.unit()) ". Passed over: "
             (skipped.binary) " binary, " (skipped.empty) " empty."
         }
         table {

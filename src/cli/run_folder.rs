@@ -2,6 +2,7 @@
 
 mod lines;
 mod lock;
+mod manifest;
 mod records;
 mod tail;
 mod trained;
@@ -9,6 +10,8 @@ mod trained;
 use super::{curves::Curves, failure::Failure, plot};
 pub use lines::{Appended, Lines};
 use lock::Lock;
+use manifest::Document;
+pub use manifest::Manifest;
 pub use records::{Sample, State, Status, Step, now};
 use std::{
     fs::{self, File},
@@ -18,12 +21,7 @@ use std::{
 };
 pub use tail::Tail;
 pub use trained::{Trained, Which};
-use unrolled::{
-    Error,
-    checkpoint::Checkpoint,
-    corpus::{Corpus, Document, Skipped},
-    train::Record,
-};
+use unrolled::{Error, checkpoint::Checkpoint, corpus::Corpus, train::Record};
 
 /// Where numbered runs go.
 const RUNS: &str = "runs";
@@ -226,24 +224,21 @@ impl RunFolder {
 
     /// Replaces `manifest.json`: the files of the text.
     pub fn write_manifest(&self, corpus: &Corpus) -> Result<(), Failure> {
-        #[derive(serde::Serialize)]
-        struct Manifest<'a> {
-            bytes: u64,
-            symbols: usize,
-            checksum: String,
-            skipped: Skipped,
-            documents: Vec<Document<'a>>,
-        }
-        let documents: Vec<_> = corpus.documents().collect();
+        let documents: Vec<Document> = corpus.documents().map(Document::from).collect();
         let manifest = Manifest {
             bytes: documents.iter().map(|document| document.bytes).sum(),
             symbols: corpus.len(),
             checksum: format!("{:08x}", corpus.fingerprint()),
-            skipped: corpus.skipped(),
+            skipped: corpus.skipped().into(),
             documents,
         };
         let text = serde_json::to_string_pretty(&manifest).expect("texts and numbers");
         replace(&self.file(MANIFEST), (text + "\n").as_bytes())
+    }
+
+    /// `manifest.json`; `None` where there is none that can be read.
+    pub fn manifest(&self) -> Option<Manifest> {
+        serde_json::from_str(&fs::read_to_string(self.file(MANIFEST)).ok()?).ok()
     }
 
     /// Replaces `checkpoint.safetensors`. The one that was there, of step `before`, stays under another name, as long as

@@ -28,7 +28,7 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_length: Option<u32>,
-    /// Steps between two points of the training curve in steps.jsonl [default: about 1,000 points a run]
+    /// Steps between two points of the training curve in steps.jsonl [default: 1, then a 512th of the steps so far]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_every: Option<u64>,

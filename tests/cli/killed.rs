@@ -10,7 +10,7 @@ use std::{
 };
 
 const SETTINGS: &str = "--hidden 16 --batch 4 --steps 8 --epochs 1000000 --eval-every 90 --patience 1000 \
-                        --threads 1 --checkpoint-every 37 --keep 3 --learning-rate 0.003";
+                        --threads 1 --checkpoint-every 37 --keep 3 --log-every 7 --tensorboard --learning-rate 0.003";
 /// Steps of the run for each kill, so that the kills fall on all of it.
 const STEPS_PER_KILL: usize = 120;
 

@@ -8,6 +8,7 @@ mod killed;
 mod messages;
 mod reading;
 mod resume;
+mod seeing;
 mod signals;
 mod training;
 

@@ -84,7 +84,7 @@ fn inspect_shows_everything() {
         tensor["shape"].as_array().expect("a shape").iter().filter_map(Value::as_u64).product::<u64>()
     });
     assert_eq!(report["parameter_count"].as_u64(), Some(sizes.sum()));
-    assert_eq!(report["files"].as_array().map(Vec::len), Some(7));
+    assert_eq!(report["files"].as_array().map(Vec::len), Some(9));
 }
 
 #[test]

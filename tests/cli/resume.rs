@@ -9,11 +9,19 @@ pub fn checkpoint(home: &Home, run: &str) -> Checkpoint {
 
 /// Metrics without what a clock measured.
 pub fn metrics(home: &Home, run: &str) -> Vec<Value> {
-    let mut lines = json_lines(&home.read(&format!("{run}/metrics.jsonl")));
+    timeless(home, &format!("{run}/metrics.jsonl"))
+}
+
+/// The training curve without what a clock measured.
+pub fn curve(home: &Home, run: &str) -> Vec<Value> {
+    timeless(home, &format!("{run}/steps.jsonl"))
+}
+
+fn timeless(home: &Home, file: &str) -> Vec<Value> {
+    let mut lines = json_lines(&home.read(file));
     for line in &mut lines {
         let fields = line.as_object_mut().expect("an object");
-        fields.remove("seconds");
-        fields.remove("chars_per_second");
+        ["seconds", "chars_per_second", "time"].iter().for_each(|key| _ = fields.remove(*key));
     }
     lines
 }
@@ -44,6 +52,7 @@ pub fn assert_same(home: &Home, one: &str, other: &str) {
         assert!(a.parameters == b.parameters && a.moments == b.moments && a.state == b.state, "{file}");
     }
     assert_eq!(metrics(home, one), metrics(home, other));
+    assert_eq!(curve(home, one), curve(home, other));
     assert_eq!(home.read(&format!("{one}/samples.jsonl")), home.read(&format!("{other}/samples.jsonl")));
 }
 

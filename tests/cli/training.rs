@@ -27,6 +27,8 @@ fn a_run_leaves_its_files() {
         "manifest.json",
         "metrics.jsonl",
         "samples.jsonl",
+        "status.json",
+        "steps.jsonl",
     ];
     assert_eq!(file_names(&home.path("here")), files);
     let told = stderr(&run);

@@ -15,8 +15,9 @@ use std::{
 };
 use unrolled::train::Training;
 
-/// Points of a curve, where `--log-every` does not say how many.
-const POINTS: u64 = 1000;
+/// Points each time that a run doubles, at least, where `--log-every` does not say how many: a curve is as fine for a run
+/// that has just begun as for one that ends.
+const POINTS: u64 = 512;
 /// Between two versions of `status.json`.
 const BEAT: Duration = Duration::from_secs(1);
 
@@ -27,6 +28,11 @@ pub struct Curve {
     lines: Lines,
     events: Option<Events>,
     beat_at: Instant,
+}
+
+/// A power of two, so that the points before are those of a coarser curve.
+fn interval_at(step: u64) -> u64 {
+    1 << (step / POINTS).max(1).ilog2()
 }
 
 impl Curve {
@@ -56,7 +62,7 @@ impl Curve {
     /// After a step: a point when one is due. Says whether there is one.
     pub fn log(&mut self, training: &mut Training) -> bool {
         let (step, total) = (training.progress().step, training.progress().total_steps);
-        let every = self.every.unwrap_or_else(|| total.div_ceil(POINTS)).max(1);
+        let every = self.every.unwrap_or_else(|| interval_at(step));
         if !step.is_multiple_of(every) && step != total {
             return false;
         }
@@ -88,5 +94,19 @@ impl Curve {
     pub fn write_status(&self, folder: &RunFolder, training: &Training, state: State) {
         let status = Status::new(state, training.progress(), training.chars_per_step(), self.steps.last());
         let _ = folder.write_status(&status);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_as_far_apart_as_a_run_is_long() {
+        for (step, every) in [(0, 1), (1, 1), (1023, 1), (1024, 2), (2048, 4), (1_000_000, 1024)] {
+            assert_eq!(interval_at(step), every, "{step}");
+        }
+        let points = (1..=1_000_000).filter(|step| u64::is_multiple_of(*step, interval_at(*step))).count();
+        assert!(points < 7000, "{points}");
     }
 }

@@ -227,3 +227,92 @@ struct Tensor {
 /// A scalar's.
 #[derive(Clone, PartialEq, Message)]
 struct Shape {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unrolled::train::Logged;
+
+    /// The messages of a file, whose framing is checked.
+    fn events(bytes: &[u8]) -> Vec<Event> {
+        let masked =
+            |part: &[u8]| crc32c::crc32c(part).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes();
+        let (mut rest, mut found) = (bytes, Vec::new());
+        while !rest.is_empty() {
+            let length = u64::from_le_bytes(rest[..8].try_into().expect("eight bytes")) as usize;
+            assert_eq!(rest[8..12], masked(&rest[..8]));
+            let data = &rest[12..12 + length];
+            assert_eq!(rest[12 + length..16 + length], masked(data));
+            found.push(Event::decode(data).expect("a message"));
+            rest = &rest[16 + length..];
+        }
+        found
+    }
+
+    fn step(step: u64) -> Step {
+        let logged = Logged {
+            step,
+            chars: 10 * step,
+            seconds: 1.0,
+            loss: 2.5,
+            gradient_norm: 1.0,
+            learning_rate: 0.1,
+            chars_per_second: 1e5,
+        };
+        Step { logged, time: 1000.0 + step as f64 }
+    }
+
+    fn record(step: u64) -> Record {
+        Record {
+            step,
+            chars: 10 * step,
+            seconds: 1.0,
+            train_loss: 2.5,
+            val_loss: Some(2.25),
+            val_accuracy: Some(0.5),
+            learning_rate: 0.1,
+            chars_per_second: 1e5,
+        }
+    }
+
+    #[test]
+    fn a_file_grows_and_is_written_anew_where_it_must_be() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        fs::write(home.path().join("events.out.tfevents.0.unrolled"), "of an earlier process")
+            .expect("written");
+        fs::write(home.path().join("events.out.tfevents.0.other"), "of another program").expect("written");
+        let (steps, history) = ([step(1), step(2), step(3)], [record(2)]);
+        let samples = [Sample { step: 2, text: "to be\nor".into() }];
+        let settings = Settings::default();
+        let told = |count: usize| Told {
+            steps: &steps[..count],
+            history: &history[..count / 2],
+            samples: &samples[..count / 2],
+            settings: &settings,
+        };
+        let mut file = Events::new(home.path());
+        for count in 0..3 {
+            file.write(&told(count)).expect("written");
+        }
+        let path = file.file.path().to_owned();
+        let read = || events(&fs::read(&path).expect("readable"));
+        let steps_of = |found: &[Event]| found.iter().map(|event| event.step).collect::<Vec<_>>();
+        assert_eq!(steps_of(&read()), [0, 0, 0, 1, 2, 2, 2]);
+        let found = read();
+        assert_eq!(found[0].file_version.as_deref(), Some("brain.Event:2"));
+        let value =
+            |event: usize, value: usize| found[event].summary.as_ref().expect("values").value[value].clone();
+        assert_eq!((value(3, 0).tag.as_str(), value(3, 0).simple_value), ("loss/training", Some(2.5)));
+        assert_eq!((value(5, 0).tag.as_str(), value(5, 0).simple_value), ("loss/validation", Some(2.25)));
+        assert_eq!(value(6, 0).tensor.expect("a text").string_val[0], b"    to be\n    or\n");
+        assert_eq!(found[5].wall_time, 1002.0, "of the step before it");
+        // Half a record, as a full disk would leave it.
+        fs::OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(99)).expect("cut");
+        file.write(&told(3)).expect("written");
+        assert_eq!(steps_of(&read()), [0, 0, 0, 1, 2, 3, 2, 2]);
+        let mut left: Vec<_> =
+            fs::read_dir(home.path()).expect("a folder").flatten().map(|entry| entry.path()).collect();
+        left.sort();
+        assert_eq!(left, [home.path().join("events.out.tfevents.0.other"), path.clone()]);
+    }
+}
