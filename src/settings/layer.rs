@@ -278,6 +278,20 @@ impl Layer {
         if let Some(custom) = &self.custom {
             custom.validate(inputs)?;
         }
+        self.validate_alone()?;
+        let read = self.input_size.unwrap_or(inputs);
+        require(read == inputs, "input-size", read, &format!("the layer reads {inputs} values"))?;
+        let same = |name, wanted: bool| {
+            let width = self.output_size();
+            let expected = format!("the layer reads {inputs} values and gives {width}, which must be equal");
+            require(!wanted || width == inputs, name, wanted, &expected)
+        };
+        same("residual", self.residual)?;
+        same("highway", self.highway != Highway::Off)
+    }
+
+    /// What can be checked before it is known what the layer reads.
+    pub(super) fn validate_alone(&self) -> Result<()> {
         let some = self.hidden >= 1 || self.custom.is_some();
         require(some, "hidden", self.hidden, "give a whole number of at least 1")?;
         let finite = self.forget_bias.is_finite();
@@ -287,15 +301,6 @@ impl Layer {
         require(biased, "gate-bias", self.gate_bias, "a finite number, and an option of the gru cell alone")?;
         self.validate_lstm()?;
         self.validate_shares()?;
-        let read = self.input_size.unwrap_or(inputs);
-        require(read == inputs, "input-size", read, &format!("the layer reads {inputs} values"))?;
-        let same = |name, wanted: bool| {
-            let width = self.output_size();
-            let expected = format!("the layer reads {inputs} values and gives {width}, which must be equal");
-            require(!wanted || width == inputs, name, wanted, &expected)
-        };
-        same("residual", self.residual)?;
-        same("highway", self.highway != Highway::Off)?;
         let both = self.residual && self.highway != Highway::Off;
         require(!both, "highway", true, "a highway layer is not residual too; choose one")
     }
