@@ -74,6 +74,9 @@ pub struct Layer {
     /// `DropoutWrapper`'s state filter: whether an LSTM's c is dropped like h. TensorFlow keeps it by default.
     #[serde(skip_serializing_if = "is_default")]
     pub drop_cell_state: bool,
+    /// `DropoutWrapper`'s state filter: whether h is kept.
+    #[serde(skip_serializing_if = "is_default")]
+    pub keep_hidden_state: bool,
     /// `DropoutWrapper`: masks for each step, or one for a whole window (`variational_recurrent`).
     #[serde(skip_serializing_if = "is_default")]
     pub variational: Variational,
@@ -172,6 +175,7 @@ impl Layer {
             output_keep_prob: 1.0,
             state_keep_prob: 1.0,
             drop_cell_state: false,
+            keep_hidden_state: false,
             variational: Variational::Off,
             dropout_seed: None,
             input_size: None,

@@ -2,7 +2,7 @@
 
 use unrolled::Settings;
 use unrolled::model::Model;
-use unrolled::rnn::{Bidirectional, Layer, Merge, Rnn, Window};
+use unrolled::rnn::{Bidirectional, Dropout, Layer, Masks, Merge, Rnn, Site, Window};
 
 fn model(layer: Layer) -> Model {
     Model::of_stack(&[layer], 3, &Settings::default()).unwrap()
@@ -56,4 +56,41 @@ fn a_stack_beyond_all_memory_and_a_scale_that_is_none_are_refused() {
         let text = told(Layer::gru(2), Settings { init_scale: Some(scale), ..Settings::default() });
         assert!(text.starts_with(&format!("init-scale = {scale} cannot work")), "{text}");
     }
+}
+
+/// `dropout_state_filter_visitor` may keep h and drop c: i, f, g, o of one unit, in f64, from given masks.
+#[test]
+fn a_filter_may_drop_c_alone() {
+    let layer = Layer {
+        state_keep_prob: 0.5,
+        drop_cell_state: true,
+        keep_hidden_state: true,
+        forget_bias: 0.0,
+        ..Layer::lstm(1)
+    };
+    let model = Model::of_stack(&[layer], 1, &Settings::default()).unwrap();
+    let get =
+        |name: &str| model.parameters().get(name).unwrap().iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+    let [w, r, b, b2] = ["rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0", "rnn.bias_hh_l0"].map(get);
+    let (inputs, kept) = ([0.5f32, -1.0, 2.0, 0.25], [1.0f32, 0.0, 1.0, 1.0]);
+    let (mut h, mut c, mut expected) = (0.0f64, 0.0f64, Vec::new());
+    for (x, kept) in inputs.iter().zip(kept) {
+        let a = |gate: usize| w[gate] * f64::from(*x) + r[gate] * h + b[gate] + b2[gate];
+        let sigmoid = |a: f64| 1.0 / (1.0 + (-a).exp());
+        let (i, f, g, o) = (sigmoid(a(0)), sigmoid(a(1)), a(2).tanh(), sigmoid(a(3)));
+        let next = f * c + i * g;
+        h = o * next.tanh();
+        c = next * f64::from(kept) / 0.5;
+        expected.push(h as f32);
+    }
+    let mut masks = Masks::default();
+    masks.set(0, Site::CellState, kept.to_vec());
+    let dropout = Some(Dropout { probability: 0.0, seed: 1, step: 0 });
+    let (mut rnn, mut outputs) = (Rnn::new(model, Some(1)).unwrap(), [0.0; 4]);
+    rnn.forward(&Window { dropout, masks: Some(&masks), ..Window::new(4, 1, &inputs) }, &mut outputs)
+        .unwrap();
+    super::assert_close("outputs", &outputs, &expected);
+    let state = rnn.state();
+    super::assert_close("h", &state.layers[0].h, &[h as f32]);
+    super::assert_close("c", &state.layers[0].c, &[c as f32]);
 }

@@ -26,6 +26,7 @@ fn stacks() -> Vec<Vec<Layer>> {
             Layer { variational: shared, ..dropping(Layer::gru_before(19)) },
             Layer { variational: Variational::PerRow, drop_cell_state: true, ..dropping(Layer::lstm(8)) },
         ],
+        vec![Layer { drop_cell_state: true, keep_hidden_state: true, ..dropping(Layer::lstm(19)) }],
         vec![
             Layer { zoneout: 0.25, zoneout_cell: 0.5, ..Layer::lstm(11) },
             Layer { zoneout: 0.5, residual: true, output_keep_prob: 0.5, ..Layer::gru(11) },
