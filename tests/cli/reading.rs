@@ -31,6 +31,11 @@ fn eval_agrees_with_the_run() {
     assert!(count(eval("--split all")) > count(eval("--split train")));
     assert!(count(eval("--split test --eval-streams 1")) > 0);
     assert_eq!(count(eval("text.txt")), count(eval("--split all")));
+    let within = |k: usize| eval(&format!("--top-k {k}"))["top_k_accuracy"].as_f64().expect("a number");
+    assert!(report["accuracy"].as_f64().is_some_and(|share| share <= within(1)));
+    assert!(within(1) <= within(3) && within(3) < 1.0, "{} and {}", within(1), within(3));
+    assert_eq!(within(9999), 1.0, "of all symbols");
+    refused(home.run("eval here --top-k 0"), 2, &["--top-k"]);
 }
 
 #[test]
@@ -40,6 +45,9 @@ fn eval_prints_a_table() {
     for part in ["text.txt, validation", "nats per symbol", "perplexity", "accuracy"] {
         assert!(table.contains(part), "{part:?} in {table}");
     }
+    assert!(!table.contains("top-"), "{table}");
+    let table = stdout(&home.run("eval here --top-k 5").success());
+    assert!(table.lines().last().is_some_and(|line| line.starts_with("top-5        ")), "{table}");
 }
 
 #[test]
