@@ -48,6 +48,19 @@ struct FileSize {
     bytes: u64,
 }
 
+/// What the layers of a stack replace.
+const REPLACED: [&str; 9] = [
+    "cell",
+    "activation",
+    "reset",
+    "forget-bias",
+    "forget-bias-at",
+    "gate-bias",
+    "hidden",
+    "layers",
+    "dropout",
+];
+
 impl Inspect {
     /// Prints all there is to know about a checkpoint.
     pub fn run(&self) -> Result<(), Failure> {
@@ -98,11 +111,18 @@ impl<'a> Report<'a> {
         let shown = toml::to_string(self.settings)
             .unwrap_or_else(|error| format!("(not shown) = {error}; see inspect --json"));
         let width = shown.lines().filter_map(|line| Some(line.split_once(" = ")?.0.len())).max().unwrap_or(0);
-        let line = |line: &str| match line.split_once(" = ") {
-            Some((key, value)) => format!("  {key:width$}  {}\n", value.trim_matches('"')),
-            None => String::new(),
-        };
-        "settings:\n".to_owned() + &shown.lines().map(line).collect::<String>()
+        let (mut text, mut layers) = ("settings:\n".to_owned(), 0);
+        for line in shown.lines() {
+            if line == "[[stack]]" {
+                text += &format!("layer {layers}:\n");
+                layers += 1;
+            }
+            let Some((key, value)) = line.split_once(" = ") else { continue };
+            if self.settings.stack.is_empty() || layers > 0 || !REPLACED.contains(&key) {
+                text += &format!("  {key:width$}  {}\n", value.trim_matches('"'));
+            }
+        }
+        text
     }
 
     fn parameters_text(&self) -> String {

@@ -96,6 +96,27 @@ fn inspect_shows_everything() {
 }
 
 #[test]
+fn inspect_shows_layers_in_the_place_of_what_they_replace() {
+    let home = Home::new();
+    let mut command = home.command("train text.txt --batch 4 --steps 8 --max-steps 2 --threads 1 --out here");
+    command.args(["--layer", "cell = \"gru\", hidden = 12", "--layer", "cell = \"lstm\", hidden = 9"]);
+    command.assert().success();
+    let text = stdout(&home.run("inspect here").success());
+    let settings = text.split("\n\n").find(|part| part.starts_with("settings:")).expect("the settings");
+    let (flat, layers) = settings.split_once("layer 0:\n").expect("the first layer");
+    for name in ["  cell ", "  hidden ", "  layers ", "  dropout ", "  forget-bias "] {
+        assert!(!flat.contains(name), "{name:?} in {flat}");
+    }
+    assert!(flat.contains("  batch ") && flat.contains("  seed "), "{flat}");
+    let (first, second) = layers.split_once("layer 1:\n").expect("the second layer");
+    let has = |text: &str, key: &str, value: &str| {
+        text.lines().any(|line| line.split_whitespace().eq([key, value]))
+    };
+    assert!(has(first, "cell", "gru") && has(first, "hidden", "12"), "{first}");
+    assert!(has(second, "cell", "lstm") && has(second, "hidden", "9"), "{second}");
+}
+
+#[test]
 fn presets_are_listed() {
     let home = Home::new();
     let text = stdout(&home.run("presets").success());
