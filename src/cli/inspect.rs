@@ -1,6 +1,7 @@
 //! `unrolled inspect`: what is in a run.
 
 use super::{
+    config::REPLACED,
     failure::Failure,
     figures::{bytes, counted, grouped},
     output,
@@ -47,19 +48,6 @@ struct FileSize {
     name: String,
     bytes: u64,
 }
-
-/// What the layers of a stack replace.
-const REPLACED: [&str; 9] = [
-    "cell",
-    "activation",
-    "reset",
-    "forget-bias",
-    "forget-bias-at",
-    "gate-bias",
-    "hidden",
-    "layers",
-    "dropout",
-];
 
 impl Inspect {
     /// Prints all there is to know about a checkpoint.
