@@ -46,11 +46,12 @@ impl Model {
         Ok(Self { config, parameters })
     }
 
-    /// A model with given parameters; every name and shape is checked.
+    /// A model with given parameters; every name and shape is checked, and the configuration once more.
     ///
     /// # Errors
-    /// [`Error::Tensor`] names the first tensor that is missing, surplus or of another shape.
+    /// As for [`ModelConfig::new`]; [`Error::Tensor`] names the first tensor that is missing, surplus or of another shape.
     pub fn with_parameters(config: ModelConfig, parameters: Parameters) -> Result<Self> {
+        config.check()?;
         check_parameters(&config, &parameters)?;
         Ok(Self { config, parameters })
     }

@@ -33,8 +33,8 @@ pub struct Reading {
 /// one from a zero state carried to its end. Uses `threads` threads, or all cores.
 ///
 /// # Errors
-/// When the part has fewer than two symbols, the text was cut short meanwhile, or the threads or the forced instruction
-/// set cannot be had.
+/// When the part has fewer than two symbols, the text has more symbols than the model or was cut short meanwhile, or the
+/// threads or the forced instruction set cannot be had.
 pub fn evaluate(
     model: &Model,
     corpus: &Corpus,
@@ -55,6 +55,11 @@ pub fn evaluate_as(
     reading: Reading,
     threads: Option<usize>,
 ) -> Result<Evaluation> {
+    let (symbols, known) = (corpus.vocabulary().len(), model.config().vocabulary);
+    if symbols > known {
+        let expected = format!("the model knows {known} symbols; open the text with the model's vocabulary");
+        return Err(Error::Setting { name: "vocabulary", found: symbols.to_string(), expected });
+    }
     let threads = Threads::new(threads)?;
     let mut weights = Weights::new(model.config(), exec::detect()?);
     weights.pack(model.parameters(), false, &threads);

@@ -1,8 +1,11 @@
 //! What cannot work is told when the model is made or before anything is used up; and the order of calls breaks nothing.
 
-use unrolled::Settings;
-use unrolled::model::Model;
-use unrolled::rnn::{Bidirectional, Dropout, Layer, Masks, Merge, Rnn, Site, Window};
+use unrolled::corpus::Corpus;
+use unrolled::exec::{Dynamic, Plan, Stream};
+use unrolled::model::{Model, ModelConfig, Parameters};
+use unrolled::rnn::{Bidirectional, CustomCell, Dropout, Layer, Masks, Merge, Rnn, Site, Window};
+use unrolled::train::{Differentiator, evaluate};
+use unrolled::{Settings, Unit};
 
 fn model(layer: Layer) -> Model {
     Model::of_stack(&[layer], 3, &Settings::default()).unwrap()
@@ -55,6 +58,46 @@ fn a_stack_beyond_all_memory_and_a_scale_that_is_none_are_refused() {
     for scale in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         let text = told(Layer::gru(2), Settings { init_scale: Some(scale), ..Settings::default() });
         assert!(text.starts_with(&format!("init-scale = {scale} cannot work")), "{text}");
+    }
+}
+
+#[test]
+fn a_configuration_that_was_changed_is_checked_with_its_parameters() {
+    type Change = fn(&mut ModelConfig);
+    let changes: &[(&str, Change)] = &[
+        ("input-keep-prob = NaN", |c| c.stack[0].input_keep_prob = f32::NAN),
+        ("hidden = 0", |c| c.stack[0].hidden = 0),
+        ("layers = 0", |c| c.stack.clear()),
+        ("inputs = 0", |c| c.embedding = None),
+        ("custom = mine", |c| c.stack[0].custom = Some(CustomCell::from("mine".to_owned()))),
+    ];
+    for (expected, change) in changes {
+        let mut config = model(Layer::lstm(2)).config().clone();
+        change(&mut config);
+        let parameters = Parameters::zeros(model(Layer::lstm(2)).config().layout());
+        let text = Model::with_parameters(config, parameters).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("{expected} cannot work")), "{text}");
+    }
+}
+
+#[test]
+fn a_stack_by_itself_is_refused_where_symbols_come_in() {
+    let (stack, expected) =
+        (model(Layer::lstm(2)), "vocabulary = 0 cannot work: a stack by itself reads vectors");
+    let told = [
+        Plan::new(&stack, 3, 2, Some(1)).map(drop),
+        Dynamic::new(&stack, Some(1)).map(drop),
+        Stream::new(&stack).map(drop),
+        Differentiator::new(stack.clone(), Some(1)).map(drop),
+    ];
+    for told in told.map(|told| told.unwrap_err().to_string()) {
+        assert!(told.starts_with(expected), "{told}");
+    }
+    let corpus = Corpus::from_text("the cat sat on the mat", Unit::Char).unwrap();
+    let small = Model::new(&Settings { hidden: 3, ..Settings::default() }, 5).unwrap();
+    for (model, known) in [(stack, 0), (small, 5)] {
+        let told = evaluate(&model, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("vocabulary = 10 cannot work: the model knows {known}")), "{told}");
     }
 }
 

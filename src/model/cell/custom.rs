@@ -79,7 +79,7 @@ const RESERVED: [&str; 2] = ["highway_weight", "highway_bias"];
 /// A trained variable of a custom cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variable {
-    /// Its name, of letters, digits and `_`; in a model and its files it is `rnn.NAME_l0` for layer 0.
+    /// Its name, of letters, digits and `_`, and none of a highway's; in a model and its files it is `rnn.NAME_l0` for layer 0.
     pub name: String,
     /// Row-major shape.
     pub shape: Vec<usize>,
