@@ -66,8 +66,8 @@ impl Losses {
         assert_eq!(d_values.len(), self.values.len(), "a gradient for each loss");
         let rows = rows.chunks(self.symbols).zip(&self.shares);
         rows.flat_map(|(row, (value, share))| {
-            let scale = d_values[*value] * share;
-            row.iter().map(move |d| (f64::from(*d) * scale) as f32)
+            let scale = times(*share, d_values[*value]);
+            row.iter().map(move |d| times(scale, f64::from(*d)) as f32)
         })
         .collect()
     }
@@ -98,11 +98,16 @@ impl Losses {
         check(weights.len() == self.values.len(), weights.len(), "weights", self.values.len())?;
         let count = weights.iter().filter(|weight| **weight != 0.0).count().max(1) as f64;
         let factor = |value: usize| f64::from(weights[value]) / count;
-        let sum = self.values.iter().enumerate().map(|(value, loss)| loss * factor(value)).sum();
+        let sum = self.values.iter().enumerate().map(|(value, loss)| times(factor(value), *loss)).sum();
         self.shares.iter_mut().for_each(|(value, share)| (*share, *value) = (*share * factor(*value), 0));
         self.values = vec![sum];
         Ok(self)
     }
+}
+
+/// A weight of zero is padding, whatever it weighs: it gives zero, also of what is not finite.
+fn times(weight: f64, value: f64) -> f64 {
+    if weight == 0.0 { 0.0 } else { weight * value }
 }
 
 fn check(holds: bool, found: usize, what: &str, expected: usize) -> Result<()> {
@@ -173,10 +178,7 @@ pub fn softmax_cross_entropy(logits: &[f32], labels: &[f32], rows: usize) -> Res
     };
     for (row, labels) in logits.chunks(symbols).zip(labels.chunks(symbols)) {
         let (log, shares) = softmax(row);
-        let against = |(y, label): (&f32, &f32)| {
-            let nats = log - f64::from(*y);
-            if *label == 0.0 { 0.0 } else { f64::from(*label) * nats }
-        };
+        let against = |(y, label): (&f32, &f32)| times(f64::from(*label), log - f64::from(*y));
         losses.values.push(row.iter().zip(labels).map(against).sum());
         losses.d_labels.extend(row.iter().map(|y| (log - f64::from(*y)) as f32));
         losses.d_logits.extend(shares.zip(labels).map(|(share, label)| (share - f64::from(*label)) as f32));
@@ -187,8 +189,11 @@ pub fn softmax_cross_entropy(logits: &[f32], labels: &[f32], rows: usize) -> Res
 /// Labels [N, V] that give `1 - smoothing` to the target and `smoothing / V` to every symbol (`label_smoothing`).
 ///
 /// # Errors
-/// [`Error::Batch`] for a target that is not below V, [`Error::Setting`] for a smoothing that is no share.
+/// [`Error::Batch`] for no symbols or a target that is not below V, [`Error::Setting`] for a smoothing that is no share.
 pub fn smoothed_labels(targets: &[u32], symbols: usize, smoothing: f32) -> Result<Vec<f32>> {
+    if symbols == 0 {
+        return Err(Error::Batch { found: "0 symbols".to_owned(), expected: "at least one".to_owned() });
+    }
     check_targets(targets, symbols)?;
     if !(0.0..=1.0).contains(&smoothing) {
         let (found, expected) = (smoothing.to_string(), "give a share from 0 to 1".to_owned());
@@ -262,8 +267,7 @@ fn weighed(logits: &[f32], targets: &[u32], weights: &[f32], rows: usize) -> Res
     let mut losses = sparse_softmax_cross_entropy(logits, targets)?;
     for (token, weight) in weights.iter().map(|weight| f64::from(*weight)).enumerate() {
         losses.shares[token].1 = weight;
-        // A weight of zero is padding, whatever its logits are.
-        losses.values[token] = if weight == 0.0 { 0.0 } else { weight * losses.values[token] };
+        losses.values[token] = times(weight, losses.values[token]);
     }
     Ok(losses)
 }
@@ -367,6 +371,7 @@ mod tests {
         assert!(in_top_k(&[0.0; 4], &[0, 1], 0).unwrap_err().to_string().starts_with("top-k = 0"));
         let text = smoothed_labels(&[0], 2, 1.5).unwrap_err().to_string();
         assert!(text.starts_with("label-smoothing = 1.5"), "{text}");
+        assert!(smoothed_labels(&[], 0, 0.5).unwrap_err().to_string().contains("0 symbols"));
     }
 
     #[test]
@@ -375,6 +380,11 @@ mod tests {
         for average in [Average::Both, Average::Timesteps, Average::Batch, Average::None] {
             let loss = sequence_loss(&logits, &[0, 1], &[0.0, 0.0], 1, average).unwrap();
             assert!(loss.values.iter().all(|value| *value == 0.0), "{average:?}: {:?}", loss.values);
+            let gradient = loss.gradient(&vec![1.0; loss.values.len()]);
+            assert_eq!(gradient, [0.0; 4], "{average:?}");
         }
+        let losses = sparse_softmax_cross_entropy(&logits, &[0, 1]).unwrap();
+        let losses = losses.over_nonzero_weights(&[0.0, 0.0]).unwrap();
+        assert_eq!((&losses.values[..], losses.gradient(&[1.0])), (&[0.0][..], vec![0.0; 4]));
     }
 }

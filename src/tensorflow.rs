@@ -12,6 +12,7 @@
 //! | `LayerNormBasicLSTMCell` | `kernel`; `input/gamma`, `input/beta`, likewise `transform`, `forget`, `output`, `state` | i, j, f, o |
 //! | `HighwayWrapper` | its cell's, `carry_w`, `carry_b`, uncoupled also `transform_w`, `transform_b` | |
 //! | Keras `SimpleRNN`, `LSTM`, `GRU` | `kernel`, `recurrent_kernel`, `bias` | i, f, c, o; z, r, h |
+//! | a cell of one's own | its own, as they are | |
 //!
 //! TensorFlow's LSTMs add their `forget_bias` when they run: a layer with
 //! [`ForgetBiasAt::RunTime`](crate::ForgetBiasAt) does too. Keras's store it in `bias`: such a layer has `forget_bias: 0.0`.
@@ -35,7 +36,7 @@
 //! # }
 //! ```
 
-use crate::model::{ModelConfig, Parameters};
+use crate::model::{ModelConfig, Parameters, RnnCell, Variable};
 use crate::{Cell, Error, Highway, Layer, Reset, Result};
 use std::ops::Range;
 
@@ -46,7 +47,7 @@ pub type Variables<'a> = &'a dyn Fn(&str) -> Option<&'a [f32]>;
 /// (the second bias) becomes zero. Gradients convert in the same way.
 ///
 /// # Errors
-/// [`Error::Tensor`] names the variable that is missing or of another length.
+/// [`Error::Tensor`] names the variable that is missing or of another length, and the layer that is.
 pub fn copy_layer(
     config: &ModelConfig,
     layer: usize,
@@ -54,12 +55,16 @@ pub fn copy_layer(
     variables: Variables<'_>,
 ) -> Result<()> {
     let suffix = format!("_l{layer}");
+    let Some(of) = config.stack.get(layer) else {
+        let expected = format!("a layer of the model, which has {}", config.stack.len());
+        return Err(missing(&format!("(layer {layer})"), &expected));
+    };
     for entry in parameters.layout.entries().to_vec() {
         if entry.name.starts_with("rnn.") && entry.name.ends_with(&suffix) {
             parameters.values[entry.range].fill(0.0);
         }
     }
-    let copy = Copy { inputs: config.input_width(layer), of: &config.stack[layer], number: layer, variables };
+    let copy = Copy { inputs: config.input_width(layer), of, number: layer, variables };
     copy.products(parameters)?;
     copy.options(parameters)
 }
@@ -103,6 +108,9 @@ impl Copy<'_, '_> {
     }
 
     fn products(&self, parameters: &mut Parameters) -> Result<()> {
+        if let Some(cell) = self.of.custom.as_ref().and_then(|custom| custom.cell()) {
+            return self.own(parameters, cell);
+        }
         let keras = (self.variables)("recurrent_kernel").is_some();
         match (self.of.cell, self.of.coupled) {
             (Cell::Gru, _) if self.of.reset == Reset::Before && !keras => self.gru(parameters),
@@ -112,6 +120,15 @@ impl Copy<'_, '_> {
             (Cell::Lstm, false) => self.gates(parameters, keras, &[0, 2, 1, 3]),
             (Cell::Gru, _) => self.gates(parameters, keras, &[1, 0, 2]),
         }
+    }
+
+    /// The variables of a cell of one's own.
+    fn own(&self, parameters: &mut Parameters, cell: &dyn RnnCell) -> Result<()> {
+        for Variable { name, shape, .. } in cell.variables(self.inputs) {
+            let values = self.get(&[&name], shape.iter().product())?;
+            self.put(parameters, &name, values);
+        }
+        Ok(())
     }
 
     /// Kernels of all gates; ours number g is theirs number `gates[g]`.
@@ -253,5 +270,9 @@ mod tests {
         assert_eq!(refused(&short), "tensor kernel: found 39 values, expected 40 values");
         let alone = |name: &str| (name == "kernel").then_some(&kernel[..]);
         assert_eq!(refused(&alone), "tensor bias: found nothing, expected 8 values, for layer 0");
+        let model = Model::of_stack(&[Layer::lstm(2)], 3, &Settings::default()).unwrap();
+        let error = copy_layer(model.config(), 1, &mut model.parameters().clone(), &|_| None).unwrap_err();
+        let expected = "tensor (layer 1): found nothing, expected a layer of the model, which has 1";
+        assert_eq!(error.to_string(), expected);
     }
 }

@@ -60,10 +60,30 @@ impl Config {
     pub fn settings(&self, preset: Option<&str>, flags: &SettingsFlags) -> Result<Settings, Failure> {
         let name = preset.or(self.preset.as_deref()).unwrap_or("default");
         let base = Settings::preset(name).ok_or_else(|| Failure::Usage(unknown_preset(name)))?;
-        let layers = [&self.table, &flags.table()];
-        overlay(&base, layers.into_iter())
+        let given = flags.table();
+        let settings = overlay(&base, [&self.table, &given].into_iter())?;
+        match REPLACED.iter().find(|key| given.contains_key(**key)) {
+            Some(key) if !settings.stack.is_empty() => Err(Failure::Usage(format!(
+                "--{key} moves nothing beside the [[stack]] of the configuration file, which replaces it: give the layers with \
+                 --layer, or change the file"
+            ))),
+            _ => Ok(settings),
+        }
     }
 }
+
+/// What the layers of a stack replace.
+pub const REPLACED: [&str; 9] = [
+    "cell",
+    "activation",
+    "reset",
+    "forget-bias",
+    "forget-bias-at",
+    "gate-bias",
+    "hidden",
+    "layers",
+    "dropout",
+];
 
 /// `base` with the keys of each layer put over it.
 pub fn overlay<'a>(base: &Settings, layers: impl Iterator<Item = &'a Table>) -> Result<Settings, Failure> {
@@ -237,6 +257,24 @@ mod tests {
         assert_eq!(settings.mode, Mode::Static);
         let settings = config.settings(Some("lecture"), &flags).expect("valid");
         assert_eq!((settings.layers, settings.steps, settings.hidden), (1, 5, 99));
+    }
+
+    #[test]
+    fn a_flag_that_a_stack_replaces_is_refused_beside_it() {
+        let config = Config::parse("hidden = 5\n[[stack]]\ncell = \"gru\"\nhidden = 7\n").expect("valid");
+        let settings = |flags: SettingsFlags| config.settings(None, &flags);
+        let told = |flags| settings(flags).expect_err("a flag without effect").to_string();
+        let text = told(SettingsFlags { hidden: Some(9), ..SettingsFlags::default() });
+        assert!(text.starts_with("--hidden moves nothing beside the [[stack]]"), "{text}");
+        assert!(
+            told(SettingsFlags { gate_bias: Some(1.0), ..SettingsFlags::default() }).contains("--gate-bias")
+        );
+        assert!(told(SettingsFlags { dropout: Some(0.5), ..SettingsFlags::default() }).contains("--dropout"));
+        let batch = settings(SettingsFlags { batch: Some(3), ..SettingsFlags::default() }).expect("valid");
+        assert_eq!((batch.batch, batch.stack[0].hidden), (3, 7));
+        let stack = vec![Layer::lstm(4)];
+        let layers = settings(SettingsFlags { stack: stack.clone(), ..SettingsFlags::default() });
+        assert_eq!(layers.expect("valid").stack, stack);
     }
 
     #[test]

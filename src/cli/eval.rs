@@ -14,7 +14,7 @@ use unrolled::{
     checkpoint::Checkpoint,
     corpus::{Corpus, Options},
     model::check_memory,
-    train::{Evaluation, evaluate},
+    train::{Evaluation, Reading, evaluate_as},
 };
 
 /// Measure the loss of a trained model on a text
@@ -34,6 +34,9 @@ pub struct Eval {
     /// Contiguous streams that the part is read as
     #[arg(long, value_name = "N", default_value = "16")]
     eval_streams: NonZeroUsize,
+    /// Also tell how many symbols are among the N likeliest
+    #[arg(long, value_name = "N")]
+    top_k: Option<NonZeroUsize>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -65,7 +68,8 @@ impl Eval {
         let model = checkpoint.model()?;
         let threads = self.threads.map(NonZeroUsize::get);
         self.check_memory(part.len(), &checkpoint)?;
-        let evaluation = evaluate(&model, &corpus, part, self.eval_streams.get(), threads)?;
+        let reading = Reading { part, streams: self.eval_streams.get(), top_k: self.top_k };
+        let evaluation = evaluate_as(&model, &corpus, reading, threads)?;
         match self.json {
             true => output::json(&evaluation),
             false => output::write(self.table(&trained, &corpus, &checkpoint, &evaluation).as_bytes()),
@@ -135,7 +139,7 @@ impl Eval {
         format!(
             "text         {}, {}\ncheckpoint   {}, step {}\nsymbols      {}\n\
              loss         {:.4} nats per symbol\n             {:.4} bits per symbol\n\
-             perplexity   {:.3}\naccuracy     {:.2}%\n",
+             perplexity   {:.3}\naccuracy     {:.2}%\n{}",
             corpus.name(),
             self.choice().name(),
             trained.file.display(),
@@ -144,8 +148,16 @@ impl Eval {
             e.loss,
             e.bits_per_symbol,
             e.perplexity,
-            100.0 * e.accuracy
+            100.0 * e.accuracy,
+            self.top_k_line(e)
         )
+    }
+
+    fn top_k_line(&self, evaluation: &Evaluation) -> String {
+        match (self.top_k, evaluation.top_k_accuracy) {
+            (Some(k), Some(share)) => format!("{:<13}{:.2}%\n", format!("top-{k}"), 100.0 * share),
+            _ => String::new(),
+        }
     }
 }
 

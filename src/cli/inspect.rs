@@ -1,6 +1,7 @@
 //! `unrolled inspect`: what is in a run.
 
 use super::{
+    config::REPLACED,
     failure::Failure,
     figures::{bytes, counted, grouped},
     output,
@@ -98,11 +99,18 @@ impl<'a> Report<'a> {
         let shown = toml::to_string(self.settings)
             .unwrap_or_else(|error| format!("(not shown) = {error}; see inspect --json"));
         let width = shown.lines().filter_map(|line| Some(line.split_once(" = ")?.0.len())).max().unwrap_or(0);
-        let line = |line: &str| match line.split_once(" = ") {
-            Some((key, value)) => format!("  {key:width$}  {}\n", value.trim_matches('"')),
-            None => String::new(),
-        };
-        "settings:\n".to_owned() + &shown.lines().map(line).collect::<String>()
+        let (mut text, mut layers) = ("settings:\n".to_owned(), 0);
+        for line in shown.lines() {
+            if line == "[[stack]]" {
+                text += &format!("layer {layers}:\n");
+                layers += 1;
+            }
+            let Some((key, value)) = line.split_once(" = ") else { continue };
+            if self.settings.stack.is_empty() || layers > 0 || !REPLACED.contains(&key) {
+                text += &format!("  {key:width$}  {}\n", value.trim_matches('"'));
+            }
+        }
+        text
     }
 
     fn parameters_text(&self) -> String {

@@ -31,6 +31,9 @@ pub struct SettingsFlags {
     /// When that is done: once, or as in TensorFlow whenever the model runs [default: initial]
     #[arg(long, value_parser = one_of(ForgetBiasAt::NAMES), help_heading = "Model")]
     pub forget_bias_at: Option<String>,
+    /// Added to the initial biases of the gates of --cell gru; TensorFlow's start at 1 [default: 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Model")]
+    pub gate_bias: Option<f64>,
     /// PyTorch's two bias vectors, or one as in TensorFlow [default: double]
     #[arg(long, value_parser = one_of(Bias::NAMES), help_heading = "Model")]
     pub bias: Option<String>,
@@ -58,7 +61,7 @@ pub struct SettingsFlags {
         long = "layer",
         value_name = "TOML",
         value_parser = layer,
-        conflicts_with_all = ["cell", "hidden", "layers", "activation", "reset", "forget_bias", "forget_bias_at", "dropout"],
+        conflicts_with_all = ["cell", "hidden", "layers", "activation", "reset", "forget_bias", "forget_bias_at", "gate_bias", "dropout"],
         help_heading = "Model"
     )]
     #[serde(skip_serializing_if = "Vec::is_empty")]

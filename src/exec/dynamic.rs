@@ -68,7 +68,7 @@ impl<'m> Dynamic<'m> {
     /// Packs the weights, for `threads` threads (all cores when `None`), from the zero state.
     ///
     /// # Errors
-    /// When the threads or the forced instruction set cannot be had.
+    /// When the threads or the forced instruction set cannot be had, or the model is a stack by itself.
     pub fn new(model: &'m Model, threads: Option<usize>) -> Result<Self> {
         let threads = Threads::new(threads)?;
         let weights = packed(model, &threads)?;

@@ -110,7 +110,7 @@ impl Layer {
                 drops(if self.output_keep_prob < 1.0 { self.output_keep_prob } else { otherwise })
             }
             Site::Input => drops(self.input_keep_prob),
-            Site::State => drops(self.state_keep_prob),
+            Site::State => drops(if self.keep_hidden_state { 1.0 } else { self.state_keep_prob }),
             Site::CellState => drops(if self.drop_cell_state { self.state_keep_prob } else { 1.0 }),
             Site::Zoneout => (self.zoneout > 0.0).then_some(self.zoneout),
             Site::ZoneoutCell => (self.zoneout_cell > 0.0).then_some(self.zoneout_cell),

@@ -57,8 +57,18 @@ pub(crate) fn detect() -> Result<Isa> {
     Isa::detect().map_err(Error::Isa)
 }
 
+/// Refuses a stack by itself where symbols are to come in.
+pub(crate) fn check_head(model: &Model) -> Result<()> {
+    if model.config().has_head() {
+        return Ok(());
+    }
+    let expected = "a stack by itself reads vectors; run it with rnn::Rnn".to_owned();
+    Err(Error::Setting { name: "vocabulary", found: "0".to_owned(), expected })
+}
+
 /// A model's weights packed for inference.
 fn packed(model: &Model, threads: &Threads) -> Result<Weights> {
+    check_head(model)?;
     let mut weights = Weights::new(model.config(), detect()?);
     weights.pack(model.parameters(), false, threads);
     Ok(weights)

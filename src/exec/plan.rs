@@ -22,7 +22,7 @@ impl<'m> Plan<'m> {
     /// Builds a plan for `steps` steps of `rows` rows on `threads` threads (all cores when `None`), from the zero state.
     ///
     /// # Errors
-    /// When the threads or the forced instruction set cannot be had.
+    /// When the threads or the forced instruction set cannot be had, or the model is a stack by itself.
     pub fn new(model: &'m Model, steps: usize, rows: usize, threads: Option<usize>) -> Result<Self> {
         let threads = Threads::new(threads)?;
         let weights = packed(model, &threads)?;

@@ -35,7 +35,7 @@ impl<'m> Stream<'m> {
     /// Packs the weights and starts from the zero state.
     ///
     /// # Errors
-    /// When the forced instruction set (`UNROLLED_ISA`) cannot be had.
+    /// When the forced instruction set (`UNROLLED_ISA`) cannot be had, or the model is a stack by itself.
     pub fn new(model: &'m Model) -> Result<Self> {
         let threads = Threads::new(Some(1))?;
         let weights = super::packed(model, &threads)?;

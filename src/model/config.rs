@@ -85,12 +85,6 @@ impl ModelConfig {
     /// As for [`ModelConfig::new`].
     pub fn of_stack(stack: &[Layer], inputs: usize, bias: Bias) -> Result<Self> {
         let config = Self { bias, vocabulary: 0, embedding: Some(inputs), stack: stack.to_vec() };
-        if inputs == 0 {
-            return Err(setting("inputs", 0, "give a whole number of at least 1"));
-        }
-        if stack.is_empty() {
-            return Err(setting("layers", 0, "give a whole number of at least 1"));
-        }
         config.check()?;
         Ok(config)
     }
@@ -108,9 +102,12 @@ impl ModelConfig {
         }
     }
 
-    fn check(&self) -> Result<()> {
-        if self.embedding == Some(0) {
-            return Err(setting("embedding", 0, "give a whole number of at least 1"));
+    /// Checks sizes and options, which may have been changed since the configuration was made.
+    pub(super) fn check(&self) -> Result<()> {
+        let read = if self.has_head() { "embedding" } else { "inputs" };
+        let sizes = [(read, self.embedding.unwrap_or(self.vocabulary)), ("layers", self.stack.len())];
+        if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
+            return Err(setting(name, 0, "give a whole number of at least 1"));
         }
         if self.stack.len() > MOST_LAYERS {
             return Err(setting("layers", self.stack.len(), "give at most 1024"));

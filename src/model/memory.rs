@@ -19,9 +19,8 @@ pub fn memory_needed(settings: &Settings, vocabulary: usize) -> f64 {
     let first = config.stack.first().map_or(0.0, |layer| layer.gates() as f64 * layer.hidden as f64);
     let table = if settings.input == InputKind::Embedding { symbols * first } else { 0.0 };
     let cells = settings.steps as f64 * settings.batch as f64;
-    let layer = |layer: &Layer| (2.0 * layer.gates() as f64 + 5.0) * layer.hidden as f64;
     // Of equal layers only the first few thousand are listed.
-    let stacked = config.stack.iter().map(layer).sum::<f64>();
+    let stacked = of_a_step(&config);
     let listed = if settings.stack.is_empty() {
         settings.layers as f64 / config.stack.len().max(1) as f64
     } else {
@@ -29,6 +28,26 @@ pub fn memory_needed(settings: &Settings, vocabulary: usize) -> f64 {
     };
     let window = cells * (stacked * listed + symbols);
     4.0 * (PARAMETER_COPIES * config.estimated_count() * listed + table + window)
+}
+
+/// Floats that a step of one row takes in all layers.
+fn of_a_step(config: &ModelConfig) -> f64 {
+    let layer = |layer: &Layer| (2.0 * layer.gates() as f64 + 5.0) * layer.hidden as f64;
+    config.stack.iter().map(layer).sum()
+}
+
+/// Refuses a stack by itself of which `copies` arenas, and the buffers of a window of T steps by B rows, are more than the
+/// machine has.
+///
+/// # Errors
+/// As for [`check_memory`].
+pub(crate) fn check_stack(config: &ModelConfig, copies: f64, [steps, rows]: [usize; 2]) -> Result<()> {
+    let window = steps as f64 * rows as f64 * of_a_step(config);
+    let needed = 4.0 * (copies * config.estimated_count() + window);
+    match memory_total() {
+        Some(available) if needed > available => Err(Error::Memory { needed, available }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses settings whose training needs more memory than the machine has in all. Where the system does not tell

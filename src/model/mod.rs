@@ -9,8 +9,7 @@ mod parameters;
 use crate::{Error, Layer, Result, Settings};
 pub use cell::custom::{CustomCell, RnnCell, Start, Step, StepBackward, Variable};
 pub use config::ModelConfig;
-pub(crate) use memory::bytes;
-pub(crate) use memory::memory_total;
+pub(crate) use memory::{bytes, check_stack, memory_total};
 pub use memory::{check_memory, memory_needed};
 pub use parameters::{Entry, Layout, Parameters};
 
@@ -38,18 +37,21 @@ impl Model {
     /// as `settings` say (init, init-scale, bias, seed).
     ///
     /// # Errors
-    /// An option that cannot work.
+    /// An option that cannot work, or sizes whose parameters are more than the memory of the machine.
     pub fn of_stack(stack: &[Layer], inputs: usize, settings: &Settings) -> Result<Self> {
+        settings.validate_init()?;
         let config = ModelConfig::of_stack(stack, inputs, settings.bias)?;
+        check_stack(&config, 1.0, [0, 0])?;
         let parameters = init::draw(settings, &config);
         Ok(Self { config, parameters })
     }
 
-    /// A model with given parameters; every name and shape is checked.
+    /// A model with given parameters; every name and shape is checked, and the configuration once more.
     ///
     /// # Errors
-    /// [`Error::Tensor`] names the first tensor that is missing, surplus or of another shape.
+    /// As for [`ModelConfig::new`]; [`Error::Tensor`] names the first tensor that is missing, surplus or of another shape.
     pub fn with_parameters(config: ModelConfig, parameters: Parameters) -> Result<Self> {
+        config.check()?;
         check_parameters(&config, &parameters)?;
         Ok(Self { config, parameters })
     }

@@ -25,6 +25,7 @@ pub struct Bidirectional {
     merge: Merge,
     last: Option<Shape>,
     outputs: Vec<f32>,
+    d_inputs: Vec<f32>,
 }
 
 #[derive(Clone, Debug)]
@@ -76,7 +77,7 @@ impl Bidirectional {
             return differ("outputs", gives_too, gives);
         }
         let directions = [Rnn::new(forward, threads)?, Rnn::new(backward, threads)?];
-        Ok(Self { directions, merge, last: None, outputs: Vec::new() })
+        Ok(Self { directions, merge, last: None, outputs: Vec::new(), d_inputs: Vec::new() })
     }
 
     /// Width of the merged outputs.
@@ -151,10 +152,14 @@ impl Bidirectional {
     pub fn backward(&mut self, d_outputs: &[f32], d_states: [Option<&State>; 2]) -> Result<()> {
         let ([forward, backward], total) = (self.widths(), self.output_size());
         let tokens = self.last.as_ref().map_or(0, |shape| shape.steps * shape.rows);
-        let Some(shape) = self.last.as_ref().filter(|_| d_outputs.len() == tokens * total) else {
+        let Some(shape) = self.last.clone().filter(|_| d_outputs.len() == tokens * total) else {
             let found = format!("{} gradients of outputs", d_outputs.len());
             return Err(super::network::refuse(found, format!("{} for the last window", tokens * total)));
         };
+        // Before either direction uses up its window.
+        for (rnn, d_state) in self.directions.iter().zip(d_states) {
+            d_state.map_or(Ok(()), |state| state.check(rnn.model().config(), shape.rows))?;
+        }
         let second = if self.merge == Merge::Sum { 0 } else { forward };
         let part = |from: usize, width: usize| -> Vec<f32> {
             d_outputs.chunks_exact(total).flat_map(|row| &row[from..from + width]).copied().collect()
@@ -163,17 +168,24 @@ impl Bidirectional {
         let mut reversed = vec![0.0; theirs.len()];
         shape.reverse(backward, &theirs, false, &mut reversed);
         self.directions[0].backward(&ours, d_states[0])?;
-        self.directions[1].backward(&reversed, d_states[1])
+        self.directions[1].backward(&reversed, d_states[1])?;
+        self.add_d_inputs(&shape);
+        Ok(())
     }
 
-    /// The gradient of the inputs: the sum of both directions'.
+    /// The gradient of the inputs, the sum of both directions', in the order of the window; of the last backward pass, empty
+    /// before the first.
     pub fn d_inputs(&self) -> Vec<f32> {
-        let Some(shape) = &self.last else { return Vec::new() };
-        let (mut sum, theirs) = (self.directions[0].d_inputs().to_vec(), self.directions[1].d_inputs());
+        self.d_inputs.clone()
+    }
+
+    /// Adds up what both directions have left.
+    fn add_d_inputs(&mut self, shape: &Shape) {
+        let [ours, theirs] = self.directions.each_ref().map(Rnn::d_inputs);
         let mut back = vec![0.0; theirs.len()];
         shape.reverse(self.directions[0].model().config().input_width(0), theirs, true, &mut back);
-        sum.iter_mut().zip(back).for_each(|(sum, theirs)| *sum += theirs);
-        sum
+        self.d_inputs.clear();
+        self.d_inputs.extend(ours.iter().zip(back).map(|(ours, theirs)| ours + theirs));
     }
 
     /// Both directions: for their states, gradients and parameters.

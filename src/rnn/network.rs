@@ -3,7 +3,7 @@
 use crate::exec::{
     self, Dropout, Dropping, Executor, Goal, Masks, Packed, Pass, Purpose, Shape, State, Weights,
 };
-use crate::model::{Model, Parameters};
+use crate::model::{Model, Parameters, check_stack};
 use crate::parallel::Threads;
 use crate::{Error, Result};
 
@@ -98,8 +98,14 @@ impl Rnn {
     /// The same for windows of T steps of B rows alone, with every buffer placed ahead (`static_rnn`).
     ///
     /// # Errors
-    /// As for [`Rnn::new`].
+    /// As for [`Rnn::new`]; [`Error::Setting`] for no steps or no rows, [`Error::Memory`] for more than the machine has.
     pub fn planned(model: Model, steps: usize, rows: usize, threads: Option<usize>) -> Result<Self> {
+        for (name, size) in [("steps", steps), ("rows", rows)] {
+            if size == 0 {
+                let expected = "give a whole number of at least 1".to_owned();
+                return Err(Error::Setting { name, found: "0".to_owned(), expected });
+            }
+        }
         Self::build(model, Some([steps, rows]), threads)
     }
 
@@ -109,6 +115,8 @@ impl Rnn {
             let found = model.config().vocabulary.to_string();
             return Err(Error::Setting { name: "vocabulary", found, expected });
         }
+        // Parameters and their gradient, and the weights packed for both passes.
+        check_stack(model.config(), 4.0, planned.unwrap_or_default())?;
         let threads = Threads::new(threads)?;
         let mut weights = Weights::new(model.config(), exec::detect()?);
         weights.pack(model.parameters(), true, &threads);

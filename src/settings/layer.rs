@@ -74,6 +74,9 @@ pub struct Layer {
     /// `DropoutWrapper`'s state filter: whether an LSTM's c is dropped like h. TensorFlow keeps it by default.
     #[serde(skip_serializing_if = "is_default")]
     pub drop_cell_state: bool,
+    /// `DropoutWrapper`'s state filter: whether h is kept.
+    #[serde(skip_serializing_if = "is_default")]
+    pub keep_hidden_state: bool,
     /// `DropoutWrapper`: masks for each step, or one for a whole window (`variational_recurrent`).
     #[serde(skip_serializing_if = "is_default")]
     pub variational: Variational,
@@ -172,6 +175,7 @@ impl Layer {
             output_keep_prob: 1.0,
             state_keep_prob: 1.0,
             drop_cell_state: false,
+            keep_hidden_state: false,
             variational: Variational::Off,
             dropout_seed: None,
             input_size: None,
@@ -278,6 +282,20 @@ impl Layer {
         if let Some(custom) = &self.custom {
             custom.validate(inputs)?;
         }
+        self.validate_alone()?;
+        let read = self.input_size.unwrap_or(inputs);
+        require(read == inputs, "input-size", read, &format!("the layer reads {inputs} values"))?;
+        let same = |name, wanted: bool| {
+            let width = self.output_size();
+            let expected = format!("the layer reads {inputs} values and gives {width}, which must be equal");
+            require(!wanted || width == inputs, name, wanted, &expected)
+        };
+        same("residual", self.residual)?;
+        same("highway", self.highway != Highway::Off)
+    }
+
+    /// What can be checked before it is known what the layer reads.
+    pub(super) fn validate_alone(&self) -> Result<()> {
         let some = self.hidden >= 1 || self.custom.is_some();
         require(some, "hidden", self.hidden, "give a whole number of at least 1")?;
         let finite = self.forget_bias.is_finite();
@@ -287,15 +305,6 @@ impl Layer {
         require(biased, "gate-bias", self.gate_bias, "a finite number, and an option of the gru cell alone")?;
         self.validate_lstm()?;
         self.validate_shares()?;
-        let read = self.input_size.unwrap_or(inputs);
-        require(read == inputs, "input-size", read, &format!("the layer reads {inputs} values"))?;
-        let same = |name, wanted: bool| {
-            let width = self.output_size();
-            let expected = format!("the layer reads {inputs} values and gives {width}, which must be equal");
-            require(!wanted || width == inputs, name, wanted, &expected)
-        };
-        same("residual", self.residual)?;
-        same("highway", self.highway != Highway::Off)?;
         let both = self.residual && self.highway != Highway::Off;
         require(!both, "highway", true, "a highway layer is not residual too; choose one")
     }

@@ -1,6 +1,6 @@
 //! The range of every setting.
 
-use super::{OptimizerKind, Settings};
+use super::{Layer, OptimizerKind, Settings};
 use crate::{Error, Result};
 use std::fmt::Display;
 
@@ -47,12 +47,18 @@ impl Settings {
     }
 
     fn validate_model(&self) -> Result<()> {
+        self.stack.iter().try_for_each(Layer::validate_alone)?;
         count("hidden", self.hidden as u64)?;
         count("layers", self.layers as u64)?;
         count("embedding", self.embedding.unwrap_or(1) as u64)?;
-        positive("init-scale", self.init_scale.unwrap_or(1.0).into())?;
+        self.validate_init()?;
         require(self.forget_bias.is_finite(), "forget-bias", self.forget_bias, "give a finite number")?;
         below_one("dropout", self.dropout.into())
+    }
+
+    /// What parameters are drawn with.
+    pub(crate) fn validate_init(&self) -> Result<()> {
+        positive("init-scale", self.init_scale.unwrap_or(1.0).into())
     }
 
     fn validate_horizon(&self) -> Result<()> {
@@ -183,6 +189,7 @@ mod tests {
         type Change = fn(&mut Settings);
         let changes: &[(&str, Change)] = &[
             ("layers", |s| s.layers = 0),
+            ("input-keep-prob", |s| s.stack = vec![Layer { input_keep_prob: f32::NAN, ..Layer::gru(8) }]),
             ("embedding", |s| s.embedding = Some(0)),
             ("init-scale", |s| s.init_scale = Some(0.0)),
             ("init-scale", |s| s.init_scale = Some(f32::INFINITY)),

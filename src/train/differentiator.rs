@@ -140,6 +140,7 @@ pub(super) struct Pass {
 
 impl Pass {
     pub(super) fn new(model: &Model, threads: Option<usize>) -> Result<Self> {
+        exec::check_head(model)?;
         let threads = Threads::new(threads)?;
         let mut weights = Weights::new(model.config(), exec::detect()?);
         weights.pack(model.parameters(), true, &threads);

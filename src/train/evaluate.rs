@@ -2,11 +2,13 @@
 
 use super::Evaluation;
 use crate::corpus::{Batch, Corpus, Streams};
-use crate::exec::{self, Goal, Packed, Pass, Purpose, Shaped, Weights};
+use crate::exec::{self, Executor, Goal, Packed, Pass, Purpose, Shaped, Weights};
+use crate::loss::in_top_k;
 use crate::model::{Model, Parameters};
 use crate::parallel::Threads;
 use crate::{Error, Result};
 use std::{
+    num::NonZeroUsize,
     ops::Range,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -16,12 +18,23 @@ pub const EVALUATION_STREAMS: usize = 16;
 /// Steps of a window, where no training run says how many.
 const STEPS: usize = 64;
 
+/// What an evaluation reads, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The symbols read.
+    pub part: Range<usize>,
+    /// Contiguous streams that they are read as, of (n - 1) / streams targets each.
+    pub streams: usize,
+    /// Also counts the symbols that are among the k likeliest, as [`crate::loss::in_top_k`] does.
+    pub top_k: Option<NonZeroUsize>,
+}
+
 /// Evaluates `model` on `part` of `corpus`, read as `streams` contiguous streams of (n - 1) / streams targets each, every
 /// one from a zero state carried to its end. Uses `threads` threads, or all cores.
 ///
 /// # Errors
-/// When the part has fewer than two symbols, the text was cut short meanwhile, or the threads or the forced instruction
-/// set cannot be had.
+/// When the part has fewer than two symbols, the text has more symbols than the model or was cut short meanwhile, or the
+/// threads or the forced instruction set cannot be had.
 pub fn evaluate(
     model: &Model,
     corpus: &Corpus,
@@ -29,10 +42,28 @@ pub fn evaluate(
     streams: usize,
     threads: Option<usize>,
 ) -> Result<Evaluation> {
+    evaluate_as(model, corpus, Reading { part, streams, top_k: None }, threads)
+}
+
+/// [`evaluate`], as `reading` says.
+///
+/// # Errors
+/// As for [`evaluate`].
+pub fn evaluate_as(
+    model: &Model,
+    corpus: &Corpus,
+    reading: Reading,
+    threads: Option<usize>,
+) -> Result<Evaluation> {
+    let (symbols, known) = (corpus.vocabulary().len(), model.config().vocabulary);
+    if symbols > known {
+        let expected = format!("the model knows {known} symbols; open the text with the model's vocabulary");
+        return Err(Error::Setting { name: "vocabulary", found: symbols.to_string(), expected });
+    }
     let threads = Threads::new(threads)?;
     let mut weights = Weights::new(model.config(), exec::detect()?);
     weights.pack(model.parameters(), false, &threads);
-    let reader = Reader { corpus, part, streams, steps: STEPS, interrupt: None };
+    let reader = Reader { corpus, reading, steps: STEPS, interrupt: None };
     let evaluation = reader.run(&weights, model.parameters(), &threads)?;
     corpus.whole()?;
     Ok(evaluation)
@@ -41,11 +72,21 @@ pub fn evaluate(
 /// A part of a text, read window by window.
 pub(super) struct Reader<'a> {
     pub(super) corpus: &'a Corpus,
-    pub(super) part: Range<usize>,
-    pub(super) streams: usize,
+    pub(super) reading: Reading,
     pub(super) steps: usize,
     /// Ends the evaluation when it is set.
     pub(super) interrupt: Option<&'a AtomicBool>,
+}
+
+/// What is counted over all windows.
+#[derive(Default)]
+struct Count {
+    /// Losses, and symbols predicted right.
+    totals: (f64, u64),
+    symbols: u64,
+    within: u64,
+    /// [T, B, V], where they are asked for.
+    logits: Vec<f32>,
 }
 
 impl Reader<'_> {
@@ -55,10 +96,9 @@ impl Reader<'_> {
         parameters: &Parameters,
         threads: &Threads,
     ) -> Result<Evaluation> {
-        let streams = Streams::new(self.part.clone(), self.streams, self.steps)?;
+        let streams = Streams::new(self.reading.part.clone(), self.reading.streams, self.steps)?;
         let mut shaped = Shaped::new(Purpose { train: false, dropout: false });
-        let mut batch = Batch::default();
-        let (mut totals, mut symbols) = ((0.0, 0), 0u64);
+        let (mut batch, mut count) = (Batch::default(), Count::default());
         for index in 0..streams.windows() {
             if self.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
                 return Err(Error::Interrupted);
@@ -68,17 +108,45 @@ impl Reader<'_> {
             let Batch { inputs, targets, fresh, .. } = &batch;
             let pass = Pass { inputs, targets, fresh: *fresh, dropping: None, goal: Goal::Losses };
             executor.run(Packed { weights, parameters, threads }, pass);
-            totals = executor.tally(totals);
-            symbols += batch.targets.len() as u64;
+            count.add(executor, targets);
+            if let Some(k) = self.reading.top_k {
+                count.add_within(executor, targets, (weights.config.vocabulary, k.get()))?;
+            }
         }
-        let (sum, right) = totals;
-        let loss = sum / symbols as f64;
-        Ok(Evaluation {
-            symbols,
+        Ok(count.evaluation(self.reading.top_k.is_some()))
+    }
+}
+
+impl Count {
+    fn add(&mut self, executor: &Executor, targets: &[u32]) {
+        self.totals = executor.tally(self.totals);
+        self.symbols += targets.len() as u64;
+    }
+
+    fn add_within(
+        &mut self,
+        executor: &Executor,
+        targets: &[u32],
+        (symbols, k): (usize, usize),
+    ) -> Result<()> {
+        self.logits.resize(targets.len() * symbols, 0.0);
+        executor.logits(symbols, &mut self.logits);
+        let within = in_top_k(&self.logits, targets, k)?;
+        self.within += within.into_iter().filter(|within| *within).count() as u64;
+        Ok(())
+    }
+
+    fn evaluation(&self, asked: bool) -> Evaluation {
+        let (sum, right) = self.totals;
+        let share = |count: u64| count as f64 / self.symbols as f64;
+        let loss = sum / self.symbols as f64;
+        Evaluation {
+            symbols: self.symbols,
             loss,
             bits_per_symbol: loss / std::f64::consts::LN_2,
             perplexity: loss.exp(),
-            accuracy: right as f64 / symbols as f64,
-        })
+            accuracy: share(right),
+            top_k_accuracy: asked.then(|| share(self.within)),
+        }
     }
 }

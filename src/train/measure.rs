@@ -2,7 +2,7 @@
 
 use super::{
     Evaluation, Logged, Record, Training,
-    evaluate::{EVALUATION_STREAMS, Reader},
+    evaluate::{EVALUATION_STREAMS, Reader, Reading},
 };
 use crate::{Error, Result, Settings};
 use std::sync::{Arc, atomic::AtomicBool};
@@ -75,7 +75,8 @@ impl Training {
             return Ok(None);
         }
         let (streams, steps) = (EVALUATION_STREAMS, self.settings.steps);
-        let reader = Reader { corpus: &self.corpus, part, streams, steps, interrupt: Some(&self.interrupt) };
+        let reading = Reading { part, streams, top_k: None };
+        let reader = Reader { corpus: &self.corpus, reading, steps, interrupt: Some(&self.interrupt) };
         let evaluation = reader.run(&self.weights, self.model.parameters(), &self.threads)?;
         self.corpus.whole()?;
         Ok(Some(evaluation))

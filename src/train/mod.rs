@@ -9,7 +9,7 @@ mod report;
 mod resume;
 
 pub use differentiator::Differentiator;
-pub use evaluate::{EVALUATION_STREAMS, evaluate};
+pub use evaluate::{EVALUATION_STREAMS, Reading, evaluate, evaluate_as};
 pub use gradients::gradients;
 pub use range_test::{RangeTest, Trial, steepest};
 pub use report::{Evaluation, Logged, Progress, Record, SinceLog, StepReport};

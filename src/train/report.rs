@@ -133,4 +133,7 @@ pub struct Evaluation {
     pub perplexity: f64,
     /// Share of symbols whose likeliest prediction was right.
     pub accuracy: f64,
+    /// Share of symbols that were among the k likeliest, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k_accuracy: Option<f64>,
 }

@@ -82,6 +82,7 @@ const PARTS: &[Part] = &[
             (&[], "train text.txt --init-scale 0"),
             (&[], "train text.txt --layer projection=9,cell=\"gru\""),
             (&[], "train text.txt --layer zoneout=2"),
+            (&[], "train text.txt --layer input-keep-prob=0.0"),
             (&[], "train text.txt --split-by document"),
             (&[], "train text.txt --hidden 300 --max-memory 1MB"),
             (&[], "train text.txt --hidden 4000000 --batch 1 --steps 1"),
@@ -90,6 +91,7 @@ const PARTS: &[Part] = &[
     (
         "Configuration files",
         &[
+            (&[File("own.toml", b"[[stack]]\nhidden = 8\n")], "train text.txt --config own.toml --hidden 9"),
             (&[], "train text.txt --config none.toml"),
             (&[File("c.toml", b"hiden = 3")], "train text.txt --config c.toml"),
             (&[File("c.toml", b"hidden = \"many\"")], "train text.txt --config c.toml"),
@@ -159,6 +161,7 @@ const PARTS: &[Part] = &[
         &[
             (RUN, "eval here --split test"),
             (RUN, "eval here --eval-streams 0"),
+            (RUN, "eval here --top-k 0"),
             (&[Train(""), File("other.txt", "Line \u{20ac}".as_bytes())], "eval here other.txt"),
             (&[Train(""), Twin("here/best.safetensors", "alone.safetensors")], "eval alone.safetensors"),
             (RUN, "sample here --prompt \u{20ac}"),

@@ -31,6 +31,11 @@ fn eval_agrees_with_the_run() {
     assert!(count(eval("--split all")) > count(eval("--split train")));
     assert!(count(eval("--split test --eval-streams 1")) > 0);
     assert_eq!(count(eval("text.txt")), count(eval("--split all")));
+    let within = |k: usize| eval(&format!("--top-k {k}"))["top_k_accuracy"].as_f64().expect("a number");
+    assert!(report["accuracy"].as_f64().is_some_and(|share| share <= within(1)));
+    assert!(within(1) <= within(3) && within(3) < 1.0, "{} and {}", within(1), within(3));
+    assert_eq!(within(9999), 1.0, "of all symbols");
+    refused(home.run("eval here --top-k 0"), 2, &["--top-k"]);
 }
 
 #[test]
@@ -40,6 +45,9 @@ fn eval_prints_a_table() {
     for part in ["text.txt, validation", "nats per symbol", "perplexity", "accuracy"] {
         assert!(table.contains(part), "{part:?} in {table}");
     }
+    assert!(!table.contains("top-"), "{table}");
+    let table = stdout(&home.run("eval here --top-k 5").success());
+    assert!(table.lines().last().is_some_and(|line| line.starts_with("top-5        ")), "{table}");
 }
 
 #[test]
@@ -85,6 +93,27 @@ fn inspect_shows_everything() {
     });
     assert_eq!(report["parameter_count"].as_u64(), Some(sizes.sum()));
     assert_eq!(report["files"].as_array().map(Vec::len), Some(9));
+}
+
+#[test]
+fn inspect_shows_layers_in_the_place_of_what_they_replace() {
+    let home = Home::new();
+    let mut command = home.command("train text.txt --batch 4 --steps 8 --max-steps 2 --threads 1 --out here");
+    command.args(["--layer", "cell = \"gru\", hidden = 12", "--layer", "cell = \"lstm\", hidden = 9"]);
+    command.assert().success();
+    let text = stdout(&home.run("inspect here").success());
+    let settings = text.split("\n\n").find(|part| part.starts_with("settings:")).expect("the settings");
+    let (flat, layers) = settings.split_once("layer 0:\n").expect("the first layer");
+    for name in ["  cell ", "  hidden ", "  layers ", "  dropout ", "  forget-bias "] {
+        assert!(!flat.contains(name), "{name:?} in {flat}");
+    }
+    assert!(flat.contains("  batch ") && flat.contains("  seed "), "{flat}");
+    let (first, second) = layers.split_once("layer 1:\n").expect("the second layer");
+    let has = |text: &str, key: &str, value: &str| {
+        text.lines().any(|line| line.split_whitespace().eq([key, value]))
+    };
+    assert!(has(first, "cell", "gru") && has(first, "hidden", "12"), "{first}");
+    assert!(has(second, "cell", "lstm") && has(second, "hidden", "9"), "{second}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use unrolled::corpus::Corpus;
 use unrolled::exec::{Plan, Stream};
 use unrolled::model::Model;
 use unrolled::rnn::{CustomCell, Layer, RnnCell, Step, StepBackward, Variable, check_gradients};
+use unrolled::tensorflow::copy_layer;
 use unrolled::train::Training;
 use unrolled::{InputKind, Mode, Settings, Unit};
 
@@ -183,6 +184,8 @@ struct Odd {
     state: Vec<usize>,
     output: usize,
     variable: Variable,
+    /// That it writes.
+    rows: usize,
 }
 
 impl RnnCell for Odd {
@@ -196,17 +199,22 @@ impl RnnCell for Odd {
         vec![self.variable.clone(), Variable::weight("w", &[1])]
     }
     fn step(&self, _: &[&[f32]], step: Step<'_>) {
-        step.next_state.copy_from_slice(&step.inputs[..3]);
+        step.next_state[..3 * self.rows].copy_from_slice(&step.inputs[..3 * self.rows]);
+        // Adding to what is zero counts as writing.
+        step.outputs[..3 * self.rows].iter_mut().for_each(|output| *output += 0.0);
     }
     fn step_backward(&self, _: &[&[f32]], _: StepBackward<'_>) {}
+}
+
+fn made(odd: Odd) -> unrolled::Result<Model> {
+    Model::of_stack(&[Layer::custom(CustomCell::new("odd", odd))], 3, &Settings::default())
 }
 
 #[test]
 fn cells_that_cannot_work_are_refused_when_the_model_is_made() {
     let variable = Variable::weight("v", &[2]);
     let refused = |state: &[usize], output, variable: Variable| {
-        let cell = CustomCell::new("odd", Odd { state: state.to_vec(), output, variable });
-        Model::of_stack(&[Layer::custom(cell)], 3, &Settings::default()).unwrap_err().to_string()
+        made(Odd { state: state.to_vec(), output, variable, rows: 2 }).unwrap_err().to_string()
     };
     for (text, expected) in [
         (refused(&[], 3, variable.clone()), "state_size is []"),
@@ -215,8 +223,32 @@ fn cells_that_cannot_work_are_refused_when_the_model_is_made() {
         (refused(&[3], 3, Variable::weight("w", &[2])), "variable \"w\" needs a name of its own"),
         (refused(&[3], 3, Variable::weight("a b", &[2])), "variable \"a b\" needs a name"),
         (refused(&[3], 3, Variable::weight("v", &[1 << 40, 1 << 40])), "which no memory holds"),
-        (refused(&[2], 3, variable), "a step of one row with a state of 2"),
+        (refused(&[3], 3, Variable::weight("highway_bias", &[2])), "variable \"highway_bias\" needs a name"),
+        (refused(&[2], 3, variable.clone()), "a step of two rows with a state of 2"),
+        (refused(&[4], 3, variable.clone()), "inputs left a part of next_state unwritten"),
+        (refused(&[3], 4, variable.clone()), "inputs left a part of outputs unwritten"),
     ] {
         assert!(text.starts_with("custom = odd cannot work: ") && text.contains(expected), "{text}");
     }
+    let odd = |rows| Odd { state: vec![3], output: 3, variable: variable.clone(), rows };
+    assert!(made(odd(1)).unwrap_err().to_string().contains("left a part of next_state unwritten"));
+    made(odd(2)).unwrap();
+}
+
+#[test]
+fn its_variables_are_copied_under_their_own_names() {
+    let model = Model::of_stack(&[Layer::custom(pair(2))], 3, &Settings::default()).unwrap();
+    let mut parameters = model.parameters().clone();
+    let (weight, own) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0, 8.0]);
+    let all = |name: &str| match name {
+        "weight" => Some(&weight[..]),
+        "loop" => Some(&own[..]),
+        _ => None,
+    };
+    copy_layer(model.config(), 0, &mut parameters, &all).unwrap();
+    assert_eq!(parameters.get("rnn.weight_l0"), Some(&weight[..]));
+    assert_eq!(parameters.get("rnn.loop_l0"), Some(&own[..]));
+    let some = |name: &str| (name == "weight").then_some(&weight[..]);
+    let error = copy_layer(model.config(), 0, &mut parameters, &some).unwrap_err().to_string();
+    assert_eq!(error, "tensor loop: found nothing, expected 2 values, for layer 0");
 }

@@ -2,12 +2,13 @@
 
 use super::{batch, close, ids, model, run_of, text};
 use std::f64::consts::LN_2;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use unrolled::Settings;
 use unrolled::corpus::Corpus;
 use unrolled::exec::Stream;
 use unrolled::model::Model;
-use unrolled::train::{Evaluation, Training, evaluate};
+use unrolled::train::{Evaluation, Reading, Training, evaluate, evaluate_as};
 
 fn settings() -> Settings {
     Settings { hidden: 30, layers: 2, val_fraction: 0.3, ..run_of(&Settings::default(), 0.5) }
@@ -63,6 +64,28 @@ fn losses_and_accuracy_are_those_of_single_streams() {
         let found = evaluate(&model, &corpus, part.clone(), streams, Some(1)).unwrap();
         assert_naive(&found, &model, &corpus, part, streams);
     }
+}
+
+#[test]
+fn symbols_among_the_likeliest_are_counted() {
+    let (model, corpus) = learned();
+    let share = |k: usize| {
+        let reading = Reading { part: 7..300, streams: 1, top_k: NonZeroUsize::new(k) };
+        evaluate_as(&model, &corpus, reading, Some(2)).unwrap().top_k_accuracy.unwrap()
+    };
+    let (mut stream, mut ids) = (Stream::new(&model).unwrap(), vec![0; 293]);
+    corpus.read(7, &mut ids);
+    let mut larger = Vec::new();
+    for pair in ids.windows(2) {
+        let logits = stream.step(pair[0]);
+        larger.push(logits.iter().filter(|y| **y > logits[pair[1] as usize]).count());
+    }
+    for k in [1, 2, 5, 11] {
+        let expected = larger.iter().filter(|larger| **larger < k).count() as f64 / 292.0;
+        assert_eq!(share(k), expected, "k = {k}");
+    }
+    assert!(share(1) < share(5) && share(corpus.vocabulary().len()) == 1.0);
+    assert_eq!(evaluate(&model, &corpus, 7..300, 1, Some(1)).unwrap().top_k_accuracy, None);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod losses;
 mod python;
 mod ragged;
 mod ragged_gradients;
+mod refused;
 mod resume;
 mod rows;
 mod stacks;

@@ -26,6 +26,12 @@ fn stacks() -> Vec<Vec<Layer>> {
             Layer { variational: shared, ..dropping(Layer::gru_before(19)) },
             Layer { variational: Variational::PerRow, drop_cell_state: true, ..dropping(Layer::lstm(8)) },
         ],
+        vec![Layer {
+            drop_cell_state: true,
+            keep_hidden_state: true,
+            dropout_seed: Some(7),
+            ..dropping(Layer::lstm(19))
+        }],
         vec![
             Layer { zoneout: 0.25, zoneout_cell: 0.5, ..Layer::lstm(11) },
             Layer { zoneout: 0.5, residual: true, output_keep_prob: 0.5, ..Layer::gru(11) },
@@ -344,4 +350,26 @@ fn two_directions_draw_masks_of_their_own() {
     let given = Window { masks: Some(&masks), dropout, ..Window::new(1, 8, &inputs) };
     let message = both.forward(&given, None, &mut outputs).unwrap_err().to_string();
     assert!(message.contains("masks for one direction"), "{message}");
+}
+
+#[test]
+fn a_layers_own_seed_draws_its_masks_whatever_the_runs() {
+    let inputs = [0.5; 6 * 3 * 4];
+    let outputs = |own: Option<u64>, variational, seed, step| {
+        let layer = Layer { dropout_seed: own, variational, ..dropping(Layer::lstm(6)) };
+        let model = Model::of_stack(&[layer], 4, &Settings::default()).unwrap();
+        let window =
+            Window { dropout: Some(Dropout { probability: 0.0, seed, step }), ..Window::new(6, 3, &inputs) };
+        let mut outputs = vec![0.0; 6 * 3 * 6];
+        Rnn::new(model, Some(1)).unwrap().forward(&window, &mut outputs).unwrap();
+        bits(&outputs)
+    };
+    for variational in [Variational::Off, Variational::Shared, Variational::PerRow] {
+        let of = |own, seed, step| outputs(own, variational, seed, step);
+        assert_eq!(of(Some(7), 1, 0), of(Some(7), 2, 0), "{variational:?}: the run's seed moves nothing");
+        assert_eq!(of(Some(7), 1, 0), of(None, 7, 0), "{variational:?}: it stands in for the run's");
+        assert_ne!(of(Some(7), 1, 0), of(Some(8), 1, 0), "{variational:?}: another seed, other masks");
+        assert_ne!(of(Some(7), 1, 0), of(Some(7), 1, 1), "{variational:?}: another window, other masks");
+        assert_ne!(of(None, 1, 0), of(None, 2, 0), "{variational:?}");
+    }
 }

@@ -73,10 +73,13 @@ pub struct StepBackward<'a> {
     pub d_variables: &'a mut [&'a mut [f32]],
 }
 
+/// Names of what a layer may have around its cell.
+const RESERVED: [&str; 2] = ["highway_weight", "highway_bias"];
+
 /// A trained variable of a custom cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variable {
-    /// Its name, of letters, digits and `_`; in a model and its files it is `rnn.NAME_l0` for layer 0.
+    /// Its name, of letters, digits and `_`, and none of a highway's; in a model and its files it is `rnn.NAME_l0` for layer 0.
     pub name: String,
     /// Row-major shape.
     pub shape: Vec<usize>,
@@ -195,6 +198,7 @@ impl CustomCell {
             if name.is_empty()
                 || !name.chars().all(known)
                 || variables[..index].iter().any(|v| v.name == *name)
+                || RESERVED.contains(&name.as_str())
             {
                 return refuse(&format!(
                     "its variable {name:?} needs a name of its own, of letters, digits and _"
@@ -216,45 +220,63 @@ impl CustomCell {
         inputs: usize,
         variables: &[Variable],
     ) -> std::result::Result<(), String> {
-        let [s, p, k] = [self.state_size(), cell.output_size(), cell.kept_size(inputs)];
-        let values: Vec<Vec<f32>> = variables.iter().map(|v| vec![0.0; v.shape.iter().product()]).collect();
-        let views: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
-        let run = || {
-            let (x, state) = (vec![0.0; inputs], vec![0.0; s]);
-            let (mut next_state, mut outputs, mut kept) = (state.clone(), vec![0.0; p], vec![0.0; k]);
-            let step = Step {
-                rows: 1,
-                inputs: &x,
-                state: &state,
-                next_state: &mut next_state,
-                outputs: &mut outputs,
-                kept: &mut kept,
-            };
-            cell.step(&views, step);
-            let mut sums: Vec<Vec<f32>> = values.iter().map(|value| vec![0.0; value.len()]).collect();
-            let mut d_variables: Vec<&mut [f32]> = sums.iter_mut().map(Vec::as_mut_slice).collect();
-            let (mut d_inputs, mut d_state) = (x.clone(), state.clone());
-            let back = StepBackward {
-                rows: 1,
-                inputs: &x,
-                state: &state,
-                kept: &kept,
-                d_outputs: &outputs,
-                d_next_state: &next_state,
-                d_inputs: &mut d_inputs,
-                d_state: &mut d_state,
-                d_variables: &mut d_variables,
-            };
-            cell.step_backward(&views, back);
-        };
-        let quiet = std::panic::AssertUnwindSafe(run);
-        std::panic::catch_unwind(quiet).map_err(|cause| {
-            let text = cause.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-            let text = text.lines().next().unwrap_or_default();
-            format!(
-                "a step of one row with a state of {s}, an output of {p} and {inputs} inputs failed: {text}"
-            )
-        })
+        let [s, p] = [self.state_size(), cell.output_size()];
+        let sizes = [inputs, s, p, cell.kept_size(inputs)];
+        let quiet = std::panic::AssertUnwindSafe(|| step_of_zeros(cell, sizes, variables));
+        let what = format!("a step of two rows with a state of {s}, an output of {p} and {inputs} inputs");
+        match std::panic::catch_unwind(quiet) {
+            Ok(None) => Ok(()),
+            Ok(Some(left)) => Err(format!("{what} left {left} unwritten")),
+            Err(cause) => {
+                let text = cause.downcast_ref::<String>().map(String::as_str);
+                let text =
+                    text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+                Err(format!("{what} failed: {}", text.lines().next().unwrap_or_default()))
+            }
+        }
     }
+}
+
+/// A NaN that no arithmetic gives: a signalling one, which whatever is done to it makes a quiet one.
+const UNWRITTEN: u32 = 0x7f95_a5a5;
+
+/// Two rows of zeros, forward and backward; what the forward step did not write.
+fn step_of_zeros(
+    cell: &dyn RnnCell,
+    [e, s, p, k]: [usize; 4],
+    variables: &[Variable],
+) -> Option<&'static str> {
+    let zeros = || variables.iter().map(|v| vec![0.0; v.shape.iter().product()]).collect::<Vec<Vec<f32>>>();
+    let (values, mut sums) = (zeros(), zeros());
+    let views: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+    let rows = 2;
+    let (x, state, d_outputs) = (vec![0.0; rows * e], vec![0.0; rows * s], vec![0.0; rows * p]);
+    let unwritten = |size: usize| vec![f32::from_bits(UNWRITTEN); rows * size];
+    let (mut next_state, mut outputs, mut kept) = (unwritten(s), unwritten(p), vec![0.0; rows * k]);
+    let step = Step {
+        rows,
+        inputs: &x,
+        state: &state,
+        next_state: &mut next_state,
+        outputs: &mut outputs,
+        kept: &mut kept,
+    };
+    cell.step(&views, step);
+    let mut d_variables: Vec<&mut [f32]> = sums.iter_mut().map(Vec::as_mut_slice).collect();
+    let (mut d_inputs, mut d_state) = (x.clone(), state.clone());
+    let back = StepBackward {
+        rows,
+        inputs: &x,
+        state: &state,
+        kept: &kept,
+        d_outputs: &d_outputs,
+        d_next_state: &state,
+        d_inputs: &mut d_inputs,
+        d_state: &mut d_state,
+        d_variables: &mut d_variables,
+    };
+    cell.step_backward(&views, back);
+    let has_left = |values: &[f32]| values.iter().any(|value| value.to_bits() == UNWRITTEN);
+    let parts = [(&next_state, "a part of next_state"), (&outputs, "a part of outputs")];
+    parts.into_iter().find(|(values, _)| has_left(values)).map(|(_, name)| name)
 }
