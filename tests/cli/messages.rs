@@ -47,6 +47,7 @@ const PARTS: &[Part] = &[
             (&[], "train text.txt --stop-after 0"),
             (&[], "train text.txt --checkpoint-every soon"),
             (&[], "train text.txt --keep 0"),
+            (&[], "train text.txt --log-every 0"),
             (&[], "train text.txt --max-memory much"),
             (&[], "train text.txt --separator \\q"),
             (&[], "train text.txt --layer hidden"),
@@ -172,6 +173,20 @@ const PARTS: &[Part] = &[
             (RUN, "sample here --top-p 1.5"),
             (RUN, "bench --hidden 0"),
             (RUN, "bench --seconds 0"),
+        ],
+    ),
+    (
+        "Looking at runs",
+        &[
+            (&[], "watch"),
+            (RUN, "watch here"),
+            (&[], "report nowhere"),
+            (RUN, "report here --out none/page.html"),
+            (&[], "compare"),
+            (RUN, "compare here nowhere"),
+            (RUN, "compare here --out page.pdf"),
+            (RUN, "compare here --over years"),
+            (&[Train(""), File("here/steps.jsonl", b"half a li\n")], "watch here --once"),
         ],
     ),
 ];
