@@ -307,7 +307,15 @@ fn put(path: &Path, bytes: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) ->
         sync(file.as_file())?;
         file.persist(path).map_err(|error| error.error)
     });
-    written.map(|_: File| ()).map_err(|source| failed("write", path)(source).into())
+    written.map(|_: File| ()).map_err(|source| failed("write", path)(plain(source)).into())
+}
+
+/// What the system says, without the name of the temporary file, which nobody knows.
+fn plain(error: io::Error) -> io::Error {
+    match error.to_string().split_once(" at path ") {
+        Some((said, _)) => io::Error::new(error.kind(), said.to_owned()),
+        None => error,
+    }
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {

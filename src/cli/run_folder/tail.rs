@@ -8,7 +8,6 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
     path::PathBuf,
 };
-use unrolled::Error;
 
 /// The lines so far. Only what was added is read again, unless the file is another one by now.
 #[derive(Debug)]
@@ -61,10 +60,10 @@ impl<T: DeserializeOwned> Tail<T> {
         Ok(text)
     }
 
-    fn odd(&self, error: &serde_json::Error) -> Error {
-        let problem = format!("line {}: {error}; `train --resume` writes it anew", self.items.len() + 1);
-        let source = io::Error::new(io::ErrorKind::InvalidData, problem);
-        Error::Io { action: "read", path: self.path.clone(), source }
+    fn odd(&self, error: &serde_json::Error) -> Failure {
+        let number = self.items.len() + 1;
+        let problem = format!("line {number} is not what a run writes ({error}): `train --resume` mends it");
+        Failure::NoRun { path: self.path.clone(), problem }
     }
 }
 
@@ -116,6 +115,6 @@ mod tests {
         fs::write(&path, "1\nx\n").expect("written");
         let mut tail: Tail<u32> = Tail::at(path);
         let told = tail.refresh().expect_err("odd").to_string();
-        assert!(told.contains("lines: line 2: ") && told.contains("--resume"), "{told}");
+        assert!(told.contains("lines: line 2 is not ") && told.contains("--resume"), "{told}");
     }
 }
