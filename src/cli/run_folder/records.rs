@@ -54,22 +54,32 @@ pub enum State {
     Stopped,
 }
 
+/// Points whose mean tells how a run goes now.
+const RECENT: usize = 32;
+
 impl Status {
-    /// Of a run here and now; `last` is the last line of its training curve.
-    pub fn new(state: State, progress: &Progress, chars_per_step: u64, last: Option<&Step>) -> Self {
+    /// Of a run here and now, whose training curve is `steps`.
+    pub fn new(state: State, progress: &Progress, chars_per_step: u64, steps: &[Step]) -> Self {
+        let recent = &steps[steps.len().saturating_sub(RECENT)..];
         let since = &progress.since_log;
-        let fresh = (since.steps > 0).then(|| {
-            let chars = (since.steps * chars_per_step) as f64;
-            (since.loss_sum / since.steps as f64, chars / since.seconds.max(1e-9))
+        // Those since the last point, which may be many or none, count as one more.
+        let unlogged = (since.steps > 0).then(|| {
+            let speed = (since.steps * chars_per_step) as f64 / since.seconds.max(1e-9);
+            (since.loss_sum / since.steps as f64, speed)
         });
-        let shown = fresh.or(last.map(|step| (step.logged.loss, step.logged.chars_per_second)));
+        let logged = recent.iter().map(|step| (step.logged.loss, step.logged.chars_per_second));
+        let parts: Vec<(f64, f64)> = logged.chain(unlogged).collect();
+        let count = parts.len() as f64;
+        let loss: f64 = parts.iter().map(|(loss, _)| loss).sum();
+        // Equal numbers of symbols: the mean of their times, not of their speeds.
+        let time: f64 = parts.iter().map(|(_, speed)| 1.0 / speed).sum();
         Self {
             state,
             step: progress.step,
             total_steps: progress.total_steps,
             seconds: progress.seconds,
-            loss: shown.map(|(loss, _)| loss),
-            chars_per_second: shown.map(|(_, speed)| speed),
+            loss: (count > 0.0).then(|| loss / count),
+            chars_per_second: (count > 0.0).then(|| count / time),
             time: now(),
         }
     }
