@@ -92,7 +92,7 @@ impl Curve {
 
     /// `status.json`, now.
     pub fn write_status(&self, folder: &RunFolder, training: &Training, state: State) {
-        let status = Status::new(state, training.progress(), training.chars_per_step(), self.steps.last());
+        let status = Status::new(state, training.progress(), training.chars_per_step(), &self.steps);
         let _ = folder.write_status(&status);
     }
 }
