@@ -3,7 +3,7 @@
 use super::failed;
 use crate::cli::failure::Failure;
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     path::Path,
 };
@@ -12,7 +12,7 @@ const LOCK: &str = ".lock";
 
 /// Holds a folder for as long as it lives; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held, never read")] File);
+pub struct Lock(File);
 
 impl Lock {
     /// Takes the folder, which must exist.
@@ -35,6 +35,20 @@ impl Lock {
         let _ = writeln!(file, "process {}", std::process::id());
         Ok(Self(file))
     }
+
+    /// Whether `folder` is still the one that is held. None when it has no lock at all: the folder or the file in it was
+    /// deleted.
+    pub fn holds(&self, folder: &Path) -> Option<bool> {
+        let there = fs::metadata(folder.join(LOCK)).ok()?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let same = |held: fs::Metadata| (held.dev(), held.ino()) == (there.dev(), there.ino());
+            Some(self.0.metadata().is_ok_and(same))
+        }
+        #[cfg(not(unix))]
+        Some(there.is_file()) // a file that is open cannot be replaced
+    }
 }
 
 #[cfg(test)]
@@ -48,7 +62,12 @@ mod tests {
         let told = Lock::take(home.path()).expect_err("held").to_string();
         let holder = format!("is in use by process {}: ", std::process::id());
         assert!(told.contains(&holder) && told.ends_with("or choose another --out"), "{told}");
-        drop(first);
+        assert_eq!(first.holds(home.path()), Some(true));
+        fs::remove_file(home.path().join(LOCK)).expect("removed");
+        assert_eq!(first.holds(home.path()), None);
+        let second = Lock::take(home.path()).expect("another file");
+        assert_eq!((first.holds(home.path()), second.holds(home.path())), (Some(false), Some(true)));
+        drop((first, second));
         Lock::take(home.path()).expect("free again");
     }
 }
