@@ -94,6 +94,7 @@ impl Eval {
             found => Err(Failure::OtherText {
                 text: corpus.name(),
                 run: trained.folder.path().to_owned(),
+                difference: trained.folder.difference(&corpus),
                 found,
                 expected,
                 remedy: "bring it back, or name a text after the run",

@@ -48,14 +48,17 @@ pub enum Failure {
     },
     /// The text is not the one the run was trained on.
     #[error(
-        "{text} is not the text that {} was trained on (checksum {found:08x}, expected {expected:08x}): {remedy}",
-        run.display()
+        "{text} is not the text that {} was trained on ({}checksum {found:08x}, expected {expected:08x}): {remedy}",
+        run.display(),
+        difference.as_ref().map_or_else(String::new, |difference| format!("{difference}; "))
     )]
     OtherText {
         /// The text's name.
         text: String,
         /// The run's folder.
         run: PathBuf,
+        /// The first file that differs, where there are several.
+        difference: Option<String>,
         /// Checksum of this text.
         found: u32,
         /// Checksum in the checkpoint.

@@ -10,7 +10,6 @@ mod trained;
 use super::{curves::Curves, failure::Failure, plot};
 pub use lines::{Appended, Lines};
 use lock::Lock;
-use manifest::Document;
 pub use manifest::Manifest;
 pub use records::{Sample, State, Status, Step, now};
 use std::{
@@ -98,13 +97,23 @@ impl RunFolder {
     }
 
     /// Makes a folder anew that was deleted while its run went on. Says whether it was.
+    ///
+    /// # Errors
+    /// Also when another run has taken its place meanwhile: that one's files are not to be written over.
     pub fn restore(&mut self) -> Result<bool, Failure> {
-        if self.path.is_dir() {
-            return Ok(false);
+        match self.lock.as_ref().and_then(|lock| lock.holds(&self.path)) {
+            Some(true) => return Ok(!self.config().exists()),
+            Some(false) => {
+                let taken =
+                    io::Error::other("another run has taken the place of this one's folder; move that away");
+                return Err(failed("write", &self.path)(taken).into());
+            }
+            None => {}
         }
+        let deleted = !self.config().exists();
         fs::create_dir_all(&self.path).map_err(failed("create", &self.path))?;
         self.lock = Some(Lock::take(&self.path)?);
-        Ok(true)
+        Ok(deleted)
     }
 
     /// Removes what writes left behind that were cut off by a crash.
@@ -224,16 +233,13 @@ impl RunFolder {
 
     /// Replaces `manifest.json`: the files of the text.
     pub fn write_manifest(&self, corpus: &Corpus) -> Result<(), Failure> {
-        let documents: Vec<Document> = corpus.documents().map(Document::from).collect();
-        let manifest = Manifest {
-            bytes: documents.iter().map(|document| document.bytes).sum(),
-            symbols: corpus.len(),
-            checksum: format!("{:08x}", corpus.fingerprint()),
-            skipped: corpus.skipped().into(),
-            documents,
-        };
-        let text = serde_json::to_string_pretty(&manifest).expect("texts and numbers");
+        let text = serde_json::to_string_pretty(&Manifest::of(corpus)).expect("texts and numbers");
         replace(&self.file(MANIFEST), (text + "\n").as_bytes())
+    }
+
+    /// In what the files of the text differ from those of the run, as its manifest has them.
+    pub fn difference(&self, corpus: &Corpus) -> Option<String> {
+        self.manifest()?.difference(corpus)
     }
 
     /// `manifest.json`; `None` where there is none that can be read.
@@ -251,6 +257,10 @@ impl RunFolder {
     ) -> Result<(), Failure> {
         if let Some(step) = before.filter(|step| keep > 1 && *step != checkpoint.progress.step) {
             let earlier = self.file(&format!("{EARLIER}{step}.safetensors"));
+            if self.last().exists() {
+                // What has this name already may be damaged; the last one is intact, and of the same step.
+                let _ = fs::remove_file(&earlier);
+            }
             // Where a file cannot have two names it is renamed, and for a moment the last one is this.
             match fs::hard_link(self.last(), &earlier) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists && self.last().exists() => {
@@ -265,6 +275,15 @@ impl RunFolder {
             let _ = fs::remove_file(path);
         }
         Ok(())
+    }
+
+    /// Removes checkpoints of later steps than `step`, from which a run goes on: they are damaged, or it would have gone on
+    /// from them, and as the newest they would push the intact ones out.
+    pub fn forget_after(&self, step: u64) {
+        for (_, path) in self.earlier().into_iter().filter(|(later, _)| *later > step) {
+            // One that stays takes a place, and is passed over when it is needed.
+            let _ = fs::remove_file(path);
+        }
     }
 
     /// Redraws `loss.svg`.

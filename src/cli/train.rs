@@ -206,6 +206,7 @@ impl Train {
             return Err(Failure::OtherText {
                 text: corpus.name(),
                 run: run.to_owned(),
+                difference: RunFolder::at(run).difference(corpus),
                 found,
                 expected,
                 remedy: "name the original text, start a new run with another --out, or pass --accept-changed-text",
@@ -261,17 +262,20 @@ fn check_change(key: &str, stored: &str, schedule: Schedule, out: &Path) -> Resu
     }
 }
 
-/// The newest checkpoint that is intact; none where there is none at all.
+/// The newest checkpoint that is intact; none where there is none at all. The best one comes last: it is seldom the newest.
 fn load(folder: &RunFolder) -> Result<Option<Checkpoint>, Failure> {
     let mut first_error = None;
     let mut files = vec![folder.last()];
     files.extend(folder.earlier().into_iter().map(|(_, path)| path));
+    files.push(folder.best());
     for file in files.into_iter().filter(|file| file.exists()) {
         match Checkpoint::load(&file) {
             Ok(checkpoint) => {
-                if let Some(error) = first_error {
+                let missing = || format!("{} is not there", folder.last().display());
+                if file != folder.last() {
                     let (from, step) = (file.display(), checkpoint.progress.step);
-                    note(&format!("warning: {error}; going on from {from}, which is intact, at step {step}"));
+                    let why = first_error.map_or_else(missing, |error: Error| error.to_string());
+                    note(&format!("warning: {why}; going on from {from}, which is intact, at step {step}"));
                 }
                 return Ok(Some(checkpoint));
             }

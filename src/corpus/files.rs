@@ -154,9 +154,10 @@ fn nothing(folder: &Path, options: &Options) -> Error {
     }
 }
 
-/// Whether a folder holds a training run.
+/// Whether a folder holds a training run, though it may not have come to its first checkpoint.
 fn is_run(folder: &Path) -> bool {
-    folder.join("config.toml").is_file() && folder.join("checkpoint.safetensors").is_file()
+    let has = |name: &str| folder.join(name).is_file();
+    has("config.toml") && (has("checkpoint.safetensors") || has(".lock"))
 }
 
 /// Linux gives a process about 65 000 maps, and allocations need some too: files beyond this number are read.

@@ -80,3 +80,38 @@ fn patterns_that_choose_nothing_or_are_none_are_named() {
     #[cfg(unix)]
     refused(home.run("train /dev/zero"), 1, &["/dev/zero is a device, and not a text"]);
 }
+
+/// The run's own files are no part of its text, also when it was killed before its first checkpoint.
+#[test]
+fn a_run_within_its_own_text_can_begin_again() {
+    let home = tree();
+    home.run(&format!("train src {TINY} --out src/here")).success();
+    let whole = home.read("src/here/manifest.json");
+    for name in file_names(&home.path("src/here")).iter().filter(|name| *name != "config.toml") {
+        if name != ".lock" {
+            fs::remove_file(home.path("src/here").join(name)).expect("a file");
+        }
+    }
+    home.run("train --resume --out src/here").success();
+    let checksum = |text: &str| serde_json::from_str::<Value>(text).expect("JSON")["checksum"].clone();
+    assert_eq!(checksum(&home.read("src/here/manifest.json")), checksum(&whole));
+}
+
+#[test]
+fn a_folder_that_changed_is_refused_by_the_name_of_the_file() {
+    let home = tree();
+    let run = home.run(&format!("train src {TINY} --shuffle-documents --stop-after 6 --out here")).success();
+    assert!(stderr(&run).contains(" symbols (1 binary file passed over)"), "{}", stderr(&run));
+    let told = |part: &str| refused(home.run("train --resume --out here"), 1, &["was trained on (", part]);
+    home.write("src/new.c", "int n;\n");
+    told("src/new.c is new or another one; checksum ");
+    refused(home.run("eval here"), 1, &["src/new.c is new or another one"]);
+    fs::remove_file(home.path("src/new.c")).expect("a file");
+    let before = home.read("src/d.h");
+    home.write("src/d.h", before.to_uppercase());
+    told("src/d.h is new or another one; checksum ");
+    fs::remove_file(home.path("src/d.h")).expect("a file");
+    told("src/d.h is missing; checksum ");
+    home.write("src/d.h", before);
+    home.run("train --resume --out here").success();
+}

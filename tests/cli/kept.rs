@@ -38,10 +38,14 @@ fn start(home: &Home, arguments: &str) -> Run {
 
 /// Waits until the run in `here` has some evaluations.
 fn wait_for(home: &Home, evaluations: usize) {
-    let begun = Instant::now();
     let lines = || fs::read_to_string(home.path("here/metrics.jsonl")).unwrap_or_default().lines().count();
-    while lines() < evaluations {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the run does not start");
+    wait_until(|| lines() >= evaluations);
+}
+
+fn wait_until(there: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !there() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come");
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -108,6 +112,46 @@ fn a_folder_that_is_deleted_is_made_again() {
     home.run(&format!("train --resume --out here --stop-after {next}")).success();
 }
 
+/// A run whose folder was moved away must not write over the one that was begun in its place.
+#[test]
+fn the_run_that_took_a_folders_place_is_left_alone() {
+    let home = Home::new();
+    fs::create_dir(home.path("other")).expect("a folder");
+    home.write("other/.lock", "process 1");
+    home.write("other/config.toml", "another run's");
+    // Written seldom, so that it does not make its folder again before the other one is there.
+    let rare = LONG.replace("--eval-every 20", "--eval-every 1000000000");
+    let first = start(&home, &format!("{rare} --checkpoint-every 1s --out here"));
+    wait_until(|| {
+        home.path("here/manifest.json").exists() && home.path("here/checkpoint.safetensors").exists()
+    });
+    fs::rename(home.path("here"), home.path("moved")).expect("moved away");
+    fs::rename(home.path("other"), home.path("here")).expect("moved there");
+    let said = || fs::read_to_string(&first.1).expect("what it said");
+    wait_until(|| said().contains("another run has taken the place"));
+    assert_eq!(file_names(&home.path("here")).len(), 2, "{:?}", file_names(&home.path("here")));
+    assert_eq!(home.read("here/config.toml"), "another run's");
+    // What it has is kept as soon as its place is its own again.
+    fs::remove_dir_all(home.path("here")).expect("removed");
+    let (code, told) = end(first, true);
+    assert_eq!(code, Some(130), "{told}");
+    assert!(checkpoint(&home, "here").progress.step > 20 && home.path("here/config.toml").exists(), "{told}");
+}
+
+#[test]
+fn files_that_are_deleted_one_by_one_are_written_again() {
+    let home = Home::new();
+    let child = start(&home, &format!("{LONG} --out here"));
+    wait_for(&home, 1);
+    for name in file_names(&home.path("here")) {
+        let _ = fs::remove_file(home.path("here").join(name));
+    }
+    wait_for(&home, 2);
+    assert_eq!(end(child, true).0, Some(130));
+    let next = checkpoint(&home, "here").progress.step + 1;
+    home.run(&format!("train --resume --out here --stop-after {next}")).success();
+}
+
 #[test]
 fn two_runs_do_not_share_a_folder() {
     let home = Home::new();
@@ -162,6 +206,24 @@ fn a_text_that_is_cut_short_or_replaced_ends_the_run_with_a_checkpoint() {
         home.run(&format!("train --resume --out here --threads 1 --stop-after {next}")).success();
         assert_same(&home, "whole", "here");
     }
+}
+
+/// Many files are looked at now and then. A checkpoint that a signal asks for between two looks must not hold what was read
+/// from a text that changed.
+#[test]
+fn many_files_are_looked_at_before_the_last_checkpoint() {
+    let home = Home::new();
+    fs::create_dir(home.path("texts")).expect("a folder");
+    (0..12).for_each(|n| home.write(&format!("texts/{n}"), text()));
+    let rare = LONG.replace("--eval-every 20", "--eval-every 1000000000").replace("text.txt", "texts");
+    let child = start(&home, &format!("{rare} --out here"));
+    wait_until(|| home.path("here/checkpoint.safetensors").exists());
+    thread::sleep(Duration::from_millis(300));
+    home.write("texts/7", text() + "and more");
+    let (code, told) = end(child, true);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("error: texts/7 was written to") && told.contains("stands at step 0,"), "{told}");
+    assert_eq!(checkpoint(&home, "here").progress.step, 0);
 }
 
 #[test]

@@ -4,7 +4,11 @@ use super::*;
 use unrolled::checkpoint::Checkpoint;
 
 pub fn checkpoint(home: &Home, run: &str) -> Checkpoint {
-    Checkpoint::load(&home.path(run).join("checkpoint.safetensors")).expect("a checkpoint")
+    checkpoint_at(home, &format!("{run}/checkpoint.safetensors"))
+}
+
+fn checkpoint_at(home: &Home, file: &str) -> Checkpoint {
+    Checkpoint::load(&home.path(file)).expect("a checkpoint")
 }
 
 /// Metrics without what a clock measured.
@@ -141,12 +145,43 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     parts.iter().for_each(|part| assert!(told.contains(part), "{part:?} in {told}"));
     kept(&["checkpoint.safetensors"]);
     damage("here/checkpoint.safetensors");
+    damage("here/best.safetensors");
     refused(home.run("train --resume --out here"), 1, &["here/checkpoint.safetensors is damaged"]);
     fs::remove_dir_all(home.path("here")).expect("a folder");
     home.train("--out here --stop-after 12").success();
     damage("here/checkpoint.safetensors");
     home.run("train --resume --out here").success();
     assert_same(&home, "whole", "here");
+}
+
+#[test]
+fn the_best_checkpoint_is_enough_to_go_on_from() {
+    let home = Home::new();
+    home.train("--out whole").success();
+    home.train("--out here --stop-after 12 --keep 1").success();
+    let best = checkpoint_at(&home, "here/best.safetensors").progress.step;
+    fs::remove_file(home.path("here/checkpoint.safetensors")).expect("a file");
+    let told = stderr(&home.run("train --resume --out here --threads 1").success());
+    let parts = ["here/checkpoint.safetensors is not there; going on from here/best.safetensors", "at step "];
+    parts.iter().for_each(|part| assert!(told.contains(part), "{part:?} in {told}"));
+    assert!(best > 0 && told.contains(&format!("at step {best}")), "{told}");
+    assert_same(&home, "whole", "here");
+}
+
+/// Damaged checkpoints of later steps would count as the newest, and push the intact ones out.
+#[test]
+fn checkpoints_that_were_damaged_make_room_for_intact_ones() {
+    let home = Home::new();
+    home.train("--out here --stop-after 12 --keep 3").success();
+    for name in ["here/checkpoint.safetensors", "here/checkpoint-10.safetensors"] {
+        home.write(name, "damaged");
+    }
+    home.run("train --resume --out here --stop-after 7 --keep 2 --threads 1").success();
+    let kept: Vec<_> = file_names(&home.path("here"));
+    assert!(kept.iter().all(|name| name != "checkpoint-10.safetensors"), "{kept:?}");
+    home.write("here/checkpoint.safetensors", "damaged");
+    let told = stderr(&home.run("train --resume --out here --stop-after 8").success());
+    assert!(told.contains("going on from here/checkpoint-5.safetensors"), "{told}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::failed;
 use crate::cli::failure::Failure;
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     path::Path,
     thread,
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Holds a folder for as long as it lives; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held, never read")] File);
+pub struct Lock(File);
 
 impl Lock {
     /// Takes the folder, which must exist.
@@ -60,6 +60,20 @@ impl Lock {
             _ => None,
         }
     }
+
+    /// Whether `folder` is still the one that is held. None when it has no lock at all: the folder or the file in it was
+    /// deleted.
+    pub fn holds(&self, folder: &Path) -> Option<bool> {
+        let there = fs::metadata(folder.join(LOCK)).ok()?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let same = |held: fs::Metadata| (held.dev(), held.ino()) == (there.dev(), there.ino());
+            Some(self.0.metadata().is_ok_and(same))
+        }
+        #[cfg(not(unix))]
+        Some(there.is_file()) // a file that is open cannot be replaced
+    }
 }
 
 #[cfg(test)]
@@ -74,7 +88,12 @@ mod tests {
         let holder = format!("is in use by process {}: ", std::process::id());
         assert!(told.contains(&holder) && told.ends_with("or choose another --out"), "{told}");
         assert_eq!(Lock::holder(home.path()), Some(format!("process {}", std::process::id())));
-        drop(first);
+        assert_eq!(first.holds(home.path()), Some(true));
+        fs::remove_file(home.path().join(LOCK)).expect("removed");
+        assert_eq!(first.holds(home.path()), None);
+        let second = Lock::take(home.path()).expect("another file");
+        assert_eq!((first.holds(home.path()), second.holds(home.path())), (Some(false), Some(true)));
+        drop((first, second));
         assert_eq!(Lock::holder(home.path()), None);
         Lock::take(home.path()).expect("free again");
     }

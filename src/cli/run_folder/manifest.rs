@@ -2,7 +2,8 @@
 
 use crate::cli::figures::{counted, grouped};
 use serde::{Deserialize, Serialize};
-use unrolled::corpus;
+use std::collections::HashMap;
+use unrolled::corpus::{self, Corpus};
 
 /// A text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,10 +41,43 @@ pub struct Document {
 }
 
 impl Manifest {
+    /// Of a text.
+    pub fn of(corpus: &Corpus) -> Self {
+        let documents: Vec<Document> = corpus.documents().map(Document::from).collect();
+        Self {
+            bytes: documents.iter().map(|document| document.bytes).sum(),
+            symbols: corpus.len(),
+            checksum: format!("{:08x}", corpus.fingerprint()),
+            skipped: corpus.skipped().into(),
+            documents,
+        }
+    }
+
     /// The text in a few words.
     pub fn line(&self) -> String {
         let (files, bytes) = (counted(self.documents.len() as u64, "file"), grouped(self.bytes));
         format!("{files}, {bytes} bytes, checksum {}", self.checksum)
+    }
+
+    /// The first file of a text that this one lacks, or else the first of this one that the text lacks. Files are told
+    /// apart by their content: the manifest may have been written in another folder, with paths relative to that.
+    pub fn difference(&self, corpus: &Corpus) -> Option<String> {
+        let documents: Vec<_> = corpus.documents().collect();
+        if documents.len().max(self.documents.len()) < 2 {
+            return None; // the text's name says it already
+        }
+        let mut counts: HashMap<(u64, &str), usize> = HashMap::new();
+        for file in &self.documents {
+            *counts.entry((file.bytes, &file.checksum)).or_default() += 1;
+        }
+        for document in &documents {
+            match counts.get_mut(&(document.bytes, &*document.checksum)).filter(|count| **count > 0) {
+                Some(count) => *count -= 1,
+                None => return Some(format!("{} is new or another one", document.path)),
+            }
+        }
+        let gone = self.documents.iter().find(|file| counts[&(file.bytes, &*file.checksum)] > 0);
+        gone.map(|file| format!("{} is missing", file.path))
     }
 }
 

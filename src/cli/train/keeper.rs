@@ -92,6 +92,7 @@ impl Keeper {
         self.samples = samples.filter(|sample: &Sample| sample.step <= step).collect();
         self.curve.resume(&self.folder, step);
         self.write_lines(training)?;
+        self.folder.forget_after(step);
         // What was written last may be damaged, or of a later step than the checkpoint that was intact.
         self.saved = self.on_disk().filter(|found| *found == step);
         match self.saved {
@@ -110,15 +111,9 @@ impl Keeper {
         self.saved
     }
 
-    /// Looks at the files of the text, where they are few.
-    ///
-    /// # Errors
-    /// The one that is no longer what it was. The run is then as it is without that change.
-    pub fn look_before_step(&self, training: &Training) -> Result<(), Error> {
-        match training.corpus().documents().len() <= FEW_FILES {
-            true => training.corpus().unchanged(),
-            false => Ok(()),
-        }
+    /// Whether there is time to look at the files of the text before every step.
+    pub fn has_few_files(&self, training: &Training) -> bool {
+        training.corpus().documents().len() <= FEW_FILES
     }
 
     /// After each step, also one whose evaluation was interrupted: a point of the training curve when one is due. One that
@@ -172,7 +167,10 @@ impl Keeper {
     }
 
     /// What is on disk must not hold what was read from a text that changed.
-    fn look(&mut self, training: &Training) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// A file of the text that is no longer what it was.
+    pub fn look(&mut self, training: &Training) -> Result<(), Failure> {
         let begun = Instant::now();
         training.corpus().unchanged()?;
         self.look_at = Instant::now() + LOOK.max(begun.elapsed() * LOOK_SHARE);

@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::{io, thread};
 use unrolled::{
     Error,
-    corpus::Corpus,
+    corpus::{Corpus, Skipped},
     exec,
     model::memory_needed,
     sample::Sampling,
@@ -72,7 +72,7 @@ impl Session {
         let mut display = Display::new(self.training.progress(), self.training.chars_per_step());
         let end = loop {
             if let Some(end) = self.end(signals) {
-                break Ok(end);
+                break self.look().map(|()| end);
             }
             if let Err(failure) = self.step(&mut display) {
                 break Err(failure);
@@ -94,7 +94,9 @@ impl Session {
     }
 
     fn step(&mut self, display: &mut Display) -> Result<(), Stop> {
-        self.keeper.look_before_step(&self.training).map_err(|error| Stop::Before(error.into()))?;
+        if self.keeper.has_few_files(&self.training) {
+            self.look()?;
+        }
         let stepped = self.training.step();
         self.keeper.log(&mut self.training);
         let report = match stepped {
@@ -113,6 +115,15 @@ impl Session {
             }
         }
         self.keeper.step(&self.training).map_err(Stop::After)
+    }
+
+    /// Looks at the text. A few files are looked at before every step, and a step's only window is read before that:
+    /// nothing that was done has read the change. Otherwise, the steps since the last look may have.
+    fn look(&mut self) -> Result<(), Stop> {
+        let every_window =
+            self.keeper.has_few_files(&self.training) && self.training.settings().accumulate == 1;
+        let stop = if every_window { Stop::Before } else { Stop::After };
+        self.keeper.look(&self.training).map_err(stop)
     }
 
     fn finish_as(&self, end: End) -> Result<(), Failure> {
@@ -155,10 +166,11 @@ impl Session {
         let corpus = training.corpus();
         let unit = unit(training);
         note(&format!(
-            "text    {}: {} {unit}, {}",
+            "text    {}: {} {unit}, {}{}",
             corpus.name(),
             grouped(corpus.len() as u64),
-            counted(training.vocabulary().len() as u64, "symbol")
+            counted(training.vocabulary().len() as u64, "symbol"),
+            passed_over(corpus.skipped())
         ));
         let count = training.model().parameters().layout.count();
         note(&format!("model   {}: {} parameters", model_line(settings), grouped(count as u64)));
@@ -287,6 +299,18 @@ fn mapped(corpus: &Corpus) -> String {
     match corpus.mapped() {
         0 => String::new(),
         bytes => format!(", besides {} of text, which stays in its files", memory(bytes as f64)),
+    }
+}
+
+/// Files below folders that are no part of the text.
+fn passed_over(Skipped { binary, empty }: Skipped) -> String {
+    match (binary, empty) {
+        (0, 0) => String::new(),
+        (binary, 0) => format!(" ({} passed over)", counted(binary as u64, "binary file")),
+        (0, empty) => format!(" ({} passed over)", counted(empty as u64, "empty file")),
+        (binary, empty) => {
+            format!(" ({binary} binary and {} passed over)", counted(empty as u64, "empty file"))
+        }
     }
 }
 
