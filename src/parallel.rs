@@ -14,6 +14,12 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Whether as many threads are started as were asked for. More than there are cores only take turns, which costs time; but
+/// they meet in orders that fewer never do, which is what tests want.
+fn oversubscribes() -> bool {
+    std::env::var_os("UNROLLED_OVERSUBSCRIBE").is_some_and(|value| value == "1")
+}
+
 /// Threads to divide work among. Results do not depend on their number.
 #[derive(Clone, Debug)]
 pub(crate) struct Threads {
@@ -22,11 +28,14 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// Work divided by `count`, or by the number of cores; on no more threads than there are cores, for more of them would
-    /// only take turns.
+    /// Work divided by `count`, or by the number of cores; on no more threads than there are cores, unless tests want them.
     pub(crate) fn new(count: Option<usize>) -> Result<Self> {
         let count = Self::resolve(count)?;
-        let build = || rayon::ThreadPoolBuilder::new().num_threads(count.min(cores())).build().map(Arc::new);
+        Self::start(count, if oversubscribes() { count } else { count.min(cores()) })
+    }
+
+    fn start(count: usize, started: usize) -> Result<Self> {
+        let build = || rayon::ThreadPoolBuilder::new().num_threads(started).build().map(Arc::new);
         let pool = (count > 1).then(build).transpose().map_err(|error| Error::Setting {
             name: "threads",
             found: count.to_string(),
@@ -124,5 +133,18 @@ impl Threads {
     /// Into how many parts to divide `rows` rows that together take `work` multiplications.
     pub(crate) fn parts(&self, rows: usize, work: usize) -> usize {
         if work > SMALL { self.count.min(rows).max(1) } else { 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    /// What waits for sixteen threads at once ends only where there are as many.
+    #[test]
+    fn sixteen_threads_work_at_the_same_time_on_any_machine() {
+        let (threads, all) = (Threads::start(16, 16).unwrap(), Barrier::new(16));
+        threads.enter(SMALL + 1, || threads.each(&mut [(); 16], &|()| _ = all.wait()));
     }
 }

@@ -11,6 +11,7 @@ mod fixed;
 mod golden;
 mod goldens;
 mod gradients;
+mod hammer;
 mod layers;
 mod leaves;
 mod long_runs;

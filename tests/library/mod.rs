@@ -1,5 +1,8 @@
 //! What a program that links the library takes on.
 
+#[cfg(feature = "cli")] // which brings the reader of deny.toml
+mod licences;
+
 use std::{env, process::Command};
 
 #[test]

@@ -1,0 +1,156 @@
+//! The parallel parts again and again on 1 to 16 threads, for equal bits each time.
+//!
+//! `UNROLLED_HAMMER=1000 cargo test --release --test main hammer` is the long form: so many runs, where the suite has a few.
+//! Threads beyond the number of cores are really started here, for which a process of its own has `UNROLLED_OVERSUBSCRIBE=1`.
+
+use super::ragged::{LENGTHS, padded};
+use super::{batch, bits, ids, model, run_of, text};
+use std::{env, process::Command};
+use unrolled::corpus::Corpus;
+use unrolled::exec::Dropout;
+use unrolled::rnn::{Bidirectional, Merge, Window};
+use unrolled::train::{Differentiator, Training};
+use unrolled::{
+    Cell, ClipMode, InputKind, Layer, Mode, OptimizerKind, Reset, Settings, Unit, Variational, Windows,
+    model::Model,
+};
+
+/// Runs in the suite: each case on each number of threads.
+const RUNS: usize = 12 * THREADS;
+const THREADS: usize = 16;
+const TEST: &str = "numbers::hammer::bits_stay_on_one_to_sixteen_threads";
+
+/// What a run leaves: bits of weights or gradients, and those of losses.
+type Outcome = (Vec<u32>, Vec<u64>);
+/// A way to run on a number of threads.
+type Case = (&'static str, Box<dyn Fn(usize) -> Outcome>);
+
+/// A few steps with two evaluations. Windows of 17 rows, which no number of threads but one divides evenly.
+fn train(settings: &Settings, threads: usize) -> Outcome {
+    let mut training = Training::new(text(4000), settings.clone(), Some(threads)).unwrap();
+    let mut losses = Vec::new();
+    while !training.is_done() {
+        let report = training.step().unwrap();
+        losses.extend([report.loss, report.gradient_norm]);
+        losses.extend(report.record.and_then(|record| record.val_loss));
+    }
+    (bits(&training.model().parameters().values), losses.iter().map(|loss| loss.to_bits()).collect())
+}
+
+fn training(name: &'static str, settings: Settings) -> Case {
+    let rows = Settings { batch: 17, steps: 12, ..run_of(&settings, settings.dropout) };
+    let rows = Settings { max_steps: Some(4), eval_every: Some(2), val_fraction: 0.2, ..rows };
+    (name, Box::new(move |threads| train(&rows, threads)))
+}
+
+/// So wide that packing, the norm and the update are divided too.
+fn wide() -> Case {
+    let wide = Settings { cell: Cell::Lstm, optimizer: OptimizerKind::Rmsprop, ..Settings::default() };
+    let settings = Settings { hidden: 250, batch: 3, steps: 4, max_steps: Some(2), ..run_of(&wide, 0.0) };
+    ("wide LSTM", Box::new(move |threads| train(&settings, threads)))
+}
+
+/// Rows of different lengths, in both kinds of weight gradients for the first layer.
+fn ragged(input: InputKind) -> Case {
+    let settings = Settings { hidden: 50, layers: 2, input, ..Settings::default() };
+    let model = model(&settings, 40);
+    let mut window = batch(13, LENGTHS.len(), 40);
+    window.inputs = padded(window.inputs, &LENGTHS);
+    window.targets = padded(window.targets, &LENGTHS);
+    let run = move |threads| {
+        let mut differentiator = Differentiator::new(model.clone(), Some(threads)).unwrap();
+        let dropout = Dropout { probability: 0.2, seed: 1, step: 2 };
+        let loss = differentiator.run_with_dropout(&window, Some(&LENGTHS), None, dropout).unwrap();
+        (bits(&differentiator.gradient().values), vec![loss.to_bits()])
+    };
+    ("ragged rows", Box::new(run))
+}
+
+/// Vectors in both directions.
+fn bidirectional() -> Case {
+    let settings = Settings::default();
+    let [forward, backward] = [Layer::lstm(40), Layer::gru(24)]
+        .map(|layer| Model::of_stack(&[layer.clone(), layer], 20, &settings).unwrap());
+    let inputs: Vec<f32> = ids(5, 15 * 17 * 20, 100).iter().map(|&id| id as f32 * 0.01).collect();
+    let run = move |threads| {
+        let pair = (forward.clone(), backward.clone());
+        let mut rnn = Bidirectional::new(pair.0, pair.1, Merge::Concatenate, Some(threads)).unwrap();
+        let mut outputs = vec![0.0; 15 * 17 * 64];
+        rnn.forward(&Window::new(15, 17, &inputs), None, &mut outputs).unwrap();
+        rnn.backward(&outputs, [None, None]).unwrap();
+        let mut left = bits(&outputs);
+        left.extend(bits(&rnn.d_inputs()));
+        rnn.directions().iter().for_each(|direction| left.extend(bits(&direction.gradient().values)));
+        (left, Vec::new())
+    };
+    ("both directions", Box::new(run))
+}
+
+/// A text of eight spans, some characters parted by their cuts. The scan takes the threads of whoever calls.
+fn scan() -> Case {
+    let text = "a caf\u{e9} \u{2014} ".repeat(150_000);
+    let run = move |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let corpus = pool.install(|| Corpus::from_text(text.clone(), Unit::Char)).unwrap();
+        let mut end = vec![0; 1000];
+        corpus.read(corpus.len() - 1000, &mut end);
+        (end, vec![corpus.fingerprint().into(), corpus.len() as u64, corpus.vocabulary().len() as u64])
+    };
+    ("scan", Box::new(run))
+}
+
+fn cases() -> Vec<Case> {
+    use Cell::{Gru, Lstm, Rnn};
+    use InputKind::{Embedding, OneHot};
+    let of = |cell, input, layers| Settings { cell, input, layers, ..Settings::default() };
+    let before = Settings { reset: Reset::Before, windows: Windows::Random, ..of(Gru, OneHot, 2) };
+    let gathered = Settings { accumulate: 2, clip_mode: ClipMode::Value, clip: 0.01, ..of(Rnn, OneHot, 1) };
+    let masks = Layer { state_keep_prob: 0.7, variational: Variational::PerRow, ..Layer::lstm(33) };
+    let peeping = Layer { peepholes: true, residual: true, ..Layer::lstm(33) };
+    let stack = vec![masks, peeping, Layer { layer_norm: true, ..Layer::lstm(24) }];
+    vec![
+        training("LSTM", of(Lstm, OneHot, 1)),
+        training("LSTM with dropout", Settings { dropout: 0.3, ..of(Lstm, Embedding, 2) }),
+        training("GRU, dynamic", Settings { mode: Mode::Dynamic, dropout: 0.2, ..of(Gru, Embedding, 2) }),
+        training("GRU, reset before", before),
+        training("RNN, accumulated", gathered),
+        training("RNN with dropout", Settings { dropout: 0.3, ..of(Rnn, Embedding, 2) }),
+        training("stack with masks", Settings { stack, ..of(Lstm, Embedding, 2) }),
+        wide(),
+        ragged(OneHot),
+        ragged(Embedding),
+        bidirectional(),
+        scan(),
+    ]
+}
+
+fn hammer(runs: usize) {
+    let cases = cases();
+    let expected: Vec<Outcome> = cases.iter().map(|(_, run)| run(1)).collect();
+    for run in 0..runs {
+        // Every case on every number, for the numbers are run through once for each case.
+        let (case, threads) = (run % cases.len(), run / cases.len() % THREADS + 1);
+        let (name, outcome) = &cases[case];
+        assert!(outcome(threads) == expected[case], "{name}: run {run}, on {threads} threads");
+    }
+    println!("{runs} runs on 1 to {THREADS} threads: equal bits");
+}
+
+#[test]
+fn bits_stay_on_one_to_sixteen_threads() {
+    if env::var_os("UNROLLED_OVERSUBSCRIBE").is_some_and(|value| value == "1") {
+        return hammer(
+            env::var("UNROLLED_HAMMER").map_or(RUNS, |runs| runs.parse().expect("a number of runs")),
+        );
+    }
+    let mut again = Command::new(env::current_exe().expect("this binary"));
+    again.args([TEST, "--exact", "--nocapture"]).env("UNROLLED_OVERSUBSCRIBE", "1");
+    let output = again.output().expect("this binary runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && told.contains("equal bits"),
+        "{told}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    println!("{told}");
+}
