@@ -86,7 +86,9 @@ impl Curve {
     pub fn beat(&mut self, folder: &RunFolder, training: &Training, at: Instant) {
         if at >= self.beat_at {
             self.beat_at = at + BEAT;
-            self.write_status(folder, training, State::Training);
+            if folder.is_held() {
+                self.write_status(folder, training, State::Training);
+            }
         }
     }
 

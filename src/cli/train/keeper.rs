@@ -119,7 +119,7 @@ impl Keeper {
     /// After each step, also one whose evaluation was interrupted: a point of the training curve when one is due. One that
     /// cannot be written is written with the next checkpoint, or told there.
     pub fn log(&mut self, training: &mut Training) {
-        if self.curve.log(training) && self.again_at.is_none() {
+        if self.curve.log(training) && self.again_at.is_none() && self.folder.is_held() {
             let _ = self.curve.write(training, &self.samples);
         }
     }
