@@ -21,7 +21,7 @@ use std::{
 };
 pub use tail::Tail;
 pub use trained::{Trained, Which};
-use unrolled::{Error, checkpoint::Checkpoint, corpus::Corpus, train::Record};
+use unrolled::{Error, corpus::Corpus, train::Record};
 
 /// Where numbered runs go.
 const RUNS: &str = "runs";
