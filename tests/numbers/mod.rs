@@ -15,6 +15,7 @@ mod layers;
 mod leaves;
 mod long_runs;
 mod losses;
+mod optimizers;
 mod python;
 mod ragged;
 mod ragged_gradients;
