@@ -12,7 +12,8 @@
 //!    symbol. The model is never written to; the [`exec::State`] is a value of its own, to be saved, cloned and set.
 //! 4. [`train::Training`] goes forward, takes the softmax cross-entropy, goes backward through the T steps, clips, updates
 //!    (Adam, Adagrad, RMSProp, SGD) and packs the weights anew: one [`step`](train::Training::step). Those with an update
-//!    rule of their own take [`train::gradients`]. [`train::evaluate`] gives loss and accuracy on a part of a text.
+//!    rule of their own take [`train::gradients`], those with vectors or a loss of their own [`rnn`], [`loss`] and [`optim`].
+//!    [`train::evaluate`] gives loss and accuracy on a part of a text.
 //! 5. A [`checkpoint::Checkpoint`] is all of that as one safetensors file, which PyTorch can open and a run can continue
 //!    from, to the same bits as if it had never stopped.
 //! 6. A [`sample::Generator`] turns logits into text.
@@ -84,7 +85,7 @@ pub mod exec;
 pub mod fixed;
 pub mod loss;
 pub mod model;
-mod optim;
+pub mod optim;
 mod parallel;
 mod presets;
 pub mod random;

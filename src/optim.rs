@@ -1,4 +1,49 @@
-//! How the parameters move: clipping, and the optimisers in TensorFlow 1's forms. Sees flat slices only.
+//! How the parameters move: clipping, and the optimisers in TensorFlow 1's forms, for losses of one's own. (Training moves
+//! its parameters by the same rules.) Sees flat slices only: parameters `[N]`, their gradient, and moments parallel to them.
+//!
+//! | TensorFlow 1 | [`Settings`], under the names of the command line |
+//! |---|---|
+//! | `GradientDescentOptimizer`, `MomentumOptimizer(use_nesterov)` | `optimizer = "sgd"`, `momentum`, `nesterov` |
+//! | `AdagradOptimizer(initial_accumulator_value)` | `"adagrad"`, `initial-accumulator` |
+//! | `RMSPropOptimizer(decay, momentum, epsilon, centered)` | `"rmsprop"` and the same names |
+//! | `AdamOptimizer(beta1, beta2, epsilon)` | `"adam"` and the same names |
+//! | (PyTorch's `AdamW`) | `"adamw"`, `weight-decay` |
+//! | `clip_by_global_norm`, `clip_by_value` | `clip`, `clip-mode` |
+//! | `apply_gradients` | [`Optimizer::step`] |
+//!
+//! The equations, and which of TensorFlow's kernels they are, stand at the head of `kernels/src/update.rs`.
+//!
+//! ```
+//! use unrolled::Settings;
+//! use unrolled::loss::sparse_softmax_cross_entropy;
+//! use unrolled::model::Model;
+//! use unrolled::optim::Optimizer;
+//! use unrolled::rnn::{Layer, Rnn, Window};
+//!
+//! # fn main() -> unrolled::Result<()> {
+//! // One number a step comes in; the two outputs of the second layer are logits: was the number before it a one?
+//! let settings = Settings { learning_rate: 0.1, clip: 1.0, ..Settings::default() };
+//! let mut rnn = Rnn::new(Model::of_stack(&[Layer::lstm(8), Layer::gru(2)], 1, &settings)?, None)?;
+//! let mut optimizer = Optimizer::new(&settings, rnn.model().parameters().values.len(), None)?;
+//! let inputs = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0]; // T = 8, B = 1, E = 1
+//! let (targets, mut outputs) = ([0, 1, 0, 0, 1, 1, 1, 0], [0.0; 8 * 2]);
+//! let mut losses = Vec::new();
+//! for _ in 0..100 {
+//!     rnn.forward(&Window::new(8, 1, &inputs), &mut outputs)?;
+//!     let loss = sparse_softmax_cross_entropy(&outputs, &targets)?.mean();
+//!     rnn.backward(&loss.gradient(&[1.0]), None)?;
+//!     let (parameters, gradient) = rnn.parameters_and_gradient();
+//!     optimizer.step(settings.learning_rate, gradient, parameters);
+//!     losses.push(loss.values[0]);
+//! }
+//! assert!(losses[99] < 0.5 * losses[0], "{losses:?}");
+//! # Ok(())
+//! # }
+//! ```
+
+mod optimizer;
+
+pub use optimizer::Optimizer;
 
 use crate::parallel::Threads;
 use crate::{ClipMode, OptimizerKind, Settings};
@@ -12,7 +57,7 @@ const NORM_SHARE: usize = 4;
 
 /// An update rule with its moments, arenas parallel to the parameters.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Optimizer {
+pub(crate) struct UpdateRule {
     kind: OptimizerKind,
     beta1: f64,
     beta2: f64,
@@ -39,22 +84,28 @@ pub(crate) struct Step {
     pub(crate) norm: f64,
 }
 
-impl Optimizer {
+/// Name and starting value of each moment that the settings ask for.
+fn moments_of(settings: &Settings) -> Vec<(&'static str, f32)> {
+    let momentum = settings.momentum != 0.0;
+    let accumulator = |default: f64| settings.initial_accumulator.unwrap_or(default) as f32;
+    let mut moments = match settings.optimizer {
+        OptimizerKind::Sgd if momentum => vec![("momentum", 0.0)],
+        OptimizerKind::Sgd => vec![],
+        OptimizerKind::Adagrad => vec![("accumulator", accumulator(0.1))],
+        OptimizerKind::Rmsprop => vec![("mean_square", accumulator(1.0))],
+        OptimizerKind::Adam | OptimizerKind::Adamw => vec![("m", 0.0), ("v", 0.0)],
+    };
+    if settings.optimizer == OptimizerKind::Rmsprop {
+        moments.extend(settings.centered.then_some(("mean_gradient", 0.0)));
+        moments.extend(momentum.then_some(("momentum", 0.0)));
+    }
+    moments
+}
+
+impl UpdateRule {
     /// Moments for `len` parameters at their starting values.
     pub(crate) fn new(settings: &Settings, len: usize) -> Self {
-        let momentum = settings.momentum != 0.0;
-        let accumulator = |default: f64| settings.initial_accumulator.unwrap_or(default) as f32;
-        let mut moments: Vec<(&str, f32)> = match settings.optimizer {
-            OptimizerKind::Sgd if momentum => vec![("momentum", 0.0)],
-            OptimizerKind::Sgd => vec![],
-            OptimizerKind::Adagrad => vec![("accumulator", accumulator(0.1))],
-            OptimizerKind::Rmsprop => vec![("mean_square", accumulator(1.0))],
-            OptimizerKind::Adam | OptimizerKind::Adamw => vec![("m", 0.0), ("v", 0.0)],
-        };
-        if settings.optimizer == OptimizerKind::Rmsprop {
-            moments.extend(settings.centered.then_some(("mean_gradient", 0.0)));
-            moments.extend(momentum.then_some(("momentum", 0.0)));
-        }
+        let named = |(name, start): (&str, f32)| (name.to_string(), vec![start; len]);
         let epsilon = match settings.optimizer {
             OptimizerKind::Adam | OptimizerKind::Adamw => 1e-8,
             OptimizerKind::Rmsprop => 1e-10,
@@ -72,7 +123,7 @@ impl Optimizer {
             weight_decay: settings.weight_decay,
             clip: settings.clip,
             clip_mode: settings.clip_mode,
-            moments: moments.into_iter().map(|(name, start)| (name.to_string(), vec![start; len])).collect(),
+            moments: moments_of(settings).into_iter().map(named).collect(),
         }
     }
 

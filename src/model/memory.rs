@@ -43,7 +43,14 @@ fn of_a_step(config: &ModelConfig) -> f64 {
 /// As for [`check_memory`].
 pub(crate) fn check_stack(config: &ModelConfig, copies: f64, [steps, rows]: [usize; 2]) -> Result<()> {
     let window = steps as f64 * rows as f64 * of_a_step(config);
-    let needed = 4.0 * (copies * config.estimated_count() + window);
+    check_bytes(4.0 * (copies * config.estimated_count() + window))
+}
+
+/// Refuses more bytes than the machine has.
+///
+/// # Errors
+/// As for [`check_memory`].
+pub(crate) fn check_bytes(needed: f64) -> Result<()> {
     match memory_total() {
         Some(available) if needed > available => Err(Error::Memory { needed, available }),
         _ => Ok(()),

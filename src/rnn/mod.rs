@@ -11,6 +11,7 @@
 //! | `dynamic_rnn(cell, x, sequence_length, initial_state)` | [`Rnn::new`] and [`Rnn::forward`] |
 //! | `bidirectional_dynamic_rnn` | [`Bidirectional`] |
 //! | `cell.zero_state(batch_size)` | [`Rnn::zero_state`] |
+//! | `optimizer.apply_gradients` | [`Optimizer::step`](crate::optim::Optimizer::step) on [`Rnn::parameters_and_gradient`] |
 //!
 //! ```
 //! use unrolled::Settings;

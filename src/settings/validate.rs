@@ -53,6 +53,7 @@ impl Settings {
         count("embedding", self.embedding.unwrap_or(1) as u64)?;
         self.validate_init()?;
         require(self.forget_bias.is_finite(), "forget-bias", self.forget_bias, "give a finite number")?;
+        below_one("label-smoothing", self.label_smoothing.into())?;
         below_one("dropout", self.dropout.into())
     }
 
@@ -87,14 +88,14 @@ impl Settings {
         require(symbols.is_some(), "accumulate", self.accumulate, expected)
     }
 
-    fn validate_optimizer(&self) -> Result<()> {
+    /// How parameters move, whatever is trained.
+    pub(crate) fn validate_optimizer(&self) -> Result<()> {
         below_one("beta1", self.beta1)?;
         below_one("beta2", self.beta2)?;
         not_negative("epsilon", self.epsilon.unwrap_or(0.0))?;
         below_one("decay", self.decay)?;
         below_one("momentum", self.momentum)?;
         not_negative("initial-accumulator", self.initial_accumulator.unwrap_or(0.0))?;
-        below_one("label-smoothing", self.label_smoothing.into())?;
         not_negative("weight-decay", self.weight_decay)?;
         let kind = self.optimizer;
         let only = |name, wanted: bool, of: OptimizerKind| {

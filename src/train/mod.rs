@@ -18,7 +18,7 @@ use crate::checkpoint::Checkpoint;
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
 use crate::exec::{self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shaped, Weights};
 use crate::model::{Model, ModelConfig};
-use crate::optim::Optimizer;
+use crate::optim::UpdateRule;
 use crate::parallel::Threads;
 use crate::schedule::learning_rate;
 use crate::{Error, Layer, Reduction, Result, Settings};
@@ -39,7 +39,7 @@ pub struct Training {
     /// The number of the window that `batch` holds, if any.
     filled: Option<u64>,
     model: Model,
-    optimizer: Optimizer,
+    optimizer: UpdateRule,
     weights: Weights,
     mode: Mode,
     threads: Threads,
@@ -93,7 +93,7 @@ impl Training {
             let (name, found) = ("init-from", "this model".to_owned());
             return Err(Error::Setting { name, found, expected: expected.to_owned() });
         }
-        let optimizer = Optimizer::new(&settings, model.parameters().values.len());
+        let optimizer = UpdateRule::new(&settings, model.parameters().values.len());
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
         let total_steps = training.horizon();
         let eval_every = training.settings.eval_every.unwrap_or(total_steps.div_ceil(10));
@@ -115,7 +115,7 @@ impl Training {
     ) -> Result<Self> {
         check_resumable(&corpus, &checkpoint, &settings)?;
         let model = checkpoint.model()?;
-        let mut optimizer = Optimizer::new(&settings, model.parameters().values.len());
+        let mut optimizer = UpdateRule::new(&settings, model.parameters().values.len());
         restore(&mut optimizer, model.parameters().layout.entries(), checkpoint.moments)?;
         let longer = horizon_of(&settings) != horizon_of(&checkpoint.settings);
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
@@ -140,7 +140,7 @@ impl Training {
         corpus: Corpus,
         settings: Settings,
         model: Model,
-        optimizer: Optimizer,
+        optimizer: UpdateRule,
         threads: Option<usize>,
     ) -> Result<Self> {
         settings.validate()?;

@@ -3,7 +3,7 @@
 use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
 use crate::model::Entry;
-use crate::optim::Optimizer;
+use crate::optim::UpdateRule;
 use crate::{Error, Result, Schedule, Settings};
 
 /// The settings that decide how long a run is.
@@ -43,7 +43,7 @@ pub(super) fn check_resumable(corpus: &Corpus, checkpoint: &Checkpoint, settings
 /// Takes over the moments of a checkpoint. The gaps between tensors keep their starting values: an accumulator of zero
 /// there would make their parameters 0 / 0.
 pub(super) fn restore(
-    optimizer: &mut Optimizer,
+    optimizer: &mut UpdateRule,
     entries: &[Entry],
     stored: Vec<(String, Vec<f32>)>,
 ) -> Result<()> {

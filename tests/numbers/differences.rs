@@ -1,8 +1,8 @@
 //! The largest difference from each golden, which the table in docs/goldens.md states.
 
-use super::{goldens, layers, losses, traces};
+use super::{fixed, golden, goldens, layers, losses, optimizers, traces};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs, path::PathBuf};
 
 thread_local! {
@@ -26,6 +26,9 @@ fn measure() -> BTreeMap<String, f64> {
     goldens::losses_states_and_all_gradients_are_theirs();
     goldens::packed_sequences_give_their_logits_states_and_gradients();
     goldens::ten_steps_of_training_go_as_theirs();
+    goldens::the_softmax_loss_and_its_gradient_are_theirs();
+    fixed::an_lstm_with_a_head_answers_as_pytorch();
+    fixed::a_gru_with_a_head_answers_as_pytorch();
     layers::layers_stacks_and_wrappers_are_theirs();
     layers::kerass_gru_with_reset_after_is_theirs();
     layers::both_directions_are_theirs();
@@ -35,6 +38,8 @@ fn measure() -> BTreeMap<String, f64> {
     losses::smoothed_labels_are_theirs();
     losses::losses_by_example_are_theirs();
     losses::sequence_losses_are_theirs();
+    losses::top_k_and_accuracy_are_theirs();
+    optimizers::ten_updates_go_as_theirs();
     traces::fifty_updates_go_as_the_lectures_program();
     LARGEST.with_borrow(BTreeMap::clone)
 }
@@ -48,11 +53,21 @@ fn rows(text: &str) -> BTreeMap<String, f64> {
     text.lines().filter(|line| line.starts_with("| `")).filter_map(row).collect()
 }
 
+/// The names of all goldens.
+fn files() -> BTreeSet<String> {
+    let files = fs::read_dir(golden::folder()).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = files.map(|file| file.into_string().unwrap());
+    names.filter_map(|file| file.strip_suffix(".safetensors").map(str::to_owned)).collect()
+}
+
 /// `UNROLLED_WRITE_DIFFERENCES=1` writes the table anew.
 #[test]
 fn the_table_states_the_largest_difference_of_each_golden() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/goldens.md");
     let (found, text) = (measure(), fs::read_to_string(&path).unwrap());
+    let compared: BTreeSet<String> = found.keys().cloned().collect();
+    let missing: Vec<_> = compared.symmetric_difference(&files()).cloned().collect();
+    assert!(missing.is_empty(), "files that no test measured, or measured without a file: {missing:?}");
     if env::var_os("UNROLLED_WRITE_DIFFERENCES").is_some() {
         let before = text.split("| golden |").next().unwrap();
         let lines: String =

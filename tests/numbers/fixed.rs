@@ -20,27 +20,27 @@ fn answers(model: &mut impl Layer<Input = [f32; 1], Output = [f32; 1]>, golden: 
 }
 
 #[test]
-fn an_lstm_with_a_head_answers_as_pytorch() {
+pub fn an_lstm_with_a_head_answers_as_pytorch() {
     let (golden, file) = golden("torch-fixed-lstm-h16");
     let cell: Lstm<1, 16> = file.cell("rnn", 0).unwrap();
     let head: Dense<16, 1> = file.dense("head").unwrap();
     let mut model = Model::new(cell, head);
     model.first.hidden_mut().copy_from_slice(golden.floats("h0"));
     model.first.cell_mut().copy_from_slice(golden.floats("c0"));
-    assert_close("answers", &answers(&mut model, &golden), golden.floats("answers"));
-    assert_close("h", model.first.hidden(), golden.floats("h_n"));
-    assert_close("c", model.first.cell(), golden.floats("c_n"));
+    assert_close(&golden.name, &answers(&mut model, &golden), golden.floats("answers"));
+    assert_close(&format!("{}: h", golden.name), model.first.hidden(), golden.floats("h_n"));
+    assert_close(&format!("{}: c", golden.name), model.first.cell(), golden.floats("c_n"));
 }
 
 #[test]
-fn a_gru_with_a_head_answers_as_pytorch() {
+pub fn a_gru_with_a_head_answers_as_pytorch() {
     let (golden, file) = golden("torch-fixed-gru-h24");
     let cell: Gru<1, 24> = file.cell("rnn", 0).unwrap();
     let head: Dense<24, 1> = file.dense("head").unwrap();
     let mut model = Model::new(cell, head);
     model.first.hidden_mut().copy_from_slice(golden.floats("h0"));
-    assert_close("answers", &answers(&mut model, &golden), golden.floats("answers"));
-    assert_close("h", model.first.hidden(), golden.floats("h_n"));
+    assert_close(&golden.name, &answers(&mut model, &golden), golden.floats("answers"));
+    assert_close(&format!("{}: h", golden.name), model.first.hidden(), golden.floats("h_n"));
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub struct Golden {
     pub name: String,
     pub settings: Settings,
     pub symbols: usize,
+    /// The metadata, `config` and all.
+    pub words: HashMap<String, String>,
     floats: HashMap<String, Vec<f32>>,
     integers: HashMap<String, Vec<u32>>,
 }
@@ -51,7 +53,7 @@ impl Golden {
         }
         let symbols = words.get("symbols").map_or(0, |symbols| symbols.parse().unwrap());
         let settings = serde_json::from_str(&words["config"]).expect("the project's own configuration names");
-        Self { name: name.to_owned(), settings, symbols, floats, integers }
+        Self { name: name.to_owned(), settings, symbols, words, floats, integers }
     }
 
     pub fn floats(&self, name: &str) -> &[f32] {

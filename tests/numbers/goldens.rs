@@ -202,9 +202,10 @@ pub fn the_softmax_loss_and_its_gradient_are_theirs() {
         };
         kernel.run_on(isa);
         let losses: Vec<f32> = losses.iter().map(|&loss| loss as f32).collect();
-        assert_close(&format!("losses on {}", isa.name()), &losses, golden.floats("losses"));
+        let what = format!("{} on {}", golden.name, isa.name());
+        assert_close(&format!("{what}: losses"), &losses, golden.floats("losses"));
         for (row, expected) in logits.chunks(stride).zip(golden.floats("grad").chunks(vocabulary)) {
-            assert_close(&format!("gradient on {}", isa.name()), &row[..vocabulary], expected);
+            assert_close(&format!("{what}: gradient"), &row[..vocabulary], expected);
         }
     }
 }

@@ -16,6 +16,7 @@ mod layers;
 mod leaves;
 mod long_runs;
 mod losses;
+mod optimizers;
 mod python;
 mod ragged;
 mod ragged_gradients;

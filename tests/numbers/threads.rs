@@ -3,6 +3,7 @@
 use super::{batch, model, run_of, text};
 use unrolled::Settings;
 use unrolled::exec::{Dynamic, Plan};
+use unrolled::optim::Optimizer;
 use unrolled::train::{Training, evaluate, gradients};
 
 #[test]
@@ -16,6 +17,7 @@ fn zero_and_absurd_numbers_are_refused_everywhere() {
             Dynamic::new(&model, threads).err(),
             Training::new(text(2000), settings.clone(), threads).err(),
             gradients(&model, &batch, None, threads).err(),
+            Optimizer::new(&settings, 9, threads).err(),
             evaluate(&model, &text(2000), 0..100, 3, threads).err(),
         ];
         for error in errors {
