@@ -2,13 +2,10 @@
 
 use super::{
     figures::{bits, short},
-    plot::{Chart, Line, Points, TRAIN, VALIDATION, thinned},
+    plot::{Chart, Line, POINTS, Points, TRAIN, VALIDATION, thinned},
     run_folder::Step,
 };
 use unrolled::train::Record;
-
-/// Points of a curve in a picture, at most.
-const POINTS: usize = 300;
 
 /// The files of a run, as curves see them.
 #[derive(Clone, Copy, Debug)]

@@ -118,7 +118,8 @@ fn runs_are_compared_by_what_differs() {
     let shown = stdout(&home.run("compare one two three --out page.html").success());
     let parts = [
         "best val",
-        "one    done",
+        "a  one    done",
+        "b  two    done",
         "cell",
         "\"gru\"",
         "hidden",
