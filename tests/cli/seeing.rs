@@ -59,6 +59,14 @@ fn a_curve_goes_on_where_its_run_does() {
 }
 
 #[test]
+fn a_curve_ends_where_patience_does() {
+    let home = Home::new();
+    home.train("--out here --log-every 7 --learning-rate 1e-30 --patience 1").success();
+    let curve: Vec<_> = curve(&home, "here").iter().map(|point| point["step"].as_u64()).collect();
+    assert_eq!(curve, [7, 10].map(Some));
+}
+
+#[test]
 fn a_picture_shows_where_a_run_stands() {
     let home = Home::new();
     home.train("--out here --stop-after 12").success();
