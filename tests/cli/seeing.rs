@@ -80,6 +80,9 @@ fn a_picture_shows_where_a_run_stands() {
         "sample 2 of 2, at step 10",
     ];
     parts.iter().for_each(|part| assert!(shown.contains(part), "{part:?} in {shown}"));
+    fs::remove_file(home.path("here/status.json")).expect("there");
+    let shown = stdout(&home.run("watch here --once").success());
+    assert!(shown.contains("step 12 of 20 (60%)"), "of the last checkpoint, not of the best: {shown}");
     home.run("train --resume --out here").success();
     let shown = stdout(&home.run("watch here --once").success());
     assert!(shown.contains("here  done") && shown.contains("step 20 of 20 (100%)"), "{shown}");
