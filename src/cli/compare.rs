@@ -5,7 +5,7 @@ use super::{
     failure::Failure,
     figures::{bits, clock, grouped, short},
     output,
-    plot::{self, Chart, Line, Points, thinned},
+    plot::{self, Chart, Line, POINTS, Points, thinned},
     report::{document, figure},
     run_folder::replace,
     run_view::RunView,
@@ -22,7 +22,6 @@ use unrolled::train::Record;
 /// Of the chart in the terminal, where the terminal does not tell its width.
 const WIDTH: u16 = 100;
 const HEIGHT: u16 = 20;
-const POINTS: usize = 300;
 
 /// Compare runs: a table, the settings that differ, and their curves
 #[derive(Args)]
@@ -128,11 +127,12 @@ impl Compare {
     fn chart(&self, views: &[RunView]) -> Chart<'static> {
         let line = |(number, view): (usize, &RunView)| Line {
             name: view.name(),
-            color: plot::RUNS[number % plot::RUNS.len()],
+            color: plot::run_color(number, views.len()),
             points: thinned(&self.points(view), POINTS),
         };
         Chart {
-            size: (1000, 560),
+            // As high as its key needs.
+            size: (1000, 560.max(140 + views.len() as u32 * plot::LINE as u32)),
             title: "Validation loss".to_owned(),
             subtitle: "training loss for runs without a validation part".to_owned(),
             x: self.over.name(),
@@ -144,7 +144,6 @@ impl Compare {
 
     /// The curves, each drawn in a letter of its own.
     fn picture(&self, views: &[RunView]) -> String {
-        let letter = |number: usize| char::from(b'a' + (number % 26) as u8);
         let name = |(number, view): (usize, &RunView)| format!("{} {}", letter(number), view.name());
         let names: Vec<_> = views.iter().enumerate().map(name).collect();
         let curve = |(number, view): (usize, &RunView)| Curve {
@@ -217,9 +216,18 @@ impl Row {
 const HEAD: [&str; 10] =
     ["run", "state", "parameters", "step", "time", "chars/s", "training", "best val", "bits", "accuracy"];
 
+/// The letter of a run in the picture.
+fn letter(number: usize) -> char {
+    let mut letters = ('a'..='z').chain('A'..='Z').cycle();
+    letters.nth(number).unwrap_or('?')
+}
+
+/// Each run with its letter, since the picture has no room for the names of many.
 fn table(rows: &[Row]) -> String {
-    let head = HEAD.map(str::to_owned).to_vec();
-    aligned([head].into_iter().chain(rows.iter().map(|row| row.cells().to_vec())).collect(), 2)
+    let head = [""].into_iter().chain(HEAD).map(str::to_owned).collect();
+    let line =
+        |(number, row): (usize, &Row)| [letter(number).to_string()].into_iter().chain(row.cells()).collect();
+    aligned([head].into_iter().chain(rows.iter().enumerate().map(line)).collect(), 3)
 }
 
 /// Columns as wide as they need be, the first few to the left and the others to the right.

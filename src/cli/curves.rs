@@ -2,13 +2,10 @@
 
 use super::{
     figures::{bits, short},
-    plot::{Chart, Line, Points, TRAIN, VALIDATION, thinned},
+    plot::{Chart, Line, POINTS, Points, TRAIN, VALIDATION, thinned},
     run_folder::Step,
 };
 use unrolled::train::Record;
-
-/// Points of a curve in a picture, at most.
-const POINTS: usize = 300;
 
 /// The files of a run, as curves see them.
 #[derive(Clone, Copy, Debug)]
@@ -17,19 +14,25 @@ pub struct Curves<'a> {
     pub name: &'a str,
     /// What a symbol is called in the plural: "characters" or "bytes".
     pub unit: &'a str,
-    /// The training curve; it may be empty for a run of an earlier version.
+    /// The training curve; of a run of an earlier version it may be empty, or begin where that was gone on with.
     pub steps: &'a [Step],
     /// The evaluations.
     pub history: &'a [Record],
 }
 
 impl Curves<'_> {
-    /// Training loss over the symbols trained on: of the training curve, or of the evaluations where these are finer.
+    /// Training loss over the symbols trained on: of the training curve and the evaluations before it, or of the evaluations
+    /// alone where these are finer.
     pub fn training(&self) -> Points {
-        match self.steps.len() >= self.history.len() {
-            true => self.of_steps(|step| step.logged.loss),
-            false => self.of_history(|record| Some(record.train_loss)),
+        let mut points = self.of_history(|record| Some(record.train_loss));
+        let steps = self.of_steps(|step| step.logged.loss);
+        let begin = steps.first().map_or(f64::INFINITY, |(chars, _)| *chars);
+        let covered = points.partition_point(|(chars, _)| *chars < begin);
+        if steps.len() >= points.len() - covered {
+            points.truncate(covered);
+            points.extend(steps);
         }
+        points
     }
 
     /// Validation loss over the symbols trained on.
@@ -132,6 +135,7 @@ mod tests {
         assert_eq!(curves.training(), [(5.0, 3.0), (10.0, 2.0), (15.0, 1.5)]);
         assert_eq!(curves.validation(), [(10.0, 2.5)]);
         assert_eq!(Curves { steps: &steps[..1], ..curves }.training(), [(10.0, 2.0), (20.0, 2.0)]);
+        assert_eq!(Curves { steps: &steps[2..], ..curves }.training(), [(10.0, 2.0), (15.0, 1.5)]);
         assert_eq!(curves.loss().subtitle, "after 20 bytes: training 2.000");
         assert_eq!(curves.loss().title, "Loss of runs/1");
     }

@@ -19,7 +19,7 @@ pub const TRAIN: Color = RGBColor(120, 144, 176);
 /// Validation curves.
 pub const VALIDATION: Color = RGBColor(214, 82, 44);
 /// Curves of several runs, told apart with most kinds of colour vision (Okabe and Ito's palette without its yellow).
-pub const RUNS: [Color; 7] = [
+const RUNS: [Color; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -28,6 +28,16 @@ pub const RUNS: [Color; 7] = [
     RGBColor(230, 159, 0),
     RGBColor(90, 90, 90),
 ];
+
+/// Lines that a key within the picture has room for; that of more stands beside it, so wide.
+const KEY_WITHIN: usize = 2;
+const KEY_WIDTH: u32 = 230;
+/// Pixels from one line of small letters to the next.
+pub const LINE: i32 = 18;
+/// Letters of a name in a key.
+const NAME: usize = 28;
+/// Points of a curve in a picture, at most.
+pub const POINTS: usize = 300;
 
 /// A colour.
 pub type Color = RGBColor;
@@ -68,6 +78,16 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Context<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
+/// The colour of one of `count` runs: of the palette, or where that is too small, of hues around the circle.
+pub fn run_color(number: usize, count: usize) -> Color {
+    if count <= RUNS.len() {
+        return RUNS[number];
+    }
+    let lightness = if number.is_multiple_of(2) { 0.35 } else { 0.6 };
+    let (red, green, blue) = HSLColor(number as f64 / count as f64, 0.75, lightness).to_backend_color().rgb;
+    RGBColor(red, green, blue)
+}
+
 /// The picture as SVG text; `None` where there is nothing to draw.
 pub fn draw(chart: &Chart) -> Option<String> {
     let mut chart = chart.clone();
@@ -105,9 +125,10 @@ fn draw_on(area: &Area, chart: &Chart) -> Drawn {
     area.draw(&Text::new(chart.subtitle.clone(), (24, 46), font(14, FAINT)))?;
     let lines: Vec<&[_]> = chart.lines.iter().map(|line| &line.points[..]).collect();
     let (x, y) = (x_range(&lines), y_range(&lines));
+    let beside = chart.lines.len() > KEY_WITHIN;
     let mut context = ChartBuilder::on(area)
         .margin_top(if chart.subtitle.is_empty() { 52 } else { 78 })
-        .margin_right(96)
+        .margin_right(if beside { 96 + KEY_WIDTH } else { 96 })
         .margin_left(14)
         .margin_bottom(12)
         .x_label_area_size(48)
@@ -118,7 +139,31 @@ fn draw_on(area: &Area, chart: &Chart) -> Drawn {
         draw_line(&mut context, line, y.end)?;
     }
     draw_ends(&context, area, chart)?;
-    if chart.lines.len() > 1 { draw_legend(&mut context) } else { Ok(()) }
+    match chart.lines.len() {
+        1 => Ok(()),
+        _ if beside => draw_key(area, chart),
+        _ => draw_legend(&mut context),
+    }
+}
+
+/// The names of many curves, beside the picture.
+fn draw_key(area: &Area, chart: &Chart) -> Drawn {
+    let left = (chart.size.0 - KEY_WIDTH) as i32;
+    for (line, y) in chart.lines.iter().zip((84..).step_by(LINE as usize)) {
+        area.draw(&PathElement::new([(left, y), (left + 18, y)], line.color.stroke_width(3)))?;
+        let style = font(14, INK).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw(&Text::new(shortened(&line.name), (left + 26, y), style))?;
+    }
+    Ok(())
+}
+
+/// The end of a long name: that is where the names of runs differ.
+fn shortened(name: &str) -> String {
+    let count = name.chars().count();
+    match count <= NAME {
+        true => name.to_owned(),
+        false => ['\u{2026}'].into_iter().chain(name.chars().skip(count + 1 - NAME)).collect(),
+    }
 }
 
 fn font(size: i32, color: Color) -> TextStyle<'static> {
@@ -186,7 +231,7 @@ fn draw_line(context: &mut Context, line: &Line, top: f64) -> Drawn {
     let series = LineSeries::new(cut(&line.points, top), color.stroke_width(width));
     context
         .draw_series(series)?
-        .label(line.name.as_str())
+        .label(shortened(&line.name))
         .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(3)));
     if line.points.len() <= 40 {
         let inside = line.points.iter().filter(|(_, y)| *y <= top);
@@ -223,8 +268,9 @@ fn draw_ends(context: &Context, area: &Area, chart: &Chart) -> Drawn {
     let mut lowest = i32::MIN / 2;
     for (index, ((x, y), value, color)) in places.iter().enumerate() {
         // Half of what the next one must give way, so that both stay near their curves.
-        let gap = places.get(index + 1).map_or(0, |next| 18 - (next.0.1 - y)).max(0);
-        let y = (y - gap / 2).max(lowest + 18);
+        let gap = places.get(index + 1).map_or(0, |next| LINE - (next.0.1 - y)).max(0);
+        let room_below = (places.len() - index) as i32 * LINE;
+        let y = (y - gap / 2).max(lowest + LINE).min(chart.size.1 as i32 - room_below);
         lowest = y;
         let style = font(15, *color).pos(Pos::new(HPos::Left, VPos::Center));
         area.draw(&Text::new((chart.value)(*value), (x + 12, y), style))?;
@@ -290,6 +336,23 @@ mod tests {
         if let Some(path) = std::env::var_os("UNROLLED_PLOT_TO") {
             std::fs::write(path, svg).expect("written");
         }
+    }
+
+    #[test]
+    fn many_curves_have_colours_of_their_own_and_a_key_beside_them() {
+        let lines: Vec<_> = (0..20)
+            .map(|n| line(&format!("runs/a-name-as-long-as-they-come/{n}"), run_color(n, 20), falling(1.6)))
+            .collect();
+        let colors: std::collections::BTreeSet<_> =
+            lines.iter().map(|line| format!("{:?}", line.color)).collect();
+        assert_eq!(colors.len(), lines.len());
+        let svg = picture(lines).expect("a picture");
+        assert!(svg.contains("\u{2026}ame-as-long-as-they-come/19") && !svg.contains("/a-name"), "{svg}");
+        // The position of each text: y="...".
+        let heights = svg
+            .lines()
+            .filter_map(|line| line.split_once("<text ")?.1.split_once(" y=\"")?.1.split('"').next());
+        assert!(heights.filter_map(|y| y.parse::<i32>().ok()).all(|y| y < 500), "within the picture: {svg}");
     }
 
     #[test]

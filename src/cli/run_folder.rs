@@ -216,6 +216,11 @@ impl RunFolder {
         serde_json::from_str(&fs::read_to_string(self.file(STATUS)).ok()?).ok()
     }
 
+    /// The text of `config.toml`; `None` where there is none that can be read.
+    pub fn read_config(&self) -> Option<String> {
+        fs::read_to_string(self.config()).ok()
+    }
+
     /// Replaces `config.toml`.
     pub fn write_config(&self, text: &str) -> Result<(), Failure> {
         replace(&self.config(), text.as_bytes())

@@ -4,7 +4,7 @@ use super::{
     curves::Curves,
     failure::Failure,
     figures::layers,
-    run_folder::{RunFolder, Sample, State, Status, Step, Tail, Trained},
+    run_folder::{RunFolder, Sample, State, Status, Step, Tail, Trained, Which},
 };
 use std::path::{Path, PathBuf};
 use unrolled::{InputKind, Settings, Unit, checkpoint::Checkpoint, train::Record};
@@ -14,8 +14,10 @@ use unrolled::{InputKind, Settings, Unit, checkpoint::Checkpoint, train::Record}
 pub struct RunView {
     /// Its files.
     pub folder: RunFolder,
-    /// The checkpoint.
-    pub file: PathBuf,
+    /// The folder or checkpoint that was named.
+    named: PathBuf,
+    /// The text of its `config.toml`: where that is another one by now, so is the run.
+    config: Option<String>,
     /// What decides its numbers.
     pub settings: Settings,
     /// Of all tensors.
@@ -34,12 +36,25 @@ pub struct RunView {
 }
 
 impl RunView {
-    /// Finds a run as `sample` does, and reads its files.
+    /// Finds a run and reads its files; with none named, it is the newest under `runs/`.
     pub fn find(run: Option<&Path>) -> Result<Self, Failure> {
-        let trained = Trained::find(run, None)?;
+        let named = match run {
+            Some(run) => run.to_owned(),
+            None => RunFolder::newest()?.path().to_owned(),
+        };
+        let mut view = Self::of(named)?;
+        view.refresh()?;
+        Ok(view)
+    }
+
+    /// What a checkpoint tells: the last, where a folder is named, since it is that which knows where the run stands.
+    fn of(named: PathBuf) -> Result<Self, Failure> {
+        let last = Trained::find(Some(&named), Some(Which::Last));
+        let trained = last.or_else(|_| Trained::find(Some(&named), None))?;
         let checkpoint = trained.load()?;
-        let Trained { folder, file } = trained;
-        let mut view = Self {
+        let folder = trained.folder;
+        Ok(Self {
+            config: folder.read_config(),
             steps: Tail::at(folder.file("steps.jsonl")),
             samples: Tail::at(folder.file("samples.jsonl")),
             metrics: Tail::at(folder.file("metrics.jsonl")),
@@ -48,30 +63,34 @@ impl RunView {
             symbols: checkpoint.vocabulary.len(),
             settings: checkpoint.settings,
             stored: checkpoint.progress.history,
-            writer: None,
+            writer: folder.writer(),
             folder,
-            file,
-        };
-        view.refresh()?;
-        Ok(view)
+            named,
+        })
     }
 
-    /// Reads what the run has written since.
+    /// Reads what the run has written since, or what another has that is in its place by now.
+    ///
+    /// # Errors
+    /// Also for a run that is gone; what was known of it stays.
     pub fn refresh(&mut self) -> Result<(), Failure> {
+        self.writer = self.folder.writer();
+        if self.folder.read_config() != self.config {
+            *self = Self::of(self.named.clone())?;
+        }
         self.steps.refresh()?;
         self.samples.refresh()?;
         self.metrics.refresh()?;
-        self.writer = self.folder.writer();
         if let Some(status) = self.folder.status() {
             self.status = status;
         }
         Ok(())
     }
 
-    /// What people call it: the folder's path.
+    /// What people call it: the folder's path, or that of a checkpoint without a run folder.
     pub fn name(&self) -> String {
         match self.folder.path() {
-            path if path.as_os_str().is_empty() => self.file.display().to_string(),
+            path if self.config.is_none() || path.as_os_str().is_empty() => self.named.display().to_string(),
             path => path.display().to_string(),
         }
     }
@@ -160,5 +179,50 @@ fn standing(checkpoint: &Checkpoint) -> Status {
         loss: last.map(|record| record.train_loss),
         chars_per_second: last.map(|record| record.chars_per_second),
         time: 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use unrolled::{corpus::Corpus, train::Training};
+
+    /// A run at its beginning, in a folder.
+    fn begin(folder: &Path, hidden: usize) {
+        let settings = Settings { hidden, batch: 2, steps: 4, max_steps: Some(9), ..Settings::default() };
+        let corpus = Corpus::embedded(settings.unit).expect("a text");
+        let training = Training::new(corpus, settings, Some(1)).expect("a run");
+        fs::create_dir_all(folder).expect("a folder");
+        fs::write(folder.join("config.toml"), format!("hidden = {hidden}\n")).expect("written");
+        training.checkpoint().save(&folder.join("checkpoint.safetensors")).expect("written");
+    }
+
+    #[test]
+    fn a_run_that_is_gone_is_told_and_another_in_its_place_is_seen() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let here = home.path().join("here");
+        begin(&here, 3);
+        let mut view = RunView::find(Some(&here)).expect("a run");
+        fs::remove_dir_all(&here).expect("removed");
+        let told = view.refresh().expect_err("gone").to_string();
+        assert!(
+            told.contains("here: no such run folder") && view.model().contains("1 layer of 3,"),
+            "{told}"
+        );
+        begin(&here, 5);
+        view.refresh().expect("another run");
+        assert!(view.model().contains("1 layer of 5,"), "{}", view.model());
+    }
+
+    #[test]
+    fn checkpoints_without_a_run_are_told_apart() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        begin(home.path(), 3);
+        let name = |file: &Path| RunView::find(Some(file)).expect("a checkpoint").name();
+        let last = home.path().join("checkpoint.safetensors");
+        assert_eq!(name(&last), home.path().display().to_string());
+        fs::remove_file(home.path().join("config.toml")).expect("removed");
+        assert_eq!(name(&last), last.display().to_string());
     }
 }

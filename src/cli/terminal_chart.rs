@@ -73,11 +73,17 @@ pub fn block(title: &str) -> Block<'static> {
 pub fn letters(width: u16, height: u16, draw: impl FnOnce(&mut Frame)) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("memory only");
     terminal.draw(draw).expect("memory only");
-    let line = |cells: &[Cell]| {
-        let text: String = cells.iter().map(Cell::symbol).collect();
-        text.trim_end().to_owned() + "\n"
-    };
     terminal.backend().buffer().content.chunks(usize::from(width).max(1)).map(line).collect()
+}
+
+/// What stands in a row. A wide letter takes the cells behind it, too, which hold nothing of their own.
+fn line(cells: &[Cell]) -> String {
+    let (mut text, mut at) = (String::new(), 0);
+    while let Some(cell) = cells.get(at) {
+        text += cell.symbol();
+        at += Span::from(cell.symbol()).width().max(1);
+    }
+    text.trim_end().to_owned() + "\n"
 }
 
 #[cfg(test)]
@@ -106,5 +112,11 @@ mod tests {
         assert_eq!(shown.lines().count(), 12);
         assert!(picture(&[]).contains("no points yet"));
         assert!(picture(&[curve("one", 'x', vec![(5.0, 2.0)])]).contains('x'), "a single point");
+    }
+
+    #[test]
+    fn wide_letters_stand_side_by_side() {
+        let text = "a\u{4e2d}\u{6587}b";
+        assert_eq!(letters(10, 1, |frame| frame.render_widget(text, frame.area())), format!("{text}\n"));
     }
 }

@@ -48,10 +48,22 @@ fn a_curve_goes_on_where_its_run_does() {
     home.run("train --resume --out halves --threads 2").success();
     assert_same(&home, "whole", "halves");
     let after = event_files(&home, "halves");
-    assert!(before.len() == 1 && after.len() == 1 && after > before, "{before:?} {after:?}");
-    let length =
-        |run: &str| home.path(run).join(&event_files(&home, run)[0]).metadata().expect("a file").len();
-    assert_eq!(length("whole"), length("halves"), "as many events");
+    assert!(before.len() == 1 && after.len() == 2 && after[1] > before[0], "{before:?} {after:?}");
+    let length = |run: &str, name: &String| home.path(run).join(name).metadata().expect("a file").len();
+    assert_eq!(length("halves", &before[0]), 0, "what TensorBoard may have open");
+    assert_eq!(
+        length("whole", &event_files(&home, "whole")[0]),
+        length("halves", &after[1]),
+        "as many events"
+    );
+}
+
+#[test]
+fn a_curve_ends_where_patience_does() {
+    let home = Home::new();
+    home.train("--out here --log-every 7 --learning-rate 1e-30 --patience 1").success();
+    let curve: Vec<_> = curve(&home, "here").iter().map(|point| point["step"].as_u64()).collect();
+    assert_eq!(curve, [7, 10].map(Some));
 }
 
 #[test]
@@ -68,6 +80,9 @@ fn a_picture_shows_where_a_run_stands() {
         "sample 2 of 2, at step 10",
     ];
     parts.iter().for_each(|part| assert!(shown.contains(part), "{part:?} in {shown}"));
+    fs::remove_file(home.path("here/status.json")).expect("there");
+    let shown = stdout(&home.run("watch here --once").success());
+    assert!(shown.contains("step 12 of 20 (60%)"), "of the last checkpoint, not of the best: {shown}");
     home.run("train --resume --out here").success();
     let shown = stdout(&home.run("watch here --once").success());
     assert!(shown.contains("here  done") && shown.contains("step 20 of 20 (100%)"), "{shown}");
@@ -118,7 +133,8 @@ fn runs_are_compared_by_what_differs() {
     let shown = stdout(&home.run("compare one two three --out page.html").success());
     let parts = [
         "best val",
-        "one    done",
+        "a  one    done",
+        "b  two    done",
         "cell",
         "\"gru\"",
         "hidden",

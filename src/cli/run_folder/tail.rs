@@ -40,10 +40,11 @@ impl<T: DeserializeOwned> Tail<T> {
             Err(error) => return Err(failed("read", &self.path)(error).into()),
         };
         let text = self.new_lines(&mut file).map_err(failed("read", &self.path))?;
-        for line in text.lines() {
-            let item = serde_json::from_str(line).map_err(|error| self.odd(&error))?;
-            self.items.push(item);
-        }
+        let before = self.items.len();
+        let item = |(at, line)| serde_json::from_str(line).map_err(|error| self.odd(before + at + 1, &error));
+        let items: Result<Vec<T>, _> = text.lines().enumerate().map(item).collect();
+        // All or none: those before an odd line are read again with it.
+        self.items.extend(items?);
         self.read += text.len() as u64;
         Ok(())
     }
@@ -54,14 +55,15 @@ impl<T: DeserializeOwned> Tail<T> {
             (self.items, self.read, self.id) = (Vec::new(), 0, id);
         }
         file.seek(SeekFrom::Start(self.read))?;
-        let mut text = String::new();
-        file.take(length - self.read).read_to_string(&mut text)?;
-        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
-        Ok(text)
+        let mut bytes = Vec::new();
+        file.take(length - self.read).read_to_end(&mut bytes)?;
+        // What is not whole yet may end within a character.
+        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        String::from_utf8(bytes)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
     }
 
-    fn odd(&self, error: &serde_json::Error) -> Failure {
-        let number = self.items.len() + 1;
+    fn odd(&self, number: usize, error: &serde_json::Error) -> Failure {
         let problem = format!("line {number} is not what a run writes ({error}): `train --resume` mends it");
         Failure::NoRun { path: self.path.clone(), problem }
     }
@@ -112,9 +114,29 @@ mod tests {
     fn an_odd_line_is_named() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = home.path().join("lines");
-        fs::write(&path, "1\nx\n").expect("written");
-        let mut tail: Tail<u32> = Tail::at(path);
-        let told = tail.refresh().expect_err("odd").to_string();
-        assert!(told.contains("lines: line 2 is not ") && told.contains("--resume"), "{told}");
+        fs::write(&path, "1\n2\nx\n").expect("written");
+        let mut tail: Tail<u32> = Tail::at(path.clone());
+        // However often it is looked at.
+        for _ in 0..3 {
+            let told = tail.refresh().expect_err("odd").to_string();
+            assert!(told.contains("lines: line 3 is not ") && told.contains("--resume"), "{told}");
+        }
+        fs::write(&path, "1\n2\n3\n").expect("written");
+        tail.refresh().expect("mended");
+        assert_eq!(tail.items, [1, 2, 3]);
+    }
+
+    #[test]
+    fn half_a_character_waits_for_its_other_half() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let path = home.path().join("lines");
+        let line = "\"\u{e9}\"\n".as_bytes();
+        fs::write(&path, [line, &line[..2]].concat()).expect("written");
+        let mut tail: Tail<String> = Tail::at(path.clone());
+        tail.refresh().expect("readable");
+        assert_eq!(tail.items, ["\u{e9}"]);
+        fs::write(&path, [line, line].concat()).expect("written");
+        tail.refresh().expect("readable");
+        assert_eq!(tail.items, ["\u{e9}", "\u{e9}"]);
     }
 }

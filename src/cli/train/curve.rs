@@ -59,11 +59,11 @@ impl Curve {
         &self.steps
     }
 
-    /// After a step: a point when one is due. Says whether there is one.
+    /// After a step: a point when one is due, and the last one of a run that is done. Says whether there is one.
     pub fn log(&mut self, training: &mut Training) -> bool {
-        let (step, total) = (training.progress().step, training.progress().total_steps);
+        let step = training.progress().step;
         let every = self.every.unwrap_or_else(|| interval_at(step));
-        if !step.is_multiple_of(every) && step != total {
+        if !step.is_multiple_of(every) && !training.is_done() {
             return false;
         }
         let Some(logged) = training.log() else { return false };
@@ -82,18 +82,19 @@ impl Curve {
         Ok(())
     }
 
-    /// `status.json`, when it is time. Those who watch miss one that cannot be written; nobody else does.
+    /// `status.json`, when it is time.
     pub fn beat(&mut self, folder: &RunFolder, training: &Training, at: Instant) {
         if at >= self.beat_at {
             self.beat_at = at + BEAT;
-            if folder.is_held() {
-                self.write_status(folder, training, State::Training);
-            }
+            self.write_status(folder, training, State::Training);
         }
     }
 
-    /// `status.json`, now.
+    /// `status.json`, now, in the run's own folder alone. Those who watch miss one that cannot be written; nobody else does.
     pub fn write_status(&self, folder: &RunFolder, training: &Training, state: State) {
+        if !folder.is_held() {
+            return;
+        }
         let status = Status::new(state, training.progress(), training.chars_per_step(), &self.steps);
         let _ = folder.write_status(&status);
     }
@@ -102,6 +103,7 @@ impl Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use unrolled::{Settings, corpus::Corpus};
 
     #[test]
     fn points_are_as_far_apart_as_a_run_is_long() {
@@ -110,5 +112,21 @@ mod tests {
         }
         let points = (1..=1_000_000).filter(|step| u64::is_multiple_of(*step, interval_at(*step))).count();
         assert!(points < 7000, "{points}");
+    }
+    #[test]
+    fn how_a_run_ended_is_not_told_of_the_one_in_its_place() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let here = home.path().join("here");
+        let folder = RunFolder::create(Some(&here), "").expect("a folder");
+        let settings = Settings { hidden: 3, batch: 2, steps: 4, max_steps: Some(9), ..Settings::default() };
+        let corpus = Corpus::embedded(settings.unit).expect("a text");
+        let training = Training::new(corpus, settings, Some(1)).expect("a run");
+        let curve = Curve::new(&folder, &RunOptions::default());
+        curve.write_status(&folder, &training, State::Stopped);
+        assert!(folder.status().is_some());
+        fs::rename(&here, home.path().join("there")).expect("moved");
+        let other = RunFolder::create(Some(&here), "").expect("another run");
+        curve.write_status(&folder, &training, State::Stopped);
+        assert_eq!(other.status(), None);
     }
 }

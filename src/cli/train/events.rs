@@ -28,8 +28,8 @@ pub struct Told<'a> {
     pub settings: &'a Settings,
 }
 
-/// The event file of a run. A process writes one of its own, which begins with all that was before it, and which replaces
-/// those of earlier processes: so a resumed run has neither gaps nor doubles.
+/// The event file of a run. A process writes one of its own, which begins with all that was before it, and which takes the
+/// place of those of earlier processes: so a resumed run has neither gaps nor doubles.
 pub struct Events {
     file: Appended,
     folder: PathBuf,
@@ -40,11 +40,7 @@ pub struct Events {
 impl Events {
     /// In this folder; nothing is written yet.
     pub fn new(folder: &Path) -> Self {
-        // Among the files of a folder TensorBoard reads the last in alphabetical order; hence ten digits of time and nine of
-        // its fraction.
-        let (time, id) = (now(), std::process::id());
-        let name = format!("{PREFIX}{:010}.{:09}.{id}{SUFFIX}", time as u64, (time.fract() * 1e9) as u64);
-        Self { file: Appended::at(folder.join(name)), folder: folder.to_owned(), written: [0; 3] }
+        Self { file: Appended::at(fresh(folder)), folder: folder.to_owned(), written: [0; 3] }
     }
 
     /// Brings the file to what is told.
@@ -54,8 +50,10 @@ impl Events {
             return Ok(());
         }
         if !self.file.is_intact() {
+            // Under another name: in a file that it knows TensorBoard goes on where it stopped, whatever is there by now.
+            self.file = Appended::at(fresh(&self.folder));
             self.file.replace(&whole(told))?;
-            self.remove_earlier();
+            self.empty_earlier();
         } else {
             let mut bytes = Vec::new();
             told.write_after(self.written, &mut bytes);
@@ -65,15 +63,23 @@ impl Events {
         Ok(())
     }
 
-    /// What earlier processes wrote is in this one's file.
-    fn remove_earlier(&self) {
+    /// What is in other files of this run is in this one, too. They stay, without their content: from a file that is gone
+    /// TensorBoard's loader does not go on to the next.
+    fn empty_earlier(&self) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let ours = |name: &str| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
         let earlier = entries
             .filter(|entry| entry.path() != self.file.path() && entry.file_name().to_str().is_some_and(ours));
-        // TensorBoard would show the same numbers twice, which is no reason to end a run.
-        earlier.for_each(|entry| _ = fs::remove_file(entry.path()));
+        // One that keeps its content takes some room, and nothing else: this one's first event revokes it.
+        earlier.for_each(|entry| _ = fs::File::create(entry.path()));
     }
+}
+
+/// A file that is not there yet. Among the files of a folder TensorBoard reads the last in alphabetical order; hence ten
+/// digits of time and nine of its fraction.
+fn fresh(folder: &Path) -> PathBuf {
+    let (time, id) = (now(), std::process::id());
+    folder.join(format!("{PREFIX}{:010}.{:09}.{id}{SUFFIX}", time as u64, (time.fract() * 1e9) as u64))
 }
 
 /// A file from its beginning: the version, a session that starts (what TensorBoard has seen of an earlier file it then
@@ -280,7 +286,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a temporary folder");
         fs::write(home.path().join("events.out.tfevents.0.unrolled"), "of an earlier process")
             .expect("written");
-        fs::write(home.path().join("events.out.tfevents.0.other"), "of another program").expect("written");
+        fs::write(home.path().join("events.out.tfevents.0.other"), "another program's.").expect("written");
         let (steps, history) = ([step(1), step(2), step(3)], [record(2)]);
         let samples = [Sample { step: 2, text: "to be\nor".into() }];
         let settings = Settings::default();
@@ -309,10 +315,11 @@ mod tests {
         // Half a record, as a full disk would leave it.
         fs::OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(99)).expect("cut");
         file.write(&told(3)).expect("written");
-        assert_eq!(steps_of(&read()), [0, 0, 0, 1, 2, 3, 2, 2]);
-        let mut left: Vec<_> =
-            fs::read_dir(home.path()).expect("a folder").flatten().map(|entry| entry.path()).collect();
-        left.sort();
-        assert_eq!(left, [home.path().join("events.out.tfevents.0.other"), path.clone()]);
+        let anew = file.file.path().to_owned();
+        assert!(anew > path, "a name that TensorBoard goes on to: {anew:?} after {path:?}");
+        assert_eq!(steps_of(&events(&fs::read(&anew).expect("readable"))), [0, 0, 0, 1, 2, 3, 2, 2]);
+        let length = |path: &Path| fs::metadata(path).expect("kept").len();
+        assert_eq!((length(&path), length(&home.path().join("events.out.tfevents.0.unrolled"))), (0, 0));
+        assert_eq!(length(&home.path().join("events.out.tfevents.0.other")), 18, "another program's");
     }
 }
