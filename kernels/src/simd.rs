@@ -49,9 +49,9 @@ pub trait Simd: Copy {
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// c - a * b, rounded once (the portable leaf may round twice)
     fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
-    /// The smaller.
+    /// The smaller; `b` where they are equal, as 0 and -0 are, or one is NaN.
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
-    /// The larger.
+    /// The larger; `b` where they are equal, as 0 and -0 are, or one is NaN.
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// The square root, correctly rounded.
     fn sqrt(self, a: Self::F) -> Self::F;

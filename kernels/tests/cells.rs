@@ -202,3 +202,15 @@ fn no_steps_and_no_rows_are_nothing() {
         }
     }
 }
+
+/// The twin took 0 for it, where every leaf takes the sum.
+#[test]
+fn a_sum_of_minus_zero_goes_through_relu_as_it_is() {
+    let sizes = Sizes { steps: 2, rows: 3, hidden: 17, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
+    let mut case = Case::new(Kind::Rnn(Activation::Relu), sizes);
+    case.h.fill(1.0);
+    case.weight_hh.fill(-0.0);
+    case.table.fill(-0.0);
+    let trace = check_forward(&case).unwrap_or_else(|| case.twin_forward());
+    assert!(trace.h[3 * 17..6 * 17].iter().all(|value| value.to_bits() == (-0.0f32).to_bits()));
+}

@@ -256,7 +256,9 @@ pub fn rnn_forward(cell: &Cell<'_>, activation: Activation, h: &[f32]) -> Trace 
             let sum = cell.recurrent(&trace.h, at, 0, sum);
             trace.h[cell.place(cell.next(at))] = match activation {
                 Activation::Tanh => tanh(sum),
-                Activation::Relu => sum.max(0.0),
+                // As the processors' maximum of 0 and the sum: of two zeros, and beside a NaN, the sum.
+                Activation::Relu if 0.0 > sum => 0.0,
+                Activation::Relu => sum,
                 Activation::Sigmoid => sigmoid(sum),
                 Activation::Identity => sum,
             };
