@@ -13,6 +13,7 @@ pub use lines::{Appended, Lines};
 use lock::Lock;
 pub use manifest::Manifest;
 pub use records::{Sample, State, Status, Step, now};
+use serde::de::DeserializeOwned;
 use std::{
     fs::{self, File},
     io::{self, Write},
@@ -26,13 +27,17 @@ use unrolled::{Error, corpus::Corpus, train::Record};
 /// Where numbered runs go.
 const RUNS: &str = "runs";
 const CONFIG: &str = "config.toml";
-const METRICS: &str = "metrics.jsonl";
+/// The evaluations.
+pub const METRICS: &str = "metrics.jsonl";
 const LAST: &str = "checkpoint.safetensors";
 const BEST: &str = "best.safetensors";
-const PLOT: &str = "loss.svg";
+/// The learning curve.
+pub const PLOT: &str = "loss.svg";
 const MANIFEST: &str = "manifest.json";
-const SAMPLES: &str = "samples.jsonl";
-const STEPS: &str = "steps.jsonl";
+/// The texts drawn so far.
+pub const SAMPLES: &str = "samples.jsonl";
+/// The training curve.
+pub const STEPS: &str = "steps.jsonl";
 const STATUS: &str = "status.json";
 /// The names of the files of a run.
 pub const FILES: [&str; 9] = [CONFIG, METRICS, LAST, BEST, PLOT, MANIFEST, SAMPLES, STEPS, STATUS];
@@ -198,6 +203,12 @@ impl RunFolder {
     /// The training curve so far, a line each point.
     pub fn steps(&self) -> Lines {
         Lines::at(self.file(STEPS))
+    }
+
+    /// The lines of one of its files that are whole and what they should be.
+    pub fn read_lines<T: DeserializeOwned>(&self, name: &str) -> Vec<T> {
+        let text = fs::read_to_string(self.file(name)).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// What is known of the process that writes this run; `None` when there is none.

@@ -4,7 +4,7 @@ use super::{
     curves::Curves,
     failure::Failure,
     figures::layers,
-    run_folder::{RunFolder, Sample, State, Status, Step, Tail, Trained, Which},
+    run_folder::{METRICS, RunFolder, SAMPLES, STEPS, Sample, State, Status, Step, Tail, Trained, Which},
 };
 use std::path::{Path, PathBuf};
 use unrolled::{InputKind, Settings, Unit, checkpoint::Checkpoint, train::Record};
@@ -55,9 +55,9 @@ impl RunView {
         let folder = trained.folder;
         Ok(Self {
             config: folder.read_config(),
-            steps: Tail::at(folder.file("steps.jsonl")),
-            samples: Tail::at(folder.file("samples.jsonl")),
-            metrics: Tail::at(folder.file("metrics.jsonl")),
+            steps: Tail::at(folder.file(STEPS)),
+            samples: Tail::at(folder.file(SAMPLES)),
+            metrics: Tail::at(folder.file(METRICS)),
             status: standing(&checkpoint),
             parameters: checkpoint.parameters.layout.count(),
             symbols: checkpoint.vocabulary.len(),

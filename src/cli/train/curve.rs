@@ -4,15 +4,12 @@
 use super::{
     super::{
         failure::Failure,
-        run_folder::{Lines, RunFolder, Sample, State, Status, Step, now},
+        run_folder::{Lines, RunFolder, STEPS, Sample, State, Status, Step, now},
         run_options::RunOptions,
     },
     events::{Events, Told},
 };
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use unrolled::train::Training;
 
 /// Points each time that a run doubles, at least, where `--log-every` does not say how many: a curve is as fine for a run
@@ -49,9 +46,8 @@ impl Curve {
 
     /// Takes over the points of a run that goes on from step `step`.
     pub fn resume(&mut self, folder: &RunFolder, step: u64) {
-        let text = fs::read_to_string(folder.file("steps.jsonl")).unwrap_or_default();
-        let steps = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-        self.steps = steps.filter(|known: &Step| known.logged.step <= step).collect();
+        self.steps = folder.read_lines(STEPS);
+        self.steps.retain(|known| known.logged.step <= step);
     }
 
     /// The points so far.
@@ -124,7 +120,7 @@ mod tests {
         let curve = Curve::new(&folder, &RunOptions::default());
         curve.write_status(&folder, &training, State::Stopped);
         assert!(folder.status().is_some());
-        fs::rename(&here, home.path().join("there")).expect("moved");
+        std::fs::rename(&here, home.path().join("there")).expect("moved");
         let other = RunFolder::create(Some(&here), "").expect("another run");
         curve.write_status(&folder, &training, State::Stopped);
         assert_eq!(other.status(), None);

@@ -5,13 +5,13 @@ use super::{
     super::{
         failure::Failure,
         output::note,
-        run_folder::{Lines, RunFolder, Sample, State, as_line},
+        run_folder::{Lines, RunFolder, SAMPLES, Sample, State, as_line},
         run_options::{Every, RunOptions},
     },
     curve::Curve,
 };
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant},
 };
 use unrolled::{
@@ -87,9 +87,8 @@ impl Keeper {
     /// Cuts the files of a run back to the checkpoint that it goes on from.
     pub fn resume(&mut self, training: &Training) -> Result<(), Failure> {
         let step = training.progress().step;
-        let text = fs::read_to_string(self.folder.file("samples.jsonl")).unwrap_or_default();
-        let samples = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-        self.samples = samples.filter(|sample: &Sample| sample.step <= step).collect();
+        self.samples = self.folder.read_lines(SAMPLES);
+        self.samples.retain(|sample| sample.step <= step);
         self.curve.resume(&self.folder, step);
         self.write_lines(training)?;
         self.folder.forget_after(step);

@@ -5,6 +5,7 @@ use super::{
         figures::{bits, clock, counted, grouped, memory},
         output,
         progress::Display,
+        run_folder::PLOT,
         run_view::model_line,
         sample::Writer,
     },
@@ -246,7 +247,8 @@ impl Session {
         note(&format!("\nnext    {program} sample {folder} --length 1000 --temperature 0.8"));
         note(&format!("        {program} eval {folder}"));
         note(&format!("        {program} inspect {folder}"));
-        note(&format!("        the learning curve is {}\n", self.keeper.folder().file("loss.svg").display()));
+        note(&format!("        {program} report {folder}"));
+        note(&format!("        the learning curve is {}\n", self.keeper.folder().file(PLOT).display()));
     }
 
     fn show_sample(&self) -> Result<(), Failure> {
