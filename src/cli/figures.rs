@@ -1,6 +1,6 @@
 //! Numbers and models as people read them.
 
-use unrolled::{Layer, Settings};
+use unrolled::{Layer, Settings, Unit};
 
 /// `1,115,394`.
 pub fn grouped(number: u64) -> String {
@@ -64,6 +64,14 @@ pub fn memory(bytes: f64) -> String {
 /// A loss in nats as bits.
 pub fn bits(nats: f64) -> f64 {
     nats / std::f64::consts::LN_2
+}
+
+/// What symbols are called in the plural.
+pub fn symbols(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Char => "characters",
+        Unit::Byte => "bytes",
+    }
 }
 
 /// The layers of a model in a few words.

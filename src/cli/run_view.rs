@@ -3,11 +3,11 @@
 use super::{
     curves::Curves,
     failure::Failure,
-    figures::layers,
+    figures::{layers, symbols},
     run_folder::{METRICS, RunFolder, SAMPLES, STEPS, Sample, State, Status, Step, Tail, Trained, Which},
 };
 use std::path::{Path, PathBuf};
-use unrolled::{InputKind, Settings, Unit, checkpoint::Checkpoint, train::Record};
+use unrolled::{InputKind, Settings, checkpoint::Checkpoint, train::Record};
 
 /// What is known of a run, from its files and one of its checkpoints.
 #[derive(Debug)]
@@ -139,10 +139,7 @@ impl RunView {
 
     /// What its symbols are called.
     pub fn unit(&self) -> &'static str {
-        match self.settings.unit {
-            Unit::Char => "characters",
-            Unit::Byte => "bytes",
-        }
+        symbols(self.settings.unit)
     }
 
     /// `LSTM, 1 layer of 256, embedding of 256`.

@@ -109,6 +109,7 @@ mod tests {
         let points = (1..=1_000_000).filter(|step| u64::is_multiple_of(*step, interval_at(*step))).count();
         assert!(points < 7000, "{points}");
     }
+
     #[test]
     fn how_a_run_ended_is_not_told_of_the_one_in_its_place() {
         let home = tempfile::tempdir().expect("a temporary folder");

@@ -4,6 +4,7 @@
 use super::{
     super::{
         failure::Failure,
+        figures::symbols,
         output::note,
         run_folder::{Lines, RunFolder, SAMPLES, Sample, State, as_line},
         run_options::{Every, RunOptions},
@@ -15,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use unrolled::{
-    Error, Unit,
+    Error,
     checkpoint::Checkpoint,
     sample::{Generator, Sampling},
     train::{Record, Training},
@@ -256,7 +257,11 @@ impl Keeper {
 
     /// Redraws `loss.svg`.
     pub fn write_plot(&self, training: &Training) -> Result<(), Failure> {
-        self.folder.write_plot(unit(training), self.curve.steps(), &training.progress().history)
+        self.folder.write_plot(
+            symbols(training.settings().unit),
+            self.curve.steps(),
+            &training.progress().history,
+        )
     }
 
     fn write_lines(&mut self, training: &Training) -> Result<(), Failure> {
@@ -298,14 +303,6 @@ fn is_best(record: &Record, history: &[Record]) -> bool {
         .iter()
         .filter(|other| other.step < record.step)
         .all(|other| other.val_loss.is_none_or(|old| loss < old))
-}
-
-/// What the symbols of a run are called.
-pub fn unit(training: &Training) -> &'static str {
-    match training.settings().unit {
-        Unit::Char => "characters",
-        Unit::Byte => "bytes",
-    }
 }
 
 #[cfg(test)]

@@ -2,16 +2,14 @@
 
 use super::{
     super::{
-        figures::{bits, clock, counted, grouped, memory},
+        figures::{bits, clock, counted, grouped, memory, symbols},
         output,
         progress::Display,
         run_folder::PLOT,
         run_view::model_line,
         sample::Writer,
     },
-    Failure, Keeper, Signals,
-    keeper::unit,
-    note,
+    Failure, Keeper, Signals, note,
 };
 use serde::Serialize;
 use std::{io, thread};
@@ -165,7 +163,7 @@ impl Session {
     fn announce(&self) {
         let (training, settings) = (&self.training, self.training.settings());
         let corpus = training.corpus();
-        let unit = unit(training);
+        let unit = symbols(settings.unit);
         note(&format!(
             "text    {}: {} {unit}, {}{}",
             corpus.name(),
