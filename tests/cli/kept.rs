@@ -219,7 +219,9 @@ fn many_files_are_looked_at_before_the_last_checkpoint() {
     let child = start(&home, &format!("{rare} --out here"));
     wait_until(|| home.path("here/checkpoint.safetensors").exists());
     thread::sleep(Duration::from_millis(300));
-    home.write("texts/7", text() + "and more");
+    // In one write: to write it anew would cut it short for a moment, which a step may meet, and which is told as that.
+    let mut file = fs::OpenOptions::new().append(true).open(home.path("texts/7")).expect("there");
+    file.write_all(b"and more").expect("written");
     let (code, told) = end(child, true);
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("error: texts/7 was written to") && told.contains("stands at step 0,"), "{told}");
