@@ -6,9 +6,8 @@
 
 use crate::dispatch::Isa;
 use crate::pack::{Panels, depth_of, product};
-use crate::product::{ByWidth, Source, Weights, WideTile, Widths, sums_from, sweep};
+use crate::product::{Factors, Place, Tile, Tiled, Widths, ZEROS, multiply, rows_from, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::add_pieces;
 use core::ops::Range;
 
 /// What the sums start from.
@@ -71,68 +70,72 @@ impl Kernel for Affine<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let depth = self.pieces.iter().map(Range::len).sum();
         let out = self.out.as_mut_ptr();
-        let (start, start_row) = match self.start {
-            Start::Zero => (core::ptr::null(), 0),
-            Start::Bias(bias) => (bias.as_ptr(), 0),
-            Start::Out => (out.cast_const(), self.panels.out_width()),
+        let (start, start_row, start_step) = match self.start {
+            Start::Zero => (ZEROS.as_ptr(), 0, 0),
+            Start::Bias(bias) => (bias.as_ptr(), 0, 16),
+            Start::Out => (out.cast_const(), self.panels.out_width(), 16),
         };
-        let tile = AffineTile {
-            x: Source::rows(self.x.as_ptr(), self.x_stride),
+        let rows = Rows {
+            x: self.x.as_ptr(),
+            x_row: self.x_stride,
             pieces: self.pieces,
-            depth,
+            depth: self.pieces.iter().map(Range::len).sum(),
             panels: self.panels,
             weights: self.weights.as_ptr(),
             start,
             start_row,
+            start_step,
             out,
         };
         // SAFETY: `run_on` has checked every length.
-        unsafe { sweep(s, self.rows, self.panels.panels().len(), &ByWidth(tile)) }
+        unsafe { sweep(s, self.rows, self.panels.panels().len(), &rows) }
     }
 }
 
-struct AffineTile<'a> {
-    x: Source,
+struct Rows<'a> {
+    x: *const f32,
+    x_row: usize,
     pieces: &'a [Range<usize>],
+    /// Values of k in `pieces`.
     depth: usize,
     panels: &'a Panels,
     weights: *const f32,
-    /// Null for zero.
     start: *const f32,
     start_row: usize,
+    /// Floats from one vector of the start to the next; 0 where all are zero.
+    start_step: usize,
     out: *mut f32,
 }
 
-impl<S: Simd> WideTile<S> for AffineTile<'_> {
+impl<S: Simd> Tiled<S> for Rows<'_> {
     #[inline(always)]
     fn widths(&self, panel: usize) -> Widths {
         self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
-    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
-        let width = self.panels.out_width();
+    unsafe fn compute(&self, s: S, Place { row, rows, panel, half, width }: Place) {
+        let out_row = self.panels.out_width();
         let panel = self.panels.panels()[panel];
         let first = panel.out + half;
+        let start = if self.start_step == 0 { 0 } else { row * self.start_row + first };
+        let factors = Factors::Rows {
+            x: self.x.wrapping_add(row * self.x_row),
+            row: self.x_row,
+            pieces: self.pieces,
+            weights: self.weights.wrapping_add(panel.before * 16 * self.depth + half),
+            stride: panel.width * 16,
+        };
+        let tile = Tile {
+            start: rows_from(self.start.wrapping_add(start), self.start_row),
+            start_step: self.start_step,
+            factors: &[factors],
+            out: self.out.wrapping_add(row * out_row + first),
+            out_row,
+            out_step: 16,
+        };
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
-        unsafe {
-            let mut acc = [[s.splat(0.0); W]; R];
-            if !self.start.is_null() {
-                let start = self.start.add(row * self.start_row + first);
-                acc = sums_from(s, |r, w| s.load(start.add(r * self.start_row + w * 16)));
-            }
-            let x = Source { base: self.x.base.add(row * self.x.row), ..self.x };
-            let base = self.weights.add(panel.before * 16 * self.depth + half);
-            let weights = Weights { base, stride: panel.width * 16 };
-            add_pieces::<S, R, W>(s, &mut acc, x, self.pieces, weights);
-            for (r, sums) in acc.into_iter().enumerate() {
-                let to = self.out.add((row + r) * width + first);
-                for (w, sum) in sums.into_iter().enumerate() {
-                    s.store(to.add(w * 16), sum);
-                }
-            }
-        }
+        unsafe { multiply(s, rows, width, &tile) }
     }
 }

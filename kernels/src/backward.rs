@@ -5,27 +5,47 @@
 //! ```
 
 use crate::pack::{Panel, Panels};
-use crate::product::{Source, Weights, WideTile, Widths, sums_from};
+use crate::product::{Factors, MOST_ROWS, Place, Tile, Tiled, Widths, ZEROS, multiply, rows_from};
 use crate::simd::Simd;
-use crate::window::add_pieces;
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
-/// A cell's part: what the sums start from, and what becomes of them.
+/// What the sums start from; each a step of hidden vectors.
+#[derive(Clone, Copy)]
+pub(crate) enum Start {
+    Zero,
+    /// The gradient from above.
+    Above(*const f32),
+    /// That and what came back directly.
+    AboveAndCarry(*const f32, *const f32),
+}
+
+/// A cell's part: what becomes of the sums.
 pub(crate) trait Differentiate<S: Simd> {
     /// Slots per unit in a stored row of gates.
     const STORED: usize;
 
-    /// Where the sum of the vector at `unit` starts.
-    ///
-    /// # Safety
-    /// `unit` is the place of a vector within a step of hidden vectors.
-    unsafe fn start(&self, s: S, unit: usize) -> S::F;
-
     /// Takes the sum of the vector at `unit`; `gate` is the place of its first slot within a step of gates.
     ///
     /// # Safety
-    /// As for `start`, and likewise for `gate`.
+    /// `unit` is the place of a vector within a step of hidden vectors, and likewise `gate`.
     unsafe fn finish(&self, s: S, sum: S::F, unit: usize, gate: usize);
+}
+
+/// The sums of one tile: `[row][vector][16]`.
+#[repr(align(64))]
+pub(crate) struct Sums(UnsafeCell<MaybeUninit<[f32; MOST_ROWS * 64]>>);
+
+impl Sums {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
+
+    fn base(&self) -> *mut f32 {
+        self.0.get().cast()
+    }
 }
 
 /// The product, and the cell's part of one step.
@@ -42,31 +62,69 @@ pub(crate) struct BackwardTile<'a, D> {
     pub(crate) pieces: &'a [Range<usize>],
     /// The deltas that are multiplied, a step of stored rows.
     pub(crate) deltas: *const f32,
+    pub(crate) start: Start,
+    /// Room for a tile.
+    pub(crate) sums: &'a Sums,
     pub(crate) cell: D,
 }
 
-impl<S: Simd, D: Differentiate<S>> WideTile<S> for BackwardTile<'_, D> {
+impl<D> BackwardTile<'_, D> {
+    /// Where the tile's sums start from, with the step from vector to vector; `unit` is the place of its first vector.
+    ///
+    /// # Safety
+    /// Rows and vectors lie within a step.
+    #[inline(always)]
+    unsafe fn start<S: Simd>(&self, s: S, place: Place, unit: usize) -> ([*const f32; MOST_ROWS], usize) {
+        match self.start {
+            Start::Zero => ([ZEROS.as_ptr(); MOST_ROWS], 0),
+            Start::Above(dh) => (rows_from(dh.wrapping_add(unit), self.stride), 16),
+            Start::AboveAndCarry(dh, carry) => {
+                let base = self.sums.base();
+                for r in 0..place.rows {
+                    for w in 0..place.width {
+                        let at = unit + r * self.stride + w * 16;
+                        // SAFETY: as the caller vouches; a tile has room for its sums.
+                        unsafe {
+                            s.store(base.add(r * 64 + w * 16), s.add(s.load(dh.add(at)), s.load(carry.add(at))));
+                        }
+                    }
+                }
+                (rows_from(base, 64), 16)
+            }
+        }
+    }
+}
+
+impl<S: Simd, D: Differentiate<S>> Tiled<S> for BackwardTile<'_, D> {
     #[inline(always)]
     fn widths(&self, panel: usize) -> Widths {
         self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
-    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
+    unsafe fn compute(&self, s: S, place: Place) {
+        let Place { row, rows, panel, half, width } = place;
         let (stride, stored) = (self.stride, D::STORED * self.stride);
-        let Panel { before, width, .. } = self.panels.panels()[panel];
-        let unit = |r: usize, w: usize| (row + r) * stride + (before + w) * 16 + half;
+        let Panel { before, width: whole, .. } = self.panels.panels()[panel];
+        let unit = row * stride + before * 16 + half;
+        let gate = row * stored + before * D::STORED * 16 + half;
+        let out = self.sums.base();
         // SAFETY: rows, panel and half exist (`sweep`), and the cell's `run_on` has checked every length.
         unsafe {
-            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| self.cell.start(s, unit(r, w)));
-            let deltas = Source::rows(self.deltas.wrapping_add(row * stored), stored);
-            let base = self.recurrent.add(before * 16 * self.depth + half);
-            let weights = Weights { base, stride: width * 16 };
-            add_pieces::<S, R, W>(s, &mut acc, deltas, self.pieces, weights);
-            for (r, sums) in acc.into_iter().enumerate() {
-                for (w, sum) in sums.into_iter().enumerate() {
-                    let gate = (row + r) * stored + (before + w) * D::STORED * 16 + half;
-                    self.cell.finish(s, sum, unit(r, w), gate);
+            let (start, start_step) = self.start(s, place, unit);
+            let factors = Factors::Rows {
+                x: self.deltas.wrapping_add(row * stored),
+                row: stored,
+                pieces: self.pieces,
+                weights: self.recurrent.add(before * 16 * self.depth + half),
+                stride: whole * 16,
+            };
+            let tile = Tile { start, start_step, factors: &[factors], out, out_row: 64, out_step: 16 };
+            multiply(s, rows, width, &tile);
+            for r in 0..rows {
+                for w in 0..width {
+                    let sum = s.load(out.add(r * 64 + w * 16));
+                    self.cell.finish(s, sum, unit + r * stride + w * 16, gate + r * stored + w * D::STORED * 16);
                 }
             }
         }

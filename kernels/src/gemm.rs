@@ -15,9 +15,10 @@
 
 use crate::dispatch::Isa;
 use crate::pack::{Slots, padded, product};
-use crate::product::{Source, Weights, accumulate, rows_of};
-use crate::simd::{Kernel, Simd, Work};
+use crate::product::{Factors, MOST_ROWS, Tile, multiply, rows_from, rows_of};
+use crate::simd::{Kernel, Simd};
 use crate::strips::{Gathered, Strip, look_up};
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// Rows of dW that make a task of fair size.
@@ -229,57 +230,53 @@ impl Part<'_> {
     fn half<S: Simd>(&self, s: S, (vectors, half): (Range<usize>, usize), group: &Group, weight: &mut [f32]) {
         let first = vectors.start * 16 + half;
         let width = vectors.len();
+        if width == 0 {
+            return;
+        }
         let tiles = group.count.div_ceil(rows_of::<S>(width)).max(1);
         for i in 0..tiles {
             let (row, end) = (group.count * i / tiles, group.count * (i + 1) / tiles);
             let (place, weight) = (group.place + row, &mut weight[row * self.stride..]);
-            let at = Place { place, first };
-            match end - row {
-                1 => s.apart(Rows::<S, 1> { s, part: self, width, at, weight }),
-                2 => s.apart(Rows::<S, 2> { s, part: self, width, at, weight }),
-                3 => s.apart(Rows::<S, 3> { s, part: self, width, at, weight }),
-                4 => s.apart(Rows::<S, 4> { s, part: self, width, at, weight }),
-                5 => s.apart(Rows::<S, 5> { s, part: self, width, at, weight }),
-                6 => s.apart(Rows::<S, 6> { s, part: self, width, at, weight }),
-                7 => s.apart(Rows::<S, 7> { s, part: self, width, at, weight }),
-                8 => s.apart(Rows::<S, 8> { s, part: self, width, at, weight }),
-                _ => {}
-            }
+            self.tile(s, (end - row, width), Place { place, first }, weight);
         }
     }
 
+    /// Continues the sums of some rows by some vectors.
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const W: usize>(&self, s: S, at: Place, weight: &mut [f32]) {
+    fn tile<S: Simd>(&self, s: S, (rows, width): (usize, usize), at: Place, weight: &mut [f32]) {
         let Place { place, first } = at;
-        let stride = self.stride;
-        let mut lanes = [0; W];
-        for (w, lanes) in lanes.iter_mut().enumerate() {
-            // Those of vector w that are columns of the matrix.
-            *lanes = self.columns.len().saturating_sub(w * 16 + first).min(S::LANES);
-        }
-        let out = weight[self.columns.start..][..(R - 1) * stride + self.columns.len()].as_mut_ptr();
-        // SAFETY: `out` reaches to the last column of the last row, and no more lanes than columns are touched;
+        let out = weight[self.columns.start..][..(rows - 1) * self.stride + self.columns.len()].as_mut_ptr();
+        let out = out.wrapping_add(first);
+        let factors =
+            Factors::Tokens { strips: self.strips, delta: place, input: self.columns.start + first };
+        let mut tile = Tile {
+            start: rows_from(out, self.stride),
+            start_step: 16,
+            factors: &[factors],
+            out,
+            out_row: self.stride,
+            out_step: 16,
+        };
+        // Columns of the matrix in the last vector.
+        let lanes = self.columns.len().saturating_sub((width - 1) * 16 + first).min(S::LANES);
+        // SAFETY: `weight` reaches to the last column of the last row, and no more lanes than columns are touched;
         // `look_up` has checked the strips.
         unsafe {
-            // A loop, not a closure: one with so many callers stays a call.
-            let mut acc = [[s.splat(0.0); W]; R];
-            for (r, sums) in acc.iter_mut().enumerate() {
-                for (w, sum) in sums.iter_mut().enumerate() {
-                    let from = out.wrapping_add(r * stride + w * 16 + first);
-                    *sum = s.load_up_to(from, lanes[w], 0.0);
-                }
+            if lanes == S::LANES {
+                return multiply(s, rows, width, &tile);
             }
-            for Strip { deltas, inputs, run } in self.strips {
-                let deltas = Source { base: deltas.add(place), row: 1, column: run.delta_stride };
-                let inputs =
-                    Weights { base: inputs.add(self.columns.start + first), stride: run.input_stride };
-                accumulate::<S, R, W, W, 0>(s, &mut acc, deltas, run.rows, inputs);
+            let mut edge = [const { MaybeUninit::<f32>::uninit() }; MOST_ROWS * 64];
+            let edge = edge.as_mut_ptr().cast::<f32>();
+            let lanes = |w: usize| if w + 1 == width { lanes } else { S::LANES };
+            for (r, w) in (0..rows).flat_map(|r| (0..width).map(move |w| (r, w))) {
+                let from = out.wrapping_add(r * self.stride + w * 16);
+                s.store(edge.add(r * 64 + w * 16), s.load_up_to(from, lanes(w), 0.0));
             }
-            for (r, sums) in acc.into_iter().enumerate() {
-                for (w, sum) in sums.into_iter().enumerate() {
-                    let to = out.wrapping_add(r * stride + w * 16 + first);
-                    s.store_up_to(to, lanes[w], sum);
-                }
+            (tile.start, tile.out, tile.out_row) = (rows_from(edge, 64), edge, 64);
+            multiply(s, rows, width, &tile);
+            for (r, w) in (0..rows).flat_map(|r| (0..width).map(move |w| (r, w))) {
+                let to = out.wrapping_add(r * self.stride + w * 16);
+                s.store_up_to(to, lanes(w), s.load(edge.add(r * 64 + w * 16)));
             }
         }
     }
@@ -310,29 +307,6 @@ impl Part<'_> {
                     *count, rows, columns, 1.0, from, 1, by, x, x_by, 1, 1.0, out, stride, 1,
                 );
             }
-        }
-    }
-}
-
-/// R rows of a part, of one width.
-struct Rows<'a, S, const R: usize> {
-    s: S,
-    part: &'a Part<'a>,
-    width: usize,
-    at: Place,
-    weight: &'a mut [f32],
-}
-
-impl<S: Simd, const R: usize> Work for Rows<'_, S, R> {
-    #[inline(always)]
-    fn work(self) {
-        let Self { s, part, width, at, weight } = self;
-        match width {
-            1 => part.tile::<S, R, 1>(s, at, weight),
-            2 if const { R * 2 <= S::SUMS } => part.tile::<S, R, 2>(s, at, weight),
-            3 if const { R * 3 <= S::SUMS } => part.tile::<S, R, 3>(s, at, weight),
-            4 if const { R * 4 <= S::SUMS } => part.tile::<S, R, 4>(s, at, weight),
-            _ => {}
         }
     }
 }

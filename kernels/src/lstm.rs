@@ -16,20 +16,20 @@
 //! dc = dc f  and  dh = delta R         for the step before
 //! ```
 //!
-//! 1. A tile is R rows by the four gates of sixteen units: pre-activations live in registers only, and what is stored,
-//!    once, are the activated gates, in slots i, f, g, o.
+//! 1. A tile is R rows by the four gates of sixteen units. Its pre-activations go to the places of the gates, slots i, f, g,
+//!    o, where they are activated while they lie in the first-level cache.
 //! 2. The backward tile is R rows by up to 64 units; its product is delta R of the step after, continued from the
 //!    gradient from above; its epilogue writes the deltas over the gates. Gradients of weights come after the loop.
 
 pub mod extended;
 
-use crate::backward::{BackwardTile, Differentiate};
+use crate::backward::{BackwardTile, Differentiate, Start, Sums};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, Slots, padded};
-use crate::product::{ByWidth, Source, Tile, Weights, Widths, accumulate, sums_from, sweep};
+use crate::product::{Factors, Place, Tile, Tiled, Widths, multiply, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Part, Window, add_dense};
+use crate::window::{Input, Part, Window};
 use core::ops::Range;
 
 /// Gates of `weight_ih` and of `weight_hh` alike, in PyTorch's order: i, f, g, o.
@@ -141,47 +141,54 @@ struct ForwardTile<'a> {
     tanh_c: *mut f32,
 }
 
-impl<S: Simd> Tile<S> for ForwardTile<'_> {
+impl<S: Simd> Tiled<S> for ForwardTile<'_> {
     #[inline(always)]
     fn widths(&self, block: usize) -> Widths {
         Widths::of_block(4, block, self.window.hidden)
     }
 
     #[inline(always)]
-    unsafe fn tile<const R: usize>(&self, s: S, row: usize, block: usize, half: usize) {
+    unsafe fn compute(&self, s: S, Place { row, rows, panel: block, half, width }: Place) {
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
-        if const { R * 4 > S::SUMS } {
-            return; // no such tile
-        }
-        let gate = block * 64 + half;
+        let (token, gate) = (self.token + row, block * 64 + half);
+        let depth = self.input.depth();
+        let input = self.input.factors(|dense| dense.weights, token, (block * 4, 64, half), &depth);
+        let recurrent = Factors::Rows {
+            x: self.h.wrapping_add(row * stride),
+            row: stride,
+            pieces: &[0..hidden],
+            weights: self.recurrent.wrapping_add(block * 64 * hidden + half),
+            stride: 64,
+        };
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; 4]; R] =
-                sums_from(s, |r, g| self.input.start(s, self.token + row + r, 4 * stride, gate + g * 16));
-            if let Some(dense) = &self.input.dense {
-                let place = (block * 4, 64, half);
-                add_dense::<S, R, 4, 4>(s, &mut acc, dense, dense.weights, self.token + row, place);
-            }
-            let h = Source::rows(self.h.add(row * stride), stride);
-            let weights = Weights { base: self.recurrent.add(block * 64 * hidden + half), stride: 64 };
-            accumulate::<S, R, 4, 4, 0>(s, &mut acc, h, hidden, weights);
-            for (r, sums) in acc.into_iter().enumerate() {
-                let unit = (row + r) * stride + block * 16 + half;
-                self.activate(s, sums, unit, (row + r) * 4 * stride + gate);
+            let tile = Tile {
+                start: self.input.starts(token, rows, 4 * stride, gate),
+                start_step: 16,
+                factors: &[input, recurrent],
+                out: self.gates.add(row * 4 * stride + gate),
+                out_row: 4 * stride,
+                out_step: 16,
+            };
+            multiply(s, rows, width, &tile);
+            for row in row..row + rows {
+                self.activate(s, row * stride + block * 16 + half, row * 4 * stride + gate);
             }
         }
     }
 }
 
 impl ForwardTile<'_> {
-    /// From pre-activations to the new c and h.
+    /// From the pre-activations at `gate` to the gates, and the new c and h.
     ///
     /// # Safety
     /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
     #[inline(always)]
-    unsafe fn activate<S: Simd>(&self, s: S, [i, f, g, o]: [S::F; 4], unit: usize, gate: usize) {
+    unsafe fn activate<S: Simd>(&self, s: S, unit: usize, gate: usize) {
         // SAFETY: the caller vouches for the places.
         unsafe {
+            let at = self.gates.add(gate);
+            let (i, f, g, o) = (s.load(at), s.load(at.add(16)), s.load(at.add(32)), s.load(at.add(48)));
             let (i, f, g, o) = (sigmoid(s, i), sigmoid(s, f), tanh(s, g), sigmoid(s, o));
             let c = s.fma(f, s.load(self.c.add(unit)), s.mul(i, g));
             let tanh_c = tanh(s, c);
@@ -189,7 +196,7 @@ impl ForwardTile<'_> {
             s.store(self.tanh_c.add(unit), tanh_c);
             s.store(self.h_next.add(unit), s.mul(o, tanh_c));
             for (slot, value) in [i, f, g, o].into_iter().enumerate() {
-                s.store(self.gates.add(gate + slot * 16), value);
+                s.store(at.add(slot * 16), value);
             }
         }
     }
@@ -221,7 +228,7 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let gates = self.gates.as_mut_ptr();
+        let (gates, sums) = (self.gates.as_mut_ptr(), Sums::new());
         for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
             let (token, before) = ((at.token + first) * stride, (at.before + first) * stride);
             // SAFETY: `run_on` has checked every length against these offsets.
@@ -233,15 +240,16 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces,
                     deltas: gates.wrapping_add((at.token + at.rows) * 4 * stride),
+                    start: Start::Above(self.dh.as_ptr().add(token)),
+                    sums: &sums,
                     cell: Step {
                         c: self.c.as_ptr().add(before),
                         tanh_c: self.tanh_c.as_ptr().add(token),
-                        dh: self.dh.as_ptr().add(token),
                         dc: self.dc.as_mut_ptr().add(first * stride),
                         gates: gates.add(4 * token),
                     },
                 };
-                sweep(s, rows, self.panels.panels().len(), &ByWidth(tile));
+                sweep(s, rows, self.panels.panels().len(), &tile);
             }
         }
     }
@@ -252,19 +260,12 @@ struct Step {
     /// The cell state before it.
     c: *const f32,
     tanh_c: *const f32,
-    dh: *const f32,
     dc: *mut f32,
     gates: *mut f32,
 }
 
 impl<S: Simd> Differentiate<S> for Step {
     const STORED: usize = 4;
-
-    #[inline(always)]
-    unsafe fn start(&self, s: S, unit: usize) -> S::F {
-        // SAFETY: the caller vouches for the place.
-        unsafe { s.load(self.dh.add(unit)) }
-    }
 
     /// From the gradient of h' to the deltas and the gradient of c.
     #[inline(always)]

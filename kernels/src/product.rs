@@ -5,54 +5,154 @@
 //! ```
 //!
 //! A *panel* holds, for each k, up to four vectors of sixteen outputs side by side: [K][W][16]. What the vectors
-//! mean (four gates of sixteen units, or sixty-four units of one gate) is the affair of [`crate::pack`] and of the
-//! tile's epilogue. Leaves of eight lanes walk a panel twice, once per half of each vector.
+//! mean (four gates of sixteen units, or sixty-four units of one gate) is the business of [`crate::pack`] and of the
+//! kernel that calls. Leaves of eight lanes walk a panel twice, once per half of each vector.
+//!
+//! 1. A tile is one function per instruction set and shape, shared by all kernels ([`multiply`]). It writes its sums to
+//!    memory, where the kernel's own part (gates, deltas) picks them up from the first-level cache. So a kernel compiles to
+//!    one loop, not to one function per shape.
+//! 2. A chain may run through several stretches of k ([`Factors`]): an input and a state, the pieces of a stored row, the
+//!    tokens of a window.
 
 use crate::simd::{Simd, Work};
+use crate::strips::Strip;
+use core::ops::Range;
 
-/// Where a tile reads its rows: element k of row r is at `base + r * row + k * column`.
+/// The most rows of a tile.
+pub(crate) const MOST_ROWS: usize = 8;
+
+/// What sums start from when they start from zero.
+pub(crate) static ZEROS: [f32; 64] = [0.0; 64];
+
+/// The two sides of a product, which continue a chain.
 #[derive(Clone, Copy)]
-pub(crate) struct Source {
-    pub(crate) base: *const f32,
-    /// Floats from one row to the next.
-    pub(crate) row: usize,
-    /// Floats from one k to the next.
-    pub(crate) column: usize,
+pub(crate) enum Factors<'a> {
+    /// Rows of values with packed weights.
+    Rows {
+        /// Row 0 of the tile; `row` floats to the next.
+        x: *const f32,
+        row: usize,
+        /// The parts of a row that are multiplied, in order.
+        pieces: &'a [Range<usize>],
+        /// Vector w of k is at `weights + k * stride + w * 16`; k counts through all pieces.
+        weights: *const f32,
+        stride: usize,
+    },
+    /// Deltas of neighbouring units with the inputs of the same tokens.
+    Tokens {
+        strips: &'a [Strip],
+        /// The first delta within a stored row, and the first input within an input vector.
+        delta: usize,
+        input: usize,
+    },
 }
 
-impl Source {
-    /// Rows whose values lie side by side.
-    #[inline(always)]
-    pub(crate) fn rows(base: *const f32, row: usize) -> Self {
-        Self { base, row, column: 1 }
+/// One tile: where its sums start, what continues them, and where they go.
+pub(crate) struct Tile<'a> {
+    /// Vector w of row r starts from `start[r] + w * start_step`.
+    pub(crate) start: [*const f32; MOST_ROWS],
+    pub(crate) start_step: usize,
+    /// In the order of the chain.
+    pub(crate) factors: &'a [Factors<'a>],
+    /// Vector w of row r goes to `out + r * out_row + w * out_step`.
+    pub(crate) out: *mut f32,
+    pub(crate) out_row: usize,
+    pub(crate) out_step: usize,
+}
+
+/// `start[r]` = `first + r * row`.
+#[inline(always)]
+pub(crate) fn rows_from(first: *const f32, row: usize) -> [*const f32; MOST_ROWS] {
+    core::array::from_fn(|r| first.wrapping_add(r * row))
+}
+
+/// Computes a tile of `rows` rows by `width` vectors, 1 to 4, of which the registers hold the sums.
+///
+/// # Safety
+/// All that the tile names is readable, its `out` writable, for `rows` rows and `width` vectors of S::LANES floats.
+#[inline(always)]
+pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, width: usize, tile: &Tile<'_>) {
+    match width {
+        1 => of_width::<S, 1>(s, rows, tile),
+        2 => of_width::<S, 2>(s, rows, tile),
+        3 => of_width::<S, 3>(s, rows, tile),
+        4 => of_width::<S, 4>(s, rows, tile),
+        _ => unreachable!("a tile of {width} vectors"),
     }
 }
 
-/// Where a tile reads its vectors of weights: vector w of k is at `base + k * stride + w * 16`.
-#[derive(Clone, Copy)]
-pub(crate) struct Weights {
-    pub(crate) base: *const f32,
-    /// Floats from one k to the next.
-    pub(crate) stride: usize,
+/// Turns a number of rows into a constant. Called by `multiply` alone.
+#[inline(always)]
+fn of_width<S: Simd, const W: usize>(s: S, rows: usize, tile: &Tile<'_>) {
+    match rows {
+        1 => s.apart(Shape::<S, 1, W> { s, tile }),
+        2 if const { W * 2 <= S::SUMS } => s.apart(Shape::<S, 2, W> { s, tile }),
+        3 if const { W * 3 <= S::SUMS } => s.apart(Shape::<S, 3, W> { s, tile }),
+        4 if const { W * 4 <= S::SUMS } => s.apart(Shape::<S, 4, W> { s, tile }),
+        5 if const { W * 5 <= S::SUMS } => s.apart(Shape::<S, 5, W> { s, tile }),
+        6 if const { W * 6 <= S::SUMS } => s.apart(Shape::<S, 6, W> { s, tile }),
+        7 if const { W * 7 <= S::SUMS } => s.apart(Shape::<S, 7, W> { s, tile }),
+        8 if const { W * 8 <= S::SUMS } => s.apart(Shape::<S, 8, W> { s, tile }),
+        _ => debug_assert!(rows == 0, "a tile of {rows} rows by {W} vectors"),
+    }
 }
 
-/// Continues the chains of `acc[..][FROM..FROM + W]` over `depth` values of k.
+/// A tile of R rows by W vectors. Made by `of_width` alone, for whose tile the caller of `multiply` vouches.
+struct Shape<'a, S, const R: usize, const W: usize> {
+    s: S,
+    tile: &'a Tile<'a>,
+}
+
+impl<S: Simd, const R: usize, const W: usize> Work for Shape<'_, S, R, W> {
+    #[inline(always)]
+    fn work(self) {
+        let Self { s, tile } = self;
+        let mut acc = [[s.splat(0.0); W]; R];
+        // SAFETY: as the caller of `multiply` vouches.
+        unsafe {
+            for (sums, start) in acc.iter_mut().zip(tile.start) {
+                for (w, sum) in sums.iter_mut().enumerate() {
+                    *sum = s.load(start.add(w * tile.start_step));
+                }
+            }
+            for factors in tile.factors {
+                match *factors {
+                    Factors::Rows { x, row, pieces, mut weights, stride } => {
+                        for piece in pieces {
+                            let x = (x.add(piece.start), row, 1);
+                            accumulate(s, &mut acc, x, piece.len(), (weights, stride));
+                            weights = weights.add(piece.len() * stride);
+                        }
+                    }
+                    Factors::Tokens { strips, delta, input } => {
+                        for Strip { deltas, inputs, run } in strips {
+                            let x = (deltas.add(delta), 1, run.delta_stride);
+                            accumulate(s, &mut acc, x, run.rows, (inputs.add(input), run.input_stride));
+                        }
+                    }
+                }
+            }
+            for (r, sums) in acc.into_iter().enumerate() {
+                for (w, sum) in sums.into_iter().enumerate() {
+                    s.store(tile.out.add(r * tile.out_row + w * tile.out_step), sum);
+                }
+            }
+        }
+    }
+}
+
+/// Continues the chains over `depth` values of k: value k of row r is at `x + r * row + k * column`, vector w of k at
+/// `weights + k * stride + w * 16`.
 ///
 /// # Safety
-/// `x` is readable for r < R and k < depth, and a vector from `weights` for w < W and k < depth.
+/// All of them are readable.
 #[inline(always)]
-pub(crate) unsafe fn accumulate<
-    S: Simd,
-    const R: usize,
-    const W: usize,
-    const A: usize,
-    const FROM: usize,
->(
+unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
     s: S,
-    acc: &mut [[S::F; A]; R],
-    x: Source,
+    acc: &mut [[S::F; W]; R],
+    (x, row, column): (*const f32, usize, usize),
     depth: usize,
-    weights: Weights,
+    (weights, stride): (*const f32, usize),
 ) {
     let mut sums = *acc;
     for k in 0..depth {
@@ -61,32 +161,17 @@ pub(crate) unsafe fn accumulate<
             // All rows' values first, then one vector of weights at a time: 3 + 1 registers beside AVX2's 12 sums.
             let mut values = [s.splat(0.0); R];
             for (r, value) in values.iter_mut().enumerate() {
-                *value = s.splat(*x.base.add(r * x.row + k * x.column));
+                *value = s.splat(*x.add(r * row + k * column));
             }
             for w in 0..W {
-                let weight = s.load(weights.base.add(k * weights.stride + w * 16));
+                let weight = s.load(weights.add(k * stride + w * 16));
                 for (sums, value) in sums.iter_mut().zip(values) {
-                    sums[FROM + w] = s.fma(value, weight, sums[FROM + w]);
+                    sums[w] = s.fma(value, weight, sums[w]);
                 }
             }
         }
     }
     *acc = sums;
-}
-
-/// The first sums of a tile, `f(r, w)`. (`core::array::from_fn` is not always inlined.)
-#[inline(always)]
-pub(crate) fn sums_from<S: Simd, const R: usize, const W: usize>(
-    s: S,
-    f: impl Fn(usize, usize) -> S::F,
-) -> [[S::F; W]; R] {
-    let mut sums = [[s.splat(0.0); W]; R];
-    for (r, sums) in sums.iter_mut().enumerate() {
-        for (w, sum) in sums.iter_mut().enumerate() {
-            *sum = f(r, w);
-        }
-    }
-    sums
 }
 
 /// How many vectors of a panel have outputs in their lower and in their upper half; the others are zeros for padding.
@@ -104,144 +189,77 @@ impl Widths {
     }
 }
 
-/// Rows of a tile of `width` vectors: as many as the registers hold sums for, and eight, which keep a processor busy that
-/// begins two products in a cycle and ends them four cycles later.
+/// Rows of a tile of `width` vectors: as many as the registers hold sums for, and at most eight, which keep a processor
+/// busy that begins two products in a cycle and ends them four cycles later.
 #[inline(always)]
 pub(crate) fn rows_of<S: Simd>(width: usize) -> usize {
-    (S::SUMS / width.max(1)).min(8)
+    (S::SUMS / width.max(1)).min(MOST_ROWS)
 }
 
-/// One tile of an algorithm: R rows from `row` on, one panel, one half of its vectors.
-pub(crate) trait Tile<S: Simd> {
-    /// What there is to compute of a panel.
+/// Some rows of one panel, or of one half of each of its vectors.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The first row.
+    pub(crate) row: usize,
+    /// How many.
+    pub(crate) rows: usize,
+    pub(crate) panel: usize,
+    /// 0, or 8 for the upper halves on leaves of eight lanes.
+    pub(crate) half: usize,
+    /// Vectors of the panel that have outputs in this half.
+    pub(crate) width: usize,
+}
+
+/// An algorithm on tiles: a product, and the algorithm's own part.
+pub(crate) trait Tiled<S: Simd> {
+    /// The vectors of a panel.
     fn widths(&self, panel: usize) -> Widths;
 
-    /// Computes the tile.
+    /// Computes the rows at a place, which are at most `rows_of(width)`.
     ///
     /// # Safety
-    /// Rows `row..row + R` and panel `panel` exist; `half` is 0, or 8 on leaves of eight lanes.
-    unsafe fn tile<const R: usize>(&self, s: S, row: usize, panel: usize, half: usize);
+    /// The rows and the panel exist.
+    unsafe fn compute(&self, s: S, place: Place);
 }
 
-/// Runs a tile over all rows of each panel. A panel with upper halves of padding alone goes by halves, and leaves those
-/// out.
+/// Computes all rows of each panel. A panel with upper halves of padding alone goes by halves, and leaves those out.
 ///
 /// # Safety
-/// As for `tile`, for all rows below `rows` and all `panels`.
+/// As for `compute`, for all rows below `rows` and all `panels`.
 #[inline(always)]
-pub(crate) unsafe fn sweep<S: Simd, T: Tile<S> + Tile<S::Narrow>>(
-    s: S,
-    rows: usize,
-    panels: usize,
-    tile: &T,
-) {
+pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(s: S, rows: usize, panels: usize, tiled: &T) {
     for panel in 0..panels {
-        let Widths { lower, upper } = Tile::<S>::widths(tile, panel);
+        let Widths { lower, upper } = Tiled::<S>::widths(tiled, panel);
         // SAFETY: as the caller vouches.
         unsafe {
             if S::LANES == 16 && lower == upper {
-                sweep_rows(s, rows, panel, 0, tile);
+                sweep_rows(s, rows, (panel, 0, lower), tiled);
             } else {
-                sweep_rows(s.narrow(), rows, panel, 0, tile);
-                if upper > 0 {
-                    sweep_rows(s.narrow(), rows, panel, 8, tile);
+                for (half, width) in [(0, lower), (8, upper)] {
+                    if width > 0 {
+                        sweep_rows(s.narrow(), rows, (panel, half, width), tiled);
+                    }
                 }
             }
         }
     }
 }
 
-/// Runs a tile over all rows, which are dealt out evenly: 25 rows are five tiles of five.
+/// Computes all rows of one half of a panel. The rows are dealt out evenly: 25 rows are five tiles of five.
 ///
 /// # Safety
 /// As for `sweep`.
 #[inline(always)]
-unsafe fn sweep_rows<S: Simd, T: Tile<S>>(s: S, rows: usize, panel: usize, half: usize, tile: &T) {
-    let Widths { lower, upper } = tile.widths(panel);
-    let tiles = rows.div_ceil(rows_of::<S>(if half == 0 { lower } else { upper })).max(1);
+unsafe fn sweep_rows<S: Simd, T: Tiled<S>>(
+    s: S,
+    rows: usize,
+    (panel, half, width): (usize, usize, usize),
+    tiled: &T,
+) {
+    let tiles = rows.div_ceil(rows_of::<S>(width)).max(1);
     for i in 0..tiles {
         let (row, end) = (rows * i / tiles, rows * (i + 1) / tiles);
-        // SAFETY: row..end lies below `rows`; the rest is the caller's word.
-        unsafe { dispatch_rows(s, row, end - row, panel, half, tile) };
-    }
-}
-
-/// Turns a number of rows into a constant.
-///
-/// # Safety
-/// As for `tile`.
-#[inline(always)]
-unsafe fn dispatch_rows<S: Simd, T: Tile<S>>(
-    s: S,
-    row: usize,
-    count: usize,
-    panel: usize,
-    half: usize,
-    tile: &T,
-) {
-    match count {
-        1 => s.apart(Rows::<S, T, 1> { s, row, panel, half, tile }),
-        2 if const { S::SUMS >= 2 } => s.apart(Rows::<S, T, 2> { s, row, panel, half, tile }),
-        3 if const { S::SUMS >= 3 } => s.apart(Rows::<S, T, 3> { s, row, panel, half, tile }),
-        4 if const { S::SUMS >= 4 } => s.apart(Rows::<S, T, 4> { s, row, panel, half, tile }),
-        5 if const { S::SUMS >= 5 } => s.apart(Rows::<S, T, 5> { s, row, panel, half, tile }),
-        6 if const { S::SUMS >= 6 } => s.apart(Rows::<S, T, 6> { s, row, panel, half, tile }),
-        7 if const { S::SUMS >= 7 } => s.apart(Rows::<S, T, 7> { s, row, panel, half, tile }),
-        8 if const { S::SUMS >= 8 } => s.apart(Rows::<S, T, 8> { s, row, panel, half, tile }),
-        _ => {}
-    }
-}
-
-/// A tile of R rows. Made by `dispatch_rows` alone, whose caller vouches for the rows and the panel.
-struct Rows<'a, S, T, const R: usize> {
-    s: S,
-    row: usize,
-    panel: usize,
-    half: usize,
-    tile: &'a T,
-}
-
-impl<S: Simd, T: Tile<S>, const R: usize> Work for Rows<'_, S, T, R> {
-    #[inline(always)]
-    fn work(self) {
-        // SAFETY: as said above.
-        unsafe { self.tile.tile::<R>(self.s, self.row, self.panel, self.half) }
-    }
-}
-
-/// A tile whose panels vary in width.
-pub(crate) trait WideTile<S: Simd> {
-    /// What there is to compute of a panel: up to 4 vectors.
-    fn widths(&self, panel: usize) -> Widths;
-
-    /// Computes R rows by the first W vectors.
-    ///
-    /// # Safety
-    /// As for [`Tile::tile`], and W is the panel's width in this half.
-    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize);
-}
-
-/// Turns the width of each panel into a constant.
-pub(crate) struct ByWidth<T>(pub(crate) T);
-
-impl<S: Simd, T: WideTile<S>> Tile<S> for ByWidth<T> {
-    #[inline(always)]
-    fn widths(&self, panel: usize) -> Widths {
-        self.0.widths(panel)
-    }
-
-    #[inline(always)]
-    unsafe fn tile<const R: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
-        let Widths { lower, upper } = self.0.widths(panel);
-        // SAFETY: as the caller vouches; the width is the panel's.
-        unsafe {
-            match if half == 0 { lower } else { upper } {
-                1 => self.0.wide::<R, 1>(s, row, panel, half),
-                2 if const { R * 2 <= S::SUMS } => self.0.wide::<R, 2>(s, row, panel, half),
-                3 if const { R * 3 <= S::SUMS } => self.0.wide::<R, 3>(s, row, panel, half),
-                4 if const { R * 4 <= S::SUMS } => self.0.wide::<R, 4>(s, row, panel, half),
-                _ => {}
-            }
-        }
+        // SAFETY: row..end lies below `rows`; the caller vouches for the rest.
+        unsafe { tiled.compute(s, Place { row, rows: end - row, panel, half, width }) };
     }
 }

@@ -8,13 +8,13 @@
 //!
 //! There is one gate, so a tile is R rows by up to 64 units of it, forward and backward.
 
-use crate::backward::{BackwardTile, Differentiate};
+use crate::backward::{BackwardTile, Differentiate, Start, Sums};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panel, Panels, Slots, padded};
-use crate::product::{ByWidth, Source, Weights, WideTile, Widths, accumulate, sums_from, sweep};
+use crate::product::{Factors, Place, Tile, Tiled, Widths, multiply, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Part, Window, add_dense};
+use crate::window::{Input, Part, Window};
 use core::ops::Range;
 
 /// The one gate of `weight_ih` and `weight_hh`.
@@ -133,7 +133,7 @@ impl Kernel for Forward<'_> {
                     h: h.add(at.before * stride),
                     h_next: h.add((window.rows + at.token) * stride),
                 };
-                sweep(s, at.rows, self.panels.panels().len(), &ByWidth(tile));
+                sweep(s, at.rows, self.panels.panels().len(), &tile);
             }
         }
     }
@@ -150,41 +150,62 @@ struct ForwardTile<'a> {
     h_next: *mut f32,
 }
 
-impl<S: Simd> WideTile<S> for ForwardTile<'_> {
+impl<S: Simd> Tiled<S> for ForwardTile<'_> {
     #[inline(always)]
     fn widths(&self, panel: usize) -> Widths {
         self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
-    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
+    unsafe fn compute(&self, s: S, Place { row, rows, panel, half, width }: Place) {
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
-        let Panel { before, width, .. } = self.panels.panels()[panel];
-        let first = before * 16 + half;
+        let Panel { before, width: whole, .. } = self.panels.panels()[panel];
+        let (token, first) = (self.token + row, before * 16 + half);
+        let depth = self.input.depth();
+        let input = self.input.factors(|dense| dense.weights, token, (before, whole * 16, half), &depth);
+        let recurrent = Factors::Rows {
+            x: self.h.wrapping_add(row * stride),
+            row: stride,
+            pieces: &[0..hidden],
+            weights: self.recurrent.wrapping_add(before * 16 * hidden + half),
+            stride: whole * 16,
+        };
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; W]; R] =
-                sums_from(s, |r, w| self.input.start(s, self.token + row + r, stride, first + w * 16));
-            if let Some(dense) = &self.input.dense {
-                let place = (before, width * 16, half);
-                add_dense::<S, R, W, W>(s, &mut acc, dense, dense.weights, self.token + row, place);
-            }
-            let h = Source::rows(self.h.add(row * stride), stride);
-            let base = self.recurrent.add(before * 16 * hidden + half);
-            accumulate::<S, R, W, W, 0>(s, &mut acc, h, hidden, Weights { base, stride: width * 16 });
-            for (r, sums) in acc.into_iter().enumerate() {
-                let to = self.h_next.add((row + r) * stride + first);
-                for (w, sum) in sums.into_iter().enumerate() {
-                    let value = self.activation.apply(s, sum);
-                    if self.activation == Activation::Sigmoid {
-                        // sigmoid(0) is no zero, which has to lie behind the last unit.
-                        let lanes = hidden.saturating_sub(first + w * 16).min(S::LANES);
-                        s.store(to.add(w * 16), s.splat(0.0));
-                        s.store_up_to(to.add(w * 16), lanes, value);
-                    } else {
-                        s.store(to.add(w * 16), value);
-                    }
+            let tile = Tile {
+                start: self.input.starts(token, rows, stride, first),
+                start_step: 16,
+                factors: &[input, recurrent],
+                out: self.h_next.add(row * stride + first),
+                out_row: stride,
+                out_step: 16,
+            };
+            multiply(s, rows, width, &tile);
+            for row in row..row + rows {
+                for unit in (first..first + width * 16).step_by(16) {
+                    self.activate(s, self.h_next.add(row * stride + unit), unit);
                 }
+            }
+        }
+    }
+}
+
+impl ForwardTile<'_> {
+    /// From the pre-activations of the vector of units from `unit` on to their outputs.
+    ///
+    /// # Safety
+    /// `at` is the place of that vector in a hidden vector.
+    #[inline(always)]
+    unsafe fn activate<S: Simd>(&self, s: S, at: *mut f32, unit: usize) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let value = self.activation.apply(s, s.load(at));
+            s.store(at, value);
+            if self.activation == Activation::Sigmoid {
+                // sigmoid(0) is not zero, which has to lie behind the last unit.
+                let lanes = self.window.hidden.saturating_sub(unit).min(S::LANES);
+                s.store(at, s.splat(0.0));
+                s.store_up_to(at, lanes, value);
             }
         }
     }
@@ -213,7 +234,7 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let deltas = self.deltas.as_mut_ptr();
+        let (deltas, sums) = (self.deltas.as_mut_ptr(), Sums::new());
         for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
             let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
@@ -225,14 +246,15 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces,
                     deltas: deltas.wrapping_add((at.token + at.rows) * stride),
+                    start: Start::Above(self.dh.as_ptr().add(token)),
+                    sums: &sums,
                     cell: Step {
                         activation: self.activation,
                         h: self.h.as_ptr().add(window.step() + token),
-                        dh: self.dh.as_ptr().add(token),
                         deltas: deltas.add(token),
                     },
                 };
-                sweep(s, rows, self.panels.panels().len(), &ByWidth(tile));
+                sweep(s, rows, self.panels.panels().len(), &tile);
             }
         }
     }
@@ -243,18 +265,11 @@ struct Step {
     activation: Activation,
     /// Its outputs.
     h: *const f32,
-    dh: *const f32,
     deltas: *mut f32,
 }
 
 impl<S: Simd> Differentiate<S> for Step {
     const STORED: usize = 1;
-
-    #[inline(always)]
-    unsafe fn start(&self, s: S, unit: usize) -> S::F {
-        // SAFETY: the caller vouches for the place.
-        unsafe { s.load(self.dh.add(unit)) }
-    }
 
     #[inline(always)]
     unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {

@@ -1,8 +1,7 @@
 //! What the cells' kernels share: the sizes of a window and the input of a layer.
 
 use crate::pack::{Slots, padded, product};
-use crate::product::{Source, Weights, accumulate};
-use crate::simd::Simd;
+use crate::product::{Factors, MOST_ROWS};
 use core::ops::Range;
 
 /// The sizes of one layer's window: T steps of B rows, H hidden units.
@@ -191,7 +190,7 @@ pub struct Dense<'a> {
     pub second: &'a [f32],
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
     /// Checks ids and lengths once, so that the tiles need not. `slots` are what a row of `start` holds; `packed` and
     /// `second` are the outputs that the two sets of dense weights feed, padding included.
     pub(crate) fn check(&self, window: &Window<'_>, slots: &Slots, packed: usize, second: usize) {
@@ -223,60 +222,55 @@ impl Input<'_> {
         }
     }
 
-    /// Loads vector `offset` of the start of token `token`.
+    /// Where vector `offset` of the start of each of `rows` tokens from `token` on lies, in rows of `width` floats.
     ///
     /// # Safety
-    /// `check` has passed, `token` < N, and `offset` + LANES <= stored width.
+    /// `check` has passed, `token + rows` <= N, and `offset` + LANES <= stored width.
     #[inline(always)]
-    pub(crate) unsafe fn start<S: Simd>(&self, s: S, token: usize, width: usize, offset: usize) -> S::F {
-        // SAFETY: `check` has seen that every id is a row of the table.
-        unsafe {
-            let row = self.ids.map_or(0, |ids| *ids.get_unchecked(token) as usize);
-            s.load(self.start.as_ptr().add(row * width + offset))
+    pub(crate) unsafe fn starts(
+        &self,
+        token: usize,
+        rows: usize,
+        width: usize,
+        offset: usize,
+    ) -> [*const f32; MOST_ROWS] {
+        let first = self.start.as_ptr().wrapping_add(offset);
+        let mut starts = [first; MOST_ROWS];
+        if let Some(ids) = self.ids {
+            for (r, start) in starts.iter_mut().enumerate().take(rows) {
+                // SAFETY: the caller vouches for the tokens.
+                let id = unsafe { *ids.get_unchecked(token + r) };
+                *start = first.wrapping_add(id as usize * width);
+            }
         }
+        starts
     }
-}
 
-/// Continues the chains with the dense input of R tokens from `token` on. `before` counts the vectors of earlier panels,
-/// `stride` the floats of this one for each k.
-///
-/// # Safety
-/// `token + R <= N`, and the weights hold `before + W` vectors of `width` floats.
-#[inline(always)]
-pub(crate) unsafe fn add_dense<S: Simd, const R: usize, const W: usize, const A: usize>(
-    s: S,
-    acc: &mut [[S::F; A]; R],
-    dense: &Dense<'_>,
-    weights: &[f32],
-    token: usize,
-    (before, stride, half): (usize, usize, usize),
-) {
-    // SAFETY: the caller vouches for both ends.
-    unsafe {
-        let x = Source::rows(dense.values.as_ptr().add(token * dense.stride), dense.stride);
-        let base = weights.as_ptr().add(before * 16 * dense.width + half);
-        accumulate::<S, R, W, A, 0>(s, acc, x, dense.width, Weights { base, stride });
+    /// Values of k in the dense input: `[0..E]`, or nothing.
+    #[inline(always)]
+    pub(crate) fn depth(&self) -> [Range<usize>; 1] {
+        [0..self.dense.map_or(0, |dense| dense.width)]
     }
-}
 
-/// Continues the chains of a transposed product over the pieces of stored rows (see [`Slots::pieces`]).
-///
-/// # Safety
-/// Every piece lies within a row of `x`, and `weights` hold as many k as the pieces together.
-#[inline(always)]
-pub(crate) unsafe fn add_pieces<S: Simd, const R: usize, const W: usize>(
-    s: S,
-    acc: &mut [[S::F; W]; R],
-    x: Source,
-    pieces: &[Range<usize>],
-    mut weights: Weights,
-) {
-    for piece in pieces {
-        // SAFETY: the caller vouches for the pieces and the panel.
-        unsafe {
-            let x = Source { base: x.base.add(piece.start), ..x };
-            accumulate::<S, R, W, W, 0>(s, acc, x, piece.len(), weights);
-            weights.base = weights.base.add(piece.len() * weights.stride);
+    /// The dense input of the tokens from `token` on; it continues no chain where there is none. `weights` chooses one of the two
+    /// sets, `before` counts the vectors of earlier panels, `stride` the floats of this one for each k.
+    #[inline(always)]
+    pub(crate) fn factors<'d>(
+        &self,
+        weights: impl Fn(&Dense<'a>) -> &'a [f32],
+        token: usize,
+        (before, stride, half): (usize, usize, usize),
+        depth: &'d [Range<usize>; 1],
+    ) -> Factors<'d> {
+        let Some(dense) = &self.dense else {
+            return Factors::Tokens { strips: &[], delta: 0, input: 0 };
+        };
+        Factors::Rows {
+            x: dense.values.as_ptr().wrapping_add(token * dense.stride),
+            row: dense.stride,
+            pieces: depth,
+            weights: weights(dense).as_ptr().wrapping_add(before * 16 * dense.width + half),
+            stride,
         }
     }
 }

@@ -41,7 +41,38 @@ pub trait Kind: Copy + Default + core::fmt::Debug + Send + Sync + 'static {
     /// # Safety
     /// The places hold what [`Places`] says.
     #[doc(hidden)]
-    unsafe fn step<S: Simd, const APART: bool>(s: S, at: Places);
+    unsafe fn step<S: Simd, Z: Size>(s: S, at: Places);
+}
+
+/// Whether the compiler knows the hidden width.
+#[doc(hidden)]
+pub trait Size: Copy {
+    /// The hidden width, where it is known.
+    const HIDDEN: Option<usize>;
+}
+
+/// H.
+#[derive(Clone, Copy)]
+pub(super) struct Known<const H: usize>;
+
+/// Any hidden width.
+#[derive(Clone, Copy)]
+pub(super) struct Unknown;
+
+impl<const H: usize> Size for Known<H> {
+    const HIDDEN: Option<usize> = Some(H);
+}
+
+impl Size for Unknown {
+    const HIDDEN: Option<usize> = None;
+}
+
+/// Whether the compiler knows that the hidden width lies in `from..=to`.
+pub(super) const fn within<Z: Size>(from: usize, to: usize) -> bool {
+    match Z::HIDDEN {
+        Some(hidden) => from <= hidden && hidden <= to,
+        None => false,
+    }
 }
 
 /// Which of PyTorch's bias vectors a sum starts from.
@@ -143,7 +174,7 @@ pub(super) trait Block<S: Simd> {
 
 /// Vectors of units whose sums fit the registers.
 #[inline(always)]
-fn most<S: Simd>(sums: usize) -> usize {
+const fn most<S: Simd>(sums: usize) -> usize {
     let registers = if S::PORTABLE {
         4
     } else if S::LANES == 16 {
@@ -151,20 +182,47 @@ fn most<S: Simd>(sums: usize) -> usize {
     } else {
         S::SUMS
     };
-    (registers / sums).clamp(1, 8)
+    match registers / sums {
+        0 => 1,
+        most if most > 8 => 8,
+        most => most,
+    }
+}
+
+/// Whether a tile of `width` units is left to the leaf of eight lanes: eight of sixteen lanes would idle.
+const fn is_narrow(width: usize) -> bool {
+    (width - 1) % 16 < 8
+}
+
+/// The tiles of a cell: those of full size, and a smaller one at the end, which may be left to the leaf of eight lanes.
+const FULL: u8 = 0;
+const LAST: u8 = 1;
+const LAST_NARROW: u8 = 2;
+
+/// Whether tiles of kind TILE have spans of `vectors` vectors. A tile deals its vectors out evenly.
+const fn has_span<S: Simd, B: Block<S>, Z: Size, const TILE: u8>(vectors: usize) -> bool {
+    let most = most::<S>(B::SUMS);
+    let Some(hidden) = Z::HIDDEN else { return vectors <= most };
+    let size = tile(B::SUMS, hidden);
+    let last = hidden % size;
+    let width = match TILE {
+        FULL if hidden >= size => size,
+        LAST if last > 0 && !is_narrow(last) => last,
+        LAST_NARROW if last > 0 && is_narrow(last) => last,
+        _ => return false,
+    };
+    let all = width.div_ceil(S::LANES);
+    let spans = all.div_ceil(most);
+    vectors == all / spans || vectors == all.div_ceil(spans)
 }
 
 /// Calls `block` for all units, tile by tile. Every other step walks from the last tile to the first: what the step before
-/// has read last, still lies in the first-level cache.
+/// has read last, still lies in the first-level cache. Where the size is known, only what it needs is compiled.
 ///
 /// # Safety
 /// As for `block`, for all units of the cell.
 #[inline(always)]
-pub(super) unsafe fn sweep<S: Simd, B: Block<S> + Block<S::Narrow>, const APART: bool>(
-    s: S,
-    at: Places,
-    block: &B,
-) {
+pub(super) unsafe fn sweep<S: Simd, B: Block<S> + Block<S::Narrow>, Z: Size>(s: S, at: Places, block: &B) {
     let size = tile(<B as Block<S>>::SUMS, at.hidden);
     let count = at.hidden.div_ceil(size);
     let mut i = 0;
@@ -174,11 +232,11 @@ pub(super) unsafe fn sweep<S: Simd, B: Block<S> + Block<S::Narrow>, const APART:
         // SAFETY: the tile starts below H, and ends there at most.
         unsafe {
             if width >= size {
-                spans::<S, B, APART>(s, tile, size, block);
-            } else if (width - 1) % 16 < 8 {
-                spans::<S::Narrow, B, APART>(s.narrow(), tile, width, block); // eight of sixteen lanes would idle
+                spans::<S, B, Z, FULL>(s, tile, size, block);
+            } else if is_narrow(width) {
+                spans::<S::Narrow, B, Z, LAST_NARROW>(s.narrow(), tile, width, block);
             } else {
-                spans::<S, B, APART>(s, tile, width, block);
+                spans::<S, B, Z, LAST>(s, tile, width, block);
             }
         }
         i += 1;
@@ -190,7 +248,7 @@ pub(super) unsafe fn sweep<S: Simd, B: Block<S> + Block<S::Narrow>, const APART:
 /// # Safety
 /// As for `block`, for these units.
 #[inline(always)]
-unsafe fn spans<S: Simd, B: Block<S>, const APART: bool>(s: S, tile: usize, width: usize, block: &B) {
+unsafe fn spans<S: Simd, B: Block<S>, Z: Size, const TILE: u8>(s: S, tile: usize, width: usize, block: &B) {
     let vectors = width.div_ceil(S::LANES);
     let count = vectors.div_ceil(most::<S>(B::SUMS));
     let mut i = 0;
@@ -198,7 +256,7 @@ unsafe fn spans<S: Simd, B: Block<S>, const APART: bool>(s: S, tile: usize, widt
         let (from, to) = (vectors * i / count, vectors * (i + 1) / count);
         let span = Span { unit: tile + from * S::LANES, tile, width };
         // SAFETY: the span's vectors start within the tile.
-        unsafe { dispatch::<S, B, APART>(s, to - from, span, block) };
+        unsafe { dispatch::<S, B, Z, TILE>(s, to - from, span, block) };
         i += 1;
     }
 }
@@ -208,31 +266,30 @@ unsafe fn spans<S: Simd, B: Block<S>, const APART: bool>(s: S, tile: usize, widt
 /// # Safety
 /// As for `block`.
 #[inline(always)]
-unsafe fn dispatch<S: Simd, B: Block<S>, const APART: bool>(s: S, vectors: usize, span: Span, block: &B) {
-    let most = most::<S>(B::SUMS);
+unsafe fn dispatch<S: Simd, B: Block<S>, Z: Size, const TILE: u8>(s: S, vectors: usize, span: Span, block: &B) {
     // SAFETY: as the caller vouches.
     unsafe {
         match vectors {
-            1 => call::<S, B, 1, APART>(s, span, block),
-            2 if most >= 2 => call::<S, B, 2, APART>(s, span, block),
-            3 if most >= 3 => call::<S, B, 3, APART>(s, span, block),
-            4 if most >= 4 => call::<S, B, 4, APART>(s, span, block),
-            5 if most >= 5 => call::<S, B, 5, APART>(s, span, block),
-            6 if most >= 6 => call::<S, B, 6, APART>(s, span, block),
-            7 if most >= 7 => call::<S, B, 7, APART>(s, span, block),
-            8 if most >= 8 => call::<S, B, 8, APART>(s, span, block),
-            _ => {}
+            1 if const { has_span::<S, B, Z, TILE>(1) } => call::<S, B, Z, 1>(s, span, block),
+            2 if const { has_span::<S, B, Z, TILE>(2) } => call::<S, B, Z, 2>(s, span, block),
+            3 if const { has_span::<S, B, Z, TILE>(3) } => call::<S, B, Z, 3>(s, span, block),
+            4 if const { has_span::<S, B, Z, TILE>(4) } => call::<S, B, Z, 4>(s, span, block),
+            5 if const { has_span::<S, B, Z, TILE>(5) } => call::<S, B, Z, 5>(s, span, block),
+            6 if const { has_span::<S, B, Z, TILE>(6) } => call::<S, B, Z, 6>(s, span, block),
+            7 if const { has_span::<S, B, Z, TILE>(7) } => call::<S, B, Z, 7>(s, span, block),
+            8 if const { has_span::<S, B, Z, TILE>(8) } => call::<S, B, Z, 8>(s, span, block),
+            _ => debug_assert!(false, "a span of {vectors} vectors"),
         }
     }
 }
 
-/// Calls `block`; where the sizes are not known, and every number of vectors is compiled, as a function of its own.
+/// Calls `block`; where the size is not known, and every number of vectors is compiled, as a function of its own.
 ///
 /// # Safety
 /// As for `block`.
 #[inline(always)]
-unsafe fn call<S: Simd, B: Block<S>, const U: usize, const APART: bool>(s: S, span: Span, block: &B) {
-    if APART {
+unsafe fn call<S: Simd, B: Block<S>, Z: Size, const U: usize>(s: S, span: Span, block: &B) {
+    if const { Z::HIDDEN.is_none() } {
         return s.apart(Call::<S, B, U> { s, span, block });
     }
     // SAFETY: as the caller vouches.

@@ -1,6 +1,6 @@
 //! A cell with its memory in itself.
 
-use super::body::{self, Kind, Places, REACH};
+use super::body::{self, Kind, Known, Places, REACH};
 use super::model::Layer;
 use super::pack::{Sizes, Weights};
 use super::{Error, kind, native};
@@ -158,7 +158,7 @@ impl<K: Kind, const G: usize, const B: usize, const V: usize, const I: usize, co
             turn: self.turn,
         };
         // SAFETY: `VALID` has seen that the fields lie as `Places` says.
-        unsafe { K::step::<S, false>(s, at) };
+        unsafe { K::step::<S, Known<H>>(s, at) };
         self.turn = 1 - self.turn;
         &self.state[self.turn].values
     }

@@ -1,6 +1,6 @@
 //! The GRU in both forms: equations as in `gru.rs` of this crate.
 
-use super::body::{Biases, Block, Kind, Places, Span, load, product, sigmoids, sweep, tanhs};
+use super::body::{Biases, Block, Kind, Places, Size, Span, load, product, sigmoids, sweep, tanhs};
 use crate::math::sigmoid;
 use crate::simd::Simd;
 
@@ -21,9 +21,9 @@ impl Kind for GruAfter {
         &[(0, Biases::Sum), (1, Biases::Sum), (2, Biases::Hidden), (2, Biases::Input)];
 
     #[inline(always)]
-    unsafe fn step<S: Simd, const APART: bool>(s: S, at: Places) {
+    unsafe fn step<S: Simd, Z: Size>(s: S, at: Places) {
         // SAFETY: the caller vouches for the places.
-        unsafe { sweep::<S, _, APART>(s, at, &After(at)) };
+        unsafe { sweep::<S, _, Z>(s, at, &After(at)) };
     }
 }
 
@@ -68,11 +68,11 @@ impl Kind for GruBefore {
     const BIAS_OF: &'static [(usize, Biases)] = &[(0, Biases::Sum), (1, Biases::Sum), (2, Biases::Sum)];
 
     #[inline(always)]
-    unsafe fn step<S: Simd, const APART: bool>(s: S, at: Places) {
+    unsafe fn step<S: Simd, Z: Size>(s: S, at: Places) {
         // SAFETY: the caller vouches for the places.
         unsafe {
-            sweep::<S, _, APART>(s, at, &Gates(at));
-            sweep::<S, _, APART>(s, at, &Candidate(at));
+            sweep::<S, _, Z>(s, at, &Gates(at));
+            sweep::<S, _, Z>(s, at, &Candidate(at));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The LSTM: equations as in `lstm.rs` of this crate. State vectors: h and the next h in turns, and c.
 
-use super::body::{Biases, Block, Kind, Places, Span, load, product, sigmoids, sweep, tanhs};
+use super::body::{Biases, Block, Kind, Places, Size, Span, load, product, sigmoids, sweep, tanhs, within};
 use crate::simd::Simd;
+use core::marker::PhantomData;
 
 /// Units of a cell so small that nothing but its own products is there to fill the wait for its activations.
 const ALONE: usize = 16;
@@ -19,31 +20,33 @@ impl Kind for Lstm {
         &[(0, Biases::Sum), (1, Biases::Sum), (2, Biases::Sum), (3, Biases::Sum)];
 
     #[inline(always)]
-    unsafe fn step<S: Simd, const APART: bool>(s: S, at: Places) {
+    unsafe fn step<S: Simd, Z: Size>(s: S, at: Places) {
         // SAFETY: the caller vouches for the places.
-        unsafe { sweep::<S, _, APART>(s, at, &Units(at)) };
+        unsafe { sweep::<S, _, Z>(s, at, &Units::<Z>(at, PhantomData)) };
     }
 }
 
-struct Units(Places);
+struct Units<Z>(Places, PhantomData<Z>);
 
-impl<S: Simd> Block<S> for Units {
+impl<S: Simd, Z: Size> Block<S> for Units<Z> {
     const SUMS: usize = 4;
 
     #[inline(always)]
     unsafe fn block<const U: usize>(&self, s: S, span: Span) {
         // SAFETY: the caller vouches for the span, and for the places.
         unsafe {
-            if self.0.hidden <= ALONE {
+            if const { within::<Z>(0, ALONE) } {
                 self.output_last::<S, U>(s, span)
-            } else {
+            } else if const { within::<Z>(ALONE + 1, usize::MAX) } || self.0.hidden > ALONE {
                 self.together::<S, U>(s, span)
+            } else if const { Z::HIDDEN.is_none() } {
+                self.output_last::<S, U>(s, span)
             }
         }
     }
 }
 
-impl Units {
+impl<Z> Units<Z> {
     /// The first sums of gates FROM.., and the input's part.
     ///
     /// # Safety

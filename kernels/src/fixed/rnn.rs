@@ -1,6 +1,6 @@
 //! The vanilla RNN: equations as in `rnn.rs` of this crate. State vectors: h and the next h in turns.
 
-use super::body::{Biases, Block, Kind, Places, Span, load, product, sweep};
+use super::body::{Biases, Block, Kind, Places, Size, Span, load, product, sweep};
 use crate::math::tanh;
 use crate::simd::Simd;
 use core::marker::PhantomData;
@@ -39,9 +39,9 @@ impl<K: Squash + Copy + Default + core::fmt::Debug + Send + Sync + 'static> Kind
     const BIAS_OF: &'static [(usize, Biases)] = &[(0, Biases::Sum)];
 
     #[inline(always)]
-    unsafe fn step<S: Simd, const APART: bool>(s: S, at: Places) {
+    unsafe fn step<S: Simd, Z: Size>(s: S, at: Places) {
         // SAFETY: the caller vouches for the places.
-        unsafe { sweep::<S, _, APART>(s, at, &Units::<K> { at, squash: PhantomData }) };
+        unsafe { sweep::<S, _, Z>(s, at, &Units::<K> { at, squash: PhantomData }) };
     }
 }
 

@@ -13,7 +13,7 @@
 //! # }
 //! ```
 
-use super::body::{self, Kind, Places, REACH};
+use super::body::{self, Kind, Places, REACH, Unknown};
 use super::{Error, check, kind, native};
 use crate::dispatch::Isa;
 use crate::simd::{Kernel, Simd};
@@ -125,6 +125,6 @@ impl<K: Kind> Kernel for Step<K> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         // SAFETY: `Cell` has checked the lengths of its memory and of x.
-        unsafe { K::step::<S, true>(s, self.0) };
+        unsafe { K::step::<S, Unknown>(s, self.0) };
     }
 }

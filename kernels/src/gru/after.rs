@@ -1,13 +1,13 @@
 //! Reset after the recurrent product: one phase.
 
 use super::{slots_after_hidden, slots_after_input};
-use crate::backward::{BackwardTile, Differentiate};
+use crate::backward::{BackwardTile, Differentiate, Start, Sums};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, padded};
-use crate::product::{ByWidth, Source, Tile, Weights, Widths, accumulate, sums_from, sweep};
+use crate::product::{Factors, Place, Tile, Tiled, Widths, multiply, rows_from, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Part, Window, add_dense};
+use crate::window::{Input, Part, Window};
 use core::ops::Range;
 
 /// One layer's window, forward.
@@ -96,51 +96,73 @@ struct ForwardTile<'a> {
     gates: *mut f32,
 }
 
-impl<S: Simd> Tile<S> for ForwardTile<'_> {
+impl<S: Simd> Tiled<S> for ForwardTile<'_> {
     #[inline(always)]
     fn widths(&self, block: usize) -> Widths {
-        Widths::of_block(4, block, self.window.hidden)
+        Widths::of_block(3, block, self.window.hidden)
     }
 
     #[inline(always)]
-    unsafe fn tile<const R: usize>(&self, s: S, row: usize, block: usize, half: usize) {
+    unsafe fn compute(&self, s: S, place: Place) {
+        let Place { row, rows, panel: block, half, width } = place;
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
-        if const { R * 4 > S::SUMS } {
-            return; // no such tile
-        }
-        let gate = block * 64 + half;
+        let (token, gate) = (self.token + row, block * 64 + half);
+        let (out, out_row) = (self.gates.wrapping_add(row * 4 * stride + gate), 4 * stride);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; 4]; R] =
-                sums_from(s, |r, g| self.input.start(s, self.token + row + r, 4 * stride, gate + g * 16));
-            if let Some(dense) = &self.input.dense {
-                let place = (block * 3, 48, half);
-                add_dense::<S, R, 3, 4>(s, &mut acc, dense, dense.weights, self.token + row, place);
+            let mut start = self.input.starts(token, rows, 4 * stride, gate);
+            if self.input.dense.is_some() {
+                let depth = self.input.depth();
+                let input = self.input.factors(|dense| dense.weights, token, (block * 3, 48, half), &depth);
+                let factors = &[input]; // n, r, z
+                multiply(s, rows, width, &Tile { start, start_step: 16, factors, out, out_row, out_step: 16 });
+                // The second product goes on from there, and in slot 3 from the start.
+                for (r, start) in start.into_iter().enumerate().take(rows) {
+                    s.store(out.add(r * out_row + 48), s.load(start.add(48)));
+                }
+                start = rows_from(out, out_row);
             }
-            let h = Source::rows(self.h.add(row * stride), stride);
-            let weights = Weights { base: self.recurrent.add(block * 48 * hidden + half), stride: 48 };
-            accumulate::<S, R, 3, 4, 1>(s, &mut acc, h, hidden, weights);
-            for (r, sums) in acc.into_iter().enumerate() {
+            let recurrent = Factors::Rows {
+                x: self.h.add(row * stride),
+                row: stride,
+                pieces: &[0..hidden],
+                weights: self.recurrent.add(block * 48 * hidden + half),
+                stride: 48,
+            };
+            let tile = Tile {
+                start: start.map(|start| start.wrapping_add(16)),
+                start_step: 16,
+                factors: &[recurrent], // r, z, and the recurrent part of n
+                out: out.add(16),
+                out_row,
+                out_step: 16,
+            };
+            multiply(s, rows, width, &tile);
+            for (r, n) in start.into_iter().enumerate().take(rows) {
                 let unit = (row + r) * stride + block * 16 + half;
-                self.activate(s, sums, unit, (row + r) * 4 * stride + gate);
+                self.activate(s, s.load(n), unit, (row + r) * 4 * stride + gate);
             }
         }
     }
 }
 
 impl ForwardTile<'_> {
+    /// From the input's part of n, and the pre-activations behind it at `gate`, to the gates and the new h.
+    ///
     /// # Safety
     /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
     #[inline(always)]
-    unsafe fn activate<S: Simd>(&self, s: S, [n, r, z, n_hidden]: [S::F; 4], unit: usize, gate: usize) {
+    unsafe fn activate<S: Simd>(&self, s: S, n: S::F, unit: usize, gate: usize) {
         // SAFETY: the caller vouches for the places.
         unsafe {
+            let at = self.gates.add(gate);
+            let (r, z, n_hidden) = (s.load(at.add(16)), s.load(at.add(32)), s.load(at.add(48)));
             let (r, z) = (sigmoid(s, r), sigmoid(s, z));
             let n = tanh(s, s.fma(r, n_hidden, n));
             let h = s.load(self.h.add(unit));
             s.store(self.h_next.add(unit), s.fma(z, s.sub(h, n), n));
-            for (slot, value) in [n, r, z, n_hidden].into_iter().enumerate() {
-                s.store(self.gates.add(gate + slot * 16), value);
+            for (slot, value) in [n, r, z].into_iter().enumerate() {
+                s.store(at.add(slot * 16), value);
             }
         }
     }
@@ -170,7 +192,7 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let gates = self.gates.as_mut_ptr();
+        let (gates, sums) = (self.gates.as_mut_ptr(), Sums::new());
         for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
             let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
@@ -182,14 +204,18 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces,
                     deltas: gates.wrapping_add((at.token + at.rows) * 4 * stride),
+                    start: Start::AboveAndCarry(
+                        self.dh.as_ptr().add(token),
+                        self.carry.as_ptr().add(first * stride),
+                    ),
+                    sums: &sums,
                     cell: Step {
                         h: self.h.as_ptr().add((at.before + first) * stride),
-                        dh: self.dh.as_ptr().add(token),
                         carry: self.carry.as_mut_ptr().add(first * stride),
                         gates: gates.add(4 * token),
                     },
                 };
-                sweep(s, rows, self.panels.panels().len(), &ByWidth(tile));
+                sweep(s, rows, self.panels.panels().len(), &tile);
             }
         }
     }
@@ -199,19 +225,12 @@ impl Kernel for Backward<'_> {
 struct Step {
     /// The state before it.
     h: *const f32,
-    dh: *const f32,
     carry: *mut f32,
     gates: *mut f32,
 }
 
 impl<S: Simd> Differentiate<S> for Step {
     const STORED: usize = 4;
-
-    #[inline(always)]
-    unsafe fn start(&self, s: S, unit: usize) -> S::F {
-        // SAFETY: the caller vouches for the place.
-        unsafe { s.add(s.load(self.dh.add(unit)), s.load(self.carry.add(unit))) }
-    }
 
     /// From the gradient of h' to the deltas and the direct part of the gradient of h.
     #[inline(always)]

@@ -1,13 +1,13 @@
 //! Reset before the recurrent product: two phases each step, because the candidate needs all of r.
 
 use super::{slots_before_candidate, slots_before_gates, slots_before_input};
-use crate::backward::{BackwardTile, Differentiate};
+use crate::backward::{BackwardTile, Differentiate, Start, Sums};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panel, Panels, padded};
-use crate::product::{ByWidth, Source, Tile, Weights, WideTile, Widths, accumulate, sums_from, sweep};
+use crate::product::{Factors, Place, Tile, Tiled, Widths, multiply, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Part, Window, add_dense};
+use crate::window::{Input, Part, Window};
 use core::ops::Range;
 
 /// One layer's window, forward.
@@ -100,7 +100,7 @@ impl Kernel for Forward<'_> {
                 sweep(s, at.rows, stride / 16, &gates);
                 let panels = self.candidate_panels;
                 let candidate = CandidateTile { now: &now, recurrent: self.candidate.as_ptr(), panels };
-                sweep(s, at.rows, panels.panels().len(), &ByWidth(candidate));
+                sweep(s, at.rows, panels.panels().len(), &candidate);
             }
         }
     }
@@ -123,35 +123,44 @@ struct GatesTile<'a> {
     recurrent: *const f32,
 }
 
-impl<S: Simd> Tile<S> for GatesTile<'_> {
+impl<S: Simd> Tiled<S> for GatesTile<'_> {
     #[inline(always)]
     fn widths(&self, block: usize) -> Widths {
         Widths::of_block(2, block, self.now.window.hidden)
     }
 
     #[inline(always)]
-    unsafe fn tile<const R: usize>(&self, s: S, row: usize, block: usize, half: usize) {
+    unsafe fn compute(&self, s: S, Place { row, rows, panel: block, half, width }: Place) {
         let now = self.now;
         let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
-        let gate = block * 48 + 16 + half;
+        let (token, gate) = (now.token + row, block * 48 + 16 + half);
+        let depth = now.input.depth();
+        let input = now.input.factors(|dense| dense.weights, token, (block * 2, 32, half), &depth);
+        let recurrent = Factors::Rows {
+            x: now.h.wrapping_add(row * stride),
+            row: stride,
+            pieces: &[0..hidden],
+            weights: self.recurrent.wrapping_add(block * 32 * hidden + half),
+            stride: 32,
+        };
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; 2]; R] =
-                sums_from(s, |r, g| now.input.start(s, now.token + row + r, 3 * stride, gate + g * 16));
-            if let Some(dense) = &now.input.dense {
-                let place = (block * 2, 32, half);
-                add_dense::<S, R, 2, 2>(s, &mut acc, dense, dense.weights, now.token + row, place);
-            }
-            let h = Source::rows(now.h.add(row * stride), stride);
-            let weights = Weights { base: self.recurrent.add(block * 32 * hidden + half), stride: 32 };
-            accumulate::<S, R, 2, 2, 0>(s, &mut acc, h, hidden, weights);
-            for (r, [reset, update]) in acc.into_iter().enumerate() {
-                let unit = (row + r) * stride + block * 16 + half;
-                let to = now.gates.add((row + r) * 3 * stride + gate);
-                let (reset, update) = (sigmoid(s, reset), sigmoid(s, update));
+            let tile = Tile {
+                start: now.input.starts(token, rows, 3 * stride, gate),
+                start_step: 16,
+                factors: &[input, recurrent],
+                out: now.gates.add(row * 3 * stride + gate),
+                out_row: 3 * stride,
+                out_step: 16,
+            };
+            multiply(s, rows, width, &tile);
+            for row in row..row + rows {
+                let unit = row * stride + block * 16 + half;
+                let at = now.gates.add(row * 3 * stride + gate);
+                let (reset, update) = (sigmoid(s, s.load(at)), sigmoid(s, s.load(at.add(16))));
                 s.store(now.reset_h.add(unit), s.mul(reset, s.load(now.h.add(unit))));
-                s.store(to, reset);
-                s.store(to.add(16), update);
+                s.store(at, reset);
+                s.store(at.add(16), update);
             }
         }
     }
@@ -164,36 +173,44 @@ struct CandidateTile<'a> {
     panels: &'a Panels,
 }
 
-impl<S: Simd> WideTile<S> for CandidateTile<'_> {
+impl<S: Simd> Tiled<S> for CandidateTile<'_> {
     #[inline(always)]
     fn widths(&self, panel: usize) -> Widths {
         self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
-    unsafe fn wide<const R: usize, const W: usize>(&self, s: S, row: usize, panel: usize, half: usize) {
+    unsafe fn compute(&self, s: S, Place { row, rows, panel, half, width }: Place) {
         let now = self.now;
         let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
-        let Panel { before, width, .. } = self.panels.panels()[panel];
+        let Panel { before, width: whole, .. } = self.panels.panels()[panel];
+        let (token, first) = (now.token + row, before * 48 + half);
+        let depth = now.input.depth();
+        let input = now.input.factors(|dense| dense.second, token, (before, whole * 16, half), &depth);
+        let recurrent = Factors::Rows {
+            x: now.reset_h.wrapping_add(row * stride),
+            row: stride,
+            pieces: &[0..hidden],
+            weights: self.recurrent.wrapping_add(before * 16 * hidden + half),
+            stride: whole * 16,
+        };
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut acc: [[S::F; W]; R] = sums_from(s, |r, w| {
-                now.input.start(s, now.token + row + r, 3 * stride, (before + w) * 48 + half)
-            });
-            if let Some(dense) = &now.input.dense {
-                let place = (before, width * 16, half);
-                add_dense::<S, R, W, W>(s, &mut acc, dense, dense.second, now.token + row, place);
-            }
-            let reset_h = Source::rows(now.reset_h.add(row * stride), stride);
-            let base = self.recurrent.add(before * 16 * hidden + half);
-            let weights = Weights { base, stride: width * 16 };
-            accumulate::<S, R, W, W, 0>(s, &mut acc, reset_h, hidden, weights);
-            for (r, sums) in acc.into_iter().enumerate() {
-                for (w, sum) in sums.into_iter().enumerate() {
-                    let unit = (row + r) * stride + (before + w) * 16 + half;
-                    let gate = now.gates.add((row + r) * 3 * stride + (before + w) * 48 + half);
-                    let (n, h, z) = (tanh(s, sum), s.load(now.h.add(unit)), s.load(gate.add(32)));
-                    s.store(gate, n);
+            let tile = Tile {
+                start: now.input.starts(token, rows, 3 * stride, first),
+                start_step: 48,
+                factors: &[input, recurrent],
+                out: now.gates.add(row * 3 * stride + first),
+                out_row: 3 * stride,
+                out_step: 48,
+            };
+            multiply(s, rows, width, &tile);
+            for row in row..row + rows {
+                for w in 0..width {
+                    let unit = row * stride + (before + w) * 16 + half;
+                    let at = now.gates.add(row * 3 * stride + (before + w) * 48 + half);
+                    let (n, h, z) = (tanh(s, s.load(at)), s.load(now.h.add(unit)), s.load(at.add(32)));
+                    s.store(at, n);
                     s.store(now.h_next.add(unit), s.fma(z, s.sub(h, n), n));
                 }
             }
@@ -228,7 +245,7 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (stride, panels) = (padded(self.window.hidden), self.panels.panels().len());
-        let window = self.window;
+        let (window, sums) = (self.window, Sums::new());
         for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
             let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
@@ -236,7 +253,6 @@ impl Kernel for Backward<'_> {
                 let gates = self.gates.as_mut_ptr();
                 let now = BackwardStep {
                     h: self.h.as_ptr().add((at.before + first) * stride),
-                    dh: self.dh.as_ptr().add(token),
                     carry: self.carry.as_mut_ptr().add(first * stride),
                     gates: gates.add(3 * token),
                 };
@@ -247,9 +263,11 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces,
                     deltas: gates.wrapping_add((at.token + at.rows) * 3 * stride),
+                    start: Start::AboveAndCarry(self.dh.as_ptr().add(token), now.carry),
+                    sums: &sums,
                     cell: CandidateAndUpdate(&now),
                 };
-                sweep(s, rows, panels, &ByWidth(candidate));
+                sweep(s, rows, panels, &candidate);
                 let reset = BackwardTile {
                     stride,
                     depth: window.hidden,
@@ -257,9 +275,11 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces: self.candidate_pieces,
                     deltas: now.gates,
+                    start: Start::Zero,
+                    sums: &sums,
                     cell: ResetGate(&now),
                 };
-                sweep(s, rows, panels, &ByWidth(reset));
+                sweep(s, rows, panels, &reset);
             }
         }
     }
@@ -269,7 +289,6 @@ impl Kernel for Backward<'_> {
 struct BackwardStep {
     /// The state before it.
     h: *const f32,
-    dh: *const f32,
     carry: *mut f32,
     gates: *mut f32,
 }
@@ -279,12 +298,6 @@ struct CandidateAndUpdate<'a>(&'a BackwardStep);
 
 impl<S: Simd> Differentiate<S> for CandidateAndUpdate<'_> {
     const STORED: usize = 3;
-
-    #[inline(always)]
-    unsafe fn start(&self, s: S, unit: usize) -> S::F {
-        // SAFETY: the caller vouches for the place.
-        unsafe { s.add(s.load(self.0.dh.add(unit)), s.load(self.0.carry.add(unit))) }
-    }
 
     #[inline(always)]
     unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
@@ -305,11 +318,6 @@ struct ResetGate<'a>(&'a BackwardStep);
 
 impl<S: Simd> Differentiate<S> for ResetGate<'_> {
     const STORED: usize = 3;
-
-    #[inline(always)]
-    unsafe fn start(&self, s: S, _unit: usize) -> S::F {
-        s.splat(0.0)
-    }
 
     #[inline(always)]
     unsafe fn finish(&self, s: S, d_reset_h: S::F, unit: usize, gate: usize) {
