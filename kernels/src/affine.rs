@@ -6,7 +6,7 @@
 
 use crate::dispatch::Isa;
 use crate::pack::{Panels, depth_of, product};
-use crate::product::{Factors, Place, Tile, Tiled, Widths, ZEROS, multiply, rows_from, sweep};
+use crate::product::{Factors, Place, Starts, Tile, Tiled, Widths, multiply, sweep};
 use crate::simd::{Kernel, Simd};
 use core::ops::Range;
 
@@ -71,11 +71,6 @@ impl Kernel for Affine<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let out = self.out.as_mut_ptr();
-        let (start, start_row, start_step) = match self.start {
-            Start::Zero => (ZEROS.as_ptr(), 0, 0),
-            Start::Bias(bias) => (bias.as_ptr(), 0, 16),
-            Start::Out => (out.cast_const(), self.panels.out_width(), 16),
-        };
         let rows = Rows {
             x: self.x.as_ptr(),
             x_row: self.x_stride,
@@ -83,9 +78,7 @@ impl Kernel for Affine<'_> {
             depth: self.pieces.iter().map(Range::len).sum(),
             panels: self.panels,
             weights: self.weights.as_ptr(),
-            start,
-            start_row,
-            start_step,
+            start: self.start,
             out,
         };
         // SAFETY: `run_on` has checked every length.
@@ -101,10 +94,7 @@ struct Rows<'a> {
     depth: usize,
     panels: &'a Panels,
     weights: *const f32,
-    start: *const f32,
-    start_row: usize,
-    /// Floats from one vector of the start to the next; 0 where all are zero.
-    start_step: usize,
+    start: Start<'a>,
     out: *mut f32,
 }
 
@@ -119,7 +109,7 @@ impl<S: Simd> Tiled<S> for Rows<'_> {
         let out_row = self.panels.out_width();
         let panel = self.panels.panels()[panel];
         let first = panel.out + half;
-        let start = if self.start_step == 0 { 0 } else { row * self.start_row + first };
+        let out = self.out.wrapping_add(row * out_row + first);
         let factors = Factors::Rows {
             x: self.x.wrapping_add(row * self.x_row),
             row: self.x_row,
@@ -128,12 +118,14 @@ impl<S: Simd> Tiled<S> for Rows<'_> {
             stride: panel.width * 16,
         };
         let tile = Tile {
-            start: rows_from(self.start.wrapping_add(start), self.start_row),
-            start_step: self.start_step,
+            start: match self.start {
+                Start::Zero => Starts::zero(),
+                Start::Bias(bias) => Starts::rows(bias.as_ptr(), 0, 16).skip(first),
+                Start::Out => Starts::rows(out, out_row, 16),
+            },
             factors: &[factors],
-            out: self.out.wrapping_add(row * out_row + first),
+            out,
             out_row,
-            out_step: 16,
         };
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe { multiply(s, rows, width, &tile) }

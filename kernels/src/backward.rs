@@ -5,10 +5,8 @@
 //! ```
 
 use crate::pack::{Panel, Panels};
-use crate::product::{Factors, MOST_ROWS, Place, Tile, Tiled, Widths, ZEROS, multiply, rows_from};
+use crate::product::{Factors, Place, Starts, Sums, Tile, Tiled, Widths, multiply};
 use crate::simd::Simd;
-use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// What the sums start from; each a step of hidden vectors.
@@ -33,21 +31,6 @@ pub(crate) trait Differentiate<S: Simd> {
     unsafe fn finish(&self, s: S, sum: S::F, unit: usize, gate: usize);
 }
 
-/// The sums of one tile: `[row][vector][16]`.
-#[repr(align(64))]
-pub(crate) struct Sums(UnsafeCell<MaybeUninit<[f32; MOST_ROWS * 64]>>);
-
-impl Sums {
-    #[inline(always)]
-    pub(crate) fn new() -> Self {
-        Self(UnsafeCell::new(MaybeUninit::uninit()))
-    }
-
-    fn base(&self) -> *mut f32 {
-        self.0.get().cast()
-    }
-}
-
 /// The product, and the cell's part of one step.
 pub(crate) struct BackwardTile<'a, D> {
     /// padded(H)
@@ -69,15 +52,15 @@ pub(crate) struct BackwardTile<'a, D> {
 }
 
 impl<D> BackwardTile<'_, D> {
-    /// Where the tile's sums start from, with the step from vector to vector; `unit` is the place of its first vector.
+    /// What the tile's sums start from; `unit` is the place of its first vector.
     ///
     /// # Safety
     /// Rows and vectors lie within a step.
     #[inline(always)]
-    unsafe fn start<S: Simd>(&self, s: S, place: Place, unit: usize) -> ([*const f32; MOST_ROWS], usize) {
+    unsafe fn starts<S: Simd>(&self, s: S, place: Place, unit: usize) -> Starts {
         match self.start {
-            Start::Zero => ([ZEROS.as_ptr(); MOST_ROWS], 0),
-            Start::Above(dh) => (rows_from(dh.wrapping_add(unit), self.stride), 16),
+            Start::Zero => Starts::zero(),
+            Start::Above(dh) => Starts::rows(dh, self.stride, 16).skip(unit),
             Start::AboveAndCarry(dh, carry) => {
                 let base = self.sums.base();
                 for r in 0..place.rows {
@@ -85,11 +68,14 @@ impl<D> BackwardTile<'_, D> {
                         let at = unit + r * self.stride + w * 16;
                         // SAFETY: as the caller vouches; a tile has room for its sums.
                         unsafe {
-                            s.store(base.add(r * 64 + w * 16), s.add(s.load(dh.add(at)), s.load(carry.add(at))));
+                            s.store(
+                                base.add(r * Sums::ROW + w * 16),
+                                s.add(s.load(dh.add(at)), s.load(carry.add(at))),
+                            );
                         }
                     }
                 }
-                (rows_from(base, 64), 16)
+                Starts::rows(base, Sums::ROW, 16)
             }
         }
     }
@@ -111,7 +97,7 @@ impl<S: Simd, D: Differentiate<S>> Tiled<S> for BackwardTile<'_, D> {
         let out = self.sums.base();
         // SAFETY: rows, panel and half exist (`sweep`), and the cell's `run_on` has checked every length.
         unsafe {
-            let (start, start_step) = self.start(s, place, unit);
+            let start = self.starts(s, place, unit);
             let factors = Factors::Rows {
                 x: self.deltas.wrapping_add(row * stored),
                 row: stored,
@@ -119,12 +105,17 @@ impl<S: Simd, D: Differentiate<S>> Tiled<S> for BackwardTile<'_, D> {
                 weights: self.recurrent.add(before * 16 * self.depth + half),
                 stride: whole * 16,
             };
-            let tile = Tile { start, start_step, factors: &[factors], out, out_row: 64, out_step: 16 };
+            let tile = Tile { start, factors: &[factors], out, out_row: Sums::ROW };
             multiply(s, rows, width, &tile);
             for r in 0..rows {
                 for w in 0..width {
-                    let sum = s.load(out.add(r * 64 + w * 16));
-                    self.cell.finish(s, sum, unit + r * stride + w * 16, gate + r * stored + w * D::STORED * 16);
+                    let sum = s.load(out.add(r * Sums::ROW + w * 16));
+                    self.cell.finish(
+                        s,
+                        sum,
+                        unit + r * stride + w * 16,
+                        gate + r * stored + w * D::STORED * 16,
+                    );
                 }
             }
         }

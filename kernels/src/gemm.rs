@@ -15,10 +15,9 @@
 
 use crate::dispatch::Isa;
 use crate::pack::{Slots, padded, product};
-use crate::product::{Factors, MOST_ROWS, Tile, multiply, rows_from, rows_of};
+use crate::product::{Factors, Starts, Sums, Tile, multiply, rows_of};
 use crate::simd::{Kernel, Simd};
 use crate::strips::{Gathered, Strip, look_up};
-use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// Rows of dW that make a task of fair size.
@@ -250,12 +249,10 @@ impl Part<'_> {
         let factors =
             Factors::Tokens { strips: self.strips, delta: place, input: self.columns.start + first };
         let mut tile = Tile {
-            start: rows_from(out, self.stride),
-            start_step: 16,
+            start: Starts::rows(out, self.stride, 16),
             factors: &[factors],
             out,
             out_row: self.stride,
-            out_step: 16,
         };
         // Columns of the matrix in the last vector.
         let lanes = self.columns.len().saturating_sub((width - 1) * 16 + first).min(S::LANES);
@@ -265,18 +262,19 @@ impl Part<'_> {
             if lanes == S::LANES {
                 return multiply(s, rows, width, &tile);
             }
-            let mut edge = [const { MaybeUninit::<f32>::uninit() }; MOST_ROWS * 64];
-            let edge = edge.as_mut_ptr().cast::<f32>();
+            let edge = Sums::new();
+            let place = |r: usize, w: usize| edge.base().wrapping_add(r * Sums::ROW + w * 16);
             let lanes = |w: usize| if w + 1 == width { lanes } else { S::LANES };
             for (r, w) in (0..rows).flat_map(|r| (0..width).map(move |w| (r, w))) {
                 let from = out.wrapping_add(r * self.stride + w * 16);
-                s.store(edge.add(r * 64 + w * 16), s.load_up_to(from, lanes(w), 0.0));
+                s.store(place(r, w), s.load_up_to(from, lanes(w), 0.0));
             }
-            (tile.start, tile.out, tile.out_row) = (rows_from(edge, 64), edge, 64);
+            tile.start = Starts::rows(edge.base(), Sums::ROW, 16);
+            (tile.out, tile.out_row) = (edge.base(), Sums::ROW);
             multiply(s, rows, width, &tile);
             for (r, w) in (0..rows).flat_map(|r| (0..width).map(move |w| (r, w))) {
                 let to = out.wrapping_add(r * self.stride + w * 16);
-                s.store_up_to(to, lanes(w), s.load(edge.add(r * 64 + w * 16)));
+                s.store_up_to(to, lanes(w), s.load(place(r, w)));
             }
         }
     }

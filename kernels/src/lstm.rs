@@ -16,18 +16,18 @@
 //! dc = dc f  and  dh = delta R         for the step before
 //! ```
 //!
-//! 1. A tile is R rows by the four gates of sixteen units. Its pre-activations go to the places of the gates, slots i, f, g,
-//!    o, where they are activated while they lie in the first-level cache.
+//! 1. A tile is R rows by the four gates of sixteen units: its pre-activations never leave the first-level cache, and what
+//!    is stored, once, are the activated gates, in slots i, f, g, o.
 //! 2. The backward tile is R rows by up to 64 units; its product is delta R of the step after, continued from the
 //!    gradient from above; its epilogue writes the deltas over the gates. Gradients of weights come after the loop.
 
 pub mod extended;
 
-use crate::backward::{BackwardTile, Differentiate, Start, Sums};
+use crate::backward::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, Slots, padded};
-use crate::product::{Factors, Place, Tile, Tiled, Widths, multiply, sweep};
+use crate::product::{Factors, Place, Sums, Tile, Tiled, Widths, multiply, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Part, Window};
 use core::ops::Range;
@@ -105,7 +105,7 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (h, c) = (self.h.as_mut_ptr(), self.c.as_mut_ptr());
+        let (h, c, sums) = (self.h.as_mut_ptr(), self.c.as_mut_ptr(), Sums::new());
         for at in window.forward() {
             let (next, kept) = ((window.rows + at.token) * stride, window.kept(at.token) * stride);
             // SAFETY: `run_on` has checked every length against these offsets.
@@ -115,6 +115,7 @@ impl Kernel for Forward<'_> {
                     token: at.token,
                     input: &self.input,
                     recurrent: self.recurrent.as_ptr(),
+                    sums: &sums,
                     h: h.add(at.before * stride),
                     h_next: h.add(next),
                     c: c.add(window.kept(at.before) * stride),
@@ -133,6 +134,7 @@ struct ForwardTile<'a> {
     token: usize,
     input: &'a Input<'a>,
     recurrent: *const f32,
+    sums: &'a Sums,
     h: *mut f32,
     h_next: *mut f32,
     c: *mut f32,
@@ -163,32 +165,29 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
             let tile = Tile {
-                start: self.input.starts(token, rows, 4 * stride, gate),
-                start_step: 16,
+                start: self.input.starts(token, (4 * stride, gate, 16)),
                 factors: &[input, recurrent],
-                out: self.gates.add(row * 4 * stride + gate),
-                out_row: 4 * stride,
-                out_step: 16,
+                out: self.sums.base(),
+                out_row: Sums::ROW,
             };
             multiply(s, rows, width, &tile);
-            for row in row..row + rows {
-                self.activate(s, row * stride + block * 16 + half, row * 4 * stride + gate);
+            for r in 0..rows {
+                let unit = (row + r) * stride + block * 16 + half;
+                self.activate(s, self.sums.row(s, r), unit, (row + r) * 4 * stride + gate);
             }
         }
     }
 }
 
 impl ForwardTile<'_> {
-    /// From the pre-activations at `gate` to the gates, and the new c and h.
+    /// From pre-activations to the gates, and the new c and h.
     ///
     /// # Safety
     /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
     #[inline(always)]
-    unsafe fn activate<S: Simd>(&self, s: S, unit: usize, gate: usize) {
+    unsafe fn activate<S: Simd>(&self, s: S, [i, f, g, o]: [S::F; 4], unit: usize, gate: usize) {
         // SAFETY: the caller vouches for the places.
         unsafe {
-            let at = self.gates.add(gate);
-            let (i, f, g, o) = (s.load(at), s.load(at.add(16)), s.load(at.add(32)), s.load(at.add(48)));
             let (i, f, g, o) = (sigmoid(s, i), sigmoid(s, f), tanh(s, g), sigmoid(s, o));
             let c = s.fma(f, s.load(self.c.add(unit)), s.mul(i, g));
             let tanh_c = tanh(s, c);
@@ -196,7 +195,7 @@ impl ForwardTile<'_> {
             s.store(self.tanh_c.add(unit), tanh_c);
             s.store(self.h_next.add(unit), s.mul(o, tanh_c));
             for (slot, value) in [i, f, g, o].into_iter().enumerate() {
-                s.store(at.add(slot * 16), value);
+                s.store(self.gates.add(gate + slot * 16), value);
             }
         }
     }

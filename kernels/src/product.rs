@@ -8,21 +8,68 @@
 //! mean (four gates of sixteen units, or sixty-four units of one gate) is the business of [`crate::pack`] and of the
 //! kernel that calls. Leaves of eight lanes walk a panel twice, once per half of each vector.
 //!
-//! 1. A tile is one function per instruction set and shape, shared by all kernels ([`multiply`]). It writes its sums to
-//!    memory, where the kernel's own part (gates, deltas) picks them up from the first-level cache. So a kernel compiles to
-//!    one loop, not to one function per shape.
+//! 1. A tile is one function per instruction set and shape, shared by all kernels ([`multiply`]). It leaves its sums in
+//!    [`Sums`], where the kernel's own part (gates, deltas) picks them up. So a kernel compiles to one loop, not to one
+//!    function per shape.
 //! 2. A chain may run through several stretches of k ([`Factors`]): an input and a state, the pieces of a stored row, the
 //!    tokens of a window.
 
 use crate::simd::{Simd, Work};
 use crate::strips::Strip;
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// The most rows of a tile.
 pub(crate) const MOST_ROWS: usize = 8;
 
-/// What sums start from when they start from zero.
-pub(crate) static ZEROS: [f32; 64] = [0.0; 64];
+/// Sums that start from zero start here.
+static ZEROS: [f32; 16] = [0.0; 16];
+
+/// What the sums of a tile start from.
+#[derive(Clone, Copy)]
+pub(crate) struct Starts {
+    base: *const f32,
+    /// Floats from one row to the next.
+    row: usize,
+    /// Floats from one vector to the next.
+    step: usize,
+    /// The row of each of the tile's rows; null where they follow each other.
+    ids: *const u32,
+}
+
+impl Starts {
+    /// Zero.
+    #[inline(always)]
+    pub(crate) fn zero() -> Self {
+        Self { base: ZEROS.as_ptr(), row: 0, step: 0, ids: core::ptr::null() }
+    }
+    /// Rows `row` floats apart, of vectors `step` floats apart.
+    #[inline(always)]
+    pub(crate) fn rows(base: *const f32, row: usize, step: usize) -> Self {
+        Self { base, row, step, ids: core::ptr::null() }
+    }
+    /// Those rows that `ids` names.
+    #[inline(always)]
+    pub(crate) fn with_ids(self, ids: *const u32) -> Self {
+        Self { ids, ..self }
+    }
+    /// Further on in each row.
+    #[inline(always)]
+    pub(crate) fn skip(self, floats: usize) -> Self {
+        Self { base: self.base.wrapping_add(floats), ..self }
+    }
+    /// Where row `r` of the tile starts.
+    ///
+    /// # Safety
+    /// The tile has such a row.
+    #[inline(always)]
+    pub(crate) unsafe fn of(&self, r: usize) -> *const f32 {
+        // SAFETY: as the caller vouches.
+        let number = if self.ids.is_null() { r } else { unsafe { *self.ids.add(r) as usize } };
+        self.base.wrapping_add(number * self.row)
+    }
+}
 
 /// The two sides of a product, which continue a chain.
 #[derive(Clone, Copy)]
@@ -49,21 +96,46 @@ pub(crate) enum Factors<'a> {
 
 /// One tile: where its sums start, what continues them, and where they go.
 pub(crate) struct Tile<'a> {
-    /// Vector w of row r starts from `start[r] + w * start_step`.
-    pub(crate) start: [*const f32; MOST_ROWS],
-    pub(crate) start_step: usize,
+    pub(crate) start: Starts,
     /// In the order of the chain.
     pub(crate) factors: &'a [Factors<'a>],
-    /// Vector w of row r goes to `out + r * out_row + w * out_step`.
+    /// Vector w of row r goes to `out + r * out_row + w * 16`.
     pub(crate) out: *mut f32,
     pub(crate) out_row: usize,
-    pub(crate) out_step: usize,
 }
 
-/// `start[r]` = `first + r * row`.
-#[inline(always)]
-pub(crate) fn rows_from(first: *const f32, row: usize) -> [*const f32; MOST_ROWS] {
-    core::array::from_fn(|r| first.wrapping_add(r * row))
+/// Room for the sums of one tile, `[row][vector][16]`, which stays in the first-level cache.
+#[repr(align(64))]
+pub(crate) struct Sums(UnsafeCell<MaybeUninit<[f32; MOST_ROWS * Sums::ROW]>>);
+
+impl Sums {
+    /// Floats of a row.
+    pub(crate) const ROW: usize = 64;
+
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
+
+    /// Where they lie.
+    #[inline(always)]
+    pub(crate) fn base(&self) -> *mut f32 {
+        self.0.get().cast()
+    }
+
+    /// W vectors of row `row`.
+    ///
+    /// # Safety
+    /// A tile has written them.
+    #[inline(always)]
+    pub(crate) unsafe fn row<S: Simd, const W: usize>(&self, s: S, row: usize) -> [S::F; W] {
+        let mut sums = [s.splat(0.0); W];
+        for (w, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: as the caller vouches.
+            *sum = unsafe { s.load(self.base().add(row * Self::ROW + w * 16)) };
+        }
+        sums
+    }
 }
 
 /// Computes a tile of `rows` rows by `width` vectors, 1 to 4, of which the registers hold the sums.
@@ -81,18 +153,23 @@ pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, width: usize, tile: &T
     }
 }
 
+/// Whether there is such a tile.
+const fn fits<S: Simd>(rows: usize, width: usize) -> bool {
+    rows <= S::ROWS && rows * width <= S::SUMS
+}
+
 /// Turns a number of rows into a constant. Called by `multiply` alone.
 #[inline(always)]
 fn of_width<S: Simd, const W: usize>(s: S, rows: usize, tile: &Tile<'_>) {
     match rows {
         1 => s.apart(Shape::<S, 1, W> { s, tile }),
-        2 if const { W * 2 <= S::SUMS } => s.apart(Shape::<S, 2, W> { s, tile }),
-        3 if const { W * 3 <= S::SUMS } => s.apart(Shape::<S, 3, W> { s, tile }),
-        4 if const { W * 4 <= S::SUMS } => s.apart(Shape::<S, 4, W> { s, tile }),
-        5 if const { W * 5 <= S::SUMS } => s.apart(Shape::<S, 5, W> { s, tile }),
-        6 if const { W * 6 <= S::SUMS } => s.apart(Shape::<S, 6, W> { s, tile }),
-        7 if const { W * 7 <= S::SUMS } => s.apart(Shape::<S, 7, W> { s, tile }),
-        8 if const { W * 8 <= S::SUMS } => s.apart(Shape::<S, 8, W> { s, tile }),
+        2 if const { fits::<S>(2, W) } => s.apart(Shape::<S, 2, W> { s, tile }),
+        3 if const { fits::<S>(3, W) } => s.apart(Shape::<S, 3, W> { s, tile }),
+        4 if const { fits::<S>(4, W) } => s.apart(Shape::<S, 4, W> { s, tile }),
+        5 if const { fits::<S>(5, W) } => s.apart(Shape::<S, 5, W> { s, tile }),
+        6 if const { fits::<S>(6, W) } => s.apart(Shape::<S, 6, W> { s, tile }),
+        7 if const { fits::<S>(7, W) } => s.apart(Shape::<S, 7, W> { s, tile }),
+        8 if const { fits::<S>(8, W) } => s.apart(Shape::<S, 8, W> { s, tile }),
         _ => debug_assert!(rows == 0, "a tile of {rows} rows by {W} vectors"),
     }
 }
@@ -110,9 +187,10 @@ impl<S: Simd, const R: usize, const W: usize> Work for Shape<'_, S, R, W> {
         let mut acc = [[s.splat(0.0); W]; R];
         // SAFETY: as the caller of `multiply` vouches.
         unsafe {
-            for (sums, start) in acc.iter_mut().zip(tile.start) {
+            for (r, sums) in acc.iter_mut().enumerate() {
+                let start = tile.start.of(r);
                 for (w, sum) in sums.iter_mut().enumerate() {
-                    *sum = s.load(start.add(w * tile.start_step));
+                    *sum = s.load(start.add(w * tile.start.step));
                 }
             }
             for factors in tile.factors {
@@ -134,7 +212,7 @@ impl<S: Simd, const R: usize, const W: usize> Work for Shape<'_, S, R, W> {
             }
             for (r, sums) in acc.into_iter().enumerate() {
                 for (w, sum) in sums.into_iter().enumerate() {
-                    s.store(tile.out.add(r * tile.out_row + w * tile.out_step), sum);
+                    s.store(tile.out.add(r * tile.out_row + w * 16), sum);
                 }
             }
         }
@@ -156,22 +234,44 @@ unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
 ) {
     let mut sums = *acc;
     for k in 0..depth {
+        // One side first, then the other one at a time.
         // SAFETY: k < depth and r < R, as the caller vouches.
         unsafe {
-            // All rows' values first, then one vector of weights at a time: 3 + 1 registers beside AVX2's 12 sums.
-            let mut values = [s.splat(0.0); R];
-            for (r, value) in values.iter_mut().enumerate() {
-                *value = s.splat(*x.add(r * row + k * column));
-            }
-            for w in 0..W {
-                let weight = s.load(weights.add(k * stride + w * 16));
-                for (sums, value) in sums.iter_mut().zip(values) {
-                    sums[w] = s.fma(value, weight, sums[w]);
+            let value = |r: usize| s.splat(*x.add(r * row + k * column));
+            let weight = |w: usize| s.load(weights.add(k * stride + w * 16));
+            if const { values_first::<S>(R, W) } {
+                let mut values = [s.splat(0.0); R];
+                for (r, to) in values.iter_mut().enumerate() {
+                    *to = value(r);
+                }
+                for w in 0..W {
+                    let weight = weight(w);
+                    for (sums, value) in sums.iter_mut().zip(values) {
+                        sums[w] = s.fma(value, weight, sums[w]);
+                    }
+                }
+            } else {
+                let mut vectors = [s.splat(0.0); W];
+                for (w, to) in vectors.iter_mut().enumerate() {
+                    *to = weight(w);
+                }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let value = value(r);
+                    for (sum, weight) in sums.iter_mut().zip(vectors) {
+                        *sum = s.fma(value, weight, *sum);
+                    }
                 }
             }
         }
     }
     *acc = sums;
+}
+
+/// Whether a tile loads its rows' values first, and then one vector of weights at a time: the faster way, where the
+/// registers hold R values and a vector beside the sums. (A single vector of weights multiplies values straight from memory.)
+const fn values_first<S: Simd>(rows: usize, width: usize) -> bool {
+    let registers = S::SUMS + S::SUMS / 3;
+    rows <= width || width > 1 && rows * width + rows < registers
 }
 
 /// How many vectors of a panel have outputs in their lower and in their upper half; the others are zeros for padding.
@@ -193,7 +293,7 @@ impl Widths {
 /// busy that begins two products in a cycle and ends them four cycles later.
 #[inline(always)]
 pub(crate) fn rows_of<S: Simd>(width: usize) -> usize {
-    (S::SUMS / width.max(1)).min(MOST_ROWS)
+    (S::SUMS / width.max(1)).min(MOST_ROWS).min(S::ROWS)
 }
 
 /// Some rows of one panel, or of one half of each of its vectors.
@@ -227,7 +327,12 @@ pub(crate) trait Tiled<S: Simd> {
 /// # Safety
 /// As for `compute`, for all rows below `rows` and all `panels`.
 #[inline(always)]
-pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(s: S, rows: usize, panels: usize, tiled: &T) {
+pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(
+    s: S,
+    rows: usize,
+    panels: usize,
+    tiled: &T,
+) {
     for panel in 0..panels {
         let Widths { lower, upper } = Tiled::<S>::widths(tiled, panel);
         // SAFETY: as the caller vouches.

@@ -8,11 +8,11 @@
 //!
 //! There is one gate, so a tile is R rows by up to 64 units of it, forward and backward.
 
-use crate::backward::{BackwardTile, Differentiate, Start, Sums};
+use crate::backward::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panel, Panels, Slots, padded};
-use crate::product::{Factors, Place, Tile, Tiled, Widths, multiply, sweep};
+use crate::product::{Factors, Place, Sums, Tile, Tiled, Widths, multiply, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Part, Window};
 use core::ops::Range;
@@ -119,7 +119,7 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let h = self.h.as_mut_ptr();
+        let (h, sums) = (self.h.as_mut_ptr(), Sums::new());
         for at in window.forward() {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
@@ -130,6 +130,7 @@ impl Kernel for Forward<'_> {
                     input: &self.input,
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
+                    sums: &sums,
                     h: h.add(at.before * stride),
                     h_next: h.add((window.rows + at.token) * stride),
                 };
@@ -146,6 +147,7 @@ struct ForwardTile<'a> {
     input: &'a Input<'a>,
     recurrent: *const f32,
     panels: &'a Panels,
+    sums: &'a Sums,
     h: *mut f32,
     h_next: *mut f32,
 }
@@ -173,17 +175,17 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
             let tile = Tile {
-                start: self.input.starts(token, rows, stride, first),
-                start_step: 16,
+                start: self.input.starts(token, (stride, first, 16)),
                 factors: &[input, recurrent],
-                out: self.h_next.add(row * stride + first),
-                out_row: stride,
-                out_step: 16,
+                out: self.sums.base(),
+                out_row: Sums::ROW,
             };
             multiply(s, rows, width, &tile);
-            for row in row..row + rows {
-                for unit in (first..first + width * 16).step_by(16) {
-                    self.activate(s, self.h_next.add(row * stride + unit), unit);
+            for r in 0..rows {
+                for w in 0..width {
+                    let sum = s.load(self.sums.base().add(r * Sums::ROW + w * 16));
+                    let unit = first + w * 16;
+                    self.activate(s, sum, unit, self.h_next.add((row + r) * stride + unit));
                 }
             }
         }
@@ -194,18 +196,19 @@ impl ForwardTile<'_> {
     /// From the pre-activations of the vector of units from `unit` on to their outputs.
     ///
     /// # Safety
-    /// `at` is the place of that vector in a hidden vector.
+    /// `to` is the place of that vector in a hidden vector.
     #[inline(always)]
-    unsafe fn activate<S: Simd>(&self, s: S, at: *mut f32, unit: usize) {
+    unsafe fn activate<S: Simd>(&self, s: S, sum: S::F, unit: usize, to: *mut f32) {
+        let value = self.activation.apply(s, sum);
         // SAFETY: as the caller vouches.
         unsafe {
-            let value = self.activation.apply(s, s.load(at));
-            s.store(at, value);
             if self.activation == Activation::Sigmoid {
                 // sigmoid(0) is not zero, which has to lie behind the last unit.
                 let lanes = self.window.hidden.saturating_sub(unit).min(S::LANES);
-                s.store(at, s.splat(0.0));
-                s.store_up_to(at, lanes, value);
+                s.store(to, s.splat(0.0));
+                s.store_up_to(to, lanes, value);
+            } else {
+                s.store(to, value);
             }
         }
     }

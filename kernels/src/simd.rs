@@ -12,6 +12,8 @@ pub trait Simd: Copy {
     const LANES: usize;
     /// Vectors of sums that the registers hold beside a tile's operands.
     const SUMS: usize;
+    /// Rows of the tiles that it is for: any, or a single one.
+    const ROWS: usize = usize::MAX;
     /// Whether the larger products are left to `matrixmultiply`.
     const PORTABLE: bool;
     /// A vector.

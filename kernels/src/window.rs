@@ -1,7 +1,7 @@
 //! What the cells' kernels share: the sizes of a window and the input of a layer.
 
 use crate::pack::{Slots, padded, product};
-use crate::product::{Factors, MOST_ROWS};
+use crate::product::{Factors, Starts};
 use core::ops::Range;
 
 /// The sizes of one layer's window: T steps of B rows, H hidden units.
@@ -222,28 +222,15 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Where vector `offset` of the start of each of `rows` tokens from `token` on lies, in rows of `width` floats.
-    ///
-    /// # Safety
-    /// `check` has passed, `token + rows` <= N, and `offset` + LANES <= stored width.
+    /// The starts of the tokens from `token` on, from vector `offset` of their rows of `width` floats on, `step` floats from one
+    /// vector to the next.
     #[inline(always)]
-    pub(crate) unsafe fn starts(
-        &self,
-        token: usize,
-        rows: usize,
-        width: usize,
-        offset: usize,
-    ) -> [*const f32; MOST_ROWS] {
-        let first = self.start.as_ptr().wrapping_add(offset);
-        let mut starts = [first; MOST_ROWS];
-        if let Some(ids) = self.ids {
-            for (r, start) in starts.iter_mut().enumerate().take(rows) {
-                // SAFETY: the caller vouches for the tokens.
-                let id = unsafe { *ids.get_unchecked(token + r) };
-                *start = first.wrapping_add(id as usize * width);
-            }
+    pub(crate) fn starts(&self, token: usize, (width, offset, step): (usize, usize, usize)) -> Starts {
+        let start = self.start.as_ptr().wrapping_add(offset);
+        match self.ids {
+            None => Starts::rows(start, 0, step),
+            Some(ids) => Starts::rows(start, width, step).with_ids(ids.as_ptr().wrapping_add(token)),
         }
-        starts
     }
 
     /// Values of k in the dense input: `[0..E]`, or nothing.

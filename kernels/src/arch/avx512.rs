@@ -15,6 +15,9 @@ fn apart<W: Work>(work: W) {
 pub(crate) struct Avx512<const SUMS: usize>(());
 
 impl<const SUMS: usize> Avx512<SUMS> {
+    /// Sums of the tiles of a single row.
+    pub(crate) const ROW_SUMS: usize = 4;
+
     /// # Safety
     /// The processor has AVX-512 F, DQ and VL.
     #[inline(always)]
@@ -29,6 +32,7 @@ impl<const SUMS: usize> Avx512<SUMS> {
 impl<const SUMS: usize> Simd for Avx512<SUMS> {
     const LANES: usize = 16;
     const SUMS: usize = SUMS;
+    const ROWS: usize = if SUMS == Self::ROW_SUMS { 1 } else { usize::MAX };
     const PORTABLE: bool = false;
     type F = __m512;
     type Narrow = Avx2<24>;
@@ -40,7 +44,8 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
     }
     #[inline(always)]
     fn apart<W: Work>(self, work: W) {
-        unsafe { apart(work) }
+        // A single row has few shapes.
+        if Self::ROWS == 1 { work.work() } else { unsafe { apart(work) } }
     }
 
     #[inline(always)]

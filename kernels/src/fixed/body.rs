@@ -266,7 +266,12 @@ unsafe fn spans<S: Simd, B: Block<S>, Z: Size, const TILE: u8>(s: S, tile: usize
 /// # Safety
 /// As for `block`.
 #[inline(always)]
-unsafe fn dispatch<S: Simd, B: Block<S>, Z: Size, const TILE: u8>(s: S, vectors: usize, span: Span, block: &B) {
+unsafe fn dispatch<S: Simd, B: Block<S>, Z: Size, const TILE: u8>(
+    s: S,
+    vectors: usize,
+    span: Span,
+    block: &B,
+) {
     // SAFETY: as the caller vouches.
     unsafe {
         match vectors {

@@ -1,11 +1,11 @@
 //! Reset after the recurrent product: one phase.
 
 use super::{slots_after_hidden, slots_after_input};
-use crate::backward::{BackwardTile, Differentiate, Start, Sums};
+use crate::backward::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, padded};
-use crate::product::{Factors, Place, Tile, Tiled, Widths, multiply, rows_from, sweep};
+use crate::product::{Factors, Place, Starts, Sums, Tile, Tiled, Widths, multiply, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Part, Window};
 use core::ops::Range;
@@ -67,7 +67,7 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let h = self.h.as_mut_ptr();
+        let (h, sums) = (self.h.as_mut_ptr(), Sums::new());
         for at in window.forward() {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
@@ -76,6 +76,7 @@ impl Kernel for Forward<'_> {
                     token: at.token,
                     input: &self.input,
                     recurrent: self.recurrent.as_ptr(),
+                    sums: &sums,
                     h: h.add(at.before * stride),
                     h_next: h.add((window.rows + at.token) * stride),
                     gates: self.gates.as_mut_ptr().add(window.kept(at.token) * 4 * stride),
@@ -91,6 +92,7 @@ struct ForwardTile<'a> {
     token: usize,
     input: &'a Input<'a>,
     recurrent: *const f32,
+    sums: &'a Sums,
     h: *mut f32,
     h_next: *mut f32,
     gates: *mut f32,
@@ -107,20 +109,20 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
         let Place { row, rows, panel: block, half, width } = place;
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
         let (token, gate) = (self.token + row, block * 64 + half);
-        let (out, out_row) = (self.gates.wrapping_add(row * 4 * stride + gate), 4 * stride);
+        let (out, out_row) = (self.sums.base(), Sums::ROW);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let mut start = self.input.starts(token, rows, 4 * stride, gate);
+            let mut start = self.input.starts(token, (4 * stride, gate, 16));
             if self.input.dense.is_some() {
                 let depth = self.input.depth();
                 let input = self.input.factors(|dense| dense.weights, token, (block * 3, 48, half), &depth);
                 let factors = &[input]; // n, r, z
-                multiply(s, rows, width, &Tile { start, start_step: 16, factors, out, out_row, out_step: 16 });
+                multiply(s, rows, width, &Tile { start, factors, out, out_row });
                 // The second product goes on from there, and in slot 3 from the start.
-                for (r, start) in start.into_iter().enumerate().take(rows) {
-                    s.store(out.add(r * out_row + 48), s.load(start.add(48)));
+                for r in 0..rows {
+                    s.store(out.add(r * out_row + 48), s.load(start.of(r).add(48)));
                 }
-                start = rows_from(out, out_row);
+                start = Starts::rows(out, out_row, 16);
             }
             let recurrent = Factors::Rows {
                 x: self.h.add(row * stride),
@@ -130,39 +132,37 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
                 stride: 48,
             };
             let tile = Tile {
-                start: start.map(|start| start.wrapping_add(16)),
-                start_step: 16,
+                start: start.skip(16),
                 factors: &[recurrent], // r, z, and the recurrent part of n
                 out: out.add(16),
                 out_row,
-                out_step: 16,
             };
             multiply(s, rows, width, &tile);
-            for (r, n) in start.into_iter().enumerate().take(rows) {
+            for r in 0..rows {
                 let unit = (row + r) * stride + block * 16 + half;
-                self.activate(s, s.load(n), unit, (row + r) * 4 * stride + gate);
+                let [_, reset, update, n_hidden] = self.sums.row(s, r);
+                let sums = [s.load(start.of(r)), reset, update, n_hidden];
+                self.activate(s, sums, unit, (row + r) * 4 * stride + gate);
             }
         }
     }
 }
 
 impl ForwardTile<'_> {
-    /// From the input's part of n, and the pre-activations behind it at `gate`, to the gates and the new h.
+    /// From pre-activations to the gates and the new h.
     ///
     /// # Safety
     /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
     #[inline(always)]
-    unsafe fn activate<S: Simd>(&self, s: S, n: S::F, unit: usize, gate: usize) {
+    unsafe fn activate<S: Simd>(&self, s: S, [n, r, z, n_hidden]: [S::F; 4], unit: usize, gate: usize) {
         // SAFETY: the caller vouches for the places.
         unsafe {
-            let at = self.gates.add(gate);
-            let (r, z, n_hidden) = (s.load(at.add(16)), s.load(at.add(32)), s.load(at.add(48)));
             let (r, z) = (sigmoid(s, r), sigmoid(s, z));
             let n = tanh(s, s.fma(r, n_hidden, n));
             let h = s.load(self.h.add(unit));
             s.store(self.h_next.add(unit), s.fma(z, s.sub(h, n), n));
-            for (slot, value) in [n, r, z].into_iter().enumerate() {
-                s.store(at.add(slot * 16), value);
+            for (slot, value) in [n, r, z, n_hidden].into_iter().enumerate() {
+                s.store(self.gates.add(gate + slot * 16), value);
             }
         }
     }

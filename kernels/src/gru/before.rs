@@ -1,11 +1,11 @@
 //! Reset before the recurrent product: two phases each step, because the candidate needs all of r.
 
 use super::{slots_before_candidate, slots_before_gates, slots_before_input};
-use crate::backward::{BackwardTile, Differentiate, Start, Sums};
+use crate::backward::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panel, Panels, padded};
-use crate::product::{Factors, Place, Tile, Tiled, Widths, multiply, sweep};
+use crate::product::{Factors, Place, Sums, Tile, Tiled, Widths, multiply, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Part, Window};
 use core::ops::Range;
@@ -82,7 +82,7 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let h = self.h.as_mut_ptr();
+        let (h, sums) = (self.h.as_mut_ptr(), Sums::new());
         for at in window.forward() {
             let kept = window.kept(at.token) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
@@ -91,6 +91,7 @@ impl Kernel for Forward<'_> {
                     window,
                     token: at.token,
                     input: &self.input,
+                    sums: &sums,
                     h: h.add(at.before * stride),
                     h_next: h.add((window.rows + at.token) * stride),
                     reset_h: self.reset_h.as_mut_ptr().add(kept),
@@ -111,6 +112,7 @@ struct Step<'a> {
     window: Window<'a>,
     token: usize,
     input: &'a Input<'a>,
+    sums: &'a Sums,
     h: *mut f32,
     h_next: *mut f32,
     reset_h: *mut f32,
@@ -146,18 +148,17 @@ impl<S: Simd> Tiled<S> for GatesTile<'_> {
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
             let tile = Tile {
-                start: now.input.starts(token, rows, 3 * stride, gate),
-                start_step: 16,
+                start: now.input.starts(token, (3 * stride, gate, 16)),
                 factors: &[input, recurrent],
-                out: now.gates.add(row * 3 * stride + gate),
-                out_row: 3 * stride,
-                out_step: 16,
+                out: now.sums.base(),
+                out_row: Sums::ROW,
             };
             multiply(s, rows, width, &tile);
-            for row in row..row + rows {
-                let unit = row * stride + block * 16 + half;
-                let at = now.gates.add(row * 3 * stride + gate);
-                let (reset, update) = (sigmoid(s, s.load(at)), sigmoid(s, s.load(at.add(16))));
+            for r in 0..rows {
+                let unit = (row + r) * stride + block * 16 + half;
+                let at = now.gates.add((row + r) * 3 * stride + gate);
+                let [reset, update] = now.sums.row(s, r);
+                let (reset, update) = (sigmoid(s, reset), sigmoid(s, update));
                 s.store(now.reset_h.add(unit), s.mul(reset, s.load(now.h.add(unit))));
                 s.store(at, reset);
                 s.store(at.add(16), update);
@@ -197,19 +198,18 @@ impl<S: Simd> Tiled<S> for CandidateTile<'_> {
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
             let tile = Tile {
-                start: now.input.starts(token, rows, 3 * stride, first),
-                start_step: 48,
+                start: now.input.starts(token, (3 * stride, first, 48)),
                 factors: &[input, recurrent],
-                out: now.gates.add(row * 3 * stride + first),
-                out_row: 3 * stride,
-                out_step: 48,
+                out: now.sums.base(),
+                out_row: Sums::ROW,
             };
             multiply(s, rows, width, &tile);
-            for row in row..row + rows {
+            for r in 0..rows {
                 for w in 0..width {
-                    let unit = row * stride + (before + w) * 16 + half;
-                    let at = now.gates.add(row * 3 * stride + (before + w) * 48 + half);
-                    let (n, h, z) = (tanh(s, s.load(at)), s.load(now.h.add(unit)), s.load(at.add(32)));
+                    let unit = (row + r) * stride + (before + w) * 16 + half;
+                    let at = now.gates.add((row + r) * 3 * stride + (before + w) * 48 + half);
+                    let n = tanh(s, s.load(now.sums.base().add(r * Sums::ROW + w * 16)));
+                    let (h, z) = (s.load(now.h.add(unit)), s.load(at.add(32)));
                     s.store(at, n);
                     s.store(now.h_next.add(unit), s.fma(z, s.sub(h, n), n));
                 }
