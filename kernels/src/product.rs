@@ -153,11 +153,6 @@ pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, width: usize, tile: &T
     }
 }
 
-/// Whether there is such a tile.
-const fn fits<S: Simd>(rows: usize, width: usize) -> bool {
-    rows <= S::ROWS && rows * width <= S::SUMS
-}
-
 /// Turns a number of rows into a constant. Called by `multiply` alone.
 #[inline(always)]
 fn of_width<S: Simd, const W: usize>(s: S, rows: usize, tile: &Tile<'_>) {
@@ -270,8 +265,12 @@ unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
 /// Whether a tile loads its rows' values first, and then one vector of weights at a time: the faster way, where the
 /// registers hold R values and a vector beside the sums. (A single vector of weights multiplies values straight from memory.)
 const fn values_first<S: Simd>(rows: usize, width: usize) -> bool {
-    let registers = S::SUMS + S::SUMS / 3;
-    rows <= width || width > 1 && rows * width + rows < registers
+    rows <= width || width > 1 && rows * width + rows < registers::<S>()
+}
+
+/// Vector registers, of which a third as many as the sums are left for what is multiplied.
+const fn registers<S: Simd>() -> usize {
+    S::SUMS + S::SUMS / 3
 }
 
 /// How many vectors of a panel have outputs in their lower and in their upper half; the others are zeros for padding.
@@ -289,11 +288,33 @@ impl Widths {
     }
 }
 
-/// Rows of a tile of `width` vectors: as many as the registers hold sums for, and at most eight, which keep a processor
-/// busy that begins two products in a cycle and ends them four cycles later.
+/// Whether there is a tile of that shape: whether the registers hold its sums, the side that is loaded first, and one more.
+/// (Compilers fill the last register only where the values come first.)
+const fn fits<S: Simd>(rows: usize, width: usize) -> bool {
+    let sums = rows * width;
+    let registers = registers::<S>();
+    let held = if values_first::<S>(rows, width) { sums + rows } else { sums + width + 1 };
+    rows <= S::ROWS && rows <= MOST_ROWS && sums <= S::SUMS && held < registers
+}
+
+/// The most rows of a tile of `width` vectors. Eight keep a processor busy that begins two products in a cycle and ends
+/// them four cycles later.
 #[inline(always)]
 pub(crate) fn rows_of<S: Simd>(width: usize) -> usize {
-    (S::SUMS / width.max(1)).min(MOST_ROWS).min(S::ROWS)
+    match width {
+        1 => const { most_rows::<S>(1) },
+        2 => const { most_rows::<S>(2) },
+        3 => const { most_rows::<S>(3) },
+        _ => const { most_rows::<S>(4) },
+    }
+}
+
+const fn most_rows<S: Simd>(width: usize) -> usize {
+    let mut rows = 1;
+    while fits::<S>(rows + 1, width) {
+        rows += 1;
+    }
+    rows
 }
 
 /// Some rows of one panel, or of one half of each of its vectors.

@@ -30,7 +30,7 @@ impl<S: Simd> Simd for Pair<S> {
     }
     #[inline(always)]
     fn apart<W: Work>(self, work: W) {
-        work.work(); // a single row has few shapes
+        self.0.apart(work);
     }
 
     #[inline(always)]
