@@ -16,8 +16,10 @@ use std::sync::OnceLock;
 pub const ISA_VARIABLE: &str = "UNROLLED_ISA";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 enum Kind {
-    Portable,
+    /// Zero: memory filled with zeros holds it.
+    Portable = 0,
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "x86_64")]

@@ -155,10 +155,11 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
         let (token, gate) = (self.token + row, block * 64 + half);
         let depth = self.input.depth();
         let input = self.input.factors(|dense| dense.weights, token, (block * 4, 64, half), &depth);
+        let units = 0..hidden;
         let recurrent = Factors::Rows {
             x: self.h.wrapping_add(row * stride),
             row: stride,
-            pieces: &[0..hidden],
+            pieces: core::slice::from_ref(&units),
             weights: self.recurrent.wrapping_add(block * 64 * hidden + half),
             stride: 64,
         };

@@ -165,10 +165,11 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
         let (token, first) = (self.token + row, before * 16 + half);
         let depth = self.input.depth();
         let input = self.input.factors(|dense| dense.weights, token, (before, whole * 16, half), &depth);
+        let units = 0..hidden;
         let recurrent = Factors::Rows {
             x: self.h.wrapping_add(row * stride),
             row: stride,
-            pieces: &[0..hidden],
+            pieces: core::slice::from_ref(&units),
             weights: self.recurrent.wrapping_add(before * 16 * hidden + half),
             stride: whole * 16,
         };

@@ -233,10 +233,10 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Values of k in the dense input: `[0..E]`, or nothing.
+    /// Values of k in the dense input: `0..E`, or none.
     #[inline(always)]
-    pub(crate) fn depth(&self) -> [Range<usize>; 1] {
-        [0..self.dense.map_or(0, |dense| dense.width)]
+    pub(crate) fn depth(&self) -> Range<usize> {
+        0..self.dense.map_or(0, |dense| dense.width)
     }
 
     /// The dense input of the tokens from `token` on; it continues no chain where there is none. `weights` chooses one of the two
@@ -247,7 +247,7 @@ impl<'a> Input<'a> {
         weights: impl Fn(&Dense<'a>) -> &'a [f32],
         token: usize,
         (before, stride, half): (usize, usize, usize),
-        depth: &'d [Range<usize>; 1],
+        depth: &'d Range<usize>,
     ) -> Factors<'d> {
         let Some(dense) = &self.dense else {
             return Factors::Tokens { strips: &[], delta: 0, input: 0 };
@@ -255,7 +255,7 @@ impl<'a> Input<'a> {
         Factors::Rows {
             x: dense.values.as_ptr().wrapping_add(token * dense.stride),
             row: dense.stride,
-            pieces: depth,
+            pieces: core::slice::from_ref(depth),
             weights: weights(dense).as_ptr().wrapping_add(before * 16 * dense.width + half),
             stride,
         }

@@ -6,6 +6,7 @@ use super::pack::{Sizes, Weights};
 use super::{Error, kind, native};
 use crate::dispatch::Isa;
 use crate::simd::Simd;
+use core::marker::PhantomData;
 
 /// An LSTM.
 pub type Lstm<const I: usize, const H: usize> = Cell<kind::Lstm, 4, 4, 3, I, H>;
@@ -21,8 +22,10 @@ pub type RnnRelu<const I: usize, const H: usize> = Cell<kind::RnnRelu, 1, 1, 2, 
 /// A cell of kind K with G gates, B bias vectors and V state vectors, which [`Lstm`], [`Gru`], [`GruBefore`], [`Rnn`] and
 /// [`RnnRelu`] fill in; input width I, hidden width H >= 1.
 ///
-/// It is as large as its weights, and made where it is put: at H of some hundreds, put it in a `static` or a box, or use
-/// [`super::sliced`].
+/// A cell is as large as its weights: an LSTM with H = 64 has 66 KB, one with H = 256 more than 1 MB. A step takes little
+/// stack whatever H is (at most 256 KiB in a build without optimisation), but [`Cell::new`] returns the cell by value, and
+/// such a build copies it several times. From H = 64 on, use [`Cell::boxed`], fill a `static` in its place with
+/// [`Cell::zeros`] and [`Cell::load`], or use [`super::sliced`].
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Cell<K, const G: usize, const B: usize, const V: usize, const I: usize, const H: usize> {
@@ -30,7 +33,7 @@ pub struct Cell<K, const G: usize, const B: usize, const V: usize, const I: usiz
     state: [Vector<H>; V],
     turn: usize,
     isa: Isa,
-    kind: K,
+    kind: PhantomData<K>,
 }
 
 /// The weights, as the steps read them; the names say what is where, not in which order (see [`super`]).
@@ -81,32 +84,85 @@ impl<K: Kind, const G: usize, const B: usize, const V: usize, const I: usize, co
         assert!(size_of::<Vector<H>>() == body::vector(H) * size_of::<f32>());
     };
 
-    /// From PyTorch's tensors, row-major: `weight_ih` [G * H, I], `weight_hh` [G * H, H], `bias_ih` and `bias_hh` [G * H];
-    /// the state is zero.
+    /// A cell whose weights and state are zero: for a `static` or a field, which [`Cell::load`] fills in its place.
+    pub const fn zeros() -> Self {
+        const { Self::VALID }
+        Self {
+            weights: Packed::ZERO,
+            state: [Vector::ZERO; V],
+            turn: 0,
+            isa: Isa::compiled(),
+            kind: PhantomData,
+        }
+    }
+
+    /// Takes PyTorch's tensors, row-major: `weight_ih` [G * H, I], `weight_hh` [G * H, H], `bias_ih` and `bias_hh` [G * H]. The
+    /// state becomes zero. The stack never holds the weights.
     ///
     /// # Errors
-    /// When a length is wrong, or `UNROLLED_ISA` names what this processor lacks.
+    /// When a length is wrong, or `UNROLLED_ISA` names what this processor lacks. The cell is then as it was.
+    pub fn load(
+        &mut self,
+        weight_ih: &[f32],
+        weight_hh: &[f32],
+        bias_ih: &[f32],
+        bias_hh: &[f32],
+    ) -> Result<(), Error> {
+        let sizes = Sizes { input: I, hidden: H };
+        let weights = Weights { weight_ih, weight_hh, bias_ih, bias_hh };
+        weights.check(G, sizes)?;
+        self.isa = native()?;
+        weights.pack::<K>(sizes, self.weights.floats());
+        self.reset();
+        Ok(())
+    }
+
+    /// A cell with PyTorch's tensors, as [`Cell::load`] takes them.
+    ///
+    /// # Errors
+    /// As for [`Cell::load`].
     pub fn new(
         weight_ih: &[f32],
         weight_hh: &[f32],
         bias_ih: &[f32],
         bias_hh: &[f32],
     ) -> Result<Self, Error> {
+        let mut cell = Self::zeros();
+        cell.load(weight_ih, weight_hh, bias_ih, bias_hh)?;
+        Ok(cell)
+    }
+
+    /// The same on the heap: the stack never holds the cell, whatever its size.
+    ///
+    /// # Errors
+    /// As for [`Cell::load`].
+    #[cfg(feature = "std")]
+    pub fn boxed(
+        weight_ih: &[f32],
+        weight_hh: &[f32],
+        bias_ih: &[f32],
+        bias_hh: &[f32],
+    ) -> Result<Box<Self>, Error> {
         const { Self::VALID }
-        let sizes = Sizes { input: I, hidden: H };
-        let weights = Weights { weight_ih, weight_hh, bias_ih, bias_hh };
-        weights.check(G, sizes)?;
-        let isa = native()?;
-        let mut cell =
-            Self { weights: Packed::ZERO, state: [Vector::ZERO; V], turn: 0, isa, kind: K::default() };
-        weights.pack::<K>(sizes, cell.weights.floats());
+        let mut cell = Box::<Self>::new_uninit();
+        // SAFETY: zeros are floats, a turn, and the portable instruction set; a kind has no bytes.
+        let mut cell = unsafe {
+            cell.as_mut_ptr().write_bytes(0, 1);
+            cell.assume_init()
+        };
+        cell.load(weight_ih, weight_hh, bias_ih, bias_hh)?;
         Ok(cell)
     }
 
     /// The same cell on another instruction set.
     pub fn on(mut self, isa: Isa) -> Self {
-        self.isa = isa;
+        self.set_isa(isa);
         self
+    }
+
+    /// Runs on another instruction set from now on.
+    pub fn set_isa(&mut self, isa: Isa) {
+        self.isa = isa;
     }
 
     /// The hidden state: what the last step gave.

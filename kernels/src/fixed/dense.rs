@@ -18,23 +18,59 @@ pub struct Dense<const I: usize, const O: usize> {
 }
 
 impl<const I: usize, const O: usize> Dense<I, O> {
-    /// From PyTorch's tensors, row-major: `weight` [O, I], `bias` `[O]`.
+    /// A head of zeros: for a `static` or a field, which [`Dense::load`] fills in its place.
+    pub const fn zeros() -> Self {
+        Self { weight: [[0.0; I]; O], bias: [0.0; O], out: [0.0; O], isa: Isa::compiled() }
+    }
+
+    /// Takes PyTorch's tensors, row-major: `weight` [O, I], `bias` `[O]`.
     ///
     /// # Errors
-    /// When a length is wrong, or `UNROLLED_ISA` names what this processor lacks.
-    pub fn new(weight: &[f32], bias: &[f32]) -> Result<Self, Error> {
+    /// When a length is wrong, or `UNROLLED_ISA` names what this processor lacks. The head is then as it was.
+    pub fn load(&mut self, weight: &[f32], bias: &[f32]) -> Result<(), Error> {
         check("weight", weight.len(), I.saturating_mul(O))?;
         check("bias", bias.len(), O)?;
-        let mut dense = Self { weight: [[0.0; I]; O], bias: [0.0; O], out: [0.0; O], isa: native()? };
-        dense.weight.as_flattened_mut().copy_from_slice(weight);
-        dense.bias.copy_from_slice(bias);
+        self.isa = native()?;
+        self.weight.as_flattened_mut().copy_from_slice(weight);
+        self.bias.copy_from_slice(bias);
+        Ok(())
+    }
+
+    /// A head with PyTorch's tensors, as [`Dense::load`] takes them.
+    ///
+    /// # Errors
+    /// As for [`Dense::load`].
+    pub fn new(weight: &[f32], bias: &[f32]) -> Result<Self, Error> {
+        let mut dense = Self::zeros();
+        dense.load(weight, bias)?;
+        Ok(dense)
+    }
+
+    /// The same on the heap: the stack never holds the head, whatever its size.
+    ///
+    /// # Errors
+    /// As for [`Dense::load`].
+    #[cfg(feature = "std")]
+    pub fn boxed(weight: &[f32], bias: &[f32]) -> Result<Box<Self>, Error> {
+        let mut dense = Box::<Self>::new_uninit();
+        // SAFETY: zeros are floats and the portable instruction set.
+        let mut dense = unsafe {
+            dense.as_mut_ptr().write_bytes(0, 1);
+            dense.assume_init()
+        };
+        dense.load(weight, bias)?;
         Ok(dense)
     }
 
     /// The same head on another instruction set.
     pub fn on(mut self, isa: Isa) -> Self {
-        self.isa = isa;
+        self.set_isa(isa);
         self
+    }
+
+    /// Runs on another instruction set from now on.
+    pub fn set_isa(&mut self, isa: Isa) {
+        self.isa = isa;
     }
 }
 

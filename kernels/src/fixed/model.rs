@@ -44,6 +44,26 @@ pub trait Layer {
     }
 }
 
+/// A layer on the heap, such as a cell from [`super::Cell::boxed`].
+#[cfg(feature = "std")]
+impl<L: Layer> Layer for Box<L> {
+    type Input = L::Input;
+    type Output = L::Output;
+
+    fn isa(&self) -> Isa {
+        (**self).isa()
+    }
+
+    fn reset(&mut self) {
+        (**self).reset();
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(&mut self, s: S, x: &L::Input) -> &L::Output {
+        (**self).run(s, x)
+    }
+}
+
 struct Step<'a, 'x, L: Layer>(&'a mut L, &'x L::Input);
 
 impl<'a, L: Layer> Kernel for Step<'a, '_, L> {

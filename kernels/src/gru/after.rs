@@ -124,10 +124,11 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
                 }
                 start = Starts::rows(out, out_row, 16);
             }
+            let units = 0..hidden;
             let recurrent = Factors::Rows {
                 x: self.h.add(row * stride),
                 row: stride,
-                pieces: &[0..hidden],
+                pieces: core::slice::from_ref(&units),
                 weights: self.recurrent.add(block * 48 * hidden + half),
                 stride: 48,
             };

@@ -138,10 +138,11 @@ impl<S: Simd> Tiled<S> for GatesTile<'_> {
         let (token, gate) = (now.token + row, block * 48 + 16 + half);
         let depth = now.input.depth();
         let input = now.input.factors(|dense| dense.weights, token, (block * 2, 32, half), &depth);
+        let units = 0..hidden;
         let recurrent = Factors::Rows {
             x: now.h.wrapping_add(row * stride),
             row: stride,
-            pieces: &[0..hidden],
+            pieces: core::slice::from_ref(&units),
             weights: self.recurrent.wrapping_add(block * 32 * hidden + half),
             stride: 32,
         };
@@ -188,10 +189,11 @@ impl<S: Simd> Tiled<S> for CandidateTile<'_> {
         let (token, first) = (now.token + row, before * 48 + half);
         let depth = now.input.depth();
         let input = now.input.factors(|dense| dense.second, token, (before, whole * 16, half), &depth);
+        let units = 0..hidden;
         let recurrent = Factors::Rows {
             x: now.reset_h.wrapping_add(row * stride),
             row: stride,
-            pieces: &[0..hidden],
+            pieces: core::slice::from_ref(&units),
             weights: self.recurrent.wrapping_add(before * 16 * hidden + half),
             stride: whole * 16,
         };
