@@ -9,7 +9,9 @@ mod failure;
 mod figures;
 mod find_rate;
 mod inspect;
+mod numbers;
 mod options;
+mod origin;
 mod output;
 mod plot;
 mod presets;
@@ -24,9 +26,9 @@ mod terminal_chart;
 mod train;
 mod watch;
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use failure::Failure;
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 /// Trains and runs recurrent networks that write text, one character at a time.
 #[derive(Parser)]
@@ -52,7 +54,7 @@ enum Command {
 
 /// Runs the command that the arguments name; its exit code is the process's.
 pub fn main() -> ExitCode {
-    match Cli::try_parse() {
+    match parse(std::env::args_os()) {
         Ok(cli) => report(cli.run()),
         Err(error) => refuse(&error),
     }
@@ -73,6 +75,17 @@ impl Cli {
             Command::Presets(options) => options.run(),
         }
     }
+}
+
+/// A value may begin with a minus: whether it can work is for its flag to say.
+fn parse<T: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error> {
+    let negative = |arg: Arg| match arg.get_long().is_some() && arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    };
+    let mut command = Cli::command().mut_subcommands(|command| command.mut_args(negative));
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 fn report(result: Result<(), Failure>) -> ExitCode {
@@ -114,7 +127,6 @@ fn one_line(rendered: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_consistent() {
@@ -124,7 +136,7 @@ mod tests {
     #[test]
     fn a_wrong_argument_is_told_in_one_line() {
         let told = |arguments: &[&str]| {
-            let error = Cli::try_parse_from(arguments).err().expect("a wrong argument");
+            let error = parse(arguments).err().expect("a wrong argument");
             assert_eq!(error.exit_code(), 2);
             one_line(&error.render().to_string())
         };
@@ -137,6 +149,11 @@ mod tests {
         assert!(preset.contains("min-char-rnn"), "{preset}");
         let zero = told(&["unrolled", "train", "--threads", "0"]);
         assert!(zero.contains("'0' for '--threads"), "{zero}");
+        let negative = told(&["unrolled", "train", "--seed", "-1"]);
+        assert!(
+            negative.contains("'-1' for '--seed <N>': expected a whole number of 0 or above"),
+            "{negative}"
+        );
         let resume = told(&["unrolled", "train", "--resume"]);
         assert!(resume.contains("--out"), "{resume}");
     }

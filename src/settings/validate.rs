@@ -1,6 +1,9 @@
 //! The range of every setting.
 
-use super::{Layer, OptimizerKind, Settings};
+use super::{
+    Layer, OptimizerKind, Settings,
+    decimal::{Number, shortest},
+};
 use crate::{Error, Result};
 use std::fmt::Display;
 
@@ -22,15 +25,15 @@ fn count(name: &'static str, found: u64) -> Result<()> {
 }
 
 fn positive(name: &'static str, found: f64) -> Result<()> {
-    require(found > 0.0 && found.is_finite(), name, found, POSITIVE)
+    require(found > 0.0 && found.is_finite(), name, Number(found), POSITIVE)
 }
 
 fn not_negative(name: &'static str, found: f64) -> Result<()> {
-    require(found >= 0.0 && found.is_finite(), name, found, NOT_NEGATIVE)
+    require(found >= 0.0 && found.is_finite(), name, Number(found), NOT_NEGATIVE)
 }
 
 fn below_one(name: &'static str, found: f64) -> Result<()> {
-    require((0.0..1.0).contains(&found), name, found, BELOW_ONE)
+    require((0.0..1.0).contains(&found), name, Number(found), BELOW_ONE)
 }
 
 impl Settings {
@@ -53,13 +56,13 @@ impl Settings {
         count("embedding", self.embedding.unwrap_or(1) as u64)?;
         self.validate_init()?;
         require(self.forget_bias.is_finite(), "forget-bias", self.forget_bias, "give a finite number")?;
-        below_one("label-smoothing", self.label_smoothing.into())?;
-        below_one("dropout", self.dropout.into())
+        below_one("label-smoothing", shortest(self.label_smoothing))?;
+        below_one("dropout", shortest(self.dropout))
     }
 
     /// What parameters are drawn with.
     pub(crate) fn validate_init(&self) -> Result<()> {
-        positive("init-scale", self.init_scale.unwrap_or(1.0).into())
+        positive("init-scale", shortest(self.init_scale.unwrap_or(1.0)))
     }
 
     fn validate_horizon(&self) -> Result<()> {

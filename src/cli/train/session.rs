@@ -14,12 +14,12 @@ use super::{
 use serde::Serialize;
 use std::{io, thread};
 use unrolled::{
-    Error,
+    Error, Unknown,
     corpus::{Corpus, Skipped},
     exec,
     model::memory_needed,
     sample::Sampling,
-    train::{Record, Training},
+    train::{Bound, Record, Training},
 };
 
 /// Everything that a run under way needs.
@@ -156,6 +156,11 @@ impl Session {
             Failure::Library(error @ Error::TextChanged { .. }) => {
                 Failure::Stopped { error: Box::new(error), stands: stands() }
             }
+            Failure::Library(error @ (Error::NotFinite { .. } | Error::Diverged { .. })) => {
+                let lower = self.training.settings().learning_rate / 2.0;
+                let stands = format!("{} --extend --learning-rate {lower:?}", stands());
+                Failure::Stopped { error: Box::new(error), stands }
+            }
             other => other,
         }
     }
@@ -208,8 +213,29 @@ impl Session {
         let path = self.keeper.folder().path().display();
         let progress = self.training.progress();
         self.keeper.write_plot(&self.training)?;
-        note(&format!("{path} is done already, at step {}", grouped(progress.step)));
+        note(&format!("{path} is done already, at step {}{}", grouped(progress.step), self.ended()));
         if self.json { self.print_done() } else { Ok(()) }
+    }
+
+    /// What ended the run, and how it can go on.
+    fn ended(&self) -> String {
+        let Some(ended) = self.training.ended_by() else { return String::new() };
+        let (name, settings, command) = (ended.name(), self.training.settings(), self.resume_command());
+        let value = match ended {
+            Bound::Epochs => Some(settings.epochs.to_string()),
+            Bound::MaxSteps => settings.max_steps.map(|value| value.to_string()),
+            Bound::MaxChars => settings.max_chars.map(|value| value.to_string()),
+            Bound::Patience => settings.patience.map(|value| value.to_string()),
+        };
+        let extend = if ended == Bound::Patience { "" } else { " --extend" };
+        let others = self.training.bounds().into_iter().filter(|(bound, _)| *bound != ended);
+        let others: String = others
+            .map(|(bound, step)| format!("; {} ends it at step {}", bound.name(), grouped(step)))
+            .collect();
+        let value = value.unwrap_or_default();
+        format!(
+            ": {name} = {value} ended it; to go on: {command}{extend} --{name} N, with N above {value}{others}"
+        )
     }
 
     fn print_done(&self) -> Result<(), Failure> {
@@ -261,6 +287,7 @@ impl Session {
             },
             length: 300,
             stop: None,
+            unknown: Unknown::Error,
         };
         writer.write("", 0)?;
         output::line("")
