@@ -21,7 +21,7 @@ pub struct BenchCommand {
     #[command(flatten)]
     shape: Shape,
     /// Symbols of the vocabulary
-    #[arg(long, value_name = "N", value_parser = whole::<usize>(1), default_value_t = 65)]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(0), default_value_t = 65)]
     vocab: usize,
     /// Time for each figure (of each mode)
     #[arg(long, value_name = "F", value_parser = number, default_value_t = 3.0)]

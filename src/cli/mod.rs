@@ -26,7 +26,7 @@ mod terminal_chart;
 mod train;
 mod watch;
 
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use clap::{Parser, Subcommand, error::ErrorKind};
 use failure::Failure;
 use std::{ffi::OsString, process::ExitCode};
 
@@ -77,15 +77,28 @@ impl Cli {
     }
 }
 
-/// A value may begin with a minus: whether it can work is for its flag to say.
-fn parse<T: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error> {
-    let negative = |arg: Arg| match arg.get_long().is_some() && arg.get_action().takes_values() {
-        true => arg.allow_negative_numbers(true),
-        false => arg,
-    };
-    let mut command = Cli::command().mut_subcommands(|command| command.mut_args(negative));
-    let mut matches = command.try_get_matches_from_mut(arguments)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+fn parse<T: Into<OsString>>(arguments: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(joined(arguments.into_iter().map(Into::into)))
+}
+
+/// Joins a negative number to the flag before it: `--seed -1` becomes `--seed=-1`. Otherwise -1 would be taken for a flag,
+/// and not for a value that `--seed` can refuse.
+fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let negative = |text: &str| text.starts_with('-') && text.parse::<f64>().is_ok();
+    let mut joined: Vec<OsString> = Vec::new();
+    for argument in arguments {
+        let value = argument.to_str().filter(|text| negative(text));
+        match joined.last_mut().filter(|last| value.is_some() && is_flag(last)) {
+            Some(flag) => flag.push(format!("={}", value.unwrap_or_default())),
+            None => joined.push(argument),
+        }
+    }
+    joined
+}
+
+/// `--name`, without a value and not the `--` that ends all flags.
+fn is_flag(argument: &OsString) -> bool {
+    argument.to_str().is_some_and(|text| text.len() > 2 && text.starts_with("--") && !text.contains('='))
 }
 
 fn report(result: Result<(), Failure>) -> ExitCode {
@@ -119,14 +132,24 @@ fn one_line(rendered: &str) -> String {
     let kept: Vec<_> = kept
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
         .collect();
-    let mut line = kept.join(" ").replace(" tip:", "; tip:");
+    let mut line = plain_tip(&kept.join(" ").replace(" tip:", "; tip:"));
     line.push_str("; `--help` lists what there is");
     line
+}
+
+/// clap advises `-- -x` for a value that begins with a minus, which works for paths alone.
+fn plain_tip(line: &str) -> String {
+    let tip = line.split_once(" as a value, use '-- ").and_then(|(before, after)| {
+        let (value, rest) = after.split_once('\'')?;
+        Some(format!("{before} as the value of a flag, write --flag={value}{rest}"))
+    });
+    tip.unwrap_or_else(|| line.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_consistent() {
@@ -154,6 +177,8 @@ mod tests {
             negative.contains("'-1' for '--seed <N>': expected a whole number of 0 or above"),
             "{negative}"
         );
+        let word = told(&["unrolled", "sample", "--prompt", "-x"]);
+        assert!(word.contains("tip: to pass '-x' as the value of a flag, write --flag=-x;"), "{word}");
         let resume = told(&["unrolled", "train", "--resume"]);
         assert!(resume.contains("--out"), "{resume}");
     }

@@ -1,7 +1,7 @@
 //! What a run starts from besides its text: the weights of another run, and a vocabulary that is given.
 
 use super::{
-    config::{Config, REPLACED, overlay, table_of},
+    config::{Config, REPLACED, overlay},
     failure::Failure,
     options::SettingsFlags,
     output::note,
@@ -109,14 +109,16 @@ impl Origin {
             (Some(trained), None, None) => {
                 let corpus = open(paths, settings, None)?;
                 let both = trained.union(corpus.vocabulary())?;
+                let corpus = corpus.with_vocabulary(&both)?;
                 self.name_new(trained, &both);
-                Ok(corpus.with_vocabulary(&both)?)
+                Ok(corpus)
             }
             (Some(trained), None, Some(_)) => open(paths, settings, Some(trained)),
             (Some(trained), Some(given), _) => {
                 let both = trained.union(given)?;
+                let corpus = open(paths, settings, Some(&both))?;
                 self.name_new(trained, &both);
-                open(paths, settings, Some(&both))
+                Ok(corpus)
             }
         }
     }
@@ -150,14 +152,11 @@ impl Asked<'_> {
     /// Refuses what would have another value than the weights have, by the name under which it is asked for.
     fn check_fixed(&self, run: &Path, base: &Settings, settings: &Settings) -> Result<(), Failure> {
         let (flags, file) = (self.flags.table(), self.config.keys());
-        let (before, after) = (table_of(base)?, table_of(settings)?);
-        let given = || flags.keys().chain(file.keys()).map(String::as_str);
-        let stacked = !base.stack.is_empty();
-        let replaced = |key: &str| {
-            let changes = flags.contains_key(key) || before.get(key) != after.get(key);
-            stacked && REPLACED.contains(&key) && changes
-        };
-        if let Some(key) = given().find(|key| replaced(key)) {
+        let differences = settings.differences(base);
+        let given = |key: &str| flags.contains_key(key) || file.contains_key(key);
+        let changes = |key: &&&str| given(key) && differences.iter().any(|other| other.key == **key);
+        let replaced = REPLACED.iter().find(|key| flags.contains_key(**key) || changes(key));
+        if let Some(key) = replaced.filter(|_| !base.stack.is_empty()) {
             return Err(Failure::Usage(format!(
                 "{} changes nothing: the layers of {} are given one by one, as by --layer; leave it out",
                 self.origin(key),
@@ -166,12 +165,13 @@ impl Asked<'_> {
         }
         let one_hot = base.input == InputKind::OneHot;
         let fixed = |key: &str| FIXED.contains(&key) || (one_hot && key == "embedding");
-        let differs = |key: &&str| fixed(key) && before.get(*key) != after.get(*key);
-        let Some(key) = given().find(differs) else { return Ok(()) };
-        let value =
-            |table: &toml::Table| table.get(key).map_or("the default".to_owned(), ToString::to_string);
-        let (found, expected) = (value(&after), value(&before));
-        Err(self.contradiction(run, &Difference { key: key.to_owned(), found, expected }))
+        let contradictions = || differences.iter().filter(|other| given(&other.key) && fixed(&other.key));
+        // What a flag says comes before what a file says.
+        let first = contradictions().find(|other| flags.contains_key(&other.key));
+        match first.or_else(|| contradictions().next()) {
+            None => Ok(()),
+            Some(difference) => Err(self.contradiction(run, difference)),
+        }
     }
 
     fn contradiction(&self, run: &Path, difference: &Difference) -> Failure {

@@ -1,7 +1,7 @@
 //! `unrolled train`: from a text to a run folder.
 
 use super::{
-    config::{Config, overlay, table_of},
+    config::{Config, overlay},
     failure::Failure,
     figures::memory,
     numbers::whole,
@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use unrolled::{
-    Error, Preset, Settings, Unknown,
+    Difference, Error, Preset, Settings, Unknown,
     checkpoint::Checkpoint,
     corpus::{Corpus, Options, Vocabulary},
     model::memory_needed,
@@ -167,7 +167,7 @@ impl Train {
             return Err(nothing_to_resume(out));
         }
         let folder = RunFolder::hold(out)?;
-        let Some(checkpoint) = load(&folder)? else {
+        let Some(mut checkpoint) = load(&folder)? else {
             return match folder.config().exists() {
                 true => self.start_again(folder),
                 false => Err(nothing_to_resume(out)),
@@ -179,7 +179,7 @@ impl Train {
         let (paths, run) = (self.resumed_paths(&config), self.run.clone().or(config.run.clone()));
         let corpus = reopen(&paths, &settings, &checkpoint)?;
         check_memory(&settings, &corpus, &run)?;
-        let checkpoint = self.check_text(&corpus, checkpoint, out)?;
+        let corpus = self.check_text(corpus, &mut checkpoint, out)?;
         let recorded = super::config::record(&settings, &paths, &run)?;
         let training = match self.extend {
             true => Training::extend(corpus, checkpoint, settings, self.threads())?,
@@ -214,29 +214,25 @@ impl Train {
     }
 
     /// Refuses another text than the run's, unless the user insists: then the run goes on with it.
-    fn check_text(
-        &self,
-        corpus: &Corpus,
-        mut checkpoint: Checkpoint,
-        run: &Path,
-    ) -> Result<Checkpoint, Failure> {
+    fn check_text(&self, corpus: Corpus, checkpoint: &mut Checkpoint, run: &Path) -> Result<Corpus, Failure> {
         let (found, expected) = (corpus.fingerprint(), checkpoint.progress.corpus_fingerprint);
         if found == expected {
-            return Ok(checkpoint);
+            return Ok(corpus);
         }
         if !self.accept_changed_text {
             return Err(Failure::OtherText {
                 text: corpus.name(),
                 run: run.to_owned(),
-                difference: RunFolder::at(run).difference(corpus),
+                difference: RunFolder::at(run).difference(&corpus),
                 found,
                 expected,
                 remedy: "name the original text, start a new run with another --out, or pass --accept-changed-text",
             });
         }
+        let corpus = corpus.with_vocabulary(&checkpoint.vocabulary)?;
         note(&format!("{} is another text than before; the run goes on with it", corpus.name()));
         checkpoint.progress.corpus_fingerprint = found;
-        Ok(checkpoint)
+        Ok(corpus)
     }
 
     fn threads(&self) -> Option<usize> {
@@ -247,12 +243,10 @@ impl Train {
     fn resumed_settings(&self, out: &Path, stored: &Settings) -> Result<Settings, Failure> {
         let flags = self.settings.table();
         let asked = overlay(stored, [&flags].into_iter())?;
-        let (before, after) = (table_of(stored)?, table_of(&asked)?);
-        for key in flags.keys().filter(|key| before.get(*key) != after.get(*key)) {
-            let found = before.get(key).map_or("the default".to_owned(), ToString::to_string);
+        for Difference { key, expected, .. } in asked.differences(stored) {
             let accepted = key != "unknown" || self.accept_changed_text;
-            if !(accepted && Training::may_change(key, stored, self.extend)) {
-                return Err(refuse_change(key, &found, stored, out));
+            if !(accepted && Training::may_change(&key, stored, self.extend)) {
+                return Err(refuse_change(&key, &expected, stored, out));
             }
         }
         Ok(asked)

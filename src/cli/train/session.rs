@@ -158,7 +158,11 @@ impl Session {
             }
             Failure::Library(error @ (Error::NotFinite { .. } | Error::Diverged { .. })) => {
                 let lower = self.training.settings().learning_rate / 2.0;
-                let stands = format!("{} --extend --learning-rate {lower:?}", stands());
+                let mut stands = format!("{} --extend --learning-rate {lower:?}", stands());
+                if self.keeper.folder().best().exists() {
+                    let folder = quoted(&self.keeper.folder().path().display().to_string());
+                    stands += &format!("; or start a new run from its best weights: --init-from {folder}");
+                }
                 Failure::Stopped { error: Box::new(error), stands }
             }
             other => other,
