@@ -67,9 +67,9 @@ pub enum Error {
     },
     /// The loss (in training or in validation) or the gradient is no longer a finite number.
     #[error(
-        "the loss is {loss} and the gradient's norm {gradient_norm} at step {step}: training diverged; the learning-rate was {}: \
-         lower it{}; the last checkpoint is kept",
-        Number(*learning_rate), or_clip(*clip)
+        "the loss is {} and the gradient's norm {} at step {step}: training diverged; the learning-rate was {}: lower it{}; \
+         the last checkpoint is kept",
+        Number(*loss), Number(*gradient_norm), Number(*learning_rate), or_clip(*clip)
     )]
     NotFinite {
         /// The optimiser step, counted from 1.

@@ -197,11 +197,7 @@ impl<'m> Generator<'m> {
         self.prompt_as(text, Unknown::Error)
     }
 
-    /// [`Generator::prompt`] with a text whose symbols that the vocabulary lacks are left out or replaced, as for
-    /// [`Vocabulary::encode_as`].
-    ///
-    /// # Errors
-    /// Those of [`Vocabulary::encode_as`]; nothing is fed then.
+    /// [`Generator::prompt`] with the unknown symbols of [`Vocabulary::encode_as`], whose errors it has; nothing is fed then.
     pub fn prompt_as(&mut self, text: &str, unknown: Unknown) -> Result<()> {
         for id in self.vocabulary.encode_as(text, unknown)? {
             if let Some(before) = self.pending.replace(id) {

@@ -51,12 +51,14 @@ pub fn number(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| "expected a number".to_owned())
 }
 
-/// A number that is kept as an f32. One that is too large for it must not become infinity.
+/// A number that is kept as an f32. One that is too large for it must not become infinity, and one that is too small must not
+/// become 0: `--clip 0` switches clipping off.
 pub fn single(text: &str) -> Result<f64, String> {
     let value = number(text)?;
-    match value.is_finite() && (value as f32).is_infinite() {
-        true => Err("expected a number of at most 3.4e38".to_owned()),
-        false => Ok(value),
+    match (value.is_finite() && (value as f32).is_infinite(), value != 0.0 && value as f32 == 0.0) {
+        (true, _) => Err("expected a number of at most 3.4e38".to_owned()),
+        (_, true) => Err("expected 0, or a number of at least 1.5e-45".to_owned()),
+        _ => Ok(value),
     }
 }
 
@@ -90,6 +92,8 @@ mod tests {
     fn numbers_beyond_an_f32_are_refused() {
         assert_eq!(single("1e39"), Err("expected a number of at most 3.4e38".to_owned()));
         assert_eq!(single("3.4e38"), Ok(3.4e38));
+        assert_eq!(single("1e-50"), Err("expected 0, or a number of at least 1.5e-45".to_owned()));
+        assert_eq!(single("0"), Ok(0.0));
         assert!(single("nan").expect("a number").is_nan() && single("inf") == Ok(f64::INFINITY));
         assert_eq!(float("0.3"), Ok(0.3));
         assert_eq!(number("1e39"), Ok(1e39));

@@ -179,6 +179,7 @@ impl Train {
         let (paths, run) = (self.resumed_paths(&config), self.run.clone().or(config.run.clone()));
         let corpus = reopen(&paths, &settings, &checkpoint)?;
         check_memory(&settings, &corpus, &run)?;
+        let stored = checkpoint.progress.clone();
         let corpus = self.check_text(corpus, &mut checkpoint, out)?;
         let recorded = super::config::record(&settings, &paths, &run)?;
         let training = match self.extend {
@@ -191,6 +192,10 @@ impl Train {
         folder.write_manifest(training.corpus())?;
         let mut keeper = Keeper::new(folder, run, recorded);
         keeper.resume(&training)?;
+        if *training.progress() != stored {
+            // What was changed must hold even if the process is killed before its next checkpoint.
+            keeper.first(&training)?;
+        }
         self.session(training, keeper)
     }
 

@@ -30,12 +30,15 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::
     narrow(f64::deserialize(from)?)
 }
 
-/// A number that an f32 cannot reach must not become infinity.
+/// A number that an f32 cannot reach must not become infinity, and one that it cannot tell from 0 must not become 0, which
+/// often means something else.
 fn narrow<E: Error>(value: f64) -> Result<f32, E> {
     let narrow = value as f32;
-    match value.is_finite() && narrow.is_infinite() {
-        true => Err(E::custom(format!("found {}, expected a number of at most 3.4e38", Number(value)))),
-        false => Ok(narrow),
+    let refuse = |expected| Err(E::custom(format!("found {}, expected {expected}", Number(value))));
+    match (value.is_finite() && narrow.is_infinite(), value != 0.0 && narrow == 0.0) {
+        (true, _) => refuse("a number of at most 3.4e38"),
+        (_, true) => refuse("0, or a number of at least 1.5e-45"),
+        _ => Ok(narrow),
     }
 }
 
@@ -90,6 +93,8 @@ mod tests {
         let refused = serde_json::from_str::<Settings>(r#"{"clip": 1e39}"#).unwrap_err().to_string();
         assert!(refused.starts_with("found 1e39, expected a number of at most 3.4e38"), "{refused}");
         assert!(serde_json::from_str::<Settings>(r#"{"init-scale": 1e39}"#).is_err());
+        let refused = serde_json::from_str::<Settings>(r#"{"clip": 1e-50}"#).unwrap_err().to_string();
+        assert!(refused.starts_with("found 1e-50, expected 0, or a number of at least 1.5e-45"), "{refused}");
         assert_eq!(serde_json::from_str::<Settings>(r#"{"clip": 5}"#).unwrap().clip, 5.0);
     }
 

@@ -1,6 +1,6 @@
 //! Where two configurations differ, by the names of their keys.
 
-use super::{Layer, Settings};
+use super::{Layer, Settings, decimal::Number};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -52,6 +52,9 @@ fn differences(found: &Map<String, Value>, expected: &Map<String, Value>) -> Vec
 fn shown(value: Option<&Value>) -> String {
     match value {
         None => "the default".to_owned(),
+        Some(Value::Number(number)) if number.is_f64() => {
+            Number(number.as_f64().unwrap_or(f64::NAN)).to_string()
+        }
         Some(Value::String(text)) if !text.is_empty() => text.escape_debug().to_string(),
         Some(value) => value.to_string(),
     }

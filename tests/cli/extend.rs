@@ -41,6 +41,24 @@ fn what_was_changed_is_recorded_and_shown() {
     assert!(!stdout(&home.run("inspect plain").success()).contains("changed settings"));
 }
 
+/// What was asked for once holds, even when the process ends before its next checkpoint.
+#[test]
+fn a_change_is_kept_before_the_first_step() {
+    let home = Home::new();
+    home.train("--out here --stop-after 6").success();
+    home.run("train --resume --out here --extend --max-steps 24 --eval-every 3 --stop-after 7").success();
+    let stored = checkpoint(&home, "here");
+    assert_eq!((stored.progress.total_steps, stored.progress.eval_every), (24, 3));
+    home.run("train --resume --out here").success();
+    home.run("train --resume --out here --patience 9").success();
+    let stored = checkpoint(&home, "here");
+    assert_eq!(
+        (stored.progress.step, stored.settings.patience),
+        (24, Some(9)),
+        "a finished run takes it too"
+    );
+}
+
 #[test]
 fn without_the_flag_it_is_named() {
     let home = Home::new();
@@ -50,7 +68,7 @@ fn without_the_flag_it_is_named() {
         ("learning-rate 0.1", "0.004"),
         ("schedule constant", "cosine"),
         ("max-steps 30", "20"),
-        ("clip 1", "5.0"),
+        ("clip 1", "5"),
     ] {
         let name = flag.split(' ').next().expect("a name");
         let expected =
@@ -91,11 +109,9 @@ fn a_finished_run_says_what_ended_it_and_how_to_go_on() {
         said.contains("steps is done already, at step 20: max-steps = 20 ended it; to go on: "),
         "{said}"
     );
-    assert!(
-        said.contains(
-            "train --resume --out steps --extend --max-steps N, with N above 20; epochs ends it at"
-        )
-    );
+    assert!(said.contains(
+        "train --resume --out steps --extend --max-steps N, with N above 20; epochs = 1 ends it at step"
+    ));
     home.run("train text.txt --hidden 16 --batch 4 --steps 8 --epochs 0.1 --out epochs").success();
     let said = told("epochs");
     assert!(said.contains("epochs = 0.1 ended it") && said.contains("--extend --epochs N"), "{said}");

@@ -75,7 +75,7 @@ fn what_contradicts_the_weights_is_refused_by_its_name() {
         ("--input one-hot", "--input = one-hot contradicts the weights of first, which have embedding"),
         ("--embedding 9", "--embedding = 9 contradicts the weights of first, which have 16"),
         ("--bias single", "--bias = single contradicts"),
-        ("--forget-bias 3", "--forget-bias = 3.0 contradicts"),
+        ("--forget-bias 3", "--forget-bias = 3 contradicts"),
         ("--forget-bias-at run-time", "--forget-bias-at = run-time contradicts"),
         (
             "--layer hidden=17",

@@ -14,7 +14,7 @@ use super::{
 use serde::Serialize;
 use std::{io, thread};
 use unrolled::{
-    Error, Unknown,
+    Error, Settings, Unknown,
     corpus::{Corpus, Skipped},
     exec,
     model::memory_needed,
@@ -224,22 +224,27 @@ impl Session {
     /// What ended the run, and how it can go on.
     fn ended(&self) -> String {
         let Some(ended) = self.training.ended_by() else { return String::new() };
-        let (name, settings, command) = (ended.name(), self.training.settings(), self.resume_command());
-        let value = match ended {
-            Bound::Epochs => Some(settings.epochs.to_string()),
-            Bound::MaxSteps => settings.max_steps.map(|value| value.to_string()),
-            Bound::MaxChars => settings.max_chars.map(|value| value.to_string()),
-            Bound::Patience => settings.patience.map(|value| value.to_string()),
-        };
+        let (name, value, command) = (ended.name(), self.value_of(ended), self.resume_command());
         let extend = if ended == Bound::Patience { "" } else { " --extend" };
         let others = self.training.bounds().into_iter().filter(|(bound, _)| *bound != ended);
-        let others: String = others
-            .map(|(bound, step)| format!("; {} ends it at step {}", bound.name(), grouped(step)))
-            .collect();
-        let value = value.unwrap_or_default();
+        let other = |(bound, step): (Bound, u64)| {
+            format!("; {} = {} ends it at step {}", bound.name(), self.value_of(bound), grouped(step))
+        };
+        let others: String = others.map(other).collect();
         format!(
             ": {name} = {value} ended it; to go on: {command}{extend} --{name} N, with N above {value}{others}"
         )
+    }
+
+    fn value_of(&self, bound: Bound) -> String {
+        let Settings { epochs, max_steps, max_chars, patience, .. } = *self.training.settings();
+        let whole = match bound {
+            Bound::Epochs => return epochs.to_string(),
+            Bound::MaxSteps => max_steps,
+            Bound::MaxChars => max_chars,
+            Bound::Patience => patience,
+        };
+        whole.map_or_else(String::new, |value| value.to_string())
     }
 
     fn print_done(&self) -> Result<(), Failure> {
