@@ -9,8 +9,7 @@ use super::{
     train::open,
 };
 use std::{
-    fs::File,
-    io::Read,
+    fs,
     path::{Path, PathBuf},
 };
 use unrolled::{
@@ -197,12 +196,20 @@ impl Asked<'_> {
     }
 }
 
-/// A run's vocabulary, or one that a file lists.
+/// A run's vocabulary, or one that a file lists. The file is read once: it may be a pipe.
 fn read_vocabulary(path: &Path, unit: Option<Unit>) -> Result<Vocabulary, Failure> {
     let vocabulary = match path {
         _ if is_word(path) => Vocabulary::all_bytes(),
-        _ if path.is_dir() || is_checkpoint(path)? => Trained::find(Some(path), None)?.load()?.vocabulary,
-        _ => Vocabulary::read(path, unit)?,
+        _ if path.is_dir() => Trained::find(Some(path), None)?.load()?.vocabulary,
+        _ => {
+            let bytes = fs::read(path);
+            let bytes =
+                bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+            match is_checkpoint(path, &bytes) {
+                true => Checkpoint::from_bytes(&bytes, path)?.vocabulary,
+                false => Vocabulary::from_list(&bytes, path, unit)?,
+            }
+        }
     };
     let found = vocabulary.unit();
     match unit {
@@ -217,10 +224,7 @@ fn read_vocabulary(path: &Path, unit: Option<Unit>) -> Result<Vocabulary, Failur
 }
 
 /// Whether a file begins as every safetensors file with metadata does.
-fn is_checkpoint(path: &Path) -> Result<bool, Failure> {
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(32).read_to_end(&mut start));
-    read.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+fn is_checkpoint(path: &Path, bytes: &[u8]) -> bool {
     let named = path.extension().is_some_and(|extension| extension == "safetensors");
-    Ok(named || start.get(8..).is_some_and(|header| header.starts_with(br#"{"__metadata__""#)))
+    named || bytes.get(8..).is_some_and(|header| header.starts_with(br#"{"__metadata__""#))
 }

@@ -28,7 +28,7 @@ pub struct RunOptions {
     pub init_from: Option<PathBuf>,
     /// Symbols that the model knows: a run, a checkpoint, a file with one symbol a line (\n, \t, \xHH, \uHHHH as in C) or a JSON
     /// array or object of symbols, or the word all-bytes [default: the symbols of the text]
-    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Text")]
+    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<PathBuf>,
     /// Symbols of the text that each evaluation writes to samples.jsonl; 0 for none [default: 200]

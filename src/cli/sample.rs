@@ -21,7 +21,7 @@ use unrolled::{
 pub struct Sample {
     /// A run folder or a checkpoint file [default: the newest under runs/]
     run: Option<PathBuf>,
-    /// Symbols to draw
+    /// Number of symbols to draw
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0), default_value_t = 500)]
     length: u64,
     /// Text to continue; it is written first
@@ -43,10 +43,10 @@ pub struct Sample {
     /// Draw among the likeliest symbols that together reach this probability
     #[arg(long, value_name = "F", value_parser = float)]
     top_p: Option<f32>,
-    /// Where the draws start
+    /// Seed of the draws
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0), default_value_t = 1)]
     seed: u64,
-    /// Texts to write, with a line of dashes between them
+    /// Number of texts to write, with a line of dashes between them
     #[arg(long, value_name = "N", value_parser = whole::<u32>(0), default_value_t = 1)]
     count: u32,
     /// End a text once it contains this one

@@ -326,7 +326,11 @@ impl Draft<'_> {
         sources.iter().try_for_each(Source::whole)?;
         let Scan { spans, seen, symbols: len, checksum, checksums } = scan?;
         if len == 0 {
-            return Err(Error::EmptyText { text: name });
+            let text = match known {
+                Some(_) => format!("{name}, without the symbols that the vocabulary lacks,"),
+                None => name,
+            };
+            return Err(Error::EmptyText { text });
         }
         let complete = given.is_none_or(|v| seen.symbols().all(|s| v.ids().get(s) != UNKNOWN));
         let vocabulary = match given {

@@ -33,23 +33,36 @@ pub(super) struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn knows(self, symbol: u32) -> bool {
-        self.known.is_none_or(|known| known.get(symbol) != UNKNOWN)
+    /// Whether every byte is a symbol that is read.
+    fn knows_all(self, bytes: &[u8]) -> bool {
+        self.known.is_none_or(|known| bytes.iter().all(|&byte| known.get(byte.into()) != UNKNOWN))
     }
 
     /// Calls `symbol` with the offset and the value of every symbol that is read; returns whether all bytes are valid.
     #[inline]
     fn each(self, bytes: &[u8], mut symbol: impl FnMut(usize, u32)) -> bool {
-        let mut known = |offset, value| {
-            if self.knows(value) {
+        // Nearly every text is read whole: that loop has no other question in it.
+        let Some(known) = self.known else {
+            return match self.unit {
+                Unit::Char => decode(bytes, self.invalid, |offset, c| symbol(offset, c.into())),
+                Unit::Byte => {
+                    (0..).zip(bytes).for_each(|(offset, &byte)| symbol(offset, byte.into()));
+                    true
+                }
+            };
+        };
+        let mut filter = |offset, value| {
+            if known.get(value) != UNKNOWN {
                 symbol(offset, value);
             }
         };
         match self.unit {
-            Unit::Byte => (0..).zip(bytes).for_each(|(offset, &byte)| known(offset, byte.into())),
-            Unit::Char => return decode(bytes, self.invalid, |offset, c| known(offset, c.into())),
+            Unit::Char => decode(bytes, self.invalid, |offset, c| filter(offset, c.into())),
+            Unit::Byte => {
+                (0..).zip(bytes).for_each(|(offset, &byte)| filter(offset, byte.into()));
+                true
+            }
         }
-        true
     }
 }
 
@@ -150,7 +163,7 @@ impl Stretch {
         }
         let mut span = Span { source, bytes: range, first: 0, symbols: bytes.len(), marks: None };
         let single = reading.unit == Unit::Byte || bytes.is_ascii();
-        if single && bytes.iter().all(|&byte| reading.knows(byte.into())) {
+        if single && reading.knows_all(bytes) {
             let seen = self.seen.bytes_mut();
             bytes.iter().for_each(|&byte| seen[usize::from(byte)] = true);
         } else {
@@ -213,20 +226,12 @@ impl Span {
         };
         for block in symbols.start / MARK..symbols.end.div_ceil(MARK) {
             let mut at = block * MARK;
-            let mut take = |_, value| {
+            reading.each(&bytes[block_bytes(marks, block, bytes.len())], |_, value| {
                 if symbols.contains(&at) {
                     symbol(at - symbols.start, value);
                 }
                 at += 1;
-            };
-            let bytes = &bytes[block_bytes(marks, block, bytes.len())];
-            // Nearly every text is read whole: that loop has no other question in it.
-            match reading {
-                Reading { unit: Unit::Char, known: None, invalid } => {
-                    decode(bytes, invalid, |offset, c| take(offset, c.into()));
-                }
-                _ => _ = reading.each(bytes, take),
-            }
+            });
         }
     }
 

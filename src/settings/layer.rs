@@ -134,6 +134,10 @@ impl Highway {
     }
 }
 
+fn number(value: f32) -> decimal::Number {
+    decimal::Number(decimal::shortest(value))
+}
+
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -303,7 +307,12 @@ impl Layer {
         require(finite, "forget-bias", self.forget_bias, "give a finite number")?;
         let gru = self.cell == Cell::Gru && self.custom.is_none();
         let biased = self.gate_bias == 0.0 || (gru && self.gate_bias.is_finite());
-        require(biased, "gate-bias", self.gate_bias, "a finite number, and an option of the gru cell alone")?;
+        require(
+            biased,
+            "gate-bias",
+            number(self.gate_bias),
+            "a finite number, and an option of the gru cell alone",
+        )?;
         self.validate_lstm()?;
         self.validate_shares()?;
         let both = self.residual && self.highway != Highway::Off;
@@ -325,7 +334,7 @@ impl Layer {
         only("zoneout-cell", Some(&self.zoneout_cell as &dyn Display).filter(|_| self.zoneout_cell != 0.0))?;
         for (name, clip) in [("cell-clip", self.cell_clip), ("projection-clip", self.projection_clip)] {
             let clip = clip.unwrap_or(1.0);
-            require(clip > 0.0 && clip.is_finite(), name, clip, "give a finite number above 0")?;
+            require(clip > 0.0 && clip.is_finite(), name, number(clip), "give a finite number above 0")?;
         }
         if let Some(width) = self.projection {
             let most = self.hidden.saturating_mul(4);
@@ -352,10 +361,20 @@ impl Layer {
             ("state-keep-prob", self.state_keep_prob),
         ];
         for (name, share) in kept {
-            require(share > 0.0 && share <= 1.0, name, share, "give a probability above 0 and at most 1")?;
+            require(
+                share > 0.0 && share <= 1.0,
+                name,
+                number(share),
+                "give a probability above 0 and at most 1",
+            )?;
         }
         for (name, share) in [("zoneout", self.zoneout), ("zoneout-cell", self.zoneout_cell)] {
-            require((0.0..1.0).contains(&share), name, share, "give a number of at least 0 and below 1")?;
+            require(
+                (0.0..1.0).contains(&share),
+                name,
+                number(share),
+                "give a number of at least 0 and below 1",
+            )?;
         }
         Ok(())
     }

@@ -111,7 +111,7 @@ impl Settings {
         require(
             !decays,
             "weight-decay",
-            self.weight_decay,
+            Number(self.weight_decay),
             "it is an option of adamw; leave it out, or take that optimizer",
         )?;
         let still = self.nesterov && self.momentum == 0.0;
@@ -121,7 +121,7 @@ impl Settings {
         require(
             clip >= 0.0 && clip.is_finite(),
             "clip",
-            clip,
+            Number(shortest(clip)),
             "give a finite number above 0, or 0 for no clipping",
         )
     }
@@ -147,7 +147,7 @@ impl Settings {
         positive("learning-rate", self.learning_rate)?;
         let share = self.cosine_floor;
         let expected = "give the share of the learning rate that is left at the end, from 0 to 1";
-        require((0.0..=1.0).contains(&share), "cosine-floor", share, expected)?;
+        require((0.0..=1.0).contains(&share), "cosine-floor", Number(share), expected)?;
         positive("epoch-decay", self.epoch_decay)?;
         count("epoch-decay-every", self.epoch_decay_every)
     }
@@ -157,7 +157,7 @@ impl Settings {
         below_one("test-fraction", self.test_fraction)?;
         let held_out = self.val_fraction + self.test_fraction;
         let expected = "with the test-fraction it leaves no text to train on; their sum must be below 1";
-        require(held_out < 1.0, "val-fraction", self.val_fraction, expected)
+        require(held_out < 1.0, "val-fraction", Number(self.val_fraction), expected)
     }
 }
 

@@ -151,7 +151,7 @@ impl Training {
         (self.batches.steps_per_epoch() / self.settings.accumulate as u64).max(1)
     }
 
-    /// Whether the horizon is reached, or patience has come to its end.
+    /// Whether the run's length is reached, or patience has ended it.
     pub fn is_done(&self) -> bool {
         let over = self.progress.step >= self.progress.total_steps;
         (over && !self.owes_record()) || self.is_out_of_patience()

@@ -73,6 +73,26 @@ fn what_is_no_vocabulary_is_refused_before_anything_is_written() {
     told("--vocabulary all-bytes --init-from chars", 2, "--vocabulary all-bytes has the unit byte");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn it_may_come_through_a_pipe() {
+    let home = Home::new();
+    let arguments = format!("train text.txt {SHORT} --vocabulary /dev/stdin --unknown replace --out here");
+    home.command(&arguments).write_stdin("a\n \ne\n").assert().success();
+    let expected = Vocabulary::of_chars("a e".chars()).expect("symbols");
+    assert_eq!(checkpoint(&home, "here").vocabulary, expected);
+    home.run("train --resume --out here").success();
+}
+
+#[test]
+fn a_text_of_which_nothing_is_left_is_refused() {
+    let home = Home::new();
+    home.write("list.txt", "X\n");
+    let refusal =
+        home.run(&format!("train text.txt {SHORT} --vocabulary list.txt --unknown skip --out none"));
+    refused(refusal, 1, &["text.txt, without the symbols that the vocabulary lacks, is empty"]);
+}
+
 #[test]
 fn a_vocabulary_joins_that_of_the_weights() {
     let home = Home::new();

@@ -61,7 +61,7 @@ struct Done<'a> {
 }
 
 impl Session {
-    /// Trains to the horizon, the pause, or a signal.
+    /// Trains to the end of the run, to the pause, or to a signal.
     pub fn drive(mut self, signals: &Signals) -> Result<(), Failure> {
         if self.training.is_done() {
             return self.already_done();

@@ -5,6 +5,8 @@ use crate::{Error, Result, Unit};
 use serde_json::{Map, Value};
 use std::{collections::HashSet, path::Path};
 
+/// Characters of a line that a message shows.
+const MOST_SHOWN: usize = 24;
 /// Under these keys programs keep a table of symbols: torch-rnn's, nanoGPT's and char-rnn's.
 const TABLES: [&str; 6] = ["token_to_idx", "idx_to_token", "stoi", "itos", "char_to_ix", "ix_to_char"];
 
@@ -22,9 +24,19 @@ impl Vocabulary {
     /// # Errors
     /// [`Error::Io`], and [`Error::VocabularyFile`] for a file that is no such list, names a symbol twice, or has the other unit.
     pub fn read(path: &Path, unit: Option<Unit>) -> Result<Self> {
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
-        let listed = Self::parse(text.strip_prefix('\u{feff}').unwrap_or(&text), unit);
+        let bytes = std::fs::read(path);
+        let bytes = bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+        Self::from_list(&bytes, path, unit)
+    }
+
+    /// The same for the bytes of a file; `path` is only for the messages.
+    ///
+    /// # Errors
+    /// [`Error::VocabularyFile`], as for [`Vocabulary::read`].
+    pub fn from_list(bytes: &[u8], path: &Path, unit: Option<Unit>) -> Result<Self> {
+        let text = std::str::from_utf8(bytes);
+        let text = text.map_err(|error| format!("the bytes at offset {} are not UTF-8", error.valid_up_to()));
+        let listed = text.and_then(|text| Self::parse(text.strip_prefix('\u{feff}').unwrap_or(text), unit));
         listed.map_err(|problem| Error::VocabularyFile { path: path.to_owned(), problem })
     }
 
@@ -70,7 +82,7 @@ fn unescaped(line: &str) -> Result<(char, bool), String> {
     let Some(escape) = line.strip_prefix('\\') else {
         let found = || match line.is_empty() {
             true => format!("found nothing, {expected}: a newline is written \\n"),
-            false => format!("found {line:?}, {expected}"),
+            false => format!("found {}, {expected}", quoted(line)),
         };
         return only(line).map(|c| (c, false)).ok_or_else(found);
     };
@@ -90,8 +102,21 @@ fn unescaped(line: &str) -> Result<(char, bool), String> {
         (Some('U'), _) => digits(8),
         _ => None,
     };
-    let wrong = || format!("found {line}, expected \\n, \\t, \\r, \\0, \\\\, \\xHH, \\uHHHH or \\UHHHHHHHH");
+    let wrong = || {
+        format!(
+            "found {}, expected \\n, \\t, \\r, \\0, \\\\, \\xHH, \\uHHHH or \\UHHHHHHHH",
+            quoted(line).replace("\\\\", "\\")
+        )
+    };
     symbol.map(|c| (c, escape.starts_with('x'))).ok_or_else(wrong)
+}
+
+/// The beginning of a line, in quotes.
+fn quoted(line: &str) -> String {
+    match line.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("{:?}...", &line[..end]),
+        None => format!("{line:?}"),
+    }
 }
 
 fn within(c: char, escaped: bool, unit: Unit) -> Result<u32, String> {
@@ -193,10 +218,10 @@ mod tests {
             ("", None, "it holds no symbol"),
             ("a\n\nb", None, "line 2: found nothing, expected one symbol: a newline is written \\n"),
             ("a\nbc\n", None, "line 2: found \"bc\", expected one symbol"),
-            ("\\q", None, "line 1: found \\q, expected \\n"),
-            ("\\x1", None, "line 1: found \\x1, expected \\n"),
-            ("\\uD800", None, "line 1: found \\uD800"),
-            ("\\x+1", None, "line 1: found \\x+1"),
+            ("\\q", None, "line 1: found \"\\q\", expected \\n"),
+            ("\\x1", None, "line 1: found \"\\x1\", expected \\n"),
+            ("\\uD800", None, "line 1: found \"\\uD800\""),
+            ("\\x+1", None, "line 1: found \"\\x+1\""),
             ("a\nb\na\n", None, "the symbol \"a\" of line 3 comes twice"),
             ("\u{e9}", Some(Unit::Byte), "line 1: '\u{e9}' is 2 bytes in UTF-8; write each byte as \\xHH"),
             ("[97]", Some(Unit::Char), "its numbers are bytes, but the unit is char"),
@@ -206,6 +231,7 @@ mod tests {
             ("[\"\u{e9}\"]", Some(Unit::Byte), "give bytes as an array of numbers"),
             ("{\"a\": []}", None, "found \"a\": [], expected a symbol and its number"),
             ("{\"a\": ", None, "it begins like JSON, but: EOF"),
+            (&"long".repeat(99), None, "found \"longlonglonglonglonglong\"..., expected one symbol"),
             ("{\"1\": \"a\", \"2\": \"a\"}", None, "the symbol \"a\" comes twice"),
         ] {
             let found = Vocabulary::parse(text, unit).expect_err(text);
