@@ -122,7 +122,7 @@ impl Origin {
         }
     }
 
-    /// Says which symbols the model learns from drawn weights.
+    /// Says which symbols are new to the model.
     fn name_new(&self, trained: &Vocabulary, both: &Vocabulary) {
         let text = |id: usize| both.decode(&[id as u32]);
         let known = trained.places_in(both).unwrap_or_default();
@@ -131,7 +131,7 @@ impl Origin {
         let shown: Vec<_> = new.iter().take(NAMED).map(|&id| format!("{:?}", text(id))).collect();
         let more = if new.len() > NAMED { ", ..." } else { "" };
         note(&format!(
-            "new     {} that {} lacks start from drawn weights: {}{more}",
+            "new     {} that {} lacks, with random weights: {}{more}",
             super::figures::counted(new.len() as u64, "symbol"),
             run.display(),
             shown.join(", ")
@@ -175,10 +175,10 @@ impl Asked<'_> {
 
     fn contradiction(&self, run: &Path, difference: &Difference) -> Failure {
         let Difference { key, found, expected } = difference;
-        let flat = key.rsplit(": ").next().unwrap_or(key);
-        let origin = match self.flags.stack.is_empty() && !self.config.keys().contains_key("stack") {
-            true => self.origin(flat),
-            false => format!("{}: {key}", self.origin("stack")),
+        let stacked = !self.flags.stack.is_empty() || self.config.keys().contains_key("stack");
+        let origin = match stacked && key.starts_with("layer") {
+            true => format!("{}: {key}", self.origin("stack")),
+            false => self.origin(key),
         };
         Failure::Usage(format!(
             "{origin} = {found} contradicts the weights of {}, which have {expected}: leave it out",

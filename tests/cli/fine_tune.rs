@@ -82,6 +82,8 @@ fn what_contradicts_the_weights_is_refused_by_its_name() {
             "--layer: layer 0: hidden = 17 contradicts the weights of first, which have 16",
         ),
         ("--layer hidden=16 --layer hidden=16", "--layer: layers = 2 contradicts"),
+        ("--layer hidden=16 --unit byte", "--unit = byte contradicts"),
+        ("--layer hidden=16 --input one-hot", "--input = one-hot contradicts"),
         ("--config c.toml", "c.toml: key hidden = 17 contradicts the weights of first, which have 16"),
         ("--config c.toml --layers 3", "--layers = 3 contradicts"),
     ] {
@@ -106,9 +108,7 @@ fn new_symbols_are_learnt_skipped_replaced_or_refused() {
     let tune = |flags: &str| home.run(&format!("train new.txt --init-from first {FREE} {flags}"));
     let told = stderr(&tune("--out grown --stop-after 5").success());
     assert!(
-        told.contains(
-            "new     2 symbols that first lacks start from drawn weights: \"\u{fc}\", \"\u{20ac}\""
-        )
+        told.contains("new     2 symbols that first lacks, with random weights: \"\u{fc}\", \"\u{20ac}\"")
     );
     home.run("train --resume --out grown").success();
     assert_eq!(checkpoint(&home, "grown").vocabulary.len(), 31);
