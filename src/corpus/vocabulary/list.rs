@@ -178,6 +178,21 @@ fn of_object(map: &Map<String, Value>, unit: Option<Unit>) -> Result<Listed, Str
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        /// Whatever the bytes, the answer is a vocabulary or an error of one line.
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>, text in "[\\[\\]{}\":,0-9a-c\n\\\\xuU]{0,40}") {
+            for bytes in [&bytes[..], text.as_bytes()] {
+                for unit in [None, Some(Unit::Char), Some(Unit::Byte)] {
+                    if let Err(error) = Vocabulary::from_list(bytes, Path::new("list"), unit) {
+                        let told = error.to_string();
+                        assert!(told.starts_with("list is not a vocabulary: ") && !told.contains('\n'), "{told}");
+                    }
+                }
+            }
+        }
+    }
+
     fn chars(text: &str, unit: Option<Unit>) -> Vocabulary {
         Vocabulary::parse(text, unit).expect(text)
     }
