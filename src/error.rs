@@ -1,6 +1,6 @@
 //! The one error type: a variant per cause, whose message names what was found, what was expected and what to do.
 
-use crate::model::bytes;
+use crate::{model::bytes, settings::decimal::Number};
 use std::{io, path::PathBuf};
 
 /// What [`Error`] wraps in every fallible function of this crate.
@@ -18,6 +18,14 @@ fn remedy(source: &io::Error) -> &'static str {
         StorageFull | QuotaExceeded | FileTooLarge => "; make room, or choose another place",
         InvalidData => "; it must be UTF-8 text",
         _ => "",
+    }
+}
+
+/// Advice for a run that diverged.
+fn or_clip(clip: f32) -> String {
+    match clip > 0.0 {
+        true => format!(", or the clip, which was {clip}"),
+        false => ", or set a clip".to_owned(),
     }
 }
 
@@ -45,10 +53,23 @@ pub enum Error {
         /// What is expected, and what to do.
         expected: String,
     },
+    /// A setting contradicts the weights that a run starts from.
+    #[error(
+        "{key} is {found}, but the weights that the run starts from have {key} = {expected}: leave {key} out, or give {expected}"
+    )]
+    OtherModel {
+        /// The setting's name; of a layer of a stack with the layer before it: `layer 1: hidden`.
+        key: String,
+        /// The value asked for.
+        found: String,
+        /// The value that the weights have.
+        expected: String,
+    },
     /// The loss (in training or in validation) or the gradient is no longer a finite number.
     #[error(
-        "the loss is {loss} and the gradient's norm {gradient_norm} at step {step}: training diverged; try a lower learning-rate (now {learning_rate}) \
-         or a smaller clip; the last checkpoint is kept"
+        "the loss is {} and the gradient's norm {} at step {step}: training diverged; the learning-rate was {}: lower it{}; \
+         the last checkpoint is kept",
+        Number(*loss), Number(*gradient_norm), Number(*learning_rate), or_clip(*clip)
     )]
     NotFinite {
         /// The optimiser step, counted from 1.
@@ -59,6 +80,8 @@ pub enum Error {
         gradient_norm: f64,
         /// The learning rate of that step.
         learning_rate: f64,
+        /// The clipping threshold; 0 without clipping.
+        clip: f32,
     },
     /// Two ways to compute the same disagree.
     #[error(
@@ -257,8 +280,8 @@ pub enum Error {
     },
     /// A symbol that the vocabulary lacks.
     #[error(
-        "{text}: the symbol {symbol} at offset {offset} is not among the {known} of the vocabulary: remove it, or \
-         train a model on a text that has it"
+        "{text}: the symbol {symbol} at offset {offset} is not among the {known} of the vocabulary: remove it, pass \
+         --unknown skip or --unknown replace, or train a model on a text that has it"
     )]
     UnknownSymbol {
         /// The file, or what a person would call the text.
@@ -273,6 +296,16 @@ pub enum Error {
     /// A list of symbols that is no vocabulary.
     #[error("the vocabulary is damaged: {0}; take it from an intact checkpoint")]
     Vocabulary(String),
+    /// A file that lists no vocabulary.
+    #[error(
+        "{} is not a vocabulary: {problem}; give one symbol a line, or a JSON array or object of symbols", path.display()
+    )]
+    VocabularyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A part of a text that does not hold one window.
     #[error("too few symbols: {purpose} needs {needed}, found {found}; {advice}")]
     TooFewSymbols {
@@ -301,8 +334,9 @@ pub enum Error {
     Interrupted,
     /// An update has left a tensor that is not finite.
     #[error(
-        "{tensor} holds a number that is not finite after step {step}: training diverged; try a lower learning-rate \
-         (now {learning_rate}) or a smaller clip; the last checkpoint is kept"
+        "{tensor} holds a number that is not finite after step {step}: training diverged; the learning-rate was {}: lower it{}; \
+         the last checkpoint is kept",
+        Number(*learning_rate), or_clip(*clip)
     )]
     Diverged {
         /// The tensor's name in a checkpoint.
@@ -311,6 +345,8 @@ pub enum Error {
         step: u64,
         /// The learning rate.
         learning_rate: f64,
+        /// The clipping threshold; 0 without clipping.
+        clip: f32,
     },
     /// A batch that a model cannot run.
     #[error("this batch cannot be used: found {found}, expected {expected}")]

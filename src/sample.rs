@@ -5,7 +5,7 @@
 //! same logits give the same symbol on every platform.
 
 use crate::{
-    Error, Result,
+    Error, Result, Unknown,
     corpus::Vocabulary,
     exec::Stream,
     model::Model,
@@ -194,7 +194,12 @@ impl<'m> Generator<'m> {
     /// # Errors
     /// A symbol that the vocabulary lacks; nothing is fed then.
     pub fn prompt(&mut self, text: &str) -> Result<()> {
-        for id in self.vocabulary.encode(text)? {
+        self.prompt_as(text, Unknown::Error)
+    }
+
+    /// [`Generator::prompt`] with the unknown symbols of [`Vocabulary::encode_as`], whose errors it has; nothing is fed then.
+    pub fn prompt_as(&mut self, text: &str, unknown: Unknown) -> Result<()> {
+        for id in self.vocabulary.encode_as(text, unknown)? {
             if let Some(before) = self.pending.replace(id) {
                 self.stream.step(before);
             }

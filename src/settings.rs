@@ -2,10 +2,13 @@
 //! configuration that a checkpoint carries.
 
 mod choices;
+pub(crate) mod decimal;
+mod difference;
 mod layer;
 mod validate;
 
 pub use choices::*;
+pub use difference::Difference;
 pub use layer::{Highway, Layer, Variational};
 use serde::{Deserialize, Serialize};
 
@@ -22,19 +25,20 @@ pub struct Settings {
     /// Where a GRU applies its reset gate; ignored by the other cells.
     pub reset: Reset,
     /// Added to the bias of an LSTM's forget gate; ignored by the other cells.
+    #[serde(with = "decimal")]
     pub forget_bias: f32,
     /// When that is done.
     #[serde(skip_serializing_if = "layer::is_default")]
     pub forget_bias_at: ForgetBiasAt,
     /// Added to the initial biases of a GRU's gates r and z (TensorFlow's start at 1).
-    #[serde(skip_serializing_if = "layer::is_default")]
+    #[serde(skip_serializing_if = "layer::is_default", with = "decimal")]
     pub gate_bias: f32,
     /// Two bias vectors a layer as in PyTorch, or one.
     pub bias: Bias,
     /// The distribution that weights are drawn from.
     pub init: Init,
     /// Half-width (uniform), gain (glorot, orthogonal) or standard deviation (normal); the scheme's own when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "decimal::optional")]
     pub init_scale: Option<f32>,
     /// Hidden width H of each layer.
     pub hidden: usize,
@@ -108,13 +112,15 @@ pub struct Settings {
     /// How the losses of a window become the number that is minimised.
     pub loss_reduction: Reduction,
     /// Share of each target that is spread over all symbols while training (`label_smoothing`); evaluations know nothing of it.
-    #[serde(skip_serializing_if = "layer::is_default")]
+    #[serde(skip_serializing_if = "layer::is_default", with = "decimal")]
     pub label_smoothing: f32,
     /// Gradient clipping threshold; 0 switches it off.
+    #[serde(with = "decimal")]
     pub clip: f32,
     /// What the threshold applies to.
     pub clip_mode: ClipMode,
     /// Share of activations dropped between layers and before the head.
+    #[serde(with = "decimal")]
     pub dropout: f32,
     /// Share of the text held out for validation.
     pub val_fraction: f64,
@@ -133,6 +139,10 @@ pub struct Settings {
     pub unit: Unit,
     /// What to do with bytes that are not UTF-8.
     pub invalid: Invalid,
+    /// What to do with symbols that a given vocabulary lacks. When absent they are an error, or become new symbols of a model
+    /// that [`Training::fine_tune`](crate::train::Training::fine_tune) starts from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Unknown>,
     /// Below folders, only files that one of these patterns names, as in a `.gitignore`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
@@ -214,6 +224,7 @@ impl Default for Settings {
             patience: None,
             unit: Unit::Char,
             invalid: Invalid::Error,
+            unknown: None,
             include: Vec::new(),
             exclude: Vec::new(),
             no_ignore: false,
@@ -230,6 +241,17 @@ impl Settings {
     /// The layers of the model: `stack`, or else `layers` times the cell of the flat settings.
     pub fn stack(&self) -> Vec<Layer> {
         if self.stack.is_empty() { Layer::of(self) } else { self.stack.clone() }
+    }
+
+    /// These settings with the model of others: all keys that fix the shape and meaning of trained weights, and the unit. A run
+    /// that starts from a trained model has such settings; what is left is free.
+    #[must_use]
+    pub fn with_model_of(&self, other: &Self) -> Self {
+        let Self { cell, activation, reset, forget_bias, forget_bias_at, gate_bias, .. } = *other;
+        let Self { bias, hidden, layers, input, embedding, unit, .. } = *other;
+        let model =
+            Self { cell, activation, reset, forget_bias, forget_bias_at, gate_bias, bias, ..self.clone() };
+        Self { hidden, layers, stack: other.stack.clone(), input, embedding, unit, ..model }
     }
 
     /// Gives the custom cells of a configuration that was read from a file, which has their names alone.

@@ -16,7 +16,7 @@ mod write;
 
 use crate::{
     Error, Result, Settings,
-    corpus::Vocabulary,
+    corpus::{Options, Vocabulary},
     exec::State,
     model::{CustomCell, Model, ModelConfig, Parameters},
     train::Progress,
@@ -107,6 +107,11 @@ impl Checkpoint {
     /// [`Error::Tensor`] when the parameters, which are public, were given another shape.
     pub fn model(&self) -> Result<Model> {
         Model::with_parameters(self.config()?, self.parameters.clone())
+    }
+
+    /// How the run's own text is opened again: all that its settings say of texts, and its vocabulary.
+    pub fn text_options(&self) -> Options<'_> {
+        Options { vocabulary: Some(&self.vocabulary), ..Options::of(&self.settings) }
     }
 
     fn config(&self) -> Result<ModelConfig> {

@@ -30,6 +30,8 @@ pub(super) fn decode(bytes: &[u8], path: &Path, cells: &[CustomCell]) -> Result<
     settings.validate().map_err(|error| unusable(path, "config", error))?;
     let vocabulary =
         Vocabulary::from_json(strings.get("vocabulary")?).map_err(|e| unusable(path, "vocabulary", e))?;
+    // Runs of earlier versions may record another unit than their vocabulary's, which is the one that they read.
+    settings.unit = vocabulary.unit();
     let progress = strings.json("progress")?;
     let config = ModelConfig::new(&settings, vocabulary.len()).map_err(|e| unusable(path, "config", e))?;
     let layout = config.layout();

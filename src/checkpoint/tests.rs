@@ -344,3 +344,15 @@ fn what_could_not_be_loaded_is_not_saved() {
     unfit(|c| c.state.as_mut().unwrap().rows = usize::MAX, "18446744073709551615 rows and 1 layers");
     unfit(|c| c.state.as_mut().unwrap().layers[0].c = vec![0.0; 2], "c of 2 values");
 }
+
+/// Earlier versions recorded the unit that was asked for beside a vocabulary of the other: such a run could not be resumed.
+#[test]
+fn the_vocabulary_decides_the_unit() {
+    let small = small();
+    let symbols = small.vocabulary.len() as u8;
+    let bytes = Vocabulary::of_bytes(0..symbols).unwrap();
+    let written = Checkpoint { vocabulary: bytes, ..small };
+    assert_eq!(written.settings.unit, crate::Unit::Char);
+    assert_eq!(load(&written.to_bytes().unwrap()).unwrap().settings.unit, crate::Unit::Byte);
+    assert_eq!(written.text_options().vocabulary, Some(&written.vocabulary));
+}

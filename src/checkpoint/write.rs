@@ -117,6 +117,7 @@ fn check_finite(checkpoint: &Checkpoint, tensors: &[Tensor<'_>]) -> Result<()> {
             tensor: name.clone(),
             step: checkpoint.progress.step,
             learning_rate: checkpoint.settings.learning_rate,
+            clip: checkpoint.settings.clip,
         }),
     }
 }

@@ -4,9 +4,10 @@ use super::{
     config::overlay,
     failure::Failure,
     figures::{counted, layers, short},
+    numbers::{number, recorded, whole},
     output,
 };
-use clap::{Args, builder::PossibleValuesParser, value_parser};
+use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use unrolled::{
@@ -20,16 +21,16 @@ pub struct BenchCommand {
     #[command(flatten)]
     shape: Shape,
     /// Symbols of the vocabulary
-    #[arg(long, value_name = "N", default_value_t = 65)]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(0), default_value_t = 65)]
     vocab: usize,
     /// Time for each figure (of each mode)
-    #[arg(long, value_name = "F", default_value_t = 3.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", value_parser = number, default_value_t = 3.0)]
     seconds: f64,
     /// Time both modes, their repeats in turn, and say when building ahead pays
     #[arg(long, value_name = "MODE,MODE", value_delimiter = ',', value_parser = PossibleValuesParser::new(Mode::NAMES), conflicts_with = "mode")]
     compare: Option<Vec<String>>,
     /// Threads [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     threads: Option<NonZeroUsize>,
     /// One JSON object, or one a line for each mode compared
     #[arg(long)]
@@ -50,10 +51,10 @@ struct Shape {
     #[arg(long, value_parser = PossibleValuesParser::new(Reset::NAMES))]
     reset: Option<String>,
     /// Hidden width of each layer [default: 256]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1))]
     hidden: Option<u32>,
     /// Stacked layers [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1))]
     layers: Option<u32>,
     /// One layer with all its options, as for `train`; once for each, from the input up
     #[arg(long = "layer", value_name = "TOML", value_parser = super::options::layer, conflicts_with_all = ["cell", "hidden", "layers", "activation", "reset"])]
@@ -63,19 +64,19 @@ struct Shape {
     #[arg(long, value_parser = PossibleValuesParser::new(InputKind::NAMES))]
     input: Option<String>,
     /// Width of the embedding [default: the hidden width]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1))]
     embedding: Option<u32>,
     /// Batch rows [default: 32]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1))]
     batch: Option<u32>,
     /// Steps of a window [default: 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1))]
     steps: Option<u32>,
     /// How a window runs [default: static]
     #[arg(long, value_parser = PossibleValuesParser::new(Mode::NAMES))]
     mode: Option<String>,
     /// Where weights and symbols are drawn from [default: 1]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", value_parser = recorded(0))]
     seed: Option<u64>,
 }
 

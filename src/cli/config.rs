@@ -1,17 +1,17 @@
 //! Settings from their four layers (defaults, preset, configuration file, flags) and the file that records them.
 
-use super::{failure::Failure, options::SettingsFlags, run_options::RunOptions};
+use super::{failure::Failure, options::SettingsFlags, origin::is_word, run_options::RunOptions};
 use serde::Serialize;
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
-use unrolled::{Error, ForgetBiasAt, Layer, Preset, Settings, SplitBy};
+use unrolled::{Error, ForgetBiasAt, Layer, Preset, Settings, SplitBy, Unknown};
 
 /// Flags of `train` that a configuration file cannot hold.
 const FLAGS_ONLY: &[&str] =
-    &["accept-changed-text", "config", "json", "out", "resume", "stop-after", "threads"];
+    &["accept-changed-text", "config", "extend", "json", "out", "resume", "stop-after", "threads"];
 
 /// A configuration file: keys of [`Settings`], `preset = "NAME"`, `[corpus] paths = [...]` and `[run]`.
 #[derive(Debug, Default)]
@@ -58,10 +58,24 @@ impl Config {
 
     /// Overlays defaults, preset, this file and flags, in this order.
     pub fn settings(&self, preset: Option<&str>, flags: &SettingsFlags) -> Result<Settings, Failure> {
+        self.settings_over(&self.base(preset)?, flags)
+    }
+
+    /// The settings of the preset that is asked for, or the defaults.
+    pub fn base(&self, preset: Option<&str>) -> Result<Settings, Failure> {
         let name = preset.or(self.preset.as_deref()).unwrap_or("default");
-        let base = Settings::preset(name).ok_or_else(|| Failure::Usage(unknown_preset(name)))?;
+        Settings::preset(name).ok_or_else(|| Failure::Usage(unknown_preset(name)))
+    }
+
+    /// The keys that the file gives.
+    pub fn keys(&self) -> &Table {
+        &self.table
+    }
+
+    /// Overlays `base`, this file and flags, in this order.
+    pub fn settings_over(&self, base: &Settings, flags: &SettingsFlags) -> Result<Settings, Failure> {
         let given = flags.table();
-        let settings = overlay(&base, [&self.table, &given].into_iter())?;
+        let settings = overlay(base, [&self.table, &given].into_iter())?;
         match REPLACED.iter().find(|key| given.contains_key(**key)) {
             Some(key) if !settings.stack.is_empty() => Err(Failure::Usage(format!(
                 "--{key} moves nothing beside the [[stack]] of the configuration file, which replaces it: give the layers with \
@@ -118,9 +132,17 @@ pub fn record(settings: &Settings, paths: &[PathBuf], run: &RunOptions) -> Resul
         paths: Vec<PathBuf>,
     }
     let unwritable =
-        |error: toml::ser::Error| Failure::Usage(format!("a path is not UTF-8 ({error}): rename it"));
+        |error: toml::ser::Error| Failure::Usage(format!("the settings have no form in TOML: {error}"));
+    check_names(paths, run)?;
     let tail = Tail { corpus: Corpus { paths: paths.iter().map(|path| absolute(path)).collect() } };
-    let run = &RunOptions { init_from: run.init_from.as_deref().map(absolute), ..run.clone() };
+    let run = &RunOptions {
+        init_from: run.init_from.as_deref().map(absolute),
+        vocabulary: run
+            .vocabulary
+            .as_deref()
+            .map(|path| if is_word(path) { path.to_owned() } else { absolute(path) }),
+        ..run.clone()
+    };
     let kept = match run == &RunOptions::default() {
         true => String::new(),
         false => format!("\n{}", toml::to_string(&Kept { run }).map_err(unwritable)?),
@@ -134,6 +156,18 @@ pub fn record(settings: &Settings, paths: &[PathBuf], run: &RunOptions) -> Resul
         toml::to_string(settings).map_err(unwritable)?,
         toml::to_string(&tail).map_err(unwritable)?,
     ))
+}
+
+/// TOML is UTF-8, and so must be the paths that it records.
+fn check_names(paths: &[PathBuf], run: &RunOptions) -> Result<(), Failure> {
+    let all = paths.iter().chain(&run.init_from).chain(&run.vocabulary);
+    match all.map(|path| absolute(path)).find(|path| path.to_str().is_none()) {
+        None => Ok(()),
+        Some(path) => Err(Failure::Usage(format!(
+            "{}: this path is not UTF-8, so that config.toml cannot record it: rename it",
+            path.display()
+        ))),
+    }
 }
 
 /// So that the text is found from any folder.
@@ -211,6 +245,7 @@ fn known_keys() -> Table {
         shuffle_documents: true,
         separator: " ".to_owned(),
         split_by: SplitBy::Document,
+        unknown: Some(Unknown::Error),
         ..Settings::default()
     };
     table_of(&every).unwrap_or_default()

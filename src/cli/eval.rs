@@ -4,13 +4,16 @@ use super::{
     config::Config,
     failure::Failure,
     figures::grouped,
+    numbers::whole,
+    options::unknown,
     output,
     run_folder::{Trained, Which},
+    train::reopen,
 };
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 use unrolled::{
-    Settings,
+    Settings, Unknown,
     checkpoint::Checkpoint,
     corpus::{Corpus, Options},
     model::check_memory,
@@ -32,13 +35,17 @@ pub struct Eval {
     #[arg(long, value_enum)]
     checkpoint: Option<Which>,
     /// Contiguous streams that the part is read as
-    #[arg(long, value_name = "N", default_value = "16")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1), default_value = "16")]
     eval_streams: NonZeroUsize,
+    /// What to do with symbols of another text that the model does not know: refuse the text, leave them out, or read U+FFFD in
+    /// their place (a space where the vocabulary has no U+FFFD) [default: error]
+    #[arg(long, value_parser = PossibleValuesParser::new(Unknown::NAMES))]
+    unknown: Option<String>,
     /// Also tell how many symbols are among the N likeliest
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     top_k: Option<NonZeroUsize>,
     /// Threads [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     threads: Option<NonZeroUsize>,
     /// One JSON object instead of a table
     #[arg(long)]
@@ -77,17 +84,26 @@ impl Eval {
     }
 
     fn corpus(&self, trained: &Trained, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-        let (settings, vocabulary) = (&checkpoint.settings, Some(&checkpoint.vocabulary));
+        let settings = &checkpoint.settings;
         if !self.paths.is_empty() {
             // Another text has an order and filters of its own; what stands between files is what the model knows.
             let (invalid, separator) = (settings.invalid, settings.separator.clone());
-            let options = Options { invalid, separator, vocabulary, ..Options::default() };
-            return Ok(options.open(&self.paths)?);
+            let options = Options {
+                invalid,
+                separator,
+                unknown: self.unknown.as_deref().map(unknown),
+                ..Options::default()
+            };
+            return Ok(Options { vocabulary: Some(&checkpoint.vocabulary), ..options }.open(&self.paths)?);
         }
-        let corpus = match own_paths(trained)? {
-            paths if paths.is_empty() => Corpus::embedded(settings.unit)?,
-            paths => Options { vocabulary, ..Options::of(settings) }.open(&paths)?,
-        };
+        if self.unknown.is_some() {
+            return Err(Failure::Usage(
+                "--unknown is for another text: the run's own text is read as the run reads it; leave it out, or name a text \
+                 after the run"
+                    .to_owned(),
+            ));
+        }
+        let corpus = reopen(&own_paths(trained)?, settings, checkpoint)?;
         let expected = checkpoint.progress.corpus_fingerprint;
         match corpus.fingerprint() {
             found if found == expected => Ok(corpus),

@@ -105,7 +105,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config { .. } => 2,
-            Self::Library(unrolled::Error::Setting { .. }) => 2,
+            Self::Library(unrolled::Error::Setting { .. } | unrolled::Error::OtherModel { .. }) => 2,
             Self::Signal(number) => u8::try_from(128 + number).unwrap_or(1),
             _ if self.is_closed_pipe() => 0,
             _ => 1,

@@ -1,6 +1,13 @@
 //! `unrolled find-rate`: which learning rate to begin with.
 
-use super::{config::Config, failure::Failure, options::SettingsFlags, output, train::open};
+use super::{
+    config::Config,
+    failure::Failure,
+    numbers::{number, whole},
+    options::SettingsFlags,
+    origin::{Asked, Origin},
+    output,
+};
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 use std::{num::NonZeroUsize, path::PathBuf};
@@ -21,13 +28,13 @@ pub struct FindRate {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The lowest rate
-    #[arg(long, value_name = "F", default_value = "1e-5", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", value_parser = number, default_value = "1e-5")]
     from: f64,
     /// The highest rate
-    #[arg(long, value_name = "F", default_value = "1", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", value_parser = number, default_value = "1")]
     to: f64,
     /// Steps from the one to the other
-    #[arg(long, value_name = "N", default_value = "200")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(10), default_value = "200")]
     trials: u32,
     /// Settings from a TOML file with these names; flags win
     #[arg(long, value_name = "FILE")]
@@ -35,8 +42,14 @@ pub struct FindRate {
     /// Published settings to start from
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Preset::NAMES))]
     preset: Option<String>,
+    /// Start from the weights of a run or checkpoint, as `train --init-from` does
+    #[arg(long, value_name = "RUN")]
+    init_from: Option<PathBuf>,
+    /// Symbols that the model knows, as for `train --vocabulary`
+    #[arg(long, value_name = "FILE")]
+    vocabulary: Option<PathBuf>,
     /// Threads [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     threads: Option<NonZeroUsize>,
     /// One JSON object per trial, and a last one with the rate
     #[arg(long)]
@@ -56,15 +69,25 @@ impl FindRate {
     /// Runs the test and prints what it found.
     pub fn run(&self) -> Result<(), Failure> {
         let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
-        let settings = config.settings(self.preset.as_deref(), &self.settings)?;
+        let asked = Asked {
+            config: &config,
+            file: self.config.as_deref(),
+            preset: self.preset.as_deref(),
+            flags: &self.settings,
+        };
+        let init_from = self.init_from.as_deref().or(config.run.init_from.as_deref());
+        let vocabulary = self.vocabulary.as_deref().or(config.run.vocabulary.as_deref());
+        let origin = Origin::load(init_from, vocabulary, &asked)?;
+        let settings = origin.settings(&asked)?;
         settings.validate()?;
         let paths = match self.paths.is_empty() {
             true => config.paths().unwrap_or_default(),
             false => &self.paths,
         };
-        let corpus = open(paths, &settings, None)?;
+        let corpus = origin.open(paths, &settings)?;
         let test = RangeTest { from: self.from, to: self.to, trials: self.trials };
-        let trials = test.run(corpus, &settings, self.threads.map(NonZeroUsize::get))?;
+        let threads = self.threads.map(NonZeroUsize::get);
+        let trials = test.run_from(origin.checkpoint(), corpus, &settings, threads)?;
         let learning_rate = steepest(&trials);
         if self.json {
             trials.iter().try_for_each(output::json)?;

@@ -10,7 +10,12 @@ use super::{
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use unrolled::{Settings, Unit, checkpoint::Checkpoint, corpus::Vocabulary, train::Record};
+use unrolled::{
+    Settings, Unit,
+    checkpoint::Checkpoint,
+    corpus::Vocabulary,
+    train::{Change, Record},
+};
 
 /// Show a run: configuration, parameters, vocabulary, history, file sizes
 #[derive(Args)]
@@ -34,6 +39,7 @@ struct Report<'a> {
     parameters: Vec<Tensor<'a>>,
     vocabulary: serde_json::Value,
     history: &'a [Record],
+    changes: &'a [Change],
     files: Vec<FileSize>,
 }
 
@@ -78,6 +84,7 @@ impl<'a> Report<'a> {
             parameters: layout.entries().iter().map(tensor).collect(),
             vocabulary: serde_json::from_str(&checkpoint.vocabulary.to_json()).unwrap_or_default(),
             history: &progress.history,
+            changes: &progress.changes,
             files: sizes(trained),
         }
     }
@@ -89,7 +96,7 @@ impl<'a> Report<'a> {
             self.settings_text(),
             self.parameters_text(),
             format!("vocabulary: {}\n{}\n", counted(vocabulary.len() as u64, "symbol"), symbols(vocabulary)),
-            self.history_text(),
+            self.history_text() + &self.changes_text(),
             self.files_text(),
         ]
         .join("\n")
@@ -139,6 +146,19 @@ impl<'a> Report<'a> {
             );
         }
         text
+    }
+
+    /// The settings that were changed when the run was resumed; nothing where there are none.
+    fn changes_text(&self) -> String {
+        if self.changes.is_empty() {
+            return String::new();
+        }
+        let line = |change: &Change| {
+            let Change { step, key, from, to } = change;
+            format!("  after step {:>10}  {key}: {from} to {to}\n", grouped(*step))
+        };
+        format!("\nchanged settings: {}\n", self.changes.len())
+            + &self.changes.iter().map(line).collect::<String>()
     }
 
     fn files_text(&self) -> String {

@@ -9,7 +9,9 @@ mod failure;
 mod figures;
 mod find_rate;
 mod inspect;
+mod numbers;
 mod options;
+mod origin;
 mod output;
 mod plot;
 mod presets;
@@ -26,7 +28,7 @@ mod watch;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use failure::Failure;
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 /// Trains and runs recurrent networks that write text, one character at a time.
 #[derive(Parser)]
@@ -52,7 +54,7 @@ enum Command {
 
 /// Runs the command that the arguments name; its exit code is the process's.
 pub fn main() -> ExitCode {
-    match Cli::try_parse() {
+    match parse(std::env::args_os()) {
         Ok(cli) => report(cli.run()),
         Err(error) => refuse(&error),
     }
@@ -73,6 +75,30 @@ impl Cli {
             Command::Presets(options) => options.run(),
         }
     }
+}
+
+fn parse<T: Into<OsString>>(arguments: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(joined(arguments.into_iter().map(Into::into)))
+}
+
+/// Joins a negative number to the flag before it: `--seed -1` becomes `--seed=-1`. Otherwise -1 would be taken for a flag,
+/// and not for a value that `--seed` can refuse.
+fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let negative = |text: &str| text.starts_with('-') && text.parse::<f64>().is_ok();
+    let mut joined: Vec<OsString> = Vec::new();
+    for argument in arguments {
+        let value = argument.to_str().filter(|text| negative(text));
+        match joined.last_mut().filter(|last| value.is_some() && is_flag(last)) {
+            Some(flag) => flag.push(format!("={}", value.unwrap_or_default())),
+            None => joined.push(argument),
+        }
+    }
+    joined
+}
+
+/// `--name`, without a value and not the `--` that ends all flags.
+fn is_flag(argument: &OsString) -> bool {
+    argument.to_str().is_some_and(|text| text.len() > 2 && text.starts_with("--") && !text.contains('='))
 }
 
 fn report(result: Result<(), Failure>) -> ExitCode {
@@ -106,9 +132,18 @@ fn one_line(rendered: &str) -> String {
     let kept: Vec<_> = kept
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
         .collect();
-    let mut line = kept.join(" ").replace(" tip:", "; tip:");
+    let mut line = plain_tip(&kept.join(" ").replace(" tip:", "; tip:"));
     line.push_str("; `--help` lists what there is");
     line
+}
+
+/// clap advises `-- -x` for a value that begins with a minus, which works for paths alone.
+fn plain_tip(line: &str) -> String {
+    let tip = line.split_once(" as a value, use '-- ").and_then(|(before, after)| {
+        let (value, rest) = after.split_once('\'')?;
+        Some(format!("{before} as the value of a flag, write --flag={value}{rest}"))
+    });
+    tip.unwrap_or_else(|| line.to_owned())
 }
 
 #[cfg(test)]
@@ -124,7 +159,7 @@ mod tests {
     #[test]
     fn a_wrong_argument_is_told_in_one_line() {
         let told = |arguments: &[&str]| {
-            let error = Cli::try_parse_from(arguments).err().expect("a wrong argument");
+            let error = parse(arguments).err().expect("a wrong argument");
             assert_eq!(error.exit_code(), 2);
             one_line(&error.render().to_string())
         };
@@ -137,6 +172,13 @@ mod tests {
         assert!(preset.contains("min-char-rnn"), "{preset}");
         let zero = told(&["unrolled", "train", "--threads", "0"]);
         assert!(zero.contains("'0' for '--threads"), "{zero}");
+        let negative = told(&["unrolled", "train", "--seed", "-1"]);
+        assert!(
+            negative.contains("'-1' for '--seed <N>': expected a whole number of 0 or above"),
+            "{negative}"
+        );
+        let word = told(&["unrolled", "sample", "--prompt", "-x"]);
+        assert!(word.contains("tip: to pass '-x' as the value of a flag, write --flag=-x;"), "{word}");
         let resume = told(&["unrolled", "train", "--resume"]);
         assert!(resume.contains("--out"), "{resume}");
     }

@@ -1,11 +1,12 @@
 //! The flags that change a run's settings. Each is optional: what is not given stays with the configuration file,
 //! the preset, or the default.
 
-use clap::{Args, builder::PossibleValuesParser, value_parser};
+use super::numbers::{number, recorded, single, whole};
+use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 use unrolled::{
     Activation, Bias, Cell, ClipMode, ForgetBiasAt, Init, InputKind, Invalid, Layer, Mode, OptimizerKind,
-    Reset, Schedule, SplitBy, Unit, Windows,
+    Reset, Schedule, SplitBy, Unit, Unknown, Windows,
 };
 
 fn one_of(names: &'static [&'static str]) -> PossibleValuesParser {
@@ -25,14 +26,14 @@ pub struct SettingsFlags {
     /// Where --cell gru applies its reset gate [default: after]
     #[arg(long, value_parser = one_of(Reset::NAMES), help_heading = "Model")]
     pub reset: Option<String>,
-    /// Added to the forget bias of --cell lstm [default: 1]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Model")]
+    /// Number added to the bias of the forget gate of --cell lstm [default: 1]
+    #[arg(long, value_name = "F", value_parser = single, help_heading = "Model")]
     pub forget_bias: Option<f64>,
-    /// When that is done: once, or as in TensorFlow whenever the model runs [default: initial]
+    /// When --forget-bias is added: once to the initial bias, or each time the model runs, as in TensorFlow [default: initial]
     #[arg(long, value_parser = one_of(ForgetBiasAt::NAMES), help_heading = "Model")]
     pub forget_bias_at: Option<String>,
-    /// Added to the initial biases of the gates of --cell gru; TensorFlow's start at 1 [default: 0]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Model")]
+    /// Number added to the initial biases of the gates of --cell gru; TensorFlow uses 1 [default: 0]
+    #[arg(long, value_name = "F", value_parser = single, help_heading = "Model")]
     pub gate_bias: Option<f64>,
     /// PyTorch's two bias vectors, or one as in TensorFlow [default: double]
     #[arg(long, value_parser = one_of(Bias::NAMES), help_heading = "Model")]
@@ -40,20 +41,21 @@ pub struct SettingsFlags {
     /// Distribution of the initial weights [default: uniform]
     #[arg(long, value_parser = one_of(Init::NAMES), help_heading = "Model")]
     pub init: Option<String>,
-    /// Its half-width, gain or deviation [default: the scheme's own; 1/sqrt(hidden) for uniform]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Model")]
+    /// Scale of --init: half-width (uniform), gain (glorot, orthogonal) or standard deviation (normal) [default: that of the scheme;
+    /// 1/sqrt(hidden) for uniform]
+    #[arg(long, value_name = "F", value_parser = single, help_heading = "Model")]
     pub init_scale: Option<f64>,
-    /// Hidden width of each layer [default: 256]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    /// Hidden units of each layer [default: 256]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Model")]
     pub hidden: Option<u32>,
-    /// Stacked layers [default: 1]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    /// Number of stacked layers [default: 1]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Model")]
     pub layers: Option<u32>,
     /// How symbols enter the first layer [default: embedding]
     #[arg(long, value_parser = one_of(InputKind::NAMES), help_heading = "Model")]
     pub input: Option<String>,
     /// Width of the embedding [default: the hidden width]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Model")]
     pub embedding: Option<u32>,
     /// One layer with all its options, as a line of TOML: --layer 'cell = "lstm", hidden = 128, peepholes = true'. Given once for
     /// each layer, from the input up; it replaces --cell, --hidden, --layers and what belongs to them
@@ -66,76 +68,76 @@ pub struct SettingsFlags {
     )]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stack: Vec<Layer>,
-    /// Share of activations dropped between layers and before the head [default: 0]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Model")]
+    /// Share of activations that training drops between layers and before the head [default: 0]
+    #[arg(long, value_name = "F", value_parser = single, help_heading = "Model")]
     pub dropout: Option<f64>,
 
     /// Batch rows [default: 32]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Training")]
     pub batch: Option<u32>,
-    /// Windows whose mean gradient makes one step: a larger batch in the same memory [default: 1]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    /// Number of windows whose mean gradient makes one step: a larger batch in the same memory [default: 1]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Training")]
     pub accumulate: Option<u32>,
     /// Steps of truncated backpropagation through time [default: 64]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Training")]
     pub steps: Option<u32>,
     /// How windows are cut from the text [default: stream]
     #[arg(long, value_parser = one_of(Windows::NAMES), help_heading = "Training")]
     pub windows: Option<String>,
-    /// Passes over the training part; the horizon is whichever bound comes first [default: 1]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    /// Passes over the training part. The run ends at the first of --epochs, --max-steps and --max-chars [default: 1]
+    #[arg(long, value_name = "F", value_parser = number, help_heading = "Training")]
     pub epochs: Option<f64>,
-    /// Bound on optimiser steps
-    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    /// Most optimiser steps
+    #[arg(long, value_name = "N", value_parser = recorded(1), help_heading = "Training")]
     pub max_steps: Option<u64>,
-    /// Bound on symbols trained on
-    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    /// Most symbols to train on
+    #[arg(long, value_name = "N", value_parser = recorded(1), help_heading = "Training")]
     pub max_chars: Option<u64>,
     /// The update rule, in TensorFlow 1's form (adamw in PyTorch's) [default: adam]
     #[arg(long, value_parser = one_of(OptimizerKind::NAMES), help_heading = "Training")]
     pub optimizer: Option<String>,
     /// Momentum of sgd and rmsprop [default: 0]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    #[arg(long, value_name = "F", value_parser = number, help_heading = "Training")]
     pub momentum: Option<f64>,
     /// Weight decay of adamw [default: 0]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    #[arg(long, value_name = "F", value_parser = number, help_heading = "Training")]
     pub weight_decay: Option<f64>,
-    /// The step size at the schedule's start [default: 0.004]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    /// Learning rate at the start of the schedule [default: 0.004]
+    #[arg(long, value_name = "F", value_parser = number, help_heading = "Training")]
     pub learning_rate: Option<f64>,
     /// How the learning rate moves over the run [default: cosine]
     #[arg(long, value_parser = one_of(Schedule::NAMES), help_heading = "Training")]
     pub schedule: Option<String>,
-    /// Share of each target that is spread over all symbols while training [default: 0]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    /// Share of each target that training spreads over all symbols [default: 0]
+    #[arg(long, value_name = "F", value_parser = single, help_heading = "Training")]
     pub label_smoothing: Option<f64>,
-    /// Gradient clipping threshold; 0 switches it off [default: 5]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Training")]
+    /// Threshold of gradient clipping; 0 switches clipping off [default: 5]
+    #[arg(long, value_name = "F", value_parser = single, help_heading = "Training")]
     pub clip: Option<f64>,
-    /// What the threshold applies to [default: norm]
+    /// What --clip limits: the norm of the whole gradient, or each value [default: norm]
     #[arg(long, value_parser = one_of(ClipMode::NAMES), help_heading = "Training")]
     pub clip_mode: Option<String>,
     /// Optimiser steps between evaluations [default: about ten a run]
-    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    #[arg(long, value_name = "N", value_parser = recorded(1), help_heading = "Training")]
     pub eval_every: Option<u64>,
-    /// Symbols of the validation part that an evaluation reads [default: all]
-    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    /// Number of symbols of the validation part that an evaluation reads [default: all]
+    #[arg(long, value_name = "N", value_parser = recorded(2), help_heading = "Training")]
     pub eval_symbols: Option<u64>,
-    /// End after N evaluations without a lower validation loss
-    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    /// End the run after N evaluations without a lower validation loss
+    #[arg(long, value_name = "N", value_parser = recorded(1), help_heading = "Training")]
     pub patience: Option<u64>,
     /// How a window runs; changes no bit of the result [default: static]
     #[arg(long, value_parser = one_of(Mode::NAMES), help_heading = "Training")]
     pub mode: Option<String>,
-    /// Where all randomness starts [default: 1]
-    #[arg(long, value_name = "N", value_parser = whole(), help_heading = "Training")]
+    /// Seed of all random numbers [default: 1]
+    #[arg(long, value_name = "N", value_parser = recorded(0), help_heading = "Training")]
     pub seed: Option<u64>,
 
     /// Share of the text held out for validation [default: 0.1]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Text")]
+    #[arg(long, value_name = "F", value_parser = number, help_heading = "Text")]
     pub val_fraction: Option<f64>,
     /// Share of the text held out for a final test [default: 0]
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Text")]
+    #[arg(long, value_name = "F", value_parser = number, help_heading = "Text")]
     pub test_fraction: Option<f64>,
     /// What a symbol is [default: char]
     #[arg(long, value_parser = one_of(Unit::NAMES), help_heading = "Text")]
@@ -143,6 +145,10 @@ pub struct SettingsFlags {
     /// What to do with bytes that are not UTF-8 [default: error]
     #[arg(long, value_parser = one_of(Invalid::NAMES), help_heading = "Text")]
     pub invalid: Option<String>,
+    /// What to do with symbols that --vocabulary or --init-from lacks: refuse the text, leave them out, or read U+FFFD in their
+    /// place (a space where the vocabulary has no U+FFFD) [default: error; with --init-from new symbols are learnt]
+    #[arg(long, value_parser = one_of(Unknown::NAMES), help_heading = "Text")]
+    pub unknown: Option<String>,
     /// Below folders, only files of this pattern, as in a .gitignore (`*.c`, `src/**/*.rs`); may be given again
     #[arg(long, value_name = "GLOB", help_heading = "Text")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -199,9 +205,13 @@ fn unescaped(text: &str) -> Result<String, String> {
     Ok(out)
 }
 
-/// TOML's integers end at 2^63 - 1.
-fn whole() -> clap::builder::RangedU64ValueParser {
-    value_parser!(u64).range(..=i64::MAX as u64)
+/// The value that clap has checked already.
+pub(super) fn unknown(name: &str) -> Unknown {
+    match name {
+        "skip" => Unknown::Skip,
+        "replace" => Unknown::Replace,
+        _ => Unknown::Error,
+    }
 }
 
 impl SettingsFlags {

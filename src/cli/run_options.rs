@@ -1,6 +1,7 @@
 //! Flags of `train` that decide what is kept of a run and what it may use, but nothing that it computes.
 
-use clap::{Args, value_parser};
+use super::numbers::{recorded, whole};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -13,23 +14,29 @@ pub struct RunOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<Every>,
     /// Checkpoints to keep, besides the best: a damaged one is not the end of a run [default: 2]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), help_heading = "Run")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<u32>,
     /// Refuse to start when model and training need more than this (800M, 2GiB), besides the mapped text
     #[arg(long, value_name = "SIZE", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory: Option<Size>,
-    /// Begin with the weights of a trained run or checkpoint of the same model, and its vocabulary
+    /// Fine-tune: start from the weights of a run or checkpoint. Its model, unit and vocabulary are taken over; training settings
+    /// are free. New symbols of the text get new weights, unless --unknown says otherwise
     #[arg(long, value_name = "RUN", conflicts_with = "resume", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
+    /// Symbols that the model knows: a run, a checkpoint, a file with one symbol a line (\n, \t, \xHH, \uHHHH as in C) or a JSON
+    /// array or object of symbols, or the word all-bytes [default: the symbols of the text]
+    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Run")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<PathBuf>,
     /// Symbols of the text that each evaluation writes to samples.jsonl; 0 for none [default: 200]
-    #[arg(long, value_name = "N", help_heading = "Run")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(0), help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_length: Option<u32>,
     /// Steps between two points of the training curve in steps.jsonl [default: 1, then a 512th of the steps so far]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = "Run")]
+    #[arg(long, value_name = "N", value_parser = recorded(1), help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_every: Option<u64>,
     /// Write an event file for TensorBoard into the run folder
@@ -46,6 +53,7 @@ impl RunOptions {
             keep: self.keep.or(stored.keep),
             max_memory: self.max_memory.or(stored.max_memory),
             init_from: self.init_from.or(stored.init_from),
+            vocabulary: self.vocabulary.or(stored.vocabulary),
             sample_length: self.sample_length.or(stored.sample_length),
             log_every: self.log_every.or(stored.log_every),
             tensorboard: self.tensorboard || stored.tensorboard,
@@ -166,6 +174,7 @@ mod tests {
             keep: Some(3),
             max_memory: Some(Size(5 << 20)),
             init_from: Some("runs/1".into()),
+            vocabulary: Some("symbols.txt".into()),
             sample_length: Some(0),
             log_every: Some(7),
             tensorboard: true,

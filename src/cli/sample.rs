@@ -1,10 +1,16 @@
 //! `unrolled sample`: text from a trained model, written as it is drawn.
 
-use super::{failure::Failure, output, run_folder::Trained};
-use clap::Args;
+use super::{
+    failure::Failure,
+    numbers::{float, whole},
+    options::unknown,
+    output,
+    run_folder::Trained,
+};
+use clap::{Args, builder::PossibleValuesParser};
 use std::{fs, io::IsTerminal, path::PathBuf};
 use unrolled::{
-    Error,
+    Error, Unknown,
     corpus::Vocabulary,
     model::Model,
     sample::{Generator, Sampling},
@@ -15,8 +21,8 @@ use unrolled::{
 pub struct Sample {
     /// A run folder or a checkpoint file [default: the newest under runs/]
     run: Option<PathBuf>,
-    /// Symbols to draw
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    /// Number of symbols to draw
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0), default_value_t = 500)]
     length: u64,
     /// Text to continue; it is written first
     #[arg(long, value_name = "TEXT", conflicts_with = "prompt_file")]
@@ -24,20 +30,24 @@ pub struct Sample {
     /// File with the text to continue
     #[arg(long, value_name = "FILE")]
     prompt_file: Option<PathBuf>,
+    /// What to do with symbols of the prompt that the model does not know: refuse it, leave them out, or read U+FFFD in their place
+    /// (a space where the vocabulary has no U+FFFD)
+    #[arg(long, value_parser = PossibleValuesParser::new(Unknown::NAMES), default_value = "error")]
+    unknown: String,
     /// Divides the logits: below 1 is safer, above 1 is wilder, 0 takes the likeliest symbol
-    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", value_parser = float, default_value_t = 1.0)]
     temperature: f32,
     /// Draw among the N likeliest symbols only
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1))]
     top_k: Option<usize>,
     /// Draw among the likeliest symbols that together reach this probability
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", value_parser = float)]
     top_p: Option<f32>,
-    /// Where the draws start
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Seed of the draws
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0), default_value_t = 1)]
     seed: u64,
-    /// Texts to write, with a line of dashes between them
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Number of texts to write, with a line of dashes between them
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(0), default_value_t = 1)]
     count: u32,
     /// End a text once it contains this one
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -56,6 +66,7 @@ impl Sample {
             sampling: self.sampling(),
             length: self.length,
             stop: self.stop.as_deref(),
+            unknown: unknown(&self.unknown),
         };
         for sequence in 0..self.count {
             if sequence > 0 {
@@ -104,6 +115,8 @@ pub struct Writer<'a> {
     pub length: u64,
     /// Ends the text once it has been drawn.
     pub stop: Option<&'a str>,
+    /// What to do with symbols of the prompt that the model does not know.
+    pub unknown: Unknown,
 }
 
 impl Writer<'_> {
@@ -111,7 +124,7 @@ impl Writer<'_> {
     pub fn write(&self, prompt: &str, sequence: u32) -> Result<(), Failure> {
         let mut generator =
             Generator::new(self.model, self.vocabulary, self.sampling.clone(), sequence.into())?;
-        generator.prompt(prompt)?;
+        generator.prompt_as(prompt, self.unknown)?;
         output::write(prompt.as_bytes())?;
         let mut tail = Tail::new(self.stop);
         let mut symbol = Vec::new();

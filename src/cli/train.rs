@@ -1,23 +1,25 @@
 //! `unrolled train`: from a text to a run folder.
 
 use super::{
-    config::{Config, overlay, table_of},
+    config::{Config, overlay},
     failure::Failure,
     figures::memory,
+    numbers::whole,
     options::SettingsFlags,
+    origin::{Asked, Origin},
     output::note,
     progress::Scanning,
-    run_folder::{RunFolder, Trained},
+    run_folder::RunFolder,
     run_options::RunOptions,
     signals::Signals,
 };
-use clap::{Args, builder::PossibleValuesParser, value_parser};
+use clap::{Args, builder::PossibleValuesParser};
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 use unrolled::{
-    Error, Preset, Schedule, Settings,
+    Difference, Error, Preset, Settings, Unknown,
     checkpoint::Checkpoint,
     corpus::{Corpus, Options, Vocabulary},
     model::memory_needed,
@@ -27,8 +29,10 @@ use unrolled::{
 mod curve;
 mod events;
 mod keeper;
+mod resume;
 mod session;
 use keeper::Keeper;
+use resume::refuse_change;
 use session::Session;
 
 /// Train a model on a text
@@ -46,17 +50,21 @@ pub struct Train {
     /// Published settings to start from; `unrolled presets` describes them
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Preset::NAMES), conflicts_with = "resume")]
     preset: Option<String>,
-    /// Pause with a checkpoint at step N; the horizon stays
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    /// Pause with a checkpoint at step N; the run's length and schedule stay as they are
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1))]
     stop_after: Option<u64>,
     /// Continue the run in --out where it stopped
     #[arg(long, requires = "out")]
     resume: bool,
-    /// Go on with --resume although the text is another one now
+    /// With --resume, also take another learning rate, schedule, clip or length (--epochs, --max-steps, --max-chars): from here
+    /// on the run is as if it had begun with them
+    #[arg(long, requires = "resume")]
+    extend: bool,
+    /// Go on with --resume although the text has changed
     #[arg(long, requires = "resume")]
     accept_changed_text: bool,
     /// Threads [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     threads: Option<NonZeroUsize>,
     /// One JSON object per evaluation on standard output
     #[arg(long)]
@@ -85,7 +93,15 @@ impl Train {
 
     fn start(&self) -> Result<Session, Failure> {
         let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
-        let settings = config.settings(self.preset.as_deref(), &self.settings)?;
+        let run = self.run.clone().or(config.run.clone());
+        let asked = Asked {
+            config: &config,
+            file: self.config.as_deref(),
+            preset: self.preset.as_deref(),
+            flags: &self.settings,
+        };
+        let origin = Origin::load(run.init_from.as_deref(), run.vocabulary.as_deref(), &asked)?;
+        let settings = origin.settings(&asked)?;
         settings.validate()?;
         if let Some(out) = &self.out {
             RunFolder::at(out).check_free()?;
@@ -94,9 +110,8 @@ impl Train {
             true => config.paths().unwrap_or_default(),
             false => &self.paths,
         };
-        let run = self.run.clone().or(config.run.clone());
         let recorded = super::config::record(&settings, paths, &run)?;
-        let training = self.new_training(paths, settings, &run)?;
+        let training = self.new_training(paths, settings, &run, &origin)?;
         let folder = RunFolder::create(self.out.as_deref(), &recorded)?;
         self.begin(training, Keeper::new(folder, run, recorded))
     }
@@ -109,8 +124,12 @@ impl Train {
         settings.validate()?;
         let paths = self.resumed_paths(&config);
         let run = self.run.clone().or(config.run.clone());
+        let (file, flags) = (folder.config(), SettingsFlags::default());
+        let asked = Asked { config: &config, file: Some(&file), preset: None, flags: &flags };
+        let origin = Origin::load(run.init_from.as_deref(), run.vocabulary.as_deref(), &asked)?;
+        origin.settings(&asked)?;
         let recorded = super::config::record(&settings, &paths, &run)?;
-        let training = self.new_training(&paths, settings, &run)?;
+        let training = self.new_training(&paths, settings, &run, &origin)?;
         folder.write_config(&recorded)?;
         note(&format!(
             "{}: stopped before its first checkpoint, so it begins again",
@@ -119,19 +138,18 @@ impl Train {
         self.begin(training, Keeper::new(folder, run, recorded))
     }
 
-    /// A run at its beginning, with weights of its own or of another run.
+    /// A run at its beginning, with drawn weights or those of another run.
     fn new_training(
         &self,
         paths: &[PathBuf],
         settings: Settings,
         run: &RunOptions,
+        origin: &Origin,
     ) -> Result<Training, Failure> {
-        let from =
-            run.init_from.as_deref().map(|from| Trained::find(Some(from), None)?.load()).transpose()?;
-        let corpus = open(paths, &settings, from.as_ref().map(|from| &from.vocabulary))?;
+        let corpus = origin.open(paths, &settings)?;
         check_memory(&settings, &corpus, run)?;
-        Ok(match from {
-            Some(from) => Training::from_model(corpus, settings, from.model()?, self.threads())?,
+        Ok(match origin.checkpoint() {
+            Some(from) => Training::fine_tune(corpus, from, settings, self.threads())?,
             None => Training::new(corpus, settings, self.threads())?,
         })
     }
@@ -149,7 +167,7 @@ impl Train {
             return Err(nothing_to_resume(out));
         }
         let folder = RunFolder::hold(out)?;
-        let Some(checkpoint) = load(&folder)? else {
+        let Some(mut checkpoint) = load(&folder)? else {
             return match folder.config().exists() {
                 true => self.start_again(folder),
                 false => Err(nothing_to_resume(out)),
@@ -159,16 +177,25 @@ impl Train {
         settings.validate()?;
         let config = Config::read(&folder.config())?;
         let (paths, run) = (self.resumed_paths(&config), self.run.clone().or(config.run.clone()));
-        let corpus = open(&paths, &settings, self.accept_changed_text.then_some(&checkpoint.vocabulary))?;
+        let corpus = reopen(&paths, &settings, &checkpoint)?;
         check_memory(&settings, &corpus, &run)?;
-        let checkpoint = self.check_text(&corpus, checkpoint, out)?;
+        let stored = checkpoint.progress.clone();
+        let corpus = self.check_text(corpus, &mut checkpoint, out)?;
         let recorded = super::config::record(&settings, &paths, &run)?;
-        let training = Training::resume(corpus, checkpoint, settings, self.threads())?;
+        let training = match self.extend {
+            true => Training::extend(corpus, checkpoint, settings, self.threads())?,
+            false => Training::resume(corpus, checkpoint, settings, self.threads())?,
+        };
         self.check_pause(&training)?;
+        self.check_length(&training)?;
         folder.write_config(&recorded)?;
         folder.write_manifest(training.corpus())?;
         let mut keeper = Keeper::new(folder, run, recorded);
         keeper.resume(&training)?;
+        if *training.progress() != stored {
+            // What was changed must hold even if the process is killed before its next checkpoint.
+            keeper.first(&training)?;
+        }
         self.session(training, keeper)
     }
 
@@ -192,29 +219,25 @@ impl Train {
     }
 
     /// Refuses another text than the run's, unless the user insists: then the run goes on with it.
-    fn check_text(
-        &self,
-        corpus: &Corpus,
-        mut checkpoint: Checkpoint,
-        run: &Path,
-    ) -> Result<Checkpoint, Failure> {
+    fn check_text(&self, corpus: Corpus, checkpoint: &mut Checkpoint, run: &Path) -> Result<Corpus, Failure> {
         let (found, expected) = (corpus.fingerprint(), checkpoint.progress.corpus_fingerprint);
         if found == expected {
-            return Ok(checkpoint);
+            return Ok(corpus);
         }
         if !self.accept_changed_text {
             return Err(Failure::OtherText {
                 text: corpus.name(),
                 run: run.to_owned(),
-                difference: RunFolder::at(run).difference(corpus),
+                difference: RunFolder::at(run).difference(&corpus),
                 found,
                 expected,
                 remedy: "name the original text, start a new run with another --out, or pass --accept-changed-text",
             });
         }
+        let corpus = corpus.with_vocabulary(&checkpoint.vocabulary)?;
         note(&format!("{} is another text than before; the run goes on with it", corpus.name()));
         checkpoint.progress.corpus_fingerprint = found;
-        Ok(checkpoint)
+        Ok(corpus)
     }
 
     fn threads(&self) -> Option<usize> {
@@ -225,10 +248,11 @@ impl Train {
     fn resumed_settings(&self, out: &Path, stored: &Settings) -> Result<Settings, Failure> {
         let flags = self.settings.table();
         let asked = overlay(stored, [&flags].into_iter())?;
-        let (before, after) = (table_of(stored)?, table_of(&asked)?);
-        for key in flags.keys().filter(|key| before.get(*key) != after.get(*key)) {
-            let found = before.get(key).map_or("none".to_owned(), ToString::to_string);
-            check_change(key, &found, stored.schedule, out)?;
+        for Difference { key, expected, .. } in asked.differences(stored) {
+            let accepted = key != "unknown" || self.accept_changed_text;
+            if !(accepted && Training::may_change(&key, stored, self.extend)) {
+                return Err(refuse_change(&key, &expected, stored, out));
+            }
         }
         Ok(asked)
     }
@@ -241,24 +265,6 @@ impl Train {
             ))),
             _ => Ok(()),
         }
-    }
-}
-
-/// Whether a run may be resumed with another value of `key`.
-fn check_change(key: &str, stored: &str, schedule: Schedule, out: &Path) -> Result<(), Failure> {
-    let run = out.display();
-    match key {
-        "mode" => Ok(()),
-        "epochs" | "max-steps" | "max-chars" if schedule == Schedule::Constant => Ok(()),
-        "epochs" | "max-steps" | "max-chars" => Err(Failure::Usage(format!(
-            "--{key}: the {} schedule of {run} spans the horizon it began with ({key}: {stored}), so it cannot move: \
-             only a run with --schedule constant can be resumed with another horizon",
-            schedule.name()
-        ))),
-        _ => Err(Failure::Usage(format!(
-            "--{key} contradicts the run in {run}, which has {key} = {stored}: leave the flag out, \
-             or start a new run with another --out"
-        ))),
     }
 }
 
@@ -300,12 +306,25 @@ pub fn open(
     settings: &Settings,
     vocabulary: Option<&Vocabulary>,
 ) -> Result<Corpus, Failure> {
+    let options = Options { vocabulary, ..Options::of(settings) };
     if paths.is_empty() {
-        return Ok(Corpus::embedded(settings.unit)?);
+        return Ok(options.embedded()?);
     }
     let scanning = Scanning::new();
     let report = |done, all| scanning.report(done, all);
-    Ok(Options { vocabulary, progress: Some(&report), ..Options::of(settings) }.open(paths)?)
+    Ok(Options { progress: Some(&report), ..options }.open(paths)?)
+}
+
+/// A run's own text, opened as its checkpoint fixes it. Where the text has changed, it keeps its own symbols.
+pub fn reopen(paths: &[PathBuf], settings: &Settings, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
+    let vocabulary = &checkpoint.vocabulary;
+    let settings = Settings { unit: vocabulary.unit(), ..settings.clone() };
+    let reads_around = matches!(settings.unknown, Some(Unknown::Skip | Unknown::Replace));
+    let corpus = open(paths, &settings, reads_around.then_some(vocabulary))?;
+    match corpus.fingerprint() == checkpoint.progress.corpus_fingerprint {
+        true => Ok(corpus.with_vocabulary(vocabulary)?),
+        false => Ok(corpus),
+    }
 }
 
 /// Refuses what needs more memory than `--max-memory` grants.
@@ -318,27 +337,5 @@ fn check_memory(settings: &Settings, corpus: &Corpus, run: &RunOptions) -> Resul
             memory(needed)
         ))),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(key: &str, schedule: Schedule) -> Option<String> {
-        check_change(key, "256", schedule, Path::new("runs/1")).err().map(|failure| failure.to_string())
-    }
-
-    #[test]
-    fn a_resumed_run_keeps_what_decides_its_result() {
-        assert_eq!(told("mode", Schedule::Cosine), None);
-        assert_eq!(told("max-steps", Schedule::Constant), None);
-        let hidden = told("hidden", Schedule::Constant).expect("refused");
-        assert!(
-            hidden.starts_with("--hidden contradicts the run in runs/1, which has hidden = 256"),
-            "{hidden}"
-        );
-        let horizon = told("epochs", Schedule::Cosine).expect("refused");
-        assert!(horizon.contains("the cosine schedule of runs/1 spans the horizon"), "{horizon}");
     }
 }

@@ -18,16 +18,17 @@ mod streams;
 mod tests;
 mod vocabulary;
 
-use crate::{Error, Invalid, Result, SplitBy, Unit};
+use crate::{Error, Invalid, Result, SplitBy, Unit, Unknown};
 pub use batches::{Batch, Batches};
 pub use options::Options;
 use rayon::prelude::*;
-use scan::{Reading, SPAN, Scan, Span};
+use scan::{Reading, Scan, Span};
 use serde::Serialize;
 use source::Source;
 pub use split::Split;
 use std::path::PathBuf;
 pub use streams::Streams;
+use vocabulary::UNKNOWN;
 pub use vocabulary::Vocabulary;
 
 /// A text as a sequence of symbol ids, read in place from memory-mapped files.
@@ -46,6 +47,10 @@ pub struct Corpus {
     spans: Vec<Span>,
     invalid: Invalid,
     vocabulary: Vocabulary,
+    /// What was done with symbols that the vocabulary lacks.
+    unknown: Unknown,
+    /// The id that such a symbol has, where it is replaced.
+    stand_in: u32,
     len: usize,
     fingerprint: u32,
 }
@@ -92,7 +97,7 @@ impl Corpus {
     /// # Errors
     /// [`Error::EmptyText`].
     pub fn from_text(text: impl Into<String>, unit: Unit) -> Result<Self> {
-        Draft::text(text.into()).read(Reading { unit, invalid: Invalid::Error }, None, SPAN)
+        Options { unit, ..Options::default() }.read(Draft::text(text.into()))
     }
 
     /// A text in memory, with a vocabulary that is given.
@@ -100,8 +105,7 @@ impl Corpus {
     /// # Errors
     /// [`Error::EmptyText`], and [`Error::UnknownSymbol`] for a symbol that the vocabulary lacks.
     pub fn from_text_with(text: impl Into<String>, vocabulary: &Vocabulary) -> Result<Self> {
-        let reading = Reading { unit: vocabulary.unit(), invalid: Invalid::Error };
-        Draft::text(text.into()).read(reading, Some(vocabulary), SPAN)
+        Options { vocabulary: Some(vocabulary), ..Options::default() }.read(Draft::text(text.into()))
     }
 
     /// The text inside this library: its own sources and documents.
@@ -109,8 +113,33 @@ impl Corpus {
     /// # Errors
     /// [`Error::EmptyText`] if it was built without them.
     pub fn embedded(unit: Unit) -> Result<Self> {
-        let source = Source::held("the built-in text", embedded::TEXT.as_bytes());
-        Draft::of(vec![source]).read(Reading { unit, invalid: Invalid::Error }, None, SPAN)
+        Options { unit, ..Options::default() }.embedded()
+    }
+
+    /// The same text with another vocabulary, without another look at it: that of a checkpoint, say, which has symbols that this
+    /// text lacks.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSymbol`] for a symbol of the text that the vocabulary lacks, unless such symbols are replaced, and
+    /// [`Error::Setting`] for a vocabulary of the other unit, or for a text that was opened without the symbols that its
+    /// first vocabulary lacked: open that one with this vocabulary.
+    pub fn with_vocabulary(mut self, vocabulary: &Vocabulary) -> Result<Self> {
+        if *vocabulary == self.vocabulary {
+            return Ok(self);
+        }
+        self.vocabulary.check_unit(vocabulary)?;
+        if self.unknown == Unknown::Skip {
+            let expected = "it was opened with another vocabulary, and without the symbols that lacks; open it with this one";
+            let (name, found) = ("unknown", "skip".to_owned());
+            return Err(Error::Setting { name, found, expected: expected.to_owned() });
+        }
+        let complete = self.vocabulary.places_in(vocabulary).is_ok();
+        self.stand_in = vocabulary.stand_in(if complete { Unknown::Error } else { self.unknown })?;
+        self.vocabulary = vocabulary.clone();
+        if !complete && self.unknown == Unknown::Error {
+            self.all_known()?;
+        }
+        Ok(self)
     }
 
     /// Number of symbols.
@@ -220,16 +249,21 @@ impl Corpus {
     fn each(&self, start: usize, count: usize, mut symbol: impl FnMut(usize, u32)) {
         let end = start.saturating_add(count);
         assert!(end <= self.len, "symbols {start}..{end} of a text of {}", self.len);
-        // Only a file changed since it was opened has symbols without an id: they get the last one.
-        let (ids, last) = (self.vocabulary.ids(), self.vocabulary.len() as u32 - 1);
+        let (ids, reading) = (self.vocabulary.ids(), self.reading());
         let first = self.spans.partition_point(|span| span.first + span.symbols <= start);
         for span in self.spans[first..].iter().take_while(|span| span.first < end) {
             let from = start.max(span.first);
             let symbols = from - span.first..end.min(span.first + span.symbols) - span.first;
-            span.read(self.bytes(span), self.invalid, symbols, |at, value| {
-                symbol(from - start + at, ids.get(value).min(last));
+            span.read(self.bytes(span), reading, symbols, |at, value| {
+                let id = ids.get(value);
+                symbol(from - start + at, if id == UNKNOWN { self.stand_in } else { id });
             });
         }
+    }
+
+    fn reading(&self) -> Reading<'_> {
+        let known = (self.unknown == Unknown::Skip).then_some(self.vocabulary.ids());
+        Reading { unit: self.vocabulary.unit(), invalid: self.invalid, known }
     }
 
     fn bytes(&self, span: &Span) -> &[u8] {
@@ -240,7 +274,7 @@ impl Corpus {
     fn all_known(&self) -> Result<()> {
         let table = self.vocabulary.ids();
         let found = self.spans.par_iter().find_map_first(|span| {
-            let found = span.find(self.bytes(span), self.invalid, table, vocabulary::UNKNOWN);
+            let found = span.find(self.bytes(span), self.invalid, table, UNKNOWN);
             found.map(|(symbol, offset)| (symbol, span.source, span.bytes.start + offset))
         });
         match found {
@@ -274,8 +308,12 @@ impl Draft<'_> {
     }
 
     /// Scans the bytes, in spans of about `span` of them.
-    fn read(self, reading: Reading, given: Option<&Vocabulary>, span: usize) -> Result<Corpus> {
+    fn read(self, options: &Options, span: usize) -> Result<Corpus> {
         let Self { name, mut sources, separator, skipped, progress } = self;
+        let (given, unknown) = (options.vocabulary, options.unknown());
+        let known = given.filter(|_| unknown == Unknown::Skip).map(Vocabulary::ids);
+        let unit = given.map_or(options.unit, Vocabulary::unit);
+        let reading = Reading { unit, invalid: options.invalid, known };
         sources.retain(|source| !source.bytes().is_empty());
         let documents = sources.len();
         sources.extend(separator);
@@ -288,15 +326,20 @@ impl Draft<'_> {
         sources.iter().try_for_each(Source::whole)?;
         let Scan { spans, seen, symbols: len, checksum, checksums } = scan?;
         if len == 0 {
-            return Err(Error::EmptyText { text: name });
+            let text = match known {
+                Some(_) => format!("{name}, without the symbols that the vocabulary lacks,"),
+                None => name,
+            };
+            return Err(Error::EmptyText { text });
         }
-        let complete = given.is_none_or(|v| seen.symbols().all(|s| v.ids().get(s) != vocabulary::UNKNOWN));
+        let complete = given.is_none_or(|v| seen.symbols().all(|s| v.ids().get(s) != UNKNOWN));
         let vocabulary = match given {
             Some(vocabulary) => vocabulary.clone(),
             None => Vocabulary::from_sorted(reading.unit, seen.symbols().collect()),
         };
         let invalid = reading.invalid;
         let fingerprint = checksum;
+        let stand_in = vocabulary.stand_in(if complete { Unknown::Error } else { unknown })?;
         let corpus = Corpus {
             name,
             sources,
@@ -306,10 +349,12 @@ impl Draft<'_> {
             spans,
             invalid,
             vocabulary,
+            unknown,
+            stand_in,
             len,
             fingerprint,
         };
-        if !complete {
+        if !complete && unknown == Unknown::Error {
             corpus.all_known()?;
         }
         Ok(corpus)

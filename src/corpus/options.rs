@@ -1,7 +1,7 @@
 //! How files become a text.
 
-use super::{Corpus, Draft, Reading, Vocabulary, files, scan::SPAN, source::Source};
-use crate::{Invalid, Result, Settings, Unit};
+use super::{Corpus, Draft, Vocabulary, embedded, files, scan::SPAN, source::Source};
+use crate::{Invalid, Result, Settings, Unit, Unknown};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -30,6 +30,8 @@ pub struct Options<'a> {
     pub separator: String,
     /// A vocabulary that is given (a trained model's), instead of all symbols of the text.
     pub vocabulary: Option<&'a Vocabulary>,
+    /// What to do with symbols that this vocabulary lacks; they are an error when absent.
+    pub unknown: Option<Unknown>,
     /// Called with the bytes scanned so far and the bytes in all, from any thread, every few hundred KB.
     pub progress: Option<&'a (dyn Fn(u64, u64) + Sync)>,
 }
@@ -53,6 +55,7 @@ impl<'a> Options<'a> {
             shuffle: settings.shuffle_documents.then_some(settings.seed),
             separator: settings.separator.clone(),
             vocabulary: None,
+            unknown: settings.unknown,
             progress: None,
         }
     }
@@ -74,12 +77,28 @@ impl<'a> Options<'a> {
         if let Some(seed) = self.shuffle {
             shuffle(&mut sources, seed);
         }
-        let unit = self.vocabulary.map_or(self.unit, Vocabulary::unit);
-        let reading = Reading { unit, invalid: self.invalid };
         let separator = (!self.separator.is_empty())
             .then(|| Source::held("the separator", self.separator.clone().into_bytes()));
         let draft = Draft { name, sources, separator, skipped, progress: self.progress };
-        draft.read(reading, self.vocabulary, SPAN)
+        self.read(draft)
+    }
+
+    /// The text inside this library, as [`Corpus::embedded`] has it, with the vocabulary of these options.
+    ///
+    /// # Errors
+    /// As for [`Corpus::embedded`], and [`crate::Error::UnknownSymbol`].
+    pub fn embedded(&self) -> Result<Corpus> {
+        let source = Source::held("the built-in text", embedded::TEXT.as_bytes());
+        self.read(Draft::of(vec![source]))
+    }
+
+    pub(super) fn read(&self, draft: Draft<'_>) -> Result<Corpus> {
+        draft.read(self, SPAN)
+    }
+
+    /// Without a vocabulary, all symbols of the text are known.
+    pub(super) fn unknown(&self) -> Unknown {
+        self.unknown.filter(|_| self.vocabulary.is_some()).unwrap_or(Unknown::Error)
     }
 }
 

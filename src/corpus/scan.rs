@@ -9,7 +9,7 @@
 //! than three bytes of that look. A cut that is moved past them, three at most, therefore parts no character, and
 //! the pieces decode to the same symbols as the whole, invalid bytes included.
 
-use super::{pages::Pages, source::Source};
+use super::{pages::Pages, source::Source, vocabulary::UNKNOWN};
 use crate::{Error, Invalid, Result, Unit};
 use crc32fast::Hasher;
 use rayon::prelude::*;
@@ -25,9 +25,45 @@ const MARK: usize = 256;
 
 /// How bytes become symbols.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
+pub(super) struct Reading<'a> {
     pub unit: Unit,
     pub invalid: Invalid,
+    /// The only symbols that are read; all others are left out. All are read when absent.
+    pub known: Option<&'a Pages<u32>>,
+}
+
+impl Reading<'_> {
+    /// Whether every byte is a symbol that is read.
+    fn knows_all(self, bytes: &[u8]) -> bool {
+        self.known.is_none_or(|known| bytes.iter().all(|&byte| known.get(byte.into()) != UNKNOWN))
+    }
+
+    /// Calls `symbol` with the offset and the value of every symbol that is read; returns whether all bytes are valid.
+    #[inline]
+    fn each(self, bytes: &[u8], mut symbol: impl FnMut(usize, u32)) -> bool {
+        // Nearly every text is read whole: that loop has no other question in it.
+        let Some(known) = self.known else {
+            return match self.unit {
+                Unit::Char => decode(bytes, self.invalid, |offset, c| symbol(offset, c.into())),
+                Unit::Byte => {
+                    (0..).zip(bytes).for_each(|(offset, &byte)| symbol(offset, byte.into()));
+                    true
+                }
+            };
+        };
+        let mut filter = |offset, value| {
+            if known.get(value) != UNKNOWN {
+                symbol(offset, value);
+            }
+        };
+        match self.unit {
+            Unit::Char => decode(bytes, self.invalid, |offset, c| filter(offset, c.into())),
+            Unit::Byte => {
+                (0..).zip(bytes).for_each(|(offset, &byte)| filter(offset, byte.into()));
+                true
+            }
+        }
+    }
 }
 
 /// A stretch of one source.
@@ -64,7 +100,7 @@ impl Scan {
     pub fn new(
         sources: &[Source],
         order: &[usize],
-        reading: Reading,
+        reading: Reading<'_>,
         size: usize,
         progress: Option<&(dyn Fn(u64, u64) + Sync)>,
     ) -> Result<Self> {
@@ -115,7 +151,7 @@ impl Stretch {
     }
 
     /// Adds the span that comes next.
-    fn add(mut self, source: usize, range: Range<usize>, sources: &[Source], reading: Reading) -> Self {
+    fn add(mut self, source: usize, range: Range<usize>, sources: &[Source], reading: Reading<'_>) -> Self {
         let bytes = &sources[source].bytes()[range.clone()];
         match self.parts.last_mut().filter(|(last, _)| *last == source && range.start > 0) {
             Some((_, part)) => part.update(bytes),
@@ -126,29 +162,30 @@ impl Stretch {
             }
         }
         let mut span = Span { source, bytes: range, first: 0, symbols: bytes.len(), marks: None };
-        if reading.unit == Unit::Byte || bytes.is_ascii() {
+        let single = reading.unit == Unit::Byte || bytes.is_ascii();
+        if single && reading.knows_all(bytes) {
             let seen = self.seen.bytes_mut();
             bytes.iter().for_each(|&byte| seen[usize::from(byte)] = true);
         } else {
-            self.add_characters(&mut span, bytes, reading.invalid);
+            self.add_symbols(&mut span, bytes, reading);
         }
         self.spans.push(span);
         self
     }
 
-    /// Counts, marks and collects the characters of a span.
-    fn add_characters(&mut self, span: &mut Span, bytes: &[u8], invalid: Invalid) {
+    /// Counts, marks and collects the symbols of a span.
+    fn add_symbols(&mut self, span: &mut Span, bytes: &[u8], reading: Reading<'_>) {
         let (mut count, mut marks) = (0, Vec::with_capacity(bytes.len() / MARK + 1));
-        let valid = decode(bytes, invalid, |offset, symbol| {
+        let valid = reading.each(bytes, |offset, symbol| {
             if count % MARK == 0 {
                 marks.push(offset as u32);
             }
             count += 1;
-            if !self.seen.get(symbol.into()) {
-                self.seen.set(symbol.into(), true);
+            if !self.seen.get(symbol) {
+                self.seen.set(symbol, true);
             }
         });
-        if invalid == Invalid::Error && !valid {
+        if reading.invalid == Invalid::Error && !valid {
             let offset = span.bytes.start + valid_up_to(bytes);
             self.invalid = self.invalid.or(Some((span.source, offset)));
         }
@@ -180,7 +217,7 @@ impl Span {
     pub fn read(
         &self,
         bytes: &[u8],
-        invalid: Invalid,
+        reading: Reading<'_>,
         symbols: Range<usize>,
         mut symbol: impl FnMut(usize, u32),
     ) {
@@ -189,9 +226,9 @@ impl Span {
         };
         for block in symbols.start / MARK..symbols.end.div_ceil(MARK) {
             let mut at = block * MARK;
-            decode(&bytes[block_bytes(marks, block, bytes.len())], invalid, |_, c| {
+            reading.each(&bytes[block_bytes(marks, block, bytes.len())], |_, value| {
                 if symbols.contains(&at) {
-                    symbol(at - symbols.start, c.into());
+                    symbol(at - symbols.start, value);
                 }
                 at += 1;
             });

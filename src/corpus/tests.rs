@@ -1,5 +1,8 @@
 //! A corpus against naive decodes, and every way to fail to open one.
 
+mod unknown;
+
+use super::scan::SPAN;
 use super::*;
 use proptest::prelude::*;
 use std::{collections::BTreeSet, fs, path::Path};
@@ -12,7 +15,7 @@ fn draft(files: &[Vec<u8>]) -> Draft<'static> {
 }
 
 /// The symbols by the shortest means: decode every file as a whole.
-fn naive(files: &[Vec<u8>], reading: Reading) -> Vec<u32> {
+fn naive(files: &[Vec<u8>], reading: &Options) -> Vec<u32> {
     let file = |bytes: &Vec<u8>| -> Vec<u32> {
         match (reading.unit, reading.invalid) {
             (Unit::Byte, _) => bytes.iter().map(|&b| b.into()).collect(),
@@ -63,10 +66,10 @@ proptest! {
         (unit, invalid, span) in (unit(), invalid(), span()),
         cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 20),
     ) {
-        let reading = Reading { unit, invalid };
+        let reading = &Options { unit, invalid, ..Options::default() };
         let expected = naive(&files, reading);
         let bad = files.iter().position(|bytes| std::str::from_utf8(bytes).is_err());
-        let corpus = match draft(&files).read(reading, None, span) {
+        let corpus = match draft(&files).read(reading, span) {
             Err(Error::InvalidUtf8 { text, offset }) => {
                 let bad = bad.expect("all files are valid");
                 prop_assert_eq!((unit, invalid, text), (Unit::Char, Invalid::Error, format!("file {}", bad + 1)));
@@ -101,13 +104,13 @@ proptest! {
         (unit, span) in (unit(), span()),
         dropped in any::<prop::sample::Index>(),
     ) {
-        let reading = Reading { unit, invalid: Invalid::Replace };
+        let reading = &Options { unit, invalid: Invalid::Replace, ..Options::default() };
         let text = naive(&files, reading);
         prop_assume!(!text.is_empty());
         let mut symbols = BTreeSet::from_iter(text.iter().copied());
         symbols.extend([0x41, 0x42]);
         let full = Vocabulary::from_sorted(unit, symbols.iter().copied().collect());
-        let corpus = draft(&files).read(reading, Some(&full), span).unwrap();
+        let corpus = draft(&files).read(&Options { vocabulary: Some(&full), ..reading.clone() }, span).unwrap();
         prop_assert_eq!(corpus.vocabulary(), &full);
         let mut ids = vec![0; text.len()];
         corpus.read(0, &mut ids);
@@ -116,7 +119,7 @@ proptest! {
         let dropped = text[dropped.index(text.len())];
         symbols.remove(&dropped);
         let lacking = Vocabulary::from_sorted(unit, symbols.into_iter().collect());
-        let error = draft(&files).read(reading, Some(&lacking), span).unwrap_err();
+        let error = draft(&files).read(&Options { vocabulary: Some(&lacking), ..reading.clone() }, span).unwrap_err();
         let (file, offset) = place(&files, reading, dropped);
         let expected = lacking.unknown(&format!("file {}", file + 1), dropped, offset);
         prop_assert_eq!(error.to_string(), expected.to_string());
@@ -124,7 +127,7 @@ proptest! {
 }
 
 /// The file and byte offset of a symbol's first occurrence.
-fn place(files: &[Vec<u8>], reading: Reading, symbol: u32) -> (usize, usize) {
+fn place(files: &[Vec<u8>], reading: &Options, symbol: u32) -> (usize, usize) {
     let file = files.iter().position(|f| naive(std::slice::from_ref(f), reading).contains(&symbol)).unwrap();
     if reading.unit == Unit::Byte {
         return (file, files[file].iter().position(|&b| u32::from(b) == symbol).unwrap());
@@ -317,8 +320,8 @@ fn an_unknown_symbol_is_named_with_its_file_and_place() {
     assert_eq!(
         message,
         format!(
-            "{}: the symbol '\u{e9}' (U+00E9) at offset 3 is not among the 4 of the vocabulary: remove it, or train \
-             a model on a text that has it",
+            "{}: the symbol '\u{e9}' (U+00E9) at offset 3 is not among the 4 of the vocabulary: remove it, pass \
+             --unknown skip or --unknown replace, or train a model on a text that has it",
             folder.path().join("2").display()
         )
     );

@@ -1,5 +1,8 @@
 //! Symbols and their ids.
 
+mod list;
+mod sets;
+
 use super::pages::Pages;
 use crate::{Error, Result, Unit};
 use serde_json::Value;
@@ -118,11 +121,7 @@ impl Vocabulary {
 
     /// The error for a symbol that this vocabulary lacks.
     pub(super) fn unknown(&self, text: &str, symbol: u32, offset: usize) -> Error {
-        let symbol = match self.unit {
-            Unit::Char => format!("{:?} (U+{symbol:04X})", character(symbol)),
-            Unit::Byte => format!("byte 0x{symbol:02X}"),
-        };
-        Error::UnknownSymbol { text: text.into(), symbol, offset, known: self.len() }
+        Error::UnknownSymbol { text: text.into(), symbol: self.named(symbol), offset, known: self.len() }
     }
 }
 
@@ -177,8 +176,8 @@ mod tests {
         let message = chars("ab\u{e9}").encode("a\u{e9}\nb").unwrap_err().to_string();
         assert_eq!(
             message,
-            "the text: the symbol '\\n' (U+000A) at offset 3 is not among the 3 of the vocabulary: remove it, or \
-             train a model on a text that has it"
+            "the text: the symbol '\\n' (U+000A) at offset 3 is not among the 3 of the vocabulary: remove it, pass \
+             --unknown skip or --unknown replace, or train a model on a text that has it"
         );
         let bytes = Vocabulary::from_sorted(Unit::Byte, vec![0x61]);
         assert!(bytes.encode("a\u{e9}").unwrap_err().to_string().contains("byte 0xC3 at offset 1"));

@@ -2,6 +2,8 @@
 
 pub(crate) mod cell;
 mod config;
+mod contradiction;
+mod grow;
 mod init;
 mod memory;
 mod parameters;

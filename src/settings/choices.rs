@@ -212,6 +212,18 @@ choices! {
 }
 
 choices! {
+    /// What to do with a symbol that a given vocabulary lacks.
+    Unknown {
+        /// Refuse the text.
+        Error = "error",
+        /// Leave the symbol out.
+        Skip = "skip",
+        /// Read the vocabulary's U+FFFD in its place, or its space where it has no U+FFFD.
+        Replace = "replace",
+    }
+}
+
+choices! {
     /// How a window runs.
     Mode {
         /// A plan, compiled ahead for one shape.

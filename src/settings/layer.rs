@@ -1,6 +1,6 @@
 //! One layer of a stack: its cell with every option, and what is wrapped around it.
 
-use super::{Activation, Cell, ForgetBiasAt, Reset, Settings};
+use super::{Activation, Cell, ForgetBiasAt, Reset, Settings, decimal};
 use crate::model::CustomCell;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -31,24 +31,25 @@ pub struct Layer {
     #[serde(skip_serializing_if = "is_default")]
     pub reset: Reset,
     /// Added to the bias of an LSTM's forget gate; ignored by the other cells.
+    #[serde(with = "decimal")]
     pub forget_bias: f32,
     /// When that is done. A normalised layer always adds it when it runs, behind its norm.
     #[serde(skip_serializing_if = "is_default")]
     pub forget_bias_at: ForgetBiasAt,
     /// GRU: added to the initial biases of the gates r and z. TensorFlow's `GRUCell` starts them at 1.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero", with = "decimal")]
     pub gate_bias: f32,
     /// LSTM: each gate also sees the cell state, through a weight for each unit (`use_peepholes`).
     #[serde(skip_serializing_if = "is_default")]
     pub peepholes: bool,
     /// LSTM: the cell state is held to [-x, x] (`cell_clip`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "decimal::optional")]
     pub cell_clip: Option<f32>,
     /// LSTM: the output is projected to so many values, which are the hidden state (`num_proj`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub projection: Option<usize>,
     /// LSTM: the projected output is held to [-x, x] (`proj_clip`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "decimal::optional")]
     pub projection_clip: Option<f32>,
     /// LSTM: the input gate is one minus the forget gate (`CoupledInputForgetGateLSTMCell`).
     #[serde(skip_serializing_if = "is_default")]
@@ -57,19 +58,19 @@ pub struct Layer {
     #[serde(skip_serializing_if = "is_default")]
     pub layer_norm: bool,
     /// Share of h that keeps its old value (zoneout).
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero", with = "decimal")]
     pub zoneout: f32,
     /// LSTM: share of c that keeps its old value.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_zero", with = "decimal")]
     pub zoneout_cell: f32,
     /// `DropoutWrapper`: share of the inputs that is kept.
-    #[serde(skip_serializing_if = "is_one")]
+    #[serde(skip_serializing_if = "is_one", with = "decimal")]
     pub input_keep_prob: f32,
     /// `DropoutWrapper`: share of the outputs that is kept.
-    #[serde(skip_serializing_if = "is_one")]
+    #[serde(skip_serializing_if = "is_one", with = "decimal")]
     pub output_keep_prob: f32,
     /// `DropoutWrapper`: share of the state that is kept from step to step.
-    #[serde(skip_serializing_if = "is_one")]
+    #[serde(skip_serializing_if = "is_one", with = "decimal")]
     pub state_keep_prob: f32,
     /// `DropoutWrapper`'s state filter: whether an LSTM's c is dropped like h. TensorFlow keeps it by default.
     #[serde(skip_serializing_if = "is_default")]
@@ -131,6 +132,10 @@ impl Highway {
             Self::Separate => 2,
         }
     }
+}
+
+fn number(value: f32) -> decimal::Number {
+    decimal::Number(decimal::shortest(value))
 }
 
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -302,7 +307,12 @@ impl Layer {
         require(finite, "forget-bias", self.forget_bias, "give a finite number")?;
         let gru = self.cell == Cell::Gru && self.custom.is_none();
         let biased = self.gate_bias == 0.0 || (gru && self.gate_bias.is_finite());
-        require(biased, "gate-bias", self.gate_bias, "a finite number, and an option of the gru cell alone")?;
+        require(
+            biased,
+            "gate-bias",
+            number(self.gate_bias),
+            "a finite number, and an option of the gru cell alone",
+        )?;
         self.validate_lstm()?;
         self.validate_shares()?;
         let both = self.residual && self.highway != Highway::Off;
@@ -324,7 +334,7 @@ impl Layer {
         only("zoneout-cell", Some(&self.zoneout_cell as &dyn Display).filter(|_| self.zoneout_cell != 0.0))?;
         for (name, clip) in [("cell-clip", self.cell_clip), ("projection-clip", self.projection_clip)] {
             let clip = clip.unwrap_or(1.0);
-            require(clip > 0.0 && clip.is_finite(), name, clip, "give a finite number above 0")?;
+            require(clip > 0.0 && clip.is_finite(), name, number(clip), "give a finite number above 0")?;
         }
         if let Some(width) = self.projection {
             let most = self.hidden.saturating_mul(4);
@@ -351,10 +361,20 @@ impl Layer {
             ("state-keep-prob", self.state_keep_prob),
         ];
         for (name, share) in kept {
-            require(share > 0.0 && share <= 1.0, name, share, "give a probability above 0 and at most 1")?;
+            require(
+                share > 0.0 && share <= 1.0,
+                name,
+                number(share),
+                "give a probability above 0 and at most 1",
+            )?;
         }
         for (name, share) in [("zoneout", self.zoneout), ("zoneout-cell", self.zoneout_cell)] {
-            require((0.0..1.0).contains(&share), name, share, "give a number of at least 0 and below 1")?;
+            require(
+                (0.0..1.0).contains(&share),
+                name,
+                number(share),
+                "give a number of at least 0 and below 1",
+            )?;
         }
         Ok(())
     }

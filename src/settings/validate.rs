@@ -1,6 +1,9 @@
 //! The range of every setting.
 
-use super::{Layer, OptimizerKind, Settings};
+use super::{
+    Layer, OptimizerKind, Settings,
+    decimal::{Number, shortest},
+};
 use crate::{Error, Result};
 use std::fmt::Display;
 
@@ -22,15 +25,15 @@ fn count(name: &'static str, found: u64) -> Result<()> {
 }
 
 fn positive(name: &'static str, found: f64) -> Result<()> {
-    require(found > 0.0 && found.is_finite(), name, found, POSITIVE)
+    require(found > 0.0 && found.is_finite(), name, Number(found), POSITIVE)
 }
 
 fn not_negative(name: &'static str, found: f64) -> Result<()> {
-    require(found >= 0.0 && found.is_finite(), name, found, NOT_NEGATIVE)
+    require(found >= 0.0 && found.is_finite(), name, Number(found), NOT_NEGATIVE)
 }
 
 fn below_one(name: &'static str, found: f64) -> Result<()> {
-    require((0.0..1.0).contains(&found), name, found, BELOW_ONE)
+    require((0.0..1.0).contains(&found), name, Number(found), BELOW_ONE)
 }
 
 impl Settings {
@@ -53,13 +56,13 @@ impl Settings {
         count("embedding", self.embedding.unwrap_or(1) as u64)?;
         self.validate_init()?;
         require(self.forget_bias.is_finite(), "forget-bias", self.forget_bias, "give a finite number")?;
-        below_one("label-smoothing", self.label_smoothing.into())?;
-        below_one("dropout", self.dropout.into())
+        below_one("label-smoothing", shortest(self.label_smoothing))?;
+        below_one("dropout", shortest(self.dropout))
     }
 
     /// What parameters are drawn with.
     pub(crate) fn validate_init(&self) -> Result<()> {
-        positive("init-scale", self.init_scale.unwrap_or(1.0).into())
+        positive("init-scale", shortest(self.init_scale.unwrap_or(1.0)))
     }
 
     fn validate_horizon(&self) -> Result<()> {
@@ -108,7 +111,7 @@ impl Settings {
         require(
             !decays,
             "weight-decay",
-            self.weight_decay,
+            Number(self.weight_decay),
             "it is an option of adamw; leave it out, or take that optimizer",
         )?;
         let still = self.nesterov && self.momentum == 0.0;
@@ -118,7 +121,7 @@ impl Settings {
         require(
             clip >= 0.0 && clip.is_finite(),
             "clip",
-            clip,
+            Number(shortest(clip)),
             "give a finite number above 0, or 0 for no clipping",
         )
     }
@@ -144,7 +147,7 @@ impl Settings {
         positive("learning-rate", self.learning_rate)?;
         let share = self.cosine_floor;
         let expected = "give the share of the learning rate that is left at the end, from 0 to 1";
-        require((0.0..=1.0).contains(&share), "cosine-floor", share, expected)?;
+        require((0.0..=1.0).contains(&share), "cosine-floor", Number(share), expected)?;
         positive("epoch-decay", self.epoch_decay)?;
         count("epoch-decay-every", self.epoch_decay_every)
     }
@@ -154,7 +157,7 @@ impl Settings {
         below_one("test-fraction", self.test_fraction)?;
         let held_out = self.val_fraction + self.test_fraction;
         let expected = "with the test-fraction it leaves no text to train on; their sum must be below 1";
-        require(held_out < 1.0, "val-fraction", self.val_fraction, expected)
+        require(held_out < 1.0, "val-fraction", Number(self.val_fraction), expected)
     }
 }
 

@@ -7,6 +7,31 @@ use super::{
 use crate::{Error, Result, Settings};
 use std::sync::{Arc, atomic::AtomicBool};
 
+/// What can end a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// `epochs`.
+    Epochs,
+    /// `max-steps`.
+    MaxSteps,
+    /// `max-chars`.
+    MaxChars,
+    /// `patience`.
+    Patience,
+}
+
+impl Bound {
+    /// The setting's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Epochs => "epochs",
+            Self::MaxSteps => "max-steps",
+            Self::MaxChars => "max-chars",
+            Self::Patience => "patience",
+        }
+    }
+}
+
 impl Training {
     /// Whether the step just done is due for an evaluation that it has not had.
     pub(super) fn owes_record(&self) -> bool {
@@ -18,13 +43,13 @@ impl Training {
     /// Evaluates, and adds a line to the history. What an update has done to the parameters shows only in the next
     /// step's loss, too late for what is kept now.
     pub(super) fn record(&mut self, learning_rate: f64, gradient_norm: f64) -> Result<Record> {
-        let step = self.progress.step;
+        let (step, clip) = (self.progress.step, self.settings.clip);
         if let Some(entry) = self.model.parameters().not_finite() {
-            return Err(Error::Diverged { tensor: entry.name.clone(), step, learning_rate });
+            return Err(Error::Diverged { tensor: entry.name.clone(), step, learning_rate, clip });
         }
         let evaluation = self.evaluate()?;
         if let Some(loss) = evaluation.as_ref().map(|found| found.loss).filter(|loss| !loss.is_finite()) {
-            return Err(Error::NotFinite { step, loss, gradient_norm, learning_rate });
+            return Err(Error::NotFinite { step, loss, gradient_norm, learning_rate, clip });
         }
         let chars_per_step = self.chars_per_step();
         let progress = &mut self.progress;
@@ -97,11 +122,28 @@ impl Training {
 
     /// Optimiser steps of the whole run.
     pub(super) fn horizon(&self) -> u64 {
+        self.bounds().into_iter().map(|(_, steps)| steps).min().unwrap_or(u64::MAX)
+    }
+
+    /// The bounds of a run's length that are set, in optimiser steps. The run ends at the lowest.
+    pub fn bounds(&self) -> Vec<(Bound, u64)> {
         let Settings { epochs, max_steps, max_chars, .. } = self.settings;
         let windows = epochs * self.batches.steps_per_epoch() as f64;
         let by_epochs = (windows / self.settings.accumulate as f64).floor().max(1.0);
-        let by_chars = max_chars.map_or(u64::MAX, |chars| (chars / self.chars_per_step()).max(1));
-        (by_epochs as u64).min(max_steps.unwrap_or(u64::MAX)).min(by_chars)
+        let mut bounds = vec![(Bound::Epochs, by_epochs as u64)];
+        bounds.extend(max_steps.map(|steps| (Bound::MaxSteps, steps)));
+        bounds.extend(max_chars.map(|chars| (Bound::MaxChars, (chars / self.chars_per_step()).max(1))));
+        bounds
+    }
+
+    /// What ended the run; `None` while it goes on.
+    pub fn ended_by(&self) -> Option<Bound> {
+        let lowest = || self.bounds().into_iter().min_by_key(|(_, steps)| *steps).map(|(bound, _)| bound);
+        match self.progress.step >= self.progress.total_steps {
+            _ if !self.is_done() => None,
+            true => lowest(),
+            false => Some(Bound::Patience),
+        }
     }
 
     /// Optimiser steps in an epoch, for schedules.
@@ -109,7 +151,7 @@ impl Training {
         (self.batches.steps_per_epoch() / self.settings.accumulate as u64).max(1)
     }
 
-    /// Whether the horizon is reached, or patience has come to its end.
+    /// Whether the run's length is reached, or patience has ended it.
     pub fn is_done(&self) -> bool {
         let over = self.progress.step >= self.progress.total_steps;
         (over && !self.owes_record()) || self.is_out_of_patience()

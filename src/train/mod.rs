@@ -7,22 +7,23 @@ mod measure;
 mod range_test;
 mod report;
 mod resume;
+mod start;
 
 pub use differentiator::Differentiator;
 pub use evaluate::{EVALUATION_STREAMS, Reading, evaluate, evaluate_as};
 pub use gradients::gradients;
+pub use measure::Bound;
 pub use range_test::{RangeTest, Trial, steepest};
-pub use report::{Evaluation, Logged, Progress, Record, SinceLog, StepReport};
+pub use report::{Change, Evaluation, Logged, Progress, Record, SinceLog, StepReport};
 
 use crate::checkpoint::Checkpoint;
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
 use crate::exec::{self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shaped, Weights};
-use crate::model::{Model, ModelConfig};
+use crate::model::Model;
 use crate::optim::UpdateRule;
 use crate::parallel::Threads;
 use crate::schedule::learning_rate;
 use crate::{Error, Layer, Reduction, Result, Settings};
-use resume::{check_resumable, horizon_of, restore};
 use std::{
     sync::{Arc, atomic::AtomicBool},
     time::Instant,
@@ -65,77 +66,17 @@ fn drops(model: &Model) -> bool {
     model.config().stack.iter().any(Layer::drops)
 }
 
+/// The settings must say what a symbol is: a checkpoint with another unit than its vocabulary's could not be resumed.
+fn check_unit(corpus: &Corpus, settings: &Settings) -> Result<()> {
+    let (unit, found) = (corpus.vocabulary().unit(), settings.unit);
+    if unit == found {
+        return Ok(());
+    }
+    let expected = format!("the vocabulary of {} has the unit {}; set the same", corpus.name(), unit.name());
+    Err(Error::Setting { name: "unit", found: found.name().to_owned(), expected })
+}
+
 impl Training {
-    /// Starts a run on `threads` threads, or all cores.
-    ///
-    /// # Errors
-    /// A setting out of its range, more memory than there is, or a text too short for one batch.
-    pub fn new(corpus: Corpus, settings: Settings, threads: Option<usize>) -> Result<Self> {
-        let model = Model::new(&settings, corpus.vocabulary().len())?;
-        Self::from_model(corpus, settings, model, threads)
-    }
-
-    /// Starts a run from a model that is there already: the weights of another run, say. All else begins anew.
-    ///
-    /// # Errors
-    /// As for [`Training::new`], and [`Error::Setting`] when the model is not of these settings, or of another vocabulary's
-    /// size.
-    pub fn from_model(
-        corpus: Corpus,
-        settings: Settings,
-        model: Model,
-        threads: Option<usize>,
-    ) -> Result<Self> {
-        let expected = ModelConfig::new(&settings, corpus.vocabulary().len())?;
-        if *model.config() != expected {
-            let expected =
-                "it has other layers, widths or symbols than the settings ask for; keep the model's settings";
-            let (name, found) = ("init-from", "this model".to_owned());
-            return Err(Error::Setting { name, found, expected: expected.to_owned() });
-        }
-        let optimizer = UpdateRule::new(&settings, model.parameters().values.len());
-        let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
-        let total_steps = training.horizon();
-        let eval_every = training.settings.eval_every.unwrap_or(total_steps.div_ceil(10));
-        let corpus_fingerprint = training.corpus.fingerprint();
-        training.progress = Progress { total_steps, eval_every, corpus_fingerprint, ..Progress::default() };
-        Ok(training)
-    }
-
-    /// Continues a run on the same text. `settings` are the run's own; with a constant schedule their horizon may
-    /// be another one, and the mode may always.
-    ///
-    /// # Errors
-    /// As for [`Training::new`], and [`Error::Resume`] when the text or the settings are not the run's.
-    pub fn resume(
-        corpus: Corpus,
-        checkpoint: Checkpoint,
-        settings: Settings,
-        threads: Option<usize>,
-    ) -> Result<Self> {
-        check_resumable(&corpus, &checkpoint, &settings)?;
-        let model = checkpoint.model()?;
-        let mut optimizer = UpdateRule::new(&settings, model.parameters().values.len());
-        restore(&mut optimizer, model.parameters().layout.entries(), checkpoint.moments)?;
-        let longer = horizon_of(&settings) != horizon_of(&checkpoint.settings);
-        let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
-        training.progress = checkpoint.progress;
-        if longer {
-            training.progress.total_steps = training.horizon();
-        }
-        let carries = training.settings.windows == crate::Windows::Stream && training.progress.step > 0;
-        if carries && checkpoint.state.is_none() {
-            let reason =
-                "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved";
-            return Err(Error::Resume { reason: reason.into() });
-        }
-        if let Some(state) = &checkpoint.state {
-            state.check(training.model.config(), training.settings.batch)?;
-            training.executor().set_state(state);
-        }
-        Ok(training)
-    }
-
     fn assemble(
         corpus: Corpus,
         settings: Settings,
@@ -144,6 +85,7 @@ impl Training {
         threads: Option<usize>,
     ) -> Result<Self> {
         settings.validate()?;
+        check_unit(&corpus, &settings)?;
         if corpus.len() < 2 {
             let (purpose, advice) = (format!("training on {}", corpus.name()), "name a longer text");
             return Err(Error::TooFewSymbols { found: corpus.len(), needed: 2, purpose, advice });
@@ -296,7 +238,8 @@ impl Training {
         let step = progress.step + 1;
         let norm = crate::optim::norm(weights.isa, gradient, sums, threads);
         if !(loss.is_finite() && norm.is_finite()) {
-            return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate });
+            let clip = settings.clip;
+            return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip });
         }
         let at = crate::optim::Step { number: step, rate: learning_rate, norm };
         optimizer.update(weights.isa, at, gradient, &mut model.parameters_mut().values, threads);

@@ -1,7 +1,7 @@
 //! Which learning rate to begin with: a few steps at rising rates, and where the loss falls fastest.
 
 use super::Training;
-use crate::{Error, Result, Settings, corpus::Corpus};
+use crate::{Error, Result, Settings, checkpoint::Checkpoint, corpus::Corpus};
 
 /// Part of the trials that the running mean of the losses reaches back over.
 const REACH: f64 = 0.05;
@@ -43,6 +43,20 @@ impl RangeTest {
     /// # Errors
     /// [`Error::Setting`] for rates or a number of trials that make no range, and those of [`Training::new`].
     pub fn run(&self, corpus: Corpus, settings: &Settings, threads: Option<usize>) -> Result<Vec<Trial>> {
+        self.run_from(None, corpus, settings, threads)
+    }
+
+    /// The same test from the weights of a checkpoint, as [`Training::fine_tune`] starts from them.
+    ///
+    /// # Errors
+    /// As for [`RangeTest::run`], and those of [`Training::fine_tune`].
+    pub fn run_from(
+        &self,
+        checkpoint: Option<&Checkpoint>,
+        corpus: Corpus,
+        settings: &Settings,
+        threads: Option<usize>,
+    ) -> Result<Vec<Trial>> {
         self.check()?;
         let steps = u64::from(self.trials) + 1;
         let horizon = Settings {
@@ -52,7 +66,11 @@ impl RangeTest {
             eval_every: Some(steps),
             ..settings.clone()
         };
-        let mut training = Training::new(corpus, Settings { patience: None, ..horizon }, threads)?;
+        let settings = Settings { patience: None, ..horizon };
+        let mut training = match checkpoint {
+            None => Training::new(corpus, settings, threads)?,
+            Some(checkpoint) => Training::fine_tune(corpus, checkpoint, settings, threads)?,
+        };
         let mut trials: Vec<Trial> = Vec::new();
         let memory = (1.0 - 1.0 / (REACH * f64::from(self.trials))).max(0.0);
         let (mut mean, mut share, mut lowest) = (0.0, 0.0, f64::INFINITY);

@@ -49,6 +49,22 @@ pub struct Progress {
     /// What has not been logged yet.
     #[serde(default)]
     pub since_log: SinceLog,
+    /// Settings that were changed when the run was resumed, in the order of the changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+/// A setting of a run that was changed when the run was resumed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Optimiser steps done before the change.
+    pub step: u64,
+    /// The setting's name.
+    pub key: String,
+    /// Its value before.
+    pub from: String,
+    /// Its value from there on.
+    pub to: String,
 }
 
 /// The steps since [`Training::log`](super::Training::log) was last called.

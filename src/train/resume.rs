@@ -1,52 +1,153 @@
-//! What a checkpoint must agree with before its run goes on.
+//! How a run goes on: what must be as it was, what may change, and what is taken over from the checkpoint.
 
+use super::{Change, Training};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
 use crate::model::Entry;
 use crate::optim::UpdateRule;
-use crate::{Error, Result, Schedule, Settings};
+use crate::{Difference, Error, Result, Schedule, Settings, Windows};
 
-/// The settings that decide how long a run is.
-pub(super) fn horizon_of(settings: &Settings) -> (f64, Option<u64>, Option<u64>) {
-    (settings.epochs, settings.max_steps, settings.max_chars)
+/// Settings that a resumed run may change: they decide what is measured and when patience ends, but no step's result.
+/// `unknown` matters only where the text has changed, which the caller has to accept.
+const FREE: [&str; 5] = ["mode", "eval-every", "eval-symbols", "patience", "unknown"];
+/// And those that an extended run may change.
+const EXTENDED: [&str; 13] = [
+    "learning-rate",
+    "schedule",
+    "cosine-floor",
+    "warmup-steps",
+    "epoch-decay",
+    "epoch-decay-after",
+    "epoch-decay-every",
+    "epochs",
+    "max-steps",
+    "max-chars",
+    "clip",
+    "clip-mode",
+    "weight-decay",
+];
+/// The length of a run.
+const LENGTH: [&str; 3] = ["epochs", "max-steps", "max-chars"];
+
+impl Training {
+    /// Whether a run with these stored settings may be resumed with another value of `key`; `extend` as for
+    /// [`Training::extend`].
+    pub fn may_change(key: &str, stored: &Settings, extend: bool) -> bool {
+        let prolongs = stored.schedule == Schedule::Constant && LENGTH.contains(&key);
+        FREE.contains(&key) || prolongs || (extend && EXTENDED.contains(&key))
+    }
+
+    /// Continues a run on the same text, which takes over the checkpoint's vocabulary. The settings are the run's own, but for
+    /// `mode`, `eval-every`, `eval-symbols` and `patience`, and with a constant schedule the run's length. What changes is
+    /// recorded in [`Progress::changes`](super::Progress::changes).
+    ///
+    /// # Errors
+    /// As for [`Training::new`], and [`Error::Resume`] when the text or the settings are not the run's.
+    pub fn resume(
+        corpus: Corpus,
+        checkpoint: Checkpoint,
+        settings: Settings,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        Self::go_on(corpus, checkpoint, settings, threads, false)
+    }
+
+    /// [`Training::resume`] with another learning rate, schedule, length, clip or weight decay as well. From the checkpoint's
+    /// step on, a step has the learning rate that it would have in a run that had begun with the new settings: the schedule spans
+    /// the new length from step 0. The result is exact from there on, however often the run is interrupted.
+    ///
+    /// # Errors
+    /// As for [`Training::resume`].
+    pub fn extend(
+        corpus: Corpus,
+        checkpoint: Checkpoint,
+        settings: Settings,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        Self::go_on(corpus, checkpoint, settings, threads, true)
+    }
+
+    fn go_on(
+        corpus: Corpus,
+        checkpoint: Checkpoint,
+        settings: Settings,
+        threads: Option<usize>,
+        extend: bool,
+    ) -> Result<Self> {
+        let corpus = same_text(corpus, &checkpoint)?;
+        let changed = settings.differences(&checkpoint.settings);
+        check_changes(&changed, &settings, &checkpoint.settings, extend)?;
+        let model = checkpoint.model()?;
+        let mut optimizer = UpdateRule::new(&settings, model.parameters().values.len());
+        restore(&mut optimizer, model.parameters().layout.entries(), checkpoint.moments)?;
+        let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
+        training.progress = checkpoint.progress;
+        training.apply(changed);
+        let carries = training.settings.windows == Windows::Stream && training.progress.step > 0;
+        if carries && checkpoint.state.is_none() {
+            let reason =
+                "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved";
+            return Err(Error::Resume { reason: reason.into() });
+        }
+        if let Some(state) = &checkpoint.state {
+            state.check(training.model.config(), training.settings.batch)?;
+            training.executor().set_state(state);
+        }
+        Ok(training)
+    }
+
+    /// Takes changed settings into account, and records them.
+    fn apply(&mut self, changed: Vec<Difference>) {
+        let changed: Vec<_> = changed.into_iter().filter(|change| change.key != "mode").collect();
+        if changed.iter().any(|change| LENGTH.contains(&change.key.as_str())) {
+            self.progress.total_steps = self.horizon();
+        }
+        if changed.iter().any(|change| change.key == "eval-every") {
+            let total = self.progress.total_steps;
+            self.progress.eval_every = self.settings.eval_every.unwrap_or(total.div_ceil(10));
+        }
+        let step = self.progress.step;
+        let change = |Difference { key, found, expected }| Change { step, key, from: expected, to: found };
+        self.progress.changes.extend(changed.into_iter().map(change));
+    }
 }
 
-/// Whether a run may go on with this text and these settings.
-pub(super) fn check_resumable(corpus: &Corpus, checkpoint: &Checkpoint, settings: &Settings) -> Result<()> {
-    let refuse = |reason: String| Err(Error::Resume { reason });
-    let stored = &checkpoint.settings;
-    if corpus.fingerprint() != checkpoint.progress.corpus_fingerprint
-        || corpus.vocabulary() != &checkpoint.vocabulary
-    {
-        let name = corpus.name();
-        return refuse(format!(
-            "{name} is not the text that it was trained on (its checksum differs); restore that text"
-        ));
-    }
-    if horizon_of(settings) != horizon_of(stored) && stored.schedule != Schedule::Constant {
-        let schedule = stored.schedule.name();
-        return refuse(format!(
-            "its {schedule} schedule spans the horizon that the first run fixed; only a constant schedule can be prolonged"
-        ));
-    }
-    let mut same = settings.clone();
-    (same.epochs, same.max_steps, same.max_chars) = horizon_of(stored);
-    same.mode = stored.mode;
-    if same != *stored {
-        return refuse(
-            "its settings are fixed by the first run; only mode, threads and the horizon may change".into(),
+/// The text with the checkpoint's vocabulary, if it is the text of the checkpoint's run.
+fn same_text(corpus: Corpus, checkpoint: &Checkpoint) -> Result<Corpus> {
+    let (found, expected) = (corpus.fingerprint(), checkpoint.progress.corpus_fingerprint);
+    if found != expected {
+        let reason = format!(
+            "{} is not the text that it was trained on (checksum {found:08x}, expected {expected:08x}); restore that text",
+            corpus.name()
         );
+        return Err(Error::Resume { reason });
     }
-    Ok(())
+    corpus.with_vocabulary(&checkpoint.vocabulary)
+}
+
+fn check_changes(changed: &[Difference], settings: &Settings, stored: &Settings, extend: bool) -> Result<()> {
+    if let Some(change) = changed.iter().find(|change| !Training::may_change(&change.key, stored, extend)) {
+        let Difference { key, found, expected } = change;
+        let reason = match EXTENDED.contains(&key.as_str()) {
+            true => {
+                format!("{key} is {found}, and the run has {expected}; only an extended run may change it")
+            }
+            false => {
+                format!("{key} is {found}, and the run has {expected}; it cannot change, so give {expected}")
+            }
+        };
+        return Err(Error::Resume { reason });
+    }
+    // Cells of a program's own have names in files, and may differ under one name.
+    match settings.stack == stored.stack {
+        true => Ok(()),
+        false => Err(Error::Resume { reason: "a custom cell is another one than the run's".into() }),
+    }
 }
 
 /// Takes over the moments of a checkpoint. The gaps between tensors keep their starting values: an accumulator of zero
 /// there would make their parameters 0 / 0.
-pub(super) fn restore(
-    optimizer: &mut UpdateRule,
-    entries: &[Entry],
-    stored: Vec<(String, Vec<f32>)>,
-) -> Result<()> {
+fn restore(optimizer: &mut UpdateRule, entries: &[Entry], stored: Vec<(String, Vec<f32>)>) -> Result<()> {
     for (name, values) in &mut optimizer.moments {
         match stored.iter().find(|(known, _)| known == name) {
             Some((_, found)) if found.len() == values.len() => {

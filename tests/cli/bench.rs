@@ -111,7 +111,7 @@ fn wrong_values() {
         &["vocab = 0 cannot work: give a whole number from 1 to 1112031"],
     );
     refused(home.run("bench --vocab 2000000"), 2, &["vocab = 2000000 cannot work"]);
-    refused(home.run("bench --hidden 0"), 2, &["hidden = 0 cannot work"]);
+    refused(home.run("bench --hidden 0"), 2, &["'0' for '--hidden <N>': expected a whole number of 1"]);
     refused(home.run("bench --threads 0"), 2, &["'0' for '--threads"]);
     refused(home.run("bench --hidden 4000000"), 1, &["memory", "hidden"]);
 }

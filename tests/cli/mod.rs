@@ -3,14 +3,18 @@
 mod bad_input;
 mod bench;
 mod corpora;
+mod extend;
+mod fine_tune;
 mod kept;
 mod killed;
 mod messages;
+mod numbers;
 mod reading;
 mod resume;
 mod seeing;
 mod signals;
 mod training;
+mod vocabulary;
 
 use assert_cmd::{Command, assert::Assert};
 use serde_json::Value;

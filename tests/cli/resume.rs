@@ -83,7 +83,11 @@ fn a_resumed_run_keeps_its_settings() {
     let home = Home::new();
     home.train("--out here --stop-after 6").success();
     let resume = |flags: &str| home.run(&format!("train --resume --out here {flags}"));
-    refused(resume("--max-steps 30"), 2, &["--max-steps: the cosine schedule of here spans the horizon"]);
+    refused(
+        resume("--max-steps 30"),
+        2,
+        &["--max-steps changes the run in here, which has max-steps = 20: pass --extend"],
+    );
     refused(resume("--hidden 32"), 2, &["--hidden contradicts the run in here, which has hidden = 16"]);
     refused(resume("--stop-after 6"), 2, &["--stop-after 6: the run is at step 6 already"]);
     refused(resume("--preset lecture"), 2, &["--preset", "--resume"]);

@@ -30,10 +30,14 @@ fn of_an_absurd_learning_rate() {
     let (error, before, after) = diverged(training);
     assert!(before == after, "the parameters moved");
     let message = error.to_string();
-    let Error::NotFinite { step, loss, gradient_norm, learning_rate } = error else { panic!("{message}") };
+    let Error::NotFinite { step, loss, gradient_norm, learning_rate, .. } = error else {
+        panic!("{message}")
+    };
     assert!(step > 1 && !(loss.is_finite() && gradient_norm.is_finite()) && learning_rate == 1e9);
     assert!(
-        message.contains(&format!("at step {step}: training diverged; try a lower learning-rate")),
+        message.contains(&format!(
+            "at step {step}: training diverged; the learning-rate was 1000000000: lower it, or set a clip"
+        )),
         "{message}"
     );
 }

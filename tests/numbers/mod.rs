@@ -7,6 +7,8 @@ mod custom;
 mod differences;
 mod divergence;
 mod evaluation;
+mod extend;
+mod fine_tune;
 mod fixed;
 mod golden;
 mod goldens;

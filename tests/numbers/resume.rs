@@ -130,9 +130,15 @@ fn another_text_setting_or_horizon_is_refused() {
     let message = refused(text(157), settings.clone());
     assert!(message.starts_with("cannot resume this run: the text is not the text"), "{message}");
     let message = refused(corpus(), Settings { learning_rate: 0.1, ..settings.clone() });
-    assert!(message.contains("its settings are fixed by the first run"), "{message}");
+    assert!(
+        message.contains("learning-rate is 0.1, and the run has 0.004; only an extended run may change it"),
+        "{message}"
+    );
     let message = refused(corpus(), Settings { max_steps: Some(99), ..settings });
-    assert!(message.contains("its cosine schedule spans the horizon"), "{message}");
+    assert!(
+        message.contains("max-steps is 99, and the run has 14; only an extended run may change it"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Keeper {
         &self.folder
     }
 
-    /// The checkpoint of a run that begins.
+    /// The checkpoint of a run that begins, or that goes on with other settings.
     pub fn first(&mut self, training: &Training) -> Result<(), Failure> {
         self.checkpoint(training)
     }

@@ -14,12 +14,12 @@ use super::{
 use serde::Serialize;
 use std::{io, thread};
 use unrolled::{
-    Error,
+    Error, Settings, Unknown,
     corpus::{Corpus, Skipped},
     exec,
     model::memory_needed,
     sample::Sampling,
-    train::{Record, Training},
+    train::{Bound, Record, Training},
 };
 
 /// Everything that a run under way needs.
@@ -61,7 +61,7 @@ struct Done<'a> {
 }
 
 impl Session {
-    /// Trains to the horizon, the pause, or a signal.
+    /// Trains to the end of the run, to the pause, or to a signal.
     pub fn drive(mut self, signals: &Signals) -> Result<(), Failure> {
         if self.training.is_done() {
             return self.already_done();
@@ -156,6 +156,15 @@ impl Session {
             Failure::Library(error @ Error::TextChanged { .. }) => {
                 Failure::Stopped { error: Box::new(error), stands: stands() }
             }
+            Failure::Library(error @ (Error::NotFinite { .. } | Error::Diverged { .. })) => {
+                let lower = self.training.settings().learning_rate / 2.0;
+                let mut stands = format!("{} --extend --learning-rate {lower:?}", stands());
+                if self.keeper.folder().best().exists() {
+                    let folder = quoted(&self.keeper.folder().path().display().to_string());
+                    stands += &format!("; or start a new run from its best weights: --init-from {folder}");
+                }
+                Failure::Stopped { error: Box::new(error), stands }
+            }
             other => other,
         }
     }
@@ -208,8 +217,34 @@ impl Session {
         let path = self.keeper.folder().path().display();
         let progress = self.training.progress();
         self.keeper.write_plot(&self.training)?;
-        note(&format!("{path} is done already, at step {}", grouped(progress.step)));
+        note(&format!("{path} is done already, at step {}{}", grouped(progress.step), self.ended()));
         if self.json { self.print_done() } else { Ok(()) }
+    }
+
+    /// What ended the run, and how it can go on.
+    fn ended(&self) -> String {
+        let Some(ended) = self.training.ended_by() else { return String::new() };
+        let (name, value, command) = (ended.name(), self.value_of(ended), self.resume_command());
+        let extend = if ended == Bound::Patience { "" } else { " --extend" };
+        let others = self.training.bounds().into_iter().filter(|(bound, _)| *bound != ended);
+        let other = |(bound, step): (Bound, u64)| {
+            format!("; {} = {} ends it at step {}", bound.name(), self.value_of(bound), grouped(step))
+        };
+        let others: String = others.map(other).collect();
+        format!(
+            ": {name} = {value} ended it; to go on: {command}{extend} --{name} N, with N above {value}{others}"
+        )
+    }
+
+    fn value_of(&self, bound: Bound) -> String {
+        let Settings { epochs, max_steps, max_chars, patience, .. } = *self.training.settings();
+        let whole = match bound {
+            Bound::Epochs => return epochs.to_string(),
+            Bound::MaxSteps => max_steps,
+            Bound::MaxChars => max_chars,
+            Bound::Patience => patience,
+        };
+        whole.map_or_else(String::new, |value| value.to_string())
     }
 
     fn print_done(&self) -> Result<(), Failure> {
@@ -261,6 +296,7 @@ impl Session {
             },
             length: 300,
             stop: None,
+            unknown: Unknown::Error,
         };
         writer.write("", 0)?;
         output::line("")

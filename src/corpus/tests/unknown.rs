@@ -1,0 +1,91 @@
+//! Texts with symbols that a given vocabulary lacks.
+
+use super::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn unknown_symbols_are_left_out_or_replaced(
+        files in prop::collection::vec(bytes(), 1..4),
+        (unit, span) in (unit(), span()),
+        kept in prop::collection::vec(any::<prop::sample::Index>(), 1..9),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 9),
+    ) {
+        let plain = Options { unit, invalid: Invalid::Replace, ..Options::default() };
+        let text = naive(&files, &plain);
+        prop_assume!(!text.is_empty());
+        let mut symbols: BTreeSet<u32> = kept.iter().map(|kept| text[kept.index(text.len())]).collect();
+        symbols.insert(u32::from(' '));
+        let vocabulary = Vocabulary::from_sorted(unit, symbols.into_iter().collect());
+        let stand_in = vocabulary.stand_in(Unknown::Replace).unwrap();
+        let id = |symbol: &u32| vocabulary.ids().get(*symbol);
+        for unknown in [Unknown::Skip, Unknown::Replace] {
+            let expected: Vec<u32> = match unknown {
+                Unknown::Skip => text.iter().map(id).filter(|id| *id != UNKNOWN).collect(),
+                _ => text.iter().map(id).map(|id| if id == UNKNOWN { stand_in } else { id }).collect(),
+            };
+            let options = Options { vocabulary: Some(&vocabulary), unknown: Some(unknown), ..plain.clone() };
+            let corpus = draft(&files).read(&options, span).unwrap();
+            prop_assert_eq!(corpus.len(), expected.len());
+            prop_assert_eq!(corpus.fingerprint(), crc32fast::hash(&files.concat()));
+            for (one, other) in &cuts {
+                let (one, other) = (one.index(expected.len() + 1), other.index(expected.len() + 1));
+                let range = one.min(other)..one.max(other);
+                let mut read = vec![u32::MAX; range.len()];
+                corpus.read(range.start, &mut read);
+                prop_assert_eq!(&read, &expected[range]);
+            }
+        }
+    }
+}
+
+fn chars(text: &str) -> Vocabulary {
+    Vocabulary::of_chars(text.chars()).unwrap()
+}
+
+fn ids(corpus: &Corpus) -> Vec<u32> {
+    let mut ids = vec![0; corpus.len()];
+    corpus.read(0, &mut ids);
+    ids
+}
+
+#[test]
+fn a_text_takes_another_vocabulary_that_has_its_symbols() {
+    let corpus = || Corpus::from_text("abba", Unit::Char).unwrap();
+    let larger = corpus().with_vocabulary(&chars("!abc")).unwrap();
+    assert_eq!((ids(&larger), larger.vocabulary().len()), (vec![1, 2, 2, 1], 4));
+    let told = |vocabulary: &Vocabulary| corpus().with_vocabulary(vocabulary).unwrap_err().to_string();
+    assert!(told(&chars("!bc")).starts_with("the text: the symbol 'a' (U+0061) at offset 0"));
+    assert!(told(&Vocabulary::all_bytes()).starts_with("unit = byte cannot work"));
+}
+
+#[test]
+fn a_text_that_left_symbols_out_keeps_its_vocabulary() {
+    let (small, large) = (chars("ab"), chars("abc"));
+    let open = |unknown| {
+        let options = Options { vocabulary: Some(&small), unknown: Some(unknown), ..Options::default() };
+        options.read(Draft::text("abcab".into())).unwrap()
+    };
+    assert_eq!(ids(&open(Unknown::Skip)), [0, 1, 0, 1]);
+    open(Unknown::Skip).with_vocabulary(&small).unwrap();
+    let told = open(Unknown::Skip).with_vocabulary(&large).unwrap_err().to_string();
+    assert!(told.starts_with("unknown = skip cannot work: it was opened with another vocabulary"), "{told}");
+}
+
+#[test]
+fn a_symbol_that_nothing_can_replace_is_told() {
+    let small = chars("ab");
+    let options = Options { vocabulary: Some(&small), unknown: Some(Unknown::Replace), ..Options::default() };
+    assert_eq!(ids(&options.read(Draft::text("abba".into())).unwrap()), [0, 1, 1, 0]);
+    let told = options.read(Draft::text("abc".into())).unwrap_err().to_string();
+    assert!(told.contains("neither U+FFFD nor a space"), "{told}");
+}
+
+#[test]
+fn the_built_in_text_takes_a_vocabulary_too() {
+    let all = Vocabulary::all_bytes();
+    let corpus = Options { vocabulary: Some(&all), ..Options::default() }.embedded().unwrap();
+    assert_eq!(corpus.vocabulary(), &all);
+    assert_eq!(corpus.fingerprint(), Corpus::embedded(Unit::Char).unwrap().fingerprint());
+}

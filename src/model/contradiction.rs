@@ -1,0 +1,104 @@
+//! Whether weights that were trained as one model are weights of another.
+
+use super::ModelConfig;
+use crate::{Difference, ForgetBiasAt, Settings};
+
+/// Keys of a layer that trained weights leave free: what is dropped in training, and what only the initial weights have.
+const FREE: [&str; 9] = [
+    "input-keep-prob",
+    "output-keep-prob",
+    "state-keep-prob",
+    "drop-cell-state",
+    "keep-hidden-state",
+    "variational",
+    "dropout-seed",
+    "input-size",
+    "gate-bias",
+];
+
+impl Settings {
+    /// The first way in which these settings contradict weights that were trained with other settings; `None` when a run may
+    /// start from those weights. What training drops is free, and so is what only initial weights have.
+    pub fn contradiction(&self, trained: &Self) -> Option<Difference> {
+        if self.unit != trained.unit {
+            let [found, expected] = [self, trained].map(|settings| settings.unit.name().to_owned());
+            return Some(Difference { key: "unit".to_owned(), found, expected });
+        }
+        ModelConfig::unchecked(self, 1).contradiction(&ModelConfig::unchecked(trained, 1))
+    }
+}
+
+impl ModelConfig {
+    /// The first way in which weights of the model `expected` are not weights of this one; `None` when both compute the same
+    /// but for what training drops.
+    pub(crate) fn contradiction(&self, expected: &Self) -> Option<Difference> {
+        let width = |config: &Self| config.embedding.map_or("none".to_owned(), |width| width.to_string());
+        let whole = [
+            ("vocabulary", self.vocabulary.to_string(), expected.vocabulary.to_string()),
+            ("layers", self.stack.len().to_string(), expected.stack.len().to_string()),
+            ("bias", self.bias.name().to_owned(), expected.bias.name().to_owned()),
+        ];
+        let different = |(key, found, expected): (&str, String, String)| {
+            (found != expected).then(|| Difference { key: key.to_owned(), found, expected })
+        };
+        whole
+            .into_iter()
+            .find_map(different)
+            .or_else(|| self.layer_contradiction(expected))
+            .or_else(|| different(("embedding", width(self), width(expected))))
+    }
+
+    fn layer_contradiction(&self, expected: &Self) -> Option<Difference> {
+        let layers = self.stack.iter().zip(&expected.stack).enumerate();
+        layers
+            .flat_map(|(number, (found, expected))| {
+                let run_time = found.forget_bias_at == ForgetBiasAt::RunTime || found.layer_norm;
+                let counts = move |key: &str| !FREE.contains(&key) && (key != "forget-bias" || run_time);
+                let name = move |difference: Difference| Difference {
+                    key: format!("layer {number}: {}", difference.key),
+                    ..difference
+                };
+                let all = found.differences(expected).into_iter();
+                all.filter(move |difference| counts(&difference.key)).map(name)
+            })
+            .next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cell, Layer};
+
+    fn contradiction(found: &Settings, expected: &Settings) -> Option<String> {
+        let config = |settings| ModelConfig::new(settings, 9).unwrap();
+        let difference = config(found).contradiction(&config(expected))?;
+        Some(format!("{} {} {}", difference.key, difference.found, difference.expected))
+    }
+
+    #[test]
+    fn a_model_is_fixed_but_for_what_training_drops() {
+        let base = Settings { hidden: 8, ..Settings::default() };
+        let same = |change: Settings| assert_eq!(contradiction(&change, &base), None);
+        same(Settings { dropout: 0.5, learning_rate: 1.0, init_scale: Some(0.3), ..base.clone() });
+        same(Settings { forget_bias: 3.0, embedding: Some(8), ..base.clone() });
+        same(Settings { stack: vec![Layer { input_keep_prob: 0.5, ..Layer::lstm(8) }], ..base.clone() });
+        let told = |change: Settings| contradiction(&change, &base).unwrap();
+        assert_eq!(told(Settings { hidden: 9, ..base.clone() }), "layer 0: hidden 9 8");
+        assert_eq!(told(Settings { layers: 2, ..base.clone() }), "layers 2 1");
+        assert_eq!(told(Settings { embedding: Some(3), ..base.clone() }), "embedding 3 8");
+        assert_eq!(told(Settings { cell: Cell::Gru, ..base.clone() }), "layer 0: cell gru lstm");
+        let stack = vec![Layer { residual: true, ..Layer::lstm(8) }];
+        assert_eq!(told(Settings { stack, ..base.clone() }), "layer 0: residual true the default");
+    }
+
+    #[test]
+    fn the_model_of_other_settings_is_taken_over() {
+        let model = Settings { hidden: 9, layers: 3, cell: Cell::Gru, batch: 7, ..Settings::default() };
+        let own = Settings { dropout: 0.5, batch: 5, ..Settings::default() };
+        let both = own.with_model_of(&model);
+        assert_eq!((both.hidden, both.layers, both.cell), (9, 3, Cell::Gru));
+        assert_eq!((both.batch, both.dropout), (5, 0.5));
+        assert_eq!(contradiction(&both, &model), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! Numbers of settings as people write them. An f32 stands in files as the shortest decimal number that reads as the same f32:
+//! 0.3, not the 0.30000001192092896 that it is as an f64.
+
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
+use std::fmt;
+
+/// The shortest decimal number that reads as this f32.
+pub(crate) fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(value.into())
+}
+
+/// Shown without an exponent where that is short.
+pub(crate) struct Number(pub f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.abs();
+        match self.0 == 0.0 || !size.is_finite() || (1e-6..1e16).contains(&size) {
+            true => write!(out, "{}", self.0),
+            false => write!(out, "{:e}", self.0),
+        }
+    }
+}
+
+pub(super) fn serialize<S: Serializer>(value: &f32, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(shortest(*value))
+}
+
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
+    narrow(f64::deserialize(from)?)
+}
+
+/// A number that an f32 cannot reach must not become infinity, and one that it cannot tell from 0 must not become 0, which
+/// often means something else.
+fn narrow<E: Error>(value: f64) -> Result<f32, E> {
+    let narrow = value as f32;
+    let refuse = |expected| Err(E::custom(format!("found {}, expected {expected}", Number(value))));
+    match (value.is_finite() && narrow.is_infinite(), value != 0.0 && narrow == 0.0) {
+        (true, _) => refuse("a number of at most 3.4e38"),
+        (_, true) => refuse("0, or a number of at least 1.5e-45"),
+        _ => Ok(narrow),
+    }
+}
+
+/// The same for settings that may be absent.
+pub(super) mod optional {
+    use super::{Deserialize, Deserializer, Serializer, narrow, shortest};
+
+    pub(in super::super) fn serialize<S: Serializer>(value: &Option<f32>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => to.serialize_some(&shortest(*value)),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
+        Option::<f64>::deserialize(from)?.map(narrow).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Layer, Settings};
+
+    #[test]
+    fn files_hold_the_number_that_was_written() {
+        let layer = Layer { zoneout: 0.1, cell_clip: Some(0.7), input_keep_prob: 0.9, ..Layer::lstm(8) };
+        let settings = Settings {
+            dropout: 0.3,
+            init_scale: Some(0.08),
+            clip: 1e-8,
+            stack: vec![layer],
+            ..Settings::default()
+        };
+        let json = serde_json::to_value(&settings).unwrap();
+        assert_eq!(json["dropout"], 0.3);
+        assert_eq!(json["init-scale"], 0.08);
+        assert_eq!(json["stack"][0]["cell-clip"], 0.7);
+        assert_eq!(serde_json::from_value::<Settings>(json).unwrap(), settings);
+    }
+
+    #[test]
+    fn every_f32_is_read_again() {
+        let step = 9973; // a prime, so that all exponents and many mantissas come
+        for value in (0..u32::MAX).step_by(step).map(f32::from_bits).filter(|value| value.is_finite()) {
+            assert_eq!((shortest(value) as f32).to_bits(), value.to_bits(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_number_beyond_f32_is_refused() {
+        let refused = serde_json::from_str::<Settings>(r#"{"clip": 1e39}"#).unwrap_err().to_string();
+        assert!(refused.starts_with("found 1e39, expected a number of at most 3.4e38"), "{refused}");
+        assert!(serde_json::from_str::<Settings>(r#"{"init-scale": 1e39}"#).is_err());
+        let refused = serde_json::from_str::<Settings>(r#"{"clip": 1e-50}"#).unwrap_err().to_string();
+        assert!(refused.starts_with("found 1e-50, expected 0, or a number of at least 1.5e-45"), "{refused}");
+        assert_eq!(serde_json::from_str::<Settings>(r#"{"clip": 5}"#).unwrap().clip, 5.0);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let shown = [0.3, 1e-30, 1e300, 0.0, -2.5, f64::NAN].map(|value| Number(value).to_string());
+        assert_eq!(shown, ["0.3", "1e-30", "1e300", "0", "-2.5", "NaN"]);
+    }
+}

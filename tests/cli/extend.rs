@@ -1,0 +1,169 @@
+//! `--resume --extend`: another learning rate, schedule or length from a step on.
+
+use super::resume::{assert_same, checkpoint};
+use super::*;
+
+#[test]
+fn an_extended_run_has_the_same_bits_however_it_is_interrupted() {
+    let home = Home::new();
+    for run in ["whole", "parts"] {
+        home.train(&format!("--out {run}")).success();
+    }
+    let longer = "--extend --max-steps 40 --learning-rate 0.01";
+    home.run(&format!("train --resume --out whole {longer} --threads 1")).success();
+    home.run(&format!("train --resume --out parts {longer} --stop-after 23 --threads 2")).success();
+    home.run("train --resume --out parts --stop-after 31 --threads 1").success();
+    // The same words again change nothing.
+    home.run(&format!("train --resume --out parts {longer} --threads 2")).success();
+    assert_eq!(checkpoint(&home, "parts").progress.step, 40);
+    assert_same(&home, "whole", "parts");
+    assert_eq!(checkpoint(&home, "whole").progress.changes, checkpoint(&home, "parts").progress.changes);
+}
+
+#[test]
+fn what_was_changed_is_recorded_and_shown() {
+    let home = Home::new();
+    home.train("--out here --stop-after 6").success();
+    home.run("train --resume --out here --extend --schedule constant --learning-rate 0.3e-1 --max-steps 24")
+        .success();
+    let config = home.read("here/config.toml");
+    for line in ["learning-rate = 0.03\n", "schedule = \"constant\"\n", "max-steps = 24\n"] {
+        assert!(config.contains(line), "{line} in {config}");
+    }
+    let shown = stdout(&home.run("inspect here --json").success());
+    let changes = &json_lines(&shown)[0]["changes"];
+    assert_eq!(changes.as_array().map(Vec::len), Some(3), "{changes}");
+    let expected = serde_json::json!({"step": 6, "key": "learning-rate", "from": "0.004", "to": "0.03"});
+    assert_eq!(changes[0], expected);
+    let shown = stdout(&home.run("inspect here").success());
+    assert!(shown.contains("  after step          6  max-steps: 20 to 24\n"), "{shown}");
+    home.train("--out plain").success();
+    assert!(!stdout(&home.run("inspect plain").success()).contains("changed settings"));
+}
+
+/// What was asked for once holds, even when the process ends before its next checkpoint.
+#[test]
+fn a_change_is_kept_before_the_first_step() {
+    let home = Home::new();
+    home.train("--out here --stop-after 6").success();
+    home.run("train --resume --out here --extend --max-steps 24 --eval-every 3 --stop-after 7").success();
+    let stored = checkpoint(&home, "here");
+    assert_eq!((stored.progress.total_steps, stored.progress.eval_every), (24, 3));
+    home.run("train --resume --out here").success();
+    home.run("train --resume --out here --patience 9").success();
+    let stored = checkpoint(&home, "here");
+    assert_eq!(
+        (stored.progress.step, stored.settings.patience),
+        (24, Some(9)),
+        "a finished run takes it too"
+    );
+}
+
+#[test]
+fn without_the_flag_it_is_named() {
+    let home = Home::new();
+    home.train("--out here --stop-after 6").success();
+    let resume = |flags: &str| home.run(&format!("train --resume --out here {flags}"));
+    for (flag, stored) in [
+        ("learning-rate 0.1", "0.004"),
+        ("schedule constant", "cosine"),
+        ("max-steps 30", "20"),
+        ("clip 1", "5"),
+    ] {
+        let name = flag.split(' ').next().expect("a name");
+        let expected =
+            format!("--{name} changes the run in here, which has {name} = {stored}: pass --extend");
+        refused(resume(&format!("--{flag}")), 2, &[&expected]);
+    }
+    for flag in ["hidden 8", "seed 3", "batch 2", "optimizer sgd", "dropout 0.5"] {
+        let name = flag.split(' ').next().expect("a name");
+        refused(
+            resume(&format!("--{flag} --extend")),
+            2,
+            &[&format!("--{name} contradicts the run in here")],
+        );
+    }
+    refused(home.run("train text.txt --extend"), 2, &["--resume"]);
+}
+
+#[test]
+fn evaluations_and_patience_may_change_without_it() {
+    let home = Home::new();
+    home.train("--out whole").success();
+    home.train("--out here --stop-after 6").success();
+    home.run("train --resume --out here --eval-every 3 --patience 50 --eval-symbols 100").success();
+    let (here, whole) = (checkpoint(&home, "here"), checkpoint(&home, "whole"));
+    assert!(here.parameters == whole.parameters, "evaluations move no weight");
+    let steps: Vec<_> = here.progress.history.iter().map(|record| record.step).collect();
+    assert_eq!(steps, [5, 6, 9, 12, 15, 18, 20]);
+    assert_eq!(here.progress.changes.len(), 3);
+}
+
+#[test]
+fn a_finished_run_says_what_ended_it_and_how_to_go_on() {
+    let home = Home::new();
+    let told = |run: &str| stderr(&home.run(&format!("train --resume --out {run}")).success());
+    home.train("--out steps").success();
+    let said = told("steps");
+    assert!(
+        said.contains("steps is done already, at step 20: max-steps = 20 ended it; to go on: "),
+        "{said}"
+    );
+    assert!(said.contains(
+        "train --resume --out steps --extend --max-steps N, with N above 20; epochs = 1 ends it at step"
+    ));
+    home.run("train text.txt --hidden 16 --batch 4 --steps 8 --epochs 0.1 --out epochs").success();
+    let said = told("epochs");
+    assert!(said.contains("epochs = 0.1 ended it") && said.contains("--extend --epochs N"), "{said}");
+    home.train("--out chars --max-chars 320").success();
+    assert!(told("chars").contains("at step 10: max-chars = 320 ended it"), "{}", told("chars"));
+    let wild = "--patience 1 --learning-rate 9 --clip 0 --eval-every 1 --max-steps 90";
+    home.run(&format!("train text.txt --hidden 16 --batch 4 --steps 8 {wild} --out patience")).success();
+    let said = told("patience");
+    assert!(
+        said.contains("patience = 1 ended it") && said.contains("--resume --out patience --patience N"),
+        "{said}"
+    );
+    let step = checkpoint(&home, "patience").progress.step;
+    home.run("train --resume --out patience --patience 90").success();
+    assert!(checkpoint(&home, "patience").progress.step > step);
+}
+
+#[test]
+fn a_length_that_lies_behind_is_refused() {
+    let home = Home::new();
+    home.train("--out here").success();
+    let before = fs::read(home.path("here/checkpoint.safetensors")).expect("a file");
+    let extend = |flags: &str| home.run(&format!("train --resume --out here --extend {flags}"));
+    refused(
+        extend("--max-steps 12"),
+        2,
+        &["--max-steps: the run is at step 20 already, and this ends it at step 12"],
+    );
+    let blocked = extend("--max-chars 9000");
+    refused(
+        blocked,
+        2,
+        &["--max-chars: the run is at step 20, where max-steps ends it: change --max-steps as well"],
+    );
+    assert!(before == fs::read(home.path("here/checkpoint.safetensors")).expect("a file"));
+}
+
+#[test]
+fn a_run_that_diverged_goes_on_with_a_lower_rate() {
+    let home = Home::new();
+    let wild = "--optimizer sgd --clip 0 --schedule constant --cell rnn --activation relu --learning-rate";
+    let fell = home.train(&format!("--out here {wild} 1e30"));
+    let told = stderr(&fell.code(1));
+    let last = told.lines().last().expect("a line");
+    assert!(last.starts_with("error: ") && last.contains("training diverged"), "{last}");
+    assert!(last.contains("lower it, or set a clip") && !last.contains("smaller clip"), "{last}");
+    let step = checkpoint(&home, "here").progress.step;
+    let advice = format!("the run stands at step {step}, to continue: ");
+    assert!(
+        last.contains(&advice) && last.ends_with("--resume --out here --extend --learning-rate 5e29"),
+        "{last}"
+    );
+    home.run("train --resume --out here --extend --learning-rate 0.01").success();
+    assert_eq!(checkpoint(&home, "here").progress.step, 20);
+}

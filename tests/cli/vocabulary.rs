@@ -1,0 +1,141 @@
+//! `--vocabulary`: symbols that are given.
+
+use super::resume::checkpoint;
+use super::*;
+use unrolled::{Unit, corpus::Vocabulary};
+
+const SHORT: &str = "--hidden 16 --batch 4 --steps 8 --max-steps 12 --eval-every 5 --threads 1";
+
+fn trained(home: &Home, flags: &str, run: &str) -> Vocabulary {
+    home.run(&format!("train text.txt {SHORT} {flags} --out {run} --stop-after 5")).success();
+    home.run(&format!("train --resume --out {run}")).success();
+    home.run(&format!("eval {run}")).success();
+    checkpoint(home, run).vocabulary
+}
+
+#[test]
+fn it_is_a_list_json_a_run_a_checkpoint_or_all_bytes() {
+    let home = Home::new();
+    let all = Vocabulary::all_bytes();
+    assert_eq!(trained(&home, "--vocabulary all-bytes", "bytes"), all);
+    assert_eq!(checkpoint(&home, "bytes").settings.unit, Unit::Byte);
+    assert_eq!(trained(&home, "--vocabulary bytes --unit byte", "run"), all);
+    assert_eq!(trained(&home, "--vocabulary bytes/best.safetensors", "file"), all);
+    let list: String = (0..=255).map(|byte| format!("\\x{byte:02x}\n")).collect();
+    home.write("bytes.txt", list);
+    assert_eq!(trained(&home, "--vocabulary bytes.txt --unit byte", "list"), all);
+    let symbols: std::collections::BTreeSet<char> = text().chars().chain("XYZ".chars()).collect();
+    let numbered: serde_json::Map<String, Value> =
+        (1..).zip(&symbols).map(|(n, c)| (c.to_string(), Value::from(n))).collect();
+    home.write("vocab.json", Value::from(numbered).to_string());
+    let expected = Vocabulary::of_chars(symbols).expect("symbols");
+    assert_eq!(trained(&home, "--vocabulary vocab.json", "json"), expected);
+}
+
+#[test]
+fn a_text_with_other_symbols_is_refused_or_read_around() {
+    let home = Home::new();
+    let symbols: String = text().chars().filter(|c| c.is_ascii() && !c.is_ascii_digit()).collect();
+    let lines: String = symbols.escape_default().to_string().replace("\\n", "");
+    let lines: String = lines
+        .chars()
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .fold("\\n\n".to_owned(), |lines, c| lines + &format!("{c}\n"));
+    home.write("symbols.txt", lines);
+    let train = |flags: &str| format!("train text.txt {SHORT} --vocabulary symbols.txt --out none {flags}");
+    refused(home.run(&train("")), 1, &["text.txt: the symbol '0' (U+0030) at offset 5", "--unknown skip"]);
+    for unknown in ["skip", "replace"] {
+        let known = trained(&home, &format!("--vocabulary symbols.txt --unknown {unknown}"), unknown);
+        assert!(known.encode("0").is_err());
+        assert!(home.read(&format!("{unknown}/config.toml")).contains(&format!("unknown = \"{unknown}\"")));
+    }
+    refused(home.run(&format!("train text.txt {SHORT} --unknown skip")), 2, &["--unknown changes nothing"]);
+}
+
+#[test]
+fn what_is_no_vocabulary_is_refused_before_anything_is_written() {
+    let home = Home::new();
+    home.train("--out chars").success();
+    home.write("two.txt", "a\nbc\n");
+    let told = |flags: &str, code: i32, expected: &str| {
+        refused(home.run(&format!("train text.txt {SHORT} --out none {flags}")), code, &[expected]);
+        assert!(!home.path("none").exists());
+    };
+    told("--vocabulary two.txt", 1, "two.txt is not a vocabulary: line 2: found \"bc\", expected one symbol");
+    told("--vocabulary none.txt", 1, "cannot read none.txt");
+    told(
+        "--vocabulary chars --unit byte",
+        2,
+        "--vocabulary chars has the unit char, and the run has --unit byte",
+    );
+    told("--vocabulary all-bytes --unit char", 2, "--vocabulary all-bytes has the unit byte");
+    told("--vocabulary all-bytes --init-from chars", 2, "--vocabulary all-bytes has the unit byte");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_may_come_through_a_pipe() {
+    let home = Home::new();
+    let arguments = format!("train text.txt {SHORT} --vocabulary /dev/stdin --unknown replace --out here");
+    home.command(&arguments).write_stdin("a\n \ne\n").assert().success();
+    let expected = Vocabulary::of_chars("a e".chars()).expect("symbols");
+    assert_eq!(checkpoint(&home, "here").vocabulary, expected);
+    home.run("train --resume --out here").success();
+}
+
+#[test]
+fn a_text_of_which_nothing_is_left_is_refused() {
+    let home = Home::new();
+    home.write("list.txt", "X\n");
+    let refusal =
+        home.run(&format!("train text.txt {SHORT} --vocabulary list.txt --unknown skip --out none"));
+    refused(refusal, 1, &["text.txt, without the symbols that the vocabulary lacks, is empty"]);
+}
+
+#[test]
+fn a_vocabulary_joins_that_of_the_weights() {
+    let home = Home::new();
+    home.train("--out first").success();
+    home.write("more.txt", "X\nY\na\n");
+    let known = trained(&home, "--init-from first --vocabulary more.txt", "second");
+    let first = checkpoint(&home, "first").vocabulary;
+    let more = Vocabulary::of_chars("XY".chars()).expect("symbols");
+    assert_eq!(known, first.union(&more).expect("characters"));
+    home.write("text.txt", text() + "\u{20ac}");
+    let refusal = format!("train text.txt {SHORT} --init-from first --vocabulary more.txt --out none");
+    refused(home.run(&refusal), 1, &["'\u{20ac}' (U+20AC)"]);
+}
+
+#[test]
+fn prompts_and_other_texts_are_read_around_unknown_symbols() {
+    let home = Home::new();
+    home.train("--out here").success();
+    home.write("other.txt", "Line \u{20ac} Line Line");
+    home.write("clean.txt", "Line  Line Line");
+    let loss = |arguments: &str| {
+        let found = home.run(&format!("eval here {arguments} --eval-streams 1 --json")).success();
+        json_lines(&stdout(&found))[0]["loss"].as_f64()
+    };
+    assert_eq!(loss("other.txt --unknown skip"), loss("clean.txt"));
+    home.write("clean.txt", "Line   Line Line");
+    assert_eq!(loss("other.txt --unknown replace"), loss("clean.txt"));
+    refused(home.run("eval here other.txt"), 1, &["\u{20ac}", "--unknown skip"]);
+    let sample = |flags: &str| stdout(&home.run(&format!("sample here --length 30 {flags}")).success());
+    let after =
+        |text: &str, prompt: &str| text.strip_prefix(prompt).expect("the prompt comes first").to_owned();
+    let clean = after(&sample("--prompt Line"), "Line");
+    assert_eq!(after(&sample("--prompt Li\u{20ac}ne --unknown skip"), "Li\u{20ac}ne"), clean);
+    sample("--prompt Li\u{20ac}ne --unknown replace");
+    refused(home.run("sample here --prompt Li\u{20ac}ne"), 1, &["--prompt: the symbol '\u{20ac}'"]);
+}
+
+/// U+FFFD, else a space, else an error.
+#[test]
+fn there_must_be_something_to_replace_by() {
+    let home = Home::new();
+    home.write("text.txt", "abcd".repeat(300));
+    home.train("--out here").success();
+    let told = home.run("sample here --prompt ax --unknown replace");
+    refused(told, 2, &["unknown = replace cannot work: the vocabulary has neither U+FFFD nor a space"]);
+}

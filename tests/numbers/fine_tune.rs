@@ -1,0 +1,140 @@
+//! Runs that start from another run's weights.
+
+use super::bits;
+use unrolled::checkpoint::Checkpoint;
+use unrolled::corpus::Corpus;
+use unrolled::sample::{Generator, Sampling};
+use unrolled::train::{RangeTest, Training};
+use unrolled::{Cell, Error, InputKind, Layer, Settings, Unit, Unknown};
+
+fn settings() -> Settings {
+    Settings { hidden: 12, batch: 3, steps: 8, max_steps: Some(9), val_fraction: 0.2, ..Settings::default() }
+}
+
+fn corpus(sentence: &str) -> Corpus {
+    Corpus::from_text(sentence.repeat(40), Unit::Char).unwrap()
+}
+
+fn trained(settings: &Settings) -> Checkpoint {
+    let mut training = Training::new(corpus("the cat sat on the mat. "), settings.clone(), Some(1)).unwrap();
+    while !training.is_done() {
+        training.step().unwrap();
+    }
+    training.checkpoint()
+}
+
+/// The text with the symbols of both.
+fn both(first: &Checkpoint, sentence: &str) -> Corpus {
+    let text = corpus(sentence);
+    let both = first.vocabulary.union(text.vocabulary()).unwrap();
+    text.with_vocabulary(&both).unwrap()
+}
+
+#[test]
+fn new_symbols_get_new_weights_and_the_others_keep_theirs() {
+    for input in [InputKind::Embedding, InputKind::OneHot] {
+        let first = trained(&Settings { input, ..settings() });
+        let run = Training::fine_tune(both(&first, "a big dog! "), &first, first.settings.clone(), Some(1));
+        let run = run.unwrap();
+        let (old, new) = (&first.vocabulary, run.vocabulary());
+        assert!(new.len() > old.len());
+        let places = old.places_in(new).unwrap();
+        let bias =
+            |parameters: &unrolled::model::Parameters, id: usize| parameters.get("head.bias").unwrap()[id];
+        for (id, &place) in places.iter().enumerate() {
+            assert_eq!(bias(&first.parameters, id), bias(run.model().parameters(), place));
+        }
+        let recurrent =
+            |parameters: &unrolled::model::Parameters| bits(parameters.get("rnn.weight_hh_l0").unwrap());
+        assert!(recurrent(&first.parameters) == recurrent(run.model().parameters()));
+    }
+}
+
+#[test]
+fn a_fine_tuned_run_resumes_to_the_same_bits() {
+    let first = trained(&settings());
+    let tune = Settings { dropout: 0.3, batch: 2, seed: 5, ..first.settings.clone() };
+    let begin = |threads| {
+        Training::fine_tune(both(&first, "a big dog! "), &first, tune.clone(), Some(threads)).unwrap()
+    };
+    let mut whole = begin(1);
+    (0..9).for_each(|_| _ = whole.step().unwrap());
+    let mut half = begin(2);
+    (0..4).for_each(|_| _ = half.step().unwrap());
+    // The text alone has fewer symbols than the run: the checkpoint's vocabulary decides.
+    let mut half = Training::resume(corpus("a big dog! "), half.checkpoint(), tune.clone(), Some(1)).unwrap();
+    (0..5).for_each(|_| _ = half.step().unwrap());
+    assert!(half.is_done() && whole.is_done());
+    assert_eq!(half.vocabulary(), whole.vocabulary());
+    let [half, whole] = [half, whole].map(|run| bits(&run.checkpoint().parameters.values));
+    assert!(half == whole);
+}
+
+#[test]
+fn training_settings_are_free_and_the_model_is_not() {
+    let first = trained(&settings());
+    let start = |settings: Settings| {
+        Training::fine_tune(both(&first, "the mat "), &first, settings, Some(1)).map(drop)
+    };
+    let base = settings();
+    start(Settings { dropout: 0.5, learning_rate: 1.0, batch: 1, steps: 3, clip: 0.0, ..base.clone() })
+        .unwrap();
+    start(Settings { init_scale: Some(0.3), forget_bias: 2.0, ..base.clone() }).unwrap();
+    start(Settings { stack: vec![Layer { output_keep_prob: 0.5, ..Layer::lstm(12) }], ..base.clone() })
+        .unwrap();
+    let told = |settings| start(settings).unwrap_err();
+    for (change, expected) in [
+        (Settings { hidden: 13, ..base.clone() }, "layer 0: hidden is 13, but the weights"),
+        (
+            Settings { layers: 2, ..base.clone() },
+            "layers is 2, but the weights that the run starts from have layers = 1",
+        ),
+        (Settings { cell: Cell::Gru, ..base.clone() }, "layer 0: cell is gru"),
+        (Settings { embedding: Some(5), ..base.clone() }, "embedding is 5"),
+    ] {
+        let error = told(change);
+        assert!(matches!(error, Error::OtherModel { .. }), "{error}");
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+    let error = told(Settings { unit: Unit::Byte, ..base }).to_string();
+    assert!(error.starts_with("unit = byte cannot work"), "{error}");
+}
+
+#[test]
+fn a_text_without_the_checkpoints_symbols_is_refused() {
+    let first = trained(&settings());
+    let told = Training::fine_tune(corpus("other"), &first, settings(), Some(1)).unwrap_err().to_string();
+    assert!(told.contains("it lacks the symbol"), "{told}");
+}
+
+#[test]
+fn a_settings_unit_must_be_the_texts() {
+    let told = Training::new(Corpus::from_text("abc".repeat(99), Unit::Byte).unwrap(), settings(), Some(1));
+    let told = told.unwrap_err().to_string();
+    assert!(
+        told.starts_with("unit = char cannot work: the vocabulary of the text has the unit byte"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_range_test_starts_from_the_weights_too() {
+    let first = trained(&settings());
+    let test = RangeTest { from: 1e-6, to: 1e-5, trials: 10 };
+    let run = |from| test.run_from(from, both(&first, "the mat "), &settings(), Some(1)).unwrap()[0].loss;
+    assert!(run(Some(&first)) < run(None));
+}
+
+#[test]
+fn a_prompt_is_read_around_its_unknown_symbols() {
+    let first = trained(&settings());
+    let model = first.model().unwrap();
+    let write = |text: &str, unknown| {
+        let mut generator = Generator::new(&model, &first.vocabulary, Sampling::default(), 0).unwrap();
+        generator.prompt_as(text, unknown).map(|()| (0..9).map(|_| generator.next_id()).collect::<Vec<_>>())
+    };
+    let plain = |text| write(text, Unknown::Error).unwrap();
+    assert_eq!(write("the \u{20ac}cat", Unknown::Skip).unwrap(), plain("the cat"));
+    assert_eq!(write("the\u{20ac}cat", Unknown::Replace).unwrap(), plain("the cat"));
+    assert!(matches!(write("\u{20ac}", Unknown::Error), Err(Error::UnknownSymbol { .. })));
+}
