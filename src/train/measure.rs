@@ -90,7 +90,8 @@ impl Training {
         part.start..part.end.min(part.start.saturating_add(most))
     }
 
-    /// A flag that ends an evaluation under way once it is set: for signals, since a large text takes long.
+    /// A flag that ends a step or an evaluation under way once it is set: for signals. It is looked at before each window. A
+    /// step that is ended counts for nothing and leaves the run as it was before; an evaluation is made up for later.
     pub fn interrupt_by(&mut self, flag: Arc<AtomicBool>) {
         self.interrupt = flag;
     }

@@ -40,24 +40,26 @@ pub(super) fn check_resumable(corpus: &Corpus, checkpoint: &Checkpoint, settings
     Ok(())
 }
 
-/// Takes over the moments of a checkpoint. The gaps between tensors keep their starting values: an accumulator of zero
+/// The optimiser with the moments of a checkpoint. The gaps between tensors get their starting values: an accumulator of zero
 /// there would make their parameters 0 / 0.
 pub(super) fn restore(
-    optimizer: &mut UpdateRule,
+    settings: &Settings,
     entries: &[Entry],
-    stored: Vec<(String, Vec<f32>)>,
-) -> Result<()> {
-    for (name, values) in &mut optimizer.moments {
-        match stored.iter().find(|(known, _)| known == name) {
-            Some((_, found)) if found.len() == values.len() => {
-                for range in entries.iter().map(|entry| entry.range.clone()) {
-                    values[range.clone()].copy_from_slice(&found[range]);
-                }
-            }
-            _ => {
-                return Err(Error::Resume { reason: format!("its optimiser state lacks the moment {name}") });
-            }
+    mut stored: Vec<(String, Vec<f32>)>,
+) -> Result<UpdateRule> {
+    let len = entries.last().map_or(0, |entry| entry.range.end.next_multiple_of(16));
+    UpdateRule::with_moments(settings, |name, start| {
+        let found = stored.iter().position(|(known, values)| known == name && values.len() == len);
+        let Some(found) = found else {
+            return Err(Error::Resume { reason: format!("its optimiser state lacks the moment {name}") });
+        };
+        let mut values = stored.swap_remove(found).1;
+        let mut gap = 0;
+        for range in entries.iter().map(|entry| entry.range.clone()) {
+            values[gap..range.start].fill(start);
+            gap = range.end;
         }
-    }
-    Ok(())
+        values[gap..].fill(start);
+        Ok(values)
+    })
 }

@@ -3,7 +3,7 @@
 use super::{RunFolder, failed};
 use crate::cli::failure::Failure;
 use std::{fs, io, path::PathBuf};
-use unrolled::checkpoint::Checkpoint;
+use unrolled::train::Training;
 
 /// How the name of a checkpoint begins that is no longer the last; its step follows.
 const EARLIER: &str = "checkpoint-";
@@ -23,15 +23,10 @@ impl RunFolder {
         found
     }
 
-    /// Replaces `checkpoint.safetensors`. The one that was there, of step `before`, stays under another name, as long as
+    /// Replaces `checkpoint.safetensors` by one of the run as it stands. The one that was there, of step `before`, stays under another name, as long as
     /// there are no more than `keep` in all.
-    pub fn write_last(
-        &self,
-        checkpoint: &Checkpoint,
-        before: Option<u64>,
-        keep: usize,
-    ) -> Result<(), Failure> {
-        if let Some(step) = before.filter(|step| keep > 1 && *step != checkpoint.progress.step) {
+    pub fn write_last(&self, training: &Training, before: Option<u64>, keep: usize) -> Result<(), Failure> {
+        if let Some(step) = before.filter(|step| keep > 1 && *step != training.progress().step) {
             let earlier = self.file(&format!("{EARLIER}{step}.safetensors"));
             if self.last().exists() {
                 // What has this name already may be damaged; the last one is intact, and of the same step.
@@ -45,7 +40,7 @@ impl RunFolder {
                 _ => {}
             }
         }
-        checkpoint.save(&self.last())?;
+        training.save(&self.last())?;
         for (_, path) in self.earlier().into_iter().skip(keep.saturating_sub(1)) {
             // One more than asked for does no harm.
             let _ = fs::remove_file(path);

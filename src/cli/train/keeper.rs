@@ -32,6 +32,17 @@ const FEW_FILES: usize = 8;
 const LOOK: Duration = Duration::from_secs(2);
 const LOOK_SHARE: u32 = 100;
 
+/// The best checkpoint, as long as it is not on disk.
+enum Best {
+    /// It is on disk, or there is none.
+    Written,
+    /// The run as it stands.
+    Now,
+    /// A copy, which is made only where it cannot be written and the run goes on: it takes as much memory as parameters and
+    /// moments.
+    Copied(Box<Checkpoint>),
+}
+
 /// Writes a run's files.
 pub struct Keeper {
     folder: RunFolder,
@@ -47,8 +58,7 @@ pub struct Keeper {
     /// The step of the checkpoint on disk, and when it was written.
     saved: Option<u64>,
     saved_at: Instant,
-    /// A best checkpoint that is not on disk yet.
-    best: Option<Checkpoint>,
+    best: Best,
     /// When to try again, where writing fails.
     again_at: Option<Instant>,
     look_at: Instant,
@@ -68,7 +78,7 @@ impl Keeper {
             curve: Curve::new(&folder, &run),
             saved: None,
             saved_at: Instant::now(),
-            best: None,
+            best: Best::Written,
             again_at: None,
             look_at: Instant::now() + LOOK,
             folder,
@@ -103,7 +113,7 @@ impl Keeper {
 
     /// The step of the last checkpoint on disk, if it is intact.
     fn on_disk(&self) -> Option<u64> {
-        Checkpoint::load(&self.folder.last()).ok().map(|checkpoint| checkpoint.progress.step)
+        Checkpoint::verify(&self.folder.last()).ok().map(|progress| progress.step)
     }
 
     /// The step that would be gone on from if the process ended now.
@@ -158,10 +168,13 @@ impl Keeper {
             self.samples.push(self.sample(training)?);
         }
         if is_best(record, &training.progress().history) {
-            self.best = Some(training.checkpoint());
+            self.best = Best::Now;
         }
         if self.again_at.is_none_or(|again_at| Instant::now() >= again_at) {
             self.attempt(training)?;
+        }
+        if matches!(self.best, Best::Now) {
+            self.best = Best::Copied(Box::new(training.checkpoint()));
         }
         Ok(())
     }
@@ -274,13 +287,14 @@ impl Keeper {
 
     /// The best one first: a crash between the two is mended by resuming, which comes to the same best again.
     fn checkpoint(&mut self, training: &Training) -> Result<(), Failure> {
-        if let Some(best) = &self.best {
-            best.save(&self.folder.best())?;
-            self.best = None;
+        match &self.best {
+            Best::Written => {}
+            Best::Now => training.save(&self.folder.best())?,
+            Best::Copied(best) => best.save(&self.folder.best())?,
         }
-        let checkpoint = training.checkpoint();
-        self.folder.write_last(&checkpoint, self.saved, self.keep)?;
-        (self.saved, self.saved_at) = (Some(checkpoint.progress.step), Instant::now());
+        self.best = Best::Written;
+        self.folder.write_last(training, self.saved, self.keep)?;
+        (self.saved, self.saved_at) = (Some(training.progress().step), Instant::now());
         Ok(())
     }
 

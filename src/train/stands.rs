@@ -1,0 +1,60 @@
+//! Where a run stands, as a checkpoint.
+
+use super::{Mode, Training};
+use crate::checkpoint::{Checkpoint, Snapshot};
+use crate::exec::{Executor, State};
+use crate::{Result, Windows};
+use std::{borrow::Cow, path::Path};
+
+impl Training {
+    /// A copy of everything to continue from here. After a step that failed it may hold numbers that are not finite, which
+    /// [`Checkpoint::save`] refuses. [`Training::save`] writes the same without the copy.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            settings: self.settings.clone(),
+            vocabulary: self.vocabulary().clone(),
+            parameters: self.model.parameters().clone(),
+            moments: self.moments(),
+            state: self.carried(),
+            progress: self.progress.clone(),
+        }
+    }
+
+    /// Writes a checkpoint of the run as it stands to a temporary file beside `path`, syncs it and renames it into place.
+    /// Parameters and moments are written from where they lie: no memory is taken for copies of them.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::save`].
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let moments = &self.optimizer.moments;
+        let snapshot = Snapshot {
+            settings: &self.settings,
+            vocabulary: self.vocabulary(),
+            parameters: self.model.parameters(),
+            moments: moments.iter().map(|(name, values)| (name.as_str(), values.as_slice())).collect(),
+            state: self.carried().map(Cow::Owned),
+            progress: &self.progress,
+        };
+        snapshot.save(path)
+    }
+
+    /// The state that the next window starts from, where windows follow each other.
+    fn carried(&self) -> Option<State> {
+        let state = match &self.mode {
+            Mode::Static(executor) => Some(Executor::state(executor)),
+            Mode::Dynamic(shaped) => shaped.state(),
+        };
+        state.filter(|_| self.settings.windows == Windows::Stream)
+    }
+
+    /// The optimiser's moments, zero in the gaps between tensors as a file has them.
+    fn moments(&self) -> Vec<(String, Vec<f32>)> {
+        let entries = self.model.parameters().layout.entries();
+        let without_gaps = |values: &Vec<f32>| {
+            let mut copy = vec![0.0; values.len()];
+            entries.iter().for_each(|e| copy[e.range.clone()].copy_from_slice(&values[e.range.clone()]));
+            copy
+        };
+        self.optimizer.moments.iter().map(|(name, values)| (name.clone(), without_gaps(values))).collect()
+    }
+}
