@@ -238,7 +238,7 @@ impl Training {
             let (windows, mut loss, mut done) = (self.settings.accumulate as u64, 0.0, 0);
             self.remember_state();
             for window in step * windows..(step + 1) * windows {
-                if let Err(error) = self.read(window) {
+                if let Err(error) = self.read(window, done) {
                     self.restore_state(done);
                     return (f64::NAN, Err(error));
                 }
@@ -255,9 +255,10 @@ impl Training {
         })
     }
 
-    /// Has window number `window` in the batch, unless the run is to stop or the text has lost it.
-    fn read(&mut self, window: u64) -> Result<()> {
-        if self.interrupt.load(Ordering::Relaxed) {
+    /// Has window number `window` in the batch, unless the text has lost it, or the run is to stop between two windows of a
+    /// step.
+    fn read(&mut self, window: u64, done: u64) -> Result<()> {
+        if done > 0 && self.interrupt.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
         if self.filled != Some(window) {
@@ -265,29 +266,6 @@ impl Training {
             self.filled = Some(window);
         }
         self.corpus.whole()
-    }
-
-    /// Keeps the state that a step begins with, where the buffers will not hold it until the step's end: they hold that of the
-    /// last window alone.
-    fn remember_state(&mut self) {
-        if self.settings.accumulate > 1 {
-            let mut before = std::mem::take(&mut self.before);
-            self.executor().save(&mut before);
-            self.before = before;
-        }
-    }
-
-    /// Goes back to the state before a step of which `done` windows were run.
-    fn restore_state(&mut self, done: u64) {
-        if done == 0 {
-            return;
-        }
-        if self.settings.accumulate == 1 {
-            return self.executor().go_back();
-        }
-        let before = std::mem::take(&mut self.before);
-        self.executor().set_state(&before);
-        self.before = before;
     }
 
     /// Adds the window's gradient to those before it in the same step. What is added up is a mean already: each window's
@@ -393,3 +371,6 @@ impl Training {
         self.threads.count()
     }
 }
+
+#[cfg(test)]
+mod tests;

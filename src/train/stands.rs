@@ -1,4 +1,4 @@
-//! Where a run stands, as a checkpoint.
+//! Where a run stands: its checkpoint, and the way back out of a step that is given up.
 
 use super::{Mode, Training};
 use crate::checkpoint::{Checkpoint, Snapshot};
@@ -45,6 +45,29 @@ impl Training {
             Mode::Dynamic(shaped) => shaped.state(),
         };
         state.filter(|_| self.settings.windows == Windows::Stream)
+    }
+
+    /// Keeps the state that a step begins with, where the buffers will not hold it until the step's end: they hold that of the
+    /// last window alone.
+    pub(super) fn remember_state(&mut self) {
+        if self.settings.accumulate > 1 {
+            let mut before = std::mem::take(&mut self.before);
+            self.executor().save(&mut before);
+            self.before = before;
+        }
+    }
+
+    /// Goes back to the state before a step of which `done` windows were run.
+    pub(super) fn restore_state(&mut self, done: u64) {
+        if done == 0 {
+            return;
+        }
+        if self.settings.accumulate == 1 {
+            return self.executor().go_back();
+        }
+        let before = std::mem::take(&mut self.before);
+        self.executor().set_state(&before);
+        self.before = before;
     }
 
     /// The optimiser's moments, zero in the gaps between tensors as a file has them.

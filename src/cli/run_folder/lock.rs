@@ -5,7 +5,7 @@ use crate::cli::failure::Failure;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::Duration,
 };
@@ -17,13 +17,49 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Holds a folder for as long as it lives; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub struct Lock(File);
+pub struct Lock {
+    file: File,
+    anchor: Anchor,
+}
+
+/// A path that leads to a folder wherever that is moved to. What is written by the folder's name may end up in another
+/// folder that takes its place between the look at the lock and the write.
+#[derive(Debug)]
+struct Anchor {
+    path: PathBuf,
+    /// What keeps the path true.
+    _folder: Option<File>,
+}
+
+impl Anchor {
+    #[cfg(target_os = "linux")]
+    fn of(folder: &Path) -> Self {
+        use std::os::fd::AsRawFd;
+        let opened = File::open(folder).ok();
+        let path = opened.as_ref().map(|file| PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())));
+        match path.filter(|path| path.is_dir()) {
+            Some(path) => Self { path, _folder: opened },
+            None => Self { path: folder.to_owned(), _folder: None },
+        }
+    }
+
+    /// Other systems have no such path.
+    #[cfg(not(target_os = "linux"))]
+    fn of(folder: &Path) -> Self {
+        Self { path: folder.to_owned(), _folder: None }
+    }
+}
 
 impl Lock {
     /// Takes the folder, which must exist.
     pub fn take(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join(LOCK);
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let (path, anchor) = (folder.join(LOCK), Anchor::of(folder));
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(anchor.path.join(LOCK));
         let mut file = opened.map_err(failed("create", &path))?;
         let mut locked = file.try_lock();
         for _ in 1..ATTEMPTS {
@@ -45,7 +81,7 @@ impl Lock {
         }
         let _ = file.set_len(0).and_then(|()| file.rewind());
         let _ = writeln!(file, "process {}", std::process::id());
-        Ok(Self(file))
+        Ok(Self { file, anchor })
     }
 
     /// "process 123", where one holds the folder.
@@ -61,6 +97,11 @@ impl Lock {
         }
     }
 
+    /// A path to the folder that is held, whatever its name leads to by now.
+    pub fn path(&self) -> &Path {
+        &self.anchor.path
+    }
+
     /// Whether `folder` is still the one that is held. None when it has no lock at all: the folder or the file in it was
     /// deleted.
     pub fn holds(&self, folder: &Path) -> Option<bool> {
@@ -69,7 +110,7 @@ impl Lock {
         {
             use std::os::unix::fs::MetadataExt;
             let same = |held: fs::Metadata| (held.dev(), held.ino()) == (there.dev(), there.ino());
-            Some(self.0.metadata().is_ok_and(same))
+            Some(self.file.metadata().is_ok_and(same))
         }
         #[cfg(not(unix))]
         Some(there.is_file()) // a file that is open cannot be replaced

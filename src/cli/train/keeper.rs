@@ -6,7 +6,7 @@ use super::{
         failure::Failure,
         figures::symbols,
         output::note,
-        run_folder::{Lines, RunFolder, SAMPLES, Sample, State, as_line},
+        run_folder::{BEST, Lines, RunFolder, SAMPLES, Sample, State, as_line},
         run_options::{Every, RunOptions},
     },
     curve::Curve,
@@ -130,7 +130,7 @@ impl Keeper {
     /// cannot be written is written with the next checkpoint, or told there.
     pub fn log(&mut self, training: &mut Training) {
         if self.curve.log(training) && self.again_at.is_none() && self.folder.is_held() {
-            let _ = self.curve.write(training, &self.samples);
+            let _ = self.curve.write(&self.folder, training, &self.samples);
         }
     }
 
@@ -279,18 +279,19 @@ impl Keeper {
 
     fn write_lines(&mut self, training: &Training) -> Result<(), Failure> {
         let (history, samples) = (&training.progress().history, &self.samples);
-        self.metrics.write(history.len(), |at| as_line(&history[at]))?;
+        let folder = self.folder.held();
+        self.folder.named(self.metrics.write(folder, history.len(), |at| as_line(&history[at])))?;
         let sample = |at: usize| serde_json::to_string(&samples[at]).expect("a number and a text");
-        self.sample_lines.write(samples.len(), sample)?;
-        self.curve.write(training, samples)
+        self.folder.named(self.sample_lines.write(folder, samples.len(), sample))?;
+        self.curve.write(&self.folder, training, samples)
     }
 
     /// The best one first: a crash between the two is mended by resuming, which comes to the same best again.
     fn checkpoint(&mut self, training: &Training) -> Result<(), Failure> {
         match &self.best {
             Best::Written => {}
-            Best::Now => training.save(&self.folder.best())?,
-            Best::Copied(best) => best.save(&self.folder.best())?,
+            Best::Now => self.folder.write(BEST, |path| training.save(path))?,
+            Best::Copied(best) => self.folder.write(BEST, |path| best.save(path))?,
         }
         self.best = Best::Written;
         self.folder.write_last(training, self.saved, self.keep)?;
