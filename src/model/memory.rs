@@ -7,6 +7,7 @@ use super::ModelConfig;
 use crate::{Error, Result, Settings};
 pub(crate) use estimate::Estimate;
 use limits::Limit;
+use memmap2::MmapMut;
 
 /// About how many bytes the process takes at its peak when it trains with these settings, for a vocabulary of V symbols: to
 /// within a tenth of what the system counts as resident. The text comes on top: see
@@ -57,12 +58,20 @@ pub(crate) fn check_plan(config: &ModelConfig, window: [usize; 2]) -> Result<()>
     check_bytes(estimate::plan_of(config, window))
 }
 
-/// Refuses more bytes than this process may use.
+/// Refuses more bytes than this process may use, or than the system gives.
 ///
 /// # Errors
-/// As for [`check_memory`].
+/// As for [`check_memory`], and [`Error::Allocation`].
 pub(crate) fn check_bytes(needed: f64) -> Result<()> {
-    check_against(limits::limits(), needed)
+    check_against(limits::limits(), needed)?;
+    check_mappable(needed)
+}
+
+/// Asks the system for that many bytes and gives them back untouched, which costs next to nothing: some systems promise no
+/// more than they have, and an allocation that fails later ends the process.
+fn check_mappable(needed: f64) -> Result<()> {
+    let bytes = needed.clamp(1.0, isize::MAX as f64 / 2.0) as usize;
+    MmapMut::map_anon(bytes).map(drop).map_err(|_| Error::Allocation { needed: bytes })
 }
 
 fn check_against(limits: Vec<Limit>, needed: f64) -> Result<()> {
@@ -117,6 +126,14 @@ mod tests {
         );
         check_against(limit("of this machine", 0.0), memory_needed(&Settings::default(), 65)).unwrap();
         check_against(Vec::new(), needed).unwrap();
+    }
+
+    #[test]
+    fn what_the_system_does_not_give_is_an_error() {
+        check_mappable(0.0).unwrap();
+        check_mappable(1e6).unwrap();
+        let text = check_mappable(1e18).unwrap_err().to_string();
+        assert!(text.starts_with("the system has no 888.2 PiB of memory left: "), "{text}");
     }
 
     #[test]
