@@ -138,4 +138,24 @@ mod tests {
         assert_eq!(Lock::holder(home.path()), None);
         Lock::take(home.path()).expect("free again");
     }
+
+    /// Another folder may take the name of the one that is held between the look at its lock and a write.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_written_goes_to_the_folder_that_is_held() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let [here, moved] = ["here", "moved"].map(|name| home.path().join(name));
+        let folder = super::super::RunFolder::create(Some(&here), "first").expect("a folder");
+        fs::rename(&here, &moved).expect("moved");
+        fs::create_dir(&here).expect("another folder");
+        folder.write_config("second").expect("written");
+        folder.metrics().write(folder.held(), 1, |_| "a line".to_owned()).expect("written");
+        assert_eq!(fs::read_dir(&here).expect("a folder").count(), 0);
+        assert_eq!(fs::read_to_string(moved.join("config.toml")).expect("there"), "second");
+        assert_eq!(fs::read_to_string(moved.join("metrics.jsonl")).expect("there"), "a line\n");
+        fs::remove_dir_all(&moved).expect("removed");
+        let told = folder.write_config("third").expect_err("it is gone").to_string();
+        let named = format!("cannot write {}: ", here.join("config.toml").display());
+        assert!(told.starts_with(&named) && !told.contains("/proc"), "{told}");
+    }
 }
