@@ -107,7 +107,11 @@ mod system {
         thread::sleep(PATIENCE);
         // What came meanwhile belongs to the same request, however late this thread wakes up.
         signals.pending().for_each(drop);
-        request.into_iter().for_each(reactions.waiting);
+        // On a thread of its own: a terminal that is stopped takes no words, and must not keep the next signal waiting.
+        // Where there are no more threads, nothing is said.
+        if let Some(signal) = request {
+            let _ = thread::Builder::new().spawn(move || (reactions.waiting)(signal));
+        }
         if let Some(again) = signals.forever().find(is_request) {
             (reactions.leaving)();
             low_level::exit(128 + again);

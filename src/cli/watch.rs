@@ -94,7 +94,7 @@ impl Watch {
 fn restore_soon() {
     let _ = terminal::disable_raw_mode();
     let (done, restored) = mpsc::channel();
-    std::thread::spawn(move || {
+    let _ = std::thread::Builder::new().spawn(move || {
         let _ = ratatui::try_restore();
         let _ = done.send(());
     });

@@ -156,7 +156,7 @@ fn a_second_request_after_a_second_ends_the_run_at_once() {
     fs::rename(home.path("other"), home.path("here")).expect("moved there");
     // Notices count for nothing here.
     run.signal(&["TERM", "HUP"]);
-    wait_until(|| run.told().contains("a second one ends the run at once"));
+    wait_until(|| run.told().contains("another one ends the run at once"));
     run.signal(&["USR1"]);
     run.signal(&["TERM"]);
     let (code, told) = run.end();

@@ -72,8 +72,8 @@ impl Lines {
         Self { file: Appended::at(name.into()), count: 0 }
     }
 
-    /// Brings the file in `folder` to `count` lines, of which `line` gives each: by appending the last where all others are there, or
-    /// else as a whole.
+    /// Brings the file in `folder` to `count` lines, of which `line` gives each: by appending the last where all others are
+    /// there, or else as a whole.
     pub fn write(
         &mut self,
         folder: &Path,

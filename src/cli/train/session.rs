@@ -65,7 +65,7 @@ struct Done<'a> {
 pub fn listen() -> Result<Signals, Failure> {
     let waiting = |signal| {
         note(&format!(
-            "{}: finishing the window at hand, then writing a checkpoint; a second one ends the run at once, without it",
+            "{}: finishing the current window, then writing a checkpoint; another one ends the run at once, without a checkpoint",
             signals::name(signal)
         ));
     };

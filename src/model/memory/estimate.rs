@@ -75,11 +75,12 @@ impl Estimate {
         }
     }
 
-    /// Of an evaluation alone, of `rows` streams in windows of `steps` steps.
+    /// Of an evaluation alone, of `rows` streams in windows of `steps` steps. It holds the checkpoint, moments included, and
+    /// the model made from it.
     pub(crate) fn of_evaluation(settings: &Settings, vocabulary: usize, [steps, rows]: [usize; 2]) -> Self {
         let shape = Shape::new(settings, vocabulary);
         Self {
-            arenas: 4.0 * shape.parameters,
+            arenas: 4.0 * (2.0 + moments_of(settings).len() as f64) * shape.parameters,
             packed: 4.0 * shape.packed()[0],
             table: 0.0,
             window: 0.0,
