@@ -98,15 +98,27 @@ pub enum Error {
     },
     /// The sizes asked for need more memory than there is.
     #[error(
-        "the model and its training need about {} of memory, more than the {} there are: \
+        "the model and its training need about {} of memory, more than the {} {of}: \
          lower hidden, layers, embedding, batch or steps",
         bytes(*needed), bytes(*available)
     )]
     Memory {
         /// Bytes needed, about.
         needed: f64,
-        /// Bytes of the machine, or that an address can reach.
+        /// Bytes that may be used.
         available: f64,
+        /// Which limit that is: "of this machine", "that `ulimit -v` allows".
+        of: String,
+    },
+    /// The system did not give the memory that was asked for.
+    #[error(
+        "the system has no {} of memory left: end other programs, raise the limit (`ulimit -v`, or that of the container), \
+         or lower hidden, layers, embedding, batch or steps",
+        bytes(*needed as f64)
+    )]
+    Allocation {
+        /// Bytes asked for.
+        needed: usize,
     },
     /// A tensor does not fit the model.
     #[error("tensor {tensor}: found {found}, expected {expected}")]
@@ -329,8 +341,8 @@ pub enum Error {
         /// "cut short", "written to", "changed", "replaced" or "deleted".
         change: &'static str,
     },
-    /// An evaluation that was asked to end.
-    #[error("the evaluation was interrupted: it is made up for when the run goes on")]
+    /// A step or an evaluation that was asked to end.
+    #[error("the run was interrupted: it goes on with the step or evaluation that it was in")]
     Interrupted,
     /// An update has left a tensor that is not finite.
     #[error(

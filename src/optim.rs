@@ -85,7 +85,7 @@ pub(crate) struct Step {
 }
 
 /// Name and starting value of each moment that the settings ask for.
-fn moments_of(settings: &Settings) -> Vec<(&'static str, f32)> {
+pub(crate) fn moments_of(settings: &Settings) -> Vec<(&'static str, f32)> {
     let momentum = settings.momentum != 0.0;
     let accumulator = |default: f64| settings.initial_accumulator.unwrap_or(default) as f32;
     let mut moments = match settings.optimizer {
@@ -105,13 +105,25 @@ fn moments_of(settings: &Settings) -> Vec<(&'static str, f32)> {
 impl UpdateRule {
     /// Moments for `len` parameters at their starting values.
     pub(crate) fn new(settings: &Settings, len: usize) -> Self {
-        let named = |(name, start): (&str, f32)| (name.to_string(), vec![start; len]);
+        let all_of = |_: &str, start| Ok::<_, std::convert::Infallible>(vec![start; len]);
+        match Self::with_moments(settings, all_of) {
+            Ok(rule) => rule,
+            Err(never) => match never {},
+        }
+    }
+
+    /// With the moments that `values` gives for the name and starting value of each.
+    pub(crate) fn with_moments<E>(
+        settings: &Settings,
+        mut values: impl FnMut(&str, f32) -> Result<Vec<f32>, E>,
+    ) -> Result<Self, E> {
+        let named = |(name, start): (&str, f32)| Ok((name.to_string(), values(name, start)?));
         let epsilon = match settings.optimizer {
             OptimizerKind::Adam | OptimizerKind::Adamw => 1e-8,
             OptimizerKind::Rmsprop => 1e-10,
             OptimizerKind::Adagrad | OptimizerKind::Sgd => 0.0,
         };
-        Self {
+        Ok(Self {
             kind: settings.optimizer,
             beta1: settings.beta1,
             beta2: settings.beta2,
@@ -123,8 +135,8 @@ impl UpdateRule {
             weight_decay: settings.weight_decay,
             clip: settings.clip,
             clip_mode: settings.clip_mode,
-            moments: moments_of(settings).into_iter().map(named).collect(),
-        }
+            moments: moments_of(settings).into_iter().map(named).collect::<Result<_, E>>()?,
+        })
     }
 
     /// Moves the parameters by the gradient.

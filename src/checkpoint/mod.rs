@@ -11,19 +11,22 @@
 
 mod file;
 mod read;
+mod source;
 mod tensors;
 mod write;
 
 use crate::{
-    Error, Result, Settings,
+    Result, Settings,
     corpus::{Options, Vocabulary},
     exec::State,
     model::{CustomCell, Model, ModelConfig, Parameters},
     train::Progress,
 };
 pub(crate) use file::replace;
-use std::{ops::Range, path::Path};
+use source::Source;
+use std::{borrow::Cow, ops::Range, path::Path};
 pub use tensors::TensorFile;
+pub(crate) use write::Snapshot;
 
 const FORMAT: &str = "unrolled";
 const VERSION: &str = "1";
@@ -57,20 +60,17 @@ impl Checkpoint {
     /// A file that cannot be read, that is no safetensors file or none of ours, that is cut short, of another
     /// version, damaged (any byte), or whose tensors do not fit its own configuration.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path);
-        let bytes = bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
-        read::decode(&bytes, path, &[])
+        read::decode(Source::open(path)?, &[])
     }
 
     /// [`Checkpoint::load`] for a model with cells of one's own, of which a file has the names alone: `cells` are those that
     /// its names stand for.
     ///
     /// # Errors
-    /// As for [`Checkpoint::load`], and [`Error::CheckpointContent`] when a cell is missing or has other variables.
+    /// As for [`Checkpoint::load`], and [`Error::CheckpointContent`](crate::Error::CheckpointContent) when a cell is missing or
+    /// has other variables.
     pub fn load_with(path: &Path, cells: &[CustomCell]) -> Result<Self> {
-        let bytes = std::fs::read(path);
-        let bytes = bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
-        read::decode(&bytes, path, cells)
+        read::decode(Source::open(path)?, cells)
     }
 
     /// The same for the bytes of a file; `path` is only for the messages.
@@ -78,17 +78,26 @@ impl Checkpoint {
     /// # Errors
     /// As for [`Checkpoint::load`].
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
-        read::decode(bytes, path, &[])
+        read::decode(Source::of(bytes, path), &[])
+    }
+
+    /// Checks that a file is an intact checkpoint (every byte, by its checksum) and gives where its run stands, without
+    /// holding its tensors: it takes no more memory than the header.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::load`], but for tensors that do not fit the configuration.
+    pub fn verify(path: &Path) -> Result<Progress> {
+        read::verify(Source::open(path)?)
     }
 
     /// Writes to a temporary file beside `path`, syncs it and renames it into place.
     ///
     /// # Errors
-    /// A checkpoint that could not be loaded again ([`Error::CheckpointUnfit`] and others), one with a number that is
-    /// not finite ([`Error::Diverged`]), and whatever the disk says; the old file then stays as it was.
+    /// A checkpoint that could not be loaded again ([`Error::CheckpointUnfit`](crate::Error::CheckpointUnfit) and others), one
+    /// with a number that is not finite ([`Error::Diverged`](crate::Error::Diverged)), and whatever the disk says; the old file
+    /// then stays as it was.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let image = write::Image::new(self)?;
-        replace(path, |out| image.write(out))
+        self.snapshot().save(path)
     }
 
     /// The bytes that [`Checkpoint::save`] writes.
@@ -97,14 +106,14 @@ impl Checkpoint {
     /// A checkpoint that could not be loaded again, or one with a number that is not finite.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        write::Image::new(self)?.write(&mut bytes).expect("a vector takes every byte");
+        write::Image::new(&self.snapshot())?.write(&mut bytes).expect("a vector takes every byte");
         Ok(bytes)
     }
 
     /// The model.
     ///
     /// # Errors
-    /// [`Error::Tensor`] when the parameters, which are public, were given another shape.
+    /// [`Error::Tensor`](crate::Error::Tensor) when the parameters, which are public, were given another shape.
     pub fn model(&self) -> Result<Model> {
         Model::with_parameters(self.config()?, self.parameters.clone())
     }
@@ -112,6 +121,17 @@ impl Checkpoint {
     /// How the run's own text is opened again: all that its settings say of texts, and its vocabulary.
     pub fn text_options(&self) -> Options<'_> {
         Options { vocabulary: Some(&self.vocabulary), ..Options::of(&self.settings) }
+    }
+
+    fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot {
+            settings: &self.settings,
+            vocabulary: &self.vocabulary,
+            parameters: &self.parameters,
+            moments: self.moments.iter().map(|(name, values)| (name.as_str(), values.as_slice())).collect(),
+            state: self.state.as_ref().map(Cow::Borrowed),
+            progress: &self.progress,
+        }
     }
 
     fn config(&self) -> Result<ModelConfig> {

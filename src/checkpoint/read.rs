@@ -1,30 +1,35 @@
-//! Bytes to a checkpoint. Whatever the bytes, the answer is a checkpoint or an error; nothing is allocated by the
-//! word of a header alone.
+//! A file to a checkpoint. Whatever the bytes, the answer is a checkpoint or an error; nothing is allocated by the word of a
+//! header alone.
+//!
+//! The file is read twice: once for its checksum, and then each tensor to its place. It is never held as a whole.
 
-use super::{CHECKSUM_PLACE, Checkpoint, FORMAT, NO_CHECKSUM, PREFIX, VERSION};
+use super::{CHECKSUM_PLACE, Checkpoint, FORMAT, NO_CHECKSUM, PREFIX, VERSION, source::Source};
 use crate::{
     Error, Result, Settings,
     corpus::Vocabulary,
     exec::{LayerState, State},
-    model::{CustomCell, Layout, ModelConfig, Parameters},
+    model::{CustomCell, Entry, Layout, ModelConfig, Parameters},
+    train::Progress,
 };
-use safetensors::{
-    SafeTensors,
-    tensor::{Dtype, Metadata, SafeTensorError, TensorView},
-};
+use crc32fast::Hasher;
+use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo};
 use serde::de::DeserializeOwned;
 use std::{
     collections::{BTreeMap, HashMap},
+    io::{Read, Seek},
     path::Path,
 };
 
-/// Reads a file's bytes; `path` is for the messages.
-pub(super) fn decode(bytes: &[u8], path: &Path, cells: &[CustomCell]) -> Result<Checkpoint> {
-    let (header, metadata) =
-        SafeTensors::read_metadata(bytes).map_err(|error| diagnose(bytes, path, error))?;
+/// Bytes before the header: its length.
+const LENGTH: u64 = 8;
+/// The most that readers of the format accept.
+const LARGEST_HEADER: u64 = 100_000_000;
+
+/// Reads a checkpoint.
+pub(super) fn decode<R: Read + Seek>(mut source: Source<'_, R>, cells: &[CustomCell]) -> Result<Checkpoint> {
+    let path = source.path;
+    let (end, metadata) = verified(&mut source)?;
     let strings = Strings { path, map: metadata.metadata().as_ref() };
-    strings.check_format()?;
-    verify(bytes, path, header, &strings)?;
     let mut settings: Settings = strings.json("config")?;
     settings.resolve(cells);
     settings.validate().map_err(|error| unusable(path, "config", error))?;
@@ -35,7 +40,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path, cells: &[CustomCell]) -> Result<
     let progress = strings.json("progress")?;
     let config = ModelConfig::new(&settings, vocabulary.len()).map_err(|e| unusable(path, "config", e))?;
     let layout = config.layout();
-    let mut tensors = Tensors::new(bytes, path, &metadata)?;
+    let mut tensors = Tensors::new(source, end, &metadata);
     let values = tensors.arena("", &layout)?;
     let moments = tensors.moments(&layout)?;
     let state = tensors.state(&config, settings.batch)?;
@@ -44,24 +49,53 @@ pub(super) fn decode(bytes: &[u8], path: &Path, cells: &[CustomCell]) -> Result<
     Ok(Checkpoint { settings, vocabulary, parameters, moments, state, progress })
 }
 
-/// Why these bytes are no safetensors file: cut short, or another kind of file.
-fn diagnose(bytes: &[u8], path: &Path, error: SafeTensorError) -> Error {
-    let found = bytes.len() as u64;
+/// Checks a checkpoint without holding its tensors.
+pub(super) fn verify<R: Read + Seek>(mut source: Source<'_, R>) -> Result<Progress> {
+    let (_, metadata) = verified(&mut source)?;
+    Strings { path: source.path, map: metadata.metadata().as_ref() }.json("progress")
+}
+
+/// Where the header ends and what it says, of an intact checkpoint.
+fn verified<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<(u64, Metadata)> {
+    let path = source.path;
+    let header = header(source)?;
+    let end = LENGTH + header.len() as u64;
+    let metadata: Metadata = serde_json::from_slice(&header)
+        .map_err(|error| foreign(path, SafeTensorError::InvalidHeaderDeserialization(error)))?;
+    let expected = end + metadata.data_len() as u64;
+    match source.len {
+        found if found < expected => {
+            return Err(Error::CheckpointTruncated { path: path.to_owned(), found, expected });
+        }
+        found if found > expected => {
+            return Err(foreign(path, format!("{} bytes follow its last tensor", found - expected)));
+        }
+        _ => {}
+    }
+    let strings = Strings { path, map: metadata.metadata().as_ref() };
+    strings.check_format()?;
+    verify_checksum(source, &header, &metadata, &strings)?;
+    Ok((end, metadata))
+}
+
+/// The header's JSON, of a file that has as much.
+fn header<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<Vec<u8>> {
+    let (path, found) = (source.path, source.len);
     let truncated = |expected| Error::CheckpointTruncated { path: path.to_owned(), found, expected };
-    let Some(length) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) else {
-        return truncated(8);
-    };
-    if length > 100_000_000 || bytes.get(8).is_some_and(|&first| first != b'{') {
-        return foreign(path, "it is not a safetensors file");
+    if found < LENGTH {
+        return Err(truncated(LENGTH));
     }
-    let Some(header) = bytes.get(8..8 + length as usize) else {
-        return truncated(8 + length);
-    };
-    match serde_json::from_slice::<Metadata>(header).map(|metadata| 8 + length + metadata.data_len() as u64) {
-        Ok(expected) if found < expected => truncated(expected),
-        Ok(expected) => foreign(path, format!("{} bytes follow its last tensor", found - expected)),
-        Err(_) => foreign(path, error),
+    let mut length = [0; LENGTH as usize];
+    source.read(0, &mut length)?;
+    let length = u64::from_le_bytes(length);
+    let first = if found > LENGTH { source.bytes(LENGTH..LENGTH + 1)? } else { Vec::new() };
+    if length > LARGEST_HEADER || first.first().is_some_and(|first| *first != b'{') {
+        return Err(foreign(path, "it is not a safetensors file"));
     }
+    if found < LENGTH + length {
+        return Err(truncated(LENGTH + length));
+    }
+    source.bytes(LENGTH..LENGTH + length)
 }
 
 /// The strings beside the tensors.
@@ -99,86 +133,108 @@ impl<'a> Strings<'a> {
 }
 
 /// The checksum covers every byte of the file, its own eight digits read as zeros.
-fn verify(bytes: &[u8], path: &Path, header: usize, strings: &Strings) -> Result<()> {
-    let recorded =
-        bytes.get(CHECKSUM_PLACE).filter(|_| header >= CHECKSUM_PLACE.end && bytes[8..].starts_with(PREFIX));
-    let Some(recorded) = recorded else {
+fn verify_checksum<R: Read + Seek>(
+    source: &mut Source<'_, R>,
+    header: &[u8],
+    metadata: &Metadata,
+    strings: &Strings<'_>,
+) -> Result<()> {
+    let path = source.path;
+    if header.len() < CHECKSUM_PLACE.end || !header.starts_with(PREFIX) {
         return Err(foreign(
             path,
             "its checksum does not stand first: another program has rewritten the file",
         ));
-    };
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&bytes[..CHECKSUM_PLACE.start]);
+    }
+    let recorded = source.bytes(CHECKSUM_PLACE.start as u64..CHECKSUM_PLACE.end as u64)?;
+    let mut hasher = Hasher::new();
+    source.hash(0..CHECKSUM_PLACE.start as u64, &mut hasher)?;
     hasher.update(NO_CHECKSUM.as_bytes());
-    hasher.update(&bytes[CHECKSUM_PLACE.end..]);
+    source.hash(CHECKSUM_PLACE.end as u64..source.len, &mut hasher)?;
     let found = format!("{:08x}", hasher.finalize());
     if found.as_bytes() == recorded {
         return Ok(());
     }
-    let recorded = one_line(&String::from_utf8_lossy(recorded));
-    let place = damaged(bytes, strings);
+    let recorded = one_line(&String::from_utf8_lossy(&recorded));
+    let place = damaged(source, LENGTH + header.len() as u64, metadata, strings)?;
     Err(Error::CheckpointDamaged { path: path.to_owned(), place, found, recorded })
 }
 
 /// Which tensors are not what was written, as far as the file tells: a damaged header may have lost their checksums.
-fn damaged(bytes: &[u8], strings: &Strings) -> String {
+fn damaged<R: Read + Seek>(
+    source: &mut Source<'_, R>,
+    start: u64,
+    metadata: &Metadata,
+    strings: &Strings<'_>,
+) -> Result<String> {
     let checksums: HashMap<String, String> =
         strings.find("checksums").and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-    let Ok(file) = SafeTensors::deserialize(bytes) else { return "content".into() };
-    let differs = |name: &str| {
-        let found = file.tensor(name).map(|view| format!("{:08x}", crc32fast::hash(view.data())));
-        found.is_ok_and(|found| checksums.get(name).is_some_and(|recorded| *recorded != found))
-    };
-    let mut names: Vec<String> =
-        file.names().into_iter().filter(|name| differs(name)).map(one_line).collect();
+    let mut names = Vec::new();
+    for (name, info) in metadata.tensors() {
+        let (from, to) = info.data_offsets;
+        let mut hasher = Hasher::new();
+        source.hash(start + from as u64..start + to as u64, &mut hasher)?;
+        let found = format!("{:08x}", hasher.finalize());
+        if checksums.get(&name).is_some_and(|recorded| *recorded != found) {
+            names.push(one_line(&name));
+        }
+    }
     names.sort_unstable();
-    match names.as_slice() {
+    Ok(match names.as_slice() {
         [] => "header".into(),
         [one] => format!("tensor {one}"),
         [first, .., last] => format!("{} tensors, {first} to {last},", names.len()),
-    }
+    })
 }
 
 /// The tensors not yet taken.
-struct Tensors<'a> {
-    path: &'a Path,
+struct Tensors<'a, R> {
+    source: Source<'a, R>,
+    /// Where the first one begins in the file.
+    start: u64,
     /// In the file's order.
     names: Vec<String>,
-    left: BTreeMap<String, TensorView<'a>>,
+    left: BTreeMap<String, TensorInfo>,
 }
 
-impl<'a> Tensors<'a> {
-    fn new(bytes: &'a [u8], path: &'a Path, metadata: &Metadata) -> Result<Self> {
-        let file = SafeTensors::deserialize(bytes).map_err(|error| diagnose(bytes, path, error))?;
-        Ok(Self { path, names: metadata.offset_keys(), left: file.tensors().into_iter().collect() })
+impl<'a, R: Read + Seek> Tensors<'a, R> {
+    fn new(source: Source<'a, R>, start: u64, metadata: &Metadata) -> Self {
+        let left = metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
+        Self { source, start, names: metadata.offset_keys(), left }
     }
 
-    /// The bytes of a tensor that must be there with this shape, all its numbers finite.
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<&'a [u8]> {
+    /// Where a tensor lies that must be there with this shape.
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<u64> {
         let expected = || format!("F32 {shape:?}");
-        let Some(view) = self.left.remove(name) else {
+        let Some(info) = self.left.remove(name) else {
             return Err(self.misfit(name, "nothing".to_owned(), expected()));
         };
-        if view.dtype() != Dtype::F32 || view.shape() != shape {
-            return Err(self.misfit(name, format!("{} {:?}", view.dtype(), view.shape()), expected()));
+        if info.dtype != Dtype::F32 || info.shape != shape {
+            return Err(self.misfit(name, format!("{} {:?}", info.dtype, info.shape), expected()));
         }
-        let mut values = view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
-        match values.find(|value| !value.is_finite()) {
-            None => Ok(view.data()),
+        Ok(self.start + info.data_offsets.0 as u64)
+    }
+
+    /// Reads the numbers of a tensor, which must be finite.
+    fn read(&mut self, name: &str, at: u64, values: &mut [f32]) -> Result<()> {
+        self.source.floats(at, values)?;
+        match values.iter().find(|value| !value.is_finite()) {
+            None => Ok(()),
             Some(value) => Err(self.misfit(name, value.to_string(), "finite numbers".to_owned())),
         }
     }
 
     /// One arena, allocated after every shape in it was found in the file.
     fn arena(&mut self, prefix: &str, layout: &Layout) -> Result<Vec<f32>> {
-        let entries = layout.entries().iter();
-        let bytes: Vec<&[u8]> = entries
-            .map(|entry| self.take(&format!("{prefix}{}", entry.name), &entry.shape))
+        let name = |entry: &Entry| format!("{prefix}{}", entry.name);
+        let places: Vec<u64> = layout
+            .entries()
+            .iter()
+            .map(|entry| self.take(&name(entry), &entry.shape))
             .collect::<Result<_>>()?;
-        let mut values = vec![0.0; layout.len()];
-        for (entry, bytes) in layout.entries().iter().zip(bytes) {
-            copy(bytes, &mut values[entry.range.clone()]);
+        let mut values = zeros(layout.len())?;
+        for (entry, at) in layout.entries().iter().zip(places) {
+            self.read(&name(entry), at, &mut values[entry.range.clone()])?;
         }
         Ok(values)
     }
@@ -208,7 +264,12 @@ impl<'a> Tensors<'a> {
 
     fn layer_state(&mut self, config: &ModelConfig, rows: usize, layer: usize) -> Result<LayerState> {
         let [h, c] = config.state_size(layer);
-        let mut vector = |name: String, width: usize| self.take(&name, &[rows, width]).map(floats);
+        let mut vector = |name: String, width: usize| {
+            let at = self.take(&name, &[rows, width])?;
+            let mut values = zeros(rows * width)?;
+            self.read(&name, at, &mut values)?;
+            Ok(values)
+        };
         let h = vector(format!("state.h_l{layer}"), h)?;
         let c = if c > 0 { vector(format!("state.c_l{layer}"), c)? } else { Vec::new() };
         Ok(LayerState { h, c })
@@ -223,8 +284,22 @@ impl<'a> Tensors<'a> {
     }
 
     fn misfit(&self, tensor: &str, found: String, expected: String) -> Error {
-        Error::CheckpointTensor { path: self.path.to_owned(), tensor: one_line(tensor), found, expected }
+        Error::CheckpointTensor {
+            path: self.source.path.to_owned(),
+            tensor: one_line(tensor),
+            found,
+            expected,
+        }
     }
+}
+
+/// Room for as many floats; an error where the system does not have it.
+fn zeros(len: usize) -> Result<Vec<f32>> {
+    let mut values = Vec::new();
+    let needed = size_of::<f32>() * len;
+    values.try_reserve_exact(len).map_err(|_| Error::Allocation { needed })?;
+    values.resize(len, 0.0);
+    Ok(values)
 }
 
 /// Little-endian bytes of any alignment to as many floats.

@@ -1,9 +1,12 @@
-//! A checkpoint to bytes.
+//! A checkpoint to bytes, without a copy of them: checksums first, in one pass over the tensors where they lie, then the
+//! header, then the tensors.
 
-use super::{CHECKSUM_PLACE, Checkpoint, FORMAT, NO_CHECKSUM, VERSION};
+use super::{CHECKSUM_PLACE, FORMAT, NO_CHECKSUM, VERSION, replace};
 use crate::{
-    Error, Result,
-    model::{self, Entry},
+    Error, Result, Settings,
+    corpus::Vocabulary,
+    exec::State,
+    model::{self, Entry, ModelConfig, Parameters},
     train::Progress,
 };
 use crc32fast::Hasher;
@@ -13,7 +16,31 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     io::{self, Write},
+    path::Path,
 };
+
+/// What a [`Checkpoint`](super::Checkpoint) holds, borrowed from whoever has it.
+pub(crate) struct Snapshot<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) vocabulary: &'a Vocabulary,
+    pub(crate) parameters: &'a Parameters,
+    /// Arenas parallel to the parameters; what lies in the gaps between tensors is not written.
+    pub(crate) moments: Vec<(&'a str, &'a [f32])>,
+    pub(crate) state: Option<Cow<'a, State>>,
+    pub(crate) progress: &'a Progress,
+}
+
+impl Snapshot<'_> {
+    /// Writes to a temporary file beside `path`, syncs it and renames it into place.
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let image = Image::new(self)?;
+        replace(path, |out| image.write(out))
+    }
+
+    fn config(&self) -> Result<ModelConfig> {
+        ModelConfig::new(self.settings, self.vocabulary.len())
+    }
+}
 
 /// The most that readers of the format accept.
 const LARGEST_HEADER: usize = 100_000_000;
@@ -54,7 +81,7 @@ pub(super) struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    pub(super) fn new(checkpoint: &'a Checkpoint) -> Result<Self> {
+    pub(super) fn new(checkpoint: &'a Snapshot<'a>) -> Result<Self> {
         check(checkpoint)?;
         let tensors = tensors(checkpoint);
         check_finite(checkpoint, &tensors)?;
@@ -73,9 +100,9 @@ impl<'a> Image<'a> {
 }
 
 /// Refuses what could not be loaded again.
-fn check(checkpoint: &Checkpoint) -> Result<()> {
+fn check(checkpoint: &Snapshot<'_>) -> Result<()> {
     checkpoint.settings.validate()?;
-    model::check_parameters(&checkpoint.config()?, &checkpoint.parameters)?;
+    model::check_parameters(&checkpoint.config()?, checkpoint.parameters)?;
     let floats = checkpoint.parameters.values.len();
     for (index, (moment, values)) in checkpoint.moments.iter().enumerate() {
         let taken = checkpoint.moments[..index].iter().any(|(other, _)| other == moment);
@@ -93,14 +120,14 @@ fn check(checkpoint: &Checkpoint) -> Result<()> {
     }
     check_state(checkpoint)?;
     let progress: Option<Progress> =
-        serde_json::to_string(&checkpoint.progress).ok().and_then(|json| serde_json::from_str(&json).ok());
-    if progress.as_ref() != Some(&checkpoint.progress) {
+        serde_json::to_string(checkpoint.progress).ok().and_then(|json| serde_json::from_str(&json).ok());
+    if progress.as_ref() != Some(checkpoint.progress) {
         return Err(unfit("its progress holds a number that is not finite".to_owned()));
     }
     Ok(())
 }
 
-fn check_state(checkpoint: &Checkpoint) -> Result<()> {
+fn check_state(checkpoint: &Snapshot<'_>) -> Result<()> {
     let Some(state) = &checkpoint.state else { return Ok(()) };
     let config = checkpoint.config()?;
     match state.check(&config, checkpoint.settings.batch) {
@@ -110,7 +137,7 @@ fn check_state(checkpoint: &Checkpoint) -> Result<()> {
 }
 
 /// Refuses to put a model that diverged in the place of one that had not.
-fn check_finite(checkpoint: &Checkpoint, tensors: &[Tensor<'_>]) -> Result<()> {
+fn check_finite(checkpoint: &Snapshot<'_>, tensors: &[Tensor<'_>]) -> Result<()> {
     match tensors.iter().find(|tensor| !tensor.values.iter().all(|value| value.is_finite())) {
         None => Ok(()),
         Some(Tensor { name, .. }) => Err(Error::Diverged {
@@ -127,7 +154,7 @@ fn unfit(reason: String) -> Error {
 }
 
 /// All tensors in the file's order: parameters, moments, state.
-fn tensors(checkpoint: &Checkpoint) -> Vec<Tensor<'_>> {
+fn tensors<'a>(checkpoint: &'a Snapshot<'a>) -> Vec<Tensor<'a>> {
     let mut tensors = arena(checkpoint, "", &checkpoint.parameters.values);
     for (moment, values) in &checkpoint.moments {
         tensors.extend(arena(checkpoint, &format!("optimizer.{moment}."), values));
@@ -149,7 +176,7 @@ fn tensors(checkpoint: &Checkpoint) -> Vec<Tensor<'_>> {
 }
 
 /// The tensors of one arena, their names after a prefix.
-fn arena<'a>(checkpoint: &Checkpoint, prefix: &str, values: &'a [f32]) -> Vec<Tensor<'a>> {
+fn arena<'a>(checkpoint: &Snapshot<'_>, prefix: &str, values: &'a [f32]) -> Vec<Tensor<'a>> {
     let entries = checkpoint.parameters.layout.entries().iter();
     let tensor = |entry: &Entry| Tensor {
         name: format!("{prefix}{}", entry.name),
@@ -160,7 +187,7 @@ fn arena<'a>(checkpoint: &Checkpoint, prefix: &str, values: &'a [f32]) -> Vec<Te
 }
 
 /// The header with a checksum of zeros.
-fn header(checkpoint: &Checkpoint, tensors: &[Tensor], sums: &[Hasher]) -> Result<Vec<u8>> {
+fn header(checkpoint: &Snapshot<'_>, tensors: &[Tensor], sums: &[Hasher]) -> Result<Vec<u8>> {
     let names = tensors.iter().map(|tensor| tensor.name.as_str());
     let checksums: BTreeMap<&str, String> =
         names.zip(sums).map(|(name, sum)| (name, format!("{:08x}", sum.clone().finalize()))).collect();
@@ -168,9 +195,9 @@ fn header(checkpoint: &Checkpoint, tensors: &[Tensor], sums: &[Hasher]) -> Resul
         checksum: NO_CHECKSUM,
         format: FORMAT,
         version: VERSION,
-        config: json(&checkpoint.settings)?,
+        config: json(checkpoint.settings)?,
         vocabulary: checkpoint.vocabulary.to_json(),
-        progress: json(&checkpoint.progress)?,
+        progress: json(checkpoint.progress)?,
         checksums: json(&checksums)?,
     };
     let tensors = Metadata::new(None, infos(tensors)).map_err(|error| unfit(error.to_string()))?;

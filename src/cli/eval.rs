@@ -13,10 +13,10 @@ use super::{
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 use unrolled::{
-    Settings, Unknown,
+    Unknown,
     checkpoint::Checkpoint,
     corpus::{Corpus, Options},
-    model::check_memory,
+    model::check_evaluation_memory,
     train::{Evaluation, Reading, evaluate_as},
 };
 
@@ -122,8 +122,8 @@ impl Eval {
     fn check_memory(&self, symbols: usize, checkpoint: &Checkpoint) -> Result<(), Failure> {
         let rows = self.eval_streams.get().min(symbols).max(1);
         let steps = (symbols / rows).clamp(1, 64);
-        let settings = Settings { batch: rows, steps, ..checkpoint.settings.clone() };
-        check_memory(&settings, checkpoint.vocabulary.len()).map_err(|error| {
+        let (settings, symbols) = (&checkpoint.settings, checkpoint.vocabulary.len());
+        check_evaluation_memory(settings, symbols, steps, rows).map_err(|error| {
             Failure::Usage(format!("--eval-streams {}: {error}; or lower --eval-streams", self.eval_streams))
         })
     }

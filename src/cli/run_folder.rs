@@ -30,7 +30,8 @@ const CONFIG: &str = "config.toml";
 /// The evaluations.
 pub const METRICS: &str = "metrics.jsonl";
 const LAST: &str = "checkpoint.safetensors";
-const BEST: &str = "best.safetensors";
+/// The checkpoint with the lowest validation loss.
+pub const BEST: &str = "best.safetensors";
 /// The learning curve.
 pub const PLOT: &str = "loss.svg";
 const MANIFEST: &str = "manifest.json";
@@ -175,6 +176,31 @@ impl RunFolder {
         self.path.join(name)
     }
 
+    /// A path to the folder for whoever writes, which leads to no other folder that has taken its place.
+    pub fn held(&self) -> &Path {
+        self.lock.as_ref().map_or(&self.path, Lock::path)
+    }
+
+    /// Writes one of its files by `write`, which is given the path to it.
+    pub fn write<E: Into<Failure>>(
+        &self,
+        name: &str,
+        write: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), Failure> {
+        self.named(write(&self.held().join(name)).map_err(Into::into))
+    }
+
+    /// With the folder's name in a message about one of its files.
+    pub fn named(&self, written: Result<(), Failure>) -> Result<(), Failure> {
+        written.map_err(|failure| match failure {
+            Failure::Library(Error::Io { action, path, source }) => {
+                let file = path.strip_prefix(self.held()).map(|file| self.path.join(file)).unwrap_or(path);
+                Error::Io { action, path: file, source }.into()
+            }
+            other => other,
+        })
+    }
+
     /// The checkpoint to continue from.
     pub fn last(&self) -> PathBuf {
         self.file(LAST)
@@ -192,17 +218,17 @@ impl RunFolder {
 
     /// The evaluations so far, a line each.
     pub fn metrics(&self) -> Lines {
-        Lines::at(self.file(METRICS))
+        Lines::named(METRICS)
     }
 
     /// The texts drawn so far, a line each.
     pub fn samples(&self) -> Lines {
-        Lines::at(self.file(SAMPLES))
+        Lines::named(SAMPLES)
     }
 
     /// The training curve so far, a line each point.
     pub fn steps(&self) -> Lines {
-        Lines::at(self.file(STEPS))
+        Lines::named(STEPS)
     }
 
     /// The lines of one of its files that are whole and what they should be.
@@ -219,7 +245,7 @@ impl RunFolder {
     /// Replaces `status.json`, which may be lost when the machine goes down.
     pub fn write_status(&self, status: &Status) -> Result<(), Failure> {
         let text = serde_json::to_string(status).expect("numbers and names");
-        put(&self.file(STATUS), (text + "\n").as_bytes(), |_| Ok(()))
+        self.write(STATUS, |path| put(path, (text + "\n").as_bytes(), |_| Ok(())))
     }
 
     /// `status.json`; `None` where there is none that can be read.
@@ -234,13 +260,13 @@ impl RunFolder {
 
     /// Replaces `config.toml`.
     pub fn write_config(&self, text: &str) -> Result<(), Failure> {
-        replace(&self.config(), text.as_bytes())
+        self.write(CONFIG, |path| replace(path, text.as_bytes()))
     }
 
     /// Replaces `manifest.json`: the files of the text.
     pub fn write_manifest(&self, corpus: &Corpus) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(&Manifest::of(corpus)).expect("texts and numbers");
-        replace(&self.file(MANIFEST), (text + "\n").as_bytes())
+        self.write(MANIFEST, |path| replace(path, (text + "\n").as_bytes()))
     }
 
     /// In what the files of the text differ from those of the run, as its manifest has them.
@@ -257,7 +283,7 @@ impl RunFolder {
     pub fn write_plot(&self, unit: &str, steps: &[Step], history: &[Record]) -> Result<(), Failure> {
         let name = self.path.display().to_string();
         match plot::draw(&Curves { name: &name, unit, steps, history }.loss()) {
-            Some(svg) => replace(&self.file(PLOT), svg.as_bytes()),
+            Some(svg) => self.write(PLOT, |path| replace(path, svg.as_bytes())),
             None => Ok(()),
         }
     }

@@ -17,7 +17,8 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<u32>,
-    /// Refuse to start when model and training need more than this (800M, 2GiB), besides the mapped text
+    /// Refuse to start when the process would take more memory than this (800M, 2GiB) at its peak, evaluations, samples and
+    /// checkpoints included; the text in mapped files is not counted
     #[arg(long, value_name = "SIZE", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory: Option<Size>,

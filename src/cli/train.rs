@@ -11,7 +11,7 @@ use super::{
     progress::Scanning,
     run_folder::RunFolder,
     run_options::RunOptions,
-    signals::Signals,
+    signals,
 };
 use clap::{Args, builder::PossibleValuesParser};
 use std::{
@@ -78,16 +78,13 @@ pub struct Train {
 impl Train {
     /// Starts or continues a run, and trains until it is done, paused, or interrupted.
     pub fn run(&self) -> Result<(), Failure> {
+        signals::keep_writing();
         let session = match (&self.out, self.resume) {
             (Some(out), true) => self.resume(out)?,
             _ => self.start()?,
         };
         // Only now is there something to save: until here a signal ends the process at once, as it would any other.
-        let signals = Signals::listen().map_err(|source| Error::Io {
-            action: "listen to",
-            path: "SIGINT and SIGTERM".into(),
-            source,
-        })?;
+        let signals = session::listen()?;
         session.drive(&signals)
     }
 

@@ -6,7 +6,7 @@ use super::{
     output,
     plot::thinned,
     run_view::RunView,
-    signals::Signals,
+    signals::{Reactions, Signals},
     terminal_chart::{self, Curve, block},
 };
 use clap::Args;
@@ -25,6 +25,7 @@ use ratatui::{
 use std::{
     io::{self, IsTerminal, stdout},
     path::PathBuf,
+    sync::mpsc,
     time::{Duration, Instant},
 };
 use unrolled::Error;
@@ -77,7 +78,8 @@ impl Watch {
                     .to_owned(),
             ));
         }
-        let signals = Signals::listen().map_err(|error| trouble("listen to signals for", error))?;
+        let reactions = Reactions { waiting: |_| (), leaving: restore_soon };
+        let signals = Signals::listen(reactions).map_err(|error| trouble("listen to signals for", error))?;
         let mut terminal = ratatui::try_init().map_err(|error| trouble("draw on", error))?;
         let shown = screen.show(&mut terminal, &signals);
         // An error of the restoring would hide one of the showing.
@@ -85,6 +87,18 @@ impl Watch {
         shown.map_err(|error| trouble("draw on", error))?;
         signals.caught().map_or(Ok(()), |number| Err(Failure::Signal(number)))
     }
+}
+
+/// Gives the terminal back before the process ends at once. The thread that draws may be stuck in a write to it: then nothing
+/// more is written, and only the terminal's mode is restored.
+fn restore_soon() {
+    let _ = terminal::disable_raw_mode();
+    let (done, restored) = mpsc::channel();
+    let _ = std::thread::Builder::new().spawn(move || {
+        let _ = ratatui::try_restore();
+        let _ = done.send(());
+    });
+    let _ = restored.recv_timeout(POLL);
 }
 
 fn trouble(action: &'static str, source: io::Error) -> Failure {

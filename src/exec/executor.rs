@@ -293,6 +293,11 @@ impl Executor {
         }
     }
 
+    /// Makes the initial state of the last window that of the next one too. Only where activations are kept.
+    pub(crate) fn go_back(&mut self) {
+        self.ran = false;
+    }
+
     /// Makes `state` the initial state of the next window, which must not be `fresh`.
     pub(crate) fn set_state(&mut self, state: &State) {
         self.ran = false;

@@ -6,7 +6,7 @@ use super::table::Packed;
 use super::weights::Weights;
 use super::{check_ids, packed};
 use crate::Result;
-use crate::model::Model;
+use crate::model::{Model, check_plan};
 use crate::parallel::Threads;
 
 /// A model compiled ahead for windows of T steps by B rows.
@@ -22,9 +22,11 @@ impl<'m> Plan<'m> {
     /// Builds a plan for `steps` steps of `rows` rows on `threads` threads (all cores when `None`), from the zero state.
     ///
     /// # Errors
-    /// When the threads or the forced instruction set cannot be had, or the model is a stack by itself.
+    /// When the threads or the forced instruction set cannot be had, the model is a stack by itself, or the plan needs more
+    /// memory than this process may use.
     pub fn new(model: &'m Model, steps: usize, rows: usize, threads: Option<usize>) -> Result<Self> {
         let threads = Threads::new(threads)?;
+        check_plan(model.config(), [steps, rows])?;
         let weights = packed(model, &threads)?;
         let executor =
             Executor::new(&weights, steps, rows, Purpose { train: false, dropout: false }, &threads);

@@ -118,7 +118,10 @@ impl ModelConfig {
         let available = isize::MAX as f64;
         match self.checked_bytes() {
             Some(bytes) if bytes <= isize::MAX as usize => Ok(()),
-            _ => Err(Error::Memory { needed: 4.0 * self.estimated_count(), available }),
+            _ => {
+                let (needed, of) = (4.0 * self.estimated_count(), "that an address can reach".to_owned());
+                Err(Error::Memory { needed, available, of })
+            }
         }
     }
 

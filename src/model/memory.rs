@@ -1,88 +1,93 @@
-//! How much memory a run needs, and how much there is.
+//! How much memory a run needs, and how much it may use.
+
+mod estimate;
+mod limits;
 
 use super::ModelConfig;
-use crate::{Error, InputKind, Layer, Result, Settings};
+use crate::{Error, Result, Settings};
+pub(crate) use estimate::Estimate;
+use limits::Limit;
+use memmap2::MmapMut;
 
-/// Copies of the parameters that training holds: themselves, the gradient, two moments, and two packed copies
-/// (forward and backward).
-const PARAMETER_COPIES: f64 = 6.0;
-
-/// About how many bytes training with these settings needs, for a vocabulary of V symbols. In f64, so that absurd
-/// sizes can be told too.
+/// About how many bytes the process takes at its peak when it trains with these settings, for a vocabulary of V symbols: to
+/// within a tenth of what the system counts as resident. The text comes on top: see
+/// [`Corpus::memory`](crate::corpus::Corpus::memory). In f64, so that absurd sizes have an answer too.
 ///
-/// Counted are six arenas of parameters (themselves, gradient, two moments, two packed copies), the table
-/// `embedding . W` [V, GH], and the buffers of one window: per step, row and layer the gates and their deltas with
-/// five more vectors, (2G + 5) H floats; and the logits [T, B, V].
+/// Counted are parameters, gradient and moments, the weights packed for both passes, the input table, the activations of a
+/// window, an evaluation with its sample, and the process itself.
 pub fn memory_needed(settings: &Settings, vocabulary: usize) -> f64 {
-    let config = ModelConfig::unchecked(settings, vocabulary);
-    let symbols = vocabulary as f64;
-    let first = config.stack.first().map_or(0.0, |layer| layer.gates() as f64 * layer.hidden as f64);
-    let table = if settings.input == InputKind::Embedding { symbols * first } else { 0.0 };
-    let cells = settings.steps as f64 * settings.batch as f64;
-    // Of equal layers only the first few thousand are listed.
-    let stacked = of_a_step(&config);
-    let listed = if settings.stack.is_empty() {
-        settings.layers as f64 / config.stack.len().max(1) as f64
-    } else {
-        1.0
-    };
-    let window = cells * (stacked * listed + symbols);
-    4.0 * (PARAMETER_COPIES * config.estimated_count() * listed + table + window)
+    Estimate::of_training(settings, vocabulary).total()
 }
 
-/// Floats that a step of one row takes in all layers.
-fn of_a_step(config: &ModelConfig) -> f64 {
-    let layer = |layer: &Layer| (2.0 * layer.gates() as f64 + 5.0) * layer.hidden as f64;
-    config.stack.iter().map(layer).sum()
-}
-
-/// Refuses a stack by itself of which `copies` arenas, and the buffers of a window of T steps by B rows, are more than the
-/// machine has.
+/// Refuses settings whose training needs more memory than this process may use: that of the machine, of its control groups
+/// (containers, batch systems), or of `ulimit`. Where the system names no limit (anything but Linux), every size passes.
 ///
 /// # Errors
-/// As for [`check_memory`].
-pub(crate) fn check_stack(config: &ModelConfig, copies: f64, [steps, rows]: [usize; 2]) -> Result<()> {
-    let window = steps as f64 * rows as f64 * of_a_step(config);
-    check_bytes(4.0 * (copies * config.estimated_count() + window))
-}
-
-/// Refuses more bytes than the machine has.
-///
-/// # Errors
-/// As for [`check_memory`].
-pub(crate) fn check_bytes(needed: f64) -> Result<()> {
-    match memory_total() {
-        Some(available) if needed > available => Err(Error::Memory { needed, available }),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses settings whose training needs more memory than the machine has in all. Where the system does not tell
-/// (anything but Linux), every size passes.
-///
-/// # Errors
-/// [`Error::Memory`] says how much is needed and how much there is.
+/// [`Error::Memory`] says how much is needed, and which limit is how high.
 pub fn check_memory(settings: &Settings, vocabulary: usize) -> Result<()> {
-    match memory_total() {
-        Some(available) => check_against(settings, vocabulary, available),
+    check_bytes(memory_needed(settings, vocabulary))
+}
+
+/// The same for an evaluation alone, read as `streams` streams in windows of `steps` steps.
+///
+/// # Errors
+/// As for [`check_memory`].
+pub fn check_evaluation_memory(
+    settings: &Settings,
+    vocabulary: usize,
+    steps: usize,
+    streams: usize,
+) -> Result<()> {
+    check_bytes(Estimate::of_evaluation(settings, vocabulary, [steps, streams]).total())
+}
+
+/// Refuses a stack by itself of which `copies` arenas, and the buffers of a window of T steps by B rows, are more than this
+/// process may use.
+///
+/// # Errors
+/// As for [`check_memory`].
+pub(crate) fn check_stack(config: &ModelConfig, copies: f64, window: [usize; 2]) -> Result<()> {
+    check_bytes(4.0 * copies * config.estimated_count() + estimate::window_of(config, window))
+}
+
+/// Refuses windows of T steps by B rows that need more than this process may use.
+///
+/// # Errors
+/// As for [`check_memory`].
+pub(crate) fn check_plan(config: &ModelConfig, window: [usize; 2]) -> Result<()> {
+    check_bytes(estimate::plan_of(config, window))
+}
+
+/// Refuses more bytes than this process may use, or than the system gives.
+///
+/// # Errors
+/// As for [`check_memory`], and [`Error::Allocation`].
+pub(crate) fn check_bytes(needed: f64) -> Result<()> {
+    check_against(limits::limits(), needed)?;
+    check_mappable(needed)
+}
+
+/// Asks the system for that many bytes and gives them back untouched, which costs next to nothing: some systems promise no
+/// more than they have, and an allocation that fails later ends the process.
+fn check_mappable(needed: f64) -> Result<()> {
+    let bytes = needed.clamp(1.0, isize::MAX as f64 / 2.0) as usize;
+    MmapMut::map_anon(bytes).map(drop).map_err(|_| Error::Allocation { needed: bytes })
+}
+
+fn check_against(limits: Vec<Limit>, needed: f64) -> Result<()> {
+    match limits::broken(limits, needed) {
         None => Ok(()),
+        Some(Limit { bytes: available, used, of }) => {
+            let in_use =
+                if used > 0.0 { format!(", of which {} are in use", bytes(used)) } else { String::new() };
+            Err(Error::Memory { needed, available, of: of + &in_use })
+        }
     }
 }
 
-fn check_against(settings: &Settings, vocabulary: usize, available: f64) -> Result<()> {
-    let needed = memory_needed(settings, vocabulary);
-    if needed <= available { Ok(()) } else { Err(Error::Memory { needed, available }) }
-}
-
-/// Bytes of memory in the machine, as Linux tells.
+/// Bytes that this process may use at most, where the system names a limit.
 pub(crate) fn memory_total() -> Option<f64> {
-    total_in(&std::fs::read_to_string("/proc/meminfo").ok()?)
-}
-
-fn total_in(meminfo: &str) -> Option<f64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024.0)
+    limits::limits().into_iter().map(|limit| limit.bytes).min_by(f64::total_cmp)
 }
 
 /// A number of bytes as people say it: "1.5 GiB".
@@ -100,34 +105,35 @@ pub(crate) fn bytes(count: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Cell;
 
-    #[test]
-    fn the_estimate_counts_parameters_and_window() {
-        let settings = Settings {
-            cell: Cell::Rnn,
-            hidden: 10,
-            layers: 2,
-            input: InputKind::OneHot,
-            batch: 3,
-            steps: 5,
-            ..Settings::default()
-        };
-        let parameters = (10 * (7 + 10 + 2) + 10 * (20 + 2) + 7 * 11) as f64;
-        let window = (15 * (2 * 7 * 10 + 7)) as f64;
-        assert_eq!(memory_needed(&settings, 7), 4.0 * (6.0 * parameters + window));
+    fn limit(of: &str, used: f64) -> Vec<Limit> {
+        vec![Limit { bytes: 8.0 * 1024f64.powi(3), used, of: of.to_owned() }]
     }
 
     #[test]
-    fn too_much_says_how_much() {
+    fn too_much_says_how_much_and_which_limit() {
         let settings = Settings { hidden: 100_000, ..Settings::default() };
-        let text = check_against(&settings, 65, 8.0 * 1024f64.powi(3)).unwrap_err().to_string();
-        assert_eq!(
-            text,
-            "the model and its training need about 1.8 TiB of memory, more than the 8.0 GiB there are: \
-             lower hidden, layers, embedding, batch or steps"
+        let needed = memory_needed(&settings, 65);
+        let told = |limits| check_against(limits, needed).unwrap_err().to_string();
+        let text = told(limit("of this machine", 0.0));
+        assert!(text.starts_with("the model and its training need about "), "{text}");
+        let end = "TiB of memory, more than the 8.0 GiB of this machine: lower hidden, layers, embedding, batch or steps";
+        assert!(text.ends_with(end), "{text}");
+        let text = told(limit("that `ulimit -v` allows", 1024f64.powi(3)));
+        assert!(
+            text.contains("the 8.0 GiB that `ulimit -v` allows, of which 1.0 GiB are in use: lower"),
+            "{text}"
         );
-        check_against(&Settings::default(), 65, 8.0 * 1024f64.powi(3)).unwrap();
+        check_against(limit("of this machine", 0.0), memory_needed(&Settings::default(), 65)).unwrap();
+        check_against(Vec::new(), needed).unwrap();
+    }
+
+    #[test]
+    fn what_the_system_does_not_give_is_an_error() {
+        check_mappable(0.0).unwrap();
+        check_mappable(1e6).unwrap();
+        let text = check_mappable(1e18).unwrap_err().to_string();
+        assert!(text.starts_with("the system has no 888.2 PiB of memory left: "), "{text}");
     }
 
     #[test]
@@ -141,11 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_read_from_meminfo() {
-        let text = "MemFree:  12 kB\nMemTotal:       16384 kB\n";
-        assert_eq!(total_in(text), Some(16384.0 * 1024.0));
-        assert_eq!(total_in("MemTotal: many kB"), None);
-        assert_eq!(total_in(""), None);
-        assert_eq!(bytes(1536.0 * 1024.0), "1.5 MiB");
+    fn sizes_are_written_as_people_say_them() {
+        assert_eq!((bytes(1536.0 * 1024.0), bytes(512.0)), ("1.5 MiB".to_owned(), "0.5 KiB".to_owned()));
     }
 }

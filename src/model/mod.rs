@@ -11,8 +11,8 @@ mod parameters;
 use crate::{Error, Layer, Result, Settings};
 pub use cell::custom::{CustomCell, RnnCell, Start, Step, StepBackward, Variable};
 pub use config::ModelConfig;
-pub(crate) use memory::{bytes, check_bytes, check_stack, memory_total};
-pub use memory::{check_memory, memory_needed};
+pub(crate) use memory::{bytes, check_bytes, check_plan, check_stack, memory_total};
+pub use memory::{check_evaluation_memory, check_memory, memory_needed};
 pub use parameters::{Entry, Layout, Parameters};
 
 /// An immutable model: its shape and its parameters.
@@ -26,7 +26,7 @@ impl Model {
     /// A model with parameters drawn as `settings` say (init, init-scale, forget-bias, seed).
     ///
     /// # Errors
-    /// A setting out of its range, or sizes whose training would need more memory than the machine has.
+    /// A setting out of its range, or sizes whose training would need more memory than this process may use.
     pub fn new(settings: &Settings, vocabulary: usize) -> Result<Self> {
         settings.validate()?;
         check_memory(settings, vocabulary)?;

@@ -115,7 +115,9 @@ impl Training {
         part.start..part.end.min(part.start.saturating_add(most))
     }
 
-    /// A flag that ends an evaluation under way once it is set: for signals, since a large text takes long.
+    /// A flag that ends a step or an evaluation under way once it is set: for signals. It is looked at between two windows of a
+    /// step, which then counts for nothing and leaves the run as it was before it, and before each window of an evaluation,
+    /// which is made up for later. A step of one window is always done.
     pub fn interrupt_by(&mut self, flag: Arc<AtomicBool>) {
         self.interrupt = flag;
     }

@@ -7,6 +7,7 @@ mod measure;
 mod range_test;
 mod report;
 mod resume;
+mod stands;
 mod start;
 
 pub use differentiator::Differentiator;
@@ -16,16 +17,18 @@ pub use measure::Bound;
 pub use range_test::{RangeTest, Trial, steepest};
 pub use report::{Change, Evaluation, Logged, Progress, Record, SinceLog, StepReport};
 
-use crate::checkpoint::Checkpoint;
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
-use crate::exec::{self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shaped, Weights};
-use crate::model::Model;
+use crate::exec::{self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shaped, State, Weights};
+use crate::model::{Model, check_bytes, memory_needed};
 use crate::optim::UpdateRule;
 use crate::parallel::Threads;
 use crate::schedule::learning_rate;
 use crate::{Error, Layer, Reduction, Result, Settings};
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -47,8 +50,10 @@ pub struct Training {
     gradient: Vec<f32>,
     /// The sum of a step's gradients, where it has several windows.
     accumulated: Vec<f32>,
-    /// Ends an evaluation when it is set.
+    /// Ends a step or an evaluation when it is set.
     interrupt: Arc<AtomicBool>,
+    /// The carried state before a step of several windows.
+    before: State,
     /// Room for the sums of the norm.
     sums: Vec<f64>,
     progress: Progress,
@@ -86,6 +91,7 @@ impl Training {
     ) -> Result<Self> {
         settings.validate()?;
         check_unit(&corpus, &settings)?;
+        check_bytes(memory_needed(&settings, corpus.vocabulary().len()) + corpus.memory() as f64)?;
         if corpus.len() < 2 {
             let (purpose, advice) = (format!("training on {}", corpus.name()), "name a longer text");
             return Err(Error::TooFewSymbols { found: corpus.len(), needed: 2, purpose, advice });
@@ -119,6 +125,7 @@ impl Training {
             gradient,
             accumulated,
             interrupt: Arc::default(),
+            before: State::default(),
             sums: Vec::new(),
             progress,
         })
@@ -128,8 +135,9 @@ impl Training {
     /// evaluation alone.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when the loss or the gradient is not a finite number, and [`Error::TextChanged`] when the text
-    /// has lost what was to be read; the run is then as before the step.
+    /// [`Error::NotFinite`] when the loss or the gradient is not a finite number, [`Error::TextChanged`] when the text
+    /// has lost what was to be read, and [`Error::Interrupted`] when the flag of [`Training::interrupt_by`] was set; the run
+    /// is then as before the step.
     /// Where an evaluation was due, [`Error::Diverged`] when the update has left parameters that are not finite, and
     /// [`Error::NotFinite`] when the validation loss is not: the step is then done, and worth no checkpoint.
     /// [`Error::TextChanged`] and [`Error::Interrupted`] in an evaluation leave the step done and its evaluation owed:
@@ -168,21 +176,37 @@ impl Training {
         let threads = self.threads.clone();
         let work = self.weights.work() * self.settings.batch * self.settings.steps;
         threads.enter(work, || {
-            let windows = self.settings.accumulate as u64;
-            let mut loss = 0.0;
+            let (windows, mut loss, mut done) = (self.settings.accumulate as u64, 0.0, 0);
+            self.remember_state();
             for window in step * windows..(step + 1) * windows {
-                if self.filled != Some(window) {
-                    self.batches.fill(&self.corpus, window, &mut self.batch);
-                }
-                if let Err(error) = self.corpus.whole() {
+                if let Err(error) = self.read(window, done) {
+                    self.restore_state(done);
                     return (f64::NAN, Err(error));
                 }
                 loss += self.differentiate(window);
                 self.accumulate(window);
+                done += 1;
             }
             let loss = loss / windows as f64;
-            (loss, self.move_parameters(loss, rate))
+            let moved = self.move_parameters(loss, rate);
+            if moved.is_err() {
+                self.restore_state(done);
+            }
+            (loss, moved)
         })
+    }
+
+    /// Has window number `window` in the batch, unless the text has lost it, or the run is to stop between two windows of a
+    /// step.
+    fn read(&mut self, window: u64, done: u64) -> Result<()> {
+        if done > 0 && self.interrupt.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        if self.filled != Some(window) {
+            self.batches.fill(&self.corpus, window, &mut self.batch);
+            self.filled = Some(window);
+        }
+        self.corpus.whole()
     }
 
     /// Adds the window's gradient to those before it in the same step. What is added up is a mean already: each window's
@@ -288,32 +312,7 @@ impl Training {
     pub fn threads(&self) -> usize {
         self.threads.count()
     }
-
-    /// The optimiser's moments, zero in the gaps between tensors as a file has them.
-    fn moments(&self) -> Vec<(String, Vec<f32>)> {
-        let entries = self.model.parameters().layout.entries();
-        let without_gaps = |values: &Vec<f32>| {
-            let mut copy = vec![0.0; values.len()];
-            entries.iter().for_each(|e| copy[e.range.clone()].copy_from_slice(&values[e.range.clone()]));
-            copy
-        };
-        self.optimizer.moments.iter().map(|(name, values)| (name.clone(), without_gaps(values))).collect()
-    }
-
-    /// Everything to continue from here. After a step that failed it may hold numbers that are not finite, which
-    /// [`Checkpoint::save`] refuses.
-    pub fn checkpoint(&self) -> Checkpoint {
-        let state = match &self.mode {
-            Mode::Static(executor) => Some(executor.state()),
-            Mode::Dynamic(shaped) => shaped.state(),
-        };
-        Checkpoint {
-            settings: self.settings.clone(),
-            vocabulary: self.vocabulary().clone(),
-            parameters: self.model.parameters().clone(),
-            moments: self.moments(),
-            state: state.filter(|_| self.settings.windows == crate::Windows::Stream),
-            progress: self.progress.clone(),
-        }
-    }
 }
+
+#[cfg(test)]
+mod tests;

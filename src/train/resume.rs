@@ -3,7 +3,7 @@
 use super::{Change, Training};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
-use crate::model::Entry;
+use crate::model::{Entry, Model, ModelConfig};
 use crate::optim::UpdateRule;
 use crate::{Difference, Error, Result, Schedule, Settings, Windows};
 
@@ -77,9 +77,9 @@ impl Training {
         let corpus = same_text(corpus, &checkpoint)?;
         let changed = settings.differences(&checkpoint.settings);
         check_changes(&changed, &settings, &checkpoint.settings, extend)?;
-        let model = checkpoint.model()?;
-        let mut optimizer = UpdateRule::new(&settings, model.parameters().values.len());
-        restore(&mut optimizer, model.parameters().layout.entries(), checkpoint.moments)?;
+        let config = ModelConfig::new(&checkpoint.settings, checkpoint.vocabulary.len())?;
+        let model = Model::with_parameters(config, checkpoint.parameters)?;
+        let optimizer = restore(&settings, model.parameters().layout.entries(), checkpoint.moments)?;
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
         training.progress = checkpoint.progress;
         training.apply(changed);
@@ -145,20 +145,26 @@ fn check_changes(changed: &[Difference], settings: &Settings, stored: &Settings,
     }
 }
 
-/// Takes over the moments of a checkpoint. The gaps between tensors keep their starting values: an accumulator of zero
+/// The optimiser with the moments of a checkpoint. The gaps between tensors get their starting values: an accumulator of zero
 /// there would make their parameters 0 / 0.
-fn restore(optimizer: &mut UpdateRule, entries: &[Entry], stored: Vec<(String, Vec<f32>)>) -> Result<()> {
-    for (name, values) in &mut optimizer.moments {
-        match stored.iter().find(|(known, _)| known == name) {
-            Some((_, found)) if found.len() == values.len() => {
-                for range in entries.iter().map(|entry| entry.range.clone()) {
-                    values[range.clone()].copy_from_slice(&found[range]);
-                }
-            }
-            _ => {
-                return Err(Error::Resume { reason: format!("its optimiser state lacks the moment {name}") });
-            }
+fn restore(
+    settings: &Settings,
+    entries: &[Entry],
+    mut stored: Vec<(String, Vec<f32>)>,
+) -> Result<UpdateRule> {
+    let len = entries.last().map_or(0, |entry| entry.range.end.next_multiple_of(16));
+    UpdateRule::with_moments(settings, |name, start| {
+        let found = stored.iter().position(|(known, values)| known == name && values.len() == len);
+        let Some(found) = found else {
+            return Err(Error::Resume { reason: format!("its optimiser state lacks the moment {name}") });
+        };
+        let mut values = stored.swap_remove(found).1;
+        let mut gap = 0;
+        for range in entries.iter().map(|entry| entry.range.clone()) {
+            values[gap..range.start].fill(start);
+            gap = range.end;
         }
-    }
-    Ok(())
+        values[gap..].fill(start);
+        Ok(values)
+    })
 }

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM end a run that can be resumed.
+//! Signals end a run that can be resumed.
 #![cfg(unix)]
 
 use super::*;
@@ -8,41 +8,171 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Starts a run that would take hours, and waits until it trains.
-fn start(home: &Home, out: &str) -> Child {
-    let arguments = "train text.txt --hidden 16 --batch 4 --steps 8 --epochs 1000000 --eval-every 20 --json";
-    let mut command = Command::new(env!("CARGO_BIN_EXE_unrolled"));
-    command.current_dir(home.path("")).args(arguments.split_whitespace()).args(["--out", out]);
-    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the command starts");
-    let metrics = home.path(out).join("metrics.jsonl");
-    let begun = Instant::now();
-    while !metrics.exists() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the run does not start");
-        thread::sleep(Duration::from_millis(20));
-    }
-    child
+const LONG: &str =
+    "train text.txt --hidden 16 --batch 4 --steps 8 --epochs 1000000 --eval-every 20 --threads 1";
+
+/// A run of its own, and what it says.
+struct Run {
+    child: Child,
+    told: PathBuf,
 }
 
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill");
-    assert!(sent.success());
+impl Drop for Run {
+    /// Only a test that fails leaves one behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+impl Run {
+    /// Starts a run that would take hours; `before` is a shell's, and has the last word on signals.
+    fn start(home: &Home, before: &str, arguments: &str, out: &str) -> Self {
+        let told = home.path(&format!("{out}.told"));
+        let script = format!("{before}exec \"$0\" {arguments} --out {out}");
+        let mut command = Command::new("sh");
+        command.current_dir(home.path("")).args(["-c", &script, env!("CARGO_BIN_EXE_unrolled")]);
+        let errors = fs::File::create(&told).expect("a file");
+        let child = command.stdout(Stdio::null()).stderr(errors).spawn().expect("the command starts");
+        Self { child, told }
+    }
+
+    fn told(&self) -> String {
+        fs::read_to_string(&self.told).expect("what it said")
+    }
+
+    /// Sends these signals, one right after the other.
+    fn signal(&self, names: &[&str]) {
+        let kills: Vec<_> = names.iter().map(|name| format!("kill -{name} {}", self.child.id())).collect();
+        let sent = Command::new("sh").args(["-c", &kills.join(" && ")]).status().expect("a shell");
+        assert!(sent.success(), "{}", self.told());
+    }
+
+    fn end(&mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().expect("the command ends");
+        (status.code(), self.told())
+    }
+}
+
+fn wait_until(there: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !there() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn trains(home: &Home, out: &str) {
+    wait_until(|| home.path(out).join("metrics.jsonl").exists());
+}
+
+/// The last line says that a checkpoint was written for this signal; its step.
+fn step_of(told: &str, signal: &str) -> u64 {
+    let last = told.lines().last().expect("a line");
+    let rest = last.strip_prefix(&format!("{signal}: checkpoint written at step "));
+    let (step, rest) = rest.and_then(|rest| rest.split_once(';')).unwrap_or_else(|| panic!("{told}"));
+    assert!(rest.contains("--resume --out"), "{told}");
+    step.parse().expect("a number")
 }
 
 #[test]
-fn a_signal_writes_a_checkpoint() {
+fn every_signal_that_ends_a_run_writes_a_checkpoint() {
     let home = Home::new();
-    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+    let signals = [
+        ("INT", 130),
+        ("TERM", 143),
+        ("QUIT", 131),
+        ("HUP", 129),
+        ("USR1", 138),
+        ("USR2", 140),
+        ("XCPU", 152),
+    ];
+    // Numbers are those of Linux.
+    for (name, code) in signals.into_iter().take(if cfg!(target_os = "linux") { 7 } else { 4 }) {
         let out = format!("run{code}");
-        let child = start(&home, &out);
-        signal(&child, name);
-        let output = child.wait_with_output().expect("the command ends");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{told}");
-        let last = told.lines().last().expect("a line");
-        assert!(last.contains("checkpoint written at step ") && last.contains("--resume --out"), "{told}");
-        let step = last.split("at step ").nth(1).and_then(|rest| rest.split(';').next()).expect("a step");
-        let next: u64 = step.parse::<u64>().expect("a number") + 1;
+        let mut run = Run::start(&home, "", LONG, &out);
+        trains(&home, &out);
+        run.signal(&[name]);
+        let (found, told) = run.end();
+        assert_eq!(found, Some(code), "{told}");
+        let next = step_of(&told, &format!("SIG{name}")) + 1;
         let resumed = home.run(&format!("train --resume --out {out} --stop-after {next}")).success();
         assert!(stderr(&resumed).contains(&format!("paused at step {next}")), "{}", stderr(&resumed));
     }
+}
+
+/// As `timeout` does: the process, and then its group.
+#[test]
+fn signals_that_come_together_are_one_request() {
+    let home = Home::new();
+    for (out, names) in
+        [("a", ["TERM", "TERM", "CONT"]), ("b", ["INT", "TERM", "INT"]), ("c", ["HUP", "TERM", "HUP"])]
+    {
+        let mut run = Run::start(&home, "", LONG, out);
+        trains(&home, out);
+        run.signal(&names);
+        let (code, told) = run.end();
+        assert!(
+            told.contains(": checkpoint written at step ") && code.is_some_and(|code| code > 128),
+            "{told}"
+        );
+        home.run(&format!("inspect {out}")).success();
+    }
+}
+
+/// `nohup`, and a script's `&`.
+#[test]
+fn signals_that_were_ignored_stay_ignored() {
+    let home = Home::new();
+    let mut run = Run::start(&home, "trap '' HUP INT USR1; ", LONG, "here");
+    trains(&home, "here");
+    run.signal(&["HUP", "INT", "USR1"]);
+    run.signal(&["TERM"]);
+    let (code, told) = run.end();
+    assert_eq!(code, Some(143), "{told}");
+    step_of(&told, "SIGTERM");
+}
+
+#[test]
+fn a_long_step_is_left_between_its_windows() {
+    let home = Home::new();
+    let long = LONG.replace("--epochs 1000000", "--epochs 1e9 --accumulate 1000000000");
+    let mut run = Run::start(&home, "", &long, "here");
+    wait_until(|| run.told().contains("files "));
+    run.signal(&["TERM"]);
+    let (code, told) = run.end();
+    assert_eq!((code, step_of(&told, "SIGTERM")), (Some(143), 0), "{told}");
+}
+
+/// Where the last checkpoint cannot be written, the run tries for some seconds. Whoever asks again does not want to wait.
+#[test]
+fn a_second_request_after_a_second_ends_the_run_at_once() {
+    let home = Home::new();
+    fs::create_dir(home.path("other")).expect("a folder");
+    home.write("other/.lock", "process 1");
+    let rare = LONG.replace("--eval-every 20", "--eval-every 1000000000");
+    let mut run = Run::start(&home, "", &rare, "here");
+    wait_until(|| home.path("here/status.json").exists());
+    fs::rename(home.path("here"), home.path("moved")).expect("moved away");
+    fs::rename(home.path("other"), home.path("here")).expect("moved there");
+    // Notices count for nothing here.
+    run.signal(&["TERM", "HUP"]);
+    wait_until(|| run.told().contains("another one ends the run at once"));
+    run.signal(&["USR1"]);
+    run.signal(&["TERM"]);
+    let (code, told) = run.end();
+    assert_eq!(code, Some(143), "{told}");
+    assert!(told.contains("trying again") && !told.contains("checkpoint written"), "{told}");
+}
+
+/// A terminal that closes takes no more output.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_whose_output_is_gone_keeps_its_checkpoint() {
+    let home = Home::new();
+    let script = format!("exec \"$0\" {LONG} --json --out here >/dev/full 2>/dev/full");
+    let mut command = Command::new("sh");
+    command.current_dir(home.path("")).args(["-c", &script, env!("CARGO_BIN_EXE_unrolled")]);
+    assert_eq!(command.status().expect("the command ends").code(), Some(1));
+    let resumed = home.run("train --resume --out here --stop-after 21").success();
+    assert!(stderr(&resumed).contains("from step 20"), "{}", stderr(&resumed));
 }

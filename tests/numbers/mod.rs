@@ -18,6 +18,7 @@ mod layers;
 mod leaves;
 mod long_runs;
 mod losses;
+mod memory;
 mod optimizers;
 mod python;
 mod ragged;

@@ -27,6 +27,11 @@ impl Appended {
         &self.path
     }
 
+    /// Goes on in another folder, in a file of the same name.
+    pub fn move_to(&mut self, folder: &Path) {
+        self.path = self.path.file_name().map_or(folder.to_owned(), |name| folder.join(name));
+    }
+
     /// Whether the file is as it was left.
     pub fn is_intact(&self) -> bool {
         self.length.is_some_and(|length| length == self.found().unwrap_or(0))
@@ -62,14 +67,20 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Of a file that need not exist.
-    pub fn at(path: PathBuf) -> Self {
-        Self { file: Appended::at(path), count: 0 }
+    /// Of a file of this name, which need not exist.
+    pub fn named(name: &str) -> Self {
+        Self { file: Appended::at(name.into()), count: 0 }
     }
 
-    /// Brings the file to `count` lines, of which `line` gives each: by appending the last where all others are there, or
-    /// else as a whole.
-    pub fn write(&mut self, count: usize, line: impl Fn(usize) -> String) -> Result<(), Failure> {
+    /// Brings the file in `folder` to `count` lines, of which `line` gives each: by appending the last where all others are
+    /// there, or else as a whole.
+    pub fn write(
+        &mut self,
+        folder: &Path,
+        count: usize,
+        line: impl Fn(usize) -> String,
+    ) -> Result<(), Failure> {
+        self.file.move_to(folder);
         if count == 0 && self.file.found().is_none() {
             self.file.length = Some(0);
         }
@@ -100,25 +111,25 @@ mod tests {
     fn what_was_lost_or_added_meanwhile_is_mended() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = home.path().join("lines");
-        let mut file = Lines::at(path.clone());
+        let mut file = Lines::named("lines");
         let holds = |count: usize| {
             let text: String = (0..count).map(|n| line(n) + "\n").collect();
             assert_eq!(fs::read_to_string(&path).expect("readable"), text);
         };
         fs::write(&path, "from a longer run\n").expect("written");
-        file.write(0, line).expect("written");
+        file.write(home.path(), 0, line).expect("written");
         holds(0);
         for count in 1..4 {
-            file.write(count, line).expect("written");
+            file.write(home.path(), count, line).expect("written");
             holds(count);
         }
         fs::write(&path, "half a li").expect("written");
-        file.write(4, line).expect("written");
+        file.write(home.path(), 4, line).expect("written");
         holds(4);
         fs::remove_file(&path).expect("removed");
-        file.write(5, line).expect("written");
+        file.write(home.path(), 5, line).expect("written");
         holds(5);
-        file.write(5, line).expect("written");
+        file.write(home.path(), 5, line).expect("written");
         holds(5);
     }
 }

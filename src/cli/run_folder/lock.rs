@@ -5,7 +5,7 @@ use crate::cli::failure::Failure;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::Duration,
 };
@@ -17,13 +17,49 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Holds a folder for as long as it lives; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub struct Lock(File);
+pub struct Lock {
+    file: File,
+    anchor: Anchor,
+}
+
+/// A path that leads to a folder wherever that is moved to. What is written by the folder's name may end up in another
+/// folder that takes its place between the look at the lock and the write.
+#[derive(Debug)]
+struct Anchor {
+    path: PathBuf,
+    /// What keeps the path true.
+    _folder: Option<File>,
+}
+
+impl Anchor {
+    #[cfg(target_os = "linux")]
+    fn of(folder: &Path) -> Self {
+        use std::os::fd::AsRawFd;
+        let opened = File::open(folder).ok();
+        let path = opened.as_ref().map(|file| PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())));
+        match path.filter(|path| path.is_dir()) {
+            Some(path) => Self { path, _folder: opened },
+            None => Self { path: folder.to_owned(), _folder: None },
+        }
+    }
+
+    /// Other systems have no such path.
+    #[cfg(not(target_os = "linux"))]
+    fn of(folder: &Path) -> Self {
+        Self { path: folder.to_owned(), _folder: None }
+    }
+}
 
 impl Lock {
     /// Takes the folder, which must exist.
     pub fn take(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join(LOCK);
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let (path, anchor) = (folder.join(LOCK), Anchor::of(folder));
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(anchor.path.join(LOCK));
         let mut file = opened.map_err(failed("create", &path))?;
         let mut locked = file.try_lock();
         for _ in 1..ATTEMPTS {
@@ -45,7 +81,7 @@ impl Lock {
         }
         let _ = file.set_len(0).and_then(|()| file.rewind());
         let _ = writeln!(file, "process {}", std::process::id());
-        Ok(Self(file))
+        Ok(Self { file, anchor })
     }
 
     /// "process 123", where one holds the folder.
@@ -61,6 +97,11 @@ impl Lock {
         }
     }
 
+    /// A path to the folder that is held, whatever its name leads to by now.
+    pub fn path(&self) -> &Path {
+        &self.anchor.path
+    }
+
     /// Whether `folder` is still the one that is held. None when it has no lock at all: the folder or the file in it was
     /// deleted.
     pub fn holds(&self, folder: &Path) -> Option<bool> {
@@ -69,7 +110,7 @@ impl Lock {
         {
             use std::os::unix::fs::MetadataExt;
             let same = |held: fs::Metadata| (held.dev(), held.ino()) == (there.dev(), there.ino());
-            Some(self.0.metadata().is_ok_and(same))
+            Some(self.file.metadata().is_ok_and(same))
         }
         #[cfg(not(unix))]
         Some(there.is_file()) // a file that is open cannot be replaced
@@ -96,5 +137,25 @@ mod tests {
         drop((first, second));
         assert_eq!(Lock::holder(home.path()), None);
         Lock::take(home.path()).expect("free again");
+    }
+
+    /// Another folder may take the name of the one that is held between the look at its lock and a write.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_written_goes_to_the_folder_that_is_held() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let [here, moved] = ["here", "moved"].map(|name| home.path().join(name));
+        let folder = super::super::RunFolder::create(Some(&here), "first").expect("a folder");
+        fs::rename(&here, &moved).expect("moved");
+        fs::create_dir(&here).expect("another folder");
+        folder.write_config("second").expect("written");
+        folder.metrics().write(folder.held(), 1, |_| "a line".to_owned()).expect("written");
+        assert_eq!(fs::read_dir(&here).expect("a folder").count(), 0);
+        assert_eq!(fs::read_to_string(moved.join("config.toml")).expect("there"), "second");
+        assert_eq!(fs::read_to_string(moved.join("metrics.jsonl")).expect("there"), "a line\n");
+        fs::remove_dir_all(&moved).expect("removed");
+        let told = folder.write_config("third").expect_err("it is gone").to_string();
+        let named = format!("cannot write {}: ", here.join("config.toml").display());
+        assert!(told.starts_with(&named) && !told.contains("/proc"), "{told}");
     }
 }

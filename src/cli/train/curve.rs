@@ -9,7 +9,10 @@ use super::{
     },
     events::{Events, Told},
 };
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 use unrolled::train::Training;
 
 /// Points each time that a run doubles, at least, where `--log-every` does not say how many: a curve is as fine for a run
@@ -68,12 +71,24 @@ impl Curve {
     }
 
     /// Brings the files to what is known.
-    pub fn write(&mut self, training: &Training, samples: &[Sample]) -> Result<(), Failure> {
+    pub fn write(
+        &mut self,
+        folder: &RunFolder,
+        training: &Training,
+        samples: &[Sample],
+    ) -> Result<(), Failure> {
+        folder.named(self.write_in(folder.held(), training, samples))
+    }
+
+    fn write_in(&mut self, folder: &Path, training: &Training, samples: &[Sample]) -> Result<(), Failure> {
         let line = |at: usize| serde_json::to_string(&self.steps[at]).expect("numbers only");
-        self.lines.write(self.steps.len(), line)?;
+        self.lines.write(folder, self.steps.len(), line)?;
         if let Some(events) = &mut self.events {
             let history = &training.progress().history;
-            events.write(&Told { steps: &self.steps, history, samples, settings: training.settings() })?;
+            events.write(
+                folder,
+                &Told { steps: &self.steps, history, samples, settings: training.settings() },
+            )?;
         }
         Ok(())
     }

@@ -43,8 +43,12 @@ impl Events {
         Self { file: Appended::at(fresh(folder)), folder: folder.to_owned(), written: [0; 3] }
     }
 
-    /// Brings the file to what is told.
-    pub fn write(&mut self, told: &Told) -> Result<(), Failure> {
+    /// Brings the file to what is told, in `folder`.
+    pub fn write(&mut self, folder: &Path, told: &Told) -> Result<(), Failure> {
+        if self.folder != folder {
+            self.folder = folder.to_owned();
+            self.file.move_to(folder);
+        }
         let all = [told.steps.len(), told.history.len(), told.samples.len()];
         if self.file.is_intact() && all == self.written {
             return Ok(());
@@ -298,7 +302,7 @@ mod tests {
         };
         let mut file = Events::new(home.path());
         for count in 0..3 {
-            file.write(&told(count)).expect("written");
+            file.write(home.path(), &told(count)).expect("written");
         }
         let path = file.file.path().to_owned();
         let read = || events(&fs::read(&path).expect("readable"));
@@ -314,7 +318,7 @@ mod tests {
         assert_eq!(found[5].wall_time, 1002.0, "of the step before it");
         // Half a record, as a full disk would leave it.
         fs::OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(99)).expect("cut");
-        file.write(&told(3)).expect("written");
+        file.write(home.path(), &told(3)).expect("written");
         let anew = file.file.path().to_owned();
         assert!(anew > path, "a name that TensorBoard goes on to: {anew:?} after {path:?}");
         assert_eq!(steps_of(&events(&fs::read(&anew).expect("readable"))), [0, 0, 0, 1, 2, 3, 2, 2]);

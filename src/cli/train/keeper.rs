@@ -6,7 +6,7 @@ use super::{
         failure::Failure,
         figures::symbols,
         output::note,
-        run_folder::{Lines, RunFolder, SAMPLES, Sample, State, as_line},
+        run_folder::{BEST, Lines, RunFolder, SAMPLES, Sample, State, as_line},
         run_options::{Every, RunOptions},
     },
     curve::Curve,
@@ -32,6 +32,17 @@ const FEW_FILES: usize = 8;
 const LOOK: Duration = Duration::from_secs(2);
 const LOOK_SHARE: u32 = 100;
 
+/// The best checkpoint, as long as it is not on disk.
+enum Best {
+    /// It is on disk, or there is none.
+    Written,
+    /// The run as it stands.
+    Now,
+    /// A copy, which is made only where it cannot be written and the run goes on: it takes as much memory as parameters and
+    /// moments.
+    Copied(Box<Checkpoint>),
+}
+
 /// Writes a run's files.
 pub struct Keeper {
     folder: RunFolder,
@@ -47,8 +58,7 @@ pub struct Keeper {
     /// The step of the checkpoint on disk, and when it was written.
     saved: Option<u64>,
     saved_at: Instant,
-    /// A best checkpoint that is not on disk yet.
-    best: Option<Checkpoint>,
+    best: Best,
     /// When to try again, where writing fails.
     again_at: Option<Instant>,
     look_at: Instant,
@@ -68,7 +78,7 @@ impl Keeper {
             curve: Curve::new(&folder, &run),
             saved: None,
             saved_at: Instant::now(),
-            best: None,
+            best: Best::Written,
             again_at: None,
             look_at: Instant::now() + LOOK,
             folder,
@@ -103,7 +113,7 @@ impl Keeper {
 
     /// The step of the last checkpoint on disk, if it is intact.
     fn on_disk(&self) -> Option<u64> {
-        Checkpoint::load(&self.folder.last()).ok().map(|checkpoint| checkpoint.progress.step)
+        Checkpoint::verify(&self.folder.last()).ok().map(|progress| progress.step)
     }
 
     /// The step that would be gone on from if the process ended now.
@@ -120,7 +130,7 @@ impl Keeper {
     /// cannot be written is written with the next checkpoint, or told there.
     pub fn log(&mut self, training: &mut Training) {
         if self.curve.log(training) && self.again_at.is_none() && self.folder.is_held() {
-            let _ = self.curve.write(training, &self.samples);
+            let _ = self.curve.write(&self.folder, training, &self.samples);
         }
     }
 
@@ -158,10 +168,13 @@ impl Keeper {
             self.samples.push(self.sample(training)?);
         }
         if is_best(record, &training.progress().history) {
-            self.best = Some(training.checkpoint());
+            self.best = Best::Now;
         }
         if self.again_at.is_none_or(|again_at| Instant::now() >= again_at) {
             self.attempt(training)?;
+        }
+        if matches!(self.best, Best::Now) {
+            self.best = Best::Copied(Box::new(training.checkpoint()));
         }
         Ok(())
     }
@@ -266,21 +279,23 @@ impl Keeper {
 
     fn write_lines(&mut self, training: &Training) -> Result<(), Failure> {
         let (history, samples) = (&training.progress().history, &self.samples);
-        self.metrics.write(history.len(), |at| as_line(&history[at]))?;
+        let folder = self.folder.held();
+        self.folder.named(self.metrics.write(folder, history.len(), |at| as_line(&history[at])))?;
         let sample = |at: usize| serde_json::to_string(&samples[at]).expect("a number and a text");
-        self.sample_lines.write(samples.len(), sample)?;
-        self.curve.write(training, samples)
+        self.folder.named(self.sample_lines.write(folder, samples.len(), sample))?;
+        self.curve.write(&self.folder, training, samples)
     }
 
     /// The best one first: a crash between the two is mended by resuming, which comes to the same best again.
     fn checkpoint(&mut self, training: &Training) -> Result<(), Failure> {
-        if let Some(best) = &self.best {
-            best.save(&self.folder.best())?;
-            self.best = None;
+        match &self.best {
+            Best::Written => {}
+            Best::Now => self.folder.write(BEST, |path| training.save(path))?,
+            Best::Copied(best) => self.folder.write(BEST, |path| best.save(path))?,
         }
-        let checkpoint = training.checkpoint();
-        self.folder.write_last(&checkpoint, self.saved, self.keep)?;
-        (self.saved, self.saved_at) = (Some(checkpoint.progress.step), Instant::now());
+        self.best = Best::Written;
+        self.folder.write_last(training, self.saved, self.keep)?;
+        (self.saved, self.saved_at) = (Some(training.progress().step), Instant::now());
         Ok(())
     }
 

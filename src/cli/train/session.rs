@@ -8,8 +8,9 @@ use super::{
         run_folder::PLOT,
         run_view::model_line,
         sample::Writer,
+        signals::{self, Reactions, Signals},
     },
-    Failure, Keeper, Signals, note,
+    Failure, Keeper, note,
 };
 use serde::Serialize;
 use std::{io, thread};
@@ -44,7 +45,7 @@ enum End {
 
 /// Why a step ended the run.
 enum Stop {
-    /// Nothing of it was done: what stands can be kept.
+    /// Nothing of it was done, or all: what stands can be kept.
     Before(Failure),
     /// Something of it was done that is not to be kept.
     After(Failure),
@@ -58,6 +59,18 @@ struct Done<'a> {
     done: bool,
     best_val_loss: Option<f64>,
     checkpoint: String,
+}
+
+/// Listens to the signals that ask a run to end.
+pub fn listen() -> Result<Signals, Failure> {
+    let waiting = |signal| {
+        note(&format!(
+            "{}: finishing the current window, then writing a checkpoint; another one ends the run at once, without a checkpoint",
+            signals::name(signal)
+        ));
+    };
+    let listened = Signals::listen(Reactions { waiting, leaving: || () });
+    Ok(listened.map_err(|source| Error::Io { action: "listen to", path: "signals".into(), source })?)
 }
 
 impl Session {
@@ -83,10 +96,13 @@ impl Session {
                 self.keeper.close(&self.training)?;
                 self.finish_as(end)
             }
-            // The step was not taken, so that what stands can be kept.
             Err(Stop::Before(error)) => {
                 self.keeper.close(&self.training)?;
-                Err(self.explain(error))
+                match (&error, signals.caught()) {
+                    // A terminal that closes sends a signal and takes no more output.
+                    (Failure::Output(_), Some(number)) => self.interrupted(number),
+                    _ => Err(self.explain(error)),
+                }
             }
             Err(Stop::After(failure)) => Err(self.explain(failure)),
         }
@@ -110,7 +126,7 @@ impl Session {
             self.keeper.evaluation(&self.training, record).map_err(Stop::After)?;
             display.evaluation(record);
             if self.json {
-                output::json(record).map_err(Stop::After)?;
+                output::json(record).map_err(Stop::Before)?;
             }
         }
         self.keeper.step(&self.training).map_err(Stop::After)
@@ -312,9 +328,9 @@ impl Session {
     }
 
     fn interrupted(&self, number: i32) -> Result<(), Failure> {
-        let name = if number == signal_hook::consts::SIGINT { "SIGINT" } else { "SIGTERM" };
         note(&format!(
-            "{name}: checkpoint written at step {}; to continue: {}",
+            "{}: checkpoint written at step {}; to continue: {}",
+            signals::name(number),
             self.training.progress().step,
             self.resume_command()
         ));

@@ -1,0 +1,90 @@
+//! What is left of a step that is given up, and what a checkpoint of a run is.
+
+use super::Training;
+use crate::{Error, Mode, Settings, Unit, checkpoint::Checkpoint, corpus::Corpus};
+use std::sync::{Arc, atomic::AtomicBool};
+
+fn training(accumulate: usize, mode: Mode) -> Training {
+    let text = (0..3000u32).map(|n| char::from(97 + (n * n % 19) as u8)).collect::<String>();
+    let corpus = Corpus::from_text(text, Unit::Char).unwrap();
+    let settings = Settings {
+        hidden: 9,
+        batch: 3,
+        steps: 5,
+        epochs: 9.0,
+        accumulate,
+        mode,
+        dropout: 0.1,
+        eval_every: Some(4),
+        ..Settings::default()
+    };
+    Training::new(corpus, settings, Some(2)).unwrap()
+}
+
+/// A checkpoint without what a clock measured.
+fn timeless(training: &Training) -> Checkpoint {
+    let mut checkpoint = training.checkpoint();
+    let progress = &mut checkpoint.progress;
+    (progress.seconds, progress.seconds_at_record, progress.since_log.seconds) = (0.0, 0.0, 0.0);
+    for record in &mut progress.history {
+        (record.seconds, record.chars_per_second) = (0.0, 0.0);
+    }
+    checkpoint
+}
+
+fn steps(training: &mut Training, count: usize) {
+    (0..count).for_each(|_| _ = training.step().unwrap());
+}
+
+/// In both modes: `give_up` leaves a step of so many windows in its middle.
+fn leaves_no_trace(accumulate: usize, give_up: impl Fn(&mut Training)) {
+    for mode in [Mode::Static, Mode::Dynamic] {
+        let (mut whole, mut left) = (training(accumulate, mode), training(accumulate, mode));
+        steps(&mut whole, 3);
+        steps(&mut left, 3);
+        give_up(&mut left);
+        assert_eq!(timeless(&left), timeless(&whole), "accumulate = {accumulate}, {mode:?}");
+        steps(&mut whole, 3);
+        steps(&mut left, 3);
+        assert_eq!(timeless(&left), timeless(&whole), "accumulate = {accumulate}, {mode:?}, later");
+    }
+}
+
+#[test]
+fn a_step_that_is_interrupted_leaves_no_trace() {
+    leaves_no_trace(4, |training| {
+        let flag = Arc::new(AtomicBool::new(true));
+        training.interrupt_by(Arc::clone(&flag));
+        assert!(matches!(training.step(), Err(Error::Interrupted)));
+        training.interrupt_by(Arc::default());
+    });
+}
+
+#[test]
+fn a_step_that_fails_after_some_windows_leaves_no_trace() {
+    for (accumulate, done) in [(1, 1), (4, 1), (4, 3)] {
+        leaves_no_trace(accumulate, |training| {
+            let first = training.progress.step * accumulate as u64;
+            training.remember_state();
+            for window in first..first + done {
+                training.read(window, window - first).unwrap();
+                training.differentiate(window);
+                training.accumulate(window);
+            }
+            training.restore_state(done);
+        });
+    }
+}
+
+#[test]
+fn a_run_is_saved_as_its_checkpoint_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let mut training = training(1, Mode::Static);
+    steps(&mut training, 5);
+    training.save(&path).unwrap();
+    let checkpoint = training.checkpoint();
+    assert_eq!(std::fs::read(&path).unwrap(), checkpoint.to_bytes().unwrap());
+    assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint);
+    assert_eq!(Checkpoint::verify(&path).unwrap(), checkpoint.progress);
+}

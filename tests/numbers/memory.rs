@@ -1,0 +1,136 @@
+//! The estimate of a run's memory against what it allocates, and checkpoints without copies.
+//!
+//! The counter sees the calling thread only, so whatever is counted here runs on one thread, and packed weights stay below the
+//! size from which on they are mapped.
+
+use super::text;
+use allocation_counter::measure;
+use unrolled::{
+    Bias, Cell, Highway, InputKind, Layer, Mode, OptimizerKind, Reset, Settings,
+    checkpoint::Checkpoint,
+    model::memory_needed,
+    sample::{Generator, Sampling},
+    train::Training,
+};
+
+/// A run as the command line has it: steps, evaluations, samples and checkpoints. The most bytes that it holds at a time.
+fn peak(settings: &Settings) -> f64 {
+    let (folder, corpus) = (tempfile::tempdir().unwrap(), text(60_000));
+    let used = measure(|| {
+        let mut training = Training::new(corpus, settings.clone(), Some(1)).unwrap();
+        for _ in 0..2 {
+            training.step().unwrap();
+            let mut generator =
+                Generator::new(training.model(), training.vocabulary(), Sampling::default(), 0).unwrap();
+            generator.prompt("").unwrap();
+            generator.next_id();
+            drop(generator);
+            training.save(&folder.path().join("run.safetensors")).unwrap();
+        }
+    });
+    used.bytes_max as f64
+}
+
+/// The estimate without what the process takes before it has a model, and what its allocator keeps of freed blocks.
+fn estimate(settings: &Settings) -> f64 {
+    let nothing = Settings { hidden: 1, batch: 1, steps: 1, ..Settings::default() };
+    memory_needed(settings, 40) - memory_needed(&nothing, 1)
+}
+
+fn base() -> Settings {
+    Settings {
+        hidden: 320,
+        batch: 24,
+        steps: 24,
+        eval_every: Some(1),
+        max_steps: Some(2),
+        ..Settings::default()
+    }
+}
+
+fn check(name: &str, settings: Settings) {
+    let (found, told) = (peak(&settings), estimate(&settings));
+    let ratio = told / found;
+    println!("{name}: {:.1} MiB, estimated {:.1}: {ratio:.3}", found / 1048576.0, told / 1048576.0);
+    assert!((0.9..1.1).contains(&ratio), "{name}: {found} bytes, estimated {told}");
+}
+
+#[test]
+fn cells_and_optimizers_take_what_is_estimated() {
+    let cells = [
+        (Cell::Rnn, Reset::After),
+        (Cell::Lstm, Reset::After),
+        (Cell::Gru, Reset::After),
+        (Cell::Gru, Reset::Before),
+    ];
+    for (cell, reset) in cells {
+        let single = Settings { cell, reset, hidden: 480, bias: Bias::Single, ..base() };
+        check(&format!("{} {}", cell.name(), reset.name()), single);
+    }
+    use OptimizerKind::*;
+    for (optimizer, momentum) in [(Sgd, 0.0), (Sgd, 0.9), (Adagrad, 0.0), (Rmsprop, 0.9), (Adamw, 0.0)] {
+        let learning_rate = 1e-4;
+        check(optimizer.name(), Settings { optimizer, momentum, learning_rate, ..base() });
+    }
+}
+
+#[test]
+fn windows_inputs_and_options_take_what_is_estimated() {
+    check("one-hot", Settings { input: InputKind::OneHot, ..base() });
+    check("a narrow embedding", Settings { embedding: Some(24), ..base() });
+    check("large windows", Settings { hidden: 64, batch: 100, steps: 100, ..base() });
+    check("small windows, two layers", Settings { layers: 2, batch: 2, steps: 4, ..base() });
+    check("accumulated", Settings { accumulate: 3, ..base() });
+    check("dynamic", Settings { mode: Mode::Dynamic, ..base() });
+    check("dropout", Settings { dropout: 0.3, layers: 2, hidden: 200, batch: 50, ..base() });
+    let stacks = [
+        ("projection and peepholes", Layer { projection: Some(96), peepholes: true, ..Layer::lstm(480) }),
+        ("coupled", Layer { coupled: true, ..Layer::lstm(400) }),
+        ("layer norm", Layer { layer_norm: true, ..Layer::lstm(320) }),
+        ("zoneout", Layer { zoneout: 0.1, zoneout_cell: 0.1, ..Layer::lstm(320) }),
+        ("state dropout", Layer { state_keep_prob: 0.9, drop_cell_state: true, ..Layer::lstm(320) }),
+        ("input dropout", Layer { input_keep_prob: 0.9, ..Layer::lstm(320) }),
+    ];
+    for (name, layer) in stacks {
+        let batch = 64;
+        check(name, Settings { stack: vec![layer], batch, ..base() });
+    }
+    for (name, highway, residual) in [
+        ("highway", Highway::Coupled, false),
+        ("two gates", Highway::Separate, false),
+        ("residual", Highway::Off, true),
+    ] {
+        let second = Layer { highway, residual, ..Layer::gru(256) };
+        check(name, Settings { stack: vec![Layer::lstm(256), second], batch: 64, ..base() });
+    }
+}
+
+/// Bytes of the parameters and moments.
+fn size(checkpoint: &Checkpoint) -> f64 {
+    let floats = checkpoint.parameters.values.len() * (1 + checkpoint.moments.len());
+    (floats * size_of::<f32>()) as f64
+}
+
+#[test]
+fn checkpoints_are_written_and_read_without_copies() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let settings = Settings { hidden: 400, batch: 2, steps: 4, max_steps: Some(9), ..Settings::default() };
+    let mut training = Training::new(text(60_000), settings.clone(), Some(1)).unwrap();
+    training.step().unwrap();
+    let size = size(&training.checkpoint());
+    let most = |bytes: u64, of: f64| assert!((bytes as f64) < of * size, "{bytes} bytes of {size}");
+    most(measure(|| training.save(&path).unwrap()).bytes_max, 0.1);
+    most(measure(|| _ = Checkpoint::verify(&path).unwrap()).bytes_max, 0.1);
+    most(measure(|| _ = Checkpoint::load(&path).unwrap()).bytes_max, 1.1);
+    // To resume takes over what was loaded.
+    let (checkpoint, corpus) = (Checkpoint::load(&path).unwrap(), text(60_000));
+    let whole = measure(|| {
+        _ = Training::new(text(60_000), settings.clone(), Some(1)).unwrap();
+    });
+    let resumed = measure(|| {
+        _ = Training::resume(corpus, checkpoint, settings.clone(), Some(1)).unwrap();
+    });
+    let taken_over = whole.bytes_max as f64 - 0.9 * size;
+    assert!((resumed.bytes_max as f64) < taken_over, "{resumed:?} where a new run takes {whole:?}");
+}
