@@ -22,6 +22,7 @@ mod sample;
 mod signals;
 mod terminal_chart;
 mod train;
+mod visible;
 mod watch;
 
 use clap::{Parser, Subcommand, error::ErrorKind};

@@ -1,6 +1,10 @@
 //! `unrolled sample`: text from a trained model, written as it is drawn.
 
-use super::{failure::Failure, output, run_folder::Trained};
+use super::{
+    failure::Failure,
+    output::{self, Symbols},
+    run_folder::Trained,
+};
 use clap::Args;
 use std::{fs, io::IsTerminal, path::PathBuf};
 use unrolled::{
@@ -112,18 +116,19 @@ impl Writer<'_> {
         let mut generator =
             Generator::new(self.model, self.vocabulary, self.sampling.clone(), sequence.into())?;
         generator.prompt(prompt)?;
-        output::write(prompt.as_bytes())?;
+        let mut out = Symbols::to_stdout();
+        out.write(prompt.as_bytes())?;
         let mut tail = Tail::new(self.stop);
         let mut symbol = Vec::new();
         for _ in 0..self.length {
             symbol.clear();
             self.vocabulary.write(generator.next_id(), &mut symbol);
-            output::write(&symbol)?;
+            out.write(&symbol)?;
             if tail.ends_with_stop(&symbol) {
                 break;
             }
         }
-        Ok(())
+        out.finish()
     }
 }
 
