@@ -119,6 +119,18 @@ pub enum Error {
         /// What the sizes in the program ask for.
         expected: String,
     },
+    /// Tensors of a file that nothing was filled from.
+    #[error(
+        "{}: these tensors have no place in the program's model and would be left out: {tensors}; give the model their layers, \
+         directions and options, or leave them out with TensorFile::ignore",
+        path.display()
+    )]
+    UnusedTensors {
+        /// The file.
+        path: PathBuf,
+        /// Their names, types and shapes; the first few of many.
+        tensors: String,
+    },
     /// A file that is no checkpoint of ours.
     #[error("{} is not a checkpoint: {reason}; name a file that `unrolled train` wrote", path.display())]
     NotCheckpoint {
@@ -126,6 +138,26 @@ pub enum Error {
         path: PathBuf,
         /// How that was seen.
         reason: String,
+    },
+    /// A file of which no checkpoint can be made.
+    #[error("cannot import {}: {reason}", path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or does not fit, and what to do.
+        reason: String,
+    },
+    /// A safetensors file that another program wrote, perhaps from a checkpoint.
+    #[error(
+        "{} is not as `unrolled train` wrote it: {reason}; if another program changed it on purpose, \
+         `unrolled import {0} --out NEW.safetensors --like RUN` makes a checkpoint of it",
+        path.display()
+    )]
+    Rewritten {
+        /// The file.
+        path: PathBuf,
+        /// How that was seen.
+        reason: &'static str,
     },
     /// A checkpoint without its end.
     #[error(
@@ -157,7 +189,7 @@ pub enum Error {
     /// A checkpoint that is not what was written.
     #[error(
         "{} is damaged in its {place}: it has checksum {found}, expected the {recorded} that it records; take another \
-         copy, or the run's other checkpoint",
+         copy, or the run's other checkpoint; if another program changed it on purpose, `unrolled import` takes it back",
         path.display()
     )]
     CheckpointDamaged {

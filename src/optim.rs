@@ -85,7 +85,7 @@ pub(crate) struct Step {
 }
 
 /// Name and starting value of each moment that the settings ask for.
-fn moments_of(settings: &Settings) -> Vec<(&'static str, f32)> {
+pub(crate) fn moments_of(settings: &Settings) -> Vec<(&'static str, f32)> {
     let momentum = settings.momentum != 0.0;
     let accumulator = |default: f64| settings.initial_accumulator.unwrap_or(default) as f32;
     let mut moments = match settings.optimizer {

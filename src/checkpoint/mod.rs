@@ -1,4 +1,5 @@
-//! The only code that knows the file format. [`Checkpoint`] is a whole run; [`TensorFile`] is any safetensors file.
+//! The only code that knows the file format. [`Checkpoint`] is a whole run; [`TensorFile`] is any safetensors
+//! file, and [`Import`] makes a checkpoint of one.
 //!
 //! A checkpoint is one safetensors file. Its tensors are the parameters under their PyTorch names, the optimiser's
 //! moments as `optimizer.{moment}.{parameter}`, and the carried state as `state.h_l{l}` and, for an LSTM,
@@ -10,6 +11,8 @@
 //! content always gives the same bytes.
 
 mod file;
+mod import;
+mod numbers;
 mod read;
 mod tensors;
 mod write;
@@ -22,14 +25,18 @@ use crate::{
     train::Progress,
 };
 pub(crate) use file::replace;
+pub use import::{Import, Imported, ImportedTensor};
 use std::{ops::Range, path::Path};
-pub use tensors::TensorFile;
+pub(crate) use tensors::prefix;
+pub use tensors::{TensorFile, TensorInfo};
 
 const FORMAT: &str = "unrolled";
 const VERSION: &str = "1";
 /// How every header starts.
 const PREFIX: &[u8] = br#"{"__metadata__":{"checksum":""#;
 const NO_CHECKSUM: &str = "00000000";
+/// What follows the checksum in every header.
+const AFTER_CHECKSUM: &[u8] = br#"","format":"unrolled","version":"1","config":"{"#;
 /// Where the checksum's digits lie in the file: after the header's length and its start.
 const CHECKSUM_PLACE: Range<usize> = 8 + PREFIX.len()..16 + PREFIX.len();
 

@@ -1,12 +1,13 @@
 //! Bytes to a checkpoint. Whatever the bytes, the answer is a checkpoint or an error; nothing is allocated by the
 //! word of a header alone.
 
-use super::{CHECKSUM_PLACE, Checkpoint, FORMAT, NO_CHECKSUM, PREFIX, VERSION};
+use super::{AFTER_CHECKSUM, CHECKSUM_PLACE, Checkpoint, FORMAT, NO_CHECKSUM, PREFIX, VERSION};
 use crate::{
     Error, Result, Settings,
     corpus::Vocabulary,
     exec::{LayerState, State},
     model::{CustomCell, Layout, ModelConfig, Parameters},
+    train::Progress,
 };
 use safetensors::{
     SafeTensors,
@@ -23,8 +24,12 @@ pub(super) fn decode(bytes: &[u8], path: &Path, cells: &[CustomCell]) -> Result<
     let (header, metadata) =
         SafeTensors::read_metadata(bytes).map_err(|error| diagnose(bytes, path, error))?;
     let strings = Strings { path, map: metadata.metadata().as_ref() };
+    let sum = Checksum::of(bytes, header);
+    if !sum.is_right() && is_rewritten(bytes, &metadata) {
+        return Err(Error::Rewritten { path: path.to_owned(), reason: strings.difference() });
+    }
     strings.check_format()?;
-    verify(bytes, path, header, &strings)?;
+    sum.verify(bytes, path, &strings)?;
     let mut settings: Settings = strings.json("config")?;
     settings.resolve(cells);
     settings.validate().map_err(|error| unusable(path, "config", error))?;
@@ -42,8 +47,34 @@ pub(super) fn decode(bytes: &[u8], path: &Path, cells: &[CustomCell]) -> Result<
     Ok(Checkpoint { settings, vocabulary, parameters, moments, state, progress })
 }
 
+/// The parts of a checkpoint's metadata that a file of another program has kept.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) settings: Option<Settings>,
+    pub(super) vocabulary: Option<Vocabulary>,
+    pub(super) progress: Option<Progress>,
+}
+
+/// Reads the metadata of a file that another program may have rewritten: without checksums.
+pub(super) fn metadata(path: &Path, map: &BTreeMap<String, String>, cells: &[CustomCell]) -> Result<Kept> {
+    if map.get("format").is_none_or(|format| format != FORMAT) {
+        return Ok(Kept::default());
+    }
+    let map: HashMap<String, String> = map.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let strings = Strings { path, map: Some(&map) };
+    strings.check_format()?;
+    let has = |key: &str| strings.find(key).is_some();
+    let mut settings: Option<Settings> = has("config").then(|| strings.json("config")).transpose()?;
+    settings.iter_mut().for_each(|settings| settings.resolve(cells));
+    settings.as_ref().map_or(Ok(()), Settings::validate).map_err(|error| unusable(path, "config", error))?;
+    let vocabulary = strings.find("vocabulary").map(Vocabulary::from_json).transpose();
+    let vocabulary = vocabulary.map_err(|error| unusable(path, "vocabulary", error))?;
+    let progress = has("progress").then(|| strings.json("progress")).transpose()?;
+    Ok(Kept { settings, vocabulary, progress })
+}
+
 /// Why these bytes are no safetensors file: cut short, or another kind of file.
-fn diagnose(bytes: &[u8], path: &Path, error: SafeTensorError) -> Error {
+pub(super) fn diagnose(bytes: &[u8], path: &Path, error: SafeTensorError) -> Error {
     let found = bytes.len() as u64;
     let truncated = |expected| Error::CheckpointTruncated { path: path.to_owned(), found, expected };
     let Some(length) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) else {
@@ -81,6 +112,14 @@ impl<'a> Strings<'a> {
         serde_json::from_str(self.get(key)?).map_err(|error| unusable(self.path, key, error))
     }
 
+    /// In what a file differs that another program wrote.
+    fn difference(&self) -> &'static str {
+        match self.find("format") {
+            Some(FORMAT) => "its parts are in another order",
+            _ => "its metadata lacks format = unrolled",
+        }
+    }
+
     fn check_format(&self) -> Result<()> {
         if self.find("format") != Some(FORMAT) {
             return Err(foreign(self.path, "a safetensors file, but its metadata lacks format = unrolled"));
@@ -97,26 +136,54 @@ impl<'a> Strings<'a> {
 }
 
 /// The checksum covers every byte of the file, its own eight digits read as zeros.
-fn verify(bytes: &[u8], path: &Path, header: usize, strings: &Strings) -> Result<()> {
-    let recorded =
-        bytes.get(CHECKSUM_PLACE).filter(|_| header >= CHECKSUM_PLACE.end && bytes[8..].starts_with(PREFIX));
-    let Some(recorded) = recorded else {
-        return Err(foreign(
-            path,
-            "its checksum does not stand first: another program has rewritten the file",
-        ));
-    };
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&bytes[..CHECKSUM_PLACE.start]);
-    hasher.update(NO_CHECKSUM.as_bytes());
-    hasher.update(&bytes[CHECKSUM_PLACE.end..]);
-    let found = format!("{:08x}", hasher.finalize());
-    if found.as_bytes() == recorded {
-        return Ok(());
+struct Checksum {
+    found: String,
+    /// `None` where the header does not start with it.
+    recorded: Option<String>,
+}
+
+impl Checksum {
+    fn of(bytes: &[u8], header: usize) -> Self {
+        let stands = header >= CHECKSUM_PLACE.end && bytes[8..].starts_with(PREFIX);
+        let recorded = bytes.get(CHECKSUM_PLACE).filter(|_| stands);
+        let recorded = recorded.map(|digits| one_line(&String::from_utf8_lossy(digits)));
+        let mut hasher = crc32fast::Hasher::new();
+        if recorded.is_some() {
+            hasher.update(&bytes[..CHECKSUM_PLACE.start]);
+            hasher.update(NO_CHECKSUM.as_bytes());
+            hasher.update(&bytes[CHECKSUM_PLACE.end..]);
+        }
+        Self { found: format!("{:08x}", hasher.finalize()), recorded }
     }
-    let recorded = one_line(&String::from_utf8_lossy(recorded));
-    let place = damaged(bytes, strings);
-    Err(Error::CheckpointDamaged { path: path.to_owned(), place, found, recorded })
+
+    fn is_right(&self) -> bool {
+        self.recorded.as_ref() == Some(&self.found)
+    }
+
+    fn verify(self, bytes: &[u8], path: &Path, strings: &Strings) -> Result<()> {
+        if self.is_right() {
+            return Ok(());
+        }
+        let Some(recorded) = self.recorded else {
+            return Err(foreign(path, "its checksum does not stand first"));
+        };
+        let place = damaged(bytes, strings);
+        Err(Error::CheckpointDamaged { path: path.to_owned(), place, found: self.found, recorded })
+    }
+}
+
+/// Whether another program wrote a file whose checksum is not right, so that it is no damage. The start of our header is
+/// always the same, up to the eight digits, and `weight_ih` lies before `weight_hh`; libraries sort tensors by name, and
+/// strings in any order. A few bytes may differ, for damage may be there.
+fn is_rewritten(bytes: &[u8], metadata: &Metadata) -> bool {
+    let differs = |place: usize, expected: &[u8]| {
+        let found = bytes.get(place..place + expected.len()).unwrap_or_default();
+        let equal = found.iter().zip(expected).filter(|(found, expected)| found == expected).count();
+        equal < expected.len() * 3 / 4
+    };
+    let start = |name: &str| metadata.info(name).map(|info| info.data_offsets.0);
+    let sorted = start("rnn.weight_hh_l0").zip(start("rnn.weight_ih_l0")).is_some_and(|(hh, ih)| hh < ih);
+    sorted || differs(8, PREFIX) || differs(CHECKSUM_PLACE.end, AFTER_CHECKSUM)
 }
 
 /// Which tensors are not what was written, as far as the file tells: a damaged header may have lost their checksums.

@@ -243,6 +243,14 @@ impl RunFolder {
         replace(&self.file(MANIFEST), (text + "\n").as_bytes())
     }
 
+    /// Takes the list of the files of the text from another run, where that has one.
+    pub fn copy_manifest(&self, from: &Self) -> Result<(), Failure> {
+        match fs::read(from.file(MANIFEST)) {
+            Ok(text) => replace(&self.file(MANIFEST), &text),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// In what the files of the text differ from those of the run, as its manifest has them.
     pub fn difference(&self, corpus: &Corpus) -> Option<String> {
         self.manifest()?.difference(corpus)

@@ -125,8 +125,8 @@ impl Training {
         }
         let carries = training.settings.windows == crate::Windows::Stream && training.progress.step > 0;
         if carries && checkpoint.state.is_none() {
-            let reason =
-                "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved";
+            let reason = "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved, or begin a \
+                 new run from its weights with --init-from";
             return Err(Error::Resume { reason: reason.into() });
         }
         if let Some(state) = &checkpoint.state {

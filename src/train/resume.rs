@@ -55,7 +55,11 @@ pub(super) fn restore(
                 }
             }
             _ => {
-                return Err(Error::Resume { reason: format!("its optimiser state lacks the moment {name}") });
+                return Err(Error::Resume {
+                    reason: format!(
+                        "its optimiser state lacks the moment {name}; begin a new run from its weights with --init-from"
+                    ),
+                });
             }
         }
     }

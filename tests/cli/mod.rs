@@ -3,6 +3,7 @@
 mod bad_input;
 mod bench;
 mod corpora;
+mod importing;
 mod kept;
 mod killed;
 mod messages;
