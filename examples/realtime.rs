@@ -34,7 +34,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn load(file: &Path) -> unrolled::Result<Effect> {
     let file = TensorFile::load(file)?;
-    Ok(Model::new(file.cell("rnn", 0)?, file.dense("head")?))
+    let effect = Model::new(file.cell("rnn", 0)?, file.dense("head")?);
+    file.finish()?; // the file has nothing that this effect leaves out
+    Ok(effect)
 }
 
 fn make_up() -> Result<Effect, Box<dyn std::error::Error>> {

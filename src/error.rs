@@ -1,33 +1,13 @@
 //! The one error type: a variant per cause, whose message names what was found, what was expected and what to do.
 
+mod advice;
+
 use crate::{model::bytes, settings::decimal::Number};
+use advice::{or_clip, remedy};
 use std::{io, path::PathBuf};
 
 /// What [`Error`] wraps in every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// What to do about what the system said, where that is known.
-fn remedy(source: &io::Error) -> &'static str {
-    use io::ErrorKind::*;
-    match source.kind() {
-        NotFound => "; check the name, and that its folder is there",
-        NotADirectory => "; a part of this path is a file: name a path through folders",
-        IsADirectory => "; name a file",
-        PermissionDenied => "; change its permissions, or name another",
-        ReadOnlyFilesystem => "; choose a place that can be written",
-        StorageFull | QuotaExceeded | FileTooLarge => "; make room, or choose another place",
-        InvalidData => "; it must be UTF-8 text",
-        _ => "",
-    }
-}
-
-/// Advice for a run that diverged.
-fn or_clip(clip: f32) -> String {
-    match clip > 0.0 {
-        true => format!(", or the clip, which was {clip}"),
-        false => ", or set a clip".to_owned(),
-    }
-}
 
 /// Everything that can go wrong, one variant per cause.
 #[derive(Debug, thiserror::Error)]
@@ -154,6 +134,18 @@ pub enum Error {
         /// What the sizes in the program ask for.
         expected: String,
     },
+    /// Tensors of a file that nothing was filled from.
+    #[error(
+        "{}: these tensors have no place in the program's model and would be left out: {tensors}; give the model their layers, \
+         directions and options, or leave them out with TensorFile::ignore",
+        path.display()
+    )]
+    UnusedTensors {
+        /// The file.
+        path: PathBuf,
+        /// Their names, types and shapes; the first few of many.
+        tensors: String,
+    },
     /// A file that is no checkpoint of ours.
     #[error("{} is not a checkpoint: {reason}; name a file that `unrolled train` wrote", path.display())]
     NotCheckpoint {
@@ -161,6 +153,26 @@ pub enum Error {
         path: PathBuf,
         /// How that was seen.
         reason: String,
+    },
+    /// A file of which no checkpoint can be made.
+    #[error("cannot import {}: {reason}", path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or does not fit, and what to do.
+        reason: String,
+    },
+    /// A safetensors file that another program wrote, perhaps from a checkpoint.
+    #[error(
+        "{} is not as `unrolled train` wrote it: {reason}; if another program changed it on purpose, \
+         `unrolled import {0} --out NEW.safetensors --like RUN` makes a checkpoint of it",
+        path.display()
+    )]
+    Rewritten {
+        /// The file.
+        path: PathBuf,
+        /// How that was seen.
+        reason: &'static str,
     },
     /// A checkpoint without its end.
     #[error(
@@ -192,7 +204,7 @@ pub enum Error {
     /// A checkpoint that is not what was written.
     #[error(
         "{} is damaged in its {place}: it has checksum {found}, expected the {recorded} that it records; take another \
-         copy, or the run's other checkpoint",
+         copy, or the run's other checkpoint; if another program changed it on purpose, `unrolled import` takes it back",
         path.display()
     )]
     CheckpointDamaged {

@@ -66,6 +66,13 @@
 //! portable instruction set agrees to about 1e-6 of a gradient. The environment variable `UNROLLED_ISA` (`portable`,
 //! `avx2`, `avx512`) forces one; [`exec::isa`] tells which runs.
 //!
+//! # Threads
+//!
+//! All models, trainings and evaluations of a process that ask for the same number of threads share them, however many
+//! there are; the threads end with their last user. Several threads of the caller may run models at the same time: as many
+//! windows as there are threads run at once, and the others wait. After a `fork` the child runs inherited models on the
+//! calling thread, and new ones on threads of its own.
+//!
 //! # Features
 //!
 //! `cli`, on by default, carries the dependencies of the command line; a program that links the library writes

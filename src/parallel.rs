@@ -1,8 +1,14 @@
-//! The only code that knows rayon: a pool of a stated size, and work that is halved until a piece is worth a thread. Nothing
+//! The only code that knows rayon: pools of stated sizes, and work that is halved until a piece is worth a thread. Nothing
 //! here makes a list of what is to be done, so that dividing work allocates nothing.
+//!
+//! All models of a process share one pool for each number of threads, however many there are. A pool ends with its last
+//! user; the next one starts another. Several threads of the caller may run models on one pool at the same time: at most
+//! as many as it has threads are let in at once, and the others wait, for a thread of the pool that waits for a part of
+//! one window takes up another in the meantime, one above the other on its stack. A process that was forked has none of its
+//! parent's threads: models that it inherited run on the calling thread, new ones on a pool of its own.
 
 use crate::{Error, Result};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Below this many multiplications a loop is not worth waking a thread for.
 const SMALL: usize = 400_000;
@@ -23,8 +29,84 @@ fn oversubscribes() -> bool {
 /// Threads to divide work among. Results do not depend on their number.
 #[derive(Clone, Debug)]
 pub(crate) struct Threads {
-    pool: Option<Arc<rayon::ThreadPool>>,
+    pool: Option<Arc<Pool>>,
     count: usize,
+}
+
+/// Threads that models share.
+#[derive(Debug)]
+struct Pool {
+    threads: rayon::ThreadPool,
+    /// The process that started them: a fork has the memory of its parent, but none of its threads.
+    process: u32,
+    /// How many windows may still enter.
+    free: Mutex<usize>,
+    left: Condvar,
+}
+
+/// The pools of this process that have a user.
+static POOLS: Mutex<Vec<Weak<Pool>>> = Mutex::new(Vec::new());
+
+impl Pool {
+    /// The pool of that many threads.
+    fn of(count: usize) -> Result<Arc<Self>, rayon::ThreadPoolBuildError> {
+        let mut pools = locked(&POOLS);
+        pools.retain(|pool| pool.strong_count() > 0);
+        let fits = |pool: &Arc<Self>| pool.size() == count && pool.process == std::process::id();
+        if let Some(pool) = pools.iter().filter_map(Weak::upgrade).find(fits) {
+            return Ok(pool);
+        }
+        let pool = Arc::new(Self::start(count)?);
+        pools.push(Arc::downgrade(&pool));
+        Ok(pool)
+    }
+
+    fn start(count: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(count).build()?;
+        Ok(Self { threads, process: std::process::id(), free: Mutex::new(count), left: Condvar::new() })
+    }
+
+    fn size(&self) -> usize {
+        self.threads.current_num_threads()
+    }
+
+    /// Whether the calling thread is one of these.
+    fn is_at_work(&self) -> bool {
+        self.threads.current_thread_index().is_some()
+    }
+
+    /// Runs `f` on one of the threads; in a process that was forked, on the calling thread, with the same result.
+    fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        if self.process != std::process::id() {
+            return f();
+        }
+        // A thread of a pool must not wait for its turn: those before it may wait for that very thread.
+        let _turn = rayon::current_thread_index().is_none().then(|| Turn::of(self));
+        self.threads.install(f)
+    }
+}
+
+/// A window that has entered a pool; leaves when dropped, also by a panic.
+struct Turn<'p>(&'p Pool);
+
+impl<'p> Turn<'p> {
+    fn of(pool: &'p Pool) -> Self {
+        let free = pool.left.wait_while(locked(&pool.free), |free| *free == 0);
+        *free.unwrap_or_else(PoisonError::into_inner) -= 1;
+        Self(pool)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *locked(&self.0.free) += 1;
+        self.0.left.notify_one();
+    }
+}
+
+/// No panic leaves the counts and lists here half written.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Threads {
@@ -35,8 +117,7 @@ impl Threads {
     }
 
     fn start(count: usize, started: usize) -> Result<Self> {
-        let build = || rayon::ThreadPoolBuilder::new().num_threads(started).build().map(Arc::new);
-        let pool = (count > 1).then(build).transpose().map_err(|error| Error::Setting {
+        let pool = (count > 1).then(|| Pool::of(started)).transpose().map_err(|error| Error::Setting {
             name: "threads",
             found: count.to_string(),
             expected: format!("a number that the system can start ({error})"),
@@ -62,7 +143,7 @@ impl Threads {
     /// How many threads divide what is called here: all of them where `enter` has brought them to work, else one.
     pub(crate) fn at_work(&self) -> usize {
         match &self.pool {
-            Some(pool) if pool.current_thread_index().is_some() => pool.current_num_threads(),
+            Some(pool) if pool.is_at_work() => pool.size(),
             _ => 1,
         }
     }
@@ -71,7 +152,8 @@ impl Threads {
     /// `each`) then goes to all of them without waking them again. Elsewhere `f` runs on the calling thread alone.
     pub(crate) fn enter<R: Send>(&self, work: usize, f: impl FnOnce() -> R + Send) -> R {
         match &self.pool {
-            Some(pool) if work > SMALL => pool.install(f),
+            Some(pool) if work > SMALL && pool.is_at_work() => f(),
+            Some(pool) if work > SMALL => pool.run(f),
             _ => f(),
         }
     }
@@ -146,5 +228,96 @@ mod tests {
     fn sixteen_threads_work_at_the_same_time_on_any_machine() {
         let (threads, all) = (Threads::start(16, 16).unwrap(), Barrier::new(16));
         threads.enter(SMALL + 1, || threads.each(&mut [(); 16], &|()| _ = all.wait()));
+    }
+
+    /// Tests run side by side: each has a number of threads of its own, and so a pool of its own.
+    fn pool(threads: &Threads) -> &Arc<Pool> {
+        threads.pool.as_ref().unwrap()
+    }
+
+    #[test]
+    fn users_of_as_many_threads_share_a_pool_that_ends_with_the_last() {
+        let (one, two, other) = (Threads::start(5, 5), Threads::start(5, 5), Threads::start(6, 6));
+        let (one, two, other) = (one.unwrap(), two.unwrap(), other.unwrap());
+        assert!(Arc::ptr_eq(pool(&one), pool(&two)) && !Arc::ptr_eq(pool(&one), pool(&other)));
+        let weak = Arc::downgrade(pool(&one));
+        drop(one);
+        assert!(weak.upgrade().is_some());
+        drop(two);
+        assert!(weak.upgrade().is_none());
+        Threads::start(5, 5).unwrap().enter(SMALL + 1, || ());
+    }
+
+    /// Its parent's pools have no threads there: what entered them would wait for ever.
+    #[test]
+    fn a_forked_process_uses_no_pool_of_its_parent() {
+        let mut inherited = Pool::start(7).unwrap();
+        inherited.process = std::process::id() + 1;
+        let inherited = Arc::new(inherited);
+        locked(&POOLS).push(Arc::downgrade(&inherited));
+        assert!(!Arc::ptr_eq(pool(&Threads::start(7, 7).unwrap()), &inherited));
+        let threads = Threads { pool: Some(inherited), count: 7 };
+        let mut items = [1, 2, 3];
+        let ran_on = threads.enter(SMALL + 1, || {
+            threads.each(&mut items, &|item| *item += 1);
+            std::thread::current().id()
+        });
+        assert_eq!((ran_on, items), (std::thread::current().id(), [2, 3, 4]));
+    }
+
+    /// Many more callers than threads, each with work that is divided: all come to an end, and none is mixed up.
+    #[test]
+    fn many_callers_share_one_pool() {
+        let threads = Threads::start(11, 11).unwrap();
+        let sum = |caller: u64| {
+            let mut parts: Vec<u64> = (0..64).map(|n| caller * 1000 + n).collect();
+            threads.enter(SMALL + 1, || threads.each(&mut parts, &|part| *part = part.wrapping_mul(*part)));
+            parts.into_iter().sum::<u64>()
+        };
+        std::thread::scope(|scope| {
+            for caller in 0..40u64 {
+                let sum = &sum;
+                scope.spawn(move || {
+                    let expected = (0..64).map(|n| (caller * 1000 + n).pow(2)).sum::<u64>();
+                    (0..20).for_each(|_| assert_eq!(sum(caller), expected));
+                });
+            }
+        });
+        assert_eq!(*locked(&pool(&threads).free), 11);
+    }
+
+    #[test]
+    fn pools_nest_and_a_panic_frees_its_place() {
+        let (outer, inner) = (Threads::start(9, 9).unwrap(), Threads::start(10, 10).unwrap());
+        let run = || outer.enter(SMALL + 1, || inner.enter(SMALL + 1, || outer.enter(SMALL + 1, || 7)));
+        std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..8).map(|_| scope.spawn(run)).collect();
+            runs.into_iter().for_each(|run| assert_eq!(run.join().unwrap(), 7));
+        });
+        let panicked = std::panic::AssertUnwindSafe(|| outer.enter(SMALL + 1, || panic!("on purpose")));
+        assert!(std::panic::catch_unwind(panicked).is_err());
+        assert_eq!(*locked(&pool(&outer).free), 9);
+    }
+
+    /// The last user may go within the pool itself, which then must not wait for its own thread.
+    #[test]
+    fn the_last_user_may_go_on_a_thread_of_the_pool() {
+        let threads = Threads::start(8, 8).unwrap();
+        let weak = Arc::downgrade(pool(&threads));
+        let held = Mutex::new(Some(threads.clone()));
+        let (gone, wait) = std::sync::mpsc::channel();
+        pool(&threads).threads.spawn({
+            let last = locked(&held).take();
+            let weak = weak.clone();
+            move || {
+                while weak.strong_count() > 1 {
+                    std::thread::yield_now();
+                }
+                drop(last);
+                gone.send(weak.strong_count()).unwrap();
+            }
+        });
+        drop(threads);
+        assert_eq!(wait.recv().unwrap(), 0);
     }
 }

@@ -38,16 +38,51 @@
 
 use crate::model::{ModelConfig, Parameters, RnnCell, Variable};
 use crate::{Cell, Error, Highway, Layer, Reset, Result};
-use std::ops::Range;
+use std::{cell::RefCell, ops::Range};
 
 /// Finds a variable by its name in TensorFlow, without the scopes before it; row-major.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<&'a [f32]>;
+
+/// The names in the table above, but those of a cell of one's own.
+const NAMES: &[&str] = &[
+    "kernel",
+    "bias",
+    "recurrent_kernel",
+    "w_i_diag",
+    "w_f_diag",
+    "w_o_diag",
+    "projection/kernel",
+    "gates/kernel",
+    "gates/bias",
+    "candidate/kernel",
+    "candidate/bias",
+    "W",
+    "B",
+    "W_F_diag",
+    "W_O_diag",
+    "input/gamma",
+    "input/beta",
+    "transform/gamma",
+    "transform/beta",
+    "forget/gamma",
+    "forget/beta",
+    "output/gamma",
+    "output/beta",
+    "state/gamma",
+    "state/beta",
+    "carry_w",
+    "carry_b",
+    "transform_w",
+    "transform_b",
+];
 
 /// Copies the variables of one layer to the parameters of layer `layer` of a model. What the class has no variable for
 /// (the second bias) becomes zero. Gradients convert in the same way.
 ///
 /// # Errors
-/// [`Error::Tensor`] names the variable that is missing or of another length, and the layer that is.
+/// [`Error::Tensor`] names the variable that is missing or of another length, the variable that `variables` has and the
+/// layer has no place for (peepholes, say), the layer that is missing, and a tensor of `parameters` that is not as
+/// `config` lays it out.
 pub fn copy_layer(
     config: &ModelConfig,
     layer: usize,
@@ -64,9 +99,11 @@ pub fn copy_layer(
             parameters.values[entry.range].fill(0.0);
         }
     }
-    let copy = Copy { inputs: config.input_width(layer), of, number: layer, variables };
+    let copy =
+        Copy { inputs: config.input_width(layer), of, number: layer, variables, read: RefCell::default() };
     copy.products(parameters)?;
-    copy.options(parameters)
+    copy.options(parameters)?;
+    copy.finish()
 }
 
 /// Copies a dense layer's kernel [H, V] and bias `[V]` to the head of a model.
@@ -80,9 +117,8 @@ pub fn copy_head(parameters: &mut Parameters, kernel: &[f32], bias: &[f32]) -> R
         return Err(missing("head.weight", "a model with a head"));
     };
     let (kernel, bias) = (sized("kernel", kernel, hidden * outputs)?, sized("bias", bias, outputs)?);
-    put(parameters, "head.weight", &transposed(kernel, 0..hidden, &[0], outputs));
-    put(parameters, "head.bias", bias);
-    Ok(())
+    put(parameters, "head.weight", &transposed(kernel, 0..hidden, &[0], outputs))?;
+    put(parameters, "head.bias", bias)
 }
 
 /// One layer's.
@@ -91,11 +127,31 @@ struct Copy<'m, 'v> {
     number: usize,
     inputs: usize,
     variables: Variables<'v>,
+    /// Names of the variables that were copied.
+    read: RefCell<Vec<String>>,
 }
 
 impl Copy<'_, '_> {
-    fn put(&self, parameters: &mut Parameters, name: &str, values: &[f32]) {
-        put(parameters, &format!("rnn.{name}_l{}", self.number), values);
+    fn put(&self, parameters: &mut Parameters, name: &str, values: &[f32]) -> Result<()> {
+        put(parameters, &format!("rnn.{name}_l{}", self.number), values)
+    }
+
+    /// Refuses a variable that was not copied: the layer would be another one without it.
+    fn finish(&self) -> Result<()> {
+        let read = self.read.borrow();
+        let is_left =
+            |name: &&&str| !read.iter().any(|read| read == **name) && (self.variables)(name).is_some();
+        match NAMES.iter().find(is_left) {
+            None => Ok(()),
+            Some(name) => Err(Error::Tensor {
+                tensor: (*name).to_owned(),
+                found: "a variable".to_owned(),
+                expected: format!(
+                    "none of that name: layer {} has no place for it; give the layer that option, or hide the variable",
+                    self.number
+                ),
+            }),
+        }
     }
 
     /// A variable of that many values, under the first of some names that is there.
@@ -104,6 +160,7 @@ impl Copy<'_, '_> {
         let Some((name, values)) = found else {
             return Err(missing(names[0], &format!("{len} values, for layer {}", self.number)));
         };
+        self.read.borrow_mut().push(name.to_owned());
         sized(name, values, len)
     }
 
@@ -126,7 +183,7 @@ impl Copy<'_, '_> {
     fn own(&self, parameters: &mut Parameters, cell: &dyn RnnCell) -> Result<()> {
         for Variable { name, shape, .. } in cell.variables(self.inputs) {
             let values = self.get(&[&name], shape.iter().product())?;
-            self.put(parameters, &name, values);
+            self.put(parameters, &name, values)?;
         }
         Ok(())
     }
@@ -138,12 +195,12 @@ impl Copy<'_, '_> {
         if keras {
             let kernel = self.get(&["kernel"], inputs * width)?;
             let recurrent = self.get(&["recurrent_kernel"], state * width)?;
-            self.put(parameters, "weight_ih", &transposed(kernel, 0..inputs, gates, hidden));
-            self.put(parameters, "weight_hh", &transposed(recurrent, 0..state, gates, hidden));
+            self.put(parameters, "weight_ih", &transposed(kernel, 0..inputs, gates, hidden))?;
+            self.put(parameters, "weight_hh", &transposed(recurrent, 0..state, gates, hidden))?;
         } else {
             let kernel = self.get(&["kernel", "W"], (inputs + state) * width)?;
-            self.put(parameters, "weight_ih", &transposed(kernel, 0..inputs, gates, hidden));
-            self.put(parameters, "weight_hh", &transposed(kernel, inputs..inputs + state, gates, hidden));
+            self.put(parameters, "weight_ih", &transposed(kernel, 0..inputs, gates, hidden))?;
+            self.put(parameters, "weight_hh", &transposed(kernel, inputs..inputs + state, gates, hidden))?;
         }
         if self.of.layer_norm {
             return Ok(());
@@ -151,9 +208,9 @@ impl Copy<'_, '_> {
         // Keras's GRU with reset after has a bias for each product.
         let both = keras && self.of.cell == Cell::Gru && self.of.reset == Reset::After;
         let bias = self.get(&["bias", "B"], if both { 2 * width } else { width })?;
-        self.put(parameters, "bias_ih", &ordered(&bias[..width], gates, hidden));
+        self.put(parameters, "bias_ih", &ordered(&bias[..width], gates, hidden))?;
         if both {
-            self.put(parameters, "bias_hh", &ordered(&bias[width..], gates, hidden));
+            self.put(parameters, "bias_hh", &ordered(&bias[width..], gates, hidden))?;
         }
         Ok(())
     }
@@ -167,11 +224,10 @@ impl Copy<'_, '_> {
             [transposed(gates, rows.clone(), &[0, 1], hidden), transposed(candidate, rows, &[0], hidden)]
                 .concat()
         };
-        self.put(parameters, "weight_ih", &both(0..inputs));
-        self.put(parameters, "weight_hh", &both(inputs..rows));
+        self.put(parameters, "weight_ih", &both(0..inputs))?;
+        self.put(parameters, "weight_hh", &both(inputs..rows))?;
         let biases = [self.get(&["gates/bias"], 2 * hidden)?, self.get(&["candidate/bias"], hidden)?];
-        self.put(parameters, "bias_ih", &biases.concat());
-        Ok(())
+        self.put(parameters, "bias_ih", &biases.concat())
     }
 
     fn options(&self, parameters: &mut Parameters) -> Result<()> {
@@ -183,19 +239,19 @@ impl Copy<'_, '_> {
         };
         if let Some(width) = self.of.projection {
             let kernel = self.get(&["projection/kernel"], hidden * width)?;
-            self.put(parameters, "weight_hr", &transposed(kernel, 0..hidden, &[0], width));
+            self.put(parameters, "weight_hr", &transposed(kernel, 0..hidden, &[0], width))?;
         }
         if self.of.peepholes {
             let names: &[&str] =
                 if coupled { &["W_F_diag", "W_O_diag"] } else { &["w_i_diag", "w_f_diag", "w_o_diag"] };
-            self.put(parameters, "weight_peephole", &joined(names, hidden)?);
+            self.put(parameters, "weight_peephole", &joined(names, hidden)?)?;
         }
         if self.of.layer_norm {
             let [gamma, beta] = ["gamma", "beta"].map(|part| {
                 ["input", "forget", "transform", "output", "state"].map(|gate| format!("{gate}/{part}"))
             });
             for (name, names) in [("norm_weight", gamma), ("norm_bias", beta)] {
-                self.put(parameters, name, &joined(&names.each_ref().map(String::as_str), hidden)?);
+                self.put(parameters, name, &joined(&names.each_ref().map(String::as_str), hidden)?)?;
             }
         }
         let gates: &[&str] = match self.of.highway {
@@ -210,16 +266,18 @@ impl Copy<'_, '_> {
             weight.extend(transposed(kernel, 0..width, &[0], width));
             bias.extend_from_slice(self.get(&[&format!("{gate}_b")], width)?);
         }
-        self.put(parameters, "highway_weight", &weight);
-        self.put(parameters, "highway_bias", &bias);
-        Ok(())
+        self.put(parameters, "highway_weight", &weight)?;
+        self.put(parameters, "highway_bias", &bias)
     }
 }
 
-fn put(parameters: &mut Parameters, name: &str, values: &[f32]) {
-    if let Some(to) = parameters.get_mut(name).filter(|to| to.len() == values.len()) {
-        to.copy_from_slice(values);
-    }
+fn put(parameters: &mut Parameters, name: &str, values: &[f32]) -> Result<()> {
+    let Some(to) = parameters.get_mut(name) else {
+        return Err(missing(name, "the parameters of the model's own layout"));
+    };
+    sized(name, to, values.len())?;
+    to.copy_from_slice(values);
+    Ok(())
 }
 
 fn missing(name: &str, expected: &str) -> Error {
@@ -274,5 +332,36 @@ mod tests {
         let error = copy_layer(model.config(), 1, &mut model.parameters().clone(), &|_| None).unwrap_err();
         let expected = "tensor (layer 1): found nothing, expected a layer of the model, which has 1";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_variable_that_the_layer_has_no_place_for_is_refused() {
+        let (kernel, bias, diagonal) = ([0.0; 40], [0.0; 8], [0.0; 2]);
+        for left in ["w_f_diag", "projection/kernel", "carry_b", "state/beta", "W"] {
+            let variables = |name: &str| match name {
+                "kernel" => Some(&kernel[..]),
+                "bias" => Some(&bias[..]),
+                name => (name == left).then_some(&diagonal[..]),
+            };
+            let text = refused(&variables);
+            let expected =
+                format!("tensor {left}: found a variable, expected none of that name: layer 0 has");
+            assert!(text.starts_with(&expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_another_model_are_refused() {
+        let model = Model::of_stack(&[Layer::lstm(2)], 3, &Settings::default()).unwrap();
+        let other = Model::of_stack(&[Layer::lstm(2)], 4, &Settings::default()).unwrap();
+        let (kernel, bias) = ([0.0; 40], [0.0; 8]);
+        let variables = |name: &str| match name {
+            "kernel" => Some(&kernel[..]),
+            "bias" => Some(&bias[..]),
+            _ => None,
+        };
+        let mut parameters = other.parameters().clone();
+        let error = copy_layer(model.config(), 0, &mut parameters, &variables).unwrap_err().to_string();
+        assert_eq!(error, "tensor rnn.weight_ih_l0: found 32 values, expected 24 values");
     }
 }

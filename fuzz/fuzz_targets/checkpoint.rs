@@ -1,9 +1,10 @@
-//! Whatever loads as a checkpoint must save to bytes that load as the same, and save as the same bytes again.
+//! Whatever loads as a checkpoint must save to bytes that load as the same, and save as the same bytes again; whatever is
+//! imported can be saved and loaded.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
-use unrolled::checkpoint::Checkpoint;
+use unrolled::checkpoint::{Checkpoint, Import, TensorFile};
 
 const PREFIX: &[u8] = br#"{"__metadata__":{"checksum":""#;
 
@@ -18,10 +19,18 @@ fn sign(bytes: &mut [u8]) {
     bytes[start..start + 8].copy_from_slice(checksum.as_bytes());
 }
 
+fn import(bytes: &[u8], path: &Path) {
+    let Ok(file) = TensorFile::from_bytes(bytes.to_vec(), path) else { return };
+    let Ok(imported) = Import::default().read(&file) else { return };
+    let saved = imported.checkpoint.to_bytes().expect("what is imported can be saved");
+    Checkpoint::from_bytes(&saved, path).expect("what was saved loads");
+}
+
 fuzz_target!(|data: &[u8]| {
     let mut bytes = data.to_vec();
     sign(&mut bytes);
     let path = Path::new("fuzzed.safetensors");
+    import(&bytes, path);
     let Ok(first) = Checkpoint::from_bytes(&bytes, path) else { return };
     let saved = first.to_bytes().expect("what loads can be saved");
     let second = Checkpoint::from_bytes(&saved, path).expect("what was saved loads");

@@ -18,7 +18,15 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Res
     let replaced = fill(folder, write)
         .and_then(|temporary| temporary.persist(path).map_err(|error| error.error))
         .and_then(|_| sync_folder(folder));
-    replaced.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source })
+    replaced.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source: plain(source) })
+}
+
+/// What the system says, without the name of the temporary file.
+fn plain(error: io::Error) -> io::Error {
+    match error.to_string().split_once(" at path ") {
+        Some((said, _)) => io::Error::new(error.kind(), said.to_owned()),
+        None => error,
+    }
 }
 
 fn fill(folder: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<NamedTempFile> {
@@ -109,6 +117,7 @@ mod tests {
         let path = folder.path().join("missing/file");
         let text = replace(&path, |_| Ok(())).unwrap_err().to_string();
         assert!(text.starts_with(&format!("cannot write {}: ", path.display())), "{text}");
+        assert!(!text.contains(".unrolled-"), "{text}");
         assert!(text.contains("No such file") || cfg!(not(target_os = "linux")), "{text}");
     }
 

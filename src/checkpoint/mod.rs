@@ -1,4 +1,5 @@
-//! The only code that knows the file format. [`Checkpoint`] is a whole run; [`TensorFile`] is any safetensors file.
+//! The only code that knows the file format. [`Checkpoint`] is a whole run; [`TensorFile`] is any safetensors
+//! file, and [`Import`] makes a checkpoint of one.
 //!
 //! A checkpoint is one safetensors file. Its tensors are the parameters under their PyTorch names, the optimiser's
 //! moments as `optimizer.{moment}.{parameter}`, and the carried state as `state.h_l{l}` and, for an LSTM,
@@ -9,9 +10,14 @@
 //! byte anywhere is found. It stands first in the header, at a place known before anything is parsed. The same
 //! content always gives the same bytes.
 
+mod checksum;
 mod file;
+mod header;
+mod import;
+mod numbers;
 mod read;
 mod source;
+mod strings;
 mod tensors;
 mod write;
 
@@ -23,9 +29,11 @@ use crate::{
     train::Progress,
 };
 pub(crate) use file::replace;
+pub use import::{Import, Imported, ImportedTensor};
 use source::Source;
 use std::{borrow::Cow, ops::Range, path::Path};
-pub use tensors::TensorFile;
+pub(crate) use tensors::prefix;
+pub use tensors::{TensorFile, TensorInfo};
 pub(crate) use write::Snapshot;
 
 const FORMAT: &str = "unrolled";
@@ -33,6 +41,8 @@ const VERSION: &str = "1";
 /// How every header starts.
 const PREFIX: &[u8] = br#"{"__metadata__":{"checksum":""#;
 const NO_CHECKSUM: &str = "00000000";
+/// What follows the checksum in every header.
+const AFTER_CHECKSUM: &[u8] = br#"","format":"unrolled","version":"1","config":"{"#;
 /// Where the checksum's digits lie in the file: after the header's length and its start.
 const CHECKSUM_PLACE: Range<usize> = 8 + PREFIX.len()..16 + PREFIX.len();
 

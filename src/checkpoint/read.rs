@@ -3,7 +3,12 @@
 //!
 //! The file is read twice: once for its checksum, and then each tensor to its place. It is never held as a whole.
 
-use super::{CHECKSUM_PLACE, Checkpoint, FORMAT, NO_CHECKSUM, PREFIX, VERSION, source::Source};
+use super::{
+    Checkpoint, checksum,
+    header::Header,
+    source::Source,
+    strings::{Strings, one_line, unusable},
+};
 use crate::{
     Error, Result, Settings,
     corpus::Vocabulary,
@@ -11,19 +16,11 @@ use crate::{
     model::{CustomCell, Entry, Layout, ModelConfig, Parameters},
     train::Progress,
 };
-use crc32fast::Hasher;
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo};
-use serde::de::DeserializeOwned;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     io::{Read, Seek},
-    path::Path,
 };
-
-/// Bytes before the header: its length.
-const LENGTH: u64 = 8;
-/// The most that readers of the format accept.
-const LARGEST_HEADER: u64 = 100_000_000;
 
 /// Reads a checkpoint.
 pub(super) fn decode<R: Read + Seek>(mut source: Source<'_, R>, cells: &[CustomCell]) -> Result<Checkpoint> {
@@ -57,134 +54,10 @@ pub(super) fn verify<R: Read + Seek>(mut source: Source<'_, R>) -> Result<Progre
 
 /// Where the header ends and what it says, of an intact checkpoint.
 fn verified<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<(u64, Metadata)> {
-    let path = source.path;
-    let header = header(source)?;
-    let end = LENGTH + header.len() as u64;
-    let metadata: Metadata = serde_json::from_slice(&header)
-        .map_err(|error| foreign(path, SafeTensorError::InvalidHeaderDeserialization(error)))?;
-    let expected = end + metadata.data_len() as u64;
-    match source.len {
-        found if found < expected => {
-            return Err(Error::CheckpointTruncated { path: path.to_owned(), found, expected });
-        }
-        found if found > expected => {
-            return Err(foreign(path, format!("{} bytes follow its last tensor", found - expected)));
-        }
-        _ => {}
-    }
-    let strings = Strings { path, map: metadata.metadata().as_ref() };
-    strings.check_format()?;
-    verify_checksum(source, &header, &metadata, &strings)?;
-    Ok((end, metadata))
-}
-
-/// The header's JSON, of a file that has as much.
-fn header<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<Vec<u8>> {
-    let (path, found) = (source.path, source.len);
-    let truncated = |expected| Error::CheckpointTruncated { path: path.to_owned(), found, expected };
-    if found < LENGTH {
-        return Err(truncated(LENGTH));
-    }
-    let mut length = [0; LENGTH as usize];
-    source.read(0, &mut length)?;
-    let length = u64::from_le_bytes(length);
-    let first = if found > LENGTH { source.bytes(LENGTH..LENGTH + 1)? } else { Vec::new() };
-    if length > LARGEST_HEADER || first.first().is_some_and(|first| *first != b'{') {
-        return Err(foreign(path, "it is not a safetensors file"));
-    }
-    if found < LENGTH + length {
-        return Err(truncated(LENGTH + length));
-    }
-    source.bytes(LENGTH..LENGTH + length)
-}
-
-/// The strings beside the tensors.
-struct Strings<'a> {
-    path: &'a Path,
-    map: Option<&'a HashMap<String, String>>,
-}
-
-impl<'a> Strings<'a> {
-    fn find(&self, key: &str) -> Option<&'a str> {
-        self.map?.get(key).map(String::as_str)
-    }
-
-    fn get(&self, key: &'static str) -> Result<&'a str> {
-        self.find(key).ok_or_else(|| unusable(self.path, key, "it is missing"))
-    }
-
-    fn json<T: DeserializeOwned>(&self, key: &'static str) -> Result<T> {
-        serde_json::from_str(self.get(key)?).map_err(|error| unusable(self.path, key, error))
-    }
-
-    fn check_format(&self) -> Result<()> {
-        if self.find("format") != Some(FORMAT) {
-            return Err(foreign(self.path, "a safetensors file, but its metadata lacks format = unrolled"));
-        }
-        match self.find("version") {
-            Some(VERSION) => Ok(()),
-            found => Err(Error::CheckpointVersion {
-                path: self.path.to_owned(),
-                found: one_line(found.unwrap_or("none")),
-                expected: VERSION,
-            }),
-        }
-    }
-}
-
-/// The checksum covers every byte of the file, its own eight digits read as zeros.
-fn verify_checksum<R: Read + Seek>(
-    source: &mut Source<'_, R>,
-    header: &[u8],
-    metadata: &Metadata,
-    strings: &Strings<'_>,
-) -> Result<()> {
-    let path = source.path;
-    if header.len() < CHECKSUM_PLACE.end || !header.starts_with(PREFIX) {
-        return Err(foreign(
-            path,
-            "its checksum does not stand first: another program has rewritten the file",
-        ));
-    }
-    let recorded = source.bytes(CHECKSUM_PLACE.start as u64..CHECKSUM_PLACE.end as u64)?;
-    let mut hasher = Hasher::new();
-    source.hash(0..CHECKSUM_PLACE.start as u64, &mut hasher)?;
-    hasher.update(NO_CHECKSUM.as_bytes());
-    source.hash(CHECKSUM_PLACE.end as u64..source.len, &mut hasher)?;
-    let found = format!("{:08x}", hasher.finalize());
-    if found.as_bytes() == recorded {
-        return Ok(());
-    }
-    let recorded = one_line(&String::from_utf8_lossy(&recorded));
-    let place = damaged(source, LENGTH + header.len() as u64, metadata, strings)?;
-    Err(Error::CheckpointDamaged { path: path.to_owned(), place, found, recorded })
-}
-
-/// Which tensors are not what was written, as far as the file tells: a damaged header may have lost their checksums.
-fn damaged<R: Read + Seek>(
-    source: &mut Source<'_, R>,
-    start: u64,
-    metadata: &Metadata,
-    strings: &Strings<'_>,
-) -> Result<String> {
-    let checksums: HashMap<String, String> =
-        strings.find("checksums").and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-    let mut names = Vec::new();
-    for (name, info) in metadata.tensors() {
-        let (from, to) = info.data_offsets;
-        let mut hasher = Hasher::new();
-        source.hash(start + from as u64..start + to as u64, &mut hasher)?;
-        let found = format!("{:08x}", hasher.finalize());
-        if checksums.get(&name).is_some_and(|recorded| *recorded != found) {
-            names.push(one_line(&name));
-        }
-    }
-    names.sort_unstable();
-    Ok(match names.as_slice() {
-        [] => "header".into(),
-        [one] => format!("tensor {one}"),
-        [first, .., last] => format!("{} tensors, {first} to {last},", names.len()),
-    })
+    let header = Header::read(source)?;
+    let strings = Strings { path: source.path, map: header.metadata.metadata().as_ref() };
+    checksum::verify(source, &header, &strings)?;
+    Ok((header.end(), header.metadata))
 }
 
 /// The tensors not yet taken.
@@ -300,30 +173,4 @@ fn zeros(len: usize) -> Result<Vec<f32>> {
     values.try_reserve_exact(len).map_err(|_| Error::Allocation { needed })?;
     values.resize(len, 0.0);
     Ok(values)
-}
-
-/// Little-endian bytes of any alignment to as many floats.
-fn copy(bytes: &[u8], values: &mut [f32]) {
-    for (value, bytes) in values.iter_mut().zip(bytes.as_chunks().0) {
-        *value = f32::from_le_bytes(*bytes);
-    }
-}
-
-pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
-    let mut values = vec![0.0; bytes.len() / size_of::<f32>()];
-    copy(bytes, &mut values);
-    values
-}
-
-fn foreign(path: &Path, reason: impl ToString) -> Error {
-    Error::NotCheckpoint { path: path.to_owned(), reason: one_line(&reason.to_string()) }
-}
-
-fn unusable(path: &Path, part: &'static str, reason: impl ToString) -> Error {
-    Error::CheckpointContent { path: path.to_owned(), part, reason: one_line(&reason.to_string()) }
-}
-
-/// What a file says is printed on one line, whatever it says.
-pub(super) fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }

@@ -94,7 +94,7 @@ impl BenchCommand {
         if self.json {
             return all.iter().try_for_each(output::json);
         }
-        output::write(text(&bench, &all).as_bytes())
+        output::write(&text(&bench, &all))
     }
 
     fn modes(&self, single: Mode) -> Result<Vec<Mode>, Failure> {

@@ -97,7 +97,7 @@ impl Compare {
             return rows.iter().try_for_each(output::json);
         }
         let text = format!("{}{}{}", table(&rows), differences(&rows, &different), self.picture(&views));
-        output::write(text.as_bytes())
+        output::write(&text)
     }
 
     fn kind(&self) -> Result<Option<Written>, Failure> {

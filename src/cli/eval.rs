@@ -79,7 +79,7 @@ impl Eval {
         let evaluation = evaluate_as(&model, &corpus, reading, threads)?;
         match self.json {
             true => output::json(&evaluation),
-            false => output::write(self.table(&trained, &corpus, &checkpoint, &evaluation).as_bytes()),
+            false => output::write(&self.table(&trained, &corpus, &checkpoint, &evaluation)),
         }
     }
 

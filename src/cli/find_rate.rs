@@ -93,7 +93,7 @@ impl FindRate {
             trials.iter().try_for_each(output::json)?;
             return output::json(&Found { done: true, learning_rate });
         }
-        output::write(table(&trials).as_bytes())?;
+        output::write(&table(&trials))?;
         output::line(&match learning_rate {
             Some(rate) => format!("\nthe loss falls fastest at --learning-rate {rate:.1e}"),
             None => "\nthe loss falls at no rate of this range: try another --from and --to".to_owned(),

@@ -63,7 +63,7 @@ impl Inspect {
         let report = Report::new(&trained, &checkpoint);
         match self.json {
             true => output::json(&report),
-            false => output::write(report.text(&checkpoint.vocabulary).as_bytes()),
+            false => output::write(&report.text(&checkpoint.vocabulary)),
         }
     }
 }

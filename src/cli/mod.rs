@@ -8,6 +8,7 @@ mod eval;
 mod failure;
 mod figures;
 mod find_rate;
+mod import;
 mod inspect;
 mod numbers;
 mod options;
@@ -24,6 +25,7 @@ mod sample;
 mod signals;
 mod terminal_chart;
 mod train;
+mod visible;
 mod watch;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
@@ -45,6 +47,7 @@ enum Command {
     Sample(sample::Sample),
     Bench(bench::BenchCommand),
     Inspect(inspect::Inspect),
+    Import(import::ImportCommand),
     Watch(watch::Watch),
     Report(report::Report),
     Compare(compare::Compare),
@@ -68,6 +71,7 @@ impl Cli {
             Command::Sample(options) => options.run(),
             Command::Bench(options) => options.run(),
             Command::Inspect(options) => options.run(),
+            Command::Import(options) => options.run(),
             Command::Watch(options) => options.run(),
             Command::Report(options) => options.run(),
             Command::Compare(options) => options.run(),

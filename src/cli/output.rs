@@ -1,27 +1,93 @@
 //! Standard output and standard error, whose failures are errors or silence, never a panic.
+//!
+//! What goes to a terminal is made visible first (see [`super::visible`]); a pipe or a file gets the exact bytes.
 
-use super::failure::Failure;
+use super::{
+    failure::Failure,
+    visible::{Visible, visible, visible_json},
+};
 use serde::Serialize;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
-/// Writes bytes to standard output and flushes them.
-pub fn write(bytes: &[u8]) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(Failure::Output)
+/// Writes a text to standard output and flushes it.
+pub fn write(text: &str) -> Result<(), Failure> {
+    match io::stdout().is_terminal() {
+        true => write_bytes(visible(text).as_bytes()),
+        false => write_bytes(text.as_bytes()),
+    }
 }
 
 /// Writes one line to standard output.
 pub fn line(text: &str) -> Result<(), Failure> {
-    write(format!("{text}\n").as_bytes())
+    write(&format!("{text}\n"))
 }
 
 /// Writes one JSON object as a line of standard output.
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(|error| Failure::Output(error.into()))?;
-    line(&text)
+    line(&if io::stdout().is_terminal() { visible_json(&text) } else { text })
 }
 
-/// Writes one line to standard error; a closed standard error is nobody's loss.
+/// Writes lines to standard error; a closed standard error is nobody's loss.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", visible(text));
+}
+
+/// Text that is written to standard output symbol by symbol.
+#[derive(Debug)]
+pub struct Symbols {
+    /// On a terminal.
+    visible: Option<Visible>,
+}
+
+impl Symbols {
+    /// As standard output asks for.
+    pub fn to_stdout() -> Self {
+        Self::new(io::stdout().is_terminal())
+    }
+
+    fn new(to_terminal: bool) -> Self {
+        Self { visible: to_terminal.then(Visible::default) }
+    }
+
+    /// Writes the bytes of some symbols and flushes them.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        write_bytes(&self.shown(bytes))
+    }
+
+    /// Writes what was held back.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        write_bytes(&self.rest())
+    }
+
+    fn shown(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.visible.as_mut().map_or_else(|| bytes.to_vec(), |visible| visible.push(bytes).into_bytes())
+    }
+
+    fn rest(&mut self) -> Vec<u8> {
+        self.visible.as_mut().map_or_else(Vec::new, |visible| visible.finish().into_bytes())
+    }
+}
+
+fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(Failure::Output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_terminal_gets_visible_symbols() {
+        let text = |terminal| {
+            let mut out = Symbols::new(terminal);
+            let mut bytes: Vec<u8> =
+                [&b"\x1b[31m"[..], b"\xc3", b"\xa9\r"].iter().flat_map(|s| out.shown(s)).collect();
+            bytes.extend(out.rest());
+            bytes
+        };
+        assert_eq!(text(false), b"\x1b[31m\xc3\xa9\r");
+        assert_eq!(text(true), b"\\u{1b}[31m\xc3\xa9\\r");
+    }
 }

@@ -1,5 +1,6 @@
 //! Curves as SVG pictures.
 
+use super::visible::visible;
 use plotters::{
     coord::{Shift, types::RangedCoordf64},
     prelude::*,
@@ -102,7 +103,8 @@ pub fn draw(chart: &Chart) -> Option<String> {
     let area = SVGBackend::with_string(&mut svg, chart.size).into_drawing_area();
     let drawn = draw_on(&area, &chart);
     drop(area);
-    drawn.ok().map(|()| svg)
+    // A control character in a name would make the file no XML.
+    drawn.ok().map(|()| visible(&svg))
 }
 
 /// At most `most` points: the means of those that lie close together, x ascending from 0 or above.

@@ -9,6 +9,7 @@ use super::{
     plot::{self, Chart},
     run_folder::{FILES, Manifest, Sample, replace},
     run_view::RunView,
+    visible::visible,
 };
 use clap::Args;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -66,11 +67,11 @@ pub fn document(title: &str, body: &Markup) -> Markup {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
+                title { (visible(title)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                main { (body) }
+                main { (PreEscaped(visible(&body.0))) }
                 footer { "Written by unrolled " (env!("CARGO_PKG_VERSION")) "." }
             }
         }

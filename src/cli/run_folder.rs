@@ -29,7 +29,8 @@ const RUNS: &str = "runs";
 const CONFIG: &str = "config.toml";
 /// The evaluations.
 pub const METRICS: &str = "metrics.jsonl";
-const LAST: &str = "checkpoint.safetensors";
+/// The checkpoint to go on from.
+pub const LAST: &str = "checkpoint.safetensors";
 /// The checkpoint with the lowest validation loss.
 pub const BEST: &str = "best.safetensors";
 /// The learning curve.
@@ -267,6 +268,14 @@ impl RunFolder {
     pub fn write_manifest(&self, corpus: &Corpus) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(&Manifest::of(corpus)).expect("texts and numbers");
         self.write(MANIFEST, |path| replace(path, (text + "\n").as_bytes()))
+    }
+
+    /// Takes the list of the files of the text from another run, where that has one.
+    pub fn copy_manifest(&self, from: &Self) -> Result<(), Failure> {
+        match fs::read(from.file(MANIFEST)) {
+            Ok(text) => self.write(MANIFEST, |path| replace(path, &text)),
+            Err(_) => Ok(()),
+        }
     }
 
     /// In what the files of the text differ from those of the run, as its manifest has them.

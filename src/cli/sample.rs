@@ -4,7 +4,7 @@ use super::{
     failure::Failure,
     numbers::{float, whole},
     options::unknown,
-    output,
+    output::{self, Symbols},
     run_folder::Trained,
 };
 use clap::{Args, builder::PossibleValuesParser};
@@ -125,18 +125,19 @@ impl Writer<'_> {
         let mut generator =
             Generator::new(self.model, self.vocabulary, self.sampling.clone(), sequence.into())?;
         generator.prompt_as(prompt, self.unknown)?;
-        output::write(prompt.as_bytes())?;
+        let mut out = Symbols::to_stdout();
+        out.write(prompt.as_bytes())?;
         let mut tail = Tail::new(self.stop);
         let mut symbol = Vec::new();
         for _ in 0..self.length {
             symbol.clear();
             self.vocabulary.write(generator.next_id(), &mut symbol);
-            output::write(&symbol)?;
+            out.write(&symbol)?;
             if tail.ends_with_stop(&symbol) {
                 break;
             }
         }
-        Ok(())
+        out.finish()
     }
 }
 

@@ -282,7 +282,10 @@ fn load(folder: &RunFolder) -> Result<Option<Checkpoint>, Failure> {
                 }
                 return Ok(Some(checkpoint));
             }
-            Err(error @ Error::CheckpointVersion { .. }) => return Err(error.into()),
+            // Not damage: to go on from another would write over what somebody changed on purpose.
+            Err(error @ (Error::CheckpointVersion { .. } | Error::Rewritten { .. })) => {
+                return Err(error.into());
+            }
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }

@@ -8,6 +8,7 @@ use super::{
     run_view::RunView,
     signals::{Reactions, Signals},
     terminal_chart::{self, Curve, block},
+    visible::visible,
 };
 use clap::Args;
 use ratatui::{
@@ -70,7 +71,7 @@ impl Watch {
         if self.once {
             let (width, height) = terminal::size().unwrap_or(SIZE);
             let picture = terminal_chart::letters(width.max(60), height.max(24), |frame| screen.draw(frame));
-            return output::write(picture.as_bytes());
+            return output::write(&picture);
         }
         if !stdout().is_terminal() {
             return Err(Failure::Usage(
@@ -118,7 +119,7 @@ impl Screen {
                 }
             }
             if Instant::now() >= look_at {
-                self.trouble = self.view.refresh().err().map(|error| error.to_string());
+                self.trouble = self.view.refresh().err().map(|error| visible(&error.to_string()));
                 (look_at, changed) = (Instant::now() + LOOK, true);
             }
             if changed {
@@ -173,7 +174,7 @@ impl Screen {
             counted(view.symbols as u64, "symbol")
         );
         Paragraph::new(vec![
-            Line::from(vec![view.name().bold(), "  ".into(), state]),
+            Line::from(vec![visible(&view.name()).bold(), "  ".into(), state]),
             Line::from(model).dark_gray(),
         ])
     }
@@ -264,8 +265,7 @@ impl Screen {
     }
 }
 
-/// Line ends stay; what would move the cursor does not.
+/// A tab has no width of its own here.
 fn printable(text: &str) -> String {
-    let shown = |c: char| if c.is_control() && c != '\n' { '\u{b7}' } else { c };
-    text.replace('\t', "    ").chars().map(shown).collect()
+    visible(&text.replace('\t', "    "))
 }

@@ -36,11 +36,14 @@
 
 mod bidirectional;
 mod check;
+mod load;
 mod network;
 
 pub use crate::exec::{Dropout, LayerState, Masks, Site, State};
 pub use crate::model::{CustomCell, RnnCell, Start, Step, StepBackward, Variable};
 pub use crate::settings::{Highway, Layer, Variational};
 pub use bidirectional::{Bidirectional, Merge};
+
 pub use check::{Difference, check_gradients};
+pub(crate) use load::twin;
 pub use network::{Order, Rnn, Window};

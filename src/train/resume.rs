@@ -85,8 +85,8 @@ impl Training {
         training.apply(changed);
         let carries = training.settings.windows == Windows::Stream && training.progress.step > 0;
         if carries && checkpoint.state.is_none() {
-            let reason =
-                "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved";
+            let reason = "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved, or begin a \
+                 new run from its weights with --init-from";
             return Err(Error::Resume { reason: reason.into() });
         }
         if let Some(state) = &checkpoint.state {
@@ -156,7 +156,11 @@ fn restore(
     UpdateRule::with_moments(settings, |name, start| {
         let found = stored.iter().position(|(known, values)| known == name && values.len() == len);
         let Some(found) = found else {
-            return Err(Error::Resume { reason: format!("its optimiser state lacks the moment {name}") });
+            return Err(Error::Resume {
+                reason: format!(
+                    "its optimiser state lacks the moment {name}; begin a new run from its weights with --init-from"
+                ),
+            });
         };
         let mut values = stored.swap_remove(found).1;
         let mut gap = 0;

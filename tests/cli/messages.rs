@@ -30,6 +30,8 @@ use Prepare::{Cut, File, Flip, Folder, Remove, Train, Twin};
 
 const RUN: &[Prepare] = &[Train("")];
 const PAUSED: &[Prepare] = &[Train("--stop-after 6")];
+/// A safetensors file without a tensor.
+const EMPTY: &[u8] = b"\x08\0\0\0\0\0\0\0{      }";
 const LAST: &str = "here/checkpoint.safetensors";
 
 const PARTS: &[Part] = &[
@@ -189,6 +191,25 @@ const PARTS: &[Part] = &[
             (&[File("bad", b"not a checkpoint at all")], "inspect bad"),
             (&[File("bad", b"\x02\0\0\0\0\0\0\0{}")], "inspect bad"),
             (RUN, "eval here/best.safetensors --checkpoint last"),
+        ],
+    ),
+    (
+        "Imports",
+        &[
+            (RUN, "import here/best.safetensors"),
+            (RUN, "import here/best.safetensors --out here/best.safetensors"),
+            (RUN, "import here/best.safetensors --out here"),
+            (RUN, "import here/best.safetensors --out new.safetensors --ignore scale"),
+            (RUN, "import here/best.safetensors --out new.safetensors --ignore head.bias"),
+            (RUN, "import here/best.safetensors --out new.safetensors --activation relu"),
+            (&[File("net.safetensors", EMPTY)], "import net.safetensors --out new.safetensors"),
+            (
+                &[Train(""), File("net.safetensors", EMPTY)],
+                "import net.safetensors --out new.safetensors --like here",
+            ),
+            (&[File("net.pt", b"PK\x03\x04")], "import net.pt --out new.safetensors"),
+            (&[File("net.json", b"{\"layers\": []}")], "import net.json --out new.safetensors"),
+            (&[Train(""), Twin(LAST, "bad"), Cut("bad", 5000)], "import bad --out new.safetensors"),
         ],
     ),
     (

@@ -5,6 +5,7 @@ mod bench;
 mod corpora;
 mod extend;
 mod fine_tune;
+mod importing;
 mod kept;
 mod killed;
 mod messages;

@@ -92,8 +92,18 @@ fn numbers_that_are_not_finite_and_other_types_are_refused() {
     let values = [1.0, f32::NAN].map(f32::to_le_bytes).concat();
     let text = file("F32", &values).to_string();
     assert!(text.starts_with("tensors: tensor head.bias: found NaN, expected finite numbers;"), "{text}");
-    let text = file("F64", &[0; 16]).to_string();
-    assert!(text.starts_with("tensors: tensor head.bias: found F64 [2], expected F32 [2];"), "{text}");
+    let text = file("F64", &[0.5f64, 0.1].map(f64::to_le_bytes).concat()).to_string();
+    assert!(
+        text.contains(
+            "found an F64 value that F32 would round, 0.1, expected F32 [2] (in Python: tensor.float()"
+        ),
+        "{text}"
+    );
+    let text = file("I64", &[0; 16]).to_string();
+    assert!(
+        text.starts_with("tensors: tensor head.bias: found I64 [2], expected F32 [2] (in Python:"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod resume;
 mod rows;
 mod stacks;
 mod table;
+mod tensor_files;
 mod threads;
 mod traces;
 mod twin;

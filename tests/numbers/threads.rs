@@ -1,9 +1,11 @@
-//! Numbers of threads that cannot work.
+//! Threads: numbers that cannot work, and pools that models share.
 
 use super::{batch, model, run_of, text};
 use unrolled::Settings;
 use unrolled::exec::{Dynamic, Plan};
+use unrolled::model::Model;
 use unrolled::optim::Optimizer;
+use unrolled::rnn::{Layer, Rnn, Window};
 use unrolled::train::{Training, evaluate, gradients};
 
 #[test]
@@ -27,4 +29,48 @@ fn zero_and_absurd_numbers_are_refused_everywhere() {
         }
     }
     assert_eq!(Training::new(text(2000), settings, Some(3)).unwrap().threads(), 3);
+}
+
+fn rnn(hidden: usize, threads: usize) -> Rnn {
+    Rnn::new(Model::of_stack(&[Layer::lstm(hidden)], 8, &Settings::default()).unwrap(), Some(threads))
+        .unwrap()
+}
+
+/// Other tests of this process start a few threads meanwhile.
+#[cfg(target_os = "linux")]
+#[test]
+fn three_hundred_models_share_their_threads() {
+    let count = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap();
+        line.trim().parse::<usize>().unwrap()
+    };
+    let before = count();
+    let models: Vec<Rnn> = (0..300).map(|_| rnn(4, 2)).collect();
+    assert!(count() < before + 100, "{before} threads before, {} now", count());
+    drop(models);
+}
+
+/// Windows that are large enough to be divided, of many models at once, give the bits that one thread gives.
+#[test]
+fn models_of_several_threads_run_on_one_pool() {
+    let (steps, rows, hidden) = (12, 24, 40);
+    let inputs: Vec<f32> = (0..steps * rows * 8).map(|i| (i as f32 * 0.37).sin()).collect();
+    let run = &|threads: usize| {
+        let mut rnn = rnn(hidden, threads);
+        let mut outputs = vec![0.0; steps * rows * hidden];
+        for _ in 0..5 {
+            rnn.forward(&Window::new(steps, rows, &inputs), &mut outputs).unwrap();
+            rnn.backward(&vec![1.0; outputs.len()], None).unwrap();
+        }
+        (super::bits(&outputs), super::bits(&rnn.gradient().values))
+    };
+    let alone = run(1);
+    std::thread::scope(|scope| {
+        let users: Vec<_> = (0..16).map(|user| scope.spawn(move || (user, run(2 + user % 2)))).collect();
+        for user in users {
+            let (user, found) = user.join().unwrap();
+            assert_eq!(found, alone, "user {user}");
+        }
+    });
 }

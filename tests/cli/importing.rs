@@ -1,0 +1,356 @@
+//! Files of other programs, taken as checkpoints.
+
+use super::*;
+use safetensors::{
+    SafeTensors,
+    tensor::{Dtype, TensorView, serialize},
+};
+use std::collections::{BTreeMap, HashMap};
+
+/// A safetensors file as Python sees it: `load_file`, changes, `save_file`.
+#[derive(Clone)]
+struct Foreign {
+    tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>,
+    metadata: Option<HashMap<String, String>>,
+}
+
+impl Foreign {
+    fn load(home: &Home, name: &str) -> Self {
+        let bytes = fs::read(home.path(name)).expect("a file");
+        let (_, header) = SafeTensors::read_metadata(&bytes).expect("a header");
+        let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
+        let own = |view: TensorView<'_>| (view.dtype(), view.shape().to_vec(), view.data().to_vec());
+        let tensors = file.tensors().into_iter().map(|(name, view)| (name, own(view))).collect();
+        Self { tensors, metadata: header.metadata().clone() }
+    }
+
+    fn save(&self, home: &Home, name: &str) {
+        let views = self.tensors.iter().map(|(name, (dtype, shape, bytes))| {
+            (name, TensorView::new(*dtype, shape.clone(), bytes).expect("as it was"))
+        });
+        home.write(name, serialize(views, self.metadata.clone()).expect("written"));
+    }
+
+    /// Adds to every value of a tensor.
+    fn add(&mut self, name: &str, more: f32) {
+        let bytes = &mut self.tensors.get_mut(name).expect("a tensor").2;
+        for value in bytes.as_chunks_mut().0 {
+            *value = (f32::from_le_bytes(*value) + more).to_le_bytes();
+        }
+    }
+
+    /// Only the weights, as a `state_dict` has them.
+    fn weights(mut self) -> Self {
+        self.tensors.retain(|name, _| !name.starts_with("optimizer.") && !name.starts_with("state."));
+        self.metadata = None;
+        self
+    }
+}
+
+/// A run that stands in the middle, and its last checkpoint with another bias.
+fn changed() -> (Home, Foreign) {
+    let home = Home::new();
+    home.train("--out here --stop-after 12").success();
+    let mut file = Foreign::load(&home, "here/checkpoint.safetensors");
+    file.add("head.bias", 0.25);
+    (home, file)
+}
+
+fn import(home: &Home, arguments: &str) -> Assert {
+    home.run(&format!("import {arguments}"))
+}
+
+#[test]
+fn a_checkpoint_whose_metadata_was_kept_goes_on() {
+    let (home, file) = changed();
+    file.save(&home, "changed.safetensors");
+    for command in ["eval", "sample", "inspect"] {
+        let told = [
+            "changed.safetensors is not as `unrolled train` wrote it",
+            "`unrolled import changed.safetensors",
+        ];
+        refused(home.run(&format!("{command} changed.safetensors")), 1, &told);
+    }
+    let table = stdout(&import(&home, "changed.safetensors --out new.safetensors").success());
+    assert!(table.starts_with("tensor ") && table.contains("F32"), "{table}");
+    assert_eq!(table.lines().count(), file.tensors.len() + 1);
+    assert!(table.contains("  head.bias, changed\n") && table.matches("changed").count() == 1, "{table}");
+    home.run("sample new.safetensors").success();
+    home.run("eval new.safetensors text.txt").success();
+    // In the place of the run's own.
+    let exists = "--out here/checkpoint.safetensors is there already: name another file, or pass --replace";
+    refused(import(&home, "changed.safetensors --out here/checkpoint.safetensors"), 2, &[exists]);
+    import(&home, "changed.safetensors --out here/checkpoint.safetensors --replace").success();
+    let (new, written) =
+        (Foreign::load(&home, "new.safetensors"), Foreign::load(&home, "here/checkpoint.safetensors"));
+    assert_eq!((&new.tensors, &file.tensors), (&written.tensors, &new.tensors));
+    home.run("train --resume --out here").success();
+}
+
+/// An earlier checkpoint is there and intact, but to go on from it would write over the changed one.
+#[test]
+fn a_changed_checkpoint_is_not_passed_over() {
+    let (home, file) = changed();
+    assert!(home.path("here/checkpoint-10.safetensors").exists(), "{:?}", file_names(&home.path("here")));
+    let last = "here/checkpoint.safetensors";
+    file.save(&home, last);
+    let before = fs::read(home.path(last)).expect("a file");
+    refused(
+        home.run("train --resume --out here"),
+        1,
+        &["here/checkpoint.safetensors is not as `unrolled train` wrote it"],
+    );
+    assert!(fs::read(home.path(last)).expect("a file") == before);
+    import(&home, &format!("{last} --out {last} --replace")).success();
+    home.run("train --resume --out here").success();
+}
+
+#[test]
+fn metadata_that_was_lost_comes_from_the_run() {
+    let (home, mut file) = changed();
+    file.metadata = None;
+    file.save(&home, "changed.safetensors");
+    refused(
+        import(&home, "changed.safetensors --out new.safetensors"),
+        1,
+        &["no configuration and vocabulary", "--like RUN"],
+    );
+    let told = stderr(&import(&home, "changed.safetensors --out there --like here").success());
+    assert_eq!(told, "wrote there/checkpoint.safetensors\n");
+    home.run("train --resume --out there").success();
+    // Without the moments, or with those of another step, it is a beginning.
+    file.clone().weights().save(&home, "weights.safetensors");
+    file.add("optimizer.m.head.bias", 0.5);
+    file.save(&home, "other.safetensors");
+    for (name, dropped) in [("weights", false), ("other", true)] {
+        let assert = import(&home, &format!("{name}.safetensors --out {name} --like here")).success();
+        let told = stderr(&assert);
+        assert!(told.contains("starts at step 0: sample, eval and train --init-from take it"), "{told}");
+        assert_eq!(
+            told.contains("the optimiser's state is dropped: it is of an unknown step"),
+            dropped,
+            "{told}"
+        );
+        assert_eq!(stdout(&assert).contains("  dropped"), dropped);
+        home.run(&format!("sample {name}")).success();
+        home.run(&format!("eval {name}")).success();
+        let refused_parts = ["lacks the moment m; begin a new run from its weights with --init-from"];
+        refused(home.run(&format!("train --resume --out {name}")), 1, &refused_parts);
+        home.train(&format!("--out {name}-more --init-from {name}")).success();
+    }
+}
+
+#[test]
+fn what_is_not_whole_is_dropped_and_told() {
+    let (home, file) = changed();
+    let told = |change: &dyn Fn(&mut Foreign), expected: &str| {
+        let mut file = file.clone();
+        change(&mut file);
+        file.save(&home, "changed.safetensors");
+        let assert = import(&home, "changed.safetensors --out new.safetensors --replace").success();
+        assert!(stderr(&assert).contains(expected), "{}", stderr(&assert));
+        home.run("sample new.safetensors --length 3").success();
+    };
+    told(
+        &|file| _ = file.tensors.remove("optimizer.v.head.bias"),
+        "the optimiser's state is dropped: it is not whole (optimizer.v.head.bias: found nothing",
+    );
+    told(&|file| file.add("optimizer.v.head.bias", f32::NAN), "optimizer.v.head.bias: found NaN");
+    told(
+        &|file| file.tensors.retain(|name, _| !name.starts_with("state.")),
+        "no carried state: the run cannot be resumed",
+    );
+    told(
+        &|file| file.tensors.get_mut("head.weight").expect("a tensor").2.fill(0),
+        "every number of head.weight is zero: was the file written over",
+    );
+    told(
+        &|file| _ = file.tensors.remove("state.c_l0"),
+        "the carried state is dropped (state.c_l0: found nothing",
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_is_read_once() {
+    let (home, file) = changed();
+    file.save(&home, "changed.safetensors");
+    let bytes = fs::read(home.path("changed.safetensors")).expect("a file");
+    home.command("import /dev/stdin --out new.safetensors").write_stdin(bytes).assert().success();
+    home.run("sample new.safetensors --length 3").success();
+}
+
+#[test]
+fn moments_can_be_ignored() {
+    let (home, file) = changed();
+    file.save(&home, "changed.safetensors");
+    let assert =
+        import(&home, "changed.safetensors --out new.safetensors --ignore optimizer.* --ignore state.*");
+    let table = stdout(&assert.success());
+    assert!(table.contains("  ignored\n") && !table.contains("  dropped\n"), "{table}");
+    let new = Foreign::load(&home, "new.safetensors");
+    assert!(new.tensors.keys().all(|name| !name.starts_with("optimizer.") && !name.starts_with("state.")));
+}
+
+#[test]
+fn what_cannot_be_imported_is_named() {
+    let (home, file) = changed();
+    let told = |change: &dyn Fn(&mut Foreign), arguments: &str, parts: &[&str]| {
+        let mut file = file.clone();
+        change(&mut file);
+        file.save(&home, "changed.safetensors");
+        let assert = import(&home, &format!("changed.safetensors --out new.safetensors {arguments}"));
+        refused(assert, 1, &[&["cannot import changed.safetensors: "], parts].concat());
+        assert!(!home.path("new.safetensors").exists());
+    };
+    told(
+        &|file| file.add("rnn.bias_hh_l0", f32::NAN),
+        "",
+        &["rnn.bias_hh_l0: found NaN, expected finite numbers"],
+    );
+    told(&|file| file.add("head.bias", f32::INFINITY), "", &["head.bias: found inf"]);
+    told(
+        &|file| _ = file.tensors.remove("rnn.weight_hh_l0"),
+        "",
+        &["rnn.weight_hh_l0: found nothing, expected F32 [64, 16]"],
+    );
+    let extra = |file: &mut Foreign| {
+        let bias = file.tensors["head.bias"].clone();
+        file.tensors.insert("rnn.weight_ih_l0_reverse".to_owned(), bias.clone());
+        file.tensors.insert("scale".to_owned(), bias);
+    };
+    told(
+        &extra,
+        "",
+        &[
+            "tensor rnn.weight_ih_l0_reverse F32",
+            "has no place in the model, nor have 1 more",
+            "--ignore NAME",
+        ],
+    );
+    told(&extra, "--ignore rnn.*", &["rnn.weight_ih_l0: found --ignore for it", "leave that --ignore out"]);
+    told(&extra, "--ignore scal", &["tensor scal: found nothing, expected a tensor to ignore"]);
+    told(&|file| file.metadata.as_mut().expect("strings").clear(), "", &["no configuration and vocabulary"]);
+    // Nothing is allocated by the word of the metadata, and no shape is taken for granted.
+    let huge = |file: &mut Foreign| {
+        let config =
+            file.metadata.as_mut().and_then(|strings| strings.get_mut("config")).expect("a configuration");
+        *config = config.replace("\"hidden\":16", "\"hidden\":400000000");
+    };
+    told(&huge, "", &["embedding.weight: found F32 [29, 16], expected F32 [29, 400000000]"]);
+    for name in ["head.weight", "rnn.weight_hh_l0", "embedding.weight", "rnn.weight_ih_l0"] {
+        let flat = |file: &mut Foreign| {
+            file.tensors.insert(name.to_owned(), (Dtype::F32, Vec::new(), vec![0; 4]));
+        };
+        told(&flat, "", &[&format!("{name}: found F32 []")]);
+    }
+    told(&|_| (), "--activation relu", &["leave --activation and --reset out"]);
+    let all = "--ignore scale --ignore rnn.weight_ih_l0_reverse";
+    let mut file = file.clone();
+    extra(&mut file);
+    file.save(&home, "changed.safetensors");
+    let table = stdout(&import(&home, &format!("changed.safetensors --out new.safetensors {all}")).success());
+    assert_eq!(table.matches("  ignored\n").count(), 2, "{table}");
+    home.run("train text.txt --hidden 8 --batch 4 --steps 8 --max-steps 3 --out small").success();
+    let assert = import(&home, &format!("changed.safetensors --out other.safetensors --like small {all}"));
+    refused(assert, 1, &["other layers or symbols than the run given by --like"]);
+}
+
+#[test]
+fn other_kinds_of_files_are_refused_by_name() {
+    let home = Home::new();
+    let told = ["cannot write none/new.safetensors: No such file or directory (os error 2); check the name"];
+    home.train("--out here").success();
+    refused(import(&home, "here/best.safetensors --out none/new.safetensors"), 1, &told);
+    for (name, start, kind) in [
+        ("net.pt", &b"PK\x03\x04rest"[..], "a pickle of Python objects"),
+        ("net.onnx", b"\x08\x07rest", "an ONNX model"),
+        ("net.json", b"{\"layers\": []}", "JSON"),
+        ("net.h5", b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    ] {
+        home.write(name, start);
+        refused(
+            import(&home, &format!("{name} --out new.safetensors")),
+            2,
+            &[name, kind, "expected a safetensors file"],
+        );
+    }
+    refused(import(&home, "text.txt --out new.safetensors"), 1, &["text.txt is not a safetensors file"]);
+    refused(import(&home, "none.safetensors --out new.safetensors"), 1, &["cannot read none.safetensors"]);
+    refused(import(&home, "text.txt"), 2, &["--out"]);
+}
+
+#[test]
+fn a_state_dict_of_other_sizes_has_its_layers_found() {
+    let home = Home::new();
+    home.train("--out like").success();
+    for (run, like, flags, layers) in [
+        ("--hidden 8 --layers 3 --embedding 5", "like", "", "LSTM of 8, LSTM of 8, LSTM of 8"),
+        ("--cell gru --hidden 12 --input one-hot", "like", "", "GRU of 12"),
+        ("--cell rnn --activation relu --hidden 9", "like", "--activation relu", "RNN of 9"),
+        ("--layer hidden=8,projection=3 --layer cell=\"gru\",hidden=6", "like", "", "LSTM of 8, GRU of 6"),
+    ] {
+        let _ = fs::remove_dir_all(home.path("here"));
+        home.run(&format!("train text.txt --batch 4 --steps 8 --max-steps 3 --threads 1 --out here {run}"))
+            .success();
+        Foreign::load(&home, "here/checkpoint.safetensors").weights().save(&home, "weights.safetensors");
+        if !flags.is_empty() {
+            let told = ["no shape tells its activation; give --activation tanh or relu"];
+            refused(
+                import(&home, &format!("weights.safetensors --out new.safetensors --like {like}")),
+                1,
+                &told,
+            );
+        }
+        let assert = import(
+            &home,
+            &format!("weights.safetensors --out new.safetensors --replace --like {like} {flags}"),
+        );
+        let told = stderr(&assert.success());
+        assert!(told.contains(&format!("layers found from the shapes: {layers};")), "{told}");
+        let sample = |of: &str| stdout(&home.run(&format!("sample {of} --length 80")).success());
+        assert_eq!(sample("new.safetensors"), sample("here/checkpoint.safetensors"), "{run}");
+        fs::remove_file(home.path("new.safetensors")).expect("a file");
+    }
+    for name in
+        ["rnn.weight_hh_l0", "embedding.weight", "rnn.weight_ih_l0", "head.weight", "rnn.weight_hr_l0"]
+    {
+        let mut file = Foreign::load(&home, "here/checkpoint.safetensors").weights();
+        file.tensors.insert(name.to_owned(), (Dtype::F32, Vec::new(), vec![0; 4]));
+        file.save(&home, "weights.safetensors");
+        let assert = import(&home, "weights.safetensors --out new.safetensors --like like");
+        refused(assert, 1, &["cannot import weights.safetensors: ", name]);
+    }
+    Foreign::load(&home, "here/checkpoint.safetensors").weights().save(&home, "weights.safetensors");
+    let told = ["--reset is for a layer of kind GRU, and it has none"];
+    refused(
+        import(&home, "weights.safetensors --out new.safetensors --like like --activation tanh"),
+        1,
+        &["--activation"],
+    );
+    Foreign::load(&home, "like/checkpoint.safetensors").weights().save(&home, "weights.safetensors");
+    refused(import(&home, "weights.safetensors --out new.safetensors --like like --reset after"), 1, &told);
+}
+
+#[test]
+fn modules_around_the_model_and_absent_biases_are_understood() {
+    let (home, file) = changed();
+    let mut wrapped = file.weights();
+    wrapped.tensors =
+        wrapped.tensors.into_iter().map(|(name, tensor)| (format!("model.net.{name}"), tensor)).collect();
+    wrapped.save(&home, "wrapped.safetensors");
+    let table = stdout(&import(&home, "wrapped.safetensors --out new.safetensors --like here").success());
+    assert!(table.contains("model.net.head.bias") && table.contains("  head.bias\n"), "{table}");
+    wrapped.tensors.retain(|name, _| !name.contains("bias"));
+    wrapped.save(&home, "wrapped.safetensors");
+    let told =
+        stderr(&import(&home, "wrapped.safetensors --out new.safetensors --like here --replace").success());
+    assert!(told.contains("head.bias is absent in the file: zeros"), "{told}");
+    assert!(told.contains("rnn.bias_hh_l0 is absent in the file: zeros"), "{told}");
+    let new = Foreign::load(&home, "new.safetensors");
+    assert!(new.tensors["rnn.bias_ih_l0"].2.iter().all(|byte| *byte == 0));
+    home.write("other.txt", "other symbols, and fewer of them. ".repeat(30));
+    home.run("train other.txt --hidden 16 --batch 2 --steps 4 --max-steps 2 --out other").success();
+    let assert = import(&home, "wrapped.safetensors --out new.safetensors --like other --replace");
+    refused(assert, 1, &["head.weight has", "but the vocabulary has"]);
+}
