@@ -167,7 +167,7 @@ impl Isa {
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
-            Kind::Portable => kernel.run(Portable),
+            Kind::Portable => run_portable(kernel),
             // SAFETY: an `Isa` of this kind is made only after detection (above).
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => unsafe { run_avx2(kernel) },
@@ -191,6 +191,12 @@ impl Isa {
             _ => self.run(kernel),
         }
     }
+}
+
+/// A function of its own, as the others are, so that the stack holds the frame of one leaf only.
+#[inline(never)]
+fn run_portable<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Portable)
 }
 
 #[cfg(target_arch = "x86_64")]

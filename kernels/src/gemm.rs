@@ -18,6 +18,7 @@ use crate::pack::{Slots, padded, product};
 use crate::product::{Factors, Starts, Sums, Tile, multiply, rows_of};
 use crate::simd::{Kernel, Simd};
 use crate::strips::{Gathered, Strip, look_up};
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// Rows of dW that make a task of fair size.
@@ -136,7 +137,8 @@ impl Kernel for WeightGradient<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (mut strips, mut gathered) = ([Strip::EMPTY; CHUNK], Gathered::new());
+        let mut strips = [Strip::EMPTY; CHUNK];
+        let mut gathered = MaybeUninit::uninit();
         let gather = S::PORTABLE || self.slots.width() >= FAR;
         let (mut groups, mut row) = ([Group::default(); GROUPS], 0);
         while row < self.rows.len() {
@@ -151,7 +153,7 @@ impl Kernel for WeightGradient<'_> {
                 let chunk = from..(from + CHUNK).min(self.pairs.len());
                 let count = look_up(self.pairs, chunk, self.slots.width(), padded(self.depth), &mut strips);
                 if gather {
-                    gathered.take(s, &mut strips[..count], &places[..found]);
+                    Gathered::take(&mut gathered, s, &mut strips[..count], &places[..found]);
                 }
                 let strips = &strips[..count];
                 if !self.bias.is_empty() {

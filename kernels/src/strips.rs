@@ -45,19 +45,17 @@ pub(crate) fn look_up(
     count
 }
 
-/// The deltas of a chunk, side by side: `[m][groups][16]`.
+/// Room for the deltas of a chunk, side by side: `[m][groups][16]`. It is large and never moves.
 #[repr(align(64))]
-pub(crate) struct Gathered([MaybeUninit<f32>; CHUNK * ROWS]);
+pub(crate) struct Gathered([f32; CHUNK * ROWS]);
 
 impl Gathered {
-    pub(crate) fn new() -> Self {
-        Self([const { MaybeUninit::uninit() }; CHUNK * ROWS])
-    }
-
     /// Takes the deltas of the groups at `places`, to which the strips then lead.
     #[inline(always)]
-    pub(crate) fn take<S: Simd>(&mut self, s: S, strips: &mut [Strip], places: &[usize]) {
-        let (mut to, stride) = (self.0.as_mut_ptr().cast::<f32>(), places.len() * 16);
+    pub(crate) fn take<S: Simd>(room: &mut MaybeUninit<Self>, s: S, strips: &mut [Strip], places: &[usize]) {
+        // SAFETY: a place within `room`, of which nothing is read.
+        let mut to = unsafe { &raw mut (*room.as_mut_ptr()).0 }.cast::<f32>();
+        let stride = places.len() * 16;
         for strip in strips {
             let begin = to;
             for i in 0..strip.run.rows {
