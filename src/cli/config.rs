@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
-use unrolled::{Error, ForgetBiasAt, Layer, Preset, Settings, SplitBy};
+use unrolled::{Encoding, Error, ForgetBiasAt, Layer, Preset, Settings, SplitBy, corpus::is_standard_input};
 
 /// Flags of `train` that a configuration file cannot hold.
 const FLAGS_ONLY: &[&str] =
@@ -136,9 +136,12 @@ pub fn record(settings: &Settings, paths: &[PathBuf], run: &RunOptions) -> Resul
     ))
 }
 
-/// So that the text is found from any folder.
+/// So that the text is found from any folder. Standard input is found as it is.
 fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    match is_standard_input(path) {
+        true => "-".into(),
+        false => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
 }
 
 fn preset_name(value: &Value) -> Result<String, String> {
@@ -210,6 +213,8 @@ fn known_keys() -> Table {
         no_ignore: true,
         shuffle_documents: true,
         separator: " ".to_owned(),
+        document_marker: " ".to_owned(),
+        encoding: Encoding::new("utf-8").ok(),
         split_by: SplitBy::Document,
         ..Settings::default()
     };

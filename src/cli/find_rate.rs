@@ -1,6 +1,12 @@
 //! `unrolled find-rate`: which learning rate to begin with.
 
-use super::{config::Config, failure::Failure, options::SettingsFlags, output, train::open};
+use super::{
+    config::Config,
+    failure::Failure,
+    options::SettingsFlags,
+    output,
+    text::{Text, check_documents},
+};
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 use std::{num::NonZeroUsize, path::PathBuf};
@@ -62,7 +68,8 @@ impl FindRate {
             true => config.paths().unwrap_or_default(),
             false => &self.paths,
         };
-        let corpus = open(paths, &settings, None)?;
+        let corpus = Text { paths, settings: &settings, vocabulary: None, max_memory: None }.open()?;
+        check_documents(&corpus, &settings)?;
         let test = RangeTest { from: self.from, to: self.to, trials: self.trials };
         let trials = test.run(corpus, &settings, self.threads.map(NonZeroUsize::get))?;
         let learning_rate = steepest(&trials);

@@ -6,10 +6,10 @@ use super::{
     figures::memory,
     options::SettingsFlags,
     output::note,
-    progress::Scanning,
     run_folder::{RunFolder, Trained},
     run_options::RunOptions,
     signals::Signals,
+    text::{Text, check_documents, check_streams, note_streams},
 };
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use std::{
@@ -19,7 +19,7 @@ use std::{
 use unrolled::{
     Error, Preset, Schedule, Settings,
     checkpoint::Checkpoint,
-    corpus::{Corpus, Options, Vocabulary},
+    corpus::{Corpus, Vocabulary},
     model::memory_needed,
     train::Training,
 };
@@ -34,7 +34,7 @@ use session::Session;
 /// Train a model on a text
 #[derive(Args)]
 pub struct Train {
-    /// Files and folders of the text [default: the text inside this program]
+    /// Files and folders of the text, and - for standard input [default: the text inside this program]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Folder for the run's files [default: runs/1, runs/2, ...]
@@ -95,6 +95,7 @@ impl Train {
             false => &self.paths,
         };
         let run = self.run.clone().or(config.run.clone());
+        note_streams(paths);
         let recorded = super::config::record(&settings, paths, &run)?;
         let training = self.new_training(paths, settings, &run)?;
         let folder = RunFolder::create(self.out.as_deref(), &recorded)?;
@@ -107,7 +108,7 @@ impl Train {
         let stored = config.settings(None, &SettingsFlags::default())?;
         let settings = self.resumed_settings(folder.path(), &stored)?;
         settings.validate()?;
-        let paths = self.resumed_paths(&config);
+        let paths = self.resumed_paths(&config, folder.path())?;
         let run = self.run.clone().or(config.run.clone());
         let recorded = super::config::record(&settings, &paths, &run)?;
         let training = self.new_training(&paths, settings, &run)?;
@@ -128,7 +129,9 @@ impl Train {
     ) -> Result<Training, Failure> {
         let from =
             run.init_from.as_deref().map(|from| Trained::find(Some(from), None)?.load()).transpose()?;
-        let corpus = open(paths, &settings, from.as_ref().map(|from| &from.vocabulary))?;
+        let vocabulary = from.as_ref().map(|from| &from.vocabulary);
+        let corpus = text(paths, &settings, vocabulary, run).open()?;
+        check_documents(&corpus, &settings)?;
         check_memory(&settings, &corpus, run)?;
         Ok(match from {
             Some(from) => Training::from_model(corpus, settings, from.model()?, self.threads())?,
@@ -158,8 +161,10 @@ impl Train {
         let settings = self.resumed_settings(out, &checkpoint.settings)?;
         settings.validate()?;
         let config = Config::read(&folder.config())?;
-        let (paths, run) = (self.resumed_paths(&config), self.run.clone().or(config.run.clone()));
-        let corpus = open(&paths, &settings, self.accept_changed_text.then_some(&checkpoint.vocabulary))?;
+        let (paths, run) = (self.resumed_paths(&config, out)?, self.run.clone().or(config.run.clone()));
+        let vocabulary = self.accept_changed_text.then_some(&checkpoint.vocabulary);
+        let corpus =
+            text(&paths, &settings, vocabulary, &run).reopen(checkpoint.progress.corpus_fingerprint)?;
         check_memory(&settings, &corpus, &run)?;
         let checkpoint = self.check_text(&corpus, checkpoint, out)?;
         let recorded = super::config::record(&settings, &paths, &run)?;
@@ -172,11 +177,13 @@ impl Train {
         self.session(training, keeper)
     }
 
-    fn resumed_paths(&self, config: &Config) -> Vec<PathBuf> {
-        match self.paths.is_empty() {
-            true => config.paths().unwrap_or_default().to_vec(),
-            false => self.paths.clone(),
+    fn resumed_paths(&self, config: &Config, out: &Path) -> Result<Vec<PathBuf>, Failure> {
+        if !self.paths.is_empty() {
+            return Ok(self.paths.clone());
         }
+        let paths = config.paths().unwrap_or_default().to_vec();
+        check_streams(&paths, out)?;
+        Ok(paths)
     }
 
     fn session(&self, training: Training, keeper: Keeper) -> Result<Session, Failure> {
@@ -294,18 +301,13 @@ fn nothing_to_resume(out: &Path) -> Failure {
     }
 }
 
-/// The text, with a bar while it is scanned; of these symbols, where they are given.
-pub fn open(
-    paths: &[PathBuf],
-    settings: &Settings,
-    vocabulary: Option<&Vocabulary>,
-) -> Result<Corpus, Failure> {
-    if paths.is_empty() {
-        return Ok(Corpus::embedded(settings.unit)?);
-    }
-    let scanning = Scanning::new();
-    let report = |done, all| scanning.report(done, all);
-    Ok(Options { vocabulary, progress: Some(&report), ..Options::of(settings) }.open(paths)?)
+fn text<'a>(
+    paths: &'a [PathBuf],
+    settings: &'a Settings,
+    vocabulary: Option<&'a Vocabulary>,
+    run: &RunOptions,
+) -> Text<'a> {
+    Text { paths, settings, vocabulary, max_memory: run.max_memory.map(|most| most.0) }
 }
 
 /// Refuses what needs more memory than `--max-memory` grants.

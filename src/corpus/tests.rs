@@ -67,7 +67,7 @@ proptest! {
         let expected = naive(&files, reading);
         let bad = files.iter().position(|bytes| std::str::from_utf8(bytes).is_err());
         let corpus = match draft(&files).read(reading, None, span) {
-            Err(Error::InvalidUtf8 { text, offset }) => {
+            Err(Error::InvalidUtf8 { text, offset, .. }) => {
                 let bad = bad.expect("all files are valid");
                 prop_assert_eq!((unit, invalid, text), (Unit::Char, Invalid::Error, format!("file {}", bad + 1)));
                 prop_assert_eq!(offset, std::str::from_utf8(&files[bad]).unwrap_err().valid_up_to());
@@ -120,6 +120,47 @@ proptest! {
         let (file, offset) = place(&files, reading, dropped);
         let expected = lacking.unknown(&format!("file {}", file + 1), dropped, offset);
         prop_assert_eq!(error.to_string(), expected.to_string());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn documents_begin_where_a_naive_decode_has_them(
+        files in prop::collection::vec(bytes(), 1..4),
+        marker in prop_oneof![Just("|"), Just("\n\n"), Just("\u{e9}")],
+        span in span(),
+    ) {
+        let reading = Reading { unit: Unit::Char, invalid: Invalid::Replace };
+        let files: Vec<_> = files.into_iter().filter(|file| !file.is_empty()).collect();
+        prop_assume!(!files.is_empty());
+        let whole = Draft {
+            separator: Some(Source::held("the marker", marker.as_bytes())),
+            marker: marker.into(),
+            ..draft(&files)
+        };
+        let corpus = whole.read(reading, None, span).unwrap();
+        // Each document by itself, and what was added behind those that lack the marker.
+        let mut texts: Vec<Vec<Vec<u8>>> = Vec::new();
+        for file in &files {
+            texts.push(Documents::new(file, marker.as_bytes()).map(|range| file[range].to_vec()).collect());
+        }
+        let (mut beginnings, mut symbols) = (Vec::new(), 0);
+        let last = texts.len() - 1;
+        for (at, documents) in texts.iter().enumerate() {
+            for document in documents {
+                beginnings.push(symbols);
+                symbols += naive(std::slice::from_ref(document), reading).len();
+            }
+            let end = documents.last().unwrap();
+            let body = String::from_utf8_lossy(end);
+            let ended = body.rfind(marker).is_some_and(|found| {
+                body[found + marker.len()..].bytes().all(|byte| byte.is_ascii_whitespace())
+            });
+            symbols += if ended || at == last { 0 } else { marker.chars().count() };
+        }
+        prop_assert_eq!((corpus.beginnings(), corpus.len()), (beginnings, symbols));
     }
 }
 
@@ -288,9 +329,14 @@ fn bytes_that_are_not_utf8_are_placed_and_the_options_named() {
     assert_eq!(
         message,
         format!(
-            "{}: the bytes at offset 3 are not UTF-8: pass --invalid replace or --invalid skip to read around them, \
+            "{}: the bytes at offset 3 are not UTF-8{}--invalid replace or --invalid skip to read around them, \
              or --unit byte to read bytes",
-            path.display()
+            path.display(),
+            match cfg!(feature = "encodings") {
+                true =>
+                    ", and look like windows-1252: pass --encoding windows-1252 (or the encoding that the text has), ",
+                false => ": pass ",
+            }
         )
     );
     let read = |unit, invalid| text(&Corpus::open(std::slice::from_ref(&path), unit, invalid).unwrap());
@@ -499,4 +545,191 @@ fn a_file_that_shrinks_gives_no_crash_but_an_error() {
 fn a_device_is_no_text() {
     let message = open(Path::new("/dev/zero")).unwrap_err().to_string();
     assert_eq!(message, "/dev/zero is a device, and not a text: name a file or a folder");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_symbol_unless_symbols_are_bytes() {
+    let folder =
+        folder(&[("a", b"\xEF\xBB\xBFone "), ("b", b"\xEF\xBB\xBFtwo\xFF"), ("c", "x\u{FEFF}y".as_bytes())]);
+    let paths = |names: &[&str]| names.iter().map(|name| folder.path().join(name)).collect::<Vec<_>>();
+    let read = |names: &[&str], unit, invalid| Corpus::open(&paths(names), unit, invalid);
+    let corpus = read(&["a", "b"], Unit::Char, Invalid::Skip).unwrap();
+    assert_eq!(text(&corpus), "one two");
+    assert_eq!(corpus.fingerprint(), crc32fast::hash(b"one two\xFF"));
+    let bytes = read(&["a"], Unit::Byte, Invalid::Error).unwrap();
+    assert_eq!(text(&bytes), "\u{FEFF}one ");
+    // Within a text it is a symbol, as it always was.
+    assert_eq!(text(&read(&["c"], Unit::Char, Invalid::Error).unwrap()), "x\u{FEFF}y");
+    // Offsets are those in the file.
+    let message = read(&["b"], Unit::Char, Invalid::Error).unwrap_err().to_string();
+    assert!(message.contains("the bytes at offset 6 are not UTF-8"), "{message}");
+    let known = Corpus::from_text("two", Unit::Char).unwrap();
+    let unknown =
+        Corpus::open_with(&paths(&["a"]), known.vocabulary(), Invalid::Error).unwrap_err().to_string();
+    assert!(unknown.contains("the symbol 'n' (U+006E) at offset 4"), "{unknown}");
+}
+
+#[test]
+fn a_text_is_reopened_as_it_was_read_when_its_run_began() {
+    let folder = folder(&[("marked", b"\xEF\xBB\xBFone"), ("plain", b"one"), ("nul", b"a\0b")]);
+    let reopen =
+        |name: &str, fingerprint| Options::default().reopen(&[folder.path().join(name)], fingerprint);
+    let (old, new) = (crc32fast::hash(b"\xEF\xBB\xBFone"), crc32fast::hash(b"one"));
+    assert_eq!(text(&reopen("marked", old).unwrap()), "\u{FEFF}one");
+    assert_eq!(text(&reopen("marked", new).unwrap()), "one");
+    assert_eq!(reopen("plain", old).unwrap().fingerprint(), new, "the caller sees that it is another");
+    assert_eq!(text(&reopen("nul", crc32fast::hash(b"a\0b")).unwrap()), "a\0b");
+    assert!(matches!(reopen("nul", 1), Err(Error::NotPlainText { .. })));
+}
+
+#[test]
+fn a_file_that_is_no_text_is_refused_whatever_is_done_with_invalid_bytes() {
+    let wide: Vec<u8> = "Some text, and more of it.\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let folder = folder(&[
+        ("wide", &wide),
+        ("zip", b"PK\x03\x04\x14\0"),
+        ("pdf", b"%PDF-1.4 text"),
+        ("nul", b"ab\0cd"),
+    ]);
+    for invalid in [Invalid::Error, Invalid::Replace, Invalid::Skip] {
+        let told = |name: &str| {
+            let path = folder.path().join(name);
+            let error =
+                Corpus::open(std::slice::from_ref(&path), Unit::Char, invalid).unwrap_err().to_string();
+            error.strip_prefix(&path.display().to_string()).expect("the file is named").to_owned()
+        };
+        assert_eq!(
+            told("wide"),
+            " is UTF-16 without a byte-order mark, and not plain text: pass --encoding utf-16le"
+        );
+        assert!(told("zip").starts_with(" is a zip archive (also .docx"));
+        assert_eq!(told("pdf"), " is a PDF document, and not plain text: extract its text first: pdftotext");
+        assert!(told("nul").starts_with(" is binary (it has NUL bytes), and not plain text: "));
+    }
+    let bytes = Corpus::open(&[folder.path().join("nul")], Unit::Byte, Invalid::Error).unwrap();
+    assert_eq!(text(&bytes), "ab\0cd");
+    // Below folders they are passed over, as binary files always were.
+    fs::write(folder.path().join("text"), "text").unwrap();
+    let corpus = open(folder.path()).unwrap();
+    assert_eq!((text(&corpus).as_str(), corpus.skipped().binary), ("text", 4));
+}
+
+#[test]
+fn a_marker_with_a_nul_makes_it_a_part_of_the_text() {
+    let folder = folder(&[("x", b"one\0two\0")]);
+    let options = Options { document_marker: "\0".into(), ..Options::default() };
+    let corpus = options.open(&[folder.path().join("x")]).unwrap();
+    assert_eq!((text(&corpus).as_str(), corpus.document_count()), ("one\0two\0", 2));
+}
+
+#[test]
+fn documents_within_files_are_shuffled_and_split() {
+    let lines: String = (0..50).map(|n| format!("document {n} \u{e9}|")).collect();
+    let folder = folder(&[("a", lines.as_bytes()), ("b", b"last"), ("c", b"x|y|\n")]);
+    let paths = ["a", "b", "c"].map(|name| folder.path().join(name));
+    let open = |shuffle| {
+        Options { document_marker: "|".into(), shuffle, ..Options::default() }.open(&paths).unwrap()
+    };
+    let plain = open(None);
+    assert_eq!(text(&plain), format!("{lines}last|x|y|\n"));
+    assert_eq!((plain.document_count(), plain.documents().len(), plain.has_document_marker()), (53, 3, true));
+    let split = plain.split(SplitBy::Document, 0.1, 0.0).unwrap();
+    let border = text(&plain).chars().take(split.train.end).last();
+    assert_eq!(border, Some('|'));
+    let [one, two] = [Some(1), Some(2)].map(|seed| text(&open(seed)));
+    assert!(one != two && one != text(&plain));
+    let documents = |text: &str| {
+        text.split('|')
+            .map(|part| part.trim().to_owned())
+            .filter(|part| !part.is_empty())
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(documents(&one), documents(&text(&plain)));
+    let shuffled = open(Some(1));
+    assert_eq!((shuffled.document_count(), text(&shuffled)), (53, one.clone()));
+    assert_eq!(shuffled.fingerprint(), crc32fast::hash(one.as_bytes()));
+    let checksums: Vec<_> = shuffled.documents().map(|document| document.checksum).collect();
+    assert_eq!(checksums[1], format!("{:08x}", crc32fast::hash(b"last")));
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let folder = folder(&[("x", b"text")]);
+    let message = |options: Options| options.open(&[folder.path().join("x")]).unwrap_err().to_string();
+    let both = Options { separator: "-".into(), document_marker: "|".into(), ..Options::default() };
+    assert!(message(both).starts_with("separator = \"-\" cannot work: the marker ends every document"));
+    let bytes =
+        Options { unit: Unit::Byte, encoding: crate::Encoding::new("utf-16le").ok(), ..Options::default() };
+    assert!(message(bytes).starts_with("encoding = utf-16le cannot work: with unit = byte"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_read_once_into_memory_or_a_temporary_file() {
+    for memory in [None, Some(1000)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (written, expected) = (path.clone(), "caf\u{e9} ".repeat(20_000));
+        let content = expected.clone();
+        let writer = std::thread::spawn(move || fs::write(written, content).unwrap());
+        let corpus = Options { memory, ..Options::default() }.open(&[path]).unwrap();
+        writer.join().unwrap();
+        assert_eq!(text(&corpus), expected);
+        assert_eq!(corpus.mapped(), 0);
+        assert_eq!(corpus.memory() > expected.len(), memory.is_none());
+        corpus.unchanged().unwrap();
+    }
+}
+
+#[cfg(feature = "encodings")]
+#[test]
+fn other_encodings_are_decoded_once() {
+    let expected = "na\u{ef}ve caf\u{e9}\n".repeat(1000);
+    let wide: Vec<u8> = expected.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let marked = [&b"\xFE\xFF"[..], &wide].concat();
+    let latin: Vec<u8> = expected.chars().map(|c| c as u8).collect();
+    let folder =
+        folder(&[("wide", &wide), ("marked", &marked), ("latin", &latin), ("utf8", expected.as_bytes())]);
+    let open = |name: &str, encoding: Option<&str>, memory| {
+        let encoding = encoding.map(|label| crate::Encoding::new(label).unwrap());
+        Options { encoding, memory, ..Options::default() }.open(&[folder.path().join(name)]).unwrap()
+    };
+    for memory in [None, Some(10)] {
+        let all = [
+            open("wide", Some("utf-16be"), memory),
+            open("marked", None, memory),
+            open("marked", Some("latin1"), memory),
+            open("latin", Some("latin1"), memory),
+        ];
+        for corpus in &all {
+            assert_eq!(text(corpus), expected);
+            assert_eq!(corpus.fingerprint(), crc32fast::hash(expected.as_bytes()));
+        }
+        let names =
+            all.each_ref().map(|corpus| corpus.documents().next().unwrap().encoding.map(str::to_owned));
+        assert_eq!(names.map(Option::unwrap), ["utf-16be", "utf-16be", "utf-16be", "windows-1252"]);
+    }
+    let plain = open("utf8", Some("utf-8"), None);
+    assert_eq!((plain.mapped(), plain.documents().next().unwrap().encoding), (expected.len(), None));
+    // Below a folder a mark is enough; without one, the file has NULs and is passed over.
+    fs::remove_file(folder.path().join("latin")).unwrap();
+    let corpus = super::tests::open(folder.path()).unwrap();
+    assert_eq!((corpus.documents().len(), corpus.skipped().binary), (2, 1));
+}
+
+#[cfg(not(feature = "compression"))]
+#[test]
+fn what_this_build_lacks_is_named() {
+    let folder = folder(&[("x.gz", b"\x1F\x8B\x08\0\0\0"), ("wide", b"\xFF\xFEa\0")]);
+    let gzip = open(&folder.path().join("x.gz")).unwrap_err().to_string();
+    assert!(
+        gzip.contains("x.gz is compressed with gzip, which this program was built without: build"),
+        "{gzip}"
+    );
+    #[cfg(not(feature = "encodings"))]
+    {
+        let wide = open(&folder.path().join("wide")).unwrap_err().to_string();
+        assert!(wide.ends_with("build unrolled with its feature encodings"), "{wide}");
+    }
 }

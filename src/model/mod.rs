@@ -9,7 +9,7 @@ mod parameters;
 use crate::{Error, Layer, Result, Settings};
 pub use cell::custom::{CustomCell, RnnCell, Start, Step, StepBackward, Variable};
 pub use config::ModelConfig;
-pub(crate) use memory::{bytes, check_bytes, check_stack, memory_total};
+pub(crate) use memory::{bytes, check_bytes, check_stack};
 pub use memory::{check_memory, memory_needed};
 pub use parameters::{Entry, Layout, Parameters};
 

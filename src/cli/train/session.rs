@@ -3,11 +3,11 @@
 use super::{
     super::{
         figures::{bits, clock, counted, grouped, memory, symbols},
-        output,
+        output::{self, quoted},
         progress::Display,
         run_folder::PLOT,
         run_view::model_line,
-        sample::Writer,
+        sample::{Writer, opening},
     },
     Failure, Keeper, Signals, note,
 };
@@ -261,6 +261,7 @@ impl Session {
             },
             length: 300,
             stop: None,
+            opening: opening(self.training.settings(), self.training.vocabulary()),
         };
         writer.write("", 0)?;
         output::line("")
@@ -317,15 +318,6 @@ fn passed_over(Skipped { binary, empty }: Skipped) -> String {
 /// How this program was called, so that the commands shown can be pasted.
 fn program() -> String {
     quoted(&std::env::args_os().next().unwrap_or_else(|| "unrolled".into()).to_string_lossy())
-}
-
-/// As one word of a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
 }
 
 #[cfg(test)]

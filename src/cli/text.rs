@@ -1,0 +1,187 @@
+//! The text of a run: how it is opened, and what to say of streams, which cannot be read twice.
+
+use super::{
+    failure::Failure,
+    output::{note, quoted},
+    progress::Scanning,
+};
+#[cfg(unix)]
+use std::fs;
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+};
+use unrolled::{
+    Error, Settings,
+    corpus::{Corpus, Options, Vocabulary, is_standard_input},
+};
+
+/// Bytes of converted text that stay in memory at most.
+const IN_MEMORY: u64 = 64 << 20;
+
+/// A text to open.
+pub struct Text<'a> {
+    /// Its files and folders; none for the text inside this program.
+    pub paths: &'a [PathBuf],
+    /// How they are read.
+    pub settings: &'a Settings,
+    /// The symbols, where they are given.
+    pub vocabulary: Option<&'a Vocabulary>,
+    /// The most memory that the command may take.
+    pub max_memory: Option<u64>,
+}
+
+impl Text<'_> {
+    /// Opens it, with a bar while it is scanned.
+    pub fn open(&self) -> Result<Corpus, Failure> {
+        self.read(|options| options.open(self.paths))
+    }
+
+    /// Opens a text with this fingerprint again.
+    pub fn reopen(&self, fingerprint: u32) -> Result<Corpus, Failure> {
+        self.read(|options| options.reopen(self.paths, fingerprint))
+    }
+
+    fn read(&self, open: impl FnOnce(Options) -> unrolled::Result<Corpus>) -> Result<Corpus, Failure> {
+        let Self { paths, settings, vocabulary, max_memory } = *self;
+        if paths.is_empty() {
+            return embedded(settings);
+        }
+        if paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
+            note("reading the text from the terminal: Ctrl-D at the beginning of a line ends it");
+        }
+        // An eighth leaves the model its room; the rest goes to a temporary file.
+        let memory = max_memory.map_or(IN_MEMORY, |most| IN_MEMORY.min(most / 8)) as usize;
+        let scanning = Scanning::new();
+        let report = |done, all| scanning.report(done, all);
+        let (memory, progress) = (Some(memory), Some(&report as _));
+        Ok(open(Options { vocabulary, memory, progress, ..Options::of(settings) })?)
+    }
+}
+
+/// The text inside this program, which is one document in UTF-8.
+fn embedded(settings: &Settings) -> Result<Corpus, Failure> {
+    let (name, found) = match (&settings.encoding, settings.document_marker.as_str()) {
+        (Some(encoding), _) => ("encoding", encoding.to_string()),
+        (None, marker) if !marker.is_empty() => ("document-marker", format!("{marker:?}")),
+        _ => return Ok(Corpus::embedded(settings.unit)?),
+    };
+    let expected = "it is for a text of your own; name its files, or leave it out".to_owned();
+    Err(Error::Setting { name, found, expected }.into())
+}
+
+/// Refuses settings for documents that this text does not have: nothing would come of them.
+pub fn check_documents(corpus: &Corpus, settings: &Settings) -> Result<(), Failure> {
+    let (marker, text) = (&settings.document_marker, corpus.name());
+    let refuse = |name, found, expected| Err(Error::Setting { name, found, expected }.into());
+    if !marker.is_empty() && !corpus.has_document_marker() {
+        let expected = format!("it stands nowhere in {text}; check its spelling, or leave it out");
+        return refuse("document-marker", format!("{marker:?}"), expected);
+    }
+    if settings.shuffle_documents && corpus.document_count() < 2 {
+        let expected = format!(
+            "{text} is one document; name more files, say with document-marker what ends a document within one, or leave it out"
+        );
+        return refuse("shuffle-documents", "true".to_owned(), expected);
+    }
+    Ok(())
+}
+
+/// Says of each stream among the paths of a new run what resuming it will need.
+pub fn note_streams(paths: &[PathBuf]) {
+    for path in paths {
+        if is_standard_input(path) {
+            note(
+                "note: the text comes from standard input; to resume this run, give the same text there again, or name a file with it",
+            );
+        } else if is_stream(path) {
+            note(&format!(
+                "warning: {} is a pipe, which a resumed run cannot read again: to resume this run, name the same text after \
+                 `train --resume`",
+                path.display()
+            ));
+        }
+    }
+}
+
+/// Refuses to resume a run from what was a stream of the process that began it.
+pub fn check_streams(paths: &[PathBuf], out: &Path) -> Result<(), Failure> {
+    let folder = quoted(&out.display().to_string());
+    let gone = paths.iter().find(|path| is_descriptor(path) && !is_standard_input(path));
+    if let Some(gone) = gone {
+        return Err(Failure::Text {
+            text: gone.display().to_string(),
+            problem: format!(
+                "the text of this run came through this pipe, which is gone: name the same text again: unrolled train TEXT \
+                 --resume --out {folder}"
+            ),
+        });
+    }
+    if paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
+        return Err(Failure::Text {
+            text: "standard input".to_owned(),
+            problem: format!(
+                "the text of this run came from there, and now it is a terminal: give the same text again: unrolled train --resume \
+                 --out {folder} < TEXT, or name a file with it: unrolled train TEXT --resume --out {folder}"
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// A file descriptor of the process that began the run.
+fn is_descriptor(path: &Path) -> bool {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let parts: Vec<_> = parts.iter().map(|part| &**part).collect();
+    matches!(parts[..], ["/", "dev", "fd", _] | ["/", "proc", _, "fd", _])
+}
+
+#[cfg(unix)]
+fn is_stream(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    is_descriptor(path) || fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_stream(_: &Path) -> bool {
+    false
+}
+
+/// The failure of a command that has no --unit, so that it does not advise one.
+pub fn without_unit(error: Error, advice: &str) -> Failure {
+    match error {
+        Error::InvalidUtf8 { text, offset, looks } => {
+            let (looks, name) = match looks {
+                Some(name) => (format!(", and look like {name}"), name),
+                None => (String::new(), "NAME".to_owned()),
+            };
+            Failure::Text {
+                text,
+                problem: format!(
+                    "the bytes at offset {offset} are not UTF-8{looks}: pass --encoding {name}, or the encoding that the text \
+                     has{advice}"
+                ),
+            }
+        }
+        Error::NotPlainText { text, found, advice } if advice.contains("--unit") => Failure::Text {
+            text,
+            problem: format!("it is {found}, and not plain text: extract its text first"),
+        },
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_told_from_files() {
+        for path in ["/dev/fd/63", "/proc/self/fd/3", "/proc/12/fd/3"] {
+            assert!(is_descriptor(Path::new(path)), "{path}");
+        }
+        for path in ["/dev/fd", "fd/63", "/home/dev/fd/63", "-", "text.txt"] {
+            assert!(!is_descriptor(Path::new(path)), "{path}");
+        }
+    }
+}
