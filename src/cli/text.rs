@@ -117,16 +117,43 @@ pub fn check_streams(paths: &[PathBuf], out: &Path) -> Result<(), Failure> {
             ),
         });
     }
-    if paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
-        return Err(Failure::Text {
-            text: "standard input".to_owned(),
-            problem: format!(
-                "the text of this run came from there, and now it is a terminal: give the same text again: unrolled train --resume \
-                 --out {folder} < TEXT, or name a file with it: unrolled train TEXT --resume --out {folder}"
-            ),
-        });
+    match paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
+        true => Err(no_standard_input(out, "a terminal")),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// The failure of a resumed run that was given no text where it needs one.
+fn no_standard_input(out: &Path, found: &str) -> Failure {
+    let folder = quoted(&out.display().to_string());
+    Failure::Text {
+        text: "standard input".to_owned(),
+        problem: format!(
+            "the text of this run came from there, and now it is {found}: give the same text again: unrolled train --resume \
+             --out {folder} < TEXT, or name a file with it: unrolled train TEXT --resume --out {folder}"
+        ),
+    }
+}
+
+/// What to say when a run cannot be resumed for lack of its text: more, where that came from standard input.
+pub fn explain_empty(failure: Failure, paths: &[PathBuf], out: &Path) -> Failure {
+    match failure {
+        Failure::Library(Error::EmptyText { .. }) if paths.iter().any(|path| is_standard_input(path)) => {
+            no_standard_input(out, "empty")
+        }
+        other => other,
+    }
+}
+
+/// What to do when the text is not that of the run.
+pub fn remedy(paths: &[PathBuf]) -> &'static str {
+    match paths.iter().any(|path| is_standard_input(path)) {
+        true => {
+            "give the original text on standard input, or name a file with it, start a new run with another --out, or pass \
+             --accept-changed-text"
+        }
+        false => "name the original text, start a new run with another --out, or pass --accept-changed-text",
+    }
 }
 
 /// A file descriptor of the process that began the run.

@@ -9,7 +9,7 @@ use super::{
     run_folder::{RunFolder, Trained},
     run_options::RunOptions,
     signals::Signals,
-    text::{Text, check_documents, check_streams, note_streams},
+    text::{Text, check_documents, check_streams, explain_empty, note_streams, remedy},
 };
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use std::{
@@ -163,10 +163,11 @@ impl Train {
         let config = Config::read(&folder.config())?;
         let (paths, run) = (self.resumed_paths(&config, out)?, self.run.clone().or(config.run.clone()));
         let vocabulary = self.accept_changed_text.then_some(&checkpoint.vocabulary);
-        let corpus =
-            text(&paths, &settings, vocabulary, &run).reopen(checkpoint.progress.corpus_fingerprint)?;
+        let text = text(&paths, &settings, vocabulary, &run);
+        let opened = text.reopen(checkpoint.progress.corpus_fingerprint);
+        let corpus = opened.map_err(|failure| explain_empty(failure, &paths, out))?;
         check_memory(&settings, &corpus, &run)?;
-        let checkpoint = self.check_text(&corpus, checkpoint, out)?;
+        let checkpoint = self.check_text(&corpus, &paths, checkpoint, out)?;
         let recorded = super::config::record(&settings, &paths, &run)?;
         let training = Training::resume(corpus, checkpoint, settings, self.threads())?;
         self.check_pause(&training)?;
@@ -202,6 +203,7 @@ impl Train {
     fn check_text(
         &self,
         corpus: &Corpus,
+        paths: &[PathBuf],
         mut checkpoint: Checkpoint,
         run: &Path,
     ) -> Result<Checkpoint, Failure> {
@@ -216,7 +218,7 @@ impl Train {
                 difference: RunFolder::at(run).difference(corpus),
                 found,
                 expected,
-                remedy: "name the original text, start a new run with another --out, or pass --accept-changed-text",
+                remedy: remedy(paths),
             });
         }
         note(&format!("{} is another text than before; the run goes on with it", corpus.name()));

@@ -114,7 +114,8 @@ mod with {
             good += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
             bad += usize::from(!chunk.invalid().is_empty());
         }
-        if bad <= good {
+        let control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+        if bad <= good || bytes.iter().any(control) {
             return None;
         }
         let mut detector = chardetng::EncodingDetector::new(chardetng::Iso2022JpDetection::Deny);
@@ -187,6 +188,7 @@ mod with {
             assert_eq!(guess(&russian), Some("KOI8-U"));
             assert_eq!(guess("caf\u{e9} na\u{ef}ve \u{2014} ".as_bytes()), None);
             assert_eq!(guess(b"caf\xc3\xa9 na\xc3\xafve \xff"), None);
+            assert_eq!(guess(b"text and \x01\x02 binary \xe9\xff"), None);
         }
     }
 }

@@ -61,10 +61,10 @@ impl Intake {
 
     fn standard_input(&mut self) -> Result<Source> {
         if std::mem::replace(&mut self.consumed, true) {
-            return Err(Error::NotPlainText {
-                text: STANDARD_INPUT.to_owned(),
-                found: "named twice".to_owned(),
-                advice: "it can be read once; name it once, or name files".to_owned(),
+            return Err(Error::Setting {
+                name: "corpus",
+                found: "standard input, twice".to_owned(),
+                expected: "it can be read once; name it once, or name files".to_owned(),
             });
         }
         self.stream(STANDARD_INPUT, io::stdin().lock())

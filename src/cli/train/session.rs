@@ -287,10 +287,12 @@ impl Session {
     }
 
     fn resume_command(&self) -> String {
+        let piped = self.training.corpus().documents().any(|document| document.path == "standard input");
         format!(
-            "{} train --resume --out {}",
+            "{} train --resume --out {}{}",
             program(),
-            quoted(&self.keeper.folder().path().display().to_string())
+            quoted(&self.keeper.folder().path().display().to_string()),
+            if piped { " < TEXT" } else { "" }
         )
     }
 }
