@@ -229,3 +229,117 @@ mod formats {
         io::Error::new(io::ErrorKind::InvalidData, error)
     }
 }
+
+#[cfg(all(test, feature = "compression"))]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// "xz text, xz text, xz text, and some caf\u{e9}\n", by `xz`.
+    const XZ: &[u8] = b"\xFD\x37\x7A\x58\x5A\x00\x00\x04\xE6\xD6\xB4\x46\x02\x00\x21\x01\x16\x00\x00\x00\x74\x2F\xE5\xA3\xE0\
+        \x00\x29\x00\x1F\x5D\x00\x3C\x1E\x80\x06\x41\x9D\x5D\x36\x1A\xF4\xE5\x6E\x20\x35\x7A\xD9\x6B\x32\x19\x3D\xB3\xFE\xC4\
+        \x17\xDB\xCC\xB0\xCC\xB3\x40\x00\x00\x00\x3E\x49\xCB\x8C\x22\xC6\x53\xC0\x00\x01\x3B\x2A\xC5\x93\x8F\xC7\x1F\xB6\xF3\
+        \x7D\x01\x00\x00\x00\x00\x04\x59\x5A";
+    const XZ_TEXT: &str = "xz text, xz text, xz text, and some caf\u{e9}\n";
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn bzip2(text: &str) -> Vec<u8> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(text: &str) -> Vec<u8> {
+        ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest)
+    }
+
+    fn text() -> String {
+        (0..3000).map(|n| format!("Line {n} of a text with a caf\u{e9} and {} more.\n", n * n)).collect()
+    }
+
+    /// One stream of every format, and its text.
+    fn streams() -> [(Compression, Vec<u8>, String); 4] {
+        [
+            (Compression::Gzip, gzip(&text()), text()),
+            (Compression::Bzip2, bzip2(&text()), text()),
+            (Compression::Zstd, zstd(&text()), text()),
+            (Compression::Xz, XZ.to_vec(), XZ_TEXT.to_owned()),
+        ]
+    }
+
+    fn unpack(packed: &[u8], compression: Compression, limits: Limits) -> Result<String, String> {
+        assert_eq!(Compression::of(packed), Some(compression));
+        let mut out = String::new();
+        let mut unpacked = Unpacked::new(packed, "a file", compression, limits).unwrap();
+        unpacked.read_to_string(&mut out).map_err(|error| error.to_string())?;
+        Ok(out)
+    }
+
+    #[test]
+    fn streams_and_streams_behind_each_other_come_back() {
+        for (compression, packed, text) in streams() {
+            let once = unpack(&packed, compression, Limits::default());
+            assert_eq!(once.as_ref(), Ok(&text), "{compression:?}");
+            let twice = unpack(&[&packed[..], &packed].concat(), compression, Limits::default());
+            assert_eq!(twice, Ok(text.repeat(2)), "{compression:?}");
+        }
+    }
+
+    #[test]
+    fn frames_of_zstd_that_hold_no_text_are_skipped() {
+        let skipped = b"\x5A\x2A\x4D\x18\x05\0\0\0notes";
+        let packed = [skipped, &zstd("one ")[..], skipped, &zstd("two"), skipped].concat();
+        assert_eq!(unpack(&packed, Compression::Zstd, Limits::default()), Ok("one two".into()));
+        let cut = unpack(&packed[..packed.len() - 1], Compression::Zstd, Limits::default()).unwrap_err();
+        assert!(cut.contains("of its zstd data: it ends too early"), "{cut}");
+    }
+
+    #[test]
+    fn whatever_is_cut_off_or_added_is_an_error_with_a_place() {
+        for (compression, packed, _) in streams() {
+            let told = |packed: &[u8]| unpack(packed, compression, Limits::default()).unwrap_err();
+            for length in (10..packed.len()).step_by(packed.len() / 40) {
+                let message = told(&packed[..length]);
+                let expected = format!(
+                    "a file is damaged at offset {length} of its {} data: it ends too early;",
+                    compression.name()
+                );
+                assert!(message.starts_with(&expected), "{length}: {message}");
+            }
+            let message = told(&[&packed[..], b"and more"].concat());
+            assert!(
+                message.starts_with("a file is damaged at offset ") && !message.contains('\n'),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_an_error_and_never_another_text() {
+        for (compression, packed, text) in streams() {
+            for at in (10..packed.len()).step_by(packed.len() / 50) {
+                let mut flipped = packed.clone();
+                flipped[at] ^= 4;
+                let read = unpack(&flipped, compression, Limits::default());
+                // The header of gzip has bytes that mean nothing, and no checksum.
+                assert!(read.as_ref().map_or(true, |read| *read == text), "{compression:?} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_grows_beyond_all_bounds_is_refused() {
+        let packed = gzip(&"a".repeat(1_000_000));
+        let limits = |free, ratio| Limits { free, ratio };
+        for allowed in [limits(1_000_000, 10), limits(1000, 5000)] {
+            assert_eq!(unpack(&packed, Compression::Gzip, allowed).map(|text| text.len()), Ok(1_000_000));
+        }
+        let message = unpack(&packed, Compression::Gzip, limits(100_000, 250)).unwrap_err();
+        assert!(message.starts_with("a file grows beyond 250 times its size ("), "{message}");
+    }
+}

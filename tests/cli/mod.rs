@@ -10,6 +10,7 @@ mod reading;
 mod resume;
 mod seeing;
 mod signals;
+mod texts;
 mod training;
 
 use assert_cmd::{Command, assert::Assert};
