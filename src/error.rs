@@ -245,7 +245,7 @@ pub enum Error {
         found: &'static str,
     },
     /// A file of a known format that is no plain text.
-    #[error("{text} is {found}, and not plain text: {advice}")]
+    #[error("{text} is {found}, not plain text: {advice}")]
     NotPlainText {
         /// The file, or what a person would call the text.
         text: String,

@@ -7,7 +7,7 @@ use super::{
     options::encoding,
     output,
     run_folder::{Trained, Which},
-    text::{Text, check_streams, without_unit},
+    text::{Again, Text, without_unit},
 };
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
@@ -90,10 +90,11 @@ impl Eval {
         }
         let expected = checkpoint.progress.corpus_fingerprint;
         let paths = own_paths(trained)?;
-        check_streams(&paths, trained.folder.path())?;
+        let again = Again::eval(trained.folder.path());
+        again.check(&paths)?;
         let vocabulary = Some(&checkpoint.vocabulary);
         let text = Text { paths: &paths, settings: &checkpoint.settings, vocabulary, max_memory: None };
-        let corpus = text.reopen(expected)?;
+        let corpus = text.reopen(expected).map_err(|failure| again.explain(failure, &paths))?;
         match corpus.fingerprint() {
             found if found == expected => Ok(corpus),
             found => Err(Failure::OtherText {

@@ -75,7 +75,8 @@ pub fn check_documents(corpus: &Corpus, settings: &Settings) -> Result<(), Failu
     let (marker, text) = (&settings.document_marker, corpus.name());
     let refuse = |name, found, expected| Err(Error::Setting { name, found, expected }.into());
     if !marker.is_empty() && !corpus.has_document_marker() {
-        let expected = format!("it stands nowhere in {text}; check its spelling, or leave it out");
+        let windows = if marker.contains('\n') { " (lines of Windows end with \\r\\n)" } else { "" };
+        let expected = format!("it does not occur in {text}; check its spelling{windows}, or leave it out");
         return refuse("document-marker", format!("{marker:?}"), expected);
     }
     if settings.shuffle_documents && corpus.document_count() < 2 {
@@ -96,52 +97,79 @@ pub fn note_streams(paths: &[PathBuf]) {
             );
         } else if is_stream(path) {
             note(&format!(
-                "warning: {} is a pipe, which a resumed run cannot read again: to resume this run, name the same text after \
-                 `train --resume`",
+                "warning: a resumed run cannot read {} again: name a file, or give the text on standard input (-); otherwise name \
+                 the same text after `train --resume`",
                 path.display()
             ));
         }
     }
 }
 
-/// Refuses to resume a run from what was a stream of the process that began it.
-pub fn check_streams(paths: &[PathBuf], out: &Path) -> Result<(), Failure> {
-    let folder = quoted(&out.display().to_string());
-    let gone = paths.iter().find(|path| is_descriptor(path) && !is_standard_input(path));
-    if let Some(gone) = gone {
-        return Err(Failure::Text {
-            text: gone.display().to_string(),
-            problem: format!(
-                "the text of this run came through this pipe, which is gone: name the same text again: unrolled train TEXT \
-                 --resume --out {folder}"
-            ),
-        });
-    }
-    match paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
-        true => Err(no_standard_input(out, "a terminal")),
-        false => Ok(()),
-    }
+/// How a command is given the text of a run that came from a stream.
+pub struct Again {
+    /// On standard input.
+    pub piped: String,
+    /// As a file.
+    pub named: String,
 }
 
-/// The failure of a resumed run that was given no text where it needs one.
-fn no_standard_input(out: &Path, found: &str) -> Failure {
-    let folder = quoted(&out.display().to_string());
-    Failure::Text {
-        text: "standard input".to_owned(),
-        problem: format!(
-            "the text of this run came from there, and now it is {found}: give the same text again: unrolled train --resume \
-             --out {folder} < TEXT, or name a file with it: unrolled train TEXT --resume --out {folder}"
-        ),
+impl Again {
+    /// To resume the run in a folder.
+    pub fn resume(out: &Path) -> Self {
+        let out = quoted(&out.display().to_string());
+        let named = format!("unrolled train TEXT --resume --out {out}");
+        Self { piped: format!("unrolled train --resume --out {out} < TEXT"), named }
     }
-}
 
-/// What to say when a run cannot be resumed for lack of its text: more, where that came from standard input.
-pub fn explain_empty(failure: Failure, paths: &[PathBuf], out: &Path) -> Failure {
-    match failure {
-        Failure::Library(Error::EmptyText { .. }) if paths.iter().any(|path| is_standard_input(path)) => {
-            no_standard_input(out, "empty")
+    /// To evaluate the run in a folder.
+    pub fn eval(run: &Path) -> Self {
+        let run = quoted(&run.display().to_string());
+        let named = format!("unrolled eval {run} TEXT --split val");
+        Self { piped: format!("unrolled eval {run} < TEXT"), named }
+    }
+
+    /// Refuses to read the recorded text of a run from what was a stream of the process that began it.
+    pub fn check(&self, paths: &[PathBuf]) -> Result<(), Failure> {
+        for path in paths.iter().filter(|path| !is_standard_input(path)) {
+            if is_descriptor(path) {
+                let problem = format!(
+                    "the text of this run came through this pipe, which is gone: name the same text again: {}",
+                    self.named
+                );
+                return Err(Failure::Text { text: path.display().to_string(), problem });
+            }
+            if is_stream(path) {
+                note(&format!(
+                    "the text of this run comes from the pipe {}: write it there again",
+                    path.display()
+                ));
+            }
         }
-        other => other,
+        match paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
+            true => Err(self.no_standard_input("a terminal")),
+            false => Ok(()),
+        }
+    }
+
+    fn no_standard_input(&self, found: &str) -> Failure {
+        Failure::Text {
+            text: "standard input".to_owned(),
+            problem: format!(
+                "the text of this run came from there, and now it is {found}: give the same text again: {}, or name a file with \
+                 it: {}",
+                self.piped, self.named
+            ),
+        }
+    }
+
+    /// What to say when the text of a run is empty: more, where it came from standard input.
+    pub fn explain(&self, failure: Failure, paths: &[PathBuf]) -> Failure {
+        match failure {
+            Failure::Library(Error::EmptyText { .. }) if paths.iter().any(|path| is_standard_input(path)) => {
+                self.no_standard_input("empty")
+            }
+            other => other,
+        }
     }
 }
 
@@ -190,10 +218,9 @@ pub fn without_unit(error: Error, advice: &str) -> Failure {
                 ),
             }
         }
-        Error::NotPlainText { text, found, advice } if advice.contains("--unit") => Failure::Text {
-            text,
-            problem: format!("it is {found}, and not plain text: extract its text first"),
-        },
+        Error::NotPlainText { text, found, advice } if advice.contains("--unit") => {
+            Failure::Text { text, problem: format!("it is {found}, not plain text: extract its text first") }
+        }
         error => error.into(),
     }
 }

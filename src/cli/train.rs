@@ -9,7 +9,7 @@ use super::{
     run_folder::{RunFolder, Trained},
     run_options::RunOptions,
     signals::Signals,
-    text::{Text, check_documents, check_streams, explain_empty, note_streams, remedy},
+    text::{Again, Text, check_documents, note_streams, remedy},
 };
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use std::{
@@ -165,7 +165,7 @@ impl Train {
         let vocabulary = self.accept_changed_text.then_some(&checkpoint.vocabulary);
         let text = text(&paths, &settings, vocabulary, &run);
         let opened = text.reopen(checkpoint.progress.corpus_fingerprint);
-        let corpus = opened.map_err(|failure| explain_empty(failure, &paths, out))?;
+        let corpus = opened.map_err(|failure| Again::resume(out).explain(failure, &paths))?;
         check_memory(&settings, &corpus, &run)?;
         let checkpoint = self.check_text(&corpus, &paths, checkpoint, out)?;
         let recorded = super::config::record(&settings, &paths, &run)?;
@@ -183,7 +183,7 @@ impl Train {
             return Ok(self.paths.clone());
         }
         let paths = config.paths().unwrap_or_default().to_vec();
-        check_streams(&paths, out)?;
+        Again::resume(out).check(&paths)?;
         Ok(paths)
     }
 

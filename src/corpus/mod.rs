@@ -7,6 +7,7 @@
 mod batches;
 mod decode;
 mod documents;
+mod draft;
 mod embedded;
 mod files;
 mod intake;
@@ -24,14 +25,15 @@ mod tests;
 mod unpack;
 mod vocabulary;
 
-use crate::{Error, Invalid, Result, SplitBy, Unit};
+use crate::{Invalid, Result, SplitBy, Unit};
 pub use batches::{Batch, Batches};
 use documents::Documents;
+use draft::Draft;
 pub use intake::is_standard_input;
 use memchr::memmem;
 pub use options::Options;
 use rayon::prelude::*;
-use scan::{Reading, SPAN, Scan, Span};
+use scan::{Reading, SPAN, Span};
 use serde::Serialize;
 use source::Source;
 pub use split::Split;
@@ -109,7 +111,7 @@ impl Corpus {
     /// A text in memory.
     ///
     /// # Errors
-    /// [`Error::EmptyText`].
+    /// [`crate::Error::EmptyText`].
     pub fn from_text(text: impl Into<String>, unit: Unit) -> Result<Self> {
         Draft::text(text.into()).read(Reading { unit, invalid: Invalid::Error }, None, SPAN)
     }
@@ -117,7 +119,7 @@ impl Corpus {
     /// A text in memory, with a vocabulary that is given.
     ///
     /// # Errors
-    /// [`Error::EmptyText`], and [`Error::UnknownSymbol`] for a symbol that the vocabulary lacks.
+    /// [`crate::Error::EmptyText`], and [`crate::Error::UnknownSymbol`] for a symbol that the vocabulary lacks.
     pub fn from_text_with(text: impl Into<String>, vocabulary: &Vocabulary) -> Result<Self> {
         let reading = Reading { unit: vocabulary.unit(), invalid: Invalid::Error };
         Draft::text(text.into()).read(reading, Some(vocabulary), SPAN)
@@ -126,7 +128,7 @@ impl Corpus {
     /// The text inside this library: its own sources and documents.
     ///
     /// # Errors
-    /// [`Error::EmptyText`] if it was built without them.
+    /// [`crate::Error::EmptyText`] if it was built without them.
     pub fn embedded(unit: Unit) -> Result<Self> {
         let source = Source::held("the built-in text", embedded::TEXT.as_bytes());
         Draft::of(vec![source]).read(Reading { unit, invalid: Invalid::Error }, None, SPAN)
@@ -159,7 +161,7 @@ impl Corpus {
     /// documents that lie next to them.
     ///
     /// # Errors
-    /// [`Error::Setting`] when a fraction lies outside [0, 1), when nothing would be left to train on, or when there are
+    /// [`crate::Error::Setting`] when a fraction lies outside [0, 1), when nothing would be left to train on, or when there are
     /// fewer documents than parts.
     pub fn split(&self, by: SplitBy, val: f64, test: f64) -> Result<Split> {
         let split = Split::new(self.len, val, test)?;
@@ -183,6 +185,12 @@ impl Corpus {
     /// Bytes of the text that lie in mapped files.
     pub fn mapped(&self) -> usize {
         self.sources.iter().filter(|source| source.is_mapped()).map(|source| source.bytes().len()).sum()
+    }
+
+    /// Bytes of the text that lie in a temporary file: decompressed, decoded or read from a pipe.
+    pub fn spooled(&self) -> usize {
+        self.sources.iter().map(|source| source.bytes().len() - source.memory()).sum::<usize>()
+            - self.mapped()
     }
 
     /// Bytes of memory that the text takes besides: its index, and what could not be mapped.
@@ -253,7 +261,7 @@ impl Corpus {
     /// The ids read from such a file are still below V, but they may no longer be its text.
     ///
     /// # Errors
-    /// [`Error::TextChanged`] names the first such file.
+    /// [`crate::Error::TextChanged`] names the first such file.
     pub fn unchanged(&self) -> Result<()> {
         self.sources.iter().try_for_each(Source::unchanged)
     }
@@ -262,7 +270,7 @@ impl Corpus {
     /// so that a training step can ask it.
     ///
     /// # Errors
-    /// [`Error::TextChanged`] names the first file that was cut short.
+    /// [`crate::Error::TextChanged`] names the first file that was cut short.
     pub fn whole(&self) -> Result<()> {
         match source::any_lost() {
             true => self.sources.iter().try_for_each(Source::whole),
@@ -305,86 +313,5 @@ impl Corpus {
                 Err(self.vocabulary.unknown(&source.name, symbol, offset + source.mark))
             }
         }
-    }
-}
-
-/// A text whose bytes are at hand and not yet looked at.
-struct Draft<'a> {
-    name: String,
-    sources: Vec<Source>,
-    /// What stands between two sources, or else the marker that ends a document.
-    separator: Option<Source>,
-    marker: String,
-    /// Shuffles the documents that the marker ends, by this seed.
-    shuffle: Option<u64>,
-    skipped: Skipped,
-    progress: Option<&'a (dyn Fn(u64, u64) + Sync)>,
-}
-
-impl Draft<'_> {
-    /// Sources that follow each other.
-    fn of(sources: Vec<Source>) -> Self {
-        let name = sources.first().map_or_else(String::new, |source| source.name.clone());
-        Self {
-            name,
-            sources,
-            separator: None,
-            marker: String::new(),
-            shuffle: None,
-            skipped: Skipped::default(),
-            progress: None,
-        }
-    }
-
-    fn text(text: String) -> Self {
-        Self::of(vec![Source::held("the text", text.into_bytes())])
-    }
-
-    /// Scans the bytes, in spans of about `span` of them.
-    fn read(self, reading: Reading, given: Option<&Vocabulary>, span: usize) -> Result<Corpus> {
-        let Self { name, mut sources, separator, marker, shuffle, skipped, progress } = self;
-        sources.retain(|source| !source.bytes().is_empty());
-        let documents = sources.len();
-        sources.extend(separator);
-        let shuffled = shuffle.is_some();
-        let pieces = match shuffle {
-            _ if marker.is_empty() => {
-                documents::whole(&sources, (sources.len() > documents).then_some(documents))
-            }
-            Some(seed) => documents::shuffled(&sources, documents, |pieces| options::shuffle(pieces, seed)),
-            None => documents::marked(&sources, documents),
-        };
-        let scan = Scan::new(&sources, &pieces, shuffled, reading, span, progress);
-        // A file that was cut short meanwhile is no text with mistakes.
-        sources.iter().try_for_each(Source::whole)?;
-        let Scan { spans, seen, symbols: len, checksum, checksums } = scan?;
-        if len == 0 {
-            return Err(Error::EmptyText { text: name });
-        }
-        let complete = given.is_none_or(|v| seen.symbols().all(|s| v.ids().get(s) != vocabulary::UNKNOWN));
-        let vocabulary = match given {
-            Some(vocabulary) => vocabulary.clone(),
-            None => Vocabulary::from_sorted(reading.unit, seen.symbols().collect()),
-        };
-        let invalid = reading.invalid;
-        let fingerprint = checksum;
-        let corpus = Corpus {
-            name,
-            sources,
-            documents,
-            marker,
-            shuffled,
-            checksums,
-            skipped,
-            spans,
-            invalid,
-            vocabulary,
-            len,
-            fingerprint,
-        };
-        if !complete {
-            corpus.all_known()?;
-        }
-        Ok(corpus)
     }
 }

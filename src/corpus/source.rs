@@ -111,7 +111,7 @@ impl Source {
 
     /// Bytes that it takes in memory.
     pub fn memory(&self) -> usize {
-        if let Bytes::Held(bytes) = &self.bytes { bytes.len() } else { 0 }
+        if let Bytes::Held(_) = &self.bytes { self.bytes().len() } else { 0 }
     }
 
     /// Whether it is read in place from a file of the user's.

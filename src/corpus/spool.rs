@@ -82,7 +82,7 @@ impl Sink<'_> {
         }
     }
 
-    fn to_file(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn spill(&mut self, bytes: &[u8]) -> io::Result<()> {
         let failed = |source| {
             io::Error::other(Error::Io { action: "write a temporary file in", path: env::temp_dir(), source })
         };
@@ -124,10 +124,10 @@ impl Write for Sink<'_> {
                 self.memory = Some(held);
             }
             Some(held) => {
-                self.to_file(&held)?;
-                self.to_file(bytes)?;
+                self.spill(&held)?;
+                self.spill(bytes)?;
             }
-            None => self.to_file(bytes)?,
+            None => self.spill(bytes)?,
         }
         Ok(bytes.len())
     }

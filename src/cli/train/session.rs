@@ -299,10 +299,12 @@ impl Session {
 
 /// How much of the text lies in mapped files.
 fn mapped(corpus: &Corpus) -> String {
-    match corpus.mapped() {
+    let part = |bytes: usize, place: &str| match bytes {
         0 => String::new(),
-        bytes => format!(", besides {} of text, which stays in its files", memory(bytes as f64)),
-    }
+        bytes => format!(", besides {} of text, which {place}", memory(bytes as f64)),
+    };
+    let files = part(corpus.mapped(), "stays in its files");
+    files + &part(corpus.spooled(), "lies in a temporary file")
 }
 
 /// Files below folders that are no part of the text.
