@@ -227,8 +227,8 @@ pub enum Error {
     },
     /// A folder below which no file holds text.
     #[error(
-        "no text below {}: its files are hidden, ignored (by a .gitignore or .ignore; see no-ignore), empty or \
-         binary (a NUL byte in the first 8 KiB){filters}; name another folder, or the files themselves", path.display()
+        "no text below {}: its files are hidden, ignored (by a .gitignore or .ignore; see no-ignore), empty, \
+         binary (a NUL byte in the first 8 KiB) or compressed (see include){filters}; name another folder, or the files themselves", path.display()
     )]
     NoText {
         /// The folder.

@@ -218,6 +218,12 @@ pub fn without_unit(error: Error, advice: &str) -> Failure {
                 ),
             }
         }
+        Error::InvalidEncoding { text, encoding, offset } => Failure::Text {
+            text,
+            problem: format!(
+                "the bytes at offset {offset} are not {encoding}: pass the --encoding that the text has{advice}"
+            ),
+        },
         Error::NotPlainText { text, found, advice } if advice.contains("--unit") => {
             Failure::Text { text, problem: format!("it is {found}, not plain text: extract its text first") }
         }

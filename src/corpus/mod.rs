@@ -85,7 +85,7 @@ pub struct Document<'a> {
 /// Files below folders that are no part of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Skipped {
-    /// With a NUL byte in the first 8 KiB.
+    /// With a NUL byte in the first 8 KiB, of a known format that is no text, or compressed.
     pub binary: usize,
     /// Without a byte.
     pub empty: usize,

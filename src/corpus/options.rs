@@ -53,8 +53,12 @@ pub struct Options<'a> {
 
 impl fmt::Debug for Options<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { unit, invalid, include, exclude, shuffle, separator, .. } = self;
-        write!(out, "{unit:?} {invalid:?} {include:?} {exclude:?} {shuffle:?} {separator:?}")
+        let Self { unit, invalid, encoding, include, exclude, shuffle, separator, document_marker, .. } =
+            self;
+        write!(
+            out,
+            "{unit:?} {invalid:?} {encoding:?} {include:?} {exclude:?} {shuffle:?} {separator:?} {document_marker:?}"
+        )
     }
 }
 
@@ -127,7 +131,7 @@ impl<'a> Options<'a> {
 
     fn open_as(&self, paths: &[PathBuf], how: How) -> Result<Corpus> {
         let checked = Settings {
-            unit: self.unit,
+            unit: how.unit,
             encoding: self.encoding.clone(),
             separator: self.separator.clone(),
             document_marker: self.document_marker.clone(),

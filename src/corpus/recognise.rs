@@ -104,7 +104,8 @@ impl How {
             _ if self.compression(head).is_some() => included,
             Form::Foreign { .. } => false,
             Form::Plain { .. } => !nul || self.unit == Unit::Char,
-            Form::Encoded { .. } => true,
+            // A build that cannot decode passes over what it always has.
+            Form::Encoded { .. } => cfg!(feature = "encodings") || self.encoding.is_some(),
         }
     }
 }

@@ -244,7 +244,7 @@ fn a_file_without_permission_is_named() {
 
 #[test]
 fn empty_texts_are_refused() {
-    let folder = folder(&[("empty", b""), ("full", b"ab"), ("bad", b"\xFF\xFE")]);
+    let folder = folder(&[("empty", b""), ("full", b"ab"), ("bad", b"\xFF\xFD")]);
     let [empty, full, bad] = ["empty", "full", "bad"].map(|name| folder.path().join(name));
     let message = open(&empty).unwrap_err().to_string();
     assert_eq!(message, format!("{} is empty: name a text with at least 2 symbols", empty.display()));
@@ -265,7 +265,7 @@ fn a_folder_without_text_is_refused() {
     let options = Options { include: vec!["*.c".into(), "*.h".into()], ..Options::default() };
     let message = options.open(&[folder.path().into()]).unwrap_err().to_string();
     assert!(
-        message.contains("(a NUL byte in the first 8 KiB), or filtered out by include *.c, *.h;"),
+        message.contains("(a NUL byte in the first 8 KiB) or compressed (see include), or filtered out by include *.c, *.h;"),
         "{message}"
     );
 }

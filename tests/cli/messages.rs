@@ -186,6 +186,10 @@ const PARTS: &[Part] = &[
             (RUN, "sample here --prompt \u{20ac}"),
             (RUN, "sample here --prompt-file none.txt"),
             (&[Train(""), File("prompt.txt", b"caf\xe9")], "sample here --prompt-file prompt.txt"),
+            (
+                &[Train(""), File("prompt.txt", b"\x83\xff")],
+                "sample here --prompt-file prompt.txt --encoding shift_jis",
+            ),
             (RUN, "sample here --encoding utf-8"),
             (RUN, "sample here --document"),
             (&[Train(""), File("latin.txt", b"caf\xe9 and more of it")], "eval here latin.txt"),

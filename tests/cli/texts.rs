@@ -227,6 +227,7 @@ fn below_a_folder_compressed_files_are_read_where_patterns_ask_for_them() {
         )
     };
     assert_eq!(symbols("", "plain"), (550, 1));
+    assert_eq!(symbols("--include *.txt", "one"), (550, 0));
     assert_eq!(symbols("--include *.txt --include *.txt.gz", "both"), (1050, 0));
 }
 
