@@ -48,12 +48,13 @@ impl Draft<'_> {
         let documents = sources.len();
         sources.extend(separator);
         let shuffled = shuffle.is_some();
-        let pieces = match shuffle {
-            _ if marker.is_empty() => {
-                documents::whole(&sources, (sources.len() > documents).then_some(documents))
+        let between = (sources.len() > documents).then_some(documents);
+        let pieces = match (between, shuffle) {
+            (Some(at), Some(seed)) if !marker.is_empty() => {
+                documents::shuffled(&sources, at, |pieces| options::shuffle(pieces, seed))
             }
-            Some(seed) => documents::shuffled(&sources, documents, |pieces| options::shuffle(pieces, seed)),
-            None => documents::marked(&sources, documents),
+            (Some(at), None) if !marker.is_empty() => documents::marked(&sources, at),
+            _ => documents::whole(&sources, between),
         };
         let scan = Scan::new(&sources, &pieces, shuffled, reading, span, progress);
         // A file that was cut short meanwhile is no text with mistakes.
