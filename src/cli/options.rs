@@ -140,7 +140,7 @@ pub struct SettingsFlags {
     /// What a symbol is [default: char]
     #[arg(long, value_parser = one_of(Unit::NAMES), help_heading = "Text")]
     pub unit: Option<String>,
-    /// What to do with bytes that are not UTF-8 [default: error]
+    /// What to do with bytes that are not UTF-8, or not in the --encoding [default: error]
     #[arg(long, value_parser = one_of(Invalid::NAMES), help_heading = "Text")]
     pub invalid: Option<String>,
     /// Encoding of the text, by its WHATWG label (utf-16le, windows-1252, shift_jis, gbk, koi8-r) [default: utf-8, or as a

@@ -75,7 +75,7 @@ fn the_encoding_is_a_part_of_the_run() {
     refused(
         home.run("train --resume --out here --encoding utf-16le"),
         2,
-        &["--encoding contradicts the run in here, which has encoding = \"windows-1252\""],
+        &["--encoding contradicts the run in here, which has encoding = ", "windows-1252"],
     );
     home.run("train --resume --out here --encoding iso-8859-1").success();
     // Another text is in the encoding of the run's, unless it is said to be in another.
