@@ -274,8 +274,8 @@ pub enum Error {
     },
     /// A folder below which no file holds text.
     #[error(
-        "no text below {}: its files are hidden, ignored (by a .gitignore or .ignore; see no-ignore), empty or \
-         binary (a NUL byte in the first 8 KiB){filters}; name another folder, or the files themselves", path.display()
+        "no text below {}: its files are hidden, ignored (by a .gitignore or .ignore; see no-ignore), empty, \
+         binary (a NUL byte in the first 8 KiB) or compressed (see include){filters}; name another folder, or the files themselves", path.display()
     )]
     NoText {
         /// The folder.
@@ -291,16 +291,77 @@ pub enum Error {
         /// What it is.
         found: &'static str,
     },
+    /// A file of a known format that is no plain text.
+    #[error("{text} is {found}, not plain text: {advice}")]
+    NotPlainText {
+        /// The file, or what a person would call the text.
+        text: String,
+        /// What it is.
+        found: String,
+        /// What to do.
+        advice: String,
+    },
+    /// A text that this build of the library does not read.
+    #[error(
+        "{text} is {found}, which this program was built without: build unrolled with its feature {feature}"
+    )]
+    Feature {
+        /// The file, or what a person would call the text.
+        text: String,
+        /// What it is.
+        found: String,
+        /// The cargo feature that reads it.
+        feature: &'static str,
+    },
+    /// Compressed data that end too early or are not what they were.
+    #[error(
+        "{text} is damaged at offset {offset} of its {compression} data: {reason}; take another copy, or make the file again"
+    )]
+    DamagedText {
+        /// The file, or what a person would call the text.
+        text: String,
+        /// The format.
+        compression: &'static str,
+        /// Compressed bytes that were read before that was seen.
+        offset: u64,
+        /// How it was seen.
+        reason: String,
+    },
+    /// A text that grows beyond all bounds as it is decompressed, or that temporary files have no room for.
+    #[error("{text} {problem}")]
+    TextTooLarge {
+        /// The file, or what a person would call the text.
+        text: String,
+        /// What it does, and what to do.
+        problem: String,
+    },
+    /// Bytes without a meaning in the encoding that the text is said to have.
+    #[error(
+        "{text}: the bytes at offset {offset} are not {encoding}: pass the --encoding that the text has, or --invalid replace or \
+         --invalid skip to read around them"
+    )]
+    InvalidEncoding {
+        /// The file, or what a person would call the text.
+        text: String,
+        /// The encoding.
+        encoding: String,
+        /// Bytes before the first bad one, after decompression.
+        offset: u64,
+    },
     /// Bytes that are not UTF-8, in a text that is to be read as characters.
     #[error(
-        "{text}: the bytes at offset {offset} are not UTF-8: pass --invalid replace or --invalid skip to read \
-         around them, or --unit byte to read bytes"
+        "{text}: the bytes at offset {offset} are not UTF-8{}: pass {}--invalid replace or --invalid skip to read \
+         around them, or --unit byte to read bytes",
+        looks.as_ref().map_or_else(String::new, |name| format!(", and look like {name}")),
+        looks.as_ref().map_or_else(String::new, |name| format!("--encoding {name} (or the encoding that the text has), "))
     )]
     InvalidUtf8 {
         /// The file, or what a person would call the text.
         text: String,
         /// Bytes before the first bad one.
         offset: usize,
+        /// The encoding that the text seems to have, where most of its characters are not UTF-8.
+        looks: Option<String>,
     },
     /// A symbol that the vocabulary lacks.
     #[error(

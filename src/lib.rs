@@ -76,7 +76,8 @@
 //! # Features
 //!
 //! `cli`, on by default, carries the dependencies of the command line; a program that links the library writes
-//! `default-features = false`.
+//! `default-features = false`. Two parts of it can be had by themselves: `compression` reads texts in gzip, zstd, bzip2 and xz
+//! files, `encodings` those in other encodings than UTF-8. Without them such a text is [`Error::Feature`].
 //!
 //! In all documentation T is steps, B batch rows, V symbols of the vocabulary, E input width, H hidden width, L layers and
 //! G gates per unit (RNN 1, GRU 3, LSTM 4). Arrays are row-major f32 unless said; losses are in nats per symbol.

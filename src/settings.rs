@@ -4,11 +4,13 @@
 mod choices;
 pub(crate) mod decimal;
 mod difference;
+mod encoding;
 mod layer;
 mod validate;
 
 pub use choices::*;
 pub use difference::Difference;
+pub use encoding::Encoding;
 pub use layer::{Highway, Layer, Variational};
 use serde::{Deserialize, Serialize};
 
@@ -143,6 +145,9 @@ pub struct Settings {
     /// that [`Training::fine_tune`](crate::train::Training::fine_tune) starts from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<Unknown>,
+    /// The encoding of the text, which is decoded as it is opened. When absent: UTF-8, or what a byte-order mark says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
     /// Below folders, only files that one of these patterns names, as in a `.gitignore`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
@@ -152,12 +157,16 @@ pub struct Settings {
     /// Below folders, also files that a `.gitignore` or `.ignore` names.
     #[serde(skip_serializing_if = "layer::is_default")]
     pub no_ignore: bool,
-    /// Whether the files of the text are shuffled, each as a whole, by the seed.
+    /// Whether the documents of the text (its files, or what `document_marker` ends) are shuffled, each as a whole, by the
+    /// seed.
     #[serde(skip_serializing_if = "layer::is_default")]
     pub shuffle_documents: bool,
     /// What stands between one file of the text and the next.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub separator: String,
+    /// The text at the end of each document within a file; when empty, each file is one document. It is a part of the text.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub document_marker: String,
     /// Where the held-out parts begin.
     #[serde(skip_serializing_if = "layer::is_default")]
     pub split_by: SplitBy,
@@ -225,11 +234,13 @@ impl Default for Settings {
             unit: Unit::Char,
             invalid: Invalid::Error,
             unknown: None,
+            encoding: None,
             include: Vec::new(),
             exclude: Vec::new(),
             no_ignore: false,
             shuffle_documents: false,
             separator: String::new(),
+            document_marker: String::new(),
             split_by: SplitBy::Tail,
             mode: Mode::Static,
             seed: 1,

@@ -1,39 +1,66 @@
-//! Any bytes, as a file read with every option, against a decode of the whole by the standard library.
+//! Any bytes, as a file read with every option, against a decode of the whole by the standard library. Compressed bytes,
+//! UTF-16 behind a mark, and what is no text may be errors, and never a panic.
 //! `cargo +nightly fuzz run corpus`
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeSet;
-use unrolled::{Error, Invalid, Unit, corpus::Corpus};
+use unrolled::{
+    Encoding, Error, Invalid, Result, Unit,
+    corpus::{Corpus, Options},
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), bytes).expect("space for it");
     let open = |unit, invalid| Corpus::open(&[file.path().into()], unit, invalid);
-    let skipped: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
-    compare(
-        open(Unit::Char, Invalid::Replace),
-        String::from_utf8_lossy(bytes).chars().map(u32::from).collect(),
-    );
-    compare(open(Unit::Char, Invalid::Skip), skipped.chars().map(u32::from).collect());
-    compare(open(Unit::Byte, Invalid::Error), bytes.iter().map(|&byte| byte.into()).collect());
-    match std::str::from_utf8(bytes) {
-        Ok(text) => compare(open(Unit::Char, Invalid::Error), text.chars().map(u32::from).collect()),
-        Err(error) => {
-            let opened = open(Unit::Char, Invalid::Error);
-            let offset = error.valid_up_to();
-            assert!(matches!(opened, Err(Error::InvalidUtf8 { offset: found, .. }) if found == offset));
+    compare(open(Unit::Byte, Invalid::Error), bytes, bytes.iter().map(|&byte| byte.into()).collect());
+    let mark = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    let text = &bytes[mark..];
+    let skipped: String = text.utf8_chunks().map(|chunk| chunk.valid()).collect();
+    let replaced = String::from_utf8_lossy(text);
+    compare(open(Unit::Char, Invalid::Replace), bytes, replaced.chars().map(u32::from).collect());
+    compare(open(Unit::Char, Invalid::Skip), bytes, skipped.chars().map(u32::from).collect());
+    match (open(Unit::Char, Invalid::Error), std::str::from_utf8(text)) {
+        (opened, Ok(text)) => compare(opened, bytes, text.chars().map(u32::from).collect()),
+        (Err(Error::InvalidUtf8 { offset, .. }), Err(error)) => {
+            assert_eq!(offset, mark + error.valid_up_to());
         }
+        (opened, Err(_)) => assert!(is_another_form(&opened), "{opened:?}"),
     }
+    decode(&[file.path().into()]);
+    documents(&[file.path().into()], &replaced);
 });
 
+/// Whether the bytes were something else than plain UTF-8 text.
+fn is_another_form(corpus: &Result<Corpus>) -> bool {
+    match corpus {
+        Ok(corpus) => corpus.documents().any(|file| file.compression.is_some() || file.encoding.is_some()),
+        Err(error) => matches!(
+            error,
+            Error::NotPlainText { .. }
+                | Error::DamagedText { .. }
+                | Error::TextTooLarge { .. }
+                | Error::InvalidEncoding { .. }
+        ),
+    }
+}
+
+/// Whether the bytes may begin a compressed stream, or UTF-16.
+fn begins_packed(bytes: &[u8]) -> bool {
+    matches!(bytes[0], 0x1F | 0x28 | 0x50..=0x5F | b'B' | 0xFD..=0xFF)
+}
+
 /// The symbols read must be these code points (or bytes), whatever the place where the read begins.
-fn compare(corpus: Result<Corpus, Error>, symbols: Vec<u32>) {
-    if symbols.is_empty() {
-        assert!(matches!(corpus, Err(Error::EmptyText { .. })));
+fn compare(corpus: Result<Corpus>, bytes: &[u8], symbols: Vec<u32>) {
+    if is_another_form(&corpus) {
         return;
     }
-    let corpus = corpus.expect("a text with symbols opens");
+    let corpus = match corpus {
+        // Of an empty stream, whose bytes are no symbols.
+        Err(Error::EmptyText { .. }) if symbols.is_empty() || begins_packed(bytes) => return,
+        corpus => corpus.expect("a text with symbols opens"),
+    };
     let sorted: Vec<u32> = BTreeSet::from_iter(symbols.iter().copied()).into_iter().collect();
     assert_eq!((corpus.len(), corpus.vocabulary().len()), (symbols.len(), sorted.len()));
     for start in (0..symbols.len()).step_by(symbols.len().div_ceil(8)) {
@@ -41,4 +68,35 @@ fn compare(corpus: Result<Corpus, Error>, symbols: Vec<u32>) {
         corpus.read(start, &mut ids);
         assert!(ids.iter().zip(&symbols[start..]).all(|(&id, symbol)| sorted[id as usize] == *symbol));
     }
+}
+
+/// Decoders take any bytes, in memory and through a temporary file, to the same text.
+fn decode(paths: &[std::path::PathBuf]) {
+    for name in ["utf-16le", "utf-16be", "windows-1252", "shift_jis", "gb18030"] {
+        let encoding = Encoding::new(name).ok();
+        let invalid = Invalid::Replace;
+        let [one, other] = [None, Some(0)].map(|memory| {
+            let options = Options { encoding: encoding.clone(), invalid, memory, ..Options::default() };
+            options.open(paths).map(|corpus| (corpus.len(), corpus.fingerprint()))
+        });
+        assert_eq!(one.ok(), other.ok());
+    }
+}
+
+/// Shuffled documents have the symbols of the text, and the markers that were added.
+fn documents(paths: &[std::path::PathBuf], text: &str) {
+    let options = Options {
+        invalid: Invalid::Replace,
+        document_marker: "\n".into(),
+        shuffle: Some(1),
+        ..Options::default()
+    };
+    let corpus = options.open(paths);
+    if is_another_form(&corpus) {
+        return;
+    }
+    let Ok(corpus) = corpus else { return };
+    let symbols = text.chars().count();
+    assert!((symbols..=symbols + 1).contains(&corpus.len()), "{} of {symbols}", corpus.len());
+    assert!(corpus.document_count() <= symbols);
 }

@@ -7,7 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
-use unrolled::{Error, ForgetBiasAt, Layer, Preset, Settings, SplitBy, Unknown};
+use unrolled::{
+    Encoding, Error, ForgetBiasAt, Layer, Preset, Settings, SplitBy, Unknown, corpus::is_standard_input,
+};
 
 /// Flags of `train` that a configuration file cannot hold.
 const FLAGS_ONLY: &[&str] =
@@ -170,9 +172,12 @@ fn check_names(paths: &[PathBuf], run: &RunOptions) -> Result<(), Failure> {
     }
 }
 
-/// So that the text is found from any folder.
+/// So that the text is found from any folder. Standard input is found as it is.
 fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    match is_standard_input(path) {
+        true => "-".into(),
+        false => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
 }
 
 fn preset_name(value: &Value) -> Result<String, String> {
@@ -244,6 +249,8 @@ fn known_keys() -> Table {
         no_ignore: true,
         shuffle_documents: true,
         separator: " ".to_owned(),
+        document_marker: " ".to_owned(),
+        encoding: Encoding::new("utf-8").ok(),
         split_by: SplitBy::Document,
         unknown: Some(Unknown::Error),
         ..Settings::default()

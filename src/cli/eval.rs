@@ -5,17 +5,17 @@ use super::{
     failure::Failure,
     figures::grouped,
     numbers::whole,
-    options::unknown,
+    options::{encoding, unknown},
     output,
     run_folder::{Trained, Which},
-    train::reopen,
+    text::{Again, Text, without_unit},
 };
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 use unrolled::{
-    Unknown,
+    Encoding, Invalid, Settings, Unknown,
     checkpoint::Checkpoint,
-    corpus::{Corpus, Options},
+    corpus::Corpus,
     model::check_evaluation_memory,
     train::{Evaluation, Reading, evaluate_as},
 };
@@ -25,9 +25,15 @@ use unrolled::{
 pub struct Eval {
     /// A run folder or a checkpoint file [default: the newest under runs/]
     run: Option<PathBuf>,
-    /// Files and folders of the text [default: the run's own]
+    /// Files and folders of the text, and - for standard input [default: the run's own]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Encoding of the files named, by its WHATWG label [default: the run's]
+    #[arg(long, value_name = "NAME", value_parser = encoding, requires = "paths")]
+    encoding: Option<String>,
+    /// What to do with bytes that are not in that encoding [default: as the run does]
+    #[arg(long, value_parser = PossibleValuesParser::new(Invalid::NAMES), requires = "paths")]
+    invalid: Option<String>,
     /// Part of the text [default: val for the run's own text, all for another]
     #[arg(long, value_enum)]
     split: Option<Part>,
@@ -84,17 +90,8 @@ impl Eval {
     }
 
     fn corpus(&self, trained: &Trained, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-        let settings = &checkpoint.settings;
         if !self.paths.is_empty() {
-            // Another text has an order and filters of its own; what stands between files is what the model knows.
-            let (invalid, separator) = (settings.invalid, settings.separator.clone());
-            let options = Options {
-                invalid,
-                separator,
-                unknown: self.unknown.as_deref().map(unknown),
-                ..Options::default()
-            };
-            return Ok(Options { vocabulary: Some(&checkpoint.vocabulary), ..options }.open(&self.paths)?);
+            return self.other_text(checkpoint);
         }
         if self.unknown.is_some() {
             return Err(Failure::Usage(
@@ -103,8 +100,12 @@ impl Eval {
                     .to_owned(),
             ));
         }
-        let corpus = reopen(&own_paths(trained)?, settings, checkpoint)?;
         let expected = checkpoint.progress.corpus_fingerprint;
+        let paths = own_paths(trained)?;
+        let again = Again::eval(trained.folder.path());
+        again.check(&paths)?;
+        let text = Text { paths: &paths, settings: &checkpoint.settings, max_memory: None };
+        let corpus = text.reopen(checkpoint).map_err(|failure| again.explain(failure, &paths))?;
         match corpus.fingerprint() {
             found if found == expected => Ok(corpus),
             found => Err(Failure::OtherText {
@@ -116,6 +117,27 @@ impl Eval {
                 remedy: "bring it back, or name a text after the run",
             }),
         }
+    }
+
+    /// Another text has an order and filters of its own; what its bytes mean, and what stands between files, is what the
+    /// model knows.
+    fn other_text(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
+        let Settings { encoding, separator, document_marker, invalid, unit, .. } =
+            checkpoint.settings.clone();
+        let encoding = self.encoding.as_deref().map(Encoding::new).transpose()?.or(encoding);
+        let choices = [Invalid::Error, Invalid::Replace, Invalid::Skip];
+        let chosen = choices.into_iter().find(|choice| self.invalid.as_deref() == Some(choice.name()));
+        let invalid = chosen.unwrap_or(invalid);
+        let unknown = self.unknown.as_deref().map(unknown);
+        let settings =
+            Settings { encoding, separator, document_marker, invalid, unit, unknown, ..Settings::default() };
+        let text = Text { paths: &self.paths, settings: &settings, max_memory: None };
+        text.open(Some(&checkpoint.vocabulary)).map_err(|failure| match failure {
+            Failure::Library(error) => {
+                without_unit(error, ", or --invalid replace or --invalid skip to read around them")
+            }
+            other => other,
+        })
     }
 
     /// Every stream is a row of the batch: so many that they exceed the memory are refused before anything is allocated.

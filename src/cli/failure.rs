@@ -66,6 +66,14 @@ pub enum Failure {
         /// What to do.
         remedy: &'static str,
     },
+    /// A text that cannot be read, for a reason that depends on the command.
+    #[error("{text}: {problem}")]
+    Text {
+        /// Its file, or what a person would call it.
+        text: String,
+        /// What was found, and what to do.
+        problem: String,
+    },
     /// The run ended for a reason of its own, and can be continued.
     #[error("{error}; {stands}")]
     Stopped {

@@ -7,6 +7,7 @@ use super::{
     options::SettingsFlags,
     origin::{Asked, Origin},
     output,
+    text::Text,
 };
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
@@ -84,7 +85,8 @@ impl FindRate {
             true => config.paths().unwrap_or_default(),
             false => &self.paths,
         };
-        let corpus = origin.open(paths, &settings)?;
+        let max_memory = config.run.max_memory.map(|most| most.0);
+        let corpus = origin.open(&Text { paths, settings: &settings, max_memory })?;
         let test = RangeTest { from: self.from, to: self.to, trials: self.trials };
         let threads = self.threads.map(NonZeroUsize::get);
         let trials = test.run_from(origin.checkpoint(), corpus, &settings, threads)?;

@@ -24,6 +24,7 @@ mod run_view;
 mod sample;
 mod signals;
 mod terminal_chart;
+mod text;
 mod train;
 mod visible;
 mod watch;

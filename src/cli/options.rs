@@ -5,8 +5,8 @@ use super::numbers::{number, recorded, single, whole};
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 use unrolled::{
-    Activation, Bias, Cell, ClipMode, ForgetBiasAt, Init, InputKind, Invalid, Layer, Mode, OptimizerKind,
-    Reset, Schedule, SplitBy, Unit, Unknown, Windows,
+    Activation, Bias, Cell, ClipMode, Encoding, Error, ForgetBiasAt, Init, InputKind, Invalid, Layer, Mode,
+    OptimizerKind, Reset, Schedule, SplitBy, Unit, Unknown, Windows,
 };
 
 fn one_of(names: &'static [&'static str]) -> PossibleValuesParser {
@@ -142,13 +142,17 @@ pub struct SettingsFlags {
     /// What a symbol is [default: char]
     #[arg(long, value_parser = one_of(Unit::NAMES), help_heading = "Text")]
     pub unit: Option<String>,
-    /// What to do with bytes that are not UTF-8 [default: error]
+    /// What to do with bytes that are not UTF-8, or not in the --encoding [default: error]
     #[arg(long, value_parser = one_of(Invalid::NAMES), help_heading = "Text")]
     pub invalid: Option<String>,
     /// What to do with symbols that --vocabulary or --init-from lacks: refuse the text, leave them out, or read U+FFFD in their
     /// place (a space where the vocabulary has no U+FFFD) [default: error; with --init-from new symbols are learnt]
     #[arg(long, value_parser = one_of(Unknown::NAMES), help_heading = "Text")]
     pub unknown: Option<String>,
+    /// Encoding of the text, by its WHATWG label (utf-16le, windows-1252, shift_jis, gbk, koi8-r) [default: utf-8, or as a
+    /// byte-order mark says]
+    #[arg(long, value_name = "NAME", value_parser = encoding, help_heading = "Text")]
+    pub encoding: Option<String>,
     /// Below folders, only files of this pattern, as in a .gitignore (`*.c`, `src/**/*.rs`); may be given again
     #[arg(long, value_name = "GLOB", help_heading = "Text")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -160,12 +164,16 @@ pub struct SettingsFlags {
     /// Below folders, also files that a .gitignore or .ignore names
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Text")]
     pub no_ignore: Option<bool>,
-    /// Shuffle the files, each as a whole, by the seed
+    /// Shuffle the documents (files, or what --document-marker ends), each as a whole, by the seed
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Text")]
     pub shuffle_documents: Option<bool>,
     /// What stands between one file and the next; \n, \t, \r, \0 and \\ are what they are in C [default: nothing]
     #[arg(long, value_name = "TEXT", value_parser = unescaped, help_heading = "Text")]
     pub separator: Option<String>,
+    /// What ends each document within a file, such as '<|endoftext|>' or '\n\n': it stays in the text; escapes as for
+    /// --separator [default: each file is one document]
+    #[arg(long, value_name = "TEXT", value_parser = unescaped, help_heading = "Text")]
+    pub document_marker: Option<String>,
     /// Where the held-out parts begin [default: tail]
     #[arg(long, value_parser = one_of(SplitBy::NAMES), help_heading = "Text")]
     pub split_by: Option<String>,
@@ -178,6 +186,15 @@ pub(super) fn layer(text: &str) -> Result<Layer, String> {
     })?;
     let layer = table.get("layer").cloned().unwrap_or(toml::Value::Boolean(false));
     layer.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+}
+
+/// The name of an encoding, whichever of its labels is given.
+pub(super) fn encoding(label: &str) -> Result<String, String> {
+    match Encoding::new(label) {
+        Ok(encoding) => Ok(encoding.into()),
+        Err(Error::Setting { expected, .. }) => Err(expected),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// A text with the escapes of C.

@@ -6,7 +6,7 @@ use super::{
     options::SettingsFlags,
     output::note,
     run_folder::Trained,
-    train::open,
+    text::{Text, check_documents},
 };
 use std::{
     fs,
@@ -101,21 +101,27 @@ impl Origin {
     }
 
     /// The text, with the symbols that the model is to know.
-    pub fn open(&self, paths: &[PathBuf], settings: &Settings) -> Result<Corpus, Failure> {
+    pub fn open(&self, text: &Text) -> Result<Corpus, Failure> {
+        let corpus = self.read(text)?;
+        check_documents(&corpus, text.settings)?;
+        Ok(corpus)
+    }
+
+    fn read(&self, text: &Text) -> Result<Corpus, Failure> {
         let trained = self.checkpoint().map(|checkpoint| &checkpoint.vocabulary);
-        match (trained, &self.vocabulary, settings.unknown) {
-            (None, given, _) => open(paths, settings, given.as_ref()),
+        match (trained, &self.vocabulary, text.settings.unknown) {
+            (None, given, _) => text.open(given.as_ref()),
             (Some(trained), None, None) => {
-                let corpus = open(paths, settings, None)?;
+                let corpus = text.open(None)?;
                 let both = trained.union(corpus.vocabulary())?;
                 let corpus = corpus.with_vocabulary(&both)?;
                 self.name_new(trained, &both);
                 Ok(corpus)
             }
-            (Some(trained), None, Some(_)) => open(paths, settings, Some(trained)),
+            (Some(trained), None, Some(_)) => text.open(Some(trained)),
             (Some(trained), Some(given), _) => {
                 let both = trained.union(given)?;
-                let corpus = open(paths, settings, Some(&both))?;
+                let corpus = text.open(Some(&both))?;
                 self.name_new(trained, &both);
                 Ok(corpus)
             }

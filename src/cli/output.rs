@@ -74,6 +74,15 @@ fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
+/// As one word of a shell.
+pub fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +98,11 @@ mod tests {
         };
         assert_eq!(text(false), b"\x1b[31m\xc3\xa9\r");
         assert_eq!(text(true), b"\\u{1b}[31m\xc3\xa9\\r");
+    }
+
+    #[test]
+    fn commands_can_be_pasted() {
+        assert_eq!(quoted("runs/1"), "runs/1");
+        assert_eq!(quoted("my runs/it's"), "'my runs/it'\\''s'");
     }
 }

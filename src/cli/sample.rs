@@ -3,15 +3,16 @@
 use super::{
     failure::Failure,
     numbers::{float, whole},
-    options::unknown,
+    options::{encoding, unknown},
     output::{self, Symbols},
     run_folder::Trained,
+    text::without_unit,
 };
 use clap::{Args, builder::PossibleValuesParser};
-use std::{fs, io::IsTerminal, path::PathBuf};
+use std::{io::IsTerminal, path::PathBuf};
 use unrolled::{
-    Error, Unknown,
-    corpus::Vocabulary,
+    Encoding, Error, Settings, Unknown,
+    corpus::{Options, Vocabulary, is_standard_input},
     model::Model,
     sample::{Generator, Sampling},
 };
@@ -27,9 +28,12 @@ pub struct Sample {
     /// Text to continue; it is written first
     #[arg(long, value_name = "TEXT", conflicts_with = "prompt_file")]
     prompt: Option<String>,
-    /// File with the text to continue
+    /// File with the text to continue, or - for standard input
     #[arg(long, value_name = "FILE")]
     prompt_file: Option<PathBuf>,
+    /// Encoding of that file, by its WHATWG label [default: utf-8, or as a byte-order mark says]
+    #[arg(long, value_name = "NAME", value_parser = encoding, requires = "prompt_file")]
+    encoding: Option<String>,
     /// What to do with symbols of the prompt that the model does not know: refuse it, leave them out, or read U+FFFD in their place
     /// (a space where the vocabulary has no U+FFFD)
     #[arg(long, value_parser = PossibleValuesParser::new(Unknown::NAMES), default_value = "error")]
@@ -52,6 +56,9 @@ pub struct Sample {
     /// End a text once it contains this one
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     stop: Option<String>,
+    /// End a text with its document: once it contains the --document-marker of the run
+    #[arg(long, conflicts_with = "stop")]
+    document: bool,
 }
 
 impl Sample {
@@ -65,8 +72,9 @@ impl Sample {
             vocabulary: &checkpoint.vocabulary,
             sampling: self.sampling(),
             length: self.length,
-            stop: self.stop.as_deref(),
+            stop: self.stop(&checkpoint.settings)?,
             unknown: unknown(&self.unknown),
+            opening: opening(&checkpoint.settings, &checkpoint.vocabulary),
         };
         for sequence in 0..self.count {
             if sequence > 0 {
@@ -80,6 +88,17 @@ impl Sample {
         }
     }
 
+    /// What ends a text.
+    fn stop<'a>(&'a self, settings: &'a Settings) -> Result<Option<&'a str>, Failure> {
+        match self.document {
+            false => Ok(self.stop.as_deref()),
+            true if settings.document_marker.is_empty() => Err(Failure::Usage(
+                "--document: this run has no document-marker; say with --stop what ends a text".to_owned(),
+            )),
+            true => Ok(Some(&settings.document_marker)),
+        }
+    }
+
     fn sampling(&self) -> Sampling {
         Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, seed: self.seed }
     }
@@ -88,7 +107,10 @@ impl Sample {
     fn naming_the_prompt(&self, failure: Failure) -> Failure {
         match failure {
             Failure::Library(Error::UnknownSymbol { symbol, offset, known, .. }) => {
-                let file = self.prompt_file.as_ref().map(|file| file.display().to_string());
+                let file = self.prompt_file.as_ref().map(|file| match is_standard_input(file) {
+                    true => "standard input".to_owned(),
+                    false => file.display().to_string(),
+                });
                 let text = file.unwrap_or_else(|| "--prompt".to_owned());
                 Error::UnknownSymbol { text, symbol, offset, known }.into()
             }
@@ -98,9 +120,16 @@ impl Sample {
 
     fn prompt_text(&self) -> Result<String, Failure> {
         let Some(file) = &self.prompt_file else { return Ok(self.prompt.clone().unwrap_or_default()) };
-        let read = fs::read_to_string(file);
-        Ok(read.map_err(|source| Error::Io { action: "read", path: file.clone(), source })?)
+        let encoding = self.encoding.as_deref().map(Encoding::new).transpose()?;
+        let options = Options { encoding, ..Options::default() };
+        options.read_to_string(file).map_err(|error| without_unit(error, ""))
     }
+}
+
+/// What a model reads before a text without a prompt: the end of a document, where it was trained on such.
+pub fn opening<'a>(settings: &'a Settings, vocabulary: &Vocabulary) -> &'a str {
+    let marker = settings.document_marker.as_str();
+    if vocabulary.encode(marker).is_ok() { marker } else { "" }
 }
 
 /// How texts are written.
@@ -117,6 +146,8 @@ pub struct Writer<'a> {
     pub stop: Option<&'a str>,
     /// What to do with symbols of the prompt that the model does not know.
     pub unknown: Unknown,
+    /// Read before a text without a prompt, and not written.
+    pub opening: &'a str,
 }
 
 impl Writer<'_> {
@@ -124,7 +155,7 @@ impl Writer<'_> {
     pub fn write(&self, prompt: &str, sequence: u32) -> Result<(), Failure> {
         let mut generator =
             Generator::new(self.model, self.vocabulary, self.sampling.clone(), sequence.into())?;
-        generator.prompt_as(prompt, self.unknown)?;
+        generator.prompt_as(if prompt.is_empty() { self.opening } else { prompt }, self.unknown)?;
         let mut out = Symbols::to_stdout();
         out.write(prompt.as_bytes())?;
         let mut tail = Tail::new(self.stop);

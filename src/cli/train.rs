@@ -8,10 +8,10 @@ use super::{
     options::SettingsFlags,
     origin::{Asked, Origin},
     output::note,
-    progress::Scanning,
     run_folder::RunFolder,
     run_options::RunOptions,
     signals,
+    text::{Again, Text, note_streams, remedy},
 };
 use clap::{Args, builder::PossibleValuesParser};
 use std::{
@@ -19,10 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use unrolled::{
-    Difference, Error, Preset, Settings, Unknown,
-    checkpoint::Checkpoint,
-    corpus::{Corpus, Options, Vocabulary},
-    model::memory_needed,
+    Difference, Error, Preset, Settings, checkpoint::Checkpoint, corpus::Corpus, model::memory_needed,
     train::Training,
 };
 
@@ -38,7 +35,7 @@ use session::Session;
 /// Train a model on a text
 #[derive(Args)]
 pub struct Train {
-    /// Files and folders of the text [default: the text inside this program]
+    /// Files and folders of the text, and - for standard input [default: the text inside this program]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Folder for the run's files [default: runs/1, runs/2, ...]
@@ -107,6 +104,7 @@ impl Train {
             true => config.paths().unwrap_or_default(),
             false => &self.paths,
         };
+        note_streams(paths);
         let recorded = super::config::record(&settings, paths, &run)?;
         let training = self.new_training(paths, settings, &run, &origin)?;
         let folder = RunFolder::create(self.out.as_deref(), &recorded)?;
@@ -119,7 +117,7 @@ impl Train {
         let stored = config.settings(None, &SettingsFlags::default())?;
         let settings = self.resumed_settings(folder.path(), &stored)?;
         settings.validate()?;
-        let paths = self.resumed_paths(&config);
+        let paths = self.resumed_paths(&config, folder.path())?;
         let run = self.run.clone().or(config.run.clone());
         let (file, flags) = (folder.config(), SettingsFlags::default());
         let asked = Asked { config: &config, file: Some(&file), preset: None, flags: &flags };
@@ -143,7 +141,7 @@ impl Train {
         run: &RunOptions,
         origin: &Origin,
     ) -> Result<Training, Failure> {
-        let corpus = origin.open(paths, &settings)?;
+        let corpus = origin.open(&text(paths, &settings, run))?;
         check_memory(&settings, &corpus, run)?;
         Ok(match origin.checkpoint() {
             Some(from) => Training::fine_tune(corpus, from, settings, self.threads())?,
@@ -173,11 +171,12 @@ impl Train {
         let settings = self.resumed_settings(out, &checkpoint.settings)?;
         settings.validate()?;
         let config = Config::read(&folder.config())?;
-        let (paths, run) = (self.resumed_paths(&config), self.run.clone().or(config.run.clone()));
-        let corpus = reopen(&paths, &settings, &checkpoint)?;
+        let (paths, run) = (self.resumed_paths(&config, out)?, self.run.clone().or(config.run.clone()));
+        let opened = text(&paths, &settings, &run).reopen(&checkpoint);
+        let corpus = opened.map_err(|failure| Again::resume(out).explain(failure, &paths))?;
         check_memory(&settings, &corpus, &run)?;
         let stored = checkpoint.progress.clone();
-        let corpus = self.check_text(corpus, &mut checkpoint, out)?;
+        let corpus = self.check_text(corpus, &paths, &mut checkpoint, out)?;
         let recorded = super::config::record(&settings, &paths, &run)?;
         let training = match self.extend {
             true => Training::extend(corpus, checkpoint, settings, self.threads())?,
@@ -196,11 +195,13 @@ impl Train {
         self.session(training, keeper)
     }
 
-    fn resumed_paths(&self, config: &Config) -> Vec<PathBuf> {
-        match self.paths.is_empty() {
-            true => config.paths().unwrap_or_default().to_vec(),
-            false => self.paths.clone(),
+    fn resumed_paths(&self, config: &Config, out: &Path) -> Result<Vec<PathBuf>, Failure> {
+        if !self.paths.is_empty() {
+            return Ok(self.paths.clone());
         }
+        let paths = config.paths().unwrap_or_default().to_vec();
+        Again::resume(out).check(&paths)?;
+        Ok(paths)
     }
 
     fn session(&self, training: Training, keeper: Keeper) -> Result<Session, Failure> {
@@ -216,7 +217,13 @@ impl Train {
     }
 
     /// Refuses another text than the run's, unless the user insists: then the run goes on with it.
-    fn check_text(&self, corpus: Corpus, checkpoint: &mut Checkpoint, run: &Path) -> Result<Corpus, Failure> {
+    fn check_text(
+        &self,
+        corpus: Corpus,
+        paths: &[PathBuf],
+        checkpoint: &mut Checkpoint,
+        run: &Path,
+    ) -> Result<Corpus, Failure> {
         let (found, expected) = (corpus.fingerprint(), checkpoint.progress.corpus_fingerprint);
         if found == expected {
             return Ok(corpus);
@@ -228,7 +235,7 @@ impl Train {
                 difference: RunFolder::at(run).difference(&corpus),
                 found,
                 expected,
-                remedy: "name the original text, start a new run with another --out, or pass --accept-changed-text",
+                remedy: remedy(paths),
             });
         }
         let corpus = corpus.with_vocabulary(&checkpoint.vocabulary)?;
@@ -300,31 +307,8 @@ fn nothing_to_resume(out: &Path) -> Failure {
     }
 }
 
-/// The text, with a bar while it is scanned; of these symbols, where they are given.
-pub fn open(
-    paths: &[PathBuf],
-    settings: &Settings,
-    vocabulary: Option<&Vocabulary>,
-) -> Result<Corpus, Failure> {
-    let options = Options { vocabulary, ..Options::of(settings) };
-    if paths.is_empty() {
-        return Ok(options.embedded()?);
-    }
-    let scanning = Scanning::new();
-    let report = |done, all| scanning.report(done, all);
-    Ok(Options { progress: Some(&report), ..options }.open(paths)?)
-}
-
-/// A run's own text, opened as its checkpoint fixes it. Where the text has changed, it keeps its own symbols.
-pub fn reopen(paths: &[PathBuf], settings: &Settings, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-    let vocabulary = &checkpoint.vocabulary;
-    let settings = Settings { unit: vocabulary.unit(), ..settings.clone() };
-    let reads_around = matches!(settings.unknown, Some(Unknown::Skip | Unknown::Replace));
-    let corpus = open(paths, &settings, reads_around.then_some(vocabulary))?;
-    match corpus.fingerprint() == checkpoint.progress.corpus_fingerprint {
-        true => Ok(corpus.with_vocabulary(vocabulary)?),
-        false => Ok(corpus),
-    }
+fn text<'a>(paths: &'a [PathBuf], settings: &'a Settings, run: &RunOptions) -> Text<'a> {
+    Text { paths, settings, max_memory: run.max_memory.map(|most| most.0) }
 }
 
 /// Refuses what needs more memory than `--max-memory` grants.

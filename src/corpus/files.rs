@@ -2,7 +2,10 @@
 
 use super::{
     Options, Skipped,
+    intake::{Intake, is_standard_input},
+    recognise::{HEAD, How},
     source::{Source, unreadable},
+    spool::in_memory,
 };
 use crate::{Error, Result};
 use ignore::{
@@ -15,21 +18,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A NUL among so many first bytes marks a file as binary.
-const SNIFFED: u64 = 8 << 10;
-
 /// The files named, and the text files below the folders named, in that order.
-pub(super) fn open(paths: &[PathBuf], options: &Options) -> Result<(Vec<Source>, Skipped)> {
+pub(super) fn open(paths: &[PathBuf], options: &Options, how: How) -> Result<(Vec<Source>, Skipped)> {
     let mut found = Found::default();
     for path in paths {
+        if is_standard_input(path) {
+            found.files.push((path.clone(), 0));
+            continue;
+        }
         match fs::metadata(path).map_err(|source| unreadable(path, source))? {
-            folder if folder.is_dir() => found.add_folder(path, options)?,
+            folder if folder.is_dir() => found.add_folder(path, options, &how)?,
             file => found.files.push((path.clone(), file.len())),
         }
     }
     let mapped = found.mapped(most_maps());
+    let mut intake = Intake::new(how, options.memory.unwrap_or_else(in_memory));
     let files = found.files.iter().zip(mapped);
-    let sources = files.map(|((path, _), mapped)| Source::open(path, mapped)).collect::<Result<_>>()?;
+    let mut sources =
+        files.map(|((path, _), mapped)| intake.open(path, mapped)).collect::<Result<Vec<_>>>()?;
+    intake.settle(&mut sources)?;
     Ok((sources, found.skipped))
 }
 
@@ -42,7 +49,7 @@ struct Found {
 
 impl Found {
     /// Text files below a folder, sorted by path.
-    fn add_folder(&mut self, folder: &Path, options: &Options) -> Result<()> {
+    fn add_folder(&mut self, folder: &Path, options: &Options, how: &How) -> Result<()> {
         let before = self.files.len();
         let [include, exclude] = [("include", &options.include), ("exclude", &options.exclude)]
             .map(|(name, globs)| matcher(name, globs, folder));
@@ -54,7 +61,7 @@ impl Found {
         });
         paths.sort();
         for path in paths {
-            self.add_file(path)?;
+            self.add_file(path, how, !include.is_empty())?;
         }
         match self.files.len() == before {
             true => Err(nothing(folder, options)),
@@ -63,16 +70,16 @@ impl Found {
     }
 
     /// A file below a folder, if it holds text.
-    fn add_file(&mut self, path: PathBuf) -> Result<()> {
+    fn add_file(&mut self, path: PathBuf, how: &How, included: bool) -> Result<()> {
         let failed = |source| unreadable(&path, source);
         let file = File::open(&path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let mut start = Vec::new();
-        file.take(SNIFFED).read_to_end(&mut start).map_err(failed)?;
+        file.take(HEAD as u64).read_to_end(&mut start).map_err(failed)?;
         match start.as_slice() {
             [] => self.skipped.empty += 1,
-            bytes if bytes.contains(&0) => self.skipped.binary += 1,
-            _ => self.files.push((path, length)),
+            head if how.takes(head, included) => self.files.push((path, length)),
+            _ => self.skipped.binary += 1,
         }
         Ok(())
     }
@@ -171,6 +178,7 @@ pub(super) fn name(paths: &[PathBuf], files: usize) -> String {
     let count = if files == 1 { "1 file".into() } else { format!("{files} files") };
     match paths {
         [] => "the list of files".into(),
+        [path] if is_standard_input(path) => "standard input".into(),
         [path] if path.is_dir() => format!("{count} below {}", path.display()),
         [path] => path.display().to_string(),
         _ => count,

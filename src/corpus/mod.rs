@@ -5,24 +5,35 @@
 //! make up a window, as a pure function of its number.
 
 mod batches;
+mod decode;
+mod documents;
+mod draft;
 mod embedded;
 mod files;
+mod intake;
 mod map;
 mod options;
 mod pages;
+mod recognise;
 mod scan;
 mod source;
 mod split;
+mod spool;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod vocabulary;
 
 use crate::{Error, Invalid, Result, SplitBy, Unit, Unknown};
 pub use batches::{Batch, Batches};
+use documents::Documents;
+use draft::Draft;
+pub use intake::is_standard_input;
+use memchr::memmem;
 pub use options::Options;
 use rayon::prelude::*;
-use scan::{Reading, Scan, Span};
+use scan::{Reading, Span};
 use serde::Serialize;
 use source::Source;
 pub use split::Split;
@@ -40,6 +51,10 @@ pub struct Corpus {
     /// The documents, and at the end what stands between them, if anything does.
     sources: Vec<Source>,
     documents: usize,
+    /// What ends a document within a file; may be empty.
+    marker: String,
+    /// Whether these documents are shuffled.
+    shuffled: bool,
     /// CRC-32 of each source.
     checksums: Vec<u32>,
     skipped: Skipped,
@@ -64,12 +79,18 @@ pub struct Document<'a> {
     pub bytes: u64,
     /// CRC-32 of its bytes, as eight hexadecimal digits.
     pub checksum: String,
+    /// How it was compressed: "gzip", "zstd", "bzip2" or "xz". Length and checksum are those of what it held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<&'a str>,
+    /// What it was decoded from, by its WHATWG name. Length and checksum are those of the text as UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<&'a str>,
 }
 
 /// Files below folders that are no part of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Skipped {
-    /// With a NUL byte in the first 8 KiB.
+    /// With a NUL byte in the first 8 KiB, of a known format that is no text, or compressed.
     pub binary: usize,
     /// Without a byte.
     pub empty: usize,
@@ -185,6 +206,8 @@ impl Corpus {
             path: &source.name,
             bytes: source.bytes().len() as u64,
             checksum: format!("{checksum:08x}"),
+            compression: source.origin.compression,
+            encoding: source.origin.encoding.as_deref(),
         })
     }
 
@@ -193,11 +216,16 @@ impl Corpus {
         self.sources.iter().filter(|source| source.is_mapped()).map(|source| source.bytes().len()).sum()
     }
 
+    /// Bytes of the text that lie in a temporary file: decompressed, decoded or read from a pipe.
+    pub fn spooled(&self) -> usize {
+        self.sources.iter().map(|source| source.bytes().len() - source.memory()).sum::<usize>()
+            - self.mapped()
+    }
+
     /// Bytes of memory that the text takes besides: its index, and what could not be mapped.
     pub fn memory(&self) -> usize {
-        let held =
-            self.sources.iter().filter(|source| !source.is_mapped()).map(|source| source.bytes().len());
-        held.sum::<usize>() + self.spans.iter().map(Span::memory).sum::<usize>()
+        self.sources.iter().map(Source::memory).sum::<usize>()
+            + self.spans.iter().map(Span::memory).sum::<usize>()
     }
 
     /// What was passed over below folders.
@@ -205,11 +233,48 @@ impl Corpus {
         self.skipped
     }
 
+    /// Number of documents that have a symbol: files, or what the document marker ends within them.
+    pub fn document_count(&self) -> usize {
+        self.beginnings().len()
+    }
+
+    /// Whether the document marker stands anywhere in the files; false when there is none.
+    pub fn has_document_marker(&self) -> bool {
+        let finder = memmem::Finder::new(&self.marker);
+        let mut files = self.sources[..self.documents].iter();
+        !self.marker.is_empty() && files.any(|source| finder.find(source.bytes()).is_some())
+    }
+
     /// The first symbol of every document that has any.
     fn beginnings(&self) -> Vec<usize> {
-        let mut beginnings: Vec<_> = self.spans.iter().filter(|span| span.source < self.documents).collect();
-        beginnings.dedup_by_key(|span| span.source);
-        beginnings.into_iter().map(|span| span.first).collect()
+        let spans = self.spans.iter().filter(|span| (span.source as usize) < self.documents);
+        if self.marker.is_empty() || self.shuffled {
+            let mut beginnings: Vec<_> = spans.collect();
+            beginnings.dedup_by_key(|span| span.document);
+            return beginnings.into_iter().map(|span| span.first).collect();
+        }
+        let files = self.spans.chunk_by(|one, next| one.source == next.source);
+        let mut beginnings: Vec<_> = files.flat_map(|spans| self.beginnings_within(spans)).collect();
+        beginnings.dedup();
+        beginnings
+    }
+
+    /// The first symbols of the documents within one file, whose spans are given. A document of which nothing is read
+    /// begins where the next one does, or, behind the last symbol of the file, nowhere.
+    fn beginnings_within<'a>(&'a self, spans: &'a [Span]) -> impl Iterator<Item = usize> + 'a {
+        let source = spans[0].source as usize;
+        let bytes = if source < self.documents { self.sources[source].bytes() } else { &[] };
+        let end = spans.last().map_or(0, |span| span.first + span.symbols());
+        let mut at = 0;
+        let beginnings = Documents::new(bytes, self.marker.as_bytes()).map(move |document| {
+            while at + 1 < spans.len() && spans[at].bytes().end <= document.start {
+                at += 1;
+            }
+            let span = &spans[at];
+            let offset = document.start.saturating_sub(span.bytes().start).min(span.bytes().len());
+            span.first + span.symbols_before(self.bytes(span), self.reading(), offset)
+        });
+        beginnings.filter(move |&first| first < end)
     }
 
     /// Checksum (CRC-32) of the text's bytes, to recognise it when a run is resumed.
@@ -250,10 +315,10 @@ impl Corpus {
         let end = start.saturating_add(count);
         assert!(end <= self.len, "symbols {start}..{end} of a text of {}", self.len);
         let (ids, reading) = (self.vocabulary.ids(), self.reading());
-        let first = self.spans.partition_point(|span| span.first + span.symbols <= start);
+        let first = self.spans.partition_point(|span| span.first + span.symbols() <= start);
         for span in self.spans[first..].iter().take_while(|span| span.first < end) {
             let from = start.max(span.first);
-            let symbols = from - span.first..end.min(span.first + span.symbols) - span.first;
+            let symbols = from - span.first..end.min(span.first + span.symbols()) - span.first;
             span.read(self.bytes(span), reading, symbols, |at, value| {
                 let id = ids.get(value);
                 symbol(from - start + at, if id == UNKNOWN { self.stand_in } else { id });
@@ -267,7 +332,7 @@ impl Corpus {
     }
 
     fn bytes(&self, span: &Span) -> &[u8] {
-        &self.sources[span.source].bytes()[span.bytes.clone()]
+        &self.sources[span.source as usize].bytes()[span.bytes()]
     }
 
     /// An error for the first symbol that the vocabulary lacks.
@@ -275,88 +340,14 @@ impl Corpus {
         let table = self.vocabulary.ids();
         let found = self.spans.par_iter().find_map_first(|span| {
             let found = span.find(self.bytes(span), self.invalid, table, UNKNOWN);
-            found.map(|(symbol, offset)| (symbol, span.source, span.bytes.start + offset))
+            found.map(|(symbol, offset)| (symbol, span.source as usize, span.bytes().start + offset))
         });
         match found {
             None => Ok(()),
             Some((symbol, source, offset)) => {
-                Err(self.vocabulary.unknown(&self.sources[source].name, symbol, offset))
+                let source = &self.sources[source];
+                Err(self.vocabulary.unknown(&source.name, symbol, offset + source.mark))
             }
         }
-    }
-}
-
-/// A text whose bytes are at hand and not yet looked at.
-struct Draft<'a> {
-    name: String,
-    sources: Vec<Source>,
-    /// What stands between two sources.
-    separator: Option<Source>,
-    skipped: Skipped,
-    progress: Option<&'a (dyn Fn(u64, u64) + Sync)>,
-}
-
-impl Draft<'_> {
-    /// Sources that follow each other.
-    fn of(sources: Vec<Source>) -> Self {
-        let name = sources.first().map_or_else(String::new, |source| source.name.clone());
-        Self { name, sources, separator: None, skipped: Skipped::default(), progress: None }
-    }
-
-    fn text(text: String) -> Self {
-        Self::of(vec![Source::held("the text", text.into_bytes())])
-    }
-
-    /// Scans the bytes, in spans of about `span` of them.
-    fn read(self, options: &Options, span: usize) -> Result<Corpus> {
-        let Self { name, mut sources, separator, skipped, progress } = self;
-        let (given, unknown) = (options.vocabulary, options.unknown());
-        let known = given.filter(|_| unknown == Unknown::Skip).map(Vocabulary::ids);
-        let unit = given.map_or(options.unit, Vocabulary::unit);
-        let reading = Reading { unit, invalid: options.invalid, known };
-        sources.retain(|source| !source.bytes().is_empty());
-        let documents = sources.len();
-        sources.extend(separator);
-        let order: Vec<usize> = match sources.len() > documents {
-            true => (0..documents).flat_map(|at| [documents, at]).skip(1).collect(),
-            false => (0..documents).collect(),
-        };
-        let scan = Scan::new(&sources, &order, reading, span, progress);
-        // A file that was cut short meanwhile is no text with mistakes.
-        sources.iter().try_for_each(Source::whole)?;
-        let Scan { spans, seen, symbols: len, checksum, checksums } = scan?;
-        if len == 0 {
-            let text = match known {
-                Some(_) => format!("{name}, without the symbols that the vocabulary lacks,"),
-                None => name,
-            };
-            return Err(Error::EmptyText { text });
-        }
-        let complete = given.is_none_or(|v| seen.symbols().all(|s| v.ids().get(s) != UNKNOWN));
-        let vocabulary = match given {
-            Some(vocabulary) => vocabulary.clone(),
-            None => Vocabulary::from_sorted(reading.unit, seen.symbols().collect()),
-        };
-        let invalid = reading.invalid;
-        let fingerprint = checksum;
-        let stand_in = vocabulary.stand_in(if complete { Unknown::Error } else { unknown })?;
-        let corpus = Corpus {
-            name,
-            sources,
-            documents,
-            checksums,
-            skipped,
-            spans,
-            invalid,
-            vocabulary,
-            unknown,
-            stand_in,
-            len,
-            fingerprint,
-        };
-        if !complete && unknown == Unknown::Error {
-            corpus.all_known()?;
-        }
-        Ok(corpus)
     }
 }

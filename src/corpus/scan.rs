@@ -9,7 +9,7 @@
 //! than three bytes of that look. A cut that is moved past them, three at most, therefore parts no character, and
 //! the pieces decode to the same symbols as the whole, invalid bytes included.
 
-use super::{pages::Pages, source::Source, vocabulary::UNKNOWN};
+use super::{decode, documents::Piece, pages::Pages, source::Source, vocabulary::UNKNOWN};
 use crate::{Error, Invalid, Result, Unit};
 use crc32fast::Hasher;
 use rayon::prelude::*;
@@ -44,7 +44,7 @@ impl Reading<'_> {
         // Nearly every text is read whole: that loop has no other question in it.
         let Some(known) = self.known else {
             return match self.unit {
-                Unit::Char => decode(bytes, self.invalid, |offset, c| symbol(offset, c.into())),
+                Unit::Char => each_symbol(bytes, self.invalid, |offset, c| symbol(offset, c.into())),
                 Unit::Byte => {
                     (0..).zip(bytes).for_each(|(offset, &byte)| symbol(offset, byte.into()));
                     true
@@ -57,7 +57,7 @@ impl Reading<'_> {
             }
         };
         match self.unit {
-            Unit::Char => decode(bytes, self.invalid, |offset, c| filter(offset, c.into())),
+            Unit::Char => each_symbol(bytes, self.invalid, |offset, c| filter(offset, c.into())),
             Unit::Byte => {
                 (0..).zip(bytes).for_each(|(offset, &byte)| filter(offset, byte.into()));
                 true
@@ -66,18 +66,22 @@ impl Reading<'_> {
     }
 }
 
-/// A stretch of one source.
+/// A stretch of one source. A text of many small documents has one for each, so it is kept small.
 #[derive(Debug)]
 pub(super) struct Span {
     /// Which source.
-    pub source: usize,
-    /// Its bytes there.
-    pub bytes: Range<usize>,
+    pub source: u32,
+    /// Number of its document in the text.
+    pub document: u32,
+    /// Where it begins in the source.
+    start: usize,
+    /// Its bytes.
+    length: u32,
+    /// Symbols in it; never 0 once the scan is done.
+    symbols: u32,
     /// Symbols of the text before it.
     pub first: usize,
-    /// Symbols in it; never 0 once the scan is done.
-    pub symbols: usize,
-    /// Where symbols 0, 256, 512, ... begin, in bytes from the span's start; none when every byte is a symbol.
+    /// Where symbols 256, 512, ... begin, in bytes from the span's start; none when every byte is a symbol.
     marks: Option<Box<[u32]>>,
 }
 
@@ -96,40 +100,45 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Scans the sources, in the order given (one may come more than once), in spans of about `size` bytes.
+    /// Scans pieces of the sources, in the order given, in spans of about `size` bytes. `shuffled` says that the pieces of a
+    /// source may lie anywhere.
     pub fn new(
         sources: &[Source],
-        order: &[usize],
+        pieces: &[Piece],
+        shuffled: bool,
         reading: Reading<'_>,
         size: usize,
         progress: Option<&(dyn Fn(u64, u64) + Sync)>,
     ) -> Result<Self> {
-        let cuts: Vec<_> = order.iter().flat_map(|&at| cut(at, sources[at].bytes(), size)).collect();
-        let (done, all) = (AtomicU64::new(0), cuts.iter().map(|(_, range)| range.len() as u64).sum());
+        let cuts: Vec<_> = pieces.iter().flat_map(|piece| cut(piece, sources, size)).collect();
+        let (done, all) = (AtomicU64::new(0), cuts.iter().map(|piece| piece.bytes.len() as u64).sum());
         let stretch = cuts
             .into_par_iter()
-            .fold(Stretch::empty, |stretch, (source, range)| {
-                let bytes = range.len() as u64;
-                let stretch = stretch.add(source, range, sources, reading);
+            .fold(Stretch::empty, |stretch, piece| {
+                let bytes = piece.bytes.len() as u64;
+                let stretch = stretch.add(piece, sources, reading);
                 let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
                 progress.iter().for_each(|report| report(done, all));
                 stretch
             })
             .reduce(Stretch::empty, Stretch::join);
         if let Some((source, offset)) = stretch.invalid {
-            return Err(Error::InvalidUtf8 { text: sources[source].name.clone(), offset });
+            return Err(invalid(&sources[source], offset));
         }
         let Stretch { mut spans, seen, parts, .. } = stretch;
         spans.retain(|span| span.symbols > 0);
         let mut symbols = 0;
         for span in &mut spans {
             span.first = symbols;
-            symbols += span.symbols;
+            symbols += span.symbols();
         }
         let (mut whole, mut checksums) = (Hasher::new(), vec![0; sources.len()]);
         for (source, part) in parts {
             whole.combine(&part);
             checksums[source] = part.finalize();
+        }
+        if shuffled {
+            checksums = sources.par_iter().map(|source| crc32fast::hash(source.bytes())).collect();
         }
         Ok(Self { spans, seen, symbols, checksum: whole.finalize(), checksums })
     }
@@ -151,17 +160,20 @@ impl Stretch {
     }
 
     /// Adds the span that comes next.
-    fn add(mut self, source: usize, range: Range<usize>, sources: &[Source], reading: Reading<'_>) -> Self {
-        let bytes = &sources[source].bytes()[range.clone()];
-        match self.parts.last_mut().filter(|(last, _)| *last == source && range.start > 0) {
+    fn add(mut self, piece: Piece, sources: &[Source], reading: Reading<'_>) -> Self {
+        let Piece { source, document, bytes: range } = piece;
+        let bytes = &sources[source as usize].bytes()[range.clone()];
+        match self.parts.last_mut().filter(|(last, _)| *last == source as usize && range.start > 0) {
             Some((_, part)) => part.update(bytes),
             None => {
                 let mut part = Hasher::new();
                 part.update(bytes);
-                self.parts.push((source, part));
+                self.parts.push((source as usize, part));
             }
         }
-        let mut span = Span { source, bytes: range, first: 0, symbols: bytes.len(), marks: None };
+        let length = bytes.len() as u32;
+        let mut span =
+            Span { source, document, start: range.start, length, symbols: length, first: 0, marks: None };
         let single = reading.unit == Unit::Byte || bytes.is_ascii();
         if single && reading.knows_all(bytes) {
             let seen = self.seen.bytes_mut();
@@ -175,9 +187,9 @@ impl Stretch {
 
     /// Counts, marks and collects the symbols of a span.
     fn add_symbols(&mut self, span: &mut Span, bytes: &[u8], reading: Reading<'_>) {
-        let (mut count, mut marks) = (0, Vec::with_capacity(bytes.len() / MARK + 1));
+        let (mut count, mut marks) = (0, Vec::with_capacity(bytes.len() / MARK));
         let valid = reading.each(bytes, |offset, symbol| {
-            if count % MARK == 0 {
+            if count % MARK == 0 && count > 0 {
                 marks.push(offset as u32);
             }
             count += 1;
@@ -186,16 +198,16 @@ impl Stretch {
             }
         });
         if reading.invalid == Invalid::Error && !valid {
-            let offset = span.bytes.start + valid_up_to(bytes);
-            self.invalid = self.invalid.or(Some((span.source, offset)));
+            let offset = span.start + valid_up_to(bytes);
+            self.invalid = self.invalid.or(Some((span.source as usize, offset)));
         }
-        span.symbols = count;
+        span.symbols = count as u32;
         span.marks = Some(marks.into());
     }
 
     /// This stretch and the one that follows it.
     fn join(mut self, next: Self) -> Self {
-        let goes_on = next.spans.first().is_some_and(|span| span.bytes.start > 0);
+        let goes_on = next.spans.first().is_some_and(|span| span.start > 0);
         let mut parts = next.parts.into_iter();
         if let (true, Some((_, last))) = (goes_on, self.parts.last_mut())
             && let Some((_, first)) = parts.next()
@@ -211,6 +223,25 @@ impl Stretch {
 }
 
 impl Span {
+    /// Its bytes in the source.
+    pub fn bytes(&self) -> Range<usize> {
+        self.start..self.start + self.length as usize
+    }
+
+    /// Symbols in it.
+    pub fn symbols(&self) -> usize {
+        self.symbols as usize
+    }
+
+    /// Symbols before the byte at `offset` of this span, whose bytes are given; a character begins there.
+    pub fn symbols_before(&self, bytes: &[u8], reading: Reading<'_>, offset: usize) -> usize {
+        let Some(marks) = &self.marks else { return offset };
+        let block = marks.partition_point(|&mark| mark as usize <= offset);
+        let mut count = block * MARK;
+        reading.each(&bytes[block_bytes(marks, block, offset).start..offset], |_, _| count += 1);
+        count
+    }
+
     /// Calls `symbol` with the place in `symbols` and the code point (or byte) of each of these symbols of this span,
     /// whose bytes are given.
     #[inline]
@@ -256,7 +287,7 @@ impl Span {
         };
         match self.marks {
             None => (0..).zip(bytes).for_each(|(offset, &byte)| look(offset, byte.into())),
-            Some(_) => _ = decode(bytes, invalid, |offset, c| look(offset, c.into())),
+            Some(_) => _ = each_symbol(bytes, invalid, |offset, c| look(offset, c.into())),
         }
         found
     }
@@ -264,17 +295,19 @@ impl Span {
 
 /// The bytes from one mark to the next, or to the end.
 fn block_bytes(marks: &[u32], block: usize, end: usize) -> Range<usize> {
-    marks[block] as usize..marks.get(block + 1).map_or(end, |&next| next as usize)
+    let start = block.checked_sub(1).map_or(0, |before| marks[before] as usize);
+    start..marks.get(block).map_or(end, |&next| next as usize)
 }
 
-/// Cuts a source into spans of about `size` bytes, nowhere within a character.
-fn cut(source: usize, bytes: &[u8], size: usize) -> impl Iterator<Item = (usize, Range<usize>)> + '_ {
-    let mut start = 0_usize;
+/// Cuts a piece into spans of about `size` bytes, nowhere within a character.
+fn cut<'a>(piece: &Piece, sources: &'a [Source], size: usize) -> impl Iterator<Item = Piece> + use<'a> {
+    let Piece { source, document, bytes: Range { mut start, end } } = piece.clone();
+    let bytes = &sources[source as usize].bytes()[..end];
     std::iter::from_fn(move || {
         let end = border(bytes, start.saturating_add(size));
-        let range = start..end;
+        let bytes = start..end;
         start = end;
-        (!range.is_empty()).then_some((source, range))
+        (!bytes.is_empty()).then_some(Piece { source, document, bytes })
     })
 }
 
@@ -290,7 +323,7 @@ fn border(bytes: &[u8], at: usize) -> usize {
 /// Invalid bytes give U+FFFD per maximal sequence, as in `String::from_utf8_lossy`, if they are to be replaced, and
 /// nothing otherwise.
 #[inline]
-fn decode(bytes: &[u8], invalid: Invalid, mut symbol: impl FnMut(usize, char)) -> bool {
+fn each_symbol(bytes: &[u8], invalid: Invalid, mut symbol: impl FnMut(usize, char)) -> bool {
     // Valid text is the rule, and checked several times faster as a whole than in chunks.
     let whole = simdutf8::basic::from_utf8(bytes).ok();
     let rest = if whole.is_some() { &[] } else { bytes };
@@ -313,4 +346,26 @@ fn decode(bytes: &[u8], invalid: Invalid, mut symbol: impl FnMut(usize, char)) -
 /// Bytes before the first that are not UTF-8.
 fn valid_up_to(bytes: &[u8]) -> usize {
     std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len)
+}
+
+/// Bytes looked at, to guess the encoding of a text.
+const GUESSED_FROM: usize = 1 << 20;
+
+/// The error for bytes that are not UTF-8.
+fn invalid(source: &Source, offset: usize) -> Error {
+    let bytes = source.bytes();
+    let start = border(bytes, offset.saturating_sub(GUESSED_FROM / 2));
+    let near = &bytes[start..bytes.len().min(start + GUESSED_FROM)];
+    let looks = decode::guess(near).map(str::to_owned);
+    Error::InvalidUtf8 { text: source.name.clone(), offset: offset + source.mark, looks }
+}
+
+/// The text of a source as a whole.
+pub(super) fn to_string(source: &Source, on_invalid: Invalid) -> Result<String> {
+    let mut text = String::with_capacity(source.bytes().len());
+    let valid = each_symbol(source.bytes(), on_invalid, |_, c| text.push(c));
+    match valid || on_invalid != Invalid::Error {
+        true => Ok(text),
+        false => Err(invalid(source, valid_up_to(source.bytes()))),
+    }
 }

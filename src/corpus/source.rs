@@ -1,12 +1,17 @@
 //! Where the bytes come from: mapped files, or memory.
 
-use super::map::{self, Mapping};
-use crate::{Error, Result, model::memory_total};
+use super::{
+    map::{self, Mapping},
+    spool::Kept,
+};
+use crate::{Error, Result};
 use std::{
     borrow::Cow,
     fs::{self, File, Metadata},
     io::{self, Read},
+    ops::Range,
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -15,13 +20,42 @@ use std::{
 pub(super) struct Source {
     /// The path, or what a person would call it.
     pub name: String,
+    /// Bytes of a byte-order mark, which are no part of the text.
+    pub mark: usize,
+    pub origin: Origin,
     bytes: Bytes,
+}
+
+/// What the bytes were before they became UTF-8 text.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    /// How they were compressed.
+    pub compression: Option<&'static str>,
+    /// What they were decoded from.
+    pub encoding: Option<String>,
+}
+
+/// What is at a path.
+pub(super) enum Opened {
+    /// A file.
+    File(Source),
+    /// What has no place that can be read twice: a pipe, for instance. With its name.
+    Stream(String, File),
 }
 
 #[derive(Debug)]
 enum Bytes {
-    Mapped { map: Mapping, path: PathBuf, stamp: Stamp },
+    Mapped {
+        map: Mapping,
+        path: PathBuf,
+        stamp: Stamp,
+    },
     Held(Cow<'static, [u8]>),
+    /// A part of the temporary file; no map before everything is written.
+    Spooled {
+        map: Option<Arc<Mapping>>,
+        range: Range<usize>,
+    },
 }
 
 /// Which file it is, its length, and the time of the last change: what shows that a file is no longer the one mapped.
@@ -35,38 +69,52 @@ struct Stamp {
 impl Source {
     /// A text in memory.
     pub fn held(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Self {
-        Self { name: name.into(), bytes: Bytes::Held(bytes.into()) }
+        Self::of(name.into(), Bytes::Held(bytes.into()))
     }
 
-    /// A file: mapped, or read where a map is not possible (a pipe, for instance).
-    ///
-    /// # Errors
-    /// [`Error::Io`], and [`Error::NotText`] for a device, which has no end.
-    pub fn open(path: &Path, mapped: bool) -> Result<Self> {
-        let failed = |source| unreadable(path, source);
-        let metadata = fs::metadata(path).map_err(failed)?;
-        if let Some(found) = device(&metadata) {
-            return Err(Error::NotText { path: path.into(), found });
-        }
-        let name = path.display().to_string();
-        let file = File::open(path).map_err(failed)?;
-        if mapped && metadata.is_file() && metadata.len() > 0 {
-            let stamp = Stamp::of(&file.metadata().map_err(failed)?);
-            if let Ok(map) = Mapping::new(&file) {
-                return Ok(Self { name, bytes: Bytes::Mapped { map, path: path.into(), stamp } });
-            }
-        }
-        Ok(Self { name, bytes: Bytes::Held(read(file, path)?.into()) })
+    /// A text that was decompressed, decoded or read from a stream.
+    pub fn kept(name: &str, kept: Kept, origin: Origin) -> Self {
+        let bytes = match kept {
+            Kept::Memory(bytes) => Bytes::Held(bytes.into()),
+            Kept::File(range) => Bytes::Spooled { map: None, range },
+        };
+        Self { origin, ..Self::of(name.into(), bytes) }
     }
 
+    fn of(name: String, bytes: Bytes) -> Self {
+        Self { name, mark: 0, origin: Origin::default(), bytes }
+    }
+
+    /// The same without a byte-order mark of so many bytes.
+    pub fn without_mark(self, mark: usize) -> Self {
+        Self { mark, ..self }
+    }
+
+    /// Gives the map of the temporary file to a text that lies there.
+    pub fn settle(&mut self, file: &Arc<Mapping>) {
+        if let Bytes::Spooled { map, .. } = &mut self.bytes {
+            *map = Some(file.clone());
+        }
+    }
+
+    /// The text, without its byte-order mark.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        match &self.bytes {
+        let bytes = match &self.bytes {
             Bytes::Mapped { map, .. } => map,
-            Bytes::Held(bytes) => bytes,
-        }
+            Bytes::Held(bytes) => &**bytes,
+            Bytes::Spooled { map: Some(map), range } => &map[range.clone()],
+            Bytes::Spooled { map: None, .. } => &[],
+        };
+        &bytes[self.mark..]
     }
 
+    /// Bytes that it takes in memory.
+    pub fn memory(&self) -> usize {
+        if let Bytes::Held(_) = &self.bytes { self.bytes().len() } else { 0 }
+    }
+
+    /// Whether it is read in place from a file of the user's.
     pub fn is_mapped(&self) -> bool {
         matches!(self.bytes, Bytes::Mapped { .. })
     }
@@ -95,6 +143,34 @@ impl Source {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Opened {
+    /// A file, mapped or read into memory; or a stream, also where a map is not possible.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::NotText`] for a device, which has no end.
+    pub fn new(path: &Path, mapped: bool) -> Result<Self> {
+        let failed = |source| unreadable(path, source);
+        let metadata = fs::metadata(path).map_err(failed)?;
+        if let Some(found) = device(&metadata) {
+            return Err(Error::NotText { path: path.into(), found });
+        }
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(failed)?;
+        // The length of a file that is made while it is read, as those below /proc are, is 0.
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Ok(Self::Stream(name, file));
+        }
+        if !mapped {
+            return Ok(Self::File(Source::of(name, Bytes::Held(read(file, path)?.into()))));
+        }
+        let stamp = Stamp::of(&file.metadata().map_err(failed)?);
+        Ok(match Mapping::new(&file) {
+            Ok(map) => Self::File(Source::of(name, Bytes::Mapped { map, path: path.into(), stamp })),
+            Err(_) => Self::Stream(name, file),
+        })
     }
 }
 
@@ -145,18 +221,11 @@ fn device(metadata: &Metadata) -> Option<&'static str> {
     None
 }
 
-/// All bytes of what cannot be mapped, up to half of the machine's memory.
-fn read(file: File, path: &Path) -> Result<Vec<u8>> {
-    let most = memory_total().map_or(u64::MAX - 1, |total| (total / 2.0) as u64);
+/// All bytes of a file that is not to be mapped.
+fn read(mut file: File, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).map_err(|source| unreadable(path, source))?;
-    match bytes.len() as u64 > most {
-        true => Err(Error::NotText {
-            path: path.into(),
-            found: "a stream longer than half of the memory: write it to a file, which is",
-        }),
-        false => Ok(bytes),
-    }
+    file.read_to_end(&mut bytes).map_err(|source| unreadable(path, source))?;
+    Ok(bytes)
 }
 
 pub(super) fn unreadable(path: &Path, source: io::Error) -> Error {

@@ -41,7 +41,8 @@ impl Split {
         let parts = 1 + usize::from(held) + usize::from(tested);
         if beginnings.len() < parts {
             let expected = format!(
-                "the text has {} where {parts} parts need one each; take split-by = tail, or name more files",
+                "the text has {} where {parts} parts need one each; take split-by = tail, name more files, or say with document-marker \
+                 what ends a document within one",
                 counted(beginnings.len())
             );
             return Err(Error::Setting { name: "split-by", found: "document".into(), expected });
@@ -136,7 +137,7 @@ mod tests {
         assert_eq!(
             message,
             "split-by = document cannot work: the text has 2 documents where 3 parts need one each; \
-             take split-by = tail, or name more files"
+             take split-by = tail, name more files, or say with document-marker what ends a document within one"
         );
     }
 

@@ -1,7 +1,7 @@
 //! The range of every setting.
 
 use super::{
-    Layer, OptimizerKind, Settings,
+    Layer, OptimizerKind, Settings, Unit,
     decimal::{Number, shortest},
 };
 use crate::{Error, Result};
@@ -152,18 +152,29 @@ impl Settings {
         count("epoch-decay-every", self.epoch_decay_every)
     }
 
-    fn validate_text(&self) -> Result<()> {
+    /// What the text is made of.
+    pub(crate) fn validate_text(&self) -> Result<()> {
         below_one("val-fraction", self.val_fraction)?;
         below_one("test-fraction", self.test_fraction)?;
         let held_out = self.val_fraction + self.test_fraction;
         let expected = "with the test-fraction it leaves no text to train on; their sum must be below 1";
-        require(held_out < 1.0, "val-fraction", Number(self.val_fraction), expected)
+        require(held_out < 1.0, "val-fraction", Number(self.val_fraction), expected)?;
+        if let Some(encoding) = &self.encoding {
+            let expected = "with unit = byte the bytes of the text are its symbols, and nothing is decoded; leave one \
+                             of the two out";
+            require(self.unit == Unit::Char, "encoding", encoding, expected)?;
+        }
+        let expected =
+            "the marker ends every document already, also the last of a file; leave the separator out";
+        let one = self.separator.is_empty() || self.document_marker.is_empty();
+        require(one, "separator", format_args!("{:?}", self.separator), expected)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Encoding;
 
     fn message(change: impl FnOnce(&mut Settings)) -> String {
         let mut settings = Settings::default();
@@ -238,6 +249,8 @@ mod tests {
             ("epoch-decay-every", |s| s.epoch_decay_every = 0),
             ("val-fraction", |s| s.val_fraction = 1.0),
             ("test-fraction", |s| s.test_fraction = -0.1),
+            ("encoding", |s| (s.unit, s.encoding) = (Unit::Byte, Encoding::new("utf-16le").ok())),
+            ("separator", |s| (s.separator, s.document_marker) = ("--".into(), "==".into())),
         ];
         for (name, change) in changes {
             let text = message(change);

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod combined;
 mod corpora;
 mod extend;
 mod fine_tune;
@@ -14,6 +15,7 @@ mod reading;
 mod resume;
 mod seeing;
 mod signals;
+mod texts;
 mod training;
 mod vocabulary;
 

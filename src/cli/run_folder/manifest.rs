@@ -38,6 +38,12 @@ pub struct Document {
     pub bytes: u64,
     /// CRC-32 of its bytes, as eight hexadecimal digits.
     pub checksum: String,
+    /// How the file is compressed; length and checksum are those of what it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
+    /// What the file was decoded from; length and checksum are those of the text as UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
 }
 
 impl Manifest {
@@ -83,7 +89,13 @@ impl Manifest {
 
 impl From<corpus::Document<'_>> for Document {
     fn from(document: corpus::Document) -> Self {
-        Self { path: document.path.to_owned(), bytes: document.bytes, checksum: document.checksum }
+        Self {
+            path: document.path.to_owned(),
+            bytes: document.bytes,
+            checksum: document.checksum,
+            compression: document.compression.map(str::to_owned),
+            encoding: document.encoding.map(str::to_owned),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
         output::note,
         run_folder::{BEST, Lines, RunFolder, SAMPLES, Sample, State, as_line},
         run_options::{Every, RunOptions},
+        sample::opening,
     },
     curve::Curve,
 };
@@ -305,7 +306,7 @@ impl Keeper {
         let seed = training.settings().seed;
         let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, seed };
         let mut generator = Generator::new(model, vocabulary, sampling, 0)?;
-        generator.prompt("")?;
+        generator.prompt(opening(training.settings(), vocabulary))?;
         let ids: Vec<u32> = (0..self.sample_length).map(|_| generator.next_id()).collect();
         Ok(Sample { step: training.progress().step, text: vocabulary.decode(&ids) })
     }

@@ -2,26 +2,17 @@
 
 use super::{
     super::{
-        figures::{bits, clock, counted, grouped, memory, symbols},
-        output,
+        output::{self, quoted},
         progress::Display,
-        run_folder::PLOT,
-        run_view::model_line,
-        sample::Writer,
         signals::{self, Reactions, Signals},
     },
     Failure, Keeper, note,
 };
-use serde::Serialize;
-use std::{io, thread};
-use unrolled::{
-    Error, Settings, Unknown,
-    corpus::{Corpus, Skipped},
-    exec,
-    model::memory_needed,
-    sample::Sampling,
-    train::{Bound, Record, Training},
-};
+use std::io;
+use unrolled::{Error, train::Training};
+
+mod announce;
+mod outcome;
 
 /// Everything that a run under way needs.
 pub struct Session {
@@ -32,9 +23,6 @@ pub struct Session {
     pub stop_after: Option<u64>,
     pub threads: Option<usize>,
 }
-
-/// Symbols beyond which an evaluation takes long enough to say so.
-const LONG_EVALUATION: u64 = 10_000_000;
 
 /// Why the loop ended.
 enum End {
@@ -49,16 +37,6 @@ enum Stop {
     Before(Failure),
     /// Something of it was done that is not to be kept.
     After(Failure),
-}
-
-/// The last object of `--json`.
-#[derive(Serialize)]
-struct Done<'a> {
-    #[serde(flatten)]
-    record: Option<&'a Record>,
-    done: bool,
-    best_val_loss: Option<f64>,
-    checkpoint: String,
 }
 
 /// Listens to the signals that ask a run to end.
@@ -163,18 +141,18 @@ impl Session {
     /// A reader that goes away, or a text that does, ends the run, which is worth a line: an exit code of 0 would say
     /// that it is done.
     fn explain(&self, failure: Failure) -> Failure {
-        let stands = || {
+        let stands = |flags: &str| {
             let step = self.keeper.saved().unwrap_or(0);
-            format!("the run stands at step {step}, to continue: {}", self.resume_command())
+            format!("the run stands at step {step}, to continue: {}", self.resume_command(flags))
         };
         match failure {
-            Failure::Output(error) => Failure::Output(io::Error::other(format!("{error}; {}", stands()))),
+            Failure::Output(error) => Failure::Output(io::Error::other(format!("{error}; {}", stands("")))),
             Failure::Library(error @ Error::TextChanged { .. }) => {
-                Failure::Stopped { error: Box::new(error), stands: stands() }
+                Failure::Stopped { error: Box::new(error), stands: stands("") }
             }
             Failure::Library(error @ (Error::NotFinite { .. } | Error::Diverged { .. })) => {
                 let lower = self.training.settings().learning_rate / 2.0;
-                let mut stands = format!("{} --extend --learning-rate {lower:?}", stands());
+                let mut stands = stands(&format!(" --extend --learning-rate {lower:?}"));
                 if self.keeper.folder().best().exists() {
                     let folder = quoted(&self.keeper.folder().path().display().to_string());
                     stands += &format!("; or start a new run from its best weights: --init-from {folder}");
@@ -183,228 +161,5 @@ impl Session {
             }
             other => other,
         }
-    }
-
-    fn announce(&self) {
-        let (training, settings) = (&self.training, self.training.settings());
-        let corpus = training.corpus();
-        let unit = symbols(settings.unit);
-        note(&format!(
-            "text    {}: {} {unit}, {}{}",
-            corpus.name(),
-            grouped(corpus.len() as u64),
-            counted(training.vocabulary().len() as u64, "symbol"),
-            passed_over(corpus.skipped())
-        ));
-        let count = training.model().parameters().layout.count();
-        note(&format!("model   {}: {} parameters", model_line(settings), grouped(count as u64)));
-        let read = training.evaluated().len() as u64;
-        if read > LONG_EVALUATION {
-            note(&format!(
-                "        an evaluation reads {} {unit}; --eval-symbols N limits that to N",
-                grouped(read)
-            ));
-        }
-        let progress = training.progress();
-        let from =
-            if self.resumed { format!(", from step {}", grouped(progress.step)) } else { String::new() };
-        note(&format!(
-            "steps   {} of {} rows x {} {unit}{from}",
-            grouped(progress.total_steps),
-            settings.batch,
-            settings.steps
-        ));
-        note(&format!("runs on {}, {}", self.machine(), settings.mode.name()));
-        let needed = memory_needed(settings, training.vocabulary().len()) + corpus.memory() as f64;
-        note(&format!("memory  about {}{}", memory(needed), mapped(corpus)));
-        note(&format!("files   {}", self.keeper.folder().path().display()));
-    }
-
-    fn machine(&self) -> String {
-        let cores = || thread::available_parallelism().map_or(1, usize::from);
-        let threads = counted(self.threads.unwrap_or_else(cores) as u64, "thread");
-        match exec::isa() {
-            Ok(isa) => format!("{threads}, {isa}"),
-            Err(_) => threads,
-        }
-    }
-
-    fn already_done(&self) -> Result<(), Failure> {
-        let path = self.keeper.folder().path().display();
-        let progress = self.training.progress();
-        self.keeper.write_plot(&self.training)?;
-        note(&format!("{path} is done already, at step {}{}", grouped(progress.step), self.ended()));
-        if self.json { self.print_done() } else { Ok(()) }
-    }
-
-    /// What ended the run, and how it can go on.
-    fn ended(&self) -> String {
-        let Some(ended) = self.training.ended_by() else { return String::new() };
-        let (name, value, command) = (ended.name(), self.value_of(ended), self.resume_command());
-        let extend = if ended == Bound::Patience { "" } else { " --extend" };
-        let others = self.training.bounds().into_iter().filter(|(bound, _)| *bound != ended);
-        let other = |(bound, step): (Bound, u64)| {
-            format!("; {} = {} ends it at step {}", bound.name(), self.value_of(bound), grouped(step))
-        };
-        let others: String = others.map(other).collect();
-        format!(
-            ": {name} = {value} ended it; to go on: {command}{extend} --{name} N, with N above {value}{others}"
-        )
-    }
-
-    fn value_of(&self, bound: Bound) -> String {
-        let Settings { epochs, max_steps, max_chars, patience, .. } = *self.training.settings();
-        let whole = match bound {
-            Bound::Epochs => return epochs.to_string(),
-            Bound::MaxSteps => max_steps,
-            Bound::MaxChars => max_chars,
-            Bound::Patience => patience,
-        };
-        whole.map_or_else(String::new, |value| value.to_string())
-    }
-
-    fn print_done(&self) -> Result<(), Failure> {
-        let progress = self.training.progress();
-        output::json(&Done {
-            record: progress.history.last(),
-            done: true,
-            best_val_loss: progress.best_val_loss,
-            checkpoint: self.keeper.folder().last().display().to_string(),
-        })
-    }
-
-    fn finish(&self) -> Result<(), Failure> {
-        let progress = self.training.progress();
-        let time = clock(progress.seconds);
-        match progress.history.last().and_then(|record| record.val_loss) {
-            Some(loss) => note(&format!(
-                "done    validation loss {loss:.4} ({:.3} bits per symbol), best {:.4}, in {time} of training",
-                bits(loss),
-                progress.best_val_loss.unwrap_or(loss)
-            )),
-            None => note(&format!("done    in {time} of training")),
-        }
-        if self.json {
-            return self.print_done();
-        }
-        self.suggest();
-        self.show_sample()
-    }
-
-    fn suggest(&self) {
-        let (program, folder) = (program(), quoted(&self.keeper.folder().path().display().to_string()));
-        note(&format!("\nnext    {program} sample {folder} --length 1000 --temperature 0.8"));
-        note(&format!("        {program} eval {folder}"));
-        note(&format!("        {program} inspect {folder}"));
-        note(&format!("        {program} report {folder}"));
-        note(&format!("        the learning curve is {}\n", self.keeper.folder().file(PLOT).display()));
-    }
-
-    fn show_sample(&self) -> Result<(), Failure> {
-        let writer = Writer {
-            model: self.training.model(),
-            vocabulary: self.training.vocabulary(),
-            sampling: Sampling {
-                temperature: 0.8,
-                top_k: None,
-                top_p: None,
-                seed: self.training.settings().seed,
-            },
-            length: 300,
-            stop: None,
-            unknown: Unknown::Error,
-        };
-        writer.write("", 0)?;
-        output::line("")
-    }
-
-    fn paused(&self) -> Result<(), Failure> {
-        note(&format!(
-            "paused at step {}; to continue: {}",
-            self.training.progress().step,
-            self.resume_command()
-        ));
-        Ok(())
-    }
-
-    fn interrupted(&self, number: i32) -> Result<(), Failure> {
-        note(&format!(
-            "{}: checkpoint written at step {}; to continue: {}",
-            signals::name(number),
-            self.training.progress().step,
-            self.resume_command()
-        ));
-        Err(Failure::Signal(number))
-    }
-
-    fn resume_command(&self) -> String {
-        format!(
-            "{} train --resume --out {}",
-            program(),
-            quoted(&self.keeper.folder().path().display().to_string())
-        )
-    }
-}
-
-/// How much of the text lies in mapped files.
-fn mapped(corpus: &Corpus) -> String {
-    match corpus.mapped() {
-        0 => String::new(),
-        bytes => format!(", besides {} of text, which stays in its files", memory(bytes as f64)),
-    }
-}
-
-/// Files below folders that are no part of the text.
-fn passed_over(Skipped { binary, empty }: Skipped) -> String {
-    match (binary, empty) {
-        (0, 0) => String::new(),
-        (binary, 0) => format!(" ({} passed over)", counted(binary as u64, "binary file")),
-        (0, empty) => format!(" ({} passed over)", counted(empty as u64, "empty file")),
-        (binary, empty) => {
-            format!(" ({binary} binary and {} passed over)", counted(empty as u64, "empty file"))
-        }
-    }
-}
-
-/// How this program was called, so that the commands shown can be pasted.
-fn program() -> String {
-    quoted(&std::env::args_os().next().unwrap_or_else(|| "unrolled".into()).to_string_lossy())
-}
-
-/// As one word of a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_object_has_the_last_record_and_more() {
-        let record = Record {
-            step: 3,
-            chars: 3,
-            seconds: 0.0,
-            train_loss: 1.0,
-            val_loss: None,
-            val_accuracy: None,
-            learning_rate: 0.1,
-            chars_per_second: 1.0,
-        };
-        let done = Done { record: Some(&record), done: true, best_val_loss: None, checkpoint: "a".into() };
-        let json = serde_json::to_value(&done).expect("JSON");
-        assert_eq!((&json["step"], &json["done"]), (&3.into(), &true.into()));
-        assert!(json["val_loss"].is_null() && json["best_val_loss"].is_null());
-    }
-
-    #[test]
-    fn commands_can_be_pasted() {
-        assert_eq!(quoted("runs/1"), "runs/1");
-        assert_eq!(quoted("my runs/it's"), "'my runs/it'\\''s'");
     }
 }

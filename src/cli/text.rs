@@ -1,0 +1,261 @@
+//! The text of a run: how it is opened, and what to say of streams, which cannot be read twice.
+
+use super::{
+    failure::Failure,
+    output::{note, quoted},
+    progress::Scanning,
+};
+#[cfg(unix)]
+use std::fs;
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+};
+use unrolled::{
+    Error, Settings, Unknown,
+    checkpoint::Checkpoint,
+    corpus::{Corpus, Options, Vocabulary, is_standard_input},
+};
+
+/// Bytes of converted text that the library keeps in memory at most.
+const IN_MEMORY: u64 = 64 << 20;
+
+/// A text to open.
+pub struct Text<'a> {
+    /// Its files and folders; none for the text inside this program.
+    pub paths: &'a [PathBuf],
+    /// How they are read.
+    pub settings: &'a Settings,
+    /// The most memory that the command may take.
+    pub max_memory: Option<u64>,
+}
+
+impl Text<'_> {
+    /// Opens it, with a bar while it is scanned; with these symbols, where they are given.
+    pub fn open(&self, vocabulary: Option<&Vocabulary>) -> Result<Corpus, Failure> {
+        self.read(vocabulary, |options| options.open(self.paths))
+    }
+
+    /// Opens a run's own text again, as its checkpoint fixes it. Where the text has changed, it keeps its own symbols.
+    pub fn reopen(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
+        let (vocabulary, fingerprint) = (&checkpoint.vocabulary, checkpoint.progress.corpus_fingerprint);
+        let settings = &Settings { unit: vocabulary.unit(), ..self.settings.clone() };
+        let reads_around = matches!(settings.unknown, Some(Unknown::Skip | Unknown::Replace));
+        let corpus = Text { settings, ..*self }
+            .read(reads_around.then_some(vocabulary), |options| options.reopen(self.paths, fingerprint))?;
+        match corpus.fingerprint() == fingerprint {
+            true => Ok(corpus.with_vocabulary(vocabulary)?),
+            false => Ok(corpus),
+        }
+    }
+
+    fn read(
+        &self,
+        vocabulary: Option<&Vocabulary>,
+        open: impl FnOnce(Options) -> unrolled::Result<Corpus>,
+    ) -> Result<Corpus, Failure> {
+        let options = Options { vocabulary, memory: self.memory(), ..Options::of(self.settings) };
+        if self.paths.is_empty() {
+            return embedded(self.settings, &options);
+        }
+        if self.paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
+            note("reading the text from the terminal: Ctrl-D at the beginning of a line ends it");
+        }
+        let scanning = Scanning::new();
+        let report = |done, all| scanning.report(done, all);
+        Ok(open(Options { progress: Some(&report), ..options })?)
+    }
+
+    /// Bytes of converted text that stay in memory at most; the rest goes to a temporary file.
+    fn memory(&self) -> Option<usize> {
+        // An eighth leaves the model its room. Where that is much, the library's own limit is lower.
+        self.max_memory.map(|most| most / 8).filter(|most| *most < IN_MEMORY).map(|most| most as usize)
+    }
+}
+
+/// The text inside this program, which is one document in UTF-8.
+fn embedded(settings: &Settings, options: &Options) -> Result<Corpus, Failure> {
+    let (name, found) = match (&settings.encoding, settings.document_marker.as_str()) {
+        (Some(encoding), _) => ("encoding", encoding.to_string()),
+        (None, marker) if !marker.is_empty() => ("document-marker", format!("{marker:?}")),
+        _ => return Ok(options.embedded()?),
+    };
+    let expected = "it is for a text of your own; name its files, or leave it out".to_owned();
+    Err(Error::Setting { name, found, expected }.into())
+}
+
+/// Refuses settings for documents that this text does not have: nothing would come of them.
+pub fn check_documents(corpus: &Corpus, settings: &Settings) -> Result<(), Failure> {
+    let (marker, text) = (&settings.document_marker, corpus.name());
+    let refuse = |name, found, expected| Err(Error::Setting { name, found, expected }.into());
+    if !marker.is_empty() && !corpus.has_document_marker() {
+        let windows = if marker.contains('\n') { " (lines of Windows end with \\r\\n)" } else { "" };
+        let expected = format!("it does not occur in {text}; check its spelling{windows}, or leave it out");
+        return refuse("document-marker", format!("{marker:?}"), expected);
+    }
+    if settings.shuffle_documents && corpus.document_count() < 2 {
+        let expected = format!(
+            "{text} is one document; name more files, say with document-marker what ends a document within one, or leave it out"
+        );
+        return refuse("shuffle-documents", "true".to_owned(), expected);
+    }
+    Ok(())
+}
+
+/// Says of each stream among the paths of a new run what resuming it will need.
+pub fn note_streams(paths: &[PathBuf]) {
+    for path in paths {
+        if is_standard_input(path) {
+            note(
+                "note: the text comes from standard input; to resume this run, give the same text there again, or name a file with it",
+            );
+        } else if is_stream(path) {
+            note(&format!(
+                "warning: a resumed run cannot read {} again: name a file, or give the text on standard input (-); otherwise name \
+                 the same text after `train --resume`",
+                path.display()
+            ));
+        }
+    }
+}
+
+/// How a command is given the text of a run that came from a stream.
+pub struct Again {
+    /// On standard input.
+    pub piped: String,
+    /// As a file.
+    pub named: String,
+}
+
+impl Again {
+    /// To resume the run in a folder.
+    pub fn resume(out: &Path) -> Self {
+        let out = quoted(&out.display().to_string());
+        let named = format!("unrolled train TEXT --resume --out {out}");
+        Self { piped: format!("unrolled train --resume --out {out} < TEXT"), named }
+    }
+
+    /// To evaluate the run in a folder.
+    pub fn eval(run: &Path) -> Self {
+        let run = quoted(&run.display().to_string());
+        let named = format!("unrolled eval {run} TEXT --split val");
+        Self { piped: format!("unrolled eval {run} < TEXT"), named }
+    }
+
+    /// Refuses to read the recorded text of a run from what was a stream of the process that began it.
+    pub fn check(&self, paths: &[PathBuf]) -> Result<(), Failure> {
+        for path in paths.iter().filter(|path| !is_standard_input(path)) {
+            if is_descriptor(path) {
+                let problem = format!(
+                    "the text of this run came through this pipe, which is gone: name the same text again: {}",
+                    self.named
+                );
+                return Err(Failure::Text { text: path.display().to_string(), problem });
+            }
+            if is_stream(path) {
+                note(&format!(
+                    "the text of this run comes from the pipe {}: write it there again",
+                    path.display()
+                ));
+            }
+        }
+        match paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
+            true => Err(self.no_standard_input("a terminal")),
+            false => Ok(()),
+        }
+    }
+
+    fn no_standard_input(&self, found: &str) -> Failure {
+        Failure::Text {
+            text: "standard input".to_owned(),
+            problem: format!(
+                "the text of this run came from there, and now it is {found}: give the same text again: {}, or name a file with \
+                 it: {}",
+                self.piped, self.named
+            ),
+        }
+    }
+
+    /// What to say when the text of a run is empty: more, where it came from standard input.
+    pub fn explain(&self, failure: Failure, paths: &[PathBuf]) -> Failure {
+        match failure {
+            Failure::Library(Error::EmptyText { .. }) if paths.iter().any(|path| is_standard_input(path)) => {
+                self.no_standard_input("empty")
+            }
+            other => other,
+        }
+    }
+}
+
+/// What to do when the text is not that of the run.
+pub fn remedy(paths: &[PathBuf]) -> &'static str {
+    match paths.iter().any(|path| is_standard_input(path)) {
+        true => {
+            "give the original text on standard input, or name a file with it, start a new run with another --out, or pass \
+             --accept-changed-text"
+        }
+        false => "name the original text, start a new run with another --out, or pass --accept-changed-text",
+    }
+}
+
+/// A file descriptor of the process that began the run.
+fn is_descriptor(path: &Path) -> bool {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let parts: Vec<_> = parts.iter().map(|part| &**part).collect();
+    matches!(parts[..], ["/", "dev", "fd", _] | ["/", "proc", _, "fd", _])
+}
+
+#[cfg(unix)]
+fn is_stream(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    is_descriptor(path) || fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_stream(_: &Path) -> bool {
+    false
+}
+
+/// The failure of a command that has no --unit, so that it does not advise one.
+pub fn without_unit(error: Error, advice: &str) -> Failure {
+    match error {
+        Error::InvalidUtf8 { text, offset, looks } => {
+            let (looks, name) = match looks {
+                Some(name) => (format!(", and look like {name}"), name),
+                None => (String::new(), "NAME".to_owned()),
+            };
+            Failure::Text {
+                text,
+                problem: format!(
+                    "the bytes at offset {offset} are not UTF-8{looks}: pass --encoding {name}, or the encoding that the text \
+                     has{advice}"
+                ),
+            }
+        }
+        Error::InvalidEncoding { text, encoding, offset } => Failure::Text {
+            text,
+            problem: format!(
+                "the bytes at offset {offset} are not {encoding}: pass the --encoding that the text has{advice}"
+            ),
+        },
+        Error::NotPlainText { text, found, advice } if advice.contains("--unit") => {
+            Failure::Text { text, problem: format!("it is {found}, not plain text: extract its text first") }
+        }
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_told_from_files() {
+        for path in ["/dev/fd/63", "/proc/self/fd/3", "/proc/12/fd/3"] {
+            assert!(is_descriptor(Path::new(path)), "{path}");
+        }
+        for path in ["/dev/fd", "fd/63", "/home/dev/fd/63", "-", "text.txt"] {
+            assert!(!is_descriptor(Path::new(path)), "{path}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What a run says when it ends, and how it goes on.
+
+use super::{
+    super::super::{
+        figures::{bits, clock, grouped},
+        output::{self, note, quoted},
+        run_folder::PLOT,
+        sample::{Writer, opening},
+        signals,
+    },
+    Failure, Session,
+};
+use serde::Serialize;
+use unrolled::{
+    Settings, Unknown,
+    sample::Sampling,
+    train::{Bound, Record},
+};
+
+/// The last object of `--json`.
+#[derive(Serialize)]
+struct Done<'a> {
+    #[serde(flatten)]
+    record: Option<&'a Record>,
+    done: bool,
+    best_val_loss: Option<f64>,
+    checkpoint: String,
+}
+
+impl Session {
+    pub(super) fn already_done(&self) -> Result<(), Failure> {
+        let path = self.keeper.folder().path().display();
+        let progress = self.training.progress();
+        self.keeper.write_plot(&self.training)?;
+        note(&format!("{path} is done already, at step {}{}", grouped(progress.step), self.ended()));
+        if self.json { self.print_done() } else { Ok(()) }
+    }
+
+    /// What ended the run, and how it can go on.
+    fn ended(&self) -> String {
+        let Some(ended) = self.training.ended_by() else { return String::new() };
+        let (name, value) = (ended.name(), self.value_of(ended));
+        let extend = if ended == Bound::Patience { "" } else { " --extend" };
+        let command = self.resume_command(&format!("{extend} --{name} N"));
+        let others = self.training.bounds().into_iter().filter(|(bound, _)| *bound != ended);
+        let other = |(bound, step): (Bound, u64)| {
+            format!("; {} = {} ends it at step {}", bound.name(), self.value_of(bound), grouped(step))
+        };
+        let others: String = others.map(other).collect();
+        format!(": {name} = {value} ended it; to go on: {command}, with N above {value}{others}")
+    }
+
+    fn value_of(&self, bound: Bound) -> String {
+        let Settings { epochs, max_steps, max_chars, patience, .. } = *self.training.settings();
+        let whole = match bound {
+            Bound::Epochs => return epochs.to_string(),
+            Bound::MaxSteps => max_steps,
+            Bound::MaxChars => max_chars,
+            Bound::Patience => patience,
+        };
+        whole.map_or_else(String::new, |value| value.to_string())
+    }
+
+    fn print_done(&self) -> Result<(), Failure> {
+        let progress = self.training.progress();
+        output::json(&Done {
+            record: progress.history.last(),
+            done: true,
+            best_val_loss: progress.best_val_loss,
+            checkpoint: self.keeper.folder().last().display().to_string(),
+        })
+    }
+
+    pub(super) fn finish(&self) -> Result<(), Failure> {
+        let progress = self.training.progress();
+        let time = clock(progress.seconds);
+        match progress.history.last().and_then(|record| record.val_loss) {
+            Some(loss) => note(&format!(
+                "done    validation loss {loss:.4} ({:.3} bits per symbol), best {:.4}, in {time} of training",
+                bits(loss),
+                progress.best_val_loss.unwrap_or(loss)
+            )),
+            None => note(&format!("done    in {time} of training")),
+        }
+        if self.json {
+            return self.print_done();
+        }
+        self.suggest();
+        self.show_sample()
+    }
+
+    fn suggest(&self) {
+        let (program, folder) = (program(), quoted(&self.keeper.folder().path().display().to_string()));
+        note(&format!("\nnext    {program} sample {folder} --length 1000 --temperature 0.8"));
+        note(&format!("        {program} eval {folder}"));
+        note(&format!("        {program} inspect {folder}"));
+        note(&format!("        {program} report {folder}"));
+        note(&format!("        the learning curve is {}\n", self.keeper.folder().file(PLOT).display()));
+    }
+
+    fn show_sample(&self) -> Result<(), Failure> {
+        let writer = Writer {
+            model: self.training.model(),
+            vocabulary: self.training.vocabulary(),
+            sampling: Sampling {
+                temperature: 0.8,
+                top_k: None,
+                top_p: None,
+                seed: self.training.settings().seed,
+            },
+            length: 300,
+            stop: None,
+            unknown: Unknown::Error,
+            opening: opening(self.training.settings(), self.training.vocabulary()),
+        };
+        writer.write("", 0)?;
+        output::line("")
+    }
+
+    pub(super) fn paused(&self) -> Result<(), Failure> {
+        note(&format!(
+            "paused at step {}; to continue: {}",
+            self.training.progress().step,
+            self.resume_command("")
+        ));
+        Ok(())
+    }
+
+    pub(super) fn interrupted(&self, number: i32) -> Result<(), Failure> {
+        note(&format!(
+            "{}: checkpoint written at step {}; to continue: {}",
+            signals::name(number),
+            self.training.progress().step,
+            self.resume_command("")
+        ));
+        Err(Failure::Signal(number))
+    }
+
+    /// The command that continues the run, with these flags; a text from standard input comes behind them.
+    pub(super) fn resume_command(&self, flags: &str) -> String {
+        let piped = self.training.corpus().documents().any(|document| document.path == "standard input");
+        format!(
+            "{} train --resume --out {}{flags}{}",
+            program(),
+            quoted(&self.keeper.folder().path().display().to_string()),
+            if piped { " < TEXT" } else { "" }
+        )
+    }
+}
+
+/// How this program was called, so that the commands shown can be pasted.
+fn program() -> String {
+    quoted(&std::env::args_os().next().unwrap_or_else(|| "unrolled".into()).to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_object_has_the_last_record_and_more() {
+        let record = Record {
+            step: 3,
+            chars: 3,
+            seconds: 0.0,
+            train_loss: 1.0,
+            val_loss: None,
+            val_accuracy: None,
+            learning_rate: 0.1,
+            chars_per_second: 1.0,
+        };
+        let done = Done { record: Some(&record), done: true, best_val_loss: None, checkpoint: "a".into() };
+        let json = serde_json::to_value(&done).expect("JSON");
+        assert_eq!((&json["step"], &json["done"]), (&3.into(), &true.into()));
+        assert!(json["val_loss"].is_null() && json["best_val_loss"].is_null());
+    }
+}

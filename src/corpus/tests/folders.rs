@@ -1,0 +1,117 @@
+//! Folders as texts: which files, in what order, with what between them.
+
+use super::*;
+
+#[test]
+fn a_folder_is_its_text_files_sorted_by_path() {
+    let mut late = vec![b'z'; 9000];
+    late.push(0);
+    let folder = folder(&[
+        ("b.txt", b"two "),
+        ("a/z.md", "\u{e9}ne ".as_bytes()),
+        ("a.txt", b"before? "),
+        ("c", b"three"),
+        ("c.bin", b"no\0t this"),
+        ("late", &late),
+        ("empty", b""),
+        (".hidden", b"nor this"),
+        ("d/.git/x", b"nor this"),
+        ("runs/1/config.toml", b"nor this"),
+        ("runs/1/checkpoint.safetensors", b"nor this"),
+    ]);
+    let corpus = open(folder.path()).unwrap();
+    // By components: what lies in `a` comes before `a.txt`.
+    assert_eq!(text(&corpus), format!("\u{e9}ne before? two three{}\0", "z".repeat(9000)));
+    assert_eq!(corpus.name(), format!("5 files below {}", folder.path().display()));
+    let paths = ["c", "b.txt"].map(|name| folder.path().join(name));
+    let corpus = Corpus::open(&paths, Unit::Byte, Invalid::Error).unwrap();
+    assert_eq!((text(&corpus).as_str(), corpus.name().as_str()), ("threetwo ", "2 files"));
+}
+
+#[test]
+fn a_folder_without_text_is_refused() {
+    let folder = folder(&[("binary", b"\0"), (".hidden", b"text"), ("empty", b"")]);
+    let message = open(folder.path()).unwrap_err().to_string();
+    assert!(message.starts_with(&format!("no text below {}: ", folder.path().display())), "{message}");
+    assert!(message.ends_with("name another folder, or the files themselves"), "{message}");
+    let options = Options { include: vec!["*.c".into(), "*.h".into()], ..Options::default() };
+    let message = options.open(&[folder.path().into()]).unwrap_err().to_string();
+    assert!(
+        message.contains("(a NUL byte in the first 8 KiB) or compressed (see include), or filtered out by include *.c, *.h;"),
+        "{message}"
+    );
+}
+
+/// Files of a small tree, as a text.
+fn tree(options: &Options) -> Result<Corpus> {
+    let folder = folder(&[
+        (".gitignore", b"*.o\nbuild/\n"),
+        ("a.c", b"A1"),
+        ("a.o", b"no"),
+        ("b/b.c", b"B22"),
+        ("b/b.h", b"H333"),
+        ("build/c.c", b"no"),
+        ("b/empty", b""),
+        ("b/binary", b"\0"),
+    ]);
+    options.open(&[folder.path().into()])
+}
+
+#[test]
+fn below_a_folder_patterns_and_gitignore_choose() {
+    let read = |include: &[&str], exclude: &[&str]| {
+        let [include, exclude] =
+            [include, exclude].map(|globs| globs.iter().map(|&g| g.to_owned()).collect());
+        text(&tree(&Options { include, exclude, ..Options::default() }).unwrap())
+    };
+    assert_eq!(read(&[], &[]), "A1B22H333");
+    assert_eq!(read(&["*.c"], &[]), "A1B22");
+    assert_eq!(read(&["*.c", "*.h"], &["a.*"]), "B22H333");
+    assert_eq!(read(&["b/"], &[]), "B22H333");
+    assert_eq!(read(&[], &["/b/*.h"]), "A1B22");
+    let all = Options { no_ignore: true, ..Options::default() };
+    assert_eq!(text(&tree(&all).unwrap()), "A1noB22H333no");
+    for wrong in ["", " ", "!*.c", "# c", "[z-a]"] {
+        let error = tree(&Options { exclude: vec![wrong.into()], ..Options::default() }).unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with(&format!("exclude = {wrong:?} cannot work: ")), "{message}");
+    }
+}
+
+#[test]
+fn documents_are_listed_with_their_checksums_and_what_was_skipped() {
+    let corpus = tree(&Options::default()).unwrap();
+    assert_eq!(corpus.skipped(), Skipped { binary: 1, empty: 1 });
+    let documents: Vec<_> = corpus.documents().collect();
+    let sizes: Vec<_> = documents.iter().map(|document| document.bytes).collect();
+    assert_eq!(sizes, [2, 3, 4]);
+    assert!(documents[1].path.ends_with("b/b.c"), "{}", documents[1].path);
+    assert_eq!(documents[1].checksum, format!("{:08x}", crc32fast::hash(b"B22")));
+}
+
+#[test]
+fn a_separator_stands_between_files_and_is_no_document() {
+    let corpus = tree(&Options { separator: "\n--\n".into(), ..Options::default() }).unwrap();
+    assert_eq!(text(&corpus), "A1\n--\nB22\n--\nH333");
+    assert_eq!(corpus.fingerprint(), crc32fast::hash(b"A1\n--\nB22\n--\nH333"));
+    assert_eq!((corpus.documents().len(), corpus.beginnings()), (3, vec![0, 6, 13]));
+    let split = corpus.split(SplitBy::Document, 0.3, 0.0).unwrap();
+    assert_eq!((split.train, split.validation), (0..13, 13..17));
+}
+
+#[test]
+fn shuffled_documents_stay_whole_and_keep_their_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in 'a'..='j' {
+        fs::write(folder.path().join(name.to_string()), name.to_string().repeat(3)).unwrap();
+    }
+    let read =
+        |seed| text(&Options { shuffle: seed, ..Options::default() }.open(&[folder.path().into()]).unwrap());
+    let [plain, one, two] = [None, Some(1), Some(2)].map(read);
+    assert_eq!(plain, "aaabbbcccdddeeefffggghhhiiijjj");
+    assert_eq!(one, read(Some(1)));
+    assert!(one != plain && one != two);
+    let sorted: BTreeSet<_> = one.as_bytes().chunks(3).map(|chunk| String::from_utf8_lossy(chunk)).collect();
+    assert_eq!(sorted.into_iter().collect::<String>(), plain);
+    assert_eq!(one, "jjjeeeaaaiiigggbbbcccdddhhhfff");
+}

@@ -1,0 +1,345 @@
+//! Decompression as a stream, with a limit on how far a few bytes may grow.
+
+use super::recognise::Compression;
+use crate::{Error, Result};
+use std::{
+    cell::Cell,
+    io::{self, BufRead, BufReader, Read},
+    rc::Rc,
+};
+
+/// How large a text may become.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Beyond so many bytes ...
+    pub free: u64,
+    /// ... the text may be so many times larger than what it is decompressed from.
+    pub ratio: u64,
+}
+
+impl Default for Limits {
+    /// Texts compress to a tenth, logs to a hundredth.
+    fn default() -> Self {
+        Self { free: 1 << 30, ratio: 250 }
+    }
+}
+
+/// Reads what a compressed stream holds. Damage is an error, never an early end.
+pub(super) struct Unpacked<'a> {
+    inner: Box<dyn Read + 'a>,
+    text: String,
+    compression: Compression,
+    limits: Limits,
+    /// Compressed bytes so far.
+    taken: Rc<Cell<u64>>,
+    /// Decompressed bytes so far.
+    given: u64,
+}
+
+impl<'a> Unpacked<'a> {
+    /// Decompresses `packed`, which a person would call `text`.
+    ///
+    /// # Errors
+    /// [`Error::Feature`] in a build without the feature `compression`.
+    pub fn new(packed: impl Read + 'a, text: &str, compression: Compression, limits: Limits) -> Result<Self> {
+        let taken = Rc::new(Cell::new(0));
+        let counted = Counted { inner: BufReader::new(packed), taken: taken.clone() };
+        let inner = formats::open(counted, text, compression)?;
+        Ok(Self { inner, text: text.to_owned(), compression, limits, taken, given: 0 })
+    }
+
+    fn damaged(&self, error: &io::Error) -> io::Error {
+        let reason = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
+            _ => error.to_string(),
+        };
+        io::Error::other(Error::DamagedText {
+            text: self.text.clone(),
+            compression: self.compression.name(),
+            offset: self.taken.get(),
+            reason,
+        })
+    }
+
+    fn check_size(&self) -> io::Result<()> {
+        let (given, taken) = (self.given, self.taken.get());
+        if given <= self.limits.free || given / self.limits.ratio <= taken {
+            return Ok(());
+        }
+        let problem = format!(
+            "grows beyond {} times its size ({given} bytes from {taken}), as no text does; if it is one, decompress it to a \
+             file and name that",
+            self.limits.ratio
+        );
+        Err(io::Error::other(Error::TextTooLarge { text: self.text.clone(), problem }))
+    }
+}
+
+impl Read for Unpacked<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self.inner.read(bytes) {
+            Ok(count) => {
+                self.given += count as u64;
+                self.check_size().map(|()| count)
+            }
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<Error>()) => Err(error),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => Err(self.damaged(&error)),
+        }
+    }
+}
+
+/// Counts the bytes that were used.
+struct Counted<R> {
+    inner: BufReader<R>,
+    taken: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(bytes)?;
+        self.taken.set(self.taken.get() + count as u64);
+        Ok(count)
+    }
+}
+
+impl<R: Read> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.taken.set(self.taken.get() + count as u64);
+        self.inner.consume(count);
+    }
+}
+
+#[cfg(not(feature = "compression"))]
+mod formats {
+    use super::*;
+
+    pub fn open<'a>(
+        _: impl BufRead + 'a,
+        text: &str,
+        compression: Compression,
+    ) -> Result<Box<dyn Read + 'a>> {
+        let found = format!("compressed with {}", compression.name());
+        Err(Error::Feature { text: text.to_owned(), found, feature: "compression" })
+    }
+}
+
+#[cfg(feature = "compression")]
+mod formats {
+    use super::*;
+    use ruzstd::decoding::{
+        BlockDecodingStrategy, FrameDecoder,
+        errors::{FrameDecoderError, ReadFrameHeaderError},
+    };
+
+    /// Memory that an xz stream may ask for, in KiB; `xz -9` needs 65 MiB.
+    const XZ_MEMORY: u32 = 512 << 10;
+
+    pub fn open<'a>(
+        packed: impl BufRead + 'a,
+        _: &str,
+        compression: Compression,
+    ) -> Result<Box<dyn Read + 'a>> {
+        Ok(match compression {
+            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+            Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
+            Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY)),
+            Compression::Zstd => {
+                Box::new(Frames { source: packed, decoder: FrameDecoder::new(), within: false })
+            }
+        })
+    }
+
+    /// The frames of a zstd stream, one after the other.
+    struct Frames<R> {
+        source: R,
+        decoder: FrameDecoder,
+        /// Whether a frame has begun and not ended.
+        within: bool,
+    }
+
+    impl<R: BufRead> Frames<R> {
+        /// Begins the next frame; false at the end of the stream.
+        fn begin(&mut self) -> io::Result<bool> {
+            loop {
+                if self.source.fill_buf()?.is_empty() {
+                    return Ok(false);
+                }
+                use {FrameDecoderError::ReadFrameHeaderError as Header, ReadFrameHeaderError::SkipFrame};
+                match self.decoder.init(&mut self.source) {
+                    Ok(()) => {
+                        self.within = true;
+                        return Ok(true);
+                    }
+                    Err(Header(SkipFrame { length, .. })) => self.skip(length.into())?,
+                    Err(error) => return Err(self.failed(error)),
+                }
+            }
+        }
+
+        /// Checks the frame that has ended.
+        fn end(&mut self) -> io::Result<()> {
+            self.within = false;
+            match self.decoder.get_checksum_from_data() {
+                recorded @ Some(_) if recorded != self.decoder.get_calculated_checksum() => {
+                    Err(invalid("the checksum is not the one that it records"))
+                }
+                _ => Ok(()),
+            }
+        }
+
+        fn skip(&mut self, length: u64) -> io::Result<()> {
+            match io::copy(&mut self.source.by_ref().take(length), &mut io::sink())? {
+                copied if copied == length => Ok(()),
+                _ => Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+
+        /// An error of the decoder, which may be the end of the data.
+        fn failed(&mut self, error: FrameDecoderError) -> io::Error {
+            match self.source.fill_buf() {
+                Ok([]) => io::ErrorKind::UnexpectedEof.into(),
+                _ => invalid(error),
+            }
+        }
+    }
+
+    impl<R: BufRead> Read for Frames<R> {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            while !bytes.is_empty() && (self.within || self.begin()?) {
+                while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
+                    let decoded =
+                        self.decoder.decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1));
+                    decoded.map_err(|error| self.failed(error))?;
+                }
+                match self.decoder.read(bytes)? {
+                    0 => self.end()?,
+                    count => return Ok(count),
+                }
+            }
+            Ok(0)
+        }
+    }
+
+    fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+#[cfg(all(test, feature = "compression"))]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// "xz text, xz text, xz text, and some caf\u{e9}\n", by `xz`.
+    const XZ: &[u8] = b"\xFD\x37\x7A\x58\x5A\x00\x00\x04\xE6\xD6\xB4\x46\x02\x00\x21\x01\x16\x00\x00\x00\x74\x2F\xE5\xA3\xE0\
+        \x00\x29\x00\x1F\x5D\x00\x3C\x1E\x80\x06\x41\x9D\x5D\x36\x1A\xF4\xE5\x6E\x20\x35\x7A\xD9\x6B\x32\x19\x3D\xB3\xFE\xC4\
+        \x17\xDB\xCC\xB0\xCC\xB3\x40\x00\x00\x00\x3E\x49\xCB\x8C\x22\xC6\x53\xC0\x00\x01\x3B\x2A\xC5\x93\x8F\xC7\x1F\xB6\xF3\
+        \x7D\x01\x00\x00\x00\x00\x04\x59\x5A";
+    const XZ_TEXT: &str = "xz text, xz text, xz text, and some caf\u{e9}\n";
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn bzip2(text: &str) -> Vec<u8> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(text: &str) -> Vec<u8> {
+        ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest)
+    }
+
+    fn text() -> String {
+        (0..3000).map(|n| format!("Line {n} of a text with a caf\u{e9} and {} more.\n", n * n)).collect()
+    }
+
+    /// One stream of every format, and its text.
+    fn streams() -> [(Compression, Vec<u8>, String); 4] {
+        [
+            (Compression::Gzip, gzip(&text()), text()),
+            (Compression::Bzip2, bzip2(&text()), text()),
+            (Compression::Zstd, zstd(&text()), text()),
+            (Compression::Xz, XZ.to_vec(), XZ_TEXT.to_owned()),
+        ]
+    }
+
+    fn unpack(packed: &[u8], compression: Compression, limits: Limits) -> Result<String, String> {
+        assert_eq!(Compression::of(packed), Some(compression));
+        let mut out = String::new();
+        let mut unpacked = Unpacked::new(packed, "a file", compression, limits).unwrap();
+        unpacked.read_to_string(&mut out).map_err(|error| error.to_string())?;
+        Ok(out)
+    }
+
+    #[test]
+    fn streams_and_streams_behind_each_other_come_back() {
+        for (compression, packed, text) in streams() {
+            let once = unpack(&packed, compression, Limits::default());
+            assert_eq!(once.as_ref(), Ok(&text), "{compression:?}");
+            let twice = unpack(&[&packed[..], &packed].concat(), compression, Limits::default());
+            assert_eq!(twice, Ok(text.repeat(2)), "{compression:?}");
+        }
+    }
+
+    #[test]
+    fn frames_of_zstd_that_hold_no_text_are_skipped() {
+        let skipped = b"\x5A\x2A\x4D\x18\x05\0\0\0notes";
+        let packed = [skipped, &zstd("one ")[..], skipped, &zstd("two"), skipped].concat();
+        assert_eq!(unpack(&packed, Compression::Zstd, Limits::default()), Ok("one two".into()));
+        let cut = unpack(&packed[..packed.len() - 1], Compression::Zstd, Limits::default()).unwrap_err();
+        assert!(cut.contains("of its zstd data: it ends too early"), "{cut}");
+    }
+
+    #[test]
+    fn whatever_is_cut_off_or_added_is_an_error_with_a_place() {
+        for (compression, packed, _) in streams() {
+            let told = |packed: &[u8]| unpack(packed, compression, Limits::default()).unwrap_err();
+            for length in (10..packed.len()).step_by(packed.len() / 40) {
+                let message = told(&packed[..length]);
+                let expected = format!(
+                    "a file is damaged at offset {length} of its {} data: it ends too early;",
+                    compression.name()
+                );
+                assert!(message.starts_with(&expected), "{length}: {message}");
+            }
+            let message = told(&[&packed[..], b"and more"].concat());
+            assert!(
+                message.starts_with("a file is damaged at offset ") && !message.contains('\n'),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_an_error_and_never_another_text() {
+        for (compression, packed, text) in streams() {
+            for at in (10..packed.len()).step_by(packed.len() / 50) {
+                let mut flipped = packed.clone();
+                flipped[at] ^= 4;
+                let read = unpack(&flipped, compression, Limits::default());
+                // The header of gzip has bytes that mean nothing, and no checksum.
+                assert!(read.as_ref().map_or(true, |read| *read == text), "{compression:?} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_grows_beyond_all_bounds_is_refused() {
+        let packed = gzip(&"a".repeat(1_000_000));
+        let limits = |free, ratio| Limits { free, ratio };
+        for allowed in [limits(1_000_000, 10), limits(1000, 5000)] {
+            assert_eq!(unpack(&packed, Compression::Gzip, allowed).map(|text| text.len()), Ok(1_000_000));
+        }
+        let message = unpack(&packed, Compression::Gzip, limits(100_000, 250)).unwrap_err();
+        assert!(message.starts_with("a file grows beyond 250 times its size ("), "{message}");
+    }
+}
