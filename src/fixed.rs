@@ -61,9 +61,30 @@ impl TensorFile {
         module: &str,
         layer: usize,
     ) -> Result<Cell<K, G, B, V, I, H>> {
-        let cell = read(self, module, layer)?;
+        let [weight_ih, weight_hh, bias_ih, bias_hh] = tensors(self, module, layer, [G, I, H])?;
         self.finish_module(module)?;
-        Ok(cell)
+        Cell::new(&weight_ih, &weight_hh, &bias_ih, &bias_hh).map_err(|error| refused(module, error))
+    }
+
+    /// The same on the heap, for a cell that is too large for the stack: an LSTM with H = 256 has 1 MB.
+    ///
+    /// # Errors
+    /// As for [`TensorFile::cell`].
+    pub fn boxed_cell<
+        K: kind::Kind,
+        const G: usize,
+        const B: usize,
+        const V: usize,
+        const I: usize,
+        const H: usize,
+    >(
+        &self,
+        module: &str,
+        layer: usize,
+    ) -> Result<Box<Cell<K, G, B, V, I, H>>> {
+        let [weight_ih, weight_hh, bias_ih, bias_hh] = tensors(self, module, layer, [G, I, H])?;
+        self.finish_module(module)?;
+        Cell::boxed(&weight_ih, &weight_hh, &bias_ih, &bias_hh).map_err(|error| refused(module, error))
     }
 
     /// The recurrent module whose member name is `module`, of exactly so many layers; [`Stack::cell`] gives each.
@@ -106,12 +127,36 @@ impl Stack<'_> {
         &self,
         layer: usize,
     ) -> Result<Cell<K, G, B, V, I, H>> {
+        let [weight_ih, weight_hh, bias_ih, bias_hh] = self.tensors(layer, [G, I, H])?;
+        Cell::new(&weight_ih, &weight_hh, &bias_ih, &bias_hh).map_err(|error| refused(self.module, error))
+    }
+
+    /// The same on the heap.
+    ///
+    /// # Errors
+    /// As for [`Stack::cell`].
+    pub fn boxed_cell<
+        K: kind::Kind,
+        const G: usize,
+        const B: usize,
+        const V: usize,
+        const I: usize,
+        const H: usize,
+    >(
+        &self,
+        layer: usize,
+    ) -> Result<Box<Cell<K, G, B, V, I, H>>> {
+        let [weight_ih, weight_hh, bias_ih, bias_hh] = self.tensors(layer, [G, I, H])?;
+        Cell::boxed(&weight_ih, &weight_hh, &bias_ih, &bias_hh).map_err(|error| refused(self.module, error))
+    }
+
+    fn tensors(&self, layer: usize, sizes: [usize; 3]) -> Result<[Vec<f32>; 4]> {
         if layer >= self.layers {
             let expected = format!("a layer below {}, as given to TensorFile::stack", self.layers);
             let found = format!("layer {layer}");
             return Err(Error::Tensor { tensor: self.module.to_owned(), found, expected });
         }
-        read(self.file, self.module, layer)
+        tensors(self.file, self.module, layer, sizes)
     }
 }
 
@@ -121,16 +166,19 @@ fn names(module: &str, layer: usize) -> [String; 4] {
     ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(|name| format!("{prefix}{name}_l{layer}"))
 }
 
-fn read<K: kind::Kind, const G: usize, const B: usize, const V: usize, const I: usize, const H: usize>(
+/// `weight_ih` [G * H, I], `weight_hh` [G * H, H] and both biases [G * H] of a layer.
+fn tensors(
     file: &TensorFile,
     module: &str,
     layer: usize,
-) -> Result<Cell<K, G, B, V, I, H>> {
-    let names = names(module, layer);
-    let weight_ih = file.floats(&names[0], &[G * H, I])?;
-    let weight_hh = file.floats(&names[1], &[G * H, H])?;
-    let biases = file.biases(&names[2..], &[G * H])?;
-    Cell::new(&weight_ih, &weight_hh, &biases[0], &biases[1]).map_err(|error| refused(module, error))
+    [gates, input, hidden]: [usize; 3],
+) -> Result<[Vec<f32>; 4]> {
+    let (names, rows) = (names(module, layer), gates * hidden);
+    let weight_ih = file.floats(&names[0], &[rows, input])?;
+    let weight_hh = file.floats(&names[1], &[rows, hidden])?;
+    let mut biases = file.biases(&names[2..], &[rows])?;
+    let (bias_hh, bias_ih) = (biases.swap_remove(1), biases.swap_remove(0));
+    Ok([weight_ih, weight_hh, bias_ih, bias_hh])
 }
 
 /// Lengths were checked with the shapes; what remains is the instruction set.

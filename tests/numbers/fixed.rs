@@ -30,6 +30,13 @@ pub fn an_lstm_with_a_head_answers_as_pytorch() {
     assert_close(&golden.name, &answers(&mut model, &golden), golden.floats("answers"));
     assert_close(&format!("{}: h", golden.name), model.first.hidden(), golden.floats("h_n"));
     assert_close(&format!("{}: c", golden.name), model.first.cell(), golden.floats("c_n"));
+    let mut boxed: Box<Lstm<1, 16>> = file.boxed_cell("rnn", 0).unwrap();
+    boxed.hidden_mut().copy_from_slice(golden.floats("h0"));
+    boxed.cell_mut().copy_from_slice(golden.floats("c0"));
+    golden.floats("signal").iter().for_each(|&x| drop(*boxed.step(&[x])));
+    assert_eq!(boxed.hidden(), model.first.hidden());
+    let second: Box<Lstm<1, 16>> = file.stack("rnn", 1).unwrap().boxed_cell(0).unwrap();
+    assert_eq!(second.hidden(), &[0.0; 16]);
 }
 
 #[test]
