@@ -2,8 +2,8 @@
 
 mod advice;
 
-use crate::{model::bytes, settings::decimal::Number};
-use advice::{or_clip, remedy};
+use crate::model::bytes;
+use advice::{or_clip, remedy, short};
 use std::{io, path::PathBuf};
 
 /// What [`Error`] wraps in every fallible function of this crate.
@@ -47,9 +47,9 @@ pub enum Error {
     },
     /// The loss (in training or in validation) or the gradient is no longer a finite number.
     #[error(
-        "the loss is {} and the gradient's norm {} at step {step}: training diverged; the learning-rate was {}: lower it{}; \
-         the last checkpoint is kept",
-        Number(*loss), Number(*gradient_norm), Number(*learning_rate), or_clip(*clip)
+        "the loss is {} and the gradient's norm {} at step {step}: training diverged at a learning rate of {}: lower \
+         learning-rate{}; the last checkpoint is kept",
+        short(*loss), short(*gradient_norm), short(*learning_rate), or_clip(*clip)
     )]
     NotFinite {
         /// The optimiser step, counted from 1.
@@ -58,7 +58,7 @@ pub enum Error {
         loss: f64,
         /// The gradient's norm found.
         gradient_norm: f64,
-        /// The learning rate of that step.
+        /// The learning rate of that step: the setting, as the schedule has it there.
         learning_rate: f64,
         /// The clipping threshold; 0 without clipping.
         clip: f32,
@@ -419,9 +419,9 @@ pub enum Error {
     Interrupted,
     /// An update has left a tensor that is not finite.
     #[error(
-        "{tensor} holds a number that is not finite after step {step}: training diverged; the learning-rate was {}: lower it{}; \
-         the last checkpoint is kept",
-        Number(*learning_rate), or_clip(*clip)
+        "{tensor} holds a number that is not finite after step {step}: training diverged at a learning rate of {}: lower \
+         learning-rate{}; the last checkpoint is kept",
+        short(*learning_rate), or_clip(*clip)
     )]
     Diverged {
         /// The tensor's name in a checkpoint.

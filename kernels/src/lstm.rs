@@ -174,7 +174,7 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
             multiply(s, rows, width, &tile);
             for r in 0..rows {
                 let unit = (row + r) * stride + block * 16 + half;
-                self.activate(s, self.sums.row(s, r), unit, (row + r) * 4 * stride + gate);
+                self.activate(s, self.sums.row(s, r, 0), unit, (row + r) * 4 * stride + gate);
             }
         }
     }

@@ -123,16 +123,16 @@ impl Sums {
         self.0.get().cast()
     }
 
-    /// W vectors of row `row`.
+    /// W vectors of row `row`, from vector `first` on.
     ///
     /// # Safety
     /// A tile has written them.
     #[inline(always)]
-    pub(crate) unsafe fn row<S: Simd, const W: usize>(&self, s: S, row: usize) -> [S::F; W] {
+    pub(crate) unsafe fn row<S: Simd, const W: usize>(&self, s: S, row: usize, first: usize) -> [S::F; W] {
         let mut sums = [s.splat(0.0); W];
         for (w, sum) in sums.iter_mut().enumerate() {
             // SAFETY: as the caller vouches.
-            *sum = unsafe { s.load(self.base().add(row * Self::ROW + w * 16)) };
+            *sum = unsafe { s.load(self.base().add(row * Self::ROW + (first + w) * 16)) };
         }
         sums
     }

@@ -205,7 +205,9 @@ fn corpus_paths(value: Value) -> Result<Vec<PathBuf>, String> {
         paths: Vec<PathBuf>,
     }
     let corpus: Corpus = value.try_into().map_err(|error: toml::de::Error| {
-        format!("key corpus: {}; expected a table with paths = [\"...\"]", first_line(error.message()))
+        let problem = first_line(error.message());
+        let problem = problem.trim_end_matches(", expected struct Corpus");
+        format!("key corpus: {problem}; expected a table with paths = [\"...\"]")
     })?;
     Ok(corpus.paths)
 }
@@ -280,8 +282,21 @@ fn locate(error: &toml::de::Error, text: &str) -> String {
     }
 }
 
+/// The types of the program, as people call what they hold.
+const TYPES: [(&str, &str); 5] = [
+    ("expected usize", "expected a whole number of 0 or above"),
+    ("expected u32", "expected a whole number of 0 or above"),
+    ("expected u64", "expected a whole number of 0 or above"),
+    ("expected f32", "expected a number"),
+    ("expected f64", "expected a number"),
+];
+
 fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().trim().to_owned()
+    let line = message.lines().next().unwrap_or_default().trim().to_owned();
+    match TYPES.iter().find_map(|(name, words)| Some(line.strip_suffix(name)?.to_owned() + words)) {
+        Some(plain) => plain,
+        None => line,
+    }
 }
 
 #[cfg(test)]
@@ -353,7 +368,11 @@ mod tests {
         assert_eq!(problem("hiden = 3"), "unknown key hiden: did you mean hidden?");
         assert_eq!(problem("learning_rate = 3"), "unknown key learning_rate: did you mean learning-rate?");
         assert!(problem("xyzzy = 3").starts_with("unknown key xyzzy: a run's own config.toml"));
-        assert_eq!(problem("hidden = \"many\""), "key hidden: invalid type: string \"many\", expected usize");
+        assert_eq!(
+            problem("hidden = \"many\""),
+            "key hidden: invalid type: string \"many\", expected a whole number of 0 or above"
+        );
+        assert_eq!(problem("dropout = true"), "key dropout: invalid type: boolean `true`, expected a number");
         assert!(problem("cell = \"lstn\"").starts_with("key cell: unknown variant `lstn`, expected one of"));
         assert!(problem("batch = 3\nhidden = = 3").starts_with("line 2: "), "{}", problem("hidden = ="));
         assert!(

@@ -4,11 +4,12 @@ use super::{
     Corpus, Options, Skipped, Vocabulary,
     documents::{self, Piece},
     options,
+    recognise::NUL_ADVICE,
     scan::{Reading, Scan},
     source::Source,
     vocabulary::UNKNOWN,
 };
-use crate::{Error, Result, Unknown};
+use crate::{Error, Result, Unit, Unknown};
 
 /// A text whose bytes are at hand and not yet looked at.
 pub(super) struct Draft<'a> {
@@ -20,6 +21,8 @@ pub(super) struct Draft<'a> {
     /// Shuffles the documents that the marker ends, by this seed.
     pub shuffle: Option<u64>,
     pub skipped: Skipped,
+    /// Whether NULs are characters as all others.
+    pub nul: bool,
     pub progress: Option<&'a (dyn Fn(u64, u64) + Sync)>,
 }
 
@@ -34,6 +37,7 @@ impl Draft<'_> {
             marker: String::new(),
             shuffle: None,
             skipped: Skipped::default(),
+            nul: true,
             progress: None,
         }
     }
@@ -57,6 +61,10 @@ impl Draft<'_> {
         // A file that was cut short meanwhile is no text with mistakes.
         self.sources.iter().try_for_each(Source::whole)?;
         let scan = scan?;
+        // A trained model's vocabulary says what is a symbol.
+        if !self.nul && options.vocabulary.is_none() && unit == Unit::Char && scan.seen.get(0) {
+            self.no_nul()?;
+        }
         match scan.symbols {
             0 => Err(self.empty(known.is_some())),
             _ => self.corpus(scan, documents, options),
@@ -74,6 +82,18 @@ impl Draft<'_> {
             (Some(at), None) if !self.marker.is_empty() => documents::marked(sources, at),
             _ => documents::whole(sources, between),
         }
+    }
+
+    /// Refuses a NUL behind the first bytes, which were looked at before.
+    fn no_nul(&self) -> Result<()> {
+        for source in &self.sources {
+            if let Some(at) = memchr::memchr(0, source.bytes()) {
+                let found = format!("binary (it has a NUL byte at offset {})", at + source.mark);
+                let (text, advice) = (source.name.clone(), NUL_ADVICE.to_owned());
+                return Err(Error::NotPlainText { text, found, advice });
+            }
+        }
+        Ok(())
     }
 
     fn empty(self, skipping: bool) -> Error {

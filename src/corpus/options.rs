@@ -96,7 +96,7 @@ impl<'a> Options<'a> {
     ///
     /// # Errors
     /// [`crate::Error::Io`] for what is missing or unreadable, [`crate::Error::NotText`] for a device, [`crate::Error::NoText`] for a folder
-    /// without text, [`crate::Error::NotPlainText`] for a file that is named and no text, [`crate::Error::DamagedText`] and
+    /// without text, [`crate::Error::NotPlainText`] for a file that is named and no text, or has a NUL byte, [`crate::Error::DamagedText`] and
     /// [`crate::Error::TextTooLarge`] for compressed files, [`crate::Error::InvalidEncoding`] for bytes that the encoding lacks,
     /// [`crate::Error::Feature`] for what this build cannot read,
     /// [`crate::Error::Setting`] for a pattern that is none and for options that contradict each other, [`crate::Error::EmptyText`]
@@ -141,6 +141,8 @@ impl<'a> Options<'a> {
             ..Settings::default()
         };
         checked.validate_text()?;
+        // Of files below folders, the first bytes decide.
+        let nul = how.allows_nul() || paths.iter().any(|path| path.is_dir());
         let (mut sources, skipped) = files::open(paths, self, how)?;
         let name = files::name(paths, sources.len());
         let marker = self.document_marker.clone();
@@ -152,7 +154,8 @@ impl<'a> Options<'a> {
             .find(|(_, text)| !text.is_empty())
             .map(|(name, text)| Source::held(name, text.clone().into_bytes()));
         let shuffle = self.shuffle.filter(|_| !marker.is_empty());
-        self.read(Draft { name, sources, separator, marker, shuffle, skipped, progress: self.progress })
+        let progress = self.progress;
+        self.read(Draft { name, sources, separator, marker, shuffle, skipped, nul, progress })
     }
 
     /// The text inside this library, as [`Corpus::embedded`] has it, with the vocabulary of these options.

@@ -65,6 +65,12 @@ impl Compression {
 }
 
 impl How {
+    /// Whether NULs are characters of the text.
+    pub fn allows_nul(&self) -> bool {
+        let named = self.encoding.as_ref().is_some_and(|name| name.is_utf8() || name.is_utf16());
+        named || self.nul || self.as_stored
+    }
+
     /// How a file is compressed that begins with these bytes.
     pub fn compression(&self, head: &[u8]) -> Option<Compression> {
         Compression::of(head).filter(|_| !self.as_stored)
@@ -83,9 +89,8 @@ impl How {
     }
 
     fn unmarked(&self, head: &[u8]) -> Form {
-        let wide = self.encoding.as_ref().is_some_and(Encoding::is_utf16);
         let sure = self.encoding.as_ref().is_some_and(Encoding::is_utf8);
-        if !(wide || sure || self.nul)
+        if !self.allows_nul()
             && let Some(form) = with_nul(head)
         {
             return form;
@@ -180,6 +185,8 @@ fn is_plain(head: &[u8]) -> bool {
     valid && !head.contains(&0)
 }
 
+pub(super) const NUL_ADVICE: &str = "name a text, pass --unit byte to read bytes as they are, or --encoding utf-8 if the NULs belong to the text";
+
 /// A text has no NUL: with some, this is one of two or four bytes a character, or no text.
 fn with_nul(head: &[u8]) -> Option<Form> {
     if !head.contains(&0) {
@@ -199,11 +206,7 @@ fn with_nul(head: &[u8]) -> Option<Form> {
         _ if is_utf16(head, even, odd, u16::from_be_bytes) => {
             Form::Foreign { found: "UTF-16 without a byte-order mark", advice: "pass --encoding utf-16be" }
         }
-        _ => Form::Foreign {
-            found: "binary (it has NUL bytes)",
-            advice: "name a text, pass --unit byte to read bytes as they are, or --encoding utf-8 if the NULs \
-                     belong to the text",
-        },
+        _ => Form::Foreign { found: "binary (it has NUL bytes)", advice: NUL_ADVICE },
     })
 }
 

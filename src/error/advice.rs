@@ -1,5 +1,6 @@
 //! The ends of messages that depend on what was found.
 
+use crate::settings::decimal::Number;
 use std::io;
 
 /// What to do about what the system said, where that is known.
@@ -15,6 +16,11 @@ pub(super) fn remedy(source: &io::Error) -> &'static str {
         InvalidData => "; it must be UTF-8 text",
         _ => "",
     }
+}
+
+/// A measured number in four digits.
+pub(super) fn short(value: f64) -> Number {
+    Number(format!("{value:.3e}").parse().unwrap_or(value))
 }
 
 /// Advice for a run that diverged.

@@ -28,7 +28,10 @@ fn wrong_configuration_files() {
         refused(home.run("train text.txt --config c.toml"), 2, parts);
     };
     told("hiden = 3", &["c.toml: unknown key hiden: did you mean hidden?"]);
-    told("hidden = \"many\"", &["c.toml: key hidden: invalid type: string \"many\", expected usize"]);
+    told(
+        "hidden = \"many\"",
+        &["c.toml: key hidden: invalid type: string \"many\", expected a whole number of 0 or above"],
+    );
     told("cell = \"lstn\"", &["key cell", "`lstn`", "`lstm`"]);
     told("a = 1\nb = = 2", &["c.toml: line 2: "]);
     told("preset = \"nope\"", &["no preset \"nope\"", "torch-rnn"]);

@@ -157,7 +157,7 @@ fn a_run_that_diverged_goes_on_with_a_lower_rate() {
     let told = stderr(&fell.code(1));
     let last = told.lines().last().expect("a line");
     assert!(last.starts_with("error: ") && last.contains("training diverged"), "{last}");
-    assert!(last.contains("lower it, or set a clip") && !last.contains("smaller clip"), "{last}");
+    assert!(last.contains("lower learning-rate, or set a clip") && !last.contains("smaller clip"), "{last}");
     let step = checkpoint(&home, "here").progress.step;
     let advice = format!("the run stands at step {step}, to continue: ");
     assert!(

@@ -36,7 +36,7 @@ fn of_an_absurd_learning_rate() {
     assert!(step > 1 && !(loss.is_finite() && gradient_norm.is_finite()) && learning_rate == 1e9);
     assert!(
         message.contains(&format!(
-            "at step {step}: training diverged; the learning-rate was 1000000000: lower it, or set a clip"
+            "at step {step}: training diverged at a learning rate of 1000000000: lower learning-rate, or set a clip"
         )),
         "{message}"
     );

@@ -141,7 +141,8 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
             multiply(s, rows, width, &tile);
             for r in 0..rows {
                 let unit = (row + r) * stride + block * 16 + half;
-                let [_, reset, update, n_hidden] = self.sums.row(s, r);
+                // Without a dense input nothing has written vector 0.
+                let [reset, update, n_hidden] = self.sums.row(s, r, 1);
                 let sums = [s.load(start.of(r)), reset, update, n_hidden];
                 self.activate(s, sums, unit, (row + r) * 4 * stride + gate);
             }
@@ -198,6 +199,7 @@ impl Kernel for Backward<'_> {
             let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
+                let carry = self.carry.as_mut_ptr().add(first * stride);
                 let tile = BackwardTile {
                     stride,
                     depth: 3 * window.hidden,
@@ -205,14 +207,11 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces,
                     deltas: gates.wrapping_add((at.token + at.rows) * 4 * stride),
-                    start: Start::AboveAndCarry(
-                        self.dh.as_ptr().add(token),
-                        self.carry.as_ptr().add(first * stride),
-                    ),
+                    start: Start::AboveAndCarry(self.dh.as_ptr().add(token), carry),
                     sums: &sums,
                     cell: Step {
                         h: self.h.as_ptr().add((at.before + first) * stride),
-                        carry: self.carry.as_mut_ptr().add(first * stride),
+                        carry,
                         gates: gates.add(4 * token),
                     },
                 };

@@ -158,7 +158,7 @@ impl<S: Simd> Tiled<S> for GatesTile<'_> {
             for r in 0..rows {
                 let unit = (row + r) * stride + block * 16 + half;
                 let at = now.gates.add((row + r) * 3 * stride + gate);
-                let [reset, update] = now.sums.row(s, r);
+                let [reset, update] = now.sums.row(s, r, 0);
                 let (reset, update) = (sigmoid(s, reset), sigmoid(s, update));
                 s.store(now.reset_h.add(unit), s.mul(reset, s.load(now.h.add(unit))));
                 s.store(at, reset);

@@ -69,6 +69,25 @@ fn a_file_that_is_no_text_is_refused_whatever_is_done_with_invalid_bytes() {
     assert_eq!((text(&corpus).as_str(), corpus.skipped().binary), ("text", 4));
 }
 
+#[test]
+fn a_nul_is_refused_wherever_it_stands_in_a_file_that_is_named() {
+    let late = [&b"text ".repeat(4000)[..], b"\0, and more"].concat();
+    let folder = folder(&[("late", &late), ("plain", b"text")]);
+    let path = [folder.path().join("late")];
+    let message = Corpus::open(&path, Unit::Char, Invalid::Replace).unwrap_err().to_string();
+    let expected = "late is binary (it has a NUL byte at offset 20000), not plain text: name a text, ";
+    assert!(message.contains(expected), "{message}");
+    let utf8 = Options { encoding: Some(crate::Encoding::new("utf-8").unwrap()), ..Options::default() };
+    let corpus = utf8.open(&path).unwrap();
+    assert!(corpus.vocabulary().encode("\0").is_ok());
+    // A run that has such a symbol goes on.
+    let known = Options { vocabulary: Some(corpus.vocabulary()), ..Options::default() };
+    assert_eq!(known.open(&path).unwrap().len(), late.len());
+    assert_eq!(Options::default().reopen(&path, crc32fast::hash(&late)).unwrap().len(), late.len());
+    assert_eq!(Corpus::open(&path, Unit::Byte, Invalid::Error).unwrap().len(), late.len());
+    assert_eq!(Corpus::from_text("a\0b", Unit::Char).unwrap().len(), 3);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_pipe_is_read_once_into_memory_or_a_temporary_file() {
