@@ -66,7 +66,8 @@ impl Origin {
             Some((_, checkpoint)) => Some(checkpoint.vocabulary.unit()),
             None => asked.unit()?,
         };
-        let vocabulary = vocabulary.map(|path| read_vocabulary(path, unit)).transpose()?;
+        let weights = run.as_ref().map(|(run, _)| run.as_path());
+        let vocabulary = vocabulary.map(|path| read_vocabulary(path, unit, weights)).transpose()?;
         Ok(Self { run, vocabulary })
     }
 
@@ -202,8 +203,9 @@ impl Asked<'_> {
     }
 }
 
-/// A run's vocabulary, or one that a file lists. The file is read once: it may be a pipe.
-fn read_vocabulary(path: &Path, unit: Option<Unit>) -> Result<Vocabulary, Failure> {
+/// A run's vocabulary, or one that a file lists. The file is read once: it may be a pipe. The unit is that of the run whose
+/// weights are taken, or else the one that is asked for.
+fn read_vocabulary(path: &Path, unit: Option<Unit>, weights: Option<&Path>) -> Result<Vocabulary, Failure> {
     let vocabulary = match path {
         _ if is_word(path) => Vocabulary::all_bytes(),
         _ if path.is_dir() => Trained::find(Some(path), None)?.load()?.vocabulary,
@@ -219,14 +221,25 @@ fn read_vocabulary(path: &Path, unit: Option<Unit>) -> Result<Vocabulary, Failur
     };
     let found = vocabulary.unit();
     match unit {
-        Some(unit) if unit != found => Err(Failure::Usage(format!(
-            "--vocabulary {} has the unit {}, and the run has --unit {}: name another vocabulary, or leave --unit out",
-            path.display(),
-            found.name(),
-            unit.name()
-        ))),
+        Some(unit) if unit != found => Err(other_unit(path, found, unit, weights)),
         _ => Ok(vocabulary),
     }
+}
+
+/// The message for a vocabulary of the other unit.
+fn other_unit(path: &Path, found: Unit, expected: Unit, weights: Option<&Path>) -> Failure {
+    let (path, found, expected) = (path.display(), found.name(), expected.name());
+    Failure::Usage(match weights {
+        Some(run) => format!(
+            "--vocabulary {path} has the unit {found}, and the weights of {} have {expected}: name another vocabulary, or leave \
+             it out",
+            run.display()
+        ),
+        None => format!(
+            "--vocabulary {path} has the unit {found}, and the run has --unit {expected}: name another vocabulary, or leave \
+             --unit out"
+        ),
+    })
 }
 
 /// Whether a file begins as every safetensors file with metadata does.

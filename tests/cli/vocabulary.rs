@@ -70,7 +70,11 @@ fn what_is_no_vocabulary_is_refused_before_anything_is_written() {
         "--vocabulary chars has the unit char, and the run has --unit byte",
     );
     told("--vocabulary all-bytes --unit char", 2, "--vocabulary all-bytes has the unit byte");
-    told("--vocabulary all-bytes --init-from chars", 2, "--vocabulary all-bytes has the unit byte");
+    told(
+        "--vocabulary all-bytes --init-from chars",
+        2,
+        "--vocabulary all-bytes has the unit byte, and the weights of chars have char: name another vocabulary, or leave it out",
+    );
 }
 
 #[cfg(target_os = "linux")]
