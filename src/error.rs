@@ -366,7 +366,7 @@ pub enum Error {
     /// A symbol that the vocabulary lacks.
     #[error(
         "{text}: the symbol {symbol} at offset {offset} is not among the {known} of the vocabulary: remove it, pass \
-         --unknown skip or --unknown replace, or train a model on a text that has it"
+         --unknown skip or --unknown replace, or take a model or vocabulary that has it"
     )]
     UnknownSymbol {
         /// The file, or what a person would call the text.

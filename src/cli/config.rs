@@ -15,6 +15,18 @@ use unrolled::{
 const FLAGS_ONLY: &[&str] =
     &["accept-changed-text", "config", "extend", "json", "out", "resume", "stop-after", "threads"];
 
+/// Keys of the section [run].
+const RUN_KEYS: [&str; 8] = [
+    "checkpoint-every",
+    "init-from",
+    "keep",
+    "log-every",
+    "max-memory",
+    "sample-length",
+    "tensorboard",
+    "vocabulary",
+];
+
 /// A configuration file: keys of [`Settings`], `preset = "NAME"`, `[corpus] paths = [...]` and `[run]`.
 #[derive(Debug, Default)]
 pub struct Config {
@@ -262,6 +274,11 @@ fn known_keys() -> Table {
 
 fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
     let spelled = key.replace('_', "-");
+    if RUN_KEYS.contains(&&*spelled) {
+        return format!(
+            "key {key}: it belongs below [run]: write [run] on a line before it, at the end of the file"
+        );
+    }
     let mut close: Vec<_> = known
         .chain(["preset", "corpus", "run"])
         .map(|name| (strsim::jaro_winkler(&spelled, name), name))
@@ -366,6 +383,7 @@ mod tests {
     fn mistakes_name_the_key() {
         let problem = |text| Config::parse(text).expect_err(text);
         assert_eq!(problem("hiden = 3"), "unknown key hiden: did you mean hidden?");
+        assert!(problem("init-from = \"a\"").starts_with("key init-from: it belongs below [run]"));
         assert_eq!(problem("learning_rate = 3"), "unknown key learning_rate: did you mean learning-rate?");
         assert!(problem("xyzzy = 3").starts_with("unknown key xyzzy: a run's own config.toml"));
         assert_eq!(

@@ -59,27 +59,15 @@ pub fn is_word(path: &Path) -> bool {
 
 impl Origin {
     /// Loads what is named.
-    pub fn load(run: Option<&Path>, path: Option<&Path>, asked: &Asked) -> Result<Self, Failure> {
+    pub fn load(run: Option<&Path>, vocabulary: Option<&Path>, asked: &Asked) -> Result<Self, Failure> {
         let load = |run: &Path| Ok::<_, Failure>((run.to_owned(), Trained::find(Some(run), None)?.load()?));
         let run = run.map(load).transpose()?;
         let unit = match &run {
             Some((_, checkpoint)) => Some(checkpoint.vocabulary.unit()),
             None => asked.unit()?,
         };
-        let vocabulary = path.map(|path| read_vocabulary(path, unit)).transpose()?;
-        if let (Some(path), Some(given), Some(unit)) = (path, &vocabulary, unit)
-            && given.unit() != unit
-        {
-            let whose = match &run {
-                Some((run, _)) => format!("the weights of {} have {}", run.display(), unit.name()),
-                None => format!("{} = {} contradicts it", asked.origin("unit"), unit.name()),
-            };
-            return Err(Failure::Usage(format!(
-                "--vocabulary {} has the unit {}, and {whose}: leave one of them out",
-                path.display(),
-                given.unit().name()
-            )));
-        }
+        let weights = run.as_ref().map(|(run, _)| run.as_path());
+        let vocabulary = vocabulary.map(|path| read_vocabulary(path, unit, weights)).transpose()?;
         Ok(Self { run, vocabulary })
     }
 
@@ -215,21 +203,43 @@ impl Asked<'_> {
     }
 }
 
-/// A run's vocabulary, or one that a file lists. The file is read once: it may be a pipe.
-fn read_vocabulary(path: &Path, unit: Option<Unit>) -> Result<Vocabulary, Failure> {
-    match path {
-        _ if is_word(path) => Ok(Vocabulary::all_bytes()),
-        _ if path.is_dir() => Ok(Trained::find(Some(path), None)?.load()?.vocabulary),
+/// A run's vocabulary, or one that a file lists. The file is read once: it may be a pipe. The unit is that of the run whose
+/// weights are taken, or else the one that is asked for.
+fn read_vocabulary(path: &Path, unit: Option<Unit>, weights: Option<&Path>) -> Result<Vocabulary, Failure> {
+    let vocabulary = match path {
+        _ if is_word(path) => Vocabulary::all_bytes(),
+        _ if path.is_dir() => Trained::find(Some(path), None)?.load()?.vocabulary,
         _ => {
             let bytes = fs::read(path);
             let bytes =
                 bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
             match is_checkpoint(path, &bytes) {
-                true => Ok(Checkpoint::from_bytes(&bytes, path)?.vocabulary),
-                false => Ok(Vocabulary::from_list(&bytes, path, unit)?),
+                true => Checkpoint::from_bytes(&bytes, path)?.vocabulary,
+                false => Vocabulary::from_list(&bytes, path, unit)?,
             }
         }
+    };
+    let found = vocabulary.unit();
+    match unit {
+        Some(unit) if unit != found => Err(other_unit(path, found, unit, weights)),
+        _ => Ok(vocabulary),
     }
+}
+
+/// The message for a vocabulary of the other unit.
+fn other_unit(path: &Path, found: Unit, expected: Unit, weights: Option<&Path>) -> Failure {
+    let (path, found, expected) = (path.display(), found.name(), expected.name());
+    Failure::Usage(match weights {
+        Some(run) => format!(
+            "--vocabulary {path} has the unit {found}, and the weights of {} have {expected}: name another vocabulary, or leave \
+             it out",
+            run.display()
+        ),
+        None => format!(
+            "--vocabulary {path} has the unit {found}, and the run has --unit {expected}: name another vocabulary, or leave \
+             --unit out"
+        ),
+    })
 }
 
 /// Whether a file begins as every safetensors file with metadata does.

@@ -32,7 +32,7 @@ pub struct Sample {
     #[arg(long, value_name = "FILE")]
     prompt_file: Option<PathBuf>,
     /// Encoding of that file, by its WHATWG label [default: utf-8, or as a byte-order mark says]
-    #[arg(long, value_name = "NAME", value_parser = encoding, requires = "prompt_file")]
+    #[arg(long, value_name = "NAME", value_parser = encoding, requires = "prompt_file", conflicts_with = "prompt")]
     encoding: Option<String>,
     /// What to do with symbols of the prompt that the model does not know: refuse it, leave them out, or read U+FFFD in their place
     /// (a space where the vocabulary has no U+FFFD)

@@ -86,6 +86,7 @@ impl Train {
     }
 
     fn start(&self) -> Result<Session, Failure> {
+        self.check_resumes()?;
         let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
         let run = self.run.clone().or(config.run.clone());
         let asked = Asked {
@@ -109,6 +110,17 @@ impl Train {
         let training = self.new_training(paths, settings, &run, &origin)?;
         let folder = RunFolder::create(self.out.as_deref(), &recorded)?;
         self.begin(training, Keeper::new(folder, run, recorded))
+    }
+
+    /// Refuses what is for a run that is resumed. The parser does not, beside a flag that excludes `--resume`.
+    fn check_resumes(&self) -> Result<(), Failure> {
+        let flags = [("extend", self.extend), ("accept-changed-text", self.accept_changed_text)];
+        match flags.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Failure::Usage(format!(
+                "--{flag} is for a run that is resumed (--resume --out DIR), and this begins a new one: leave it out"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// A run whose process was killed before its first checkpoint: it begins again, in the folder that it has.

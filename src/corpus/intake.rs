@@ -6,7 +6,7 @@ use super::{
     recognise::{Form, HEAD, How},
     scan,
     source::{Opened, Origin, Source},
-    spool::{Sink, Spool},
+    spool::{Sink, Spool, too_large},
     unpack::{Limits, Unpacked},
 };
 use crate::{Error, Result};
@@ -15,6 +15,9 @@ use std::{
     path::Path,
     sync::Arc,
 };
+
+/// Bytes of a text that is read at once at most: a prompt takes five times as much.
+const AT_ONCE: usize = 256 << 20;
 
 /// What a person would call the text that comes from there.
 const STANDARD_INPUT: &str = "standard input";
@@ -108,11 +111,19 @@ impl Intake {
     }
 }
 
-/// The text of one file, or of standard input, without a byte-order mark.
+/// The text of one file, or of standard input, without a byte-order mark. It is held in memory, and so has a limit.
 pub(super) fn read_to_string(path: &Path, how: How) -> Result<String> {
     let invalid = how.invalid;
-    let source = Intake::new(how, usize::MAX).open(path, false)?;
-    scan::to_string(&source, invalid)
+    let mut intake = Intake { spool: Spool::without_file(AT_ONCE), ..Intake::new(how, 0) };
+    let source = intake.open(path, true)?;
+    match source.bytes().len() {
+        length if length > AT_ONCE => Err(too_large(&source.name, AT_ONCE)),
+        _ => {
+            let text = scan::to_string(&source, invalid);
+            // A file that was cut short meanwhile is no text with mistakes.
+            source.whole().and(text)
+        }
+    }
 }
 
 /// Copies text that is not compressed, decoded where it needs that; returns the name of the encoding then.

@@ -29,6 +29,8 @@ pub(super) fn in_memory() -> usize {
 #[derive(Debug)]
 pub(super) struct Spool {
     memory: usize,
+    /// Whether what is more goes to the file; it is refused otherwise.
+    spills: bool,
     file: Option<File>,
     /// Bytes in the file.
     written: u64,
@@ -45,7 +47,12 @@ pub(super) enum Kept {
 impl Spool {
     /// One that keeps `memory` bytes in memory.
     pub fn new(memory: usize) -> Self {
-        Self { memory, file: None, written: 0 }
+        Self { memory, spills: true, file: None, written: 0 }
+    }
+
+    /// One that refuses what takes more than `memory` bytes.
+    pub fn without_file(memory: usize) -> Self {
+        Self { spills: false, ..Self::new(memory) }
     }
 
     /// The place for the text that is called `text`.
@@ -129,6 +136,9 @@ impl Write for Sink<'_> {
                 held.extend_from_slice(bytes);
                 self.memory = Some(held);
             }
+            Some(_) if !self.spool.spills => {
+                return Err(io::Error::other(too_large(&self.text, self.spool.memory)));
+            }
             Some(held) => {
                 self.spill(&held)?;
                 self.spill(bytes)?;
@@ -141,6 +151,13 @@ impl Write for Sink<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The error for a text that is to be held in memory as a whole.
+pub(super) fn too_large(text: &str, most: usize) -> Error {
+    let problem =
+        format!("is larger than {} MiB, the most that is read at once; name a shorter one", most >> 20);
+    Error::TextTooLarge { text: text.to_owned(), problem }
 }
 
 /// Bytes that may still be written beside this file.
@@ -173,6 +190,16 @@ mod tests {
         let map = spool.map().unwrap().expect("a file");
         assert_eq!(&*map, b"six bytesx");
         assert!(Spool::new(10).map().unwrap().is_none());
+    }
+
+    #[test]
+    fn without_a_file_more_is_refused() {
+        let mut spool = Spool::without_file(1 << 20);
+        let mut sink = spool.sink("a prompt");
+        sink.write_all(&[b'a'; 1 << 20]).unwrap();
+        let told = sink.write_all(b"b").unwrap_err().to_string();
+        assert_eq!(told, "a prompt is larger than 1 MiB, the most that is read at once; name a shorter one");
+        assert!(spool.map().unwrap().is_none());
     }
 
     #[cfg(unix)]

@@ -291,7 +291,7 @@ fn an_unknown_symbol_is_named_with_its_file_and_place() {
         message,
         format!(
             "{}: the symbol '\u{e9}' (U+00E9) at offset 3 is not among the 4 of the vocabulary: remove it, pass \
-             --unknown skip or --unknown replace, or train a model on a text that has it",
+             --unknown skip or --unknown replace, or take a model or vocabulary that has it",
             folder.path().join("2").display()
         )
     );

@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(
             message,
             "the text: the symbol '\\n' (U+000A) at offset 3 is not among the 3 of the vocabulary: remove it, pass \
-             --unknown skip or --unknown replace, or train a model on a text that has it"
+             --unknown skip or --unknown replace, or take a model or vocabulary that has it"
         );
         let bytes = Vocabulary::from_sorted(Unit::Byte, vec![0x61]);
         assert!(bytes.encode("a\u{e9}").unwrap_err().to_string().contains("byte 0xC3 at offset 1"));

@@ -167,3 +167,17 @@ fn a_run_that_diverged_goes_on_with_a_lower_rate() {
     home.run("train --resume --out here --extend --learning-rate 0.01").success();
     assert_eq!(checkpoint(&home, "here").progress.step, 20);
 }
+
+#[test]
+fn a_new_run_is_not_extended_whatever_else_is_given() {
+    let home = Home::new();
+    home.train("--out first").success();
+    home.write("c.toml", "batch = 4\n");
+    for other in ["--init-from first", "--preset lecture", "--vocabulary first", "--config c.toml"] {
+        for flag in ["--extend", "--accept-changed-text"] {
+            let refusal = home.run(&format!("train text.txt {flag} {other} --out none"));
+            refused(refusal, 2, &[&format!("{flag} is for a run that is resumed")]);
+        }
+    }
+    assert!(!home.path("none").exists());
+}

@@ -67,13 +67,13 @@ fn what_is_no_vocabulary_is_refused_before_anything_is_written() {
     told(
         "--vocabulary chars --unit byte",
         2,
-        "--vocabulary chars has the unit char, and --unit = byte contradicts it",
+        "--vocabulary chars has the unit char, and the run has --unit byte",
     );
     told("--vocabulary all-bytes --unit char", 2, "--vocabulary all-bytes has the unit byte");
     told(
         "--vocabulary all-bytes --init-from chars",
         2,
-        "--vocabulary all-bytes has the unit byte, and the weights of chars have char: leave one of them out",
+        "--vocabulary all-bytes has the unit byte, and the weights of chars have char: name another vocabulary, or leave it out",
     );
 }
 
