@@ -95,6 +95,11 @@ impl How {
         {
             return form;
         }
+        if let Some(encoding) = self.encoding.as_ref().filter(|name| name.is_utf16())
+            && let Some(form) = swapped(head, encoding.name())
+        {
+            return form;
+        }
         match &self.encoding {
             Some(encoding) if !sure => Form::Encoded { name: encoding.name().to_owned() },
             _ => Form::Plain { mark: 0 },
@@ -185,6 +190,8 @@ fn is_plain(head: &[u8]) -> bool {
     valid && !head.contains(&0)
 }
 
+const WIDE: &str = "UTF-16 without a byte-order mark";
+
 pub(super) const NUL_ADVICE: &str = "name a text, pass --unit byte to read bytes as they are, or --encoding utf-8 if the NULs belong to the text";
 
 /// A text has no NUL: with some, this is one of two or four bytes a character, or no text.
@@ -201,13 +208,20 @@ fn with_nul(head: &[u8]) -> Option<Form> {
         [_, b, c, d] if all(c) && all(d) && !all(nul[0]) && b * 2 > quarter => UTF_32,
         [a, b, c, _] if all(a) && all(b) && !all(nul[3]) && c * 2 > quarter => UTF_32,
         _ if is_utf16(head, odd, even, u16::from_le_bytes) => {
-            Form::Foreign { found: "UTF-16 without a byte-order mark", advice: "pass --encoding utf-16le" }
+            Form::Foreign { found: WIDE, advice: "pass --encoding utf-16le" }
         }
         _ if is_utf16(head, even, odd, u16::from_be_bytes) => {
-            Form::Foreign { found: "UTF-16 without a byte-order mark", advice: "pass --encoding utf-16be" }
+            Form::Foreign { found: WIDE, advice: "pass --encoding utf-16be" }
         }
         _ => Form::Foreign { found: "binary (it has NUL bytes)", advice: NUL_ADVICE },
     })
+}
+
+/// UTF-16 of the other byte order, which would be read as other characters.
+fn swapped(head: &[u8], name: &str) -> Option<Form> {
+    let other =
+        |form: &Form| matches!(form, Form::Foreign { found: WIDE, advice } if !advice.ends_with(name));
+    with_nul(head).filter(other)
 }
 
 /// NULs in the high bytes and hardly any in the low ones: many of them, or in what can be nothing but UTF-16.
@@ -308,6 +322,10 @@ mod tests {
         let named = |name: &str| How { encoding: Some(Encoding::new(name).unwrap()), ..How::default() };
         assert_eq!(named("utf-8").form(b"a\0b"), Form::Plain { mark: 0 });
         assert_eq!(named("utf-16le").form(b"a\0b\0"), Form::Encoded { name: "utf-16le".into() });
+        let english = utf16("Some English text.\n", u16::to_be_bytes);
+        let form = named("utf-16le").form(&english);
+        assert!(matches!(form, Form::Foreign { advice: "pass --encoding utf-16be", .. }), "{form:?}");
+        assert!(matches!(named("utf-16be").form(&english), Form::Encoded { .. }));
         assert!(matches!(named("windows-1252").form(b"a\0b\0c\0"), Form::Foreign { .. }));
         assert_eq!(How { nul: true, ..How::default() }.form(b"a\0b"), Form::Plain { mark: 0 });
     }
