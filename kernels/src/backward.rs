@@ -9,7 +9,7 @@ use crate::product::{Factors, Place, Starts, Sums, Tile, Tiled, Widths, multiply
 use crate::simd::Simd;
 use core::ops::Range;
 
-/// What the sums start from; each a step of hidden vectors.
+/// The start of the sums: steps of hidden vectors, or zero.
 #[derive(Clone, Copy)]
 pub(crate) enum Start {
     Zero,
@@ -19,7 +19,7 @@ pub(crate) enum Start {
     AboveAndCarry(*const f32, *const f32),
 }
 
-/// A cell's part: what becomes of the sums.
+/// A cell's part: it takes the sums.
 pub(crate) trait Differentiate<S: Simd> {
     /// Slots per unit in a stored row of gates.
     const STORED: usize;
@@ -52,7 +52,7 @@ pub(crate) struct BackwardTile<'a, D> {
 }
 
 impl<D> BackwardTile<'_, D> {
-    /// What the tile's sums start from; `unit` is the place of its first vector.
+    /// The start of the tile's sums; `unit` is the place of its first vector.
     ///
     /// # Safety
     /// Rows and vectors lie within a step.

@@ -27,9 +27,9 @@ use crate::backward::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, Slots, padded};
-use crate::product::{Factors, Place, Sums, Tile, Tiled, Widths, multiply, sweep};
+use crate::product::{Place, Sums, Tiled, Widths, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Part, Window};
+use crate::window::{Hidden, Input, Part, Window};
 use core::ops::Range;
 
 /// Gates of `weight_ih` and of `weight_hh` alike, in PyTorch's order: i, f, g, o.
@@ -152,26 +152,14 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
     #[inline(always)]
     unsafe fn compute(&self, s: S, Place { row, rows, panel: block, half, width }: Place) {
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
-        let (token, gate) = (self.token + row, block * 64 + half);
-        let depth = self.input.depth();
-        let input = self.input.factors(|dense| dense.weights, token, (block * 4, 64, half), &depth);
-        let units = 0..hidden;
-        let recurrent = Factors::Rows {
-            x: self.h.wrapping_add(row * stride),
-            row: stride,
-            pieces: core::slice::from_ref(&units),
-            weights: self.recurrent.wrapping_add(block * 64 * hidden + half),
-            stride: 64,
-        };
+        let gate = block * 64 + half;
+        let h = self.h.wrapping_add(row * stride);
+        let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
+        let place = ((4 * stride, gate, 16), (block * 4, 64, half));
+        let tile = (self.token + row, rows, width);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let tile = Tile {
-                start: self.input.starts(token, (4 * stride, gate, 16)),
-                factors: &[input, recurrent],
-                out: self.sums.base(),
-                out_row: Sums::ROW,
-            };
-            multiply(s, rows, width, &tile);
+            self.input.preactivate(s, tile, place, |dense| dense.weights, hidden, self.sums);
             for r in 0..rows {
                 let unit = (row + r) * stride + block * 16 + half;
                 self.activate(s, self.sums.row(s, r, 0), unit, (row + r) * 4 * stride + gate);

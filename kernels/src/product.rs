@@ -26,7 +26,7 @@ pub(crate) const MOST_ROWS: usize = 8;
 /// Sums that start from zero start here.
 static ZEROS: [f32; 16] = [0.0; 16];
 
-/// What the sums of a tile start from.
+/// The start of a tile's sums.
 #[derive(Clone, Copy)]
 pub(crate) struct Starts {
     base: *const f32,
@@ -165,7 +165,7 @@ fn of_width<S: Simd, const W: usize>(s: S, rows: usize, tile: &Tile<'_>) {
         6 if const { fits::<S>(6, W) } => s.apart(Shape::<S, 6, W> { s, tile }),
         7 if const { fits::<S>(7, W) } => s.apart(Shape::<S, 7, W> { s, tile }),
         8 if const { fits::<S>(8, W) } => s.apart(Shape::<S, 8, W> { s, tile }),
-        _ => debug_assert!(rows == 0, "a tile of {rows} rows by {W} vectors"),
+        _ => assert!(rows == 0, "a tile of {rows} rows by {W} vectors"),
     }
 }
 

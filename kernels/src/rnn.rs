@@ -12,9 +12,9 @@ use crate::backward::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panel, Panels, Slots, padded};
-use crate::product::{Factors, Place, Sums, Tile, Tiled, Widths, multiply, sweep};
+use crate::product::{Place, Sums, Tiled, Widths, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Part, Window};
+use crate::window::{Hidden, Input, Part, Window};
 use core::ops::Range;
 
 /// The one gate of `weight_ih` and `weight_hh`.
@@ -162,26 +162,14 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
     unsafe fn compute(&self, s: S, Place { row, rows, panel, half, width }: Place) {
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
         let Panel { before, width: whole, .. } = self.panels.panels()[panel];
-        let (token, first) = (self.token + row, before * 16 + half);
-        let depth = self.input.depth();
-        let input = self.input.factors(|dense| dense.weights, token, (before, whole * 16, half), &depth);
-        let units = 0..hidden;
-        let recurrent = Factors::Rows {
-            x: self.h.wrapping_add(row * stride),
-            row: stride,
-            pieces: core::slice::from_ref(&units),
-            weights: self.recurrent.wrapping_add(before * 16 * hidden + half),
-            stride: whole * 16,
-        };
+        let first = before * 16 + half;
+        let h = self.h.wrapping_add(row * stride);
+        let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
+        let place = ((stride, first, 16), (before, whole * 16, half));
+        let tile = (self.token + row, rows, width);
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let tile = Tile {
-                start: self.input.starts(token, (stride, first, 16)),
-                factors: &[input, recurrent],
-                out: self.sums.base(),
-                out_row: Sums::ROW,
-            };
-            multiply(s, rows, width, &tile);
+            self.input.preactivate(s, tile, place, |dense| dense.weights, hidden, self.sums);
             for r in 0..rows {
                 for w in 0..width {
                     let sum = s.load(self.sums.base().add(r * Sums::ROW + w * 16));

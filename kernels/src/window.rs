@@ -1,7 +1,8 @@
 //! What the cells' kernels share: the sizes of a window and the input of a layer.
 
 use crate::pack::{Slots, padded, product};
-use crate::product::{Factors, Starts};
+use crate::product::{Factors, Starts, Sums, Tile, multiply};
+use crate::simd::Simd;
 use core::ops::Range;
 
 /// The sizes of one layer's window: T steps of B rows, H hidden units.
@@ -260,4 +261,50 @@ impl<'a> Input<'a> {
             stride,
         }
     }
+
+    /// Leaves the pre-activations of a tile in `sums`: the start, then the dense input, then the hidden state. `start` is as for
+    /// `starts`, `panel` and `weights` as for `factors`.
+    ///
+    /// # Safety
+    /// `check` has passed; `rows` tokens from `token` on, `width` vectors of the panel, and the hidden vectors exist.
+    #[inline(always)]
+    pub(crate) unsafe fn preactivate<S: Simd>(
+        &self,
+        s: S,
+        (token, rows, width): (usize, usize, usize),
+        (start, panel): ((usize, usize, usize), (usize, usize, usize)),
+        weights: impl Fn(&Dense<'a>) -> &'a [f32],
+        hidden: Hidden,
+        sums: &Sums,
+    ) {
+        let (depth, units) = (self.depth(), 0..hidden.units);
+        let (before, stride, half) = panel;
+        let recurrent = Factors::Rows {
+            x: hidden.h,
+            row: hidden.row,
+            pieces: core::slice::from_ref(&units),
+            weights: hidden.weights.wrapping_add(before * 16 * hidden.units + half),
+            stride,
+        };
+        let tile = Tile {
+            start: self.starts(token, start),
+            factors: &[self.factors(weights, token, panel, &depth), recurrent],
+            out: sums.base(),
+            out_row: Sums::ROW,
+        };
+        // SAFETY: as the caller vouches.
+        unsafe { multiply(s, rows, width, &tile) }
+    }
+}
+
+/// The hidden vectors of a tile, and the packed weights that multiply them.
+#[derive(Clone, Copy)]
+pub(crate) struct Hidden {
+    /// The first row's; `row` floats to the next.
+    pub(crate) h: *const f32,
+    pub(crate) row: usize,
+    /// H
+    pub(crate) units: usize,
+    /// All panels.
+    pub(crate) weights: *const f32,
 }

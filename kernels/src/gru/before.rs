@@ -5,9 +5,9 @@ use crate::backward::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panel, Panels, padded};
-use crate::product::{Factors, Place, Sums, Tile, Tiled, Widths, multiply, sweep};
+use crate::product::{Place, Sums, Tiled, Widths, sweep};
 use crate::simd::{Kernel, Simd};
-use crate::window::{Input, Part, Window};
+use crate::window::{Hidden, Input, Part, Window};
 use core::ops::Range;
 
 /// One layer's window, forward.
@@ -135,26 +135,14 @@ impl<S: Simd> Tiled<S> for GatesTile<'_> {
     unsafe fn compute(&self, s: S, Place { row, rows, panel: block, half, width }: Place) {
         let now = self.now;
         let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
-        let (token, gate) = (now.token + row, block * 48 + 16 + half);
-        let depth = now.input.depth();
-        let input = now.input.factors(|dense| dense.weights, token, (block * 2, 32, half), &depth);
-        let units = 0..hidden;
-        let recurrent = Factors::Rows {
-            x: now.h.wrapping_add(row * stride),
-            row: stride,
-            pieces: core::slice::from_ref(&units),
-            weights: self.recurrent.wrapping_add(block * 32 * hidden + half),
-            stride: 32,
-        };
+        let gate = block * 48 + 16 + half;
+        let h = now.h.wrapping_add(row * stride);
+        let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
+        let place = ((3 * stride, gate, 16), (block * 2, 32, half));
+        let tile = (now.token + row, rows, width);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let tile = Tile {
-                start: now.input.starts(token, (3 * stride, gate, 16)),
-                factors: &[input, recurrent],
-                out: now.sums.base(),
-                out_row: Sums::ROW,
-            };
-            multiply(s, rows, width, &tile);
+            now.input.preactivate(s, tile, place, |dense| dense.weights, hidden, now.sums);
             for r in 0..rows {
                 let unit = (row + r) * stride + block * 16 + half;
                 let at = now.gates.add((row + r) * 3 * stride + gate);
@@ -186,26 +174,13 @@ impl<S: Simd> Tiled<S> for CandidateTile<'_> {
         let now = self.now;
         let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
         let Panel { before, width: whole, .. } = self.panels.panels()[panel];
-        let (token, first) = (now.token + row, before * 48 + half);
-        let depth = now.input.depth();
-        let input = now.input.factors(|dense| dense.second, token, (before, whole * 16, half), &depth);
-        let units = 0..hidden;
-        let recurrent = Factors::Rows {
-            x: now.reset_h.wrapping_add(row * stride),
-            row: stride,
-            pieces: core::slice::from_ref(&units),
-            weights: self.recurrent.wrapping_add(before * 16 * hidden + half),
-            stride: whole * 16,
-        };
+        let h = now.reset_h.wrapping_add(row * stride);
+        let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
+        let place = ((3 * stride, before * 48 + half, 48), (before, whole * 16, half));
+        let tile = (now.token + row, rows, width);
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
-            let tile = Tile {
-                start: now.input.starts(token, (3 * stride, first, 48)),
-                factors: &[input, recurrent],
-                out: now.sums.base(),
-                out_row: Sums::ROW,
-            };
-            multiply(s, rows, width, &tile);
+            now.input.preactivate(s, tile, place, |dense| dense.second, hidden, now.sums);
             for r in 0..rows {
                 for w in 0..width {
                     let unit = (row + r) * stride + (before + w) * 16 + half;
