@@ -110,7 +110,7 @@ fn samples_that_cannot_be_drawn() {
     refused(home.run("sample here --prompt a --prompt-file b"), 2, &["--prompt"]);
     refused(home.run("sample here --prompt a --encoding latin1"), 2, &["--encoding", "--prompt"]);
     home.write("long.txt", "a".repeat(8 << 10));
-    let long = std::fs::OpenOptions::new().write(true).open(home.path("long.txt")).expect("a file");
+    let long = fs::OpenOptions::new().write(true).open(home.path("long.txt")).expect("a file");
     long.set_len((256 << 20) + 1).expect("a sparse file");
     refused(home.run("sample here --prompt-file long.txt"), 1, &["long.txt is larger than 256 MiB"]);
 }
