@@ -15,18 +15,6 @@ use unrolled::{
 const FLAGS_ONLY: &[&str] =
     &["accept-changed-text", "config", "extend", "json", "out", "resume", "stop-after", "threads"];
 
-/// Keys of the section [run].
-const RUN_KEYS: [&str; 8] = [
-    "checkpoint-every",
-    "init-from",
-    "keep",
-    "log-every",
-    "max-memory",
-    "sample-length",
-    "tensorboard",
-    "vocabulary",
-];
-
 /// A configuration file: keys of [`Settings`], `preset = "NAME"`, `[corpus] paths = [...]` and `[run]`.
 #[derive(Debug, Default)]
 pub struct Config {
@@ -274,7 +262,7 @@ fn known_keys() -> Table {
 
 fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
     let spelled = key.replace('_', "-");
-    if RUN_KEYS.contains(&&*spelled) {
+    if RunOptions::KEYS.contains(&&*spelled) {
         return format!(
             "key {key}: it belongs below [run]: write [run] on a line before it, at the end of the file"
         );

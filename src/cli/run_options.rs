@@ -47,6 +47,18 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// The keys of the section [run] of a configuration file.
+    pub const KEYS: [&str; 8] = [
+        "checkpoint-every",
+        "init-from",
+        "keep",
+        "log-every",
+        "max-memory",
+        "sample-length",
+        "tensorboard",
+        "vocabulary",
+    ];
+
     /// These, and where they say nothing, what `stored` says.
     pub fn or(self, stored: Self) -> Self {
         Self {
@@ -185,5 +197,15 @@ mod tests {
         assert_eq!(RunOptions::default().or(options.clone()), options);
         assert!(toml::from_str::<RunOptions>("keep-all = 1").is_err());
         assert!(toml::from_str::<RunOptions>("checkpoint-every = \"never\"").is_err());
+    }
+
+    #[test]
+    fn the_keys_are_all_that_there_are() {
+        let wrong = toml::Table::from_iter([("no-such-key".to_owned(), toml::Value::from(1))]);
+        let refused: Result<RunOptions, toml::de::Error> = wrong.try_into();
+        let message = refused.expect_err("an unknown key").message().to_owned();
+        let mut known: Vec<_> = message.split('`').skip(3).step_by(2).collect();
+        known.sort_unstable();
+        assert_eq!(known, RunOptions::KEYS);
     }
 }

@@ -146,6 +146,11 @@ fn a_length_that_lies_behind_is_refused() {
         2,
         &["--max-chars: the run is at step 20, where max-steps ends it: change --max-steps as well"],
     );
+    refused(
+        extend("--learning-rate 0.5"),
+        2,
+        &["--learning-rate: the run is at step 20, where max-steps ends it: change --max-steps as well"],
+    );
     assert!(before == fs::read(home.path("here/checkpoint.safetensors")).expect("a file"));
 }
 

@@ -24,23 +24,35 @@ pub fn refuse_change(key: &str, stored: &str, settings: &Settings, out: &Path) -
 }
 
 impl Train {
-    /// Refuses a length that the run has already.
+    /// Refuses a change after which the run is at its end all the same: a length that it has already, or a rate that no step
+    /// would have.
     pub(super) fn check_length(&self, training: &Training) -> Result<(), Failure> {
-        let flags = self.settings.table();
-        let given = ["max-steps", "max-chars", "epochs"].into_iter().find(|key| flags.contains_key(*key));
-        let (Some(key), Some(ended)) = (given, training.ended_by()) else { return Ok(()) };
+        let Some(ended) = training.ended_by() else { return Ok(()) };
+        let Some(key) = self.changed_in_vain(training) else { return Ok(()) };
         let step = training.progress().step;
         let end =
             training.bounds().into_iter().find(|(bound, _)| *bound == ended).map_or(step, |(_, end)| end);
         let name = ended.name();
-        match training.progress().changes.iter().any(|change| change.step == step) {
-            false => Ok(()),
-            true if name == key => Err(Failure::Usage(format!(
+        Err(Failure::Usage(match name == key {
+            true => format!(
                 "--{key}: the run is at step {step} already, and this ends it at step {end}: give a larger number"
-            ))),
-            true => Err(Failure::Usage(format!(
-                "--{key}: the run is at step {step}, where {name} ends it: change --{name} as well"
-            ))),
+            ),
+            false => {
+                format!("--{key}: the run is at step {step}, where {name} ends it: change --{name} as well")
+            }
+        }))
+    }
+
+    /// The flag that changed the run at its last step and needs further ones; a length before all others.
+    fn changed_in_vain(&self, training: &Training) -> Option<String> {
+        let (flags, progress) = (self.settings.table(), training.progress());
+        let mut changed = progress.changes.iter().filter(|change| change.step == progress.step);
+        let length = ["max-steps", "max-chars", "epochs"].into_iter().find(|key| flags.contains_key(*key));
+        match length {
+            Some(key) => changed.next().map(|_| key.to_owned()),
+            None => changed.map(|change| change.key.clone()).find(|key| {
+                flags.contains_key(key) && !Training::may_change(key, training.settings(), false)
+            }),
         }
     }
 }
