@@ -6,12 +6,12 @@ use super::{
     options::{encoding, unknown},
     output::{self, Symbols},
     run_folder::Trained,
-    text::without_unit,
+    text::{note_unknown, without_unit},
 };
 use clap::{Args, builder::PossibleValuesParser};
 use std::{io::IsTerminal, path::PathBuf};
 use unrolled::{
-    Encoding, Error, Settings, Unknown,
+    Encoding, Error, Settings, Unit, Unknown,
     corpus::{Options, Vocabulary, is_standard_input},
     model::Model,
     sample::{Generator, Sampling},
@@ -76,6 +76,7 @@ impl Sample {
             unknown: unknown(&self.unknown),
             opening: opening(&checkpoint.settings, &checkpoint.vocabulary),
         };
+        self.note_unknown(&prompt, writer.vocabulary)?;
         for sequence in 0..self.count {
             if sequence > 0 {
                 output::line("\n--------")?;
@@ -101,6 +102,23 @@ impl Sample {
 
     fn sampling(&self) -> Sampling {
         Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, seed: self.seed }
+    }
+
+    /// Says how many symbols of the prompt are left out or replaced.
+    fn note_unknown(&self, prompt: &str, vocabulary: &Vocabulary) -> Result<(), Failure> {
+        let unknown = unknown(&self.unknown);
+        if unknown == Unknown::Error {
+            return Ok(());
+        }
+        // Refuses a prompt that cannot be read before anything is said of it.
+        vocabulary.encode_as(prompt, unknown)?;
+        let all = match vocabulary.unit() {
+            Unit::Char => prompt.chars().count(),
+            Unit::Byte => prompt.len(),
+        };
+        let known = vocabulary.encode_as(prompt, Unknown::Skip)?.len();
+        note_unknown("the prompt", all - known, all, unknown == Unknown::Skip);
+        Ok(())
     }
 
     /// The library calls the text that it encodes "the text"; here it has a name.

@@ -2,6 +2,7 @@
 
 use super::{
     failure::Failure,
+    figures::{counted, grouped},
     output::{note, quoted},
     progress::Scanning,
 };
@@ -54,6 +55,18 @@ impl Text<'_> {
         vocabulary: Option<&Vocabulary>,
         open: impl FnOnce(Options) -> unrolled::Result<Corpus>,
     ) -> Result<Corpus, Failure> {
+        let corpus = self.scan(vocabulary, open)?;
+        let (unknown, skips) = (corpus.unknown_symbols(), self.settings.unknown == Some(Unknown::Skip));
+        let all = corpus.len() + if skips { unknown } else { 0 };
+        note_unknown(&corpus.name(), unknown, all, skips);
+        Ok(corpus)
+    }
+
+    fn scan(
+        &self,
+        vocabulary: Option<&Vocabulary>,
+        open: impl FnOnce(Options) -> unrolled::Result<Corpus>,
+    ) -> Result<Corpus, Failure> {
         let options = Options { vocabulary, memory: self.memory(), ..Options::of(self.settings) };
         if self.paths.is_empty() {
             return embedded(self.settings, &options);
@@ -100,6 +113,19 @@ pub fn check_documents(corpus: &Corpus, settings: &Settings) -> Result<(), Failu
         return refuse("shuffle-documents", "true".to_owned(), expected);
     }
     Ok(())
+}
+
+/// Says how many symbols of a text the vocabulary lacks, if it lacks any.
+pub fn note_unknown(text: &str, unknown: usize, all: usize, skipped: bool) {
+    if unknown > 0 {
+        note(&format!(
+            "note: {} of {} of {text} {} not in the vocabulary: {}",
+            grouped(unknown as u64),
+            counted(all as u64, "symbol"),
+            if unknown == 1 { "is" } else { "are" },
+            if skipped { "skipped" } else { "replaced" }
+        ));
+    }
 }
 
 /// Says of each stream among the paths of a new run what resuming it will need.

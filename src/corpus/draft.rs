@@ -107,7 +107,7 @@ impl Draft<'_> {
     /// The text that was scanned, with the vocabulary that is given or has been found.
     fn corpus(self, scan: Scan, documents: usize, options: &Options) -> Result<Corpus> {
         let Self { name, sources, marker, shuffle, skipped, .. } = self;
-        let Scan { spans, seen, symbols: len, checksum: fingerprint, checksums } = scan;
+        let Scan { spans, seen, symbols: len, left_out, checksum: fingerprint, checksums } = scan;
         let (given, unknown) = (options.vocabulary, options.unknown());
         let complete = given.is_none_or(|v| seen.symbols().all(|s| v.ids().get(s) != UNKNOWN));
         let vocabulary = match given {
@@ -115,7 +115,7 @@ impl Draft<'_> {
             None => Vocabulary::from_sorted(options.unit, seen.symbols().collect()),
         };
         let stand_in = vocabulary.stand_in(if complete { Unknown::Error } else { unknown })?;
-        let corpus = Corpus {
+        let mut corpus = Corpus {
             name,
             sources,
             documents,
@@ -127,12 +127,13 @@ impl Draft<'_> {
             invalid: options.invalid,
             vocabulary,
             unknown,
+            unknown_symbols: left_out,
             stand_in,
             len,
             fingerprint,
         };
-        if !complete && unknown == Unknown::Error {
-            corpus.all_known()?;
+        if !complete {
+            corpus.look_for_unknown()?;
         }
         Ok(corpus)
     }

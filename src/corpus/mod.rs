@@ -64,6 +64,8 @@ pub struct Corpus {
     vocabulary: Vocabulary,
     /// What was done with symbols that the vocabulary lacks.
     unknown: Unknown,
+    /// How many there are.
+    unknown_symbols: usize,
     /// The id that such a symbol has, where it is replaced.
     stand_in: u32,
     len: usize,
@@ -154,11 +156,12 @@ impl Corpus {
             let (name, found) = ("unknown", "skip".to_owned());
             return Err(Error::Setting { name, found, expected: expected.to_owned() });
         }
-        let complete = self.vocabulary.places_in(vocabulary).is_ok();
+        let complete = self.unknown_symbols == 0 && self.vocabulary.places_in(vocabulary).is_ok();
         self.stand_in = vocabulary.stand_in(if complete { Unknown::Error } else { self.unknown })?;
         self.vocabulary = vocabulary.clone();
-        if !complete && self.unknown == Unknown::Error {
-            self.all_known()?;
+        self.unknown_symbols = 0;
+        if !complete {
+            self.look_for_unknown()?;
         }
         Ok(self)
     }
@@ -176,6 +179,12 @@ impl Corpus {
     /// The symbols of the whole text.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
+    }
+
+    /// Number of symbols in the text that the vocabulary lacks, each counted as often as it occurs. [`Unknown::Skip`] leaves them
+    /// out, so [`Corpus::len`] does not count them; [`Unknown::Replace`] replaces them, so it does. 0 for [`Unknown::Error`].
+    pub fn unknown_symbols(&self) -> usize {
+        self.unknown_symbols
     }
 
     /// Writes the ids of the symbols from `start` on into `ids`.
@@ -333,6 +342,26 @@ impl Corpus {
 
     fn bytes(&self, span: &Span) -> &[u8] {
         &self.sources[span.source as usize].bytes()[span.bytes()]
+    }
+
+    /// The vocabulary lacks symbols of the text that are read: counts them where they are replaced, or else refuses the first.
+    fn look_for_unknown(&mut self) -> Result<()> {
+        match self.unknown {
+            Unknown::Error => self.all_known(),
+            Unknown::Skip => Ok(()),
+            Unknown::Replace => {
+                self.unknown_symbols = self.spans.par_iter().map(|span| self.count_unknown(span)).sum();
+                Ok(())
+            }
+        }
+    }
+
+    fn count_unknown(&self, span: &Span) -> usize {
+        let (ids, mut count) = (self.vocabulary.ids(), 0);
+        span.read(self.bytes(span), self.reading(), 0..span.symbols(), |_, symbol| {
+            count += usize::from(ids.get(symbol) == UNKNOWN);
+        });
+        count
     }
 
     /// An error for the first symbol that the vocabulary lacks.

@@ -40,7 +40,13 @@ impl Reading<'_> {
 
     /// Calls `symbol` with the offset and the value of every symbol that is read; returns whether all bytes are valid.
     #[inline]
-    fn each(self, bytes: &[u8], mut symbol: impl FnMut(usize, u32)) -> bool {
+    fn each(self, bytes: &[u8], symbol: impl FnMut(usize, u32)) -> bool {
+        self.each_or(bytes, symbol, || ())
+    }
+
+    /// The same, and calls `left_out` for every symbol that is not read.
+    #[inline]
+    fn each_or(self, bytes: &[u8], mut symbol: impl FnMut(usize, u32), mut left_out: impl FnMut()) -> bool {
         // Nearly every text is read whole: that loop has no other question in it.
         let Some(known) = self.known else {
             return match self.unit {
@@ -51,10 +57,9 @@ impl Reading<'_> {
                 }
             };
         };
-        let mut filter = |offset, value| {
-            if known.get(value) != UNKNOWN {
-                symbol(offset, value);
-            }
+        let mut filter = |offset, value| match known.get(value) {
+            UNKNOWN => left_out(),
+            _ => symbol(offset, value),
         };
         match self.unit {
             Unit::Char => each_symbol(bytes, self.invalid, |offset, c| filter(offset, c.into())),
@@ -93,6 +98,8 @@ pub(super) struct Scan {
     pub seen: Pages<bool>,
     /// Symbols in all.
     pub symbols: usize,
+    /// Symbols that are not read, which are not among those.
+    pub left_out: usize,
     /// CRC-32 of all bytes.
     pub checksum: u32,
     /// And of each source.
@@ -125,7 +132,7 @@ impl Scan {
         if let Some((source, offset)) = stretch.invalid {
             return Err(invalid(&sources[source], offset));
         }
-        let Stretch { mut spans, seen, parts, .. } = stretch;
+        let Stretch { mut spans, seen, parts, left_out, .. } = stretch;
         spans.retain(|span| span.symbols > 0);
         let mut symbols = 0;
         for span in &mut spans {
@@ -140,7 +147,7 @@ impl Scan {
         if shuffled {
             checksums = sources.par_iter().map(|source| crc32fast::hash(source.bytes())).collect();
         }
-        Ok(Self { spans, seen, symbols, checksum: whole.finalize(), checksums })
+        Ok(Self { spans, seen, symbols, left_out, checksum: whole.finalize(), checksums })
     }
 }
 
@@ -148,6 +155,8 @@ impl Scan {
 struct Stretch {
     spans: Vec<Span>,
     seen: Pages<bool>,
+    /// Symbols that are not read.
+    left_out: usize,
     /// The sources that the spans lie in, and the checksum of what lies in them.
     parts: Vec<(usize, Hasher)>,
     /// Source and offset of the first bytes that are not UTF-8, where they are an error.
@@ -156,7 +165,7 @@ struct Stretch {
 
 impl Stretch {
     fn empty() -> Self {
-        Self { spans: Vec::new(), seen: Pages::new(false), parts: Vec::new(), invalid: None }
+        Self { spans: Vec::new(), seen: Pages::new(false), left_out: 0, parts: Vec::new(), invalid: None }
     }
 
     /// Adds the span that comes next.
@@ -188,7 +197,7 @@ impl Stretch {
     /// Counts, marks and collects the symbols of a span.
     fn add_symbols(&mut self, span: &mut Span, bytes: &[u8], reading: Reading<'_>) {
         let (mut count, mut marks) = (0, Vec::with_capacity(bytes.len() / MARK));
-        let valid = reading.each(bytes, |offset, symbol| {
+        let collect = |offset, symbol| {
             if count % MARK == 0 && count > 0 {
                 marks.push(offset as u32);
             }
@@ -196,7 +205,8 @@ impl Stretch {
             if !self.seen.get(symbol) {
                 self.seen.set(symbol, true);
             }
-        });
+        };
+        let valid = reading.each_or(bytes, collect, || self.left_out += 1);
         if reading.invalid == Invalid::Error && !valid {
             let offset = span.start + valid_up_to(bytes);
             self.invalid = self.invalid.or(Some((span.source as usize, offset)));
@@ -216,6 +226,7 @@ impl Stretch {
         }
         self.parts.extend(parts);
         self.spans.extend(next.spans);
+        self.left_out += next.left_out;
         next.seen.symbols().for_each(|symbol| self.seen.set(symbol, true));
         self.invalid = self.invalid.or(next.invalid);
         self

@@ -143,3 +143,31 @@ fn there_must_be_something_to_replace_by() {
     let told = home.run("sample here --prompt ax --unknown replace");
     refused(told, 2, &["unknown = replace cannot work: the vocabulary has neither U+FFFD nor a space"]);
 }
+
+#[test]
+fn a_note_says_how_many_symbols_are_unknown() {
+    let home = Home::new();
+    home.train("--out here").success();
+    home.write("other.txt", "Line \u{20ac} Line \u{20ac} Line".repeat(40));
+    let note = |arguments: &str| {
+        let told = stderr(&home.run(arguments).success());
+        let notes: Vec<_> = told.lines().filter(|line| line.contains("vocabulary")).collect();
+        notes.join("\n")
+    };
+    let skipped = "note: 80 of 720 symbols of other.txt are not in the vocabulary: skipped";
+    let replaced = skipped.replace("skipped", "replaced");
+    assert_eq!(note("eval here other.txt --unknown skip"), skipped);
+    assert_eq!(note("eval here other.txt --unknown replace --json"), replaced);
+    let tiny = "--init-from here --batch 4 --steps 8 --threads 1";
+    assert_eq!(note(&format!("find-rate other.txt {tiny} --trials 10 --unknown skip")), skipped);
+    let train = format!("train other.txt {tiny} --max-steps 2 --unknown replace --out there");
+    assert_eq!(note(&train), replaced);
+    let sample = "sample here --length 3 --count 2 --unknown skip --prompt";
+    assert_eq!(
+        note(&format!("{sample} Li\u{20ac}ne")),
+        "note: 1 of 5 symbols of the prompt is not in the vocabulary: skipped"
+    );
+    // Where all are known, there is nothing to say.
+    assert_eq!(note(&format!("{sample} Line")), "");
+    assert_eq!(note("eval here text.txt --unknown skip"), "");
+}

@@ -28,6 +28,8 @@ proptest! {
             let options = Options { vocabulary: Some(&vocabulary), unknown: Some(unknown), ..plain.clone() };
             let corpus = draft(&files).read(&options, span).unwrap();
             prop_assert_eq!(corpus.len(), expected.len());
+            let lacking = text.iter().filter(|symbol| id(symbol) == UNKNOWN).count();
+            prop_assert_eq!(corpus.unknown_symbols(), lacking);
             prop_assert_eq!(corpus.fingerprint(), crc32fast::hash(&files.concat()));
             for (one, other) in &cuts {
                 let (one, other) = (one.index(expected.len() + 1), other.index(expected.len() + 1));
@@ -88,4 +90,19 @@ fn the_built_in_text_takes_a_vocabulary_too() {
     let corpus = Options { vocabulary: Some(&all), ..Options::default() }.embedded().unwrap();
     assert_eq!(corpus.vocabulary(), &all);
     assert_eq!(corpus.fingerprint(), Corpus::embedded(Unit::Char).unwrap().fingerprint());
+}
+
+#[test]
+fn another_vocabulary_changes_how_many_symbols_are_unknown() {
+    let (few, more) = (chars(" a"), chars(" ab"));
+    let options = |vocabulary| Options {
+        vocabulary: Some(vocabulary),
+        unknown: Some(Unknown::Replace),
+        ..Options::default()
+    };
+    let corpus = options(&few).read(Draft::text("abba cab".into())).unwrap();
+    assert_eq!(corpus.unknown_symbols(), 4);
+    let corpus = corpus.with_vocabulary(&more).unwrap();
+    assert_eq!((corpus.unknown_symbols(), ids(&corpus)), (1, vec![1, 2, 2, 1, 0, 0, 1, 2]));
+    assert_eq!(corpus.with_vocabulary(&chars(" abc")).unwrap().unknown_symbols(), 0);
 }
