@@ -131,6 +131,7 @@ mod formats {
 #[cfg(feature = "compression")]
 mod formats {
     use super::*;
+    use flate2::bufread::GzDecoder;
     use ruzstd::decoding::{
         BlockDecodingStrategy, FrameDecoder,
         errors::{FrameDecoderError, ReadFrameHeaderError},
@@ -145,13 +146,49 @@ mod formats {
         compression: Compression,
     ) -> Result<Box<dyn Read + 'a>> {
         Ok(match compression {
-            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+            Compression::Gzip => Box::new(Members { member: Some(GzDecoder::new(packed)) }),
             Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
             Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY)),
             Compression::Zstd => {
                 Box::new(Frames { source: packed, decoder: FrameDecoder::new(), within: false })
             }
         })
+    }
+
+    /// The members of a gzip stream, one after the other. Zeros may follow the last one: tapes and disks pad files with them.
+    struct Members<R> {
+        /// None at the end of the stream.
+        member: Option<GzDecoder<R>>,
+    }
+
+    impl<R: BufRead> Members<R> {
+        /// Goes on to what follows the member that has ended.
+        fn next(&mut self) -> io::Result<()> {
+            let Some(mut source) = self.member.take().map(GzDecoder::into_inner) else { return Ok(()) };
+            let mut padded = false;
+            while source.fill_buf()?.first() == Some(&0) {
+                source.consume(1);
+                padded = true;
+            }
+            self.member = match source.fill_buf()?.is_empty() {
+                true => None,
+                false if padded => return Err(invalid("zeros follow its end, and then other bytes")),
+                false => Some(GzDecoder::new(source)),
+            };
+            Ok(())
+        }
+    }
+
+    impl<R: BufRead> Read for Members<R> {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            while let Some(member) = self.member.as_mut().filter(|_| !bytes.is_empty()) {
+                match member.read(bytes)? {
+                    0 => self.next()?,
+                    count => return Ok(count),
+                }
+            }
+            Ok(0)
+        }
     }
 
     /// The frames of a zstd stream, one after the other.
@@ -287,6 +324,23 @@ mod tests {
             assert_eq!(once.as_ref(), Ok(&text), "{compression:?}");
             let twice = unpack(&[&packed[..], &packed].concat(), compression, Limits::default());
             assert_eq!(twice, Ok(text.repeat(2)), "{compression:?}");
+        }
+    }
+
+    #[test]
+    fn zeros_may_follow_the_last_member_of_gzip() {
+        let (one, two) = (gzip("one "), gzip("two"));
+        // More than one buffer holds, too.
+        for count in [1, 3, 512, 100_000] {
+            let zeros = vec![0; count];
+            let padded = [&one[..], &two, &zeros].concat();
+            assert_eq!(unpack(&padded, Compression::Gzip, Limits::default()), Ok("one two".into()));
+            for more in [&two[..], b"x"] {
+                let refused =
+                    unpack(&[&one[..], &zeros, more].concat(), Compression::Gzip, Limits::default());
+                let message = refused.unwrap_err();
+                assert!(message.contains("zeros follow its end, and then other bytes"), "{message}");
+            }
         }
     }
 

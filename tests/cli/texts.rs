@@ -196,6 +196,15 @@ fn a_pipe_that_is_gone_is_told() {
 }
 
 #[test]
+fn gzip_may_be_padded_with_zeros() {
+    let home = Home::new();
+    home.write("padded.gz", [gzip(home.read("text.txt").as_bytes()), vec![0; 700]].concat());
+    home.train("--out plain").success();
+    home.run(&format!("train padded.gz {TINY} --out padded")).success();
+    assert_equal(&home, "plain", "padded");
+}
+
+#[test]
 fn damaged_files_leave_nothing_behind() {
     let home = Home::new();
     let packed = gzip(home.read("text.txt").as_bytes());
