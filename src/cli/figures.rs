@@ -61,6 +61,14 @@ pub fn memory(bytes: f64) -> String {
     bytesize::ByteSize(bytes as u64).display().iec().to_string()
 }
 
+/// Two amounts of memory, the second of which is larger, with as many digits as show that: `8.58 MiB` and `8.61 MiB`.
+pub fn memory_apart(less: f64, more: f64) -> (String, String) {
+    let text = |bytes: f64, digits| format!("{:.digits$}", bytesize::ByteSize(bytes as u64).display().iec());
+    // The second is not rounded down to the first.
+    let both = |digits| (text(less, digits), text(more.ceil(), digits));
+    (1..=12).map(both).find(|(less, more)| less != more).unwrap_or_else(|| both(1))
+}
+
 /// A loss in nats as bits.
 pub fn bits(nats: f64) -> f64 {
     nats / std::f64::consts::LN_2
@@ -104,6 +112,19 @@ mod tests {
         for (number, text) in cases {
             assert_eq!(short(number), text);
         }
+    }
+
+    #[test]
+    fn amounts_of_memory_are_told_apart() {
+        let told = |less: f64, more: f64| {
+            let (less, more) = memory_apart(less, more);
+            format!("{less}, {more}")
+        };
+        assert_eq!(told(50e6, 90e6), "47.7 MiB, 85.8 MiB");
+        assert_eq!(told(9e6, 9_000_000.5), "8.583069 MiB, 8.583070 MiB");
+        assert_eq!(told(9e6, 9.03e6), "8.58 MiB, 8.61 MiB");
+        assert_eq!(told(2f64.powi(40), 2f64.powi(40) + 1.0), "1.000000000000 TiB, 1.000000000001 TiB");
+        assert_eq!(told(900.0, 900.5), "900 B, 901 B");
     }
 
     #[test]

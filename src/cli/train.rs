@@ -3,7 +3,7 @@
 use super::{
     config::{Config, overlay},
     failure::Failure,
-    figures::memory,
+    figures::memory_apart,
     numbers::whole,
     options::SettingsFlags,
     origin::{Asked, Origin},
@@ -326,12 +326,11 @@ fn text<'a>(paths: &'a [PathBuf], settings: &'a Settings, run: &RunOptions) -> T
 /// Refuses what needs more memory than `--max-memory` grants.
 fn check_memory(settings: &Settings, corpus: &Corpus, run: &RunOptions) -> Result<(), Failure> {
     let needed = memory_needed(settings, corpus.vocabulary().len()) + corpus.memory() as f64;
-    match run.max_memory {
-        Some(most) if needed > most.0 as f64 => Err(Failure::Usage(format!(
-            "--max-memory {}: this run needs about {}; raise it, or lower hidden, layers, embedding, batch or steps",
-            memory(most.0 as f64),
-            memory(needed)
-        ))),
-        _ => Ok(()),
-    }
+    let Some(most) = run.max_memory.map(|most| most.0 as f64).filter(|most| needed > *most) else {
+        return Ok(());
+    };
+    let (most, needed) = memory_apart(most, needed);
+    Err(Failure::Usage(format!(
+        "--max-memory {most}: this run needs about {needed}; raise it, or lower hidden, layers, embedding, batch or steps"
+    )))
 }

@@ -277,3 +277,21 @@ fn what_needs_more_memory_than_granted_is_refused_with_the_figure() {
     let run = home.train("--max-memory 50MB --out here").success();
     assert!(stderr(&run).contains("memory  about "), "{}", stderr(&run));
 }
+
+/// Both amounts would be rounded to the same figure, and the message would contradict itself.
+#[test]
+fn a_refusal_for_a_little_memory_shows_two_figures() {
+    let home = Home::new();
+    let figures = |most: &str| {
+        let told = stderr(&home.train(&format!("--max-memory {most} --out here")).code(2));
+        let (granted, needed) = told.split_once(": this run needs about ").expect("two amounts");
+        let granted = granted.strip_prefix("error: --max-memory ").expect("the flag");
+        (granted.to_owned(), needed.split(';').next().expect("an amount").to_owned())
+    };
+    let (_, needed) = figures("1K");
+    let (number, unit) = needed.split_once(' ').expect("a number and a unit");
+    let lower = number.parse::<f64>().expect("a number") - 0.0501;
+    let scale = if unit == "KiB" { 1024.0 } else { 1024.0 * 1024.0 };
+    let (granted, needed) = figures(&format!("{}", (lower * scale) as u64));
+    assert_ne!(granted, needed);
+}
