@@ -130,12 +130,13 @@ pub fn note_unknown(text: &str, unknown: usize, all: usize, skipped: bool) {
 
 /// Says of each stream among the paths of a new run what resuming it will need.
 pub fn note_streams(paths: &[PathBuf]) {
-    for path in paths {
-        if is_standard_input(path) {
-            note(
-                "note: the text comes from standard input; to resume this run, give the same text there again, or name a file with it",
-            );
-        } else if is_stream(path) {
+    if paths.iter().any(|path| is_standard_input(path)) {
+        note(
+            "note: the text comes from standard input; to resume this run, give the same text there again, or name a file with it",
+        );
+    }
+    for (at, path) in paths.iter().enumerate() {
+        if !is_standard_input(path) && is_stream(path) && !paths[..at].contains(path) {
             note(&format!(
                 "warning: a resumed run cannot read {} again: name a file, or give the text on standard input (-); otherwise name \
                  the same text after `train --resume`",

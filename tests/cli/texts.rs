@@ -196,6 +196,17 @@ fn a_pipe_that_is_gone_is_told() {
 }
 
 #[test]
+fn a_stream_that_is_named_twice_has_one_note() {
+    let home = Home::new();
+    for paths in ["- -", "- /dev/stdin"] {
+        let assert = home.command(&format!("train {paths} --out here")).write_stdin(text()).assert();
+        let told = stderr(&assert.code(2));
+        assert_eq!(told.matches("note: the text comes from standard input").count(), 1, "{told}");
+        assert!(told.contains("standard input, twice cannot work"), "{told}");
+    }
+}
+
+#[test]
 fn gzip_may_be_padded_with_zeros() {
     let home = Home::new();
     home.write("padded.gz", [gzip(home.read("text.txt").as_bytes()), vec![0; 700]].concat());
