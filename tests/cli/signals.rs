@@ -3,6 +3,7 @@
 
 use super::*;
 use std::{
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -32,6 +33,17 @@ impl Run {
         let mut command = Command::new("sh");
         command.current_dir(home.path("")).args(["-c", &script, env!("CARGO_BIN_EXE_unrolled")]);
         let errors = fs::File::create(&told).expect("a file");
+        // Whatever the tests' own parent ignores, as a shell does with SIGINT of what it starts in the background.
+        // SAFETY: `signal` may be called between fork and exec, and the numbers are signals.
+        unsafe {
+            command.pre_exec(|| {
+                use libc::{SIG_DFL, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
+                for number in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU] {
+                    libc::signal(number, SIG_DFL);
+                }
+                Ok(())
+            });
+        }
         let child = command.stdout(Stdio::null()).stderr(errors).spawn().expect("the command starts");
         Self { child, told }
     }
@@ -48,12 +60,16 @@ impl Run {
     }
 
     fn end(&mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().expect("the command ends");
-        (status.code(), self.told())
+        let mut status = None;
+        wait_until(|| {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        });
+        (status.and_then(|status| status.code()), self.told())
     }
 }
 
-fn wait_until(there: impl Fn() -> bool) {
+fn wait_until(mut there: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !there() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it does not come");
