@@ -21,7 +21,7 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Res
     replaced.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source: plain(source) })
 }
 
-/// What the system says, without the name of the temporary file.
+/// The system's error, without the name of the temporary file.
 fn plain(error: io::Error) -> io::Error {
     match error.to_string().split_once(" at path ") {
         Some((said, _)) => io::Error::new(error.kind(), said.to_owned()),

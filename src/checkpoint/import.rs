@@ -1,5 +1,5 @@
 //! Checkpoints from files that other programs wrote: one of ours that was changed and saved again, or a PyTorch module's
-//! `state_dict`. Every tensor of the file is used, is dropped and told, or is an error.
+//! `state_dict`. Every tensor of the file is used, is dropped with a note, or is an error.
 
 mod beside;
 mod shapes;
@@ -55,13 +55,13 @@ pub struct Import<'a> {
 pub struct Imported {
     /// The checkpoint, fit to be saved.
     pub checkpoint: Checkpoint,
-    /// What became of each tensor, in the order of the file.
+    /// The use of each tensor, in the order of the file.
     pub tensors: Vec<ImportedTensor>,
-    /// What else there is to say, a sentence each.
+    /// Notes, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// What became of a tensor.
+/// The use that an import made of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedTensor {
     /// The tensor in the file.
@@ -72,7 +72,7 @@ pub struct ImportedTensor {
     pub changed: bool,
 }
 
-/// What a checkpoint holds besides tensors.
+/// The metadata of a checkpoint.
 #[derive(Clone)]
 struct Origin {
     settings: Settings,

@@ -218,7 +218,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     )))
 }
 
-/// What a file is that is no safetensors file, as far as its first bytes or its name tell.
+/// The kind of a file that is not safetensors, by its first bytes or its name.
 fn kind(file: &Path, start: &[u8]) -> Option<&'static str> {
     let named = |endings: &[&str]| {
         file.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| endings.contains(&ending))

@@ -1,4 +1,4 @@
-//! What a checkpoint has besides its weights: the optimiser's moments, the carried state, and where the run stands.
+//! The rest of a checkpoint beside its weights: the optimiser's moments, the carried state, and the run's progress.
 
 use super::{Checkpoint, Origin, Source};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 
 type Moments = Vec<(String, Vec<f32>)>;
 
-/// What is kept, and the names of the tensors that are not.
+/// The parts that are kept, and the names of the tensors that are not.
 pub(super) struct Beside {
     pub(super) moments: Moments,
     pub(super) state: Option<State>,

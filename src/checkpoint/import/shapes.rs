@@ -7,7 +7,7 @@ use crate::{
     rnn::twin,
 };
 
-/// What stands before `rnn.weight_ih_l0` in the names of the model's tensors: a module around it, or nothing.
+/// The prefix of the model's tensor names, before `rnn.weight_ih_l0`: an outer module, or nothing.
 pub(super) fn prefix(file: &TensorFile) -> String {
     const FIRST: &str = "rnn.weight_ih_l0";
     if file.find(FIRST).is_some() {

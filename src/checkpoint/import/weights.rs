@@ -34,7 +34,7 @@ impl Source<'_> {
     }
 }
 
-/// What is found of a tensor that is ignored, but is needed.
+/// The message for a tensor that is ignored, but is needed.
 const IGNORED: &str = "--ignore for it";
 
 /// All parameters of a model. Nothing is allocated before the tensors are found in the file.
