@@ -54,6 +54,8 @@ pub mod pack;
 #[cfg(feature = "std")]
 pub mod peak;
 #[cfg(feature = "std")]
+pub mod processor;
+#[cfg(feature = "std")]
 mod product;
 #[cfg(feature = "std")]
 #[doc(hidden)]
