@@ -108,12 +108,12 @@ impl Layer {
         let (panels, plain) = (kind.panels(hidden), Panels::plain(hidden));
         let pack = |panels: &Panels| {
             let mut packed = vec![0.0; panels.len(hidden)];
-            panels.pack(&weight, hidden, &mut packed);
+            panels.pack(isa(), &weight, hidden, &mut packed);
             packed
         };
         let pack_transposed = |slots: &Slots| {
             let mut packed = vec![0.0; plain.len(slots.depth())];
-            plain.pack_transposed(&weight, hidden, slots, &mut packed);
+            plain.pack_transposed(isa(), &weight, hidden, slots, &mut packed);
             packed
         };
         let slots = kind.slots(hidden);

@@ -43,11 +43,11 @@ impl Packing {
     }
 
     fn forward(&mut self) {
-        self.gates.pack(&self.weight, self.hidden, &mut self.packed);
+        self.gates.pack(isa(), &self.weight, self.hidden, &mut self.packed);
     }
 
     fn transposed(&mut self) {
-        self.plain.pack_transposed(&self.weight, self.hidden, &self.slots, &mut self.packed_t);
+        self.plain.pack_transposed(isa(), &self.weight, self.hidden, &self.slots, &mut self.packed_t);
     }
 
     /// A product with the packed weights is one with the weights.

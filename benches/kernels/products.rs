@@ -77,7 +77,7 @@ impl Product {
         let (x, weight) = (numbers(rows * depth, 1), numbers(outputs * depth, 2));
         let panels = Panels::plain(outputs);
         let mut packed = vec![0.0; panels.len(depth)];
-        panels.pack(&weight, depth, &mut packed);
+        panels.pack(isa(), &weight, depth, &mut packed);
         let out = vec![0.0; rows * panels.out_width()];
         Self { shape, x, weight, panels, packed, out }
     }

@@ -6,7 +6,7 @@
 
 use crate::dispatch::Isa;
 use crate::pack::{Panels, depth_of, product};
-use crate::product::{Factors, Place, Starts, Tile, Tiled, Widths, multiply, sweep};
+use crate::product::{Factors, Place, Starts, Tile, Tiled, Weights, Widths, multiply, sweep};
 use crate::simd::{Kernel, Simd};
 use core::ops::Range;
 
@@ -110,12 +110,12 @@ impl<S: Simd> Tiled<S> for Rows<'_> {
         let panel = self.panels.panels()[panel];
         let first = panel.out + half;
         let out = self.out.wrapping_add(row * out_row + first);
+        let weights = self.weights.wrapping_add(panel.before * 16 * self.depth + half);
         let factors = Factors::Rows {
             x: self.x.wrapping_add(row * self.x_row),
             row: self.x_row,
             pieces: self.pieces,
-            weights: self.weights.wrapping_add(panel.before * 16 * self.depth + half),
-            stride: panel.width * 16,
+            weights: Weights::of_panel::<S>(weights, panel.width, self.depth),
         };
         let tile = Tile {
             start: match self.start {

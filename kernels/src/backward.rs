@@ -5,7 +5,7 @@
 //! ```
 
 use crate::pack::{Panel, Panels};
-use crate::product::{Factors, Place, Starts, Sums, Tile, Tiled, Widths, multiply};
+use crate::product::{Factors, Place, Starts, Sums, Tile, Tiled, Weights, Widths, multiply};
 use crate::simd::Simd;
 use core::ops::Range;
 
@@ -98,12 +98,12 @@ impl<S: Simd, D: Differentiate<S>> Tiled<S> for BackwardTile<'_, D> {
         // SAFETY: rows, panel and half exist (`sweep`), and the cell's `run_on` has checked every length.
         unsafe {
             let start = self.starts(s, place, unit);
+            let weights = self.recurrent.add(before * 16 * self.depth + half);
             let factors = Factors::Rows {
                 x: self.deltas.wrapping_add(row * stored),
                 row: stored,
                 pieces: self.pieces,
-                weights: self.recurrent.add(before * 16 * self.depth + half),
-                stride: whole * 16,
+                weights: Weights::of_panel::<S>(weights, whole, self.depth),
             };
             let tile = Tile { start, factors: &[factors], out, out_row: Sums::ROW };
             multiply(s, rows, width, &tile);

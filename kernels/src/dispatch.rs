@@ -5,7 +5,7 @@ use crate::arch::pair::Pair;
 use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{avx2::Avx2, avx512::Avx512};
-use crate::simd::Kernel;
+use crate::simd::{Kernel, Simd};
 #[cfg(feature = "std")]
 use core::fmt;
 #[cfg(feature = "std")]
@@ -163,6 +163,18 @@ impl Isa {
         }
     }
 
+    /// From how many k on this leaf wants the vectors of a panel one after another.
+    #[cfg(feature = "std")]
+    pub(crate) fn deep(self) -> usize {
+        match self.0 {
+            Kind::Portable => Portable::DEEP,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => Avx2::<12>::DEEP,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => Avx512::<24>::DEEP,
+        }
+    }
+
     /// Runs a kernel on this instruction set.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
@@ -184,7 +196,7 @@ impl Isa {
         match self.0 {
             // SAFETY: as in `run`.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 if rows == 1 => unsafe { run_avx2_pairs(kernel) },
+            Kind::Avx2 => unsafe { run_avx2_pairs(kernel) },
             // SAFETY: as in `run`.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 if rows == 1 => unsafe { run_avx512::<4, _>(kernel) },

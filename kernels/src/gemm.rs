@@ -6,32 +6,37 @@
 //! ```
 //!
 //! 1. A call computes some rows n of dW, so that threads divide outputs and never a sum.
-//! 2. m is walked in chunks of `CHUNK`, so that its deltas and inputs stay in the second cache while every tile of rows and
-//!    columns goes over them; both are read where they lie, but for deltas whose rows are so far apart that they would drive
-//!    each other out of that cache: these are gathered first. Between chunks the sums wait in dW itself, so the chain goes
-//!    on where it stopped.
-//! 3. The tile broadcasts a delta and multiplies 64 inputs, so dW is written in PyTorch's row-major order directly.
-//! 4. On the portable leaf `matrixmultiply` takes each chunk's product, of gathered deltas and inputs.
+//! 2. m is walked in chunks. Between chunks the sums wait in dW itself, so each chain goes on where it stopped.
+//! 3. The deltas and inputs of a chunk are copied side by side ([`crate::strips`]): in place they lie kilobytes apart, and
+//!    rows that are a power of two apart push each other out of the caches. A group of deltas and a strip of inputs stay
+//!    in the first-level cache while a tile multiplies them; all deltas of the chunk stay in the second.
+//! 4. The tile broadcasts a delta and multiplies neighboring inputs, so dW is written in PyTorch's row-major order directly.
+//! 5. On the portable leaf `matrixmultiply` takes each chunk's product.
 
 use crate::dispatch::Isa;
 use crate::pack::{Slots, padded, product};
+use crate::processor::caches;
 use crate::product::{Factors, Starts, Sums, Tile, multiply, rows_of};
 use crate::simd::{Kernel, Simd};
-use crate::strips::{Gathered, Strip, look_up};
-use core::mem::MaybeUninit;
+use crate::strips::{GROUP, Gathered, Strip, look_up};
 use core::ops::Range;
 
 /// Rows of dW that make a task of fair size.
 pub const ROWS: usize = 192;
-/// Values of m walked at a time.
+/// The most values of m walked at a time.
 pub(crate) const CHUNK: usize = 256;
 /// Groups of up to sixteen rows walked together.
-const GROUPS: usize = ROWS / 16;
-/// Columns of a tile.
-const COLUMNS: usize = 64;
-
-/// Stored rows of at least so many floats are gathered.
+pub(crate) const GROUPS: usize = ROWS / 16;
+/// Stored rows of at least so many floats are gathered on every leaf.
 const FAR: usize = 1024;
+/// The most vectors of a tile.
+pub(crate) const VECTORS: usize = 4;
+
+/// Values of m walked at a time: so many that a group of deltas and a strip of one vector take two thirds of the first-level cache.
+fn chunk() -> usize {
+    let lines = caches().first * 2 / 3 / (2 * 64);
+    (lines / 32 * 32).clamp(64, CHUNK)
+}
 
 /// The rows of a window in the order of the sum: number m to (stored deltas, input vector).
 pub trait Pairs: Sync {
@@ -116,7 +121,7 @@ impl WeightGradient<'_> {
         self.weight.fill(0.0);
         self.bias.fill(0.0);
         if !self.rows.is_empty() {
-            isa.run(self);
+            isa.run_rows(usize::MAX, self);
         }
     }
 
@@ -137,36 +142,39 @@ impl Kernel for WeightGradient<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut strips = [Strip::EMPTY; CHUNK];
-        let mut gathered = MaybeUninit::uninit();
-        let gather = S::PORTABLE || self.slots.width() >= FAR;
+        let (mut strips, mut gathered, chunk) = ([Strip::EMPTY; CHUNK], Gathered::new(), chunk());
+        let gathers = S::PORTABLE || S::REGISTERS > 1;
+        let far = gathers || self.slots.width() >= FAR;
         let (mut groups, mut row) = ([Group::default(); GROUPS], 0);
         while row < self.rows.len() {
             let found = self.groups(row, &mut groups);
             let (places, groups) = (groups.map(|group| group.place), &mut groups[..found]);
             row = groups.last().map_or(self.rows.len(), |group| group.row + group.count);
-            if gather {
-                groups.iter_mut().enumerate().for_each(|(g, group)| group.place = g * 16 + group.place % 16);
+            if far {
+                groups
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(g, group)| group.place = g * GROUP + group.place % 16);
             }
-            let groups = &*groups;
-            for from in (0..self.pairs.len()).step_by(CHUNK) {
-                let chunk = from..(from + CHUNK).min(self.pairs.len());
+            for from in (0..self.pairs.len()).step_by(chunk) {
+                let chunk = from..(from + chunk).min(self.pairs.len());
                 let count = look_up(self.pairs, chunk, self.slots.width(), padded(self.depth), &mut strips);
-                if gather {
-                    Gathered::take(&mut gathered, s, &mut strips[..count], &places[..found]);
+                let strips = &mut strips[..count];
+                if far {
+                    gathered.take_deltas(s, strips, &places[..found]);
                 }
-                let strips = &strips[..count];
                 if !self.bias.is_empty() {
                     add_deltas(s, strips, groups, self.bias);
                 }
-                for first in (0..self.depth).step_by(COLUMNS) {
-                    let columns = first..(first + COLUMNS).min(self.depth);
-                    let part = Part { strips, columns, stride: self.depth };
-                    if S::PORTABLE {
-                        part.multiply_portable(groups, self.weight);
-                        continue;
-                    }
-                    for group in groups {
+                for columns in strips_of::<S>(self.depth) {
+                    let joined = [if gathers {
+                        gathered.take_inputs(s, strips, columns.clone())
+                    } else {
+                        Strip::EMPTY
+                    }];
+                    let (strips, input) = if gathers { (&joined[..], 0) } else { (&*strips, columns.start) };
+                    let part = Part { strips, input, columns, stride: self.depth };
+                    for group in &*groups {
                         part.multiply(s, group, &mut self.weight[group.row * self.depth..]);
                     }
                 }
@@ -175,23 +183,54 @@ impl Kernel for WeightGradient<'_> {
     }
 }
 
+/// Divides the columns among strips of nearly equal width, of up to as many vectors as a tile of many rows has.
+#[inline(always)]
+fn strips_of<S: Simd>(depth: usize) -> impl Iterator<Item = Range<usize>> {
+    let vectors = depth.div_ceil(16);
+    let count = vectors.div_ceil(if S::REGISTERS > 1 { 1 } else { VECTORS });
+    let bound = move |i: usize| (vectors * i / count * 16).min(depth);
+    (0..count).map(move |i| bound(i)..bound(i + 1))
+}
+
+/// Groups whose deltas are added up side by side: a single sum would wait for itself.
+const SIDE: usize = 4;
+
 /// Continues the sums of the deltas.
 #[inline(always)]
 fn add_deltas<S: Simd>(s: S, strips: &[Strip], groups: &[Group], bias: &mut [f32]) {
-    for group in groups {
-        for half in (0..group.count).step_by(S::LANES) {
-            let lanes = (group.count - half).min(S::LANES);
-            // SAFETY: `look_up` has checked the strips, within whose rows the group lies.
-            unsafe {
-                let to = bias[group.row + half..][..lanes].as_mut_ptr();
-                let mut sum = s.load_up_to(to, lanes, 0.0);
-                for strip in strips {
-                    let from = strip.deltas.add(group.place + half);
-                    for i in 0..strip.run.rows {
-                        sum = s.add(sum, s.load_up_to(from.add(i * strip.run.delta_stride), lanes, 0.0));
+    for groups in groups.chunks(SIDE) {
+        let group = |g: usize| groups[g.min(groups.len() - 1)];
+        let blocks: [usize; SIDE] = core::array::from_fn(|g| group(g).place / 16 * 16);
+        let mut sums = [[0.0; 16]; SIDE];
+        for (sums, Group { row, place, count }) in sums.iter_mut().zip(groups) {
+            sums[place % 16..][..*count].copy_from_slice(&bias[*row..][..*count]);
+        }
+        add_blocks(s, strips, blocks, &mut sums);
+        for (sums, Group { row, place, count }) in sums.iter().zip(groups) {
+            bias[*row..][..*count].copy_from_slice(&sums[place % 16..][..*count]);
+        }
+    }
+}
+
+/// Continues the sums of some blocks of stored rows.
+#[inline(always)]
+fn add_blocks<S: Simd>(s: S, strips: &[Strip], blocks: [usize; SIDE], sums: &mut [[f32; 16]; SIDE]) {
+    for half in (0..16).step_by(S::LANES) {
+        let mut added = [s.splat(0.0); SIDE];
+        // SAFETY: `look_up` has checked the strips, whose stored rows are whole blocks of sixteen.
+        unsafe {
+            for (sum, from) in added.iter_mut().zip(&*sums) {
+                *sum = s.load(from.as_ptr().add(half));
+            }
+            for Strip { deltas, run, .. } in strips {
+                for i in 0..run.rows {
+                    for (sum, block) in added.iter_mut().zip(blocks) {
+                        *sum = s.add(*sum, s.load(deltas.add(i * run.delta_stride + block + half)));
                     }
                 }
-                s.store_up_to(to, lanes, sum);
+            }
+            for (sum, to) in added.into_iter().zip(&mut *sums) {
+                s.store(to.as_mut_ptr().add(half), sum);
             }
         }
     }
@@ -201,14 +240,16 @@ fn add_deltas<S: Simd>(s: S, strips: &[Strip], groups: &[Group], bias: &mut [f32
 #[derive(Clone, Copy)]
 struct Place {
     /// Its first row's deltas within a stored row.
-    place: usize,
+    delta: usize,
     /// Its first column within the part.
     first: usize,
 }
 
-/// A chunk of m, in up to 64 columns.
+/// A chunk of m, in the columns of one tile.
 struct Part<'a> {
     strips: &'a [Strip],
+    /// The first column within an input vector.
+    input: usize,
     columns: Range<usize>,
     /// Floats in a row of the weight gradient.
     stride: usize,
@@ -218,6 +259,9 @@ impl Part<'_> {
     /// Continues the sums of a group of rows of the gradient. A last vector that is at most half full goes by itself.
     #[inline(always)]
     fn multiply<S: Simd>(&self, s: S, group: &Group, weight: &mut [f32]) {
+        if S::PORTABLE {
+            return self.multiply_portable(group, weight);
+        }
         let columns = self.columns.len();
         let (all, whole) = (columns.div_ceil(16), (columns + 7) / 16);
         for half in (0..16).step_by(S::LANES) {
@@ -237,22 +281,20 @@ impl Part<'_> {
         let tiles = group.count.div_ceil(rows_of::<S>(width)).max(1);
         for i in 0..tiles {
             let (row, end) = (group.count * i / tiles, group.count * (i + 1) / tiles);
-            let (place, weight) = (group.place + row, &mut weight[row * self.stride..]);
-            self.tile(s, (end - row, width), Place { place, first }, weight);
+            let place = Place { delta: group.place + row, first };
+            self.tile(s, (end - row, width), place, &mut weight[row * self.stride..]);
         }
     }
 
     /// Continues the sums of some rows by some vectors.
     #[inline(always)]
     fn tile<S: Simd>(&self, s: S, (rows, width): (usize, usize), at: Place, weight: &mut [f32]) {
-        let Place { place, first } = at;
+        let Place { delta, first } = at;
         let out = weight[self.columns.start..][..(rows - 1) * self.stride + self.columns.len()].as_mut_ptr();
         let out = out.wrapping_add(first);
-        let factors =
-            Factors::Tokens { strips: self.strips, delta: place, input: self.columns.start + first };
         let mut tile = Tile {
             start: Starts::rows(out, self.stride, 16),
-            factors: &[factors],
+            factors: &[Factors::Tokens { strips: self.strips, delta, input: self.input + first }],
             out,
             out_row: self.stride,
         };
@@ -281,32 +323,32 @@ impl Part<'_> {
         }
     }
 
-    /// Continues the sums of all groups, whose deltas are gathered, by one product for the whole chunk: `matrixmultiply`
-    /// begins a sum anew in each call, so a call for each run would let the runs show in the sums.
-    fn multiply_portable(&self, groups: &[Group], weight: &mut [f32]) {
-        let Some(Strip { deltas, run, .. }) = self.strips.first() else { return };
+    /// Continues the sums of a group by one product for the whole chunk: `matrixmultiply` begins a sum anew in each call, so
+    /// a call for each run would let the runs show in the sums.
+    fn multiply_portable(&self, group: &Group, weight: &mut [f32]) {
+        let [Strip { deltas, inputs, run }] = *self.strips else { return };
         let columns = self.columns.len();
-        let (mut inputs, mut rows) = ([[0.0; COLUMNS]; CHUNK], 0);
-        for strip in self.strips {
-            for i in 0..strip.run.rows {
-                let from = strip.inputs.wrapping_add(i * strip.run.input_stride + self.columns.start);
-                // SAFETY: `look_up` has checked the strips.
-                inputs[rows][..columns]
-                    .copy_from_slice(unsafe { core::slice::from_raw_parts(from, columns) });
-                rows += 1;
-            }
-        }
-        for Group { row, place, count } in groups {
-            let out = &mut weight[row * self.stride + self.columns.start..];
-            let out = out[..(count - 1) * self.stride + columns].as_mut_ptr();
-            let (from, by) = (deltas.wrapping_add(*place), run.delta_stride as isize);
-            let (x, x_by, stride) = (inputs.as_ptr().cast(), COLUMNS as isize, self.stride as isize);
-            // SAFETY: the deltas of a chunk lie behind each other, and `out` reaches to the last column of the last row.
-            unsafe {
-                matrixmultiply::sgemm(
-                    *count, rows, columns, 1.0, from, 1, by, x, x_by, 1, 1.0, out, stride, 1,
-                );
-            }
+        let out = weight[self.columns.start..][..(group.count - 1) * self.stride + columns].as_mut_ptr();
+        let (from, by) = (deltas.wrapping_add(group.place), run.delta_stride as isize);
+        let (x_by, stride) = (run.input_stride as isize, self.stride as isize);
+        // SAFETY: deltas and inputs lie side by side, and `out` reaches to the last column of the last row.
+        unsafe {
+            matrixmultiply::sgemm(
+                group.count,
+                run.rows,
+                columns,
+                1.0,
+                from,
+                1,
+                by,
+                inputs,
+                x_by,
+                1,
+                1.0,
+                out,
+                stride,
+                1,
+            );
         }
     }
 }

@@ -15,12 +15,12 @@
 //!
 //! let panels = Panels::plain(1); // one output, stored in a block of sixteen
 //! let mut weights = vec![0.0; panels.len(3)];
-//! panels.pack(&[1.0, 10.0, 100.0], 3, &mut weights);
 //! let (x, mut out) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0; 32]);
 //! let piece = 0..3;
 //! let pieces = std::slice::from_ref(&piece);
-//! let (start, weights, out) = (Start::Zero, &weights[..], &mut out[..]);
 //! let isa = Isa::detect().expect("UNROLLED_ISA names an instruction set that is there, or nothing");
+//! panels.pack(isa, &[1.0, 10.0, 100.0], 3, &mut weights);
+//! let (start, weights, out) = (Start::Zero, &weights[..], &mut out[..]);
 //! Affine { rows: 2, x: &x, x_stride: 3, pieces, panels: &panels, weights, start, out: &mut *out }.run_on(isa);
 //! assert_eq!((out[0], out[16]), (321.0, 654.0));
 //! ```

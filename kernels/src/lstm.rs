@@ -155,7 +155,7 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
         let gate = block * 64 + half;
         let h = self.h.wrapping_add(row * stride);
         let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
-        let place = ((4 * stride, gate, 16), (block * 4, 64, half));
+        let place = ((4 * stride, gate, 16), (block * 4, 4, half));
         let tile = (self.token + row, rows, width);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {

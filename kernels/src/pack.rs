@@ -4,9 +4,12 @@
 //! Gate values and their gradients are stored row by row as `[block][slot][16]`: the slots are the cell's gates, in the
 //! order that suits its tiles (see [`Slots`]).
 //!
-//! A *panel* is `[K][W][16]` with W <= 4: for each input k, W vectors of 16 outputs. [`Panels`] says which rows of a
-//! PyTorch weight matrix [rows, K] the vectors hold, and packs them.
+//! A *panel* holds W <= 4 vectors of 16 outputs for each input k, as `[K][W][16]`: read once from front to end, it is one
+//! stream. On AVX2, whose tiles take one vector after another, a deep panel is `[W][K][16]`, so that each of them is one
+//! stream over few pages of memory. [`Panels`] says which rows of a PyTorch weight matrix [rows, K] the vectors hold, and
+//! packs them.
 
+use crate::dispatch::Isa;
 use crate::product::Widths;
 use core::ops::Range;
 
@@ -27,6 +30,13 @@ pub(crate) fn depth_of(pieces: &[Range<usize>], width: usize) -> usize {
     assert!(end <= width, "pieces to {end} in rows of {width}");
     let depth = pieces.iter().try_fold(0usize, |depth, piece| depth.checked_add(piece.len()));
     depth.unwrap_or_else(|| panic!("{} pieces of a row that no memory holds", pieces.len()))
+}
+
+/// Floats from one k to the next, and from one vector to the next, in a panel of `width` vectors and `depth` values of k, where
+/// panels are deep from `deep` on.
+#[inline(always)]
+pub(crate) fn strides(width: usize, depth: usize, deep: usize) -> [usize; 2] {
+    if depth < deep { [width * 16, 16] } else { [16, depth * 16] }
 }
 
 /// Sixteen outputs: rows `first..first + lanes` of a weight matrix; the other lanes are zero.
@@ -153,34 +163,48 @@ impl Panels {
         self.panels.get(panel).map_or(self.len(depth), |panel| panel.before * 16 * depth)
     }
 
-    /// Packs `weight` [rows, depth] into `packed`, `len(depth)` floats.
+    /// Packs `weight` [rows, depth] into `packed`, `len(depth)` floats, for the kernels of `isa`.
     ///
     /// # Panics
     /// When a slice has not the stated length.
-    pub fn pack(&self, weight: &[f32], depth: usize, packed: &mut [f32]) {
-        self.pack_some(0..self.count(), weight, depth, packed);
+    pub fn pack(&self, isa: Isa, weight: &[f32], depth: usize, packed: &mut [f32]) {
+        self.pack_some(isa, 0..self.count(), weight, depth, packed);
     }
 
     /// Packs some panels of `weight` [rows, depth]; `packed` is theirs alone.
     ///
     /// # Panics
     /// When a slice has not the stated length.
-    pub fn pack_some(&self, panels: Range<usize>, weight: &[f32], depth: usize, packed: &mut [f32]) {
-        let areas = self.areas(panels, depth, packed);
-        for (panel, area) in areas {
+    pub fn pack_some(
+        &self,
+        isa: Isa,
+        panels: Range<usize>,
+        weight: &[f32],
+        depth: usize,
+        packed: &mut [f32],
+    ) {
+        for (panel, area) in self.areas(panels, depth, packed) {
+            let [step, beside] = strides(panel.width, depth, isa.deep());
             for (w, vector) in self.vectors[panel.before..][..panel.width].iter().enumerate() {
-                transpose(weight, depth, *vector, &mut area[w * 16..], panel.width * 16);
+                transpose(weight, depth, *vector, &mut area[w * beside..], step);
             }
         }
     }
 
-    /// Packs the transposed product: `weight` [rows, outputs], of which `self` (plain, over the columns) takes each
-    /// column as an output, and k runs over the matrix rows in the order of `Slots::rows`.
+    /// Packs the transposed product for the kernels of `isa`: `weight` [rows, outputs], of which `self` (plain, over the
+    /// columns) takes each column as an output, and k runs over the matrix rows in the order of `Slots::rows`.
     ///
     /// # Panics
     /// When a slice has not the stated length.
-    pub fn pack_transposed(&self, weight: &[f32], outputs: usize, slots: &Slots, packed: &mut [f32]) {
-        self.pack_some_transposed(0..self.count(), weight, outputs, slots, packed);
+    pub fn pack_transposed(
+        &self,
+        isa: Isa,
+        weight: &[f32],
+        outputs: usize,
+        slots: &Slots,
+        packed: &mut [f32],
+    ) {
+        self.pack_some_transposed(isa, 0..self.count(), (weight, outputs), slots, packed);
     }
 
     /// Packs some panels of the transposed product; `packed` is theirs alone.
@@ -189,16 +213,19 @@ impl Panels {
     /// When a slice has not the stated length.
     pub fn pack_some_transposed(
         &self,
+        isa: Isa,
         panels: Range<usize>,
-        weight: &[f32],
-        outputs: usize,
+        (weight, outputs): (&[f32], usize),
         slots: &Slots,
         packed: &mut [f32],
     ) {
         for (panel, area) in self.areas(panels, slots.depth(), packed) {
-            for (row, to) in slots.rows().zip(area.chunks_exact_mut(panel.width * 16)) {
+            let [step, beside] = strides(panel.width, slots.depth(), isa.deep());
+            for (k, row) in slots.rows().enumerate() {
                 let from = &weight[row * outputs..][..outputs];
-                for (vector, to) in self.vectors[panel.before..].iter().zip(to.as_chunks_mut().0) {
+                for (w, vector) in self.vectors[panel.before..][..panel.width].iter().enumerate() {
+                    let to = &mut area[k * step + w * beside..];
+                    let Some(to) = to.first_chunk_mut() else { unreachable!("a panel has room for all k") };
                     copy_vector(&from[vector.first..][..vector.lanes], to);
                 }
             }

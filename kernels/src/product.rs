@@ -14,6 +14,7 @@
 //! 2. A chain may run through several stretches of k ([`Factors`]): an input and a state, the pieces of a stored row, the
 //!    tokens of a window.
 
+use crate::pack::strides;
 use crate::simd::{Simd, Work};
 use crate::strips::Strip;
 use core::cell::UnsafeCell;
@@ -71,6 +72,35 @@ impl Starts {
     }
 }
 
+/// Vectors that values are multiplied by: vector w of k is at `at + k * step + w * vector`.
+#[derive(Clone, Copy)]
+pub(crate) struct Weights {
+    pub(crate) at: *const f32,
+    /// Floats from one k to the next.
+    pub(crate) step: usize,
+    /// Floats from one vector to the next.
+    pub(crate) vector: usize,
+}
+
+impl Weights {
+    /// A packed panel of `width` vectors and `depth` values of k, laid out for leaf S (see [`crate::pack`]).
+    #[inline(always)]
+    pub(crate) fn of_panel<S: Simd>(at: *const f32, width: usize, depth: usize) -> Self {
+        let [step, vector] = strides(width, depth, S::DEEP);
+        Self { at, step, vector }
+    }
+    /// Further k.
+    #[inline(always)]
+    pub(crate) fn skip(self, k: usize) -> Self {
+        Self { at: self.at.wrapping_add(k * self.step), ..self }
+    }
+    /// Further vectors.
+    #[inline(always)]
+    fn skip_vectors(self, count: usize) -> Self {
+        Self { at: self.at.wrapping_add(count * self.vector), ..self }
+    }
+}
+
 /// The two sides of a product, which continue a chain.
 #[derive(Clone, Copy)]
 pub(crate) enum Factors<'a> {
@@ -81,9 +111,8 @@ pub(crate) enum Factors<'a> {
         row: usize,
         /// The parts of a row that are multiplied, in order.
         pieces: &'a [Range<usize>],
-        /// Vector w of k is at `weights + k * stride + w * 16`; k counts through all pieces.
-        weights: *const f32,
-        stride: usize,
+        /// Packed weights, from the first vector on; k counts through all pieces.
+        weights: Weights,
     },
     /// Deltas of neighbouring units with the inputs of the same tokens.
     Tokens {
@@ -138,33 +167,39 @@ impl Sums {
     }
 }
 
-/// Computes a tile of `rows` rows by `width` vectors, 1 to 4, of which the registers hold the sums.
+/// Computes a tile of `rows` rows by `width` vectors, 1 to 4: all at once, or some vectors after others where the registers do
+/// not hold all sums.
 ///
 /// # Safety
 /// All that the tile names is readable, its `out` writable, for `rows` rows and `width` vectors of S::LANES floats.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, width: usize, tile: &Tile<'_>) {
-    match width {
-        1 => of_width::<S, 1>(s, rows, tile),
-        2 => of_width::<S, 2>(s, rows, tile),
-        3 => of_width::<S, 3>(s, rows, tile),
-        4 => of_width::<S, 4>(s, rows, tile),
-        _ => unreachable!("a tile of {width} vectors"),
+    let mut first = 0;
+    while first < width {
+        let some = if S::REGISTERS > 1 { (width - first).min(width_of::<S>(rows)) } else { width };
+        match some {
+            1 => of_width::<S, 1>(s, rows, first, tile),
+            2 => of_width::<S, 2>(s, rows, first, tile),
+            3 => of_width::<S, 3>(s, rows, first, tile),
+            4 => of_width::<S, 4>(s, rows, first, tile),
+            _ => unreachable!("a tile of {some} vectors"),
+        }
+        first += some;
     }
 }
 
 /// Turns a number of rows into a constant. Called by `multiply` alone.
 #[inline(always)]
-fn of_width<S: Simd, const W: usize>(s: S, rows: usize, tile: &Tile<'_>) {
+fn of_width<S: Simd, const W: usize>(s: S, rows: usize, first: usize, tile: &Tile<'_>) {
     match rows {
-        1 => s.apart(Shape::<S, 1, W> { s, tile }),
-        2 if const { fits::<S>(2, W) } => s.apart(Shape::<S, 2, W> { s, tile }),
-        3 if const { fits::<S>(3, W) } => s.apart(Shape::<S, 3, W> { s, tile }),
-        4 if const { fits::<S>(4, W) } => s.apart(Shape::<S, 4, W> { s, tile }),
-        5 if const { fits::<S>(5, W) } => s.apart(Shape::<S, 5, W> { s, tile }),
-        6 if const { fits::<S>(6, W) } => s.apart(Shape::<S, 6, W> { s, tile }),
-        7 if const { fits::<S>(7, W) } => s.apart(Shape::<S, 7, W> { s, tile }),
-        8 if const { fits::<S>(8, W) } => s.apart(Shape::<S, 8, W> { s, tile }),
+        1 if const { fits::<S>(1, W) } => s.apart(Shape::<S, 1, W> { s, first, tile }),
+        2 if const { fits::<S>(2, W) } => s.apart(Shape::<S, 2, W> { s, first, tile }),
+        3 if const { fits::<S>(3, W) } => s.apart(Shape::<S, 3, W> { s, first, tile }),
+        4 if const { fits::<S>(4, W) } => s.apart(Shape::<S, 4, W> { s, first, tile }),
+        5 if const { fits::<S>(5, W) } => s.apart(Shape::<S, 5, W> { s, first, tile }),
+        6 if const { fits::<S>(6, W) } => s.apart(Shape::<S, 6, W> { s, first, tile }),
+        7 if const { fits::<S>(7, W) } => s.apart(Shape::<S, 7, W> { s, first, tile }),
+        8 if const { fits::<S>(8, W) } => s.apart(Shape::<S, 8, W> { s, first, tile }),
         _ => assert!(rows == 0, "a tile of {rows} rows by {W} vectors"),
     }
 }
@@ -172,50 +207,54 @@ fn of_width<S: Simd, const W: usize>(s: S, rows: usize, tile: &Tile<'_>) {
 /// A tile of R rows by W vectors. Made by `of_width` alone, for whose tile the caller of `multiply` vouches.
 struct Shape<'a, S, const R: usize, const W: usize> {
     s: S,
+    /// The first of the W vectors.
+    first: usize,
     tile: &'a Tile<'a>,
 }
 
 impl<S: Simd, const R: usize, const W: usize> Work for Shape<'_, S, R, W> {
     #[inline(always)]
     fn work(self) {
-        let Self { s, tile } = self;
+        let Self { s, first, tile } = self;
         let mut acc = [[s.splat(0.0); W]; R];
         // SAFETY: as the caller of `multiply` vouches.
         unsafe {
             for (r, sums) in acc.iter_mut().enumerate() {
-                let start = tile.start.of(r);
+                let start = tile.start.of(r).add(first * tile.start.step);
                 for (w, sum) in sums.iter_mut().enumerate() {
                     *sum = s.load(start.add(w * tile.start.step));
                 }
             }
             for factors in tile.factors {
                 match *factors {
-                    Factors::Rows { x, row, pieces, mut weights, stride } => {
+                    Factors::Rows { x, row, pieces, weights } => {
+                        let mut weights = weights.skip_vectors(first);
                         for piece in pieces {
                             let x = (x.add(piece.start), row, 1);
-                            accumulate(s, &mut acc, x, piece.len(), (weights, stride));
-                            weights = weights.add(piece.len() * stride);
+                            accumulate(s, &mut acc, x, piece.len(), weights);
+                            weights = weights.skip(piece.len());
                         }
                     }
                     Factors::Tokens { strips, delta, input } => {
                         for Strip { deltas, inputs, run } in strips {
                             let x = (deltas.add(delta), 1, run.delta_stride);
-                            accumulate(s, &mut acc, x, run.rows, (inputs.add(input), run.input_stride));
+                            let at = inputs.add(input + first * 16);
+                            let inputs = Weights { at, step: run.input_stride, vector: 16 };
+                            accumulate(s, &mut acc, x, run.rows, inputs);
                         }
                     }
                 }
             }
             for (r, sums) in acc.into_iter().enumerate() {
                 for (w, sum) in sums.into_iter().enumerate() {
-                    s.store(tile.out.add(r * tile.out_row + w * 16), sum);
+                    s.store(tile.out.add(r * tile.out_row + (first + w) * 16), sum);
                 }
             }
         }
     }
 }
 
-/// Continues the chains over `depth` values of k: value k of row r is at `x + r * row + k * column`, vector w of k at
-/// `weights + k * stride + w * 16`.
+/// Continues the chains over `depth` values of k: value k of row r is at `x + r * row + k * column`.
 ///
 /// # Safety
 /// All of them are readable.
@@ -225,7 +264,7 @@ unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
     acc: &mut [[S::F; W]; R],
     (x, row, column): (*const f32, usize, usize),
     depth: usize,
-    (weights, stride): (*const f32, usize),
+    weights: Weights,
 ) {
     let mut sums = *acc;
     for k in 0..depth {
@@ -233,22 +272,23 @@ unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
         // SAFETY: k < depth and r < R, as the caller vouches.
         unsafe {
             let value = |r: usize| s.splat(*x.add(r * row + k * column));
-            let weight = |w: usize| s.load(weights.add(k * stride + w * 16));
+            let weights = weights.skip(k);
             if const { values_first::<S>(R, W) } {
                 let mut values = [s.splat(0.0); R];
                 for (r, to) in values.iter_mut().enumerate() {
                     *to = value(r);
                 }
                 for w in 0..W {
-                    let weight = weight(w);
-                    for (sums, value) in sums.iter_mut().zip(values) {
-                        sums[w] = s.fma(value, weight, sums[w]);
+                    let mut column = sums.map(|sums| sums[w]);
+                    s.add_products(values, weights.skip_vectors(w).at, &mut column);
+                    for (sums, sum) in sums.iter_mut().zip(column) {
+                        sums[w] = sum;
                     }
                 }
             } else {
                 let mut vectors = [s.splat(0.0); W];
                 for (w, to) in vectors.iter_mut().enumerate() {
-                    *to = weight(w);
+                    *to = s.load(weights.skip_vectors(w).at);
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let value = value(r);
@@ -265,12 +305,13 @@ unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
 /// Whether a tile loads its rows' values first, and then one vector of weights at a time: the faster way, where the
 /// registers hold R values and a vector beside the sums. (A single vector of weights multiplies values straight from memory.)
 const fn values_first<S: Simd>(rows: usize, width: usize) -> bool {
-    rows <= width || width > 1 && rows * width + rows < registers::<S>()
+    rows <= width || width > 1 && rows * width * S::REGISTERS + rows < registers::<S>()
 }
 
 /// Vector registers, of which a third as many as the sums are left for what is multiplied.
 const fn registers<S: Simd>() -> usize {
-    S::SUMS + S::SUMS / 3
+    let sums = S::SUMS * S::REGISTERS;
+    sums + sums / 3
 }
 
 /// How many vectors of a panel have outputs in their lower and in their upper half; the others are zeros for padding.
@@ -292,9 +333,9 @@ impl Widths {
 /// (Compilers fill the last register only where the values come first.)
 const fn fits<S: Simd>(rows: usize, width: usize) -> bool {
     let sums = rows * width;
-    let registers = registers::<S>();
-    let held = if values_first::<S>(rows, width) { sums + rows } else { sums + width + 1 };
-    rows <= S::ROWS && rows <= MOST_ROWS && sums <= S::SUMS && held < registers
+    let weights = width * S::REGISTERS;
+    let held = sums * S::REGISTERS + if values_first::<S>(rows, width) { rows } else { weights + 1 };
+    rows <= S::ROWS && rows <= MOST_ROWS && sums <= S::SUMS && (rows == 1 || held < registers::<S>())
 }
 
 /// The most rows of a tile of `width` vectors. Eight keep a processor busy that begins two products in a cycle and ends
@@ -302,10 +343,22 @@ const fn fits<S: Simd>(rows: usize, width: usize) -> bool {
 #[inline(always)]
 pub(crate) fn rows_of<S: Simd>(width: usize) -> usize {
     match width {
+        _ if S::REGISTERS > 1 => const { most_rows::<S>(1) },
         1 => const { most_rows::<S>(1) },
         2 => const { most_rows::<S>(2) },
         3 => const { most_rows::<S>(3) },
         _ => const { most_rows::<S>(4) },
+    }
+}
+
+/// The most vectors of a tile of `rows` rows.
+#[inline(always)]
+fn width_of<S: Simd>(rows: usize) -> usize {
+    match rows {
+        0 | 1 => const { most_vectors::<S>(1) },
+        2 => const { most_vectors::<S>(2) },
+        3 => const { most_vectors::<S>(3) },
+        _ => const { most_vectors::<S>(4) },
     }
 }
 
@@ -315,6 +368,14 @@ const fn most_rows<S: Simd>(width: usize) -> usize {
         rows += 1;
     }
     rows
+}
+
+const fn most_vectors<S: Simd>(rows: usize) -> usize {
+    let mut width = 1;
+    while width < 4 && fits::<S>(rows, width + 1) {
+        width += 1;
+    }
+    width
 }
 
 /// Some rows of one panel, or of one half of each of its vectors.

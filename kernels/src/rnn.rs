@@ -165,7 +165,7 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
         let first = before * 16 + half;
         let h = self.h.wrapping_add(row * stride);
         let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
-        let place = ((stride, first, 16), (before, whole * 16, half));
+        let place = ((stride, first, 16), (before, whole, half));
         let tile = (self.token + row, rows, width);
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {

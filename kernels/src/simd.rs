@@ -14,6 +14,11 @@ pub trait Simd: Copy {
     const SUMS: usize;
     /// Rows of the tiles that it is for: any, or a single one.
     const ROWS: usize = usize::MAX;
+    /// Registers of a vector. With two, a tile of several vectors takes them one after another, so that it may have more rows.
+    const REGISTERS: usize = 1;
+    /// Panels of so many k and more are stored vector after vector (see [`crate::pack`]).
+    #[cfg(feature = "std")]
+    const DEEP: usize = usize::MAX;
     /// Whether the larger products are left to `matrixmultiply`.
     const PORTABLE: bool;
     /// A vector.
@@ -68,6 +73,23 @@ pub trait Simd: Copy {
     /// `a` where x > 0, else 0.
     fn where_positive(self, x: Self::F, a: Self::F) -> Self::F;
 
+    /// sums[r] + values[r] * the vector at `from`, each rounded once.
+    ///
+    /// # Safety
+    /// `from` is readable for `LANES` floats.
+    #[inline(always)]
+    unsafe fn add_products<const R: usize>(
+        self,
+        values: [Self::F; R],
+        from: *const f32,
+        sums: &mut [Self::F; R],
+    ) {
+        // SAFETY: as the caller vouches.
+        let vector = unsafe { self.load(from) };
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum = self.fma(value, vector, *sum);
+        }
+    }
     /// The sum of sixteen lanes, in one vector of sixteen or two of eight: l with l + 8, then + 4, + 2, + 1.
     #[inline(always)]
     fn sum_lanes(self, lanes: [Self::F; 2]) -> f32 {

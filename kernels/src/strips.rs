@@ -1,6 +1,6 @@
 //! Where the deltas and inputs of a chunk of a weight gradient lie, checked once for all tiles that read them.
 
-use crate::gemm::{CHUNK, Pairs, ROWS, Run, runs};
+use crate::gemm::{CHUNK, GROUPS, Pairs, Run, VECTORS, runs};
 use crate::simd::Simd;
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -45,31 +45,74 @@ pub(crate) fn look_up(
     count
 }
 
-/// Room for the deltas of a chunk, side by side: `[m][groups][16]`. It is large and never moves.
+/// Floats between the deltas of two groups: a cache line more than a power of two, for groups that are a power of two apart would
+/// push each other out of the first-level cache.
+pub(crate) const GROUP: usize = CHUNK * 16 + 16;
+
+/// Room for the deltas and inputs of a chunk of m, side by side. It is large and never moves.
 #[repr(align(64))]
-pub(crate) struct Gathered([f32; CHUNK * ROWS]);
+pub(crate) struct Gathered {
+    /// [groups][m][16], groups `GROUP` floats apart.
+    deltas: MaybeUninit<[f32; GROUPS * GROUP]>,
+    /// [m][W][16]
+    inputs: MaybeUninit<[f32; CHUNK * VECTORS * 16]>,
+}
 
 impl Gathered {
-    /// Takes the deltas of the groups at `places`, to which the strips then lead.
     #[inline(always)]
-    pub(crate) fn take<S: Simd>(room: &mut MaybeUninit<Self>, s: S, strips: &mut [Strip], places: &[usize]) {
-        // SAFETY: a place within `room`, of which nothing is read.
-        let mut to = unsafe { &raw mut (*room.as_mut_ptr()).0 }.cast::<f32>();
-        let stride = places.len() * 16;
-        for strip in strips {
+    pub(crate) fn new() -> Self {
+        Self { deltas: MaybeUninit::uninit(), inputs: MaybeUninit::uninit() }
+    }
+
+    /// Takes the blocks of deltas that hold `places`, one for each group, to which the strips then lead.
+    #[inline(always)]
+    pub(crate) fn take_deltas<S: Simd>(&mut self, s: S, strips: &mut [Strip], places: &[usize]) {
+        let mut to = self.deltas.as_mut_ptr().cast::<f32>();
+        for Strip { deltas, run, .. } in strips {
             let begin = to;
-            for i in 0..strip.run.rows {
-                for vector in (0..stride).step_by(S::LANES) {
-                    let place = places[vector / 16] / 16 * 16 + vector % 16;
-                    // SAFETY: `look_up` has checked the strips, whose stored rows are whole blocks of sixteen; there are at
-                    // most CHUNK rows and GROUPS places.
+            for row in 0..run.rows {
+                for (g, place) in places.iter().enumerate() {
+                    // SAFETY: `look_up` has checked the strips, whose stored rows are whole blocks of sixteen; there are at most
+                    // CHUNK rows and GROUPS places.
                     unsafe {
-                        s.store(to.add(vector), s.load(strip.deltas.add(i * strip.run.delta_stride + place)))
-                    };
+                        let from = deltas.add(row * run.delta_stride + place / 16 * 16);
+                        copy(s, from, 1, to.add(g * GROUP));
+                    }
                 }
-                to = to.wrapping_add(stride);
+                to = to.wrapping_add(16);
             }
-            (strip.deltas, strip.run.delta_stride) = (begin, stride);
+            (*deltas, run.delta_stride) = (begin, 16);
         }
+    }
+
+    /// Takes the inputs of some columns, the first of which is that of a vector; all m are then one strip, for which their deltas
+    /// must have been taken.
+    #[inline(always)]
+    pub(crate) fn take_inputs<S: Simd>(&mut self, s: S, strips: &[Strip], columns: Range<usize>) -> Strip {
+        let vectors = columns.len().div_ceil(16).min(VECTORS);
+        let begin = self.inputs.as_mut_ptr().cast::<f32>();
+        let (mut to, mut rows) = (begin, 0);
+        for Strip { inputs, run, .. } in strips {
+            for row in 0..run.rows {
+                // SAFETY: as above; inputs are readable in whole vectors of sixteen.
+                unsafe { copy(s, inputs.add(row * run.input_stride + columns.start), vectors, to) };
+                to = to.wrapping_add(vectors * 16);
+            }
+            rows += run.rows;
+        }
+        let run = Run { rows, delta_stride: 16, input_stride: vectors * 16 };
+        Strip { deltas: self.deltas.as_ptr().cast(), inputs: begin, run }
+    }
+}
+
+/// Copies some vectors of sixteen floats.
+///
+/// # Safety
+/// All of them are readable, and there is room for them at `to`.
+#[inline(always)]
+unsafe fn copy<S: Simd>(s: S, from: *const f32, vectors: usize, to: *mut f32) {
+    for lane in (0..vectors * 16).step_by(S::LANES) {
+        // SAFETY: as the caller vouches.
+        unsafe { s.store(to.add(lane), s.load(from.add(lane))) };
     }
 }

@@ -1,7 +1,7 @@
 //! What the cells' kernels share: the sizes of a window and the input of a layer.
 
 use crate::pack::{Slots, padded, product};
-use crate::product::{Factors, Starts, Sums, Tile, multiply};
+use crate::product::{Factors, Starts, Sums, Tile, Weights, multiply};
 use crate::simd::Simd;
 use core::ops::Range;
 
@@ -241,24 +241,24 @@ impl<'a> Input<'a> {
     }
 
     /// The dense input of the tokens from `token` on; it continues no chain where there is none. `weights` chooses one of the two
-    /// sets, `before` counts the vectors of earlier panels, `stride` the floats of this one for each k.
+    /// sets, `before` counts the vectors of earlier panels, `vectors` those of this one.
     #[inline(always)]
-    pub(crate) fn factors<'d>(
+    pub(crate) fn factors<'d, S: Simd>(
         &self,
         weights: impl Fn(&Dense<'a>) -> &'a [f32],
         token: usize,
-        (before, stride, half): (usize, usize, usize),
+        (before, vectors, half): (usize, usize, usize),
         depth: &'d Range<usize>,
     ) -> Factors<'d> {
         let Some(dense) = &self.dense else {
             return Factors::Tokens { strips: &[], delta: 0, input: 0 };
         };
+        let at = weights(dense).as_ptr().wrapping_add(before * 16 * dense.width + half);
         Factors::Rows {
             x: dense.values.as_ptr().wrapping_add(token * dense.stride),
             row: dense.stride,
             pieces: core::slice::from_ref(depth),
-            weights: weights(dense).as_ptr().wrapping_add(before * 16 * dense.width + half),
-            stride,
+            weights: Weights::of_panel::<S>(at, vectors, dense.width),
         }
     }
 
@@ -278,17 +278,17 @@ impl<'a> Input<'a> {
         sums: &Sums,
     ) {
         let (depth, units) = (self.depth(), 0..hidden.units);
-        let (before, stride, half) = panel;
+        let (before, vectors, half) = panel;
+        let at = hidden.weights.wrapping_add(before * 16 * hidden.units + half);
         let recurrent = Factors::Rows {
             x: hidden.h,
             row: hidden.row,
             pieces: core::slice::from_ref(&units),
-            weights: hidden.weights.wrapping_add(before * 16 * hidden.units + half),
-            stride,
+            weights: Weights::of_panel::<S>(at, vectors, hidden.units),
         };
         let tile = Tile {
             start: self.starts(token, start),
-            factors: &[self.factors(weights, token, panel, &depth), recurrent],
+            factors: &[self.factors::<S>(weights, token, panel, &depth), recurrent],
             out: sums.base(),
             out_row: Sums::ROW,
         };

@@ -198,17 +198,17 @@ impl Case {
         Shifted::new(&store(plain, slots, self.window.hidden, 0.0), self.offset)
     }
 
-    fn pack(&self, panels: &Panels, weight: &[f32], columns: usize) -> Shifted {
+    fn pack(&self, isa: Isa, panels: &Panels, weight: &[f32], columns: usize) -> Shifted {
         let mut packed = Shifted::new(&vec![f32::NAN; panels.len(columns)], self.offset);
-        panels.pack(weight, columns, packed.get_mut());
+        panels.pack(isa, weight, columns, packed.get_mut());
         packed
     }
 
-    fn pack_transposed(&self, slots: &Slots) -> Shifted {
+    fn pack_transposed(&self, isa: Isa, slots: &Slots) -> Shifted {
         let hidden = self.window.hidden;
         let panels = Panels::plain(hidden);
         let mut packed = Shifted::new(&vec![f32::NAN; panels.len(slots.depth())], self.offset);
-        panels.pack_transposed(&self.weight_hh, hidden, slots, packed.get_mut());
+        panels.pack_transposed(isa, &self.weight_hh, hidden, slots, packed.get_mut());
         packed
     }
 
@@ -240,10 +240,10 @@ impl Case {
     pub fn forward(&self, isa: Isa) -> Trace {
         let (window, hidden, slots) = (self.sizes(), self.window.hidden, self.kind.gates().1);
         let [ih, ih_second, hh, hh_second] = self.panels();
-        let dense_weights = self.pack(&ih, &self.weight_ih, self.width);
-        let second = self.pack(&ih_second, &self.weight_ih, self.width);
-        let recurrent = self.pack(&hh, &self.weight_hh, hidden);
-        let candidate = self.pack(&hh_second, &self.weight_hh, hidden);
+        let dense_weights = self.pack(isa, &ih, &self.weight_ih, self.width);
+        let second = self.pack(isa, &ih_second, &self.weight_ih, self.width);
+        let recurrent = self.pack(isa, &hh, &self.weight_hh, hidden);
+        let candidate = self.pack(isa, &hh_second, &self.weight_hh, hidden);
         // Rows of x are two floats further apart than they need be.
         let stride = self.width + 2;
         let mut x = Shifted::new(&vec![f32::NAN; window.tokens() * stride], self.offset);
@@ -336,7 +336,7 @@ impl Case {
         match self.kind {
             Kind::Lstm => {
                 let slots = lstm::slots(hidden);
-                let recurrent = self.pack_transposed(&slots);
+                let recurrent = self.pack_transposed(isa, &slots);
                 lstm::Backward {
                     window,
                     recurrent: recurrent.get(),
@@ -352,7 +352,7 @@ impl Case {
             }
             Kind::GruAfter => {
                 let slots = gru::slots_after_hidden(hidden);
-                let recurrent = self.pack_transposed(&slots);
+                let recurrent = self.pack_transposed(isa, &slots);
                 gru::BackwardAfter {
                     window,
                     recurrent: recurrent.get(),
@@ -368,7 +368,8 @@ impl Case {
             Kind::GruBefore => {
                 let (slots, candidate) =
                     (gru::slots_before_gates(hidden), gru::slots_before_candidate(hidden));
-                let (recurrent, last) = (self.pack_transposed(&slots), self.pack_transposed(&candidate));
+                let (recurrent, last) =
+                    (self.pack_transposed(isa, &slots), self.pack_transposed(isa, &candidate));
                 gru::BackwardBefore {
                     window,
                     recurrent: recurrent.get(),
@@ -385,7 +386,7 @@ impl Case {
             }
             Kind::Rnn(activation) => {
                 let slots = rnn::slots(hidden);
-                let recurrent = self.pack_transposed(&slots);
+                let recurrent = self.pack_transposed(isa, &slots);
                 rnn::Backward {
                     window,
                     activation,

@@ -214,3 +214,16 @@ fn a_sum_of_minus_zero_goes_through_relu_as_it_is() {
     let trace = check_forward(&case).unwrap_or_else(|| case.twin_forward());
     assert!(trace.h[3 * 17..6 * 17].iter().all(|value| value.to_bits() == (-0.0f32).to_bits()));
 }
+
+/// From some depth on AVX2 stores a panel vector after vector: around that depth every cell agrees with its twin.
+#[test]
+fn deep_panels() {
+    for kind in KINDS {
+        for (hidden, width, rows) in [(192, 767, 3), (200, 768, 1), (256, 801, 7), (770, 5, 2)] {
+            let sizes = Sizes { steps: 2, rows, hidden, width, table: 0, keep: true, offset: 1, seed: 5 };
+            let case = Case::new(kind, sizes);
+            let trace = check_forward(&case).unwrap_or_else(|| case.twin_forward());
+            check_backward(&case, &trace);
+        }
+    }
+}

@@ -63,7 +63,7 @@ fn panels_are_k_vector_lane() {
             let weight = Numbers(hidden as u64).floats(rows * depth);
             let panels = Panels::gates(&slots);
             let mut packed = vec![f32::NAN; panels.len(depth)];
-            panels.pack(&weight, depth, &mut packed);
+            panels.pack(Isa::PORTABLE, &weight, depth, &mut packed);
             assert_eq!(packed.len(), padded(hidden) * gates * depth);
             for (i, value) in packed.iter().enumerate() {
                 let (block, k) = (i / (16 * gates * depth), i / (16 * gates) % depth);
@@ -98,8 +98,8 @@ fn plain_panels_and_their_transposes() {
             let (weight, across) = (n.floats(outputs * depth), n.floats(matrix_rows * outputs));
             let mut packed = vec![f32::NAN; panels.len(depth)];
             let mut transposed = packed.clone();
-            panels.pack(&weight, depth, &mut packed);
-            panels.pack_transposed(&across, outputs, &slots, &mut transposed);
+            panels.pack(Isa::PORTABLE, &weight, depth, &mut packed);
+            panels.pack_transposed(Isa::PORTABLE, &across, outputs, &slots, &mut transposed);
             let mut i = 0;
             for (first, width) in plain_panels(outputs) {
                 assert!((1..=4).contains(&width), "a panel of {width}");
@@ -124,8 +124,8 @@ fn one_gate_is_a_slice_of_the_matrix() {
     for hidden in [1, 16, 17, 49, 100] {
         let weight = Numbers(1).floats(3 * hidden * 5);
         let mut packed = [vec![f32::NAN; padded(hidden) * 5], vec![f32::NAN; padded(hidden) * 5]];
-        Panels::one_gate(hidden, 2).pack(&weight, 5, &mut packed[0]);
-        Panels::plain(hidden).pack(&weight[2 * hidden * 5..], 5, &mut packed[1]);
+        Panels::one_gate(hidden, 2).pack(Isa::PORTABLE, &weight, 5, &mut packed[0]);
+        Panels::plain(hidden).pack(Isa::PORTABLE, &weight[2 * hidden * 5..], 5, &mut packed[1]);
         assert_eq!(packed[0], packed[1]);
     }
 }

@@ -32,7 +32,7 @@ proptest! {
 
     #[test]
     fn affine_is_a_chain(
-        (rows, depth, outputs) in (0usize..=14, 1usize..=60, 1usize..=150),
+        (rows, depth, outputs) in (0usize..=14, prop_oneof![9 => 1usize..=60, 1 => 760usize..=776], 1usize..=150),
         (extra, start, offset, seed) in (0usize..=3, 0usize..=2, 0usize..=3, any::<u64>()),
     ) {
         let mut n = Numbers(seed);
@@ -47,8 +47,6 @@ proptest! {
             to[cut + 1..=depth].copy_from_slice(&from[cut..]);
         }
         let panels = Panels::plain(outputs);
-        let mut packed = Shifted::new(&vec![f32::NAN; panels.len(depth)], offset);
-        panels.pack(&weight, depth, packed.get_mut());
         let first = match start {
             0 => vec![0.0; rows * outputs],
             1 => bias.repeat(rows),
@@ -57,6 +55,8 @@ proptest! {
         let expected = reference::affine(depth, &x, &weight, &first);
         let bias = store(&bias, 1, outputs, 0.0);
         for isa in Isa::all() {
+            let mut packed = Shifted::new(&vec![f32::NAN; panels.len(depth)], offset);
+            panels.pack(isa, &weight, depth, packed.get_mut());
             let mut out = Shifted::new(&store(&old, 1, outputs, 0.0), offset);
             let start = [Start::Zero, Start::Bias(&bias), Start::Out][start];
             Affine {
@@ -83,12 +83,12 @@ proptest! {
         let slots = [lstm::slots, gru::slots_after_input, gru::slots_after_hidden, gru::slots_before_gates][cell](hidden);
         let (weight, x) = (n.floats(slots.depth() * depth), n.floats(rows * depth));
         let panels = Panels::gates(&slots);
-        let mut packed = vec![f32::NAN; panels.len(depth)];
-        prop_assert_eq!(packed.len(), slots.packed_len(depth));
-        panels.pack(&weight, depth, &mut packed);
+        prop_assert_eq!(panels.len(depth), slots.packed_len(depth));
         let start = vec![0.0; rows * slots.depth()];
         let expected = reference::affine(depth, &x, &weight, &start);
         for isa in Isa::all() {
+            let mut packed = vec![f32::NAN; panels.len(depth)];
+            panels.pack(isa, &weight, depth, &mut packed);
             // 7 stays where these panels have no outputs.
             let mut out = vec![7.0; rows * slots.width()];
             let (pieces, panels) = (&[0..depth / 2, depth / 2..depth], &panels);

@@ -7,6 +7,7 @@ use crate::model::Parameters;
 use crate::model::cell::Recurrent;
 use crate::parallel::Threads;
 use std::ops::Range;
+use unrolled_kernels::Isa;
 use unrolled_kernels::pack::{Panels, Slots};
 
 /// Packed floats that one thread takes at a time.
@@ -16,8 +17,8 @@ impl Weights {
     /// Packs `parameters`; with `backward` also what the backward pass reads.
     pub(crate) fn pack(&mut self, parameters: &Parameters, backward: bool, threads: &Threads) {
         let values = &parameters.values[..];
-        let Self { tensors, layers, head, config, .. } = self;
-        let packing = Packing { values, threads, tensors, backward };
+        let Self { isa, tensors, layers, head, config, .. } = self;
+        let packing = Packing { isa: *isa, values, threads, tensors, backward };
         threads.enter(values.len() * 8, || {
             let rest = || {
                 if config.has_head() {
@@ -32,6 +33,7 @@ impl Weights {
 
 /// What packing needs to know of the model.
 struct Packing<'a> {
+    isa: Isa,
     values: &'a [f32],
     threads: &'a Threads,
     tensors: &'a Tensors,
@@ -164,7 +166,7 @@ impl Packing<'_> {
     fn forward(&self, panels: &Panels, weight: &[f32], depth: usize, packed: &mut Aligned) {
         packed.resize(panels.len(depth));
         self.halve(0..panels.count(), packed, &|panel| panels.before(panel, depth), &|some, packed| {
-            panels.pack_some(some, weight, depth, packed);
+            panels.pack_some(self.isa, some, weight, depth, packed);
         });
     }
 
@@ -182,7 +184,7 @@ impl Packing<'_> {
             packed,
             &|panel| panels.before(panel, slots.depth()),
             &|some, packed| {
-                panels.pack_some_transposed(some, weight, outputs, slots, packed);
+                panels.pack_some_transposed(self.isa, some, (weight, outputs), slots, packed);
             },
         );
     }

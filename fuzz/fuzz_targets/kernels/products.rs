@@ -34,13 +34,13 @@ pub fn check_affine(u: &mut Unstructured<'_>) -> Result<()> {
         to[cut + 1..=depth].copy_from_slice(&from[cut..]);
     }
     let panels = Panels::plain(outputs);
-    let mut packed = Shifted::new(&vec![f32::NAN; panels.len(depth)], offset);
-    panels.pack(&weight, depth, packed.get_mut());
     let first = [vec![0.0; rows * outputs], bias.repeat(rows), old.clone()][start].clone();
     let expected = reference::affine(depth, &x, &weight, &first);
     let bias = store(&bias, 1, outputs, 0.0);
     let tolerance = tolerance(depth, &first, &x, &weight);
     for isa in Isa::all() {
+        let mut packed = Shifted::new(&vec![f32::NAN; panels.len(depth)], offset);
+        panels.pack(isa, &weight, depth, packed.get_mut());
         let mut out = Shifted::new(&store(&old, 1, outputs, 0.0), offset);
         let (x, weights, out_row) = (gapped.get(), packed.get(), out.get_mut());
         let start = [Start::Zero, Start::Bias(&bias), Start::Out][start];

@@ -46,6 +46,8 @@ impl<const SUMS: usize> Avx2<SUMS> {
 impl<const SUMS: usize> Simd for Avx2<SUMS> {
     const LANES: usize = 8;
     const SUMS: usize = SUMS;
+    #[cfg(feature = "std")]
+    const DEEP: usize = if SUMS > 12 { usize::MAX } else { 768 };
     const PORTABLE: bool = false;
     type F = __m256;
     type Narrow = Self;

@@ -18,8 +18,9 @@ macro_rules! both {
 
 impl<S: Simd> Simd for Pair<S> {
     const LANES: usize = 2 * S::LANES;
-    const SUMS: usize = 4;
-    const ROWS: usize = 1;
+    const SUMS: usize = S::SUMS / 2;
+    const REGISTERS: usize = 2;
+    const DEEP: usize = S::DEEP;
     const PORTABLE: bool = S::PORTABLE;
     type F = (S::F, S::F);
     type Narrow = S::Narrow;
@@ -73,6 +74,25 @@ impl<S: Simd> Simd for Pair<S> {
     #[inline(always)]
     fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         both!(self.fnma(a, b, c))
+    }
+    /// One half after the other, so that one register is enough for the vector.
+    #[inline(always)]
+    unsafe fn add_products<const R: usize>(
+        self,
+        values: [Self::F; R],
+        from: *const f32,
+        sums: &mut [Self::F; R],
+    ) {
+        // SAFETY: the caller vouches for both halves.
+        let lower = unsafe { self.0.load(from) };
+        for (sum, value) in sums.iter_mut().zip(values) {
+            sum.0 = self.0.fma(value.0, lower, sum.0);
+        }
+        // SAFETY: likewise.
+        let upper = unsafe { self.0.load(from.add(S::LANES)) };
+        for (sum, value) in sums.iter_mut().zip(values) {
+            sum.1 = self.0.fma(value.1, upper, sum.1);
+        }
     }
     #[inline(always)]
     fn min(self, a: Self::F, b: Self::F) -> Self::F {

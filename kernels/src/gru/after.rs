@@ -5,7 +5,7 @@ use crate::backward::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, padded};
-use crate::product::{Factors, Place, Starts, Sums, Tile, Tiled, Widths, multiply, sweep};
+use crate::product::{Factors, Place, Starts, Sums, Tile, Tiled, Weights, Widths, multiply, sweep};
 use crate::simd::{Kernel, Simd};
 use crate::window::{Input, Part, Window};
 use core::ops::Range;
@@ -115,7 +115,8 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
             let mut start = self.input.starts(token, (4 * stride, gate, 16));
             if self.input.dense.is_some() {
                 let depth = self.input.depth();
-                let input = self.input.factors(|dense| dense.weights, token, (block * 3, 48, half), &depth);
+                let panel = (block * 3, 3, half);
+                let input = self.input.factors::<S>(|dense| dense.weights, token, panel, &depth);
                 let factors = &[input]; // n, r, z
                 multiply(s, rows, width, &Tile { start, factors, out, out_row });
                 // The second product goes on from there, and in slot 3 from the start.
@@ -125,12 +126,12 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
                 start = Starts::rows(out, out_row, 16);
             }
             let units = 0..hidden;
+            let weights = self.recurrent.add(block * 48 * hidden + half);
             let recurrent = Factors::Rows {
                 x: self.h.add(row * stride),
                 row: stride,
                 pieces: core::slice::from_ref(&units),
-                weights: self.recurrent.add(block * 48 * hidden + half),
-                stride: 48,
+                weights: Weights::of_panel::<S>(weights, 3, hidden),
             };
             let tile = Tile {
                 start: start.skip(16),

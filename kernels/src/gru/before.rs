@@ -138,7 +138,7 @@ impl<S: Simd> Tiled<S> for GatesTile<'_> {
         let gate = block * 48 + 16 + half;
         let h = now.h.wrapping_add(row * stride);
         let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
-        let place = ((3 * stride, gate, 16), (block * 2, 32, half));
+        let place = ((3 * stride, gate, 16), (block * 2, 2, half));
         let tile = (now.token + row, rows, width);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
@@ -176,7 +176,7 @@ impl<S: Simd> Tiled<S> for CandidateTile<'_> {
         let Panel { before, width: whole, .. } = self.panels.panels()[panel];
         let h = now.reset_h.wrapping_add(row * stride);
         let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
-        let place = ((3 * stride, before * 48 + half, 48), (before, whole * 16, half));
+        let place = ((3 * stride, before * 48 + half, 48), (before, whole, half));
         let tile = (now.token + row, rows, width);
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe {
