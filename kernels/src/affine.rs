@@ -6,6 +6,7 @@
 
 use crate::dispatch::Isa;
 use crate::pack::{Panels, depth_of, product};
+use crate::processor::caches;
 use crate::product::{Factors, Place, Starts, Tile, Tiled, Weights, Widths, multiply, sweep};
 use crate::simd::{Kernel, Simd};
 use core::ops::Range;
@@ -70,27 +71,49 @@ impl Kernel for Affine<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let out = self.out.as_mut_ptr();
-        let rows = Rows {
+        let depth = self.pieces.iter().map(Range::len).sum();
+        let mut rows = Rows {
             x: self.x.as_ptr(),
             x_row: self.x_stride,
             pieces: self.pieces,
-            depth: self.pieces.iter().map(Range::len).sum(),
+            before: 0,
+            depth,
             panels: self.panels,
             weights: self.weights.as_ptr(),
             start: self.start,
-            out,
+            out: self.out.as_mut_ptr(),
         };
-        // SAFETY: `run_on` has checked every length.
-        unsafe { sweep(s, self.rows, self.panels.panels().len(), &rows) }
+        let panels = self.panels.panels().len();
+        let most = stretch();
+        let [whole] = self.pieces else {
+            // SAFETY: `run_on` has checked every length.
+            return unsafe { sweep(s, self.rows, panels, &rows) };
+        };
+        for before in (0..depth.max(1)).step_by(most) {
+            let piece = whole.start + before..whole.start + (before + most).min(depth);
+            if before > 0 {
+                rows.start = Start::Out;
+            }
+            let stretch = Rows { before, pieces: core::slice::from_ref(&piece), ..rows };
+            // SAFETY: `run_on` has checked every length.
+            unsafe { sweep(s, self.rows, panels, &stretch) }
+        }
     }
 }
 
+/// Values of k walked at a time: as many as leave a panel in half of the second-level cache.
+fn stretch() -> usize {
+    caches().second / 2 / (4 * 64)
+}
+
+#[derive(Clone, Copy)]
 struct Rows<'a> {
     x: *const f32,
     x_row: usize,
     pieces: &'a [Range<usize>],
-    /// Values of k in `pieces`.
+    /// Values of k before those in `pieces`.
+    before: usize,
+    /// All values of k.
     depth: usize,
     panels: &'a Panels,
     weights: *const f32,
@@ -115,7 +138,7 @@ impl<S: Simd> Tiled<S> for Rows<'_> {
             x: self.x.wrapping_add(row * self.x_row),
             row: self.x_row,
             pieces: self.pieces,
-            weights: Weights::of_panel::<S>(weights, panel.width, self.depth),
+            weights: Weights::of_panel::<S>(weights, panel.width, self.depth).skip(self.before),
         };
         let tile = Tile {
             start: match self.start {

@@ -12,8 +12,8 @@
 //! pattern of both signs; the tests take fewer. The portable leaf, fused or not, stays within the same bounds.
 
 //!
-//! A single cell waits for each operation in turn, so there are none that can be spared: a negated or doubled argument
-//! is folded into the constants, which gives the same bits, because signs and powers of two do not round.
+//! A negated or doubled argument is folded into the constants, and both sides of a division are halved where 2^n / 2 takes
+//! fewer operations than 2^n: this gives the same bits, because signs and powers of two do not round.
 
 use crate::simd::Simd;
 
@@ -29,11 +29,9 @@ fn add_product<S: Simd, const NEGATED: bool>(s: S, a: S::F, b: S::F, c: S::F) ->
     if NEGATED { s.fnma(a, b, c) } else { s.fma(a, b, c) }
 }
 
-/// For x = n ln 2 + r in [-87.3, 88.3]: (e^r - 1, 2^n). Negated, it takes -x and gives (1 - e^r, 2^n). `n` is not yet
-/// rounded.
+/// For x = n ln 2 + r in [-87.3, 88.3]: e^r - 1. Negated, it takes -x and gives 1 - e^r.
 #[inline(always)]
-fn split_exp<S: Simd, const NEGATED: bool>(s: S, x: S::F, n: S::F) -> (S::F, S::F) {
-    let n = s.round(n);
+fn exp_rest<S: Simd, const NEGATED: bool>(s: S, x: S::F, n: S::F) -> S::F {
     let r = match NEGATED {
         false => s.fnma(n, s.splat(LN_2_LOW), s.fnma(n, s.splat(LN_2_HIGH), x)),
         true => s.fma(n, s.splat(LN_2_LOW), s.fma(n, s.splat(LN_2_HIGH), x)),
@@ -43,7 +41,7 @@ fn split_exp<S: Simd, const NEGATED: bool>(s: S, x: S::F, n: S::F) -> (S::F, S::
     let low = add_product::<S, NEGATED>(s, s.splat(P[1]), r, s.splat(P[0]));
     let high = add_product::<S, NEGATED>(s, s.splat(P[3]), r, s.splat(P[2]));
     let p = s.fma(square, s.fma(square, s.splat(P[4]), high), low);
-    (add_product::<S, NEGATED>(s, square, p, r), s.exp2_integer(n))
+    add_product::<S, NEGATED>(s, square, p, r)
 }
 
 /// e^x, for x held to [-87, 88].
@@ -51,17 +49,19 @@ fn split_exp<S: Simd, const NEGATED: bool>(s: S, x: S::F, n: S::F) -> (S::F, S::
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     let held = s.min(s.splat(88.0), s.max(s.splat(-87.0), x));
-    let (e, scale) = split_exp::<S, false>(s, held, s.mul(held, s.splat(LOG2_E)));
+    let n = s.round(s.mul(held, s.splat(LOG2_E)));
+    let (e, scale) = (exp_rest::<S, false>(s, held, n), s.exp2_integer(n));
     s.fma(e, scale, scale)
 }
 
 /// 1 / (1 + e^-x)
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
-    let one = s.splat(1.0);
+    let half = s.splat(0.5);
     let held = s.min(s.splat(87.0), s.max(s.splat(-88.0), x));
-    let (e, scale) = split_exp::<S, true>(s, held, s.mul(held, s.splat(-LOG2_E)));
-    s.div(one, s.fnma(e, scale, s.add(scale, one)))
+    let (n, scale) = s.round_and_half_exp2(s.mul(held, s.splat(-LOG2_E)));
+    let e = exp_rest::<S, true>(s, held, n);
+    s.div(half, s.fnma(e, scale, s.add(scale, half)))
 }
 
 /// (e^x - e^-x) / (e^x + e^-x)
@@ -69,9 +69,10 @@ pub(crate) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
 pub(crate) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
     // Beyond 20 the result is 1 to the last bit.
     let held = s.min(s.splat(20.0), s.abs(x));
-    let (e, scale) = split_exp::<S, true>(s, s.add(held, held), s.mul(held, s.splat(-2.0 * LOG2_E)));
-    let one = s.splat(1.0);
-    let (t, two_and_t) = (s.fnma(e, scale, s.sub(scale, one)), s.fnma(e, scale, s.add(scale, one)));
+    let (n, scale) = s.round_and_half_exp2(s.mul(held, s.splat(-2.0 * LOG2_E)));
+    let e = exp_rest::<S, true>(s, s.add(held, held), n);
+    let half = s.splat(0.5);
+    let (t, two_and_t) = (s.fnma(e, scale, s.sub(scale, half)), s.fnma(e, scale, s.add(scale, half)));
     s.div(s.copysign(t, x), two_and_t)
 }
 

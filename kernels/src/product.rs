@@ -262,6 +262,30 @@ impl<S: Simd, const R: usize, const W: usize> Work for Shape<'_, S, R, W> {
 unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
     s: S,
     acc: &mut [[S::F; W]; R],
+    x: (*const f32, usize, usize),
+    depth: usize,
+    weights: Weights,
+) {
+    // A constant distance is part of an instruction; another one takes a register and on some processors an operation.
+    let beside = W == 1 || S::DEEP == usize::MAX || weights.vector == 16;
+    // SAFETY: as the caller vouches.
+    unsafe {
+        if beside {
+            continue_chains(s, acc, x, depth, Weights { vector: 16, ..weights });
+        } else {
+            continue_chains(s, acc, x, depth, weights);
+        }
+    }
+}
+
+/// The loop of `accumulate`, compiled for each kind of distance.
+///
+/// # Safety
+/// As for `accumulate`.
+#[inline(always)]
+unsafe fn continue_chains<S: Simd, const R: usize, const W: usize>(
+    s: S,
+    acc: &mut [[S::F; W]; R],
     (x, row, column): (*const f32, usize, usize),
     depth: usize,
     weights: Weights,

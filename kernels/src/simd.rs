@@ -70,6 +70,12 @@ pub trait Simd: Copy {
     fn round(self, a: Self::F) -> Self::F;
     /// 2^n for integral n in [-126, 127].
     fn exp2_integer(self, n: Self::F) -> Self::F;
+    /// The nearest integer n to `x` in [-126, 127], ties to even, and 2^n / 2 (for n = -126: that or zero).
+    #[inline(always)]
+    fn round_and_half_exp2(self, x: Self::F) -> (Self::F, Self::F) {
+        let n = self.round(x);
+        (n, self.mul(self.splat(0.5), self.exp2_integer(n)))
+    }
     /// `a` where x > 0, else 0.
     fn where_positive(self, x: Self::F, a: Self::F) -> Self::F;
 

@@ -1,6 +1,7 @@
 //! AVX2 with FMA: eight lanes, in tiles of `SUMS` sums: twelve for its sixteen registers, 24 where AVX-512 adds sixteen
 //! more.
 
+use super::LARGE;
 use crate::simd::{Simd, Work};
 use core::arch::x86_64::*;
 
@@ -129,6 +130,16 @@ impl<const SUMS: usize> Simd for Avx2<SUMS> {
         unsafe {
             let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+        }
+    }
+    /// Beside a large number the fraction is rounded away, and what is left of the bits is n + 126, the exponent of 2^n / 2.
+    #[inline(always)]
+    fn round_and_half_exp2(self, x: __m256) -> (__m256, __m256) {
+        unsafe {
+            let large = _mm256_set1_ps(LARGE);
+            let n = _mm256_add_ps(x, large);
+            let scale = _mm256_slli_epi32::<23>(_mm256_castps_si256(n));
+            (_mm256_sub_ps(n, large), _mm256_castsi256_ps(scale))
         }
     }
     #[inline(always)]

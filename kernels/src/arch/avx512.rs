@@ -1,5 +1,6 @@
 //! AVX-512 F, DQ and VL: sixteen lanes, thirty-two registers.
 
+use super::LARGE;
 use super::avx2::Avx2;
 use crate::simd::{Simd, Work};
 use core::arch::x86_64::*;
@@ -116,6 +117,16 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
         unsafe {
             let biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        }
+    }
+    /// Beside a large number the fraction is rounded away, and what is left of the bits is n + 126, the exponent of 2^n / 2.
+    #[inline(always)]
+    fn round_and_half_exp2(self, x: __m512) -> (__m512, __m512) {
+        unsafe {
+            let large = _mm512_set1_ps(LARGE);
+            let n = _mm512_add_ps(x, large);
+            let scale = _mm512_slli_epi32::<23>(_mm512_castps_si512(n));
+            (_mm512_sub_ps(n, large), _mm512_castsi512_ps(scale))
         }
     }
     #[inline(always)]

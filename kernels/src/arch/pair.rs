@@ -123,6 +123,11 @@ impl<S: Simd> Simd for Pair<S> {
         both!(self.exp2_integer(n))
     }
     #[inline(always)]
+    fn round_and_half_exp2(self, x: Self::F) -> (Self::F, Self::F) {
+        let (lower, upper) = (self.0.round_and_half_exp2(x.0), self.0.round_and_half_exp2(x.1));
+        ((lower.0, upper.0), (lower.1, upper.1))
+    }
+    #[inline(always)]
     fn where_positive(self, x: Self::F, a: Self::F) -> Self::F {
         both!(self.where_positive(x, a))
     }
