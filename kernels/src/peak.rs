@@ -118,7 +118,12 @@ impl Read<'_> {
                 }
             }
         }
-        let rest: f32 = values[PARTS * part..].iter().sum();
+        let vectors = values[PARTS * part..].chunks_exact(S::LANES);
+        let rest: f32 = vectors.remainder().iter().sum();
+        for vector in vectors {
+            // SAFETY: a chunk is a vector.
+            sums[0][0] = s.add(sums[0][0], unsafe { s.load(vector.as_ptr()) });
+        }
         sums.into_iter().map(|sums| add_up(s, sums)).sum::<f32>() + rest
     }
 }

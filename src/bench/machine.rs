@@ -137,10 +137,10 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Of about `bytes` bytes.
+    /// Of about `bytes` bytes, in whole cache lines.
     pub(super) fn new(bytes: usize) -> Result<Self> {
         let (isa, mut values) = (exec::detect()?, Aligned::default());
-        values.resize(bytes.div_ceil(size_of::<f32>()).max(1));
+        values.resize(bytes.div_ceil(size_of::<f32>()).max(1).next_multiple_of(16));
         values.fill(1.0);
         Ok(Self { isa, values })
     }
