@@ -7,7 +7,7 @@
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use unrolled::bench::peak_gflops;
+use unrolled::bench::{Machine, peak_gflops};
 
 /// A repeat lasts about so long, or one call.
 const REPEAT_SECONDS: f64 = 5e-4;
@@ -62,6 +62,8 @@ impl Work {
 pub struct Group<'a> {
     group: BenchmarkGroup<'a, WallTime>,
     peaks: &'a mut Peaks,
+    /// Its name, until the machine has been printed above its first benchmark.
+    name: Option<String>,
 }
 
 impl<'a> Group<'a> {
@@ -69,7 +71,7 @@ impl<'a> Group<'a> {
     pub fn new(criterion: &'a mut Criterion, peaks: &'a mut Peaks, name: &str) -> Self {
         let mut group = criterion.benchmark_group(name);
         group.sampling_mode(SamplingMode::Flat);
-        Self { group, peaks }
+        Self { group, peaks, name: Some(name.to_owned()) }
     }
 
     /// Times `run`. `prepare`, which asserts the answer, is called first, and only where the benchmark is not filtered
@@ -110,6 +112,9 @@ impl<'a> Group<'a> {
         let (mut prepare, mut prepared) = (Some(prepare), None);
         let mut best = f64::INFINITY;
         self.group.bench_function(id, |bencher| {
+            if let Some(name) = self.name.take() {
+                println!("\n{name}: {}", Machine::here().expect("an instruction set"));
+            }
             if let Some(prepare) = prepare.take() {
                 prepared = Some(prepare());
             }

@@ -95,6 +95,7 @@ pub mod loss;
 pub mod model;
 pub mod optim;
 mod parallel;
+mod phases;
 mod presets;
 pub mod random;
 pub mod rnn;

@@ -17,29 +17,37 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-VOCABULARY = 65
 
-# name: (cell, reset, hidden, layers, batch, steps, input)
+# name: (cell, reset, hidden, layers, batch, steps, input, vocabulary)
 SHAPES = {
-    "rnn-100": ("rnn", "after", 100, 1, 200, 5, "one-hot"),
-    "lstm-100": ("lstm", "after", 100, 1, 200, 5, "one-hot"),
-    "gru-100-after": ("gru", "after", 100, 1, 200, 5, "one-hot"),
-    "gru-100-before": ("gru", "before", 100, 1, 200, 5, "one-hot"),
-    "lstm-128": ("lstm", "after", 128, 2, 50, 50, "embedding"),
-    "gru-128": ("gru", "after", 128, 2, 50, 50, "embedding"),
-    "lstm-512": ("lstm", "after", 512, 2, 50, 50, "embedding"),
-    "gru-512": ("gru", "after", 512, 2, 50, 50, "embedding"),
-    "lstm-1024": ("lstm", "after", 1024, 1, 64, 64, "embedding"),
+    "rnn-100": ("rnn", "after", 100, 1, 200, 5, "one-hot", 65),
+    "lstm-100": ("lstm", "after", 100, 1, 200, 5, "one-hot", 65),
+    "gru-100-after": ("gru", "after", 100, 1, 200, 5, "one-hot", 65),
+    "gru-100-before": ("gru", "before", 100, 1, 200, 5, "one-hot", 65),
+    "lstm-128": ("lstm", "after", 128, 2, 50, 50, "embedding", 65),
+    "gru-128": ("gru", "after", 128, 2, 50, 50, "embedding", 65),
+    "lstm-512": ("lstm", "after", 512, 2, 50, 50, "embedding", 65),
+    "gru-512": ("gru", "after", 512, 2, 50, 50, "embedding", 65),
+    "lstm-1024": ("lstm", "after", 1024, 1, 64, 64, "embedding", 65),
+    "default": ("lstm", "after", 256, 1, 32, 64, "embedding", 65),
+    "vocab-12000": ("lstm", "after", 256, 1, 32, 64, "embedding", 12_000),
 }
 PEERS = ("torch", "tf-static", "tf-dynamic")
 # Unrolling wide layers over 50 steps and more takes TensorFlow minutes, and gains nothing there.
 WIDEST_STATIC = 128
+# TensorFlow's cells read one-hot vectors here: with more symbols than this they multiply mostly zeros.
+LARGEST_ONE_HOT = 1024
+# What --isa sets, for the project and for the libraries of the peers.
+LIMITS = {
+    "avx2": {"UNROLLED_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
+             "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+}
 
 
 def title(shape):
-    cell, reset, hidden, layers, batch, steps, entry = SHAPES[shape]
+    cell, reset, hidden, layers, batch, steps, entry, vocabulary = SHAPES[shape]
     kind = f"GRU ({reset})" if cell == "gru" else cell.upper()
-    return f"{kind} {layers}x{hidden}, B{batch} T{steps}, {entry}"
+    return f"{kind} {layers}x{hidden}, B{batch} T{steps} V{vocabulary}, {entry}"
 
 
 def arguments():
@@ -52,6 +60,7 @@ def arguments():
     add("--threads", nargs="+", type=int, default=[1, 2], metavar="N", help="numbers of threads [1 2]")
     add("--rounds", type=int, default=3, help="times that each contender has its turn [3]")
     add("--seconds", type=float, default=3.0, help="time for each figure of a round [3]")
+    add("--isa", choices=LIMITS, help="limit all contenders to this instruction set [the best of the processor]")
     add("--wrap", default="", help='words before each command, such as "nice -n -10"')
     return parser.parse_args()
 
@@ -73,26 +82,33 @@ class Contenders:
                 sys.exit(f"{flag} {python}: no such program; name a Python, or leave {flag} out")
 
     def names(self, shape):
-        hidden = SHAPES[shape][2]
+        hidden, vocabulary = SHAPES[shape][2], SHAPES[shape][-1]
         for peer in PEERS:
-            if self.interpreters[peer] and not (peer == "tf-static" and hidden > WIDEST_STATIC):
+            too_wide = peer == "tf-static" and hidden > WIDEST_STATIC
+            too_many = peer.startswith("tf-") and vocabulary > LARGEST_ONE_HOT
+            if self.interpreters[peer] and not (too_wide or too_many):
                 yield peer
         yield "unrolled"
 
     def command(self, name, shape, threads):
-        cell, reset, hidden, layers, batch, steps, entry = SHAPES[shape]
+        cell, reset, hidden, layers, batch, steps, entry, vocabulary = SHAPES[shape]
         sizes = [f"--{key}={value}" for key, value in
-                 dict(cell=cell, hidden=hidden, layers=layers, batch=batch, steps=steps, vocab=VOCABULARY,
+                 dict(cell=cell, hidden=hidden, layers=layers, batch=batch, steps=steps, vocab=vocabulary,
                       threads=threads, seconds=self.options.seconds).items()]
         if name == "unrolled":
             return [str(self.options.unrolled), "bench", "--json", f"--reset={reset}", f"--input={entry}", *sizes]
         script, _, mode = name.partition("-")
         return [self.interpreters[name], str(HERE / f"{script}_peer.py"), *([f"--mode={mode}"] if mode else []), *sizes]
 
+    def version(self):
+        """The project's own."""
+        told = subprocess.run([self.options.unrolled, "--version"], capture_output=True, text=True, check=False)
+        return told.stdout.strip().rpartition(" ")[-1] or "of an unknown version"
+
     def time(self, name, shape, threads):
         """Figures, or None when the contender cannot run."""
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads),
-                       "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = {**os.environ, **LIMITS.get(self.options.isa, {}), "OMP_NUM_THREADS": str(threads),
+                       "MKL_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [*self.options.wrap.split(), *self.command(name, shape, threads)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode == 0:
@@ -109,8 +125,8 @@ def note(text):
 
 
 def measure(contenders, options):
-    """{(shape, threads, contender): {"train", "forward"}}, the best of all rounds, and the versions seen."""
-    best, versions = {}, {}
+    """{(shape, threads, contender): {"train", "forward"}}, the best of all rounds, the versions, and the project's last figures."""
+    best, versions, ours = {}, {"unrolled": contenders.version()}, {}
     for turn in range(options.rounds):
         for shape in options.shapes:
             for threads in options.threads:
@@ -119,11 +135,14 @@ def measure(contenders, options):
                     figures = contenders.time(name, shape, threads)
                     if figures is None:
                         continue
-                    versions[name.partition("-")[0]] = figures.get("version") or figures.get("isa")
+                    if name == "unrolled":
+                        ours = figures
+                    else:
+                        versions[name.partition("-")[0]] = figures["version"]
                     kept = best.setdefault((shape, threads, name), {"train": 0.0, "forward": 0.0})
                     for what in kept:
                         kept[what] = max(kept[what], figures[f"{what}_chars_per_second"])
-    return best, versions
+    return best, versions, ours
 
 
 def cell_of(best, what, shape, threads):
@@ -159,6 +178,21 @@ def table(best, options):
         yield f"| {title(shape)} | " + " | ".join(cells) + " |"
 
 
+def machine(figures):
+    """'AMD EPYC (48 KB L1, 1 MB L2, 32 MB L3), 2 cores, avx512', as the project sees it; without its figures, less."""
+    if "processor" not in figures:
+        return f"{processor()}, {os.cpu_count()} cores"
+    caches = [size(figures[f"{level}_cache_bytes"]) + f" L{number}" for number, level in
+              enumerate(("first", "second", "third"), 1) if figures[f"{level}_cache_bytes"]]
+    cores = f"{figures['cores']} core{'' if figures['cores'] == 1 else 's'}"
+    return f"{figures['processor']} ({', '.join(caches)}), {cores}, {figures['isa']}"
+
+
+def size(count):
+    """Bytes of a cache: '48 KB', '1.25 MB'."""
+    return f"{count / 2**10:g} KB" if count < 2**20 else f"{count / 2**20:g} MB"
+
+
 def processor():
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -167,14 +201,20 @@ def processor():
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def footer(versions, ours, options):
+    """Where, when and with what the table was made."""
+    told = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    limit = f"; all limited to {options.isa}" if options.isa else ""
+    return (f"{datetime.date.today()}, {machine(ours)}{limit}; {told}; "
+            f"best of {options.rounds} rounds of {options.seconds:g} s, in turn.")
+
+
 def main():
     options = arguments()
     contenders = Contenders(options)
-    best, versions = measure(contenders, options)
+    best, versions, ours = measure(contenders, options)
     print("\n".join(table(best, options)))
-    told = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
-    print(f"\n{datetime.date.today()}, {processor()}, {os.cpu_count()} cores; {told}; V = {VOCABULARY}; "
-          f"best of {options.rounds} rounds of {options.seconds:g} s, in turn.")
+    print(f"\n{footer(versions, ours, options)}")
 
 
 if __name__ == "__main__":

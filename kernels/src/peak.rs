@@ -34,9 +34,23 @@ pub fn multiply_add(isa: Isa, rounds: u64) -> Done {
     isa.run(MultiplyAdd { rounds, a: core::hint::black_box(0.5), b: core::hint::black_box(1.0) })
 }
 
-/// The sum of `values`, read once and in order with many loads under way; 16 running sums and more.
-pub fn read(isa: Isa, values: &[f32]) -> f32 {
-    isa.run(Read(values))
+/// The sum of `values`, each read once with many loads under way. Which way is fastest depends on the processor and on the
+/// cache that holds the values.
+pub fn read(isa: Isa, values: &[f32], way: Way) -> f32 {
+    isa.run(Read { values, way })
+}
+
+/// The order in which values are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the first to the last.
+    Forward,
+    /// From the last to the first. In turn with `Forward`, it begins with what the nearest cache still holds.
+    Backward,
+    /// Both halves at the same time.
+    Halves,
+    /// Four quarters at the same time.
+    Quarters,
 }
 
 struct MultiplyAdd {
@@ -69,23 +83,48 @@ impl MultiplyAdd {
     }
 }
 
-struct Read<'a>(&'a [f32]);
+struct Read<'a> {
+    values: &'a [f32],
+    way: Way,
+}
 
 impl Kernel for Read<'_> {
     type Output = f32;
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> f32 {
-        const N: usize = 8;
-        let mut sums = [s.splat(0.0); N];
-        let chunks = self.0.chunks_exact(N * S::LANES);
-        let rest: f32 = chunks.remainder().iter().sum();
-        for chunk in chunks {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: a chunk holds N vectors.
-                *sum = s.add(*sum, unsafe { s.load(chunk.as_ptr().add(i * S::LANES)) });
+        match self.way {
+            Way::Forward | Way::Backward => self.in_parts::<S, 1, 8>(s),
+            Way::Halves => self.in_parts::<S, 2, 4>(s),
+            Way::Quarters => self.in_parts::<S, 4, 2>(s),
+        }
+    }
+}
+
+impl Read<'_> {
+    /// `PARTS` equal parts side by side, of each `VECTORS` vectors at a time: eight running sums in all.
+    #[inline(always)]
+    fn in_parts<S: Simd, const PARTS: usize, const VECTORS: usize>(&self, s: S) -> f32 {
+        let Self { values, way } = *self;
+        let (mut sums, piece) = ([[s.splat(0.0); VECTORS]; PARTS], VECTORS * S::LANES);
+        let pieces = values.len() / (PARTS * piece);
+        let part = pieces * piece;
+        for number in 0..pieces {
+            let first = piece * if way == Way::Backward { pieces - 1 - number } else { number };
+            for (p, sums) in sums.iter_mut().enumerate() {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: `PARTS` parts of `pieces` pieces of `VECTORS` vectors lie within the values.
+                    let vector = unsafe { s.load(values.as_ptr().add(p * part + first + i * S::LANES)) };
+                    *sum = s.add(*sum, vector);
+                }
             }
         }
-        add_up(s, sums) + rest
+        let vectors = values[PARTS * part..].chunks_exact(S::LANES);
+        let rest: f32 = vectors.remainder().iter().sum();
+        for vector in vectors {
+            // SAFETY: a chunk is a vector.
+            sums[0][0] = s.add(sums[0][0], unsafe { s.load(vector.as_ptr()) });
+        }
+        sums.into_iter().map(|sums| add_up(s, sums)).sum::<f32>() + rest
     }
 }
 
@@ -121,7 +160,10 @@ mod tests {
         for isa in Isa::all() {
             for length in [0usize, 1, 15, 16, 63, 64, 127, 128, 129, 200, 256, 1000] {
                 let expected = (length * length.saturating_sub(1) / 2) as f32;
-                assert_eq!(read(isa, &values[..length]), expected, "{length} on {}", isa.name());
+                for way in [Way::Forward, Way::Backward, Way::Halves, Way::Quarters] {
+                    let found = read(isa, &values[..length], way);
+                    assert_eq!(found, expected, "{length}, {way:?}, on {}", isa.name());
+                }
             }
         }
     }

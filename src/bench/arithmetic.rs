@@ -1,6 +1,5 @@
 //! The floating-point operations that a model needs for one symbol.
 
-use crate::Layer;
 use crate::model::ModelConfig;
 
 /// Operations per symbol, a product and a sum counting one each. Gates, loss and update are left out: they grow with H,
@@ -22,14 +21,8 @@ pub struct Arithmetic {
 impl Arithmetic {
     /// Of a model of that shape.
     pub fn of(config: &ModelConfig) -> Self {
-        let layer = |(l, layer): (usize, &Layer)| {
-            let inputs = if l == 0 && config.gathers() { 0 } else { config.input_width(l) };
-            let [gates, hidden, state] = [layer.gates(), layer.hidden, layer.output_size()].map(|n| n as f64);
-            gates * hidden * (inputs as f64 + state) + hidden * layer.projection.unwrap_or(0) as f64
-        };
-        let products: f64 = config.stack.iter().enumerate().map(layer).sum();
-        let head = config.output_width() as f64 * config.vocabulary as f64;
-        let forward = 2.0 * (products + head);
+        let layers: f64 = (0..config.stack.len()).map(|l| layer_products(config, l)).sum();
+        let forward = 2.0 * (layers + head_products(config));
         Self { forward, training: 3.0 * forward }
     }
 
@@ -37,6 +30,19 @@ impl Arithmetic {
     pub fn weight_bytes(&self) -> f64 {
         self.forward / 2.0 * size_of::<f32>() as f64
     }
+}
+
+/// Multiplications of one symbol in layer `l`.
+pub(super) fn layer_products(config: &ModelConfig, l: usize) -> f64 {
+    let layer = &config.stack[l];
+    let inputs = if l == 0 && config.gathers() { 0 } else { config.input_width(l) };
+    let [gates, hidden, state] = [layer.gates(), layer.hidden, layer.output_size()].map(|n| n as f64);
+    gates * hidden * (inputs as f64 + state) + hidden * layer.projection.unwrap_or(0) as f64
+}
+
+/// Multiplications of one symbol in the head.
+pub(super) fn head_products(config: &ModelConfig) -> f64 {
+    config.output_width() as f64 * config.vocabulary as f64
 }
 
 #[cfg(test)]

@@ -1,19 +1,87 @@
-//! What the machine can do at most.
+//! The machine that runs, and what it can do at most.
 
-use super::timing::seconds_per_call;
+use super::timing::seconds_of_each;
+use crate::aligned::Aligned;
 use crate::exec;
 use crate::parallel::Threads;
 use crate::{Error, Result};
+use serde::Serialize;
+use std::fmt;
+use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::Instant;
-use unrolled_kernels::{Isa, peak};
+use unrolled_kernels::peak::{self, Way};
+use unrolled_kernels::{Isa, processor};
 
 /// Rounds of which the best counts: one of them will have the processor for itself.
 const ROUNDS: usize = 60;
 /// Rounds of multiply-adds at a time: half a millisecond.
 const MULTIPLY_ADDS: u64 = 150_000;
 /// Time for one measurement of reading.
-const READING_SECONDS: f64 = 0.05;
+const READING_SECONDS: f64 = 0.2;
+
+/// What figures depend on beside the program: those of one machine say little about another.
+///
+/// ```
+/// let machine = unrolled::bench::Machine::here()?;
+/// println!("{machine}"); // AMD EPYC 9B14 (32 KB L1, 1 MB L2, 32 MB L3), 8 cores, avx512
+/// # Ok::<(), unrolled::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Machine {
+    /// The processor's model name.
+    pub processor: String,
+    /// Bytes of a core's first-level data cache.
+    pub first_cache_bytes: usize,
+    /// Bytes of a core's second-level cache.
+    pub second_cache_bytes: usize,
+    /// Bytes of the third-level cache, which cores share; 0 where there is none, or where it is unknown.
+    pub third_cache_bytes: usize,
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// The SIMD backend.
+    pub isa: &'static str,
+}
+
+impl Machine {
+    /// The machine that runs this.
+    ///
+    /// # Errors
+    /// When the forced instruction set cannot be had.
+    pub fn here() -> Result<Self> {
+        let processor::Caches { first, second, third } = processor::caches();
+        Ok(Self {
+            processor: processor::model(),
+            first_cache_bytes: first,
+            second_cache_bytes: second,
+            third_cache_bytes: third,
+            cores: cores(),
+            isa: exec::isa()?,
+        })
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { processor, first_cache_bytes, second_cache_bytes, third_cache_bytes, cores, isa } = self;
+        let plural = if *cores == 1 { "" } else { "s" };
+        write!(f, "{processor} ({} L1, {} L2", size(*first_cache_bytes), size(*second_cache_bytes))?;
+        if *third_cache_bytes > 0 {
+            write!(f, ", {} L3", size(*third_cache_bytes))?;
+        }
+        write!(f, "), {cores} core{plural}, {isa}")
+    }
+}
+
+/// Bytes of a cache, such as "48 KB", "1 MB" and "1.25 MB".
+fn size(bytes: usize) -> String {
+    let kilobytes = bytes as f64 / 1024.0;
+    if kilobytes < 1024.0 { format!("{kilobytes} KB") } else { format!("{} MB", kilobytes / 1024.0) }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
 
 /// The multiply-add peak in thousands of millions of operations per second, with `threads` threads (all cores when `None`)
 /// at once; more than there are cores add nothing, and are not started. The best of many short rounds.
@@ -22,8 +90,7 @@ const READING_SECONDS: f64 = 0.05;
 /// When the number of threads is out of range or the forced instruction set cannot be had.
 pub fn peak_gflops(threads: Option<usize>) -> Result<f64> {
     let isa = exec::detect()?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let count = Threads::resolve(threads)?.min(cores);
+    let count = Threads::resolve(threads)?.min(cores());
     let barrier = Barrier::new(count);
     let each: Vec<Vec<f64>> = std::thread::scope(|scope| {
         let started: Vec<_> = (0..count).map(|_| scope.spawn(|| rounds(isa, &barrier))).collect();
@@ -52,18 +119,49 @@ fn rounds(isa: Isa, barrier: &Barrier) -> Vec<f64> {
 }
 
 /// The speed at which one thread reads a buffer of about `bytes` bytes again and again, in thousands of millions of bytes
-/// per second: that of the nearest cache which holds it.
+/// per second: that of the nearest cache which holds it. The fastest of several ways to read.
 ///
 /// # Errors
 /// When the forced instruction set cannot be had.
 pub fn read_gigabytes_per_second(bytes: usize) -> Result<f64> {
-    let isa = exec::detect()?;
-    let values = vec![1.0f32; bytes.div_ceil(size_of::<f32>()).max(1)];
-    let read = seconds_per_call(READING_SECONDS, || {
-        std::hint::black_box(peak::read(isa, std::hint::black_box(&values)));
-        Ok(())
-    })?;
-    Ok((values.len() * size_of::<f32>()) as f64 / read / 1e9)
+    let reading = Reading::new(bytes)?;
+    let bytes = size_of_val(&*reading.values) as f64;
+    let [_, seconds] = reading.beside(READING_SECONDS, || ());
+    Ok(bytes / seconds / 1e9)
+}
+
+/// A buffer to be read, placed as packed weights are: on cache lines, and on huge pages where it is large.
+pub(super) struct Reading {
+    isa: Isa,
+    values: Aligned,
+}
+
+impl Reading {
+    /// Of about `bytes` bytes, in whole cache lines.
+    pub(super) fn new(bytes: usize) -> Result<Self> {
+        let (isa, mut values) = (exec::detect()?, Aligned::default());
+        values.resize(bytes.div_ceil(size_of::<f32>()).max(1).next_multiple_of(16));
+        values.fill(1.0);
+        Ok(Self { isa, values })
+    }
+
+    fn read(&self, way: Way) {
+        black_box(peak::read(self.isa, black_box(&self.values), way));
+    }
+
+    /// Seconds of a `call`, and of reading everything once in the fastest way; in turn, for about `seconds` each in all.
+    pub(super) fn beside(&self, seconds: f64, mut call: impl FnMut()) -> [f64; 2] {
+        let mut back = false;
+        let mut turn = || {
+            self.read(if back { Way::Backward } else { Way::Forward });
+            back = !back;
+        };
+        let ways = [Way::Forward, Way::Halves, Way::Quarters];
+        let [mut forward, mut halves, mut quarters] = ways.map(|way| move || self.read(way));
+        let calls: [&mut dyn FnMut(); 5] = [&mut call, &mut forward, &mut turn, &mut halves, &mut quarters];
+        let [call, read @ ..] = seconds_of_each(2.0 * seconds / calls.len() as f64, calls);
+        [call, read.into_iter().fold(f64::INFINITY, f64::min)]
+    }
 }
 
 #[cfg(test)]
@@ -80,6 +178,24 @@ mod tests {
             let speed = read_gigabytes_per_second(bytes).unwrap();
             assert!(speed > 0.0 && speed.is_finite(), "{speed} GB/s of {bytes} bytes");
         }
+    }
+
+    #[test]
+    fn a_machine_is_told_in_one_line() {
+        let mut machine = Machine {
+            processor: "AMD EPYC".into(),
+            first_cache_bytes: 48 << 10,
+            second_cache_bytes: 5 << 18,
+            third_cache_bytes: 32 << 20,
+            cores: 2,
+            isa: "avx512",
+        };
+        assert_eq!(machine.to_string(), "AMD EPYC (48 KB L1, 1.25 MB L2, 32 MB L3), 2 cores, avx512");
+        machine.third_cache_bytes = 0;
+        machine.cores = 1;
+        assert_eq!(machine.to_string(), "AMD EPYC (48 KB L1, 1.25 MB L2), 1 core, avx512");
+        let here = Machine::here().unwrap();
+        assert!(here.cores > 0 && !here.processor.is_empty() && here.isa == exec::isa().unwrap(), "{here}");
     }
 
     #[test]

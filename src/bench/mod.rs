@@ -21,23 +21,27 @@ mod arithmetic;
 mod checks;
 mod cost;
 mod machine;
+mod phases;
 mod runs;
 mod text;
 mod timing;
 
 pub use arithmetic::Arithmetic;
 pub use cost::Cost;
-pub use machine::{peak_gflops, read_gigabytes_per_second};
+pub use machine::{Machine, peak_gflops, read_gigabytes_per_second};
+pub use phases::PhaseTime;
 pub use text::synthetic;
 
 use crate::corpus::{Batch, Batches, Corpus};
 use crate::exec::Stream;
 use crate::model::{Model, check_memory};
 use crate::parallel::Threads;
+use crate::train::Training;
 use crate::{Error, Mode, Result, Schedule, Settings, Windows};
+use machine::Reading;
 use runs::{ForwardRun, TrainingRun};
 use serde::Serialize;
-use timing::{Timed, seconds_per_call, take_turns};
+use timing::{Timed, take_turns};
 
 /// A configuration to time, and how long.
 #[derive(Clone, Debug)]
@@ -64,7 +68,8 @@ pub struct Figures {
     pub forward_chars_per_second: f64,
     /// One symbol through the model at batch 1, head included, without drawing.
     pub step_microseconds: f64,
-    /// Reading as many bytes as the weights of one step have, at the speed measured on a buffer of that size.
+    /// Reading as many bytes as the weights of one step have, once, in turn with the step, from a buffer that is placed as
+    /// they are. The fastest of several ways to read.
     pub weights_read_microseconds: f64,
     /// From settings and text to steady training: building, and what the first step takes longer than the best.
     pub setup_seconds: f64,
@@ -78,10 +83,11 @@ pub struct Figures {
     pub forward_gflops: f64,
     /// Symbols of a window: T B.
     pub chars_per_window: usize,
-    /// The instruction set.
-    pub isa: &'static str,
     /// Threads.
     pub threads: usize,
+    /// The machine that all this was measured on.
+    #[serde(flatten)]
+    pub machine: Machine,
 }
 
 impl Figures {
@@ -144,6 +150,7 @@ impl Bench {
             schedule: Schedule::Constant,
             learning_rate: 1e-6,
             dropout: 0.0,
+            accumulate: 1,
             val_fraction: 0.0,
             test_fraction: 0.0,
             ..self.settings.clone()
@@ -179,13 +186,11 @@ impl Bench {
         Ok(batch)
     }
 
-    fn time_step(&self, model: &Model, batch: &Batch) -> Result<f64> {
-        let mut stream = Stream::new(model)?;
+    /// Seconds of one step, and of reading `bytes` bytes, in turn.
+    fn time_step(&self, model: &Model, batch: &Batch, bytes: f64) -> Result<[f64; 2]> {
+        let (mut stream, reading) = (Stream::new(model)?, Reading::new(bytes as usize)?);
         let mut ids = batch.inputs.iter().cycle();
-        seconds_per_call(self.seconds, || {
-            std::hint::black_box(stream.step(*ids.next().unwrap_or(&0)));
-            Ok(())
-        })
+        Ok(reading.beside(self.seconds, || _ = std::hint::black_box(stream.step(*ids.next().unwrap_or(&0)))))
     }
 }
 
@@ -197,7 +202,7 @@ struct Shared {
     step_microseconds: f64,
     weights_read_microseconds: f64,
     peak_gflops: f64,
-    isa: &'static str,
+    machine: Machine,
     threads: usize,
 }
 
@@ -205,13 +210,13 @@ impl Shared {
     /// `peak` is one that was measured before: the better of two counts.
     fn measure(bench: &Bench, model: &Model, batch: &Batch, peak: f64) -> Result<Self> {
         let arithmetic = Arithmetic::of(model.config());
-        let bytes = arithmetic.weight_bytes();
+        let [step, read] = bench.time_step(model, batch, arithmetic.weight_bytes())?;
         Ok(Self {
             chars: batch.inputs.len(),
-            step_microseconds: bench.time_step(model, batch)? * 1e6,
-            weights_read_microseconds: bytes / (1e3 * read_gigabytes_per_second(bytes as usize)?),
+            step_microseconds: 1e6 * step,
+            weights_read_microseconds: 1e6 * read,
             peak_gflops: peak_gflops(bench.threads)?.max(peak),
-            isa: crate::exec::isa()?,
+            machine: Machine::here()?,
             threads: Threads::resolve(bench.threads)?,
             arithmetic,
         })
@@ -231,8 +236,8 @@ impl Shared {
             train_gflops: self.arithmetic.training * rate(training) / 1e9,
             forward_gflops: self.arithmetic.forward * rate(forward) / 1e9,
             chars_per_window: self.chars,
-            isa: self.isa,
             threads: self.threads,
+            machine: self.machine.clone(),
         }
     }
 }

@@ -79,16 +79,20 @@ impl<R: Run> Turn<R> {
     }
 }
 
-/// Seconds per call, best of repeats taken for about `seconds`.
-pub(super) fn seconds_per_call(seconds: f64, mut call: impl FnMut() -> Result<()>) -> Result<f64> {
-    call()?;
+/// Seconds per call of each of `calls`, best of repeats taken in turn for about `seconds` each.
+pub(super) fn seconds_of_each<const N: usize>(seconds: f64, mut calls: [&mut dyn FnMut(); N]) -> [f64; N] {
+    let mut once = |i: usize, count: usize| {
+        let start = Instant::now();
+        (0..count).for_each(|_| calls[i]());
+        per_call(start, count)
+    };
+    let mut best: [f64; N] = std::array::from_fn(|i| once(i, 1).min(once(i, 1)));
+    let counts = best.map(calls_per_repeat);
     let start = Instant::now();
-    let mut best = time(1, &mut call)?;
-    let calls = calls_per_repeat(best);
-    while start.elapsed().as_secs_f64() < seconds {
-        best = time(calls, &mut call)?.min(best);
+    while start.elapsed().as_secs_f64() < seconds * N as f64 {
+        best = std::array::from_fn(|i| once(i, counts[i]).min(best[i]));
     }
-    Ok(best)
+    best
 }
 
 fn calls_per_repeat(seconds: f64) -> usize {
@@ -101,7 +105,12 @@ fn time(calls: usize, mut call: impl FnMut() -> Result<()>) -> Result<f64> {
     for _ in 0..calls {
         call()?;
     }
-    Ok(start.elapsed().as_secs_f64().max(1e-9) / calls as f64)
+    Ok(per_call(start, calls))
+}
+
+/// Seconds of each of `calls` calls since `start`.
+fn per_call(start: Instant, calls: usize) -> f64 {
+    start.elapsed().as_secs_f64().max(1e-9) / calls as f64
 }
 
 #[cfg(test)]
@@ -127,5 +136,17 @@ mod tests {
             assert!(step >= 0.001, "{step}");
             assert!(setup > 2.01, "{setup}");
         }
+    }
+
+    #[test]
+    fn each_call_has_its_turn() {
+        let (mut quick, mut slow) = (0, 0);
+        let mut sleep = || {
+            slow += 1;
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let best = seconds_of_each(0.01, [&mut || quick += 1, &mut sleep]);
+        assert!(best[0] < best[1] && best[1] >= 0.002, "{best:?}");
+        assert!(quick > slow && slow > 2, "{quick} and {slow} calls");
     }
 }

@@ -5,14 +5,14 @@ use super::{
     failure::Failure,
     figures::{counted, layers, short},
     numbers::{number, recorded, whole},
-    output,
+    output, phases,
 };
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use unrolled::{
     Activation, Cell, InputKind, Layer, Mode, Reset, Settings,
-    bench::{Bench, Cost, Figures},
+    bench::{Bench, Cost, Figures, PhaseTime},
 };
 
 /// Time one configuration on random symbols: training, forward pass, and one step
@@ -29,12 +29,24 @@ pub struct BenchCommand {
     /// Time both modes, their repeats in turn, and say when building ahead pays
     #[arg(long, value_name = "MODE,MODE", value_delimiter = ',', value_parser = PossibleValuesParser::new(Mode::NAMES), conflicts_with = "mode")]
     compare: Option<Vec<String>>,
+    /// Also where the time of a training step goes: each phase with its share of the step and its GFLOP/s
+    #[arg(long)]
+    phases: bool,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     threads: Option<NonZeroUsize>,
     /// One JSON object, or one a line for each mode compared
     #[arg(long)]
     json: bool,
+}
+
+/// One object of `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    figures: &'a Figures,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phases: Option<&'a Vec<PhaseTime>>,
 }
 
 /// Flags named like the settings, with the same defaults as `train`.
@@ -91,10 +103,23 @@ impl BenchCommand {
         };
         let modes = self.modes(bench.settings.mode)?;
         let all = bench.compare(&modes)?;
+        let phases = self.phases(&bench, &modes, &all)?;
         if self.json {
-            return all.iter().try_for_each(output::json);
+            let lines = all.iter().enumerate().map(|(i, figures)| Line { figures, phases: phases.get(i) });
+            return lines.into_iter().try_for_each(|line| output::json(&line));
         }
-        output::write(&text(&bench, &all))
+        output::write(&text(&bench, &all))?;
+        let threads = all.first().map_or(1, |figures| figures.threads);
+        let tables =
+            all.iter().zip(&phases).map(|(figures, rows)| phases::table(figures.mode, threads, rows));
+        output::write(&tables.collect::<String>())
+    }
+
+    /// The phases of each mode, where they are asked for.
+    fn phases(&self, bench: &Bench, modes: &[Mode], all: &[Figures]) -> Result<Vec<Vec<PhaseTime>>, Failure> {
+        let modes = modes.iter().zip(all).filter(|_| self.phases);
+        let timed = modes.map(|(mode, figures)| bench.phases(*mode, figures.peak_gflops));
+        Ok(timed.collect::<unrolled::Result<_>>()?)
     }
 
     fn modes(&self, single: Mode) -> Result<Vec<Mode>, Failure> {
@@ -140,9 +165,10 @@ fn heading(bench: &Bench, all: &[Figures]) -> String {
         true => format!("{}{variant} {}x{}", settings.cell.name(), settings.layers, settings.hidden),
         false => layers(settings),
     };
-    let (threads, isa) = all.first().map_or((0, ""), |figures| (figures.threads, figures.isa));
+    let threads = all.first().map_or(0, |figures| figures.threads);
+    let machine = all.first().map_or(String::new(), |figures| figures.machine.to_string());
     format!(
-        "{model}, batch {} x {} steps, {} ({}), {}, {isa}\n",
+        "{model}, batch {} x {} steps, {} ({}), {}\n{machine}\n",
         settings.batch,
         settings.steps,
         counted(bench.vocabulary as u64, "symbol"),
@@ -196,7 +222,7 @@ fn comparison(what: &str, [name, other_name]: [&str; 2], [cost, other]: [Cost; 2
 }
 
 /// A time with three digits and its unit.
-fn time(seconds: f64) -> String {
+pub(super) fn time(seconds: f64) -> String {
     let (value, unit) = match seconds {
         s if s < 999.5e-9 => (s * 1e9, "ns"),
         s if s < 999.5e-6 => (s * 1e6, "us"),

@@ -14,6 +14,7 @@ mod numbers;
 mod options;
 mod origin;
 mod output;
+mod phases;
 mod plot;
 mod presets;
 mod progress;

@@ -11,6 +11,7 @@ use super::weights::Weights;
 use crate::model::Parameters;
 use crate::model::cell::resize;
 use crate::parallel::Threads;
+use crate::phases::Phase;
 use unrolled_kernels::pack::padded;
 
 /// Every buffer of a window. Buffers grow once and are used again for the windows after.
@@ -188,11 +189,13 @@ impl Executor {
         }
         let (rows, ids, table, shards) = (self.rows, &self.ids, &self.table.rows, &mut self.shards);
         let run = |shard: &mut Shard| {
+            let clock = weights.phases.time(Phase::Input);
             shard.begin(fresh, ran);
             if !ragged {
                 shard.load(rows, ids, targets);
             }
             shard.look_up(weights, parameters);
+            drop(clock);
             shard.forward(weights, table, dropping);
             match goal {
                 Goal::Logits => {}
@@ -207,7 +210,10 @@ impl Executor {
                 }
             }
         };
-        threads.enter(weights.work() * ids.len(), || threads.each(shards, &run));
+        threads.enter(weights.work() * ids.len(), || {
+            let _section = weights.phases.section(threads.at_work());
+            threads.each(shards, &run);
+        });
     }
 
     /// Runs a window of one step that goes on from the last one; all its rows start from row `row` of `table`, or from symbol

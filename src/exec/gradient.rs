@@ -8,6 +8,7 @@ use super::weights::{Gated, Weights};
 use crate::model::cell::Recurrent;
 use crate::model::cell::extended::TERMS;
 use crate::parallel::Threads;
+use crate::phases::{Clock, Phase};
 use std::ops::Range;
 use unrolled_kernels::Isa;
 use unrolled_kernels::gemm::{Pairs, ROWS, WeightGradient};
@@ -29,6 +30,8 @@ pub(crate) struct Matrix<'a> {
     /// Columns.
     pub(crate) depth: usize,
     pub(crate) rows: Range<usize>,
+    /// Of the phase that this belongs to.
+    pub(crate) clock: Clock<'a>,
 }
 
 impl Matrix<'_> {
@@ -39,15 +42,16 @@ impl Matrix<'_> {
     }
 
     fn divide(self, isa: Isa, (weight, bias): (&mut [f32], &mut [f32]), share: usize, threads: &Threads) {
-        let Self { pairs, slots, depth, rows } = self;
+        let Self { pairs, slots, depth, rows, clock } = self;
         let pieces = rows.len().div_ceil(share);
         if pieces <= 1 {
+            let _clock = clock.start();
             return WeightGradient { pairs, slots, depth, rows, weight, bias }.run_on(isa);
         }
         let half = (rows.len() * pieces.div_ceil(2) / pieces).next_multiple_of(16);
         let (first, second) = weight.split_at_mut(half * depth);
         let (first_bias, second_bias) = bias.split_at_mut(half.min(bias.len()));
-        let part = |rows| Matrix { pairs, slots, depth, rows };
+        let part = |rows| Matrix { pairs, slots, depth, rows, clock };
         threads.join(
             || part(rows.start..rows.start + half).divide(isa, (first, first_bias), share, threads),
             || part(rows.start + half..rows.end).divide(isa, (second, second_bias), share, threads),
@@ -66,6 +70,7 @@ pub(crate) fn gradients(
     let work = 2 * weights.work() * executor.tokens();
     let pass = Pass { executor, weights, threads };
     threads.enter(work, || {
+        let _section = weights.phases.section(threads.at_work());
         pass.sums(Arena::new(gradient), table);
         pass.finish(Arena::new(gradient), table);
     });
@@ -173,9 +178,11 @@ impl Pass<'_> {
             if let Some(plain) = &gated.projection {
                 let pairs = self.tokens(Delta::Projected(l), From::Output(l));
                 let rows = 0..plain.slots.depth();
-                let matrix = Matrix { pairs: &pairs, slots: &plain.slots, depth: hidden, rows };
+                let clock = self.weights.phases.of(Phase::Gradient(l));
+                let matrix = Matrix { pairs: &pairs, slots: &plain.slots, depth: hidden, rows, clock };
                 matrix.run(self.weights.isa, (projected, &mut []), self.threads);
             }
+            let _clock = self.weights.phases.time(Phase::Gradient(l));
             let slots = Slots::plain(self.weights.layers[l].sizes.extras.further[TERMS]);
             let (pairs, mut first) = (self.tokens(Delta::Terms(l), From::Nothing), 0);
             for sum in sums.into_iter().flat_map(|sums| sums.chunks_exact_mut(hidden)) {
@@ -198,7 +205,8 @@ impl Pass<'_> {
         let own = || {
             let pairs = self.tokens(Delta::Mix(l), From::Read(l));
             let rows = 0..plain.slots.depth();
-            let matrix = Matrix { pairs: &pairs, slots: &plain.slots, depth: layer.inputs, rows };
+            let clock = self.weights.phases.of(Phase::Gradient(l));
+            let matrix = Matrix { pairs: &pairs, slots: &plain.slots, depth: layer.inputs, rows, clock };
             matrix.run(self.weights.isa, gradient, self.threads);
         };
         self.threads.join(own, || rest(arena));
@@ -212,7 +220,8 @@ impl Pass<'_> {
         let (now_bias, bias) = bias.split_at_mut(part.rows.len().min(bias.len()));
         let now_bias = if gated.shares_bias(part) { &mut [] } else { now_bias };
         let pairs = self.tokens(Delta::Layer(l), From::Before(l, part.source));
-        let matrix = Matrix { pairs: &pairs, slots: &part.slots, depth: part.depth, rows: part.rows.clone() };
+        let (clock, rows) = (weights.phases.of(Phase::Gradient(l)), part.rows.clone());
+        let matrix = Matrix { pairs: &pairs, slots: &part.slots, depth: part.depth, rows, clock };
         threads.join(
             || matrix.run(weights.isa, (now, now_bias), threads),
             || self.hidden(l, gated, rest, (weight, bias)),
@@ -223,7 +232,8 @@ impl Pass<'_> {
     fn input(&self, l: usize, gated: &Gated, gradient: (&mut [f32], &mut [f32])) {
         let (pairs, slots) = (self.tokens(Delta::Layer(l), From::Below(l)), &gated.input_slots);
         let depth = self.weights.layers[l].inputs;
-        let matrix = Matrix { pairs: &pairs, slots, depth, rows: 0..slots.depth() };
+        let clock = self.weights.phases.of(Phase::Gradient(l));
+        let matrix = Matrix { pairs: &pairs, slots, depth, rows: 0..slots.depth(), clock };
         matrix.run(self.weights.isa, gradient, self.threads);
     }
 
@@ -235,7 +245,8 @@ impl Pass<'_> {
         let gradient = (arena.take(&tensors.head), arena.take(&tensors.head_bias));
         let pairs = self.tokens(Delta::Head, From::Below(config.stack.len()));
         let (rows, depth) = (0..config.vocabulary, config.output_width());
-        Matrix { pairs: &pairs, slots: &head.slots, depth, rows }.run(*isa, gradient, self.threads);
+        let clock = self.weights.phases.of(Phase::HeadGradient);
+        Matrix { pairs: &pairs, slots: &head.slots, depth, rows, clock }.run(*isa, gradient, self.threads);
     }
 
     fn tokens(&self, delta: Delta, input: From) -> Tokens<'_> {
@@ -259,6 +270,7 @@ impl Pass<'_> {
             }
             (None, embedding) => {
                 if let Some(embedding) = embedding {
+                    let _clock = weights.phases.time(Phase::InputGradient);
                     table.take_rows(weights, embedding);
                 }
                 self.share_bias(0, first.input_bias, first.hidden_bias);

@@ -6,6 +6,7 @@ use crate::aligned::Aligned;
 use crate::model::Parameters;
 use crate::model::cell::Recurrent;
 use crate::parallel::Threads;
+use crate::phases::{Phase, Phases};
 use std::ops::Range;
 use unrolled_kernels::Isa;
 use unrolled_kernels::pack::{Panels, Slots};
@@ -17,9 +18,10 @@ impl Weights {
     /// Packs `parameters`; with `backward` also what the backward pass reads.
     pub(crate) fn pack(&mut self, parameters: &Parameters, backward: bool, threads: &Threads) {
         let values = &parameters.values[..];
-        let Self { isa, tensors, layers, head, config, .. } = self;
-        let packing = Packing { isa: *isa, values, threads, tensors, backward };
+        let Self { isa, tensors, layers, head, config, phases, .. } = self;
+        let packing = Packing { isa: *isa, values, threads, tensors, backward, phases };
         threads.enter(values.len() * 8, || {
+            let _section = phases.section(threads.at_work());
             let rest = || {
                 if config.has_head() {
                     packing.plain((&tensors.head, &tensors.head_bias), config.output_width(), head);
@@ -38,6 +40,7 @@ struct Packing<'a> {
     threads: &'a Threads,
     tensors: &'a Tensors,
     backward: bool,
+    phases: &'a Phases,
 }
 
 impl Packing<'_> {
@@ -134,6 +137,7 @@ impl Packing<'_> {
 
     /// Both bias vectors at the places of their gates; where the places are the same, their sum.
     fn sum_bias(&self, places: &LayerTensors, slots: &Slots, parts: &[Recurrent], stored: &mut [f32]) {
+        let _clock = self.phases.time(Phase::Pack);
         stored.fill(0.0);
         let input = self.tensor(&places.input_bias);
         for (rows, place) in slots.groups(0..input.len()) {
@@ -198,6 +202,7 @@ impl Packing<'_> {
         pack: &(impl Fn(Range<usize>, &mut [f32]) + Sync),
     ) {
         if packed.len() <= SHARE || panels.len() <= 1 {
+            let _clock = self.phases.time(Phase::Pack);
             return pack(panels, packed);
         }
         let half = panels.start + panels.len().div_ceil(2);

@@ -7,6 +7,7 @@ use super::state::State;
 use super::weights::Weights;
 use crate::model::Parameters;
 use crate::model::cell::resize;
+use crate::phases::Phase;
 use unrolled_kernels::Window;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
@@ -144,6 +145,7 @@ impl Shard {
         let Self { layers, ids, inputs, order, batch, .. } = self;
         let rows = Rows { order, batch: *batch };
         for l in 0..layers.len() {
+            let _clock = weights.phases.time(Phase::Forward(l));
             let (below, layer) = layers.split_at_mut(l);
             let read = match below.last() {
                 Some(below) => Below::Dense(below.outputs()),
@@ -166,6 +168,7 @@ impl Shard {
             return;
         }
         let width = weights.config.output_width();
+        let _clock = weights.phases.time(Phase::Head);
         let piece = 0..width;
         let mut logits = std::mem::take(&mut self.logits);
         let product = Affine {
@@ -184,6 +187,7 @@ impl Shard {
 
     /// Losses of all tokens; with `gradient_scale`, logits become their gradients.
     pub(crate) fn losses(&mut self, weights: &Weights, gradient_scale: Option<f32>) {
+        let _clock = weights.phases.time(Phase::Loss);
         let kernel = CrossEntropy {
             vocabulary: weights.config.vocabulary,
             stride: padded(weights.config.vocabulary),
@@ -202,6 +206,7 @@ impl Shard {
     /// loss = log(sum e^y) - (1 - s) y[target] - s mean(y)        that is, the plain one + s (y[target] - mean(y))
     /// ```
     pub(crate) fn smoothed_losses(&mut self, weights: &Weights, scale: f32, smoothing: f32) {
+        let clock = weights.phases.time(Phase::Loss);
         let symbols = weights.config.vocabulary;
         let stride = padded(symbols);
         let away = |(row, target): (&[f32], &u32)| {
@@ -210,7 +215,9 @@ impl Shard {
         };
         let tokens = self.logits.chunks_exact(stride).zip(&self.targets);
         let away: Vec<f64> = tokens.map(away).collect();
+        drop(clock);
         self.losses(weights, Some(scale));
+        let _clock = weights.phases.time(Phase::Loss);
         let (every, own) = (scale * smoothing / symbols as f32, scale * smoothing);
         let tokens = self.logits.chunks_exact_mut(stride).zip(&self.targets).zip(&mut self.losses).zip(away);
         for (((row, target), loss), away) in tokens {
@@ -222,6 +229,7 @@ impl Shard {
 
     /// Deltas of all layers from the logits' gradients, which `losses` has left.
     pub(crate) fn backward(&mut self, weights: &Weights, dropping: Option<Dropping<'_>>) {
+        let clock = weights.phases.time(Phase::HeadBackward);
         let (rows, vocabulary, width) =
             (self.ids.len(), weights.config.vocabulary, weights.config.output_width());
         let piece = 0..vocabulary;
@@ -236,6 +244,7 @@ impl Shard {
             out: &mut self.dy[..rows * padded(width)],
         };
         product.run_on(weights.isa);
+        drop(clock);
         self.layers_backward(weights, dropping);
     }
 
@@ -244,6 +253,7 @@ impl Shard {
         let Self { layers, ids, inputs, order, batch, dy, dx, .. } = self;
         let (rows, tokens) = (Rows { order, batch: *batch }, ids.len());
         for l in (0..layers.len()).rev() {
+            let _clock = weights.phases.time(Phase::Backward(l));
             let (below, layer) = layers.split_at_mut(l);
             let read = match below.last() {
                 Some(below) => Below::Dense(below.outputs()),

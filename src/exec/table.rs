@@ -4,6 +4,7 @@ use super::masks::{Dropping, Mask, Rows, Site};
 use super::weights::{Gated, Weights};
 use crate::model::Parameters;
 use crate::parallel::Threads;
+use crate::phases::Phase;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::gather::add_columns;
@@ -60,6 +61,7 @@ impl Table {
             }
             return;
         }
+        let clock = packed.weights.phases.time(Phase::Input);
         self.symbols.clear();
         self.symbols.extend_from_slice(inputs);
         self.symbols.sort_unstable();
@@ -67,6 +69,7 @@ impl Table {
         for (id, symbol) in ids.iter_mut().zip(inputs) {
             *id = self.symbols.partition_point(|known| known < symbol) as u32;
         }
+        drop(clock);
         self.fill(packed);
         self.version = None;
     }
@@ -87,6 +90,7 @@ impl Table {
 
     fn fill(&mut self, packed: Packed<'_>) {
         let Packed { weights, parameters, threads } = packed;
+        let clock = weights.phases.time(Phase::Input);
         let Self { symbols, rows, embeddings, mask, .. } = self;
         let Some(layer) = weights.table_layer() else { return };
         let (width, embedding) = (layer.input_slots.width(), weights.config.embedding.unwrap_or(0));
@@ -100,8 +104,11 @@ impl Table {
             }
             embeddings.extend([0.0; 16]);
         }
+        drop(clock);
         threads.enter(symbols.len() * layer.input_slots.depth() * embedding.max(8), || {
+            let _section = weights.phases.section(threads.at_work());
             threads.chunks(rows, ROWS_AT_A_TIME * width, &|i, rows| {
+                let _clock = weights.phases.time(Phase::Input);
                 let symbols = &symbols[i * ROWS_AT_A_TIME..][..rows.len() / width];
                 match weights.config.embedding {
                     None if !mask.is_empty() => {

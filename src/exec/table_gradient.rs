@@ -6,6 +6,7 @@ use super::table::Table;
 use super::tokens::Tokens;
 use super::weights::{Gated, Weights};
 use crate::parallel::Threads;
+use crate::phases::{Clock, Phase};
 use unrolled_kernels::Isa;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::gather::{Scatter, TakeColumns};
@@ -103,6 +104,7 @@ impl TableGradient {
             symbols: &table.symbols,
         };
         threads.chunks(weight, ROWS * vocabulary, &|i, weight| {
+            let _clock = weights.phases.time(Phase::InputGradient);
             columns.run(i * ROWS..i * ROWS + weight.len() / vocabulary, weight);
             if !table.mask.is_empty() {
                 weight.chunks_exact_mut(vocabulary).for_each(|row| scale(row, &table.mask));
@@ -120,12 +122,13 @@ impl TableGradient {
         threads: &Threads,
     ) {
         let (count, width) = (table.symbols.len(), weights.config.embedding.unwrap_or(0));
-        self.lay_out_rows(gated.input_slots.width(), count, threads);
+        let clock = weights.phases.of(Phase::InputGradient);
+        self.lay_out_rows(gated.input_slots.width(), count, threads, clock);
         let Self { rows, embeddings, .. } = self;
         let stored = gated.input_slots.width();
         let pairs = TableRows { count, gradient: (rows, stored), embedding: (&table.embeddings, width) };
         let all = 0..gated.input_slots.depth();
-        let matrix = Matrix { pairs: &pairs, slots: &gated.input_slots, depth: width, rows: all };
+        let matrix = Matrix { pairs: &pairs, slots: &gated.input_slots, depth: width, rows: all, clock };
         threads.join(
             || matrix.run(weights.isa, (weight, &mut []), threads),
             || embedding_gradient((weights, gated), &table.symbols, (rows, embeddings), embedding, threads),
@@ -135,9 +138,10 @@ impl TableGradient {
         }
     }
 
-    fn lay_out_rows(&mut self, width: usize, count: usize, threads: &Threads) {
+    fn lay_out_rows(&mut self, width: usize, count: usize, threads: &Threads, clock: Clock<'_>) {
         self.rows.resize(self.strips.len(), 0.0);
         threads.chunks(&mut self.rows, ROWS * width, &|i, rows| {
+            let _clock = clock.start();
             for (d, row) in rows.chunks_exact_mut(width).enumerate() {
                 for (strip, to) in row.chunks_mut(STRIP).enumerate() {
                     let from = &self.strips[strip * STRIP * count..][(i * ROWS + d) * to.len()..];
@@ -155,6 +159,7 @@ fn scale(values: &mut [f32], by: &[f32]) {
 fn scatter(isa: Isa, deltas: &Tokens<'_>, strips: Strips<'_>, threads: &Threads) {
     let Strips { first, table, bias } = strips;
     if bias.len() <= STRIP {
+        let _clock = deltas.weights.phases.time(Phase::InputGradient);
         let (ids, columns) = (&deltas.executor.ids[..], first..first + bias.len());
         return Scatter { pairs: deltas, ids, columns, table, sum: bias }.run_on(isa);
     }
@@ -180,6 +185,7 @@ fn embedding_gradient(
     let width = weights.config.embedding.unwrap_or(0);
     products.resize(symbols.len() * padded(width), 0.0);
     threads.chunks(products, ROWS * padded(width), &|i, out| {
+        let _clock = weights.phases.time(Phase::InputGradient);
         let product = Affine {
             rows: out.len() / padded(width),
             x: &table[i * ROWS * stored..][..out.len() / padded(width) * stored],
@@ -192,6 +198,7 @@ fn embedding_gradient(
         };
         product.run_on(weights.isa);
     });
+    let _clock = weights.phases.time(Phase::InputGradient);
     if symbols.len() < weights.config.vocabulary {
         gradient.fill(0.0);
     }

@@ -5,6 +5,7 @@ use crate::aligned::Aligned;
 use crate::model::ModelConfig;
 pub(crate) use crate::model::cell::Plain;
 use crate::model::cell::{self, Cell, CellWeights, Extras, Recurrent, Sizes};
+use crate::phases::Phases;
 use crate::settings::{ForgetBiasAt, Layer};
 use std::ops::Range;
 use unrolled_kernels::Isa;
@@ -24,6 +25,8 @@ pub(crate) struct Weights {
     pub(crate) divides: bool,
     /// Counts the packings, so that tables made from these weights know when they are out of date.
     pub(crate) version: u64,
+    /// Clocks for what is done with these weights.
+    pub(crate) phases: Phases,
 }
 
 /// One layer.
@@ -97,6 +100,7 @@ impl Weights {
             gathers: config.gathers(),
             divides: config.stack.iter().all(|layer| layer.custom.is_none()),
             version: 0,
+            phases: Phases::default(),
             config: config.clone(),
         }
     }

@@ -22,6 +22,7 @@ use crate::exec::{self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose
 use crate::model::{Model, check_bytes, memory_needed};
 use crate::optim::UpdateRule;
 use crate::parallel::Threads;
+use crate::phases::{Phase, Phases};
 use crate::schedule::learning_rate;
 use crate::{Error, Layer, Reduction, Result, Settings};
 use std::{
@@ -249,7 +250,9 @@ impl Training {
             Packed { weights, parameters, threads },
             Pass { inputs, targets, fresh: batch.fresh, dropping, goal },
         );
+        let clock = weights.phases.time(Phase::Loss);
         let (sum, _) = executor.tally((0.0, 0));
+        drop(clock);
         executor.gradients(weights, gradient, threads);
         sum / tokens
     }
@@ -258,21 +261,41 @@ impl Training {
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
         let Self { corpus, batches, batch, filled, model, optimizer, weights, threads, .. } = self;
         let Self { settings, gradient, sums, progress, .. } = self;
+        let phases = weights.phases.clone();
+        let clock = phases.time(Phase::Norm);
         weights.tensors.clear_constants(gradient);
         let step = progress.step + 1;
         let norm = crate::optim::norm(weights.isa, gradient, sums, threads);
+        drop(clock);
         if !(loss.is_finite() && norm.is_finite()) {
             let clip = settings.clip;
             return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip });
         }
         let at = crate::optim::Step { number: step, rate: learning_rate, norm };
+        let clock = phases.time(Phase::Update);
         optimizer.update(weights.isa, at, gradient, &mut model.parameters_mut().values, threads);
+        drop(clock);
         // The next window is read while the weights are packed.
         let window = step * settings.accumulate as u64;
-        threads
-            .join(|| weights.pack(model.parameters(), true, threads), || batches.fill(corpus, window, batch));
+        let _section = phases.section(threads.at_work());
+        let fill = || {
+            let _clock = phases.time(Phase::Fill);
+            batches.fill(corpus, window, batch);
+        };
+        threads.join(|| weights.pack(model.parameters(), true, threads), fill);
         *filled = Some(window);
         Ok(norm)
+    }
+
+    /// Times the phases of each step from now on.
+    pub(crate) fn time_phases(&mut self) -> Phases {
+        self.weights.phases = Phases::new(self.weights.layers.len());
+        self.weights.phases.clone()
+    }
+
+    /// Symbols that had a row in the last window's input table.
+    pub(crate) fn table_symbols(&mut self) -> usize {
+        self.executor().table.symbols.len()
     }
 
     fn executor(&mut self) -> &mut Executor {

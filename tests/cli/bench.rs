@@ -4,16 +4,21 @@ use super::*;
 
 const SMALL: &str = "bench --hidden 10 --batch 4 --steps 3 --vocab 30 --threads 1 --seconds 0.01";
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 18] = [
     "chars_per_window",
+    "cores",
+    "first_cache_bytes",
     "forward_chars_per_second",
     "forward_gflops",
     "forward_setup_seconds",
     "isa",
     "mode",
     "peak_gflops",
+    "processor",
+    "second_cache_bytes",
     "setup_seconds",
     "step_microseconds",
+    "third_cache_bytes",
     "threads",
     "train_chars_per_second",
     "train_gflops",
@@ -43,6 +48,13 @@ fn one_object_tells_all_figures() {
     assert_eq!(lines.len(), 1);
     consistent(&lines[0], 2.0 * (4.0 * 100.0 + 300.0));
     assert_eq!((&lines[0]["mode"], &lines[0]["threads"]), (&"static".into(), &1.into()));
+    let machine = &lines[0];
+    assert!(
+        machine["processor"].as_str().is_some_and(|name| !name.is_empty()) && number(machine, "cores") >= 1.0
+    );
+    let [first, second, third] =
+        ["first", "second", "third"].map(|level| number(machine, &format!("{level}_cache_bytes")));
+    assert!(first >= 8192.0 && second > first && third >= 0.0, "{machine}");
     assert!(["portable", "avx2", "avx512"].map(Value::from).contains(&lines[0]["isa"]));
 }
 
@@ -68,14 +80,70 @@ fn every_shape_flag_counts() {
 fn a_table_for_people() {
     let home = Home::new();
     let table = stdout(&home.run(&format!("{SMALL} --cell gru")).success());
-    let start = "gru (reset after) 1x10, batch 4 x 3 steps, 30 symbols (embedding), 1 thread, ";
+    let start = "gru (reset after) 1x10, batch 4 x 3 steps, 30 symbols (embedding), 1 thread\n";
     assert!(table.starts_with(start), "{table}");
+    let machine = table.lines().nth(1).expect("the machine on a line of its own");
+    let line = [" KB L1, ", " L2", "), ", " core"];
+    assert!(line.iter().all(|part| machine.contains(part)), "{machine}");
     for part in
         ["\nstatic\n", "training", "forward", "characters/s", "% of peak", "one step", "setup", "peak"]
     {
         assert!(table.contains(part), "{part:?} in {table}");
     }
     assert!(!table.contains("dynamic"), "{table}");
+}
+
+/// Names and layers of the phases, and their seconds together.
+fn phases(value: &Value) -> (Vec<String>, f64) {
+    let rows = value["phases"].as_array().expect("an array of phases");
+    let place = |row: &Value| format!("{} {}", row["name"].as_str().expect("a name"), row["layer"]);
+    for row in rows {
+        assert_eq!(keys(row), ["gflops", "layer", "name", "percent_of_peak", "seconds"]);
+        assert!(number(row, "seconds") >= 0.0, "{row}");
+        let rates = [&row["gflops"], &row["percent_of_peak"]];
+        assert!(
+            rates.iter().all(|rate| rate.is_null()) || rates.iter().all(|rate| rate.as_f64() > Some(0.0))
+        );
+    }
+    (rows.iter().map(place).collect(), rows.iter().map(|row| number(row, "seconds")).sum())
+}
+
+#[test]
+fn phases_of_a_step() {
+    let home = Home::new();
+    let lines = json_lines(&stdout(&home.run(&format!("{SMALL} --phases --json")).success()));
+    let (places, seconds) = phases(&lines[0]);
+    let expected = "fill null, pack null, input null, forward 0, head null, loss null, head backward null, backward 0, \
+                    weight gradient 0, head gradient null, input gradient null, norm null, update null, other null";
+    assert_eq!(places.join(", "), expected);
+    assert!(seconds > 0.0 && seconds.is_finite());
+    let forward = &lines[0]["phases"][3];
+    let operations = 2.0 * 4.0 * 100.0 * 12.0;
+    let expected = operations / number(forward, "seconds") / 1e9;
+    assert!((number(forward, "gflops") / expected - 1.0).abs() < 1e-9, "{forward}");
+    assert!(lines[0]["phases"][0]["gflops"].is_null());
+
+    let two = SMALL.replace("--threads 1", "--threads 2");
+    let compared = format!("{two} --compare static,dynamic --layers 2 --phases");
+    for line in json_lines(&stdout(&home.run(&format!("{compared} --json")).success())) {
+        let (places, _) = phases(&line);
+        assert!(
+            ["backward 1", "weight gradient 1", "waiting null", "other null"]
+                .iter()
+                .all(|p| places.contains(&(*p).into()))
+        );
+    }
+    let table = stdout(&home.run(&compared).success());
+    for part in [
+        "static: the phases of the shortest training step, ",
+        "dynamic: the phases",
+        "  forward, layer 1",
+        "  other ",
+    ] {
+        assert!(table.contains(part), "{part:?} in {table}");
+    }
+    let plain = stdout(&home.run(SMALL).success());
+    assert!(!plain.contains("phases"), "{plain}");
 }
 
 #[test]

@@ -1,0 +1,266 @@
+//! Where the time of a training step goes.
+
+use super::arithmetic::{head_products, layer_products};
+use super::{Bench, Training};
+use crate::model::ModelConfig;
+use crate::phases::{Phase, Phases};
+use crate::{Mode, Result, Settings};
+use serde::Serialize;
+use std::time::{Duration, Instant};
+
+/// A phase of a training step, in the order of the step; `waiting` and `other` come last, and all together make up the step.
+///
+/// Where several threads divide a step, the time of a phase is the mean over them of what each spent in it (`norm` and
+/// `update` count their waiting too), and `waiting` is the mean of what each waited for the others. `fill` runs beside `pack`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PhaseTime {
+    /// `fill`, `pack`, `input` (the input table, or the vectors that the first layer reads), `forward`, `head`, `loss`,
+    /// `head backward`, `backward`, `weight gradient`, `head gradient`, `input gradient`, `norm`, `update`, `waiting`
+    /// (several threads only), `other` (what no clock has seen).
+    pub name: &'static str,
+    /// The layer's number, from 0.
+    pub layer: Option<usize>,
+    /// Seconds per step.
+    pub seconds: f64,
+    /// The arithmetic that the phase needs over its time, in thousands of millions of operations per second; `None` where it
+    /// has no products, or where they are those of a custom cell. Only the phases named here count products:
+    /// `forward`, `backward` and `weight gradient` of each layer, the three of the head ([`Arithmetic`](super::Arithmetic)),
+    /// and beside those, with an embedding, `input` and `input gradient`.
+    pub gflops: Option<f64>,
+    /// `gflops` as a share of the peak of all threads.
+    pub percent_of_peak: Option<f64>,
+}
+
+impl Bench {
+    /// Times the phases of a training step in `mode`, and sets those with products beside `peak_gflops`. The times are those
+    /// of the shortest step of all that fit into the bench's seconds: the one that was disturbed least.
+    ///
+    /// # Errors
+    /// As for [`Bench::compare`].
+    pub fn phases(&self, mode: Mode, peak_gflops: f64) -> Result<Vec<PhaseTime>> {
+        let settings = Settings { mode, ..self.steady_settings() };
+        self.validate(&settings)?;
+        let tokens = settings.batch * settings.steps;
+        let mut training = Training::new(self.corpus(&settings)?, settings, self.threads)?;
+        let best = shortest(&mut training, self.seconds)?;
+        let config = training.model().config().clone();
+        let products = Products { tokens, symbols: training.table_symbols(), config: &config };
+        Ok(best.rows(&products, training.threads() > 1, peak_gflops))
+    }
+}
+
+/// One step: its time, and that of each phase, in nanoseconds.
+struct Step {
+    whole: u64,
+    phases: Vec<(Phase, u64)>,
+    waited: u64,
+}
+
+/// The shortest step of about `seconds`, and of two at least.
+fn shortest(training: &mut Training, seconds: f64) -> Result<Step> {
+    let layers = training.model().config().stack.len();
+    let phases = training.time_phases();
+    training.step()?;
+    let (end, mut best) = (Instant::now() + Duration::from_secs_f64(seconds.min(1e6)), None::<Step>);
+    while best.is_none() || Instant::now() < end {
+        phases.clear();
+        let start = Instant::now();
+        training.step()?;
+        let whole = start.elapsed().as_nanos() as u64;
+        if best.as_ref().is_none_or(|best| whole < best.whole) {
+            best = Some(Step::read(whole, &phases, layers));
+        }
+    }
+    best.ok_or_else(|| unreachable!("a step was taken"))
+}
+
+impl Step {
+    fn read(whole: u64, phases: &Phases, layers: usize) -> Self {
+        let spent = Phase::all(layers).map(|phase| (phase, phases.spent(phase)));
+        Self { whole, phases: spent.collect(), waited: phases.waited() }
+    }
+
+    fn rows(&self, products: &Products<'_>, waits: bool, peak_gflops: f64) -> Vec<PhaseTime> {
+        let plain = |name, spent: u64| PhaseTime {
+            name,
+            layer: None,
+            seconds: spent as f64 / 1e9,
+            gflops: None,
+            percent_of_peak: None,
+        };
+        let row = |(phase, spent): &(Phase, u64)| {
+            let (name, layer) = name(*phase);
+            // Operations in a nanosecond are thousands of millions in a second.
+            let gflops =
+                products.of(*phase).filter(|_| *spent > 0).map(|operations| operations / *spent as f64);
+            let percent_of_peak = gflops.map(|gflops| 100.0 * gflops / peak_gflops);
+            PhaseTime { layer, gflops, percent_of_peak, ..plain(name, *spent) }
+        };
+        let seen = self.phases.iter().map(|(_, spent)| spent).sum::<u64>() + self.waited;
+        let mut rows: Vec<PhaseTime> = self.phases.iter().map(row).collect();
+        rows.extend(waits.then(|| plain("waiting", self.waited)));
+        rows.push(plain("other", self.whole.saturating_sub(seen)));
+        rows
+    }
+}
+
+fn name(phase: Phase) -> (&'static str, Option<usize>) {
+    match phase {
+        Phase::Fill => ("fill", None),
+        Phase::Pack => ("pack", None),
+        Phase::Input => ("input", None),
+        Phase::Forward(l) => ("forward", Some(l)),
+        Phase::Head => ("head", None),
+        Phase::Loss => ("loss", None),
+        Phase::HeadBackward => ("head backward", None),
+        Phase::Backward(l) => ("backward", Some(l)),
+        Phase::Gradient(l) => ("weight gradient", Some(l)),
+        Phase::HeadGradient => ("head gradient", None),
+        Phase::InputGradient => ("input gradient", None),
+        Phase::Norm => ("norm", None),
+        Phase::Update => ("update", None),
+    }
+}
+
+/// The arithmetic of a step's phases.
+struct Products<'a> {
+    /// Symbols of a window.
+    tokens: usize,
+    /// Rows of the input table D.
+    symbols: usize,
+    config: &'a ModelConfig,
+}
+
+impl Products<'_> {
+    /// Operations of a phase in one step.
+    fn of(&self, phase: Phase) -> Option<f64> {
+        let Self { tokens, symbols, config } = *self;
+        let products = match phase {
+            Phase::Forward(l) | Phase::Backward(l) | Phase::Gradient(l) => {
+                let known = config.stack[l].custom.is_none();
+                known.then(|| layer_products(config, l) * tokens as f64)?
+            }
+            Phase::Head | Phase::HeadBackward | Phase::HeadGradient => head_products(config) * tokens as f64,
+            Phase::Input => self.table_products() * symbols as f64,
+            // Of the embeddings, and of the weights that multiply them.
+            Phase::InputGradient => 2.0 * self.table_products() * symbols as f64,
+            Phase::Fill | Phase::Pack | Phase::Loss | Phase::Norm | Phase::Update => 0.0,
+        };
+        (products > 0.0).then_some(2.0 * products)
+    }
+
+    /// Multiplications of a symbol's embedding with the first layer's weights, where a table holds the results.
+    fn table_products(&self) -> f64 {
+        let first = &self.config.stack[0];
+        let width = if self.config.gathers() { self.config.embedding.unwrap_or(0) } else { 0 };
+        (width * first.gates() * first.hidden) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cell, InputKind, Layer, Windows};
+
+    fn bench(settings: Settings, threads: usize) -> Bench {
+        Bench { settings, vocabulary: 20, threads: Some(threads), seconds: 0.01 }
+    }
+
+    fn small() -> Settings {
+        Settings { hidden: 9, batch: 3, steps: 4, layers: 2, ..Settings::default() }
+    }
+
+    fn places(rows: &[PhaseTime]) -> Vec<(&str, Option<usize>)> {
+        rows.iter().map(|row| (row.name, row.layer)).collect()
+    }
+
+    #[test]
+    fn phases_come_in_the_order_of_a_step() {
+        let mut expected = vec![("fill", None), ("pack", None), ("input", None)];
+        expected.extend([("forward", Some(0)), ("forward", Some(1)), ("head", None), ("loss", None)]);
+        expected.extend([("head backward", None), ("backward", Some(1)), ("backward", Some(0))]);
+        expected.extend([("weight gradient", Some(0)), ("weight gradient", Some(1))]);
+        let rest = ["head gradient", "input gradient", "norm", "update", "other"];
+        expected.extend(rest.map(|name| (name, None)));
+        let rows = bench(small(), 1).phases(Mode::Static, 100.0).unwrap();
+        assert_eq!(places(&rows), expected);
+        expected.insert(expected.len() - 1, ("waiting", None));
+        let rows = bench(small(), 2).phases(Mode::Dynamic, 100.0).unwrap();
+        assert_eq!(places(&rows), expected);
+    }
+
+    /// A step is measured outside its clocks: only where they counted something twice would phases exceed it.
+    #[test]
+    fn phases_make_up_the_step_on_any_number_of_threads() {
+        let wide = Settings { hidden: 64, batch: 16, steps: 16, ..small() };
+        for (settings, threads) in [(small(), 1), (small(), 2), (wide.clone(), 1), (wide, 2)] {
+            let bench = bench(settings, threads);
+            let settings = bench.steady_settings();
+            let mut training =
+                Training::new(bench.corpus(&settings).unwrap(), settings, Some(threads)).unwrap();
+            let step = shortest(&mut training, 0.02).unwrap();
+            let seen = step.phases.iter().map(|(_, spent)| spent).sum::<u64>() + step.waited;
+            assert!(0 < seen && seen <= step.whole, "{seen} of {} on {threads} threads", step.whole);
+        }
+    }
+
+    /// Over all phases but those of the table, the arithmetic is that of training; and so are rates and times.
+    #[test]
+    fn products_are_those_of_training() {
+        for (cell, input) in [(Cell::Lstm, InputKind::Embedding), (Cell::Gru, InputKind::OneHot)] {
+            let settings = Settings { cell, input, ..small() };
+            let config = ModelConfig::new(&settings, 20).unwrap();
+            let products = Products { tokens: 12, symbols: 20, config: &config };
+            let table = |phase: &Phase| matches!(phase, Phase::Input | Phase::InputGradient);
+            let total: f64 = Phase::all(2).filter(|p| !table(p)).filter_map(|phase| products.of(phase)).sum();
+            assert_eq!(total, 12.0 * super::super::Arithmetic::of(&config).training);
+            let table: Vec<Option<f64>> =
+                Phase::all(2).filter(table).map(|phase| products.of(phase)).collect();
+            let once = 2.0 * 20.0 * 9.0 * 36.0;
+            let embeds = input == InputKind::Embedding;
+            assert_eq!(table, if embeds { [Some(once), Some(2.0 * once)] } else { [None, None] });
+        }
+    }
+
+    #[test]
+    fn rates_follow_from_times() {
+        let config = ModelConfig::new(&small(), 20).unwrap();
+        let products = Products { tokens: 12, symbols: 20, config: &config };
+        let phases = vec![(Phase::Fill, 10), (Phase::Forward(1), 1000), (Phase::Head, 0)];
+        let rows = Step { whole: 1500, phases, waited: 200 }.rows(&products, true, 50.0);
+        assert_eq!(places(&rows)[3..], [("waiting", None), ("other", None)]);
+        let seconds: Vec<f64> = rows.iter().map(|row| row.seconds).collect();
+        assert_eq!(seconds, [10.0, 1000.0, 0.0, 200.0, 290.0].map(|nanoseconds| nanoseconds / 1e9));
+        let gflops = 12.0 * 2.0 * 4.0 * 9.0 * 18.0 / 1000.0;
+        let rates: Vec<Option<f64>> = rows.iter().map(|row| row.gflops).collect();
+        assert_eq!(rates, [None, Some(gflops), None, None, None]);
+        assert_eq!(rows[1].percent_of_peak, Some(100.0 * gflops / 50.0));
+    }
+
+    /// Everything that a layer may have is timed, and no clock changes a bit of what is learned.
+    #[test]
+    fn clocks_change_no_bits() {
+        let wrapped = Layer { residual: true, output_keep_prob: 0.5, peepholes: true, ..Layer::lstm(9) };
+        let stepped = Layer { zoneout: 0.25, state_keep_prob: 0.5, input_keep_prob: 0.5, ..Layer::gru(9) };
+        let stack = vec![stepped, wrapped, Layer { projection: Some(5), ..Layer::lstm(7) }];
+        let settings = Settings { stack, label_smoothing: 0.1, windows: Windows::Stream, ..small() };
+        for (mode, threads) in [(Mode::Static, 1), (Mode::Dynamic, 2)] {
+            let bench = bench(Settings { mode, ..settings.clone() }, threads);
+            let settings = bench.steady_settings();
+            let train = |timed: bool| {
+                let mut training =
+                    Training::new(bench.corpus(&settings).unwrap(), settings.clone(), Some(threads)).unwrap();
+                let phases = if timed { training.time_phases() } else { Phases::default() };
+                (0..3).for_each(|_| _ = training.step().unwrap());
+                let spent: Vec<u64> = Phase::all(3).map(|phase| phases.spent(phase)).collect();
+                (training.model().parameters().values.clone(), spent)
+            };
+            let ((plain, none), (timed, spent)) = (train(false), train(true));
+            assert!(plain.iter().zip(&timed).all(|(p, t)| p.to_bits() == t.to_bits()));
+            assert!(
+                none.iter().all(|spent| *spent == 0) && spent.iter().all(|spent| *spent > 0),
+                "{spent:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Where a training step's time goes, as a table.
+
+use super::bench::time;
+use unrolled::bench::PhaseTime;
+
+/// A row for each phase; `threads` divide the step.
+pub(super) fn table(mode: &str, threads: usize, rows: &[PhaseTime]) -> String {
+    let step: f64 = rows.iter().map(|row| row.seconds).sum();
+    let heading = format!("{mode}: the phases of the shortest training step, {}\n", time(step));
+    let body = rows.iter().map(|phase| row(phase, step)).collect::<String>();
+    heading + &body + &note(threads)
+}
+
+/// `  forward, layer 0      1.02 ms   31.2%     88.0 GFLOP/s   81% of peak`
+fn row(phase: &PhaseTime, step: f64) -> String {
+    let layer = phase.layer.map_or(String::new(), |layer| format!(", layer {layer}"));
+    let (name, share) = (format!("{}{layer}", phase.name), 100.0 * phase.seconds / step);
+    let rate = match (phase.gflops, phase.percent_of_peak) {
+        (Some(gflops), Some(percent)) => format!(" {gflops:>8.1} GFLOP/s {percent:>4.0}% of peak"),
+        _ => String::new(),
+    };
+    format!("  {name:<26} {:>8} {share:>5.1}%{rate}\n", time(phase.seconds))
+}
+
+fn note(threads: usize) -> String {
+    if threads == 1 {
+        return String::new();
+    }
+    format!(
+        "times are means over {threads} threads: of what each spent in a phase, and of what it waited for the others (norm and \
+         update: with waiting)\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_of_all_rows_together() {
+        let plain =
+            |name, seconds| PhaseTime { name, layer: None, seconds, gflops: None, percent_of_peak: None };
+        let forward = PhaseTime {
+            layer: Some(0),
+            gflops: Some(50.0),
+            percent_of_peak: Some(40.4),
+            ..plain("forward", 3e-3)
+        };
+        let rows = [plain("pack", 0.0), forward, plain("other", 1e-3)];
+        let expected = "static: the phases of the shortest training step, 4.00 ms\n  \
+             pack                        0.00 ns   0.0%\n  \
+             forward, layer 0            3.00 ms  75.0%     50.0 GFLOP/s   40% of peak\n  \
+             other                       1.00 ms  25.0%\n";
+        assert_eq!(table("static", 1, &rows), expected);
+        let two = table("static", 2, &rows);
+        assert!(two.starts_with(expected) && two.contains("means over 2 threads"), "{two}");
+    }
+}

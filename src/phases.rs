@@ -1,0 +1,227 @@
+//! Where the time of a training step goes. Off unless a benchmark turns it on; then each timed place costs two looks at the
+//! clock, and otherwise one branch.
+//!
+//! What is timed is work that runs on one thread from its start to its end, so that nothing is counted twice. Where n threads
+//! divide a section of the step, a phase's time is the mean over the n threads of what each spent in it, and what the section
+//! takes beyond that is waiting: the times of all phases and the waiting then add up to the time on the wall.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+/// A part of a training step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Reading the next window from the text.
+    Fill,
+    /// Packing the weights.
+    Pack,
+    /// The input table, or the vectors that the first layer reads.
+    Input,
+    /// A layer forward.
+    Forward(usize),
+    /// The logits.
+    Head,
+    /// Losses, and the logits' gradients.
+    Loss,
+    /// The gradient of what the head reads.
+    HeadBackward,
+    /// A layer's deltas, and the gradient of what it reads.
+    Backward(usize),
+    /// The weight gradients of a layer.
+    Gradient(usize),
+    /// The weight gradient of the head.
+    HeadGradient,
+    /// The gradients of the input table, and of what it was made of.
+    InputGradient,
+    /// The gradient's norm.
+    Norm,
+    /// The optimizer's update.
+    Update,
+}
+
+impl Phase {
+    /// Every phase of a model, in the order of a step.
+    pub(crate) fn all(layers: usize) -> impl Iterator<Item = Self> {
+        let before = [Self::Fill, Self::Pack, Self::Input].into_iter();
+        let forward = (0..layers).map(Self::Forward);
+        let head = [Self::Head, Self::Loss, Self::HeadBackward];
+        let backward = (0..layers).rev().map(Self::Backward);
+        let gradients = (0..layers).map(Self::Gradient);
+        let after = [Self::HeadGradient, Self::InputGradient, Self::Norm, Self::Update];
+        before.chain(forward).chain(head).chain(backward).chain(gradients).chain(after)
+    }
+
+    /// Its clock: ten without a layer, then three for each layer.
+    fn index(self) -> usize {
+        match self {
+            Self::Fill => 0,
+            Self::Pack => 1,
+            Self::Input => 2,
+            Self::Head => 3,
+            Self::Loss => 4,
+            Self::HeadBackward => 5,
+            Self::HeadGradient => 6,
+            Self::InputGradient => 7,
+            Self::Norm => 8,
+            Self::Update => 9,
+            Self::Forward(l) => 10 + 3 * l,
+            Self::Backward(l) => 11 + 3 * l,
+            Self::Gradient(l) => 12 + 3 * l,
+        }
+    }
+}
+
+/// The clocks of a model's training step; without any by default.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Phases(Option<Arc<Clocks>>);
+
+#[derive(Debug)]
+struct Clocks {
+    /// Nanoseconds of each phase.
+    spent: Vec<AtomicU64>,
+    waited: AtomicU64,
+    /// Threads that divide the section at hand; 1 outside.
+    threads: AtomicU64,
+    /// Nanoseconds of all phases in the section at hand.
+    within: AtomicU64,
+}
+
+/// One phase's clock.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock<'a>(Option<&'a Clocks>, Phase);
+
+/// A clock that runs until this is dropped.
+#[must_use = "a clock stops when it is dropped"]
+pub(crate) struct Running<'a>(Option<(&'a Clocks, Phase, Instant)>);
+
+/// A section that threads divide, until this is dropped.
+#[must_use = "a section ends when it is dropped"]
+pub(crate) struct Section<'a>(Option<(&'a Clocks, Instant)>);
+
+impl Phases {
+    /// Clocks for a model of that many layers.
+    pub(crate) fn new(layers: usize) -> Self {
+        let spent = (0..10 + 3 * layers).map(|_| AtomicU64::new(0)).collect();
+        let [waited, within] = [0; 2].map(AtomicU64::new);
+        Self(Some(Arc::new(Clocks { spent, waited, threads: AtomicU64::new(1), within })))
+    }
+
+    /// The clock of `phase`.
+    pub(crate) fn of(&self, phase: Phase) -> Clock<'_> {
+        Clock(self.0.as_deref(), phase)
+    }
+
+    /// Starts the clock of `phase`. What runs until it stops must not be divided among threads.
+    pub(crate) fn time(&self, phase: Phase) -> Running<'_> {
+        self.of(phase).start()
+    }
+
+    /// Begins a section that so many threads divide, unless one has begun already.
+    pub(crate) fn section(&self, threads: usize) -> Section<'_> {
+        let clocks = self.0.as_deref().filter(|clocks| threads > 1 && clocks.threads.load(Relaxed) == 1);
+        Section(clocks.map(|clocks| {
+            clocks.threads.store(threads as u64, Relaxed);
+            clocks.within.store(0, Relaxed);
+            (clocks, Instant::now())
+        }))
+    }
+
+    /// Nanoseconds of `phase` since they were last cleared.
+    pub(crate) fn spent(&self, phase: Phase) -> u64 {
+        self.0.as_ref().map_or(0, |clocks| clocks.spent[phase.index()].load(Relaxed))
+    }
+
+    /// Nanoseconds for which threads waited, in the mean.
+    pub(crate) fn waited(&self) -> u64 {
+        self.0.as_ref().map_or(0, |clocks| clocks.waited.load(Relaxed))
+    }
+
+    /// Sets all clocks to zero.
+    pub(crate) fn clear(&self) {
+        if let Some(clocks) = &self.0 {
+            clocks.spent.iter().chain([&clocks.waited]).for_each(|clock| clock.store(0, Relaxed));
+        }
+    }
+}
+
+impl<'a> Clock<'a> {
+    /// Starts it.
+    pub(crate) fn start(self) -> Running<'a> {
+        Running(self.0.map(|clocks| (clocks, self.1, Instant::now())))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some((clocks, phase, start)) = self.0 {
+            let mean = nanoseconds(start) / clocks.threads.load(Relaxed);
+            clocks.spent[phase.index()].fetch_add(mean, Relaxed);
+            clocks.within.fetch_add(mean, Relaxed);
+        }
+    }
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        if let Some((clocks, start)) = self.0 {
+            let waited = nanoseconds(start).saturating_sub(clocks.within.load(Relaxed));
+            clocks.waited.fetch_add(waited, Relaxed);
+            clocks.threads.store(1, Relaxed);
+        }
+    }
+}
+
+fn nanoseconds(start: Instant) -> u64 {
+    start.elapsed().as_nanos() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn every_phase_has_a_clock_of_its_own() {
+        for layers in [0, 1, 3] {
+            let mut clocks: Vec<usize> = Phase::all(layers).map(Phase::index).collect();
+            clocks.sort_unstable();
+            assert_eq!(clocks, (0..10 + 3 * layers).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn without_clocks_nothing_is_counted() {
+        let phases = Phases::default();
+        drop((phases.section(2), phases.time(Phase::Forward(7))));
+        assert_eq!((phases.spent(Phase::Forward(7)), phases.waited()), (0, 0));
+    }
+
+    /// Of two threads one works and the other waits: half of the work in the mean, and as much waiting.
+    #[test]
+    fn work_and_waiting_add_up_to_the_wall() {
+        let (phases, start) = (Phases::new(1), Instant::now());
+        let section = phases.section(2);
+        drop(phases.section(3));
+        let clock = phases.time(Phase::Backward(0));
+        std::thread::sleep(Duration::from_millis(2));
+        drop(clock);
+        drop(section);
+        let wall = nanoseconds(start);
+        let (spent, waited) = (phases.spent(Phase::Backward(0)), phases.waited());
+        assert!(spent >= 1_000_000 && waited >= spent && spent + waited <= wall, "{spent} {waited} {wall}");
+        assert_eq!(phases.spent(Phase::Forward(0)), 0);
+        phases.clear();
+        assert_eq!((phases.spent(Phase::Backward(0)), phases.waited()), (0, 0));
+    }
+
+    #[test]
+    fn outside_a_section_all_time_counts() {
+        let phases = Phases::new(1);
+        drop(phases.section(1));
+        let clock = phases.time(Phase::Norm);
+        std::thread::sleep(Duration::from_millis(1));
+        drop(clock);
+        assert!(phases.spent(Phase::Norm) >= 1_000_000 && phases.waited() == 0);
+    }
+}
