@@ -220,14 +220,17 @@ impl Panels {
         packed: &mut [f32],
     ) {
         for (panel, area) in self.areas(panels, slots.depth(), packed) {
+            let vectors = &self.vectors[panel.before..][..panel.width];
             let [step, beside] = strides(panel.width, slots.depth(), isa.deep());
+            // Where the vectors of each k begin: side by side in one part, or each in its own.
+            let mut parts: [&mut [f32]; 4] = Default::default();
+            parts.iter_mut().zip(area.chunks_mut(beside.max(step * slots.depth()))).for_each(|(p, a)| *p = a);
             for (k, row) in slots.rows().enumerate() {
                 let from = &weight[row * outputs..][..outputs];
-                for (w, vector) in self.vectors[panel.before..][..panel.width].iter().enumerate() {
-                    let to = &mut area[k * step + w * beside..];
-                    let Some(to) = to.first_chunk_mut() else { unreachable!("a panel has room for all k") };
+                let to = parts.iter_mut().flat_map(|part| part[k * step..][..step].as_chunks_mut().0);
+                vectors.iter().zip(to).for_each(|(vector, to)| {
                     copy_vector(&from[vector.first..][..vector.lanes], to);
-                }
+                });
             }
         }
     }
