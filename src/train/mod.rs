@@ -18,7 +18,9 @@ pub use range_test::{RangeTest, Trial, steepest};
 pub use report::{Change, Evaluation, Logged, Progress, Record, SinceLog, StepReport};
 
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
-use crate::exec::{self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shaped, State, Weights};
+use crate::exec::{
+    self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shaped, Slope, State, Weights,
+};
 use crate::model::{Model, check_bytes, memory_needed};
 use crate::optim::UpdateRule;
 use crate::parallel::Threads;
@@ -243,8 +245,8 @@ impl Training {
             Mode::Dynamic(shaped) => shaped.shape(weights, steps, rows, threads),
         };
         let parameters = model.parameters();
-        let (inputs, targets, goal) =
-            (&batch.inputs, &batch.targets, Goal::Deltas { scale: scale as f32, smoothing });
+        let slope = Slope { scale: scale as f32, smoothing };
+        let (inputs, targets, goal) = (&batch.inputs, &batch.targets, Goal::Deltas { slope, gradient });
         executor.run(
             Packed { weights, parameters, threads },
             Pass { inputs, targets, fresh: batch.fresh, dropping, goal },
