@@ -82,8 +82,10 @@ impl Shard {
             resize(&mut self.inputs, tokens * width, most * width);
         }
         if window.keep {
-            let widths = weights.layers.iter().map(|layer| padded(layer.inputs).max(padded(layer.outputs)));
-            let widest = widths.max().unwrap_or(0);
+            // Nothing goes down to rows of a table.
+            let read = weights.layers.iter().skip(usize::from(weights.gathers)).map(|layer| layer.inputs);
+            let widths = read.chain(weights.layers.iter().map(|layer| layer.outputs));
+            let widest = padded(widths.max().unwrap_or(0));
             resize(&mut self.dy, most * widest, most * widest);
             resize(&mut self.dx, most * widest, most * widest);
         }

@@ -13,6 +13,8 @@ use unrolled_kernels::pack::padded;
 
 /// Columns of the input table that one thread adds up at a time.
 const STRIP: usize = 64;
+/// Symbols whose embeddings' gradients one thread writes at a time.
+const SYMBOLS: usize = 512;
 /// Rows of a matrix, or of the table, that one thread writes at a time.
 const ROWS: usize = 64;
 
@@ -192,10 +194,15 @@ fn embedding_gradient(
         };
         product.run_on(weights.isa);
     });
-    if symbols.len() < weights.config.vocabulary {
-        gradient.fill(0.0);
-    }
-    for (symbol, row) in symbols.iter().zip(products.chunks_exact(padded(width))) {
-        gradient[*symbol as usize * width..][..width].copy_from_slice(&row[..width]);
-    }
+    threads.chunks(gradient, SYMBOLS * width, &|i, gradient| {
+        let first = (i * SYMBOLS) as u32;
+        let known = symbols.partition_point(|symbol| *symbol < first);
+        let mut products = symbols.iter().zip(products.chunks_exact(padded(width))).skip(known).peekable();
+        for (symbol, to) in (first..).zip(gradient.chunks_exact_mut(width)) {
+            match products.next_if(|(known, _)| **known == symbol) {
+                Some((_, row)) => to.copy_from_slice(&row[..width]),
+                None => to.fill(0.0),
+            }
+        }
+    });
 }

@@ -34,6 +34,9 @@ use std::{
     time::Instant,
 };
 
+/// Sums of gradients that one thread adds up at a time.
+const SUMS: usize = 1 << 13;
+
 /// A training run in memory: one text, one model, one optimiser, and where they stand.
 #[derive(Debug)]
 pub struct Training {
@@ -218,14 +221,16 @@ impl Training {
         if windows == 1 {
             return;
         }
+        let Self { accumulated, gradient, threads, .. } = self;
         if window.is_multiple_of(windows) {
-            self.accumulated.copy_from_slice(&self.gradient);
-        } else {
-            self.accumulated.iter_mut().zip(&self.gradient).for_each(|(sum, value)| *sum += value);
+            return std::mem::swap(accumulated, gradient);
         }
-        if (window + 1).is_multiple_of(windows) {
-            self.gradient.copy_from_slice(&self.accumulated);
-        }
+        let is_last = (window + 1).is_multiple_of(windows);
+        let (sums, values) = if is_last { (gradient, accumulated) } else { (accumulated, gradient) };
+        threads.chunks(sums, SUMS, &|i, sums| {
+            let values = &values[i * SUMS..][..sums.len()];
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        });
     }
 
     /// Loss of the batch in nats per symbol; leaves the gradient.

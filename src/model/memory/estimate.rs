@@ -224,9 +224,13 @@ impl<'a> Shape<'a> {
         self.config.embedding.map_or(self.vocabulary, |width| width as f64)
     }
 
-    /// The widest vector between two layers.
+    /// The widest vector whose gradient goes down.
     fn widest(&self) -> f64 {
-        let of = |(l, layer): (usize, &Layer)| self.config.input_width(l).max(layer.output_size()) as f64;
+        let gathers = self.config.has_head() && self.config.gathers();
+        let of = |(l, layer): (usize, &Layer)| {
+            let read = if l == 0 && gathers { 0 } else { self.config.input_width(l) };
+            read.max(layer.output_size()) as f64
+        };
         self.config.stack.iter().enumerate().map(of).fold(0.0, |most, width| padded(width).max(most))
     }
 
