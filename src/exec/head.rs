@@ -21,6 +21,7 @@ use super::table::Packed;
 use super::tensors::Arena;
 use super::tokens::Vectors;
 use super::weights::Weights;
+use crate::aligned::Aligned;
 use crate::model::cell::resize;
 use crate::parallel::Threads;
 use std::ops::Range;
@@ -76,7 +77,7 @@ pub(crate) struct Head {
     x: Vec<f32>,
     d_x: Vec<f32>,
     /// [block, padded(V)]: logits, then their gradients.
-    logits: Vec<f32>,
+    logits: Aligned,
     /// `[block]`
     targets: Vec<u32>,
     losses: Vec<f64>,
@@ -171,8 +172,7 @@ impl Head {
             self.x.extend_from_slice(&shard.outputs()[token * vector..][..vector]);
             self.targets.push(shard.targets[token]);
         }
-        let logits = padded(weights.config.vocabulary);
-        resize(&mut self.logits, tokens * logits, most * logits);
+        self.logits.resize(tokens * padded(weights.config.vocabulary));
         resize(&mut self.losses, tokens, most);
         resize(&mut self.correct, tokens, most);
     }
