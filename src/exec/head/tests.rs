@@ -51,6 +51,8 @@ fn run(model: &Model, blocks: Blocks, run: Run<'_>) -> Left {
         let purpose = Purpose { train, dropout: train && run.drops };
         let mut executor = Executor::new(&weights, STEPS, ROWS, purpose, &threads);
         executor.reshape(&weights, shape, &threads);
+        let shards = if weights.divides { run.threads } else { 1 };
+        assert_eq!(executor.shards.len(), shards, "rows are divided");
         executor
     };
     let packed = Packed { weights: &weights, parameters: model.parameters(), threads: &threads };
@@ -115,15 +117,15 @@ impl RnnCell for Leaky {
 }
 
 fn models() -> Vec<Model> {
-    let projected = Layer { projection: Some(19), peepholes: true, ..Layer::lstm(24) };
+    let projected = Layer { projection: Some(19), peepholes: true, ..Layer::lstm(40) };
     let stacks = [
         (vec![], InputKind::OneHot),
-        (vec![Layer::gru(18), projected], InputKind::Embedding),
+        (vec![Layer::gru(60), projected], InputKind::Embedding),
         (vec![Layer { residual: true, zoneout: 0.2, ..Layer::lstm(VOCABULARY) }], InputKind::OneHot),
         (vec![Layer::custom(CustomCell::new("leaky", Leaky(20)))], InputKind::Embedding),
     ];
     let model = |(stack, input)| {
-        let settings = Settings { stack, input, hidden: 21, embedding: Some(13), ..Settings::default() };
+        let settings = Settings { stack, input, hidden: 60, embedding: Some(13), ..Settings::default() };
         Model::new(&settings, VOCABULARY).unwrap()
     };
     stacks.into_iter().map(model).collect()
