@@ -286,6 +286,9 @@ impl<'a> Part<'a> {
     fn write_logits(self, weights: &Weights, place: &impl Fn(usize) -> usize) {
         let Part { tokens, x, logits, mut out, .. } = self;
         let vocabulary = weights.config.vocabulary;
+        if vocabulary == padded(vocabulary) && out.len() == tokens.len() * vocabulary {
+            return weights.logits(x, out);
+        }
         weights.logits(x, logits);
         for (m, row) in tokens.zip(logits.chunks_exact(padded(vocabulary))) {
             let (to, rest) = out.split_at_mut(place(m + 1) - place(m));

@@ -31,8 +31,8 @@ struct Left {
     within: u64,
 }
 
-fn ids(factor: usize) -> Vec<u32> {
-    (0..STEPS * ROWS).map(|i| ((i * factor + i / 5) % VOCABULARY) as u32).collect()
+fn ids(factor: usize, vocabulary: usize) -> Vec<u32> {
+    (0..STEPS * ROWS).map(|i| ((i * factor + i / 5) % vocabulary) as u32).collect()
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -45,7 +45,8 @@ fn run(model: &Model, blocks: Blocks, run: Run<'_>) -> Left {
     let mut weights = Weights::new(model.config(), detect().unwrap());
     weights.blocks = blocks;
     weights.pack(model.parameters(), true, &threads);
-    let (inputs, targets) = (ids(7), ids(11));
+    let vocabulary = model.config().vocabulary;
+    let (inputs, targets) = (ids(7, vocabulary), ids(11, vocabulary));
     let shape = Shape { steps: STEPS, rows: ROWS, lengths: run.lengths };
     let executor = |train: bool| {
         let purpose = Purpose { train, dropout: train && run.drops };
@@ -70,7 +71,7 @@ fn run(model: &Model, blocks: Blocks, run: Run<'_>) -> Left {
     let goal = Goal::Losses { top_k: Some(3) };
     reading.run(packed, Pass { inputs: &inputs, targets: &targets, fresh: true, dropping: None, goal });
     let (tallies, within) = ([&training, &reading].map(|executor| executor.tally((0.0, 0))), reading.within);
-    let mut logits = vec![f32::NAN; STEPS * ROWS * VOCABULARY];
+    let mut logits = vec![f32::NAN; STEPS * ROWS * vocabulary];
     let goal = Goal::Logits(&mut logits);
     reading.run(packed, Pass { inputs: &inputs, targets: &[], fresh: true, dropping: None, goal });
     let entries = model.parameters().layout.entries().iter();
@@ -119,14 +120,19 @@ impl RnnCell for Leaky {
 fn models() -> Vec<Model> {
     let projected = Layer { projection: Some(19), peepholes: true, ..Layer::lstm(40) };
     let stacks = [
-        (vec![], InputKind::OneHot),
-        (vec![Layer::gru(60), projected], InputKind::Embedding),
-        (vec![Layer { residual: true, zoneout: 0.2, ..Layer::lstm(VOCABULARY) }], InputKind::OneHot),
-        (vec![Layer::custom(CustomCell::new("leaky", Leaky(20)))], InputKind::Embedding),
+        (vec![], InputKind::OneHot, VOCABULARY),
+        (vec![], InputKind::Embedding, 48),
+        (vec![Layer::gru(60), projected], InputKind::Embedding, VOCABULARY),
+        (
+            vec![Layer { residual: true, zoneout: 0.2, ..Layer::lstm(VOCABULARY) }],
+            InputKind::OneHot,
+            VOCABULARY,
+        ),
+        (vec![Layer::custom(CustomCell::new("leaky", Leaky(20)))], InputKind::Embedding, VOCABULARY),
     ];
-    let model = |(stack, input)| {
+    let model = |(stack, input, vocabulary)| {
         let settings = Settings { stack, input, hidden: 60, embedding: Some(13), ..Settings::default() };
-        Model::new(&settings, VOCABULARY).unwrap()
+        Model::new(&settings, vocabulary).unwrap()
     };
     stacks.into_iter().map(model).collect()
 }
@@ -189,7 +195,7 @@ fn a_window_without_a_token_has_logits_of_zero() {
     executor.reshape(&weights, shape, &threads);
     let packed = Packed { weights: &weights, parameters: model.parameters(), threads: &threads };
     let mut logits = vec![f32::NAN; STEPS * ROWS * VOCABULARY];
-    let (inputs, goal) = (ids(3), Goal::Logits(&mut logits));
+    let (inputs, goal) = (ids(3, VOCABULARY), Goal::Logits(&mut logits));
     executor.run(packed, Pass { inputs: &inputs, targets: &[], fresh: true, dropping: None, goal });
     assert!(!executor.keeps_logits && logits.iter().all(|logit| *logit == 0.0));
 }
