@@ -30,8 +30,6 @@ use unrolled_kernels::pack::padded;
 
 /// Tokens of a block: twice as many as a weight gradient walks at a time, so that its sums stop where they stop anyway.
 const BLOCK: usize = 512;
-/// Tokens of a block that one thread takes at a time, at most.
-const SHARE: usize = 256;
 /// Vocabularies up to this size keep the logits of a window, however long it is.
 const SMALL: usize = 1024;
 /// Floats of the largest logits that are kept for a whole window (16 MiB).
@@ -222,7 +220,7 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Calls `f` on parts of a fair size. `place` is where a token's row begins in the caller's logits.
+    /// Calls `f` on as many parts as there are threads. `place` is where a token's row begins in the caller's logits.
     fn divide(
         self,
         weights: &Weights,
@@ -230,7 +228,7 @@ impl<'a> Part<'a> {
         place: &(impl Fn(usize) -> usize + Sync),
         f: &(impl Fn(Part<'_>) + Sync),
     ) {
-        let share = self.tokens.len().div_ceil(threads.at_work()).min(SHARE);
+        let share = self.tokens.len().div_ceil(threads.at_work());
         self.halve(weights, (threads, share), place, f);
     }
 
