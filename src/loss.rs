@@ -302,11 +302,13 @@ pub fn in_top_k(logits: &[f32], targets: &[u32], k: usize) -> Result<Vec<bool>> 
         let expected = "give a whole number of at least 1".to_owned();
         return Err(Error::Setting { name: "top-k", found: "0".to_owned(), expected });
     }
-    let within = |(row, target): (&[f32], &u32)| {
-        let own = row[*target as usize];
-        row.iter().all(|y| y.is_finite()) && row.iter().filter(|y| **y > own).count() < k
-    };
-    Ok(logits.chunks(symbols).zip(targets).map(within).collect())
+    Ok(logits.chunks(symbols).zip(targets).map(|(row, target)| is_within(row, *target, k)).collect())
+}
+
+/// Whether one row's target is.
+pub(crate) fn is_within(row: &[f32], target: u32, k: usize) -> bool {
+    let own = row[target as usize];
+    row.iter().all(|y| y.is_finite()) && row.iter().filter(|y| **y > own).count() < k
 }
 
 /// The share of rows whose target is among the k largest logits.

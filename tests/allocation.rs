@@ -30,11 +30,15 @@ fn count(f: impl FnOnce()) -> u64 {
 }
 
 /// Checks that `run` allocates nothing in `STEPS` steps, of which each enters a pool up to `entries` times.
-fn check(what: &str, (threads, entries): (usize, u64), mut run: impl FnMut()) {
+fn check(what: &str, threads_and_entries: (usize, u64), run: impl FnMut()) {
+    check_steps(STEPS, what, threads_and_entries, run);
+}
+
+fn check_steps(steps: u64, what: &str, (threads, entries): (usize, u64), mut run: impl FnMut()) {
     (0..BEFORE).for_each(|_| run());
-    let least = (0..WINDOWS).map(|_| count(|| (0..STEPS).for_each(|_| run()))).min().unwrap();
-    let queue = if threads == 1 { 0 } else { (STEPS * entries).div_ceil(63) };
-    assert!(least <= queue, "{least} blocks in {STEPS} steps on {threads} threads: {what}");
+    let least = (0..WINDOWS).map(|_| count(|| (0..steps).for_each(|_| run()))).min().unwrap();
+    let queue = if threads == 1 { 0 } else { (steps * entries).div_ceil(63) };
+    assert!(least <= queue, "{least} blocks in {steps} steps on {threads} threads: {what}");
 }
 
 fn text() -> Corpus {
@@ -80,7 +84,7 @@ fn training_allocates_nothing() {
         for (mode, windows) in [(Mode::Static, Windows::Random), (Mode::Dynamic, Windows::Sliding)] {
             let dropout = if mode == Mode::Static { 0.3 } else { 0.0 };
             let settings = Settings { optimizer, clip_mode, clip: 0.1, mode, windows, dropout, ..settings() };
-            check_training(&Settings { momentum: 0.9, ..settings });
+            check_training(&Settings { momentum: 0.9, label_smoothing: dropout, ..settings });
         }
     }
 }
@@ -103,6 +107,23 @@ fn differentiators_allocate_nothing_while_shapes_repeat() {
                 differentiator.parameters_and_gradient().0[0] += 0.1;
             });
         }
+    }
+}
+
+/// The head of so many symbols goes by blocks of tokens.
+fn large_vocabularies_allocate_nothing() {
+    let (vocabulary, steps, rows) = (8000, 40, 16);
+    for threads in [1, 2] {
+        let model = Model::new(&Settings { hidden: 8, ..settings() }, vocabulary).unwrap();
+        let mut differentiator = Differentiator::new(model, Some(threads)).unwrap();
+        let ids = |factor: usize| (0..steps * rows).map(|i| (i * factor % vocabulary) as u32).collect();
+        let batch = Batch { steps, rows, inputs: ids(17), targets: ids(31), fresh: true };
+        let lengths: Vec<usize> = (0..rows).map(|row| steps - row % 3).collect();
+        check_steps(5, &format!("V = {vocabulary}"), (threads, 8), || {
+            differentiator.run(&batch, None, None).unwrap();
+            differentiator.run(&batch, Some(&lengths), None).unwrap();
+            differentiator.parameters_and_gradient().0[0] += 0.1;
+        });
     }
 }
 
@@ -134,4 +155,5 @@ fn a_step_allocates_nothing_after_the_first() {
     the_counter_counts_on_all_threads();
     training_allocates_nothing();
     differentiators_allocate_nothing_while_shapes_repeat();
+    large_vocabularies_allocate_nothing();
 }

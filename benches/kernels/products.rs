@@ -210,8 +210,16 @@ impl Gradient {
         let (depth, outputs) = (self.shape.depth, self.shape.outputs);
         for (i, weight) in self.weight.chunks_mut(ROWS * depth).enumerate() {
             let rows = i * ROWS..outputs.min((i + 1) * ROWS);
-            WeightGradient { pairs: &self.rows, slots: &self.slots, depth, rows, weight, bias: &mut [] }
-                .run_on(isa());
+            WeightGradient {
+                pairs: &self.rows,
+                slots: &self.slots,
+                depth,
+                rows,
+                continues: false,
+                weight,
+                bias: &mut [],
+            }
+            .run_on(isa());
         }
     }
 

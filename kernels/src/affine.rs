@@ -7,8 +7,9 @@
 use crate::dispatch::Isa;
 use crate::pack::{Panels, depth_of, product};
 use crate::processor::caches;
-use crate::product::{Factors, Place, Starts, Tile, Tiled, Weights, Widths, multiply, sweep};
+use crate::product::{Factors, Starts, Tile, Weights, multiply};
 use crate::simd::{Kernel, Simd};
+use crate::sweep::{Place, Tiled, Widths, sweep};
 use core::ops::Range;
 
 /// What the sums start from.

@@ -5,8 +5,9 @@
 //! ```
 
 use crate::pack::{Panel, Panels};
-use crate::product::{Factors, Place, Starts, Sums, Tile, Tiled, Weights, Widths, multiply};
+use crate::product::{Factors, Starts, Sums, Tile, Weights, multiply};
 use crate::simd::Simd;
+use crate::sweep::{Place, Tiled, Widths};
 use core::ops::Range;
 
 /// The start of the sums: steps of hidden vectors, or zero.

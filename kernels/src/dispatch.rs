@@ -189,7 +189,7 @@ impl Isa {
         }
     }
 
-    /// Runs a kernel whose tiles are all of `rows` rows. (A single row goes by pairs of vectors where they are short.)
+    /// Runs a kernel of tiles, for `rows` rows in all. On AVX2 two registers make a vector.
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn run_rows<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {

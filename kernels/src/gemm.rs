@@ -16,7 +16,8 @@
 use crate::dispatch::Isa;
 use crate::pack::{Slots, padded, product};
 use crate::processor::caches;
-use crate::product::{Factors, Starts, Sums, Tile, multiply, rows_of};
+use crate::product::{Factors, Starts, Sums, Tile, multiply};
+use crate::shapes::rows_of;
 use crate::simd::{Kernel, Simd};
 use crate::strips::{GROUP, Gathered, Strip, look_up};
 use core::ops::Range;
@@ -90,6 +91,8 @@ pub struct WeightGradient<'a> {
     pub depth: usize,
     /// Rows of the matrix to compute.
     pub rows: Range<usize>,
+    /// Whether the sums go on from what `weight` and `bias` hold, or start from zero.
+    pub continues: bool,
     /// [rows, K], overwritten.
     pub weight: &'a mut [f32],
     /// `[rows]`, overwritten; or empty.
@@ -118,8 +121,10 @@ impl WeightGradient<'_> {
         assert!(self.rows.end <= product([gates, self.slots.hidden]), "rows {:?}", self.rows);
         assert_eq!(self.weight.len(), product([self.rows.len(), self.depth]), "weight gradient");
         assert!(self.bias.is_empty() || self.bias.len() == self.rows.len(), "bias gradient");
-        self.weight.fill(0.0);
-        self.bias.fill(0.0);
+        if !self.continues {
+            self.weight.fill(0.0);
+            self.bias.fill(0.0);
+        }
         if !self.rows.is_empty() {
             isa.run_rows(usize::MAX, self);
         }

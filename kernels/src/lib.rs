@@ -63,9 +63,13 @@ pub mod reference;
 #[cfg(feature = "std")]
 pub mod rnn;
 #[cfg(feature = "std")]
+mod shapes;
+#[cfg(feature = "std")]
 pub mod softmax;
 #[cfg(feature = "std")]
 mod strips;
+#[cfg(feature = "std")]
+mod sweep;
 #[cfg(feature = "std")]
 pub mod update;
 #[cfg(feature = "std")]

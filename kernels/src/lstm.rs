@@ -27,8 +27,9 @@ use crate::backward::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, Slots, padded};
-use crate::product::{Place, Sums, Tiled, Widths, sweep};
+use crate::product::Sums;
 use crate::simd::{Kernel, Simd};
+use crate::sweep::{Place, Tiled, Widths, sweep};
 use crate::window::{Hidden, Input, Part, Window};
 use core::ops::Range;
 

@@ -10,7 +10,7 @@
 //! packs them.
 
 use crate::dispatch::Isa;
-use crate::product::Widths;
+use crate::sweep::Widths;
 use core::ops::Range;
 
 /// Floats in a stored vector of `units` values: the next multiple of sixteen.

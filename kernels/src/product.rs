@@ -6,7 +6,7 @@
 //!
 //! A *panel* holds, for each k, up to four vectors of sixteen outputs side by side: [K][W][16]. What the vectors
 //! mean (four gates of sixteen units, or sixty-four units of one gate) is the business of [`crate::pack`] and of the
-//! kernel that calls. Leaves of eight lanes walk a panel twice, once per half of each vector.
+//! kernel that calls. A leaf of eight lanes walks a panel twice, once per half of each vector.
 //!
 //! 1. A tile is one function per instruction set and shape, shared by all kernels ([`multiply`]). It leaves its sums in
 //!    [`Sums`], where the kernel's own part (gates, deltas) picks them up. So a kernel compiles to one loop, not to one
@@ -15,6 +15,7 @@
 //!    tokens of a window.
 
 use crate::pack::strides;
+use crate::shapes::{fits, values_first, width_of};
 use crate::simd::{Simd, Work};
 use crate::strips::Strip;
 use core::cell::UnsafeCell;
@@ -324,153 +325,4 @@ unsafe fn continue_chains<S: Simd, const R: usize, const W: usize>(
         }
     }
     *acc = sums;
-}
-
-/// Whether a tile loads its rows' values first, and then one vector of weights at a time: the faster way, where the
-/// registers hold R values and a vector beside the sums. (A single vector of weights multiplies values straight from memory.)
-const fn values_first<S: Simd>(rows: usize, width: usize) -> bool {
-    rows <= width || width > 1 && rows * width * S::REGISTERS + rows < registers::<S>()
-}
-
-/// Vector registers, of which a third as many as the sums are left for what is multiplied.
-const fn registers<S: Simd>() -> usize {
-    let sums = S::SUMS * S::REGISTERS;
-    sums + sums / 3
-}
-
-/// How many vectors of a panel have outputs in their lower and in their upper half; the others are zeros for padding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Widths {
-    pub(crate) lower: usize,
-    pub(crate) upper: usize,
-}
-
-impl Widths {
-    /// `width` vectors of the same units, those of block `block` of H.
-    #[inline(always)]
-    pub(crate) fn of_block(width: usize, block: usize, hidden: usize) -> Self {
-        Self { lower: width, upper: if hidden > block * 16 + 8 { width } else { 0 } }
-    }
-}
-
-/// Whether there is a tile of that shape: whether the registers hold its sums, the side that is loaded first, and one more.
-/// (Compilers fill the last register only where the values come first.)
-const fn fits<S: Simd>(rows: usize, width: usize) -> bool {
-    let sums = rows * width;
-    let weights = width * S::REGISTERS;
-    let held = sums * S::REGISTERS + if values_first::<S>(rows, width) { rows } else { weights + 1 };
-    rows <= S::ROWS && rows <= MOST_ROWS && sums <= S::SUMS && (rows == 1 || held < registers::<S>())
-}
-
-/// The most rows of a tile of `width` vectors. Eight keep a processor busy that begins two products in a cycle and ends
-/// them four cycles later.
-#[inline(always)]
-pub(crate) fn rows_of<S: Simd>(width: usize) -> usize {
-    match width {
-        _ if S::REGISTERS > 1 => const { most_rows::<S>(1) },
-        1 => const { most_rows::<S>(1) },
-        2 => const { most_rows::<S>(2) },
-        3 => const { most_rows::<S>(3) },
-        _ => const { most_rows::<S>(4) },
-    }
-}
-
-/// The most vectors of a tile of `rows` rows.
-#[inline(always)]
-fn width_of<S: Simd>(rows: usize) -> usize {
-    match rows {
-        0 | 1 => const { most_vectors::<S>(1) },
-        2 => const { most_vectors::<S>(2) },
-        3 => const { most_vectors::<S>(3) },
-        _ => const { most_vectors::<S>(4) },
-    }
-}
-
-const fn most_rows<S: Simd>(width: usize) -> usize {
-    let mut rows = 1;
-    while fits::<S>(rows + 1, width) {
-        rows += 1;
-    }
-    rows
-}
-
-const fn most_vectors<S: Simd>(rows: usize) -> usize {
-    let mut width = 1;
-    while width < 4 && fits::<S>(rows, width + 1) {
-        width += 1;
-    }
-    width
-}
-
-/// Some rows of one panel, or of one half of each of its vectors.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    /// The first row.
-    pub(crate) row: usize,
-    /// How many.
-    pub(crate) rows: usize,
-    pub(crate) panel: usize,
-    /// 0, or 8 for the upper halves on leaves of eight lanes.
-    pub(crate) half: usize,
-    /// Vectors of the panel that have outputs in this half.
-    pub(crate) width: usize,
-}
-
-/// An algorithm on tiles: a product, and the algorithm's own part.
-pub(crate) trait Tiled<S: Simd> {
-    /// The vectors of a panel.
-    fn widths(&self, panel: usize) -> Widths;
-
-    /// Computes the rows at a place, which are at most `rows_of(width)`.
-    ///
-    /// # Safety
-    /// The rows and the panel exist.
-    unsafe fn compute(&self, s: S, place: Place);
-}
-
-/// Computes all rows of each panel. A panel with upper halves of padding alone goes by halves, and leaves those out.
-///
-/// # Safety
-/// As for `compute`, for all rows below `rows` and all `panels`.
-#[inline(always)]
-pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(
-    s: S,
-    rows: usize,
-    panels: usize,
-    tiled: &T,
-) {
-    for panel in 0..panels {
-        let Widths { lower, upper } = Tiled::<S>::widths(tiled, panel);
-        // SAFETY: as the caller vouches.
-        unsafe {
-            if S::LANES == 16 && lower == upper {
-                sweep_rows(s, rows, (panel, 0, lower), tiled);
-            } else {
-                for (half, width) in [(0, lower), (8, upper)] {
-                    if width > 0 {
-                        sweep_rows(s.narrow(), rows, (panel, half, width), tiled);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Computes all rows of one half of a panel. The rows are dealt out evenly: 25 rows are five tiles of five.
-///
-/// # Safety
-/// As for `sweep`.
-#[inline(always)]
-unsafe fn sweep_rows<S: Simd, T: Tiled<S>>(
-    s: S,
-    rows: usize,
-    (panel, half, width): (usize, usize, usize),
-    tiled: &T,
-) {
-    let tiles = rows.div_ceil(rows_of::<S>(width)).max(1);
-    for i in 0..tiles {
-        let (row, end) = (rows * i / tiles, rows * (i + 1) / tiles);
-        // SAFETY: row..end lies below `rows`; the caller vouches for the rest.
-        unsafe { tiled.compute(s, Place { row, rows: end - row, panel, half, width }) };
-    }
 }

@@ -271,7 +271,8 @@ impl Pairs for Nothing {
 #[should_panic(expected = "weight gradient")]
 fn short_gradient() {
     let (slots, weight, bias) = (&Slots::plain(5), &mut [0.0; 7][..], &mut [][..]);
-    WeightGradient { pairs: &Nothing, slots, depth: 2, rows: 0..4, weight, bias }.run_on(Isa::PORTABLE);
+    WeightGradient { pairs: &Nothing, slots, depth: 2, rows: 0..4, continues: false, weight, bias }
+        .run_on(Isa::PORTABLE);
 }
 
 /// Pairs that say more than they hold.
@@ -293,7 +294,8 @@ impl Pairs for Boast {
 
 fn boast(run: Run, slots: &Slots) {
     let (weight, bias) = (&mut [0.0; 1][..], &mut [][..]);
-    WeightGradient { pairs: &Boast(run), slots, depth: 1, rows: 0..1, weight, bias }.run_on(Isa::PORTABLE);
+    WeightGradient { pairs: &Boast(run), slots, depth: 1, rows: 0..1, continues: false, weight, bias }
+        .run_on(Isa::PORTABLE);
 }
 
 #[test]

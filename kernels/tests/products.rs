@@ -146,10 +146,47 @@ fn gradient(isa: Isa, pairs: &Rows, slots: &Slots, rows: Range<usize>, most: usi
             slots,
             depth: pairs.depth,
             rows: part.clone(),
+            continues: false,
             weight: &mut weight[at * pairs.depth..][..part.len() * pairs.depth],
             bias: &mut bias[at..][..part.len()],
         }
         .run_on(isa);
+    }
+    (weight, bias)
+}
+
+/// Some of the pairs of others.
+struct Part<'a>(&'a Rows, Range<usize>);
+
+impl Pairs for Part<'_> {
+    fn len(&self) -> usize {
+        self.1.len()
+    }
+    fn delta(&self, m: usize) -> &[f32] {
+        self.0.delta(self.1.start + m)
+    }
+    fn input(&self, m: usize) -> &[f32] {
+        self.0.input(self.1.start + m)
+    }
+    fn run(&self, m: usize) -> Run {
+        let run = self.0.run(self.1.start + m);
+        Run { rows: run.rows.min(self.len() - m), ..run }
+    }
+}
+
+/// A gradient that stops after `first` pairs and goes on with the rest.
+fn gradient_in_turns(
+    isa: Isa,
+    pairs: &Rows,
+    slots: &Slots,
+    rows: Range<usize>,
+    first: usize,
+) -> (Vec<f32>, Vec<f32>) {
+    let (mut weight, mut bias) = (vec![f32::NAN; rows.len() * pairs.depth], vec![f32::NAN; rows.len()]);
+    for (part, continues) in [(0..first, false), (first..pairs.len(), true)] {
+        let (pairs, depth) = (&Part(pairs, part), pairs.depth);
+        let (weight, bias) = (&mut weight[..], &mut bias[..]);
+        WeightGradient { pairs, slots, depth, rows: rows.clone(), continues, weight, bias }.run_on(isa);
     }
     (weight, bias)
 }
@@ -180,8 +217,12 @@ proptest! {
             let (weight, bias) = gradient(isa, &pairs, &slots, rows.clone(), most);
             assert_sums(isa, &weight, &expected.0, count, "weight gradient");
             assert_sums(isa, &bias, &expected.1, count, "bias gradient");
-            let whole = gradient(isa, &pairs, &slots, rows, gemm::ROWS);
+            let whole = gradient(isa, &pairs, &slots, rows.clone(), gemm::ROWS);
+            let turns = gradient_in_turns(isa, &pairs, &slots, rows, count * most / gemm::ROWS);
+            assert_sums(isa, &turns.0, &expected.0, count + 1, "weight gradient in turns");
             if fuses(isa) {
+                assert_bits(&turns.0, &whole.0, "weight gradient in turns");
+                assert_bits(&turns.1, &whole.1, "bias gradient in turns");
                 assert_bits(&weight, &whole.0, "weight gradient, split otherwise");
                 assert_bits(&bias, &whole.1, "bias gradient, split otherwise");
             }
@@ -258,6 +299,7 @@ fn a_gradient_of_no_rows_is_nothing() {
     let pairs = Rows { deltas: vec![1.0; 64], width: 64, inputs: vec![1.0; 32], depth: 2, run: 0 };
     for isa in Isa::all() {
         let (weight, bias) = (&mut [][..], &mut [][..]);
-        WeightGradient { pairs: &pairs, slots: &slots, depth: 2, rows: 5..5, weight, bias }.run_on(isa);
+        WeightGradient { pairs: &pairs, slots: &slots, depth: 2, rows: 5..5, continues: false, weight, bias }
+            .run_on(isa);
     }
 }

@@ -115,7 +115,6 @@ impl<'m> Dynamic<'m> {
     }
 
     fn run(&mut self, ids: &[u32], shape: Shape<'_>, logits: &mut [f32]) {
-        let config = self.model.config();
         let executor = self.shaped.shape_as(&self.weights, shape, &self.threads);
         if std::mem::take(&mut self.is_set) {
             let (rows, found) = (shape.rows, self.state.rows);
@@ -126,9 +125,8 @@ impl<'m> Dynamic<'m> {
             Packed { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads };
         executor.run(
             packed,
-            Pass { inputs: ids, targets: &[], fresh: false, dropping: None, goal: Goal::Logits },
+            Pass { inputs: ids, targets: &[], fresh: false, dropping: None, goal: Goal::Logits(logits) },
         );
-        executor.logits(config.vocabulary, logits);
     }
 
     /// A copy of the state after the last window; `None` before the first.

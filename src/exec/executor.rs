@@ -1,6 +1,8 @@
 //! A window of T steps by B rows over all layers, its rows divided among threads: the body of both modes.
 
 use super::gradient::gradients;
+use super::head::Head;
+use super::logits::Slope;
 use super::masks::Dropping;
 use super::ragged::Ragged;
 use super::shard::Shard;
@@ -30,6 +32,11 @@ pub(crate) struct Executor {
     pub(crate) ids: Vec<u32>,
     /// Floats in a row of logits.
     pub(crate) logit_width: usize,
+    /// Whether shards keep the logits of the whole window; else the head goes by blocks.
+    pub(crate) keeps_logits: bool,
+    head: Head,
+    /// Targets of the last window within the top k, where that was asked for.
+    pub(crate) within: u64,
     /// Whether a window has run since the state was last set.
     ran: bool,
     /// The state while rows are dealt out anew.
@@ -47,7 +54,7 @@ pub(crate) struct Shape<'a> {
 }
 
 /// A window, and what to do with it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Pass<'a> {
     /// Time-major [T, B]. What lies beyond the end of a row is not read. Empty where vectors are read, which `load` has left.
     pub(crate) inputs: &'a [u32],
@@ -56,22 +63,21 @@ pub(crate) struct Pass<'a> {
     /// Starts from zero, not from where the last window ended.
     pub(crate) fresh: bool,
     pub(crate) dropping: Option<Dropping<'a>>,
-    pub(crate) goal: Goal,
+    pub(crate) goal: Goal<'a>,
 }
 
-/// How far a pass goes. Each goes on from the one before.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Goal {
-    /// Logits are left.
-    Logits,
-    /// Losses are left for `tally`.
-    Losses,
-    /// The deltas of all layers are left for `gradients`, of the loss times `scale`.
-    Deltas {
-        scale: f32,
-        /// Share of each target that is spread over all symbols.
-        smoothing: f32,
-    },
+/// How far a pass goes.
+#[derive(Debug)]
+pub(crate) enum Goal<'a> {
+    /// What the last layer gives is left.
+    Outputs,
+    /// Logits are written [T, B, V], zeros beyond the end of a row.
+    Logits(&'a mut [f32]),
+    /// Losses are left for `tally`, and the targets within the top k are counted.
+    Losses { top_k: Option<usize> },
+    /// Losses are left, and the deltas of all layers for `gradients`. Where logits are not kept, the head's part of
+    /// `gradient`, an arena parallel to the parameters, is written.
+    Deltas { slope: Slope, gradient: &'a mut [f32] },
 }
 
 /// What a window is run for.
@@ -101,6 +107,9 @@ impl Executor {
             table: Table::default(),
             ids: Vec::new(),
             logit_width: padded(weights.config.vocabulary),
+            keeps_logits: true,
+            head: Head::default(),
+            within: 0,
             ran: false,
             held: State { rows: 0, layers: Vec::new() },
             table_gradient: TableGradient::default(),
@@ -144,6 +153,7 @@ impl Executor {
             self.shards.push(self.spare.pop().unwrap_or_else(|| Shard::new(weights, self.purpose)));
         }
         resize(&mut self.ids, tokens, steps * rows);
+        self.keeps_logits = weights.blocks.keep(weights.config.vocabulary, steps * rows);
         if self.is_ragged() {
             return self.ragged.deal(weights, steps, &mut self.shards);
         }
@@ -171,10 +181,10 @@ impl Executor {
         self.shards.iter_mut().for_each(|shard| shard.begin(fresh, ran));
     }
 
-    /// Runs a window; no thread waits for another one before its rows are done.
+    /// Runs a window. Where logits are kept, no thread waits for another one before its rows are done.
     pub(crate) fn run(&mut self, packed: Packed<'_>, pass: Pass<'_>) {
         let Packed { weights, parameters, threads } = packed;
-        let Pass { inputs, targets, fresh, dropping, goal } = pass;
+        let Pass { inputs, targets, fresh, dropping, mut goal } = pass;
         let (ragged, ran) = (self.is_ragged(), std::mem::replace(&mut self.ran, true));
         if weights.config.has_head() {
             let inputs = if ragged { self.ragged.gather(inputs) } else { inputs };
@@ -187,33 +197,39 @@ impl Executor {
         if ragged {
             self.ragged.load(&mut self.shards, &self.ids, targets);
         }
-        let (rows, ids, table, shards) = (self.rows, &self.ids, &self.table.rows, &mut self.shards);
-        let run = |shard: &mut Shard| {
-            let clock = weights.phases.time(Phase::Input);
-            shard.begin(fresh, ran);
-            if !ragged {
-                shard.load(rows, ids, targets);
-            }
-            shard.look_up(weights, parameters);
-            drop(clock);
-            shard.forward(weights, table, dropping);
-            match goal {
-                Goal::Logits => {}
-                Goal::Losses => shard.losses(weights, None),
-                Goal::Deltas { scale, smoothing } if smoothing > 0.0 => {
-                    shard.smoothed_losses(weights, scale, smoothing);
-                    shard.backward(weights, dropping);
-                }
-                Goal::Deltas { scale, .. } => {
-                    shard.losses(weights, Some(scale));
-                    shard.backward(weights, dropping);
-                }
-            }
-        };
-        threads.enter(weights.work() * ids.len(), || {
+        let mut head = std::mem::take(&mut self.head);
+        let work = weights.work() * self.ids.len();
+        threads.enter(work, || {
+            let (rows, ids, table, keeps) = (self.rows, &self.ids, &self.table.rows, self.keeps_logits);
             let _section = weights.phases.section(threads.at_work());
-            threads.each(shards, &run);
+            threads.each(&mut self.shards, &|shard| {
+                let clock = weights.phases.time(Phase::Input);
+                shard.begin(fresh, ran);
+                if !ragged {
+                    shard.load(rows, ids, targets);
+                }
+                shard.look_up(weights, parameters);
+                drop(clock);
+                shard.forward(weights, table, dropping);
+                if keeps {
+                    shard.finish(weights, dropping, &goal);
+                }
+            });
+            if keeps {
+                return;
+            }
+            self.within = head.run(self, packed, &mut goal);
+            if matches!(goal, Goal::Deltas { .. }) {
+                threads.each(&mut self.shards, &|shard| shard.layers_backward(weights, dropping));
+            }
         });
+        self.head = head;
+        if self.keeps_logits {
+            self.within = self.shards.iter().map(|shard| shard.within).sum();
+            if let Goal::Logits(out) = goal {
+                self.logits(weights.config.vocabulary, out);
+            }
+        }
     }
 
     /// Runs a window of one step that goes on from the last one; all its rows start from row `row` of `table`, or from symbol
@@ -225,6 +241,7 @@ impl Executor {
             shard.ids.fill(row);
             shard.look_up(weights, parameters);
             shard.forward(weights, table, None);
+            shard.head(weights);
         }
         self.ran = true;
     }
@@ -257,8 +274,31 @@ impl Executor {
         self.table_gradient = table;
     }
 
-    /// Copies the logits to `out` [T, B, V], zeros beyond the end of a row.
-    pub(crate) fn logits(&self, vocabulary: usize, out: &mut [f32]) {
+    /// The shard of token `m`, and its number there.
+    pub(crate) fn place(&self, m: usize) -> (usize, usize) {
+        if self.is_ragged() {
+            let place = self.ragged.places[m];
+            return (place.shard as usize, place.token as usize);
+        }
+        if self.shards.len() == 1 {
+            return (0, m);
+        }
+        let (t, row) = (m / self.rows, m % self.rows);
+        let number = self.shards.iter().rposition(|shard| shard.first() <= row).unwrap_or(0);
+        let shard = &self.shards[number];
+        (number, t * shard.rows() + row - shard.first())
+    }
+
+    /// The number of token `m` among all [T, B]; T B for the one behind the last.
+    pub(crate) fn source(&self, m: usize) -> usize {
+        if !self.is_ragged() {
+            return m;
+        }
+        self.ragged.places.get(m).map_or(self.steps * self.rows, |place| place.source as usize)
+    }
+
+    /// Copies logits that were kept to `out` [T, B, V], zeros beyond the end of a row.
+    fn logits(&self, vocabulary: usize, out: &mut [f32]) {
         if self.is_ragged() {
             return self.ragged.logits(&self.shards, (self.logit_width, vocabulary), out);
         }

@@ -30,6 +30,8 @@ pub(crate) struct Matrix<'a> {
     /// Columns.
     pub(crate) depth: usize,
     pub(crate) rows: Range<usize>,
+    /// Whether the sums go on from what the gradient holds.
+    pub(crate) continues: bool,
     /// Of the phase that this belongs to.
     pub(crate) clock: Clock<'a>,
 }
@@ -42,16 +44,16 @@ impl Matrix<'_> {
     }
 
     fn divide(self, isa: Isa, (weight, bias): (&mut [f32], &mut [f32]), share: usize, threads: &Threads) {
-        let Self { pairs, slots, depth, rows, clock } = self;
+        let Self { pairs, slots, depth, rows, continues, clock } = self;
         let pieces = rows.len().div_ceil(share);
         if pieces <= 1 {
             let _clock = clock.start();
-            return WeightGradient { pairs, slots, depth, rows, weight, bias }.run_on(isa);
+            return WeightGradient { pairs, slots, depth, rows, continues, weight, bias }.run_on(isa);
         }
         let half = (rows.len() * pieces.div_ceil(2) / pieces).next_multiple_of(16);
         let (first, second) = weight.split_at_mut(half * depth);
         let (first_bias, second_bias) = bias.split_at_mut(half.min(bias.len()));
-        let part = |rows| Matrix { pairs, slots, depth, rows, clock };
+        let part = |rows| Matrix { pairs, slots, depth, rows, continues, clock };
         threads.join(
             || part(rows.start..rows.start + half).divide(isa, (first, first_bias), share, threads),
             || part(rows.start + half..rows.end).divide(isa, (second, second_bias), share, threads),
@@ -178,8 +180,8 @@ impl Pass<'_> {
             if let Some(plain) = &gated.projection {
                 let pairs = self.tokens(Delta::Projected(l), From::Output(l));
                 let rows = 0..plain.slots.depth();
-                let clock = self.weights.phases.of(Phase::Gradient(l));
-                let matrix = Matrix { pairs: &pairs, slots: &plain.slots, depth: hidden, rows, clock };
+                let (clock, slots) = (self.weights.phases.of(Phase::Gradient(l)), &plain.slots);
+                let matrix = Matrix { pairs: &pairs, slots, depth: hidden, rows, continues: false, clock };
                 matrix.run(self.weights.isa, (projected, &mut []), self.threads);
             }
             let _clock = self.weights.phases.time(Phase::Gradient(l));
@@ -188,7 +190,7 @@ impl Pass<'_> {
             for sum in sums.into_iter().flat_map(|sums| sums.chunks_exact_mut(hidden)) {
                 let (pairs, rows) = (&pairs, first..first + hidden);
                 let (slots, depth) = (&slots, 0);
-                WeightGradient { pairs, slots, depth, rows, weight: &mut [], bias: sum }
+                WeightGradient { pairs, slots, depth, rows, continues: false, weight: &mut [], bias: sum }
                     .run_on(self.weights.isa);
                 first += padded(hidden);
             }
@@ -205,8 +207,8 @@ impl Pass<'_> {
         let own = || {
             let pairs = self.tokens(Delta::Mix(l), From::Read(l));
             let rows = 0..plain.slots.depth();
-            let clock = self.weights.phases.of(Phase::Gradient(l));
-            let matrix = Matrix { pairs: &pairs, slots: &plain.slots, depth: layer.inputs, rows, clock };
+            let (clock, slots) = (self.weights.phases.of(Phase::Gradient(l)), &plain.slots);
+            let matrix = Matrix { pairs: &pairs, slots, depth: layer.inputs, rows, continues: false, clock };
             matrix.run(self.weights.isa, gradient, self.threads);
         };
         self.threads.join(own, || rest(arena));
@@ -221,7 +223,8 @@ impl Pass<'_> {
         let now_bias = if gated.shares_bias(part) { &mut [] } else { now_bias };
         let pairs = self.tokens(Delta::Layer(l), From::Before(l, part.source));
         let (clock, rows) = (weights.phases.of(Phase::Gradient(l)), part.rows.clone());
-        let matrix = Matrix { pairs: &pairs, slots: &part.slots, depth: part.depth, rows, clock };
+        let (slots, depth) = (&part.slots, part.depth);
+        let matrix = Matrix { pairs: &pairs, slots, depth, rows, continues: false, clock };
         threads.join(
             || matrix.run(weights.isa, (now, now_bias), threads),
             || self.hidden(l, gated, rest, (weight, bias)),
@@ -232,21 +235,22 @@ impl Pass<'_> {
     fn input(&self, l: usize, gated: &Gated, gradient: (&mut [f32], &mut [f32])) {
         let (pairs, slots) = (self.tokens(Delta::Layer(l), From::Below(l)), &gated.input_slots);
         let depth = self.weights.layers[l].inputs;
-        let clock = self.weights.phases.of(Phase::Gradient(l));
-        let matrix = Matrix { pairs: &pairs, slots, depth, rows: 0..slots.depth(), clock };
+        let (clock, rows) = (self.weights.phases.of(Phase::Gradient(l)), 0..slots.depth());
+        let matrix = Matrix { pairs: &pairs, slots, depth, rows, continues: false, clock };
         matrix.run(self.weights.isa, gradient, self.threads);
     }
 
     fn head(&self, mut arena: Arena<'_>) {
         let Weights { tensors, head, config, isa, .. } = self.weights;
-        if !config.has_head() {
+        if !config.has_head() || !self.executor.keeps_logits {
             return;
         }
         let gradient = (arena.take(&tensors.head), arena.take(&tensors.head_bias));
         let pairs = self.tokens(Delta::Head, From::Below(config.stack.len()));
         let (rows, depth) = (0..config.vocabulary, config.output_width());
-        let clock = self.weights.phases.of(Phase::HeadGradient);
-        Matrix { pairs: &pairs, slots: &head.slots, depth, rows, clock }.run(*isa, gradient, self.threads);
+        let (clock, slots) = (self.weights.phases.of(Phase::HeadGradient), &head.slots);
+        let matrix = Matrix { pairs: &pairs, slots, depth, rows, continues: false, clock };
+        matrix.run(*isa, gradient, self.threads);
     }
 
     fn tokens(&self, delta: Delta, input: From) -> Tokens<'_> {

@@ -12,7 +12,9 @@ mod custom;
 mod dynamic;
 mod executor;
 mod gradient;
+mod head;
 mod layer;
+mod logits;
 mod masks;
 mod packing;
 mod plan;
@@ -36,6 +38,8 @@ pub use stream::Stream;
 
 pub(crate) use dynamic::Shaped;
 pub(crate) use executor::{Executor, Goal, Pass, Purpose, Shape};
+pub(crate) use head::Blocks;
+pub(crate) use logits::Slope;
 pub(crate) use masks::Dropping;
 pub(crate) use table::Packed;
 pub(crate) use weights::Weights;

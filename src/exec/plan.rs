@@ -44,9 +44,8 @@ impl<'m> Plan<'m> {
             Packed { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads };
         self.executor.run(
             packed,
-            Pass { inputs: ids, targets: &[], fresh: false, dropping: None, goal: Goal::Logits },
+            Pass { inputs: ids, targets: &[], fresh: false, dropping: None, goal: Goal::Logits(logits) },
         );
-        self.executor.logits(vocabulary, logits);
     }
 
     /// A copy of the state.

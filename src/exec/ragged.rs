@@ -143,7 +143,9 @@ impl Ragged {
 
 #[cfg(test)]
 mod tests {
-    use crate::exec::{Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shape, Weights, detect};
+    use crate::exec::{
+        Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shape, Slope, Weights, detect,
+    };
     use crate::model::Model;
     use crate::parallel::Threads;
     use crate::{Activation, Cell, InputKind, Reset, Settings};
@@ -156,7 +158,7 @@ mod tests {
     fn padded(executor: &mut Executor, weights: &Weights, scale: f32, dropping: Option<Dropping<'_>>) {
         let (rows, width) = (executor.rows, executor.logit_width);
         for shard in &mut executor.shards {
-            shard.losses(weights, Some(scale));
+            shard.losses().descend(weights, Slope { scale, smoothing: 0.0 });
             let order = shard.order.clone();
             for (token, row) in shard.logits.chunks_exact_mut(width).enumerate() {
                 let (step, row_of_batch) = (token / order.len(), order[token % order.len()] as usize);
@@ -184,15 +186,19 @@ mod tests {
         executor.reshape(&weights, Shape { steps: STEPS, rows, lengths }, &threads);
         let ids: Vec<u32> = (0..STEPS * rows).map(|i| (i * 7 % VOCABULARY) as u32).collect();
         let targets: Vec<u32> = (0..STEPS * rows).map(|i| (i * 5 % VOCABULARY) as u32).collect();
-        let goal =
-            if lengths.is_some() { Goal::Deltas { scale: 0.25, smoothing: 0.0 } } else { Goal::Logits };
+        let mut gradient = vec![f32::NAN; model.parameters().values.len()];
+        let mut logits = vec![0.0; STEPS * rows * VOCABULARY];
+        let slope = Slope { scale: 0.25, smoothing: 0.0 };
+        let goal = match lengths {
+            Some(_) => Goal::Deltas { slope, gradient: &mut gradient },
+            None => Goal::Logits(&mut logits),
+        };
         let packed = Packed { weights: &weights, parameters: model.parameters(), threads: &threads };
         let dropping = dropout.map(|dropout| Dropping { dropout, given: None });
         executor.run(packed, Pass { inputs: &ids, targets: &targets, fresh: true, dropping, goal });
         if lengths.is_none() {
             padded(&mut executor, &weights, 0.25, dropping);
         }
-        let mut gradient = vec![f32::NAN; model.parameters().values.len()];
         executor.gradients(&weights, &mut gradient, &threads);
         let entries = model.parameters().layout.entries().iter();
         entries.flat_map(|entry| &gradient[entry.range.clone()]).map(|value| value.to_bits()).collect()

@@ -1,7 +1,8 @@
 //! Some rows of a batch: their activations through all layers and steps, forward and backward, on one thread.
 
-use super::executor::{Purpose, spread};
+use super::executor::{Goal, Purpose, spread};
 use super::layer::{At, Below, LayerRun};
+use super::logits::Losses;
 use super::masks::{Dropping, Rows};
 use super::state::State;
 use super::weights::Weights;
@@ -9,9 +10,7 @@ use crate::model::Parameters;
 use crate::model::cell::resize;
 use crate::phases::Phase;
 use unrolled_kernels::Window;
-use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
-use unrolled_kernels::softmax::CrossEntropy;
 
 /// Some rows of the batch; [N, ..] stands for their tokens, step by step (see [`Window`]).
 #[derive(Clone, Debug)]
@@ -29,7 +28,7 @@ pub(crate) struct Shard {
     pub(crate) inputs: Vec<f32>,
     /// `[N]`
     pub(crate) targets: Vec<u32>,
-    /// [N, padded(V)]: logits, then their gradients.
+    /// [N, padded(V)]: logits, then their gradients; empty where they are not kept.
     pub(crate) logits: Vec<f32>,
     /// [N, padded(width)]: the gradient on its way down, from one to the other.
     dy: Vec<f32>,
@@ -37,6 +36,8 @@ pub(crate) struct Shard {
     /// `[N]`
     pub(crate) losses: Vec<f64>,
     pub(crate) correct: Vec<bool>,
+    /// Targets within the top k, where that was asked for.
+    pub(crate) within: u64,
 }
 
 impl Shard {
@@ -56,6 +57,7 @@ impl Shard {
             dx: Vec::new(),
             losses: Vec::new(),
             correct: Vec::new(),
+            within: 0,
         }
     }
 
@@ -68,7 +70,9 @@ impl Shard {
             run.resize(layer, window, self.purpose.dropout);
         }
         let (tokens, most) = (window.tokens(), steps * rows);
-        let logits = padded(weights.config.vocabulary);
+        let vocabulary = weights.config.vocabulary;
+        let keeps = weights.blocks.keep(vocabulary, batch * steps);
+        let logits = if keeps { padded(vocabulary) } else { 0 };
         resize(&mut self.ids, tokens, most);
         resize(&mut self.targets, tokens, most);
         resize(&mut self.losses, tokens, most);
@@ -79,8 +83,10 @@ impl Shard {
             resize(&mut self.inputs, tokens * width, most * width);
         }
         if window.keep {
-            let widths = weights.layers.iter().map(|layer| padded(layer.inputs).max(padded(layer.outputs)));
-            let widest = widths.max().unwrap_or(0);
+            // Nothing goes down to rows of a table.
+            let read = weights.layers.iter().skip(usize::from(weights.gathers)).map(|layer| layer.inputs);
+            let widths = read.chain(weights.layers.iter().map(|layer| layer.outputs));
+            let widest = padded(widths.max().unwrap_or(0));
             resize(&mut self.dy, most * widest, most * widest);
             resize(&mut self.dx, most * widest, most * widest);
         }
@@ -140,7 +146,7 @@ impl Shard {
         }
     }
 
-    /// All layers and the head, from the state that the buffers start with.
+    /// All layers, from the state that the buffers start with.
     pub(crate) fn forward(&mut self, weights: &Weights, table: &[f32], dropping: Option<Dropping<'_>>) {
         let Self { layers, ids, inputs, order, batch, .. } = self;
         let rows = Rows { order, batch: *batch };
@@ -155,7 +161,6 @@ impl Shard {
             let at = At { isa: weights.isa, number: l, weights: &weights.layers[l], rows, dropping };
             layer[0].forward(at, read);
         }
-        self.head(weights);
     }
 
     /// What the last layer gives [N, padded(P)].
@@ -163,88 +168,38 @@ impl Shard {
         self.layers.last().map(LayerRun::outputs).unwrap_or_default()
     }
 
-    fn head(&mut self, weights: &Weights) {
-        if !weights.config.has_head() {
-            return;
+    /// Goes on to the goal from what the last layer gave, where logits are kept.
+    pub(crate) fn finish(&mut self, weights: &Weights, dropping: Option<Dropping<'_>>, goal: &Goal<'_>) {
+        if !matches!(goal, Goal::Outputs) {
+            self.head(weights);
         }
-        let width = weights.config.output_width();
-        let _clock = weights.phases.time(Phase::Head);
-        let piece = 0..width;
+        match goal {
+            Goal::Outputs | Goal::Logits(_) => {}
+            Goal::Losses { top_k } => self.within = self.losses().measure(weights, *top_k),
+            Goal::Deltas { slope, .. } => {
+                self.losses().descend(weights, *slope);
+                self.backward(weights, dropping);
+            }
+        }
+    }
+
+    /// Logits of all tokens, from what the last layer gave.
+    pub(crate) fn head(&mut self, weights: &Weights) {
         let mut logits = std::mem::take(&mut self.logits);
-        let product = Affine {
-            rows: self.ids.len(),
-            x: self.outputs(),
-            x_stride: padded(width),
-            pieces: std::slice::from_ref(&piece),
-            panels: &weights.head.panels,
-            weights: &weights.head.weight,
-            start: Start::Bias(&weights.head.bias),
-            out: &mut logits,
-        };
-        product.run_on(weights.isa);
+        weights.logits(self.outputs(), &mut logits);
         self.logits = logits;
     }
 
-    /// Losses of all tokens; with `gradient_scale`, logits become their gradients.
-    pub(crate) fn losses(&mut self, weights: &Weights, gradient_scale: Option<f32>) {
-        let _clock = weights.phases.time(Phase::Loss);
-        let kernel = CrossEntropy {
-            vocabulary: weights.config.vocabulary,
-            stride: padded(weights.config.vocabulary),
-            logits: &mut self.logits,
-            targets: &self.targets,
-            gradient_scale,
-            losses: &mut self.losses,
-            correct: &mut self.correct,
-        };
-        kernel.run_on(weights.isa);
+    /// Where the losses of all tokens go, and the logits that they are taken of.
+    pub(crate) fn losses(&mut self) -> Losses<'_> {
+        let Self { logits, targets, losses, correct, .. } = self;
+        Losses { logits, targets, losses, correct }
     }
 
-    /// `losses` where each target gives a share of itself to all symbols:
-    ///
-    /// ```text
-    /// loss = log(sum e^y) - (1 - s) y[target] - s mean(y)        that is, the plain one + s (y[target] - mean(y))
-    /// ```
-    pub(crate) fn smoothed_losses(&mut self, weights: &Weights, scale: f32, smoothing: f32) {
-        let clock = weights.phases.time(Phase::Loss);
-        let symbols = weights.config.vocabulary;
-        let stride = padded(symbols);
-        let away = |(row, target): (&[f32], &u32)| {
-            let sum: f64 = row[..symbols].iter().map(|y| f64::from(*y)).sum();
-            f64::from(row[*target as usize]) - sum / symbols as f64
-        };
-        let tokens = self.logits.chunks_exact(stride).zip(&self.targets);
-        let away: Vec<f64> = tokens.map(away).collect();
-        drop(clock);
-        self.losses(weights, Some(scale));
-        let _clock = weights.phases.time(Phase::Loss);
-        let (every, own) = (scale * smoothing / symbols as f32, scale * smoothing);
-        let tokens = self.logits.chunks_exact_mut(stride).zip(&self.targets).zip(&mut self.losses).zip(away);
-        for (((row, target), loss), away) in tokens {
-            *loss += f64::from(smoothing) * away;
-            row[*target as usize] += own;
-            row[..symbols].iter_mut().for_each(|gradient| *gradient -= every);
-        }
-    }
-
-    /// Deltas of all layers from the logits' gradients, which `losses` has left.
+    /// Deltas of all layers from the logits' gradients, which `Losses::descend` has left.
     pub(crate) fn backward(&mut self, weights: &Weights, dropping: Option<Dropping<'_>>) {
-        let clock = weights.phases.time(Phase::HeadBackward);
-        let (rows, vocabulary, width) =
-            (self.ids.len(), weights.config.vocabulary, weights.config.output_width());
-        let piece = 0..vocabulary;
-        let product = Affine {
-            rows,
-            x: &self.logits,
-            x_stride: padded(vocabulary),
-            pieces: std::slice::from_ref(&piece),
-            panels: &weights.head.units,
-            weights: &weights.head.weight_t,
-            start: Start::Zero,
-            out: &mut self.dy[..rows * padded(width)],
-        };
-        product.run_on(weights.isa);
-        drop(clock);
+        let width = self.ids.len() * padded(weights.config.output_width());
+        weights.below_logits(&self.logits, &mut self.dy[..width]);
         self.layers_backward(weights, dropping);
     }
 

@@ -3,18 +3,19 @@
 
 use super::gradient::Matrix;
 use super::table::Table;
-use super::tokens::Tokens;
+use super::tokens::{Tokens, Vectors};
 use super::weights::{Gated, Weights};
 use crate::parallel::Threads;
 use crate::phases::{Clock, Phase};
 use unrolled_kernels::Isa;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::gather::{Scatter, TakeColumns};
-use unrolled_kernels::gemm::{Pairs, Run};
 use unrolled_kernels::pack::padded;
 
 /// Columns of the input table that one thread adds up at a time.
 const STRIP: usize = 64;
+/// Symbols whose embeddings' gradients one thread writes at a time.
+const SYMBOLS: usize = 512;
 /// Rows of a matrix, or of the table, that one thread writes at a time.
 const ROWS: usize = 64;
 
@@ -126,9 +127,10 @@ impl TableGradient {
         self.lay_out_rows(gated.input_slots.width(), count, threads, clock);
         let Self { rows, embeddings, .. } = self;
         let stored = gated.input_slots.width();
-        let pairs = TableRows { count, gradient: (rows, stored), embedding: (&table.embeddings, width) };
+        let pairs = Vectors { count, deltas: (rows, stored), inputs: (&table.embeddings, width) };
         let all = 0..gated.input_slots.depth();
-        let matrix = Matrix { pairs: &pairs, slots: &gated.input_slots, depth: width, rows: all, clock };
+        let (slots, continues) = (&gated.input_slots, false);
+        let matrix = Matrix { pairs: &pairs, slots, depth: width, rows: all, continues, clock };
         threads.join(
             || matrix.run(weights.isa, (weight, &mut []), threads),
             || embedding_gradient((weights, gated), &table.symbols, (rows, embeddings), embedding, threads),
@@ -198,33 +200,16 @@ fn embedding_gradient(
         };
         product.run_on(weights.isa);
     });
-    let _clock = weights.phases.time(Phase::InputGradient);
-    if symbols.len() < weights.config.vocabulary {
-        gradient.fill(0.0);
-    }
-    for (symbol, row) in symbols.iter().zip(products.chunks_exact(padded(width))) {
-        gradient[*symbol as usize * width..][..width].copy_from_slice(&row[..width]);
-    }
-}
-
-/// Rows of the input table as pairs: the gradient of each symbol's row, and its embedding.
-struct TableRows<'a> {
-    count: usize,
-    gradient: (&'a [f32], usize),
-    embedding: (&'a [f32], usize),
-}
-
-impl Pairs for TableRows<'_> {
-    fn len(&self) -> usize {
-        self.count
-    }
-    fn delta(&self, m: usize) -> &[f32] {
-        &self.gradient.0[m * self.gradient.1..]
-    }
-    fn input(&self, m: usize) -> &[f32] {
-        &self.embedding.0[m * self.embedding.1..]
-    }
-    fn run(&self, m: usize) -> Run {
-        Run { rows: self.count - m, delta_stride: self.gradient.1, input_stride: self.embedding.1 }
-    }
+    threads.chunks(gradient, SYMBOLS * width, &|i, gradient| {
+        let _clock = weights.phases.time(Phase::InputGradient);
+        let first = (i * SYMBOLS) as u32;
+        let known = symbols.partition_point(|symbol| *symbol < first);
+        let mut products = symbols.iter().zip(products.chunks_exact(padded(width))).skip(known).peekable();
+        for (symbol, to) in (first..).zip(gradient.chunks_exact_mut(width)) {
+            match products.next_if(|(known, _)| **known == symbol) {
+                Some((_, row)) => to.copy_from_slice(&row[..width]),
+                None => to.fill(0.0),
+            }
+        }
+    });
 }

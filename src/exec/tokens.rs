@@ -60,20 +60,17 @@ struct Found<'a> {
 
 impl Tokens<'_> {
     fn find(&self, m: usize) -> Found<'_> {
-        let (rows, shards) = (self.executor.rows, &self.executor.shards);
+        let (number, token) = self.executor.place(m);
+        let shard = &self.executor.shards[number];
         if self.executor.is_ragged() {
-            let place = self.executor.ragged.places[m];
-            let (token, before) = (place.token as usize, place.before as usize);
-            return Found { shard: &shards[place.shard as usize], token, before, rows: 1 };
+            let before = self.executor.ragged.places[m].before as usize;
+            return Found { shard, token, before, rows: 1 };
         }
-        if let [only] = &shards[..] {
-            return Found { shard: only, token: m, before: m, rows: self.len() - m };
-        }
-        let (t, row) = (m / rows, m % rows);
-        let shard = shards.iter().rev().find(|shard| shard.first() <= row).unwrap_or(&shards[0]);
-        let within = row - shard.first();
-        let token = t * shard.rows() + within;
-        Found { shard, token, before: token, rows: shard.rows() - within }
+        let rows = match self.executor.shards.len() {
+            1 => self.len() - m,
+            _ => shard.rows() - token % shard.rows(),
+        };
+        Found { shard, token, before: token, rows }
     }
 }
 
@@ -139,5 +136,27 @@ impl Tokens<'_> {
 
     fn below_width(&self, l: usize) -> usize {
         self.weights.layers.get(l).map_or(self.weights.config.output_width(), |layer| layer.inputs)
+    }
+}
+
+/// Rows of two matrices as pairs: values, and floats in a row.
+pub(crate) struct Vectors<'a> {
+    pub(crate) count: usize,
+    pub(crate) deltas: (&'a [f32], usize),
+    pub(crate) inputs: (&'a [f32], usize),
+}
+
+impl Pairs for Vectors<'_> {
+    fn len(&self) -> usize {
+        self.count
+    }
+    fn delta(&self, m: usize) -> &[f32] {
+        &self.deltas.0[m * self.deltas.1..]
+    }
+    fn input(&self, m: usize) -> &[f32] {
+        &self.inputs.0[m * self.inputs.1..]
+    }
+    fn run(&self, m: usize) -> Run {
+        Run { rows: self.count - m, delta_stride: self.deltas.1, input_stride: self.inputs.1 }
     }
 }

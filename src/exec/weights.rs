@@ -1,5 +1,6 @@
 //! A model's weights in the forms that the kernels read: packed once per change of the parameters (see `packing.rs`).
 
+use super::head::Blocks;
 use super::tensors::Tensors;
 use crate::aligned::Aligned;
 use crate::model::ModelConfig;
@@ -23,6 +24,8 @@ pub(crate) struct Weights {
     pub(crate) gathers: bool,
     /// Whether rows may be divided among threads: a custom cell takes them all at once.
     pub(crate) divides: bool,
+    /// Which windows keep their logits.
+    pub(crate) blocks: Blocks,
     /// Counts the packings, so that tables made from these weights know when they are out of date.
     pub(crate) version: u64,
     /// Clocks for what is done with these weights.
@@ -99,6 +102,7 @@ impl Weights {
             head: Plain::new(config.output_width(), config.vocabulary),
             gathers: config.gathers(),
             divides: config.stack.iter().all(|layer| layer.custom.is_none()),
+            blocks: Blocks::default(),
             version: 0,
             phases: Phases::default(),
             config: config.clone(),

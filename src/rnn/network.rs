@@ -163,7 +163,7 @@ impl Rnn {
         executor.load(weights, place, inputs);
         let dropping = dropout.map(|dropout| Dropping { dropout, given: masks });
         let packed = Packed { weights, parameters: model.parameters(), threads };
-        let (fresh, goal) = (initial.is_none(), Goal::Logits);
+        let (fresh, goal) = (initial.is_none(), Goal::Outputs);
         executor.run(packed, Pass { inputs: &[], targets: &[], fresh, dropping, goal });
         executor.outputs(weights, place, outputs);
         self.last = Some(Last { shape: [steps, rows], order, dropout, masks: masks.cloned() });

@@ -1,7 +1,7 @@
 //! Losses and gradients of one window after another, of any shapes, with buffers that are used again.
 
 use crate::corpus::Batch;
-use crate::exec::{self, Dropout, Dropping, Goal, Packed, Purpose, Shape, Shaped, State, Weights};
+use crate::exec::{self, Dropout, Dropping, Goal, Packed, Purpose, Shape, Shaped, Slope, State, Weights};
 use crate::model::{Model, ModelConfig, Parameters};
 use crate::parallel::Threads;
 use crate::{Error, Result};
@@ -168,8 +168,9 @@ impl Pass {
         }
         let dropping = dropout.map(|dropout| Dropping { dropout, given: None });
         let (parameters, tokens) = (model.parameters(), executor.tokens() as f64);
-        let (inputs, targets, goal) =
-            (&batch.inputs, &batch.targets, Goal::Deltas { scale: (1.0 / tokens) as f32, smoothing: 0.0 });
+        let slope = Slope { scale: (1.0 / tokens) as f32, smoothing: 0.0 };
+        let goal = Goal::Deltas { slope, gradient: &mut gradient.values };
+        let (inputs, targets) = (&batch.inputs, &batch.targets);
         executor.run(
             Packed { weights, parameters, threads },
             exec::Pass { inputs, targets, fresh: initial.is_none(), dropping, goal },

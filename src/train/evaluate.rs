@@ -3,7 +3,6 @@
 use super::Evaluation;
 use crate::corpus::{Batch, Corpus, Streams};
 use crate::exec::{self, Executor, Goal, Packed, Pass, Purpose, Shaped, Weights};
-use crate::loss::in_top_k;
 use crate::model::{Model, Parameters};
 use crate::parallel::Threads;
 use crate::{Error, Result};
@@ -85,8 +84,6 @@ struct Count {
     totals: (f64, u64),
     symbols: u64,
     within: u64,
-    /// [T, B, V], where they are asked for.
-    logits: Vec<f32>,
 }
 
 impl Reader<'_> {
@@ -106,12 +103,10 @@ impl Reader<'_> {
             streams.fill(self.corpus, index, &mut batch);
             let executor = shaped.shape(weights, batch.steps, batch.rows, threads);
             let Batch { inputs, targets, fresh, .. } = &batch;
-            let pass = Pass { inputs, targets, fresh: *fresh, dropping: None, goal: Goal::Losses };
+            let goal = Goal::Losses { top_k: self.reading.top_k.map(NonZeroUsize::get) };
+            let pass = Pass { inputs, targets, fresh: *fresh, dropping: None, goal };
             executor.run(Packed { weights, parameters, threads }, pass);
             count.add(executor, targets);
-            if let Some(k) = self.reading.top_k {
-                count.add_within(executor, targets, (weights.config.vocabulary, k.get()))?;
-            }
         }
         Ok(count.evaluation(self.reading.top_k.is_some()))
     }
@@ -121,19 +116,7 @@ impl Count {
     fn add(&mut self, executor: &Executor, targets: &[u32]) {
         self.totals = executor.tally(self.totals);
         self.symbols += targets.len() as u64;
-    }
-
-    fn add_within(
-        &mut self,
-        executor: &Executor,
-        targets: &[u32],
-        (symbols, k): (usize, usize),
-    ) -> Result<()> {
-        self.logits.resize(targets.len() * symbols, 0.0);
-        executor.logits(symbols, &mut self.logits);
-        let within = in_top_k(&self.logits, targets, k)?;
-        self.within += within.into_iter().filter(|within| *within).count() as u64;
-        Ok(())
+        self.within += executor.within;
     }
 
     fn evaluation(&self, asked: bool) -> Evaluation {

@@ -18,7 +18,9 @@ pub use range_test::{RangeTest, Trial, steepest};
 pub use report::{Change, Evaluation, Logged, Progress, Record, SinceLog, StepReport};
 
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
-use crate::exec::{self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shaped, State, Weights};
+use crate::exec::{
+    self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shaped, Slope, State, Weights,
+};
 use crate::model::{Model, check_bytes, memory_needed};
 use crate::optim::UpdateRule;
 use crate::parallel::Threads;
@@ -32,6 +34,9 @@ use std::{
     },
     time::Instant,
 };
+
+/// Sums of gradients that one thread adds up at a time.
+const SUMS: usize = 1 << 13;
 
 /// A training run in memory: one text, one model, one optimiser, and where they stand.
 #[derive(Debug)]
@@ -217,14 +222,16 @@ impl Training {
         if windows == 1 {
             return;
         }
+        let Self { accumulated, gradient, threads, .. } = self;
         if window.is_multiple_of(windows) {
-            self.accumulated.copy_from_slice(&self.gradient);
-        } else {
-            self.accumulated.iter_mut().zip(&self.gradient).for_each(|(sum, value)| *sum += value);
+            return std::mem::swap(accumulated, gradient);
         }
-        if (window + 1).is_multiple_of(windows) {
-            self.gradient.copy_from_slice(&self.accumulated);
-        }
+        let is_last = (window + 1).is_multiple_of(windows);
+        let (sums, values) = if is_last { (gradient, accumulated) } else { (accumulated, gradient) };
+        threads.chunks(sums, SUMS, &|i, sums| {
+            let values = &values[i * SUMS..][..sums.len()];
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        });
     }
 
     /// Loss of the batch in nats per symbol; leaves the gradient.
@@ -244,8 +251,8 @@ impl Training {
             Mode::Dynamic(shaped) => shaped.shape(weights, steps, rows, threads),
         };
         let parameters = model.parameters();
-        let (inputs, targets, goal) =
-            (&batch.inputs, &batch.targets, Goal::Deltas { scale: scale as f32, smoothing });
+        let slope = Slope { scale: scale as f32, smoothing };
+        let (inputs, targets, goal) = (&batch.inputs, &batch.targets, Goal::Deltas { slope, gradient });
         executor.run(
             Packed { weights, parameters, threads },
             Pass { inputs, targets, fresh: batch.fresh, dropping, goal },

@@ -1,8 +1,10 @@
 //! What is left of a step that is given up, and what a checkpoint of a run is.
 
 use super::Training;
+use crate::exec::{self, Blocks, Executor, Purpose};
 use crate::{Error, Mode, Settings, Unit, checkpoint::Checkpoint, corpus::Corpus};
 use std::sync::{Arc, atomic::AtomicBool};
+use unrolled_kernels::Isa;
 
 fn training(accumulate: usize, mode: Mode) -> Training {
     let text = (0..3000u32).map(|n| char::from(97 + (n * n % 19) as u8)).collect::<String>();
@@ -15,6 +17,7 @@ fn training(accumulate: usize, mode: Mode) -> Training {
         accumulate,
         mode,
         dropout: 0.1,
+        label_smoothing: 0.1,
         eval_every: Some(4),
         ..Settings::default()
     };
@@ -73,6 +76,30 @@ fn a_step_that_fails_after_some_windows_leaves_no_trace() {
             }
             training.restore_state(done);
         });
+    }
+}
+
+/// Has the head go by blocks of four tokens.
+fn by_blocks(mut training: Training) -> Training {
+    training.weights.blocks = Blocks::always(4);
+    let Training { settings, mode, weights, threads, .. } = &mut training;
+    if let super::Mode::Static(executor) = mode {
+        let purpose = Purpose { train: true, dropout: true };
+        *executor = Executor::new(weights, settings.steps, settings.batch, purpose, threads);
+    }
+    training
+}
+
+#[test]
+fn a_head_by_blocks_trains_the_same_weights() {
+    if exec::detect().unwrap() == Isa::PORTABLE {
+        return; // A product of `matrixmultiply` begins its sums anew in each block.
+    }
+    for (accumulate, mode) in [(1, Mode::Static), (3, Mode::Static), (1, Mode::Dynamic), (3, Mode::Dynamic)] {
+        let (mut whole, mut blocks) = (training(accumulate, mode), by_blocks(training(accumulate, mode)));
+        steps(&mut whole, 5);
+        steps(&mut blocks, 5);
+        assert_eq!(timeless(&blocks), timeless(&whole), "accumulate = {accumulate}, {mode:?}");
     }
 }
 

@@ -1,21 +1,22 @@
 //! The estimate of a run's memory against what it allocates, and checkpoints without copies.
 //!
-//! The counter sees the calling thread only, so whatever is counted here runs on one thread, and packed weights stay below the
-//! size from which on they are mapped.
+//! The counter sees the calling thread only, so whatever is counted here runs on one thread, and packed weights and blocks of
+//! logits stay below the size from which on they are mapped.
 
-use super::text;
+use super::{noise, text};
 use allocation_counter::measure;
 use unrolled::{
-    Bias, Cell, Highway, InputKind, Layer, Mode, OptimizerKind, Reset, Settings,
+    Bias, Cell, Highway, InputKind, Layer, Mode, OptimizerKind, Reset, Settings, Unit,
     checkpoint::Checkpoint,
+    corpus::Corpus,
     model::memory_needed,
     sample::{Generator, Sampling},
     train::Training,
 };
 
 /// A run as the command line has it: steps, evaluations, samples and checkpoints. The most bytes that it holds at a time.
-fn peak(settings: &Settings) -> f64 {
-    let (folder, corpus) = (tempfile::tempdir().unwrap(), text(60_000));
+fn peak(settings: &Settings, corpus: Corpus) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
     let used = measure(|| {
         let mut training = Training::new(corpus, settings.clone(), Some(1)).unwrap();
         for _ in 0..2 {
@@ -32,9 +33,9 @@ fn peak(settings: &Settings) -> f64 {
 }
 
 /// The estimate without what the process takes before it has a model, and what its allocator keeps of freed blocks.
-fn estimate(settings: &Settings) -> f64 {
+fn estimate(settings: &Settings, symbols: usize) -> f64 {
     let nothing = Settings { hidden: 1, batch: 1, steps: 1, ..Settings::default() };
-    memory_needed(settings, 40) - memory_needed(&nothing, 1)
+    memory_needed(settings, symbols) - memory_needed(&nothing, 1)
 }
 
 fn base() -> Settings {
@@ -49,7 +50,12 @@ fn base() -> Settings {
 }
 
 fn check(name: &str, settings: Settings) {
-    let (found, told) = (peak(&settings), estimate(&settings));
+    check_on(name, settings, text(60_000));
+}
+
+fn check_on(name: &str, settings: Settings, corpus: Corpus) {
+    let symbols = corpus.vocabulary().len();
+    let (found, told) = (peak(&settings, corpus), estimate(&settings, symbols));
     let ratio = told / found;
     println!("{name}: {:.1} MiB, estimated {:.1}: {ratio:.3}", found / 1048576.0, told / 1048576.0);
     assert!((0.9..1.1).contains(&ratio), "{name}: {found} bytes, estimated {told}");
@@ -102,6 +108,18 @@ fn windows_inputs_and_options_take_what_is_estimated() {
     ] {
         let second = Layer { highway, residual, ..Layer::gru(256) };
         check(name, Settings { stack: vec![Layer::lstm(256), second], batch: 64, ..base() });
+    }
+}
+
+/// The head goes by blocks of tokens.
+#[test]
+fn large_vocabularies_take_what_is_estimated() {
+    let symbol = |id: u32| char::from_u32(0x4E00 + id).unwrap();
+    for (name, input) in [("embedding", InputKind::Embedding), ("one-hot", InputKind::OneHot)] {
+        let text = noise(7, 4000).take(60_000).map(symbol).collect::<String>();
+        let corpus = Corpus::from_text(text, Unit::Char).unwrap();
+        let settings = Settings { input, hidden: 160, steps: 64, ..base() };
+        check_on(&format!("4000 symbols, {name}"), settings, corpus);
     }
 }
 

@@ -113,7 +113,7 @@ fn gradient(isa: Isa, pairs: &Rows, slots: &Slots, most: usize) -> (Vec<f32>, Ve
     let parts = weights.chunks_mut(most * depth).zip(biases.chunks_mut(most));
     for ((weight, bias), from) in parts.zip((first..).step_by(most)) {
         let rows = from..from + bias.len();
-        WeightGradient { pairs, slots, depth, rows, weight, bias }.run_on(isa);
+        WeightGradient { pairs, slots, depth, rows, continues: false, weight, bias }.run_on(isa);
     }
     (weights, biases)
 }

@@ -1,7 +1,7 @@
-//! Two vectors of eight lanes as one of sixteen.
+//! Two vectors of eight lanes as one of sixteen: the AVX2 backend of all products.
 //!
-//! For products of a single row. Four sums of eight lanes leave the multipliers waiting for each other, and a panel walked
-//! half by half is read twice; eight sums hide the latency, and each cache line of weights is read once.
+//! A tile of eight lanes would walk each panel twice, once for the lower and once for the upper halves of its vectors, and use half
+//! of each cache line that it reads.
 
 use crate::simd::{Simd, Work};
 

@@ -5,8 +5,9 @@ use crate::backward::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{Panels, padded};
-use crate::product::{Factors, Place, Starts, Sums, Tile, Tiled, Weights, Widths, multiply, sweep};
+use crate::product::{Factors, Starts, Sums, Tile, Weights, multiply};
 use crate::simd::{Kernel, Simd};
+use crate::sweep::{Place, Tiled, Widths, sweep};
 use crate::window::{Input, Part, Window};
 use core::ops::Range;
 

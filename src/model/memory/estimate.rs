@@ -7,7 +7,8 @@
 //! arenas       P (2 + moments + 1 with accumulate)         parameters, gradient, moments, sum of gradients
 //! packed       ~H G (E + S), and ~E G H + ~S G H          weights for the forward pass, and transposed for the way back
 //! table        D (2 slots ~H + E), + D (slots ~H + ~E)    rows of the D symbols and their gradient; with an embedding
-//! window       N (~S + ~H + slots ~H + ~H + options)      h, c, gates, tanh c; of the head N ~V; two gradients going down
+//! window       N (~S + ~H + slots ~H + ~H + options)      h, c, gates, tanh c; two gradients going down
+//! head         N ~V, or K (~V + 2 ~P) where the head goes by blocks of K tokens (`exec/head.rs`)
 //! evaluation   the table, and a window of 16 rows of which gates are not kept
 //! sample       weights packed once more for the forward pass, and a table of all symbols up to 4 Mi floats
 //! ```
@@ -17,6 +18,7 @@
 //! the tensors lie and takes no more than its header. Not counted: the text, which [`Corpus::memory`](crate::corpus::Corpus::memory)
 //! gives, and what stays in mapped files.
 
+use crate::exec::Blocks;
 use crate::{Cell, InputKind, Layer, Reset, Settings, model::ModelConfig, optim::moments_of};
 
 /// Bytes of the process itself: code, the allocator, tables of the kernels.
@@ -205,7 +207,16 @@ impl<'a> Shape<'a> {
         let layers = self.layers(|layer| layer.window(steps, rows, purpose));
         let read = if self.config.has_head() && self.config.gathers() { 0.0 } else { padded(self.read()) };
         let down = if purpose.keep { 2.0 * self.widest() } else { 0.0 };
-        4.0 * (layers + tokens * (padded(self.vocabulary) + read + down)) + TOKEN * tokens
+        4.0 * (layers + self.head(tokens, purpose) + tokens * (read + down)) + TOKEN * tokens
+    }
+
+    /// Floats of the head's buffers.
+    fn head(&self, tokens: f64, purpose: Purpose) -> f64 {
+        let (row, vector) = (padded(self.vocabulary), padded(self.config.output_width() as f64));
+        match Blocks::default().room(self.vocabulary as usize, tokens as usize) {
+            0 => tokens * row,
+            block => block as f64 * (row + vector * if purpose.keep { 2.0 } else { 1.0 }),
+        }
     }
 
     /// Width of what the first layer reads.
@@ -213,9 +224,13 @@ impl<'a> Shape<'a> {
         self.config.embedding.map_or(self.vocabulary, |width| width as f64)
     }
 
-    /// The widest vector between two layers.
+    /// The widest vector whose gradient goes down.
     fn widest(&self) -> f64 {
-        let of = |(l, layer): (usize, &Layer)| self.config.input_width(l).max(layer.output_size()) as f64;
+        let gathers = self.config.has_head() && self.config.gathers();
+        let of = |(l, layer): (usize, &Layer)| {
+            let read = if l == 0 && gathers { 0 } else { self.config.input_width(l) };
+            read.max(layer.output_size()) as f64
+        };
         self.config.stack.iter().enumerate().map(of).fold(0.0, |most, width| padded(width).max(most))
     }
 

@@ -1,0 +1,92 @@
+//! All tiles of a step: panel by panel, and the rows of each dealt out evenly.
+
+use crate::shapes::rows_of;
+use crate::simd::Simd;
+
+/// How many vectors of a panel have outputs in their lower and in their upper half; the others are zeros for padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Widths {
+    pub(crate) lower: usize,
+    pub(crate) upper: usize,
+}
+
+impl Widths {
+    /// `width` vectors of the same units, those of block `block` of H.
+    #[inline(always)]
+    pub(crate) fn of_block(width: usize, block: usize, hidden: usize) -> Self {
+        Self { lower: width, upper: if hidden > block * 16 + 8 { width } else { 0 } }
+    }
+}
+
+/// Some rows of one panel, or of one half of each of its vectors.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The first row.
+    pub(crate) row: usize,
+    /// How many.
+    pub(crate) rows: usize,
+    pub(crate) panel: usize,
+    /// 0, or 8 for the upper halves on leaves of eight lanes.
+    pub(crate) half: usize,
+    /// Vectors of the panel that have outputs in this half.
+    pub(crate) width: usize,
+}
+
+/// An algorithm on tiles: a product, and the algorithm's own part.
+pub(crate) trait Tiled<S: Simd> {
+    /// The vectors of a panel.
+    fn widths(&self, panel: usize) -> Widths;
+
+    /// Computes the rows at a place, which are at most `rows_of(width)`.
+    ///
+    /// # Safety
+    /// The rows and the panel exist.
+    unsafe fn compute(&self, s: S, place: Place);
+}
+
+/// Computes all rows of each panel. A panel with upper halves of padding alone goes by halves, and leaves those out.
+///
+/// # Safety
+/// As for `compute`, for all rows below `rows` and all `panels`.
+#[inline(always)]
+pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(
+    s: S,
+    rows: usize,
+    panels: usize,
+    tiled: &T,
+) {
+    for panel in 0..panels {
+        let Widths { lower, upper } = Tiled::<S>::widths(tiled, panel);
+        // SAFETY: as the caller vouches.
+        unsafe {
+            if S::LANES == 16 && lower == upper {
+                sweep_rows(s, rows, (panel, 0, lower), tiled);
+            } else {
+                for (half, width) in [(0, lower), (8, upper)] {
+                    if width > 0 {
+                        sweep_rows(s.narrow(), rows, (panel, half, width), tiled);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Computes all rows of one half of a panel. The rows are dealt out evenly: 25 rows are five tiles of five.
+///
+/// # Safety
+/// As for `sweep`.
+#[inline(always)]
+unsafe fn sweep_rows<S: Simd, T: Tiled<S>>(
+    s: S,
+    rows: usize,
+    (panel, half, width): (usize, usize, usize),
+    tiled: &T,
+) {
+    let tiles = rows.div_ceil(rows_of::<S>(width)).max(1);
+    for i in 0..tiles {
+        let (row, end) = (rows * i / tiles, rows * (i + 1) / tiles);
+        // SAFETY: row..end lies below `rows`; the caller vouches for the rest.
+        unsafe { tiled.compute(s, Place { row, rows: end - row, panel, half, width }) };
+    }
+}
