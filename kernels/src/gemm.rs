@@ -28,7 +28,7 @@ pub const ROWS: usize = 192;
 pub(crate) const CHUNK: usize = 256;
 /// Groups of up to sixteen rows walked together.
 pub(crate) const GROUPS: usize = ROWS / 16;
-/// Stored rows of at least so many floats are gathered on every leaf.
+/// Stored rows of at least so many floats are gathered on every leaf, and beside them inputs of so many.
 const FAR: usize = 1024;
 /// The most vectors of a tile.
 pub(crate) const VECTORS: usize = 4;
@@ -148,8 +148,9 @@ impl Kernel for WeightGradient<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (mut strips, mut gathered, chunk) = ([Strip::EMPTY; CHUNK], Gathered::new(), chunk());
-        let gathers = S::PORTABLE || S::REGISTERS > 1;
-        let far = gathers || self.slots.width() >= FAR;
+        let always = S::PORTABLE || S::REGISTERS > 1;
+        let far = always || self.slots.width() >= FAR;
+        let gathers = always || far && self.depth >= FAR;
         let (mut groups, mut row) = ([Group::default(); GROUPS], 0);
         while row < self.rows.len() {
             let found = self.groups(row, &mut groups);
