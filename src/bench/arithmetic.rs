@@ -1,6 +1,7 @@
 //! The floating-point operations that a model needs for one symbol.
 
 use crate::model::ModelConfig;
+use crate::{Cell, Reset};
 
 /// Operations per symbol, a product and a sum counting one each. Gates, loss and update are left out: they grow with H,
 /// the products with H^2.
@@ -40,6 +41,14 @@ pub(super) fn layer_products(config: &ModelConfig, l: usize) -> f64 {
     gates * hidden * (inputs as f64 + state) + hidden * layer.projection.unwrap_or(0) as f64
 }
 
+/// Those of layer `l` in a backward pass that take what comes back from the step after. (A GRU that resets before its candidate
+/// multiplies the candidate's part within the step.)
+pub(super) fn products_from_after(config: &ModelConfig, l: usize) -> f64 {
+    let layer = &config.stack[l];
+    let within = usize::from(layer.cell == Cell::Gru && layer.reset == Reset::Before);
+    ((layer.gates() - within) * layer.hidden * layer.output_size()) as f64
+}
+
 /// Multiplications of one symbol in the head.
 pub(super) fn head_products(config: &ModelConfig) -> f64 {
     config.output_width() as f64 * config.vocabulary as f64
@@ -48,7 +57,7 @@ pub(super) fn head_products(config: &ModelConfig) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cell, InputKind, Settings};
+    use crate::{InputKind, Settings};
 
     fn training(cell: Cell, hidden: usize, layers: usize, input: InputKind) -> f64 {
         let settings = Settings { cell, hidden, layers, input, ..Settings::default() };

@@ -1,6 +1,6 @@
 //! Where the time of a training step goes.
 
-use super::arithmetic::{head_products, layer_products};
+use super::arithmetic::{head_products, layer_products, products_from_after};
 use super::{Bench, Training};
 use crate::model::ModelConfig;
 use crate::phases::{Phase, Phases};
@@ -24,8 +24,9 @@ pub struct PhaseTime {
     pub seconds: f64,
     /// The arithmetic that the phase needs over its time, in thousands of millions of operations per second; `None` where it
     /// has no products, or where they are those of a custom cell. Only the phases named here count products:
-    /// `forward`, `backward` and `weight gradient` of each layer, the three of the head ([`Arithmetic`](super::Arithmetic)),
-    /// and beside those, with an embedding, `input` and `input gradient`.
+    /// `forward`, `backward` and `weight gradient` of each layer, the three of the head ([`Arithmetic`](super::Arithmetic);
+    /// the backward pass of a window's last step has no product with the weights of the state), and beside those, with an
+    /// embedding, `input` and `input gradient`.
     pub gflops: Option<f64>,
     /// `gflops` as a share of the peak of all threads.
     pub percent_of_peak: Option<f64>,
@@ -40,11 +41,11 @@ impl Bench {
     pub fn phases(&self, mode: Mode, peak_gflops: f64) -> Result<Vec<PhaseTime>> {
         let settings = Settings { mode, ..self.steady_settings() };
         self.validate(&settings)?;
-        let tokens = settings.batch * settings.steps;
+        let (batch, tokens) = (settings.batch, settings.batch * settings.steps);
         let mut training = Training::new(self.corpus(&settings)?, settings, self.threads)?;
         let best = shortest(&mut training, self.seconds)?;
         let config = training.model().config().clone();
-        let products = Products { tokens, symbols: training.table_symbols(), config: &config };
+        let products = Products { batch, tokens, symbols: training.table_symbols(), config: &config };
         Ok(best.rows(&products, training.threads() > 1, peak_gflops))
     }
 }
@@ -124,7 +125,8 @@ fn name(phase: Phase) -> (&'static str, Option<usize>) {
 
 /// The arithmetic of a step's phases.
 struct Products<'a> {
-    /// Symbols of a window.
+    /// Rows B of a window, and its symbols T B.
+    batch: usize,
     tokens: usize,
     /// Rows of the input table D.
     symbols: usize,
@@ -134,11 +136,14 @@ struct Products<'a> {
 impl Products<'_> {
     /// Operations of a phase in one step.
     fn of(&self, phase: Phase) -> Option<f64> {
-        let Self { tokens, symbols, config } = *self;
+        let Self { batch, tokens, symbols, config } = *self;
         let products = match phase {
             Phase::Forward(l) | Phase::Backward(l) | Phase::Gradient(l) => {
                 let known = config.stack[l].custom.is_none();
-                known.then(|| layer_products(config, l) * tokens as f64)?
+                let all = known.then(|| layer_products(config, l) * tokens as f64)?;
+                // Nothing comes back to the last step from the one after it.
+                let skipped = (phase == Phase::Backward(l)).then(|| products_from_after(config, l));
+                all - skipped.unwrap_or(0.0) * batch as f64
             }
             Phase::Head | Phase::HeadBackward | Phase::HeadGradient => head_products(config) * tokens as f64,
             Phase::Input => self.table_products() * symbols as f64,
@@ -204,16 +209,17 @@ mod tests {
         }
     }
 
-    /// Over all phases but those of the table, the arithmetic is that of training; and so are rates and times.
+    /// Over all phases but those of the table, the arithmetic is that of training, but for the last step's of the backward pass.
     #[test]
     fn products_are_those_of_training() {
         for (cell, input) in [(Cell::Lstm, InputKind::Embedding), (Cell::Gru, InputKind::OneHot)] {
             let settings = Settings { cell, input, ..small() };
             let config = ModelConfig::new(&settings, 20).unwrap();
-            let products = Products { tokens: 12, symbols: 20, config: &config };
+            let products = Products { batch: 3, tokens: 12, symbols: 20, config: &config };
             let table = |phase: &Phase| matches!(phase, Phase::Input | Phase::InputGradient);
             let total: f64 = Phase::all(2).filter(|p| !table(p)).filter_map(|phase| products.of(phase)).sum();
-            assert_eq!(total, 12.0 * super::super::Arithmetic::of(&config).training);
+            let skipped = 2.0 * 3.0 * 2.0 * if cell == Cell::Lstm { 324.0 } else { 243.0 };
+            assert_eq!(total + skipped, 12.0 * super::super::Arithmetic::of(&config).training);
             let table: Vec<Option<f64>> =
                 Phase::all(2).filter(table).map(|phase| products.of(phase)).collect();
             let once = 2.0 * 20.0 * 9.0 * 36.0;
@@ -225,7 +231,7 @@ mod tests {
     #[test]
     fn rates_follow_from_times() {
         let config = ModelConfig::new(&small(), 20).unwrap();
-        let products = Products { tokens: 12, symbols: 20, config: &config };
+        let products = Products { batch: 3, tokens: 12, symbols: 20, config: &config };
         let phases = vec![(Phase::Fill, 10), (Phase::Forward(1), 1000), (Phase::Head, 0)];
         let rows = Step { whole: 1500, phases, waited: 200 }.rows(&products, true, 50.0);
         assert_eq!(places(&rows)[3..], [("waiting", None), ("other", None)]);
