@@ -36,7 +36,7 @@ pub struct Affine<'a> {
     pub pieces: &'a [Range<usize>],
     /// How `weights` is packed.
     pub panels: &'a Panels,
-    /// The packed weights.
+    /// The weights, packed for the backend that runs.
     pub weights: &'a [f32],
     /// What the sums start from.
     pub start: Start<'a>,
@@ -64,31 +64,43 @@ impl Affine<'_> {
         if let Start::Bias(bias) = self.start {
             assert_eq!(bias.len(), self.panels.out_width(), "the bias");
         }
-        isa.run_rows(self.rows, self);
+        isa.run_rows(self.rows, Stretched { affine: self, most: stretch(caches().second) });
     }
 }
 
-impl Kernel for Affine<'_> {
+/// Values of k walked at a time: as many as leave a panel in half of a second-level cache of `bytes` bytes.
+fn stretch(bytes: usize) -> usize {
+    bytes / 2 / (4 * 16 * size_of::<f32>())
+}
+
+/// A product that goes by stretches of k. Between them the sums wait in `out`, so each chain goes on where it stopped.
+struct Stretched<'a> {
+    affine: Affine<'a>,
+    /// Values of k in a stretch; only products of a single piece are divided.
+    most: usize,
+}
+
+impl Kernel for Stretched<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let depth = self.pieces.iter().map(Range::len).sum();
+        let Self { affine: Affine { rows: count, x, x_stride, pieces, panels, weights, start, out }, most } =
+            self;
+        let depth = pieces.iter().map(Range::len).sum();
         let mut rows = Rows {
-            x: self.x.as_ptr(),
-            x_row: self.x_stride,
-            pieces: self.pieces,
+            x: x.as_ptr(),
+            x_row: x_stride,
+            pieces,
             before: 0,
             depth,
-            panels: self.panels,
-            weights: self.weights.as_ptr(),
-            start: self.start,
-            out: self.out.as_mut_ptr(),
+            panels,
+            weights: weights.as_ptr(),
+            start,
+            out: out.as_mut_ptr(),
         };
-        let panels = self.panels.panels().len();
-        let most = stretch();
-        let [whole] = self.pieces else {
+        let [whole] = pieces else {
             // SAFETY: `run_on` has checked every length.
-            return unsafe { sweep(s, self.rows, panels, &rows) };
+            return unsafe { sweep(s, count, panels.panels().len(), &rows) };
         };
         for before in (0..depth.max(1)).step_by(most) {
             let piece = whole.start + before..whole.start + (before + most).min(depth);
@@ -97,14 +109,9 @@ impl Kernel for Affine<'_> {
             }
             let stretch = Rows { before, pieces: core::slice::from_ref(&piece), ..rows };
             // SAFETY: `run_on` has checked every length.
-            unsafe { sweep(s, self.rows, panels, &stretch) }
+            unsafe { sweep(s, count, panels.panels().len(), &stretch) }
         }
     }
-}
-
-/// Values of k walked at a time: as many as leave a panel in half of the second-level cache.
-fn stretch() -> usize {
-    caches().second / 2 / (4 * 64)
 }
 
 #[derive(Clone, Copy)]
@@ -153,5 +160,44 @@ impl<S: Simd> Tiled<S> for Rows<'_> {
         };
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
         unsafe { multiply(s, rows, width, &tile) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However k is divided, each sum is one chain, so the bits are those of the whole product.
+    #[test]
+    fn stretches_change_no_bits() {
+        let (rows, depth, outputs) = (7, 900, 40);
+        let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 64.0;
+        let numbers = |count: usize| (0..count).map(value).collect::<Vec<f32>>();
+        let (x, weight, old) = (numbers(rows * depth), numbers(outputs * depth), numbers(rows * 48));
+        let (panels, piece) = (Panels::plain(outputs), 3..depth - 1);
+        let width = piece.len();
+        for isa in Isa::all() {
+            let mut weights = vec![0.0; panels.len(width)];
+            panels.pack(isa, &weight[..outputs * width], width, &mut weights);
+            for start in [Start::Zero, Start::Bias(&old[..48]), Start::Out] {
+                let product = |most| {
+                    let mut out = old.clone();
+                    let (x, panels, weights, pieces) = (&x, &panels, &weights, std::slice::from_ref(&piece));
+                    let affine =
+                        Affine { rows, x, x_stride: depth, pieces, panels, weights, start, out: &mut out };
+                    isa.run_rows(rows, Stretched { affine, most });
+                    out.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
+                };
+                let whole = product(depth);
+                for most in [1, 64, 500, width - 1, width] {
+                    assert_eq!(product(most), whole, "{} by {most} from {start:?}", isa.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_stretch_takes_half_of_the_cache() {
+        assert_eq!([256 << 10, 1 << 20, 2 << 20].map(stretch), [512, 2048, 4096]);
     }
 }

@@ -5,7 +5,9 @@ use crate::arch::pair::Pair;
 use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{avx2::Avx2, avx512::Avx512};
-use crate::simd::{Kernel, Simd};
+use crate::simd::Kernel;
+#[cfg(feature = "std")]
+use crate::simd::Simd;
 #[cfg(feature = "std")]
 use core::fmt;
 #[cfg(feature = "std")]
@@ -163,7 +165,7 @@ impl Isa {
         }
     }
 
-    /// From how many k on this leaf wants the vectors of a panel one after another.
+    /// From how many k on this backend wants the vectors of a panel one after another.
     #[cfg(feature = "std")]
     pub(crate) fn deep(self) -> usize {
         match self.0 {
@@ -189,7 +191,7 @@ impl Isa {
         }
     }
 
-    /// Runs a kernel of tiles, for `rows` rows in all. On AVX2 two registers make a vector.
+    /// Runs a kernel of tiles. On AVX2 two registers make a vector; on AVX-512 `rows` chooses the tiles for a single row.
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn run_rows<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {

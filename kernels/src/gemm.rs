@@ -7,12 +7,14 @@
 //!
 //! 1. A call computes some rows n of dW, so that threads divide outputs and never a sum.
 //! 2. m is walked in chunks. Between chunks the sums wait in dW itself, so each chain goes on where it stopped.
-//! 3. The deltas and inputs of a chunk are copied side by side ([`crate::strips`]): in place they lie kilobytes apart, and
-//!    rows that are a power of two apart push each other out of the caches. A group of deltas and a strip of inputs stay
-//!    in the first-level cache while a tile multiplies them; all deltas of the chunk stay in the second.
+//! 3. On AVX2 the deltas and inputs of a chunk are copied side by side ([`crate::strips`]): in place they lie kilobytes apart,
+//!    and rows that are a power of two apart push each other out of the caches. Sixteen deltas and a vector of inputs of each
+//!    m stay in the first-level cache while a tile multiplies them; all deltas of the chunk stay in the second. AVX-512, whose
+//!    tiles are wider, reads them in place unless rows are long ([`FAR`]).
 //! 4. The tile broadcasts a delta and multiplies neighboring inputs, so dW is written in PyTorch's row-major order directly.
-//! 5. On the portable leaf `matrixmultiply` takes each chunk's product.
+//! 5. On the portable backend `matrixmultiply` takes each chunk's product.
 
+use crate::bias::add_deltas;
 use crate::dispatch::Isa;
 use crate::pack::{Slots, padded, product};
 use crate::processor::caches;
@@ -20,6 +22,7 @@ use crate::product::{Factors, Starts, Sums, Tile, multiply};
 use crate::shapes::rows_of;
 use crate::simd::{Kernel, Simd};
 use crate::strips::{GROUP, Gathered, Strip, look_up};
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// Rows of dW that make a task of fair size.
@@ -28,15 +31,38 @@ pub const ROWS: usize = 192;
 pub(crate) const CHUNK: usize = 256;
 /// Groups of up to sixteen rows walked together.
 pub(crate) const GROUPS: usize = ROWS / 16;
-/// Stored rows of at least so many floats are gathered on every leaf, and beside them inputs of so many.
+/// AVX-512 copies deltas whose stored rows are at least so many floats long, and then also inputs of at least so many columns.
 const FAR: usize = 1024;
 /// The most vectors of a tile.
 pub(crate) const VECTORS: usize = 4;
 
-/// Values of m walked at a time: so many that a group of deltas and a strip of one vector take two thirds of the first-level cache.
-fn chunk() -> usize {
-    let lines = caches().first * 2 / 3 / (2 * 64);
-    (lines / 32 * 32).clamp(64, CHUNK)
+/// How a chunk is read.
+#[derive(Clone, Copy)]
+struct Walk {
+    /// Values of m in a chunk.
+    chunk: usize,
+    /// Whether deltas are copied side by side, and whether inputs are.
+    deltas: bool,
+    inputs: bool,
+}
+
+impl Walk {
+    /// For stored rows of `width` floats and inputs of `depth` columns.
+    #[inline(always)]
+    fn of<S: Simd>(width: usize, depth: usize) -> Self {
+        if S::REGISTERS > 1 {
+            return Self { chunk: Self::fitting(caches().first), deltas: true, inputs: true };
+        }
+        // `matrixmultiply` begins a sum anew in each call: the portable backend's chunks must not depend on a cache.
+        let deltas = S::PORTABLE || width >= FAR;
+        Self { chunk: CHUNK, deltas, inputs: S::PORTABLE || deltas && depth >= FAR }
+    }
+
+    /// So many that sixteen deltas and a vector of inputs of each take two thirds of a first-level cache of `bytes` bytes.
+    fn fitting(bytes: usize) -> usize {
+        let rows = bytes * 2 / 3 / (2 * 16 * size_of::<f32>());
+        (rows / 32 * 32).clamp(64, CHUNK)
+    }
 }
 
 /// The rows of a window in the order of the sum: number m to (stored deltas, input vector).
@@ -101,13 +127,13 @@ pub struct WeightGradient<'a> {
 
 /// Consecutive rows whose deltas lie side by side in one block.
 #[derive(Clone, Copy, Debug, Default)]
-struct Group {
+pub(crate) struct Group {
     /// The first row, counted within the call.
-    row: usize,
+    pub(crate) row: usize,
     /// Where its deltas lie in a stored row.
-    place: usize,
+    pub(crate) place: usize,
     /// How many rows, 1 to 16.
-    count: usize,
+    pub(crate) count: usize,
 }
 
 impl WeightGradient<'_> {
@@ -130,7 +156,7 @@ impl WeightGradient<'_> {
         }
     }
 
-    /// The next groups from row `row` of the call on, as many as are gathered together.
+    /// The next groups from row `row` of the call on, as many as are walked together.
     fn groups(&self, mut row: usize, groups: &mut [Group; GROUPS]) -> usize {
         let mut found = 0;
         while found < GROUPS && row < self.rows.len() {
@@ -146,100 +172,67 @@ impl WeightGradient<'_> {
 impl Kernel for WeightGradient<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (mut strips, mut gathered, chunk) = ([Strip::EMPTY; CHUNK], Gathered::new(), chunk());
-        let always = S::PORTABLE || S::REGISTERS > 1;
-        let far = always || self.slots.width() >= FAR;
-        let gathers = always || far && self.depth >= FAR;
-        let (mut groups, mut row) = ([Group::default(); GROUPS], 0);
+    fn run<S: Simd>(mut self, s: S) {
+        let walk = Walk::of::<S>(self.slots.width(), self.depth);
+        let (mut strips, mut groups, mut row) = ([Strip::EMPTY; CHUNK], [Group::default(); GROUPS], 0);
+        let mut gathered = MaybeUninit::uninit();
         while row < self.rows.len() {
             let found = self.groups(row, &mut groups);
-            let (places, groups) = (groups.map(|group| group.place), &mut groups[..found]);
+            let groups = &groups[..found];
             row = groups.last().map_or(self.rows.len(), |group| group.row + group.count);
-            if far {
-                groups
-                    .iter_mut()
-                    .enumerate()
-                    .for_each(|(g, group)| group.place = g * GROUP + group.place % 16);
-            }
-            for from in (0..self.pairs.len()).step_by(chunk) {
-                let chunk = from..(from + chunk).min(self.pairs.len());
+            for from in (0..self.pairs.len()).step_by(walk.chunk) {
+                let chunk = from..(from + walk.chunk).min(self.pairs.len());
                 let count = look_up(self.pairs, chunk, self.slots.width(), padded(self.depth), &mut strips);
-                let strips = &mut strips[..count];
-                if far {
-                    gathered.take_deltas(s, strips, &places[..found]);
-                }
-                if !self.bias.is_empty() {
-                    add_deltas(s, strips, groups, self.bias);
-                }
-                for columns in strips_of::<S>(self.depth) {
-                    let joined = [if gathers {
-                        gathered.take_inputs(s, strips, columns.clone())
-                    } else {
-                        Strip::EMPTY
-                    }];
-                    let (strips, input) = if gathers { (&joined[..], 0) } else { (&*strips, columns.start) };
-                    let part = Part { strips, input, columns, stride: self.depth };
-                    for group in &*groups {
-                        part.multiply(s, group, &mut self.weight[group.row * self.depth..]);
-                    }
-                }
+                self.multiply(s, walk, groups, &mut strips[..count], &mut gathered);
             }
         }
     }
 }
 
-/// Divides the columns among strips of nearly equal width, of up to as many vectors as a tile of many rows has.
+impl WeightGradient<'_> {
+    /// Continues the sums of some groups over a chunk of m.
+    #[inline(always)]
+    fn multiply<S: Simd>(
+        &mut self,
+        s: S,
+        walk: Walk,
+        groups: &[Group],
+        strips: &mut [Strip],
+        gathered: &mut MaybeUninit<Gathered>,
+    ) {
+        let mut moved = [Group::default(); GROUPS];
+        let moved = &mut moved[..groups.len()];
+        moved.copy_from_slice(groups);
+        if walk.deltas {
+            Gathered::take_deltas(gathered, s, strips, groups.iter().map(|group| group.place));
+            moved.iter_mut().enumerate().for_each(|(g, group)| group.place = g * GROUP + group.place % 16);
+        }
+        if !self.bias.is_empty() {
+            add_deltas(s, strips, moved, self.bias);
+        }
+        for columns in tiles_of::<S>(self.depth) {
+            let joined;
+            let (strips, input) = if walk.inputs {
+                joined = [Gathered::take_inputs(gathered, s, strips, columns.clone())];
+                (&joined[..], 0)
+            } else {
+                (&*strips, columns.start)
+            };
+            let part = Part { strips, input, columns, stride: self.depth };
+            for group in &*moved {
+                part.multiply(s, group, &mut self.weight[group.row * self.depth..]);
+            }
+        }
+    }
+}
+
+/// Divides the columns among tiles of nearly equal width: on AVX2 of one vector, and otherwise of up to four.
 #[inline(always)]
-fn strips_of<S: Simd>(depth: usize) -> impl Iterator<Item = Range<usize>> {
+fn tiles_of<S: Simd>(depth: usize) -> impl Iterator<Item = Range<usize>> {
     let vectors = depth.div_ceil(16);
     let count = vectors.div_ceil(if S::REGISTERS > 1 { 1 } else { VECTORS });
-    let bound = move |i: usize| (vectors * i / count * 16).min(depth);
+    let bound = move |i: usize| if S::PORTABLE { i * 64 } else { vectors * i / count * 16 }.min(depth);
     (0..count).map(move |i| bound(i)..bound(i + 1))
-}
-
-/// Groups whose deltas are added up side by side: a single sum would wait for itself.
-const SIDE: usize = 4;
-
-/// Continues the sums of the deltas.
-#[inline(always)]
-fn add_deltas<S: Simd>(s: S, strips: &[Strip], groups: &[Group], bias: &mut [f32]) {
-    for groups in groups.chunks(SIDE) {
-        let group = |g: usize| groups[g.min(groups.len() - 1)];
-        let blocks: [usize; SIDE] = core::array::from_fn(|g| group(g).place / 16 * 16);
-        let mut sums = [[0.0; 16]; SIDE];
-        for (sums, Group { row, place, count }) in sums.iter_mut().zip(groups) {
-            sums[place % 16..][..*count].copy_from_slice(&bias[*row..][..*count]);
-        }
-        add_blocks(s, strips, blocks, &mut sums);
-        for (sums, Group { row, place, count }) in sums.iter().zip(groups) {
-            bias[*row..][..*count].copy_from_slice(&sums[place % 16..][..*count]);
-        }
-    }
-}
-
-/// Continues the sums of some blocks of stored rows.
-#[inline(always)]
-fn add_blocks<S: Simd>(s: S, strips: &[Strip], blocks: [usize; SIDE], sums: &mut [[f32; 16]; SIDE]) {
-    for half in (0..16).step_by(S::LANES) {
-        let mut added = [s.splat(0.0); SIDE];
-        // SAFETY: `look_up` has checked the strips, whose stored rows are whole blocks of sixteen.
-        unsafe {
-            for (sum, from) in added.iter_mut().zip(&*sums) {
-                *sum = s.load(from.as_ptr().add(half));
-            }
-            for Strip { deltas, run, .. } in strips {
-                for i in 0..run.rows {
-                    for (sum, block) in added.iter_mut().zip(blocks) {
-                        *sum = s.add(*sum, s.load(deltas.add(i * run.delta_stride + block + half)));
-                    }
-                }
-            }
-            for (sum, to) in added.into_iter().zip(&mut *sums) {
-                s.store(to.as_mut_ptr().add(half), sum);
-            }
-        }
-    }
 }
 
 /// Where a tile begins.
@@ -270,25 +263,21 @@ impl Part<'_> {
         }
         let columns = self.columns.len();
         let (all, whole) = (columns.div_ceil(16), (columns + 7) / 16);
-        for half in (0..16).step_by(S::LANES) {
-            self.half(s, (0..whole, half), group, weight);
-        }
-        self.half(s.narrow(), (whole..all, 0), group, weight);
+        self.vectors(s, 0..whole, group, weight);
+        self.vectors(s.narrow(), whole..all, group, weight);
     }
 
-    /// Some vectors of columns, or one half of each.
+    /// Some vectors of columns.
     #[inline(always)]
-    fn half<S: Simd>(&self, s: S, (vectors, half): (Range<usize>, usize), group: &Group, weight: &mut [f32]) {
-        let first = vectors.start * 16 + half;
-        let width = vectors.len();
-        if width == 0 {
+    fn vectors<S: Simd>(&self, s: S, vectors: Range<usize>, group: &Group, weight: &mut [f32]) {
+        if vectors.is_empty() {
             return;
         }
-        let tiles = group.count.div_ceil(rows_of::<S>(width)).max(1);
+        let tiles = group.count.div_ceil(rows_of::<S>(vectors.len())).max(1);
         for i in 0..tiles {
             let (row, end) = (group.count * i / tiles, group.count * (i + 1) / tiles);
-            let place = Place { delta: group.place + row, first };
-            self.tile(s, (end - row, width), place, &mut weight[row * self.stride..]);
+            let place = Place { delta: group.place + row, first: vectors.start * 16 };
+            self.tile(s, (end - row, vectors.len()), place, &mut weight[row * self.stride..]);
         }
     }
 
@@ -356,5 +345,15 @@ impl Part<'_> {
                 1,
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Walk;
+
+    #[test]
+    fn chunks_follow_the_first_level_cache() {
+        assert_eq!([0, 16 << 10, 32 << 10, 48 << 10, 1 << 20].map(Walk::fitting), [64, 64, 160, 256, 256]);
     }
 }

@@ -42,6 +42,8 @@ pub mod affine;
 #[cfg(feature = "std")]
 mod backward;
 #[cfg(feature = "std")]
+mod bias;
+#[cfg(feature = "std")]
 pub mod gather;
 #[cfg(feature = "std")]
 pub mod gemm;

@@ -10,7 +10,6 @@
 //!
 //! NaN in, NaN out; tanh keeps the sign of zero. Measured against f64 on all three leaves, with every thirteenth bit
 //! pattern of both signs; the tests take fewer. The portable leaf, fused or not, stays within the same bounds.
-
 //!
 //! A negated or doubled argument is folded into the constants, and both sides of a division are halved where 2^n / 2 takes
 //! fewer operations than 2^n: this gives the same bits, because signs and powers of two do not round.

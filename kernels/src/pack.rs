@@ -222,7 +222,8 @@ impl Panels {
         for (panel, area) in self.areas(panels, slots.depth(), packed) {
             let vectors = &self.vectors[panel.before..][..panel.width];
             let [step, beside] = strides(panel.width, slots.depth(), isa.deep());
-            // Where the vectors of each k begin: side by side in one part, or each in its own.
+            // Where the vectors of each k begin: side by side in the first part, or each in its own. Others stay empty, and the
+            // loop ends with the vectors before it comes to them.
             let mut parts: [&mut [f32]; 4] = Default::default();
             parts.iter_mut().zip(area.chunks_mut(beside.max(step * slots.depth()))).for_each(|(p, a)| *p = a);
             for (k, row) in slots.rows().enumerate() {

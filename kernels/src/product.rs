@@ -115,7 +115,7 @@ pub(crate) enum Factors<'a> {
         /// Packed weights, from the first vector on; k counts through all pieces.
         weights: Weights,
     },
-    /// Deltas of neighbouring units with the inputs of the same tokens.
+    /// Deltas of neighboring units with the inputs of the same tokens.
     Tokens {
         strips: &'a [Strip],
         /// The first delta within a stored row, and the first input within an input vector.

@@ -70,7 +70,8 @@ pub trait Simd: Copy {
     fn round(self, a: Self::F) -> Self::F;
     /// 2^n for integral n in [-126, 127].
     fn exp2_integer(self, n: Self::F) -> Self::F;
-    /// The nearest integer n to `x` in [-126, 127], ties to even, and 2^n / 2 (for n = -126: that or zero).
+    /// The nearest integer n to `x` in [-126, 127], ties to even, and 2^n / 2. For n = -126 that is subnormal, and may be zero instead:
+    /// beside the 1/2 to which it is added, neither counts.
     #[inline(always)]
     fn round_and_half_exp2(self, x: Self::F) -> (Self::F, Self::F) {
         let n = self.round(x);

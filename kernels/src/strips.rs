@@ -49,29 +49,30 @@ pub(crate) fn look_up(
 /// push each other out of the first-level cache.
 pub(crate) const GROUP: usize = CHUNK * 16 + 16;
 
-/// Room for the deltas and inputs of a chunk of m, side by side. It is large and never moves.
+/// Room for the deltas and inputs of a chunk of m, side by side. It is large, never moves, and is written before it is read.
 #[repr(align(64))]
 pub(crate) struct Gathered {
     /// [groups][m][16], groups `GROUP` floats apart.
-    deltas: MaybeUninit<[f32; GROUPS * GROUP]>,
+    deltas: [f32; GROUPS * GROUP],
     /// [m][W][16]
-    inputs: MaybeUninit<[f32; CHUNK * VECTORS * 16]>,
+    inputs: [f32; CHUNK * VECTORS * 16],
 }
 
 impl Gathered {
-    #[inline(always)]
-    pub(crate) fn new() -> Self {
-        Self { deltas: MaybeUninit::uninit(), inputs: MaybeUninit::uninit() }
-    }
-
     /// Takes the blocks of deltas that hold `places`, one for each group, to which the strips then lead.
     #[inline(always)]
-    pub(crate) fn take_deltas<S: Simd>(&mut self, s: S, strips: &mut [Strip], places: &[usize]) {
-        let mut to = self.deltas.as_mut_ptr().cast::<f32>();
+    pub(crate) fn take_deltas<S: Simd>(
+        room: &mut MaybeUninit<Self>,
+        s: S,
+        strips: &mut [Strip],
+        places: impl Iterator<Item = usize> + Clone,
+    ) {
+        // SAFETY: a place within `room`, of which nothing is read.
+        let mut to = unsafe { &raw mut (*room.as_mut_ptr()).deltas }.cast::<f32>();
         for Strip { deltas, run, .. } in strips {
             let begin = to;
             for row in 0..run.rows {
-                for (g, place) in places.iter().enumerate() {
+                for (g, place) in places.clone().enumerate() {
                     // SAFETY: `look_up` has checked the strips, whose stored rows are whole blocks of sixteen; there are at most
                     // CHUNK rows and GROUPS places.
                     unsafe {
@@ -88,10 +89,18 @@ impl Gathered {
     /// Takes the inputs of some columns, the first of which is that of a vector; all m are then one strip, for which their deltas
     /// must have been taken.
     #[inline(always)]
-    pub(crate) fn take_inputs<S: Simd>(&mut self, s: S, strips: &[Strip], columns: Range<usize>) -> Strip {
+    pub(crate) fn take_inputs<S: Simd>(
+        room: &mut MaybeUninit<Self>,
+        s: S,
+        strips: &[Strip],
+        columns: Range<usize>,
+    ) -> Strip {
         let vectors = columns.len().div_ceil(16).min(VECTORS);
-        let begin = self.inputs.as_mut_ptr().cast::<f32>();
-        let (mut to, mut rows) = (begin, 0);
+        let room = room.as_mut_ptr();
+        // SAFETY: places within `room`, of which nothing is read here.
+        let (deltas, begin) = unsafe { (&raw const (*room).deltas, &raw mut (*room).inputs) };
+        let (begin, mut rows) = (begin.cast::<f32>(), 0);
+        let mut to = begin;
         for Strip { inputs, run, .. } in strips {
             for row in 0..run.rows {
                 // SAFETY: as above; inputs are readable in whole vectors of sixteen.
@@ -101,7 +110,7 @@ impl Gathered {
             rows += run.rows;
         }
         let run = Run { rows, delta_stride: 16, input_stride: vectors * 16 };
-        Strip { deltas: self.deltas.as_ptr().cast(), inputs: begin, run }
+        Strip { deltas: deltas.cast(), inputs: begin, run }
     }
 }
 

@@ -185,7 +185,7 @@ pub struct Dense<'a> {
     pub stride: usize,
     /// Input width E <= stride.
     pub width: usize,
-    /// Packed weights, in the panels that the cell asks for.
+    /// Weights, packed for the backend that runs, in the panels that the cell asks for.
     pub weights: &'a [f32],
     /// A second set of packed weights, for cells that compute in two phases.
     pub second: &'a [f32],
