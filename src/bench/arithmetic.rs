@@ -7,7 +7,7 @@ use crate::{Cell, Reset};
 /// the products with H^2.
 ///
 /// ```text
-/// layer     2 G H (in + H)     in = 0 for the first, which looks its input product up
+/// layer     2 G H (in + H)     in = 0 for a first layer that looks its input product up
 /// highway   2 M in^2           beside its layer; M = 1 for a carry gate, 2 with a transform gate of its own
 /// head      2 H V
 /// training  three times that: forward, gradient of the inputs, gradient of the weights
@@ -78,7 +78,7 @@ mod tests {
         }
     }
 
-    /// Also in the first layer, which looks up the product of its cell but not that of its gate.
+    /// A first layer with a highway reads its vectors, so it looks no product up.
     #[test]
     fn gates_of_a_highway_multiply_what_the_layer_reads() {
         for (highway, gates) in [(Highway::Off, 0.0), (Highway::Coupled, 1.0), (Highway::Separate, 2.0)] {
@@ -86,8 +86,9 @@ mod tests {
             let settings =
                 Settings { stack: vec![layer.clone(), layer], embedding: 9, ..Settings::default() };
             let config = ModelConfig::new(&settings, 20).unwrap();
-            assert_eq!(layer_products(&config, 0), 4.0 * 81.0 + gates * 81.0);
-            assert_eq!(layer_products(&config, 1), 8.0 * 81.0 + gates * 81.0);
+            let first = if highway == Highway::Off { 4.0 } else { 8.0 };
+            assert_eq!(layer_products(&config, 0), (first + gates) * 81.0);
+            assert_eq!(layer_products(&config, 1), (8.0 + gates) * 81.0);
         }
     }
 
