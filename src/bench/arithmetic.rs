@@ -84,7 +84,7 @@ mod tests {
         for (highway, gates) in [(Highway::Off, 0.0), (Highway::Coupled, 1.0), (Highway::Separate, 2.0)] {
             let layer = Layer { highway, ..Layer::lstm(9) };
             let settings =
-                Settings { stack: vec![layer.clone(), layer], embedding: 9, ..Settings::default() };
+                Settings { stack: vec![layer.clone(), layer], embedding: Some(9), ..Settings::default() };
             let config = ModelConfig::new(&settings, 20).unwrap();
             let first = if highway == Highway::Off { 4.0 } else { 8.0 };
             assert_eq!(layer_products(&config, 0), (first + gates) * 81.0);
