@@ -120,6 +120,11 @@ class Contenders:
         return None
 
 
+def counted(count, noun):
+    """'1 thread', '2 threads'"""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def note(text):
     print(text, file=sys.stderr, flush=True)
 
@@ -131,7 +136,7 @@ def measure(contenders, options):
         for shape in options.shapes:
             for threads in options.threads:
                 for name in contenders.names(shape):
-                    note(f"round {turn + 1}/{options.rounds}: {shape}, {threads} thread(s), {name}")
+                    note(f"round {turn + 1}/{options.rounds}: {shape}, {counted(threads, 'thread')}, {name}")
                     figures = contenders.time(name, shape, threads)
                     if figures is None:
                         continue
@@ -170,8 +175,7 @@ def table(best, options):
     """Training on each number of threads; the forward pass on the first."""
     columns = [("train", threads) for threads in options.threads] + [("forward", options.threads[0])]
     name = {"train": "training", "forward": "forward"}
-    plural = lambda threads: f"{threads} thread{'' if threads == 1 else 's'}"
-    yield "| characters/s | " + " | ".join(f"{name[what]}, {plural(threads)}" for what, threads in columns) + " |"
+    yield "| characters/s | " + " | ".join(f"{name[what]}, {counted(threads, 'thread')}" for what, threads in columns) + " |"
     yield "|---" * (len(columns) + 1) + "|"
     for shape in options.shapes:
         cells = (cell_of(best, what, shape, threads) for what, threads in columns)
@@ -181,11 +185,10 @@ def table(best, options):
 def machine(figures):
     """'AMD EPYC (48 KB L1, 1 MB L2, 32 MB L3), 2 cores, avx512', as the project sees it; without its figures, less."""
     if "processor" not in figures:
-        return f"{processor()}, {os.cpu_count()} cores"
+        return f"{processor()}, {counted(os.cpu_count(), 'core')}"
     caches = [size(figures[f"{level}_cache_bytes"]) + f" L{number}" for number, level in
               enumerate(("first", "second", "third"), 1) if figures[f"{level}_cache_bytes"]]
-    cores = f"{figures['cores']} core{'' if figures['cores'] == 1 else 's'}"
-    return f"{figures['processor']} ({', '.join(caches)}), {cores}, {figures['isa']}"
+    return f"{figures['processor']} ({', '.join(caches)}), {counted(figures['cores'], 'core')}, {figures['isa']}"
 
 
 def size(count):
@@ -206,7 +209,7 @@ def footer(versions, ours, options):
     told = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     limit = f"; all limited to {options.isa}" if options.isa else ""
     return (f"{datetime.date.today()}, {machine(ours)}{limit}; {told}; "
-            f"best of {options.rounds} rounds of {options.seconds:g} s, in turn.")
+            f"best of {counted(options.rounds, 'round')} of {options.seconds:g} s, in turn.")
 
 
 def main():

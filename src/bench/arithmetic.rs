@@ -7,7 +7,8 @@ use crate::{Cell, Reset};
 /// the products with H^2.
 ///
 /// ```text
-/// layer     2 G H (in + H)     in = 0 for the first, which looks its input product up
+/// layer     2 G H (in + H)     in = 0 for a first layer that looks its input product up
+/// highway   2 M in^2           beside its layer; M = 1 for a carry gate, 2 with a transform gate of its own
 /// head      2 H V
 /// training  three times that: forward, gradient of the inputs, gradient of the weights
 /// ```
@@ -38,7 +39,9 @@ pub(super) fn layer_products(config: &ModelConfig, l: usize) -> f64 {
     let layer = &config.stack[l];
     let inputs = if l == 0 && config.gathers() { 0 } else { config.input_width(l) };
     let [gates, hidden, state] = [layer.gates(), layer.hidden, layer.output_size()].map(|n| n as f64);
-    gates * hidden * (inputs as f64 + state) + hidden * layer.projection.unwrap_or(0) as f64
+    let read = config.input_width(l) as f64;
+    let highway = layer.highway.gates() as f64 * read * read;
+    gates * hidden * (inputs as f64 + state) + hidden * layer.projection.unwrap_or(0) as f64 + highway
 }
 
 /// Those of layer `l` in a backward pass that take what comes back from the step after. (A GRU that resets before its candidate
@@ -57,7 +60,7 @@ pub(super) fn head_products(config: &ModelConfig) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{InputKind, Settings};
+    use crate::{Highway, InputKind, Layer, Settings};
 
     fn training(cell: Cell, hidden: usize, layers: usize, input: InputKind) -> f64 {
         let settings = Settings { cell, hidden, layers, input, ..Settings::default() };
@@ -72,6 +75,20 @@ mod tests {
                 assert_eq!(training(cell, 100, 1, input), factor * 1e4 + head);
                 assert_eq!(training(cell, 100, 3, input), factor * 1e4 * 5.0 + head);
             }
+        }
+    }
+
+    /// A first layer with a highway reads its vectors, so it looks no product up.
+    #[test]
+    fn gates_of_a_highway_multiply_what_the_layer_reads() {
+        for (highway, gates) in [(Highway::Off, 0.0), (Highway::Coupled, 1.0), (Highway::Separate, 2.0)] {
+            let layer = Layer { highway, ..Layer::lstm(9) };
+            let settings =
+                Settings { stack: vec![layer.clone(), layer], embedding: Some(9), ..Settings::default() };
+            let config = ModelConfig::new(&settings, 20).unwrap();
+            let first = if highway == Highway::Off { 4.0 } else { 8.0 };
+            assert_eq!(layer_products(&config, 0), (first + gates) * 81.0);
+            assert_eq!(layer_products(&config, 1), (8.0 + gates) * 81.0);
         }
     }
 

@@ -29,7 +29,7 @@ mod timing;
 pub use arithmetic::Arithmetic;
 pub use cost::Cost;
 pub use machine::{Machine, peak_gflops, read_gigabytes_per_second};
-pub use phases::PhaseTime;
+pub use phases::{PhaseTime, StepPhases};
 pub use text::synthetic;
 
 use crate::corpus::{Batch, Batches, Corpus};

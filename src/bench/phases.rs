@@ -8,6 +8,15 @@ use crate::{Mode, Result, Settings};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
+/// The phases of one training step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepPhases {
+    /// Seconds of the step; the rows add up to it.
+    pub step_seconds: f64,
+    /// The phases, in the order of the step.
+    pub rows: Vec<PhaseTime>,
+}
+
 /// A phase of a training step, in the order of the step; `waiting` and `other` come last, and all together make up the step.
 ///
 /// Where several threads divide a step, the time of a phase is the mean over them of what each spent in it (`norm` and
@@ -38,7 +47,7 @@ impl Bench {
     ///
     /// # Errors
     /// As for [`Bench::compare`].
-    pub fn phases(&self, mode: Mode, peak_gflops: f64) -> Result<Vec<PhaseTime>> {
+    pub fn phases(&self, mode: Mode, peak_gflops: f64) -> Result<StepPhases> {
         let settings = Settings { mode, ..self.steady_settings() };
         self.validate(&settings)?;
         let (batch, tokens) = (settings.batch, settings.batch * settings.steps);
@@ -46,7 +55,8 @@ impl Bench {
         let best = shortest(&mut training, self.seconds)?;
         let config = training.model().config().clone();
         let products = Products { batch, tokens, symbols: training.table_symbols(), config: &config };
-        Ok(best.rows(&products, training.threads() > 1, peak_gflops))
+        let rows = best.rows(&products, training.threads() > 1, peak_gflops);
+        Ok(StepPhases { step_seconds: best.whole as f64 / 1e9, rows })
     }
 }
 
@@ -187,10 +197,12 @@ mod tests {
         expected.extend([("weight gradient", Some(0)), ("weight gradient", Some(1))]);
         let rest = ["head gradient", "input gradient", "norm", "update", "other"];
         expected.extend(rest.map(|name| (name, None)));
-        let rows = bench(small(), 1).phases(Mode::Static, 100.0).unwrap();
+        let StepPhases { step_seconds, rows } = bench(small(), 1).phases(Mode::Static, 100.0).unwrap();
         assert_eq!(places(&rows), expected);
+        let sum: f64 = rows.iter().map(|row| row.seconds).sum();
+        assert!((sum / step_seconds - 1.0).abs() < 1e-9, "{sum} of {step_seconds}");
         expected.insert(expected.len() - 1, ("waiting", None));
-        let rows = bench(small(), 2).phases(Mode::Dynamic, 100.0).unwrap();
+        let rows = bench(small(), 2).phases(Mode::Dynamic, 100.0).unwrap().rows;
         assert_eq!(places(&rows), expected);
     }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::num::NonZeroUsize;
 use unrolled::{
     Activation, Cell, InputKind, Layer, Mode, Reset, Settings,
-    bench::{Bench, Cost, Figures, PhaseTime},
+    bench::{Bench, Cost, Figures, PhaseTime, StepPhases},
 };
 
 /// Time one configuration on random symbols: training, forward pass, and one step
@@ -46,7 +46,17 @@ struct Line<'a> {
     #[serde(flatten)]
     figures: &'a Figures,
     #[serde(skip_serializing_if = "Option::is_none")]
-    phases: Option<&'a Vec<PhaseTime>>,
+    phases: Option<&'a [PhaseTime]>,
+    /// What the phases add up to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phases_step_seconds: Option<f64>,
+}
+
+impl<'a> Line<'a> {
+    fn new(figures: &'a Figures, phases: Option<&'a StepPhases>) -> Self {
+        let phases_step_seconds = phases.map(|phases| phases.step_seconds);
+        Self { figures, phases: phases.map(|phases| &*phases.rows), phases_step_seconds }
+    }
 }
 
 /// Flags named like the settings, with the same defaults as `train`.
@@ -105,18 +115,18 @@ impl BenchCommand {
         let all = bench.compare(&modes)?;
         let phases = self.phases(&bench, &modes, &all)?;
         if self.json {
-            let lines = all.iter().enumerate().map(|(i, figures)| Line { figures, phases: phases.get(i) });
+            let lines = all.iter().enumerate().map(|(i, figures)| Line::new(figures, phases.get(i)));
             return lines.into_iter().try_for_each(|line| output::json(&line));
         }
         output::write(&text(&bench, &all))?;
         let threads = all.first().map_or(1, |figures| figures.threads);
         let tables =
-            all.iter().zip(&phases).map(|(figures, rows)| phases::table(figures.mode, threads, rows));
+            all.iter().zip(&phases).map(|(figures, step)| phases::table(figures.mode, threads, step));
         output::write(&tables.collect::<String>())
     }
 
     /// The phases of each mode, where they are asked for.
-    fn phases(&self, bench: &Bench, modes: &[Mode], all: &[Figures]) -> Result<Vec<Vec<PhaseTime>>, Failure> {
+    fn phases(&self, bench: &Bench, modes: &[Mode], all: &[Figures]) -> Result<Vec<StepPhases>, Failure> {
         let modes = modes.iter().zip(all).filter(|_| self.phases);
         let timed = modes.map(|(mode, figures)| bench.phases(*mode, figures.peak_gflops));
         Ok(timed.collect::<unrolled::Result<_>>()?)

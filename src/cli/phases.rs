@@ -1,11 +1,11 @@
 //! Where a training step's time goes, as a table.
 
 use super::bench::time;
-use unrolled::bench::PhaseTime;
+use unrolled::bench::{PhaseTime, StepPhases};
 
 /// A row for each phase; `threads` divide the step.
-pub(super) fn table(mode: &str, threads: usize, rows: &[PhaseTime]) -> String {
-    let step: f64 = rows.iter().map(|row| row.seconds).sum();
+pub(super) fn table(mode: &str, threads: usize, phases: &StepPhases) -> String {
+    let (step, rows) = (phases.step_seconds, &phases.rows);
     let heading = format!("{mode}: the phases of the shortest training step, {}\n", time(step));
     let body = rows.iter().map(|phase| row(phase, step)).collect::<String>();
     heading + &body + &note(threads)
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_of_all_rows_together() {
+    fn shares_are_of_the_step() {
         let plain =
             |name, seconds| PhaseTime { name, layer: None, seconds, gflops: None, percent_of_peak: None };
         let forward = PhaseTime {
@@ -46,13 +46,14 @@ mod tests {
             percent_of_peak: Some(40.4),
             ..plain("forward", 3e-3)
         };
-        let rows = [plain("pack", 0.0), forward, plain("other", 1e-3)];
+        let rows = vec![plain("pack", 0.0), forward, plain("other", 1e-3)];
+        let phases = StepPhases { step_seconds: 4e-3, rows };
         let expected = "static: the phases of the shortest training step, 4.00 ms\n  \
              pack                        0.00 ns   0.0%\n  \
              forward, layer 0            3.00 ms  75.0%     50.0 GFLOP/s   40% of peak\n  \
              other                       1.00 ms  25.0%\n";
-        assert_eq!(table("static", 1, &rows), expected);
-        let two = table("static", 2, &rows);
+        assert_eq!(table("static", 1, &phases), expected);
+        let two = table("static", 2, &phases);
         assert!(two.starts_with(expected) && two.contains("means over 2 threads"), "{two}");
     }
 }

@@ -56,8 +56,8 @@ impl Differentiator {
     /// T and perhaps none: ids and targets beyond the end of a row are not read and may be any number, and the mean is
     /// over the symbols that remain, as of PyTorch's packed sequences; rows need not be sorted. The window starts from
     /// `initial`, or from zero (`batch.fresh` is not asked). No bit depends on the number of threads, and the gradient
-    /// has the bits of a padded window whose padding has a loss of zero (on the portable leaf, which begins its sums anew after
-    /// 256 symbols, those of windows up to that length).
+    /// has the bits of a padded window whose padding has a loss of zero (on the portable SIMD backend, which begins its sums
+    /// anew after 256 symbols, those of windows up to that length).
     ///
     /// # Errors
     /// [`Error::Batch`] when ids or lengths are not as said, or no row has a step, and [`Error::StateShape`] when

@@ -93,7 +93,7 @@ fn a_table_for_people() {
     assert!(!table.contains("dynamic"), "{table}");
 }
 
-/// Names and layers of the phases, and their seconds together.
+/// Names and layers of the phases, and the seconds of their step.
 fn phases(value: &Value) -> (Vec<String>, f64) {
     let rows = value["phases"].as_array().expect("an array of phases");
     let place = |row: &Value| format!("{} {}", row["name"].as_str().expect("a name"), row["layer"]);
@@ -105,7 +105,10 @@ fn phases(value: &Value) -> (Vec<String>, f64) {
             rates.iter().all(|rate| rate.is_null()) || rates.iter().all(|rate| rate.as_f64() > Some(0.0))
         );
     }
-    (rows.iter().map(place).collect(), rows.iter().map(|row| number(row, "seconds")).sum())
+    let (sum, step): (f64, _) =
+        (rows.iter().map(|row| number(row, "seconds")).sum(), number(value, "phases_step_seconds"));
+    assert!((sum / step - 1.0).abs() < 1e-9, "{sum} of {step} in {value}");
+    (rows.iter().map(place).collect(), step)
 }
 
 #[test]
@@ -142,6 +145,9 @@ fn phases_of_a_step() {
     ] {
         assert!(table.contains(part), "{part:?} in {table}");
     }
+    let mut fields = [&FIELDS[..], &["phases", "phases_step_seconds"]].concat();
+    fields.sort_unstable();
+    assert_eq!(keys(&lines[0]), fields);
     let plain = stdout(&home.run(SMALL).success());
     assert!(!plain.contains("phases"), "{plain}");
 }
