@@ -53,7 +53,7 @@ impl Walk {
         if S::REGISTERS > 1 {
             return Self { chunk: Self::fitting(caches().first), deltas: true, inputs: true };
         }
-        // `matrixmultiply` begins a sum anew in each call: the portable backend's chunks must not depend on a cache.
+        // `matrixmultiply` starts a new sum in each call. So the portable backend's chunks must be equal on all machines.
         let deltas = S::PORTABLE || width >= FAR;
         Self { chunk: CHUNK, deltas, inputs: S::PORTABLE || deltas && depth >= FAR }
     }
@@ -318,8 +318,8 @@ impl Part<'_> {
         }
     }
 
-    /// Continues the sums of a group by one product for the whole chunk: `matrixmultiply` begins a sum anew in each call, so
-    /// a call for each run would let the runs show in the sums.
+    /// Continues the sums of a group by one product for the whole chunk. `matrixmultiply` starts a new sum in each call, so with
+    /// one call for each run the sums would depend on the runs.
     fn multiply_portable(&self, group: &Group, weight: &mut [f32]) {
         let [Strip { deltas, inputs, run }] = *self.strips else { return };
         let columns = self.columns.len();

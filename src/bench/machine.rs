@@ -20,7 +20,7 @@ const MULTIPLY_ADDS: u64 = 150_000;
 /// Time for one measurement of reading.
 const READING_SECONDS: f64 = 0.2;
 
-/// What figures depend on beside the program: those of one machine say little about another.
+/// The machine that figures were measured on. Compare only figures of one machine.
 ///
 /// ```
 /// let machine = unrolled::bench::Machine::here()?;

@@ -47,7 +47,7 @@ struct Line<'a> {
     figures: &'a Figures,
     #[serde(skip_serializing_if = "Option::is_none")]
     phases: Option<&'a [PhaseTime]>,
-    /// What the phases add up to.
+    /// Time of the whole step: the sum of its phases.
     #[serde(skip_serializing_if = "Option::is_none")]
     phases_step_seconds: Option<f64>,
 }

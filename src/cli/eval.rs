@@ -31,7 +31,7 @@ pub struct Eval {
     /// Encoding of the files named, by its WHATWG label [default: the run's]
     #[arg(long, value_name = "NAME", value_parser = encoding, requires = "paths")]
     encoding: Option<String>,
-    /// What to do with bytes that are not in that encoding [default: as the run does]
+    /// How to treat bytes that are invalid in that encoding [default: as in the run]
     #[arg(long, value_parser = PossibleValuesParser::new(Invalid::NAMES), requires = "paths")]
     invalid: Option<String>,
     /// Part of the text [default: val for the run's own text, all for another]

@@ -71,7 +71,7 @@ pub enum Failure {
     Text {
         /// Its file, or what a person would call it.
         text: String,
-        /// What was found, and what to do.
+        /// The message: the cause, and what to do about it.
         problem: String,
     },
     /// The run ended for a reason of its own, and can be continued.

@@ -116,15 +116,15 @@ mod tests {
 
     #[test]
     fn amounts_of_memory_are_told_apart() {
-        let told = |less: f64, more: f64| {
+        let shown = |less: f64, more: f64| {
             let (less, more) = memory_apart(less, more);
             format!("{less}, {more}")
         };
-        assert_eq!(told(50e6, 90e6), "47.7 MiB, 85.8 MiB");
-        assert_eq!(told(9e6, 9_000_000.5), "8.583069 MiB, 8.583070 MiB");
-        assert_eq!(told(9e6, 9.03e6), "8.58 MiB, 8.61 MiB");
-        assert_eq!(told(2f64.powi(40), 2f64.powi(40) + 1.0), "1.000000000000 TiB, 1.000000000001 TiB");
-        assert_eq!(told(900.0, 900.5), "900 B, 901 B");
+        assert_eq!(shown(50e6, 90e6), "47.7 MiB, 85.8 MiB");
+        assert_eq!(shown(9e6, 9_000_000.5), "8.583069 MiB, 8.583070 MiB");
+        assert_eq!(shown(9e6, 9.03e6), "8.58 MiB, 8.61 MiB");
+        assert_eq!(shown(2f64.powi(40), 2f64.powi(40) + 1.0), "1.000000000000 TiB, 1.000000000001 TiB");
+        assert_eq!(shown(900.0, 900.5), "900 B, 901 B");
     }
 
     #[test]
