@@ -16,7 +16,7 @@ const SMALL: usize = 400_000;
 const MOST: usize = 1024;
 
 /// Cores that this process may use.
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

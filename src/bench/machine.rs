@@ -3,7 +3,7 @@
 use super::timing::seconds_of_each;
 use crate::aligned::Aligned;
 use crate::exec;
-use crate::parallel::Threads;
+use crate::parallel::{Threads, cores};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fmt;
@@ -77,10 +77,6 @@ impl fmt::Display for Machine {
 fn size(bytes: usize) -> String {
     let kilobytes = bytes as f64 / 1024.0;
     if kilobytes < 1024.0 { format!("{kilobytes} KB") } else { format!("{} MB", kilobytes / 1024.0) }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The multiply-add peak in thousands of millions of operations per second, with `threads` threads (all cores when `None`)
