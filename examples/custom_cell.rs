@@ -9,7 +9,7 @@
 
 use unrolled::corpus::Corpus;
 use unrolled::model::Model;
-use unrolled::rnn::{CustomCell, Layer, Rnn, RnnCell, Step, StepBackward, Variable, Window, check_gradients};
+use unrolled::network::{CustomCell, Layer, Rnn, RnnCell, Step, StepBackward, Variable, Window, check_gradients};
 use unrolled::train::Training;
 use unrolled::{Settings, Unit};
 
@@ -163,7 +163,7 @@ fn main() -> unrolled::Result<()> {
     let x: Vec<f32> = (0..steps * rows * inputs).map(|i| (i as f32 * 0.37).sin()).collect();
     let run = |model: Model| -> unrolled::Result<Vec<f32>> {
         let mut outputs = vec![0.0; steps * rows * n];
-        Rnn::new(model, None)?.forward(&Window::new(steps, rows, &x), &mut outputs)?;
+        Network::new(model, None)?.forward(&Window::new(steps, rows, &x), &mut outputs)?;
         Ok(outputs)
     };
     let (ours, theirs) = (run(custom)?, run(same)?);

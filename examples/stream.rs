@@ -19,7 +19,7 @@ fn main() -> Result<()> {
             (Model::new(&Settings::default(), vocabulary.len())?, vocabulary)
         }
     };
-    let mut stream = Stream::new(&model)?;
+    let mut stream = Stream::new(model.clone())?;
     let mut next = 0;
     for id in vocabulary.encode("the ")? {
         next = likeliest(stream.step(id));

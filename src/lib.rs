@@ -98,7 +98,7 @@ mod parallel;
 mod phases;
 mod presets;
 pub mod random;
-pub mod rnn;
+pub mod network;
 pub mod sample;
 pub mod schedule;
 mod settings;

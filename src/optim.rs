@@ -18,12 +18,12 @@
 //! use unrolled::loss::sparse_softmax_cross_entropy;
 //! use unrolled::model::Model;
 //! use unrolled::optim::Optimizer;
-//! use unrolled::rnn::{Layer, Rnn, Window};
+//! use unrolled::network::{Layer, Rnn, Window};
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! // One number a step comes in; the two outputs of the second layer are logits: was the number before it a one?
 //! let settings = Settings { learning_rate: 0.1, clip: 1.0, ..Settings::default() };
-//! let mut rnn = Rnn::new(Model::of_stack(&[Layer::lstm(8), Layer::gru(2)], 1, &settings)?, None)?;
+//! let mut rnn = Network::new(Model::of_stack(&[Layer::lstm(8), Layer::gru(2)], 1, &settings)?, None)?;
 //! let mut optimizer = Optimizer::new(&settings, rnn.model().parameters().values.len(), None)?;
 //! let inputs = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0]; // T = 8, B = 1, E = 1
 //! let (targets, mut outputs) = ([0, 1, 0, 0, 1, 1, 1, 0], [0.0; 8 * 2]);

@@ -56,7 +56,7 @@ impl Tensor {
             Self::HiddenWeight(layer) => vec![gated(layer), config.stack[layer].output_size()],
             Self::InputBias(layer) | Self::HiddenBias(layer) => vec![gated(layer)],
             Self::Extra(layer, index) => config.extras(layer).swap_remove(index).shape,
-            Self::HeadWeight => vec![config.vocabulary, config.output_width()],
+            Self::HeadWeight => vec![config.outputs(), config.stack_width()],
             Self::HeadBias => vec![config.vocabulary],
         }
     }
@@ -147,7 +147,7 @@ impl ModelConfig {
                 total = total.checked_add(count.checked_next_multiple_of(16)?)?;
             }
         }
-        total = total.checked_add(matrix(self.vocabulary, self.output_width())?)?;
+        total = total.checked_add(matrix(self.outputs(), self.stack_width())?)?;
         total.checked_add(matrix(self.vocabulary, 1)?)?.checked_mul(size_of::<f32>())
     }
 
@@ -166,7 +166,7 @@ impl ModelConfig {
                 count += cell.variables(self.input_width(index)).into_iter().map(size).sum::<f64>();
             }
         }
-        count + vocabulary * (self.output_width() as f64 + 1.0)
+        count + self.outputs() as f64 * (self.stack_width() as f64 + 1.0)
     }
 
     /// Names, shapes and places of all parameters: `embedding.weight` [V, E] with embedding input; then per layer
@@ -234,7 +234,7 @@ impl ModelConfig {
 
     /// Whether symbols come in and logits go out.
     pub fn has_head(&self) -> bool {
-        self.vocabulary > 0
+        self.outputs() > 0
     }
 
     /// Widths of h and c of a layer's state; 0 for what it lacks.
@@ -255,8 +255,23 @@ impl ModelConfig {
         self.stack[layer].hidden == self.stack[layer].output_size()
     }
 
-    /// Width of what the last layer gives.
+    /// Width of the model's outputs: those of the head, or of the last layer without one.
     pub fn output_width(&self) -> usize {
+        if self.has_head() { self.outputs() } else { self.stack_width() }
+    }
+
+    /// Number of outputs O of the head; 0 without a head.
+    pub fn outputs(&self) -> usize {
+        self.vocabulary
+    }
+
+    /// Returns true if the model reads symbol ids; false if it reads vectors.
+    pub fn reads_symbols(&self) -> bool {
+        self.vocabulary > 0
+    }
+
+    /// Output width of the last layer.
+    pub fn stack_width(&self) -> usize {
         self.stack.last().map_or(0, Layer::output_size)
     }
 

@@ -65,7 +65,7 @@ impl Source {
             Tensor::InputWeight(layer) | Tensor::HiddenWeight(layer) => config.stack[layer].hidden,
             Tensor::InputBias(layer) | Tensor::HiddenBias(layer) => config.stack[layer].hidden,
             Tensor::Extra(layer, _) => config.stack[layer].hidden,
-            Tensor::Embedding | Tensor::HeadWeight | Tensor::HeadBias => config.output_width(),
+            Tensor::Embedding | Tensor::HeadWeight | Tensor::HeadBias => config.stack_width(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is left of a step that is given up, and what a checkpoint of a run is.
 
 use super::Training;
-use crate::exec::{self, Blocks, Executor, Purpose};
+use crate::exec::{self, Executor, LogitBlocks, Needs};
 use crate::{Error, Mode, Settings, Unit, checkpoint::Checkpoint, corpus::Corpus};
 use std::sync::{Arc, atomic::AtomicBool};
 use unrolled_kernels::Isa;
@@ -81,12 +81,15 @@ fn a_step_that_fails_after_some_windows_leaves_no_trace() {
 
 /// Has the head go by blocks of four tokens.
 fn by_blocks(mut training: Training) -> Training {
-    training.weights.blocks = Blocks::always(4);
-    let Training { settings, mode, weights, threads, .. } = &mut training;
-    if let super::Mode::Static(executor) = mode {
-        let purpose = Purpose { train: true, dropout: true };
-        *executor = Executor::new(weights, settings.steps, settings.batch, purpose, threads);
-    }
+    training.engine.weights_mut().blocks = LogitBlocks::always(4);
+    let Training { settings, engine, executor, .. } = &mut training;
+    let needs = Needs { backward: true, dropout: true };
+    *executor = match settings.mode {
+        Mode::Static => {
+            Executor::shaped(engine.weights(), [settings.steps, settings.batch], needs, engine.pool())
+        }
+        Mode::Dynamic => Executor::new(engine.weights(), needs),
+    };
     training
 }
 

@@ -26,7 +26,7 @@ fn a_step_allocates_nothing_not_even_the_first() {
     for settings in models() {
         let settings = Settings { hidden: 19, embedding: Some(7), ..settings };
         let model = model(&settings, SYMBOLS);
-        let mut stream = Stream::new(&model).unwrap();
+        let mut stream = Stream::new(model.clone()).unwrap();
         let found = count(|| (0..SYMBOLS as u32).for_each(|id| _ = stream.step(id)));
         assert_eq!(found, 0, "{}", label(&settings));
         let mut fork = stream.clone();
@@ -41,7 +41,7 @@ fn a_step_of_a_large_vocabulary_allocates_nothing() {
         let settings =
             Settings { cell: Cell::Lstm, hidden: 16, input, embedding: Some(4), ..Settings::default() };
         let model = model(&settings, 70_000);
-        let mut stream = Stream::new(&model).unwrap();
+        let mut stream = Stream::new(model.clone()).unwrap();
         let found = count(|| (69_990..70_000).for_each(|id| _ = stream.step(id)));
         assert_eq!(found, 0, "{}", input.name());
     }
@@ -53,8 +53,8 @@ fn windows_allocate_nothing_while_shapes_repeat() {
         let settings = Settings { hidden: 19, embedding: Some(7), ..settings };
         let (model, ids) = (model(&settings, SYMBOLS), ids(2, STEPS * 3, SYMBOLS));
         let mut logits = vec![0.0; ids.len() * SYMBOLS];
-        let mut plan = Plan::new(&model, STEPS, 3, Some(1)).unwrap();
-        let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
+        let mut plan = Plan::new(model.clone(), STEPS, 3, Some(1)).unwrap();
+        let mut dynamic = Dynamic::new(model.clone(), Some(1)).unwrap();
         plan.forward(&ids, &mut logits);
         dynamic.forward(&ids, 3, &mut logits);
         assert_eq!(count(|| plan.forward(&ids, &mut logits)), 0, "{}: planned", label(&settings));

@@ -5,7 +5,7 @@ use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::Corpus;
 use unrolled::exec::{Plan, Stream};
 use unrolled::model::Model;
-use unrolled::rnn::{CustomCell, Layer, RnnCell, Step, StepBackward, Variable, check_gradients};
+use unrolled::network::{CustomCell, Layer, RnnCell, Step, StepBackward, Variable, check_gradients};
 use unrolled::tensorflow::copy_layer;
 use unrolled::train::Training;
 use unrolled::{InputKind, Mode, Settings, Unit};
@@ -29,7 +29,7 @@ impl RnnCell for Pair {
     fn variables(&self, input_size: usize) -> Vec<Variable> {
         vec![
             Variable::weight("weight", &[self.units, input_size]),
-            Variable { start: unrolled::rnn::Start::Uniform(0.5), ..Variable::weight("loop", &[self.units]) },
+            Variable { start: unrolled::network::Start::Uniform(0.5), ..Variable::weight("loop", &[self.units]) },
         ]
     }
     /// a'.
@@ -172,8 +172,8 @@ fn a_stream_gives_the_logits_of_a_window() {
     let model = Model::new(&settings(Mode::Static), 7).unwrap();
     let ids: Vec<u32> = (0..11).map(|i| i * 5 % 7).collect();
     let mut logits = vec![0.0; 11 * 7];
-    Plan::new(&model, 11, 1, Some(1)).unwrap().forward(&ids, &mut logits);
-    let mut stream = Stream::new(&model).unwrap();
+    Plan::new(model.clone(), 11, 1, Some(1)).unwrap().forward(&ids, &mut logits);
+    let mut stream = Stream::new(model.clone()).unwrap();
     for (id, expected) in ids.iter().zip(logits.chunks(7)) {
         assert_eq!(bits(stream.step(*id)), bits(expected));
     }

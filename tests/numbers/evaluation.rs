@@ -73,7 +73,7 @@ fn symbols_among_the_likeliest_are_counted() {
         let reading = Reading { part: 7..300, streams: 1, top_k: NonZeroUsize::new(k) };
         evaluate_as(&model, &corpus, reading, Some(2)).unwrap().top_k_accuracy.unwrap()
     };
-    let (mut stream, mut ids) = (Stream::new(&model).unwrap(), vec![0; 293]);
+    let (mut stream, mut ids) = (Stream::new(model.clone()).unwrap(), vec![0; 293]);
     corpus.read(7, &mut ids);
     let mut larger = Vec::new();
     for pair in ids.windows(2) {
@@ -121,7 +121,7 @@ fn the_loss_of_a_window_is_the_mean_of_its_rows() {
     let batch = batch(12, 5, 40);
     let (loss, ..) = unrolled::train::gradients(&model, &batch, None, Some(1)).unwrap();
     let row = |row: usize| {
-        let mut stream = Stream::new(&model).unwrap();
+        let mut stream = Stream::new(model.clone()).unwrap();
         let pairs = batch.inputs.iter().zip(&batch.targets).skip(row).step_by(5);
         let loss = pairs.map(|(&input, &target)| {
             let logits = stream.step(input);

@@ -34,7 +34,7 @@ fn assert_state(what: &str, found: &State, expected: &State) {
 pub fn a_plan_gives_their_logits_and_states() {
     for golden in windows() {
         let (model, &Settings { steps, batch, .. }) = (golden.model(), &golden.settings);
-        let mut plan = Plan::new(&model, steps, batch, Some(1)).unwrap();
+        let mut plan = Plan::new(model.clone(), steps, batch, Some(1)).unwrap();
         plan.set_state(&golden.state(START)).unwrap();
         let mut logits = vec![f32::NAN; golden.floats("logits").len()];
         plan.forward(golden.ids("inputs"), &mut logits);
@@ -47,7 +47,7 @@ pub fn a_plan_gives_their_logits_and_states() {
 pub fn the_dynamic_mode_gives_their_logits_and_states_in_any_pieces() {
     for golden in windows() {
         let (model, rows) = (golden.model(), golden.settings.batch);
-        let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
+        let mut dynamic = Dynamic::new(model.clone(), Some(1)).unwrap();
         dynamic.set_state(&golden.state(START)).unwrap();
         let (inputs, expected) = (golden.ids("inputs"), golden.floats("logits"));
         let mut logits = vec![f32::NAN; expected.len()];
@@ -73,7 +73,7 @@ pub fn a_stream_gives_their_logits_and_states_row_by_row() {
     for golden in windows() {
         let (model, symbols) = (golden.model(), golden.symbols);
         let Settings { batch: rows, hidden, .. } = golden.settings;
-        let mut stream = Stream::new(&model).unwrap();
+        let mut stream = Stream::new(model.clone()).unwrap();
         for b in 0..rows {
             stream.set_state(&row(&golden.state(START), b, hidden)).unwrap();
             let expected = golden.floats("logits").chunks(symbols).skip(b).step_by(rows);
@@ -110,7 +110,7 @@ pub fn packed_sequences_give_their_logits_states_and_gradients() {
     for (golden, threads) in all.iter().flat_map(|golden| [(golden, 1), (golden, 2)]) {
         let (model, start) = (golden.model(), golden.state(START));
         let lengths: Vec<usize> = golden.ids("lengths").iter().map(|&length| length as usize).collect();
-        let mut dynamic = Dynamic::new(&model, Some(threads)).unwrap();
+        let mut dynamic = Dynamic::new(model.clone(), Some(threads)).unwrap();
         dynamic.set_state(&start).unwrap();
         let mut logits = vec![f32::NAN; golden.floats("logits").len()];
         dynamic.forward_ragged(golden.ids("inputs"), &lengths, &mut logits);

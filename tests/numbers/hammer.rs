@@ -8,7 +8,7 @@ use super::{batch, bits, ids, model, run_of, text};
 use std::{env, process::Command};
 use unrolled::corpus::Corpus;
 use unrolled::exec::Dropout;
-use unrolled::rnn::{Bidirectional, Merge, Window};
+use unrolled::network::{Bidirectional, Merge, Window};
 use unrolled::train::{Differentiator, Training};
 use unrolled::{
     Cell, ClipMode, InputKind, Layer, Mode, OptimizerKind, Reset, Settings, Unit, Variational, Windows,

@@ -5,7 +5,7 @@ use super::assert_close;
 use super::case::Case;
 use unrolled::Settings;
 use unrolled::model::{Model, ModelConfig, Parameters};
-use unrolled::rnn::{
+use unrolled::network::{
     Bidirectional, Dropout, Highway, Layer, LayerState, Masks, Merge, Order, Rnn, Site, State, Variational,
     Window,
 };
@@ -162,7 +162,7 @@ fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
         masks: Some(&masks),
         ..Window::new(steps, rows, &inputs)
     };
-    let mut rnn = Rnn::new(case.model(layers), Some(threads)).unwrap();
+    let mut rnn = Network::new(case.model(layers), Some(threads)).unwrap();
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
     rnn.forward(&window, &mut outputs).unwrap();
     assert_close(&format!("{what}: outputs"), &outputs, &arranged(case.get("outputs")));
@@ -197,7 +197,7 @@ pub fn kerass_gru_with_reset_after_is_theirs() {
     let stack = [("", layer)];
     let parameters = case.parameters("", model.config(), &stack);
     let model = Model::with_parameters(model.config().clone(), parameters).unwrap();
-    let mut rnn = Rnn::new(model, Some(1)).unwrap();
+    let mut rnn = Network::new(model, Some(1)).unwrap();
     let initial = case.state("initial", "", 1);
     let window = Window { initial: Some(&initial), ..Window::new(6, 3, case.get("inputs")) };
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
@@ -212,7 +212,7 @@ pub fn kerass_gru_with_reset_after_is_theirs() {
 #[test]
 pub fn the_static_form_takes_lists_and_one_shape() {
     let (case, layers) = (Case::load("tensorflow-stack-lengths"), stack([lstm(7), gru(9), rnn(5)]));
-    let mut rnn = Rnn::planned(case.model(&layers), 6, 3, Some(1)).unwrap();
+    let mut rnn = Network::planned(case.model(&layers), 6, 3, Some(1)).unwrap();
     let steps: Vec<&[f32]> = case.get("inputs").chunks(15).collect();
     let initial = case.state("initial", "", 3);
     let window = Window { lengths: case.lengths(), initial: Some(&initial), ..Window::new(6, 3, &[]) };
@@ -311,7 +311,7 @@ pub fn pytorchs_projected_lstm_is_theirs() {
     let model = Model::of_stack(&[layer.clone(), layer], 5, &Settings::default()).unwrap();
     let parameters = from_pytorch(&case, ("", ""), model.config(), 0..2);
     let mut rnn =
-        Rnn::new(Model::with_parameters(model.config().clone(), parameters).unwrap(), Some(1)).unwrap();
+        Network::new(Model::with_parameters(model.config().clone(), parameters).unwrap(), Some(1)).unwrap();
     let initial = pytorch_state(&case, ["h0", "c0"], &[0, 1]);
     let window = Window { initial: Some(&initial), ..Window::new(6, 3, case.get("inputs")) };
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
@@ -374,7 +374,7 @@ pub fn pytorchs_bidirectional_layers_are_theirs() {
 fn a_window_of_rows_without_steps_carries_its_states_through() {
     for layer in [rnn(9), lstm(7), gru(9), Layer { projection: Some(4), zoneout: 0.25, ..lstm(7) }] {
         let model = Model::of_stack(&[layer], 5, &Settings::default()).unwrap();
-        let mut network = Rnn::new(model, Some(2)).unwrap();
+        let mut network = Network::new(model, Some(2)).unwrap();
         let (inputs, mut initial) = ([1.0; 4 * 2 * 5], network.zero_state(2));
         initial.layers[0].h.fill(0.5);
         let window = Window { lengths: Some(&[0, 0]), initial: Some(&initial), ..Window::new(4, 2, &inputs) };
@@ -391,7 +391,7 @@ fn a_window_of_rows_without_steps_carries_its_states_through() {
 #[test]
 fn windows_that_do_not_fit_are_refused() {
     let model = Model::of_stack(&[lstm(7)], 5, &Settings::default()).unwrap();
-    let mut network = Rnn::new(model, Some(1)).unwrap();
+    let mut network = Network::new(model, Some(1)).unwrap();
     let inputs = [0.0; 30];
     let told = |network: &mut Rnn, window: Window<'_>, outputs: usize| {
         network.forward(&window, &mut vec![0.0; outputs]).unwrap_err().to_string()

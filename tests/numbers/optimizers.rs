@@ -9,7 +9,7 @@ use unrolled::corpus::{Batch, Batches};
 use unrolled::loss::sparse_softmax_cross_entropy;
 use unrolled::model::Model;
 use unrolled::optim::Optimizer;
-use unrolled::rnn::{Layer, Rnn, Window};
+use unrolled::network::{Layer, Rnn, Window};
 use unrolled::train::{Differentiator, Training};
 use unrolled::{Activation, ClipMode, OptimizerKind, Settings, Windows};
 use unrolled_kernels::{ISA_VARIABLE, Isa};
@@ -121,7 +121,7 @@ fn trained(settings: &Settings, threads: usize) -> (Vec<f64>, Vec<f32>) {
     let (steps, rows, symbols) = (7, 6, 5);
     let stack = [Layer::lstm(128), Layer { activation: Activation::Identity, ..Layer::rnn(symbols) }];
     let model = Model::of_stack(&stack, symbols, settings).unwrap();
-    let mut rnn = Rnn::new(model, Some(threads)).unwrap();
+    let mut rnn = Network::new(model, Some(threads)).unwrap();
     let count = rnn.model().parameters().values.len();
     let mut optimizer = Optimizer::new(settings, count, Some(threads)).unwrap();
     let ids: Vec<u32> = noise(5, symbols as u32).take((steps + 1) * rows).collect();

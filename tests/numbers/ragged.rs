@@ -55,7 +55,7 @@ fn windows() -> [(Vec<u32>, Vec<usize>); 2] {
 fn assert_as_alone(settings: &Settings, threads: usize) {
     let model = model(settings, SYMBOLS);
     let (windows, what) = (windows(), format!("{} on {threads} threads", label(settings)));
-    let mut dynamic = Dynamic::new(&model, Some(threads)).unwrap();
+    let mut dynamic = Dynamic::new(model.clone(), Some(threads)).unwrap();
     let mut found = [(); 2].map(|()| vec![f32::NAN; STEPS * LENGTHS.len() * SYMBOLS]);
     for ((ids, lengths), logits) in windows.iter().zip(&mut found) {
         dynamic.forward_ragged(ids, lengths, logits);
@@ -103,11 +103,11 @@ fn shapes_may_come_and_go() {
         let shapes: [(usize, &[usize]); 5] =
             [(9, &[9; 5]), (4, &[4, 1, 3]), (20, &[1; 11]), (9, &[2, 9, 0, 4, 9]), (1, &[1; 2])];
         for threads in [1, 3] {
-            let mut dynamic = Dynamic::new(&model, Some(threads)).unwrap();
+            let mut dynamic = Dynamic::new(model.clone(), Some(threads)).unwrap();
             for (i, pick) in noise(3, shapes.len() as u32).take(30).enumerate() {
                 let (steps, lengths) = shapes[pick as usize];
                 dynamic.set_state(&State::zero(model.config(), lengths.len())).unwrap();
-                let mut fresh = Dynamic::new(&model, Some(1)).unwrap();
+                let mut fresh = Dynamic::new(model.clone(), Some(1)).unwrap();
                 let expected = run(&mut fresh, steps, lengths, i as u32);
                 assert!(run(&mut dynamic, steps, lengths, i as u32) == expected, "{}: {i}", label(&settings));
                 assert!(dynamic.state() == fresh.state(), "{}: state after {i}", label(&settings));
@@ -121,8 +121,8 @@ fn rows_of_one_length_are_a_plain_window() {
     for settings in models() {
         let (model, ids) = (model(&settings, SYMBOLS), ids(5, 6 * 4, SYMBOLS));
         let [mut plain, mut ragged] = [(); 2].map(|()| vec![f32::NAN; ids.len() * SYMBOLS]);
-        Dynamic::new(&model, Some(1)).unwrap().forward(&ids, 4, &mut plain);
-        Dynamic::new(&model, Some(1)).unwrap().forward_ragged(&ids, &[6; 4], &mut ragged);
+        Dynamic::new(model.clone(), Some(1)).unwrap().forward(&ids, 4, &mut plain);
+        Dynamic::new(model.clone(), Some(1)).unwrap().forward_ragged(&ids, &[6; 4], &mut ragged);
         assert!(bits(&ragged) == bits(&plain), "{}", label(&settings));
     }
 }
@@ -131,7 +131,7 @@ fn rows_of_one_length_are_a_plain_window() {
 fn rows_of_no_steps_keep_their_state() {
     for settings in models() {
         let model = model(&Settings { hidden: 20, ..settings }, SYMBOLS);
-        let mut dynamic = Dynamic::new(&model, Some(2)).unwrap();
+        let mut dynamic = Dynamic::new(model.clone(), Some(2)).unwrap();
         run(&mut dynamic, 3, &[3, 1], 4);
         let before = dynamic.state();
         assert!(run(&mut dynamic, 2, &[0, 0], 5).iter().all(|bits| *bits == 0));
@@ -141,7 +141,7 @@ fn rows_of_no_steps_keep_their_state() {
 
 fn refusal(ids: &[u32], lengths: &[usize], logits: usize) -> String {
     let model = model(&Settings { hidden: 3, ..Settings::default() }, 5);
-    let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
+    let mut dynamic = Dynamic::new(model.clone(), Some(1)).unwrap();
     let mut logits = vec![0.0; logits];
     let run = AssertUnwindSafe(|| dynamic.forward_ragged(ids, lengths, &mut logits));
     *catch_unwind(run).expect_err("refused").downcast::<String>().unwrap()
@@ -161,7 +161,7 @@ fn wrong_shapes_are_named() {
 #[should_panic(expected = "a window of 2 rows after a state of 3")]
 fn a_state_of_other_rows_is_refused() {
     let model = model(&Settings { hidden: 3, ..Settings::default() }, 5);
-    let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
+    let mut dynamic = Dynamic::new(model.clone(), Some(1)).unwrap();
     dynamic.set_state(&State::zero(model.config(), 3)).unwrap();
     dynamic.forward_ragged(&[0; 4], &[2, 1], &mut [0.0; 20]);
 }

@@ -3,7 +3,7 @@
 use unrolled::corpus::Corpus;
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::{Model, ModelConfig, Parameters};
-use unrolled::rnn::{Bidirectional, CustomCell, Dropout, Layer, Masks, Merge, Rnn, Site, Window};
+use unrolled::network::{Bidirectional, CustomCell, Dropout, Layer, Masks, Merge, Rnn, Site, Window};
 use unrolled::train::{Differentiator, evaluate};
 use unrolled::{Settings, Unit};
 
@@ -43,7 +43,7 @@ fn a_state_that_does_not_fit_uses_up_neither_direction() {
 #[test]
 fn a_plan_without_steps_or_beyond_all_memory_is_refused_when_it_is_made() {
     let told =
-        |steps, rows| Rnn::planned(model(Layer::lstm(2)), steps, rows, Some(1)).unwrap_err().to_string();
+        |steps, rows| Network::planned(model(Layer::lstm(2)), steps, rows, Some(1)).unwrap_err().to_string();
     assert!(told(0, 2).starts_with("steps = 0 cannot work"), "{}", told(0, 2));
     assert!(told(2, 0).starts_with("rows = 0 cannot work"), "{}", told(2, 0));
     for steps in [1 << 45, usize::MAX] {
@@ -85,9 +85,9 @@ fn a_stack_by_itself_is_refused_where_symbols_come_in() {
     let (stack, expected) =
         (model(Layer::lstm(2)), "vocabulary = 0 cannot work: a stack by itself reads vectors");
     let told = [
-        Plan::new(&stack, 3, 2, Some(1)).map(drop),
-        Dynamic::new(&stack, Some(1)).map(drop),
-        Stream::new(&stack).map(drop),
+        Plan::new(stack.clone(), 3, 2, Some(1)).map(drop),
+        Dynamic::new(stack.clone(), Some(1)).map(drop),
+        Stream::new(stack.clone()).map(drop),
         Differentiator::new(stack.clone(), Some(1)).map(drop),
     ];
     for told in told.map(|told| told.unwrap_err().to_string()) {
@@ -129,7 +129,7 @@ fn a_filter_may_drop_c_alone() {
     let mut masks = Masks::default();
     masks.set(0, Site::CellState, kept.to_vec());
     let dropout = Some(Dropout { probability: 0.0, seed: 1, step: 0 });
-    let (mut rnn, mut outputs) = (Rnn::new(model, Some(1)).unwrap(), [0.0; 4]);
+    let (mut rnn, mut outputs) = (Network::new(model, Some(1)).unwrap(), [0.0; 4]);
     rnn.forward(&Window { dropout, masks: Some(&masks), ..Window::new(4, 1, &inputs) }, &mut outputs)
         .unwrap();
     super::assert_close("outputs", &outputs, &expected);

@@ -75,7 +75,7 @@ fn a_saved_state_goes_on_and_a_fork_leaves_its_origin() {
         let settings = Settings { hidden: 19, ..settings };
         let (model, ids) = (model(&settings, SYMBOLS), ids(6, 20, SYMBOLS));
         let expected = streamed(&model, &ids);
-        let mut stream = Stream::new(&model).unwrap();
+        let mut stream = Stream::new(model.clone()).unwrap();
         ids[..10].iter().for_each(|&id| _ = stream.step(id));
         let (saved, mut fork) = (stream.state(), stream.clone());
         (0..7).for_each(|id| _ = fork.step(id));
@@ -97,7 +97,7 @@ fn of_a_large_vocabulary() {
             Settings { cell: Cell::Gru, hidden: 24, input, embedding: Some(5), ..Settings::default() };
         let (model, ids) = (model(&settings, 70_000), [69_999, 3, 40_000, 3, 4]);
         let mut logits = vec![f32::NAN; ids.len() * 70_000];
-        Dynamic::new(&model, Some(1)).unwrap().forward(&ids, 1, &mut logits);
+        Dynamic::new(model.clone(), Some(1)).unwrap().forward(&ids, 1, &mut logits);
         assert!(bits(&streamed(&model, &ids)) == bits(&logits), "{}", input.name());
     }
 }

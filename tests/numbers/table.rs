@@ -24,14 +24,14 @@ fn both_tables_give_the_same_logits() {
         let ids = ids(8, 72 * ROWS, SYMBOLS);
         assert!(ids.len() > SYMBOLS);
         let mut whole = vec![f32::NAN; ids.len() * SYMBOLS];
-        Plan::new(&model, 72, ROWS, Some(1)).unwrap().forward(&ids, &mut whole);
+        Plan::new(model.clone(), 72, ROWS, Some(1)).unwrap().forward(&ids, &mut whole);
         let mut pieces = vec![f32::NAN; whole.len()];
-        let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
+        let mut dynamic = Dynamic::new(model.clone(), Some(1)).unwrap();
         for (ids, logits) in ids.chunks(9 * ROWS).zip(pieces.chunks_mut(9 * ROWS * SYMBOLS)) {
             dynamic.forward(ids, ROWS, logits);
         }
         assert!(bits(&whole) == bits(&pieces), "{}", label(&settings));
-        let mut stream = Stream::new(&model).unwrap();
+        let mut stream = Stream::new(model.clone()).unwrap();
         for (id, logits) in ids.chunks(ROWS).zip(whole.chunks(ROWS * SYMBOLS)).take(20) {
             assert!(bits(stream.step(id[0])) == bits(&logits[..SYMBOLS]), "{}", label(&settings));
         }

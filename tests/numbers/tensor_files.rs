@@ -5,7 +5,7 @@ use std::path::Path;
 use unrolled::checkpoint::{TensorFile, TensorInfo};
 use unrolled::fixed::{Dense, Layer as _, Lstm};
 use unrolled::model::{Model, ModelConfig};
-use unrolled::rnn::{Bidirectional, Merge, Rnn, Window};
+use unrolled::network::{Bidirectional, Merge, Rnn, Window};
 use unrolled::{Bias, Layer, Settings};
 
 /// Names, shapes and values.
@@ -91,7 +91,7 @@ fn a_cell_of_one_layer_refuses_a_file_of_two() {
     let text = stack.cell(2).map(|_: Lstm<6, 6>| ()).unwrap_err().to_string();
     assert_eq!(text, "tensor rnn: found layer 2, expected a layer below 2, as given to TensorFile::stack");
     let config = ModelConfig::of_stack(&[Layer::lstm(6), Layer::lstm(6)], 3, Bias::Double).unwrap();
-    let mut rnn = Rnn::new(file.rnn("rnn", &config).unwrap(), Some(1)).unwrap();
+    let mut rnn = Network::new(file.rnn("rnn", &config).unwrap(), Some(1)).unwrap();
     let (inputs, mut outputs) = ([0.25, -0.5, 1.0], [0.0; 6]);
     rnn.forward(&Window::new(1, 1, &inputs), &mut outputs).unwrap();
     assert_eq!(super::bits(second.step(first.step(&inputs))), super::bits(&outputs));

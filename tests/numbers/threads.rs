@@ -5,7 +5,7 @@ use unrolled::Settings;
 use unrolled::exec::{Dynamic, Plan};
 use unrolled::model::Model;
 use unrolled::optim::Optimizer;
-use unrolled::rnn::{Layer, Rnn, Window};
+use unrolled::network::{Layer, Rnn, Window};
 use unrolled::train::{Training, evaluate, gradients};
 
 #[test]
@@ -15,8 +15,8 @@ fn zero_and_absurd_numbers_are_refused_everywhere() {
     for count in [0, 1025, usize::MAX] {
         let threads = Some(count);
         let errors = [
-            Plan::new(&model, 2, 3, threads).err(),
-            Dynamic::new(&model, threads).err(),
+            Plan::new(model.clone(), 2, 3, threads).err(),
+            Dynamic::new(model.clone(), threads).err(),
             Training::new(text(2000), settings.clone(), threads).err(),
             gradients(&model, &batch, None, threads).err(),
             Optimizer::new(&settings, 9, threads).err(),
@@ -32,7 +32,7 @@ fn zero_and_absurd_numbers_are_refused_everywhere() {
 }
 
 fn rnn(hidden: usize, threads: usize) -> Rnn {
-    Rnn::new(Model::of_stack(&[Layer::lstm(hidden)], 8, &Settings::default()).unwrap(), Some(threads))
+    Network::new(Model::of_stack(&[Layer::lstm(hidden)], 8, &Settings::default()).unwrap(), Some(threads))
         .unwrap()
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 ///
 /// All arrays are row-major f32 and belong to B rows: inputs [B, E], state [B, S] (the parts of a tuple state side by side in
 /// each row), outputs [B, P]. A cell computes each row by itself; it is called with any number of rows, in both modes and in
-/// streams. `examples/custom_cell.rs` writes TensorFlow's GRU this way, and [`crate::rnn::check_gradients`] checks a backward
+/// streams. `examples/custom_cell.rs` writes TensorFlow's GRU this way, and [`crate::network::check_gradients`] checks a backward
 /// pass against differences.
 pub trait RnnCell: Debug + Send + Sync {
     /// Widths of the state's parts: `[H]`, or for example `[H, H]` for a cell with c and h. At least one, each at least 1.

@@ -4,7 +4,7 @@ use crate::on_small_stack;
 use unrolled::corpus::Corpus;
 use unrolled::exec::Stream;
 use unrolled::model::Model;
-use unrolled::rnn::{Rnn, Window};
+use unrolled::network::{Rnn, Window};
 use unrolled::train::Training;
 use unrolled::{Cell, Layer, Settings, Unit};
 
@@ -38,7 +38,7 @@ fn a_stack_on_vectors_goes_forward_and_backward() {
     on_small_stack(|| {
         let stack = [Layer { peepholes: true, ..Layer::lstm(20) }, Layer { residual: true, ..Layer::gru(20) }];
         let model = Model::of_stack(&stack, 10, &Settings::default()).unwrap();
-        let mut rnn = Rnn::new(model, Some(1)).unwrap();
+        let mut rnn = Network::new(model, Some(1)).unwrap();
         let (inputs, d_outputs) = (vec![0.1; 6 * 2 * 10], vec![1.0; 6 * 2 * 20]);
         let mut outputs = vec![0.0; 6 * 2 * 20];
         rnn.forward(&Window { lengths: Some(&[6, 4]), ..Window::new(6, 2, &inputs) }, &mut outputs).unwrap();
