@@ -11,7 +11,7 @@ use unrolled::corpus::Corpus;
 use unrolled::model::Model;
 use unrolled::network::{CustomCell, Layer, Rnn, RnnCell, Step, StepBackward, Variable, Window, check_gradients};
 use unrolled::train::Training;
-use unrolled::{Settings, Unit};
+use unrolled::{Settings, ModelSettings, ScheduleSettings, RunSettings, Unit};
 
 /// TensorFlow's `GRUCell`: kernels [E + H, 2H] for the gates r, u, and [E + H, H] for the candidate.
 #[derive(Debug)]
@@ -175,7 +175,7 @@ fn main() -> unrolled::Result<()> {
     let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(40), Unit::Char)?;
     let stack = vec![layer(24), Layer::lstm(24)];
     let settings =
-        Settings { stack, batch: 8, steps: 12, learning_rate: 2e-2, epochs: 12.0, ..Settings::default() };
+        Settings { model: ModelSettings { stack, ..ModelSettings::default() }, schedule: ScheduleSettings { learning_rate: 2e-2, ..ScheduleSettings::default() }, run: RunSettings { batch: 8, steps: 12, epochs: 12.0, ..RunSettings::default() }, ..Settings::default() };
     let mut training = Training::new(corpus, settings, None)?;
     let first = training.step()?.loss;
     while !training.is_done() {

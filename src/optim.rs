@@ -95,7 +95,7 @@ pub(crate) fn moments_of(settings: &Settings) -> Vec<(&'static str, f32)> {
         OptimizerKind::Rmsprop => vec![("mean_square", accumulator(1.0))],
         OptimizerKind::Adam | OptimizerKind::Adamw => vec![("m", 0.0), ("v", 0.0)],
     };
-    if settings.optimizer == OptimizerKind::Rmsprop {
+    if settings.optimizer.kind == OptimizerKind::Rmsprop {
         moments.extend(settings.centered.then_some(("mean_gradient", 0.0)));
         moments.extend(momentum.then_some(("momentum", 0.0)));
     }

@@ -228,7 +228,7 @@ impl<'m> Generator<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cell, Settings};
+    use crate::{Cell, Settings, ModelSettings};
 
     fn sampling() -> Sampling {
         Sampling::default()
@@ -351,7 +351,7 @@ mod tests {
     }
 
     fn model() -> Model {
-        let settings = Settings { cell: Cell::Lstm, hidden: 8, init_scale: Some(0.5), ..Settings::default() };
+        let settings = Settings { model: ModelSettings { cell: Cell::Lstm, hidden: 8, init_scale: Some(0.5), ..ModelSettings::default() }, ..Settings::default() };
         Model::new(&settings, 4).unwrap()
     }
 

@@ -37,7 +37,7 @@ use crate::exec::Stream;
 use crate::model::{Model, check_memory};
 use crate::parallel::Threads;
 use crate::train::Training;
-use crate::{Error, Mode, Result, Schedule, Settings, Windows};
+use crate::{Error, Mode, Result, Schedule, Settings, ModelSettings, ScheduleSettings, DataSettings, RunSettings, Windows};
 use machine::Reading;
 use runs::{ForwardRun, TrainingRun};
 use serde::Serialize;
@@ -132,7 +132,7 @@ impl Bench {
         let forward =
             take_turns(self.seconds, modes, |mode| ForwardRun::build(mode, &model, &first, self.threads))?;
         let training = take_turns(self.seconds, modes, |mode| {
-            let settings = Settings { mode, ..settings.clone() };
+            let settings = Settings { run: RunSettings { mode, ..settings.run.clone() }, ..settings.clone() };
             TrainingRun::build(self.corpus(&settings)?, settings, self.threads, &expected)
         })?;
         let shared = Shared::measure(self, &model, &first, peak)?;
@@ -142,20 +142,7 @@ impl Bench {
 
     /// Settings under which a step is like any other: no evaluation, no end, and weights that hardly move.
     fn steady_settings(&self) -> Settings {
-        Settings {
-            windows: Windows::Stream,
-            epochs: f64::MAX,
-            max_steps: None,
-            max_chars: None,
-            eval_every: Some(u64::MAX),
-            schedule: Schedule::Constant,
-            learning_rate: 1e-6,
-            dropout: 0.0,
-            accumulate: 1,
-            val_fraction: 0.0,
-            test_fraction: 0.0,
-            ..self.settings.clone()
-        }
+        Settings { model: ModelSettings { dropout: 0.0, ..self.settings.model.clone() }, schedule: ScheduleSettings { kind: Schedule::Constant, learning_rate: 1e-6, ..self.settings.schedule.clone() }, data: DataSettings { val_fraction: 0.0, test_fraction: 0.0, ..self.settings.data.clone() }, run: RunSettings { windows: Windows::Stream, epochs: f64::MAX, max_steps: None, max_chars: None, eval_every: Some(u64::MAX), accumulate: 1, ..self.settings.run.clone() }, ..self.settings.clone() }
     }
 
     fn validate(&self, settings: &Settings) -> Result<()> {
@@ -180,7 +167,7 @@ impl Bench {
 
     /// The window that training begins with.
     fn first_batch(&self, settings: &Settings) -> Result<Batch> {
-        let Settings { windows, batch: rows, steps, seed, .. } = *settings;
+        let RunSettings { windows, batch: rows, steps, seed, .. } = settings.run;
         let corpus = self.corpus(settings)?;
         let mut batch = Batch::default();
         Batches::new(0..corpus.len(), windows, rows, steps, seed)?.fill(&corpus, 0, &mut batch);

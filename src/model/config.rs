@@ -298,6 +298,7 @@ fn setting(name: &'static str, found: usize, expected: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ModelSettings;
 
     fn shapes(settings: &Settings) -> Vec<(String, Vec<usize>)> {
         let layout = ModelConfig::new(settings, 7).unwrap().layout();
@@ -306,7 +307,7 @@ mod tests {
 
     #[test]
     fn the_layout_of_a_stack_with_an_embedding() {
-        let settings = Settings { hidden: 3, layers: 2, embedding: Some(2), ..Settings::default() };
+        let settings = Settings { model: ModelSettings { hidden: 3, layers: 2, embedding: Some(2), ..ModelSettings::default() }, ..Settings::default() };
         let expected: [(&str, &[usize]); 11] = [
             ("embedding.weight", &[7, 2]),
             ("rnn.weight_ih_l0", &[12, 2]),
@@ -326,7 +327,7 @@ mod tests {
     #[test]
     fn one_hot_input_has_no_embedding() {
         let settings =
-            Settings { cell: crate::Cell::Gru, hidden: 3, input: InputKind::OneHot, ..Settings::default() };
+            Settings { model: ModelSettings { cell: crate::Cell::Gru, hidden: 3, input: InputKind::OneHot, ..ModelSettings::default() }, ..Settings::default() };
         let found = shapes(&settings);
         assert_eq!(found[0], ("rnn.weight_ih_l0".to_owned(), vec![9, 7]));
         assert_eq!(found.len(), 6);
@@ -334,7 +335,7 @@ mod tests {
 
     #[test]
     fn the_embedding_is_as_wide_as_the_hidden_layer_unless_said() {
-        let config = ModelConfig::new(&Settings { hidden: 9, ..Settings::default() }, 7).unwrap();
+        let config = ModelConfig::new(&Settings { model: ModelSettings { hidden: 9, ..ModelSettings::default() }, ..Settings::default() }, 7).unwrap();
         assert_eq!((config.embedding, config.input_width(0), config.stack[0].gates()), (Some(9), 9, 4));
         assert_eq!(config.estimated_count(), config.layout().count() as f64);
     }
@@ -347,14 +348,14 @@ mod tests {
         let base = Settings::default();
         assert_eq!(refused(&base, 0), "vocabulary = 0 cannot work: give a whole number of at least 1");
         assert_eq!(
-            refused(&Settings { layers: 1025, ..base.clone() }, 7),
+            refused(&Settings { model: ModelSettings { layers: 1025, ..base.model.clone() }, ..base.clone() }, 7),
             "layers = 1025 cannot work: give at most 1024"
         );
         for hidden in [usize::MAX, usize::MAX / 4, 1 << 62, 1 << 31] {
-            let text = refused(&Settings { hidden, ..base.clone() }, 7);
+            let text = refused(&Settings { model: ModelSettings { hidden, ..base.model.clone() }, ..base.clone() }, 7);
             assert!(text.contains("memory"), "{text}");
         }
         assert!(refused(&base, usize::MAX).contains("memory"));
-        assert!(refused(&Settings { embedding: Some(usize::MAX), ..base }, 7).contains("memory"));
+        assert!(refused(&Settings { model: ModelSettings { embedding: Some(usize::MAX), ..base.model }, ..base }, 7).contains("memory"));
     }
 }

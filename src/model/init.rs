@@ -201,10 +201,11 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ModelSettings, RunSettings};
     use crate::{Bias, InputKind};
 
     fn settings(init: Init) -> Settings {
-        Settings { init, hidden: 64, embedding: Some(48), layers: 2, ..Settings::default() }
+        Settings { model: ModelSettings { init, hidden: 64, embedding: Some(48), layers: 2, ..ModelSettings::default() }, ..Settings::default() }
     }
 
     fn drawn(settings: &Settings) -> Parameters {
@@ -241,7 +242,7 @@ mod tests {
 
     #[test]
     fn uniform_is_pytorchs() {
-        let parameters = drawn(&Settings { forget_bias: 0.0, ..settings(Init::Uniform) });
+        let parameters = drawn(&Settings { model: ModelSettings { forget_bias: 0.0, ..settings(Init::Uniform).model }, ..settings(Init::Uniform) });
         for (entry, values) in parameters.iter() {
             match entry.name.as_str() {
                 "embedding.weight" => assert_normal(values, 1.0),
@@ -252,18 +253,18 @@ mod tests {
 
     #[test]
     fn a_scale_with_uniform_is_that_of_all_tensors() {
-        let scaled = Settings { init_scale: Some(0.08), forget_bias: 0.0, ..settings(Init::Uniform) };
+        let scaled = Settings { model: ModelSettings { init_scale: Some(0.08), forget_bias: 0.0, ..settings(Init::Uniform).model }, ..settings(Init::Uniform) };
         drawn(&scaled).iter().for_each(|(_, values)| assert_uniform(values, f64::from(0.08f32)));
     }
 
     #[test]
     fn a_single_bias_leaves_the_second_at_zero() {
         for init in [Init::Uniform, Init::Glorot, Init::Orthogonal, Init::Normal] {
-            let parameters = drawn(&Settings { bias: Bias::Single, ..settings(init) });
+            let parameters = drawn(&Settings { model: ModelSettings { bias: Bias::Single, ..settings(init).model }, ..settings(init) });
             assert_zero(&parameters, &["rnn.bias_hh_l0", "rnn.bias_hh_l1"]);
         }
         let double = drawn(&settings(Init::Uniform));
-        let single = drawn(&Settings { bias: Bias::Single, ..settings(Init::Uniform) });
+        let single = drawn(&Settings { model: ModelSettings { bias: Bias::Single, ..settings(Init::Uniform).model }, ..settings(Init::Uniform) });
         assert_eq!(single.get("rnn.bias_ih_l0"), double.get("rnn.bias_ih_l0"));
     }
 
@@ -275,14 +276,14 @@ mod tests {
             let expected = |unit| if (64..128).contains(&unit) { 1.0 } else { 0.0 };
             assert!(bias.iter().enumerate().all(|(unit, &value)| value == expected(unit)), "{name}");
         }
-        let gru = drawn(&Settings { cell: Cell::Gru, ..settings(Init::Glorot) });
+        let gru = drawn(&Settings { model: ModelSettings { cell: Cell::Gru, ..settings(Init::Glorot).model }, ..settings(Init::Glorot) });
         assert_zero(&gru, &["rnn.bias_ih_l0", "rnn.bias_ih_l1"]);
     }
 
     #[test]
     fn a_grus_gates_and_a_highways_start_where_tensorflows_do() {
         let stack = vec![Layer::gru_before(64), Layer { highway: Highway::Separate, ..Layer::lstm(64) }];
-        let parameters = drawn(&Settings { stack, ..settings(Init::Glorot) });
+        let parameters = drawn(&Settings { model: ModelSettings { stack, ..settings(Init::Glorot).model }, ..settings(Init::Glorot) });
         let bias = parameters.get("rnn.bias_ih_l0").unwrap();
         assert!(bias.iter().enumerate().all(|(n, bias)| *bias == if n < 128 { 1.0 } else { 0.0 }));
         let bias = parameters.get("rnn.highway_bias_l1").unwrap();
@@ -291,7 +292,7 @@ mod tests {
 
     #[test]
     fn glorot_takes_each_gate_by_itself() {
-        let parameters = drawn(&Settings { init_scale: Some(2.0), ..settings(Init::Glorot) });
+        let parameters = drawn(&Settings { model: ModelSettings { init_scale: Some(2.0), ..settings(Init::Glorot).model }, ..settings(Init::Glorot) });
         let limit = |rows: f64, columns: f64| 2.0 * (6.0 / (rows + columns)).sqrt() * (1.0 + 1e-7);
         assert_uniform(parameters.get("rnn.weight_ih_l0").unwrap(), limit(64.0, 48.0));
         assert_uniform(parameters.get("rnn.weight_ih_l1").unwrap(), limit(64.0, 64.0));
@@ -304,7 +305,7 @@ mod tests {
     #[test]
     fn recurrent_weights_are_orthogonal_gate_by_gate() {
         for (hidden, gain) in [(1, 1.0), (5, 1.0), (64, 1.5)] {
-            let settings = Settings { hidden, init_scale: Some(gain), ..settings(Init::Orthogonal) };
+            let settings = Settings { model: ModelSettings { hidden, init_scale: Some(gain), ..settings(Init::Orthogonal).model }, ..settings(Init::Orthogonal) };
             let parameters = drawn(&settings);
             let gates = parameters.get("rnn.weight_hh_l1").unwrap();
             assert_ne!(gates[..hidden * hidden], gates[hidden * hidden..2 * hidden * hidden]);
@@ -326,19 +327,19 @@ mod tests {
 
     #[test]
     fn normal_is_min_char_rnns() {
-        let one_hot = Settings { input: InputKind::OneHot, cell: Cell::Rnn, ..settings(Init::Normal) };
+        let one_hot = Settings { model: ModelSettings { input: InputKind::OneHot, cell: Cell::Rnn, ..settings(Init::Normal).model }, ..settings(Init::Normal) };
         let parameters = drawn(&one_hot);
         assert_normal(parameters.get("rnn.weight_ih_l0").unwrap(), 0.01);
         assert_normal(parameters.get("head.weight").unwrap(), 0.01);
         assert_zero(&parameters, &["rnn.bias_ih_l0", "rnn.bias_hh_l0", "head.bias"]);
-        let scaled = drawn(&Settings { init_scale: Some(0.3), ..settings(Init::Normal) });
+        let scaled = drawn(&Settings { model: ModelSettings { init_scale: Some(0.3), ..settings(Init::Normal).model }, ..settings(Init::Normal) });
         assert_normal(scaled.get("embedding.weight").unwrap(), 0.3);
     }
 
     #[test]
     fn a_further_layer_and_another_head_move_no_other_draw() {
         for init in [Init::Uniform, Init::Glorot, Init::Orthogonal, Init::Normal] {
-            let deeper = Settings { layers: 3, ..settings(init) };
+            let deeper = Settings { model: ModelSettings { layers: 3, ..settings(init).model }, ..settings(init) };
             let (small, large) =
                 (drawn(&settings(init)), draw(&deeper, &ModelConfig::new(&deeper, 81).unwrap()));
             for (entry, values) in small.iter().filter(|(entry, _)| entry.name.starts_with("rnn.")) {
@@ -349,10 +350,10 @@ mod tests {
 
     #[test]
     fn the_seed_decides_and_gaps_stay_zero() {
-        let (one, two) = (settings(Init::Uniform), Settings { seed: 2, ..settings(Init::Uniform) });
+        let (one, two) = (settings(Init::Uniform), Settings { run: RunSettings { seed: 2, ..settings(Init::Uniform).run }, ..settings(Init::Uniform) });
         assert_eq!(drawn(&one), drawn(&one));
         assert_ne!(drawn(&one).get("head.bias"), drawn(&two).get("head.bias"));
-        let odd = Settings { hidden: 3, ..settings(Init::Uniform) };
+        let odd = Settings { model: ModelSettings { hidden: 3, ..settings(Init::Uniform).model }, ..settings(Init::Uniform) };
         let parameters = drawn(&odd);
         let named: f64 = parameters.iter().flat_map(|(_, values)| values).map(|&v| f64::from(v.abs())).sum();
         let all: f64 = parameters.values.iter().map(|&v| f64::from(v.abs())).sum();
@@ -363,7 +364,7 @@ mod tests {
     #[test]
     fn the_draws_never_change() {
         let golden = |init| {
-            let parameters = drawn(&Settings { hidden: 4, embedding: Some(3), ..settings(init) });
+            let parameters = drawn(&Settings { model: ModelSettings { hidden: 4, embedding: Some(3), ..settings(init).model }, ..settings(init) });
             crc32fast::hash(bytemuck::cast_slice(&parameters.values))
         };
         let found = [Init::Uniform, Init::Glorot, Init::Orthogonal, Init::Normal].map(golden);

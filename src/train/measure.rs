@@ -4,7 +4,7 @@ use super::{
     Evaluation, Logged, Record, Training,
     evaluate::{EVALUATION_STREAMS, Reader, Reading},
 };
-use crate::{Error, Result, Settings};
+use crate::{Error, Result, Settings, RunSettings};
 use std::sync::{Arc, atomic::AtomicBool};
 
 /// What can end a run.
@@ -129,7 +129,7 @@ impl Training {
 
     /// The bounds of a run's length that are set, in optimiser steps. The run ends at the lowest.
     pub fn bounds(&self) -> Vec<(Bound, u64)> {
-        let Settings { epochs, max_steps, max_chars, .. } = self.settings;
+        let RunSettings { epochs, max_steps, max_chars, .. } = self.settings.run;
         let windows = epochs * self.batches.steps_per_epoch() as f64;
         let by_epochs = (windows / self.settings.accumulate as f64).floor().max(1.0);
         let mut bounds = vec![(Bound::Epochs, by_epochs as u64)];

@@ -20,7 +20,7 @@ use crate::optim::UpdateRule;
 use crate::phases::{Phase, Phases};
 use crate::schedule::learning_rate;
 use crate::loss::{Loss, Targets};
-use crate::{Error, Layer, Mode, Reduction, Result, Settings};
+use crate::{Error, Layer, Mode, Reduction, Result, Settings, RunSettings};
 use std::{
     sync::{
         Arc,
@@ -88,7 +88,7 @@ impl Training {
             return Err(Error::TooFewSymbols { found: corpus.len(), needed: 2, purpose, advice });
         }
         let split = corpus.split(settings.split_by, settings.val_fraction, settings.test_fraction)?;
-        let Settings { windows, batch, steps, seed, .. } = settings;
+        let RunSettings { windows, batch, steps, seed, .. } = settings.run;
         let batches = Batches::new(split.train.clone(), windows, batch, steps, seed)?;
         let needs = Needs { backward: true, dropout: drops(&model) };
         let parameters = model.parameters().values.len();
@@ -218,8 +218,7 @@ impl Training {
 
     /// Loss of the batch in nats per symbol; leaves the gradient.
     fn differentiate(&mut self, window: u64) -> f64 {
-        let Settings { seed, steps, batch: rows, loss_reduction, label_smoothing, .. } =
-            self.settings;
+        let RunSettings { seed, steps, batch: rows, loss_reduction, label_smoothing, .. } = self.settings.run;
         let tokens = (steps * rows) as f64;
         let scale = match loss_reduction {
             Reduction::Mean => 1.0 / tokens,

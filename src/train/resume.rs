@@ -33,7 +33,7 @@ impl Training {
     /// Whether a run with these stored settings may be resumed with another value of `key`; `extend` as for
     /// [`Training::extend`].
     pub fn may_change(key: &str, stored: &Settings, extend: bool) -> bool {
-        let prolongs = stored.schedule == Schedule::Constant && LENGTH.contains(&key);
+        let prolongs = stored.schedule.kind == Schedule::Constant && LENGTH.contains(&key);
         FREE.contains(&key) || prolongs || (extend && EXTENDED.contains(&key))
     }
 

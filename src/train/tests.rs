@@ -2,25 +2,14 @@
 
 use super::Training;
 use crate::exec::{self, Executor, LogitBlocks, Needs};
-use crate::{Error, Mode, Settings, Unit, checkpoint::Checkpoint, corpus::Corpus};
+use crate::{Error, Mode, Settings, ModelSettings, RunSettings, Unit, checkpoint::Checkpoint, corpus::Corpus};
 use std::sync::{Arc, atomic::AtomicBool};
 use unrolled_kernels::Isa;
 
 fn training(accumulate: usize, mode: Mode) -> Training {
     let text = (0..3000u32).map(|n| char::from(97 + (n * n % 19) as u8)).collect::<String>();
     let corpus = Corpus::from_text(text, Unit::Char).unwrap();
-    let settings = Settings {
-        hidden: 9,
-        batch: 3,
-        steps: 5,
-        epochs: 9.0,
-        accumulate,
-        mode,
-        dropout: 0.1,
-        label_smoothing: 0.1,
-        eval_every: Some(4),
-        ..Settings::default()
-    };
+    let settings = Settings { model: ModelSettings { hidden: 9, dropout: 0.1, ..ModelSettings::default() }, run: RunSettings { batch: 3, steps: 5, epochs: 9.0, accumulate, mode, label_smoothing: 0.1, eval_every: Some(4), ..RunSettings::default() }, ..Settings::default() };
     Training::new(corpus, settings, Some(2)).unwrap()
 }
 

@@ -8,7 +8,7 @@ use unrolled::model::Model;
 use unrolled::network::{CustomCell, Layer, RnnCell, Step, StepBackward, Variable, check_gradients};
 use unrolled::tensorflow::copy_layer;
 use unrolled::train::Training;
-use unrolled::{InputKind, Mode, Settings, Unit};
+use unrolled::{InputKind, Mode, Settings, ModelSettings, RunSettings, Unit};
 
 /// a' = tanh(W x + u a), b' = b / 2 + a' b, and the output is the pair (a' + b', a') without the last value: so that the
 /// state has two parts, and another width than the output.
@@ -86,16 +86,7 @@ fn settings(mode: Mode) -> Settings {
     let first = Layer { state_keep_prob: 0.75, zoneout: 0.25, ..Layer::custom(pair(5)) };
     let stack = vec![first, Layer { residual: true, ..Layer::gru(9) }, Layer::custom(pair(4))];
     let input = InputKind::OneHot;
-    Settings {
-        stack,
-        mode,
-        input,
-        batch: 4,
-        steps: 6,
-        max_steps: Some(9),
-        epochs: 99.0,
-        ..Settings::default()
-    }
+    Settings { model: ModelSettings { stack, input, ..ModelSettings::default() }, run: RunSettings { mode, batch: 4, steps: 6, max_steps: Some(9), epochs: 99.0, ..RunSettings::default() }, ..Settings::default() }
 }
 
 fn training(mode: Mode, threads: usize) -> Training {
@@ -135,7 +126,7 @@ fn modes_and_threads_change_no_bit() {
 fn a_file_asks_for_the_cells_that_it_names() {
     let stack = vec![Layer::custom(pair(5))];
     let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(20), Unit::Char).unwrap();
-    let training = Training::new(corpus, Settings { stack, ..settings(Mode::Static) }, Some(1)).unwrap();
+    let training = Training::new(corpus, Settings { model: ModelSettings { stack, ..settings(Mode::Static).model }, ..settings(Mode::Static) }, Some(1)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
     training.checkpoint().save(&path).unwrap();

@@ -5,7 +5,7 @@ use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::network::{Bidirectional, CustomCell, Dropout, Layer, Masks, Merge, Rnn, Site, Window};
 use unrolled::train::{Differentiator, evaluate};
-use unrolled::{Settings, Unit};
+use unrolled::{Settings, ModelSettings, Unit};
 
 fn model(layer: Layer) -> Model {
     Model::of_stack(&[layer], 3, &Settings::default()).unwrap()
@@ -56,7 +56,7 @@ fn a_stack_beyond_all_memory_and_a_scale_that_is_none_are_refused() {
     let told = |layer, settings| Model::of_stack(&[layer], 3, &settings).unwrap_err().to_string();
     assert!(told(Layer::lstm(1 << 21), Settings::default()).contains("of memory"));
     for scale in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-        let text = told(Layer::gru(2), Settings { init_scale: Some(scale), ..Settings::default() });
+        let text = told(Layer::gru(2), Settings { model: ModelSettings { init_scale: Some(scale), ..ModelSettings::default() }, ..Settings::default() });
         assert!(text.starts_with(&format!("init-scale = {scale} cannot work")), "{text}");
     }
 }
@@ -94,7 +94,7 @@ fn a_stack_by_itself_is_refused_where_symbols_come_in() {
         assert!(told.starts_with(expected), "{told}");
     }
     let corpus = Corpus::from_text("the cat sat on the mat", Unit::Char).unwrap();
-    let small = Model::new(&Settings { hidden: 3, ..Settings::default() }, 5).unwrap();
+    let small = Model::new(&Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() }, 5).unwrap();
     for (model, known) in [(stack, 0), (small, 5)] {
         let told = evaluate(&model, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
         assert!(told.starts_with(&format!("vocabulary = 10 cannot work: the model knows {known}")), "{told}");

@@ -9,7 +9,7 @@ use unrolled::network::{
     Bidirectional, Dropout, Highway, Layer, Masks, Merge, Rnn, Variational, Window, check_gradients,
 };
 use unrolled::train::{Differentiator, Training};
-use unrolled::{InputKind, Mode, Settings, Unit};
+use unrolled::{InputKind, Mode, Settings, ModelSettings, RunSettings, Unit};
 
 fn dropping(layer: Layer) -> Layer {
     Layer { input_keep_prob: 0.75, output_keep_prob: 0.8, state_keep_prob: 0.7, ..layer }
@@ -61,17 +61,7 @@ fn stacks() -> Vec<Vec<Layer>> {
 
 fn settings(stack: Vec<Layer>, mode: Mode, input: InputKind) -> Settings {
     let embedding = Some(12);
-    Settings {
-        stack,
-        mode,
-        input,
-        embedding,
-        batch: 5,
-        steps: 6,
-        max_steps: Some(7),
-        epochs: 99.0,
-        ..Settings::default()
-    }
+    Settings { model: ModelSettings { stack, input, embedding, ..ModelSettings::default() }, run: RunSettings { mode, batch: 5, steps: 6, max_steps: Some(7), epochs: 99.0, ..RunSettings::default() }, ..Settings::default() }
 }
 
 /// Of twelve symbols, so that a residual layer may read them one-hot.

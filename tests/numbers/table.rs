@@ -6,14 +6,14 @@ use unrolled::corpus::Batch;
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::Parameters;
 use unrolled::train::gradients;
-use unrolled::{InputKind, Settings};
+use unrolled::{InputKind, Settings, ModelSettings};
 
 /// Above 1024; a window of fewer tokens gets a table of its own symbols, one of more tokens the table of all.
 const SYMBOLS: usize = 1100;
 const ROWS: usize = 16;
 
 fn settings() -> Vec<Settings> {
-    let with = |cell: Settings, input| Settings { hidden: 6, embedding: Some(4), input, ..cell };
+    let with = |cell: Settings, input| Settings { model: ModelSettings { hidden: 6, embedding: Some(4), input, ..cell.model }, ..cell };
     [InputKind::OneHot, InputKind::Embedding].into_iter().flat_map(|i| cells().map(|c| with(c, i))).collect()
 }
 

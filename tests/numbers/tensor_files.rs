@@ -6,7 +6,7 @@ use unrolled::checkpoint::{TensorFile, TensorInfo};
 use unrolled::fixed::{Dense, Layer as _, Lstm};
 use unrolled::model::{Model, ModelConfig};
 use unrolled::network::{Bidirectional, Merge, Rnn, Window};
-use unrolled::{Bias, Layer, Settings};
+use unrolled::{Bias, Layer, Settings, ModelSettings, RunSettings};
 
 /// Names, shapes and values.
 type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
@@ -30,7 +30,7 @@ fn tensors(model: &Model, module: &str, suffix: &str) -> Tensors {
 }
 
 fn model(stack: &[Layer], inputs: usize, seed: u64) -> Model {
-    Model::of_stack(stack, inputs, &Settings { seed, ..Settings::default() }).unwrap()
+    Model::of_stack(stack, inputs, &Settings { run: RunSettings { seed, ..RunSettings::default() }, ..Settings::default() }).unwrap()
 }
 
 fn two_layers() -> Tensors {
@@ -201,7 +201,7 @@ fn narrow_numbers_are_widened() {
 
 #[test]
 fn the_moments_of_a_checkpoint_are_no_part_of_its_model() {
-    let settings = Settings { hidden: 8, ..super::run_of(&Settings::default(), 0.0) };
+    let settings = Settings { model: ModelSettings { hidden: 8, ..super::run_of(&Settings::default(), 0.0).model }, ..super::run_of(&Settings::default(), 0.0) };
     let checkpoint =
         unrolled::train::Training::new(super::text(3000), settings, Some(1)).unwrap().checkpoint();
     let file = TensorFile::from_bytes(checkpoint.to_bytes().unwrap(), Path::new("run")).unwrap();

@@ -1,7 +1,7 @@
 //! Threads: numbers that cannot work, and pools that models share.
 
 use super::{batch, model, run_of, text};
-use unrolled::Settings;
+use unrolled::{Settings, ModelSettings};
 use unrolled::exec::{Dynamic, Plan};
 use unrolled::model::Model;
 use unrolled::optim::Optimizer;
@@ -10,7 +10,7 @@ use unrolled::train::{Training, evaluate, gradients};
 
 #[test]
 fn zero_and_absurd_numbers_are_refused_everywhere() {
-    let settings = Settings { hidden: 5, ..run_of(&Settings::default(), 0.0) };
+    let settings = Settings { model: ModelSettings { hidden: 5, ..run_of(&Settings::default(), 0.0).model }, ..run_of(&Settings::default(), 0.0) };
     let (model, batch) = (model(&settings, 40), batch(2, 3, 40));
     for count in [0, 1025, usize::MAX] {
         let threads = Some(count);

@@ -2,7 +2,7 @@
 
 use super::TensorFile;
 use crate::{
-    Activation, Cell, ForgetBiasAt, InputKind, Layer, Reset, Settings,
+    Activation, Cell, ForgetBiasAt, InputKind, Layer, Reset, Settings, ModelSettings,
     model::{Entry, Layout},
     network::twin,
 };
@@ -55,18 +55,7 @@ pub(super) fn infer(
         (0..count).map(|number| layer(file, prefix, number, like, chosen)).collect::<Result<_, _>>()?;
     let flat = stack.iter().all(|layer| *layer == stack[0]) && stack[0].projection.is_none();
     let Layer { cell, hidden, activation, reset, .. } = stack[0];
-    Ok(Settings {
-        cell,
-        hidden,
-        activation,
-        reset,
-        layers: count,
-        forget_bias_at: ForgetBiasAt::Initial,
-        stack: if flat { Vec::new() } else { stack },
-        input,
-        embedding,
-        ..like.clone()
-    })
+    Ok(Settings { model: ModelSettings { cell, hidden, activation, reset, layers: count, forget_bias_at: ForgetBiasAt::Initial, stack: if flat { Vec::new() } else { stack }, input, embedding, ..like.model.clone() }, ..like.clone() })
 }
 
 fn layer(

@@ -6,22 +6,14 @@ use unrolled::exec::Stream;
 use unrolled::model::Model;
 use unrolled::network::{Rnn, Window};
 use unrolled::train::Training;
-use unrolled::{Cell, Layer, Settings, Unit};
+use unrolled::{Cell, Layer, Settings, ModelSettings, RunSettings, Unit};
 
 #[test]
 fn every_cell_trains_and_streams_on_small_stacks() {
     for cell in [Cell::Rnn, Cell::Lstm, Cell::Gru] {
         on_small_stack(move || {
             let text = "to be or not to be, that is the question. ".repeat(12);
-            let settings = Settings {
-                cell,
-                hidden: 20,
-                layers: 2,
-                batch: 4,
-                steps: 8,
-                max_steps: Some(2),
-                ..Settings::default()
-            };
+            let settings = Settings { model: ModelSettings { cell, hidden: 20, layers: 2, ..ModelSettings::default() }, run: RunSettings { batch: 4, steps: 8, max_steps: Some(2), ..RunSettings::default() }, ..Settings::default() };
             let corpus = Corpus::from_text(text, Unit::Char).unwrap();
             let mut training = Training::new(corpus, settings, Some(2)).unwrap();
             while !training.is_done() {

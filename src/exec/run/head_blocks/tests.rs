@@ -6,7 +6,7 @@ use crate::exec::{
 };
 use crate::loss::{Loss, Targets};
 use crate::model::{CustomCell, Model, RnnCell, Step, StepBackward, Variable};
-use crate::{InputKind, Layer, Settings};
+use crate::{InputKind, Layer, Settings, ModelSettings};
 use unrolled_kernels::Isa;
 
 const STEPS: usize = 9;
@@ -141,7 +141,7 @@ fn models() -> Vec<Model> {
         (vec![Layer::custom(CustomCell::new("leaky", Leaky(20)))], InputKind::Embedding, VOCABULARY),
     ];
     let model = |(stack, input, vocabulary)| {
-        let settings = Settings { stack, input, hidden: 60, embedding: Some(13), ..Settings::default() };
+        let settings = Settings { model: ModelSettings { stack, input, hidden: 60, embedding: Some(13), ..ModelSettings::default() }, ..Settings::default() };
         Model::new(&settings, vocabulary).unwrap()
     };
     stacks.into_iter().map(model).collect()
