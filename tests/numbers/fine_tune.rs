@@ -5,10 +5,18 @@ use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::Corpus;
 use unrolled::sample::{Generator, Sampling};
 use unrolled::train::{RangeTest, Training};
-use unrolled::{Cell, Error, InputKind, Layer, Settings, ModelSettings, OptimizerSettings, ScheduleSettings, DataSettings, RunSettings, Unit, Unknown};
+use unrolled::{
+    Cell, DataSettings, Error, InputKind, Layer, ModelSettings, OptimizerSettings, RunSettings,
+    ScheduleSettings, Settings, Unit, Unknown,
+};
 
 fn settings() -> Settings {
-    Settings { model: ModelSettings { hidden: 12, ..ModelSettings::default() }, data: DataSettings { val_fraction: 0.2, ..DataSettings::default() }, run: RunSettings { batch: 3, steps: 8, max_steps: Some(9), ..RunSettings::default() }, ..Settings::default() }
+    Settings {
+        model: ModelSettings { hidden: 12, ..ModelSettings::default() },
+        data: DataSettings { val_fraction: 0.2, ..DataSettings::default() },
+        run: RunSettings { batch: 3, steps: 8, max_steps: Some(9), ..RunSettings::default() },
+        ..Settings::default()
+    }
 }
 
 fn corpus(sentence: &str) -> Corpus {
@@ -53,7 +61,11 @@ fn new_symbols_get_new_weights_and_the_others_keep_theirs() {
 #[test]
 fn a_fine_tuned_run_resumes_to_the_same_bits() {
     let first = trained(&settings());
-    let tune = Settings { model: ModelSettings { dropout: 0.3, ..first.settings.model.clone() }, run: RunSettings { batch: 2, seed: 5, ..first.settings.run.clone() }, ..first.settings.clone() };
+    let tune = Settings {
+        model: ModelSettings { dropout: 0.3, ..first.settings.model.clone() },
+        run: RunSettings { batch: 2, seed: 5, ..first.settings.run.clone() },
+        ..first.settings.clone()
+    };
     let begin = |threads| {
         Training::fine_tune(both(&first, "a big dog! "), &first, tune.clone(), Some(threads)).unwrap()
     };
@@ -77,20 +89,45 @@ fn training_settings_are_free_and_the_model_is_not() {
         Training::fine_tune(both(&first, "the mat "), &first, settings, Some(1)).map(drop)
     };
     let base = settings();
-    start(Settings { model: ModelSettings { dropout: 0.5, ..base.model.clone() }, optimizer: OptimizerSettings { clip: 0.0, ..base.optimizer.clone() }, schedule: ScheduleSettings { learning_rate: 1.0, ..base.schedule.clone() }, run: RunSettings { batch: 1, steps: 3, ..base.run.clone() }, ..base.clone() })
-        .unwrap();
-    start(Settings { model: ModelSettings { init_scale: Some(0.3), forget_bias: 2.0, ..base.model.clone() }, ..base.clone() }).unwrap();
-    start(Settings { model: ModelSettings { stack: vec![Layer { output_keep_prob: 0.5, ..Layer::lstm(12) }], ..base.model.clone() }, ..base.clone() })
-        .unwrap();
+    start(Settings {
+        model: ModelSettings { dropout: 0.5, ..base.model.clone() },
+        optimizer: OptimizerSettings { clip: 0.0, ..base.optimizer.clone() },
+        schedule: ScheduleSettings { learning_rate: 1.0, ..base.schedule.clone() },
+        run: RunSettings { batch: 1, steps: 3, ..base.run.clone() },
+        ..base.clone()
+    })
+    .unwrap();
+    start(Settings {
+        model: ModelSettings { init_scale: Some(0.3), forget_bias: 2.0, ..base.model.clone() },
+        ..base.clone()
+    })
+    .unwrap();
+    start(Settings {
+        model: ModelSettings {
+            stack: vec![Layer { output_keep_prob: 0.5, ..Layer::lstm(12) }],
+            ..base.model.clone()
+        },
+        ..base.clone()
+    })
+    .unwrap();
     let told = |settings| start(settings).unwrap_err();
     for (change, expected) in [
-        (Settings { model: ModelSettings { hidden: 13, ..base.model.clone() }, ..base.clone() }, "layer 0: hidden is 13, but the weights"),
+        (
+            Settings { model: ModelSettings { hidden: 13, ..base.model.clone() }, ..base.clone() },
+            "layer 0: hidden is 13, but the weights",
+        ),
         (
             Settings { model: ModelSettings { layers: 2, ..base.model.clone() }, ..base.clone() },
             "layers is 2, but the weights that the run starts from have layers = 1",
         ),
-        (Settings { model: ModelSettings { cell: Cell::Gru, ..base.model.clone() }, ..base.clone() }, "layer 0: cell is gru"),
-        (Settings { model: ModelSettings { embedding: Some(5), ..base.model.clone() }, ..base.clone() }, "embedding is 5"),
+        (
+            Settings { model: ModelSettings { cell: Cell::Gru, ..base.model.clone() }, ..base.clone() },
+            "layer 0: cell is gru",
+        ),
+        (
+            Settings { model: ModelSettings { embedding: Some(5), ..base.model.clone() }, ..base.clone() },
+            "embedding is 5",
+        ),
     ] {
         let error = told(change);
         assert!(matches!(error, Error::OtherModel { .. }), "{error}");
