@@ -111,7 +111,7 @@ impl Bench {
     /// # Errors
     /// As for [`Bench::compare`].
     pub fn run(&self) -> Result<Figures> {
-        let mut all = self.compare(&[self.settings.mode])?;
+        let mut all = self.compare(&[self.settings.run.mode])?;
         all.pop().ok_or_else(|| unreachable!("figures of one mode"))
     }
 
@@ -123,10 +123,10 @@ impl Bench {
     pub fn compare(&self, modes: &[Mode]) -> Result<Vec<Figures>> {
         let settings = self.steady_settings();
         self.validate(&settings)?;
-        let model = Arc::new(Model::new(&settings, self.vocabulary)?);
+        let model = Arc::new(Model::new(&settings.model, self.vocabulary, settings.run.seed)?);
         let first = self.first_batch(&settings)?;
         let logits = checks::forward(&model, &first, self.threads)?;
-        let expected = checks::Training::of(&model, &first, &logits, settings.seed, self.threads)?;
+        let expected = checks::Training::of(&model, &first, &logits, settings.run.seed, self.threads)?;
         drop(logits);
         let peak = peak_gflops(self.threads)?;
         let forward =
@@ -154,15 +154,15 @@ impl Bench {
         }
         text::check(self.vocabulary)?;
         settings.validate()?;
-        if settings.batch.checked_mul(settings.steps).is_none_or(|window| window > isize::MAX as usize / 64) {
+        if settings.run.batch.checked_mul(settings.run.steps).is_none_or(|window| window > isize::MAX as usize / 64) {
             let expected = "with the steps it makes a window that no memory holds; give fewer";
-            return refuse("batch", settings.batch.to_string(), expected);
+            return refuse("batch", settings.run.batch.to_string(), expected);
         }
         check_memory(settings, self.vocabulary)
     }
 
     fn corpus(&self, settings: &Settings) -> Result<Corpus> {
-        synthetic(self.vocabulary, 4 * settings.batch * settings.steps + 1, settings.seed)
+        synthetic(self.vocabulary, 4 * settings.run.batch * settings.run.steps + 1, settings.run.seed)
     }
 
     /// The window that training begins with.

@@ -64,7 +64,7 @@ fn drops(model: &Model) -> bool {
 
 /// The settings must say what a symbol is: a checkpoint with another unit than its vocabulary's could not be resumed.
 fn check_unit(corpus: &Corpus, settings: &Settings) -> Result<()> {
-    let (unit, found) = (corpus.vocabulary().unit(), settings.unit);
+    let (unit, found) = (corpus.vocabulary().unit(), settings.data.unit);
     if unit == found {
         return Ok(());
     }
@@ -87,18 +87,18 @@ impl Training {
             let (purpose, advice) = (format!("training on {}", corpus.name()), "name a longer text");
             return Err(Error::TooFewSymbols { found: corpus.len(), needed: 2, purpose, advice });
         }
-        let split = corpus.split(settings.split_by, settings.val_fraction, settings.test_fraction)?;
+        let split = corpus.split(settings.data.split_by, settings.data.val_fraction, settings.data.test_fraction)?;
         let RunSettings { windows, batch, steps, seed, .. } = settings.run;
         let batches = Batches::new(split.train.clone(), windows, batch, steps, seed)?;
         let needs = Needs { backward: true, dropout: drops(&model) };
         let parameters = model.parameters().values.len();
         let engine = Engine::for_training(model, threads)?;
-        let executor = match settings.mode {
+        let executor = match settings.run.mode {
             Mode::Static => Executor::shaped(engine.weights(), [steps, batch], needs, engine.pool()),
             Mode::Dynamic => Executor::new(engine.weights(), needs),
         };
         let gradient = vec![0.0; parameters];
-        let accumulated = if settings.accumulate > 1 { gradient.clone() } else { Vec::new() };
+        let accumulated = if settings.run.accumulate > 1 { gradient.clone() } else { Vec::new() };
         let (batch, progress) = (Batch::default(), Progress::default());
         Ok(Self {
             settings,
@@ -138,7 +138,7 @@ impl Training {
     /// The learning rate that the schedule has for step `number`, counted from 1.
     fn rate_of(&self, number: u64) -> f64 {
         let total = self.progress.total_steps;
-        learning_rate(&self.settings, number.saturating_sub(1), total, self.steps_per_epoch())
+        learning_rate(&self.settings.schedule, number.saturating_sub(1), total, self.steps_per_epoch())
     }
 
     /// [`Training::step`] with a learning rate that the schedule did not choose.
@@ -162,9 +162,9 @@ impl Training {
     /// step failed.
     fn run(&mut self, step: u64, rate: f64) -> (f64, Result<f64>) {
         let threads = self.engine.pool().clone();
-        let work = self.engine.weights().work() * self.settings.batch * self.settings.steps;
+        let work = self.engine.weights().work() * self.settings.run.batch * self.settings.run.steps;
         threads.enter(work, || {
-            let (windows, mut loss, mut done) = (self.settings.accumulate as u64, 0.0, 0);
+            let (windows, mut loss, mut done) = (self.settings.run.accumulate as u64, 0.0, 0);
             self.remember_state();
             for window in step * windows..(step + 1) * windows {
                 if let Err(error) = self.read(window, done) {
@@ -200,7 +200,7 @@ impl Training {
     /// Adds the window's gradient to those before it in the same step. What is added up is a mean already: each window's
     /// gradient is scaled by the number of windows.
     fn accumulate(&mut self, window: u64) {
-        let windows = self.settings.accumulate as u64;
+        let windows = self.settings.run.accumulate as u64;
         if windows == 1 {
             return;
         }
@@ -223,7 +223,7 @@ impl Training {
         let scale = match loss_reduction {
             Reduction::Mean => 1.0 / tokens,
             Reduction::SumSteps => 1.0 / rows as f64,
-        } / self.settings.accumulate as f64;
+        } / self.settings.run.accumulate as f64;
         let dropout = Dropout { probability: 0.0, seed, step: window };
         let dropping = drops(self.engine.model()).then_some(MaskSource { dropout, given: None });
         let Self { executor, engine, batch, gradient, .. } = self;
@@ -252,7 +252,7 @@ impl Training {
         let norm = crate::optim::norm(isa, gradient, sums, &threads);
         drop(clock);
         if !(loss.is_finite() && norm.is_finite()) {
-            let clip = settings.clip;
+            let clip = settings.optimizer.clip;
             return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip });
         }
         let at = crate::optim::Step { number: step, rate: learning_rate, norm };
@@ -260,7 +260,7 @@ impl Training {
         optimizer.update(isa, at, gradient, &mut engine.parameters_mut().values, &threads);
         drop(clock);
         // The next window is read while the weights are packed.
-        let window = step * settings.accumulate as u64;
+        let window = step * settings.run.accumulate as u64;
         let _section = phases.section(threads.at_work());
         let fill = || {
             let _clock = phases.time(Phase::Fill);

@@ -41,13 +41,13 @@ impl Training {
     /// The state that the next window starts from, where windows follow each other.
     fn carried(&self) -> Option<State> {
         let window = &self.executor.window;
-        (self.settings.windows == Windows::Stream && window.rows > 0).then(|| window.state())
+        (self.settings.run.windows == Windows::Stream && window.rows > 0).then(|| window.state())
     }
 
     /// Sets the state that the next window starts from.
     pub(super) fn start_from(&mut self, state: &State) {
         let Self { engine, executor, settings, .. } = self;
-        let extent = Extent::full(settings.steps, settings.batch);
+        let extent = Extent::full(settings.run.steps, settings.run.batch);
         executor.reshape(engine.weights(), extent, engine.pool());
         executor.window.set_state(state);
     }
@@ -55,7 +55,7 @@ impl Training {
     /// Keeps the state that a step begins with, where the buffers will not hold it until the step's end: they hold that of the
     /// last window alone.
     pub(super) fn remember_state(&mut self) {
-        if self.settings.accumulate > 1 {
+        if self.settings.run.accumulate > 1 {
             let mut before = std::mem::take(&mut self.before);
             self.executor.window.save(&mut before);
             self.before = before;
@@ -67,7 +67,7 @@ impl Training {
         if done == 0 {
             return;
         }
-        if self.settings.accumulate == 1 {
+        if self.settings.run.accumulate == 1 {
             return self.executor.window.go_back();
         }
         let before = std::mem::take(&mut self.before);

@@ -127,7 +127,7 @@ fn a_part_too_short_to_evaluate_is_an_error_and_none_while_training() {
 fn the_loss_of_a_window_is_the_mean_of_its_rows() {
     let model = model(&settings(), 40);
     let batch = batch(12, 5, 40);
-    let (loss, ..) = unrolled::train::gradients(&model, &batch, None, Some(1)).unwrap();
+    let (loss, ..) = super::gradients(&model, &batch, None, Some(1)).unwrap();
     let row = |row: usize| {
         let mut stream = Stream::new(model.clone()).unwrap();
         let pairs = batch.inputs.iter().zip(&batch.targets).skip(row).step_by(5);

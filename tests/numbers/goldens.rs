@@ -5,7 +5,9 @@ use super::{assert_close, close};
 use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::{Corpus, Vocabulary};
 use unrolled::exec::{Dynamic, LayerState, Plan, State, Stream};
-use unrolled::train::{Differentiator, Progress, Training, gradients};
+use unrolled::train::{Progress, Training};
+use unrolled::network::Network;
+use super::{Differentiate, gradients};
 use unrolled::{DataSettings, Mode, ModelSettings, OptimizerSettings, RunSettings, Settings};
 use unrolled_kernels::Isa;
 use unrolled_kernels::pack::padded;
@@ -118,10 +120,10 @@ pub fn packed_sequences_give_their_logits_states_and_gradients() {
         dynamic.forward_ragged(golden.ids("inputs"), &lengths, &mut logits);
         assert_close(&golden.name, &logits, golden.floats("logits"));
         assert_state(&golden.name, &dynamic.state().unwrap(), &golden.state(END));
-        let mut differentiator = Differentiator::new(model, Some(threads)).unwrap();
+        let mut differentiator = Network::new(model, Some(threads)).unwrap();
         let loss = differentiator.run(&golden.batch(), Some(&lengths), Some(&start)).unwrap();
         assert!(close(loss, golden.floats("loss")[0].into()), "{}: loss {loss}", golden.name);
-        assert_state(&golden.name, &differentiator.state().unwrap(), &golden.state(END));
+        assert_state(&golden.name, &differentiator.state(), &golden.state(END));
         for (entry, values) in differentiator.gradient().iter() {
             let what = format!("{}: gradient of {}", golden.name, entry.name);
             assert_close(&what, values, golden.floats(&format!("grad.{}", entry.name)));

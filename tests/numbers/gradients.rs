@@ -5,7 +5,8 @@ use super::{batch, cells, close, label, model, noise};
 use unrolled::corpus::{Batch, Batches, Corpus};
 use unrolled::exec::State;
 use unrolled::model::Model;
-use unrolled::train::{Training, gradients};
+use unrolled::train::Training;
+use super::gradients;
 use unrolled::{
     Bias, DataSettings, InputKind, ModelSettings, OptimizerKind, OptimizerSettings, Reduction, RunSettings,
     ScheduleSettings, Settings, Unit,

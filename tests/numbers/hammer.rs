@@ -9,7 +9,9 @@ use std::{env, process::Command};
 use unrolled::corpus::Corpus;
 use unrolled::exec::Dropout;
 use unrolled::network::{Bidirectional, Merge, Window};
-use unrolled::train::{Differentiator, Training};
+use unrolled::train::Training;
+use unrolled::network::Network;
+use super::Differentiate;
 use unrolled::{
     Cell, ClipMode, DataSettings, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings,
     Reset, RunSettings, Settings, Unit, Variational, Windows, model::Model,
@@ -76,7 +78,7 @@ fn ragged(input: InputKind) -> Case {
     window.inputs = padded(window.inputs, &LENGTHS);
     window.targets = padded(window.targets, &LENGTHS);
     let run = move |threads| {
-        let mut differentiator = Differentiator::new(model.clone(), Some(threads)).unwrap();
+        let mut differentiator = Network::new(model.clone(), Some(threads)).unwrap();
         let dropout = Dropout { probability: 0.2, seed: 1, step: 2 };
         let loss = differentiator.run_with_dropout(&window, Some(&LENGTHS), None, dropout).unwrap();
         (bits(&differentiator.gradient().values), vec![loss.to_bits()])

@@ -4,7 +4,7 @@ use super::bits::trained;
 use super::{batch, label, model, models, run_of};
 use std::{env, fs, path::Path, process::Command};
 use unrolled::Settings;
-use unrolled::train::gradients;
+use super::gradients;
 use unrolled_kernels::{ISA_VARIABLE, Isa};
 
 /// Where the process that is started leaves its numbers.

@@ -34,9 +34,12 @@ mod traces;
 mod twin;
 
 use unrolled::corpus::{Batch, Corpus};
-use unrolled::model::Model;
+use unrolled::exec::{Dropout, State, Window};
+use unrolled::loss::{Loss, Objective};
+use unrolled::model::{Model, Parameters};
+use unrolled::network::Network;
 use unrolled::{
-    Activation, Cell, DataSettings, InputKind, ModelSettings, Reset, RunSettings, Schedule, ScheduleSettings,
+    Activation, Cell, DataSettings, InputKind, ModelSettings, Reset, Result, RunSettings, Schedule, ScheduleSettings,
     Settings, Unit,
 };
 
@@ -131,6 +134,54 @@ fn run_of(model: &Settings, dropout: f32) -> Settings {
         run: RunSettings { batch: 7, steps: 30, max_steps: Some(12), epochs: 100.0, ..model.run.clone() },
         ..model.clone()
     }
+}
+
+/// Losses and gradients of batches of ids.
+trait Differentiate {
+    /// The mean loss of a batch, whose rows have `lengths`; leaves the gradient.
+    fn run(&mut self, batch: &Batch, lengths: Option<&[usize]>, initial: Option<&State>) -> Result<f64>;
+
+    /// The same with dropout.
+    fn run_with_dropout(
+        &mut self,
+        batch: &Batch,
+        lengths: Option<&[usize]>,
+        initial: Option<&State>,
+        dropout: Dropout,
+    ) -> Result<f64>;
+}
+
+impl Differentiate for Network {
+    fn run(&mut self, batch: &Batch, lengths: Option<&[usize]>, initial: Option<&State>) -> Result<f64> {
+        let Batch { steps, rows, inputs, targets, .. } = batch;
+        let window = Window { lengths, initial, ..Window::new(*steps, *rows, inputs) };
+        self.differentiate(&window, &Objective::new(Loss::CROSS_ENTROPY, targets))
+    }
+
+    fn run_with_dropout(
+        &mut self,
+        batch: &Batch,
+        lengths: Option<&[usize]>,
+        initial: Option<&State>,
+        dropout: Dropout,
+    ) -> Result<f64> {
+        let Batch { steps, rows, inputs, targets, .. } = batch;
+        let dropout = Some(dropout);
+        let window = Window { lengths, initial, dropout, ..Window::new(*steps, *rows, inputs) };
+        self.differentiate(&window, &Objective::new(Loss::CROSS_ENTROPY, targets))
+    }
+}
+
+/// The mean loss of a batch, its gradient, and the state after it.
+fn gradients(
+    model: &Model,
+    batch: &Batch,
+    initial: Option<&State>,
+    threads: Option<usize>,
+) -> Result<(f64, Parameters, State)> {
+    let mut network = Network::new(model.clone(), threads)?;
+    let loss = network.run(batch, None, initial)?;
+    Ok((loss, network.gradient().clone(), network.state()))
 }
 
 fn model(settings: &Settings, vocabulary: usize) -> Model {

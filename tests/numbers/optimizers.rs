@@ -10,7 +10,8 @@ use unrolled::loss::sparse_softmax_cross_entropy;
 use unrolled::model::Model;
 use unrolled::optim::Optimizer;
 use unrolled::network::{Layer, Network, Window};
-use unrolled::train::{Differentiator, Training};
+use unrolled::train::Training;
+use super::Differentiate;
 use unrolled::{
     Activation, ClipMode, OptimizerKind, OptimizerSettings, RunSettings, ScheduleSettings, Settings, Windows,
 };
@@ -121,7 +122,7 @@ fn training_moves_its_parameters_by_the_same_bits() {
         let batches =
             Batches::new(0..3000, windows, settings.run.batch, settings.run.steps, settings.run.seed)
                 .unwrap();
-        let mut differentiator = Differentiator::new(training.model().clone(), Some(1)).unwrap();
+        let mut differentiator = Network::new(training.model().clone(), Some(1)).unwrap();
         let mut optimizer = of(&settings, training.model().parameters().values.len());
         let mut batch = Batch::default();
         for window in 0..4 {

@@ -4,7 +4,8 @@ use unrolled::corpus::Corpus;
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::network::{Bidirectional, CustomCell, Dropout, Layer, Masks, Merge, Network, Site, Window};
-use unrolled::train::{Differentiator, evaluate};
+use unrolled::train::evaluate;
+use super::Differentiate;
 use unrolled::{ModelSettings, Unit};
 
 fn model(layer: Layer) -> Model {
@@ -89,7 +90,7 @@ fn a_stack_by_itself_is_refused_where_symbols_come_in() {
         Plan::new(stack.clone(), 3, 2, Some(1)).map(drop),
         Dynamic::new(stack.clone(), Some(1)).map(drop),
         Stream::new(stack.clone()).map(drop),
-        Differentiator::new(stack.clone(), Some(1)).map(drop),
+        Network::new(stack.clone(), Some(1)).map(drop),
     ];
     for told in told.map(|told| told.unwrap_err().to_string()) {
         assert!(told.starts_with(expected), "{told}");

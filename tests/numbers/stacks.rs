@@ -8,7 +8,8 @@ use unrolled::model::{Model, Parameters};
 use unrolled::network::{
     Bidirectional, Dropout, Highway, Layer, Masks, Merge, Network, Variational, Window, check_gradients,
 };
-use unrolled::train::{Differentiator, Training};
+use unrolled::train::Training;
+use super::Differentiate;
 use unrolled::{InputKind, Mode, ModelSettings, RunSettings, Settings, Unit};
 
 fn dropping(layer: Layer) -> Layer {
@@ -153,8 +154,8 @@ fn rows_that_end_early_are_as_each_alone() {
             }
         }
         let batch = Batch { steps: 6, rows: 4, targets: ids.clone(), inputs: ids, fresh: true };
-        let mut one = Differentiator::new(model.clone(), Some(1)).unwrap();
-        let mut three = Differentiator::new(model, Some(3)).unwrap();
+        let mut one = Network::new(model.clone(), Some(1)).unwrap();
+        let mut three = Network::new(model, Some(3)).unwrap();
         let losses = [&mut one, &mut three].map(|d| d.run(&batch, Some(&lengths), None).unwrap());
         assert_eq!(losses[0].to_bits(), losses[1].to_bits());
         assert_eq!(bits(&one.gradient().values), bits(&three.gradient().values));
@@ -207,7 +208,7 @@ fn differentiate(model: &Model, dropout: Option<Dropout>) -> (f64, Parameters) {
     let ids: Vec<u32> = (0..15).map(|i| i * 7 % 12).collect();
     let targets: Vec<u32> = (0..15).map(|i| i * 5 % 12).collect();
     let batch = Batch { steps: 5, rows: 3, inputs: ids, targets, fresh: true };
-    let mut differentiator = Differentiator::new(model.clone(), Some(1)).unwrap();
+    let mut differentiator = Network::new(model.clone(), Some(1)).unwrap();
     let loss = match dropout {
         None => differentiator.run(&batch, None, None),
         Some(dropout) => differentiator.run_with_dropout(&batch, None, None, dropout),

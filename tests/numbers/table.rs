@@ -5,7 +5,7 @@ use super::{assert_close, batch, bits, cells, ids, label, model};
 use unrolled::corpus::Batch;
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::Parameters;
-use unrolled::train::gradients;
+use super::gradients;
 use unrolled::{InputKind, ModelSettings, Settings};
 
 /// Above 1024; a window of fewer tokens gets a table of its own symbols, one of more tokens the table of all.

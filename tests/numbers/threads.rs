@@ -5,7 +5,8 @@ use unrolled::exec::{Dynamic, Plan};
 use unrolled::model::Model;
 use unrolled::optim::Optimizer;
 use unrolled::network::{Layer, Network, Window};
-use unrolled::train::{Training, evaluate, gradients};
+use unrolled::train::{Training, evaluate};
+use super::gradients;
 use unrolled::{ModelSettings, Settings};
 
 #[test]
