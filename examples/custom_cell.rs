@@ -9,7 +9,9 @@
 
 use unrolled::corpus::Corpus;
 use unrolled::model::Model;
-use unrolled::network::{CustomCell, Layer, Network, RnnCell, Step, StepBackward, Variable, Window, check_gradients};
+use unrolled::network::{
+    CustomCell, Layer, Network, RnnCell, Step, StepBackward, Variable, Window, check_gradients,
+};
 use unrolled::train::Training;
 use unrolled::{ModelSettings, RunSettings, ScheduleSettings, Settings, Unit};
 

@@ -380,7 +380,8 @@ mod tests {
     #[test]
     fn sequences_differ_and_repeat() {
         let (model, words) = (model(), words());
-        let write = |sequence| text(&mut Generator::new(model.clone(), &words, sampling(), sequence).unwrap(), 30);
+        let write =
+            |sequence| text(&mut Generator::new(model.clone(), &words, sampling(), sequence).unwrap(), 30);
         assert_eq!(write(0), write(0));
         assert_ne!(write(0), write(1));
     }

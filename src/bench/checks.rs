@@ -4,8 +4,8 @@ use super::runs::ForwardRun;
 use super::timing::Run;
 use crate::corpus::Batch;
 use crate::exec::{Dropout, Stream, Window};
-use crate::model::Model;
 use crate::loss::{Loss, Objective};
+use crate::model::Model;
 use crate::network::Network;
 use crate::train::StepReport;
 use crate::{Error, Layer, Mode, Result};
@@ -70,12 +70,7 @@ impl Training {
     }
 
     /// With the masks of the first step, of which the logits know nothing.
-    fn of_dropout(
-        model: &Arc<Model>,
-        batch: &Batch,
-        seed: u64,
-        threads: Option<usize>,
-    ) -> Result<Self> {
+    fn of_dropout(model: &Arc<Model>, batch: &Batch, seed: u64, threads: Option<usize>) -> Result<Self> {
         let dropout = Dropout { probability: 0.0, seed, step: 0 };
         let (loss, gradient_norm) = differentiate(model, batch, Some(dropout), threads)?;
         Ok(Self { loss, gradient_norm })
@@ -117,13 +112,16 @@ fn cross_entropy(logits: &[f32], target: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Settings, ModelSettings};
+    use crate::{ModelSettings, Settings};
 
     fn parts() -> (Arc<Model>, Batch) {
-        let settings = Settings { model: ModelSettings { hidden: 5, ..ModelSettings::default() }, ..Settings::default() };
+        let settings = Settings {
+            model: ModelSettings { hidden: 5, ..ModelSettings::default() },
+            ..Settings::default()
+        };
         let batch =
             Batch { steps: 3, rows: 2, inputs: vec![0, 1, 2, 3, 4, 0], targets: vec![1; 6], fresh: true };
-        (Arc::new(Model::new(&settings, 6).unwrap()), batch)
+        (Arc::new(Model::new(&settings.model, 6, settings.run.seed).unwrap()), batch)
     }
 
     #[test]

@@ -37,7 +37,10 @@ use crate::exec::Stream;
 use crate::model::{Model, check_memory};
 use crate::parallel::Threads;
 use crate::train::Training;
-use crate::{Error, Mode, Result, Schedule, Settings, ModelSettings, ScheduleSettings, DataSettings, RunSettings, Windows};
+use crate::{
+    DataSettings, Error, Mode, ModelSettings, Result, RunSettings, Schedule, ScheduleSettings, Settings,
+    Windows,
+};
 use machine::Reading;
 use runs::{ForwardRun, TrainingRun};
 use serde::Serialize;
@@ -142,7 +145,25 @@ impl Bench {
 
     /// Settings under which a step is like any other: no evaluation, no end, and weights that hardly move.
     fn steady_settings(&self) -> Settings {
-        Settings { model: ModelSettings { dropout: 0.0, ..self.settings.model.clone() }, schedule: ScheduleSettings { kind: Schedule::Constant, learning_rate: 1e-6, ..self.settings.schedule.clone() }, data: DataSettings { val_fraction: 0.0, test_fraction: 0.0, ..self.settings.data.clone() }, run: RunSettings { windows: Windows::Stream, epochs: f64::MAX, max_steps: None, max_chars: None, eval_every: Some(u64::MAX), accumulate: 1, ..self.settings.run.clone() }, ..self.settings.clone() }
+        Settings {
+            model: ModelSettings { dropout: 0.0, ..self.settings.model.clone() },
+            schedule: ScheduleSettings {
+                kind: Schedule::Constant,
+                learning_rate: 1e-6,
+                ..self.settings.schedule.clone()
+            },
+            data: DataSettings { val_fraction: 0.0, test_fraction: 0.0, ..self.settings.data.clone() },
+            run: RunSettings {
+                windows: Windows::Stream,
+                epochs: f64::MAX,
+                max_steps: None,
+                max_chars: None,
+                eval_every: Some(u64::MAX),
+                accumulate: 1,
+                ..self.settings.run.clone()
+            },
+            ..self.settings.clone()
+        }
     }
 
     fn validate(&self, settings: &Settings) -> Result<()> {
@@ -154,7 +175,12 @@ impl Bench {
         }
         text::check(self.vocabulary)?;
         settings.validate()?;
-        if settings.run.batch.checked_mul(settings.run.steps).is_none_or(|window| window > isize::MAX as usize / 64) {
+        if settings
+            .run
+            .batch
+            .checked_mul(settings.run.steps)
+            .is_none_or(|window| window > isize::MAX as usize / 64)
+        {
             let expected = "with the steps it makes a window that no memory holds; give fewer";
             return refuse("batch", settings.run.batch.to_string(), expected);
         }

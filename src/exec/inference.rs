@@ -9,7 +9,10 @@ use crate::model::ModelConfig;
 /// Returns an error for a window that does not fit the model, or outputs that do not fit the window.
 pub(super) fn check(config: &ModelConfig, window: &Window<'_>, outputs: &[f32]) -> Result<()> {
     if window.dropout.is_some() {
-        return Err(unfit("dropout".to_owned(), "none: inference drops nothing; train with Network".to_owned()));
+        return Err(unfit(
+            "dropout".to_owned(),
+            "none: inference drops nothing; train with Network".to_owned(),
+        ));
     }
     window.check(config)?;
     check_room(outputs.len(), window.output_tokens(), config.output_width(), "outputs")

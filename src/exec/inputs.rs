@@ -51,11 +51,15 @@ impl Inputs<'_> {
             (Self::Ids(ids), 1..) => (ids.len(), "ids", 1),
             (Self::Vectors(values), 0) => (values.len(), "values", config.input_width(0)),
             (Self::Ids(_), 0) => {
-                let expected = format!("vectors of {} values: this model has no vocabulary", config.input_width(0));
+                let expected =
+                    format!("vectors of {} values: this model has no vocabulary", config.input_width(0));
                 return Err(unfit("token ids".to_owned(), expected));
             }
             (Self::Vectors(_), symbols) => {
-                return Err(unfit("vectors".to_owned(), format!("ids below {symbols}: this model has a vocabulary")));
+                return Err(unfit(
+                    "vectors".to_owned(),
+                    format!("ids below {symbols}: this model has a vocabulary"),
+                ));
             }
         };
         if tokens.filter(|tokens| *tokens > 0).and_then(|tokens| tokens.checked_mul(width)) == Some(found) {
@@ -64,7 +68,9 @@ impl Inputs<'_> {
         let expected = match (tokens, width) {
             (Some(0) | None, _) => "at least one token, and a size that memory can hold".to_owned(),
             (Some(tokens), 1) => format!("{tokens}, one for each token"),
-            (Some(tokens), width) => format!("{}, {width} for each of {tokens} tokens", tokens.saturating_mul(width)),
+            (Some(tokens), width) => {
+                format!("{}, {width} for each of {tokens} tokens", tokens.saturating_mul(width))
+            }
         };
         Err(unfit(format!("{found} {unit}"), expected))
     }
@@ -80,7 +86,10 @@ impl Inputs<'_> {
         if rows > 0 && found.is_multiple_of(width) {
             return Ok(found / width);
         }
-        Err(unfit(format!("{found} inputs for {rows} rows"), "the same number of steps for each of its rows".to_owned()))
+        Err(unfit(
+            format!("{found} inputs for {rows} rows"),
+            "the same number of steps for each of its rows".to_owned(),
+        ))
     }
 
     /// Returns an error for the first id that is not below `vocabulary`.
@@ -88,7 +97,9 @@ impl Inputs<'_> {
         let Self::Ids(ids) = self else { return Ok(()) };
         match ids.iter().find(|id| **id as usize >= vocabulary) {
             None => Ok(()),
-            Some(id) => Err(unfit(format!("the id {id} among its inputs"), format!("ids below {vocabulary}"))),
+            Some(id) => {
+                Err(unfit(format!("the id {id} among its inputs"), format!("ids below {vocabulary}")))
+            }
         }
     }
 }

@@ -50,7 +50,8 @@ impl Loss {
             // Softplus of -|y| keeps every exponential at most 1.
             Self::BinaryCrossEntropy => {
                 let exponential = libm::exp(-y.abs());
-                let sigmoid = if y >= 0.0 { 1.0 / (1.0 + exponential) } else { exponential / (1.0 + exponential) };
+                let sigmoid =
+                    if y >= 0.0 { 1.0 / (1.0 + exponential) } else { exponential / (1.0 + exponential) };
                 (y.max(0.0) - y * t + libm::log1p(exponential), sigmoid - t)
             }
             Self::CrossEntropy { .. } => unreachable!("cross-entropy has one target for all outputs"),
@@ -160,7 +161,9 @@ impl<'a> Objective<'a> {
                 check_classes(ids, outputs, window)?;
             }
             (Targets::Values(values), false) => check_room(values.len(), tokens, outputs, "target values")?,
-            (Targets::Ids(_), false) => return Err(unfit("class ids as targets".to_owned(), "values".to_owned())),
+            (Targets::Ids(_), false) => {
+                return Err(unfit("class ids as targets".to_owned(), "values".to_owned()));
+            }
             (Targets::Values(_), true) => {
                 return Err(unfit("values as targets".to_owned(), "one class id for each token".to_owned()));
             }

@@ -112,7 +112,10 @@ impl Bidirectional {
             return Err(unfit("token ids".to_owned(), "vectors for both directions".to_owned()));
         };
         if window.output_steps != OutputSteps::Every {
-            return Err(unfit("outputs of the last step alone".to_owned(), "outputs of every step".to_owned()));
+            return Err(unfit(
+                "outputs of the last step alone".to_owned(),
+                "outputs of every step".to_owned(),
+            ));
         }
         if window.masks.is_some() {
             let expected = "none: each direction draws its own".to_owned();

@@ -44,7 +44,7 @@ pub use crate::model::{CustomCell, RnnCell, Start, Step, StepBackward, Variable}
 pub use crate::settings::{Highway, Layer, Variational};
 pub use bidirectional::{Bidirectional, Merge};
 
+pub use crate::exec::{Inputs, Order, OutputSteps, Window};
 pub use check::{Difference, check_gradients};
 pub(crate) use load::twin;
-pub use crate::exec::{Inputs, Order, OutputSteps, Window};
 pub use passes::{Measure, Network};

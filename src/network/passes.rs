@@ -1,13 +1,13 @@
 //! A model with its forward and backward passes, on windows of ids or vectors.
 
-use crate::exec::{
-    Engine, Executor, Extent, Goal, MaskSource, Masks, Needs, Order, OutputSteps, Pass, State, Window, check_room,
-    unfit,
-};
+use crate::Result;
 use crate::exec::{Dropout, Inputs};
+use crate::exec::{
+    Engine, Executor, Extent, Goal, MaskSource, Masks, Needs, Order, OutputSteps, Pass, State, Window,
+    check_room, unfit,
+};
 use crate::loss::Objective;
 use crate::model::{Model, Parameters, check_stack};
-use crate::Result;
 use std::sync::Arc;
 
 /// A model that is trained by the caller: it runs windows forward and backward, and leaves the gradients of

@@ -15,12 +15,12 @@ pub use report::{Change, Evaluation, Logged, Progress, Record, SinceLog, StepRep
 
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
 use crate::exec::{Dropout, Engine, Executor, Extent, Goal, Inputs, MaskSource, Needs, Order, Pass, State};
+use crate::loss::{Loss, Targets};
 use crate::model::{Model, check_bytes, memory_needed};
 use crate::optim::UpdateRule;
 use crate::phases::{Phase, Phases};
 use crate::schedule::learning_rate;
-use crate::loss::{Loss, Targets};
-use crate::{Error, Layer, Mode, Reduction, Result, Settings, RunSettings};
+use crate::{Error, Layer, Mode, Reduction, Result, RunSettings, Settings};
 use std::{
     sync::{
         Arc,
@@ -87,7 +87,8 @@ impl Training {
             let (purpose, advice) = (format!("training on {}", corpus.name()), "name a longer text");
             return Err(Error::TooFewSymbols { found: corpus.len(), needed: 2, purpose, advice });
         }
-        let split = corpus.split(settings.data.split_by, settings.data.val_fraction, settings.data.test_fraction)?;
+        let split =
+            corpus.split(settings.data.split_by, settings.data.val_fraction, settings.data.test_fraction)?;
         let RunSettings { windows, batch, steps, seed, .. } = settings.run;
         let batches = Batches::new(split.train.clone(), windows, batch, steps, seed)?;
         let needs = Needs { backward: true, dropout: drops(&model) };

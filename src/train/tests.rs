@@ -2,14 +2,29 @@
 
 use super::Training;
 use crate::exec::{self, Executor, LogitBlocks, Needs};
-use crate::{Error, Mode, Settings, ModelSettings, RunSettings, Unit, checkpoint::Checkpoint, corpus::Corpus};
+use crate::{
+    Error, Mode, ModelSettings, RunSettings, Settings, Unit, checkpoint::Checkpoint, corpus::Corpus,
+};
 use std::sync::{Arc, atomic::AtomicBool};
 use unrolled_kernels::Isa;
 
 fn training(accumulate: usize, mode: Mode) -> Training {
     let text = (0..3000u32).map(|n| char::from(97 + (n * n % 19) as u8)).collect::<String>();
     let corpus = Corpus::from_text(text, Unit::Char).unwrap();
-    let settings = Settings { model: ModelSettings { hidden: 9, dropout: 0.1, ..ModelSettings::default() }, run: RunSettings { batch: 3, steps: 5, epochs: 9.0, accumulate, mode, label_smoothing: 0.1, eval_every: Some(4), ..RunSettings::default() }, ..Settings::default() };
+    let settings = Settings {
+        model: ModelSettings { hidden: 9, dropout: 0.1, ..ModelSettings::default() },
+        run: RunSettings {
+            batch: 3,
+            steps: 5,
+            epochs: 9.0,
+            accumulate,
+            mode,
+            label_smoothing: 0.1,
+            eval_every: Some(4),
+            ..RunSettings::default()
+        },
+        ..Settings::default()
+    };
     Training::new(corpus, settings, Some(2)).unwrap()
 }
 
@@ -73,9 +88,9 @@ fn by_blocks(mut training: Training) -> Training {
     training.engine.weights_mut().blocks = LogitBlocks::always(4);
     let Training { settings, engine, executor, .. } = &mut training;
     let needs = Needs { backward: true, dropout: true };
-    *executor = match settings.mode {
+    *executor = match settings.run.mode {
         Mode::Static => {
-            Executor::shaped(engine.weights(), [settings.steps, settings.batch], needs, engine.pool())
+            Executor::shaped(engine.weights(), [settings.run.steps, settings.run.batch], needs, engine.pool())
         }
         Mode::Dynamic => Executor::new(engine.weights(), needs),
     };

@@ -29,7 +29,10 @@ impl RnnCell for Pair {
     fn variables(&self, input_size: usize) -> Vec<Variable> {
         vec![
             Variable::weight("weight", &[self.units, input_size]),
-            Variable { start: unrolled::network::Start::Uniform(0.5), ..Variable::weight("loop", &[self.units]) },
+            Variable {
+                start: unrolled::network::Start::Uniform(0.5),
+                ..Variable::weight("loop", &[self.units])
+            },
         ]
     }
     /// a'.

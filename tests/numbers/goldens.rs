@@ -1,13 +1,13 @@
 //! Windows, training traces and the softmax, against what PyTorch and TensorFlow compute.
 
 use super::golden::Golden;
+use super::{Differentiate, gradients};
 use super::{assert_close, close};
 use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::{Corpus, Vocabulary};
 use unrolled::exec::{Dynamic, LayerState, Plan, State, Stream};
-use unrolled::train::{Progress, Training};
 use unrolled::network::Network;
-use super::{Differentiate, gradients};
+use unrolled::train::{Progress, Training};
 use unrolled::{DataSettings, Mode, ModelSettings, OptimizerSettings, RunSettings, Settings};
 use unrolled_kernels::Isa;
 use unrolled_kernels::pack::padded;

@@ -1,12 +1,12 @@
 //! Gradients against central differences of the f64 twin.
 
+use super::gradients;
 use super::twin::Twin;
 use super::{batch, cells, close, label, model, noise};
 use unrolled::corpus::{Batch, Batches, Corpus};
 use unrolled::exec::State;
 use unrolled::model::Model;
 use unrolled::train::Training;
-use super::gradients;
 use unrolled::{
     Bias, DataSettings, InputKind, ModelSettings, OptimizerKind, OptimizerSettings, Reduction, RunSettings,
     ScheduleSettings, Settings, Unit,

@@ -3,15 +3,15 @@
 //! `UNROLLED_HAMMER=1000 cargo test --release --test main hammer` is the long form: so many runs, where the suite has a few.
 //! Threads beyond the number of cores are really started here, for which a process of its own has `UNROLLED_OVERSUBSCRIBE=1`.
 
+use super::Differentiate;
 use super::ragged::{LENGTHS, padded};
 use super::{batch, bits, ids, model, run_of, text};
 use std::{env, process::Command};
 use unrolled::corpus::Corpus;
 use unrolled::exec::Dropout;
+use unrolled::network::Network;
 use unrolled::network::{Bidirectional, Merge, Window};
 use unrolled::train::Training;
-use unrolled::network::Network;
-use super::Differentiate;
 use unrolled::{
     Cell, ClipMode, DataSettings, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings,
     Reset, RunSettings, Settings, Unit, Variational, Windows, model::Model,

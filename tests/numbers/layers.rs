@@ -5,8 +5,8 @@ use super::assert_close;
 use super::case::Case;
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::network::{
-    Bidirectional, Dropout, Highway, Layer, LayerState, Masks, Merge, Order, Network, Site, State, Variational,
-    Window,
+    Bidirectional, Dropout, Highway, Layer, LayerState, Masks, Merge, Network, Order, Site, State,
+    Variational, Window,
 };
 use unrolled::{Activation, ForgetBiasAt, ModelSettings, Reset, Settings};
 

@@ -1,10 +1,10 @@
 //! The instruction sets against each other. One is chosen for the life of a process, so this binary runs itself again.
 
 use super::bits::trained;
+use super::gradients;
 use super::{batch, label, model, models, run_of};
 use std::{env, fs, path::Path, process::Command};
 use unrolled::Settings;
-use super::gradients;
 use unrolled_kernels::{ISA_VARIABLE, Isa};
 
 /// Where the process that is started leaves its numbers.

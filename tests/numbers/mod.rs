@@ -39,8 +39,8 @@ use unrolled::loss::{Loss, Objective};
 use unrolled::model::{Model, Parameters};
 use unrolled::network::Network;
 use unrolled::{
-    Activation, Cell, DataSettings, InputKind, ModelSettings, Reset, Result, RunSettings, Schedule, ScheduleSettings,
-    Settings, Unit,
+    Activation, Cell, DataSettings, InputKind, ModelSettings, Reset, Result, RunSettings, Schedule,
+    ScheduleSettings, Settings, Unit,
 };
 
 /// What frameworks differ by among themselves: 1e-5 of the value for the roundings that a chain of a few hundred f32

@@ -1,6 +1,7 @@
 //! The public optimiser: its rules against TensorFlow 1's, and PyTorch's for AdamW; stacks that it trains; saving and
 //! refusing.
 
+use super::Differentiate;
 use super::allocations::count;
 use super::golden::Golden;
 use super::{assert_close, bits, noise, run_of, text};
@@ -8,10 +9,9 @@ use std::{collections::BTreeMap, env, process::Command};
 use unrolled::corpus::{Batch, Batches};
 use unrolled::loss::sparse_softmax_cross_entropy;
 use unrolled::model::Model;
-use unrolled::optim::Optimizer;
 use unrolled::network::{Layer, Network, Window};
+use unrolled::optim::Optimizer;
 use unrolled::train::Training;
-use super::Differentiate;
 use unrolled::{
     Activation, ClipMode, OptimizerKind, OptimizerSettings, RunSettings, ScheduleSettings, Settings, Windows,
 };

@@ -2,12 +2,12 @@
 
 use super::ragged::{LENGTHS, padded};
 use super::twin::Twin;
+use super::{Differentiate, gradients};
 use super::{batch, bits, cells, close, label, model, models};
 use unrolled::corpus::Batch;
 use unrolled::exec::{Dropout, State};
 use unrolled::model::Model;
 use unrolled::network::Network;
-use super::{Differentiate, gradients};
 use unrolled::{Bias, InputKind, ModelSettings, Settings};
 
 const DROPOUT: Dropout = Dropout { probability: 0.4, seed: 5, step: 0 };

@@ -1,11 +1,11 @@
 //! What cannot work is told when the model is made or before anything is used up; and the order of calls breaks nothing.
 
+use super::Differentiate;
 use unrolled::corpus::Corpus;
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::network::{Bidirectional, CustomCell, Dropout, Layer, Masks, Merge, Network, Site, Window};
 use unrolled::train::evaluate;
-use super::Differentiate;
 use unrolled::{ModelSettings, Unit};
 
 fn model(layer: Layer) -> Model {

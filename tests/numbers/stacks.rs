@@ -1,5 +1,6 @@
 //! Stacks of layers of different kinds under a text: equal bits in every way to run them, exact resumption, gradients.
 
+use super::Differentiate;
 use super::bits;
 use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::{Batch, Corpus};
@@ -9,7 +10,6 @@ use unrolled::network::{
     Bidirectional, Dropout, Highway, Layer, Masks, Merge, Network, Variational, Window, check_gradients,
 };
 use unrolled::train::Training;
-use super::Differentiate;
 use unrolled::{InputKind, Mode, ModelSettings, RunSettings, Settings, Unit};
 
 fn dropping(layer: Layer) -> Layer {

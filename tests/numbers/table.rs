@@ -1,11 +1,11 @@
 //! The first layer's table: rows for all symbols, or only for those of the window when the vocabulary is large.
 
+use super::gradients;
 use super::gradients::assert_gradients;
 use super::{assert_close, batch, bits, cells, ids, label, model};
 use unrolled::corpus::Batch;
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::Parameters;
-use super::gradients;
 use unrolled::{InputKind, ModelSettings, Settings};
 
 /// Above 1024; a window of fewer tokens gets a table of its own symbols, one of more tokens the table of all.

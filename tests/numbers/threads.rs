@@ -1,12 +1,12 @@
 //! Threads: numbers that cannot work, and pools that models share.
 
+use super::gradients;
 use super::{batch, model, run_of, text};
 use unrolled::exec::{Dynamic, Plan};
 use unrolled::model::Model;
-use unrolled::optim::Optimizer;
 use unrolled::network::{Layer, Network, Window};
+use unrolled::optim::Optimizer;
 use unrolled::train::{Training, evaluate};
-use super::gradients;
 use unrolled::{ModelSettings, Settings};
 
 #[test]
@@ -36,8 +36,11 @@ fn zero_and_absurd_numbers_are_refused_everywhere() {
 }
 
 fn rnn(hidden: usize, threads: usize) -> Rnn {
-    Network::new(Model::of_stack(&[Layer::lstm(hidden)], 8, &ModelSettings::default(), 1).unwrap(), Some(threads))
-        .unwrap()
+    Network::new(
+        Model::of_stack(&[Layer::lstm(hidden)], 8, &ModelSettings::default(), 1).unwrap(),
+        Some(threads),
+    )
+    .unwrap()
 }
 
 /// Other tests of this process start a few threads meanwhile.

@@ -112,12 +112,7 @@ impl GradientPass<'_> {
     }
 
     /// The gradients of the tensors that options of layer `l` add, in the order of the layout; then `next`.
-    fn options(
-        &self,
-        l: usize,
-        mut buffer: BufferSplitter<'_>,
-        next: &(impl Fn(BufferSplitter<'_>) + Sync),
-    ) {
+    fn options(&self, l: usize, mut buffer: BufferSplitter<'_>, next: &(impl Fn(BufferSplitter<'_>) + Sync)) {
         let (layer, ranges) = (&self.weights.layers[l], &self.weights.tensors.layers[l]);
         if let Some(gated) = layer.gated() {
             return self.gated_options(l, gated, buffer, &|rest| self.highway(l, rest, next));
@@ -172,12 +167,7 @@ impl GradientPass<'_> {
     }
 
     /// The gradients of a layer's highway gates; then `next`.
-    fn highway(
-        &self,
-        l: usize,
-        mut buffer: BufferSplitter<'_>,
-        next: &(impl Fn(BufferSplitter<'_>) + Sync),
-    ) {
+    fn highway(&self, l: usize, mut buffer: BufferSplitter<'_>, next: &(impl Fn(BufferSplitter<'_>) + Sync)) {
         let (layer, ranges) = (&self.weights.layers[l], &self.weights.tensors.layers[l]);
         let Some(plain) = &layer.highway else { return next(buffer) };
         let gradient =

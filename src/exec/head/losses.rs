@@ -46,10 +46,18 @@ impl TokenLosses<'_> {
 
     fn run(self, packed: &PackedWeights, loss: Loss, scale: Option<f32>) {
         let Self { outputs, targets, values, weights, losses, correct } = self;
-        let unweighted =
-            TokenLosses { outputs: &mut *outputs, targets, values, weights: &[], losses: &mut *losses, correct };
+        let unweighted = TokenLosses {
+            outputs: &mut *outputs,
+            targets,
+            values,
+            weights: &[],
+            losses: &mut *losses,
+            correct,
+        };
         match loss {
-            Loss::CrossEntropy { label_smoothing } => unweighted.cross_entropy(packed, label_smoothing, scale),
+            Loss::CrossEntropy { label_smoothing } => {
+                unweighted.cross_entropy(packed, label_smoothing, scale)
+            }
             loss => unweighted.by_output(packed, loss, scale),
         }
         let stride = padded(packed.config.outputs());
@@ -89,7 +97,8 @@ impl TokenLosses<'_> {
         let tokens = outputs.chunks_mut(stride).zip(targets.chunks(TOGETHER));
         let results = losses.chunks_mut(TOGETHER).zip(correct.chunks_mut(TOGETHER));
         for ((outputs, targets), (losses, correct)) in tokens.zip(results) {
-            TokenLosses { outputs, targets, values, weights, losses, correct }.smoothed(packed, scale, smoothing);
+            TokenLosses { outputs, targets, values, weights, losses, correct }
+                .smoothed(packed, scale, smoothing);
         }
     }
 

@@ -49,7 +49,12 @@ fn vectors(below: LayerInput<'_>) -> &[f32] {
 }
 
 impl LayerActivations {
-    pub(super) fn forward_custom(&mut self, at: LayerContext<'_>, variables: &[Vec<f32>], below: LayerInput<'_>) {
+    pub(super) fn forward_custom(
+        &mut self,
+        at: LayerContext<'_>,
+        variables: &[Vec<f32>],
+        below: LayerInput<'_>,
+    ) {
         let views: Vec<&[f32]> = variables.iter().map(Vec::as_slice).collect();
         let ([e, s, p], x) = (widths(at), vectors(below));
         for place in self.buffers.steps().filter(|place| place.active > 0) {

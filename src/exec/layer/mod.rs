@@ -106,7 +106,13 @@ impl LayerActivations {
     /// Runs a window backward. Takes the gradient `dy` [N, padded(P)] of the layer's outputs and turns it into that
     /// of its cell's outputs; leaves the deltas. Writes the gradient `dx` [N, padded(E)] of the layer's inputs,
     /// unless `dx` is empty.
-    pub(crate) fn backward(&mut self, at: LayerContext<'_>, below: LayerInput<'_>, dy: &mut [f32], dx: &mut [f32]) {
+    pub(crate) fn backward(
+        &mut self,
+        at: LayerContext<'_>,
+        below: LayerInput<'_>,
+        dy: &mut [f32],
+        dx: &mut [f32],
+    ) {
         if let LayerInput::Dense(x) = below {
             self.split_gradient(at, x, dy);
         }

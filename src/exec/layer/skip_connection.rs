@@ -44,7 +44,10 @@ impl LayerActivations {
     ) -> impl Iterator<Item = (&'a mut [f32], &'a [f32], &'a [f32])> {
         let (width, vector) = (at.weights.inputs, padded(at.weights.inputs));
         let gates = padded(at.weights.layer.highway.gates() * width);
-        let rows = out.chunks_exact_mut(vector).zip(x.chunks_exact(vector)).zip(self.highway_gates.chunks_exact(gates));
+        let rows = out
+            .chunks_exact_mut(vector)
+            .zip(x.chunks_exact(vector))
+            .zip(self.highway_gates.chunks_exact(gates));
         rows.map(move |((out, x), gates)| (&mut out[..width], &x[..width], gates))
     }
 

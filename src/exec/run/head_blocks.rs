@@ -151,9 +151,18 @@ impl HeadBlocks {
             self.d_x.resize(self.x.len(), 0.0);
             self.part(block.clone()).divide(weights, threads, &|_| 0, &|part| {
                 weights.head_outputs(part.x, part.outputs);
-                let BlockPart { outputs, targets, values, weights: token_weights, losses, correct, d_x, .. } = part;
-                TokenLosses { outputs: &mut *outputs, targets, values, weights: token_weights, losses, correct }
-                    .descend(weights, loss, scale);
+                let BlockPart {
+                    outputs, targets, values, weights: token_weights, losses, correct, d_x, ..
+                } = part;
+                TokenLosses {
+                    outputs: &mut *outputs,
+                    targets,
+                    values,
+                    weights: token_weights,
+                    losses,
+                    correct,
+                }
+                .descend(weights, loss, scale);
                 weights.head_input_gradient(outputs, d_x);
             });
             gradient.add_block(self, block.clone(), model);
@@ -334,9 +343,24 @@ impl<'a> BlockPart<'a> {
         );
     }
 
-    fn split(self, at: usize, weights: &PackedWeights, place: &impl Fn(usize) -> usize) -> [BlockPart<'a>; 2] {
-        let BlockPart { tokens, x, targets, values, weights: token_weights, outputs, losses, correct, d_x, out } =
-            self;
+    fn split(
+        self,
+        at: usize,
+        weights: &PackedWeights,
+        place: &impl Fn(usize) -> usize,
+    ) -> [BlockPart<'a>; 2] {
+        let BlockPart {
+            tokens,
+            x,
+            targets,
+            values,
+            weights: token_weights,
+            outputs,
+            losses,
+            correct,
+            d_x,
+            out,
+        } = self;
         let (vector, width) = (padded(weights.config.stack_width()), weights.config.outputs());
         let middle = tokens.start + at;
         let (x, x_after) = x.split_at(at * vector);
@@ -350,7 +374,8 @@ impl<'a> BlockPart<'a> {
         let (out, out_after) = out.split_at_mut(place(middle) - place(tokens.start));
         let (first, second) = (tokens.start..middle, middle..tokens.end);
         let weights = token_weights;
-        let first = BlockPart { tokens: first, x, targets, values, weights, outputs, losses, correct, d_x, out };
+        let first =
+            BlockPart { tokens: first, x, targets, values, weights, outputs, losses, correct, d_x, out };
         let second = BlockPart {
             tokens: second,
             x: x_after,

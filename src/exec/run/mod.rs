@@ -186,7 +186,9 @@ impl Executor {
         let (config, arrangement) = (&weights.config, self.arrangement(order));
         match config.has_head() {
             false => self.window.copy_stack_outputs(config.stack_width(), arrangement, out),
-            true if self.window.keeps_outputs => self.window.copy_head_outputs(config.outputs(), arrangement, out),
+            true if self.window.keeps_outputs => {
+                self.window.copy_head_outputs(config.outputs(), arrangement, out)
+            }
             true => {}
         }
     }

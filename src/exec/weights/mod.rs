@@ -12,10 +12,10 @@ pub(super) mod tensor_ranges;
 pub(crate) use logit_blocks::LogitBlocks;
 
 use crate::aligned::Aligned;
-use crate::model::{ModelConfig, Parameters};
-use crate::parallel::Threads;
 pub(crate) use crate::model::cell::Plain;
 use crate::model::cell::{self, Cell, CellWeights, Extras, Recurrent, Sizes};
+use crate::model::{ModelConfig, Parameters};
+use crate::parallel::Threads;
 use crate::phases::Phases;
 use crate::settings::{ForgetBiasAt, Layer};
 use std::ops::Range;

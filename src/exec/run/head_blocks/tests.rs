@@ -1,12 +1,12 @@
 //! The head by blocks has the bits of the head over the whole window.
 
 use crate::exec::{
-    Dropout, Engine, Executor, Extent, Goal, Inputs, LogitBlocks, MaskSource, Needs, Order, OutputSteps, Pass,
-    detect,
+    Dropout, Engine, Executor, Extent, Goal, Inputs, LogitBlocks, MaskSource, Needs, Order, OutputSteps,
+    Pass, detect,
 };
 use crate::loss::{Loss, Targets};
 use crate::model::{CustomCell, Model, RnnCell, Step, StepBackward, Variable};
-use crate::{InputKind, Layer, Settings, ModelSettings};
+use crate::{InputKind, Layer, ModelSettings, Settings};
 use unrolled_kernels::Isa;
 
 const STEPS: usize = 9;
@@ -141,8 +141,17 @@ fn models() -> Vec<Model> {
         (vec![Layer::custom(CustomCell::new("leaky", Leaky(20)))], InputKind::Embedding, VOCABULARY),
     ];
     let model = |(stack, input, vocabulary)| {
-        let settings = Settings { model: ModelSettings { stack, input, hidden: 60, embedding: Some(13), ..ModelSettings::default() }, ..Settings::default() };
-        Model::new(&settings, vocabulary).unwrap()
+        let settings = Settings {
+            model: ModelSettings {
+                stack,
+                input,
+                hidden: 60,
+                embedding: Some(13),
+                ..ModelSettings::default()
+            },
+            ..Settings::default()
+        };
+        Model::new(&settings.model, vocabulary, settings.run.seed).unwrap()
     };
     stacks.into_iter().map(model).collect()
 }
@@ -176,7 +185,8 @@ fn blocks_have_the_bits_of_the_whole_window() {
 fn portable_gradients_are_close() {
     for model in models() {
         let at = Run { threads: 2, lengths: Some(&LENGTHS), smoothing: 0.1, drops: true };
-        let [expected, found] = [LogitBlocks::default(), LogitBlocks::always(8)].map(|blocks| run(&model, blocks, at));
+        let [expected, found] =
+            [LogitBlocks::default(), LogitBlocks::always(8)].map(|blocks| run(&model, blocks, at));
         assert_eq!((&found.logits, found.tallies), (&expected.logits, expected.tallies));
         for (found, expected) in found.gradient.iter().zip(&expected.gradient) {
             let [found, expected] = [found, expected].map(|bits| f32::from_bits(*bits));
