@@ -1,6 +1,5 @@
 //! What cannot work is told when the model is made or before anything is used up; and the order of calls breaks nothing.
 
-use super::Differentiate;
 use unrolled::corpus::Corpus;
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::{Model, ModelConfig, Parameters};
@@ -98,7 +97,7 @@ fn a_stack_by_itself_is_refused_where_symbols_come_in() {
     let corpus = Corpus::from_text("the cat sat on the mat", Unit::Char).unwrap();
     let small = Model::new(&ModelSettings { hidden: 3, ..ModelSettings::default() }, 5, 1).unwrap();
     for (model, known) in [(stack, 0), (small, 5)] {
-        let told = evaluate(&model, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
+        let told = evaluate(model.clone(), &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
         assert!(told.starts_with(&format!("vocabulary = 10 cannot work: the model knows {known}")), "{told}");
     }
 }
