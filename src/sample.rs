@@ -180,6 +180,7 @@ impl<'m> Generator<'m> {
         sampling.validate()?;
         let model = model.into();
         let symbols = model.config().vocabulary;
+        model.config().check_predicts_symbols()?;
         if vocabulary.len() != symbols {
             let expected =
                 format!("the model was built for {symbols} symbols; take the vocabulary of its checkpoint");

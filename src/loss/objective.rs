@@ -150,7 +150,7 @@ impl<'a> Objective<'a> {
     /// Returns an error that names the first field which does not fit the window or the model.
     pub(crate) fn check(&self, window: &Window<'_>, config: &ModelConfig) -> Result<()> {
         self.loss.check()?;
-        let outputs = config.outputs();
+        let outputs = config.outputs;
         if outputs == 0 {
             return Err(unfit("a model without a head".to_owned(), "a model with a linear head".to_owned()));
         }

@@ -35,6 +35,30 @@ impl Model {
         Ok(Self { config, parameters })
     }
 
+    /// A model of vectors: `inputs` and `outputs` of the settings are the widths of its input vectors and of its linear head.
+    /// Parameters are drawn as for [`Model::new`].
+    ///
+    /// ```
+    /// use unrolled::ModelSettings;
+    /// use unrolled::model::Model;
+    ///
+    /// # fn main() -> unrolled::Result<()> {
+    /// let model = Model::of_vectors(&ModelSettings::lstm(32).on_vectors(3, 1), 7)?;
+    /// assert_eq!(model.parameters().get("head.weight").map(<[f32]>::len), Some(32));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Model::new`]; [`Error::Setting`] if the settings have no `inputs`.
+    pub fn of_vectors(settings: &ModelSettings, seed: u64) -> Result<Self> {
+        settings.validate()?;
+        let config = ModelConfig::of_vectors(settings)?;
+        check_stack(&config, 1.0, [0, 0])?;
+        let parameters = init::draw(settings, seed, &config);
+        Ok(Self { config, parameters })
+    }
+
     /// A stack by itself, which reads vectors of `inputs` floats and gives the last layer's outputs; its parameters are drawn
     /// by the random seed `seed`, as `settings` say. Of the settings, `bias`, `init` and `init_scale` are used: the layers are `stack`.
     ///

@@ -279,7 +279,7 @@ impl Network {
     }
 
     /// The model.
-    pub fn model(&self) -> &Model {
+    pub fn model(&self) -> &Arc<Model> {
         self.engine.model()
     }
 

@@ -58,6 +58,7 @@ pub fn evaluate_as(
     threads: Option<usize>,
 ) -> Result<Evaluation> {
     let model = model.into();
+    model.config().check_predicts_symbols()?;
     let (symbols, known) = (corpus.vocabulary().len(), model.config().vocabulary);
     if symbols > known {
         let expected = format!("the model knows {known} symbols; open the text with the model's vocabulary");

@@ -7,11 +7,13 @@ mod report;
 mod resume;
 mod stands;
 mod start;
+mod trainer;
 
 pub use evaluate::{EVALUATION_STREAMS, Reading, evaluate, evaluate_as};
 pub use measure::Bound;
 pub use range_test::{RangeTest, Trial, steepest};
 pub use report::{Change, Evaluation, Logged, Progress, Record, SinceLog, StepReport};
+pub use trainer::{Trainer, TrainerSettings, TrainerStep};
 
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
 use crate::exec::{Dropout, Engine, Executor, Extent, Goal, Inputs, MaskSource, Needs, Order, Pass, State};
@@ -82,6 +84,7 @@ impl Training {
     ) -> Result<Self> {
         settings.validate()?;
         check_unit(&corpus, &settings)?;
+        model.config().check_predicts_symbols()?;
         check_bytes(memory_needed(&settings, corpus.vocabulary().len()) + corpus.memory() as f64)?;
         if corpus.len() < 2 {
             let (purpose, advice) = (format!("training on {}", corpus.name()), "name a longer text");

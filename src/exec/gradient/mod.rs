@@ -219,7 +219,7 @@ impl GradientPass<'_> {
         let gradient = (buffer.take(&tensors.head), buffer.take(&tensors.head_bias));
         let pairs = self.pairs(DeltaOf::Head, InputOf::Factors(config.stack.len()));
         let matrix = self.matrix(&pairs, &head.slots, config.stack_width(), Phase::HeadGradient);
-        MatrixGradient { rows: 0..config.outputs(), ..matrix }.run(*isa, gradient, self.threads);
+        MatrixGradient { rows: 0..config.outputs, ..matrix }.run(*isa, gradient, self.threads);
     }
 
     /// The gradient of all rows of a matrix with `depth` columns.

@@ -29,7 +29,7 @@ impl TokenLosses<'_> {
     /// Writes the losses and keeps the outputs. Returns the number of targets among the `top_k` largest logits.
     pub(crate) fn measure(self, weights: &PackedWeights, loss: Loss, top_k: Option<usize>) -> u64 {
         let _clock = weights.phases.time(Phase::Loss);
-        let (classes, targets) = (weights.config.outputs(), self.targets);
+        let (classes, targets) = (weights.config.outputs, self.targets);
         let within = top_k.map_or(0, |k| {
             let tokens = self.outputs.chunks_exact(padded(classes)).zip(targets);
             tokens.filter(|(row, target)| is_within(&row[..classes], **target, k)).count()
@@ -60,7 +60,7 @@ impl TokenLosses<'_> {
             }
             loss => unweighted.by_output(packed, loss, scale),
         }
-        let stride = padded(packed.config.outputs());
+        let stride = padded(packed.config.outputs);
         for ((weight, loss), row) in weights.iter().zip(losses).zip(outputs.chunks_exact_mut(stride)) {
             // A weight of 0 is padding: it gives 0, even for a loss that is not finite.
             *loss = if *weight == 0.0 { 0.0 } else { f64::from(*weight) * *loss };
@@ -72,7 +72,7 @@ impl TokenLosses<'_> {
 
     /// Losses that compare each output with a value of its own, in f64.
     fn by_output(self, packed: &PackedWeights, loss: Loss, scale: Option<f32>) {
-        let width = packed.config.outputs();
+        let width = packed.config.outputs;
         let rows = self.outputs.chunks_exact_mut(padded(width)).zip(self.values.chunks_exact(width));
         for ((row, targets), (sum, correct)) in rows.zip(self.losses.iter_mut().zip(self.correct)) {
             (*sum, *correct) = (0.0, true);
@@ -93,7 +93,7 @@ impl TokenLosses<'_> {
             return self.softmax(packed, scale);
         }
         let Self { outputs, targets, values, weights, losses, correct } = self;
-        let stride = padded(packed.config.outputs()) * TOGETHER;
+        let stride = padded(packed.config.outputs) * TOGETHER;
         let tokens = outputs.chunks_mut(stride).zip(targets.chunks(TOGETHER));
         let results = losses.chunks_mut(TOGETHER).zip(correct.chunks_mut(TOGETHER));
         for ((outputs, targets), (losses, correct)) in tokens.zip(results) {
@@ -108,7 +108,7 @@ impl TokenLosses<'_> {
     /// loss = log(sum e^y) - (1 - s) y[target] - s mean(y) = plain loss + s (y[target] - mean(y))
     /// ```
     fn smoothed(self, packed: &PackedWeights, scale: Option<f32>, smoothing: f32) {
-        let classes = packed.config.outputs();
+        let classes = packed.config.outputs;
         let stride = padded(classes);
         let Self { outputs, targets, values, weights, losses, correct } = self;
         let sums = sums(outputs, stride, classes);
@@ -129,7 +129,7 @@ impl TokenLosses<'_> {
 
     fn softmax(self, packed: &PackedWeights, gradient_scale: Option<f32>) {
         let Self { outputs: logits, targets, losses, correct, .. } = self;
-        let vocabulary = packed.config.outputs();
+        let vocabulary = packed.config.outputs;
         let stride = padded(vocabulary);
         let kernel = CrossEntropy { vocabulary, stride, logits, targets, gradient_scale, losses, correct };
         kernel.run_on(packed.isa);

@@ -36,7 +36,7 @@ impl PackedWeights {
     /// Writes the gradient [N, padded(P)] of the last layer's outputs, from those of the head's [N, padded(O)].
     pub(crate) fn head_input_gradient(&self, d_outputs: &[f32], d_x: &mut [f32]) {
         let _clock = self.phases.time(Phase::HeadBackward);
-        let outputs = self.config.outputs();
+        let outputs = self.config.outputs;
         let piece = 0..outputs;
         let product = Affine {
             rows: d_outputs.len() / padded(outputs),

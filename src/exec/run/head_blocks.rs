@@ -85,7 +85,7 @@ impl HeadBlocks {
             return self.write_in_place(window, model, out);
         }
         let PackedModel { weights, threads, .. } = model;
-        let width = weights.config.outputs();
+        let width = weights.config.outputs;
         out.fill(0.0);
         for block in blocks(window, weights) {
             self.gather(window, weights, block.clone());
@@ -102,7 +102,7 @@ impl HeadBlocks {
     /// Writes time-major outputs of every step [T, B, O]: threads write to the caller's array.
     fn write_in_place(&mut self, window: &WindowActivations, model: PackedModel<'_>, out: &mut [f32]) {
         let PackedModel { weights, threads, .. } = model;
-        let width = weights.config.outputs();
+        let width = weights.config.outputs;
         let place = |m: usize| window.source(m) * width;
         let (before, mut rest) = out.split_at_mut(place(0));
         before.fill(0.0);
@@ -179,7 +179,7 @@ impl HeadBlocks {
         (d_outputs, gradient): (&[f32], &mut [f32]),
     ) {
         let PackedModel { weights, threads, .. } = model;
-        let width = weights.config.outputs();
+        let width = weights.config.outputs;
         let mut gradient = HeadGradient::of(gradient, weights, window);
         clear_unselected(window, weights);
         for block in blocks(window, weights) {
@@ -201,7 +201,7 @@ impl HeadBlocks {
     /// Copies the inputs of the head for the tokens of a block, and their targets.
     fn gather(&mut self, window: &WindowActivations, weights: &PackedWeights, block: Range<usize>) {
         let (vector, tokens) = (padded(weights.config.stack_width()), block.len());
-        let (most, outputs) = (weights.blocks.tokens, weights.config.outputs());
+        let (most, outputs) = (weights.blocks.tokens, weights.config.outputs);
         self.x.clear();
         self.targets.clear();
         self.values.clear();
@@ -262,7 +262,7 @@ impl<'g> HeadGradient<'g> {
     /// Adds the sums over a block; the first block overwrites.
     fn add_block(&mut self, head: &HeadBlocks, block: Range<usize>, model: PackedModel<'_>) {
         let PackedModel { weights, threads, .. } = model;
-        let (rows, depth) = (weights.config.outputs(), weights.config.stack_width());
+        let (rows, depth) = (weights.config.outputs, weights.config.stack_width());
         let pairs = RowPairs {
             count: block.len(),
             deltas: (&head.outputs, padded(rows)),
@@ -361,7 +361,7 @@ impl<'a> BlockPart<'a> {
             d_x,
             out,
         } = self;
-        let (vector, width) = (padded(weights.config.stack_width()), weights.config.outputs());
+        let (vector, width) = (padded(weights.config.stack_width()), weights.config.outputs);
         let middle = tokens.start + at;
         let (x, x_after) = x.split_at(at * vector);
         let (targets, targets_after) = targets.split_at(at);
@@ -399,7 +399,7 @@ impl<'a> BlockPart<'a> {
     /// Writes the outputs of the head to `out`; zeros between the tokens.
     fn write_outputs(self, weights: &PackedWeights, place: &impl Fn(usize) -> usize) {
         let BlockPart { tokens, x, outputs, mut out, .. } = self;
-        let width = weights.config.outputs();
+        let width = weights.config.outputs;
         if width == padded(width) && out.len() == tokens.len() * width {
             return weights.head_outputs(x, out);
         }

@@ -170,7 +170,7 @@ impl Executor {
                 ids
             }
             _ => {
-                let outputs = weights.config.outputs();
+                let outputs = weights.config.outputs;
                 self.window.load_targets(outputs, arrangement, (targets, token_weights));
                 &[]
             }
@@ -187,7 +187,7 @@ impl Executor {
         match config.has_head() {
             false => self.window.copy_stack_outputs(config.stack_width(), arrangement, out),
             true if self.window.keeps_outputs => {
-                self.window.copy_head_outputs(config.outputs(), arrangement, out)
+                self.window.copy_head_outputs(config.outputs, arrangement, out)
             }
             true => {}
         }
@@ -228,7 +228,7 @@ impl Executor {
         self.window.set_d_last(d_state);
         match (has_head, keeps) {
             (false, _) => self.window.load_stack_gradients(weights, arrangement, d_outputs),
-            (true, true) => self.window.load_head_gradients(config.outputs(), arrangement, d_outputs),
+            (true, true) => self.window.load_head_gradients(config.outputs, arrangement, d_outputs),
             (true, false) => {}
         }
         let Self { window, blocks, .. } = self;

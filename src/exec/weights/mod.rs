@@ -120,7 +120,7 @@ impl PackedWeights {
             isa,
             tensors: TensorRanges::new(config),
             layers: (0..config.stack.len()).map(|l| LayerWeights::new(config, l)).collect(),
-            head: Plain::new(config.output_width(), config.vocabulary),
+            head: Plain::new(config.stack_width(), config.outputs),
             backward,
             gathers: config.gathers(),
             divides: config.stack.iter().all(|layer| layer.custom.is_none()),
@@ -144,7 +144,7 @@ impl PackedWeights {
     /// Multiplications for one token in the forward pass.
     pub(crate) fn work(&self) -> usize {
         let layers = self.layers.iter().enumerate();
-        let head = self.config.vocabulary * self.config.output_width();
+        let head = self.config.outputs * self.config.stack_width();
         layers.map(|(l, layer)| layer.work(l == 0 && self.gathers)).sum::<usize>() + head
     }
 }

@@ -24,7 +24,7 @@ impl PackedWeights {
             let _section = phases.section(threads.at_work());
             let rest = || {
                 if config.has_head() {
-                    packing.plain((&tensors.head, &tensors.head_bias), config.output_width(), head);
+                    packing.plain((&tensors.head, &tensors.head_bias), config.stack_width(), head);
                 }
             };
             threads.join(|| packing.layers(0, layers), rest);

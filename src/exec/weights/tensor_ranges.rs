@@ -46,7 +46,7 @@ impl TensorRanges {
         let layout = config.layout();
         let mut ranges = layout.entries().iter().map(|entry| entry.range.clone());
         let mut next = || ranges.next().unwrap_or_default();
-        let embedding = config.embedding.filter(|_| config.has_head()).map(|_| next());
+        let embedding = config.embedding.filter(|_| config.reads_symbols()).map(|_| next());
         let mut constants = Vec::new();
         let mut layer = |l: usize| {
             let mut tensors = LayerRanges::default();

@@ -74,7 +74,7 @@ impl WindowActivations {
             spare: Vec::new(),
             ragged: Ragged::default(),
             ids: Vec::new(),
-            output_width: padded(weights.config.outputs()),
+            output_width: padded(weights.config.outputs),
             keeps_outputs: true,
             output_steps: OutputSteps::Every,
             selected: Vec::new(),
@@ -120,7 +120,7 @@ impl WindowActivations {
         }
         resize(&mut self.ids, tokens, steps * rows);
         let every = self.output_steps == OutputSteps::Every;
-        self.keeps_outputs = every && weights.blocks.keep(weights.config.outputs(), steps * rows);
+        self.keeps_outputs = every && weights.blocks.keep(weights.config.outputs, steps * rows);
         if self.is_ragged() {
             self.ragged.deal(weights, steps, &mut self.shards, self.keeps_outputs);
         } else {

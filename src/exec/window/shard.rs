@@ -99,7 +99,7 @@ impl Shard {
             activations.resize(layer, window, self.needs.dropout);
         }
         let (tokens, most) = (window.tokens(), steps * rows);
-        let outputs = if keeps { padded(weights.config.outputs()) } else { 0 };
+        let outputs = if keeps { padded(weights.config.outputs) } else { 0 };
         resize(&mut self.ids, tokens, most);
         resize(&mut self.targets, tokens, most);
         resize(&mut self.losses, tokens, most);
