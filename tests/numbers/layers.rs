@@ -398,11 +398,11 @@ fn windows_that_do_not_fit_are_refused() {
     };
     let good = Window::new(3, 2, &inputs);
     assert!(
-        told(&mut network, Window { inputs: Inputs::from(&inputs[1..]), ..good }, 42).contains("29 inputs")
+        told(&mut network, Window { inputs: Inputs::from(&inputs[1..]), ..good }, 42).contains("29 values")
     );
     assert!(told(&mut network, good, 41).contains("41 outputs"));
     assert!(
-        told(&mut network, Window { steps: 0, inputs: Inputs::Vectors(&[]), ..good }, 0).contains("0 inputs")
+        told(&mut network, Window { steps: 0, inputs: Inputs::Vectors(&[]), ..good }, 0).contains("0 values")
     );
     assert!(
         told(&mut network, Window { lengths: Some(&[4, 1]), ..good }, 42).contains("the length 4 of row 0")
