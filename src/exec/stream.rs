@@ -5,7 +5,7 @@ use super::inputs::{Inputs, unfit};
 use super::run::Executor;
 use super::state::State;
 use crate::Result;
-use crate::model::Model;
+use crate::model::{Model, check_plan};
 use std::sync::Arc;
 use unrolled_kernels::pack::padded;
 
@@ -41,12 +41,15 @@ impl Stream {
     /// Packs the weights, and starts from the zero state with `rows` rows.
     ///
     /// # Errors
-    /// As for [`Engine::new`]; [`Error::Batch`](crate::Error::Batch) for no rows.
+    /// As for [`Engine::new`]; [`Error::Batch`](crate::Error::Batch) for no rows,
+    /// [`Error::Memory`](crate::Error::Memory) if the rows need more memory than this process may use.
     pub fn with_rows(model: impl Into<Arc<Model>>, rows: usize) -> Result<Self> {
-        match rows {
-            0 => Err(unfit("a stream of 0 rows".to_owned(), "at least one row".to_owned())),
-            rows => Ok(Self::build(&Engine::new(model, Some(1))?, rows)),
+        if rows == 0 {
+            return Err(unfit("a stream of 0 rows".to_owned(), "at least one row".to_owned()));
         }
+        let model = model.into();
+        check_plan(model.config(), [1, rows])?;
+        Ok(Self::build(&Engine::new(model, Some(1))?, rows))
     }
 
     /// Shares the model and the weights of an engine, and starts from the zero state with one row.

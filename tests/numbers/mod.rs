@@ -27,11 +27,13 @@ mod refused;
 mod resume;
 mod rows;
 mod stacks;
+mod stream_rows;
 mod table;
 mod tensor_files;
 mod threads;
 mod traces;
 mod twin;
+mod vectors;
 
 use std::sync::Arc;
 use unrolled::corpus::{Batch, Corpus};

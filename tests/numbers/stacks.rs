@@ -17,7 +17,7 @@ fn dropping(layer: Layer) -> Layer {
 }
 
 /// Every wrapper at least once.
-fn stacks() -> Vec<Vec<Layer>> {
+pub fn stacks() -> Vec<Vec<Layer>> {
     let shared = Variational::Shared;
     vec![
         vec![Layer::lstm(17), Layer::gru(9), Layer::rnn(21)],

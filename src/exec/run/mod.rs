@@ -80,7 +80,10 @@ impl Executor {
 
     /// An executor for single steps of B rows, which the calling thread runs.
     pub(crate) fn for_steps(weights: &PackedWeights, rows: usize) -> Self {
-        Self::shaped(weights, [1, rows], Needs::INFERENCE, &Threads::calling())
+        let mut executor = Self::new(weights, Needs::INFERENCE);
+        executor.window.keep_all_outputs();
+        executor.reshape(weights, Extent::full(1, rows), &Threads::calling());
+        executor
     }
 
     /// Takes the shape of the next window. The state carries over if the number of rows stays; else it is zero.

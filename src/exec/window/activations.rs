@@ -55,6 +55,8 @@ pub(crate) struct WindowActivations {
     pub(crate) output_width: usize,
     /// True if shards keep the outputs of the head for the whole window. If false, the head runs by blocks of tokens.
     pub(crate) keeps_outputs: bool,
+    /// True if the outputs of the head are kept for a window of any size.
+    keeps_all_outputs: bool,
     output_steps: OutputSteps,
     /// Indices of the tokens that the head runs on, in the order (step, row); empty for all tokens.
     selected: Vec<u32>,
@@ -77,11 +79,17 @@ impl WindowActivations {
             ids: Vec::new(),
             output_width: padded(weights.config.outputs),
             keeps_outputs: true,
+            keeps_all_outputs: false,
             output_steps: OutputSteps::Every,
             selected: Vec::new(),
             ran: false,
             held: State { rows: 0, layers: Vec::new() },
         }
+    }
+
+    /// Keeps the outputs of the head from the next window on, for a window of any size.
+    pub(crate) fn keep_all_outputs(&mut self) {
+        self.keeps_all_outputs = true;
     }
 
     /// Takes the shape of the next window. The state carries over if the number of rows stays; else it is zero.
@@ -121,7 +129,8 @@ impl WindowActivations {
         }
         resize(&mut self.ids, tokens, steps * rows);
         let every = self.output_steps == OutputSteps::Every;
-        self.keeps_outputs = every && weights.blocks.keep(weights.config.outputs, steps * rows);
+        let keeps = self.keeps_all_outputs || weights.blocks.keep(weights.config.outputs, steps * rows);
+        self.keeps_outputs = every && keeps;
         if self.is_ragged() {
             self.ragged.deal(weights, steps, &mut self.shards, self.keeps_outputs);
         } else {
