@@ -14,6 +14,7 @@ mod golden;
 mod goldens;
 mod gradients;
 mod hammer;
+mod last_step;
 mod layers;
 mod leaves;
 mod long_runs;
