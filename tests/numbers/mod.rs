@@ -6,6 +6,7 @@ mod case;
 mod custom;
 mod differences;
 mod divergence;
+mod engines;
 mod evaluation;
 mod extend;
 mod fine_tune;
