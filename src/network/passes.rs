@@ -151,7 +151,7 @@ impl Network {
             return Err(unfit(found, expected));
         }
         let joined: Vec<f32> = inputs.iter().flat_map(|step| step.as_ref()).copied().collect();
-        let width = window.rows * config.output_width();
+        let width = window.rows.saturating_mul(config.output_width());
         let mut outputs = vec![0.0; inputs.len() * width];
         let (steps, inputs) = (inputs.len(), Inputs::Vectors(&joined));
         let (order, output_steps) = (Order::TimeMajor, OutputSteps::Every);

@@ -5,8 +5,7 @@ use super::assert_close;
 use super::case::Case;
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::network::{
-    Bidirectional, Dropout, Highway, Inputs, Layer, LayerState, Masks, Merge, Network, Order, Site, State,
-    Variational, Window,
+    Bidirectional, Dropout, Highway, Layer, LayerState, Merge, Network, Order, State, Variational, Window,
 };
 use unrolled::{Activation, ForgetBiasAt, ModelSettings, Reset, Settings};
 
@@ -386,37 +385,4 @@ fn a_window_of_rows_without_steps_carries_its_states_through() {
         assert_eq!(*network.d_initial(), initial, "the gradient goes through as well");
         assert!(network.gradient().values.iter().all(|gradient| *gradient == 0.0));
     }
-}
-
-#[test]
-fn windows_that_do_not_fit_are_refused() {
-    let model = Model::of_stack(&[lstm(7)], 5, &ModelSettings::default(), 1).unwrap();
-    let mut network = Network::new(model, Some(1)).unwrap();
-    let inputs = [0.0; 30];
-    let told = |network: &mut Network, window: Window<'_>, outputs: usize| {
-        network.forward(&window, &mut vec![0.0; outputs]).unwrap_err().to_string()
-    };
-    let good = Window::new(3, 2, &inputs);
-    assert!(
-        told(&mut network, Window { inputs: Inputs::from(&inputs[1..]), ..good }, 42).contains("29 values")
-    );
-    assert!(told(&mut network, good, 41).contains("41 outputs"));
-    assert!(
-        told(&mut network, Window { steps: 0, inputs: Inputs::Vectors(&[]), ..good }, 0).contains("0 values")
-    );
-    assert!(
-        told(&mut network, Window { lengths: Some(&[4, 1]), ..good }, 42).contains("the length 4 of row 0")
-    );
-    assert!(told(&mut network, Window { lengths: Some(&[3]), ..good }, 42).contains("1 lengths"));
-    let state = network.zero_state(3);
-    assert!(told(&mut network, Window { initial: Some(&state), ..good }, 42).contains("3 rows"));
-    let mut masks = Masks::default();
-    masks.set(0, Site::Output, vec![1.0; 41]);
-    assert!(
-        told(&mut network, Window { masks: Some(&masks), ..good }, 42)
-            .contains("41 values in the mask Output")
-    );
-    assert!(network.backward(&[0.0; 42], None).unwrap_err().to_string().contains("no window"));
-    network.forward(&good, &mut [0.0; 42]).unwrap();
-    assert!(network.backward(&[0.0; 41], None).unwrap_err().to_string().contains("41 gradients of outputs"));
 }

@@ -15,6 +15,8 @@ mod golden;
 mod goldens;
 mod gradients;
 mod hammer;
+mod invalid_calls;
+mod invalid_training;
 mod last_step;
 mod layers;
 mod leaves;

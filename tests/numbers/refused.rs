@@ -41,20 +41,6 @@ fn a_state_that_does_not_fit_uses_up_neither_direction() {
 }
 
 #[test]
-fn a_plan_without_steps_or_beyond_all_memory_is_refused_when_it_is_made() {
-    let told =
-        |steps, rows| Network::planned(model(Layer::lstm(2)), steps, rows, Some(1)).unwrap_err().to_string();
-    for (steps, rows) in [(0, 2), (2, 0)] {
-        let found =
-            format!("found a plan of {steps} steps by {rows} rows, expected at least one step and one row");
-        assert_eq!(told(steps, rows), format!("this batch cannot be used: {found}"));
-    }
-    for steps in [1 << 45, usize::MAX] {
-        assert!(told(steps, 2).contains("lower hidden, layers, embedding, batch or steps"));
-    }
-}
-
-#[test]
 fn a_stack_beyond_all_memory_and_a_scale_that_is_none_are_refused() {
     let told =
         |layer, settings: ModelSettings| Model::of_stack(&[layer], 3, &settings, 1).unwrap_err().to_string();
