@@ -1,7 +1,7 @@
 //! Two stacks over the same inputs, one of which reads each row backwards.
 
 use super::passes::Network;
-use crate::exec::{Dropout, Inputs, OutputSteps, State, Window, unfit};
+use crate::exec::{Dropout, Inputs, OutputSteps, State, Window, check_room, unfit};
 use crate::model::Model;
 use crate::{Error, Result};
 
@@ -64,6 +64,11 @@ impl Bidirectional {
     /// # Errors
     /// As for [`Network::new`]; [`Error::Setting`] when the widths do not fit.
     pub fn new(forward: Model, backward: Model, merge: Merge, threads: Option<usize>) -> Result<Self> {
+        if let Some(model) = [&forward, &backward].into_iter().find(|model| model.config().reads_symbols()) {
+            let (found, expected) =
+                (model.config().vocabulary.to_string(), "both directions read vectors".to_owned());
+            return Err(Error::Setting { name: "vocabulary", found, expected });
+        }
         let [(reads, gives), (reads_too, gives_too)] = [forward.config(), backward.config()]
             .map(|config| (config.input_width(0), config.output_width()));
         let differ = |what: &'static str, found: usize, expected: usize| {
@@ -101,26 +106,10 @@ impl Bidirectional {
         initial_backward: Option<&State>,
         outputs: &mut [f32],
     ) -> Result<()> {
-        let Window { steps, rows, inputs, order, lengths, .. } = *window;
+        let inputs = self.check(window, initial_backward, outputs)?;
+        let Window { steps, rows, order, lengths, .. } = *window;
         let ([forward, backward], total) = (self.widths(), self.output_size());
-        let tokens = steps.saturating_mul(rows);
-        if outputs.len() != tokens.saturating_mul(total) {
-            let expected = format!("{steps} steps x {rows} rows x {total} of them");
-            return Err(unfit(format!("{} outputs", outputs.len()), expected));
-        }
-        let Inputs::Vectors(inputs) = inputs else {
-            return Err(unfit("token ids".to_owned(), "vectors for both directions".to_owned()));
-        };
-        if window.output_steps != OutputSteps::Every {
-            return Err(unfit(
-                "outputs of the last step alone".to_owned(),
-                "outputs of every step".to_owned(),
-            ));
-        }
-        if window.masks.is_some() {
-            let expected = "none: each direction draws its own".to_owned();
-            return Err(unfit("masks for one direction".to_owned(), expected));
-        }
+        let tokens = steps * rows;
         self.last = None;
         self.outputs.resize(tokens * forward, 0.0);
         self.directions[0].forward(window, &mut self.outputs)?;
@@ -152,6 +141,31 @@ impl Bidirectional {
         }
         self.last = Some(shape);
         Ok(())
+    }
+
+    /// Returns the vectors of a window that both directions can run.
+    fn check<'a>(
+        &self,
+        window: &Window<'a>,
+        initial_backward: Option<&State>,
+        outputs: &[f32],
+    ) -> Result<&'a [f32]> {
+        let Inputs::Vectors(inputs) = window.inputs else {
+            return Err(unfit("token ids".to_owned(), "vectors for both directions".to_owned()));
+        };
+        if window.output_steps != OutputSteps::Every {
+            let found = "outputs of the last step alone".to_owned();
+            return Err(unfit(found, "outputs of every step".to_owned()));
+        }
+        if window.masks.is_some() {
+            let expected = "none: each direction draws its own".to_owned();
+            return Err(unfit("masks for one direction".to_owned(), expected));
+        }
+        self.directions[0].check(window)?;
+        check_room(outputs.len(), window.output_tokens(), self.output_size(), "outputs")?;
+        let config = self.directions[1].model().config();
+        initial_backward.map_or(Ok(()), |state| state.check(config, window.rows))?;
+        Ok(inputs)
     }
 
     /// Goes back through the last window, from the gradients of its outputs and of the last states of both directions.

@@ -306,7 +306,8 @@ impl Network {
         constants.into_iter().for_each(|range| values[range].fill(0.0));
     }
 
-    fn check(&self, window: &Window<'_>) -> Result<()> {
+    /// Returns an error unless the network can run a window.
+    pub(super) fn check(&self, window: &Window<'_>) -> Result<()> {
         let Window { steps, rows, .. } = *window;
         if let Some(shape) = self.planned.filter(|shape| *shape != [steps, rows]) {
             let expected =

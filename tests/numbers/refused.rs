@@ -1,6 +1,7 @@
 //! What cannot work is told when the model is made or before anything is used up; and the order of calls breaks nothing.
 
 use unrolled::corpus::Corpus;
+use unrolled::exec::{Inputs, OutputSteps};
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::network::{Bidirectional, CustomCell, Dropout, Layer, Masks, Merge, Network, Site, Window};
 use unrolled::sample::{Generator, Sampling};
@@ -38,6 +39,49 @@ fn a_state_that_does_not_fit_uses_up_neither_direction() {
     let message = both.backward(&outputs, [None, Some(&other)]).unwrap_err().to_string();
     assert!(message.contains("5 rows"), "{message}");
     both.backward(&outputs, [None, None]).unwrap();
+}
+
+#[test]
+fn a_window_that_does_not_fit_is_an_error_and_uses_up_neither_direction() {
+    let [mut found, mut untouched] = [both(), both()];
+    let inputs = [0.5; 2 * 2 * 3];
+    let (window, mut outputs) = (Window::new(2, 2, &inputs), [0.0; 2 * 2 * 2]);
+    found.forward(&window, None, &mut outputs).unwrap();
+    untouched.forward(&window, None, &mut outputs).unwrap();
+    let states = found.directions().each_ref().map(Network::state);
+    let (other, masks) = (found.directions()[1].zero_state(5), Masks::default());
+    let wrong = [
+        Window { inputs: Inputs::Vectors(&inputs[1..]), ..window },
+        Window { inputs: Inputs::Ids(&[0; 4]), ..window },
+        Window { output_steps: OutputSteps::Last, ..window },
+        Window { masks: Some(&masks), ..window },
+        Window { lengths: Some(&[3, 1]), ..window },
+        Window { initial: Some(&other), ..window },
+    ];
+    for window in wrong {
+        found.forward(&window, None, &mut outputs).unwrap_err();
+    }
+    let message = found.forward(&window, None, &mut outputs[1..]).unwrap_err().to_string();
+    assert!(message.contains("found 7 outputs, expected 8"), "{message}");
+    let message = found.forward(&window, Some(&other), &mut outputs).unwrap_err().to_string();
+    assert!(message.contains("5 rows"), "{message}");
+    assert_eq!(found.directions().each_ref().map(Network::state), states);
+    found.backward(&outputs, [None, None]).unwrap();
+    untouched.backward(&outputs, [None, None]).unwrap();
+    assert_eq!(found.d_inputs(), untouched.d_inputs());
+}
+
+#[test]
+fn a_direction_that_reads_symbols_is_an_error() {
+    let symbols = || {
+        let settings = ModelSettings { hidden: 2, embedding: Some(3), ..ModelSettings::default() };
+        Model::new(&settings, 2, 1).unwrap()
+    };
+    let vectors = || model(Layer::lstm(2));
+    for [forward, backward] in [[symbols(), vectors()], [vectors(), symbols()]] {
+        let error = Bidirectional::new(forward, backward, Merge::Sum, Some(1)).unwrap_err().to_string();
+        assert_eq!(error, "vocabulary = 2 cannot work: both directions read vectors");
+    }
 }
 
 #[test]
