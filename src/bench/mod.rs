@@ -6,9 +6,10 @@
 //!
 //! ```
 //! use unrolled::bench::Bench;
-//! use unrolled::{Mode, Settings};
+//! use unrolled::{Mode, ModelSettings, RunSettings, Settings};
 //!
-//! let settings = Settings { hidden: 16, batch: 4, steps: 8, ..Settings::default() };
+//! let run = RunSettings { batch: 4, steps: 8, ..RunSettings::default() };
+//! let settings = Settings { model: ModelSettings::lstm(16), run, ..Settings::default() };
 //! let bench = Bench { settings, vocabulary: 20, threads: Some(1), seconds: 0.01 };
 //! let figures = bench.compare(&[Mode::Static, Mode::Dynamic])?;
 //! assert!(figures[0].train_gflops < figures[0].peak_gflops);

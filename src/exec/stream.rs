@@ -71,7 +71,7 @@ impl Stream {
         Self { engine: engine.clone(), executor, table: Arc::new(table), rows_of_step, indices, outputs }
     }
 
-    /// Runs one step: one id or one vector [E] for each of B rows. Returns the outputs [B, O] of the model (logits [B, V]
+    /// Runs one step: one id or one vector `[E]` for each of B rows. Returns the outputs [B, O] of the model (logits [B, V]
     /// of a language model).
     ///
     /// ```

@@ -13,13 +13,14 @@ impl TensorFile {
     /// ```
     /// use unrolled::checkpoint::TensorFile;
     /// use unrolled::model::ModelConfig;
-    /// use unrolled::{Bias, Layer, rnn::Rnn};
+    /// use unrolled::network::Network;
+    /// use unrolled::{Bias, Layer};
     ///
     /// # fn main() -> unrolled::Result<()> {
     /// # let path = std::path::Path::new("tests/goldens/torch-fixed-lstm-h16.safetensors");
     /// let file = TensorFile::load(path)?; // a PyTorch module with a member `rnn`, an LSTM of 16 units on one input
     /// let config = ModelConfig::of_stack(&[Layer::lstm(16)], 1, Bias::Double)?;
-    /// let rnn = Network::new(file.rnn("rnn", &config)?, Some(1))?;
+    /// let network = Network::new(file.rnn("rnn", &config)?, Some(1))?;
     /// # Ok(())
     /// # }
     /// ```

@@ -67,9 +67,9 @@ fn a_trained_checkpoint_fills_a_cell_with_the_bits_of_its_stream() {
     let checkpoint = training.checkpoint();
     let file = TensorFile::from_bytes(checkpoint.to_bytes().unwrap(), Path::new("run")).unwrap();
     let mut cell: Lstm<40, 20> = file.cell("rnn", 0).unwrap();
-    let mut stream = Stream::new(training.model()).unwrap();
+    let mut stream = Stream::new(training.model().clone()).unwrap();
     for id in ids(5, 9, 40) {
-        stream.step(id);
+        stream.step(&id).unwrap();
         let one_hot = std::array::from_fn(|symbol| f32::from(u8::from(symbol == id as usize)));
         assert_eq!(bits(cell.step(&one_hot)), bits(&stream.state().layers[0].h));
     }

@@ -5,7 +5,7 @@ use super::assert_close;
 use super::case::Case;
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::network::{
-    Bidirectional, Dropout, Highway, Layer, LayerState, Masks, Merge, Network, Order, Site, State,
+    Bidirectional, Dropout, Highway, Inputs, Layer, LayerState, Masks, Merge, Network, Order, Site, State,
     Variational, Window,
 };
 use unrolled::{Activation, ForgetBiasAt, ModelSettings, Reset, Settings};
@@ -214,7 +214,7 @@ pub fn the_static_form_takes_lists_and_one_shape() {
     let mut rnn = Network::planned(case.model(&layers), 6, 3, Some(1)).unwrap();
     let steps: Vec<&[f32]> = case.get("inputs").chunks(15).collect();
     let initial = case.state("initial", "", 3);
-    let window = Window { lengths: case.lengths(), initial: Some(&initial), ..Window::new(6, 3, &[]) };
+    let window = Window { lengths: case.lengths(), initial: Some(&initial), ..Window::new(6, 3, &[0.0; 0]) };
     let outputs = rnn.forward_list(&steps, &window).unwrap();
     assert_eq!(outputs.len(), 6);
     assert_close(&format!("{}: outputs", case.name), &outputs.concat(), case.get("outputs"));
@@ -393,13 +393,17 @@ fn windows_that_do_not_fit_are_refused() {
     let model = Model::of_stack(&[lstm(7)], 5, &ModelSettings::default(), 1).unwrap();
     let mut network = Network::new(model, Some(1)).unwrap();
     let inputs = [0.0; 30];
-    let told = |network: &mut Rnn, window: Window<'_>, outputs: usize| {
+    let told = |network: &mut Network, window: Window<'_>, outputs: usize| {
         network.forward(&window, &mut vec![0.0; outputs]).unwrap_err().to_string()
     };
     let good = Window::new(3, 2, &inputs);
-    assert!(told(&mut network, Window { inputs: &inputs[1..], ..good }, 42).contains("29 inputs"));
+    assert!(
+        told(&mut network, Window { inputs: Inputs::from(&inputs[1..]), ..good }, 42).contains("29 values")
+    );
     assert!(told(&mut network, good, 41).contains("41 outputs"));
-    assert!(told(&mut network, Window { steps: 0, inputs: &[], ..good }, 0).contains("0 inputs"));
+    assert!(
+        told(&mut network, Window { steps: 0, inputs: Inputs::Vectors(&[]), ..good }, 0).contains("0 values")
+    );
     assert!(
         told(&mut network, Window { lengths: Some(&[4, 1]), ..good }, 42).contains("the length 4 of row 0")
     );

@@ -31,7 +31,7 @@ fn numbers_of_this_process() {
 
 fn first_gradient(settings: &Settings) -> Vec<f32> {
     let (model, batch) = (model(settings, 40), batch(9, 5, 40));
-    gradients(&model, &batch, None, Some(1)).unwrap().1.values
+    gradients(model.clone(), &batch, None, Some(1)).unwrap().1.values
 }
 
 /// For each run its gradient and its trained parameters.

@@ -34,6 +34,7 @@ mod threads;
 mod traces;
 mod twin;
 
+use std::sync::Arc;
 use unrolled::corpus::{Batch, Corpus};
 use unrolled::exec::{Dropout, State, Window};
 use unrolled::loss::{Loss, Objective};
@@ -175,16 +176,16 @@ impl Differentiate for Network {
 
 /// The mean loss of a batch, its gradient, and the state after it.
 fn gradients(
-    model: &Model,
+    model: impl Into<Arc<Model>>,
     batch: &Batch,
     initial: Option<&State>,
     threads: Option<usize>,
 ) -> Result<(f64, Parameters, State)> {
-    let mut network = Network::new(model.clone(), threads)?;
+    let mut network = Network::new(model, threads)?;
     let loss = network.run(batch, None, initial)?;
     Ok((loss, network.gradient().clone(), network.state()))
 }
 
-fn model(settings: &Settings, vocabulary: usize) -> Model {
-    Model::new(&settings.model, vocabulary, settings.run.seed).unwrap()
+fn model(settings: &Settings, vocabulary: usize) -> Arc<Model> {
+    Arc::new(Model::new(&settings.model, vocabulary, settings.run.seed).unwrap())
 }

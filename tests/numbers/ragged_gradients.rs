@@ -2,11 +2,9 @@
 
 use super::ragged::{LENGTHS, padded};
 use super::twin::Twin;
-use super::{Differentiate, gradients};
-use super::{batch, bits, cells, close, label, model, models};
+use super::{Differentiate, batch, bits, cells, close, gradients, label, model, models};
 use unrolled::corpus::Batch;
 use unrolled::exec::{Dropout, State};
-use unrolled::model::Model;
 use unrolled::network::Network;
 use unrolled::{Bias, InputKind, ModelSettings, Settings};
 
@@ -92,7 +90,7 @@ fn do_not_depend_on_the_windows_before() {
         for threads in [1, 3] {
             let mut differentiator = Network::new(model.clone(), Some(threads)).unwrap();
             let plain = batch(13, LENGTHS.len(), 40);
-            let (loss, expected, end) = gradients(&model, &plain, None, Some(1)).unwrap();
+            let (loss, expected, end) = gradients(model.clone(), &plain, None, Some(1)).unwrap();
             let check = |differentiator: &mut Network, lengths: Option<&[usize]>, initial| {
                 let found = differentiator.run(&plain, lengths, initial).unwrap();
                 let same = bits(&differentiator.gradient().values) == bits(&expected.values);
@@ -138,7 +136,7 @@ fn leave_the_second_bias_where_there_is_one() {
 }
 
 fn refusal(lengths: &[usize], change: impl FnOnce(&mut Batch)) -> String {
-    let model: Model = model(
+    let model = model(
         &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
         5,
     );

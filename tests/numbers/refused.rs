@@ -1,10 +1,9 @@
 //! What cannot work is told when the model is made or before anything is used up; and the order of calls breaks nothing.
 
-use super::Differentiate;
 use unrolled::corpus::Corpus;
-use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::network::{Bidirectional, CustomCell, Dropout, Layer, Masks, Merge, Network, Site, Window};
+use unrolled::sample::{Generator, Sampling};
 use unrolled::train::evaluate;
 use unrolled::{ModelSettings, Unit};
 
@@ -45,8 +44,11 @@ fn a_state_that_does_not_fit_uses_up_neither_direction() {
 fn a_plan_without_steps_or_beyond_all_memory_is_refused_when_it_is_made() {
     let told =
         |steps, rows| Network::planned(model(Layer::lstm(2)), steps, rows, Some(1)).unwrap_err().to_string();
-    assert!(told(0, 2).starts_with("steps = 0 cannot work"), "{}", told(0, 2));
-    assert!(told(2, 0).starts_with("rows = 0 cannot work"), "{}", told(2, 0));
+    for (steps, rows) in [(0, 2), (2, 0)] {
+        let found =
+            format!("found a plan of {steps} steps by {rows} rows, expected at least one step and one row");
+        assert_eq!(told(steps, rows), format!("this batch cannot be used: {found}"));
+    }
     for steps in [1 << 45, usize::MAX] {
         assert!(told(steps, 2).contains("lower hidden, layers, embedding, batch or steps"));
     }
@@ -83,24 +85,27 @@ fn a_configuration_that_was_changed_is_checked_with_its_parameters() {
 }
 
 #[test]
-fn a_stack_by_itself_is_refused_where_symbols_come_in() {
-    let (stack, expected) =
-        (model(Layer::lstm(2)), "vocabulary = 0 cannot work: a stack by itself reads vectors");
-    let told = [
-        Plan::new(stack.clone(), 3, 2, Some(1)).map(drop),
-        Dynamic::new(stack.clone(), Some(1)).map(drop),
-        Stream::new(stack.clone()).map(drop),
-        Network::new(stack.clone(), Some(1)).map(drop),
-    ];
-    for told in told.map(|told| told.unwrap_err().to_string()) {
-        assert!(told.starts_with(expected), "{told}");
-    }
+fn a_model_that_predicts_no_symbols_is_an_error_where_text_is_read_or_written() {
     let corpus = Corpus::from_text("the cat sat on the mat", Unit::Char).unwrap();
-    let small = Model::new(&ModelSettings { hidden: 3, ..ModelSettings::default() }, 5, 1).unwrap();
-    for (model, known) in [(stack, 0), (small, 5)] {
-        let told = evaluate(&model, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
-        assert!(told.starts_with(&format!("vocabulary = 10 cannot work: the model knows {known}")), "{told}");
+    let settings = ModelSettings { hidden: 3, ..ModelSettings::default() };
+    let vectors = Model::of_vectors(&settings.clone().on_vectors(2, 10), 1).unwrap();
+    let classes = Model::new(&ModelSettings { outputs: Some(4), ..settings.clone() }, 10, 1).unwrap();
+    let trainer = "train with train::Trainer";
+    for (model, found, expected) in [
+        (model(Layer::lstm(2)), 0, "a model of vectors predicts no symbols: train it with train::Trainer"),
+        (vectors, 10, "a model of vectors predicts no symbols: train it with train::Trainer"),
+        (classes, 4, &format!("one output for each of 10 symbols: leave it out, or {trainer}")),
+    ] {
+        let expected = format!("outputs = {found} cannot work: {expected}");
+        let told = evaluate(model.clone(), &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
+        assert_eq!(told, expected);
+        let told =
+            Generator::new(model, corpus.vocabulary(), Sampling::default(), 0).unwrap_err().to_string();
+        assert_eq!(told, expected);
     }
+    let small = Model::new(&settings, 5, 1).unwrap();
+    let told = evaluate(small, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
+    assert!(told.starts_with("vocabulary = 10 cannot work: the model knows 5"), "{told}");
 }
 
 /// `dropout_state_filter_visitor` may keep h and drop c: i, f, g, o of one unit, in f64, from given masks.

@@ -122,15 +122,15 @@ fn streams_plans_and_pieces_give_the_same_logits() {
             let model = Model::new(&settings(stack.clone(), Mode::Static, input).model, 12, 1).unwrap();
             let ids: Vec<u32> = (0..10).map(|i| i * 5 % 12).collect();
             let (mut logits, mut pieces) = (vec![0.0; 10 * 12], vec![0.0; 10 * 12]);
-            Plan::new(model.clone(), 10, 1, Some(1)).unwrap().forward(&ids, &mut logits);
+            Plan::new(model.clone(), 10, 1, Some(1)).unwrap().forward(&ids, &mut logits).unwrap();
             let mut dynamic = Dynamic::new(model.clone(), Some(1)).unwrap();
             for part in [0..3, 3..4, 4..10] {
-                dynamic.forward(&ids[part.clone()], 1, &mut pieces[part.start * 12..part.end * 12]);
+                dynamic.forward(&ids[part.clone()], 1, &mut pieces[part.start * 12..part.end * 12]).unwrap();
             }
             assert_eq!(bits(&pieces), bits(&logits));
             let mut stream = Stream::new(model.clone()).unwrap();
             for (id, expected) in ids.iter().zip(logits.chunks(12)) {
-                assert_eq!(bits(stream.step(*id)), bits(expected));
+                assert_eq!(bits(stream.step(id).unwrap()), bits(expected));
             }
         }
     }
@@ -144,11 +144,11 @@ fn rows_that_end_early_are_as_each_alone() {
         let ids: Vec<u32> = (0..24).map(|i| i * 7 % 12).collect();
         let mut logits = vec![f32::NAN; 24 * 12];
         let mut dynamic = Dynamic::new(model.clone(), Some(2)).unwrap();
-        dynamic.forward_ragged(&ids, &lengths, &mut logits);
+        dynamic.forward_ragged(&ids, &lengths, &mut logits).unwrap();
         for (row, length) in lengths.into_iter().enumerate().filter(|(_, length)| *length > 0) {
             let own: Vec<u32> = ids.iter().skip(row).step_by(4).take(length).copied().collect();
             let mut expected = vec![0.0; length * 12];
-            Dynamic::new(model.clone(), Some(1)).unwrap().forward(&own, 1, &mut expected);
+            Dynamic::new(model.clone(), Some(1)).unwrap().forward(&own, 1, &mut expected).unwrap();
             for (step, expected) in expected.chunks(12).enumerate() {
                 assert_eq!(bits(&logits[(step * 4 + row) * 12..][..12]), bits(expected), "row {row}");
             }
@@ -331,7 +331,7 @@ fn a_window_goes_backward_once_and_what_does_not_fit_is_refused() {
     }
     let told = |lengths: [usize; 2], rows| {
         let steps = lengths.map(|length| vec![0.0; length]);
-        network().forward_list(&steps, &Window::new(0, rows, &[])).unwrap_err().to_string()
+        network().forward_list(&steps, &Window::new(0, rows, &[0.0; 0])).unwrap_err().to_string()
     };
     assert!(told([12, 11], 3).contains("found 11 inputs in step 1, expected 3 rows x 4 of them"));
     assert!(told([12, 12], usize::MAX).contains("found 12 inputs in step 0"));

@@ -8,6 +8,7 @@ use crate::exec::weights::PackedWeights;
 use crate::loss::Targets;
 use crate::model::cell::resize;
 use crate::parallel::Threads;
+use std::ops::Range;
 use unrolled_kernels::pack::padded;
 
 /// The shape of a window.
@@ -124,10 +125,9 @@ impl WindowActivations {
         if self.is_ragged() {
             self.ragged.deal(weights, steps, &mut self.shards, self.keeps_outputs);
         } else {
-            let bounds = |i: usize| rows * i / count;
             for (i, shard) in self.shards.iter_mut().enumerate() {
                 shard.order.clear();
-                shard.order.extend((bounds(i)..bounds(i + 1)).map(|row| row as u32));
+                shard.order.extend(share(rows, count, i).map(|row| row as u32));
                 shard.resize(weights, [steps, rows], &[], self.keeps_outputs);
             }
         }
@@ -136,7 +136,8 @@ impl WindowActivations {
 
     /// Lists the tokens that the head runs on, if they are not all tokens.
     fn select(&mut self) {
-        self.selected.clear();
+        let mut selected = std::mem::take(&mut self.selected);
+        selected.clear();
         if self.output_steps == OutputSteps::Last {
             let first = if self.is_ragged() { 0 } else { self.steps.saturating_sub(1) * self.rows };
             let tokens = first..self.tokens();
@@ -144,9 +145,9 @@ impl WindowActivations {
                 let source = self.source(*m);
                 source / self.rows + 1 == self.ragged.length(source % self.rows).unwrap_or(self.steps)
             };
-            let last: Vec<u32> = tokens.filter(is_last).map(|m| m as u32).collect();
-            self.selected = last;
+            selected.extend(tokens.filter(is_last).map(|m| m as u32));
         }
+        self.selected = selected;
     }
 
     /// The steps that the head runs on.
@@ -257,14 +258,13 @@ impl WindowActivations {
 
     /// Calls `f` with the shard, the index in it, the step and the row of each token.
     fn each_token(&self, f: impl FnMut(usize, usize, usize, usize)) {
-        each_token(&self.ragged, &Columns::of(&self.shards), [self.steps, self.rows], f);
+        each_token(&self.ragged, self.shards.len(), [self.steps, self.rows], f);
     }
 
     /// Calls `f` with the shard itself, and otherwise as [`WindowActivations::each_token`].
     fn each_token_mut(&mut self, mut f: impl FnMut(&Self, &mut Shard, usize, usize, usize)) {
         let mut shards = std::mem::take(&mut self.shards);
-        let columns = Columns::of(&shards);
-        each_token(&self.ragged, &columns, [self.steps, self.rows], |shard, token, step, row| {
+        each_token(&self.ragged, shards.len(), [self.steps, self.rows], |shard, token, step, row| {
             f(self, &mut shards[shard], token, step, row);
         });
         self.shards = shards;
@@ -437,26 +437,24 @@ impl WindowActivations {
     }
 }
 
-/// The first row and the number of rows of each shard.
-struct Columns(Vec<(usize, usize)>);
-
-impl Columns {
-    fn of(shards: &[Shard]) -> Self {
-        Self(shards.iter().map(|shard| (shard.first(), shard.rows())).collect())
-    }
+/// The rows of a shard, if all rows have T steps.
+fn share(rows: usize, shards: usize, index: usize) -> Range<usize> {
+    rows * index / shards..rows * (index + 1) / shards
 }
 
 /// Calls `f` with the shard, the index in it, the step and the row of each token.
 fn each_token(
     ragged: &Ragged,
-    columns: &Columns,
+    shards: usize,
     [steps, rows]: [usize; 2],
     mut f: impl FnMut(usize, usize, usize, usize),
 ) {
     if !ragged.is_used() {
-        for (index, (first, count)) in columns.0.iter().enumerate() {
+        for index in 0..shards {
+            let share = share(rows, shards, index);
             for step in 0..steps {
-                (0..*count).for_each(|row| f(index, step * count + row, step, first + row));
+                let first = step * share.len();
+                share.clone().zip(first..).for_each(|(row, token)| f(index, token, step, row));
             }
         }
         return;

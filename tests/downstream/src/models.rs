@@ -23,8 +23,8 @@ fn every_cell_trains_and_streams_on_small_stacks() {
             while !training.is_done() {
                 assert!(training.step().unwrap().loss.is_finite());
             }
-            let mut stream = Stream::new(training.model()).unwrap();
-            assert!(stream.step(0).iter().all(|logit| logit.is_finite()));
+            let mut stream = Stream::new(training.model().clone()).unwrap();
+            assert!(stream.step(&0).unwrap().iter().all(|logit| logit.is_finite()));
         });
     }
 }
