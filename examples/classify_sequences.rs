@@ -16,7 +16,8 @@ fn main() -> unrolled::Result<()> {
     let mut trainer = Trainer::new(model, TrainerSettings::adam(1e-2))?;
     for round in 0..150 {
         let mut draws = Draws::new(7, Purpose::Sample, 0, round);
-        let lengths: Vec<usize> = (0..ROWS).map(|_| 1 + (draws.uniform() * STEPS as f32) as usize % STEPS).collect();
+        let lengths: Vec<usize> =
+            (0..ROWS).map(|_| 1 + (draws.uniform() * STEPS as f32) as usize % STEPS).collect();
         let values: Vec<f32> = (0..STEPS * ROWS).map(|_| draws.uniform() - 0.5).collect(); // [T, B, 1]
         let sum = |row: usize| (0..lengths[row]).map(|t| values[t * ROWS + row]).sum::<f32>();
         let classes: Vec<u32> = (0..ROWS).map(|row| u32::from(sum(row) > 0.0)).collect();
