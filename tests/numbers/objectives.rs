@@ -182,13 +182,13 @@ fn check(case: &Case, name: &str, found: f32, expected: f64) {
 
 /// The derivative by one parameter, from two central differences.
 fn difference(case: &Case, network: &mut Network, parameter: usize) -> f64 {
-    let mut at = |by: f32| {
+    let at = |by: f32| {
         network.parameters_and_gradient().0[parameter] += by;
         let loss = network.evaluate(&case.window(), &case.objective()).unwrap().loss;
         network.parameters_and_gradient().0[parameter] -= by;
         loss
     };
-    extrapolated(|distance| at(distance))
+    extrapolated(at)
 }
 
 /// The derivative by one input, from two central differences.
