@@ -23,6 +23,7 @@ mod leaves;
 mod long_runs;
 mod losses;
 mod memory;
+mod objectives;
 mod optimizers;
 mod python;
 mod ragged;

@@ -15,6 +15,7 @@
 //!    number of tokens in a block.
 
 use super::Goal;
+use super::block_part::BlockPart;
 use crate::aligned::Aligned;
 use crate::exec::gradient::matrix::MatrixGradient;
 use crate::exec::gradient::token_pairs::RowPairs;
@@ -22,10 +23,10 @@ use crate::exec::head::losses::TokenLosses;
 use crate::exec::inputs::{Order, OutputSteps};
 use crate::exec::weights::tensor_ranges::BufferSplitter;
 use crate::exec::weights::{PackedModel, PackedWeights};
-use crate::exec::window::activations::{Arrangement, WindowActivations};
+use crate::exec::window::activations::WindowActivations;
+use crate::exec::window::transfer::Arrangement;
 use crate::loss::Loss;
 use crate::model::cell::resize;
-use crate::parallel::Threads;
 use crate::phases::Phase;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -286,131 +287,6 @@ fn clear_unselected(window: &mut WindowActivations, weights: &PackedWeights) {
 fn blocks(window: &WindowActivations, weights: &PackedWeights) -> impl Iterator<Item = Range<usize>> + use<> {
     let (tokens, block) = (window.head_tokens(), weights.blocks.tokens);
     (0..tokens).step_by(block).map(move |first| first..(first + block).min(tokens))
-}
-
-/// Some tokens of a block, for one thread.
-struct BlockPart<'a> {
-    /// Their indices in the window.
-    tokens: Range<usize>,
-    /// [N, padded(P)]
-    x: &'a [f32],
-    /// `[N]`
-    targets: &'a [u32],
-    /// [N, O], or empty.
-    values: &'a [f32],
-    /// `[N]`, or empty.
-    weights: &'a [f32],
-    /// [N, padded(O)]
-    outputs: &'a mut [f32],
-    /// `[N]`
-    losses: &'a mut [f64],
-    correct: &'a mut [bool],
-    /// [N, padded(P)], or empty.
-    d_x: &'a mut [f32],
-    /// The caller's outputs, from the first of these tokens up to the first one after them; or empty.
-    out: &'a mut [f32],
-}
-
-impl<'a> BlockPart<'a> {
-    /// Calls `f` on one part for each thread. `place` is the index of a token's outputs in the caller's array.
-    fn divide(
-        self,
-        weights: &PackedWeights,
-        threads: &Threads,
-        place: &(impl Fn(usize) -> usize + Sync),
-        f: &(impl Fn(BlockPart<'_>) + Sync),
-    ) {
-        let share = self.tokens.len().div_ceil(threads.at_work());
-        self.halve(weights, (threads, share), place, f);
-    }
-
-    fn halve(
-        self,
-        weights: &PackedWeights,
-        (threads, share): (&Threads, usize),
-        place: &(impl Fn(usize) -> usize + Sync),
-        f: &(impl Fn(BlockPart<'_>) + Sync),
-    ) {
-        let pieces = self.tokens.len().div_ceil(share.max(1));
-        if pieces <= 1 {
-            return f(self);
-        }
-        let half = self.tokens.len() * pieces.div_ceil(2) / pieces;
-        let [first, second] = self.split(half, weights, place);
-        threads.join(
-            || first.halve(weights, (threads, share), place, f),
-            || second.halve(weights, (threads, share), place, f),
-        );
-    }
-
-    fn split(
-        self,
-        at: usize,
-        weights: &PackedWeights,
-        place: &impl Fn(usize) -> usize,
-    ) -> [BlockPart<'a>; 2] {
-        let BlockPart {
-            tokens,
-            x,
-            targets,
-            values,
-            weights: token_weights,
-            outputs,
-            losses,
-            correct,
-            d_x,
-            out,
-        } = self;
-        let (vector, width) = (padded(weights.config.stack_width()), weights.config.outputs);
-        let middle = tokens.start + at;
-        let (x, x_after) = x.split_at(at * vector);
-        let (targets, targets_after) = targets.split_at(at);
-        let (values, values_after) = values.split_at(values.len().min(at * width));
-        let (token_weights, weights_after) = token_weights.split_at(token_weights.len().min(at));
-        let (outputs, outputs_after) = outputs.split_at_mut(at * padded(width));
-        let (losses, losses_after) = losses.split_at_mut(at);
-        let (correct, correct_after) = correct.split_at_mut(at);
-        let (d_x, d_x_after) = d_x.split_at_mut(d_x.len().min(at * vector));
-        let (out, out_after) = out.split_at_mut(place(middle) - place(tokens.start));
-        let (first, second) = (tokens.start..middle, middle..tokens.end);
-        let weights = token_weights;
-        let first =
-            BlockPart { tokens: first, x, targets, values, weights, outputs, losses, correct, d_x, out };
-        let second = BlockPart {
-            tokens: second,
-            x: x_after,
-            targets: targets_after,
-            values: values_after,
-            weights: weights_after,
-            outputs: outputs_after,
-            losses: losses_after,
-            correct: correct_after,
-            d_x: d_x_after,
-            out: out_after,
-        };
-        [first, second]
-    }
-
-    fn losses(self) -> TokenLosses<'a> {
-        let BlockPart { outputs, targets, values, weights, losses, correct, .. } = self;
-        TokenLosses { outputs, targets, values, weights, losses, correct }
-    }
-
-    /// Writes the outputs of the head to `out`; zeros between the tokens.
-    fn write_outputs(self, weights: &PackedWeights, place: &impl Fn(usize) -> usize) {
-        let BlockPart { tokens, x, outputs, mut out, .. } = self;
-        let width = weights.config.outputs;
-        if width == padded(width) && out.len() == tokens.len() * width {
-            return weights.head_outputs(x, out);
-        }
-        weights.head_outputs(x, outputs);
-        for (m, row) in tokens.zip(outputs.chunks_exact(padded(width))) {
-            let (to, rest) = out.split_at_mut(place(m + 1) - place(m));
-            to[..width].copy_from_slice(&row[..width]);
-            to[width..].fill(0.0);
-            out = rest;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Runs windows: forward through all layers and the head, then as far as the goal asks. All public forms share it.
 
+mod block_part;
 mod head_blocks;
 
 use super::gradient::{InputTableGradient, gradients};
@@ -8,8 +9,9 @@ use super::layer::masks::MaskSource;
 use super::state::State;
 use super::weights::input_table::InputTable;
 use super::weights::{PackedModel, PackedWeights};
-use super::window::activations::{Arrangement, Extent, WindowActivations};
+use super::window::activations::{Extent, WindowActivations};
 use super::window::shard::{Needs, Shard};
+use super::window::transfer::Arrangement;
 use crate::loss::{Loss, Targets};
 use crate::model::Parameters;
 use crate::parallel::Threads;
