@@ -6,9 +6,9 @@ use crate::isa;
 use crate::measure::{Group, Peaks, Work, assert_close, numbers};
 use criterion::Criterion;
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gemm::{Pairs, ROWS, WeightGradient};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::reference;
+use unrolled_kernels::weight_gradient::{Pairs, ROWS, WeightGradient};
 
 #[derive(Clone, Copy)]
 struct Shape {
@@ -157,8 +157,8 @@ impl Pairs for Rows {
     fn input(&self, m: usize) -> &[f32] {
         &self.x[m * self.depth..]
     }
-    fn run(&self, m: usize) -> unrolled_kernels::gemm::Run {
-        unrolled_kernels::gemm::Run {
+    fn run(&self, m: usize) -> unrolled_kernels::weight_gradient::Run {
+        unrolled_kernels::weight_gradient::Run {
             rows: self.len() - m,
             delta_stride: self.stored,
             input_stride: self.depth,

@@ -5,9 +5,9 @@
 //! ```
 
 use crate::dispatch::Isa;
+use crate::microkernel::{Factors, Starts, Tile, Weights, multiply};
 use crate::pack::{Panels, depth_of, product};
 use crate::processor::caches;
-use crate::product::{Factors, Starts, Tile, Weights, multiply};
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{Place, Tiled, Widths, sweep};
 use core::ops::Range;

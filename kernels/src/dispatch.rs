@@ -1,7 +1,7 @@
 //! Which instruction set runs: detection, the override, and every `#[target_feature]` of this crate.
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
-use crate::arch::pair::Pair;
+use crate::arch::doubled::Doubled;
 use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{avx2::Avx2, avx512::Avx512};
@@ -224,7 +224,7 @@ fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2_pairs<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
-    kernel.run(Pair(unsafe { Avx2::<12>::new_unchecked() }))
+    kernel.run(Doubled(unsafe { Avx2::<12>::new_unchecked() }))
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -40,17 +40,17 @@ pub mod activation;
 #[cfg(feature = "std")]
 pub mod affine;
 #[cfg(feature = "std")]
-mod backward;
+mod backward_tile;
 #[cfg(feature = "std")]
-mod bias;
-#[cfg(feature = "std")]
-pub mod gather;
-#[cfg(feature = "std")]
-pub mod gemm;
+mod bias_gradient;
 #[cfg(feature = "std")]
 pub mod gru;
 #[cfg(feature = "std")]
 pub mod lstm;
+#[cfg(feature = "std")]
+mod microkernel;
+#[cfg(feature = "std")]
+pub mod one_hot;
 #[cfg(feature = "std")]
 pub mod pack;
 #[cfg(feature = "std")]
@@ -58,22 +58,22 @@ pub mod peak;
 #[cfg(feature = "std")]
 pub mod processor;
 #[cfg(feature = "std")]
-mod product;
-#[cfg(feature = "std")]
 #[doc(hidden)]
 pub mod reference;
 #[cfg(feature = "std")]
 pub mod rnn;
 #[cfg(feature = "std")]
-mod shapes;
+mod side_by_side;
 #[cfg(feature = "std")]
 pub mod softmax;
 #[cfg(feature = "std")]
-mod strips;
-#[cfg(feature = "std")]
 mod sweep;
 #[cfg(feature = "std")]
+mod tile_shapes;
+#[cfg(feature = "std")]
 pub mod update;
+#[cfg(feature = "std")]
+pub mod weight_gradient;
 #[cfg(feature = "std")]
 mod window;
 

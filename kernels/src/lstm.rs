@@ -23,11 +23,11 @@
 
 pub mod extended;
 
-use crate::backward::{BackwardTile, Differentiate, Start};
+use crate::backward_tile::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
+use crate::microkernel::Sums;
 use crate::pack::{Panels, Slots, padded};
-use crate::product::Sums;
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{Place, Tiled, Widths, sweep};
 use crate::window::{Hidden, Input, Part, Window};

@@ -8,11 +8,11 @@
 //!
 //! There is one gate, so a tile is R rows by up to 64 units of it, forward and backward.
 
-use crate::backward::{BackwardTile, Differentiate, Start};
+use crate::backward_tile::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
+use crate::microkernel::Sums;
 use crate::pack::{Panel, Panels, Slots, padded};
-use crate::product::Sums;
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{Place, Tiled, Widths, sweep};
 use crate::window::{Hidden, Input, Part, Window};

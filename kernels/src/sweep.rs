@@ -1,7 +1,7 @@
 //! All tiles of a step: panel by panel, and the rows of each dealt out evenly.
 
-use crate::shapes::rows_of;
 use crate::simd::Simd;
+use crate::tile_shapes::rows_of;
 
 /// How many vectors of a panel have outputs in their lower and in their upper half; the others are zeros for padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

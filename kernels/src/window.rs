@@ -1,7 +1,7 @@
 //! What the cells' kernels share: the sizes of a window and the input of a layer.
 
+use crate::microkernel::{Factors, Starts, Sums, Tile, Weights, multiply};
 use crate::pack::{Slots, padded, product};
-use crate::product::{Factors, Starts, Sums, Tile, Weights, multiply};
 use crate::simd::Simd;
 use core::ops::Range;
 

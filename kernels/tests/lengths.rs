@@ -1,10 +1,10 @@
 //! A slice of a wrong length panics before anything is computed, and the message has both lengths.
 
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gemm::{Pairs, Run, WeightGradient};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::softmax::CrossEntropy;
 use unrolled_kernels::update::{Rule, Update, sum_of_squares};
+use unrolled_kernels::weight_gradient::{Pairs, Run, WeightGradient};
 use unrolled_kernels::{Dense, Input, Isa, Window, lstm, rnn};
 
 const WINDOW: Window<'_> = Window { steps: 2, rows: 3, hidden: 5, keep: true, active: &[] };

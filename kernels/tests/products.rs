@@ -4,9 +4,9 @@ use crate::harness::{Numbers, Shifted, assert_bits, fuses, store, unstore};
 use core::ops::Range;
 use proptest::prelude::*;
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gather::{Scatter, TakeColumns, add_columns};
-use unrolled_kernels::gemm::{self, Pairs, Run, WeightGradient};
+use unrolled_kernels::one_hot::{Scatter, TakeColumns, add_columns};
 use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::weight_gradient::{self, Pairs, Run, WeightGradient};
 use unrolled_kernels::{Isa, gru, lstm, reference};
 
 fn config(cases: u32) -> ProptestConfig {
@@ -197,7 +197,7 @@ proptest! {
     #[test]
     fn weight_gradient_is_a_chain_however_it_is_split(
         (count, depth, hidden) in (prop_oneof![0usize..=20, 250usize..=530], 1usize..=150, prop_oneof![12 => 1usize..=49, 1 => 350usize..=370]),
-        (cell, run, most, seed) in (0usize..=3, 0usize..=9, 1usize..=gemm::ROWS, any::<u64>()),
+        (cell, run, most, seed) in (0usize..=3, 0usize..=9, 1usize..=weight_gradient::ROWS, any::<u64>()),
     ) {
         let slots = [lstm::slots, gru::slots_after_hidden, gru::slots_before_gates, gru::slots_before_candidate][cell](hidden);
         let mut n = Numbers(seed);
@@ -217,8 +217,8 @@ proptest! {
             let (weight, bias) = gradient(isa, &pairs, &slots, rows.clone(), most);
             assert_sums(isa, &weight, &expected.0, count, "weight gradient");
             assert_sums(isa, &bias, &expected.1, count, "bias gradient");
-            let whole = gradient(isa, &pairs, &slots, rows.clone(), gemm::ROWS);
-            let turns = gradient_in_turns(isa, &pairs, &slots, rows, count * most / gemm::ROWS);
+            let whole = gradient(isa, &pairs, &slots, rows.clone(), weight_gradient::ROWS);
+            let turns = gradient_in_turns(isa, &pairs, &slots, rows, count * most / weight_gradient::ROWS);
             assert_sums(isa, &turns.0, &expected.0, count + 1, "weight gradient in turns");
             if fuses(isa) {
                 assert_bits(&turns.0, &whole.0, "weight gradient in turns");

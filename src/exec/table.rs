@@ -7,7 +7,7 @@ use crate::parallel::Threads;
 use crate::phases::Phase;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gather::add_columns;
+use unrolled_kernels::one_hot::add_columns;
 use unrolled_kernels::pack::padded;
 
 /// A vocabulary up to this size has a table of all its symbols, however few a window has.

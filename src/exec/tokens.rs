@@ -5,8 +5,8 @@ use super::shard::Shard;
 use super::weights::Weights;
 use crate::model::cell::Source;
 use crate::model::cell::extended::{D_STATE, TERMS};
-use unrolled_kernels::gemm::{Pairs, Run};
 use unrolled_kernels::pack::padded;
+use unrolled_kernels::weight_gradient::{Pairs, Run};
 
 /// The tokens of a window in the order (step, row), as pairs of deltas and inputs.
 #[derive(Clone, Copy)]

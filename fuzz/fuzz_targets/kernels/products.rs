@@ -4,8 +4,8 @@ use crate::contents::{assert_sums, floats, largest, season};
 use crate::harness::{Shifted, store, unstore};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gather::Scatter;
-use unrolled_kernels::gemm::{self, Pairs, Run, WeightGradient};
+use unrolled_kernels::one_hot::Scatter;
+use unrolled_kernels::weight_gradient::{self, Pairs, Run, WeightGradient};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::{Isa, gru, lstm, reference};
 
@@ -83,7 +83,7 @@ pub fn check_gradient(u: &mut Unstructured<'_>) -> Result<()> {
     let slots = u.choose(&makers)?(u.int_in_range(1..=49)?);
     let count = if u.ratio(1, 4)? { u.int_in_range(250..=530)? } else { u.int_in_range(0..=40)? };
     let (depth, run) = (u.int_in_range(1..=80)?, u.int_in_range(0..=9)?);
-    let (most, wild) = (u.int_in_range(1..=gemm::ROWS)?, u.arbitrary()?);
+    let (most, wild) = (u.int_in_range(1..=weight_gradient::ROWS)?, u.arbitrary()?);
     let (mut plain, mut inputs) = (floats(u, count * slots.depth())?, floats(u, count * depth)?);
     season(u, wild, &mut [&mut plain, &mut inputs])?;
     let expected = reference::weight_gradient(slots.depth(), depth, &plain, &inputs);

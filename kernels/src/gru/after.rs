@@ -1,11 +1,11 @@
 //! Reset after the recurrent product: one phase.
 
 use super::{slots_after_hidden, slots_after_input};
-use crate::backward::{BackwardTile, Differentiate, Start};
+use crate::backward_tile::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
+use crate::microkernel::{Factors, Starts, Sums, Tile, Weights, multiply};
 use crate::pack::{Panels, padded};
-use crate::product::{Factors, Starts, Sums, Tile, Weights, multiply};
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{Place, Tiled, Widths, sweep};
 use crate::window::{Input, Part, Window};

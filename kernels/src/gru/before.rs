@@ -1,11 +1,11 @@
 //! Reset before the recurrent product: two phases each step, because the candidate needs all of r.
 
 use super::{slots_before_candidate, slots_before_gates, slots_before_input};
-use crate::backward::{BackwardTile, Differentiate, Start};
+use crate::backward_tile::{BackwardTile, Differentiate, Start};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
+use crate::microkernel::Sums;
 use crate::pack::{Panel, Panels, padded};
-use crate::product::Sums;
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{Place, Tiled, Widths, sweep};
 use crate::window::{Hidden, Input, Part, Window};

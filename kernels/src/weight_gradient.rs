@@ -7,21 +7,21 @@
 //!
 //! 1. A call computes some rows n of dW, so that threads divide outputs and never a sum.
 //! 2. m is walked in chunks. Between chunks the sums wait in dW itself, so each chain goes on where it stopped.
-//! 3. On AVX2 the deltas and inputs of a chunk are copied side by side (`strips.rs`): in place they lie kilobytes apart,
+//! 3. On AVX2 the deltas and inputs of a chunk are copied side by side (`side_by_side.rs`): in place they lie kilobytes apart,
 //!    and rows that are a power of two apart push each other out of the caches. Sixteen deltas and a vector of inputs of each
 //!    m stay in the first-level cache while a tile multiplies them; all deltas of the chunk stay in the second. AVX-512, whose
 //!    tiles are wider, reads them in place unless rows are long (`FAR`).
 //! 4. The tile broadcasts a delta and multiplies neighboring inputs, so dW is written in PyTorch's row-major order directly.
 //! 5. On the portable backend `matrixmultiply` takes each chunk's product.
 
-use crate::bias::add_deltas;
+use crate::bias_gradient::add_deltas;
 use crate::dispatch::Isa;
+use crate::microkernel::{Factors, Starts, Sums, Tile, multiply};
 use crate::pack::{Slots, padded, product};
 use crate::processor::caches;
-use crate::product::{Factors, Starts, Sums, Tile, multiply};
-use crate::shapes::rows_of;
+use crate::side_by_side::{GROUP, Gathered, Strip, look_up};
 use crate::simd::{Kernel, Simd};
-use crate::strips::{GROUP, Gathered, Strip, look_up};
+use crate::tile_shapes::rows_of;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 

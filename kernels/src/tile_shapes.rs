@@ -1,6 +1,6 @@
 //! Which tiles there are: how many rows and vectors of sums the registers of a leaf hold beside what is multiplied.
 
-use crate::product::MOST_ROWS;
+use crate::microkernel::MOST_ROWS;
 use crate::simd::Simd;
 
 /// Whether a tile loads its rows' values first, and then one vector of weights at a time: the faster way, where the

@@ -15,9 +15,9 @@
 //!    tokens of a window.
 
 use crate::pack::strides;
-use crate::shapes::{fits, values_first, width_of};
+use crate::side_by_side::Strip;
 use crate::simd::{Simd, Work};
-use crate::strips::Strip;
+use crate::tile_shapes::{fits, values_first, width_of};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ops::Range;

@@ -7,7 +7,7 @@ use crate::simd::{Simd, Work};
 
 /// A leaf of eight lanes, doubled.
 #[derive(Clone, Copy)]
-pub(crate) struct Pair<S>(pub(crate) S);
+pub(crate) struct Doubled<S>(pub(crate) S);
 
 /// Applies an operation to both halves of its vectors.
 macro_rules! both {
@@ -16,7 +16,7 @@ macro_rules! both {
     };
 }
 
-impl<S: Simd> Simd for Pair<S> {
+impl<S: Simd> Simd for Doubled<S> {
     const LANES: usize = 2 * S::LANES;
     const SUMS: usize = S::SUMS / 2;
     const REGISTERS: usize = 2;

@@ -3,9 +3,9 @@
 //! A table has one stored row (see [`crate::pack`]) for each symbol of the window, the summed bias included.
 
 use crate::dispatch::Isa;
-use crate::gemm::{Pairs, runs};
 use crate::pack::Slots;
 use crate::simd::{Kernel, Simd};
+use crate::weight_gradient::{Pairs, runs};
 use core::ops::Range;
 
 /// Adds to each stored row of `table` [D, stored] the weights of one-hot input number `symbols[d]`: a column of

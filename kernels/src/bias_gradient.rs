@@ -1,8 +1,8 @@
 //! The gradient of a bias: the sum of its deltas, one chain for each row of the matrix.
 
-use crate::gemm::Group;
+use crate::side_by_side::Strip;
 use crate::simd::Simd;
-use crate::strips::Strip;
+use crate::weight_gradient::Group;
 
 /// Groups whose deltas are added up side by side: a single sum would wait for itself.
 const SIDE: usize = 4;

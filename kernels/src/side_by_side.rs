@@ -1,7 +1,7 @@
 //! Where the deltas and inputs of a chunk of a weight gradient lie, checked once for all tiles that read them.
 
-use crate::gemm::{CHUNK, GROUPS, Pairs, Run, VECTORS, runs};
 use crate::simd::Simd;
+use crate::weight_gradient::{CHUNK, GROUPS, Pairs, Run, VECTORS, runs};
 use core::mem::MaybeUninit;
 use core::ops::Range;
 

@@ -4,8 +4,8 @@
 //! sum[r][unit] = start[r][unit] + delta[r][k] R[k][unit]      k over the pieces of a stored row
 //! ```
 
+use crate::microkernel::{Factors, Starts, Sums, Tile, Weights, multiply};
 use crate::pack::{Panel, Panels};
-use crate::product::{Factors, Starts, Sums, Tile, Weights, multiply};
 use crate::simd::Simd;
 use crate::sweep::{Place, Tiled, Widths};
 use core::ops::Range;
