@@ -5,9 +5,9 @@ use crate::measure::{Group, Peaks, Work, assert_close, numbers};
 use criterion::Criterion;
 use std::ops::Range;
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::reference::{self, Cell, Deltas, Trace};
+use unrolled_kernels::reference::{self, Deltas, ReferenceCell, Trace};
 use unrolled_kernels::rnn::{self, Activation};
-use unrolled_kernels::{Input, Window, gru, lstm};
+use unrolled_kernels::{Input, WindowShape, gru, lstm};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -29,7 +29,7 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     for (hidden, rows, steps) in SHAPES {
         let name = format!("cells {hidden}, {rows} rows x {steps} steps");
         let mut group = Group::new(criterion, peaks, &name);
-        let window = Window { steps, rows, hidden, keep: true, active: &[] };
+        let window = WindowShape { steps, rows, hidden, keep: true, active: &[] };
         for kind in KINDS {
             let products = (2 * kind.gates() * hidden * hidden * rows * steps) as f64;
             let prepare = || Layer::checked(kind, window);
@@ -84,7 +84,7 @@ impl Kind {
 /// Weights and buffers of one layer that starts from zero and is fed the same bias at every step.
 struct Layer {
     kind: Kind,
-    window: Window<'static>,
+    window: WindowShape<'static>,
     weight: Vec<f32>,
     bias: Vec<f32>,
     panels: Vec<Panels>,
@@ -101,7 +101,7 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(kind: Kind, window: Window<'static>) -> Self {
+    fn new(kind: Kind, window: WindowShape<'static>) -> Self {
         let hidden = window.hidden;
         let scale = 1.0 / (hidden as f32).sqrt();
         let weight: Vec<f32> = numbers(kind.gates() * hidden * hidden, 1).iter().map(|w| w * scale).collect();
@@ -146,17 +146,17 @@ impl Layer {
         match self.kind {
             Kind::Rnn => {
                 let (activation, panels) = (Activation::Tanh, &self.panels[0]);
-                rnn::Forward { window, activation, input, recurrent, panels, h }.run_on(isa());
+                rnn::RnnForward { window, activation, input, recurrent, panels, h }.run_on(isa());
             }
             Kind::Lstm => {
                 let (c, tanh_c) = (&mut self.c[..], &mut self.extra[..]);
-                lstm::Forward { window, input, recurrent, h, c, gates, tanh_c }.run_on(isa());
+                lstm::LstmForward { window, input, recurrent, h, c, gates, tanh_c }.run_on(isa());
             }
-            Kind::GruAfter => gru::ForwardAfter { window, input, recurrent, h, gates }.run_on(isa()),
+            Kind::GruAfter => gru::GruAfterForward { window, input, recurrent, h, gates }.run_on(isa()),
             Kind::GruBefore => {
                 let (candidate, candidate_panels) = (&self.packed[1], &self.panels[1]);
                 let reset_h = &mut self.extra[..];
-                gru::ForwardBefore {
+                gru::GruBeforeForward {
                     window,
                     input,
                     recurrent,
@@ -180,18 +180,21 @@ impl Layer {
         match self.kind {
             Kind::Rnn => {
                 let (activation, deltas) = (Activation::Tanh, gates);
-                rnn::Backward { window, activation, recurrent, panels, pieces, h, dh, deltas }.run_on(isa());
+                rnn::RnnBackward { window, activation, recurrent, panels, pieces, h, dh, deltas }
+                    .run_on(isa());
             }
             Kind::Lstm => {
                 let (c, tanh_c, dc) = (&self.c[..], &self.extra[..], carry);
-                lstm::Backward { window, recurrent, panels, pieces, c, tanh_c, dh, dc, gates }.run_on(isa());
+                lstm::LstmBackward { window, recurrent, panels, pieces, c, tanh_c, dh, dc, gates }
+                    .run_on(isa());
             }
             Kind::GruAfter => {
-                gru::BackwardAfter { window, recurrent, panels, pieces, h, dh, carry, gates }.run_on(isa());
+                gru::GruAfterBackward { window, recurrent, panels, pieces, h, dh, carry, gates }
+                    .run_on(isa());
             }
             Kind::GruBefore => {
                 let (candidate, candidate_pieces) = (&self.packed_t[1], &self.pieces[1]);
-                gru::BackwardBefore {
+                gru::GruBeforeBackward {
                     window,
                     recurrent,
                     candidate,
@@ -209,7 +212,7 @@ impl Layer {
     }
 
     /// A layer whose first rows have the twin's states and deltas.
-    fn checked(kind: Kind, window: Window<'static>) -> Self {
+    fn checked(kind: Kind, window: WindowShape<'static>) -> Self {
         let mut layer = Self::new(kind, window);
         let (hidden, stored) = (window.hidden, kind.stored());
         let dh = layer.first_rows(&layer.dh, 1);
@@ -234,7 +237,7 @@ impl Layer {
     fn twin(&self, dh: &[f32]) -> (Trace, Deltas) {
         let (steps, hidden, stored) = (self.window.steps, self.window.hidden, self.kind.stored());
         let start = unstore(&self.bias, stored, hidden).repeat(steps * CHECKED);
-        let cell = Cell {
+        let cell = ReferenceCell {
             steps,
             rows: CHECKED,
             width: 0,

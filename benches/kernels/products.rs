@@ -7,8 +7,9 @@ use crate::measure::{Group, Peaks, Work, assert_close, numbers};
 use criterion::Criterion;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::pairs::{PairRun, Pairs};
 use unrolled_kernels::reference;
-use unrolled_kernels::weight_gradient::{Pairs, ROWS, WeightGradient};
+use unrolled_kernels::weight_gradient::{ROWS, WeightGradient};
 
 #[derive(Clone, Copy)]
 struct Shape {
@@ -157,12 +158,8 @@ impl Pairs for Rows {
     fn input(&self, m: usize) -> &[f32] {
         &self.x[m * self.depth..]
     }
-    fn run(&self, m: usize) -> unrolled_kernels::weight_gradient::Run {
-        unrolled_kernels::weight_gradient::Run {
-            rows: self.len() - m,
-            delta_stride: self.stored,
-            input_stride: self.depth,
-        }
+    fn run(&self, m: usize) -> PairRun {
+        PairRun { rows: self.len() - m, delta_stride: self.stored, input_stride: self.depth }
     }
 }
 

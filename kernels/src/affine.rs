@@ -5,11 +5,11 @@
 //! ```
 
 use crate::dispatch::Isa;
-use crate::microkernel::{Factors, Starts, Tile, Weights, multiply};
-use crate::pack::{Panels, depth_of, product};
+use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, multiply};
+use crate::pack::{PanelWidths, Panels, depth_of, product};
 use crate::processor::caches;
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{Place, Tiled, Widths, sweep};
+use crate::sweep::{TileRows, Tiled, sweep};
 use core::ops::Range;
 
 /// What the sums start from.
@@ -87,7 +87,7 @@ impl Kernel for Stretched<'_> {
         let Self { affine: Affine { rows: count, x, x_stride, pieces, panels, weights, start, out }, most } =
             self;
         let depth = pieces.iter().map(Range::len).sum();
-        let mut rows = Rows {
+        let mut rows = AffineTiles {
             x: x.as_ptr(),
             x_row: x_stride,
             pieces,
@@ -107,7 +107,7 @@ impl Kernel for Stretched<'_> {
             if before > 0 {
                 rows.start = Start::Out;
             }
-            let stretch = Rows { before, pieces: core::slice::from_ref(&piece), ..rows };
+            let stretch = AffineTiles { before, pieces: core::slice::from_ref(&piece), ..rows };
             // SAFETY: `run_on` has checked every length.
             unsafe { sweep(s, count, panels.panels().len(), &stretch) }
         }
@@ -115,7 +115,7 @@ impl Kernel for Stretched<'_> {
 }
 
 #[derive(Clone, Copy)]
-struct Rows<'a> {
+struct AffineTiles<'a> {
     x: *const f32,
     x_row: usize,
     pieces: &'a [Range<usize>],
@@ -129,14 +129,14 @@ struct Rows<'a> {
     out: *mut f32,
 }
 
-impl<S: Simd> Tiled<S> for Rows<'_> {
+impl<S: Simd> Tiled<S> for AffineTiles<'_> {
     #[inline(always)]
-    fn widths(&self, panel: usize) -> Widths {
+    fn widths(&self, panel: usize) -> PanelWidths {
         self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, Place { row, rows, panel, half, width }: Place) {
+    unsafe fn compute(&self, s: S, TileRows { row, rows, panel, half, width }: TileRows) {
         let out_row = self.panels.out_width();
         let panel = self.panels.panels()[panel];
         let first = panel.out + half;
@@ -146,13 +146,13 @@ impl<S: Simd> Tiled<S> for Rows<'_> {
             x: self.x.wrapping_add(row * self.x_row),
             row: self.x_row,
             pieces: self.pieces,
-            weights: Weights::of_panel::<S>(weights, panel.width, self.depth).skip(self.before),
+            weights: PackedWeights::of_panel::<S>(weights, panel.width, self.depth).skip(self.before),
         };
         let tile = Tile {
             start: match self.start {
-                Start::Zero => Starts::zero(),
-                Start::Bias(bias) => Starts::rows(bias.as_ptr(), 0, 16).skip(first),
-                Start::Out => Starts::rows(out, out_row, 16),
+                Start::Zero => TileStart::zero(),
+                Start::Bias(bias) => TileStart::rows(bias.as_ptr(), 0, 16).skip(first),
+                Start::Out => TileStart::rows(out, out_row, 16),
             },
             factors: &[factors],
             out,

@@ -4,15 +4,15 @@
 //! sum[r][unit] = start[r][unit] + delta[r][k] R[k][unit]      k over the pieces of a stored row
 //! ```
 
-use crate::microkernel::{Factors, Starts, Sums, Tile, Weights, multiply};
-use crate::pack::{Panel, Panels};
+use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, TileSums, multiply};
+use crate::pack::{Panel, PanelWidths, Panels};
 use crate::simd::Simd;
-use crate::sweep::{Place, Tiled, Widths};
+use crate::sweep::{TileRows, Tiled};
 use core::ops::Range;
 
 /// The start of the sums: steps of hidden vectors, or zero.
 #[derive(Clone, Copy)]
-pub(crate) enum Start {
+pub(crate) enum GradientStart {
     Zero,
     /// The gradient from above.
     Above(*const f32),
@@ -46,9 +46,9 @@ pub(crate) struct BackwardTile<'a, D> {
     pub(crate) pieces: &'a [Range<usize>],
     /// The deltas that are multiplied, a step of stored rows.
     pub(crate) deltas: *const f32,
-    pub(crate) start: Start,
+    pub(crate) start: GradientStart,
     /// Room for a tile.
-    pub(crate) sums: &'a Sums,
+    pub(crate) sums: &'a TileSums,
     pub(crate) cell: D,
 }
 
@@ -58,11 +58,11 @@ impl<D> BackwardTile<'_, D> {
     /// # Safety
     /// Rows and vectors lie within a step.
     #[inline(always)]
-    unsafe fn starts<S: Simd>(&self, s: S, place: Place, unit: usize) -> Starts {
+    unsafe fn starts<S: Simd>(&self, s: S, place: TileRows, unit: usize) -> TileStart {
         match self.start {
-            Start::Zero => Starts::zero(),
-            Start::Above(dh) => Starts::rows(dh, self.stride, 16).skip(unit),
-            Start::AboveAndCarry(dh, carry) => {
+            GradientStart::Zero => TileStart::zero(),
+            GradientStart::Above(dh) => TileStart::rows(dh, self.stride, 16).skip(unit),
+            GradientStart::AboveAndCarry(dh, carry) => {
                 let base = self.sums.base();
                 for r in 0..place.rows {
                     for w in 0..place.width {
@@ -70,13 +70,13 @@ impl<D> BackwardTile<'_, D> {
                         // SAFETY: as the caller vouches; a tile has room for its sums.
                         unsafe {
                             s.store(
-                                base.add(r * Sums::ROW + w * 16),
+                                base.add(r * TileSums::ROW + w * 16),
                                 s.add(s.load(dh.add(at)), s.load(carry.add(at))),
                             );
                         }
                     }
                 }
-                Starts::rows(base, Sums::ROW, 16)
+                TileStart::rows(base, TileSums::ROW, 16)
             }
         }
     }
@@ -84,13 +84,13 @@ impl<D> BackwardTile<'_, D> {
 
 impl<S: Simd, D: Differentiate<S>> Tiled<S> for BackwardTile<'_, D> {
     #[inline(always)]
-    fn widths(&self, panel: usize) -> Widths {
+    fn widths(&self, panel: usize) -> PanelWidths {
         self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, place: Place) {
-        let Place { row, rows, panel, half, width } = place;
+    unsafe fn compute(&self, s: S, place: TileRows) {
+        let TileRows { row, rows, panel, half, width } = place;
         let (stride, stored) = (self.stride, D::STORED * self.stride);
         let Panel { before, width: whole, .. } = self.panels.panels()[panel];
         let unit = row * stride + before * 16 + half;
@@ -104,13 +104,13 @@ impl<S: Simd, D: Differentiate<S>> Tiled<S> for BackwardTile<'_, D> {
                 x: self.deltas.wrapping_add(row * stored),
                 row: stored,
                 pieces: self.pieces,
-                weights: Weights::of_panel::<S>(weights, whole, self.depth),
+                weights: PackedWeights::of_panel::<S>(weights, whole, self.depth),
             };
-            let tile = Tile { start, factors: &[factors], out, out_row: Sums::ROW };
+            let tile = Tile { start, factors: &[factors], out, out_row: TileSums::ROW };
             multiply(s, rows, width, &tile);
             for r in 0..rows {
                 for w in 0..width {
-                    let sum = s.load(out.add(r * Sums::ROW + w * 16));
+                    let sum = s.load(out.add(r * TileSums::ROW + w * 16));
                     self.cell.finish(
                         s,
                         sum,

@@ -1,24 +1,24 @@
 //! The gradient of a bias: the sum of its deltas, one chain for each row of the matrix.
 
+use crate::row_group::RowGroup;
 use crate::side_by_side::Strip;
 use crate::simd::Simd;
-use crate::weight_gradient::Group;
 
 /// Groups whose deltas are added up side by side: a single sum would wait for itself.
 const SIDE: usize = 4;
 
 /// Continues the sums of the deltas.
 #[inline(always)]
-pub(crate) fn add_deltas<S: Simd>(s: S, strips: &[Strip], groups: &[Group], bias: &mut [f32]) {
+pub(crate) fn add_deltas<S: Simd>(s: S, strips: &[Strip], groups: &[RowGroup], bias: &mut [f32]) {
     for groups in groups.chunks(SIDE) {
         let group = |g: usize| groups[g.min(groups.len() - 1)];
         let blocks: [usize; SIDE] = core::array::from_fn(|g| group(g).place / 16 * 16);
         let mut sums = [[0.0; 16]; SIDE];
-        for (sums, Group { row, place, count }) in sums.iter_mut().zip(groups) {
+        for (sums, RowGroup { row, place, count }) in sums.iter_mut().zip(groups) {
             sums[place % 16..][..*count].copy_from_slice(&bias[*row..][..*count]);
         }
         add_blocks(s, strips, blocks, &mut sums);
-        for (sums, Group { row, place, count }) in sums.iter().zip(groups) {
+        for (sums, RowGroup { row, place, count }) in sums.iter().zip(groups) {
             bias[*row..][..*count].copy_from_slice(&sums[place % 16..][..*count]);
         }
     }

@@ -19,7 +19,7 @@ pub const ISA_VARIABLE: &str = "UNROLLED_ISA";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Kind {
+enum InstructionSet {
     /// Zero: memory filled with zeros holds it.
     Portable = 0,
     #[cfg(target_arch = "x86_64")]
@@ -30,7 +30,7 @@ enum Kind {
 
 /// An instruction set that this processor has: a value exists only when detection has seen it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Isa(Kind);
+pub struct Isa(InstructionSet);
 
 /// A forced instruction set that cannot be had.
 #[cfg(feature = "std")]
@@ -59,7 +59,7 @@ impl Isa {
     pub fn avx2() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Some(Self(Kind::Avx2));
+            return Some(Self(InstructionSet::Avx2));
         }
         None
     }
@@ -72,7 +72,7 @@ impl Isa {
             && is_x86_feature_detected!("avx512vl")
             && Self::avx2().is_some()
         {
-            return Some(Self(Kind::Avx512));
+            return Some(Self(InstructionSet::Avx512));
         }
         None
     }
@@ -107,7 +107,7 @@ impl Isa {
 
 impl Isa {
     /// The portable leaf, available everywhere.
-    pub const PORTABLE: Self = Self(Kind::Portable);
+    pub const PORTABLE: Self = Self(InstructionSet::Portable);
 
     /// The best that the compiler was told to take for granted (`-C target-cpu`, `-C target-feature`): what there is
     /// without `std`, where nothing can be asked.
@@ -119,7 +119,7 @@ impl Isa {
                 target_feature = "avx512dq",
                 target_feature = "avx512vl"
             ));
-            Self(if wide { Kind::Avx512 } else { Kind::Avx2 })
+            Self(if wide { InstructionSet::Avx512 } else { InstructionSet::Avx2 })
         }
         #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma")))]
         Self::PORTABLE
@@ -131,7 +131,7 @@ impl Isa {
     /// The processor has both.
     #[cfg(target_arch = "x86_64")]
     pub const unsafe fn avx2_unchecked() -> Self {
-        Self(Kind::Avx2)
+        Self(InstructionSet::Avx2)
     }
 
     /// AVX-512 F, DQ and VL, for a program that has its own way to find out.
@@ -140,28 +140,28 @@ impl Isa {
     /// The processor has all three, and AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     pub const unsafe fn avx512_unchecked() -> Self {
-        Self(Kind::Avx512)
+        Self(InstructionSet::Avx512)
     }
 
     /// `portable`, `avx2` or `avx512`.
     pub fn name(self) -> &'static str {
         match self.0 {
-            Kind::Portable => "portable",
+            InstructionSet::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => "avx2",
+            InstructionSet::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => "avx512",
+            InstructionSet::Avx512 => "avx512",
         }
     }
 
     /// Floats in one vector register of this leaf.
     pub fn lanes(self) -> usize {
         match self.0 {
-            Kind::Portable => 8,
+            InstructionSet::Portable => 8,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => 8,
+            InstructionSet::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => 16,
+            InstructionSet::Avx512 => 16,
         }
     }
 
@@ -169,11 +169,11 @@ impl Isa {
     #[cfg(feature = "std")]
     pub(crate) fn deep(self) -> usize {
         match self.0 {
-            Kind::Portable => Portable::DEEP,
+            InstructionSet::Portable => Portable::DEEP,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => Avx2::<12>::DEEP,
+            InstructionSet::Avx2 => Avx2::<12>::DEEP,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => Avx512::<24>::DEEP,
+            InstructionSet::Avx512 => Avx512::<24>::DEEP,
         }
     }
 
@@ -181,13 +181,13 @@ impl Isa {
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
-            Kind::Portable => run_portable(kernel),
+            InstructionSet::Portable => run_portable(kernel),
             // SAFETY: an `Isa` of this kind is made only after detection (above).
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => unsafe { run_avx2(kernel) },
+            InstructionSet::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => unsafe { run_avx512::<24, _>(kernel) },
+            InstructionSet::Avx512 => unsafe { run_avx512::<24, _>(kernel) },
         }
     }
 
@@ -198,10 +198,10 @@ impl Isa {
         match self.0 {
             // SAFETY: as in `run`.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => unsafe { run_avx2_pairs(kernel) },
+            InstructionSet::Avx2 => unsafe { run_avx2_pairs(kernel) },
             // SAFETY: as in `run`.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 if rows == 1 => unsafe { run_avx512::<4, _>(kernel) },
+            InstructionSet::Avx512 if rows == 1 => unsafe { run_avx512::<4, _>(kernel) },
             _ => self.run(kernel),
         }
     }

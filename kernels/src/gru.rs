@@ -27,8 +27,8 @@ use crate::pack::Slots;
 mod after;
 mod before;
 
-pub use after::{Backward as BackwardAfter, Forward as ForwardAfter};
-pub use before::{Backward as BackwardBefore, Forward as ForwardBefore};
+pub use after::{GruAfterBackward, GruAfterForward};
+pub use before::{GruBeforeBackward, GruBeforeForward};
 
 /// Slots n, r, z for `weight_ih`, as PyTorch's gates r, z, n number them.
 pub const INPUT_GATES: &[usize] = &[2, 0, 1];

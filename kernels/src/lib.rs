@@ -54,6 +54,8 @@ pub mod one_hot;
 #[cfg(feature = "std")]
 pub mod pack;
 #[cfg(feature = "std")]
+pub mod pairs;
+#[cfg(feature = "std")]
 pub mod peak;
 #[cfg(feature = "std")]
 pub mod processor;
@@ -62,6 +64,8 @@ pub mod processor;
 pub mod reference;
 #[cfg(feature = "std")]
 pub mod rnn;
+#[cfg(feature = "std")]
+mod row_group;
 #[cfg(feature = "std")]
 mod side_by_side;
 #[cfg(feature = "std")]
@@ -81,4 +85,4 @@ pub use dispatch::Isa;
 #[cfg(feature = "std")]
 pub use dispatch::{ISA_VARIABLE, IsaError};
 #[cfg(feature = "std")]
-pub use window::{Dense, Input, Window};
+pub use window::{DenseInput, Input, WindowShape};

@@ -23,14 +23,14 @@
 
 pub mod extended;
 
-use crate::backward_tile::{BackwardTile, Differentiate, Start};
+use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
-use crate::microkernel::Sums;
-use crate::pack::{Panels, Slots, padded};
+use crate::microkernel::TileSums;
+use crate::pack::{PanelWidths, Panels, Slots, padded};
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{Place, Tiled, Widths, sweep};
-use crate::window::{Hidden, Input, Part, Window};
+use crate::sweep::{TileRows, Tiled, sweep};
+use crate::window::{HiddenRows, Input, StepRows, WindowShape};
 use core::ops::Range;
 
 /// Gates of `weight_ih` and of `weight_hh` alike, in PyTorch's order: i, f, g, o.
@@ -43,9 +43,9 @@ pub fn slots(hidden: usize) -> Slots {
 
 /// One layer's window, forward.
 #[derive(Debug)]
-pub struct Forward<'a> {
+pub struct LstmForward<'a> {
     /// T, B, H.
-    pub window: Window<'a>,
+    pub window: WindowShape<'a>,
     /// Bias or table, and dense input, packed by `Panels::gates(&slots(H))`.
     pub input: Input<'a>,
     /// `weight_hh`, packed likewise.
@@ -62,9 +62,9 @@ pub struct Forward<'a> {
 
 /// One layer's window, backward.
 #[derive(Debug)]
-pub struct Backward<'a> {
+pub struct LstmBackward<'a> {
     /// T, B, H, kept.
-    pub window: Window<'a>,
+    pub window: WindowShape<'a>,
     /// `weight_hh`, packed transposed over `slots(H)`.
     pub recurrent: &'a [f32],
     /// `Panels::plain(H)`.
@@ -83,7 +83,7 @@ pub struct Backward<'a> {
     pub gates: &'a mut [f32],
 }
 
-impl Forward<'_> {
+impl LstmForward<'_> {
     /// Computes the window.
     ///
     /// # Panics
@@ -101,17 +101,17 @@ impl Forward<'_> {
     }
 }
 
-impl Kernel for Forward<'_> {
+impl Kernel for LstmForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (h, c, sums) = (self.h.as_mut_ptr(), self.c.as_mut_ptr(), Sums::new());
+        let (h, c, sums) = (self.h.as_mut_ptr(), self.c.as_mut_ptr(), TileSums::new());
         for at in window.forward() {
             let (next, kept) = ((window.rows + at.token) * stride, window.kept(at.token) * stride);
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
-                let tile = ForwardTile {
+                let tile = LstmForwardTile {
                     window,
                     token: at.token,
                     input: &self.input,
@@ -130,12 +130,12 @@ impl Kernel for Forward<'_> {
     }
 }
 
-struct ForwardTile<'a> {
-    window: Window<'a>,
+struct LstmForwardTile<'a> {
+    window: WindowShape<'a>,
     token: usize,
     input: &'a Input<'a>,
     recurrent: *const f32,
-    sums: &'a Sums,
+    sums: &'a TileSums,
     h: *mut f32,
     h_next: *mut f32,
     c: *mut f32,
@@ -144,18 +144,18 @@ struct ForwardTile<'a> {
     tanh_c: *mut f32,
 }
 
-impl<S: Simd> Tiled<S> for ForwardTile<'_> {
+impl<S: Simd> Tiled<S> for LstmForwardTile<'_> {
     #[inline(always)]
-    fn widths(&self, block: usize) -> Widths {
-        Widths::of_block(4, block, self.window.hidden)
+    fn widths(&self, block: usize) -> PanelWidths {
+        PanelWidths::of_block(4, block, self.window.hidden)
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, Place { row, rows, panel: block, half, width }: Place) {
+    unsafe fn compute(&self, s: S, TileRows { row, rows, panel: block, half, width }: TileRows) {
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
         let gate = block * 64 + half;
         let h = self.h.wrapping_add(row * stride);
-        let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
+        let hidden = HiddenRows { h, row: stride, units: hidden, weights: self.recurrent };
         let place = ((4 * stride, gate, 16), (block * 4, 4, half));
         let tile = (self.token + row, rows, width);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
@@ -169,7 +169,7 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
     }
 }
 
-impl ForwardTile<'_> {
+impl LstmForwardTile<'_> {
     /// From pre-activations to the gates, and the new c and h.
     ///
     /// # Safety
@@ -191,7 +191,7 @@ impl ForwardTile<'_> {
     }
 }
 
-impl Backward<'_> {
+impl LstmBackward<'_> {
     /// Computes the window from its last step to its first.
     ///
     /// # Panics
@@ -212,13 +212,13 @@ impl Backward<'_> {
     }
 }
 
-impl Kernel for Backward<'_> {
+impl Kernel for LstmBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (gates, sums) = (self.gates.as_mut_ptr(), Sums::new());
-        for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
+        let (gates, sums) = (self.gates.as_mut_ptr(), TileSums::new());
+        for (at, StepRows { first, rows, pieces }) in window.backward(self.pieces) {
             let (token, before) = ((at.token + first) * stride, (at.before + first) * stride);
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
@@ -229,9 +229,9 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces,
                     deltas: gates.wrapping_add((at.token + at.rows) * 4 * stride),
-                    start: Start::Above(self.dh.as_ptr().add(token)),
+                    start: GradientStart::Above(self.dh.as_ptr().add(token)),
                     sums: &sums,
-                    cell: Step {
+                    cell: LstmBackwardStep {
                         c: self.c.as_ptr().add(before),
                         tanh_c: self.tanh_c.as_ptr().add(token),
                         dc: self.dc.as_mut_ptr().add(first * stride),
@@ -245,7 +245,7 @@ impl Kernel for Backward<'_> {
 }
 
 /// The places of one step.
-struct Step {
+struct LstmBackwardStep {
     /// The cell state before it.
     c: *const f32,
     tanh_c: *const f32,
@@ -253,7 +253,7 @@ struct Step {
     gates: *mut f32,
 }
 
-impl<S: Simd> Differentiate<S> for Step {
+impl<S: Simd> Differentiate<S> for LstmBackwardStep {
     const STORED: usize = 4;
 
     /// From the gradient of h' to the deltas and the gradient of c.

@@ -9,28 +9,25 @@
 //! kernel that calls. A leaf of eight lanes walks a panel twice, once per half of each vector.
 //!
 //! 1. A tile is one function per instruction set and shape, shared by all kernels ([`multiply`]). It leaves its sums in
-//!    [`Sums`], where the kernel's own part (gates, deltas) picks them up. So a kernel compiles to one loop, not to one
+//!    [`TileSums`], where the kernel's own part (gates, deltas) picks them up. So a kernel compiles to one loop, not to one
 //!    function per shape.
 //! 2. A chain may run through several stretches of k ([`Factors`]): an input and a state, the pieces of a stored row, the
 //!    tokens of a window.
 
 use crate::pack::strides;
 use crate::side_by_side::Strip;
-use crate::simd::{Simd, Work};
-use crate::tile_shapes::{fits, values_first, width_of};
+use crate::simd::{Outlined, Simd};
+use crate::tile_shapes::{MOST_ROWS, fits, values_first, width_of};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ops::Range;
-
-/// The most rows of a tile.
-pub(crate) const MOST_ROWS: usize = 8;
 
 /// Sums that start from zero start here.
 static ZEROS: [f32; 16] = [0.0; 16];
 
 /// The start of a tile's sums.
 #[derive(Clone, Copy)]
-pub(crate) struct Starts {
+pub(crate) struct TileStart {
     base: *const f32,
     /// Floats from one row to the next.
     row: usize,
@@ -40,7 +37,7 @@ pub(crate) struct Starts {
     ids: *const u32,
 }
 
-impl Starts {
+impl TileStart {
     /// Zero.
     #[inline(always)]
     pub(crate) fn zero() -> Self {
@@ -75,7 +72,7 @@ impl Starts {
 
 /// Vectors that values are multiplied by: vector w of k is at `at + k * step + w * vector`.
 #[derive(Clone, Copy)]
-pub(crate) struct Weights {
+pub(crate) struct PackedWeights {
     pub(crate) at: *const f32,
     /// Floats from one k to the next.
     pub(crate) step: usize,
@@ -83,7 +80,7 @@ pub(crate) struct Weights {
     pub(crate) vector: usize,
 }
 
-impl Weights {
+impl PackedWeights {
     /// A packed panel of `width` vectors and `depth` values of k, laid out for leaf S (see [`crate::pack`]).
     #[inline(always)]
     pub(crate) fn of_panel<S: Simd>(at: *const f32, width: usize, depth: usize) -> Self {
@@ -113,7 +110,7 @@ pub(crate) enum Factors<'a> {
         /// The parts of a row that are multiplied, in order.
         pieces: &'a [Range<usize>],
         /// Packed weights, from the first vector on; k counts through all pieces.
-        weights: Weights,
+        weights: PackedWeights,
     },
     /// Deltas of neighboring units with the inputs of the same tokens.
     Tokens {
@@ -126,7 +123,7 @@ pub(crate) enum Factors<'a> {
 
 /// One tile: where its sums start, what continues them, and where they go.
 pub(crate) struct Tile<'a> {
-    pub(crate) start: Starts,
+    pub(crate) start: TileStart,
     /// In the order of the chain.
     pub(crate) factors: &'a [Factors<'a>],
     /// Vector w of row r goes to `out + r * out_row + w * 16`.
@@ -136,9 +133,9 @@ pub(crate) struct Tile<'a> {
 
 /// Room for the sums of one tile, `[row][vector][16]`, which stays in the first-level cache.
 #[repr(align(64))]
-pub(crate) struct Sums(UnsafeCell<MaybeUninit<[f32; MOST_ROWS * Sums::ROW]>>);
+pub(crate) struct TileSums(UnsafeCell<MaybeUninit<[f32; MOST_ROWS * TileSums::ROW]>>);
 
-impl Sums {
+impl TileSums {
     /// Floats of a row.
     pub(crate) const ROW: usize = 64;
 
@@ -193,29 +190,29 @@ pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, width: usize, tile: &T
 #[inline(always)]
 fn of_width<S: Simd, const W: usize>(s: S, rows: usize, first: usize, tile: &Tile<'_>) {
     match rows {
-        1 if const { fits::<S>(1, W) } => s.apart(Shape::<S, 1, W> { s, first, tile }),
-        2 if const { fits::<S>(2, W) } => s.apart(Shape::<S, 2, W> { s, first, tile }),
-        3 if const { fits::<S>(3, W) } => s.apart(Shape::<S, 3, W> { s, first, tile }),
-        4 if const { fits::<S>(4, W) } => s.apart(Shape::<S, 4, W> { s, first, tile }),
-        5 if const { fits::<S>(5, W) } => s.apart(Shape::<S, 5, W> { s, first, tile }),
-        6 if const { fits::<S>(6, W) } => s.apart(Shape::<S, 6, W> { s, first, tile }),
-        7 if const { fits::<S>(7, W) } => s.apart(Shape::<S, 7, W> { s, first, tile }),
-        8 if const { fits::<S>(8, W) } => s.apart(Shape::<S, 8, W> { s, first, tile }),
+        1 if const { fits::<S>(1, W) } => s.outline(SizedTile::<S, 1, W> { s, first, tile }),
+        2 if const { fits::<S>(2, W) } => s.outline(SizedTile::<S, 2, W> { s, first, tile }),
+        3 if const { fits::<S>(3, W) } => s.outline(SizedTile::<S, 3, W> { s, first, tile }),
+        4 if const { fits::<S>(4, W) } => s.outline(SizedTile::<S, 4, W> { s, first, tile }),
+        5 if const { fits::<S>(5, W) } => s.outline(SizedTile::<S, 5, W> { s, first, tile }),
+        6 if const { fits::<S>(6, W) } => s.outline(SizedTile::<S, 6, W> { s, first, tile }),
+        7 if const { fits::<S>(7, W) } => s.outline(SizedTile::<S, 7, W> { s, first, tile }),
+        8 if const { fits::<S>(8, W) } => s.outline(SizedTile::<S, 8, W> { s, first, tile }),
         _ => assert!(rows == 0, "a tile of {rows} rows by {W} vectors"),
     }
 }
 
 /// A tile of R rows by W vectors. Made by `of_width` alone, for whose tile the caller of `multiply` vouches.
-struct Shape<'a, S, const R: usize, const W: usize> {
+struct SizedTile<'a, S, const R: usize, const W: usize> {
     s: S,
     /// The first of the W vectors.
     first: usize,
     tile: &'a Tile<'a>,
 }
 
-impl<S: Simd, const R: usize, const W: usize> Work for Shape<'_, S, R, W> {
+impl<S: Simd, const R: usize, const W: usize> Outlined for SizedTile<'_, S, R, W> {
     #[inline(always)]
-    fn work(self) {
+    fn run(self) {
         let Self { s, first, tile } = self;
         let mut acc = [[s.splat(0.0); W]; R];
         // SAFETY: as the caller of `multiply` vouches.
@@ -240,7 +237,7 @@ impl<S: Simd, const R: usize, const W: usize> Work for Shape<'_, S, R, W> {
                         for Strip { deltas, inputs, run } in strips {
                             let x = (deltas.add(delta), 1, run.delta_stride);
                             let at = inputs.add(input + first * 16);
-                            let inputs = Weights { at, step: run.input_stride, vector: 16 };
+                            let inputs = PackedWeights { at, step: run.input_stride, vector: 16 };
                             accumulate(s, &mut acc, x, run.rows, inputs);
                         }
                     }
@@ -265,14 +262,14 @@ unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
     acc: &mut [[S::F; W]; R],
     x: (*const f32, usize, usize),
     depth: usize,
-    weights: Weights,
+    weights: PackedWeights,
 ) {
     // A constant distance is part of an instruction; another one takes a register and on some processors an operation.
     let beside = W == 1 || S::DEEP == usize::MAX || weights.vector == 16;
     // SAFETY: as the caller vouches.
     unsafe {
         if beside {
-            continue_chains(s, acc, x, depth, Weights { vector: 16, ..weights });
+            continue_chains(s, acc, x, depth, PackedWeights { vector: 16, ..weights });
         } else {
             continue_chains(s, acc, x, depth, weights);
         }
@@ -289,7 +286,7 @@ unsafe fn continue_chains<S: Simd, const R: usize, const W: usize>(
     acc: &mut [[S::F; W]; R],
     (x, row, column): (*const f32, usize, usize),
     depth: usize,
-    weights: Weights,
+    weights: PackedWeights,
 ) {
     let mut sums = *acc;
     for k in 0..depth {

@@ -4,8 +4,8 @@
 
 use crate::dispatch::Isa;
 use crate::pack::Slots;
+use crate::pairs::{Pairs, runs};
 use crate::simd::{Kernel, Simd};
-use crate::weight_gradient::{Pairs, runs};
 use core::ops::Range;
 
 /// Adds to each stored row of `table` [D, stored] the weights of one-hot input number `symbols[d]`: a column of

@@ -10,7 +10,6 @@
 //! packs them.
 
 use crate::dispatch::Isa;
-use crate::sweep::Widths;
 use core::ops::Range;
 
 /// Floats in a stored vector of `units` values: the next multiple of sixteen.
@@ -39,9 +38,24 @@ pub(crate) fn strides(width: usize, depth: usize, deep: usize) -> [usize; 2] {
     if depth < deep { [width * 16, 16] } else { [16, depth * 16] }
 }
 
+/// How many vectors of a panel have outputs in their lower and in their upper half; the others are zeros for padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PanelWidths {
+    pub(crate) lower: usize,
+    pub(crate) upper: usize,
+}
+
+impl PanelWidths {
+    /// `width` vectors of the same units, those of block `block` of H.
+    #[inline(always)]
+    pub(crate) fn of_block(width: usize, block: usize, hidden: usize) -> Self {
+        Self { lower: width, upper: if hidden > block * 16 + 8 { width } else { 0 } }
+    }
+}
+
 /// Sixteen outputs: rows `first..first + lanes` of a weight matrix; the other lanes are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Vector {
+struct PanelVector {
     first: usize,
     lanes: usize,
 }
@@ -60,19 +74,19 @@ pub(crate) struct Panel {
 }
 
 impl Panel {
-    fn new(vectors: &[Vector], before: usize, out: usize) -> Self {
+    fn new(vectors: &[PanelVector], before: usize, out: usize) -> Self {
         Self { width: vectors.len(), upper: vectors.iter().filter(|v| v.lanes > 8).count(), before, out }
     }
 
-    pub(crate) fn widths(&self) -> Widths {
-        Widths { lower: self.width, upper: self.upper }
+    pub(crate) fn widths(&self) -> PanelWidths {
+        PanelWidths { lower: self.width, upper: self.upper }
     }
 }
 
 /// The arrangement of a weight matrix in panels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panels {
-    vectors: Vec<Vector>,
+    vectors: Vec<PanelVector>,
     panels: Vec<Panel>,
     out_width: usize,
 }
@@ -84,8 +98,8 @@ impl Panels {
         let blocks = outputs.div_ceil(16);
         let whole = (outputs + 7) / 16;
         let count = whole.div_ceil(4);
-        let vector = |b: usize| Vector { first: b * 16, lanes: (outputs - b * 16).min(16) };
-        let vectors: Vec<Vector> = (0..blocks).map(vector).collect();
+        let vector = |b: usize| PanelVector { first: b * 16, lanes: (outputs - b * 16).min(16) };
+        let vectors: Vec<PanelVector> = (0..blocks).map(vector).collect();
         let panels = (0..count).map(|i| (whole * i / count, whole * (i + 1) / count));
         let tail = (whole < blocks).then_some((whole, blocks));
         let panel = |(from, to): (usize, usize)| Panel::new(&vectors[from..to], from, from * 16);
@@ -101,11 +115,11 @@ impl Panels {
         slots.check();
         let blocks = slots.hidden.div_ceil(16);
         let width = slots.gates.len();
-        let vector = |b: usize, gate: usize| Vector {
+        let vector = |b: usize, gate: usize| PanelVector {
             first: gate * slots.hidden + b * 16,
             lanes: (slots.hidden - b * 16).min(16),
         };
-        let vectors: Vec<Vector> =
+        let vectors: Vec<PanelVector> =
             (0..blocks).flat_map(|b| slots.gates.iter().map(move |&gate| vector(b, gate))).collect();
         let out = |b: usize| (b * slots.stored + slots.first) * 16;
         let panel = |b: usize| Panel::new(&vectors[b * width..][..width], b * width, out(b));
@@ -266,7 +280,7 @@ fn copy_vector(from: &[f32], to: &mut [f32; 16]) {
 }
 
 /// Writes rows `vector` of `weight` [_, depth] as columns: `to[k * stride + lane]`.
-fn transpose(weight: &[f32], depth: usize, vector: Vector, to: &mut [f32], stride: usize) {
+fn transpose(weight: &[f32], depth: usize, vector: PanelVector, to: &mut [f32], stride: usize) {
     let rows = &weight[vector.first * depth..][..vector.lanes * depth];
     if vector.lanes < 16 {
         for k in 0..depth {

@@ -17,7 +17,7 @@ const OPERATIONS: u64 = 2;
 
 /// Multiply-adds that were done.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Done {
+pub struct MultiplyAdds {
     /// Floating-point operations, two for each multiply-add and lane.
     pub operations: u64,
     /// The mean of all lanes of all chains: 2 after some 25 rounds.
@@ -30,7 +30,7 @@ pub struct Done {
 /// let done = unrolled_kernels::peak::multiply_add(unrolled_kernels::Isa::PORTABLE, 100);
 /// assert_eq!(done.mean, 2.0);
 /// ```
-pub fn multiply_add(isa: Isa, rounds: u64) -> Done {
+pub fn multiply_add(isa: Isa, rounds: u64) -> MultiplyAdds {
     isa.run(MultiplyAdd { rounds, a: core::hint::black_box(0.5), b: core::hint::black_box(1.0) })
 }
 
@@ -60,16 +60,16 @@ struct MultiplyAdd {
 }
 
 impl Kernel for MultiplyAdd {
-    type Output = Done;
+    type Output = MultiplyAdds;
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Done {
+    fn run<S: Simd>(self, s: S) -> MultiplyAdds {
         if S::PORTABLE { self.chains::<S, 6>(s) } else { self.chains::<S, 12>(s) }
     }
 }
 
 impl MultiplyAdd {
     #[inline(always)]
-    fn chains<S: Simd, const N: usize>(&self, s: S) -> Done {
+    fn chains<S: Simd, const N: usize>(&self, s: S) -> MultiplyAdds {
         let (a, b) = (s.splat(self.a), s.splat(self.b));
         let mut sums = [s.splat(0.0); N];
         for _ in 0..self.rounds {
@@ -79,7 +79,7 @@ impl MultiplyAdd {
         }
         let total = add_up(s, sums);
         let lanes = (N * S::LANES) as u64;
-        Done { operations: OPERATIONS * lanes * self.rounds, mean: total / lanes as f32 }
+        MultiplyAdds { operations: OPERATIONS * lanes * self.rounds, mean: total / lanes as f32 }
     }
 }
 
@@ -147,10 +147,15 @@ mod tests {
     fn chains_are_counted_and_converge() {
         for isa in Isa::all() {
             let lanes = (isa.lanes() * if isa == Isa::PORTABLE { 6 } else { 12 }) as u64;
-            assert_eq!(multiply_add(isa, 0), Done { operations: 0, mean: 0.0 });
-            assert_eq!(multiply_add(isa, 1), Done { operations: 2 * lanes, mean: 1.0 }, "{}", isa.name());
+            assert_eq!(multiply_add(isa, 0), MultiplyAdds { operations: 0, mean: 0.0 });
+            assert_eq!(
+                multiply_add(isa, 1),
+                MultiplyAdds { operations: 2 * lanes, mean: 1.0 },
+                "{}",
+                isa.name()
+            );
             assert_eq!(multiply_add(isa, 2).mean, 1.5, "{}", isa.name());
-            assert_eq!(multiply_add(isa, 1000), Done { operations: 2000 * lanes, mean: 2.0 });
+            assert_eq!(multiply_add(isa, 1000), MultiplyAdds { operations: 2000 * lanes, mean: 2.0 });
         }
     }
 

@@ -6,8 +6,8 @@
 mod cells;
 
 pub use cells::{
-    Cell, Deltas, Trace, gru_after_backward, gru_after_forward, gru_before_backward, gru_before_forward,
-    lstm_backward, lstm_forward, rnn_backward, rnn_forward,
+    Deltas, ReferenceCell, Trace, gru_after_backward, gru_after_forward, gru_before_backward,
+    gru_before_forward, lstm_backward, lstm_forward, rnn_backward, rnn_forward,
 };
 
 use crate::update::Rule;
@@ -94,7 +94,7 @@ pub fn update(
             let v = momentum.mul_add(second, step);
             if momentum == 0.0 { [p - step, a, second, third] } else { [p - v, a, v, third] }
         }
-        Rule::CentredRmsprop { rate, decay, momentum, epsilon } => {
+        Rule::CenteredRmsprop { rate, decay, momentum, epsilon } => {
             let a = decay.mul_add(first, (1.0 - decay) * (g * g));
             let c = decay.mul_add(second, (1.0 - decay) * g);
             let step = rate * g / ((-c).mul_add(c, a).max(0.0) + epsilon).sqrt();

@@ -8,14 +8,14 @@
 //!
 //! There is one gate, so a tile is R rows by up to 64 units of it, forward and backward.
 
-use crate::backward_tile::{BackwardTile, Differentiate, Start};
+use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
-use crate::microkernel::Sums;
-use crate::pack::{Panel, Panels, Slots, padded};
+use crate::microkernel::TileSums;
+use crate::pack::{Panel, PanelWidths, Panels, Slots, padded};
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{Place, Tiled, Widths, sweep};
-use crate::window::{Hidden, Input, Part, Window};
+use crate::sweep::{TileRows, Tiled, sweep};
+use crate::window::{HiddenRows, Input, StepRows, WindowShape};
 use core::ops::Range;
 
 /// The one gate of `weight_ih` and `weight_hh`.
@@ -64,9 +64,9 @@ impl Activation {
 
 /// One layer's window, forward.
 #[derive(Debug)]
-pub struct Forward<'a> {
+pub struct RnnForward<'a> {
     /// T, B, H.
-    pub window: Window<'a>,
+    pub window: WindowShape<'a>,
     /// The squashing function.
     pub activation: Activation,
     /// Bias or table, and dense input, packed by `Panels::plain(H)`.
@@ -81,9 +81,9 @@ pub struct Forward<'a> {
 
 /// One layer's window, backward.
 #[derive(Debug)]
-pub struct Backward<'a> {
+pub struct RnnBackward<'a> {
     /// T, B, H, kept.
-    pub window: Window<'a>,
+    pub window: WindowShape<'a>,
     /// The squashing function.
     pub activation: Activation,
     /// `weight_hh`, packed transposed over `slots(H)`.
@@ -100,7 +100,7 @@ pub struct Backward<'a> {
     pub deltas: &'a mut [f32],
 }
 
-impl Forward<'_> {
+impl RnnForward<'_> {
     /// Computes the window.
     ///
     /// # Panics
@@ -115,16 +115,16 @@ impl Forward<'_> {
     }
 }
 
-impl Kernel for Forward<'_> {
+impl Kernel for RnnForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (h, sums) = (self.h.as_mut_ptr(), Sums::new());
+        let (h, sums) = (self.h.as_mut_ptr(), TileSums::new());
         for at in window.forward() {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
-                let tile = ForwardTile {
+                let tile = RnnForwardTile {
                     window,
                     activation: self.activation,
                     token: at.token,
@@ -141,31 +141,31 @@ impl Kernel for Forward<'_> {
     }
 }
 
-struct ForwardTile<'a> {
-    window: Window<'a>,
+struct RnnForwardTile<'a> {
+    window: WindowShape<'a>,
     activation: Activation,
     token: usize,
     input: &'a Input<'a>,
     recurrent: *const f32,
     panels: &'a Panels,
-    sums: &'a Sums,
+    sums: &'a TileSums,
     h: *mut f32,
     h_next: *mut f32,
 }
 
-impl<S: Simd> Tiled<S> for ForwardTile<'_> {
+impl<S: Simd> Tiled<S> for RnnForwardTile<'_> {
     #[inline(always)]
-    fn widths(&self, panel: usize) -> Widths {
+    fn widths(&self, panel: usize) -> PanelWidths {
         self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, Place { row, rows, panel, half, width }: Place) {
+    unsafe fn compute(&self, s: S, TileRows { row, rows, panel, half, width }: TileRows) {
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
         let Panel { before, width: whole, .. } = self.panels.panels()[panel];
         let first = before * 16 + half;
         let h = self.h.wrapping_add(row * stride);
-        let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
+        let hidden = HiddenRows { h, row: stride, units: hidden, weights: self.recurrent };
         let place = ((stride, first, 16), (before, whole, half));
         let tile = (self.token + row, rows, width);
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
@@ -173,7 +173,7 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
             self.input.preactivate(s, tile, place, |dense| dense.weights, hidden, self.sums);
             for r in 0..rows {
                 for w in 0..width {
-                    let sum = s.load(self.sums.base().add(r * Sums::ROW + w * 16));
+                    let sum = s.load(self.sums.base().add(r * TileSums::ROW + w * 16));
                     let unit = first + w * 16;
                     self.activate(s, sum, unit, self.h_next.add((row + r) * stride + unit));
                 }
@@ -182,7 +182,7 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
     }
 }
 
-impl ForwardTile<'_> {
+impl RnnForwardTile<'_> {
     /// From the pre-activations of the vector of units from `unit` on to their outputs.
     ///
     /// # Safety
@@ -204,7 +204,7 @@ impl ForwardTile<'_> {
     }
 }
 
-impl Backward<'_> {
+impl RnnBackward<'_> {
     /// Computes the window from its last step to its first.
     ///
     /// # Panics
@@ -222,13 +222,13 @@ impl Backward<'_> {
     }
 }
 
-impl Kernel for Backward<'_> {
+impl Kernel for RnnBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (deltas, sums) = (self.deltas.as_mut_ptr(), Sums::new());
-        for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
+        let (deltas, sums) = (self.deltas.as_mut_ptr(), TileSums::new());
+        for (at, StepRows { first, rows, pieces }) in window.backward(self.pieces) {
             let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
@@ -239,9 +239,9 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces,
                     deltas: deltas.wrapping_add((at.token + at.rows) * stride),
-                    start: Start::Above(self.dh.as_ptr().add(token)),
+                    start: GradientStart::Above(self.dh.as_ptr().add(token)),
                     sums: &sums,
-                    cell: Step {
+                    cell: RnnBackwardStep {
                         activation: self.activation,
                         h: self.h.as_ptr().add(window.step() + token),
                         deltas: deltas.add(token),
@@ -254,14 +254,14 @@ impl Kernel for Backward<'_> {
 }
 
 /// The places of one step.
-struct Step {
+struct RnnBackwardStep {
     activation: Activation,
     /// Its outputs.
     h: *const f32,
     deltas: *mut f32,
 }
 
-impl<S: Simd> Differentiate<S> for Step {
+impl<S: Simd> Differentiate<S> for RnnBackwardStep {
     const STORED: usize = 1;
 
     #[inline(always)]

@@ -1,23 +1,30 @@
 //! Where the deltas and inputs of a chunk of a weight gradient lie, checked once for all tiles that read them.
 
+use crate::pairs::{PairRun, Pairs, runs};
 use crate::simd::Simd;
-use crate::weight_gradient::{CHUNK, GROUPS, Pairs, Run, VECTORS, runs};
 use core::mem::MaybeUninit;
 use core::ops::Range;
+
+/// The most values of m walked at a time.
+pub(crate) const CHUNK: usize = 256;
+/// Groups of up to sixteen rows walked together.
+pub(crate) const GROUPS: usize = 12;
+/// The most vectors of a tile.
+pub(crate) const VECTORS: usize = 4;
 
 /// A run of m: where its deltas and inputs lie.
 #[derive(Clone, Copy)]
 pub(crate) struct Strip {
     pub(crate) deltas: *const f32,
     pub(crate) inputs: *const f32,
-    pub(crate) run: Run,
+    pub(crate) run: PairRun,
 }
 
 impl Strip {
     pub(crate) const EMPTY: Self = Self {
         deltas: core::ptr::null(),
         inputs: core::ptr::null(),
-        run: Run { rows: 0, delta_stride: 0, input_stride: 0 },
+        run: PairRun { rows: 0, delta_stride: 0, input_stride: 0 },
     };
 }
 
@@ -47,18 +54,18 @@ pub(crate) fn look_up(
 
 /// Floats between the deltas of two groups: a cache line more than a power of two, for groups that are a power of two apart would
 /// push each other out of the first-level cache.
-pub(crate) const GROUP: usize = CHUNK * 16 + 16;
+pub(crate) const GROUP_STRIDE: usize = CHUNK * 16 + 16;
 
 /// Room for the deltas and inputs of a chunk of m, side by side. It is large, never moves, and is written before it is read.
 #[repr(align(64))]
-pub(crate) struct Gathered {
-    /// [groups][m][16], groups `GROUP` floats apart.
-    deltas: [f32; GROUPS * GROUP],
+pub(crate) struct SideBySide {
+    /// [groups][m][16], groups `GROUP_STRIDE` floats apart.
+    deltas: [f32; GROUPS * GROUP_STRIDE],
     /// [m][W][16]
     inputs: [f32; CHUNK * VECTORS * 16],
 }
 
-impl Gathered {
+impl SideBySide {
     /// Takes the blocks of deltas that hold `places`, one for each group, to which the strips then lead.
     #[inline(always)]
     pub(crate) fn take_deltas<S: Simd>(
@@ -77,7 +84,7 @@ impl Gathered {
                     // CHUNK rows and GROUPS places.
                     unsafe {
                         let from = deltas.add(row * run.delta_stride + place / 16 * 16);
-                        copy(s, from, 1, to.add(g * GROUP));
+                        copy(s, from, 1, to.add(g * GROUP_STRIDE));
                     }
                 }
                 to = to.wrapping_add(16);
@@ -109,7 +116,7 @@ impl Gathered {
             }
             rows += run.rows;
         }
-        let run = Run { rows, delta_stride: 16, input_stride: vectors * 16 };
+        let run = PairRun { rows, delta_stride: 16, input_stride: vectors * 16 };
         Strip { deltas: deltas.cast(), inputs: begin, run }
     }
 }

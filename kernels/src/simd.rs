@@ -30,7 +30,7 @@ pub trait Simd: Copy {
     fn narrow(self) -> Self::Narrow;
     /// Does some work in a function of its own. What is inlined without end takes a compiler minutes: an algorithm ends in
     /// hundreds of tiles.
-    fn apart<W: Work>(self, work: W);
+    fn outline<W: Outlined>(self, work: W);
 
     /// The same value in all lanes.
     fn splat(self, value: f32) -> Self::F;
@@ -151,9 +151,9 @@ pub trait Simd: Copy {
 }
 
 /// A part of an algorithm, already bound to an instruction set, that is worth a call.
-pub trait Work {
+pub trait Outlined {
     /// The work, `#[inline(always)]`.
-    fn work(self);
+    fn run(self);
 }
 
 /// An algorithm that is compiled once per instruction set.

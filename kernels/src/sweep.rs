@@ -1,26 +1,12 @@
 //! All tiles of a step: panel by panel, and the rows of each dealt out evenly.
 
+use crate::pack::PanelWidths;
 use crate::simd::Simd;
 use crate::tile_shapes::rows_of;
 
-/// How many vectors of a panel have outputs in their lower and in their upper half; the others are zeros for padding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Widths {
-    pub(crate) lower: usize,
-    pub(crate) upper: usize,
-}
-
-impl Widths {
-    /// `width` vectors of the same units, those of block `block` of H.
-    #[inline(always)]
-    pub(crate) fn of_block(width: usize, block: usize, hidden: usize) -> Self {
-        Self { lower: width, upper: if hidden > block * 16 + 8 { width } else { 0 } }
-    }
-}
-
 /// Some rows of one panel, or of one half of each of its vectors.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct TileRows {
     /// The first row.
     pub(crate) row: usize,
     /// How many.
@@ -35,13 +21,13 @@ pub(crate) struct Place {
 /// An algorithm on tiles: a product, and the algorithm's own part.
 pub(crate) trait Tiled<S: Simd> {
     /// The vectors of a panel.
-    fn widths(&self, panel: usize) -> Widths;
+    fn widths(&self, panel: usize) -> PanelWidths;
 
     /// Computes the rows at a place, which are at most `rows_of(width)`.
     ///
     /// # Safety
     /// The rows and the panel exist.
-    unsafe fn compute(&self, s: S, place: Place);
+    unsafe fn compute(&self, s: S, place: TileRows);
 }
 
 /// Computes all rows of each panel. A panel with upper halves of padding alone goes by halves, and leaves those out.
@@ -56,7 +42,7 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(
     tiled: &T,
 ) {
     for panel in 0..panels {
-        let Widths { lower, upper } = Tiled::<S>::widths(tiled, panel);
+        let PanelWidths { lower, upper } = Tiled::<S>::widths(tiled, panel);
         // SAFETY: as the caller vouches.
         unsafe {
             if S::LANES == 16 && lower == upper {
@@ -87,6 +73,6 @@ unsafe fn sweep_rows<S: Simd, T: Tiled<S>>(
     for i in 0..tiles {
         let (row, end) = (rows * i / tiles, rows * (i + 1) / tiles);
         // SAFETY: row..end lies below `rows`; the caller vouches for the rest.
-        unsafe { tiled.compute(s, Place { row, rows: end - row, panel, half, width }) };
+        unsafe { tiled.compute(s, TileRows { row, rows: end - row, panel, half, width }) };
     }
 }

@@ -1,7 +1,9 @@
 //! Which tiles there are: how many rows and vectors of sums the registers of a leaf hold beside what is multiplied.
 
-use crate::microkernel::MOST_ROWS;
 use crate::simd::Simd;
+
+/// The most rows of a tile.
+pub(crate) const MOST_ROWS: usize = 8;
 
 /// Whether a tile loads its rows' values first, and then one vector of weights at a time: the faster way, where the
 /// registers hold R values and a vector beside the sums. (A single vector of weights multiplies values straight from memory.)

@@ -65,7 +65,7 @@ pub enum Rule {
         momentum: f32,
     },
     /// `first` is the mean square, `second` the mean, `third` the velocity (empty without momentum).
-    CentredRmsprop {
+    CenteredRmsprop {
         /// Learning rate.
         rate: f32,
         /// Share of the means that is kept.
@@ -100,8 +100,8 @@ impl Rule {
             Self::Sgd { .. } | Self::Nesterov { .. } | Self::Adagrad { .. } => 1,
             Self::Rmsprop { momentum: 0.0, .. } => 1,
             Self::Rmsprop { .. } | Self::Adam { .. } | Self::AdamW { .. } => 2,
-            Self::CentredRmsprop { momentum: 0.0, .. } => 2,
-            Self::CentredRmsprop { .. } => 3,
+            Self::CenteredRmsprop { momentum: 0.0, .. } => 2,
+            Self::CenteredRmsprop { .. } => 3,
         }
     }
 }
@@ -202,7 +202,7 @@ impl Kernel for Update<'_> {
                     (s.fnma(rate, s.fma(momentum, v, g), p), [v])
                 });
             }
-            Rule::CentredRmsprop { rate, decay, momentum, epsilon } => {
+            Rule::CenteredRmsprop { rate, decay, momentum, epsilon } => {
                 let (kept, fresh) = (s.splat(decay), s.splat(1.0 - decay));
                 let (rate, epsilon) = (s.splat(rate), s.splat(epsilon));
                 let mean = |a: S::F, g: S::F| s.fma(kept, a, s.mul(fresh, g));

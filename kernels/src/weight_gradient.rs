@@ -16,29 +16,25 @@
 
 use crate::bias_gradient::add_deltas;
 use crate::dispatch::Isa;
-use crate::microkernel::{Factors, Starts, Sums, Tile, multiply};
+use crate::microkernel::{Factors, Tile, TileStart, TileSums, multiply};
 use crate::pack::{Slots, padded, product};
+use crate::pairs::Pairs;
 use crate::processor::caches;
-use crate::side_by_side::{GROUP, Gathered, Strip, look_up};
+use crate::row_group::RowGroup;
+use crate::side_by_side::{CHUNK, GROUP_STRIDE, GROUPS, SideBySide, Strip, VECTORS, look_up};
 use crate::simd::{Kernel, Simd};
 use crate::tile_shapes::rows_of;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// Rows of dW that make a task of fair size.
-pub const ROWS: usize = 192;
-/// The most values of m walked at a time.
-pub(crate) const CHUNK: usize = 256;
-/// Groups of up to sixteen rows walked together.
-pub(crate) const GROUPS: usize = ROWS / 16;
+pub const ROWS: usize = GROUPS * 16;
 /// AVX-512 copies deltas whose stored rows are at least so many floats long, and then also inputs of at least so many columns.
 const FAR: usize = 1024;
-/// The most vectors of a tile.
-pub(crate) const VECTORS: usize = 4;
 
 /// How a chunk is read.
 #[derive(Clone, Copy)]
-struct Walk {
+struct ReadPlan {
     /// Values of m in a chunk.
     chunk: usize,
     /// Whether deltas are copied side by side, and whether inputs are.
@@ -46,7 +42,7 @@ struct Walk {
     inputs: bool,
 }
 
-impl Walk {
+impl ReadPlan {
     /// For stored rows of `width` floats and inputs of `depth` columns.
     #[inline(always)]
     fn of<S: Simd>(width: usize, depth: usize) -> Self {
@@ -65,48 +61,6 @@ impl Walk {
     }
 }
 
-/// The rows of a window in the order of the sum: number m to (stored deltas, input vector).
-pub trait Pairs: Sync {
-    /// How many there are.
-    fn len(&self) -> usize;
-    /// Whether there is none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// The deltas of m, a stored row; and of the rest of its run.
-    fn delta(&self, m: usize) -> &[f32];
-    /// The input of m; and of the rest of its run. The last row is readable in whole vectors of sixteen, whatever lies
-    /// behind its last value.
-    fn input(&self, m: usize) -> &[f32];
-    /// How far the slices of m reach beyond m.
-    fn run(&self, _m: usize) -> Run {
-        Run { rows: 1, delta_stride: 0, input_stride: 0 }
-    }
-}
-
-/// Rows that lie behind each other at constant distances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// How many, at least one.
-    pub rows: usize,
-    /// Floats from the deltas of one row to those of the next.
-    pub delta_stride: usize,
-    /// Floats from the input of one row to that of the next.
-    pub input_stride: usize,
-}
-
-/// Splits `chunk` into runs: (m, rows, strides).
-pub(crate) fn runs(pairs: &dyn Pairs, chunk: Range<usize>) -> impl Iterator<Item = (usize, Run)> {
-    let mut m = chunk.start;
-    core::iter::from_fn(move || {
-        let (at, left) = (m, chunk.end - m);
-        let run = (left > 0).then(|| pairs.run(at))?;
-        let run = Run { rows: run.rows.clamp(1, left), ..run };
-        m += run.rows;
-        Some((at, run))
-    })
-}
-
 /// Some rows of a weight gradient.
 pub struct WeightGradient<'a> {
     /// Deltas and inputs.
@@ -123,17 +77,6 @@ pub struct WeightGradient<'a> {
     pub weight: &'a mut [f32],
     /// `[rows]`, overwritten; or empty.
     pub bias: &'a mut [f32],
-}
-
-/// Consecutive rows whose deltas lie side by side in one block.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Group {
-    /// The first row, counted within the call.
-    pub(crate) row: usize,
-    /// Where its deltas lie in a stored row.
-    pub(crate) place: usize,
-    /// How many rows, 1 to 16.
-    pub(crate) count: usize,
 }
 
 impl WeightGradient<'_> {
@@ -155,35 +98,23 @@ impl WeightGradient<'_> {
             isa.run_rows(usize::MAX, self);
         }
     }
-
-    /// The next groups from row `row` of the call on, as many as are walked together.
-    fn groups(&self, mut row: usize, groups: &mut [Group; GROUPS]) -> usize {
-        let mut found = 0;
-        while found < GROUPS && row < self.rows.len() {
-            let unit = (self.rows.start + row) % self.slots.hidden;
-            let count = (16 - unit % 16).min(self.slots.hidden - unit).min(self.rows.len() - row);
-            groups[found] = Group { row, place: self.slots.place(self.rows.start + row), count };
-            (row, found) = (row + count, found + 1);
-        }
-        found
-    }
 }
 
 impl Kernel for WeightGradient<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let walk = Walk::of::<S>(self.slots.width(), self.depth);
-        let (mut strips, mut groups, mut row) = ([Strip::EMPTY; CHUNK], [Group::default(); GROUPS], 0);
-        let mut gathered = MaybeUninit::uninit();
+        let walk = ReadPlan::of::<S>(self.slots.width(), self.depth);
+        let (mut strips, mut groups, mut row) = ([Strip::EMPTY; CHUNK], [RowGroup::default(); GROUPS], 0);
+        let mut beside = MaybeUninit::uninit();
         while row < self.rows.len() {
-            let found = self.groups(row, &mut groups);
-            let groups = &groups[..found];
+            let rest = self.rows.start + row..self.rows.end;
+            let groups = RowGroup::fill(&mut groups, self.slots, rest, self.rows.start);
             row = groups.last().map_or(self.rows.len(), |group| group.row + group.count);
             for from in (0..self.pairs.len()).step_by(walk.chunk) {
                 let chunk = from..(from + walk.chunk).min(self.pairs.len());
                 let count = look_up(self.pairs, chunk, self.slots.width(), padded(self.depth), &mut strips);
-                self.multiply(s, walk, groups, &mut strips[..count], &mut gathered);
+                self.multiply(s, walk, groups, &mut strips[..count], &mut beside);
             }
         }
     }
@@ -195,17 +126,20 @@ impl WeightGradient<'_> {
     fn multiply<S: Simd>(
         &mut self,
         s: S,
-        walk: Walk,
-        groups: &[Group],
+        walk: ReadPlan,
+        groups: &[RowGroup],
         strips: &mut [Strip],
-        gathered: &mut MaybeUninit<Gathered>,
+        beside: &mut MaybeUninit<SideBySide>,
     ) {
-        let mut moved = [Group::default(); GROUPS];
+        let mut moved = [RowGroup::default(); GROUPS];
         let moved = &mut moved[..groups.len()];
         moved.copy_from_slice(groups);
         if walk.deltas {
-            Gathered::take_deltas(gathered, s, strips, groups.iter().map(|group| group.place));
-            moved.iter_mut().enumerate().for_each(|(g, group)| group.place = g * GROUP + group.place % 16);
+            SideBySide::take_deltas(beside, s, strips, groups.iter().map(|group| group.place));
+            moved
+                .iter_mut()
+                .enumerate()
+                .for_each(|(g, group)| group.place = g * GROUP_STRIDE + group.place % 16);
         }
         if !self.bias.is_empty() {
             add_deltas(s, strips, moved, self.bias);
@@ -213,12 +147,12 @@ impl WeightGradient<'_> {
         for columns in tiles_of::<S>(self.depth) {
             let joined;
             let (strips, input) = if walk.inputs {
-                joined = [Gathered::take_inputs(gathered, s, strips, columns.clone())];
+                joined = [SideBySide::take_inputs(beside, s, strips, columns.clone())];
                 (&joined[..], 0)
             } else {
                 (&*strips, columns.start)
             };
-            let part = Part { strips, input, columns, stride: self.depth };
+            let part = TileColumns { strips, input, columns, stride: self.depth };
             for group in &*moved {
                 part.multiply(s, group, &mut self.weight[group.row * self.depth..]);
             }
@@ -237,7 +171,7 @@ fn tiles_of<S: Simd>(depth: usize) -> impl Iterator<Item = Range<usize>> {
 
 /// Where a tile begins.
 #[derive(Clone, Copy)]
-struct Place {
+struct TileOrigin {
     /// Its first row's deltas within a stored row.
     delta: usize,
     /// Its first column within the part.
@@ -245,7 +179,7 @@ struct Place {
 }
 
 /// A chunk of m, in the columns of one tile.
-struct Part<'a> {
+struct TileColumns<'a> {
     strips: &'a [Strip],
     /// The first column within an input vector.
     input: usize,
@@ -254,10 +188,10 @@ struct Part<'a> {
     stride: usize,
 }
 
-impl Part<'_> {
+impl TileColumns<'_> {
     /// Continues the sums of a group of rows of the gradient. A last vector that is at most half full goes by itself.
     #[inline(always)]
-    fn multiply<S: Simd>(&self, s: S, group: &Group, weight: &mut [f32]) {
+    fn multiply<S: Simd>(&self, s: S, group: &RowGroup, weight: &mut [f32]) {
         if S::PORTABLE {
             return self.multiply_portable(group, weight);
         }
@@ -269,26 +203,26 @@ impl Part<'_> {
 
     /// Some vectors of columns.
     #[inline(always)]
-    fn vectors<S: Simd>(&self, s: S, vectors: Range<usize>, group: &Group, weight: &mut [f32]) {
+    fn vectors<S: Simd>(&self, s: S, vectors: Range<usize>, group: &RowGroup, weight: &mut [f32]) {
         if vectors.is_empty() {
             return;
         }
         let tiles = group.count.div_ceil(rows_of::<S>(vectors.len())).max(1);
         for i in 0..tiles {
             let (row, end) = (group.count * i / tiles, group.count * (i + 1) / tiles);
-            let place = Place { delta: group.place + row, first: vectors.start * 16 };
+            let place = TileOrigin { delta: group.place + row, first: vectors.start * 16 };
             self.tile(s, (end - row, vectors.len()), place, &mut weight[row * self.stride..]);
         }
     }
 
     /// Continues the sums of some rows by some vectors.
     #[inline(always)]
-    fn tile<S: Simd>(&self, s: S, (rows, width): (usize, usize), at: Place, weight: &mut [f32]) {
-        let Place { delta, first } = at;
+    fn tile<S: Simd>(&self, s: S, (rows, width): (usize, usize), at: TileOrigin, weight: &mut [f32]) {
+        let TileOrigin { delta, first } = at;
         let out = weight[self.columns.start..][..(rows - 1) * self.stride + self.columns.len()].as_mut_ptr();
         let out = out.wrapping_add(first);
         let mut tile = Tile {
-            start: Starts::rows(out, self.stride, 16),
+            start: TileStart::rows(out, self.stride, 16),
             factors: &[Factors::Tokens { strips: self.strips, delta, input: self.input + first }],
             out,
             out_row: self.stride,
@@ -301,15 +235,15 @@ impl Part<'_> {
             if lanes == S::LANES {
                 return multiply(s, rows, width, &tile);
             }
-            let edge = Sums::new();
-            let place = |r: usize, w: usize| edge.base().wrapping_add(r * Sums::ROW + w * 16);
+            let edge = TileSums::new();
+            let place = |r: usize, w: usize| edge.base().wrapping_add(r * TileSums::ROW + w * 16);
             let lanes = |w: usize| if w + 1 == width { lanes } else { S::LANES };
             for (r, w) in (0..rows).flat_map(|r| (0..width).map(move |w| (r, w))) {
                 let from = out.wrapping_add(r * self.stride + w * 16);
                 s.store(place(r, w), s.load_up_to(from, lanes(w), 0.0));
             }
-            tile.start = Starts::rows(edge.base(), Sums::ROW, 16);
-            (tile.out, tile.out_row) = (edge.base(), Sums::ROW);
+            tile.start = TileStart::rows(edge.base(), TileSums::ROW, 16);
+            (tile.out, tile.out_row) = (edge.base(), TileSums::ROW);
             multiply(s, rows, width, &tile);
             for (r, w) in (0..rows).flat_map(|r| (0..width).map(move |w| (r, w))) {
                 let to = out.wrapping_add(r * self.stride + w * 16);
@@ -320,7 +254,7 @@ impl Part<'_> {
 
     /// Continues the sums of a group by one product for the whole chunk. `matrixmultiply` starts a new sum in each call, so with
     /// one call for each run the sums would depend on the runs.
-    fn multiply_portable(&self, group: &Group, weight: &mut [f32]) {
+    fn multiply_portable(&self, group: &RowGroup, weight: &mut [f32]) {
         let [Strip { deltas, inputs, run }] = *self.strips else { return };
         let columns = self.columns.len();
         let out = weight[self.columns.start..][..(group.count - 1) * self.stride + columns].as_mut_ptr();
@@ -350,10 +284,13 @@ impl Part<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Walk;
+    use super::ReadPlan;
 
     #[test]
     fn chunks_follow_the_first_level_cache() {
-        assert_eq!([0, 16 << 10, 32 << 10, 48 << 10, 1 << 20].map(Walk::fitting), [64, 64, 160, 256, 256]);
+        assert_eq!(
+            [0, 16 << 10, 32 << 10, 48 << 10, 1 << 20].map(ReadPlan::fitting),
+            [64, 64, 160, 256, 256]
+        );
     }
 }

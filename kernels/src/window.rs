@@ -1,6 +1,6 @@
 //! What the cells' kernels share: the sizes of a window and the input of a layer.
 
-use crate::microkernel::{Factors, Starts, Sums, Tile, Weights, multiply};
+use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, TileSums, multiply};
 use crate::pack::{Slots, padded, product};
 use crate::simd::Simd;
 use core::ops::Range;
@@ -11,7 +11,7 @@ use core::ops::Range;
 /// are its first `active[t]`, and buffers are packed: [N, ..] below stands for the tokens of all steps behind each other,
 /// `active[t]` of step t. A window whose rows all have T steps has N = T * B, and [N, ..] is [T, B, ..].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window<'a> {
+pub struct WindowShape<'a> {
     /// Steps T.
     pub steps: usize,
     /// Rows B.
@@ -26,7 +26,7 @@ pub struct Window<'a> {
 
 /// One step of a window: which rows take part, and where they lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct StepPlace {
     /// Rows that take part.
     pub(crate) rows: usize,
     /// Those of them that go on to the next step.
@@ -37,7 +37,7 @@ pub(crate) struct Place {
     pub(crate) before: usize,
 }
 
-impl<'a> Window<'a> {
+impl<'a> WindowShape<'a> {
     /// Floats of one hidden vector of each row: B * padded(H).
     pub fn step(&self) -> usize {
         self.rows * padded(self.hidden)
@@ -84,7 +84,7 @@ impl<'a> Window<'a> {
     }
 
     /// All steps from the first to the last.
-    pub(crate) fn forward(self) -> impl Iterator<Item = Place> {
+    pub(crate) fn forward(self) -> impl Iterator<Item = StepPlace> {
         let mut token = 0;
         (0..self.steps).map(move |t| {
             let place = self.place(t, token);
@@ -94,7 +94,7 @@ impl<'a> Window<'a> {
     }
 
     /// All steps from the last to the first, each in the parts that differ in what a backward pass multiplies.
-    pub(crate) fn backward(self, pieces: &[Range<usize>]) -> impl Iterator<Item = (Place, Part<'_>)> {
+    pub(crate) fn backward(self, pieces: &[Range<usize>]) -> impl Iterator<Item = (StepPlace, StepRows<'_>)> {
         let mut token = self.tokens();
         let places = (0..self.steps).rev().map(move |t| {
             token -= self.active(t);
@@ -103,9 +103,9 @@ impl<'a> Window<'a> {
         places.flat_map(|at| at.parts(pieces).map(move |part| (at, part)))
     }
 
-    fn place(&self, t: usize, token: usize) -> Place {
+    fn place(&self, t: usize, token: usize) -> StepPlace {
         let before = if t == 0 { 0 } else { self.rows + token - self.active(t - 1) };
-        Place { rows: self.active(t), following: self.active(t + 1), token, before }
+        StepPlace { rows: self.active(t), following: self.active(t + 1), token, before }
     }
 
     /// The place of token `token`, or of hidden vector `token`, in a buffer of which one step may be all that is kept.
@@ -147,7 +147,7 @@ impl<'a> Window<'a> {
 
 /// Some rows of a step in a backward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Part<'p> {
+pub(crate) struct StepRows<'p> {
     /// The first of them.
     pub(crate) first: usize,
     /// How many, at least one.
@@ -156,11 +156,11 @@ pub(crate) struct Part<'p> {
     pub(crate) pieces: &'p [Range<usize>],
 }
 
-impl Place {
+impl StepPlace {
     /// The rows that go on to the next step, with the product of its deltas, and those that end here, without.
-    fn parts<'p>(&self, pieces: &'p [Range<usize>]) -> impl Iterator<Item = Part<'p>> + use<'p> {
-        let going = Part { first: 0, rows: self.following, pieces };
-        let ending = Part { first: self.following, rows: self.rows - self.following, pieces: &[] };
+    fn parts<'p>(&self, pieces: &'p [Range<usize>]) -> impl Iterator<Item = StepRows<'p>> + use<'p> {
+        let going = StepRows { first: 0, rows: self.following, pieces };
+        let ending = StepRows { first: self.following, rows: self.rows - self.following, pieces: &[] };
         [going, ending].into_iter().filter(|part| part.rows > 0)
     }
 }
@@ -173,12 +173,12 @@ pub struct Input<'a> {
     /// The row of `start` for each token `[N]`; without it, row 0 for all.
     pub ids: Option<&'a [u32]>,
     /// An input that is multiplied in the tile, before the hidden state.
-    pub dense: Option<Dense<'a>>,
+    pub dense: Option<DenseInput<'a>>,
 }
 
 /// Dense input vectors and the weights that multiply them.
 #[derive(Clone, Copy, Debug)]
-pub struct Dense<'a> {
+pub struct DenseInput<'a> {
     /// [N, stride]
     pub values: &'a [f32],
     /// Floats from one row to the next.
@@ -194,7 +194,7 @@ pub struct Dense<'a> {
 impl<'a> Input<'a> {
     /// Checks ids and lengths once, so that the tiles need not. `slots` are what a row of `start` holds; `packed` and
     /// `second` are the outputs that the two sets of dense weights feed, padding included.
-    pub(crate) fn check(&self, window: &Window<'_>, slots: &Slots, packed: usize, second: usize) {
+    pub(crate) fn check(&self, window: &WindowShape<'_>, slots: &Slots, packed: usize, second: usize) {
         window.check_sizes();
         let (tokens, width) = (window.tokens(), slots.width());
         match self.ids {
@@ -226,11 +226,11 @@ impl<'a> Input<'a> {
     /// The starts of the tokens from `token` on, from vector `offset` of their rows of `width` floats on, `step` floats from one
     /// vector to the next.
     #[inline(always)]
-    pub(crate) fn starts(&self, token: usize, (width, offset, step): (usize, usize, usize)) -> Starts {
+    pub(crate) fn starts(&self, token: usize, (width, offset, step): (usize, usize, usize)) -> TileStart {
         let start = self.start.as_ptr().wrapping_add(offset);
         match self.ids {
-            None => Starts::rows(start, 0, step),
-            Some(ids) => Starts::rows(start, width, step).with_ids(ids.as_ptr().wrapping_add(token)),
+            None => TileStart::rows(start, 0, step),
+            Some(ids) => TileStart::rows(start, width, step).with_ids(ids.as_ptr().wrapping_add(token)),
         }
     }
 
@@ -245,7 +245,7 @@ impl<'a> Input<'a> {
     #[inline(always)]
     pub(crate) fn factors<'d, S: Simd>(
         &self,
-        weights: impl Fn(&Dense<'a>) -> &'a [f32],
+        weights: impl Fn(&DenseInput<'a>) -> &'a [f32],
         token: usize,
         (before, vectors, half): (usize, usize, usize),
         depth: &'d Range<usize>,
@@ -258,7 +258,7 @@ impl<'a> Input<'a> {
             x: dense.values.as_ptr().wrapping_add(token * dense.stride),
             row: dense.stride,
             pieces: core::slice::from_ref(depth),
-            weights: Weights::of_panel::<S>(at, vectors, dense.width),
+            weights: PackedWeights::of_panel::<S>(at, vectors, dense.width),
         }
     }
 
@@ -273,9 +273,9 @@ impl<'a> Input<'a> {
         s: S,
         (token, rows, width): (usize, usize, usize),
         (start, panel): ((usize, usize, usize), (usize, usize, usize)),
-        weights: impl Fn(&Dense<'a>) -> &'a [f32],
-        hidden: Hidden,
-        sums: &Sums,
+        weights: impl Fn(&DenseInput<'a>) -> &'a [f32],
+        hidden: HiddenRows,
+        sums: &TileSums,
     ) {
         let (depth, units) = (self.depth(), 0..hidden.units);
         let (before, vectors, half) = panel;
@@ -284,13 +284,13 @@ impl<'a> Input<'a> {
             x: hidden.h,
             row: hidden.row,
             pieces: core::slice::from_ref(&units),
-            weights: Weights::of_panel::<S>(at, vectors, hidden.units),
+            weights: PackedWeights::of_panel::<S>(at, vectors, hidden.units),
         };
         let tile = Tile {
             start: self.starts(token, start),
             factors: &[self.factors::<S>(weights, token, panel, &depth), recurrent],
             out: sums.base(),
-            out_row: Sums::ROW,
+            out_row: TileSums::ROW,
         };
         // SAFETY: as the caller vouches.
         unsafe { multiply(s, rows, width, &tile) }
@@ -299,7 +299,7 @@ impl<'a> Input<'a> {
 
 /// The hidden vectors of a tile, and the packed weights that multiply them.
 #[derive(Clone, Copy)]
-pub(crate) struct Hidden {
+pub(crate) struct HiddenRows {
     /// The first row's; `row` floats to the next.
     pub(crate) h: *const f32,
     pub(crate) row: usize,

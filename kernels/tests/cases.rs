@@ -1,11 +1,10 @@
 //! A layer's window in plain layouts, and one way to run every cell on it.
 
 use crate::harness::{Numbers, Shifted, store, unstore};
-use unrolled_kernels::gru;
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::reference::{self, Cell, Deltas, Trace};
+use unrolled_kernels::reference::{self, Deltas, ReferenceCell, Trace};
 use unrolled_kernels::rnn::{self, Activation};
-use unrolled_kernels::{Dense, Input, Isa, Window, lstm};
+use unrolled_kernels::{DenseInput, Input, Isa, WindowShape, gru, lstm};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -41,7 +40,7 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Case {
     pub kind: Kind,
-    pub window: Window<'static>,
+    pub window: WindowShape<'static>,
     /// Active rows of each step, empty for all; `window` has none.
     pub active: Vec<u32>,
     /// E, 0 for no dense input.
@@ -85,7 +84,7 @@ impl Case {
         let tokens = steps * rows;
         Self {
             kind,
-            window: Window { steps, rows, hidden, keep, active: &[] },
+            window: WindowShape { steps, rows, hidden, keep, active: &[] },
             active: Vec::new(),
             width,
             offset,
@@ -106,7 +105,7 @@ impl Case {
         let (old, hidden) = (self.window, self.window.hidden);
         fn tokens<A: Clone>(
             all: &[A],
-            old: Window<'_>,
+            old: WindowShape<'_>,
             (steps, rows): (core::ops::Range<usize>, core::ops::Range<usize>),
         ) -> Vec<A> {
             let each = all.len() / (old.steps * old.rows);
@@ -118,7 +117,7 @@ impl Case {
         };
         let both = (steps.clone(), rows.clone());
         Self {
-            window: Window { steps: steps.len(), rows: rows.len(), ..old },
+            window: WindowShape { steps: steps.len(), rows: rows.len(), ..old },
             ids: self.ids.as_ref().map(|ids| tokens(ids, old, both.clone())),
             x: tokens(&self.x, old, both.clone()),
             dh: tokens(&self.dh, old, both.clone()),
@@ -148,8 +147,8 @@ impl Case {
         }
     }
 
-    fn sizes(&self) -> Window<'_> {
-        Window { active: &self.active, ..self.window }
+    fn sizes(&self) -> WindowShape<'_> {
+        WindowShape { active: &self.active, ..self.window }
     }
 
     /// [T, B, slot, H]
@@ -160,8 +159,8 @@ impl Case {
         tokens.flat_map(|m| self.table[token(m) * row..][..row].to_vec()).collect()
     }
 
-    fn cell<'a>(&'a self, start: &'a [f32]) -> Cell<'a> {
-        Cell {
+    fn cell<'a>(&'a self, start: &'a [f32]) -> ReferenceCell<'a> {
+        ReferenceCell {
             steps: self.window.steps,
             rows: self.window.rows,
             width: self.width,
@@ -252,7 +251,7 @@ impl Case {
                 to[..self.width].copy_from_slice(from);
             }
         }
-        let dense = Dense {
+        let dense = DenseInput {
             values: x.get(),
             stride,
             width: self.width,
@@ -278,7 +277,7 @@ impl Case {
         let mut extra = Shifted::new(&vec![untouched; kept], self.offset);
         let (h_out, gates_out) = (h.get_mut(), gates.get_mut());
         match self.kind {
-            Kind::Lstm => lstm::Forward {
+            Kind::Lstm => lstm::LstmForward {
                 window,
                 input,
                 recurrent: recurrent.get(),
@@ -289,10 +288,16 @@ impl Case {
             }
             .run_on(isa),
             Kind::GruAfter => {
-                gru::ForwardAfter { window, input, recurrent: recurrent.get(), h: h_out, gates: gates_out }
-                    .run_on(isa);
+                gru::GruAfterForward {
+                    window,
+                    input,
+                    recurrent: recurrent.get(),
+                    h: h_out,
+                    gates: gates_out,
+                }
+                .run_on(isa);
             }
-            Kind::GruBefore => gru::ForwardBefore {
+            Kind::GruBefore => gru::GruBeforeForward {
                 window,
                 input,
                 recurrent: recurrent.get(),
@@ -305,7 +310,7 @@ impl Case {
             .run_on(isa),
             Kind::Rnn(activation) => {
                 let recurrent = recurrent.get();
-                rnn::Forward { window, activation, input, recurrent, panels: &hh, h: h_out }.run_on(isa);
+                rnn::RnnForward { window, activation, input, recurrent, panels: &hh, h: h_out }.run_on(isa);
             }
         }
         let plain = |stored: &Shifted| unstore(stored.get(), 1, hidden, true);
@@ -337,7 +342,7 @@ impl Case {
             Kind::Lstm => {
                 let slots = lstm::slots(hidden);
                 let recurrent = self.pack_transposed(isa, &slots);
-                lstm::Backward {
+                lstm::LstmBackward {
                     window,
                     recurrent: recurrent.get(),
                     panels,
@@ -353,7 +358,7 @@ impl Case {
             Kind::GruAfter => {
                 let slots = gru::slots_after_hidden(hidden);
                 let recurrent = self.pack_transposed(isa, &slots);
-                gru::BackwardAfter {
+                gru::GruAfterBackward {
                     window,
                     recurrent: recurrent.get(),
                     panels,
@@ -370,7 +375,7 @@ impl Case {
                     (gru::slots_before_gates(hidden), gru::slots_before_candidate(hidden));
                 let (recurrent, last) =
                     (self.pack_transposed(isa, &slots), self.pack_transposed(isa, &candidate));
-                gru::BackwardBefore {
+                gru::GruBeforeBackward {
                     window,
                     recurrent: recurrent.get(),
                     candidate: last.get(),
@@ -387,7 +392,7 @@ impl Case {
             Kind::Rnn(activation) => {
                 let slots = rnn::slots(hidden);
                 let recurrent = self.pack_transposed(isa, &slots);
-                rnn::Backward {
+                rnn::RnnBackward {
                     window,
                     activation,
                     recurrent: recurrent.get(),

@@ -2,7 +2,9 @@
 
 use crate::harness::{Numbers, fuses};
 use unrolled_kernels::Isa;
-use unrolled_kernels::lstm::extended::{Backward, Cells, Forward, Options, hold, hold_backward, slots_of};
+use unrolled_kernels::lstm::extended::{
+    CellStates, ExtendedBackward, ExtendedForward, LstmOptions, hold, hold_backward, slots_of,
+};
 use unrolled_kernels::pack::padded;
 
 const ROWS: usize = 3;
@@ -37,7 +39,7 @@ impl Variant {
 
 /// A step in compact arrays: pre-activations [ROWS, gates, H], cells [ROWS, H], options [vectors, H].
 #[derive(Clone)]
-struct Step {
+struct OptionsCase {
     variant: Variant,
     hidden: usize,
     clip: f32,
@@ -52,7 +54,7 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-impl Step {
+impl OptionsCase {
     fn new(variant: Variant, hidden: usize, clip: f32) -> Self {
         let mut numbers = Numbers(hidden as u64 * 7 + 1);
         let mut some = |count| numbers.floats(count).into_iter().map(f64::from).collect::<Vec<f64>>();
@@ -145,7 +147,7 @@ fn spread(values: &[f64], hidden: usize) -> Vec<f32> {
 }
 
 /// Stored rows, and back.
-fn store(step: &Step) -> Vec<f32> {
+fn store(step: &OptionsCase) -> Vec<f32> {
     let (slots, gates) = (slots_of(step.hidden, step.variant.coupled()), step.gates());
     let mut stored = vec![0.0; ROWS * slots.width()];
     for (row, values) in step.pre.chunks(gates * step.hidden).enumerate() {
@@ -157,7 +159,7 @@ fn store(step: &Step) -> Vec<f32> {
 }
 
 /// What a step leaves, on one instruction set: (cells, outputs, deltas, gradient of the old cells, terms).
-fn run(step: &Step, isa: Isa) -> [Vec<f32>; 5] {
+fn run(step: &OptionsCase, isa: Isa) -> [Vec<f32>; 5] {
     let (h, vector) = (step.hidden, padded(step.hidden));
     let vectors = spread(&step.vectors, h);
     let (peepholes, norm) = match step.variant {
@@ -165,26 +167,35 @@ fn run(step: &Step, isa: Isa) -> [Vec<f32>; 5] {
         _ => (&vectors[..], &[][..]),
     };
     let coupled = step.variant.coupled();
-    let options = Options { hidden: h, coupled, peepholes, cell_clip: step.clip, norm, forget_bias: 0.75 };
+    let options =
+        LstmOptions { hidden: h, coupled, peepholes, cell_clip: step.clip, norm, forget_bias: 0.75 };
     let zeros = || vec![0.0f32; ROWS * vector];
     let (mut gates, old) = (store(step), spread(&step.cells, h));
     let [mut new, mut tanh_c, mut output] = [zeros(), zeros(), zeros()];
     let mut kept = vec![0.0; ROWS * options.kept_width()];
-    let cell = Cells::Kept { old: &old, new: &mut new };
+    let cell = CellStates::Kept { old: &old, new: &mut new };
     let (tanh, out) = (&mut tanh_c[..], &mut output[..]);
-    Forward { options, rows: ROWS, gates: &mut gates, cell, tanh_c: tanh, output: out, kept: &mut kept }
-        .run_on(isa);
+    ExtendedForward {
+        options,
+        rows: ROWS,
+        gates: &mut gates,
+        cell,
+        tanh_c: tanh,
+        output: out,
+        kept: &mut kept,
+    }
+    .run_on(isa);
     // In place the same.
     let (mut again, mut place) = (store(step), old.clone());
     let [mut tanh_too, mut output_too, mut kept_too] = [zeros(), zeros(), kept.clone()];
     let (tanh, out, keep) = (&mut tanh_too[..], &mut output_too[..], &mut kept_too[..]);
-    let cell = Cells::InPlace(&mut place);
-    Forward { options, rows: ROWS, gates: &mut again, cell, tanh_c: tanh, output: out, kept: keep }
+    let cell = CellStates::InPlace(&mut place);
+    ExtendedForward { options, rows: ROWS, gates: &mut again, cell, tanh_c: tanh, output: out, kept: keep }
         .run_on(isa);
     assert!(place == new && again == gates && output_too == output, "in place");
     let mut dc = spread(&step.d_cells, h);
     let mut terms = vec![f32::NAN; ROWS * options.terms_width()];
-    let kernel = Backward {
+    let kernel = ExtendedBackward {
         options,
         rows: ROWS,
         gates: &mut gates,
@@ -214,13 +225,13 @@ fn steps_are_their_equations_and_deltas_their_derivatives() {
                 if variant == Variant::Normalised && (clip.is_finite() || hidden < 4) {
                     continue; // a norm of one or two values has no slope to speak of
                 }
-                check(&Step::new(variant, hidden, clip), hidden <= 20);
+                check(&OptionsCase::new(variant, hidden, clip), hidden <= 20);
             }
         }
     }
 }
 
-fn check(step: &Step, derivatives: bool) {
+fn check(step: &OptionsCase, derivatives: bool) {
     let (h, vector) = (step.hidden, padded(step.hidden));
     let slots = slots_of(h, step.variant.coupled());
     let (cells, outputs) = step.run();
@@ -273,7 +284,7 @@ fn check(step: &Step, derivatives: bool) {
 
 #[test]
 fn what_a_clip_has_held_has_no_gradient() {
-    let step = Step::new(Variant::Plain, 16, 0.05);
+    let step = OptionsCase::new(Variant::Plain, 16, 0.05);
     for isa in Isa::all() {
         let [cells, _, deltas, dc, _] = run(&step, isa);
         assert!(cells.iter().all(|c| c.abs() <= 0.05) && cells.iter().any(|c| c.abs() == 0.05));
@@ -294,17 +305,23 @@ fn what_a_clip_has_held_has_no_gradient() {
 #[should_panic(expected = "a normalised layer has no other option")]
 fn a_norm_takes_no_other_option() {
     let (norm, mut empty) = ([0.0; 160], [0.0f32; 0]);
-    let options =
-        Options { hidden: 4, coupled: false, peepholes: &[], cell_clip: 1.0, norm: &norm, forget_bias: 0.0 };
+    let options = LstmOptions {
+        hidden: 4,
+        coupled: false,
+        peepholes: &[],
+        cell_clip: 1.0,
+        norm: &norm,
+        forget_bias: 0.0,
+    };
     let (cell, [gates, tanh_c, output]) =
-        (Cells::InPlace(&mut empty), [&mut [][..], &mut [][..], &mut [][..]]);
-    Forward { options, rows: 0, gates, cell, tanh_c, output, kept: &mut [] }.run_on(Isa::PORTABLE);
+        (CellStates::InPlace(&mut empty), [&mut [][..], &mut [][..], &mut [][..]]);
+    ExtendedForward { options, rows: 0, gates, cell, tanh_c, output, kept: &mut [] }.run_on(Isa::PORTABLE);
 }
 
 #[test]
 #[should_panic(expected = "tanh_c holds 15 floats, expected 16")]
 fn lengths_are_checked() {
-    let options = Options {
+    let options = LstmOptions {
         hidden: 4,
         coupled: false,
         peepholes: &[],
@@ -313,8 +330,16 @@ fn lengths_are_checked() {
         forget_bias: 0.0,
     };
     let (mut gates, mut cells, mut tanh_c, mut output) = ([0.0; 64], [0.0; 16], [0.0; 15], [0.0; 16]);
-    let cell = Cells::InPlace(&mut cells);
+    let cell = CellStates::InPlace(&mut cells);
     let kept = &mut [][..];
-    Forward { options, rows: 1, gates: &mut gates, cell, tanh_c: &mut tanh_c, output: &mut output, kept }
-        .run_on(Isa::PORTABLE);
+    ExtendedForward {
+        options,
+        rows: 1,
+        gates: &mut gates,
+        cell,
+        tanh_c: &mut tanh_c,
+        output: &mut output,
+        kept,
+    }
+    .run_on(Isa::PORTABLE);
 }

@@ -2,12 +2,13 @@
 
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::pairs::{PairRun, Pairs};
 use unrolled_kernels::softmax::CrossEntropy;
 use unrolled_kernels::update::{Rule, Update, sum_of_squares};
-use unrolled_kernels::weight_gradient::{Pairs, Run, WeightGradient};
-use unrolled_kernels::{Dense, Input, Isa, Window, lstm, rnn};
+use unrolled_kernels::weight_gradient::WeightGradient;
+use unrolled_kernels::{DenseInput, Input, Isa, WindowShape, lstm, rnn};
 
-const WINDOW: Window<'_> = Window { steps: 2, rows: 3, hidden: 5, keep: true, active: &[] };
+const WINDOW: WindowShape<'_> = WindowShape { steps: 2, rows: 3, hidden: 5, keep: true, active: &[] };
 
 /// An LSTM of these sizes, with one length changed.
 struct Lengths {
@@ -30,8 +31,8 @@ impl Lengths {
     fn run(self) {
         let zeros = |count| vec![0.0; count];
         let (start, values, weights) = (zeros(self.start), zeros(self.values), zeros(self.weights));
-        let dense = Dense { values: &values, stride: 4, width: 4, weights: &weights, second: &[] };
-        lstm::Forward {
+        let dense = DenseInput { values: &values, stride: 4, width: 4, weights: &weights, second: &[] };
+        lstm::LstmForward {
             window: WINDOW,
             input: Input { start: &start, ids: Some(&self.ids), dense: Some(dense) },
             recurrent: &zeros(self.recurrent),
@@ -50,7 +51,7 @@ fn right_lengths_run() {
 }
 
 #[test]
-#[should_panic(expected = "h holds 143 floats, expected 144 for Window { steps: 2, rows: 3, hidden: 5")]
+#[should_panic(expected = "h holds 143 floats, expected 144 for WindowShape { steps: 2, rows: 3, hidden: 5")]
 fn short_h() {
     Lengths { h: 143, ..Lengths::default() }.run();
 }
@@ -62,11 +63,11 @@ fn c_of_a_window_that_is_not_kept() {
 }
 
 fn with_active(active: &[u32]) {
-    let window = Window { active, ..WINDOW };
+    let window = WindowShape { active, ..WINDOW };
     let input = Input { start: &[0.0; 16], ids: None, dense: None };
     let (panels, activation) = (&Panels::plain(5), rnn::Activation::Tanh);
     // Three initial states and four tokens.
-    rnn::Forward { window, activation, input, recurrent: &[0.0; 80], panels, h: &mut [0.0; 7 * 16] }
+    rnn::RnnForward { window, activation, input, recurrent: &[0.0; 80], panels, h: &mut [0.0; 7 * 16] }
         .run_on(Isa::PORTABLE);
 }
 
@@ -76,25 +77,27 @@ fn rows_that_end_run() {
 }
 
 #[test]
-#[should_panic(expected = "h holds 112 floats, expected 96 for Window { steps: 2, rows: 3, hidden: 5")]
+#[should_panic(expected = "h holds 112 floats, expected 96 for WindowShape { steps: 2, rows: 3, hidden: 5")]
 fn fewer_tokens_than_h_holds() {
     with_active(&[2, 1]);
 }
 
 #[test]
-#[should_panic(expected = "1 numbers of active rows, expected 2 for Window { steps: 2, rows: 3, hidden: 5")]
+#[should_panic(
+    expected = "1 numbers of active rows, expected 2 for WindowShape { steps: 2, rows: 3, hidden: 5"
+)]
 fn active_rows_of_another_number_of_steps() {
     with_active(&[4]);
 }
 
 #[test]
-#[should_panic(expected = "active rows that are not the first: Window { steps: 2, rows: 3, hidden: 5")]
+#[should_panic(expected = "active rows that are not the first: WindowShape { steps: 2, rows: 3, hidden: 5")]
 fn a_row_that_comes_back() {
     with_active(&[1, 3]);
 }
 
 #[test]
-#[should_panic(expected = "active rows that are not the first: Window { steps: 2, rows: 3, hidden: 5")]
+#[should_panic(expected = "active rows that are not the first: WindowShape { steps: 2, rows: 3, hidden: 5")]
 fn more_active_rows_than_there_are() {
     with_active(&[4, 0]);
 }
@@ -131,8 +134,8 @@ fn too_few_ids() {
 
 fn backward(panels: &Panels, pieces: &[core::ops::Range<usize>], keep: bool) {
     let zeros = |count| vec![0.0; count];
-    lstm::Backward {
-        window: Window { keep, ..WINDOW },
+    lstm::LstmBackward {
+        window: WindowShape { keep, ..WINDOW },
         recurrent: &zeros(panels.len(20)),
         panels,
         pieces,
@@ -210,36 +213,37 @@ fn rows_that_wrap_around() {
 }
 
 #[test]
-#[should_panic(expected = "sizes that no memory holds: Window { steps: 18446744073709551615")]
+#[should_panic(expected = "sizes that no memory holds: WindowShape { steps: 18446744073709551615")]
 #[cfg(target_pointer_width = "64")]
 fn steps_that_wrap_around() {
-    let window = Window { steps: usize::MAX, rows: 1, hidden: 16, keep: true, active: &[] };
+    let window = WindowShape { steps: usize::MAX, rows: 1, hidden: 16, keep: true, active: &[] };
     let (panels, activation) = (&Panels::plain(16), rnn::Activation::Tanh);
     let input = Input { start: &[0.0; 16], ids: None, dense: None };
-    rnn::Forward { window, activation, input, recurrent: &[0.0; 256], panels, h: &mut [] }
+    rnn::RnnForward { window, activation, input, recurrent: &[0.0; 256], panels, h: &mut [] }
         .run_on(Isa::PORTABLE);
 }
 
 #[test]
-#[should_panic(expected = "sizes that no memory holds: Window { steps: 18446744073709551615")]
+#[should_panic(expected = "sizes that no memory holds: WindowShape { steps: 18446744073709551615")]
 #[cfg(target_pointer_width = "64")]
 fn steps_that_wrap_around_backward() {
-    let window = Window { steps: usize::MAX, rows: 1, hidden: 16, keep: true, active: &[] };
+    let window = WindowShape { steps: usize::MAX, rows: 1, hidden: 16, keep: true, active: &[] };
     let (panels, activation, pieces) =
         (&Panels::plain(16), rnn::Activation::Tanh, std::slice::from_ref(&(0..16)));
     let (recurrent, dh, deltas) = (&[0.0; 256], &[0.0; 0], &mut [0.0; 0]);
-    rnn::Backward { window, activation, recurrent, panels, pieces, h: &[], dh, deltas }.run_on(Isa::PORTABLE);
+    rnn::RnnBackward { window, activation, recurrent, panels, pieces, h: &[], dh, deltas }
+        .run_on(Isa::PORTABLE);
 }
 
 #[test]
 #[should_panic(expected = "sizes whose product no memory holds: [6, 4611686018427387904]")]
 #[cfg(target_pointer_width = "64")]
 fn an_input_that_wraps_around() {
-    let dense = Dense { values: &[], stride: 1 << 62, width: 0, weights: &[], second: &[] };
+    let dense = DenseInput { values: &[], stride: 1 << 62, width: 0, weights: &[], second: &[] };
     let input = Input { start: &[0.0; 64], ids: None, dense: Some(dense) };
     let (recurrent, h, c) = (&[0.0; 320], &mut [0.0; 144], &mut [0.0; 144]);
     let (gates, tanh_c) = (&mut [0.0; 384], &mut [0.0; 96]);
-    lstm::Forward { window: WINDOW, input, recurrent, h, c, gates, tanh_c }.run_on(Isa::PORTABLE);
+    lstm::LstmForward { window: WINDOW, input, recurrent, h, c, gates, tanh_c }.run_on(Isa::PORTABLE);
 }
 
 #[test]
@@ -276,7 +280,7 @@ fn short_gradient() {
 }
 
 /// Pairs that say more than they hold.
-struct Boast(Run);
+struct Boast(PairRun);
 impl Pairs for Boast {
     fn len(&self) -> usize {
         self.0.rows
@@ -287,12 +291,12 @@ impl Pairs for Boast {
     fn input(&self, _: usize) -> &[f32] {
         &[0.0; 16]
     }
-    fn run(&self, _: usize) -> Run {
+    fn run(&self, _: usize) -> PairRun {
         self.0
     }
 }
 
-fn boast(run: Run, slots: &Slots) {
+fn boast(run: PairRun, slots: &Slots) {
     let (weight, bias) = (&mut [0.0; 1][..], &mut [][..]);
     WeightGradient { pairs: &Boast(run), slots, depth: 1, rows: 0..1, continues: false, weight, bias }
         .run_on(Isa::PORTABLE);
@@ -301,20 +305,20 @@ fn boast(run: Run, slots: &Slots) {
 #[test]
 #[should_panic(expected = "deltas of")]
 fn a_stride_that_no_memory_holds() {
-    boast(Run { rows: 3, delta_stride: usize::MAX, input_stride: 0 }, &Slots::plain(1));
+    boast(PairRun { rows: 3, delta_stride: usize::MAX, input_stride: 0 }, &Slots::plain(1));
 }
 
 #[test]
 #[should_panic(expected = "gates beyond the slots")]
 fn a_gradient_of_slots_beyond_the_row() {
-    let run = Run { rows: 1, delta_stride: 0, input_stride: 0 };
+    let run = PairRun { rows: 1, delta_stride: 0, input_stride: 0 };
     boast(run, &Slots { hidden: 16, stored: 1, first: 1, gates: rnn::GATES });
 }
 
 #[test]
 #[should_panic(expected = "sizes whose product no memory holds")]
 fn a_gradient_of_rows_that_no_memory_holds() {
-    let run = Run { rows: 1, delta_stride: 0, input_stride: 0 };
+    let run = PairRun { rows: 1, delta_stride: 0, input_stride: 0 };
     boast(run, &Slots { hidden: 1 << 62, stored: 4, first: 0, gates: rnn::GATES });
 }
 

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::one_hot::{Scatter, TakeColumns, add_columns};
 use unrolled_kernels::pack::{Panels, Slots};
-use unrolled_kernels::weight_gradient::{self, Pairs, Run, WeightGradient};
+use unrolled_kernels::pairs::{PairRun, Pairs};
+use unrolled_kernels::weight_gradient::{self, WeightGradient};
 use unrolled_kernels::{Isa, gru, lstm, reference};
 
 fn config(cases: u32) -> ProptestConfig {
@@ -128,9 +129,9 @@ impl Pairs for Rows {
     fn input(&self, m: usize) -> &[f32] {
         &self.inputs[m * self.depth..]
     }
-    fn run(&self, m: usize) -> Run {
+    fn run(&self, m: usize) -> PairRun {
         let rows = if self.run == 0 { 1 } else { self.run - m % self.run };
-        Run { rows: rows.min(self.len() - m), delta_stride: self.width, input_stride: self.depth }
+        PairRun { rows: rows.min(self.len() - m), delta_stride: self.width, input_stride: self.depth }
     }
 }
 
@@ -168,9 +169,9 @@ impl Pairs for Part<'_> {
     fn input(&self, m: usize) -> &[f32] {
         self.0.input(self.1.start + m)
     }
-    fn run(&self, m: usize) -> Run {
+    fn run(&self, m: usize) -> PairRun {
         let run = self.0.run(self.1.start + m);
-        Run { rows: run.rows.min(self.len() - m), ..run }
+        PairRun { rows: run.rows.min(self.len() - m), ..run }
     }
 }
 

@@ -13,8 +13,8 @@ const RULES: [Rule; 10] = [
     Rule::Rmsprop { rate: 0.01, decay: 0.95, momentum: 0.5, epsilon: 1e-8 },
     Rule::Adam { rate: 0.002, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
     Rule::Nesterov { rate: 0.1, momentum: 0.9 },
-    Rule::CentredRmsprop { rate: 0.01, decay: 0.95, momentum: 0.0, epsilon: 1e-3 },
-    Rule::CentredRmsprop { rate: 0.01, decay: 0.95, momentum: 0.5, epsilon: 1e-3 },
+    Rule::CenteredRmsprop { rate: 0.01, decay: 0.95, momentum: 0.0, epsilon: 1e-3 },
+    Rule::CenteredRmsprop { rate: 0.01, decay: 0.95, momentum: 0.5, epsilon: 1e-3 },
     Rule::AdamW { rate: 0.002, root: 1.5, kept: 0.99, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
 ];
 
@@ -31,7 +31,7 @@ proptest! {
         let (gradient, p) = (n.floats(count), n.floats(count));
         let first: Vec<f32> = n.floats(count).iter().map(|v| v.abs()).collect();
         let mut second: Vec<f32> = n.floats(count).iter().map(|v| v.abs()).collect();
-        if matches!(rule, Rule::CentredRmsprop { .. }) {
+        if matches!(rule, Rule::CenteredRmsprop { .. }) {
             // A mean whose square is below the mean square, as every mean's is; or their difference is all rounding.
             second.iter_mut().zip(&first).for_each(|(mean, square)| *mean = 0.5 * square.sqrt());
         }

@@ -12,7 +12,8 @@ use crate::phases::{Clock, Phase};
 use std::ops::Range;
 use unrolled_kernels::Isa;
 use unrolled_kernels::pack::{Slots, padded};
-use unrolled_kernels::weight_gradient::{Pairs, ROWS, WeightGradient};
+use unrolled_kernels::pairs::Pairs;
+use unrolled_kernels::weight_gradient::{ROWS, WeightGradient};
 
 /// Rows of a matrix that one thread takes at a time: few where the matrix is small, so that all threads end at nearly the
 /// same time, and more where it is large, for each piece reads all inputs again.

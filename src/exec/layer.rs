@@ -17,7 +17,7 @@ use crate::model::cell::{Buffers, resize};
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::update::multiply;
-use unrolled_kernels::{Dense, Input, Isa, Window};
+use unrolled_kernels::{DenseInput, Input, Isa, WindowShape};
 
 /// One layer's activations for some rows.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub(crate) enum Below<'a> {
 
 impl LayerRun {
     pub(crate) fn new(weights: &LayerWeights, keep: bool) -> Self {
-        let window = Window { steps: 0, rows: 0, hidden: weights.sizes.hidden, keep, active: &[] };
+        let window = WindowShape { steps: 0, rows: 0, hidden: weights.sizes.hidden, keep, active: &[] };
         Self {
             buffers: Buffers::new(weights.sizes, window),
             masked: Vec::new(),
@@ -79,8 +79,8 @@ impl LayerRun {
     }
 
     /// Takes the sizes of another window; `drops` says whether its passes may drop activations.
-    pub(crate) fn resize(&mut self, weights: &LayerWeights, window: Window<'_>, drops: bool) {
-        self.buffers.resize(Window { hidden: weights.sizes.hidden, ..window });
+    pub(crate) fn resize(&mut self, weights: &LayerWeights, window: WindowShape<'_>, drops: bool) {
+        self.buffers.resize(WindowShape { hidden: weights.sizes.hidden, ..window });
         let (tokens, most) = (window.tokens(), window.steps * window.rows);
         let fit = |values: &mut Vec<f32>, used: bool, width: usize| {
             if used {
@@ -295,7 +295,8 @@ impl Gated {
             Below::Dense(values) => {
                 let width = at.weights.inputs;
                 let second = self.input.get(1).map_or(&[][..], |second| &**second);
-                let dense = Dense { values, stride: padded(width), width, weights: &self.input[0], second };
+                let dense =
+                    DenseInput { values, stride: padded(width), width, weights: &self.input[0], second };
                 Input { start: &self.bias, ids: None, dense: Some(dense) }
             }
         }

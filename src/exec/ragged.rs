@@ -2,7 +2,7 @@
 //!
 //! The rows are sorted, the longest first, and dealt to the shards in turn, back and forth, so that all have nearly the
 //! same work. In a shard the rows that take part in a step are then its first ones, and tokens lie packed, step by step
-//! (see [`Window`](unrolled_kernels::Window)): nothing is computed beyond the end of a row. What adds tokens up (losses,
+//! (see [`WindowShape`](unrolled_kernels::Window)): nothing is computed beyond the end of a row. What adds tokens up (losses,
 //! gradients of weights) goes through `places`, in the order (step, row) of the caller, whatever the shards.
 
 use super::shard::Shard;

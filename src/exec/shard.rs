@@ -9,10 +9,10 @@ use super::weights::Weights;
 use crate::model::Parameters;
 use crate::model::cell::resize;
 use crate::phases::Phase;
-use unrolled_kernels::Window;
+use unrolled_kernels::WindowShape;
 use unrolled_kernels::pack::padded;
 
-/// Some rows of the batch; [N, ..] stands for their tokens, step by step (see [`Window`]).
+/// Some rows of the batch; [N, ..] stands for their tokens, step by step (see [`WindowShape`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Shard {
     /// The batch row of each of its rows: in order, or the longest first.
@@ -65,7 +65,7 @@ impl Shard {
     pub(crate) fn resize(&mut self, weights: &Weights, batch: usize, steps: usize, active: &[u32]) {
         (self.steps, self.batch) = (steps, batch);
         let rows = self.order.len();
-        let window = Window { steps, rows, hidden: 0, keep: self.purpose.train, active };
+        let window = WindowShape { steps, rows, hidden: 0, keep: self.purpose.train, active };
         for (run, layer) in self.layers.iter_mut().zip(&weights.layers) {
             run.resize(layer, window, self.purpose.dropout);
         }

@@ -12,7 +12,7 @@ use super::weights::Gated;
 use crate::model::cell::StepPlace;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
-use unrolled_kernels::{Dense, Input, Isa};
+use unrolled_kernels::{DenseInput, Input, Isa};
 
 /// Buffers of a layer that runs step by step, and of gradients with respect to states.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +65,8 @@ fn scale(values: &mut [f32], by: &[f32]) {
 /// The input of one step.
 fn of_step<'a>(input: Input<'a>, at: StepPlace) -> Input<'a> {
     let ids = input.ids.map(|ids| &ids[at.token..at.token + at.active]);
-    let dense = input.dense.map(|dense| Dense { values: &dense.values[at.token * dense.stride..], ..dense });
+    let dense =
+        input.dense.map(|dense| DenseInput { values: &dense.values[at.token * dense.stride..], ..dense });
     Input { ids, dense, ..input }
 }
 

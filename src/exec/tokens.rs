@@ -6,7 +6,7 @@ use super::weights::Weights;
 use crate::model::cell::Source;
 use crate::model::cell::extended::{D_STATE, TERMS};
 use unrolled_kernels::pack::padded;
-use unrolled_kernels::weight_gradient::{Pairs, Run};
+use unrolled_kernels::pairs::{PairRun, Pairs};
 
 /// The tokens of a window in the order (step, row), as pairs of deltas and inputs.
 #[derive(Clone, Copy)]
@@ -105,9 +105,9 @@ impl Pairs for Tokens<'_> {
         }
     }
 
-    fn run(&self, m: usize) -> Run {
+    fn run(&self, m: usize) -> PairRun {
         let rows = self.find(m).rows;
-        Run { rows, delta_stride: self.delta_stride(), input_stride: self.input_stride() }
+        PairRun { rows, delta_stride: self.delta_stride(), input_stride: self.input_stride() }
     }
 }
 
@@ -156,7 +156,7 @@ impl Pairs for Vectors<'_> {
     fn input(&self, m: usize) -> &[f32] {
         &self.inputs.0[m * self.inputs.1..]
     }
-    fn run(&self, m: usize) -> Run {
-        Run { rows: self.count - m, delta_stride: self.deltas.1, input_stride: self.inputs.1 }
+    fn run(&self, m: usize) -> PairRun {
+        PairRun { rows: self.count - m, delta_stride: self.deltas.1, input_stride: self.inputs.1 }
     }
 }

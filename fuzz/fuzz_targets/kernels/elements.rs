@@ -82,7 +82,7 @@ fn rule(u: &mut Unstructured<'_>) -> Result<Rule> {
         1 => Rule::Nesterov { rate, momentum },
         2 => Rule::Adagrad { rate, epsilon },
         3 => Rule::Rmsprop { rate, decay, momentum, epsilon },
-        4 => Rule::CentredRmsprop { rate, decay, momentum, epsilon },
+        4 => Rule::CenteredRmsprop { rate, decay, momentum, epsilon },
         5 => Rule::Adam { rate, beta1, beta2, epsilon },
         _ => Rule::AdamW { rate, root: 1.0 + share(u)?, kept: share(u)?, beta1, beta2, epsilon },
     })

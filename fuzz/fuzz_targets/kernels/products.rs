@@ -5,7 +5,8 @@ use crate::harness::{Shifted, store, unstore};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::one_hot::Scatter;
-use unrolled_kernels::weight_gradient::{self, Pairs, Run, WeightGradient};
+use unrolled_kernels::pairs::{PairRun, Pairs};
+use unrolled_kernels::weight_gradient::{self, WeightGradient};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::{Isa, gru, lstm, reference};
 
@@ -71,9 +72,9 @@ impl Pairs for Rows {
     fn input(&self, m: usize) -> &[f32] {
         &self.inputs[m * self.depth..]
     }
-    fn run(&self, m: usize) -> Run {
+    fn run(&self, m: usize) -> PairRun {
         let rows = if self.run == 0 { 1 } else { self.run - m % self.run };
-        Run { rows: rows.min(self.len() - m), delta_stride: self.width, input_stride: self.depth }
+        PairRun { rows: rows.min(self.len() - m), delta_stride: self.width, input_stride: self.depth }
     }
 }
 

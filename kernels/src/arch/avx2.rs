@@ -2,20 +2,20 @@
 //! more.
 
 use super::LARGE;
-use crate::simd::{Simd, Work};
+use crate::simd::{Outlined, Simd};
 use core::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
-fn apart<W: Work>(work: W) {
-    work.work()
+fn outline<W: Outlined>(work: W) {
+    work.run()
 }
 
 /// With all thirty-two registers.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
 #[inline(never)]
-fn apart_wide<W: Work>(work: W) {
-    work.work()
+fn outline_wide<W: Outlined>(work: W) {
+    work.run()
 }
 
 /// Proof that the processor has AVX2 and FMA; and AVX-512 VL when `SUMS` is beyond twelve.
@@ -59,8 +59,8 @@ impl<const SUMS: usize> Simd for Avx2<SUMS> {
         self
     }
     #[inline(always)]
-    fn apart<W: Work>(self, work: W) {
-        unsafe { if SUMS > 12 { apart_wide(work) } else { apart(work) } }
+    fn outline<W: Outlined>(self, work: W) {
+        unsafe { if SUMS > 12 { outline_wide(work) } else { outline(work) } }
     }
 
     #[inline(always)]

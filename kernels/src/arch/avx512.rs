@@ -2,13 +2,13 @@
 
 use super::LARGE;
 use super::avx2::Avx2;
-use crate::simd::{Simd, Work};
+use crate::simd::{Outlined, Simd};
 use core::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
 #[inline(never)]
-fn apart<W: Work>(work: W) {
-    work.work()
+fn outline<W: Outlined>(work: W) {
+    work.run()
 }
 
 /// Proof that the processor has AVX-512 F, DQ and VL; for tiles of up to `SUMS` sums.
@@ -44,9 +44,9 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
         unsafe { Avx2::new_unchecked() }
     }
     #[inline(always)]
-    fn apart<W: Work>(self, work: W) {
+    fn outline<W: Outlined>(self, work: W) {
         // A single row has few shapes.
-        if Self::ROWS == 1 { work.work() } else { unsafe { apart(work) } }
+        if Self::ROWS == 1 { work.run() } else { unsafe { outline(work) } }
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 //! A tile of eight lanes would walk each panel twice, once for the lower and once for the upper halves of its vectors, and use half
 //! of each cache line that it reads.
 
-use crate::simd::{Simd, Work};
+use crate::simd::{Outlined, Simd};
 
 /// A leaf of eight lanes, doubled.
 #[derive(Clone, Copy)]
@@ -30,8 +30,8 @@ impl<S: Simd> Simd for Doubled<S> {
         self.0.narrow()
     }
     #[inline(always)]
-    fn apart<W: Work>(self, work: W) {
-        self.0.apart(work);
+    fn outline<W: Outlined>(self, work: W) {
+        self.0.outline(work);
     }
 
     #[inline(always)]

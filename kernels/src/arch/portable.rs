@@ -1,6 +1,6 @@
 //! Any processor, through `wide`: SSE2, NEON or scalar code, as the compiler's target says.
 
-use crate::simd::{Simd, Work};
+use crate::simd::{Outlined, Simd};
 use wide::f32x8;
 
 /// The portable leaf; always available.
@@ -8,8 +8,8 @@ use wide::f32x8;
 pub(crate) struct Portable;
 
 #[inline(never)]
-fn apart<W: Work>(work: W) {
-    work.work()
+fn outline<W: Outlined>(work: W) {
+    work.run()
 }
 
 impl Simd for Portable {
@@ -24,8 +24,8 @@ impl Simd for Portable {
         self
     }
     #[inline(always)]
-    fn apart<W: Work>(self, work: W) {
-        apart(work);
+    fn outline<W: Outlined>(self, work: W) {
+        outline(work);
     }
 
     #[inline(always)]

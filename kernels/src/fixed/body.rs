@@ -1,7 +1,7 @@
 //! What the cells share: where things lie, and the walk over hidden units.
 
 use crate::math::{sigmoid, tanh};
-use crate::simd::{Simd, Work};
+use crate::simd::{Outlined, Simd};
 
 /// Floats behind the weights and behind each state vector that whole vectors may reach into.
 pub(super) const REACH: usize = 16;
@@ -295,7 +295,7 @@ unsafe fn dispatch<S: Simd, B: Block<S>, Z: Size, const TILE: u8>(
 #[inline(always)]
 unsafe fn call<S: Simd, B: Block<S>, Z: Size, const U: usize>(s: S, span: Span, block: &B) {
     if const { Z::HIDDEN.is_none() } {
-        return s.apart(Call::<S, B, U> { s, span, block });
+        return s.outline(Call::<S, B, U> { s, span, block });
     }
     // SAFETY: as the caller vouches.
     unsafe { block.block::<U>(s, span) }
@@ -308,9 +308,9 @@ struct Call<'a, S, B, const U: usize> {
     block: &'a B,
 }
 
-impl<S: Simd, B: Block<S>, const U: usize> Work for Call<'_, S, B, U> {
+impl<S: Simd, B: Block<S>, const U: usize> Outlined for Call<'_, S, B, U> {
     #[inline(always)]
-    fn work(self) {
+    fn run(self) {
         // SAFETY: as said above.
         unsafe { self.block.block::<U>(self.s, self.span) }
     }

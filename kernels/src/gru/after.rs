@@ -1,21 +1,21 @@
 //! Reset after the recurrent product: one phase.
 
 use super::{slots_after_hidden, slots_after_input};
-use crate::backward_tile::{BackwardTile, Differentiate, Start};
+use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
-use crate::microkernel::{Factors, Starts, Sums, Tile, Weights, multiply};
-use crate::pack::{Panels, padded};
+use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, TileSums, multiply};
+use crate::pack::{PanelWidths, Panels, padded};
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{Place, Tiled, Widths, sweep};
-use crate::window::{Input, Part, Window};
+use crate::sweep::{TileRows, Tiled, sweep};
+use crate::window::{Input, StepRows, WindowShape};
 use core::ops::Range;
 
 /// One layer's window, forward.
 #[derive(Debug)]
-pub struct Forward<'a> {
+pub struct GruAfterForward<'a> {
     /// T, B, H.
-    pub window: Window<'a>,
+    pub window: WindowShape<'a>,
     /// Bias (b_in, b_r, b_z, b_hn) or table, and dense input, packed by `Panels::gates(&slots_after_input(H))`.
     pub input: Input<'a>,
     /// `weight_hh`, packed by `Panels::gates(&slots_after_hidden(H))`.
@@ -28,9 +28,9 @@ pub struct Forward<'a> {
 
 /// One layer's window, backward.
 #[derive(Debug)]
-pub struct Backward<'a> {
+pub struct GruAfterBackward<'a> {
     /// T, B, H, kept.
-    pub window: Window<'a>,
+    pub window: WindowShape<'a>,
     /// `weight_hh`, packed transposed over `slots_after_hidden(H)`.
     pub recurrent: &'a [f32],
     /// `Panels::plain(H)`.
@@ -47,7 +47,7 @@ pub struct Backward<'a> {
     pub gates: &'a mut [f32],
 }
 
-impl Forward<'_> {
+impl GruAfterForward<'_> {
     /// Computes the window.
     ///
     /// # Panics
@@ -63,16 +63,16 @@ impl Forward<'_> {
     }
 }
 
-impl Kernel for Forward<'_> {
+impl Kernel for GruAfterForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (h, sums) = (self.h.as_mut_ptr(), Sums::new());
+        let (h, sums) = (self.h.as_mut_ptr(), TileSums::new());
         for at in window.forward() {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
-                let tile = ForwardTile {
+                let tile = GruAfterTile {
                     window,
                     token: at.token,
                     input: &self.input,
@@ -88,29 +88,29 @@ impl Kernel for Forward<'_> {
     }
 }
 
-struct ForwardTile<'a> {
-    window: Window<'a>,
+struct GruAfterTile<'a> {
+    window: WindowShape<'a>,
     token: usize,
     input: &'a Input<'a>,
     recurrent: *const f32,
-    sums: &'a Sums,
+    sums: &'a TileSums,
     h: *mut f32,
     h_next: *mut f32,
     gates: *mut f32,
 }
 
-impl<S: Simd> Tiled<S> for ForwardTile<'_> {
+impl<S: Simd> Tiled<S> for GruAfterTile<'_> {
     #[inline(always)]
-    fn widths(&self, block: usize) -> Widths {
-        Widths::of_block(3, block, self.window.hidden)
+    fn widths(&self, block: usize) -> PanelWidths {
+        PanelWidths::of_block(3, block, self.window.hidden)
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, place: Place) {
-        let Place { row, rows, panel: block, half, width } = place;
+    unsafe fn compute(&self, s: S, place: TileRows) {
+        let TileRows { row, rows, panel: block, half, width } = place;
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
         let (token, gate) = (self.token + row, block * 64 + half);
-        let (out, out_row) = (self.sums.base(), Sums::ROW);
+        let (out, out_row) = (self.sums.base(), TileSums::ROW);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
             let mut start = self.input.starts(token, (4 * stride, gate, 16));
@@ -124,7 +124,7 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
                 for r in 0..rows {
                     s.store(out.add(r * out_row + 48), s.load(start.of(r).add(48)));
                 }
-                start = Starts::rows(out, out_row, 16);
+                start = TileStart::rows(out, out_row, 16);
             }
             let units = 0..hidden;
             let weights = self.recurrent.add(block * 48 * hidden + half);
@@ -132,7 +132,7 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
                 x: self.h.add(row * stride),
                 row: stride,
                 pieces: core::slice::from_ref(&units),
-                weights: Weights::of_panel::<S>(weights, 3, hidden),
+                weights: PackedWeights::of_panel::<S>(weights, 3, hidden),
             };
             let tile = Tile {
                 start: start.skip(16),
@@ -152,7 +152,7 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
     }
 }
 
-impl ForwardTile<'_> {
+impl GruAfterTile<'_> {
     /// From pre-activations to the gates and the new h.
     ///
     /// # Safety
@@ -172,7 +172,7 @@ impl ForwardTile<'_> {
     }
 }
 
-impl Backward<'_> {
+impl GruAfterBackward<'_> {
     /// Computes the window from its last step to its first.
     ///
     /// # Panics
@@ -191,13 +191,13 @@ impl Backward<'_> {
     }
 }
 
-impl Kernel for Backward<'_> {
+impl Kernel for GruAfterBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (gates, sums) = (self.gates.as_mut_ptr(), Sums::new());
-        for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
+        let (gates, sums) = (self.gates.as_mut_ptr(), TileSums::new());
+        for (at, StepRows { first, rows, pieces }) in window.backward(self.pieces) {
             let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
@@ -209,9 +209,9 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces,
                     deltas: gates.wrapping_add((at.token + at.rows) * 4 * stride),
-                    start: Start::AboveAndCarry(self.dh.as_ptr().add(token), carry),
+                    start: GradientStart::AboveAndCarry(self.dh.as_ptr().add(token), carry),
                     sums: &sums,
-                    cell: Step {
+                    cell: GruAfterBackwardStep {
                         h: self.h.as_ptr().add((at.before + first) * stride),
                         carry,
                         gates: gates.add(4 * token),
@@ -224,14 +224,14 @@ impl Kernel for Backward<'_> {
 }
 
 /// The places of one step.
-struct Step {
+struct GruAfterBackwardStep {
     /// The state before it.
     h: *const f32,
     carry: *mut f32,
     gates: *mut f32,
 }
 
-impl<S: Simd> Differentiate<S> for Step {
+impl<S: Simd> Differentiate<S> for GruAfterBackwardStep {
     const STORED: usize = 4;
 
     /// From the gradient of h' to the deltas and the direct part of the gradient of h.

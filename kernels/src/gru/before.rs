@@ -1,21 +1,21 @@
 //! Reset before the recurrent product: two phases each step, because the candidate needs all of r.
 
 use super::{slots_before_candidate, slots_before_gates, slots_before_input};
-use crate::backward_tile::{BackwardTile, Differentiate, Start};
+use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
-use crate::microkernel::Sums;
-use crate::pack::{Panel, Panels, padded};
+use crate::microkernel::TileSums;
+use crate::pack::{Panel, PanelWidths, Panels, padded};
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{Place, Tiled, Widths, sweep};
-use crate::window::{Hidden, Input, Part, Window};
+use crate::sweep::{TileRows, Tiled, sweep};
+use crate::window::{HiddenRows, Input, StepRows, WindowShape};
 use core::ops::Range;
 
 /// One layer's window, forward.
 #[derive(Debug)]
-pub struct Forward<'a> {
+pub struct GruBeforeForward<'a> {
     /// T, B, H.
-    pub window: Window<'a>,
+    pub window: WindowShape<'a>,
     /// Bias (n, r, z) or table; dense weights packed by `Panels::gates(&slots_before_gates(H))`, and as the second set
     /// by `Panels::one_gate(H, 2)`.
     pub input: Input<'a>,
@@ -35,9 +35,9 @@ pub struct Forward<'a> {
 
 /// One layer's window, backward.
 #[derive(Debug)]
-pub struct Backward<'a> {
+pub struct GruBeforeBackward<'a> {
     /// T, B, H, kept.
-    pub window: Window<'a>,
+    pub window: WindowShape<'a>,
     /// `weight_hh`, r and z, packed transposed over `slots_before_gates(H)`.
     pub recurrent: &'a [f32],
     /// `weight_hh`, n, packed transposed over `slots_before_candidate(H)`.
@@ -58,7 +58,7 @@ pub struct Backward<'a> {
     pub gates: &'a mut [f32],
 }
 
-impl Forward<'_> {
+impl GruBeforeForward<'_> {
     /// Computes the window.
     ///
     /// # Panics
@@ -78,17 +78,17 @@ impl Forward<'_> {
     }
 }
 
-impl Kernel for Forward<'_> {
+impl Kernel for GruBeforeForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (h, sums) = (self.h.as_mut_ptr(), Sums::new());
+        let (h, sums) = (self.h.as_mut_ptr(), TileSums::new());
         for at in window.forward() {
             let kept = window.kept(at.token) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
-                let now = Step {
+                let now = GruBeforeStep {
                     window,
                     token: at.token,
                     input: &self.input,
@@ -109,11 +109,11 @@ impl Kernel for Forward<'_> {
 }
 
 /// The places of one step.
-struct Step<'a> {
-    window: Window<'a>,
+struct GruBeforeStep<'a> {
+    window: WindowShape<'a>,
     token: usize,
     input: &'a Input<'a>,
-    sums: &'a Sums,
+    sums: &'a TileSums,
     h: *mut f32,
     h_next: *mut f32,
     reset_h: *mut f32,
@@ -122,23 +122,23 @@ struct Step<'a> {
 
 /// r, z and r h.
 struct GatesTile<'a> {
-    now: &'a Step<'a>,
+    now: &'a GruBeforeStep<'a>,
     recurrent: *const f32,
 }
 
 impl<S: Simd> Tiled<S> for GatesTile<'_> {
     #[inline(always)]
-    fn widths(&self, block: usize) -> Widths {
-        Widths::of_block(2, block, self.now.window.hidden)
+    fn widths(&self, block: usize) -> PanelWidths {
+        PanelWidths::of_block(2, block, self.now.window.hidden)
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, Place { row, rows, panel: block, half, width }: Place) {
+    unsafe fn compute(&self, s: S, TileRows { row, rows, panel: block, half, width }: TileRows) {
         let now = self.now;
         let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
         let gate = block * 48 + 16 + half;
         let h = now.h.wrapping_add(row * stride);
-        let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
+        let hidden = HiddenRows { h, row: stride, units: hidden, weights: self.recurrent };
         let place = ((3 * stride, gate, 16), (block * 2, 2, half));
         let tile = (now.token + row, rows, width);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
@@ -159,24 +159,24 @@ impl<S: Simd> Tiled<S> for GatesTile<'_> {
 
 /// n and the new h.
 struct CandidateTile<'a> {
-    now: &'a Step<'a>,
+    now: &'a GruBeforeStep<'a>,
     recurrent: *const f32,
     panels: &'a Panels,
 }
 
 impl<S: Simd> Tiled<S> for CandidateTile<'_> {
     #[inline(always)]
-    fn widths(&self, panel: usize) -> Widths {
+    fn widths(&self, panel: usize) -> PanelWidths {
         self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, Place { row, rows, panel, half, width }: Place) {
+    unsafe fn compute(&self, s: S, TileRows { row, rows, panel, half, width }: TileRows) {
         let now = self.now;
         let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
         let Panel { before, width: whole, .. } = self.panels.panels()[panel];
         let h = now.reset_h.wrapping_add(row * stride);
-        let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
+        let hidden = HiddenRows { h, row: stride, units: hidden, weights: self.recurrent };
         let place = ((3 * stride, before * 48 + half, 48), (before, whole, half));
         let tile = (now.token + row, rows, width);
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
@@ -186,7 +186,7 @@ impl<S: Simd> Tiled<S> for CandidateTile<'_> {
                 for w in 0..width {
                     let unit = (row + r) * stride + (before + w) * 16 + half;
                     let at = now.gates.add((row + r) * 3 * stride + (before + w) * 48 + half);
-                    let n = tanh(s, s.load(now.sums.base().add(r * Sums::ROW + w * 16)));
+                    let n = tanh(s, s.load(now.sums.base().add(r * TileSums::ROW + w * 16)));
                     let (h, z) = (s.load(now.h.add(unit)), s.load(at.add(32)));
                     s.store(at, n);
                     s.store(now.h_next.add(unit), s.fma(z, s.sub(h, n), n));
@@ -196,7 +196,7 @@ impl<S: Simd> Tiled<S> for CandidateTile<'_> {
     }
 }
 
-impl Backward<'_> {
+impl GruBeforeBackward<'_> {
     /// Computes the window from its last step to its first.
     ///
     /// # Panics
@@ -218,18 +218,18 @@ impl Backward<'_> {
     }
 }
 
-impl Kernel for Backward<'_> {
+impl Kernel for GruBeforeBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (stride, panels) = (padded(self.window.hidden), self.panels.panels().len());
-        let (window, sums) = (self.window, Sums::new());
-        for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
+        let (window, sums) = (self.window, TileSums::new());
+        for (at, StepRows { first, rows, pieces }) in window.backward(self.pieces) {
             let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
                 let gates = self.gates.as_mut_ptr();
-                let now = BackwardStep {
+                let now = GruBeforeBackwardStep {
                     h: self.h.as_ptr().add((at.before + first) * stride),
                     carry: self.carry.as_mut_ptr().add(first * stride),
                     gates: gates.add(3 * token),
@@ -241,7 +241,7 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces,
                     deltas: gates.wrapping_add((at.token + at.rows) * 3 * stride),
-                    start: Start::AboveAndCarry(self.dh.as_ptr().add(token), now.carry),
+                    start: GradientStart::AboveAndCarry(self.dh.as_ptr().add(token), now.carry),
                     sums: &sums,
                     cell: CandidateAndUpdate(&now),
                 };
@@ -253,7 +253,7 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces: self.candidate_pieces,
                     deltas: now.gates,
-                    start: Start::Zero,
+                    start: GradientStart::Zero,
                     sums: &sums,
                     cell: ResetGate(&now),
                 };
@@ -264,7 +264,7 @@ impl Kernel for Backward<'_> {
 }
 
 /// The places of one step.
-struct BackwardStep {
+struct GruBeforeBackwardStep {
     /// The state before it.
     h: *const f32,
     carry: *mut f32,
@@ -272,7 +272,7 @@ struct BackwardStep {
 }
 
 /// First phase: deltas of n and z and the direct part of the gradient of h, from the deltas of r and z of the step after.
-struct CandidateAndUpdate<'a>(&'a BackwardStep);
+struct CandidateAndUpdate<'a>(&'a GruBeforeBackwardStep);
 
 impl<S: Simd> Differentiate<S> for CandidateAndUpdate<'_> {
     const STORED: usize = 3;
@@ -292,7 +292,7 @@ impl<S: Simd> Differentiate<S> for CandidateAndUpdate<'_> {
 }
 
 /// Second phase: from d(r h), which the delta of n gives, the delta of r and the rest of the direct part.
-struct ResetGate<'a>(&'a BackwardStep);
+struct ResetGate<'a>(&'a GruBeforeBackwardStep);
 
 impl<S: Simd> Differentiate<S> for ResetGate<'_> {
     const STORED: usize = 3;

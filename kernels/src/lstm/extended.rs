@@ -5,7 +5,7 @@
 //! c' = f c + i g, held to [-clip, clip]                     coupled: i = 1 - f, without a_i
 //! o = sigmoid(a_o + p_o c')    m = o tanh(c')
 //!
-//! normalised: each a becomes N(a), f = sigmoid(N(a_f) + forget bias), and c' = N(f c + i g), with
+//! normalized: each a becomes N(a), f = sigmoid(N(a_f) + forget bias), and c' = N(f c + i g), with
 //! N(a) = weight (a - mean) / sqrt(variance + 1e-12) + bias   over the H units of a row
 //! ```
 //!
@@ -22,8 +22,8 @@ mod backward;
 mod forward;
 mod norm;
 
-pub use backward::Backward;
-pub use forward::{Cells, Forward};
+pub use backward::ExtendedBackward;
+pub use forward::{CellStates, ExtendedForward};
 
 use super::slots;
 use crate::dispatch::Isa;
@@ -42,7 +42,7 @@ pub fn slots_of(hidden: usize, coupled: bool) -> Slots {
 
 /// The options of a layer.
 #[derive(Clone, Copy, Debug)]
-pub struct Options<'a> {
+pub struct LstmOptions<'a> {
     /// Hidden width H.
     pub hidden: usize,
     /// i = 1 - f.
@@ -57,7 +57,7 @@ pub struct Options<'a> {
     pub forget_bias: f32,
 }
 
-impl Options<'_> {
+impl LstmOptions<'_> {
     /// Floats that a row of a normalised layer keeps for its backward step; 0 for others.
     pub fn kept_width(&self) -> usize {
         if self.norm.is_empty() { 0 } else { NORMED * padded(self.hidden) + 16 }
@@ -78,7 +78,7 @@ impl Options<'_> {
         assert!(peepholes.contains(&self.peepholes.len()), "peepholes of {} floats", self.peepholes.len());
         assert!([0, 2 * NORMED * vector].contains(&self.norm.len()), "a norm of {} floats", self.norm.len());
         let alone = self.peepholes.is_empty() && !self.coupled && self.cell_clip == f32::INFINITY;
-        assert!(self.norm.is_empty() || alone, "a normalised layer has no other option");
+        assert!(self.norm.is_empty() || alone, "a normalized layer has no other option");
         assert!(self.hidden > 0, "a layer of no units");
     }
 }
@@ -89,7 +89,7 @@ fn check(name: &str, found: usize, expected: usize) {
 
 /// Where the vectors of a row lie.
 #[derive(Clone, Copy)]
-struct Row {
+struct RowLayout {
     hidden: usize,
     /// padded(H)
     vector: usize,
@@ -97,8 +97,8 @@ struct Row {
     stored: usize,
 }
 
-impl Row {
-    fn of(options: &Options<'_>) -> Self {
+impl RowLayout {
+    fn of(options: &LstmOptions<'_>) -> Self {
         Self { hidden: options.hidden, vector: padded(options.hidden), stored: options.slots().stored }
     }
 

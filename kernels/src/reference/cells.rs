@@ -5,7 +5,7 @@ use crate::rnn::Activation;
 
 /// A layer's window: sizes, PyTorch weights and input.
 #[derive(Clone, Copy, Debug)]
-pub struct Cell<'a> {
+pub struct ReferenceCell<'a> {
     /// Steps T.
     pub steps: usize,
     /// Rows B.
@@ -48,34 +48,41 @@ pub struct Deltas {
 
 /// Token (t, row) and unit: where a value lies.
 #[derive(Clone, Copy)]
-struct At {
+struct UnitPlace {
     token: usize,
     unit: usize,
 }
 
-impl Cell<'_> {
-    fn each(&self, t: usize) -> impl Iterator<Item = At> + use<> {
+impl ReferenceCell<'_> {
+    fn each(&self, t: usize) -> impl Iterator<Item = UnitPlace> + use<> {
         let (rows, hidden) = (self.rows, self.hidden);
-        (0..rows * hidden).map(move |i| At { token: t * rows + i / hidden, unit: i % hidden })
+        (0..rows * hidden).map(move |i| UnitPlace { token: t * rows + i / hidden, unit: i % hidden })
     }
-    fn place(&self, at: At) -> usize {
+    fn place(&self, at: UnitPlace) -> usize {
         at.token * self.hidden + at.unit
     }
-    fn slot(&self, at: At, slots: usize, slot: usize) -> usize {
+    fn slot(&self, at: UnitPlace, slots: usize, slot: usize) -> usize {
         (at.token * slots + slot) * self.hidden + at.unit
     }
-    fn input(&self, at: At, gate: usize, sum: f32) -> f32 {
+    fn input(&self, at: UnitPlace, gate: usize, sum: f32) -> f32 {
         let row = gate * self.hidden + at.unit;
         let weights = &self.weight_ih[row * self.width..][..self.width];
         chain(sum, &self.x[at.token * self.width..][..self.width], weights)
     }
-    fn recurrent(&self, h: &[f32], at: At, gate: usize, sum: f32) -> f32 {
+    fn recurrent(&self, h: &[f32], at: UnitPlace, gate: usize, sum: f32) -> f32 {
         let row = gate * self.hidden + at.unit;
         let weights = &self.weight_hh[row * self.hidden..][..self.hidden];
         chain(sum, &h[at.token * self.hidden..][..self.hidden], weights)
     }
     /// delta R: blocks of sixteen units, in a block the gates (slot, gate), in a gate the units.
-    fn back(&self, deltas: &[f32], slots: usize, gates: &[(usize, usize)], at: At, mut sum: f32) -> f32 {
+    fn back(
+        &self,
+        deltas: &[f32],
+        slots: usize,
+        gates: &[(usize, usize)],
+        at: UnitPlace,
+        mut sum: f32,
+    ) -> f32 {
         let row = &deltas[at.token * slots * self.hidden..][..slots * self.hidden];
         for block in (0..self.hidden).step_by(16) {
             for (slot, gate) in gates {
@@ -94,11 +101,17 @@ impl Cell<'_> {
         Trace { h: grown(h), c: grown(c), gates, extra: vec![0.0; self.steps * step] }
     }
     /// The same unit one step later.
-    fn next(&self, at: At) -> At {
-        At { token: at.token + self.rows, ..at }
+    fn next(&self, at: UnitPlace) -> UnitPlace {
+        UnitPlace { token: at.token + self.rows, ..at }
     }
     /// The gradient of h' from above, from `carry`, and from the deltas of the step after.
-    fn dh(&self, from: (&[f32], Option<&[f32]>), deltas: &[f32], gates: &[(usize, usize)], at: At) -> f32 {
+    fn dh(
+        &self,
+        from: (&[f32], Option<&[f32]>),
+        deltas: &[f32],
+        gates: &[(usize, usize)],
+        at: UnitPlace,
+    ) -> f32 {
         let slots = deltas.len() / (self.steps * self.rows * self.hidden);
         let carried = from.1.map(|carry| carry[self.place(self.row(at))]);
         // To add -0 changes nothing; to add 0 would make 0 of -0.
@@ -108,8 +121,8 @@ impl Cell<'_> {
         }
         self.back(deltas, slots, gates, self.next(at), sum)
     }
-    fn row(&self, at: At) -> At {
-        At { token: at.token % self.rows, ..at }
+    fn row(&self, at: UnitPlace) -> UnitPlace {
+        UnitPlace { token: at.token % self.rows, ..at }
     }
 }
 
@@ -123,7 +136,7 @@ fn dome(y: f32) -> f32 {
 }
 
 /// See [`crate::lstm`].
-pub fn lstm_forward(cell: &Cell<'_>, h: &[f32], c: &[f32]) -> Trace {
+pub fn lstm_forward(cell: &ReferenceCell<'_>, h: &[f32], c: &[f32]) -> Trace {
     let mut trace = cell.trace(h, c, 4);
     for t in 0..cell.steps {
         for at in cell.each(t) {
@@ -143,7 +156,7 @@ pub fn lstm_forward(cell: &Cell<'_>, h: &[f32], c: &[f32]) -> Trace {
 }
 
 /// See [`crate::lstm`]. `dc` is the gradient of the last c.
-pub fn lstm_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], dc: &[f32]) -> Deltas {
+pub fn lstm_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], dc: &[f32]) -> Deltas {
     let mut deltas = Deltas { gates: trace.gates.clone(), carry: dc.to_vec() };
     for t in (0..cell.steps).rev() {
         for at in cell.each(t) {
@@ -163,7 +176,7 @@ pub fn lstm_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], dc: &[f32]) -> 
 }
 
 /// See [`crate::gru`]; slots n, r, z, R_n h + b_hn.
-pub fn gru_after_forward(cell: &Cell<'_>, h: &[f32]) -> Trace {
+pub fn gru_after_forward(cell: &ReferenceCell<'_>, h: &[f32]) -> Trace {
     let mut trace = cell.trace(h, &[], 4);
     for t in 0..cell.steps {
         for at in cell.each(t) {
@@ -183,7 +196,7 @@ pub fn gru_after_forward(cell: &Cell<'_>, h: &[f32]) -> Trace {
 }
 
 /// See [`crate::gru`].
-pub fn gru_after_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
+pub fn gru_after_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
     let mut deltas = Deltas { gates: trace.gates.clone(), carry: carry.to_vec() };
     for t in (0..cell.steps).rev() {
         for at in cell.each(t) {
@@ -202,7 +215,7 @@ pub fn gru_after_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], carry: &[f
 }
 
 /// See [`crate::gru`]; slots n, r, z.
-pub fn gru_before_forward(cell: &Cell<'_>, h: &[f32]) -> Trace {
+pub fn gru_before_forward(cell: &ReferenceCell<'_>, h: &[f32]) -> Trace {
     let mut trace = cell.trace(h, &[], 3);
     for t in 0..cell.steps {
         for at in cell.each(t) {
@@ -225,7 +238,7 @@ pub fn gru_before_forward(cell: &Cell<'_>, h: &[f32]) -> Trace {
 }
 
 /// See [`crate::gru`].
-pub fn gru_before_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
+pub fn gru_before_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
     let mut deltas = Deltas { gates: trace.gates.clone(), carry: carry.to_vec() };
     for t in (0..cell.steps).rev() {
         for at in cell.each(t) {
@@ -248,7 +261,7 @@ pub fn gru_before_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], carry: &[
 }
 
 /// See [`crate::rnn`]; no gates are kept.
-pub fn rnn_forward(cell: &Cell<'_>, activation: Activation, h: &[f32]) -> Trace {
+pub fn rnn_forward(cell: &ReferenceCell<'_>, activation: Activation, h: &[f32]) -> Trace {
     let mut trace = Trace { gates: Vec::new(), extra: Vec::new(), ..cell.trace(h, &[], 0) };
     for t in 0..cell.steps {
         for at in cell.each(t) {
@@ -268,7 +281,7 @@ pub fn rnn_forward(cell: &Cell<'_>, activation: Activation, h: &[f32]) -> Trace 
 }
 
 /// See [`crate::rnn`].
-pub fn rnn_backward(cell: &Cell<'_>, activation: Activation, trace: &Trace, dh: &[f32]) -> Deltas {
+pub fn rnn_backward(cell: &ReferenceCell<'_>, activation: Activation, trace: &Trace, dh: &[f32]) -> Deltas {
     let mut deltas = vec![0.0; dh.len()];
     for t in (0..cell.steps).rev() {
         for at in cell.each(t) {

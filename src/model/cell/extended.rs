@@ -7,9 +7,11 @@ use super::{Buffers, Cell, CellWeights, Extras, Recurrent, Source, StepPlace, Vi
 use crate::settings::Layer;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::lstm::extended::{Backward, Cells, Forward, Options, hold, hold_backward, slots_of};
+use unrolled_kernels::lstm::extended::{
+    CellStates, ExtendedBackward, ExtendedForward, LstmOptions, hold, hold_backward, slots_of,
+};
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::{Input, Isa, Window};
+use unrolled_kernels::{Input, Isa, WindowShape};
 
 /// Long short-term memory with peepholes, clips, a projection, coupled gates, or layer normalisation.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ impl ExtendedLstm {
         Self { layer: layer.clone(), slots, gates, pieces, units: Panels::plain(layer.hidden) }
     }
 
-    fn options<'a>(&self, weights: &CellWeights<'a>) -> Options<'a> {
+    fn options<'a>(&self, weights: &CellWeights<'a>) -> LstmOptions<'a> {
         let Layer { hidden, coupled, cell_clip, peepholes, layer_norm, forget_bias, .. } = self.layer;
         let (peepholes, norm) = match (peepholes, layer_norm) {
             (true, _) => (weights.vectors, &[][..]),
@@ -43,7 +45,7 @@ impl ExtendedLstm {
             _ => (&[][..], &[][..]),
         };
         let cell_clip = cell_clip.unwrap_or(f32::INFINITY);
-        Options { hidden, coupled, peepholes, cell_clip, norm, forget_bias }
+        LstmOptions { hidden, coupled, peepholes, cell_clip, norm, forget_bias }
     }
 
     /// Width of the state.
@@ -148,7 +150,7 @@ fn rows_mut(values: &mut [f32], range: Range<usize>, width: usize) -> &mut [f32]
 }
 
 /// The steps of a window, from the first to the last.
-fn steps(window: Window<'_>) -> impl Iterator<Item = StepPlace> {
+fn steps(window: WindowShape<'_>) -> impl Iterator<Item = StepPlace> {
     let (mut before, mut rows, mut token) = (0, window.rows, 0);
     (0..window.steps).map(move |t| {
         let place = StepPlace { rows, active: window.active(t), before, token };
@@ -158,7 +160,7 @@ fn steps(window: Window<'_>) -> impl Iterator<Item = StepPlace> {
 }
 
 /// The steps from the last to the first, each with the rows that go on after it.
-fn steps_back(window: Window<'_>) -> impl Iterator<Item = (StepPlace, usize)> {
+fn steps_back(window: WindowShape<'_>) -> impl Iterator<Item = (StepPlace, usize)> {
     let mut token = window.tokens();
     (0..window.steps).rev().map(move |t| {
         let active = window.active(t);
@@ -218,12 +220,12 @@ impl Cell for ExtendedLstm {
             let cell = if window.keep {
                 let (old, new) = c.split_at_mut((before + all) * hidden);
                 let old = rows(old, before..before + active, hidden);
-                Cells::Kept { old, new: &mut new[..active * hidden] }
+                CellStates::Kept { old, new: &mut new[..active * hidden] }
             } else {
-                Cells::InPlace(&mut c[..active * hidden])
+                CellStates::InPlace(&mut c[..active * hidden])
             };
             let output = rows_mut(output, here.clone(), hidden);
-            let kernel = Forward {
+            let kernel = ExtendedForward {
                 options,
                 rows: active,
                 gates,
@@ -260,7 +262,7 @@ impl Cell for ExtendedLstm {
             let d_state = rows_mut(d_state, here.clone(), state);
             let d_m = &mut d_output[..if self.layer.projection.is_some() { active * hidden } else { 0 }];
             self.project_backward(isa, weights, rows(h, now.clone(), state), d_state, d_m);
-            let kernel = Backward {
+            let kernel = ExtendedBackward {
                 options,
                 rows: active,
                 gates: rows_mut(gates, here.clone(), stored),

@@ -2,8 +2,8 @@
 
 use super::{Cell, CellWeights, Extras, Recurrent, Source, View};
 use unrolled_kernels::gru::{
-    BackwardAfter, BackwardBefore, ForwardAfter, ForwardBefore, slots_after_hidden, slots_after_input,
-    slots_before_candidate, slots_before_gates, slots_before_input,
+    GruAfterBackward, GruAfterForward, GruBeforeBackward, GruBeforeForward, slots_after_hidden,
+    slots_after_input, slots_before_candidate, slots_before_gates, slots_before_input,
 };
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::{Input, Isa};
@@ -36,12 +36,12 @@ impl Cell for ResetAfter {
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
         let View { window, h, gates, .. } = view;
-        ForwardAfter { window, input, recurrent: &weights.recurrent[0], h, gates }.run_on(isa);
+        GruAfterForward { window, input, recurrent: &weights.recurrent[0], h, gates }.run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
         let View { window, h, gates, carry, .. } = view;
-        let kernel = BackwardAfter {
+        let kernel = GruAfterBackward {
             window,
             recurrent: &weights.recurrent_t[0],
             panels: weights.units,
@@ -105,7 +105,7 @@ impl Cell for ResetBefore {
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
         let View { window, h, gates, extra, .. } = view;
-        let kernel = ForwardBefore {
+        let kernel = GruBeforeForward {
             window,
             input,
             recurrent: &weights.recurrent[0],
@@ -120,7 +120,7 @@ impl Cell for ResetBefore {
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
         let View { window, h, gates, carry, .. } = view;
-        let kernel = BackwardBefore {
+        let kernel = GruBeforeBackward {
             window,
             recurrent: &weights.recurrent_t[0],
             candidate: &weights.recurrent_t[1],

@@ -1,7 +1,7 @@
 //! The LSTM; equations in [`unrolled_kernels::lstm`].
 
 use super::{Cell, CellWeights, Extras, Recurrent, Source, View};
-use unrolled_kernels::lstm::{Backward, Forward, slots};
+use unrolled_kernels::lstm::{LstmBackward, LstmForward, slots};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::{Input, Isa};
 
@@ -33,12 +33,13 @@ impl Cell for Lstm {
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
         let View { window, h, c, gates, extra, .. } = view;
-        Forward { window, input, recurrent: &weights.recurrent[0], h, c, gates, tanh_c: extra }.run_on(isa);
+        LstmForward { window, input, recurrent: &weights.recurrent[0], h, c, gates, tanh_c: extra }
+            .run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
         let View { window, c, gates, extra, carry, .. } = view;
-        let kernel = Backward {
+        let kernel = LstmBackward {
             window,
             recurrent: &weights.recurrent_t[0],
             panels: weights.units,

@@ -15,7 +15,7 @@ use crate::settings::{self, Layer, Reset};
 use std::fmt::Debug;
 use std::ops::Range;
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::{Input, Isa, Window};
+use unrolled_kernels::{Input, Isa, WindowShape};
 
 /// A recurrent cell of H hidden units.
 pub(crate) trait Cell: Debug + Send + Sync {
@@ -129,13 +129,13 @@ pub(crate) struct Sizes {
     pub(crate) extras: Extras,
 }
 
-/// One layer's activations for a window of some rows; [N, ..] as [`Window`] has it.
+/// One layer's activations for a window of some rows; [N, ..] as [`WindowShape`] has it.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffers {
     pub(crate) sizes: Sizes,
     /// T, B, H; which rows take part is in `active`.
-    pub(crate) window: Window<'static>,
-    /// `[T]`, or empty: see [`Window`].
+    pub(crate) window: WindowShape<'static>,
+    /// `[T]`, or empty: see [`WindowShape`].
     pub(crate) active: Vec<u32>,
     /// [B + N, padded(state)]: initial state and outputs.
     pub(crate) h: Vec<f32>,
@@ -154,7 +154,7 @@ pub(crate) struct Buffers {
 /// A window of buffers, or one step of it.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
-    pub(crate) window: Window<'a>,
+    pub(crate) window: WindowShape<'a>,
     pub(crate) h: &'a mut [f32],
     pub(crate) c: &'a mut [f32],
     pub(crate) gates: &'a mut [f32],
@@ -178,7 +178,7 @@ pub(crate) struct StepPlace {
 
 impl Buffers {
     /// Zeros for a window.
-    pub(crate) fn new(sizes: Sizes, window: Window<'static>) -> Self {
+    pub(crate) fn new(sizes: Sizes, window: WindowShape<'static>) -> Self {
         let [h, c, gates, extra, carry] = [const { Vec::new() }; 5];
         let further = [const { Vec::new() }; 5];
         let mut buffers = Self { sizes, window, active: Vec::new(), h, c, gates, extra, carry, further };
@@ -188,11 +188,11 @@ impl Buffers {
 
     /// Takes the sizes of another window. What the buffers hold loses its meaning, but what was zero behind the last unit
     /// stays zero. Room is made for rows of full length, so that other lengths need no more.
-    pub(crate) fn resize(&mut self, window: Window<'_>) {
+    pub(crate) fn resize(&mut self, window: WindowShape<'_>) {
         let Sizes { hidden, state, stored, extras } = self.sizes;
         let vector = padded(hidden);
-        let full = Window { active: &[], ..window };
-        let fit = |values: &mut Vec<f32>, used: bool, width: usize, size: fn(&Window<'_>) -> usize| {
+        let full = WindowShape { active: &[], ..window };
+        let fit = |values: &mut Vec<f32>, used: bool, width: usize, size: fn(&WindowShape<'_>) -> usize| {
             if used {
                 resize(values, size(&window) * width, size(&full) * width);
             }
@@ -203,19 +203,19 @@ impl Buffers {
         fit(&mut self.extra, extras.extra, vector, |w| w.kept_tokens());
         fit(&mut self.carry, extras.carry, vector, |w| w.rows);
         for (n, (values, width)) in self.further.iter_mut().zip(extras.further).enumerate() {
-            let size: fn(&Window<'_>) -> usize = if n < 4 { |w| w.kept_tokens() } else { |w| w.rows };
+            let size: fn(&WindowShape<'_>) -> usize = if n < 4 { |w| w.kept_tokens() } else { |w| w.rows };
             fit(values, width > 0 && (n < 2 || window.keep), width, size);
         }
         self.active.clear();
         self.active.extend_from_slice(window.active);
-        self.window = Window { active: &[], ..window };
+        self.window = WindowShape { active: &[], ..window };
     }
 
     /// The whole window.
     pub(crate) fn view(&mut self) -> View<'_> {
         let Self { window, active, h, c, gates, extra, carry, further, .. } = self;
         let further = further.each_mut().map(Vec::as_mut_slice);
-        View { window: Window { active, ..*window }, h, c, gates, extra, carry, further }
+        View { window: WindowShape { active, ..*window }, h, c, gates, extra, carry, further }
     }
 
     /// One step of it; `active` is room for a number.
@@ -223,7 +223,7 @@ impl Buffers {
         let Self { sizes, window, h, c, gates, extra, carry, further, .. } = self;
         let (vector, state, keep) = (padded(sizes.hidden), padded(sizes.state), window.keep);
         active[0] = at.active as u32;
-        let window = Window { steps: 1, rows: at.rows, active: &*active, ..*window };
+        let window = WindowShape { steps: 1, rows: at.rows, active: &*active, ..*window };
         let (before, token) = if keep { (at.before, at.token) } else { (0, 0) };
         let cells = if keep { window.states() } else { window.rows };
         let part = |values: &'a mut Vec<f32>, from: usize, count: usize, width: usize| match values.is_empty()
@@ -266,8 +266,8 @@ impl Buffers {
     }
 
     /// T, B, H and which rows take part.
-    pub(crate) fn window(&self) -> Window<'_> {
-        Window { active: &self.active, ..self.window }
+    pub(crate) fn window(&self) -> WindowShape<'_> {
+        WindowShape { active: &self.active, ..self.window }
     }
 
     /// h after each token's step [N, padded(H)].
@@ -295,17 +295,17 @@ impl Buffers {
         &self.c[place * padded(self.window.hidden)..][..self.window.hidden]
     }
 
-    /// Where the rows' last states lie (see [`Window::ends`]), or, with `initial`, their first ones.
+    /// Where the rows' last states lie (see [`WindowShape::ends`]), or, with `initial`, their first ones.
     pub(crate) fn states(&self, initial: bool) -> impl Iterator<Item = (Range<usize>, usize)> {
         let window = self.window();
-        if initial { Window { steps: 0, active: &[], ..window } } else { window }.ends()
+        if initial { WindowShape { steps: 0, active: &[], ..window } } else { window }.ends()
     }
 
     /// Makes each row's last state the initial one of the next window.
     pub(crate) fn carry_over(&mut self) {
         let Self { sizes, window, active, h, c, .. } = self;
         let (vector, state) = (padded(sizes.hidden), padded(sizes.state));
-        for (rows, place) in (Window { active, ..*window }).ends() {
+        for (rows, place) in (WindowShape { active, ..*window }).ends() {
             let from = place + rows.start;
             h.copy_within(from * state..(from + rows.len()) * state, rows.start * state);
             if window.keep && !c.is_empty() {

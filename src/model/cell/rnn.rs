@@ -3,7 +3,7 @@
 use super::{Cell, CellWeights, Extras, Recurrent, Source, View};
 use crate::settings;
 use unrolled_kernels::pack::{Panels, Slots};
-use unrolled_kernels::rnn::{Activation, Backward, Forward, slots};
+use unrolled_kernels::rnn::{Activation, RnnBackward, RnnForward, slots};
 use unrolled_kernels::{Input, Isa};
 
 /// One squashing function.
@@ -48,7 +48,7 @@ impl Cell for Rnn {
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
         let View { window, h, .. } = view;
-        let kernel = Forward {
+        let kernel = RnnForward {
             window,
             activation: self.activation,
             input,
@@ -61,7 +61,7 @@ impl Cell for Rnn {
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
         let View { window, h, gates, .. } = view;
-        let kernel = Backward {
+        let kernel = RnnBackward {
             window,
             activation: self.activation,
             recurrent: &weights.recurrent_t[0],

@@ -1,16 +1,16 @@
 //! The backward step.
 
-use super::norm::{Places, sum_units};
-use super::{NORMED, Options, Row, check};
+use super::norm::{NormValues, sum_units};
+use super::{LstmOptions, NORMED, RowLayout, check};
 use crate::dispatch::Isa;
 use crate::pack::{padded, product};
 use crate::simd::{Kernel, Simd};
 
 /// One step of some rows, backward.
 #[derive(Debug)]
-pub struct Backward<'a> {
+pub struct ExtendedBackward<'a> {
     /// The layer's.
-    pub options: Options<'a>,
+    pub options: LstmOptions<'a>,
     /// Rows that take part.
     pub rows: usize,
     /// [rows, stored]: gates, which become deltas.
@@ -31,7 +31,7 @@ pub struct Backward<'a> {
     pub terms: &'a mut [f32],
 }
 
-impl Backward<'_> {
+impl ExtendedBackward<'_> {
     /// Computes the rows.
     ///
     /// # Panics
@@ -49,11 +49,11 @@ impl Backward<'_> {
     }
 }
 
-impl Kernel for Backward<'_> {
+impl Kernel for ExtendedBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let row = Row::of(&self.options);
+        let row = RowLayout::of(&self.options);
         let (kept, terms) = (self.options.kept_width(), self.options.terms_width());
         for r in 0..self.rows {
             let at = r * row.vector;
@@ -70,7 +70,7 @@ impl Kernel for Backward<'_> {
                     terms: self.terms.as_mut_ptr().wrapping_add(r * terms),
                 };
                 match (self.options.norm.is_empty(), self.options.coupled) {
-                    (false, _) => places.normalised(s, row, &self.options),
+                    (false, _) => places.normalized(s, row, &self.options),
                     (true, false) => places.plain::<S, false>(s, row, &self.options),
                     (true, true) => places.plain::<S, true>(s, row, &self.options),
                 }
@@ -95,7 +95,7 @@ impl BackwardRow {
     /// # Safety
     /// All places are of a row of that shape.
     #[inline(always)]
-    unsafe fn plain<S: Simd, const COUPLED: bool>(self, s: S, row: Row, options: &Options<'_>) {
+    unsafe fn plain<S: Simd, const COUPLED: bool>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
         let peeps = !options.peepholes.is_empty();
         let peepholes = options.peepholes.as_ptr();
         let first = if COUPLED { 0 } else { 1 };
@@ -145,7 +145,7 @@ impl BackwardRow {
     /// # Safety
     /// As for `plain`.
     #[inline(always)]
-    unsafe fn normalised<S: Simd>(self, s: S, row: Row, options: &Options<'_>) {
+    unsafe fn normalized<S: Simd>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
         let one = s.splat(1.0);
         let bell = |y: S::F| s.mul(y, s.sub(one, y));
         // SAFETY: as the caller vouches; the norm has ten vectors, and so have the terms.
@@ -158,7 +158,7 @@ impl BackwardRow {
                 s.store(self.dc.add(unit), s.add(s.load(self.dc.add(unit)), through));
                 s.store(self.gates.add(row.gate(unit) + 48), s.mul(s.mul(d, tanh_c), bell(o)));
             }
-            let cell = Places { base: self.dc, row, interleaved: false };
+            let cell = NormValues { base: self.dc, row, interleaved: false };
             self.through_norm(s, 4, cell, options.norm.as_ptr());
             for unit in (0..row.vector).step_by(S::LANES) {
                 let gate = self.gates.add(row.gate(unit));
@@ -170,7 +170,7 @@ impl BackwardRow {
                 s.store(self.dc.add(unit), s.mul(dc, f));
             }
             for n in 0..4 {
-                let gate = Places { base: self.gates.add(n * 16), row, interleaved: true };
+                let gate = NormValues { base: self.gates.add(n * 16), row, interleaved: true };
                 self.through_norm(s, n, gate, options.norm.as_ptr());
             }
         }
@@ -182,7 +182,7 @@ impl BackwardRow {
     /// # Safety
     /// `n` < 5; all places are of a row.
     #[inline(always)]
-    unsafe fn through_norm<S: Simd>(self, s: S, n: usize, values: Places, norm: *const f32) {
+    unsafe fn through_norm<S: Simd>(self, s: S, n: usize, values: NormValues, norm: *const f32) {
         let row = values.row;
         let count = 1.0 / row.hidden as f32;
         // SAFETY: as the caller vouches.

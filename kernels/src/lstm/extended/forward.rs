@@ -1,7 +1,7 @@
 //! The forward step.
 
-use super::norm::{Norm, Places, normalise};
-use super::{NORMED, Options, Row, check};
+use super::norm::{Norm, NormValues, normalize};
+use super::{LstmOptions, NORMED, RowLayout, check};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{padded, product};
@@ -9,15 +9,15 @@ use crate::simd::{Kernel, Simd};
 
 /// One step of some rows, forward.
 #[derive(Debug)]
-pub struct Forward<'a> {
+pub struct ExtendedForward<'a> {
     /// The layer's.
-    pub options: Options<'a>,
+    pub options: LstmOptions<'a>,
     /// Rows that take part.
     pub rows: usize,
     /// [rows, stored]: pre-activations, which become gates.
     pub gates: &'a mut [f32],
     /// The cells before and after the step, [rows, padded(H)] each.
-    pub cell: Cells<'a>,
+    pub cell: CellStates<'a>,
     /// [rows, padded(H)]: tanh(c').
     pub tanh_c: &'a mut [f32],
     /// [rows, padded(H)]: o tanh(c').
@@ -28,7 +28,7 @@ pub struct Forward<'a> {
 
 /// Cell states.
 #[derive(Debug)]
-pub enum Cells<'a> {
+pub enum CellStates<'a> {
     /// The old ones become the new ones.
     InPlace(&'a mut [f32]),
     /// Both are kept.
@@ -40,7 +40,7 @@ pub enum Cells<'a> {
     },
 }
 
-impl Forward<'_> {
+impl ExtendedForward<'_> {
     /// Computes the rows.
     ///
     /// # Panics
@@ -49,8 +49,8 @@ impl Forward<'_> {
         self.options.check();
         let (rows, vector) = (self.rows, padded(self.options.hidden));
         let cells = match &self.cell {
-            Cells::InPlace(cells) => [cells.len(), cells.len()],
-            Cells::Kept { old, new } => [old.len(), new.len()],
+            CellStates::InPlace(cells) => [cells.len(), cells.len()],
+            CellStates::Kept { old, new } => [old.len(), new.len()],
         };
         check("gates", self.gates.len(), product([rows, self.options.slots().width()]));
         check("cells", cells[0], product([rows, vector]));
@@ -62,17 +62,17 @@ impl Forward<'_> {
     }
 }
 
-impl Kernel for Forward<'_> {
+impl Kernel for ExtendedForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let row = Row::of(&self.options);
+        let row = RowLayout::of(&self.options);
         let (old, new) = match self.cell {
-            Cells::InPlace(cells) => {
+            CellStates::InPlace(cells) => {
                 let cells = cells.as_mut_ptr();
                 (cells.cast_const(), cells)
             }
-            Cells::Kept { old, new } => (old.as_ptr(), new.as_mut_ptr()),
+            CellStates::Kept { old, new } => (old.as_ptr(), new.as_mut_ptr()),
         };
         let kept = self.options.kept_width();
         for r in 0..self.rows {
@@ -88,7 +88,7 @@ impl Kernel for Forward<'_> {
                     kept: self.kept.as_mut_ptr().wrapping_add(r * kept),
                 };
                 match (self.options.norm.is_empty(), self.options.coupled) {
-                    (false, _) => places.normalised(s, row, &self.options),
+                    (false, _) => places.normalized(s, row, &self.options),
                     (true, false) => places.plain::<S, false>(s, row, &self.options),
                     (true, true) => places.plain::<S, true>(s, row, &self.options),
                 }
@@ -111,7 +111,7 @@ impl ForwardRow {
     /// # Safety
     /// All places are of a row of that shape.
     #[inline(always)]
-    unsafe fn plain<S: Simd, const COUPLED: bool>(self, s: S, row: Row, options: &Options<'_>) {
+    unsafe fn plain<S: Simd, const COUPLED: bool>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
         let peeps = !options.peepholes.is_empty();
         let peepholes = options.peepholes.as_ptr();
         let first = if COUPLED { 0 } else { 1 };
@@ -157,13 +157,13 @@ impl ForwardRow {
     /// # Safety
     /// As for `plain`.
     #[inline(always)]
-    unsafe fn normalised<S: Simd>(self, s: S, row: Row, options: &Options<'_>) {
+    unsafe fn normalized<S: Simd>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
         // SAFETY: as the caller vouches; the norm has ten vectors, and what is kept five and sixteen more.
         unsafe {
             let norm = options.norm.as_ptr();
             for n in 0..4 {
-                let from = Places { base: self.gates.add(n * 16), row, interleaved: true };
-                normalise(s, from, self.norm_of(n, row, norm));
+                let from = NormValues { base: self.gates.add(n * 16), row, interleaved: true };
+                normalize(s, from, self.norm_of(n, row, norm));
             }
             for unit in (0..row.vector).step_by(S::LANES) {
                 let gate = self.gates.add(row.gate(unit));
@@ -176,8 +176,8 @@ impl ForwardRow {
                     s.store(gate.add(slot * 16), value);
                 }
             }
-            let cell = Places { base: self.new, row, interleaved: false };
-            normalise(s, cell, self.norm_of(4, row, norm));
+            let cell = NormValues { base: self.new, row, interleaved: false };
+            normalize(s, cell, self.norm_of(4, row, norm));
             for unit in (0..row.vector).step_by(S::LANES) {
                 let tanh_c = tanh(s, s.load(self.new.add(unit)));
                 let o = s.load(self.gates.add(row.gate(unit) + 48));
@@ -190,7 +190,7 @@ impl ForwardRow {
     /// # Safety
     /// `n` < 5, and `norm` has ten vectors.
     #[inline(always)]
-    unsafe fn norm_of(self, n: usize, row: Row, norm: *const f32) -> Norm {
+    unsafe fn norm_of(self, n: usize, row: RowLayout, norm: *const f32) -> Norm {
         // SAFETY: as the caller vouches.
         unsafe {
             Norm {

@@ -1,6 +1,6 @@
 //! Normalisation over the units of a row.
 
-use super::Row;
+use super::RowLayout;
 use crate::simd::Simd;
 
 /// Below the root of a variance: TensorFlow's.
@@ -22,14 +22,14 @@ pub(super) use sum_units;
 
 /// The H values that are normalised together.
 #[derive(Clone, Copy)]
-pub(super) struct Places {
+pub(super) struct NormValues {
     pub(super) base: *mut f32,
-    pub(super) row: Row,
+    pub(super) row: RowLayout,
     /// Whether they lie as a gate does.
     pub(super) interleaved: bool,
 }
 
-impl Places {
+impl NormValues {
     #[inline(always)]
     pub(super) fn at(&self, unit: usize) -> *mut f32 {
         self.base.wrapping_add(if self.interleaved { self.row.gate(unit) } else { unit })
@@ -50,7 +50,7 @@ pub(super) struct Norm {
 /// # Safety
 /// All places are those of a row.
 #[inline(always)]
-pub(super) unsafe fn normalise<S: Simd>(s: S, values: Places, norm: Norm) {
+pub(super) unsafe fn normalize<S: Simd>(s: S, values: NormValues, norm: Norm) {
     let row = values.row;
     let count = 1.0 / row.hidden as f32;
     // SAFETY: as the caller vouches.
