@@ -4,13 +4,13 @@
 
 use std::{path::Path, time::Instant};
 use unrolled::checkpoint::TensorFile;
-use unrolled::fixed::{Dense, Layer, Lstm, Model};
+use unrolled::fixed::{Linear, Lstm, Pipeline, Stage};
 
 const HIDDEN: usize = 16;
 const RATE: f32 = 48_000.0;
 const BLOCK: usize = 64;
 
-type Effect = Model<Lstm<1, HIDDEN>, Dense<HIDDEN, 1>>;
+type Effect = Pipeline<Lstm<1, HIDDEN>, Linear<HIDDEN, 1>>;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut effect = match std::env::args_os().nth(1) {
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn load(file: &Path) -> unrolled::Result<Effect> {
     let file = TensorFile::load(file)?;
-    let effect = Model::new(file.cell("rnn", 0)?, file.dense("head")?);
+    let effect = Pipeline::new(file.cell("rnn", 0)?, file.linear("head")?);
     file.finish()?; // the file has nothing that this effect leaves out
     Ok(effect)
 }
@@ -44,7 +44,7 @@ fn make_up() -> Result<Effect, Box<dyn std::error::Error>> {
         |count: usize, scale: f32| -> Vec<f32> { (0..count).map(|i| scale * (i as f32).sin()).collect() };
     let (rows, bias) = (4 * HIDDEN, vec![0.0; 4 * HIDDEN]);
     let cell = Lstm::new(&wave(rows, 0.9), &wave(rows * HIDDEN, 0.25), &bias, &bias)?;
-    Ok(Model::new(cell, Dense::new(&wave(HIDDEN, 0.5), &[0.0])?))
+    Ok(Pipeline::new(cell, Linear::new(&wave(HIDDEN, 0.5), &[0.0])?))
 }
 
 /// A string that is plucked twice a second.

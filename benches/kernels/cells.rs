@@ -10,14 +10,14 @@ use unrolled_kernels::rnn::{self, Activation};
 use unrolled_kernels::{Input, WindowShape, gru, lstm};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+enum CellKind {
     Rnn,
     Lstm,
     GruAfter,
     GruBefore,
 }
 
-const KINDS: [Kind; 4] = [Kind::Rnn, Kind::Lstm, Kind::GruAfter, Kind::GruBefore];
+const KINDS: [CellKind; 4] = [CellKind::Rnn, CellKind::Lstm, CellKind::GruAfter, CellKind::GruBefore];
 /// (H, B, T)
 const SHAPES: [(usize, usize, usize); 3] = [(100, 200, 5), (128, 50, 10), (512, 50, 3)];
 /// Batch rows that are compared with the naive twin; rows do not depend on each other.
@@ -32,10 +32,10 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
         let window = WindowShape { steps, rows, hidden, keep: true, active: &[] };
         for kind in KINDS {
             let products = (2 * kind.gates() * hidden * hidden * rows * steps) as f64;
-            let prepare = || Layer::checked(kind, window);
-            group.time(&format!("{kind:?}/forward"), Work::of(products), prepare, Layer::forward);
+            let prepare = || CellBench::checked(kind, window);
+            group.time(&format!("{kind:?}/forward"), Work::of(products), prepare, CellBench::forward);
             // Backward, the last step has no deltas after it to multiply; the candidate of `GruBefore` needs none.
-            let spared = if kind == Kind::GruBefore { 2.0 / 3.0 } else { 1.0 };
+            let spared = if kind == CellKind::GruBefore { 2.0 / 3.0 } else { 1.0 };
             let both = products * (2.0 - spared / steps as f64);
             group.time(&format!("{kind:?}/forward, backward"), Work::of(both), prepare, |layer| {
                 layer.forward();
@@ -45,7 +45,7 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     }
 }
 
-impl Kind {
+impl CellKind {
     fn gates(self) -> usize {
         match self {
             Self::Rnn => 1,
@@ -82,8 +82,8 @@ impl Kind {
 }
 
 /// Weights and buffers of one layer that starts from zero and is fed the same bias at every step.
-struct Layer {
-    kind: Kind,
+struct CellBench {
+    kind: CellKind,
     window: WindowShape<'static>,
     weight: Vec<f32>,
     bias: Vec<f32>,
@@ -100,8 +100,8 @@ struct Layer {
     carry: Vec<f32>,
 }
 
-impl Layer {
-    fn new(kind: Kind, window: WindowShape<'static>) -> Self {
+impl CellBench {
+    fn new(kind: CellKind, window: WindowShape<'static>) -> Self {
         let hidden = window.hidden;
         let scale = 1.0 / (hidden as f32).sqrt();
         let weight: Vec<f32> = numbers(kind.gates() * hidden * hidden, 1).iter().map(|w| w * scale).collect();
@@ -144,16 +144,16 @@ impl Layer {
         let input = Input { start: &self.bias, ids: None, dense: None };
         let recurrent = &self.packed[0];
         match self.kind {
-            Kind::Rnn => {
+            CellKind::Rnn => {
                 let (activation, panels) = (Activation::Tanh, &self.panels[0]);
                 rnn::RnnForward { window, activation, input, recurrent, panels, h }.run_on(isa());
             }
-            Kind::Lstm => {
+            CellKind::Lstm => {
                 let (c, tanh_c) = (&mut self.c[..], &mut self.extra[..]);
                 lstm::LstmForward { window, input, recurrent, h, c, gates, tanh_c }.run_on(isa());
             }
-            Kind::GruAfter => gru::GruAfterForward { window, input, recurrent, h, gates }.run_on(isa()),
-            Kind::GruBefore => {
+            CellKind::GruAfter => gru::GruAfterForward { window, input, recurrent, h, gates }.run_on(isa()),
+            CellKind::GruBefore => {
                 let (candidate, candidate_panels) = (&self.packed[1], &self.panels[1]);
                 let reset_h = &mut self.extra[..];
                 gru::GruBeforeForward {
@@ -178,21 +178,21 @@ impl Layer {
         let (h, dh) = (&self.h[..], &self.dh[..]);
         let (carry, gates) = (&mut self.carry[..], &mut self.gates[..]);
         match self.kind {
-            Kind::Rnn => {
+            CellKind::Rnn => {
                 let (activation, deltas) = (Activation::Tanh, gates);
                 rnn::RnnBackward { window, activation, recurrent, panels, pieces, h, dh, deltas }
                     .run_on(isa());
             }
-            Kind::Lstm => {
+            CellKind::Lstm => {
                 let (c, tanh_c, dc) = (&self.c[..], &self.extra[..], carry);
                 lstm::LstmBackward { window, recurrent, panels, pieces, c, tanh_c, dh, dc, gates }
                     .run_on(isa());
             }
-            Kind::GruAfter => {
+            CellKind::GruAfter => {
                 gru::GruAfterBackward { window, recurrent, panels, pieces, h, dh, carry, gates }
                     .run_on(isa());
             }
-            Kind::GruBefore => {
+            CellKind::GruBefore => {
                 let (candidate, candidate_pieces) = (&self.packed_t[1], &self.pieces[1]);
                 gru::GruBeforeBackward {
                     window,
@@ -212,7 +212,7 @@ impl Layer {
     }
 
     /// A layer whose first rows have the twin's states and deltas.
-    fn checked(kind: Kind, window: WindowShape<'static>) -> Self {
+    fn checked(kind: CellKind, window: WindowShape<'static>) -> Self {
         let mut layer = Self::new(kind, window);
         let (hidden, stored) = (window.hidden, kind.stored());
         let dh = layer.first_rows(&layer.dh, 1);
@@ -249,22 +249,22 @@ impl Layer {
         };
         let zero = vec![0.0; CHECKED * hidden];
         match self.kind {
-            Kind::Rnn => {
+            CellKind::Rnn => {
                 let trace = reference::rnn_forward(&cell, Activation::Tanh, &zero);
                 let deltas = reference::rnn_backward(&cell, Activation::Tanh, &trace, dh);
                 (trace, deltas)
             }
-            Kind::Lstm => {
+            CellKind::Lstm => {
                 let trace = reference::lstm_forward(&cell, &zero, &zero);
                 let deltas = reference::lstm_backward(&cell, &trace, dh, &zero);
                 (trace, deltas)
             }
-            Kind::GruAfter => {
+            CellKind::GruAfter => {
                 let trace = reference::gru_after_forward(&cell, &zero);
                 let deltas = reference::gru_after_backward(&cell, &trace, dh, &zero);
                 (trace, deltas)
             }
-            Kind::GruBefore => {
+            CellKind::GruBefore => {
                 let trace = reference::gru_before_forward(&cell, &zero);
                 let deltas = reference::gru_before_backward(&cell, &trace, dh, &zero);
                 (trace, deltas)

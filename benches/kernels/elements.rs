@@ -34,9 +34,9 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     }
 }
 
-type Twin = fn(f32) -> f32;
+type ExactFunction = fn(f32) -> f32;
 
-fn functions() -> [(Function, &'static str, Twin); 3] {
+fn functions() -> [(Function, &'static str, ExactFunction); 3] {
     let exp = |x: f32| f64::from(x).exp() as f32;
     [
         (Function::Exp, "exp", exp),
@@ -50,7 +50,7 @@ fn activate(function: Function, from: &[f32], to: &mut [f32]) {
     Activate { function, values: to }.run_on(isa());
 }
 
-fn activation(function: Function, name: &str, twin: Twin) -> (Vec<f32>, Vec<f32>) {
+fn activation(function: Function, name: &str, twin: ExactFunction) -> (Vec<f32>, Vec<f32>) {
     let from: Vec<f32> = numbers(VALUES, 1).iter().map(|x| 8.0 * x).collect();
     let mut to = vec![0.0; VALUES];
     activate(function, &from, &mut to);

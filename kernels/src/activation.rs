@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn slices_of_any_length_agree_with_the_twins() {
-        type Twin = fn(f32) -> f32;
-        let twins: [(Function, Twin); 3] = [
+        type ExactFunction = fn(f32) -> f32;
+        let twins: [(Function, ExactFunction); 3] = [
             (Function::Exp, |x| f64::from(x).exp() as f32),
             (Function::Sigmoid, reference::sigmoid),
             (Function::Tanh, reference::tanh),

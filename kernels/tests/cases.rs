@@ -7,24 +7,24 @@ use unrolled_kernels::rnn::{self, Activation};
 use unrolled_kernels::{DenseInput, Input, Isa, WindowShape, gru, lstm};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub enum CellKind {
     Lstm,
     GruAfter,
     GruBefore,
     Rnn(Activation),
 }
 
-pub const KINDS: [Kind; 7] = [
-    Kind::Lstm,
-    Kind::GruAfter,
-    Kind::GruBefore,
-    Kind::Rnn(Activation::Tanh),
-    Kind::Rnn(Activation::Relu),
-    Kind::Rnn(Activation::Sigmoid),
-    Kind::Rnn(Activation::Identity),
+pub const KINDS: [CellKind; 7] = [
+    CellKind::Lstm,
+    CellKind::GruAfter,
+    CellKind::GruBefore,
+    CellKind::Rnn(Activation::Tanh),
+    CellKind::Rnn(Activation::Relu),
+    CellKind::Rnn(Activation::Sigmoid),
+    CellKind::Rnn(Activation::Identity),
 ];
 
-impl Kind {
+impl CellKind {
     /// (gates of the weights, slots of a stored row)
     pub fn gates(self) -> (usize, usize) {
         match self {
@@ -38,8 +38,8 @@ impl Kind {
 
 /// A layer's window in plain layouts.
 #[derive(Clone, Debug)]
-pub struct Case {
-    pub kind: Kind,
+pub struct CellCase {
+    pub kind: CellKind,
     pub window: WindowShape<'static>,
     /// Active rows of each step, empty for all; `window` has none.
     pub active: Vec<u32>,
@@ -61,7 +61,7 @@ pub struct Case {
 
 /// The sizes that a case is made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Sizes {
+pub struct CaseSizes {
     pub steps: usize,
     pub rows: usize,
     pub hidden: usize,
@@ -73,9 +73,9 @@ pub struct Sizes {
     pub seed: u64,
 }
 
-impl Case {
-    pub fn new(kind: Kind, sizes: Sizes) -> Self {
-        let Sizes { steps, rows, hidden, width, table, keep, offset, seed } = sizes;
+impl CellCase {
+    pub fn new(kind: CellKind, sizes: CaseSizes) -> Self {
+        let CaseSizes { steps, rows, hidden, width, table, keep, offset, seed } = sizes;
         let (gates, slots) = kind.gates();
         let mut n = Numbers(seed);
         let scale = 1.0 / (hidden as f32).sqrt();
@@ -94,9 +94,9 @@ impl Case {
             ids: (table > 0).then(|| n.ids(tokens, table)),
             x: n.floats(tokens * width),
             h: n.floats(rows * hidden),
-            c: n.floats(if kind == Kind::Lstm { rows * hidden } else { 0 }),
+            c: n.floats(if kind == CellKind::Lstm { rows * hidden } else { 0 }),
             dh: n.floats(tokens * hidden),
-            carry: n.floats(if matches!(kind, Kind::Rnn(_)) { 0 } else { rows * hidden }),
+            carry: n.floats(if matches!(kind, CellKind::Rnn(_)) { 0 } else { rows * hidden }),
         }
     }
 
@@ -176,20 +176,20 @@ impl Case {
         let start = self.start();
         let cell = self.cell(&start);
         match self.kind {
-            Kind::Lstm => reference::lstm_forward(&cell, &self.h, &self.c),
-            Kind::GruAfter => reference::gru_after_forward(&cell, &self.h),
-            Kind::GruBefore => reference::gru_before_forward(&cell, &self.h),
-            Kind::Rnn(activation) => reference::rnn_forward(&cell, activation, &self.h),
+            CellKind::Lstm => reference::lstm_forward(&cell, &self.h, &self.c),
+            CellKind::GruAfter => reference::gru_after_forward(&cell, &self.h),
+            CellKind::GruBefore => reference::gru_before_forward(&cell, &self.h),
+            CellKind::Rnn(activation) => reference::rnn_forward(&cell, activation, &self.h),
         }
     }
 
     pub fn twin_backward(&self, trace: &Trace) -> Deltas {
         let cell = self.cell(&[]);
         match self.kind {
-            Kind::Lstm => reference::lstm_backward(&cell, trace, &self.dh, &self.carry),
-            Kind::GruAfter => reference::gru_after_backward(&cell, trace, &self.dh, &self.carry),
-            Kind::GruBefore => reference::gru_before_backward(&cell, trace, &self.dh, &self.carry),
-            Kind::Rnn(activation) => reference::rnn_backward(&cell, activation, trace, &self.dh),
+            CellKind::Lstm => reference::lstm_backward(&cell, trace, &self.dh, &self.carry),
+            CellKind::GruAfter => reference::gru_after_backward(&cell, trace, &self.dh, &self.carry),
+            CellKind::GruBefore => reference::gru_before_backward(&cell, trace, &self.dh, &self.carry),
+            CellKind::Rnn(activation) => reference::rnn_backward(&cell, activation, trace, &self.dh),
         }
     }
 
@@ -216,22 +216,22 @@ impl Case {
         let hidden = self.window.hidden;
         let none = Panels::plain(0);
         match self.kind {
-            Kind::Lstm => {
+            CellKind::Lstm => {
                 let panels = Panels::gates(&lstm::slots(hidden));
                 [panels.clone(), none.clone(), panels, none]
             }
-            Kind::GruAfter => [
+            CellKind::GruAfter => [
                 Panels::gates(&gru::slots_after_input(hidden)),
                 none.clone(),
                 Panels::gates(&gru::slots_after_hidden(hidden)),
                 none,
             ],
-            Kind::GruBefore => {
+            CellKind::GruBefore => {
                 let gates = Panels::gates(&gru::slots_before_gates(hidden));
                 let candidate = Panels::one_gate(hidden, 2);
                 [gates.clone(), candidate.clone(), gates, candidate]
             }
-            Kind::Rnn(_) => [Panels::plain(hidden), none.clone(), Panels::plain(hidden), none],
+            CellKind::Rnn(_) => [Panels::plain(hidden), none.clone(), Panels::plain(hidden), none],
         }
     }
 
@@ -277,7 +277,7 @@ impl Case {
         let mut extra = Shifted::new(&vec![untouched; kept], self.offset);
         let (h_out, gates_out) = (h.get_mut(), gates.get_mut());
         match self.kind {
-            Kind::Lstm => lstm::LstmForward {
+            CellKind::Lstm => lstm::LstmForward {
                 window,
                 input,
                 recurrent: recurrent.get(),
@@ -287,7 +287,7 @@ impl Case {
                 tanh_c: extra.get_mut(),
             }
             .run_on(isa),
-            Kind::GruAfter => {
+            CellKind::GruAfter => {
                 gru::GruAfterForward {
                     window,
                     input,
@@ -297,7 +297,7 @@ impl Case {
                 }
                 .run_on(isa);
             }
-            Kind::GruBefore => gru::GruBeforeForward {
+            CellKind::GruBefore => gru::GruBeforeForward {
                 window,
                 input,
                 recurrent: recurrent.get(),
@@ -308,19 +308,19 @@ impl Case {
                 gates: gates_out,
             }
             .run_on(isa),
-            Kind::Rnn(activation) => {
+            CellKind::Rnn(activation) => {
                 let recurrent = recurrent.get();
                 rnn::RnnForward { window, activation, input, recurrent, panels: &hh, h: h_out }.run_on(isa);
             }
         }
         let plain = |stored: &Shifted| unstore(stored.get(), 1, hidden, true);
-        let is_rnn = matches!(self.kind, Kind::Rnn(_));
+        let is_rnn = matches!(self.kind, CellKind::Rnn(_));
         Trace {
             h: plain(&h),
-            c: if self.kind == Kind::Lstm { plain(&c) } else { Vec::new() },
+            c: if self.kind == CellKind::Lstm { plain(&c) } else { Vec::new() },
             gates: if is_rnn { Vec::new() } else { unstore(gates.get(), slots, hidden, false) },
             extra: match self.kind {
-                Kind::Lstm | Kind::GruBefore => plain(&extra),
+                CellKind::Lstm | CellKind::GruBefore => plain(&extra),
                 _ => Vec::new(),
             },
         }
@@ -332,14 +332,14 @@ impl Case {
         let panels = &Panels::plain(hidden);
         let [h, c, extra] = [&trace.h, &trace.c, &trace.extra].map(|plain| self.stored(plain, 1));
         let (h, c, extra) = (h.get(), c.get(), extra.get());
-        let is_rnn = matches!(self.kind, Kind::Rnn(_));
+        let is_rnn = matches!(self.kind, CellKind::Rnn(_));
         let gates_in = if is_rnn { vec![f32::NAN; self.dh.len()] } else { trace.gates.clone() };
         let mut gates = Shifted::new(&store(&gates_in, slots, hidden, 0.5), self.offset);
         let dh = self.stored(&self.dh, 1);
         let dh = dh.get();
         let mut carry = self.stored(&self.carry, 1);
         match self.kind {
-            Kind::Lstm => {
+            CellKind::Lstm => {
                 let slots = lstm::slots(hidden);
                 let recurrent = self.pack_transposed(isa, &slots);
                 lstm::LstmBackward {
@@ -355,7 +355,7 @@ impl Case {
                 }
                 .run_on(isa);
             }
-            Kind::GruAfter => {
+            CellKind::GruAfter => {
                 let slots = gru::slots_after_hidden(hidden);
                 let recurrent = self.pack_transposed(isa, &slots);
                 gru::GruAfterBackward {
@@ -370,7 +370,7 @@ impl Case {
                 }
                 .run_on(isa);
             }
-            Kind::GruBefore => {
+            CellKind::GruBefore => {
                 let (slots, candidate) =
                     (gru::slots_before_gates(hidden), gru::slots_before_candidate(hidden));
                 let (recurrent, last) =
@@ -389,7 +389,7 @@ impl Case {
                 }
                 .run_on(isa);
             }
-            Kind::Rnn(activation) => {
+            CellKind::Rnn(activation) => {
                 let slots = rnn::slots(hidden);
                 let recurrent = self.pack_transposed(isa, &slots);
                 rnn::RnnBackward {

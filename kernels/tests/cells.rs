@@ -1,6 +1,6 @@
 //! Forward and backward windows of all cells.
 
-use crate::cases::{Case, KINDS, Kind, Sizes};
+use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
 use crate::harness::{assert_bits, assert_close, fuses};
 use proptest::prelude::*;
 use unrolled_kernels::Isa;
@@ -11,11 +11,11 @@ use unrolled_kernels::rnn::Activation;
 /// to 90 products rounds once more; over five steps of weights that neither grow nor shrink a state this stays below.
 const TOLERANCE: f32 = 2e-5;
 
-fn sizes() -> impl Strategy<Value = Sizes> {
+fn sizes() -> impl Strategy<Value = CaseSizes> {
     let width = prop_oneof![Just(0usize), 1usize..=40];
     let table = prop_oneof![Just(0usize), 1usize..=7];
     (1usize..=5, 1usize..=14, 1usize..=49, width, table, any::<bool>(), 0usize..=3, any::<u64>()).prop_map(
-        |(steps, rows, hidden, width, table, keep, offset, seed)| Sizes {
+        |(steps, rows, hidden, width, table, keep, offset, seed)| CaseSizes {
             steps,
             rows,
             hidden,
@@ -48,7 +48,7 @@ fn assert_equal_deltas(found: &Deltas, expected: &Deltas, what: &str) {
 }
 
 /// What a window that is not kept has of a trace: all of h, and the last step of the rest.
-fn last_step(trace: &Trace, case: &Case) -> Trace {
+fn last_step(trace: &Trace, case: &CellCase) -> Trace {
     let tail = |values: &[f32], steps: usize| values[values.len() - values.len() / steps..].to_vec();
     let steps = case.window.steps;
     Trace {
@@ -59,7 +59,7 @@ fn last_step(trace: &Trace, case: &Case) -> Trace {
     }
 }
 
-fn check_forward(case: &Case) -> Option<Trace> {
+fn check_forward(case: &CellCase) -> Option<Trace> {
     let twin = case.twin_forward();
     let twin = if case.window.keep { twin } else { last_step(&twin, case) };
     let mut fused: Option<Trace> = None;
@@ -71,7 +71,7 @@ fn check_forward(case: &Case) -> Option<Trace> {
         if !fuses(isa) {
             continue;
         }
-        if [Kind::Rnn(Activation::Relu), Kind::Rnn(Activation::Identity)].contains(&case.kind) {
+        if [CellKind::Rnn(Activation::Relu), CellKind::Rnn(Activation::Identity)].contains(&case.kind) {
             assert_equal(&trace, &twin, "there is nothing to approximate");
         }
         if let Some(other) = &fused {
@@ -82,7 +82,7 @@ fn check_forward(case: &Case) -> Option<Trace> {
     fused
 }
 
-fn check_backward(case: &Case, trace: &Trace) {
+fn check_backward(case: &CellCase, trace: &Trace) {
     let twin = case.twin_backward(trace);
     for isa in Isa::all() {
         let deltas = case.backward(isa, trace);
@@ -101,7 +101,7 @@ fn row_of(values: &[f32], rows: usize, row: usize, each: usize) -> Vec<f32> {
     values.chunks_exact(rows * each).flat_map(|step| step[row * each..][..each].to_vec()).collect()
 }
 
-fn check_rows(case: &Case, isa: Isa) {
+fn check_rows(case: &CellCase, isa: Isa) {
     let (rows, hidden, slots) = (case.window.rows, case.window.hidden, case.kind.gates().1);
     let together = case.forward(isa);
     for row in 0..rows {
@@ -126,7 +126,7 @@ fn check_rows(case: &Case, isa: Isa) {
     }
 }
 
-fn check_steps(case: &Case, isa: Isa) {
+fn check_steps(case: &CellCase, isa: Isa) {
     let whole = case.forward(isa);
     let step = case.window.rows * case.window.hidden;
     let (mut h, mut c) = (case.h.clone(), case.c.clone());
@@ -146,7 +146,7 @@ proptest! {
 
     #[test]
     fn cells_agree_with_their_twins(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
-        let case = Case::new(kind, sizes);
+        let case = CellCase::new(kind, sizes);
         let trace = check_forward(&case);
         if case.window.keep {
             check_backward(&case, &trace.unwrap_or_else(|| case.forward(Isa::PORTABLE)));
@@ -155,13 +155,13 @@ proptest! {
 
     #[test]
     fn a_row_depends_on_no_other(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
-        let case = Case::new(kind, sizes);
+        let case = CellCase::new(kind, sizes);
         Isa::all().for_each(|isa| check_rows(&case, isa));
     }
 
     #[test]
     fn a_window_is_its_steps(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
-        let case = Case::new(kind, sizes);
+        let case = CellCase::new(kind, sizes);
         Isa::all().for_each(|isa| check_steps(&case, isa));
     }
 }
@@ -170,7 +170,7 @@ proptest! {
 fn every_hidden_width_of_every_cell() {
     for (i, hidden) in (1..=49).enumerate() {
         for kind in KINDS {
-            let sizes = Sizes {
+            let sizes = CaseSizes {
                 steps: 2,
                 rows: 1 + i % 13,
                 hidden,
@@ -180,7 +180,7 @@ fn every_hidden_width_of_every_cell() {
                 offset: i % 4,
                 seed: i as u64,
             };
-            let case = Case::new(kind, sizes);
+            let case = CellCase::new(kind, sizes);
             let trace = check_forward(&case).unwrap_or_else(|| case.forward(Isa::PORTABLE));
             check_backward(&case, &trace);
         }
@@ -191,8 +191,8 @@ fn every_hidden_width_of_every_cell() {
 fn no_steps_and_no_rows_are_nothing() {
     for kind in KINDS {
         let sizes =
-            Sizes { steps: 2, rows: 3, hidden: 5, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
-        let mut case = Case::new(kind, sizes);
+            CaseSizes { steps: 2, rows: 3, hidden: 5, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
+        let mut case = CellCase::new(kind, sizes);
         case.window.rows = 0;
         (case.h, case.c, case.carry, case.dh) = Default::default();
         for isa in Isa::all() {
@@ -206,8 +206,9 @@ fn no_steps_and_no_rows_are_nothing() {
 /// The twin took 0 for it, where every leaf takes the sum.
 #[test]
 fn a_sum_of_minus_zero_goes_through_relu_as_it_is() {
-    let sizes = Sizes { steps: 2, rows: 3, hidden: 17, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
-    let mut case = Case::new(Kind::Rnn(Activation::Relu), sizes);
+    let sizes =
+        CaseSizes { steps: 2, rows: 3, hidden: 17, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
+    let mut case = CellCase::new(CellKind::Rnn(Activation::Relu), sizes);
     case.h.fill(1.0);
     case.weight_hh.fill(-0.0);
     case.table.fill(-0.0);
@@ -220,8 +221,8 @@ fn a_sum_of_minus_zero_goes_through_relu_as_it_is() {
 fn deep_panels() {
     for kind in KINDS {
         for (hidden, width, rows) in [(192, 767, 3), (200, 768, 1), (256, 801, 7), (770, 5, 2)] {
-            let sizes = Sizes { steps: 2, rows, hidden, width, table: 0, keep: true, offset: 1, seed: 5 };
-            let case = Case::new(kind, sizes);
+            let sizes = CaseSizes { steps: 2, rows, hidden, width, table: 0, keep: true, offset: 1, seed: 5 };
+            let case = CellCase::new(kind, sizes);
             let trace = check_forward(&case).unwrap_or_else(|| case.twin_forward());
             check_backward(&case, &trace);
         }

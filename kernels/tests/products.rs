@@ -111,7 +111,7 @@ proptest! {
 }
 
 /// Deltas in stored rows and inputs in rows of their own width; `run` tells how many may be read at once.
-struct Rows {
+struct StoredRows {
     deltas: Vec<f32>,
     width: usize,
     inputs: Vec<f32>,
@@ -119,7 +119,7 @@ struct Rows {
     run: usize,
 }
 
-impl Pairs for Rows {
+impl Pairs for StoredRows {
     fn len(&self) -> usize {
         self.deltas.len() / self.width
     }
@@ -136,7 +136,13 @@ impl Pairs for Rows {
 }
 
 /// Rows `rows` of a gradient, by calls of at most `most` rows.
-fn gradient(isa: Isa, pairs: &Rows, slots: &Slots, rows: Range<usize>, most: usize) -> (Vec<f32>, Vec<f32>) {
+fn gradient(
+    isa: Isa,
+    pairs: &StoredRows,
+    slots: &Slots,
+    rows: Range<usize>,
+    most: usize,
+) -> (Vec<f32>, Vec<f32>) {
     let mut weight = vec![f32::NAN; rows.len() * pairs.depth];
     let mut bias = vec![f32::NAN; rows.len()];
     for from in rows.clone().step_by(most) {
@@ -157,9 +163,9 @@ fn gradient(isa: Isa, pairs: &Rows, slots: &Slots, rows: Range<usize>, most: usi
 }
 
 /// Some of the pairs of others.
-struct Part<'a>(&'a Rows, Range<usize>);
+struct PairsRange<'a>(&'a StoredRows, Range<usize>);
 
-impl Pairs for Part<'_> {
+impl Pairs for PairsRange<'_> {
     fn len(&self) -> usize {
         self.1.len()
     }
@@ -178,14 +184,14 @@ impl Pairs for Part<'_> {
 /// A gradient that stops after `first` pairs and goes on with the rest.
 fn gradient_in_turns(
     isa: Isa,
-    pairs: &Rows,
+    pairs: &StoredRows,
     slots: &Slots,
     rows: Range<usize>,
     first: usize,
 ) -> (Vec<f32>, Vec<f32>) {
     let (mut weight, mut bias) = (vec![f32::NAN; rows.len() * pairs.depth], vec![f32::NAN; rows.len()]);
     for (part, continues) in [(0..first, false), (first..pairs.len(), true)] {
-        let (pairs, depth) = (&Part(pairs, part), pairs.depth);
+        let (pairs, depth) = (&PairsRange(pairs, part), pairs.depth);
         let (weight, bias) = (&mut weight[..], &mut bias[..]);
         WeightGradient { pairs, slots, depth, rows: rows.clone(), continues, weight, bias }.run_on(isa);
     }
@@ -212,7 +218,7 @@ proptest! {
         for (to, from) in deltas.chunks_exact_mut(slots.width()).zip(plain.chunks_exact(slots.depth())) {
             from.iter().enumerate().for_each(|(row, delta)| to[slots.place(first + row)] = *delta);
         }
-        let pairs = Rows { deltas, width: slots.width(), inputs, depth, run };
+        let pairs = StoredRows { deltas, width: slots.width(), inputs, depth, run };
         for isa in Isa::all() {
             let rows = first..first + slots.depth();
             let (weight, bias) = gradient(isa, &pairs, &slots, rows.clone(), most);
@@ -238,7 +244,7 @@ proptest! {
     ) {
         let mut n = Numbers(seed);
         let width = blocks * 16;
-        let pairs = Rows { deltas: n.floats(count * width), width, inputs: vec![0.0; count + 16], depth: 1, run };
+        let pairs = StoredRows { deltas: n.floats(count * width), width, inputs: vec![0.0; count + 16], depth: 1, run };
         let ids = n.ids(count, table);
         let expected = reference::scatter(table, width, &pairs.deltas, &ids);
         let cut = cut.min(blocks) * 16;
@@ -297,7 +303,7 @@ proptest! {
 #[test]
 fn a_gradient_of_no_rows_is_nothing() {
     let slots = lstm::slots(3);
-    let pairs = Rows { deltas: vec![1.0; 64], width: 64, inputs: vec![1.0; 32], depth: 2, run: 0 };
+    let pairs = StoredRows { deltas: vec![1.0; 64], width: 64, inputs: vec![1.0; 32], depth: 2, run: 0 };
     for isa in Isa::all() {
         let (weight, bias) = (&mut [][..], &mut [][..]);
         WeightGradient { pairs: &pairs, slots: &slots, depth: 2, rows: 5..5, continues: false, weight, bias }

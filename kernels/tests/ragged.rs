@@ -1,6 +1,6 @@
 //! Rows that end before the window does: each as its naive twin alone, and to the same bits as alone.
 
-use crate::cases::{Case, KINDS, Kind, Sizes};
+use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
 use crate::harness::{assert_bits, assert_close, fuses};
 use proptest::prelude::*;
 use unrolled_kernels::Isa;
@@ -10,12 +10,12 @@ use unrolled_kernels::reference::{Deltas, Trace};
 const TOLERANCE: f32 = 2e-5;
 
 /// Sizes, and a length for each row: some 0, some the window's, all below now and then.
-fn windows() -> impl Strategy<Value = (Sizes, Vec<usize>)> {
+fn windows() -> impl Strategy<Value = (CaseSizes, Vec<usize>)> {
     let width = prop_oneof![Just(0usize), 1usize..=40];
     let table = prop_oneof![Just(0usize), 1usize..=7];
     let sizes = (1usize..=6, 1usize..=14, 1usize..=49, width, table, any::<bool>(), 0usize..=3, any::<u64>());
     sizes.prop_flat_map(|(steps, rows, hidden, width, table, keep, offset, seed)| {
-        let sizes = Sizes { steps, rows, hidden, width, table, keep, offset, seed };
+        let sizes = CaseSizes { steps, rows, hidden, width, table, keep, offset, seed };
         let lengths = (0..=steps).prop_flat_map(move |most| prop::collection::vec(0..=most, rows));
         (Just(sizes), lengths.prop_map(sorted))
     })
@@ -41,7 +41,7 @@ fn vectors(values: &[f32], places: &[usize], each: usize) -> Vec<f32> {
 }
 
 /// What the packed trace has of row `b`, as a trace of that row alone.
-fn trace_of(case: &Case, trace: &Trace, lengths: &[usize], b: usize) -> Trace {
+fn trace_of(case: &CellCase, trace: &Trace, lengths: &[usize], b: usize) -> Trace {
     let (rows, hidden, slots) = (case.window.rows, case.window.hidden, case.kind.gates().1);
     let tokens = tokens_of(lengths, b);
     let states: Vec<usize> = std::iter::once(b).chain(tokens.iter().map(|m| rows + m)).collect();
@@ -53,7 +53,7 @@ fn trace_of(case: &Case, trace: &Trace, lengths: &[usize], b: usize) -> Trace {
     }
 }
 
-fn deltas_of(case: &Case, deltas: &Deltas, lengths: &[usize], b: usize) -> Deltas {
+fn deltas_of(case: &CellCase, deltas: &Deltas, lengths: &[usize], b: usize) -> Deltas {
     let (hidden, slots) = (case.window.hidden, case.kind.gates().1);
     let gates = vectors(&deltas.gates, &tokens_of(lengths, b), slots * hidden);
     Deltas { gates, carry: vectors(&deltas.carry, &[b], hidden) }
@@ -65,7 +65,13 @@ fn without_gates(trace: Trace, hidden: usize) -> Trace {
     Trace { h: trace.h, c, ..Trace::default() }
 }
 
-fn check_row(case: &Case, (found, deltas): (&Trace, Option<&Deltas>), lengths: &[usize], b: usize, isa: Isa) {
+fn check_row(
+    case: &CellCase,
+    (found, deltas): (&Trace, Option<&Deltas>),
+    lengths: &[usize],
+    b: usize,
+    isa: Isa,
+) {
     let alone = case.part(0..lengths[b], b..b + 1);
     let (exact, twin) = (alone.forward(isa), alone.twin_forward());
     if let Some(deltas) = deltas {
@@ -87,8 +93,8 @@ fn check_row(case: &Case, (found, deltas): (&Trace, Option<&Deltas>), lengths: &
     }
 }
 
-fn check(kind: Kind, sizes: Sizes, lengths: &[usize]) {
-    let case = Case::new(kind, sizes);
+fn check(kind: CellKind, sizes: CaseSizes, lengths: &[usize]) {
+    let case = CellCase::new(kind, sizes);
     let ragged = case.ragged(lengths);
     for isa in Isa::all() {
         let trace = ragged.forward(isa);
@@ -113,7 +119,8 @@ proptest! {
 fn every_hidden_width_of_every_cell() {
     for (i, hidden) in (1..=49).enumerate() {
         let (rows, width, table) = (1 + i % 13, if i % 3 == 0 { 0 } else { i }, i % 4);
-        let sizes = Sizes { steps: 4, rows, hidden, width, table, keep: true, offset: i % 4, seed: i as u64 };
+        let sizes =
+            CaseSizes { steps: 4, rows, hidden, width, table, keep: true, offset: i % 4, seed: i as u64 };
         // The last step has no row at all.
         let lengths = sorted((0..rows).map(|b| (b * 7 + i) % 4).collect());
         KINDS.into_iter().for_each(|kind| check(kind, sizes, &lengths));
@@ -125,8 +132,8 @@ fn every_hidden_width_of_every_cell() {
 fn rows_of_full_length_change_nothing() {
     for kind in KINDS {
         let sizes =
-            Sizes { steps: 5, rows: 7, hidden: 33, width: 9, table: 3, keep: true, offset: 1, seed: 8 };
-        let case = Case::new(kind, sizes);
+            CaseSizes { steps: 5, rows: 7, hidden: 33, width: 9, table: 3, keep: true, offset: 1, seed: 8 };
+        let case = CellCase::new(kind, sizes);
         let full = case.ragged(&[5; 7]);
         for isa in Isa::all() {
             let (found, expected) = (full.forward(isa), case.forward(isa));

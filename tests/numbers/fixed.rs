@@ -5,7 +5,7 @@ use super::{assert_close, bits, ids};
 use std::path::Path;
 use unrolled::checkpoint::TensorFile;
 use unrolled::exec::Stream;
-use unrolled::fixed::{Dense, Gru, Layer, Lstm, Model};
+use unrolled::fixed::{Gru, Linear, Lstm, Pipeline, Stage};
 use unrolled::train::Training;
 use unrolled::{InputKind, Settings};
 
@@ -15,7 +15,7 @@ fn golden(name: &str) -> (Golden, TensorFile) {
 }
 
 /// The model's answers to the golden's signal, one sample at a time.
-fn answers(model: &mut impl Layer<Input = [f32; 1], Output = [f32; 1]>, golden: &Golden) -> Vec<f32> {
+fn answers(model: &mut impl Stage<Input = [f32; 1], Output = [f32; 1]>, golden: &Golden) -> Vec<f32> {
     golden.floats("signal").iter().map(|&x| model.step(&[x])[0]).collect()
 }
 
@@ -23,21 +23,21 @@ fn answers(model: &mut impl Layer<Input = [f32; 1], Output = [f32; 1]>, golden: 
 pub fn an_lstm_with_a_head_answers_as_pytorch() {
     let (golden, file) = golden("torch-fixed-lstm-h16");
     let cell: Lstm<1, 16> = file.cell("rnn", 0).unwrap();
-    let head: Dense<16, 1> = file.dense("head").unwrap();
-    let mut model = Model::new(cell, head);
+    let head: Linear<16, 1> = file.linear("head").unwrap();
+    let mut model = Pipeline::new(cell, head);
     model.first.hidden_mut().copy_from_slice(golden.floats("h0"));
     model.first.cell_mut().copy_from_slice(golden.floats("c0"));
     assert_close(&golden.name, &answers(&mut model, &golden), golden.floats("answers"));
     assert_close(&format!("{}: h", golden.name), model.first.hidden(), golden.floats("h_n"));
     assert_close(&format!("{}: c", golden.name), model.first.cell(), golden.floats("c_n"));
-    let mut boxed: Box<Lstm<1, 16>> = file.boxed_cell("rnn", 0).unwrap();
+    let mut boxed: Box<Lstm<1, 16>> = file.cell("rnn", 0).unwrap();
     boxed.hidden_mut().copy_from_slice(golden.floats("h0"));
     boxed.cell_mut().copy_from_slice(golden.floats("c0"));
     for &x in golden.floats("signal") {
         boxed.step(&[x]);
     }
     assert_eq!(boxed.hidden(), model.first.hidden());
-    let second: Box<Lstm<1, 16>> = file.stack("rnn", 1).unwrap().boxed_cell(0).unwrap();
+    let second: Box<Lstm<1, 16>> = file.stack("rnn", 1).unwrap().cell(0).unwrap();
     assert_eq!(second.hidden(), &[0.0; 16]);
 }
 
@@ -45,8 +45,8 @@ pub fn an_lstm_with_a_head_answers_as_pytorch() {
 pub fn a_gru_with_a_head_answers_as_pytorch() {
     let (golden, file) = golden("torch-fixed-gru-h24");
     let cell: Gru<1, 24> = file.cell("rnn", 0).unwrap();
-    let head: Dense<24, 1> = file.dense("head").unwrap();
-    let mut model = Model::new(cell, head);
+    let head: Linear<24, 1> = file.linear("head").unwrap();
+    let mut model = Pipeline::new(cell, head);
     model.first.hidden_mut().copy_from_slice(golden.floats("h0"));
     assert_close(&golden.name, &answers(&mut model, &golden), golden.floats("answers"));
     assert_close(&format!("{}: h", golden.name), model.first.hidden(), golden.floats("h_n"));
@@ -86,7 +86,7 @@ fn what_does_not_fit_is_named_with_its_file() {
     told(other, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [48, 1]");
     let deep = file.cell("rnn", 1).map(|_: Lstm<16, 16>| ()).unwrap_err();
     told(deep, "rnn.weight_ih_l1", "nothing", "F32 [64, 16]");
-    let head = file.dense("head").map(|_: Dense<16, 2>| ()).unwrap_err();
+    let head = file.linear("head").map(|_: Linear<16, 2>| ()).unwrap_err();
     told(head, "head.weight", "F32 [1, 16]", "F32 [2, 16]");
 }
 

@@ -1,6 +1,6 @@
 //! Windows of all cells, forward and backward.
 
-use crate::cases::{Case, KINDS, Kind, Sizes};
+use crate::cases::{CellCase, KINDS, CellKind, CaseSizes};
 use crate::contents::{assert_near, assert_same, largest, season};
 use crate::harness::fuses;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
@@ -28,8 +28,8 @@ pub fn check(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-fn case(u: &mut Unstructured<'_>) -> Result<Case> {
-    let sizes = Sizes {
+fn case(u: &mut Unstructured<'_>) -> Result<CellCase> {
+    let sizes = CaseSizes {
         steps: u.int_in_range(1..=4)?,
         rows: u.int_in_range(1..=14)?,
         hidden: u.int_in_range(1..=49)?,
@@ -39,12 +39,12 @@ fn case(u: &mut Unstructured<'_>) -> Result<Case> {
         offset: u.int_in_range(0..=3)?,
         seed: u64::from(u.arbitrary::<u32>()?),
     };
-    let mut case = Case::new(*u.choose(&KINDS)?, sizes);
+    let mut case = CellCase::new(*u.choose(&KINDS)?, sizes);
     let scales = [u.int_in_range(-4..=1)?, u.int_in_range(-4..=1)?].map(|power| 2f32.powi(power));
     for (weights, scale) in [&mut case.weight_ih, &mut case.weight_hh].into_iter().zip(scales) {
         weights.iter_mut().for_each(|weight| *weight *= scale);
     }
-    let Case { table, x, h, c, dh, carry, .. } = &mut case;
+    let CellCase { table, x, h, c, dh, carry, .. } = &mut case;
     season(u, false, &mut [table, x, h, c, dh, carry])?;
     Ok(case)
 }
@@ -61,7 +61,7 @@ fn each_part(a: &Trace, b: &Trace, mut check: impl FnMut(&str, &[f32], &[f32])) 
 /// An activation is within 4 ULP and so 1e-6 of the twin's. That is multiplied by the state; and where a reset gate stands before or
 /// behind a product it goes through that product, whose terms sum up to at most `reach`, with a rounding for each. The portable
 /// leaf rounds each term of every product once more.
-fn tolerance(case: &Case, isa: Isa) -> f32 {
+fn tolerance(case: &CellCase, isa: Isa) -> f32 {
     let terms = (case.width + case.window.hidden + 4) as f32;
     let products = case.width as f32 * largest(&case.weight_ih) * largest(&case.x)
         + case.window.hidden as f32 * largest(&case.weight_hh) * largest(&case.h);
@@ -69,16 +69,16 @@ fn tolerance(case: &Case, isa: Isa) -> f32 {
     let state = 1.0 + largest(&case.c).max(largest(&case.h));
     let terms = match case.kind {
         _ if !fuses(isa) => terms,
-        Kind::GruBefore => terms,
-        Kind::GruAfter => 4.0,
-        Kind::Lstm | Kind::Rnn(_) => 0.0,
+        CellKind::GruBefore => terms,
+        CellKind::GruAfter => 4.0,
+        CellKind::Lstm | CellKind::Rnn(_) => 0.0,
     };
     // What a rounded sum does to a gate is again multiplied by the state.
     state * (2e-6 + 2.0 * terms * f32::EPSILON * (1.0 + reach))
 }
 
 /// Each step, from the state in which the kernel began it, against the twin's.
-fn check_steps(case: &Case, trace: &Trace, isa: Isa) {
+fn check_steps(case: &CellCase, trace: &Trace, isa: Isa) {
     let (rows, hidden) = (case.window.rows, case.window.hidden);
     let state = rows * hidden;
     let of =
@@ -95,11 +95,11 @@ fn check_steps(case: &Case, trace: &Trace, isa: Isa) {
             gates: of(&trace.gates, t, slots * state),
             extra: of(&trace.extra, t, state),
         };
-        let exact = matches!(case.kind, Kind::Rnn(Activation::Relu | Activation::Identity)) && fuses(isa);
+        let exact = matches!(case.kind, CellKind::Rnn(Activation::Relu | Activation::Identity)) && fuses(isa);
         let tolerance = tolerance(&one, isa);
         each_part(&found, &twin, |name, found, twin| match (name, case.kind) {
             // The twins of these keep more than the kernels.
-            ("gates" | "extra", Kind::Rnn(_)) | ("extra" | "c", Kind::GruAfter) => {}
+            ("gates" | "extra", CellKind::Rnn(_)) | ("extra" | "c", CellKind::GruAfter) => {}
             _ if exact => assert_same(found, twin, name),
             _ => assert_near(found, twin, tolerance, &format!("{name} of {:?} on {}", case.kind, isa.name())),
         });
@@ -107,7 +107,7 @@ fn check_steps(case: &Case, trace: &Trace, isa: Isa) {
 }
 
 /// Nothing is approximated on the way back: from the same trace come the same bits.
-fn check_backward(case: &Case, trace: &Trace, isa: Isa) {
+fn check_backward(case: &CellCase, trace: &Trace, isa: Isa) {
     let (found, twin) = (case.backward(isa, trace), case.twin_backward(trace));
     if fuses(isa) {
         let what = format!("{:?} on {}", case.kind, isa.name());
@@ -125,7 +125,7 @@ fn check_backward(case: &Case, trace: &Trace, isa: Isa) {
 }
 
 /// What is not kept for the way back changes nothing.
-fn check_unkept(case: &Case, trace: &Trace, isa: Isa) {
+fn check_unkept(case: &CellCase, trace: &Trace, isa: Isa) {
     let mut unkept = case.clone();
     unkept.window.keep = false;
     let found = unkept.forward(isa);
@@ -135,7 +135,7 @@ fn check_unkept(case: &Case, trace: &Trace, isa: Isa) {
 }
 
 /// Lengths of rows, longest first, from the state alone.
-fn lengths(case: &Case) -> Vec<usize> {
+fn lengths(case: &CellCase) -> Vec<usize> {
     let length = |b: usize| case.h[b * case.window.hidden].to_bits() as usize % (case.window.steps + 1);
     let mut lengths: Vec<usize> = (0..case.window.rows).map(length).collect();
     lengths.sort_unstable_by(|a, b| b.cmp(a));
@@ -143,7 +143,7 @@ fn lengths(case: &Case) -> Vec<usize> {
 }
 
 /// A row that ends earlier has the states that it had up to there.
-fn check_ragged(case: &Case, lengths: &[usize], trace: &Trace, isa: Isa) {
+fn check_ragged(case: &CellCase, lengths: &[usize], trace: &Trace, isa: Isa) {
     let (rows, hidden) = (case.window.rows, case.window.hidden);
     let found = case.ragged(lengths).forward(isa);
     let going = |t: usize| lengths.iter().take_while(|length| **length > t).count();

@@ -53,7 +53,7 @@ pub fn check_affine(u: &mut Unstructured<'_>) -> Result<()> {
 }
 
 /// Deltas in stored rows, inputs in rows of their own width.
-struct Rows {
+struct StoredRows {
     deltas: Vec<f32>,
     width: usize,
     inputs: Vec<f32>,
@@ -62,7 +62,7 @@ struct Rows {
     run: usize,
 }
 
-impl Pairs for Rows {
+impl Pairs for StoredRows {
     fn len(&self) -> usize {
         self.deltas.len() / self.width
     }
@@ -97,7 +97,7 @@ pub fn check_gradient(u: &mut Unstructured<'_>) -> Result<()> {
     for (to, from) in deltas.chunks_exact_mut(slots.width()).zip(plain.chunks_exact(slots.depth())) {
         from.iter().enumerate().for_each(|(row, delta)| to[slots.place(first + row)] = *delta);
     }
-    let pairs = Rows { deltas, width: slots.width(), inputs, depth, run };
+    let pairs = StoredRows { deltas, width: slots.width(), inputs, depth, run };
     for isa in Isa::all() {
         let (weight, bias) = gradient(isa, &pairs, &slots, most);
         assert_sums(isa, &weight, &expected.0, tolerance, "weight gradient");
@@ -107,7 +107,7 @@ pub fn check_gradient(u: &mut Unstructured<'_>) -> Result<()> {
 }
 
 /// A gradient by calls of at most `most` rows.
-fn gradient(isa: Isa, pairs: &Rows, slots: &Slots, most: usize) -> (Vec<f32>, Vec<f32>) {
+fn gradient(isa: Isa, pairs: &StoredRows, slots: &Slots, most: usize) -> (Vec<f32>, Vec<f32>) {
     let depth = pairs.depth;
     let (first, all) = (slots.rows().min().unwrap_or(0), slots.depth());
     let (mut weights, mut biases) = (vec![f32::NAN; all * depth], vec![f32::NAN; all]);
@@ -128,7 +128,7 @@ pub fn check_scatter(u: &mut Unstructured<'_>) -> Result<()> {
     let ids = (0..count).map(|_| u.int_in_range(0..=rows as u32 - 1)).collect::<Result<Vec<u32>>>()?;
     season(u, wild, &mut [&mut deltas])?;
     let (expected, sums) = reference::scatter(rows, width, &deltas, &ids);
-    let pairs = Rows { deltas, width, inputs: vec![0.0; count + 16], depth: 1, run };
+    let pairs = StoredRows { deltas, width, inputs: vec![0.0; count + 16], depth: 1, run };
     for isa in Isa::all() {
         for columns in [0..cut, cut..width] {
             let mut table = vec![f32::NAN; rows * columns.len()];
