@@ -85,4 +85,4 @@ pub use dispatch::Isa;
 #[cfg(feature = "std")]
 pub use dispatch::{ISA_VARIABLE, IsaError};
 #[cfg(feature = "std")]
-pub use window::{DenseInput, Input, WindowShape};
+pub use window::{DenseInput, Input, StepPlace, WindowShape};

@@ -107,8 +107,8 @@ impl Kernel for LstmForward<'_> {
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
         let (h, c, sums) = (self.h.as_mut_ptr(), self.c.as_mut_ptr(), TileSums::new());
-        for at in window.forward() {
-            let (next, kept) = ((window.rows + at.token) * stride, window.kept(at.token) * stride);
+        for at in window.forward_steps() {
+            let (next, kept) = (at.after() * stride, window.kept(at.token) * stride);
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
                 let tile = LstmForwardTile {
@@ -124,7 +124,7 @@ impl Kernel for LstmForward<'_> {
                     gates: self.gates.as_mut_ptr().add(4 * kept),
                     tanh_c: self.tanh_c.as_mut_ptr().add(kept),
                 };
-                sweep(s, at.rows, stride / 16, &tile);
+                sweep(s, at.active, stride / 16, &tile);
             }
         }
     }
@@ -228,7 +228,7 @@ impl Kernel for LstmBackward<'_> {
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
                     pieces,
-                    deltas: gates.wrapping_add((at.token + at.rows) * 4 * stride),
+                    deltas: gates.wrapping_add((at.token + at.active) * 4 * stride),
                     start: GradientStart::Above(self.dh.as_ptr().add(token)),
                     sums: &sums,
                     cell: LstmBackwardStep {

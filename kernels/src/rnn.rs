@@ -121,7 +121,7 @@ impl Kernel for RnnForward<'_> {
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
         let (h, sums) = (self.h.as_mut_ptr(), TileSums::new());
-        for at in window.forward() {
+        for at in window.forward_steps() {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
                 let tile = RnnForwardTile {
@@ -133,9 +133,9 @@ impl Kernel for RnnForward<'_> {
                     panels: self.panels,
                     sums: &sums,
                     h: h.add(at.before * stride),
-                    h_next: h.add((window.rows + at.token) * stride),
+                    h_next: h.add(at.after() * stride),
                 };
-                sweep(s, at.rows, self.panels.panels().len(), &tile);
+                sweep(s, at.active, self.panels.panels().len(), &tile);
             }
         }
     }
@@ -238,7 +238,7 @@ impl Kernel for RnnBackward<'_> {
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
                     pieces,
-                    deltas: deltas.wrapping_add((at.token + at.rows) * stride),
+                    deltas: deltas.wrapping_add((at.token + at.active) * stride),
                     start: GradientStart::Above(self.dh.as_ptr().add(token)),
                     sums: &sums,
                     cell: RnnBackwardStep {

@@ -24,17 +24,27 @@ pub struct WindowShape<'a> {
     pub active: &'a [u32],
 }
 
-/// One step of a window: which rows take part, and where they lie.
+/// One step of a window: the rows that take part, and the places of their vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct StepPlace {
-    /// Rows that take part.
-    pub(crate) rows: usize,
-    /// Those of them that go on to the next step.
-    pub(crate) following: usize,
-    /// The first token; its state after the step is hidden vector `B + token`.
-    pub(crate) token: usize,
+pub struct StepPlace {
+    /// Number of rows of the step before; all rows (B) for the first step.
+    pub rows: usize,
+    /// Number of rows that take part. They are the first of `rows`.
+    pub active: usize,
+    /// Number of rows that also take part in the next step.
+    pub following: usize,
+    /// The first token.
+    pub token: usize,
     /// The first hidden vector of the state before the step.
-    pub(crate) before: usize,
+    pub before: usize,
+}
+
+impl StepPlace {
+    /// Returns the first hidden vector of the state after the step.
+    #[inline(always)]
+    pub fn after(&self) -> usize {
+        self.before + self.rows
+    }
 }
 
 impl<'a> WindowShape<'a> {
@@ -83,29 +93,37 @@ impl<'a> WindowShape<'a> {
         })
     }
 
-    /// All steps from the first to the last.
-    pub(crate) fn forward(self) -> impl Iterator<Item = StepPlace> {
+    /// Returns the steps from the first to the last.
+    #[inline]
+    pub fn forward_steps(self) -> impl Iterator<Item = StepPlace> {
         let mut token = 0;
         (0..self.steps).map(move |t| {
             let place = self.place(t, token);
-            token += place.rows;
+            token += place.active;
             place
         })
     }
 
-    /// All steps from the last to the first, each in the parts that differ in what a backward pass multiplies.
-    pub(crate) fn backward(self, pieces: &[Range<usize>]) -> impl Iterator<Item = (StepPlace, StepRows<'_>)> {
+    /// Returns the steps from the last to the first.
+    #[inline]
+    pub fn backward_steps(self) -> impl Iterator<Item = StepPlace> {
         let mut token = self.tokens();
-        let places = (0..self.steps).rev().map(move |t| {
+        (0..self.steps).rev().map(move |t| {
             token -= self.active(t);
             self.place(t, token)
-        });
-        places.flat_map(|at| at.parts(pieces).map(move |part| (at, part)))
+        })
     }
 
     fn place(&self, t: usize, token: usize) -> StepPlace {
-        let before = if t == 0 { 0 } else { self.rows + token - self.active(t - 1) };
-        StepPlace { rows: self.active(t), following: self.active(t + 1), token, before }
+        let rows = if t == 0 { self.rows } else { self.active(t - 1) };
+        let (active, following) = (self.active(t), self.active(t + 1));
+        StepPlace { rows, active, following, token, before: self.rows + token - rows }
+    }
+
+    /// Returns the steps from the last to the first, each in the parts that differ in what a
+    /// backward pass multiplies.
+    pub(crate) fn backward(self, pieces: &[Range<usize>]) -> impl Iterator<Item = (StepPlace, StepRows<'_>)> {
+        self.backward_steps().flat_map(|at| at.parts(pieces).map(move |part| (at, part)))
     }
 
     /// The place of token `token`, or of hidden vector `token`, in a buffer of which one step may be all that is kept.
@@ -160,7 +178,7 @@ impl StepPlace {
     /// The rows that go on to the next step, with the product of its deltas, and those that end here, without.
     fn parts<'p>(&self, pieces: &'p [Range<usize>]) -> impl Iterator<Item = StepRows<'p>> + use<'p> {
         let going = StepRows { first: 0, rows: self.following, pieces };
-        let ending = StepRows { first: self.following, rows: self.rows - self.following, pieces: &[] };
+        let ending = StepRows { first: self.following, rows: self.active - self.following, pieces: &[] };
         [going, ending].into_iter().filter(|part| part.rows > 0)
     }
 }

@@ -2,10 +2,11 @@
 
 use super::layer::{At, Below, LayerRun};
 use super::masks::Site;
-use crate::model::cell::{Buffers, StepPlace};
+use crate::model::cell::Buffers;
 use crate::model::{RnnCell, Step, StepBackward};
 use crate::settings::Layer;
 use std::ops::Range;
+use unrolled_kernels::StepPlace;
 use unrolled_kernels::pack::padded;
 
 /// Buffers of a custom cell's steps, without padding.

@@ -6,7 +6,6 @@ use super::tensors::Arena;
 use super::tokens::{Delta, From, Tokens};
 use super::weights::{Gated, Weights};
 use crate::model::cell::Recurrent;
-use crate::model::cell::extended::TERMS;
 use crate::parallel::Threads;
 use crate::phases::{Clock, Phase};
 use std::ops::Range;
@@ -186,7 +185,7 @@ impl Pass<'_> {
                 matrix.run(self.weights.isa, (projected, &mut []), self.threads);
             }
             let _clock = self.weights.phases.time(Phase::Gradient(l));
-            let slots = Slots::plain(self.weights.layers[l].sizes.extras.further[TERMS]);
+            let slots = Slots::plain(self.weights.layers[l].sizes.extras.extended.terms);
             let (pairs, mut first) = (self.tokens(Delta::Terms(l), From::Nothing), 0);
             for sum in sums.into_iter().flat_map(|sums| sums.chunks_exact_mut(hidden)) {
                 let (pairs, rows) = (&pairs, first..first + hidden);

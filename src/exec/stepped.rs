@@ -9,10 +9,9 @@
 use super::layer::LayerRun;
 use super::masks::Site;
 use super::weights::Gated;
-use crate::model::cell::StepPlace;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
-use unrolled_kernels::{DenseInput, Input, Isa};
+use unrolled_kernels::{DenseInput, Input, Isa, StepPlace};
 
 /// Buffers of a layer that runs step by step, and of gradients with respect to states.
 #[derive(Clone, Debug, Default)]

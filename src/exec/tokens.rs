@@ -3,8 +3,7 @@
 use super::executor::Executor;
 use super::shard::Shard;
 use super::weights::Weights;
-use crate::model::cell::Source;
-use crate::model::cell::extended::{D_STATE, TERMS};
+use crate::model::cell::RecurrentInput;
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::pairs::{PairRun, Pairs};
 
@@ -42,7 +41,7 @@ pub(crate) enum From {
     /// What a layer reads, before anything of it is dropped.
     Read(usize),
     /// What a layer's recurrent product multiplies.
-    Before(usize, Source),
+    Before(usize, RecurrentInput),
     /// What a layer's projection multiplies.
     Output(usize),
 }
@@ -86,8 +85,8 @@ impl Pairs for Tokens<'_> {
             Delta::Head => &shard.logits[..],
             Delta::Inputs => shard.d_inputs(),
             Delta::Mix(l) => shard.layers[l].mix(),
-            Delta::Projected(l) => &shard.layers[l].buffers.further[D_STATE],
-            Delta::Terms(l) => &shard.layers[l].buffers.further[TERMS],
+            Delta::Projected(l) => &shard.layers[l].buffers.extended.d_state,
+            Delta::Terms(l) => &shard.layers[l].buffers.extended.terms,
         };
         &values[token * self.delta_stride()..]
     }
@@ -100,8 +99,10 @@ impl Pairs for Tokens<'_> {
             From::Below(l) => shard.dense_input(l, token, self.below_width(l)),
             From::Read(l) => &shard.below(l)[token * stride..],
             From::Output(l) => &shard.layers[l].buffers.projected()[token * stride..],
-            From::Before(l, Source::Hidden) => &shard.layers[l].buffers.h[before * stride..],
-            From::Before(l, Source::ResetHidden) => &shard.layers[l].buffers.extra[token * stride..],
+            From::Before(l, RecurrentInput::Hidden) => &shard.layers[l].buffers.h[before * stride..],
+            From::Before(l, RecurrentInput::ResetHidden) => {
+                &shard.layers[l].buffers.reset_h[token * stride..]
+            }
         }
     }
 
@@ -118,8 +119,8 @@ impl Tokens<'_> {
             Delta::Head => self.executor.logit_width,
             Delta::Inputs => padded(self.weights.config.input_width(0)),
             Delta::Mix(l) => self.weights.layers[l].highway.as_ref().map_or(0, |plain| plain.bias.len()),
-            Delta::Projected(l) => self.weights.layers[l].sizes.extras.further[D_STATE],
-            Delta::Terms(l) => self.weights.layers[l].sizes.extras.further[TERMS],
+            Delta::Projected(l) => self.weights.layers[l].sizes.extras.extended.d_state,
+            Delta::Terms(l) => self.weights.layers[l].sizes.extras.extended.terms,
         }
     }
 
@@ -127,8 +128,8 @@ impl Tokens<'_> {
         match self.input {
             From::Nothing => 0,
             From::Below(l) | From::Read(l) => padded(self.below_width(l)),
-            From::Before(l, Source::Hidden) => padded(self.weights.layers[l].sizes.state),
-            From::Before(l, Source::ResetHidden) | From::Output(l) => {
+            From::Before(l, RecurrentInput::Hidden) => padded(self.weights.layers[l].sizes.state),
+            From::Before(l, RecurrentInput::ResetHidden) | From::Output(l) => {
                 padded(self.weights.layers[l].sizes.hidden)
             }
         }

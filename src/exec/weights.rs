@@ -5,7 +5,7 @@ use super::tensors::Tensors;
 use crate::aligned::Aligned;
 use crate::model::ModelConfig;
 pub(crate) use crate::model::cell::Plain;
-use crate::model::cell::{self, Cell, CellWeights, Extras, Recurrent, Sizes};
+use crate::model::cell::{self, BufferWidths, CellKernels, CellWeights, Extras, Recurrent};
 use crate::phases::Phases;
 use crate::settings::{ForgetBiasAt, Layer};
 use std::ops::Range;
@@ -41,7 +41,7 @@ pub(crate) struct LayerWeights {
     /// Width of what it gives.
     pub(crate) outputs: usize,
     /// Widths of its buffers.
-    pub(crate) sizes: Sizes,
+    pub(crate) sizes: BufferWidths,
     pub(crate) kind: Kind,
     /// The gate of a highway layer.
     pub(crate) highway: Option<Plain>,
@@ -61,7 +61,7 @@ pub(crate) enum Kind {
 /// A layer of gates.
 #[derive(Debug)]
 pub(crate) struct Gated {
-    pub(crate) cell: Box<dyn Cell>,
+    pub(crate) cell: Box<dyn CellKernels>,
     pub(crate) recurrent: Vec<Recurrent>,
     pub(crate) input_slots: Slots,
     pub(crate) input_pieces: Vec<Range<usize>>,
@@ -135,14 +135,14 @@ impl LayerWeights {
         let (kind, sizes) = match &layer.custom {
             Some(custom) => {
                 let kept = custom.cell().map_or(0, |cell| cell.kept_size(inputs));
-                let sizes = Sizes { hidden: state, state, stored: kept, extras: Extras::default() };
+                let sizes = BufferWidths { hidden: state, state, stored: kept, extras: Extras::default() };
                 (Kind::Custom(vec![Vec::new(); config.extras(l).len()]), sizes)
             }
             None => {
                 let depth = if gathered { config.embedding.unwrap_or(0) } else { inputs };
                 let gated = Gated::new(&layer, depth, gathered);
                 let (stored, extras) = (gated.input_slots.width(), gated.cell.extras());
-                let sizes = Sizes { hidden: layer.hidden, state, stored, extras };
+                let sizes = BufferWidths { hidden: layer.hidden, state, stored, extras };
                 (Kind::Gated(Box::new(gated)), sizes)
             }
         };

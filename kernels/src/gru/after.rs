@@ -69,7 +69,7 @@ impl Kernel for GruAfterForward<'_> {
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
         let (h, sums) = (self.h.as_mut_ptr(), TileSums::new());
-        for at in window.forward() {
+        for at in window.forward_steps() {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
                 let tile = GruAfterTile {
@@ -79,10 +79,10 @@ impl Kernel for GruAfterForward<'_> {
                     recurrent: self.recurrent.as_ptr(),
                     sums: &sums,
                     h: h.add(at.before * stride),
-                    h_next: h.add((window.rows + at.token) * stride),
+                    h_next: h.add(at.after() * stride),
                     gates: self.gates.as_mut_ptr().add(window.kept(at.token) * 4 * stride),
                 };
-                sweep(s, at.rows, stride / 16, &tile);
+                sweep(s, at.active, stride / 16, &tile);
             }
         }
     }
@@ -208,7 +208,7 @@ impl Kernel for GruAfterBackward<'_> {
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
                     pieces,
-                    deltas: gates.wrapping_add((at.token + at.rows) * 4 * stride),
+                    deltas: gates.wrapping_add((at.token + at.active) * 4 * stride),
                     start: GradientStart::AboveAndCarry(self.dh.as_ptr().add(token), carry),
                     sums: &sums,
                     cell: GruAfterBackwardStep {

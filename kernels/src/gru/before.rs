@@ -84,7 +84,7 @@ impl Kernel for GruBeforeForward<'_> {
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
         let (h, sums) = (self.h.as_mut_ptr(), TileSums::new());
-        for at in window.forward() {
+        for at in window.forward_steps() {
             let kept = window.kept(at.token) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
@@ -94,15 +94,15 @@ impl Kernel for GruBeforeForward<'_> {
                     input: &self.input,
                     sums: &sums,
                     h: h.add(at.before * stride),
-                    h_next: h.add((window.rows + at.token) * stride),
+                    h_next: h.add(at.after() * stride),
                     reset_h: self.reset_h.as_mut_ptr().add(kept),
                     gates: self.gates.as_mut_ptr().add(3 * kept),
                 };
                 let gates = GatesTile { now: &now, recurrent: self.recurrent.as_ptr() };
-                sweep(s, at.rows, stride / 16, &gates);
+                sweep(s, at.active, stride / 16, &gates);
                 let panels = self.candidate_panels;
                 let candidate = CandidateTile { now: &now, recurrent: self.candidate.as_ptr(), panels };
-                sweep(s, at.rows, panels.panels().len(), &candidate);
+                sweep(s, at.active, panels.panels().len(), &candidate);
             }
         }
     }
@@ -240,7 +240,7 @@ impl Kernel for GruBeforeBackward<'_> {
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
                     pieces,
-                    deltas: gates.wrapping_add((at.token + at.rows) * 3 * stride),
+                    deltas: gates.wrapping_add((at.token + at.active) * 3 * stride),
                     start: GradientStart::AboveAndCarry(self.dh.as_ptr().add(token), now.carry),
                     sums: &sums,
                     cell: CandidateAndUpdate(&now),

@@ -3,7 +3,8 @@
 //! A step is a product with the gates' rows, a kernel that goes over the rows, and with a projection one more product. The input
 //! product of all steps comes first where all gates are kept.
 
-use super::{Buffers, Cell, CellWeights, Extras, Recurrent, Source, StepPlace, View};
+use super::buffers::{ExtendedParts, Extras, View};
+use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use crate::settings::Layer;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
@@ -11,11 +12,11 @@ use unrolled_kernels::lstm::extended::{
     CellStates, ExtendedBackward, ExtendedForward, LstmOptions, hold, hold_backward, slots_of,
 };
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::{Input, Isa, WindowShape};
+use unrolled_kernels::{Input, Isa, StepPlace};
 
 /// Long short-term memory with peepholes, clips, a projection, coupled gates, or layer normalisation.
 #[derive(Debug)]
-pub(crate) struct ExtendedLstm {
+pub(crate) struct ExtendedLstmKernels {
     layer: Layer,
     slots: Slots,
     gates: Panels,
@@ -24,13 +25,7 @@ pub(crate) struct ExtendedLstm {
     units: Panels,
 }
 
-/// Which of the further buffers hold what: m, what a norm keeps, the terms of peepholes and norms, the gradient of h, and
-/// that of m.
-const OUTPUT: usize = 0;
-pub(crate) const TERMS: usize = 2;
-pub(crate) const D_STATE: usize = 3;
-
-impl ExtendedLstm {
+impl ExtendedLstmKernels {
     pub(crate) fn new(layer: &Layer) -> Self {
         let slots = slots_of(layer.hidden, layer.coupled);
         let (gates, pieces) = (Panels::gates(&slots), slots.pieces());
@@ -149,29 +144,7 @@ fn rows_mut(values: &mut [f32], range: Range<usize>, width: usize) -> &mut [f32]
     &mut values[range.start * width..range.end * width]
 }
 
-/// The steps of a window, from the first to the last.
-fn steps(window: WindowShape<'_>) -> impl Iterator<Item = StepPlace> {
-    let (mut before, mut rows, mut token) = (0, window.rows, 0);
-    (0..window.steps).map(move |t| {
-        let place = StepPlace { rows, active: window.active(t), before, token };
-        (before, rows, token) = (before + rows, place.active, token + place.active);
-        place
-    })
-}
-
-/// The steps from the last to the first, each with the rows that go on after it.
-fn steps_back(window: WindowShape<'_>) -> impl Iterator<Item = (StepPlace, usize)> {
-    let mut token = window.tokens();
-    (0..window.steps).rev().map(move |t| {
-        let active = window.active(t);
-        token -= active;
-        let rows = if t == 0 { window.rows } else { window.active(t - 1) };
-        let before = if t == 0 { 0 } else { window.rows + token - rows };
-        (StepPlace { rows, active, before, token }, window.active(t + 1))
-    })
-}
-
-impl Cell for ExtendedLstm {
+impl CellKernels for ExtendedLstmKernels {
     fn input_slots(&self) -> Slots {
         self.slots.clone()
     }
@@ -183,7 +156,7 @@ impl Cell for ExtendedLstm {
     fn recurrent(&self) -> Vec<Recurrent> {
         let (slots, panels) = (self.slots.clone(), self.gates.clone());
         let (rows, depth) = (0..self.slots.depth(), self.state());
-        vec![Recurrent { slots, panels, rows, depth, source: Source::Hidden }]
+        vec![Recurrent { slots, panels, rows, depth, source: RecurrentInput::Hidden }]
     }
 
     fn extras(&self) -> Extras {
@@ -194,21 +167,22 @@ impl Cell for ExtendedLstm {
             (_, true) => 10 * hidden,
             _ => 0,
         };
-        let kept = if self.layer.layer_norm { 5 * hidden + 16 } else { 0 };
+        let norm = if self.layer.layer_norm { 5 * hidden + 16 } else { 0 };
         let d_output = if self.layer.projection.is_some() { hidden } else { 0 };
-        let further = [hidden, kept, terms, state, d_output];
-        Extras { cell_state: true, extra: true, carry: true, further }
+        let extended = ExtendedParts { output: hidden, norm, terms, d_state: state, d_output };
+        Extras { cell_state: true, tanh_c: true, carry: true, extended, ..Extras::default() }
     }
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, c, gates, extra, further, .. } = view;
+        let View { window, h, c, gates, tanh_c, extended, .. } = view;
         let [hidden, state, stored] = [padded(self.layer.hidden), padded(self.state()), self.slots.width()];
         let options = self.options(weights);
-        let [output, kept, ..] = further;
+        let ExtendedParts { output, norm, .. } = extended;
         if window.keep {
             self.start(isa, &input, (0, window.tokens()), gates);
         }
-        for StepPlace { rows: all, active, before, token } in steps(window).filter(|at| at.active > 0) {
+        let steps = window.forward_steps().filter(|at| at.active > 0);
+        for StepPlace { rows: all, active, before, token, .. } in steps {
             let place = if window.keep { token } else { 0 };
             let here = place..place + active;
             let gates = rows_mut(gates, here.clone(), stored);
@@ -230,9 +204,9 @@ impl Cell for ExtendedLstm {
                 rows: active,
                 gates,
                 cell,
-                tanh_c: rows_mut(extra, here.clone(), hidden),
+                tanh_c: rows_mut(tanh_c, here.clone(), hidden),
                 output,
-                kept: rows_mut(kept, here, options.kept_width()),
+                kept: rows_mut(norm, here, options.kept_width()),
             };
             kernel.run_on(isa);
             self.project(isa, weights, active, output, &mut new_h[..active * state]);
@@ -240,12 +214,12 @@ impl Cell for ExtendedLstm {
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
-        let View { window, h, c, gates, extra, carry, further } = view;
+        let View { window, h, c, gates, tanh_c, carry, extended, .. } = view;
         let [hidden, state, stored] = [padded(self.layer.hidden), padded(self.state()), self.slots.width()];
         let options = self.options(weights);
-        let [_, kept, terms, d_state, d_output] = further;
+        let ExtendedParts { norm, terms, d_state, d_output, .. } = extended;
         d_state.copy_from_slice(dh);
-        for (StepPlace { rows: all, active, before, token }, going) in steps_back(window) {
+        for StepPlace { rows: all, active, following: going, before, token } in window.backward_steps() {
             let (here, now) = (token..token + active, before + all..before + all + active);
             let (gates, after) = gates.split_at_mut((token + active) * stored);
             let product = Affine {
@@ -268,20 +242,13 @@ impl Cell for ExtendedLstm {
                 gates: rows_mut(gates, here.clone(), stored),
                 old: rows(c, before..before + active, hidden),
                 new: rows(c, now, hidden),
-                tanh_c: rows(extra, here.clone(), hidden),
+                tanh_c: rows(tanh_c, here.clone(), hidden),
                 d_output: if self.layer.projection.is_some() { d_m } else { d_state },
                 dc: &mut carry[..active * hidden],
-                kept: rows_mut(kept, here.clone(), options.kept_width()),
+                kept: rows_mut(norm, here.clone(), options.kept_width()),
                 terms: rows_mut(terms, here, options.terms_width()),
             };
             kernel.run_on(isa);
         }
-    }
-}
-
-impl Buffers {
-    /// m of each token [N, padded(H)], which a projection multiplies.
-    pub(crate) fn projected(&self) -> &[f32] {
-        &self.further[OUTPUT]
     }
 }

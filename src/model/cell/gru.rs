@@ -1,6 +1,7 @@
 //! The GRU with its reset gate after or before the recurrent product; equations in [`unrolled_kernels::gru`].
 
-use super::{Cell, CellWeights, Extras, Recurrent, Source, View};
+use super::buffers::{Extras, View};
+use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use unrolled_kernels::gru::{
     GruAfterBackward, GruAfterForward, GruBeforeBackward, GruBeforeForward, slots_after_hidden,
     slots_after_input, slots_before_candidate, slots_before_gates, slots_before_input,
@@ -10,11 +11,11 @@ use unrolled_kernels::{Input, Isa};
 
 /// As in PyTorch.
 #[derive(Debug)]
-pub(crate) struct ResetAfter {
+pub(crate) struct GruAfterKernels {
     pub(crate) hidden: usize,
 }
 
-impl Cell for ResetAfter {
+impl CellKernels for GruAfterKernels {
     fn input_slots(&self) -> Slots {
         slots_after_input(self.hidden)
     }
@@ -27,7 +28,7 @@ impl Cell for ResetAfter {
         let slots = slots_after_hidden(self.hidden);
         let panels = Panels::gates(&slots);
         let (rows, depth) = (0..3 * self.hidden, self.hidden);
-        vec![Recurrent { slots, panels, rows, depth, source: Source::Hidden }]
+        vec![Recurrent { slots, panels, rows, depth, source: RecurrentInput::Hidden }]
     }
 
     fn extras(&self) -> Extras {
@@ -57,19 +58,19 @@ impl Cell for ResetAfter {
 
 /// As in TensorFlow 1.
 #[derive(Debug)]
-pub(crate) struct ResetBefore {
+pub(crate) struct GruBeforeKernels {
     hidden: usize,
     candidate: Panels,
 }
 
-impl ResetBefore {
+impl GruBeforeKernels {
     /// H units.
     pub(crate) fn new(hidden: usize) -> Self {
         Self { hidden, candidate: Panels::one_gate(hidden, 2) }
     }
 }
 
-impl Cell for ResetBefore {
+impl CellKernels for GruBeforeKernels {
     fn input_slots(&self) -> Slots {
         slots_before_input(self.hidden)
     }
@@ -87,24 +88,24 @@ impl Cell for ResetBefore {
                 slots: gates,
                 rows: 0..two,
                 depth: self.hidden,
-                source: Source::Hidden,
+                source: RecurrentInput::Hidden,
             },
             Recurrent {
                 panels: self.candidate.clone(),
                 slots: candidate,
                 rows: two..three,
                 depth: self.hidden,
-                source: Source::ResetHidden,
+                source: RecurrentInput::ResetHidden,
             },
         ]
     }
 
     fn extras(&self) -> Extras {
-        Extras { carry: true, extra: true, ..Extras::default() }
+        Extras { carry: true, reset_h: true, ..Extras::default() }
     }
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, gates, extra, .. } = view;
+        let View { window, h, gates, reset_h, .. } = view;
         let kernel = GruBeforeForward {
             window,
             input,
@@ -112,7 +113,7 @@ impl Cell for ResetBefore {
             candidate: &weights.recurrent[1],
             candidate_panels: &self.candidate,
             h,
-            reset_h: extra,
+            reset_h,
             gates,
         };
         kernel.run_on(isa);

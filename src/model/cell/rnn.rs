@@ -1,6 +1,7 @@
 //! The vanilla RNN; equations in [`unrolled_kernels::rnn`].
 
-use super::{Cell, CellWeights, Extras, Recurrent, Source, View};
+use super::buffers::{Extras, View};
+use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use crate::settings;
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::rnn::{Activation, RnnBackward, RnnForward, slots};
@@ -8,13 +9,13 @@ use unrolled_kernels::{Input, Isa};
 
 /// One squashing function.
 #[derive(Debug)]
-pub(crate) struct Rnn {
+pub(crate) struct RnnKernels {
     hidden: usize,
     activation: Activation,
     panels: Panels,
 }
 
-impl Rnn {
+impl RnnKernels {
     /// H units.
     pub(crate) fn new(hidden: usize, activation: settings::Activation) -> Self {
         let activation = match activation {
@@ -27,7 +28,7 @@ impl Rnn {
     }
 }
 
-impl Cell for Rnn {
+impl CellKernels for RnnKernels {
     fn input_slots(&self) -> Slots {
         slots(self.hidden)
     }
@@ -39,7 +40,7 @@ impl Cell for Rnn {
     fn recurrent(&self) -> Vec<Recurrent> {
         let (slots, panels) = (slots(self.hidden), self.panels.clone());
         let (rows, depth) = (0..self.hidden, self.hidden);
-        vec![Recurrent { slots, panels, rows, depth, source: Source::Hidden }]
+        vec![Recurrent { slots, panels, rows, depth, source: RecurrentInput::Hidden }]
     }
 
     fn extras(&self) -> Extras {
