@@ -3,7 +3,7 @@
 use super::layer::{At, Below, LayerRun};
 use super::masks::Site;
 use crate::model::cell::Buffers;
-use crate::model::{RnnCell, Step, StepBackward};
+use crate::model::{CellStep, CellStepBackward, RnnCell};
 use crate::settings::Layer;
 use std::ops::Range;
 use unrolled_kernels::StepPlace;
@@ -87,7 +87,7 @@ impl LayerRun {
             self.read_step(at, place, x);
             let Self { custom, buffers, given, .. } = self;
             let kept = kept_of(buffers, place);
-            let step = Step {
+            let step = CellStep {
                 rows,
                 inputs: &custom.inputs,
                 state: &custom.state,
@@ -139,7 +139,7 @@ impl LayerRun {
             d_state.clear();
             d_state.resize(place.active * s, 0.0);
             let mut d_variables: Vec<&mut [f32]> = gradients.iter_mut().map(Vec::as_mut_slice).collect();
-            let step = StepBackward {
+            let step = CellStepBackward {
                 rows: place.active,
                 inputs,
                 state,

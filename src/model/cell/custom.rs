@@ -27,15 +27,15 @@ pub trait RnnCell: Debug + Send + Sync {
     }
 
     /// From inputs and state to outputs and the next state.
-    fn step(&self, variables: &[&[f32]], step: Step<'_>);
+    fn step(&self, variables: &[&[f32]], step: CellStep<'_>);
 
     /// From the gradients of a step's outputs and next state to those of its inputs, its state and the variables.
-    fn step_backward(&self, variables: &[&[f32]], step: StepBackward<'_>);
+    fn step_backward(&self, variables: &[&[f32]], step: CellStepBackward<'_>);
 }
 
 /// One step of B rows, forward.
 #[derive(Debug)]
-pub struct Step<'a> {
+pub struct CellStep<'a> {
     /// Rows B.
     pub rows: usize,
     /// [B, E]
@@ -52,7 +52,7 @@ pub struct Step<'a> {
 
 /// One step of B rows, backward.
 #[derive(Debug)]
-pub struct StepBackward<'a> {
+pub struct CellStepBackward<'a> {
     /// Rows B.
     pub rows: usize,
     /// [B, E]: as in the forward step.
@@ -84,12 +84,12 @@ pub struct Variable {
     /// Row-major shape.
     pub shape: Vec<usize>,
     /// Where it starts.
-    pub start: Start,
+    pub initial: InitialValues,
 }
 
 /// The first values of a variable.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Start {
+pub enum InitialValues {
     /// The same number for all, as biases have.
     Constant(f32),
     /// U(-l, l) with l = sqrt(6 / (rows + columns)): Glorot's, TensorFlow's default. Times the settings' `init-scale`.
@@ -103,12 +103,12 @@ pub enum Start {
 impl Variable {
     /// A variable that starts as Glorot's uniform.
     pub fn weight(name: &str, shape: &[usize]) -> Self {
-        Self { name: name.to_owned(), shape: shape.to_vec(), start: Start::Glorot }
+        Self { name: name.to_owned(), shape: shape.to_vec(), initial: InitialValues::Glorot }
     }
 
     /// A variable that starts as one number.
     pub fn constant(name: &str, shape: &[usize], value: f32) -> Self {
-        Self { name: name.to_owned(), shape: shape.to_vec(), start: Start::Constant(value) }
+        Self { name: name.to_owned(), shape: shape.to_vec(), initial: InitialValues::Constant(value) }
     }
 }
 
@@ -253,7 +253,7 @@ fn step_of_zeros(
     let (x, state, d_outputs) = (vec![0.0; rows * e], vec![0.0; rows * s], vec![0.0; rows * p]);
     let unwritten = |size: usize| vec![f32::from_bits(UNWRITTEN); rows * size];
     let (mut next_state, mut outputs, mut kept) = (unwritten(s), unwritten(p), vec![0.0; rows * k]);
-    let step = Step {
+    let step = CellStep {
         rows,
         inputs: &x,
         state: &state,
@@ -264,7 +264,7 @@ fn step_of_zeros(
     cell.step(&views, step);
     let mut d_variables: Vec<&mut [f32]> = sums.iter_mut().map(Vec::as_mut_slice).collect();
     let (mut d_inputs, mut d_state) = (x.clone(), state.clone());
-    let back = StepBackward {
+    let back = CellStepBackward {
         rows,
         inputs: &x,
         state: &state,
