@@ -1,13 +1,19 @@
-//! The gradient of a bias: the sum of its deltas, one chain for each row of the matrix.
+//! The gradient of a bias: the sum of its deltas.
+//!
+//! ```text
+//! db[n] = sum over m of delta[m][n]        m ascending, one chain per row n of the matrix
+//! ```
+//!
+//! Four blocks of rows are summed side by side: one sum alone would wait for its own additions.
 
 use crate::row_group::RowGroup;
 use crate::side_by_side::Strip;
 use crate::simd::Simd;
 
-/// Groups whose deltas are added up side by side: a single sum would wait for itself.
+/// Groups of rows that are summed side by side.
 const SIDE: usize = 4;
 
-/// Continues the sums of the deltas.
+/// Continues the sums of some groups of rows.
 #[inline(always)]
 pub(crate) fn add_deltas<S: Simd>(s: S, strips: &[Strip], groups: &[RowGroup], bias: &mut [f32]) {
     for groups in groups.chunks(SIDE) {
@@ -29,7 +35,7 @@ pub(crate) fn add_deltas<S: Simd>(s: S, strips: &[Strip], groups: &[RowGroup], b
 fn add_blocks<S: Simd>(s: S, strips: &[Strip], blocks: [usize; SIDE], sums: &mut [[f32; 16]; SIDE]) {
     for half in (0..16).step_by(S::LANES) {
         let mut added = [s.splat(0.0); SIDE];
-        // SAFETY: `look_up` has checked the strips, whose stored rows are whole blocks of sixteen.
+        // SAFETY: `look_up` has checked the strips; their stored rows are whole blocks of sixteen.
         unsafe {
             for (sum, from) in added.iter_mut().zip(&*sums) {
                 *sum = s.load(from.as_ptr().add(half));

@@ -25,12 +25,13 @@ pub mod extended;
 
 use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
+use crate::input::{HiddenRows, Input};
 use crate::math::{sigmoid, tanh};
 use crate::microkernel::TileSums;
 use crate::pack::{PanelWidths, Panels, Slots, padded};
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{TileRows, Tiled, sweep};
-use crate::window::{HiddenRows, Input, StepRows, WindowShape};
+use crate::window::{StepRows, WindowShape};
 use core::ops::Range;
 
 /// Gates of `weight_ih` and of `weight_hh` alike, in PyTorch's order: i, f, g, o.

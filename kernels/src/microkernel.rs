@@ -1,18 +1,19 @@
 //! The inner loop of every product: a tile of R rows by W vectors, whose sums stay in registers.
 //!
 //! ```text
-//! acc[r][w] = acc[r][w] + x[r][k] * panel[k][w]        k ascending, one FMA chain per element
+//! acc[r][w] = acc[r][w] + x[r][k] * panel[k][w]        k ascending
 //! ```
 //!
-//! A *panel* holds, for each k, up to four vectors of sixteen outputs side by side: [K][W][16]. What the vectors
-//! mean (four gates of sixteen units, or sixty-four units of one gate) is the business of [`crate::pack`] and of the
-//! kernel that calls. A leaf of eight lanes walks a panel twice, once per half of each vector.
-//!
-//! 1. A tile is one function per instruction set and shape, shared by all kernels ([`multiply`]). It leaves its sums in
-//!    [`TileSums`], where the kernel's own part (gates, deltas) picks them up. So a kernel compiles to one loop, not to one
-//!    function per shape.
-//! 2. A chain may run through several stretches of k ([`Factors`]): an input and a state, the pieces of a stored row, the
-//!    tokens of a window.
+//! 1. Each element is one FMA chain.
+//! 2. A *panel* holds, for each k, up to four vectors of sixteen outputs side by side: [K][W][16]. The
+//!    calling kernel and [`crate::pack`] decide what the vectors are: four gates of sixteen units, or
+//!    sixty-four units of one gate. A backend of eight lanes walks a panel twice, once per half of
+//!    each vector.
+//! 3. There is one function per instruction set and tile shape, shared by all kernels ([`multiply`]).
+//!    It writes its sums into [`TileSums`], where the kernel's own part (gates, deltas) reads them. So
+//!    a kernel compiles to one loop, not to one function per shape.
+//! 4. A chain may run through several stretches of k ([`Factors`]): an input and a state, the pieces
+//!    of a stored row, the tokens of a window.
 
 use crate::pack::strides;
 use crate::side_by_side::Strip;
@@ -22,7 +23,7 @@ use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
-/// Sums that start from zero start here.
+/// The start of sums that start from zero.
 static ZEROS: [f32; 16] = [0.0; 16];
 
 /// The start of a tile's sums.
@@ -33,44 +34,45 @@ pub(crate) struct TileStart {
     row: usize,
     /// Floats from one vector to the next.
     step: usize,
-    /// The row of each of the tile's rows; null where they follow each other.
+    /// The number of the row that each of the tile's rows starts from. Null if the rows follow each
+    /// other.
     ids: *const u32,
 }
 
 impl TileStart {
-    /// Zero.
+    /// Returns a start from zero.
     #[inline(always)]
     pub(crate) fn zero() -> Self {
         Self { base: ZEROS.as_ptr(), row: 0, step: 0, ids: core::ptr::null() }
     }
-    /// Rows `row` floats apart, of vectors `step` floats apart.
+    /// Returns a start from rows `row` floats apart, with vectors `step` floats apart.
     #[inline(always)]
     pub(crate) fn rows(base: *const f32, row: usize, step: usize) -> Self {
         Self { base, row, step, ids: core::ptr::null() }
     }
-    /// Those rows that `ids` names.
+    /// Returns a start from the rows that `ids` names.
     #[inline(always)]
     pub(crate) fn with_ids(self, ids: *const u32) -> Self {
         Self { ids, ..self }
     }
-    /// Further on in each row.
+    /// Returns a start `floats` floats further in each row.
     #[inline(always)]
     pub(crate) fn skip(self, floats: usize) -> Self {
         Self { base: self.base.wrapping_add(floats), ..self }
     }
-    /// Where row `r` of the tile starts.
+    /// Returns the start of row `r` of the tile.
     ///
     /// # Safety
     /// The tile has such a row.
     #[inline(always)]
     pub(crate) unsafe fn of(&self, r: usize) -> *const f32 {
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for the row.
         let number = if self.ids.is_null() { r } else { unsafe { *self.ids.add(r) as usize } };
         self.base.wrapping_add(number * self.row)
     }
 }
 
-/// Vectors that values are multiplied by: vector w of k is at `at + k * step + w * vector`.
+/// Vectors that multiply values: vector w of k is at `at + k * step + w * vector`.
 #[derive(Clone, Copy)]
 pub(crate) struct PackedWeights {
     pub(crate) at: *const f32,
@@ -81,57 +83,60 @@ pub(crate) struct PackedWeights {
 }
 
 impl PackedWeights {
-    /// A packed panel of `width` vectors and `depth` values of k, laid out for leaf S (see [`crate::pack`]).
+    /// Returns a packed panel of `width` vectors and `depth` values of k, in the layout of backend S
+    /// (see [`crate::pack`]).
     #[inline(always)]
     pub(crate) fn of_panel<S: Simd>(at: *const f32, width: usize, depth: usize) -> Self {
         let [step, vector] = strides(width, depth, S::DEEP);
         Self { at, step, vector }
     }
-    /// Further k.
+    /// Returns the vectors `k` values of k further.
     #[inline(always)]
     pub(crate) fn skip(self, k: usize) -> Self {
         Self { at: self.at.wrapping_add(k * self.step), ..self }
     }
-    /// Further vectors.
+    /// Returns the vectors `count` vectors further.
     #[inline(always)]
     fn skip_vectors(self, count: usize) -> Self {
         Self { at: self.at.wrapping_add(count * self.vector), ..self }
     }
 }
 
-/// The two sides of a product, which continue a chain.
+/// The two sides of a product that continues a chain.
 #[derive(Clone, Copy)]
 pub(crate) enum Factors<'a> {
     /// Rows of values with packed weights.
     Rows {
-        /// Row 0 of the tile; `row` floats to the next.
+        /// Row 0 of the tile.
         x: *const f32,
+        /// Floats from one row to the next.
         row: usize,
-        /// The parts of a row that are multiplied, in order.
+        /// The pieces of a row that are multiplied, in order.
         pieces: &'a [Range<usize>],
-        /// Packed weights, from the first vector on; k counts through all pieces.
+        /// Packed weights, from the first vector on. k counts through all pieces.
         weights: PackedWeights,
     },
     /// Deltas of neighboring units with the inputs of the same tokens.
     Tokens {
         strips: &'a [Strip],
-        /// The first delta within a stored row, and the first input within an input vector.
+        /// The first delta within a stored row.
         delta: usize,
+        /// The first input within an input vector.
         input: usize,
     },
 }
 
-/// One tile: where its sums start, what continues them, and where they go.
+/// One tile: the start of its sums, the factors that continue them, and their destination.
 pub(crate) struct Tile<'a> {
     pub(crate) start: TileStart,
-    /// In the order of the chain.
+    /// The factors, in the order of the chain.
     pub(crate) factors: &'a [Factors<'a>],
     /// Vector w of row r goes to `out + r * out_row + w * 16`.
     pub(crate) out: *mut f32,
     pub(crate) out_row: usize,
 }
 
-/// Room for the sums of one tile, `[row][vector][16]`, which stays in the first-level cache.
+/// Room for the sums of one tile, `[row][vector][16]`. It stays in the first-level cache.
 #[repr(align(64))]
 pub(crate) struct TileSums(UnsafeCell<MaybeUninit<[f32; MOST_ROWS * TileSums::ROW]>>);
 
@@ -144,13 +149,13 @@ impl TileSums {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
-    /// Where they lie.
+    /// Returns the place of the sums.
     #[inline(always)]
     pub(crate) fn base(&self) -> *mut f32 {
         self.0.get().cast()
     }
 
-    /// W vectors of row `row`, from vector `first` on.
+    /// Loads W vectors of row `row`, from vector `first` on.
     ///
     /// # Safety
     /// A tile has written them.
@@ -158,18 +163,19 @@ impl TileSums {
     pub(crate) unsafe fn row<S: Simd, const W: usize>(&self, s: S, row: usize, first: usize) -> [S::F; W] {
         let mut sums = [s.splat(0.0); W];
         for (w, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: as the caller vouches.
+            // SAFETY: the caller vouches for the vectors.
             *sum = unsafe { s.load(self.base().add(row * Self::ROW + (first + w) * 16)) };
         }
         sums
     }
 }
 
-/// Computes a tile of `rows` rows by `width` vectors, 1 to 4: all at once, or some vectors after others where the registers do
-/// not hold all sums.
+/// Computes a tile of `rows` rows by `width` vectors, 1 to 4. If the registers cannot hold all sums,
+/// it takes some vectors after others.
 ///
 /// # Safety
-/// All that the tile names is readable, its `out` writable, for `rows` rows and `width` vectors of S::LANES floats.
+/// The operands of the tile are readable, and its `out` is writable, for `rows` rows and `width`
+/// vectors of S::LANES floats.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, width: usize, tile: &Tile<'_>) {
     let mut first = 0;
@@ -186,7 +192,7 @@ pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, width: usize, tile: &T
     }
 }
 
-/// Turns a number of rows into a constant. Called by `multiply` alone.
+/// Turns a number of rows into a constant. Only `multiply` calls it.
 #[inline(always)]
 fn of_width<S: Simd, const W: usize>(s: S, rows: usize, first: usize, tile: &Tile<'_>) {
     match rows {
@@ -202,7 +208,8 @@ fn of_width<S: Simd, const W: usize>(s: S, rows: usize, first: usize, tile: &Til
     }
 }
 
-/// A tile of R rows by W vectors. Made by `of_width` alone, for whose tile the caller of `multiply` vouches.
+/// A tile of R rows by W vectors. Only `of_width` makes it; the caller of `multiply` vouches for the
+/// tile.
 struct SizedTile<'a, S, const R: usize, const W: usize> {
     s: S,
     /// The first of the W vectors.
@@ -215,7 +222,7 @@ impl<S: Simd, const R: usize, const W: usize> Outlined for SizedTile<'_, S, R, W
     fn run(self) {
         let Self { s, first, tile } = self;
         let mut acc = [[s.splat(0.0); W]; R];
-        // SAFETY: as the caller of `multiply` vouches.
+        // SAFETY: the caller of `multiply` vouches for the tile.
         unsafe {
             for (r, sums) in acc.iter_mut().enumerate() {
                 let start = tile.start.of(r).add(first * tile.start.step);
@@ -264,9 +271,10 @@ unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
     depth: usize,
     weights: PackedWeights,
 ) {
-    // A constant distance is part of an instruction; another one takes a register and on some processors an operation.
+    // A constant distance is part of an instruction. A variable one takes a register, and on some
+    // processors an operation.
     let beside = W == 1 || S::DEEP == usize::MAX || weights.vector == 16;
-    // SAFETY: as the caller vouches.
+    // SAFETY: the caller vouches for the values.
     unsafe {
         if beside {
             continue_chains(s, acc, x, depth, PackedWeights { vector: 16, ..weights });
@@ -290,8 +298,8 @@ unsafe fn continue_chains<S: Simd, const R: usize, const W: usize>(
 ) {
     let mut sums = *acc;
     for k in 0..depth {
-        // One side first, then the other one at a time.
-        // SAFETY: k < depth and r < R, as the caller vouches.
+        // Load one side first, then multiply by the other side, vector by vector.
+        // SAFETY: k < depth and r < R; the caller vouches for them.
         unsafe {
             let value = |r: usize| s.splat(*x.add(r * row + k * column));
             let weights = weights.skip(k);

@@ -2,33 +2,33 @@
 
 use core::ops::Range;
 
-/// The rows of a window in the order of the sum: number m to (stored deltas, input vector).
+/// The tokens of a window in the order of the sum: from number m to stored deltas and input vector.
 pub trait Pairs: Sync {
-    /// How many there are.
+    /// Returns the number of tokens.
     fn len(&self) -> usize;
-    /// Whether there is none.
+    /// Returns whether there are none.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// The deltas of m, a stored row; and of the rest of its run.
+    /// Returns the deltas of m, a stored row, and those of the rest of its run.
     fn delta(&self, m: usize) -> &[f32];
-    /// The input of m; and of the rest of its run. The last row is readable in whole vectors of sixteen, whatever lies
-    /// behind its last value.
+    /// Returns the input of m, and those of the rest of its run. The last row is readable in whole
+    /// vectors of sixteen; the floats behind its last value may be anything.
     fn input(&self, m: usize) -> &[f32];
-    /// How far the slices of m reach beyond m.
+    /// Returns how far the slices of m reach beyond m.
     fn run(&self, _m: usize) -> PairRun {
         PairRun { rows: 1, delta_stride: 0, input_stride: 0 }
     }
 }
 
-/// Rows that lie behind each other at constant distances.
+/// Tokens whose deltas and inputs follow each other at constant distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PairRun {
-    /// How many, at least one.
+    /// Number of tokens, at least one.
     pub rows: usize,
-    /// Floats from the deltas of one row to those of the next.
+    /// Floats from the deltas of one token to those of the next.
     pub delta_stride: usize,
-    /// Floats from the input of one row to that of the next.
+    /// Floats from the input of one token to that of the next.
     pub input_stride: usize,
 }
 

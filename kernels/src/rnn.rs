@@ -10,12 +10,13 @@
 
 use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
+use crate::input::{HiddenRows, Input};
 use crate::math::{sigmoid, tanh};
 use crate::microkernel::TileSums;
 use crate::pack::{Panel, PanelWidths, Panels, Slots, padded};
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{TileRows, Tiled, sweep};
-use crate::window::{HiddenRows, Input, StepRows, WindowShape};
+use crate::window::{StepRows, WindowShape};
 use core::ops::Range;
 
 /// The one gate of `weight_ih` and `weight_hh`.

@@ -3,19 +3,20 @@
 use crate::pack::Slots;
 use core::ops::Range;
 
-/// Consecutive rows whose deltas lie side by side in one block.
+/// Consecutive rows whose deltas are side by side in one block.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RowGroup {
     /// The first row, counted within the call.
     pub(crate) row: usize,
-    /// Where its deltas lie in a stored row.
+    /// The place of its deltas in a stored row.
     pub(crate) place: usize,
-    /// How many rows, 1 to 16.
+    /// Number of rows, 1 to 16.
     pub(crate) count: usize,
 }
 
 impl RowGroup {
-    /// Finds the groups of `rows` of a matrix, as many as `groups` has room for. `first` is the first row of the call.
+    /// Finds the groups of `rows` of a matrix, as many as `groups` has room for. `first` is the first
+    /// row of the call.
     pub(crate) fn fill<'g>(
         groups: &'g mut [Self],
         slots: &Slots,

@@ -1,4 +1,4 @@
-//! All tiles of a step: panel by panel, and the rows of each dealt out evenly.
+//! The walk over all tiles of a step: panel by panel, with the rows of each divided evenly.
 
 use crate::pack::PanelWidths;
 use crate::simd::Simd;
@@ -9,31 +9,33 @@ use crate::tile_shapes::rows_of;
 pub(crate) struct TileRows {
     /// The first row.
     pub(crate) row: usize,
-    /// How many.
+    /// Number of rows.
     pub(crate) rows: usize,
+    /// The panel.
     pub(crate) panel: usize,
-    /// 0, or 8 for the upper halves on leaves of eight lanes.
+    /// 0, or 8 for the upper halves on backends of eight lanes.
     pub(crate) half: usize,
-    /// Vectors of the panel that have outputs in this half.
+    /// Number of vectors of the panel that have outputs in this half.
     pub(crate) width: usize,
 }
 
 /// An algorithm on tiles: a product, and the algorithm's own part.
 pub(crate) trait Tiled<S: Simd> {
-    /// The vectors of a panel.
+    /// Returns the widths of a panel.
     fn widths(&self, panel: usize) -> PanelWidths;
 
-    /// Computes the rows at a place, which are at most `rows_of(width)`.
+    /// Computes the rows of a tile, at most `rows_of(width)`.
     ///
     /// # Safety
     /// The rows and the panel exist.
-    unsafe fn compute(&self, s: S, place: TileRows);
+    unsafe fn compute(&self, s: S, tile: TileRows);
 }
 
-/// Computes all rows of each panel. A panel with upper halves of padding alone goes by halves, and leaves those out.
+/// Computes all rows of each panel. A panel with padding in its upper halves goes by halves, and
+/// skips the padding.
 ///
 /// # Safety
-/// As for `compute`, for all rows below `rows` and all `panels`.
+/// The safety conditions of `compute` hold for all rows below `rows` and all `panels`.
 #[inline(always)]
 pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(
     s: S,
@@ -43,7 +45,7 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(
 ) {
     for panel in 0..panels {
         let PanelWidths { lower, upper } = Tiled::<S>::widths(tiled, panel);
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for rows and panels.
         unsafe {
             if S::LANES == 16 && lower == upper {
                 sweep_rows(s, rows, (panel, 0, lower), tiled);
@@ -58,7 +60,8 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(
     }
 }
 
-/// Computes all rows of one half of a panel. The rows are dealt out evenly: 25 rows are five tiles of five.
+/// Computes all rows of one half of a panel. The rows are divided evenly: 25 rows are five tiles of
+/// five.
 ///
 /// # Safety
 /// As for `sweep`.
@@ -72,7 +75,7 @@ unsafe fn sweep_rows<S: Simd, T: Tiled<S>>(
     let tiles = rows.div_ceil(rows_of::<S>(width)).max(1);
     for i in 0..tiles {
         let (row, end) = (rows * i / tiles, rows * (i + 1) / tiles);
-        // SAFETY: row..end lies below `rows`; the caller vouches for the rest.
+        // SAFETY: row..end is below `rows`; the caller vouches for the rest.
         unsafe { tiled.compute(s, TileRows { row, rows: end - row, panel, half, width }) };
     }
 }

@@ -1,18 +1,21 @@
 //! The gradient of a weight matrix: one product for the whole window, after the time loop.
 //!
 //! ```text
-//! dW[n][k] = sum over m of delta[m][n] x[m][k]       m = (step, row) ascending, one FMA chain per element
-//! db[n]    = sum over m of delta[m][n]               likewise
+//! dW[n][k] = sum over m of delta[m][n] x[m][k]       m = (step, row) ascending
+//! db[n]    = sum over m of delta[m][n]
 //! ```
 //!
-//! 1. A call computes some rows n of dW, so that threads divide outputs and never a sum.
-//! 2. m is walked in chunks. Between chunks the sums wait in dW itself, so each chain goes on where it stopped.
-//! 3. On AVX2 the deltas and inputs of a chunk are copied side by side (`side_by_side.rs`): in place they lie kilobytes apart,
-//!    and rows that are a power of two apart push each other out of the caches. Sixteen deltas and a vector of inputs of each
-//!    m stay in the first-level cache while a tile multiplies them; all deltas of the chunk stay in the second. AVX-512, whose
-//!    tiles are wider, reads them in place unless rows are long (`FAR`).
-//! 4. The tile broadcasts a delta and multiplies neighboring inputs, so dW is written in PyTorch's row-major order directly.
-//! 5. On the portable backend `matrixmultiply` takes each chunk's product.
+//! 1. Each element is one FMA chain, each db one chain of additions.
+//! 2. A call computes some rows n of dW. So threads divide outputs and never a sum.
+//! 3. m is walked in chunks. Between chunks the sums wait in dW, and each chain continues from there.
+//! 4. On AVX2 the deltas and inputs of a chunk are copied side by side (`side_by_side.rs`). In place
+//!    they are kilobytes apart, and rows a power of two apart evict each other from the caches.
+//!    Sixteen deltas and a vector of inputs of each m stay in the first-level cache while a tile
+//!    multiplies them. All deltas of the chunk stay in the second-level cache.
+//! 5. AVX-512 has wider tiles and reads deltas and inputs in place, unless rows are long (`FAR`).
+//! 6. The tile broadcasts a delta and multiplies neighboring inputs. So dW is written directly in
+//!    PyTorch's row-major order.
+//! 7. On the portable backend `matrixmultiply` computes each chunk's product.
 
 use crate::bias_gradient::add_deltas;
 use crate::dispatch::Isa;
@@ -27,34 +30,38 @@ use crate::tile_shapes::rows_of;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
-/// Rows of dW that make a task of fair size.
+/// A good number of rows of dW for one task.
 pub const ROWS: usize = GROUPS * 16;
-/// AVX-512 copies deltas whose stored rows are at least so many floats long, and then also inputs of at least so many columns.
+/// AVX-512 copies deltas side by side if their stored rows have at least this many floats, and then
+/// also inputs with at least this many columns.
 const FAR: usize = 1024;
 
-/// How a chunk is read.
+/// The way to read a chunk.
 #[derive(Clone, Copy)]
 struct ReadPlan {
     /// Values of m in a chunk.
     chunk: usize,
-    /// Whether deltas are copied side by side, and whether inputs are.
+    /// True if deltas are copied side by side.
     deltas: bool,
+    /// True if inputs are copied side by side.
     inputs: bool,
 }
 
 impl ReadPlan {
-    /// For stored rows of `width` floats and inputs of `depth` columns.
+    /// Returns the plan for stored rows of `width` floats and inputs of `depth` columns.
     #[inline(always)]
     fn of<S: Simd>(width: usize, depth: usize) -> Self {
         if S::REGISTERS > 1 {
             return Self { chunk: Self::fitting(caches().first), deltas: true, inputs: true };
         }
-        // `matrixmultiply` starts a new sum in each call. So the portable backend's chunks must be equal on all machines.
+        // `matrixmultiply` starts a new sum in each call. So the chunks of the portable backend must
+        // be equal on all machines.
         let deltas = S::PORTABLE || width >= FAR;
         Self { chunk: CHUNK, deltas, inputs: S::PORTABLE || deltas && depth >= FAR }
     }
 
-    /// So many that sixteen deltas and a vector of inputs of each take two thirds of a first-level cache of `bytes` bytes.
+    /// Returns how many m fit: sixteen deltas and a vector of inputs of each fill two thirds of a
+    /// first-level cache of `bytes` bytes.
     fn fitting(bytes: usize) -> usize {
         let rows = bytes * 2 / 3 / (2 * 16 * size_of::<f32>());
         (rows / 32 * 32).clamp(64, CHUNK)
@@ -65,13 +72,14 @@ impl ReadPlan {
 pub struct WeightGradient<'a> {
     /// Deltas and inputs.
     pub pairs: &'a dyn Pairs,
-    /// Where the deltas of this matrix lie.
+    /// The places of this matrix's deltas in a stored row.
     pub slots: &'a Slots,
-    /// Columns K of the matrix.
+    /// Number of columns (K) of the matrix.
     pub depth: usize,
     /// Rows of the matrix to compute.
     pub rows: Range<usize>,
-    /// Whether the sums go on from what `weight` and `bias` hold, or start from zero.
+    /// True if the sums continue from the values of `weight` and `bias`; false if they start from
+    /// zero.
     pub continues: bool,
     /// [rows, K], overwritten.
     pub weight: &'a mut [f32],
@@ -83,13 +91,19 @@ impl WeightGradient<'_> {
     /// Computes the rows.
     ///
     /// # Panics
-    /// When a slice has not the stated length, or the slots do not lie within a stored row.
+    /// If a slice has the wrong length, or the slots do not fit in a stored row.
     pub fn run_on(self, isa: Isa) {
         self.slots.check();
         let gates = self.slots.gates.iter().max().map_or(0, |gate| gate.saturating_add(1));
-        assert!(self.rows.end <= product([gates, self.slots.hidden]), "rows {:?}", self.rows);
-        assert_eq!(self.weight.len(), product([self.rows.len(), self.depth]), "weight gradient");
-        assert!(self.bias.is_empty() || self.bias.len() == self.rows.len(), "bias gradient");
+        let (end, all) = (self.rows.end, product([gates, self.slots.hidden]));
+        assert!(end <= all, "the rows end at {end}, expected at most {all}");
+        let (found, expected) = (self.weight.len(), product([self.rows.len(), self.depth]));
+        assert!(found == expected, "the weight gradient has length {found}, expected {expected}");
+        let (found, expected) = (self.bias.len(), self.rows.len());
+        assert!(
+            found == 0 || found == expected,
+            "the bias gradient has length {found}, expected {expected} or 0"
+        );
         if !self.continues {
             self.weight.fill(0.0);
             self.bias.fill(0.0);
@@ -104,17 +118,17 @@ impl Kernel for WeightGradient<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let walk = ReadPlan::of::<S>(self.slots.width(), self.depth);
+        let plan = ReadPlan::of::<S>(self.slots.width(), self.depth);
         let (mut strips, mut groups, mut row) = ([Strip::EMPTY; CHUNK], [RowGroup::default(); GROUPS], 0);
         let mut beside = MaybeUninit::uninit();
         while row < self.rows.len() {
             let rest = self.rows.start + row..self.rows.end;
             let groups = RowGroup::fill(&mut groups, self.slots, rest, self.rows.start);
             row = groups.last().map_or(self.rows.len(), |group| group.row + group.count);
-            for from in (0..self.pairs.len()).step_by(walk.chunk) {
-                let chunk = from..(from + walk.chunk).min(self.pairs.len());
+            for from in (0..self.pairs.len()).step_by(plan.chunk) {
+                let chunk = from..(from + plan.chunk).min(self.pairs.len());
                 let count = look_up(self.pairs, chunk, self.slots.width(), padded(self.depth), &mut strips);
-                self.multiply(s, walk, groups, &mut strips[..count], &mut beside);
+                self.multiply(s, plan, groups, &mut strips[..count], &mut beside);
             }
         }
     }
@@ -126,7 +140,7 @@ impl WeightGradient<'_> {
     fn multiply<S: Simd>(
         &mut self,
         s: S,
-        walk: ReadPlan,
+        plan: ReadPlan,
         groups: &[RowGroup],
         strips: &mut [Strip],
         beside: &mut MaybeUninit<SideBySide>,
@@ -134,8 +148,8 @@ impl WeightGradient<'_> {
         let mut moved = [RowGroup::default(); GROUPS];
         let moved = &mut moved[..groups.len()];
         moved.copy_from_slice(groups);
-        if walk.deltas {
-            SideBySide::take_deltas(beside, s, strips, groups.iter().map(|group| group.place));
+        if plan.deltas {
+            SideBySide::copy_deltas(beside, s, strips, groups.iter().map(|group| group.place));
             moved
                 .iter_mut()
                 .enumerate()
@@ -146,8 +160,8 @@ impl WeightGradient<'_> {
         }
         for columns in tiles_of::<S>(self.depth) {
             let joined;
-            let (strips, input) = if walk.inputs {
-                joined = [SideBySide::take_inputs(beside, s, strips, columns.clone())];
+            let (strips, input) = if plan.inputs {
+                joined = [SideBySide::copy_inputs(beside, s, strips, columns.clone())];
                 (&joined[..], 0)
             } else {
                 (&*strips, columns.start)
@@ -160,7 +174,7 @@ impl WeightGradient<'_> {
     }
 }
 
-/// Divides the columns among tiles of nearly equal width: on AVX2 of one vector, and otherwise of up to four.
+/// Divides the columns among tiles of nearly equal width: one vector on AVX2, otherwise up to four.
 #[inline(always)]
 fn tiles_of<S: Simd>(depth: usize) -> impl Iterator<Item = Range<usize>> {
     let vectors = depth.div_ceil(16);
@@ -169,12 +183,12 @@ fn tiles_of<S: Simd>(depth: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count).map(move |i| bound(i)..bound(i + 1))
 }
 
-/// Where a tile begins.
+/// The origin of a tile.
 #[derive(Clone, Copy)]
 struct TileOrigin {
-    /// Its first row's deltas within a stored row.
+    /// The deltas of its first row within a stored row.
     delta: usize,
-    /// Its first column within the part.
+    /// Its first column within the columns of the chunk.
     first: usize,
 }
 
@@ -189,7 +203,8 @@ struct TileColumns<'a> {
 }
 
 impl TileColumns<'_> {
-    /// Continues the sums of a group of rows of the gradient. A last vector that is at most half full goes by itself.
+    /// Continues the sums of a group of rows of the gradient. A last vector that is at most half full
+    /// is a separate tile.
     #[inline(always)]
     fn multiply<S: Simd>(&self, s: S, group: &RowGroup, weight: &mut [f32]) {
         if S::PORTABLE {
@@ -201,7 +216,7 @@ impl TileColumns<'_> {
         self.vectors(s.narrow(), whole..all, group, weight);
     }
 
-    /// Some vectors of columns.
+    /// Continues the sums of a group for some vectors of columns.
     #[inline(always)]
     fn vectors<S: Simd>(&self, s: S, vectors: Range<usize>, group: &RowGroup, weight: &mut [f32]) {
         if vectors.is_empty() {
@@ -215,7 +230,7 @@ impl TileColumns<'_> {
         }
     }
 
-    /// Continues the sums of some rows by some vectors.
+    /// Continues the sums of some rows by some vectors: one tile.
     #[inline(always)]
     fn tile<S: Simd>(&self, s: S, (rows, width): (usize, usize), at: TileOrigin, weight: &mut [f32]) {
         let TileOrigin { delta, first } = at;
@@ -227,10 +242,10 @@ impl TileColumns<'_> {
             out,
             out_row: self.stride,
         };
-        // Columns of the matrix in the last vector.
+        // The columns of the matrix in the last vector.
         let lanes = self.columns.len().saturating_sub((width - 1) * 16 + first).min(S::LANES);
-        // SAFETY: `weight` reaches to the last column of the last row, and no more lanes than columns are touched;
-        // `look_up` has checked the strips.
+        // SAFETY: `weight` reaches to the last column of the last row, and no lanes beyond the columns
+        // are touched; `look_up` has checked the strips.
         unsafe {
             if lanes == S::LANES {
                 return multiply(s, rows, width, &tile);
@@ -252,15 +267,16 @@ impl TileColumns<'_> {
         }
     }
 
-    /// Continues the sums of a group by one product for the whole chunk. `matrixmultiply` starts a new sum in each call, so with
-    /// one call for each run the sums would depend on the runs.
+    /// Continues the sums of a group by one product for the whole chunk. `matrixmultiply` starts a new
+    /// sum in each call, so with one call for each run the sums would depend on the runs.
     fn multiply_portable(&self, group: &RowGroup, weight: &mut [f32]) {
         let [Strip { deltas, inputs, run }] = *self.strips else { return };
         let columns = self.columns.len();
         let out = weight[self.columns.start..][..(group.count - 1) * self.stride + columns].as_mut_ptr();
         let (from, by) = (deltas.wrapping_add(group.place), run.delta_stride as isize);
         let (x_by, stride) = (run.input_stride as isize, self.stride as isize);
-        // SAFETY: deltas and inputs lie side by side, and `out` reaches to the last column of the last row.
+        // SAFETY: deltas and inputs are side by side, and `out` reaches to the last column of the last
+        // row.
         unsafe {
             matrixmultiply::sgemm(
                 group.count,
@@ -287,7 +303,7 @@ mod tests {
     use super::ReadPlan;
 
     #[test]
-    fn chunks_follow_the_first_level_cache() {
+    fn chunks_fit_the_first_level_cache() {
         assert_eq!(
             [0, 16 << 10, 32 << 10, 48 << 10, 1 << 20].map(ReadPlan::fitting),
             [64, 64, 160, 256, 256]

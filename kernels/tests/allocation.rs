@@ -1,4 +1,4 @@
-//! A real-time step asks the allocator for nothing.
+//! A real-time step allocates nothing.
 
 use allocation_counter::measure;
 use unrolled_kernels::fixed::{Gru, Linear, Lstm, Pipeline, Stage};
@@ -21,6 +21,6 @@ fn a_step_of_fixed_cells_allocates_nothing() {
 }
 
 #[test]
-fn the_counter_counts() {
+fn the_counter_counts_allocations() {
     assert_eq!(measure(|| drop(std::hint::black_box(vec![1.0f32; 16]))).count_total, 1);
 }

@@ -7,8 +7,9 @@ use unrolled_kernels::Isa;
 use unrolled_kernels::reference::{Deltas, Trace};
 use unrolled_kernels::rnn::Activation;
 
-/// Gates lie within 4 ULP of the twin's (the functions of `math.rs` against f64), and on the portable leaf each of up
-/// to 90 products rounds once more; over five steps of weights that neither grow nor shrink a state this stays below.
+/// Gates are within 4 ULP of the reference (the functions of `math.rs` against f64). On the portable
+/// backend each of up to 90 products rounds once more. The weights neither grow nor shrink a state, so
+/// over five steps the error stays below this.
 const TOLERANCE: f32 = 2e-5;
 
 fn sizes() -> impl Strategy<Value = CaseSizes> {
@@ -47,7 +48,8 @@ fn assert_equal_deltas(found: &Deltas, expected: &Deltas, what: &str) {
     assert_bits(&found.carry, &expected.carry, &format!("{what}: carry"));
 }
 
-/// What a window that is not kept has of a trace: all of h, and the last step of the rest.
+/// Returns the part of a trace that a window without `keep` has: all of h, and the last step of the
+/// rest.
 fn last_step(trace: &Trace, case: &CellCase) -> Trace {
     let tail = |values: &[f32], steps: usize| values[values.len() - values.len() / steps..].to_vec();
     let steps = case.window.steps;
@@ -60,19 +62,19 @@ fn last_step(trace: &Trace, case: &CellCase) -> Trace {
 }
 
 fn check_forward(case: &CellCase) -> Option<Trace> {
-    let twin = case.twin_forward();
-    let twin = if case.window.keep { twin } else { last_step(&twin, case) };
+    let exact = case.reference_forward();
+    let exact = if case.window.keep { exact } else { last_step(&exact, case) };
     let mut fused: Option<Trace> = None;
     for isa in Isa::all() {
         let trace = case.forward(isa);
-        for ((name, found), (_, expected)) in parts(&trace).into_iter().zip(parts(&twin)) {
+        for ((name, found), (_, expected)) in parts(&trace).into_iter().zip(parts(&exact)) {
             assert_close(found, expected, TOLERANCE, &format!("{}: {name}", isa.name()));
         }
         if !fuses(isa) {
             continue;
         }
         if [CellKind::Rnn(Activation::Relu), CellKind::Rnn(Activation::Identity)].contains(&case.kind) {
-            assert_equal(&trace, &twin, "there is nothing to approximate");
+            assert_equal(&trace, &exact, "without approximated functions");
         }
         if let Some(other) = &fused {
             assert_equal(&trace, other, "between instruction sets");
@@ -83,20 +85,20 @@ fn check_forward(case: &CellCase) -> Option<Trace> {
 }
 
 fn check_backward(case: &CellCase, trace: &Trace) {
-    let twin = case.twin_backward(trace);
+    let exact = case.reference_backward(trace);
     for isa in Isa::all() {
         let deltas = case.backward(isa, trace);
         if fuses(isa) {
-            // Nothing transcendental here: from the same trace come the same bits.
-            assert_equal_deltas(&deltas, &twin, isa.name());
+            // A backward pass has no approximated functions: the same trace gives the same bits.
+            assert_equal_deltas(&deltas, &exact, isa.name());
         } else {
-            assert_close(&deltas.gates, &twin.gates, TOLERANCE, "portable deltas");
-            assert_close(&deltas.carry, &twin.carry, TOLERANCE, "portable carry");
+            assert_close(&deltas.gates, &exact.gates, TOLERANCE, "portable deltas");
+            assert_close(&deltas.carry, &exact.carry, TOLERANCE, "portable carry");
         }
     }
 }
 
-/// Row `row` of [M, B, each].
+/// Returns row `row` of [M, B, each].
 fn row_of(values: &[f32], rows: usize, row: usize, each: usize) -> Vec<f32> {
     values.chunks_exact(rows * each).flat_map(|step| step[row * each..][..each].to_vec()).collect()
 }
@@ -145,7 +147,7 @@ proptest! {
     #![proptest_config(config(1000))]
 
     #[test]
-    fn cells_agree_with_their_twins(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
+    fn cells_agree_with_the_reference(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
         let case = CellCase::new(kind, sizes);
         let trace = check_forward(&case);
         if case.window.keep {
@@ -154,20 +156,20 @@ proptest! {
     }
 
     #[test]
-    fn a_row_depends_on_no_other(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
+    fn a_row_does_not_depend_on_other_rows(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
         let case = CellCase::new(kind, sizes);
         Isa::all().for_each(|isa| check_rows(&case, isa));
     }
 
     #[test]
-    fn a_window_is_its_steps(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
+    fn a_window_equals_its_steps_one_by_one(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
         let case = CellCase::new(kind, sizes);
         Isa::all().for_each(|isa| check_steps(&case, isa));
     }
 }
 
 #[test]
-fn every_hidden_width_of_every_cell() {
+fn every_hidden_width_of_every_cell_agrees_with_the_reference() {
     for (i, hidden) in (1..=49).enumerate() {
         for kind in KINDS {
             let sizes = CaseSizes {
@@ -188,7 +190,7 @@ fn every_hidden_width_of_every_cell() {
 }
 
 #[test]
-fn no_steps_and_no_rows_are_nothing() {
+fn a_window_without_rows_gives_nothing() {
     for kind in KINDS {
         let sizes =
             CaseSizes { steps: 2, rows: 3, hidden: 5, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
@@ -203,27 +205,27 @@ fn no_steps_and_no_rows_are_nothing() {
     }
 }
 
-/// The twin took 0 for it, where every leaf takes the sum.
+/// The maximum of 0 and the sum is the sum, on every backend.
 #[test]
-fn a_sum_of_minus_zero_goes_through_relu_as_it_is() {
+fn relu_keeps_a_sum_of_minus_zero() {
     let sizes =
         CaseSizes { steps: 2, rows: 3, hidden: 17, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
     let mut case = CellCase::new(CellKind::Rnn(Activation::Relu), sizes);
     case.h.fill(1.0);
     case.weight_hh.fill(-0.0);
     case.table.fill(-0.0);
-    let trace = check_forward(&case).unwrap_or_else(|| case.twin_forward());
+    let trace = check_forward(&case).unwrap_or_else(|| case.reference_forward());
     assert!(trace.h[3 * 17..6 * 17].iter().all(|value| value.to_bits() == (-0.0f32).to_bits()));
 }
 
-/// From some depth on AVX2 stores a panel vector after vector: around that depth every cell agrees with its twin.
+/// AVX2 stores deep panels vector after vector. These depths are around the limit.
 #[test]
-fn deep_panels() {
+fn cells_with_deep_panels_agree_with_the_reference() {
     for kind in KINDS {
         for (hidden, width, rows) in [(192, 767, 3), (200, 768, 1), (256, 801, 7), (770, 5, 2)] {
             let sizes = CaseSizes { steps: 2, rows, hidden, width, table: 0, keep: true, offset: 1, seed: 5 };
             let case = CellCase::new(kind, sizes);
-            let trace = check_forward(&case).unwrap_or_else(|| case.twin_forward());
+            let trace = check_forward(&case).unwrap_or_else(|| case.reference_forward());
             check_backward(&case, &trace);
         }
     }

@@ -1,4 +1,5 @@
-//! Cells with fixed sizes, and with sizes lent at run time, against the kernels for batches: the same bits.
+//! Cells with sizes fixed at compile time or given at run time have the bits of the kernels for
+//! batches.
 
 use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
 use crate::harness::Numbers;
@@ -9,7 +10,7 @@ use unrolled_kernels::fixed::{
 };
 use unrolled_kernels::rnn::Activation;
 
-/// Odd: a reset comes at the other turn of a cell than its start.
+/// Odd, so that a reset comes at the other turn of a cell than its start.
 const STEPS: usize = 5;
 
 fn case(kind: CellKind, width: usize, hidden: usize) -> CellCase {
@@ -20,7 +21,7 @@ fn case(kind: CellKind, width: usize, hidden: usize) -> CellCase {
     )
 }
 
-/// (`bias_ih`, `bias_hh`) in PyTorch's order, whose sums are the case's start.
+/// Returns (`bias_ih`, `bias_hh`) in PyTorch's order. Their sums are the case's start.
 fn biases(case: &CellCase) -> (Vec<f32>, Vec<f32>) {
     let hidden = case.window.hidden;
     let slot = |i: usize| &case.table[i * hidden..][..hidden];
@@ -34,7 +35,8 @@ fn biases(case: &CellCase) -> (Vec<f32>, Vec<f32>) {
     }
 }
 
-/// Equal bits; within rounding on the portable leaf, which may round a product before its sum.
+/// Asserts equal bits. The portable backend may round a product before its sum, so there it asserts
+/// equality within rounding.
 fn assert_same(found: &[f32], expected: &[f32], isa: Isa, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (unit, (found, expected)) in found.iter().zip(expected).enumerate() {
@@ -88,7 +90,7 @@ fn every_size_has_the_bits_of_the_batch_kernels() {
                         CellKind::Rnn(Activation::Relu) => {
                             check_sliced::<equations::RnnReluEquations>(&case, isa)
                         }
-                        // There are no such fixed cells.
+                        // Fixed cells do not have these activations.
                         CellKind::Rnn(Activation::Sigmoid | Activation::Identity) => {}
                     }
                 }
@@ -97,7 +99,7 @@ fn every_size_has_the_bits_of_the_batch_kernels() {
     }
 }
 
-/// Runs a cell of fixed sizes through the case's steps, twice, with a reset between.
+/// Runs a cell of fixed sizes through the case's steps, twice, with a reset in between.
 fn check_fixed<const H: usize, L: Stage<Input = [f32; 1], Output = [f32; H]>>(
     mut cell: L,
     case: &CellCase,
@@ -155,23 +157,23 @@ fn fixed_sizes_have_the_bits_of_the_batch_kernels() {
 }
 
 #[test]
-fn a_dense_layer_is_its_sum() {
+fn a_linear_layer_is_its_sum() {
     for isa in Isa::all() {
         let mut n = Numbers(7);
         let (weight, bias, x) = (n.floats(2 * 37), n.floats(2), n.floats(37));
-        let mut dense = Linear::<37, 2>::new(&weight, &bias).unwrap().on(isa);
-        let found = *dense.step(&std::array::from_fn(|i| x[i]));
+        let mut linear = Linear::<37, 2>::new(&weight, &bias).unwrap().on(isa);
+        let found = *linear.step(&std::array::from_fn(|i| x[i]));
         for (o, found) in found.into_iter().enumerate() {
             let products = weight[o * 37..][..37].iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x));
             let exact = f64::from(bias[o]) + products.sum::<f64>();
-            // 37 roundings of sums that stay below 37.
+            // 37 roundings of sums below 37.
             assert!((f64::from(found) - exact).abs() < 1e-5, "{found} on {}, expected {exact}", isa.name());
         }
     }
 }
 
 #[test]
-fn a_slice_of_the_wrong_length_is_named() {
+fn a_slice_of_the_wrong_length_is_an_error_with_its_name() {
     let error = Lstm::<1, 8>::new(&[0.0; 32], &[0.0; 255], &[0.0; 32], &[0.0; 32]).unwrap_err();
     assert_eq!(error, Error::Length { name: "weight_hh", found: 255, expected: 256 });
     let error = Linear::<8, 2>::new(&[0.0; 16], &[0.0; 3]).unwrap_err();

@@ -14,8 +14,8 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Equal bits where the leaf fuses; elsewhere within the rounding of `terms` products and sums of at most `terms` in all
-/// (each term is at most 1).
+/// Asserts equal bits if the backend fuses; otherwise equality within the rounding of `terms` products
+/// and of sums of at most `terms` (each term is at most 1).
 #[track_caller]
 fn assert_sums(isa: Isa, found: &[f32], expected: &[f32], terms: usize, what: &str) {
     if fuses(isa) {
@@ -39,7 +39,7 @@ proptest! {
         let mut n = Numbers(seed);
         let (weight, bias) = (n.floats(outputs * depth), n.floats(outputs));
         let (x, old) = (n.floats(rows * depth), n.floats(rows * outputs));
-        // A row of x has a gap in its middle, which no piece covers.
+        // No piece covers the gap in the middle of a row of x.
         let (cut, stride) = (depth / 2, depth + 1 + extra);
         let pieces = [0..cut, cut + 1..depth + 1];
         let mut wide = Shifted::new(&vec![f32::NAN; rows * stride], offset);
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn affine_into_gates(
+    fn affine_into_gates_writes_only_its_slots(
         (rows, depth, hidden) in (1usize..=9, 1usize..=20, 1usize..=49),
         (cell, seed) in (0usize..=3, any::<u64>()),
     ) {
@@ -90,7 +90,7 @@ proptest! {
         for isa in Isa::all() {
             let mut packed = vec![f32::NAN; panels.len(depth)];
             panels.pack(isa, &weight, depth, &mut packed);
-            // 7 stays where these panels have no outputs.
+            // 7 stays in places without outputs of these panels.
             let mut out = vec![7.0; rows * slots.width()];
             let (pieces, panels) = (&[0..depth / 2, depth / 2..depth], &panels);
             let weights = &packed;
@@ -110,12 +110,13 @@ proptest! {
     }
 }
 
-/// Deltas in stored rows and inputs in rows of their own width; `run` tells how many may be read at once.
+/// Deltas in stored rows, and inputs in rows of another width.
 struct StoredRows {
     deltas: Vec<f32>,
     width: usize,
     inputs: Vec<f32>,
     depth: usize,
+    /// The number of rows that may be read at once.
     run: usize,
 }
 
@@ -135,7 +136,7 @@ impl Pairs for StoredRows {
     }
 }
 
-/// Rows `rows` of a gradient, by calls of at most `most` rows.
+/// Computes rows `rows` of a gradient, by calls of at most `most` rows.
 fn gradient(
     isa: Isa,
     pairs: &StoredRows,
@@ -162,7 +163,7 @@ fn gradient(
     (weight, bias)
 }
 
-/// Some of the pairs of others.
+/// A range of pairs.
 struct PairsRange<'a>(&'a StoredRows, Range<usize>);
 
 impl Pairs for PairsRange<'_> {
@@ -181,7 +182,7 @@ impl Pairs for PairsRange<'_> {
     }
 }
 
-/// A gradient that stops after `first` pairs and goes on with the rest.
+/// Computes a gradient of the first `first` pairs, and continues with the rest.
 fn gradient_in_turns(
     isa: Isa,
     pairs: &StoredRows,
@@ -202,7 +203,7 @@ proptest! {
     #![proptest_config(config(200))]
 
     #[test]
-    fn weight_gradient_is_a_chain_however_it_is_split(
+    fn weight_gradient_is_a_chain_for_any_split(
         (count, depth, hidden) in (prop_oneof![0usize..=20, 250usize..=530], 1usize..=150, prop_oneof![12 => 1usize..=49, 1 => 350usize..=370]),
         (cell, run, most, seed) in (0usize..=3, 0usize..=9, 1usize..=weight_gradient::ROWS, any::<u64>()),
     ) {
@@ -211,7 +212,7 @@ proptest! {
         let plain = n.floats(count * slots.gates.len() * hidden);
         let mut inputs = n.floats(count * depth);
         let expected = reference::weight_gradient(slots.gates.len() * hidden, depth, &plain, &inputs);
-        inputs.extend([f32::NAN; 16]); // what a last vector may reach into
+        inputs.extend([f32::NAN; 16]); // a last vector may reach into these
         // The candidate's weights are the last third of the matrix.
         let first = slots.gates.iter().min().unwrap_or(&0) * hidden;
         let mut deltas = vec![f32::NAN; count * slots.width()];
@@ -262,14 +263,14 @@ proptest! {
     }
 
     #[test]
-    fn columns_come_back(
+    fn taken_columns_equal_the_added_ones(
         (hidden, vocabulary, cell) in (1usize..=49, 1usize..=20, 0usize..=3),
         (strip, cut, seed) in (1usize..=5, 0.0..=1.0, any::<u64>()),
     ) {
         let slots = [lstm::slots, gru::slots_after_input, gru::slots_before_input, unrolled_kernels::rnn::slots][cell](hidden);
         let mut n = Numbers(seed);
         let weight = n.floats(slots.depth() * vocabulary);
-        // Every second symbol, the last one first.
+        // Every second symbol, from the last one on.
         let symbols: Vec<u32> = (0..vocabulary as u32).rev().step_by(2).collect();
         let mut table = vec![0.5; symbols.len() * slots.width()];
         add_columns(&weight, vocabulary, &slots, &symbols, &mut table);
@@ -301,7 +302,7 @@ proptest! {
 }
 
 #[test]
-fn a_gradient_of_no_rows_is_nothing() {
+fn a_gradient_of_no_rows_writes_nothing() {
     let slots = lstm::slots(3);
     let pairs = StoredRows { deltas: vec![1.0; 64], width: 64, inputs: vec![1.0; 32], depth: 2, run: 0 };
     for isa in Isa::all() {

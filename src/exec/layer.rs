@@ -15,8 +15,8 @@ use super::masks::{Dropping, Mask, Rows, Site};
 use super::weights::{Gated, Kind, LayerWeights};
 use crate::model::cell::{Buffers, resize};
 use unrolled_kernels::affine::{Affine, Start};
+use unrolled_kernels::masks::multiply;
 use unrolled_kernels::pack::padded;
-use unrolled_kernels::update::multiply;
 use unrolled_kernels::{DenseInput, Input, Isa, WindowShape};
 
 /// One layer's activations for some rows.

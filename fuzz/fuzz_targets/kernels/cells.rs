@@ -86,7 +86,7 @@ fn check_steps(case: &CellCase, trace: &Trace, isa: Isa) {
     for t in 0..case.window.steps {
         let mut one = case.part(t..t + 1, 0..rows);
         (one.h, one.c) = (of(&trace.h, t, state), of(&trace.c, t, state));
-        let twin = one.twin_forward();
+        let twin = one.reference_forward();
         let slots = case.kind.gates().1;
         let next = |values: &[f32]| [of(values, t, state), of(values, t + 1, state)].concat();
         let found = Trace {
@@ -108,7 +108,7 @@ fn check_steps(case: &CellCase, trace: &Trace, isa: Isa) {
 
 /// Nothing is approximated on the way back: from the same trace come the same bits.
 fn check_backward(case: &CellCase, trace: &Trace, isa: Isa) {
-    let (found, twin) = (case.backward(isa, trace), case.twin_backward(trace));
+    let (found, twin) = (case.backward(isa, trace), case.reference_backward(trace));
     if fuses(isa) {
         let what = format!("{:?} on {}", case.kind, isa.name());
         assert_same(&found.gates, &twin.gates, &format!("deltas of {what}"));

@@ -4,7 +4,8 @@ use crate::contents::{assert_near, assert_same, bits, floats, season};
 use crate::harness::{Shifted, fuses};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use unrolled_kernels::softmax::CrossEntropy;
-use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, multiply, sum_of_squares};
+use unrolled_kernels::masks::multiply;
+use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, sum_of_squares};
 use unrolled_kernels::{Isa, reference};
 
 pub fn check_softmax(u: &mut Unstructured<'_>) -> Result<()> {

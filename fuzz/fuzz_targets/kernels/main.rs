@@ -11,6 +11,9 @@ mod elements;
 mod products;
 
 // The windows, layouts and comparisons of the kernels' own tests.
+#[path = "../../../kernels/tests/case_kernels.rs"]
+#[allow(dead_code)]
+mod case_kernels;
 #[path = "../../../kernels/tests/cases.rs"]
 #[allow(dead_code)]
 mod cases;

@@ -1,14 +1,15 @@
 //! Reset after the recurrent product: one phase.
 
-use super::{slots_after_hidden, slots_after_input};
+use super::slots::{slots_after_hidden, slots_after_input};
 use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
+use crate::input::Input;
 use crate::math::{sigmoid, tanh};
 use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, TileSums, multiply};
 use crate::pack::{PanelWidths, Panels, padded};
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{TileRows, Tiled, sweep};
-use crate::window::{Input, StepRows, WindowShape};
+use crate::window::{StepRows, WindowShape};
 use core::ops::Range;
 
 /// One layer's window, forward.

@@ -1,14 +1,15 @@
 //! Reset before the recurrent product: two phases each step, because the candidate needs all of r.
 
-use super::{slots_before_candidate, slots_before_gates, slots_before_input};
+use super::slots::{slots_before_candidate, slots_before_gates, slots_before_input};
 use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
+use crate::input::{HiddenRows, Input};
 use crate::math::{sigmoid, tanh};
 use crate::microkernel::TileSums;
 use crate::pack::{Panel, PanelWidths, Panels, padded};
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{TileRows, Tiled, sweep};
-use crate::window::{HiddenRows, Input, StepRows, WindowShape};
+use crate::window::{StepRows, WindowShape};
 use core::ops::Range;
 
 /// One layer's window, forward.

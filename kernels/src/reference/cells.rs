@@ -1,14 +1,16 @@
-//! The cells, one step, row and unit after another. Gate values lie as [T, B, slot, H], slots in the kernels' order.
+//! The cells: one step, row and unit after another. Gate values are [T, B, slot, H], with slots in the
+//! kernels' order.
 
-use super::{chain, sigmoid, tanh};
+use super::elements::{sigmoid, tanh};
+use super::products::chain;
 use crate::rnn::Activation;
 
 /// A layer's window: sizes, PyTorch weights and input.
 #[derive(Clone, Copy, Debug)]
 pub struct ReferenceCell<'a> {
-    /// Steps T.
+    /// Number of steps (T).
     pub steps: usize,
-    /// Rows B.
+    /// Number of batch rows (B).
     pub rows: usize,
     /// Input width E; may be 0.
     pub width: usize,
@@ -18,35 +20,36 @@ pub struct ReferenceCell<'a> {
     pub weight_ih: &'a [f32],
     /// [G * H, H]
     pub weight_hh: &'a [f32],
-    /// [T, B, slot, H]: the sums' first values.
+    /// [T, B, slot, H]: the start of the sums.
     pub start: &'a [f32],
     /// [T, B, E]
     pub x: &'a [f32],
 }
 
-/// What a forward pass leaves.
+/// The results of a forward pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
     /// [T + 1, B, H]
     pub h: Vec<f32>,
-    /// [T + 1, B, H] of an LSTM.
+    /// [T + 1, B, H]: c of an LSTM.
     pub c: Vec<f32>,
     /// [T, B, slot, H]
     pub gates: Vec<f32>,
-    /// [T, B, H]: tanh(c') of an LSTM, r h of a GRU with reset before.
+    /// [T, B, H]: tanh(c') of an LSTM, r h of a GRU with reset before the product.
     pub extra: Vec<f32>,
 }
 
-/// What a backward pass leaves.
+/// The results of a backward pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Deltas {
     /// [T, B, slot, H]
     pub gates: Vec<f32>,
-    /// [B, H]: gradient of the first c, or of the first h besides what comes through the deltas.
+    /// [B, H]: gradient of the first c, or the part of the gradient of the first h that does not go
+    /// through the deltas.
     pub carry: Vec<f32>,
 }
 
-/// Token (t, row) and unit: where a value lies.
+/// The place of a value: token (t, row) and unit.
 #[derive(Clone, Copy)]
 struct UnitPlace {
     token: usize,
@@ -74,7 +77,7 @@ impl ReferenceCell<'_> {
         let weights = &self.weight_hh[row * self.hidden..][..self.hidden];
         chain(sum, &h[at.token * self.hidden..][..self.hidden], weights)
     }
-    /// delta R: blocks of sixteen units, in a block the gates (slot, gate), in a gate the units.
+    /// Adds delta R: blocks of sixteen units, in a block the gates (slot, gate), in a gate the units.
     fn back(
         &self,
         deltas: &[f32],
@@ -100,11 +103,11 @@ impl ReferenceCell<'_> {
         let gates = vec![0.0; self.steps * slots * step];
         Trace { h: grown(h), c: grown(c), gates, extra: vec![0.0; self.steps * step] }
     }
-    /// The same unit one step later.
+    /// Returns the same unit one step later.
     fn next(&self, at: UnitPlace) -> UnitPlace {
         UnitPlace { token: at.token + self.rows, ..at }
     }
-    /// The gradient of h' from above, from `carry`, and from the deltas of the step after.
+    /// Returns the gradient of h' from above, from `carry`, and from the deltas of the next step.
     fn dh(
         &self,
         from: (&[f32], Option<&[f32]>),
@@ -114,7 +117,7 @@ impl ReferenceCell<'_> {
     ) -> f32 {
         let slots = deltas.len() / (self.steps * self.rows * self.hidden);
         let carried = from.1.map(|carry| carry[self.place(self.row(at))]);
-        // To add -0 changes nothing; to add 0 would make 0 of -0.
+        // Adding -0 changes nothing. Adding 0 would turn -0 into 0.
         let sum = from.0[self.place(at)] + carried.unwrap_or(-0.0);
         if at.token / self.rows + 1 == self.steps {
             return sum;
@@ -126,16 +129,17 @@ impl ReferenceCell<'_> {
     }
 }
 
+/// Returns y (1 - y).
 fn bell(y: f32) -> f32 {
     y * (1.0 - y)
 }
 
-/// 1 - y^2
+/// Returns 1 - y^2.
 fn dome(y: f32) -> f32 {
     (-y).mul_add(y, 1.0)
 }
 
-/// See [`crate::lstm`].
+/// The forward pass of [`crate::lstm`].
 pub fn lstm_forward(cell: &ReferenceCell<'_>, h: &[f32], c: &[f32]) -> Trace {
     let mut trace = cell.trace(h, c, 4);
     for t in 0..cell.steps {
@@ -155,7 +159,7 @@ pub fn lstm_forward(cell: &ReferenceCell<'_>, h: &[f32], c: &[f32]) -> Trace {
     trace
 }
 
-/// See [`crate::lstm`]. `dc` is the gradient of the last c.
+/// The backward pass of [`crate::lstm`]. `dc` is the gradient of the last c.
 pub fn lstm_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], dc: &[f32]) -> Deltas {
     let mut deltas = Deltas { gates: trace.gates.clone(), carry: dc.to_vec() };
     for t in (0..cell.steps).rev() {
@@ -175,7 +179,7 @@ pub fn lstm_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], dc: &[
     deltas
 }
 
-/// See [`crate::gru`]; slots n, r, z, R_n h + b_hn.
+/// The forward pass of [`crate::gru`] with reset after; slots n, r, z, R_n h + b_hn.
 pub fn gru_after_forward(cell: &ReferenceCell<'_>, h: &[f32]) -> Trace {
     let mut trace = cell.trace(h, &[], 4);
     for t in 0..cell.steps {
@@ -195,7 +199,7 @@ pub fn gru_after_forward(cell: &ReferenceCell<'_>, h: &[f32]) -> Trace {
     trace
 }
 
-/// See [`crate::gru`].
+/// The backward pass of [`crate::gru`] with reset after.
 pub fn gru_after_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
     let mut deltas = Deltas { gates: trace.gates.clone(), carry: carry.to_vec() };
     for t in (0..cell.steps).rev() {
@@ -214,7 +218,7 @@ pub fn gru_after_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], c
     deltas
 }
 
-/// See [`crate::gru`]; slots n, r, z.
+/// The forward pass of [`crate::gru`] with reset before; slots n, r, z.
 pub fn gru_before_forward(cell: &ReferenceCell<'_>, h: &[f32]) -> Trace {
     let mut trace = cell.trace(h, &[], 3);
     for t in 0..cell.steps {
@@ -237,7 +241,7 @@ pub fn gru_before_forward(cell: &ReferenceCell<'_>, h: &[f32]) -> Trace {
     trace
 }
 
-/// See [`crate::gru`].
+/// The backward pass of [`crate::gru`] with reset before.
 pub fn gru_before_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
     let mut deltas = Deltas { gates: trace.gates.clone(), carry: carry.to_vec() };
     for t in (0..cell.steps).rev() {
@@ -260,7 +264,7 @@ pub fn gru_before_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], 
     deltas
 }
 
-/// See [`crate::rnn`]; no gates are kept.
+/// The forward pass of [`crate::rnn`]. No gates are kept.
 pub fn rnn_forward(cell: &ReferenceCell<'_>, activation: Activation, h: &[f32]) -> Trace {
     let mut trace = Trace { gates: Vec::new(), extra: Vec::new(), ..cell.trace(h, &[], 0) };
     for t in 0..cell.steps {
@@ -269,7 +273,7 @@ pub fn rnn_forward(cell: &ReferenceCell<'_>, activation: Activation, h: &[f32]) 
             let sum = cell.recurrent(&trace.h, at, 0, sum);
             trace.h[cell.place(cell.next(at))] = match activation {
                 Activation::Tanh => tanh(sum),
-                // As the processors' maximum of 0 and the sum: of two zeros, and beside a NaN, the sum.
+                // The processors' maximum of 0 and the sum: for two zeros, and for NaN, the sum.
                 Activation::Relu if 0.0 > sum => 0.0,
                 Activation::Relu => sum,
                 Activation::Sigmoid => sigmoid(sum),
@@ -280,7 +284,7 @@ pub fn rnn_forward(cell: &ReferenceCell<'_>, activation: Activation, h: &[f32]) 
     trace
 }
 
-/// See [`crate::rnn`].
+/// The backward pass of [`crate::rnn`].
 pub fn rnn_backward(cell: &ReferenceCell<'_>, activation: Activation, trace: &Trace, dh: &[f32]) -> Deltas {
     let mut deltas = vec![0.0; dh.len()];
     for t in (0..cell.steps).rev() {

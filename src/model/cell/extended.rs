@@ -9,7 +9,7 @@ use crate::settings::Layer;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::lstm::extended::{
-    CellStates, ExtendedBackward, ExtendedForward, LstmOptions, hold, hold_backward, slots_of,
+    CellStates, ExtendedBackward, ExtendedForward, LstmOptions, clip, clip_backward, slots_of,
 };
 use unrolled_kernels::pack::{Panels, Slots, padded};
 use unrolled_kernels::{Input, Isa, StepPlace};
@@ -103,7 +103,7 @@ impl ExtendedLstmKernels {
         };
         product.run_on(isa);
         if let Some(limit) = self.layer.projection_clip {
-            hold(isa, h, limit);
+            clip(isa, h, limit);
         }
     }
 
@@ -118,7 +118,7 @@ impl ExtendedLstmKernels {
     ) {
         let Some(projection) = weights.projection else { return };
         if let Some(limit) = self.layer.projection_clip {
-            hold_backward(isa, h, limit, d_h);
+            clip_backward(isa, h, limit, d_h);
         }
         let piece = 0..self.state();
         let product = Affine {

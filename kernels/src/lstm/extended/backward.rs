@@ -1,7 +1,8 @@
 //! The backward step.
 
 use super::norm::{NormValues, sum_units};
-use super::{LstmOptions, NORMED, RowLayout, check};
+use super::options::{LstmOptions, NORMED, check};
+use super::row_layout::RowLayout;
 use crate::dispatch::Isa;
 use crate::pack::{padded, product};
 use crate::simd::{Kernel, Simd};
@@ -9,23 +10,23 @@ use crate::simd::{Kernel, Simd};
 /// One step of some rows, backward.
 #[derive(Debug)]
 pub struct ExtendedBackward<'a> {
-    /// The layer's.
+    /// The options of the layer.
     pub options: LstmOptions<'a>,
-    /// Rows that take part.
+    /// Number of rows that take part.
     pub rows: usize,
-    /// [rows, stored]: gates, which become deltas.
+    /// [rows, stored]: gates in, deltas out.
     pub gates: &'a mut [f32],
-    /// [rows, padded(H)]: cells before the step.
+    /// [rows, padded(H)]: cell states before the step.
     pub old: &'a [f32],
-    /// [rows, padded(H)]: cells after it.
+    /// [rows, padded(H)]: cell states after the step.
     pub new: &'a [f32],
     /// [rows, padded(H)]: tanh(c').
     pub tanh_c: &'a [f32],
     /// [rows, padded(H)]: gradient of the output.
     pub d_output: &'a [f32],
-    /// [rows, padded(H)]: gradient of the new cells, which becomes that of the old ones.
+    /// [rows, padded(H)]: gradient of the new cell states in, gradient of the old ones out.
     pub dc: &'a mut [f32],
-    /// As the forward step left it; overwritten.
+    /// [rows, kept]: as the forward step left it; overwritten.
     pub kept: &'a mut [f32],
     /// [rows, terms]: overwritten.
     pub terms: &'a mut [f32],
@@ -35,7 +36,7 @@ impl ExtendedBackward<'_> {
     /// Computes the rows.
     ///
     /// # Panics
-    /// When a slice has not the stated length, or the options do not fit each other.
+    /// If a slice has the wrong length, or the options contradict each other.
     pub fn run_on(self, isa: Isa) {
         self.options.check();
         let (rows, vector) = (self.rows, padded(self.options.hidden));
@@ -79,6 +80,7 @@ impl Kernel for ExtendedBackward<'_> {
     }
 }
 
+/// The places of one row.
 #[derive(Clone, Copy)]
 struct BackwardRow {
     gates: *mut f32,
@@ -92,8 +94,10 @@ struct BackwardRow {
 }
 
 impl BackwardRow {
+    /// Computes a row without a norm.
+    ///
     /// # Safety
-    /// All places are of a row of that shape.
+    /// The places are those of a row with this layout.
     #[inline(always)]
     unsafe fn plain<S: Simd, const COUPLED: bool>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
         let peeps = !options.peepholes.is_empty();
@@ -142,13 +146,15 @@ impl BackwardRow {
         }
     }
 
+    /// Computes a row with a norm.
+    ///
     /// # Safety
     /// As for `plain`.
     #[inline(always)]
     unsafe fn normalized<S: Simd>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
         let one = s.splat(1.0);
         let bell = |y: S::F| s.mul(y, s.sub(one, y));
-        // SAFETY: as the caller vouches; the norm has ten vectors, and so have the terms.
+        // SAFETY: the caller vouches for the places; the norm and the terms have ten vectors each.
         unsafe {
             for unit in (0..row.vector).step_by(S::LANES) {
                 let (o, tanh_c) =
@@ -176,16 +182,20 @@ impl BackwardRow {
         }
     }
 
-    /// From the gradient of norm n's results, in place, to that of what was normalised:
-    /// `scale (d w - mean(d w) - hat mean(d w hat))`; leaves the terms d hat and d.
+    /// Replaces the gradient d of norm n's results by the gradient of its inputs, and writes the terms
+    /// d hat and d:
+    ///
+    /// ```text
+    /// scale (d w - mean(d w) - hat mean(d w hat))
+    /// ```
     ///
     /// # Safety
-    /// `n` < 5; all places are of a row.
+    /// `n` < 5; the places are those of a row.
     #[inline(always)]
     unsafe fn through_norm<S: Simd>(self, s: S, n: usize, values: NormValues, norm: *const f32) {
         let row = values.row;
         let count = 1.0 / row.hidden as f32;
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for n and the places.
         unsafe {
             let weight = norm.add(n * row.vector);
             let (hat, scale) = (self.kept.add(n * row.vector), *self.kept.add(NORMED * row.vector + n));
@@ -199,9 +209,9 @@ impl BackwardRow {
                 let (d, hat) = (s.load(values.at(unit)), s.load(hat.add(unit)));
                 s.store(self.terms.add(n * row.vector + unit), s.mul(d, hat));
                 s.store(self.terms.add((NORMED + n) * row.vector + unit), d);
-                let centred = s.fnma(hat, along, s.sub(s.mul(d, s.load(weight.add(unit))), mean));
+                let centered = s.fnma(hat, along, s.sub(s.mul(d, s.load(weight.add(unit))), mean));
                 let lanes = row.lanes::<S>(unit);
-                s.store_up_to(values.at(unit), lanes, s.mul(centred, scale));
+                s.store_up_to(values.at(unit), lanes, s.mul(centered, scale));
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The forward step.
 
 use super::norm::{Norm, NormValues, normalize};
-use super::{LstmOptions, NORMED, RowLayout, check};
+use super::options::{LstmOptions, NORMED, check};
+use super::row_layout::RowLayout;
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{padded, product};
@@ -10,32 +11,32 @@ use crate::simd::{Kernel, Simd};
 /// One step of some rows, forward.
 #[derive(Debug)]
 pub struct ExtendedForward<'a> {
-    /// The layer's.
+    /// The options of the layer.
     pub options: LstmOptions<'a>,
-    /// Rows that take part.
+    /// Number of rows that take part.
     pub rows: usize,
-    /// [rows, stored]: pre-activations, which become gates.
+    /// [rows, stored]: pre-activations in, gates out.
     pub gates: &'a mut [f32],
-    /// The cells before and after the step, [rows, padded(H)] each.
+    /// The cell states before and after the step, [rows, padded(H)] each.
     pub cell: CellStates<'a>,
     /// [rows, padded(H)]: tanh(c').
     pub tanh_c: &'a mut [f32],
     /// [rows, padded(H)]: o tanh(c').
     pub output: &'a mut [f32],
-    /// [rows, kept]: for the backward step of a normalised layer.
+    /// [rows, kept]: values for the backward step of a normalized layer.
     pub kept: &'a mut [f32],
 }
 
 /// Cell states.
 #[derive(Debug)]
 pub enum CellStates<'a> {
-    /// The old ones become the new ones.
+    /// The new cell states replace the old ones.
     InPlace(&'a mut [f32]),
     /// Both are kept.
     Kept {
-        /// Before the step.
+        /// The cell states before the step.
         old: &'a [f32],
-        /// After it.
+        /// The cell states after the step.
         new: &'a mut [f32],
     },
 }
@@ -44,7 +45,7 @@ impl ExtendedForward<'_> {
     /// Computes the rows.
     ///
     /// # Panics
-    /// When a slice has not the stated length, or the options do not fit each other.
+    /// If a slice has the wrong length, or the options contradict each other.
     pub fn run_on(self, isa: Isa) {
         self.options.check();
         let (rows, vector) = (self.rows, padded(self.options.hidden));
@@ -53,8 +54,8 @@ impl ExtendedForward<'_> {
             CellStates::Kept { old, new } => [old.len(), new.len()],
         };
         check("gates", self.gates.len(), product([rows, self.options.slots().width()]));
-        check("cells", cells[0], product([rows, vector]));
-        check("new cells", cells[1], rows * vector);
+        check("old", cells[0], product([rows, vector]));
+        check("new", cells[1], rows * vector);
         check("tanh_c", self.tanh_c.len(), rows * vector);
         check("output", self.output.len(), rows * vector);
         check("kept", self.kept.len(), product([rows, self.options.kept_width()]));
@@ -97,6 +98,7 @@ impl Kernel for ExtendedForward<'_> {
     }
 }
 
+/// The places of one row.
 #[derive(Clone, Copy)]
 struct ForwardRow {
     gates: *mut f32,
@@ -108,8 +110,10 @@ struct ForwardRow {
 }
 
 impl ForwardRow {
+    /// Computes a row without a norm.
+    ///
     /// # Safety
-    /// All places are of a row of that shape.
+    /// The places are those of a row with this layout.
     #[inline(always)]
     unsafe fn plain<S: Simd, const COUPLED: bool>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
         let peeps = !options.peepholes.is_empty();
@@ -154,11 +158,14 @@ impl ForwardRow {
         }
     }
 
+    /// Computes a row with a norm.
+    ///
     /// # Safety
     /// As for `plain`.
     #[inline(always)]
     unsafe fn normalized<S: Simd>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
-        // SAFETY: as the caller vouches; the norm has ten vectors, and what is kept five and sixteen more.
+        // SAFETY: the caller vouches for the places. The norm has ten vectors; the kept values have five
+        // vectors and sixteen floats.
         unsafe {
             let norm = options.norm.as_ptr();
             for n in 0..4 {
@@ -187,11 +194,13 @@ impl ForwardRow {
         }
     }
 
+    /// Returns the weights and kept values of norm n.
+    ///
     /// # Safety
     /// `n` < 5, and `norm` has ten vectors.
     #[inline(always)]
     unsafe fn norm_of(self, n: usize, row: RowLayout, norm: *const f32) -> Norm {
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for n and the norm.
         unsafe {
             Norm {
                 weight: norm.add(n * row.vector),
