@@ -1,6 +1,8 @@
-//! A small recurrent model as an audio effect: blocks of samples in, blocks of samples out, no allocation in between.
-//! `cargo run --release --example realtime [FILE]`, where FILE holds a PyTorch module with `rnn`, an `nn.LSTM(1, 16)`, and
-//! `head`, an `nn.Linear(16, 1)`; without one, the weights are made up.
+//! A small recurrent model as an audio effect: blocks of samples in, blocks of samples out, without
+//! allocation.
+//!
+//! `cargo run --release --example realtime [FILE]`. FILE holds a PyTorch module with `rnn`, an
+//! `nn.LSTM(1, 16)`, and `head`, an `nn.Linear(16, 1)`. Without FILE the weights are made up.
 
 use std::{path::Path, time::Instant};
 use unrolled::checkpoint::TensorFile;
@@ -27,15 +29,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         best = best.min(start.elapsed().as_secs_f64() / BLOCK as f64);
     }
     let share = 100.0 * best * f64::from(RATE);
-    println!("{:.0} ns per sample, {share:.2}% of the time at {RATE} samples per second", best * 1e9);
-    println!("the last sample: {:.4} became {:.4}", input[BLOCK - 1][0], output[BLOCK - 1][0]);
+    println!("{:.0} ns per sample, {share:.2}% of one core at {RATE} samples per second", best * 1e9);
+    println!("last sample: input {:.4}, output {:.4}", input[BLOCK - 1][0], output[BLOCK - 1][0]);
     Ok(())
 }
 
 fn load(file: &Path) -> unrolled::Result<Effect> {
     let file = TensorFile::load(file)?;
     let effect = Pipeline::new(file.cell("rnn", 0)?, file.linear("head")?);
-    file.finish()?; // the file has nothing that this effect leaves out
+    file.finish()?; // an error if the file holds other tensors
     Ok(effect)
 }
 
@@ -47,7 +49,7 @@ fn make_up() -> Result<Effect, Box<dyn std::error::Error>> {
     Ok(Pipeline::new(cell, Linear::new(&wave(HIDDEN, 0.5), &[0.0])?))
 }
 
-/// A string that is plucked twice a second.
+/// Returns the sound of a string that is plucked twice a second.
 fn pluck(seconds: f32) -> f32 {
     let since = seconds % 0.5;
     (-6.0 * since).exp() * (std::f32::consts::TAU * 110.0 * since).sin()

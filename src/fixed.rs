@@ -1,4 +1,5 @@
-//! Cells whose sizes the compiler knows, for small models that answer sample by sample, as in audio.
+//! Cells whose sizes the compiler knows, for small models that answer sample by sample, as in
+//! audio.
 //!
 //! The cells are those of [`unrolled_kernels::fixed`], which also runs without an allocator and
 //! without the standard library. This module fills them from a file, under PyTorch's names.
@@ -40,20 +41,20 @@ pub struct Stack<'f> {
 
 /// Cells of fixed sizes from a file.
 impl TensorFile {
-    /// Reads the only layer of the recurrent module whose member name is `module`; `layer` is then 0.
-    /// For a module of several layers use [`TensorFile::stack`]. An empty name means a file that
+    /// Reads the only layer of the recurrent module whose member name is `module`; `layer` is then
+    /// 0. For a module of several layers use [`TensorFile::stack`]. An empty name means a file that
     /// holds only the module (`weight_ih_l0`).
     ///
     /// It reads `{module}.weight_ih_l{layer}` [G * H, I], `weight_hh` [G * H, H], `bias_ih` and
     /// `bias_hh` [G * H]. Without any bias (`bias=False`) the biases are zero. The type chooses the
-    /// cell: a file does not distinguish a [`Gru`] from a [`GruBefore`]. A cell that is too large for
-    /// the stack goes in a box, as in `Box<Lstm<1, 256>>` (1 MB).
+    /// cell: a file does not distinguish a [`Gru`] from a [`GruBefore`]. A cell that is too large
+    /// for the stack goes in a box, as in `Box<Lstm<1, 256>>` (1 MB).
     ///
     /// # Errors
-    /// [`Error::TensorFile`] names a missing tensor, or one of another shape. [`Error::UnusedTensors`]
-    /// names the tensors of the module that this cell has no place for and that were not read before:
-    /// further layers, the other direction (`_reverse`), a projection. [`Error::Isa`] means that
-    /// `UNROLLED_ISA` names an instruction set that this processor lacks.
+    /// [`Error::TensorFile`] names a missing tensor, or one of another shape.
+    /// [`Error::UnusedTensors`] names the tensors of the module that this cell has no place for and
+    /// that were not read before: further layers, the other direction (`_reverse`), a projection.
+    /// [`Error::Isa`] means that `UNROLLED_ISA` names an instruction set that this processor lacks.
     pub fn cell<C: FromTensors>(&self, module: &str, layer: usize) -> Result<C> {
         let tensors = LayerTensors::read::<C>(self, module, layer)?;
         self.finish_module(module)?;
@@ -71,8 +72,8 @@ impl TensorFile {
         Ok(Stack { file: self, module, layers })
     }
 
-    /// Reads the linear module whose member name is `module`: `{module}.weight` of shape `[O, I]` and
-    /// `{module}.bias` of shape `[O]`, which is zero if it is absent (`bias=False`).
+    /// Reads the linear module whose member name is `module`: `{module}.weight` of shape `[O, I]`
+    /// and `{module}.bias` of shape `[O]`, which is zero if it is absent (`bias=False`).
     ///
     /// # Errors
     /// As for [`TensorFile::cell`].

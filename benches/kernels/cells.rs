@@ -1,4 +1,5 @@
-//! One layer's window: the recurrent product with the gates as its epilogue, forward alone and with the backward pass.
+//! One layer's window, forward alone and forward with backward: the recurrent product and the
+//! gates.
 
 use crate::isa;
 use crate::measure::{Group, Peaks, Work, assert_close, numbers};
@@ -20,9 +21,9 @@ enum CellKind {
 const KINDS: [CellKind; 4] = [CellKind::Rnn, CellKind::Lstm, CellKind::GruAfter, CellKind::GruBefore];
 /// (H, B, T)
 const SHAPES: [(usize, usize, usize); 3] = [(100, 200, 5), (128, 50, 10), (512, 50, 3)];
-/// Batch rows that are compared with the naive twin; rows do not depend on each other.
+/// Number of batch rows that are compared with the reference. Rows do not depend on each other.
 const CHECKED: usize = 2;
-/// Gates go through exponentials of our own, and through T steps.
+/// The kernels approximate exponentials, and errors go through T steps.
 const TOLERANCE: f32 = 2e-5;
 
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
@@ -34,7 +35,8 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
             let products = (2 * kind.gates() * hidden * hidden * rows * steps) as f64;
             let prepare = || CellBench::checked(kind, window);
             group.time(&format!("{kind:?}/forward"), Work::of(products), prepare, CellBench::forward);
-            // Backward, the last step has no deltas after it to multiply; the candidate of `GruBefore` needs none.
+            // Backward, the last step multiplies no deltas of a next step. The candidate of
+            // `GruBefore` does not need them.
             let spared = if kind == CellKind::GruBefore { 2.0 / 3.0 } else { 1.0 };
             let both = products * (2.0 - spared / steps as f64);
             group.time(&format!("{kind:?}/forward, backward"), Work::of(both), prepare, |layer| {
@@ -54,12 +56,12 @@ impl CellKind {
         }
     }
 
-    /// Slots of a stored row.
+    /// Returns the slots of a stored row.
     fn stored(self) -> usize {
         if self == Self::GruAfter { 4 } else { self.gates() }
     }
 
-    /// What `weight_hh` feeds: one product, or two.
+    /// Returns the slots that `weight_hh` feeds, in one product or two.
     fn slots(self, hidden: usize) -> Vec<Slots> {
         match self {
             Self::Rnn => vec![rnn::slots(hidden)],
@@ -69,7 +71,7 @@ impl CellKind {
         }
     }
 
-    /// The panels of each product.
+    /// Returns the panels of each product.
     fn panels(self, hidden: usize) -> Vec<Panels> {
         match self {
             Self::Rnn => vec![Panels::plain(hidden)],
@@ -81,7 +83,7 @@ impl CellKind {
     }
 }
 
-/// Weights and buffers of one layer that starts from zero and is fed the same bias at every step.
+/// Weights and buffers of one layer that starts from zero and gets the same bias at every step.
 struct CellBench {
     kind: CellKind,
     window: WindowShape<'static>,
@@ -211,12 +213,12 @@ impl CellBench {
         }
     }
 
-    /// A layer whose first rows have the twin's states and deltas.
+    /// Returns a layer whose first rows have the states and deltas of the reference.
     fn checked(kind: CellKind, window: WindowShape<'static>) -> Self {
         let mut layer = Self::new(kind, window);
         let (hidden, stored) = (window.hidden, kind.stored());
         let dh = layer.first_rows(&layer.dh, 1);
-        let (trace, deltas) = layer.twin(&dh);
+        let (trace, deltas) = layer.reference(&dh);
         layer.forward();
         assert_close(&layer.first_rows(&layer.h, 1), &trace.h, TOLERANCE, &format!("{kind:?} {hidden}: h"));
         layer.backward();
@@ -225,7 +227,7 @@ impl CellBench {
         layer
     }
 
-    /// The first rows of each step of [_, B, stored], as [_, CHECKED, slot, H].
+    /// Returns the first rows of each step of [_, B, stored], as [_, CHECKED, slot, H].
     fn first_rows(&self, values: &[f32], slots: usize) -> Vec<f32> {
         let hidden = self.window.hidden;
         let width = slots * padded(hidden);
@@ -234,7 +236,7 @@ impl CellBench {
         rows.flat_map(|row| unstore(row, slots, hidden)).collect()
     }
 
-    fn twin(&self, dh: &[f32]) -> (Trace, Deltas) {
+    fn reference(&self, dh: &[f32]) -> (Trace, Deltas) {
         let (steps, hidden, stored) = (self.window.steps, self.window.hidden, self.kind.stored());
         let start = unstore(&self.bias, stored, hidden).repeat(steps * CHECKED);
         let cell = ReferenceCell {
@@ -273,7 +275,7 @@ impl CellBench {
     }
 }
 
-/// [M, slot, H] to stored rows [M, block, slot, 16].
+/// Converts [M, slot, H] to stored rows [M, block, slot, 16].
 fn store(plain: &[f32], slots: usize, hidden: usize) -> Vec<f32> {
     let mut stored = vec![0.0; plain.len() / hidden * padded(hidden)];
     for (i, value) in plain.iter().enumerate() {
@@ -282,13 +284,13 @@ fn store(plain: &[f32], slots: usize, hidden: usize) -> Vec<f32> {
     stored
 }
 
-/// The inverse.
+/// The inverse of [`store`].
 fn unstore(stored: &[f32], slots: usize, hidden: usize) -> Vec<f32> {
     let count = stored.len() / padded(hidden) * hidden;
     (0..count).map(|i| stored[place(i, slots, hidden)]).collect()
 }
 
-/// Where value i of [M, slot, H] lies in stored rows.
+/// Returns the place of value i of [M, slot, H] in stored rows.
 fn place(i: usize, slots: usize, hidden: usize) -> usize {
     let (row, slot, unit) = (i / (slots * hidden), i / hidden % slots, i % hidden);
     row * slots * padded(hidden) + (unit / 16 * slots + slot) * 16 + unit % 16

@@ -1,4 +1,4 @@
-//! Weights into panels, as after every optimiser step.
+//! Packing weights into panels, as after every optimizer step.
 
 use crate::isa;
 use crate::measure::{Group, Peaks, Work, assert_close, numbers};
@@ -50,7 +50,7 @@ impl PackingBench {
         self.plain.pack_transposed(isa(), &self.weight, self.hidden, &self.slots, &mut self.packed_t);
     }
 
-    /// A product with the packed weights is one with the weights.
+    /// A product with the packed weights equals one with the weights.
     fn check_forward(&self) {
         let (hidden, x) = (self.hidden, numbers(self.hidden, 6));
         let expected = reference::affine(hidden, &x, &self.weight, &vec![0.0; 4 * hidden]);

@@ -1,6 +1,8 @@
-//! Products of all rows of a window with a weight matrix, and its gradient, beside matrixmultiply's sgemm.
+//! Products of all rows of a window with a weight matrix, and its gradient, beside matrixmultiply's
+//! sgemm.
 //!
-//! M rows (T B), K inputs, N outputs: the hidden layers of the models that `benches/model` times, and a head.
+//! M rows (T B), K inputs, N outputs: the hidden layers of the models of `benches/model`, and a
+//! head.
 
 use crate::isa;
 use crate::measure::{Group, Peaks, Work, assert_close, numbers};
@@ -25,7 +27,7 @@ const SHAPES: [ProductShape; 4] = [
     ProductShape { rows: 2500, depth: 128, outputs: 65 },
 ];
 
-/// Sums of up to 2500 products in another order.
+/// The tolerance for sums of up to 2500 products in another order.
 const TOLERANCE: f32 = 1e-5;
 
 impl ProductShape {
@@ -35,7 +37,7 @@ impl ProductShape {
     fn work(self) -> Work {
         Work::of(2.0 * self.rows as f64 * self.depth as f64 * self.outputs as f64)
     }
-    /// Some outputs whose sums are compared with the twin's.
+    /// Returns some outputs whose sums are compared with the reference.
     fn samples(self) -> [usize; 3] {
         [0, self.outputs / 2, self.outputs - 1]
     }
@@ -97,7 +99,7 @@ impl Product {
         product
     }
 
-    /// Rows at the start, in the middle and at the end against the naive twin.
+    /// Compares rows at the start, in the middle and at the end with the reference.
     fn check(&self, stride: usize) {
         let ProductShape { rows, depth, outputs } = self.shape;
         for row in [0, rows / 2, rows - 1] {
@@ -203,7 +205,7 @@ impl Gradient {
         }
     }
 
-    /// In the portions that threads are given.
+    /// Computes the gradient in the parts that threads get.
     fn ours(&mut self) {
         let (depth, outputs) = (self.shape.depth, self.shape.outputs);
         for (i, weight) in self.weight.chunks_mut(ROWS * depth).enumerate() {

@@ -1,5 +1,5 @@
-//! The backward tile that all cells share: a product with the transposed recurrent weights, then the
-//! cell's own part.
+//! The backward tile that all cells share: a product with the transposed recurrent weights, then
+//! the cell's own part.
 //!
 //! ```text
 //! sum[r][unit] = start[r][unit] + delta[r][k] R[k][unit]      k over the pieces of a stored row
@@ -26,11 +26,12 @@ pub(crate) trait Differentiate<S: Simd> {
     /// Slots per unit in a stored row of gates.
     const STORED: usize;
 
-    /// Takes the sum of the vector at `unit`. `gate` is the place of its first slot within a step of
-    /// gates.
+    /// Takes the sum of the vector at `unit`. `gate` is the place of its first slot within a step
+    /// of gates.
     ///
     /// # Safety
-    /// `unit` is the place of a vector within a step of hidden vectors, `gate` within a step of gates.
+    /// `unit` is the place of a vector within a step of hidden vectors, `gate` within a step of
+    /// gates.
     unsafe fn finish(&self, s: S, sum: S::F, unit: usize, gate: usize);
 }
 
@@ -98,7 +99,8 @@ impl<S: Simd, D: Differentiate<S>> Tiled<S> for BackwardTile<'_, D> {
         let unit = row * stride + before * 16 + half;
         let gate = row * stored + before * D::STORED * 16 + half;
         let out = self.sums.base();
-        // SAFETY: rows, panel and half exist (`sweep`); the cell's `run_on` has checked every length.
+        // SAFETY: rows, panel and half exist (`sweep`); the cell's `run_on` has checked every
+        // length.
         unsafe {
             let start = self.starts(s, place, unit);
             let weights = self.recurrent.add(before * 16 * self.depth + half);

@@ -97,8 +97,8 @@ impl Isa {
         Self::all().find(|isa| isa.name() == name).ok_or_else(|| IsaError { found: name.into(), known })
     }
 
-    /// Returns the instruction set that `UNROLLED_ISA` forces, or else the best one of the processor.
-    /// The first call decides.
+    /// Returns the instruction set that `UNROLLED_ISA` forces, or else the best one of the
+    /// processor. The first call decides.
     ///
     /// # Errors
     /// If `UNROLLED_ISA` names an instruction set that is unknown or that the processor lacks.
@@ -172,8 +172,8 @@ impl Isa {
         }
     }
 
-    /// Returns the smallest depth from which on this backend stores the vectors of a panel one after
-    /// another.
+    /// Returns the smallest depth from which on this backend stores the vectors of a panel one
+    /// after another.
     #[cfg(feature = "std")]
     pub(crate) fn deep(self) -> usize {
         match self.0 {
@@ -199,8 +199,8 @@ impl Isa {
         }
     }
 
-    /// Runs a kernel of tiles. On AVX2 two registers make a vector. On AVX-512 a single row has its own
-    /// tiles.
+    /// Runs a kernel of tiles. On AVX2 two registers make a vector. On AVX-512 a single row has its
+    /// own tiles.
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn run_rows<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {

@@ -1,4 +1,5 @@
-//! The GRU ([Cho et al. 2014]), with its reset gate after ([PyTorch]) or before the recurrent product.
+//! The GRU ([Cho et al. 2014]), with its reset gate after ([PyTorch]) or before the recurrent
+//! product.
 //!
 //! ```text
 //! r = sigmoid(W_r x + b_r + R_r h)
@@ -21,10 +22,10 @@
 //! ```
 //!
 //! 1. *After*: one tile holds four sums for each unit, because the candidate's two products stay
-//!    apart: slots n, r, z and R_n h + b_hn. `weight_ih` feeds the first three, `weight_hh` the last
-//!    three. The deltas take the same places.
-//! 2. *Before*: each step has two phases, first all of r and z, then the candidate from r h. Backward
-//!    the order is reversed. Slots n, r, z.
+//!    apart: slots n, r, z and R_n h + b_hn. `weight_ih` feeds the first three, `weight_hh` the
+//!    last three. The deltas take the same places.
+//! 2. *Before*: each step has two phases, first all of r and z, then the candidate from r h.
+//!    Backward the order is reversed. Slots n, r, z.
 //!
 //! [Cho et al. 2014]: https://arxiv.org/abs/1406.1078
 //! [PyTorch]: https://pytorch.org/docs/stable/generated/torch.nn.GRU.html

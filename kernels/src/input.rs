@@ -9,8 +9,8 @@ use core::ops::Range;
 /// The start of a layer's pre-activations, and its dense input.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// The summed bias, one row of stored width; or a table [D, stored] with the bias plus the input
-    /// product for each symbol.
+    /// The summed bias, one row of stored width; or a table [D, stored] with the bias plus the
+    /// input product for each symbol.
     pub start: &'a [f32],
     /// `[N]`: the row of `start` for each token. `None` for row 0 of all.
     pub ids: Option<&'a [u32]>,
@@ -77,8 +77,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Returns the starts of the tokens from `token` on. In a row of `width` floats the first vector
-    /// is at `offset`, and the next one `step` floats further.
+    /// Returns the starts of the tokens from `token` on. In a row of `width` floats the first
+    /// vector is at `offset`, and the next one `step` floats further.
     #[inline(always)]
     pub(crate) fn starts(&self, token: usize, (width, offset, step): (usize, usize, usize)) -> TileStart {
         let start = self.start.as_ptr().wrapping_add(offset);

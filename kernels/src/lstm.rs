@@ -1,4 +1,5 @@
-//! The LSTM (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000), as in PyTorch:
+//! The LSTM ([Hochreiter and Schmidhuber 1997], with the forget gate of [Gers et al. 2000]), as in
+//! [PyTorch]:
 //!
 //! ```text
 //! i = sigmoid(W_i x + b_i + R_i h)     c' = f c + i g
@@ -7,7 +8,7 @@
 //! o = sigmoid(W_o x + b_o + R_o h)     b: PyTorch's two bias vectors, summed
 //! ```
 //!
-//! backward, for dh = dL/dh' and dc = dL/dc' carried from the step after:
+//! Backward, for dh = dL/dh' and for dc = dL/dc', carried from the next step:
 //!
 //! ```text
 //! dc = dc + dh o (1 - tanh(c')^2)
@@ -16,10 +17,15 @@
 //! dc = dc f  and  dh = delta R         for the step before
 //! ```
 //!
-//! 1. A tile is R rows by the four gates of sixteen units: its pre-activations never leave the first-level cache, and what
-//!    is stored, once, are the activated gates, in slots i, f, g, o.
-//! 2. The backward tile is R rows by up to 64 units; its product is delta R of the step after, continued from the
-//!    gradient from above; its epilogue writes the deltas over the gates. Gradients of weights come after the loop.
+//! 1. A tile is R rows by the four gates of sixteen units. Its pre-activations never leave the
+//!    first-level cache. Only the activated gates are stored, in slots i, f, g, o.
+//! 2. The backward tile is R rows by up to 64 units. Its product is delta R of the next step,
+//!    started from the gradient from above. Then it writes the deltas over the gates.
+//! 3. The gradients of weights come after the loop over steps.
+//!
+//! [Hochreiter and Schmidhuber 1997]: https://doi.org/10.1162/neco.1997.9.8.1735
+//! [Gers et al. 2000]: https://doi.org/10.1162/089976600300015015
+//! [PyTorch]: https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
 
 pub mod extended;
 
@@ -34,37 +40,37 @@ use crate::sweep::{TileRows, Tiled, sweep};
 use crate::window::{StepRows, WindowShape};
 use core::ops::Range;
 
-/// Gates of `weight_ih` and of `weight_hh` alike, in PyTorch's order: i, f, g, o.
+/// The gates of `weight_ih` and of `weight_hh`, in PyTorch's order: i, f, g, o.
 pub const GATES: &[usize] = &[0, 1, 2, 3];
 
-/// Where an LSTM's gate values lie.
+/// Returns the slots of an LSTM's gates.
 pub fn slots(hidden: usize) -> Slots {
     Slots { hidden, stored: 4, first: 0, gates: GATES }
 }
 
-/// One layer's window, forward.
+/// The forward pass of one layer's window.
 #[derive(Debug)]
 pub struct LstmForward<'a> {
     /// T, B, H.
     pub window: WindowShape<'a>,
     /// Bias or table, and dense input, packed by `Panels::gates(&slots(H))`.
     pub input: Input<'a>,
-    /// `weight_hh`, packed likewise.
+    /// `weight_hh`, packed the same way.
     pub recurrent: &'a [f32],
-    /// [B + N, padded(H)]: the initial state, then every step's.
+    /// [B + N, padded(H)]: the initial state, then the state after each step.
     pub h: &'a mut [f32],
-    /// [B + N, padded(H)]; [B, padded(H)] when not kept.
+    /// [B + N, padded(H)]: c, like h; [B, padded(H)] without `keep`.
     pub c: &'a mut [f32],
-    /// [N, padded(H) / 16, 4, 16]: activated gates; one step when not kept.
+    /// [N, padded(H) / 16, 4, 16]: activated gates; one step without `keep`.
     pub gates: &'a mut [f32],
-    /// [N, padded(H)]: tanh(c'); one step when not kept.
+    /// [N, padded(H)]: tanh(c'); one step without `keep`.
     pub tanh_c: &'a mut [f32],
 }
 
-/// One layer's window, backward.
+/// The backward pass of one layer's window.
 #[derive(Debug)]
 pub struct LstmBackward<'a> {
-    /// T, B, H, kept.
+    /// T, B, H; `keep` is set.
     pub window: WindowShape<'a>,
     /// `weight_hh`, packed transposed over `slots(H)`.
     pub recurrent: &'a [f32],
@@ -72,15 +78,15 @@ pub struct LstmBackward<'a> {
     pub panels: &'a Panels,
     /// `slots(H).pieces()`.
     pub pieces: &'a [Range<usize>],
-    /// As the forward pass left it.
+    /// From the forward pass.
     pub c: &'a [f32],
-    /// As the forward pass left it.
+    /// From the forward pass.
     pub tanh_c: &'a [f32],
     /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [B, padded(H)]: gradient of each row's last c; becomes that of the initial one.
+    /// [B, padded(H)]: gradient of each row's last c in, gradient of its initial c out.
     pub dc: &'a mut [f32],
-    /// Gates in, deltas out.
+    /// [N, stored]: gates in, deltas out.
     pub gates: &'a mut [f32],
 }
 
@@ -88,7 +94,7 @@ impl LstmForward<'_> {
     /// Computes the window.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots(self.window.hidden));
         self.input.check(&window, &slots, slots.width(), 0);
@@ -171,13 +177,13 @@ impl<S: Simd> Tiled<S> for LstmForwardTile<'_> {
 }
 
 impl LstmForwardTile<'_> {
-    /// From pre-activations to the gates, and the new c and h.
+    /// Stores the gates, the new c and the new h, from the pre-activations.
     ///
     /// # Safety
     /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
     #[inline(always)]
     unsafe fn activate<S: Simd>(&self, s: S, [i, f, g, o]: [S::F; 4], unit: usize, gate: usize) {
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let (i, f, g, o) = (sigmoid(s, i), sigmoid(s, f), tanh(s, g), sigmoid(s, o));
             let c = s.fma(f, s.load(self.c.add(unit)), s.mul(i, g));
@@ -196,7 +202,7 @@ impl LstmBackward<'_> {
     /// Computes the window from its last step to its first.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots(self.window.hidden));
         window.check_kept();
@@ -245,9 +251,9 @@ impl Kernel for LstmBackward<'_> {
     }
 }
 
-/// The places of one step.
+/// The buffers of one step.
 struct LstmBackwardStep {
-    /// The cell state before it.
+    /// The cell state before the step.
     c: *const f32,
     tanh_c: *const f32,
     dc: *mut f32,
@@ -257,12 +263,12 @@ struct LstmBackwardStep {
 impl<S: Simd> Differentiate<S> for LstmBackwardStep {
     const STORED: usize = 4;
 
-    /// From the gradient of h' to the deltas and the gradient of c.
+    /// Stores the deltas and the gradient of c, from the gradient of h'.
     #[inline(always)]
     unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
         let one = s.splat(1.0);
         let bell = |y: S::F| s.mul(y, s.sub(one, y));
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let at = self.gates.add(gate);
             let (i, f, g, o) = (s.load(at), s.load(at.add(16)), s.load(at.add(32)), s.load(at.add(48)));

@@ -14,12 +14,12 @@
 //! 4. tanh is within 2.6 ULP (measured 2.49), also near zero, where n = 0 and t = e keeps the full
 //!    relative precision.
 //! 5. NaN in, NaN out. tanh keeps the sign of zero.
-//! 6. The errors were measured against f64 on all three backends, with every thirteenth bit pattern of
-//!    both signs; the tests take fewer. The portable backend, fused or not, stays within the same
-//!    bounds.
-//! 7. A negated or doubled argument is folded into the constants. Both sides of a division are halved
-//!    where 2^n / 2 takes fewer operations than 2^n. The bits are the same, because signs and powers
-//!    of two do not round.
+//! 6. The errors were measured against f64 on all three backends, with every thirteenth bit pattern
+//!    of both signs; the tests take fewer. The portable backend, fused or not, stays within the
+//!    same bounds.
+//! 7. A negated or doubled argument is folded into the constants. Both sides of a division are
+//!    halved where 2^n / 2 takes fewer operations than 2^n. The bits are the same, because signs
+//!    and powers of two do not round.
 
 use crate::simd::Simd;
 
@@ -35,14 +35,16 @@ fn add_product<S: Simd, const NEGATED: bool>(s: S, a: S::F, b: S::F, c: S::F) ->
     if NEGATED { s.fnma(a, b, c) } else { s.fma(a, b, c) }
 }
 
-/// Returns e^r - 1 for x = n ln 2 + r in [-87.3, 88.3]. If NEGATED, it takes -x and returns 1 - e^r.
+/// Returns e^r - 1 for x = n ln 2 + r in [-87.3, 88.3]. If NEGATED, it takes -x and returns 1 -
+/// e^r.
 #[inline(always)]
 fn exp_rest<S: Simd, const NEGATED: bool>(s: S, x: S::F, n: S::F) -> S::F {
     let r = match NEGATED {
         false => s.fnma(n, s.splat(LN_2_LOW), s.fnma(n, s.splat(LN_2_HIGH), x)),
         true => s.fma(n, s.splat(LN_2_LOW), s.fma(n, s.splat(LN_2_HIGH), x)),
     };
-    // Pairs of powers instead of one power after another: the same operations with a shorter latency.
+    // Pairs of powers instead of one power after another: the same operations with a shorter
+    // latency.
     let square = s.mul(r, r);
     let low = add_product::<S, NEGATED>(s, s.splat(P[1]), r, s.splat(P[0]));
     let high = add_product::<S, NEGATED>(s, s.splat(P[3]), r, s.splat(P[2]));

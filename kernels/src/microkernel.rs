@@ -5,15 +5,15 @@
 //! ```
 //!
 //! 1. Each element is one FMA chain.
-//! 2. A *panel* holds, for each k, up to four vectors of sixteen outputs side by side: [K][W][16]. The
-//!    calling kernel and [`crate::pack`] decide what the vectors are: four gates of sixteen units, or
-//!    sixty-four units of one gate. A backend of eight lanes walks a panel twice, once per half of
-//!    each vector.
-//! 3. There is one function per instruction set and tile shape, shared by all kernels ([`multiply`]).
-//!    It writes its sums into [`TileSums`], where the kernel's own part (gates, deltas) reads them. So
-//!    a kernel compiles to one loop, not to one function per shape.
-//! 4. A chain may run through several stretches of k ([`Factors`]): an input and a state, the pieces
-//!    of a stored row, the tokens of a window.
+//! 2. A *panel* holds, for each k, up to four vectors of sixteen outputs side by side: [K][W][16].
+//!    The calling kernel and [`crate::pack`] decide what the vectors are: four gates of sixteen
+//!    units, or sixty-four units of one gate. A backend of eight lanes walks a panel twice, once
+//!    per half of each vector.
+//! 3. There is one function per instruction set and tile shape, shared by all kernels
+//!    ([`multiply`]). It writes its sums into [`TileSums`], where the kernel's own part (gates,
+//!    deltas) reads them. So a kernel compiles to one loop, not to one function per shape.
+//! 4. A chain may run through several stretches of k ([`Factors`]): an input and a state, the
+//!    pieces of a stored row, the tokens of a window.
 
 use crate::pack::strides;
 use crate::side_by_side::Strip;
@@ -83,8 +83,8 @@ pub(crate) struct PackedWeights {
 }
 
 impl PackedWeights {
-    /// Returns a packed panel of `width` vectors and `depth` values of k, in the layout of backend S
-    /// (see [`crate::pack`]).
+    /// Returns a packed panel of `width` vectors and `depth` values of k, in the layout of backend
+    /// S (see [`crate::pack`]).
     #[inline(always)]
     pub(crate) fn of_panel<S: Simd>(at: *const f32, width: usize, depth: usize) -> Self {
         let [step, vector] = strides(width, depth, S::DEEP);
@@ -170,8 +170,8 @@ impl TileSums {
     }
 }
 
-/// Computes a tile of `rows` rows by `width` vectors, 1 to 4. If the registers cannot hold all sums,
-/// it takes some vectors after others.
+/// Computes a tile of `rows` rows by `width` vectors, 1 to 4. If the registers cannot hold all
+/// sums, it takes some vectors after others.
 ///
 /// # Safety
 /// The operands of the tile are readable, and its `out` is writable, for `rows` rows and `width`
@@ -208,8 +208,8 @@ fn of_width<S: Simd, const W: usize>(s: S, rows: usize, first: usize, tile: &Til
     }
 }
 
-/// A tile of R rows by W vectors. Only `of_width` makes it; the caller of `multiply` vouches for the
-/// tile.
+/// A tile of R rows by W vectors. Only `of_width` makes it; the caller of `multiply` vouches for
+/// the tile.
 struct SizedTile<'a, S, const R: usize, const W: usize> {
     s: S,
     /// The first of the W vectors.
@@ -259,7 +259,8 @@ impl<S: Simd, const R: usize, const W: usize> Outlined for SizedTile<'_, S, R, W
     }
 }
 
-/// Continues the chains over `depth` values of k: value k of row r is at `x + r * row + k * column`.
+/// Continues the chains over `depth` values of k: value k of row r is at `x + r * row + k *
+/// column`.
 ///
 /// # Safety
 /// All of them are readable.

@@ -94,8 +94,8 @@ impl TakeColumns<'_> {
     }
 }
 
-/// Adds the deltas of each token to the table row of its symbol, for some columns of the stored row,
-/// m ascending.
+/// Adds the deltas of each token to the table row of its symbol, for some columns of the stored
+/// row, m ascending.
 pub struct Scatter<'a> {
     /// The deltas. The inputs are not read.
     pub pairs: &'a dyn Pairs,

@@ -5,11 +5,11 @@
 //! sum    = sum of values     to measure how fast they can be read
 //! ```
 //!
-//! 1. Twelve chains of fused multiply-adds cover the latency of two units with up to six cycles each,
-//!    and leave registers for both operands on AVX2. The vectors of the portable backend take two
-//!    registers each, so it has six chains.
-//! 2. With a = 0.5 and b = 1 every chain tends to 2. The result shows that the work was done, and is
-//!    never subnormal.
+//! 1. Twelve chains of fused multiply-adds cover the latency of two units with up to six cycles
+//!    each, and leave registers for both operands on AVX2. The vectors of the portable backend take
+//!    two registers each, so it has six chains.
+//! 2. With a = 0.5 and b = 1 every chain tends to 2. The result shows that the work was done, and
+//!    is never subnormal.
 
 use crate::dispatch::Isa;
 use crate::simd::{Kernel, Simd, tree16};
@@ -36,8 +36,8 @@ pub fn multiply_add(isa: Isa, rounds: u64) -> MultiplyAdds {
     isa.run(MultiplyAdd { rounds, a: core::hint::black_box(0.5), b: core::hint::black_box(1.0) })
 }
 
-/// Returns the sum of `values`. Each is read once, with many loads in flight. The fastest way depends
-/// on the processor and on the cache that holds the values.
+/// Returns the sum of `values`. Each is read once, with many loads in flight. The fastest way
+/// depends on the processor and on the cache that holds the values.
 pub fn read(isa: Isa, values: &[f32], way: Way) -> f32 {
     isa.run(Read { values, way })
 }
@@ -47,8 +47,8 @@ pub fn read(isa: Isa, values: &[f32], way: Way) -> f32 {
 pub enum Way {
     /// From the first to the last.
     Forward,
-    /// From the last to the first. In turn with `Forward`, it starts with the values that the nearest
-    /// cache still holds.
+    /// From the last to the first. In turn with `Forward`, it starts with the values that the
+    /// nearest cache still holds.
     Backward,
     /// Both halves at the same time.
     Halves,
@@ -106,8 +106,8 @@ impl Kernel for Read<'_> {
 }
 
 impl Read<'_> {
-    /// Reads `PARTS` equal parts side by side, `VECTORS` vectors of each at a time: eight running sums
-    /// in all.
+    /// Reads `PARTS` equal parts side by side, `VECTORS` vectors of each at a time: eight running
+    /// sums in all.
     #[inline(always)]
     fn in_parts<S: Simd, const PARTS: usize, const VECTORS: usize>(&self, s: S) -> f32 {
         let Self { values, way } = *self;
@@ -118,7 +118,8 @@ impl Read<'_> {
             let first = piece * if way == Way::Backward { pieces - 1 - number } else { number };
             for (p, sums) in sums.iter_mut().enumerate() {
                 for (i, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: the values hold `PARTS` parts of `pieces` pieces of `VECTORS` vectors.
+                    // SAFETY: the values hold `PARTS` parts of `pieces` pieces of `VECTORS`
+                    // vectors.
                     let vector = unsafe { s.load(values.as_ptr().add(p * part + first + i * S::LANES)) };
                     *sum = s.add(*sum, vector);
                 }

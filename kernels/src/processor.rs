@@ -59,8 +59,8 @@ fn reported(_: u8) -> usize {
     0
 }
 
-/// Returns the processor's model name, such as "AMD EPYC 9B14", or its architecture if it reports no
-/// name.
+/// Returns the processor's model name, such as "AMD EPYC 9B14", or its architecture if it reports
+/// no name.
 pub fn model() -> String {
     let name = brand().trim().to_owned();
     if name.is_empty() { std::env::consts::ARCH.to_owned() } else { name }

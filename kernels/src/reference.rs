@@ -1,5 +1,5 @@
-//! Naive scalar reference implementations of the kernels, for tests: plain row-major buffers without
-//! padding, one fused multiply-add after another in the documented order.
+//! Naive scalar reference implementations of the kernels, for tests: plain row-major buffers
+//! without padding, one fused multiply-add after another in the documented order.
 //!
 //! 1. On backends that fuse, sums must have the same bits as here.
 //! 2. Exponentials and similar functions go through f64. There the reference is more exact than the

@@ -1,12 +1,18 @@
-//! The vanilla RNN (Elman 1990), as in PyTorch, with all functions of TensorFlow's `BasicRNNCell`:
+//! The vanilla RNN ([Elman 1990]), as in [PyTorch], with the activations of TensorFlow's
+//! [`BasicRNNCell`]:
 //!
 //! ```text
-//! h' = f(W x + b + R h)                f: tanh, relu, sigmoid, identity; b: PyTorch's two bias vectors, summed
-//! delta = dh f'                        tanh' = 1 - h'^2, relu' = [h' > 0], sigmoid' = h' (1 - h')
-//! dh = delta R                         for the step before
+//! h' = f(W x + b + R h)      f: tanh, relu, sigmoid, identity;  b: PyTorch's two bias vectors, summed
+//! delta = dh f'              tanh' = 1 - h'^2, relu' = [h' > 0], sigmoid' = h' (1 - h')
+//! dh = delta R               for the step before
 //! ```
 //!
-//! There is one gate, so a tile is R rows by up to 64 units of it, forward and backward.
+//! 1. There is one gate. So a tile is R rows by up to 64 units, forward and backward.
+//! 2. sigmoid(0) is not 0, so an RNN with sigmoid writes zeros behind the last unit.
+//!
+//! [Elman 1990]: https://doi.org/10.1207/s15516709cog1402_1
+//! [PyTorch]: https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
+//! [`BasicRNNCell`]: https://www.tensorflow.org/versions/r1.15/api_docs/python/tf/nn/rnn_cell/BasicRNNCell
 
 use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
@@ -19,15 +25,15 @@ use crate::sweep::{TileRows, Tiled, sweep};
 use crate::window::{StepRows, WindowShape};
 use core::ops::Range;
 
-/// The one gate of `weight_ih` and `weight_hh`.
+/// The only gate of `weight_ih` and `weight_hh`.
 pub const GATES: &[usize] = &[0];
 
-/// Where an RNN's deltas lie.
+/// Returns the slot of an RNN's deltas.
 pub fn slots(hidden: usize) -> Slots {
     Slots { hidden, stored: 1, first: 0, gates: GATES }
 }
 
-/// The squashing function.
+/// The activation of a vanilla RNN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// tanh(x)
@@ -51,7 +57,7 @@ impl Activation {
         }
     }
 
-    /// dh f', from the output h.
+    /// Returns dh f', from the output h.
     #[inline(always)]
     fn differentiate<S: Simd>(self, s: S, dh: S::F, h: S::F) -> S::F {
         match self {
@@ -63,29 +69,29 @@ impl Activation {
     }
 }
 
-/// One layer's window, forward.
+/// The forward pass of one layer's window.
 #[derive(Debug)]
 pub struct RnnForward<'a> {
     /// T, B, H.
     pub window: WindowShape<'a>,
-    /// The squashing function.
+    /// The activation.
     pub activation: Activation,
     /// Bias or table, and dense input, packed by `Panels::plain(H)`.
     pub input: Input<'a>,
-    /// `weight_hh`, packed likewise.
+    /// `weight_hh`, packed the same way.
     pub recurrent: &'a [f32],
     /// `Panels::plain(H)`.
     pub panels: &'a Panels,
-    /// [B + N, padded(H)]: the initial state, then every step's.
+    /// [B + N, padded(H)]: the initial state, then the state after each step.
     pub h: &'a mut [f32],
 }
 
-/// One layer's window, backward.
+/// The backward pass of one layer's window.
 #[derive(Debug)]
 pub struct RnnBackward<'a> {
-    /// T, B, H, kept.
+    /// T, B, H; `keep` is set.
     pub window: WindowShape<'a>,
-    /// The squashing function.
+    /// The activation.
     pub activation: Activation,
     /// `weight_hh`, packed transposed over `slots(H)`.
     pub recurrent: &'a [f32],
@@ -93,11 +99,11 @@ pub struct RnnBackward<'a> {
     pub panels: &'a Panels,
     /// `slots(H).pieces()`.
     pub pieces: &'a [Range<usize>],
-    /// As the forward pass left it.
+    /// From the forward pass.
     pub h: &'a [f32],
     /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [N, padded(H)]: written, but for the upper half of a last block that is padding alone.
+    /// [N, padded(H)]: written, except for the upper half of a last block if it is only padding.
     pub deltas: &'a mut [f32],
 }
 
@@ -105,7 +111,7 @@ impl RnnForward<'_> {
     /// Computes the window.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let window = self.window;
         self.input.check(&window, &slots(window.hidden), padded(window.hidden), 0);
@@ -184,17 +190,17 @@ impl<S: Simd> Tiled<S> for RnnForwardTile<'_> {
 }
 
 impl RnnForwardTile<'_> {
-    /// From the pre-activations of the vector of units from `unit` on to their outputs.
+    /// Stores the outputs of the vector of units from `unit` on, from their pre-activations.
     ///
     /// # Safety
     /// `to` is the place of that vector in a hidden vector.
     #[inline(always)]
     unsafe fn activate<S: Simd>(&self, s: S, sum: S::F, unit: usize, to: *mut f32) {
         let value = self.activation.apply(s, sum);
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for `to`.
         unsafe {
             if self.activation == Activation::Sigmoid {
-                // sigmoid(0) is not zero, which has to lie behind the last unit.
+                // Zeros behind the last unit, where sigmoid gives 1/2.
                 let lanes = self.window.hidden.saturating_sub(unit).min(S::LANES);
                 s.store(to, s.splat(0.0));
                 s.store_up_to(to, lanes, value);
@@ -209,7 +215,7 @@ impl RnnBackward<'_> {
     /// Computes the window from its last step to its first.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let window = self.window;
         window.check_kept();
@@ -254,10 +260,10 @@ impl Kernel for RnnBackward<'_> {
     }
 }
 
-/// The places of one step.
+/// The buffers of one step.
 struct RnnBackwardStep {
     activation: Activation,
-    /// Its outputs.
+    /// The outputs.
     h: *const f32,
     deltas: *mut f32,
 }
@@ -267,7 +273,7 @@ impl<S: Simd> Differentiate<S> for RnnBackwardStep {
 
     #[inline(always)]
     unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let h = s.load(self.h.add(unit));
             s.store(self.deltas.add(gate), self.activation.differentiate(s, dh, h));

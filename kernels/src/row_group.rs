@@ -15,8 +15,8 @@ pub(crate) struct RowGroup {
 }
 
 impl RowGroup {
-    /// Finds the groups of `rows` of a matrix, as many as `groups` has room for. `first` is the first
-    /// row of the call.
+    /// Finds the groups of `rows` of a matrix, as many as `groups` has room for. `first` is the
+    /// first row of the call.
     pub(crate) fn fill<'g>(
         groups: &'g mut [Self],
         slots: &Slots,

@@ -29,8 +29,8 @@ impl Strip {
     };
 }
 
-/// Finds the runs of a chunk, and checks that they hold `stored` deltas and `inputs` inputs for each
-/// m. Returns their number.
+/// Finds the runs of a chunk, and checks that they hold `stored` deltas and `inputs` inputs for
+/// each m. Returns their number.
 #[inline(always)]
 pub(crate) fn look_up(
     pairs: &dyn Pairs,
@@ -62,8 +62,8 @@ pub(crate) fn look_up(
     count
 }
 
-/// Floats between the deltas of two groups: a cache line more than a power of two. Groups a power of
-/// two apart would evict each other from the first-level cache.
+/// Floats between the deltas of two groups: a cache line more than a power of two. Groups a power
+/// of two apart would evict each other from the first-level cache.
 pub(crate) const GROUP_STRIDE: usize = CHUNK * 16 + 16;
 
 /// Room for the deltas and inputs of a chunk of m, side by side. It is large, never moves, and is
@@ -105,8 +105,8 @@ impl SideBySide {
         }
     }
 
-    /// Copies the inputs of some columns, from the first column of a vector on. Returns all m as one
-    /// strip; their deltas must have been copied before.
+    /// Copies the inputs of some columns, from the first column of a vector on. Returns all m as
+    /// one strip; their deltas must have been copied before.
     #[inline(always)]
     pub(crate) fn copy_inputs<S: Simd>(
         room: &mut MaybeUninit<Self>,

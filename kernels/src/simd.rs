@@ -1,4 +1,5 @@
-//! The vector operations that every algorithm of this crate uses, and the interface of an algorithm.
+//! The vector operations that every algorithm of this crate uses, and the interface of an
+//! algorithm.
 //!
 //! A SIMD backend ([`crate::arch`]) implements [`Simd`] for one instruction set and contains no
 //! algorithm. Sums across lanes go through sixteen virtual lanes ([`sum16`]), so that backends of
@@ -72,8 +73,8 @@ pub trait Simd: Copy {
     fn round(self, a: Self::F) -> Self::F;
     /// 2^n for integral n in [-126, 127].
     fn exp2_integer(self, n: Self::F) -> Self::F;
-    /// The nearest integer n to `x` in [-126, 127], ties to even, and 2^n / 2. For n = -126 the latter
-    /// is subnormal and may be zero instead: added to 1/2, both give 1/2.
+    /// The nearest integer n to `x` in [-126, 127], ties to even, and 2^n / 2. For n = -126 the
+    /// latter is subnormal and may be zero instead: added to 1/2, both give 1/2.
     #[inline(always)]
     fn round_and_half_exp2(self, x: Self::F) -> (Self::F, Self::F) {
         let n = self.round(x);
@@ -99,7 +100,8 @@ pub trait Simd: Copy {
             *sum = self.fma(value, vector, *sum);
         }
     }
-    /// The sum of sixteen lanes, in one vector of sixteen or two of eight: l with l + 8, then + 4, + 2, + 1.
+    /// The sum of sixteen lanes, in one vector of sixteen or two of eight: l with l + 8, then + 4,
+    /// + 2, + 1.
     #[inline(always)]
     fn sum_lanes(self, lanes: [Self::F; 2]) -> f32 {
         tree16(self, lanes, |a, b| a + b)
@@ -166,8 +168,8 @@ pub trait Kernel {
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
-/// Returns the sum of f(values) over sixteen virtual lanes. Lane l sums elements l, l + 16, ..., and
-/// a fixed tree sums the lanes. A tail is filled with `fill`; `f` must map it to zero.
+/// Returns the sum of f(values) over sixteen virtual lanes. Lane l sums elements l, l + 16, ...,
+/// and a fixed tree sums the lanes. A tail is filled with `fill`; `f` must map it to zero.
 #[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn sum16<S: Simd>(s: S, values: &[f32], fill: f32, f: impl Fn(S::F) -> S::F) -> f32 {
@@ -176,7 +178,8 @@ pub(crate) fn sum16<S: Simd>(s: S, values: &[f32], fill: f32, f: impl Fn(S::F) -
     tree16(s, lanes, |a, b| a + b)
 }
 
-/// Calls `f` with the virtual half (0, or 1 on backends of eight lanes) and each vector of `values`.
+/// Calls `f` with the virtual half (0, or 1 on backends of eight lanes) and each vector of
+/// `values`.
 #[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn fold16<S: Simd>(s: S, values: &[f32], fill: f32, mut f: impl FnMut(usize, S::F)) {

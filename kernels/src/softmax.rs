@@ -6,7 +6,8 @@
 //! ```
 //!
 //! 1. Maxima and sums go through sixteen virtual lanes.
-//! 2. The logarithm is a polynomial in f64 (`ln`), so that a loss has the same bits on every platform.
+//! 2. The logarithm is a polynomial in f64 (`ln`), so that a loss has the same bits on every
+//!    platform.
 
 use crate::dispatch::Isa;
 use crate::math::exp;
@@ -19,8 +20,8 @@ pub struct CrossEntropy<'a> {
     pub vocabulary: usize,
     /// Floats from one row to the next.
     pub stride: usize,
-    /// [M, stride]: logits. With `gradient_scale` their gradient replaces them, with zeros behind the
-    /// V-th.
+    /// [M, stride]: logits. With `gradient_scale` their gradient replaces them, with zeros behind
+    /// the V-th.
     pub logits: &'a mut [f32],
     /// `[M]`, each below V.
     pub targets: &'a [u32],

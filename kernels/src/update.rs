@@ -75,7 +75,8 @@ pub enum Rule {
         /// Fraction of the velocity that is kept.
         momentum: f32,
     },
-    /// `first` is the mean square, `second` the mean, `third` the velocity (empty without momentum).
+    /// `first` is the mean square, `second` the mean, `third` the velocity (empty without
+    /// momentum).
     CenteredRmsprop {
         /// Learning rate.
         rate: f32,
@@ -187,8 +188,8 @@ impl Kernel for Update<'_> {
 /// The most values in one block of a sum of squares.
 pub const NORM_BLOCK: usize = 4096;
 
-/// Returns the sum of squares of up to [`NORM_BLOCK`] values. A longer sum adds its blocks in f64, in
-/// order.
+/// Returns the sum of squares of up to [`NORM_BLOCK`] values. A longer sum adds its blocks in f64,
+/// in order.
 ///
 /// # Panics
 /// If there are more values.

@@ -7,11 +7,12 @@
 //!
 //! 1. Each element is one FMA chain, each db one chain of additions.
 //! 2. A call computes some rows n of dW. So threads divide outputs and never a sum.
-//! 3. m is walked in chunks. Between chunks the sums wait in dW, and each chain continues from there.
-//! 4. On AVX2 the deltas and inputs of a chunk are copied side by side (`side_by_side.rs`). In place
-//!    they are kilobytes apart, and rows a power of two apart evict each other from the caches.
-//!    Sixteen deltas and a vector of inputs of each m stay in the first-level cache while a tile
-//!    multiplies them. All deltas of the chunk stay in the second-level cache.
+//! 3. m is walked in chunks. Between chunks the sums wait in dW, and each chain continues from
+//!    there.
+//! 4. On AVX2 the deltas and inputs of a chunk are copied side by side (`side_by_side.rs`). In
+//!    place they are kilobytes apart, and rows a power of two apart evict each other from the
+//!    caches. Sixteen deltas and a vector of inputs of each m stay in the first-level cache while a
+//!    tile multiplies them. All deltas of the chunk stay in the second-level cache.
 //! 5. AVX-512 has wider tiles and reads deltas and inputs in place, unless rows are long (`FAR`).
 //! 6. The tile broadcasts a delta and multiplies neighboring inputs. So dW is written directly in
 //!    PyTorch's row-major order.
@@ -54,8 +55,8 @@ impl ReadPlan {
         if S::REGISTERS > 1 {
             return Self { chunk: Self::fitting(caches().first), deltas: true, inputs: true };
         }
-        // `matrixmultiply` starts a new sum in each call. So the chunks of the portable backend must
-        // be equal on all machines.
+        // `matrixmultiply` starts a new sum in each call. So the chunks of the portable backend
+        // must be equal on all machines.
         let deltas = S::PORTABLE || width >= FAR;
         Self { chunk: CHUNK, deltas, inputs: S::PORTABLE || deltas && depth >= FAR }
     }
@@ -203,8 +204,8 @@ struct TileColumns<'a> {
 }
 
 impl TileColumns<'_> {
-    /// Continues the sums of a group of rows of the gradient. A last vector that is at most half full
-    /// is a separate tile.
+    /// Continues the sums of a group of rows of the gradient. A last vector that is at most half
+    /// full is a separate tile.
     #[inline(always)]
     fn multiply<S: Simd>(&self, s: S, group: &RowGroup, weight: &mut [f32]) {
         if S::PORTABLE {
@@ -244,8 +245,8 @@ impl TileColumns<'_> {
         };
         // The columns of the matrix in the last vector.
         let lanes = self.columns.len().saturating_sub((width - 1) * 16 + first).min(S::LANES);
-        // SAFETY: `weight` reaches to the last column of the last row, and no lanes beyond the columns
-        // are touched; `look_up` has checked the strips.
+        // SAFETY: `weight` reaches to the last column of the last row, and no lanes beyond the
+        // columns are touched; `look_up` has checked the strips.
         unsafe {
             if lanes == S::LANES {
                 return multiply(s, rows, width, &tile);
@@ -267,16 +268,16 @@ impl TileColumns<'_> {
         }
     }
 
-    /// Continues the sums of a group by one product for the whole chunk. `matrixmultiply` starts a new
-    /// sum in each call, so with one call for each run the sums would depend on the runs.
+    /// Continues the sums of a group by one product for the whole chunk. `matrixmultiply` starts a
+    /// new sum in each call, so with one call for each run the sums would depend on the runs.
     fn multiply_portable(&self, group: &RowGroup, weight: &mut [f32]) {
         let [Strip { deltas, inputs, run }] = *self.strips else { return };
         let columns = self.columns.len();
         let out = weight[self.columns.start..][..(group.count - 1) * self.stride + columns].as_mut_ptr();
         let (from, by) = (deltas.wrapping_add(group.place), run.delta_stride as isize);
         let (x_by, stride) = (run.input_stride as isize, self.stride as isize);
-        // SAFETY: deltas and inputs are side by side, and `out` reaches to the last column of the last
-        // row.
+        // SAFETY: deltas and inputs are side by side, and `out` reaches to the last column of the
+        // last row.
         unsafe {
             matrixmultiply::sgemm(
                 group.count,

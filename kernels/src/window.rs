@@ -6,9 +6,9 @@ use core::ops::Range;
 /// The shape of one layer's window: T steps of B rows, H hidden units.
 ///
 /// Rows may end before the window does. They are then sorted, the longest first. The first
-/// `active[t]` rows take part in step t, and buffers are packed: [N, ..] below stands for the tokens
-/// of all steps in a row, `active[t]` of step t. If all rows have T steps, then N = T * B, and
-/// [N, ..] is [T, B, ..].
+/// `active[t]` rows take part in step t, and buffers are packed: [N, ..] below stands for the
+/// tokens of all steps in a row, `active[t]` of step t. If all rows have T steps, then N = T * B,
+/// and [N, ..] is [T, B, ..].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowShape<'a> {
     /// Number of steps (T).
@@ -17,8 +17,8 @@ pub struct WindowShape<'a> {
     pub rows: usize,
     /// Hidden width (H).
     pub hidden: usize,
-    /// True if gates and cell states of all steps are kept (training). False if each step overwrites
-    /// them (inference).
+    /// True if gates and cell states of all steps are kept (training). False if each step
+    /// overwrites them (inference).
     pub keep: bool,
     /// `[T]`: the number of rows that take part in each step, never more than in the step before.
     /// Empty if all rows take part in all steps.
@@ -84,8 +84,8 @@ impl<'a> WindowShape<'a> {
     }
 
     /// Returns the places of the rows' last states: ranges of rows, each with the place of hidden
-    /// vector 0 of the step after which they end. The last state of row r of a range is hidden vector
-    /// place + r.
+    /// vector 0 of the step after which they end. The last state of row r of a range is hidden
+    /// vector place + r.
     pub fn ends(self) -> impl Iterator<Item = (Range<usize>, usize)> {
         let (mut place, mut going) = (0, self.rows);
         (0..=self.steps).map(move |t| {

@@ -127,8 +127,8 @@ impl CellCase {
         }
     }
 
-    /// Returns the tokens that remain if row `b` ends after `lengths[b]` steps, longest first. h, c and
-    /// carry stay.
+    /// Returns the tokens that remain if row `b` ends after `lengths[b]` steps, longest first. h, c
+    /// and carry stay.
     pub fn ragged(&self, lengths: &[usize]) -> Self {
         let (steps, rows) = (self.window.steps, self.window.rows);
         let going = |t: usize| lengths.iter().take_while(|length| **length > t).count();

@@ -7,9 +7,9 @@ use unrolled_kernels::Isa;
 use unrolled_kernels::reference::{Deltas, Trace};
 use unrolled_kernels::rnn::Activation;
 
-/// Gates are within 4 ULP of the reference (the functions of `math.rs` against f64). On the portable
-/// backend each of up to 90 products rounds once more. The weights neither grow nor shrink a state, so
-/// over five steps the error stays below this.
+/// Gates are within 4 ULP of the reference (the functions of `math.rs` against f64). On the
+/// portable backend each of up to 90 products rounds once more. The weights neither grow nor shrink
+/// a state, so over five steps the error stays below this.
 const TOLERANCE: f32 = 2e-5;
 
 fn sizes() -> impl Strategy<Value = CaseSizes> {

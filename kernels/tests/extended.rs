@@ -160,8 +160,8 @@ fn store(step: &OptionsCase) -> Vec<f32> {
     stored
 }
 
-/// Runs a step on one instruction set. Returns the cell states, the outputs, the deltas, the gradient
-/// of the old cell states, and the terms.
+/// Runs a step on one instruction set. Returns the cell states, the outputs, the deltas, the
+/// gradient of the old cell states, and the terms.
 fn run(step: &OptionsCase, isa: Isa) -> [Vec<f32>; 5] {
     let (h, vector) = (step.hidden, padded(step.hidden));
     let vectors = spread(&step.vectors, h);

@@ -75,8 +75,8 @@ fn panels_are_k_vector_lane() {
     }
 }
 
-/// Returns the (first block, blocks) of each plain panel: up to four blocks, with widths that differ
-/// by one at most.
+/// Returns the (first block, blocks) of each plain panel: up to four blocks, with widths that
+/// differ by one at most.
 fn plain_panels(outputs: usize) -> Vec<(usize, usize)> {
     // A rest of eight outputs or fewer is a separate panel.
     let (blocks, whole) = (outputs.div_ceil(16), (outputs + 7) / 16);

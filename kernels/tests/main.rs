@@ -1,4 +1,5 @@
-//! Every kernel against its naive reference implementation, on every instruction set of this machine.
+//! Every kernel against its naive reference implementation, on every instruction set of this
+//! machine.
 
 mod activation;
 mod case_kernels;

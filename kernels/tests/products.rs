@@ -14,8 +14,8 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Asserts equal bits if the backend fuses; otherwise equality within the rounding of `terms` products
-/// and of sums of at most `terms` (each term is at most 1).
+/// Asserts equal bits if the backend fuses; otherwise equality within the rounding of `terms`
+/// products and of sums of at most `terms` (each term is at most 1).
 #[track_caller]
 fn assert_sums(isa: Isa, found: &[f32], expected: &[f32], terms: usize, what: &str) {
     if fuses(isa) {

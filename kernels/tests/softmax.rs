@@ -34,8 +34,8 @@ fn run(
     (losses, correct, rows().flat_map(|row| row[..vocabulary].to_vec()).collect())
 }
 
-/// The loss sums V exponentials of 2 ULP each in f32, so it is within about 1e-6 of the reference in
-/// f64.
+/// The loss sums V exponentials of 2 ULP each in f32, so it is within about 1e-6 of the reference
+/// in f64.
 fn check(vocabulary: usize, rows: usize, spread: f32, seed: u64) {
     let mut n = Numbers(seed);
     let logits: Vec<f32> = n.floats(rows * vocabulary).iter().map(|v| v * spread).collect();

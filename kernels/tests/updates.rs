@@ -33,7 +33,8 @@ proptest! {
         let first: Vec<f32> = n.floats(count).iter().map(|v| v.abs()).collect();
         let mut second: Vec<f32> = n.floats(count).iter().map(|v| v.abs()).collect();
         if matches!(rule, Rule::CenteredRmsprop { .. }) {
-            // The square of a mean is below the mean square. Otherwise their difference is only rounding.
+            // The square of a mean is below the mean square. Otherwise their difference is only
+            // rounding.
             second.iter_mut().zip(&first).for_each(|(mean, square)| *mean = 0.5 * square.sqrt());
         }
         let third = n.floats(count);

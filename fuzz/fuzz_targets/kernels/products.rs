@@ -5,12 +5,13 @@ use crate::harness::{Shifted, store, unstore};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::one_hot::Scatter;
+use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::pairs::{PairRun, Pairs};
 use unrolled_kernels::weight_gradient::{self, WeightGradient};
-use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::{Isa, gru, lstm, reference};
 
-/// By how much two ways to round a sum of so many products may differ; infinite where one is no number.
+/// Returns how much two ways to round a sum of `terms` products may differ; infinity if a value is
+/// not finite.
 fn tolerance(terms: usize, start: &[f32], a: &[f32], b: &[f32]) -> f32 {
     if [start, a, b].concat().iter().any(|value| !value.is_finite()) {
         return f32::INFINITY;
@@ -26,7 +27,7 @@ pub fn check_affine(u: &mut Unstructured<'_>) -> Result<()> {
     let (mut weight, mut bias) = (floats(u, outputs * depth)?, floats(u, outputs)?);
     let (mut x, mut old) = (floats(u, rows * depth)?, floats(u, rows * outputs)?);
     season(u, wild, &mut [&mut weight, &mut bias, &mut x, &mut old])?;
-    // A row of x has a gap in its middle, which no piece covers.
+    // No piece covers the gap in the middle of a row of x.
     let (cut, stride) = (depth / 2, depth + 1 + extra);
     let pieces = [0..cut, cut + 1..depth + 1];
     let mut gapped = Shifted::new(&vec![f32::NAN; rows * stride], offset);
@@ -52,13 +53,13 @@ pub fn check_affine(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Deltas in stored rows, inputs in rows of their own width.
+/// Deltas in stored rows, and inputs in rows of another width.
 struct StoredRows {
     deltas: Vec<f32>,
     width: usize,
     inputs: Vec<f32>,
     depth: usize,
-    /// How many rows may be read at once.
+    /// The number of rows that may be read at once.
     run: usize,
 }
 
@@ -89,7 +90,7 @@ pub fn check_gradient(u: &mut Unstructured<'_>) -> Result<()> {
     season(u, wild, &mut [&mut plain, &mut inputs])?;
     let expected = reference::weight_gradient(slots.depth(), depth, &plain, &inputs);
     let tolerance = tolerance(count, &[], &plain, &inputs);
-    // A last vector may reach into what lies behind.
+    // A last vector may reach beyond the inputs.
     inputs.extend([f32::NAN; 16]);
     // The candidate's weights are the last third of the matrix.
     let first = slots.rows().min().unwrap_or(0);
@@ -106,7 +107,7 @@ pub fn check_gradient(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A gradient by calls of at most `most` rows.
+/// Computes a gradient by calls of at most `most` rows.
 fn gradient(isa: Isa, pairs: &StoredRows, slots: &Slots, most: usize) -> (Vec<f32>, Vec<f32>) {
     let depth = pairs.depth;
     let (first, all) = (slots.rows().min().unwrap_or(0), slots.depth());
@@ -137,7 +138,7 @@ pub fn check_scatter(u: &mut Unstructured<'_>) -> Result<()> {
             Scatter { pairs, ids, columns: columns.clone(), table: &mut table, sum: &mut sum }.run_on(isa);
             let wanted: Vec<f32> =
                 expected.chunks_exact(width).flat_map(|row| row[columns.clone()].to_vec()).collect();
-            // Sums without products: all leaves round alike.
+            // Sums without products: all backends round in the same way.
             crate::contents::assert_same(&table, &wanted, "table");
             crate::contents::assert_same(&sum, &sums[columns], "sum");
         }

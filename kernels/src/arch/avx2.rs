@@ -41,8 +41,8 @@ impl<const SUMS: usize> Avx2<SUMS> {
     }
 }
 
-// SAFETY (every block below): a value of this type proves that the processor has the instructions. The
-// caller vouches for loads and stores.
+// SAFETY (every block below): a value of this type proves that the processor has the instructions.
+// The caller vouches for loads and stores.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the one reason above serves all of them")]
 impl<const SUMS: usize> Simd for Avx2<SUMS> {
     const LANES: usize = 8;
@@ -134,8 +134,8 @@ impl<const SUMS: usize> Simd for Avx2<SUMS> {
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
         }
     }
-    /// Adding a large number rounds the fraction away. The low bits are then n + 126, the exponent of
-    /// 2^n / 2.
+    /// Adding a large number rounds the fraction away. The low bits are then n + 126, the exponent
+    /// of 2^n / 2.
     #[inline(always)]
     fn round_and_half_exp2(self, x: __m256) -> (__m256, __m256) {
         unsafe {

@@ -27,8 +27,8 @@ impl<const SUMS: usize> Avx512<SUMS> {
     }
 }
 
-// SAFETY (every block below): a value of this type proves that the processor has the instructions. The
-// caller vouches for loads and stores.
+// SAFETY (every block below): a value of this type proves that the processor has the instructions.
+// The caller vouches for loads and stores.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the one reason above serves all of them")]
 impl<const SUMS: usize> Simd for Avx512<SUMS> {
     const LANES: usize = 16;
@@ -40,8 +40,8 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
 
     #[inline(always)]
     fn narrow(self) -> Avx2<24> {
-        // SAFETY: a processor with AVX-512 has AVX2 and FMA, and the detection of AVX-512 checks for
-        // them too.
+        // SAFETY: a processor with AVX-512 has AVX2 and FMA, and the detection of AVX-512 checks
+        // for them too.
         unsafe { Avx2::new_unchecked() }
     }
     #[inline(always)]
@@ -120,8 +120,8 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
         }
     }
-    /// Adding a large number rounds the fraction away. The low bits are then n + 126, the exponent of
-    /// 2^n / 2.
+    /// Adding a large number rounds the fraction away. The low bits are then n + 126, the exponent
+    /// of 2^n / 2.
     #[inline(always)]
     fn round_and_half_exp2(self, x: __m512) -> (__m512, __m512) {
         unsafe {

@@ -34,7 +34,8 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> f32x8 {
-        // SAFETY: the caller vouches for 8 readable floats; an array of floats needs no more alignment than one.
+        // SAFETY: the caller vouches for 8 readable floats; an array of floats needs no more
+        // alignment than one.
         f32x8::new(unsafe { *from.cast::<[f32; 8]>() })
     }
     #[inline(always)]

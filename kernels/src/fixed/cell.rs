@@ -23,13 +23,13 @@ pub type RnnTanh<const I: usize, const H: usize> = FixedCell<RnnTanhEquations, 1
 /// A vanilla RNN with relu.
 pub type RnnRelu<const I: usize, const H: usize> = FixedCell<RnnReluEquations, 1, 1, 2, I, H>;
 
-/// A cell with equations K, G gates, B bias vectors, V state vectors, input width I and hidden width
-/// H >= 1. Use the names [`Lstm`], [`Gru`], [`GruBefore`], [`RnnTanh`] and [`RnnRelu`].
+/// A cell with equations K, G gates, B bias vectors, V state vectors, input width I and hidden
+/// width H >= 1. Use the names [`Lstm`], [`Gru`], [`GruBefore`], [`RnnTanh`] and [`RnnRelu`].
 ///
-/// A cell is as large as its weights: an LSTM with H = 64 has 66 KB, one with H = 256 more than 1 MB.
-/// A step takes little stack for any H (at most 256 KiB in a build without optimization). But
-/// [`FixedCell::new`] returns the cell by value, and such a build copies it several times. From
-/// H = 64 on, use [`FixedCell::boxed`], fill a `static` in place with [`FixedCell::zeros`] and
+/// A cell is as large as its weights: an LSTM with H = 64 has 66 KB, one with H = 256 more than 1
+/// MB. A step takes little stack for any H (at most 256 KiB in a build without optimization). But
+/// [`FixedCell::new`] returns the cell by value, and such a build copies it several times. From H =
+/// 64 on, use [`FixedCell::boxed`], fill a `static` in place with [`FixedCell::zeros`] and
 /// [`FixedCell::load`], or use [`super::sliced`].
 #[derive(Clone, Debug)]
 #[repr(C)]
@@ -102,8 +102,8 @@ impl<K: CellEquations, const G: usize, const B: usize, const V: usize, const I: 
         }
     }
 
-    /// Loads PyTorch's tensors, row-major: `weight_ih` [G * H, I], `weight_hh` [G * H, H], `bias_ih`
-    /// and `bias_hh` [G * H]. Sets the state to zero. The stack never holds the weights.
+    /// Loads PyTorch's tensors, row-major: `weight_ih` [G * H, I], `weight_hh` [G * H, H],
+    /// `bias_ih` and `bias_hh` [G * H]. Sets the state to zero. The stack never holds the weights.
     ///
     /// # Errors
     /// If a length is wrong, or `UNROLLED_ISA` names an instruction set that this processor lacks.
@@ -211,8 +211,8 @@ impl<K: CellEquations, const G: usize, const B: usize, const V: usize, const I: 
     fn from_tensors(tensors: CellTensors<'_>) -> Result<Self, Error> {
         const { FixedCell::<K, G, B, V, I, H>::VALID }
         let mut cell = Self::new_uninit();
-        // SAFETY: zero bytes are valid floats, a turn and the portable instruction set; the equations
-        // have no bytes.
+        // SAFETY: zero bytes are valid floats, a turn and the portable instruction set; the
+        // equations have no bytes.
         let mut cell = unsafe {
             cell.as_mut_ptr().write_bytes(0, 1);
             cell.assume_init()

@@ -4,8 +4,8 @@
 //! y = W x + b
 //! ```
 //!
-//! Each output is summed in sixteen lanes. Lane l takes `x[l]`, `x[l + 16]`, ... in a chain of fused
-//! multiply-adds. Then lane l is added to l + 8, + 4, + 2, + 1, and last the bias.
+//! Each output is summed in sixteen lanes. Lane l takes `x[l]`, `x[l + 16]`, ... in a chain of
+//! fused multiply-adds. Then lane l is added to l + 8, + 4, + 2, + 1, and last the bias.
 
 use super::error::{Error, check, native};
 use super::stage::Stage;

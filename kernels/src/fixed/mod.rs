@@ -27,19 +27,19 @@
 //!
 //! A pre-activation is one chain of fused multiply-adds: summed bias, then x ascending, then h
 //! ascending. (The GRU with reset after the product has two chains, see [`Gru`].) On AVX2 and
-//! AVX-512 the bits are those of this crate's kernels for batches. [`Linear`] sums sixteen lanes and
-//! adds them in a tree, because one chain per output would wait for each of its sums.
+//! AVX-512 the bits are those of this crate's kernels for batches. [`Linear`] sums sixteen lanes
+//! and adds them in a tree, because one chain per output would wait for each of its sums.
 //!
 //! # Layout
 //!
 //! 1. The weights of a matrix [G * H, K] are stored by tiles of units, `[tile][k][gate][unit]`, so
 //!    that a step reads them once, in order.
-//! 2. A cell of up to 48 units is one tile. A larger cell has tiles of 16 to 64 units. Its steps walk
-//!    the tiles forward and backward in turn, so that a step starts with weights that the step before
-//!    left in the first-level cache.
-//! 3. No lane is padding. A vector that reaches beyond a gate's units computes with the floats behind
-//!    them, and nobody reads the result. Sixteen floats behind the last matrix and behind each state
-//!    vector make this reach valid.
+//! 2. A cell of up to 48 units is one tile. A larger cell has tiles of 16 to 64 units. Its steps
+//!    walk the tiles forward and backward in turn, so that a step starts with weights that the step
+//!    before left in the first-level cache.
+//! 3. No lane is padding. A vector that reaches beyond a gate's units computes with the floats
+//!    behind them, and nobody reads the result. Sixteen floats behind the last matrix and behind
+//!    each state vector make this reach valid.
 //! 4. Widths that are multiples of eight are the fastest: no vector crosses a cache line.
 
 mod cell;

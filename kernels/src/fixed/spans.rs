@@ -11,8 +11,8 @@
 use super::hidden_width::HiddenWidth;
 use crate::simd::{Outlined, Simd};
 
-/// The most units of a cell that is one tile: its sums fit the registers of AVX-512, and its weights
-/// fit the first-level cache.
+/// The most units of a cell that is one tile: its sums fit the registers of AVX-512, and its
+/// weights fit the first-level cache.
 const SMALL: usize = 48;
 
 /// Returns the units of a tile of weights, for a group of `gates` gates.

@@ -1,4 +1,4 @@
-//! Reset after the recurrent product: one phase.
+//! The GRU with reset after the recurrent product, in one phase. [`crate::gru`] has the equations.
 
 use super::slots::{slots_after_hidden, slots_after_input};
 use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
@@ -12,25 +12,26 @@ use crate::sweep::{TileRows, Tiled, sweep};
 use crate::window::{StepRows, WindowShape};
 use core::ops::Range;
 
-/// One layer's window, forward.
+/// The forward pass of one layer's window.
 #[derive(Debug)]
 pub struct GruAfterForward<'a> {
     /// T, B, H.
     pub window: WindowShape<'a>,
-    /// Bias (b_in, b_r, b_z, b_hn) or table, and dense input, packed by `Panels::gates(&slots_after_input(H))`.
+    /// Bias (b_in, b_r, b_z, b_hn) or table, and dense input, packed by
+    /// `Panels::gates(&slots_after_input(H))`.
     pub input: Input<'a>,
     /// `weight_hh`, packed by `Panels::gates(&slots_after_hidden(H))`.
     pub recurrent: &'a [f32],
-    /// [B + N, padded(H)]: the initial state, then every step's.
+    /// [B + N, padded(H)]: the initial state, then the state after each step.
     pub h: &'a mut [f32],
-    /// [N, padded(H) / 16, 4, 16]: n, r, z, R_n h + b_hn; one step when not kept.
+    /// [N, padded(H) / 16, 4, 16]: n, r, z, R_n h + b_hn; one step without `keep`.
     pub gates: &'a mut [f32],
 }
 
-/// One layer's window, backward.
+/// The backward pass of one layer's window.
 #[derive(Debug)]
 pub struct GruAfterBackward<'a> {
-    /// T, B, H, kept.
+    /// T, B, H; `keep` is set.
     pub window: WindowShape<'a>,
     /// `weight_hh`, packed transposed over `slots_after_hidden(H)`.
     pub recurrent: &'a [f32],
@@ -38,13 +39,14 @@ pub struct GruAfterBackward<'a> {
     pub panels: &'a Panels,
     /// `slots_after_hidden(H).pieces()`.
     pub pieces: &'a [Range<usize>],
-    /// As the forward pass left it.
+    /// From the forward pass.
     pub h: &'a [f32],
     /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [B, padded(H)]: what the gradient of each row's last state has besides `dh`; then what h of the first step got directly.
+    /// [B, padded(H)]: in, the gradient of each row's last state besides `dh`; out, the part of the
+    /// gradient of the initial h that does not go through the weights.
     pub carry: &'a mut [f32],
-    /// Gates in, deltas out.
+    /// [N, stored]: gates in, deltas out.
     pub gates: &'a mut [f32],
 }
 
@@ -52,7 +54,7 @@ impl GruAfterForward<'_> {
     /// Computes the window.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_after_input(self.window.hidden));
         self.input.check(&window, &slots, 3 * padded(window.hidden), 0);
@@ -121,7 +123,7 @@ impl<S: Simd> Tiled<S> for GruAfterTile<'_> {
                 let input = self.input.factors::<S>(|dense| dense.weights, token, panel, &depth);
                 let factors = &[input]; // n, r, z
                 multiply(s, rows, width, &Tile { start, factors, out, out_row });
-                // The second product goes on from there, and in slot 3 from the start.
+                // The second product continues from these sums, and in slot 3 from the start.
                 for r in 0..rows {
                     s.store(out.add(r * out_row + 48), s.load(start.of(r).add(48)));
                 }
@@ -144,7 +146,7 @@ impl<S: Simd> Tiled<S> for GruAfterTile<'_> {
             multiply(s, rows, width, &tile);
             for r in 0..rows {
                 let unit = (row + r) * stride + block * 16 + half;
-                // Without a dense input nothing has written vector 0.
+                // Without a dense input, vector 0 of the sums is not written.
                 let [reset, update, n_hidden] = self.sums.row(s, r, 1);
                 let sums = [s.load(start.of(r)), reset, update, n_hidden];
                 self.activate(s, sums, unit, (row + r) * 4 * stride + gate);
@@ -154,13 +156,13 @@ impl<S: Simd> Tiled<S> for GruAfterTile<'_> {
 }
 
 impl GruAfterTile<'_> {
-    /// From pre-activations to the gates and the new h.
+    /// Stores the gates and the new h, from the pre-activations.
     ///
     /// # Safety
     /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
     #[inline(always)]
     unsafe fn activate<S: Simd>(&self, s: S, [n, r, z, n_hidden]: [S::F; 4], unit: usize, gate: usize) {
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let (r, z) = (sigmoid(s, r), sigmoid(s, z));
             let n = tanh(s, s.fma(r, n_hidden, n));
@@ -177,7 +179,7 @@ impl GruAfterBackward<'_> {
     /// Computes the window from its last step to its first.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_after_hidden(self.window.hidden));
         window.check_kept();
@@ -224,9 +226,9 @@ impl Kernel for GruAfterBackward<'_> {
     }
 }
 
-/// The places of one step.
+/// The buffers of one step.
 struct GruAfterBackwardStep {
-    /// The state before it.
+    /// h before the step.
     h: *const f32,
     carry: *mut f32,
     gates: *mut f32,
@@ -235,12 +237,12 @@ struct GruAfterBackwardStep {
 impl<S: Simd> Differentiate<S> for GruAfterBackwardStep {
     const STORED: usize = 4;
 
-    /// From the gradient of h' to the deltas and the direct part of the gradient of h.
+    /// Stores the deltas and the direct part of the gradient of h, from the gradient of h'.
     #[inline(always)]
     unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
         let one = s.splat(1.0);
         let bell = |y: S::F| s.mul(y, s.sub(one, y));
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let at = self.gates.add(gate);
             let (n, r, z, n_hidden) =

@@ -1,4 +1,6 @@
-//! Reset before the recurrent product: two phases each step, because the candidate needs all of r.
+//! The GRU with reset before the recurrent product. [`crate::gru`] has the equations.
+//!
+//! Each step has two phases, because the candidate needs all of r.
 
 use super::slots::{slots_before_candidate, slots_before_gates, slots_before_input};
 use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
@@ -12,13 +14,13 @@ use crate::sweep::{TileRows, Tiled, sweep};
 use crate::window::{StepRows, WindowShape};
 use core::ops::Range;
 
-/// One layer's window, forward.
+/// The forward pass of one layer's window.
 #[derive(Debug)]
 pub struct GruBeforeForward<'a> {
     /// T, B, H.
     pub window: WindowShape<'a>,
-    /// Bias (n, r, z) or table; dense weights packed by `Panels::gates(&slots_before_gates(H))`, and as the second set
-    /// by `Panels::one_gate(H, 2)`.
+    /// Bias (n, r, z) or table; dense weights packed by `Panels::gates(&slots_before_gates(H))`,
+    /// and a second set packed by `Panels::one_gate(H, 2)`.
     pub input: Input<'a>,
     /// `weight_hh`, r and z, packed by `Panels::gates(&slots_before_gates(H))`.
     pub recurrent: &'a [f32],
@@ -26,18 +28,18 @@ pub struct GruBeforeForward<'a> {
     pub candidate: &'a [f32],
     /// `Panels::one_gate(H, 2)`.
     pub candidate_panels: &'a Panels,
-    /// [B + N, padded(H)]: the initial state, then every step's.
+    /// [B + N, padded(H)]: the initial state, then the state after each step.
     pub h: &'a mut [f32],
-    /// [N, padded(H)]: r h; one step when not kept.
+    /// [N, padded(H)]: r h; one step without `keep`.
     pub reset_h: &'a mut [f32],
-    /// [N, padded(H) / 16, 3, 16]: n, r, z; one step when not kept.
+    /// [N, padded(H) / 16, 3, 16]: n, r, z; one step without `keep`.
     pub gates: &'a mut [f32],
 }
 
-/// One layer's window, backward.
+/// The backward pass of one layer's window.
 #[derive(Debug)]
 pub struct GruBeforeBackward<'a> {
-    /// T, B, H, kept.
+    /// T, B, H; `keep` is set.
     pub window: WindowShape<'a>,
     /// `weight_hh`, r and z, packed transposed over `slots_before_gates(H)`.
     pub recurrent: &'a [f32],
@@ -49,13 +51,14 @@ pub struct GruBeforeBackward<'a> {
     pub pieces: &'a [Range<usize>],
     /// `slots_before_candidate(H).pieces()`.
     pub candidate_pieces: &'a [Range<usize>],
-    /// As the forward pass left it.
+    /// From the forward pass.
     pub h: &'a [f32],
     /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [B, padded(H)]: what the gradient of each row's last state has besides `dh`; then what h of the first step got directly.
+    /// [B, padded(H)]: in, the gradient of each row's last state besides `dh`; out, the part of the
+    /// gradient of the initial h that does not go through the weights.
     pub carry: &'a mut [f32],
-    /// Gates in, deltas out.
+    /// [N, stored]: gates in, deltas out.
     pub gates: &'a mut [f32],
 }
 
@@ -63,7 +66,7 @@ impl GruBeforeForward<'_> {
     /// Computes the window.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_before_input(self.window.hidden));
         let stride = padded(window.hidden);
@@ -109,7 +112,7 @@ impl Kernel for GruBeforeForward<'_> {
     }
 }
 
-/// The places of one step.
+/// The buffers of one step.
 struct GruBeforeStep<'a> {
     window: WindowShape<'a>,
     token: usize,
@@ -121,7 +124,7 @@ struct GruBeforeStep<'a> {
     gates: *mut f32,
 }
 
-/// r, z and r h.
+/// The first phase: r, z and r h.
 struct GatesTile<'a> {
     now: &'a GruBeforeStep<'a>,
     recurrent: *const f32,
@@ -158,7 +161,7 @@ impl<S: Simd> Tiled<S> for GatesTile<'_> {
     }
 }
 
-/// n and the new h.
+/// The second phase: n and the new h.
 struct CandidateTile<'a> {
     now: &'a GruBeforeStep<'a>,
     recurrent: *const f32,
@@ -201,7 +204,7 @@ impl GruBeforeBackward<'_> {
     /// Computes the window from its last step to its first.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let window = self.window;
         let (gates, candidate) = (slots_before_gates(window.hidden), slots_before_candidate(window.hidden));
@@ -264,15 +267,16 @@ impl Kernel for GruBeforeBackward<'_> {
     }
 }
 
-/// The places of one step.
+/// The buffers of one step.
 struct GruBeforeBackwardStep {
-    /// The state before it.
+    /// h before the step.
     h: *const f32,
     carry: *mut f32,
     gates: *mut f32,
 }
 
-/// First phase: deltas of n and z and the direct part of the gradient of h, from the deltas of r and z of the step after.
+/// The first phase: deltas of n and z, and the direct part of the gradient of h, from the deltas of
+/// r and z of the next step.
 struct CandidateAndUpdate<'a>(&'a GruBeforeBackwardStep);
 
 impl<S: Simd> Differentiate<S> for CandidateAndUpdate<'_> {
@@ -281,7 +285,7 @@ impl<S: Simd> Differentiate<S> for CandidateAndUpdate<'_> {
     #[inline(always)]
     unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
         let one = s.splat(1.0);
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let gate = self.0.gates.add(gate);
             let (n, z, h) = (s.load(gate), s.load(gate.add(32)), s.load(self.0.h.add(unit)));
@@ -292,7 +296,7 @@ impl<S: Simd> Differentiate<S> for CandidateAndUpdate<'_> {
     }
 }
 
-/// Second phase: from d(r h), which the delta of n gives, the delta of r and the rest of the direct part.
+/// The second phase: the delta of r and the rest of the direct part, from d(r h).
 struct ResetGate<'a>(&'a GruBeforeBackwardStep);
 
 impl<S: Simd> Differentiate<S> for ResetGate<'_> {
@@ -301,7 +305,7 @@ impl<S: Simd> Differentiate<S> for ResetGate<'_> {
     #[inline(always)]
     unsafe fn finish(&self, s: S, d_reset_h: S::F, unit: usize, gate: usize) {
         let one = s.splat(1.0);
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let gate = self.0.gates.add(gate);
             let (r, h) = (s.load(gate.add(16)), s.load(self.0.h.add(unit)));

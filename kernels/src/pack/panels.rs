@@ -75,7 +75,8 @@ impl Panels {
         Self { vectors, panels, out_width: blocks * 16 }
     }
 
-    /// Returns one panel for each block of 16 units: a vector for each of `slots.gates`, side by side.
+    /// Returns one panel for each block of 16 units: a vector for each of `slots.gates`, side by
+    /// side.
     ///
     /// # Panics
     /// If the gates do not fit the stored slots, or a panel.
@@ -173,8 +174,8 @@ impl Panels {
         }
     }
 
-    /// Packs the transposed product for the kernels of `isa`. `weight` is [rows, outputs], `self` is
-    /// plain and takes each column as an output, and k runs over the matrix rows in the order of
+    /// Packs the transposed product for the kernels of `isa`. `weight` is [rows, outputs], `self`
+    /// is plain and takes each column as an output, and k runs over the matrix rows in the order of
     /// `Slots::rows`.
     ///
     /// # Panics
@@ -205,8 +206,8 @@ impl Panels {
         for (panel, area) in self.areas(panels, slots.depth(), packed) {
             let vectors = &self.vectors[panel.before..][..panel.width];
             let [step, beside] = strides(panel.width, slots.depth(), isa.deep());
-            // The vectors of each k are side by side in the first part, or each in its own part. Other
-            // parts stay empty; the loop ends with the vectors, before it reaches them.
+            // The vectors of each k are side by side in the first part, or each in its own part.
+            // Other parts stay empty; the loop ends with the vectors, before it reaches them.
             let mut parts: [&mut [f32]; 4] = Default::default();
             parts.iter_mut().zip(area.chunks_mut(beside.max(step * slots.depth()))).for_each(|(p, a)| *p = a);
             for (k, row) in slots.rows().enumerate() {

@@ -27,8 +27,8 @@ pub(crate) fn depth_of(pieces: &[Range<usize>], width: usize) -> usize {
     depth.unwrap_or_else(|| panic!("{} pieces with a length too large for any memory", pieces.len()))
 }
 
-/// Returns the floats from one k to the next, and from one vector to the next, in a panel of `width`
-/// vectors and `depth` values of k. Panels are deep from `deep` values of k on.
+/// Returns the floats from one k to the next, and from one vector to the next, in a panel of
+/// `width` vectors and `depth` values of k. Panels are deep from `deep` values of k on.
 #[inline(always)]
 pub(crate) fn strides(width: usize, depth: usize, deep: usize) -> [usize; 2] {
     if depth < deep { [width * 16, 16] } else { [16, depth * 16] }

@@ -42,7 +42,8 @@ impl Slots {
         self.hidden * self.gates.len()
     }
 
-    /// Returns the floats of a weight matrix with K columns, packed by `Panels::gates` of these slots.
+    /// Returns the floats of a weight matrix with K columns, packed by `Panels::gates` of these
+    /// slots.
     pub fn packed_len(&self, depth: usize) -> usize {
         padded(self.hidden) * self.gates.len() * depth
     }

@@ -1,5 +1,5 @@
-//! The cells: one step, row and unit after another. Gate values are [T, B, slot, H], with slots in the
-//! kernels' order.
+//! The cells: one step, row and unit after another. Gate values are [T, B, slot, H], with slots in
+//! the kernels' order.
 
 use super::elements::{sigmoid, tanh};
 use super::products::chain;
@@ -77,7 +77,8 @@ impl ReferenceCell<'_> {
         let weights = &self.weight_hh[row * self.hidden..][..self.hidden];
         chain(sum, &h[at.token * self.hidden..][..self.hidden], weights)
     }
-    /// Adds delta R: blocks of sixteen units, in a block the gates (slot, gate), in a gate the units.
+    /// Adds delta R: blocks of sixteen units, in a block the gates (slot, gate), in a gate the
+    /// units.
     fn back(
         &self,
         deltas: &[f32],

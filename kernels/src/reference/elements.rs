@@ -32,8 +32,8 @@ pub fn sum_of_squares(values: &[f32]) -> f64 {
     f64::from(lanes[0])
 }
 
-/// Returns the loss of one row of logits in nats, whether the target is the first largest logit, and
-/// the gradient.
+/// Returns the loss of one row of logits in nats, whether the target is the first largest logit,
+/// and the gradient.
 pub fn cross_entropy(logits: &[f32], target: usize) -> (f64, bool, Vec<f64>) {
     let wide: Vec<f64> = logits.iter().map(|&y| f64::from(y)).collect();
     let max = wide.iter().copied().fold(f64::NEG_INFINITY, f64::max);

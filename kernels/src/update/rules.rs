@@ -189,7 +189,8 @@ impl Slices<'_> {
         let moments = self.moments.map(|moment| moment.as_mut_ptr());
         for i in (0..n).step_by(S::LANES) {
             let count = (n - i).min(S::LANES);
-            // SAFETY: `count` floats remain from i on, in all slices that the rule uses (checked by `run_on`).
+            // SAFETY: `count` floats remain from i on, in all slices that the rule uses (checked by
+            // `run_on`).
             unsafe {
                 let mut old = [s.splat(0.0); M];
                 for (k, old) in old.iter_mut().enumerate() {

@@ -1,7 +1,8 @@
-//! The LSTM with any option; equations in [`unrolled_kernels::lstm::extended`].
+//! The LSTM with options; equations in [`unrolled_kernels::lstm::extended`].
 //!
-//! A step is a product with the gates' rows, a kernel that goes over the rows, and with a projection one more product. The input
-//! product of all steps comes first where all gates are kept.
+//! 1. A step is a product of the state with the gates' weights, then a kernel over the rows, and
+//!    with a projection one more product.
+//! 2. If all gates are kept, the input product of all steps comes first.
 
 use super::buffers::{ExtendedParts, Extras, View};
 use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
@@ -14,7 +15,8 @@ use unrolled_kernels::lstm::extended::{
 use unrolled_kernels::pack::{Panels, Slots, padded};
 use unrolled_kernels::{Input, Isa, StepPlace};
 
-/// Long short-term memory with peepholes, clips, a projection, coupled gates, or layer normalisation.
+/// The kernels of the LSTM with peepholes, clips, a projection, coupled gates, or layer
+/// normalization.
 #[derive(Debug)]
 pub(crate) struct ExtendedLstmKernels {
     layer: Layer,
@@ -43,12 +45,12 @@ impl ExtendedLstmKernels {
         LstmOptions { hidden, coupled, peepholes, cell_clip, norm, forget_bias }
     }
 
-    /// Width of the state.
+    /// Returns the width of the state.
     fn state(&self) -> usize {
         self.layer.output_size()
     }
 
-    /// Starts the gates of `tokens` tokens from `token` on with the bias and what the inputs bring.
+    /// Starts the gates of `tokens` tokens from `token` on with the bias and the input product.
     fn start(&self, isa: Isa, input: &Input<'_>, (token, tokens): (usize, usize), gates: &mut [f32]) {
         let stored = self.slots.width();
         for (n, row) in gates.chunks_exact_mut(stored).enumerate() {
@@ -71,7 +73,7 @@ impl ExtendedLstmKernels {
         }
     }
 
-    /// Adds the product with the state.
+    /// Adds the product of the state to the gates.
     fn add_state(&self, isa: Isa, weights: &CellWeights<'_>, rows: usize, h: &[f32], gates: &mut [f32]) {
         let piece = 0..self.state();
         let product = Affine {
@@ -87,7 +89,7 @@ impl ExtendedLstmKernels {
         product.run_on(isa);
     }
 
-    /// From m to h.
+    /// Projects m to h.
     fn project(&self, isa: Isa, weights: &CellWeights<'_>, rows: usize, m: &[f32], h: &mut [f32]) {
         let Some(projection) = weights.projection else { return h.copy_from_slice(m) };
         let piece = 0..self.layer.hidden;
@@ -107,7 +109,7 @@ impl ExtendedLstmKernels {
         }
     }
 
-    /// From the gradient of h, which loses what the clip has held, to that of m.
+    /// Computes the gradient of m from that of h. The gradient of a clipped h becomes zero.
     fn project_backward(
         &self,
         isa: Isa,
@@ -135,11 +137,12 @@ impl ExtendedLstmKernels {
     }
 }
 
-/// Rows `range` of a buffer of `width` floats each.
+/// Returns rows `range` of a buffer with rows of `width` floats.
 fn rows(values: &[f32], range: Range<usize>, width: usize) -> &[f32] {
     &values[range.start * width..range.end * width]
 }
 
+/// Returns rows `range` of a buffer, to be written.
 fn rows_mut(values: &mut [f32], range: Range<usize>, width: usize) -> &mut [f32] {
     &mut values[range.start * width..range.end * width]
 }

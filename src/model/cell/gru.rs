@@ -1,4 +1,5 @@
-//! The GRU with its reset gate after or before the recurrent product; equations in [`unrolled_kernels::gru`].
+//! The GRU with reset after or before the recurrent product; equations in
+//! [`unrolled_kernels::gru`].
 
 use super::buffers::{Extras, View};
 use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
@@ -9,7 +10,7 @@ use unrolled_kernels::gru::{
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::{Input, Isa};
 
-/// As in PyTorch.
+/// The kernels of the GRU with reset after the product, as in PyTorch.
 #[derive(Debug)]
 pub(crate) struct GruAfterKernels {
     pub(crate) hidden: usize,
@@ -56,7 +57,7 @@ impl CellKernels for GruAfterKernels {
     }
 }
 
-/// As in TensorFlow 1.
+/// The kernels of the GRU with reset before the product, as in TensorFlow 1.
 #[derive(Debug)]
 pub(crate) struct GruBeforeKernels {
     hidden: usize,
@@ -64,7 +65,7 @@ pub(crate) struct GruBeforeKernels {
 }
 
 impl GruBeforeKernels {
-    /// H units.
+    /// Returns the kernels for H units.
     pub(crate) fn new(hidden: usize) -> Self {
         Self { hidden, candidate: Panels::one_gate(hidden, 2) }
     }

@@ -20,8 +20,8 @@ pub(crate) trait CellKernels: Debug + Send + Sync {
     fn extras(&self) -> Extras;
     /// Computes a window.
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>);
-    /// Computes the deltas of a window from the gradient `dh` [N, padded(H)] of its outputs. `carry`
-    /// holds the gradient that comes from the steps after: that of c, or zeros.
+    /// Computes the deltas of a window from the gradient `dh` [N, padded(H)] of its outputs.
+    /// `carry` holds the gradient that comes from the steps after: that of c, or zeros.
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>);
 }
 

@@ -6,7 +6,7 @@ use unrolled_kernels::lstm::{LstmBackward, LstmForward, slots};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::{Input, Isa};
 
-/// Long short-term memory.
+/// The kernels of the LSTM.
 #[derive(Debug)]
 pub(crate) struct LstmKernels {
     pub(crate) hidden: usize,

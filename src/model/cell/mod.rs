@@ -1,9 +1,9 @@
 //! Cells: the gates of a layer, the slots that its weights feed, and the kernels that compute a
 //! window.
 //!
-//! A cell says where its matrices' outputs go ([`unrolled_kernels::pack::Slots`]) and how its kernels
-//! need them packed. Packing, bias sums, products with the layers below and the gradients of all
-//! weights follow from that. They are written once, in [`crate::exec`].
+//! A cell says where its matrices' outputs go ([`unrolled_kernels::pack::Slots`]) and how its
+//! kernels need them packed. Packing, bias sums, products with the layers below and the gradients
+//! of all weights follow from that. They are written once, in [`crate::exec`].
 
 mod buffers;
 pub(crate) mod custom;

@@ -7,7 +7,7 @@ use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::rnn::{Activation, RnnBackward, RnnForward, slots};
 use unrolled_kernels::{Input, Isa};
 
-/// One squashing function.
+/// The kernels of the vanilla RNN.
 #[derive(Debug)]
 pub(crate) struct RnnKernels {
     hidden: usize,
@@ -16,7 +16,7 @@ pub(crate) struct RnnKernels {
 }
 
 impl RnnKernels {
-    /// H units.
+    /// Returns the kernels for H units.
     pub(crate) fn new(hidden: usize, activation: settings::Activation) -> Self {
         let activation = match activation {
             settings::Activation::Tanh => Activation::Tanh,

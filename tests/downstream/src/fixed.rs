@@ -1,4 +1,5 @@
-//! Cells of fixed sizes: the README's example, every kind on every instruction set, and large ones in boxes and statics.
+//! Cells of fixed sizes: the README's example, every cell on every instruction set, and large cells
+//! in boxes and statics.
 
 use crate::on_small_stack;
 use std::sync::Mutex;
@@ -7,14 +8,14 @@ use unrolled_kernels::fixed::{
     Error, FixedCell, Gru, GruBefore, Linear, Lstm, Pipeline, RnnRelu, RnnTanh, Stage, equations,
 };
 
-/// PyTorch's four tensors of a cell with G gates.
+/// Returns PyTorch's four tensors of a cell with G gates.
 fn tensors(gates: usize, input: usize, hidden: usize) -> [Vec<f32>; 4] {
     let rows = gates * hidden;
     let wave = |count: usize| (0..count).map(|i| (i as f32).sin() / hidden as f32).collect::<Vec<f32>>();
     [wave(rows * input), wave(rows * hidden), wave(rows), wave(rows)]
 }
 
-/// The last unit after a few steps, by value and on the heap, which must agree.
+/// Runs a few steps of a cell by value and of one on the heap, which must agree.
 fn run<K: equations::CellEquations, const G: usize, const B: usize, const V: usize, const H: usize>(isa: Isa) {
     let [weight_ih, weight_hh, bias_ih, bias_hh] = tensors(G, 1, H);
     let cell = FixedCell::<K, G, B, V, 1, H>::new(&weight_ih, &weight_hh, &bias_ih, &bias_hh);
@@ -26,7 +27,7 @@ fn run<K: equations::CellEquations, const G: usize, const B: usize, const V: usi
     }
 }
 
-fn every_kind<const H: usize>() {
+fn run_every_cell<const H: usize>() {
     for isa in Isa::all() {
         run::<equations::LstmEquations, 4, 4, 3, H>(isa);
         run::<equations::GruAfterEquations, 3, 4, 2, H>(isa);
@@ -52,10 +53,10 @@ fn the_example_of_the_readme_runs() {
 
 #[test]
 fn small_cells_run_on_small_stacks() {
-    on_small_stack(every_kind::<1>);
-    on_small_stack(every_kind::<8>);
-    on_small_stack(every_kind::<13>);
-    on_small_stack(every_kind::<40>);
+    on_small_stack(run_every_cell::<1>);
+    on_small_stack(run_every_cell::<8>);
+    on_small_stack(run_every_cell::<13>);
+    on_small_stack(run_every_cell::<40>);
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn large_cells_in_boxes_run_on_small_stacks() {
 static CELL: Mutex<Lstm<1, 256>> = Mutex::new(Lstm::zeros());
 
 #[test]
-fn a_static_is_filled_in_its_place() {
+fn a_static_cell_is_filled_in_place() {
     on_small_stack(|| {
         let [weight_ih, weight_hh, bias_ih, bias_hh] = tensors(4, 1, 256);
         let mut cell = CELL.lock().unwrap();

@@ -12,8 +12,8 @@ pub trait CellEquations: Copy + Default + core::fmt::Debug + Send + Sync + 'stat
     const BIASES: usize;
     /// Number of state vectors: two that take turns as h, then others.
     const VECTORS: usize;
-    /// Gates in groups whose products are computed together, numbered as in PyTorch. Each group is a
-    /// separate matrix.
+    /// Gates in groups whose products are computed together, numbered as in PyTorch. Each group is
+    /// a separate matrix.
     #[doc(hidden)]
     const GROUPS: &'static [&'static [usize]];
     /// The gate of each bias vector, and PyTorch's bias vectors that it takes.

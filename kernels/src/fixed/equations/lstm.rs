@@ -8,8 +8,8 @@
 //! ```
 //!
 //! 1. State vectors: h and the next h in turn, c.
-//! 2. A cell of up to 16 units computes the output gate's product last. The activations of the other
-//!    gates run beside it. In a larger cell the next span's products do that.
+//! 2. A cell of up to 16 units computes the output gate's product last. The activations of the
+//!    other gates run beside it. In a larger cell the next span's products do that.
 
 use super::cell_equations::{BiasVector, CellEquations};
 use crate::fixed::hidden_width::{HiddenWidth, within};

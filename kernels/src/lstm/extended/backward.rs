@@ -182,8 +182,8 @@ impl BackwardRow {
         }
     }
 
-    /// Replaces the gradient d of norm n's results by the gradient of its inputs, and writes the terms
-    /// d hat and d:
+    /// Replaces the gradient d of norm n's results by the gradient of its inputs, and writes the
+    /// terms d hat and d:
     ///
     /// ```text
     /// scale (d w - mean(d w) - hat mean(d w hat))

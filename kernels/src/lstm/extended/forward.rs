@@ -164,8 +164,8 @@ impl ForwardRow {
     /// As for `plain`.
     #[inline(always)]
     unsafe fn normalized<S: Simd>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
-        // SAFETY: the caller vouches for the places. The norm has ten vectors; the kept values have five
-        // vectors and sixteen floats.
+        // SAFETY: the caller vouches for the places. The norm has ten vectors; the kept values have
+        // five vectors and sixteen floats.
         unsafe {
             let norm = options.norm.as_ptr();
             for n in 0..4 {
