@@ -154,7 +154,7 @@ impl Stack<'_> {
         if layer >= self.layers {
             let expected = format!("a layer below {}, as given to TensorFile::stack", self.layers);
             let found = format!("layer {layer}");
-            return Err(Error::Tensor { tensor: self.module.to_owned(), found, expected });
+            return Err(Error::tensor(self.module, found, expected));
         }
         tensors(self.file, self.module, layer, sizes)
     }
@@ -185,10 +185,6 @@ fn tensors(
 fn refused(module: &str, error: unrolled_kernels::fixed::Error) -> Error {
     match error {
         unrolled_kernels::fixed::Error::Isa(error) => Error::Isa(error),
-        other => Error::Tensor {
-            tensor: module.to_owned(),
-            found: other.to_string(),
-            expected: "the lengths of its shapes".to_owned(),
-        },
+        other => Error::tensor(module, other.to_string(), "the lengths of its shapes"),
     }
 }

@@ -105,6 +105,6 @@ mod settings;
 pub mod tensorflow;
 pub mod train;
 
-pub use error::{Error, Result};
+pub use error::{CheckpointError, Error, Result};
 pub use presets::Preset;
 pub use settings::*;

@@ -117,10 +117,8 @@ impl Threads {
     }
 
     fn start(count: usize, started: usize) -> Result<Self> {
-        let pool = (count > 1).then(|| Pool::of(started)).transpose().map_err(|error| Error::Setting {
-            name: "threads",
-            found: count.to_string(),
-            expected: format!("a number that the system can start ({error})"),
+        let pool = (count > 1).then(|| Pool::of(started)).transpose().map_err(|error| {
+            Error::setting("threads", count, format!("a number that the system can start ({error})"))
         })?;
         Ok(Self { pool, count })
     }
@@ -129,8 +127,8 @@ impl Threads {
     pub(crate) fn resolve(count: Option<usize>) -> Result<usize> {
         let count = count.unwrap_or(cores().min(MOST));
         if count == 0 || count > MOST {
-            let expected = "a number of threads from 1 to 1024".into();
-            return Err(Error::Setting { name: "threads", found: count.to_string(), expected });
+            let expected = "give a number from 1 to 1024";
+            return Err(Error::setting("threads", count, expected));
         }
         Ok(count)
     }

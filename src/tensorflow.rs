@@ -143,14 +143,14 @@ impl Copy<'_, '_> {
             |name: &&&str| !read.iter().any(|read| read == **name) && (self.variables)(name).is_some();
         match NAMES.iter().find(is_left) {
             None => Ok(()),
-            Some(name) => Err(Error::Tensor {
-                tensor: (*name).to_owned(),
-                found: "a variable".to_owned(),
-                expected: format!(
+            Some(name) => Err(Error::tensor(
+                *name,
+                "a variable",
+                format!(
                     "none of that name: layer {} has no place for it; give the layer that option, or hide the variable",
                     self.number
                 ),
-            }),
+            )),
         }
     }
 
@@ -281,7 +281,7 @@ fn put(parameters: &mut Parameters, name: &str, values: &[f32]) -> Result<()> {
 }
 
 fn missing(name: &str, expected: &str) -> Error {
-    Error::Tensor { tensor: name.to_owned(), found: "nothing".to_owned(), expected: expected.to_owned() }
+    Error::tensor(name, "nothing", expected)
 }
 
 fn sized<'a>(name: &str, values: &'a [f32], len: usize) -> Result<&'a [f32]> {
@@ -289,7 +289,7 @@ fn sized<'a>(name: &str, values: &'a [f32], len: usize) -> Result<&'a [f32]> {
         return Ok(values);
     }
     let (found, expected) = (format!("{} values", values.len()), format!("{len} values"));
-    Err(Error::Tensor { tensor: name.to_owned(), found, expected })
+    Err(Error::tensor(name, found, expected))
 }
 
 /// Rows `rows` of a kernel [inputs, gates * H], transposed; ours number g is theirs number `gates[g]`.

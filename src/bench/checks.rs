@@ -118,7 +118,7 @@ mod tests {
         expected.check(&report).unwrap();
         let told = |report: StepReport| expected.check(&report).unwrap_err().to_string();
         assert!(told(StepReport { loss: loss + 1e-3, ..report.clone() }).contains("the loss of the first"));
-        assert!(told(StepReport { loss: f64::NAN, ..report.clone() }).contains("came out as NaN"));
+        assert!(told(StepReport { loss: f64::NAN, ..report.clone() }).contains("is NaN"));
         assert!(told(StepReport { gradient_norm: 2.0 * gradient_norm, ..report }).contains("gradient norm"));
     }
 
@@ -126,11 +126,8 @@ mod tests {
     fn logits_that_differ_are_told() {
         let told =
             |found: &[f32]| same_bits("logits of a stream", found, &[1.0, 2.0]).unwrap_err().to_string();
-        assert!(
-            told(&[1.0, 2.5])
-                .starts_with("the value 1 of the logits of a stream came out as 2.5, expected 2")
-        );
-        assert!(told(&[1.0]).starts_with("the logits of a stream came out as 1"));
+        assert!(told(&[1.0, 2.5]).starts_with("the value 1 of the logits of a stream is 2.5, expected 2"));
+        assert!(told(&[1.0]).starts_with("the logits of a stream is 1"));
         same_bits("logits", &[1.0, 2.0], &[1.0, 2.0]).unwrap();
     }
 }

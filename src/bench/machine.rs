@@ -197,6 +197,6 @@ mod tests {
     #[test]
     fn no_threads_are_refused() {
         let message = peak_gflops(Some(0)).unwrap_err().to_string();
-        assert_eq!(message, "threads = 0 cannot work: a number of threads from 1 to 1024");
+        assert_eq!(message, "threads = 0 is invalid: give a number from 1 to 1024");
     }
 }

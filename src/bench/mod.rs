@@ -33,11 +33,12 @@ pub use phases::{PhaseTime, StepPhases};
 pub use text::synthetic;
 
 use crate::corpus::{Batch, Batches, Corpus};
+use crate::error::require;
 use crate::exec::Stream;
 use crate::model::{Model, check_memory};
 use crate::parallel::Threads;
 use crate::train::Training;
-use crate::{Error, Mode, Result, Schedule, Settings, Windows};
+use crate::{Mode, Result, Schedule, Settings, Windows};
 use machine::Reading;
 use runs::{ForwardRun, TrainingRun};
 use serde::Serialize;
@@ -117,7 +118,7 @@ impl Bench {
     /// Times each of `modes`, one repeat of each in turn.
     ///
     /// # Errors
-    /// A setting out of its range, more memory than there is, and [`Error::WrongAnswer`] when two ways to compute the same
+    /// A setting out of its range, more memory than there is, and [`WrongAnswer`](crate::Error::WrongAnswer) when two ways to compute the same
     /// disagree.
     pub fn compare(&self, modes: &[Mode]) -> Result<Vec<Figures>> {
         let settings = self.steady_settings();
@@ -158,18 +159,13 @@ impl Bench {
     }
 
     fn validate(&self, settings: &Settings) -> Result<()> {
-        let refuse = |name, found: String, expected: &str| {
-            Err(Error::Setting { name, found, expected: expected.to_owned() })
-        };
-        if !(self.seconds > 0.0 && self.seconds.is_finite()) {
-            return refuse("seconds", self.seconds.to_string(), "give a finite number above 0");
-        }
+        let seconds = self.seconds;
+        require(seconds > 0.0 && seconds.is_finite(), "seconds", seconds, "give a finite number above 0")?;
         text::check(self.vocabulary)?;
         settings.validate()?;
-        if settings.batch.checked_mul(settings.steps).is_none_or(|window| window > isize::MAX as usize / 64) {
-            let expected = "with the steps it makes a window that no memory holds; give fewer";
-            return refuse("batch", settings.batch.to_string(), expected);
-        }
+        let window = settings.batch.checked_mul(settings.steps);
+        let fits = window.is_some_and(|window| window <= isize::MAX as usize / 64);
+        require(fits, "batch", settings.batch, "batch x steps does not fit in memory; lower batch or steps")?;
         check_memory(settings, self.vocabulary)
     }
 

@@ -69,9 +69,9 @@ fn bad_values_are_named() {
         change(&mut bench);
         bench.run().unwrap_err().to_string()
     };
-    assert_eq!(told(|b| b.seconds = 0.0), "seconds = 0 cannot work: give a finite number above 0");
+    assert_eq!(told(|b| b.seconds = 0.0), "seconds = 0 is invalid: give a finite number above 0");
     assert!(told(|b| b.seconds = f64::NAN).starts_with("seconds = NaN"));
-    assert!(told(|b| b.vocabulary = 0).starts_with("vocab = 0 cannot work"));
+    assert!(told(|b| b.vocabulary = 0).starts_with("vocab = 0 is invalid"));
     assert!(told(|b| b.settings.hidden = 0).starts_with("hidden = 0"));
     assert!(told(|b| b.settings.batch = usize::MAX).starts_with("batch = "));
     assert!(told(|b| b.threads = Some(0)).starts_with("threads = 0"));

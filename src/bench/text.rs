@@ -2,7 +2,7 @@
 
 use crate::corpus::Corpus;
 use crate::random::{Draws, Purpose};
-use crate::{Error, Result, Unit};
+use crate::{Result, Unit, error::require};
 
 /// The first symbol; those before it are control characters and the blank.
 const FIRST: u32 = '!' as u32;
@@ -15,7 +15,7 @@ const MOST: usize = (char::MAX as u32 - FIRST + 1 - (SURROGATES.end - SURROGATES
 /// i-th character from '!' on.
 ///
 /// # Errors
-/// [`Error::Setting`] when there are not that many characters.
+/// [`Error::Setting`](crate::Error::Setting) when there are not that many characters.
 pub fn synthetic(vocabulary: usize, length: usize, seed: u64) -> Result<Corpus> {
     check(vocabulary)?;
     let mut draws = Draws::new(seed, Purpose::Sample, 0, 0);
@@ -30,11 +30,8 @@ pub fn synthetic(vocabulary: usize, length: usize, seed: u64) -> Result<Corpus> 
 
 /// Whether there are that many characters.
 pub(super) fn check(vocabulary: usize) -> Result<()> {
-    if (1..=MOST).contains(&vocabulary) {
-        return Ok(());
-    }
-    let expected = format!("give a whole number from 1 to {MOST}, as many as there are characters");
-    Err(Error::Setting { name: "vocab", found: vocabulary.to_string(), expected })
+    let expected = format!("give a number from 1 to {MOST}, the number of Unicode characters");
+    require((1..=MOST).contains(&vocabulary), "vocab", vocabulary, expected)
 }
 
 /// Character number `id`.
@@ -67,7 +64,7 @@ mod tests {
     #[test]
     fn sizes_without_characters_are_refused() {
         let told = |vocabulary| synthetic(vocabulary, 10, 1).unwrap_err().to_string();
-        let expected = "cannot work: give a whole number from 1 to 1112031, as many as there are characters";
+        let expected = "is invalid: give a number from 1 to 1112031, the number of Unicode characters";
         assert_eq!(told(0), format!("vocab = 0 {expected}"));
         assert_eq!(told(1_112_032), format!("vocab = 1112032 {expected}"));
     }

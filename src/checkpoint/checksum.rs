@@ -6,14 +6,14 @@ use super::{
     source::Source,
     strings::{Strings, foreign, one_line},
 };
-use crate::{Error, Result};
+use crate::{CheckpointError, Error, Result};
 use crc32fast::Hasher;
 use std::{
     collections::HashMap,
     io::{Read, Seek},
 };
 
-/// Refuses a file that is not as `unrolled train` wrote it. Reads it once, and a damaged one again to find the place.
+/// Refuses a file that differs from what `unrolled train` wrote. Reads it once, and a damaged one again to find the place.
 pub(super) fn verify<R: Read + Seek>(
     source: &mut Source<'_, R>,
     header: &Header,
@@ -24,7 +24,10 @@ pub(super) fn verify<R: Read + Seek>(
     let found = recorded.map(|_| checksum(source)).transpose()?.unwrap_or_default();
     let is_right = recorded == Some(found.as_bytes());
     if !is_right && is_rewritten(header) {
-        return Err(Error::Rewritten { path: path.to_owned(), reason: strings.difference() });
+        return Err(Error::Checkpoint(CheckpointError::Rewritten {
+            path: path.to_owned(),
+            reason: strings.difference(),
+        }));
     }
     strings.check_format()?;
     match recorded {
@@ -32,7 +35,7 @@ pub(super) fn verify<R: Read + Seek>(
         Some(recorded) => {
             let recorded = one_line(&String::from_utf8_lossy(recorded));
             let place = damaged(source, header, strings)?;
-            Err(Error::CheckpointDamaged { path: path.to_owned(), place, found, recorded })
+            Err(Error::Checkpoint(CheckpointError::Damaged { path: path.to_owned(), place, found, recorded }))
         }
         None => Err(foreign(path, "its checksum does not stand first")),
     }

@@ -1,7 +1,7 @@
 //! The header of a safetensors file: what tensors there are, and the strings beside them.
 
 use super::{CHECKSUM_PLACE, PREFIX, source::Source, strings::foreign};
-use crate::{Error, Result};
+use crate::{CheckpointError, Error, Result};
 use safetensors::tensor::{Metadata, SafeTensorError};
 use std::{
     io::{Read, Seek},
@@ -32,7 +32,11 @@ impl Header {
         let header = Self { json, metadata };
         let expected = header.end() + header.metadata.data_len() as u64;
         if found < expected {
-            return Err(Error::CheckpointTruncated { path: path.to_owned(), found, expected });
+            return Err(Error::Checkpoint(CheckpointError::Truncated {
+                path: path.to_owned(),
+                found,
+                expected,
+            }));
         }
         if found > expected {
             return Err(foreign(path, format!("{} bytes follow its last tensor", found - expected)));
@@ -60,7 +64,8 @@ impl Header {
 /// The header's JSON, of a file that has as much.
 fn json<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<Vec<u8>> {
     let (path, found) = (source.path, source.len);
-    let truncated = |expected| Error::CheckpointTruncated { path: path.to_owned(), found, expected };
+    let truncated =
+        |expected| Error::Checkpoint(CheckpointError::Truncated { path: path.to_owned(), found, expected });
     if found < LENGTH {
         return Err(truncated(LENGTH));
     }

@@ -7,7 +7,7 @@ mod weights;
 
 use super::{Checkpoint, TensorFile, TensorInfo, strings};
 use crate::{
-    Activation, Cell, Error, Layer, Reset, Result, Settings,
+    Activation, Cell, CheckpointError, Error, Layer, Reset, Result, Settings,
     corpus::Vocabulary,
     model::{CustomCell, ModelConfig},
     train::Progress,
@@ -92,8 +92,8 @@ impl Import<'_> {
     /// Without them the checkpoint starts at step 0: it can be sampled from, evaluated and trained from, but not resumed.
     ///
     /// # Errors
-    /// [`Error::Import`] names the tensor that is missing, has another shape or a number that is not finite, or has no place
-    /// in the model, and says what else is missing; [`Error::CheckpointContent`] for metadata of ours that is damaged.
+    /// [`CheckpointError::Import`] names the tensor that is missing, has another shape or a number that is not finite, or has no place
+    /// in the model, and says what else is missing; [`CheckpointError::Content`] for metadata of ours that is damaged.
     pub fn read(&self, file: &TensorFile) -> Result<Imported> {
         let ignored = self.leave_out(file)?;
         let (source, mut notes) = (Source { file, ignored: &ignored }, Vec::new());
@@ -240,5 +240,5 @@ fn became(tensor: &TensorInfo, prefix: &str, ignored: &[String], dropped: &[Stri
 }
 
 fn refused(path: &Path, reason: String) -> Error {
-    Error::Import { path: path.to_owned(), reason }
+    Error::Checkpoint(CheckpointError::Import { path: path.to_owned(), reason })
 }

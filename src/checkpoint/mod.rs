@@ -77,7 +77,7 @@ impl Checkpoint {
     /// its names stand for.
     ///
     /// # Errors
-    /// As for [`Checkpoint::load`], and [`Error::CheckpointContent`](crate::Error::CheckpointContent) when a cell is missing or
+    /// As for [`Checkpoint::load`], and [`CheckpointError::Content`](crate::CheckpointError::Content) when a cell is missing or
     /// has other variables.
     pub fn load_with(path: &Path, cells: &[CustomCell]) -> Result<Self> {
         read::decode(Source::open(path)?, cells)
@@ -103,7 +103,7 @@ impl Checkpoint {
     /// Writes to a temporary file beside `path`, syncs it and renames it into place.
     ///
     /// # Errors
-    /// A checkpoint that could not be loaded again ([`Error::CheckpointUnfit`](crate::Error::CheckpointUnfit) and others), one
+    /// A checkpoint that could not be loaded again ([`CheckpointError::Unfit`](crate::CheckpointError::Unfit) and others), one
     /// with a number that is not finite ([`Error::Diverged`](crate::Error::Diverged)), and whatever the disk says; the old file
     /// then stays as it was.
     pub fn save(&self, path: &Path) -> Result<()> {

@@ -10,7 +10,7 @@ use super::{
     strings::{Strings, one_line, unusable},
 };
 use crate::{
-    Error, Result, Settings,
+    CheckpointError, Error, Result, Settings,
     corpus::Vocabulary,
     exec::{LayerState, State},
     model::{CustomCell, Entry, Layout, ModelConfig, Parameters},
@@ -157,12 +157,12 @@ impl<'a, R: Read + Seek> Tensors<'a, R> {
     }
 
     fn misfit(&self, tensor: &str, found: String, expected: String) -> Error {
-        Error::CheckpointTensor {
+        Error::Checkpoint(CheckpointError::Tensor {
             path: self.source.path.to_owned(),
             tensor: one_line(tensor),
             found,
             expected,
-        }
+        })
     }
 }
 

@@ -1,7 +1,9 @@
 //! The strings beside the tensors of a file, in which a checkpoint has all that is no tensor.
 
 use super::{FORMAT, VERSION};
-use crate::{Error, Result, Settings, corpus::Vocabulary, model::CustomCell, train::Progress};
+use crate::{
+    CheckpointError, Error, Result, Settings, corpus::Vocabulary, model::CustomCell, train::Progress,
+};
 use serde::de::DeserializeOwned;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -41,11 +43,11 @@ impl<'a> Strings<'a> {
         }
         match self.find("version") {
             Some(VERSION) => Ok(()),
-            found => Err(Error::CheckpointVersion {
+            found => Err(Error::Checkpoint(CheckpointError::Version {
                 path: self.path.to_owned(),
                 found: one_line(found.unwrap_or("none")),
                 expected: VERSION,
-            }),
+            })),
         }
     }
 }
@@ -77,11 +79,18 @@ pub(super) fn metadata(path: &Path, map: &BTreeMap<String, String>, cells: &[Cus
 }
 
 pub(super) fn foreign(path: &Path, reason: impl ToString) -> Error {
-    Error::NotCheckpoint { path: path.to_owned(), reason: one_line(&reason.to_string()) }
+    Error::Checkpoint(CheckpointError::NotCheckpoint {
+        path: path.to_owned(),
+        reason: one_line(&reason.to_string()),
+    })
 }
 
 pub(super) fn unusable(path: &Path, part: &'static str, reason: impl ToString) -> Error {
-    Error::CheckpointContent { path: path.to_owned(), part, reason: one_line(&reason.to_string()) }
+    Error::Checkpoint(CheckpointError::Content {
+        path: path.to_owned(),
+        part,
+        reason: one_line(&reason.to_string()),
+    })
 }
 
 /// What a file says is printed on one line, whatever it says.

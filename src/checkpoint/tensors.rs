@@ -1,7 +1,7 @@
 //! Tensors of any safetensors file, by name.
 
 use super::{header::Header, numbers, source::Source, strings::one_line};
-use crate::{Error, Result};
+use crate::{CheckpointError, Error, Result};
 use safetensors::{SafeTensorError, SafeTensors};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -74,7 +74,7 @@ impl TensorFile {
         let unreadable = |error: SafeTensorError| {
             let reason = one_line(&error.to_string());
             match Header::read(&mut Source::of(&bytes, path)) {
-                Err(truncated @ Error::CheckpointTruncated { .. }) => truncated,
+                Err(truncated @ Error::Checkpoint(CheckpointError::Truncated { .. })) => truncated,
                 _ => Error::NotTensors { path: path.to_owned(), reason },
             }
         };
@@ -224,7 +224,7 @@ impl TensorFile {
     }
 
     fn misfit(&self, name: &str, found: String, expected: String) -> Error {
-        Error::TensorFile { path: self.path.clone(), tensor: one_line(name), found, expected }
+        Error::tensor_file(&self.path, &one_line(name), found, expected)
     }
 
     /// Whether `unrolled train` wrote it.

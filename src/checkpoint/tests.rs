@@ -1,7 +1,7 @@
 //! Round trips, and every way in which a file can be wrong.
 
 use super::*;
-use crate::{Cell, Error, InputKind, exec::LayerState, train::Record};
+use crate::{Cell, CheckpointError, Error, InputKind, exec::LayerState, train::Record};
 use proptest::prelude::*;
 use safetensors::{
     SafeTensors,
@@ -160,7 +160,10 @@ fn every_flipped_bit_is_found() {
             bytes[place] ^= bits;
             let error = load(&bytes).expect_err("a flipped bit");
             // A run goes on from another checkpoint where this one is damaged, but not where somebody changed it.
-            assert!(!matches!(error, Error::Rewritten { .. }), "byte {place}, bits {bits:#x}: {error}");
+            assert!(
+                !matches!(error, Error::Checkpoint(CheckpointError::Rewritten { .. })),
+                "byte {place}, bits {bits:#x}: {error}"
+            );
             bytes[place] ^= bits;
         }
     }
@@ -173,10 +176,10 @@ fn a_flipped_byte_in_the_parameters_is_called_damage() {
     *bytes.last_mut().unwrap() ^= 1;
     let text = refused(&bytes);
     assert!(
-        text.starts_with("run/checkpoint.safetensors is damaged in its tensor state.h_l0: it has checksum "),
+        text.starts_with("run/checkpoint.safetensors is damaged in its tensor state.h_l0: found checksum "),
         "{text}"
     );
-    assert!(text.contains("take another copy"), "{text}");
+    assert!(text.contains("use another copy"), "{text}");
 }
 
 #[test]
@@ -184,7 +187,7 @@ fn every_truncation_is_found() {
     let bytes = small().to_bytes().unwrap();
     for length in 0..bytes.len() {
         let text = refused(&bytes[..length]);
-        let found = format!("is cut short: found {length} bytes, expected ");
+        let found = format!("is truncated: found {length} bytes, expected ");
         assert!(text.contains(&found), "{length}: {text}");
     }
     let text = refused(&bytes[..bytes.len() - 1]);
@@ -228,7 +231,8 @@ fn a_header_that_lies_about_its_length_allocates_nothing() {
 fn a_safetensors_file_of_another_program_is_told_apart() {
     let data = [0; 24];
     let tensors = || [("rnn.weight_hh_l0", TensorView::new(Dtype::F32, vec![2, 3], &data).unwrap())];
-    let expected = "is not as `unrolled train` wrote it: its metadata lacks format = unrolled; if another";
+    let expected =
+        "differs from what `unrolled train` wrote: its metadata lacks format = unrolled; if another";
     for metadata in [None, Some(HashMap::from([("format".to_owned(), "pt".to_owned())]))] {
         let text = refused(&safetensors::serialize(tensors(), metadata).unwrap());
         assert!(text.contains(expected), "{text}");
@@ -245,8 +249,7 @@ fn another_programs_copy_of_a_checkpoint_is_never_taken_for_damage() {
     for _ in 0..200 {
         let strings = header.metadata().clone().unwrap().into_iter().collect();
         let text = refused(&safetensors::serialize(file.tensors(), Some(strings)).unwrap());
-        let expected =
-            "its parts are in another order; if another program changed it on purpose, `unrolled import";
+        let expected = "its parts are in another order; if another program changed it on purpose, convert it with `unrolled import";
         assert!(text.contains(expected), "{text}");
     }
 }
@@ -256,7 +259,7 @@ fn another_version_is_told() {
     let text = replaced(r#""version":"1""#, r#""version":"2""#);
     assert_eq!(
         text,
-        "run/checkpoint.safetensors has checkpoint version 2, expected 1: read it with the version of unrolled that \
+        "run/checkpoint.safetensors has checkpoint version 2, expected 1; read it with the version of unrolled that \
          wrote it"
     );
     assert!(replaced(r#""version":"1","#, "").contains("has checkpoint version none, expected 1"));
@@ -266,28 +269,28 @@ fn another_version_is_told() {
 fn metadata_that_cannot_be_used_is_named() {
     let unknown = replaced(r#"\"hidden\":2"#, r#"\"hiden\\n\":2"#);
     assert!(
-        unknown.contains("the config in run/checkpoint.safetensors cannot be used: unknown field"),
+        unknown.contains("run/checkpoint.safetensors: its config is invalid: unknown field"),
         "{unknown}"
     );
     let zero = replaced(r#"\"hidden\":2"#, r#"\"hidden\":0"#);
-    assert!(zero.contains("cannot be used: hidden = 0 cannot work"), "{zero}");
+    assert!(zero.contains("its config is invalid: hidden = 0 is invalid"), "{zero}");
     let huge = replaced(r#"\"hidden\":2"#, r#"\"hidden\":4611686018427387904"#);
     assert!(huge.contains("memory"), "{huge}");
     let missing = replaced(r#""vocabulary":"#, r#""words":"#);
     assert!(
-        missing.contains("the vocabulary in run/checkpoint.safetensors cannot be used: it is missing"),
+        missing.contains("run/checkpoint.safetensors: its vocabulary is invalid: it is missing"),
         "{missing}"
     );
-    assert!(replaced(r#"[\"\\n\""#, r#"[[\"\\n\""#).contains("the vocabulary in"));
-    assert!(replaced(r#"\"step\":120"#, r#"\"step\":-1"#).contains("the progress in"));
+    assert!(replaced(r#"[\"\\n\""#, r#"[[\"\\n\""#).contains("its vocabulary is invalid: "));
+    assert!(replaced(r#"\"step\":120"#, r#"\"step\":-1"#).contains("its progress is invalid: "));
 }
 
 #[test]
 fn a_wrong_shape_is_named_with_both_shapes() {
     assert_eq!(
         replaced(r#"\"hidden\":2"#, r#"\"hidden\":3"#),
-        "run/checkpoint.safetensors does not fit its own configuration: tensor rnn.weight_ih_l0: found F32 [2, 1], \
-         expected F32 [3, 1]; take another copy, or write it again"
+        "run/checkpoint.safetensors does not match its own configuration: tensor rnn.weight_ih_l0: found F32 [2, 1], \
+         expected F32 [3, 1]; use another copy, or write it again"
     );
     let transposed = replaced(r#""shape":[2,1]"#, r#""shape":[1,2]"#);
     assert!(
@@ -333,25 +336,19 @@ fn what_could_not_be_loaded_is_not_saved() {
         assert!(text.contains(expected), "{text}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     };
-    unfit(|c| c.settings.learning_rate = f64::NAN, "learning-rate = NaN cannot work");
+    unfit(|c| c.settings.learning_rate = f64::NAN, "learning-rate = NaN is invalid");
     unfit(|c| c.settings.hidden = 3, "tensor rnn.weight_ih_l0: found shape [2, 1], expected shape [3, 1]");
-    unfit(|c| c.moments[0].1.truncate(5), "moment m has 5 floats where the parameters have 112");
+    unfit(|c| c.moments[0].1.truncate(5), "moment m has length 5, expected 112");
     unfit(
         |c| c.moments[0].0 = "a.b".to_owned(),
-        "the name \"a.b\" of a moment is empty, has a dot, or comes twice",
+        "the moment name \"a.b\" is empty, contains a dot or is repeated",
     );
-    unfit(|c| c.moments.push(c.moments[0].clone()), "the name \"m\" of a moment");
-    unfit(|c| c.progress.loss_sum = f64::NAN, "its progress holds a number that is not finite");
-    unfit(
-        |c| c.parameters.get_mut("head.bias").unwrap()[1] = f32::NAN,
-        "head.bias holds a number that is not finite",
-    );
-    unfit(
-        |c| c.moments[0].1[0] = f32::INFINITY,
-        "optimizer.m.embedding.weight holds a number that is not finite",
-    );
-    unfit(|c| c.state.as_mut().unwrap().layers[0].h[0] = f32::NAN, "state.h_l0 holds a number that is not");
-    unfit(|c| c.state.as_mut().unwrap().rows = 2, "this state has 2 rows and 1 layers");
+    unfit(|c| c.moments.push(c.moments[0].clone()), "the moment name \"m\"");
+    unfit(|c| c.progress.loss_sum = f64::NAN, "its progress has a non-finite value");
+    unfit(|c| c.parameters.get_mut("head.bias").unwrap()[1] = f32::NAN, "head.bias has a non-finite value");
+    unfit(|c| c.moments[0].1[0] = f32::INFINITY, "optimizer.m.embedding.weight has a non-finite value");
+    unfit(|c| c.state.as_mut().unwrap().layers[0].h[0] = f32::NAN, "state.h_l0 has a non-finite value");
+    unfit(|c| c.state.as_mut().unwrap().rows = 2, "found 2 rows and 1 layers");
     unfit(|c| c.state.as_mut().unwrap().rows = usize::MAX, "18446744073709551615 rows and 1 layers");
     unfit(|c| c.state.as_mut().unwrap().layers[0].c = vec![0.0; 2], "c of 2 values");
 }

@@ -3,7 +3,7 @@
 
 use super::{CHECKSUM_PLACE, FORMAT, NO_CHECKSUM, VERSION, replace};
 use crate::{
-    Error, Result, Settings,
+    CheckpointError, Error, Result, Settings,
     corpus::Vocabulary,
     exec::State,
     model::{self, Entry, ModelConfig, Parameters},
@@ -108,21 +108,19 @@ fn check(checkpoint: &Snapshot<'_>) -> Result<()> {
         let taken = checkpoint.moments[..index].iter().any(|(other, _)| other == moment);
         if moment.is_empty() || moment.contains('.') || taken {
             return Err(unfit(format!(
-                "the name {moment:?} of a moment is empty, has a dot, or comes twice"
+                "the moment name {moment:?} is empty, contains a dot or is repeated; give each moment a name of its own"
             )));
         }
         if values.len() != floats {
             let found = values.len();
-            return Err(unfit(format!(
-                "moment {moment} has {found} floats where the parameters have {floats}"
-            )));
+            return Err(unfit(format!("moment {moment} has length {found}, expected {floats}")));
         }
     }
     check_state(checkpoint)?;
     let progress: Option<Progress> =
         serde_json::to_string(checkpoint.progress).ok().and_then(|json| serde_json::from_str(&json).ok());
     if progress.as_ref() != Some(checkpoint.progress) {
-        return Err(unfit("its progress holds a number that is not finite".to_owned()));
+        return Err(unfit("its progress has a non-finite value".to_owned()));
     }
     Ok(())
 }
@@ -150,7 +148,7 @@ fn check_finite(checkpoint: &Snapshot<'_>, tensors: &[Tensor<'_>]) -> Result<()>
 }
 
 fn unfit(reason: String) -> Error {
-    Error::CheckpointUnfit { reason }
+    Error::Checkpoint(CheckpointError::Unfit { reason })
 }
 
 /// All tensors in the file's order: parameters, moments, state.

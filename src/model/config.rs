@@ -73,7 +73,7 @@ impl ModelConfig {
         let config = Self::unchecked(settings, vocabulary);
         let sizes = [("vocabulary", vocabulary), ("layers", config.stack.len()), ("hidden", settings.hidden)];
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
-            return Err(setting(name, 0, "give a whole number of at least 1"));
+            return Err(Error::setting(name, 0, "give a whole number of at least 1"));
         }
         config.check()?;
         Ok(config)
@@ -107,10 +107,10 @@ impl ModelConfig {
         let read = if self.has_head() { "embedding" } else { "inputs" };
         let sizes = [(read, self.embedding.unwrap_or(self.vocabulary)), ("layers", self.stack.len())];
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
-            return Err(setting(name, 0, "give a whole number of at least 1"));
+            return Err(Error::setting(name, 0, "give a whole number of at least 1"));
         }
         if self.stack.len() > MOST_LAYERS {
-            return Err(setting("layers", self.stack.len(), "give at most 1024"));
+            return Err(Error::setting("layers", self.stack.len(), "give at most 1024"));
         }
         for (index, layer) in self.stack.iter().enumerate() {
             layer.validate(self.input_width(index))?;
@@ -276,10 +276,6 @@ impl ModelConfig {
     }
 }
 
-fn setting(name: &'static str, found: usize, expected: &str) -> Error {
-    Error::Setting { name, found: found.to_string(), expected: expected.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,10 +326,10 @@ mod tests {
             ModelConfig::new(settings, vocabulary).expect_err("absurd").to_string()
         };
         let base = Settings::default();
-        assert_eq!(refused(&base, 0), "vocabulary = 0 cannot work: give a whole number of at least 1");
+        assert_eq!(refused(&base, 0), "vocabulary = 0 is invalid: give a whole number of at least 1");
         assert_eq!(
             refused(&Settings { layers: 1025, ..base.clone() }, 7),
-            "layers = 1025 cannot work: give at most 1024"
+            "layers = 1025 is invalid: give at most 1024"
         );
         for hidden in [usize::MAX, usize::MAX / 4, 1 << 62, 1 << 31] {
             let text = refused(&Settings { hidden, ..base.clone() }, 7);

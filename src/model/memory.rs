@@ -117,11 +117,11 @@ mod tests {
         let told = |limits| check_against(limits, needed).unwrap_err().to_string();
         let text = told(limit("of this machine", 0.0));
         assert!(text.starts_with("the model and its training need about "), "{text}");
-        let end = "TiB of memory, more than the 8.0 GiB of this machine: lower hidden, layers, embedding, batch or steps";
+        let end = "TiB of memory, more than the 8.0 GiB of this machine; lower hidden, layers, embedding, batch or steps";
         assert!(text.ends_with(end), "{text}");
         let text = told(limit("that `ulimit -v` allows", 1024f64.powi(3)));
         assert!(
-            text.contains("the 8.0 GiB that `ulimit -v` allows, of which 1.0 GiB are in use: lower"),
+            text.contains("the 8.0 GiB that `ulimit -v` allows, of which 1.0 GiB are in use; lower"),
             "{text}"
         );
         check_against(limit("of this machine", 0.0), memory_needed(&Settings::default(), 65)).unwrap();
@@ -133,7 +133,7 @@ mod tests {
         check_mappable(0.0).unwrap();
         check_mappable(1e6).unwrap();
         let text = check_mappable(1e18).unwrap_err().to_string();
-        assert!(text.starts_with("the system has no 888.2 PiB of memory left: "), "{text}");
+        assert!(text.starts_with("the system refused 888.2 PiB of memory; "), "{text}");
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Model {
     /// as `settings` say (init, init-scale, bias, seed).
     ///
     /// # Errors
-    /// An option that cannot work, or sizes whose parameters are more than the memory of the machine.
+    /// An option that is invalid, or sizes whose parameters are more than the memory of the machine.
     pub fn of_stack(stack: &[Layer], inputs: usize, settings: &Settings) -> Result<Self> {
         settings.validate_init()?;
         let config = ModelConfig::of_stack(stack, inputs, settings.bias)?;
@@ -82,7 +82,7 @@ pub(crate) fn check_parameters(config: &ModelConfig, parameters: &Parameters) ->
     }
     if parameters.values.len() != layout.len() {
         let found = format!("{} floats", parameters.values.len());
-        return Err(tensor_error(
+        return Err(Error::tensor(
             "(all parameters)",
             found,
             format!("{} floats, gaps included", layout.len()),
@@ -95,17 +95,17 @@ pub(crate) fn check_parameters(config: &ModelConfig, parameters: &Parameters) ->
 fn mismatch(found: &Layout, expected: &Layout) -> Error {
     for entry in expected.entries() {
         let Some(other) = found.find(&entry.name) else {
-            return tensor_error(&entry.name, "nothing".to_owned(), format!("shape {:?}", entry.shape));
+            return Error::tensor(&entry.name, "nothing", format!("shape {:?}", entry.shape));
         };
         if other.shape != entry.shape {
-            return tensor_error(
+            return Error::tensor(
                 &entry.name,
                 format!("shape {:?}", other.shape),
                 format!("shape {:?}", entry.shape),
             );
         }
         if other.range != entry.range {
-            return tensor_error(
+            return Error::tensor(
                 &entry.name,
                 format!("place {:?} in the arena", other.range),
                 format!("place {:?}, as ModelConfig::layout gives it", entry.range),
@@ -114,11 +114,7 @@ fn mismatch(found: &Layout, expected: &Layout) -> Error {
     }
     let surplus = found.entries().iter().find(|entry| expected.find(&entry.name).is_none());
     let name = surplus.map_or("(all parameters)", |entry| &entry.name);
-    tensor_error(name, "a tensor".to_owned(), "none of that name".to_owned())
-}
-
-fn tensor_error(tensor: &str, found: String, expected: String) -> Error {
-    Error::Tensor { tensor: tensor.to_owned(), found, expected }
+    Error::tensor(name, "a tensor", "none of that name")
 }
 
 #[cfg(test)]
@@ -176,7 +172,7 @@ mod tests {
     #[test]
     fn settings_out_of_range_give_no_model() {
         let text = Model::new(&Settings { layers: 0, ..settings() }, 5).unwrap_err().to_string();
-        assert!(text.starts_with("layers = 0 cannot work"), "{text}");
+        assert!(text.starts_with("layers = 0 is invalid"), "{text}");
         let text = Model::new(&Settings { hidden: 1 << 40, ..settings() }, 5).unwrap_err().to_string();
         assert!(text.contains("memory"), "{text}");
     }

@@ -2,7 +2,7 @@
 
 use super::{Activation, Cell, ForgetBiasAt, Reset, Settings, decimal};
 use crate::model::CustomCell;
-use crate::{Error, Result};
+use crate::{Result, error::require};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
@@ -282,14 +282,14 @@ impl Layer {
     /// Checks every option by itself and against the others, for inputs of width `inputs`.
     ///
     /// # Errors
-    /// [`Error::Setting`] names the first option that cannot work.
+    /// [`Error::Setting`](crate::Error::Setting) names the first option that is invalid.
     pub fn validate(&self, inputs: usize) -> Result<()> {
         if let Some(custom) = &self.custom {
             custom.validate(inputs)?;
         }
         self.validate_alone()?;
         let read = self.input_size.unwrap_or(inputs);
-        require(read == inputs, "input-size", read, &format!("the layer reads {inputs} values"))?;
+        require(read == inputs, "input-size", read, format!("the layer reads {inputs} values"))?;
         let same = |name, wanted: bool| {
             let width = self.output_size();
             let expected = format!("the layer reads {inputs} values and gives {width}, which must be equal");
@@ -378,11 +378,4 @@ impl Layer {
         }
         Ok(())
     }
-}
-
-fn require(holds: bool, name: &'static str, found: impl Display, expected: &str) -> Result<()> {
-    if holds {
-        return Ok(());
-    }
-    Err(Error::Setting { name, found: found.to_string(), expected: expected.to_owned() })
 }

@@ -4,16 +4,7 @@ use super::{
     Layer, OptimizerKind, Settings, Unit,
     decimal::{Number, shortest},
 };
-use crate::{Error, Result};
-use std::fmt::Display;
-
-/// An error naming the setting unless `holds`.
-fn require(holds: bool, name: &'static str, found: impl Display, expected: &str) -> Result<()> {
-    if holds {
-        return Ok(());
-    }
-    Err(Error::Setting { name, found: found.to_string(), expected: expected.to_owned() })
-}
+use crate::{Result, error::require};
 
 const COUNT: &str = "give a whole number of at least 1";
 const POSITIVE: &str = "give a finite number above 0";
@@ -40,7 +31,7 @@ impl Settings {
     /// Checks every value by itself and against the others, whatever the text and the machine.
     ///
     /// # Errors
-    /// [`Error::Setting`] names the first setting that cannot work, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
     pub fn validate(&self) -> Result<()> {
         self.validate_model()?;
         self.validate_horizon()?;
@@ -189,12 +180,12 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_named_with_its_range() {
-        assert_eq!(message(|s| s.hidden = 0), "hidden = 0 cannot work: give a whole number of at least 1");
-        assert_eq!(message(|s| s.dropout = 1.0), format!("dropout = 1 cannot work: {BELOW_ONE}"));
-        assert_eq!(message(|s| s.epochs = f64::NAN), format!("epochs = NaN cannot work: {POSITIVE}"));
+        assert_eq!(message(|s| s.hidden = 0), "hidden = 0 is invalid: give a whole number of at least 1");
+        assert_eq!(message(|s| s.dropout = 1.0), format!("dropout = 1 is invalid: {BELOW_ONE}"));
+        assert_eq!(message(|s| s.epochs = f64::NAN), format!("epochs = NaN is invalid: {POSITIVE}"));
         assert_eq!(
             message(|s| (s.val_fraction, s.test_fraction) = (0.5, 0.5)),
-            "val-fraction = 0.5 cannot work: with the test-fraction it leaves no text to train on; \
+            "val-fraction = 0.5 is invalid: with the test-fraction it leaves no text to train on; \
              their sum must be below 1"
         );
     }

@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn batches_of_another_size_are_refused() {
-        let start = "this batch cannot be used: found";
+        let start = "invalid batch: found";
         assert_eq!(
             refused(|b| b.inputs.truncate(5), None),
             format!("{start} 5 inputs, expected 3 steps x 2 rows of them, and at least one")
@@ -67,7 +67,7 @@ mod tests {
     fn ids_beyond_the_vocabulary_are_refused() {
         assert_eq!(
             refused(|b| b.inputs[3] = 5, None),
-            "this batch cannot be used: found the id 5 among its inputs at step 1 of row 1, expected ids below 5"
+            "invalid batch: found the id 5 among its inputs at step 1 of row 1, expected ids below 5"
         );
         assert!(refused(|b| b.targets[4] = 9, None).contains("9 among its targets at step 2 of row 0"));
     }
@@ -78,12 +78,12 @@ mod tests {
         let found = |state| refused(|_| {}, Some(&state));
         assert_eq!(
             found(zero(Cell::Lstm, 3)),
-            "this state has 3 rows and 1 layers, h of 9 and c of 9 values; the model expects 2 rows and 1 layers, \
-             h of 6 and c of 6 values; take one that the same model gave"
+            "invalid state: found 3 rows and 1 layers, h of 9 and c of 9 values, expected 2 rows and 1 layers, \
+             h of 6 and c of 6 values; use a state of the same model and number of rows"
         );
-        assert!(found(zero(Cell::Gru, 2)).contains("h of 6 and c of 0 values; the model expects"));
+        assert!(found(zero(Cell::Gru, 2)).contains("h of 6 and c of 0 values, expected"));
         let absurd = State { rows: usize::MAX, layers: zero(Cell::Lstm, 2).layers };
-        assert!(found(absurd).starts_with(&format!("this state has {} rows", usize::MAX)));
+        assert!(found(absurd).starts_with(&format!("invalid state: found {} rows", usize::MAX)));
         assert!(refused(|_| {}, Some(&State { rows: 2, layers: vec![] })).contains("2 rows and 0 layers"));
     }
 

@@ -84,7 +84,7 @@ fn check_unit(corpus: &Corpus, settings: &Settings) -> Result<()> {
         return Ok(());
     }
     let expected = format!("the vocabulary of {} has the unit {}; set the same", corpus.name(), unit.name());
-    Err(Error::Setting { name: "unit", found: found.name().to_owned(), expected })
+    Err(Error::setting("unit", found.name(), expected))
 }
 
 impl Training {

@@ -85,9 +85,9 @@ impl Training {
         training.apply(changed);
         let carries = training.settings.windows == Windows::Stream && training.progress.step > 0;
         if carries && checkpoint.state.is_none() {
-            let reason = "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved, or begin a \
+            let reason = "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved, or start a \
                  new run from its weights with --init-from";
-            return Err(Error::Resume { reason: reason.into() });
+            return Err(Error::resume(reason));
         }
         if let Some(state) = &checkpoint.state {
             state.check(training.model.config(), training.settings.batch)?;
@@ -120,7 +120,7 @@ fn same_text(corpus: Corpus, checkpoint: &Checkpoint) -> Result<Corpus> {
             "{} is not the text that it was trained on (checksum {found:08x}, expected {expected:08x}); restore that text",
             corpus.name()
         );
-        return Err(Error::Resume { reason });
+        return Err(Error::resume(reason));
     }
     corpus.with_vocabulary(&checkpoint.vocabulary)
 }
@@ -136,12 +136,12 @@ fn check_changes(changed: &[Difference], settings: &Settings, stored: &Settings,
                 format!("{key} is {found}, and the run has {expected}; it cannot change, so give {expected}")
             }
         };
-        return Err(Error::Resume { reason });
+        return Err(Error::resume(reason));
     }
     // Cells of a program's own have names in files, and may differ under one name.
     match settings.stack == stored.stack {
         true => Ok(()),
-        false => Err(Error::Resume { reason: "a custom cell is another one than the run's".into() }),
+        false => Err(Error::resume("a custom cell differs from the run's")),
     }
 }
 
@@ -156,11 +156,9 @@ fn restore(
     UpdateRule::with_moments(settings, |name, start| {
         let found = stored.iter().position(|(known, values)| known == name && values.len() == len);
         let Some(found) = found else {
-            return Err(Error::Resume {
-                reason: format!(
-                    "its optimiser state lacks the moment {name}; begin a new run from its weights with --init-from"
-                ),
-            });
+            return Err(Error::resume(format!(
+                "its optimizer state lacks the moment {name}; start a new run from its weights with --init-from"
+            )));
         };
         let mut values = stored.swap_remove(found).1;
         let mut gap = 0;

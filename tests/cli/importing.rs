@@ -66,7 +66,7 @@ fn a_checkpoint_whose_metadata_was_kept_goes_on() {
     file.save(&home, "changed.safetensors");
     for command in ["eval", "sample", "inspect"] {
         let told = [
-            "changed.safetensors is not as `unrolled train` wrote it",
+            "changed.safetensors differs from what `unrolled train` wrote",
             "`unrolled import changed.safetensors",
         ];
         refused(home.run(&format!("{command} changed.safetensors")), 1, &told);
@@ -98,7 +98,7 @@ fn a_changed_checkpoint_is_not_passed_over() {
     refused(
         home.run("train --resume --out here"),
         1,
-        &["here/checkpoint.safetensors is not as `unrolled train` wrote it"],
+        &["here/checkpoint.safetensors differs from what `unrolled train` wrote"],
     );
     assert!(fs::read(home.path(last)).expect("a file") == before);
     import(&home, &format!("{last} --out {last} --replace")).success();
@@ -134,7 +134,7 @@ fn metadata_that_was_lost_comes_from_the_run() {
         assert_eq!(stdout(&assert).contains("  dropped"), dropped);
         home.run(&format!("sample {name}")).success();
         home.run(&format!("eval {name}")).success();
-        let refused_parts = ["lacks the moment m; begin a new run from its weights with --init-from"];
+        let refused_parts = ["lacks the moment m; start a new run from its weights with --init-from"];
         refused(home.run(&format!("train --resume --out {name}")), 1, &refused_parts);
         home.train(&format!("--out {name}-more --init-from {name}")).success();
     }

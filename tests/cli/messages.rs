@@ -332,9 +332,9 @@ fn told(prepares: &[Prepare], arguments: &str) -> (i32, String) {
 fn anywhere(line: &str) -> String {
     let mut line = line.to_owned();
     for (before, after, stands) in [
-        ("more than the ", ": lower hidden", "8.0 GiB of this machine"),
-        (": it has checksum ", ", expected the ", "01234567"),
-        (", expected the ", " that it records", "89abcdef"),
+        ("more than the ", "; lower hidden", "8.0 GiB of this machine"),
+        (": found checksum ", ", expected ", "01234567"),
+        (": found checksum 01234567, expected ", "; use another copy", "89abcdef"),
         (": found 5000 bytes, expected ", " or more", "5024"),
     ] {
         let start = line.find(before).map(|at| at + before.len());

@@ -141,7 +141,7 @@ fn a_file_asks_for_the_cells_that_it_names() {
     training.checkpoint().save(&path).unwrap();
     let unknown = Checkpoint::load(&path).unwrap_err().to_string();
     assert!(
-        unknown.contains("custom = pair cannot work") && unknown.contains("Checkpoint::load_with"),
+        unknown.contains("custom = pair is invalid") && unknown.contains("Checkpoint::load_with"),
         "{unknown}"
     );
     let other = Checkpoint::load_with(&path, &[pair(6)]).unwrap_err().to_string();
@@ -228,7 +228,7 @@ fn cells_that_cannot_work_are_refused_when_the_model_is_made() {
         (refused(&[4], 3, variable.clone()), "inputs left a part of next_state unwritten"),
         (refused(&[3], 4, variable.clone()), "inputs left a part of outputs unwritten"),
     ] {
-        assert!(text.starts_with("custom = odd cannot work: ") && text.contains(expected), "{text}");
+        assert!(text.starts_with("custom = odd is invalid: ") && text.contains(expected), "{text}");
     }
     let odd = |rows| Odd { state: vec![3], output: 3, variable: variable.clone(), rows };
     assert!(made(odd(1)).unwrap_err().to_string().contains("left a part of next_state unwritten"));

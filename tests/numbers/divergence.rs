@@ -36,7 +36,7 @@ fn of_an_absurd_learning_rate() {
     assert!(step > 1 && !(loss.is_finite() && gradient_norm.is_finite()) && learning_rate == 1e9);
     assert!(
         message.contains(&format!(
-            "at step {step}: training diverged at a learning rate of 1000000000: lower learning-rate, or set a clip"
+            "at step {step}: training diverged at learning rate 1000000000; lower learning-rate, or set a clip"
         )),
         "{message}"
     );
@@ -55,7 +55,7 @@ fn of_the_last_update() {
         let error = training.step().expect_err("the parameters are not finite");
         let message = error.to_string();
         assert!(matches!(error, Error::Diverged { step: 1, .. }), "{message}");
-        assert!(message.starts_with("embedding.weight holds a number that is not finite after step 1: "));
+        assert!(message.starts_with("embedding.weight has a non-finite value after step 1: "));
         assert!(training.progress().history.is_empty() && training.progress().best_val_loss.is_none());
     }
 }

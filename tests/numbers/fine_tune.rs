@@ -84,11 +84,8 @@ fn training_settings_are_free_and_the_model_is_not() {
         .unwrap();
     let told = |settings| start(settings).unwrap_err();
     for (change, expected) in [
-        (Settings { hidden: 13, ..base.clone() }, "layer 0: hidden is 13, but the weights"),
-        (
-            Settings { layers: 2, ..base.clone() },
-            "layers is 2, but the weights that the run starts from have layers = 1",
-        ),
+        (Settings { hidden: 13, ..base.clone() }, "layer 0: hidden is 13, but the initial weights have 12;"),
+        (Settings { layers: 2, ..base.clone() }, "layers is 2, but the initial weights have 1;"),
         (Settings { cell: Cell::Gru, ..base.clone() }, "layer 0: cell is gru"),
         (Settings { embedding: Some(5), ..base.clone() }, "embedding is 5"),
     ] {
@@ -97,7 +94,7 @@ fn training_settings_are_free_and_the_model_is_not() {
         assert!(error.to_string().starts_with(expected), "{error}");
     }
     let error = told(Settings { unit: Unit::Byte, ..base }).to_string();
-    assert!(error.starts_with("unit = byte cannot work"), "{error}");
+    assert!(error.starts_with("unit = byte is invalid"), "{error}");
 }
 
 #[test]
@@ -112,7 +109,7 @@ fn a_settings_unit_must_be_the_texts() {
     let told = Training::new(Corpus::from_text("abc".repeat(99), Unit::Byte).unwrap(), settings(), Some(1));
     let told = told.unwrap_err().to_string();
     assert!(
-        told.starts_with("unit = char cannot work: the vocabulary of the text has the unit byte"),
+        told.starts_with("unit = char is invalid: the vocabulary of the text has the unit byte"),
         "{told}"
     );
 }

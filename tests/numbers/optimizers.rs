@@ -228,10 +228,10 @@ fn settings_and_sizes_that_cannot_work_are_named() {
         Optimizer::new(&settings, parameters, Some(1)).expect_err("refused").to_string()
     };
     let settings = Settings { beta1: 1.0, ..Settings::default() };
-    let expected = "beta1 = 1 cannot work: give a number of at least 0 and below 1";
+    let expected = "beta1 = 1 is invalid: give a number of at least 0 and below 1";
     assert_eq!(refused(settings, 3), expected);
     let settings = Settings { clip: -1.0, ..Settings::default() };
-    assert!(refused(settings, 3).starts_with("clip = -1 cannot work: "));
+    assert!(refused(settings, 3).starts_with("clip = -1 is invalid: "));
     // What does not concern the optimiser is not asked.
     of(&Settings { batch: 0, ..Settings::default() }, 3);
     #[cfg(target_os = "linux")]

@@ -131,7 +131,7 @@ fn refusal(lengths: &[usize], change: impl FnOnce(&mut Batch)) -> String {
 
 #[test]
 fn lengths_that_do_not_fit_are_refused() {
-    let start = "this batch cannot be used: found";
+    let start = "invalid batch: found";
     let of_sizes = |lengths: &[usize]| refusal(lengths, |_| {});
     assert_eq!(of_sizes(&[3]), format!("{start} 1 lengths, expected one for each of 2 rows"));
     assert_eq!(
@@ -156,8 +156,7 @@ fn a_dropout_that_leaves_nothing_is_refused() {
     for probability in [-0.1, 1.0, f32::NAN] {
         let dropout = Dropout { probability, ..DROPOUT };
         let refused = differentiator.run_with_dropout(&batch(3, 2, 5), None, None, dropout);
-        let expected =
-            format!("dropout = {probability} cannot work: give a number of at least 0 and below 1");
+        let expected = format!("dropout = {probability} is invalid: give a number of at least 0 and below 1");
         assert_eq!(refused.expect_err("refused").to_string(), expected);
     }
 }

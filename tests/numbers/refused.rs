@@ -44,8 +44,8 @@ fn a_state_that_does_not_fit_uses_up_neither_direction() {
 fn a_plan_without_steps_or_beyond_all_memory_is_refused_when_it_is_made() {
     let told =
         |steps, rows| Rnn::planned(model(Layer::lstm(2)), steps, rows, Some(1)).unwrap_err().to_string();
-    assert!(told(0, 2).starts_with("steps = 0 cannot work"), "{}", told(0, 2));
-    assert!(told(2, 0).starts_with("rows = 0 cannot work"), "{}", told(2, 0));
+    assert!(told(0, 2).starts_with("steps = 0 is invalid"), "{}", told(0, 2));
+    assert!(told(2, 0).starts_with("rows = 0 is invalid"), "{}", told(2, 0));
     for steps in [1 << 45, usize::MAX] {
         assert!(told(steps, 2).contains("lower hidden, layers, embedding, batch or steps"));
     }
@@ -57,7 +57,7 @@ fn a_stack_beyond_all_memory_and_a_scale_that_is_none_are_refused() {
     assert!(told(Layer::lstm(1 << 21), Settings::default()).contains("of memory"));
     for scale in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         let text = told(Layer::gru(2), Settings { init_scale: Some(scale), ..Settings::default() });
-        assert!(text.starts_with(&format!("init-scale = {scale} cannot work")), "{text}");
+        assert!(text.starts_with(&format!("init-scale = {scale} is invalid")), "{text}");
     }
 }
 
@@ -76,14 +76,14 @@ fn a_configuration_that_was_changed_is_checked_with_its_parameters() {
         change(&mut config);
         let parameters = Parameters::zeros(model(Layer::lstm(2)).config().layout());
         let text = Model::with_parameters(config, parameters).unwrap_err().to_string();
-        assert!(text.starts_with(&format!("{expected} cannot work")), "{text}");
+        assert!(text.starts_with(&format!("{expected} is invalid")), "{text}");
     }
 }
 
 #[test]
 fn a_stack_by_itself_is_refused_where_symbols_come_in() {
     let (stack, expected) =
-        (model(Layer::lstm(2)), "vocabulary = 0 cannot work: a stack by itself reads vectors");
+        (model(Layer::lstm(2)), "vocabulary = 0 is invalid: a stack by itself reads vectors");
     let told = [
         Plan::new(&stack, 3, 2, Some(1)).map(drop),
         Dynamic::new(&stack, Some(1)).map(drop),
@@ -97,7 +97,7 @@ fn a_stack_by_itself_is_refused_where_symbols_come_in() {
     let small = Model::new(&Settings { hidden: 3, ..Settings::default() }, 5).unwrap();
     for (model, known) in [(stack, 0), (small, 5)] {
         let told = evaluate(&model, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
-        assert!(told.starts_with(&format!("vocabulary = 10 cannot work: the model knows {known}")), "{told}");
+        assert!(told.starts_with(&format!("vocabulary = 10 is invalid: the model knows {known}")), "{told}");
     }
 }
 

@@ -304,7 +304,7 @@ fn options_that_cannot_work_are_named_when_the_model_is_made() {
         let mut layer = Layer::lstm(8);
         change(&mut layer);
         let text = Model::of_stack(&[layer], 3, &Settings::default()).unwrap_err().to_string();
-        assert!(text.starts_with(&format!("{expected} cannot work: ")), "{expected}: {text}");
+        assert!(text.starts_with(&format!("{expected} is invalid: ")), "{expected}: {text}");
     }
 }
 
@@ -324,7 +324,7 @@ fn a_window_goes_backward_once_and_what_does_not_fit_is_refused() {
     for probability in [1.0, f32::NAN, -0.1] {
         let dropout = Some(Dropout { probability, seed: 1, step: 1 });
         let message = network().forward(&Window { dropout, ..window }, &mut outputs).unwrap_err().to_string();
-        assert!(message.starts_with(&format!("dropout = {probability} cannot work")), "{message}");
+        assert!(message.starts_with(&format!("dropout = {probability} is invalid")), "{message}");
     }
     let told = |lengths: [usize; 2], rows| {
         let steps = lengths.map(|length| vec![0.0; length]);

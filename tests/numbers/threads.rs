@@ -1,4 +1,4 @@
-//! Threads: numbers that cannot work, and pools that models share.
+//! Threads: invalid numbers, and pools that models share.
 
 use super::{batch, model, run_of, text};
 use unrolled::Settings;
@@ -24,7 +24,7 @@ fn zero_and_absurd_numbers_are_refused_everywhere() {
         ];
         for error in errors {
             let message = error.expect("refused").to_string();
-            let expected = format!("threads = {count} cannot work: a number of threads from 1 to 1024");
+            let expected = format!("threads = {count} is invalid: give a number from 1 to 1024");
             assert_eq!(message, expected);
         }
     }

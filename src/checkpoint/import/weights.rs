@@ -29,8 +29,8 @@ impl Source<'_> {
         if !self.ignored.iter().any(|ignored| ignored == name) {
             return Ok(());
         }
-        let (path, tensor) = (self.file.path().to_owned(), name.to_owned());
-        Err(Error::TensorFile { path, tensor, found: IGNORED.to_owned(), expected: format!("F32 {shape:?}") })
+        let (found, expected) = (IGNORED.to_owned(), format!("F32 {shape:?}"));
+        Err(Error::tensor_file(self.file.path(), name, found, expected))
     }
 }
 

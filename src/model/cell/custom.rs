@@ -174,9 +174,7 @@ impl CustomCell {
 
     /// Checks what the cell says of itself, for inputs of width `inputs`.
     pub(crate) fn validate(&self, inputs: usize) -> Result<()> {
-        let refuse = |expected: &str| {
-            Err(Error::Setting { name: "custom", found: self.name.clone(), expected: expected.to_owned() })
-        };
+        let refuse = |expected: &str| Err(Error::setting("custom", self.name.clone(), expected));
         let Some(cell) = self.cell() else {
             return refuse(
                 "this cell is not part of the program; give it by name, as Checkpoint::load_with does",

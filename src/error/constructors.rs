@@ -1,0 +1,42 @@
+//! Short ways to create the most frequent errors.
+
+use super::{Error, Result};
+use std::path::Path;
+
+impl Error {
+    /// Creates [`Error::Setting`]: the setting `name` has the invalid value `found`. `expected` says which
+    /// values are valid, or what to do.
+    pub fn setting(name: &'static str, found: impl ToString, expected: impl Into<String>) -> Self {
+        Self::Setting { name, found: found.to_string(), expected: expected.into() }
+    }
+
+    /// Creates [`Error::Batch`].
+    pub fn batch(found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::Batch { found: found.into(), expected: expected.into() }
+    }
+
+    /// Creates [`Error::Tensor`] for the tensor `tensor`.
+    pub fn tensor(tensor: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::Tensor { tensor: tensor.into(), found: found.into(), expected: expected.into() }
+    }
+
+    /// Creates [`Error::Resume`].
+    pub(crate) fn resume(reason: impl Into<String>) -> Self {
+        Self::Resume { reason: reason.into() }
+    }
+
+    /// Creates [`Error::TensorFile`] for a tensor of the file `path`.
+    pub(crate) fn tensor_file(path: &Path, tensor: &str, found: String, expected: String) -> Self {
+        Self::TensorFile { path: path.to_owned(), tensor: tensor.to_owned(), found, expected }
+    }
+}
+
+/// Returns [`Error::Setting`] for the setting `name` unless `valid`.
+pub(crate) fn require(
+    valid: bool,
+    name: &'static str,
+    found: impl ToString,
+    expected: impl Into<String>,
+) -> Result<()> {
+    if valid { Ok(()) } else { Err(Error::setting(name, found, expected)) }
+}
