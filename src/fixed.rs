@@ -7,7 +7,7 @@
 //! use unrolled::checkpoint::TensorFile;
 //! use unrolled::fixed::{Dense, Layer, Lstm, Model};
 //! # fn main() -> unrolled::Result<()> {
-//! # let path = std::path::Path::new("tests/goldens/torch-fixed-lstm-h16.safetensors");
+//! # let path = std::path::Path::new("tests/fixtures/torch-fixed-lstm-h16.safetensors");
 //! let file = TensorFile::load(path)?; // a PyTorch module with members `rnn`, an LSTM, and `head`, a Linear
 //! let cell: Lstm<1, 16> = file.cell("rnn", 0)?;
 //! let head: Dense<16, 1> = file.dense("head")?;

@@ -16,7 +16,7 @@ impl TensorFile {
     /// use unrolled::{Bias, Layer, rnn::Rnn};
     ///
     /// # fn main() -> unrolled::Result<()> {
-    /// # let path = std::path::Path::new("tests/goldens/torch-fixed-lstm-h16.safetensors");
+    /// # let path = std::path::Path::new("tests/fixtures/torch-fixed-lstm-h16.safetensors");
     /// let file = TensorFile::load(path)?; // a PyTorch module with a member `rnn`, an LSTM of 16 units on one input
     /// let config = ModelConfig::of_stack(&[Layer::lstm(16)], 1, Bias::Double)?;
     /// let rnn = Rnn::new(file.rnn("rnn", &config)?, Some(1))?;

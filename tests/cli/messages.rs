@@ -24,9 +24,9 @@ enum Prepare {
     /// The file is cut to so many bytes.
     Cut(&'static str, u64),
     Remove(&'static str),
-    Twin(&'static str, &'static str),
+    CopyOf(&'static str, &'static str),
 }
-use Prepare::{Cut, File, Flip, Folder, Remove, Train, Twin};
+use Prepare::{CopyOf, Cut, File, Flip, Folder, Remove, Train};
 
 const RUN: &[Prepare] = &[Train("")];
 const PAUSED: &[Prepare] = &[Train("--stop-after 6")];
@@ -205,9 +205,9 @@ const PARTS: &[Part] = &[
             (&[], "eval nowhere"),
             (&[Folder("folder")], "inspect folder"),
             (&[Train("--val-fraction 0")], "eval here --checkpoint best"),
-            (&[Train(""), Twin(LAST, "bad"), Flip("bad", 9)], "inspect bad"),
-            (&[Train(""), Twin(LAST, "bad"), Cut("bad", 5000)], "inspect bad"),
-            (&[Train(""), Twin(LAST, "bad"), Cut("bad", 3)], "inspect bad"),
+            (&[Train(""), CopyOf(LAST, "bad"), Flip("bad", 9)], "inspect bad"),
+            (&[Train(""), CopyOf(LAST, "bad"), Cut("bad", 5000)], "inspect bad"),
+            (&[Train(""), CopyOf(LAST, "bad"), Cut("bad", 3)], "inspect bad"),
             (&[File("bad", b"not a checkpoint at all")], "inspect bad"),
             (&[File("bad", b"\x02\0\0\0\0\0\0\0{}")], "inspect bad"),
             (RUN, "eval here/best.safetensors --checkpoint last"),
@@ -229,7 +229,7 @@ const PARTS: &[Part] = &[
             ),
             (&[File("net.pt", b"PK\x03\x04")], "import net.pt --out new.safetensors"),
             (&[File("net.json", b"{\"layers\": []}")], "import net.json --out new.safetensors"),
-            (&[Train(""), Twin(LAST, "bad"), Cut("bad", 5000)], "import bad --out new.safetensors"),
+            (&[Train(""), CopyOf(LAST, "bad"), Cut("bad", 5000)], "import bad --out new.safetensors"),
         ],
     ),
     (
@@ -239,7 +239,7 @@ const PARTS: &[Part] = &[
             (RUN, "eval here --eval-streams 0"),
             (RUN, "eval here --top-k 0"),
             (&[Train(""), File("other.txt", "Line \u{20ac}".as_bytes())], "eval here other.txt"),
-            (&[Train(""), Twin("here/best.safetensors", "alone.safetensors")], "eval alone.safetensors"),
+            (&[Train(""), CopyOf("here/best.safetensors", "alone.safetensors")], "eval alone.safetensors"),
             (RUN, "sample here --prompt \u{20ac}"),
             (RUN, "sample here --prompt-file none.txt"),
             (&[Train(""), File("prompt.txt", b"caf\xe9")], "sample here --prompt-file prompt.txt"),
@@ -295,7 +295,7 @@ impl Prepare {
                 file.set_len(length).expect("cut");
             }
             Remove(name) => fs::remove_file(home.path(name)).expect("a file"),
-            Twin(from, to) => _ = fs::copy(home.path(from), home.path(to)).expect("a copy"),
+            CopyOf(from, to) => _ = fs::copy(home.path(from), home.path(to)).expect("a copy"),
         }
     }
 
@@ -310,7 +310,7 @@ impl Prepare {
             Flip(name, _) => format!("with a flipped bit in `{name}`"),
             Cut(name, length) => format!("`{name}` cut to {length} bytes"),
             Remove(name) => format!("without `{name}`"),
-            Twin(from, to) => format!("`{to}` is a copy of `{from}`"),
+            CopyOf(from, to) => format!("`{to}` is a copy of `{from}`"),
         })
     }
 }

@@ -1,6 +1,6 @@
-//! Gradients against central differences of the f64 twin.
+//! Gradients against central differences of the f64 reference.
 
-use super::twin::Twin;
+use super::reference_model::ReferenceModel;
 use super::{batch, cells, close, label, model, noise};
 use unrolled::corpus::{Batch, Batches, Corpus};
 use unrolled::exec::State;
@@ -27,11 +27,11 @@ pub fn assert_gradients(
     check: impl Fn(usize) -> bool,
 ) {
     let (loss, gradient, _) = gradients(model, batch, initial, Some(1)).unwrap();
-    let mut twin = Twin::new(model);
-    assert!(close(loss, twin.loss(batch, initial)), "{what}: loss {loss}");
+    let mut reference = ReferenceModel::new(model);
+    assert!(close(loss, reference.loss(batch, initial)), "{what}: loss {loss}");
     for (entry, values) in gradient.iter() {
         for (i, &found) in values.iter().enumerate().filter(|(i, _)| check(entry.range.start + i)) {
-            let expected = twin.derivative(entry.range.start + i, batch, initial);
+            let expected = reference.derivative(entry.range.start + i, batch, initial);
             assert!(close(found.into(), expected), "{what}: {}[{i}]: {found} for {expected}", entry.name);
         }
     }
@@ -100,13 +100,13 @@ fn first_step(settings: &Settings) -> (Model, Batch, f64, Vec<f32>) {
 
 fn assert_first_step(settings: &Settings, factor: f64) {
     let (model, batch, loss, moved) = first_step(settings);
-    let mut twin = Twin::new(&model);
-    twin.dropout = Some((settings.dropout, settings.seed));
-    assert!(close(loss, twin.loss(&batch, None)), "{}: loss {loss}", label(settings));
+    let mut reference = ReferenceModel::new(&model);
+    reference.dropout = Some((settings.dropout, settings.seed));
+    assert!(close(loss, reference.loss(&batch, None)), "{}: loss {loss}", label(settings));
     for entry in model.parameters().layout.entries() {
         let constant = settings.bias == Bias::Single && entry.name.contains("bias_hh");
         for at in entry.range.clone() {
-            let expected = if constant { 0.0 } else { factor * twin.derivative(at, &batch, None) };
+            let expected = if constant { 0.0 } else { factor * reference.derivative(at, &batch, None) };
             let found = moved[at];
             // One more rounding than a gradient's: that of a parameter of about 1.
             assert!(

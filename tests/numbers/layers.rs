@@ -2,7 +2,7 @@
 //! gradients of every weight, of the inputs and of the first state.
 
 use super::assert_close;
-use super::case::Case;
+use super::layer_fixture::LayerFixture;
 use unrolled::Settings;
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::rnn::{
@@ -144,7 +144,7 @@ fn batch_major(values: &[f32], [steps, rows]: [usize; 2]) -> Vec<f32> {
 }
 
 fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
-    let case = Case::load(name);
+    let case = LayerFixture::load(name);
     let what = &format!("{name}, {order:?}, {threads} threads");
     let [steps, rows] = [case.shape("inputs")[0], case.shape("inputs")[1]];
     let arranged = |values: &[f32]| match order {
@@ -191,7 +191,7 @@ pub fn layers_stacks_and_wrappers_are_theirs() {
 #[test]
 pub fn kerass_gru_with_reset_after_is_theirs() {
     let layer = Layer { reset: Reset::After, ..Layer::gru(9) };
-    let case = Case::load("keras-cell-gru-after");
+    let case = LayerFixture::load("keras-cell-gru-after");
     let settings = Settings::default();
     let model = Model::of_stack(std::slice::from_ref(&layer), 5, &settings).unwrap();
     let stack = [("", layer)];
@@ -211,7 +211,7 @@ pub fn kerass_gru_with_reset_after_is_theirs() {
 
 #[test]
 pub fn the_static_form_takes_lists_and_one_shape() {
-    let (case, layers) = (Case::load("tensorflow-stack-lengths"), stack([lstm(7), gru(9), rnn(5)]));
+    let (case, layers) = (LayerFixture::load("tensorflow-stack-lengths"), stack([lstm(7), gru(9), rnn(5)]));
     let mut rnn = Rnn::planned(case.model(&layers), 6, 3, Some(1)).unwrap();
     let steps: Vec<&[f32]> = case.get("inputs").chunks(15).collect();
     let initial = case.state("initial", "", 3);
@@ -234,7 +234,7 @@ pub fn both_directions_are_theirs() {
         ("tensorflow-bidirectional-mixed", gru(9), lstm(7), Merge::Concatenate),
     ];
     for (name, forward, backward, merge) in cases {
-        let case = Case::load(name);
+        let case = LayerFixture::load(name);
         let stacks = [("fw/", forward), ("bw/", backward)].map(|layer| [layer]);
         let [fw, bw] = [0, 1].map(|direction| case.model(&stacks[direction]));
         let mut both = Bidirectional::new(fw, bw, merge, Some(1)).unwrap();
@@ -275,7 +275,7 @@ pub fn both_directions_are_theirs() {
 
 /// A stack's parameters under PyTorch's own names; `layers` are those of the file.
 fn from_pytorch(
-    case: &Case,
+    case: &LayerFixture,
     (before, after): (&str, &str),
     config: &ModelConfig,
     layers: std::ops::Range<usize>,
@@ -292,12 +292,12 @@ fn from_pytorch(
 }
 
 /// Rows of `h0` and the like, [L or 2 L, B, width].
-fn rows_of<'a>(case: &'a Case, name: &str, row: usize) -> &'a [f32] {
+fn rows_of<'a>(case: &'a LayerFixture, name: &str, row: usize) -> &'a [f32] {
     let [_, batch, width] = case.shape(name)[..] else { panic!("{name} has three dimensions") };
     &case.get(name)[row * batch * width..][..batch * width]
 }
 
-fn pytorch_state(case: &Case, [h, c]: [&str; 2], rows: &[usize]) -> State {
+fn pytorch_state(case: &LayerFixture, [h, c]: [&str; 2], rows: &[usize]) -> State {
     let part =
         |name: &str, row: usize| case.find(name).map_or(Vec::new(), |_| rows_of(case, name, row).to_vec());
     let layers = rows.iter().map(|row| LayerState { h: part(h, *row), c: part(c, *row) }).collect();
@@ -306,7 +306,7 @@ fn pytorch_state(case: &Case, [h, c]: [&str; 2], rows: &[usize]) -> State {
 
 #[test]
 pub fn pytorchs_projected_lstm_is_theirs() {
-    let case = Case::load("torch-projected-lstm");
+    let case = LayerFixture::load("torch-projected-lstm");
     let layer = Layer { projection: Some(4), ..Layer::lstm(7) };
     let model = Model::of_stack(&[layer.clone(), layer], 5, &Settings::default()).unwrap();
     let parameters = from_pytorch(&case, ("", ""), model.config(), 0..2);
@@ -330,7 +330,7 @@ pub fn pytorchs_projected_lstm_is_theirs() {
 pub fn pytorchs_bidirectional_layers_are_theirs() {
     let cells = [("rnn", Layer::rnn(9)), ("lstm", Layer::lstm(7)), ("gru", Layer::gru(9))];
     for (kind, layer) in cells {
-        let case = Case::load(&format!("torch-bidirectional-{kind}"));
+        let case = LayerFixture::load(&format!("torch-bidirectional-{kind}"));
         let width = 2 * layer.hidden;
         let directions = ["", "_reverse"];
         let mut both = [0, 1].map(|l| {

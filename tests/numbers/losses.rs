@@ -1,7 +1,7 @@
 //! Losses and accuracies against TensorFlow's.
 
-use super::case::Case;
-use super::differences::record;
+use super::fixture_differences::record;
+use super::layer_fixture::LayerFixture;
 use super::{assert_close, close};
 use unrolled::corpus::Corpus;
 use unrolled::exec::Plan;
@@ -12,7 +12,7 @@ use unrolled::loss::{
 use unrolled::train::Training;
 use unrolled::{Settings, Unit, Windows};
 
-fn targets(case: &Case) -> Vec<u32> {
+fn targets(case: &LayerFixture) -> Vec<u32> {
     case.ids("targets").iter().map(|id| *id as u32).collect()
 }
 
@@ -28,7 +28,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 #[test]
 pub fn dense_labels_are_theirs() {
     for name in ["dense", "dense-unnormalised"] {
-        let case = Case::load(&format!("tensorflow-loss-{name}"));
+        let case = LayerFixture::load(&format!("tensorflow-loss-{name}"));
         let losses = softmax_cross_entropy(case.get("logits"), case.get("labels"), 9).unwrap();
         assert_losses(&case.name, &losses, case.get("losses"));
         let cotangents = wide(case.get("cotangent.losses"));
@@ -39,7 +39,7 @@ pub fn dense_labels_are_theirs() {
 
 #[test]
 pub fn smoothed_labels_are_theirs() {
-    let case = Case::load("tensorflow-loss-smoothed");
+    let case = LayerFixture::load("tensorflow-loss-smoothed");
     let labels = smoothed_labels(&targets(&case), 11, 0.125).unwrap();
     let losses = softmax_cross_entropy(case.get("logits"), &labels, 9).unwrap();
     assert_losses(&case.name, &losses, case.get("losses"));
@@ -54,7 +54,7 @@ pub fn smoothed_labels_are_theirs() {
 #[test]
 pub fn losses_by_example_are_theirs() {
     for name in ["by-example", "by-example-zero"] {
-        let case = Case::load(&format!("tensorflow-loss-{name}"));
+        let case = LayerFixture::load(&format!("tensorflow-loss-{name}"));
         for (flag, average) in [("timesteps", true), ("sum", false)] {
             let of = || {
                 let (logits, weights) = (case.get("logits"), case.get("weights"));
@@ -81,7 +81,7 @@ pub fn sequence_losses_are_theirs() {
         ("none", Average::None),
     ];
     for name in ["sequence", "sequence-zero"] {
-        let case = Case::load(&format!("tensorflow-loss-{name}"));
+        let case = LayerFixture::load(&format!("tensorflow-loss-{name}"));
         for (flag, average) in averages {
             let (logits, weights) = (case.get("logits"), case.get("weights"));
             let loss = sequence_loss(logits, &targets(&case), weights, 3, average).unwrap();
@@ -94,7 +94,7 @@ pub fn sequence_losses_are_theirs() {
 
 #[test]
 pub fn top_k_and_accuracy_are_theirs() {
-    let case = Case::load("tensorflow-top-k");
+    let case = LayerFixture::load("tensorflow-top-k");
     let (logits, targets) = (case.get("logits"), targets(&case));
     for k in [1, 2, 3, 11] {
         let found: Vec<usize> = in_top_k(logits, &targets, k).unwrap().into_iter().map(usize::from).collect();

@@ -1,21 +1,21 @@
 //! What the engine computes: against other frameworks, against calculus, and against itself in every way to run it.
 
 mod allocations;
-mod bits;
-mod case;
-mod custom;
-mod differences;
+mod custom_cells;
+mod determinism;
 mod divergence;
 mod evaluation;
 mod extend;
 mod fine_tune;
-mod fixed;
-mod golden;
-mod goldens;
+mod fixed_sizes;
+mod fixture;
+mod fixture_differences;
+mod frameworks;
 mod gradients;
-mod hammer;
+mod input_table;
+mod invalid_input;
+mod layer_fixture;
 mod layers;
-mod leaves;
 mod long_runs;
 mod losses;
 mod memory;
@@ -23,15 +23,15 @@ mod optimizers;
 mod python;
 mod ragged;
 mod ragged_gradients;
-mod refused;
+mod reference_model;
 mod resume;
-mod rows;
+mod row_independence;
+mod simd_backends;
 mod stacks;
-mod table;
 mod tensor_files;
+mod tensorflow_training;
+mod thread_stress;
 mod threads;
-mod traces;
-mod twin;
 
 use unrolled::corpus::{Batch, Corpus};
 use unrolled::model::Model;
@@ -39,7 +39,7 @@ use unrolled::{Activation, Cell, InputKind, Reset, Schedule, Settings, Unit};
 
 /// What frameworks differ by among themselves: 1e-5 of the value for the roundings that a chain of a few hundred f32
 /// operations adds up to, and 1e-6 for values that cancel to nearly nothing. PyTorch in f32 uses a fifth of it against
-/// its own f64 (tests/goldens/README.md).
+/// its own f64 (tests/fixtures/README.md).
 fn close(found: f64, expected: f64) -> bool {
     (found - expected).abs() <= 1e-6 + 1e-5 * expected.abs()
 }
@@ -51,7 +51,7 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
         assert!(close(found.into(), expected.into()), "{what}[{i}]: found {found}, expected {expected}");
         largest = largest.max((f64::from(found) - f64::from(expected)).abs());
     }
-    differences::record(what, largest);
+    fixture_differences::record(what, largest);
 }
 
 /// Bits, which `==` on floats does not compare (0 and -0, NaN).

@@ -2,7 +2,7 @@
 //! refusing.
 
 use super::allocations::count;
-use super::golden::Golden;
+use super::fixture::Fixture;
 use super::{assert_close, bits, noise, run_of, text};
 use std::{collections::BTreeMap, env, process::Command};
 use unrolled::corpus::{Batch, Batches};
@@ -26,18 +26,18 @@ fn of(settings: &Settings, parameters: usize) -> Optimizer {
     Optimizer::new(settings, parameters, Some(1)).unwrap()
 }
 
-fn goldens() -> Vec<Golden> {
-    let all = Golden::all(&["tensorflow-optimizer", "torch-optimizer"]);
-    assert_eq!(all.len(), 12, "a golden is missing");
+fn fixtures() -> Vec<Fixture> {
+    let all = Fixture::all(&["tensorflow-optimizer", "torch-optimizer"]);
+    assert_eq!(all.len(), 12, "a fixture is missing");
     all
 }
 
-/// The values [10, 37] after each update of a golden's problem, and the moments after the last.
-fn updated(golden: &Golden, settings: &Settings) -> (Vec<f32>, Vec<Vec<f32>>) {
+/// The values [10, 37] after each update of a fixture's problem, and the moments after the last.
+fn updated(fixture: &Fixture, settings: &Settings) -> (Vec<f32>, Vec<Vec<f32>>) {
     let settings = Settings { clip: 0.0, ..settings.clone() };
-    let (mut optimizer, mut values) = (of(&settings, 37), golden.floats("start").to_vec());
+    let (mut optimizer, mut values) = (of(&settings, 37), fixture.floats("start").to_vec());
     let mut all = Vec::new();
-    for gradient in golden.floats("gradients").chunks(37) {
+    for gradient in fixture.floats("gradients").chunks(37) {
         optimizer.step(settings.learning_rate, gradient, &mut values);
         all.extend_from_slice(&values);
     }
@@ -46,11 +46,11 @@ fn updated(golden: &Golden, settings: &Settings) -> (Vec<f32>, Vec<Vec<f32>>) {
 
 #[test]
 pub fn ten_updates_go_as_theirs() {
-    for golden in goldens() {
-        let (values, _) = updated(&golden, &golden.settings);
-        let steps = values.chunks(37).zip(golden.floats("values").chunks(37));
+    for fixture in fixtures() {
+        let (values, _) = updated(&fixture, &fixture.settings);
+        let steps = values.chunks(37).zip(fixture.floats("values").chunks(37));
         for (number, (found, expected)) in (1..).zip(steps) {
-            assert_close(&format!("{}, update {number}", golden.name), found, expected);
+            assert_close(&format!("{}, update {number}", fixture.name), found, expected);
         }
     }
 }
@@ -71,24 +71,24 @@ fn ten_updates_go_as_theirs_on_every_instruction_set() {
 
 #[test]
 fn moments_start_where_tensorflows_slots_do() {
-    for golden in goldens() {
-        let mut slots: BTreeMap<String, f64> = serde_json::from_str(&golden.words["initial_slots"]).unwrap();
-        for (name, values) in of(&golden.settings, 1).moments() {
+    for fixture in fixtures() {
+        let mut slots: BTreeMap<String, f64> = serde_json::from_str(&fixture.words["initial_slots"]).unwrap();
+        for (name, values) in of(&fixture.settings, 1).moments() {
             let slot = slots.remove(&name.replace("mean_square", "rms").replace("mean_gradient", "mg"));
-            assert_eq!(slot.map(|slot| slot as f32), Some(values[0]), "{}: {name}", golden.name);
+            assert_eq!(slot.map(|slot| slot as f32), Some(values[0]), "{}: {name}", fixture.name);
         }
         // TensorFlow keeps a velocity without momentum, and leaves it as it is.
-        assert!(slots.values().all(|&slot| slot == 0.0), "{}: {slots:?}", golden.name);
+        assert!(slots.values().all(|&slot| slot == 0.0), "{}: {slots:?}", fixture.name);
     }
 }
 
 #[test]
 fn defaults_are_tensorflows() {
-    // The goldens name their constants; without the names the same numbers must come out.
+    // The fixtures name their constants; without the names the same numbers must come out.
     for name in ["adagrad", "rmsprop", "adam"] {
-        let golden = Golden::load(&format!("tensorflow-optimizer-{name}"));
-        let unnamed = Settings { initial_accumulator: None, epsilon: None, ..golden.settings.clone() };
-        assert!(updated(&golden, &golden.settings) == updated(&golden, &unnamed), "{name}");
+        let fixture = Fixture::load(&format!("tensorflow-optimizer-{name}"));
+        let unnamed = Settings { initial_accumulator: None, epsilon: None, ..fixture.settings.clone() };
+        assert!(updated(&fixture, &fixture.settings) == updated(&fixture, &unnamed), "{name}");
     }
 }
 
@@ -160,18 +160,18 @@ fn a_stack_learns_and_its_bits_do_not_depend_on_threads() {
 
 #[test]
 fn a_restored_optimizer_goes_on_with_the_same_bits() {
-    for golden in goldens() {
-        let (mut first, mut values) = (of(&golden.settings, 37), golden.floats("start").to_vec());
-        let (before, after) = golden.floats("gradients").split_at(4 * 37);
+    for fixture in fixtures() {
+        let (mut first, mut values) = (of(&fixture.settings, 37), fixture.floats("start").to_vec());
+        let (before, after) = fixture.floats("gradients").split_at(4 * 37);
         before.chunks(37).for_each(|gradient| _ = first.step(0.01, gradient, &mut values));
-        let (mut second, mut others) = (of(&golden.settings, 37), values.clone());
+        let (mut second, mut others) = (of(&fixture.settings, 37), values.clone());
         second.restore(first.steps(), first.moments()).unwrap();
         for gradient in after.chunks(37) {
             first.step(0.01, gradient, &mut values);
             second.step(0.01, gradient, &mut others);
         }
-        assert!(bits(&values) == bits(&others) && second.steps() == 10, "{}", golden.name);
-        assert!(first.moments().eq(second.moments()), "{}", golden.name);
+        assert!(bits(&values) == bits(&others) && second.steps() == 10, "{}", fixture.name);
+        assert!(first.moments().eq(second.moments()), "{}", fixture.name);
     }
 }
 

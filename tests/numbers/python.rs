@@ -1,8 +1,8 @@
 //! Checkpoints in PyTorch. Runs where `python3` (or the interpreter that UNROLLED_PYTHON names) has torch and
-//! safetensors, and says so where it has not. What needs no Python is in `goldens`: PyTorch's parameters, under
+//! safetensors, and says so where it has not. What needs no Python is in `fixtures`: PyTorch's parameters, under
 //! PyTorch's names, give PyTorch's logits.
 
-use super::golden::folder;
+use super::fixture::folder;
 use super::{cells, run_of, text};
 use std::ffi::OsString;
 use std::io::{Write, stderr};

@@ -1,7 +1,7 @@
 //! Gradients of windows whose rows end at different steps.
 
 use super::ragged::{LENGTHS, padded};
-use super::twin::Twin;
+use super::reference_model::ReferenceModel;
 use super::{batch, bits, cells, close, label, model, models};
 use unrolled::corpus::Batch;
 use unrolled::exec::{Dropout, State};
@@ -35,15 +35,15 @@ fn are_those_of_the_twin() {
         {
             let settings = Settings { hidden: 6, layers, input, embedding: Some(3), ..cell.clone() };
             let (model, batch) = (model(&settings, 5), ragged(4, &lengths, 5));
-            let mut twin = Twin::new(&model);
-            twin.lengths = lengths.to_vec();
-            twin.dropout = drops.then_some((DROPOUT.probability, DROPOUT.seed));
+            let mut reference = ReferenceModel::new(&model);
+            reference.lengths = lengths.to_vec();
+            reference.dropout = drops.then_some((DROPOUT.probability, DROPOUT.seed));
             let mut differentiator = Differentiator::new(model, Some(1)).unwrap();
             let loss = run(&mut differentiator, &batch, &lengths, drops);
-            assert!(close(loss, twin.loss(&batch, None)), "{}: loss {loss}", label(&settings));
+            assert!(close(loss, reference.loss(&batch, None)), "{}: loss {loss}", label(&settings));
             for (entry, values) in differentiator.gradient().iter() {
                 for (&found, at) in values.iter().zip(entry.range.clone()) {
-                    let expected = twin.derivative(at, &batch, None);
+                    let expected = reference.derivative(at, &batch, None);
                     let what = format!("{}: {}[{at}]", label(&settings), entry.name);
                     assert!(close(found.into(), expected), "{what}: {found} for {expected}");
                 }

@@ -1,6 +1,6 @@
 //! Layers that other frameworks computed: their files, and TensorFlow's weights under the project's names.
 
-use super::golden::folder;
+use super::fixture::folder;
 use safetensors::{SafeTensors, tensor::Dtype};
 use std::{collections::HashMap, fs};
 use unrolled::model::{Model, ModelConfig, Parameters};
@@ -8,8 +8,8 @@ use unrolled::rnn::{Layer, LayerState, Masks, Site, State};
 use unrolled::tensorflow::copy_layer;
 use unrolled::{Bias, Settings};
 
-/// One file: see the README of tests/goldens.
-pub struct Case {
+/// One file: see the README of tests/fixtures.
+pub struct LayerFixture {
     pub name: String,
     /// The configuration, as JSON.
     pub config: String,
@@ -17,7 +17,7 @@ pub struct Case {
     integers: HashMap<String, Vec<usize>>,
 }
 
-impl Case {
+impl LayerFixture {
     pub fn load(name: &str) -> Self {
         let bytes = fs::read(folder().join(format!("{name}.safetensors"))).unwrap();
         let metadata = SafeTensors::read_metadata(&bytes).unwrap().1;

@@ -1,6 +1,6 @@
-//! The largest difference from each golden, which the table in docs/goldens.md states.
+//! The largest difference from each fixture, which the table in docs/fixtures.md states.
 
-use super::{fixed, golden, goldens, layers, losses, optimizers, traces};
+use super::{fixed_sizes, fixture, frameworks, layers, losses, optimizers, tensorflow_training};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs, path::PathBuf};
@@ -9,7 +9,7 @@ thread_local! {
     static LARGEST: RefCell<BTreeMap<String, f64>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Notes a difference under the golden's name, with which `what` begins.
+/// Notes a difference under the fixture's name, with which `what` begins.
 pub fn record(what: &str, difference: f64) {
     let name = what.split([':', ',', ' ']).next().unwrap_or_default();
     if name.starts_with("torch-") || name.starts_with("tensorflow-") || name.starts_with("keras-") {
@@ -22,13 +22,13 @@ pub fn record(what: &str, difference: f64) {
 
 fn measure() -> BTreeMap<String, f64> {
     LARGEST.with_borrow_mut(BTreeMap::clear);
-    goldens::a_plan_gives_their_logits_and_states();
-    goldens::losses_states_and_all_gradients_are_theirs();
-    goldens::packed_sequences_give_their_logits_states_and_gradients();
-    goldens::ten_steps_of_training_go_as_theirs();
-    goldens::the_softmax_loss_and_its_gradient_are_theirs();
-    fixed::an_lstm_with_a_head_answers_as_pytorch();
-    fixed::a_gru_with_a_head_answers_as_pytorch();
+    frameworks::a_plan_gives_their_logits_and_states();
+    frameworks::losses_states_and_all_gradients_are_theirs();
+    frameworks::packed_sequences_give_their_logits_states_and_gradients();
+    frameworks::ten_steps_of_training_go_as_theirs();
+    frameworks::the_softmax_loss_and_its_gradient_are_theirs();
+    fixed_sizes::an_lstm_with_a_head_answers_as_pytorch();
+    fixed_sizes::a_gru_with_a_head_answers_as_pytorch();
     layers::layers_stacks_and_wrappers_are_theirs();
     layers::kerass_gru_with_reset_after_is_theirs();
     layers::both_directions_are_theirs();
@@ -40,11 +40,11 @@ fn measure() -> BTreeMap<String, f64> {
     losses::sequence_losses_are_theirs();
     losses::top_k_and_accuracy_are_theirs();
     optimizers::ten_updates_go_as_theirs();
-    traces::fifty_updates_go_as_the_lectures_program();
+    tensorflow_training::fifty_updates_go_as_the_lectures_program();
     LARGEST.with_borrow(BTreeMap::clone)
 }
 
-/// `| golden | largest difference |`, as the docs have it.
+/// `| fixture | largest difference |`, as the docs have it.
 fn rows(text: &str) -> BTreeMap<String, f64> {
     let row = |line: &str| {
         let mut cells = line.trim_matches('|').split('|').map(str::trim);
@@ -53,30 +53,30 @@ fn rows(text: &str) -> BTreeMap<String, f64> {
     text.lines().filter(|line| line.starts_with("| `")).filter_map(row).collect()
 }
 
-/// The names of all goldens.
+/// The names of all fixtures.
 fn files() -> BTreeSet<String> {
-    let files = fs::read_dir(golden::folder()).unwrap().map(|entry| entry.unwrap().file_name());
+    let files = fs::read_dir(fixture::folder()).unwrap().map(|entry| entry.unwrap().file_name());
     let names = files.map(|file| file.into_string().unwrap());
     names.filter_map(|file| file.strip_suffix(".safetensors").map(str::to_owned)).collect()
 }
 
 /// `UNROLLED_WRITE_DIFFERENCES=1` writes the table anew.
 #[test]
-fn the_table_states_the_largest_difference_of_each_golden() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/goldens.md");
+fn the_table_states_the_largest_difference_of_each_fixture() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/fixtures.md");
     let (found, text) = (measure(), fs::read_to_string(&path).unwrap());
     let compared: BTreeSet<String> = found.keys().cloned().collect();
     let missing: Vec<_> = compared.symmetric_difference(&files()).cloned().collect();
     assert!(missing.is_empty(), "files that no test measured, or measured without a file: {missing:?}");
     if env::var_os("UNROLLED_WRITE_DIFFERENCES").is_some() {
-        let before = text.split("| golden |").next().unwrap();
+        let before = text.split("| fixture |").next().unwrap();
         let lines: String =
             found.iter().map(|(name, value)| format!("| `{name}` | {value:.1e} |\n")).collect();
-        fs::write(&path, format!("{before}| golden | largest difference |\n|---|---|\n{lines}")).unwrap();
+        fs::write(&path, format!("{before}| fixture | largest difference |\n|---|---|\n{lines}")).unwrap();
         return;
     }
     let stated = rows(&text);
-    assert!(found.keys().eq(stated.keys()), "docs/goldens.md has other goldens: {:?}", found.keys());
+    assert!(found.keys().eq(stated.keys()), "docs/fixtures.md has other fixtures: {:?}", found.keys());
     for (name, value) in found {
         // Two digits are stated; the portable instruction set rounds elsewhere.
         assert!(value <= 8.0 * stated[&name] + 1e-6, "{name}: {value:e}, stated {:e}", stated[&name]);

@@ -43,7 +43,7 @@ fn a_table_of_some_symbols_gives_their_gradients_and_zeros() {
     for settings in settings() {
         let (model, batch) = (model(&settings, SYMBOLS), batch(3, 2, SYMBOLS));
         let layout = model.config().layout();
-        // The twin is slow: all of the recurrent part, of the first layer's inputs the columns or rows of the window's
+        // The reference is slow: all of the recurrent part, of the first layer's inputs the columns or rows of the window's
         // symbols and some others, nothing of the head, which knows no table.
         let checked = |at: usize| {
             let entry = layout.entries().iter().find(|entry| entry.range.contains(&at)).unwrap();

@@ -1,6 +1,6 @@
 //! Cells of fixed sizes, filled from files: PyTorch's answers, the bits of the other ways to run, and files that do not fit.
 
-use super::golden::{Golden, folder};
+use super::fixture::{Fixture, folder};
 use super::{assert_close, bits, ids};
 use std::path::Path;
 use unrolled::checkpoint::TensorFile;
@@ -9,31 +9,31 @@ use unrolled::fixed::{Dense, Gru, Layer, Lstm, Model};
 use unrolled::train::Training;
 use unrolled::{InputKind, Settings};
 
-fn golden(name: &str) -> (Golden, TensorFile) {
+fn fixture(name: &str) -> (Fixture, TensorFile) {
     let file = TensorFile::load(&folder().join(format!("{name}.safetensors"))).unwrap();
-    (Golden::load(name), file)
+    (Fixture::load(name), file)
 }
 
-/// The model's answers to the golden's signal, one sample at a time.
-fn answers(model: &mut impl Layer<Input = [f32; 1], Output = [f32; 1]>, golden: &Golden) -> Vec<f32> {
-    golden.floats("signal").iter().map(|&x| model.step(&[x])[0]).collect()
+/// The model's answers to the fixture's signal, one sample at a time.
+fn answers(model: &mut impl Layer<Input = [f32; 1], Output = [f32; 1]>, fixture: &Fixture) -> Vec<f32> {
+    fixture.floats("signal").iter().map(|&x| model.step(&[x])[0]).collect()
 }
 
 #[test]
 pub fn an_lstm_with_a_head_answers_as_pytorch() {
-    let (golden, file) = golden("torch-fixed-lstm-h16");
+    let (fixture, file) = fixture("torch-fixed-lstm-h16");
     let cell: Lstm<1, 16> = file.cell("rnn", 0).unwrap();
     let head: Dense<16, 1> = file.dense("head").unwrap();
     let mut model = Model::new(cell, head);
-    model.first.hidden_mut().copy_from_slice(golden.floats("h0"));
-    model.first.cell_mut().copy_from_slice(golden.floats("c0"));
-    assert_close(&golden.name, &answers(&mut model, &golden), golden.floats("answers"));
-    assert_close(&format!("{}: h", golden.name), model.first.hidden(), golden.floats("h_n"));
-    assert_close(&format!("{}: c", golden.name), model.first.cell(), golden.floats("c_n"));
+    model.first.hidden_mut().copy_from_slice(fixture.floats("h0"));
+    model.first.cell_mut().copy_from_slice(fixture.floats("c0"));
+    assert_close(&fixture.name, &answers(&mut model, &fixture), fixture.floats("answers"));
+    assert_close(&format!("{}: h", fixture.name), model.first.hidden(), fixture.floats("h_n"));
+    assert_close(&format!("{}: c", fixture.name), model.first.cell(), fixture.floats("c_n"));
     let mut boxed: Box<Lstm<1, 16>> = file.boxed_cell("rnn", 0).unwrap();
-    boxed.hidden_mut().copy_from_slice(golden.floats("h0"));
-    boxed.cell_mut().copy_from_slice(golden.floats("c0"));
-    for &x in golden.floats("signal") {
+    boxed.hidden_mut().copy_from_slice(fixture.floats("h0"));
+    boxed.cell_mut().copy_from_slice(fixture.floats("c0"));
+    for &x in fixture.floats("signal") {
         boxed.step(&[x]);
     }
     assert_eq!(boxed.hidden(), model.first.hidden());
@@ -43,13 +43,13 @@ pub fn an_lstm_with_a_head_answers_as_pytorch() {
 
 #[test]
 pub fn a_gru_with_a_head_answers_as_pytorch() {
-    let (golden, file) = golden("torch-fixed-gru-h24");
+    let (fixture, file) = fixture("torch-fixed-gru-h24");
     let cell: Gru<1, 24> = file.cell("rnn", 0).unwrap();
     let head: Dense<24, 1> = file.dense("head").unwrap();
     let mut model = Model::new(cell, head);
-    model.first.hidden_mut().copy_from_slice(golden.floats("h0"));
-    assert_close(&golden.name, &answers(&mut model, &golden), golden.floats("answers"));
-    assert_close(&format!("{}: h", golden.name), model.first.hidden(), golden.floats("h_n"));
+    model.first.hidden_mut().copy_from_slice(fixture.floats("h0"));
+    assert_close(&fixture.name, &answers(&mut model, &fixture), fixture.floats("answers"));
+    assert_close(&format!("{}: h", fixture.name), model.first.hidden(), fixture.floats("h_n"));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_trained_checkpoint_fills_a_cell_with_the_bits_of_its_stream() {
 
 #[test]
 fn what_does_not_fit_is_named_with_its_file() {
-    let (_, file) = golden("torch-fixed-lstm-h16");
+    let (_, file) = fixture("torch-fixed-lstm-h16");
     let place = folder().join("torch-fixed-lstm-h16.safetensors");
     let told = |error: unrolled::Error, tensor: &str, found: &str, expected: &str| {
         let place = place.display();

@@ -15,12 +15,12 @@ use unrolled::model::{Layout, Model, ModelConfig};
 use unrolled::random::{MaskPlace, dropout_mask};
 use unrolled::{Activation, Cell, Reset};
 
-pub struct Twin {
+pub struct ReferenceModel {
     config: ModelConfig,
     layout: Layout,
     /// The arena in f64.
     pub values: Vec<f64>,
-    /// Share dropped and seed of a run in its first step, whose masks the twin then applies to every layer's output.
+    /// Share dropped and seed of a run in its first step, whose masks the reference then applies to every layer's output.
     pub dropout: Option<(f32, u64)>,
     /// Steps of each row; all, when empty.
     pub lengths: Vec<usize>,
@@ -33,7 +33,7 @@ struct Layer<'a> {
     bias_hh: &'a [f64],
 }
 
-impl Twin {
+impl ReferenceModel {
     pub fn new(model: &Model) -> Self {
         let parameters = model.parameters();
         let values = parameters.values.iter().map(|&value| value.into()).collect();

@@ -1,8 +1,8 @@
 //! The lecture's own training program in TensorFlow, from the same weights on the same windows: the same loss at each update.
 
 use super::assert_close;
-use super::case::Case;
-use super::differences::record;
+use super::fixture_differences::record;
+use super::layer_fixture::LayerFixture;
 use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::{Corpus, Vocabulary};
 use unrolled::exec::State;
@@ -15,7 +15,7 @@ const UPDATES: usize = 50;
 const SYMBOLS: usize = 17;
 
 /// A text whose windows are those of the trace: sliding, of which window n starts at symbol n B + b; or streams.
-fn ids(case: &Case, settings: &Settings) -> Vec<u32> {
+fn ids(case: &LayerFixture, settings: &Settings) -> Vec<u32> {
     let Settings { steps, batch: rows, .. } = *settings;
     let (inputs, targets) = (case.ids("inputs"), case.ids("targets"));
     let at = |values: &[usize], n: usize, t: usize, b: usize| values[(n * steps + t) * rows + b] as u32;
@@ -38,7 +38,7 @@ fn ids(case: &Case, settings: &Settings) -> Vec<u32> {
     ids
 }
 
-fn parameters(case: &Case, before: &str, config: &ModelConfig) -> Parameters {
+fn parameters(case: &LayerFixture, before: &str, config: &ModelConfig) -> Parameters {
     let mut parameters = Parameters::zeros(config.layout());
     let get = |name: &str| case.find(&format!("{before}{name}"));
     copy_layer(config, 0, &mut parameters, &get).unwrap();
@@ -46,7 +46,7 @@ fn parameters(case: &Case, before: &str, config: &ModelConfig) -> Parameters {
     parameters
 }
 
-fn training(case: &Case, mode: Mode, threads: usize) -> Training {
+fn training(case: &LayerFixture, mode: Mode, threads: usize) -> Training {
     let settings: Settings = serde_json::from_str(&case.config).unwrap();
     let forget_bias_at = ForgetBiasAt::RunTime;
     let settings = Settings { mode, forget_bias_at, val_fraction: 0.0, epochs: 1.0, ..settings };
@@ -73,7 +73,7 @@ pub fn fifty_updates_go_as_the_lectures_program() {
     let names =
         ["rnn-adagrad", "rnn-adam", "lstm-adagrad", "lstm-adam", "gru-adagrad", "gru-adam", "lstm-clipped"];
     for name in names {
-        let case = Case::load(&format!("tensorflow-trace-{name}"));
+        let case = LayerFixture::load(&format!("tensorflow-trace-{name}"));
         for (mode, threads) in [(Mode::Static, 1), (Mode::Dynamic, 2)] {
             let mut training = training(&case, mode, threads);
             let steps = case.get("losses").iter().zip(case.get("norms"));

@@ -1,6 +1,6 @@
 //! The parallel parts again and again on 1 to 16 threads, for equal bits each time.
 //!
-//! `UNROLLED_HAMMER=1000 cargo test --release --test main hammer` is the long form: so many runs, where the suite has a few.
+//! `UNROLLED_STRESS=1000 cargo test --release --test main thread_stress` is the long form: so many runs, where the suite has a few.
 //! Threads beyond the number of cores are really started here, for which a process of its own has `UNROLLED_OVERSUBSCRIBE=1`.
 
 use super::ragged::{LENGTHS, padded};
@@ -18,7 +18,7 @@ use unrolled::{
 /// Runs in the suite: each case on each number of threads.
 const RUNS: usize = 12 * THREADS;
 const THREADS: usize = 16;
-const TEST: &str = "numbers::hammer::bits_stay_on_one_to_sixteen_threads";
+const TEST: &str = "numbers::thread_stress::bits_stay_on_one_to_sixteen_threads";
 
 /// What a run leaves: bits of weights or gradients, and those of losses.
 type Outcome = (Vec<u32>, Vec<u64>);
@@ -140,7 +140,7 @@ fn hammer(runs: usize) {
 fn bits_stay_on_one_to_sixteen_threads() {
     if env::var_os("UNROLLED_OVERSUBSCRIBE").is_some_and(|value| value == "1") {
         return hammer(
-            env::var("UNROLLED_HAMMER").map_or(RUNS, |runs| runs.parse().expect("a number of runs")),
+            env::var("UNROLLED_STRESS").map_or(RUNS, |runs| runs.parse().expect("a number of runs")),
         );
     }
     let mut again = Command::new(env::current_exe().expect("this binary"));

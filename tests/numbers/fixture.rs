@@ -7,8 +7,8 @@ use unrolled::corpus::Batch;
 use unrolled::exec::{LayerState, State};
 use unrolled::model::{Model, ModelConfig, Parameters};
 
-/// One file of tests/goldens: see its README.
-pub struct Golden {
+/// One file of tests/fixtures: see its README.
+pub struct Fixture {
     pub name: String,
     pub settings: Settings,
     pub symbols: usize,
@@ -19,10 +19,10 @@ pub struct Golden {
 }
 
 pub fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-impl Golden {
+impl Fixture {
     /// All files whose name starts with one of `prefixes`.
     pub fn all(prefixes: &[&str]) -> Vec<Self> {
         let entries =

@@ -1,6 +1,6 @@
 //! The instruction sets against each other. One is chosen for the life of a process, so this binary runs itself again.
 
-use super::bits::trained;
+use super::determinism::trained;
 use super::{batch, label, model, models, run_of};
 use std::{env, fs, path::Path, process::Command};
 use unrolled::Settings;
@@ -38,7 +38,7 @@ fn first_gradient(settings: &Settings) -> Vec<f32> {
 fn numbers_on(isa: Isa, folder: &Path) -> Vec<[Vec<f32>; 2]> {
     let path = folder.join(isa.name());
     let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "numbers::leaves::numbers_of_this_process"])
+        .args(["--exact", "numbers::simd_backends::numbers_of_this_process"])
         .env(ISA_VARIABLE, isa.name())
         .env(FILE_VARIABLE, &path)
         .output()
