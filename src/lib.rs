@@ -97,6 +97,7 @@ pub mod optim;
 mod parallel;
 mod phases;
 mod presets;
+mod progress;
 pub mod random;
 pub mod rnn;
 pub mod sample;

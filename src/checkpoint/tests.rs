@@ -1,13 +1,22 @@
 //! Round trips, and every way in which a file can be wrong.
 
-use super::*;
-use crate::{Cell, CheckpointError, Error, InputKind, exec::LayerState, train::Record};
+use super::{
+    Checkpoint, Import, TensorFile,
+    format::{AFTER_CHECKSUM, CHECKSUM_PLACE, NO_CHECKSUM, PREFIX},
+};
+use crate::{
+    Cell, CheckpointError, Error, InputKind, Result, Settings,
+    corpus::Vocabulary,
+    exec::{LayerState, State},
+    model::{ModelConfig, Parameters},
+    progress::{Progress, Record},
+};
 use proptest::prelude::*;
 use safetensors::{
     SafeTensors,
     tensor::{Dtype, TensorView},
 };
-use std::{collections::HashMap, fs};
+use std::{collections::HashMap, fs, path::Path};
 
 /// A run of a few numbers, each different.
 fn checkpoint(settings: Settings, moments: &[&str]) -> Checkpoint {

@@ -1,7 +1,6 @@
 //! Short ways to create the most frequent errors.
 
 use super::{Error, Result};
-use std::path::Path;
 
 impl Error {
     /// Creates [`Error::Setting`]: the setting `name` has the invalid value `found`. `expected` says which
@@ -23,11 +22,6 @@ impl Error {
     /// Creates [`Error::Resume`].
     pub(crate) fn resume(reason: impl Into<String>) -> Self {
         Self::Resume { reason: reason.into() }
-    }
-
-    /// Creates [`Error::TensorFile`] for a tensor of the file `path`.
-    pub(crate) fn tensor_file(path: &Path, tensor: &str, found: String, expected: String) -> Self {
-        Self::TensorFile { path: path.to_owned(), tensor: tensor.to_owned(), found, expected }
     }
 }
 

@@ -103,7 +103,7 @@ impl ModelConfig {
     }
 
     /// Checks sizes and options, which may have been changed since the configuration was made.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let read = if self.has_head() { "embedding" } else { "inputs" };
         let sizes = [(read, self.embedding.unwrap_or(self.vocabulary)), ("layers", self.stack.len())];
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {

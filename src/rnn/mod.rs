@@ -45,5 +45,4 @@ pub use crate::settings::{Highway, Layer, Variational};
 pub use bidirectional::{Bidirectional, Merge};
 
 pub use check::{Difference, check_gradients};
-pub(crate) use load::twin;
 pub use network::{Order, Rnn, Window};

@@ -10,12 +10,13 @@ mod resume;
 mod stands;
 mod start;
 
+pub use crate::progress::{Change, Progress, Record, SinceLog};
 pub use differentiator::Differentiator;
 pub use evaluate::{EVALUATION_STREAMS, Reading, evaluate, evaluate_as};
 pub use gradients::gradients;
 pub use measure::Bound;
 pub use range_test::{RangeTest, Trial, steepest};
-pub use report::{Change, Evaluation, Logged, Progress, Record, SinceLog, StepReport};
+pub use report::{Evaluation, Logged, StepReport};
 
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
 use crate::exec::{

@@ -4,7 +4,7 @@ use super::{Change, Training};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
 use crate::model::{Entry, Model, ModelConfig};
-use crate::optim::UpdateRule;
+use crate::optim::{UpdateRule, moments_of};
 use crate::{Difference, Error, Result, Schedule, Settings, Windows};
 
 /// Settings that a resumed run may change: they decide what is measured and when patience ends, but no step's result.
@@ -77,18 +77,13 @@ impl Training {
         let corpus = same_text(corpus, &checkpoint)?;
         let changed = settings.differences(&checkpoint.settings);
         check_changes(&changed, &settings, &checkpoint.settings, extend)?;
+        check_training_state(&checkpoint)?;
         let config = ModelConfig::new(&checkpoint.settings, checkpoint.vocabulary.len())?;
         let model = Model::with_parameters(config, checkpoint.parameters)?;
         let optimizer = restore(&settings, model.parameters().layout.entries(), checkpoint.moments)?;
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
         training.progress = checkpoint.progress;
         training.apply(changed);
-        let carries = training.settings.windows == Windows::Stream && training.progress.step > 0;
-        if carries && checkpoint.state.is_none() {
-            let reason = "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved, or start a \
-                 new run from its weights with --init-from";
-            return Err(Error::resume(reason));
-        }
         if let Some(state) = &checkpoint.state {
             state.check(training.model.config(), training.settings.batch)?;
             training.executor().set_state(state);
@@ -143,6 +138,21 @@ fn check_changes(changed: &[Difference], settings: &Settings, stored: &Settings,
         true => Ok(()),
         false => Err(Error::resume("a custom cell differs from the run's")),
     }
+}
+
+/// Checks that the checkpoint has all that its next step needs beside the parameters.
+fn check_training_state(checkpoint: &Checkpoint) -> Result<()> {
+    let settings = &checkpoint.settings;
+    let carries = settings.windows == Windows::Stream && checkpoint.progress.step > 0;
+    let missing = match () {
+        () if checkpoint.moments.is_empty() && !moments_of(settings).is_empty() => "optimizer state",
+        () if carries && checkpoint.state.is_none() => "carried state",
+        () => return Ok(()),
+    };
+    Err(Error::resume(format!(
+        "its checkpoint has no {missing}, as after an export or a partial import; use a checkpoint of the run itself, or \
+         start a new run from its weights with --init-from"
+    )))
 }
 
 /// The optimiser with the moments of a checkpoint. The gaps between tensors get their starting values: an accumulator of zero

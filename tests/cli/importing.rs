@@ -126,15 +126,11 @@ fn metadata_that_was_lost_comes_from_the_run() {
         let assert = import(&home, &format!("{name}.safetensors --out {name} --like here")).success();
         let told = stderr(&assert);
         assert!(told.contains("starts at step 0: sample, eval and train --init-from take it"), "{told}");
-        assert_eq!(
-            told.contains("the optimiser's state is dropped: it is of an unknown step"),
-            dropped,
-            "{told}"
-        );
+        assert_eq!(told.contains("the optimizer's state is dropped: its step is unknown"), dropped, "{told}");
         assert_eq!(stdout(&assert).contains("  dropped"), dropped);
         home.run(&format!("sample {name}")).success();
         home.run(&format!("eval {name}")).success();
-        let refused_parts = ["lacks the moment m; start a new run from its weights with --init-from"];
+        let refused_parts = ["its checkpoint has no optimizer state"];
         refused(home.run(&format!("train --resume --out {name}")), 1, &refused_parts);
         home.train(&format!("--out {name}-more --init-from {name}")).success();
     }
@@ -153,7 +149,7 @@ fn what_is_not_whole_is_dropped_and_told() {
     };
     told(
         &|file| _ = file.tensors.remove("optimizer.v.head.bias"),
-        "the optimiser's state is dropped: it is not whole (optimizer.v.head.bias: found nothing",
+        "the optimizer's state is dropped: it is incomplete (optimizer.v.head.bias: found nothing",
     );
     told(&|file| file.add("optimizer.v.head.bias", f32::NAN), "optimizer.v.head.bias: found NaN");
     told(

@@ -148,5 +148,5 @@ fn streams_without_the_state_they_carry_are_refused() {
     steps(&mut training, HALF);
     let bare = Checkpoint { state: None, ..training.checkpoint() };
     let error = Training::resume(corpus(), bare, settings, Some(1)).unwrap_err().to_string();
-    assert!(error.contains("lacks the state they carry"), "{error}");
+    assert!(error.contains("its checkpoint has no carried state"), "{error}");
 }

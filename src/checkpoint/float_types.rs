@@ -1,25 +1,31 @@
-//! Numbers of other types as f32, where f32 has them all.
+//! Converts numbers of other types to f32, if f32 represents them exactly.
 
-use safetensors::tensor::{Dtype, TensorView};
+use super::tensor_info::TensorType;
 
-/// The values of a tensor as f32: F32 as it is, F16 and BF16 widened, F64 where no value changes. Otherwise what it holds.
-pub(super) fn as_f32(view: &TensorView<'_>) -> Result<Vec<f32>, String> {
-    let data = view.data();
-    match view.dtype() {
-        Dtype::F32 => Ok(data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
-        Dtype::F16 => Ok(data.as_chunks().0.iter().map(|bytes| f16(u16::from_le_bytes(*bytes))).collect()),
-        Dtype::BF16 => Ok(data.as_chunks().0.iter().map(|bytes| bf16(u16::from_le_bytes(*bytes))).collect()),
-        Dtype::F64 => data.as_chunks().0.iter().map(|bytes| f64_as_f32(f64::from_le_bytes(*bytes))).collect(),
-        other => Err(format!("{other} {:?}", view.shape())),
+/// Returns the values of a tensor as f32, or a description of what it holds: F32 unchanged, F16 and BF16 widened, F64 if
+/// no value changes.
+pub(super) fn as_f32(dtype: &TensorType, data: &[u8]) -> Result<Vec<f32>, String> {
+    match dtype {
+        TensorType::F32 => Ok(data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
+        TensorType::F16 => {
+            Ok(data.as_chunks().0.iter().map(|bytes| f16(u16::from_le_bytes(*bytes))).collect())
+        }
+        TensorType::BF16 => {
+            Ok(data.as_chunks().0.iter().map(|bytes| bf16(u16::from_le_bytes(*bytes))).collect())
+        }
+        TensorType::F64 => {
+            data.as_chunks().0.iter().map(|bytes| f64_as_f32(f64::from_le_bytes(*bytes))).collect()
+        }
+        TensorType::Other(name) => Err(name.clone()),
     }
 }
 
-/// A bfloat16 is the upper half of a float.
+/// Widens a bfloat16, which is the upper half of a float.
 fn bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// An IEEE half: 1 sign, 5 exponent and 10 mantissa bits.
+/// Widens an IEEE half: 1 sign bit, 5 exponent bits and 10 mantissa bits.
 fn f16(bits: u16) -> f32 {
     let (sign, exponent, mantissa) = (u32::from(bits >> 15) << 31, bits >> 10 & 31, u32::from(bits & 1023));
     let magnitude = match exponent {
@@ -35,7 +41,7 @@ fn f64_as_f32(value: f64) -> Result<f32, String> {
     let narrow = value as f32;
     match f64::from(narrow) == value || value.is_nan() {
         true => Ok(narrow),
-        false => Err(format!("an F64 value that F32 would round, {value}")),
+        false => Err(format!("F64 value {value}, which F32 would round")),
     }
 }
 
@@ -43,7 +49,7 @@ fn f64_as_f32(value: f64) -> Result<f32, String> {
 mod tests {
     use super::*;
 
-    /// A half by its definition: (-1)^s 2^(e - 15) (1 + m / 1024), or 2^-14 m / 1024.
+    /// The value of a half by its definition: (-1)^s 2^(e - 15) (1 + m / 1024), or 2^-14 m / 1024.
     fn defined(bits: u16) -> f64 {
         let (sign, exponent) = (if bits >> 15 == 1 { -1.0 } else { 1.0 }, i32::from(bits >> 10 & 31));
         let fraction = f64::from(bits & 1023) / 1024.0;
@@ -54,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn every_half_is_widened_to_the_same_number() {
+    fn every_f16_and_bf16_keeps_its_value() {
         for bits in 0..=u16::MAX {
             let (found, special) = (f16(bits), bits >> 10 & 31 == 31);
             if special {
@@ -68,12 +74,12 @@ mod tests {
     }
 
     #[test]
-    fn doubles_are_taken_where_nothing_is_lost() {
+    fn an_f64_is_accepted_only_if_f32_represents_it() {
         assert_eq!(f64_as_f32(0.5), Ok(0.5));
         assert_eq!(f64_as_f32(f64::from(0.1f32)), Ok(0.1));
         assert!(f64_as_f32(f64::NAN).is_ok_and(f32::is_nan) && f64_as_f32(f64::INFINITY).is_ok());
         for lost in [0.1, 1e300, 1e-300] {
-            assert!(f64_as_f32(lost).is_err_and(|told| told.contains("F32 would round")), "{lost}");
+            assert!(f64_as_f32(lost).is_err_and(|reason| reason.contains("F32 would round")), "{lost}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Files that are replaced whole or not at all.
+//! Replaces files atomically.
 
 use crate::{Error, Result};
 use std::{
@@ -8,9 +8,9 @@ use std::{
 };
 use tempfile::NamedTempFile;
 
-/// Writes a file through `write` into a temporary file beside it, syncs that, and renames it into place. On any
-/// failure before the rename the old file stays as it was, and the temporary one is removed.
-pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+/// Calls `write` with a temporary file beside `path`, syncs it, and renames it to `path`. On an error before the rename
+/// the old file stays as it was, and the temporary file is removed.
+pub(super) fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -21,7 +21,7 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Res
     replaced.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source: plain(source) })
 }
 
-/// The system's error, without the name of the temporary file.
+/// Returns the system's error without the name of the temporary file.
 fn plain(error: io::Error) -> io::Error {
     match error.to_string().split_once(" at path ") {
         Some((said, _)) => io::Error::new(error.kind(), said.to_owned()),
@@ -39,7 +39,7 @@ fn fill(folder: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> 
     Ok(temporary)
 }
 
-/// A temporary file readable by whom a plain new file would be readable; `tempfile` alone lets only the owner.
+/// Creates a temporary file with the permissions of a plain new file; `tempfile` alone lets only the owner read it.
 fn create(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".unrolled-").suffix(".tmp");
@@ -51,7 +51,7 @@ fn create(folder: &Path) -> io::Result<NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// Makes the rename itself last through a power cut. Some file systems cannot, and say so.
+/// Makes the rename survive a power failure. File systems that cannot do this report `InvalidInput`.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
@@ -77,14 +77,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         for content in ["old and longer", "new"] {
-            replace(&path, |out| out.write_all(content.as_bytes())).unwrap();
+            replace_file(&path, |out| out.write_all(content.as_bytes())).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
         assert_eq!(names(folder.path()), ["file"]);
     }
 
     #[test]
-    fn a_full_disk_leaves_the_old_file_and_nothing_else() {
+    fn a_full_disk_leaves_the_old_file_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "old").unwrap();
@@ -92,7 +92,7 @@ mod tests {
             out.write_all(&[0; 100_000])?;
             Err(io::ErrorKind::StorageFull.into())
         };
-        let text = replace(&path, full).unwrap_err().to_string();
+        let text = replace_file(&path, full).unwrap_err().to_string();
         assert_eq!(
             text,
             format!("cannot write {}: no storage space; make room, or choose another place", path.display())
@@ -102,20 +102,20 @@ mod tests {
     }
 
     #[test]
-    fn a_rename_that_fails_leaves_no_temporary_file() {
+    fn a_failed_rename_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("taken");
         fs::create_dir(&path).unwrap();
-        let text = replace(&path, |out| out.write_all(b"new")).unwrap_err().to_string();
+        let text = replace_file(&path, |out| out.write_all(b"new")).unwrap_err().to_string();
         assert!(text.starts_with(&format!("cannot write {}: ", path.display())), "{text}");
         assert_eq!(names(folder.path()), ["taken"]);
     }
 
     #[test]
-    fn a_missing_folder_is_named() {
+    fn a_missing_folder_is_an_error_that_names_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing/file");
-        let text = replace(&path, |_| Ok(())).unwrap_err().to_string();
+        let text = replace_file(&path, |_| Ok(())).unwrap_err().to_string();
         assert!(text.starts_with(&format!("cannot write {}: ", path.display())), "{text}");
         assert!(!text.contains(".unrolled-"), "{text}");
         assert!(text.contains("No such file") || cfg!(not(target_os = "linux")), "{text}");
@@ -123,7 +123,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_read_only_folder_is_told() {
+    fn a_read_only_folder_is_an_error() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
@@ -132,7 +132,7 @@ mod tests {
         // Permissions do not bind the superuser; procfs refuses new files to everyone.
         let everyone = File::create(folder.path().join("probe")).is_err();
         let target = if everyone { path.clone() } else { "/proc/file".into() };
-        let text = replace(&target, |out| out.write_all(b"new")).unwrap_err().to_string();
+        let text = replace_file(&target, |out| out.write_all(b"new")).unwrap_err().to_string();
         assert!(text.starts_with(&format!("cannot write {}: ", target.display())), "{text}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -144,7 +144,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let [ours, plain] = ["ours", "plain"].map(|name| folder.path().join(name));
-        replace(&ours, |_| Ok(())).unwrap();
+        replace_file(&ours, |_| Ok(())).unwrap();
         File::create(&plain).unwrap();
         let mode = |path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&plain));

@@ -1,4 +1,4 @@
-//! The bytes of a checkpoint, read where they are asked for: a file is never held as a whole.
+//! Reads parts of a checkpoint: the file is never held in memory as a whole.
 
 use crate::{Error, Result};
 use crc32fast::Hasher;
@@ -9,43 +9,43 @@ use std::{
     path::Path,
 };
 
-/// Bytes that are hashed at a time.
+/// Bytes hashed at a time.
 const CHUNK: u64 = 1 << 18;
 
-/// A file, or bytes at hand. `path` is for the messages.
-pub(super) struct Source<'a, R> {
+/// A file, or bytes in memory. `path` is for messages.
+pub(super) struct FileReader<'a, R> {
     pub(super) path: &'a Path,
     pub(super) len: u64,
     reader: R,
 }
 
-impl<'a> Source<'a, File> {
+impl<'a> FileReader<'a, File> {
     pub(super) fn open(path: &'a Path) -> Result<Self> {
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
         match opened {
             Ok((metadata, reader)) if metadata.is_file() => Ok(Self { path, len: metadata.len(), reader }),
             Ok((metadata, _)) if metadata.is_dir() => Err(failed(path, io::ErrorKind::IsADirectory.into())),
-            Ok(_) => Err(failed(path, io::Error::other("it is not a regular file: name a file on a disk"))),
+            Ok(_) => Err(failed(path, io::Error::other("not a regular file; name a file on a disk"))),
             Err(error) => Err(failed(path, error)),
         }
     }
 }
 
-impl<'a> Source<'a, Cursor<&'a [u8]>> {
+impl<'a> FileReader<'a, Cursor<&'a [u8]>> {
     pub(super) fn of(bytes: &'a [u8], path: &'a Path) -> Self {
         Self { path, len: bytes.len() as u64, reader: Cursor::new(bytes) }
     }
 }
 
-impl<R: Read + Seek> Source<'_, R> {
-    /// Fills `bytes` with those from `at` on.
+impl<R: Read + Seek> FileReader<'_, R> {
+    /// Fills `bytes` from offset `at`.
     pub(super) fn read(&mut self, at: u64, bytes: &mut [u8]) -> Result<()> {
         let reader = &mut self.reader;
         let read = reader.seek(SeekFrom::Start(at)).and_then(|_| reader.read_exact(bytes));
         read.map_err(|error| failed(self.path, error))
     }
 
-    /// The bytes in `range`, which must not be more than the source has.
+    /// Returns the bytes in `range`, which must be within the file.
     pub(super) fn bytes(&mut self, range: Range<u64>) -> Result<Vec<u8>> {
         let mut bytes = vec![0; (range.end - range.start) as usize];
         self.read(range.start, &mut bytes)?;
@@ -63,7 +63,7 @@ impl<R: Read + Seek> Source<'_, R> {
         Ok(())
     }
 
-    /// Little-endian floats from `at` on.
+    /// Fills `values` with little-endian floats from offset `at`.
     pub(super) fn floats(&mut self, at: u64, values: &mut [f32]) -> Result<()> {
         self.read(at, bytemuck::cast_slice_mut(values))?;
         if cfg!(target_endian = "big") {

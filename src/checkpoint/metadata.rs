@@ -1,8 +1,8 @@
-//! The strings beside the tensors of a file, in which a checkpoint has all that is no tensor.
+//! The strings in a file's metadata: configuration, vocabulary, progress.
 
-use super::{FORMAT, VERSION};
+use super::format::{FORMAT, VERSION, one_line};
 use crate::{
-    CheckpointError, Error, Result, Settings, corpus::Vocabulary, model::CustomCell, train::Progress,
+    CheckpointError, Error, Result, Settings, corpus::Vocabulary, model::CustomCell, progress::Progress,
 };
 use serde::de::DeserializeOwned;
 use std::{
@@ -10,26 +10,26 @@ use std::{
     path::Path,
 };
 
-/// The strings beside the tensors.
-pub(super) struct Strings<'a> {
+/// The metadata of a file.
+pub(super) struct MetadataStrings<'a> {
     pub(super) path: &'a Path,
     pub(super) map: Option<&'a HashMap<String, String>>,
 }
 
-impl<'a> Strings<'a> {
+impl<'a> MetadataStrings<'a> {
     pub(super) fn find(&self, key: &str) -> Option<&'a str> {
         self.map?.get(key).map(String::as_str)
     }
 
     pub(super) fn get(&self, key: &'static str) -> Result<&'a str> {
-        self.find(key).ok_or_else(|| unusable(self.path, key, "it is missing"))
+        self.find(key).ok_or_else(|| invalid_content(self.path, key, "it is missing"))
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self, key: &'static str) -> Result<T> {
-        serde_json::from_str(self.get(key)?).map_err(|error| unusable(self.path, key, error))
+        serde_json::from_str(self.get(key)?).map_err(|error| invalid_content(self.path, key, error))
     }
 
-    /// In what a file differs that another program wrote.
+    /// Returns the difference from a file that `unrolled train` wrote.
     pub(super) fn difference(&self) -> &'static str {
         match self.find("format") {
             Some(FORMAT) => "its parts are in another order",
@@ -39,7 +39,10 @@ impl<'a> Strings<'a> {
 
     pub(super) fn check_format(&self) -> Result<()> {
         if self.find("format") != Some(FORMAT) {
-            return Err(foreign(self.path, "a safetensors file, but its metadata lacks format = unrolled"));
+            return Err(not_checkpoint(
+                self.path,
+                "a safetensors file, but its metadata lacks format = unrolled",
+            ));
         }
         match self.find("version") {
             Some(VERSION) => Ok(()),
@@ -52,48 +55,52 @@ impl<'a> Strings<'a> {
     }
 }
 
-/// The parts of a checkpoint's metadata that a file of another program has kept.
+/// The parts of a checkpoint's metadata in a file that another program wrote.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct StoredParts {
     pub(super) settings: Option<Settings>,
     pub(super) vocabulary: Option<Vocabulary>,
     pub(super) progress: Option<Progress>,
 }
 
-/// Reads the metadata of a file that another program may have rewritten: without checksums.
-pub(super) fn metadata(path: &Path, map: &BTreeMap<String, String>, cells: &[CustomCell]) -> Result<Kept> {
+/// Reads the metadata of a file that another program may have rewritten. Checksums are not compared.
+pub(super) fn stored_parts(
+    path: &Path,
+    map: &BTreeMap<String, String>,
+    cells: &[CustomCell],
+) -> Result<StoredParts> {
     if map.get("format").is_none_or(|format| format != FORMAT) {
-        return Ok(Kept::default());
+        return Ok(StoredParts::default());
     }
     let map: HashMap<String, String> = map.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    let strings = Strings { path, map: Some(&map) };
+    let strings = MetadataStrings { path, map: Some(&map) };
     strings.check_format()?;
     let has = |key: &str| strings.find(key).is_some();
     let mut settings: Option<Settings> = has("config").then(|| strings.json("config")).transpose()?;
     settings.iter_mut().for_each(|settings| settings.resolve(cells));
-    settings.as_ref().map_or(Ok(()), Settings::validate).map_err(|error| unusable(path, "config", error))?;
+    settings
+        .as_ref()
+        .map_or(Ok(()), Settings::validate)
+        .map_err(|error| invalid_content(path, "config", error))?;
     let vocabulary = strings.find("vocabulary").map(Vocabulary::from_json).transpose();
-    let vocabulary = vocabulary.map_err(|error| unusable(path, "vocabulary", error))?;
+    let vocabulary = vocabulary.map_err(|error| invalid_content(path, "vocabulary", error))?;
     let progress = has("progress").then(|| strings.json("progress")).transpose()?;
-    Ok(Kept { settings, vocabulary, progress })
+    Ok(StoredParts { settings, vocabulary, progress })
 }
 
-pub(super) fn foreign(path: &Path, reason: impl ToString) -> Error {
+/// The error for a file that is not a checkpoint.
+pub(super) fn not_checkpoint(path: &Path, reason: impl ToString) -> Error {
     Error::Checkpoint(CheckpointError::NotCheckpoint {
         path: path.to_owned(),
         reason: one_line(&reason.to_string()),
     })
 }
 
-pub(super) fn unusable(path: &Path, part: &'static str, reason: impl ToString) -> Error {
+/// The error for an invalid part of the metadata.
+pub(super) fn invalid_content(path: &Path, part: &'static str, reason: impl ToString) -> Error {
     Error::Checkpoint(CheckpointError::Content {
         path: path.to_owned(),
         part,
         reason: one_line(&reason.to_string()),
     })
-}
-
-/// What a file says is printed on one line, whatever it says.
-pub(super) fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }
