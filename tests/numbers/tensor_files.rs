@@ -2,7 +2,7 @@
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::path::Path;
-use unrolled::checkpoint::{TensorFile, TensorInfo};
+use unrolled::checkpoint::{TensorFile, TensorInfo, TensorType};
 use unrolled::fixed::{Dense, Layer as _, Lstm};
 use unrolled::model::{Model, ModelConfig};
 use unrolled::rnn::{Bidirectional, Merge, Rnn, Window};
@@ -207,4 +207,64 @@ fn the_moments_of_a_checkpoint_are_no_part_of_its_model() {
     let file = TensorFile::from_bytes(checkpoint.to_bytes().unwrap(), Path::new("run")).unwrap();
     assert!(file.tensors().len() > file.unused().len());
     assert_eq!(names(&file.unused()).len(), checkpoint.parameters.layout.entries().len());
+}
+
+/// A file with one tensor of each of some types.
+fn typed_file() -> TensorFile {
+    let types = [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64, Dtype::I64, Dtype::BOOL];
+    let bytes = types.map(|dtype| vec![0; 6 * dtype.bitsize() / 8]);
+    let views = types.iter().zip(&bytes).map(|(dtype, bytes)| {
+        (format!("net/of.{dtype}"), TensorView::new(*dtype, vec![2, 3], bytes).unwrap())
+    });
+    TensorFile::from_bytes(serialize(views, None).unwrap(), Path::new("net.safetensors")).unwrap()
+}
+
+#[test]
+fn tensors_are_listed_with_name_type_and_shape() {
+    let file = typed_file();
+    let types = file.tensors().iter().map(|tensor| tensor.dtype.clone()).collect::<Vec<_>>();
+    let other = |name: &str| TensorType::Other(name.to_owned());
+    for dtype in
+        [TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::F64, other("I64"), other("BOOL")]
+    {
+        let index = types.iter().position(|found| *found == dtype).unwrap();
+        let name = format!("net/of.{}", dtype.name());
+        assert_eq!((file.names().nth(index), &*file.tensors()[index].shape), (Some(&*name), &[2, 3][..]));
+        assert_eq!(file.find(&name).unwrap().to_string(), format!("{name} {dtype} [2, 3]"));
+    }
+    for (module, count) in [("", 6), ("net/of", 6), ("net/", 6), ("net", 0), ("net/o", 0)] {
+        assert_eq!(file.tensors_of(module).count(), count, "{module}");
+    }
+}
+
+#[test]
+fn other_number_types_are_an_error() {
+    let file = typed_file();
+    for name in ["F32", "F16", "BF16", "F64"] {
+        assert_eq!(file.floats(&format!("net/of.{name}"), &[2, 3]).unwrap(), [0.0; 6]);
+    }
+    for name in ["I64", "BOOL"] {
+        let reason = file.floats(&format!("net/of.{name}"), &[2, 3]).unwrap_err().to_string();
+        let expected = format!(
+            "net.safetensors: tensor net/of.{name}: found {name} [2, 3], expected F32 [2, 3] (in Python: "
+        );
+        assert!(reason.starts_with(&expected), "{reason}");
+    }
+    assert_eq!(file.unused().len(), 2);
+}
+
+#[test]
+fn a_matrix_has_the_shape_of_its_tensor() {
+    let values: Vec<f32> = (0..6u8).map(f32::from).collect();
+    let file = file(&vec![
+        ("model.embed.weight".to_owned(), vec![2, 3], values.clone()),
+        ("model.embed.bias".to_owned(), vec![6], values.clone()),
+    ]);
+    let embedding = file.embedding("model.embed").unwrap();
+    assert_eq!((embedding.rows, embedding.columns, &embedding.values), (2, 3, &values));
+    assert_eq!(embedding.row(1), &values[3..]);
+    assert_eq!(file.matrix("model.embed.weight").unwrap(), embedding);
+    let reason = |name: &str| file.matrix(name).unwrap_err().to_string();
+    assert!(reason("model.embed.bias").contains("found F32 [6], expected a matrix"));
+    assert!(reason("embed.weight").contains("tensor embed.weight: found nothing, expected a matrix"));
 }
