@@ -32,7 +32,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Tensor`](crate::Error::Tensor) if the parameters, which are public, do not fit the settings.
     pub fn model(&self) -> Result<Model> {
-        let config = ModelConfig::new(&self.settings, self.vocabulary.len())?;
+        let config = ModelConfig::new(&self.settings.model, self.vocabulary.len())?;
         Model::with_parameters(config, self.parameters.clone())
     }
 
@@ -44,6 +44,7 @@ impl Checkpoint {
 
     /// Returns the options that open the run's own text: those of its settings, and its vocabulary.
     pub fn text_options(&self) -> Options<'_> {
-        Options { vocabulary: Some(&self.vocabulary), ..Options::of(&self.settings) }
+        let Settings { data, run, .. } = &self.settings;
+        Options { vocabulary: Some(&self.vocabulary), ..Options::of(data, run.seed) }
     }
 }

@@ -78,8 +78,8 @@ fn check_finite(checkpoint: &Snapshot<'_>, tensors: &[NamedTensor<'_>]) -> Resul
         Some(NamedTensor { name, .. }) => Err(Error::Diverged {
             tensor: name.clone(),
             step: checkpoint.progress.step,
-            learning_rate: checkpoint.settings.learning_rate,
-            clip: checkpoint.settings.clip,
+            learning_rate: checkpoint.settings.schedule.learning_rate,
+            clip: checkpoint.settings.optimizer.clip,
         }),
     }
 }
@@ -90,7 +90,7 @@ fn tensors<'a>(checkpoint: &'a Snapshot<'a>) -> Vec<NamedTensor<'a>> {
     for (moment, values) in &checkpoint.moments {
         tensors.extend(named(checkpoint, &format!("optimizer.{moment}."), values));
     }
-    let rows = checkpoint.settings.batch;
+    let rows = checkpoint.settings.run.batch;
     let of_state = |name: String, values: &'a [f32]| {
         (!values.is_empty()).then(|| NamedTensor {
             name,

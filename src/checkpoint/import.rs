@@ -24,11 +24,12 @@ use std::collections::HashMap;
 ///
 /// ```
 /// use unrolled::checkpoint::{Import, TensorFile};
-/// # use unrolled::{Settings, Unit, corpus::Corpus, train::Training};
+/// # use unrolled::{ModelSettings, RunSettings, Settings, Unit, corpus::Corpus, train::Training};
 ///
 /// # fn main() -> unrolled::Result<()> {
 /// # let corpus = Corpus::from_text("to be or not to be, ".repeat(20), Unit::Char)?;
-/// # let settings = Settings { hidden: 8, batch: 2, steps: 4, ..Settings::default() };
+/// # let run = RunSettings { batch: 2, steps: 4, ..RunSettings::default() };
+/// # let settings = Settings { model: ModelSettings::lstm(8), run, ..Settings::default() };
 /// # let mut checkpoint = Training::new(corpus, settings, Some(1))?.checkpoint();
 /// # checkpoint.state = None;
 /// # let bytes = checkpoint.to_bytes()?;
@@ -95,7 +96,7 @@ impl Import<'_> {
         let prefix = shapes::prefix(file);
         let names = MemberNames::below(&prefix);
         let settings = self.settings(file, &names, &origin, &mut notes)?;
-        let config = ModelConfig::new(&settings, origin.vocabulary.len())?;
+        let config = ModelConfig::new(&settings.model, origin.vocabulary.len())?;
         let parameters = weights::read(selected, &names, &config, &mut notes)?;
         let state = training_state::read(selected, &settings, &config, &origin, self.like, &mut notes);
         weights::finish(file)?;
@@ -130,7 +131,7 @@ impl Import<'_> {
     ) -> Result<Settings> {
         let (known, symbols) = (&origin.settings, origin.vocabulary.len());
         check_symbols(file, names, symbols)?;
-        let config = ModelConfig::new(known, symbols)?;
+        let config = ModelConfig::new(&known.model, symbols)?;
         let chosen = self.activation.is_some() || self.reset.is_some();
         if origin.own_settings && chosen {
             let reason = "its own metadata has activation and reset; leave --activation and --reset out";
@@ -141,7 +142,7 @@ impl Import<'_> {
         }
         let found = shapes::infer(file, names, known, (self.activation, self.reset))?;
         found.validate()?;
-        let stack = found.stack();
+        let stack = found.model.stack();
         self.check_chosen(file, &stack)?;
         let name = |layer: &Layer| format!("{} of {}", layer.cell.name().to_uppercase(), layer.hidden);
         let layers = stack.iter().map(name).collect::<Vec<_>>().join(", ");

@@ -77,7 +77,7 @@ pub(super) fn stored_parts(
     strings.check_format()?;
     let has = |key: &str| strings.find(key).is_some();
     let mut settings: Option<Settings> = has("config").then(|| strings.json("config")).transpose()?;
-    settings.iter_mut().for_each(|settings| settings.resolve(cells));
+    settings.iter_mut().for_each(|settings| settings.model.resolve(cells));
     settings
         .as_ref()
         .map_or(Ok(()), Settings::validate)

@@ -68,20 +68,20 @@ fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -
     let (end, metadata) = verified(&mut reader)?;
     let strings = MetadataStrings { path, map: metadata.metadata().as_ref() };
     let mut settings: Settings = strings.json("config")?;
-    settings.resolve(cells);
+    settings.model.resolve(cells);
     settings.validate().map_err(|error| invalid_content(path, "config", error))?;
     let vocabulary = Vocabulary::from_json(strings.get("vocabulary")?)
         .map_err(|error| invalid_content(path, "vocabulary", error))?;
     // Earlier versions may have stored another unit than the vocabulary's. The vocabulary's is the one that was used.
-    settings.unit = vocabulary.unit();
+    settings.data.unit = vocabulary.unit();
     let progress = strings.json("progress")?;
-    let config = ModelConfig::new(&settings, vocabulary.len())
+    let config = ModelConfig::new(&settings.model, vocabulary.len())
         .map_err(|error| invalid_content(path, "config", error))?;
     let layout = config.layout();
     let mut tensors = RemainingTensors::new(reader, end, &metadata);
     let values = tensors.buffer("", &layout)?;
     let moments = tensors.moments(&layout)?;
-    let state = tensors.state(&config, settings.batch)?;
+    let state = tensors.state(&config, settings.run.batch)?;
     tensors.finish()?;
     let parameters = Parameters { layout, values };
     Ok(Checkpoint { settings, vocabulary, parameters, moments, state, progress })

@@ -93,10 +93,10 @@ impl Sample {
     fn stop<'a>(&'a self, settings: &'a Settings) -> Result<Option<&'a str>, Failure> {
         match self.document {
             false => Ok(self.stop.as_deref()),
-            true if settings.document_marker.is_empty() => Err(Failure::Usage(
+            true if settings.data.document_marker.is_empty() => Err(Failure::Usage(
                 "--document: this run has no document-marker; say with --stop what ends a text".to_owned(),
             )),
-            true => Ok(Some(&settings.document_marker)),
+            true => Ok(Some(&settings.data.document_marker)),
         }
     }
 
@@ -146,7 +146,7 @@ impl Sample {
 
 /// What a model reads before a text without a prompt: the end of a document, where it was trained on such.
 pub fn opening<'a>(settings: &'a Settings, vocabulary: &Vocabulary) -> &'a str {
-    let marker = settings.document_marker.as_str();
+    let marker = settings.data.document_marker.as_str();
     if vocabulary.encode(marker).is_ok() { marker } else { "" }
 }
 

@@ -1,8 +1,8 @@
 //! One layer of a stack: its cell with every option, and what is wrapped around it.
 
-use super::{Activation, Cell, ForgetBiasAt, Reset, Settings, decimal};
+use super::{Activation, Cell, ForgetBiasAt, ModelSettings, Reset, decimal, range::require};
+use crate::Result;
 use crate::model::CustomCell;
-use crate::{Result, error::require};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
@@ -216,9 +216,9 @@ impl Layer {
     }
 
     /// The layers that the flat settings ask for.
-    pub(super) fn of(settings: &Settings) -> Vec<Self> {
-        let Settings { cell, hidden, activation, reset, gate_bias, dropout, .. } = *settings;
-        let Settings { forget_bias, forget_bias_at, .. } = *settings;
+    pub(super) fn of(settings: &ModelSettings) -> Vec<Self> {
+        let ModelSettings { cell, hidden, activation, reset, gate_bias, dropout, .. } = *settings;
+        let ModelSettings { forget_bias, forget_bias_at, .. } = *settings;
         let plain = Self::new(cell, hidden);
         let output_keep_prob = 1.0 - dropout;
         let layer =

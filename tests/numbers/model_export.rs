@@ -5,12 +5,17 @@ use std::fs;
 use unrolled::checkpoint::{Checkpoint, Import, TensorFile};
 use unrolled::sample::{Generator, Sampling};
 use unrolled::train::Training;
-use unrolled::{OptimizerKind, Settings, Windows};
+use unrolled::{ModelSettings, OptimizerKind, OptimizerSettings, RunSettings, Settings, Windows};
 
 /// A run after a few steps.
 fn trained(settings: Settings) -> Training {
     let run = run_of(&settings, 0.0);
-    let mut training = Training::new(text(2000), Settings { hidden: 40, ..run }, Some(1)).unwrap();
+    let mut training = Training::new(
+        text(2000),
+        Settings { model: ModelSettings { hidden: 40, ..run.model }, ..run },
+        Some(1),
+    )
+    .unwrap();
     (0..3).for_each(|_| _ = training.step().unwrap());
     training
 }
@@ -54,7 +59,12 @@ fn resuming_from_a_model_file_is_an_error_that_says_what_to_do() {
         (OptimizerKind::Adagrad, Windows::Random, "optimizer state"),
         (OptimizerKind::Sgd, Windows::Stream, "carried state"),
     ] {
-        let checkpoint = trained(Settings { optimizer, windows, ..Settings::default() }).checkpoint();
+        let checkpoint = trained(Settings {
+            optimizer: OptimizerSettings { kind: optimizer, ..OptimizerSettings::default() },
+            run: RunSettings { windows, ..RunSettings::default() },
+            ..Settings::default()
+        })
+        .checkpoint();
         let error = resumed(checkpoint.clone().without_training_state()).unwrap_err().to_string();
         let expected =
             format!("cannot resume this run: its checkpoint has no {missing}, as after an export ");
@@ -66,7 +76,10 @@ fn resuming_from_a_model_file_is_an_error_that_says_what_to_do() {
 #[test]
 fn a_new_run_starts_from_a_model_file() {
     let checkpoint = trained(Settings::default()).checkpoint().without_training_state();
-    let settings = Settings { max_steps: Some(5), ..checkpoint.settings.clone() };
+    let settings = Settings {
+        run: RunSettings { max_steps: Some(5), ..checkpoint.settings.run.clone() },
+        ..checkpoint.settings.clone()
+    };
     let training = Training::fine_tune(text(2000), &checkpoint, settings, Some(1)).unwrap();
     assert_eq!(bits(&training.model().parameters().values), bits(&checkpoint.parameters.values));
 }

@@ -5,7 +5,7 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::path::Path;
 use unrolled::checkpoint::{StateDict, TensorFile};
 use unrolled::model::{Model, ModelConfig, Parameters};
-use unrolled::{Activation, Bias, Cell, InputKind, Layer, Reset, Settings};
+use unrolled::{Activation, Bias, Cell, InputKind, Layer, ModelSettings, Reset, Settings};
 
 const PATH: &str = "net.safetensors";
 
@@ -67,11 +67,17 @@ fn reason(tensors: &Tensors, members: &StateDict) -> String {
 
 #[test]
 fn a_model_has_the_sizes_of_its_tensors() {
-    for settings in cells().into_iter().filter(|settings| settings.reset == Reset::After) {
+    for settings in cells().into_iter().filter(|settings| settings.model.reset == Reset::After) {
         for input in [InputKind::Embedding, InputKind::OneHot] {
-            let expected = model(&Settings { input, layers: 2, hidden: 6, ..settings.clone() }, 7);
+            let expected = model(
+                &Settings {
+                    model: ModelSettings { input, layers: 2, hidden: 6, ..settings.model.clone() },
+                    ..settings.clone()
+                },
+                7,
+            );
             let embedding = MEMBERS.embedding.filter(|_| input == InputKind::Embedding);
-            let members = StateDict { embedding, activation: settings.activation, ..MEMBERS };
+            let members = StateDict { embedding, activation: settings.model.activation, ..MEMBERS };
             let file = file(&tensors(&expected, &members));
             let found = file.model(&members).unwrap();
             assert_eq!(bits(&found.parameters().values), bits(&expected.parameters().values));
@@ -109,7 +115,7 @@ fn a_gru_resets_where_the_caller_says() {
 #[test]
 fn without_a_head_the_result_is_a_stack_on_vectors() {
     let stack = [Layer::lstm(5), Layer::gru(4)];
-    let expected = Model::of_stack(&stack, 3, &Settings::default()).unwrap();
+    let expected = Model::of_stack(&stack, 3, &ModelSettings::default(), 1).unwrap();
     for rnn in ["", "model.encoder"] {
         let members = StateDict { embedding: None, rnn, head: None, ..MEMBERS };
         let file = file(&tensors(&expected, &members));

@@ -32,7 +32,7 @@ impl Origin {
         let mut settings = settings.ok_or_else(|| lacks("configuration and vocabulary"))?;
         let vocabulary = vocabulary.ok_or_else(|| lacks("vocabulary"))?;
         // As in a checkpoint that is loaded.
-        settings.unit = vocabulary.unit();
+        settings.data.unit = vocabulary.unit();
         let origin = Self { settings, vocabulary, progress, own_settings, own_progress };
         match like.is_some_and(|like| origin.differs_from(like)) {
             true => {
@@ -45,7 +45,7 @@ impl Origin {
 
     /// Returns whether the file's own settings contradict another checkpoint.
     fn differs_from(&self, like: &Checkpoint) -> bool {
-        let stacks = [&like.settings, &self.settings].map(Settings::stack);
+        let stacks = [&like.settings, &self.settings].map(|settings| settings.model.stack());
         self.own_settings && (stacks[0] != stacks[1] || like.vocabulary != self.vocabulary)
     }
 }

@@ -10,7 +10,7 @@ use super::{
     weights::explained,
 };
 use crate::{
-    Activation, Cell, ForgetBiasAt, InputKind, Layer, Reset, Result, Settings,
+    Activation, Cell, ForgetBiasAt, InputKind, Layer, ModelSettings, Reset, Result, Settings,
     model::{Entry, Layout},
 };
 
@@ -63,7 +63,7 @@ pub(super) fn infer(
     }
     let flat = stack.iter().all(|layer| *layer == stack[0]) && stack[0].projection.is_none();
     let Layer { cell, hidden, activation, reset, .. } = stack[0];
-    Ok(Settings {
+    let model = ModelSettings {
         cell,
         hidden,
         activation,
@@ -73,8 +73,9 @@ pub(super) fn infer(
         stack: if flat { Vec::new() } else { stack },
         input,
         embedding,
-        ..like.clone()
-    })
+        ..like.model.clone()
+    };
+    Ok(Settings { model, ..like.clone() })
 }
 
 /// Sets the options of a layer that no shape tells: those chosen, or else those of the same layer of `like`.
@@ -84,7 +85,7 @@ fn choose(
     like: &Settings,
     (activation, reset): (Option<Activation>, Option<Reset>),
 ) -> Result<(), String> {
-    let known = like.stack().get(number).cloned();
+    let known = like.model.stack().get(number).cloned();
     let known = known.filter(|known| known.custom.is_none() && known.cell == layer.cell);
     match layer.cell {
         Cell::Rnn => {
@@ -98,6 +99,6 @@ fn choose(
         Cell::Gru => layer.reset = reset.or(known.map(|known| known.reset)).unwrap_or_default(),
         Cell::Lstm => {}
     }
-    layer.forget_bias = like.forget_bias;
+    layer.forget_bias = like.model.forget_bias;
     Ok(())
 }

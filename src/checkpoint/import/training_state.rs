@@ -30,7 +30,7 @@ pub(super) fn read(
     notes: &mut Vec<String>,
 ) -> TrainingState {
     let (moments, state) =
-        (moments(selected, settings, &config.layout()), state(selected, config, settings.batch));
+        (moments(selected, settings, &config.layout()), state(selected, config, settings.run.batch));
     // Moments of another step than the progress would be used as if they were of its step.
     let same = |moments: &Moments| like.is_some_and(|like| like.moments == *moments && !moments.is_empty());
     let known = origin.own_progress || moments.as_ref().is_ok_and(same);
@@ -50,7 +50,7 @@ fn complete(
     notes: &mut Vec<String>,
 ) -> TrainingState {
     let (progress, mut dropped) = (origin.progress.clone(), Vec::new());
-    let needs_state = settings.windows == Windows::Stream && progress.step > 0;
+    let needs_state = settings.run.windows == Windows::Stream && progress.step > 0;
     let state = match state {
         Ok(state) => {
             if state.is_none() && needs_state {
@@ -106,7 +106,7 @@ fn fresh(origin: &Origin) -> Progress {
 /// Reads all moments that the optimizer has.
 fn moments(selected: SelectedTensors<'_>, settings: &Settings, layout: &Layout) -> Result<Moments> {
     let mut moments = Vec::new();
-    for (moment, _) in moments_of(settings) {
+    for (moment, _) in moments_of(&settings.optimizer) {
         let mut values = vec![0.0; layout.len()];
         for entry in layout.entries() {
             let read = selected.floats(&format!("optimizer.{moment}.{}", entry.name), &entry.shape)?;
