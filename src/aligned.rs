@@ -12,7 +12,7 @@ const MANY: usize = 2 << 20;
 /// A cache line, and a vector of sixteen.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
+struct CacheLine([f32; 16]);
 
 /// A growable slice of floats whose address is a multiple of 64 bytes.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(crate) struct Aligned {
 }
 
 enum Memory {
-    Lines(Vec<Line>),
+    Lines(Vec<CacheLine>),
     Pages(MmapMut),
 }
 
@@ -36,7 +36,7 @@ impl Memory {
     /// Zeros.
     fn new(len: usize) -> Self {
         let pages = if len >= MANY { pages(size_of::<f32>() * len) } else { None };
-        pages.map_or_else(|| Self::Lines(vec![Line::zeroed(); len.div_ceil(16)]), Self::Pages)
+        pages.map_or_else(|| Self::Lines(vec![CacheLine::zeroed(); len.div_ceil(16)]), Self::Pages)
     }
 
     fn capacity(&self) -> usize {

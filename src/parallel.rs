@@ -81,15 +81,15 @@ impl Pool {
             return f();
         }
         // A thread of a pool must not wait for its turn: those before it may wait for that very thread.
-        let _turn = rayon::current_thread_index().is_none().then(|| Turn::of(self));
+        let _entered = rayon::current_thread_index().is_none().then(|| EnteredWindow::of(self));
         self.threads.install(f)
     }
 }
 
 /// A window that has entered a pool; leaves when dropped, also by a panic.
-struct Turn<'p>(&'p Pool);
+struct EnteredWindow<'p>(&'p Pool);
 
-impl<'p> Turn<'p> {
+impl<'p> EnteredWindow<'p> {
     fn of(pool: &'p Pool) -> Self {
         let free = pool.left.wait_while(locked(&pool.free), |free| *free == 0);
         *free.unwrap_or_else(PoisonError::into_inner) -= 1;
@@ -97,7 +97,7 @@ impl<'p> Turn<'p> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for EnteredWindow<'_> {
     fn drop(&mut self) {
         *locked(&self.0.free) += 1;
         self.0.left.notify_one();

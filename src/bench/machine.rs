@@ -95,12 +95,13 @@ pub fn peak_gflops(threads: Option<usize>) -> Result<f64> {
     let total = |round: usize| each.iter().filter_map(|rates| rates.get(round)).sum::<f64>();
     let best = (0..ROUNDS).map(total).fold(0.0, f64::max);
     let right = peak::multiply_add(isa, 1000).mean == 2.0;
-    let wrong = || Error::WrongAnswer {
-        what: "mean of some chains of multiply-adds".into(),
-        found: peak::multiply_add(isa, 1000).mean.to_string(),
-        expected: "2".into(),
-    };
-    if right { Ok(best / 1e9) } else { Err(wrong()) }
+    match right {
+        true => Ok(best / 1e9),
+        false => {
+            let what = "mean of some chains of multiply-adds";
+            Err(Error::wrong_answer(what, peak::multiply_add(isa, 1000).mean, 2))
+        }
+    }
 }
 
 /// Operations per second of each round, begun together with the other threads'.
@@ -120,19 +121,19 @@ fn rounds(isa: Isa, barrier: &Barrier) -> Vec<f64> {
 /// # Errors
 /// When the forced instruction set cannot be had.
 pub fn read_gigabytes_per_second(bytes: usize) -> Result<f64> {
-    let reading = Reading::new(bytes)?;
+    let reading = ReadBuffer::new(bytes)?;
     let bytes = size_of_val(&*reading.values) as f64;
     let [_, seconds] = reading.beside(READING_SECONDS, || ());
     Ok(bytes / seconds / 1e9)
 }
 
 /// A buffer to be read, placed as packed weights are: on cache lines, and on huge pages where it is large.
-pub(super) struct Reading {
+pub(super) struct ReadBuffer {
     isa: Isa,
     values: Aligned,
 }
 
-impl Reading {
+impl ReadBuffer {
     /// Of about `bytes` bytes, in whole cache lines.
     pub(super) fn new(bytes: usize) -> Result<Self> {
         let (isa, mut values) = (exec::detect()?, Aligned::default());

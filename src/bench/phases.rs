@@ -1,9 +1,10 @@
 //! Where the time of a training step goes.
 
 use super::arithmetic::{head_products, layer_products, products_from_after};
-use super::{Bench, Training};
+use super::figures::Bench;
 use crate::model::ModelConfig;
 use crate::phases::{Phase, Phases};
+use crate::train::Training;
 use crate::{Mode, Result};
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -55,44 +56,44 @@ impl Bench {
         let mut training = Training::new(self.corpus(&settings)?, settings, self.threads)?;
         let best = shortest(&mut training, self.seconds)?;
         let config = training.model().config().clone();
-        let products = Products { batch, tokens, symbols: training.table_symbols(), config: &config };
+        let products = StepArithmetic { batch, tokens, symbols: training.table_symbols(), config: &config };
         let rows = best.rows(&products, training.threads() > 1, peak_gflops);
         Ok(StepPhases { step_seconds: best.whole as f64 / 1e9, rows })
     }
 }
 
 /// One step: its time, and that of each phase, in nanoseconds.
-struct Step {
+struct MeasuredStep {
     whole: u64,
     phases: Vec<(Phase, u64)>,
     waited: u64,
 }
 
 /// The shortest step of about `seconds`, and of two at least.
-fn shortest(training: &mut Training, seconds: f64) -> Result<Step> {
+fn shortest(training: &mut Training, seconds: f64) -> Result<MeasuredStep> {
     let layers = training.model().config().stack.len();
     let phases = training.time_phases();
     training.step()?;
-    let (end, mut best) = (Instant::now() + Duration::from_secs_f64(seconds.min(1e6)), None::<Step>);
+    let (end, mut best) = (Instant::now() + Duration::from_secs_f64(seconds.min(1e6)), None::<MeasuredStep>);
     while best.is_none() || Instant::now() < end {
         phases.clear();
         let start = Instant::now();
         training.step()?;
         let whole = start.elapsed().as_nanos() as u64;
         if best.as_ref().is_none_or(|best| whole < best.whole) {
-            best = Some(Step::read(whole, &phases, layers));
+            best = Some(MeasuredStep::read(whole, &phases, layers));
         }
     }
     best.ok_or_else(|| unreachable!("a step was taken"))
 }
 
-impl Step {
+impl MeasuredStep {
     fn read(whole: u64, phases: &Phases, layers: usize) -> Self {
         let spent = Phase::all(layers).map(|phase| (phase, phases.spent(phase)));
         Self { whole, phases: spent.collect(), waited: phases.waited() }
     }
 
-    fn rows(&self, products: &Products<'_>, waits: bool, peak_gflops: f64) -> Vec<PhaseTime> {
+    fn rows(&self, products: &StepArithmetic<'_>, waits: bool, peak_gflops: f64) -> Vec<PhaseTime> {
         let plain = |name, spent: u64| PhaseTime {
             name,
             layer: None,
@@ -135,7 +136,7 @@ fn name(phase: Phase) -> (&'static str, Option<usize>) {
 }
 
 /// The arithmetic of a step's phases.
-struct Products<'a> {
+struct StepArithmetic<'a> {
     /// Rows B of a window, and its symbols T B.
     batch: usize,
     tokens: usize,
@@ -144,7 +145,7 @@ struct Products<'a> {
     config: &'a ModelConfig,
 }
 
-impl Products<'_> {
+impl StepArithmetic<'_> {
     /// Operations of a phase in one step.
     fn of(&self, phase: Phase) -> Option<f64> {
         let Self { batch, tokens, symbols, config } = *self;
@@ -236,7 +237,7 @@ mod tests {
         for (cell, input) in [(Cell::Lstm, InputKind::Embedding), (Cell::Gru, InputKind::OneHot)] {
             let settings = Settings { model: ModelSettings { cell, input, ..small().model }, ..small() };
             let config = ModelConfig::new(&settings.model, 20).unwrap();
-            let products = Products { batch: 3, tokens: 12, symbols: 20, config: &config };
+            let products = StepArithmetic { batch: 3, tokens: 12, symbols: 20, config: &config };
             let table = |phase: &Phase| matches!(phase, Phase::Input | Phase::InputGradient);
             let total: f64 = Phase::all(2).filter(|p| !table(p)).filter_map(|phase| products.of(phase)).sum();
             let skipped = 2.0 * 3.0 * 2.0 * if cell == Cell::Lstm { 324.0 } else { 243.0 };
@@ -252,9 +253,9 @@ mod tests {
     #[test]
     fn rates_follow_from_times() {
         let config = ModelConfig::new(&small().model, 20).unwrap();
-        let products = Products { batch: 3, tokens: 12, symbols: 20, config: &config };
+        let products = StepArithmetic { batch: 3, tokens: 12, symbols: 20, config: &config };
         let phases = vec![(Phase::Fill, 10), (Phase::Forward(1), 1000), (Phase::Head, 0)];
-        let rows = Step { whole: 1500, phases, waited: 200 }.rows(&products, true, 50.0);
+        let rows = MeasuredStep { whole: 1500, phases, waited: 200 }.rows(&products, true, 50.0);
         assert_eq!(places(&rows)[3..], [("waiting", None), ("other", None)]);
         let seconds: Vec<f64> = rows.iter().map(|row| row.seconds).collect();
         assert_eq!(seconds, [10.0, 1000.0, 0.0, 200.0, 290.0].map(|nanoseconds| nanoseconds / 1e9));

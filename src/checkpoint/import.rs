@@ -16,7 +16,7 @@ use crate::{
     model::{CustomCell, ModelConfig},
 };
 use failure::failed;
-use origin::Origin;
+use origin::ImportOrigin;
 use selected_tensors::SelectedTensors;
 use std::collections::HashMap;
 
@@ -92,7 +92,7 @@ impl Import<'_> {
     pub fn read(&self, file: &TensorFile) -> Result<Imported> {
         let ignored = self.ignore(file)?;
         let (selected, mut notes) = (SelectedTensors { file, ignored: &ignored }, Vec::new());
-        let origin = Origin::find(file, self.like, self.cells)?;
+        let origin = ImportOrigin::find(file, self.like, self.cells)?;
         let prefix = shapes::prefix(file);
         let names = MemberNames::below(&prefix);
         let settings = self.settings(file, &names, &origin, &mut notes)?;
@@ -126,7 +126,7 @@ impl Import<'_> {
         &self,
         file: &TensorFile,
         names: &MemberNames,
-        origin: &Origin,
+        origin: &ImportOrigin,
         notes: &mut Vec<String>,
     ) -> Result<Settings> {
         let (known, symbols) = (&origin.settings, origin.vocabulary.len());

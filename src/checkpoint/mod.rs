@@ -37,7 +37,7 @@ pub(crate) use member_names::paired_bias;
 pub(crate) use snapshot::Snapshot;
 pub use state_dict::StateDict;
 pub(crate) use tensor_file::prefix;
-pub use tensor_file::{Matrix, TensorFile};
+pub use tensor_file::{FileMatrix, TensorFile};
 pub use tensor_info::{TensorInfo, TensorType};
 
 #[cfg(test)]

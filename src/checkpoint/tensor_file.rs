@@ -73,7 +73,7 @@ pub struct TensorFile {
 
 /// A matrix from a file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Matrix {
+pub struct FileMatrix {
     /// Number of rows.
     pub rows: usize,
     /// Number of columns.
@@ -194,17 +194,17 @@ impl TensorFile {
     ///
     /// # Errors
     /// As for [`TensorFile::floats`], and [`Error::TensorFile`] for a tensor that is not a matrix.
-    pub fn matrix(&self, name: &str) -> Result<Matrix> {
+    pub fn matrix(&self, name: &str) -> Result<FileMatrix> {
         let [rows, columns] =
             self.matrix_shape(name)?.ok_or_else(|| self.mismatch(name, "nothing", "a matrix"))?;
-        Ok(Matrix { rows, columns, values: self.floats(name, &[rows, columns])? })
+        Ok(FileMatrix { rows, columns, values: self.floats(name, &[rows, columns])? })
     }
 
     /// Reads the embedding (`torch.nn.Embedding`) `module`: one row for each symbol.
     ///
     /// # Errors
     /// As for [`TensorFile::matrix`].
-    pub fn embedding(&self, module: &str) -> Result<Matrix> {
+    pub fn embedding(&self, module: &str) -> Result<FileMatrix> {
         self.matrix(&format!("{}weight", prefix(module)))
     }
 
@@ -308,7 +308,7 @@ impl TensorFile {
     }
 }
 
-impl Matrix {
+impl FileMatrix {
     /// Row `index`, such as the vector of a symbol in an embedding.
     ///
     /// # Panics

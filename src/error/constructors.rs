@@ -19,6 +19,15 @@ impl Error {
         Self::Tensor { tensor: tensor.into(), found: found.into(), expected: expected.into() }
     }
 
+    /// Creates [`Error::WrongAnswer`].
+    pub(crate) fn wrong_answer(
+        what: impl Into<String>,
+        found: impl ToString,
+        expected: impl ToString,
+    ) -> Self {
+        Self::WrongAnswer { what: what.into(), found: found.to_string(), expected: expected.to_string() }
+    }
+
     /// Creates [`Error::Resume`].
     pub(crate) fn resume(reason: impl Into<String>) -> Self {
         Self::Resume { reason: reason.into() }

@@ -158,7 +158,7 @@ fn what_is_not_whole_is_dropped_and_told() {
     );
     told(
         &|file| file.tensors.get_mut("head.weight").expect("a tensor").2.fill(0),
-        "every number of head.weight is zero: was the file written over",
+        "every number of head.weight is zero: was the file overwritten",
     );
     told(
         &|file| _ = file.tensors.remove("state.c_l0"),

@@ -110,7 +110,7 @@ fn numbers_that_are_not_finite_and_other_types_are_refused() {
     let text = file("F64", &[0.5f64, 0.1].map(f64::to_le_bytes).concat()).to_string();
     assert!(
         text.contains(
-            "found an F64 value that F32 would round, 0.1, expected F32 [2] (in Python: tensor.float()"
+            "found F64 value 0.1, which F32 would round, expected F32 [2] (in Python: tensor.float()"
         ),
         "{text}"
     );

@@ -7,7 +7,7 @@ use super::{
 use crate::{Result, Settings, corpus::Vocabulary, model::CustomCell, progress::Progress};
 
 /// The metadata of an imported checkpoint.
-pub(super) struct Origin {
+pub(super) struct ImportOrigin {
     pub(super) settings: Settings,
     pub(super) vocabulary: Vocabulary,
     pub(super) progress: Progress,
@@ -17,7 +17,7 @@ pub(super) struct Origin {
     pub(super) own_progress: bool,
 }
 
-impl Origin {
+impl ImportOrigin {
     /// Takes the file's own metadata, and that of `like` for what is missing.
     pub(super) fn find(file: &TensorFile, like: Option<&Checkpoint>, cells: &[CustomCell]) -> Result<Self> {
         let own = metadata::stored_parts(file.path(), file.metadata(), cells)?;

@@ -1,6 +1,6 @@
 //! Reads the training state: the optimizer's moments, the carried state, and the position of the run.
 
-use super::{super::contents::Checkpoint, origin::Origin, selected_tensors::SelectedTensors};
+use super::{super::contents::Checkpoint, origin::ImportOrigin, selected_tensors::SelectedTensors};
 use crate::{
     Error, Result, Settings, Windows,
     exec::{LayerState, State},
@@ -25,7 +25,7 @@ pub(super) fn read(
     selected: SelectedTensors<'_>,
     settings: &Settings,
     config: &ModelConfig,
-    origin: &Origin,
+    origin: &ImportOrigin,
     like: Option<&Checkpoint>,
     notes: &mut Vec<String>,
 ) -> TrainingState {
@@ -45,7 +45,7 @@ pub(super) fn read(
 fn complete(
     selected: SelectedTensors<'_>,
     settings: &Settings,
-    origin: &Origin,
+    origin: &ImportOrigin,
     (moments, state): (Moments, Result<Option<State>>),
     notes: &mut Vec<String>,
 ) -> TrainingState {
@@ -71,7 +71,7 @@ fn complete(
 /// A checkpoint at step 0, without training state.
 fn dropped(
     selected: SelectedTensors<'_>,
-    origin: &Origin,
+    origin: &ImportOrigin,
     why: &str,
     notes: &mut Vec<String>,
 ) -> TrainingState {
@@ -98,7 +98,7 @@ fn short(error: &Error) -> String {
 }
 
 /// The position of a run that starts with these weights.
-fn fresh(origin: &Origin) -> Progress {
+fn fresh(origin: &ImportOrigin) -> Progress {
     let Progress { total_steps, eval_every, corpus_fingerprint, .. } = origin.progress;
     Progress { total_steps, eval_every, corpus_fingerprint, ..Progress::default() }
 }

@@ -1,0 +1,64 @@
+//! The expected result of the first training step, computed in another way.
+
+use crate::corpus::Batch;
+use crate::exec::Dropout;
+use crate::model::Model;
+use crate::train::{Differentiator, StepReport, gradients};
+use crate::{Error, Layer, Result};
+
+/// Tolerance between losses of the same logits, one of them in f32.
+const LOSS_TOLERANCE: f64 = 1e-5;
+
+/// Loss and gradient norm that the first training step must report.
+pub(super) struct FirstStep {
+    pub(super) loss: f64,
+    pub(super) gradient_norm: f64,
+}
+
+impl FirstStep {
+    /// Computes the loss from `logits` [T, B, V] in f64, and the norm from the gradient that [`gradients`] returns.
+    pub(super) fn of(
+        model: &Model,
+        batch: &Batch,
+        logits: &[f32],
+        seed: u64,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        if model.config().stack.iter().any(Layer::drops) {
+            return Self::of_dropout(model, batch, seed, threads);
+        }
+        let rows = logits.chunks_exact(model.config().vocabulary).zip(&batch.targets);
+        let sum: f64 = rows.map(|(logits, target)| cross_entropy(logits, *target as usize)).sum();
+        let (_, gradient, _) = gradients(model, batch, None, threads)?;
+        let squares: f64 = gradient.values.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
+        Ok(Self { loss: sum / batch.targets.len() as f64, gradient_norm: squares.sqrt() })
+    }
+
+    /// Computes both with the dropout masks of the first step, which `logits` lack.
+    fn of_dropout(model: &Model, batch: &Batch, seed: u64, threads: Option<usize>) -> Result<Self> {
+        let mut differentiator = Differentiator::new(model.clone(), threads)?;
+        let dropout = Dropout { probability: 0.0, seed, step: 0 };
+        let loss = differentiator.run_with_dropout(batch, None, None, dropout)?;
+        let gradient = &differentiator.gradient().values;
+        let squares: f64 = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
+        Ok(Self { loss, gradient_norm: squares.sqrt() })
+    }
+
+    /// Compares a first step with these values.
+    pub(super) fn check(&self, found: &StepReport) -> Result<()> {
+        near("loss of the first training step", found.loss, self.loss)?;
+        near("gradient norm of the first training step", found.gradient_norm, self.gradient_norm)
+    }
+}
+
+fn near(what: &str, found: f64, expected: f64) -> Result<()> {
+    let holds = (found - expected).abs() <= LOSS_TOLERANCE * (1.0 + expected.abs());
+    if holds { Ok(()) } else { Err(Error::wrong_answer(what, found, expected)) }
+}
+
+/// Returns the cross-entropy of one row in nats, in f64.
+fn cross_entropy(logits: &[f32], target: usize) -> f64 {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let above = |y: f32| f64::from(y) - f64::from(max);
+    logits.iter().map(|&y| above(y).exp()).sum::<f64>().ln() - above(logits[target])
+}
