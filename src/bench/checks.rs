@@ -40,10 +40,10 @@ mod tests {
 
     #[test]
     fn different_logits_are_an_error() {
-        let told =
+        let reason =
             |found: &[f32]| same_bits("logits of a stream", found, &[1.0, 2.0]).unwrap_err().to_string();
-        assert!(told(&[1.0, 2.5]).starts_with("the value 1 of the logits of a stream is 2.5, expected 2"));
-        assert!(told(&[1.0]).starts_with("the logits of a stream is 1"));
+        assert!(reason(&[1.0, 2.5]).starts_with("the value 1 of the logits of a stream is 2.5, expected 2"));
+        assert!(reason(&[1.0]).starts_with("the logits of a stream is 1"));
         same_bits("logits", &[1.0, 2.0], &[1.0, 2.0]).unwrap();
     }
 }

@@ -267,7 +267,7 @@ fn another_programs_copy_of_a_checkpoint_is_never_taken_for_damage() {
 }
 
 #[test]
-fn another_version_is_told() {
+fn another_version_is_an_error() {
     let text = replaced(r#""version":"1""#, r#""version":"2""#);
     assert_eq!(
         text,

@@ -113,7 +113,7 @@ fn finish(mut training: Training) -> Vec<u32> {
 }
 
 #[test]
-fn its_gradients_are_those_of_differences_and_wrong_ones_are_found() {
+fn custom_gradients_match_differences_and_wrong_ones_are_found() {
     let differences = check_gradients(&[Layer::custom(pair(3)), Layer::gru(4)], 2, 3).unwrap();
     assert_eq!(differences.len(), 2 + 4 + 1 + 2, "variables, the GRU's tensors, inputs, states");
     assert!(
@@ -134,7 +134,7 @@ fn modes_and_threads_change_no_bit() {
 }
 
 #[test]
-fn a_file_asks_for_the_cells_that_it_names() {
+fn a_checkpoint_needs_the_custom_cells_that_it_names() {
     let stack = vec![Layer::custom(pair(5))];
     let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(20), Unit::Char).unwrap();
     let training = Training::new(
@@ -157,7 +157,7 @@ fn a_file_asks_for_the_cells_that_it_names() {
 }
 
 #[test]
-fn one_cell_under_one_name_resumes_to_the_same_bits() {
+fn a_run_with_a_custom_cell_resumes_to_the_same_bits() {
     let mut settings = settings(Mode::Static);
     settings.model.stack[2] = Layer::lstm(6);
     let corpus = || Corpus::from_text("the cat sat on the mat. ".repeat(20), Unit::Char).unwrap();
@@ -175,7 +175,7 @@ fn one_cell_under_one_name_resumes_to_the_same_bits() {
 }
 
 #[test]
-fn a_stream_gives_the_logits_of_a_window() {
+fn a_stream_has_the_logits_of_a_window() {
     let model = Model::new(&settings(Mode::Static).model, 7, 1).unwrap();
     let ids: Vec<u32> = (0..11).map(|i| i * 5 % 7).collect();
     let mut logits = vec![0.0; 11 * 7];
@@ -218,7 +218,7 @@ fn made(odd: Odd) -> unrolled::Result<Model> {
 }
 
 #[test]
-fn cells_that_cannot_work_are_refused_when_the_model_is_made() {
+fn an_invalid_custom_cell_is_an_error_when_the_model_is_made() {
     let variable = Variable::weight("v", &[2]);
     let refused = |state: &[usize], output, variable: Variable| {
         made(Odd { state: state.to_vec(), output, variable, rows: 2 }).unwrap_err().to_string()
@@ -243,7 +243,7 @@ fn cells_that_cannot_work_are_refused_when_the_model_is_made() {
 }
 
 #[test]
-fn its_variables_are_copied_under_their_own_names() {
+fn variables_of_a_custom_cell_are_copied_under_their_names() {
     let model = Model::of_stack(&[Layer::custom(pair(2))], 3, &ModelSettings::default(), 1).unwrap();
     let mut parameters = model.parameters().clone();
     let (weight, own) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0, 8.0]);

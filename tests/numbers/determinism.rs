@@ -33,17 +33,17 @@ fn assert_same_in_every_way(settings: &Settings) {
 }
 
 #[test]
-fn without_dropout() {
+fn no_dropout_gives_the_same_bits() {
     models().iter().for_each(|model| assert_same_in_every_way(&run_of(model, 0.0)));
 }
 
 #[test]
-fn with_dropout() {
+fn dropout_gives_the_same_bits() {
     models().iter().for_each(|model| assert_same_in_every_way(&run_of(model, 0.3)));
 }
 
 #[test]
-fn dropout_changes_what_is_learned() {
+fn dropout_changes_the_trained_parameters() {
     let model =
         Settings { model: ModelSettings { layers: 2, ..ModelSettings::default() }, ..Settings::default() };
     let [without, with, other] = [(0.0, 1), (0.3, 1), (0.3, 2)].map(|(dropout, seed)| {
@@ -59,7 +59,7 @@ fn dropout_changes_what_is_learned() {
 
 /// So large that packing, the norm and the update are divided too, which a small model's are not.
 #[test]
-fn of_a_wide_model_with_every_optimizer() {
+fn a_wide_model_has_the_same_bits_with_every_optimizer() {
     use OptimizerKind::{Adagrad, Adam, Rmsprop, Sgd};
     for (optimizer, momentum) in [(Adam, 0.0), (Adagrad, 0.0), (Rmsprop, 0.9), (Sgd, 0.9)] {
         let wide = Settings {
@@ -77,7 +77,7 @@ fn of_a_wide_model_with_every_optimizer() {
 }
 
 #[test]
-fn of_more_threads_than_rows() {
+fn more_threads_than_rows_give_the_same_bits() {
     let settings = Settings {
         run: RunSettings {
             batch: 2,

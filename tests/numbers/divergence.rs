@@ -34,7 +34,7 @@ fn diverged(mut training: Training) -> (Error, Vec<u32>, Vec<u32>) {
 }
 
 #[test]
-fn of_an_absurd_learning_rate() {
+fn an_absurd_learning_rate_ends_the_run() {
     let optimizer = OptimizerKind::Sgd;
     let settings = Settings {
         optimizer: OptimizerSettings { kind: optimizer, ..settings(Cell::Rnn).optimizer },
@@ -68,7 +68,7 @@ fn overflowing(change: Settings) -> Training {
 }
 
 #[test]
-fn of_the_last_update() {
+fn a_diverged_last_update_ends_the_run() {
     for val_fraction in [0.0, 0.2] {
         let mut training = overflowing(Settings {
             data: DataSettings { val_fraction, ..settings(Cell::Lstm).data },
@@ -84,7 +84,7 @@ fn of_the_last_update() {
 }
 
 #[test]
-fn of_an_update_that_is_saved_before_the_next_step() {
+fn a_diverged_update_is_not_saved() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("checkpoint.safetensors");
     let mut training = overflowing(settings(Cell::Gru));
@@ -97,7 +97,7 @@ fn of_an_update_that_is_saved_before_the_next_step() {
 }
 
 #[test]
-fn of_a_loss_in_validation_alone() {
+fn a_non_finite_validation_loss_ends_the_run() {
     // Parameters that are finite, and overflow at a symbol that is never trained on.
     let settings = Settings {
         data: DataSettings { val_fraction: 0.2, ..settings(Cell::Rnn).data },
@@ -119,7 +119,7 @@ fn lopsided() -> Corpus {
 }
 
 #[test]
-fn of_parameters_that_are_not_finite() {
+fn non_finite_parameters_end_the_run() {
     for cell in [Cell::Rnn, Cell::Lstm, Cell::Gru] {
         for (name, value) in [
             ("head.weight", f32::INFINITY),

@@ -39,7 +39,7 @@ fn both(first: &Checkpoint, sentence: &str) -> Corpus {
 }
 
 #[test]
-fn new_symbols_get_new_weights_and_the_others_keep_theirs() {
+fn new_symbols_get_new_weights_and_known_symbols_keep_theirs() {
     for input in [InputKind::Embedding, InputKind::OneHot] {
         let first = trained(&Settings { model: ModelSettings { input, ..settings().model }, ..settings() });
         let run = Training::fine_tune(both(&first, "a big dog! "), &first, first.settings.clone(), Some(1));
@@ -83,7 +83,7 @@ fn a_fine_tuned_run_resumes_to_the_same_bits() {
 }
 
 #[test]
-fn training_settings_are_free_and_the_model_is_not() {
+fn a_new_run_may_change_training_settings_but_not_the_model() {
     let first = trained(&settings());
     let start = |settings: Settings| {
         Training::fine_tune(both(&first, "the mat "), &first, settings, Some(1)).map(drop)
@@ -110,7 +110,7 @@ fn training_settings_are_free_and_the_model_is_not() {
         ..base.clone()
     })
     .unwrap();
-    let told = |settings| start(settings).unwrap_err();
+    let reason = |settings| start(settings).unwrap_err();
     for (change, expected) in [
         (
             Settings { model: ModelSettings { hidden: 13, ..base.model.clone() }, ..base.clone() },
@@ -129,28 +129,28 @@ fn training_settings_are_free_and_the_model_is_not() {
             "embedding is 5",
         ),
     ] {
-        let error = told(change);
+        let error = reason(change);
         assert!(matches!(error, Error::OtherModel { .. }), "{error}");
         assert!(error.to_string().starts_with(expected), "{error}");
     }
-    let error = told(Settings { data: DataSettings { unit: Unit::Byte, ..base.data }, ..base }).to_string();
+    let error = reason(Settings { data: DataSettings { unit: Unit::Byte, ..base.data }, ..base }).to_string();
     assert!(error.starts_with("unit = byte is invalid"), "{error}");
 }
 
 #[test]
-fn a_text_without_the_checkpoints_symbols_is_refused() {
+fn a_text_without_the_checkpoints_symbols_is_an_error() {
     let first = trained(&settings());
-    let told = Training::fine_tune(corpus("other"), &first, settings(), Some(1)).unwrap_err().to_string();
-    assert!(told.contains("it lacks the symbol"), "{told}");
+    let reason = Training::fine_tune(corpus("other"), &first, settings(), Some(1)).unwrap_err().to_string();
+    assert!(reason.contains("it lacks the symbol"), "{reason}");
 }
 
 #[test]
-fn a_settings_unit_must_be_the_texts() {
-    let told = Training::new(Corpus::from_text("abc".repeat(99), Unit::Byte).unwrap(), settings(), Some(1));
-    let told = told.unwrap_err().to_string();
+fn the_unit_of_the_settings_must_be_that_of_the_text() {
+    let reason = Training::new(Corpus::from_text("abc".repeat(99), Unit::Byte).unwrap(), settings(), Some(1));
+    let reason = reason.unwrap_err().to_string();
     assert!(
-        told.starts_with("unit = char is invalid: the vocabulary of the text has the unit byte"),
-        "{told}"
+        reason.starts_with("unit = char is invalid: the vocabulary of the text has the unit byte"),
+        "{reason}"
     );
 }
 
@@ -163,7 +163,7 @@ fn a_range_test_starts_from_the_weights_too() {
 }
 
 #[test]
-fn a_prompt_is_read_around_its_unknown_symbols() {
+fn unknown_symbols_of_a_prompt_are_skipped() {
     let first = trained(&settings());
     let model = first.model().unwrap();
     let write = |text: &str, unknown| {

@@ -20,7 +20,7 @@ fn answers(model: &mut impl Layer<Input = [f32; 1], Output = [f32; 1]>, fixture:
 }
 
 #[test]
-pub fn an_lstm_with_a_head_answers_as_pytorch() {
+pub fn an_lstm_with_a_head_has_pytorchs_outputs() {
     let (fixture, file) = fixture("torch-fixed-lstm-h16");
     let cell: Lstm<1, 16> = file.cell("rnn", 0).unwrap();
     let head: Dense<16, 1> = file.dense("head").unwrap();
@@ -42,7 +42,7 @@ pub fn an_lstm_with_a_head_answers_as_pytorch() {
 }
 
 #[test]
-pub fn a_gru_with_a_head_answers_as_pytorch() {
+pub fn a_gru_with_a_head_has_pytorchs_outputs() {
     let (fixture, file) = fixture("torch-fixed-gru-h24");
     let cell: Gru<1, 24> = file.cell("rnn", 0).unwrap();
     let head: Dense<24, 1> = file.dense("head").unwrap();
@@ -76,10 +76,10 @@ fn a_trained_checkpoint_fills_a_cell_with_the_bits_of_its_stream() {
 }
 
 #[test]
-fn what_does_not_fit_is_named_with_its_file() {
+fn a_tensor_of_another_shape_is_an_error_that_names_the_file() {
     let (_, file) = fixture("torch-fixed-lstm-h16");
     let place = folder().join("torch-fixed-lstm-h16.safetensors");
-    let told = |error: unrolled::Error, tensor: &str, found: &str, expected: &str| {
+    let reason = |error: unrolled::Error, tensor: &str, found: &str, expected: &str| {
         let place = place.display();
         let text = format!(
             "{place}: tensor {tensor}: found {found}, expected {expected}; name another file, or change the names and sizes in the program"
@@ -87,17 +87,17 @@ fn what_does_not_fit_is_named_with_its_file() {
         assert_eq!(error.to_string(), text);
     };
     let wide = file.cell("rnn", 0).map(|_: Lstm<1, 32>| ()).unwrap_err();
-    told(wide, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [128, 1]");
+    reason(wide, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [128, 1]");
     let other = file.cell("rnn", 0).map(|_: Gru<1, 16>| ()).unwrap_err();
-    told(other, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [48, 1]");
+    reason(other, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [48, 1]");
     let deep = file.cell("rnn", 1).map(|_: Lstm<16, 16>| ()).unwrap_err();
-    told(deep, "rnn.weight_ih_l1", "nothing", "F32 [64, 16]");
+    reason(deep, "rnn.weight_ih_l1", "nothing", "F32 [64, 16]");
     let head = file.dense("head").map(|_: Dense<16, 2>| ()).unwrap_err();
-    told(head, "head.weight", "F32 [1, 16]", "F32 [2, 16]");
+    reason(head, "head.weight", "F32 [1, 16]", "F32 [2, 16]");
 }
 
 #[test]
-fn numbers_that_are_not_finite_and_other_types_are_refused() {
+fn non_finite_values_and_other_types_are_errors() {
     let file = |dtype: &str, data: &[u8]| {
         let header =
             format!(r#"{{"head.bias":{{"dtype":"{dtype}","shape":[2],"data_offsets":[0,{}]}}}}"#, data.len());
@@ -122,7 +122,7 @@ fn numbers_that_are_not_finite_and_other_types_are_refused() {
 }
 
 #[test]
-fn a_file_without_tensors_is_told() {
+fn a_file_without_tensors_is_an_error() {
     let error = TensorFile::load(&folder().join("README.md")).unwrap_err().to_string();
     assert!(error.contains("README.md is not a safetensors file: "), "{error}");
     assert!(error.ends_with("; name a checkpoint, or save the tensors with safetensors"), "{error}");

@@ -22,25 +22,25 @@ pub fn record(what: &str, difference: f64) {
 
 fn measure() -> BTreeMap<String, f64> {
     LARGEST.with_borrow_mut(BTreeMap::clear);
-    frameworks::a_plan_gives_their_logits_and_states();
-    frameworks::losses_states_and_all_gradients_are_theirs();
-    frameworks::packed_sequences_give_their_logits_states_and_gradients();
-    frameworks::ten_steps_of_training_go_as_theirs();
-    frameworks::the_softmax_loss_and_its_gradient_are_theirs();
-    fixed_sizes::an_lstm_with_a_head_answers_as_pytorch();
-    fixed_sizes::a_gru_with_a_head_answers_as_pytorch();
-    layers::layers_stacks_and_wrappers_are_theirs();
-    layers::kerass_gru_with_reset_after_is_theirs();
-    layers::both_directions_are_theirs();
-    layers::pytorchs_projected_lstm_is_theirs();
-    layers::pytorchs_bidirectional_layers_are_theirs();
-    losses::dense_labels_are_theirs();
-    losses::smoothed_labels_are_theirs();
-    losses::losses_by_example_are_theirs();
-    losses::sequence_losses_are_theirs();
-    losses::top_k_and_accuracy_are_theirs();
-    optimizers::ten_updates_go_as_theirs();
-    tensorflow_training::fifty_updates_go_as_the_lectures_program();
+    frameworks::a_plan_has_the_fixtures_logits_and_states();
+    frameworks::losses_states_and_gradients_match_the_fixtures();
+    frameworks::packed_sequences_match_the_fixtures();
+    frameworks::ten_training_steps_match_pytorch();
+    frameworks::the_softmax_loss_and_its_gradient_match_tensorflow();
+    fixed_sizes::an_lstm_with_a_head_has_pytorchs_outputs();
+    fixed_sizes::a_gru_with_a_head_has_pytorchs_outputs();
+    layers::layers_stacks_and_wrappers_match_tensorflow();
+    layers::a_gru_with_reset_after_matches_keras();
+    layers::bidirectional_layers_match_tensorflow();
+    layers::a_projected_lstm_matches_pytorch();
+    layers::bidirectional_layers_match_pytorch();
+    losses::losses_of_dense_labels_match_tensorflow();
+    losses::losses_of_smoothed_labels_match_tensorflow();
+    losses::losses_by_example_match_tensorflow();
+    losses::sequence_losses_match_tensorflow();
+    losses::top_k_and_accuracy_match_tensorflow();
+    optimizers::ten_updates_match_the_fixtures();
+    tensorflow_training::fifty_updates_match_the_lectures_program();
     LARGEST.with_borrow(BTreeMap::clone)
 }
 

@@ -31,7 +31,7 @@ fn assert_state(what: &str, found: &State, expected: &State) {
 }
 
 #[test]
-pub fn a_plan_gives_their_logits_and_states() {
+pub fn a_plan_has_the_fixtures_logits_and_states() {
     for fixture in windows() {
         let (model, &Settings { run: RunSettings { steps, batch, .. }, .. }) =
             (fixture.model(), &fixture.settings);
@@ -45,7 +45,7 @@ pub fn a_plan_gives_their_logits_and_states() {
 }
 
 #[test]
-pub fn the_dynamic_mode_gives_their_logits_and_states_in_any_pieces() {
+pub fn the_dynamic_mode_has_the_fixtures_logits_and_states_in_any_pieces() {
     for fixture in windows() {
         let (model, rows) = (fixture.model(), fixture.settings.run.batch);
         let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
@@ -70,7 +70,7 @@ fn row(state: &State, row: usize, hidden: usize) -> State {
 }
 
 #[test]
-pub fn a_stream_gives_their_logits_and_states_row_by_row() {
+pub fn a_stream_has_the_fixtures_logits_and_states() {
     for fixture in windows() {
         let (model, symbols) = (fixture.model(), fixture.symbols);
         let Settings { model: ModelSettings { hidden, .. }, run: RunSettings { batch: rows, .. }, .. } =
@@ -88,7 +88,7 @@ pub fn a_stream_gives_their_logits_and_states_row_by_row() {
 }
 
 #[test]
-pub fn losses_states_and_all_gradients_are_theirs() {
+pub fn losses_states_and_gradients_match_the_fixtures() {
     for fixture in windows() {
         let (model, start) = (fixture.model(), fixture.state(START));
         let (loss, gradient, end) = gradients(&model, &fixture.batch(), Some(&start), Some(1)).unwrap();
@@ -106,7 +106,7 @@ pub fn losses_states_and_all_gradients_are_theirs() {
 }
 
 #[test]
-pub fn packed_sequences_give_their_logits_states_and_gradients() {
+pub fn packed_sequences_match_the_fixtures() {
     let all = Fixture::all(&["torch-ragged"]);
     assert_eq!(all.len(), 3, "a fixture is missing");
     for (fixture, threads) in all.iter().flat_map(|fixture| [(fixture, 1), (fixture, 2)]) {
@@ -169,7 +169,7 @@ fn trace(fixture: &Fixture, mode: Mode) -> Training {
 }
 
 #[test]
-pub fn ten_steps_of_training_go_as_theirs() {
+pub fn ten_training_steps_match_pytorch() {
     let all = Fixture::all(&["torch-trace"]);
     assert_eq!(all.len(), 2, "a fixture is missing");
     for (fixture, mode) in all.iter().flat_map(|fixture| [(fixture, Mode::Static), (fixture, Mode::Dynamic)])
@@ -191,7 +191,7 @@ pub fn ten_steps_of_training_go_as_theirs() {
 }
 
 #[test]
-pub fn the_softmax_loss_and_its_gradient_are_theirs() {
+pub fn the_softmax_loss_and_its_gradient_match_tensorflow() {
     let fixture = Fixture::load("tensorflow-softmax-cross-entropy");
     let (vocabulary, rows) = (65, 9);
     let stride = padded(vocabulary);

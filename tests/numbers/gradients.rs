@@ -52,36 +52,36 @@ fn check_all(hidden: usize, layers: usize, input: InputKind) {
 }
 
 #[test]
-fn of_one_unit() {
+fn gradients_of_one_unit() {
     check_all(1, 1, InputKind::OneHot);
     check_all(1, 3, InputKind::Embedding);
 }
 
 #[test]
-fn of_less_than_a_block() {
+fn gradients_of_less_than_a_block() {
     check_all(5, 1, InputKind::Embedding);
     check_all(5, 3, InputKind::OneHot);
 }
 
 #[test]
-fn of_one_block() {
+fn gradients_of_one_block() {
     check_all(16, 1, InputKind::OneHot);
     check_all(16, 2, InputKind::Embedding);
 }
 
 #[test]
-fn of_a_block_and_one() {
+fn gradients_of_a_block_and_one_unit() {
     check_all(17, 1, InputKind::Embedding);
     check_all(17, 2, InputKind::OneHot);
 }
 
 #[test]
-fn of_two_blocks_and_one() {
+fn gradients_of_two_blocks_and_one_unit() {
     check_all(33, 1, InputKind::Embedding);
 }
 
 #[test]
-fn from_the_zero_state_of_a_long_window() {
+fn gradients_from_the_zero_state_of_a_long_window() {
     for cell in cells() {
         let settings = Settings { model: ModelSettings { hidden: 4, layers: 2, ..cell.model }, ..cell };
         let (model, batch) = (model(&settings, 6), batch(25, 3, 6));
@@ -136,7 +136,7 @@ fn descent(cell: Settings) -> Settings {
 }
 
 #[test]
-fn of_a_training_step_with_dropout() {
+fn gradients_of_a_training_step_with_dropout() {
     for cell in cells() {
         let mut settings = descent(cell);
         settings.model.dropout = 0.4;
@@ -146,7 +146,7 @@ fn of_a_training_step_with_dropout() {
 }
 
 #[test]
-fn of_a_training_step_that_sums_over_steps_and_has_one_bias() {
+fn gradients_of_a_step_that_sums_over_steps_with_a_single_bias() {
     for cell in cells() {
         let mut settings = descent(cell);
         settings.model.bias = Bias::Single;

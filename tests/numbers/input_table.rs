@@ -21,7 +21,7 @@ fn settings() -> Vec<Settings> {
 }
 
 #[test]
-fn both_tables_give_the_same_logits() {
+fn both_input_tables_give_the_same_logits() {
     for settings in settings() {
         let model = model(&settings, SYMBOLS);
         let ids = ids(8, 72 * ROWS, SYMBOLS);
@@ -42,7 +42,7 @@ fn both_tables_give_the_same_logits() {
 }
 
 #[test]
-fn a_table_of_some_symbols_gives_their_gradients_and_zeros() {
+fn a_table_of_some_symbols_has_zero_gradients_for_the_others() {
     for settings in settings() {
         let (model, batch) = (model(&settings, SYMBOLS), batch(3, 2, SYMBOLS));
         let layout = model.config().layout();

@@ -1,4 +1,4 @@
-//! What cannot work is told when the model is made or before anything is used up; and the order of calls breaks nothing.
+//! What cannot work is reason when the model is made or before anything is used up; and the order of calls breaks nothing.
 
 use unrolled::corpus::Corpus;
 use unrolled::exec::{Dynamic, Plan, Stream};
@@ -30,7 +30,7 @@ fn both_directions_give_the_inputs_gradient_of_the_last_backward_pass() {
 }
 
 #[test]
-fn a_state_that_does_not_fit_uses_up_neither_direction() {
+fn a_wrong_state_leaves_both_directions_usable() {
     let (mut both, inputs) = (both(), [0.5; 2 * 2 * 3]);
     let mut outputs = [0.0; 2 * 2 * 2];
     both.forward(&Window::new(2, 2, &inputs), None, &mut outputs).unwrap();
@@ -41,29 +41,30 @@ fn a_state_that_does_not_fit_uses_up_neither_direction() {
 }
 
 #[test]
-fn a_plan_without_steps_or_beyond_all_memory_is_refused_when_it_is_made() {
-    let told =
+fn a_plan_without_steps_or_beyond_memory_is_an_error() {
+    let reason =
         |steps, rows| Rnn::planned(model(Layer::lstm(2)), steps, rows, Some(1)).unwrap_err().to_string();
-    assert!(told(0, 2).starts_with("steps = 0 is invalid"), "{}", told(0, 2));
-    assert!(told(2, 0).starts_with("rows = 0 is invalid"), "{}", told(2, 0));
+    assert!(reason(0, 2).starts_with("steps = 0 is invalid"), "{}", reason(0, 2));
+    assert!(reason(2, 0).starts_with("rows = 0 is invalid"), "{}", reason(2, 0));
     for steps in [1 << 45, usize::MAX] {
-        assert!(told(steps, 2).contains("lower hidden, layers, embedding, batch or steps"));
+        assert!(reason(steps, 2).contains("lower hidden, layers, embedding, batch or steps"));
     }
 }
 
 #[test]
-fn a_stack_beyond_all_memory_and_a_scale_that_is_none_are_refused() {
-    let told =
+fn a_stack_beyond_memory_or_an_invalid_scale_is_an_error() {
+    let reason =
         |layer, settings: ModelSettings| Model::of_stack(&[layer], 3, &settings, 1).unwrap_err().to_string();
-    assert!(told(Layer::lstm(1 << 21), ModelSettings::default()).contains("of memory"));
+    assert!(reason(Layer::lstm(1 << 21), ModelSettings::default()).contains("of memory"));
     for scale in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-        let text = told(Layer::gru(2), ModelSettings { init_scale: Some(scale), ..ModelSettings::default() });
+        let text =
+            reason(Layer::gru(2), ModelSettings { init_scale: Some(scale), ..ModelSettings::default() });
         assert!(text.starts_with(&format!("init-scale = {scale} is invalid")), "{text}");
     }
 }
 
 #[test]
-fn a_configuration_that_was_changed_is_checked_with_its_parameters() {
+fn a_changed_configuration_is_checked_again() {
     type Change = fn(&mut ModelConfig);
     let changes: &[(&str, Change)] = &[
         ("input-keep-prob = NaN", |c| c.stack[0].input_keep_prob = f32::NAN),
@@ -82,29 +83,32 @@ fn a_configuration_that_was_changed_is_checked_with_its_parameters() {
 }
 
 #[test]
-fn a_stack_by_itself_is_refused_where_symbols_come_in() {
+fn a_stack_on_vectors_is_an_error_for_symbols() {
     let (stack, expected) =
         (model(Layer::lstm(2)), "vocabulary = 0 is invalid: a stack by itself reads vectors");
-    let told = [
+    let reason = [
         Plan::new(&stack, 3, 2, Some(1)).map(drop),
         Dynamic::new(&stack, Some(1)).map(drop),
         Stream::new(&stack).map(drop),
         Differentiator::new(stack.clone(), Some(1)).map(drop),
     ];
-    for told in told.map(|told| told.unwrap_err().to_string()) {
-        assert!(told.starts_with(expected), "{told}");
+    for reason in reason.map(|reason| reason.unwrap_err().to_string()) {
+        assert!(reason.starts_with(expected), "{reason}");
     }
     let corpus = Corpus::from_text("the cat sat on the mat", Unit::Char).unwrap();
     let small = Model::new(&ModelSettings { hidden: 3, ..ModelSettings::default() }, 5, 1).unwrap();
     for (model, known) in [(stack, 0), (small, 5)] {
-        let told = evaluate(&model, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
-        assert!(told.starts_with(&format!("vocabulary = 10 is invalid: the model knows {known}")), "{told}");
+        let reason = evaluate(&model, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
+        assert!(
+            reason.starts_with(&format!("vocabulary = 10 is invalid: the model knows {known}")),
+            "{reason}"
+        );
     }
 }
 
 /// `dropout_state_filter_visitor` may keep h and drop c: i, f, g, o of one unit, in f64, from given masks.
 #[test]
-fn a_filter_may_drop_c_alone() {
+fn a_state_filter_can_drop_only_c() {
     let layer = Layer {
         state_keep_prob: 0.5,
         drop_cell_state: true,

@@ -179,7 +179,7 @@ fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
 }
 
 #[test]
-pub fn layers_stacks_and_wrappers_are_theirs() {
+pub fn layers_stacks_and_wrappers_match_tensorflow() {
     for (name, layers) in cases() {
         for (order, threads) in [(Order::TimeMajor, 1), (Order::BatchMajor, 1), (Order::TimeMajor, 2)] {
             check(name, &layers, order, threads);
@@ -188,7 +188,7 @@ pub fn layers_stacks_and_wrappers_are_theirs() {
 }
 
 #[test]
-pub fn kerass_gru_with_reset_after_is_theirs() {
+pub fn a_gru_with_reset_after_matches_keras() {
     let layer = Layer { reset: Reset::After, ..Layer::gru(9) };
     let case = LayerFixture::load("keras-cell-gru-after");
     let settings = Settings::default();
@@ -224,7 +224,7 @@ pub fn the_static_form_takes_lists_and_one_shape() {
 }
 
 #[test]
-pub fn both_directions_are_theirs() {
+pub fn bidirectional_layers_match_tensorflow() {
     let cases = [
         ("tensorflow-bidirectional-lstm", lstm(7), lstm(7), Merge::Concatenate),
         ("tensorflow-bidirectional-lstm-sum", lstm(7), lstm(7), Merge::Sum),
@@ -304,7 +304,7 @@ fn pytorch_state(case: &LayerFixture, [h, c]: [&str; 2], rows: &[usize]) -> Stat
 }
 
 #[test]
-pub fn pytorchs_projected_lstm_is_theirs() {
+pub fn a_projected_lstm_matches_pytorch() {
     let case = LayerFixture::load("torch-projected-lstm");
     let layer = Layer { projection: Some(4), ..Layer::lstm(7) };
     let model = Model::of_stack(&[layer.clone(), layer], 5, &ModelSettings::default(), 1).unwrap();
@@ -326,7 +326,7 @@ pub fn pytorchs_projected_lstm_is_theirs() {
 
 /// Two layers of both directions: the second reads what the first gives.
 #[test]
-pub fn pytorchs_bidirectional_layers_are_theirs() {
+pub fn bidirectional_layers_match_pytorch() {
     let cells = [("rnn", Layer::rnn(9)), ("lstm", Layer::lstm(7)), ("gru", Layer::gru(9))];
     for (kind, layer) in cells {
         let case = LayerFixture::load(&format!("torch-bidirectional-{kind}"));
@@ -389,27 +389,27 @@ fn a_window_of_rows_without_steps_carries_its_states_through() {
 }
 
 #[test]
-fn windows_that_do_not_fit_are_refused() {
+fn invalid_windows_are_errors() {
     let model = Model::of_stack(&[lstm(7)], 5, &ModelSettings::default(), 1).unwrap();
     let mut network = Rnn::new(model, Some(1)).unwrap();
     let inputs = [0.0; 30];
-    let told = |network: &mut Rnn, window: Window<'_>, outputs: usize| {
+    let reason = |network: &mut Rnn, window: Window<'_>, outputs: usize| {
         network.forward(&window, &mut vec![0.0; outputs]).unwrap_err().to_string()
     };
     let good = Window::new(3, 2, &inputs);
-    assert!(told(&mut network, Window { inputs: &inputs[1..], ..good }, 42).contains("29 inputs"));
-    assert!(told(&mut network, good, 41).contains("41 outputs"));
-    assert!(told(&mut network, Window { steps: 0, inputs: &[], ..good }, 0).contains("0 inputs"));
+    assert!(reason(&mut network, Window { inputs: &inputs[1..], ..good }, 42).contains("29 inputs"));
+    assert!(reason(&mut network, good, 41).contains("41 outputs"));
+    assert!(reason(&mut network, Window { steps: 0, inputs: &[], ..good }, 0).contains("0 inputs"));
     assert!(
-        told(&mut network, Window { lengths: Some(&[4, 1]), ..good }, 42).contains("the length 4 of row 0")
+        reason(&mut network, Window { lengths: Some(&[4, 1]), ..good }, 42).contains("the length 4 of row 0")
     );
-    assert!(told(&mut network, Window { lengths: Some(&[3]), ..good }, 42).contains("1 lengths"));
+    assert!(reason(&mut network, Window { lengths: Some(&[3]), ..good }, 42).contains("1 lengths"));
     let state = network.zero_state(3);
-    assert!(told(&mut network, Window { initial: Some(&state), ..good }, 42).contains("3 rows"));
+    assert!(reason(&mut network, Window { initial: Some(&state), ..good }, 42).contains("3 rows"));
     let mut masks = Masks::default();
     masks.set(0, Site::Output, vec![1.0; 41]);
     assert!(
-        told(&mut network, Window { masks: Some(&masks), ..good }, 42)
+        reason(&mut network, Window { masks: Some(&masks), ..good }, 42)
             .contains("41 values in the mask Output")
     );
     assert!(network.backward(&[0.0; 42], None).unwrap_err().to_string().contains("no window"));

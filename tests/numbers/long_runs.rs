@@ -45,7 +45,7 @@ fn finish(training: &mut Training) {
 }
 
 #[test]
-fn an_interrupted_evaluation_is_made_up_for() {
+fn an_interrupted_evaluation_is_rerun_at_the_next_step() {
     let mut whole = training(settings());
     finish(&mut whole);
     for last in [4, 12] {
@@ -69,7 +69,7 @@ fn an_interrupted_evaluation_is_made_up_for() {
 
 #[cfg(unix)]
 #[test]
-fn a_text_that_shrinks_ends_a_run_that_can_go_on_with_the_text_as_it_was() {
+fn a_truncated_text_ends_a_run_that_resumes_with_the_restored_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("text");
     let content = "the quick brown fox jumps over the lazy dog. ".repeat(2_000);
@@ -94,7 +94,7 @@ fn a_text_that_shrinks_ends_a_run_that_can_go_on_with_the_text_as_it_was() {
 }
 
 #[test]
-fn patience_ends_a_run_whose_validation_loss_no_longer_falls() {
+fn patience_ends_a_run_without_progress() {
     // A learning rate at which this model forgets more than it learns.
     let restless = Settings {
         schedule: ScheduleSettings { learning_rate: 0.5, ..settings().schedule },
@@ -118,7 +118,7 @@ fn patience_ends_a_run_whose_validation_loss_no_longer_falls() {
 }
 
 #[test]
-fn an_evaluation_may_read_a_part_of_the_validation_part() {
+fn an_evaluation_can_read_a_part_of_the_validation_split() {
     let symbols = |most| {
         let run =
             training(Settings { run: RunSettings { eval_symbols: most, ..settings().run }, ..settings() });

@@ -26,7 +26,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 #[test]
-pub fn dense_labels_are_theirs() {
+pub fn losses_of_dense_labels_match_tensorflow() {
     for name in ["dense", "dense-unnormalised"] {
         let case = LayerFixture::load(&format!("tensorflow-loss-{name}"));
         let losses = softmax_cross_entropy(case.get("logits"), case.get("labels"), 9).unwrap();
@@ -38,7 +38,7 @@ pub fn dense_labels_are_theirs() {
 }
 
 #[test]
-pub fn smoothed_labels_are_theirs() {
+pub fn losses_of_smoothed_labels_match_tensorflow() {
     let case = LayerFixture::load("tensorflow-loss-smoothed");
     let labels = smoothed_labels(&targets(&case), 11, 0.125).unwrap();
     let losses = softmax_cross_entropy(case.get("logits"), &labels, 9).unwrap();
@@ -52,7 +52,7 @@ pub fn smoothed_labels_are_theirs() {
 }
 
 #[test]
-pub fn losses_by_example_are_theirs() {
+pub fn losses_by_example_match_tensorflow() {
     for name in ["by-example", "by-example-zero"] {
         let case = LayerFixture::load(&format!("tensorflow-loss-{name}"));
         for (flag, average) in [("timesteps", true), ("sum", false)] {
@@ -73,7 +73,7 @@ pub fn losses_by_example_are_theirs() {
 }
 
 #[test]
-pub fn sequence_losses_are_theirs() {
+pub fn sequence_losses_match_tensorflow() {
     let averages = [
         ("both", Average::Both),
         ("timesteps", Average::Timesteps),
@@ -93,7 +93,7 @@ pub fn sequence_losses_are_theirs() {
 }
 
 #[test]
-pub fn top_k_and_accuracy_are_theirs() {
+pub fn top_k_and_accuracy_match_tensorflow() {
     let case = LayerFixture::load("tensorflow-top-k");
     let (logits, targets) = (case.get("logits"), targets(&case));
     for k in [1, 2, 3, 11] {
@@ -110,7 +110,7 @@ pub fn top_k_and_accuracy_are_theirs() {
 
 /// The first training step's loss and gradient norm with label smoothing, by hand from the logits of the first window.
 #[test]
-pub fn smoothed_training_is_the_smoothed_loss() {
+pub fn training_with_label_smoothing_has_the_smoothed_loss() {
     let settings = Settings {
         model: ModelSettings { hidden: 9, ..ModelSettings::default() },
         data: DataSettings { val_fraction: 0.0, ..DataSettings::default() },

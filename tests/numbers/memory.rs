@@ -63,14 +63,14 @@ fn check(name: &str, settings: Settings) {
 
 fn check_on(name: &str, settings: Settings, corpus: Corpus) {
     let symbols = corpus.vocabulary().len();
-    let (found, told) = (peak(&settings, corpus), estimate(&settings, symbols));
-    let ratio = told / found;
-    println!("{name}: {:.1} MiB, estimated {:.1}: {ratio:.3}", found / 1048576.0, told / 1048576.0);
-    assert!((0.9..1.1).contains(&ratio), "{name}: {found} bytes, estimated {told}");
+    let (found, reason) = (peak(&settings, corpus), estimate(&settings, symbols));
+    let ratio = reason / found;
+    println!("{name}: {:.1} MiB, estimated {:.1}: {ratio:.3}", found / 1048576.0, reason / 1048576.0);
+    assert!((0.9..1.1).contains(&ratio), "{name}: {found} bytes, estimated {reason}");
 }
 
 #[test]
-fn cells_and_optimizers_take_what_is_estimated() {
+fn the_estimate_is_right_for_cells_and_optimizers() {
     let cells = [
         (Cell::Rnn, Reset::After),
         (Cell::Lstm, Reset::After),
@@ -99,7 +99,7 @@ fn cells_and_optimizers_take_what_is_estimated() {
 }
 
 #[test]
-fn windows_inputs_and_options_take_what_is_estimated() {
+fn the_estimate_is_right_for_windows_inputs_and_options() {
     check(
         "one-hot",
         Settings { model: ModelSettings { input: InputKind::OneHot, ..base().model }, ..base() },
@@ -172,7 +172,7 @@ fn windows_inputs_and_options_take_what_is_estimated() {
 
 /// The head goes by blocks of tokens.
 #[test]
-fn large_vocabularies_take_what_is_estimated() {
+fn the_estimate_is_right_for_large_vocabularies() {
     let symbol = |id: u32| char::from_u32(0x4E00 + id).unwrap();
     for (name, input) in [("embedding", InputKind::Embedding), ("one-hot", InputKind::OneHot)] {
         let text = noise(7, 4000).take(60_000).map(symbol).collect::<String>();

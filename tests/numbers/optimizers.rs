@@ -50,7 +50,7 @@ fn updated(fixture: &Fixture, settings: &Settings) -> (Vec<f32>, Vec<Vec<f32>>) 
 }
 
 #[test]
-pub fn ten_updates_go_as_theirs() {
+pub fn ten_updates_match_the_fixtures() {
     for fixture in fixtures() {
         let (values, _) = updated(&fixture, &fixture.settings);
         let steps = values.chunks(37).zip(fixture.floats("values").chunks(37));
@@ -62,20 +62,20 @@ pub fn ten_updates_go_as_theirs() {
 
 /// One instruction set is chosen for the life of a process, so this binary runs itself again.
 #[test]
-fn ten_updates_go_as_theirs_on_every_instruction_set() {
+fn ten_updates_match_the_fixtures_on_every_instruction_set() {
     for isa in Isa::all() {
         let output = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "numbers::optimizers::ten_updates_go_as_theirs"])
+            .args(["--exact", "numbers::optimizers::ten_updates_match_the_fixtures"])
             .env(ISA_VARIABLE, isa.name())
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && told.contains("1 passed"), "{}: {told}", isa.name());
+        let reason = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && reason.contains("1 passed"), "{}: {reason}", isa.name());
     }
 }
 
 #[test]
-fn moments_start_where_tensorflows_slots_do() {
+fn moments_start_at_tensorflows_values() {
     for fixture in fixtures() {
         let mut slots: BTreeMap<String, f64> = serde_json::from_str(&fixture.words["initial_slots"]).unwrap();
         for (name, values) in of(&fixture.settings, 1).moments() {
@@ -105,7 +105,7 @@ fn defaults_are_tensorflows() {
 }
 
 #[test]
-fn training_moves_its_parameters_by_the_same_bits() {
+fn training_and_the_optimizer_give_the_same_bits() {
     for optimizer in KINDS {
         let windows = Windows::Sliding;
         let settings = Settings {
@@ -189,7 +189,7 @@ fn a_stack_learns_and_its_bits_do_not_depend_on_threads() {
 }
 
 #[test]
-fn a_restored_optimizer_goes_on_with_the_same_bits() {
+fn a_restored_optimizer_continues_with_the_same_bits() {
     for fixture in fixtures() {
         let (mut first, mut values) = (of(&fixture.settings, 37), fixture.floats("start").to_vec());
         let (before, after) = fixture.floats("gradients").split_at(4 * 37);
@@ -206,7 +206,7 @@ fn a_restored_optimizer_goes_on_with_the_same_bits() {
 }
 
 #[test]
-fn moments_that_do_not_fit_are_refused_and_change_nothing() {
+fn invalid_moments_are_errors_and_change_nothing() {
     let mut adam = of(&Settings::default(), 2);
     let mut refused = |moments: &[(&str, &[f32])]| {
         let error = adam.restore(3, moments.iter().copied()).unwrap_err().to_string();
@@ -242,7 +242,7 @@ fn the_norm_is_of_the_gradient_before_clipping() {
 }
 
 #[test]
-fn a_gradient_that_is_not_finite_moves_nothing() {
+fn a_non_finite_gradient_changes_no_parameter() {
     let mut optimizer = of(&Settings::default(), 2);
     for bad in [f32::NAN, f32::INFINITY] {
         let mut values = [1.0, 2.0];
@@ -262,7 +262,7 @@ fn a_step_allocates_nothing() {
 }
 
 #[test]
-fn settings_and_sizes_that_cannot_work_are_named() {
+fn invalid_settings_and_sizes_are_errors() {
     let refused = |settings: Settings, parameters| {
         Optimizer::new(&settings.optimizer, parameters, Some(1)).expect_err("refused").to_string()
     };
@@ -285,18 +285,18 @@ fn settings_and_sizes_that_cannot_work_are_named() {
 
 #[test]
 #[should_panic(expected = "gradient: 4 values for an optimizer of 3")]
-fn a_gradient_of_another_length_panics_with_both() {
+fn a_gradient_of_another_length_panics_with_both_lengths() {
     of(&Settings::default(), 3).step(0.1, &[0.0; 4], &mut [0.0; 3]);
 }
 
 #[test]
 #[should_panic(expected = "parameters: 2 values for an optimizer of 3")]
-fn parameters_of_another_length_panic_with_both() {
+fn parameters_of_another_length_panic_with_both_lengths() {
     of(&Settings::default(), 3).step(0.1, &[0.0; 3], &mut [0.0; 2]);
 }
 
 #[test]
 #[should_panic(expected = "a learning rate of NaN")]
-fn a_learning_rate_that_is_no_number_panics() {
+fn a_nan_learning_rate_panics() {
     of(&Settings::default(), 3).step(f64::NAN, &[0.0; 3], &mut [0.0; 3]);
 }

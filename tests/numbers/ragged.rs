@@ -74,7 +74,7 @@ fn assert_as_alone(settings: &Settings, threads: usize) {
 }
 
 #[test]
-fn of_whole_blocks() {
+fn rows_of_whole_blocks_are_as_alone() {
     for model in models() {
         [1, 2, 3].iter().for_each(|&n| {
             assert_as_alone(
@@ -86,7 +86,7 @@ fn of_whole_blocks() {
 }
 
 #[test]
-fn of_broken_blocks() {
+fn rows_of_broken_blocks_are_as_alone() {
     for model in models() {
         let settings =
             Settings { model: ModelSettings { hidden: 50, embedding: Some(7), ..model.model }, ..model };
@@ -137,7 +137,7 @@ fn rows_of_one_length_are_a_plain_window() {
 }
 
 #[test]
-fn rows_of_no_steps_keep_their_state() {
+fn rows_without_steps_keep_their_state() {
     for settings in models() {
         let model =
             model(&Settings { model: ModelSettings { hidden: 20, ..settings.model }, ..settings }, SYMBOLS);
@@ -161,7 +161,7 @@ fn refusal(ids: &[u32], lengths: &[usize], logits: usize) -> String {
 }
 
 #[test]
-fn wrong_shapes_are_named() {
+fn wrong_shapes_are_errors() {
     assert_eq!(refusal(&[0; 5], &[1, 2], 25), "5 ids for 2 rows");
     assert_eq!(refusal(&[0; 5], &[], 25), "5 ids for 0 rows");
     assert_eq!(refusal(&[0; 6], &[1, 4], 30), "4 steps of row 1 in a window of 3 steps of 2 rows");
@@ -172,7 +172,7 @@ fn wrong_shapes_are_named() {
 
 #[test]
 #[should_panic(expected = "a window of 2 rows after a state of 3")]
-fn a_state_of_other_rows_is_refused() {
+fn a_state_of_other_rows_is_an_error() {
     let model = model(
         &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
         5,

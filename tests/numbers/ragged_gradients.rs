@@ -27,7 +27,7 @@ fn run(differentiator: &mut Differentiator, batch: &Batch, lengths: &[usize], dr
 }
 
 #[test]
-fn are_those_of_the_twin() {
+fn gradients_are_those_of_the_reference_model() {
     let lengths = [2, 0, 4, 1, 4];
     for cell in cells() {
         for (layers, input, drops) in
@@ -63,7 +63,7 @@ fn outcome(settings: &Settings, threads: usize, drops: bool) -> (u64, Vec<u32>, 
 }
 
 #[test]
-fn do_not_depend_on_threads() {
+fn trained_parameters_do_not_depend_on_threads() {
     for settings in models() {
         let settings = Settings {
             model: ModelSettings { hidden: 50, embedding: Some(7), ..settings.model },
@@ -81,7 +81,7 @@ fn do_not_depend_on_threads() {
 
 /// The same windows through one value that has seen others, and through `gradients`.
 #[test]
-fn do_not_depend_on_the_windows_before() {
+fn trained_parameters_do_not_depend_on_earlier_windows() {
     for settings in models() {
         let model = model(
             &Settings { model: ModelSettings { hidden: 33, ..settings.model.clone() }, ..settings.clone() },
@@ -108,7 +108,7 @@ fn do_not_depend_on_the_windows_before() {
 }
 
 #[test]
-fn follow_the_parameters() {
+fn gradients_follow_the_parameters() {
     let model = model(
         &Settings { model: ModelSettings { hidden: 8, ..ModelSettings::default() }, ..Settings::default() },
         40,
@@ -126,7 +126,7 @@ fn follow_the_parameters() {
 }
 
 #[test]
-fn leave_the_second_bias_where_there_is_one() {
+fn gradients_of_the_second_bias_are_zero_with_a_single_bias() {
     let settings = Settings {
         model: ModelSettings { bias: Bias::Single, hidden: 3, ..ModelSettings::default() },
         ..Settings::default()
@@ -148,7 +148,7 @@ fn refusal(lengths: &[usize], change: impl FnOnce(&mut Batch)) -> String {
 }
 
 #[test]
-fn lengths_that_do_not_fit_are_refused() {
+fn invalid_lengths_are_errors() {
     let start = "invalid batch: found";
     let of_sizes = |lengths: &[usize]| refusal(lengths, |_| {});
     assert_eq!(of_sizes(&[3]), format!("{start} 1 lengths, expected one for each of 2 rows"));
@@ -168,7 +168,7 @@ fn lengths_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn a_dropout_that_leaves_nothing_is_refused() {
+fn an_invalid_dropout_is_an_error() {
     let model = model(
         &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
         5,

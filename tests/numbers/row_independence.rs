@@ -58,14 +58,14 @@ fn assert_same(settings: &Settings) {
 }
 
 #[test]
-fn of_whole_blocks() {
+fn rows_of_whole_blocks_do_not_depend_on_the_batch() {
     models().into_iter().for_each(|model| {
         assert_same(&Settings { model: ModelSettings { hidden: 48, ..model.model }, ..model })
     });
 }
 
 #[test]
-fn of_broken_blocks() {
+fn rows_of_broken_blocks_do_not_depend_on_the_batch() {
     for model in models() {
         assert_same(&Settings {
             model: ModelSettings { hidden: 19, embedding: Some(7), ..model.model },
@@ -75,7 +75,7 @@ fn of_broken_blocks() {
 }
 
 #[test]
-fn a_saved_state_goes_on_and_a_fork_leaves_its_origin() {
+fn a_saved_state_continues_and_a_copy_is_independent() {
     for settings in models() {
         let settings = Settings { model: ModelSettings { hidden: 19, ..settings.model }, ..settings };
         let (model, ids) = (model(&settings, SYMBOLS), ids(6, 20, SYMBOLS));
@@ -96,7 +96,7 @@ fn a_saved_state_goes_on_and_a_fork_leaves_its_origin() {
 
 /// Neither has a table of all symbols: the window's has those of the window, and a stream makes a row at each step.
 #[test]
-fn of_a_large_vocabulary() {
+fn gradients_of_a_large_vocabulary() {
     for input in [InputKind::OneHot, InputKind::Embedding] {
         let settings = Settings {
             model: ModelSettings {

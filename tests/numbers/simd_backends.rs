@@ -17,7 +17,7 @@ fn runs() -> Vec<Settings> {
 
 /// Trained parameters of every run, and gradients of windows that no thread shares.
 #[test]
-fn numbers_of_this_process() {
+fn prints_the_numbers_of_this_process() {
     let Some(path) = env::var_os(FILE_VARIABLE) else { return };
     let mut numbers = Vec::new();
     for settings in runs() {
@@ -38,7 +38,7 @@ fn first_gradient(settings: &Settings) -> Vec<f32> {
 fn numbers_on(isa: Isa, folder: &Path) -> Vec<[Vec<f32>; 2]> {
     let path = folder.join(isa.name());
     let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "numbers::simd_backends::numbers_of_this_process"])
+        .args(["--exact", "numbers::simd_backends::prints_the_numbers_of_this_process"])
         .env(ISA_VARIABLE, isa.name())
         .env(FILE_VARIABLE, &path)
         .output()

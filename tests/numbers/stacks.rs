@@ -90,7 +90,7 @@ fn finish(mut training: Training) -> Vec<u32> {
 }
 
 #[test]
-fn modes_threads_and_resumption_change_no_bit() {
+fn modes_threads_and_resumes_change_no_bit() {
     for (stack, input) in stacks()
         .into_iter()
         .flat_map(|stack| [(stack.clone(), InputKind::OneHot), (stack, InputKind::Embedding)])
@@ -136,7 +136,7 @@ fn streams_plans_and_pieces_give_the_same_logits() {
 }
 
 #[test]
-fn rows_that_end_early_are_as_each_alone() {
+fn rows_that_end_early_are_as_alone() {
     for stack in stacks() {
         let model = Model::new(&settings(stack, Mode::Static, InputKind::Embedding).model, 12, 1).unwrap();
         let lengths = [4, 0, 6, 1];
@@ -164,7 +164,7 @@ fn rows_that_end_early_are_as_each_alone() {
 /// The loss of a window by central differences in f32, extrapolated: within 2e-3 of the gradient's norm. Dropout draws the same
 /// masks each time.
 #[test]
-fn gradients_of_embeddings_heads_and_layers_are_those_of_differences() {
+fn gradients_of_embeddings_heads_and_layers_match_differences() {
     for (stack, input) in both_inputs(stacks()) {
         for dropout in [None, Some(Dropout { probability: 0.0, seed: 3, step: 5 })] {
             let model = Model::new(&settings(stack.clone(), Mode::Static, input).model, 12, 1).unwrap();
@@ -280,7 +280,7 @@ fn every_layer_passes_the_gradient_checker() {
 }
 
 #[test]
-fn options_that_cannot_work_are_named_when_the_model_is_made() {
+fn an_invalid_option_is_an_error_when_the_model_is_made() {
     type Change = fn(&mut Layer);
     let changes: &[(&str, Change)] = &[
         ("hidden = 0", |l| l.hidden = 0),
@@ -310,7 +310,7 @@ fn options_that_cannot_work_are_named_when_the_model_is_made() {
 }
 
 #[test]
-fn a_window_goes_backward_once_and_what_does_not_fit_is_refused() {
+fn a_window_goes_backward_once_and_wrong_shapes_are_errors() {
     let stack = [Layer::lstm(5)];
     let network =
         || Rnn::new(Model::of_stack(&stack, 4, &ModelSettings::default(), 1).unwrap(), Some(1)).unwrap();
@@ -328,16 +328,16 @@ fn a_window_goes_backward_once_and_what_does_not_fit_is_refused() {
         let message = network().forward(&Window { dropout, ..window }, &mut outputs).unwrap_err().to_string();
         assert!(message.starts_with(&format!("dropout = {probability} is invalid")), "{message}");
     }
-    let told = |lengths: [usize; 2], rows| {
+    let reason = |lengths: [usize; 2], rows| {
         let steps = lengths.map(|length| vec![0.0; length]);
         network().forward_list(&steps, &Window::new(0, rows, &[])).unwrap_err().to_string()
     };
-    assert!(told([12, 11], 3).contains("found 11 inputs in step 1, expected 3 rows x 4 of them"));
-    assert!(told([12, 12], usize::MAX).contains("found 12 inputs in step 0"));
+    assert!(reason([12, 11], 3).contains("found 11 inputs in step 1, expected 3 rows x 4 of them"));
+    assert!(reason([12, 12], usize::MAX).contains("found 12 inputs in step 0"));
 }
 
 #[test]
-fn two_directions_draw_masks_of_their_own() {
+fn two_directions_draw_different_masks() {
     let model = || Model::of_stack(&[Layer::gru(6)], 4, &ModelSettings::default(), 1).unwrap();
     let mut both = Bidirectional::new(model(), model(), Merge::Concatenate, Some(1)).unwrap();
     // One step reads the same in both directions: what differs is what was dropped.
@@ -355,7 +355,7 @@ fn two_directions_draw_masks_of_their_own() {
 }
 
 #[test]
-fn a_layers_own_seed_draws_its_masks_whatever_the_runs() {
+fn a_layer_with_its_own_seed_ignores_the_seed_of_the_run() {
     let inputs = [0.5; 6 * 3 * 4];
     let outputs = |own: Option<u64>, variational, seed, step| {
         let layer = Layer { dropout_seed: own, variational, ..dropping(Layer::lstm(6)) };

@@ -45,7 +45,7 @@ fn names(tensors: &[&TensorInfo]) -> Vec<String> {
 }
 
 #[test]
-fn a_file_lists_its_tensors_and_those_not_used() {
+fn a_file_lists_its_tensors_and_the_unused_ones() {
     let file = file(&two_layers());
     let head = file.find("head.weight").unwrap();
     assert_eq!((head.to_string(), file.tensors().len()), ("head.weight F32 [2, 6]".to_owned(), 10));
@@ -72,7 +72,7 @@ fn a_file_lists_its_tensors_and_those_not_used() {
 }
 
 #[test]
-fn a_cell_of_one_layer_refuses_a_file_of_two() {
+fn a_cell_of_one_layer_from_a_file_of_two_is_an_error() {
     let file = file(&two_layers());
     let text = file.cell("rnn", 0).map(|_: Lstm<3, 6>| ()).unwrap_err().to_string();
     assert!(
@@ -106,7 +106,7 @@ fn a_cell_of_one_layer_refuses_a_file_of_two() {
 }
 
 #[test]
-fn whatever_a_module_has_besides_is_refused() {
+fn unused_tensors_of_a_module_are_an_error() {
     let one = tensors(&model(&[Layer::lstm(6)], 3, 1), "rnn.", "");
     let config = ModelConfig::of_stack(&[Layer::lstm(6)], 3, Bias::Double).unwrap();
     for extra in
@@ -132,7 +132,7 @@ fn whatever_a_module_has_besides_is_refused() {
 }
 
 #[test]
-fn modules_without_biases_have_zeros() {
+fn modules_without_biases_have_zero_biases() {
     let bare = |tensors: Tensors| tensors.into_iter().filter(|(name, ..)| !name.contains("bias")).collect();
     let with_zeros = |tensors: Tensors| -> Tensors {
         let zero = |(name, shape, values): (String, Vec<usize>, Vec<f32>)| match name.contains("bias") {
@@ -173,7 +173,7 @@ fn both_directions_come_from_one_module() {
 }
 
 #[test]
-fn narrow_numbers_are_widened() {
+fn f16_bf16_and_f64_are_read_exactly() {
     let read = |dtype: Dtype, bytes: Vec<u8>| {
         let view = TensorView::new(dtype, vec![3], &bytes).unwrap();
         let bytes = serialize([("x", view)], None).unwrap();
@@ -200,7 +200,7 @@ fn narrow_numbers_are_widened() {
 }
 
 #[test]
-fn the_moments_of_a_checkpoint_are_no_part_of_its_model() {
+fn the_moments_of_a_checkpoint_are_not_part_of_its_model() {
     let settings = Settings {
         model: ModelSettings { hidden: 8, ..super::run_of(&Settings::default(), 0.0).model },
         ..super::run_of(&Settings::default(), 0.0)

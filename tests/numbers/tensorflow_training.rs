@@ -76,7 +76,7 @@ fn training(case: &LayerFixture, mode: Mode, threads: usize) -> Training {
 }
 
 #[test]
-pub fn fifty_updates_go_as_the_lectures_program() {
+pub fn fifty_updates_match_the_lectures_program() {
     let names =
         ["rnn-adagrad", "rnn-adam", "lstm-adagrad", "lstm-adam", "gru-adagrad", "gru-adam", "lstm-clipped"];
     for name in names {

@@ -18,7 +18,7 @@ use unrolled::{
 /// Runs in the suite: each case on each number of threads.
 const RUNS: usize = 12 * THREADS;
 const THREADS: usize = 16;
-const TEST: &str = "numbers::thread_stress::bits_stay_on_one_to_sixteen_threads";
+const TEST: &str = "numbers::thread_stress::one_to_sixteen_threads_give_the_same_bits";
 
 /// What a run leaves: bits of weights or gradients, and those of losses.
 type Outcome = (Vec<u32>, Vec<u64>);
@@ -196,7 +196,7 @@ fn hammer(runs: usize) {
 }
 
 #[test]
-fn bits_stay_on_one_to_sixteen_threads() {
+fn one_to_sixteen_threads_give_the_same_bits() {
     if env::var_os("UNROLLED_OVERSUBSCRIBE").is_some_and(|value| value == "1") {
         return hammer(
             env::var("UNROLLED_STRESS").map_or(RUNS, |runs| runs.parse().expect("a number of runs")),
@@ -205,11 +205,11 @@ fn bits_stay_on_one_to_sixteen_threads() {
     let mut again = Command::new(env::current_exe().expect("this binary"));
     again.args([TEST, "--exact", "--nocapture"]).env("UNROLLED_OVERSUBSCRIBE", "1");
     let output = again.output().expect("this binary runs");
-    let told = String::from_utf8_lossy(&output.stdout);
+    let reason = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && told.contains("equal bits"),
-        "{told}{}",
+        output.status.success() && reason.contains("equal bits"),
+        "{reason}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    println!("{told}");
+    println!("{reason}");
 }

@@ -9,7 +9,7 @@ use unrolled::train::{Training, evaluate, gradients};
 use unrolled::{ModelSettings, Settings};
 
 #[test]
-fn zero_and_absurd_numbers_are_refused_everywhere() {
+fn zero_and_absurd_thread_counts_are_errors() {
     let settings = Settings {
         model: ModelSettings { hidden: 5, ..run_of(&Settings::default(), 0.0).model },
         ..run_of(&Settings::default(), 0.0)
