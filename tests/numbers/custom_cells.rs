@@ -1,4 +1,4 @@
-//! Cells of one's own: a plain one, and one whose state has two parts and whose output is neither.
+//! Custom cells: a plain one, and one whose state has two parts and whose output is another vector.
 
 use super::bits;
 use unrolled::checkpoint::Checkpoint;
@@ -10,12 +10,12 @@ use unrolled::tensorflow::copy_layer;
 use unrolled::train::Training;
 use unrolled::{InputKind, Mode, ModelSettings, RunSettings, Settings, Unit};
 
-/// a' = tanh(W x + u a), b' = b / 2 + a' b, and the output is the pair (a' + b', a') without the last value: so that the
-/// state has two parts, and another width than the output.
+/// a' = tanh(W x + u a), b' = b / 2 + a' b. The output is the pair (a' + b', a') without the last value, so the state has
+/// two parts and another width than the output.
 #[derive(Debug)]
 pub struct Pair {
     pub units: usize,
-    /// A factor of the derivative: 1 is right.
+    /// A factor of the derivative; 1 is correct.
     pub slope: f32,
 }
 
@@ -191,7 +191,7 @@ struct Odd {
     state: Vec<usize>,
     output: usize,
     variable: Variable,
-    /// That it writes.
+    /// True if the cell writes it.
     rows: usize,
 }
 
@@ -207,7 +207,7 @@ impl RnnCell for Odd {
     }
     fn step(&self, _: &[&[f32]], step: Step<'_>) {
         step.next_state[..3 * self.rows].copy_from_slice(&step.inputs[..3 * self.rows]);
-        // Adding to what is zero counts as writing.
+        // Adding to zeros counts as writing.
         step.outputs[..3 * self.rows].iter_mut().for_each(|output| *output += 0.0);
     }
     fn step_backward(&self, _: &[&[f32]], _: StepBackward<'_>) {}

@@ -1,10 +1,10 @@
-//! Trained parameters are the same, bit for bit, for every number of threads and in both modes.
+//! Trained parameters have the same bits for every number of threads and in both modes.
 
 use super::{bits, label, models, run_of, text};
 use unrolled::train::Training;
 use unrolled::{Cell, Mode, ModelSettings, OptimizerKind, OptimizerSettings, RunSettings, Settings};
 
-/// Five windows an epoch: a run of twelve steps passes two ends of an epoch.
+/// Five windows per epoch, so a run of twelve steps passes two epoch ends.
 pub fn trained(settings: &Settings, threads: usize) -> Training {
     let corpus = text(settings.run.batch * settings.run.steps * 5 + 1);
     let mut training = Training::new(corpus, settings.clone(), Some(threads)).unwrap();
@@ -27,7 +27,7 @@ fn assert_same_in_every_way(settings: &Settings) {
     for (settings, threads) in [(settings, 2), (settings, 3), (&dynamic, 1), (&dynamic, 3)] {
         let found = outcome(settings, threads);
         let mode = settings.run.mode.name();
-        // Not assert_eq: it would print a hundred thousand numbers.
+        // assert_eq would print a hundred thousand numbers.
         assert!(found == expected, "{}: {mode} on {threads} threads", label(settings));
     }
 }
@@ -47,7 +47,7 @@ fn dropout_changes_the_trained_parameters() {
     let model =
         Settings { model: ModelSettings { layers: 2, ..ModelSettings::default() }, ..Settings::default() };
     let [without, with, other] = [(0.0, 1), (0.3, 1), (0.3, 2)].map(|(dropout, seed)| {
-        // Only the masks may differ: parameters are drawn alike.
+        // Only the masks may differ: the initial parameters are the same.
         let first = Settings {
             run: RunSettings { seed, max_steps: Some(1), ..run_of(&model, dropout).run },
             ..run_of(&model, dropout)
@@ -57,7 +57,7 @@ fn dropout_changes_the_trained_parameters() {
     assert!(without != with && with != other);
 }
 
-/// So large that packing, the norm and the update are divided too, which a small model's are not.
+/// Large enough that threads also divide packing, the norm and the update.
 #[test]
 fn a_wide_model_has_the_same_bits_with_every_optimizer() {
     use OptimizerKind::{Adagrad, Adam, Rmsprop, Sgd};

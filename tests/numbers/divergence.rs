@@ -1,4 +1,4 @@
-//! A run whose numbers leave the finite ends with an error, and keeps what it had.
+//! A run with non-finite values ends with an error and keeps its last state.
 
 use super::{bits, run_of, text};
 use unrolled::checkpoint::Checkpoint;
@@ -22,7 +22,7 @@ fn settings(cell: Cell) -> Settings {
     }
 }
 
-/// Steps until one fails: the error, and the parameters before and after it.
+/// Runs steps until one fails. Returns the error, and the parameters before and after it.
 fn diverged(mut training: Training) -> (Error, Vec<u32>, Vec<u32>) {
     loop {
         let before = bits(&training.model().parameters().values);
@@ -57,7 +57,7 @@ fn an_absurd_learning_rate_ends_the_run() {
     );
 }
 
-/// An update by an infinite learning rate (in f32), after a step whose loss was fine.
+/// A run whose update has an infinite learning rate (in f32), after a step with a finite loss.
 fn overflowing(change: Settings) -> Training {
     let settings = Settings {
         optimizer: OptimizerSettings { kind: OptimizerKind::Sgd, ..change.optimizer },
@@ -98,7 +98,7 @@ fn a_diverged_update_is_not_saved() {
 
 #[test]
 fn a_non_finite_validation_loss_ends_the_run() {
-    // Parameters that are finite, and overflow at a symbol that is never trained on.
+    // Finite parameters that overflow at a symbol that training never sees.
     let settings = Settings {
         data: DataSettings { val_fraction: 0.2, ..settings(Cell::Rnn).data },
         run: RunSettings { max_steps: Some(1), ..settings(Cell::Rnn).run },
@@ -113,7 +113,7 @@ fn a_non_finite_validation_loss_ends_the_run() {
     assert!(matches!(error, Error::NotFinite { step: 1, loss, .. } if !loss.is_finite()), "{error}");
 }
 
-/// A text whose last part alone has a z.
+/// A text with a z only in its validation split.
 fn lopsided() -> Corpus {
     Corpus::from_text("ab".repeat(240) + &"az".repeat(60), Unit::Char).unwrap()
 }

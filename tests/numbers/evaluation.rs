@@ -1,4 +1,4 @@
-//! Losses and accuracy on a part of a text, against a computation symbol by symbol.
+//! Loss and accuracy of an evaluation, compared with a computation symbol by symbol.
 
 use super::{batch, close, ids, model, run_of, text};
 use std::f64::consts::LN_2;
@@ -18,7 +18,7 @@ fn settings() -> Settings {
     }
 }
 
-/// Sum of losses and number of right predictions of one stream.
+/// Returns the sum of losses and the number of right predictions of one stream.
 fn naive(model: &Model, ids: &[u32]) -> (f64, u64) {
     let mut stream = Stream::new(model).unwrap();
     let (mut loss, mut right) = (0.0, 0);
@@ -53,7 +53,7 @@ fn assert_naive(found: &Evaluation, model: &Model, corpus: &Corpus, part: Range<
     }
 }
 
-/// A model that has learned a little, and its text.
+/// A model after a little training, and its text.
 fn learned() -> (Model, Corpus) {
     let corpus = || text(2000);
     let mut training = Training::new(corpus(), settings(), Some(1)).unwrap();

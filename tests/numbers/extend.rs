@@ -1,4 +1,4 @@
-//! A run that is extended is exact from there on.
+//! Extended runs.
 
 use super::{bits, text};
 use unrolled::checkpoint::Checkpoint;
@@ -29,7 +29,7 @@ fn paused(settings: &Settings, steps: u64, threads: usize) -> Checkpoint {
     training.checkpoint()
 }
 
-/// Trains to the end, interrupted after every `stride` steps.
+/// Trains to the end, with an interruption after every `stride` steps.
 fn finish(mut training: Training, stride: u64, threads: usize) -> Training {
     while !training.is_done() {
         for _ in 0..stride {
@@ -94,7 +94,7 @@ fn interruptions_change_no_bit() {
     }
 }
 
-/// From the step on, the rate is that of a run that had begun with the new settings.
+/// From this step on, the learning rate is that of a run that started with the new settings.
 #[test]
 fn the_schedule_spans_the_new_length() {
     let (short, long) =

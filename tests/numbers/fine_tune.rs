@@ -1,4 +1,4 @@
-//! Runs that start from another run's weights.
+//! Runs that start from the weights of another run.
 
 use super::bits;
 use unrolled::checkpoint::Checkpoint;
@@ -31,7 +31,7 @@ fn trained(settings: &Settings) -> Checkpoint {
     training.checkpoint()
 }
 
-/// The text with the symbols of both.
+/// The text with the symbols of both vocabularies.
 fn both(first: &Checkpoint, sentence: &str) -> Corpus {
     let text = corpus(sentence);
     let both = first.vocabulary.union(text.vocabulary()).unwrap();
@@ -73,7 +73,7 @@ fn a_fine_tuned_run_resumes_to_the_same_bits() {
     (0..9).for_each(|_| _ = whole.step().unwrap());
     let mut half = begin(2);
     (0..4).for_each(|_| _ = half.step().unwrap());
-    // The text alone has fewer symbols than the run: the checkpoint's vocabulary decides.
+    // The text has fewer symbols than the run. The checkpoint's vocabulary is used.
     let mut half = Training::resume(corpus("a big dog! "), half.checkpoint(), tune.clone(), Some(1)).unwrap();
     (0..5).for_each(|_| _ = half.step().unwrap());
     assert!(half.is_done() && whole.is_done());

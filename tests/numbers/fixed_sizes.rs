@@ -1,4 +1,4 @@
-//! Cells of fixed sizes, filled from files: PyTorch's answers, the bits of the other ways to run, and files that do not fit.
+//! Cells of fixed sizes from files: PyTorch's outputs, the bits of the other ways to run, and files that do not fit.
 
 use super::fixture::{Fixture, folder};
 use super::{assert_close, bits, ids};
@@ -14,7 +14,7 @@ fn fixture(name: &str) -> (Fixture, TensorFile) {
     (Fixture::load(name), file)
 }
 
-/// The model's answers to the fixture's signal, one sample at a time.
+/// Returns the model's outputs for the fixture's signal, one sample at a time.
 fn answers(model: &mut impl Layer<Input = [f32; 1], Output = [f32; 1]>, fixture: &Fixture) -> Vec<f32> {
     fixture.floats("signal").iter().map(|&x| model.step(&[x])[0]).collect()
 }

@@ -1,4 +1,4 @@
-//! Reads what other frameworks computed.
+//! Reads reference fixtures: files with results of other frameworks.
 
 use safetensors::{SafeTensors, tensor::Dtype};
 use std::{collections::HashMap, fs, path::PathBuf};
@@ -7,12 +7,12 @@ use unrolled::exec::{LayerState, State};
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::{ModelSettings, RunSettings, Settings};
 
-/// One file of tests/fixtures: see its README.
+/// One file; tests/fixtures/README.md describes its content.
 pub struct Fixture {
     pub name: String,
     pub settings: Settings,
     pub symbols: usize,
-    /// The metadata, `config` and all.
+    /// The metadata, including `config`.
     pub words: HashMap<String, String>,
     floats: HashMap<String, Vec<f32>>,
     integers: HashMap<String, Vec<u32>>,
@@ -23,7 +23,7 @@ pub fn folder() -> PathBuf {
 }
 
 impl Fixture {
-    /// All files whose name starts with one of `prefixes`.
+    /// Loads all files whose name starts with one of `prefixes`.
     pub fn all(prefixes: &[&str]) -> Vec<Self> {
         let entries =
             fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -72,7 +72,7 @@ impl Fixture {
         ModelConfig::new(&self.settings.model, self.symbols).unwrap()
     }
 
-    /// The parameters, which the file has under the same names.
+    /// The parameters. The file has them under the same names.
     pub fn parameters(&self) -> Parameters {
         let mut parameters = Parameters::zeros(self.config().layout());
         let names: Vec<String> = parameters.iter().map(|(entry, _)| entry.name.clone()).collect();

@@ -1,4 +1,4 @@
-//! The largest difference from each fixture, which the table in docs/fixtures.md states.
+//! The largest difference from each fixture, compared with the table in docs/fixtures.md.
 
 use super::{fixed_sizes, fixture, frameworks, layers, losses, optimizers, tensorflow_training};
 use std::cell::RefCell;
@@ -9,7 +9,7 @@ thread_local! {
     static LARGEST: RefCell<BTreeMap<String, f64>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Notes a difference under the fixture's name, with which `what` begins.
+/// Records a difference under the fixture's name, which is the start of `what`.
 pub fn record(what: &str, difference: f64) {
     let name = what.split([':', ',', ' ']).next().unwrap_or_default();
     if name.starts_with("torch-") || name.starts_with("tensorflow-") || name.starts_with("keras-") {
@@ -44,7 +44,7 @@ fn measure() -> BTreeMap<String, f64> {
     LARGEST.with_borrow(BTreeMap::clone)
 }
 
-/// `| fixture | largest difference |`, as the docs have it.
+/// Reads the rows `| fixture | largest difference |` of the document.
 fn rows(text: &str) -> BTreeMap<String, f64> {
     let row = |line: &str| {
         let mut cells = line.trim_matches('|').split('|').map(str::trim);
@@ -53,14 +53,14 @@ fn rows(text: &str) -> BTreeMap<String, f64> {
     text.lines().filter(|line| line.starts_with("| `")).filter_map(row).collect()
 }
 
-/// The names of all fixtures.
+/// Returns the names of all fixtures.
 fn files() -> BTreeSet<String> {
     let files = fs::read_dir(fixture::folder()).unwrap().map(|entry| entry.unwrap().file_name());
     let names = files.map(|file| file.into_string().unwrap());
     names.filter_map(|file| file.strip_suffix(".safetensors").map(str::to_owned)).collect()
 }
 
-/// `UNROLLED_WRITE_DIFFERENCES=1` writes the table anew.
+/// `UNROLLED_WRITE_DIFFERENCES=1` rewrites the table.
 #[test]
 fn the_table_states_the_largest_difference_of_each_fixture() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/fixtures.md");
@@ -78,7 +78,7 @@ fn the_table_states_the_largest_difference_of_each_fixture() {
     let stated = rows(&text);
     assert!(found.keys().eq(stated.keys()), "docs/fixtures.md has other fixtures: {:?}", found.keys());
     for (name, value) in found {
-        // Two digits are stated; the portable instruction set rounds elsewhere.
+        // The table has two digits, and the portable SIMD backend rounds differently.
         assert!(value <= 8.0 * stated[&name] + 1e-6, "{name}: {value:e}, stated {:e}", stated[&name]);
     }
 }

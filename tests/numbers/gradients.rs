@@ -1,4 +1,4 @@
-//! Gradients against central differences of the f64 reference.
+//! Gradients compared with central differences of the reference model in f64.
 
 use super::reference_model::ReferenceModel;
 use super::{batch, cells, close, label, model, noise};
@@ -11,7 +11,7 @@ use unrolled::{
     ScheduleSettings, Settings, Unit,
 };
 
-/// A state of numbers between -0.5 and 0.5.
+/// A state with values between -0.5 and 0.5.
 fn state(model: &Model, rows: usize) -> State {
     let mut state = State::zero(model.config(), rows);
     let mut numbers = noise(11, 1000).map(|n| n as f32 / 1000.0 - 0.5);
@@ -21,7 +21,7 @@ fn state(model: &Model, rows: usize) -> State {
     state
 }
 
-/// Compares the gradients of the parameters whose place in the arena `check` names.
+/// Compares the gradients of the parameters for which `check` is true, by their index in the flat parameter buffer.
 pub fn assert_gradients(
     what: &str,
     model: &Model,
@@ -89,7 +89,7 @@ fn gradients_from_the_zero_state_of_a_long_window() {
     }
 }
 
-/// The first window of a run, and the gradient that its first step of plain descent at rate 1 went down.
+/// The first window of a run, and the gradient of its first step: plain descent at learning rate 1.
 fn first_step(settings: &Settings) -> (Model, Batch, f64, Vec<f32>) {
     let corpus = || Corpus::from_text("abcabbaccabdacbdadbcab".repeat(3), Unit::Char).unwrap();
     let RunSettings { windows, batch: rows, steps, seed, .. } = settings.run;
@@ -114,7 +114,7 @@ fn assert_first_step(settings: &Settings, factor: f64) {
         for at in entry.range.clone() {
             let expected = if constant { 0.0 } else { factor * reference.derivative(at, &batch, None) };
             let found = moved[at];
-            // One more rounding than a gradient's: that of a parameter of about 1.
+            // One more rounding than in a gradient: that of a parameter of about 1.
             assert!(
                 close(found.into(), expected),
                 "{}: {}: {found} for {expected}",

@@ -1,4 +1,4 @@
-//! The first layer's table: rows for all symbols, or only for those of the window when the vocabulary is large.
+//! The input table of the first layer: rows for all symbols, or with a large vocabulary only for the window's symbols.
 
 use super::gradients::assert_gradients;
 use super::{assert_close, batch, bits, cells, ids, label, model};
@@ -8,7 +8,7 @@ use unrolled::model::Parameters;
 use unrolled::train::gradients;
 use unrolled::{InputKind, ModelSettings, Settings};
 
-/// Above 1024; a window of fewer tokens gets a table of its own symbols, one of more tokens the table of all.
+/// A vocabulary above 1024: windows with fewer tokens have a table of their own symbols, others a table of all symbols.
 const SYMBOLS: usize = 1100;
 const ROWS: usize = 16;
 
@@ -46,8 +46,8 @@ fn a_table_of_some_symbols_has_zero_gradients_for_the_others() {
     for settings in settings() {
         let (model, batch) = (model(&settings, SYMBOLS), batch(3, 2, SYMBOLS));
         let layout = model.config().layout();
-        // The reference is slow: all of the recurrent part, of the first layer's inputs the columns or rows of the window's
-        // symbols and some others, nothing of the head, which knows no table.
+        // The reference model is slow. It checks the whole recurrent part, the first layer's inputs of the window's symbols
+        // and some others, and not the head, which does not use the table.
         let checked = |at: usize| {
             let entry = layout.entries().iter().find(|entry| entry.range.contains(&at)).unwrap();
             let symbol = match (entry.name.as_str(), settings.model.input) {

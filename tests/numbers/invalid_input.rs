@@ -1,4 +1,4 @@
-//! What cannot work is reason when the model is made or before anything is used up; and the order of calls breaks nothing.
+//! Invalid input is an error before anything changes, and calls in any order work.
 
 use unrolled::corpus::Corpus;
 use unrolled::exec::{Dynamic, Plan, Stream};
@@ -24,7 +24,7 @@ fn both_directions_give_the_inputs_gradient_of_the_last_backward_pass() {
     both.backward(&short, [None, None]).unwrap();
     let gradient = both.d_inputs();
     assert_eq!(gradient.len(), 12);
-    // Another window went forward, of another shape: the gradient is still that of the last backward pass.
+    // A forward pass of another shape does not change the gradient of the last backward pass.
     both.forward(&Window::new(4, 2, &inputs), None, &mut long).unwrap();
     assert_eq!(both.d_inputs(), gradient);
 }
@@ -106,7 +106,7 @@ fn a_stack_on_vectors_is_an_error_for_symbols() {
     }
 }
 
-/// `dropout_state_filter_visitor` may keep h and drop c: i, f, g, o of one unit, in f64, from given masks.
+/// `dropout_state_filter_visitor` can keep h and drop c. Computes i, f, g, o of one unit in f64 with given masks.
 #[test]
 fn a_state_filter_can_drop_only_c() {
     let layer = Layer {

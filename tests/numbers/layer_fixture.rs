@@ -1,4 +1,4 @@
-//! Layers that other frameworks computed: their files, and TensorFlow's weights under the project's names.
+//! Reference fixtures of layers, and TensorFlow's weights under the project's names.
 
 use super::fixture::folder;
 use safetensors::{SafeTensors, tensor::Dtype};
@@ -8,7 +8,7 @@ use unrolled::rnn::{Layer, LayerState, Masks, Site, State};
 use unrolled::tensorflow::copy_layer;
 use unrolled::{Bias, ModelSettings, Settings};
 
-/// One file: see the README of tests/fixtures.
+/// One file; tests/fixtures/README.md describes its content.
 pub struct LayerFixture {
     pub name: String,
     /// The configuration, as JSON.
@@ -57,7 +57,7 @@ impl LayerFixture {
         self.integers.get("lengths").map(Vec::as_slice)
     }
 
-    /// The states `initial.PLACE`, `final.PLACE` and so on of a stack of `layers`: of one layer there is no number.
+    /// The states `initial.PLACE`, `final.PLACE` and so on of a stack of `layers`. The names of a single layer have no number.
     pub fn state(&self, what: &str, place: &str, layers: usize) -> State {
         let part = |l: usize, part: &str| {
             let number = if layers == 1 { String::new() } else { format!("{l}.") };
@@ -67,7 +67,7 @@ impl LayerFixture {
         State { rows: self.shape("inputs")[1], layers }
     }
 
-    /// The weights of a stack (or, with `grad.` before their names, the gradients), each layer's after its prefix.
+    /// The weights of a stack, each layer's after its prefix; with `grad.` before the names, the gradients.
     pub fn parameters(&self, before: &str, config: &ModelConfig, stack: &[(&str, Layer)]) -> Parameters {
         let mut parameters = Parameters::zeros(config.layout());
         for (l, (prefix, _)) in stack.iter().enumerate() {
@@ -77,7 +77,7 @@ impl LayerFixture {
         parameters
     }
 
-    /// The model of a stack.
+    /// Builds the model of a stack.
     pub fn model(&self, stack: &[(&str, Layer)]) -> Model {
         let layers: Vec<Layer> = stack.iter().map(|(_, layer)| layer.clone()).collect();
         let settings = Settings {
@@ -90,7 +90,7 @@ impl LayerFixture {
         Model::with_parameters(model.config().clone(), parameters).unwrap()
     }
 
-    /// The masks of a stack of `layers`, as `mask.N.output` or, around a whole stack, `mask.output`; in TensorFlow's names.
+    /// The masks of a stack of `layers` under TensorFlow's names: `mask.N.output`, or `mask.output` around a whole stack.
     pub fn masks(&self, layers: usize) -> Masks {
         let [steps, rows] = [self.shape("inputs")[0], self.shape("inputs")[1]];
         let mut masks = Masks::default();

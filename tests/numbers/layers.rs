@@ -1,5 +1,5 @@
-//! Layers, stacks and wrappers on vectors, against what TensorFlow, Keras and PyTorch compute: outputs, last states, and the
-//! gradients of every weight, of the inputs and of the first state.
+//! Layers, stacks and wrappers on vectors, compared with TensorFlow, Keras and PyTorch: outputs, final states, and the
+//! gradients of every weight, of the inputs and of the initial state.
 
 use super::assert_close;
 use super::layer_fixture::LayerFixture;
@@ -14,7 +14,7 @@ fn rnn(hidden: usize) -> Layer {
     Layer::rnn(hidden)
 }
 
-/// TensorFlow adds the forget bias when the layer runs.
+/// TensorFlow adds the forget bias at run time.
 fn lstm(hidden: usize) -> Layer {
     Layer { forget_bias_at: ForgetBiasAt::RunTime, ..Layer::lstm(hidden) }
 }
@@ -35,7 +35,7 @@ fn dropping(layer: Layer) -> Layer {
     Layer { input_keep_prob: 0.75, output_keep_prob: 0.625, state_keep_prob: 0.5, ..layer }
 }
 
-/// Every file of one direction, and the stack that it is of.
+/// Every file with one direction, and its stack.
 fn cases() -> Vec<(&'static str, Vec<(&'static str, Layer)>)> {
     let activation = |activation| one(Layer { activation, ..rnn(9) });
     let forget = |forget_bias| one(Layer { forget_bias, ..lstm(7) });
@@ -272,7 +272,7 @@ pub fn bidirectional_layers_match_tensorflow() {
     }
 }
 
-/// A stack's parameters under PyTorch's own names; `layers` are those of the file.
+/// Reads a stack's parameters under PyTorch's names; `layers` are the file's.
 fn from_pytorch(
     case: &LayerFixture,
     (before, after): (&str, &str),
@@ -324,7 +324,7 @@ pub fn a_projected_lstm_matches_pytorch() {
     assert_state(&case.name, rnn.d_initial(), &pytorch_state(&case, ["grad.h0", "grad.c0"], &[0, 1]));
 }
 
-/// Two layers of both directions: the second reads what the first gives.
+/// Two bidirectional layers: the second reads the outputs of the first.
 #[test]
 pub fn bidirectional_layers_match_pytorch() {
     let cells = [("rnn", Layer::rnn(9)), ("lstm", Layer::lstm(7)), ("gru", Layer::gru(9))];

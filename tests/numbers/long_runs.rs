@@ -1,4 +1,4 @@
-//! What long runs meet: evaluations that are interrupted, texts that shrink, patience, and steps of several windows.
+//! Events of long runs: interrupted evaluations, truncated texts, patience, and steps of several windows.
 
 use super::text;
 use std::{
@@ -95,7 +95,7 @@ fn a_truncated_text_ends_a_run_that_resumes_with_the_restored_text() {
 
 #[test]
 fn patience_ends_a_run_without_progress() {
-    // A learning rate at which this model forgets more than it learns.
+    // A learning rate with which the validation loss rises.
     let restless = Settings {
         schedule: ScheduleSettings { learning_rate: 0.5, ..settings().schedule },
         run: RunSettings { eval_every: Some(1), max_steps: Some(60), ..settings().run },
@@ -148,7 +148,7 @@ fn several_windows_make_one_step_of_a_larger_batch() {
     };
     let [whole, halves, thirds] = [(6, 1), (3, 2), (2, 3)].map(|(batch, accumulate)| run(batch, accumulate));
     for parts in [&halves, &thirds] {
-        // The same sums in another order: a few roundings a step.
+        // The same sums in another order, which changes a few roundings per step.
         let pairs = whole.model().parameters().values.iter().zip(&parts.model().parameters().values);
         let worst = pairs.map(|(one, other)| (one - other).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "{worst}");

@@ -1,4 +1,4 @@
-//! Losses and accuracies against TensorFlow's.
+//! Losses and accuracies compared with TensorFlow.
 
 use super::fixture_differences::record;
 use super::layer_fixture::LayerFixture;
@@ -108,7 +108,7 @@ pub fn top_k_and_accuracy_match_tensorflow() {
     }
 }
 
-/// The first training step's loss and gradient norm with label smoothing, by hand from the logits of the first window.
+/// Loss and gradient norm of the first training step with label smoothing, computed from the logits of the first window.
 #[test]
 pub fn training_with_label_smoothing_has_the_smoothed_loss() {
     let settings = Settings {
@@ -134,7 +134,7 @@ pub fn training_with_label_smoothing_has_the_smoothed_loss() {
     let labels = smoothed_labels(&at(1), symbols, 0.25).unwrap();
     let expected = softmax_cross_entropy(&logits, &labels, 12).unwrap().mean();
     assert!((report.loss - expected.values[0]).abs() < 1e-6, "{} for {}", report.loss, expected.values[0]);
-    // The gradient of the head's bias is the sum of the logits' gradients; the norm is at least its.
+    // The gradient of the head's bias is the sum of the logits' gradients, so the norm is at least that large.
     let gradient = expected.gradient(&[1.0]);
     let bias: Vec<f64> =
         (0..symbols).map(|v| gradient.iter().skip(v).step_by(symbols).map(|g| f64::from(*g)).sum()).collect();

@@ -1,4 +1,4 @@
-//! What the engine computes: against other frameworks, against calculus, and against itself in every way to run it.
+//! The numbers of the engine: compared with other frameworks, with derivatives, and between all ways to run a model.
 
 mod allocations;
 mod custom_cells;
@@ -42,9 +42,8 @@ use unrolled::{
     Settings, Unit,
 };
 
-/// What frameworks differ by among themselves: 1e-5 of the value for the roundings that a chain of a few hundred f32
-/// operations adds up to, and 1e-6 for values that cancel to nearly nothing. PyTorch in f32 uses a fifth of it against
-/// its own f64 (tests/fixtures/README.md).
+/// The tolerance for results of another framework: 1e-5 of the value for the roundings of a few hundred f32 operations, and
+/// 1e-6 for values that nearly cancel. PyTorch in f32 uses a fifth of it against its own f64 (tests/fixtures/README.md).
 fn close(found: f64, expected: f64) -> bool {
     (found - expected).abs() <= 1e-6 + 1e-5 * expected.abs()
 }
@@ -59,12 +58,12 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
     fixture_differences::record(what, largest);
 }
 
-/// Bits, which `==` on floats does not compare (0 and -0, NaN).
+/// Returns the bits, which `==` on floats does not compare (0 and -0, NaN).
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Every cell in every form.
+/// Every cell with all of its forms.
 fn cells() -> [Settings; 7] {
     let of = |cell, activation, reset| Settings {
         model: ModelSettings { cell, activation, reset, ..ModelSettings::default() },
@@ -81,7 +80,7 @@ fn cells() -> [Settings; 7] {
     ]
 }
 
-/// Every cell with one layer and two, looked up and embedded.
+/// Every cell with one and two layers, one-hot and embedded.
 fn models() -> Vec<Settings> {
     let shapes =
         [1, 2].into_iter().flat_map(|layers| [(layers, InputKind::OneHot), (layers, InputKind::Embedding)]);
@@ -98,7 +97,7 @@ fn label(settings: &Settings) -> String {
     format!("{names}, L {layers}, H {hidden}, dropout {dropout}")
 }
 
-/// Numbers without a pattern, below `end`.
+/// Pseudo-random numbers below `end`.
 fn noise(seed: u32, end: u32) -> impl Iterator<Item = u32> {
     let mut x = seed.wrapping_mul(2_654_435_761) | 1;
     std::iter::repeat_with(move || {
@@ -118,13 +117,13 @@ fn batch(steps: usize, rows: usize, vocabulary: usize) -> Batch {
     Batch { steps, rows, inputs, targets, fresh: true }
 }
 
-/// A text of `count` symbols of which 40 differ.
+/// A text of `count` symbols, 40 of them different.
 fn text(count: usize) -> Corpus {
     let symbol = |id: u32| char::from(b'0' + id as u8);
     Corpus::from_text(noise(7, 40).take(count).map(symbol).collect::<String>(), Unit::Char).unwrap()
 }
 
-/// Large enough that rows are divided among threads, small enough for hundreds of runs.
+/// Settings of a run that threads divide, and that is small enough for hundreds of runs.
 fn run_of(model: &Settings, dropout: f32) -> Settings {
     Settings {
         model: ModelSettings { hidden: 48, embedding: Some(20), dropout, ..model.model.clone() },

@@ -1,5 +1,5 @@
-//! The public optimiser: its rules against TensorFlow 1's, and PyTorch's for AdamW; stacks that it trains; saving and
-//! refusing.
+//! The public optimizer: its update rules compared with TensorFlow 1 and, for AdamW, PyTorch; stacks that it trains; saving;
+//! errors.
 
 use super::allocations::count;
 use super::fixture::Fixture;
@@ -34,7 +34,7 @@ fn fixtures() -> Vec<Fixture> {
     all
 }
 
-/// The values [10, 37] after each update of a fixture's problem, and the moments after the last.
+/// Returns the values [10, 37] after each update of a fixture's problem, and the final moments.
 fn updated(fixture: &Fixture, settings: &Settings) -> (Vec<f32>, Vec<Vec<f32>>) {
     let settings = Settings {
         optimizer: OptimizerSettings { clip: 0.0, ..settings.optimizer.clone() },
@@ -60,7 +60,7 @@ pub fn ten_updates_match_the_fixtures() {
     }
 }
 
-/// One instruction set is chosen for the life of a process, so this binary runs itself again.
+/// A process uses one SIMD backend, so this test starts its own binary again.
 #[test]
 fn ten_updates_match_the_fixtures_on_every_instruction_set() {
     for isa in Isa::all() {
@@ -82,14 +82,14 @@ fn moments_start_at_tensorflows_values() {
             let slot = slots.remove(&name.replace("mean_square", "rms").replace("mean_gradient", "mg"));
             assert_eq!(slot.map(|slot| slot as f32), Some(values[0]), "{}: {name}", fixture.name);
         }
-        // TensorFlow keeps a velocity without momentum, and leaves it as it is.
+        // TensorFlow has a velocity even without momentum, and does not change it.
         assert!(slots.values().all(|&slot| slot == 0.0), "{}: {slots:?}", fixture.name);
     }
 }
 
 #[test]
 fn defaults_are_tensorflows() {
-    // The fixtures name their constants; without the names the same numbers must come out.
+    // The fixtures state their constants. The defaults must give the same numbers.
     for name in ["adagrad", "rmsprop", "adam"] {
         let fixture = Fixture::load(&format!("tensorflow-optimizer-{name}"));
         let unnamed = Settings {
@@ -137,8 +137,8 @@ fn training_and_the_optimizer_give_the_same_bits() {
     }
 }
 
-/// A stack wide enough that threads divide its parameters, and how it has learnt to tell the symbol before the last one:
-/// the loss before each of 40 steps, and the parameters after them.
+/// Trains a stack that is wide enough to be divided among threads, to predict the symbol before the last one. Returns the
+/// loss before each of 40 steps, and the final parameters.
 fn trained(settings: &Settings, threads: usize) -> (Vec<f64>, Vec<f32>) {
     let (steps, rows, symbols) = (7, 6, 5);
     let stack = [Layer::lstm(128), Layer { activation: Activation::Identity, ..Layer::rnn(symbols) }];
@@ -151,7 +151,7 @@ fn trained(settings: &Settings, threads: usize) -> (Vec<f64>, Vec<f32>) {
         .iter()
         .flat_map(|id| (0..symbols as u32).map(move |symbol| f32::from(u8::from(symbol == *id))))
         .collect();
-    // Nothing comes before the first step's symbols.
+    // The first step has no earlier symbols.
     let targets = [&vec![0; rows], &ids[rows..steps * rows]].concat();
     let (mut outputs, mut losses) = (vec![0.0; inputs.len()], Vec::new());
     for _ in 0..40 {
@@ -169,7 +169,7 @@ fn trained(settings: &Settings, threads: usize) -> (Vec<f64>, Vec<f32>) {
 #[test]
 fn a_stack_learns_and_its_bits_do_not_depend_on_threads() {
     for (optimizer, learning_rate) in KINDS.into_iter().zip([0.5, 0.1, 0.02, 0.01, 0.01]) {
-        // From TensorFlow's 1 RMSProp takes longer than these steps.
+        // From TensorFlow's initial value 1, RMSProp needs more steps.
         let initial_accumulator = Some(0.1);
         let settings = Settings {
             optimizer: OptimizerSettings {
@@ -277,7 +277,7 @@ fn invalid_settings_and_sizes_are_errors() {
         ..Settings::default()
     };
     assert!(refused(settings, 3).starts_with("clip = -1 is invalid: "));
-    // What does not concern the optimiser is not asked.
+    // Other settings are not checked.
     of(&Settings { run: RunSettings { batch: 0, ..RunSettings::default() }, ..Settings::default() }, 3);
     #[cfg(target_os = "linux")]
     assert!(refused(Settings::default(), usize::MAX).contains(" of memory, more than the "));

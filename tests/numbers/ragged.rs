@@ -1,4 +1,4 @@
-//! Rows of different lengths in one window, forward: each as if it were alone.
+//! Forward passes over rows of different lengths in one window: each row gives the result of a window of its own.
 
 use super::{bits, ids, label, model, models, noise};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,10 +8,10 @@ use unrolled::{ModelSettings, Settings};
 
 const STEPS: usize = 13;
 const SYMBOLS: usize = 40;
-/// Not sorted; none, one and all of the steps among them; fewer rows go on than end at once.
+/// Lengths that are not sorted, with no, one and all steps among them. More rows end at once than continue.
 pub const LENGTHS: [usize; 9] = [5, 13, 0, 1, 12, 5, 13, 2, 5];
 
-/// Ids of a padded window: what lies beyond a row's end is no id at all.
+/// Ids of a padded window. The padding is not a valid id.
 pub fn padded(mut ids: Vec<u32>, lengths: &[usize]) -> Vec<u32> {
     let (steps, rows) = (ids.len() / lengths.len(), lengths.len());
     for at in (0..steps * rows).filter(|at| at / rows >= lengths[at % rows]) {
@@ -29,7 +29,7 @@ fn row_of(state: &State, row: usize) -> State {
     State { rows: 1, layers: state.layers.iter().map(layer).collect() }
 }
 
-/// Logits and state of one row by itself, over some windows.
+/// Returns logits and state of one row alone, over some windows.
 fn alone(model: &Model, windows: &[(Vec<u32>, Vec<usize>)], row: usize) -> (Vec<Vec<f32>>, State) {
     let mut dynamic = Dynamic::new(model, Some(1)).unwrap();
     dynamic.set_state(&State::zero(model.config(), 1)).unwrap();
@@ -44,7 +44,7 @@ fn alone(model: &Model, windows: &[(Vec<u32>, Vec<usize>)], row: usize) -> (Vec<
     (logits.collect(), dynamic.state().unwrap())
 }
 
-/// The rows of the second window have other lengths, so that they lie elsewhere, and go on from where each ended.
+/// The rows of the second window have other lengths, so they have other places, and continue from their states.
 fn windows() -> [(Vec<u32>, Vec<usize>); 2] {
     let mut others = LENGTHS.to_vec();
     others.rotate_left(4);
@@ -94,7 +94,7 @@ fn rows_of_broken_blocks_are_as_alone() {
     }
 }
 
-/// A window, ragged or not, as one value that was run many times gives it.
+/// Runs a window, ragged or not, on a value that is reused for many windows.
 fn run(dynamic: &mut Dynamic<'_>, steps: usize, lengths: &[usize], seed: u32) -> Vec<u32> {
     let ids = ids(seed, steps * lengths.len(), SYMBOLS);
     let mut logits = vec![f32::NAN; ids.len() * SYMBOLS];

@@ -55,7 +55,7 @@ fn gradients_are_those_of_the_reference_model() {
     }
 }
 
-/// Loss, gradient and state, bit for bit.
+/// The bits of loss, gradient and state.
 fn outcome(settings: &Settings, threads: usize, drops: bool) -> (u64, Vec<u32>, State) {
     let mut differentiator = Differentiator::new(model(settings, 40), Some(threads)).unwrap();
     let loss = run(&mut differentiator, &ragged(13, &LENGTHS, 40), &LENGTHS, drops);
@@ -79,7 +79,7 @@ fn trained_parameters_do_not_depend_on_threads() {
     }
 }
 
-/// The same windows through one value that has seen others, and through `gradients`.
+/// The same windows on a reused value, and through `gradients`.
 #[test]
 fn trained_parameters_do_not_depend_on_earlier_windows() {
     for settings in models() {

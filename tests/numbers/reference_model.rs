@@ -1,4 +1,4 @@
-//! A model in f64, one number at a time, written from the equations alone.
+//! The reference implementation of a model: in f64, one number at a time, directly from the equations.
 //!
 //! With a = W_ih x + b_ih and r = W_hh h + b_hh of each gate:
 //!
@@ -18,11 +18,11 @@ use unrolled::{Activation, Cell, Reset};
 pub struct ReferenceModel {
     config: ModelConfig,
     layout: Layout,
-    /// The arena in f64.
+    /// The flat parameter buffer in f64.
     pub values: Vec<f64>,
-    /// Share dropped and seed of a run in its first step, whose masks the reference then applies to every layer's output.
+    /// Dropout probability and random seed of a run. The masks of its first step are applied to every layer's output.
     pub dropout: Option<(f32, u64)>,
-    /// Steps of each row; all, when empty.
+    /// Steps of each row; empty for all steps.
     pub lengths: Vec<usize>,
 }
 
@@ -52,7 +52,7 @@ impl ReferenceModel {
         Layer { weight_ih, weight_hh, bias_ih, bias_hh }
     }
 
-    /// Mean loss of a window in nats.
+    /// Returns the mean loss of a window in nats.
     pub fn loss(&self, batch: &Batch, initial: Option<&State>) -> f64 {
         let layers: Vec<Layer<'_>> = (0..self.config.stack.len()).map(|l| self.layer(l)).collect();
         let mut sum = 0.0;
@@ -131,9 +131,9 @@ impl ReferenceModel {
         sum.ln() - logits[target as usize]
     }
 
-    /// d loss / d value number `at` of the arena, by central differences.
+    /// Returns the derivative of the loss with respect to parameter `at`, by central differences.
     ///
-    /// The step of 1e-5 leaves an error of about 1e-10 from the third derivative and 1e-11 from rounding.
+    /// The step of 1e-5 has an error of about 1e-10 from the third derivative and 1e-11 from rounding.
     pub fn derivative(&mut self, at: usize, batch: &Batch, initial: Option<&State>) -> f64 {
         const STEP: f64 = 1e-5;
         let value = self.values[at];

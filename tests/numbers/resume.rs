@@ -1,4 +1,4 @@
-//! Two halves of a run are the whole run.
+//! A run in two halves has the result of the whole run.
 
 use super::{bits, run_of, text};
 use unrolled::checkpoint::Checkpoint;
@@ -24,7 +24,7 @@ fn settings(windows: Windows, cell: Cell, optimizer: OptimizerKind) -> Settings 
         run: RunSettings { batch: 3, steps: 8, max_steps: Some(2 * HALF), ..run.run },
         ..run
     };
-    // A schedule that moves, and evaluations that do not fall on the half.
+    // A schedule that changes the learning rate, and no evaluation at the half.
     Settings {
         schedule: ScheduleSettings { kind: Schedule::Cosine, warmup_steps: 3, ..sizes.schedule },
         data: DataSettings { val_fraction: 0.2, ..sizes.data },
@@ -33,7 +33,7 @@ fn settings(windows: Windows, cell: Cell, optimizer: OptimizerKind) -> Settings 
     }
 }
 
-/// Streams have five windows an epoch here, so that the half lies within the second.
+/// Streams have five windows per epoch, so the half is within the second epoch.
 fn corpus() -> Corpus {
     text(156)
 }
@@ -42,7 +42,7 @@ fn steps(training: &mut Training, count: u64) {
     (0..count).for_each(|_| _ = training.step().unwrap());
 }
 
-/// Everything but the clock.
+/// The progress without times.
 fn timeless(progress: &Progress) -> Progress {
     let mut progress = Progress { seconds: 0.0, seconds_at_record: 0.0, ..progress.clone() };
     for record in &mut progress.history {

@@ -1,4 +1,4 @@
-//! What a row gives does not depend on the batch it sits in, on threads, on windows, or on being streamed.
+//! The results of a row do not depend on its batch, on threads, on the window size, or on streaming.
 
 use super::{bits, ids, label, model, models};
 use unrolled::exec::{Dynamic, Plan, Stream};
@@ -24,7 +24,7 @@ fn alone(model: &Model, ids: &[u32]) -> Vec<f32> {
     logits
 }
 
-/// The whole batch in windows of `steps` steps.
+/// Runs the whole batch in windows of `steps` steps.
 fn together(model: &Model, ids: &[u32], steps: usize, threads: usize) -> Vec<f32> {
     let mut logits = vec![f32::NAN; ids.len() * SYMBOLS];
     let mut dynamic = Dynamic::new(model, Some(threads)).unwrap();
@@ -94,7 +94,8 @@ fn a_saved_state_continues_and_a_copy_is_independent() {
     }
 }
 
-/// Neither has a table of all symbols: the window's has those of the window, and a stream makes a row at each step.
+/// Neither has a table of all symbols: the window's table has the symbols of the window, and a stream computes one row at
+/// each step.
 #[test]
 fn gradients_of_a_large_vocabulary() {
     for input in [InputKind::OneHot, InputKind::Embedding] {

@@ -1,4 +1,4 @@
-//! The instruction sets against each other. One is chosen for the life of a process, so this binary runs itself again.
+//! The SIMD backends compared with each other. A process uses one backend, so this test starts its own binary again.
 
 use super::determinism::trained;
 use super::{batch, label, model, models, run_of};
@@ -7,7 +7,7 @@ use unrolled::Settings;
 use unrolled::train::gradients;
 use unrolled_kernels::{ISA_VARIABLE, Isa};
 
-/// Where the process that is started leaves its numbers.
+/// The file for the results of the started process.
 const FILE_VARIABLE: &str = "UNROLLED_TEST_NUMBERS";
 
 fn runs() -> Vec<Settings> {
@@ -15,7 +15,7 @@ fn runs() -> Vec<Settings> {
     models.iter().flat_map(|model| [run_of(model, 0.0), run_of(model, 0.3)]).collect()
 }
 
-/// Trained parameters of every run, and gradients of windows that no thread shares.
+/// Returns the trained parameters of every run, and gradients of windows that run on one thread.
 #[test]
 fn prints_the_numbers_of_this_process() {
     let Some(path) = env::var_os(FILE_VARIABLE) else { return };
@@ -34,7 +34,7 @@ fn first_gradient(settings: &Settings) -> Vec<f32> {
     gradients(&model, &batch, None, Some(1)).unwrap().1.values
 }
 
-/// For each run its gradient and its trained parameters.
+/// Returns gradient and trained parameters of each run.
 fn numbers_on(isa: Isa, folder: &Path) -> Vec<[Vec<f32>; 2]> {
     let path = folder.join(isa.name());
     let output = Command::new(env::current_exe().unwrap())
@@ -71,11 +71,11 @@ fn avx2_and_avx512_give_equal_bits_and_portable_nearly() {
         }
     }
     for ((run, found), expected) in runs().iter().zip(portable).zip(fastest) {
-        // Its sums run in another order: a few units in the last place of the largest terms.
+        // Its sums have another order, which changes a few units in the last place of the largest terms.
         let gradient = largest_difference(&found[0], &expected[0]);
         assert!(gradient < 1e-6, "{}: gradients {gradient} apart", label(run));
-        // Twelve steps of Adam at 4e-3 could move a parameter whose gradient is all rounding by 0.05 either way; no
-        // gradient here is, and the differences stay a small part of one step.
+        // Twelve steps of Adam at 4e-3 could move a parameter by 0.05 if its gradient were only rounding noise. No
+        // gradient here is, and the differences are a small part of one step.
         let trained = largest_difference(&found[1], &expected[1]);
         assert!(trained < 4e-3, "{}: trained parameters {trained} apart", label(run));
     }

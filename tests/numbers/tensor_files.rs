@@ -1,4 +1,4 @@
-//! Tensors of foreign files: none is left out without a word, and other types of numbers are read exactly.
+//! Files of other programs: every unused tensor is an error, and other number types are read exactly.
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::path::Path;
@@ -20,7 +20,7 @@ fn file(tensors: &Tensors) -> TensorFile {
     TensorFile::from_bytes(serialize(views, None).unwrap(), Path::new("net.safetensors")).unwrap()
 }
 
-/// The weights of a stack under PyTorch's names, with `module` for `rnn` and `suffix` behind.
+/// The weights of a stack under PyTorch's names, with `module` instead of `rnn` and `suffix` at the end.
 fn tensors(model: &Model, module: &str, suffix: &str) -> Tensors {
     let named = |(entry, values): (&unrolled::model::Entry, &[f32])| {
         let name = entry.name.strip_prefix("rnn.").unwrap();
@@ -85,7 +85,7 @@ fn a_cell_of_one_layer_from_a_file_of_two_is_an_error() {
     let config = ModelConfig::of_stack(&[Layer::lstm(6)], 3, Bias::Double).unwrap();
     let text = file.rnn("rnn", &config).unwrap_err().to_string();
     assert!(text.contains("rnn.weight_ih_l1"), "{text}");
-    // All of them, and one on purpose.
+    // With all layers, and with one layer on purpose.
     let stack = file.stack("rnn", 2).unwrap();
     let (mut first, mut second): (Lstm<3, 6>, Lstm<6, 6>) = (stack.cell(0).unwrap(), stack.cell(1).unwrap());
     let text = stack.cell(2).map(|_: Lstm<6, 6>| ()).unwrap_err().to_string();

@@ -1,7 +1,7 @@
-//! The parallel parts again and again on 1 to 16 threads, for equal bits each time.
+//! Repeats everything that runs in parallel on 1 to 16 threads, and compares the bits.
 //!
-//! `UNROLLED_STRESS=1000 cargo test --release --test main thread_stress` is the long form: so many runs, where the suite has a few.
-//! Threads beyond the number of cores are really started here, for which a process of its own has `UNROLLED_OVERSUBSCRIBE=1`.
+//! `UNROLLED_STRESS=1000 cargo test --release --test main thread_stress` runs 1000 repeats instead of the suite's few.
+//! The test starts a process of its own with `UNROLLED_OVERSUBSCRIBE=1`, which starts more threads than there are cores.
 
 use super::ragged::{LENGTHS, padded};
 use super::{batch, bits, ids, model, run_of, text};
@@ -15,17 +15,17 @@ use unrolled::{
     Reset, RunSettings, Settings, Unit, Variational, Windows, model::Model,
 };
 
-/// Runs in the suite: each case on each number of threads.
+/// Repeats in the suite: each case on each number of threads.
 const RUNS: usize = 12 * THREADS;
 const THREADS: usize = 16;
 const TEST: &str = "numbers::thread_stress::one_to_sixteen_threads_give_the_same_bits";
 
-/// What a run leaves: bits of weights or gradients, and those of losses.
+/// The result of a run: the bits of weights or gradients, and those of losses.
 type Outcome = (Vec<u32>, Vec<u64>);
-/// A way to run on a number of threads.
+/// A case: a function of the number of threads.
 type Case = (&'static str, Box<dyn Fn(usize) -> Outcome>);
 
-/// A few steps with two evaluations. Windows of 17 rows, which no number of threads but one divides evenly.
+/// A few steps with two evaluations. Windows have 17 rows, which no number of threads except one divides evenly.
 fn train(settings: &Settings, threads: usize) -> Outcome {
     let mut training = Training::new(text(4000), settings.clone(), Some(threads)).unwrap();
     let mut losses = Vec::new();
@@ -50,7 +50,7 @@ fn training(name: &'static str, settings: Settings) -> Case {
     (name, Box::new(move |threads| train(&rows, threads)))
 }
 
-/// So wide that packing, the norm and the update are divided too.
+/// Wide enough that threads also divide packing, the norm and the update.
 fn wide() -> Case {
     let wide = Settings {
         model: ModelSettings { cell: Cell::Lstm, ..ModelSettings::default() },
@@ -65,7 +65,7 @@ fn wide() -> Case {
     ("wide LSTM", Box::new(move |threads| train(&settings, threads)))
 }
 
-/// Rows of different lengths, in both kinds of weight gradients for the first layer.
+/// Rows of different lengths, with both kinds of weight gradients of the first layer.
 fn ragged(input: InputKind) -> Case {
     let settings = Settings {
         model: ModelSettings { hidden: 50, layers: 2, input, ..ModelSettings::default() },
@@ -84,7 +84,7 @@ fn ragged(input: InputKind) -> Case {
     ("ragged rows", Box::new(run))
 }
 
-/// Vectors in both directions.
+/// A bidirectional stack on vectors.
 fn bidirectional() -> Case {
     let settings = Settings::default();
     let [forward, backward] = [Layer::lstm(40), Layer::gru(24)].map(|layer| {
@@ -105,7 +105,7 @@ fn bidirectional() -> Case {
     ("both directions", Box::new(run))
 }
 
-/// A text of eight spans, some characters parted by their cuts. The scan takes the threads of whoever calls.
+/// A text of eight spans. Some of the cuts are inside characters. The scan uses the caller's threads.
 fn scan() -> Case {
     let text = "a caf\u{e9} \u{2014} ".repeat(150_000);
     let run = move |threads| {
@@ -187,7 +187,7 @@ fn hammer(runs: usize) {
     let cases = cases();
     let expected: Vec<Outcome> = cases.iter().map(|(_, run)| run(1)).collect();
     for run in 0..runs {
-        // Every case on every number, for the numbers are run through once for each case.
+        // Every case runs on every number of threads.
         let (case, threads) = (run % cases.len(), run / cases.len() % THREADS + 1);
         let (name, outcome) = &cases[case];
         assert!(outcome(threads) == expected[case], "{name}: run {run}, on {threads} threads");

@@ -39,7 +39,7 @@ fn rnn(hidden: usize, threads: usize) -> Rnn {
         .unwrap()
 }
 
-/// Other tests of this process start a few threads meanwhile.
+/// Other tests of this process start a few threads at the same time.
 #[cfg(target_os = "linux")]
 #[test]
 fn three_hundred_models_share_their_threads() {
@@ -54,7 +54,7 @@ fn three_hundred_models_share_their_threads() {
     drop(models);
 }
 
-/// Windows that are large enough to be divided, of many models at once, give the bits that one thread gives.
+/// Many models at once, with windows that threads divide, give the bits of one thread.
 #[test]
 fn models_of_several_threads_run_on_one_pool() {
     let (steps, rows, hidden) = (12, 24, 40);
