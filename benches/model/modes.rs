@@ -1,4 +1,4 @@
-//! Training steps and forward passes of one shape, in both modes and on one thread and all.
+//! Training steps and forward passes of one shape, in both modes, on one thread and on all.
 
 use crate::measure::{Group, Peaks, Work};
 use crate::shapes::{Shape, VOCABULARY};
@@ -12,7 +12,7 @@ use unrolled::model::Model;
 use unrolled::train::Training;
 
 const MODES: [Mode; 2] = [Mode::Static, Mode::Dynamic];
-/// Beyond this width a step takes so long that building is nothing beside it.
+/// Width from which a step takes much longer than the build.
 const WIDEST_BUILT: usize = 128;
 
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks, shape: Shape) {
@@ -43,7 +43,7 @@ fn train(group: &mut Group<'_>, shape: &Shape) {
     }
 }
 
-/// 2, 4, 8, ... and the number of cores.
+/// Returns 2, 4, 8, ... and the number of cores.
 fn more_threads() -> Vec<usize> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let doubled = std::iter::successors(Some(2), |threads| Some(threads * 2));
@@ -52,7 +52,7 @@ fn more_threads() -> Vec<usize> {
     all
 }
 
-/// A run whose first loss is that of the other mode on one thread, and near that of guessing.
+/// A run whose first loss equals that of the other mode on one thread, and is near that of random guesses.
 fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
     let mut training = shape.training(shape.corpus(), mode, threads);
     let found = training.step().expect("a finite loss");
@@ -67,7 +67,7 @@ fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
     training
 }
 
-/// Building and the first step together.
+/// Measures the build and the first step together.
 fn build_training(group: &mut Group<'_>, shape: &Shape, mode: Mode) -> Option<f64> {
     let id = format!("train, build and first step/{}", mode.name());
     group.time_parts(
@@ -136,7 +136,7 @@ impl<'m> Pass<'m> {
         Self { runner: Runner::new(model, window, mode), logits }
     }
 
-    /// One whose first logits are those of the other mode.
+    /// Builds a forward pass whose first logits equal those of the other mode.
     fn checked(model: &'m Model, window: &Batch, mode: Mode) -> Self {
         let other = if mode == Mode::Static { Mode::Dynamic } else { Mode::Static };
         let (mut found, mut expected) = (Self::new(model, window, mode), Self::new(model, window, other));
@@ -162,7 +162,7 @@ fn timed(run: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// What building takes beyond the step that it ends with, and whether it pays.
+/// Prints the build time without the first step, and the number of steps that compensate it.
 fn tell(shape: &Shape, what: &str, builds: [Option<f64>; 2], steps: [Option<f64>; 2]) {
     let cost = |mode: usize| {
         let (build, step) = (builds[mode]?, steps[mode]?);

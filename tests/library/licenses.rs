@@ -1,13 +1,13 @@
-//! Every dependency comes from crates.io under a licence that `deny.toml` allows.
+//! Checks that every dependency comes from crates.io under a license that `deny.toml` allows.
 //!
-//! `cargo deny check` asks the same and more; this needs nothing installed, and the same list is read.
+//! `cargo deny check` checks this and more. This test needs no installation, and reads the same list.
 
 use serde_json::Value;
 use std::{collections::BTreeSet, env, process::Command};
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// The licences of `deny.toml`.
+/// Returns the licenses that `deny.toml` allows.
 fn allowed() -> BTreeSet<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deny.toml");
     let table: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
@@ -15,7 +15,7 @@ fn allowed() -> BTreeSet<String> {
     list.iter().map(|name| name.as_str().expect("a name").to_owned()).collect()
 }
 
-/// What cargo knows of the dependencies: of all platforms where their sources are here, else of this one.
+/// Returns cargo's metadata of the dependencies: of all platforms if their sources are here, otherwise of this platform.
 fn metadata() -> (&'static str, Value) {
     let version = run("rustc", &["-vV"]).expect("a compiler");
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host").to_owned();
@@ -24,7 +24,7 @@ fn metadata() -> (&'static str, Value) {
     let here = [&all[..], &["--filter-platform", &host]].concat();
     let (which, text) = match run(&cargo, &all) {
         Ok(text) => ("all platforms", text),
-        Err(_) => ("this platform (`cargo fetch` brings the others)", run(&cargo, &here).unwrap()),
+        Err(_) => ("this platform (`cargo fetch` downloads the others)", run(&cargo, &here).unwrap()),
     };
     (which, serde_json::from_str(&text).unwrap())
 }
@@ -36,7 +36,7 @@ fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
-/// Whether an SPDX expression, or the older `MIT/Apache-2.0`, can be met with the licences in `list`.
+/// Returns whether the licenses in `list` satisfy an SPDX expression, or the older form `MIT/Apache-2.0`.
 fn is_met(expression: &str, list: &BTreeSet<String>) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let mut words = spaced.split_whitespace().peekable();
@@ -62,7 +62,7 @@ fn both(words: &mut Words<'_>, list: &BTreeSet<String>) -> bool {
     met
 }
 
-/// A name, with its exception if there is one, or an expression in brackets.
+/// A name with an optional exception, or an expression in parentheses.
 fn one(words: &mut Words<'_>, list: &BTreeSet<String>) -> bool {
     if words.next_if_eq(&"(").is_some() {
         return any(words, list) & (words.next() == Some(")"));
@@ -75,7 +75,7 @@ fn one(words: &mut Words<'_>, list: &BTreeSet<String>) -> bool {
 }
 
 #[test]
-fn every_dependency_is_from_crates_io_under_a_licence_that_is_allowed() {
+fn every_dependency_is_from_crates_io_with_an_allowed_license() {
     let (list, (which, metadata)) = (allowed(), metadata());
     let packages = metadata["packages"].as_array().expect("packages");
     let refused = packages.iter().filter(|package| {
@@ -85,11 +85,11 @@ fn every_dependency_is_from_crates_io_under_a_licence_that_is_allowed() {
     let of = |package: &Value| format!("{} {}, {}", package["name"], package["license"], package["source"]);
     let refused: Vec<String> = refused.map(of).collect();
     assert!(packages.len() > 10 && refused.is_empty(), "deny.toml does not allow {refused:#?}");
-    println!("licences and sources of {} packages, of {which}: all allowed", packages.len());
+    println!("licenses and sources of {} packages, of {which}: all allowed", packages.len());
 }
 
 #[test]
-fn expressions_are_met_as_they_are_bracketed() {
+fn license_expressions_follow_their_parentheses() {
     let list = BTreeSet::from(["MIT", "Zlib", "Apache-2.0 WITH LLVM-exception"].map(str::to_owned));
     for met in ["MIT", "GPL-3.0 OR MIT", "GPL-3.0/MIT", "(MIT OR GPL-3.0) AND Zlib", "MIT AND Zlib"] {
         assert!(is_met(met, &list), "{met}");
