@@ -1,5 +1,5 @@
-//! Runs a benchmark: prepares and checks it once, measures it with criterion, and prints the best time and its share of the
-//! multiply-add peak, which the same run measures.
+//! Runs a benchmark: prepares and checks it once, measures it with criterion, and prints the best
+//! time and its share of the multiply-add peak, which the same run measures.
 
 // Each benchmark binary has its own copy of this module, and uses a part of it.
 #![allow(dead_code)]
@@ -74,8 +74,8 @@ impl<'a> Group<'a> {
         Self { group, peaks, name: Some(name.to_owned()) }
     }
 
-    /// Measures `run`. First it calls `prepare`, which checks the result, unless the benchmark is filtered out. Returns the
-    /// best seconds per call; `None` if nothing was measured.
+    /// Measures `run`. First it calls `prepare`, which checks the result, unless the benchmark is
+    /// filtered out. Returns the best seconds per call; `None` if nothing was measured.
     pub fn time<T>(
         &mut self,
         id: &str,

@@ -1,5 +1,5 @@
-//! The error type of the library. Each variant is one cause; its message says what was found, what was
-//! expected and what to do.
+//! The error type of the library. Each variant is one cause; its message says what was found, what
+//! was expected and what to do.
 
 mod advice;
 mod checkpoint;

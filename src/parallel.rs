@@ -1,11 +1,12 @@
-//! Divides work among threads. No other module uses rayon. Work is halved until a piece is worth a thread, without a list of
-//! pieces, so dividing it allocates nothing.
+//! Divides work among threads. No other module uses rayon. Work is halved until a piece is worth a
+//! thread, without a list of pieces, so dividing it allocates nothing.
 //!
-//! All models of a process share one pool for each number of threads. A pool ends with its last user, and the next user
-//! starts a new one. Several threads of the caller may run models on one pool at the same time. At most as many windows
-//! enter as the pool has threads, and the others wait: a pool thread that waits for a part of one window works on another
-//! window meanwhile, on top of its stack. A forked process has none of its parent's threads: models that it inherited run
-//! on the calling thread, new ones on a new pool.
+//! All models of a process share one pool for each number of threads. A pool ends with its last
+//! user, and the next user starts a new one. Several threads of the caller may run models on one
+//! pool at the same time. At most as many windows enter as the pool has threads, and the others
+//! wait: a pool thread that waits for a part of one window works on another window meanwhile, on
+//! top of its stack. A forked process has none of its parent's threads: models that it inherited
+//! run on the calling thread, new ones on a new pool.
 
 use crate::{Error, Result};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -20,8 +21,8 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Returns whether to start more threads than there are cores. They cost time, but run in more different orders, which
-/// tests need.
+/// Returns whether to start more threads than there are cores. They cost time, but run in more
+/// different orders, which tests need.
 fn oversubscribes() -> bool {
     std::env::var_os("UNROLLED_OVERSUBSCRIBE").is_some_and(|value| value == "1")
 }
@@ -75,7 +76,8 @@ impl Pool {
         self.threads.current_thread_index().is_some()
     }
 
-    /// Runs `f` on one of the threads. In a forked process it runs on the calling thread, with the same result.
+    /// Runs `f` on one of the threads. In a forked process it runs on the calling thread, with the
+    /// same result.
     fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
         if self.process != std::process::id() {
             return f();
@@ -110,8 +112,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Threads {
-    /// Divides work into `count` parts, or as many as there are cores. It starts at most one thread per core, except in
-    /// tests that ask for more.
+    /// Divides work into `count` parts, or as many as there are cores. It starts at most one thread
+    /// per core, except in tests that ask for more.
     pub(crate) fn new(count: Option<usize>) -> Result<Self> {
         let count = Self::resolve(count)?;
         Self::start(count, if oversubscribes() { count } else { count.min(cores()) })
@@ -143,7 +145,8 @@ impl Threads {
         self.count
     }
 
-    /// Returns the number of threads that share the work of the caller: all of them inside `enter`, otherwise one.
+    /// Returns the number of threads that share the work of the caller: all of them inside `enter`,
+    /// otherwise one.
     pub(crate) fn at_work(&self) -> usize {
         match &self.pool {
             Some(pool) if pool.is_at_work() => pool.size(),
@@ -151,8 +154,9 @@ impl Threads {
         }
     }
 
-    /// Runs `f` on one of the threads if `work`, in multiplications, is worth waking them. `join` and `each` inside `f` then
-    /// use all threads without waking them again. Otherwise `f` runs on the calling thread.
+    /// Runs `f` on one of the threads if `work`, in multiplications, is worth waking them. `join`
+    /// and `each` inside `f` then use all threads without waking them again. Otherwise `f` runs on
+    /// the calling thread.
     pub(crate) fn enter<R: Send>(&self, work: usize, f: impl FnOnce() -> R + Send) -> R {
         match &self.pool {
             Some(pool) if work > SMALL && pool.is_at_work() => f(),
@@ -183,7 +187,8 @@ impl Threads {
         }
     }
 
-    /// Calls `f` with the index and the values of every chunk of `size` values, in parallel as in `join`.
+    /// Calls `f` with the index and the values of every chunk of `size` values, in parallel as in
+    /// `join`.
     pub(crate) fn chunks<T: Send>(
         &self,
         values: &mut [T],

@@ -1,9 +1,10 @@
-//! Clocks for the phases of a training step. They are off unless a benchmark turns them on. A phase costs two clock reads if
-//! they are on, and one branch otherwise.
+//! Clocks for the phases of a training step. They are off unless a benchmark turns them on. A phase
+//! costs two clock reads if they are on, and one branch otherwise.
 //!
-//! A clock measures work that runs on one thread from start to end, so that nothing is counted twice. If n threads divide a
-//! section of the step, a phase's time is the mean of the n threads' times, and the rest of the section's time is waiting.
-//! All phases and the waiting add up to the wall time.
+//! A clock measures work that runs on one thread from start to end, so that nothing is counted
+//! twice. If n threads divide a section of the step, a phase's time is the mean of the n threads'
+//! times, and the rest of the section's time is waiting. All phases and the waiting add up to the
+//! wall time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -197,7 +198,8 @@ mod tests {
         assert_eq!((phases.spent(Phase::Forward(7)), phases.waited()), (0, 0));
     }
 
-    /// One of two threads works and the other waits: the means are half of the work, and as much waiting.
+    /// One of two threads works and the other waits: the means are half of the work, and as much
+    /// waiting.
     #[test]
     fn work_and_waiting_add_up_to_the_wall_time() {
         let (phases, start) = (Phases::new(1), Instant::now());

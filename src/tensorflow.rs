@@ -1,7 +1,8 @@
 //! Converts the weights of TensorFlow 1 and Keras to this library's names and layout.
 //!
-//! A TensorFlow kernel [E + H, gates * H] has the input's rows above the state's rows, and multiplies from the right. Here
-//! `weight_ih` [gates * H, E] and `weight_hh` [gates * H, H] are separate, and multiply from the left.
+//! A TensorFlow kernel [E + H, gates * H] has the input's rows above the state's rows, and
+//! multiplies from the right. Here `weight_ih` [gates * H, E] and `weight_hh` [gates * H, H] are
+//! separate, and multiply from the left.
 //!
 //! | class | variables | order of the gates |
 //! |---|---|---|
@@ -15,7 +16,8 @@
 //! | a custom cell | its own variables, unchanged | |
 //!
 //! TensorFlow's LSTMs add `forget_bias` at run time, and so does a layer with
-//! [`ForgetBiasAt::RunTime`](crate::ForgetBiasAt). Keras's LSTMs store it in `bias`: such a layer has `forget_bias: 0.0`.
+//! [`ForgetBiasAt::RunTime`](crate::ForgetBiasAt). Keras's LSTMs store it in `bias`: such a layer
+//! has `forget_bias: 0.0`.
 //!
 //! ```
 //! use unrolled::model::Model;
@@ -76,12 +78,13 @@ const NAMES: &[&str] = &[
     "transform_b",
 ];
 
-/// Copies the variables of one layer to the parameters of layer `layer` of a model. Parameters without a variable (the
-/// second bias) become zero. Gradients convert in the same way.
+/// Copies the variables of one layer to the parameters of layer `layer` of a model. Parameters
+/// without a variable (the second bias) become zero. Gradients convert in the same way.
 ///
 /// # Errors
-/// [`Error::Tensor`] names a variable that is missing, has another length or has no place in the layer (peepholes, for
-/// example), a layer that is missing, or a tensor of `parameters` with another layout than `config`'s.
+/// [`Error::Tensor`] names a variable that is missing, has another length or has no place in the
+/// layer (peepholes, for example), a layer that is missing, or a tensor of `parameters` with
+/// another layout than `config`'s.
 pub fn copy_layer(
     config: &ModelConfig,
     layer: usize,
@@ -140,7 +143,8 @@ impl LayerCopy<'_, '_> {
         put(parameters, &format!("rnn.{name}_l{}", self.number), values)
     }
 
-    /// Returns an error for a variable that was not copied: without it the layer would compute something else.
+    /// Returns an error for a variable that was not copied: without it the layer would compute
+    /// something else.
     fn finish(&self) -> Result<()> {
         let read = self.read.borrow();
         let is_left =
@@ -296,7 +300,8 @@ fn sized<'a>(name: &str, values: &'a [f32], len: usize) -> Result<&'a [f32]> {
     Err(Error::tensor(name, found, expected))
 }
 
-/// Returns rows `rows` of a kernel [inputs, gates * H], transposed. Our gate g is their gate `gates[g]`.
+/// Returns rows `rows` of a kernel [inputs, gates * H], transposed. Our gate g is their gate
+/// `gates[g]`.
 fn transposed(kernel: &[f32], rows: Range<usize>, gates: &[usize], hidden: usize) -> Vec<f32> {
     let width = gates.len() * hidden;
     let mut weight = Vec::with_capacity(rows.len() * width);

@@ -1,9 +1,9 @@
-//! A training step allocates nothing after the first. Allocations of all threads are counted, so this is a test binary of its
-//! own.
+//! A training step allocates nothing after the first. Allocations of all threads are counted, so
+//! this is a test binary of its own.
 //!
-//! On several threads a step enters the pool through rayon's queue, which allocates a block for 63 steps. Threads that start
-//! or end meanwhile, such as those that scanned the corpus, allocate a little; so the smallest count of several windows is
-//! used.
+//! On several threads a step enters the pool through rayon's queue, which allocates a block for 63
+//! steps. Threads that start or end meanwhile, such as those that scanned the corpus, allocate a
+//! little; so the smallest count of several windows is used.
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -33,7 +33,8 @@ fn count(f: impl FnOnce()) -> u64 {
     (change.allocations + change.reallocations) as u64
 }
 
-/// Checks that `run` allocates nothing in `STEPS` steps, each of which enters a pool up to `entries` times.
+/// Checks that `run` allocates nothing in `STEPS` steps, each of which enters a pool up to
+/// `entries` times.
 fn check(what: &str, threads_and_entries: (usize, u64), run: impl FnMut()) {
     check_steps(STEPS, what, threads_and_entries, run);
 }

@@ -1,6 +1,6 @@
-//! Benchmarks of whole models: a training step and a forward pass at the shapes of the README's table; the static mode
-//! compared with the dynamic one, with the build time and the number of steps that compensate it; thread scaling; the streamed
-//! step; and mapped texts.
+//! Benchmarks of whole models: a training step and a forward pass at the shapes of the README's
+//! table; the static mode compared with the dynamic one, with the build time and the number of
+//! steps that compensate it; thread scaling; the streamed step; and mapped texts.
 //!
 //! Before a measurement, both modes must give the same bits of loss and logits.
 

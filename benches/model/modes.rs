@@ -52,7 +52,8 @@ fn more_threads() -> Vec<usize> {
     all
 }
 
-/// A run whose first loss equals that of the other mode on one thread, and is near that of random guesses.
+/// A run whose first loss equals that of the other mode on one thread, and is near that of random
+/// guesses.
 fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
     let mut training = shape.training(shape.corpus(), mode, threads);
     let found = training.step().expect("a finite loss");

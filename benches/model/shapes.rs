@@ -55,7 +55,8 @@ impl Shape {
         if small { Self { batch: 8, steps: 8, ..self } } else { self }
     }
 
-    /// Returns settings with which every step is alike: no evaluation, and weights that hardly change.
+    /// Returns settings with which every step is alike: no evaluation, and weights that hardly
+    /// change.
     pub fn settings(&self, mode: Mode) -> Settings {
         Settings {
             model: ModelSettings {

@@ -1,4 +1,5 @@
-//! Training on a mapped file compared with training on a few random symbols in memory. Their steps alternate.
+//! Training on a mapped file compared with training on a few random symbols in memory. Their steps
+//! alternate.
 
 use crate::measure::{Group, Peaks, Work, only_tests};
 use crate::shapes::{SHAPES, Shape, VOCABULARY};
@@ -12,8 +13,8 @@ use unrolled::{Mode, Unit};
 
 /// Symbols of a file, many more than any cache holds.
 const SYMBOLS: usize = 1 << 26;
-/// A name, and a symbol that replaces the last one: of one byte, so that the file is read in place, or of two bytes, so that
-/// characters are found by an index of their offsets.
+/// A name, and a symbol that replaces the last one: of one byte, so that the file is read in place,
+/// or of two bytes, so that characters are found by an index of their offsets.
 const KINDS: [(&str, char); 2] = [("ASCII", 'a'), ("UTF-8", '\u{e9}')];
 
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {

@@ -35,7 +35,8 @@ SHAPES = {
 PEERS = ("torch", "tf-static", "tf-dynamic")
 # Unrolling wide layers over 50 steps and more takes TensorFlow minutes, and gains nothing there.
 WIDEST_STATIC = 128
-# TensorFlow's cells read one-hot vectors here: with more symbols than this they multiply mostly zeros.
+# TensorFlow's cells read one-hot vectors here: with more symbols than this they multiply mostly
+# zeros.
 LARGEST_ONE_HOT = 1024
 # What --isa sets, for the project and for the libraries of the peers.
 LIMITS = {

@@ -1,5 +1,6 @@
-//! Writes the seeds of every fuzz target and the dictionaries: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`.
-//! It writes the same bytes each time. Run it again after a change of a format or a new setting.
+//! Writes the seeds of every fuzz target and the dictionaries:
+//! `cargo run --manifest-path fuzz/Cargo.toml --example seeds`. It writes the same bytes each time.
+//! Run it again after a change of a format or a new setting.
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 use toml::Table;

@@ -1,5 +1,5 @@
-//! Bytes that load as a checkpoint must save to bytes that load as an equal checkpoint and save to the same bytes again. Every
-//! imported checkpoint can be saved and loaded.
+//! Bytes that load as a checkpoint must save to bytes that load as an equal checkpoint and save to
+//! the same bytes again. Every imported checkpoint can be saved and loaded.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

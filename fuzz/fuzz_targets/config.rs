@@ -1,8 +1,9 @@
-//! Any bytes as a configuration file, read into [`Settings`] like on the command line. Valid settings must be equal after a
-//! round trip through TOML (a run's `config.toml`) and JSON (a checkpoint), and small models must compute logits.
+//! Any bytes as a configuration file, read into [`Settings`] like on the command line. Valid
+//! settings must be equal after a round trip through TOML (a run's `config.toml`) and JSON (a
+//! checkpoint), and small models must compute logits.
 //!
-//! Two checks of the model: the number of its parameters is compared with a count from the settings, and the logits of a
-//! whole window with those of one symbol at a time.
+//! Two checks of the model: the number of its parameters is compared with a count from the
+//! settings, and the logits of a whole window with those of one symbol at a time.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -68,7 +69,8 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| if value.is_nan() { u32::MAX } else { value.to_bits() }).collect()
 }
 
-/// Returns the number of trained parameters of embedding, layers and head; `None` if a product overflows.
+/// Returns the number of trained parameters of embedding, layers and head; `None` if a product
+/// overflows.
 fn count(settings: &ModelSettings) -> Option<usize> {
     let plain = Layer { activation: settings.activation, ..Layer::new(settings.cell, settings.hidden) };
     let repeated = vec![plain; settings.layers.min(2000)];

@@ -1,5 +1,6 @@
-//! Any bytes as a file, read with every option, and compared with a decode of the whole file by the standard library.
-//! Compressed bytes, UTF-16 with a byte-order mark and other formats may be errors, but never a panic.
+//! Any bytes as a file, read with every option, and compared with a decode of the whole file by the
+//! standard library. Compressed bytes, UTF-16 with a byte-order mark and other formats may be
+//! errors, but never a panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,8 @@
-//! Sampling compared with its definition: sort, keep the k most likely symbols, keep the fewest that reach p, and find the
-//! seed's draw in the cumulative probabilities.
+//! Sampling compared with its definition: sort, keep the k most likely symbols, keep the fewest
+//! that reach p, and find the seed's draw in the cumulative probabilities.
 //!
-//! The drawn symbol must be the one whose interval contains the draw, unless the draw is within a rounding of a border.
+//! The drawn symbol must be the one whose interval contains the draw, unless the draw is within a
+//! rounding of a border.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
@@ -9,7 +10,8 @@ use libfuzzer_sys::fuzz_target;
 use unrolled::random::{Draws, Purpose};
 use unrolled::sample::{Place, Sampling, Scratch};
 
-/// Bound of the differences between sums of V exponentials in another order, or from another library.
+/// Bound of the differences between sums of V exponentials in another order, or from another
+/// library.
 const ROUNDING: f64 = 1e-9;
 
 #[derive(Debug)]

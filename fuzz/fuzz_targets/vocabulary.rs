@@ -1,7 +1,8 @@
-//! A vocabulary's JSON, a line end, and a text: the accepted, encoded and decoded values are compared with the standard
-//! library.
+//! A vocabulary's JSON, a line end, and a text: the accepted, encoded and decoded values are
+//! compared with the standard library.
 //!
-//! Exactly the ascending lists of characters or of bytes must be accepted; ids must be the indices in the list.
+//! Exactly the ascending lists of characters or of bytes must be accepted; ids must be the indices
+//! in the list.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -73,7 +74,8 @@ fn check_text(vocabulary: &Vocabulary, symbols: &[u32], text: &str) {
     }
 }
 
-/// Checks that a vocabulary collected from the text has its distinct symbols, and is equal after a JSON round trip.
+/// Checks that a vocabulary collected from the text has its distinct symbols, and is equal after a
+/// JSON round trip.
 fn check_collected(text: &str, unit: Unit) {
     let corpus = Corpus::from_text(text, unit).expect("a text with symbols");
     let sorted: BTreeSet<u32> = symbols_of(text, unit).into_iter().map(|(_, symbol)| symbol).collect();

@@ -3,8 +3,8 @@
 use crate::model::ModelConfig;
 use crate::{Cell, Reset};
 
-/// Operations per symbol. A product and a sum count as one operation each. Gates, loss and update are not counted: they
-/// grow with H, the products with H^2.
+/// Operations per symbol. A product and a sum count as one operation each. Gates, loss and update
+/// are not counted: they grow with H, the products with H^2.
 ///
 /// ```text
 /// layer     2 G H (in + H)     in = 0 for a first layer that looks up its input product in a table
@@ -44,8 +44,8 @@ pub(super) fn layer_products(config: &ModelConfig, l: usize) -> f64 {
     gates * hidden * (inputs as f64 + state) + hidden * layer.projection.unwrap_or(0) as f64 + highway
 }
 
-/// Returns the multiplications of layer `l` in the backward pass whose input comes from the next step. (A GRU with reset
-/// before the product multiplies the candidate's part within the step.)
+/// Returns the multiplications of layer `l` in the backward pass whose input comes from the next
+/// step. (A GRU with reset before the product multiplies the candidate's part within the step.)
 pub(super) fn products_from_after(config: &ModelConfig, l: usize) -> f64 {
     let layer = &config.stack[l];
     let within = usize::from(layer.cell == Cell::Gru && layer.reset == Reset::Before);

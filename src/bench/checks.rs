@@ -7,7 +7,8 @@ use crate::exec::Stream;
 use crate::model::Model;
 use crate::{Error, Mode, Result};
 
-/// Returns the logits [T, B, V] of a window. The static, dynamic and streamed forward passes must agree in every bit.
+/// Returns the logits [T, B, V] of a window. The static, dynamic and streamed forward passes must
+/// agree in every bit.
 pub(super) fn forward(model: &Model, batch: &Batch, threads: Option<usize>) -> Result<Vec<f32>> {
     let logits = |mode| -> Result<Vec<f32>> {
         let (_, mut run) = ForwardRun::build(mode, model, batch, threads)?;

@@ -10,10 +10,12 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Relative difference below which times count as equal: repeats of the same program differ as much.
+    /// Relative difference below which times count as equal: repeats of the same program differ as
+    /// much.
     pub const NOISE: f64 = 0.01;
 
-    /// Returns the number of steps after which this operation stays faster in total than `other`; `None` if it never does.
+    /// Returns the number of steps after which this operation stays faster in total than `other`;
+    /// `None` if it never does.
     pub fn ahead_from(&self, other: &Self) -> Option<u64> {
         let gain = other.step_seconds - self.step_seconds;
         let debt = self.setup_seconds - other.setup_seconds;

@@ -21,8 +21,8 @@ use serde::Serialize;
 /// A configuration to measure.
 #[derive(Clone, Debug)]
 pub struct Bench {
-    /// Model, window size, mode and random seed. All other settings are replaced: training runs on streams over the whole
-    /// text, at a learning rate so small that the weights hardly change.
+    /// Model, window size, mode and random seed. All other settings are replaced: training runs on
+    /// streams over the whole text, at a learning rate so small that the weights hardly change.
     pub settings: Settings,
     /// Number of symbols V.
     pub vocabulary: usize,
@@ -43,10 +43,11 @@ pub struct Figures {
     pub forward_chars_per_second: f64,
     /// Microseconds of one symbol through the model at batch 1, head included, without sampling.
     pub step_microseconds: f64,
-    /// Microseconds to read as many bytes as the weights of one step have, alternating with the step, from a buffer that is
-    /// aligned like the weights. The fastest of several ways to read.
+    /// Microseconds to read as many bytes as the weights of one step have, alternating with the
+    /// step, from a buffer that is aligned like the weights. The fastest of several ways to read.
     pub weights_read_microseconds: f64,
-    /// Seconds from settings and text to steady training: the build, and the excess of the first step over the best.
+    /// Seconds from settings and text to steady training: the build, and the excess of the first
+    /// step over the best.
     pub setup_seconds: f64,
     /// The same for a forward pass of a given model.
     pub forward_setup_seconds: f64,
@@ -92,8 +93,10 @@ impl Bench {
     /// Measures each of `modes`, with alternating repeats.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) for a setting out of its range, [`Error::Memory`](crate::Error::Memory), and
-    /// [`Error::WrongAnswer`](crate::Error::WrongAnswer) if two ways to compute the same value disagree.
+    /// [`Error::Setting`](crate::Error::Setting) for a setting out of its range,
+    /// [`Error::Memory`](crate::Error::Memory), and
+    /// [`Error::WrongAnswer`](crate::Error::WrongAnswer) if two ways to compute the same value
+    /// disagree.
     pub fn compare(&self, modes: &[Mode]) -> Result<Vec<Figures>> {
         let settings = self.steady_settings();
         self.validate(&settings)?;
@@ -114,7 +117,8 @@ impl Bench {
         Ok(modes.iter().zip(times).map(|(mode, times)| shared.figures(*mode, times)).collect())
     }
 
-    /// Returns settings with which every step is alike: no evaluation, no end, and weights that hardly change.
+    /// Returns settings with which every step is alike: no evaluation, no end, and weights that
+    /// hardly change.
     pub(super) fn steady_settings(&self) -> Settings {
         Settings {
             model: ModelSettings { dropout: 0.0, ..self.settings.model.clone() },

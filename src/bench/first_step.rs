@@ -16,7 +16,8 @@ pub(super) struct FirstStep {
 }
 
 impl FirstStep {
-    /// Computes the loss from `logits` [T, B, V] in f64, and the norm from the gradient that [`gradients`] returns.
+    /// Computes the loss from `logits` [T, B, V] in f64, and the norm from the gradient that
+    /// [`gradients`] returns.
     pub(super) fn of(
         model: &Model,
         batch: &Batch,

@@ -79,8 +79,8 @@ fn size(bytes: usize) -> String {
     if kilobytes < 1024.0 { format!("{kilobytes} KB") } else { format!("{} MB", kilobytes / 1024.0) }
 }
 
-/// Measures the multiply-add peak in GFLOP/s of `threads` threads at once (all cores if `None`). At most one thread per
-/// core is started. Returns the best of many short rounds.
+/// Measures the multiply-add peak in GFLOP/s of `threads` threads at once (all cores if `None`). At
+/// most one thread per core is started. Returns the best of many short rounds.
 ///
 /// # Errors
 /// [`Error::Setting`] if the number of threads is out of range, and [`Error::Isa`].
@@ -115,8 +115,9 @@ fn rounds(isa: Isa, barrier: &Barrier) -> Vec<f64> {
     (0..ROUNDS).map(round).collect()
 }
 
-/// Measures the speed in GB/s at which one thread repeatedly reads a buffer of about `bytes` bytes, which is the speed of
-/// the smallest cache that holds it. Returns the fastest of several ways to read.
+/// Measures the speed in GB/s at which one thread repeatedly reads a buffer of about `bytes` bytes,
+/// which is the speed of the smallest cache that holds it. Returns the fastest of several ways to
+/// read.
 ///
 /// # Errors
 /// [`Error::Isa`].
@@ -146,8 +147,8 @@ impl ReadBuffer {
         black_box(peak::read(self.isa, black_box(&self.values), way));
     }
 
-    /// Returns the seconds of a `call`, and of reading the whole buffer once in the fastest way. They alternate, for about
-    /// `seconds` each in all.
+    /// Returns the seconds of a `call`, and of reading the whole buffer once in the fastest way.
+    /// They alternate, for about `seconds` each in all.
     pub(super) fn beside(&self, seconds: f64, mut call: impl FnMut()) -> [f64; 2] {
         let mut back = false;
         let mut both_ways = || {

@@ -1,8 +1,9 @@
-//! Measures the speed of a configuration on this machine: training, forward pass and single step on random symbols,
-//! compared with the peak of the processor.
+//! Measures the speed of a configuration on this machine: training, forward pass and single step on
+//! random symbols, compared with the peak of the processor.
 //!
-//! A [`Bench`] checks results before it measures them. It repeats everything many times for a short time and reports the
-//! best: other load on the machine can only make a repeat slower. Modes that are compared run alternately.
+//! A [`Bench`] checks results before it measures them. It repeats everything many times for a short
+//! time and reports the best: other load on the machine can only make a repeat slower. Modes that
+//! are compared run alternately.
 //!
 //! ```
 //! use unrolled::bench::Bench;

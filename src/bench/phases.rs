@@ -18,32 +18,37 @@ pub struct StepPhases {
     pub rows: Vec<PhaseTime>,
 }
 
-/// A phase of a training step. `waiting` and `other` come last. The phases together make up the step.
+/// A phase of a training step. `waiting` and `other` come last. The phases together make up the
+/// step.
 ///
-/// With several threads, the time of a phase is the mean of the threads' times (`norm` and `update` include waiting), and
-/// `waiting` is the mean time that a thread waits for the others. `fill` runs at the same time as `pack`.
+/// With several threads, the time of a phase is the mean of the threads' times (`norm` and `update`
+/// include waiting), and `waiting` is the mean time that a thread waits for the others. `fill` runs
+/// at the same time as `pack`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PhaseTime {
-    /// `fill`, `pack`, `input` (the input table, or the vectors that the first layer reads), `forward`, `head`, `loss`,
-    /// `head backward`, `backward`, `weight gradient`, `head gradient`, `input gradient`, `norm`, `update`, `waiting`
-    /// (several threads only), `other` (the time that no clock measures).
+    /// `fill`, `pack`, `input` (the input table, or the vectors that the first layer reads),
+    /// `forward`, `head`, `loss`, `head backward`, `backward`, `weight gradient`, `head gradient`,
+    /// `input gradient`, `norm`, `update`, `waiting` (several threads only), `other` (the time that
+    /// no clock measures).
     pub name: &'static str,
     /// The layer's index, from 0.
     pub layer: Option<usize>,
     /// Seconds per step.
     pub seconds: f64,
-    /// Operations of the phase over its time, in GFLOP/s. `None` if it has no products, or only those of a custom cell. These
-    /// phases have products: `forward`, `backward` and `weight gradient` of each layer, the three of the head (see
-    /// [`Arithmetic`](super::Arithmetic); the backward pass of a window's last step has no product with the recurrent
-    /// weights), and with an embedding also `input` and `input gradient`.
+    /// Operations of the phase over its time, in GFLOP/s. `None` if it has no products, or only
+    /// those of a custom cell. These phases have products: `forward`, `backward` and
+    /// `weight gradient` of each layer, the three of the head (see
+    /// [`Arithmetic`](super::Arithmetic); the backward pass of a window's last step has no product
+    /// with the recurrent weights), and with an embedding also `input` and `input gradient`.
     pub gflops: Option<f64>,
     /// `gflops` as a share of the peak of all threads.
     pub percent_of_peak: Option<f64>,
 }
 
 impl Bench {
-    /// Measures the phases of a training step in `mode`, and compares those with products with `peak_gflops`. The times are
-    /// those of the shortest of all steps that fit into the bench's seconds, which had the least other load.
+    /// Measures the phases of a training step in `mode`, and compares those with products with
+    /// `peak_gflops`. The times are those of the shortest of all steps that fit into the bench's
+    /// seconds, which had the least other load.
     ///
     /// # Errors
     /// As for [`Bench::compare`].
@@ -165,7 +170,8 @@ impl StepArithmetic<'_> {
         (products > 0.0).then_some(2.0 * products)
     }
 
-    /// Returns the multiplications of a symbol's embedding with the first layer's weights, if a table holds the results.
+    /// Returns the multiplications of a symbol's embedding with the first layer's weights, if a
+    /// table holds the results.
     fn table_products(&self) -> f64 {
         let first = &self.config.stack[0];
         let width = if self.config.gathers() { self.config.embedding.unwrap_or(0) } else { 0 };
@@ -211,7 +217,8 @@ mod tests {
         assert_eq!(places(&rows), expected);
     }
 
-    /// The step is measured outside its clocks. Phases would exceed it only if the clocks counted something twice.
+    /// The step is measured outside its clocks. Phases would exceed it only if the clocks counted
+    /// something twice.
     #[test]
     fn phases_make_up_the_step_on_any_number_of_threads() {
         let wide = Settings {
@@ -230,8 +237,8 @@ mod tests {
         }
     }
 
-    /// The operations of all phases except the input table's are those of training, less those of the last step's backward
-    /// pass.
+    /// The operations of all phases except the input table's are those of training, less those of
+    /// the last step's backward pass.
     #[test]
     fn phases_have_the_operations_of_training() {
         for (cell, input) in [(Cell::Lstm, InputKind::Embedding), (Cell::Gru, InputKind::OneHot)] {

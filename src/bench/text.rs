@@ -11,8 +11,8 @@ const SURROGATES: std::ops::Range<u32> = 0xD800..0xE000;
 /// Number of characters from `FIRST`.
 const MOST: usize = (char::MAX as u32 - FIRST + 1 - (SURROGATES.end - SURROGATES.start)) as usize;
 
-/// Returns a random text of at least `length` symbols with all of `vocabulary` symbols, equally likely everywhere. Id i is
-/// character i, counted from '!'.
+/// Returns a random text of at least `length` symbols with all of `vocabulary` symbols, equally
+/// likely everywhere. Id i is character i, counted from '!'.
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) if there are fewer characters.

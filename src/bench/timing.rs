@@ -79,7 +79,8 @@ impl<R: Repeated> TimedRun<R> {
     }
 }
 
-/// Returns the seconds per call of each of `calls`: the best of alternating repeats of about `seconds` each in all.
+/// Returns the seconds per call of each of `calls`: the best of alternating repeats of about
+/// `seconds` each in all.
 pub(super) fn seconds_of_each<const N: usize>(seconds: f64, mut calls: [&mut dyn FnMut(); N]) -> [f64; N] {
     let mut once = |i: usize, count: usize| {
         let start = Instant::now();
@@ -108,7 +109,8 @@ fn time(calls: usize, mut call: impl FnMut() -> Result<()>) -> Result<f64> {
     Ok(per_call(start, calls))
 }
 
-/// Returns the seconds per call of `calls` calls since `start`. The resolution of the clock is a nanosecond.
+/// Returns the seconds per call of `calls` calls since `start`. The resolution of the clock is a
+/// nanosecond.
 fn per_call(start: Instant, calls: usize) -> f64 {
     start.elapsed().as_secs_f64().max(1e-9) / calls as f64
 }

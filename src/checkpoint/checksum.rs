@@ -1,4 +1,5 @@
-//! Compares a file with its checksums. A file that differs is either damaged or was written by another program.
+//! Compares a file with its checksums. A file that differs is either damaged or was written by
+//! another program.
 
 use super::{
     file_reader::FileReader,
@@ -13,7 +14,8 @@ use std::{
     io::{Read, Seek},
 };
 
-/// Refuses a file that differs from what `unrolled train` wrote. Reads it once, and a damaged one again to find the place.
+/// Refuses a file that differs from what `unrolled train` wrote. Reads it once, and a damaged one
+/// again to find the place.
 pub(super) fn verify<R: Read + Seek>(
     source: &mut FileReader<'_, R>,
     header: &FileHeader,
@@ -54,9 +56,10 @@ fn digits(hasher: Hasher) -> String {
     format!("{:08x}", hasher.finalize())
 }
 
-/// Returns whether another program wrote a file with a wrong checksum, so that the file is not damaged. The start of our
-/// header is always the same, except for the eight digits, and `weight_ih` comes before `weight_hh`. Libraries sort
-/// tensors by name, and write the metadata in any order. A few bytes may differ, because they may be damaged.
+/// Returns whether another program wrote a file with a wrong checksum, so that the file is not
+/// damaged. The start of our header is always the same, except for the eight digits, and
+/// `weight_ih` comes before `weight_hh`. Libraries sort tensors by name, and write the metadata in
+/// any order. A few bytes may differ, because they may be damaged.
 fn is_rewritten(header: &FileHeader) -> bool {
     let differs = |place: usize, expected: &[u8]| {
         let found = header.at(place..place + expected.len()).unwrap_or_default();
@@ -70,7 +73,8 @@ fn is_rewritten(header: &FileHeader) -> bool {
         || differs(CHECKSUM_PLACE.end, AFTER_CHECKSUM)
 }
 
-/// Names the damaged tensors, or the header. A damaged header may have lost the checksums of the tensors.
+/// Names the damaged tensors, or the header. A damaged header may have lost the checksums of the
+/// tensors.
 fn damaged<R: Read + Seek>(
     source: &mut FileReader<'_, R>,
     header: &FileHeader,

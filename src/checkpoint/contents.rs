@@ -17,8 +17,8 @@ pub struct Checkpoint {
     pub vocabulary: Vocabulary,
     /// The parameters, under their PyTorch names.
     pub parameters: Parameters,
-    /// The optimizer's moments by name (`m`, `v`, `accumulator`, ...; without dots), each with the layout of the
-    /// parameters. Empty in a checkpoint without training state.
+    /// The optimizer's moments by name (`m`, `v`, `accumulator`, ...; without dots), each with the
+    /// layout of the parameters. Empty in a checkpoint without training state.
     pub moments: Vec<(String, Vec<f32>)>,
     /// The hidden state carried to the next window, with as many rows as the batch.
     pub state: Option<State>,
@@ -30,14 +30,15 @@ impl Checkpoint {
     /// Builds the model.
     ///
     /// # Errors
-    /// [`Error::Tensor`](crate::Error::Tensor) if the parameters, which are public, do not fit the settings.
+    /// [`Error::Tensor`](crate::Error::Tensor) if the parameters, which are public, do not fit the
+    /// settings.
     pub fn model(&self) -> Result<Model> {
         let config = ModelConfig::new(&self.settings.model, self.vocabulary.len())?;
         Model::with_parameters(config, self.parameters.clone())
     }
 
-    /// Returns this checkpoint without the optimizer's moments and the carried state, as [`Checkpoint::save_model`] writes
-    /// it.
+    /// Returns this checkpoint without the optimizer's moments and the carried state, as
+    /// [`Checkpoint::save_model`] writes it.
     pub fn without_training_state(self) -> Self {
         Self { moments: Vec::new(), state: None, ..self }
     }

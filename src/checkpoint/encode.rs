@@ -1,5 +1,5 @@
-//! The bytes of a checkpoint, without a copy of its tensors: first the checksums, in one pass over the tensors in place,
-//! then the header, then the tensors.
+//! The bytes of a checkpoint, without a copy of its tensors: first the checksums, in one pass over
+//! the tensors in place, then the header, then the tensors.
 
 use super::{
     format::{CHECKSUM_PLACE, FORMAT, LARGEST_HEADER, NO_CHECKSUM, VERSION},
@@ -15,8 +15,8 @@ use std::{
     io::{self, Write},
 };
 
-/// The header of the file. Field order is byte order: the same content gives the same file, and the checksum is at its
-/// fixed place.
+/// The header of the file. Field order is byte order: the same content gives the same file, and the
+/// checksum is at its fixed place.
 #[derive(Serialize)]
 struct HeaderJson<'a> {
     __metadata__: HeaderStrings<'a>,

@@ -1,5 +1,6 @@
-//! Converts files that other programs wrote to checkpoints: a checkpoint that was changed and saved again, or the
-//! `state_dict` of a PyTorch module. Every tensor of the file is used, dropped with a note, or an error.
+//! Converts files that other programs wrote to checkpoints: a checkpoint that was changed and saved
+//! again, or the `state_dict` of a PyTorch module. Every tensor of the file is used, dropped with a
+//! note, or an error.
 
 mod failure;
 mod origin;
@@ -48,9 +49,11 @@ pub struct Import<'a> {
     pub like: Option<&'a Checkpoint>,
     /// Tensors to ignore, as for [`TensorFile::ignore`].
     pub ignore: &'a [String],
-    /// Activation of RNN layers that are found from shapes. Required for such layers if `like` does not tell it.
+    /// Activation of RNN layers that are found from shapes. Required for such layers if `like` does
+    /// not tell it.
     pub activation: Option<Activation>,
-    /// Position of the reset gate of GRU layers that are found from shapes. The default is PyTorch's, after the product.
+    /// Position of the reset gate of GRU layers that are found from shapes. The default is
+    /// PyTorch's, after the product.
     pub reset: Option<Reset>,
     /// The custom cells of the model, as for [`Checkpoint::load_with`].
     pub cells: &'a [CustomCell],
@@ -79,16 +82,19 @@ pub struct ImportedTensor {
 }
 
 impl Import<'_> {
-    /// Converts `file` to a checkpoint. The settings come from the file's own metadata if it has them, and otherwise from
-    /// [`Import::like`]. If the shapes do not fit the settings of [`Import::like`], the layers are found from the shapes.
+    /// Converts `file` to a checkpoint. The settings come from the file's own metadata if it has
+    /// them, and otherwise from [`Import::like`]. If the shapes do not fit the settings of
+    /// [`Import::like`], the layers are found from the shapes.
     ///
-    /// The optimizer's moments and the carried state are kept if they are complete and their step is known. Without them
-    /// the checkpoint starts at step 0: it can be sampled from, evaluated and fine-tuned, but not resumed.
+    /// The optimizer's moments and the carried state are kept if they are complete and their step
+    /// is known. Without them the checkpoint starts at step 0: it can be sampled from, evaluated
+    /// and fine-tuned, but not resumed.
     ///
     /// # Errors
-    /// [`CheckpointError::Import`](crate::CheckpointError::Import) names the tensor that is missing, has another shape or a
-    /// value that is not finite, or has no place in the model, or says what else is missing;
-    /// [`CheckpointError::Content`](crate::CheckpointError::Content) for damaged metadata.
+    /// [`CheckpointError::Import`](crate::CheckpointError::Import) names the tensor that is
+    /// missing, has another shape or a value that is not finite, or has no place in the model, or
+    /// says what else is missing; [`CheckpointError::Content`](crate::CheckpointError::Content) for
+    /// damaged metadata.
     pub fn read(&self, file: &TensorFile) -> Result<Imported> {
         let ignored = self.ignore(file)?;
         let (selected, mut notes) = (SelectedTensors { file, ignored: &ignored }, Vec::new());
@@ -121,7 +127,8 @@ impl Import<'_> {
         Ok(file.tensors().iter().filter(|tensor| !left.contains(tensor)).map(|t| t.name.clone()).collect())
     }
 
-    /// Returns the settings that the tensors fit: the known ones, or settings found from the shapes.
+    /// Returns the settings that the tensors fit: the known ones, or settings found from the
+    /// shapes.
     fn settings(
         &self,
         file: &TensorFile,

@@ -3,11 +3,11 @@
 use super::tensor_file::TensorFile;
 use crate::{Layer, Result};
 
-/// Returns the layers of the module whose tensor names start with `prefix`, each with the default options of its cell; no
-/// layer if the file has no `weight_ih_l0`.
+/// Returns the layers of the module whose tensor names start with `prefix`, each with the default
+/// options of its cell; no layer if the file has no `weight_ih_l0`.
 ///
-/// The rows of `weight_hh_l{l}` [gates * H, H] tell the cell: 4 H is an LSTM, 3 H a GRU, H an RNN. With a projection
-/// `weight_hr_l{l}` [P, H], `weight_hh_l{l}` is [4 H, P].
+/// The rows of `weight_hh_l{l}` [gates * H, H] tell the cell: 4 H is an LSTM, 3 H a GRU, H an RNN.
+/// With a projection `weight_hr_l{l}` [P, H], `weight_hh_l{l}` is [4 H, P].
 pub(super) fn layers(file: &TensorFile, prefix: &str) -> Result<Vec<Layer>> {
     let is_there = |number: &usize| file.find(&format!("{prefix}weight_ih_l{number}")).is_some();
     (0..).take_while(is_there).map(|number| layer(file, prefix, number)).collect()

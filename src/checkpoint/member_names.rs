@@ -30,7 +30,8 @@ impl MemberNames {
         found.map_or_else(|| ours.to_owned(), |(theirs, rest)| format!("{theirs}{rest}"))
     }
 
-    /// Reads the parameter with the name `ours` in a model. Biases that the file omits together are zero.
+    /// Reads the parameter with the name `ours` in a model. Biases that the file omits together are
+    /// zero.
     pub(super) fn read(&self, file: &TensorFile, ours: &str, shape: &[usize]) -> Result<Vec<f32>> {
         match omitted_together(ours) {
             Some(other) => {
@@ -42,8 +43,8 @@ impl MemberNames {
     }
 }
 
-/// Joins the values of all parameters, in the layout's order. Call it after all were found in the file: until then no header
-/// makes the program allocate more than the file holds.
+/// Joins the values of all parameters, in the layout's order. Call it after all were found in the
+/// file: until then no header makes the program allocate more than the file holds.
 pub(super) fn assemble(layout: Layout, tensors: Vec<Vec<f32>>) -> Parameters {
     let mut parameters = Parameters::zeros(layout);
     for (entry, values) in parameters.layout.entries().iter().zip(tensors) {
@@ -52,7 +53,8 @@ pub(super) fn assemble(layout: Layout, tensors: Vec<Vec<f32>>) -> Parameters {
     parameters
 }
 
-/// The bias that PyTorch omits together with the bias `name`: the other one of a layer, or the head's own.
+/// The bias that PyTorch omits together with the bias `name`: the other one of a layer, or the
+/// head's own.
 pub(super) fn omitted_together(name: &str) -> Option<String> {
     paired_bias(name).or_else(|| (name == "head.bias").then(|| name.to_owned()))
 }

@@ -63,7 +63,8 @@ pub(super) struct StoredParts {
     pub(super) progress: Option<Progress>,
 }
 
-/// Reads the metadata of a file that another program may have rewritten. Checksums are not compared.
+/// Reads the metadata of a file that another program may have rewritten. Checksums are not
+/// compared.
 pub(super) fn stored_parts(
     path: &Path,
     map: &BTreeMap<String, String>,

@@ -1,6 +1,8 @@
-//! Reads checkpoints. Any bytes give a checkpoint or an error, and no header makes it allocate more than the file holds.
+//! Reads checkpoints. Any bytes give a checkpoint or an error, and no header makes it allocate more
+//! than the file holds.
 //!
-//! The file is read twice: once for its checksum, and then each tensor to its place. It is never in memory as a whole.
+//! The file is read twice: once for its checksum, and then each tensor to its place. It is never in
+//! memory as a whole.
 
 use super::{
     checksum,
@@ -28,17 +30,19 @@ impl Checkpoint {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that cannot be read, and [`Error::Checkpoint`] for one that is not a checkpoint, is
-    /// truncated or damaged, has another version, or has tensors that do not match its own configuration.
+    /// [`Error::Io`] for a file that cannot be read, and [`Error::Checkpoint`] for one that is not
+    /// a checkpoint, is truncated or damaged, has another version, or has tensors that do not match
+    /// its own configuration.
     pub fn load(path: &Path) -> Result<Self> {
         decode(FileReader::open(path)?, &[])
     }
 
-    /// Reads a checkpoint of a model with custom cells. A file holds only the names of custom cells; `cells` supplies the
-    /// cells themselves.
+    /// Reads a checkpoint of a model with custom cells. A file holds only the names of custom
+    /// cells; `cells` supplies the cells themselves.
     ///
     /// # Errors
-    /// As for [`Checkpoint::load`], and [`CheckpointError::Content`] if a cell is missing or has other variables.
+    /// As for [`Checkpoint::load`], and [`CheckpointError::Content`] if a cell is missing or has
+    /// other variables.
     pub fn load_with(path: &Path, cells: &[CustomCell]) -> Result<Self> {
         decode(FileReader::open(path)?, cells)
     }
@@ -51,8 +55,8 @@ impl Checkpoint {
         decode(FileReader::of(bytes, path), &[])
     }
 
-    /// Checks by the checksum that every byte of a file is intact, and returns the position of its run. It allocates
-    /// memory for the header only.
+    /// Checks by the checksum that every byte of a file is intact, and returns the position of its
+    /// run. It allocates memory for the header only.
     ///
     /// # Errors
     /// As for [`Checkpoint::load`], but tensors are not compared with the configuration.
@@ -72,7 +76,8 @@ fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -
     settings.validate().map_err(|error| invalid_content(path, "config", error))?;
     let vocabulary = Vocabulary::from_json(strings.get("vocabulary")?)
         .map_err(|error| invalid_content(path, "vocabulary", error))?;
-    // Earlier versions may have stored another unit than the vocabulary's. The vocabulary's is the one that was used.
+    // Earlier versions may have stored another unit than the vocabulary's. The vocabulary's is the
+    // one that was used.
     settings.data.unit = vocabulary.unit();
     let progress = strings.json("progress")?;
     let config = ModelConfig::new(&settings.model, vocabulary.len())
@@ -132,7 +137,8 @@ impl<'a, R: Read + Seek> RemainingTensors<'a, R> {
         }
     }
 
-    /// Reads one flat parameter buffer. It is allocated after every shape in it was found in the file.
+    /// Reads one flat parameter buffer. It is allocated after every shape in it was found in the
+    /// file.
     fn buffer(&mut self, prefix: &str, layout: &Layout) -> Result<Vec<f32>> {
         let name = |entry: &Entry| format!("{prefix}{}", entry.name);
         let places: Vec<u64> = layout

@@ -8,8 +8,8 @@ use std::{
 };
 use tempfile::NamedTempFile;
 
-/// Calls `write` with a temporary file beside `path`, syncs it, and renames it to `path`. On an error before the rename
-/// the old file stays as it was, and the temporary file is removed.
+/// Calls `write` with a temporary file beside `path`, syncs it, and renames it to `path`. On an
+/// error before the rename the old file stays as it was, and the temporary file is removed.
 pub(super) fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -39,7 +39,8 @@ fn fill(folder: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> 
     Ok(temporary)
 }
 
-/// Creates a temporary file with the permissions of a plain new file; `tempfile` alone lets only the owner read it.
+/// Creates a temporary file with the permissions of a plain new file; `tempfile` alone lets only
+/// the owner read it.
 fn create(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".unrolled-").suffix(".tmp");
@@ -51,7 +52,8 @@ fn create(folder: &Path) -> io::Result<NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// Makes the rename survive a power failure. File systems that cannot do this report `InvalidInput`.
+/// Makes the rename survive a power failure. File systems that cannot do this report
+/// `InvalidInput`.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());

@@ -10,8 +10,8 @@ use crate::{
     model::{Entry, Model, ModelConfig},
 };
 
-/// The members of a PyTorch module in a file, for [`TensorFile::model`]. The default has the names of a checkpoint:
-/// `embedding`, `rnn` and `head`.
+/// The members of a PyTorch module in a file, for [`TensorFile::model`]. The default has the names
+/// of a checkpoint: `embedding`, `rnn` and `head`.
 ///
 /// ```no_run
 /// use unrolled::checkpoint::{StateDict, TensorFile};
@@ -35,11 +35,13 @@ pub struct StateDict<'a> {
     pub embedding: Option<&'a str>,
     /// Name of the `nn.RNN`, `nn.LSTM` or `nn.GRU`.
     pub rnn: &'a str,
-    /// Name of the `nn.Linear` that computes the logits. `None` for a stack that reads and returns vectors.
+    /// Name of the `nn.Linear` that computes the logits. `None` for a stack that reads and returns
+    /// vectors.
     pub head: Option<&'a str>,
     /// Activation of RNN layers (`nonlinearity` in PyTorch). Other cells ignore it.
     pub activation: Activation,
-    /// Position of the reset gate of GRU layers. PyTorch's is after the product. Other cells ignore it.
+    /// Position of the reset gate of GRU layers. PyTorch's is after the product. Other cells ignore
+    /// it.
     pub reset: Reset,
 }
 
@@ -56,9 +58,10 @@ impl Default for StateDict<'_> {
 }
 
 impl TensorFile {
-    /// Builds a model from the members of a PyTorch module. All sizes come from the shapes: the vocabulary from the head,
-    /// the layers, their cells and widths from the recurrent weights (4 H rows are an LSTM, 3 H a GRU, H an RNN), and
-    /// projections from `weight_hr`. Biases that the file omits (`bias=False`) are zero.
+    /// Builds a model from the members of a PyTorch module. All sizes come from the shapes: the
+    /// vocabulary from the head, the layers, their cells and widths from the recurrent weights (4 H
+    /// rows are an LSTM, 3 H a GRU, H an RNN), and projections from `weight_hr`. Biases that the
+    /// file omits (`bias=False`) are zero.
     ///
     /// Without `head` the result is a stack for [`crate::rnn`], as [`Model::of_stack`] makes it.
     ///

@@ -19,9 +19,10 @@ use std::{
 /// A safetensors file: a checkpoint of `unrolled train`, or what PyTorch saved with
 /// `safetensors.torch.save_file(module.state_dict(), path)`.
 ///
-/// The file lists its tensors, reads them as f32, and fills models: [`TensorFile::model`] a whole language model,
-/// [`TensorFile::rnn`] a stack of [`crate::rnn`], [`TensorFile::cell`] and [`TensorFile::dense`] the cells and linear
-/// layers of [`crate::fixed`], [`TensorFile::embedding`] an embedding.
+/// The file lists its tensors, reads them as f32, and fills models: [`TensorFile::model`] a whole
+/// language model, [`TensorFile::rnn`] a stack of [`crate::rnn`], [`TensorFile::cell`] and
+/// [`TensorFile::dense`] the cells and linear layers of [`crate::fixed`], [`TensorFile::embedding`]
+/// an embedding.
 ///
 /// ```no_run
 /// use unrolled::checkpoint::{TensorFile, TensorType};
@@ -39,9 +40,10 @@ use std::{
 /// ```
 ///
 /// # Members
-/// A parameter `module` is the name of a member of the PyTorch module, at any depth: `rnn`, or `model.encoder.rnn`. Its
-/// tensors have names that start with `{module}.`. The name is empty if the file holds the member alone
-/// (`weight_ih_l0`). A name that ends in `.`, `/` or `:` is taken as the prefix itself.
+/// A parameter `module` is the name of a member of the PyTorch module, at any depth: `rnn`, or
+/// `model.encoder.rnn`. Its tensors have names that start with `{module}.`. The name is empty if
+/// the file holds the member alone (`weight_ih_l0`). A name that ends in `.`, `/` or `:` is taken
+/// as the prefix itself.
 ///
 /// # Number types
 /// Values are returned as f32, and only if that is exact:
@@ -56,8 +58,8 @@ use std::{
 /// A value that is not finite is an error.
 ///
 /// # Unused tensors
-/// The file records which tensors were read. An unread tensor is often a part of the model that the program forgot, which
-/// changes the outputs: [`TensorFile::finish`] makes it an error.
+/// The file records which tensors were read. An unread tensor is often a part of the model that the
+/// program forgot, which changes the outputs: [`TensorFile::finish`] makes it an error.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
@@ -99,7 +101,8 @@ impl TensorFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that cannot be read, and [`Error::NotTensors`] for one in another format.
+    /// [`Error::Io`] for a file that cannot be read, and [`Error::NotTensors`] for one in another
+    /// format.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path);
         let bytes = bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
@@ -148,7 +151,8 @@ impl TensorFile {
         self.tensors.iter().map(|tensor| tensor.name.as_str())
     }
 
-    /// The tensors of a member: those whose names start with `{module}.`, or all if `module` is empty.
+    /// The tensors of a member: those whose names start with `{module}.`, or all if `module` is
+    /// empty.
     pub fn tensors_of(&self, module: &str) -> impl Iterator<Item = &TensorInfo> {
         let prefix = prefix(module);
         self.tensors.iter().filter(move |tensor| tensor.name.starts_with(&prefix))
@@ -167,8 +171,9 @@ impl TensorFile {
     /// Reads a tensor of a known shape. The values are row-major.
     ///
     /// # Errors
-    /// [`Error::TensorFile`] if the tensor is missing, has another shape, has values that f32 cannot represent (see
-    /// [number types](TensorFile#number-types)), or has a value that is not finite.
+    /// [`Error::TensorFile`] if the tensor is missing, has another shape, has values that f32
+    /// cannot represent (see [number types](TensorFile#number-types)), or has a value that is not
+    /// finite.
     pub fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let expected = format!("F32 {shape:?}");
         let Some(index) = self.tensors.iter().position(|tensor| tensor.name == name) else {
@@ -217,7 +222,8 @@ impl TensorFile {
         }
     }
 
-    /// Reads the biases of a module. PyTorch omits all of them with `bias=False`; then they are zero.
+    /// Reads the biases of a module. PyTorch omits all of them with `bias=False`; then they are
+    /// zero.
     pub(crate) fn biases(&self, names: &[String], shape: &[usize]) -> Result<Vec<Vec<f32>>> {
         if names.iter().all(|name| self.find(name).is_none()) {
             return Ok(vec![vec![0.0; shape.iter().product()]; names.len()]);
@@ -232,8 +238,8 @@ impl TensorFile {
         sum.map_or_else(String::new, |sum| format!("{sum:08x}"))
     }
 
-    /// The tensors that were neither read nor ignored, except the optimizer's moments and the carried state of a checkpoint
-    /// of `unrolled train`, which are not part of its model.
+    /// The tensors that were neither read nor ignored, except the optimizer's moments and the
+    /// carried state of a checkpoint of `unrolled train`, which are not part of its model.
     pub fn unused(&self) -> Vec<&TensorInfo> {
         let ours = self.metadata.get("format").is_some_and(|format| format == super::format::FORMAT);
         let is_training_state =
@@ -247,8 +253,8 @@ impl TensorFile {
         self.tensors.iter().filter(move |tensor| !used.contains(&tensor.name))
     }
 
-    /// Marks a tensor as used without reading it. A `*` at the end of `name` stands for any further characters:
-    /// `decoder.*`.
+    /// Marks a tensor as used without reading it. A `*` at the end of `name` stands for any further
+    /// characters: `decoder.*`.
     ///
     /// # Errors
     /// [`Error::TensorFile`] if no tensor has such a name.

@@ -28,7 +28,8 @@ impl fmt::Display for TensorInfo {
     }
 }
 
-/// The type of a tensor's numbers. [`TensorFile::floats`](super::TensorFile::floats) reads all but `Other`.
+/// The type of a tensor's numbers. [`TensorFile::floats`](super::TensorFile::floats) reads all but
+/// `Other`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TensorType {

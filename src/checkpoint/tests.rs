@@ -78,7 +78,8 @@ fn refused(bytes: &[u8]) -> String {
     text
 }
 
-/// Changes a file's JSON header and makes its checksum right again: what a liar or a bug would write.
+/// Changes a file's JSON header and makes its checksum right again: what a liar or a bug would
+/// write.
 fn forged(change: impl FnOnce(&mut String)) -> Vec<u8> {
     let bytes = small().to_bytes().unwrap();
     let (length, rest) = bytes.split_at(8);
@@ -171,7 +172,8 @@ fn every_flipped_bit_is_found() {
         for bits in [0xff, 1, 2, 4, 8, 16, 32, 64, 128] {
             bytes[place] ^= bits;
             let error = load(&bytes).expect_err("a flipped bit");
-            // A run goes on from another checkpoint where this one is damaged, but not where somebody changed it.
+            // A run goes on from another checkpoint where this one is damaged, but not where
+            // somebody changed it.
             assert!(
                 !matches!(error, Error::Checkpoint(CheckpointError::Rewritten { .. })),
                 "byte {place}, bits {bits:#x}: {error}"
@@ -368,7 +370,8 @@ fn what_could_not_be_loaded_is_not_saved() {
     unfit(|c| c.state.as_mut().unwrap().layers[0].c = vec![0.0; 2], "c of 2 values");
 }
 
-/// Earlier versions recorded the unit that was asked for beside a vocabulary of the other: such a run could not be resumed.
+/// Earlier versions recorded the unit that was asked for beside a vocabulary of the other: such a
+/// run could not be resumed.
 #[test]
 fn the_vocabulary_decides_the_unit() {
     let small = small();

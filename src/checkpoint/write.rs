@@ -10,16 +10,18 @@ impl Checkpoint {
     /// Writes a file: first a temporary one beside `path`, which is synced and renamed.
     ///
     /// # Errors
-    /// [`CheckpointError::Unfit`](crate::CheckpointError::Unfit), [`Error::Setting`](crate::Error::Setting) or
-    /// [`Error::Tensor`](crate::Error::Tensor) if the checkpoint could not be loaded again,
-    /// [`Error::Diverged`](crate::Error::Diverged) for a non-finite value, and [`Error::Io`](crate::Error::Io). On an error
-    /// the old file stays as it was.
+    /// [`CheckpointError::Unfit`](crate::CheckpointError::Unfit),
+    /// [`Error::Setting`](crate::Error::Setting) or [`Error::Tensor`](crate::Error::Tensor) if the
+    /// checkpoint could not be loaded again, [`Error::Diverged`](crate::Error::Diverged) for a
+    /// non-finite value, and [`Error::Io`](crate::Error::Io). On an error the old file stays as it
+    /// was.
     pub fn save(&self, path: &Path) -> Result<()> {
         Snapshot::of(self).save(path)
     }
 
-    /// Writes the model without training state: no optimizer moments and no carried state, which makes the file of a run
-    /// with Adam a third as large. Everything that reads checkpoints reads this file, but a run cannot be resumed from it.
+    /// Writes the model without training state: no optimizer moments and no carried state, which
+    /// makes the file of a run with Adam a third as large. Everything that reads checkpoints reads
+    /// this file, but a run cannot be resumed from it.
     ///
     /// # Errors
     /// As for [`Checkpoint::save`].

@@ -3,8 +3,8 @@
 use super::{Error, Result};
 
 impl Error {
-    /// Creates [`Error::Setting`]: the setting `name` has the invalid value `found`. `expected` says which
-    /// values are valid, or what to do.
+    /// Creates [`Error::Setting`]: the setting `name` has the invalid value `found`. `expected`
+    /// says which values are valid, or what to do.
     pub fn setting(name: &'static str, found: impl ToString, expected: impl Into<String>) -> Self {
         Self::Setting { name, found: found.to_string(), expected: expected.into() }
     }

@@ -1,4 +1,5 @@
-//! What every mistake is told: `docs/errors.md`, which this test compares with what the command says now.
+//! What every mistake is told: `docs/errors.md`, which this test compares with what the command
+//! says now.
 //!
 //! `UNROLLED_WRITE_ERRORS=1 cargo test --test main messages` writes the page anew.
 #![cfg(target_os = "linux")]
@@ -328,7 +329,8 @@ fn told(prepares: &[Prepare], arguments: &str) -> (i32, String) {
     (code, anywhere(&lines[0].replace(&folder, "/home/you")))
 }
 
-/// The memory of this machine is another one's on another, and a checkpoint holds the time that its run took.
+/// The memory of this machine is another one's on another, and a checkpoint holds the time that its
+/// run took.
 fn anywhere(line: &str) -> String {
     let mut line = line.to_owned();
     for (before, after, stands) in [

@@ -1,6 +1,7 @@
 //! Checks that every dependency comes from crates.io under a license that `deny.toml` allows.
 //!
-//! `cargo deny check` checks this and more. This test needs no installation, and reads the same list.
+//! `cargo deny check` checks this and more. This test needs no installation, and reads the same
+//! list.
 
 use serde_json::Value;
 use std::{collections::BTreeSet, env, process::Command};
@@ -15,7 +16,8 @@ fn allowed() -> BTreeSet<String> {
     list.iter().map(|name| name.as_str().expect("a name").to_owned()).collect()
 }
 
-/// Returns cargo's metadata of the dependencies: of all platforms if their sources are here, otherwise of this platform.
+/// Returns cargo's metadata of the dependencies: of all platforms if their sources are here,
+/// otherwise of this platform.
 fn metadata() -> (&'static str, Value) {
     let version = run("rustc", &["-vV"]).expect("a compiler");
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host").to_owned();
@@ -36,7 +38,8 @@ fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
-/// Returns whether the licenses in `list` satisfy an SPDX expression, or the older form `MIT/Apache-2.0`.
+/// Returns whether the licenses in `list` satisfy an SPDX expression, or the older form
+/// `MIT/Apache-2.0`.
 fn is_met(expression: &str, list: &BTreeSet<String>) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let mut words = spaced.split_whitespace().peekable();

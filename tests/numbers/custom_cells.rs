@@ -10,8 +10,8 @@ use unrolled::tensorflow::copy_layer;
 use unrolled::train::Training;
 use unrolled::{InputKind, Mode, ModelSettings, RunSettings, Settings, Unit};
 
-/// a' = tanh(W x + u a), b' = b / 2 + a' b. The output is the pair (a' + b', a') without the last value, so the state has
-/// two parts and another width than the output.
+/// a' = tanh(W x + u a), b' = b / 2 + a' b. The output is the pair (a' + b', a') without the last
+/// value, so the state has two parts and another width than the output.
 #[derive(Debug)]
 pub struct Pair {
     pub units: usize,

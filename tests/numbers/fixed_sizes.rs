@@ -1,4 +1,5 @@
-//! Cells of fixed sizes from files: PyTorch's outputs, the bits of the other ways to run, and files that do not fit.
+//! Cells of fixed sizes from files: PyTorch's outputs, the bits of the other ways to run, and files
+//! that do not fit.
 
 use super::fixture::{Fixture, folder};
 use super::{assert_close, bits, ids};

@@ -129,8 +129,8 @@ pub fn packed_sequences_match_the_fixtures() {
     }
 }
 
-/// A text whose streams have a trace's windows [10, T, B] from the second window on. A run after one step reads the
-/// trace's first window without resetting its state.
+/// A text whose streams have a trace's windows [10, T, B] from the second window on. A run after
+/// one step reads the trace's first window without resetting its state.
 fn text_of(fixture: &Fixture, vocabulary: &Vocabulary) -> Corpus {
     let RunSettings { steps, batch: rows, .. } = fixture.settings.run;
     let (inputs, targets) = (fixture.ids("inputs"), fixture.ids("targets"));

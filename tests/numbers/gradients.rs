@@ -21,7 +21,8 @@ fn state(model: &Model, rows: usize) -> State {
     state
 }
 
-/// Compares the gradients of the parameters for which `check` is true, by their index in the flat parameter buffer.
+/// Compares the gradients of the parameters for which `check` is true, by their index in the flat
+/// parameter buffer.
 pub fn assert_gradients(
     what: &str,
     model: &Model,

@@ -1,4 +1,5 @@
-//! The input table of the first layer: rows for all symbols, or with a large vocabulary only for the window's symbols.
+//! The input table of the first layer: rows for all symbols, or with a large vocabulary only for
+//! the window's symbols.
 
 use super::gradients::assert_gradients;
 use super::{assert_close, batch, bits, cells, ids, label, model};
@@ -8,7 +9,8 @@ use unrolled::model::Parameters;
 use unrolled::train::gradients;
 use unrolled::{InputKind, ModelSettings, Settings};
 
-/// A vocabulary above 1024: windows with fewer tokens have a table of their own symbols, others a table of all symbols.
+/// A vocabulary above 1024: windows with fewer tokens have a table of their own symbols, others a
+/// table of all symbols.
 const SYMBOLS: usize = 1100;
 const ROWS: usize = 16;
 
@@ -46,8 +48,8 @@ fn a_table_of_some_symbols_has_zero_gradients_for_the_others() {
     for settings in settings() {
         let (model, batch) = (model(&settings, SYMBOLS), batch(3, 2, SYMBOLS));
         let layout = model.config().layout();
-        // The reference model is slow. It checks the whole recurrent part, the first layer's inputs of the window's symbols
-        // and some others, and not the head, which does not use the table.
+        // The reference model is slow. It checks the whole recurrent part, the first layer's inputs
+        // of the window's symbols and some others, and not the head, which does not use the table.
         let checked = |at: usize| {
             let entry = layout.entries().iter().find(|entry| entry.range.contains(&at)).unwrap();
             let symbol = match (entry.name.as_str(), settings.model.input) {

@@ -106,7 +106,8 @@ fn a_stack_on_vectors_is_an_error_for_symbols() {
     }
 }
 
-/// `dropout_state_filter_visitor` can keep h and drop c. Computes i, f, g, o of one unit in f64 with given masks.
+/// `dropout_state_filter_visitor` can keep h and drop c. Computes i, f, g, o of one unit in f64
+/// with given masks.
 #[test]
 fn a_state_filter_can_drop_only_c() {
     let layer = Layer {

@@ -57,7 +57,8 @@ impl LayerFixture {
         self.integers.get("lengths").map(Vec::as_slice)
     }
 
-    /// The states `initial.PLACE`, `final.PLACE` and so on of a stack of `layers`. The names of a single layer have no number.
+    /// The states `initial.PLACE`, `final.PLACE` and so on of a stack of `layers`. The names of a
+    /// single layer have no number.
     pub fn state(&self, what: &str, place: &str, layers: usize) -> State {
         let part = |l: usize, part: &str| {
             let number = if layers == 1 { String::new() } else { format!("{l}.") };
@@ -67,7 +68,8 @@ impl LayerFixture {
         State { rows: self.shape("inputs")[1], layers }
     }
 
-    /// The weights of a stack, each layer's after its prefix; with `grad.` before the names, the gradients.
+    /// The weights of a stack, each layer's after its prefix; with `grad.` before the names, the
+    /// gradients.
     pub fn parameters(&self, before: &str, config: &ModelConfig, stack: &[(&str, Layer)]) -> Parameters {
         let mut parameters = Parameters::zeros(config.layout());
         for (l, (prefix, _)) in stack.iter().enumerate() {
@@ -90,7 +92,8 @@ impl LayerFixture {
         Model::with_parameters(model.config().clone(), parameters).unwrap()
     }
 
-    /// The masks of a stack of `layers` under TensorFlow's names: `mask.N.output`, or `mask.output` around a whole stack.
+    /// The masks of a stack of `layers` under TensorFlow's names: `mask.N.output`, or `mask.output`
+    /// around a whole stack.
     pub fn masks(&self, layers: usize) -> Masks {
         let [steps, rows] = [self.shape("inputs")[0], self.shape("inputs")[1]];
         let mut masks = Masks::default();

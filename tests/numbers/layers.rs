@@ -1,5 +1,5 @@
-//! Layers, stacks and wrappers on vectors, compared with TensorFlow, Keras and PyTorch: outputs, final states, and the
-//! gradients of every weight, of the inputs and of the initial state.
+//! Layers, stacks and wrappers on vectors, compared with TensorFlow, Keras and PyTorch: outputs,
+//! final states, and the gradients of every weight, of the inputs and of the initial state.
 
 use super::assert_close;
 use super::layer_fixture::LayerFixture;

@@ -1,4 +1,5 @@
-//! Events of long runs: interrupted evaluations, truncated texts, patience, and steps of several windows.
+//! Events of long runs: interrupted evaluations, truncated texts, patience, and steps of several
+//! windows.
 
 use super::text;
 use std::{

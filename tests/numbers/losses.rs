@@ -108,7 +108,8 @@ pub fn top_k_and_accuracy_match_tensorflow() {
     }
 }
 
-/// Loss and gradient norm of the first training step with label smoothing, computed from the logits of the first window.
+/// Loss and gradient norm of the first training step with label smoothing, computed from the logits
+/// of the first window.
 #[test]
 pub fn training_with_label_smoothing_has_the_smoothed_loss() {
     let settings = Settings {
@@ -134,7 +135,8 @@ pub fn training_with_label_smoothing_has_the_smoothed_loss() {
     let labels = smoothed_labels(&at(1), symbols, 0.25).unwrap();
     let expected = softmax_cross_entropy(&logits, &labels, 12).unwrap().mean();
     assert!((report.loss - expected.values[0]).abs() < 1e-6, "{} for {}", report.loss, expected.values[0]);
-    // The gradient of the head's bias is the sum of the logits' gradients, so the norm is at least that large.
+    // The gradient of the head's bias is the sum of the logits' gradients, so the norm is at least
+    // that large.
     let gradient = expected.gradient(&[1.0]);
     let bias: Vec<f64> =
         (0..symbols).map(|v| gradient.iter().skip(v).step_by(symbols).map(|g| f64::from(*g)).sum()).collect();

@@ -1,7 +1,8 @@
 //! The estimate of a run's memory compared with its allocations, and checkpoints without copies.
 //!
-//! The counter counts the calling thread only, so everything here runs on one thread. Packed weights and blocks of logits are
-//! smaller than the size from which they are mapped instead of allocated.
+//! The counter counts the calling thread only, so everything here runs on one thread. Packed
+//! weights and blocks of logits are smaller than the size from which they are mapped instead of
+//! allocated.
 
 use super::{noise, text};
 use allocation_counter::measure;
@@ -15,7 +16,8 @@ use unrolled::{
     train::Training,
 };
 
-/// Runs like the command line: steps, evaluations, samples and checkpoints. Returns the peak number of bytes.
+/// Runs like the command line: steps, evaluations, samples and checkpoints. Returns the peak number
+/// of bytes.
 fn peak(settings: &Settings, corpus: Corpus) -> f64 {
     let folder = tempfile::tempdir().unwrap();
     let used = measure(|| {
@@ -33,7 +35,8 @@ fn peak(settings: &Settings, corpus: Corpus) -> f64 {
     used.bytes_max as f64
 }
 
-/// The estimate without the memory of the process itself and without freed blocks that the allocator keeps.
+/// The estimate without the memory of the process itself and without freed blocks that the
+/// allocator keeps.
 fn estimate(settings: &Settings, symbols: usize) -> f64 {
     let nothing = Settings {
         model: ModelSettings { hidden: 1, ..ModelSettings::default() },

@@ -1,4 +1,5 @@
-//! The numbers of the engine: compared with other frameworks, with derivatives, and between all ways to run a model.
+//! The numbers of the engine: compared with other frameworks, with derivatives, and between all
+//! ways to run a model.
 
 mod allocations;
 mod custom_cells;
@@ -42,8 +43,9 @@ use unrolled::{
     Settings, Unit,
 };
 
-/// The tolerance for results of another framework: 1e-5 of the value for the roundings of a few hundred f32 operations, and
-/// 1e-6 for values that nearly cancel. PyTorch in f32 uses a fifth of it against its own f64 (tests/fixtures/README.md).
+/// The tolerance for results of another framework: 1e-5 of the value for the roundings of a few
+/// hundred f32 operations, and 1e-6 for values that nearly cancel. PyTorch in f32 uses a fifth of
+/// it against its own f64 (tests/fixtures/README.md).
 fn close(found: f64, expected: f64) -> bool {
     (found - expected).abs() <= 1e-6 + 1e-5 * expected.abs()
 }

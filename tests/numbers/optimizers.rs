@@ -1,5 +1,5 @@
-//! The public optimizer: its update rules compared with TensorFlow 1 and, for AdamW, PyTorch; stacks that it trains; saving;
-//! errors.
+//! The public optimizer: its update rules compared with TensorFlow 1 and, for AdamW, PyTorch;
+//! stacks that it trains; saving; errors.
 
 use super::allocations::count;
 use super::fixture::Fixture;
@@ -137,8 +137,8 @@ fn training_and_the_optimizer_give_the_same_bits() {
     }
 }
 
-/// Trains a stack that is wide enough to be divided among threads, to predict the symbol before the last one. Returns the
-/// loss before each of 40 steps, and the final parameters.
+/// Trains a stack that is wide enough to be divided among threads, to predict the symbol before the
+/// last one. Returns the loss before each of 40 steps, and the final parameters.
 fn trained(settings: &Settings, threads: usize) -> (Vec<f64>, Vec<f32>) {
     let (steps, rows, symbols) = (7, 6, 5);
     let stack = [Layer::lstm(128), Layer { activation: Activation::Identity, ..Layer::rnn(symbols) }];

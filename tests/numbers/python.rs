@@ -1,5 +1,6 @@
-//! Checkpoints in PyTorch. The test runs if `python3` (or the interpreter in UNROLLED_PYTHON) has torch and safetensors, and
-//! prints a note otherwise. The module `frameworks` tests without Python that PyTorch's parameters give PyTorch's logits.
+//! Checkpoints in PyTorch. The test runs if `python3` (or the interpreter in UNROLLED_PYTHON) has
+//! torch and safetensors, and prints a note otherwise. The module `frameworks` tests without Python
+//! that PyTorch's parameters give PyTorch's logits.
 
 use super::fixture::folder;
 use super::{cells, run_of, text};

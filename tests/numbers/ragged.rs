@@ -1,4 +1,5 @@
-//! Forward passes over rows of different lengths in one window: each row gives the result of a window of its own.
+//! Forward passes over rows of different lengths in one window: each row gives the result of a
+//! window of its own.
 
 use super::{bits, ids, label, model, models, noise};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +9,8 @@ use unrolled::{ModelSettings, Settings};
 
 const STEPS: usize = 13;
 const SYMBOLS: usize = 40;
-/// Lengths that are not sorted, with no, one and all steps among them. More rows end at once than continue.
+/// Lengths that are not sorted, with no, one and all steps among them. More rows end at once than
+/// continue.
 pub const LENGTHS: [usize; 9] = [5, 13, 0, 1, 12, 5, 13, 2, 5];
 
 /// Ids of a padded window. The padding is not a valid id.
@@ -44,7 +46,8 @@ fn alone(model: &Model, windows: &[(Vec<u32>, Vec<usize>)], row: usize) -> (Vec<
     (logits.collect(), dynamic.state().unwrap())
 }
 
-/// The rows of the second window have other lengths, so they have other places, and continue from their states.
+/// The rows of the second window have other lengths, so they have other places, and continue from
+/// their states.
 fn windows() -> [(Vec<u32>, Vec<usize>); 2] {
     let mut others = LENGTHS.to_vec();
     others.rotate_left(4);

@@ -1,4 +1,5 @@
-//! The reference implementation of a model: in f64, one number at a time, directly from the equations.
+//! The reference implementation of a model: in f64, one number at a time, directly from the
+//! equations.
 //!
 //! With a = W_ih x + b_ih and r = W_hh h + b_hh of each gate:
 //!
@@ -20,7 +21,8 @@ pub struct ReferenceModel {
     layout: Layout,
     /// The flat parameter buffer in f64.
     pub values: Vec<f64>,
-    /// Dropout probability and random seed of a run. The masks of its first step are applied to every layer's output.
+    /// Dropout probability and random seed of a run. The masks of its first step are applied to
+    /// every layer's output.
     pub dropout: Option<(f32, u64)>,
     /// Steps of each row; empty for all steps.
     pub lengths: Vec<usize>,
@@ -133,7 +135,8 @@ impl ReferenceModel {
 
     /// Returns the derivative of the loss with respect to parameter `at`, by central differences.
     ///
-    /// The step of 1e-5 has an error of about 1e-10 from the third derivative and 1e-11 from rounding.
+    /// The step of 1e-5 has an error of about 1e-10 from the third derivative and 1e-11 from
+    /// rounding.
     pub fn derivative(&mut self, at: usize, batch: &Batch, initial: Option<&State>) -> f64 {
         const STEP: f64 = 1e-5;
         let value = self.values[at];

@@ -1,4 +1,5 @@
-//! The results of a row do not depend on its batch, on threads, on the window size, or on streaming.
+//! The results of a row do not depend on its batch, on threads, on the window size, or on
+//! streaming.
 
 use super::{bits, ids, label, model, models};
 use unrolled::exec::{Dynamic, Plan, Stream};
@@ -94,8 +95,8 @@ fn a_saved_state_continues_and_a_copy_is_independent() {
     }
 }
 
-/// Neither has a table of all symbols: the window's table has the symbols of the window, and a stream computes one row at
-/// each step.
+/// Neither has a table of all symbols: the window's table has the symbols of the window, and a
+/// stream computes one row at each step.
 #[test]
 fn gradients_of_a_large_vocabulary() {
     for input in [InputKind::OneHot, InputKind::Embedding] {

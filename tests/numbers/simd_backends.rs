@@ -1,4 +1,5 @@
-//! The SIMD backends compared with each other. A process uses one backend, so this test starts its own binary again.
+//! The SIMD backends compared with each other. A process uses one backend, so this test starts its
+//! own binary again.
 
 use super::determinism::trained;
 use super::{batch, label, model, models, run_of};
@@ -71,11 +72,12 @@ fn avx2_and_avx512_give_equal_bits_and_portable_nearly() {
         }
     }
     for ((run, found), expected) in runs().iter().zip(portable).zip(fastest) {
-        // Its sums have another order, which changes a few units in the last place of the largest terms.
+        // Its sums have another order, which changes a few units in the last place of the largest
+        // terms.
         let gradient = largest_difference(&found[0], &expected[0]);
         assert!(gradient < 1e-6, "{}: gradients {gradient} apart", label(run));
-        // Twelve steps of Adam at 4e-3 could move a parameter by 0.05 if its gradient were only rounding noise. No
-        // gradient here is, and the differences are a small part of one step.
+        // Twelve steps of Adam at 4e-3 could move a parameter by 0.05 if its gradient were only
+        // rounding noise. No gradient here is, and the differences are a small part of one step.
         let trained = largest_difference(&found[1], &expected[1]);
         assert!(trained < 4e-3, "{}: trained parameters {trained} apart", label(run));
     }

@@ -1,4 +1,5 @@
-//! Language models with layers of different kinds: the same bits in every way to run them, exact resumes, gradients.
+//! Language models with layers of different kinds: the same bits in every way to run them, exact
+//! resumes, gradients.
 
 use super::bits;
 use unrolled::checkpoint::Checkpoint;
@@ -42,7 +43,8 @@ fn stacks() -> Vec<Vec<Layer>> {
             Layer { layer_norm: true, ..Layer::lstm(13) },
             Layer { coupled: true, peepholes: true, zoneout: 0.25, zoneout_cell: 0.25, ..Layer::lstm(21) },
         ],
-        // The next step starts from other values than this step's output; peepholes and clips read the output's.
+        // The next step starts from other values than this step's output; peepholes and clips read
+        // the output's.
         vec![Layer {
             peepholes: true,
             zoneout_cell: 0.25,
@@ -161,8 +163,8 @@ fn rows_that_end_early_are_as_alone() {
     }
 }
 
-/// Compares the gradient with extrapolated central differences of the loss in f32, which are within 2e-3 of its norm.
-/// Dropout draws the same masks each time.
+/// Compares the gradient with extrapolated central differences of the loss in f32, which are within
+/// 2e-3 of its norm. Dropout draws the same masks each time.
 #[test]
 fn gradients_of_embeddings_heads_and_layers_match_differences() {
     for (stack, input) in both_inputs(stacks()) {

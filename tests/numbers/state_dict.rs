@@ -1,4 +1,5 @@
-//! Models built from the `state_dict` of a PyTorch module: members with the user's names, and sizes from shapes.
+//! Models built from the `state_dict` of a PyTorch module: members with the user's names, and sizes
+//! from shapes.
 
 use super::{bits, cells, model, noise};
 use safetensors::tensor::{Dtype, TensorView, serialize};

@@ -1,4 +1,5 @@
-//! Files of other programs: every unused tensor is an error, and other number types are read exactly.
+//! Files of other programs: every unused tensor is an error, and other number types are read
+//! exactly.
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::path::Path;
@@ -20,7 +21,8 @@ fn file(tensors: &Tensors) -> TensorFile {
     TensorFile::from_bytes(serialize(views, None).unwrap(), Path::new("net.safetensors")).unwrap()
 }
 
-/// The weights of a stack under PyTorch's names, with `module` instead of `rnn` and `suffix` at the end.
+/// The weights of a stack under PyTorch's names, with `module` instead of `rnn` and `suffix` at the
+/// end.
 fn tensors(model: &Model, module: &str, suffix: &str) -> Tensors {
     let named = |(entry, values): (&unrolled::model::Entry, &[f32])| {
         let name = entry.name.strip_prefix("rnn.").unwrap();

@@ -1,5 +1,5 @@
-//! The lecture's training program in TensorFlow: from the same weights, on the same windows, the loss of each update is the
-//! same.
+//! The lecture's training program in TensorFlow: from the same weights, on the same windows, the
+//! loss of each update is the same.
 
 use super::assert_close;
 use super::fixture_differences::record;
@@ -17,8 +17,8 @@ use unrolled::{
 const UPDATES: usize = 50;
 const SYMBOLS: usize = 17;
 
-/// A text whose windows are those of the trace: sliding windows, where row b of window n starts at symbol n B + b, or
-/// streams.
+/// A text whose windows are those of the trace: sliding windows, where row b of window n starts at
+/// symbol n B + b, or streams.
 fn ids(case: &LayerFixture, settings: &Settings) -> Vec<u32> {
     let RunSettings { steps, batch: rows, .. } = settings.run;
     let (inputs, targets) = (case.ids("inputs"), case.ids("targets"));

@@ -1,7 +1,8 @@
 //! Repeats everything that runs in parallel on 1 to 16 threads, and compares the bits.
 //!
-//! `UNROLLED_STRESS=1000 cargo test --release --test main thread_stress` runs 1000 repeats instead of the suite's few.
-//! The test starts a process of its own with `UNROLLED_OVERSUBSCRIBE=1`, which starts more threads than there are cores.
+//! `UNROLLED_STRESS=1000 cargo test --release --test main thread_stress` runs 1000 repeats instead
+//! of the suite's few. The test starts a process of its own with `UNROLLED_OVERSUBSCRIBE=1`, which
+//! starts more threads than there are cores.
 
 use super::ragged::{LENGTHS, padded};
 use super::{batch, bits, ids, model, run_of, text};
@@ -25,7 +26,8 @@ type Outcome = (Vec<u32>, Vec<u64>);
 /// A case: a function of the number of threads.
 type Case = (&'static str, Box<dyn Fn(usize) -> Outcome>);
 
-/// A few steps with two evaluations. Windows have 17 rows, which no number of threads except one divides evenly.
+/// A few steps with two evaluations. Windows have 17 rows, which no number of threads except one
+/// divides evenly.
 fn train(settings: &Settings, threads: usize) -> Outcome {
     let mut training = Training::new(text(4000), settings.clone(), Some(threads)).unwrap();
     let mut losses = Vec::new();
@@ -105,7 +107,8 @@ fn bidirectional() -> Case {
     ("both directions", Box::new(run))
 }
 
-/// A text of eight spans. Some of the cuts are inside characters. The scan uses the caller's threads.
+/// A text of eight spans. Some of the cuts are inside characters. The scan uses the caller's
+/// threads.
 fn scan() -> Case {
     let text = "a caf\u{e9} \u{2014} ".repeat(150_000);
     let run = move |threads| {

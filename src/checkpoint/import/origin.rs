@@ -1,4 +1,5 @@
-//! Finds the settings, vocabulary and progress of an imported file: its own, or those of another checkpoint.
+//! Finds the settings, vocabulary and progress of an imported file: its own, or those of another
+//! checkpoint.
 
 use super::{
     super::{contents::Checkpoint, metadata, tensor_file::TensorFile},

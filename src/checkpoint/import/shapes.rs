@@ -14,7 +14,8 @@ use crate::{
     model::{Entry, Layout},
 };
 
-/// Finds the prefix of the model's tensor names, before `rnn.weight_ih_l0`: an outer module, or nothing.
+/// Finds the prefix of the model's tensor names, before `rnn.weight_ih_l0`: an outer module, or
+/// nothing.
 pub(super) fn prefix(file: &TensorFile) -> String {
     const FIRST: &str = "rnn.weight_ih_l0";
     if file.find(FIRST).is_some() {
@@ -42,7 +43,8 @@ pub(super) fn fit(file: &TensorFile, names: &MemberNames, layout: &Layout) -> bo
     layout.entries().iter().all(has) && unread.all(|name| !of_model(name) || known.contains(name))
 }
 
-/// Returns the settings of `like` with the layers that the file's shapes tell. `chosen` are the options that no shape tells.
+/// Returns the settings of `like` with the layers that the file's shapes tell. `chosen` are the
+/// options that no shape tells.
 pub(super) fn infer(
     file: &TensorFile,
     names: &MemberNames,
@@ -78,7 +80,8 @@ pub(super) fn infer(
     Ok(Settings { model, ..like.clone() })
 }
 
-/// Sets the options of a layer that no shape tells: those chosen, or else those of the same layer of `like`.
+/// Sets the options of a layer that no shape tells: those chosen, or else those of the same layer
+/// of `like`.
 fn choose(
     layer: &mut Layer,
     number: usize,

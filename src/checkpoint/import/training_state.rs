@@ -1,4 +1,5 @@
-//! Reads the training state: the optimizer's moments, the carried state, and the position of the run.
+//! Reads the training state: the optimizer's moments, the carried state, and the position of the
+//! run.
 
 use super::{super::contents::Checkpoint, origin::ImportOrigin, selected_tensors::SelectedTensors};
 use crate::{
@@ -20,7 +21,8 @@ pub(super) struct TrainingState {
     pub(super) dropped: Vec<String>,
 }
 
-/// Reads moments and state if they are complete and their step is known. Otherwise it drops them with a note.
+/// Reads moments and state if they are complete and their step is known. Otherwise it drops them
+/// with a note.
 pub(super) fn read(
     selected: SelectedTensors<'_>,
     settings: &Settings,
