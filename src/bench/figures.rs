@@ -174,7 +174,8 @@ impl Bench {
     fn time_step(&self, model: &Model, batch: &Batch, bytes: f64) -> Result<[f64; 2]> {
         let (mut stream, buffer) = (Stream::new(model)?, ReadBuffer::new(bytes as usize)?);
         let mut ids = batch.inputs.iter().cycle();
-        Ok(buffer.beside(self.seconds, || _ = std::hint::black_box(stream.step(*ids.next().unwrap_or(&0)))))
+        Ok(buffer
+            .compare_with(self.seconds, || _ = std::hint::black_box(stream.step(*ids.next().unwrap_or(&0)))))
     }
 }
 

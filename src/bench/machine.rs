@@ -124,7 +124,7 @@ fn rounds(isa: Isa, barrier: &Barrier) -> Vec<f64> {
 pub fn read_gigabytes_per_second(bytes: usize) -> Result<f64> {
     let buffer = ReadBuffer::new(bytes)?;
     let bytes = size_of_val(&*buffer.values) as f64;
-    let [_, seconds] = buffer.beside(READING_SECONDS, || ());
+    let [_, seconds] = buffer.compare_with(READING_SECONDS, || ());
     Ok(bytes / seconds / 1e9)
 }
 
@@ -149,7 +149,7 @@ impl ReadBuffer {
 
     /// Returns the seconds of a `call`, and of reading the whole buffer once in the fastest way.
     /// They alternate, for about `seconds` each in all.
-    pub(super) fn beside(&self, seconds: f64, mut call: impl FnMut()) -> [f64; 2] {
+    pub(super) fn compare_with(&self, seconds: f64, mut call: impl FnMut()) -> [f64; 2] {
         let mut back = false;
         let mut both_ways = || {
             self.read(if back { Way::Backward } else { Way::Forward });

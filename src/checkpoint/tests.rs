@@ -1,4 +1,4 @@
-//! Round trips, and every way in which a file can be wrong.
+//! Round trips, and damaged or invalid files.
 
 use super::{
     Checkpoint, Import, TensorFile,
@@ -18,7 +18,7 @@ use safetensors::{
 };
 use std::{collections::HashMap, fs, path::Path};
 
-/// A run of a few numbers, each different.
+/// A run with a few different numbers.
 fn checkpoint(settings: Settings, moments: &[&str]) -> Checkpoint {
     let vocabulary = Vocabulary::from_json(r#"["\n","a","\u00e9"]"#).unwrap();
     let config = ModelConfig::new(&settings.model, vocabulary.len()).unwrap();
@@ -27,15 +27,15 @@ fn checkpoint(settings: Settings, moments: &[&str]) -> Checkpoint {
         next += 0.1f32;
         next
     };
-    let mut arena = || {
+    let mut buffer = || {
         let mut parameters = Parameters::zeros(config.layout());
         for entry in parameters.layout.entries() {
             parameters.values[entry.range.clone()].fill_with(&mut number);
         }
         parameters
     };
-    let parameters = arena();
-    let moments = moments.iter().map(|name| (name.to_string(), arena().values)).collect();
+    let parameters = buffer();
+    let moments = moments.iter().map(|name| (name.to_string(), buffer().values)).collect();
     let width = settings.run.batch * settings.model.hidden;
     let c = width * config.state_size(0)[1].min(1);
     let layer = || LayerState { h: vec![0.3; width], c: vec![0.7; c] };
@@ -71,15 +71,14 @@ fn load(bytes: &[u8]) -> Result<Checkpoint> {
     Checkpoint::from_bytes(bytes, Path::new("run/checkpoint.safetensors"))
 }
 
-/// The message, which must be one line and name the file.
+/// Returns the error message, which must be one line and name the file.
 fn refused(bytes: &[u8]) -> String {
     let text = load(bytes).expect_err("the bytes are bad").to_string();
     assert!(text.contains("run/checkpoint.safetensors") && !text.contains('\n'), "{text}");
     text
 }
 
-/// Changes a file's JSON header and makes its checksum right again: what a liar or a bug would
-/// write.
+/// Changes a file's JSON header and corrects its checksum, as a bug or an attacker could.
 fn forged(change: impl FnOnce(&mut String)) -> Vec<u8> {
     let bytes = small().to_bytes().unwrap();
     let (length, rest) = bytes.split_at(8);
@@ -105,7 +104,7 @@ fn replaced(from: &str, to: &str) -> String {
 
 proptest! {
     #[test]
-    fn what_is_saved_comes_back(
+    fn a_saved_checkpoint_loads_as_equal(
         cell in prop::sample::select(vec![Cell::Rnn, Cell::Gru, Cell::Lstm]),
         one_hot: bool,
         hidden in 1usize..20,
@@ -137,7 +136,7 @@ proptest! {
 }
 
 #[test]
-fn saving_to_a_file_and_back() {
+fn a_checkpoint_is_replaced_by_an_equal_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
     let saved = small();
@@ -172,8 +171,8 @@ fn every_flipped_bit_is_found() {
         for bits in [0xff, 1, 2, 4, 8, 16, 32, 64, 128] {
             bytes[place] ^= bits;
             let error = load(&bytes).expect_err("a flipped bit");
-            // A run goes on from another checkpoint where this one is damaged, but not where
-            // somebody changed it.
+            // A run falls back to another checkpoint if this one is damaged, but not if a user
+            // changed it.
             assert!(
                 !matches!(error, Error::Checkpoint(CheckpointError::Rewritten { .. })),
                 "byte {place}, bits {bits:#x}: {error}"
@@ -185,7 +184,7 @@ fn every_flipped_bit_is_found() {
 }
 
 #[test]
-fn a_flipped_byte_in_the_parameters_is_called_damage() {
+fn a_flipped_byte_is_reported_with_its_tensor() {
     let mut bytes = small().to_bytes().unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     let text = refused(&bytes);
@@ -223,7 +222,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn a_text_is_no_checkpoint() {
+fn a_text_is_not_a_checkpoint() {
     let text = refused(b"To be, or not to be, that is the question");
     assert!(text.contains("is not a checkpoint: it is not a safetensors file; name a file that"), "{text}");
     let mut bytes = 40u64.to_le_bytes().to_vec();
@@ -232,7 +231,7 @@ fn a_text_is_no_checkpoint() {
 }
 
 #[test]
-fn a_header_that_lies_about_its_length_allocates_nothing() {
+fn a_header_with_a_wrong_length_allocates_nothing() {
     for length in [u64::MAX, u64::MAX - 7, 1 << 40, 100_000_001] {
         let bytes = [&length.to_le_bytes(), PREFIX].concat();
         assert!(refused(&bytes).contains("it is not a safetensors file"));
@@ -242,7 +241,7 @@ fn a_header_that_lies_about_its_length_allocates_nothing() {
 }
 
 #[test]
-fn a_safetensors_file_of_another_program_is_told_apart() {
+fn a_safetensors_file_of_another_program_is_reported() {
     let data = [0; 24];
     let tensors = || [("rnn.weight_hh_l0", TensorView::new(Dtype::F32, vec![2, 3], &data).unwrap())];
     let expected =
@@ -253,9 +252,9 @@ fn a_safetensors_file_of_another_program_is_told_apart() {
     }
 }
 
-/// The library writes the strings in an order that changes from call to call.
+/// The safetensors library writes the metadata in an order that changes with each call.
 #[test]
-fn another_programs_copy_of_a_checkpoint_is_never_taken_for_damage() {
+fn a_copy_by_another_program_is_not_reported_as_damage() {
     let bytes = small().to_bytes().unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -280,7 +279,7 @@ fn another_version_is_an_error() {
 }
 
 #[test]
-fn metadata_that_cannot_be_used_is_named() {
+fn invalid_metadata_is_named() {
     let unknown = replaced(r#"\"hidden\":2"#, r#"\"hiden\\n\":2"#);
     assert!(
         unknown.contains("run/checkpoint.safetensors: its config is invalid: unknown field"),
@@ -330,7 +329,7 @@ fn missing_and_surplus_tensors_are_named() {
 }
 
 #[test]
-fn a_number_that_is_not_finite_is_refused() {
+fn a_non_finite_value_is_an_error() {
     let mut bytes = small().to_bytes().unwrap();
     // The last tensor is the state.
     let last = bytes.len() - 4;
@@ -340,7 +339,7 @@ fn a_number_that_is_not_finite_is_refused() {
 }
 
 #[test]
-fn what_could_not_be_loaded_is_not_saved() {
+fn a_checkpoint_that_could_not_be_loaded_is_not_saved() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
     let unfit = |change: fn(&mut Checkpoint), expected: &str| {
@@ -370,8 +369,8 @@ fn what_could_not_be_loaded_is_not_saved() {
     unfit(|c| c.state.as_mut().unwrap().layers[0].c = vec![0.0; 2], "c of 2 values");
 }
 
-/// Earlier versions recorded the unit that was asked for beside a vocabulary of the other: such a
-/// run could not be resumed.
+/// Earlier versions could store another unit than the vocabulary's. Such a run could not be
+/// resumed.
 #[test]
 fn the_vocabulary_decides_the_unit() {
     let small = small();
@@ -388,13 +387,13 @@ fn the_vocabulary_decides_the_unit() {
 }
 
 proptest! {
-    /// Whatever the bytes, an import is an error or a checkpoint that can be saved and loaded.
+    /// For any bytes an import is an error or a checkpoint that can be saved and loaded.
     #[test]
-    fn what_is_imported_can_be_saved(at in 0usize..4000, byte: u8, flips in 1usize..4) {
+    fn an_imported_checkpoint_can_be_saved(at in 0usize..4000, byte: u8, flips in 1usize..4) {
         let like = small();
         let mut bytes = like.to_bytes().unwrap();
         let len = bytes.len();
-        // The checksums do not count here, so that changes reach what lies behind them.
+        // An import ignores the checksums, so changes reach the code after their check.
         (0..flips).for_each(|flip| bytes[(at + flip * 97) % len] = byte.wrapping_add(flip as u8));
         let path = Path::new("run/checkpoint.safetensors");
         let Ok(file) = TensorFile::from_bytes(bytes, path) else { return Ok(()) };

@@ -1,28 +1,27 @@
-//! What every mistake is told: `docs/errors.md`, which this test compares with what the command
-//! says now.
+//! Compares the error messages of the command with `docs/errors.md`.
 //!
-//! `UNROLLED_WRITE_ERRORS=1 cargo test --test main messages` writes the page anew.
+//! `UNROLLED_WRITE_ERRORS=1 cargo test --test main messages` rewrites the page.
 #![cfg(target_os = "linux")]
 
 use super::*;
 use std::fmt::Write;
 
-/// The page, from the package's root.
+/// The page, relative to the package.
 const PAGE: &str = "docs/errors.md";
 
-/// A heading, and the mistakes below it: files to prepare, and the arguments.
-type Part = (&'static str, &'static [(&'static [Prepare], &'static str)]);
+/// A heading and its cases: files to prepare, and the arguments.
+type Section = (&'static str, &'static [(&'static [Prepare], &'static str)]);
 
 #[derive(Clone, Copy, Debug)]
 enum Prepare {
     /// A file with this content.
     File(&'static str, &'static [u8]),
     Folder(&'static str),
-    /// A run `here`, by these further arguments.
+    /// A run in the folder `here`, with these additional arguments.
     Train(&'static str),
-    /// A bit of this file is flipped, so many bytes before its end.
+    /// Flips a bit of this file, at this distance in bytes from its end.
     Flip(&'static str, usize),
-    /// The file is cut to so many bytes.
+    /// Truncates the file to this number of bytes.
     Cut(&'static str, u64),
     Remove(&'static str),
     CopyOf(&'static str, &'static str),
@@ -31,13 +30,13 @@ use Prepare::{CopyOf, Cut, File, Flip, Folder, Remove, Train};
 
 const RUN: &[Prepare] = &[Train("")];
 const PAUSED: &[Prepare] = &[Train("--stop-after 6")];
-/// A safetensors file without a tensor.
+/// A safetensors file without tensors.
 const EMPTY: &[u8] = b"\x08\0\0\0\0\0\0\0{      }";
 const LAST: &str = "here/checkpoint.safetensors";
 
-const PARTS: &[Part] = &[
+const SECTIONS: &[Section] = &[
     (
-        "Words of the command line",
+        "Command-line arguments",
         &[
             (&[], "frobnicate"),
             (&[], "train text.txt --hiden 3"),
@@ -65,7 +64,7 @@ const PARTS: &[Part] = &[
         ],
     ),
     (
-        "Settings out of their range",
+        "Invalid settings",
         &[
             (&[], "train text.txt --hidden 0"),
             (&[], "train text.txt --layers 0"),
@@ -264,7 +263,7 @@ const PARTS: &[Part] = &[
         ],
     ),
     (
-        "Looking at runs",
+        "Viewing runs",
         &[
             (&[], "watch"),
             (RUN, "watch here"),
@@ -300,8 +299,8 @@ impl Prepare {
         }
     }
 
-    /// In the words of the page.
-    fn told(self) -> Option<String> {
+    /// Describes the preparation for the page.
+    fn description(self) -> Option<String> {
         Some(match self {
             File(name, []) => format!("`{name}` is empty"),
             File(name, content) => format!("`{name}` holds `{}`", content.escape_ascii()),
@@ -316,22 +315,21 @@ impl Prepare {
     }
 }
 
-/// The exit code and the line on standard error, without what differs from machine to machine.
-fn told(prepares: &[Prepare], arguments: &str) -> (i32, String) {
+/// Returns the exit code and the line on standard error, without values that depend on the machine.
+fn error_of(prepares: &[Prepare], arguments: &str) -> (i32, String) {
     let home = Home::new();
     prepares.iter().for_each(|prepare| prepare.apply(&home));
     let assert = home.run(arguments);
     let said = stderr(&assert);
     let code = assert.get_output().status.code().expect("no signal ends it");
     let lines: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(lines.len(), 1, "one line says why: {arguments}: {said}");
+    assert_eq!(lines.len(), 1, "there must be one line: {arguments}: {said}");
     let folder = home.path("").canonicalize().expect("a folder").display().to_string();
-    (code, anywhere(&lines[0].replace(&folder, "/home/you")))
+    (code, independent(&lines[0].replace(&folder, "/home/you")))
 }
 
-/// The memory of this machine is another one's on another, and a checkpoint holds the time that its
-/// run took.
-fn anywhere(line: &str) -> String {
+/// Replaces values that depend on the machine or on time: memory, checksums, lengths.
+fn independent(line: &str) -> String {
     let mut line = line.to_owned();
     for (before, after, stands) in [
         ("more than the ", "; lower hidden", "8.0 GiB of this machine"),
@@ -348,16 +346,17 @@ fn anywhere(line: &str) -> String {
 }
 
 fn page() -> (String, usize) {
-    let mut page = "# What every mistake is told\n\n\
-         One line on standard error; the exit code is 2 for wrong usage and 1 for anything else. A test compares this\n\
-         page with what the command says. `text.txt` is a small text, and the memory is that of some machine.\n"
+    let mut page = "# Error messages\n\n\
+         Every error is one line on standard error. The exit code is 2 for wrong usage and 1 for any other\n\
+         error. A test compares this page with the messages of the command. `text.txt` is a small text, and the\n\
+         memory is that of an example machine.\n"
         .to_owned();
     let mut count = 0;
-    for (heading, cases) in PARTS {
+    for (heading, cases) in SECTIONS {
         write!(page, "\n## {heading}\n").expect("a string");
         for (prepares, arguments) in *cases {
-            let (code, line) = told(prepares, arguments);
-            let given: Vec<_> = prepares.iter().filter_map(|prepare| prepare.told()).collect();
+            let (code, line) = error_of(prepares, arguments);
+            let given: Vec<_> = prepares.iter().filter_map(|prepare| prepare.description()).collect();
             let given = if given.is_empty() { String::new() } else { format!(" ({})", given.join(", ")) };
             write!(page, "\n`unrolled {arguments}`{given}: exit {code}\n\n    {line}\n").expect("a string");
             count += 1;
@@ -367,7 +366,7 @@ fn page() -> (String, usize) {
 }
 
 #[test]
-fn the_page_of_messages_is_what_the_command_says() {
+fn the_page_has_the_messages_of_the_command() {
     let (found, count) = page();
     assert!(count >= 60, "{count}");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
@@ -376,7 +375,7 @@ fn the_page_of_messages_is_what_the_command_says() {
     }
     let written = fs::read_to_string(&path).expect("the page");
     for (written, found) in written.lines().zip(found.lines()) {
-        assert_eq!(written, found, "{PAGE}; UNROLLED_WRITE_ERRORS=1 writes it anew");
+        assert_eq!(written, found, "{PAGE}; UNROLLED_WRITE_ERRORS=1 rewrites it");
     }
     assert_eq!(written, found, "{PAGE}");
 }

@@ -186,7 +186,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn hammer(runs: usize) {
+fn stress(runs: usize) {
     let cases = cases();
     let expected: Vec<Outcome> = cases.iter().map(|(_, run)| run(1)).collect();
     for run in 0..runs {
@@ -201,7 +201,7 @@ fn hammer(runs: usize) {
 #[test]
 fn one_to_sixteen_threads_give_the_same_bits() {
     if env::var_os("UNROLLED_OVERSUBSCRIBE").is_some_and(|value| value == "1") {
-        return hammer(
+        return stress(
             env::var("UNROLLED_STRESS").map_or(RUNS, |runs| runs.parse().expect("a number of runs")),
         );
     }
