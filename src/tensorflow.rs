@@ -15,6 +15,10 @@
 //! | Keras `SimpleRNN`, `LSTM`, `GRU` | `kernel`, `recurrent_kernel`, `bias` | i, f, c, o; z, r, h |
 //! | a custom cell | its own variables, unchanged | |
 //!
+//! The classes are in TensorFlow's [`rnn_cell`](https://www.tensorflow.org/api_docs/python/tf/compat/v1/nn/rnn_cell)
+//! module, in [`tf.contrib.rnn`](https://github.com/tensorflow/tensorflow/tree/r1.15/tensorflow/contrib/rnn)
+//! and in [Keras](https://keras.io/api/layers/recurrent_layers/).
+//!
 //! TensorFlow's LSTMs add `forget_bias` at run time, and so does a layer with
 //! [`ForgetBiasAt::RunTime`](crate::ForgetBiasAt). Keras's LSTMs store it in `bias`: such a layer
 //! has `forget_bias: 0.0`.

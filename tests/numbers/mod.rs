@@ -35,6 +35,7 @@ mod tensor_files;
 mod tensorflow_training;
 mod thread_stress;
 mod threads;
+mod vector_windows;
 
 use unrolled::corpus::{Batch, Corpus};
 use unrolled::model::Model;
