@@ -4,11 +4,12 @@
 mod advice;
 mod checkpoint;
 mod constructors;
+mod quantities;
 
-use crate::model::bytes;
 use advice::{or_clip, remedy, short};
 pub use checkpoint::CheckpointError;
 pub(crate) use constructors::require;
+pub(crate) use quantities::{Number, bytes};
 use std::{io, path::PathBuf};
 
 /// The result type of this crate.

@@ -1,6 +1,6 @@
 //! Advice at the end of messages.
 
-use crate::settings::decimal::Number;
+use super::quantities::Number;
 use std::io;
 
 /// Returns the advice for an error of the operating system, if there is one.

@@ -4,7 +4,7 @@ mod estimate;
 mod limits;
 
 use super::ModelConfig;
-use crate::{Error, Result, Settings};
+use crate::{Error, Result, Settings, error::bytes};
 pub(crate) use estimate::Estimate;
 use limits::Limit;
 use memmap2::MmapMut;
@@ -88,18 +88,6 @@ fn check_against(limits: Vec<Limit>, needed: f64) -> Result<()> {
 /// Bytes that this process may use at most, where the system names a limit.
 pub(crate) fn memory_total() -> Option<f64> {
     limits::limits().into_iter().map(|limit| limit.bytes).min_by(f64::total_cmp)
-}
-
-/// A number of bytes as people say it: "1.5 GiB".
-pub(crate) fn bytes(count: f64) -> String {
-    const UNITS: [&str; 7] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB"];
-    let mut unit = 0;
-    let mut size = count / 1024.0;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    if size < 1e6 { format!("{size:.1} {}", UNITS[unit]) } else { format!("{size:.1e} {}", UNITS[unit]) }
 }
 
 #[cfg(test)]

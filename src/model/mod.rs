@@ -11,7 +11,7 @@ mod parameters;
 use crate::{Error, Layer, ModelSettings, Result};
 pub use cell::custom::{CustomCell, RnnCell, Start, Step, StepBackward, Variable};
 pub use config::ModelConfig;
-pub(crate) use memory::{bytes, check_bytes, check_plan, check_stack, memory_total};
+pub(crate) use memory::{check_bytes, check_plan, check_stack, memory_total};
 pub use memory::{check_evaluation_memory, check_memory, memory_needed};
 pub use parameters::{Entry, Layout, Parameters};
 
