@@ -1,6 +1,6 @@
 //! A stream with several rows gives each row what a stream of its own gives.
 
-use super::custom::pair;
+use super::custom_cells::pair;
 use super::stacks::stacks;
 use super::vectors::{self, row_of, some_state, values};
 use super::{bits, cells, ids};
