@@ -3,6 +3,7 @@
 use super::{
     Evaluation, Logged, Record, Training,
     evaluate::{EVALUATION_STREAMS, Reader, Reading},
+    evaluation_plan::{EvaluationPlan, RunSize},
 };
 use crate::{Error, Result, Settings};
 use std::sync::{Arc, atomic::AtomicBool};
@@ -89,8 +90,8 @@ impl Training {
         })
     }
 
-    /// Loss on the validation part, or on its first `eval-symbols`; `None` when there is none (or it is shorter than two
-    /// symbols).
+    /// Returns the loss on the symbols of [`Training::evaluated`]; `None` when there are fewer than
+    /// two.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when it was, [`Error::TextChanged`] when the text has lost what was to be read.
@@ -107,12 +108,32 @@ impl Training {
         Ok(Some(evaluation))
     }
 
-    /// The symbols that an evaluation reads.
+    /// Returns the symbols that an evaluation reads: the validation split, or its beginning.
+    /// `eval-symbols` says how many; without it the run chooses a number at its start
+    /// ([`Progress::eval_symbols`](super::Progress::eval_symbols)), so that by default evaluations
+    /// take at most about a tenth of the training time.
     pub fn evaluated(&self) -> std::ops::Range<usize> {
-        let part = self.split.validation.clone();
-        let most =
-            self.settings.eval_symbols.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-        part.start..part.end.min(part.start.saturating_add(most))
+        let split = self.split.validation.clone();
+        // The checkpoints of earlier versions have the number in the settings alone.
+        let chosen = self.progress.eval_symbols.or(self.settings.eval_symbols);
+        let most = chosen.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        split.start..split.end.min(split.start.saturating_add(most))
+    }
+
+    /// Returns the symbols of the validation split.
+    pub fn validation(&self) -> std::ops::Range<usize> {
+        self.split.validation.clone()
+    }
+
+    /// Chooses how often the run evaluates, and on how many symbols.
+    pub(super) fn plan_evaluations(&mut self) {
+        let size = RunSize {
+            total_steps: self.progress.total_steps,
+            chars_per_step: self.chars_per_step(),
+            validation: self.split.validation.len() as u64,
+        };
+        let plan = EvaluationPlan::new(&self.settings, size);
+        (self.progress.eval_every, self.progress.eval_symbols) = (plan.every, plan.symbols);
     }
 
     /// A flag that ends a step or an evaluation under way once it is set: for signals. It is looked at between two windows of a

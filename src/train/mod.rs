@@ -2,6 +2,7 @@
 
 mod differentiator;
 mod evaluate;
+mod evaluation_plan;
 mod gradients;
 mod measure;
 mod range_test;
