@@ -4,7 +4,7 @@ use super::{
     config::overlay,
     failure::Failure,
     figures::{counted, layers, short},
-    numbers::{number, recorded, whole},
+    number_args::{number, recorded, whole},
     output, phases,
 };
 use clap::{Args, builder::PossibleValuesParser};
@@ -19,7 +19,7 @@ use unrolled::{
 #[derive(Args)]
 pub struct BenchCommand {
     #[command(flatten)]
-    shape: Shape,
+    shape: BenchSettings,
     /// Symbols of the vocabulary
     #[arg(long, value_name = "N", value_parser = whole::<usize>(0), default_value_t = 65)]
     vocab: usize,
@@ -42,7 +42,7 @@ pub struct BenchCommand {
 
 /// One object of `--json`.
 #[derive(Serialize)]
-struct Line<'a> {
+struct BenchLine<'a> {
     #[serde(flatten)]
     figures: &'a Figures,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ struct Line<'a> {
     phases_step_seconds: Option<f64>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> BenchLine<'a> {
     fn new(figures: &'a Figures, phases: Option<&'a StepPhases>) -> Self {
         let phases_step_seconds = phases.map(|phases| phases.step_seconds);
         Self { figures, phases: phases.map(|phases| &*phases.rows), phases_step_seconds }
@@ -62,7 +62,7 @@ impl<'a> Line<'a> {
 /// Flags named like the settings, with the same defaults as `train`.
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Shape {
+struct BenchSettings {
     /// The recurrent cell [default: lstm]
     #[arg(long, value_parser = PossibleValuesParser::new(Cell::NAMES))]
     cell: Option<String>,
@@ -115,13 +115,15 @@ impl BenchCommand {
         let all = bench.compare(&modes)?;
         let phases = self.phases(&bench, &modes, &all)?;
         if self.json {
-            let lines = all.iter().enumerate().map(|(i, figures)| Line::new(figures, phases.get(i)));
+            let lines = all.iter().enumerate().map(|(i, figures)| BenchLine::new(figures, phases.get(i)));
             return lines.into_iter().try_for_each(|line| output::json(&line));
         }
         output::write(&text(&bench, &all))?;
         let threads = all.first().map_or(1, |figures| figures.threads);
-        let tables =
-            all.iter().zip(&phases).map(|(figures, step)| phases::table(figures.mode, threads, step));
+        let tables = all
+            .iter()
+            .zip(&phases)
+            .map(|(figures, step)| phase_table::phase_table(figures.mode, threads, step));
         output::write(&tables.collect::<String>())
     }
 
@@ -145,7 +147,7 @@ impl BenchCommand {
     }
 }
 
-impl Shape {
+impl BenchSettings {
     fn settings(&self) -> Result<Settings, Failure> {
         let table = toml::Table::try_from(self).expect("flags are strings and numbers within TOML's range");
         overlay(&Settings::default(), std::iter::once(&table))

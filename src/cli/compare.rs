@@ -5,11 +5,11 @@ use super::{
     failure::Failure,
     figures::{bits, clock, grouped, short},
     output,
-    plot::{self, Chart, Line, POINTS, Points, thinned},
     report::{document, figure},
     run_folder::replace,
     run_view::RunView,
-    terminal_chart::{self, Curve},
+    svg_chart::{self, Chart, Line, POINTS, Points, thinned},
+    terminal_chart::{self, TerminalCurve},
 };
 use clap::{Args, ValueEnum};
 use maud::{Markup, html};
@@ -53,7 +53,7 @@ enum Over {
 
 /// A run as a line of the table.
 #[derive(Serialize)]
-struct Row {
+struct ComparedRun {
     run: String,
     state: String,
     model: String,
@@ -71,7 +71,7 @@ struct Row {
 }
 
 /// What can be written with `--out`.
-enum Written {
+enum OutputKind {
     Page,
     Picture,
 }
@@ -82,14 +82,14 @@ impl Compare {
         let kind = self.kind()?;
         let views: Result<Vec<_>, _> = self.runs.iter().map(|run| RunView::find(Some(run))).collect();
         let views = views?;
-        let rows: Vec<_> = views.iter().map(Row::new).collect();
+        let rows: Vec<_> = views.iter().map(ComparedRun::new).collect();
         let settings: Result<Vec<_>, _> = views.iter().map(|view| table_of(&view.settings)).collect();
         let mut different = different(&settings?);
         different.extend(texts(&views));
         if let (Some(file), Some(kind)) = (&self.out, kind) {
             let written = match kind {
-                Written::Page => page(&rows, &different, &self.chart(&views)).into_string(),
-                Written::Picture => plot::draw(&self.chart(&views)).ok_or_else(no_points)?,
+                OutputKind::Page => page(&rows, &different, &self.chart(&views)).into_string(),
+                OutputKind::Picture => svg_chart::draw(&self.chart(&views)).ok_or_else(no_points)?,
             };
             replace(file, written.as_bytes())?;
         }
@@ -100,11 +100,11 @@ impl Compare {
         output::write(&text)
     }
 
-    fn kind(&self) -> Result<Option<Written>, Failure> {
+    fn kind(&self) -> Result<Option<OutputKind>, Failure> {
         let Some(file) = &self.out else { return Ok(None) };
         match file.extension().and_then(|ending| ending.to_str()) {
-            Some("html") => Ok(Some(Written::Page)),
-            Some("svg") => Ok(Some(Written::Picture)),
+            Some("html") => Ok(Some(OutputKind::Page)),
+            Some("svg") => Ok(Some(OutputKind::Picture)),
             _ => Err(Failure::Usage(format!(
                 "--out {}: expected a name that ends in .html or .svg",
                 file.display()
@@ -127,12 +127,12 @@ impl Compare {
     fn chart(&self, views: &[RunView]) -> Chart<'static> {
         let line = |(number, view): (usize, &RunView)| Line {
             name: view.name(),
-            color: plot::run_color(number, views.len()),
+            color: svg_chart::run_color(number, views.len()),
             points: thinned(&self.points(view), POINTS),
         };
         Chart {
             // As high as its key needs.
-            size: (1000, 560.max(140 + views.len() as u32 * plot::LINE as u32)),
+            size: (1000, 560.max(140 + views.len() as u32 * svg_chart::LINE as u32)),
             title: "Validation loss".to_owned(),
             subtitle: "training loss for runs without a validation part".to_owned(),
             x: self.over.name(),
@@ -146,7 +146,7 @@ impl Compare {
     fn picture(&self, views: &[RunView]) -> String {
         let name = |(number, view): (usize, &RunView)| format!("{} {}", letter(number), view.name());
         let names: Vec<_> = views.iter().enumerate().map(name).collect();
-        let curve = |(number, view): (usize, &RunView)| Curve {
+        let curve = |(number, view): (usize, &RunView)| TerminalCurve {
             name: &names[number],
             color: Color::Reset,
             marker: Marker::Custom(letter(number)),
@@ -174,7 +174,7 @@ fn no_points() -> Failure {
     Failure::Usage("--out: none of these runs has an evaluation yet, so there are no curves".to_owned())
 }
 
-impl Row {
+impl ComparedRun {
     fn new(view: &RunView) -> Self {
         let (status, last, best) = (view.status(), view.history().last(), view.best());
         let chars = status.step * view.chars_per_step();
@@ -223,10 +223,11 @@ fn letter(number: usize) -> char {
 }
 
 /// Each run with its letter, since the picture has no room for the names of many.
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[ComparedRun]) -> String {
     let head = [""].into_iter().chain(HEAD).map(str::to_owned).collect();
-    let line =
-        |(number, row): (usize, &Row)| [letter(number).to_string()].into_iter().chain(row.cells()).collect();
+    let line = |(number, row): (usize, &ComparedRun)| {
+        [letter(number).to_string()].into_iter().chain(row.cells()).collect()
+    };
     aligned([head].into_iter().chain(rows.iter().enumerate().map(line)).collect(), 3)
 }
 
@@ -261,7 +262,7 @@ fn texts(views: &[RunView]) -> Option<(String, Vec<String>)> {
     lines.iter().any(|line| *line != lines[0]).then(|| ("text".to_owned(), lines))
 }
 
-fn differences(rows: &[Row], different: &[(String, Vec<String>)]) -> String {
+fn differences(rows: &[ComparedRun], different: &[(String, Vec<String>)]) -> String {
     if different.is_empty() {
         return "\nsettings: the same\n".to_owned();
     }
@@ -273,7 +274,7 @@ fn differences(rows: &[Row], different: &[(String, Vec<String>)]) -> String {
     format!("\n{}", aligned(lines, usize::MAX))
 }
 
-fn page(rows: &[Row], different: &[(String, Vec<String>)], chart: &Chart) -> Markup {
+fn page(rows: &[ComparedRun], different: &[(String, Vec<String>)], chart: &Chart) -> Markup {
     let key = |number: usize| {
         let (red, green, blue) =
             chart.lines.get(number).map_or((0, 0, 0), |line| (line.color.0, line.color.1, line.color.2));

@@ -3,11 +3,11 @@
 use super::{
     config::Config,
     failure::Failure,
-    figures::grouped,
+    number_format::grouped,
     numbers::whole,
     options::{encoding, unknown},
     output,
-    run_folder::{Trained, Which},
+    run_folder::{CheckpointChoice, RunCheckpoint},
     text::{Again, Text, without_unit},
 };
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
@@ -34,12 +34,12 @@ pub struct Eval {
     /// How to treat bytes that are invalid in that encoding [default: as in the run]
     #[arg(long, value_parser = PossibleValuesParser::new(Invalid::NAMES), requires = "paths")]
     invalid: Option<String>,
-    /// Part of the text [default: val for the run's own text, all for another]
+    /// SplitChoice of the text [default: val for the run's own text, all for another]
     #[arg(long, value_enum)]
-    split: Option<Part>,
+    split: Option<SplitChoice>,
     /// Checkpoint of a run folder [default: best, or last in a run without validation]
     #[arg(long, value_enum)]
-    checkpoint: Option<Which>,
+    checkpoint: Option<CheckpointChoice>,
     /// Contiguous streams that the part is read as
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1), default_value = "16")]
     eval_streams: NonZeroUsize,
@@ -60,7 +60,7 @@ pub struct Eval {
 
 /// A part of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
+enum SplitChoice {
     /// What the model was trained on.
     Train,
     /// The validation part.
@@ -74,7 +74,7 @@ enum Part {
 impl Eval {
     /// Loads the model and the text, and prints the loss.
     pub fn run(&self) -> Result<(), Failure> {
-        let trained = Trained::find(self.run.as_deref(), self.checkpoint)?;
+        let trained = RunCheckpoint::find(self.run.as_deref(), self.checkpoint)?;
         let checkpoint = trained.load()?;
         let corpus = self.corpus(&trained, &checkpoint)?;
         let part = self.part(&corpus, &checkpoint)?;
@@ -89,7 +89,7 @@ impl Eval {
         }
     }
 
-    fn corpus(&self, trained: &Trained, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
+    fn corpus(&self, trained: &RunCheckpoint, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
         if !self.paths.is_empty() {
             return self.other_text(checkpoint);
         }
@@ -150,18 +150,18 @@ impl Eval {
         })
     }
 
-    fn choice(&self) -> Part {
-        self.split.unwrap_or(if self.paths.is_empty() { Part::Val } else { Part::All })
+    fn choice(&self) -> SplitChoice {
+        self.split.unwrap_or(if self.paths.is_empty() { SplitChoice::Val } else { SplitChoice::All })
     }
 
     fn part(&self, corpus: &Corpus, checkpoint: &Checkpoint) -> Result<Range<usize>, Failure> {
         let settings = &checkpoint.settings;
         let split = || corpus.split(settings.split_by, settings.val_fraction, settings.test_fraction);
         let part = match self.choice() {
-            Part::Train => split()?.train,
-            Part::Val => split()?.validation,
-            Part::Test => split()?.test,
-            Part::All => 0..corpus.len(),
+            SplitChoice::Train => split()?.train,
+            SplitChoice::Val => split()?.validation,
+            SplitChoice::Test => split()?.test,
+            SplitChoice::All => 0..corpus.len(),
         };
         match part.is_empty() {
             true => Err(Failure::Usage(format!(
@@ -174,7 +174,13 @@ impl Eval {
         }
     }
 
-    fn table(&self, trained: &Trained, corpus: &Corpus, checkpoint: &Checkpoint, e: &Evaluation) -> String {
+    fn table(
+        &self,
+        trained: &RunCheckpoint,
+        corpus: &Corpus,
+        checkpoint: &Checkpoint,
+        e: &Evaluation,
+    ) -> String {
         format!(
             "text         {}, {}\ncheckpoint   {}, step {}\nsymbols      {}\n\
              loss         {:.4} nats per symbol\n             {:.4} bits per symbol\n\
@@ -200,7 +206,7 @@ impl Eval {
     }
 }
 
-impl Part {
+impl SplitChoice {
     fn name(self) -> &'static str {
         match self {
             Self::Train => "training",
@@ -212,7 +218,7 @@ impl Part {
 }
 
 /// The text that the run's `config.toml` records.
-fn own_paths(trained: &Trained) -> Result<Vec<PathBuf>, Failure> {
+fn own_paths(trained: &RunCheckpoint) -> Result<Vec<PathBuf>, Failure> {
     let file = trained.folder.config();
     let unknown = || Failure::NoRun {
         path: file.clone(),

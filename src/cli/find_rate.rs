@@ -3,7 +3,7 @@
 use super::{
     config::Config,
     failure::Failure,
-    numbers::{number, whole},
+    number_args::{number, whole},
     options::SettingsFlags,
     origin::{Asked, Origin},
     output,
@@ -17,7 +17,7 @@ use unrolled::{
     train::{RangeTest, Trial, steepest},
 };
 
-/// Lines of the table.
+/// LinesWriter of the table.
 const LINES: usize = 20;
 /// Width of its longest bar.
 const WIDTH: f64 = 40.0;
@@ -61,7 +61,7 @@ pub struct FindRate {
 
 /// The last object of `--json`.
 #[derive(Serialize)]
-struct Found {
+struct FoundRate {
     done: bool,
     learning_rate: Option<f64>,
 }
@@ -93,7 +93,7 @@ impl FindRate {
         let learning_rate = steepest(&trials);
         if self.json {
             trials.iter().try_for_each(output::json)?;
-            return output::json(&Found { done: true, learning_rate });
+            return output::json(&FoundRate { done: true, learning_rate });
         }
         output::write(&table(&trials))?;
         output::line(&match learning_rate {

@@ -4,7 +4,7 @@ use super::{
     config::{self, Config},
     failure::Failure,
     output::{self, note},
-    run_folder::{LAST, RunFolder, Trained},
+    run_folder::{LAST, RunCheckpoint, RunFolder},
 };
 use clap::{Args, builder::PossibleValuesParser};
 use serde::{Serialize, de::DeserializeOwned};
@@ -47,15 +47,15 @@ pub struct ImportCommand {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct ImportReport<'a> {
     checkpoint: String,
     step: u64,
-    tensors: Vec<Row<'a>>,
+    tensors: Vec<TensorRow<'a>>,
     notes: &'a [String],
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct TensorRow<'a> {
     name: &'a str,
     dtype: &'a str,
     shape: &'a [usize],
@@ -68,7 +68,7 @@ impl ImportCommand {
     pub fn run(&self) -> Result<(), Failure> {
         self.check_out()?;
         let bytes = read(&self.input)?;
-        let like = self.like.as_deref().map(|run| Trained::find(Some(run), None)).transpose()?;
+        let like = self.like.as_deref().map(|run| RunCheckpoint::find(Some(run), None)).transpose()?;
         let imported = self.import(&bytes, like.as_ref())?;
         let written = match self.is_file() {
             true => self.write_file(&imported.checkpoint)?,
@@ -78,8 +78,8 @@ impl ImportCommand {
     }
 
     /// Of a run folder, the checkpoint is taken that the optimiser's state belongs to: the best one, or else the last.
-    fn import(&self, bytes: &[u8], like: Option<&Trained>) -> Result<Imported, Failure> {
-        let imported = self.import_like(bytes, like.map(Trained::load).transpose()?.as_ref())?;
+    fn import(&self, bytes: &[u8], like: Option<&RunCheckpoint>) -> Result<Imported, Failure> {
+        let imported = self.import_like(bytes, like.map(RunCheckpoint::load).transpose()?.as_ref())?;
         let last =
             like.filter(|_| self.like.as_deref().is_some_and(Path::is_dir)).map(|like| like.folder.last());
         let Some(last) = last.filter(|last| last.exists() && imported.checkpoint.progress.step == 0) else {
@@ -133,7 +133,11 @@ impl ImportCommand {
     }
 
     /// Makes a run folder, whose text is that of the run that the file came from.
-    fn write_folder(&self, checkpoint: &Checkpoint, like: Option<&Trained>) -> Result<PathBuf, Failure> {
+    fn write_folder(
+        &self,
+        checkpoint: &Checkpoint,
+        like: Option<&RunCheckpoint>,
+    ) -> Result<PathBuf, Failure> {
         let own = RunFolder::at(self.input.parent().unwrap_or(Path::new("")));
         let from = like.map_or(&own, |like| &like.folder);
         if !from.config().exists() {
@@ -156,7 +160,7 @@ impl ImportCommand {
 
     fn report(&self, imported: &Imported, written: &Path) -> Result<(), Failure> {
         match self.json {
-            true => output::json(&Report::new(imported, written))?,
+            true => output::json(&ImportReport::new(imported, written))?,
             false => output::write(&table(&imported.tensors))?,
         }
         imported.notes.iter().for_each(|text| note(text));
@@ -165,9 +169,9 @@ impl ImportCommand {
     }
 }
 
-impl<'a> Report<'a> {
+impl<'a> ImportReport<'a> {
     fn new(imported: &'a Imported, written: &Path) -> Self {
-        let row = |row: &'a ImportedTensor| Row {
+        let row = |row: &'a ImportedTensor| TensorRow {
             name: &row.tensor.name,
             dtype: &row.tensor.dtype,
             shape: &row.tensor.shape,

@@ -5,7 +5,7 @@ use super::{
     failure::Failure,
     figures::{bytes, counted, grouped},
     output,
-    run_folder::{FILES, Trained},
+    run_folder::{FILES, RunCheckpoint},
 };
 use clap::Args;
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub struct Inspect {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct Inspection<'a> {
     checkpoint: String,
     step: u64,
     total_steps: u64,
@@ -36,7 +36,7 @@ struct Report<'a> {
     best_val_loss: Option<f64>,
     settings: &'a Settings,
     parameter_count: usize,
-    parameters: Vec<Tensor<'a>>,
+    parameters: Vec<ParameterShape<'a>>,
     vocabulary: serde_json::Value,
     history: &'a [Record],
     changes: &'a [Change],
@@ -44,7 +44,7 @@ struct Report<'a> {
 }
 
 #[derive(Serialize)]
-struct Tensor<'a> {
+struct ParameterShape<'a> {
     name: &'a str,
     shape: &'a [usize],
 }
@@ -58,9 +58,9 @@ struct FileSize {
 impl Inspect {
     /// Prints all there is to know about a checkpoint.
     pub fn run(&self) -> Result<(), Failure> {
-        let trained = Trained::find(self.run.as_deref(), None)?;
+        let trained = RunCheckpoint::find(self.run.as_deref(), None)?;
         let checkpoint = trained.load()?;
-        let report = Report::new(&trained, &checkpoint);
+        let report = Inspection::new(&trained, &checkpoint);
         match self.json {
             true => output::json(&report),
             false => output::write(&report.text(&checkpoint.vocabulary)),
@@ -68,10 +68,11 @@ impl Inspect {
     }
 }
 
-impl<'a> Report<'a> {
-    fn new(trained: &Trained, checkpoint: &'a Checkpoint) -> Self {
+impl<'a> Inspection<'a> {
+    fn new(trained: &RunCheckpoint, checkpoint: &'a Checkpoint) -> Self {
         let layout = &checkpoint.parameters.layout;
-        let tensor = |entry: &'a unrolled::model::Entry| Tensor { name: &entry.name, shape: &entry.shape };
+        let tensor =
+            |entry: &'a unrolled::model::Entry| ParameterShape { name: &entry.name, shape: &entry.shape };
         let progress = &checkpoint.progress;
         Self {
             checkpoint: trained.file.display().to_string(),
@@ -122,7 +123,7 @@ impl<'a> Report<'a> {
 
     fn parameters_text(&self) -> String {
         let width = self.parameters.iter().map(|tensor| tensor.name.len()).max().unwrap_or(0);
-        let line = |tensor: &Tensor| format!("  {:width$}  {:?}\n", tensor.name, tensor.shape);
+        let line = |tensor: &ParameterShape| format!("  {:width$}  {:?}\n", tensor.name, tensor.shape);
         let lines: String = self.parameters.iter().map(line).collect();
         format!("parameters: {}\n{lines}", grouped(self.parameter_count as u64))
     }
@@ -168,7 +169,7 @@ impl<'a> Report<'a> {
 }
 
 /// Of the run's files, or of the one file that was named.
-fn sizes(trained: &Trained) -> Vec<FileSize> {
+fn sizes(trained: &RunCheckpoint) -> Vec<FileSize> {
     let mut paths: Vec<PathBuf> = FILES.iter().map(|name| trained.folder.file(name)).collect();
     if !paths.contains(&trained.file) {
         paths.push(trained.file.clone());

@@ -3,27 +3,27 @@
 mod bench;
 mod compare;
 mod config;
-mod curves;
 mod eval;
 mod failure;
-mod figures;
 mod find_rate;
 mod import;
 mod inspect;
-mod numbers;
+mod number_args;
+mod number_format;
 mod options;
 mod origin;
 mod output;
-mod phases;
-mod plot;
+mod phase_table;
 mod presets;
 mod progress;
 mod report;
+mod run_curves;
 mod run_folder;
 mod run_options;
 mod run_view;
 mod sample;
 mod signals;
+mod svg_chart;
 mod terminal_chart;
 mod text;
 mod train;
@@ -51,7 +51,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Import(import::ImportCommand),
     Watch(watch::Watch),
-    Report(report::Report),
+    Report(report::ReportCommand),
     Compare(compare::Compare),
     FindRate(Box<find_rate::FindRate>),
     Presets(presets::Presets),

@@ -1,7 +1,7 @@
 //! The flags that change a run's settings. Each is optional: what is not given stays with the configuration file,
 //! the preset, or the default.
 
-use super::numbers::{number, recorded, single, whole};
+use super::number_args::{number, recorded, single, whole};
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 use unrolled::{

@@ -5,7 +5,7 @@ use super::{
     failure::Failure,
     options::SettingsFlags,
     output::note,
-    run_folder::Trained,
+    run_folder::RunCheckpoint,
     text::{Text, check_documents},
 };
 use std::{
@@ -60,7 +60,8 @@ pub fn is_word(path: &Path) -> bool {
 impl Origin {
     /// Loads what is named.
     pub fn load(run: Option<&Path>, vocabulary: Option<&Path>, asked: &Asked) -> Result<Self, Failure> {
-        let load = |run: &Path| Ok::<_, Failure>((run.to_owned(), Trained::find(Some(run), None)?.load()?));
+        let load =
+            |run: &Path| Ok::<_, Failure>((run.to_owned(), RunCheckpoint::find(Some(run), None)?.load()?));
         let run = run.map(load).transpose()?;
         let unit = match &run {
             Some((_, checkpoint)) => Some(checkpoint.vocabulary.unit()),
@@ -139,7 +140,7 @@ impl Origin {
         let more = if new.len() > NAMED { ", ..." } else { "" };
         note(&format!(
             "new     {} that {} lacks, with random weights: {}{more}",
-            super::figures::counted(new.len() as u64, "symbol"),
+            super::number_format::counted(new.len() as u64, "symbol"),
             run.display(),
             shown.join(", ")
         ));
@@ -208,7 +209,7 @@ impl Asked<'_> {
 fn read_vocabulary(path: &Path, unit: Option<Unit>, weights: Option<&Path>) -> Result<Vocabulary, Failure> {
     let vocabulary = match path {
         _ if is_word(path) => Vocabulary::all_bytes(),
-        _ if path.is_dir() => Trained::find(Some(path), None)?.load()?.vocabulary,
+        _ if path.is_dir() => RunCheckpoint::find(Some(path), None)?.load()?.vocabulary,
         _ => {
             let bytes = fs::read(path);
             let bytes =

@@ -35,12 +35,12 @@ pub fn note(text: &str) {
 
 /// Text that is written to standard output symbol by symbol.
 #[derive(Debug)]
-pub struct Symbols {
+pub struct SymbolOutput {
     /// On a terminal.
     visible: Option<Visible>,
 }
 
-impl Symbols {
+impl SymbolOutput {
     /// As standard output asks for.
     pub fn to_stdout() -> Self {
         Self::new(io::stdout().is_terminal())
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn only_a_terminal_gets_visible_symbols() {
         let text = |terminal| {
-            let mut out = Symbols::new(terminal);
+            let mut out = SymbolOutput::new(terminal);
             let mut bytes: Vec<u8> =
                 [&b"\x1b[31m"[..], b"\xc3", b"\xa9\r"].iter().flat_map(|s| out.shown(s)).collect();
             bytes.extend(out.rest());

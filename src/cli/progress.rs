@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A progress bar on a terminal, and lines anywhere.
-pub struct Display {
+pub struct ProgressDisplay {
     bar: Option<ProgressBar>,
     total: u64,
     chars_per_step: f64,
@@ -73,7 +73,7 @@ impl Drop for Scanning {
     }
 }
 
-impl Display {
+impl ProgressDisplay {
     /// From where the run stands.
     pub fn new(progress: &Progress, chars_per_step: u64) -> Self {
         let bar = stderr().is_terminal().then(|| draw_bar(progress));
@@ -131,7 +131,7 @@ impl Display {
     }
 }
 
-impl Drop for Display {
+impl Drop for ProgressDisplay {
     /// Whatever is said next starts on a line of its own.
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {

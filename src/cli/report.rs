@@ -2,13 +2,13 @@
 
 use super::{
     config::table_of,
-    curves::Curves,
     failure::Failure,
     figures::{bits, clock, counted, grouped, memory, short},
     output,
-    plot::{self, Chart},
-    run_folder::{FILES, Manifest, Sample, replace},
+    run_curves::RunCurves,
+    run_folder::{CorpusManifest, FILES, SampleRecord, replace},
     run_view::RunView,
+    svg_chart::{self, Chart},
     visible::visible,
 };
 use clap::Args;
@@ -23,7 +23,7 @@ const STYLE: &str = include_str!("report.css");
 
 /// Write a run as one HTML page: curves, settings, text, samples, figures
 #[derive(Args)]
-pub struct Report {
+pub struct ReportCommand {
     /// A run folder or a checkpoint file [default: the newest under runs/]
     run: Option<PathBuf>,
     /// The page [default: report.html in the run folder]
@@ -31,7 +31,7 @@ pub struct Report {
     out: Option<PathBuf>,
 }
 
-impl Report {
+impl ReportCommand {
     /// Writes the page, whole or not at all, and prints where it is.
     pub fn run(&self) -> Result<(), Failure> {
         let view = RunView::find(self.run.as_deref())?;
@@ -80,7 +80,7 @@ pub fn document(title: &str, body: &Markup) -> Markup {
 
 /// A picture, or nothing where there is nothing to draw.
 pub fn figure(chart: &Chart) -> Markup {
-    let svg = plot::draw(chart);
+    let svg = svg_chart::draw(chart);
     // Without a size of its own a picture takes the room that it is given.
     let (width, height) = chart.size;
     let scaled = svg.map(|svg| svg.replacen(&format!("width=\"{width}\" height=\"{height}\" "), "", 1));
@@ -170,7 +170,7 @@ fn curves(curves: &Curves) -> Markup {
 }
 
 /// The texts over time; of many, the first, the last, and some between.
-fn samples(samples: &[Sample]) -> Markup {
+fn samples(samples: &[SampleRecord]) -> Markup {
     let count = samples.len();
     let shown = count.min(SAMPLES);
     let at = |number: usize| if shown < 2 { 0 } else { number * (count - 1) / (shown - 1) };
@@ -192,7 +192,7 @@ fn text(view: &RunView) -> Markup {
     let Some(manifest) = view.folder.manifest() else {
         return html! { h2 { "Text" } p { "The run folder has no manifest of its text." } };
     };
-    let Manifest { symbols, skipped, documents, .. } = &manifest;
+    let CorpusManifest { symbols, skipped, documents, .. } = &manifest;
     html! {
         h2 { "Text" }
         p {

@@ -1,18 +1,20 @@
 //! The files of a run: who may write them, and how each is replaced whole.
 
 mod checkpoints;
-mod lines;
+mod lines_reader;
+mod lines_writer;
 mod lock;
 mod manifest;
 mod records;
-mod tail;
-mod trained;
+mod run_checkpoint;
 
-use super::{curves::Curves, failure::Failure, plot};
-pub use lines::{Appended, Lines};
+use super::{failure::Failure, plot, run_curves::RunCurves};
+pub use lines_reader::LinesReader;
+pub use lines_writer::{AppendedFile, LinesWriter};
 use lock::Lock;
-pub use manifest::Manifest;
-pub use records::{Sample, State, Status, Step, now};
+pub use manifest::CorpusManifest;
+pub use records::{CurvePoint, RunState, RunStatus, SampleRecord, now};
+pub use run_checkpoint::{CheckpointChoice, RunCheckpoint};
 use serde::de::DeserializeOwned;
 use std::{
     fs::{self, File},
@@ -20,8 +22,6 @@ use std::{
     path::{Path, PathBuf},
     time::SystemTime,
 };
-pub use tail::Tail;
-pub use trained::{Trained, Which};
 use unrolled::{Error, corpus::Corpus, train::Record};
 
 /// Where numbered runs go.
@@ -218,18 +218,18 @@ impl RunFolder {
     }
 
     /// The evaluations so far, a line each.
-    pub fn metrics(&self) -> Lines {
-        Lines::named(METRICS)
+    pub fn metrics(&self) -> LinesWriter {
+        LinesWriter::named(METRICS)
     }
 
     /// The texts drawn so far, a line each.
-    pub fn samples(&self) -> Lines {
-        Lines::named(SAMPLES)
+    pub fn samples(&self) -> LinesWriter {
+        LinesWriter::named(SAMPLES)
     }
 
     /// The training curve so far, a line each point.
-    pub fn steps(&self) -> Lines {
-        Lines::named(STEPS)
+    pub fn steps(&self) -> LinesWriter {
+        LinesWriter::named(STEPS)
     }
 
     /// The lines of one of its files that are whole and what they should be.
@@ -244,13 +244,13 @@ impl RunFolder {
     }
 
     /// Replaces `status.json`, which may be lost when the machine goes down.
-    pub fn write_status(&self, status: &Status) -> Result<(), Failure> {
+    pub fn write_status(&self, status: &RunStatus) -> Result<(), Failure> {
         let text = serde_json::to_string(status).expect("numbers and names");
         self.write(STATUS, |path| put(path, (text + "\n").as_bytes(), |_| Ok(())))
     }
 
     /// `status.json`; `None` where there is none that can be read.
-    pub fn status(&self) -> Option<Status> {
+    pub fn status(&self) -> Option<RunStatus> {
         serde_json::from_str(&fs::read_to_string(self.file(STATUS)).ok()?).ok()
     }
 
@@ -266,7 +266,7 @@ impl RunFolder {
 
     /// Replaces `manifest.json`: the files of the text.
     pub fn write_manifest(&self, corpus: &Corpus) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(&Manifest::of(corpus)).expect("texts and numbers");
+        let text = serde_json::to_string_pretty(&CorpusManifest::of(corpus)).expect("texts and numbers");
         self.write(MANIFEST, |path| replace(path, (text + "\n").as_bytes()))
     }
 
@@ -284,14 +284,14 @@ impl RunFolder {
     }
 
     /// `manifest.json`; `None` where there is none that can be read.
-    pub fn manifest(&self) -> Option<Manifest> {
+    pub fn manifest(&self) -> Option<CorpusManifest> {
         serde_json::from_str(&fs::read_to_string(self.file(MANIFEST)).ok()?).ok()
     }
 
     /// Redraws `loss.svg`.
-    pub fn write_plot(&self, unit: &str, steps: &[Step], history: &[Record]) -> Result<(), Failure> {
+    pub fn write_plot(&self, unit: &str, steps: &[CurvePoint], history: &[Record]) -> Result<(), Failure> {
         let name = self.path.display().to_string();
-        match plot::draw(&Curves { name: &name, unit, steps, history }.loss()) {
+        match svg_chart::draw(&RunCurves { name: &name, unit, steps, history }.loss()) {
             Some(svg) => self.write(PLOT, |path| replace(path, svg.as_bytes())),
             None => Ok(()),
         }

@@ -1,6 +1,6 @@
 //! Flags of `train` that decide what is kept of a run and what it may use, but nothing that it computes.
 
-use super::numbers::{recorded, whole};
+use super::number_args::{recorded, whole};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};

@@ -1,10 +1,13 @@
 //! A run as those see it who only read: `watch`, `report` and `compare`.
 
 use super::{
-    curves::Curves,
     failure::Failure,
     figures::{layers, symbols},
-    run_folder::{METRICS, RunFolder, SAMPLES, STEPS, Sample, State, Status, Step, Tail, Trained, Which},
+    run_curves::RunCurves,
+    run_folder::{
+        CheckpointChoice, CurvePoint, LinesReader, METRICS, RunCheckpoint, RunFolder, RunState, RunStatus,
+        SAMPLES, STEPS, SampleRecord,
+    },
 };
 use std::path::{Path, PathBuf};
 use unrolled::{InputKind, Settings, checkpoint::Checkpoint, train::Record};
@@ -25,13 +28,13 @@ pub struct RunView {
     /// Symbols of the vocabulary.
     pub symbols: usize,
     /// The points of its training curve.
-    pub steps: Tail<Step>,
+    pub steps: LinesReader<CurvePoint>,
     /// The texts that it wrote.
-    pub samples: Tail<Sample>,
-    metrics: Tail<Record>,
+    pub samples: LinesReader<SampleRecord>,
+    metrics: LinesReader<Record>,
     /// The evaluations in the checkpoint, for a checkpoint without a run folder.
     stored: Vec<Record>,
-    status: Status,
+    status: RunStatus,
     writer: Option<String>,
 }
 
@@ -49,15 +52,15 @@ impl RunView {
 
     /// What a checkpoint tells: the last, where a folder is named, since it is that which knows where the run stands.
     fn of(named: PathBuf) -> Result<Self, Failure> {
-        let last = Trained::find(Some(&named), Some(Which::Last));
-        let trained = last.or_else(|_| Trained::find(Some(&named), None))?;
+        let last = RunCheckpoint::find(Some(&named), Some(CheckpointChoice::Last));
+        let trained = last.or_else(|_| RunCheckpoint::find(Some(&named), None))?;
         let checkpoint = trained.load()?;
         let folder = trained.folder;
         Ok(Self {
             config: folder.read_config(),
-            steps: Tail::at(folder.file(STEPS)),
-            samples: Tail::at(folder.file(SAMPLES)),
-            metrics: Tail::at(folder.file(METRICS)),
+            steps: LinesReader::at(folder.file(STEPS)),
+            samples: LinesReader::at(folder.file(SAMPLES)),
+            metrics: LinesReader::at(folder.file(METRICS)),
             status: standing(&checkpoint),
             parameters: checkpoint.parameters.layout.count(),
             symbols: checkpoint.vocabulary.len(),
@@ -101,7 +104,7 @@ impl RunView {
     }
 
     /// Where it stands.
-    pub fn status(&self) -> &Status {
+    pub fn status(&self) -> &RunStatus {
         &self.status
     }
 
@@ -109,7 +112,7 @@ impl RunView {
     pub fn state(&self) -> String {
         match (&self.writer, self.status.state) {
             (Some(writer), _) => format!("training ({writer})"),
-            (None, State::Done) => "done".to_owned(),
+            (None, RunState::Done) => "done".to_owned(),
             (None, _) => "stopped".to_owned(),
         }
     }
@@ -148,8 +151,8 @@ impl RunView {
     }
 
     /// Its curves.
-    pub fn curves<'a>(&'a self, name: &'a str) -> Curves<'a> {
-        Curves { name, unit: self.unit(), steps: &self.steps.items, history: self.history() }
+    pub fn curves<'a>(&'a self, name: &'a str) -> RunCurves<'a> {
+        RunCurves { name, unit: self.unit(), steps: &self.steps.items, history: self.history() }
     }
 }
 
@@ -165,11 +168,11 @@ pub fn model_line(settings: &Settings) -> String {
 }
 
 /// Of a run without a `status.json`.
-fn standing(checkpoint: &Checkpoint) -> Status {
+fn standing(checkpoint: &Checkpoint) -> RunStatus {
     let progress = &checkpoint.progress;
     let last = progress.history.last();
-    Status {
-        state: if progress.step >= progress.total_steps { State::Done } else { State::Stopped },
+    RunStatus {
+        state: if progress.step >= progress.total_steps { RunState::Done } else { RunState::Stopped },
         step: progress.step,
         total_steps: progress.total_steps,
         seconds: progress.seconds,

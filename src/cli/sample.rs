@@ -2,10 +2,10 @@
 
 use super::{
     failure::Failure,
-    numbers::{float, whole},
+    number_args::{float, whole},
     options::{encoding, unknown},
-    output::{self, Symbols},
-    run_folder::Trained,
+    output::{self, SymbolOutput},
+    run_folder::RunCheckpoint,
     text::{note_unknown, without_unit},
 };
 use clap::{Args, builder::PossibleValuesParser};
@@ -65,9 +65,9 @@ impl Sample {
     /// Loads the model and writes the texts.
     pub fn run(&self) -> Result<(), Failure> {
         let prompt = self.prompt_text()?;
-        let checkpoint = Trained::find(self.run.as_deref(), None)?.load()?;
+        let checkpoint = RunCheckpoint::find(self.run.as_deref(), None)?.load()?;
         let model = checkpoint.model()?;
-        let writer = Writer {
+        let writer = TextWriter {
             model: &model,
             vocabulary: &checkpoint.vocabulary,
             sampling: self.sampling(),
@@ -151,7 +151,7 @@ pub fn opening<'a>(settings: &'a Settings, vocabulary: &Vocabulary) -> &'a str {
 }
 
 /// How texts are written.
-pub struct Writer<'a> {
+pub struct TextWriter<'a> {
     /// The model.
     pub model: &'a Model,
     /// Its symbols.
@@ -168,15 +168,15 @@ pub struct Writer<'a> {
     pub opening: &'a str,
 }
 
-impl Writer<'_> {
+impl TextWriter<'_> {
     /// Writes the prompt, then one text after it, each symbol whole and at once.
     pub fn write(&self, prompt: &str, sequence: u32) -> Result<(), Failure> {
         let mut generator =
             Generator::new(self.model, self.vocabulary, self.sampling.clone(), sequence.into())?;
         generator.prompt_as(if prompt.is_empty() { self.opening } else { prompt }, self.unknown)?;
-        let mut out = Symbols::to_stdout();
+        let mut out = SymbolOutput::to_stdout();
         out.write(prompt.as_bytes())?;
-        let mut tail = Tail::new(self.stop);
+        let mut tail = StopText::new(self.stop);
         let mut symbol = Vec::new();
         for _ in 0..self.length {
             symbol.clear();
@@ -191,12 +191,12 @@ impl Writer<'_> {
 }
 
 /// The end of what was drawn, as long as the text that stops it.
-struct Tail<'a> {
+struct StopText<'a> {
     stop: &'a [u8],
     bytes: Vec<u8>,
 }
 
-impl<'a> Tail<'a> {
+impl<'a> StopText<'a> {
     fn new(stop: Option<&'a str>) -> Self {
         Self { stop: stop.unwrap_or_default().as_bytes(), bytes: Vec::new() }
     }
@@ -215,10 +215,10 @@ mod tests {
 
     #[test]
     fn a_text_stops_when_the_stop_text_is_complete() {
-        let mut tail = Tail::new(Some("ab\u{e9}"));
+        let mut tail = StopText::new(Some("ab\u{e9}"));
         let hits: Vec<_> = ["a", "a", "b", "\u{e9}", "x"].map(|s| tail.ends_with_stop(s.as_bytes())).into();
         assert_eq!(hits, [false, false, false, true, false]);
-        let mut none = Tail::new(None);
+        let mut none = StopText::new(None);
         assert!(!none.ends_with_stop(b"a"));
     }
 }

@@ -1,8 +1,8 @@
-//! Curves in a terminal.
+//! RunCurves in a terminal.
 
 use super::{
-    figures::short,
-    plot::{Points, cut, x_range, y_range},
+    number_format::short,
+    svg_chart::{Points, cut, x_range, y_range},
 };
 use ratatui::{
     Frame, Terminal,
@@ -17,7 +17,7 @@ use ratatui::{
 
 /// One curve.
 #[derive(Clone, Debug)]
-pub struct Curve<'a> {
+pub struct TerminalCurve<'a> {
     /// Its name in the legend.
     pub name: &'a str,
     /// Its colour, and what its points look like.
@@ -28,9 +28,9 @@ pub struct Curve<'a> {
     pub points: Points,
 }
 
-/// Curves under a heading, with marks at the ends and the middle of both axes.
-pub fn draw(frame: &mut Frame, area: Rect, title: &str, curves: &[Curve]) {
-    let finite = |curve: &Curve| -> Points {
+/// RunCurves under a heading, with marks at the ends and the middle of both axes.
+pub fn draw(frame: &mut Frame, area: Rect, title: &str, curves: &[TerminalCurve]) {
+    let finite = |curve: &TerminalCurve| -> Points {
         curve.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
     };
     let lines: Vec<Points> = curves.iter().map(finite).collect();
@@ -51,7 +51,7 @@ pub fn draw(frame: &mut Frame, area: Rect, title: &str, curves: &[Curve]) {
     frame.render_widget(chart, area);
 }
 
-fn dataset<'a>(curve: &Curve<'a>, points: &'a Points) -> Dataset<'a> {
+fn dataset<'a>(curve: &TerminalCurve<'a>, points: &'a Points) -> Dataset<'a> {
     let kind = if points.len() > 1 { GraphType::Line } else { GraphType::Scatter };
     Dataset::default().name(curve.name).marker(curve.marker).graph_type(kind).style(curve.color).data(points)
 }
@@ -90,13 +90,13 @@ fn line(cells: &[Cell]) -> String {
 mod tests {
     use super::*;
 
-    fn picture(curves: &[Curve]) -> String {
+    fn picture(curves: &[TerminalCurve]) -> String {
         letters(60, 12, |frame| draw(frame, frame.area(), "loss", curves))
     }
 
     #[test]
     fn curves_have_names_and_letters_of_their_own() {
-        let curve = |name, letter, points| Curve {
+        let curve = |name, letter, points| TerminalCurve {
             name,
             color: Color::Reset,
             marker: Marker::Custom(letter),

@@ -3,7 +3,7 @@
 use super::{
     config::{Config, overlay},
     failure::Failure,
-    figures::memory_apart,
+    number_format::memory_apart,
     numbers::whole,
     options::SettingsFlags,
     origin::{Asked, Origin},
@@ -23,13 +23,13 @@ use unrolled::{
     train::Training,
 };
 
-mod curve;
-mod events;
-mod keeper;
+mod curve_log;
+mod event_file;
 mod resume;
+mod run_writer;
 mod session;
-use keeper::Keeper;
 use resume::refuse_change;
+use run_writer::RunWriter;
 use session::Session;
 
 /// Train a model on a text
@@ -109,7 +109,7 @@ impl Train {
         let recorded = super::config::record(&settings, paths, &run)?;
         let training = self.new_training(paths, settings, &run, &origin)?;
         let folder = RunFolder::create(self.out.as_deref(), &recorded)?;
-        self.begin(training, Keeper::new(folder, run, recorded))
+        self.begin(training, RunWriter::new(folder, run, recorded))
     }
 
     /// Refuses what is for a run that is resumed. The parser does not, beside a flag that excludes `--resume`.
@@ -142,7 +142,7 @@ impl Train {
             "{}: stopped before its first checkpoint, so it begins again",
             folder.path().display()
         ));
-        self.begin(training, Keeper::new(folder, run, recorded))
+        self.begin(training, RunWriter::new(folder, run, recorded))
     }
 
     /// A run at its beginning, with drawn weights or those of another run.
@@ -163,7 +163,7 @@ impl Train {
 
     /// Writes the first files of a run. Its first checkpoint finds a full disk early, and makes the run one that can be
     /// resumed.
-    fn begin(&self, training: Training, mut keeper: Keeper) -> Result<Session, Failure> {
+    fn begin(&self, training: Training, mut keeper: RunWriter) -> Result<Session, Failure> {
         keeper.folder().write_manifest(training.corpus())?;
         keeper.first(&training)?;
         self.session(training, keeper)
@@ -198,7 +198,7 @@ impl Train {
         self.check_length(&training)?;
         folder.write_config(&recorded)?;
         folder.write_manifest(training.corpus())?;
-        let mut keeper = Keeper::new(folder, run, recorded);
+        let mut keeper = RunWriter::new(folder, run, recorded);
         keeper.resume(&training)?;
         if *training.progress() != stored {
             // What was changed must hold even if the process is killed before its next checkpoint.
@@ -216,7 +216,7 @@ impl Train {
         Ok(paths)
     }
 
-    fn session(&self, training: Training, keeper: Keeper) -> Result<Session, Failure> {
+    fn session(&self, training: Training, keeper: RunWriter) -> Result<Session, Failure> {
         let resumed = self.resume;
         Ok(Session {
             training,

@@ -4,10 +4,10 @@ use super::{
     failure::Failure,
     figures::{bits, clock, counted, grouped, short},
     output,
-    plot::thinned,
     run_view::RunView,
     signals::{Reactions, Signals},
-    terminal_chart::{self, Curve, block},
+    svg_chart::thinned,
+    terminal_chart::{self, TerminalCurve, block},
     visible::visible,
 };
 use clap::Args;
@@ -59,7 +59,7 @@ struct Screen {
 }
 
 /// What a key asks for.
-enum Asked {
+enum KeyAction {
     Nothing,
     End,
 }
@@ -114,7 +114,7 @@ impl Screen {
             let mut changed = false;
             if event::poll(POLL)? {
                 match event::read()? {
-                    Event::Key(key) if matches!(self.press(key), Asked::End) => return Ok(()),
+                    Event::Key(key) if matches!(self.press(key), KeyAction::End) => return Ok(()),
                     _ => changed = true,
                 }
             }
@@ -129,18 +129,18 @@ impl Screen {
         Ok(())
     }
 
-    fn press(&mut self, key: KeyEvent) -> Asked {
+    fn press(&mut self, key: KeyEvent) -> KeyAction {
         let last = self.view.samples.items.len().saturating_sub(1);
         let at = self.sample.unwrap_or(last);
         match key.code {
             _ if key.kind == KeyEventKind::Release => {}
-            KeyCode::Char('q') | KeyCode::Esc => return Asked::End,
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return Asked::End,
+            KeyCode::Char('q') | KeyCode::Esc => return KeyAction::End,
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return KeyAction::End,
             KeyCode::Left => self.sample = Some(at.saturating_sub(1)),
             KeyCode::Right => self.sample = (at + 1 < last).then_some(at + 1),
             _ => {}
         }
-        Asked::Nothing
+        KeyAction::Nothing
     }
 
     fn draw(&self, frame: &mut Frame) {
@@ -200,7 +200,7 @@ impl Screen {
         let curves = self.view.curves("");
         let most = 2 * usize::from(area.width.max(1));
         let (training, validation) = (thinned(&curves.training(), most), thinned(&curves.validation(), most));
-        let line = |name, color, points| Curve { name, color, points, marker: Marker::Braille };
+        let line = |name, color, points| TerminalCurve { name, color, points, marker: Marker::Braille };
         let lines = [line("training", TRAIN, training), line("validation", VALIDATION, validation)];
         terminal_chart::draw(frame, area, &format!("loss over {} (nats)", self.view.unit()), &lines);
     }

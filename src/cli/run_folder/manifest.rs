@@ -7,7 +7,7 @@ use unrolled::corpus::{self, Corpus};
 
 /// A text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct CorpusManifest {
     /// Of all files together.
     pub bytes: u64,
     /// Characters or bytes that are read.
@@ -15,14 +15,14 @@ pub struct Manifest {
     /// CRC-32 of all that is read, as eight hexadecimal digits.
     pub checksum: String,
     /// What was passed over.
-    pub skipped: Skipped,
+    pub skipped: SkippedFiles,
     /// The files in the order they are read in.
-    pub documents: Vec<Document>,
+    pub documents: Vec<ManifestFile>,
 }
 
 /// Files below folders that are no part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Skipped {
+pub struct SkippedFiles {
     /// With a NUL byte near their beginning.
     pub binary: usize,
     /// Without a byte.
@@ -31,7 +31,7 @@ pub struct Skipped {
 
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Document {
+pub struct ManifestFile {
     /// Its path, or what a person would call it.
     pub path: String,
     /// Its length.
@@ -46,10 +46,10 @@ pub struct Document {
     pub encoding: Option<String>,
 }
 
-impl Manifest {
+impl CorpusManifest {
     /// Of a text.
     pub fn of(corpus: &Corpus) -> Self {
-        let documents: Vec<Document> = corpus.documents().map(Document::from).collect();
+        let documents: Vec<ManifestFile> = corpus.documents().map(ManifestFile::from).collect();
         Self {
             bytes: documents.iter().map(|document| document.bytes).sum(),
             symbols: corpus.len(),
@@ -87,7 +87,7 @@ impl Manifest {
     }
 }
 
-impl From<corpus::Document<'_>> for Document {
+impl From<corpus::Document<'_>> for ManifestFile {
     fn from(document: corpus::Document) -> Self {
         Self {
             path: document.path.to_owned(),
@@ -99,7 +99,7 @@ impl From<corpus::Document<'_>> for Document {
     }
 }
 
-impl From<corpus::Skipped> for Skipped {
+impl From<corpus::Skipped> for SkippedFiles {
     fn from(corpus::Skipped { binary, empty }: corpus::Skipped) -> Self {
         Self { binary, empty }
     }

@@ -6,7 +6,7 @@ use unrolled::train::{Logged, Progress};
 
 /// A line of `steps.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Step {
+pub struct CurvePoint {
     /// A point of the training curve.
     #[serde(flatten)]
     pub logged: Logged,
@@ -16,7 +16,7 @@ pub struct Step {
 
 /// A line of `samples.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
+pub struct SampleRecord {
     /// Optimiser steps done.
     pub step: u64,
     /// What the model wrote.
@@ -25,9 +25,9 @@ pub struct Sample {
 
 /// `status.json`: where a run stands, about a second ago.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Status {
+pub struct RunStatus {
     /// What the run is at, or how it ended.
-    pub state: State,
+    pub state: RunState,
     /// Optimiser steps done.
     pub step: u64,
     /// Optimiser steps of the whole run.
@@ -45,7 +45,7 @@ pub struct Status {
 /// What a run is at. A run whose process was killed has the state that it was killed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum RunState {
     /// Steps are taken.
     Training,
     /// The horizon is reached, or patience has come to its end.
@@ -57,9 +57,9 @@ pub enum State {
 /// Points whose mean tells how a run goes now.
 const RECENT: usize = 32;
 
-impl Status {
+impl RunStatus {
     /// Of a run here and now, whose training curve is `steps`.
-    pub fn new(state: State, progress: &Progress, chars_per_step: u64, steps: &[Step]) -> Self {
+    pub fn new(state: RunState, progress: &Progress, chars_per_step: u64, steps: &[CurvePoint]) -> Self {
         let recent = &steps[steps.len().saturating_sub(RECENT)..];
         let since = &progress.since_log;
         // Those since the last point, which may be many or none, count as one more.

@@ -3,10 +3,10 @@
 use super::{
     super::{
         output::{self, quoted},
-        progress::Display,
+        progress::ProgressDisplay,
         signals::{self, Reactions, Signals},
     },
-    Failure, Keeper, note,
+    Failure, RunWriter, note,
 };
 use std::io;
 use unrolled::{Error, train::Training};
@@ -17,7 +17,7 @@ mod outcome;
 /// Everything that a run under way needs.
 pub struct Session {
     pub training: Training,
-    pub keeper: Keeper,
+    pub keeper: RunWriter,
     pub resumed: bool,
     pub json: bool,
     pub stop_after: Option<u64>,
@@ -25,14 +25,14 @@ pub struct Session {
 }
 
 /// Why the loop ended.
-enum End {
+enum RunEnd {
     Done,
     Paused,
     Signal(i32),
 }
 
 /// Why a step ended the run.
-enum Stop {
+enum StepFailure {
     /// Nothing of it was done, or all: what stands can be kept.
     Before(Failure),
     /// Something of it was done that is not to be kept.
@@ -59,7 +59,7 @@ impl Session {
         }
         self.announce();
         self.training.interrupt_by(signals.flag());
-        let mut display = Display::new(self.training.progress(), self.training.chars_per_step());
+        let mut display = ProgressDisplay::new(self.training.progress(), self.training.chars_per_step());
         let end = loop {
             if let Some(end) = self.end(signals) {
                 break self.look().map(|()| end);
@@ -74,7 +74,7 @@ impl Session {
                 self.keeper.close(&self.training)?;
                 self.finish_as(end)
             }
-            Err(Stop::Before(error)) => {
+            Err(StepFailure::Before(error)) => {
                 self.keeper.close(&self.training)?;
                 match (&error, signals.caught()) {
                     // A terminal that closes sends a signal and takes no more output.
@@ -82,11 +82,11 @@ impl Session {
                     _ => Err(self.explain(error)),
                 }
             }
-            Err(Stop::After(failure)) => Err(self.explain(failure)),
+            Err(StepFailure::After(failure)) => Err(self.explain(failure)),
         }
     }
 
-    fn step(&mut self, display: &mut Display) -> Result<(), Stop> {
+    fn step(&mut self, display: &mut ProgressDisplay) -> Result<(), StepFailure> {
         if self.keeper.has_few_files(&self.training) {
             self.look()?;
         }
@@ -96,46 +96,46 @@ impl Session {
             Ok(report) => report,
             // A signal, which the loop sees next.
             Err(Error::Interrupted) => return Ok(()),
-            Err(error @ Error::TextChanged { .. }) => return Err(Stop::Before(error.into())),
-            Err(error) => return Err(Stop::After(error.into())),
+            Err(error @ Error::TextChanged { .. }) => return Err(StepFailure::Before(error.into())),
+            Err(error) => return Err(StepFailure::After(error.into())),
         };
         display.step(&report, self.training.progress());
         if let Some(record) = &report.record {
-            self.keeper.evaluation(&self.training, record).map_err(Stop::After)?;
+            self.keeper.evaluation(&self.training, record).map_err(StepFailure::After)?;
             display.evaluation(record);
             if self.json {
-                output::json(record).map_err(Stop::Before)?;
+                output::json(record).map_err(StepFailure::Before)?;
             }
         }
-        self.keeper.step(&self.training).map_err(Stop::After)
+        self.keeper.step(&self.training).map_err(StepFailure::After)
     }
 
     /// Looks at the text. A few files are looked at before every step, and a step's only window is read before that:
     /// nothing that was done has read the change. Otherwise, the steps since the last look may have.
-    fn look(&mut self) -> Result<(), Stop> {
+    fn look(&mut self) -> Result<(), StepFailure> {
         let every_window =
             self.keeper.has_few_files(&self.training) && self.training.settings().accumulate == 1;
-        let stop = if every_window { Stop::Before } else { Stop::After };
+        let stop = if every_window { StepFailure::Before } else { StepFailure::After };
         self.keeper.look(&self.training).map_err(stop)
     }
 
-    fn finish_as(&self, end: End) -> Result<(), Failure> {
+    fn finish_as(&self, end: RunEnd) -> Result<(), Failure> {
         match end {
-            End::Done => self.finish(),
-            End::Paused => self.paused(),
-            End::Signal(number) => self.interrupted(number),
+            RunEnd::Done => self.finish(),
+            RunEnd::Paused => self.paused(),
+            RunEnd::Signal(number) => self.interrupted(number),
         }
     }
 
-    fn end(&self, signals: &Signals) -> Option<End> {
+    fn end(&self, signals: &Signals) -> Option<RunEnd> {
         if self.training.is_done() {
-            return Some(End::Done);
+            return Some(RunEnd::Done);
         }
         if let Some(number) = signals.caught() {
-            return Some(End::Signal(number));
+            return Some(RunEnd::Signal(number));
         }
         let step = self.training.progress().step;
-        self.stop_after.is_some_and(|stop| step >= stop).then_some(End::Paused)
+        self.stop_after.is_some_and(|stop| step >= stop).then_some(RunEnd::Paused)
     }
 
     /// A reader that goes away, or a text that does, ends the run, which is worth a line: an exit code of 0 would say

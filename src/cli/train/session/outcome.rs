@@ -5,7 +5,7 @@ use super::{
         figures::{bits, clock, grouped},
         output::{self, note, quoted},
         run_folder::PLOT,
-        sample::{Writer, opening},
+        sample::{TextWriter, opening},
         signals,
     },
     Failure, Session,
@@ -19,7 +19,7 @@ use unrolled::{
 
 /// The last object of `--json`.
 #[derive(Serialize)]
-struct Done<'a> {
+struct FinalLine<'a> {
     #[serde(flatten)]
     record: Option<&'a Record>,
     done: bool,
@@ -63,7 +63,7 @@ impl Session {
 
     fn print_done(&self) -> Result<(), Failure> {
         let progress = self.training.progress();
-        output::json(&Done {
+        output::json(&FinalLine {
             record: progress.history.last(),
             done: true,
             best_val_loss: progress.best_val_loss,
@@ -99,7 +99,7 @@ impl Session {
     }
 
     fn show_sample(&self) -> Result<(), Failure> {
-        let writer = Writer {
+        let writer = TextWriter {
             model: self.training.model(),
             vocabulary: self.training.vocabulary(),
             sampling: Sampling {
@@ -169,7 +169,8 @@ mod tests {
             learning_rate: 0.1,
             chars_per_second: 1.0,
         };
-        let done = Done { record: Some(&record), done: true, best_val_loss: None, checkpoint: "a".into() };
+        let done =
+            FinalLine { record: Some(&record), done: true, best_val_loss: None, checkpoint: "a".into() };
         let json = serde_json::to_value(&done).expect("JSON");
         assert_eq!((&json["step"], &json["done"]), (&3.into(), &true.into()));
         assert!(json["val_loss"].is_null() && json["best_val_loss"].is_null());

@@ -11,7 +11,7 @@ use std::{
 
 /// The lines so far. Only what was added is read again, unless the file is another one by now.
 #[derive(Debug)]
-pub struct Tail<T> {
+pub struct LinesReader<T> {
     path: PathBuf,
     /// What the lines say.
     pub items: Vec<T>,
@@ -20,7 +20,7 @@ pub struct Tail<T> {
     id: u64,
 }
 
-impl<T: DeserializeOwned> Tail<T> {
+impl<T: DeserializeOwned> LinesReader<T> {
     /// Of a file that need not exist yet.
     pub fn at(path: PathBuf) -> Self {
         Self { path, items: Vec::new(), read: 0, id: 0 }
@@ -89,7 +89,7 @@ mod tests {
     fn lines_are_read_once_and_whole() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = home.path().join("lines");
-        let mut tail: Tail<u32> = Tail::at(path.clone());
+        let mut tail: LinesReader<u32> = LinesReader::at(path.clone());
         let mut holds = |expected: &[u32]| {
             tail.refresh().expect("readable");
             assert_eq!(tail.items, expected);
@@ -115,7 +115,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = home.path().join("lines");
         fs::write(&path, "1\n2\nx\n").expect("written");
-        let mut tail: Tail<u32> = Tail::at(path.clone());
+        let mut tail: LinesReader<u32> = LinesReader::at(path.clone());
         // However often it is looked at.
         for _ in 0..3 {
             let told = tail.refresh().expect_err("odd").to_string();
@@ -132,7 +132,7 @@ mod tests {
         let path = home.path().join("lines");
         let line = "\"\u{e9}\"\n".as_bytes();
         fs::write(&path, [line, &line[..2]].concat()).expect("written");
-        let mut tail: Tail<String> = Tail::at(path.clone());
+        let mut tail: LinesReader<String> = LinesReader::at(path.clone());
         tail.refresh().expect("readable");
         assert_eq!(tail.items, ["\u{e9}"]);
         fs::write(&path, [line, line].concat()).expect("written");

@@ -1,4 +1,4 @@
-//! Curves as SVG pictures.
+//! RunCurves as SVG pictures.
 
 use super::visible::visible;
 use plotters::{
@@ -19,7 +19,7 @@ const GRID: RGBColor = RGBColor(230, 233, 237);
 pub const TRAIN: Color = RGBColor(120, 144, 176);
 /// Validation curves.
 pub const VALIDATION: Color = RGBColor(214, 82, 44);
-/// Curves of several runs, told apart with most kinds of colour vision (Okabe and Ito's palette without its yellow).
+/// RunCurves of several runs, told apart with most kinds of colour vision (Okabe and Ito's palette without its yellow).
 const RUNS: [Color; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -30,7 +30,7 @@ const RUNS: [Color; 7] = [
     RGBColor(90, 90, 90),
 ];
 
-/// Lines that a key within the picture has room for; that of more stands beside it, so wide.
+/// LinesWriter that a key within the picture has room for; that of more stands beside it, so wide.
 const KEY_WITHIN: usize = 2;
 const KEY_WIDTH: u32 = 230;
 /// Pixels from one line of small letters to the next.

@@ -1,9 +1,9 @@
-//! Event files that TensorBoard shows: records of TensorFlow's `tfrecord` framing, each a message of its `event.proto`.
+//! EventProto files that TensorBoard shows: records of TensorFlow's `tfrecord` framing, each a message of its `event.proto`.
 
 use super::super::{
     config::table_of,
     failure::Failure,
-    run_folder::{Appended, Sample, Step, now},
+    run_folder::{AppendedFile, CurvePoint, SampleRecord, now},
 };
 use prost::Message;
 use std::{
@@ -17,34 +17,34 @@ const PREFIX: &str = "events.out.tfevents.";
 const SUFFIX: &str = ".unrolled";
 
 /// All that there is to tell of a run.
-pub struct Told<'a> {
+pub struct EventSource<'a> {
     /// The training curve.
-    pub steps: &'a [Step],
+    pub steps: &'a [CurvePoint],
     /// The evaluations.
     pub history: &'a [Record],
     /// The texts.
-    pub samples: &'a [Sample],
+    pub samples: &'a [SampleRecord],
     /// The settings.
     pub settings: &'a Settings,
 }
 
 /// The event file of a run. A process writes one of its own, which begins with all that was before it, and which takes the
 /// place of those of earlier processes: so a resumed run has neither gaps nor doubles.
-pub struct Events {
-    file: Appended,
+pub struct EventFile {
+    file: AppendedFile,
     folder: PathBuf,
     /// Steps, evaluations and samples in the file.
     written: [usize; 3],
 }
 
-impl Events {
+impl EventFile {
     /// In this folder; nothing is written yet.
     pub fn new(folder: &Path) -> Self {
-        Self { file: Appended::at(fresh(folder)), folder: folder.to_owned(), written: [0; 3] }
+        Self { file: AppendedFile::at(fresh(folder)), folder: folder.to_owned(), written: [0; 3] }
     }
 
     /// Brings the file to what is told, in `folder`.
-    pub fn write(&mut self, folder: &Path, told: &Told) -> Result<(), Failure> {
+    pub fn write(&mut self, folder: &Path, told: &EventSource) -> Result<(), Failure> {
         if self.folder != folder {
             self.folder = folder.to_owned();
             self.file.move_to(folder);
@@ -55,7 +55,7 @@ impl Events {
         }
         if !self.file.is_intact() {
             // Under another name: in a file that it knows TensorBoard goes on where it stopped, whatever is there by now.
-            self.file = Appended::at(fresh(&self.folder));
+            self.file = AppendedFile::at(fresh(&self.folder));
             self.file.replace(&whole(told))?;
             self.empty_earlier();
         } else {
@@ -88,25 +88,25 @@ fn fresh(folder: &Path) -> PathBuf {
 
 /// A file from its beginning: the version, a session that starts (what TensorBoard has seen of an earlier file it then
 /// drops), the settings, and everything told.
-fn whole(told: &Told) -> Vec<u8> {
+fn whole(told: &EventSource) -> Vec<u8> {
     let time = told.steps.first().map_or_else(now, |step| step.time);
     let mut bytes = Vec::new();
     frame(
-        &Event { wall_time: time, file_version: Some("brain.Event:2".into()), ..Event::default() },
+        &EventProto { wall_time: time, file_version: Some("brain.Event:2".into()), ..EventProto::default() },
         &mut bytes,
     );
-    let start = SessionLog { status: SESSION_START };
-    frame(&Event { wall_time: time, session_log: Some(start), ..Event::default() }, &mut bytes);
+    let start = SessionLogProto { status: SESSION_START };
+    frame(&EventProto { wall_time: time, session_log: Some(start), ..EventProto::default() }, &mut bytes);
     let settings = table_of(told.settings).map(|table| table.to_string()).unwrap_or_default();
     frame(&event(0, time, vec![text("settings", &indented(&settings))]), &mut bytes);
     told.write_after([0; 3], &mut bytes);
     bytes
 }
 
-impl Told<'_> {
+impl EventSource<'_> {
     /// All but the first so many of each, in the order of their steps within each kind.
     fn write_after(&self, [steps, history, samples]: [usize; 3], bytes: &mut Vec<u8>) {
-        for Step { logged, time } in &self.steps[steps..] {
+        for CurvePoint { logged, time } in &self.steps[steps..] {
             let values = vec![
                 scalar("loss/training", logged.loss),
                 scalar("gradient norm", logged.gradient_norm),
@@ -140,7 +140,7 @@ fn indented(text: &str) -> String {
 }
 
 /// Appends one record: length and bytes, each with its checksum, which TensorFlow masks.
-fn frame(event: &Event, bytes: &mut Vec<u8>) {
+fn frame(event: &EventProto, bytes: &mut Vec<u8>) {
     let masked = |part: &[u8]| crc32c::crc32c(part).rotate_right(15).wrapping_add(0xa282_ead8);
     let (data, length) = (event.encode_to_vec(), (event.encoded_len() as u64).to_le_bytes());
     bytes.extend(length);
@@ -149,23 +149,23 @@ fn frame(event: &Event, bytes: &mut Vec<u8>) {
     bytes.extend(masked(&data).to_le_bytes());
 }
 
-fn event(step: u64, wall_time: f64, value: Vec<Value>) -> Event {
+fn event(step: u64, wall_time: f64, value: Vec<ValueProto>) -> EventProto {
     let step = i64::try_from(step).unwrap_or(i64::MAX);
-    Event { wall_time, step, summary: Some(Summary { value }), ..Event::default() }
+    EventProto { wall_time, step, summary: Some(SummaryProto { value }), ..EventProto::default() }
 }
 
-fn scalar(tag: &str, value: f64) -> Value {
-    Value { tag: tag.into(), simple_value: Some(value as f32), ..Value::default() }
+fn scalar(tag: &str, value: f64) -> ValueProto {
+    ValueProto { tag: tag.into(), simple_value: Some(value as f32), ..ValueProto::default() }
 }
 
-fn text(tag: &str, text: &str) -> Value {
-    let plugin_data = Some(PluginData { plugin_name: "text".into() });
-    let tensor = Tensor { dtype: DT_STRING, shape: Some(Shape {}), string_val: vec![text.into()] };
-    Value {
+fn text(tag: &str, text: &str) -> ValueProto {
+    let plugin_data = Some(PluginDataProto { plugin_name: "text".into() });
+    let tensor = TensorProto { dtype: DT_STRING, shape: Some(ShapeProto {}), string_val: vec![text.into()] };
+    ValueProto {
         tag: tag.into(),
-        metadata: Some(Metadata { plugin_data }),
+        metadata: Some(MetadataProto { plugin_data }),
         tensor: Some(tensor),
-        ..Value::default()
+        ..ValueProto::default()
     }
 }
 
@@ -175,7 +175,7 @@ const DT_STRING: i32 = 7;
 // The fields used here of TensorFlow's event.proto, summary.proto, tensor.proto and tensor_shape.proto, by their numbers.
 
 #[derive(Clone, PartialEq, Message)]
-struct Event {
+struct EventProto {
     #[prost(double, tag = "1")]
     wall_time: f64,
     #[prost(int64, tag = "2")]
@@ -183,60 +183,60 @@ struct Event {
     #[prost(string, optional, tag = "3")]
     file_version: Option<String>,
     #[prost(message, optional, tag = "5")]
-    summary: Option<Summary>,
+    summary: Option<SummaryProto>,
     #[prost(message, optional, tag = "7")]
-    session_log: Option<SessionLog>,
+    session_log: Option<SessionLogProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct SessionLog {
+struct SessionLogProto {
     #[prost(int32, tag = "1")]
     status: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Summary {
+struct SummaryProto {
     #[prost(message, repeated, tag = "1")]
-    value: Vec<Value>,
+    value: Vec<ValueProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Value {
+struct ValueProto {
     #[prost(string, tag = "1")]
     tag: String,
     #[prost(float, optional, tag = "2")]
     simple_value: Option<f32>,
     #[prost(message, optional, tag = "8")]
-    tensor: Option<Tensor>,
+    tensor: Option<TensorProto>,
     #[prost(message, optional, tag = "9")]
-    metadata: Option<Metadata>,
+    metadata: Option<MetadataProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Metadata {
+struct MetadataProto {
     #[prost(message, optional, tag = "1")]
-    plugin_data: Option<PluginData>,
+    plugin_data: Option<PluginDataProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct PluginData {
+struct PluginDataProto {
     #[prost(string, tag = "1")]
     plugin_name: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Tensor {
+struct TensorProto {
     #[prost(int32, tag = "1")]
     dtype: i32,
     #[prost(message, optional, tag = "2")]
-    shape: Option<Shape>,
+    shape: Option<ShapeProto>,
     #[prost(bytes = "vec", repeated, tag = "8")]
     string_val: Vec<Vec<u8>>,
 }
 
 /// A scalar's.
 #[derive(Clone, PartialEq, Message)]
-struct Shape {}
+struct ShapeProto {}
 
 #[cfg(test)]
 mod tests {
@@ -244,7 +244,7 @@ mod tests {
     use unrolled::train::Logged;
 
     /// The messages of a file, whose framing is checked.
-    fn events(bytes: &[u8]) -> Vec<Event> {
+    fn events(bytes: &[u8]) -> Vec<EventProto> {
         let masked =
             |part: &[u8]| crc32c::crc32c(part).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes();
         let (mut rest, mut found) = (bytes, Vec::new());
@@ -253,13 +253,13 @@ mod tests {
             assert_eq!(rest[8..12], masked(&rest[..8]));
             let data = &rest[12..12 + length];
             assert_eq!(rest[12 + length..16 + length], masked(data));
-            found.push(Event::decode(data).expect("a message"));
+            found.push(EventProto::decode(data).expect("a message"));
             rest = &rest[16 + length..];
         }
         found
     }
 
-    fn step(step: u64) -> Step {
+    fn step(step: u64) -> CurvePoint {
         let logged = Logged {
             step,
             chars: 10 * step,
@@ -269,7 +269,7 @@ mod tests {
             learning_rate: 0.1,
             chars_per_second: 1e5,
         };
-        Step { logged, time: 1000.0 + step as f64 }
+        CurvePoint { logged, time: 1000.0 + step as f64 }
     }
 
     fn record(step: u64) -> Record {
@@ -292,21 +292,21 @@ mod tests {
             .expect("written");
         fs::write(home.path().join("events.out.tfevents.0.other"), "another program's.").expect("written");
         let (steps, history) = ([step(1), step(2), step(3)], [record(2)]);
-        let samples = [Sample { step: 2, text: "to be\nor".into() }];
+        let samples = [SampleRecord { step: 2, text: "to be\nor".into() }];
         let settings = Settings::default();
-        let told = |count: usize| Told {
+        let told = |count: usize| EventSource {
             steps: &steps[..count],
             history: &history[..count / 2],
             samples: &samples[..count / 2],
             settings: &settings,
         };
-        let mut file = Events::new(home.path());
+        let mut file = EventFile::new(home.path());
         for count in 0..3 {
             file.write(home.path(), &told(count)).expect("written");
         }
         let path = file.file.path().to_owned();
         let read = || events(&fs::read(&path).expect("readable"));
-        let steps_of = |found: &[Event]| found.iter().map(|event| event.step).collect::<Vec<_>>();
+        let steps_of = |found: &[EventProto]| found.iter().map(|event| event.step).collect::<Vec<_>>();
         assert_eq!(steps_of(&read()), [0, 0, 0, 1, 2, 2, 2]);
         let found = read();
         assert_eq!(found[0].file_version.as_deref(), Some("brain.Event:2"));

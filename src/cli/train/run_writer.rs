@@ -4,13 +4,13 @@
 use super::{
     super::{
         failure::Failure,
-        figures::symbols,
+        number_format::symbols,
         output::note,
-        run_folder::{BEST, Lines, RunFolder, SAMPLES, Sample, State, as_line},
+        run_folder::{BEST, LinesWriter, RunFolder, RunState, SAMPLES, SampleRecord, as_line},
         run_options::{Every, RunOptions},
         sample::opening,
     },
-    curve::Curve,
+    curve_log::CurveLog,
 };
 use std::{
     thread,
@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const LOOK_SHARE: u32 = 100;
 
 /// The best checkpoint, as long as it is not on disk.
-enum Best {
+enum UnsavedBest {
     /// It is on disk, or there is none.
     Written,
     /// The run as it stands.
@@ -45,27 +45,27 @@ enum Best {
 }
 
 /// Writes a run's files.
-pub struct Keeper {
+pub struct RunWriter {
     folder: RunFolder,
     every: Every,
     keep: usize,
     sample_length: u32,
     /// The text of `config.toml`, in case it has to be written again.
     config: String,
-    metrics: Lines,
-    sample_lines: Lines,
-    samples: Vec<Sample>,
-    curve: Curve,
+    metrics: LinesWriter,
+    sample_lines: LinesWriter,
+    samples: Vec<SampleRecord>,
+    curve: CurveLog,
     /// The step of the checkpoint on disk, and when it was written.
     saved: Option<u64>,
     saved_at: Instant,
-    best: Best,
+    best: UnsavedBest,
     /// When to try again, where writing fails.
     again_at: Option<Instant>,
     look_at: Instant,
 }
 
-impl Keeper {
+impl RunWriter {
     /// For a folder that holds its `config.toml`.
     pub fn new(folder: RunFolder, run: RunOptions, config: String) -> Self {
         Self {
@@ -76,10 +76,10 @@ impl Keeper {
             metrics: folder.metrics(),
             sample_lines: folder.samples(),
             samples: Vec::new(),
-            curve: Curve::new(&folder, &run),
+            curve: CurveLog::new(&folder, &run),
             saved: None,
             saved_at: Instant::now(),
-            best: Best::Written,
+            best: UnsavedBest::Written,
             again_at: None,
             look_at: Instant::now() + LOOK,
             folder,
@@ -162,20 +162,20 @@ impl Keeper {
     /// After an evaluation: all files.
     ///
     /// # Errors
-    /// As for [`Keeper::step`].
+    /// As for [`RunWriter::step`].
     pub fn evaluation(&mut self, training: &Training, record: &Record) -> Result<(), Failure> {
         self.look(training)?;
         if self.sample_length > 0 {
             self.samples.push(self.sample(training)?);
         }
         if is_best(record, &training.progress().history) {
-            self.best = Best::Now;
+            self.best = UnsavedBest::Now;
         }
         if self.again_at.is_none_or(|again_at| Instant::now() >= again_at) {
             self.attempt(training)?;
         }
-        if matches!(self.best, Best::Now) {
-            self.best = Best::Copied(Box::new(training.checkpoint()));
+        if matches!(self.best, UnsavedBest::Now) {
+            self.best = UnsavedBest::Copied(Box::new(training.checkpoint()));
         }
         Ok(())
     }
@@ -225,7 +225,7 @@ impl Keeper {
     /// What the disk says after some attempts; the files are then as they were last written.
     pub fn close(&mut self, training: &Training) -> Result<(), Failure> {
         self.write_last(training)?;
-        let state = if training.is_done() { State::Done } else { State::Stopped };
+        let state = if training.is_done() { RunState::Done } else { RunState::Stopped };
         self.curve.write_status(&self.folder, training, state);
         Ok(())
     }
@@ -290,25 +290,25 @@ impl Keeper {
     /// The best one first: a crash between the two is mended by resuming, which comes to the same best again.
     fn checkpoint(&mut self, training: &Training) -> Result<(), Failure> {
         match &self.best {
-            Best::Written => {}
-            Best::Now => self.folder.write(BEST, |path| training.save(path))?,
-            Best::Copied(best) => self.folder.write(BEST, |path| best.save(path))?,
+            UnsavedBest::Written => {}
+            UnsavedBest::Now => self.folder.write(BEST, |path| training.save(path))?,
+            UnsavedBest::Copied(best) => self.folder.write(BEST, |path| best.save(path))?,
         }
-        self.best = Best::Written;
+        self.best = UnsavedBest::Written;
         self.folder.write_last(training, self.saved, self.keep)?;
         (self.saved, self.saved_at) = (Some(training.progress().step), Instant::now());
         Ok(())
     }
 
     /// A text from the model as it stands.
-    fn sample(&self, training: &Training) -> Result<Sample, Failure> {
+    fn sample(&self, training: &Training) -> Result<SampleRecord, Failure> {
         let (model, vocabulary) = (training.model(), training.vocabulary());
         let seed = training.settings().seed;
         let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, seed };
         let mut generator = Generator::new(model, vocabulary, sampling, 0)?;
         generator.prompt(opening(training.settings(), vocabulary))?;
         let ids: Vec<u32> = (0..self.sample_length).map(|_| generator.next_id()).collect();
-        Ok(Sample { step: training.progress().step, text: vocabulary.decode(&ids) })
+        Ok(SampleRecord { step: training.progress().step, text: vocabulary.decode(&ids) })
     }
 }
 

@@ -7,35 +7,35 @@ use unrolled::checkpoint::Checkpoint;
 
 /// A checkpoint to use, and the run it belongs to.
 #[derive(Debug)]
-pub struct Trained {
+pub struct RunCheckpoint {
     /// The run's folder.
     pub folder: RunFolder,
     /// The checkpoint.
     pub file: PathBuf,
 }
 
-/// Which checkpoint of a run.
+/// CheckpointChoice checkpoint of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Which {
+pub enum CheckpointChoice {
     /// The one with the lowest validation loss.
     Best,
     /// The latest.
     Last,
 }
 
-impl Trained {
+impl RunCheckpoint {
     /// Finds the checkpoint of `run`: a checkpoint file, a run folder, or without a name the newest under `runs/`.
     ///
     /// Without a wish it is the best, or the last of a run that has no best.
-    pub fn find(run: Option<&Path>, which: Option<Which>) -> Result<Self, Failure> {
+    pub fn find(run: Option<&Path>, which: Option<CheckpointChoice>) -> Result<Self, Failure> {
         let folder = match run {
             None => RunFolder::newest()?,
             Some(file) if file.is_file() => return Self::of_file(file, which),
             Some(path) => RunFolder::at(path),
         };
         let file = match which {
-            Some(Which::Last) => folder.last(),
-            Some(Which::Best) => folder.best(),
+            Some(CheckpointChoice::Last) => folder.last(),
+            Some(CheckpointChoice::Best) => folder.best(),
             None if folder.best().exists() => folder.best(),
             None => folder.last(),
         };
@@ -45,7 +45,7 @@ impl Trained {
         }
     }
 
-    fn of_file(file: &Path, which: Option<Which>) -> Result<Self, Failure> {
+    fn of_file(file: &Path, which: Option<CheckpointChoice>) -> Result<Self, Failure> {
         if which.is_some() {
             let named = file.display();
             return Err(Failure::Usage(format!(
@@ -80,11 +80,12 @@ mod tests {
     #[test]
     fn missing_runs_say_what_to_do() {
         let home = tempfile::tempdir().expect("a temporary folder");
-        let told = |run: &Path, which| Trained::find(Some(run), which).expect_err("missing").to_string();
+        let told =
+            |run: &Path, which| RunCheckpoint::find(Some(run), which).expect_err("missing").to_string();
         assert!(told(&home.path().join("x"), None).contains("no such run folder or checkpoint"));
         assert!(told(home.path(), None).contains("no checkpoint.safetensors here"));
-        assert!(told(home.path(), Some(Which::Best)).contains("use --checkpoint last"));
+        assert!(told(home.path(), Some(CheckpointChoice::Best)).contains("use --checkpoint last"));
         fs::write(home.path().join("model"), "").expect("written");
-        assert!(told(&home.path().join("model"), Some(Which::Last)).contains("is a file"));
+        assert!(told(&home.path().join("model"), Some(CheckpointChoice::Last)).contains("is a file"));
     }
 }

@@ -4,10 +4,10 @@
 use super::{
     super::{
         failure::Failure,
-        run_folder::{Lines, RunFolder, STEPS, Sample, State, Status, Step, now},
+        run_folder::{CurvePoint, LinesWriter, RunFolder, RunState, RunStatus, STEPS, SampleRecord, now},
         run_options::RunOptions,
     },
-    events::{Events, Told},
+    event_file::{EventFile, EventSource},
 };
 use std::{
     path::Path,
@@ -22,11 +22,11 @@ const POINTS: u64 = 512;
 const BEAT: Duration = Duration::from_secs(1);
 
 /// The points so far, and the files they go to.
-pub struct Curve {
+pub struct CurveLog {
     every: Option<u64>,
-    steps: Vec<Step>,
-    lines: Lines,
-    events: Option<Events>,
+    steps: Vec<CurvePoint>,
+    lines: LinesWriter,
+    events: Option<EventFile>,
     beat_at: Instant,
 }
 
@@ -35,14 +35,14 @@ fn interval_at(step: u64) -> u64 {
     1 << (step / POINTS).max(1).ilog2()
 }
 
-impl Curve {
+impl CurveLog {
     /// Of a run that begins.
     pub fn new(folder: &RunFolder, run: &RunOptions) -> Self {
         Self {
             every: run.log_every,
             steps: Vec::new(),
             lines: folder.steps(),
-            events: run.tensorboard.then(|| Events::new(folder.path())),
+            events: run.tensorboard.then(|| EventFile::new(folder.path())),
             beat_at: Instant::now(),
         }
     }
@@ -54,7 +54,7 @@ impl Curve {
     }
 
     /// The points so far.
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[CurvePoint] {
         &self.steps
     }
 
@@ -66,7 +66,7 @@ impl Curve {
             return false;
         }
         let Some(logged) = training.log() else { return false };
-        self.steps.push(Step { logged, time: now() });
+        self.steps.push(CurvePoint { logged, time: now() });
         true
     }
 
@@ -75,19 +75,24 @@ impl Curve {
         &mut self,
         folder: &RunFolder,
         training: &Training,
-        samples: &[Sample],
+        samples: &[SampleRecord],
     ) -> Result<(), Failure> {
         folder.named(self.write_in(folder.held(), training, samples))
     }
 
-    fn write_in(&mut self, folder: &Path, training: &Training, samples: &[Sample]) -> Result<(), Failure> {
+    fn write_in(
+        &mut self,
+        folder: &Path,
+        training: &Training,
+        samples: &[SampleRecord],
+    ) -> Result<(), Failure> {
         let line = |at: usize| serde_json::to_string(&self.steps[at]).expect("numbers only");
         self.lines.write(folder, self.steps.len(), line)?;
         if let Some(events) = &mut self.events {
             let history = &training.progress().history;
             events.write(
                 folder,
-                &Told { steps: &self.steps, history, samples, settings: training.settings() },
+                &EventSource { steps: &self.steps, history, samples, settings: training.settings() },
             )?;
         }
         Ok(())
@@ -97,16 +102,16 @@ impl Curve {
     pub fn beat(&mut self, folder: &RunFolder, training: &Training, at: Instant) {
         if at >= self.beat_at {
             self.beat_at = at + BEAT;
-            self.write_status(folder, training, State::Training);
+            self.write_status(folder, training, RunState::Training);
         }
     }
 
     /// `status.json`, now, in the run's own folder alone. Those who watch miss one that cannot be written; nobody else does.
-    pub fn write_status(&self, folder: &RunFolder, training: &Training, state: State) {
+    pub fn write_status(&self, folder: &RunFolder, training: &Training, state: RunState) {
         if !folder.is_held() {
             return;
         }
-        let status = Status::new(state, training.progress(), training.chars_per_step(), &self.steps);
+        let status = RunStatus::new(state, training.progress(), training.chars_per_step(), &self.steps);
         let _ = folder.write_status(&status);
     }
 }
@@ -133,12 +138,12 @@ mod tests {
         let settings = Settings { hidden: 3, batch: 2, steps: 4, max_steps: Some(9), ..Settings::default() };
         let corpus = Corpus::embedded(settings.unit).expect("a text");
         let training = Training::new(corpus, settings, Some(1)).expect("a run");
-        let curve = Curve::new(&folder, &RunOptions::default());
-        curve.write_status(&folder, &training, State::Stopped);
+        let curve = CurveLog::new(&folder, &RunOptions::default());
+        curve.write_status(&folder, &training, RunState::Stopped);
         assert!(folder.status().is_some());
         std::fs::rename(&here, home.path().join("there")).expect("moved");
         let other = RunFolder::create(Some(&here), "").expect("another run");
-        curve.write_status(&folder, &training, State::Stopped);
+        curve.write_status(&folder, &training, RunState::Stopped);
         assert_eq!(other.status(), None);
     }
 }

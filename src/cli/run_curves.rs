@@ -2,25 +2,25 @@
 
 use super::{
     figures::{bits, short},
-    plot::{Chart, Line, POINTS, Points, TRAIN, VALIDATION, thinned},
-    run_folder::Step,
+    run_folder::CurvePoint,
+    svg_chart::{Chart, Line, POINTS, Points, TRAIN, VALIDATION, thinned},
 };
 use unrolled::train::Record;
 
 /// The files of a run, as curves see them.
 #[derive(Clone, Copy, Debug)]
-pub struct Curves<'a> {
+pub struct RunCurves<'a> {
     /// The run's name.
     pub name: &'a str,
     /// What a symbol is called in the plural: "characters" or "bytes".
     pub unit: &'a str,
     /// The training curve; of a run of an earlier version it may be empty, or begin where that was gone on with.
-    pub steps: &'a [Step],
+    pub steps: &'a [CurvePoint],
     /// The evaluations.
     pub history: &'a [Record],
 }
 
-impl Curves<'_> {
+impl RunCurves<'_> {
     /// Training loss over the symbols trained on: of the training curve and the evaluations before it, or of the evaluations
     /// alone where these are finer.
     pub fn training(&self) -> Points {
@@ -41,7 +41,7 @@ impl Curves<'_> {
     }
 
     /// A value of each point of the training curve.
-    pub fn of_steps(&self, value: impl Fn(&Step) -> f64) -> Points {
+    pub fn of_steps(&self, value: impl Fn(&CurvePoint) -> f64) -> Points {
         self.steps.iter().map(|step| (step.logged.chars as f64, value(step))).collect()
     }
 
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    fn step(chars: u64, loss: f64) -> Step {
+    fn step(chars: u64, loss: f64) -> CurvePoint {
         let logged = Logged {
             step: chars / 10,
             chars,
@@ -124,18 +124,18 @@ mod tests {
             learning_rate: 0.1,
             chars_per_second: 1e5,
         };
-        Step { logged, time: 0.0 }
+        CurvePoint { logged, time: 0.0 }
     }
 
     #[test]
     fn the_finer_training_curve_is_shown() {
         let history = [record(10, Some(2.5)), record(20, None)];
         let steps = [step(5, 3.0), step(10, 2.0), step(15, 1.5)];
-        let curves = Curves { name: "runs/1", unit: "bytes", steps: &steps, history: &history };
+        let curves = RunCurves { name: "runs/1", unit: "bytes", steps: &steps, history: &history };
         assert_eq!(curves.training(), [(5.0, 3.0), (10.0, 2.0), (15.0, 1.5)]);
         assert_eq!(curves.validation(), [(10.0, 2.5)]);
-        assert_eq!(Curves { steps: &steps[..1], ..curves }.training(), [(10.0, 2.0), (20.0, 2.0)]);
-        assert_eq!(Curves { steps: &steps[2..], ..curves }.training(), [(10.0, 2.0), (15.0, 1.5)]);
+        assert_eq!(RunCurves { steps: &steps[..1], ..curves }.training(), [(10.0, 2.0), (20.0, 2.0)]);
+        assert_eq!(RunCurves { steps: &steps[2..], ..curves }.training(), [(10.0, 2.0), (15.0, 1.5)]);
         assert_eq!(curves.loss().subtitle, "after 20 bytes: training 2.000");
         assert_eq!(curves.loss().title, "Loss of runs/1");
     }

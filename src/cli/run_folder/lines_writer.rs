@@ -10,13 +10,13 @@ use std::{
 
 /// A file whose length is known: when it is another than that, someone or something was at it.
 #[derive(Debug)]
-pub struct Appended {
+pub struct AppendedFile {
     path: PathBuf,
     /// Bytes that were written; `None` before the first time.
     length: Option<u64>,
 }
 
-impl Appended {
+impl AppendedFile {
     /// Of a file that need not exist.
     pub fn at(path: PathBuf) -> Self {
         Self { path, length: None }
@@ -60,16 +60,16 @@ impl Appended {
 
 /// A file of lines.
 #[derive(Debug)]
-pub struct Lines {
-    file: Appended,
-    /// Lines that were written.
+pub struct LinesWriter {
+    file: AppendedFile,
+    /// LinesWriter that were written.
     count: usize,
 }
 
-impl Lines {
+impl LinesWriter {
     /// Of a file of this name, which need not exist.
     pub fn named(name: &str) -> Self {
-        Self { file: Appended::at(name.into()), count: 0 }
+        Self { file: AppendedFile::at(name.into()), count: 0 }
     }
 
     /// Brings the file in `folder` to `count` lines, of which `line` gives each: by appending the last where all others are
@@ -111,7 +111,7 @@ mod tests {
     fn what_was_lost_or_added_meanwhile_is_mended() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = home.path().join("lines");
-        let mut file = Lines::named("lines");
+        let mut file = LinesWriter::named("lines");
         let holds = |count: usize| {
             let text: String = (0..count).map(|n| line(n) + "\n").collect();
             assert_eq!(fs::read_to_string(&path).expect("readable"), text);
