@@ -227,7 +227,7 @@ fn check_key(key: &str, value: &Value) -> Result<(), String> {
 }
 
 /// Every key, those that are absent by default included.
-fn known_keys() -> Table {
+pub(super) fn known_keys() -> Table {
     let every = Settings {
         init_scale: Some(1.0),
         embedding: Some(1),

@@ -1,11 +1,13 @@
 //! The command line: one file per sub-command, and what they share.
 
 mod bench;
+mod chart_points;
 mod compare;
 mod config;
 mod eval;
 mod failure;
 mod find_rate;
+mod html_page;
 mod import;
 mod inspect;
 mod number_args;
@@ -16,6 +18,7 @@ mod output;
 mod phase_table;
 mod presets;
 mod progress;
+mod relevant_settings;
 mod report;
 mod run_curves;
 mod run_folder;
@@ -26,6 +29,7 @@ mod signals;
 mod svg_chart;
 mod terminal_chart;
 mod text;
+mod text_writer;
 mod train;
 mod visible;
 mod watch;
@@ -44,16 +48,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Train(Box<train::Train>),
-    Eval(eval::Eval),
-    Sample(sample::Sample),
+    Train(Box<train::TrainCommand>),
+    Eval(eval::EvalCommand),
+    Sample(sample::SampleCommand),
     Bench(bench::BenchCommand),
-    Inspect(inspect::Inspect),
+    Inspect(inspect::InspectCommand),
     Import(import::ImportCommand),
-    Watch(watch::Watch),
+    Watch(watch::WatchCommand),
     Report(report::ReportCommand),
-    Compare(compare::Compare),
-    FindRate(Box<find_rate::FindRate>),
+    Compare(compare::CompareCommand),
+    FindRate(Box<find_rate::FindRateCommand>),
     Presets(presets::Presets),
 }
 

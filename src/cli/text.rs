@@ -2,7 +2,7 @@
 
 use super::{
     failure::Failure,
-    figures::{counted, grouped},
+    number_format::{counted, grouped},
     output::{note, quoted},
     progress::Scanning,
 };

@@ -1,32 +1,31 @@
-//! Finding the checkpoint that a command is to use.
+//! Finding the checkpoint that a command uses.
 
 use super::{BEST, RunFolder};
 use crate::cli::failure::Failure;
 use std::path::{Path, PathBuf};
 use unrolled::checkpoint::Checkpoint;
 
-/// A checkpoint to use, and the run it belongs to.
+/// A checkpoint file and the run that it belongs to.
 #[derive(Debug)]
 pub struct RunCheckpoint {
-    /// The run's folder.
+    /// The folder of the run.
     pub folder: RunFolder,
-    /// The checkpoint.
+    /// The checkpoint file.
     pub file: PathBuf,
 }
 
-/// CheckpointChoice checkpoint of a run.
+/// A checkpoint of a run folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum CheckpointChoice {
-    /// The one with the lowest validation loss.
+    /// The checkpoint with the lowest validation loss.
     Best,
-    /// The latest.
+    /// The latest checkpoint.
     Last,
 }
 
 impl RunCheckpoint {
-    /// Finds the checkpoint of `run`: a checkpoint file, a run folder, or without a name the newest under `runs/`.
-    ///
-    /// Without a wish it is the best, or the last of a run that has no best.
+    /// Finds the checkpoint of `run`: a checkpoint file or a run folder; with `None`, the newest run
+    /// under `runs/`. Without a choice it is the best checkpoint, or the last of a run without one.
     pub fn find(run: Option<&Path>, which: Option<CheckpointChoice>) -> Result<Self, Failure> {
         let folder = match run {
             None => RunFolder::newest()?,
@@ -49,7 +48,7 @@ impl RunCheckpoint {
         if which.is_some() {
             let named = file.display();
             return Err(Failure::Usage(format!(
-                "--checkpoint chooses within a run folder, but {named} is a file: leave one of them out"
+                "--checkpoint needs a run folder, and {named} is a file; leave --checkpoint out"
             )));
         }
         let parent = file.parent().unwrap_or(Path::new(""));
@@ -59,14 +58,18 @@ impl RunCheckpoint {
     fn missing(folder: RunFolder, file: &Path) -> Failure {
         let name = file.file_name().unwrap_or_default().display().to_string();
         let problem = match (folder.path.is_dir(), name == BEST) {
-            (false, _) => "no such run folder or checkpoint; `train` makes one".to_owned(),
-            (true, true) => format!("no {name} here: the run has no evaluation yet; use --checkpoint last"),
-            (true, false) => format!("no {name} here, so this is not a run folder; `train` makes one"),
+            (false, _) => "no such run folder or checkpoint; `unrolled train` creates one".to_owned(),
+            (true, true) => {
+                format!("found no {name}, because the run has no evaluation yet; use --checkpoint last")
+            }
+            (true, false) => {
+                format!("found no {name}, so this is not a run folder; `unrolled train` creates one")
+            }
         };
         Failure::NoRun { path: folder.path, problem }
     }
 
-    /// Reads the checkpoint.
+    /// Loads the checkpoint.
     pub fn load(&self) -> Result<Checkpoint, Failure> {
         Ok(Checkpoint::load(&self.file)?)
     }
@@ -78,12 +81,12 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn missing_runs_say_what_to_do() {
+    fn the_error_for_a_missing_run_says_what_to_do() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let told =
             |run: &Path, which| RunCheckpoint::find(Some(run), which).expect_err("missing").to_string();
         assert!(told(&home.path().join("x"), None).contains("no such run folder or checkpoint"));
-        assert!(told(home.path(), None).contains("no checkpoint.safetensors here"));
+        assert!(told(home.path(), None).contains("found no checkpoint.safetensors"));
         assert!(told(home.path(), Some(CheckpointChoice::Best)).contains("use --checkpoint last"));
         fs::write(home.path().join("model"), "").expect("written");
         assert!(told(&home.path().join("model"), Some(CheckpointChoice::Last)).contains("is a file"));
