@@ -13,7 +13,7 @@ use super::{
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 use unrolled::{
-    Encoding, Invalid, Settings, Unknown,
+    DataSettings, Encoding, Invalid, Settings, Unknown,
     checkpoint::Checkpoint,
     corpus::Corpus,
     model::check_evaluation_memory,
@@ -122,15 +122,26 @@ impl EvalCommand {
     /// Opens another corpus. The encoding, the separator and the marker are those of the model; order and
     /// filters are the defaults.
     fn other_corpus(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-        let Settings { encoding, separator, document_marker, invalid, unit, .. } =
-            checkpoint.settings.clone();
+        let Settings {
+            data: DataSettings { encoding, separator, document_marker, invalid, unit, .. }, ..
+        } = checkpoint.settings.clone();
         let encoding = self.encoding.as_deref().map(Encoding::new).transpose()?.or(encoding);
         let choices = [Invalid::Error, Invalid::Replace, Invalid::Skip];
         let chosen = choices.into_iter().find(|choice| self.invalid.as_deref() == Some(choice.name()));
         let invalid = chosen.unwrap_or(invalid);
         let unknown = self.unknown.as_deref().map(unknown);
-        let settings =
-            Settings { encoding, separator, document_marker, invalid, unit, unknown, ..Settings::default() };
+        let settings = Settings {
+            data: DataSettings {
+                encoding,
+                separator,
+                document_marker,
+                invalid,
+                unit,
+                unknown,
+                ..DataSettings::default()
+            },
+            ..Settings::default()
+        };
         let text = Text { paths: &self.paths, settings: &settings, max_memory: None };
         text.open(Some(&checkpoint.vocabulary)).map_err(|failure| match failure {
             Failure::Library(error) => {
@@ -156,7 +167,8 @@ impl EvalCommand {
 
     fn split(&self, corpus: &Corpus, checkpoint: &Checkpoint) -> Result<Range<usize>, Failure> {
         let settings = &checkpoint.settings;
-        let split = || corpus.split(settings.split_by, settings.val_fraction, settings.test_fraction);
+        let split =
+            || corpus.split(settings.data.split_by, settings.data.val_fraction, settings.data.test_fraction);
         let part = match self.choice() {
             SplitChoice::Train => split()?.train,
             SplitChoice::Val => split()?.validation,
@@ -167,8 +179,8 @@ impl EvalCommand {
             true => Err(Failure::Usage(format!(
                 "the {} is empty (val-fraction {}, test-fraction {}); use another --split",
                 self.choice().name(),
-                settings.val_fraction,
-                settings.test_fraction
+                settings.data.val_fraction,
+                settings.data.test_fraction
             ))),
             false => Ok(part),
         }

@@ -81,7 +81,7 @@ impl<'a> Inspection<'a> {
             seconds: progress.seconds,
             best_val_loss: progress.best_val_loss,
             eval_every: progress.eval_every,
-            eval_symbols: progress.eval_symbols.or(checkpoint.settings.eval_symbols),
+            eval_symbols: progress.eval_symbols.or(checkpoint.settings.run.eval_symbols),
             settings: &checkpoint.settings,
             parameter_count: layout.count(),
             parameters: layout.entries().iter().map(parameter).collect(),

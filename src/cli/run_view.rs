@@ -135,7 +135,7 @@ impl RunView {
 
     /// Returns the number of symbols per optimizer step.
     pub fn chars_per_step(&self) -> u64 {
-        (self.settings.batch * self.settings.steps * self.settings.accumulate) as u64
+        (self.settings.run.batch * self.settings.run.steps * self.settings.run.accumulate) as u64
     }
 
     /// Returns the evaluation with the lowest validation loss.
@@ -146,7 +146,7 @@ impl RunView {
 
     /// Returns the plural noun for symbols.
     pub fn unit(&self) -> &'static str {
-        symbols(self.settings.unit)
+        symbols(self.settings.data.unit)
     }
 
     /// Describes the model: `LSTM, 1 layer of 256, embedding of 256`.
@@ -157,7 +157,7 @@ impl RunView {
     /// Describes how often the run evaluates and on how many symbols.
     pub fn evaluation_plan(&self) -> String {
         let progress = &self.stored;
-        evaluation_plan(progress.eval_every, progress.eval_symbols.or(self.settings.eval_symbols))
+        evaluation_plan(progress.eval_every, progress.eval_symbols.or(self.settings.run.eval_symbols))
     }
 
     /// Returns the curves.
@@ -177,11 +177,11 @@ pub fn evaluation_plan(every: u64, symbols: Option<u64>) -> String {
 
 /// Describes a model in a few words.
 pub fn model_line(settings: &Settings) -> String {
-    let stack = settings.stack();
-    let first = stack.first().map_or(settings.hidden, |layer| layer.hidden);
-    let input = match settings.input {
+    let stack = settings.model.stack();
+    let first = stack.first().map_or(settings.model.hidden, |layer| layer.hidden);
+    let input = match settings.model.input {
         InputKind::OneHot => "one-hot input".to_owned(),
-        InputKind::Embedding => format!("embedding of {}", settings.embedding.unwrap_or(first)),
+        InputKind::Embedding => format!("embedding of {}", settings.model.embedding.unwrap_or(first)),
     };
     format!("{}, {input}", layers(settings))
 }
@@ -205,12 +205,17 @@ fn status_from(checkpoint: &Checkpoint) -> RunStatus {
 mod tests {
     use super::*;
     use std::fs;
+    use unrolled::{ModelSettings, RunSettings};
     use unrolled::{corpus::Corpus, train::Training};
 
     /// Writes the folder of a run at step 0.
     fn begin(folder: &Path, hidden: usize) {
-        let settings = Settings { hidden, batch: 2, steps: 4, max_steps: Some(9), ..Settings::default() };
-        let corpus = Corpus::embedded(settings.unit).expect("a text");
+        let settings = Settings {
+            model: ModelSettings { hidden, ..ModelSettings::default() },
+            run: RunSettings { batch: 2, steps: 4, max_steps: Some(9), ..RunSettings::default() },
+            ..Settings::default()
+        };
+        let corpus = Corpus::embedded(settings.data.unit).expect("a text");
         let training = Training::new(corpus, settings, Some(1)).expect("a run");
         fs::create_dir_all(folder).expect("a folder");
         fs::write(folder.join("config.toml"), format!("hidden = {hidden}\n")).expect("written");

@@ -93,10 +93,10 @@ impl SampleCommand {
     fn stop<'a>(&'a self, settings: &'a Settings) -> Result<Option<&'a str>, Failure> {
         match self.document {
             false => Ok(self.stop.as_deref()),
-            true if settings.document_marker.is_empty() => Err(Failure::Usage(
+            true if settings.data.document_marker.is_empty() => Err(Failure::Usage(
                 "--document: this run has no document-marker; use --stop to give the text that ends the output".to_owned(),
             )),
-            true => Ok(Some(&settings.document_marker)),
+            true => Ok(Some(&settings.data.document_marker)),
         }
     }
 

@@ -10,7 +10,7 @@ use unrolled::{
 
 /// Returns what a model reads before a text without a prompt: the document marker, if the corpus has one.
 pub fn opening<'a>(settings: &'a Settings, vocabulary: &Vocabulary) -> &'a str {
-    let marker = settings.document_marker.as_str();
+    let marker = settings.data.document_marker.as_str();
     if vocabulary.encode(marker).is_ok() { marker } else { "" }
 }
 

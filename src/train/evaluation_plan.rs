@@ -52,16 +52,16 @@ impl EvaluationPlan {
     /// are as many evaluations as the budget allows.
     pub(super) fn new(settings: &Settings, size: RunSize) -> Self {
         let count = |symbols: u64, least| (size.budget() / symbols.max(1)).clamp(least, USUAL_COUNT);
-        match (settings.eval_every, settings.eval_symbols) {
+        match (settings.run.eval_every, settings.run.eval_symbols) {
             (Some(every), symbols) => Self { every, symbols },
             (None, Some(symbols)) => {
                 Self { every: size.interval(count(symbols.min(size.validation), 1)), symbols: Some(symbols) }
             }
             (None, None) => {
                 // Patience counts evaluations, so it needs the usual number of them.
-                let least = if settings.patience.is_some() { USUAL_COUNT } else { LEAST_COUNT };
+                let least = if settings.run.patience.is_some() { USUAL_COUNT } else { LEAST_COUNT };
                 let count = count(size.validation.min(PRECISE), least).min(size.total_steps.max(1));
-                let window = (EVALUATION_STREAMS * settings.steps) as u64;
+                let window = (EVALUATION_STREAMS * settings.run.steps) as u64;
                 Self { every: size.interval(count), symbols: size.affordable(count, window) }
             }
         }
@@ -86,6 +86,7 @@ impl RunSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RunSettings;
 
     /// A run with the default window of 32 rows x 64 steps on a text of which a tenth is held out.
     fn size(total_steps: u64, text: u64) -> RunSize {
@@ -126,19 +127,34 @@ mod tests {
     #[test]
     fn explicit_settings_win() {
         let short = size(20, 1_115_394);
-        let every = Settings { eval_every: Some(4), ..Settings::default() };
+        let every = Settings {
+            run: RunSettings { eval_every: Some(4), ..RunSettings::default() },
+            ..Settings::default()
+        };
         assert_eq!(planned(&every, short), (5, None));
-        let symbols = Settings { eval_symbols: Some(5000), ..Settings::default() };
+        let symbols = Settings {
+            run: RunSettings { eval_symbols: Some(5000), ..RunSettings::default() },
+            ..Settings::default()
+        };
         assert_eq!(planned(&symbols, short), (2, Some(5000)));
-        let many = Settings { eval_symbols: Some(50_000), ..Settings::default() };
+        let many = Settings {
+            run: RunSettings { eval_symbols: Some(50_000), ..RunSettings::default() },
+            ..Settings::default()
+        };
         assert_eq!(planned(&many, short), (1, Some(50_000)));
-        let both = Settings { eval_every: Some(4), eval_symbols: Some(50_000), ..Settings::default() };
+        let both = Settings {
+            run: RunSettings { eval_every: Some(4), eval_symbols: Some(50_000), ..RunSettings::default() },
+            ..Settings::default()
+        };
         assert_eq!(planned(&both, short), (5, Some(50_000)));
     }
 
     #[test]
     fn patience_keeps_the_usual_number_of_evaluations() {
-        let settings = Settings { patience: Some(3), ..Settings::default() };
+        let settings = Settings {
+            run: RunSettings { patience: Some(3), ..RunSettings::default() },
+            ..Settings::default()
+        };
         assert_eq!(planned(&settings, size(490, 1_115_394)), (10, Some(29 * 1024 + 1)));
     }
 }

@@ -277,7 +277,7 @@ impl RunWriter {
     /// Redraws `loss.svg`.
     pub fn write_plot(&self, training: &Training) -> Result<(), Failure> {
         let name = self.folder.path().display().to_string();
-        let (unit, history) = (symbols(training.settings().unit), &training.progress().history);
+        let (unit, history) = (symbols(training.settings().data.unit), &training.progress().history);
         let curves = RunCurves { name: &name, unit, steps: self.curve.steps(), history };
         match svg_chart::draw(&curves.loss()) {
             Some(svg) => self.folder.write_plot(&svg),
@@ -312,7 +312,7 @@ impl RunWriter {
     /// Draws a sample from the current model.
     fn sample(&self, training: &Training) -> Result<SampleRecord, Failure> {
         let (model, vocabulary) = (training.model(), training.vocabulary());
-        let seed = training.settings().seed;
+        let seed = training.settings().run.seed;
         let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, seed };
         let mut generator = Generator::new(model, vocabulary, sampling, 0)?;
         generator.prompt(opening(training.settings(), vocabulary))?;

@@ -117,7 +117,7 @@ impl Session {
     /// the last check may have read it.
     fn check_corpus(&mut self) -> Result<(), StepFailure> {
         let every_window =
-            self.writer.has_few_files(&self.training) && self.training.settings().accumulate == 1;
+            self.writer.has_few_files(&self.training) && self.training.settings().run.accumulate == 1;
         let stop = if every_window { StepFailure::Valid } else { StepFailure::Invalid };
         self.writer.check_corpus(&self.training).map_err(stop)
     }
@@ -153,7 +153,7 @@ impl Session {
                 Failure::Stopped { error: Box::new(error), saved: saved("") }
             }
             Failure::Library(error @ (Error::NotFinite { .. } | Error::Diverged { .. })) => {
-                let lower = self.training.settings().learning_rate / 2.0;
+                let lower = self.training.settings().schedule.learning_rate / 2.0;
                 let mut saved = saved(&format!(" --extend --learning-rate {lower:?}"));
                 if self.writer.folder().best().exists() {
                     let folder = quoted(&self.writer.folder().path().display().to_string());

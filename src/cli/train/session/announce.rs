@@ -21,7 +21,7 @@ impl Session {
     pub(super) fn announce(&self) {
         let (training, settings) = (&self.training, self.training.settings());
         let corpus = training.corpus();
-        let unit = symbols(settings.unit);
+        let unit = symbols(settings.data.unit);
         note(&format!(
             "corpus  {}: {} {unit}, {}{}",
             if self.is_built_in { built_in(self.resumed) } else { corpus.name() },
@@ -37,11 +37,11 @@ impl Session {
         note(&format!(
             "steps   {} of {} rows x {} {unit}{from}",
             grouped(progress.total_steps),
-            settings.batch,
-            settings.steps
+            settings.run.batch,
+            settings.run.steps
         ));
         evaluation_line(training).iter().for_each(|line| note(line));
-        note(&format!("cpu     {}, {}", self.machine(), settings.mode.name()));
+        note(&format!("cpu     {}, {}", self.machine(), settings.run.mode.name()));
         let needed = memory_needed(settings, training.vocabulary().len()) + corpus.memory() as f64;
         note(&format!("memory  about {}{}", memory(needed), mapped(corpus)));
         note(&format!("files   {}", self.writer.folder().path().display()));
@@ -67,7 +67,7 @@ fn built_in(resumed: bool) -> String {
 fn evaluation_line(training: &Training) -> Option<String> {
     let (all, read) = (training.validation().len() as u64, training.evaluated().len() as u64);
     let every = counted(training.progress().eval_every, "step");
-    let unit = symbols(training.settings().unit);
+    let unit = symbols(training.settings().data.unit);
     match read {
         0 | 1 => None,
         read if read == all => Some(format!("val     every {every}: all {} validation {unit}", grouped(all))),

@@ -12,7 +12,7 @@ use super::{
 };
 use serde::Serialize;
 use unrolled::{
-    Settings, Unknown,
+    RunSettings, Unknown,
     sample::Sampling,
     train::{Bound, Record},
 };
@@ -55,7 +55,7 @@ impl Session {
     }
 
     fn value_of(&self, bound: Bound) -> String {
-        let Settings { epochs, max_steps, max_chars, patience, .. } = *self.training.settings();
+        let RunSettings { epochs, max_steps, max_chars, patience, .. } = self.training.settings().run;
         let whole = match bound {
             Bound::Epochs => return epochs.to_string(),
             Bound::MaxSteps => max_steps,
@@ -106,7 +106,7 @@ impl Session {
                 "        evaluated on the first {} of {} validation {}; `{} eval {folder}` reads all of them",
                 grouped(read),
                 grouped(all),
-                symbols(training.settings().unit),
+                symbols(training.settings().data.unit),
                 program()
             ));
         }
@@ -129,7 +129,7 @@ impl Session {
                 temperature: 0.8,
                 top_k: None,
                 top_p: None,
-                seed: self.training.settings().seed,
+                seed: self.training.settings().run.seed,
             },
             length: 300,
             stop: None,
