@@ -1,12 +1,12 @@
 //! `unrolled bench`: measures the speed of one configuration on this machine.
 
 use super::{
-    config::overlay,
     failure::Failure,
     number_args::{number, recorded, whole},
     number_format::{counted, layers, short, time},
     output,
     phase_table::phase_table,
+    settings_table::overlay,
 };
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
@@ -80,7 +80,7 @@ struct BenchFlags {
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1))]
     layers: Option<u32>,
     /// One layer with all its options, as for `train`; once for each layer, from the input up
-    #[arg(long = "layer", value_name = "TOML", value_parser = super::options::layer, conflicts_with_all = ["cell", "hidden", "layers", "activation", "reset"])]
+    #[arg(long = "layer", value_name = "TOML", value_parser = super::value_args::layer, conflicts_with_all = ["cell", "hidden", "layers", "activation", "reset"])]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stack: Vec<Layer>,
     /// Input of the first layer [default: embedding]

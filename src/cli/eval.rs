@@ -1,14 +1,14 @@
 //! `unrolled eval`: measures the loss of a trained model on a corpus.
 
 use super::{
-    config::Config,
+    config_file::ConfigFile,
     failure::Failure,
     number_args::whole,
     number_format::{grouped, loss, percent},
-    options::{encoding, unknown},
     output,
     run_folder::{CheckpointChoice, RunCheckpoint},
     text::{Again, Text, without_unit},
+    value_args::{encoding, unknown},
 };
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
@@ -239,5 +239,5 @@ fn own_paths(trained: &RunCheckpoint) -> Result<Vec<PathBuf>, Failure> {
     if !file.exists() {
         return Err(unknown());
     }
-    Config::read(&file)?.paths().map(<[PathBuf]>::to_vec).ok_or_else(unknown)
+    ConfigFile::read(&file)?.paths().map(<[PathBuf]>::to_vec).ok_or_else(unknown)
 }

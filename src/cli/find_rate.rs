@@ -2,14 +2,15 @@
 
 use super::{
     chart_points::Limits,
-    config::Config,
+    config_file::ConfigFile,
     failure::Failure,
+    given_settings::GivenSettings,
     number_args::{number, whole},
     number_format::{learning_rate, loss},
-    options::SettingsFlags,
-    origin::{Asked, Origin},
     output,
     run_folder::replace,
+    settings_flags::SettingsFlags,
+    starting_point::StartingPoint,
     svg_chart::{self, ChartLine, SvgChart, TRAIN, VALIDATION, XAxis},
     text::Text,
 };
@@ -100,8 +101,8 @@ impl FindRateCommand {
     }
 
     fn trials(&self) -> Result<Vec<Trial>, Failure> {
-        let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
-        let asked = Asked {
+        let config = self.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+        let given = GivenSettings {
             config: &config,
             file: self.config.as_deref(),
             preset: self.preset.as_deref(),
@@ -109,18 +110,18 @@ impl FindRateCommand {
         };
         let init_from = self.init_from.as_deref().or(config.run.init_from.as_deref());
         let vocabulary = self.vocabulary.as_deref().or(config.run.vocabulary.as_deref());
-        let origin = Origin::load(init_from, vocabulary, &asked)?;
-        let settings = origin.settings(&asked)?;
+        let start = StartingPoint::load(init_from, vocabulary, &given)?;
+        let settings = start.settings(&given)?;
         settings.validate()?;
         let paths = match self.paths.is_empty() {
             true => config.paths().unwrap_or_default(),
             false => &self.paths,
         };
         let max_memory = config.run.max_memory.map(|most| most.0);
-        let corpus = origin.open(&Text { paths, settings: &settings, max_memory })?;
+        let corpus = start.open(&Text { paths, settings: &settings, max_memory })?;
         let test = RangeTest { from: self.from, to: self.to, trials: self.trials };
         let threads = self.threads.map(NonZeroUsize::get);
-        Ok(test.run_from(origin.checkpoint(), corpus, &settings, threads)?)
+        Ok(test.run_from(start.checkpoint(), corpus, &settings, threads)?)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `unrolled import`: makes a checkpoint from a file that another program wrote.
 
 use super::{
-    config::{self, Config},
+    config_file::ConfigFile,
+    config_record::config_record,
     failure::Failure,
     output::{self, note},
     run_folder::{LAST, RunCheckpoint, RunFolder},
@@ -150,8 +151,8 @@ impl ImportCommand {
                 from.config().display()
             )));
         }
-        let config = Config::read(&from.config())?;
-        let text = config::record(&checkpoint.settings, config.paths().unwrap_or_default(), &config.run)?;
+        let config = ConfigFile::read(&from.config())?;
+        let text = config_record(&checkpoint.settings, config.paths().unwrap_or_default(), &config.run)?;
         let folder = RunFolder::create(Some(&self.out), &text)?;
         let written =
             folder.write(LAST, |path| checkpoint.save(path)).and_then(|()| folder.copy_manifest(from));

@@ -4,11 +4,13 @@ mod bench;
 mod chart_points;
 mod compare;
 mod completions;
-mod config;
+mod config_file;
+mod config_record;
 mod eval;
 mod export;
 mod failure;
 mod find_rate;
+mod given_settings;
 mod help;
 mod html_page;
 mod import;
@@ -16,8 +18,7 @@ mod inspect;
 mod man;
 mod number_args;
 mod number_format;
-mod options;
-mod origin;
+mod other_names;
 mod output;
 mod phase_table;
 mod presets;
@@ -26,16 +27,21 @@ mod relevant_settings;
 mod report;
 mod run_curves;
 mod run_folder;
+mod run_option_values;
 mod run_options;
 mod run_view;
 mod sample;
+mod settings_flags;
+mod settings_table;
 mod signals;
+mod starting_point;
 mod svg_chart;
 mod terminal_chart;
 mod text;
 mod text_writer;
 mod train;
 mod usage_error;
+mod value_args;
 mod visible;
 mod watch;
 
@@ -72,7 +78,7 @@ enum Command {
     Export(export::ExportCommand),
     Import(import::ImportCommand),
     FindRate(Box<find_rate::FindRateCommand>),
-    Presets(presets::Presets),
+    Presets(presets::PresetsCommand),
     Bench(bench::BenchCommand),
     Completions(completions::CompletionsCommand),
     Man(man::ManCommand),

@@ -32,12 +32,15 @@ pub fn short(number: f64) -> String {
     format!("{value:.decimals$}{suffix}")
 }
 
-/// Returns a duration: `0:07`, `12:31`, `3:05:00`.
+/// Returns a duration: `7.2 s`, `12:31`, `3:05:00`.
 pub fn clock(seconds: f64) -> String {
     if !seconds.is_finite() || seconds > 8.64e7 {
         return "-:--".to_owned();
     }
-    let whole = seconds.max(0.0).round() as u64;
+    if seconds < 59.95 {
+        return format!("{:.1} s", seconds.max(0.0));
+    }
+    let whole = seconds.round() as u64;
     let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
     match hours {
         0 => format!("{minutes}:{seconds:02}"),
@@ -169,8 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn clocks_show_hours_when_there_are_any() {
-        for (seconds, text) in [(7.2, "0:07"), (751.0, "12:31"), (11_100.0, "3:05:00"), (f64::NAN, "-:--")] {
+    fn durations_show_only_the_units_that_they_need() {
+        for (seconds, text) in
+            [(7.2, "7.2 s"), (59.96, "1:00"), (751.0, "12:31"), (11_100.0, "3:05:00"), (f64::NAN, "-:--")]
+        {
             assert_eq!(clock(seconds), text);
         }
     }

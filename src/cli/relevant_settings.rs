@@ -1,6 +1,9 @@
 //! The settings that matter for a run: without those of another cell, optimizer or schedule.
 
-use super::{config::table_of, failure::Failure};
+use super::{
+    failure::Failure,
+    settings_table::{REPLACED_BY_STACK, table_of},
+};
 use toml::{Table, Value};
 use unrolled::Settings;
 
@@ -35,19 +38,6 @@ const CONDITIONS: &[Condition] = &[
 /// Keys that matter only if the number of another key is above zero.
 const NEEDS_ABOVE_ZERO: &[(&str, &str)] =
     &[("clip-mode", "clip"), ("patience", "val-fraction"), ("eval-symbols", "val-fraction")];
-
-/// The keys that the layers of `stack` replace.
-pub const REPLACED_BY_STACK: [&str; 9] = [
-    "cell",
-    "activation",
-    "reset",
-    "forget-bias",
-    "forget-bias-at",
-    "gate-bias",
-    "hidden",
-    "layers",
-    "dropout",
-];
 
 /// Returns the settings by their keys, without those that have no effect on this run.
 pub fn relevant_settings(settings: &Settings) -> Result<Table, Failure> {
@@ -106,12 +96,12 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{config::Config, options::SettingsFlags};
+    use crate::cli::{config_file::ConfigFile, settings_flags::SettingsFlags};
 
     fn shown(config: &str) -> Vec<String> {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), config).expect("written");
-        let config = Config::read(file.path()).expect("valid");
+        let config = ConfigFile::read(file.path()).expect("valid");
         let settings = config.settings(None, &SettingsFlags::default()).expect("valid");
         relevant_settings(&settings).expect("a table").keys().cloned().collect()
     }

@@ -3,11 +3,11 @@
 use super::{
     failure::Failure,
     number_args::{float, whole},
-    options::{encoding, unknown},
     output,
     run_folder::RunCheckpoint,
     text::{note_unknown, without_unit},
     text_writer::{TextWriter, opening},
+    value_args::{encoding, unknown},
 };
 use clap::{Args, builder::PossibleValuesParser};
 use std::{io::IsTerminal, path::PathBuf};

@@ -1,15 +1,17 @@
 //! `unrolled train`: trains a model on a corpus and writes a run folder.
 
 use super::{
-    config::Config,
+    config_file::ConfigFile,
+    config_record::config_record,
     failure::Failure,
+    given_settings::GivenSettings,
     number_args::whole,
     number_format::memory_apart,
-    options::SettingsFlags,
-    origin::{Asked, Origin},
     run_folder::RunFolder,
     run_options::RunOptions,
+    settings_flags::SettingsFlags,
     signals,
+    starting_point::StartingPoint,
     text::{Text, note_streams},
 };
 use clap::{Args, builder::PossibleValuesParser};
@@ -81,16 +83,16 @@ impl TrainCommand {
 
     fn start(&self) -> Result<Session, Failure> {
         self.check_resumes()?;
-        let config = self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+        let config = self.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
         let run = self.run.clone().or(config.run.clone());
-        let asked = Asked {
+        let given = GivenSettings {
             config: &config,
             file: self.config.as_deref(),
             preset: self.preset.as_deref(),
             flags: &self.settings,
         };
-        let origin = Origin::load(run.init_from.as_deref(), run.vocabulary.as_deref(), &asked)?;
-        let settings = origin.settings(&asked)?;
+        let start = StartingPoint::load(run.init_from.as_deref(), run.vocabulary.as_deref(), &given)?;
+        let settings = start.settings(&given)?;
         settings.validate()?;
         if let Some(out) = &self.out {
             RunFolder::at(out).check_free()?;
@@ -100,8 +102,8 @@ impl TrainCommand {
             false => &self.paths,
         };
         note_streams(paths);
-        let recorded = super::config::record(&settings, paths, &run)?;
-        let training = self.new_training(paths, settings, &run, &origin)?;
+        let recorded = config_record(&settings, paths, &run)?;
+        let training = self.new_training(paths, settings, &run, &start)?;
         let folder = RunFolder::create(self.out.as_deref(), &recorded)?;
         self.begin(training, RunWriter::new(folder, run, recorded), paths)
     }
@@ -124,11 +126,11 @@ impl TrainCommand {
         paths: &[PathBuf],
         settings: Settings,
         run: &RunOptions,
-        origin: &Origin,
+        start: &StartingPoint,
     ) -> Result<Training, Failure> {
-        let corpus = origin.open(&text(paths, &settings, run))?;
+        let corpus = start.open(&text(paths, &settings, run))?;
         check_memory(&settings, &corpus, run)?;
-        Ok(match origin.checkpoint() {
+        Ok(match start.checkpoint() {
             Some(from) => Training::fine_tune(corpus, from, settings, self.threads())?,
             None => Training::new(corpus, settings, self.threads())?,
         })

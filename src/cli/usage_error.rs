@@ -1,26 +1,8 @@
 //! Errors of the argument parser as one line.
 
-use super::output::message;
+use super::{other_names::flag_here, output::message};
 use clap::error::ErrorKind;
 use std::process::ExitCode;
-
-/// Flags of other programs and the flags that do the same here.
-const OTHER_NAMES: &[(&str, &str)] = &[
-    ("--batch-size", "--batch"),
-    ("--block-size", "--steps"),
-    ("--grad-clip", "--clip"),
-    ("--hidden-size", "--hidden"),
-    ("--max-epochs", "--epochs"),
-    ("--max-iters", "--max-steps"),
-    ("--model", "--cell"),
-    ("--num-layers", "--layers"),
-    ("--num-steps", "--steps"),
-    ("--output", "--out"),
-    ("--rnn-size", "--hidden"),
-    ("--seq-length", "--steps"),
-    ("--start-text", "--prompt"),
-    ("--verbose", "no flag: messages go to standard error, and --quiet silences them"),
-];
 
 /// Prints help and the version to standard output, and any other error as one line to standard error.
 pub fn print(error: &clap::Error) -> ExitCode {
@@ -52,8 +34,7 @@ pub fn one_line(rendered: &str) -> String {
 
 /// Returns the flag that does the same as the unknown flag of a message.
 fn other_name(line: &str) -> Option<&'static str> {
-    let flag = line.strip_prefix("error: unexpected argument '")?.split('\'').next()?.replace('_', "-");
-    OTHER_NAMES.iter().find(|(other, _)| *other == flag).map(|(_, name)| *name)
+    flag_here(&line.strip_prefix("error: unexpected argument '")?.split('\'').next()?.replace('_', "-"))
 }
 
 /// Replaces the parser's tip for a value that begins with a minus, which only works for paths.
@@ -96,15 +77,6 @@ mod tests {
         for (arguments, part) in cases {
             let line = line(arguments);
             assert!(line.contains(part), "{part} in {line}");
-        }
-    }
-
-    #[test]
-    fn the_flags_that_replace_others_exist() {
-        for (_, name) in OTHER_NAMES.iter().filter(|(_, name)| name.starts_with("--")) {
-            let command = if *name == "--prompt" { "sample" } else { "train" };
-            let error = parse(["unrolled", command, name]).err().expect("a missing value").to_string();
-            assert!(error.contains("a value is required"), "{name}: {error}");
         }
     }
 }

@@ -3,9 +3,9 @@
 mod messages;
 
 use super::super::{
-    config::table_of,
     failure::Failure,
     run_folder::{AppendedFile, CurvePoint, SampleRecord, now},
+    settings_table::table_of,
 };
 use messages::{EventProto, SESSION_START, SessionLogProto, append_record, event, scalar, text};
 use std::{

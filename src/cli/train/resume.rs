@@ -2,12 +2,15 @@
 
 use super::{RunWriter, Session, TrainCommand, check_memory, resume_checks::refuse_change, text};
 use crate::cli::{
-    config::{self, Config, overlay},
+    config_file::ConfigFile,
+    config_record::config_record,
     failure::Failure,
-    options::SettingsFlags,
-    origin::{Asked, Origin},
+    given_settings::GivenSettings,
     output::{note, warn},
     run_folder::RunFolder,
+    settings_flags::SettingsFlags,
+    settings_table::overlay,
+    starting_point::StartingPoint,
     text::{Again, remedy},
 };
 use std::path::{Path, PathBuf};
@@ -28,14 +31,14 @@ impl TrainCommand {
         };
         let settings = self.resumed_settings(out, &checkpoint.settings)?;
         settings.validate()?;
-        let config = Config::read(&folder.config())?;
+        let config = ConfigFile::read(&folder.config())?;
         let (paths, run) = (self.resumed_paths(&config, out)?, self.run.clone().or(config.run.clone()));
         let opened = text(&paths, &settings, &run).reopen(&checkpoint);
         let corpus = opened.map_err(|failure| Again::resume(out).explain(failure, &paths))?;
         check_memory(&settings, &corpus, &run)?;
         let stored = checkpoint.progress.clone();
         let corpus = self.check_text(corpus, &paths, &mut checkpoint, out)?;
-        let recorded = config::record(&settings, &paths, &run)?;
+        let recorded = config_record(&settings, &paths, &run)?;
         let training = match self.extend {
             true => Training::extend(corpus, checkpoint, settings, self.threads())?,
             false => Training::resume(corpus, checkpoint, settings, self.threads())?,
@@ -53,7 +56,7 @@ impl TrainCommand {
         Ok(self.session(training, writer, &paths))
     }
 
-    fn resumed_paths(&self, config: &Config, out: &Path) -> Result<Vec<PathBuf>, Failure> {
+    fn resumed_paths(&self, config: &ConfigFile, out: &Path) -> Result<Vec<PathBuf>, Failure> {
         if !self.paths.is_empty() {
             return Ok(self.paths.clone());
         }
@@ -64,18 +67,18 @@ impl TrainCommand {
 
     /// Starts a run again in its folder: its process was killed before the first checkpoint.
     fn start_again(&self, folder: RunFolder) -> Result<Session, Failure> {
-        let config = Config::read(&folder.config())?;
+        let config = ConfigFile::read(&folder.config())?;
         let stored = config.settings(None, &SettingsFlags::default())?;
         let settings = self.resumed_settings(folder.path(), &stored)?;
         settings.validate()?;
         let paths = self.resumed_paths(&config, folder.path())?;
         let run = self.run.clone().or(config.run.clone());
         let (file, flags) = (folder.config(), SettingsFlags::default());
-        let asked = Asked { config: &config, file: Some(&file), preset: None, flags: &flags };
-        let origin = Origin::load(run.init_from.as_deref(), run.vocabulary.as_deref(), &asked)?;
-        origin.settings(&asked)?;
-        let recorded = config::record(&settings, &paths, &run)?;
-        let training = self.new_training(&paths, settings, &run, &origin)?;
+        let given = GivenSettings { config: &config, file: Some(&file), preset: None, flags: &flags };
+        let start = StartingPoint::load(run.init_from.as_deref(), run.vocabulary.as_deref(), &given)?;
+        start.settings(&given)?;
+        let recorded = config_record(&settings, &paths, &run)?;
+        let training = self.new_training(&paths, settings, &run, &start)?;
         folder.write_config(&recorded)?;
         note(&format!(
             "{}: the run stopped before its first checkpoint, so it starts again",

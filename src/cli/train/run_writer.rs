@@ -8,7 +8,8 @@ use super::{
         output::note,
         run_curves::RunCurves,
         run_folder::{BEST, LinesWriter, RunFolder, RunState, SAMPLES, SampleRecord, as_line},
-        run_options::{Every, RunOptions},
+        run_option_values::CheckpointInterval,
+        run_options::RunOptions,
         svg_chart,
         text_writer::opening,
     },
@@ -51,7 +52,7 @@ enum UnsavedBest {
 /// Writes the files of a run.
 pub struct RunWriter {
     folder: RunFolder,
-    every: Every,
+    every: CheckpointInterval,
     keep: usize,
     sample_length: u32,
     /// The text of `config.toml`, to write it again if the folder is deleted.
@@ -151,8 +152,8 @@ impl RunWriter {
         }
         let due = match (self.again_at, self.every) {
             (Some(again_at), _) => now >= again_at,
-            (None, Every::Time(time)) => now.duration_since(self.saved_at) >= time,
-            (None, Every::Steps(steps)) => {
+            (None, CheckpointInterval::Time(time)) => now.duration_since(self.saved_at) >= time,
+            (None, CheckpointInterval::Steps(steps)) => {
                 training.progress().step >= self.saved.unwrap_or(0).saturating_add(steps)
             }
         };
