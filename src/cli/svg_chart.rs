@@ -154,7 +154,7 @@ fn draw_on(area: &Area, chart: &SvgChart) -> Drawn {
     match chart.lines.len() {
         1 => Ok(()),
         _ if beside => draw_key(area, chart),
-        _ => draw_legend(&mut context),
+        _ => draw_legend(&mut context, chart.x_axis),
     }
 }
 
@@ -168,9 +168,16 @@ fn ranges(chart: &SvgChart, lines: &[&[(f64, f64)]]) -> (Range<f64>, Range<f64>)
             start..all().fold(start + 1e-9, f64::max)
         }
     };
-    let y = y_range(lines, chart.limits);
-    let end = chart.top.map_or(y.end, |top| top.max(y.start + 1e-3));
-    (x, y.start..end)
+    let y = match chart.top {
+        None => y_range(lines, chart.limits),
+        Some(top) => {
+            let cut: Vec<Points> = lines.iter().map(|line| cut(line, top)).collect();
+            let shown: Vec<&[_]> = cut.iter().map(Vec::as_slice).filter(|line| !line.is_empty()).collect();
+            let start = if shown.is_empty() { top - 1.0 } else { y_range(&shown, chart.limits).start };
+            start.min(top - 1e-3)..top
+        }
+    };
+    (x, y)
 }
 
 /// Draws the names of many curves beside the chart.
@@ -266,10 +273,15 @@ fn draw_ends(context: &Context, area: &Area, chart: &SvgChart, top: f64) -> Draw
     Ok(())
 }
 
-fn draw_legend<'a, 'b: 'a>(context: &mut Context<'a, 'b>) -> Drawn {
+fn draw_legend<'a, 'b: 'a>(context: &mut Context<'a, 'b>, x_axis: XAxis) -> Drawn {
+    // Where the curves are not: losses fall over a run, and rise at high learning rates.
+    let position = match x_axis {
+        XAxis::FromZero => SeriesLabelPosition::UpperRight,
+        XAxis::Log10 => SeriesLabelPosition::LowerLeft,
+    };
     context
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(position)
         .background_style(WHITE.mix(0.85))
         .label_font(font(14, INK))
         .margin(10)
@@ -371,7 +383,7 @@ mod tests {
         let lines = vec![line("loss", TRAIN, rates)];
         let chart = SvgChart { x_axis: XAxis::Log10, mark: Some(-3.5), top: Some(4.6), ..chart(lines) };
         let svg = draw(&chart).expect("a picture");
-        assert!(svg.contains("900.000") && svg.contains("1e-3") && svg.contains("4.5"), "{svg}");
+        assert!(svg.contains("900.000") && svg.contains("1e-3") && svg.contains("4.000"), "{svg}");
         let lines: Vec<_> = svg.lines().collect();
         let label = lines.iter().position(|line| *line == "900.000").expect("a label");
         let y = lines[label - 1].split_once(" y=\"").and_then(|(_, y)| y.split('"').next()?.parse().ok());
