@@ -15,7 +15,7 @@ use toml::{Table, Value};
 use unrolled::{Error, Preset, Settings};
 
 /// Flags of `train` that a configuration file cannot contain.
-const FLAGS_ONLY: &[&str] =
+pub(super) const FLAGS_ONLY: &[&str] =
     &["accept-changed-text", "config", "extend", "json", "out", "quiet", "resume", "stop-after", "threads"];
 
 /// A configuration file: keys of [`Settings`], `preset = "NAME"`, `[corpus] paths = [...]` and `[run]`.

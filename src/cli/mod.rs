@@ -6,6 +6,8 @@ mod compare;
 mod completions;
 mod config_file;
 mod config_record;
+#[cfg(test)]
+mod configuration_page;
 mod eval;
 mod export;
 mod failure;

@@ -69,21 +69,19 @@ fn matters(key: &str, table: &Table) -> bool {
             .all(|(_, other)| number(other).is_none_or(|value| value > 0.0))
 }
 
-/// Returns the keys and values as text, in the order of the settings and with the layers of a stack
-/// below a heading each: `("layer 0", "")`, `("  cell", "gru")`.
+/// Returns the keys and values as text, the layers of a stack last and below a heading each:
+/// `("layer 0", "")`, `("  cell", "gru")`.
 pub fn lines(table: &Table) -> Vec<(String, String)> {
-    let mut lines = Vec::new();
-    for (key, value) in table {
-        match value {
-            Value::Array(layers) if key == "stack" => {
-                for (number, layer) in layers.iter().enumerate() {
-                    lines.push((format!("layer {number}"), String::new()));
-                    let entries = layer.as_table().into_iter().flatten();
-                    lines.extend(entries.map(|(key, value)| (format!("  {key}"), plain(value))));
-                }
-            }
-            value => lines.push((key.clone(), plain(value))),
-        }
+    let mut lines: Vec<_> = table
+        .iter()
+        .filter(|(key, _)| *key != "stack")
+        .map(|(key, value)| (key.clone(), plain(value)))
+        .collect();
+    let layers = table.get("stack").and_then(Value::as_array).into_iter().flatten();
+    for (number, layer) in layers.enumerate() {
+        lines.push((format!("layer {number}"), String::new()));
+        let entries = layer.as_table().into_iter().flatten();
+        lines.extend(entries.map(|(key, value)| (format!("  {key}"), plain(value))));
     }
     lines
 }

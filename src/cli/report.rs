@@ -15,6 +15,8 @@ use clap::Args;
 use maud::{Markup, html};
 use std::path::PathBuf;
 
+/// Default name of the page.
+const PAGE: &str = "report.html";
 /// Largest number of corpus files that the page lists.
 const LISTED: usize = 200;
 /// Largest number of samples that the page shows, spread over the run.
@@ -34,7 +36,7 @@ impl ReportCommand {
     /// Writes the page in one step and prints its path.
     pub fn run(&self) -> Result<(), Failure> {
         let view = RunView::find(self.run.as_deref())?;
-        let file = self.out.clone().unwrap_or_else(|| view.folder.file("report.html"));
+        let file = self.out.clone().unwrap_or_else(|| view.folder.file(PAGE));
         replace(&file, page(&view)?.into_string().as_bytes())?;
         output::line(&file.display().to_string())
     }
@@ -216,7 +218,7 @@ fn files(view: &RunView) -> Markup {
     html! {
         h2 { "Files" }
         table {
-            @for file in view.folder.file_sizes() {
+            @for file in view.folder.file_sizes().iter().filter(|file| file.name != PAGE) {
                 tr { td { (file.name) } td.number { (memory(file.bytes as f64)) } }
             }
         }

@@ -1,4 +1,4 @@
-//! Files of other programs, taken as checkpoints.
+//! `unrolled import`: checkpoints from files of other programs.
 
 use super::*;
 use safetensors::{
@@ -39,7 +39,7 @@ impl Foreign {
         }
     }
 
-    /// Only the weights, as a `state_dict` has them.
+    /// Returns only the weights, as a `state_dict` has them.
     fn weights(mut self) -> Self {
         self.tensors.retain(|name, _| !name.starts_with("optimizer.") && !name.starts_with("state."));
         self.metadata = None;
@@ -47,7 +47,7 @@ impl Foreign {
     }
 }
 
-/// A run that stands in the middle, and its last checkpoint with another bias.
+/// Returns a paused run and its last checkpoint with a changed bias.
 fn changed() -> (Home, Foreign) {
     let home = Home::new();
     home.train("--out here --stop-after 12").success();
@@ -61,7 +61,7 @@ fn import(home: &Home, arguments: &str) -> Assert {
 }
 
 #[test]
-fn a_checkpoint_whose_metadata_was_kept_goes_on() {
+fn a_changed_checkpoint_with_metadata_resumes() {
     let (home, file) = changed();
     file.save(&home, "changed.safetensors");
     for command in ["eval", "sample", "inspect"] {
@@ -77,8 +77,8 @@ fn a_checkpoint_whose_metadata_was_kept_goes_on() {
     assert!(table.contains("  head.bias, changed\n") && table.matches("changed").count() == 1, "{table}");
     home.run("sample new.safetensors").success();
     home.run("eval new.safetensors text.txt").success();
-    // In the place of the run's own.
-    let exists = "--out here/checkpoint.safetensors is there already: name another file, or pass --replace";
+    // It replaces the checkpoint of the run.
+    let exists = "--out here/checkpoint.safetensors exists already; name another file, or add --replace";
     refused(import(&home, "changed.safetensors --out here/checkpoint.safetensors"), 2, &[exists]);
     import(&home, "changed.safetensors --out here/checkpoint.safetensors --replace").success();
     let (new, written) =
@@ -87,9 +87,9 @@ fn a_checkpoint_whose_metadata_was_kept_goes_on() {
     home.run("train --resume --out here").success();
 }
 
-/// An earlier checkpoint is there and intact, but to go on from it would write over the changed one.
+/// An earlier checkpoint is intact, but continuing from it would overwrite the changed one.
 #[test]
-fn a_changed_checkpoint_is_not_passed_over() {
+fn a_resumed_run_does_not_skip_a_changed_checkpoint() {
     let (home, file) = changed();
     assert!(home.path("here/checkpoint-10.safetensors").exists(), "{:?}", file_names(&home.path("here")));
     let last = "here/checkpoint.safetensors";
@@ -106,7 +106,7 @@ fn a_changed_checkpoint_is_not_passed_over() {
 }
 
 #[test]
-fn metadata_that_was_lost_comes_from_the_run() {
+fn like_supplies_lost_metadata() {
     let (home, mut file) = changed();
     file.metadata = None;
     file.save(&home, "changed.safetensors");
@@ -118,7 +118,7 @@ fn metadata_that_was_lost_comes_from_the_run() {
     let told = stderr(&import(&home, "changed.safetensors --out there --like here").success());
     assert_eq!(told, "wrote there/checkpoint.safetensors\n");
     home.run("train --resume --out there").success();
-    // Without the moments, or with those of another step, it is a beginning.
+    // Without the moments, or with those of another step, the run starts at step 0.
     file.clone().weights().save(&home, "weights.safetensors");
     file.add("optimizer.m.head.bias", 0.5);
     file.save(&home, "other.safetensors");
@@ -141,7 +141,7 @@ fn metadata_that_was_lost_comes_from_the_run() {
 }
 
 #[test]
-fn what_is_not_whole_is_dropped_and_told() {
+fn incomplete_optimizer_state_is_dropped_with_a_note() {
     let (home, file) = changed();
     let told = |change: &dyn Fn(&mut Foreign), expected: &str| {
         let mut file = file.clone();
@@ -193,7 +193,7 @@ fn moments_can_be_ignored() {
 }
 
 #[test]
-fn what_cannot_be_imported_is_named() {
+fn an_error_names_what_cannot_be_imported() {
     let (home, file) = changed();
     let told = |change: &dyn Fn(&mut Foreign), arguments: &str, parts: &[&str]| {
         let mut file = file.clone();
@@ -231,7 +231,7 @@ fn what_cannot_be_imported_is_named() {
     told(&extra, "--ignore rnn.*", &["rnn.weight_ih_l0: found --ignore for it", "leave that --ignore out"]);
     told(&extra, "--ignore scal", &["tensor scal: found nothing, expected a tensor to ignore"]);
     told(&|file| file.metadata.as_mut().expect("strings").clear(), "", &["no configuration and vocabulary"]);
-    // Nothing is allocated by the word of the metadata, and no shape is taken for granted.
+    // Sizes in the metadata are checked before memory is allocated.
     let huge = |file: &mut Foreign| {
         let config =
             file.metadata.as_mut().and_then(|strings| strings.get_mut("config")).expect("a configuration");
@@ -257,7 +257,7 @@ fn what_cannot_be_imported_is_named() {
 }
 
 #[test]
-fn other_kinds_of_files_are_refused_by_name() {
+fn an_error_names_other_file_formats() {
     let home = Home::new();
     let told = ["cannot write none/new.safetensors: No such file or directory (os error 2); check the name"];
     home.train("--out here").success();
@@ -281,7 +281,7 @@ fn other_kinds_of_files_are_refused_by_name() {
 }
 
 #[test]
-fn a_state_dict_of_other_sizes_has_its_layers_found() {
+fn the_layers_of_a_state_dict_are_derived_from_the_shapes() {
     let home = Home::new();
     home.train("--out like").success();
     for (run, like, flags, layers) in [
@@ -333,7 +333,7 @@ fn a_state_dict_of_other_sizes_has_its_layers_found() {
 }
 
 #[test]
-fn modules_around_the_model_and_absent_biases_are_understood() {
+fn prefixes_and_missing_biases_are_accepted() {
     let (home, file) = changed();
     let mut wrapped = file.weights();
     wrapped.tensors =

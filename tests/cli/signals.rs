@@ -12,28 +12,28 @@ use std::{
 const LONG: &str =
     "train text.txt --hidden 16 --batch 4 --steps 8 --epochs 1000000 --eval-every 20 --threads 1";
 
-/// A run of its own, and what it says.
+/// A run in the background and its messages.
 struct Run {
     child: Child,
     told: PathBuf,
 }
 
 impl Drop for Run {
-    /// Only a test that fails leaves one behind.
+    /// Only a test that fails leaves a process.
     fn drop(&mut self) {
         let _ = self.child.kill().and_then(|()| self.child.wait());
     }
 }
 
 impl Run {
-    /// Starts a run that would take hours; `before` is a shell's, and has the last word on signals.
+    /// Starts a run that would take hours; the shell commands `before` may change its signals.
     fn start(home: &Home, before: &str, arguments: &str, out: &str) -> Self {
         let told = home.path(&format!("{out}.told"));
         let script = format!("{before}exec \"$0\" {arguments} --out {out}");
         let mut command = Command::new("sh");
         command.current_dir(home.path("")).args(["-c", &script, env!("CARGO_BIN_EXE_unrolled")]);
         let errors = fs::File::create(&told).expect("a file");
-        // Whatever the tests' own parent ignores, as a shell does with SIGINT of what it starts in the background.
+        // The process that runs the tests may ignore signals, as a shell ignores SIGINT for background jobs.
         // SAFETY: `signal` may be called between fork and exec, and the numbers are signals.
         unsafe {
             command.pre_exec(|| {
@@ -52,7 +52,7 @@ impl Run {
         fs::read_to_string(&self.told).expect("what it said")
     }
 
-    /// Sends these signals, one right after the other.
+    /// Sends these signals directly after each other.
     fn signal(&self, names: &[&str]) {
         let kills: Vec<_> = names.iter().map(|name| format!("kill -{name} {}", self.child.id())).collect();
         let sent = Command::new("sh").args(["-c", &kills.join(" && ")]).status().expect("a shell");
@@ -81,7 +81,7 @@ fn trains(home: &Home, out: &str) {
     wait_until(|| home.path(out).join("metrics.jsonl").exists());
 }
 
-/// The last line says that a checkpoint was written for this signal; its step.
+/// Asserts that the last line reports a checkpoint for this signal, and returns its step.
 fn step_of(told: &str, signal: &str) -> u64 {
     let last = told.lines().last().expect("a line");
     let rest = last.strip_prefix(&format!("{signal}: checkpoint written at step "));
@@ -102,7 +102,7 @@ fn every_signal_that_ends_a_run_writes_a_checkpoint() {
         ("USR2", 140),
         ("XCPU", 152),
     ];
-    // Numbers are those of Linux.
+    // The signal numbers of Linux.
     for (name, code) in signals.into_iter().take(if cfg!(target_os = "linux") { 7 } else { 4 }) {
         let out = format!("run{code}");
         let mut run = Run::start(&home, "", LONG, &out);
@@ -116,9 +116,9 @@ fn every_signal_that_ends_a_run_writes_a_checkpoint() {
     }
 }
 
-/// As `timeout` does: the process, and then its group.
+/// `timeout` signals the process and then its group.
 #[test]
-fn signals_that_come_together_are_one_request() {
+fn signals_at_the_same_time_are_one_request() {
     let home = Home::new();
     for (out, names) in
         [("a", ["TERM", "TERM", "CONT"]), ("b", ["INT", "TERM", "INT"]), ("c", ["HUP", "TERM", "HUP"])]
@@ -135,9 +135,9 @@ fn signals_that_come_together_are_one_request() {
     }
 }
 
-/// `nohup`, and a script's `&`.
+/// `nohup` and `&` in a script.
 #[test]
-fn signals_that_were_ignored_stay_ignored() {
+fn ignored_signals_stay_ignored() {
     let home = Home::new();
     let mut run = Run::start(&home, "trap '' HUP INT USR1; ", LONG, "here");
     trains(&home, "here");
@@ -149,7 +149,7 @@ fn signals_that_were_ignored_stay_ignored() {
 }
 
 #[test]
-fn a_long_step_is_left_between_its_windows() {
+fn a_signal_interrupts_a_long_step_between_two_windows() {
     let home = Home::new();
     let long = LONG.replace("--epochs 1000000", "--epochs 1e9 --accumulate 1000000000");
     let mut run = Run::start(&home, "", &long, "here");
@@ -159,7 +159,7 @@ fn a_long_step_is_left_between_its_windows() {
     assert_eq!((code, step_of(&told, "SIGTERM")), (Some(143), 0), "{told}");
 }
 
-/// Where the last checkpoint cannot be written, the run tries for some seconds. Whoever asks again does not want to wait.
+/// If the last checkpoint cannot be written, the run retries for some seconds; a second signal ends that.
 #[test]
 fn a_second_request_after_a_second_ends_the_run_at_once() {
     let home = Home::new();
@@ -170,20 +170,20 @@ fn a_second_request_after_a_second_ends_the_run_at_once() {
     wait_until(|| home.path("here/status.json").exists());
     fs::rename(home.path("here"), home.path("moved")).expect("moved away");
     fs::rename(home.path("other"), home.path("here")).expect("moved there");
-    // Notices count for nothing here.
+    // Notices do not count.
     run.signal(&["TERM", "HUP"]);
-    wait_until(|| run.told().contains("another one ends the run at once"));
+    wait_until(|| run.told().contains("a second signal ends the run at once"));
     run.signal(&["USR1"]);
     run.signal(&["TERM"]);
     let (code, told) = run.end();
     assert_eq!(code, Some(143), "{told}");
-    assert!(told.contains("trying again") && !told.contains("checkpoint written"), "{told}");
+    assert!(told.contains("retrying") && !told.contains("checkpoint written"), "{told}");
 }
 
-/// A terminal that closes takes no more output.
+/// Writing to a closed terminal fails.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_run_whose_output_is_gone_keeps_its_checkpoint() {
+fn a_run_with_closed_output_keeps_its_checkpoint() {
     let home = Home::new();
     let script = format!("exec \"$0\" {LONG} --json --out here >/dev/full 2>/dev/full");
     let mut command = Command::new("sh");
