@@ -16,7 +16,8 @@ use unrolled::{
     bench::{Bench, Cost, Figures, PhaseTime, StepPhases},
 };
 
-/// Measure the speed of one configuration on random symbols: training, forward pass and single steps
+/// Measure the speed of one configuration on random symbols: training, forward pass and single
+/// steps
 #[derive(Args)]
 pub struct BenchCommand {
     #[command(flatten)]
@@ -27,7 +28,8 @@ pub struct BenchCommand {
     /// Seconds per measurement (and mode)
     #[arg(long, value_name = "F", value_parser = number, default_value_t = 3.0)]
     seconds: f64,
-    /// Compare two modes in alternating runs, and say after how many steps the setup of the first pays off
+    /// Compare two modes in alternating runs, and say after how many steps the setup of the first
+    /// pays off
     #[arg(long, value_name = "MODE,MODE", value_delimiter = ',', value_parser = PossibleValuesParser::new(Mode::NAMES), conflicts_with = "mode")]
     compare: Option<Vec<String>>,
     /// Also show the phases of a training step, each with its share of the time and its GFLOP/s

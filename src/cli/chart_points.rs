@@ -26,8 +26,8 @@ pub fn finite(points: &[(f64, f64)]) -> Points {
     points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
 }
 
-/// Returns at most `most` points: the means of points that are close together. The x are ascending and
-/// not negative.
+/// Returns at most `most` points: the means of points that are close together. The x are ascending
+/// and not negative.
 pub fn thinned(points: &[(f64, f64)], most: usize) -> Points {
     let end = points.last().map_or(0.0, |(x, _)| *x);
     if points.len() <= most || end <= 0.0 {
@@ -47,8 +47,8 @@ pub fn x_range(lines: &[&[(f64, f64)]]) -> Range<f64> {
     0.0..ends.map(|(x, _)| *x).fold(1e-9, f64::max)
 }
 
-/// Returns the range of all values of such curves within `limits`. First values that are so large that
-/// they would flatten the rest are left out.
+/// Returns the range of all values of such curves within `limits`. First values that are so large
+/// that they would flatten the rest are left out.
 pub fn y_range(lines: &[&[(f64, f64)]], limits: Limits) -> Range<f64> {
     let all = || lines.iter().copied().flatten().map(|(_, y)| *y);
     let low = all().fold(f64::INFINITY, f64::min);
@@ -59,8 +59,8 @@ pub fn y_range(lines: &[&[(f64, f64)]], limits: Limits) -> Range<f64> {
     (low - room).max(limits.least)..(high + room).min(limits.most)
 }
 
-/// Returns the largest value after the first fall: after the first tenth of a curve, and after at least
-/// one point.
+/// Returns the largest value after the first fall: after the first tenth of a curve, and after at
+/// least one point.
 fn settled(points: &[(f64, f64)]) -> f64 {
     let first = points.len().div_ceil(10).min(points.len() - 1);
     points[first..].iter().map(|(_, y)| *y).fold(f64::NEG_INFINITY, f64::max)

@@ -18,7 +18,8 @@ use unrolled::{Error, Preset, Settings};
 pub(super) const FLAGS_ONLY: &[&str] =
     &["accept-changed-text", "config", "extend", "json", "out", "quiet", "resume", "stop-after", "threads"];
 
-/// A configuration file: keys of [`Settings`], `preset = "NAME"`, `[corpus] paths = [...]` and `[run]`.
+/// A configuration file: keys of [`Settings`], `preset = "NAME"`, `[corpus] paths = [...]` and
+/// `[run]`.
 #[derive(Debug, Default)]
 pub struct ConfigFile {
     /// The table `[run]`.

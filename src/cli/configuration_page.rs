@@ -1,9 +1,14 @@
-//! `docs/configuration.md`, the reference of all keys, which this test writes from the help of the flags
-//! and from the doc comments of a layer.
+//! `docs/configuration.md`, the reference of all keys, which this test writes from the help of the
+//! flags and from the doc comments of a layer.
 //!
 //! `UNROLLED_WRITE_CONFIGURATION=1 cargo test --bin unrolled configuration` writes the page.
 
-use super::{Cli, config_file::FLAGS_ONLY, run_options::RunOptions};
+use super::{
+    Cli,
+    config_file::{ConfigFile, FLAGS_ONLY},
+    run_options::RunOptions,
+    settings_flags::SettingsFlags,
+};
 use clap::{Arg, ArgAction, Command, CommandFactory};
 use std::{fs, path::Path};
 use unrolled::Settings;
@@ -15,13 +20,13 @@ const LAYER: &str = "src/settings/layer.rs";
 
 const INTRODUCTION: &str = "# Configuration
 
-All keys of a configuration file, and the flags of `unrolled train` with the same names. `--config FILE`
-reads a file. Flags win over the file, the file wins over the preset, and the preset over the defaults.
-Every run writes a `config.toml` with its settings, which `--config` accepts.
+All keys of a configuration file, and the flags of `unrolled train` with the same names.
+`--config FILE` reads a file. Flags win over the file, the file wins over the preset, and the preset
+over the defaults. Every run writes a `config.toml` with its settings, which `--config` accepts.
 
 ```toml
 preset = \"char-rnn\"      # published settings to start from
-hidden = 384
+batch = 50
 learning-rate = 0.002
 
 [[stack]]                # optional: layers one by one, instead of cell, hidden and layers
@@ -36,6 +41,13 @@ checkpoint-every = \"5m\"
 ```
 
 A test writes this page: `UNROLLED_WRITE_CONFIGURATION=1 cargo test --bin unrolled configuration`.
+";
+
+const LAYERS: &str = "
+## Layers
+
+Keys of a table `[[stack]]`, and of the value of `--layer`. A key that is absent has its default, which
+switches the option off.
 ";
 
 /// Returns the flags of `train` below a heading of its help.
@@ -120,8 +132,7 @@ fn page() -> String {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let source = fs::read_to_string(root.join(LAYER)).expect("the source");
-    page += "\n## Layers\n\nKeys of a table `[[stack]]`, and of the value of `--layer`. A key that is absent has its default, \
-             which switches\nthe option off.\n";
+    page += LAYERS;
     page += &layer_table(&source);
     page += "\n## Table `[run]`\n\nOptions that change no step of a run.\n";
     page += &table(&below(train, "Run"));
@@ -158,6 +169,14 @@ fn the_page_describes_every_key() {
         assert!(page.contains(&format!("| `{key}`")), "{key}");
     }
     assert!(page.contains("`[[stack]]`") && page.contains("| `peepholes` |"));
+}
+
+#[test]
+fn the_example_is_valid() {
+    let example = INTRODUCTION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let config = ConfigFile::parse(example.expect("an example")).expect("valid");
+    let settings = config.settings(None, &SettingsFlags::default()).expect("valid");
+    assert_eq!((settings.run.batch, settings.model.stack.len()), (50, 1));
 }
 
 #[test]

@@ -43,8 +43,8 @@ pub struct EvalCommand {
     /// Number of contiguous streams that the split is read as
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1), default_value = "16")]
     eval_streams: NonZeroUsize,
-    /// Treatment of symbols of another corpus that the vocabulary lacks: error, skip them, or replace them by U+FFFD (by a space if
-    /// the vocabulary has no U+FFFD) [default: error]
+    /// Treatment of symbols of another corpus that the vocabulary lacks: error, skip them, or
+    /// replace them by U+FFFD (by a space if the vocabulary has no U+FFFD) [default: error]
     #[arg(long, value_parser = PossibleValuesParser::new(Unknown::NAMES))]
     unknown: Option<String>,
     /// Also measure how often the right symbol is among the N likeliest
@@ -119,8 +119,8 @@ impl EvalCommand {
         }
     }
 
-    /// Opens another corpus. The encoding, the separator and the marker are those of the model; order and
-    /// filters are the defaults.
+    /// Opens another corpus. The encoding, the separator and the marker are those of the model;
+    /// order and filters are the defaults.
     fn other_corpus(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
         let Settings {
             data: DataSettings { encoding, separator, document_marker, invalid, unit, .. }, ..

@@ -16,8 +16,8 @@ const SAFETENSORS: &str = "safetensors";
 
 /// Write the weights of a run without the optimizer state, for `sample`, `eval` and other programs
 ///
-/// The file keeps settings, vocabulary and history, and has about a third of the size. `train --init-from`
-/// starts from it; `train --resume` needs the checkpoint of the run.
+/// The file keeps settings, vocabulary and history, and has about a third of the size. `train
+/// --init-from` starts from it; `train --resume` needs the checkpoint of the run.
 #[derive(Args)]
 pub struct ExportCommand {
     /// Run folder or checkpoint file [default: the newest run under runs/]

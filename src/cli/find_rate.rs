@@ -138,8 +138,8 @@ fn no_losses() -> Failure {
     Failure::Usage("--out: no trial has a finite loss, so there is no chart; lower --from".to_owned())
 }
 
-/// Returns the lowest smoothed loss and the highest to show: a little above the first. Higher losses have
-/// diverged, and would flatten the part where the loss falls.
+/// Returns the lowest smoothed loss and the highest to show: a little above the first. Higher
+/// losses have diverged, and would flatten the part where the loss falls.
 fn shown_range(trials: &[Trial]) -> (f64, f64) {
     let low = trials.iter().map(|trial| trial.smoothed).fold(f64::INFINITY, f64::min);
     let first = trials.first().map_or(low, |trial| trial.smoothed);

@@ -1,5 +1,5 @@
-//! The settings given by a configuration file, a preset and flags, and contradictions between them and
-//! the weights of another run.
+//! The settings given by a configuration file, a preset and flags, and contradictions between them
+//! and the weights of another run.
 
 use super::{
     config_file::ConfigFile,
@@ -46,8 +46,8 @@ impl GivenSettings<'_> {
         given.then(|| Ok(settings()?.data.unit)).transpose()
     }
 
-    /// Returns an error for a setting that contradicts the weights of `run`. The error names the flag or the
-    /// key that gives it.
+    /// Returns an error for a setting that contradicts the weights of `run`. The error names the
+    /// flag or the key that gives it.
     pub fn check_fixed(&self, run: &Path, base: &Settings, settings: &Settings) -> Result<(), Failure> {
         let (flags, file) = (self.flags.table(), self.config.keys());
         let differences = settings.differences(base);

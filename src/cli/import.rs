@@ -21,7 +21,8 @@ use unrolled::{
 /// Make a checkpoint from a safetensors file that another program wrote
 #[derive(Args)]
 pub struct ImportCommand {
-    /// Checkpoint that another program changed, or a PyTorch state_dict with the members embedding, rnn and head
+    /// Checkpoint that another program changed, or a PyTorch state_dict with the members embedding,
+    /// rnn and head
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// File that ends in .safetensors, or a new run folder
@@ -30,13 +31,15 @@ pub struct ImportCommand {
     /// Run folder or checkpoint that supplies what IN lacks: settings, vocabulary, corpus
     #[arg(long, value_name = "RUN")]
     like: Option<PathBuf>,
-    /// Tensor to leave out; NAME* leaves out all names with this beginning. May be given several times
+    /// Tensor to leave out; NAME* leaves out all names with this beginning. May be given several
+    /// times
     #[arg(long, value_name = "NAME")]
     ignore: Vec<String>,
     /// Activation of a vanilla RNN whose layers are derived from the shapes
     #[arg(long, value_parser = PossibleValuesParser::new(Activation::NAMES))]
     activation: Option<String>,
-    /// Where a GRU whose layers are derived from the shapes applies the reset gate [default: after, as in PyTorch]
+    /// Where a GRU whose layers are derived from the shapes applies the reset gate [default: after,
+    /// as in PyTorch]
     #[arg(long, value_parser = PossibleValuesParser::new(Reset::NAMES))]
     reset: Option<String>,
     /// Overwrite the file of --out
@@ -78,8 +81,8 @@ impl ImportCommand {
         self.report(&imported, &written)
     }
 
-    /// Imports like the checkpoint of the run that the optimizer state belongs to: the best one, or else the
-    /// last.
+    /// Imports like the checkpoint of the run that the optimizer state belongs to: the best one, or
+    /// else the last.
     fn import(&self, bytes: &[u8], like: Option<&RunCheckpoint>) -> Result<Imported, Failure> {
         let imported = self.import_like(bytes, like.map(RunCheckpoint::load).transpose()?.as_ref())?;
         let last =
@@ -125,8 +128,8 @@ impl ImportCommand {
         }
     }
 
-    /// Writes the file. If it is in a run folder, the folder is locked: a process that trains there would
-    /// overwrite the file.
+    /// Writes the file. If it is in a run folder, the folder is locked: a process that trains there
+    /// would overwrite the file.
     fn write_file(&self, checkpoint: &Checkpoint) -> Result<PathBuf, Failure> {
         let parent = self.out.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
         let of_run = RunFolder::at(parent).config().exists();
@@ -213,7 +216,8 @@ fn table(tensors: &[ImportedTensor]) -> String {
     rows.iter().map(|[a, b, c, d]| format!("{a:name$}  {b:dtype$}  {c:shape$}  {d}\n")).collect()
 }
 
-/// Reads a file once, because it may be a pipe. A file of another format is an error that names the format.
+/// Reads a file once, because it may be a pipe. A file of another format is an error that names the
+/// format.
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let bytes =
         fs::read(file).map_err(|source| Error::Io { action: "read", path: file.to_owned(), source })?;

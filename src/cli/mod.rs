@@ -124,8 +124,8 @@ fn parse<T: Into<OsString>>(arguments: impl IntoIterator<Item = T>) -> Result<Cl
     Cli::try_parse_from(join_negative_numbers(arguments.into_iter().map(Into::into)))
 }
 
-/// Joins a negative number to the flag before it: `--seed -1` becomes `--seed=-1`. Otherwise the parser
-/// would read -1 as a flag, and not as a value that `--seed` can reject.
+/// Joins a negative number to the flag before it: `--seed -1` becomes `--seed=-1`. Otherwise the
+/// parser would read -1 as a flag, and not as a value that `--seed` can reject.
 fn join_negative_numbers(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let negative = |text: &str| text.starts_with('-') && text.parse::<f64>().is_ok();
     let mut joined: Vec<OsString> = Vec::new();
@@ -139,8 +139,8 @@ fn join_negative_numbers(arguments: impl Iterator<Item = OsString>) -> Vec<OsStr
     joined
 }
 
-/// Returns whether an argument is `--name` or `-n` without a value. `--` alone, which ends all flags, is
-/// none.
+/// Returns whether an argument is `--name` or `-n` without a value. `--` alone, which ends all
+/// flags, is none.
 fn is_flag(argument: &OsString) -> bool {
     let long = |text: &str| text.len() > 2 && text.starts_with("--") && !text.contains('=');
     let short = |text: &str| matches!(text.as_bytes(), [b'-', letter] if letter.is_ascii_alphabetic());

@@ -7,7 +7,8 @@ pub fn whole<T: Whole>(least: u64) -> impl Fn(&str) -> Result<T, String> + Clone
     within(least, T::LARGEST)
 }
 
-/// Returns a parser for a whole number that `config.toml` can record: TOML's integers end at 2^63 - 1.
+/// Returns a parser for a whole number that `config.toml` can record: TOML's integers end at 2^63 -
+/// 1.
 pub fn recorded(least: u64) -> impl Fn(&str) -> Result<u64, String> + Clone {
     within(least, i64::MAX as u64)
 }
@@ -51,8 +52,8 @@ pub fn number(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| "expected a number".to_owned())
 }
 
-/// Parses a number that is stored as an f32. A number too large for an f32 must not become infinity, and
-/// one too small must not become 0: `--clip 0` switches clipping off.
+/// Parses a number that is stored as an f32. A number too large for an f32 must not become
+/// infinity, and one too small must not become 0: `--clip 0` switches clipping off.
 pub fn single(text: &str) -> Result<f64, String> {
     let value = number(text)?;
     match (value.is_finite() && (value as f32).is_infinite(), value != 0.0 && value as f32 == 0.0) {

@@ -1,8 +1,8 @@
-//! Writing to standard output and standard error. A failed write is an error or is ignored; it never
-//! panics.
+//! Writing to standard output and standard error. A failed write is an error or is ignored; it
+//! never panics.
 //!
-//! On a terminal, control characters are shown as escapes (see [`super::visible`]); a pipe or a file
-//! gets the exact bytes.
+//! On a terminal, control characters are shown as escapes (see [`super::visible`]); a pipe or a
+//! file gets the exact bytes.
 
 use super::{
     failure::Failure,

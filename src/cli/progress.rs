@@ -88,7 +88,7 @@ impl ProgressDisplay {
         }
     }
 
-    /// After each step; free of cost where there is no terminal.
+    /// After each step; costs nothing without a terminal.
     pub fn step(&mut self, report: &StepReport, progress: &Progress) {
         let Some(bar) = &self.bar else { return };
         if self.drawn.elapsed() < PAUSE && self.means.is_some() {

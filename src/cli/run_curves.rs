@@ -15,16 +15,16 @@ pub struct RunCurves<'a> {
     pub name: &'a str,
     /// The plural noun for symbols: "characters" or "bytes".
     pub unit: &'a str,
-    /// The training curve. In a run of an earlier version it may be empty, or start where a later version
-    /// resumed the run.
+    /// The training curve. In a run of an earlier version it may be empty, or start where a later
+    /// version resumed the run.
     pub steps: &'a [CurvePoint],
     /// The evaluations.
     pub history: &'a [Record],
 }
 
 impl RunCurves<'_> {
-    /// Returns the training loss over the symbols trained on: from the training curve and the evaluations
-    /// before it, or from the evaluations alone if they are finer.
+    /// Returns the training loss over the symbols trained on: from the training curve and the
+    /// evaluations before it, or from the evaluations alone if they are finer.
     pub fn training(&self) -> Points {
         let mut points = self.of_history(|record| Some(record.train_loss));
         let steps = self.of_steps(|step| step.logged.loss);

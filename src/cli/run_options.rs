@@ -1,4 +1,5 @@
-//! The flags of `train` for the files, memory and origin of a run, and the table `[run]` of `config.toml`.
+//! The flags of `train` for the files, memory and origin of a run, and the table `[run]` of
+//! `config.toml`.
 
 use super::{
     number_args::{recorded, whole},
@@ -28,18 +29,21 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<u32>,
-    /// Do not start if the process would need more memory than this (800M, 2GiB); includes evaluations, samples and checkpoints, but
-    /// not the mapped corpus [default: the limit of the system]
+    /// Do not start if the process would need more memory than this (800M, 2GiB); includes
+    /// evaluations, samples and checkpoints, but not the mapped corpus [default: the limit of the
+    /// system]
     #[arg(long, value_name = "SIZE", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory: Option<MemorySize>,
-    /// Start from the weights of a run or checkpoint (fine-tuning). Model, unit and vocabulary are those of RUN; all other settings
-    /// are free. New symbols of the corpus get new weights, unless --unknown is given
+    /// Start from the weights of a run or checkpoint (fine-tuning). Model, unit and vocabulary are
+    /// those of RUN; all other settings are free. New symbols of the corpus get new weights, unless
+    /// --unknown is given
     #[arg(long, value_name = "RUN", conflicts_with = "resume", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
-    /// Vocabulary: a run, a checkpoint, a file with one symbol a line (\n, \t, \xHH, \uHHHH as in C), a JSON array or object of
-    /// symbols, or the word all-bytes [default: the symbols of the corpus]
+    /// Vocabulary: a run, a checkpoint, a file with one symbol a line (\n, \t, \xHH, \uHHHH as in
+    /// C), a JSON array or object of symbols, or the word all-bytes [default: the symbols of the
+    /// corpus]
     #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<PathBuf>,
@@ -47,7 +51,8 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", value_parser = whole::<u32>(0), help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_length: Option<u32>,
-    /// Steps between two points of the training curve in steps.jsonl [default: 1, later a 512th of the steps so far]
+    /// Steps between two points of the training curve in steps.jsonl [default: 1, later a 512th of
+    /// the steps so far]
     #[arg(long, value_name = "N", value_parser = recorded(1), help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_every: Option<u64>,

@@ -126,7 +126,8 @@ impl RunView {
         self.writer.is_some()
     }
 
-    /// Returns the seconds left at the speed of the last steps; `None` for a run that is not training.
+    /// Returns the seconds left at the speed of the last steps; `None` for a run that is not
+    /// training.
     pub fn seconds_left(&self) -> Option<f64> {
         let speed = self.status.chars_per_second.filter(|_| self.is_running())?;
         let steps = self.status.total_steps.saturating_sub(self.status.step);
@@ -229,10 +230,10 @@ mod tests {
         begin(&here, 3);
         let mut view = RunView::find(Some(&here)).expect("a run");
         fs::remove_dir_all(&here).expect("removed");
-        let told = view.refresh().expect_err("gone").to_string();
+        let message = view.refresh().expect_err("gone").to_string();
         assert!(
-            told.contains("here: no such run folder") && view.model().contains("1 layer of 3,"),
-            "{told}"
+            message.contains("here: no such run folder") && view.model().contains("1 layer of 3,"),
+            "{message}"
         );
         begin(&here, 5);
         view.refresh().expect("another run");

@@ -34,8 +34,8 @@ pub struct SampleCommand {
     /// Encoding of that file, by its WHATWG label [default: utf-8, or that of a byte-order mark]
     #[arg(long, value_name = "NAME", value_parser = encoding, requires = "prompt_file", conflicts_with = "prompt")]
     encoding: Option<String>,
-    /// Treatment of symbols of the prompt that the vocabulary lacks: error, skip them, or replace them by U+FFFD (by a space if the
-    /// vocabulary has no U+FFFD)
+    /// Treatment of symbols of the prompt that the vocabulary lacks: error, skip them, or replace
+    /// them by U+FFFD (by a space if the vocabulary has no U+FFFD)
     #[arg(long, value_parser = PossibleValuesParser::new(Unknown::NAMES), default_value = "error")]
     unknown: String,
     /// Divisor of the logits: lower values give safer text, 0 always takes the likeliest symbol

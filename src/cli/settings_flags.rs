@@ -1,5 +1,5 @@
-//! The flags for all settings of a run. A flag that is not given leaves the setting to the configuration
-//! file, the preset or the default.
+//! The flags for all settings of a run. A flag that is not given leaves the setting to the
+//! configuration file, the preset or the default.
 
 use super::{
     number_args::{number, recorded, single, whole},
@@ -47,7 +47,8 @@ pub struct SettingsFlags {
     /// Added to the forget gate's bias of --cell lstm [default: 1]
     #[arg(long, value_name = "F", value_parser = single, hide_short_help = true, help_heading = "Model")]
     pub forget_bias: Option<f64>,
-    /// When --forget-bias is added: once to the initial bias, or each time the model runs, as in TensorFlow [default: initial]
+    /// When --forget-bias is added: once to the initial bias, or each time the model runs, as in
+    /// TensorFlow [default: initial]
     #[arg(long, value_parser = one_of(ForgetBiasAt::NAMES), hide_short_help = true, help_heading = "Model")]
     pub forget_bias_at: Option<String>,
     /// Added to the initial gate biases of --cell gru; TensorFlow uses 1 [default: 0]
@@ -59,12 +60,13 @@ pub struct SettingsFlags {
     /// Distribution of the initial weights [default: uniform]
     #[arg(long, value_parser = one_of(Init::NAMES), hide_short_help = true, help_heading = "Model")]
     pub init: Option<String>,
-    /// Scale of --init: half-width (uniform), gain (glorot, orthogonal) or standard deviation (normal) [default: 1/sqrt(hidden) for
-    /// uniform, 1 for glorot and orthogonal, 0.01 for normal]
+    /// Scale of --init: half-width (uniform), gain (glorot, orthogonal) or standard deviation
+    /// (normal) [default: 1/sqrt(hidden) for uniform, 1 for glorot and orthogonal, 0.01 for normal]
     #[arg(long, value_name = "F", value_parser = single, hide_short_help = true, help_heading = "Model")]
     pub init_scale: Option<f64>,
-    /// One layer with all its options, as a line of TOML: --layer 'cell = "lstm", hidden = 128, peepholes = true'. Once for each
-    /// layer, from the input up. Replaces --cell, --hidden, --layers and the other flags of a layer. In a file: [[stack]]
+    /// One layer with all its options, as a line of TOML: --layer 'cell = "lstm", hidden = 128,
+    /// peepholes = true'. Once for each layer, from the input up. Replaces --cell, --hidden,
+    /// --layers and the other flags of a layer. In a file: [[stack]]
     #[arg(
         long = "layer",
         value_name = "TOML",
@@ -100,8 +102,8 @@ pub struct SettingsFlags {
     /// Decay of adam's and adamw's second moment [default: 0.999]
     #[arg(long, value_name = "F", value_parser = number, hide_short_help = true, help_heading = "Optimizer")]
     pub beta2: Option<f64>,
-    /// Small constant in the divisor of adam, adamw, adagrad and rmsprop [default: 1e-8 for adam and
-    /// adamw, 1e-10 for rmsprop, 0 for adagrad]
+    /// Small constant in the divisor of adam, adamw, adagrad and rmsprop [default: 1e-8 for adam
+    /// and adamw, 1e-10 for rmsprop, 0 for adagrad]
     #[arg(long, value_name = "F", value_parser = number, hide_short_help = true, help_heading = "Optimizer")]
     pub epsilon: Option<f64>,
     /// Decay of rmsprop's mean square [default: 0.9]
@@ -110,7 +112,8 @@ pub struct SettingsFlags {
     /// Subtract the square of the mean gradient from rmsprop's mean square [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_short_help = true, help_heading = "Optimizer")]
     pub centered: Option<bool>,
-    /// Initial value of adagrad's accumulator or rmsprop's mean square [default: 0.1 for adagrad, 1 for rmsprop]
+    /// Initial value of adagrad's accumulator or rmsprop's mean square [default: 0.1 for adagrad, 1
+    /// for rmsprop]
     #[arg(long, value_name = "F", value_parser = number, hide_short_help = true, help_heading = "Optimizer")]
     pub initial_accumulator: Option<f64>,
 
@@ -120,7 +123,8 @@ pub struct SettingsFlags {
     /// How the learning rate changes over the run [default: cosine]
     #[arg(long, value_parser = one_of(Schedule::NAMES), help_heading = "Learning rate")]
     pub schedule: Option<String>,
-    /// Steps over which the learning rate of --schedule cosine rises from zero; a tenth of a shorter run [default: 50]
+    /// Steps over which the learning rate of --schedule cosine rises from zero; a tenth of a
+    /// shorter run [default: 50]
     #[arg(long, value_name = "N", value_parser = recorded(0), help_heading = "Learning rate")]
     pub warmup_steps: Option<u64>,
     /// Share of the learning rate that is left at the end of --schedule cosine [default: 0.05]
@@ -142,7 +146,8 @@ pub struct SettingsFlags {
     /// Time steps of truncated backpropagation [default: 64]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Training")]
     pub steps: Option<u32>,
-    /// Passes over the training split. The run ends at the first of --epochs, --max-steps and --max-chars [default: 1]
+    /// Passes over the training split. The run ends at the first of --epochs, --max-steps and
+    /// --max-chars [default: 1]
     #[arg(short, long, value_name = "F", value_parser = number, help_heading = "Training")]
     pub epochs: Option<f64>,
     /// Largest number of optimizer steps
@@ -151,17 +156,20 @@ pub struct SettingsFlags {
     /// Largest number of symbols to train on
     #[arg(long, value_name = "N", value_parser = recorded(1), help_heading = "Training")]
     pub max_chars: Option<u64>,
-    /// Windows per optimizer step, whose mean gradient it uses: a larger batch in the same memory [default: 1]
+    /// Windows per optimizer step, whose mean gradient it uses: a larger batch in the same memory
+    /// [default: 1]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Training")]
     pub accumulate: Option<u32>,
-    /// How windows are cut from the corpus: streams that carry their state, random windows, or windows shifted by one symbol
-    /// [default: stream]
+    /// How windows are cut from the corpus: streams that carry their state, random windows, or
+    /// windows shifted by one symbol [default: stream]
     #[arg(long, value_parser = one_of(Windows::NAMES), help_heading = "Training")]
     pub windows: Option<String>,
-    /// Optimizer steps between evaluations [default: about 10 evaluations a run, fewer if they would take over a tenth of the time]
+    /// Optimizer steps between evaluations [default: about 10 evaluations a run, fewer if they
+    /// would take over a tenth of the time]
     #[arg(long, value_name = "N", value_parser = recorded(1), help_heading = "Training")]
     pub eval_every: Option<u64>,
-    /// Symbols of the validation split that each evaluation reads [default: all, or fewer if they would take over a tenth of the time]
+    /// Symbols of the validation split that each evaluation reads [default: all, or fewer if they
+    /// would take over a tenth of the time]
     #[arg(long, value_name = "N", value_parser = recorded(2), help_heading = "Training")]
     pub eval_symbols: Option<u64>,
     /// End the run after N evaluations without a lower validation loss
@@ -173,10 +181,12 @@ pub struct SettingsFlags {
     /// Share of each target that training spreads over all symbols [default: 0]
     #[arg(long, value_name = "F", value_parser = single, hide_short_help = true, help_heading = "Training")]
     pub label_smoothing: Option<f64>,
-    /// Minimize the mean of a window's losses, or their sum over steps and mean over rows [default: mean]
+    /// Minimize the mean of a window's losses, or their sum over steps and mean over rows [default:
+    /// mean]
     #[arg(long, value_parser = one_of(Reduction::NAMES), hide_short_help = true, help_heading = "Training")]
     pub loss_reduction: Option<String>,
-    /// Build the plan of a window once (static) or in each window (dynamic); both give the same bits [default: static]
+    /// Build the plan of a window once (static) or in each window (dynamic); both give the same
+    /// bits [default: static]
     #[arg(long, value_parser = one_of(Mode::NAMES), hide_short_help = true, help_heading = "Training")]
     pub mode: Option<String>,
 
@@ -189,11 +199,13 @@ pub struct SettingsFlags {
     /// What a symbol is [default: char]
     #[arg(long, value_parser = one_of(Unit::NAMES), help_heading = "Corpus")]
     pub unit: Option<String>,
-    /// Files below folders to read: a pattern as in a .gitignore (`*.c`, `src/**/*.rs`); may be given again [default: all]
+    /// Files below folders to read: a pattern as in a .gitignore (`*.c`, `src/**/*.rs`); may be
+    /// given again [default: all]
     #[arg(long, value_name = "GLOB", help_heading = "Corpus")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
-    /// Files below folders to skip: a pattern as in a .gitignore; may be given again [default: none]
+    /// Files below folders to skip: a pattern as in a .gitignore; may be given again [default:
+    /// none]
     #[arg(long, value_name = "GLOB", help_heading = "Corpus")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
@@ -203,22 +215,24 @@ pub struct SettingsFlags {
     /// Treatment of bytes that are not UTF-8, or not in the --encoding [default: error]
     #[arg(long, value_parser = one_of(Invalid::NAMES), hide_short_help = true, help_heading = "Corpus")]
     pub invalid: Option<String>,
-    /// Treatment of symbols that --vocabulary or --init-from lacks: error, skip them, or replace them by U+FFFD (by a space if the
-    /// vocabulary has no U+FFFD) [default: error; with --init-from they become new symbols]
+    /// Treatment of symbols that --vocabulary or --init-from lacks: error, skip them, or replace
+    /// them by U+FFFD (by a space if the vocabulary has no U+FFFD) [default: error; with
+    /// --init-from they become new symbols]
     #[arg(long, value_parser = one_of(Unknown::NAMES), hide_short_help = true, help_heading = "Corpus")]
     pub unknown: Option<String>,
-    /// Encoding of the corpus by its WHATWG label: utf-16le, windows-1252, shift_jis, gbk, koi8-r, ... [default: utf-8, or that of a
-    /// byte-order mark]
+    /// Encoding of the corpus by its WHATWG label: utf-16le, windows-1252, shift_jis, gbk, koi8-r,
+    /// ... [default: utf-8, or that of a byte-order mark]
     #[arg(long, value_name = "NAME", value_parser = encoding, hide_short_help = true, help_heading = "Corpus")]
     pub encoding: Option<String>,
-    /// Shuffle the documents (files, or what --document-marker ends) by the random seed [default: false]
+    /// Shuffle the documents (files, or what --document-marker ends) by the random seed [default:
+    /// false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_short_help = true, help_heading = "Corpus")]
     pub shuffle_documents: Option<bool>,
     /// Text between one file and the next; escapes as in C: \n, \t, \r, \0, \\ [default: nothing]
     #[arg(long, value_name = "TEXT", value_parser = unescaped, hide_short_help = true, help_heading = "Corpus")]
     pub separator: Option<String>,
-    /// Text that ends each document within a file, such as '<|endoftext|>' or '\n\n'; it is part of the corpus; escapes as for
-    /// --separator [default: each file is one document]
+    /// Text that ends each document within a file, such as '<|endoftext|>' or '\n\n'; it is part of
+    /// the corpus; escapes as for --separator [default: each file is one document]
     #[arg(long, value_name = "TEXT", value_parser = unescaped, hide_short_help = true, help_heading = "Corpus")]
     pub document_marker: Option<String>,
     /// Where the validation and test splits begin: at a symbol, or at a document [default: tail]

@@ -1,14 +1,14 @@
 //! Signals that ask a command to end. The training loop checks for them between two windows.
 //!
 //! 1. The first signal of any kind asks the command to end: a run then writes a checkpoint.
-//! 2. A second SIGINT, SIGTERM or SIGQUIT ends the process at once, but only a second or more after the
-//!    first of these. Programs such as `timeout` signal a process and then its whole group within a
-//!    millisecond: that is one request.
-//! 3. The other signals are notices (the terminal was closed, a batch system warns, the time is used up).
-//!    The system may repeat them or send them beside the signals above: a repeated notice never ends the
-//!    process.
-//! 4. A signal that was ignored when the process started stays ignored, as `nohup` and `&` in a script
-//!    require.
+//! 2. A second SIGINT, SIGTERM or SIGQUIT ends the process at once, but only a second or more after
+//!    the first of these. Programs such as `timeout` signal a process and then its whole group
+//!    within a millisecond: that is one request.
+//! 3. The other signals are notices (the terminal was closed, a batch system warns, the time is
+//!    used up). The system may repeat them or send them beside the signals above: a repeated notice
+//!    never ends the process.
+//! 4. A signal that was ignored when the process started stays ignored, as `nohup` and `&` in a
+//!    script require.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ pub struct Signals(Arc<Noticed>);
 struct Noticed {
     /// 0 for none.
     number: AtomicI32,
-    asked: Arc<AtomicBool>,
+    flag: Arc<AtomicBool>,
 }
 
 /// Reactions of a command to signals.
@@ -47,7 +47,7 @@ impl Signals {
 
     /// Returns a flag that is set when a signal arrives.
     pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0.asked)
+        Arc::clone(&self.0.flag)
     }
 
     /// Returns the first signal received.
@@ -60,7 +60,7 @@ impl Noticed {
     /// Stores the number before it sets the flag, so that a reader of the flag finds the number.
     fn note(&self, signal: i32) {
         let _ = self.number.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
-        self.asked.store(true, Ordering::SeqCst);
+        self.flag.store(true, Ordering::SeqCst);
     }
 }
 
@@ -89,7 +89,8 @@ mod system {
         low_level::signal_name(signal).unwrap_or("a signal")
     }
 
-    /// Ignores SIGXFSZ: a file that grows beyond `ulimit -f` is then a write error and does not end the process.
+    /// Ignores SIGXFSZ: a file that grows beyond `ulimit -f` is then a write error and does not end
+    /// the process.
     pub fn keep_writing() {
         if !Ignored::now().has(SIGXFSZ) {
             // If this fails, the signal keeps its effect.
@@ -110,8 +111,8 @@ mod system {
         thread::sleep(PATIENCE);
         // Signals received meanwhile belong to the same request, however late this thread wakes up.
         signals.pending().for_each(drop);
-        // On another thread: writing to a stopped terminal blocks, and the next signal must not wait for it.
-        // If no thread can be started, nothing is printed.
+        // On another thread: writing to a stopped terminal blocks, and the next signal must not
+        // wait for it. If no thread can be started, nothing is printed.
         if let Some(signal) = request {
             let _ = thread::Builder::new().spawn(move || (reactions.waiting)(signal));
         }
@@ -133,8 +134,8 @@ mod system {
             Self(std::fs::read_to_string("/proc/self/status").ok().and_then(|status| mask_in(&status)))
         }
 
-        /// Returns whether a signal is ignored. If the mask is unknown, messages that go to a terminal mean that
-        /// there is no `nohup`.
+        /// Returns whether a signal is ignored. If the mask is unknown, messages that go to a
+        /// terminal mean that there is no `nohup`.
         fn has(&self, signal: i32) -> bool {
             match self.0 {
                 Some(mask) => mask >> (signal - 1) & 1 == 1,

@@ -126,8 +126,8 @@ impl StartingPoint {
     }
 }
 
-/// Reads the vocabulary of a run or of a list. Reads the file once, because it may be a pipe. The unit is
-/// that of the run that supplies the weights, or else the given one.
+/// Reads the vocabulary of a run or of a list. Reads the file once, because it may be a pipe. The
+/// unit is that of the run that supplies the weights, or else the given one.
 fn read_vocabulary(path: &Path, unit: Option<Unit>, weights: Option<&Path>) -> Result<Vocabulary, Failure> {
     let vocabulary = match path {
         _ if is_all_bytes(path) => Vocabulary::all_bytes(),

@@ -22,8 +22,8 @@ const GRID: RGBColor = RGBColor(230, 233, 237);
 pub const TRAIN: Color = RGBColor(120, 144, 176);
 /// Color of validation curves.
 pub const VALIDATION: Color = RGBColor(214, 82, 44);
-/// Colors of several runs: the palette of [Okabe and Ito](https://jfly.uni-koeln.de/color/), which most
-/// people with color blindness can tell apart, without its yellow.
+/// Colors of several runs: the palette of [Okabe and Ito](https://jfly.uni-koeln.de/color/), which
+/// most people with color blindness can tell apart, without its yellow.
 const RUNS: [Color; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -98,8 +98,8 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Context<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-/// Returns the color of one of `count` runs: from the palette, or from the color circle if the palette is
-/// too small.
+/// Returns the color of one of `count` runs: from the palette, or from the color circle if the
+/// palette is too small.
 pub fn run_color(number: usize, count: usize) -> Color {
     if count <= RUNS.len() {
         return RUNS[number];
@@ -253,8 +253,8 @@ fn draw_line(context: &mut Context, line: &ChartLine, top: f64) -> Drawn {
     Ok(())
 }
 
-/// Writes the last value of each curve at its end, without overlaps. The label of a value above `top` is
-/// at the edge.
+/// Writes the last value of each curve at its end, without overlaps. The label of a value above
+/// `top` is at the edge.
 fn draw_ends(context: &Context, area: &Area, chart: &SvgChart, top: f64) -> Drawn {
     let ends = chart.lines.iter().filter_map(|line| Some((line.points.last()?, line.color)));
     let place = |(x, y): (f64, f64)| context.backend_coord(&(x, y.min(top)));
@@ -262,7 +262,8 @@ fn draw_ends(context: &Context, area: &Area, chart: &SvgChart, top: f64) -> Draw
     places.sort_by_key(|((_, y), ..)| *y);
     let mut lowest = i32::MIN / 2;
     for (index, ((x, y), value, color)) in places.iter().enumerate() {
-        // Each of two close labels moves by half of the overlap, so that both stay near their curves.
+        // Each of two close labels moves by half of the overlap, so that both stay near their
+        // curves.
         let gap = places.get(index + 1).map_or(0, |next| LINE_HEIGHT - (next.0.1 - y)).max(0);
         let room_below = (places.len() - index) as i32 * LINE_HEIGHT;
         let y = (y - gap / 2).max(lowest + LINE_HEIGHT).min(chart.size.1 as i32 - room_below);

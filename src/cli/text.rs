@@ -3,7 +3,7 @@
 use super::{
     failure::Failure,
     number_format::{counted, grouped},
-    output::{note, quoted},
+    output::{note, quoted, warn},
     progress::Scanning,
 };
 #[cfg(unix)]
@@ -144,8 +144,8 @@ pub fn note_streams(paths: &[PathBuf]) {
     }
     for (at, path) in paths.iter().enumerate() {
         if !is_standard_input(path) && is_stream(path) && !paths[..at].contains(path) {
-            note(&format!(
-                "warning: a resumed run cannot read {} again: name a file, or give the text on standard input (-); otherwise name \
+            warn(&format!(
+                "a resumed run cannot read {} again: name a file, or give the text on standard input (-); otherwise name \
                  the same text after `train --resume`",
                 path.display()
             ));

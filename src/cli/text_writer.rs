@@ -8,7 +8,8 @@ use unrolled::{
     sample::{Generator, Sampling},
 };
 
-/// Returns what a model reads before a text without a prompt: the document marker, if the corpus has one.
+/// Returns what a model reads before a text without a prompt: the document marker, if the corpus
+/// has one.
 pub fn opening<'a>(settings: &'a Settings, vocabulary: &Vocabulary) -> &'a str {
     let marker = settings.data.document_marker.as_str();
     if vocabulary.encode(marker).is_ok() { marker } else { "" }

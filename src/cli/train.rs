@@ -30,8 +30,8 @@ use session::Session;
 /// Train a model on a corpus
 #[derive(Args)]
 pub struct TrainCommand {
-    /// Files and folders of the corpus; `-` is standard input [default: the built-in corpus, the source code and documentation
-    /// of this program]
+    /// Files and folders of the corpus; `-` is standard input [default: the built-in corpus, the
+    /// source code and documentation of this program]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Run folder to create [default: runs/1, runs/2, ...]
@@ -49,8 +49,8 @@ pub struct TrainCommand {
     /// Continue the run in --out exactly where it stopped
     #[arg(long, requires = "out")]
     resume: bool,
-    /// With --resume: allow another learning rate, schedule, clip, weight decay or length. The rest of the run is as if it had
-    /// started with these settings
+    /// With --resume: allow another learning rate, schedule, clip, weight decay or length. The rest
+    /// of the run is as if it had started with these settings
     #[arg(long, requires = "resume")]
     extend: bool,
     /// With --resume: continue although the corpus has changed
@@ -108,8 +108,8 @@ impl TrainCommand {
         self.begin(training, RunWriter::new(folder, run, recorded), paths)
     }
 
-    /// Returns an error for flags of a resumed run. The parser does not report them beside a flag that
-    /// excludes `--resume`.
+    /// Returns an error for flags of a resumed run. The parser does not report them beside a flag
+    /// that excludes `--resume`.
     fn check_resumes(&self) -> Result<(), Failure> {
         let flags = [("extend", self.extend), ("accept-changed-text", self.accept_changed_text)];
         match flags.into_iter().find(|(_, given)| *given) {
@@ -136,8 +136,8 @@ impl TrainCommand {
         })
     }
 
-    /// Writes the first files of a run. The first checkpoint detects a full disk early, and makes it
-    /// possible to resume the run.
+    /// Writes the first files of a run. The first checkpoint detects a full disk early, and makes
+    /// it possible to resume the run.
     fn begin(
         &self,
         training: Training,

@@ -4,7 +4,8 @@ use super::{other_names::flag_here, output::message};
 use clap::error::ErrorKind;
 use std::process::ExitCode;
 
-/// Prints help and the version to standard output, and any other error as one line to standard error.
+/// Prints help and the version to standard output, and any other error as one line to standard
+/// error.
 pub fn print(error: &clap::Error) -> ExitCode {
     let shows_help = matches!(
         error.kind(),
@@ -21,7 +22,8 @@ pub fn print(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// Returns the message and the tips of the parser's paragraphs, without the usage, which `--help` shows.
+/// Returns the message and the tips of the parser's paragraphs, without the usage, which `--help`
+/// shows.
 pub fn one_line(rendered: &str) -> String {
     let lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
     let kept: Vec<_> = lines
@@ -37,7 +39,7 @@ fn other_name(line: &str) -> Option<&'static str> {
     flag_here(&line.strip_prefix("error: unexpected argument '")?.split('\'').next()?.replace('_', "-"))
 }
 
-/// Replaces the parser's tip for a value that begins with a minus, which only works for paths.
+/// Replaces the parser's tip for a value that starts with a minus, which only works for paths.
 fn with_plain_tip(line: &str) -> String {
     let tip = line.split_once(" as a value, use '-- ").and_then(|(before, after)| {
         let (value, rest) = after.split_once('\'')?;

@@ -1,10 +1,11 @@
-//! Text for a terminal. A corpus, a file name or a model may contain characters that control the terminal:
-//! escape sequences that set its title or colors, a carriage return within a line, marks that reverse the
-//! reading direction. They are shown as `\u{1b}`.
+//! Text for a terminal. A corpus, a file name or a model may contain characters that control the
+//! terminal: escape sequences that set its title or colors, a carriage return within a line, marks
+//! that reverse the reading direction. They are shown as `\u{1b}`.
 
 use std::str;
 
-/// Makes control characters visible in bytes that arrive in pieces. A piece may end inside a character.
+/// Makes control characters visible in bytes that arrive in pieces. A piece may end inside a
+/// character.
 #[derive(Debug, Default)]
 pub struct Visible {
     /// The start of a character, or a carriage return whose next byte is unknown.
@@ -71,8 +72,8 @@ fn show(bytes: &[u8]) -> String {
     text
 }
 
-/// Returns whether a character may control a terminal: control characters except line feed and tab, and
-/// marks of the reading direction.
+/// Returns whether a character may control a terminal: control characters except line feed and tab,
+/// and marks of the reading direction.
 fn is_control(c: char) -> bool {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -92,8 +92,8 @@ impl WatchCommand {
     }
 }
 
-/// Restores the terminal before the process ends at once. If the drawing thread is stuck in a write to
-/// the terminal, only the terminal's mode is restored.
+/// Restores the terminal before the process ends at once. If the drawing thread is stuck in a write
+/// to the terminal, only the terminal's mode is restored.
 fn restore_soon() {
     let _ = terminal::disable_raw_mode();
     let (done, restored) = mpsc::channel();

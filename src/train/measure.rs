@@ -41,8 +41,8 @@ impl Training {
         due && progress.step > 0 && progress.history.last().is_none_or(|last| last.step < progress.step)
     }
 
-    /// Evaluates, and adds a line to the history. What an update has done to the parameters shows only in the next
-    /// step's loss, too late for what is kept now.
+    /// Evaluates, and adds a line to the history. What an update has done to the parameters shows
+    /// only in the next step's loss, too late for what is kept now.
     pub(super) fn record(&mut self, learning_rate: f64, gradient_norm: f64) -> Result<Record> {
         let (step, clip) = (self.progress.step, self.settings.optimizer.clip);
         if let Some(entry) = self.model.parameters().not_finite() {
@@ -73,8 +73,9 @@ impl Training {
         Ok(record)
     }
 
-    /// The steps since this was last called, as one point of a curve; `None` when there were none. What was not logged yet
-    /// goes into checkpoints, so that a resumed run logs what an undisturbed one does.
+    /// The steps since this was last called, as one point of a curve; `None` when there were none.
+    /// What was not logged yet goes into checkpoints, so that a resumed run logs what an
+    /// undisturbed one does.
     pub fn log(&mut self) -> Option<Logged> {
         let chars_per_step = self.chars_per_step();
         let since = std::mem::take(&mut self.progress.since_log);
@@ -94,7 +95,8 @@ impl Training {
     /// two.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] when it was, [`Error::TextChanged`] when the text has lost what was to be read.
+    /// [`Error::Interrupted`] when it was, [`Error::TextChanged`] when the text has lost what was
+    /// to be read.
     pub fn evaluate(&self) -> Result<Option<Evaluation>> {
         let part = self.evaluated();
         if part.len() < 2 {
@@ -136,9 +138,10 @@ impl Training {
         (self.progress.eval_every, self.progress.eval_symbols) = (plan.every, plan.symbols);
     }
 
-    /// A flag that ends a step or an evaluation under way once it is set: for signals. It is looked at between two windows of a
-    /// step, which then counts for nothing and leaves the run as it was before it, and before each window of an evaluation,
-    /// which is made up for later. A step of one window is always done.
+    /// A flag that ends a step or an evaluation under way once it is set: for signals. It is looked
+    /// at between two windows of a step, which then counts for nothing and leaves the run as it was
+    /// before it, and before each window of an evaluation, which is made up for later. A step of
+    /// one window is always done.
     pub fn interrupt_by(&mut self, flag: Arc<AtomicBool>) {
         self.interrupt = flag;
     }

@@ -12,7 +12,8 @@ use std::{
 pub const LONG: &str =
     "train text.txt --hidden 16 --batch 4 --steps 8 --epochs 1000000 --eval-every 20 --threads 1";
 
-/// A process that ends with its test at the latest, and the file with its messages. A pipe would fill up.
+/// A process that ends with its test at the latest, and the file with its messages. A pipe would
+/// fill up.
 pub struct Run(pub Option<Child>, pub PathBuf);
 
 impl Drop for Run {
@@ -26,11 +27,11 @@ impl Drop for Run {
 
 /// Starts a run in the background.
 pub fn start(home: &Home, arguments: &str) -> Run {
-    let told = home.path("told");
+    let message = home.path("message");
     let mut command = Command::new(env!("CARGO_BIN_EXE_unrolled"));
     command.current_dir(home.path("")).args(arguments.split_whitespace());
-    command.stdout(Stdio::null()).stderr(fs::File::create(&told).expect("a file"));
-    Run(Some(command.spawn().expect("the command starts")), told)
+    command.stdout(Stdio::null()).stderr(fs::File::create(&message).expect("a file"));
+    Run(Some(command.spawn().expect("the command starts")), message)
 }
 
 /// Waits until the run in `here` has some evaluations.

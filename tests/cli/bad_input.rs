@@ -23,18 +23,18 @@ fn wrong_arguments_are_errors() {
 #[test]
 fn wrong_configuration_files_are_errors() {
     let home = Home::new();
-    let told = |text: &str, parts: &[&str]| {
+    let message = |text: &str, parts: &[&str]| {
         home.write("c.toml", text);
         refused(home.run("train text.txt --config c.toml"), 2, parts);
     };
-    told("hiden = 3", &["c.toml: unknown key hiden: did you mean hidden?"]);
-    told(
+    message("hiden = 3", &["c.toml: unknown key hiden: did you mean hidden?"]);
+    message(
         "hidden = \"many\"",
         &["c.toml: key hidden: invalid type: string \"many\", expected a whole number of 0 or above"],
     );
-    told("cell = \"lstn\"", &["key cell", "`lstn`", "`lstm`"]);
-    told("a = 1\nb = = 2", &["c.toml: line 2: "]);
-    told("preset = \"nope\"", &["found preset \"nope\", expected one of default", "torch-rnn"]);
+    message("cell = \"lstn\"", &["key cell", "`lstn`", "`lstm`"]);
+    message("a = 1\nb = = 2", &["c.toml: line 2: "]);
+    message("preset = \"nope\"", &["found preset \"nope\", expected one of default", "torch-rnn"]);
     refused(home.run("train text.txt --config none.toml"), 1, &["cannot read none.toml"]);
 }
 
@@ -45,17 +45,17 @@ fn corpora_that_cannot_be_trained_on_are_errors() {
     home.write("one.txt", "a");
     home.write("latin.txt", b"caf\xe9 and more of it");
     fs::create_dir(home.path("folder")).expect("a folder");
-    let told = |path: &str, parts: &[&str]| {
+    let message = |path: &str, parts: &[&str]| {
         refused(home.run(&format!("train {path} {TINY} --out run")), 1, parts);
         assert!(!home.path("run").exists(), "{path} leaves no folder behind");
     };
-    told("missing.txt", &["missing.txt"]);
-    told("empty.txt", &["empty.txt"]);
-    told("one.txt", &["too few symbols", "a longer text"]);
-    told("latin.txt", &["latin.txt", "3", "--invalid"]);
-    told("folder", &["folder"]);
+    message("missing.txt", &["missing.txt"]);
+    message("empty.txt", &["empty.txt"]);
+    message("one.txt", &["too few symbols", "a longer text"]);
+    message("latin.txt", &["latin.txt", "3", "--invalid"]);
+    message("folder", &["folder"]);
     home.write("short.txt", "just a few symbols");
-    told("short.txt", &["needs 33, found 16", "batch"]);
+    message("short.txt", &["needs 33, found 16", "batch"]);
 }
 
 #[test]
@@ -82,17 +82,17 @@ fn invalid_checkpoints_are_errors() {
     home.train("--out here").success();
     let good = fs::read(home.path("here/best.safetensors")).expect("a checkpoint");
     for command in ["eval", "sample", "inspect"] {
-        let told = |parts: &[&str]| refused(home.run(&format!("{command} bad")), 1, parts);
-        told(&["bad: no such run folder or checkpoint"]);
+        let message = |parts: &[&str]| refused(home.run(&format!("{command} bad")), 1, parts);
+        message(&["bad: no such run folder or checkpoint"]);
         home.write("bad", &good[..good.len() / 2]);
-        told(&["bad"]);
+        message(&["bad"]);
         let mut flipped = good.clone();
         let middle = flipped.len() - flipped.len() / 4;
         flipped[middle] ^= 1;
         home.write("bad", flipped);
-        told(&["bad", "checksum"]);
+        message(&["bad", "checksum"]);
         home.write("bad", "not a checkpoint");
-        told(&["bad"]);
+        message(&["bad"]);
         fs::remove_file(home.path("bad")).expect("a file");
     }
     refused(home.run("sample"), 1, &["runs: found no run with a checkpoint"]);
@@ -141,10 +141,10 @@ fn folders_that_cannot_be_written_are_errors() {
 }
 
 fn ends_with_an_error(assert: &Assert, part: &str) {
-    let told = stderr(assert);
-    assert_eq!(assert.get_output().status.code(), Some(1), "{told}");
-    let last = told.lines().last().expect("a line");
-    assert!(last.starts_with("error: cannot create ") && last.contains(part), "{told}");
+    let message = stderr(assert);
+    assert_eq!(assert.get_output().status.code(), Some(1), "{message}");
+    let last = message.lines().last().expect("a line");
+    assert!(last.starts_with("error: cannot create ") && last.contains(part), "{message}");
 }
 
 #[cfg(target_os = "linux")]
@@ -159,9 +159,9 @@ fn a_full_disk_for_standard_output_is_an_error() {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_unrolled"));
         command.current_dir(home.path("")).args(arguments.split_whitespace()).stdout(full);
         let output = command.output().expect("the command starts");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains("error: cannot write to standard output: "), "{told}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains("error: cannot write to standard output: "), "{message}");
     }
     home.run("train --resume --out full").success();
 }

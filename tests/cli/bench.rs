@@ -29,7 +29,8 @@ fn number(value: &Value, key: &str) -> f64 {
     value[key].as_f64().unwrap_or_else(|| panic!("{key} is a number in {value}"))
 }
 
-/// Checks the fields against the arithmetic of a model whose forward pass takes `operations` per symbol.
+/// Checks the fields against the arithmetic of a model whose forward pass takes `operations` per
+/// symbol.
 fn consistent(value: &Value, operations: f64) {
     assert_eq!(keys(value), FIELDS);
     for (rate, gflops, factor) in [("train", "train_gflops", 3.0), ("forward", "forward_gflops", 1.0)] {
@@ -170,12 +171,12 @@ fn two_modes_are_compared() {
 #[test]
 fn wrong_values_are_errors() {
     let home = Home::new();
-    let told = |flags: &str, parts: &[&str]| refused(home.run(&format!("{SMALL} {flags}")), 2, parts);
-    told("--compare static,eager", &["'eager' for '--compare", "[possible values: static, dynamic]"]);
-    told("--compare static", &["--compare static: expected two different modes, static,dynamic"]);
-    told("--compare static,static", &["--compare static,static: expected two different modes"]);
-    told("--compare static,dynamic --mode static", &["--compare", "--mode"]);
-    told("--cell lstn", &["rnn, lstm, gru"]);
+    let message = |flags: &str, parts: &[&str]| refused(home.run(&format!("{SMALL} {flags}")), 2, parts);
+    message("--compare static,eager", &["'eager' for '--compare", "[possible values: static, dynamic]"]);
+    message("--compare static", &["--compare static: expected two different modes, static,dynamic"]);
+    message("--compare static,static", &["--compare static,static: expected two different modes"]);
+    message("--compare static,dynamic --mode static", &["--compare", "--mode"]);
+    message("--cell lstn", &["rnn, lstm, gru"]);
     refused(home.run("bench --seconds 0"), 2, &["seconds = 0 cannot work: give a finite number above 0"]);
     refused(home.run("bench --seconds -1"), 2, &["seconds = -1 cannot work"]);
     refused(home.run("bench --seconds nan"), 2, &["seconds = NaN cannot work"]);

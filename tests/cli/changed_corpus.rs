@@ -31,12 +31,12 @@ fn a_corpus_that_changes_ends_the_run_with_a_checkpoint() {
         let child = start(&home, &format!("{LONG} --out here"));
         wait_for(&home, 2);
         apply(&home);
-        let (code, told) = end(child, false);
-        assert_eq!(code, Some(1), "{told}");
+        let (code, error_text) = end(child, false);
+        assert_eq!(code, Some(1), "{error_text}");
         let step = checkpoint(&home, "here").progress.step;
-        let last = told.lines().last().expect("a line");
+        let last = error_text.lines().last().expect("a line");
         let error = "error: text.txt was ";
-        assert!(last.starts_with(error) && last[error.len()..].starts_with(change), "{told}");
+        assert!(last.starts_with(error) && last[error.len()..].starts_with(change), "{error_text}");
         assert!(last.contains(&format!("; the run is saved at step {step}; to continue: ")), "{last}");
         assert!(step > 20 && metrics(&home, "here").len() as u64 == step / 20, "{step}");
         let again = home.run("train --resume --out here");
@@ -50,8 +50,8 @@ fn a_corpus_that_changes_ends_the_run_with_a_checkpoint() {
     }
 }
 
-/// A corpus of many files is checked from time to time. A checkpoint that a signal requests between two
-/// checks must not contain steps that read a changed file.
+/// A corpus of many files is checked from time to time. A checkpoint that a signal requests between
+/// two checks must not contain steps that read a changed file.
 #[test]
 fn many_files_are_checked_before_the_last_checkpoint() {
     let home = Home::new();
@@ -61,11 +61,15 @@ fn many_files_are_checked_before_the_last_checkpoint() {
     let child = start(&home, &format!("{rare} --out here"));
     wait_until(|| home.path("here/checkpoint.safetensors").exists());
     thread::sleep(Duration::from_millis(300));
-    // In one write: rewriting the file would cut it short for a moment, and the message would say that.
+    // In one write: rewriting the file would cut it short for a moment, and the message would say
+    // that.
     let mut file = fs::OpenOptions::new().append(true).open(home.path("texts/7")).expect("there");
     file.write_all(b"and more").expect("written");
-    let (code, told) = end(child, true);
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("error: texts/7 was written to") && told.contains("is saved at step 0;"), "{told}");
+    let (code, error_text) = end(child, true);
+    assert_eq!(code, Some(1), "{error_text}");
+    assert!(
+        error_text.contains("error: texts/7 was written to") && error_text.contains("is saved at step 0;"),
+        "{error_text}"
+    );
     assert_eq!(checkpoint(&home, "here").progress.step, 0);
 }

@@ -28,8 +28,8 @@ fn fine_tuning_reads_a_corpus_in_another_encoding() {
             .success()
         };
         tune(&format!("{flags} --out {run}-whole"));
-        let told = stderr(&tune(&format!("{flags} --out {run}-half --stop-after 7")));
-        assert!(told.contains("that first lacks, with random weights: \"\u{3b5}\""), "{told}");
+        let message = stderr(&tune(&format!("{flags} --out {run}-half --stop-after 7")));
+        assert!(message.contains("that first lacks, with random weights: \"\u{3b5}\""), "{message}");
         home.run(&format!("train --resume --out {run}-half")).success();
         assert_same(&home, &format!("{run}-whole"), &format!("{run}-half"));
         home.run(&format!("eval {run}-half")).success();

@@ -101,27 +101,27 @@ fn evaluations_and_patience_may_change_without_extend() {
 #[test]
 fn a_finished_run_prints_what_ended_it_and_how_to_continue() {
     let home = Home::new();
-    let told = |run: &str| stderr(&home.run(&format!("train --resume --out {run}")).success());
+    let message = |run: &str| stderr(&home.run(&format!("train --resume --out {run}")).success());
     home.train("--out steps").success();
-    let said = told("steps");
+    let output = message("steps");
     assert!(
-        said.contains("steps is already done, at step 20: max-steps = 20 ended it; to continue: "),
-        "{said}"
+        output.contains("steps is already done, at step 20: max-steps = 20 ended it; to continue: "),
+        "{output}"
     );
-    assert!(said.contains(
+    assert!(output.contains(
         "train --resume --out steps --extend --max-steps N with N above 20; epochs = 1 ends it at step"
     ));
     home.run("train text.txt --hidden 16 --batch 4 --steps 8 --epochs 0.1 --out epochs").success();
-    let said = told("epochs");
-    assert!(said.contains("epochs = 0.1 ended it") && said.contains("--extend --epochs N"), "{said}");
+    let output = message("epochs");
+    assert!(output.contains("epochs = 0.1 ended it") && output.contains("--extend --epochs N"), "{output}");
     home.train("--out chars --max-chars 320").success();
-    assert!(told("chars").contains("at step 10: max-chars = 320 ended it"), "{}", told("chars"));
+    assert!(message("chars").contains("at step 10: max-chars = 320 ended it"), "{}", message("chars"));
     let wild = "--patience 1 --learning-rate 9 --clip 0 --eval-every 1 --max-steps 90";
     home.run(&format!("train text.txt --hidden 16 --batch 4 --steps 8 {wild} --out patience")).success();
-    let said = told("patience");
+    let output = message("patience");
     assert!(
-        said.contains("patience = 1 ended it") && said.contains("--resume --out patience --patience N"),
-        "{said}"
+        output.contains("patience = 1 ended it") && output.contains("--resume --out patience --patience N"),
+        "{output}"
     );
     let step = checkpoint(&home, "patience").progress.step;
     home.run("train --resume --out patience --patience 90").success();
@@ -160,8 +160,8 @@ fn a_diverged_run_continues_with_a_lower_learning_rate() {
     let home = Home::new();
     let wild = "--optimizer sgd --clip 0 --schedule constant --cell rnn --activation relu --learning-rate";
     let fell = home.train(&format!("--out here {wild} 1e30"));
-    let told = stderr(&fell.code(1));
-    let last = told.lines().last().expect("a line");
+    let message = stderr(&fell.code(1));
+    let last = message.lines().last().expect("a line");
     assert!(last.starts_with("error: ") && last.contains("training diverged"), "{last}");
     assert!(last.contains("lower learning-rate, or set a clip") && !last.contains("smaller clip"), "{last}");
     let step = checkpoint(&home, "here").progress.step;

@@ -62,7 +62,7 @@ fn a_setting_that_contradicts_the_weights_is_an_error_that_names_it() {
     let home = home();
     home.train("--out bytes --unit byte").success();
     home.run(&format!("train text.txt {FREE} --layer hidden=16 --layer hidden=8 --out stacked")).success();
-    let told = |run: &str, flags: &str, expected: &str| {
+    let message = |run: &str, flags: &str, expected: &str| {
         let asked = home.run(&format!("train sub.txt --init-from {run} {FREE} --out none {flags}"));
         refused(asked, 2, &[expected]);
         assert!(!home.path("none").exists());
@@ -88,12 +88,12 @@ fn a_setting_that_contradicts_the_weights_is_an_error_that_names_it() {
         ("--config c.toml --layers 3", "--layers = 3 contradicts"),
     ] {
         home.write("c.toml", "hidden = 17\n");
-        told("first", flags, expected);
+        message("first", flags, expected);
     }
-    told("bytes", "--unit char", "--unit = char contradicts the weights of bytes, which have byte");
-    told("stacked", "--hidden 16", "--hidden has no effect, because stacked has a [[stack]] of layers");
+    message("bytes", "--unit char", "--unit = char contradicts the weights of bytes, which have byte");
+    message("stacked", "--hidden 16", "--hidden has no effect, because stacked has a [[stack]] of layers");
     home.write("c.toml", "[[stack]]\nhidden = 16\n[[stack]]\nhidden = 9\n");
-    told("stacked", "--config c.toml", "c.toml: key stack: layer 1: hidden = 9 contradicts");
+    message("stacked", "--config c.toml", "c.toml: key stack: layer 1: hidden = 9 contradicts");
     let agreed = "--hidden 16 --cell lstm --embedding 16 --unit char";
     home.run(&format!("train sub.txt --init-from first {FREE} {agreed} --out agreed")).success();
     let layer = "--layer hidden=16,input-keep-prob=0.5";
@@ -106,9 +106,9 @@ fn new_symbols_are_added_skipped_replaced_or_errors() {
     let home = home();
     home.write("new.txt", text() + "\u{20ac}\u{fc}");
     let tune = |flags: &str| home.run(&format!("train new.txt --init-from first {FREE} {flags}"));
-    let told = stderr(&tune("--out grown --stop-after 5").success());
+    let message = stderr(&tune("--out grown --stop-after 5").success());
     assert!(
-        told.contains("new     2 symbols that first lacks, with random weights: \"\u{fc}\", \"\u{20ac}\"")
+        message.contains("new     2 symbols that first lacks, with random weights: \"\u{fc}\", \"\u{20ac}\"")
     );
     home.run("train --resume --out grown").success();
     assert_eq!(checkpoint(&home, "grown").vocabulary.len(), 31);

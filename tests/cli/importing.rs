@@ -65,11 +65,11 @@ fn a_changed_checkpoint_with_metadata_resumes() {
     let (home, file) = changed();
     file.save(&home, "changed.safetensors");
     for command in ["eval", "sample", "inspect"] {
-        let told = [
+        let message = [
             "changed.safetensors is not as `unrolled train` wrote it",
             "`unrolled import changed.safetensors",
         ];
-        refused(home.run(&format!("{command} changed.safetensors")), 1, &told);
+        refused(home.run(&format!("{command} changed.safetensors")), 1, &message);
     }
     let table = stdout(&import(&home, "changed.safetensors --out new.safetensors").success());
     assert!(table.starts_with("tensor ") && table.contains("F32"), "{table}");
@@ -115,8 +115,8 @@ fn like_supplies_lost_metadata() {
         1,
         &["no configuration and vocabulary", "--like RUN"],
     );
-    let told = stderr(&import(&home, "changed.safetensors --out there --like here").success());
-    assert_eq!(told, "wrote there/checkpoint.safetensors\n");
+    let message = stderr(&import(&home, "changed.safetensors --out there --like here").success());
+    assert_eq!(message, "wrote there/checkpoint.safetensors\n");
     home.run("train --resume --out there").success();
     // Without the moments, or with those of another step, the run starts at step 0.
     file.clone().weights().save(&home, "weights.safetensors");
@@ -124,12 +124,15 @@ fn like_supplies_lost_metadata() {
     file.save(&home, "other.safetensors");
     for (name, dropped) in [("weights", false), ("other", true)] {
         let assert = import(&home, &format!("{name}.safetensors --out {name} --like here")).success();
-        let told = stderr(&assert);
-        assert!(told.contains("starts at step 0: sample, eval and train --init-from take it"), "{told}");
+        let message = stderr(&assert);
+        assert!(
+            message.contains("starts at step 0: sample, eval and train --init-from take it"),
+            "{message}"
+        );
         assert_eq!(
-            told.contains("the optimiser's state is dropped: it is of an unknown step"),
+            message.contains("the optimiser's state is dropped: it is of an unknown step"),
             dropped,
-            "{told}"
+            "{message}"
         );
         assert_eq!(stdout(&assert).contains("  dropped"), dropped);
         home.run(&format!("sample {name}")).success();
@@ -143,7 +146,7 @@ fn like_supplies_lost_metadata() {
 #[test]
 fn incomplete_optimizer_state_is_dropped_with_a_note() {
     let (home, file) = changed();
-    let told = |change: &dyn Fn(&mut Foreign), expected: &str| {
+    let message = |change: &dyn Fn(&mut Foreign), expected: &str| {
         let mut file = file.clone();
         change(&mut file);
         file.save(&home, "changed.safetensors");
@@ -151,20 +154,20 @@ fn incomplete_optimizer_state_is_dropped_with_a_note() {
         assert!(stderr(&assert).contains(expected), "{}", stderr(&assert));
         home.run("sample new.safetensors --length 3").success();
     };
-    told(
+    message(
         &|file| _ = file.tensors.remove("optimizer.v.head.bias"),
         "the optimiser's state is dropped: it is not whole (optimizer.v.head.bias: found nothing",
     );
-    told(&|file| file.add("optimizer.v.head.bias", f32::NAN), "optimizer.v.head.bias: found NaN");
-    told(
+    message(&|file| file.add("optimizer.v.head.bias", f32::NAN), "optimizer.v.head.bias: found NaN");
+    message(
         &|file| file.tensors.retain(|name, _| !name.starts_with("state.")),
         "no carried state: the run cannot be resumed",
     );
-    told(
+    message(
         &|file| file.tensors.get_mut("head.weight").expect("a tensor").2.fill(0),
         "every number of head.weight is zero: was the file written over",
     );
-    told(
+    message(
         &|file| _ = file.tensors.remove("state.c_l0"),
         "the carried state is dropped (state.c_l0: found nothing",
     );
@@ -195,7 +198,7 @@ fn moments_can_be_ignored() {
 #[test]
 fn an_error_names_what_cannot_be_imported() {
     let (home, file) = changed();
-    let told = |change: &dyn Fn(&mut Foreign), arguments: &str, parts: &[&str]| {
+    let message = |change: &dyn Fn(&mut Foreign), arguments: &str, parts: &[&str]| {
         let mut file = file.clone();
         change(&mut file);
         file.save(&home, "changed.safetensors");
@@ -203,13 +206,13 @@ fn an_error_names_what_cannot_be_imported() {
         refused(assert, 1, &[&["cannot import changed.safetensors: "], parts].concat());
         assert!(!home.path("new.safetensors").exists());
     };
-    told(
+    message(
         &|file| file.add("rnn.bias_hh_l0", f32::NAN),
         "",
         &["rnn.bias_hh_l0: found NaN, expected finite numbers"],
     );
-    told(&|file| file.add("head.bias", f32::INFINITY), "", &["head.bias: found inf"]);
-    told(
+    message(&|file| file.add("head.bias", f32::INFINITY), "", &["head.bias: found inf"]);
+    message(
         &|file| _ = file.tensors.remove("rnn.weight_hh_l0"),
         "",
         &["rnn.weight_hh_l0: found nothing, expected F32 [64, 16]"],
@@ -219,7 +222,7 @@ fn an_error_names_what_cannot_be_imported() {
         file.tensors.insert("rnn.weight_ih_l0_reverse".to_owned(), bias.clone());
         file.tensors.insert("scale".to_owned(), bias);
     };
-    told(
+    message(
         &extra,
         "",
         &[
@@ -228,23 +231,31 @@ fn an_error_names_what_cannot_be_imported() {
             "--ignore NAME",
         ],
     );
-    told(&extra, "--ignore rnn.*", &["rnn.weight_ih_l0: found --ignore for it", "leave that --ignore out"]);
-    told(&extra, "--ignore scal", &["tensor scal: found nothing, expected a tensor to ignore"]);
-    told(&|file| file.metadata.as_mut().expect("strings").clear(), "", &["no configuration and vocabulary"]);
+    message(
+        &extra,
+        "--ignore rnn.*",
+        &["rnn.weight_ih_l0: found --ignore for it", "leave that --ignore out"],
+    );
+    message(&extra, "--ignore scal", &["tensor scal: found nothing, expected a tensor to ignore"]);
+    message(
+        &|file| file.metadata.as_mut().expect("strings").clear(),
+        "",
+        &["no configuration and vocabulary"],
+    );
     // Sizes in the metadata are checked before memory is allocated.
     let huge = |file: &mut Foreign| {
         let config =
             file.metadata.as_mut().and_then(|strings| strings.get_mut("config")).expect("a configuration");
         *config = config.replace("\"hidden\":16", "\"hidden\":400000000");
     };
-    told(&huge, "", &["embedding.weight: found F32 [29, 16], expected F32 [29, 400000000]"]);
+    message(&huge, "", &["embedding.weight: found F32 [29, 16], expected F32 [29, 400000000]"]);
     for name in ["head.weight", "rnn.weight_hh_l0", "embedding.weight", "rnn.weight_ih_l0"] {
         let flat = |file: &mut Foreign| {
             file.tensors.insert(name.to_owned(), (Dtype::F32, Vec::new(), vec![0; 4]));
         };
-        told(&flat, "", &[&format!("{name}: found F32 []")]);
+        message(&flat, "", &[&format!("{name}: found F32 []")]);
     }
-    told(&|_| (), "--activation relu", &["leave --activation and --reset out"]);
+    message(&|_| (), "--activation relu", &["leave --activation and --reset out"]);
     let all = "--ignore scale --ignore rnn.weight_ih_l0_reverse";
     let mut file = file.clone();
     extra(&mut file);
@@ -259,9 +270,10 @@ fn an_error_names_what_cannot_be_imported() {
 #[test]
 fn an_error_names_other_file_formats() {
     let home = Home::new();
-    let told = ["cannot write none/new.safetensors: No such file or directory (os error 2); check the name"];
+    let message =
+        ["cannot write none/new.safetensors: No such file or directory (os error 2); check the name"];
     home.train("--out here").success();
-    refused(import(&home, "here/best.safetensors --out none/new.safetensors"), 1, &told);
+    refused(import(&home, "here/best.safetensors --out none/new.safetensors"), 1, &message);
     for (name, start, kind) in [
         ("net.pt", &b"PK\x03\x04rest"[..], "a pickle of Python objects"),
         ("net.onnx", b"\x08\x07rest", "an ONNX model"),
@@ -295,19 +307,19 @@ fn the_layers_of_a_state_dict_are_derived_from_the_shapes() {
             .success();
         Foreign::load(&home, "here/checkpoint.safetensors").weights().save(&home, "weights.safetensors");
         if !flags.is_empty() {
-            let told = ["no shape tells its activation; give --activation tanh or relu"];
+            let message = ["no shape tells its activation; give --activation tanh or relu"];
             refused(
                 import(&home, &format!("weights.safetensors --out new.safetensors --like {like}")),
                 1,
-                &told,
+                &message,
             );
         }
         let assert = import(
             &home,
             &format!("weights.safetensors --out new.safetensors --replace --like {like} {flags}"),
         );
-        let told = stderr(&assert.success());
-        assert!(told.contains(&format!("layers found from the shapes: {layers};")), "{told}");
+        let message = stderr(&assert.success());
+        assert!(message.contains(&format!("layers found from the shapes: {layers};")), "{message}");
         let sample = |of: &str| stdout(&home.run(&format!("sample {of} --length 80")).success());
         assert_eq!(sample("new.safetensors"), sample("here/checkpoint.safetensors"), "{run}");
         fs::remove_file(home.path("new.safetensors")).expect("a file");
@@ -322,14 +334,18 @@ fn the_layers_of_a_state_dict_are_derived_from_the_shapes() {
         refused(assert, 1, &["cannot import weights.safetensors: ", name]);
     }
     Foreign::load(&home, "here/checkpoint.safetensors").weights().save(&home, "weights.safetensors");
-    let told = ["--reset is for a layer of kind GRU, and it has none"];
+    let message = ["--reset is for a layer of kind GRU, and it has none"];
     refused(
         import(&home, "weights.safetensors --out new.safetensors --like like --activation tanh"),
         1,
         &["--activation"],
     );
     Foreign::load(&home, "like/checkpoint.safetensors").weights().save(&home, "weights.safetensors");
-    refused(import(&home, "weights.safetensors --out new.safetensors --like like --reset after"), 1, &told);
+    refused(
+        import(&home, "weights.safetensors --out new.safetensors --like like --reset after"),
+        1,
+        &message,
+    );
 }
 
 #[test]
@@ -343,10 +359,10 @@ fn prefixes_and_missing_biases_are_accepted() {
     assert!(table.contains("model.net.head.bias") && table.contains("  head.bias\n"), "{table}");
     wrapped.tensors.retain(|name, _| !name.contains("bias"));
     wrapped.save(&home, "wrapped.safetensors");
-    let told =
+    let message =
         stderr(&import(&home, "wrapped.safetensors --out new.safetensors --like here --replace").success());
-    assert!(told.contains("head.bias is absent in the file: zeros"), "{told}");
-    assert!(told.contains("rnn.bias_hh_l0 is absent in the file: zeros"), "{told}");
+    assert!(message.contains("head.bias is absent in the file: zeros"), "{message}");
+    assert!(message.contains("rnn.bias_hh_l0 is absent in the file: zeros"), "{message}");
     let new = Foreign::load(&home, "new.safetensors");
     assert!(new.tensors["rnn.bias_ih_l0"].2.iter().all(|byte| *byte == 0));
     home.write("other.txt", "other symbols, and fewer of them. ".repeat(30));

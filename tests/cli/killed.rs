@@ -49,8 +49,8 @@ fn a_run_killed_at_random_times_has_the_same_bits() {
                 killed += 1;
             }
             Some(status) => {
-                let told = child.wait_with_output().expect("its words").stderr;
-                assert!(status.success(), "{}", String::from_utf8_lossy(&told));
+                let message = child.wait_with_output().expect("its words").stderr;
+                assert!(status.success(), "{}", String::from_utf8_lossy(&message));
                 assert_same(&home, "whole", "killed");
                 fs::remove_dir_all(home.path("killed")).expect("a folder");
                 finished += 1;

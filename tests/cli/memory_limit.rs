@@ -17,8 +17,8 @@ fn a_run_above_the_limit_is_an_error_with_both_amounts() {
 fn the_two_amounts_of_the_error_differ() {
     let home = Home::new();
     let figures = |most: &str| {
-        let told = stderr(&home.train(&format!("--max-memory {most} --out here")).code(2));
-        let (granted, needed) = told.split_once(": this run needs about ").expect("two amounts");
+        let error_text = stderr(&home.train(&format!("--max-memory {most} --out here")).code(2));
+        let (granted, needed) = error_text.split_once(": this run needs about ").expect("two amounts");
         let granted = granted.strip_prefix("error: --max-memory ").expect("the flag");
         (granted.to_owned(), needed.split(';').next().expect("an amount").to_owned())
     };

@@ -103,12 +103,12 @@ pub fn keys(value: &Value) -> Vec<String> {
 
 /// Asserts the exit code and the one-line error message.
 pub fn refused(assert: Assert, code: i32, parts: &[&str]) {
-    let told = stderr(&assert);
+    let error_text = stderr(&assert);
     let assert = assert.code(code);
-    assert_eq!(told.lines().count(), 1, "one line: {told}");
-    assert!(told.starts_with("error: "), "{told}");
+    assert_eq!(error_text.lines().count(), 1, "one line: {error_text}");
+    assert!(error_text.starts_with("error: "), "{error_text}");
     for part in parts {
-        assert!(told.contains(part), "{part:?} in {told}");
+        assert!(error_text.contains(part), "{part:?} in {error_text}");
     }
     assert!(stdout(&assert).is_empty(), "nothing on standard output");
 }

@@ -80,9 +80,9 @@ fn a_path_that_is_not_utf_8_is_an_error() {
     fs::copy(home.path("text.txt"), home.path("").join(name)).expect("a copy");
     home.train("--out here").success();
     fs::rename(home.path("here"), home.path("").join(OsStr::from_bytes(b"r\xe9"))).expect("renamed");
-    let told = home.command(&format!("train {TINY}")).arg(name).assert();
+    let message = home.command(&format!("train {TINY}")).arg(name).assert();
     refused(
-        told,
+        message,
         2,
         &["caf\u{fffd}.txt: this path is not UTF-8, so config.toml cannot record it; rename it"],
     );

@@ -151,10 +151,10 @@ fn a_damaged_checkpoint_falls_back_to_the_previous_one() {
     damage("here/checkpoint.safetensors");
     damage("here/checkpoint-10.safetensors");
     let resumed = home.run("train --resume --out here --stop-after 13 --keep 1").success();
-    let told = stderr(&resumed);
+    let message = stderr(&resumed);
     let parts =
         ["warning: here/checkpoint.safetensors is damaged in its tensor state.", "checkpoint-5", "at step 5"];
-    parts.iter().for_each(|part| assert!(told.contains(part), "{part:?} in {told}"));
+    parts.iter().for_each(|part| assert!(message.contains(part), "{part:?} in {message}"));
     kept(&["checkpoint.safetensors"]);
     damage("here/checkpoint.safetensors");
     damage("here/best.safetensors");
@@ -173,10 +173,10 @@ fn a_run_resumes_from_the_best_checkpoint_alone() {
     home.train("--out here --stop-after 12 --keep 1").success();
     let best = checkpoint_at(&home, "here/best.safetensors").progress.step;
     fs::remove_file(home.path("here/checkpoint.safetensors")).expect("a file");
-    let told = stderr(&home.run("train --resume --out here --threads 1").success());
+    let message = stderr(&home.run("train --resume --out here --threads 1").success());
     let parts = ["here/checkpoint.safetensors is missing; continuing from here/best.safetensors", "at step "];
-    parts.iter().for_each(|part| assert!(told.contains(part), "{part:?} in {told}"));
-    assert!(best > 0 && told.contains(&format!("at step {best}")), "{told}");
+    parts.iter().for_each(|part| assert!(message.contains(part), "{part:?} in {message}"));
+    assert!(best > 0 && message.contains(&format!("at step {best}")), "{message}");
     assert_same(&home, "whole", "here");
 }
 
@@ -192,8 +192,8 @@ fn damaged_later_checkpoints_are_removed() {
     let kept: Vec<_> = file_names(&home.path("here"));
     assert!(kept.iter().all(|name| name != "checkpoint-10.safetensors"), "{kept:?}");
     home.write("here/checkpoint.safetensors", "damaged");
-    let told = stderr(&home.run("train --resume --out here --stop-after 8").success());
-    assert!(told.contains("continuing from here/checkpoint-5.safetensors"), "{told}");
+    let message = stderr(&home.run("train --resume --out here --stop-after 8").success());
+    assert!(message.contains("continuing from here/checkpoint-5.safetensors"), "{message}");
 }
 
 #[test]

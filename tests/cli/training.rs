@@ -31,11 +31,11 @@ fn a_run_writes_its_files() {
         "steps.jsonl",
     ];
     assert_eq!(file_names(&home.path("here")), files);
-    let told = stderr(&run);
+    let message = stderr(&run);
     for part in ["text.txt", "LSTM, 1 layer of 16", "step  5/20", "done", "validation loss", "sample here"] {
-        assert!(told.contains(part), "{part:?} in {told}");
+        assert!(message.contains(part), "{part:?} in {message}");
     }
-    assert!(!told.contains('\u{1b}'), "no progress bar without a terminal: {told:?}");
+    assert!(!message.contains('\u{1b}'), "no progress bar without a terminal: {message:?}");
     assert_eq!(stdout(&run).chars().count(), 301, "a sample and its newline");
     assert!(home.read("here/loss.svg").starts_with("<svg"));
 }

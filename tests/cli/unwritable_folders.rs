@@ -1,4 +1,5 @@
-//! Full disks, deleted folders and folders of other runs: training goes on and writes its files later.
+//! Full disks, deleted folders and folders of other runs: training goes on and writes its files
+//! later.
 #![cfg(unix)]
 
 use super::{
@@ -20,21 +21,21 @@ fn a_full_disk_keeps_the_last_checkpoint() {
     home.train("--out whole").success();
     home.train("--out here --stop-after 6").success();
     // The small files fit, the checkpoint does not.
-    let told = stderr(&limited(&home, 8, "train --resume --out here --threads 1").code(1));
+    let message = stderr(&limited(&home, 8, "train --resume --out here --threads 1").code(1));
     let parts = [
         "warning: cannot write here/best.safetensors: File too large",
         "; make room, or choose another place; training goes on and writing is retried every 30 s; on disk is step 6",
         "retrying in 2 s",
         "; step 6 is on disk, and the steps from there to 20 are lost",
     ];
-    parts.iter().for_each(|part| assert!(told.contains(part), "{part:?} in {told}"));
+    parts.iter().for_each(|part| assert!(message.contains(part), "{part:?} in {message}"));
     assert_eq!(checkpoint(&home, "here").progress.step, 6);
     assert!(file_names(&home.path("here")).iter().all(|name| !name.ends_with(".tmp")));
     home.run("train --resume --out here --threads 1").success();
     assert_same(&home, "whole", "here");
     // A run that cannot start leaves no files that look like a started run.
-    let told = stderr(&limited(&home, 8, &format!("train text.txt {TINY} --out new")).code(1));
-    assert!(told.contains("error: cannot write new/checkpoint.safetensors: File too large"), "{told}");
+    let message = stderr(&limited(&home, 8, &format!("train text.txt {TINY} --out new")).code(1));
+    assert!(message.contains("error: cannot write new/checkpoint.safetensors: File too large"), "{message}");
     home.run("train --resume --out new").success();
     assert_same(&home, "whole", "new");
 }
@@ -47,9 +48,9 @@ fn a_deleted_folder_is_created_again() {
     // At once: deleting the files one by one would take time.
     fs::rename(home.path("here"), home.path("gone")).expect("moved away");
     wait_for(&home, 4);
-    let (code, told) = end(child, true);
-    assert_eq!(code, Some(143), "{told}");
-    assert!(told.contains("warning: here was deleted; creating it again"), "{told}");
+    let (code, message) = end(child, true);
+    assert_eq!(code, Some(143), "{message}");
+    assert!(message.contains("warning: here was deleted; creating it again"), "{message}");
     let steps: Vec<_> = metrics(&home, "here").iter().map(|line| line["step"].as_u64()).collect();
     assert!(steps.iter().zip(1..).all(|(step, n)| *step == Some(20 * n)), "no gaps: {steps:?}");
     home.run("inspect here").success();
@@ -72,15 +73,18 @@ fn a_new_run_of_the_same_name_is_not_overwritten() {
     });
     fs::rename(home.path("here"), home.path("moved")).expect("moved away");
     fs::rename(home.path("other"), home.path("here")).expect("moved there");
-    let said = || fs::read_to_string(&first.1).expect("what it said");
-    wait_until(|| said().contains("another run uses a new folder of this name"));
+    let output = || fs::read_to_string(&first.1).expect("what it output");
+    wait_until(|| output().contains("another run uses a new folder of this name"));
     assert_eq!(file_names(&home.path("here")).len(), 2, "{:?}", file_names(&home.path("here")));
     assert_eq!(home.read("here/config.toml"), "another run's");
     // The run writes its files as soon as the name is free again.
     fs::remove_dir_all(home.path("here")).expect("removed");
-    let (code, told) = end(first, true);
-    assert_eq!(code, Some(143), "{told}");
-    assert!(checkpoint(&home, "here").progress.step > 20 && home.path("here/config.toml").exists(), "{told}");
+    let (code, message) = end(first, true);
+    assert_eq!(code, Some(143), "{message}");
+    assert!(
+        checkpoint(&home, "here").progress.step > 20 && home.path("here/config.toml").exists(),
+        "{message}"
+    );
 }
 
 #[test]

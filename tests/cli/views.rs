@@ -40,8 +40,8 @@ fn a_report_is_one_self_contained_page() {
     home.write("text <&>.txt", "<script>a</script> & ".repeat(60));
     let mut command = home.command("train");
     command.arg("text <&>.txt").args(LETTERS.split_whitespace()).args(["--out", "<run>"]).assert().success();
-    let told = stdout(&home.run("report <run>").success());
-    assert_eq!(told, "<run>/report.html\n");
+    let message = stdout(&home.run("report <run>").success());
+    assert_eq!(message, "<run>/report.html\n");
     let page = home.read("<run>/report.html");
     let parts = [
         "&lt;run&gt;",

@@ -58,19 +58,23 @@ fn an_invalid_vocabulary_is_an_error_before_anything_is_written() {
     let home = Home::new();
     home.train("--out chars").success();
     home.write("two.txt", "a\nbc\n");
-    let told = |flags: &str, code: i32, expected: &str| {
+    let message = |flags: &str, code: i32, expected: &str| {
         refused(home.run(&format!("train text.txt {SHORT} --out none {flags}")), code, &[expected]);
         assert!(!home.path("none").exists());
     };
-    told("--vocabulary two.txt", 1, "two.txt is not a vocabulary: line 2: found \"bc\", expected one symbol");
-    told("--vocabulary none.txt", 1, "cannot read none.txt");
-    told(
+    message(
+        "--vocabulary two.txt",
+        1,
+        "two.txt is not a vocabulary: line 2: found \"bc\", expected one symbol",
+    );
+    message("--vocabulary none.txt", 1, "cannot read none.txt");
+    message(
         "--vocabulary chars --unit byte",
         2,
         "--vocabulary chars has the unit char, expected byte as --unit says",
     );
-    told("--vocabulary all-bytes --unit char", 2, "--vocabulary all-bytes has the unit byte");
-    told(
+    message("--vocabulary all-bytes --unit char", 2, "--vocabulary all-bytes has the unit byte");
+    message(
         "--vocabulary all-bytes --init-from chars",
         2,
         "--vocabulary all-bytes has the unit byte, expected char as in the weights of chars",
@@ -140,8 +144,8 @@ fn a_vocabulary_without_a_replacement_is_an_error() {
     let home = Home::new();
     home.write("text.txt", "abcd".repeat(300));
     home.train("--out here").success();
-    let told = home.run("sample here --prompt ax --unknown replace");
-    refused(told, 2, &["unknown = replace cannot work: the vocabulary has neither U+FFFD nor a space"]);
+    let message = home.run("sample here --prompt ax --unknown replace");
+    refused(message, 2, &["unknown = replace cannot work: the vocabulary has neither U+FFFD nor a space"]);
 }
 
 #[test]
@@ -150,8 +154,8 @@ fn a_note_says_how_many_symbols_are_unknown() {
     home.train("--out here").success();
     home.write("other.txt", "Line \u{20ac} Line \u{20ac} Line".repeat(40));
     let note = |arguments: &str| {
-        let told = stderr(&home.run(arguments).success());
-        let notes: Vec<_> = told.lines().filter(|line| line.contains("vocabulary")).collect();
+        let message = stderr(&home.run(arguments).success());
+        let notes: Vec<_> = message.lines().filter(|line| line.contains("vocabulary")).collect();
         notes.join("\n")
     };
     let skipped = "note: 80 of 720 symbols of other.txt are not in the vocabulary: skipped";

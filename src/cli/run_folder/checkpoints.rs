@@ -26,18 +26,19 @@ impl RunFolder {
         found
     }
 
-    /// Writes the current state of the run to `checkpoint.safetensors`. The previous checkpoint, of step
-    /// `before`, stays under another name; at most `keep` checkpoints stay in all.
+    /// Writes the current state of the run to `checkpoint.safetensors`. The previous checkpoint, of
+    /// step `before`, stays under another name; at most `keep` checkpoints stay in all.
     pub fn write_last(&self, training: &Training, before: Option<u64>, keep: usize) -> Result<(), Failure> {
         if let Some(step) = before.filter(|step| keep > 1 && *step != training.progress().step) {
             let (last, earlier) =
                 (self.held().join(LAST), self.held().join(format!("{EARLIER}{step}.safetensors")));
             if last.exists() {
-                // A file of this name may be damaged; the last checkpoint is intact and of the same step.
+                // A file of this name may be damaged; the last checkpoint is intact and of the same
+                // step.
                 let _ = fs::remove_file(&earlier);
             }
-            // Where hard links do not work, the file is renamed, and `checkpoint.safetensors` is missing for a
-            // moment.
+            // Where hard links do not work, the file is renamed, and `checkpoint.safetensors` is
+            // missing for a moment.
             match fs::hard_link(&last, &earlier) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists && last.exists() => {
                     let renamed = fs::rename(&last, &earlier).map_err(io_error("write", &earlier));
@@ -58,8 +59,8 @@ impl RunFolder {
         let _ = path.file_name().map(|name| fs::remove_file(self.held().join(name)));
     }
 
-    /// Removes checkpoints later than `step`, the step that a run resumes from. They are damaged, or the
-    /// run would resume from them; as the newest they would displace the intact ones.
+    /// Removes checkpoints later than `step`, the step that a run resumes from. They are damaged,
+    /// or the run would resume from them; as the newest they would displace the intact ones.
     pub fn forget_after(&self, step: u64) {
         for (_, path) in self.earlier().into_iter().filter(|(later, _)| *later > step) {
             self.remove(&path);

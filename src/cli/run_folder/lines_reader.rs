@@ -9,7 +9,8 @@ use std::{
     path::PathBuf,
 };
 
-/// The lines of a file so far. A refresh reads what was appended, or the whole file if it was replaced.
+/// The lines of a file so far. A refresh reads what was appended, or the whole file if it was
+/// replaced.
 #[derive(Debug)]
 pub struct LinesReader<T> {
     path: PathBuf,
@@ -26,7 +27,8 @@ impl<T: DeserializeOwned> LinesReader<T> {
         Self { path, items: Vec::new(), read: 0, id: 0 }
     }
 
-    /// Reads the new lines. An incomplete line waits for the next refresh; a missing file has no lines.
+    /// Reads the new lines. An incomplete line waits for the next refresh; a missing file has no
+    /// lines.
     ///
     /// # Errors
     /// A file that cannot be read, or an invalid line.
@@ -120,8 +122,11 @@ mod tests {
         let mut tail: LinesReader<u32> = LinesReader::at(path.clone());
         // At each refresh.
         for _ in 0..3 {
-            let told = tail.refresh().expect_err("invalid").to_string();
-            assert!(told.contains("lines: line 3 is invalid ") && told.contains("--resume"), "{told}");
+            let message = tail.refresh().expect_err("invalid").to_string();
+            assert!(
+                message.contains("lines: line 3 is invalid ") && message.contains("--resume"),
+                "{message}"
+            );
         }
         fs::write(&path, "1\n2\n3\n").expect("written");
         tail.refresh().expect("repaired");

@@ -73,8 +73,8 @@ impl LinesWriter {
         Self { file: AppendedFile::at(name.into()), count: 0 }
     }
 
-    /// Updates the file in `folder` to `count` lines; `line` returns each. Appends the last line if the
-    /// others are there, and otherwise replaces the file.
+    /// Updates the file in `folder` to `count` lines; `line` returns each. Appends the last line if
+    /// the others are there, and otherwise replaces the file.
     pub fn write(
         &mut self,
         folder: &Path,

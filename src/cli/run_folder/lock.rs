@@ -23,8 +23,8 @@ pub struct Lock {
     anchor: Anchor,
 }
 
-/// A path that leads to the same folder after a rename. A write by the folder's name could end up in
-/// another folder that has taken the name since the lock was checked.
+/// A path that leads to the same folder after a rename. A write by the folder's name could end up
+/// in another folder that has taken the name since the lock was checked.
 #[derive(Debug)]
 struct Anchor {
     path: PathBuf,
@@ -126,9 +126,12 @@ mod tests {
     fn a_folder_has_one_holder_at_a_time() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let first = Lock::take(home.path()).expect("free");
-        let told = Lock::take(home.path()).expect_err("held").to_string();
+        let error_text = Lock::take(home.path()).expect_err("held").to_string();
         let holder = format!("is in use by process {}: ", std::process::id());
-        assert!(told.contains(&holder) && told.ends_with("or choose another --out"), "{told}");
+        assert!(
+            error_text.contains(&holder) && error_text.ends_with("or choose another --out"),
+            "{error_text}"
+        );
         assert_eq!(Lock::holder(home.path()), Some(format!("process {}", std::process::id())));
         assert_eq!(first.holds(home.path()), Some(true));
         fs::remove_file(home.path().join(LOCK)).expect("removed");
@@ -140,7 +143,8 @@ mod tests {
         Lock::take(home.path()).expect("free again");
     }
 
-    /// Another folder may take the name of the locked one between the check of the lock and a write.
+    /// Another folder may take the name of the locked one between the check of the lock and a
+    /// write.
     #[cfg(target_os = "linux")]
     #[test]
     fn files_go_to_the_locked_folder() {
@@ -155,8 +159,8 @@ mod tests {
         assert_eq!(fs::read_to_string(moved.join("config.toml")).expect("there"), "second");
         assert_eq!(fs::read_to_string(moved.join("metrics.jsonl")).expect("there"), "a line\n");
         fs::remove_dir_all(&moved).expect("removed");
-        let told = folder.write_config("third").expect_err("it is gone").to_string();
+        let error_text = folder.write_config("third").expect_err("it is gone").to_string();
         let named = format!("cannot write {}: ", here.join("config.toml").display());
-        assert!(told.starts_with(&named) && !told.contains("/proc"), "{told}");
+        assert!(error_text.starts_with(&named) && !error_text.contains("/proc"), "{error_text}");
     }
 }

@@ -65,9 +65,9 @@ impl CorpusManifest {
         format!("{files}, {bytes} bytes, checksum {}", self.checksum)
     }
 
-    /// Describes the first file of `corpus` that this manifest lacks, or else the first file of this
-    /// manifest that `corpus` lacks. Compares contents, not paths: the manifest may have been written in
-    /// another folder, with paths relative to that.
+    /// Describes the first file of `corpus` that this manifest lacks, or else the first file of
+    /// this manifest that `corpus` lacks. Compares contents, not paths: the manifest may have been
+    /// written in another folder, with paths relative to that.
     pub fn difference(&self, corpus: &Corpus) -> Option<String> {
         let documents: Vec<_> = corpus.documents().collect();
         if documents.len().max(self.documents.len()) < 2 {

@@ -17,7 +17,7 @@ pub struct CurvePoint {
 /// A line of `samples.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleRecord {
-    /// Optimiser steps done.
+    /// Optimizer steps done.
     pub step: u64,
     /// The text that the model wrote.
     pub text: String,
@@ -28,9 +28,9 @@ pub struct SampleRecord {
 pub struct RunStatus {
     /// What the run does now, or how it ended.
     pub state: RunState,
-    /// Optimiser steps done.
+    /// Optimizer steps done.
     pub step: u64,
-    /// Optimiser steps of the whole run.
+    /// Optimizer steps of the whole run.
     pub total_steps: u64,
     /// Time spent training.
     pub seconds: f64,

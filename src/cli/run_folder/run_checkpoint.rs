@@ -24,8 +24,9 @@ pub enum CheckpointChoice {
 }
 
 impl RunCheckpoint {
-    /// Finds the checkpoint of `run`: a checkpoint file or a run folder; with `None`, the newest run
-    /// under `runs/`. Without a choice it is the best checkpoint, or the last of a run without one.
+    /// Finds the checkpoint of `run`: a checkpoint file or a run folder; with `None`, the newest
+    /// run under `runs/`. Without a choice it is the best checkpoint, or the last of a run without
+    /// one.
     pub fn find(run: Option<&Path>, which: Option<CheckpointChoice>) -> Result<Self, Failure> {
         let folder = match run {
             None => RunFolder::newest()?,
@@ -83,12 +84,12 @@ mod tests {
     #[test]
     fn the_error_for_a_missing_run_says_what_to_do() {
         let home = tempfile::tempdir().expect("a temporary folder");
-        let told =
+        let message =
             |run: &Path, which| RunCheckpoint::find(Some(run), which).expect_err("missing").to_string();
-        assert!(told(&home.path().join("x"), None).contains("no such run folder or checkpoint"));
-        assert!(told(home.path(), None).contains("found no checkpoint.safetensors"));
-        assert!(told(home.path(), Some(CheckpointChoice::Best)).contains("use --checkpoint last"));
+        assert!(message(&home.path().join("x"), None).contains("no such run folder or checkpoint"));
+        assert!(message(home.path(), None).contains("found no checkpoint.safetensors"));
+        assert!(message(home.path(), Some(CheckpointChoice::Best)).contains("use --checkpoint last"));
         fs::write(home.path().join("model"), "").expect("written");
-        assert!(told(&home.path().join("model"), Some(CheckpointChoice::Last)).contains("is a file"));
+        assert!(message(&home.path().join("model"), Some(CheckpointChoice::Last)).contains("is a file"));
     }
 }

@@ -15,8 +15,8 @@ use std::{
 };
 use unrolled::train::Training;
 
-/// Least number of points each time the run doubles its length, unless `--log-every` is given: the curve
-/// of a run that has just started is as fine as that of a finished one.
+/// Least number of points each time the run doubles its length, unless `--log-every` is given: the
+/// curve of a run that has just started is as fine as that of a finished one.
 const POINTS: u64 = 512;
 /// Time between two versions of `status.json`.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
@@ -30,8 +30,8 @@ pub struct CurveLog {
     status_at: Instant,
 }
 
-/// Returns the steps between points: a power of two, so that the points before are those of a coarser
-/// curve.
+/// Returns the steps between points: a power of two, so that the points before are those of a
+/// coarser curve.
 fn interval_at(step: u64) -> u64 {
     1 << (step / POINTS).max(1).ilog2()
 }
@@ -107,8 +107,8 @@ impl CurveLog {
         }
     }
 
-    /// Writes `status.json` now, but only to the folder that this run holds. Failures are ignored: only
-    /// `unrolled watch` reads the file.
+    /// Writes `status.json` now, but only to the folder that this run holds. Failures are ignored:
+    /// only `unrolled watch` reads the file.
     pub fn write_status(&self, folder: &RunFolder, training: &Training, state: RunState) {
         if !folder.is_held() {
             return;

@@ -30,8 +30,8 @@ pub struct EventSource<'a> {
     pub settings: &'a Settings,
 }
 
-/// The event file of a run. Each process writes its own file, which starts with all earlier records and
-/// replaces the files of earlier processes: so a resumed run has neither gaps nor duplicates.
+/// The event file of a run. Each process writes its own file, which starts with all earlier records
+/// and replaces the files of earlier processes: so a resumed run has neither gaps nor duplicates.
 pub struct EventFile {
     file: AppendedFile,
     folder: PathBuf,
@@ -56,7 +56,8 @@ impl EventFile {
             return Ok(());
         }
         if !self.file.is_intact() {
-            // Under a new name: in a file that it knows, TensorBoard continues where it stopped reading.
+            // Under a new name: in a file that it knows, TensorBoard continues where it stopped
+            // reading.
             self.file = AppendedFile::at(new_path(&self.folder));
             self.file.replace(&whole_file(source))?;
             self.empty_earlier();
@@ -69,28 +70,28 @@ impl EventFile {
         Ok(())
     }
 
-    /// Empties the earlier event files of this run, whose records this file has too. The files stay:
-    /// TensorBoard's loader does not move on from a deleted file to the next.
+    /// Empties the earlier event files of this run, whose records this file has too. The files
+    /// stay: TensorBoard's loader does not move on from a deleted file to the next.
     fn empty_earlier(&self) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let ours = |name: &str| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
         let earlier = entries
             .filter(|entry| entry.path() != self.file.path() && entry.file_name().to_str().is_some_and(ours));
-        // A file that cannot be emptied takes some space and does no other harm: the first event of this
-        // file revokes it.
+        // A file that cannot be emptied takes some space and does no other harm: the first event of
+        // this file revokes it.
         earlier.for_each(|entry| _ = fs::File::create(entry.path()));
     }
 }
 
-/// Returns the path of a new file. TensorBoard reads the last file of a folder in alphabetical order, so
-/// the name has ten digits of the time and nine of its fraction.
+/// Returns the path of a new file. TensorBoard reads the last file of a folder in alphabetical
+/// order, so the name has ten digits of the time and nine of its fraction.
 fn new_path(folder: &Path) -> PathBuf {
     let (time, id) = (now(), std::process::id());
     folder.join(format!("{PREFIX}{:010}.{:09}.{id}{SUFFIX}", time as u64, (time.fract() * 1e9) as u64))
 }
 
-/// Returns a whole file: the version, the start of a session (TensorBoard then drops what it has read of
-/// an earlier file), the settings, and all records.
+/// Returns a whole file: the version, the start of a session (TensorBoard then drops what it has
+/// read of an earlier file), the settings, and all records.
 fn whole_file(source: &EventSource) -> Vec<u8> {
     let time = source.steps.first().map_or_else(now, |step| step.time);
     let mut bytes = Vec::new();
@@ -110,8 +111,8 @@ fn whole_file(source: &EventSource) -> Vec<u8> {
 }
 
 impl EventSource<'_> {
-    /// Appends the records after the first `steps`, `history` and `samples`, in the order of their steps
-    /// within each kind.
+    /// Appends the records after the first `steps`, `history` and `samples`, in the order of their
+    /// steps within each kind.
     fn append_after(&self, [steps, history, samples]: [usize; 3], bytes: &mut Vec<u8>) {
         for CurvePoint { logged, time } in &self.steps[steps..] {
             let values = vec![

@@ -87,8 +87,8 @@ impl TrainCommand {
         self.begin(training, RunWriter::new(folder, run, recorded), &paths)
     }
 
-    /// Returns an error for another corpus than the run's, unless `--accept-changed-text` is given: then
-    /// the run continues with the new corpus.
+    /// Returns an error for another corpus than the run's, unless `--accept-changed-text` is given:
+    /// then the run continues with the new corpus.
     fn check_text(
         &self,
         corpus: Corpus,
@@ -119,14 +119,14 @@ impl TrainCommand {
     /// Returns the stored settings with the changes that a resumed run may make.
     fn resumed_settings(&self, out: &Path, stored: &Settings) -> Result<Settings, Failure> {
         let flags = self.settings.table();
-        let asked = overlay(stored, [&flags].into_iter())?;
-        for Difference { key, expected, .. } in asked.differences(stored) {
+        let settings = overlay(stored, [&flags].into_iter())?;
+        for Difference { key, expected, .. } in settings.differences(stored) {
             let accepted = key != "unknown" || self.accept_changed_text;
             if !(accepted && Training::may_change(&key, stored, self.extend)) {
                 return Err(refuse_change(&key, &expected, stored, out));
             }
         }
-        Ok(asked)
+        Ok(settings)
     }
 
     fn check_pause(&self, training: &Training) -> Result<(), Failure> {
@@ -140,8 +140,8 @@ impl TrainCommand {
     }
 }
 
-/// Loads the newest intact checkpoint; `None` if there is no checkpoint. Tries the best one last, because
-/// it is rarely the newest.
+/// Loads the newest intact checkpoint; `None` if there is no checkpoint. Tries the best one last,
+/// because it is rarely the newest.
 fn load(folder: &RunFolder) -> Result<Option<Checkpoint>, Failure> {
     let mut first_error = None;
     let mut files = vec![folder.last()];

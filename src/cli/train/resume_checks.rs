@@ -24,8 +24,8 @@ pub fn refuse_change(key: &str, stored: &str, settings: &Settings, out: &Path) -
 }
 
 impl TrainCommand {
-    /// Returns an error for a change that has no effect because the run is at its end: a length that it has
-    /// reached already, or a learning rate that no step would use.
+    /// Returns an error for a change that has no effect because the run is at its end: a length
+    /// that it has reached already, or a learning rate that no step would use.
     pub(super) fn check_length(&self, training: &Training) -> Result<(), Failure> {
         let Some(ended) = training.ended_by() else { return Ok(()) };
         let Some(key) = self.change_without_effect(training) else { return Ok(()) };
@@ -45,7 +45,8 @@ impl TrainCommand {
         }))
     }
 
-    /// Returns the flag that changed the run at its last step and needs further steps; a length first.
+    /// Returns the flag that changed the run at its last step and needs further steps; a length
+    /// first.
     fn change_without_effect(&self, training: &Training) -> Option<String> {
         let (flags, progress) = (self.settings.table(), training.progress());
         let mut changed = progress.changes.iter().filter(|change| change.step == progress.step);
@@ -65,17 +66,17 @@ mod tests {
 
     #[test]
     fn the_error_for_a_flag_says_whether_extend_allows_it() {
-        let told = |key| refuse_change(key, "256", &Settings::default(), Path::new("runs/1")).to_string();
-        let hidden = told("hidden");
+        let message = |key| refuse_change(key, "256", &Settings::default(), Path::new("runs/1")).to_string();
+        let hidden = message("hidden");
         assert!(
             hidden.starts_with("--hidden contradicts the run in runs/1, which has hidden = 256"),
             "{hidden}"
         );
         for key in ["epochs", "learning-rate", "schedule", "clip"] {
-            let text = told(key);
+            let text = message(key);
             assert!(text.contains(&format!("has {key} = 256: add --extend")), "{text}");
         }
-        assert!(told("unknown").contains("--accept-changed-text"));
+        assert!(message("unknown").contains("--accept-changed-text"));
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Writes the files of a run during training. If the disk is full, read-only or gone, the run goes on
-//! in memory, and the files are written as soon as that works again.
+//! Writes the files of a run during training. If the disk is full, read-only or gone, the run goes
+//! on in memory, and the files are written as soon as that works again.
 
 use super::{
     super::{
         failure::Failure,
         number_format::symbols,
-        output::note,
+        output::{note, warn},
         run_curves::RunCurves,
         run_folder::{BEST, LinesWriter, RunFolder, RunState, SAMPLES, SampleRecord, as_line},
         run_option_values::CheckpointInterval,
@@ -33,8 +33,8 @@ const LAST_ATTEMPTS: u32 = 5;
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// A corpus of at most this many files is checked for changes before every step.
 const FEW_FILES: usize = 8;
-/// Least time between two checks of a larger corpus, and the factor by which it exceeds the time of a
-/// check.
+/// Least time between two checks of a larger corpus, and the factor by which it exceeds the time of
+/// a check.
 const CHECK_PAUSE: Duration = Duration::from_secs(2);
 const CHECK_PAUSE_FACTOR: u32 = 100;
 
@@ -44,8 +44,8 @@ enum UnsavedBest {
     Written,
     /// The best checkpoint is the current state of the run.
     Now,
-    /// A copy. It takes as much memory as the parameters and moments, so it is made only if the best
-    /// checkpoint cannot be written and the run goes on.
+    /// A copy. It takes as much memory as the parameters and moments, so it is made only if the
+    /// best checkpoint cannot be written and the run goes on.
     Copied(Box<Checkpoint>),
 }
 
@@ -132,18 +132,21 @@ impl RunWriter {
         training.corpus().documents().len() <= FEW_FILES
     }
 
-    /// Adds a point to the training curve if one is due. Called after each step, also if its evaluation
-    /// was interrupted. If the point cannot be written now, it is written with the next checkpoint.
+    /// Adds a point to the training curve if one is due. Called after each step, also if its
+    /// evaluation was interrupted. If the point cannot be written now, it is written with the next
+    /// checkpoint.
     pub fn log(&mut self, training: &mut Training) {
         if self.curve.log(training) && self.again_at.is_none() && self.folder.is_held() {
             let _ = self.curve.write(&self.folder, training, &self.samples);
         }
     }
 
-    /// Writes a checkpoint if one is due, and checks a corpus of many files. Called after each step.
+    /// Writes a checkpoint if one is due, and checks a corpus of many files. Called after each
+    /// step.
     ///
     /// # Errors
-    /// A file of the corpus has changed: the steps since the last checkpoint may have read the change.
+    /// A file of the corpus has changed: the steps since the last checkpoint may have read the
+    /// change.
     pub fn step(&mut self, training: &Training) -> Result<(), Failure> {
         let now = Instant::now();
         self.curve.write_status_if_due(&self.folder, training, now);
@@ -185,8 +188,8 @@ impl RunWriter {
         Ok(())
     }
 
-    /// Checks that the files of the corpus are unchanged. A checkpoint must not contain steps that read
-    /// a changed corpus.
+    /// Checks that the files of the corpus are unchanged. A checkpoint must not contain steps that
+    /// read a changed corpus.
     ///
     /// # Errors
     /// A file of the corpus has changed.
@@ -213,8 +216,8 @@ impl RunWriter {
             (Err(Failure::Library(error @ Error::Io { .. })), before) => {
                 self.again_at = Some(Instant::now() + RETRY_PAUSE);
                 if before.is_none() {
-                    note(&format!(
-                        "warning: {error}; training goes on and writing is retried every {} s; on disk is step {}",
+                    warn(&format!(
+                        "{error}; training goes on and writing is retried every {} s; on disk is step {}",
                         RETRY_PAUSE.as_secs(),
                         self.saved.unwrap_or(0)
                     ));
@@ -246,7 +249,7 @@ impl RunWriter {
         for attempt in 1.. {
             match self.write(training) {
                 Err(Failure::Library(error @ Error::Io { .. })) if attempt < LAST_ATTEMPTS => {
-                    note(&format!("warning: {error}; retrying in {} s", LAST_PAUSE.as_secs()));
+                    warn(&format!("{error}; retrying in {} s", LAST_PAUSE.as_secs()));
                     thread::sleep(LAST_PAUSE);
                 }
                 Err(Failure::Library(error @ Error::Io { .. })) => {
@@ -262,10 +265,11 @@ impl RunWriter {
         Ok(())
     }
 
-    /// Writes all files. The metrics come before the checkpoint, because resuming cuts them back to it.
+    /// Writes all files. The metrics come before the checkpoint, because resuming cuts them back to
+    /// it.
     fn write(&mut self, training: &Training) -> Result<(), Failure> {
         if self.folder.restore()? {
-            note(&format!("warning: {} was deleted; creating it again", self.folder.path().display()));
+            warn(&format!("{} was deleted; creating it again", self.folder.path().display()));
             self.folder.write_config(&self.config)?;
             self.folder.write_manifest(training.corpus())?;
             self.saved = None;
@@ -296,8 +300,8 @@ impl RunWriter {
         self.curve.write(&self.folder, training, samples)
     }
 
-    /// Writes the best checkpoint first: after a crash between the two writes, the resumed run reaches the
-    /// same best again.
+    /// Writes the best checkpoint first: after a crash between the two writes, the resumed run
+    /// reaches the same best again.
     fn checkpoint(&mut self, training: &Training) -> Result<(), Failure> {
         match &self.best {
             UnsavedBest::Written => {}

@@ -112,9 +112,9 @@ impl Session {
         self.writer.step(&self.training).map_err(StepFailure::Invalid)
     }
 
-    /// Checks that the corpus is unchanged. If it has few files, this happens before every step, and a step
-    /// with one window has read it before that: no step has read the change. Otherwise the steps since
-    /// the last check may have read it.
+    /// Checks that the corpus is unchanged. If it has few files, this happens before every step,
+    /// and a step with one window has read it before that: no step has read the change. Otherwise
+    /// the steps since the last check may have read it.
     fn check_corpus(&mut self) -> Result<(), StepFailure> {
         let every_window =
             self.writer.has_few_files(&self.training) && self.training.settings().run.accumulate == 1;

@@ -96,7 +96,7 @@ impl Session {
         if is_quiet() { Ok(()) } else { self.show_sample() }
     }
 
-    /// Says that the validation losses are those of a part of the validation split, if they are.
+    /// Prints a note if the evaluations read only a part of the validation split.
     fn note_partial_evaluation(&self) {
         let training = &self.training;
         let (all, read) = (training.validation().len() as u64, training.evaluated().len() as u64);
@@ -159,8 +159,8 @@ impl Session {
         Err(Failure::Signal(number))
     }
 
-    /// Returns the command that continues the run with these flags, and with `< TEXT` if the corpus comes
-    /// from standard input.
+    /// Returns the command that continues the run with these flags, and with `< TEXT` if the corpus
+    /// comes from standard input.
     pub(super) fn resume_command(&self, flags: &str) -> String {
         let piped = self.training.corpus().documents().any(|document| document.path == "standard input");
         format!(
