@@ -76,7 +76,7 @@ mod tests {
         assert!(changed_settings(&Settings::default()).is_empty());
         let preset = Preset::find("torch-rnn").expect("a preset");
         let shown = changed_settings(&preset.settings).join(", ");
-        assert!(shown.contains("embedding = 64") && shown.contains("epochs = 50.0"), "{shown}");
+        assert!(shown.contains("embedding = 64") && shown.contains("epochs = 50"), "{shown}");
         assert!(!shown.contains("cell"), "{shown}");
     }
 }

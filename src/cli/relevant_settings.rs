@@ -86,9 +86,13 @@ pub fn lines(table: &Table) -> Vec<(String, String)> {
     lines
 }
 
-/// Returns a value without the quotes of TOML.
+/// Returns a value without the quotes of TOML, and numbers without superfluous digits.
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), |text| text.escape_debug().to_string())
+    match value {
+        Value::String(text) => text.escape_debug().to_string(),
+        Value::Float(number) => format!("{number:?}").trim_end_matches(".0").to_owned(),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +136,14 @@ mod tests {
         let lines = lines(&config);
         assert_eq!(lines[0], ("layer 0".to_owned(), String::new()));
         assert!(lines.contains(&("  cell".to_owned(), "gru".to_owned())), "{lines:?}");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let table: Table =
+            toml::from_str("a = 5.0\nb = 0.00000001\nc = 0.1\nd = 7\ne = \"x\"").expect("valid");
+        let values: Vec<_> = lines(&table).into_iter().map(|(_, value)| value).collect();
+        assert_eq!(values, ["5", "1e-8", "0.1", "7", "x"]);
     }
 
     #[test]

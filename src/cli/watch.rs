@@ -224,7 +224,7 @@ impl Screen {
             ("evaluations", view.history().len().to_string()),
         ];
         let line =
-            |(name, value): (&str, String)| Line::from(vec![format!("{name:<12}").dark_gray(), value.into()]);
+            |(name, value): (&str, String)| Line::from(vec![format!("{name:<13}").dark_gray(), value.into()]);
         Paragraph::new(rows.map(line).to_vec()).block(block("figures"))
     }
 

@@ -72,8 +72,7 @@ fn evaluation_line(training: &Training) -> Option<String> {
         0 | 1 => None,
         read if read == all => Some(format!("val     every {every}: all {} validation {unit}", grouped(all))),
         read => Some(format!(
-            "val     every {every}: the first {} of {} validation {unit}; change that with --eval-every and \
-             --eval-symbols",
+            "val     every {every}: the first {} of {} validation {unit} (--eval-every, --eval-symbols)",
             grouped(read),
             grouped(all)
         )),
