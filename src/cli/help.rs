@@ -1,7 +1,7 @@
 //! `unrolled help`: prints the help of a command.
 
 use super::{Cli, failure::Failure, output};
-use clap::{Args, CommandFactory};
+use clap::{Args, CommandFactory, Parser};
 
 /// Print the help of a command
 #[derive(Args)]
@@ -11,10 +11,12 @@ pub struct HelpCommand {
 }
 
 impl HelpCommand {
-    /// Prints the long help.
+    /// Prints what `--help` prints.
     pub fn run(&self) -> Result<(), Failure> {
-        let help = command_named(self.command.as_deref())?.render_long_help();
-        output::write(&help.to_string())
+        command_named(self.command.as_deref())?;
+        let arguments = ["unrolled"].into_iter().chain(self.command.as_deref()).chain(["--help"]);
+        let help = Cli::try_parse_from(arguments).err().map(|help| help.render().to_string());
+        output::write(&help.unwrap_or_default())
     }
 }
 

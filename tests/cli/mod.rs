@@ -8,6 +8,8 @@ mod checkpoints;
 mod corpora;
 mod encodings_and_vocabularies;
 mod eval_sample_inspect;
+mod evaluation_time;
+mod export;
 mod extend;
 mod fine_tune;
 mod importing;
@@ -21,6 +23,7 @@ mod texts;
 mod training;
 mod training_curve;
 mod unwritable_folders;
+mod usage;
 mod views;
 mod vocabulary;
 
