@@ -1,6 +1,7 @@
 //! `unrolled compare`: shows runs side by side.
 
 use super::{
+    chart_colors::run_color,
     chart_points::{Limits, Points, thinned},
     failure::Failure,
     html_page::{document, figure},
@@ -129,7 +130,7 @@ impl CompareCommand {
     fn chart(&self, views: &[RunView]) -> SvgChart<'static> {
         let line = |(number, view): (usize, &RunView)| ChartLine {
             name: view.name(),
-            color: svg_chart::run_color(number, views.len()),
+            color: run_color(number, views.len()),
             points: thinned(&self.points(view), POINTS),
         };
         SvgChart {

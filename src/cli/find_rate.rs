@@ -1,6 +1,7 @@
 //! `unrolled find-rate`: finds a learning rate to start with.
 
 use super::{
+    chart_colors::{TRAIN, VALIDATION},
     chart_points::Limits,
     config_file::ConfigFile,
     failure::Failure,
@@ -11,7 +12,7 @@ use super::{
     run_folder::replace,
     settings_flags::SettingsFlags,
     starting_point::StartingPoint,
-    svg_chart::{self, ChartLine, SvgChart, TRAIN, VALIDATION, XAxis},
+    svg_chart::{self, ChartLine, SvgChart, XAxis},
     text::Text,
 };
 use clap::{Args, builder::PossibleValuesParser};

@@ -1,10 +1,11 @@
 //! The curves of a run: points from its files, and charts of them.
 
 use super::{
+    chart_colors::{TRAIN, VALIDATION},
     chart_points::{Limits, Points, thinned},
     number_format::{bits, short},
     run_folder::CurvePoint,
-    svg_chart::{ChartLine, POINTS, SvgChart, TRAIN, VALIDATION, XAxis},
+    svg_chart::{ChartLine, POINTS, SvgChart, XAxis},
 };
 use unrolled::train::Record;
 

@@ -1,6 +1,7 @@
 //! Curves as SVG charts.
 
 use super::{
+    chart_colors::Color,
     chart_points::{Limits, Points, cut, finite, x_range, y_range},
     visible::visible,
 };
@@ -18,22 +19,6 @@ const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(34, 40, 49);
 const FAINT: RGBColor = RGBColor(108, 117, 125);
 const GRID: RGBColor = RGBColor(230, 233, 237);
-/// Color of training curves.
-pub const TRAIN: Color = RGBColor(120, 144, 176);
-/// Color of validation curves.
-pub const VALIDATION: Color = RGBColor(214, 82, 44);
-/// Colors of several runs: the palette of [Okabe and Ito](https://jfly.uni-koeln.de/color/), which
-/// most people with color blindness can tell apart, without its yellow.
-const RUNS: [Color; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-    RGBColor(90, 90, 90),
-];
-
 /// Largest number of curves whose key is inside the chart; a larger key is beside it and this wide.
 const CURVES_WITH_KEY_INSIDE: usize = 2;
 const KEY_WIDTH: u32 = 230;
@@ -43,9 +28,6 @@ pub const LINE_HEIGHT: i32 = 18;
 const NAME: usize = 28;
 /// Largest number of points of a curve.
 pub const POINTS: usize = 300;
-
-/// A color.
-pub type Color = RGBColor;
 
 /// One curve of a chart.
 #[derive(Clone, Debug)]
@@ -97,17 +79,6 @@ pub struct SvgChart<'a> {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Context<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
-
-/// Returns the color of one of `count` runs: from the palette, or from the color circle if the
-/// palette is too small.
-pub fn run_color(number: usize, count: usize) -> Color {
-    if count <= RUNS.len() {
-        return RUNS[number];
-    }
-    let lightness = if number.is_multiple_of(2) { 0.35 } else { 0.6 };
-    let (red, green, blue) = HSLColor(number as f64 / count as f64, 0.75, lightness).to_backend_color().rgb;
-    RGBColor(red, green, blue)
-}
 
 /// Returns the chart as SVG text; `None` if there is nothing to draw.
 pub fn draw(chart: &SvgChart) -> Option<String> {
@@ -292,7 +263,10 @@ fn draw_legend<'a, 'b: 'a>(context: &mut Context<'a, 'b>, x_axis: XAxis) -> Draw
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::chart_colors::{TRAIN, VALIDATION, run_color},
+        *,
+    };
 
     fn line(name: &str, color: Color, points: Points) -> ChartLine {
         ChartLine { name: name.to_owned(), color, points }
