@@ -34,6 +34,7 @@ mod run_option_values;
 mod run_options;
 mod run_view;
 mod sample;
+mod scan_progress;
 mod settings_flags;
 mod settings_table;
 mod signals;

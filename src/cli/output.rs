@@ -27,6 +27,11 @@ pub fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
+/// Returns whether progress bars are drawn on standard error.
+pub fn shows_bars() -> bool {
+    io::stderr().is_terminal() && !is_quiet()
+}
+
 /// Writes a text to standard output and flushes it.
 pub fn write(text: &str) -> Result<(), Failure> {
     match io::stdout().is_terminal() {

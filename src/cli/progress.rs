@@ -2,23 +2,16 @@
 
 use super::{
     number_format::{clock, grouped, learning_rate, loss, loss_and_bits, percent, short},
-    output,
+    output::{note, shows_bars},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::{
-    io::{IsTerminal, stderr},
-    sync::OnceLock,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use unrolled::train::{Progress, Record, StepReport};
 
 /// Seconds of training after which an older speed or loss counts for about a third.
 const MEMORY: f64 = 5.0;
 /// Least time between two updates of the bar.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// A scan shorter than this shows no bar.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A progress bar on a terminal, and a line per evaluation anywhere.
 pub struct ProgressDisplay {
@@ -36,41 +29,6 @@ pub struct ProgressDisplay {
 struct MovingMeans {
     loss: f64,
     steps_per_second: f64,
-}
-
-/// A progress bar for a scan of the corpus that takes long.
-pub struct Scanning {
-    begun: Instant,
-    bar: OnceLock<ProgressBar>,
-}
-
-impl Scanning {
-    /// Starts a scan; draws nothing yet.
-    pub fn new() -> Self {
-        Self { begun: Instant::now(), bar: OnceLock::new() }
-    }
-
-    /// Reports that `done` of `all` bytes are scanned. Any thread may call this.
-    pub fn report(&self, done: u64, all: u64) {
-        if self.begun.elapsed() < PATIENCE || !shows_bars() {
-            return;
-        }
-        let style = "scanning {bar:28.cyan/blue.dim} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
-        let bar = self.bar.get_or_init(|| {
-            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let target = ProgressDrawTarget::stderr_with_hz(10);
-            ProgressBar::with_draw_target(Some(all), target).with_style(style.progress_chars("━╸━"))
-        });
-        bar.set_position(done.max(bar.position()));
-    }
-}
-
-impl Drop for Scanning {
-    fn drop(&mut self) {
-        if let Some(bar) = self.bar.get() {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 impl ProgressDisplay {
@@ -124,8 +82,8 @@ impl ProgressDisplay {
     /// Prints a line above the bar.
     pub fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| output::note(text)),
-            None => output::note(text),
+            Some(bar) => bar.suspend(|| note(text)),
+            None => note(text),
         }
     }
 }
@@ -145,11 +103,6 @@ impl MovingMeans {
         let mix = |old: f64, new: f64| keep * old + (1.0 - keep) * new;
         Self { loss: mix(self.loss, loss), steps_per_second: mix(self.steps_per_second, rate) }
     }
-}
-
-/// Returns whether progress bars are drawn.
-fn shows_bars() -> bool {
-    stderr().is_terminal() && !output::is_quiet()
 }
 
 fn draw_bar(progress: &Progress) -> ProgressBar {

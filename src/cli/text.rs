@@ -4,7 +4,7 @@ use super::{
     failure::Failure,
     number_format::{counted, grouped},
     output::{note, quoted, warn},
-    progress::Scanning,
+    scan_progress::ScanProgress,
 };
 #[cfg(unix)]
 use std::fs;
@@ -81,7 +81,7 @@ impl Text<'_> {
         if self.paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
             note("reading the text from the terminal: Ctrl-D at the beginning of a line ends it");
         }
-        let scanning = Scanning::new();
+        let scanning = ScanProgress::new();
         let report = |done, all| scanning.report(done, all);
         Ok(open(Options { progress: Some(&report), ..options })?)
     }

@@ -102,7 +102,7 @@ impl Training {
     fn apply(&mut self, changed: Vec<Difference>) {
         let changed: Vec<_> = changed.into_iter().filter(|change| change.key != "mode").collect();
         if changed.iter().any(|change| LENGTH.contains(&change.key.as_str())) {
-            self.progress.total_steps = self.horizon();
+            self.progress.total_steps = self.total_steps();
         }
         if changed.iter().any(|change| EVALUATIONS.contains(&change.key.as_str())) {
             self.plan_evaluations();

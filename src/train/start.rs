@@ -39,7 +39,7 @@ impl Training {
         };
         let optimizer = UpdateRule::new(&settings.optimizer, model.parameters().values.len());
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
-        let (total_steps, corpus_fingerprint) = (training.horizon(), training.corpus.fingerprint());
+        let (total_steps, corpus_fingerprint) = (training.total_steps(), training.corpus.fingerprint());
         training.progress = Progress { total_steps, corpus_fingerprint, ..Progress::default() };
         training.plan_evaluations();
         Ok(training)

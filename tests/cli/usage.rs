@@ -1,6 +1,6 @@
 //! Help, completions, manual pages, short flags and `--quiet`.
 
-use super::*;
+use super::{resume::assert_same, *};
 
 #[test]
 fn help_explains_every_command() {
@@ -43,7 +43,7 @@ fn short_flags_do_what_the_long_ones_do() {
     let short =
         "train text.txt -o short -s 7 --lr 0.01 -H 16 -b 4 --steps 8 --max-steps 20 --eval-every 5 -j 1";
     home.run(short).success();
-    super::resume::assert_same(&home, "long", "short");
+    assert_same(&home, "long", "short");
     let sample = |flags: &str| stdout(&home.run(&format!("sample short {flags}")).success());
     assert_eq!(sample("-n 30 -p a -t 0.5 -s 4"), sample("--length 30 --prompt a --temperature 0.5 --seed 4"));
 }
