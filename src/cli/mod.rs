@@ -64,7 +64,7 @@ use std::{ffi::OsString, process::ExitCode};
 )]
 struct Cli {
     /// Print only errors, warnings and results
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
     #[command(subcommand)]
     command: Command,
