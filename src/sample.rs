@@ -11,6 +11,7 @@ use crate::{
     model::Model,
     random::{Draws, Purpose},
 };
+use std::sync::Arc;
 
 /// How the next symbol is drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,7 +157,7 @@ fn pick(candidates: &[Candidate], target: f64) -> Option<u32> {
 /// Writes a text symbol by symbol: each is drawn from the model's logits and fed back to it.
 #[derive(Debug)]
 pub struct Generator<'m> {
-    stream: Stream<'m>,
+    stream: Stream,
     vocabulary: &'m Vocabulary,
     sampling: Sampling,
     place: Place,
@@ -171,13 +172,15 @@ impl<'m> Generator<'m> {
     /// # Errors
     /// A sampling that cannot work, or a vocabulary of another size than the model's.
     pub fn new(
-        model: &'m Model,
+        model: impl Into<Arc<Model>>,
         vocabulary: &'m Vocabulary,
         sampling: Sampling,
         sequence: u64,
     ) -> Result<Self> {
         sampling.validate()?;
+        let model = model.into();
         let symbols = model.config().vocabulary;
+        model.config().check_predicts_symbols()?;
         if vocabulary.len() != symbols {
             let expected =
                 format!("the model was built for {symbols} symbols; take the vocabulary of its checkpoint");
@@ -201,7 +204,7 @@ impl<'m> Generator<'m> {
     pub fn prompt_as(&mut self, text: &str, unknown: Unknown) -> Result<()> {
         for id in self.vocabulary.encode_as(text, unknown)? {
             if let Some(before) = self.pending.replace(id) {
-                self.stream.step(before);
+                self.stream.step(&before)?;
             }
         }
         Ok(())
@@ -210,7 +213,7 @@ impl<'m> Generator<'m> {
     /// Draws the next symbol.
     pub fn next_id(&mut self) -> u32 {
         let before = self.pending.unwrap_or_else(|| self.start());
-        let logits = self.stream.step(before);
+        let logits = self.stream.step(&before).expect("ids of the model's own vocabulary");
         let id = self.sampling.draw_at(logits, self.place, &mut self.scratch);
         self.place.index += 1;
         self.pending = Some(id);
@@ -368,7 +371,7 @@ mod tests {
     #[test]
     fn a_vocabulary_of_another_model_is_refused() {
         let (model, words) = (model(), Vocabulary::from_json(r#"["a"]"#).unwrap());
-        let refused = Generator::new(&model, &words, sampling(), 0).unwrap_err().to_string();
+        let refused = Generator::new(model.clone(), &words, sampling(), 0).unwrap_err().to_string();
         assert!(
             refused.contains("vocabulary = 1 cannot work: the model was built for 4 symbols"),
             "{refused}"
@@ -378,7 +381,8 @@ mod tests {
     #[test]
     fn sequences_differ_and_repeat() {
         let (model, words) = (model(), words());
-        let write = |sequence| text(&mut Generator::new(&model, &words, sampling(), sequence).unwrap(), 30);
+        let write =
+            |sequence| text(&mut Generator::new(model.clone(), &words, sampling(), sequence).unwrap(), 30);
         assert_eq!(write(0), write(0));
         assert_ne!(write(0), write(1));
     }
@@ -387,7 +391,7 @@ mod tests {
     fn no_prompt_is_a_newline_and_prompts_may_come_in_parts() {
         let (model, words) = (model(), words());
         let write = |prompts: &[&str]| {
-            let mut generator = Generator::new(&model, &words, sampling(), 3).unwrap();
+            let mut generator = Generator::new(model.clone(), &words, sampling(), 3).unwrap();
             prompts.iter().for_each(|prompt| generator.prompt(prompt).unwrap());
             (text(&mut generator, 2), generator.stream.state())
         };
@@ -399,9 +403,9 @@ mod tests {
     #[test]
     fn an_unknown_symbol_in_a_prompt_feeds_nothing() {
         let (model, words) = (model(), words());
-        let mut generator = Generator::new(&model, &words, sampling(), 0).unwrap();
+        let mut generator = Generator::new(model.clone(), &words, sampling(), 0).unwrap();
         assert!(generator.prompt("ab?").unwrap_err().to_string().contains('?'));
-        let mut untouched = Generator::new(&model, &words, sampling(), 0).unwrap();
+        let mut untouched = Generator::new(model.clone(), &words, sampling(), 0).unwrap();
         assert_eq!(text(&mut generator, 10), text(&mut untouched, 10));
     }
 }

@@ -68,7 +68,7 @@ impl SampleCommand {
         let checkpoint = RunCheckpoint::find(self.run.as_deref(), None)?.load()?;
         let model = checkpoint.model()?;
         let writer = TextWriter {
-            model: &model,
+            model: model.into(),
             vocabulary: &checkpoint.vocabulary,
             sampling: self.sampling(),
             length: self.length,

@@ -1,6 +1,7 @@
 //! Writing text with a model to standard output, symbol by symbol.
 
 use super::{failure::Failure, output::SymbolOutput};
+use std::sync::Arc;
 use unrolled::{
     Settings, Unknown,
     corpus::Vocabulary,
@@ -18,7 +19,7 @@ pub fn opening<'a>(settings: &'a Settings, vocabulary: &Vocabulary) -> &'a str {
 /// Writes texts with a model.
 pub struct TextWriter<'a> {
     /// The model.
-    pub model: &'a Model,
+    pub model: Arc<Model>,
     /// The vocabulary of the model.
     pub vocabulary: &'a Vocabulary,
     /// How symbols are drawn.
@@ -37,7 +38,7 @@ impl TextWriter<'_> {
     /// Writes the prompt and one text after it, each symbol as soon as it is drawn.
     pub fn write(&self, prompt: &str, sequence: u32) -> Result<(), Failure> {
         let mut generator =
-            Generator::new(self.model, self.vocabulary, self.sampling.clone(), sequence.into())?;
+            Generator::new(Arc::clone(&self.model), self.vocabulary, self.sampling.clone(), sequence.into())?;
         generator.prompt_as(if prompt.is_empty() { self.opening } else { prompt }, self.unknown)?;
         let mut out = SymbolOutput::to_stdout();
         out.write(prompt.as_bytes())?;

@@ -45,7 +45,7 @@ impl Training {
     /// shows in the loss of the next step, too late for the checkpoint that is written now.
     pub(super) fn record(&mut self, learning_rate: f64, gradient_norm: f64) -> Result<Record> {
         let (step, clip) = (self.progress.step, self.settings.optimizer.clip);
-        if let Some(entry) = self.model.parameters().not_finite() {
+        if let Some(entry) = self.engine.model().parameters().not_finite() {
             return Err(Error::Diverged { tensor: entry.name.clone(), step, learning_rate, clip });
         }
         let evaluation = self.evaluate()?;
@@ -105,7 +105,7 @@ impl Training {
         let (streams, steps) = (EVALUATION_STREAMS, self.settings.run.steps);
         let reading = Reading { part, streams, top_k: None };
         let reader = Reader { corpus: &self.corpus, reading, steps, interrupt: Some(&self.interrupt) };
-        let evaluation = reader.run(&self.weights, self.model.parameters(), &self.threads)?;
+        let evaluation = reader.run(&self.engine)?;
         self.corpus.whole()?;
         Ok(Some(evaluation))
     }

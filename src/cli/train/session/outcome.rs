@@ -123,7 +123,7 @@ impl Session {
 
     fn show_sample(&self) -> Result<(), Failure> {
         let writer = TextWriter {
-            model: self.training.model(),
+            model: self.training.model().clone(),
             vocabulary: self.training.vocabulary(),
             sampling: Sampling {
                 temperature: 0.8,
