@@ -18,6 +18,9 @@ use unrolled::{Error, Preset, Settings};
 pub(super) const FLAGS_ONLY: &[&str] =
     &["accept-changed-text", "config", "extend", "json", "out", "quiet", "resume", "stop-after", "threads"];
 
+/// Keys of models of vectors, which the library trains and the command line does not.
+pub(super) const LIBRARY_ONLY: &[&str] = &["inputs", "outputs"];
+
 /// A configuration file: keys of [`Settings`], `preset = "NAME"`, `[corpus] paths = [...]` and
 /// `[run]`.
 #[derive(Debug, Default)]
@@ -131,6 +134,11 @@ fn check_key(key: &str, value: &Value) -> Result<(), String> {
     if FLAGS_ONLY.contains(&key) {
         return Err(format!("key {key}: it is not a setting of the model; give --{key} on the command line"));
     }
+    if LIBRARY_ONLY.contains(&key) {
+        return Err(format!(
+            "key {key}: it is for models of vectors, which only the library trains; leave it out"
+        ));
+    }
     if !Settings::keys().any(|known| known == key) {
         return Err(unknown_key(key));
     }
@@ -222,6 +230,7 @@ mod tests {
         assert!(problem("preset = \"nope\"").contains("found preset \"nope\", expected one of default"));
         assert!(problem("corpus = 3").starts_with("key corpus: "));
         assert!(problem("[corpus]\npath = 3").starts_with("key corpus: unknown field `path`"));
+        assert!(problem("inputs = 3").contains("only the library trains"));
         assert!(problem("threads = 3").contains("--threads"));
         assert!(problem("[run]\nkeep-all = 3").starts_with("key run: unknown field `keep-all`"));
         assert!(problem("[run]\ncheckpoint-every = \"often\"").contains("found \"often\", expected a time"));
