@@ -9,7 +9,6 @@ use super::{
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use unrolled::checkpoint::Checkpoint;
 
 /// The only format so far.
 const SAFETENSORS: &str = "safetensors";
@@ -55,7 +54,7 @@ impl ExportCommand {
         let found = RunCheckpoint::find(self.run.as_deref(), self.checkpoint)?;
         self.check_out(&found)?;
         let checkpoint = found.load()?;
-        let weights = Checkpoint { moments: Vec::new(), state: None, ..checkpoint };
+        let weights = checkpoint.without_training_state();
         weights.save(&self.out)?;
         let size = |file: &Path| file.metadata().map_or(0, |metadata| metadata.len());
         let (before, bytes) = (size(&found.file), size(&self.out));

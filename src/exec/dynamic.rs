@@ -2,13 +2,13 @@
 
 use super::engine::Engine;
 use super::inference;
-use super::inputs::{Inputs, Window, unfit};
+use super::inputs::{Inputs, Window};
 use super::run::Executor;
 use super::state::State;
 use super::window::activations::Extent;
 use super::window::shard::Needs;
-use crate::Result;
 use crate::model::Model;
+use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Runs a model on windows of any number of steps and rows. Buffers grow as needed and are used again.
@@ -84,7 +84,7 @@ impl Dynamic {
         let set = initial.or(is_pending.then_some(&*pending));
         if let Some(state) = set.filter(|state| state.rows != rows) {
             let expected = format!("{} rows, as the state that was set has", state.rows);
-            return Err(unfit(format!("a window of {rows} rows"), expected));
+            return Err(Error::batch(format!("a window of {rows} rows"), expected));
         }
         executor.reshape(engine.weights(), Extent { steps, rows, lengths, output_steps }, engine.pool());
         if let Some(state) = set {

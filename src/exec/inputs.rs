@@ -53,10 +53,10 @@ impl Inputs<'_> {
             (Self::Ids(_), 0) => {
                 let expected =
                     format!("vectors of {} values: this model has no vocabulary", config.input_width(0));
-                return Err(unfit("token ids".to_owned(), expected));
+                return Err(Error::batch("token ids", expected));
             }
             (Self::Vectors(_), symbols) => {
-                return Err(unfit(
+                return Err(Error::batch(
                     "vectors".to_owned(),
                     format!("ids below {symbols}: this model has a vocabulary"),
                 ));
@@ -72,7 +72,7 @@ impl Inputs<'_> {
                 format!("{}, {width} for each of {tokens} tokens", tokens.saturating_mul(width))
             }
         };
-        Err(unfit(format!("{found} {unit}"), expected))
+        Err(Error::batch(format!("{found} {unit}"), expected))
     }
 }
 
@@ -86,7 +86,7 @@ impl Inputs<'_> {
         if rows > 0 && found.is_multiple_of(width) {
             return Ok(found / width);
         }
-        Err(unfit(
+        Err(Error::batch(
             format!("{found} inputs for {rows} rows"),
             "the same number of steps for each of its rows".to_owned(),
         ))
@@ -98,7 +98,7 @@ impl Inputs<'_> {
         match ids.iter().find(|id| **id as usize >= vocabulary) {
             None => Ok(()),
             Some(id) => {
-                Err(unfit(format!("the id {id} among its inputs"), format!("ids below {vocabulary}")))
+                Err(Error::batch(format!("the id {id} among its inputs"), format!("ids below {vocabulary}")))
             }
         }
     }
@@ -211,7 +211,7 @@ impl<'a> Window<'a> {
             };
             if mask.len() != steps * rows * width {
                 let found = format!("{} values in the mask {site:?} of layer {layer}", mask.len());
-                return Err(unfit(found, format!("{steps} steps x {rows} rows x {width} of them")));
+                return Err(Error::batch(found, format!("{steps} steps x {rows} rows x {width} of them")));
             }
         }
         Ok(())
@@ -243,20 +243,23 @@ fn check_ids(ids: &[u32], vocabulary: usize, window: &Window<'_>) -> Result<()> 
         Some(at) => {
             let (step, row) = window.order.token(shape, at);
             let found = format!("the id {} among its inputs at step {step} of row {row}", ids[at]);
-            Err(unfit(found, format!("ids below {vocabulary}")))
+            Err(Error::batch(found, format!("ids below {vocabulary}")))
         }
     }
 }
 
 fn check_lengths(lengths: &[usize], [steps, rows]: [usize; 2]) -> Result<()> {
     if lengths.len() != rows {
-        return Err(unfit(format!("{} lengths", lengths.len()), format!("one for each of {rows} rows")));
+        return Err(Error::batch(
+            format!("{} lengths", lengths.len()),
+            format!("one for each of {rows} rows"),
+        ));
     }
     match lengths.iter().position(|length| *length > steps) {
         None => Ok(()),
         Some(row) => {
             let found = format!("the length {} of row {row}", lengths[row]);
-            Err(unfit(found, format!("lengths up to the window's {steps} steps")))
+            Err(Error::batch(found, format!("lengths up to the window's {steps} steps")))
         }
     }
 }
@@ -267,10 +270,5 @@ pub(crate) fn check_room(found: usize, tokens: usize, width: usize, what: &str) 
         return Ok(());
     }
     let expected = format!("{}, {width} for each of {tokens}", tokens.saturating_mul(width));
-    Err(unfit(format!("{found} {what}"), expected))
-}
-
-/// The error for a window that does not fit.
-pub(crate) fn unfit(found: String, expected: String) -> Error {
-    Error::Batch { found, expected }
+    Err(Error::batch(format!("{found} {what}"), expected))
 }

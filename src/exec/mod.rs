@@ -43,7 +43,7 @@ pub use state::{LayerState, State};
 pub use stream::Stream;
 
 pub(crate) use engine::detect;
-pub(crate) use inputs::{check_room, unfit};
+pub(crate) use inputs::check_room;
 pub(crate) use layer::masks::MaskSource;
 pub(crate) use run::{Executor, Goal, Pass};
 pub(crate) use weights::LogitBlocks;

@@ -2,12 +2,12 @@
 
 use super::engine::Engine;
 use super::inference;
-use super::inputs::{Inputs, Window, unfit};
+use super::inputs::{Inputs, Window};
 use super::run::Executor;
 use super::state::State;
 use super::window::shard::Needs;
-use crate::Result;
 use crate::model::{Model, check_plan};
+use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Runs a model on windows of T steps by B rows.
@@ -40,8 +40,8 @@ impl Plan {
     /// [`Error::Memory`](crate::Error::Memory) if the plan needs more memory than this process may use.
     pub fn of(engine: &Engine, steps: usize, rows: usize) -> Result<Self> {
         if steps == 0 || rows == 0 {
-            let expected = "at least one step and one row".to_owned();
-            return Err(unfit(format!("a plan of {steps} steps by {rows} rows"), expected));
+            let expected = "at least one step and one row";
+            return Err(Error::batch(format!("a plan of {steps} steps by {rows} rows"), expected));
         }
         check_plan(engine.config(), [steps, rows])?;
         let executor = Executor::shaped(engine.weights(), [steps, rows], Needs::INFERENCE, engine.pool());

@@ -1,11 +1,11 @@
 //! Streaming: one step at a time, from any number of rows.
 
 use super::engine::Engine;
-use super::inputs::{Inputs, unfit};
+use super::inputs::Inputs;
 use super::run::Executor;
 use super::state::State;
-use crate::Result;
 use crate::model::{Model, check_plan};
+use crate::{Error, Result};
 use std::sync::Arc;
 use unrolled_kernels::pack::padded;
 
@@ -45,7 +45,7 @@ impl Stream {
     /// [`Error::Memory`](crate::Error::Memory) if the rows need more memory than this process may use.
     pub fn with_rows(model: impl Into<Arc<Model>>, rows: usize) -> Result<Self> {
         if rows == 0 {
-            return Err(unfit("a stream of 0 rows".to_owned(), "at least one row".to_owned()));
+            return Err(Error::batch("a stream of 0 rows", "at least one row"));
         }
         let model = model.into();
         check_plan(model.config(), [1, rows])?;

@@ -1,6 +1,6 @@
 //! The losses of a training step: which loss, against which targets, with which weights.
 
-use crate::exec::{OutputSteps, Window, check_room, unfit};
+use crate::exec::{OutputSteps, Window, check_room};
 use crate::model::ModelConfig;
 use crate::{Error, Result};
 
@@ -152,7 +152,10 @@ impl<'a> Objective<'a> {
         self.loss.check()?;
         let outputs = config.outputs;
         if outputs == 0 {
-            return Err(unfit("a model without a head".to_owned(), "a model with a linear head".to_owned()));
+            return Err(Error::batch(
+                "a model without a head".to_owned(),
+                "a model with a linear head".to_owned(),
+            ));
         }
         let tokens = window.output_tokens();
         match (self.targets, self.loss.takes_ids()) {
@@ -162,15 +165,18 @@ impl<'a> Objective<'a> {
             }
             (Targets::Values(values), false) => check_room(values.len(), tokens, outputs, "target values")?,
             (Targets::Ids(_), false) => {
-                return Err(unfit("class ids as targets".to_owned(), "values".to_owned()));
+                return Err(Error::batch("class ids as targets", "values"));
             }
             (Targets::Values(_), true) => {
-                return Err(unfit("values as targets".to_owned(), "one class id for each token".to_owned()));
+                return Err(Error::batch(
+                    "values as targets".to_owned(),
+                    "one class id for each token".to_owned(),
+                ));
             }
         }
         if window.lengths.is_some_and(|lengths| lengths.iter().all(|length| *length == 0)) {
             let found = format!("{} rows of length 0", window.rows);
-            return Err(unfit(found, "at least one row with a step".to_owned()));
+            return Err(Error::batch(found, "at least one row with a step"));
         }
         self.check_weights(tokens, window)
     }
@@ -179,11 +185,14 @@ impl<'a> Objective<'a> {
         let Some(weights) = self.weights else { return Ok(()) };
         check_room(weights.len(), tokens, 1, "weights")?;
         if let Some(weight) = weights.iter().find(|weight| !(**weight >= 0.0 && weight.is_finite())) {
-            return Err(unfit(format!("the weight {weight}"), "finite weights of at least 0".to_owned()));
+            return Err(Error::batch(
+                format!("the weight {weight}"),
+                "finite weights of at least 0".to_owned(),
+            ));
         }
         match self.total_weight(window) > 0.0 {
             true => Ok(()),
-            false => Err(unfit("weights of 0 alone".to_owned(), "at least one weight above 0".to_owned())),
+            false => Err(Error::batch("weights of 0 alone", "at least one weight above 0")),
         }
     }
 
@@ -218,5 +227,5 @@ fn check_classes(ids: &[u32], outputs: usize, window: &Window<'_>) -> Result<()>
     let (step, row) = place(window, index);
     let at = step.map_or_else(String::new, |step| format!("step {step} of "));
     let found = format!("the id {} among its targets at {at}row {row}", ids[index]);
-    Err(unfit(found, format!("ids below {outputs}")))
+    Err(Error::batch(found, format!("ids below {outputs}")))
 }

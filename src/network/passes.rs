@@ -1,13 +1,13 @@
 //! A model with its forward and backward passes, on windows of ids or vectors.
 
-use crate::Result;
 use crate::exec::{Dropout, Inputs};
 use crate::exec::{
     Engine, Executor, Extent, Goal, MaskSource, Masks, Needs, Order, OutputSteps, Pass, State, Window,
-    check_room, unfit,
+    check_room,
 };
 use crate::loss::Objective;
 use crate::model::{Model, Parameters, check_stack};
+use crate::{Error, Result};
 use std::sync::Arc;
 
 /// A model that is trained by the caller: it runs windows forward and backward, and leaves the gradients of
@@ -95,8 +95,8 @@ impl Network {
         threads: Option<usize>,
     ) -> Result<Self> {
         if steps == 0 || rows == 0 {
-            let expected = "at least one step and one row".to_owned();
-            return Err(unfit(format!("a plan of {steps} steps by {rows} rows"), expected));
+            let expected = "at least one step and one row";
+            return Err(Error::batch(format!("a plan of {steps} steps by {rows} rows"), expected));
         }
         Self::build(model.into(), Some([steps, rows]), threads)
     }
@@ -148,7 +148,7 @@ impl Network {
         if let Some(step) = inputs.iter().position(|step| Some(step.as_ref().len()) != expected) {
             let found = format!("{} inputs in step {step}", inputs[step].as_ref().len());
             let expected = format!("{} rows x {} of them", window.rows, config.input_width(0));
-            return Err(unfit(found, expected));
+            return Err(Error::batch(found, expected));
         }
         let joined: Vec<f32> = inputs.iter().flat_map(|step| step.as_ref()).copied().collect();
         let width = window.rows.saturating_mul(config.output_width());
@@ -168,8 +168,8 @@ impl Network {
     /// [`Error::StateShape`](crate::Error::StateShape) for a state that does not fit.
     pub fn backward(&mut self, d_outputs: &[f32], d_state: Option<&State>) -> Result<()> {
         let Some(last) = &self.last else {
-            let expected = "one that went forward, and not backward yet".to_owned();
-            return Err(unfit("no window".to_owned(), expected));
+            let expected = "one that went forward, and not backward yet";
+            return Err(Error::batch("no window", expected));
         };
         let config = self.engine.config();
         check_room(d_outputs.len(), last.output_tokens, config.output_width(), "gradients of outputs")?;
@@ -312,7 +312,7 @@ impl Network {
         if let Some(shape) = self.planned.filter(|shape| *shape != [steps, rows]) {
             let expected =
                 format!("{} steps of {} rows, as planned; Network::new takes any", shape[0], shape[1]);
-            return Err(unfit(format!("{steps} steps of {rows} rows"), expected));
+            return Err(Error::batch(format!("{steps} steps of {rows} rows"), expected));
         }
         window.check(self.engine.config())
     }

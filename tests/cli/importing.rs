@@ -66,7 +66,7 @@ fn a_changed_checkpoint_with_metadata_resumes() {
     file.save(&home, "changed.safetensors");
     for command in ["eval", "sample", "inspect"] {
         let message = [
-            "changed.safetensors is not as `unrolled train` wrote it",
+            "changed.safetensors differs from what `unrolled train` wrote",
             "`unrolled import changed.safetensors",
         ];
         refused(home.run(&format!("{command} changed.safetensors")), 1, &message);
@@ -98,7 +98,7 @@ fn a_resumed_run_does_not_skip_a_changed_checkpoint() {
     refused(
         home.run("train --resume --out here"),
         1,
-        &["here/checkpoint.safetensors is not as `unrolled train` wrote it"],
+        &["here/checkpoint.safetensors differs from what `unrolled train` wrote"],
     );
     assert!(fs::read(home.path(last)).expect("a file") == before);
     import(&home, &format!("{last} --out {last} --replace")).success();
@@ -130,14 +130,14 @@ fn like_supplies_lost_metadata() {
             "{message}"
         );
         assert_eq!(
-            message.contains("the optimiser's state is dropped: it is of an unknown step"),
+            message.contains("the optimizer's state is dropped: its step is unknown"),
             dropped,
             "{message}"
         );
         assert_eq!(stdout(&assert).contains("  dropped"), dropped);
         home.run(&format!("sample {name}")).success();
         home.run(&format!("eval {name}")).success();
-        let refused_parts = ["lacks the moment m; begin a new run from its weights with --init-from"];
+        let refused_parts = ["its checkpoint has no optimizer state"];
         refused(home.run(&format!("train --resume --out {name}")), 1, &refused_parts);
         home.train(&format!("--out {name}-more --init-from {name}")).success();
     }
@@ -156,7 +156,7 @@ fn incomplete_optimizer_state_is_dropped_with_a_note() {
     };
     message(
         &|file| _ = file.tensors.remove("optimizer.v.head.bias"),
-        "the optimiser's state is dropped: it is not whole (optimizer.v.head.bias: found nothing",
+        "the optimizer's state is dropped: it is incomplete (optimizer.v.head.bias: found nothing",
     );
     message(&|file| file.add("optimizer.v.head.bias", f32::NAN), "optimizer.v.head.bias: found NaN");
     message(
@@ -165,7 +165,7 @@ fn incomplete_optimizer_state_is_dropped_with_a_note() {
     );
     message(
         &|file| file.tensors.get_mut("head.weight").expect("a tensor").2.fill(0),
-        "every number of head.weight is zero: was the file written over",
+        "every number of head.weight is zero: was the file overwritten",
     );
     message(
         &|file| _ = file.tensors.remove("state.c_l0"),

@@ -145,7 +145,7 @@ fn a_vocabulary_without_a_replacement_is_an_error() {
     home.write("text.txt", "abcd".repeat(300));
     home.train("--out here").success();
     let message = home.run("sample here --prompt ax --unknown replace");
-    refused(message, 2, &["unknown = replace cannot work: the vocabulary has neither U+FFFD nor a space"]);
+    refused(message, 2, &["unknown = replace is invalid: the vocabulary has neither U+FFFD nor a space"]);
 }
 
 #[test]

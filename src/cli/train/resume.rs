@@ -14,7 +14,9 @@ use crate::cli::{
     text::{Again, remedy},
 };
 use std::path::{Path, PathBuf};
-use unrolled::{Difference, Error, Settings, checkpoint::Checkpoint, corpus::Corpus, train::Training};
+use unrolled::{
+    CheckpointError, Difference, Error, Settings, checkpoint::Checkpoint, corpus::Corpus, train::Training,
+};
 
 impl TrainCommand {
     /// Continues the run in `out` from its newest intact checkpoint.
@@ -159,7 +161,10 @@ fn load(folder: &RunFolder) -> Result<Option<Checkpoint>, Failure> {
                 return Ok(Some(checkpoint));
             }
             // Not damage: continuing from another checkpoint would overwrite a deliberate change.
-            Err(error @ (Error::CheckpointVersion { .. } | Error::Rewritten { .. })) => {
+            Err(
+                error
+                @ Error::Checkpoint(CheckpointError::Version { .. } | CheckpointError::Rewritten { .. }),
+            ) => {
                 return Err(error.into());
             }
             Err(error) => first_error = first_error.or(Some(error)),
