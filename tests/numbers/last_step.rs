@@ -267,3 +267,20 @@ fn a_large_head_gives_the_bits_of_the_full_window() {
     assert_eq!(network.differentiate(&window, &full).unwrap(), loss);
     assert!(gradients(&network) == found);
 }
+
+/// Target values and weights of one window must not reach the next, which has more tokens and no targets.
+#[test]
+fn outputs_after_a_loss_of_a_smaller_window_are_those_of_a_fresh_network() {
+    let model = Model::of_vectors(&ModelSettings::gru(20).on_vectors(WIDTH, 3), 1).unwrap();
+    let (inputs, targets, weights) = (values(3, STEPS * ROWS * WIDTH), values(4, 2 * 3), [0.5, 2.0]);
+    let small = only_last(Window::new(2, 2, &inputs[..4 * WIDTH]));
+    let objective = Objective { weights: Some(&weights), ..Objective::new(Loss::MeanSquared, &targets) };
+    let mut outputs = [[0.0; ROWS * 3]; 2];
+    let mut networks = [(); 2].map(|()| Network::new(model.clone(), Some(1)).unwrap());
+    networks[0].differentiate(&small, &objective).unwrap();
+    for (network, outputs) in networks.iter_mut().zip(&mut outputs) {
+        network.forward(&only_last(Window::new(STEPS, ROWS, &inputs)), outputs).unwrap();
+        network.backward(&[1.0; ROWS * 3], None).unwrap();
+    }
+    assert!(bits(&outputs[0]) == bits(&outputs[1]) && gradients(&networks[0]) == gradients(&networks[1]));
+}
