@@ -120,11 +120,11 @@ pub fn packed_sequences_give_their_logits_states_and_gradients() {
         dynamic.forward_ragged(golden.ids("inputs"), &lengths, &mut logits).unwrap();
         assert_close(&golden.name, &logits, golden.floats("logits"));
         assert_state(&golden.name, &dynamic.state().unwrap(), &golden.state(END));
-        let mut differentiator = Network::new(model, Some(threads)).unwrap();
-        let loss = differentiator.run(&golden.batch(), Some(&lengths), Some(&start)).unwrap();
+        let mut network = Network::new(model, Some(threads)).unwrap();
+        let loss = network.run(&golden.batch(), Some(&lengths), Some(&start)).unwrap();
         assert!(close(loss, golden.floats("loss")[0].into()), "{}: loss {loss}", golden.name);
-        assert_state(&golden.name, &differentiator.state(), &golden.state(END));
-        for (entry, values) in differentiator.gradient().iter() {
+        assert_state(&golden.name, &network.state(), &golden.state(END));
+        for (entry, values) in network.gradient().iter() {
             let what = format!("{}: gradient of {}", golden.name, entry.name);
             assert_close(&what, values, golden.floats(&format!("grad.{}", entry.name)));
         }
