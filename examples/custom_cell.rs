@@ -10,7 +10,7 @@
 use unrolled::corpus::Corpus;
 use unrolled::model::Model;
 use unrolled::network::{
-    CustomCell, Layer, Network, RnnCell, Step, StepBackward, Variable, Window, check_gradients,
+    CellStep, CellStepBackward, CustomCell, Layer, Network, RnnCell, Variable, Window, check_gradients,
 };
 use unrolled::train::Training;
 use unrolled::{ModelSettings, RunSettings, ScheduleSettings, Settings, Unit};
@@ -76,7 +76,7 @@ impl RnnCell for GruCell {
         3 * self.num_units
     }
 
-    fn step(&self, variables: &[&[f32]], step: Step<'_>) {
+    fn step(&self, variables: &[&[f32]], step: CellStep<'_>) {
         let (n, e) = (self.num_units, step.inputs.len() / step.rows);
         for row in 0..step.rows {
             let (x, h) = (&step.inputs[row * e..][..e], &step.state[row * n..][..n]);
@@ -93,7 +93,7 @@ impl RnnCell for GruCell {
         }
     }
 
-    fn step_backward(&self, variables: &[&[f32]], step: StepBackward<'_>) {
+    fn step_backward(&self, variables: &[&[f32]], step: CellStepBackward<'_>) {
         let (n, e) = (self.num_units, step.inputs.len() / step.rows);
         let [d_gates_kernel, d_gates_bias, d_candidate_kernel, d_candidate_bias] = step.d_variables else {
             panic!("a gradient for each of four variables");

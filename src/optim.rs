@@ -167,7 +167,7 @@ impl UpdateRule {
             OptimizerKind::Sgd => Rule::Sgd { rate: rate as f32, momentum },
             OptimizerKind::Adagrad => Rule::Adagrad { rate: rate as f32, epsilon },
             OptimizerKind::Rmsprop if self.centered => {
-                Rule::CentredRmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon }
+                Rule::CenteredRmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon }
             }
             OptimizerKind::Rmsprop => {
                 Rule::Rmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon }

@@ -9,7 +9,7 @@ mod memory;
 mod parameters;
 
 use crate::{Error, Layer, ModelSettings, Result};
-pub use cell::custom::{CustomCell, RnnCell, Start, Step, StepBackward, Variable};
+pub use cell::custom::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 pub use config::ModelConfig;
 pub(crate) use memory::{bytes, check_bytes, check_plan, check_stack, memory_total};
 pub use memory::{check_evaluation_memory, check_memory, memory_needed};

@@ -40,7 +40,7 @@ mod load;
 mod passes;
 
 pub use crate::exec::{Dropout, LayerState, Masks, Site, State};
-pub use crate::model::{CustomCell, RnnCell, Start, Step, StepBackward, Variable};
+pub use crate::model::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 pub use crate::settings::{Highway, Layer, Variational};
 pub use bidirectional::{Bidirectional, Merge};
 

@@ -3,7 +3,7 @@
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::path::Path;
 use unrolled::checkpoint::{TensorFile, TensorInfo};
-use unrolled::fixed::{Dense, Layer as _, Lstm};
+use unrolled::fixed::{Linear, Lstm, Stage as _};
 use unrolled::model::{Model, ModelConfig};
 use unrolled::network::{Bidirectional, Merge, Network, Window};
 use unrolled::{Bias, Layer, ModelSettings, Settings};
@@ -64,7 +64,7 @@ fn a_file_lists_its_tensors_and_those_not_used() {
     );
     assert!(text.contains("left out: head.bias F32 [2], head.weight F32 [2, 6]; give the model"), "{text}");
     file.ignore("head.bias").unwrap();
-    let _: Dense<6, 2> = clone.dense("head").unwrap();
+    let _: Linear<6, 2> = clone.linear("head").unwrap();
     file.floats("head.weight", &[2, 6]).unwrap();
     file.finish().unwrap();
     let text = file.ignore("head.scale").unwrap_err().to_string();
@@ -146,7 +146,7 @@ fn modules_without_biases_have_zeros() {
         let file = file(tensors);
         let stack = file.stack("rnn", 2).unwrap();
         let mut cells: (Lstm<3, 6>, Lstm<6, 6>) = (stack.cell(0).unwrap(), stack.cell(1).unwrap());
-        let mut head: Dense<6, 2> = file.dense("head").unwrap();
+        let mut head: Linear<6, 2> = file.linear("head").unwrap();
         file.finish().unwrap();
         *head.step(cells.1.step(cells.0.step(&[0.25, -0.5, 1.0])))
     };

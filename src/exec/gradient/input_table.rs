@@ -9,7 +9,7 @@ use crate::parallel::Threads;
 use crate::phases::{Clock, Phase};
 use unrolled_kernels::Isa;
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gather::{Scatter, TakeColumns};
+use unrolled_kernels::one_hot::{Scatter, TakeColumns};
 use unrolled_kernels::pack::padded;
 
 /// Number of columns of the input table that one thread adds up at a time.

@@ -4,8 +4,9 @@ use crate::parallel::Threads;
 use crate::phases::Clock;
 use std::ops::Range;
 use unrolled_kernels::Isa;
-use unrolled_kernels::gemm::{Pairs, ROWS, WeightGradient};
 use unrolled_kernels::pack::Slots;
+use unrolled_kernels::pairs::Pairs;
+use unrolled_kernels::weight_gradient::{ROWS, WeightGradient};
 
 /// Returns how many rows of a matrix one thread takes at a time: few of a small matrix, so that all threads end at
 /// nearly the same time; more of a large one, because each piece reads all inputs again.

@@ -14,13 +14,12 @@ use super::weights::tensor_ranges::BufferSplitter;
 use super::weights::{GatedWeights, LayerWeights, PackedWeights};
 use super::window::activations::WindowActivations;
 use crate::model::cell::Recurrent;
-use crate::model::cell::extended::TERMS;
 use crate::parallel::Threads;
 use crate::phases::Phase;
 use matrix::MatrixGradient;
 use token_pairs::{DeltaOf, InputOf, TokenPairs};
-use unrolled_kernels::gemm::WeightGradient;
 use unrolled_kernels::pack::{Slots, padded};
+use unrolled_kernels::weight_gradient::WeightGradient;
 
 /// Writes the gradients of all parameters into `gradient`, a flat buffer with the layout of the parameters.
 pub(crate) fn gradients(
@@ -155,7 +154,7 @@ impl GradientPass<'_> {
     fn sum_terms(&self, l: usize, sums: [&mut [f32]; 3]) {
         let _clock = self.weights.phases.time(Phase::Gradient(l));
         let LayerWeights { layer, sizes, .. } = &self.weights.layers[l];
-        let slots = Slots::plain(sizes.extras.further[TERMS]);
+        let slots = Slots::plain(sizes.extras.extended.terms);
         let (pairs, mut first) = (self.pairs(DeltaOf::Terms(l), InputOf::Nothing), 0);
         for sum in sums.into_iter().flat_map(|sums| sums.chunks_exact_mut(layer.hidden)) {
             let rows = first..first + layer.hidden;

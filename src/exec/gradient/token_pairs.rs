@@ -4,10 +4,9 @@
 use crate::exec::weights::PackedWeights;
 use crate::exec::window::activations::WindowActivations;
 use crate::exec::window::shard::Shard;
-use crate::model::cell::Source;
-use crate::model::cell::extended::{D_STATE, TERMS};
-use unrolled_kernels::gemm::{Pairs, Run};
+use crate::model::cell::RecurrentInput;
 use unrolled_kernels::pack::padded;
+use unrolled_kernels::pairs::{PairRun, Pairs};
 
 /// The deltas and inputs of a window's tokens.
 #[derive(Clone, Copy)]
@@ -45,7 +44,7 @@ pub(crate) enum InputOf {
     /// A layer's inputs before dropout.
     Unmasked(usize),
     /// The factors of a layer's recurrent weights.
-    State(usize, Source),
+    State(usize, RecurrentInput),
     /// The factors of a layer's projection.
     Output(usize),
 }
@@ -89,8 +88,8 @@ impl Pairs for TokenPairs<'_> {
             DeltaOf::Head => &shard.outputs[..],
             DeltaOf::Inputs => shard.d_inputs(),
             DeltaOf::Highway(l) => shard.layers[l].highway_deltas(),
-            DeltaOf::Projected(l) => &shard.layers[l].buffers.further[D_STATE],
-            DeltaOf::Terms(l) => &shard.layers[l].buffers.further[TERMS],
+            DeltaOf::Projected(l) => &shard.layers[l].buffers.extended.d_state,
+            DeltaOf::Terms(l) => &shard.layers[l].buffers.extended.terms,
         };
         &values[token * self.delta_stride()..]
     }
@@ -103,14 +102,16 @@ impl Pairs for TokenPairs<'_> {
             InputOf::Factors(l) => shard.factors(l, token, self.input_width(l)),
             InputOf::Unmasked(l) => &shard.layer_inputs(l)[token * stride..],
             InputOf::Output(l) => &shard.layers[l].buffers.projected()[token * stride..],
-            InputOf::State(l, Source::Hidden) => &shard.layers[l].buffers.h[before * stride..],
-            InputOf::State(l, Source::ResetHidden) => &shard.layers[l].buffers.extra[token * stride..],
+            InputOf::State(l, RecurrentInput::Hidden) => &shard.layers[l].buffers.h[before * stride..],
+            InputOf::State(l, RecurrentInput::ResetHidden) => {
+                &shard.layers[l].buffers.reset_h[token * stride..]
+            }
         }
     }
 
-    fn run(&self, m: usize) -> Run {
+    fn run(&self, m: usize) -> PairRun {
         let rows = self.find(m).rows;
-        Run { rows, delta_stride: self.delta_stride(), input_stride: self.input_stride() }
+        PairRun { rows, delta_stride: self.delta_stride(), input_stride: self.input_stride() }
     }
 }
 
@@ -123,8 +124,8 @@ impl TokenPairs<'_> {
             DeltaOf::Highway(l) => {
                 self.weights.layers[l].highway.as_ref().map_or(0, |gates| gates.bias.len())
             }
-            DeltaOf::Projected(l) => self.weights.layers[l].sizes.extras.further[D_STATE],
-            DeltaOf::Terms(l) => self.weights.layers[l].sizes.extras.further[TERMS],
+            DeltaOf::Projected(l) => self.weights.layers[l].sizes.extras.extended.d_state,
+            DeltaOf::Terms(l) => self.weights.layers[l].sizes.extras.extended.terms,
         }
     }
 
@@ -132,8 +133,8 @@ impl TokenPairs<'_> {
         match self.input {
             InputOf::Nothing => 0,
             InputOf::Factors(l) | InputOf::Unmasked(l) => padded(self.input_width(l)),
-            InputOf::State(l, Source::Hidden) => padded(self.weights.layers[l].sizes.state),
-            InputOf::State(l, Source::ResetHidden) | InputOf::Output(l) => {
+            InputOf::State(l, RecurrentInput::Hidden) => padded(self.weights.layers[l].sizes.state),
+            InputOf::State(l, RecurrentInput::ResetHidden) | InputOf::Output(l) => {
                 padded(self.weights.layers[l].sizes.hidden)
             }
         }
@@ -161,7 +162,7 @@ impl Pairs for RowPairs<'_> {
     fn input(&self, m: usize) -> &[f32] {
         &self.inputs.0[m * self.inputs.1..]
     }
-    fn run(&self, m: usize) -> Run {
-        Run { rows: self.count - m, delta_stride: self.deltas.1, input_stride: self.inputs.1 }
+    fn run(&self, m: usize) -> PairRun {
+        PairRun { rows: self.count - m, delta_stride: self.deltas.1, input_stride: self.inputs.1 }
     }
 }

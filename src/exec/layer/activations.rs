@@ -5,9 +5,9 @@ use crate::exec::weights::LayerWeights;
 use crate::model::cell::{Buffers, resize};
 use crate::settings::Layer;
 use unrolled_kernels::pack::padded;
-use unrolled_kernels::{Isa, Window};
+use unrolled_kernels::{Isa, WindowShape};
 
-/// The activations of one layer for some rows; [N, ..] stands for their tokens, as [`Window`] orders them.
+/// The activations of one layer for some rows; [N, ..] stands for their tokens, as [`WindowShape`] orders them.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerActivations {
     /// The cell's state, gates and deltas.
@@ -93,7 +93,7 @@ pub(crate) enum LayerInput<'a> {
 
 impl LayerActivations {
     pub(crate) fn new(weights: &LayerWeights, keep: bool) -> Self {
-        let window = Window { steps: 0, rows: 0, hidden: weights.sizes.hidden, keep, active: &[] };
+        let window = WindowShape { steps: 0, rows: 0, hidden: weights.sizes.hidden, keep, active: &[] };
         Self {
             buffers: Buffers::new(weights.sizes, window),
             masked: Vec::new(),
@@ -109,8 +109,8 @@ impl LayerActivations {
     }
 
     /// Takes the sizes of another window. `drops` says if its passes may drop activations.
-    pub(crate) fn resize(&mut self, weights: &LayerWeights, window: Window<'_>, drops: bool) {
-        self.buffers.resize(Window { hidden: weights.sizes.hidden, ..window });
+    pub(crate) fn resize(&mut self, weights: &LayerWeights, window: WindowShape<'_>, drops: bool) {
+        self.buffers.resize(WindowShape { hidden: weights.sizes.hidden, ..window });
         let (tokens, most) = (window.tokens(), window.steps * window.rows);
         let fit = |values: &mut Vec<f32>, used: bool, width: usize| {
             if used {

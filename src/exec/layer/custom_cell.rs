@@ -2,9 +2,10 @@
 
 use super::activations::{CustomBuffers, LayerActivations, LayerContext, LayerInput};
 use super::masks::Site;
-use crate::model::cell::{Buffers, StepPlace};
-use crate::model::{RnnCell, Step, StepBackward};
+use crate::model::cell::Buffers;
+use crate::model::{CellStep, CellStepBackward, RnnCell};
 use std::ops::Range;
+use unrolled_kernels::StepPlace;
 use unrolled_kernels::pack::padded;
 
 impl CustomBuffers {
@@ -62,7 +63,7 @@ impl LayerActivations {
             self.read_step(at, place, x);
             let Self { custom, buffers, given, .. } = self;
             let kept = kept_range(buffers, place);
-            let step = Step {
+            let step = CellStep {
                 rows,
                 inputs: &custom.inputs,
                 state: &custom.state,
@@ -114,7 +115,7 @@ impl LayerActivations {
             d_state.clear();
             d_state.resize(place.active * s, 0.0);
             let mut d_variables: Vec<&mut [f32]> = gradients.iter_mut().map(Vec::as_mut_slice).collect();
-            let step = StepBackward {
+            let step = CellStepBackward {
                 rows: place.active,
                 inputs,
                 state,

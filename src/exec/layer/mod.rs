@@ -21,9 +21,9 @@ pub(crate) use activations::{LayerActivations, LayerContext, LayerInput};
 use super::weights::{GatedWeights, LayerKind};
 use masks::{Mask, Site};
 use unrolled_kernels::affine::{Affine, Start};
+use unrolled_kernels::masks::multiply;
 use unrolled_kernels::pack::padded;
-use unrolled_kernels::update::multiply;
-use unrolled_kernels::{Dense, Input, Isa};
+use unrolled_kernels::{DenseInput, Input, Isa};
 
 impl LayerActivations {
     /// Runs a window forward, from the state at the start of the buffers.
@@ -178,7 +178,8 @@ impl GatedWeights {
             LayerInput::Dense(values) => {
                 let width = at.weights.inputs;
                 let second = self.input.get(1).map_or(&[][..], |second| &**second);
-                let dense = Dense { values, stride: padded(width), width, weights: &self.input[0], second };
+                let dense =
+                    DenseInput { values, stride: padded(width), width, weights: &self.input[0], second };
                 Input { start: &self.bias, ids: None, dense: Some(dense) }
             }
         }

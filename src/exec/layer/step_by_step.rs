@@ -11,10 +11,9 @@
 use super::activations::{LayerActivations, StepBuffers};
 use super::masks::Site;
 use crate::exec::weights::GatedWeights;
-use crate::model::cell::StepPlace;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
-use unrolled_kernels::{Dense, Input, Isa};
+use unrolled_kernels::{DenseInput, Input, Isa, StepPlace};
 
 impl StepBuffers {
     /// Splits the gradient of a changed h, `count` floats, between the output of the cell and the state before the
@@ -51,7 +50,8 @@ fn scale(values: &mut [f32], by: &[f32]) {
 /// The input of one step.
 fn of_step<'a>(input: Input<'a>, at: StepPlace) -> Input<'a> {
     let ids = input.ids.map(|ids| &ids[at.token..at.token + at.active]);
-    let dense = input.dense.map(|dense| Dense { values: &dense.values[at.token * dense.stride..], ..dense });
+    let dense =
+        input.dense.map(|dense| DenseInput { values: &dense.values[at.token * dense.stride..], ..dense });
     Input { ids, dense, ..input }
 }
 

@@ -7,7 +7,7 @@ use crate::model::Parameters;
 use crate::phases::Phase;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gather::add_columns;
+use unrolled_kernels::one_hot::add_columns;
 use unrolled_kernels::pack::padded;
 
 /// The largest vocabulary whose table always has all symbols, even if a window has few of them.

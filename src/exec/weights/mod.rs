@@ -13,7 +13,7 @@ pub(crate) use logit_blocks::LogitBlocks;
 
 use crate::aligned::Aligned;
 pub(crate) use crate::model::cell::Plain;
-use crate::model::cell::{self, Cell, CellWeights, Extras, Recurrent, Sizes};
+use crate::model::cell::{self, BufferWidths, CellKernels, CellWeights, Extras, Recurrent};
 use crate::model::{ModelConfig, Parameters};
 use crate::parallel::Threads;
 use crate::phases::Phases;
@@ -63,7 +63,7 @@ pub(crate) struct LayerWeights {
     /// Output width of the layer.
     pub(crate) outputs: usize,
     /// Widths of its buffers.
-    pub(crate) sizes: Sizes,
+    pub(crate) sizes: BufferWidths,
     pub(crate) kind: LayerKind,
     /// The gates of a highway connection.
     pub(crate) highway: Option<Plain>,
@@ -84,7 +84,7 @@ pub(crate) enum LayerKind {
 /// The packed weights of a layer with gates.
 #[derive(Debug)]
 pub(crate) struct GatedWeights {
-    pub(crate) cell: Box<dyn Cell>,
+    pub(crate) cell: Box<dyn CellKernels>,
     pub(crate) recurrent: Vec<Recurrent>,
     pub(crate) input_slots: Slots,
     pub(crate) input_pieces: Vec<Range<usize>>,
@@ -157,14 +157,14 @@ impl LayerWeights {
         let (kind, sizes) = match &layer.custom {
             Some(custom) => {
                 let kept = custom.cell().map_or(0, |cell| cell.kept_size(inputs));
-                let sizes = Sizes { hidden: state, state, stored: kept, extras: Extras::default() };
+                let sizes = BufferWidths { hidden: state, state, stored: kept, extras: Extras::default() };
                 (LayerKind::Custom(vec![Vec::new(); config.extras(l).len()]), sizes)
             }
             None => {
                 let depth = if gathered { config.embedding.unwrap_or(0) } else { inputs };
                 let gated = GatedWeights::new(&layer, depth, gathered);
                 let (stored, extras) = (gated.input_slots.width(), gated.cell.extras());
-                let sizes = Sizes { hidden: layer.hidden, state, stored, extras };
+                let sizes = BufferWidths { hidden: layer.hidden, state, stored, extras };
                 (LayerKind::Gated(Box::new(gated)), sizes)
             }
         };

@@ -2,7 +2,7 @@
 //!
 //! The rows are sorted, the longest first, and dealt to the shards in turn, back and forth, so that all shards have
 //! nearly the same work. The active rows of a step are then the first rows of a shard, and its tokens are packed step
-//! by step (see [`Window`](unrolled_kernels::Window)): nothing is computed beyond the end of a row. Sums over tokens
+//! by step (see [`WindowShape`](unrolled_kernels::WindowShape)): nothing is computed beyond the end of a row. Sums over tokens
 //! (losses, weight gradients) follow `locations`, in the order (step, row) of the caller, for any number of shards.
 
 use super::shard::Shard;

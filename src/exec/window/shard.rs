@@ -10,7 +10,7 @@ use crate::loss::Loss;
 use crate::model::Parameters;
 use crate::model::cell::resize;
 use crate::phases::Phase;
-use unrolled_kernels::Window;
+use unrolled_kernels::WindowShape;
 use unrolled_kernels::pack::padded;
 
 /// Which buffers a run of windows needs.
@@ -27,7 +27,7 @@ impl Needs {
     pub(crate) const INFERENCE: Self = Self { backward: false, dropout: false };
 }
 
-/// Some rows of the batch. [N, ..] stands for their tokens, step by step (see [`Window`]).
+/// Some rows of the batch. [N, ..] stands for their tokens, step by step (see [`WindowShape`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Shard {
     /// The batch row of each of its rows: in order, or the longest first.
@@ -94,7 +94,7 @@ impl Shard {
     ) {
         (self.steps, self.batch) = (steps, batch);
         let rows = self.order.len();
-        let window = Window { steps, rows, hidden: 0, keep: self.needs.backward, active };
+        let window = WindowShape { steps, rows, hidden: 0, keep: self.needs.backward, active };
         for (activations, layer) in self.layers.iter_mut().zip(&weights.layers) {
             activations.resize(layer, window, self.needs.dropout);
         }

@@ -5,7 +5,7 @@ use crate::exec::{
     Pass, detect,
 };
 use crate::loss::{Loss, Targets};
-use crate::model::{CustomCell, Model, RnnCell, Step, StepBackward, Variable};
+use crate::model::{CellStep, CellStepBackward, CustomCell, Model, RnnCell, Variable};
 use crate::{InputKind, Layer, ModelSettings, Settings};
 use unrolled_kernels::Isa;
 
@@ -107,7 +107,7 @@ impl RnnCell for Leaky {
     fn variables(&self, _: usize) -> Vec<Variable> {
         vec![Variable::weight("leak", &[self.0])]
     }
-    fn step(&self, variables: &[&[f32]], step: Step<'_>) {
+    fn step(&self, variables: &[&[f32]], step: CellStep<'_>) {
         let width = step.inputs.len() / step.rows;
         for i in 0..step.rows * self.0 {
             let (row, unit) = (i / self.0, i % self.0);
@@ -115,7 +115,7 @@ impl RnnCell for Leaky {
             (step.next_state[i], step.outputs[i]) = (sum, sum);
         }
     }
-    fn step_backward(&self, variables: &[&[f32]], step: StepBackward<'_>) {
+    fn step_backward(&self, variables: &[&[f32]], step: CellStepBackward<'_>) {
         let width = step.inputs.len() / step.rows;
         for i in 0..step.rows * self.0 {
             let (row, unit) = (i / self.0, i % self.0);

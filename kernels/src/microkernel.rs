@@ -1,81 +1,80 @@
 //! The inner loop of every product: a tile of R rows by W vectors, whose sums stay in registers.
 //!
 //! ```text
-//! acc[r][w] = acc[r][w] + x[r][k] * panel[k][w]        k ascending, one FMA chain per element
+//! acc[r][w] = acc[r][w] + x[r][k] * panel[k][w]        k ascending
 //! ```
 //!
-//! A *panel* holds, for each k, up to four vectors of sixteen outputs side by side: [K][W][16]. What the vectors
-//! mean (four gates of sixteen units, or sixty-four units of one gate) is the business of [`crate::pack`] and of the
-//! kernel that calls. A leaf of eight lanes walks a panel twice, once per half of each vector.
-//!
-//! 1. A tile is one function per instruction set and shape, shared by all kernels ([`multiply`]). It leaves its sums in
-//!    [`Sums`], where the kernel's own part (gates, deltas) picks them up. So a kernel compiles to one loop, not to one
-//!    function per shape.
-//! 2. A chain may run through several stretches of k ([`Factors`]): an input and a state, the pieces of a stored row, the
-//!    tokens of a window.
+//! 1. Each element is one FMA chain.
+//! 2. A *panel* holds, for each k, up to four vectors of sixteen outputs side by side: [K][W][16].
+//!    The calling kernel and [`crate::pack`] decide what the vectors are: four gates of sixteen
+//!    units, or sixty-four units of one gate. A backend of eight lanes walks a panel twice, once
+//!    per half of each vector.
+//! 3. There is one function per instruction set and tile shape, shared by all kernels
+//!    ([`multiply`]). It writes its sums into [`TileSums`], where the kernel's own part (gates,
+//!    deltas) reads them. So a kernel compiles to one loop, not to one function per shape.
+//! 4. A chain may run through several stretches of k ([`Factors`]): an input and a state, the
+//!    pieces of a stored row, the tokens of a window.
 
 use crate::pack::strides;
-use crate::shapes::{fits, values_first, width_of};
-use crate::simd::{Simd, Work};
-use crate::strips::Strip;
+use crate::side_by_side::Strip;
+use crate::simd::{Outlined, Simd};
+use crate::tile_shapes::{MOST_ROWS, fits, values_first, width_of};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
-/// The most rows of a tile.
-pub(crate) const MOST_ROWS: usize = 8;
-
-/// Sums that start from zero start here.
+/// The start of sums that start from zero.
 static ZEROS: [f32; 16] = [0.0; 16];
 
 /// The start of a tile's sums.
 #[derive(Clone, Copy)]
-pub(crate) struct Starts {
+pub(crate) struct TileStart {
     base: *const f32,
     /// Floats from one row to the next.
     row: usize,
     /// Floats from one vector to the next.
     step: usize,
-    /// The row of each of the tile's rows; null where they follow each other.
+    /// The number of the row that each of the tile's rows starts from. Null if the rows follow each
+    /// other.
     ids: *const u32,
 }
 
-impl Starts {
-    /// Zero.
+impl TileStart {
+    /// Returns a start from zero.
     #[inline(always)]
     pub(crate) fn zero() -> Self {
         Self { base: ZEROS.as_ptr(), row: 0, step: 0, ids: core::ptr::null() }
     }
-    /// Rows `row` floats apart, of vectors `step` floats apart.
+    /// Returns a start from rows `row` floats apart, with vectors `step` floats apart.
     #[inline(always)]
     pub(crate) fn rows(base: *const f32, row: usize, step: usize) -> Self {
         Self { base, row, step, ids: core::ptr::null() }
     }
-    /// Those rows that `ids` names.
+    /// Returns a start from the rows that `ids` names.
     #[inline(always)]
     pub(crate) fn with_ids(self, ids: *const u32) -> Self {
         Self { ids, ..self }
     }
-    /// Further on in each row.
+    /// Returns a start `floats` floats further in each row.
     #[inline(always)]
     pub(crate) fn skip(self, floats: usize) -> Self {
         Self { base: self.base.wrapping_add(floats), ..self }
     }
-    /// Where row `r` of the tile starts.
+    /// Returns the start of row `r` of the tile.
     ///
     /// # Safety
     /// The tile has such a row.
     #[inline(always)]
     pub(crate) unsafe fn of(&self, r: usize) -> *const f32 {
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for the row.
         let number = if self.ids.is_null() { r } else { unsafe { *self.ids.add(r) as usize } };
         self.base.wrapping_add(number * self.row)
     }
 }
 
-/// Vectors that values are multiplied by: vector w of k is at `at + k * step + w * vector`.
+/// Vectors that multiply values: vector w of k is at `at + k * step + w * vector`.
 #[derive(Clone, Copy)]
-pub(crate) struct Weights {
+pub(crate) struct PackedWeights {
     pub(crate) at: *const f32,
     /// Floats from one k to the next.
     pub(crate) step: usize,
@@ -83,62 +82,65 @@ pub(crate) struct Weights {
     pub(crate) vector: usize,
 }
 
-impl Weights {
-    /// A packed panel of `width` vectors and `depth` values of k, laid out for leaf S (see [`crate::pack`]).
+impl PackedWeights {
+    /// Returns a packed panel of `width` vectors and `depth` values of k, in the layout of backend
+    /// S (see [`crate::pack`]).
     #[inline(always)]
     pub(crate) fn of_panel<S: Simd>(at: *const f32, width: usize, depth: usize) -> Self {
         let [step, vector] = strides(width, depth, S::DEEP);
         Self { at, step, vector }
     }
-    /// Further k.
+    /// Returns the vectors `k` values of k further.
     #[inline(always)]
     pub(crate) fn skip(self, k: usize) -> Self {
         Self { at: self.at.wrapping_add(k * self.step), ..self }
     }
-    /// Further vectors.
+    /// Returns the vectors `count` vectors further.
     #[inline(always)]
     fn skip_vectors(self, count: usize) -> Self {
         Self { at: self.at.wrapping_add(count * self.vector), ..self }
     }
 }
 
-/// The two sides of a product, which continue a chain.
+/// The two sides of a product that continues a chain.
 #[derive(Clone, Copy)]
 pub(crate) enum Factors<'a> {
     /// Rows of values with packed weights.
     Rows {
-        /// Row 0 of the tile; `row` floats to the next.
+        /// Row 0 of the tile.
         x: *const f32,
+        /// Floats from one row to the next.
         row: usize,
-        /// The parts of a row that are multiplied, in order.
+        /// The pieces of a row that are multiplied, in order.
         pieces: &'a [Range<usize>],
-        /// Packed weights, from the first vector on; k counts through all pieces.
-        weights: Weights,
+        /// Packed weights, from the first vector on. k counts through all pieces.
+        weights: PackedWeights,
     },
     /// Deltas of neighboring units with the inputs of the same tokens.
     Tokens {
         strips: &'a [Strip],
-        /// The first delta within a stored row, and the first input within an input vector.
+        /// The first delta within a stored row.
         delta: usize,
+        /// The first input within an input vector.
         input: usize,
     },
 }
 
-/// One tile: where its sums start, what continues them, and where they go.
+/// One tile: the start of its sums, the factors that continue them, and their destination.
 pub(crate) struct Tile<'a> {
-    pub(crate) start: Starts,
-    /// In the order of the chain.
+    pub(crate) start: TileStart,
+    /// The factors, in the order of the chain.
     pub(crate) factors: &'a [Factors<'a>],
     /// Vector w of row r goes to `out + r * out_row + w * 16`.
     pub(crate) out: *mut f32,
     pub(crate) out_row: usize,
 }
 
-/// Room for the sums of one tile, `[row][vector][16]`, which stays in the first-level cache.
+/// Room for the sums of one tile, `[row][vector][16]`. It stays in the first-level cache.
 #[repr(align(64))]
-pub(crate) struct Sums(UnsafeCell<MaybeUninit<[f32; MOST_ROWS * Sums::ROW]>>);
+pub(crate) struct TileSums(UnsafeCell<MaybeUninit<[f32; MOST_ROWS * TileSums::ROW]>>);
 
-impl Sums {
+impl TileSums {
     /// Floats of a row.
     pub(crate) const ROW: usize = 64;
 
@@ -147,13 +149,13 @@ impl Sums {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
-    /// Where they lie.
+    /// Returns the place of the sums.
     #[inline(always)]
     pub(crate) fn base(&self) -> *mut f32 {
         self.0.get().cast()
     }
 
-    /// W vectors of row `row`, from vector `first` on.
+    /// Loads W vectors of row `row`, from vector `first` on.
     ///
     /// # Safety
     /// A tile has written them.
@@ -161,18 +163,19 @@ impl Sums {
     pub(crate) unsafe fn row<S: Simd, const W: usize>(&self, s: S, row: usize, first: usize) -> [S::F; W] {
         let mut sums = [s.splat(0.0); W];
         for (w, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: as the caller vouches.
+            // SAFETY: the caller vouches for the vectors.
             *sum = unsafe { s.load(self.base().add(row * Self::ROW + (first + w) * 16)) };
         }
         sums
     }
 }
 
-/// Computes a tile of `rows` rows by `width` vectors, 1 to 4: all at once, or some vectors after others where the registers do
-/// not hold all sums.
+/// Computes a tile of `rows` rows by `width` vectors, 1 to 4. If the registers cannot hold all
+/// sums, it takes some vectors after others.
 ///
 /// # Safety
-/// All that the tile names is readable, its `out` writable, for `rows` rows and `width` vectors of S::LANES floats.
+/// The operands of the tile are readable, and its `out` is writable, for `rows` rows and `width`
+/// vectors of S::LANES floats.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, width: usize, tile: &Tile<'_>) {
     let mut first = 0;
@@ -189,36 +192,37 @@ pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, width: usize, tile: &T
     }
 }
 
-/// Turns a number of rows into a constant. Called by `multiply` alone.
+/// Turns a number of rows into a constant. Only `multiply` calls it.
 #[inline(always)]
 fn of_width<S: Simd, const W: usize>(s: S, rows: usize, first: usize, tile: &Tile<'_>) {
     match rows {
-        1 if const { fits::<S>(1, W) } => s.apart(Shape::<S, 1, W> { s, first, tile }),
-        2 if const { fits::<S>(2, W) } => s.apart(Shape::<S, 2, W> { s, first, tile }),
-        3 if const { fits::<S>(3, W) } => s.apart(Shape::<S, 3, W> { s, first, tile }),
-        4 if const { fits::<S>(4, W) } => s.apart(Shape::<S, 4, W> { s, first, tile }),
-        5 if const { fits::<S>(5, W) } => s.apart(Shape::<S, 5, W> { s, first, tile }),
-        6 if const { fits::<S>(6, W) } => s.apart(Shape::<S, 6, W> { s, first, tile }),
-        7 if const { fits::<S>(7, W) } => s.apart(Shape::<S, 7, W> { s, first, tile }),
-        8 if const { fits::<S>(8, W) } => s.apart(Shape::<S, 8, W> { s, first, tile }),
+        1 if const { fits::<S>(1, W) } => s.outline(SizedTile::<S, 1, W> { s, first, tile }),
+        2 if const { fits::<S>(2, W) } => s.outline(SizedTile::<S, 2, W> { s, first, tile }),
+        3 if const { fits::<S>(3, W) } => s.outline(SizedTile::<S, 3, W> { s, first, tile }),
+        4 if const { fits::<S>(4, W) } => s.outline(SizedTile::<S, 4, W> { s, first, tile }),
+        5 if const { fits::<S>(5, W) } => s.outline(SizedTile::<S, 5, W> { s, first, tile }),
+        6 if const { fits::<S>(6, W) } => s.outline(SizedTile::<S, 6, W> { s, first, tile }),
+        7 if const { fits::<S>(7, W) } => s.outline(SizedTile::<S, 7, W> { s, first, tile }),
+        8 if const { fits::<S>(8, W) } => s.outline(SizedTile::<S, 8, W> { s, first, tile }),
         _ => assert!(rows == 0, "a tile of {rows} rows by {W} vectors"),
     }
 }
 
-/// A tile of R rows by W vectors. Made by `of_width` alone, for whose tile the caller of `multiply` vouches.
-struct Shape<'a, S, const R: usize, const W: usize> {
+/// A tile of R rows by W vectors. Only `of_width` makes it; the caller of `multiply` vouches for
+/// the tile.
+struct SizedTile<'a, S, const R: usize, const W: usize> {
     s: S,
     /// The first of the W vectors.
     first: usize,
     tile: &'a Tile<'a>,
 }
 
-impl<S: Simd, const R: usize, const W: usize> Work for Shape<'_, S, R, W> {
+impl<S: Simd, const R: usize, const W: usize> Outlined for SizedTile<'_, S, R, W> {
     #[inline(always)]
-    fn work(self) {
+    fn run(self) {
         let Self { s, first, tile } = self;
         let mut acc = [[s.splat(0.0); W]; R];
-        // SAFETY: as the caller of `multiply` vouches.
+        // SAFETY: the caller of `multiply` vouches for the tile.
         unsafe {
             for (r, sums) in acc.iter_mut().enumerate() {
                 let start = tile.start.of(r).add(first * tile.start.step);
@@ -240,7 +244,7 @@ impl<S: Simd, const R: usize, const W: usize> Work for Shape<'_, S, R, W> {
                         for Strip { deltas, inputs, run } in strips {
                             let x = (deltas.add(delta), 1, run.delta_stride);
                             let at = inputs.add(input + first * 16);
-                            let inputs = Weights { at, step: run.input_stride, vector: 16 };
+                            let inputs = PackedWeights { at, step: run.input_stride, vector: 16 };
                             accumulate(s, &mut acc, x, run.rows, inputs);
                         }
                     }
@@ -255,7 +259,8 @@ impl<S: Simd, const R: usize, const W: usize> Work for Shape<'_, S, R, W> {
     }
 }
 
-/// Continues the chains over `depth` values of k: value k of row r is at `x + r * row + k * column`.
+/// Continues the chains over `depth` values of k: value k of row r is at `x + r * row + k *
+/// column`.
 ///
 /// # Safety
 /// All of them are readable.
@@ -265,14 +270,15 @@ unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
     acc: &mut [[S::F; W]; R],
     x: (*const f32, usize, usize),
     depth: usize,
-    weights: Weights,
+    weights: PackedWeights,
 ) {
-    // A constant distance is part of an instruction; another one takes a register and on some processors an operation.
+    // A constant distance is part of an instruction. A variable one takes a register, and on some
+    // processors an operation.
     let beside = W == 1 || S::DEEP == usize::MAX || weights.vector == 16;
-    // SAFETY: as the caller vouches.
+    // SAFETY: the caller vouches for the values.
     unsafe {
         if beside {
-            continue_chains(s, acc, x, depth, Weights { vector: 16, ..weights });
+            continue_chains(s, acc, x, depth, PackedWeights { vector: 16, ..weights });
         } else {
             continue_chains(s, acc, x, depth, weights);
         }
@@ -289,12 +295,12 @@ unsafe fn continue_chains<S: Simd, const R: usize, const W: usize>(
     acc: &mut [[S::F; W]; R],
     (x, row, column): (*const f32, usize, usize),
     depth: usize,
-    weights: Weights,
+    weights: PackedWeights,
 ) {
     let mut sums = *acc;
     for k in 0..depth {
-        // One side first, then the other one at a time.
-        // SAFETY: k < depth and r < R, as the caller vouches.
+        // Load one side first, then multiply by the other side, vector by vector.
+        // SAFETY: k < depth and r < R; the caller vouches for them.
         unsafe {
             let value = |r: usize| s.splat(*x.add(r * row + k * column));
             let weights = weights.skip(k);

@@ -1,22 +1,22 @@
 //! Two vectors of eight lanes as one of sixteen: the AVX2 backend of all products.
 //!
-//! A tile of eight lanes would walk each panel twice, once for the lower and once for the upper halves of its vectors, and use half
-//! of each cache line that it reads.
+//! A tile of eight lanes would walk each panel twice, once for the lower and once for the upper
+//! halves of its vectors. It would use half of each cache line that it reads.
 
-use crate::simd::{Simd, Work};
+use crate::simd::{Outlined, Simd};
 
-/// A leaf of eight lanes, doubled.
+/// A backend of eight lanes, doubled.
 #[derive(Clone, Copy)]
-pub(crate) struct Pair<S>(pub(crate) S);
+pub(crate) struct Doubled<S>(pub(crate) S);
 
-/// Applies an operation to both halves of its vectors.
+/// Applies an operation to both halves of a vector.
 macro_rules! both {
     ($self:ident . $operation:ident ( $($operand:ident),* )) => {
         ($self.0.$operation($($operand.0),*), $self.0.$operation($($operand.1),*))
     };
 }
 
-impl<S: Simd> Simd for Pair<S> {
+impl<S: Simd> Simd for Doubled<S> {
     const LANES: usize = 2 * S::LANES;
     const SUMS: usize = S::SUMS / 2;
     const REGISTERS: usize = 2;
@@ -30,8 +30,8 @@ impl<S: Simd> Simd for Pair<S> {
         self.0.narrow()
     }
     #[inline(always)]
-    fn apart<W: Work>(self, work: W) {
-        self.0.apart(work);
+    fn outline<W: Outlined>(self, work: W) {
+        self.0.outline(work);
     }
 
     #[inline(always)]
@@ -75,7 +75,7 @@ impl<S: Simd> Simd for Pair<S> {
     fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         both!(self.fnma(a, b, c))
     }
-    /// One half after the other, so that one register is enough for the vector.
+    /// Takes one half after the other, so that one register is enough for the vector.
     #[inline(always)]
     unsafe fn add_products<const R: usize>(
         self,
@@ -88,7 +88,7 @@ impl<S: Simd> Simd for Pair<S> {
         for (sum, value) in sums.iter_mut().zip(values) {
             sum.0 = self.0.fma(value.0, lower, sum.0);
         }
-        // SAFETY: likewise.
+        // SAFETY: the caller vouches for both halves.
         let upper = unsafe { self.0.load(from.add(S::LANES)) };
         for (sum, value) in sums.iter_mut().zip(values) {
             sum.1 = self.0.fma(value.1, upper, sum.1);

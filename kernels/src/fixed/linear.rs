@@ -1,32 +1,37 @@
 //! The head.
+//!
+//! ```text
+//! y = W x + b
+//! ```
+//!
+//! Each output is summed in sixteen lanes. Lane l takes `x[l]`, `x[l + 16]`, ... in a chain of
+//! fused multiply-adds. Then lane l is added to l + 8, + 4, + 2, + 1, and last the bias.
 
-use super::model::Layer;
-use super::{Error, check, native};
+use super::error::{Error, check, native};
+use super::stage::Stage;
 use crate::dispatch::Isa;
 use crate::simd::Simd;
 
-/// y = W x + b.
-///
-/// Each output is summed in sixteen lanes, lane l taking `x[l]`, `x[l + 16]`, ... in a chain of fused multiply-adds; then lane l
-/// and l + 8, + 4, + 2, + 1; then the bias.
+/// A linear layer, y = W x + b.
 #[derive(Clone, Debug)]
-pub struct Dense<const I: usize, const O: usize> {
+pub struct Linear<const I: usize, const O: usize> {
     weight: [[f32; I]; O],
     bias: [f32; O],
     out: [f32; O],
     isa: Isa,
 }
 
-impl<const I: usize, const O: usize> Dense<I, O> {
-    /// A head of zeros: for a `static` or a field, which [`Dense::load`] fills in its place.
+impl<const I: usize, const O: usize> Linear<I, O> {
+    /// Returns a layer of zeros, for a `static` or a field that [`Linear::load`] fills in place.
     pub const fn zeros() -> Self {
         Self { weight: [[0.0; I]; O], bias: [0.0; O], out: [0.0; O], isa: Isa::compiled() }
     }
 
-    /// Takes PyTorch's tensors, row-major: `weight` [O, I], `bias` `[O]`.
+    /// Loads PyTorch's tensors, row-major: `weight` [O, I], `bias` `[O]`.
     ///
     /// # Errors
-    /// When a length is wrong, or `UNROLLED_ISA` names what this processor lacks. The head is then as it was.
+    /// If a length is wrong, or `UNROLLED_ISA` names an instruction set that this processor lacks.
+    /// The layer is then unchanged.
     pub fn load(&mut self, weight: &[f32], bias: &[f32]) -> Result<(), Error> {
         check("weight", weight.len(), I.saturating_mul(O))?;
         check("bias", bias.len(), O)?;
@@ -36,33 +41,33 @@ impl<const I: usize, const O: usize> Dense<I, O> {
         Ok(())
     }
 
-    /// A head with PyTorch's tensors, as [`Dense::load`] takes them.
+    /// Makes a layer from PyTorch's tensors, as [`Linear::load`] takes them.
     ///
     /// # Errors
-    /// As for [`Dense::load`].
+    /// As for [`Linear::load`].
     pub fn new(weight: &[f32], bias: &[f32]) -> Result<Self, Error> {
-        let mut dense = Self::zeros();
-        dense.load(weight, bias)?;
-        Ok(dense)
+        let mut linear = Self::zeros();
+        linear.load(weight, bias)?;
+        Ok(linear)
     }
 
-    /// The same on the heap: the stack never holds the head, whatever its size.
+    /// Makes a layer on the heap. The stack never holds the layer, whatever its size.
     ///
     /// # Errors
-    /// As for [`Dense::load`].
+    /// As for [`Linear::load`].
     #[cfg(feature = "std")]
     pub fn boxed(weight: &[f32], bias: &[f32]) -> Result<Box<Self>, Error> {
-        let mut dense = Box::<Self>::new_uninit();
-        // SAFETY: zeros are floats and the portable instruction set.
-        let mut dense = unsafe {
-            dense.as_mut_ptr().write_bytes(0, 1);
-            dense.assume_init()
+        let mut linear = Box::<Self>::new_uninit();
+        // SAFETY: zero bytes are valid floats and the portable instruction set.
+        let mut linear = unsafe {
+            linear.as_mut_ptr().write_bytes(0, 1);
+            linear.assume_init()
         };
-        dense.load(weight, bias)?;
-        Ok(dense)
+        linear.load(weight, bias)?;
+        Ok(linear)
     }
 
-    /// The same head on another instruction set.
+    /// Returns the same layer on another instruction set.
     pub fn on(mut self, isa: Isa) -> Self {
         self.set_isa(isa);
         self
@@ -74,7 +79,7 @@ impl<const I: usize, const O: usize> Dense<I, O> {
     }
 }
 
-impl<const I: usize, const O: usize> Layer for Dense<I, O> {
+impl<const I: usize, const O: usize> Stage for Linear<I, O> {
     type Input = [f32; I];
     type Output = [f32; O];
 

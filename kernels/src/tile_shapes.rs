@@ -1,22 +1,28 @@
-//! Which tiles there are: how many rows and vectors of sums the registers of a leaf hold beside what is multiplied.
+//! The shapes of tiles: the rows and vectors whose sums fit in the registers of a backend, beside
+//! the operands.
 
-use crate::product::MOST_ROWS;
 use crate::simd::Simd;
 
-/// Whether a tile loads its rows' values first, and then one vector of weights at a time: the faster way, where the
-/// registers hold R values and a vector beside the sums. (A single vector of weights multiplies values straight from memory.)
+/// The most rows of a tile. Eight keep a processor busy that starts two multiply-adds per cycle and
+/// ends them four cycles later.
+pub(crate) const MOST_ROWS: usize = 8;
+
+/// Returns whether a tile loads its rows' values first, and then one vector of weights at a time.
+/// This is faster if the registers hold R values and a vector beside the sums. (A single vector of
+/// weights multiplies values straight from memory.)
 pub(crate) const fn values_first<S: Simd>(rows: usize, width: usize) -> bool {
     rows <= width || width > 1 && rows * width * S::REGISTERS + rows < registers::<S>()
 }
 
-/// Vector registers, of which a third as many as the sums are left for what is multiplied.
+/// Returns the vector registers: those of the sums, and a third as many for the operands.
 const fn registers<S: Simd>() -> usize {
     let sums = S::SUMS * S::REGISTERS;
     sums + sums / 3
 }
 
-/// Whether there is a tile of that shape: whether the registers hold its sums, the side that is loaded first, and one more.
-/// (Compilers fill the last register only where the values come first.)
+/// Returns whether there is a tile of that shape: the registers hold its sums, the side that is
+/// loaded first, and one more vector. (Compilers fill the last register only if the values come
+/// first.)
 pub(crate) const fn fits<S: Simd>(rows: usize, width: usize) -> bool {
     let sums = rows * width;
     let weights = width * S::REGISTERS;
@@ -24,8 +30,7 @@ pub(crate) const fn fits<S: Simd>(rows: usize, width: usize) -> bool {
     rows <= S::ROWS && rows <= MOST_ROWS && sums <= S::SUMS && (rows == 1 || held < registers::<S>())
 }
 
-/// The most rows of a tile of `width` vectors. Eight keep a processor busy that begins two products in a cycle and ends
-/// them four cycles later.
+/// Returns the most rows of a tile of `width` vectors.
 #[inline(always)]
 pub(crate) fn rows_of<S: Simd>(width: usize) -> usize {
     match width {
@@ -37,7 +42,7 @@ pub(crate) fn rows_of<S: Simd>(width: usize) -> usize {
     }
 }
 
-/// The most vectors of a tile of `rows` rows.
+/// Returns the most vectors of a tile of `rows` rows.
 #[inline(always)]
 pub(crate) fn width_of<S: Simd>(rows: usize) -> usize {
     match rows {

@@ -1,24 +1,30 @@
-//! The gradient of a bias: the sum of its deltas, one chain for each row of the matrix.
+//! The gradient of a bias: the sum of its deltas.
+//!
+//! ```text
+//! db[n] = sum over m of delta[m][n]        m ascending, one chain per row n of the matrix
+//! ```
+//!
+//! Four blocks of rows are summed side by side: one sum alone would wait for its own additions.
 
-use crate::gemm::Group;
+use crate::row_group::RowGroup;
+use crate::side_by_side::Strip;
 use crate::simd::Simd;
-use crate::strips::Strip;
 
-/// Groups whose deltas are added up side by side: a single sum would wait for itself.
+/// Groups of rows that are summed side by side.
 const SIDE: usize = 4;
 
-/// Continues the sums of the deltas.
+/// Continues the sums of some groups of rows.
 #[inline(always)]
-pub(crate) fn add_deltas<S: Simd>(s: S, strips: &[Strip], groups: &[Group], bias: &mut [f32]) {
+pub(crate) fn add_deltas<S: Simd>(s: S, strips: &[Strip], groups: &[RowGroup], bias: &mut [f32]) {
     for groups in groups.chunks(SIDE) {
         let group = |g: usize| groups[g.min(groups.len() - 1)];
         let blocks: [usize; SIDE] = core::array::from_fn(|g| group(g).place / 16 * 16);
         let mut sums = [[0.0; 16]; SIDE];
-        for (sums, Group { row, place, count }) in sums.iter_mut().zip(groups) {
+        for (sums, RowGroup { row, place, count }) in sums.iter_mut().zip(groups) {
             sums[place % 16..][..*count].copy_from_slice(&bias[*row..][..*count]);
         }
         add_blocks(s, strips, blocks, &mut sums);
-        for (sums, Group { row, place, count }) in sums.iter().zip(groups) {
+        for (sums, RowGroup { row, place, count }) in sums.iter().zip(groups) {
             bias[*row..][..*count].copy_from_slice(&sums[place % 16..][..*count]);
         }
     }
@@ -29,7 +35,7 @@ pub(crate) fn add_deltas<S: Simd>(s: S, strips: &[Strip], groups: &[Group], bias
 fn add_blocks<S: Simd>(s: S, strips: &[Strip], blocks: [usize; SIDE], sums: &mut [[f32; 16]; SIDE]) {
     for half in (0..16).step_by(S::LANES) {
         let mut added = [s.splat(0.0); SIDE];
-        // SAFETY: `look_up` has checked the strips, whose stored rows are whole blocks of sixteen.
+        // SAFETY: `look_up` has checked the strips; their stored rows are whole blocks of sixteen.
         unsafe {
             for (sum, from) in added.iter_mut().zip(&*sums) {
                 *sum = s.load(from.as_ptr().add(half));

@@ -1,21 +1,27 @@
-//! The first layer multiplies nothing: a symbol's input product is a row of a table, and its gradient is added up there.
+//! One-hot inputs: a table lookup instead of a product.
 //!
-//! A table has one stored row (see [`crate::pack`]) for each symbol of the window, the summed bias included.
+//! ```text
+//! table[d] = bias + column symbol(d) of W                                     forward
+//! table[id(m)][n] = table[id(m)][n] + delta[m][n],  sum[n] = sum[n] + delta[m][n]     backward
+//! ```
+//!
+//! A table has one stored row (see [`crate::pack`]) for each symbol of the window, including the
+//! summed bias. The gradient of a symbol's column is summed in the same row.
 
 use crate::dispatch::Isa;
-use crate::gemm::{Pairs, runs};
 use crate::pack::Slots;
+use crate::pairs::{Pairs, runs};
 use crate::simd::{Kernel, Simd};
 use core::ops::Range;
 
-/// Adds to each stored row of `table` [D, stored] the weights of one-hot input number `symbols[d]`: a column of
+/// Adds to each stored row of `table` [D, stored] the weights of symbol `symbols[d]`: a column of
 /// `weight` [G * H, V]. The rows start as the summed bias.
 ///
 /// # Panics
-/// When a slice has not the stated length or a symbol is not below V.
+/// If a slice has the wrong length, or a symbol is not below V.
 pub fn add_columns(weight: &[f32], vocabulary: usize, slots: &Slots, symbols: &[u32], table: &mut [f32]) {
-    assert_eq!(weight.len(), slots.depth() * vocabulary, "one-hot input weights");
-    assert_eq!(table.len(), symbols.len() * slots.width(), "table of {} symbols", symbols.len());
+    check("the one-hot input weight", weight.len(), slots.depth() * vocabulary);
+    check("the table", table.len(), symbols.len() * slots.width());
     for (group, place) in slots.groups(0..slots.depth()) {
         let (rows, weight) = (group.len(), &weight[group.start * vocabulary..group.end * vocabulary]);
         let table = symbols.iter().zip(table.chunks_exact_mut(slots.width()));
@@ -30,6 +36,10 @@ pub fn add_columns(weight: &[f32], vocabulary: usize, slots: &Slots, symbols: &[
     }
 }
 
+fn check(name: &str, found: usize, expected: usize) {
+    assert!(found == expected, "{name} has length {found}, expected {expected}");
+}
+
 /// Adds the columns of a whole block of rows.
 fn add_block<'a>(weight: &[f32], vocabulary: usize, table: impl Iterator<Item = (usize, &'a mut [f32])>) {
     let rows: [&[f32]; 16] = core::array::from_fn(|lane| &weight[lane * vocabulary..][..vocabulary]);
@@ -39,18 +49,19 @@ fn add_block<'a>(weight: &[f32], vocabulary: usize, table: impl Iterator<Item = 
     }
 }
 
-/// The inverse for gradients: column `symbols[d]` of a weight matrix [G * H, V] is row d of a table.
+/// The inverse of [`add_columns`], for gradients: row d of a table becomes column `symbols[d]` of a
+/// weight matrix [G * H, V].
 #[derive(Clone, Copy, Debug)]
 pub struct TakeColumns<'a> {
-    /// For each `strip` columns of a stored row, and the rest of them, [D, columns].
+    /// [D, columns] for each `strip` columns of a stored row, and for the rest of the columns.
     pub table: &'a [f32],
-    /// A multiple of sixteen.
+    /// Columns of a strip, a multiple of sixteen.
     pub strip: usize,
-    /// Vocabulary V.
+    /// Size of the vocabulary (V).
     pub vocabulary: usize,
-    /// Where the matrix rows lie in a stored row.
+    /// The places of the matrix rows in a stored row.
     pub slots: &'a Slots,
-    /// `[D]`, each once; the columns of others are zero.
+    /// `[D]`, each symbol once. The columns of other symbols become zero.
     pub symbols: &'a [u32],
 }
 
@@ -58,12 +69,15 @@ impl TakeColumns<'_> {
     /// Writes some rows of the matrix, `weight` [rows, V].
     ///
     /// # Panics
-    /// When a slice has not the stated length or a symbol is not below V.
+    /// If a slice has the wrong length, or a symbol is not below V.
     pub fn run(&self, rows: Range<usize>, weight: &mut [f32]) {
         let Self { table, strip, vocabulary, slots, symbols } = *self;
-        assert_eq!(weight.len(), rows.len() * vocabulary, "one-hot input weights");
-        assert_eq!(table.len(), symbols.len() * slots.width(), "table of {} symbols", symbols.len());
-        assert!(strip > 0 && strip.is_multiple_of(16), "strips of {strip} columns");
+        check("the one-hot input weight", weight.len(), rows.len() * vocabulary);
+        check("the table", table.len(), symbols.len() * slots.width());
+        assert!(
+            strip > 0 && strip.is_multiple_of(16),
+            "strip is {strip}, expected a multiple of 16, at least 16"
+        );
         if symbols.len() < vocabulary {
             weight.fill(0.0);
         }
@@ -80,17 +94,14 @@ impl TakeColumns<'_> {
     }
 }
 
-/// Adds the deltas of each token to the table row of its symbol, for some columns of the stored row.
-///
-/// ```text
-/// table[id(m)][n] = table[id(m)][n] + delta[m][n],  sum[n] = sum[n] + delta[m][n]       m ascending
-/// ```
+/// Adds the deltas of each token to the table row of its symbol, for some columns of the stored
+/// row, m ascending.
 pub struct Scatter<'a> {
-    /// Whose deltas are added; the inputs are not read.
+    /// The deltas. The inputs are not read.
     pub pairs: &'a dyn Pairs,
     /// The table row of each m.
     pub ids: &'a [u32],
-    /// The columns, a multiple of sixteen.
+    /// The columns; their number is a multiple of sixteen.
     pub columns: Range<usize>,
     /// [D, columns], overwritten.
     pub table: &'a mut [f32],
@@ -99,14 +110,15 @@ pub struct Scatter<'a> {
 }
 
 impl Scatter<'_> {
-    /// Adds up all tokens.
+    /// Adds the deltas of all tokens.
     ///
     /// # Panics
-    /// When a slice has not the stated length or an id is no row of the table.
+    /// If a slice has the wrong length, or an id is not a row of the table.
     pub fn run_on(self, isa: Isa) {
         let width = self.columns.len();
-        assert!(width.is_multiple_of(16) && self.sum.len() == width, "{width} columns");
-        assert_eq!(self.ids.len(), self.pairs.len(), "an id for each token");
+        assert!(width.is_multiple_of(16), "{width} columns, expected a multiple of 16");
+        check("sum", self.sum.len(), width);
+        check("ids", self.ids.len(), self.pairs.len());
         self.table.fill(0.0);
         isa.run_rows(usize::MAX, self);
     }
@@ -119,23 +131,23 @@ impl Kernel for Scatter<'_> {
         let (mut column, whole) = (0, SUMS * S::LANES);
         while column < self.columns.len() {
             if self.columns.len() - column >= whole {
-                self.add_up::<S, SUMS>(s, column);
+                self.sum_columns::<S, SUMS>(s, column);
                 column += whole;
             } else {
-                self.add_up::<S, 1>(s, column);
+                self.sum_columns::<S, 1>(s, column);
                 column += S::LANES;
             }
         }
     }
 }
 
-/// Vectors of the bias's gradient that are added up in registers.
+/// Number of vectors of the bias's gradient that are summed in registers.
 const SUMS: usize = 4;
 
 impl Scatter<'_> {
-    /// W vectors of columns from `column` of this call on.
+    /// Adds W vectors of columns, from `column` of this call on.
     #[inline(always)]
-    fn add_up<S: Simd, const W: usize>(&mut self, s: S, column: usize) {
+    fn sum_columns<S: Simd, const W: usize>(&mut self, s: S, column: usize) {
         let (width, lanes) = (self.columns.len(), W * S::LANES);
         let mut sums = [s.splat(0.0); W];
         for (m, run) in runs(self.pairs, 0..self.ids.len()) {
@@ -144,7 +156,7 @@ impl Scatter<'_> {
                 let delta = deltas[i * run.delta_stride..][self.columns.clone()][column..][..lanes].as_ptr();
                 let row = self.table[*id as usize * width..][column..][..lanes].as_mut_ptr();
                 for (w, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: W vectors lie within the slices that `delta` and `row` were cut to.
+                    // SAFETY: `delta` and `row` come from slices of W vectors.
                     unsafe {
                         let (delta, to) = (s.load(delta.add(w * S::LANES)), row.add(w * S::LANES));
                         s.store(to, s.add(s.load(to), delta));
@@ -154,7 +166,7 @@ impl Scatter<'_> {
             }
         }
         for (sum, to) in sums.into_iter().zip(self.sum[column..][..lanes].chunks_exact_mut(S::LANES)) {
-            // SAFETY: `to` has as many floats as a vector.
+            // SAFETY: `to` has the floats of a vector.
             unsafe { s.store(to.as_mut_ptr(), sum) };
         }
     }
