@@ -94,6 +94,7 @@ pub mod optim;
 mod parallel;
 mod phases;
 mod presets;
+mod progress;
 pub mod random;
 pub mod sample;
 pub mod schedule;
@@ -101,6 +102,6 @@ mod settings;
 pub mod tensorflow;
 pub mod train;
 
-pub use error::{Error, Result};
+pub use error::{CheckpointError, Error, Result};
 pub use presets::Preset;
 pub use settings::*;

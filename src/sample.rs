@@ -7,6 +7,7 @@
 use crate::{
     Error, Result, Unknown,
     corpus::Vocabulary,
+    error::require,
     exec::Stream,
     model::Model,
     random::{Draws, Purpose},
@@ -66,24 +67,14 @@ impl Sampling {
     /// Checks every value.
     ///
     /// # Errors
-    /// [`Error::Setting`] names the value that cannot work.
+    /// [`Error::Setting`] names the value that is invalid.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |name, found: String, expected: &str| {
-            Err(Error::Setting { name, found, expected: expected.to_owned() })
-        };
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            let expected = "give a number above 0, or 0 for the likeliest symbol";
-            return refuse("temperature", self.temperature.to_string(), expected);
-        }
-        if self.top_k == Some(0) {
-            return refuse("top-k", "0".to_owned(), "give a whole number of at least 1");
-        }
-        match self.top_p {
-            Some(share) if !(share > 0.0 && share <= 1.0) => {
-                refuse("top-p", share.to_string(), "give a probability above 0 and at most 1")
-            }
-            _ => Ok(()),
-        }
+        let is_temperature = self.temperature >= 0.0 && self.temperature.is_finite();
+        let expected = "give a number above 0, or 0 for the likeliest symbol";
+        require(is_temperature, "temperature", self.temperature, expected)?;
+        require(self.top_k != Some(0), "top-k", 0, "give a whole number of at least 1")?;
+        let share = self.top_p.unwrap_or(1.0);
+        require(share > 0.0 && share <= 1.0, "top-p", share, "give a probability above 0 and at most 1")
     }
 
     /// Draws symbol number `index` of the first sequence from its logits `[V]`.
@@ -170,7 +161,7 @@ impl<'m> Generator<'m> {
     /// A text from the zero state. `sequence` numbers the texts that share a seed: each draws differently.
     ///
     /// # Errors
-    /// A sampling that cannot work, or a vocabulary of another size than the model's.
+    /// A sampling that is invalid, or a vocabulary of another size than the model's.
     pub fn new(
         model: impl Into<Arc<Model>>,
         vocabulary: &'m Vocabulary,
@@ -184,7 +175,7 @@ impl<'m> Generator<'m> {
         if vocabulary.len() != symbols {
             let expected =
                 format!("the model was built for {symbols} symbols; take the vocabulary of its checkpoint");
-            return Err(Error::Setting { name: "vocabulary", found: vocabulary.len().to_string(), expected });
+            return Err(Error::setting("vocabulary", vocabulary.len(), expected));
         }
         let place = Place { sequence, index: 0 };
         let stream = Stream::new(model)?;
@@ -338,12 +329,12 @@ mod tests {
         Sampling { temperature: 0.0, top_k: Some(1), top_p: Some(1.0), ..sampling() }.validate().unwrap();
         for temperature in [-1.0, f32::NAN, f32::INFINITY] {
             let text = refused(Sampling { temperature, ..sampling() });
-            assert!(text.starts_with(&format!("temperature = {temperature} cannot work: give")), "{text}");
+            assert!(text.starts_with(&format!("temperature = {temperature} is invalid: give")), "{text}");
         }
-        assert!(refused(Sampling { top_k: Some(0), ..sampling() }).starts_with("top-k = 0 cannot work"));
+        assert!(refused(Sampling { top_k: Some(0), ..sampling() }).starts_with("top-k = 0 is invalid"));
         for top_p in [0.0, -0.5, 1.1, f32::NAN] {
             let text = refused(Sampling { top_p: Some(top_p), ..sampling() });
-            assert!(text.starts_with(&format!("top-p = {top_p} cannot work")), "{text}");
+            assert!(text.starts_with(&format!("top-p = {top_p} is invalid")), "{text}");
         }
     }
 
@@ -373,7 +364,7 @@ mod tests {
         let (model, words) = (model(), Vocabulary::from_json(r#"["a"]"#).unwrap());
         let refused = Generator::new(model.clone(), &words, sampling(), 0).unwrap_err().to_string();
         assert!(
-            refused.contains("vocabulary = 1 cannot work: the model was built for 4 symbols"),
+            refused.contains("vocabulary = 1 is invalid: the model was built for 4 symbols"),
             "{refused}"
         );
     }

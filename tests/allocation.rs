@@ -1,8 +1,9 @@
-//! A training step asks the allocator for nothing after the first: counted on all threads, so it is a test binary of its own.
+//! A training step allocates nothing after the first. Allocations of all threads are counted, so
+//! this is a test binary of its own.
 //!
-//! On several threads rayon's queue, through which a step enters the pool, takes a block of room for 63 of them. Threads that
-//! start or end at their own time, also those that the corpus was scanned with, allocate a little meanwhile; so the least
-//! of several windows counts.
+//! On several threads a step enters the pool through rayon's queue, which allocates a block for 63
+//! steps. Threads that start or end meanwhile, such as those that scanned the corpus, allocate a
+//! little; so the smallest count of several windows is used.
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -20,13 +21,13 @@ use unrolled::{
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Steps that are counted, and those before.
+/// Number of counted steps, and of steps before them.
 const STEPS: u64 = 60;
 const BEFORE: u64 = 2;
 const WINDOWS: u64 = 4;
 const SYMBOLS: u32 = 65;
 
-/// Blocks that all threads allocate or enlarge while `f` runs.
+/// Counts the blocks that all threads allocate or enlarge while `f` runs.
 fn count(f: impl FnOnce()) -> u64 {
     let region = Region::new(ALLOCATOR);
     f();
@@ -34,7 +35,8 @@ fn count(f: impl FnOnce()) -> u64 {
     (change.allocations + change.reallocations) as u64
 }
 
-/// Checks that `run` allocates nothing in `STEPS` steps, of which each enters a pool up to `entries` times.
+/// Checks that `run` allocates nothing in `STEPS` steps, each of which enters a pool up to
+/// `entries` times.
 fn check(what: &str, threads_and_entries: (usize, u64), run: impl FnMut()) {
     check_steps(STEPS, what, threads_and_entries, run);
 }
@@ -51,7 +53,7 @@ fn text() -> Corpus {
     Corpus::from_text((0..6000).map(symbol).collect::<String>(), Unit::Char).unwrap()
 }
 
-/// A shape that is worth two threads.
+/// Settings that are large enough for two threads.
 fn settings() -> Settings {
     Settings {
         model: ModelSettings { hidden: 40, ..ModelSettings::default() },

@@ -1,4 +1,4 @@
-//! Training steps and forward passes of one shape, in both modes and on one thread and all.
+//! Training steps and forward passes of one shape, in both modes, on one thread and on all.
 
 use crate::measure::{Group, Peaks, Work};
 use crate::shapes::{Shape, VOCABULARY};
@@ -13,7 +13,7 @@ use unrolled::model::Model;
 use unrolled::train::Training;
 
 const MODES: [Mode; 2] = [Mode::Static, Mode::Dynamic];
-/// Beyond this width a step takes so long that building is nothing beside it.
+/// Width from which a step takes much longer than the build.
 const WIDEST_BUILT: usize = 128;
 
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks, shape: Shape) {
@@ -44,7 +44,7 @@ fn train(group: &mut Group<'_>, shape: &Shape) {
     }
 }
 
-/// 2, 4, 8, ... and the number of cores.
+/// Returns 2, 4, 8, ... and the number of cores.
 fn more_threads() -> Vec<usize> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let doubled = std::iter::successors(Some(2), |threads| Some(threads * 2));
@@ -53,7 +53,8 @@ fn more_threads() -> Vec<usize> {
     all
 }
 
-/// A run whose first loss is that of the other mode on one thread, and near that of guessing.
+/// A run whose first loss equals that of the other mode on one thread, and is near that of random
+/// guesses.
 fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
     let mut training = shape.training(shape.corpus(), mode, threads);
     let found = training.step().expect("a finite loss");
@@ -68,7 +69,7 @@ fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
     training
 }
 
-/// Building and the first step together.
+/// Measures the build and the first step together.
 fn build_training(group: &mut Group<'_>, shape: &Shape, mode: Mode) -> Option<f64> {
     let id = format!("train, build and first step/{}", mode.name());
     group.time_parts(
@@ -164,7 +165,7 @@ fn timed(run: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// What building takes beyond the step that it ends with, and whether it pays.
+/// Prints the build time without the first step, and the number of steps that compensate it.
 fn tell(shape: &Shape, what: &str, builds: [Option<f64>; 2], steps: [Option<f64>; 2]) {
     let cost = |mode: usize| {
         let (build, step) = (builds[mode]?, steps[mode]?);

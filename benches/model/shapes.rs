@@ -1,4 +1,4 @@
-//! The models that are timed.
+//! The measured models.
 
 use crate::measure::only_tests;
 use unrolled::bench::{Arithmetic, synthetic};
@@ -10,7 +10,7 @@ use unrolled::{
     Settings, Windows,
 };
 
-/// Symbols.
+/// Number of symbols.
 pub const VOCABULARY: usize = 65;
 
 /// A model and its window.
@@ -26,7 +26,7 @@ pub struct Shape {
     pub input: InputKind,
 }
 
-/// One layer of 100 units over short windows: the lecture's program.
+/// The lecture's program: one layer of 100 units over short windows.
 const fn lecture(name: &'static str, cell: Cell, reset: Reset) -> Shape {
     Shape { name, cell, reset, layers: 1, hidden: 100, batch: 200, steps: 5, input: InputKind::OneHot }
 }
@@ -49,13 +49,14 @@ pub const SHAPES: [Shape; 9] = [
 ];
 
 impl Shape {
-    /// Where answers alone are asked for, wide models get a small window.
+    /// If only results are checked, wide models get a small window.
     pub fn for_this_run(self) -> Self {
         let small = only_tests() && self.hidden > 128;
         if small { Self { batch: 8, steps: 8, ..self } } else { self }
     }
 
-    /// Settings whose steps are all alike: no evaluation, and weights that hardly move.
+    /// Returns settings with which every step is alike: no evaluation, and weights that hardly
+    /// change.
     pub fn settings(&self, mode: Mode) -> Settings {
         Settings {
             model: ModelSettings {
@@ -85,7 +86,7 @@ impl Shape {
         }
     }
 
-    /// Symbols of a window.
+    /// Returns the tokens of a window.
     pub fn tokens(&self) -> usize {
         self.batch * self.steps
     }
@@ -107,7 +108,7 @@ impl Shape {
         Model::new(&self.settings(Mode::Static).model, VOCABULARY, 1).expect("a shape that works")
     }
 
-    /// The first window of the text.
+    /// Returns the first window of the text.
     pub fn window(&self) -> Batch {
         let corpus = self.corpus();
         let batches = Batches::new(0..corpus.len(), Windows::Stream, self.batch, self.steps, 1);

@@ -1,4 +1,4 @@
-//! One symbol at a time, beside the time that reading the weights once takes.
+//! One symbol at a time, compared with the time to read the weights once.
 
 use crate::measure::{Group, Peaks, Work};
 use crate::shapes::{SHAPES, VOCABULARY};
@@ -9,7 +9,7 @@ use unrolled::exec::{Dynamic, Stream};
 use unrolled::model::Model;
 use unrolled::{Cell, InputKind};
 
-/// (layers, H)
+/// Layers and hidden units H.
 const SIZES: [(usize, usize); 5] = [(1, 16), (1, 100), (2, 128), (1, 512), (2, 512)];
 
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {

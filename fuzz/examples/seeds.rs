@@ -1,5 +1,6 @@
-//! Writes the seeds of every fuzz target and the dictionaries: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`.
-//! The same bytes each time; run it again when a format or a setting is new.
+//! Writes the seeds of every fuzz target and the dictionaries:
+//! `cargo run --manifest-path fuzz/Cargo.toml --example seeds`. It writes the same bytes each time.
+//! Run it again after a change of a format or a new setting.
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 use toml::Table;
@@ -20,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     configurations(folder)?;
     texts(&folder.join("seeds/corpus"))?;
     vocabularies(&folder.join("seeds/vocabulary"))?;
-    // Bytes that become sizes, numbers and special values: what they mean is the target's.
+    // Bytes that the target turns into sizes, numbers and special values.
     for (target, count) in [("kernels", 30u8), ("sampling", 12)] {
         for number in 0..count {
             let length = 16 + 11 * usize::from(number);
@@ -35,7 +36,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     fs::write(folder.join(name), bytes)
 }
 
-/// The number, which chooses the kernel, then random bytes.
+/// Returns the number, which selects the kernel, and random bytes.
 fn noise(number: u8, length: usize) -> Vec<u8> {
     let mut draws = Draws::new(u64::from(number), Purpose::Windows, 0, 0);
     let random = (0..length).map(|_| draws.word() as u8);
@@ -50,7 +51,7 @@ fn small() -> Settings {
     }
 }
 
-/// Settings that differ in what their files hold.
+/// Settings whose files have different content.
 fn kinds() -> Vec<(&'static str, Settings)> {
     let gru = Settings {
         model: ModelSettings { cell: Cell::Gru, input: InputKind::OneHot, layers: 2, ..small().model },
@@ -104,7 +105,7 @@ fn configurations(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Keys and words of a table and those below.
+/// Returns the keys and strings of a table and of its tables.
 fn collect(table: &Table, words: &mut BTreeSet<String>) {
     for (key, value) in table {
         words.insert(key.clone());

@@ -1,7 +1,7 @@
-//! What is timed: a training step and a forward pass, in either mode.
+//! The measured operations: a training step and a forward pass, in either mode.
 
-use super::checks;
-use super::timing::Run;
+use super::first_step::FirstStep;
+use super::timing::Repeated;
 use crate::corpus::{Batch, Corpus};
 use crate::exec::{Dynamic, Plan};
 use crate::model::Model;
@@ -9,19 +9,19 @@ use crate::train::Training;
 use crate::{Mode, Result, Settings};
 use std::{sync::Arc, time::Instant};
 
-/// A training run whose first loss and gradient are checked.
+/// Training steps. The first loss and gradient norm are checked.
 pub(super) struct TrainingRun<'a> {
     training: Training,
-    expected: &'a checks::Training,
+    expected: &'a FirstStep,
 }
 
 impl<'a> TrainingRun<'a> {
-    /// Seconds of building, and the run.
+    /// Builds the run, and returns the seconds that this takes with it.
     pub(super) fn build(
         corpus: Corpus,
         settings: Settings,
         threads: Option<usize>,
-        expected: &'a checks::Training,
+        expected: &'a FirstStep,
     ) -> Result<(f64, Self)> {
         let start = Instant::now();
         let training = Training::new(corpus, settings, threads)?;
@@ -29,14 +29,14 @@ impl<'a> TrainingRun<'a> {
     }
 }
 
-impl Run for TrainingRun<'_> {
+impl Repeated for TrainingRun<'_> {
     fn call(&mut self) -> Result<()> {
         let report = self.training.step()?;
         if report.step == 1 { self.expected.check(&report) } else { Ok(()) }
     }
 }
 
-/// A forward pass.
+/// Forward passes over one window.
 pub(super) struct ForwardRun<'m> {
     form: Form,
     batch: &'m Batch,
@@ -50,7 +50,7 @@ enum Form {
 }
 
 impl<'m> ForwardRun<'m> {
-    /// Seconds of building, and the run.
+    /// Builds the run, and returns the seconds that this takes with it.
     pub(super) fn build(
         mode: Mode,
         model: &Arc<Model>,
@@ -66,13 +66,13 @@ impl<'m> ForwardRun<'m> {
         Ok((start.elapsed().as_secs_f64(), Self { form, batch, logits }))
     }
 
-    /// The logits of the last call [T, B, V].
+    /// Returns the logits of the last call [T, B, V].
     pub(super) fn logits(self) -> Vec<f32> {
         self.logits
     }
 }
 
-impl Run for ForwardRun<'_> {
+impl Repeated for ForwardRun<'_> {
     fn call(&mut self) -> Result<()> {
         let Self { form, batch, logits } = self;
         match form {

@@ -118,7 +118,7 @@ fn check(holds: bool, found: usize, what: &str, expected: usize) -> Result<()> {
     if holds {
         return Ok(());
     }
-    Err(Error::Batch { found: format!("{found} {what}"), expected: format!("{expected}, and at least one") })
+    Err(Error::batch(format!("{found} {what}"), format!("{expected}, and at least one")))
 }
 
 /// Rows N and symbols V of logits that have `rows` rows.
@@ -133,7 +133,7 @@ fn check_targets(targets: &[u32], symbols: usize) -> Result<()> {
         None => Ok(()),
         Some(row) => {
             let found = format!("the target {} of row {row}", targets[row]);
-            Err(Error::Batch { found, expected: format!("targets below {symbols}") })
+            Err(Error::batch(found, format!("targets below {symbols}")))
         }
     }
 }
@@ -196,12 +196,12 @@ pub fn softmax_cross_entropy(logits: &[f32], labels: &[f32], rows: usize) -> Res
 /// [`Error::Batch`] for no symbols or a target that is not below V, [`Error::Setting`] for a smoothing that is no share.
 pub fn smoothed_labels(targets: &[u32], symbols: usize, smoothing: f32) -> Result<Vec<f32>> {
     if symbols == 0 {
-        return Err(Error::Batch { found: "0 symbols".to_owned(), expected: "at least one".to_owned() });
+        return Err(Error::batch("0 symbols", "at least one"));
     }
     check_targets(targets, symbols)?;
     if !(0.0..=1.0).contains(&smoothing) {
         let (found, expected) = (smoothing.to_string(), "give a share from 0 to 1".to_owned());
-        return Err(Error::Setting { name: "label-smoothing", found, expected });
+        return Err(Error::setting("label-smoothing", found, expected));
     }
     let every = smoothing / symbols as f32;
     let mut labels = vec![every; targets.len() * symbols];
@@ -304,7 +304,7 @@ pub fn in_top_k(logits: &[f32], targets: &[u32], k: usize) -> Result<Vec<bool>> 
     check_targets(targets, symbols)?;
     if k == 0 {
         let expected = "give a whole number of at least 1".to_owned();
-        return Err(Error::Setting { name: "top-k", found: "0".to_owned(), expected });
+        return Err(Error::setting("top-k", "0", expected));
     }
     Ok(logits.chunks(symbols).zip(targets).map(|(row, target)| is_within(row, *target, k)).collect())
 }

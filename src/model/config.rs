@@ -80,7 +80,7 @@ impl ModelConfig {
         let config = Self::unchecked(settings, vocabulary);
         let sizes = [("vocabulary", vocabulary), ("layers", config.stack.len()), ("hidden", settings.hidden)];
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
-            return Err(setting(name, 0, "give a whole number of at least 1"));
+            return Err(Error::setting(name, 0, "give a whole number of at least 1"));
         }
         config.check()?;
         Ok(config)
@@ -140,14 +140,14 @@ impl ModelConfig {
     }
 
     /// Checks sizes and options, which may have been changed since the configuration was made.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let read = if self.reads_symbols() { "embedding" } else { "inputs" };
         let sizes = [(read, self.embedding.unwrap_or(self.vocabulary)), ("layers", self.stack.len())];
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
-            return Err(setting(name, 0, "give a whole number of at least 1"));
+            return Err(Error::setting(name, 0, "give a whole number of at least 1"));
         }
         if self.stack.len() > MOST_LAYERS {
-            return Err(setting("layers", self.stack.len(), "give at most 1024"));
+            return Err(Error::setting("layers", self.stack.len(), "give at most 1024"));
         }
         for (index, layer) in self.stack.iter().enumerate() {
             layer.validate(self.input_width(index))?;
@@ -323,10 +323,6 @@ impl ModelConfig {
     }
 }
 
-fn setting(name: &'static str, found: usize, expected: &str) -> Error {
-    Error::Setting { name, found: found.to_string(), expected: expected.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,10 +377,10 @@ mod tests {
             ModelConfig::new(settings, vocabulary).expect_err("absurd").to_string()
         };
         let base = ModelSettings::default();
-        assert_eq!(refused(&base, 0), "vocabulary = 0 cannot work: give a whole number of at least 1");
+        assert_eq!(refused(&base, 0), "vocabulary = 0 is invalid: give a whole number of at least 1");
         assert_eq!(
             refused(&ModelSettings { layers: 1025, ..base.clone() }, 7),
-            "layers = 1025 cannot work: give at most 1024"
+            "layers = 1025 is invalid: give at most 1024"
         );
         for hidden in [usize::MAX, usize::MAX / 4, 1 << 62, 1 << 31] {
             let text = refused(&ModelSettings { hidden, ..base.clone() }, 7);

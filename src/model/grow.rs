@@ -47,7 +47,7 @@ impl Model {
         }
         let expected =
             format!("give the {symbols} symbols of the model ascending places below {vocabulary}, one each");
-        Err(Error::Setting { name: "vocabulary", found: format!("{} places", places.len()), expected })
+        Err(Error::setting("vocabulary", format!("{} places", places.len()), expected))
     }
 }
 
@@ -56,7 +56,7 @@ fn fixed(tensor: &str) -> Error {
         "the shape of {tensor} depends on the number of symbols, so the model takes no new ones; remove them from the text, or \
          pass --unknown skip or --unknown replace"
     );
-    Error::Setting { name: "vocabulary", found: "new symbols".to_owned(), expected }
+    Error::setting("vocabulary", "new symbols", expected)
 }
 
 /// [V, n], row by row.
@@ -127,6 +127,6 @@ mod tests {
         let settings = ModelSettings { stack, ..settings(InputKind::OneHot) };
         let told =
             Model::new(&settings, 3, 1).unwrap().grown(&settings, &PLACES, 5, 1).unwrap_err().to_string();
-        assert!(told.starts_with("residual = true cannot work"), "{told}");
+        assert!(told.starts_with("residual = true is invalid"), "{told}");
     }
 }

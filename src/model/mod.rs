@@ -11,7 +11,7 @@ mod parameters;
 use crate::{Error, Layer, ModelSettings, Result};
 pub use cell::custom::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 pub use config::ModelConfig;
-pub(crate) use memory::{bytes, check_bytes, check_plan, check_stack, memory_total};
+pub(crate) use memory::{check_bytes, check_plan, check_stack, memory_total};
 pub use memory::{check_evaluation_memory, check_memory, memory_needed};
 pub use parameters::{Entry, Layout, Parameters};
 
@@ -63,7 +63,7 @@ impl Model {
     /// by the random seed `seed`, as `settings` say. Of the settings, `bias`, `init` and `init_scale` are used: the layers are `stack`.
     ///
     /// # Errors
-    /// An option that cannot work, or sizes whose parameters are more than the memory of the machine.
+    /// An option that is invalid, or sizes whose parameters are more than the memory of the machine.
     pub fn of_stack(stack: &[Layer], inputs: usize, settings: &ModelSettings, seed: u64) -> Result<Self> {
         settings.validate_init()?;
         let config = ModelConfig::of_stack(stack, inputs, settings.bias)?;
@@ -106,7 +106,7 @@ pub(crate) fn check_parameters(config: &ModelConfig, parameters: &Parameters) ->
     }
     if parameters.values.len() != layout.len() {
         let found = format!("{} floats", parameters.values.len());
-        return Err(tensor_error(
+        return Err(Error::tensor(
             "(all parameters)",
             found,
             format!("{} floats, gaps included", layout.len()),
@@ -119,17 +119,17 @@ pub(crate) fn check_parameters(config: &ModelConfig, parameters: &Parameters) ->
 fn mismatch(found: &Layout, expected: &Layout) -> Error {
     for entry in expected.entries() {
         let Some(other) = found.find(&entry.name) else {
-            return tensor_error(&entry.name, "nothing".to_owned(), format!("shape {:?}", entry.shape));
+            return Error::tensor(&entry.name, "nothing", format!("shape {:?}", entry.shape));
         };
         if other.shape != entry.shape {
-            return tensor_error(
+            return Error::tensor(
                 &entry.name,
                 format!("shape {:?}", other.shape),
                 format!("shape {:?}", entry.shape),
             );
         }
         if other.range != entry.range {
-            return tensor_error(
+            return Error::tensor(
                 &entry.name,
                 format!("place {:?} in the arena", other.range),
                 format!("place {:?}, as ModelConfig::layout gives it", entry.range),
@@ -138,11 +138,7 @@ fn mismatch(found: &Layout, expected: &Layout) -> Error {
     }
     let surplus = found.entries().iter().find(|entry| expected.find(&entry.name).is_none());
     let name = surplus.map_or("(all parameters)", |entry| &entry.name);
-    tensor_error(name, "a tensor".to_owned(), "none of that name".to_owned())
-}
-
-fn tensor_error(tensor: &str, found: String, expected: String) -> Error {
-    Error::Tensor { tensor: tensor.to_owned(), found, expected }
+    Error::tensor(name, "a tensor", "none of that name")
 }
 
 #[cfg(test)]
@@ -200,7 +196,7 @@ mod tests {
     #[test]
     fn settings_out_of_range_give_no_model() {
         let text = Model::new(&ModelSettings { layers: 0, ..settings() }, 5, 1).unwrap_err().to_string();
-        assert!(text.starts_with("layers = 0 cannot work"), "{text}");
+        assert!(text.starts_with("layers = 0 is invalid"), "{text}");
         let text =
             Model::new(&ModelSettings { hidden: 1 << 40, ..settings() }, 5, 1).unwrap_err().to_string();
         assert!(text.contains("memory"), "{text}");

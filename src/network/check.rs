@@ -40,7 +40,7 @@ impl Difference {
 /// Dropout is off: its masks are constants like others. Meant for small layers, for each parameter takes four windows.
 ///
 /// # Errors
-/// A stack that cannot work.
+/// A stack that is invalid.
 pub fn check_gradients(stack: &[Layer], inputs: usize, seed: u64) -> Result<Vec<Difference>> {
     let settings = ModelSettings { init: Init::Uniform, init_scale: Some(0.5), ..ModelSettings::default() };
     let model = Model::of_stack(stack, inputs, &settings, seed)?;

@@ -1,6 +1,6 @@
 //! Stacks from files.
 
-use crate::checkpoint::{TensorFile, prefix};
+use crate::checkpoint::{TensorFile, paired_bias, prefix};
 use crate::model::{Model, ModelConfig, Parameters};
 use crate::{Error, Result};
 
@@ -17,7 +17,7 @@ impl TensorFile {
     /// use unrolled::{Bias, Layer};
     ///
     /// # fn main() -> unrolled::Result<()> {
-    /// # let path = std::path::Path::new("tests/goldens/torch-fixed-lstm-h16.safetensors");
+    /// # let path = std::path::Path::new("tests/fixtures/torch-fixed-lstm-h16.safetensors");
     /// let file = TensorFile::load(path)?; // a PyTorch module with a member `rnn`, an LSTM of 16 units on one input
     /// let config = ModelConfig::of_stack(&[Layer::lstm(16)], 1, Bias::Double)?;
     /// let network = Network::new(file.rnn("rnn", &config)?, Some(1))?;
@@ -61,19 +61,12 @@ impl TensorFile {
         let theirs = |name: &str| format!("{prefix}{}{suffix}", name.strip_prefix("rnn.").unwrap_or(name));
         for entry in parameters.layout.entries().to_vec() {
             let name = theirs(&entry.name);
-            let values = match twin(&entry.name) {
-                Some(twin) => self.biases(&[name, theirs(&twin)], &entry.shape)?.swap_remove(0),
+            let values = match paired_bias(&entry.name) {
+                Some(other) => self.biases(&[name, theirs(&other)], &entry.shape)?.swap_remove(0),
                 None => self.floats(&name, &entry.shape)?,
             };
             parameters.values[entry.range].copy_from_slice(&values);
         }
         Model::with_parameters(config.clone(), parameters)
     }
-}
-
-/// The other bias of the same layer.
-pub(crate) fn twin(name: &str) -> Option<String> {
-    let (input, hidden) = ("rnn.bias_ih_l", "rnn.bias_hh_l");
-    let other = |from, to| name.strip_prefix(from).map(|layer| format!("{to}{layer}"));
-    other(input, hidden).or_else(|| other(hidden, input))
 }

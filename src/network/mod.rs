@@ -46,5 +46,4 @@ pub use bidirectional::{Bidirectional, Merge};
 
 pub use crate::exec::{Inputs, Order, OutputSteps, Window};
 pub use check::{Difference, check_gradients};
-pub(crate) use load::twin;
 pub use passes::{Measure, Network};

@@ -95,7 +95,7 @@ impl Optimizer {
         }
         let find = |name: &str| given.iter().find(|(given, _)| *given == name);
         if let Some((name, _)) = self.rule.moments.iter().find(|(name, _)| find(name).is_none()) {
-            return Err(refuse(name, "nothing".to_owned(), format!("{} values", self.len)));
+            return Err(Error::tensor(name, "nothing", format!("{} values", self.len)));
         }
         for (name, values) in &mut self.rule.moments {
             find(name).into_iter().for_each(|(_, given)| values.copy_from_slice(given));
@@ -108,18 +108,14 @@ impl Optimizer {
         if !self.moments().any(|(known, _)| known == name) {
             let known: Vec<&str> = self.moments().map(|(name, _)| name).collect();
             let expected = if known.is_empty() { "no moments".to_owned() } else { known.join(" and ") };
-            return Err(refuse(name, "a moment of that name".to_owned(), expected));
+            return Err(Error::tensor(name, "a moment of that name", expected));
         }
         if values.len() != self.len {
-            return Err(refuse(name, format!("{} values", values.len()), self.len.to_string()));
+            return Err(Error::tensor(name, format!("{} values", values.len()), self.len.to_string()));
         }
         match values.iter().find(|value| !value.is_finite()) {
-            Some(value) => Err(refuse(name, value.to_string(), "finite numbers".to_owned())),
+            Some(value) => Err(Error::tensor(name, value.to_string(), "finite numbers")),
             None => Ok(()),
         }
     }
-}
-
-fn refuse(moment: &str, found: String, expected: String) -> Error {
-    Error::Tensor { tensor: moment.to_owned(), found, expected }
 }

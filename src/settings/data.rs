@@ -76,7 +76,7 @@ impl DataSettings {
     /// Checks every value by itself and against the others.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that cannot work, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
     pub fn validate(&self) -> Result<()> {
         below_one("val-fraction", self.val_fraction)?;
         below_one("test-fraction", self.test_fraction)?;

@@ -1,25 +1,12 @@
-//! Numbers of settings as people write them. An f32 stands in files as the shortest decimal number that reads as the same f32:
-//! 0.3, not the 0.30000001192092896 that it is as an f64.
+//! Numbers of settings as people write them. An f32 stands in files as the shortest decimal number
+//! that reads as the same f32: 0.3, not the 0.30000001192092896 that it is as an f64.
 
+pub(crate) use crate::error::Number;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
-use std::fmt;
 
 /// The shortest decimal number that reads as this f32.
 pub(crate) fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(value.into())
-}
-
-/// Shown without an exponent where that is short.
-pub(crate) struct Number(pub f64);
-
-impl fmt::Display for Number {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let size = self.0.abs();
-        match self.0 == 0.0 || !size.is_finite() || (1e-6..1e16).contains(&size) {
-            true => write!(out, "{}", self.0),
-            false => write!(out, "{:e}", self.0),
-        }
-    }
 }
 
 pub(super) fn serialize<S: Serializer>(value: &f32, to: S) -> Result<S::Ok, S::Error> {
@@ -30,8 +17,8 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::
     narrow(f64::deserialize(from)?)
 }
 
-/// A number that an f32 cannot reach must not become infinity, and one that it cannot tell from 0 must not become 0, which
-/// often means something else.
+/// A number that an f32 cannot reach must not become infinity, and one that it cannot tell from 0
+/// must not become 0, which often means something else.
 fn narrow<E: Error>(value: f64) -> Result<f32, E> {
     let narrow = value as f32;
     let refuse = |expected| Err(E::custom(format!("found {}, expected {expected}", Number(value))));

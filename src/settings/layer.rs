@@ -282,14 +282,14 @@ impl Layer {
     /// Checks every option by itself and against the others, for inputs of width `inputs`.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first option that cannot work.
+    /// [`Error::Setting`](crate::Error::Setting) names the first option that is invalid.
     pub fn validate(&self, inputs: usize) -> Result<()> {
         if let Some(custom) = &self.custom {
             custom.validate(inputs)?;
         }
         self.validate_alone()?;
         let read = self.input_size.unwrap_or(inputs);
-        require(read == inputs, "input-size", read, &format!("the layer reads {inputs} values"))?;
+        require(read == inputs, "input-size", read, format!("the layer reads {inputs} values"))?;
         let same = |name, wanted: bool| {
             let width = self.output_size();
             let expected = format!("the layer reads {inputs} values and gives {width}, which must be equal");

@@ -128,7 +128,7 @@ impl ModelSettings {
     /// Checks every value by itself and against the others.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that cannot work, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
     pub fn validate(&self) -> Result<()> {
         self.stack.iter().try_for_each(Layer::validate_alone)?;
         count("hidden", self.hidden as u64)?;

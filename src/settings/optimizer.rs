@@ -94,7 +94,7 @@ impl OptimizerSettings {
     /// Checks every value by itself and against the others.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that cannot work, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
     pub fn validate(&self) -> Result<()> {
         below_one("beta1", self.beta1)?;
         below_one("beta2", self.beta2)?;

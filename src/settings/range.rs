@@ -1,16 +1,8 @@
 //! Ranges of single settings.
 
 use super::decimal::Number;
-use crate::{Error, Result};
-use std::fmt::Display;
-
-/// An error naming the setting unless `holds`.
-pub(super) fn require(holds: bool, name: &'static str, found: impl Display, expected: &str) -> Result<()> {
-    if holds {
-        return Ok(());
-    }
-    Err(Error::Setting { name, found: found.to_string(), expected: expected.to_owned() })
-}
+use crate::Result;
+pub(super) use crate::error::require;
 
 const COUNT: &str = "give a whole number of at least 1";
 pub(super) const POSITIVE: &str = "give a finite number above 0";

@@ -75,7 +75,7 @@ impl RunSettings {
     /// Checks every value by itself and against the others.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that cannot work, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
     pub fn validate(&self) -> Result<()> {
         count("batch", self.batch as u64)?;
         count("steps", self.steps as u64)?;

@@ -57,7 +57,7 @@ impl ScheduleSettings {
     /// Checks every value by itself.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that cannot work, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
     pub fn validate(&self) -> Result<()> {
         positive("learning-rate", self.learning_rate)?;
         let share = self.cosine_floor;

@@ -7,7 +7,7 @@ impl Settings {
     /// Checks every value by itself and against the others, whatever the text and the machine.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that cannot work, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
     pub fn validate(&self) -> Result<()> {
         self.model.validate()?;
         self.run.validate()?;
@@ -45,13 +45,13 @@ mod tests {
     fn a_bad_value_is_named_with_its_range() {
         assert_eq!(
             message(|s| s.model.hidden = 0),
-            "hidden = 0 cannot work: give a whole number of at least 1"
+            "hidden = 0 is invalid: give a whole number of at least 1"
         );
-        assert_eq!(message(|s| s.model.dropout = 1.0), format!("dropout = 1 cannot work: {BELOW_ONE}"));
-        assert_eq!(message(|s| s.run.epochs = f64::NAN), format!("epochs = NaN cannot work: {POSITIVE}"));
+        assert_eq!(message(|s| s.model.dropout = 1.0), format!("dropout = 1 is invalid: {BELOW_ONE}"));
+        assert_eq!(message(|s| s.run.epochs = f64::NAN), format!("epochs = NaN is invalid: {POSITIVE}"));
         assert_eq!(
             message(|s| (s.data.val_fraction, s.data.test_fraction) = (0.5, 0.5)),
-            "val-fraction = 0.5 cannot work: with the test-fraction it leaves no text to train on; \
+            "val-fraction = 0.5 is invalid: with the test-fraction it leaves no text to train on; \
              their sum must be below 1"
         );
     }

@@ -62,7 +62,7 @@ pub fn evaluate_as(
     let (symbols, known) = (corpus.vocabulary().len(), model.config().vocabulary);
     if symbols > known {
         let expected = format!("the model knows {known} symbols; open the text with the model's vocabulary");
-        return Err(Error::Setting { name: "vocabulary", found: symbols.to_string(), expected });
+        return Err(Error::setting("vocabulary", symbols, expected));
     }
     let engine = Engine::new(model, threads)?;
     let reader = Reader { corpus, reading, steps: STEPS, interrupt: None };

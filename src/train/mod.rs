@@ -9,10 +9,11 @@ mod stands;
 mod start;
 mod trainer;
 
+pub use crate::progress::{Change, Progress, Record, SinceLog};
 pub use evaluate::{EVALUATION_STREAMS, Reading, evaluate, evaluate_as};
 pub use measure::Bound;
 pub use range_test::{RangeTest, Trial, steepest};
-pub use report::{Change, Evaluation, Logged, Progress, Record, SinceLog, StepReport};
+pub use report::{Evaluation, Logged, StepReport};
 pub use trainer::{Trainer, TrainerSettings, TrainerStep};
 
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
@@ -71,7 +72,7 @@ fn check_unit(corpus: &Corpus, settings: &Settings) -> Result<()> {
         return Ok(());
     }
     let expected = format!("the vocabulary of {} has the unit {}; set the same", corpus.name(), unit.name());
-    Err(Error::Setting { name: "unit", found: found.name().to_owned(), expected })
+    Err(Error::setting("unit", found.name(), expected))
 }
 
 impl Training {

@@ -141,7 +141,7 @@ fn there_must_be_something_to_replace_by() {
     home.write("text.txt", "abcd".repeat(300));
     home.train("--out here").success();
     let told = home.run("sample here --prompt ax --unknown replace");
-    refused(told, 2, &["unknown = replace cannot work: the vocabulary has neither U+FFFD nor a space"]);
+    refused(told, 2, &["unknown = replace is invalid: the vocabulary has neither U+FFFD nor a space"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! What runs step after step asks the allocator for nothing.
+//! Repeated steps allocate nothing.
 //!
-//! The counter sees the calling thread only, so whatever is counted here runs on one thread.
+//! The counter counts the calling thread only, so everything here runs on one thread.
 
 use super::{ids, label, model, models};
 use allocation_counter::measure;
@@ -10,7 +10,7 @@ use unrolled::{Cell, InputKind, ModelSettings, Settings};
 const STEPS: usize = 6;
 const SYMBOLS: usize = 40;
 
-/// Allocations of `f`.
+/// Counts the allocations of `f`.
 pub(super) fn count(f: impl FnOnce()) -> u64 {
     measure(f).count_total
 }
@@ -37,7 +37,7 @@ fn a_step_allocates_nothing_not_even_the_first() {
     }
 }
 
-/// More symbols than a table is made for.
+/// More symbols than an input table has rows for.
 #[test]
 fn a_step_of_a_large_vocabulary_allocates_nothing() {
     for input in [InputKind::OneHot, InputKind::Embedding] {

@@ -1,4 +1,4 @@
-//! Losses and accuracy on a part of a text, against a computation symbol by symbol.
+//! Loss and accuracy of an evaluation, compared with a computation symbol by symbol.
 
 use super::{batch, close, ids, model, run_of, text};
 use std::f64::consts::LN_2;
@@ -94,7 +94,7 @@ fn symbols_among_the_likeliest_are_counted() {
 }
 
 #[test]
-fn neither_steps_nor_threads_nor_batch_change_an_evaluation() {
+fn steps_threads_and_batch_do_not_change_an_evaluation() {
     let evaluation = |steps, batch, threads| {
         let settings = Settings { run: RunSettings { steps, batch, ..settings().run }, ..settings() };
         Training::new(text(2000), settings, Some(threads)).unwrap().evaluate().unwrap().unwrap()
@@ -109,7 +109,7 @@ fn neither_steps_nor_threads_nor_batch_change_an_evaluation() {
 }
 
 #[test]
-fn a_part_too_short_to_evaluate_is_an_error_and_none_while_training() {
+fn a_split_too_short_to_evaluate_is_an_error_except_in_training() {
     let model = model(&settings(), 40);
     let message = evaluate(model.clone(), &text(2000), 3..4, 16, Some(1)).unwrap_err().to_string();
     assert!(message.starts_with("too few symbols: an evaluation needs 2, found 1"), "{message}");

@@ -1,4 +1,4 @@
-//! A run that is extended is exact from there on.
+//! Extended runs.
 
 use super::{bits, text};
 use unrolled::checkpoint::Checkpoint;
@@ -29,7 +29,7 @@ fn paused(settings: &Settings, steps: u64, threads: usize) -> Checkpoint {
     training.checkpoint()
 }
 
-/// Trains to the end, interrupted after every `stride` steps.
+/// Trains to the end, with an interruption after every `stride` steps.
 fn finish(mut training: Training, stride: u64, threads: usize) -> Training {
     while !training.is_done() {
         for _ in 0..stride {
@@ -47,7 +47,7 @@ fn finish(mut training: Training, stride: u64, threads: usize) -> Training {
 }
 
 #[test]
-fn it_has_the_same_bits_however_it_is_interrupted() {
+fn interruptions_change_no_bit() {
     let first = settings();
     let changes: [Settings; 4] = [
         Settings { run: RunSettings { max_steps: Some(23), ..first.run.clone() }, ..first.clone() },
@@ -94,7 +94,7 @@ fn it_has_the_same_bits_however_it_is_interrupted() {
     }
 }
 
-/// From the step on, the rate is that of a run that had begun with the new settings.
+/// From this step on, the learning rate is that of a run that started with the new settings.
 #[test]
 fn the_schedule_spans_the_new_length() {
     let (short, long) =
@@ -109,7 +109,7 @@ fn the_schedule_spans_the_new_length() {
 }
 
 #[test]
-fn what_changed_is_recorded_with_its_step() {
+fn changed_settings_are_recorded_with_their_step() {
     let stored = paused(&settings(), 7, 1);
     let change = Settings {
         schedule: ScheduleSettings { learning_rate: 0.02, ..stored.settings.schedule.clone() },
@@ -133,21 +133,21 @@ fn what_changed_is_recorded_with_its_step() {
 }
 
 #[test]
-fn what_must_stay_is_refused_by_name() {
+fn a_setting_that_must_not_change_is_an_error() {
     let stored = paused(&settings(), 4, 1);
     let refused = |change: Settings| {
         Training::extend(text(156), stored.clone(), change, Some(1)).unwrap_err().to_string()
     };
     let of = stored.settings.clone();
-    let told = refused(Settings { run: RunSettings { batch: 4, ..of.run.clone() }, ..of.clone() });
-    assert!(told.contains("batch is 4, and the run has 3; it cannot change"), "{told}");
-    let told = refused(Settings {
+    let reason = refused(Settings { run: RunSettings { batch: 4, ..of.run.clone() }, ..of.clone() });
+    assert!(reason.contains("batch is 4, and the run has 3; it cannot change"), "{reason}");
+    let reason = refused(Settings {
         optimizer: OptimizerSettings { kind: OptimizerKind::Sgd, ..of.optimizer.clone() },
         ..of.clone()
     });
-    assert!(told.contains("optimizer is sgd, and the run has adam"), "{told}");
-    let told = refused(Settings { model: ModelSettings { dropout: 0.3, ..of.model }, ..of });
-    assert!(told.contains("dropout is 0.3, and the run has 0.2"), "{told}");
+    assert!(reason.contains("optimizer is sgd, and the run has adam"), "{reason}");
+    let reason = refused(Settings { model: ModelSettings { dropout: 0.3, ..of.model }, ..of });
+    assert!(reason.contains("dropout is 0.3, and the run has 0.2"), "{reason}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Gradients against central differences of the f64 twin.
+//! Gradients compared with central differences of the reference model in f64.
 
-use super::twin::Twin;
-use super::{batch, cells, close, gradients, label, model, noise};
+use super::gradients;
+use super::reference_model::ReferenceModel;
+use super::{batch, cells, close, label, model, noise};
 use std::sync::Arc;
 use unrolled::corpus::{Batch, Batches, Corpus};
 use unrolled::exec::State;
@@ -12,7 +13,7 @@ use unrolled::{
     ScheduleSettings, Settings, Unit,
 };
 
-/// A state of numbers between -0.5 and 0.5.
+/// A state with values between -0.5 and 0.5.
 fn state(model: &Model, rows: usize) -> State {
     let mut state = State::zero(model.config(), rows);
     let mut numbers = noise(11, 1000).map(|n| n as f32 / 1000.0 - 0.5);
@@ -22,20 +23,21 @@ fn state(model: &Model, rows: usize) -> State {
     state
 }
 
-/// Compares the gradients of the parameters whose place in the arena `check` names.
+/// Compares the gradients of the parameters for which `check` is true, by their index in the flat
+/// parameter buffer.
 pub fn assert_gradients(
     what: &str,
-    model: &Arc<Model>,
+    model: &Model,
     batch: &Batch,
     initial: Option<&State>,
     check: impl Fn(usize) -> bool,
 ) {
     let (loss, gradient, _) = gradients(model.clone(), batch, initial, Some(1)).unwrap();
-    let mut twin = Twin::new(model);
-    assert!(close(loss, twin.loss(batch, initial)), "{what}: loss {loss}");
+    let mut reference = ReferenceModel::new(model);
+    assert!(close(loss, reference.loss(batch, initial)), "{what}: loss {loss}");
     for (entry, values) in gradient.iter() {
         for (i, &found) in values.iter().enumerate().filter(|(i, _)| check(entry.range.start + i)) {
-            let expected = twin.derivative(entry.range.start + i, batch, initial);
+            let expected = reference.derivative(entry.range.start + i, batch, initial);
             assert!(close(found.into(), expected), "{what}: {}[{i}]: {found} for {expected}", entry.name);
         }
     }
@@ -53,36 +55,36 @@ fn check_all(hidden: usize, layers: usize, input: InputKind) {
 }
 
 #[test]
-fn of_one_unit() {
+fn gradients_of_one_unit() {
     check_all(1, 1, InputKind::OneHot);
     check_all(1, 3, InputKind::Embedding);
 }
 
 #[test]
-fn of_less_than_a_block() {
+fn gradients_of_less_than_a_block() {
     check_all(5, 1, InputKind::Embedding);
     check_all(5, 3, InputKind::OneHot);
 }
 
 #[test]
-fn of_one_block() {
+fn gradients_of_one_block() {
     check_all(16, 1, InputKind::OneHot);
     check_all(16, 2, InputKind::Embedding);
 }
 
 #[test]
-fn of_a_block_and_one() {
+fn gradients_of_a_block_and_one_unit() {
     check_all(17, 1, InputKind::Embedding);
     check_all(17, 2, InputKind::OneHot);
 }
 
 #[test]
-fn of_two_blocks_and_one() {
+fn gradients_of_two_blocks_and_one_unit() {
     check_all(33, 1, InputKind::Embedding);
 }
 
 #[test]
-fn from_the_zero_state_of_a_long_window() {
+fn gradients_from_the_zero_state_of_a_long_window() {
     for cell in cells() {
         let settings = Settings { model: ModelSettings { hidden: 4, layers: 2, ..cell.model }, ..cell };
         let (model, batch) = (model(&settings, 6), batch(25, 3, 6));
@@ -90,7 +92,7 @@ fn from_the_zero_state_of_a_long_window() {
     }
 }
 
-/// The first window of a run, and the gradient that its first step of plain descent at rate 1 went down.
+/// The first window of a run, and the gradient of its first step: plain descent at learning rate 1.
 fn first_step(settings: &Settings) -> (Arc<Model>, Batch, f64, Vec<f32>) {
     let corpus = || Corpus::from_text("abcabbaccabdacbdadbcab".repeat(3), Unit::Char).unwrap();
     let RunSettings { windows, batch: rows, steps, seed, .. } = settings.run;
@@ -107,15 +109,15 @@ fn first_step(settings: &Settings) -> (Arc<Model>, Batch, f64, Vec<f32>) {
 
 fn assert_first_step(settings: &Settings, factor: f64) {
     let (model, batch, loss, moved) = first_step(settings);
-    let mut twin = Twin::new(&model);
-    twin.dropout = Some((settings.model.dropout, settings.run.seed));
-    assert!(close(loss, twin.loss(&batch, None)), "{}: loss {loss}", label(settings));
+    let mut reference = ReferenceModel::new(&model);
+    reference.dropout = Some((settings.model.dropout, settings.run.seed));
+    assert!(close(loss, reference.loss(&batch, None)), "{}: loss {loss}", label(settings));
     for entry in model.parameters().layout.entries() {
         let constant = settings.model.bias == Bias::Single && entry.name.contains("bias_hh");
         for at in entry.range.clone() {
-            let expected = if constant { 0.0 } else { factor * twin.derivative(at, &batch, None) };
+            let expected = if constant { 0.0 } else { factor * reference.derivative(at, &batch, None) };
             let found = moved[at];
-            // One more rounding than a gradient's: that of a parameter of about 1.
+            // One more rounding than in a gradient: that of a parameter of about 1.
             assert!(
                 close(found.into(), expected),
                 "{}: {}: {found} for {expected}",
@@ -137,7 +139,7 @@ fn descent(cell: Settings) -> Settings {
 }
 
 #[test]
-fn of_a_training_step_with_dropout() {
+fn gradients_of_a_training_step_with_dropout() {
     for cell in cells() {
         let mut settings = descent(cell);
         settings.model.dropout = 0.4;
@@ -147,7 +149,7 @@ fn of_a_training_step_with_dropout() {
 }
 
 #[test]
-fn of_a_training_step_that_sums_over_steps_and_has_one_bias() {
+fn gradients_of_a_step_that_sums_over_steps_with_a_single_bias() {
     for cell in cells() {
         let mut settings = descent(cell);
         settings.model.bias = Bias::Single;

@@ -1,4 +1,5 @@
-//! What long runs meet: evaluations that are interrupted, texts that shrink, patience, and steps of several windows.
+//! Events of long runs: interrupted evaluations, truncated texts, patience, and steps of several
+//! windows.
 
 use super::text;
 use std::{
@@ -45,7 +46,7 @@ fn finish(training: &mut Training) {
 }
 
 #[test]
-fn an_interrupted_evaluation_is_made_up_for() {
+fn an_interrupted_evaluation_is_rerun_at_the_next_step() {
     let mut whole = training(settings());
     finish(&mut whole);
     for last in [4, 12] {
@@ -69,7 +70,7 @@ fn an_interrupted_evaluation_is_made_up_for() {
 
 #[cfg(unix)]
 #[test]
-fn a_text_that_shrinks_ends_a_run_that_can_go_on_with_the_text_as_it_was() {
+fn a_truncated_text_ends_a_run_that_resumes_with_the_restored_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("text");
     let content = "the quick brown fox jumps over the lazy dog. ".repeat(2_000);
@@ -94,8 +95,8 @@ fn a_text_that_shrinks_ends_a_run_that_can_go_on_with_the_text_as_it_was() {
 }
 
 #[test]
-fn patience_ends_a_run_whose_validation_loss_no_longer_falls() {
-    // A learning rate at which this model forgets more than it learns.
+fn patience_ends_a_run_without_progress() {
+    // A learning rate with which the validation loss rises.
     let restless = Settings {
         schedule: ScheduleSettings { learning_rate: 0.5, ..settings().schedule },
         run: RunSettings { eval_every: Some(1), max_steps: Some(60), ..settings().run },
@@ -118,7 +119,7 @@ fn patience_ends_a_run_whose_validation_loss_no_longer_falls() {
 }
 
 #[test]
-fn an_evaluation_may_read_a_part_of_the_validation_part() {
+fn an_evaluation_can_read_a_part_of_the_validation_split() {
     let symbols = |most| {
         let run =
             training(Settings { run: RunSettings { eval_symbols: most, ..settings().run }, ..settings() });
@@ -148,7 +149,7 @@ fn several_windows_make_one_step_of_a_larger_batch() {
     };
     let [whole, halves, thirds] = [(6, 1), (3, 2), (2, 3)].map(|(batch, accumulate)| run(batch, accumulate));
     for parts in [&halves, &thirds] {
-        // The same sums in another order: a few roundings a step.
+        // The same sums in another order, which changes a few roundings per step.
         let pairs = whole.model().parameters().values.iter().zip(&parts.model().parameters().values);
         let worst = pairs.map(|(one, other)| (one - other).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "{worst}");

@@ -1,7 +1,8 @@
-//! The estimate of a run's memory against what it allocates, and checkpoints without copies.
+//! The estimate of a run's memory compared with its allocations, and checkpoints without copies.
 //!
-//! The counter sees the calling thread only, so whatever is counted here runs on one thread, and packed weights and blocks of
-//! logits stay below the size from which on they are mapped.
+//! The counter counts the calling thread only, so everything here runs on one thread. Packed
+//! weights and blocks of logits are smaller than the size from which they are mapped instead of
+//! allocated.
 
 use super::{noise, text};
 use allocation_counter::measure;
@@ -15,7 +16,8 @@ use unrolled::{
     train::Training,
 };
 
-/// A run as the command line has it: steps, evaluations, samples and checkpoints. The most bytes that it holds at a time.
+/// Runs like the command line: steps, evaluations, samples and checkpoints. Returns the peak number
+/// of bytes.
 fn peak(settings: &Settings, corpus: Corpus) -> f64 {
     let folder = tempfile::tempdir().unwrap();
     let used = measure(|| {
@@ -34,7 +36,8 @@ fn peak(settings: &Settings, corpus: Corpus) -> f64 {
     used.bytes_max as f64
 }
 
-/// The estimate without what the process takes before it has a model, and what its allocator keeps of freed blocks.
+/// The estimate without the memory of the process itself and without freed blocks that the
+/// allocator keeps.
 fn estimate(settings: &Settings, symbols: usize) -> f64 {
     let nothing = Settings {
         model: ModelSettings { hidden: 1, ..ModelSettings::default() },
@@ -64,14 +67,14 @@ fn check(name: &str, settings: Settings) {
 
 fn check_on(name: &str, settings: Settings, corpus: Corpus) {
     let symbols = corpus.vocabulary().len();
-    let (found, told) = (peak(&settings, corpus), estimate(&settings, symbols));
-    let ratio = told / found;
-    println!("{name}: {:.1} MiB, estimated {:.1}: {ratio:.3}", found / 1048576.0, told / 1048576.0);
-    assert!((0.9..1.1).contains(&ratio), "{name}: {found} bytes, estimated {told}");
+    let (found, reason) = (peak(&settings, corpus), estimate(&settings, symbols));
+    let ratio = reason / found;
+    println!("{name}: {:.1} MiB, estimated {:.1}: {ratio:.3}", found / 1048576.0, reason / 1048576.0);
+    assert!((0.9..1.1).contains(&ratio), "{name}: {found} bytes, estimated {reason}");
 }
 
 #[test]
-fn cells_and_optimizers_take_what_is_estimated() {
+fn the_estimate_is_right_for_cells_and_optimizers() {
     let cells = [
         (Cell::Rnn, Reset::After),
         (Cell::Lstm, Reset::After),
@@ -100,7 +103,7 @@ fn cells_and_optimizers_take_what_is_estimated() {
 }
 
 #[test]
-fn windows_inputs_and_options_take_what_is_estimated() {
+fn the_estimate_is_right_for_windows_inputs_and_options() {
     check(
         "one-hot",
         Settings { model: ModelSettings { input: InputKind::OneHot, ..base().model }, ..base() },
@@ -171,9 +174,9 @@ fn windows_inputs_and_options_take_what_is_estimated() {
     }
 }
 
-/// The head goes by blocks of tokens.
+/// The head works on blocks of tokens.
 #[test]
-fn large_vocabularies_take_what_is_estimated() {
+fn the_estimate_is_right_for_large_vocabularies() {
     let symbol = |id: u32| char::from_u32(0x4E00 + id).unwrap();
     for (name, input) in [("embedding", InputKind::Embedding), ("one-hot", InputKind::OneHot)] {
         let text = noise(7, 4000).take(60_000).map(symbol).collect::<String>();
@@ -187,7 +190,7 @@ fn large_vocabularies_take_what_is_estimated() {
     }
 }
 
-/// Bytes of the parameters and moments.
+/// Returns the bytes of parameters and moments.
 fn size(checkpoint: &Checkpoint) -> f64 {
     let floats = checkpoint.parameters.values.len() * (1 + checkpoint.moments.len());
     (floats * size_of::<f32>()) as f64
@@ -209,7 +212,7 @@ fn checkpoints_are_written_and_read_without_copies() {
     most(measure(|| training.save(&path).unwrap()).bytes_max, 0.1);
     most(measure(|| _ = Checkpoint::verify(&path).unwrap()).bytes_max, 0.1);
     most(measure(|| _ = Checkpoint::load(&path).unwrap()).bytes_max, 1.1);
-    // To resume takes over what was loaded.
+    // Resuming uses the loaded buffers.
     let (checkpoint, corpus) = (Checkpoint::load(&path).unwrap(), text(60_000));
     let whole = measure(|| {
         _ = Training::new(text(60_000), settings.clone(), Some(1)).unwrap();

@@ -1,43 +1,47 @@
-//! What the engine computes: against other frameworks, against calculus, and against itself in every way to run it.
+//! The numbers of the engine: compared with other frameworks, with derivatives, and between all
+//! ways to run a model.
 
 mod allocations;
-mod bits;
-mod case;
-mod custom;
-mod differences;
+mod custom_cells;
+mod determinism;
 mod divergence;
 mod engines;
 mod evaluation;
 mod extend;
 mod fine_tune;
-mod fixed;
-mod golden;
-mod goldens;
+mod fixed_sizes;
+mod fixture;
+mod fixture_differences;
+mod frameworks;
 mod gradients;
-mod hammer;
+mod input_table;
 mod invalid_calls;
+mod invalid_input;
 mod invalid_training;
 mod last_step;
+mod layer_fixture;
 mod layers;
-mod leaves;
 mod long_runs;
 mod losses;
 mod memory;
+mod model_export;
 mod objectives;
 mod optimizers;
 mod python;
 mod ragged;
 mod ragged_gradients;
-mod refused;
+mod reference_model;
 mod resume;
-mod rows;
+mod row_independence;
+mod simd_backends;
 mod stacks;
+mod state_dict;
 mod stream_rows;
-mod table;
 mod tensor_files;
+mod tensorflow_training;
+mod thread_stress;
 mod threads;
-mod traces;
-mod twin;
+mod vector_windows;
 mod vectors;
 
 use std::sync::Arc;
@@ -51,9 +55,9 @@ use unrolled::{
     ScheduleSettings, Settings, Unit,
 };
 
-/// What frameworks differ by among themselves: 1e-5 of the value for the roundings that a chain of a few hundred f32
-/// operations adds up to, and 1e-6 for values that cancel to nearly nothing. PyTorch in f32 uses a fifth of it against
-/// its own f64 (tests/goldens/README.md).
+/// The tolerance for results of another framework: 1e-5 of the value for the roundings of a few
+/// hundred f32 operations, and 1e-6 for values that nearly cancel. PyTorch in f32 uses a fifth of
+/// it against its own f64 (tests/fixtures/README.md).
 fn close(found: f64, expected: f64) -> bool {
     (found - expected).abs() <= 1e-6 + 1e-5 * expected.abs()
 }
@@ -65,15 +69,15 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
         assert!(close(found.into(), expected.into()), "{what}[{i}]: found {found}, expected {expected}");
         largest = largest.max((f64::from(found) - f64::from(expected)).abs());
     }
-    differences::record(what, largest);
+    fixture_differences::record(what, largest);
 }
 
-/// Bits, which `==` on floats does not compare (0 and -0, NaN).
+/// Returns the bits, which `==` on floats does not compare (0 and -0, NaN).
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Every cell in every form.
+/// Every cell with all of its forms.
 fn cells() -> [Settings; 7] {
     let of = |cell, activation, reset| Settings {
         model: ModelSettings { cell, activation, reset, ..ModelSettings::default() },
@@ -90,7 +94,7 @@ fn cells() -> [Settings; 7] {
     ]
 }
 
-/// Every cell with one layer and two, looked up and embedded.
+/// Every cell with one and two layers, one-hot and embedded.
 fn models() -> Vec<Settings> {
     let shapes =
         [1, 2].into_iter().flat_map(|layers| [(layers, InputKind::OneHot), (layers, InputKind::Embedding)]);
@@ -107,7 +111,7 @@ fn label(settings: &Settings) -> String {
     format!("{names}, L {layers}, H {hidden}, dropout {dropout}")
 }
 
-/// Numbers without a pattern, below `end`.
+/// Pseudo-random numbers below `end`.
 fn noise(seed: u32, end: u32) -> impl Iterator<Item = u32> {
     let mut x = seed.wrapping_mul(2_654_435_761) | 1;
     std::iter::repeat_with(move || {
@@ -127,13 +131,13 @@ fn batch(steps: usize, rows: usize, vocabulary: usize) -> Batch {
     Batch { steps, rows, inputs, targets, fresh: true }
 }
 
-/// A text of `count` symbols of which 40 differ.
+/// A text of `count` symbols, 40 of them different.
 fn text(count: usize) -> Corpus {
     let symbol = |id: u32| char::from(b'0' + id as u8);
     Corpus::from_text(noise(7, 40).take(count).map(symbol).collect::<String>(), Unit::Char).unwrap()
 }
 
-/// Large enough that rows are divided among threads, small enough for hundreds of runs.
+/// Settings of a run that threads divide, and that is small enough for hundreds of runs.
 fn run_of(model: &Settings, dropout: f32) -> Settings {
     Settings {
         model: ModelSettings { hidden: 48, embedding: Some(20), dropout, ..model.model.clone() },

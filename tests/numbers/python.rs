@@ -1,8 +1,8 @@
-//! Checkpoints in PyTorch. Runs where `python3` (or the interpreter that UNROLLED_PYTHON names) has torch and
-//! safetensors, and says so where it has not. What needs no Python is in `goldens`: PyTorch's parameters, under
-//! PyTorch's names, give PyTorch's logits.
+//! Checkpoints in PyTorch. The test runs if `python3` (or the interpreter in UNROLLED_PYTHON) has
+//! torch and safetensors, and prints a note otherwise. The module `frameworks` tests without Python
+//! that PyTorch's parameters give PyTorch's logits.
 
-use super::golden::folder;
+use super::fixture::folder;
 use super::{cells, run_of, text};
 use std::ffi::OsString;
 use std::io::{Write, stderr};
@@ -19,13 +19,16 @@ fn interpreter() -> Option<OsString> {
     if output.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    // Past the test harness, which swallows the output of a test that passes.
+    // Written directly, because the test harness hides the output of tests that pass.
     let name = python.to_string_lossy();
-    _ = writeln!(stderr(), "left out: {name} has no torch and safetensors; UNROLLED_PYTHON can name another");
+    _ = writeln!(
+        stderr(),
+        "skipped: {name} has no torch and safetensors; name another interpreter with UNROLLED_PYTHON"
+    );
     None
 }
 
-/// The ids that check_checkpoint.py runs on.
+/// The input ids of check_checkpoint.py.
 fn pseudo_random(symbols: usize) -> Vec<u32> {
     let next = |x: &u64| Some((1_103_515_245 * x + 12_345) % (1 << 31));
     std::iter::successors(Some(1), next)

@@ -1,4 +1,5 @@
-//! Rows of different lengths in one window, forward: each as if it were alone.
+//! Forward passes over rows of different lengths in one window: each row gives the result of a
+//! window of its own.
 
 use super::{bits, ids, label, model, models, noise};
 use std::sync::Arc;
@@ -8,10 +9,11 @@ use unrolled::{ModelSettings, Settings};
 
 const STEPS: usize = 13;
 const SYMBOLS: usize = 40;
-/// Not sorted; none, one and all of the steps among them; fewer rows go on than end at once.
+/// Lengths that are not sorted, with no, one and all steps among them. More rows end at once than
+/// continue.
 pub const LENGTHS: [usize; 9] = [5, 13, 0, 1, 12, 5, 13, 2, 5];
 
-/// Ids of a padded window: what lies beyond a row's end is no id at all.
+/// Ids of a padded window. The padding is not a valid id.
 pub fn padded(mut ids: Vec<u32>, lengths: &[usize]) -> Vec<u32> {
     let (steps, rows) = (ids.len() / lengths.len(), lengths.len());
     for at in (0..steps * rows).filter(|at| at / rows >= lengths[at % rows]) {
@@ -45,7 +47,8 @@ fn alone(model: &Arc<Model>, windows: &[(Vec<u32>, Vec<usize>)], row: usize) -> 
     (logits.collect(), dynamic.state().unwrap())
 }
 
-/// The rows of the second window have other lengths, so that they lie elsewhere, and go on from where each ended.
+/// The rows of the second window have other lengths, so they have other places, and continue from
+/// their states.
 fn windows() -> [(Vec<u32>, Vec<usize>); 2] {
     let mut others = LENGTHS.to_vec();
     others.rotate_left(4);
@@ -75,7 +78,7 @@ fn assert_as_alone(settings: &Settings, threads: usize) {
 }
 
 #[test]
-fn of_whole_blocks() {
+fn rows_of_whole_blocks_are_as_alone() {
     for model in models() {
         [1, 2, 3].iter().for_each(|&n| {
             assert_as_alone(
@@ -87,7 +90,7 @@ fn of_whole_blocks() {
 }
 
 #[test]
-fn of_broken_blocks() {
+fn rows_of_broken_blocks_are_as_alone() {
     for model in models() {
         let settings =
             Settings { model: ModelSettings { hidden: 50, embedding: Some(7), ..model.model }, ..model };
@@ -138,7 +141,7 @@ fn rows_of_one_length_are_a_plain_window() {
 }
 
 #[test]
-fn rows_of_no_steps_keep_their_state() {
+fn rows_without_steps_keep_their_state() {
     for settings in models() {
         let model =
             model(&Settings { model: ModelSettings { hidden: 20, ..settings.model }, ..settings }, SYMBOLS);

@@ -1,8 +1,9 @@
 //! Gradients of windows whose rows end at different steps.
 
 use super::ragged::{LENGTHS, padded};
-use super::twin::Twin;
-use super::{Differentiate, batch, bits, cells, close, gradients, label, model, models};
+use super::reference_model::ReferenceModel;
+use super::{Differentiate, gradients};
+use super::{batch, bits, cells, close, label, model, models};
 use unrolled::corpus::Batch;
 use unrolled::exec::{Dropout, State};
 use unrolled::network::Network;
@@ -26,7 +27,7 @@ fn run(network: &mut Network, batch: &Batch, lengths: &[usize], drops: bool) -> 
 }
 
 #[test]
-fn are_those_of_the_twin() {
+fn gradients_are_those_of_the_reference_model() {
     let lengths = [2, 0, 4, 1, 4];
     for cell in cells() {
         for (layers, input, drops) in
@@ -37,15 +38,15 @@ fn are_those_of_the_twin() {
                 ..cell.clone()
             };
             let (model, batch) = (model(&settings, 5), ragged(4, &lengths, 5));
-            let mut twin = Twin::new(&model);
-            twin.lengths = lengths.to_vec();
-            twin.dropout = drops.then_some((DROPOUT.probability, DROPOUT.seed));
+            let mut reference = ReferenceModel::new(&model);
+            reference.lengths = lengths.to_vec();
+            reference.dropout = drops.then_some((DROPOUT.probability, DROPOUT.seed));
             let mut network = Network::new(model, Some(1)).unwrap();
             let loss = run(&mut network, &batch, &lengths, drops);
-            assert!(close(loss, twin.loss(&batch, None)), "{}: loss {loss}", label(&settings));
+            assert!(close(loss, reference.loss(&batch, None)), "{}: loss {loss}", label(&settings));
             for (entry, values) in network.gradient().iter() {
                 for (&found, at) in values.iter().zip(entry.range.clone()) {
-                    let expected = twin.derivative(at, &batch, None);
+                    let expected = reference.derivative(at, &batch, None);
                     let what = format!("{}: {}[{at}]", label(&settings), entry.name);
                     assert!(close(found.into(), expected), "{what}: {found} for {expected}");
                 }
@@ -54,7 +55,7 @@ fn are_those_of_the_twin() {
     }
 }
 
-/// Loss, gradient and state, bit for bit.
+/// The bits of loss, gradient and state.
 fn outcome(settings: &Settings, threads: usize, drops: bool) -> (u64, Vec<u32>, State) {
     let mut network = Network::new(model(settings, 40), Some(threads)).unwrap();
     let loss = run(&mut network, &ragged(13, &LENGTHS, 40), &LENGTHS, drops);
@@ -62,7 +63,7 @@ fn outcome(settings: &Settings, threads: usize, drops: bool) -> (u64, Vec<u32>, 
 }
 
 #[test]
-fn do_not_depend_on_threads() {
+fn trained_parameters_do_not_depend_on_threads() {
     for settings in models() {
         let settings = Settings {
             model: ModelSettings { hidden: 50, embedding: Some(7), ..settings.model },
@@ -78,9 +79,9 @@ fn do_not_depend_on_threads() {
     }
 }
 
-/// The same windows through one value that has seen others, and through `gradients`.
+/// The same windows on a reused value, and through `gradients`.
 #[test]
-fn do_not_depend_on_the_windows_before() {
+fn trained_parameters_do_not_depend_on_earlier_windows() {
     for settings in models() {
         let model = model(
             &Settings { model: ModelSettings { hidden: 33, ..settings.model.clone() }, ..settings.clone() },
@@ -107,7 +108,7 @@ fn do_not_depend_on_the_windows_before() {
 }
 
 #[test]
-fn follow_the_parameters() {
+fn gradients_follow_the_parameters() {
     let model = model(
         &Settings { model: ModelSettings { hidden: 8, ..ModelSettings::default() }, ..Settings::default() },
         40,
@@ -125,7 +126,7 @@ fn follow_the_parameters() {
 }
 
 #[test]
-fn leave_the_second_bias_where_there_is_one() {
+fn gradients_of_the_second_bias_are_zero_with_a_single_bias() {
     let settings = Settings {
         model: ModelSettings { bias: Bias::Single, hidden: 3, ..ModelSettings::default() },
         ..Settings::default()
@@ -147,8 +148,8 @@ fn refusal(lengths: &[usize], change: impl FnOnce(&mut Batch)) -> String {
 }
 
 #[test]
-fn lengths_that_do_not_fit_are_refused() {
-    let start = "this batch cannot be used: found";
+fn invalid_lengths_are_errors() {
+    let start = "invalid batch: found";
     let of_sizes = |lengths: &[usize]| refusal(lengths, |_| {});
     assert_eq!(of_sizes(&[3]), format!("{start} 1 lengths, expected one for each of 2 rows"));
     assert_eq!(
@@ -167,7 +168,7 @@ fn lengths_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn a_dropout_that_leaves_nothing_is_refused() {
+fn an_invalid_dropout_is_an_error() {
     let model = model(
         &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
         5,
@@ -176,8 +177,7 @@ fn a_dropout_that_leaves_nothing_is_refused() {
     for probability in [-0.1, 1.0, f32::NAN] {
         let dropout = Dropout { probability, ..DROPOUT };
         let refused = network.run_with_dropout(&batch(3, 2, 5), None, None, dropout);
-        let expected =
-            format!("dropout = {probability} cannot work: give a number of at least 0 and below 1");
+        let expected = format!("dropout = {probability} is invalid: give a number of at least 0 and below 1");
         assert_eq!(refused.expect_err("refused").to_string(), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Two halves of a run are the whole run.
+//! A run in two halves has the result of the whole run.
 
 use super::{bits, run_of, text};
 use unrolled::checkpoint::Checkpoint;
@@ -24,7 +24,7 @@ fn settings(windows: Windows, cell: Cell, optimizer: OptimizerKind) -> Settings 
         run: RunSettings { batch: 3, steps: 8, max_steps: Some(2 * HALF), ..run.run },
         ..run
     };
-    // A schedule that moves, and evaluations that do not fall on the half.
+    // A schedule that changes the learning rate, and no evaluation at the half.
     Settings {
         schedule: ScheduleSettings { kind: Schedule::Cosine, warmup_steps: 3, ..sizes.schedule },
         data: DataSettings { val_fraction: 0.2, ..sizes.data },
@@ -33,7 +33,7 @@ fn settings(windows: Windows, cell: Cell, optimizer: OptimizerKind) -> Settings 
     }
 }
 
-/// Streams have five windows an epoch here, so that the half lies within the second.
+/// Streams have five windows per epoch, so the half is within the second epoch.
 fn corpus() -> Corpus {
     text(156)
 }
@@ -42,7 +42,7 @@ fn steps(training: &mut Training, count: u64) {
     (0..count).for_each(|_| _ = training.step().unwrap());
 }
 
-/// Everything but the clock.
+/// The progress without times.
 fn timeless(progress: &Progress) -> Progress {
     let mut progress = Progress { seconds: 0.0, seconds_at_record: 0.0, ..progress.clone() };
     for record in &mut progress.history {
@@ -90,7 +90,7 @@ fn assert_halves_make_a_whole(settings: &Settings) {
 }
 
 #[test]
-fn with_every_optimizer_within_an_epoch() {
+fn resumes_with_every_optimizer_within_an_epoch() {
     for (optimizer, momentum) in [
         (OptimizerKind::Adam, 0.0),
         (OptimizerKind::Adagrad, 0.0),
@@ -109,7 +109,7 @@ fn with_every_optimizer_within_an_epoch() {
 }
 
 #[test]
-fn with_every_kind_of_window_and_dropout() {
+fn resumes_with_every_kind_of_window_and_dropout() {
     for windows in [Windows::Stream, Windows::Random, Windows::Sliding] {
         for cell in [Cell::Rnn, Cell::Lstm, Cell::Gru] {
             let settings = settings(windows, cell, OptimizerKind::Adam);
@@ -123,7 +123,7 @@ fn with_every_kind_of_window_and_dropout() {
 }
 
 #[test]
-fn with_one_hot_input_and_an_epochs_schedule() {
+fn resumes_with_one_hot_input_and_an_epoch_schedule() {
     let settings = settings(Windows::Stream, Cell::Lstm, OptimizerKind::Rmsprop);
     let schedule = Schedule::EpochDecay;
     assert_halves_make_a_whole(&Settings {
@@ -134,7 +134,7 @@ fn with_one_hot_input_and_an_epochs_schedule() {
 }
 
 #[test]
-fn a_constant_rate_may_go_on_longer() {
+fn a_run_with_a_constant_learning_rate_can_be_prolonged() {
     let base = settings(Windows::Stream, Cell::Gru, OptimizerKind::Adam);
     let long = Settings { schedule: ScheduleSettings { kind: Schedule::Constant, ..base.schedule }, ..base };
     let short = Settings { run: RunSettings { max_steps: Some(HALF), ..long.run.clone() }, ..long.clone() };
@@ -150,7 +150,7 @@ fn a_constant_rate_may_go_on_longer() {
 }
 
 #[test]
-fn another_text_setting_or_horizon_is_refused() {
+fn another_text_setting_or_number_of_steps_is_an_error() {
     let settings = settings(Windows::Stream, Cell::Gru, OptimizerKind::Adam);
     let first = Training::new(corpus(), settings.clone(), Some(1)).unwrap().checkpoint();
     let refused = |corpus, settings| {
@@ -178,11 +178,11 @@ fn another_text_setting_or_horizon_is_refused() {
 }
 
 #[test]
-fn streams_without_the_state_they_carry_are_refused() {
+fn streams_without_their_carried_state_are_an_error() {
     let settings = settings(Windows::Stream, Cell::Gru, OptimizerKind::Sgd);
     let mut training = Training::new(corpus(), settings.clone(), Some(1)).unwrap();
     steps(&mut training, HALF);
     let bare = Checkpoint { state: None, ..training.checkpoint() };
     let error = Training::resume(corpus(), bare, settings, Some(1)).unwrap_err().to_string();
-    assert!(error.contains("lacks the state they carry"), "{error}");
+    assert!(error.contains("its checkpoint has no carried state"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! A stream with several rows gives each row what a stream of its own gives.
 
-use super::custom::pair;
+use super::custom_cells::pair;
 use super::ragged::row_of;
 use super::stacks::stacks;
 use super::vectors::{self, some_state, values};
@@ -56,8 +56,7 @@ fn on_symbols(settings: &ModelSettings, symbols: usize) -> Arc<Model> {
     Arc::new(Model::new(settings, symbols, 1).unwrap())
 }
 
-/// Models of symbols: every cell and option, embedded and one-hot, and heads of another width than
-/// the vocabulary.
+/// Models of symbols: every cell and option, embedded and one-hot, and heads of another width than the vocabulary.
 fn models_of_symbols() -> Vec<Arc<Model>> {
     let stacks = stacks().into_iter().chain([vec![Layer::custom(pair(5)), Layer::gru(6)]]);
     let of_stacks = stacks.map(|stack| ModelSettings { stack, ..ModelSettings::default() });

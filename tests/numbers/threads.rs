@@ -1,4 +1,4 @@
-//! Threads: numbers that cannot work, and pools that models share.
+//! Threads: invalid numbers, and pools that models share.
 
 use super::{batch, gradients, model, run_of, text};
 use unrolled::exec::{Dynamic, Plan};
@@ -9,7 +9,7 @@ use unrolled::train::{Training, evaluate};
 use unrolled::{ModelSettings, Settings};
 
 #[test]
-fn zero_and_absurd_numbers_are_refused_everywhere() {
+fn zero_and_absurd_thread_counts_are_errors() {
     let settings = Settings {
         model: ModelSettings { hidden: 5, ..run_of(&Settings::default(), 0.0).model },
         ..run_of(&Settings::default(), 0.0)
@@ -27,7 +27,7 @@ fn zero_and_absurd_numbers_are_refused_everywhere() {
         ];
         for error in errors {
             let message = error.expect("refused").to_string();
-            let expected = format!("threads = {count} cannot work: a number of threads from 1 to 1024");
+            let expected = format!("threads = {count} is invalid: give a number from 1 to 1024");
             assert_eq!(message, expected);
         }
     }
@@ -42,7 +42,7 @@ fn rnn(hidden: usize, threads: usize) -> Network {
     .unwrap()
 }
 
-/// Other tests of this process start a few threads meanwhile.
+/// Other tests of this process start a few threads at the same time.
 #[cfg(target_os = "linux")]
 #[test]
 fn three_hundred_models_share_their_threads() {
@@ -57,7 +57,7 @@ fn three_hundred_models_share_their_threads() {
     drop(models);
 }
 
-/// Windows that are large enough to be divided, of many models at once, give the bits that one thread gives.
+/// Many models at once, with windows that threads divide, give the bits of one thread.
 #[test]
 fn models_of_several_threads_run_on_one_pool() {
     let (steps, rows, hidden) = (12, 24, 40);

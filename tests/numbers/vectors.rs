@@ -1,6 +1,6 @@
 //! Models of vectors: plans, dynamic windows, streams and networks give the same bits.
 
-use super::custom::pair;
+use super::custom_cells::pair;
 use super::ragged::row_of;
 use super::stacks::stacks;
 use super::{bits, noise};
