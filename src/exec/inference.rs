@@ -1,15 +1,16 @@
 //! One window of inference, as [`Plan`](super::Plan) and [`Dynamic`](super::Dynamic) run it.
 
 use super::engine::Engine;
-use super::inputs::{Window, check_room, unfit};
+use super::inputs::{Window, check_room};
 use super::run::{Executor, Goal, Pass};
-use crate::Result;
 use crate::model::ModelConfig;
+use crate::{Error, Result};
 
-/// Returns an error for a window that does not fit the model, or outputs that do not fit the window.
+/// Returns an error for a window that does not fit the model, or outputs that do not fit the
+/// window.
 pub(super) fn check(config: &ModelConfig, window: &Window<'_>, outputs: &[f32]) -> Result<()> {
     if window.dropout.is_some() {
-        return Err(unfit(
+        return Err(Error::batch(
             "dropout".to_owned(),
             "none: inference drops nothing; train with Network".to_owned(),
         ));

@@ -45,7 +45,8 @@ inputs_from!(u32, Ids);
 inputs_from!(f32, Vectors);
 
 impl Inputs<'_> {
-    /// Returns an error unless these are the inputs of `tokens` tokens for a model with this configuration.
+    /// Returns an error unless these are the inputs of `tokens` tokens for a model with this
+    /// configuration.
     pub(crate) fn check(self, tokens: Option<usize>, config: &ModelConfig) -> Result<()> {
         let (found, unit, width) = match (self, config.vocabulary) {
             (Self::Ids(ids), 1..) => (ids.len(), "ids", 1),
@@ -53,10 +54,10 @@ impl Inputs<'_> {
             (Self::Ids(_), 0) => {
                 let expected =
                     format!("vectors of {} values: this model has no vocabulary", config.input_width(0));
-                return Err(unfit("token ids".to_owned(), expected));
+                return Err(Error::batch("token ids", expected));
             }
             (Self::Vectors(_), symbols) => {
-                return Err(unfit(
+                return Err(Error::batch(
                     "vectors".to_owned(),
                     format!("ids below {symbols}: this model has a vocabulary"),
                 ));
@@ -72,7 +73,7 @@ impl Inputs<'_> {
                 format!("{}, {width} for each of {tokens} tokens", tokens.saturating_mul(width))
             }
         };
-        Err(unfit(format!("{found} {unit}"), expected))
+        Err(Error::batch(format!("{found} {unit}"), expected))
     }
 }
 
@@ -86,7 +87,7 @@ impl Inputs<'_> {
         if rows > 0 && found.is_multiple_of(width) {
             return Ok(found / width);
         }
-        Err(unfit(
+        Err(Error::batch(
             format!("{found} inputs for {rows} rows"),
             "the same number of steps for each of its rows".to_owned(),
         ))
@@ -98,7 +99,7 @@ impl Inputs<'_> {
         match ids.iter().find(|id| **id as usize >= vocabulary) {
             None => Ok(()),
             Some(id) => {
-                Err(unfit(format!("the id {id} among its inputs"), format!("ids below {vocabulary}")))
+                Err(Error::batch(format!("the id {id} among its inputs"), format!("ids below {vocabulary}")))
             }
         }
     }
@@ -138,7 +139,8 @@ pub enum OutputSteps {
     /// Every step: outputs [T, B, O] or [B, T, O], as the window's order says.
     #[default]
     Every,
-    /// The last step of each row (many-to-one): outputs [B, O]. Those of a row without steps are zero.
+    /// The last step of each row (many-to-one): outputs [B, O]. Those of a row without steps are
+    /// zero.
     Last,
 }
 
@@ -161,8 +163,9 @@ pub struct Window<'a> {
     pub inputs: Inputs<'a>,
     /// The order of inputs and outputs.
     pub order: Order,
-    /// `[B]`: the number of steps of each row, at most T (`sequence_length`). Inputs beyond the end of a row are
-    /// not read; outputs there are zero, and the state of the row stays. `None`: all rows have T steps.
+    /// `[B]`: the number of steps of each row, at most T (`sequence_length`). Inputs beyond the end
+    /// of a row are not read; outputs there are zero, and the state of the row stays. `None`: all
+    /// rows have T steps.
     pub lengths: Option<&'a [usize]>,
     /// The steps whose outputs are computed, and whose targets count.
     pub output_steps: OutputSteps,
@@ -183,7 +186,8 @@ impl<'a> Window<'a> {
         Self { steps, rows, inputs: inputs.into(), order, lengths, output_steps, initial, dropout, masks }
     }
 
-    /// Returns an error that names the first field which does not fit a model with this configuration.
+    /// Returns an error that names the first field which does not fit a model with this
+    /// configuration.
     pub(crate) fn check(&self, config: &ModelConfig) -> Result<()> {
         let Self { steps, rows, inputs, lengths, initial, dropout, .. } = *self;
         dropout.map_or(Ok(()), Dropout::check)?;
@@ -211,7 +215,7 @@ impl<'a> Window<'a> {
             };
             if mask.len() != steps * rows * width {
                 let found = format!("{} values in the mask {site:?} of layer {layer}", mask.len());
-                return Err(unfit(found, format!("{steps} steps x {rows} rows x {width} of them")));
+                return Err(Error::batch(found, format!("{steps} steps x {rows} rows x {width} of them")));
             }
         }
         Ok(())
@@ -243,20 +247,23 @@ fn check_ids(ids: &[u32], vocabulary: usize, window: &Window<'_>) -> Result<()> 
         Some(at) => {
             let (step, row) = window.order.token(shape, at);
             let found = format!("the id {} among its inputs at step {step} of row {row}", ids[at]);
-            Err(unfit(found, format!("ids below {vocabulary}")))
+            Err(Error::batch(found, format!("ids below {vocabulary}")))
         }
     }
 }
 
 fn check_lengths(lengths: &[usize], [steps, rows]: [usize; 2]) -> Result<()> {
     if lengths.len() != rows {
-        return Err(unfit(format!("{} lengths", lengths.len()), format!("one for each of {rows} rows")));
+        return Err(Error::batch(
+            format!("{} lengths", lengths.len()),
+            format!("one for each of {rows} rows"),
+        ));
     }
     match lengths.iter().position(|length| *length > steps) {
         None => Ok(()),
         Some(row) => {
             let found = format!("the length {} of row {row}", lengths[row]);
-            Err(unfit(found, format!("lengths up to the window's {steps} steps")))
+            Err(Error::batch(found, format!("lengths up to the window's {steps} steps")))
         }
     }
 }
@@ -267,10 +274,5 @@ pub(crate) fn check_room(found: usize, tokens: usize, width: usize, what: &str) 
         return Ok(());
     }
     let expected = format!("{}, {width} for each of {tokens}", tokens.saturating_mul(width));
-    Err(unfit(format!("{found} {what}"), expected))
-}
-
-/// The error for a window that does not fit.
-pub(crate) fn unfit(found: String, expected: String) -> Error {
-    Error::Batch { found, expected }
+    Err(Error::batch(format!("{found} {what}"), expected))
 }

@@ -2,12 +2,12 @@
 
 use super::engine::Engine;
 use super::inference;
-use super::inputs::{Inputs, Window, unfit};
+use super::inputs::{Inputs, Window};
 use super::run::Executor;
 use super::state::State;
 use super::window::shard::Needs;
-use crate::Result;
 use crate::model::{Model, check_plan};
+use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Runs a model on windows of T steps by B rows.
@@ -18,7 +18,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Builds a plan for T steps by B rows on `threads` threads (all cores if `None`), from the zero state.
+    /// Builds a plan for T steps by B rows on `threads` threads (all cores if `None`), from the
+    /// zero state.
     ///
     /// # Errors
     /// As for [`Engine::new`] and [`Plan::of`].
@@ -37,23 +38,26 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Batch`](crate::Error::Batch) for a window without steps or rows,
-    /// [`Error::Memory`](crate::Error::Memory) if the plan needs more memory than this process may use.
+    /// [`Error::Memory`](crate::Error::Memory) if the plan needs more memory than this process may
+    /// use.
     pub fn of(engine: &Engine, steps: usize, rows: usize) -> Result<Self> {
         if steps == 0 || rows == 0 {
-            let expected = "at least one step and one row".to_owned();
-            return Err(unfit(format!("a plan of {steps} steps by {rows} rows"), expected));
+            let expected = "at least one step and one row";
+            return Err(Error::batch(format!("a plan of {steps} steps by {rows} rows"), expected));
         }
         check_plan(engine.config(), [steps, rows])?;
         let executor = Executor::shaped(engine.weights(), [steps, rows], Needs::INFERENCE, engine.pool());
         Ok(Self { engine: engine.clone(), executor })
     }
 
-    /// Runs one window of time-major `inputs`, ids [T, B] or vectors [T, B, E]. Writes the `outputs` [T, B, O] of the
-    /// model (logits [T, B, V] of a language model), and keeps the state for the next window.
+    /// Runs one window of time-major `inputs`, ids [T, B] or vectors [T, B, E]. Writes the
+    /// `outputs` [T, B, O] of the model (logits [T, B, V] of a language model), and keeps the state
+    /// for the next window.
     ///
     /// # Errors
-    /// [`Error::Batch`](crate::Error::Batch) if a slice does not have the size of the plan, an id is not in the
-    /// vocabulary, or the model takes the other kind of input. The state is then as before.
+    /// [`Error::Batch`](crate::Error::Batch) if a slice does not have the size of the plan, an id
+    /// is not in the vocabulary, or the model takes the other kind of input. The state is then as
+    /// before.
     pub fn forward<'a>(&mut self, inputs: impl Into<Inputs<'a>>, outputs: &mut [f32]) -> Result<()> {
         let Self { engine, executor } = self;
         let window = Window::new(executor.window.steps, executor.window.rows, inputs);
@@ -70,7 +74,8 @@ impl Plan {
     /// Sets the state that the next window starts from.
     ///
     /// # Errors
-    /// [`Error::StateShape`](crate::Error::StateShape) if the state does not fit the model or does not have B rows.
+    /// [`Error::StateShape`](crate::Error::StateShape) if the state does not fit the model or does
+    /// not have B rows.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.engine.config(), self.executor.window.rows)?;
         self.executor.window.set_state(state);

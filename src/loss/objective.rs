@@ -1,6 +1,6 @@
 //! The losses of a training step: which loss, against which targets, with which weights.
 
-use crate::exec::{OutputSteps, Window, check_room, unfit};
+use crate::exec::{OutputSteps, Window, check_room};
 use crate::model::ModelConfig;
 use crate::{Error, Result};
 
@@ -18,9 +18,11 @@ pub enum Loss {
     /// Binary cross-entropy of logits with targets from 0 to 1, in nats
     /// ([`torch.nn.BCEWithLogitsLoss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html)).
     BinaryCrossEntropy,
-    /// `(y - t)^2` ([`torch.nn.MSELoss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html)).
+    /// `(y - t)^2`
+    /// ([`torch.nn.MSELoss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html)).
     MeanSquared,
-    /// `|y - t|` ([`torch.nn.L1Loss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.L1Loss.html)).
+    /// `|y - t|`
+    /// ([`torch.nn.L1Loss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.L1Loss.html)).
     MeanAbsolute,
     /// `(y - t)^2 / 2` up to the distance delta, then `delta (|y - t| - delta / 2)`
     /// ([`torch.nn.HuberLoss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html)).
@@ -58,7 +60,8 @@ impl Loss {
         }
     }
 
-    /// Returns true if an output counts as right for the accuracy: the side of 0.5 that a probability is on.
+    /// Returns true if an output counts as right for the accuracy: the side of 0.5 that a
+    /// probability is on.
     pub(crate) fn is_right(self, y: f32, t: f32) -> bool {
         self == Self::BinaryCrossEntropy && (y > 0.0) == (t > 0.5)
     }
@@ -117,8 +120,8 @@ impl<'a> From<&'a Vec<f32>> for Targets<'a> {
     }
 }
 
-/// A loss and its targets. The value of a window is the weighted mean over the tokens that have an output:
-/// `sum(w loss) / sum(w)`, which is the plain mean without weights.
+/// A loss and its targets. The value of a window is the weighted mean over the tokens that have an
+/// output: `sum(w loss) / sum(w)`, which is the plain mean without weights.
 ///
 /// ```
 /// use unrolled::exec::{OutputSteps, Window};
@@ -134,8 +137,8 @@ impl<'a> From<&'a Vec<f32>> for Targets<'a> {
 pub struct Objective<'a> {
     /// The loss of a token.
     pub loss: Loss,
-    /// The targets, [T, B] or [T, B, O] in the order of the window; `[B]` or [B, O] if it has outputs for the last
-    /// step alone. Targets of padding are not read.
+    /// The targets, [T, B] or [T, B, O] in the order of the window; `[B]` or [B, O] if it has
+    /// outputs for the last step alone. Targets of padding are not read.
     pub targets: Targets<'a>,
     /// A weight of at least 0 for each target; `None`: all weigh 1.
     pub weights: Option<&'a [f32]>,
@@ -152,7 +155,10 @@ impl<'a> Objective<'a> {
         self.loss.check()?;
         let outputs = config.outputs;
         if outputs == 0 {
-            return Err(unfit("a model without a head".to_owned(), "a model with a linear head".to_owned()));
+            return Err(Error::batch(
+                "a model without a head".to_owned(),
+                "a model with a linear head".to_owned(),
+            ));
         }
         let tokens = window.output_tokens();
         match (self.targets, self.loss.takes_ids()) {
@@ -162,15 +168,18 @@ impl<'a> Objective<'a> {
             }
             (Targets::Values(values), false) => check_room(values.len(), tokens, outputs, "target values")?,
             (Targets::Ids(_), false) => {
-                return Err(unfit("class ids as targets".to_owned(), "values".to_owned()));
+                return Err(Error::batch("class ids as targets", "values"));
             }
             (Targets::Values(_), true) => {
-                return Err(unfit("values as targets".to_owned(), "one class id for each token".to_owned()));
+                return Err(Error::batch(
+                    "values as targets".to_owned(),
+                    "one class id for each token".to_owned(),
+                ));
             }
         }
         if window.lengths.is_some_and(|lengths| lengths.iter().all(|length| *length == 0)) {
             let found = format!("{} rows of length 0", window.rows);
-            return Err(unfit(found, "at least one row with a step".to_owned()));
+            return Err(Error::batch(found, "at least one row with a step"));
         }
         self.check_weights(tokens, window)
     }
@@ -179,15 +188,19 @@ impl<'a> Objective<'a> {
         let Some(weights) = self.weights else { return Ok(()) };
         check_room(weights.len(), tokens, 1, "weights")?;
         if let Some(weight) = weights.iter().find(|weight| !(**weight >= 0.0 && weight.is_finite())) {
-            return Err(unfit(format!("the weight {weight}"), "finite weights of at least 0".to_owned()));
+            return Err(Error::batch(
+                format!("the weight {weight}"),
+                "finite weights of at least 0".to_owned(),
+            ));
         }
         match self.total_weight(window) > 0.0 {
             true => Ok(()),
-            false => Err(unfit("weights of 0 alone".to_owned(), "at least one weight above 0".to_owned())),
+            false => Err(Error::batch("weights of 0 alone", "at least one weight above 0")),
         }
     }
 
-    /// The sum of the weights of all tokens with a target, or their number: in f64, in the order of the targets.
+    /// The sum of the weights of all tokens with a target, or their number: in f64, in the order of
+    /// the targets.
     pub(crate) fn total_weight(&self, window: &Window<'_>) -> f64 {
         let weight = |index: usize| self.weights.map_or(1.0, |weights| f64::from(weights[index]));
         let counts = (0..window.output_tokens()).filter(|index| counts(window, *index));
@@ -218,5 +231,5 @@ fn check_classes(ids: &[u32], outputs: usize, window: &Window<'_>) -> Result<()>
     let (step, row) = place(window, index);
     let at = step.map_or_else(String::new, |step| format!("step {step} of "));
     let found = format!("the id {} among its targets at {at}row {row}", ids[index]);
-    Err(unfit(found, format!("ids below {outputs}")))
+    Err(Error::batch(found, format!("ids below {outputs}")))
 }

@@ -117,9 +117,9 @@ impl ModelConfig {
             return Ok(());
         }
         let expected = match self.vocabulary {
-            0 => "a model of vectors predicts no symbols: train it with train::Trainer".to_owned(),
+            0 => "a model of vectors predicts no symbols; train it with train::Trainer".to_owned(),
             symbols => format!(
-                "one output for each of {symbols} symbols: leave it out, or train with train::Trainer"
+                "one output for each of {symbols} symbols; leave it out, or train with train::Trainer"
             ),
         };
         Err(Error::Setting { name: "outputs", found: self.outputs.to_string(), expected })

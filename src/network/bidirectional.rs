@@ -1,7 +1,7 @@
 //! Two stacks over the same inputs, one of which reads each row backwards.
 
 use super::passes::Network;
-use crate::exec::{Dropout, Inputs, OutputSteps, State, Window, check_room, unfit};
+use crate::exec::{Dropout, Inputs, OutputSteps, State, Window, check_room};
 use crate::model::Model;
 use crate::{Error, Result};
 
@@ -151,15 +151,15 @@ impl Bidirectional {
         outputs: &[f32],
     ) -> Result<&'a [f32]> {
         let Inputs::Vectors(inputs) = window.inputs else {
-            return Err(unfit("token ids".to_owned(), "vectors for both directions".to_owned()));
+            return Err(Error::batch("token ids", "vectors for both directions"));
         };
         if window.output_steps != OutputSteps::Every {
             let found = "outputs of the last step alone".to_owned();
-            return Err(unfit(found, "outputs of every step".to_owned()));
+            return Err(Error::batch(found, "outputs of every step"));
         }
         if window.masks.is_some() {
-            let expected = "none: each direction draws its own".to_owned();
-            return Err(unfit("masks for one direction".to_owned(), expected));
+            let expected = "none: each direction draws its own";
+            return Err(Error::batch("masks for one direction", expected));
         }
         self.directions[0].check(window)?;
         check_room(outputs.len(), window.output_tokens(), self.output_size(), "outputs")?;
@@ -177,7 +177,7 @@ impl Bidirectional {
         let tokens = self.last.as_ref().map_or(0, |shape| shape.steps * shape.rows);
         let Some(shape) = self.last.clone().filter(|_| d_outputs.len() == tokens * total) else {
             let found = format!("{} gradients of outputs", d_outputs.len());
-            return Err(unfit(found, format!("{} for the last window", tokens * total)));
+            return Err(Error::batch(found, format!("{} for the last window", tokens * total)));
         };
         // Before either direction uses up its window.
         for (rnn, d_state) in self.directions.iter().zip(d_states) {

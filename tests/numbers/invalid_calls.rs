@@ -72,7 +72,7 @@ pub fn wrong_inputs(model: &Model) -> Vec<(Inputs<'static>, &'static str)> {
 
 pub fn assert_batch(error: &Error, expected: &str) {
     assert!(matches!(error, Error::Batch { .. }), "{error}");
-    assert_eq!(error.to_string(), format!("this batch cannot be used: {expected}"));
+    assert_eq!(error.to_string(), format!("invalid batch: {expected}"));
 }
 
 /// States that do not fit a model of one LSTM layer in a window of 2 rows.
@@ -141,7 +141,7 @@ fn a_plan_without_tokens_or_beyond_all_memory_is_an_error() {
     }
     for threads in [0, 1025] {
         let error = Engine::new(of_vectors(), Some(threads)).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("threads = {threads} cannot work")), "{error}");
+        assert!(error.starts_with(&format!("threads = {threads} is invalid")), "{error}");
     }
 }
 

@@ -80,7 +80,7 @@ fn a_direction_that_reads_symbols_is_an_error() {
     let vectors = || model(Layer::lstm(2));
     for [forward, backward] in [[symbols(), vectors()], [vectors(), symbols()]] {
         let error = Bidirectional::new(forward, backward, Merge::Sum, Some(1)).unwrap_err().to_string();
-        assert_eq!(error, "vocabulary = 2 cannot work: both directions read vectors");
+        assert_eq!(error, "vocabulary = 2 is invalid: both directions read vectors");
     }
 }
 
@@ -123,11 +123,11 @@ fn a_model_that_predicts_no_symbols_is_an_error_where_text_is_read_or_written() 
     let classes = Model::new(&ModelSettings { outputs: Some(4), ..settings.clone() }, 10, 1).unwrap();
     let trainer = "train with train::Trainer";
     for (model, found, expected) in [
-        (model(Layer::lstm(2)), 0, "a model of vectors predicts no symbols: train it with train::Trainer"),
-        (vectors, 10, "a model of vectors predicts no symbols: train it with train::Trainer"),
-        (classes, 4, &format!("one output for each of 10 symbols: leave it out, or {trainer}")),
+        (model(Layer::lstm(2)), 0, "a model of vectors predicts no symbols; train it with train::Trainer"),
+        (vectors, 10, "a model of vectors predicts no symbols; train it with train::Trainer"),
+        (classes, 4, &format!("one output for each of 10 symbols; leave it out, or {trainer}")),
     ] {
-        let expected = format!("outputs = {found} cannot work: {expected}");
+        let expected = format!("outputs = {found} is invalid: {expected}");
         let told = evaluate(model.clone(), &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
         assert_eq!(told, expected);
         let told =
@@ -136,7 +136,7 @@ fn a_model_that_predicts_no_symbols_is_an_error_where_text_is_read_or_written() 
     }
     let small = Model::new(&settings, 5, 1).unwrap();
     let told = evaluate(small, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
-    assert!(told.starts_with("vocabulary = 10 cannot work: the model knows 5"), "{told}");
+    assert!(told.starts_with("vocabulary = 10 is invalid: the model knows 5"), "{told}");
 }
 
 /// `dropout_state_filter_visitor` can keep h and drop c. Computes i, f, g, o of one unit in f64

@@ -201,7 +201,7 @@ fn an_invalid_list_of_steps_is_an_error() {
     let mut short = steps.clone();
     short[1].pop();
     let message = told(&short, &window, &mut network);
-    assert_eq!(message, "this batch cannot be used: found 7 inputs in step 1, expected 2 rows x 4 of them");
+    assert_eq!(message, "invalid batch: found 7 inputs in step 1, expected 2 rows x 4 of them");
     let message = told(&steps, &Window { lengths: Some(&[4, 1]), ..window }, &mut network);
     assert!(message.contains("found the length 4 of row 0"), "{message}");
     let state = network.zero_state(3);
@@ -218,11 +218,11 @@ fn an_invalid_setting_of_a_trainer_is_an_error() {
     let refused = |settings: TrainerSettings| Trainer::new(of_vectors(), settings).unwrap_err().to_string();
     let adam = || TrainerSettings::adam(1e-2);
     let cosine = refused(TrainerSettings { schedule: ScheduleSettings::cosine(1e-2), ..adam() });
-    assert!(cosine.starts_with("total-steps = nothing cannot work: "), "{cosine}");
+    assert!(cosine.starts_with("total-steps = nothing is invalid: "), "{cosine}");
     let threads = refused(TrainerSettings { threads: Some(0), ..adam() });
-    assert!(threads.starts_with("threads = 0 cannot work: "), "{threads}");
+    assert!(threads.starts_with("threads = 0 is invalid: "), "{threads}");
     let rate = refused(TrainerSettings::adam(f64::NAN));
-    assert!(rate.starts_with("learning-rate = NaN cannot work: "), "{rate}");
+    assert!(rate.starts_with("learning-rate = NaN is invalid: "), "{rate}");
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn refusal(ids: &[u32], lengths: &[usize], logits: usize) -> String {
 #[test]
 fn a_wrong_shape_is_an_error() {
     let told = |ids: &[u32], lengths: &[usize], logits, found: &str, expected: &str| {
-        let message = format!("this batch cannot be used: found {found}, expected {expected}");
+        let message = format!("invalid batch: found {found}, expected {expected}");
         assert_eq!(refusal(ids, lengths, logits), message);
     };
     let even = "the same number of steps for each of its rows";
@@ -194,8 +194,7 @@ fn a_window_of_other_rows_than_the_state_that_was_set_is_an_error() {
     state.layers[0].h.fill(0.5);
     dynamic.set_state(&state).unwrap();
     let error = dynamic.forward_ragged(&[0; 4], &[2, 1], &mut [0.0; 20]).unwrap_err().to_string();
-    let expected =
-        "this batch cannot be used: found a window of 2 rows, expected 3 rows, as the state that was set has";
+    let expected = "invalid batch: found a window of 2 rows, expected 3 rows, as the state that was set has";
     assert_eq!(error, expected);
     assert_eq!(dynamic.state(), Some(state));
 }

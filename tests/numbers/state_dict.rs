@@ -176,10 +176,9 @@ fn a_tensor_that_does_not_fit_is_named() {
         reason(&all, &MEMBERS)
     };
     for (name, shape, expected) in [
-        ("tokens.weight", &[9, 2][..], "found F32 [9, 2], expected F32 [7, 2]"),
-        ("tokens.weight", &[14], "found F32 [14], expected F32 [7, 2]"),
+        ("tokens.weight", &[14][..], "found F32 [14], expected a matrix"),
         ("model.to_logits.weight", &[7, 5], "found F32 [7, 5], expected F32 [7, 4]"),
-        ("model.to_logits.weight", &[0, 4], "found no rows, expected a row for each symbol"),
+        ("model.to_logits.weight", &[0, 4], "found no rows, expected at least one row"),
         ("model.encoder.rnn.weight_hh_l0", &[16], "found F32 [16], expected a matrix"),
         (
             "model.encoder.rnn.weight_hh_l1",

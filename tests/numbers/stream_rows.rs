@@ -150,7 +150,7 @@ fn many_rows_with_a_large_head_give_the_logits_of_a_window() {
 fn a_number_of_rows_that_no_memory_holds_is_an_error() {
     let model = on_symbols(&ModelSettings { hidden: 4, ..ModelSettings::default() }, 5);
     let told = |rows| Stream::with_rows(model.clone(), rows).unwrap_err();
-    let none = "this batch cannot be used: found a stream of 0 rows, expected at least one row";
+    let none = "invalid batch: found a stream of 0 rows, expected at least one row";
     assert_eq!(told(0).to_string(), none);
     for rows in [1 << 45, usize::MAX] {
         assert!(matches!(told(rows), Error::Memory { .. }), "{}", told(rows));
@@ -159,7 +159,7 @@ fn a_number_of_rows_that_no_memory_holds_is_an_error() {
 
 #[test]
 fn a_step_that_does_not_fit_is_an_error_and_keeps_the_state() {
-    let start = "this batch cannot be used: found";
+    let start = "invalid batch: found";
     let stack = Model::of_stack(&[Layer::lstm(4)], 3, &ModelSettings::default(), 1).unwrap();
     let symbols = Model::new(&ModelSettings { hidden: 4, ..ModelSettings::default() }, 5, 1).unwrap();
     for (model, wrong) in [
