@@ -5,12 +5,14 @@ mod choices;
 pub(crate) mod decimal;
 mod difference;
 mod encoding;
+mod id_width;
 mod layer;
 mod validate;
 
 pub use choices::*;
 pub use difference::Difference;
 pub use encoding::Encoding;
+pub use id_width::IdWidth;
 pub use layer::{Highway, Layer, Variational};
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +141,9 @@ pub struct Settings {
     pub patience: Option<u64>,
     /// What a symbol is.
     pub unit: Unit,
+    /// Number of bits of an id in the files of a corpus, with unit `ids`.
+    #[serde(skip_serializing_if = "layer::is_default")]
+    pub id_width: IdWidth,
     /// What to do with bytes that are not UTF-8.
     pub invalid: Invalid,
     /// What to do with symbols that a given vocabulary lacks. When absent they are an error, or become new symbols of a model
@@ -232,6 +237,7 @@ impl Default for Settings {
             eval_symbols: None,
             patience: None,
             unit: Unit::Char,
+            id_width: IdWidth::Bits16,
             invalid: Invalid::Error,
             unknown: None,
             encoding: None,

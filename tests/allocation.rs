@@ -1,8 +1,9 @@
-//! A training step asks the allocator for nothing after the first: counted on all threads, so it is a test binary of its own.
+//! A training step after the first allocates nothing. The counter counts the allocations of all threads,
+//! so this is a test binary of its own.
 //!
-//! On several threads rayon's queue, through which a step enters the pool, takes a block of room for 63 of them. Threads that
-//! start or end at their own time, also those that the corpus was scanned with, allocate a little meanwhile; so the least
-//! of several windows counts.
+//! On several threads a step enters the pool through rayon's queue, which allocates a block for every
+//! 63 entries. Threads that start or end, such as those that scanned the corpus, allocate a little at any
+//! time. So the smallest count of several repetitions is checked.
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -15,13 +16,13 @@ use unrolled::{Cell, ClipMode, InputKind, Mode, OptimizerKind, Reset, Settings, 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Steps that are counted, and those before.
+/// Number of steps that are counted, of steps before them, and of repetitions.
 const STEPS: u64 = 60;
 const BEFORE: u64 = 2;
-const WINDOWS: u64 = 4;
+const REPETITIONS: u64 = 4;
 const SYMBOLS: u32 = 65;
 
-/// Blocks that all threads allocate or enlarge while `f` runs.
+/// Number of blocks that all threads allocate or enlarge while `f` runs.
 fn count(f: impl FnOnce()) -> u64 {
     let region = Region::new(ALLOCATOR);
     f();
@@ -29,14 +30,14 @@ fn count(f: impl FnOnce()) -> u64 {
     (change.allocations + change.reallocations) as u64
 }
 
-/// Checks that `run` allocates nothing in `STEPS` steps, of which each enters a pool up to `entries` times.
+/// Checks that `run` allocates nothing in `STEPS` steps. Each step enters a pool up to `entries` times.
 fn check(what: &str, threads_and_entries: (usize, u64), run: impl FnMut()) {
     check_steps(STEPS, what, threads_and_entries, run);
 }
 
 fn check_steps(steps: u64, what: &str, (threads, entries): (usize, u64), mut run: impl FnMut()) {
     (0..BEFORE).for_each(|_| run());
-    let least = (0..WINDOWS).map(|_| count(|| (0..steps).for_each(|_| run()))).min().unwrap();
+    let least = (0..REPETITIONS).map(|_| count(|| (0..steps).for_each(|_| run()))).min().unwrap();
     let queue = if threads == 1 { 0 } else { (steps * entries).div_ceil(63) };
     assert!(least <= queue, "{least} blocks in {steps} steps on {threads} threads: {what}");
 }
@@ -46,7 +47,7 @@ fn text() -> Corpus {
     Corpus::from_text((0..6000).map(symbol).collect::<String>(), Unit::Char).unwrap()
 }
 
-/// A shape that is worth two threads.
+/// A shape that is large enough for two threads.
 fn settings() -> Settings {
     Settings {
         hidden: 40,
@@ -100,7 +101,7 @@ fn differentiators_allocate_nothing_while_shapes_repeat() {
             let batch = Batch { steps: 10, rows: 16, inputs: ids(17), targets: ids(31), fresh: true };
             let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
             let dropout = Dropout { probability: 0.2, seed: 1, step: 2 };
-            // A run enters the pool for the packing, the table, the window and the gradients.
+            // A run enters the pool for packing, for the table, for the window and for the gradients.
             check(&format!("{input:?}, V = {vocabulary}"), (threads, 8), || {
                 differentiator.run_with_dropout(&batch, None, None, dropout).unwrap();
                 differentiator.run(&batch, Some(&lengths), None).unwrap();
@@ -110,7 +111,7 @@ fn differentiators_allocate_nothing_while_shapes_repeat() {
     }
 }
 
-/// The head of so many symbols goes by blocks of tokens.
+/// With this many symbols the head works on blocks of tokens.
 fn large_vocabularies_allocate_nothing() {
     let (vocabulary, steps, rows) = (8000, 40, 16);
     for threads in [1, 2] {
@@ -127,7 +128,7 @@ fn large_vocabularies_allocate_nothing() {
     }
 }
 
-/// What a worker allocates is seen, or the other tests would show nothing.
+/// The counter sees the allocations of worker threads. Otherwise the other checks would mean nothing.
 fn the_counter_counts_on_all_threads() {
     assert_eq!(count(|| ()), 0);
     assert_eq!(count(|| drop(std::hint::black_box(vec![1u8; 10]))), 1);
@@ -149,7 +150,7 @@ fn the_counter_counts_on_all_threads() {
     worker.join().unwrap();
 }
 
-/// One test: what another test allocates meanwhile would be counted.
+/// A single test, because the allocations of parallel tests would be counted.
 #[test]
 fn a_step_allocates_nothing_after_the_first() {
     the_counter_counts_on_all_threads();

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, io, path::Path};
 use toml::Table;
 use unrolled::corpus::Corpus;
-use unrolled::random::{Draws, Purpose};
+use unrolled::random::{Draws, DrawPurpose};
 use unrolled::train::Training;
 use unrolled::{Activation, Cell, Highway, InputKind, Layer, OptimizerKind, Preset, Reset, Settings, Unit};
 
@@ -34,7 +34,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 
 /// The number, which chooses the kernel, then random bytes.
 fn noise(number: u8, length: usize) -> Vec<u8> {
-    let mut draws = Draws::new(u64::from(number), Purpose::Windows, 0, 0);
+    let mut draws = Draws::new(u64::from(number), DrawPurpose::Windows, 0, 0);
     let random = (0..length).map(|_| draws.word() as u8);
     std::iter::once(number).chain(random).collect()
 }

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeSet;
 use unrolled::{
     Encoding, Error, Invalid, Result, Unit,
-    corpus::{Corpus, Options},
+    corpus::{Corpus, CorpusOptions},
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -35,7 +35,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// Whether the bytes were something else than plain UTF-8 text.
 fn is_another_form(corpus: &Result<Corpus>) -> bool {
     match corpus {
-        Ok(corpus) => corpus.documents().any(|file| file.compression.is_some() || file.encoding.is_some()),
+        Ok(corpus) => corpus.files().any(|file| file.compression.is_some() || file.encoding.is_some()),
         Err(error) => matches!(
             error,
             Error::NotPlainText { .. }
@@ -76,7 +76,7 @@ fn decode(paths: &[std::path::PathBuf]) {
         let encoding = Encoding::new(name).ok();
         let invalid = Invalid::Replace;
         let [one, other] = [None, Some(0)].map(|memory| {
-            let options = Options { encoding: encoding.clone(), invalid, memory, ..Options::default() };
+            let options = CorpusOptions { encoding: encoding.clone(), invalid, memory, ..CorpusOptions::default() };
             options.open(paths).map(|corpus| (corpus.len(), corpus.fingerprint()))
         });
         assert_eq!(one.ok(), other.ok());
@@ -85,11 +85,11 @@ fn decode(paths: &[std::path::PathBuf]) {
 
 /// Shuffled documents have the symbols of the text, and the markers that were added.
 fn documents(paths: &[std::path::PathBuf], text: &str) {
-    let options = Options {
+    let options = CorpusOptions {
         invalid: Invalid::Replace,
         document_marker: "\n".into(),
         shuffle: Some(1),
-        ..Options::default()
+        ..CorpusOptions::default()
     };
     let corpus = options.open(paths);
     if is_another_form(&corpus) {

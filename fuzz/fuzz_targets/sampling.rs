@@ -6,8 +6,8 @@
 
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use unrolled::random::{Draws, Purpose};
-use unrolled::sample::{Place, Sampling, Scratch};
+use unrolled::random::{Draws, DrawPurpose};
+use unrolled::sample::{DrawPosition, Sampling, Scratch};
 
 /// Sums of V exponentials in another order, and exponentials of another library, differ by less.
 const ROUNDING: f64 = 1e-9;
@@ -33,7 +33,7 @@ impl<'a> Arbitrary<'a> for Case {
             1 => Some(f32::from(u.int_in_range(0..=100u8)?) / 100.0),
             _ => Some(u.arbitrary()?),
         };
-        let place = Place { sequence: u.arbitrary()?, index: u.arbitrary()? };
+        let place = DrawPosition { sequence: u.arbitrary()?, index: u.arbitrary()? };
         let sampling = Sampling { temperature, top_k, top_p, seed: u.arbitrary()? };
         let mut logits = Vec::new();
         while !u.is_empty() {
@@ -120,7 +120,7 @@ fn cut(kept: &[usize], weight: &impl Fn(&usize) -> f64, sum: Option<f64>) -> usi
 
 fn uniform(seed: u64, place: Place) -> f64 {
     let (high, low) = ((place.sequence >> 32) as u32, place.sequence as u32);
-    Draws::new(seed, Purpose::Sample, high, place.index).at_row(low).uniform_f64()
+    Draws::new(seed, DrawPurpose::Sample, high, place.index).at_row(low).uniform_f64()
 }
 
 /// Whether `u` of the way up the sums lies in the stretch of `id`, within a rounding.

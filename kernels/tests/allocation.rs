@@ -1,4 +1,4 @@
-//! A real-time step asks the allocator for nothing.
+//! A step of fixed-size cells allocates nothing.
 
 use allocation_counter::measure;
 use unrolled_kernels::fixed::{Dense, Gru, Layer, Lstm, Model};

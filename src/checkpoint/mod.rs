@@ -23,7 +23,7 @@ mod write;
 
 use crate::{
     Result, Settings,
-    corpus::{Options, Vocabulary},
+    corpus::{CorpusOptions, Vocabulary},
     exec::State,
     model::{CustomCell, Model, ModelConfig, Parameters},
     train::Progress,
@@ -129,8 +129,8 @@ impl Checkpoint {
     }
 
     /// How the run's own text is opened again: all that its settings say of texts, and its vocabulary.
-    pub fn text_options(&self) -> Options<'_> {
-        Options { vocabulary: Some(&self.vocabulary), ..Options::of(&self.settings) }
+    pub fn text_options(&self) -> CorpusOptions<'_> {
+        CorpusOptions { vocabulary: Some(&self.vocabulary), ..CorpusOptions::of(&self.settings) }
     }
 
     fn snapshot(&self) -> Snapshot<'_> {

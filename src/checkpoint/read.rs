@@ -26,7 +26,7 @@ use std::{
 pub(super) fn decode<R: Read + Seek>(mut source: Source<'_, R>, cells: &[CustomCell]) -> Result<Checkpoint> {
     let path = source.path;
     let (end, metadata) = verified(&mut source)?;
-    let strings = Strings { path, map: metadata.metadata().as_ref() };
+    let strings = Strings::new(path, metadata.metadata().iter().flatten());
     let mut settings: Settings = strings.json("config")?;
     settings.resolve(cells);
     settings.validate().map_err(|error| unusable(path, "config", error))?;
@@ -49,13 +49,13 @@ pub(super) fn decode<R: Read + Seek>(mut source: Source<'_, R>, cells: &[CustomC
 /// Checks a checkpoint without holding its tensors.
 pub(super) fn verify<R: Read + Seek>(mut source: Source<'_, R>) -> Result<Progress> {
     let (_, metadata) = verified(&mut source)?;
-    Strings { path: source.path, map: metadata.metadata().as_ref() }.json("progress")
+    Strings::new(source.path, metadata.metadata().iter().flatten()).json("progress")
 }
 
 /// Where the header ends and what it says, of an intact checkpoint.
 fn verified<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<(u64, Metadata)> {
     let header = Header::read(source)?;
-    let strings = Strings { path: source.path, map: header.metadata.metadata().as_ref() };
+    let strings = Strings::new(source.path, header.metadata.metadata().iter().flatten());
     checksum::verify(source, &header, &strings)?;
     Ok((header.end(), header.metadata))
 }

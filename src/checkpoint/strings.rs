@@ -3,20 +3,21 @@
 use super::{FORMAT, VERSION};
 use crate::{Error, Result, Settings, corpus::Vocabulary, model::CustomCell, train::Progress};
 use serde::de::DeserializeOwned;
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 /// The strings beside the tensors.
 pub(super) struct Strings<'a> {
     pub(super) path: &'a Path,
-    pub(super) map: Option<&'a HashMap<String, String>>,
+    map: BTreeMap<&'a str, &'a str>,
 }
 
 impl<'a> Strings<'a> {
+    pub(super) fn new(path: &'a Path, entries: impl Iterator<Item = (&'a String, &'a String)>) -> Self {
+        Self { path, map: entries.map(|(key, value)| (key.as_str(), value.as_str())).collect() }
+    }
+
     pub(super) fn find(&self, key: &str) -> Option<&'a str> {
-        self.map?.get(key).map(String::as_str)
+        self.map.get(key).copied()
     }
 
     pub(super) fn get(&self, key: &'static str) -> Result<&'a str> {
@@ -63,8 +64,7 @@ pub(super) fn metadata(path: &Path, map: &BTreeMap<String, String>, cells: &[Cus
     if map.get("format").is_none_or(|format| format != FORMAT) {
         return Ok(Kept::default());
     }
-    let map: HashMap<String, String> = map.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    let strings = Strings { path, map: Some(&map) };
+    let strings = Strings::new(path, map.iter());
     strings.check_format()?;
     let has = |key: &str| strings.find(key).is_some();
     let mut settings: Option<Settings> = has("config").then(|| strings.json("config")).transpose()?;

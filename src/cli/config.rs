@@ -8,7 +8,8 @@ use std::{
 };
 use toml::{Table, Value};
 use unrolled::{
-    Encoding, Error, ForgetBiasAt, Layer, Preset, Settings, SplitBy, Unknown, corpus::is_standard_input,
+    Encoding, Error, ForgetBiasAt, IdWidth, Layer, Preset, Settings, SplitBy, Unknown,
+    corpus::is_standard_input,
 };
 
 /// Flags of `train` that a configuration file cannot hold.
@@ -255,6 +256,7 @@ fn known_keys() -> Table {
         encoding: Encoding::new("utf-8").ok(),
         split_by: SplitBy::Document,
         unknown: Some(Unknown::Error),
+        id_width: IdWidth::Bits32,
         ..Settings::default()
     };
     table_of(&every).unwrap_or_default()

@@ -5,15 +5,15 @@ use super::{
     failure::Failure,
     figures::grouped,
     numbers::whole,
-    options::{encoding, unknown},
+    options::{encoding, id_width, unknown},
     output,
     run_folder::{Trained, Which},
-    text::{Again, Text, without_unit},
+    text::{ReopenHint, Text, without_unit},
 };
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 use unrolled::{
-    Encoding, Invalid, Settings, Unknown,
+    Encoding, IdWidth, Invalid, Settings, Unknown,
     checkpoint::Checkpoint,
     corpus::Corpus,
     model::check_evaluation_memory,
@@ -31,6 +31,9 @@ pub struct Eval {
     /// Encoding of the files named, by its WHATWG label [default: the run's]
     #[arg(long, value_name = "NAME", value_parser = encoding, requires = "paths")]
     encoding: Option<String>,
+    /// Number of bits of an id in the files named, for a model of ids [default: the run's]
+    #[arg(long, value_name = "BITS", value_parser = id_width(), requires = "paths")]
+    id_width: Option<u32>,
     /// How to treat bytes that are invalid in that encoding [default: as in the run]
     #[arg(long, value_parser = PossibleValuesParser::new(Invalid::NAMES), requires = "paths")]
     invalid: Option<String>,
@@ -102,7 +105,7 @@ impl Eval {
         }
         let expected = checkpoint.progress.corpus_fingerprint;
         let paths = own_paths(trained)?;
-        let again = Again::eval(trained.folder.path());
+        let again = ReopenHint::eval(trained.folder.path());
         again.check(&paths)?;
         let text = Text { paths: &paths, settings: &checkpoint.settings, max_memory: None };
         let corpus = text.reopen(checkpoint).map_err(|failure| again.explain(failure, &paths))?;
@@ -122,15 +125,26 @@ impl Eval {
     /// Another text has an order and filters of its own; what its bytes mean, and what stands between files, is what the
     /// model knows.
     fn other_text(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-        let Settings { encoding, separator, document_marker, invalid, unit, .. } =
+        let Settings { encoding, separator, document_marker, invalid, unit, id_width, .. } =
             checkpoint.settings.clone();
+        let id_width = self.id_width.map_or(Ok(id_width), |bits| IdWidth::try_from(u64::from(bits)));
+        let id_width = id_width.map_err(Failure::Usage)?;
         let encoding = self.encoding.as_deref().map(Encoding::new).transpose()?.or(encoding);
         let choices = [Invalid::Error, Invalid::Replace, Invalid::Skip];
         let chosen = choices.into_iter().find(|choice| self.invalid.as_deref() == Some(choice.name()));
         let invalid = chosen.unwrap_or(invalid);
         let unknown = self.unknown.as_deref().map(unknown);
-        let settings =
-            Settings { encoding, separator, document_marker, invalid, unit, unknown, ..Settings::default() };
+        let settings = Settings {
+            encoding,
+            separator,
+            document_marker,
+            invalid,
+            unit,
+            id_width,
+            unknown,
+            ..Settings::default()
+        };
+        settings.validate()?;
         let text = Text { paths: &self.paths, settings: &settings, max_memory: None };
         text.open(Some(&checkpoint.vocabulary)).map_err(|failure| match failure {
             Failure::Library(error) => {

@@ -7,6 +7,7 @@ use super::{
     options::SettingsFlags,
     origin::{Asked, Origin},
     output,
+    run_options::RunOptions,
     text::Text,
 };
 use clap::{Args, builder::PossibleValuesParser};
@@ -49,6 +50,9 @@ pub struct FindRate {
     /// Symbols that the model knows, as for `train --vocabulary`
     #[arg(long, value_name = "FILE")]
     vocabulary: Option<PathBuf>,
+    /// Number of ids that the model knows, as for `train --vocabulary-size`
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), conflicts_with = "vocabulary")]
+    vocabulary_size: Option<u32>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     threads: Option<NonZeroUsize>,
@@ -76,9 +80,13 @@ impl FindRate {
             preset: self.preset.as_deref(),
             flags: &self.settings,
         };
-        let init_from = self.init_from.as_deref().or(config.run.init_from.as_deref());
-        let vocabulary = self.vocabulary.as_deref().or(config.run.vocabulary.as_deref());
-        let origin = Origin::load(init_from, vocabulary, &asked)?;
+        let given = RunOptions {
+            init_from: self.init_from.clone(),
+            vocabulary: self.vocabulary.clone(),
+            vocabulary_size: self.vocabulary_size,
+            ..RunOptions::default()
+        };
+        let origin = Origin::load(&given.or(config.run.clone()), &asked)?;
         let settings = origin.settings(&asked)?;
         settings.validate()?;
         let paths = match self.paths.is_empty() {

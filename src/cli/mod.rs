@@ -67,6 +67,7 @@ pub fn main() -> ExitCode {
 
 impl Cli {
     fn run(self) -> Result<(), Failure> {
+        unrolled::corpus::install_truncation_guard()?;
         match self.command {
             Command::Train(options) => options.run(),
             Command::Eval(options) => options.run(),

@@ -2,7 +2,10 @@
 //! the preset, or the default.
 
 use super::numbers::{number, recorded, single, whole};
-use clap::{Args, builder::PossibleValuesParser};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use serde::Serialize;
 use unrolled::{
     Activation, Bias, Cell, ClipMode, Encoding, Error, ForgetBiasAt, Init, InputKind, Invalid, Layer, Mode,
@@ -11,6 +14,11 @@ use unrolled::{
 
 fn one_of(names: &'static [&'static str]) -> PossibleValuesParser {
     PossibleValuesParser::new(names)
+}
+
+/// The widths of ids in files.
+pub(super) fn id_width() -> impl TypedValueParser<Value = u32> {
+    one_of(&["16", "32"]).map(|bits| bits.parse().unwrap_or_default())
 }
 
 /// Flags named like the keys of `config.toml`.
@@ -139,9 +147,12 @@ pub struct SettingsFlags {
     /// Share of the text held out for a final test [default: 0]
     #[arg(long, value_name = "F", value_parser = number, help_heading = "Text")]
     pub test_fraction: Option<f64>,
-    /// What a symbol is [default: char]
+    /// What a symbol is: a character, a byte, or a token id of your own tokenizer [default: char]
     #[arg(long, value_parser = one_of(Unit::NAMES), help_heading = "Text")]
     pub unit: Option<String>,
+    /// Number of bits of an id in the files, with --unit ids: 16 or 32, in little-endian order [default: 16]
+    #[arg(long, value_name = "BITS", value_parser = id_width(), help_heading = "Text")]
+    pub id_width: Option<u32>,
     /// What to do with bytes that are not UTF-8, or not in the --encoding [default: error]
     #[arg(long, value_parser = one_of(Invalid::NAMES), help_heading = "Text")]
     pub invalid: Option<String>,

@@ -12,7 +12,8 @@ use clap::{Args, builder::PossibleValuesParser};
 use std::{io::IsTerminal, path::PathBuf};
 use unrolled::{
     Encoding, Error, Settings, Unit, Unknown,
-    corpus::{Options, Vocabulary, is_standard_input},
+    checkpoint::Checkpoint,
+    corpus::{CorpusOptions, Vocabulary, is_standard_input},
     model::Model,
     sample::{Generator, Sampling},
 };
@@ -25,7 +26,7 @@ pub struct Sample {
     /// Number of symbols to draw
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0), default_value_t = 500)]
     length: u64,
-    /// Text to continue; it is written first
+    /// Text to continue; it is written first. For a model of ids, decimal numbers: --prompt '12 7 9'
     #[arg(long, value_name = "TEXT", conflicts_with = "prompt_file")]
     prompt: Option<String>,
     /// File with the text to continue, or - for standard input
@@ -50,7 +51,7 @@ pub struct Sample {
     /// Seed of the draws
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0), default_value_t = 1)]
     seed: u64,
-    /// Number of texts to write, with a line of dashes between them
+    /// Number of texts to write, with a line of dashes between them; texts of ids are one line each
     #[arg(long, value_name = "N", value_parser = whole::<u32>(0), default_value_t = 1)]
     count: u32,
     /// End a text once it contains this one
@@ -72,31 +73,41 @@ impl Sample {
             vocabulary: &checkpoint.vocabulary,
             sampling: self.sampling(),
             length: self.length,
-            stop: self.stop(&checkpoint.settings)?,
+            stop: self.stop(&checkpoint)?,
             unknown: unknown(&self.unknown),
             opening: opening(&checkpoint.settings, &checkpoint.vocabulary),
         };
-        self.note_unknown(&prompt, writer.vocabulary)?;
+        self.note_unknown(&prompt, writer.vocabulary).map_err(|failure| self.naming_the_prompt(failure))?;
+        let is_ids = writer.vocabulary.unit() == Unit::Ids;
         for sequence in 0..self.count {
-            if sequence > 0 {
+            if sequence > 0 && !is_ids {
                 output::line("\n--------")?;
             }
             writer.write(&prompt, sequence).map_err(|failure| self.naming_the_prompt(failure))?;
+            if is_ids {
+                output::line("")?;
+            }
         }
-        match std::io::stdout().is_terminal() {
+        match std::io::stdout().is_terminal() && !is_ids {
             true => output::line(""),
             false => Ok(()),
         }
     }
 
     /// What ends a text.
-    fn stop<'a>(&'a self, settings: &'a Settings) -> Result<Option<&'a str>, Failure> {
+    fn stop(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, Failure> {
+        let marker = &checkpoint.settings.document_marker;
+        let stop = self.stop.as_deref().unwrap_or_default();
         match self.document {
-            false => Ok(self.stop.as_deref()),
-            true if settings.document_marker.is_empty() => Err(Failure::Usage(
+            false if checkpoint.vocabulary.unit() == Unit::Ids => {
+                let ids = checkpoint.vocabulary.encode(stop).map_err(|error| in_flag("--stop", &error))?;
+                Ok(ids.iter().flat_map(|id| id.to_le_bytes()).collect())
+            }
+            false => Ok(stop.into()),
+            true if marker.is_empty() => Err(Failure::Usage(
                 "--document: this run has no document-marker; say with --stop what ends a text".to_owned(),
             )),
-            true => Ok(Some(&settings.document_marker)),
+            true => Ok(marker.as_bytes().into()),
         }
     }
 
@@ -114,7 +125,7 @@ impl Sample {
         vocabulary.encode_as(prompt, unknown)?;
         let all = match vocabulary.unit() {
             Unit::Char => prompt.chars().count(),
-            Unit::Byte => prompt.len(),
+            Unit::Byte | Unit::Ids => prompt.len(),
         };
         let known = vocabulary.encode_as(prompt, Unknown::Skip)?.len();
         note_unknown("the prompt", all - known, all, unknown == Unknown::Skip);
@@ -125,21 +136,25 @@ impl Sample {
     fn naming_the_prompt(&self, failure: Failure) -> Failure {
         match failure {
             Failure::Library(Error::UnknownSymbol { symbol, offset, known, .. }) => {
-                let file = self.prompt_file.as_ref().map(|file| match is_standard_input(file) {
-                    true => "standard input".to_owned(),
-                    false => file.display().to_string(),
-                });
-                let text = file.unwrap_or_else(|| "--prompt".to_owned());
-                Error::UnknownSymbol { text, symbol, offset, known }.into()
+                Error::UnknownSymbol { text: self.prompt_name(), symbol, offset, known }.into()
             }
+            Failure::Library(error @ Error::IdText { .. }) => in_flag(&self.prompt_name(), &error),
             other => other,
+        }
+    }
+
+    fn prompt_name(&self) -> String {
+        match &self.prompt_file {
+            None => "--prompt".to_owned(),
+            Some(file) if is_standard_input(file) => "standard input".to_owned(),
+            Some(file) => file.display().to_string(),
         }
     }
 
     fn prompt_text(&self) -> Result<String, Failure> {
         let Some(file) = &self.prompt_file else { return Ok(self.prompt.clone().unwrap_or_default()) };
         let encoding = self.encoding.as_deref().map(Encoding::new).transpose()?;
-        let options = Options { encoding, ..Options::default() };
+        let options = CorpusOptions { encoding, ..CorpusOptions::default() };
         options.read_to_string(file).map_err(|error| without_unit(error, ""))
     }
 }
@@ -160,8 +175,8 @@ pub struct Writer<'a> {
     pub sampling: Sampling,
     /// Symbols to draw.
     pub length: u64,
-    /// Ends the text once it has been drawn.
-    pub stop: Option<&'a str>,
+    /// Ends the text once it has been drawn: bytes of the text, or of ids in little-endian order. Empty for none.
+    pub stop: Vec<u8>,
     /// What to do with symbols of the prompt that the model does not know.
     pub unknown: Unknown,
     /// Read before a text without a prompt, and not written.
@@ -169,25 +184,41 @@ pub struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes the prompt, then one text after it, each symbol whole and at once.
+    /// Writes the prompt, then one text after it, each symbol whole and at once. Ids are separated by spaces.
     pub fn write(&self, prompt: &str, sequence: u32) -> Result<(), Failure> {
         let mut generator =
             Generator::new(self.model, self.vocabulary, self.sampling.clone(), sequence.into())?;
         generator.prompt_as(if prompt.is_empty() { self.opening } else { prompt }, self.unknown)?;
+        let is_ids = self.vocabulary.unit() == Unit::Ids;
+        let prompt = if is_ids { words(prompt) } else { prompt.to_owned() };
         let mut out = Symbols::to_stdout();
         out.write(prompt.as_bytes())?;
-        let mut tail = Tail::new(self.stop);
-        let mut symbol = Vec::new();
-        for _ in 0..self.length {
+        let (mut tail, mut symbol) = (Tail::new(&self.stop), Vec::new());
+        for index in 0..self.length {
             symbol.clear();
-            self.vocabulary.write(generator.next_id(), &mut symbol);
+            if index > 0 || !prompt.is_empty() {
+                symbol.extend_from_slice(self.vocabulary.separator().as_bytes());
+            }
+            let id = generator.next_id();
+            self.vocabulary.write(id, &mut symbol);
             out.write(&symbol)?;
-            if tail.ends_with_stop(&symbol) {
+            let bytes = id.to_le_bytes();
+            if tail.ends_with_stop(if is_ids { &bytes } else { &symbol }) {
                 break;
             }
         }
         out.finish()
     }
+}
+
+/// The words of a text, separated by single spaces.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The failure for a flag or file whose ids are wrong.
+fn in_flag(name: &str, error: &Error) -> Failure {
+    Failure::Text { text: name.to_owned(), problem: error.to_string() }
 }
 
 /// The end of what was drawn, as long as the text that stops it.
@@ -197,8 +228,8 @@ struct Tail<'a> {
 }
 
 impl<'a> Tail<'a> {
-    fn new(stop: Option<&'a str>) -> Self {
-        Self { stop: stop.unwrap_or_default().as_bytes(), bytes: Vec::new() }
+    fn new(stop: &'a [u8]) -> Self {
+        Self { stop, bytes: Vec::new() }
     }
 
     fn ends_with_stop(&mut self, symbol: &[u8]) -> bool {
@@ -215,10 +246,10 @@ mod tests {
 
     #[test]
     fn a_text_stops_when_the_stop_text_is_complete() {
-        let mut tail = Tail::new(Some("ab\u{e9}"));
+        let mut tail = Tail::new("ab\u{e9}".as_bytes());
         let hits: Vec<_> = ["a", "a", "b", "\u{e9}", "x"].map(|s| tail.ends_with_stop(s.as_bytes())).into();
         assert_eq!(hits, [false, false, false, true, false]);
-        let mut none = Tail::new(None);
+        let mut none = Tail::new(&[]);
         assert!(!none.ends_with_stop(b"a"));
     }
 }

@@ -11,7 +11,7 @@ use super::{
     run_folder::RunFolder,
     run_options::RunOptions,
     signals,
-    text::{Again, Text, note_streams, remedy},
+    text::{ReopenHint, Text, note_streams, remedy},
 };
 use clap::{Args, builder::PossibleValuesParser};
 use std::{
@@ -95,7 +95,7 @@ impl Train {
             preset: self.preset.as_deref(),
             flags: &self.settings,
         };
-        let origin = Origin::load(run.init_from.as_deref(), run.vocabulary.as_deref(), &asked)?;
+        let origin = Origin::load(&run, &asked)?;
         let settings = origin.settings(&asked)?;
         settings.validate()?;
         if let Some(out) = &self.out {
@@ -133,7 +133,7 @@ impl Train {
         let run = self.run.clone().or(config.run.clone());
         let (file, flags) = (folder.config(), SettingsFlags::default());
         let asked = Asked { config: &config, file: Some(&file), preset: None, flags: &flags };
-        let origin = Origin::load(run.init_from.as_deref(), run.vocabulary.as_deref(), &asked)?;
+        let origin = Origin::load(&run, &asked)?;
         origin.settings(&asked)?;
         let recorded = super::config::record(&settings, &paths, &run)?;
         let training = self.new_training(&paths, settings, &run, &origin)?;
@@ -185,7 +185,7 @@ impl Train {
         let config = Config::read(&folder.config())?;
         let (paths, run) = (self.resumed_paths(&config, out)?, self.run.clone().or(config.run.clone()));
         let opened = text(&paths, &settings, &run).reopen(&checkpoint);
-        let corpus = opened.map_err(|failure| Again::resume(out).explain(failure, &paths))?;
+        let corpus = opened.map_err(|failure| ReopenHint::resume(out).explain(failure, &paths))?;
         check_memory(&settings, &corpus, &run)?;
         let stored = checkpoint.progress.clone();
         let corpus = self.check_text(corpus, &paths, &mut checkpoint, out)?;
@@ -212,7 +212,7 @@ impl Train {
             return Ok(self.paths.clone());
         }
         let paths = config.paths().unwrap_or_default().to_vec();
-        Again::resume(out).check(&paths)?;
+        ReopenHint::resume(out).check(&paths)?;
         Ok(paths)
     }
 

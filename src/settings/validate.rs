@@ -1,7 +1,7 @@
 //! The range of every setting.
 
 use super::{
-    Layer, OptimizerKind, Settings, Unit,
+    Invalid, Layer, OptimizerKind, Settings, Unit, Unknown,
     decimal::{Number, shortest},
 };
 use crate::{Error, Result};
@@ -160,14 +160,28 @@ impl Settings {
         let expected = "with the test-fraction it leaves no text to train on; their sum must be below 1";
         require(held_out < 1.0, "val-fraction", Number(self.val_fraction), expected)?;
         if let Some(encoding) = &self.encoding {
-            let expected = "with unit = byte the bytes of the text are its symbols, and nothing is decoded; leave one \
-                             of the two out";
+            let expected = "only with unit = char are the bytes of a text decoded; leave one of the two out";
             require(self.unit == Unit::Char, "encoding", encoding, expected)?;
         }
+        self.validate_ids()?;
         let expected =
             "the marker ends every document already, also the last of a file; leave the separator out";
         let one = self.separator.is_empty() || self.document_marker.is_empty();
         require(one, "separator", format_args!("{:?}", self.separator), expected)
+    }
+
+    /// Options for text have no meaning for ids.
+    fn validate_ids(&self) -> Result<()> {
+        if self.unit != Unit::Ids {
+            return Ok(());
+        }
+        let expected = "it is an option for text, and with unit = ids the corpus has token ids; leave it out";
+        let quoted = |text: &str| format!("{text:?}");
+        let is_error = self.unknown.is_none_or(|unknown| unknown == Unknown::Error);
+        require(self.invalid == Invalid::Error, "invalid", self.invalid.name(), expected)?;
+        require(is_error, "unknown", self.unknown.map_or("", Unknown::name), expected)?;
+        require(self.separator.is_empty(), "separator", quoted(&self.separator), expected)?;
+        require(self.document_marker.is_empty(), "document-marker", quoted(&self.document_marker), expected)
     }
 }
 
@@ -250,6 +264,11 @@ mod tests {
             ("val-fraction", |s| s.val_fraction = 1.0),
             ("test-fraction", |s| s.test_fraction = -0.1),
             ("encoding", |s| (s.unit, s.encoding) = (Unit::Byte, Encoding::new("utf-16le").ok())),
+            ("encoding", |s| (s.unit, s.encoding) = (Unit::Ids, Encoding::new("utf-8").ok())),
+            ("invalid", |s| (s.unit, s.invalid) = (Unit::Ids, Invalid::Skip)),
+            ("unknown", |s| (s.unit, s.unknown) = (Unit::Ids, Some(Unknown::Replace))),
+            ("separator", |s| (s.unit, s.separator) = (Unit::Ids, "--".into())),
+            ("document-marker", |s| (s.unit, s.document_marker) = (Unit::Ids, "--".into())),
             ("separator", |s| (s.separator, s.document_marker) = ("--".into(), "==".into())),
         ];
         for (name, change) in changes {

@@ -64,7 +64,7 @@ pub fn evaluate_as(
     weights.pack(model.parameters(), false, &threads);
     let reader = Reader { corpus, reading, steps: STEPS, interrupt: None };
     let evaluation = reader.run(&weights, model.parameters(), &threads)?;
-    corpus.whole()?;
+    corpus.check_truncation()?;
     Ok(evaluation)
 }
 

@@ -1,6 +1,6 @@
-//! What runs step after step asks the allocator for nothing.
+//! Steps and windows of inference allocate nothing.
 //!
-//! The counter sees the calling thread only, so whatever is counted here runs on one thread.
+//! The counter counts only the calling thread, so the models here run on one thread.
 
 use super::{ids, label, model, models};
 use allocation_counter::measure;
@@ -10,7 +10,7 @@ use unrolled::{Cell, InputKind, Settings};
 const STEPS: usize = 6;
 const SYMBOLS: usize = 40;
 
-/// Allocations of `f`.
+/// Number of allocations of `f`.
 pub(super) fn count(f: impl FnOnce()) -> u64 {
     measure(f).count_total
 }
@@ -22,7 +22,7 @@ fn the_counter_counts() {
 }
 
 #[test]
-fn a_step_allocates_nothing_not_even_the_first() {
+fn a_step_allocates_nothing_from_the_first_on() {
     for settings in models() {
         let settings = Settings { hidden: 19, embedding: Some(7), ..settings };
         let model = model(&settings, SYMBOLS);
@@ -34,7 +34,7 @@ fn a_step_allocates_nothing_not_even_the_first() {
     }
 }
 
-/// More symbols than a table is made for.
+/// With this many symbols there is no table.
 #[test]
 fn a_step_of_a_large_vocabulary_allocates_nothing() {
     for input in [InputKind::OneHot, InputKind::Embedding] {

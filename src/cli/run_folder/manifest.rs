@@ -49,7 +49,7 @@ pub struct Document {
 impl Manifest {
     /// Of a text.
     pub fn of(corpus: &Corpus) -> Self {
-        let documents: Vec<Document> = corpus.documents().map(Document::from).collect();
+        let documents: Vec<Document> = corpus.files().map(Document::from).collect();
         Self {
             bytes: documents.iter().map(|document| document.bytes).sum(),
             symbols: corpus.len(),
@@ -68,7 +68,7 @@ impl Manifest {
     /// The first file of a text that this one lacks, or else the first of this one that the text lacks. Files are told
     /// apart by their content: the manifest may have been written in another folder, with paths relative to that.
     pub fn difference(&self, corpus: &Corpus) -> Option<String> {
-        let documents: Vec<_> = corpus.documents().collect();
+        let documents: Vec<_> = corpus.files().collect();
         if documents.len().max(self.documents.len()) < 2 {
             return None; // the text's name says it already
         }
@@ -87,8 +87,8 @@ impl Manifest {
     }
 }
 
-impl From<corpus::Document<'_>> for Document {
-    fn from(document: corpus::Document) -> Self {
+impl From<corpus::CorpusFile<'_>> for Document {
+    fn from(document: corpus::CorpusFile) -> Self {
         Self {
             path: document.path.to_owned(),
             bytes: document.bytes,
@@ -99,8 +99,8 @@ impl From<corpus::Document<'_>> for Document {
     }
 }
 
-impl From<corpus::Skipped> for Skipped {
-    fn from(corpus::Skipped { binary, empty }: corpus::Skipped) -> Self {
+impl From<corpus::SkippedFiles> for Skipped {
+    fn from(corpus::SkippedFiles { binary, empty }: corpus::SkippedFiles) -> Self {
         Self { binary, empty }
     }
 }

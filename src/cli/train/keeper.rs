@@ -124,7 +124,7 @@ impl Keeper {
 
     /// Whether there is time to look at the files of the text before every step.
     pub fn has_few_files(&self, training: &Training) -> bool {
-        training.corpus().documents().len() <= FEW_FILES
+        training.corpus().files().len() <= FEW_FILES
     }
 
     /// After each step, also one whose evaluation was interrupted: a point of the training curve when one is due. One that
@@ -186,7 +186,7 @@ impl Keeper {
     /// A file of the text that is no longer what it was.
     pub fn look(&mut self, training: &Training) -> Result<(), Failure> {
         let begun = Instant::now();
-        training.corpus().unchanged()?;
+        training.corpus().check_unchanged()?;
         self.look_at = Instant::now() + LOOK.max(begun.elapsed() * LOOK_SHARE);
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use std::thread;
 use unrolled::{
-    corpus::{Corpus, Skipped},
+    corpus::{Corpus, SkippedFiles},
     exec,
     model::memory_needed,
 };
@@ -75,7 +75,7 @@ fn mapped(corpus: &Corpus) -> String {
 }
 
 /// Files below folders that are no part of the text.
-fn passed_over(Skipped { binary, empty }: Skipped) -> String {
+fn passed_over(SkippedFiles { binary, empty }: SkippedFiles) -> String {
     match (binary, empty) {
         (0, 0) => String::new(),
         (binary, 0) => format!(" ({} passed over)", counted(binary as u64, "binary file")),

@@ -109,7 +109,7 @@ impl Session {
                 seed: self.training.settings().seed,
             },
             length: 300,
-            stop: None,
+            stop: Vec::new(),
             unknown: Unknown::Error,
             opening: opening(self.training.settings(), self.training.vocabulary()),
         };
@@ -138,7 +138,7 @@ impl Session {
 
     /// The command that continues the run, with these flags; a text from standard input comes behind them.
     pub(super) fn resume_command(&self, flags: &str) -> String {
-        let piped = self.training.corpus().documents().any(|document| document.path == "standard input");
+        let piped = self.training.corpus().files().any(|file| file.path == "standard input");
         format!(
             "{} train --resume --out {}{flags}{}",
             program(),
