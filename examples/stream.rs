@@ -6,7 +6,7 @@ use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::{Corpus, Vocabulary};
 use unrolled::exec::Stream;
 use unrolled::model::Model;
-use unrolled::{Result, Settings, Unit};
+use unrolled::{ModelSettings, Result, Unit};
 
 fn main() -> Result<()> {
     let (model, vocabulary) = match std::env::args_os().nth(1) {
@@ -16,7 +16,7 @@ fn main() -> Result<()> {
         }
         None => {
             let vocabulary = Corpus::embedded(Unit::Char)?.vocabulary().clone();
-            (Model::new(&Settings::default(), vocabulary.len())?, vocabulary)
+            (Model::new(&ModelSettings::default(), vocabulary.len(), 1)?, vocabulary)
         }
     };
     let mut stream = Stream::new(&model)?;

@@ -28,18 +28,14 @@
 //! use unrolled::corpus::Corpus;
 //! use unrolled::sample::{Generator, Sampling};
 //! use unrolled::train::Training;
-//! use unrolled::{Cell, Settings, Unit};
+//! use unrolled::{ModelSettings, RunSettings, ScheduleSettings, Settings, Unit};
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(40), Unit::Char)?;
 //! let settings = Settings {
-//!     cell: Cell::Gru,
-//!     hidden: 32,
-//!     batch: 8,
-//!     steps: 12,
-//!     learning_rate: 2e-2,
-//!     max_steps: Some(60),
-//!     epochs: 100.0,
+//!     model: ModelSettings::gru(32),
+//!     schedule: ScheduleSettings::cosine(2e-2),
+//!     run: RunSettings { batch: 8, steps: 12, max_steps: Some(60), epochs: 100.0, ..RunSettings::default() },
 //!     ..Settings::default()
 //! };
 //! let mut training = Training::new(corpus, settings, None)?;

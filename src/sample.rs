@@ -244,7 +244,7 @@ impl<'m> Generator<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cell, Settings};
+    use crate::{Cell, ModelSettings, Settings};
 
     fn sampling() -> Sampling {
         Sampling::default()
@@ -367,8 +367,16 @@ mod tests {
     }
 
     fn model() -> Model {
-        let settings = Settings { cell: Cell::Lstm, hidden: 8, init_scale: Some(0.5), ..Settings::default() };
-        Model::new(&settings, 4).unwrap()
+        let settings = Settings {
+            model: ModelSettings {
+                cell: Cell::Lstm,
+                hidden: 8,
+                init_scale: Some(0.5),
+                ..ModelSettings::default()
+            },
+            ..Settings::default()
+        };
+        Model::new(&settings.model, 4, settings.run.seed).unwrap()
     }
 
     fn text(generator: &mut Generator, length: usize) -> Vec<u32> {

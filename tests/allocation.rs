@@ -11,7 +11,10 @@ use unrolled::corpus::{Batch, Corpus};
 use unrolled::exec::Dropout;
 use unrolled::model::Model;
 use unrolled::train::{Differentiator, Training};
-use unrolled::{Cell, ClipMode, InputKind, Mode, OptimizerKind, Reset, Settings, Unit, Windows};
+use unrolled::{
+    Cell, ClipMode, InputKind, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Reset, RunSettings,
+    Settings, Unit, Windows,
+};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -50,11 +53,14 @@ fn text() -> Corpus {
 /// A shape that is large enough for two threads.
 fn settings() -> Settings {
     Settings {
-        hidden: 40,
-        batch: 16,
-        steps: 10,
-        epochs: 1e3,
-        eval_every: Some(1 << 40),
+        model: ModelSettings { hidden: 40, ..ModelSettings::default() },
+        run: RunSettings {
+            batch: 16,
+            steps: 10,
+            epochs: 1e3,
+            eval_every: Some(1 << 40),
+            ..RunSettings::default()
+        },
         ..Settings::default()
     }
 }
@@ -77,15 +83,33 @@ fn training_allocates_nothing() {
         for (layers, input, optimizer) in
             [(1, InputKind::OneHot, OptimizerKind::Adagrad), (2, InputKind::Embedding, OptimizerKind::Adam)]
         {
-            check_training(&Settings { cell, reset, layers, input, optimizer, ..settings() });
+            check_training(&Settings {
+                model: ModelSettings { cell, reset, layers, input, ..settings().model },
+                optimizer: OptimizerSettings { kind: optimizer, ..settings().optimizer },
+                ..settings()
+            });
         }
     }
     let optimizers = [OptimizerKind::Sgd, OptimizerKind::Rmsprop];
     for (optimizer, clip_mode) in optimizers.into_iter().zip([ClipMode::Norm, ClipMode::Value]) {
         for (mode, windows) in [(Mode::Static, Windows::Random), (Mode::Dynamic, Windows::Sliding)] {
             let dropout = if mode == Mode::Static { 0.3 } else { 0.0 };
-            let settings = Settings { optimizer, clip_mode, clip: 0.1, mode, windows, dropout, ..settings() };
-            check_training(&Settings { momentum: 0.9, label_smoothing: dropout, ..settings });
+            let settings = Settings {
+                model: ModelSettings { dropout, ..settings().model },
+                optimizer: OptimizerSettings {
+                    kind: optimizer,
+                    clip_mode,
+                    clip: 0.1,
+                    ..settings().optimizer
+                },
+                run: RunSettings { mode, windows, ..settings().run },
+                ..settings()
+            };
+            check_training(&Settings {
+                optimizer: OptimizerSettings { momentum: 0.9, ..settings.optimizer },
+                run: RunSettings { label_smoothing: dropout, ..settings.run },
+                ..settings
+            });
         }
     }
 }
@@ -95,7 +119,7 @@ fn differentiators_allocate_nothing_while_shapes_repeat() {
         [(InputKind::OneHot, 65), (InputKind::OneHot, 2000), (InputKind::Embedding, 2000)]
     {
         for threads in [1, 2] {
-            let model = Model::new(&Settings { input, ..settings() }, vocabulary).unwrap();
+            let model = Model::new(&ModelSettings { input, ..settings().model }, vocabulary, 1).unwrap();
             let mut differentiator = Differentiator::new(model, Some(threads)).unwrap();
             let ids = |factor: usize| (0..160).map(|i| (i * factor % vocabulary) as u32).collect();
             let batch = Batch { steps: 10, rows: 16, inputs: ids(17), targets: ids(31), fresh: true };
@@ -115,7 +139,7 @@ fn differentiators_allocate_nothing_while_shapes_repeat() {
 fn large_vocabularies_allocate_nothing() {
     let (vocabulary, steps, rows) = (8000, 40, 16);
     for threads in [1, 2] {
-        let model = Model::new(&Settings { hidden: 8, ..settings() }, vocabulary).unwrap();
+        let model = Model::new(&ModelSettings { hidden: 8, ..settings().model }, vocabulary, 1).unwrap();
         let mut differentiator = Differentiator::new(model, Some(threads)).unwrap();
         let ids = |factor: usize| (0..steps * rows).map(|i| (i * factor % vocabulary) as u32).collect();
         let batch = Batch { steps, rows, inputs: ids(17), targets: ids(31), fresh: true };

@@ -5,7 +5,10 @@ use unrolled::bench::{Arithmetic, synthetic};
 use unrolled::corpus::{Batch, Batches, Corpus};
 use unrolled::model::{Model, ModelConfig};
 use unrolled::train::Training;
-use unrolled::{Cell, InputKind, Mode, Reset, Schedule, Settings, Windows};
+use unrolled::{
+    Cell, DataSettings, InputKind, Mode, ModelSettings, Reset, RunSettings, Schedule, ScheduleSettings,
+    Settings, Windows,
+};
 
 /// Symbols.
 pub const VOCABULARY: usize = 65;
@@ -55,20 +58,29 @@ impl Shape {
     /// Settings whose steps are all alike: no evaluation, and weights that hardly move.
     pub fn settings(&self, mode: Mode) -> Settings {
         Settings {
-            cell: self.cell,
-            reset: self.reset,
-            layers: self.layers,
-            hidden: self.hidden,
-            batch: self.batch,
-            steps: self.steps,
-            input: self.input,
-            mode,
-            windows: Windows::Stream,
-            schedule: Schedule::Constant,
-            learning_rate: 1e-6,
-            epochs: 1e12,
-            eval_every: Some(u64::MAX),
-            val_fraction: 0.0,
+            model: ModelSettings {
+                cell: self.cell,
+                reset: self.reset,
+                layers: self.layers,
+                hidden: self.hidden,
+                input: self.input,
+                ..ModelSettings::default()
+            },
+            schedule: ScheduleSettings {
+                kind: Schedule::Constant,
+                learning_rate: 1e-6,
+                ..ScheduleSettings::default()
+            },
+            data: DataSettings { val_fraction: 0.0, ..DataSettings::default() },
+            run: RunSettings {
+                batch: self.batch,
+                steps: self.steps,
+                mode,
+                windows: Windows::Stream,
+                epochs: 1e12,
+                eval_every: Some(u64::MAX),
+                ..RunSettings::default()
+            },
             ..Settings::default()
         }
     }
@@ -79,7 +91,7 @@ impl Shape {
     }
 
     pub fn arithmetic(&self) -> Arithmetic {
-        let config = ModelConfig::new(&self.settings(Mode::Static), VOCABULARY);
+        let config = ModelConfig::new(&self.settings(Mode::Static).model, VOCABULARY);
         Arithmetic::of(&config.expect("a shape that works"))
     }
 
@@ -92,7 +104,7 @@ impl Shape {
     }
 
     pub fn model(&self) -> Model {
-        Model::new(&self.settings(Mode::Static), VOCABULARY).expect("a shape that works")
+        Model::new(&self.settings(Mode::Static).model, VOCABULARY, 1).expect("a shape that works")
     }
 
     /// The first window of the text.

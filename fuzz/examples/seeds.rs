@@ -6,7 +6,10 @@ use toml::Table;
 use unrolled::corpus::Corpus;
 use unrolled::random::{Draws, DrawPurpose};
 use unrolled::train::Training;
-use unrolled::{Activation, Cell, Highway, InputKind, Layer, OptimizerKind, Preset, Reset, Settings, Unit};
+use unrolled::{
+    Activation, Cell, DataSettings, Highway, InputKind, Layer, ModelSettings, OptimizerKind,
+    OptimizerSettings, Preset, Reset, RunSettings, Settings, Unit,
+};
 
 const TEXT: &str = "so long, so short: \u{e9}\u{20ac}\u{1f600}\n";
 
@@ -40,14 +43,25 @@ fn noise(number: u8, length: usize) -> Vec<u8> {
 }
 
 fn small() -> Settings {
-    Settings { hidden: 2, embedding: Some(2), batch: 2, steps: 3, max_steps: Some(4), ..Settings::default() }
+    Settings {
+        model: ModelSettings { hidden: 2, embedding: Some(2), ..ModelSettings::default() },
+        run: RunSettings { batch: 2, steps: 3, max_steps: Some(4), ..RunSettings::default() },
+        ..Settings::default()
+    }
 }
 
 /// Settings that differ in what their files hold.
 fn kinds() -> Vec<(&'static str, Settings)> {
-    let gru = Settings { cell: Cell::Gru, input: InputKind::OneHot, layers: 2, unit: Unit::Byte, ..small() };
-    let rnn =
-        Settings { cell: Cell::Rnn, activation: Activation::Relu, optimizer: OptimizerKind::Sgd, ..small() };
+    let gru = Settings {
+        model: ModelSettings { cell: Cell::Gru, input: InputKind::OneHot, layers: 2, ..small().model },
+        data: DataSettings { unit: Unit::Byte, ..small().data },
+        ..small()
+    };
+    let rnn = Settings {
+        model: ModelSettings { cell: Cell::Rnn, activation: Activation::Relu, ..small().model },
+        optimizer: OptimizerSettings { kind: OptimizerKind::Sgd, ..small().optimizer },
+        ..small()
+    };
     let peepholes =
         Layer { peepholes: true, projection: Some(3), projection_clip: Some(2.0), ..Layer::lstm(2) };
     let coupled =
@@ -55,12 +69,17 @@ fn kinds() -> Vec<(&'static str, Settings)> {
     let normed = Layer { layer_norm: true, residual: true, output_keep_prob: 0.5, ..Layer::lstm(3) };
     let mixed = Layer { highway: Highway::Separate, reset: Reset::Before, gate_bias: 1.0, ..Layer::gru(3) };
     let stack = vec![peepholes, coupled, normed, mixed];
-    vec![("lstm", small()), ("gru", gru), ("rnn", rnn), ("stack", Settings { stack, ..small() })]
+    vec![
+        ("lstm", small()),
+        ("gru", gru),
+        ("rnn", rnn),
+        ("stack", Settings { model: ModelSettings { stack, ..small().model }, ..small() }),
+    ]
 }
 
 fn checkpoints(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
     for (name, settings) in kinds() {
-        let corpus = Corpus::from_text(TEXT.repeat(3), settings.unit)?;
+        let corpus = Corpus::from_text(TEXT.repeat(3), settings.data.unit)?;
         let mut training = Training::new(corpus, settings, Some(1))?;
         write(folder, &format!("{name}-new"), &training.checkpoint().to_bytes()?)?;
         training.step()?;
@@ -79,10 +98,7 @@ fn configurations(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
         write(&seeds, name, text.as_bytes())?;
         words.insert(name.to_owned());
     }
-    // The library lists every key when it refuses one.
-    let refused: Result<Settings, toml::de::Error> = toml::from_str("no-such-key = 1");
-    let message = refused.expect_err("an unknown key").message().to_owned();
-    words.extend(message.split('`').skip(3).step_by(2).map(str::to_owned));
+    words.extend(Settings::keys().map(str::to_owned));
     let quoted: String = words.iter().map(|word| format!("{word:?}\n")).collect();
     fs::write(folder.join("dictionaries/config.dict"), quoted)?;
     Ok(())

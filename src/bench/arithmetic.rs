@@ -60,11 +60,14 @@ pub(super) fn head_products(config: &ModelConfig) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Highway, InputKind, Layer, Settings};
+    use crate::{Highway, InputKind, Layer, ModelSettings, Settings};
 
     fn training(cell: Cell, hidden: usize, layers: usize, input: InputKind) -> f64 {
-        let settings = Settings { cell, hidden, layers, input, ..Settings::default() };
-        Arithmetic::of(&ModelConfig::new(&settings, 65).unwrap()).training
+        let settings = Settings {
+            model: ModelSettings { cell, hidden, layers, input, ..ModelSettings::default() },
+            ..Settings::default()
+        };
+        Arithmetic::of(&ModelConfig::new(&settings.model, 65).unwrap()).training
     }
 
     #[test]
@@ -83,9 +86,15 @@ mod tests {
     fn gates_of_a_highway_multiply_what_the_layer_reads() {
         for (highway, gates) in [(Highway::Off, 0.0), (Highway::Coupled, 1.0), (Highway::Separate, 2.0)] {
             let layer = Layer { highway, ..Layer::lstm(9) };
-            let settings =
-                Settings { stack: vec![layer.clone(), layer], embedding: Some(9), ..Settings::default() };
-            let config = ModelConfig::new(&settings, 20).unwrap();
+            let settings = Settings {
+                model: ModelSettings {
+                    stack: vec![layer.clone(), layer],
+                    embedding: Some(9),
+                    ..ModelSettings::default()
+                },
+                ..Settings::default()
+            };
+            let config = ModelConfig::new(&settings.model, 20).unwrap();
             let first = if highway == Highway::Off { 4.0 } else { 8.0 };
             assert_eq!(layer_products(&config, 0), (first + gates) * 81.0);
             assert_eq!(layer_products(&config, 1), (8.0 + gates) * 81.0);
@@ -95,7 +104,8 @@ mod tests {
     #[test]
     fn weights_are_four_bytes_each() {
         let config =
-            ModelConfig::new(&Settings { hidden: 128, layers: 2, ..Settings::default() }, 65).unwrap();
+            ModelConfig::new(&ModelSettings { hidden: 128, layers: 2, ..ModelSettings::default() }, 65)
+                .unwrap();
         let weights = 4 * 128 * 128 * 3 + 128 * 65;
         assert_eq!(Arithmetic::of(&config).weight_bytes(), f64::from(4 * weights));
     }

@@ -99,13 +99,16 @@ fn cross_entropy(logits: &[f32], target: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Settings;
+    use crate::{ModelSettings, Settings};
 
     fn parts() -> (Model, Batch) {
-        let settings = Settings { hidden: 5, ..Settings::default() };
+        let settings = Settings {
+            model: ModelSettings { hidden: 5, ..ModelSettings::default() },
+            ..Settings::default()
+        };
         let batch =
             Batch { steps: 3, rows: 2, inputs: vec![0, 1, 2, 3, 4, 0], targets: vec![1; 6], fresh: true };
-        (Model::new(&settings, 6).unwrap(), batch)
+        (Model::new(&settings.model, 6, settings.run.seed).unwrap(), batch)
     }
 
     #[test]

@@ -6,9 +6,10 @@
 //!
 //! ```
 //! use unrolled::bench::Bench;
-//! use unrolled::{Mode, Settings};
+//! use unrolled::{Mode, ModelSettings, RunSettings, Settings};
 //!
-//! let settings = Settings { hidden: 16, batch: 4, steps: 8, ..Settings::default() };
+//! let run = RunSettings { batch: 4, steps: 8, ..RunSettings::default() };
+//! let settings = Settings { model: ModelSettings::lstm(16), run, ..Settings::default() };
 //! let bench = Bench { settings, vocabulary: 20, threads: Some(1), seconds: 0.01 };
 //! let figures = bench.compare(&[Mode::Static, Mode::Dynamic])?;
 //! assert!(figures[0].train_gflops < figures[0].peak_gflops);
@@ -37,7 +38,10 @@ use crate::exec::Stream;
 use crate::model::{Model, check_memory};
 use crate::parallel::Threads;
 use crate::train::Training;
-use crate::{Error, Mode, Result, Schedule, Settings, Windows};
+use crate::{
+    DataSettings, Error, Mode, ModelSettings, Result, RunSettings, Schedule, ScheduleSettings, Settings,
+    Windows,
+};
 use machine::Reading;
 use runs::{ForwardRun, TrainingRun};
 use serde::Serialize;
@@ -110,7 +114,7 @@ impl Bench {
     /// # Errors
     /// As for [`Bench::compare`].
     pub fn run(&self) -> Result<Figures> {
-        let mut all = self.compare(&[self.settings.mode])?;
+        let mut all = self.compare(&[self.settings.run.mode])?;
         all.pop().ok_or_else(|| unreachable!("figures of one mode"))
     }
 
@@ -122,16 +126,16 @@ impl Bench {
     pub fn compare(&self, modes: &[Mode]) -> Result<Vec<Figures>> {
         let settings = self.steady_settings();
         self.validate(&settings)?;
-        let model = Model::new(&settings, self.vocabulary)?;
+        let model = Model::new(&settings.model, self.vocabulary, settings.run.seed)?;
         let first = self.first_batch(&settings)?;
         let logits = checks::forward(&model, &first, self.threads)?;
-        let expected = checks::Training::of(&model, &first, &logits, settings.seed, self.threads)?;
+        let expected = checks::Training::of(&model, &first, &logits, settings.run.seed, self.threads)?;
         drop(logits);
         let peak = peak_gflops(self.threads)?;
         let forward =
             take_turns(self.seconds, modes, |mode| ForwardRun::build(mode, &model, &first, self.threads))?;
         let training = take_turns(self.seconds, modes, |mode| {
-            let settings = Settings { mode, ..settings.clone() };
+            let settings = Settings { run: RunSettings { mode, ..settings.run.clone() }, ..settings.clone() };
             TrainingRun::build(self.corpus(&settings)?, settings, self.threads, &expected)
         })?;
         let shared = Shared::measure(self, &model, &first, peak)?;
@@ -142,17 +146,22 @@ impl Bench {
     /// Settings under which a step is like any other: no evaluation, no end, and weights that hardly move.
     fn steady_settings(&self) -> Settings {
         Settings {
-            windows: Windows::Stream,
-            epochs: f64::MAX,
-            max_steps: None,
-            max_chars: None,
-            eval_every: Some(u64::MAX),
-            schedule: Schedule::Constant,
-            learning_rate: 1e-6,
-            dropout: 0.0,
-            accumulate: 1,
-            val_fraction: 0.0,
-            test_fraction: 0.0,
+            model: ModelSettings { dropout: 0.0, ..self.settings.model.clone() },
+            schedule: ScheduleSettings {
+                kind: Schedule::Constant,
+                learning_rate: 1e-6,
+                ..self.settings.schedule.clone()
+            },
+            data: DataSettings { val_fraction: 0.0, test_fraction: 0.0, ..self.settings.data.clone() },
+            run: RunSettings {
+                windows: Windows::Stream,
+                epochs: f64::MAX,
+                max_steps: None,
+                max_chars: None,
+                eval_every: Some(u64::MAX),
+                accumulate: 1,
+                ..self.settings.run.clone()
+            },
             ..self.settings.clone()
         }
     }
@@ -166,20 +175,25 @@ impl Bench {
         }
         text::check(self.vocabulary)?;
         settings.validate()?;
-        if settings.batch.checked_mul(settings.steps).is_none_or(|window| window > isize::MAX as usize / 64) {
+        if settings
+            .run
+            .batch
+            .checked_mul(settings.run.steps)
+            .is_none_or(|window| window > isize::MAX as usize / 64)
+        {
             let expected = "with the steps it makes a window that no memory holds; give fewer";
-            return refuse("batch", settings.batch.to_string(), expected);
+            return refuse("batch", settings.run.batch.to_string(), expected);
         }
         check_memory(settings, self.vocabulary)
     }
 
     fn corpus(&self, settings: &Settings) -> Result<Corpus> {
-        synthetic(self.vocabulary, 4 * settings.batch * settings.steps + 1, settings.seed)
+        synthetic(self.vocabulary, 4 * settings.run.batch * settings.run.steps + 1, settings.run.seed)
     }
 
     /// The window that training begins with.
     fn first_batch(&self, settings: &Settings) -> Result<Batch> {
-        let Settings { windows, batch: rows, steps, seed, .. } = *settings;
+        let RunSettings { windows, batch: rows, steps, seed, .. } = settings.run;
         let corpus = self.corpus(settings)?;
         let mut batch = Batch::default();
         Batches::new(0..corpus.len(), windows, rows, steps, seed)?.fill(&corpus, 0, &mut batch);

@@ -4,7 +4,7 @@ use super::arithmetic::{head_products, layer_products, products_from_after};
 use super::{Bench, Training};
 use crate::model::ModelConfig;
 use crate::phases::{Phase, Phases};
-use crate::{Mode, Result, Settings};
+use crate::{Mode, Result};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -48,9 +48,10 @@ impl Bench {
     /// # Errors
     /// As for [`Bench::compare`].
     pub fn phases(&self, mode: Mode, peak_gflops: f64) -> Result<StepPhases> {
-        let settings = Settings { mode, ..self.steady_settings() };
+        let mut settings = self.steady_settings();
+        settings.run.mode = mode;
         self.validate(&settings)?;
-        let (batch, tokens) = (settings.batch, settings.batch * settings.steps);
+        let (batch, tokens) = (settings.run.batch, settings.run.batch * settings.run.steps);
         let mut training = Training::new(self.corpus(&settings)?, settings, self.threads)?;
         let best = shortest(&mut training, self.seconds)?;
         let config = training.model().config().clone();
@@ -175,14 +176,18 @@ impl Products<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cell, InputKind, Layer, Windows};
+    use crate::{Cell, InputKind, Layer, ModelSettings, RunSettings, Settings, Windows};
 
     fn bench(settings: Settings, threads: usize) -> Bench {
         Bench { settings, vocabulary: 20, threads: Some(threads), seconds: 0.01 }
     }
 
     fn small() -> Settings {
-        Settings { hidden: 9, batch: 3, steps: 4, layers: 2, ..Settings::default() }
+        Settings {
+            model: ModelSettings { hidden: 9, layers: 2, ..ModelSettings::default() },
+            run: RunSettings { batch: 3, steps: 4, ..RunSettings::default() },
+            ..Settings::default()
+        }
     }
 
     fn places(rows: &[PhaseTime]) -> Vec<(&str, Option<usize>)> {
@@ -209,7 +214,11 @@ mod tests {
     /// A step is measured outside its clocks: only where they counted something twice would phases exceed it.
     #[test]
     fn phases_make_up_the_step_on_any_number_of_threads() {
-        let wide = Settings { hidden: 64, batch: 16, steps: 16, ..small() };
+        let wide = Settings {
+            model: ModelSettings { hidden: 64, ..small().model },
+            run: RunSettings { batch: 16, steps: 16, ..small().run },
+            ..small()
+        };
         for (settings, threads) in [(small(), 1), (small(), 2), (wide.clone(), 1), (wide, 2)] {
             let bench = bench(settings, threads);
             let settings = bench.steady_settings();
@@ -225,8 +234,8 @@ mod tests {
     #[test]
     fn products_are_those_of_training() {
         for (cell, input) in [(Cell::Lstm, InputKind::Embedding), (Cell::Gru, InputKind::OneHot)] {
-            let settings = Settings { cell, input, ..small() };
-            let config = ModelConfig::new(&settings, 20).unwrap();
+            let settings = Settings { model: ModelSettings { cell, input, ..small().model }, ..small() };
+            let config = ModelConfig::new(&settings.model, 20).unwrap();
             let products = Products { batch: 3, tokens: 12, symbols: 20, config: &config };
             let table = |phase: &Phase| matches!(phase, Phase::Input | Phase::InputGradient);
             let total: f64 = Phase::all(2).filter(|p| !table(p)).filter_map(|phase| products.of(phase)).sum();
@@ -242,7 +251,7 @@ mod tests {
 
     #[test]
     fn rates_follow_from_times() {
-        let config = ModelConfig::new(&small(), 20).unwrap();
+        let config = ModelConfig::new(&small().model, 20).unwrap();
         let products = Products { batch: 3, tokens: 12, symbols: 20, config: &config };
         let phases = vec![(Phase::Fill, 10), (Phase::Forward(1), 1000), (Phase::Head, 0)];
         let rows = Step { whole: 1500, phases, waited: 200 }.rows(&products, true, 50.0);
@@ -261,9 +270,16 @@ mod tests {
         let wrapped = Layer { residual: true, output_keep_prob: 0.5, peepholes: true, ..Layer::lstm(9) };
         let stepped = Layer { zoneout: 0.25, state_keep_prob: 0.5, input_keep_prob: 0.5, ..Layer::gru(9) };
         let stack = vec![stepped, wrapped, Layer { projection: Some(5), ..Layer::lstm(7) }];
-        let settings = Settings { stack, label_smoothing: 0.1, windows: Windows::Stream, ..small() };
+        let settings = Settings {
+            model: ModelSettings { stack, ..small().model },
+            run: RunSettings { label_smoothing: 0.1, windows: Windows::Stream, ..small().run },
+            ..small()
+        };
         for (mode, threads) in [(Mode::Static, 1), (Mode::Dynamic, 2)] {
-            let bench = bench(Settings { mode, ..settings.clone() }, threads);
+            let bench = bench(
+                Settings { run: RunSettings { mode, ..settings.run.clone() }, ..settings.clone() },
+                threads,
+            );
             let settings = bench.steady_settings();
             let train = |timed: bool| {
                 let mut training =

@@ -19,11 +19,12 @@ use weights::Source;
 ///
 /// ```
 /// use unrolled::checkpoint::{Import, TensorFile};
-/// # use unrolled::{Settings, Unit, corpus::Corpus, train::Training};
+/// # use unrolled::{ModelSettings, RunSettings, Settings, Unit, corpus::Corpus, train::Training};
 ///
 /// # fn main() -> unrolled::Result<()> {
 /// # let corpus = Corpus::from_text("to be or not to be, ".repeat(20), Unit::Char)?;
-/// # let settings = Settings { hidden: 8, batch: 2, steps: 4, ..Settings::default() };
+/// # let run = RunSettings { batch: 2, steps: 4, ..RunSettings::default() };
+/// # let settings = Settings { model: ModelSettings::lstm(8), run, ..Settings::default() };
 /// # let mut checkpoint = Training::new(corpus, settings, Some(1))?.checkpoint();
 /// # checkpoint.state = None;
 /// # let bytes = checkpoint.to_bytes()?;
@@ -100,7 +101,7 @@ impl Import<'_> {
         let origin = self.origin(file)?;
         let prefix = shapes::prefix(file);
         let settings = self.settings(file, &prefix, &origin, &mut notes)?;
-        let config = ModelConfig::new(&settings, origin.vocabulary.len())?;
+        let config = ModelConfig::new(&settings.model, origin.vocabulary.len())?;
         let parameters = weights::read(source, &prefix, &config, &mut notes)?;
         let beside = beside::read(source, &settings, &config, &origin, self.like, &mut notes);
         weights::finish(file)?;
@@ -136,7 +137,7 @@ impl Import<'_> {
         let mut settings = settings.ok_or_else(|| lacks("configuration and vocabulary"))?;
         let vocabulary = vocabulary.ok_or_else(|| lacks("vocabulary"))?;
         // As for a checkpoint that is read.
-        settings.unit = vocabulary.unit();
+        settings.data.unit = vocabulary.unit();
         let origin = Origin {
             settings,
             vocabulary,
@@ -145,7 +146,7 @@ impl Import<'_> {
             own_progress,
         };
         let differs = like.is_some_and(|like| {
-            let stacks = [&like.settings, &origin.settings].map(Settings::stack);
+            let stacks = [&like.settings, &origin.settings].map(|settings| settings.model.stack());
             own_settings && (stacks[0] != stacks[1] || like.vocabulary != origin.vocabulary)
         });
         if differs {
@@ -166,7 +167,7 @@ impl Import<'_> {
     ) -> Result<Settings> {
         let (known, symbols) = (&origin.settings, origin.vocabulary.len());
         check_symbols(file, prefix, symbols)?;
-        let config = ModelConfig::new(known, symbols)?;
+        let config = ModelConfig::new(&known.model, symbols)?;
         let chosen = self.activation.is_some() || self.reset.is_some();
         if origin.own_settings && chosen {
             let reason = "its own metadata tells activation and reset; leave --activation and --reset out";
@@ -178,7 +179,7 @@ impl Import<'_> {
         let found = shapes::infer(file, prefix, known, (self.activation, self.reset))
             .map_err(|reason| refused(file.path(), reason))?;
         found.validate()?;
-        let stack = found.stack();
+        let stack = found.model.stack();
         self.check_chosen(file, &stack)?;
         let name = |layer: &Layer| format!("{} of {}", layer.cell.name().to_uppercase(), layer.hidden);
         let layers = stack.iter().map(name).collect::<Vec<_>>().join(", ");

@@ -130,7 +130,10 @@ impl Checkpoint {
 
     /// How the run's own text is opened again: all that its settings say of texts, and its vocabulary.
     pub fn text_options(&self) -> CorpusOptions<'_> {
-        CorpusOptions { vocabulary: Some(&self.vocabulary), ..CorpusOptions::of(&self.settings) }
+        CorpusOptions {
+            vocabulary: Some(&self.vocabulary),
+            ..CorpusOptions::of(&self.settings.data, self.settings.run.seed)
+        }
     }
 
     fn snapshot(&self) -> Snapshot<'_> {
@@ -145,7 +148,7 @@ impl Checkpoint {
     }
 
     fn config(&self) -> Result<ModelConfig> {
-        ModelConfig::new(&self.settings, self.vocabulary.len())
+        ModelConfig::new(&self.settings.model, self.vocabulary.len())
     }
 }
 

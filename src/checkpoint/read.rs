@@ -28,19 +28,20 @@ pub(super) fn decode<R: Read + Seek>(mut source: Source<'_, R>, cells: &[CustomC
     let (end, metadata) = verified(&mut source)?;
     let strings = Strings::new(path, metadata.metadata().iter().flatten());
     let mut settings: Settings = strings.json("config")?;
-    settings.resolve(cells);
+    settings.model.resolve(cells);
     settings.validate().map_err(|error| unusable(path, "config", error))?;
     let vocabulary =
         Vocabulary::from_json(strings.get("vocabulary")?).map_err(|e| unusable(path, "vocabulary", e))?;
     // Runs of earlier versions may record another unit than their vocabulary's, which is the one that they read.
-    settings.unit = vocabulary.unit();
+    settings.data.unit = vocabulary.unit();
     let progress = strings.json("progress")?;
-    let config = ModelConfig::new(&settings, vocabulary.len()).map_err(|e| unusable(path, "config", e))?;
+    let config =
+        ModelConfig::new(&settings.model, vocabulary.len()).map_err(|e| unusable(path, "config", e))?;
     let layout = config.layout();
     let mut tensors = Tensors::new(source, end, &metadata);
     let values = tensors.arena("", &layout)?;
     let moments = tensors.moments(&layout)?;
-    let state = tensors.state(&config, settings.batch)?;
+    let state = tensors.state(&config, settings.run.batch)?;
     tensors.finish()?;
     let parameters = Parameters { layout, values };
     Ok(Checkpoint { settings, vocabulary, parameters, moments, state, progress })

@@ -68,7 +68,7 @@ pub(super) fn metadata(path: &Path, map: &BTreeMap<String, String>, cells: &[Cus
     strings.check_format()?;
     let has = |key: &str| strings.find(key).is_some();
     let mut settings: Option<Settings> = has("config").then(|| strings.json("config")).transpose()?;
-    settings.iter_mut().for_each(|settings| settings.resolve(cells));
+    settings.iter_mut().for_each(|settings| settings.model.resolve(cells));
     settings.as_ref().map_or(Ok(()), Settings::validate).map_err(|error| unusable(path, "config", error))?;
     let vocabulary = strings.find("vocabulary").map(Vocabulary::from_json).transpose();
     let vocabulary = vocabulary.map_err(|error| unusable(path, "vocabulary", error))?;

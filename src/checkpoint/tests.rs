@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{Cell, Error, InputKind, exec::LayerState, train::Record};
+use crate::{ModelSettings, RunSettings, ScheduleSettings};
 use proptest::prelude::*;
 use safetensors::{
     SafeTensors,
@@ -12,7 +13,7 @@ use std::{collections::HashMap, fs};
 /// A run of a few numbers, each different.
 fn checkpoint(settings: Settings, moments: &[&str]) -> Checkpoint {
     let vocabulary = Vocabulary::from_json(r#"["\n","a","\u00e9"]"#).unwrap();
-    let config = ModelConfig::new(&settings, vocabulary.len()).unwrap();
+    let config = ModelConfig::new(&settings.model, vocabulary.len()).unwrap();
     let mut next = 0.0;
     let mut number = || {
         next += 0.1f32;
@@ -27,11 +28,11 @@ fn checkpoint(settings: Settings, moments: &[&str]) -> Checkpoint {
     };
     let parameters = arena();
     let moments = moments.iter().map(|name| (name.to_string(), arena().values)).collect();
-    let width = settings.batch * settings.hidden;
+    let width = settings.run.batch * settings.model.hidden;
     let c = width * config.state_size(0)[1].min(1);
     let layer = || LayerState { h: vec![0.3; width], c: vec![0.7; c] };
-    let layers = (0..settings.layers).map(|_| layer()).collect();
-    let state = Some(State { layers, rows: settings.batch });
+    let layers = (0..settings.model.layers).map(|_| layer()).collect();
+    let state = Some(State { layers, rows: settings.run.batch });
     Checkpoint { settings, vocabulary, parameters, moments, state, progress: progress() }
 }
 
@@ -50,8 +51,11 @@ fn progress() -> Progress {
 }
 
 fn small() -> Checkpoint {
-    let settings =
-        Settings { cell: Cell::Rnn, hidden: 2, batch: 1, embedding: Some(1), ..Settings::default() };
+    let settings = Settings {
+        model: ModelSettings { cell: Cell::Rnn, hidden: 2, embedding: Some(1), ..ModelSettings::default() },
+        run: RunSettings { batch: 1, ..RunSettings::default() },
+        ..Settings::default()
+    };
     checkpoint(settings, &["m"])
 }
 
@@ -106,7 +110,7 @@ proptest! {
     ) {
         let input = if one_hot { InputKind::OneHot } else { InputKind::Embedding };
         let settings =
-            Settings { cell, input, hidden, layers, batch, seed, dropout, learning_rate, ..Settings::default() };
+            Settings { model: ModelSettings { cell, input, hidden, layers, dropout, ..ModelSettings::default() }, schedule: ScheduleSettings { learning_rate, ..ScheduleSettings::default() }, run: RunSettings { batch, seed, ..RunSettings::default() }, ..Settings::default() };
         let mut saved = checkpoint(settings, &moments);
         if stateless {
             saved.state = None;
@@ -333,8 +337,11 @@ fn what_could_not_be_loaded_is_not_saved() {
         assert!(text.contains(expected), "{text}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     };
-    unfit(|c| c.settings.learning_rate = f64::NAN, "learning-rate = NaN cannot work");
-    unfit(|c| c.settings.hidden = 3, "tensor rnn.weight_ih_l0: found shape [2, 1], expected shape [3, 1]");
+    unfit(|c| c.settings.schedule.learning_rate = f64::NAN, "learning-rate = NaN cannot work");
+    unfit(
+        |c| c.settings.model.hidden = 3,
+        "tensor rnn.weight_ih_l0: found shape [2, 1], expected shape [3, 1]",
+    );
     unfit(|c| c.moments[0].1.truncate(5), "moment m has 5 floats where the parameters have 112");
     unfit(
         |c| c.moments[0].0 = "a.b".to_owned(),
@@ -363,12 +370,12 @@ fn the_vocabulary_decides_the_unit() {
     let symbols = small.vocabulary.len() as u8;
     let bytes = Vocabulary::of_bytes(0..symbols).unwrap();
     let written = Checkpoint { vocabulary: bytes, ..small };
-    assert_eq!(written.settings.unit, crate::Unit::Char);
+    assert_eq!(written.settings.data.unit, crate::Unit::Char);
     let bytes = written.to_bytes().unwrap();
-    assert_eq!(load(&bytes).unwrap().settings.unit, crate::Unit::Byte);
+    assert_eq!(load(&bytes).unwrap().settings.data.unit, crate::Unit::Byte);
     let file = TensorFile::from_bytes(bytes, Path::new("changed.safetensors")).unwrap();
     let imported = Import::default().read(&file).unwrap().checkpoint;
-    assert_eq!(imported.settings.unit, crate::Unit::Byte);
+    assert_eq!(imported.settings.data.unit, crate::Unit::Byte);
     assert_eq!(written.text_options().vocabulary, Some(&written.vocabulary));
 }
 

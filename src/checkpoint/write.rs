@@ -38,7 +38,7 @@ impl Snapshot<'_> {
     }
 
     fn config(&self) -> Result<ModelConfig> {
-        ModelConfig::new(self.settings, self.vocabulary.len())
+        ModelConfig::new(&self.settings.model, self.vocabulary.len())
     }
 }
 
@@ -130,7 +130,7 @@ fn check(checkpoint: &Snapshot<'_>) -> Result<()> {
 fn check_state(checkpoint: &Snapshot<'_>) -> Result<()> {
     let Some(state) = &checkpoint.state else { return Ok(()) };
     let config = checkpoint.config()?;
-    match state.check(&config, checkpoint.settings.batch) {
+    match state.check(&config, checkpoint.settings.run.batch) {
         Ok(()) => Ok(()),
         Err(error) => Err(unfit(error.to_string())),
     }
@@ -143,8 +143,8 @@ fn check_finite(checkpoint: &Snapshot<'_>, tensors: &[Tensor<'_>]) -> Result<()>
         Some(Tensor { name, .. }) => Err(Error::Diverged {
             tensor: name.clone(),
             step: checkpoint.progress.step,
-            learning_rate: checkpoint.settings.learning_rate,
-            clip: checkpoint.settings.clip,
+            learning_rate: checkpoint.settings.schedule.learning_rate,
+            clip: checkpoint.settings.optimizer.clip,
         }),
     }
 }
@@ -161,7 +161,7 @@ fn tensors<'a>(checkpoint: &'a Snapshot<'a>) -> Vec<Tensor<'a>> {
     }
     let state = checkpoint.state.iter().flat_map(|state| state.layers.iter().enumerate());
     for (index, layer) in state {
-        let rows = checkpoint.settings.batch;
+        let rows = checkpoint.settings.run.batch;
         let shape = |values: &[f32]| vec![rows, values.len() / rows.max(1)];
         tensors.push(Tensor { name: format!("state.h_l{index}"), shape: shape(&layer.h), values: &layer.h });
         if !layer.c.is_empty() {

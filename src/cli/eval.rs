@@ -13,7 +13,7 @@ use super::{
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 use unrolled::{
-    Encoding, IdWidth, Invalid, Settings, Unknown,
+    DataSettings, Encoding, IdWidth, Invalid, Settings, Unknown,
     checkpoint::Checkpoint,
     corpus::Corpus,
     model::check_evaluation_memory,
@@ -125,8 +125,8 @@ impl Eval {
     /// Another text has an order and filters of its own; what its bytes mean, and what stands between files, is what the
     /// model knows.
     fn other_text(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-        let Settings { encoding, separator, document_marker, invalid, unit, id_width, .. } =
-            checkpoint.settings.clone();
+        let DataSettings { encoding, separator, document_marker, invalid, unit, id_width, .. } =
+            checkpoint.settings.data.clone();
         let id_width = self.id_width.map_or(Ok(id_width), |bits| IdWidth::try_from(u64::from(bits)));
         let id_width = id_width.map_err(Failure::Usage)?;
         let encoding = self.encoding.as_deref().map(Encoding::new).transpose()?.or(encoding);
@@ -135,13 +135,16 @@ impl Eval {
         let invalid = chosen.unwrap_or(invalid);
         let unknown = self.unknown.as_deref().map(unknown);
         let settings = Settings {
-            encoding,
-            separator,
-            document_marker,
-            invalid,
-            unit,
-            id_width,
-            unknown,
+            data: DataSettings {
+                encoding,
+                separator,
+                document_marker,
+                invalid,
+                unit,
+                id_width,
+                unknown,
+                ..DataSettings::default()
+            },
             ..Settings::default()
         };
         settings.validate()?;
@@ -170,7 +173,8 @@ impl Eval {
 
     fn part(&self, corpus: &Corpus, checkpoint: &Checkpoint) -> Result<Range<usize>, Failure> {
         let settings = &checkpoint.settings;
-        let split = || corpus.split(settings.split_by, settings.val_fraction, settings.test_fraction);
+        let split =
+            || corpus.split(settings.data.split_by, settings.data.val_fraction, settings.data.test_fraction);
         let part = match self.choice() {
             Part::Train => split()?.train,
             Part::Val => split()?.validation,
@@ -181,8 +185,8 @@ impl Eval {
             true => Err(Failure::Usage(format!(
                 "the {} part is empty (val-fraction {}, test-fraction {}): use another --split",
                 self.choice().name(),
-                settings.val_fraction,
-                settings.test_fraction
+                settings.data.val_fraction,
+                settings.data.test_fraction
             ))),
             false => Ok(part),
         }

@@ -96,7 +96,7 @@ impl Sample {
 
     /// What ends a text.
     fn stop(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, Failure> {
-        let marker = &checkpoint.settings.document_marker;
+        let marker = &checkpoint.settings.data.document_marker;
         let stop = self.stop.as_deref().unwrap_or_default();
         match self.document {
             false if checkpoint.vocabulary.unit() == Unit::Ids => {
@@ -161,7 +161,7 @@ impl Sample {
 
 /// What a model reads before a text without a prompt: the end of a document, where it was trained on such.
 pub fn opening<'a>(settings: &'a Settings, vocabulary: &Vocabulary) -> &'a str {
-    let marker = settings.document_marker.as_str();
+    let marker = settings.data.document_marker.as_str();
     if vocabulary.encode(marker).is_ok() { marker } else { "" }
 }
 

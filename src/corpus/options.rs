@@ -1,7 +1,7 @@
 //! The options that say how files become a corpus.
 
 use super::{Corpus, Vocabulary, create::no_text, draft::Draft, embedded, scan::SPAN, source::CorpusSource};
-use crate::{Encoding, IdWidth, Invalid, Result, Settings, Unit, Unknown};
+use crate::{DataSettings, Encoding, IdWidth, Invalid, Result, Unit, Unknown};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -75,8 +75,8 @@ impl fmt::Debug for CorpusOptions<'_> {
 }
 
 impl<'a> CorpusOptions<'a> {
-    /// The options that the settings of a run give.
-    pub fn of(settings: &Settings) -> Self {
+    /// The options that the settings of a run give. The random seed shuffles documents.
+    pub fn of(settings: &DataSettings, seed: u64) -> Self {
         Self {
             unit: settings.unit,
             id_width: settings.id_width,
@@ -85,7 +85,7 @@ impl<'a> CorpusOptions<'a> {
             exclude: settings.exclude.clone(),
             no_ignore: settings.no_ignore,
             encoding: settings.encoding.clone(),
-            shuffle: settings.shuffle_documents.then_some(settings.seed),
+            shuffle: settings.shuffle_documents.then_some(seed),
             separator: settings.separator.clone(),
             document_marker: settings.document_marker.clone(),
             memory: None,
@@ -215,16 +215,16 @@ impl CorpusOptions<'_> {
 
     /// Refuses options that contradict each other.
     fn check(&self, unit: Unit) -> Result<()> {
-        let settings = Settings {
+        let settings = DataSettings {
             unit,
             invalid: self.invalid,
             unknown: self.unknown,
             encoding: self.encoding.clone(),
             separator: self.separator.clone(),
             document_marker: self.document_marker.clone(),
-            ..Settings::default()
+            ..DataSettings::default()
         };
-        settings.validate_text()
+        settings.validate()
     }
 
     fn rules(&self) -> FileRules {

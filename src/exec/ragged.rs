@@ -148,7 +148,7 @@ mod tests {
     };
     use crate::model::Model;
     use crate::parallel::Threads;
-    use crate::{Activation, Cell, InputKind, Reset, Settings};
+    use crate::{Activation, Cell, InputKind, ModelSettings, Reset, Settings};
 
     const STEPS: usize = 11;
     const LENGTHS: [usize; 8] = [4, 11, 0, 7, 7, 1, 11, 3];
@@ -210,9 +210,22 @@ mod tests {
         for (cell, reset) in cells.into_iter().chain([(Cell::Gru, Reset::Before)]) {
             for (layers, input) in [(1, InputKind::OneHot), (2, InputKind::Embedding)] {
                 let activation = if layers == 1 { Activation::Relu } else { Activation::Tanh };
-                let cell = Settings { cell, reset, activation, layers, input, ..Settings::default() };
-                let settings = Settings { hidden: 50, embedding: Some(7), ..cell };
-                let model = Model::new(&settings, VOCABULARY).unwrap();
+                let cell = Settings {
+                    model: ModelSettings {
+                        cell,
+                        reset,
+                        activation,
+                        layers,
+                        input,
+                        ..ModelSettings::default()
+                    },
+                    ..Settings::default()
+                };
+                let settings = Settings {
+                    model: ModelSettings { hidden: 50, embedding: Some(7), ..cell.model },
+                    ..cell
+                };
+                let model = Model::new(&settings.model, VOCABULARY, settings.run.seed).unwrap();
                 for dropout in [None, Some(Dropout { probability: 0.3, seed: 3, step: 4 })] {
                     let expected = gradient(&model, None, 1, dropout);
                     for threads in [1, 2, 3] {

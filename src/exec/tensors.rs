@@ -101,13 +101,16 @@ impl<'a> Arena<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{InputKind, Settings};
+    use crate::{InputKind, ModelSettings, Settings};
 
     #[test]
     fn places_are_those_of_the_names() {
         for (input, layers) in [(InputKind::OneHot, 1), (InputKind::Embedding, 3)] {
-            let settings = Settings { hidden: 5, layers, input, ..Settings::default() };
-            let config = ModelConfig::new(&settings, 7).unwrap();
+            let settings = Settings {
+                model: ModelSettings { hidden: 5, layers, input, ..ModelSettings::default() },
+                ..Settings::default()
+            };
+            let config = ModelConfig::new(&settings.model, 7).unwrap();
             let (tensors, layout) = (Tensors::new(&config), config.layout());
             let find = |name: &str| layout.find(name).unwrap().range.clone();
             assert_eq!(tensors.embedding, config.embedding.map(|_| find("embedding.weight")));

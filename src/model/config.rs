@@ -1,7 +1,7 @@
 //! The shape of a model, and the table of its tensors.
 
 use super::{Layout, Variable};
-use crate::{Bias, Error, Highway, InputKind, Layer, Result, Settings, Variational};
+use crate::{Bias, Error, Highway, InputKind, Layer, ModelSettings, Result, Variational};
 
 /// Deeper stacks are a typing error: no recurrent network trains at such a depth.
 const MOST_LAYERS: usize = 1024;
@@ -63,13 +63,13 @@ impl Tensor {
 }
 
 impl ModelConfig {
-    /// The model part of a run's settings. Asks nothing about the machine's memory: see
+    /// The shape that the settings say. Asks nothing about the machine's memory: see
     /// [`check_memory`](super::check_memory).
     ///
     /// # Errors
     /// [`Error::Setting`] for a size of zero, too many layers or options that do not fit each other; [`Error::Memory`] for
     /// sizes whose product no address can reach.
-    pub fn new(settings: &Settings, vocabulary: usize) -> Result<Self> {
+    pub fn new(settings: &ModelSettings, vocabulary: usize) -> Result<Self> {
         let config = Self::unchecked(settings, vocabulary);
         let sizes = [("vocabulary", vocabulary), ("layers", config.stack.len()), ("hidden", settings.hidden)];
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
@@ -90,7 +90,7 @@ impl ModelConfig {
     }
 
     /// The shape alone, whatever its size.
-    pub(super) fn unchecked(settings: &Settings, vocabulary: usize) -> Self {
+    pub(super) fn unchecked(settings: &ModelSettings, vocabulary: usize) -> Self {
         let stack = settings.stack();
         let first = stack.first().map_or(settings.hidden, |layer| layer.hidden);
         let embedding = settings.embedding.unwrap_or(first);
@@ -284,14 +284,14 @@ fn setting(name: &'static str, found: usize, expected: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn shapes(settings: &Settings) -> Vec<(String, Vec<usize>)> {
+    fn shapes(settings: &ModelSettings) -> Vec<(String, Vec<usize>)> {
         let layout = ModelConfig::new(settings, 7).unwrap().layout();
         layout.entries().iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect()
     }
 
     #[test]
     fn the_layout_of_a_stack_with_an_embedding() {
-        let settings = Settings { hidden: 3, layers: 2, embedding: Some(2), ..Settings::default() };
+        let settings = ModelSettings { hidden: 3, layers: 2, embedding: Some(2), ..ModelSettings::default() };
         let expected: [(&str, &[usize]); 11] = [
             ("embedding.weight", &[7, 2]),
             ("rnn.weight_ih_l0", &[12, 2]),
@@ -310,8 +310,12 @@ mod tests {
 
     #[test]
     fn one_hot_input_has_no_embedding() {
-        let settings =
-            Settings { cell: crate::Cell::Gru, hidden: 3, input: InputKind::OneHot, ..Settings::default() };
+        let settings = ModelSettings {
+            cell: crate::Cell::Gru,
+            hidden: 3,
+            input: InputKind::OneHot,
+            ..ModelSettings::default()
+        };
         let found = shapes(&settings);
         assert_eq!(found[0], ("rnn.weight_ih_l0".to_owned(), vec![9, 7]));
         assert_eq!(found.len(), 6);
@@ -319,27 +323,27 @@ mod tests {
 
     #[test]
     fn the_embedding_is_as_wide_as_the_hidden_layer_unless_said() {
-        let config = ModelConfig::new(&Settings { hidden: 9, ..Settings::default() }, 7).unwrap();
+        let config = ModelConfig::new(&ModelSettings { hidden: 9, ..ModelSettings::default() }, 7).unwrap();
         assert_eq!((config.embedding, config.input_width(0), config.stack[0].gates()), (Some(9), 9, 4));
         assert_eq!(config.estimated_count(), config.layout().count() as f64);
     }
 
     #[test]
     fn absurd_sizes_are_refused_without_overflow() {
-        let refused = |settings: &Settings, vocabulary| {
+        let refused = |settings: &ModelSettings, vocabulary| {
             ModelConfig::new(settings, vocabulary).expect_err("absurd").to_string()
         };
-        let base = Settings::default();
+        let base = ModelSettings::default();
         assert_eq!(refused(&base, 0), "vocabulary = 0 cannot work: give a whole number of at least 1");
         assert_eq!(
-            refused(&Settings { layers: 1025, ..base.clone() }, 7),
+            refused(&ModelSettings { layers: 1025, ..base.clone() }, 7),
             "layers = 1025 cannot work: give at most 1024"
         );
         for hidden in [usize::MAX, usize::MAX / 4, 1 << 62, 1 << 31] {
-            let text = refused(&Settings { hidden, ..base.clone() }, 7);
+            let text = refused(&ModelSettings { hidden, ..base.clone() }, 7);
             assert!(text.contains("memory"), "{text}");
         }
         assert!(refused(&base, usize::MAX).contains("memory"));
-        assert!(refused(&Settings { embedding: Some(usize::MAX), ..base }, 7).contains("memory"));
+        assert!(refused(&ModelSettings { embedding: Some(usize::MAX), ..base }, 7).contains("memory"));
     }
 }

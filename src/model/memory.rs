@@ -106,6 +106,7 @@ pub(crate) fn bytes(count: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ModelSettings, RunSettings};
 
     fn limit(of: &str, used: f64) -> Vec<Limit> {
         vec![Limit { bytes: 8.0 * 1024f64.powi(3), used, of: of.to_owned() }]
@@ -113,7 +114,10 @@ mod tests {
 
     #[test]
     fn too_much_says_how_much_and_which_limit() {
-        let settings = Settings { hidden: 100_000, ..Settings::default() };
+        let settings = Settings {
+            model: ModelSettings { hidden: 100_000, ..ModelSettings::default() },
+            ..Settings::default()
+        };
         let needed = memory_needed(&settings, 65);
         let told = |limits| check_against(limits, needed).unwrap_err().to_string();
         let text = told(limit("of this machine", 0.0));
@@ -140,8 +144,11 @@ mod tests {
     #[test]
     fn absurd_sizes_stay_finite() {
         let most = usize::MAX;
-        let settings =
-            Settings { hidden: most, layers: most, batch: most, steps: most, ..Settings::default() };
+        let settings = Settings {
+            model: ModelSettings { hidden: most, layers: most, ..ModelSettings::default() },
+            run: RunSettings { batch: most, steps: most, ..RunSettings::default() },
+            ..Settings::default()
+        };
         let needed = memory_needed(&settings, most);
         assert!(needed.is_finite() && needed > 1e70);
         assert!(bytes(needed).contains("e"));

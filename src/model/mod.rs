@@ -8,7 +8,7 @@ mod init;
 mod memory;
 mod parameters;
 
-use crate::{Error, Layer, Result, Settings};
+use crate::{Error, Layer, ModelSettings, Result};
 pub use cell::custom::{CustomCell, RnnCell, Start, Step, StepBackward, Variable};
 pub use config::ModelConfig;
 #[cfg(feature = "files")]
@@ -25,28 +25,28 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model with parameters drawn as `settings` say (init, init-scale, forget-bias, seed).
+    /// A model with parameters drawn by the random seed `seed`, as `settings` say (init, init-scale, forget-bias).
     ///
     /// # Errors
-    /// A setting out of its range, or sizes whose training would need more memory than this process may use.
-    pub fn new(settings: &Settings, vocabulary: usize) -> Result<Self> {
+    /// A setting out of its range, or sizes whose parameters need more memory than this process may use.
+    pub fn new(settings: &ModelSettings, vocabulary: usize, seed: u64) -> Result<Self> {
         settings.validate()?;
-        check_memory(settings, vocabulary)?;
         let config = ModelConfig::new(settings, vocabulary)?;
-        let parameters = init::draw(settings, &config);
+        check_stack(&config, 1.0, [0, 0])?;
+        let parameters = init::draw(settings, seed, &config);
         Ok(Self { config, parameters })
     }
 
     /// A stack by itself, which reads vectors of `inputs` floats and gives the last layer's outputs; its parameters are drawn
-    /// as `settings` say (init, init-scale, bias, seed).
+    /// by the random seed `seed`, as `settings` say. Of the settings, `bias`, `init` and `init_scale` are used: the layers are `stack`.
     ///
     /// # Errors
     /// An option that cannot work, or sizes whose parameters are more than the memory of the machine.
-    pub fn of_stack(stack: &[Layer], inputs: usize, settings: &Settings) -> Result<Self> {
+    pub fn of_stack(stack: &[Layer], inputs: usize, settings: &ModelSettings, seed: u64) -> Result<Self> {
         settings.validate_init()?;
         let config = ModelConfig::of_stack(stack, inputs, settings.bias)?;
         check_stack(&config, 1.0, [0, 0])?;
-        let parameters = init::draw(settings, &config);
+        let parameters = init::draw(settings, seed, &config);
         Ok(Self { config, parameters })
     }
 
@@ -127,8 +127,8 @@ fn tensor_error(tensor: &str, found: String, expected: String) -> Error {
 mod tests {
     use super::*;
 
-    fn settings() -> Settings {
-        Settings { hidden: 3, embedding: Some(2), ..Settings::default() }
+    fn settings() -> ModelSettings {
+        ModelSettings { hidden: 3, embedding: Some(2), ..ModelSettings::default() }
     }
 
     fn refused(change: impl FnOnce(&mut Parameters)) -> String {
@@ -140,14 +140,14 @@ mod tests {
 
     #[test]
     fn given_parameters_are_kept() {
-        let drawn = Model::new(&settings(), 5).unwrap();
+        let drawn = Model::new(&settings(), 5, 1).unwrap();
         let given = Model::with_parameters(drawn.config().clone(), drawn.parameters().clone()).unwrap();
         assert_eq!(given, drawn);
     }
 
     #[test]
     fn a_wrong_shape_is_named() {
-        let other = ModelConfig::new(&Settings { hidden: 4, ..settings() }, 5).unwrap();
+        let other = ModelConfig::new(&ModelSettings { hidden: 4, ..settings() }, 5).unwrap();
         assert_eq!(
             refused(|p| *p = Parameters::zeros(other.layout())),
             "tensor rnn.weight_ih_l0: found shape [16, 2], expected shape [12, 2]"
@@ -177,9 +177,10 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_give_no_model() {
-        let text = Model::new(&Settings { layers: 0, ..settings() }, 5).unwrap_err().to_string();
+        let text = Model::new(&ModelSettings { layers: 0, ..settings() }, 5, 1).unwrap_err().to_string();
         assert!(text.starts_with("layers = 0 cannot work"), "{text}");
-        let text = Model::new(&Settings { hidden: 1 << 40, ..settings() }, 5).unwrap_err().to_string();
+        let text =
+            Model::new(&ModelSettings { hidden: 1 << 40, ..settings() }, 5, 1).unwrap_err().to_string();
         assert!(text.contains("memory"), "{text}");
     }
 }

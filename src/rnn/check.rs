@@ -4,7 +4,7 @@ use super::network::{Rnn, Window};
 use crate::exec::State;
 use crate::model::Model;
 use crate::random::{DrawPurpose, Draws};
-use crate::{Init, Layer, Result, Settings};
+use crate::{Init, Layer, ModelSettings, Result};
 
 /// Steps and rows of the window, one of whose rows is shorter.
 const STEPS: usize = 4;
@@ -42,8 +42,8 @@ impl Difference {
 /// # Errors
 /// A stack that cannot work.
 pub fn check_gradients(stack: &[Layer], inputs: usize, seed: u64) -> Result<Vec<Difference>> {
-    let settings = Settings { init: Init::Uniform, init_scale: Some(0.5), seed, ..Settings::default() };
-    let model = Model::of_stack(stack, inputs, &settings)?;
+    let settings = ModelSettings { init: Init::Uniform, init_scale: Some(0.5), ..ModelSettings::default() };
+    let model = Model::of_stack(stack, inputs, &settings, seed)?;
     let mut check = Check::new(model, inputs, seed)?;
     check.backward()?;
     let mut found = Vec::new();

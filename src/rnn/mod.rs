@@ -14,14 +14,14 @@
 //! | `optimizer.apply_gradients` | [`Optimizer::step`](crate::optim::Optimizer::step) on [`Rnn::parameters_and_gradient`] |
 //!
 //! ```
-//! use unrolled::Settings;
+//! use unrolled::ModelSettings;
 //! use unrolled::model::Model;
 //! use unrolled::rnn::{Layer, Rnn, Window};
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! // Two layers of different kinds and widths; the second adds its input to its output.
 //! let stack = [Layer::lstm(5), Layer { residual: true, ..Layer::gru(5) }];
-//! let model = Model::of_stack(&stack, 3, &Settings::default())?;
+//! let model = Model::of_stack(&stack, 3, &ModelSettings::default(), 1)?;
 //! let mut rnn = Rnn::new(model, Some(1))?;
 //! let inputs = vec![0.5; 4 * 2 * 3]; // [T, B, E] = [4, 2, 3]
 //! let mut outputs = vec![0.0; 4 * 2 * 5]; // [T, B, H]

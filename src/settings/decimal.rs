@@ -61,16 +61,19 @@ pub(super) mod optional {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Layer, Settings};
+    use crate::{Layer, ModelSettings, OptimizerSettings, Settings};
 
     #[test]
     fn files_hold_the_number_that_was_written() {
         let layer = Layer { zoneout: 0.1, cell_clip: Some(0.7), input_keep_prob: 0.9, ..Layer::lstm(8) };
         let settings = Settings {
-            dropout: 0.3,
-            init_scale: Some(0.08),
-            clip: 1e-8,
-            stack: vec![layer],
+            model: ModelSettings {
+                dropout: 0.3,
+                init_scale: Some(0.08),
+                stack: vec![layer],
+                ..ModelSettings::default()
+            },
+            optimizer: OptimizerSettings { clip: 1e-8, ..OptimizerSettings::default() },
             ..Settings::default()
         };
         let json = serde_json::to_value(&settings).unwrap();
@@ -95,7 +98,7 @@ mod tests {
         assert!(serde_json::from_str::<Settings>(r#"{"init-scale": 1e39}"#).is_err());
         let refused = serde_json::from_str::<Settings>(r#"{"clip": 1e-50}"#).unwrap_err().to_string();
         assert!(refused.starts_with("found 1e-50, expected 0, or a number of at least 1.5e-45"), "{refused}");
-        assert_eq!(serde_json::from_str::<Settings>(r#"{"clip": 5}"#).unwrap().clip, 5.0);
+        assert_eq!(serde_json::from_str::<Settings>(r#"{"clip": 5}"#).unwrap().optimizer.clip, 5.0);
     }
 
     #[test]

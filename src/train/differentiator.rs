@@ -11,13 +11,13 @@ use crate::{Error, Result};
 /// weights stay from one window to the next.
 ///
 /// ```
-/// use unrolled::Settings;
+/// use unrolled::ModelSettings;
 /// use unrolled::corpus::Batch;
 /// use unrolled::model::Model;
 /// use unrolled::train::Differentiator;
 ///
 /// # fn main() -> unrolled::Result<()> {
-/// let model = Model::new(&Settings { hidden: 8, ..Settings::default() }, 4)?;
+/// let model = Model::new(&ModelSettings::lstm(8), 4, 1)?;
 /// let mut differentiator = Differentiator::new(model, Some(1))?;
 /// // Three steps of two rows; the second row is one symbol long, and what follows it is padding.
 /// let (inputs, targets) = (vec![0, 3, 1, 0, 2, 0], vec![1, 2, 2, 0, 3, 0]);

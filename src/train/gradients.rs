@@ -35,10 +35,10 @@ pub fn gradients(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bias, Cell, Settings};
+    use crate::{Bias, Cell, ModelSettings, Settings};
 
     fn model(cell: Cell) -> Model {
-        Model::new(&Settings { cell, hidden: 3, ..Settings::default() }, 5).unwrap()
+        Model::new(&ModelSettings { cell, hidden: 3, ..ModelSettings::default() }, 5, 1).unwrap()
     }
 
     fn batch() -> Batch {
@@ -89,8 +89,13 @@ mod tests {
 
     #[test]
     fn one_bias_alone_has_a_gradient_where_there_is_one() {
-        let settings = Settings { bias: Bias::Single, hidden: 3, ..Settings::default() };
-        let (_, single, _) = gradients(&Model::new(&settings, 5).unwrap(), &batch(), None, Some(1)).unwrap();
+        let settings = Settings {
+            model: ModelSettings { bias: Bias::Single, hidden: 3, ..ModelSettings::default() },
+            ..Settings::default()
+        };
+        let (_, single, _) =
+            gradients(&Model::new(&settings.model, 5, settings.run.seed).unwrap(), &batch(), None, Some(1))
+                .unwrap();
         assert!(single.get("rnn.bias_hh_l0").unwrap().iter().all(|&value| value == 0.0));
         let (_, double, _) = gradients(&model(Cell::Lstm), &batch(), None, Some(1)).unwrap();
         assert_eq!(double.get("rnn.bias_hh_l0"), double.get("rnn.bias_ih_l0"));

@@ -26,7 +26,7 @@ use crate::optim::UpdateRule;
 use crate::parallel::Threads;
 use crate::phases::{Phase, Phases};
 use crate::schedule::learning_rate;
-use crate::{Error, Layer, Reduction, Result, Settings};
+use crate::{Error, Layer, Reduction, Result, RunSettings, Settings};
 use std::{
     sync::{
         Arc,
@@ -79,7 +79,7 @@ fn drops(model: &Model) -> bool {
 
 /// The settings must say what a symbol is: a checkpoint with another unit than its vocabulary's could not be resumed.
 fn check_unit(corpus: &Corpus, settings: &Settings) -> Result<()> {
-    let (unit, found) = (corpus.vocabulary().unit(), settings.unit);
+    let (unit, found) = (corpus.vocabulary().unit(), settings.data.unit);
     if unit == found {
         return Ok(());
     }
@@ -103,18 +103,19 @@ impl Training {
             return Err(Error::TooFewSymbols { found: corpus.len(), needed: 2, purpose, advice });
         }
         let threads = Threads::new(threads)?;
-        let split = corpus.split(settings.split_by, settings.val_fraction, settings.test_fraction)?;
-        let Settings { windows, batch, steps, seed, .. } = settings;
+        let split =
+            corpus.split(settings.data.split_by, settings.data.val_fraction, settings.data.test_fraction)?;
+        let RunSettings { windows, batch, steps, seed, .. } = settings.run;
         let batches = Batches::new(split.train.clone(), windows, batch, steps, seed)?;
         let mut weights = Weights::new(model.config(), exec::detect()?);
         weights.pack(model.parameters(), true, &threads);
         let purpose = Purpose { train: true, dropout: drops(&model) };
-        let mode = match settings.mode {
+        let mode = match settings.run.mode {
             crate::Mode::Static => Mode::Static(Executor::new(&weights, steps, batch, purpose, &threads)),
             crate::Mode::Dynamic => Mode::Dynamic(Shaped::new(purpose)),
         };
         let gradient = vec![0.0; model.parameters().values.len()];
-        let accumulated = if settings.accumulate > 1 { gradient.clone() } else { Vec::new() };
+        let accumulated = if settings.run.accumulate > 1 { gradient.clone() } else { Vec::new() };
         let (batch, progress) = (Batch::default(), Progress::default());
         Ok(Self {
             settings,
@@ -156,7 +157,7 @@ impl Training {
     /// The learning rate that the schedule has for step `number`, counted from 1.
     fn rate_of(&self, number: u64) -> f64 {
         let total = self.progress.total_steps;
-        learning_rate(&self.settings, number.saturating_sub(1), total, self.steps_per_epoch())
+        learning_rate(&self.settings.schedule, number.saturating_sub(1), total, self.steps_per_epoch())
     }
 
     /// [`Training::step`] with a learning rate that the schedule did not choose.
@@ -180,9 +181,9 @@ impl Training {
     /// step failed.
     fn run(&mut self, step: u64, rate: f64) -> (f64, Result<f64>) {
         let threads = self.threads.clone();
-        let work = self.weights.work() * self.settings.batch * self.settings.steps;
+        let work = self.weights.work() * self.settings.run.batch * self.settings.run.steps;
         threads.enter(work, || {
-            let (windows, mut loss, mut done) = (self.settings.accumulate as u64, 0.0, 0);
+            let (windows, mut loss, mut done) = (self.settings.run.accumulate as u64, 0.0, 0);
             self.remember_state();
             for window in step * windows..(step + 1) * windows {
                 if let Err(error) = self.read(window, done) {
@@ -218,7 +219,7 @@ impl Training {
     /// Adds the window's gradient to those before it in the same step. What is added up is a mean already: each window's
     /// gradient is scaled by the number of windows.
     fn accumulate(&mut self, window: u64) {
-        let windows = self.settings.accumulate as u64;
+        let windows = self.settings.run.accumulate as u64;
         if windows == 1 {
             return;
         }
@@ -236,13 +237,13 @@ impl Training {
 
     /// Loss of the batch in nats per symbol; leaves the gradient.
     fn differentiate(&mut self, window: u64) -> f64 {
-        let Settings { seed, steps, batch: rows, loss_reduction, label_smoothing: smoothing, .. } =
-            self.settings;
+        let RunSettings { seed, steps, batch: rows, loss_reduction, label_smoothing: smoothing, .. } =
+            self.settings.run;
         let tokens = (steps * rows) as f64;
         let scale = match loss_reduction {
             Reduction::Mean => 1.0 / tokens,
             Reduction::SumSteps => 1.0 / rows as f64,
-        } / self.settings.accumulate as f64;
+        } / self.settings.run.accumulate as f64;
         let dropout = Dropout { probability: 0.0, seed, step: window };
         let dropping = drops(&self.model).then_some(Dropping { dropout, given: None });
         let Self { mode, weights, model, batch, threads, gradient, .. } = self;
@@ -275,7 +276,7 @@ impl Training {
         let norm = crate::optim::norm(weights.isa, gradient, sums, threads);
         drop(clock);
         if !(loss.is_finite() && norm.is_finite()) {
-            let clip = settings.clip;
+            let clip = settings.optimizer.clip;
             return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip });
         }
         let at = crate::optim::Step { number: step, rate: learning_rate, norm };
@@ -283,7 +284,7 @@ impl Training {
         optimizer.update(weights.isa, at, gradient, &mut model.parameters_mut().values, threads);
         drop(clock);
         // The next window is read while the weights are packed.
-        let window = step * settings.accumulate as u64;
+        let window = step * settings.run.accumulate as u64;
         let _section = phases.section(threads.at_work());
         let fill = || {
             let _clock = phases.time(Phase::Fill);
@@ -306,7 +307,7 @@ impl Training {
     }
 
     fn executor(&mut self) -> &mut Executor {
-        let Settings { steps, batch, .. } = self.settings;
+        let RunSettings { steps, batch, .. } = self.settings.run;
         match &mut self.mode {
             Mode::Static(executor) => executor,
             Mode::Dynamic(shaped) => shaped.shape(&self.weights, steps, batch, &self.threads),

@@ -1,7 +1,7 @@
 //! Which learning rate to begin with: a few steps at rising rates, and where the loss falls fastest.
 
 use super::Training;
-use crate::{Error, Result, Settings, checkpoint::Checkpoint, corpus::Corpus};
+use crate::{Error, Result, RunSettings, Settings, checkpoint::Checkpoint, corpus::Corpus};
 
 /// Part of the trials that the running mean of the losses reaches back over.
 const REACH: f64 = 0.05;
@@ -59,14 +59,15 @@ impl RangeTest {
     ) -> Result<Vec<Trial>> {
         self.check()?;
         let steps = u64::from(self.trials) + 1;
-        let horizon = Settings {
+        let run = RunSettings {
             max_steps: Some(steps),
             max_chars: None,
             epochs: 1e9,
             eval_every: Some(steps),
-            ..settings.clone()
+            patience: None,
+            ..settings.run.clone()
         };
-        let settings = Settings { patience: None, ..horizon };
+        let settings = Settings { run, ..settings.clone() };
         let mut training = match checkpoint {
             None => Training::new(corpus, settings, threads)?,
             Some(checkpoint) => Training::fine_tune(corpus, checkpoint, settings, threads)?,
@@ -135,14 +136,18 @@ pub fn steepest(trials: &[Trial]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Unit;
+    use crate::{ModelSettings, Unit};
 
     fn corpus() -> Corpus {
         Corpus::from_text("the cat sat on the mat. ".repeat(60), Unit::Char).unwrap()
     }
 
     fn settings() -> Settings {
-        Settings { hidden: 16, batch: 4, steps: 12, ..Settings::default() }
+        Settings {
+            model: ModelSettings { hidden: 16, ..ModelSettings::default() },
+            run: RunSettings { batch: 4, steps: 12, ..RunSettings::default() },
+            ..Settings::default()
+        }
     }
 
     #[test]

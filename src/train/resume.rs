@@ -33,7 +33,7 @@ impl Training {
     /// Whether a run with these stored settings may be resumed with another value of `key`; `extend` as for
     /// [`Training::extend`].
     pub fn may_change(key: &str, stored: &Settings, extend: bool) -> bool {
-        let prolongs = stored.schedule == Schedule::Constant && LENGTH.contains(&key);
+        let prolongs = stored.schedule.kind == Schedule::Constant && LENGTH.contains(&key);
         FREE.contains(&key) || prolongs || (extend && EXTENDED.contains(&key))
     }
 
@@ -77,20 +77,20 @@ impl Training {
         let corpus = same_text(corpus, &checkpoint)?;
         let changed = settings.differences(&checkpoint.settings);
         check_changes(&changed, &settings, &checkpoint.settings, extend)?;
-        let config = ModelConfig::new(&checkpoint.settings, checkpoint.vocabulary.len())?;
+        let config = ModelConfig::new(&checkpoint.settings.model, checkpoint.vocabulary.len())?;
         let model = Model::with_parameters(config, checkpoint.parameters)?;
         let optimizer = restore(&settings, model.parameters().layout.entries(), checkpoint.moments)?;
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
         training.progress = checkpoint.progress;
         training.apply(changed);
-        let carries = training.settings.windows == Windows::Stream && training.progress.step > 0;
+        let carries = training.settings.run.windows == Windows::Stream && training.progress.step > 0;
         if carries && checkpoint.state.is_none() {
             let reason = "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved, or begin a \
                  new run from its weights with --init-from";
             return Err(Error::Resume { reason: reason.into() });
         }
         if let Some(state) = &checkpoint.state {
-            state.check(training.model.config(), training.settings.batch)?;
+            state.check(training.model.config(), training.settings.run.batch)?;
             training.executor().set_state(state);
         }
         Ok(training)
@@ -104,7 +104,7 @@ impl Training {
         }
         if changed.iter().any(|change| change.key == "eval-every") {
             let total = self.progress.total_steps;
-            self.progress.eval_every = self.settings.eval_every.unwrap_or(total.div_ceil(10));
+            self.progress.eval_every = self.settings.run.eval_every.unwrap_or(total.div_ceil(10));
         }
         let step = self.progress.step;
         let change = |Difference { key, found, expected }| Change { step, key, from: expected, to: found };
@@ -139,7 +139,7 @@ fn check_changes(changed: &[Difference], settings: &Settings, stored: &Settings,
         return Err(Error::Resume { reason });
     }
     // Cells of a program's own have names in files, and may differ under one name.
-    match settings.stack == stored.stack {
+    match settings.model.stack == stored.model.stack {
         true => Ok(()),
         false => Err(Error::Resume { reason: "a custom cell is another one than the run's".into() }),
     }
@@ -153,7 +153,7 @@ fn restore(
     mut stored: Vec<(String, Vec<f32>)>,
 ) -> Result<UpdateRule> {
     let len = entries.last().map_or(0, |entry| entry.range.end.next_multiple_of(16));
-    UpdateRule::with_moments(settings, |name, start| {
+    UpdateRule::with_moments(&settings.optimizer, |name, start| {
         let found = stored.iter().position(|(known, values)| known == name && values.len() == len);
         let Some(found) = found else {
             return Err(Error::Resume {

@@ -44,13 +44,13 @@ impl Training {
             Mode::Static(executor) => Some(Executor::state(executor)),
             Mode::Dynamic(shaped) => shaped.state(),
         };
-        state.filter(|_| self.settings.windows == Windows::Stream)
+        state.filter(|_| self.settings.run.windows == Windows::Stream)
     }
 
     /// Keeps the state that a step begins with, where the buffers will not hold it until the step's end: they hold that of the
     /// last window alone.
     pub(super) fn remember_state(&mut self) {
-        if self.settings.accumulate > 1 {
+        if self.settings.run.accumulate > 1 {
             let mut before = std::mem::take(&mut self.before);
             self.executor().save(&mut before);
             self.before = before;
@@ -62,7 +62,7 @@ impl Training {
         if done == 0 {
             return;
         }
-        if self.settings.accumulate == 1 {
+        if self.settings.run.accumulate == 1 {
             return self.executor().go_back();
         }
         let before = std::mem::take(&mut self.before);

@@ -2,7 +2,9 @@
 
 use super::Training;
 use crate::exec::{self, Blocks, Executor, Purpose};
-use crate::{Error, Mode, Settings, Unit, checkpoint::Checkpoint, corpus::Corpus};
+use crate::{
+    Error, Mode, ModelSettings, RunSettings, Settings, Unit, checkpoint::Checkpoint, corpus::Corpus,
+};
 use std::sync::{Arc, atomic::AtomicBool};
 use unrolled_kernels::Isa;
 
@@ -10,15 +12,17 @@ fn training(accumulate: usize, mode: Mode) -> Training {
     let text = (0..3000u32).map(|n| char::from(97 + (n * n % 19) as u8)).collect::<String>();
     let corpus = Corpus::from_text(text, Unit::Char).unwrap();
     let settings = Settings {
-        hidden: 9,
-        batch: 3,
-        steps: 5,
-        epochs: 9.0,
-        accumulate,
-        mode,
-        dropout: 0.1,
-        label_smoothing: 0.1,
-        eval_every: Some(4),
+        model: ModelSettings { hidden: 9, dropout: 0.1, ..ModelSettings::default() },
+        run: RunSettings {
+            batch: 3,
+            steps: 5,
+            epochs: 9.0,
+            accumulate,
+            mode,
+            label_smoothing: 0.1,
+            eval_every: Some(4),
+            ..RunSettings::default()
+        },
         ..Settings::default()
     };
     Training::new(corpus, settings, Some(2)).unwrap()
@@ -85,7 +89,7 @@ fn by_blocks(mut training: Training) -> Training {
     let Training { settings, mode, weights, threads, .. } = &mut training;
     if let super::Mode::Static(executor) = mode {
         let purpose = Purpose { train: true, dropout: true };
-        *executor = Executor::new(weights, settings.steps, settings.batch, purpose, threads);
+        *executor = Executor::new(weights, settings.run.steps, settings.run.batch, purpose, threads);
     }
     training
 }

@@ -5,7 +5,7 @@
 use super::{ids, label, model, models};
 use allocation_counter::measure;
 use unrolled::exec::{Dynamic, Plan, Stream};
-use unrolled::{Cell, InputKind, Settings};
+use unrolled::{Cell, InputKind, ModelSettings, Settings};
 
 const STEPS: usize = 6;
 const SYMBOLS: usize = 40;
@@ -24,7 +24,10 @@ fn the_counter_counts() {
 #[test]
 fn a_step_allocates_nothing_from_the_first_on() {
     for settings in models() {
-        let settings = Settings { hidden: 19, embedding: Some(7), ..settings };
+        let settings = Settings {
+            model: ModelSettings { hidden: 19, embedding: Some(7), ..settings.model },
+            ..settings
+        };
         let model = model(&settings, SYMBOLS);
         let mut stream = Stream::new(&model).unwrap();
         let found = count(|| (0..SYMBOLS as u32).for_each(|id| _ = stream.step(id)));
@@ -38,8 +41,16 @@ fn a_step_allocates_nothing_from_the_first_on() {
 #[test]
 fn a_step_of_a_large_vocabulary_allocates_nothing() {
     for input in [InputKind::OneHot, InputKind::Embedding] {
-        let settings =
-            Settings { cell: Cell::Lstm, hidden: 16, input, embedding: Some(4), ..Settings::default() };
+        let settings = Settings {
+            model: ModelSettings {
+                cell: Cell::Lstm,
+                hidden: 16,
+                input,
+                embedding: Some(4),
+                ..ModelSettings::default()
+            },
+            ..Settings::default()
+        };
         let model = model(&settings, 70_000);
         let mut stream = Stream::new(&model).unwrap();
         let found = count(|| (69_990..70_000).for_each(|id| _ = stream.step(id)));
@@ -50,7 +61,10 @@ fn a_step_of_a_large_vocabulary_allocates_nothing() {
 #[test]
 fn windows_allocate_nothing_while_shapes_repeat() {
     for settings in models() {
-        let settings = Settings { hidden: 19, embedding: Some(7), ..settings };
+        let settings = Settings {
+            model: ModelSettings { hidden: 19, embedding: Some(7), ..settings.model },
+            ..settings
+        };
         let (model, ids) = (model(&settings, SYMBOLS), ids(2, STEPS * 3, SYMBOLS));
         let mut logits = vec![0.0; ids.len() * SYMBOLS];
         let mut plan = Plan::new(&model, STEPS, 3, Some(1)).unwrap();

@@ -2,11 +2,11 @@
 
 use super::{bits, label, models, run_of, text};
 use unrolled::train::Training;
-use unrolled::{Cell, Mode, OptimizerKind, Settings};
+use unrolled::{Cell, Mode, ModelSettings, OptimizerKind, OptimizerSettings, RunSettings, Settings};
 
 /// Five windows an epoch: a run of twelve steps passes two ends of an epoch.
 pub fn trained(settings: &Settings, threads: usize) -> Training {
-    let corpus = text(settings.batch * settings.steps * 5 + 1);
+    let corpus = text(settings.run.batch * settings.run.steps * 5 + 1);
     let mut training = Training::new(corpus, settings.clone(), Some(threads)).unwrap();
     while !training.is_done() {
         training.step().unwrap();
@@ -22,10 +22,11 @@ fn outcome(settings: &Settings, threads: usize) -> (Vec<u32>, Vec<f64>) {
 
 fn assert_same_in_every_way(settings: &Settings) {
     let expected = outcome(settings, 1);
-    let dynamic = Settings { mode: Mode::Dynamic, ..settings.clone() };
+    let dynamic =
+        Settings { run: RunSettings { mode: Mode::Dynamic, ..settings.run.clone() }, ..settings.clone() };
     for (settings, threads) in [(settings, 2), (settings, 3), (&dynamic, 1), (&dynamic, 3)] {
         let found = outcome(settings, threads);
-        let mode = settings.mode.name();
+        let mode = settings.run.mode.name();
         // Not assert_eq: it would print a hundred thousand numbers.
         assert!(found == expected, "{}: {mode} on {threads} threads", label(settings));
     }
@@ -43,10 +44,14 @@ fn with_dropout() {
 
 #[test]
 fn dropout_changes_what_is_learned() {
-    let model = Settings { layers: 2, ..Settings::default() };
+    let model =
+        Settings { model: ModelSettings { layers: 2, ..ModelSettings::default() }, ..Settings::default() };
     let [without, with, other] = [(0.0, 1), (0.3, 1), (0.3, 2)].map(|(dropout, seed)| {
         // Only the masks may differ: parameters are drawn alike.
-        let first = Settings { seed, max_steps: Some(1), ..run_of(&model, dropout) };
+        let first = Settings {
+            run: RunSettings { seed, max_steps: Some(1), ..run_of(&model, dropout).run },
+            ..run_of(&model, dropout)
+        };
         outcome(&first, 1).1
     });
     assert!(without != with && with != other);
@@ -57,14 +62,30 @@ fn dropout_changes_what_is_learned() {
 fn of_a_wide_model_with_every_optimizer() {
     use OptimizerKind::{Adagrad, Adam, Rmsprop, Sgd};
     for (optimizer, momentum) in [(Adam, 0.0), (Adagrad, 0.0), (Rmsprop, 0.9), (Sgd, 0.9)] {
-        let wide = Settings { cell: Cell::Lstm, optimizer, momentum, ..Settings::default() };
-        let settings = Settings { hidden: 250, batch: 3, steps: 4, max_steps: Some(4), ..run_of(&wide, 0.0) };
+        let wide = Settings {
+            model: ModelSettings { cell: Cell::Lstm, ..ModelSettings::default() },
+            optimizer: OptimizerSettings { kind: optimizer, momentum, ..OptimizerSettings::default() },
+            ..Settings::default()
+        };
+        let settings = Settings {
+            model: ModelSettings { hidden: 250, ..run_of(&wide, 0.0).model },
+            run: RunSettings { batch: 3, steps: 4, max_steps: Some(4), ..run_of(&wide, 0.0).run },
+            ..run_of(&wide, 0.0)
+        };
         assert_same_in_every_way(&settings);
     }
 }
 
 #[test]
 fn of_more_threads_than_rows() {
-    let settings = Settings { batch: 2, steps: 120, max_steps: Some(3), ..run_of(&Settings::default(), 0.1) };
+    let settings = Settings {
+        run: RunSettings {
+            batch: 2,
+            steps: 120,
+            max_steps: Some(3),
+            ..run_of(&Settings::default(), 0.1).run
+        },
+        ..run_of(&Settings::default(), 0.1)
+    };
     assert!(outcome(&settings, 1) == outcome(&settings, 16));
 }

@@ -6,7 +6,7 @@ use std::{collections::HashMap, fs};
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::rnn::{Layer, LayerState, Masks, Site, State};
 use unrolled::tensorflow::copy_layer;
-use unrolled::{Bias, Settings};
+use unrolled::{Bias, ModelSettings, Settings};
 
 /// One file: see the README of tests/goldens.
 pub struct Case {
@@ -80,9 +80,12 @@ impl Case {
     /// The model of a stack.
     pub fn model(&self, stack: &[(&str, Layer)]) -> Model {
         let layers: Vec<Layer> = stack.iter().map(|(_, layer)| layer.clone()).collect();
-        let settings = Settings { bias: Bias::Single, ..Settings::default() };
+        let settings = Settings {
+            model: ModelSettings { bias: Bias::Single, ..ModelSettings::default() },
+            ..Settings::default()
+        };
         let inputs = self.shape("inputs")[2];
-        let model = Model::of_stack(&layers, inputs, &settings).unwrap();
+        let model = Model::of_stack(&layers, inputs, &settings.model, settings.run.seed).unwrap();
         let parameters = self.parameters("", model.config(), stack);
         Model::with_parameters(model.config().clone(), parameters).unwrap()
     }

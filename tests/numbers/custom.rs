@@ -8,7 +8,7 @@ use unrolled::model::Model;
 use unrolled::rnn::{CustomCell, Layer, RnnCell, Step, StepBackward, Variable, check_gradients};
 use unrolled::tensorflow::copy_layer;
 use unrolled::train::Training;
-use unrolled::{InputKind, Mode, Settings, Unit};
+use unrolled::{InputKind, Mode, ModelSettings, RunSettings, Settings, Unit};
 
 /// a' = tanh(W x + u a), b' = b / 2 + a' b, and the output is the pair (a' + b', a') without the last value: so that the
 /// state has two parts, and another width than the output.
@@ -87,13 +87,15 @@ fn settings(mode: Mode) -> Settings {
     let stack = vec![first, Layer { residual: true, ..Layer::gru(9) }, Layer::custom(pair(4))];
     let input = InputKind::OneHot;
     Settings {
-        stack,
-        mode,
-        input,
-        batch: 4,
-        steps: 6,
-        max_steps: Some(9),
-        epochs: 99.0,
+        model: ModelSettings { stack, input, ..ModelSettings::default() },
+        run: RunSettings {
+            mode,
+            batch: 4,
+            steps: 6,
+            max_steps: Some(9),
+            epochs: 99.0,
+            ..RunSettings::default()
+        },
         ..Settings::default()
     }
 }
@@ -135,7 +137,12 @@ fn modes_and_threads_change_no_bit() {
 fn a_file_asks_for_the_cells_that_it_names() {
     let stack = vec![Layer::custom(pair(5))];
     let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(20), Unit::Char).unwrap();
-    let training = Training::new(corpus, Settings { stack, ..settings(Mode::Static) }, Some(1)).unwrap();
+    let training = Training::new(
+        corpus,
+        Settings { model: ModelSettings { stack, ..settings(Mode::Static).model }, ..settings(Mode::Static) },
+        Some(1),
+    )
+    .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
     training.checkpoint().save(&path).unwrap();
@@ -152,7 +159,7 @@ fn a_file_asks_for_the_cells_that_it_names() {
 #[test]
 fn one_cell_under_one_name_resumes_to_the_same_bits() {
     let mut settings = settings(Mode::Static);
-    settings.stack[2] = Layer::lstm(6);
+    settings.model.stack[2] = Layer::lstm(6);
     let corpus = || Corpus::from_text("the cat sat on the mat. ".repeat(20), Unit::Char).unwrap();
     let expected = finish(Training::new(corpus(), settings.clone(), Some(1)).unwrap());
     let mut first = Training::new(corpus(), settings, Some(1)).unwrap();
@@ -169,7 +176,7 @@ fn one_cell_under_one_name_resumes_to_the_same_bits() {
 
 #[test]
 fn a_stream_gives_the_logits_of_a_window() {
-    let model = Model::new(&settings(Mode::Static), 7).unwrap();
+    let model = Model::new(&settings(Mode::Static).model, 7, 1).unwrap();
     let ids: Vec<u32> = (0..11).map(|i| i * 5 % 7).collect();
     let mut logits = vec![0.0; 11 * 7];
     Plan::new(&model, 11, 1, Some(1)).unwrap().forward(&ids, &mut logits);
@@ -207,7 +214,7 @@ impl RnnCell for Odd {
 }
 
 fn made(odd: Odd) -> unrolled::Result<Model> {
-    Model::of_stack(&[Layer::custom(CustomCell::new("odd", odd))], 3, &Settings::default())
+    Model::of_stack(&[Layer::custom(CustomCell::new("odd", odd))], 3, &ModelSettings::default(), 1)
 }
 
 #[test]
@@ -237,7 +244,7 @@ fn cells_that_cannot_work_are_refused_when_the_model_is_made() {
 
 #[test]
 fn its_variables_are_copied_under_their_own_names() {
-    let model = Model::of_stack(&[Layer::custom(pair(2))], 3, &Settings::default()).unwrap();
+    let model = Model::of_stack(&[Layer::custom(pair(2))], 3, &ModelSettings::default(), 1).unwrap();
     let mut parameters = model.parameters().clone();
     let (weight, own) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0, 8.0]);
     let all = |name: &str| match name {

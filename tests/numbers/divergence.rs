@@ -4,11 +4,22 @@ use super::{bits, run_of, text};
 use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::Corpus;
 use unrolled::train::Training;
-use unrolled::{Activation, Cell, Error, OptimizerKind, Settings, Unit};
+use unrolled::{
+    Activation, Cell, DataSettings, Error, ModelSettings, OptimizerKind, OptimizerSettings, RunSettings,
+    ScheduleSettings, Settings, Unit,
+};
 
 fn settings(cell: Cell) -> Settings {
-    let model = Settings { cell, activation: Activation::Relu, ..Settings::default() };
-    Settings { hidden: 8, batch: 3, steps: 8, clip: 0.0, max_steps: Some(100), ..run_of(&model, 0.0) }
+    let model = Settings {
+        model: ModelSettings { cell, activation: Activation::Relu, ..ModelSettings::default() },
+        ..Settings::default()
+    };
+    Settings {
+        model: ModelSettings { hidden: 8, ..run_of(&model, 0.0).model },
+        optimizer: OptimizerSettings { clip: 0.0, ..run_of(&model, 0.0).optimizer },
+        run: RunSettings { batch: 3, steps: 8, max_steps: Some(100), ..run_of(&model, 0.0).run },
+        ..run_of(&model, 0.0)
+    }
 }
 
 /// Steps until one fails: the error, and the parameters before and after it.
@@ -25,7 +36,11 @@ fn diverged(mut training: Training) -> (Error, Vec<u32>, Vec<u32>) {
 #[test]
 fn of_an_absurd_learning_rate() {
     let optimizer = OptimizerKind::Sgd;
-    let settings = Settings { learning_rate: 1e9, optimizer, ..settings(Cell::Rnn) };
+    let settings = Settings {
+        optimizer: OptimizerSettings { kind: optimizer, ..settings(Cell::Rnn).optimizer },
+        schedule: ScheduleSettings { learning_rate: 1e9, ..settings(Cell::Rnn).schedule },
+        ..settings(Cell::Rnn)
+    };
     let training = Training::new(text(200), settings, Some(1)).unwrap();
     let (error, before, after) = diverged(training);
     assert!(before == after, "the parameters moved");
@@ -44,14 +59,22 @@ fn of_an_absurd_learning_rate() {
 
 /// An update by an infinite learning rate (in f32), after a step whose loss was fine.
 fn overflowing(change: Settings) -> Training {
-    let settings = Settings { learning_rate: 1e39, optimizer: OptimizerKind::Sgd, ..change };
+    let settings = Settings {
+        optimizer: OptimizerSettings { kind: OptimizerKind::Sgd, ..change.optimizer },
+        schedule: ScheduleSettings { learning_rate: 1e39, ..change.schedule },
+        ..change
+    };
     Training::new(text(200), settings, Some(1)).unwrap()
 }
 
 #[test]
 fn of_the_last_update() {
     for val_fraction in [0.0, 0.2] {
-        let mut training = overflowing(Settings { max_steps: Some(1), val_fraction, ..settings(Cell::Lstm) });
+        let mut training = overflowing(Settings {
+            data: DataSettings { val_fraction, ..settings(Cell::Lstm).data },
+            run: RunSettings { max_steps: Some(1), ..settings(Cell::Lstm).run },
+            ..settings(Cell::Lstm)
+        });
         let error = training.step().expect_err("the parameters are not finite");
         let message = error.to_string();
         assert!(matches!(error, Error::Diverged { step: 1, .. }), "{message}");
@@ -76,7 +99,11 @@ fn of_an_update_that_is_saved_before_the_next_step() {
 #[test]
 fn of_a_loss_in_validation_alone() {
     // Parameters that are finite, and overflow at a symbol that is never trained on.
-    let settings = Settings { max_steps: Some(1), val_fraction: 0.2, ..settings(Cell::Rnn) };
+    let settings = Settings {
+        data: DataSettings { val_fraction: 0.2, ..settings(Cell::Rnn).data },
+        run: RunSettings { max_steps: Some(1), ..settings(Cell::Rnn).run },
+        ..settings(Cell::Rnn)
+    };
     let mut checkpoint = Training::new(lopsided(), settings.clone(), Some(1)).unwrap().checkpoint();
     let rare = checkpoint.vocabulary.encode("z").unwrap()[0] as usize;
     checkpoint.parameters.get_mut("rnn.weight_ih_l0").unwrap().fill(1.0);

@@ -4,14 +4,18 @@ use super::{batch, close, ids, model, run_of, text};
 use std::f64::consts::LN_2;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use unrolled::Settings;
 use unrolled::corpus::Corpus;
 use unrolled::exec::Stream;
 use unrolled::model::Model;
 use unrolled::train::{Evaluation, Reading, Training, evaluate, evaluate_as};
+use unrolled::{DataSettings, ModelSettings, RunSettings, Settings};
 
 fn settings() -> Settings {
-    Settings { hidden: 30, layers: 2, val_fraction: 0.3, ..run_of(&Settings::default(), 0.5) }
+    Settings {
+        model: ModelSettings { hidden: 30, layers: 2, ..run_of(&Settings::default(), 0.5).model },
+        data: DataSettings { val_fraction: 0.3, ..run_of(&Settings::default(), 0.5).data },
+        ..run_of(&Settings::default(), 0.5)
+    }
 }
 
 /// Sum of losses and number of right predictions of one stream.
@@ -91,7 +95,7 @@ fn symbols_among_the_likeliest_are_counted() {
 #[test]
 fn neither_steps_nor_threads_nor_batch_change_an_evaluation() {
     let evaluation = |steps, batch, threads| {
-        let settings = Settings { steps, batch, ..settings() };
+        let settings = Settings { run: RunSettings { steps, batch, ..settings().run }, ..settings() };
         Training::new(text(2000), settings, Some(threads)).unwrap().evaluate().unwrap().unwrap()
     };
     let expected = evaluation(64, 7, 1);
@@ -108,7 +112,11 @@ fn a_part_too_short_to_evaluate_is_an_error_and_none_while_training() {
     let model = model(&settings(), 40);
     let message = evaluate(&model, &text(2000), 3..4, 16, Some(1)).unwrap_err().to_string();
     assert!(message.starts_with("too few symbols: an evaluation needs 2, found 1"), "{message}");
-    let without = Settings { val_fraction: 0.0, max_steps: Some(1), ..settings() };
+    let without = Settings {
+        data: DataSettings { val_fraction: 0.0, ..settings().data },
+        run: RunSettings { max_steps: Some(1), ..settings().run },
+        ..settings()
+    };
     let mut training = Training::new(text(2000), without, Some(1)).unwrap();
     assert_eq!(training.evaluate().unwrap(), None);
     let record = training.step().unwrap().record.expect("the last step is evaluated");

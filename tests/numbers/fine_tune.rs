@@ -5,10 +5,18 @@ use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::Corpus;
 use unrolled::sample::{Generator, Sampling};
 use unrolled::train::{RangeTest, Training};
-use unrolled::{Cell, Error, InputKind, Layer, Settings, Unit, Unknown};
+use unrolled::{
+    Cell, DataSettings, Error, InputKind, Layer, ModelSettings, OptimizerSettings, RunSettings,
+    ScheduleSettings, Settings, Unit, Unknown,
+};
 
 fn settings() -> Settings {
-    Settings { hidden: 12, batch: 3, steps: 8, max_steps: Some(9), val_fraction: 0.2, ..Settings::default() }
+    Settings {
+        model: ModelSettings { hidden: 12, ..ModelSettings::default() },
+        data: DataSettings { val_fraction: 0.2, ..DataSettings::default() },
+        run: RunSettings { batch: 3, steps: 8, max_steps: Some(9), ..RunSettings::default() },
+        ..Settings::default()
+    }
 }
 
 fn corpus(sentence: &str) -> Corpus {
@@ -33,7 +41,7 @@ fn both(first: &Checkpoint, sentence: &str) -> Corpus {
 #[test]
 fn new_symbols_get_new_weights_and_the_others_keep_theirs() {
     for input in [InputKind::Embedding, InputKind::OneHot] {
-        let first = trained(&Settings { input, ..settings() });
+        let first = trained(&Settings { model: ModelSettings { input, ..settings().model }, ..settings() });
         let run = Training::fine_tune(both(&first, "a big dog! "), &first, first.settings.clone(), Some(1));
         let run = run.unwrap();
         let (old, new) = (&first.vocabulary, run.vocabulary());
@@ -53,7 +61,11 @@ fn new_symbols_get_new_weights_and_the_others_keep_theirs() {
 #[test]
 fn a_fine_tuned_run_resumes_to_the_same_bits() {
     let first = trained(&settings());
-    let tune = Settings { dropout: 0.3, batch: 2, seed: 5, ..first.settings.clone() };
+    let tune = Settings {
+        model: ModelSettings { dropout: 0.3, ..first.settings.model.clone() },
+        run: RunSettings { batch: 2, seed: 5, ..first.settings.run.clone() },
+        ..first.settings.clone()
+    };
     let begin = |threads| {
         Training::fine_tune(both(&first, "a big dog! "), &first, tune.clone(), Some(threads)).unwrap()
     };
@@ -77,26 +89,51 @@ fn training_settings_are_free_and_the_model_is_not() {
         Training::fine_tune(both(&first, "the mat "), &first, settings, Some(1)).map(drop)
     };
     let base = settings();
-    start(Settings { dropout: 0.5, learning_rate: 1.0, batch: 1, steps: 3, clip: 0.0, ..base.clone() })
-        .unwrap();
-    start(Settings { init_scale: Some(0.3), forget_bias: 2.0, ..base.clone() }).unwrap();
-    start(Settings { stack: vec![Layer { output_keep_prob: 0.5, ..Layer::lstm(12) }], ..base.clone() })
-        .unwrap();
+    start(Settings {
+        model: ModelSettings { dropout: 0.5, ..base.model.clone() },
+        optimizer: OptimizerSettings { clip: 0.0, ..base.optimizer.clone() },
+        schedule: ScheduleSettings { learning_rate: 1.0, ..base.schedule.clone() },
+        run: RunSettings { batch: 1, steps: 3, ..base.run.clone() },
+        ..base.clone()
+    })
+    .unwrap();
+    start(Settings {
+        model: ModelSettings { init_scale: Some(0.3), forget_bias: 2.0, ..base.model.clone() },
+        ..base.clone()
+    })
+    .unwrap();
+    start(Settings {
+        model: ModelSettings {
+            stack: vec![Layer { output_keep_prob: 0.5, ..Layer::lstm(12) }],
+            ..base.model.clone()
+        },
+        ..base.clone()
+    })
+    .unwrap();
     let told = |settings| start(settings).unwrap_err();
     for (change, expected) in [
-        (Settings { hidden: 13, ..base.clone() }, "layer 0: hidden is 13, but the weights"),
         (
-            Settings { layers: 2, ..base.clone() },
+            Settings { model: ModelSettings { hidden: 13, ..base.model.clone() }, ..base.clone() },
+            "layer 0: hidden is 13, but the weights",
+        ),
+        (
+            Settings { model: ModelSettings { layers: 2, ..base.model.clone() }, ..base.clone() },
             "layers is 2, but the weights that the run starts from have layers = 1",
         ),
-        (Settings { cell: Cell::Gru, ..base.clone() }, "layer 0: cell is gru"),
-        (Settings { embedding: Some(5), ..base.clone() }, "embedding is 5"),
+        (
+            Settings { model: ModelSettings { cell: Cell::Gru, ..base.model.clone() }, ..base.clone() },
+            "layer 0: cell is gru",
+        ),
+        (
+            Settings { model: ModelSettings { embedding: Some(5), ..base.model.clone() }, ..base.clone() },
+            "embedding is 5",
+        ),
     ] {
         let error = told(change);
         assert!(matches!(error, Error::OtherModel { .. }), "{error}");
         assert!(error.to_string().starts_with(expected), "{error}");
     }
-    let error = told(Settings { unit: Unit::Byte, ..base }).to_string();
+    let error = told(Settings { data: DataSettings { unit: Unit::Byte, ..base.data }, ..base }).to_string();
     assert!(error.starts_with("unit = byte cannot work"), "{error}");
 }
 

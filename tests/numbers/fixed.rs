@@ -7,7 +7,7 @@ use unrolled::checkpoint::TensorFile;
 use unrolled::exec::Stream;
 use unrolled::fixed::{Dense, Gru, Layer, Lstm, Model};
 use unrolled::train::Training;
-use unrolled::{InputKind, Settings};
+use unrolled::{InputKind, ModelSettings, Settings};
 
 fn golden(name: &str) -> (Golden, TensorFile) {
     let file = TensorFile::load(&folder().join(format!("{name}.safetensors"))).unwrap();
@@ -54,8 +54,14 @@ pub fn a_gru_with_a_head_answers_as_pytorch() {
 
 #[test]
 fn a_trained_checkpoint_fills_a_cell_with_the_bits_of_its_stream() {
-    let settings =
-        Settings { hidden: 20, input: InputKind::OneHot, ..super::run_of(&Settings::default(), 0.0) };
+    let settings = Settings {
+        model: ModelSettings {
+            hidden: 20,
+            input: InputKind::OneHot,
+            ..super::run_of(&Settings::default(), 0.0).model
+        },
+        ..super::run_of(&Settings::default(), 0.0)
+    };
     let mut training = Training::new(super::text(3000), settings, None).unwrap();
     training.step().unwrap();
     let checkpoint = training.checkpoint();

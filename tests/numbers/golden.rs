@@ -2,10 +2,10 @@
 
 use safetensors::{SafeTensors, tensor::Dtype};
 use std::{collections::HashMap, fs, path::PathBuf};
-use unrolled::Settings;
 use unrolled::corpus::Batch;
 use unrolled::exec::{LayerState, State};
 use unrolled::model::{Model, ModelConfig, Parameters};
+use unrolled::{ModelSettings, RunSettings, Settings};
 
 /// One file of tests/goldens: see its README.
 pub struct Golden {
@@ -69,7 +69,7 @@ impl Golden {
     }
 
     pub fn config(&self) -> ModelConfig {
-        ModelConfig::new(&self.settings, self.symbols).unwrap()
+        ModelConfig::new(&self.settings.model, self.symbols).unwrap()
     }
 
     /// The parameters, which the file has under the same names.
@@ -88,7 +88,11 @@ impl Golden {
 
     /// `h0` and `c0`, or `h_n` and `c_n`: [L, B, H].
     pub fn state(&self, [h, c]: [&str; 2]) -> State {
-        let Settings { layers, batch: rows, hidden, .. } = self.settings;
+        let Settings {
+            model: ModelSettings { layers, hidden, .. },
+            run: RunSettings { batch: rows, .. },
+            ..
+        } = self.settings;
         let part = |values: &[f32], layer: usize| values[layer * rows * hidden..][..rows * hidden].to_vec();
         let layer = |l| LayerState {
             h: part(self.floats(h), l),
@@ -98,7 +102,7 @@ impl Golden {
     }
 
     pub fn batch(&self) -> Batch {
-        let Settings { steps, batch: rows, .. } = self.settings;
+        let RunSettings { steps, batch: rows, .. } = self.settings.run;
         let (inputs, targets) = (self.ids("inputs").to_vec(), self.ids("targets").to_vec());
         Batch { steps, rows, inputs, targets, fresh: true }
     }

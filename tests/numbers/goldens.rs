@@ -6,7 +6,7 @@ use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::{Corpus, Vocabulary};
 use unrolled::exec::{Dynamic, LayerState, Plan, State, Stream};
 use unrolled::train::{Differentiator, Progress, Training, gradients};
-use unrolled::{Mode, Settings};
+use unrolled::{DataSettings, Mode, ModelSettings, OptimizerSettings, RunSettings, Settings};
 use unrolled_kernels::Isa;
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::softmax::CrossEntropy;
@@ -33,7 +33,8 @@ fn assert_state(what: &str, found: &State, expected: &State) {
 #[test]
 pub fn a_plan_gives_their_logits_and_states() {
     for golden in windows() {
-        let (model, &Settings { steps, batch, .. }) = (golden.model(), &golden.settings);
+        let (model, &Settings { run: RunSettings { steps, batch, .. }, .. }) =
+            (golden.model(), &golden.settings);
         let mut plan = Plan::new(&model, steps, batch, Some(1)).unwrap();
         plan.set_state(&golden.state(START)).unwrap();
         let mut logits = vec![f32::NAN; golden.floats("logits").len()];
@@ -46,7 +47,7 @@ pub fn a_plan_gives_their_logits_and_states() {
 #[test]
 pub fn the_dynamic_mode_gives_their_logits_and_states_in_any_pieces() {
     for golden in windows() {
-        let (model, rows) = (golden.model(), golden.settings.batch);
+        let (model, rows) = (golden.model(), golden.settings.run.batch);
         let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
         dynamic.set_state(&golden.state(START)).unwrap();
         let (inputs, expected) = (golden.ids("inputs"), golden.floats("logits"));
@@ -72,7 +73,8 @@ fn row(state: &State, row: usize, hidden: usize) -> State {
 pub fn a_stream_gives_their_logits_and_states_row_by_row() {
     for golden in windows() {
         let (model, symbols) = (golden.model(), golden.symbols);
-        let Settings { batch: rows, hidden, .. } = golden.settings;
+        let Settings { model: ModelSettings { hidden, .. }, run: RunSettings { batch: rows, .. }, .. } =
+            golden.settings;
         let mut stream = Stream::new(&model).unwrap();
         for b in 0..rows {
             stream.set_state(&row(&golden.state(START), b, hidden)).unwrap();
@@ -130,7 +132,7 @@ pub fn packed_sequences_give_their_logits_states_and_gradients() {
 /// A text whose streams read a trace's windows [10, T, B] from the second window on: a run that has done one step
 /// takes the trace's first window without resetting its state.
 fn text_of(golden: &Golden, vocabulary: &Vocabulary) -> Corpus {
-    let Settings { steps, batch: rows, .. } = golden.settings;
+    let RunSettings { steps, batch: rows, .. } = golden.settings.run;
     let (inputs, targets) = (golden.ids("inputs"), golden.ids("targets"));
     let mut ids = Vec::new();
     for b in 0..rows {
@@ -143,8 +145,15 @@ fn text_of(golden: &Golden, vocabulary: &Vocabulary) -> Corpus {
 }
 
 fn trace(golden: &Golden, mode: Mode) -> Training {
-    let settings =
-        Settings { mode, val_fraction: 0.0, clip: golden.settings.clip, ..golden.settings.clone() };
+    let settings = Settings {
+        optimizer: OptimizerSettings {
+            clip: golden.settings.optimizer.clip,
+            ..golden.settings.optimizer.clone()
+        },
+        data: DataSettings { val_fraction: 0.0, ..golden.settings.data.clone() },
+        run: RunSettings { mode, ..golden.settings.run.clone() },
+        ..golden.settings.clone()
+    };
     let symbols: Vec<String> = ('a'..).take(golden.symbols).map(String::from).collect();
     let vocabulary = Vocabulary::from_json(&serde_json::to_string(&symbols).unwrap()).unwrap();
     let corpus = text_of(golden, &vocabulary);

@@ -6,7 +6,10 @@ use unrolled::corpus::{Batch, Batches, Corpus};
 use unrolled::exec::State;
 use unrolled::model::Model;
 use unrolled::train::{Training, gradients};
-use unrolled::{Bias, InputKind, OptimizerKind, Reduction, Schedule, Settings, Unit};
+use unrolled::{
+    Bias, DataSettings, InputKind, ModelSettings, OptimizerKind, OptimizerSettings, Reduction, RunSettings,
+    ScheduleSettings, Settings, Unit,
+};
 
 /// A state of numbers between -0.5 and 0.5.
 fn state(model: &Model, rows: usize) -> State {
@@ -39,7 +42,10 @@ pub fn assert_gradients(
 
 fn check_all(hidden: usize, layers: usize, input: InputKind) {
     for cell in cells() {
-        let settings = Settings { hidden, layers, input, embedding: Some(3), ..cell };
+        let settings = Settings {
+            model: ModelSettings { hidden, layers, input, embedding: Some(3), ..cell.model },
+            ..cell
+        };
         let (model, batch) = (model(&settings, 5), batch(3, 2, 5));
         assert_gradients(&label(&settings), &model, &batch, Some(&state(&model, 2)), |_| true);
     }
@@ -77,7 +83,7 @@ fn of_two_blocks_and_one() {
 #[test]
 fn from_the_zero_state_of_a_long_window() {
     for cell in cells() {
-        let settings = Settings { hidden: 4, layers: 2, ..cell };
+        let settings = Settings { model: ModelSettings { hidden: 4, layers: 2, ..cell.model }, ..cell };
         let (model, batch) = (model(&settings, 6), batch(25, 3, 6));
         assert_gradients(&label(&settings), &model, &batch, None, |_| true);
     }
@@ -86,7 +92,7 @@ fn from_the_zero_state_of_a_long_window() {
 /// The first window of a run, and the gradient that its first step of plain descent at rate 1 went down.
 fn first_step(settings: &Settings) -> (Model, Batch, f64, Vec<f32>) {
     let corpus = || Corpus::from_text("abcabbaccabdacbdadbcab".repeat(3), Unit::Char).unwrap();
-    let Settings { windows, batch: rows, steps, seed, .. } = *settings;
+    let RunSettings { windows, batch: rows, steps, seed, .. } = settings.run;
     let mut batch = Batch::default();
     let whole = corpus();
     Batches::new(0..whole.len(), windows, rows, steps, seed).unwrap().fill(&whole, 0, &mut batch);
@@ -101,10 +107,10 @@ fn first_step(settings: &Settings) -> (Model, Batch, f64, Vec<f32>) {
 fn assert_first_step(settings: &Settings, factor: f64) {
     let (model, batch, loss, moved) = first_step(settings);
     let mut twin = Twin::new(&model);
-    twin.dropout = Some((settings.dropout, settings.seed));
+    twin.dropout = Some((settings.model.dropout, settings.run.seed));
     assert!(close(loss, twin.loss(&batch, None)), "{}: loss {loss}", label(settings));
     for entry in model.parameters().layout.entries() {
-        let constant = settings.bias == Bias::Single && entry.name.contains("bias_hh");
+        let constant = settings.model.bias == Bias::Single && entry.name.contains("bias_hh");
         for at in entry.range.clone() {
             let expected = if constant { 0.0 } else { factor * twin.derivative(at, &batch, None) };
             let found = moved[at];
@@ -120,22 +126,31 @@ fn assert_first_step(settings: &Settings, factor: f64) {
 }
 
 fn descent(cell: Settings) -> Settings {
-    let plain = Settings { optimizer: OptimizerKind::Sgd, learning_rate: 1.0, clip: 0.0, ..cell };
-    let run = Settings { schedule: Schedule::Constant, val_fraction: 0.0, batch: 3, steps: 4, ..plain };
-    Settings { hidden: 6, layers: 2, embedding: Some(3), max_steps: Some(1), ..run }
+    Settings {
+        model: ModelSettings { hidden: 6, layers: 2, embedding: Some(3), ..cell.model },
+        optimizer: OptimizerSettings { kind: OptimizerKind::Sgd, clip: 0.0, ..cell.optimizer },
+        schedule: ScheduleSettings::constant(1.0),
+        data: DataSettings { val_fraction: 0.0, ..cell.data },
+        run: RunSettings { batch: 3, steps: 4, max_steps: Some(1), ..cell.run },
+    }
 }
 
 #[test]
 fn of_a_training_step_with_dropout() {
     for cell in cells() {
-        assert_first_step(&Settings { dropout: 0.4, seed: 5, ..descent(cell) }, 1.0);
+        let mut settings = descent(cell);
+        settings.model.dropout = 0.4;
+        settings.run.seed = 5;
+        assert_first_step(&settings, 1.0);
     }
 }
 
 #[test]
 fn of_a_training_step_that_sums_over_steps_and_has_one_bias() {
     for cell in cells() {
-        let settings = Settings { loss_reduction: Reduction::SumSteps, bias: Bias::Single, ..descent(cell) };
+        let mut settings = descent(cell);
+        settings.model.bias = Bias::Single;
+        settings.run.loss_reduction = Reduction::SumSteps;
         assert_first_step(&settings, 4.0);
     }
 }

@@ -11,8 +11,8 @@ use unrolled::exec::Dropout;
 use unrolled::rnn::{Bidirectional, Merge, Window};
 use unrolled::train::{Differentiator, Training};
 use unrolled::{
-    Cell, ClipMode, InputKind, Layer, Mode, OptimizerKind, Reset, Settings, Unit, Variational, Windows,
-    model::Model,
+    Cell, ClipMode, DataSettings, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings,
+    Reset, RunSettings, Settings, Unit, Variational, Windows, model::Model,
 };
 
 /// Runs in the suite: each case on each number of threads.
@@ -38,21 +38,39 @@ fn train(settings: &Settings, threads: usize) -> Outcome {
 }
 
 fn training(name: &'static str, settings: Settings) -> Case {
-    let rows = Settings { batch: 17, steps: 12, ..run_of(&settings, settings.dropout) };
-    let rows = Settings { max_steps: Some(4), eval_every: Some(2), val_fraction: 0.2, ..rows };
+    let rows = Settings {
+        run: RunSettings { batch: 17, steps: 12, ..run_of(&settings, settings.model.dropout).run },
+        ..run_of(&settings, settings.model.dropout)
+    };
+    let rows = Settings {
+        data: DataSettings { val_fraction: 0.2, ..rows.data },
+        run: RunSettings { max_steps: Some(4), eval_every: Some(2), ..rows.run },
+        ..rows
+    };
     (name, Box::new(move |threads| train(&rows, threads)))
 }
 
 /// So wide that packing, the norm and the update are divided too.
 fn wide() -> Case {
-    let wide = Settings { cell: Cell::Lstm, optimizer: OptimizerKind::Rmsprop, ..Settings::default() };
-    let settings = Settings { hidden: 250, batch: 3, steps: 4, max_steps: Some(2), ..run_of(&wide, 0.0) };
+    let wide = Settings {
+        model: ModelSettings { cell: Cell::Lstm, ..ModelSettings::default() },
+        optimizer: OptimizerSettings { kind: OptimizerKind::Rmsprop, ..OptimizerSettings::default() },
+        ..Settings::default()
+    };
+    let settings = Settings {
+        model: ModelSettings { hidden: 250, ..run_of(&wide, 0.0).model },
+        run: RunSettings { batch: 3, steps: 4, max_steps: Some(2), ..run_of(&wide, 0.0).run },
+        ..run_of(&wide, 0.0)
+    };
     ("wide LSTM", Box::new(move |threads| train(&settings, threads)))
 }
 
 /// Rows of different lengths, in both kinds of weight gradients for the first layer.
 fn ragged(input: InputKind) -> Case {
-    let settings = Settings { hidden: 50, layers: 2, input, ..Settings::default() };
+    let settings = Settings {
+        model: ModelSettings { hidden: 50, layers: 2, input, ..ModelSettings::default() },
+        ..Settings::default()
+    };
     let model = model(&settings, 40);
     let mut window = batch(13, LENGTHS.len(), 40);
     window.inputs = padded(window.inputs, &LENGTHS);
@@ -69,8 +87,9 @@ fn ragged(input: InputKind) -> Case {
 /// Vectors in both directions.
 fn bidirectional() -> Case {
     let settings = Settings::default();
-    let [forward, backward] = [Layer::lstm(40), Layer::gru(24)]
-        .map(|layer| Model::of_stack(&[layer.clone(), layer], 20, &settings).unwrap());
+    let [forward, backward] = [Layer::lstm(40), Layer::gru(24)].map(|layer| {
+        Model::of_stack(&[layer.clone(), layer], 20, &settings.model, settings.run.seed).unwrap()
+    });
     let inputs: Vec<f32> = ids(5, 15 * 17 * 20, 100).iter().map(|&id| id as f32 * 0.01).collect();
     let run = move |threads| {
         let pair = (forward.clone(), backward.clone());
@@ -102,20 +121,60 @@ fn scan() -> Case {
 fn cases() -> Vec<Case> {
     use Cell::{Gru, Lstm, Rnn};
     use InputKind::{Embedding, OneHot};
-    let of = |cell, input, layers| Settings { cell, input, layers, ..Settings::default() };
-    let before = Settings { reset: Reset::Before, windows: Windows::Random, ..of(Gru, OneHot, 2) };
-    let gathered = Settings { accumulate: 2, clip_mode: ClipMode::Value, clip: 0.01, ..of(Rnn, OneHot, 1) };
+    let of = |cell, input, layers| Settings {
+        model: ModelSettings { cell, input, layers, ..ModelSettings::default() },
+        ..Settings::default()
+    };
+    let before = Settings {
+        model: ModelSettings { reset: Reset::Before, ..of(Gru, OneHot, 2).model },
+        run: RunSettings { windows: Windows::Random, ..of(Gru, OneHot, 2).run },
+        ..of(Gru, OneHot, 2)
+    };
+    let gathered = Settings {
+        optimizer: OptimizerSettings {
+            clip_mode: ClipMode::Value,
+            clip: 0.01,
+            ..of(Rnn, OneHot, 1).optimizer
+        },
+        run: RunSettings { accumulate: 2, ..of(Rnn, OneHot, 1).run },
+        ..of(Rnn, OneHot, 1)
+    };
     let masks = Layer { state_keep_prob: 0.7, variational: Variational::PerRow, ..Layer::lstm(33) };
     let peeping = Layer { peepholes: true, residual: true, ..Layer::lstm(33) };
     let stack = vec![masks, peeping, Layer { layer_norm: true, ..Layer::lstm(24) }];
     vec![
         training("LSTM", of(Lstm, OneHot, 1)),
-        training("LSTM with dropout", Settings { dropout: 0.3, ..of(Lstm, Embedding, 2) }),
-        training("GRU, dynamic", Settings { mode: Mode::Dynamic, dropout: 0.2, ..of(Gru, Embedding, 2) }),
+        training(
+            "LSTM with dropout",
+            Settings {
+                model: ModelSettings { dropout: 0.3, ..of(Lstm, Embedding, 2).model },
+                ..of(Lstm, Embedding, 2)
+            },
+        ),
+        training(
+            "GRU, dynamic",
+            Settings {
+                model: ModelSettings { dropout: 0.2, ..of(Gru, Embedding, 2).model },
+                run: RunSettings { mode: Mode::Dynamic, ..of(Gru, Embedding, 2).run },
+                ..of(Gru, Embedding, 2)
+            },
+        ),
         training("GRU, reset before", before),
         training("RNN, accumulated", gathered),
-        training("RNN with dropout", Settings { dropout: 0.3, ..of(Rnn, Embedding, 2) }),
-        training("stack with masks", Settings { stack, ..of(Lstm, Embedding, 2) }),
+        training(
+            "RNN with dropout",
+            Settings {
+                model: ModelSettings { dropout: 0.3, ..of(Rnn, Embedding, 2).model },
+                ..of(Rnn, Embedding, 2)
+            },
+        ),
+        training(
+            "stack with masks",
+            Settings {
+                model: ModelSettings { stack, ..of(Lstm, Embedding, 2).model },
+                ..of(Lstm, Embedding, 2)
+            },
+        ),
         wide(),
         ragged(OneHot),
         ragged(Embedding),

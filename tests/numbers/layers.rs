@@ -3,13 +3,12 @@
 
 use super::assert_close;
 use super::case::Case;
-use unrolled::Settings;
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::rnn::{
     Bidirectional, Dropout, Highway, Layer, LayerState, Masks, Merge, Order, Rnn, Site, State, Variational,
     Window,
 };
-use unrolled::{Activation, ForgetBiasAt, Reset};
+use unrolled::{Activation, ForgetBiasAt, ModelSettings, Reset, Settings};
 
 fn rnn(hidden: usize) -> Layer {
     Layer::rnn(hidden)
@@ -193,7 +192,7 @@ pub fn kerass_gru_with_reset_after_is_theirs() {
     let layer = Layer { reset: Reset::After, ..Layer::gru(9) };
     let case = Case::load("keras-cell-gru-after");
     let settings = Settings::default();
-    let model = Model::of_stack(std::slice::from_ref(&layer), 5, &settings).unwrap();
+    let model = Model::of_stack(std::slice::from_ref(&layer), 5, &settings.model, settings.run.seed).unwrap();
     let stack = [("", layer)];
     let parameters = case.parameters("", model.config(), &stack);
     let model = Model::with_parameters(model.config().clone(), parameters).unwrap();
@@ -308,7 +307,7 @@ fn pytorch_state(case: &Case, [h, c]: [&str; 2], rows: &[usize]) -> State {
 pub fn pytorchs_projected_lstm_is_theirs() {
     let case = Case::load("torch-projected-lstm");
     let layer = Layer { projection: Some(4), ..Layer::lstm(7) };
-    let model = Model::of_stack(&[layer.clone(), layer], 5, &Settings::default()).unwrap();
+    let model = Model::of_stack(&[layer.clone(), layer], 5, &ModelSettings::default(), 1).unwrap();
     let parameters = from_pytorch(&case, ("", ""), model.config(), 0..2);
     let mut rnn =
         Rnn::new(Model::with_parameters(model.config().clone(), parameters).unwrap(), Some(1)).unwrap();
@@ -337,7 +336,8 @@ pub fn pytorchs_bidirectional_layers_are_theirs() {
             let models = directions.map(|after| {
                 let inputs = if l == 0 { 5 } else { width };
                 let model =
-                    Model::of_stack(std::slice::from_ref(&layer), inputs, &Settings::default()).unwrap();
+                    Model::of_stack(std::slice::from_ref(&layer), inputs, &ModelSettings::default(), 1)
+                        .unwrap();
                 let parameters = from_pytorch(&case, ("", after), model.config(), l..l + 1);
                 Model::with_parameters(model.config().clone(), parameters).unwrap()
             });
@@ -373,7 +373,7 @@ pub fn pytorchs_bidirectional_layers_are_theirs() {
 #[test]
 fn a_window_of_rows_without_steps_carries_its_states_through() {
     for layer in [rnn(9), lstm(7), gru(9), Layer { projection: Some(4), zoneout: 0.25, ..lstm(7) }] {
-        let model = Model::of_stack(&[layer], 5, &Settings::default()).unwrap();
+        let model = Model::of_stack(&[layer], 5, &ModelSettings::default(), 1).unwrap();
         let mut network = Rnn::new(model, Some(2)).unwrap();
         let (inputs, mut initial) = ([1.0; 4 * 2 * 5], network.zero_state(2));
         initial.layers[0].h.fill(0.5);
@@ -390,7 +390,7 @@ fn a_window_of_rows_without_steps_carries_its_states_through() {
 
 #[test]
 fn windows_that_do_not_fit_are_refused() {
-    let model = Model::of_stack(&[lstm(7)], 5, &Settings::default()).unwrap();
+    let model = Model::of_stack(&[lstm(7)], 5, &ModelSettings::default(), 1).unwrap();
     let mut network = Rnn::new(model, Some(1)).unwrap();
     let inputs = [0.0; 30];
     let told = |network: &mut Rnn, window: Window<'_>, outputs: usize| {

@@ -6,7 +6,8 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 use unrolled::{
-    Error, Invalid, OptimizerKind, Schedule, Settings, Unit, Windows,
+    DataSettings, Error, Invalid, ModelSettings, OptimizerKind, OptimizerSettings, RunSettings, Schedule,
+    ScheduleSettings, Settings, Unit, Windows,
     checkpoint::Checkpoint,
     corpus::Corpus,
     train::{Record, Training},
@@ -14,14 +15,17 @@ use unrolled::{
 
 fn settings() -> Settings {
     Settings {
-        hidden: 12,
-        batch: 3,
-        steps: 8,
-        max_steps: Some(12),
-        epochs: 100.0,
-        eval_every: Some(4),
-        val_fraction: 0.2,
-        schedule: Schedule::Constant,
+        model: ModelSettings { hidden: 12, ..ModelSettings::default() },
+        schedule: ScheduleSettings { kind: Schedule::Constant, ..ScheduleSettings::default() },
+        data: DataSettings { val_fraction: 0.2, ..DataSettings::default() },
+        run: RunSettings {
+            batch: 3,
+            steps: 8,
+            max_steps: Some(12),
+            epochs: 100.0,
+            eval_every: Some(4),
+            ..RunSettings::default()
+        },
         ..Settings::default()
     }
 }
@@ -92,8 +96,15 @@ fn a_text_that_shrinks_ends_a_run_that_can_go_on_with_the_text_as_it_was() {
 #[test]
 fn patience_ends_a_run_whose_validation_loss_no_longer_falls() {
     // A learning rate at which this model forgets more than it learns.
-    let restless = Settings { learning_rate: 0.5, eval_every: Some(1), max_steps: Some(60), ..settings() };
-    let mut patient = training(Settings { patience: Some(3), ..restless.clone() });
+    let restless = Settings {
+        schedule: ScheduleSettings { learning_rate: 0.5, ..settings().schedule },
+        run: RunSettings { eval_every: Some(1), max_steps: Some(60), ..settings().run },
+        ..settings()
+    };
+    let mut patient = training(Settings {
+        run: RunSettings { patience: Some(3), ..restless.run.clone() },
+        ..restless.clone()
+    });
     finish(&mut patient);
     let history = &patient.progress().history;
     let losses: Vec<f64> = history.iter().filter_map(|record| record.val_loss).collect();
@@ -109,7 +120,8 @@ fn patience_ends_a_run_whose_validation_loss_no_longer_falls() {
 #[test]
 fn an_evaluation_may_read_a_part_of_the_validation_part() {
     let symbols = |most| {
-        let run = training(Settings { eval_symbols: most, ..settings() });
+        let run =
+            training(Settings { run: RunSettings { eval_symbols: most, ..settings().run }, ..settings() });
         run.evaluate().unwrap().unwrap().symbols
     };
     assert_eq!((symbols(None), symbols(Some(33)), symbols(Some(1_000_000))), (64, 32, 64));
@@ -118,9 +130,18 @@ fn an_evaluation_may_read_a_part_of_the_validation_part() {
 #[test]
 fn several_windows_make_one_step_of_a_larger_batch() {
     let run = |batch, accumulate| {
-        let sgd = Settings { optimizer: OptimizerKind::Sgd, learning_rate: 0.5, clip: 0.1, ..settings() };
-        let sliding = Settings { windows: Windows::Sliding, val_fraction: 0.0, ..sgd };
-        let mut training = training(Settings { batch, accumulate, ..sliding });
+        let sgd = Settings {
+            optimizer: OptimizerSettings { kind: OptimizerKind::Sgd, clip: 0.1, ..settings().optimizer },
+            schedule: ScheduleSettings { learning_rate: 0.5, ..settings().schedule },
+            ..settings()
+        };
+        let sliding = Settings {
+            data: DataSettings { val_fraction: 0.0, ..sgd.data },
+            run: RunSettings { windows: Windows::Sliding, ..sgd.run },
+            ..sgd
+        };
+        let mut training =
+            training(Settings { run: RunSettings { batch, accumulate, ..sliding.run }, ..sliding });
         finish(&mut training);
         assert_eq!(training.progress().history.last().unwrap().chars, 12 * 6 * 8);
         training

@@ -10,7 +10,7 @@ use unrolled::loss::{
     softmax_cross_entropy, top_k_accuracy,
 };
 use unrolled::train::Training;
-use unrolled::{Settings, Unit, Windows};
+use unrolled::{DataSettings, ModelSettings, RunSettings, Settings, Unit, Windows};
 
 fn targets(case: &Case) -> Vec<u32> {
     case.ids("targets").iter().map(|id| *id as u32).collect()
@@ -112,12 +112,15 @@ pub fn top_k_and_accuracy_are_theirs() {
 #[test]
 pub fn smoothed_training_is_the_smoothed_loss() {
     let settings = Settings {
-        hidden: 9,
-        batch: 3,
-        steps: 4,
-        windows: Windows::Sliding,
-        label_smoothing: 0.25,
-        val_fraction: 0.0,
+        model: ModelSettings { hidden: 9, ..ModelSettings::default() },
+        data: DataSettings { val_fraction: 0.0, ..DataSettings::default() },
+        run: RunSettings {
+            batch: 3,
+            steps: 4,
+            windows: Windows::Sliding,
+            label_smoothing: 0.25,
+            ..RunSettings::default()
+        },
         ..Settings::default()
     };
     let corpus = || Corpus::from_text("the cat sat on the mat. ".repeat(9), Unit::Char).unwrap();

@@ -6,7 +6,8 @@
 use super::{noise, text};
 use allocation_counter::measure;
 use unrolled::{
-    Bias, Cell, Highway, InputKind, Layer, Mode, OptimizerKind, Reset, Settings, Unit,
+    Bias, Cell, Highway, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Reset,
+    RunSettings, ScheduleSettings, Settings, Unit,
     checkpoint::Checkpoint,
     corpus::Corpus,
     model::memory_needed,
@@ -34,17 +35,24 @@ fn peak(settings: &Settings, corpus: Corpus) -> f64 {
 
 /// The estimate without what the process takes before it has a model, and what its allocator keeps of freed blocks.
 fn estimate(settings: &Settings, symbols: usize) -> f64 {
-    let nothing = Settings { hidden: 1, batch: 1, steps: 1, ..Settings::default() };
+    let nothing = Settings {
+        model: ModelSettings { hidden: 1, ..ModelSettings::default() },
+        run: RunSettings { batch: 1, steps: 1, ..RunSettings::default() },
+        ..Settings::default()
+    };
     memory_needed(settings, symbols) - memory_needed(&nothing, 1)
 }
 
 fn base() -> Settings {
     Settings {
-        hidden: 320,
-        batch: 24,
-        steps: 24,
-        eval_every: Some(1),
-        max_steps: Some(2),
+        model: ModelSettings { hidden: 320, ..ModelSettings::default() },
+        run: RunSettings {
+            batch: 24,
+            steps: 24,
+            eval_every: Some(1),
+            max_steps: Some(2),
+            ..RunSettings::default()
+        },
         ..Settings::default()
     }
 }
@@ -70,25 +78,62 @@ fn cells_and_optimizers_take_what_is_estimated() {
         (Cell::Gru, Reset::Before),
     ];
     for (cell, reset) in cells {
-        let single = Settings { cell, reset, hidden: 480, bias: Bias::Single, ..base() };
+        let single = Settings {
+            model: ModelSettings { cell, reset, hidden: 480, bias: Bias::Single, ..base().model },
+            ..base()
+        };
         check(&format!("{} {}", cell.name(), reset.name()), single);
     }
     use OptimizerKind::*;
     for (optimizer, momentum) in [(Sgd, 0.0), (Sgd, 0.9), (Adagrad, 0.0), (Rmsprop, 0.9), (Adamw, 0.0)] {
         let learning_rate = 1e-4;
-        check(optimizer.name(), Settings { optimizer, momentum, learning_rate, ..base() });
+        check(
+            optimizer.name(),
+            Settings {
+                optimizer: OptimizerSettings { kind: optimizer, momentum, ..base().optimizer },
+                schedule: ScheduleSettings { learning_rate, ..base().schedule },
+                ..base()
+            },
+        );
     }
 }
 
 #[test]
 fn windows_inputs_and_options_take_what_is_estimated() {
-    check("one-hot", Settings { input: InputKind::OneHot, ..base() });
-    check("a narrow embedding", Settings { embedding: Some(24), ..base() });
-    check("large windows", Settings { hidden: 64, batch: 100, steps: 100, ..base() });
-    check("small windows, two layers", Settings { layers: 2, batch: 2, steps: 4, ..base() });
-    check("accumulated", Settings { accumulate: 3, ..base() });
-    check("dynamic", Settings { mode: Mode::Dynamic, ..base() });
-    check("dropout", Settings { dropout: 0.3, layers: 2, hidden: 200, batch: 50, ..base() });
+    check(
+        "one-hot",
+        Settings { model: ModelSettings { input: InputKind::OneHot, ..base().model }, ..base() },
+    );
+    check(
+        "a narrow embedding",
+        Settings { model: ModelSettings { embedding: Some(24), ..base().model }, ..base() },
+    );
+    check(
+        "large windows",
+        Settings {
+            model: ModelSettings { hidden: 64, ..base().model },
+            run: RunSettings { batch: 100, steps: 100, ..base().run },
+            ..base()
+        },
+    );
+    check(
+        "small windows, two layers",
+        Settings {
+            model: ModelSettings { layers: 2, ..base().model },
+            run: RunSettings { batch: 2, steps: 4, ..base().run },
+            ..base()
+        },
+    );
+    check("accumulated", Settings { run: RunSettings { accumulate: 3, ..base().run }, ..base() });
+    check("dynamic", Settings { run: RunSettings { mode: Mode::Dynamic, ..base().run }, ..base() });
+    check(
+        "dropout",
+        Settings {
+            model: ModelSettings { dropout: 0.3, layers: 2, hidden: 200, ..base().model },
+            run: RunSettings { batch: 50, ..base().run },
+            ..base()
+        },
+    );
     let stacks = [
         ("projection and peepholes", Layer { projection: Some(96), peepholes: true, ..Layer::lstm(480) }),
         ("coupled", Layer { coupled: true, ..Layer::lstm(400) }),
@@ -99,7 +144,14 @@ fn windows_inputs_and_options_take_what_is_estimated() {
     ];
     for (name, layer) in stacks {
         let batch = 64;
-        check(name, Settings { stack: vec![layer], batch, ..base() });
+        check(
+            name,
+            Settings {
+                model: ModelSettings { stack: vec![layer], ..base().model },
+                run: RunSettings { batch, ..base().run },
+                ..base()
+            },
+        );
     }
     for (name, highway, residual) in [
         ("highway", Highway::Coupled, false),
@@ -107,7 +159,14 @@ fn windows_inputs_and_options_take_what_is_estimated() {
         ("residual", Highway::Off, true),
     ] {
         let second = Layer { highway, residual, ..Layer::gru(256) };
-        check(name, Settings { stack: vec![Layer::lstm(256), second], batch: 64, ..base() });
+        check(
+            name,
+            Settings {
+                model: ModelSettings { stack: vec![Layer::lstm(256), second], ..base().model },
+                run: RunSettings { batch: 64, ..base().run },
+                ..base()
+            },
+        );
     }
 }
 
@@ -118,7 +177,11 @@ fn large_vocabularies_take_what_is_estimated() {
     for (name, input) in [("embedding", InputKind::Embedding), ("one-hot", InputKind::OneHot)] {
         let text = noise(7, 4000).take(60_000).map(symbol).collect::<String>();
         let corpus = Corpus::from_text(text, Unit::Char).unwrap();
-        let settings = Settings { input, hidden: 160, steps: 64, ..base() };
+        let settings = Settings {
+            model: ModelSettings { input, hidden: 160, ..base().model },
+            run: RunSettings { steps: 64, ..base().run },
+            ..base()
+        };
         check_on(&format!("4000 symbols, {name}"), settings, corpus);
     }
 }
@@ -133,7 +196,11 @@ fn size(checkpoint: &Checkpoint) -> f64 {
 fn checkpoints_are_written_and_read_without_copies() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.safetensors");
-    let settings = Settings { hidden: 400, batch: 2, steps: 4, max_steps: Some(9), ..Settings::default() };
+    let settings = Settings {
+        model: ModelSettings { hidden: 400, ..ModelSettings::default() },
+        run: RunSettings { batch: 2, steps: 4, max_steps: Some(9), ..RunSettings::default() },
+        ..Settings::default()
+    };
     let mut training = Training::new(text(60_000), settings.clone(), Some(1)).unwrap();
     training.step().unwrap();
     let size = size(&training.checkpoint());

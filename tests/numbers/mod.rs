@@ -35,7 +35,10 @@ mod twin;
 
 use unrolled::corpus::{Batch, Corpus};
 use unrolled::model::Model;
-use unrolled::{Activation, Cell, InputKind, Reset, Schedule, Settings, Unit};
+use unrolled::{
+    Activation, Cell, DataSettings, InputKind, ModelSettings, Reset, RunSettings, Schedule, ScheduleSettings,
+    Settings, Unit,
+};
 
 /// What frameworks differ by among themselves: 1e-5 of the value for the roundings that a chain of a few hundred f32
 /// operations adds up to, and 1e-6 for values that cancel to nearly nothing. PyTorch in f32 uses a fifth of it against
@@ -61,7 +64,10 @@ fn bits(values: &[f32]) -> Vec<u32> {
 
 /// Every cell in every form.
 fn cells() -> [Settings; 7] {
-    let of = |cell, activation, reset| Settings { cell, activation, reset, ..Settings::default() };
+    let of = |cell, activation, reset| Settings {
+        model: ModelSettings { cell, activation, reset, ..ModelSettings::default() },
+        ..Settings::default()
+    };
     [
         of(Cell::Rnn, Activation::Tanh, Reset::After),
         of(Cell::Rnn, Activation::Relu, Reset::After),
@@ -77,12 +83,15 @@ fn cells() -> [Settings; 7] {
 fn models() -> Vec<Settings> {
     let shapes =
         [1, 2].into_iter().flat_map(|layers| [(layers, InputKind::OneHot), (layers, InputKind::Embedding)]);
-    let with = |cell: &Settings, (layers, input)| Settings { layers, input, ..cell.clone() };
+    let with = |cell: &Settings, (layers, input)| Settings {
+        model: ModelSettings { layers, input, ..cell.model.clone() },
+        ..cell.clone()
+    };
     shapes.flat_map(|shape| cells().map(|cell| with(&cell, shape))).collect()
 }
 
 fn label(settings: &Settings) -> String {
-    let Settings { cell, activation, reset, layers, input, hidden, dropout, .. } = settings;
+    let ModelSettings { cell, activation, reset, layers, input, hidden, dropout, .. } = settings.model;
     let names = [cell.name(), activation.name(), reset.name(), input.name()].join(" ");
     format!("{names}, L {layers}, H {hidden}, dropout {dropout}")
 }
@@ -116,19 +125,14 @@ fn text(count: usize) -> Corpus {
 /// Large enough that rows are divided among threads, small enough for hundreds of runs.
 fn run_of(model: &Settings, dropout: f32) -> Settings {
     Settings {
-        hidden: 48,
-        embedding: Some(20),
-        batch: 7,
-        steps: 30,
-        dropout,
-        schedule: Schedule::Constant,
-        max_steps: Some(12),
-        epochs: 100.0,
-        val_fraction: 0.0,
+        model: ModelSettings { hidden: 48, embedding: Some(20), dropout, ..model.model.clone() },
+        schedule: ScheduleSettings { kind: Schedule::Constant, ..model.schedule.clone() },
+        data: DataSettings { val_fraction: 0.0, ..model.data.clone() },
+        run: RunSettings { batch: 7, steps: 30, max_steps: Some(12), epochs: 100.0, ..model.run.clone() },
         ..model.clone()
     }
 }
 
 fn model(settings: &Settings, vocabulary: usize) -> Model {
-    Model::new(settings, vocabulary).unwrap()
+    Model::new(&settings.model, vocabulary, settings.run.seed).unwrap()
 }

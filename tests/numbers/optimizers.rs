@@ -11,7 +11,9 @@ use unrolled::model::Model;
 use unrolled::optim::Optimizer;
 use unrolled::rnn::{Layer, Rnn, Window};
 use unrolled::train::{Differentiator, Training};
-use unrolled::{Activation, ClipMode, OptimizerKind, Settings, Windows};
+use unrolled::{
+    Activation, ClipMode, OptimizerKind, OptimizerSettings, RunSettings, ScheduleSettings, Settings, Windows,
+};
 use unrolled_kernels::{ISA_VARIABLE, Isa};
 
 const KINDS: [OptimizerKind; 5] = [
@@ -23,7 +25,7 @@ const KINDS: [OptimizerKind; 5] = [
 ];
 
 fn of(settings: &Settings, parameters: usize) -> Optimizer {
-    Optimizer::new(settings, parameters, Some(1)).unwrap()
+    Optimizer::new(&settings.optimizer, parameters, Some(1)).unwrap()
 }
 
 fn goldens() -> Vec<Golden> {
@@ -34,11 +36,14 @@ fn goldens() -> Vec<Golden> {
 
 /// The values [10, 37] after each update of a golden's problem, and the moments after the last.
 fn updated(golden: &Golden, settings: &Settings) -> (Vec<f32>, Vec<Vec<f32>>) {
-    let settings = Settings { clip: 0.0, ..settings.clone() };
+    let settings = Settings {
+        optimizer: OptimizerSettings { clip: 0.0, ..settings.optimizer.clone() },
+        ..settings.clone()
+    };
     let (mut optimizer, mut values) = (of(&settings, 37), golden.floats("start").to_vec());
     let mut all = Vec::new();
     for gradient in golden.floats("gradients").chunks(37) {
-        optimizer.step(settings.learning_rate, gradient, &mut values);
+        optimizer.step(settings.schedule.learning_rate, gradient, &mut values);
         all.extend_from_slice(&values);
     }
     (all, optimizer.moments().map(|(_, values)| values.to_vec()).collect())
@@ -87,7 +92,14 @@ fn defaults_are_tensorflows() {
     // The goldens name their constants; without the names the same numbers must come out.
     for name in ["adagrad", "rmsprop", "adam"] {
         let golden = Golden::load(&format!("tensorflow-optimizer-{name}"));
-        let unnamed = Settings { initial_accumulator: None, epsilon: None, ..golden.settings.clone() };
+        let unnamed = Settings {
+            optimizer: OptimizerSettings {
+                initial_accumulator: None,
+                epsilon: None,
+                ..golden.settings.optimizer.clone()
+            },
+            ..golden.settings.clone()
+        };
         assert!(updated(&golden, &golden.settings) == updated(&golden, &unnamed), "{name}");
     }
 }
@@ -96,9 +108,19 @@ fn defaults_are_tensorflows() {
 fn training_moves_its_parameters_by_the_same_bits() {
     for optimizer in KINDS {
         let windows = Windows::Sliding;
-        let settings = Settings { optimizer, clip: 0.1, windows, ..run_of(&Settings::default(), 0.0) };
+        let settings = Settings {
+            optimizer: OptimizerSettings {
+                kind: optimizer,
+                clip: 0.1,
+                ..run_of(&Settings::default(), 0.0).optimizer
+            },
+            run: RunSettings { windows, ..run_of(&Settings::default(), 0.0).run },
+            ..run_of(&Settings::default(), 0.0)
+        };
         let mut training = Training::new(text(3000), settings.clone(), Some(2)).unwrap();
-        let batches = Batches::new(0..3000, windows, settings.batch, settings.steps, settings.seed).unwrap();
+        let batches =
+            Batches::new(0..3000, windows, settings.run.batch, settings.run.steps, settings.run.seed)
+                .unwrap();
         let mut differentiator = Differentiator::new(training.model().clone(), Some(1)).unwrap();
         let mut optimizer = of(&settings, training.model().parameters().values.len());
         let mut batch = Batch::default();
@@ -110,7 +132,7 @@ fn training_moves_its_parameters_by_the_same_bits() {
             let norm = optimizer.step(report.learning_rate, gradient, parameters);
             assert!(norm > 0.1 && norm == report.gradient_norm, "{norm} for {}", report.gradient_norm);
             let expected = bits(&training.model().parameters().values);
-            assert!(bits(parameters) == expected, "{}, window {window}", settings.optimizer.name());
+            assert!(bits(parameters) == expected, "{}, window {window}", settings.optimizer.kind.name());
         }
     }
 }
@@ -120,10 +142,10 @@ fn training_moves_its_parameters_by_the_same_bits() {
 fn trained(settings: &Settings, threads: usize) -> (Vec<f64>, Vec<f32>) {
     let (steps, rows, symbols) = (7, 6, 5);
     let stack = [Layer::lstm(128), Layer { activation: Activation::Identity, ..Layer::rnn(symbols) }];
-    let model = Model::of_stack(&stack, symbols, settings).unwrap();
+    let model = Model::of_stack(&stack, symbols, &settings.model, settings.run.seed).unwrap();
     let mut rnn = Rnn::new(model, Some(threads)).unwrap();
     let count = rnn.model().parameters().values.len();
-    let mut optimizer = Optimizer::new(settings, count, Some(threads)).unwrap();
+    let mut optimizer = Optimizer::new(&settings.optimizer, count, Some(threads)).unwrap();
     let ids: Vec<u32> = noise(5, symbols as u32).take((steps + 1) * rows).collect();
     let inputs: Vec<f32> = ids[rows..]
         .iter()
@@ -137,7 +159,7 @@ fn trained(settings: &Settings, threads: usize) -> (Vec<f64>, Vec<f32>) {
         let loss = sparse_softmax_cross_entropy(&outputs, &targets).unwrap().mean();
         rnn.backward(&loss.gradient(&[1.0]), None).unwrap();
         let (parameters, gradient) = rnn.parameters_and_gradient();
-        assert!(optimizer.step(settings.learning_rate, gradient, parameters) > 0.0);
+        assert!(optimizer.step(settings.schedule.learning_rate, gradient, parameters) > 0.0);
         losses.push(loss.values[0]);
     }
     assert_eq!(optimizer.steps(), 40);
@@ -149,8 +171,16 @@ fn a_stack_learns_and_its_bits_do_not_depend_on_threads() {
     for (optimizer, learning_rate) in KINDS.into_iter().zip([0.5, 0.1, 0.02, 0.01, 0.01]) {
         // From TensorFlow's 1 RMSProp takes longer than these steps.
         let initial_accumulator = Some(0.1);
-        let settings =
-            Settings { optimizer, learning_rate, initial_accumulator, clip: 1.0, ..Settings::default() };
+        let settings = Settings {
+            optimizer: OptimizerSettings {
+                kind: optimizer,
+                initial_accumulator,
+                clip: 1.0,
+                ..OptimizerSettings::default()
+            },
+            schedule: ScheduleSettings { learning_rate, ..ScheduleSettings::default() },
+            ..Settings::default()
+        };
         let (losses, parameters) = trained(&settings, 1);
         assert!(losses[39] < 0.7 * losses[0], "{}: {losses:?}", optimizer.name());
         let other = trained(&settings, 3);
@@ -195,7 +225,16 @@ fn moments_that_do_not_fit_are_refused_and_change_nothing() {
 fn the_norm_is_of_the_gradient_before_clipping() {
     for (clip_mode, expected) in [(ClipMode::Norm, [-1.5, 2.0]), (ClipMode::Value, [-2.5, 2.5])] {
         let optimizer = OptimizerKind::Sgd;
-        let settings = Settings { optimizer, momentum: 0.0, clip: 2.5, clip_mode, ..Settings::default() };
+        let settings = Settings {
+            optimizer: OptimizerSettings {
+                kind: optimizer,
+                momentum: 0.0,
+                clip: 2.5,
+                clip_mode,
+                ..OptimizerSettings::default()
+            },
+            ..Settings::default()
+        };
         let mut values = [0.0; 2];
         assert_eq!(of(&settings, 2).step(1.0, &[3.0, -4.0], &mut values), 5.0);
         assert_eq!(values, expected);
@@ -225,15 +264,21 @@ fn a_step_allocates_nothing() {
 #[test]
 fn settings_and_sizes_that_cannot_work_are_named() {
     let refused = |settings: Settings, parameters| {
-        Optimizer::new(&settings, parameters, Some(1)).expect_err("refused").to_string()
+        Optimizer::new(&settings.optimizer, parameters, Some(1)).expect_err("refused").to_string()
     };
-    let settings = Settings { beta1: 1.0, ..Settings::default() };
+    let settings = Settings {
+        optimizer: OptimizerSettings { beta1: 1.0, ..OptimizerSettings::default() },
+        ..Settings::default()
+    };
     let expected = "beta1 = 1 cannot work: give a number of at least 0 and below 1";
     assert_eq!(refused(settings, 3), expected);
-    let settings = Settings { clip: -1.0, ..Settings::default() };
+    let settings = Settings {
+        optimizer: OptimizerSettings { clip: -1.0, ..OptimizerSettings::default() },
+        ..Settings::default()
+    };
     assert!(refused(settings, 3).starts_with("clip = -1 cannot work: "));
     // What does not concern the optimiser is not asked.
-    of(&Settings { batch: 0, ..Settings::default() }, 3);
+    of(&Settings { run: RunSettings { batch: 0, ..RunSettings::default() }, ..Settings::default() }, 3);
     #[cfg(target_os = "linux")]
     assert!(refused(Settings::default(), usize::MAX).contains(" of memory, more than the "));
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use unrolled::exec::Plan;
 use unrolled::model::Model;
 use unrolled::train::Training;
-use unrolled::{InputKind, Reset, Settings};
+use unrolled::{InputKind, ModelSettings, Reset, Settings};
 
 fn interpreter() -> Option<OsString> {
     let python = std::env::var_os("UNROLLED_PYTHON").unwrap_or_else(|| "python3".into());
@@ -48,9 +48,14 @@ fn pytorch_loads_our_checkpoints_and_gives_our_logits() {
     let [checkpoint, logits] =
         ["checkpoint.safetensors", "logits.json"].map(|name| folder_of_run.path().join(name));
     let inputs = [InputKind::Embedding, InputKind::OneHot].into_iter().cycle();
-    for (cell, input) in cells().into_iter().filter(|cell| cell.reset == Reset::After).zip(inputs) {
-        let run = run_of(&Settings { layers: 2, input, ..cell }, 0.0);
-        let mut training = Training::new(text(2000), Settings { hidden: 21, ..run }, Some(1)).unwrap();
+    for (cell, input) in cells().into_iter().filter(|cell| cell.model.reset == Reset::After).zip(inputs) {
+        let run = run_of(&Settings { model: ModelSettings { layers: 2, input, ..cell.model }, ..cell }, 0.0);
+        let mut training = Training::new(
+            text(2000),
+            Settings { model: ModelSettings { hidden: 21, ..run.model }, ..run },
+            Some(1),
+        )
+        .unwrap();
         (0..3).for_each(|_| _ = training.step().unwrap());
         training.checkpoint().save(&checkpoint).unwrap();
         std::fs::write(&logits, logits_as_json(training.model(), 40)).unwrap();
@@ -62,7 +67,7 @@ fn pytorch_loads_our_checkpoints_and_gives_our_logits() {
             .arg("--double")
             .output()
             .unwrap();
-        let cell = training.settings().cell.name();
+        let cell = training.settings().model.cell.name();
         assert!(output.status.success(), "{cell}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }

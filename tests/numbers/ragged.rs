@@ -2,9 +2,9 @@
 
 use super::{bits, ids, label, model, models, noise};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use unrolled::Settings;
 use unrolled::exec::{Dynamic, LayerState, State};
 use unrolled::model::Model;
+use unrolled::{ModelSettings, Settings};
 
 const STEPS: usize = 13;
 const SYMBOLS: usize = 40;
@@ -76,14 +76,20 @@ fn assert_as_alone(settings: &Settings, threads: usize) {
 #[test]
 fn of_whole_blocks() {
     for model in models() {
-        [1, 2, 3].iter().for_each(|&n| assert_as_alone(&Settings { hidden: 48, ..model.clone() }, n));
+        [1, 2, 3].iter().for_each(|&n| {
+            assert_as_alone(
+                &Settings { model: ModelSettings { hidden: 48, ..model.model.clone() }, ..model.clone() },
+                n,
+            )
+        });
     }
 }
 
 #[test]
 fn of_broken_blocks() {
     for model in models() {
-        let settings = Settings { hidden: 50, embedding: Some(7), ..model };
+        let settings =
+            Settings { model: ModelSettings { hidden: 50, embedding: Some(7), ..model.model }, ..model };
         [1, 2, 3].iter().for_each(|&n| assert_as_alone(&settings, n));
     }
 }
@@ -99,7 +105,10 @@ fn run(dynamic: &mut Dynamic<'_>, steps: usize, lengths: &[usize], seed: u32) ->
 #[test]
 fn shapes_may_come_and_go() {
     for settings in models() {
-        let model = model(&Settings { hidden: 33, ..settings.clone() }, SYMBOLS);
+        let model = model(
+            &Settings { model: ModelSettings { hidden: 33, ..settings.model.clone() }, ..settings.clone() },
+            SYMBOLS,
+        );
         let shapes: [(usize, &[usize]); 5] =
             [(9, &[9; 5]), (4, &[4, 1, 3]), (20, &[1; 11]), (9, &[2, 9, 0, 4, 9]), (1, &[1; 2])];
         for threads in [1, 3] {
@@ -130,7 +139,8 @@ fn rows_of_one_length_are_a_plain_window() {
 #[test]
 fn rows_of_no_steps_keep_their_state() {
     for settings in models() {
-        let model = model(&Settings { hidden: 20, ..settings }, SYMBOLS);
+        let model =
+            model(&Settings { model: ModelSettings { hidden: 20, ..settings.model }, ..settings }, SYMBOLS);
         let mut dynamic = Dynamic::new(&model, Some(2)).unwrap();
         run(&mut dynamic, 3, &[3, 1], 4);
         let before = dynamic.state();
@@ -140,7 +150,10 @@ fn rows_of_no_steps_keep_their_state() {
 }
 
 fn refusal(ids: &[u32], lengths: &[usize], logits: usize) -> String {
-    let model = model(&Settings { hidden: 3, ..Settings::default() }, 5);
+    let model = model(
+        &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
+        5,
+    );
     let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
     let mut logits = vec![0.0; logits];
     let run = AssertUnwindSafe(|| dynamic.forward_ragged(ids, lengths, &mut logits));
@@ -160,7 +173,10 @@ fn wrong_shapes_are_named() {
 #[test]
 #[should_panic(expected = "a window of 2 rows after a state of 3")]
 fn a_state_of_other_rows_is_refused() {
-    let model = model(&Settings { hidden: 3, ..Settings::default() }, 5);
+    let model = model(
+        &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
+        5,
+    );
     let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
     dynamic.set_state(&State::zero(model.config(), 3)).unwrap();
     dynamic.forward_ragged(&[0; 4], &[2, 1], &mut [0.0; 20]);

@@ -7,7 +7,7 @@ use unrolled::corpus::Batch;
 use unrolled::exec::{Dropout, State};
 use unrolled::model::Model;
 use unrolled::train::{Differentiator, gradients};
-use unrolled::{Bias, InputKind, Settings};
+use unrolled::{Bias, InputKind, ModelSettings, Settings};
 
 const DROPOUT: Dropout = Dropout { probability: 0.4, seed: 5, step: 0 };
 
@@ -33,7 +33,10 @@ fn are_those_of_the_twin() {
         for (layers, input, drops) in
             [(2, InputKind::OneHot, false), (1, InputKind::Embedding, true), (2, InputKind::Embedding, true)]
         {
-            let settings = Settings { hidden: 6, layers, input, embedding: Some(3), ..cell.clone() };
+            let settings = Settings {
+                model: ModelSettings { hidden: 6, layers, input, embedding: Some(3), ..cell.model.clone() },
+                ..cell.clone()
+            };
             let (model, batch) = (model(&settings, 5), ragged(4, &lengths, 5));
             let mut twin = Twin::new(&model);
             twin.lengths = lengths.to_vec();
@@ -62,7 +65,10 @@ fn outcome(settings: &Settings, threads: usize, drops: bool) -> (u64, Vec<u32>, 
 #[test]
 fn do_not_depend_on_threads() {
     for settings in models() {
-        let settings = Settings { hidden: 50, embedding: Some(7), ..settings };
+        let settings = Settings {
+            model: ModelSettings { hidden: 50, embedding: Some(7), ..settings.model },
+            ..settings
+        };
         for drops in [false, true] {
             let expected = outcome(&settings, 1, drops);
             for threads in [2, 3] {
@@ -77,7 +83,10 @@ fn do_not_depend_on_threads() {
 #[test]
 fn do_not_depend_on_the_windows_before() {
     for settings in models() {
-        let model = model(&Settings { hidden: 33, ..settings.clone() }, 40);
+        let model = model(
+            &Settings { model: ModelSettings { hidden: 33, ..settings.model.clone() }, ..settings.clone() },
+            40,
+        );
         let initial = State::zero(model.config(), LENGTHS.len());
         for threads in [1, 3] {
             let mut differentiator = Differentiator::new(model.clone(), Some(threads)).unwrap();
@@ -100,7 +109,10 @@ fn do_not_depend_on_the_windows_before() {
 
 #[test]
 fn follow_the_parameters() {
-    let model = model(&Settings { hidden: 8, ..Settings::default() }, 40);
+    let model = model(
+        &Settings { model: ModelSettings { hidden: 8, ..ModelSettings::default() }, ..Settings::default() },
+        40,
+    );
     let mut differentiator = Differentiator::new(model, Some(1)).unwrap();
     let batch = ragged(13, &LENGTHS, 40);
     run(&mut differentiator, &batch, &LENGTHS, false);
@@ -115,14 +127,20 @@ fn follow_the_parameters() {
 
 #[test]
 fn leave_the_second_bias_where_there_is_one() {
-    let settings = Settings { bias: Bias::Single, hidden: 3, ..Settings::default() };
+    let settings = Settings {
+        model: ModelSettings { bias: Bias::Single, hidden: 3, ..ModelSettings::default() },
+        ..Settings::default()
+    };
     let mut differentiator = Differentiator::new(model(&settings, 40), Some(1)).unwrap();
     run(&mut differentiator, &ragged(13, &LENGTHS, 40), &LENGTHS, false);
     assert!(differentiator.gradient().get("rnn.bias_hh_l0").unwrap().iter().all(|&value| value == 0.0));
 }
 
 fn refusal(lengths: &[usize], change: impl FnOnce(&mut Batch)) -> String {
-    let model: Model = model(&Settings { hidden: 3, ..Settings::default() }, 5);
+    let model: Model = model(
+        &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
+        5,
+    );
     let mut batch = batch(3, 2, 5);
     change(&mut batch);
     let mut differentiator = Differentiator::new(model, Some(1)).unwrap();
@@ -151,7 +169,10 @@ fn lengths_that_do_not_fit_are_refused() {
 
 #[test]
 fn a_dropout_that_leaves_nothing_is_refused() {
-    let model = model(&Settings { hidden: 3, ..Settings::default() }, 5);
+    let model = model(
+        &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
+        5,
+    );
     let mut differentiator = Differentiator::new(model, Some(1)).unwrap();
     for probability in [-0.1, 1.0, f32::NAN] {
         let dropout = Dropout { probability, ..DROPOUT };

@@ -5,10 +5,10 @@ use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::rnn::{Bidirectional, CustomCell, Dropout, Layer, Masks, Merge, Rnn, Site, Window};
 use unrolled::train::{Differentiator, evaluate};
-use unrolled::{Settings, Unit};
+use unrolled::{ModelSettings, Unit};
 
 fn model(layer: Layer) -> Model {
-    Model::of_stack(&[layer], 3, &Settings::default()).unwrap()
+    Model::of_stack(&[layer], 3, &ModelSettings::default(), 1).unwrap()
 }
 
 fn both() -> Bidirectional {
@@ -53,10 +53,11 @@ fn a_plan_without_steps_or_beyond_all_memory_is_refused_when_it_is_made() {
 
 #[test]
 fn a_stack_beyond_all_memory_and_a_scale_that_is_none_are_refused() {
-    let told = |layer, settings| Model::of_stack(&[layer], 3, &settings).unwrap_err().to_string();
-    assert!(told(Layer::lstm(1 << 21), Settings::default()).contains("of memory"));
+    let told =
+        |layer, settings: ModelSettings| Model::of_stack(&[layer], 3, &settings, 1).unwrap_err().to_string();
+    assert!(told(Layer::lstm(1 << 21), ModelSettings::default()).contains("of memory"));
     for scale in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-        let text = told(Layer::gru(2), Settings { init_scale: Some(scale), ..Settings::default() });
+        let text = told(Layer::gru(2), ModelSettings { init_scale: Some(scale), ..ModelSettings::default() });
         assert!(text.starts_with(&format!("init-scale = {scale} cannot work")), "{text}");
     }
 }
@@ -94,7 +95,7 @@ fn a_stack_by_itself_is_refused_where_symbols_come_in() {
         assert!(told.starts_with(expected), "{told}");
     }
     let corpus = Corpus::from_text("the cat sat on the mat", Unit::Char).unwrap();
-    let small = Model::new(&Settings { hidden: 3, ..Settings::default() }, 5).unwrap();
+    let small = Model::new(&ModelSettings { hidden: 3, ..ModelSettings::default() }, 5, 1).unwrap();
     for (model, known) in [(stack, 0), (small, 5)] {
         let told = evaluate(&model, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
         assert!(told.starts_with(&format!("vocabulary = 10 cannot work: the model knows {known}")), "{told}");
@@ -111,7 +112,7 @@ fn a_filter_may_drop_c_alone() {
         forget_bias: 0.0,
         ..Layer::lstm(1)
     };
-    let model = Model::of_stack(&[layer], 1, &Settings::default()).unwrap();
+    let model = Model::of_stack(&[layer], 1, &ModelSettings::default(), 1).unwrap();
     let get =
         |name: &str| model.parameters().get(name).unwrap().iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
     let [w, r, b, b2] = ["rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0", "rnn.bias_hh_l0"].map(get);

@@ -3,7 +3,7 @@
 use super::{bits, ids, label, model, models};
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::Model;
-use unrolled::{Cell, InputKind, Settings};
+use unrolled::{Cell, InputKind, ModelSettings, Settings};
 
 const STEPS: usize = 33;
 const ROWS: usize = 11;
@@ -59,20 +59,25 @@ fn assert_same(settings: &Settings) {
 
 #[test]
 fn of_whole_blocks() {
-    models().into_iter().for_each(|model| assert_same(&Settings { hidden: 48, ..model }));
+    models().into_iter().for_each(|model| {
+        assert_same(&Settings { model: ModelSettings { hidden: 48, ..model.model }, ..model })
+    });
 }
 
 #[test]
 fn of_broken_blocks() {
     for model in models() {
-        assert_same(&Settings { hidden: 19, embedding: Some(7), ..model });
+        assert_same(&Settings {
+            model: ModelSettings { hidden: 19, embedding: Some(7), ..model.model },
+            ..model
+        });
     }
 }
 
 #[test]
 fn a_saved_state_goes_on_and_a_fork_leaves_its_origin() {
     for settings in models() {
-        let settings = Settings { hidden: 19, ..settings };
+        let settings = Settings { model: ModelSettings { hidden: 19, ..settings.model }, ..settings };
         let (model, ids) = (model(&settings, SYMBOLS), ids(6, 20, SYMBOLS));
         let expected = streamed(&model, &ids);
         let mut stream = Stream::new(&model).unwrap();
@@ -93,8 +98,16 @@ fn a_saved_state_goes_on_and_a_fork_leaves_its_origin() {
 #[test]
 fn of_a_large_vocabulary() {
     for input in [InputKind::OneHot, InputKind::Embedding] {
-        let settings =
-            Settings { cell: Cell::Gru, hidden: 24, input, embedding: Some(5), ..Settings::default() };
+        let settings = Settings {
+            model: ModelSettings {
+                cell: Cell::Gru,
+                hidden: 24,
+                input,
+                embedding: Some(5),
+                ..ModelSettings::default()
+            },
+            ..Settings::default()
+        };
         let (model, ids) = (model(&settings, 70_000), [69_999, 3, 40_000, 3, 4]);
         let mut logits = vec![f32::NAN; ids.len() * 70_000];
         Dynamic::new(&model, Some(1)).unwrap().forward(&ids, 1, &mut logits);

@@ -9,7 +9,7 @@ use unrolled::rnn::{
     Bidirectional, Dropout, Highway, Layer, Masks, Merge, Rnn, Variational, Window, check_gradients,
 };
 use unrolled::train::{Differentiator, Training};
-use unrolled::{InputKind, Mode, Settings, Unit};
+use unrolled::{InputKind, Mode, ModelSettings, RunSettings, Settings, Unit};
 
 fn dropping(layer: Layer) -> Layer {
     Layer { input_keep_prob: 0.75, output_keep_prob: 0.8, state_keep_prob: 0.7, ..layer }
@@ -62,14 +62,15 @@ fn stacks() -> Vec<Vec<Layer>> {
 fn settings(stack: Vec<Layer>, mode: Mode, input: InputKind) -> Settings {
     let embedding = Some(12);
     Settings {
-        stack,
-        mode,
-        input,
-        embedding,
-        batch: 5,
-        steps: 6,
-        max_steps: Some(7),
-        epochs: 99.0,
+        model: ModelSettings { stack, input, embedding, ..ModelSettings::default() },
+        run: RunSettings {
+            mode,
+            batch: 5,
+            steps: 6,
+            max_steps: Some(7),
+            epochs: 99.0,
+            ..RunSettings::default()
+        },
         ..Settings::default()
     }
 }
@@ -117,7 +118,7 @@ fn modes_threads_and_resumption_change_no_bit() {
 fn streams_plans_and_pieces_give_the_same_logits() {
     for stack in stacks() {
         for input in [InputKind::OneHot, InputKind::Embedding] {
-            let model = Model::new(&settings(stack.clone(), Mode::Static, input), 12).unwrap();
+            let model = Model::new(&settings(stack.clone(), Mode::Static, input).model, 12, 1).unwrap();
             let ids: Vec<u32> = (0..10).map(|i| i * 5 % 12).collect();
             let (mut logits, mut pieces) = (vec![0.0; 10 * 12], vec![0.0; 10 * 12]);
             Plan::new(&model, 10, 1, Some(1)).unwrap().forward(&ids, &mut logits);
@@ -137,7 +138,7 @@ fn streams_plans_and_pieces_give_the_same_logits() {
 #[test]
 fn rows_that_end_early_are_as_each_alone() {
     for stack in stacks() {
-        let model = Model::new(&settings(stack, Mode::Static, InputKind::Embedding), 12).unwrap();
+        let model = Model::new(&settings(stack, Mode::Static, InputKind::Embedding).model, 12, 1).unwrap();
         let lengths = [4, 0, 6, 1];
         let ids: Vec<u32> = (0..24).map(|i| i * 7 % 12).collect();
         let mut logits = vec![f32::NAN; 24 * 12];
@@ -166,7 +167,7 @@ fn rows_that_end_early_are_as_each_alone() {
 fn gradients_of_embeddings_heads_and_layers_are_those_of_differences() {
     for (stack, input) in both_inputs(stacks()) {
         for dropout in [None, Some(Dropout { probability: 0.0, seed: 3, step: 5 })] {
-            let model = Model::new(&settings(stack.clone(), Mode::Static, input), 12).unwrap();
+            let model = Model::new(&settings(stack.clone(), Mode::Static, input).model, 12, 1).unwrap();
             let (_, gradient) = differentiate(&model, dropout);
             // Along the gradient itself, tensor by tensor: the derivative is its norm.
             for (entry, values) in gradient.iter().filter(|(entry, _)| !is_constant(&stack, &entry.name)) {
@@ -219,13 +220,13 @@ fn differentiate(model: &Model, dropout: Option<Dropout>) -> (f64, Parameters) {
 fn a_masked_table_gives_the_loss_of_masked_vectors() {
     for input in [InputKind::OneHot, InputKind::Embedding] {
         let layer = Layer { input_keep_prob: 0.5, variational: Variational::Shared, ..Layer::gru(8) };
-        let model = Model::new(&settings(vec![layer.clone()], Mode::Static, input), 12).unwrap();
+        let model = Model::new(&settings(vec![layer.clone()], Mode::Static, input).model, 12, 1).unwrap();
         let dropout = Dropout { probability: 0.0, seed: 3, step: 5 };
         let (loss, _) = differentiate(&model, Some(dropout));
         let plain = differentiate(&model, None).0;
         assert!((loss - plain).abs() > 1e-4, "nothing was dropped: {loss}, {plain}");
         let get = |name: &str| model.parameters().get(name).unwrap();
-        let stack = Model::of_stack(&[layer], 12, &Settings::default()).unwrap();
+        let stack = Model::of_stack(&[layer], 12, &ModelSettings::default(), 1).unwrap();
         let mut parameters = stack.parameters().clone();
         for name in ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(|name| format!("rnn.{name}_l0")) {
             parameters.get_mut(&name).unwrap().copy_from_slice(get(&name));
@@ -303,7 +304,7 @@ fn options_that_cannot_work_are_named_when_the_model_is_made() {
     for (expected, change) in changes {
         let mut layer = Layer::lstm(8);
         change(&mut layer);
-        let text = Model::of_stack(&[layer], 3, &Settings::default()).unwrap_err().to_string();
+        let text = Model::of_stack(&[layer], 3, &ModelSettings::default(), 1).unwrap_err().to_string();
         assert!(text.starts_with(&format!("{expected} cannot work: ")), "{expected}: {text}");
     }
 }
@@ -311,7 +312,8 @@ fn options_that_cannot_work_are_named_when_the_model_is_made() {
 #[test]
 fn a_window_goes_backward_once_and_what_does_not_fit_is_refused() {
     let stack = [Layer::lstm(5)];
-    let network = || Rnn::new(Model::of_stack(&stack, 4, &Settings::default()).unwrap(), Some(1)).unwrap();
+    let network =
+        || Rnn::new(Model::of_stack(&stack, 4, &ModelSettings::default(), 1).unwrap(), Some(1)).unwrap();
     let inputs = [0.5; 2 * 3 * 4];
     let window = Window::new(2, 3, &inputs);
     let mut outputs = [0.0; 2 * 3 * 5];
@@ -336,7 +338,7 @@ fn a_window_goes_backward_once_and_what_does_not_fit_is_refused() {
 
 #[test]
 fn two_directions_draw_masks_of_their_own() {
-    let model = || Model::of_stack(&[Layer::gru(6)], 4, &Settings::default()).unwrap();
+    let model = || Model::of_stack(&[Layer::gru(6)], 4, &ModelSettings::default(), 1).unwrap();
     let mut both = Bidirectional::new(model(), model(), Merge::Concatenate, Some(1)).unwrap();
     // One step reads the same in both directions: what differs is what was dropped.
     let inputs = [0.5; 8 * 4];
@@ -357,7 +359,7 @@ fn a_layers_own_seed_draws_its_masks_whatever_the_runs() {
     let inputs = [0.5; 6 * 3 * 4];
     let outputs = |own: Option<u64>, variational, seed, step| {
         let layer = Layer { dropout_seed: own, variational, ..dropping(Layer::lstm(6)) };
-        let model = Model::of_stack(&[layer], 4, &Settings::default()).unwrap();
+        let model = Model::of_stack(&[layer], 4, &ModelSettings::default(), 1).unwrap();
         let window =
             Window { dropout: Some(Dropout { probability: 0.0, seed, step }), ..Window::new(6, 3, &inputs) };
         let mut outputs = vec![0.0; 6 * 3 * 6];

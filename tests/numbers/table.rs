@@ -6,14 +6,17 @@ use unrolled::corpus::Batch;
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::Parameters;
 use unrolled::train::gradients;
-use unrolled::{InputKind, Settings};
+use unrolled::{InputKind, ModelSettings, Settings};
 
 /// Above 1024; a window of fewer tokens gets a table of its own symbols, one of more tokens the table of all.
 const SYMBOLS: usize = 1100;
 const ROWS: usize = 16;
 
 fn settings() -> Vec<Settings> {
-    let with = |cell: Settings, input| Settings { hidden: 6, embedding: Some(4), input, ..cell };
+    let with = |cell: Settings, input| Settings {
+        model: ModelSettings { hidden: 6, embedding: Some(4), input, ..cell.model },
+        ..cell
+    };
     [InputKind::OneHot, InputKind::Embedding].into_iter().flat_map(|i| cells().map(|c| with(c, i))).collect()
 }
 
@@ -47,7 +50,7 @@ fn a_table_of_some_symbols_gives_their_gradients_and_zeros() {
         // symbols and some others, nothing of the head, which knows no table.
         let checked = |at: usize| {
             let entry = layout.entries().iter().find(|entry| entry.range.contains(&at)).unwrap();
-            let symbol = match (entry.name.as_str(), settings.input) {
+            let symbol = match (entry.name.as_str(), settings.model.input) {
                 ("embedding.weight", _) => (at - entry.range.start) / 4,
                 ("rnn.weight_ih_l0", InputKind::OneHot) => (at - entry.range.start) % SYMBOLS,
                 (name, _) => return name.starts_with("rnn."),

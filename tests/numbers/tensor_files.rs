@@ -6,7 +6,7 @@ use unrolled::checkpoint::{TensorFile, TensorInfo};
 use unrolled::fixed::{Dense, Layer as _, Lstm};
 use unrolled::model::{Model, ModelConfig};
 use unrolled::rnn::{Bidirectional, Merge, Rnn, Window};
-use unrolled::{Bias, Layer, Settings};
+use unrolled::{Bias, Layer, ModelSettings, Settings};
 
 /// Names, shapes and values.
 type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
@@ -30,7 +30,7 @@ fn tensors(model: &Model, module: &str, suffix: &str) -> Tensors {
 }
 
 fn model(stack: &[Layer], inputs: usize, seed: u64) -> Model {
-    Model::of_stack(stack, inputs, &Settings { seed, ..Settings::default() }).unwrap()
+    Model::of_stack(stack, inputs, &ModelSettings::default(), seed).unwrap()
 }
 
 fn two_layers() -> Tensors {
@@ -167,7 +167,7 @@ fn both_directions_come_from_one_module() {
     assert_eq!((one.parameters(), other.parameters()), (forward.parameters(), backward.parameters()));
     file.finish().unwrap();
     Bidirectional::new(one, other, Merge::Concatenate, Some(1)).unwrap();
-    let vocabulary = ModelConfig::new(&Settings::default(), 7).unwrap();
+    let vocabulary = ModelConfig::new(&ModelSettings::default(), 7).unwrap();
     let text = file.rnn("", &vocabulary).unwrap_err().to_string();
     assert!(text.contains("vocabulary = 7 cannot work"), "{text}");
 }
@@ -201,7 +201,10 @@ fn narrow_numbers_are_widened() {
 
 #[test]
 fn the_moments_of_a_checkpoint_are_no_part_of_its_model() {
-    let settings = Settings { hidden: 8, ..super::run_of(&Settings::default(), 0.0) };
+    let settings = Settings {
+        model: ModelSettings { hidden: 8, ..super::run_of(&Settings::default(), 0.0).model },
+        ..super::run_of(&Settings::default(), 0.0)
+    };
     let checkpoint =
         unrolled::train::Training::new(super::text(3000), settings, Some(1)).unwrap().checkpoint();
     let file = TensorFile::from_bytes(checkpoint.to_bytes().unwrap(), Path::new("run")).unwrap();

@@ -1,16 +1,19 @@
 //! Threads: numbers that cannot work, and pools that models share.
 
 use super::{batch, model, run_of, text};
-use unrolled::Settings;
 use unrolled::exec::{Dynamic, Plan};
 use unrolled::model::Model;
 use unrolled::optim::Optimizer;
 use unrolled::rnn::{Layer, Rnn, Window};
 use unrolled::train::{Training, evaluate, gradients};
+use unrolled::{ModelSettings, Settings};
 
 #[test]
 fn zero_and_absurd_numbers_are_refused_everywhere() {
-    let settings = Settings { hidden: 5, ..run_of(&Settings::default(), 0.0) };
+    let settings = Settings {
+        model: ModelSettings { hidden: 5, ..run_of(&Settings::default(), 0.0).model },
+        ..run_of(&Settings::default(), 0.0)
+    };
     let (model, batch) = (model(&settings, 40), batch(2, 3, 40));
     for count in [0, 1025, usize::MAX] {
         let threads = Some(count);
@@ -19,7 +22,7 @@ fn zero_and_absurd_numbers_are_refused_everywhere() {
             Dynamic::new(&model, threads).err(),
             Training::new(text(2000), settings.clone(), threads).err(),
             gradients(&model, &batch, None, threads).err(),
-            Optimizer::new(&settings, 9, threads).err(),
+            Optimizer::new(&settings.optimizer, 9, threads).err(),
             evaluate(&model, &text(2000), 0..100, 3, threads).err(),
         ];
         for error in errors {
@@ -32,7 +35,7 @@ fn zero_and_absurd_numbers_are_refused_everywhere() {
 }
 
 fn rnn(hidden: usize, threads: usize) -> Rnn {
-    Rnn::new(Model::of_stack(&[Layer::lstm(hidden)], 8, &Settings::default()).unwrap(), Some(threads))
+    Rnn::new(Model::of_stack(&[Layer::lstm(hidden)], 8, &ModelSettings::default(), 1).unwrap(), Some(threads))
         .unwrap()
 }
 

@@ -9,18 +9,20 @@ use unrolled::exec::State;
 use unrolled::model::{ModelConfig, Parameters};
 use unrolled::tensorflow::{copy_head, copy_layer};
 use unrolled::train::{Progress, Training};
-use unrolled::{ForgetBiasAt, Mode, OptimizerKind, Settings, Windows};
+use unrolled::{
+    DataSettings, ForgetBiasAt, Mode, ModelSettings, OptimizerKind, RunSettings, Settings, Windows,
+};
 
 const UPDATES: usize = 50;
 const SYMBOLS: usize = 17;
 
 /// A text whose windows are those of the trace: sliding, of which window n starts at symbol n B + b; or streams.
 fn ids(case: &Case, settings: &Settings) -> Vec<u32> {
-    let Settings { steps, batch: rows, .. } = *settings;
+    let RunSettings { steps, batch: rows, .. } = settings.run;
     let (inputs, targets) = (case.ids("inputs"), case.ids("targets"));
     let at = |values: &[usize], n: usize, t: usize, b: usize| values[(n * steps + t) * rows + b] as u32;
     let mut ids = Vec::new();
-    if settings.windows == Windows::Sliding {
+    if settings.run.windows == Windows::Sliding {
         ids.extend(
             (0..UPDATES).flat_map(|n| (0..rows).map(move |b| (n, b))).map(|(n, b)| at(inputs, n, 0, b)),
         );
@@ -49,18 +51,23 @@ fn parameters(case: &Case, before: &str, config: &ModelConfig) -> Parameters {
 fn training(case: &Case, mode: Mode, threads: usize) -> Training {
     let settings: Settings = serde_json::from_str(&case.config).unwrap();
     let forget_bias_at = ForgetBiasAt::RunTime;
-    let settings = Settings { mode, forget_bias_at, val_fraction: 0.0, epochs: 1.0, ..settings };
+    let settings = Settings {
+        model: ModelSettings { forget_bias_at, ..settings.model },
+        data: DataSettings { val_fraction: 0.0, ..settings.data },
+        run: RunSettings { mode, epochs: 1.0, ..settings.run },
+        ..settings
+    };
     let symbols: Vec<String> = ('a'..).take(SYMBOLS).map(String::from).collect();
     let vocabulary = Vocabulary::from_json(&serde_json::to_string(&symbols).unwrap()).unwrap();
     let corpus = Corpus::from_text_with(vocabulary.decode(&ids(case, &settings)), &vocabulary).unwrap();
-    let config = ModelConfig::new(&settings, SYMBOLS).unwrap();
+    let config = ModelConfig::new(&settings.model, SYMBOLS).unwrap();
     let parameters = parameters(case, "", &config);
     let moment = |name: &str, value| (name.to_owned(), vec![value; parameters.values.len()]);
-    let moments = match settings.optimizer {
+    let moments = match settings.optimizer.kind {
         OptimizerKind::Adagrad => vec![moment("accumulator", 0.1)],
         _ => vec![moment("m", 0.0), moment("v", 0.0)],
     };
-    let state = Some(State::zero(&config, settings.batch));
+    let state = Some(State::zero(&config, settings.run.batch));
     let (total_steps, corpus_fingerprint) = (UPDATES as u64, corpus.fingerprint());
     let progress = Progress { total_steps, eval_every: 100, corpus_fingerprint, ..Progress::default() };
     let checkpoint =

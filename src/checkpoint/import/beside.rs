@@ -30,7 +30,7 @@ pub(super) fn read(
     let mut beside =
         Beside { moments: Vec::new(), state: None, progress: fresh(origin), dropped: Vec::new() };
     let (moments, state) =
-        (moments(source, settings, &config.layout()), state(source, config, settings.batch));
+        (moments(source, settings, &config.layout()), state(source, config, settings.run.batch));
     // Moments of another step than the progress would be taken for those of its step.
     let same = |moments: &Moments| like.is_some_and(|like| like.moments == *moments && !moments.is_empty());
     let known = origin.own_progress || moments.as_ref().is_ok_and(same);
@@ -40,7 +40,7 @@ pub(super) fn read(
             beside.moments = moments;
             match state {
                 Ok(state) => {
-                    let goes_on = settings.windows == Windows::Stream && beside.progress.step > 0;
+                    let goes_on = settings.run.windows == Windows::Stream && beside.progress.step > 0;
                     if state.is_none() && goes_on {
                         notes.push("the file has no carried state: the run cannot be resumed".to_owned());
                     }
@@ -92,7 +92,7 @@ fn fresh(origin: &Origin) -> Progress {
 /// All moments that the optimiser has; an error when a tensor of theirs is missing or does not fit, or there is another.
 fn moments(source: Source<'_>, settings: &Settings, layout: &Layout) -> Result<Moments> {
     let mut moments = Vec::new();
-    for (moment, _) in moments_of(settings) {
+    for (moment, _) in moments_of(&settings.optimizer) {
         let mut values = vec![0.0; layout.len()];
         for entry in layout.entries() {
             let read = source.floats(&format!("optimizer.{moment}.{}", entry.name), &entry.shape)?;

@@ -2,7 +2,7 @@
 
 use super::TensorFile;
 use crate::{
-    Activation, Cell, ForgetBiasAt, InputKind, Layer, Reset, Settings,
+    Activation, Cell, ForgetBiasAt, InputKind, Layer, ModelSettings, Reset, Settings,
     model::{Entry, Layout},
     rnn::twin,
 };
@@ -56,15 +56,18 @@ pub(super) fn infer(
     let flat = stack.iter().all(|layer| *layer == stack[0]) && stack[0].projection.is_none();
     let Layer { cell, hidden, activation, reset, .. } = stack[0];
     Ok(Settings {
-        cell,
-        hidden,
-        activation,
-        reset,
-        layers: count,
-        forget_bias_at: ForgetBiasAt::Initial,
-        stack: if flat { Vec::new() } else { stack },
-        input,
-        embedding,
+        model: ModelSettings {
+            cell,
+            hidden,
+            activation,
+            reset,
+            layers: count,
+            forget_bias_at: ForgetBiasAt::Initial,
+            stack: if flat { Vec::new() } else { stack },
+            input,
+            embedding,
+            ..like.model.clone()
+        },
         ..like.clone()
     })
 }
@@ -84,7 +87,7 @@ fn layer(
     let projection = shape("weight_hr")?;
     let hidden = projection.map_or(state, |[_, hidden]| hidden);
     let gates = rows.checked_div(hidden).filter(|gates| gates * hidden == rows);
-    let known = like.stack().get(number).cloned().filter(|layer| layer.custom.is_none());
+    let known = like.model.stack().get(number).cloned().filter(|layer| layer.custom.is_none());
     let as_in_like = |cell: Cell| known.filter(|layer| layer.cell == cell);
     let plain = match (gates, projection) {
         (Some(4), _) => Layer { projection: projection.map(|[width, _]| width), ..Layer::lstm(hidden) },
@@ -103,7 +106,7 @@ fn layer(
             ));
         }
     };
-    Ok(Layer { forget_bias: like.forget_bias, ..plain })
+    Ok(Layer { forget_bias: like.model.forget_bias, ..plain })
 }
 
 fn untold(name: &str) -> String {

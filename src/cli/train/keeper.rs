@@ -272,7 +272,7 @@ impl Keeper {
     /// Redraws `loss.svg`.
     pub fn write_plot(&self, training: &Training) -> Result<(), Failure> {
         self.folder.write_plot(
-            symbols(training.settings().unit),
+            symbols(training.settings().data.unit),
             self.curve.steps(),
             &training.progress().history,
         )
@@ -303,7 +303,7 @@ impl Keeper {
     /// A text from the model as it stands.
     fn sample(&self, training: &Training) -> Result<Sample, Failure> {
         let (model, vocabulary) = (training.model(), training.vocabulary());
-        let seed = training.settings().seed;
+        let seed = training.settings().run.seed;
         let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, seed };
         let mut generator = Generator::new(model, vocabulary, sampling, 0)?;
         generator.prompt(opening(training.settings(), vocabulary))?;

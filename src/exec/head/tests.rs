@@ -4,7 +4,7 @@ use super::Blocks;
 use crate::exec::{Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shape, Slope, Weights, detect};
 use crate::model::{CustomCell, Model, RnnCell, Step, StepBackward, Variable};
 use crate::parallel::Threads;
-use crate::{InputKind, Layer, Settings};
+use crate::{InputKind, Layer, ModelSettings, Settings};
 use unrolled_kernels::Isa;
 
 const STEPS: usize = 9;
@@ -131,8 +131,17 @@ fn models() -> Vec<Model> {
         (vec![Layer::custom(CustomCell::new("leaky", Leaky(20)))], InputKind::Embedding, VOCABULARY),
     ];
     let model = |(stack, input, vocabulary)| {
-        let settings = Settings { stack, input, hidden: 60, embedding: Some(13), ..Settings::default() };
-        Model::new(&settings, vocabulary).unwrap()
+        let settings = Settings {
+            model: ModelSettings {
+                stack,
+                input,
+                hidden: 60,
+                embedding: Some(13),
+                ..ModelSettings::default()
+            },
+            ..Settings::default()
+        };
+        Model::new(&settings.model, vocabulary, settings.run.seed).unwrap()
     };
     stacks.into_iter().map(model).collect()
 }

@@ -63,11 +63,11 @@ impl Estimate {
     /// Of training with these settings on V = `vocabulary` symbols.
     pub(crate) fn of_training(settings: &Settings, vocabulary: usize) -> Self {
         let shape = Shape::new(settings, vocabulary);
-        let moments = moments_of(settings).len() as f64;
-        let sums = if settings.accumulate > 1 { 1.0 } else { 0.0 };
+        let moments = moments_of(&settings.optimizer).len() as f64;
+        let sums = if settings.run.accumulate > 1 { 1.0 } else { 0.0 };
         let [forward, backward] = shape.packed();
-        let (steps, rows) = (settings.steps as f64, settings.batch as f64);
-        let drops = settings.stack().iter().any(Layer::drops);
+        let (steps, rows) = (settings.run.steps as f64, settings.run.batch as f64);
+        let drops = settings.model.stack().iter().any(Layer::drops);
         Self {
             arenas: 4.0 * (2.0 + moments + sums) * shape.parameters,
             packed: 4.0 * (forward + backward),
@@ -82,7 +82,7 @@ impl Estimate {
     pub(crate) fn of_evaluation(settings: &Settings, vocabulary: usize, [steps, rows]: [usize; 2]) -> Self {
         let shape = Shape::new(settings, vocabulary);
         Self {
-            arenas: 4.0 * (2.0 + moments_of(settings).len() as f64) * shape.parameters,
+            arenas: 4.0 * (2.0 + moments_of(&settings.optimizer).len() as f64) * shape.parameters,
             packed: 4.0 * shape.packed()[0],
             table: 0.0,
             window: 0.0,
@@ -133,12 +133,12 @@ struct Shape<'a> {
 
 impl<'a> Shape<'a> {
     fn new(settings: &Settings, vocabulary: usize) -> Self {
-        let config = ModelConfig::unchecked(settings, vocabulary);
-        let listed = match settings.stack.is_empty() {
-            true => settings.layers as f64 / config.stack.len().max(1) as f64,
+        let config = ModelConfig::unchecked(&settings.model, vocabulary);
+        let listed = match settings.model.stack.is_empty() {
+            true => settings.model.layers as f64 / config.stack.len().max(1) as f64,
             false => 1.0,
         };
-        let embedding = if settings.input == InputKind::Embedding { config.embedding } else { None };
+        let embedding = if settings.model.input == InputKind::Embedding { config.embedding } else { None };
         Self {
             listed,
             parameters: config.estimated_count() * listed,
