@@ -88,7 +88,7 @@ impl DataSettings {
         let expected = "with the test-fraction it leaves no text to train on; their sum must be below 1";
         require(held_out < 1.0, "val-fraction", Number(self.val_fraction), expected)?;
         if let Some(encoding) = &self.encoding {
-            let expected = "only with unit = char are the bytes of a text decoded; leave one of the two out";
+            let expected = "the bytes of a text are decoded only with unit = char; leave one of the two out";
             require(self.unit == Unit::Char, "encoding", encoding, expected)?;
         }
         self.validate_ids()?;

@@ -6,6 +6,7 @@ mod combined;
 mod corpora;
 mod extend;
 mod fine_tune;
+mod ids;
 mod importing;
 mod kept;
 mod killed;

@@ -109,5 +109,5 @@ fn options_that_contradict_each_other_are_refused() {
         encoding: crate::Encoding::new("utf-16le").ok(),
         ..CorpusOptions::default()
     };
-    assert!(message(bytes).starts_with("encoding = utf-16le cannot work: only with unit = char"));
+    assert!(message(bytes).starts_with("encoding = utf-16le cannot work: the bytes of a text are decoded"));
 }
