@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, io, path::Path};
 use toml::Table;
 use unrolled::corpus::Corpus;
-use unrolled::random::{Draws, DrawPurpose};
+use unrolled::random::{DrawPurpose, Draws};
 use unrolled::train::Training;
 use unrolled::{
     Activation, Cell, DataSettings, Highway, InputKind, Layer, ModelSettings, OptimizerKind,

@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeSet;
 use unrolled::{
-    Encoding, Error, Invalid, Result, Unit,
+    Encoding, Error, IdWidth, Invalid, Result, Unit,
     corpus::{Corpus, CorpusOptions},
 };
 
@@ -28,6 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         (opened, Err(_)) => assert!(is_another_form(&opened), "{opened:?}"),
     }
+    ids(bytes, &[file.path().into()]);
     decode(&[file.path().into()]);
     documents(&[file.path().into()], &replaced);
 });
@@ -70,13 +71,34 @@ fn compare(corpus: Result<Corpus>, bytes: &[u8], symbols: Vec<u32>) {
     }
 }
 
+/// Files of ids are the numbers of their bytes.
+fn ids(bytes: &[u8], paths: &[std::path::PathBuf]) {
+    let two = bytes.chunks(2).map(|id| u32::from(id[0]) | u32::from(*id.last().unwrap()) << 8).collect();
+    let four =
+        bytes.chunks(4).map(|id| id.iter().rev().fold(0, |id, &byte| id << 8 | u32::from(byte))).collect();
+    for (width, ids) in [(IdWidth::Bits16, two), (IdWidth::Bits32, four)] {
+        let ids: Vec<u32> = ids;
+        match Corpus::open_ids(paths, width) {
+            Ok(corpus) => {
+                let mut read = vec![0; corpus.len()];
+                corpus.read(0, &mut read);
+                assert!(read == ids && corpus.vocabulary().len() == *ids.iter().max().unwrap() as usize + 1);
+            }
+            Err(Error::EmptyText { .. }) => assert!(bytes.is_empty()),
+            Err(Error::IdLength { .. }) => assert!(!bytes.len().is_multiple_of(width.bytes())),
+            Err(error) => assert!(ids.contains(&u32::MAX), "{error}"),
+        }
+    }
+}
+
 /// Decoders take any bytes, in memory and through a temporary file, to the same text.
 fn decode(paths: &[std::path::PathBuf]) {
     for name in ["utf-16le", "utf-16be", "windows-1252", "shift_jis", "gb18030"] {
         let encoding = Encoding::new(name).ok();
         let invalid = Invalid::Replace;
         let [one, other] = [None, Some(0)].map(|memory| {
-            let options = CorpusOptions { encoding: encoding.clone(), invalid, memory, ..CorpusOptions::default() };
+            let options =
+                CorpusOptions { encoding: encoding.clone(), invalid, memory, ..CorpusOptions::default() };
             options.open(paths).map(|corpus| (corpus.len(), corpus.fingerprint()))
         });
         assert_eq!(one.ok(), other.ok());

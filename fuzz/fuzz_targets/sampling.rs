@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use unrolled::random::{Draws, DrawPurpose};
+use unrolled::random::{DrawPurpose, Draws};
 use unrolled::sample::{DrawPosition, Sampling, Scratch};
 
 /// Sums of V exponentials in another order, and exponentials of another library, differ by less.
@@ -15,7 +15,7 @@ const ROUNDING: f64 = 1e-9;
 #[derive(Debug)]
 struct Case {
     sampling: Sampling,
-    place: Place,
+    place: DrawPosition,
     logits: Vec<f32>,
 }
 
@@ -118,7 +118,7 @@ fn cut(kept: &[usize], weight: &impl Fn(&usize) -> f64, sum: Option<f64>) -> usi
     reached.map_or(kept.len(), |last| last + 1)
 }
 
-fn uniform(seed: u64, place: Place) -> f64 {
+fn uniform(seed: u64, place: DrawPosition) -> f64 {
     let (high, low) = ((place.sequence >> 32) as u32, place.sequence as u32);
     Draws::new(seed, DrawPurpose::Sample, high, place.index).at_row(low).uniform_f64()
 }

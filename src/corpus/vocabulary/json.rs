@@ -29,7 +29,7 @@ impl Vocabulary {
     pub fn from_json(json: &str) -> Result<Self> {
         match serde_json::from_str(json) {
             Ok(Value::Array(entries)) => from_entries(&entries),
-            Ok(Value::Object(map)) if map.contains_key(IDS) => from_count(&map[IDS]),
+            Ok(Value::Object(map)) if map.len() == 1 && map.contains_key(IDS) => from_count(&map[IDS]),
             Ok(_) => Err(damaged("not a JSON array or an object with ids".to_owned())),
             Err(error) => Err(damaged(format!("not a JSON array ({error})"))),
         }
@@ -92,6 +92,7 @@ mod tests {
             ("", "not a JSON array"),
             ("{}", "not a JSON array"),
             ("5", "not a JSON array"),
+            ("{\"ids\":5,\"more\":5}", "not a JSON array or an object with ids"),
             ("{\"ids\":0}", "found 0 ids, expected a number from 1 to 4294967295"),
             ("{\"ids\":4294967296}", "found 4294967296 ids"),
             ("{\"ids\":\"5\"}", "found \"5\" ids"),
