@@ -1,15 +1,15 @@
 //! Counter-based randomness: every draw is a pure function of (seed, purpose, layer, step, row).
 //!
-//! No state is consumed. The order in which threads, steps or layers draw cannot change their draws, and
-//! a resumed run needs no generator state.
+//! No state is consumed. The order in which threads, steps or layers draw cannot change their
+//! draws, and a resumed run needs no generator state.
 //!
-//! The generator is ChaCha with 8 rounds
-//! ([Bernstein 2008](https://cr.yp.to/chacha/chacha-20080128.pdf)). Seed, purpose and layer are its key,
-//! the step is its stream number, and the row is the high part of its 64-bit block counter. A row has
+//! The generator is ChaCha with 8 rounds ([Bernstein
+//! 2008](https://cr.yp.to/chacha/chacha-20080128.pdf)). Seed, purpose and layer are its key, the
+//! step is its stream number, and the row is the high part of its 64-bit block counter. A row has
 //! 2^32 words before the words of the next row.
 //!
-//! Bits become numbers by arithmetic that every platform rounds in the same way. Logarithms, sines and
-//! cosines come from `libm`.
+//! Bits become numbers by arithmetic that every platform rounds in the same way. Logarithms, sines
+//! and cosines come from `libm`.
 
 use rand_chacha::{
     ChaCha8Rng,

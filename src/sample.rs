@@ -1,8 +1,8 @@
 //! Sampling: logits to symbols.
 //!
-//! A draw is a pure function of the logits, the random seed, the number of the sequence and the position
-//! in it. The softmax is computed in f64 with the exponential of `libm` and summed in a fixed order, so
-//! the same logits give the same symbol on every platform.
+//! A draw is a pure function of the logits, the random seed, the number of the sequence and the
+//! position in it. The softmax is computed in f64 with the exponential of `libm` and summed in a
+//! fixed order, so the same logits give the same symbol on every platform.
 
 use crate::{
     Error, Result, Unknown,
@@ -92,9 +92,9 @@ impl Sampling {
 
     /// Draws the symbol at a position from its logits `[V]`.
     ///
-    /// Among symbols with equal logits the one with the lowest id is the most likely. A logit that is not
-    /// a number counts as minus infinity, which is not drawn if there is another symbol. Plus infinity is
-    /// always drawn. If no symbol can be drawn, returns 0.
+    /// Among symbols with equal logits the one with the lowest id is the most likely. A logit that
+    /// is not a number counts as minus infinity, which is not drawn if there is another symbol.
+    /// Plus infinity is always drawn. If no symbol can be drawn, returns 0.
     pub fn draw_at(&self, logits: &[f32], position: DrawPosition, scratch: &mut Scratch) -> u32 {
         let (likeliest, most) = argmax(logits);
         if self.temperature == 0.0 || !most.is_finite() {
@@ -112,8 +112,8 @@ impl Sampling {
         pick(candidates, draws.uniform_f64() * total).unwrap_or(likeliest)
     }
 
-    /// Keeps the candidates that top-k and then top-p allow, but at least one. Sorts by logits, because a
-    /// high temperature gives different logits equal weights.
+    /// Keeps the candidates that top-k and then top-p allow, but at least one. Sorts by logits,
+    /// because a high temperature gives different logits equal weights.
     fn keep_likeliest(&self, logits: &[f32], candidates: &mut Vec<WeightedId>) {
         let count = self.top_k.unwrap_or(usize::MAX);
         let share = self.top_p.filter(|&share| share < 1.0);
@@ -153,7 +153,8 @@ fn pick(candidates: &[WeightedId], target: f64) -> Option<u32> {
     hit.or_else(|| candidates.iter().rfind(|candidate| candidate.weight > 0.0)).map(|candidate| candidate.id)
 }
 
-/// Generates a sequence symbol by symbol: each is drawn from the logits of the model and fed back to it.
+/// Generates a sequence symbol by symbol: each is drawn from the logits of the model and fed back
+/// to it.
 #[derive(Debug)]
 pub struct Generator<'m> {
     stream: Stream<'m>,
@@ -166,11 +167,12 @@ pub struct Generator<'m> {
 }
 
 impl<'m> Generator<'m> {
-    /// Creates a generator with a zero state. `sequence` numbers the sequences that share a seed; each
-    /// has different draws.
+    /// Creates a generator with a zero state. `sequence` numbers the sequences that share a seed;
+    /// each has different draws.
     ///
     /// # Errors
-    /// [`Error::Setting`] for an invalid sampling, and for a vocabulary of another size than the model's.
+    /// [`Error::Setting`] for an invalid sampling, and for a vocabulary of another size than the
+    /// model's.
     pub fn new(
         model: &'m Model,
         vocabulary: &'m Vocabulary,
@@ -189,8 +191,8 @@ impl<'m> Generator<'m> {
         Ok(Self { stream, vocabulary, sampling, position, pending: None, scratch: Scratch::default() })
     }
 
-    /// Feeds a text that the model continues. Without a prompt the model starts after a newline, or after
-    /// id 0 if its vocabulary has no newline. A model of ids takes decimal ids: `"12 7 9"`.
+    /// Feeds a text that the model continues. Without a prompt the model starts after a newline, or
+    /// after id 0 if its vocabulary has no newline. A model of ids takes decimal ids: `"12 7 9"`.
     ///
     /// # Errors
     /// As for [`Vocabulary::encode`]. Nothing is fed then.

@@ -1,9 +1,9 @@
-//! A training step after the first allocates nothing. The counter counts the allocations of all threads,
-//! so this is a test binary of its own.
+//! A training step after the first allocates nothing. The counter counts the allocations of all
+//! threads, so this is a test binary of its own.
 //!
-//! On several threads a step enters the pool through rayon's queue, which allocates a block for every
-//! 63 entries. Threads that start or end, such as those that scanned the corpus, allocate a little at any
-//! time. So the smallest count of several repetitions is checked.
+//! On several threads a step enters the pool through rayon's queue, which allocates a block for
+//! every 63 entries. Threads that start or end, such as those that scanned the corpus, allocate a
+//! little at any time. So the smallest count of several repetitions is checked.
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -33,7 +33,8 @@ fn count(f: impl FnOnce()) -> u64 {
     (change.allocations + change.reallocations) as u64
 }
 
-/// Checks that `run` allocates nothing in `STEPS` steps. Each step enters a pool up to `entries` times.
+/// Checks that `run` allocates nothing in `STEPS` steps. Each step enters a pool up to `entries`
+/// times.
 fn check(what: &str, threads_and_entries: (usize, u64), run: impl FnMut()) {
     check_steps(STEPS, what, threads_and_entries, run);
 }
@@ -125,7 +126,8 @@ fn differentiators_allocate_nothing_while_shapes_repeat() {
             let batch = Batch { steps: 10, rows: 16, inputs: ids(17), targets: ids(31), fresh: true };
             let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
             let dropout = Dropout { probability: 0.2, seed: 1, step: 2 };
-            // A run enters the pool for packing, for the table, for the window and for the gradients.
+            // A run enters the pool for packing, for the table, for the window and for the
+            // gradients.
             check(&format!("{input:?}, V = {vocabulary}"), (threads, 8), || {
                 differentiator.run_with_dropout(&batch, None, None, dropout).unwrap();
                 differentiator.run(&batch, Some(&lengths), None).unwrap();
@@ -152,7 +154,8 @@ fn large_vocabularies_allocate_nothing() {
     }
 }
 
-/// The counter sees the allocations of worker threads. Otherwise the other checks would mean nothing.
+/// The counter sees the allocations of worker threads. Otherwise the other checks would mean
+/// nothing.
 fn the_counter_counts_on_all_threads() {
     assert_eq!(count(|| ()), 0);
     assert_eq!(count(|| drop(std::hint::black_box(vec![1u8; 10]))), 1);

@@ -1,4 +1,5 @@
-//! The corpus of a run: how it is opened, and the messages about streams, which cannot be read twice.
+//! The corpus of a run: how it is opened, and the messages about streams, which cannot be read
+//! twice.
 
 use super::{
     failure::Failure,
@@ -37,8 +38,8 @@ impl Text<'_> {
         self.read(vocabulary, |options| options.open(self.paths))
     }
 
-    /// Opens the own text of a run again, as its checkpoint says. A text that has changed keeps its own
-    /// vocabulary.
+    /// Opens the own text of a run again, as its checkpoint says. A text that has changed keeps its
+    /// own vocabulary.
     pub fn reopen(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
         let (vocabulary, fingerprint) = (&checkpoint.vocabulary, checkpoint.progress.corpus_fingerprint);
         let settings = &Settings {
@@ -179,7 +180,8 @@ impl ReopenHint {
         Self { piped: format!("unrolled eval {run} < TEXT"), named }
     }
 
-    /// Refuses to read the recorded text of a run from a stream of the process that started the run.
+    /// Refuses to read the recorded text of a run from a stream of the process that started the
+    /// run.
     pub fn check(&self, paths: &[PathBuf]) -> Result<(), Failure> {
         for path in paths.iter().filter(|path| !is_standard_input(path)) {
             if is_descriptor(path) {

@@ -1,7 +1,7 @@
 //! The windows of training.
 //!
-//! With n symbols in the range, B rows and T steps, row `r` of window `i` of an epoch reads T symbols
-//! from this position on:
+//! With n symbols in the range, B rows and T steps, row `r` of window `i` of an epoch reads T
+//! symbols from this position on:
 //!
 //! ```text
 //! stream     r ((n - 1) / B) + i T      state carried from window to window, zero at i = 0
@@ -72,13 +72,13 @@ impl Batch {
 }
 
 impl Batches {
-    /// Cuts `range`, a range of symbols, into windows of `steps` by `rows`. `seed` decides the random
-    /// windows.
+    /// Cuts `range`, a range of symbols, into windows of `steps` by `rows`. `seed` decides the
+    /// random windows.
     ///
     /// # Errors
     /// [`Error::Setting`] if `rows` or `steps` is 0 or their product overflows.
-    /// [`Error::TooFewSymbols`] if the range does not hold one window: T B + 1 symbols for streams, T + 1
-    /// for random windows, T + B for sliding windows.
+    /// [`Error::TooFewSymbols`] if the range does not hold one window: T B + 1 symbols for streams,
+    /// T + 1 for random windows, T + B for sliding windows.
     pub fn new(range: Range<usize>, windows: Windows, rows: usize, steps: usize, seed: u64) -> Result<Self> {
         at_least_one("batch", rows)?;
         at_least_one("steps", steps)?;
@@ -111,8 +111,8 @@ impl Batches {
         self.steps_per_epoch
     }
 
-    /// Fills `batch` with window number `step` (from 0; epochs follow each other). Allocates only in the
-    /// first call.
+    /// Fills `batch` with window number `step` (from 0; epochs follow each other). Allocates only
+    /// in the first call.
     ///
     /// # Panics
     /// If the range ends after the end of `corpus`.

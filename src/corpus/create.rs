@@ -1,4 +1,5 @@
-//! Creating corpora: from files, text, ids and the text of this library, and with another vocabulary.
+//! Creating corpora: from files, text, ids and the text of this library, and with another
+//! vocabulary.
 
 use super::{Corpus, CorpusOptions, Vocabulary, draft::Draft, span::ScanSpan, vocabulary::UNKNOWN};
 use crate::{Error, IdWidth, Result, Unit, Unknown};
@@ -7,8 +8,8 @@ use rayon::prelude::*;
 use {crate::Invalid, std::path::PathBuf};
 
 impl Corpus {
-    /// Opens files, and all text files in folders (sorted by path), as one corpus. [`CorpusOptions`] has
-    /// more options.
+    /// Opens files, and all text files in folders (sorted by path), as one corpus.
+    /// [`CorpusOptions`] has more options.
     ///
     /// # Errors
     /// As for [`CorpusOptions::open`].
@@ -26,9 +27,9 @@ impl Corpus {
         CorpusOptions { invalid, vocabulary: Some(vocabulary), ..CorpusOptions::default() }.open(paths)
     }
 
-    /// Opens files of token ids as one corpus: numbers of `width` bits in little-endian order, without a
-    /// header. The files are mapped and read in place. The highest id decides the size of the
-    /// vocabulary; [`CorpusOptions`] takes a given one.
+    /// Opens files of token ids as one corpus: numbers of `width` bits in little-endian order,
+    /// without a header. The files are mapped and read in place. The highest id decides the size of
+    /// the vocabulary; [`CorpusOptions`] takes a given one.
     ///
     /// # Errors
     /// As for [`CorpusOptions::open`].
@@ -53,7 +54,8 @@ impl Corpus {
     /// Creates a corpus from text in memory, with a given vocabulary.
     ///
     /// # Errors
-    /// [`Error::EmptyText`], and [`Error::UnknownSymbol`] for a symbol that is not in the vocabulary.
+    /// [`Error::EmptyText`], and [`Error::UnknownSymbol`] for a symbol that is not in the
+    /// vocabulary.
     pub fn from_text_with(text: impl Into<String>, vocabulary: &Vocabulary) -> Result<Self> {
         match vocabulary.unit() {
             Unit::Char | Unit::Byte => {
@@ -64,7 +66,8 @@ impl Corpus {
         }
     }
 
-    /// Creates a corpus from token ids in memory. The highest id decides the size of the vocabulary.
+    /// Creates a corpus from token ids in memory. The highest id decides the size of the
+    /// vocabulary.
     ///
     /// # Errors
     /// [`Error::EmptyText`], and [`Error::Setting`] for the id 2^32 - 1, which is too large.
@@ -75,8 +78,8 @@ impl Corpus {
     /// Creates a corpus from token ids in memory, with a given vocabulary of ids.
     ///
     /// # Errors
-    /// [`Error::EmptyText`], [`Error::UnknownId`] for an id that is not below the size of the vocabulary,
-    /// and [`Error::Setting`] for a vocabulary of another unit.
+    /// [`Error::EmptyText`], [`Error::UnknownId`] for an id that is not below the size of the
+    /// vocabulary, and [`Error::Setting`] for a vocabulary of another unit.
     pub fn from_ids_with(ids: impl Into<Vec<u32>>, vocabulary: &Vocabulary) -> Result<Self> {
         match vocabulary.unit() {
             Unit::Ids => {
@@ -99,14 +102,15 @@ impl Corpus {
         CorpusOptions { unit, ..CorpusOptions::default() }.embedded()
     }
 
-    /// Returns the corpus with another vocabulary, such as that of a checkpoint, which may have symbols
-    /// that do not occur in the corpus. Does not scan the corpus again unless a symbol is missing.
+    /// Returns the corpus with another vocabulary, such as that of a checkpoint, which may have
+    /// symbols that do not occur in the corpus. Does not scan the corpus again unless a symbol is
+    /// missing.
     ///
     /// # Errors
-    /// [`Error::UnknownSymbol`] or [`Error::UnknownId`] for a symbol of the corpus that is not in the
-    /// vocabulary, unless such symbols are replaced. [`Error::Setting`] for a vocabulary of another unit,
-    /// and for a corpus that skipped symbols that were not in its first vocabulary: open that one with
-    /// this vocabulary.
+    /// [`Error::UnknownSymbol`] or [`Error::UnknownId`] for a symbol of the corpus that is not in
+    /// the vocabulary, unless such symbols are replaced. [`Error::Setting`] for a vocabulary of
+    /// another unit, and for a corpus that skipped symbols that were not in its first vocabulary:
+    /// open that one with this vocabulary.
     pub fn with_vocabulary(mut self, vocabulary: &Vocabulary) -> Result<Self> {
         if *vocabulary == self.vocabulary {
             return Ok(self);
@@ -128,8 +132,8 @@ impl Corpus {
         Ok(self)
     }
 
-    /// Handles symbols that are read and not in the vocabulary: counts them if they are replaced, and
-    /// otherwise refuses the first.
+    /// Handles symbols that are read and not in the vocabulary: counts them if they are replaced,
+    /// and otherwise refuses the first.
     pub(super) fn check_unknown(&mut self) -> Result<()> {
         match self.unknown {
             Unknown::Error => self.check_all_known(),

@@ -25,8 +25,8 @@ mod with {
     /// Number of bytes that are decoded at once.
     const CHUNK: usize = 64 << 10;
 
-    /// Writes the text that `bytes` hold in `encoding` as UTF-8. Returns the name of the encoding, in
-    /// lower case. A byte-order mark is not a part of the text, and it wins over `encoding`.
+    /// Writes the text that `bytes` hold in `encoding` as UTF-8. Returns the name of the encoding,
+    /// in lower case. A byte-order mark is not a part of the text, and it wins over `encoding`.
     ///
     /// # Errors
     /// [`Error::InvalidEncoding`] within an `io::Error` for bytes that are invalid in the encoding,

@@ -36,8 +36,8 @@ impl Decoding<'_> {
         self.known.is_none_or(|known| bytes.iter().all(|&byte| known.get(byte.into()) != UNKNOWN))
     }
 
-    /// Calls `symbol` with the index in `symbols` and the value of each of these symbols. All symbols
-    /// of `bytes` have the same number of bytes.
+    /// Calls `symbol` with the index in `symbols` and the value of each of these symbols. All
+    /// symbols of `bytes` have the same number of bytes.
     #[inline]
     pub fn each_uniform(self, bytes: &[u8], symbols: Range<usize>, mut symbol: impl FnMut(usize, u32)) {
         let width = self.symbol_bytes();
@@ -57,8 +57,8 @@ impl Decoding<'_> {
         }
     }
 
-    /// Calls `symbol` with the offset and the value of every symbol that is read. Returns whether all
-    /// bytes are valid.
+    /// Calls `symbol` with the offset and the value of every symbol that is read. Returns whether
+    /// all bytes are valid.
     #[inline]
     pub fn each(self, bytes: &[u8], symbol: impl FnMut(usize, u32)) -> bool {
         self.each_or(bytes, symbol, || ())
@@ -130,8 +130,8 @@ fn valid_utf8(bytes: &[u8]) -> Option<&str> {
 
 /// The first offset from `at` on that is not inside a UTF-8 sequence.
 ///
-/// A byte of the form 10xxxxxx continues a sequence, any other byte starts one, and a sequence has at
-/// most three continuation bytes. Moving a cut past at most three of them therefore splits no
+/// A byte of the form 10xxxxxx continues a sequence, any other byte starts one, and a sequence has
+/// at most three continuation bytes. Moving a cut past at most three of them therefore splits no
 /// character: the pieces decode to the same symbols as the whole, invalid bytes included.
 pub(super) fn char_boundary(bytes: &[u8], at: usize) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! Documents within a file. The marker ends a document and is a part of it.
 //!
-//! A stretch of white space and markers alone is not a document. It belongs to the document before it,
-//! or to the one after it at the beginning of a file. So a line feed after the last marker, or two
-//! blank lines where one is the marker, give no additional document.
+//! A stretch of white space and markers alone is not a document. It belongs to the document before
+//! it, or to the one after it at the beginning of a file. So a line feed after the last marker, or
+//! two blank lines where one is the marker, give no additional document.
 
 use super::source::CorpusSource;
 use memchr::memmem::{self, Finder};
@@ -34,8 +34,8 @@ pub(super) fn whole(sources: &[CorpusSource], between: Option<usize>) -> Vec<Pie
     order.map(|at| Piece::whole(at, sources)).collect()
 }
 
-/// The sources in order. The source of index `marker` follows each source that does not end with it,
-/// except the last.
+/// The sources in order. The source of index `marker` follows each source that does not end with
+/// it, except the last.
 pub(super) fn marked(sources: &[CorpusSource], marker: usize) -> Vec<Piece> {
     let pieces = (0..marker).map(|at| Piece::whole(at, sources)).collect();
     with_markers(pieces, sources, marker)

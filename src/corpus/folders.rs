@@ -78,10 +78,10 @@ mod walk {
         Ok(())
     }
 
-    /// All files in a folder and its subfolders, except hidden files and, unless `all` is set, files
-    /// that a `.gitignore` or `.ignore` names. Links to files are followed. Links to folders are not,
-    /// because they could form a circle. Folders of training runs are skipped: a corpus with the files
-    /// of its own run would change during training.
+    /// All files in a folder and its subfolders, except hidden files and, unless `all` is set,
+    /// files that a `.gitignore` or `.ignore` names. Links to files are followed. Links to folders
+    /// are not, because they could form a circle. Folders of training runs are skipped: a corpus
+    /// with the files of its own run would change during training.
     fn paths(folder: &Path, all: bool) -> Result<Vec<PathBuf>> {
         let mut walker = WalkBuilder::new(folder);
         walker.standard_filters(false).hidden(true).git_ignore(!all).ignore(!all).require_git(false);

@@ -35,8 +35,8 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Creates an intake that keeps up to `memory` bytes of converted text in memory, and the rest in a
-    /// temporary file.
+    /// Creates an intake that keeps up to `memory` bytes of converted text in memory, and the rest
+    /// in a temporary file.
     pub fn new(rules: FileRules, memory: usize) -> Self {
         Self { rules, spool: Spool::new(memory), limits: Limits::default(), consumed: false }
     }
@@ -109,8 +109,8 @@ impl Intake {
     }
 }
 
-/// Reads the text of one file, or of standard input, without a byte-order mark. Its size has a limit,
-/// because it is held in memory.
+/// Reads the text of one file, or of standard input, without a byte-order mark. Its size has a
+/// limit, because it is held in memory.
 pub(super) fn read_to_string(path: &Path, rules: FileRules) -> Result<String> {
     let invalid = rules.invalid;
     let mut intake = Intake { spool: Spool::without_file(AT_ONCE), ..Intake::new(rules, 0) };
@@ -135,8 +135,8 @@ fn to_string(source: &CorpusSource, on_invalid: Invalid) -> Result<String> {
     }
 }
 
-/// Copies text that is not compressed, and decodes it if needed. Returns the name of the encoding if
-/// it was decoded.
+/// Copies text that is not compressed, and decodes it if needed. Returns the name of the encoding
+/// if it was decoded.
 fn copy(
     rules: &FileRules,
     head: &[u8],

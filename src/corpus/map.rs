@@ -1,4 +1,5 @@
-//! Memory-mapped files, and what happens when such a file shrinks. The only unsafe code of this crate.
+//! Memory-mapped files, and what happens when such a file shrinks. The only unsafe code of this
+//! crate.
 //!
 //! Reading a mapped page beyond the new end of its file raises SIGBUS, which ends the process.
 //! [`install_truncation_guard`] installs a handler that replaces the lost pages by zeros and marks
@@ -20,10 +21,11 @@ pub(super) struct Mapping {
 impl Mapping {
     /// Maps a file.
     pub fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: the mapping is read-only and only used as bytes, for which every bit pattern is valid. Each
-        // read checks and decodes the bytes again, and none is kept as `str`. If another program changes the
-        // file, reads give other symbols. If it truncates the file, reads give zeros (with the guard) or the
-        // system ends the process (without). `Corpus::unchanged` reports both kinds of change.
+        // SAFETY: the mapping is read-only and only used as bytes, for which every bit pattern is
+        // valid. Each read checks and decodes the bytes again, and none is kept as `str`. If
+        // another program changes the file, reads give other symbols. If it truncates the file,
+        // reads give zeros (with the guard) or the system ends the process (without).
+        // `Corpus::unchanged` reports both kinds of change.
         let map = unsafe { Mmap::map(file)? };
         Ok(Self { registration: guard::Registration::new(&map), map })
     }
@@ -52,9 +54,10 @@ pub(super) use guard::any_truncated;
 ///
 /// Opening a corpus installs no signal handler. Without this call, reading a truncated part of a
 /// mapped file raises SIGBUS and ends the process, as the operating system does for any program.
-/// After it, such a read gives zeros, and [`Corpus::whole`](super::Corpus::whole),
-/// [`Training::step`](crate::train::Training::step) and [`evaluate`](crate::train::evaluate)
-/// return [`Error::TextChanged`](crate::Error::TextChanged).
+/// After it, such a read gives zeros, and
+/// [`Corpus::check_truncation`](super::Corpus::check_truncation),
+/// [`Training::step`](crate::train::Training::step) and [`evaluate`](crate::train::evaluate) return
+/// [`Error::TextChanged`](crate::Error::TextChanged).
 ///
 /// The `unrolled` command line calls it at its start. A second call does nothing. The guard also
 /// covers corpora that are already open. A SIGBUS from anywhere else goes to the handler that was
@@ -149,8 +152,9 @@ mod guard {
             // SAFETY: `sysconf` only returns a number.
             let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
             PAGE.store(usize::try_from(page).unwrap_or(4096), SeqCst);
-            // SAFETY: all-zero is a valid `sigaction` (no flags, the empty mask); both structures live through the
-            // call, and the handler does only what a handler may: atomic loads and stores, and system calls.
+            // SAFETY: all-zero is a valid `sigaction` (no flags, the empty mask); both structures
+            // live through the call, and the handler does only what a handler may: atomic loads and
+            // stores, and system calls.
             unsafe {
                 let (mut ours, mut previous) = (mem::zeroed::<libc::sigaction>(), mem::zeroed());
                 ours.sa_sigaction = on_bus_error as *const () as usize;
@@ -191,8 +195,9 @@ mod guard {
 
     fn map_zeros(address: usize, end: usize) -> bool {
         let start = address & !(PAGE.load(SeqCst) - 1);
-        // SAFETY: the pages belong to a read-only mapping in the list, which is alive because it was just read.
-        // They keep their addresses and stay readable, and the owner of the mapping sees only bytes.
+        // SAFETY: the pages belong to a read-only mapping in the list, which is alive because it
+        // was just read. They keep their addresses and stay readable, and the owner of the mapping
+        // sees only bytes.
         let mapped = unsafe {
             libc::mmap(
                 ptr::without_provenance_mut(start),
@@ -211,8 +216,8 @@ mod guard {
         let Some(Ok(previous)) = PREVIOUS.get() else { return };
         let handler = previous.sa_sigaction;
         if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
-            // No handler: the read is repeated on return, and ends the process as it does without the guard.
-            // SAFETY: an action that the system itself returned.
+            // No handler: the read is repeated on return, and ends the process as it does without
+            // the guard. SAFETY: an action that the system itself returned.
             unsafe { libc::sigaction(signal, previous, ptr::null_mut()) };
         } else if previous.sa_flags & libc::SA_SIGINFO != 0 {
             type Full = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
@@ -221,7 +226,8 @@ mod guard {
             full(signal, info, context);
         } else {
             type Short = extern "C" fn(libc::c_int);
-            // SAFETY: an action without SA_SIGINFO that is no constant holds a function of this type.
+            // SAFETY: an action without SA_SIGINFO that is no constant holds a function of this
+            // type.
             let short = unsafe { mem::transmute::<usize, Short>(handler) };
             short(signal);
         }

@@ -1,14 +1,15 @@
-//! Corpora: memory-mapped files or data in memory, their vocabulary, and the windows of training and
-//! evaluation.
+//! Corpora: memory-mapped files or data in memory, their vocabulary, and the windows of training
+//! and evaluation.
 //!
-//! A [`Corpus`] holds neither its symbols as ids nor a copy of a file. Opening it scans the bytes once,
-//! in parallel, for the [`Vocabulary`] and a sparse index. Reading it decodes in place. [`Batches`] and
-//! [`Streams`] say which symbols make up a window, as a pure function of its number.
+//! A [`Corpus`] holds neither its symbols as ids nor a copy of a file. Opening it scans the bytes
+//! once, in parallel, for the [`Vocabulary`] and a sparse index. Reading it decodes in place.
+//! [`Batches`] and [`Streams`] say which symbols make up a window, as a pure function of its
+//! number.
 //!
 //! # Ids of your own tokenizer
 //!
-//! With [`Unit::Ids`] a corpus is a sequence of token ids. Files hold them as 16-bit or 32-bit numbers
-//! in little-endian order without a header, as the `.bin` files of
+//! With [`Unit::Ids`](crate::Unit::Ids) a corpus is a sequence of token ids. Files hold them as
+//! 16-bit or 32-bit numbers in little-endian order without a header, as the `.bin` files of
 //! [nanoGPT](https://github.com/karpathy/nanoGPT) do, and are read in place:
 //!
 //! ```no_run
@@ -137,12 +138,12 @@ pub struct CorpusFile<'a> {
     pub bytes: u64,
     /// CRC-32 of its bytes, as eight hexadecimal digits.
     pub checksum: String,
-    /// Its compression: "gzip", "zstd", "bzip2" or "xz". Length and checksum are of the decompressed
-    /// bytes.
+    /// Its compression: "gzip", "zstd", "bzip2" or "xz". Length and checksum are of the
+    /// decompressed bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<&'a str>,
-    /// The encoding that it was decoded from, by its WHATWG name. Length and checksum are of the text as
-    /// UTF-8.
+    /// The encoding that it was decoded from, by its WHATWG name. Length and checksum are of the
+    /// text as UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding: Option<&'a str>,
 }
@@ -172,9 +173,9 @@ impl Corpus {
         &self.vocabulary
     }
 
-    /// Number of occurrences of symbols that are not in the vocabulary. [`Unknown::Skip`] skips them, so
-    /// [`Corpus::len`] does not count them. [`Unknown::Replace`] replaces them, so it does. 0 with
-    /// [`Unknown::Error`].
+    /// Number of occurrences of symbols that are not in the vocabulary. [`Unknown::Skip`] skips
+    /// them, so [`Corpus::len`] does not count them. [`Unknown::Replace`] replaces them, so it
+    /// does. 0 with [`Unknown::Error`].
     pub fn unknown_symbols(&self) -> usize {
         self.unknown_symbols
     }
@@ -203,7 +204,8 @@ impl Corpus {
         self.sources.iter().filter(|source| source.is_mapped()).map(|source| source.bytes().len()).sum()
     }
 
-    /// Number of bytes in a temporary file: text that was decompressed, decoded or read from a pipe.
+    /// Number of bytes in a temporary file: text that was decompressed, decoded or read from a
+    /// pipe.
     pub fn spooled(&self) -> usize {
         self.sources.iter().map(|source| source.bytes().len() - source.memory()).sum::<usize>()
             - self.mapped()
@@ -241,8 +243,8 @@ impl Corpus {
     }
 
     /// Checks that every mapped byte that was read still existed. The lost part of a truncated file
-    /// reads as zeros, if `install_truncation_guard` was called. One atomic load in the usual case, so a
-    /// training step can call it.
+    /// reads as zeros, if `install_truncation_guard` was called. One atomic load in the usual case,
+    /// so a training step can call it.
     ///
     /// # Errors
     /// [`Error::TextChanged`](crate::Error::TextChanged) names the first file that was truncated.

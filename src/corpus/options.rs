@@ -49,19 +49,19 @@ pub struct CorpusOptions<'a> {
     /// The text between one file and the next.
     pub separator: String,
     /// The text at the end of each document within a file. If empty, each file is one document. The
-    /// marker is a part of the text. It is added to a file that does not end with it and that another
-    /// file follows. Not together with a separator.
+    /// marker is a part of the text. It is added to a file that does not end with it and that
+    /// another file follows. Not together with a separator.
     pub document_marker: String,
-    /// Limit on the bytes in memory of all texts that were decompressed, decoded or read from a pipe.
-    /// The rest goes to a temporary file without a name. If `None`: 64 MiB, or an eighth of the memory
-    /// that this process may use, if that is less.
+    /// Limit on the bytes in memory of all texts that were decompressed, decoded or read from a
+    /// pipe. The rest goes to a temporary file without a name. If `None`: 64 MiB, or an eighth of
+    /// the memory that this process may use, if that is less.
     pub memory: Option<usize>,
     /// The vocabulary of a trained model, instead of all symbols of the corpus.
     pub vocabulary: Option<&'a Vocabulary>,
     /// What to do with symbols that are not in this vocabulary. If `None`, they are an error.
     pub unknown: Option<Unknown>,
-    /// A function that is called with the number of bytes scanned and the number of all bytes, from any
-    /// thread, every few hundred KB.
+    /// A function that is called with the number of bytes scanned and the number of all bytes, from
+    /// any thread, every few hundred KB.
     pub progress: Option<&'a (dyn Fn(u64, u64) + Sync)>,
 }
 
@@ -125,42 +125,44 @@ impl<'a> CorpusOptions<'a> {
 
 #[cfg(feature = "files")]
 impl CorpusOptions<'_> {
-    /// Opens files, and all text files in folders, as one corpus. The path `-` means standard input.
+    /// Opens files, and all text files in folders, as one corpus. The path `-` means standard
+    /// input.
     ///
-    /// In a folder, these are skipped: hidden files and folders, files that a `.gitignore` or `.ignore`
-    /// names, binary files (a NUL byte in the first 8 KiB, or a known format), links to folders, folders
-    /// of training runs and, unless there are patterns to include, compressed files. Files of ids need
-    /// such patterns. Folders need the feature `folders`.
+    /// In a folder, these are skipped: hidden files and folders, files that a `.gitignore` or
+    /// `.ignore` names, binary files (a NUL byte in the first 8 KiB, or a known format), links to
+    /// folders, folders of training runs and, unless there are patterns to include, compressed
+    /// files. Files of ids need such patterns. Folders need the feature `folders`.
     ///
-    /// Files in gzip, zstd, bzip2 and xz are recognized by their first bytes and decompressed once. A
-    /// text that is larger than 1 GiB and than 250 times its file is an error. A byte-order mark is not
-    /// a part of the text, unless symbols are bytes, and UTF-16 after a mark is decoded. Files of ids are
-    /// read as they are.
+    /// Files in gzip, zstd, bzip2 and xz are recognized by their first bytes and decompressed once.
+    /// A text that is larger than 1 GiB and than 250 times its file is an error. A byte-order mark
+    /// is not a part of the text, unless symbols are bytes, and UTF-16 after a mark is decoded.
+    /// Files of ids are read as they are.
     ///
     /// Files are mapped, not copied. See
-    /// [`install_truncation_guard`](super::install_truncation_guard) for files that another program may
-    /// truncate.
+    /// [`install_truncation_guard`](super::install_truncation_guard) for files that another program
+    /// may truncate.
     ///
     /// # Errors
     /// - [`Error::Io`](crate::Error::Io) for a file that is missing or unreadable.
     /// - [`Error::NotText`](crate::Error::NotText) for a device.
     /// - [`Error::NoText`](crate::Error::NoText) for a folder without text.
-    /// - [`Error::NotPlainText`](crate::Error::NotPlainText) for a named file that is not text or has a
-    ///   NUL byte.
+    /// - [`Error::NotPlainText`](crate::Error::NotPlainText) for a named file that is not text or
+    ///   has a NUL byte.
     /// - [`Error::DamagedText`](crate::Error::DamagedText) and
     ///   [`Error::TextTooLarge`](crate::Error::TextTooLarge) for compressed files.
-    /// - [`Error::InvalidEncoding`](crate::Error::InvalidEncoding) for bytes that are invalid in the
-    ///   encoding.
-    /// - [`Error::InvalidUtf8`](crate::Error::InvalidUtf8) for bytes that are not UTF-8, unless `invalid`
-    ///   says to replace or skip them.
-    /// - [`Error::IdLength`](crate::Error::IdLength) for a file of ids whose length is not a multiple of
-    ///   their width.
+    /// - [`Error::InvalidEncoding`](crate::Error::InvalidEncoding) for bytes that are invalid in
+    ///   the encoding.
+    /// - [`Error::InvalidUtf8`](crate::Error::InvalidUtf8) for bytes that are not UTF-8, unless
+    ///   `invalid` says to replace or skip them.
+    /// - [`Error::IdLength`](crate::Error::IdLength) for a file of ids whose length is not a
+    ///   multiple of their width.
     /// - [`Error::Feature`](crate::Error::Feature) for a file that this build cannot read.
     /// - [`Error::Setting`](crate::Error::Setting) for an invalid pattern, and for options that
     ///   contradict each other.
     /// - [`Error::EmptyText`](crate::Error::EmptyText) for a corpus without a symbol.
     /// - [`Error::UnknownSymbol`](crate::Error::UnknownSymbol) and
-    ///   [`Error::UnknownId`](crate::Error::UnknownId) for a symbol that is not in the given vocabulary.
+    ///   [`Error::UnknownId`](crate::Error::UnknownId) for a symbol that is not in the given
+    ///   vocabulary.
     /// - [`Error::TextChanged`](crate::Error::TextChanged) for a file that changes meanwhile.
     pub fn open(&self, paths: &[PathBuf]) -> Result<Corpus> {
         self.open_as(paths, self.rules())
@@ -168,9 +170,10 @@ impl CorpusOptions<'_> {
 
     /// Opens a corpus that was opened before and had this fingerprint.
     ///
-    /// Earlier versions read files as they are stored, with byte-order marks, and decompressed nothing.
-    /// If the corpus has another fingerprint now, and this one when it is read as stored, it is read as
-    /// stored. Otherwise this is [`CorpusOptions::open`], and the caller must compare the fingerprints.
+    /// Earlier versions read files as they are stored, with byte-order marks, and decompressed
+    /// nothing. If the corpus has another fingerprint now, and this one when it is read as stored,
+    /// it is read as stored. Otherwise this is [`CorpusOptions::open`], and the caller must compare
+    /// the fingerprints.
     ///
     /// # Errors
     /// As for [`CorpusOptions::open`].

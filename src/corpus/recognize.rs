@@ -1,4 +1,5 @@
-//! Recognizes a file by its first bytes: plain text, text in another encoding, compressed, or not text.
+//! Recognizes a file by its first bytes: plain text, text in another encoding, compressed, or not
+//! text.
 
 use super::draft::NUL_ADVICE;
 use crate::{Encoding, Invalid, Unit};
@@ -112,8 +113,8 @@ impl FileRules {
         }
     }
 
-    /// Returns whether a file in a folder is a part of the corpus. `included` is true if patterns say
-    /// which files to include; only then are compressed files and files of ids a part of it.
+    /// Returns whether a file in a folder is a part of the corpus. `included` is true if patterns
+    /// say which files to include; only then are compressed files and files of ids a part of it.
     #[cfg(feature = "folders")]
     pub fn takes(&self, head: &[u8], included: bool) -> bool {
         let nul = head.contains(&0);
@@ -177,8 +178,8 @@ const SIGNATURES: &[(&[u8], &str, &str)] = &[
     (b"\x93NUMPY", "a NumPy array", "name the text that it was made from"),
 ];
 
-/// Known formats that are not text. Valid UTF-8 without a NUL stays text, even if it starts with the
-/// letters of a signature.
+/// Known formats that are not text. Valid UTF-8 without a NUL stays text, even if it starts with
+/// the letters of a signature.
 fn foreign(head: &[u8]) -> Option<Form> {
     if head.starts_with(b"%PDF-1.") || head.starts_with(b"%PDF-2.") {
         let advice = "extract its text first: pdftotext";
@@ -194,7 +195,8 @@ fn foreign(head: &[u8]) -> Option<Form> {
     known.map(|&(_, found, advice)| Form::Foreign { found, advice })
 }
 
-/// Returns whether these first bytes are UTF-8 without a NUL. A character may be cut off at their end.
+/// Returns whether these first bytes are UTF-8 without a NUL. A character may be cut off at their
+/// end.
 fn is_plain(head: &[u8]) -> bool {
     let valid = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
     valid && !head.contains(&0)

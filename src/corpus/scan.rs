@@ -1,5 +1,5 @@
-//! The single pass over all bytes when a corpus is opened: it counts symbols, finds the distinct ones
-//! and builds the index.
+//! The single pass over all bytes when a corpus is opened: it counts symbols, finds the distinct
+//! ones and builds the index.
 //!
 //! Every source is cut into spans, which are scanned in parallel. A cut never splits a symbol.
 
@@ -40,8 +40,8 @@ pub(super) struct Scan {
 pub(super) type ScanProgress<'a> = &'a (dyn Fn(u64, u64) + Sync);
 
 impl Scan {
-    /// Scans pieces of the sources, in the order given, in spans of about `size` bytes. `shuffled` is
-    /// true if the pieces of a source may be anywhere in that order.
+    /// Scans pieces of the sources, in the order given, in spans of about `size` bytes. `shuffled`
+    /// is true if the pieces of a source may be anywhere in that order.
     pub fn new(
         sources: &[CorpusSource],
         pieces: &[Piece],
@@ -169,7 +169,8 @@ impl Stretch {
         self
     }
 
-    /// The result, for `sources` sources. `checksums` are those of whole sources, if they are known.
+    /// The result, for `sources` sources. `checksums` are those of whole sources, if they are
+    /// known.
     fn finish(self, sources: usize, checksums: Option<Vec<u32>>) -> Scan {
         let Self { mut spans, seen, skipped, hashes, .. } = self;
         spans.retain(|span| span.symbols > 0);

@@ -26,8 +26,8 @@ pub(super) struct ScanSpan {
     pub symbols: u32,
     /// Number of symbols of the corpus before it.
     pub first: usize,
-    /// Byte offsets of the symbols 256, 512, ... in the span. `None` if all its symbols have the same
-    /// number of bytes.
+    /// Byte offsets of the symbols 256, 512, ... in the span. `None` if all its symbols have the
+    /// same number of bytes.
     pub marks: Option<Box<[u32]>>,
 }
 
@@ -42,8 +42,8 @@ impl ScanSpan {
         self.symbols as usize
     }
 
-    /// Number of symbols before the byte at `offset` of this span, where a symbol starts. `bytes` are
-    /// the bytes of the span.
+    /// Number of symbols before the byte at `offset` of this span, where a symbol starts. `bytes`
+    /// are the bytes of the span.
     pub fn symbols_before(&self, bytes: &[u8], decoding: Decoding<'_>, offset: usize) -> usize {
         let Some(marks) = &self.marks else { return offset / decoding.symbol_bytes() };
         let block = marks.partition_point(|&mark| mark as usize <= offset);
@@ -52,8 +52,8 @@ impl ScanSpan {
         count
     }
 
-    /// Calls `symbol` with the index in `symbols` and the value of each of these symbols of this span.
-    /// `bytes` are the bytes of the span.
+    /// Calls `symbol` with the index in `symbols` and the value of each of these symbols of this
+    /// span. `bytes` are the bytes of the span.
     #[inline]
     pub fn read(
         &self,

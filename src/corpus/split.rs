@@ -33,8 +33,8 @@ impl Split {
         Ok(Self { train: 0..train, validation: train..end, test: end..n })
     }
 
-    /// Moves the borders of the splits to starts of documents (in symbols, ascending, the first at 0):
-    /// each to the nearest one that leaves every split at least one document.
+    /// Moves the borders of the splits to starts of documents (in symbols, ascending, the first at
+    /// 0): each to the nearest one that leaves every split at least one document.
     pub(super) fn at_documents(self, starts: &[usize]) -> Result<Self> {
         let Self { train, validation, test } = self;
         let (held, tested) = (!validation.is_empty(), !test.is_empty());
@@ -49,7 +49,8 @@ impl Split {
         }
         let n = test.end;
         let last = starts.len();
-        // Indices into `starts`: each leaves a document before it, and one for every split after it.
+        // Indices into `starts`: each leaves a document before it, and one for every split after
+        // it.
         let train_end = match splits {
             1 => last,
             _ => nearest(starts, train.end).clamp(1, last + 1 - splits),
@@ -75,8 +76,8 @@ fn counted(documents: usize) -> String {
     if documents == 1 { "1 document".into() } else { format!("{documents} documents") }
 }
 
-/// floor(n fraction) for the exact fraction: 10 (1 - 0.7 - 0.1) is 2, although it is slightly less in
-/// f64.
+/// floor(n fraction) for the exact fraction: 10 (1 - 0.7 - 0.1) is 2, although it is slightly less
+/// in f64.
 fn share(n: usize, fraction: f64) -> usize {
     let product = n as f64 * fraction;
     let whole = product.round();

@@ -1,7 +1,7 @@
 //! Storage for text that is not read in place: decompressed, decoded, or from a pipe.
 //!
-//! Texts stay in memory up to a limit. A text that exceeds what is left of it goes to a temporary file,
-//! which has no name and is mapped when everything is written.
+//! Texts stay in memory up to a limit. A text that exceeds what is left of it goes to a temporary
+//! file, which has no name and is mapped when everything is written.
 
 use super::map::Mapping;
 use crate::{Error, Result, model::memory_total};

@@ -5,15 +5,15 @@ use crate::{Result, SplitBy};
 use memchr::memmem;
 
 impl Corpus {
-    /// Returns the contiguous training, validation and test splits: fractions of the symbols, or the
-    /// borders between documents nearest to them.
+    /// Returns the contiguous training, validation and test splits: fractions of the symbols, or
+    /// the borders between documents nearest to them.
     ///
-    /// Two files and a test fraction of 0, split by document, give one file for training and one for
-    /// validation.
+    /// Two files and a test fraction of 0, split by document, give one file for training and one
+    /// for validation.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if a fraction is not in [0, 1), if nothing would be left
-    /// to train on, or if there are fewer documents than splits.
+    /// [`Error::Setting`](crate::Error::Setting) if a fraction is not in [0, 1), if nothing would
+    /// be left to train on, or if there are fewer documents than splits.
     pub fn split(&self, by: SplitBy, val: f64, test: f64) -> Result<Split> {
         let split = Split::new(self.len, val, test)?;
         match by {

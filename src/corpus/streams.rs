@@ -7,8 +7,8 @@ use std::ops::Range;
 /// Reads a range of a corpus as `rows` contiguous streams of equal length, window by window, each
 /// symbol once: for an evaluation.
 ///
-/// Every stream has floor((n - 1) / rows) targets. Its state starts at zero and is carried to its end.
-/// The last window may be shorter, and the few remaining symbols are dropped.
+/// Every stream has floor((n - 1) / rows) targets. Its state starts at zero and is carried to its
+/// end. The last window may be shorter, and the few remaining symbols are dropped.
 #[derive(Clone, Debug)]
 pub struct Streams {
     start: usize,
@@ -19,11 +19,12 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Reads `range`, a range of symbols, in windows of `steps` by `rows`. Uses fewer rows if the range
-    /// has fewer than `rows` + 1 symbols.
+    /// Reads `range`, a range of symbols, in windows of `steps` by `rows`. Uses fewer rows if the
+    /// range has fewer than `rows` + 1 symbols.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `rows` or `steps` is 0, [`Error::TooFewSymbols`] for fewer than 2 symbols.
+    /// [`Error::Setting`] if `rows` or `steps` is 0, [`Error::TooFewSymbols`] for fewer than 2
+    /// symbols.
     pub fn new(range: Range<usize>, rows: usize, steps: usize) -> Result<Self> {
         at_least_one("eval-streams", rows)?;
         at_least_one("steps", steps)?;
@@ -52,8 +53,8 @@ impl Streams {
         self.rows * self.length
     }
 
-    /// Fills `batch` with window number `index`. `fresh` is true for the first. Allocates only in the
-    /// first call.
+    /// Fills `batch` with window number `index`. `fresh` is true for the first. Allocates only in
+    /// the first call.
     ///
     /// # Panics
     /// If `index` is not below the number of windows, or the range ends after the end of `corpus`.

@@ -155,8 +155,8 @@ mod formats {
         })
     }
 
-    /// The members of a gzip stream, one after the other. Zeros may follow the last one, as padding of
-    /// tapes and disks.
+    /// The members of a gzip stream, one after the other. Zeros may follow the last one, as padding
+    /// of tapes and disks.
     struct Members<R> {
         /// None at the end of the stream.
         member: Option<GzDecoder<R>>,

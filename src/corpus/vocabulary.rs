@@ -13,8 +13,8 @@ pub(super) const UNKNOWN: u32 = u32::MAX;
 
 /// The symbols that a model knows, and their ids.
 ///
-/// The distinct characters or bytes of a corpus are sorted by code point or value; the id of a symbol
-/// is its index. With [`Unit::Ids`] the symbols are the ids of a tokenizer, from 0 to V - 1.
+/// The distinct characters or bytes of a corpus are sorted by code point or value; the id of a
+/// symbol is its index. With [`Unit::Ids`] the symbols are the ids of a tokenizer, from 0 to V - 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vocabulary(SymbolTable);
 
@@ -97,8 +97,8 @@ impl Vocabulary {
         }
     }
 
-    /// Returns the ids of a text. With [`Unit::Ids`] the text holds decimal numbers, separated by white
-    /// space: `"12 7 9"`.
+    /// Returns the ids of a text. With [`Unit::Ids`] the text holds decimal numbers, separated by
+    /// white space: `"12 7 9"`.
     ///
     /// # Errors
     /// [`Error::UnknownSymbol`] names the first symbol that is not in the vocabulary, and its byte
@@ -136,8 +136,8 @@ impl Vocabulary {
         if self.unit() == Unit::Ids { " " } else { "" }
     }
 
-    /// Returns the text of some ids. Bytes that are not UTF-8 become U+FFFD. With [`Unit::Ids`] the text
-    /// is the ids themselves, separated by spaces.
+    /// Returns the text of some ids. Bytes that are not UTF-8 become U+FFFD. With [`Unit::Ids`] the
+    /// text is the ids themselves, separated by spaces.
     ///
     /// # Panics
     /// If an id is not below V.

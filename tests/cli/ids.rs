@@ -112,8 +112,8 @@ fn wrong_prompts_are_refused() {
     let home = home();
     train(&home, "train.bin --out here").success();
     home.write("prompt", "1 2 x");
-    let told = "found \"x\" at offset 4, expected ids from 0 to 49 in decimal";
-    refused(home.run("sample here --prompt-file prompt"), 1, &["prompt: ", told]);
+    let expected = "found \"x\" at offset 4, expected ids from 0 to 49 in decimal";
+    refused(home.run("sample here --prompt-file prompt"), 1, &["prompt: ", expected]);
     refused(home.run("sample here --prompt 50"), 1, &["--prompt: found \"50\" at offset 0"]);
     refused(home.run("sample here --stop x"), 1, &["--stop: found \"x\" at offset 0"]);
     refused(home.run("sample here --prompt 1 --unknown skip"), 2, &["unknown = skip ", "with unit = ids"]);
@@ -159,26 +159,30 @@ fn fine_tuning_keeps_the_ids_and_adds_new_ones() {
 fn bad_files_and_flags_are_refused_and_leave_nothing_behind() {
     let home = home();
     home.write("odd.bin", b"\x01\0\x02");
-    let told = |arguments: &str, code: i32, parts: &[&str]| {
+    let refuse = |arguments: &str, code: i32, parts: &[&str]| {
         refused(home.run(&format!("train {arguments} {TINY} --out here")), code, parts);
     };
-    told("odd.bin --unit ids", 1, &["odd.bin has 3 bytes, expected a multiple of 2, for ids of 16 bits"]);
-    told(
+    refuse("odd.bin --unit ids", 1, &["odd.bin has 3 bytes, expected a multiple of 2, for ids of 16 bits"]);
+    refuse(
         "train.bin --unit ids --vocabulary-size 30",
         1,
         &[
             "train.bin: found id 36 at position 6, expected ids below the vocabulary size of 30; check --id-width",
         ],
     );
-    told("train.bin --unit ids --id-width 8", 2, &["'8' for '--id-width <BITS>'", "16, 32"]);
-    told("train.bin --unit ids --encoding utf-8", 2, &["encoding = utf-8 "]);
-    told("train.bin --unit ids --document-marker x", 2, &["document-marker = \"x\" "]);
-    told("train.bin --unit ids --vocabulary-size 0", 2, &["'0' for '--vocabulary-size <N>'"]);
-    told("train.bin --vocabulary-size 60", 2, &["--vocabulary-size 60 is for a corpus of token ids"]);
-    told("--unit ids", 2, &["unit = ids ", "name them, or leave it out"]);
-    told(".  --unit ids", 2, &["corpus = . ", "with unit = ids a folder needs include"]);
+    refuse("train.bin --unit ids --id-width 8", 2, &["'8' for '--id-width <BITS>'", "16, 32"]);
+    refuse("train.bin --unit ids --encoding utf-8", 2, &["encoding = utf-8 "]);
+    refuse("train.bin --unit ids --document-marker x", 2, &["document-marker = \"x\" "]);
+    refuse("train.bin --unit ids --vocabulary-size 0", 2, &["'0' for '--vocabulary-size <N>'"]);
+    refuse("train.bin --vocabulary-size 60", 2, &["--vocabulary-size 60 is for a corpus of token ids"]);
+    refuse("--unit ids", 2, &["unit = ids ", "name them, or leave it out"]);
+    refuse(".  --unit ids", 2, &["corpus = . ", "with unit = ids a folder needs include"]);
     home.write("list", "a\nb\n");
-    told("train.bin --unit ids --vocabulary list", 1, &["with unit = ids the vocabulary is a number of ids"]);
+    refuse(
+        "train.bin --unit ids --vocabulary list",
+        1,
+        &["with unit = ids the vocabulary is a number of ids"],
+    );
     assert!(!home.path("here").exists());
     home.write("config.toml", "unit = \"ids\"\nid-width = 8\n");
     refused(

@@ -19,9 +19,17 @@ fn the_library_without_features_has_no_dependencies_for_files_or_the_command_lin
     let tree = String::from_utf8(output.stdout).unwrap();
     let crates: Vec<&str> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     assert!(crates.contains(&"rayon") && crates.contains(&"unrolled_kernels"), "{tree}");
-    for optional in
-        ["clap", "indicatif", "plotters", "toml", "signal_hook", "ignore", "regex_automata", "tempfile", "rustix"]
-    {
+    for optional in [
+        "clap",
+        "indicatif",
+        "plotters",
+        "toml",
+        "signal_hook",
+        "ignore",
+        "regex_automata",
+        "tempfile",
+        "rustix",
+    ] {
         assert!(!crates.contains(&optional), "{optional} in\n{tree}");
     }
 }

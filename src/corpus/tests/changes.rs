@@ -70,8 +70,8 @@ fn with_the_guard_a_truncated_file_is_an_error() {
 #[cfg(unix)]
 const CHILD: &str = "UNROLLED_TEST_TRUNCATED";
 
-/// Opening a corpus installs no signal handler, so the system ends the process as any other. The test
-/// runs itself in a child process.
+/// Opening a corpus installs no signal handler, so the system ends the process as any other. The
+/// test runs itself in a child process.
 #[cfg(unix)]
 #[test]
 fn without_the_guard_a_truncated_file_ends_the_process() {

@@ -9,7 +9,8 @@ const IDS: &str = "ids";
 
 impl Vocabulary {
     /// Returns the JSON string that checkpoints store: an array of strings (characters) or numbers
-    /// (bytes), in id order, or with [`Unit::Ids`] an object with the number of ids: `{"ids":50257}`.
+    /// (bytes), in id order, or with [`Unit::Ids`] an object with the number of ids:
+    /// `{"ids":50257}`.
     pub fn to_json(&self) -> String {
         let value = match &self.0 {
             SymbolTable::Listed { unit: Unit::Byte, symbols, .. } => json!(symbols),
@@ -24,8 +25,8 @@ impl Vocabulary {
     /// Parses the string of [`Vocabulary::to_json`].
     ///
     /// # Errors
-    /// [`Error::Vocabulary`] if it is not an ascending array of one-character strings or of bytes, or
-    /// an object with a number of ids.
+    /// [`Error::Vocabulary`] if it is not an ascending array of one-character strings or of bytes,
+    /// or an object with a number of ids.
     pub fn from_json(json: &str) -> Result<Self> {
         match serde_json::from_str(json) {
             Ok(Value::Array(entries)) => from_entries(&entries),

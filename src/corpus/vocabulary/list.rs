@@ -1,4 +1,5 @@
-//! Files that list a vocabulary: one symbol per line, or the JSON of char-rnn, torch-rnn and nanoGPT.
+//! Files that list a vocabulary: one symbol per line, or the JSON of char-rnn, torch-rnn and
+//! nanoGPT.
 
 use super::{Vocabulary, only_char};
 use crate::{Error, Result, Unit};
@@ -13,17 +14,18 @@ const TABLES: [&str; 6] = ["token_to_idx", "idx_to_token", "stoi", "itos", "char
 impl Vocabulary {
     /// Reads a file that lists symbols, in any order:
     ///
-    /// - one symbol per line, with the escapes of C: `\n`, `\t`, `\r`, `\0`, `\\`, `\xE9` (byte or code point,
-    ///   two digits), `\u20AC` (four) and `\U0001F600` (eight);
+    /// - one symbol per line, with the escapes of C: `\n`, `\t`, `\r`, `\0`, `\\`, `\xE9` (byte or
+    ///   code point, two digits), `\u20AC` (four) and `\U0001F600` (eight);
     /// - a JSON array of one-character strings, or of numbers below 256, which are bytes;
-    /// - a JSON object from symbol to number, or from number to symbol. It may be a part of a larger
-    ///   object, under torch-rnn's key `token_to_idx`, nanoGPT's `stoi` and similar keys.
+    /// - a JSON object from symbol to number, or from number to symbol. It may be a part of a
+    ///   larger object, under torch-rnn's key `token_to_idx`, nanoGPT's `stoi` and similar keys.
     ///
-    /// `unit` is the kind of symbol. If `None`, numbers are bytes and everything else is characters.
+    /// `unit` is the kind of symbol. If `None`, numbers are bytes and everything else is
+    /// characters.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::VocabularyFile`] for a file that is not such a list, that names a
-    /// symbol twice, or that has another unit.
+    /// [`Error::Io`], and [`Error::VocabularyFile`] for a file that is not such a list, that names
+    /// a symbol twice, or that has another unit.
     pub fn read(path: &Path, unit: Option<Unit>) -> Result<Self> {
         let bytes = std::fs::read(path);
         let bytes = bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;

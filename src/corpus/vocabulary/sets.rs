@@ -4,7 +4,8 @@ use super::{UNKNOWN, Vocabulary, character, json::damaged};
 use crate::{Error, Result, Unit, Unknown};
 
 impl Vocabulary {
-    /// Creates the vocabulary of these characters, in any order. A character may occur more than once.
+    /// Creates the vocabulary of these characters, in any order. A character may occur more than
+    /// once.
     ///
     /// # Errors
     /// [`Error::Vocabulary`] if there is none.
@@ -77,13 +78,13 @@ impl Vocabulary {
         }
     }
 
-    /// Returns the ids of a text. Symbols that are not in the vocabulary are an error, are skipped, or
-    /// are replaced by U+FFFD, or by a space if the vocabulary has no U+FFFD.
+    /// Returns the ids of a text. Symbols that are not in the vocabulary are an error, are skipped,
+    /// or are replaced by U+FFFD, or by a space if the vocabulary has no U+FFFD.
     ///
     /// # Errors
     /// As for [`Vocabulary::encode`], and [`Error::Setting`] if a symbol must be replaced and the
-    /// vocabulary has neither U+FFFD nor a space, and for [`Unit::Ids`], whose ids are not skipped or
-    /// replaced.
+    /// vocabulary has neither U+FFFD nor a space, and for [`Unit::Ids`], whose ids are not skipped
+    /// or replaced.
     pub fn encode_as(&self, text: &str, unknown: Unknown) -> Result<Vec<u32>> {
         if unknown == Unknown::Error {
             return self.encode(text);
@@ -102,8 +103,8 @@ impl Vocabulary {
         }
     }
 
-    /// Returns the id for symbols that are not in the vocabulary. If they are not replaced, only a file
-    /// that has changed since it was opened has any; they get the last id.
+    /// Returns the id for symbols that are not in the vocabulary. If they are not replaced, only a
+    /// file that has changed since it was opened has any; they get the last id.
     pub(in crate::corpus) fn stand_in(&self, unknown: Unknown) -> Result<u32> {
         if unknown != Unknown::Replace {
             return Ok(self.len() as u32 - 1);
