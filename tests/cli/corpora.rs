@@ -64,7 +64,7 @@ fn documents_are_shuffled_separated_and_split_as_a_whole() {
     refused(
         home.run(&format!("train text.txt --split-by document {TINY}")),
         2,
-        &["split-by = document cannot work: the text has 1 document where 2 parts need one each"],
+        &["split-by = document cannot work: the text has 1 document where 2 splits need one each"],
     );
 }
 

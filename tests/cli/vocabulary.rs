@@ -94,7 +94,7 @@ fn a_text_of_which_nothing_is_left_is_refused() {
     home.write("list.txt", "X\n");
     let refusal =
         home.run(&format!("train text.txt {SHORT} --vocabulary list.txt --unknown skip --out none"));
-    refused(refusal, 1, &["text.txt, without the symbols that the vocabulary lacks, is empty"]);
+    refused(refusal, 1, &["text.txt, without the symbols that are not in the vocabulary, is empty"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use unrolled::{
     DataSettings, Error, Invalid, ModelSettings, OptimizerKind, OptimizerSettings, RunSettings, Schedule,
     ScheduleSettings, Settings, Unit, Windows,
     checkpoint::Checkpoint,
-    corpus::Corpus,
+    corpus::{Corpus, install_truncation_guard},
     train::{Record, Training},
 };
 
@@ -73,6 +73,7 @@ fn a_text_that_shrinks_ends_a_run_that_can_go_on_with_the_text_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("text");
     let content = "the quick brown fox jumps over the lazy dog. ".repeat(2_000);
+    install_truncation_guard().unwrap();
     let open = || {
         fs::write(&path, &content).unwrap();
         Corpus::open(std::slice::from_ref(&path), Unit::Char, Invalid::Error).unwrap()
