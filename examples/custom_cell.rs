@@ -9,7 +9,9 @@
 
 use unrolled::corpus::Corpus;
 use unrolled::model::Model;
-use unrolled::rnn::{CustomCell, Layer, Rnn, RnnCell, Step, StepBackward, Variable, Window, check_gradients};
+use unrolled::network::{
+    CellStep, CellStepBackward, CustomCell, Layer, Network, RnnCell, Variable, Window, check_gradients,
+};
 use unrolled::train::Training;
 use unrolled::{ModelSettings, RunSettings, ScheduleSettings, Settings, Unit};
 
@@ -74,7 +76,7 @@ impl RnnCell for GruCell {
         3 * self.num_units
     }
 
-    fn step(&self, variables: &[&[f32]], step: Step<'_>) {
+    fn step(&self, variables: &[&[f32]], step: CellStep<'_>) {
         let (n, e) = (self.num_units, step.inputs.len() / step.rows);
         for row in 0..step.rows {
             let (x, h) = (&step.inputs[row * e..][..e], &step.state[row * n..][..n]);
@@ -91,7 +93,7 @@ impl RnnCell for GruCell {
         }
     }
 
-    fn step_backward(&self, variables: &[&[f32]], step: StepBackward<'_>) {
+    fn step_backward(&self, variables: &[&[f32]], step: CellStepBackward<'_>) {
         let (n, e) = (self.num_units, step.inputs.len() / step.rows);
         let [d_gates_kernel, d_gates_bias, d_candidate_kernel, d_candidate_bias] = step.d_variables else {
             panic!("a gradient for each of four variables");
@@ -163,7 +165,7 @@ fn main() -> unrolled::Result<()> {
     let x: Vec<f32> = (0..steps * rows * inputs).map(|i| (i as f32 * 0.37).sin()).collect();
     let run = |model: Model| -> unrolled::Result<Vec<f32>> {
         let mut outputs = vec![0.0; steps * rows * n];
-        Rnn::new(model, None)?.forward(&Window::new(steps, rows, &x), &mut outputs)?;
+        Network::new(model, None)?.forward(&Window::new(steps, rows, &x), &mut outputs)?;
         Ok(outputs)
     };
     let (ours, theirs) = (run(custom)?, run(same)?);

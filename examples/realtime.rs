@@ -1,16 +1,18 @@
-//! A small recurrent model as an audio effect: blocks of samples in, blocks of samples out, no allocation in between.
-//! `cargo run --release --example realtime [FILE]`, where FILE holds a PyTorch module with `rnn`, an `nn.LSTM(1, 16)`, and
-//! `head`, an `nn.Linear(16, 1)`; without one, the weights are made up.
+//! A small recurrent model as an audio effect: blocks of samples in, blocks of samples out, without
+//! allocation.
+//!
+//! `cargo run --release --example realtime [FILE]`. FILE holds a PyTorch module with `rnn`, an
+//! `nn.LSTM(1, 16)`, and `head`, an `nn.Linear(16, 1)`. Without FILE the weights are made up.
 
 use std::{path::Path, time::Instant};
 use unrolled::checkpoint::TensorFile;
-use unrolled::fixed::{Dense, Layer, Lstm, Model};
+use unrolled::fixed::{Linear, Lstm, Pipeline, Stage};
 
 const HIDDEN: usize = 16;
 const RATE: f32 = 48_000.0;
 const BLOCK: usize = 64;
 
-type Effect = Model<Lstm<1, HIDDEN>, Dense<HIDDEN, 1>>;
+type Effect = Pipeline<Lstm<1, HIDDEN>, Linear<HIDDEN, 1>>;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut effect = match std::env::args_os().nth(1) {
@@ -27,15 +29,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         best = best.min(start.elapsed().as_secs_f64() / BLOCK as f64);
     }
     let share = 100.0 * best * f64::from(RATE);
-    println!("{:.0} ns per sample, {share:.2}% of the time at {RATE} samples per second", best * 1e9);
-    println!("the last sample: {:.4} became {:.4}", input[BLOCK - 1][0], output[BLOCK - 1][0]);
+    println!("{:.0} ns per sample, {share:.2}% of one core at {RATE} samples per second", best * 1e9);
+    println!("last sample: input {:.4}, output {:.4}", input[BLOCK - 1][0], output[BLOCK - 1][0]);
     Ok(())
 }
 
 fn load(file: &Path) -> unrolled::Result<Effect> {
     let file = TensorFile::load(file)?;
-    let effect = Model::new(file.cell("rnn", 0)?, file.dense("head")?);
-    file.finish()?; // the file has nothing that this effect leaves out
+    let effect = Pipeline::new(file.cell("rnn", 0)?, file.linear("head")?);
+    file.finish()?; // an error if the file holds other tensors
     Ok(effect)
 }
 
@@ -44,10 +46,10 @@ fn make_up() -> Result<Effect, Box<dyn std::error::Error>> {
         |count: usize, scale: f32| -> Vec<f32> { (0..count).map(|i| scale * (i as f32).sin()).collect() };
     let (rows, bias) = (4 * HIDDEN, vec![0.0; 4 * HIDDEN]);
     let cell = Lstm::new(&wave(rows, 0.9), &wave(rows * HIDDEN, 0.25), &bias, &bias)?;
-    Ok(Model::new(cell, Dense::new(&wave(HIDDEN, 0.5), &[0.0])?))
+    Ok(Pipeline::new(cell, Linear::new(&wave(HIDDEN, 0.5), &[0.0])?))
 }
 
-/// A string that is plucked twice a second.
+/// Returns the sound of a string that is plucked twice a second.
 fn pluck(seconds: f32) -> f32 {
     let since = seconds % 0.5;
     (-6.0 * since).exp() * (std::f32::consts::TAU * 110.0 * since).sin()

@@ -24,7 +24,7 @@ fn main() -> Result<()> {
         }
     }
     let sampling = Sampling { temperature: 0.8, ..Sampling::default() };
-    let mut generator = Generator::new(training.model(), training.vocabulary(), sampling, 0)?;
+    let mut generator = Generator::new(training.model().clone(), training.vocabulary(), sampling, 0)?;
     let ids: Vec<u32> = (0..500).map(|_| generator.next_id()).collect();
     println!("{}", training.vocabulary().decode(&ids));
     Ok(())

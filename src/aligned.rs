@@ -1,18 +1,19 @@
-//! Packed weights: floats that begin on a cache line, so that no vector lies across two; on huge pages where they are many.
+//! Memory of packed weights. It starts on a cache line, so that no vector crosses two lines. Large
+//! weights are on huge pages.
 
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use memmap2::MmapMut;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// Floats from which on memory is asked for in huge pages: four of 2 MB. The sweep over such weights else waits for the
-/// translation of addresses.
-const MANY: usize = 2 << 20;
+/// The smallest number of floats on huge pages: four pages of 2 MB. On small pages the walk over
+/// such weights would wait for address translation.
+const HUGE: usize = 2 << 20;
 
-/// A cache line, and a vector of sixteen.
+/// A cache line, which is a vector of sixteen floats.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
+struct CacheLine([f32; 16]);
 
 /// A growable slice of floats whose address is a multiple of 64 bytes.
 #[derive(Default)]
@@ -22,7 +23,7 @@ pub(crate) struct Aligned {
 }
 
 enum Memory {
-    Lines(Vec<Line>),
+    Lines(Vec<CacheLine>),
     Pages(MmapMut),
 }
 
@@ -33,10 +34,10 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Zeros.
+    /// Returns memory of zeros.
     fn new(len: usize) -> Self {
-        let pages = if len >= MANY { pages(size_of::<f32>() * len) } else { None };
-        pages.map_or_else(|| Self::Lines(vec![Line::zeroed(); len.div_ceil(16)]), Self::Pages)
+        let pages = if len >= HUGE { pages(size_of::<f32>() * len) } else { None };
+        pages.map_or_else(|| Self::Lines(vec![CacheLine::zeroed(); len.div_ceil(16)]), Self::Pages)
     }
 
     fn capacity(&self) -> usize {
@@ -47,18 +48,18 @@ impl Memory {
     }
 }
 
-/// Memory of its own for `bytes`; where the system has none to map, the allocator is asked instead.
+/// Maps `bytes` of memory; `None` if the system refuses, and the allocator is used instead.
 fn pages(bytes: usize) -> Option<MmapMut> {
     let pages = MmapMut::map_anon(bytes).ok()?;
-    // A kernel without huge pages refuses the advice, and the mapping serves as it is.
+    // A system without huge pages ignores the advice. The mapping works anyway.
     #[cfg(target_os = "linux")]
     let _ = pages.advise(memmap2::Advice::HugePage);
     Some(pages)
 }
 
 impl Aligned {
-    /// Cuts off, or makes room, until there are `len` floats; what they hold then is unspecified. Allocates only beyond the
-    /// longest length so far.
+    /// Sets the length to `len` floats, with unspecified values. Allocates only beyond the longest
+    /// length so far.
     pub(crate) fn resize(&mut self, len: usize) {
         if len > self.memory.capacity() {
             self.memory = Memory::new(len);
@@ -103,11 +104,11 @@ impl fmt::Debug for Aligned {
 
 #[cfg(test)]
 mod tests {
-    use super::{Aligned, MANY};
+    use super::{Aligned, HUGE};
 
     #[test]
-    fn any_length_begins_on_a_cache_line() {
-        for len in (0..50).chain([MANY - 1, MANY, MANY + 1]) {
+    fn any_length_starts_on_a_cache_line() {
+        for len in (0..50).chain([HUGE - 1, HUGE, HUGE + 1]) {
             let mut floats = Aligned::default();
             for longer in [len, len + 17, len] {
                 floats.resize(longer);

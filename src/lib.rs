@@ -12,7 +12,7 @@
 //!    symbol. The model is never written to; the [`exec::State`] is a value of its own, to be saved, cloned and set.
 //! 4. [`train::Training`] goes forward, takes the softmax cross-entropy, goes backward through the T steps, clips, updates
 //!    (Adam, Adagrad, RMSProp, SGD) and packs the weights anew: one [`step`](train::Training::step). Those with an update
-//!    rule of their own take [`train::gradients`], those with vectors or a loss of their own [`rnn`], [`loss`] and [`optim`].
+//!    rule of their own take a [`network::Network`] and [`optim`], those with a loss of their own [`loss`].
 //!    [`train::evaluate`] gives loss and accuracy on a part of a text.
 //! 5. A [`checkpoint::Checkpoint`] is all of that as one safetensors file, which PyTorch can open and a run can continue
 //!    from, to the same bits as if it had never stopped.
@@ -47,7 +47,7 @@
 //! assert!(evaluation.loss < 0.3 * first);
 //!
 //! let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
-//! let mut generator = Generator::new(training.model(), training.vocabulary(), sampling, 0)?;
+//! let mut generator = Generator::new(training.model().clone(), training.vocabulary(), sampling, 0)?;
 //! generator.prompt("the cat ")?;
 //! let ids: Vec<u32> = (0..10).map(|_| generator.next_id()).collect();
 //! assert_eq!(training.vocabulary().decode(&ids), "sat on the");
@@ -99,12 +99,12 @@ pub mod exec;
 pub mod fixed;
 pub mod loss;
 pub mod model;
+pub mod network;
 pub mod optim;
 mod parallel;
 mod phases;
 mod presets;
 pub mod random;
-pub mod rnn;
 pub mod sample;
 pub mod schedule;
 mod settings;

@@ -18,12 +18,12 @@
 //! use unrolled::loss::sparse_softmax_cross_entropy;
 //! use unrolled::model::Model;
 //! use unrolled::optim::Optimizer;
-//! use unrolled::rnn::{Layer, Rnn, Window};
+//! use unrolled::network::{Layer, Network, Window};
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! // One number a step comes in; the two outputs of the second layer are logits: was the number before it a one?
 //! let stack = [Layer::lstm(8), Layer::gru(2)];
-//! let mut rnn = Rnn::new(Model::of_stack(&stack, 1, &ModelSettings::default(), 1)?, None)?;
+//! let mut rnn = Network::new(Model::of_stack(&stack, 1, &ModelSettings::default(), 1)?, None)?;
 //! let settings = OptimizerSettings { clip: 1.0, ..OptimizerSettings::adam() };
 //! let mut optimizer = Optimizer::new(&settings, rnn.model().parameters().values.len(), None)?;
 //! let inputs = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0]; // T = 8, B = 1, E = 1
@@ -167,7 +167,7 @@ impl UpdateRule {
             OptimizerKind::Sgd => Rule::Sgd { rate: rate as f32, momentum },
             OptimizerKind::Adagrad => Rule::Adagrad { rate: rate as f32, epsilon },
             OptimizerKind::Rmsprop if self.centered => {
-                Rule::CentredRmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon }
+                Rule::CenteredRmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon }
             }
             OptimizerKind::Rmsprop => {
                 Rule::Rmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon }

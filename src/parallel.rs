@@ -116,6 +116,11 @@ impl Threads {
         Self::start(count, if oversubscribes() { count } else { count.min(cores()) })
     }
 
+    /// The calling thread alone.
+    pub(crate) fn calling() -> Self {
+        Self { pool: None, count: 1 }
+    }
+
     fn start(count: usize, started: usize) -> Result<Self> {
         let pool = (count > 1).then(|| Pool::of(started)).transpose().map_err(|error| Error::Setting {
             name: "threads",

@@ -11,6 +11,7 @@ use crate::{
     model::Model,
     random::{DrawPurpose, Draws},
 };
+use std::sync::Arc;
 
 /// The way the next symbol is drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,7 +158,7 @@ fn pick(candidates: &[WeightedId], target: f64) -> Option<u32> {
 /// to it.
 #[derive(Debug)]
 pub struct Generator<'m> {
-    stream: Stream<'m>,
+    stream: Stream,
     vocabulary: &'m Vocabulary,
     sampling: Sampling,
     position: DrawPosition,
@@ -174,13 +175,15 @@ impl<'m> Generator<'m> {
     /// [`Error::Setting`] for an invalid sampling, and for a vocabulary of another size than the
     /// model's.
     pub fn new(
-        model: &'m Model,
+        model: impl Into<Arc<Model>>,
         vocabulary: &'m Vocabulary,
         sampling: Sampling,
         sequence: u64,
     ) -> Result<Self> {
         sampling.validate()?;
+        let model = model.into();
         let symbols = model.config().vocabulary;
+        model.config().check_predicts_symbols()?;
         if vocabulary.len() != symbols {
             let expected =
                 format!("the model was built for {symbols} symbols; take the vocabulary of its checkpoint");
@@ -205,8 +208,7 @@ impl<'m> Generator<'m> {
     /// # Errors
     /// As for [`Vocabulary::encode_as`]. Nothing is fed then.
     pub fn prompt_as(&mut self, text: &str, unknown: Unknown) -> Result<()> {
-        self.feed(&self.vocabulary.encode_as(text, unknown)?);
-        Ok(())
+        self.feed(&self.vocabulary.encode_as(text, unknown)?)
     }
 
     /// Feeds ids that the model continues.
@@ -215,22 +217,22 @@ impl<'m> Generator<'m> {
     /// [`Error::UnknownId`] for an id that is not below V. Nothing is fed then.
     pub fn prompt_ids(&mut self, ids: &[u32]) -> Result<()> {
         self.vocabulary.check_ids(ids)?;
-        self.feed(ids);
-        Ok(())
+        self.feed(ids)
     }
 
-    fn feed(&mut self, ids: &[u32]) {
+    fn feed(&mut self, ids: &[u32]) -> Result<()> {
         for &id in ids {
             if let Some(before) = self.pending.replace(id) {
-                self.stream.step(before);
+                self.stream.step(&before)?;
             }
         }
+        Ok(())
     }
 
     /// Draws the next symbol and returns its id.
     pub fn next_id(&mut self) -> u32 {
         let before = self.pending.unwrap_or_else(|| self.start());
-        let logits = self.stream.step(before);
+        let logits = self.stream.step(&before).expect("ids of the model's own vocabulary");
         let id = self.sampling.draw_at(logits, self.position, &mut self.scratch);
         self.position.index += 1;
         self.pending = Some(id);
@@ -388,7 +390,7 @@ mod tests {
     #[test]
     fn a_vocabulary_of_another_model_is_refused() {
         let (model, words) = (model(), Vocabulary::from_json(r#"["a"]"#).unwrap());
-        let refused = Generator::new(&model, &words, sampling(), 0).unwrap_err().to_string();
+        let refused = Generator::new(model.clone(), &words, sampling(), 0).unwrap_err().to_string();
         assert!(
             refused.contains("vocabulary = 1 cannot work: the model was built for 4 symbols"),
             "{refused}"
@@ -398,7 +400,8 @@ mod tests {
     #[test]
     fn sequences_differ_and_are_repeatable() {
         let (model, words) = (model(), words());
-        let write = |sequence| text(&mut Generator::new(&model, &words, sampling(), sequence).unwrap(), 30);
+        let write =
+            |sequence| text(&mut Generator::new(model.clone(), &words, sampling(), sequence).unwrap(), 30);
         assert_eq!(write(0), write(0));
         assert_ne!(write(0), write(1));
     }
@@ -407,7 +410,7 @@ mod tests {
     fn no_prompt_is_a_newline_and_prompts_may_be_fed_in_parts() {
         let (model, words) = (model(), words());
         let write = |prompts: &[&str]| {
-            let mut generator = Generator::new(&model, &words, sampling(), 3).unwrap();
+            let mut generator = Generator::new(model.clone(), &words, sampling(), 3).unwrap();
             prompts.iter().for_each(|prompt| generator.prompt(prompt).unwrap());
             (text(&mut generator, 2), generator.stream.state())
         };
@@ -420,7 +423,7 @@ mod tests {
     fn ids_are_a_prompt_in_both_forms() {
         let (model, ids) = (model(), Vocabulary::of_ids(4).unwrap());
         let write = |prompt: &dyn Fn(&mut Generator) -> Result<()>| {
-            let mut generator = Generator::new(&model, &ids, sampling(), 0).unwrap();
+            let mut generator = Generator::new(model.clone(), &ids, sampling(), 0).unwrap();
             prompt(&mut generator).map(|()| text(&mut generator, 20))
         };
         let drawn = write(&|generator| generator.prompt_ids(&[3, 0, 2])).unwrap();
@@ -433,9 +436,9 @@ mod tests {
     #[test]
     fn an_unknown_symbol_in_a_prompt_feeds_nothing() {
         let (model, words) = (model(), words());
-        let mut generator = Generator::new(&model, &words, sampling(), 0).unwrap();
+        let mut generator = Generator::new(model.clone(), &words, sampling(), 0).unwrap();
         assert!(generator.prompt("ab?").unwrap_err().to_string().contains('?'));
-        let mut untouched = Generator::new(&model, &words, sampling(), 0).unwrap();
+        let mut untouched = Generator::new(model.clone(), &words, sampling(), 0).unwrap();
         assert_eq!(text(&mut generator, 10), text(&mut untouched, 10));
     }
 }

@@ -9,8 +9,11 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use unrolled::corpus::{Batch, Corpus};
 use unrolled::exec::Dropout;
+use unrolled::exec::Window;
+use unrolled::loss::{Loss, Objective};
 use unrolled::model::Model;
-use unrolled::train::{Differentiator, Training};
+use unrolled::network::Network;
+use unrolled::train::Training;
 use unrolled::{
     Cell, ClipMode, InputKind, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Reset, RunSettings,
     Settings, Unit, Windows,
@@ -115,13 +118,19 @@ fn training_allocates_nothing() {
     }
 }
 
-fn differentiators_allocate_nothing_while_shapes_repeat() {
+/// Differentiates a batch.
+fn run(network: &mut Network, batch: &Batch, lengths: Option<&[usize]>, dropout: Option<Dropout>) {
+    let window = Window { lengths, dropout, ..Window::new(batch.steps, batch.rows, &batch.inputs) };
+    network.differentiate(&window, &Objective::new(Loss::CROSS_ENTROPY, &batch.targets)).unwrap();
+}
+
+fn networks_allocate_nothing_while_shapes_repeat() {
     for (input, vocabulary) in
         [(InputKind::OneHot, 65), (InputKind::OneHot, 2000), (InputKind::Embedding, 2000)]
     {
         for threads in [1, 2] {
             let model = Model::new(&ModelSettings { input, ..settings().model }, vocabulary, 1).unwrap();
-            let mut differentiator = Differentiator::new(model, Some(threads)).unwrap();
+            let mut network = Network::new(model, Some(threads)).unwrap();
             let ids = |factor: usize| (0..160).map(|i| (i * factor % vocabulary) as u32).collect();
             let batch = Batch { steps: 10, rows: 16, inputs: ids(17), targets: ids(31), fresh: true };
             let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
@@ -129,9 +138,9 @@ fn differentiators_allocate_nothing_while_shapes_repeat() {
             // A run enters the pool for packing, for the table, for the window and for the
             // gradients.
             check(&format!("{input:?}, V = {vocabulary}"), (threads, 8), || {
-                differentiator.run_with_dropout(&batch, None, None, dropout).unwrap();
-                differentiator.run(&batch, Some(&lengths), None).unwrap();
-                differentiator.parameters_and_gradient().0[0] += 0.1;
+                run(&mut network, &batch, None, Some(dropout));
+                run(&mut network, &batch, Some(&lengths), None);
+                network.parameters_and_gradient().0[0] += 0.1;
             });
         }
     }
@@ -142,14 +151,14 @@ fn large_vocabularies_allocate_nothing() {
     let (vocabulary, steps, rows) = (8000, 40, 16);
     for threads in [1, 2] {
         let model = Model::new(&ModelSettings { hidden: 8, ..settings().model }, vocabulary, 1).unwrap();
-        let mut differentiator = Differentiator::new(model, Some(threads)).unwrap();
+        let mut network = Network::new(model, Some(threads)).unwrap();
         let ids = |factor: usize| (0..steps * rows).map(|i| (i * factor % vocabulary) as u32).collect();
         let batch = Batch { steps, rows, inputs: ids(17), targets: ids(31), fresh: true };
         let lengths: Vec<usize> = (0..rows).map(|row| steps - row % 3).collect();
         check_steps(5, &format!("V = {vocabulary}"), (threads, 8), || {
-            differentiator.run(&batch, None, None).unwrap();
-            differentiator.run(&batch, Some(&lengths), None).unwrap();
-            differentiator.parameters_and_gradient().0[0] += 0.1;
+            run(&mut network, &batch, None, None);
+            run(&mut network, &batch, Some(&lengths), None);
+            network.parameters_and_gradient().0[0] += 0.1;
         });
     }
 }
@@ -182,6 +191,6 @@ fn the_counter_counts_on_all_threads() {
 fn a_step_allocates_nothing_after_the_first() {
     the_counter_counts_on_all_threads();
     training_allocates_nothing();
-    differentiators_allocate_nothing_while_shapes_repeat();
+    networks_allocate_nothing_while_shapes_repeat();
     large_vocabularies_allocate_nothing();
 }

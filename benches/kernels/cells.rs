@@ -1,41 +1,43 @@
-//! One layer's window: the recurrent product with the gates as its epilogue, forward alone and with the backward pass.
+//! One layer's window, forward alone and forward with backward: the recurrent product and the
+//! gates.
 
 use crate::isa;
 use crate::measure::{Group, Peaks, Work, assert_close, numbers};
 use criterion::Criterion;
 use std::ops::Range;
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::reference::{self, Cell, Deltas, Trace};
+use unrolled_kernels::reference::{self, Deltas, ReferenceCell, Trace};
 use unrolled_kernels::rnn::{self, Activation};
-use unrolled_kernels::{Input, Window, gru, lstm};
+use unrolled_kernels::{Input, WindowShape, gru, lstm};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+enum CellKind {
     Rnn,
     Lstm,
     GruAfter,
     GruBefore,
 }
 
-const KINDS: [Kind; 4] = [Kind::Rnn, Kind::Lstm, Kind::GruAfter, Kind::GruBefore];
+const KINDS: [CellKind; 4] = [CellKind::Rnn, CellKind::Lstm, CellKind::GruAfter, CellKind::GruBefore];
 /// (H, B, T)
 const SHAPES: [(usize, usize, usize); 3] = [(100, 200, 5), (128, 50, 10), (512, 50, 3)];
-/// Batch rows that are compared with the naive twin; rows do not depend on each other.
+/// Number of batch rows that are compared with the reference. Rows do not depend on each other.
 const CHECKED: usize = 2;
-/// Gates go through exponentials of our own, and through T steps.
+/// The kernels approximate exponentials, and errors go through T steps.
 const TOLERANCE: f32 = 2e-5;
 
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     for (hidden, rows, steps) in SHAPES {
         let name = format!("cells {hidden}, {rows} rows x {steps} steps");
         let mut group = Group::new(criterion, peaks, &name);
-        let window = Window { steps, rows, hidden, keep: true, active: &[] };
+        let window = WindowShape { steps, rows, hidden, keep: true, active: &[] };
         for kind in KINDS {
             let products = (2 * kind.gates() * hidden * hidden * rows * steps) as f64;
-            let prepare = || Layer::checked(kind, window);
-            group.time(&format!("{kind:?}/forward"), Work::of(products), prepare, Layer::forward);
-            // Backward, the last step has no deltas after it to multiply; the candidate of `GruBefore` needs none.
-            let spared = if kind == Kind::GruBefore { 2.0 / 3.0 } else { 1.0 };
+            let prepare = || CellBench::checked(kind, window);
+            group.time(&format!("{kind:?}/forward"), Work::of(products), prepare, CellBench::forward);
+            // Backward, the last step multiplies no deltas of a next step. The candidate of
+            // `GruBefore` does not need them.
+            let spared = if kind == CellKind::GruBefore { 2.0 / 3.0 } else { 1.0 };
             let both = products * (2.0 - spared / steps as f64);
             group.time(&format!("{kind:?}/forward, backward"), Work::of(both), prepare, |layer| {
                 layer.forward();
@@ -45,7 +47,7 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     }
 }
 
-impl Kind {
+impl CellKind {
     fn gates(self) -> usize {
         match self {
             Self::Rnn => 1,
@@ -54,12 +56,12 @@ impl Kind {
         }
     }
 
-    /// Slots of a stored row.
+    /// Returns the slots of a stored row.
     fn stored(self) -> usize {
         if self == Self::GruAfter { 4 } else { self.gates() }
     }
 
-    /// What `weight_hh` feeds: one product, or two.
+    /// Returns the slots that `weight_hh` feeds, in one product or two.
     fn slots(self, hidden: usize) -> Vec<Slots> {
         match self {
             Self::Rnn => vec![rnn::slots(hidden)],
@@ -69,7 +71,7 @@ impl Kind {
         }
     }
 
-    /// The panels of each product.
+    /// Returns the panels of each product.
     fn panels(self, hidden: usize) -> Vec<Panels> {
         match self {
             Self::Rnn => vec![Panels::plain(hidden)],
@@ -81,10 +83,10 @@ impl Kind {
     }
 }
 
-/// Weights and buffers of one layer that starts from zero and is fed the same bias at every step.
-struct Layer {
-    kind: Kind,
-    window: Window<'static>,
+/// Weights and buffers of one layer that starts from zero and gets the same bias at every step.
+struct CellBench {
+    kind: CellKind,
+    window: WindowShape<'static>,
     weight: Vec<f32>,
     bias: Vec<f32>,
     panels: Vec<Panels>,
@@ -100,8 +102,8 @@ struct Layer {
     carry: Vec<f32>,
 }
 
-impl Layer {
-    fn new(kind: Kind, window: Window<'static>) -> Self {
+impl CellBench {
+    fn new(kind: CellKind, window: WindowShape<'static>) -> Self {
         let hidden = window.hidden;
         let scale = 1.0 / (hidden as f32).sqrt();
         let weight: Vec<f32> = numbers(kind.gates() * hidden * hidden, 1).iter().map(|w| w * scale).collect();
@@ -144,19 +146,19 @@ impl Layer {
         let input = Input { start: &self.bias, ids: None, dense: None };
         let recurrent = &self.packed[0];
         match self.kind {
-            Kind::Rnn => {
+            CellKind::Rnn => {
                 let (activation, panels) = (Activation::Tanh, &self.panels[0]);
-                rnn::Forward { window, activation, input, recurrent, panels, h }.run_on(isa());
+                rnn::RnnForward { window, activation, input, recurrent, panels, h }.run_on(isa());
             }
-            Kind::Lstm => {
+            CellKind::Lstm => {
                 let (c, tanh_c) = (&mut self.c[..], &mut self.extra[..]);
-                lstm::Forward { window, input, recurrent, h, c, gates, tanh_c }.run_on(isa());
+                lstm::LstmForward { window, input, recurrent, h, c, gates, tanh_c }.run_on(isa());
             }
-            Kind::GruAfter => gru::ForwardAfter { window, input, recurrent, h, gates }.run_on(isa()),
-            Kind::GruBefore => {
+            CellKind::GruAfter => gru::GruAfterForward { window, input, recurrent, h, gates }.run_on(isa()),
+            CellKind::GruBefore => {
                 let (candidate, candidate_panels) = (&self.packed[1], &self.panels[1]);
                 let reset_h = &mut self.extra[..];
-                gru::ForwardBefore {
+                gru::GruBeforeForward {
                     window,
                     input,
                     recurrent,
@@ -178,20 +180,23 @@ impl Layer {
         let (h, dh) = (&self.h[..], &self.dh[..]);
         let (carry, gates) = (&mut self.carry[..], &mut self.gates[..]);
         match self.kind {
-            Kind::Rnn => {
+            CellKind::Rnn => {
                 let (activation, deltas) = (Activation::Tanh, gates);
-                rnn::Backward { window, activation, recurrent, panels, pieces, h, dh, deltas }.run_on(isa());
+                rnn::RnnBackward { window, activation, recurrent, panels, pieces, h, dh, deltas }
+                    .run_on(isa());
             }
-            Kind::Lstm => {
+            CellKind::Lstm => {
                 let (c, tanh_c, dc) = (&self.c[..], &self.extra[..], carry);
-                lstm::Backward { window, recurrent, panels, pieces, c, tanh_c, dh, dc, gates }.run_on(isa());
+                lstm::LstmBackward { window, recurrent, panels, pieces, c, tanh_c, dh, dc, gates }
+                    .run_on(isa());
             }
-            Kind::GruAfter => {
-                gru::BackwardAfter { window, recurrent, panels, pieces, h, dh, carry, gates }.run_on(isa());
+            CellKind::GruAfter => {
+                gru::GruAfterBackward { window, recurrent, panels, pieces, h, dh, carry, gates }
+                    .run_on(isa());
             }
-            Kind::GruBefore => {
+            CellKind::GruBefore => {
                 let (candidate, candidate_pieces) = (&self.packed_t[1], &self.pieces[1]);
-                gru::BackwardBefore {
+                gru::GruBeforeBackward {
                     window,
                     recurrent,
                     candidate,
@@ -208,12 +213,12 @@ impl Layer {
         }
     }
 
-    /// A layer whose first rows have the twin's states and deltas.
-    fn checked(kind: Kind, window: Window<'static>) -> Self {
+    /// Returns a layer whose first rows have the states and deltas of the reference.
+    fn checked(kind: CellKind, window: WindowShape<'static>) -> Self {
         let mut layer = Self::new(kind, window);
         let (hidden, stored) = (window.hidden, kind.stored());
         let dh = layer.first_rows(&layer.dh, 1);
-        let (trace, deltas) = layer.twin(&dh);
+        let (trace, deltas) = layer.reference(&dh);
         layer.forward();
         assert_close(&layer.first_rows(&layer.h, 1), &trace.h, TOLERANCE, &format!("{kind:?} {hidden}: h"));
         layer.backward();
@@ -222,7 +227,7 @@ impl Layer {
         layer
     }
 
-    /// The first rows of each step of [_, B, stored], as [_, CHECKED, slot, H].
+    /// Returns the first rows of each step of [_, B, stored], as [_, CHECKED, slot, H].
     fn first_rows(&self, values: &[f32], slots: usize) -> Vec<f32> {
         let hidden = self.window.hidden;
         let width = slots * padded(hidden);
@@ -231,10 +236,10 @@ impl Layer {
         rows.flat_map(|row| unstore(row, slots, hidden)).collect()
     }
 
-    fn twin(&self, dh: &[f32]) -> (Trace, Deltas) {
+    fn reference(&self, dh: &[f32]) -> (Trace, Deltas) {
         let (steps, hidden, stored) = (self.window.steps, self.window.hidden, self.kind.stored());
         let start = unstore(&self.bias, stored, hidden).repeat(steps * CHECKED);
-        let cell = Cell {
+        let cell = ReferenceCell {
             steps,
             rows: CHECKED,
             width: 0,
@@ -246,22 +251,22 @@ impl Layer {
         };
         let zero = vec![0.0; CHECKED * hidden];
         match self.kind {
-            Kind::Rnn => {
+            CellKind::Rnn => {
                 let trace = reference::rnn_forward(&cell, Activation::Tanh, &zero);
                 let deltas = reference::rnn_backward(&cell, Activation::Tanh, &trace, dh);
                 (trace, deltas)
             }
-            Kind::Lstm => {
+            CellKind::Lstm => {
                 let trace = reference::lstm_forward(&cell, &zero, &zero);
                 let deltas = reference::lstm_backward(&cell, &trace, dh, &zero);
                 (trace, deltas)
             }
-            Kind::GruAfter => {
+            CellKind::GruAfter => {
                 let trace = reference::gru_after_forward(&cell, &zero);
                 let deltas = reference::gru_after_backward(&cell, &trace, dh, &zero);
                 (trace, deltas)
             }
-            Kind::GruBefore => {
+            CellKind::GruBefore => {
                 let trace = reference::gru_before_forward(&cell, &zero);
                 let deltas = reference::gru_before_backward(&cell, &trace, dh, &zero);
                 (trace, deltas)
@@ -270,7 +275,7 @@ impl Layer {
     }
 }
 
-/// [M, slot, H] to stored rows [M, block, slot, 16].
+/// Converts [M, slot, H] to stored rows [M, block, slot, 16].
 fn store(plain: &[f32], slots: usize, hidden: usize) -> Vec<f32> {
     let mut stored = vec![0.0; plain.len() / hidden * padded(hidden)];
     for (i, value) in plain.iter().enumerate() {
@@ -279,13 +284,13 @@ fn store(plain: &[f32], slots: usize, hidden: usize) -> Vec<f32> {
     stored
 }
 
-/// The inverse.
+/// The inverse of [`store`].
 fn unstore(stored: &[f32], slots: usize, hidden: usize) -> Vec<f32> {
     let count = stored.len() / padded(hidden) * hidden;
     (0..count).map(|i| stored[place(i, slots, hidden)]).collect()
 }
 
-/// Where value i of [M, slot, H] lies in stored rows.
+/// Returns the place of value i of [M, slot, H] in stored rows.
 fn place(i: usize, slots: usize, hidden: usize) -> usize {
     let (row, slot, unit) = (i / (slots * hidden), i / hidden % slots, i % hidden);
     row * slots * padded(hidden) + (unit / 16 * slots + slot) * 16 + unit % 16

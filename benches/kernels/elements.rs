@@ -1,5 +1,5 @@
-//! What works element by element: activations, softmax with its loss and gradient, optimiser updates. Compare the times with
-//! those of the products; there is no peak to set them against.
+//! Functions of elements: activations, softmax with its loss and gradient, optimizer updates.
+//! Compare the times with those of the products; there is no peak for them.
 
 use crate::isa;
 use crate::measure::{Group, Peaks, Work, assert_close, numbers};
@@ -9,18 +9,19 @@ use unrolled_kernels::reference;
 use unrolled_kernels::softmax::CrossEntropy;
 use unrolled_kernels::update::{Rule, Update};
 
-/// Values of an activation: they fit the nearest cache.
+/// Number of values of an activation. They fit in the first-level cache.
 const VALUES: usize = 4096;
-/// Parameters of an update: those of an LSTM 2x128.
+/// Number of parameters of an update, as in an LSTM 2x128.
 const PARAMETERS: usize = 210_000;
-/// Tokens of a window, and symbols.
+/// Number of tokens of a window.
 const TOKENS: usize = 2500;
+/// Number of symbols.
 const VOCABULARY: usize = 65;
 
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     let mut group = Group::new(criterion, peaks, "activations of 4096 values");
-    for (function, name, twin) in functions() {
-        let prepare = || activation(function, name, twin);
+    for (function, name, exact) in functions() {
+        let prepare = || activation(function, name, exact);
         group.time(name, Work::of(0.0), prepare, |(from, to)| activate(function, from, to));
     }
     drop(group);
@@ -34,9 +35,9 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     }
 }
 
-type Twin = fn(f32) -> f32;
+type ExactFunction = fn(f32) -> f32;
 
-fn functions() -> [(Function, &'static str, Twin); 3] {
+fn functions() -> [(Function, &'static str, ExactFunction); 3] {
     let exp = |x: f32| f64::from(x).exp() as f32;
     [
         (Function::Exp, "exp", exp),
@@ -50,12 +51,12 @@ fn activate(function: Function, from: &[f32], to: &mut [f32]) {
     Activate { function, values: to }.run_on(isa());
 }
 
-fn activation(function: Function, name: &str, twin: Twin) -> (Vec<f32>, Vec<f32>) {
+fn activation(function: Function, name: &str, exact: ExactFunction) -> (Vec<f32>, Vec<f32>) {
     let from: Vec<f32> = numbers(VALUES, 1).iter().map(|x| 8.0 * x).collect();
     let mut to = vec![0.0; VALUES];
     activate(function, &from, &mut to);
     for (x, y) in from.iter().zip(&to) {
-        assert!((y - twin(*x)).abs() <= 4e-7 * twin(*x).abs(), "{name}({x}) is {y}");
+        assert!((y - exact(*x)).abs() <= 4e-7 * exact(*x).abs(), "{name}({x}) is {y}");
     }
     (from, to)
 }

@@ -1,5 +1,6 @@
-//! The kernels by themselves, on one thread: products beside matrixmultiply's sgemm, cells, and what works element by
-//! element. Each is compared with its naive twin before it is timed.
+//! The kernels alone, on one thread: products beside matrixmultiply's sgemm, packing, cells,
+//! functions of elements, and fixed cells. Each is compared with its reference implementation
+//! before it is timed.
 
 mod cells;
 mod elements;
@@ -19,7 +20,8 @@ fn main() {
     criterion.final_summary();
 }
 
-/// The instruction set that runs.
+/// Returns the instruction set that runs.
 fn isa() -> unrolled_kernels::Isa {
-    unrolled_kernels::Isa::detect().expect("UNROLLED_ISA names an instruction set that is there, or nothing")
+    let detected = unrolled_kernels::Isa::detect();
+    detected.expect("UNROLLED_ISA is unset, or names an instruction set of this processor")
 }

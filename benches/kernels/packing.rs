@@ -1,4 +1,4 @@
-//! Weights into panels, as after every optimiser step.
+//! Packing weights into panels, as after every optimizer step.
 
 use crate::isa;
 use crate::measure::{Group, Peaks, Work, assert_close, numbers};
@@ -11,14 +11,14 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     let mut group = Group::new(criterion, peaks, "packing");
     for hidden in [100, 128, 512] {
         let forward = format!("lstm {hidden}/forward");
-        group.time(&forward, Work::of(0.0), || Packing::new(hidden), Packing::forward);
+        group.time(&forward, Work::of(0.0), || PackingBench::new(hidden), PackingBench::forward);
         let transposed = format!("lstm {hidden}/transposed");
-        group.time(&transposed, Work::of(0.0), || Packing::new(hidden), Packing::transposed);
+        group.time(&transposed, Work::of(0.0), || PackingBench::new(hidden), PackingBench::transposed);
     }
 }
 
 /// `weight_hh` of an LSTM, [4 H, H].
-struct Packing {
+struct PackingBench {
     hidden: usize,
     slots: Slots,
     weight: Vec<f32>,
@@ -28,7 +28,7 @@ struct Packing {
     packed_t: Vec<f32>,
 }
 
-impl Packing {
+impl PackingBench {
     fn new(hidden: usize) -> Self {
         let slots = lstm::slots(hidden);
         let (gates, plain) = (Panels::gates(&slots), Panels::plain(hidden));
@@ -50,7 +50,7 @@ impl Packing {
         self.plain.pack_transposed(isa(), &self.weight, self.hidden, &self.slots, &mut self.packed_t);
     }
 
-    /// A product with the packed weights is one with the weights.
+    /// A product with the packed weights equals one with the weights.
     fn check_forward(&self) {
         let (hidden, x) = (self.hidden, numbers(self.hidden, 6));
         let expected = reference::affine(hidden, &x, &self.weight, &vec![0.0; 4 * hidden]);

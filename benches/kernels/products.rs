@@ -1,40 +1,43 @@
-//! Products of all rows of a window with a weight matrix, and its gradient, beside matrixmultiply's sgemm.
+//! Products of all rows of a window with a weight matrix, and its gradient, beside matrixmultiply's
+//! sgemm.
 //!
-//! M rows (T B), K inputs, N outputs: the hidden layers of the models that `benches/model` times, and a head.
+//! M rows (T B), K inputs, N outputs: the hidden layers of the models of `benches/model`, and a
+//! head.
 
 use crate::isa;
 use crate::measure::{Group, Peaks, Work, assert_close, numbers};
 use criterion::Criterion;
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gemm::{Pairs, ROWS, WeightGradient};
 use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::pairs::{PairRun, Pairs};
 use unrolled_kernels::reference;
+use unrolled_kernels::weight_gradient::{ROWS, WeightGradient};
 
 #[derive(Clone, Copy)]
-struct Shape {
+struct ProductShape {
     rows: usize,
     depth: usize,
     outputs: usize,
 }
 
-const SHAPES: [Shape; 4] = [
-    Shape { rows: 1000, depth: 100, outputs: 400 },
-    Shape { rows: 2500, depth: 128, outputs: 512 },
-    Shape { rows: 2500, depth: 512, outputs: 2048 },
-    Shape { rows: 2500, depth: 128, outputs: 65 },
+const SHAPES: [ProductShape; 4] = [
+    ProductShape { rows: 1000, depth: 100, outputs: 400 },
+    ProductShape { rows: 2500, depth: 128, outputs: 512 },
+    ProductShape { rows: 2500, depth: 512, outputs: 2048 },
+    ProductShape { rows: 2500, depth: 128, outputs: 65 },
 ];
 
-/// Sums of up to 2500 products in another order.
+/// The tolerance for sums of up to 2500 products in another order.
 const TOLERANCE: f32 = 1e-5;
 
-impl Shape {
+impl ProductShape {
     fn name(self) -> String {
         format!("{}x{}x{}", self.rows, self.depth, self.outputs)
     }
     fn work(self) -> Work {
         Work::of(2.0 * self.rows as f64 * self.depth as f64 * self.outputs as f64)
     }
-    /// Some outputs whose sums are compared with the twin's.
+    /// Returns some outputs whose sums are compared with the reference.
     fn samples(self) -> [usize; 3] {
         [0, self.outputs / 2, self.outputs - 1]
     }
@@ -63,7 +66,7 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
 
 /// y = x W^T for W [N, K].
 struct Product {
-    shape: Shape,
+    shape: ProductShape,
     x: Vec<f32>,
     weight: Vec<f32>,
     panels: Panels,
@@ -72,8 +75,8 @@ struct Product {
 }
 
 impl Product {
-    fn build(shape: Shape) -> Self {
-        let Shape { rows, depth, outputs } = shape;
+    fn build(shape: ProductShape) -> Self {
+        let ProductShape { rows, depth, outputs } = shape;
         let (x, weight) = (numbers(rows * depth, 1), numbers(outputs * depth, 2));
         let panels = Panels::plain(outputs);
         let mut packed = vec![0.0; panels.len(depth)];
@@ -82,23 +85,23 @@ impl Product {
         Self { shape, x, weight, panels, packed, out }
     }
 
-    fn new(shape: Shape) -> Self {
+    fn new(shape: ProductShape) -> Self {
         let mut product = Self::build(shape);
         product.ours();
         product.check(product.panels.out_width());
         product
     }
 
-    fn sgemm_checked(shape: Shape) -> Self {
+    fn sgemm_checked(shape: ProductShape) -> Self {
         let mut product = Self::build(shape);
         product.sgemm();
         product.check(shape.outputs);
         product
     }
 
-    /// Rows at the start, in the middle and at the end against the naive twin.
+    /// Compares rows at the start, in the middle and at the end with the reference.
     fn check(&self, stride: usize) {
-        let Shape { rows, depth, outputs } = self.shape;
+        let ProductShape { rows, depth, outputs } = self.shape;
         for row in [0, rows / 2, rows - 1] {
             let x = &self.x[row * depth..][..depth];
             let expected = reference::affine(depth, x, &self.weight, &vec![0.0; outputs]);
@@ -108,7 +111,7 @@ impl Product {
     }
 
     fn ours(&mut self) {
-        let Shape { rows, depth, .. } = self.shape;
+        let ProductShape { rows, depth, .. } = self.shape;
         Affine {
             rows,
             x: &self.x,
@@ -123,7 +126,7 @@ impl Product {
     }
 
     fn sgemm(&mut self) {
-        let Shape { rows, depth, outputs } = self.shape;
+        let ProductShape { rows, depth, outputs } = self.shape;
         let (k, n) = (depth as isize, outputs as isize);
         let (x, w, out) = (self.x.as_ptr(), self.weight.as_ptr(), self.out.as_mut_ptr());
         // SAFETY: x is [M, K], W^T a view of W [N, K], and out holds at least [M, N].
@@ -133,21 +136,21 @@ impl Product {
 
 /// dW = delta^T x.
 struct Gradient {
-    shape: Shape,
-    rows: Rows,
+    shape: ProductShape,
+    rows: StoredRows,
     slots: Slots,
     weight: Vec<f32>,
 }
 
 /// delta [M, padded N] and x [M, K].
-struct Rows {
+struct StoredRows {
     delta: Vec<f32>,
     x: Vec<f32>,
     stored: usize,
     depth: usize,
 }
 
-impl Pairs for Rows {
+impl Pairs for StoredRows {
     fn len(&self) -> usize {
         self.delta.len() / self.stored
     }
@@ -157,32 +160,29 @@ impl Pairs for Rows {
     fn input(&self, m: usize) -> &[f32] {
         &self.x[m * self.depth..]
     }
-    fn run(&self, m: usize) -> unrolled_kernels::gemm::Run {
-        unrolled_kernels::gemm::Run {
-            rows: self.len() - m,
-            delta_stride: self.stored,
-            input_stride: self.depth,
-        }
+    fn run(&self, m: usize) -> PairRun {
+        PairRun { rows: self.len() - m, delta_stride: self.stored, input_stride: self.depth }
     }
 }
 
 impl Gradient {
-    fn build(shape: Shape) -> Self {
-        let Shape { rows, depth, outputs } = shape;
+    fn build(shape: ProductShape) -> Self {
+        let ProductShape { rows, depth, outputs } = shape;
         let slots = Slots::plain(outputs);
         let stored = slots.width();
-        let rows = Rows { delta: numbers(rows * stored, 3), x: numbers(rows * depth + 16, 4), stored, depth };
+        let rows =
+            StoredRows { delta: numbers(rows * stored, 3), x: numbers(rows * depth + 16, 4), stored, depth };
         Self { shape, rows, slots, weight: vec![0.0; outputs * depth] }
     }
 
-    fn new(shape: Shape) -> Self {
+    fn new(shape: ProductShape) -> Self {
         let mut gradient = Self::build(shape);
         gradient.ours();
         gradient.check();
         gradient
     }
 
-    fn sgemm_checked(shape: Shape) -> Self {
+    fn sgemm_checked(shape: ProductShape) -> Self {
         let mut gradient = Self::build(shape);
         gradient.sgemm();
         gradient.check();
@@ -205,7 +205,7 @@ impl Gradient {
         }
     }
 
-    /// In the portions that threads are given.
+    /// Computes the gradient in the parts that threads get.
     fn ours(&mut self) {
         let (depth, outputs) = (self.shape.depth, self.shape.outputs);
         for (i, weight) in self.weight.chunks_mut(ROWS * depth).enumerate() {
@@ -224,7 +224,7 @@ impl Gradient {
     }
 
     fn sgemm(&mut self) {
-        let Shape { rows, depth, outputs } = self.shape;
+        let ProductShape { rows, depth, outputs } = self.shape;
         let (k, stored) = (depth as isize, self.rows.stored as isize);
         let (delta, x, out) = (self.rows.delta.as_ptr(), self.rows.x.as_ptr(), self.weight.as_mut_ptr());
         // SAFETY: delta^T is a view of delta [M, stored], x is [M, K], and the gradient [N, K].

@@ -3,6 +3,7 @@
 use crate::measure::{Group, Peaks, Work};
 use crate::shapes::{Shape, VOCABULARY};
 use criterion::Criterion;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use unrolled::Mode;
 use unrolled::bench::Cost;
@@ -18,7 +19,7 @@ const WIDEST_BUILT: usize = 128;
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks, shape: Shape) {
     let mut group = Group::new(criterion, peaks, shape.name);
     train(&mut group, &shape);
-    let (model, window) = (shape.model(), shape.window());
+    let (model, window) = (Arc::new(shape.model()), shape.window());
     forward(&mut group, &shape, &model, &window);
 }
 
@@ -83,7 +84,7 @@ fn build_training(group: &mut Group<'_>, shape: &Shape, mode: Mode) -> Option<f6
     )
 }
 
-fn forward(group: &mut Group<'_>, shape: &Shape, model: &Model, window: &Batch) {
+fn forward(group: &mut Group<'_>, shape: &Shape, model: &Arc<Model>, window: &Batch) {
     let operations = shape.arithmetic().forward * shape.tokens() as f64;
     let steps = MODES.map(|mode| {
         let id = format!("forward/{}/1", mode.name());
@@ -110,34 +111,34 @@ fn forward(group: &mut Group<'_>, shape: &Shape, model: &Model, window: &Batch) 
 }
 
 /// A forward pass in one mode, with its logits [T, B, V].
-struct Pass<'m> {
-    runner: Runner<'m>,
+struct Pass {
+    runner: Runner,
     logits: Vec<f32>,
 }
 
-enum Runner<'m> {
-    Static(Plan<'m>),
-    Dynamic(Dynamic<'m>),
+enum Runner {
+    Static(Plan),
+    Dynamic(Dynamic),
 }
 
-impl<'m> Runner<'m> {
-    fn new(model: &'m Model, window: &Batch, mode: Mode) -> Self {
-        let plan = || Plan::new(model, window.steps, window.rows, Some(1));
+impl Runner {
+    fn new(model: &Arc<Model>, window: &Batch, mode: Mode) -> Self {
+        let plan = || Plan::new(model.clone(), window.steps, window.rows, Some(1));
         match mode {
             Mode::Static => Self::Static(plan().expect("one thread")),
-            Mode::Dynamic => Self::Dynamic(Dynamic::new(model, Some(1)).expect("one thread")),
+            Mode::Dynamic => Self::Dynamic(Dynamic::new(model.clone(), Some(1)).expect("one thread")),
         }
     }
 }
 
-impl<'m> Pass<'m> {
-    fn new(model: &'m Model, window: &Batch, mode: Mode) -> Self {
+impl Pass {
+    fn new(model: &Arc<Model>, window: &Batch, mode: Mode) -> Self {
         let logits = vec![0.0; window.inputs.len() * VOCABULARY];
         Self { runner: Runner::new(model, window, mode), logits }
     }
 
     /// One whose first logits are those of the other mode.
-    fn checked(model: &'m Model, window: &Batch, mode: Mode) -> Self {
+    fn checked(model: &Arc<Model>, window: &Batch, mode: Mode) -> Self {
         let other = if mode == Mode::Static { Mode::Dynamic } else { Mode::Static };
         let (mut found, mut expected) = (Self::new(model, window, mode), Self::new(model, window, other));
         found.run(window);
@@ -149,10 +150,11 @@ impl<'m> Pass<'m> {
     }
 
     fn run(&mut self, window: &Batch) {
-        match &mut self.runner {
+        let run = match &mut self.runner {
             Runner::Static(plan) => plan.forward(&window.inputs, &mut self.logits),
             Runner::Dynamic(dynamic) => dynamic.forward(&window.inputs, window.rows, &mut self.logits),
-        }
+        };
+        run.expect("ids of the vocabulary");
     }
 }
 

@@ -1,46 +1,51 @@
-//! Y = start + X P for rows of any number: the head, the gradient that a layer hands down, and the input tables.
+//! Y = start + X P for any number of rows: the head, the gradient that a layer passes to the layer
+//! below, and the input tables.
 //!
 //! ```text
-//! y[m][n] = start[m][n] + x[m][k] P[k][n]        k ascending over the pieces of a row, one FMA chain per element
+//! y[m][n] = start[m][n] + x[m][k] P[k][n]        k ascending over the pieces of a row
 //! ```
+//!
+//! 1. Each element is one FMA chain.
+//! 2. A product of one piece goes by stretches of k that keep a panel in the second-level cache.
+//!    Between stretches the sums wait in `out`, and each chain continues from there.
 
 use crate::dispatch::Isa;
-use crate::pack::{Panels, depth_of, product};
+use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, multiply};
+use crate::pack::{PanelWidths, Panels, depth_of, product};
 use crate::processor::caches;
-use crate::product::{Factors, Starts, Tile, Weights, multiply};
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{Place, Tiled, Widths, sweep};
+use crate::sweep::{TileRows, Tiled, sweep};
 use core::ops::Range;
 
-/// What the sums start from.
+/// The start of the sums.
 #[derive(Clone, Copy, Debug)]
 pub enum Start<'a> {
     /// Zero.
     Zero,
-    /// The same row for all, `out_width` floats.
+    /// The same row for all: `out_width` floats.
     Bias(&'a [f32]),
-    /// What `out` holds.
+    /// The values of `out`.
     Out,
 }
 
 /// A product of rows with packed weights.
 #[derive(Debug)]
 pub struct Affine<'a> {
-    /// Rows M.
+    /// Number of rows (M).
     pub rows: usize,
     /// [M, x_stride]
     pub x: &'a [f32],
     /// Floats from one row of x to the next.
     pub x_stride: usize,
-    /// The parts of a row of x that are multiplied, in order.
+    /// The pieces of a row of x that are multiplied, in order.
     pub pieces: &'a [Range<usize>],
-    /// How `weights` is packed.
+    /// The packing of `weights`.
     pub panels: &'a Panels,
-    /// The weights, packed for the backend that runs.
+    /// The weights, packed for the running backend.
     pub weights: &'a [f32],
-    /// What the sums start from.
+    /// The start of the sums.
     pub start: Start<'a>,
-    /// [M, out_width], written where the panels have outputs.
+    /// [M, out_width]; written where the panels have outputs.
     pub out: &'a mut [f32],
 }
 
@@ -48,35 +53,39 @@ impl Affine<'_> {
     /// Computes all rows.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let depth = depth_of(self.pieces, self.x_stride);
         let needed = product([self.rows, self.x_stride]);
         assert!(
             self.x.len() >= needed,
-            "x holds {} floats, expected {needed} for {} rows",
+            "x has length {}, expected {needed} for {} rows",
             self.x.len(),
             self.rows
         );
-        assert_eq!(self.weights.len(), self.panels.len(depth), "packed weights of depth {depth}");
-        let written = product([self.rows, self.panels.out_width()]);
-        assert_eq!(self.out.len(), written, "out, for {} rows", self.rows);
+        check("weights", self.weights.len(), self.panels.len(depth));
+        check("out", self.out.len(), product([self.rows, self.panels.out_width()]));
         if let Start::Bias(bias) = self.start {
-            assert_eq!(bias.len(), self.panels.out_width(), "the bias");
+            check("bias", bias.len(), self.panels.out_width());
         }
         isa.run_rows(self.rows, Stretched { affine: self, most: stretch(caches().second) });
     }
 }
 
-/// Values of k walked at a time: as many as leave a panel in half of a second-level cache of `bytes` bytes.
+fn check(name: &str, found: usize, expected: usize) {
+    assert!(found == expected, "{name} has length {found}, expected {expected}");
+}
+
+/// Returns the values of k in a stretch: a panel of them fills half of a second-level cache of
+/// `bytes` bytes.
 fn stretch(bytes: usize) -> usize {
     bytes / 2 / (4 * 16 * size_of::<f32>())
 }
 
-/// A product that goes by stretches of k. Between them the sums wait in `out`, so each chain goes on where it stopped.
+/// A product that goes by stretches of k.
 struct Stretched<'a> {
     affine: Affine<'a>,
-    /// Values of k in a stretch; only products of a single piece are divided.
+    /// Values of k in a stretch. Only products of a single piece are divided.
     most: usize,
 }
 
@@ -87,7 +96,7 @@ impl Kernel for Stretched<'_> {
         let Self { affine: Affine { rows: count, x, x_stride, pieces, panels, weights, start, out }, most } =
             self;
         let depth = pieces.iter().map(Range::len).sum();
-        let mut rows = Rows {
+        let mut rows = AffineTiles {
             x: x.as_ptr(),
             x_row: x_stride,
             pieces,
@@ -107,15 +116,16 @@ impl Kernel for Stretched<'_> {
             if before > 0 {
                 rows.start = Start::Out;
             }
-            let stretch = Rows { before, pieces: core::slice::from_ref(&piece), ..rows };
+            let stretch = AffineTiles { before, pieces: core::slice::from_ref(&piece), ..rows };
             // SAFETY: `run_on` has checked every length.
             unsafe { sweep(s, count, panels.panels().len(), &stretch) }
         }
     }
 }
 
+/// The tiles of a product.
 #[derive(Clone, Copy)]
-struct Rows<'a> {
+struct AffineTiles<'a> {
     x: *const f32,
     x_row: usize,
     pieces: &'a [Range<usize>],
@@ -129,14 +139,14 @@ struct Rows<'a> {
     out: *mut f32,
 }
 
-impl<S: Simd> Tiled<S> for Rows<'_> {
+impl<S: Simd> Tiled<S> for AffineTiles<'_> {
     #[inline(always)]
-    fn widths(&self, panel: usize) -> Widths {
+    fn widths(&self, panel: usize) -> PanelWidths {
         self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, Place { row, rows, panel, half, width }: Place) {
+    unsafe fn compute(&self, s: S, TileRows { row, rows, panel, half, width }: TileRows) {
         let out_row = self.panels.out_width();
         let panel = self.panels.panels()[panel];
         let first = panel.out + half;
@@ -146,13 +156,13 @@ impl<S: Simd> Tiled<S> for Rows<'_> {
             x: self.x.wrapping_add(row * self.x_row),
             row: self.x_row,
             pieces: self.pieces,
-            weights: Weights::of_panel::<S>(weights, panel.width, self.depth).skip(self.before),
+            weights: PackedWeights::of_panel::<S>(weights, panel.width, self.depth).skip(self.before),
         };
         let tile = Tile {
             start: match self.start {
-                Start::Zero => Starts::zero(),
-                Start::Bias(bias) => Starts::rows(bias.as_ptr(), 0, 16).skip(first),
-                Start::Out => Starts::rows(out, out_row, 16),
+                Start::Zero => TileStart::zero(),
+                Start::Bias(bias) => TileStart::rows(bias.as_ptr(), 0, 16).skip(first),
+                Start::Out => TileStart::rows(out, out_row, 16),
             },
             factors: &[factors],
             out,
@@ -167,9 +177,9 @@ impl<S: Simd> Tiled<S> for Rows<'_> {
 mod tests {
     use super::*;
 
-    /// However k is divided, each sum is one chain, so the bits are those of the whole product.
+    /// Each sum is one chain for any division of k, so the bits are those of the whole product.
     #[test]
-    fn stretches_change_no_bits() {
+    fn stretches_do_not_change_the_bits() {
         let (rows, depth, outputs) = (7, 900, 40);
         let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 64.0;
         let numbers = |count: usize| (0..count).map(value).collect::<Vec<f32>>();
@@ -197,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_takes_half_of_the_cache() {
+    fn a_stretch_fills_half_of_the_cache() {
         assert_eq!([256 << 10, 1 << 20, 2 << 20].map(stretch), [512, 2048, 4096]);
     }
 }

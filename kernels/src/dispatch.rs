@@ -1,7 +1,8 @@
-//! Which instruction set runs: detection, the override, and every `#[target_feature]` of this crate.
+//! The choice of the instruction set: detection, the override, and the functions that compile a
+//! kernel for each instruction set.
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
-use crate::arch::pair::Pair;
+use crate::arch::doubled::Doubled;
 use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{avx2::Avx2, avx512::Avx512};
@@ -19,8 +20,8 @@ pub const ISA_VARIABLE: &str = "UNROLLED_ISA";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Kind {
-    /// Zero: memory filled with zeros holds it.
+enum InstructionSet {
+    /// Zero, so that memory filled with zeros holds it.
     Portable = 0,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -28,11 +29,11 @@ enum Kind {
     Avx512,
 }
 
-/// An instruction set that this processor has: a value exists only when detection has seen it.
+/// An instruction set that this processor has. A value exists only after detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Isa(Kind);
+pub struct Isa(InstructionSet);
 
-/// A forced instruction set that cannot be had.
+/// An unknown instruction set, or one that this processor lacks.
 #[cfg(feature = "std")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IsaError {
@@ -44,27 +45,32 @@ pub struct IsaError {
 impl fmt::Display for IsaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = Isa::all().map(Isa::name).collect();
-        let why = if self.known { "this processor lacks it" } else { "no such instruction set" };
-        write!(f, "{ISA_VARIABLE}={}: {why}; here it can be {}, or unset", self.found, names.join(", "))
+        let why = if self.known { "an instruction set that this processor lacks" } else { "an unknown name" };
+        write!(
+            f,
+            "{ISA_VARIABLE}: found {}, {why}; expected {}; set one of them, or unset it",
+            self.found,
+            names.join(", ")
+        )
     }
 }
 
 #[cfg(feature = "std")]
 impl std::error::Error for IsaError {}
 
-/// What asks the running processor and its environment.
+/// Detection on the running processor, and the override from the environment.
 #[cfg(feature = "std")]
 impl Isa {
-    /// AVX2 with FMA, where the processor has them.
+    /// Returns AVX2 with FMA, if the processor has them.
     pub fn avx2() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Some(Self(Kind::Avx2));
+            return Some(Self(InstructionSet::Avx2));
         }
         None
     }
 
-    /// AVX-512 F, DQ and VL, where the processor has them.
+    /// Returns AVX-512 F, DQ and VL, if the processor has them.
     pub fn avx512() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx512f")
@@ -72,29 +78,30 @@ impl Isa {
             && is_x86_feature_detected!("avx512vl")
             && Self::avx2().is_some()
         {
-            return Some(Self(Kind::Avx512));
+            return Some(Self(InstructionSet::Avx512));
         }
         None
     }
 
-    /// Every instruction set of this processor, the best last.
+    /// Returns every instruction set of this processor, the best last.
     pub fn all() -> impl Iterator<Item = Self> {
         [Some(Self::PORTABLE), Self::avx2(), Self::avx512()].into_iter().flatten()
     }
 
-    /// The instruction set of that name.
+    /// Returns the instruction set of that name.
     ///
     /// # Errors
-    /// When there is none of that name, or the processor lacks it.
+    /// If the name is unknown, or the processor lacks the instruction set.
     pub fn named(name: &str) -> Result<Self, IsaError> {
         let known = ["portable", "avx2", "avx512"].contains(&name);
         Self::all().find(|isa| isa.name() == name).ok_or_else(|| IsaError { found: name.into(), known })
     }
 
-    /// The one that `UNROLLED_ISA` forces, or the best that the processor has; decided once.
+    /// Returns the instruction set that `UNROLLED_ISA` forces, or else the best one of the
+    /// processor. The first call decides.
     ///
     /// # Errors
-    /// When the forced one cannot be had.
+    /// If `UNROLLED_ISA` names an instruction set that is unknown or that the processor lacks.
     pub fn detect() -> Result<Self, IsaError> {
         static DETECTED: OnceLock<Result<Isa, IsaError>> = OnceLock::new();
         let forced = || match std::env::var_os(ISA_VARIABLE) {
@@ -106,11 +113,11 @@ impl Isa {
 }
 
 impl Isa {
-    /// The portable leaf, available everywhere.
-    pub const PORTABLE: Self = Self(Kind::Portable);
+    /// The portable backend, available everywhere.
+    pub const PORTABLE: Self = Self(InstructionSet::Portable);
 
-    /// The best that the compiler was told to take for granted (`-C target-cpu`, `-C target-feature`): what there is
-    /// without `std`, where nothing can be asked.
+    /// Returns the best instruction set that the compiler may assume (`-C target-cpu`,
+    /// `-C target-feature`). Without `std` there is no detection, and cells run on this one.
     pub const fn compiled() -> Self {
         #[cfg(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma"))]
         {
@@ -119,61 +126,62 @@ impl Isa {
                 target_feature = "avx512dq",
                 target_feature = "avx512vl"
             ));
-            Self(if wide { Kind::Avx512 } else { Kind::Avx2 })
+            Self(if wide { InstructionSet::Avx512 } else { InstructionSet::Avx2 })
         }
         #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma")))]
         Self::PORTABLE
     }
 
-    /// AVX2 with FMA, for a program that has its own way to find out.
+    /// Returns AVX2 with FMA, for a program with its own detection.
     ///
     /// # Safety
     /// The processor has both.
     #[cfg(target_arch = "x86_64")]
     pub const unsafe fn avx2_unchecked() -> Self {
-        Self(Kind::Avx2)
+        Self(InstructionSet::Avx2)
     }
 
-    /// AVX-512 F, DQ and VL, for a program that has its own way to find out.
+    /// Returns AVX-512 F, DQ and VL, for a program with its own detection.
     ///
     /// # Safety
     /// The processor has all three, and AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     pub const unsafe fn avx512_unchecked() -> Self {
-        Self(Kind::Avx512)
+        Self(InstructionSet::Avx512)
     }
 
-    /// `portable`, `avx2` or `avx512`.
+    /// Returns the name: `portable`, `avx2` or `avx512`.
     pub fn name(self) -> &'static str {
         match self.0 {
-            Kind::Portable => "portable",
+            InstructionSet::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => "avx2",
+            InstructionSet::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => "avx512",
+            InstructionSet::Avx512 => "avx512",
         }
     }
 
-    /// Floats in one vector register of this leaf.
+    /// Returns the number of floats in one vector of this backend.
     pub fn lanes(self) -> usize {
         match self.0 {
-            Kind::Portable => 8,
+            InstructionSet::Portable => 8,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => 8,
+            InstructionSet::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => 16,
+            InstructionSet::Avx512 => 16,
         }
     }
 
-    /// From how many k on this backend wants the vectors of a panel one after another.
+    /// Returns the smallest depth from which on this backend stores the vectors of a panel one
+    /// after another.
     #[cfg(feature = "std")]
     pub(crate) fn deep(self) -> usize {
         match self.0 {
-            Kind::Portable => Portable::DEEP,
+            InstructionSet::Portable => Portable::DEEP,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => Avx2::<12>::DEEP,
+            InstructionSet::Avx2 => Avx2::<12>::DEEP,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => Avx512::<24>::DEEP,
+            InstructionSet::Avx512 => Avx512::<24>::DEEP,
         }
     }
 
@@ -181,33 +189,35 @@ impl Isa {
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
-            Kind::Portable => run_portable(kernel),
-            // SAFETY: an `Isa` of this kind is made only after detection (above).
+            InstructionSet::Portable => run_portable(kernel),
+            // SAFETY: an `Isa` with this instruction set exists only after detection (above).
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => unsafe { run_avx2(kernel) },
+            InstructionSet::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => unsafe { run_avx512::<24, _>(kernel) },
+            InstructionSet::Avx512 => unsafe { run_avx512::<24, _>(kernel) },
         }
     }
 
-    /// Runs a kernel of tiles. On AVX2 two registers make a vector; on AVX-512 `rows` chooses the tiles for a single row.
+    /// Runs a kernel of tiles. On AVX2 two registers make a vector. On AVX-512 a single row has its
+    /// own tiles.
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn run_rows<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {
         match self.0 {
             // SAFETY: as in `run`.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => unsafe { run_avx2_pairs(kernel) },
+            InstructionSet::Avx2 => unsafe { run_avx2_pairs(kernel) },
             // SAFETY: as in `run`.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 if rows == 1 => unsafe { run_avx512::<4, _>(kernel) },
+            InstructionSet::Avx512 if rows == 1 => unsafe { run_avx512::<4, _>(kernel) },
             _ => self.run(kernel),
         }
     }
 }
 
-/// A function of its own, as the others are, so that the stack holds the frame of one leaf only.
+/// Runs a kernel on the portable backend. It is a separate function, as the others are, so that the
+/// stack holds the frame of one backend only.
 #[inline(never)]
 fn run_portable<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Portable)
@@ -224,7 +234,7 @@ fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2_pairs<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
-    kernel.run(Pair(unsafe { Avx2::<12>::new_unchecked() }))
+    kernel.run(Doubled(unsafe { Avx2::<12>::new_unchecked() }))
 }
 
 #[cfg(target_arch = "x86_64")]

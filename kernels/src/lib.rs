@@ -1,12 +1,14 @@
-//! The arithmetic of `unrolled`: fused recurrent cells, products, softmax and optimiser updates on slices. No threads,
-//! no input or output, no model: sizes come with each call.
+//! The arithmetic of `unrolled`: fused recurrent cells, products, softmax and optimizer updates on
+//! slices. It has no threads, no input or output, and no model. Sizes come with each call.
 //!
-//! An algorithm is written once, over `Simd`, and compiled for each instruction set by [`Isa`]. Products are
-//! tiles over packed panels ([`pack`]); a cell's kernel is a product whose epilogue computes the gates ([`lstm`],
-//! [`gru`], [`rnn`]). Every sum is one chain in a fixed order, so that AVX2 and AVX-512 give equal bits and threads,
-//! which divide rows or outputs, change none.
+//! 1. An algorithm is written once, over `Simd`, and compiled for each instruction set by [`Isa`].
+//! 2. Products are tiles over packed panels ([`pack`]). A cell's kernel is a product that ends with
+//!    the cell's gates ([`lstm`], [`gru`], [`rnn`]).
+//! 3. Every sum is one chain in a fixed order. So AVX2 and AVX-512 give equal bits. Threads divide
+//!    rows or outputs, never a sum, so their number does not change the bits either.
 //!
-//! A product of two rows with a packed matrix of one row, on the best instruction set of this processor:
+//! A product of two rows with a packed matrix of one row, on the best instruction set of this
+//! processor:
 //!
 //! ```
 //! use unrolled_kernels::Isa;
@@ -18,7 +20,7 @@
 //! let (x, mut out) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0; 32]);
 //! let piece = 0..3;
 //! let pieces = std::slice::from_ref(&piece);
-//! let isa = Isa::detect().expect("UNROLLED_ISA names an instruction set that is there, or nothing");
+//! let isa = Isa::detect().expect("UNROLLED_ISA is unset, or names an instruction set of this processor");
 //! panels.pack(isa, &[1.0, 10.0, 100.0], 3, &mut weights);
 //! let (start, weights, out) = (Start::Zero, &weights[..], &mut out[..]);
 //! Affine { rows: 2, x: &x, x_stride: 3, pieces, panels: &panels, weights, start, out: &mut *out }.run_on(isa);
@@ -41,40 +43,48 @@ pub mod activation;
 #[cfg(feature = "std")]
 pub mod affine;
 #[cfg(feature = "std")]
-mod backward;
+mod backward_tile;
 #[cfg(feature = "std")]
-mod bias;
-#[cfg(feature = "std")]
-pub mod gather;
-#[cfg(feature = "std")]
-pub mod gemm;
+mod bias_gradient;
 #[cfg(feature = "std")]
 pub mod gru;
 #[cfg(feature = "std")]
+mod input;
+#[cfg(feature = "std")]
 pub mod lstm;
 #[cfg(feature = "std")]
+pub mod masks;
+#[cfg(feature = "std")]
+mod microkernel;
+#[cfg(feature = "std")]
+pub mod one_hot;
+#[cfg(feature = "std")]
 pub mod pack;
+#[cfg(feature = "std")]
+pub mod pairs;
 #[cfg(feature = "std")]
 pub mod peak;
 #[cfg(feature = "std")]
 pub mod processor;
-#[cfg(feature = "std")]
-mod product;
 #[cfg(feature = "std")]
 #[doc(hidden)]
 pub mod reference;
 #[cfg(feature = "std")]
 pub mod rnn;
 #[cfg(feature = "std")]
-mod shapes;
+mod row_group;
+#[cfg(feature = "std")]
+mod side_by_side;
 #[cfg(feature = "std")]
 pub mod softmax;
 #[cfg(feature = "std")]
-mod strips;
-#[cfg(feature = "std")]
 mod sweep;
 #[cfg(feature = "std")]
+mod tile_shapes;
+#[cfg(feature = "std")]
 pub mod update;
+#[cfg(feature = "std")]
+pub mod weight_gradient;
 #[cfg(feature = "std")]
 mod window;
 
@@ -82,4 +92,6 @@ pub use dispatch::Isa;
 #[cfg(feature = "std")]
 pub use dispatch::{ISA_VARIABLE, IsaError};
 #[cfg(feature = "std")]
-pub use window::{Dense, Input, Window};
+pub use input::{DenseInput, Input};
+#[cfg(feature = "std")]
+pub use window::{StepPlace, WindowShape};

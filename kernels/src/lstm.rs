@@ -1,4 +1,5 @@
-//! The LSTM (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000), as in PyTorch:
+//! The LSTM ([Hochreiter and Schmidhuber 1997], with the forget gate of [Gers et al. 2000]), as in
+//! [PyTorch]:
 //!
 //! ```text
 //! i = sigmoid(W_i x + b_i + R_i h)     c' = f c + i g
@@ -7,7 +8,7 @@
 //! o = sigmoid(W_o x + b_o + R_o h)     b: PyTorch's two bias vectors, summed
 //! ```
 //!
-//! backward, for dh = dL/dh' and dc = dL/dc' carried from the step after:
+//! Backward, for dh = dL/dh' and for dc = dL/dc', carried from the next step:
 //!
 //! ```text
 //! dc = dc + dh o (1 - tanh(c')^2)
@@ -16,78 +17,84 @@
 //! dc = dc f  and  dh = delta R         for the step before
 //! ```
 //!
-//! 1. A tile is R rows by the four gates of sixteen units: its pre-activations never leave the first-level cache, and what
-//!    is stored, once, are the activated gates, in slots i, f, g, o.
-//! 2. The backward tile is R rows by up to 64 units; its product is delta R of the step after, continued from the
-//!    gradient from above; its epilogue writes the deltas over the gates. Gradients of weights come after the loop.
+//! 1. A tile is R rows by the four gates of sixteen units. Its pre-activations never leave the
+//!    first-level cache. Only the activated gates are stored, in slots i, f, g, o.
+//! 2. The backward tile is R rows by up to 64 units. Its product is delta R of the next step,
+//!    started from the gradient from above. Then it writes the deltas over the gates.
+//! 3. The gradients of weights come after the loop over steps.
+//!
+//! [Hochreiter and Schmidhuber 1997]: https://doi.org/10.1162/neco.1997.9.8.1735
+//! [Gers et al. 2000]: https://doi.org/10.1162/089976600300015015
+//! [PyTorch]: https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
 
 pub mod extended;
 
-use crate::backward::{BackwardTile, Differentiate, Start};
+use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
+use crate::input::{HiddenRows, Input};
 use crate::math::{sigmoid, tanh};
-use crate::pack::{Panels, Slots, padded};
-use crate::product::Sums;
+use crate::microkernel::TileSums;
+use crate::pack::{PanelWidths, Panels, Slots, padded};
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{Place, Tiled, Widths, sweep};
-use crate::window::{Hidden, Input, Part, Window};
+use crate::sweep::{TileRows, Tiled, sweep};
+use crate::window::{StepRows, WindowShape};
 use core::ops::Range;
 
-/// Gates of `weight_ih` and of `weight_hh` alike, in PyTorch's order: i, f, g, o.
+/// The gates of `weight_ih` and of `weight_hh`, in PyTorch's order: i, f, g, o.
 pub const GATES: &[usize] = &[0, 1, 2, 3];
 
-/// Where an LSTM's gate values lie.
+/// Returns the slots of an LSTM's gates.
 pub fn slots(hidden: usize) -> Slots {
     Slots { hidden, stored: 4, first: 0, gates: GATES }
 }
 
-/// One layer's window, forward.
+/// The forward pass of one layer's window.
 #[derive(Debug)]
-pub struct Forward<'a> {
+pub struct LstmForward<'a> {
     /// T, B, H.
-    pub window: Window<'a>,
+    pub window: WindowShape<'a>,
     /// Bias or table, and dense input, packed by `Panels::gates(&slots(H))`.
     pub input: Input<'a>,
-    /// `weight_hh`, packed likewise.
+    /// `weight_hh`, packed the same way.
     pub recurrent: &'a [f32],
-    /// [B + N, padded(H)]: the initial state, then every step's.
+    /// [B + N, padded(H)]: the initial state, then the state after each step.
     pub h: &'a mut [f32],
-    /// [B + N, padded(H)]; [B, padded(H)] when not kept.
+    /// [B + N, padded(H)]: c, like h; [B, padded(H)] without `keep`.
     pub c: &'a mut [f32],
-    /// [N, padded(H) / 16, 4, 16]: activated gates; one step when not kept.
+    /// [N, padded(H) / 16, 4, 16]: activated gates; one step without `keep`.
     pub gates: &'a mut [f32],
-    /// [N, padded(H)]: tanh(c'); one step when not kept.
+    /// [N, padded(H)]: tanh(c'); one step without `keep`.
     pub tanh_c: &'a mut [f32],
 }
 
-/// One layer's window, backward.
+/// The backward pass of one layer's window.
 #[derive(Debug)]
-pub struct Backward<'a> {
-    /// T, B, H, kept.
-    pub window: Window<'a>,
+pub struct LstmBackward<'a> {
+    /// T, B, H; `keep` is set.
+    pub window: WindowShape<'a>,
     /// `weight_hh`, packed transposed over `slots(H)`.
     pub recurrent: &'a [f32],
     /// `Panels::plain(H)`.
     pub panels: &'a Panels,
     /// `slots(H).pieces()`.
     pub pieces: &'a [Range<usize>],
-    /// As the forward pass left it.
+    /// From the forward pass.
     pub c: &'a [f32],
-    /// As the forward pass left it.
+    /// From the forward pass.
     pub tanh_c: &'a [f32],
     /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [B, padded(H)]: gradient of each row's last c; becomes that of the initial one.
+    /// [B, padded(H)]: gradient of each row's last c in, gradient of its initial c out.
     pub dc: &'a mut [f32],
-    /// Gates in, deltas out.
+    /// [N, stored]: gates in, deltas out.
     pub gates: &'a mut [f32],
 }
 
-impl Forward<'_> {
+impl LstmForward<'_> {
     /// Computes the window.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots(self.window.hidden));
         self.input.check(&window, &slots, slots.width(), 0);
@@ -101,17 +108,17 @@ impl Forward<'_> {
     }
 }
 
-impl Kernel for Forward<'_> {
+impl Kernel for LstmForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (h, c, sums) = (self.h.as_mut_ptr(), self.c.as_mut_ptr(), Sums::new());
-        for at in window.forward() {
-            let (next, kept) = ((window.rows + at.token) * stride, window.kept(at.token) * stride);
+        let (h, c, sums) = (self.h.as_mut_ptr(), self.c.as_mut_ptr(), TileSums::new());
+        for at in window.forward_steps() {
+            let (next, kept) = (at.after() * stride, window.kept(at.token) * stride);
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
-                let tile = ForwardTile {
+                let tile = LstmForwardTile {
                     window,
                     token: at.token,
                     input: &self.input,
@@ -124,18 +131,18 @@ impl Kernel for Forward<'_> {
                     gates: self.gates.as_mut_ptr().add(4 * kept),
                     tanh_c: self.tanh_c.as_mut_ptr().add(kept),
                 };
-                sweep(s, at.rows, stride / 16, &tile);
+                sweep(s, at.active, stride / 16, &tile);
             }
         }
     }
 }
 
-struct ForwardTile<'a> {
-    window: Window<'a>,
+struct LstmForwardTile<'a> {
+    window: WindowShape<'a>,
     token: usize,
     input: &'a Input<'a>,
     recurrent: *const f32,
-    sums: &'a Sums,
+    sums: &'a TileSums,
     h: *mut f32,
     h_next: *mut f32,
     c: *mut f32,
@@ -144,18 +151,18 @@ struct ForwardTile<'a> {
     tanh_c: *mut f32,
 }
 
-impl<S: Simd> Tiled<S> for ForwardTile<'_> {
+impl<S: Simd> Tiled<S> for LstmForwardTile<'_> {
     #[inline(always)]
-    fn widths(&self, block: usize) -> Widths {
-        Widths::of_block(4, block, self.window.hidden)
+    fn widths(&self, block: usize) -> PanelWidths {
+        PanelWidths::of_block(4, block, self.window.hidden)
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, Place { row, rows, panel: block, half, width }: Place) {
+    unsafe fn compute(&self, s: S, TileRows { row, rows, panel: block, half, width }: TileRows) {
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
         let gate = block * 64 + half;
         let h = self.h.wrapping_add(row * stride);
-        let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
+        let hidden = HiddenRows { h, row: stride, units: hidden, weights: self.recurrent };
         let place = ((4 * stride, gate, 16), (block * 4, 4, half));
         let tile = (self.token + row, rows, width);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
@@ -169,14 +176,14 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
     }
 }
 
-impl ForwardTile<'_> {
-    /// From pre-activations to the gates, and the new c and h.
+impl LstmForwardTile<'_> {
+    /// Stores the gates, the new c and the new h, from the pre-activations.
     ///
     /// # Safety
     /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
     #[inline(always)]
     unsafe fn activate<S: Simd>(&self, s: S, [i, f, g, o]: [S::F; 4], unit: usize, gate: usize) {
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let (i, f, g, o) = (sigmoid(s, i), sigmoid(s, f), tanh(s, g), sigmoid(s, o));
             let c = s.fma(f, s.load(self.c.add(unit)), s.mul(i, g));
@@ -191,11 +198,11 @@ impl ForwardTile<'_> {
     }
 }
 
-impl Backward<'_> {
+impl LstmBackward<'_> {
     /// Computes the window from its last step to its first.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots(self.window.hidden));
         window.check_kept();
@@ -212,13 +219,13 @@ impl Backward<'_> {
     }
 }
 
-impl Kernel for Backward<'_> {
+impl Kernel for LstmBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (gates, sums) = (self.gates.as_mut_ptr(), Sums::new());
-        for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
+        let (gates, sums) = (self.gates.as_mut_ptr(), TileSums::new());
+        for (at, StepRows { first, rows, pieces }) in window.backward(self.pieces) {
             let (token, before) = ((at.token + first) * stride, (at.before + first) * stride);
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
@@ -228,10 +235,10 @@ impl Kernel for Backward<'_> {
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
                     pieces,
-                    deltas: gates.wrapping_add((at.token + at.rows) * 4 * stride),
-                    start: Start::Above(self.dh.as_ptr().add(token)),
+                    deltas: gates.wrapping_add((at.token + at.active) * 4 * stride),
+                    start: GradientStart::Above(self.dh.as_ptr().add(token)),
                     sums: &sums,
-                    cell: Step {
+                    cell: LstmBackwardStep {
                         c: self.c.as_ptr().add(before),
                         tanh_c: self.tanh_c.as_ptr().add(token),
                         dc: self.dc.as_mut_ptr().add(first * stride),
@@ -244,24 +251,24 @@ impl Kernel for Backward<'_> {
     }
 }
 
-/// The places of one step.
-struct Step {
-    /// The cell state before it.
+/// The buffers of one step.
+struct LstmBackwardStep {
+    /// The cell state before the step.
     c: *const f32,
     tanh_c: *const f32,
     dc: *mut f32,
     gates: *mut f32,
 }
 
-impl<S: Simd> Differentiate<S> for Step {
+impl<S: Simd> Differentiate<S> for LstmBackwardStep {
     const STORED: usize = 4;
 
-    /// From the gradient of h' to the deltas and the gradient of c.
+    /// Stores the deltas and the gradient of c, from the gradient of h'.
     #[inline(always)]
     unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
         let one = s.splat(1.0);
         let bell = |y: S::F| s.mul(y, s.sub(one, y));
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let at = self.gates.add(gate);
             let (i, f, g, o) = (s.load(at), s.load(at.add(16)), s.load(at.add(32)), s.load(at.add(48)));

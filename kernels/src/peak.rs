@@ -1,41 +1,43 @@
-//! What the processor can do at most: the yardstick of benchmarks.
+//! The peak rates of the processor, as a reference for benchmarks.
 //!
 //! ```text
-//! acc[i] = acc[i] a + b      for enough independent i that every unit is busy in every cycle
-//! sum    = sum of values     for the speed at which they can be read
+//! acc[i] = acc[i] a + b      with enough independent i to keep every unit busy in every cycle
+//! sum    = sum of values     to measure how fast they can be read
 //! ```
 //!
-//! 1. Twelve chains of fused multiply-adds cover the latency of two units with up to six cycles each, and leave registers
-//!    for both operands on AVX2. The portable leaf, whose vectors take two registers each, has six.
-//! 2. With a = 0.5 and b = 1 every chain tends to 2: the answer shows that the work was done, and is never subnormal.
+//! 1. Twelve chains of fused multiply-adds cover the latency of two units with up to six cycles
+//!    each, and leave registers for both operands on AVX2. The vectors of the portable backend take
+//!    two registers each, so it has six chains.
+//! 2. With a = 0.5 and b = 1 every chain tends to 2. The result shows that the work was done, and
+//!    is never subnormal.
 
 use crate::dispatch::Isa;
 use crate::simd::{Kernel, Simd, tree16};
 
-/// Operations of one round of a chain's vector: a product and a sum in each lane.
+/// Operations per lane in one round of a chain: a product and a sum.
 const OPERATIONS: u64 = 2;
 
-/// Multiply-adds that were done.
+/// The multiply-adds that were done.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Done {
-    /// Floating-point operations, two for each multiply-add and lane.
+pub struct MultiplyAdds {
+    /// Number of floating-point operations, two for each multiply-add and lane.
     pub operations: u64,
-    /// The mean of all lanes of all chains: 2 after some 25 rounds.
+    /// The mean of all lanes of all chains: 2 after about 25 rounds.
     pub mean: f32,
 }
 
-/// Runs `rounds` rounds of independent multiply-adds in registers alone.
+/// Runs `rounds` rounds of independent multiply-adds, in registers only.
 ///
 /// ```
 /// let done = unrolled_kernels::peak::multiply_add(unrolled_kernels::Isa::PORTABLE, 100);
 /// assert_eq!(done.mean, 2.0);
 /// ```
-pub fn multiply_add(isa: Isa, rounds: u64) -> Done {
+pub fn multiply_add(isa: Isa, rounds: u64) -> MultiplyAdds {
     isa.run(MultiplyAdd { rounds, a: core::hint::black_box(0.5), b: core::hint::black_box(1.0) })
 }
 
-/// The sum of `values`, each read once with many loads under way. Which way is fastest depends on the processor and on the
-/// cache that holds the values.
+/// Returns the sum of `values`. Each is read once, with many loads in flight. The fastest way
+/// depends on the processor and on the cache that holds the values.
 pub fn read(isa: Isa, values: &[f32], way: Way) -> f32 {
     isa.run(Read { values, way })
 }
@@ -45,7 +47,8 @@ pub fn read(isa: Isa, values: &[f32], way: Way) -> f32 {
 pub enum Way {
     /// From the first to the last.
     Forward,
-    /// From the last to the first. In turn with `Forward`, it begins with what the nearest cache still holds.
+    /// From the last to the first. In turn with `Forward`, it starts with the values that the
+    /// nearest cache still holds.
     Backward,
     /// Both halves at the same time.
     Halves,
@@ -53,6 +56,7 @@ pub enum Way {
     Quarters,
 }
 
+/// The kernel of [`multiply_add`].
 struct MultiplyAdd {
     rounds: u64,
     a: f32,
@@ -60,16 +64,16 @@ struct MultiplyAdd {
 }
 
 impl Kernel for MultiplyAdd {
-    type Output = Done;
+    type Output = MultiplyAdds;
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Done {
+    fn run<S: Simd>(self, s: S) -> MultiplyAdds {
         if S::PORTABLE { self.chains::<S, 6>(s) } else { self.chains::<S, 12>(s) }
     }
 }
 
 impl MultiplyAdd {
     #[inline(always)]
-    fn chains<S: Simd, const N: usize>(&self, s: S) -> Done {
+    fn chains<S: Simd, const N: usize>(&self, s: S) -> MultiplyAdds {
         let (a, b) = (s.splat(self.a), s.splat(self.b));
         let mut sums = [s.splat(0.0); N];
         for _ in 0..self.rounds {
@@ -77,12 +81,13 @@ impl MultiplyAdd {
                 *sum = s.fma(*sum, a, b);
             }
         }
-        let total = add_up(s, sums);
+        let total = sum_all(s, sums);
         let lanes = (N * S::LANES) as u64;
-        Done { operations: OPERATIONS * lanes * self.rounds, mean: total / lanes as f32 }
+        MultiplyAdds { operations: OPERATIONS * lanes * self.rounds, mean: total / lanes as f32 }
     }
 }
 
+/// The kernel of [`read`].
 struct Read<'a> {
     values: &'a [f32],
     way: Way,
@@ -101,7 +106,8 @@ impl Kernel for Read<'_> {
 }
 
 impl Read<'_> {
-    /// `PARTS` equal parts side by side, of each `VECTORS` vectors at a time: eight running sums in all.
+    /// Reads `PARTS` equal parts side by side, `VECTORS` vectors of each at a time: eight running
+    /// sums in all.
     #[inline(always)]
     fn in_parts<S: Simd, const PARTS: usize, const VECTORS: usize>(&self, s: S) -> f32 {
         let Self { values, way } = *self;
@@ -112,7 +118,8 @@ impl Read<'_> {
             let first = piece * if way == Way::Backward { pieces - 1 - number } else { number };
             for (p, sums) in sums.iter_mut().enumerate() {
                 for (i, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: `PARTS` parts of `pieces` pieces of `VECTORS` vectors lie within the values.
+                    // SAFETY: the values hold `PARTS` parts of `pieces` pieces of `VECTORS`
+                    // vectors.
                     let vector = unsafe { s.load(values.as_ptr().add(p * part + first + i * S::LANES)) };
                     *sum = s.add(*sum, vector);
                 }
@@ -124,18 +131,18 @@ impl Read<'_> {
             // SAFETY: a chunk is a vector.
             sums[0][0] = s.add(sums[0][0], unsafe { s.load(vector.as_ptr()) });
         }
-        sums.into_iter().map(|sums| add_up(s, sums)).sum::<f32>() + rest
+        sums.into_iter().map(|sums| sum_all(s, sums)).sum::<f32>() + rest
     }
 }
 
-/// The sum of all lanes of some vectors.
+/// Returns the sum of all lanes of some vectors.
 #[inline(always)]
-fn add_up<S: Simd, const N: usize>(s: S, sums: [S::F; N]) -> f32 {
+fn sum_all<S: Simd, const N: usize>(s: S, sums: [S::F; N]) -> f32 {
     let mut total = s.splat(0.0);
     for sum in sums {
         total = s.add(total, sum);
     }
-    // Of the sixteen virtual lanes, a leaf of eight fills the first half.
+    // A backend of eight lanes fills the first half of the sixteen virtual lanes.
     tree16(s, [total, s.splat(0.0)], |a, b| a + b)
 }
 
@@ -144,18 +151,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chains_are_counted_and_converge() {
+    fn chains_are_counted_and_converge_to_two() {
         for isa in Isa::all() {
             let lanes = (isa.lanes() * if isa == Isa::PORTABLE { 6 } else { 12 }) as u64;
-            assert_eq!(multiply_add(isa, 0), Done { operations: 0, mean: 0.0 });
-            assert_eq!(multiply_add(isa, 1), Done { operations: 2 * lanes, mean: 1.0 }, "{}", isa.name());
+            assert_eq!(multiply_add(isa, 0), MultiplyAdds { operations: 0, mean: 0.0 });
+            assert_eq!(
+                multiply_add(isa, 1),
+                MultiplyAdds { operations: 2 * lanes, mean: 1.0 },
+                "{}",
+                isa.name()
+            );
             assert_eq!(multiply_add(isa, 2).mean, 1.5, "{}", isa.name());
-            assert_eq!(multiply_add(isa, 1000), Done { operations: 2000 * lanes, mean: 2.0 });
+            assert_eq!(multiply_add(isa, 1000), MultiplyAdds { operations: 2000 * lanes, mean: 2.0 });
         }
     }
 
     #[test]
-    fn every_value_is_read() {
+    fn every_value_is_read_once() {
         let values: Vec<f32> = (0..1000u16).map(f32::from).collect();
         for isa in Isa::all() {
             for length in [0usize, 1, 15, 16, 63, 64, 127, 128, 129, 200, 256, 1000] {

@@ -1,25 +1,26 @@
 //! The processor: its model name and the sizes of its caches.
 //!
-//! Kernels take the sizes of their tiles and chunks from [`caches`]. Bits do not depend on them.
+//! Kernels choose the sizes of their tiles and chunks from [`caches`]. The bits of results do not
+//! depend on them.
 
 use std::sync::OnceLock;
 
-/// Sizes in bytes: of one core's first two levels, and of the third level that it shares.
+/// Sizes of a core's caches in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caches {
     /// First-level data cache of a core.
     pub first: usize,
     /// Second-level cache of a core.
     pub second: usize,
-    /// Third-level cache, shared with other cores; 0 where there is none, or where it is unknown.
+    /// Third-level cache, shared with other cores; 0 if there is none, or if its size is unknown.
     pub third: usize,
 }
 
 impl Caches {
-    /// Small sizes that are right enough for any processor: for those that do not report theirs.
+    /// Small sizes that work well on any processor, for processors that do not report theirs.
     pub const SMALL: Self = Self { first: 32 << 10, second: 256 << 10, third: 0 };
 
-    /// Keeps reported sizes that a processor can have, and takes the others from [`Caches::SMALL`].
+    /// Keeps plausible reported sizes, and takes the others from [`Caches::SMALL`].
     fn of_reported(first: usize, second: usize, third: usize) -> Self {
         let within = |size: usize, low: usize, high: usize| Some(size).filter(|s| (low..=high).contains(s));
         Self {
@@ -30,7 +31,7 @@ impl Caches {
     }
 }
 
-/// The caches of this processor, asked once.
+/// Returns the caches of this processor. The first call reads them.
 pub fn caches() -> Caches {
     static CACHES: OnceLock<Caches> = OnceLock::new();
     *CACHES.get_or_init(|| {
@@ -39,7 +40,7 @@ pub fn caches() -> Caches {
     })
 }
 
-/// The largest data cache of that level in bytes, or 0.
+/// Returns the size of the largest data cache of a level in bytes, or 0.
 #[cfg(target_arch = "x86_64")]
 fn reported(level: u8) -> usize {
     use raw_cpuid::{CacheType, CpuId};
@@ -58,7 +59,8 @@ fn reported(_: u8) -> usize {
     0
 }
 
-/// The processor's model name, such as "AMD EPYC 9B14", or its architecture where it does not report one.
+/// Returns the processor's model name, such as "AMD EPYC 9B14", or its architecture if it reports
+/// no name.
 pub fn model() -> String {
     let name = brand().trim().to_owned();
     if name.is_empty() { std::env::consts::ARCH.to_owned() } else { name }
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reported_sizes_are_kept_and_others_replaced() {
+    fn plausible_sizes_are_kept_and_others_replaced() {
         let zen = Caches { first: 32 << 10, second: 512 << 10, third: 32 << 20 };
         assert_eq!(Caches::of_reported(zen.first, zen.second, zen.third), zen);
         assert_eq!(Caches::of_reported(0, 0, 0), Caches::SMALL);

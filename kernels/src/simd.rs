@@ -1,38 +1,41 @@
-//! The vector operations that every algorithm of this crate is written in, and the shape of an algorithm.
+//! The vector operations that every algorithm of this crate uses, and the interface of an
+//! algorithm.
 //!
-//! A leaf ([`crate::arch`]) implements [`Simd`] for one instruction set and contains no algorithm. Sums across
-//! lanes go through sixteen virtual lanes ([`sum16`]), so that leaves of eight and of sixteen lanes give equal bits.
+//! A SIMD backend ([`crate::arch`]) implements [`Simd`] for one instruction set and contains no
+//! algorithm. Sums across lanes go through sixteen virtual lanes ([`sum16`]), so that backends of
+//! eight and of sixteen lanes give equal bits.
 
 /// One instruction set: a zero-sized token whose existence proves that the processor has it.
 ///
-/// Operations are IEEE single precision. `min` and `max` return the second operand when either is NaN, so the
-/// operand that may be NaN comes second.
+/// Operations are IEEE single precision. `min` and `max` return the second operand when either is
+/// NaN, so the operand that may be NaN comes second.
 pub trait Simd: Copy {
-    /// Lanes of a vector: 8 or 16.
+    /// Number of lanes of a vector: 8 or 16.
     const LANES: usize;
-    /// Vectors of sums that the registers hold beside a tile's operands.
+    /// Number of vectors of sums that the registers hold beside a tile's operands.
     const SUMS: usize;
-    /// Rows of the tiles that it is for: any, or a single one.
+    /// The most rows of its tiles: any number, or a single row.
     const ROWS: usize = usize::MAX;
-    /// Registers of a vector. With two, a tile of several vectors takes them one after another, so that it may have more rows.
+    /// Number of registers of a vector. With two, a tile of several vectors takes them one after
+    /// another, so that it may have more rows.
     const REGISTERS: usize = 1;
-    /// Panels of so many k and more are stored vector after vector (see [`crate::pack`]).
+    /// Panels of at least this many k are stored vector after vector (see [`crate::pack`]).
     #[cfg(feature = "std")]
     const DEEP: usize = usize::MAX;
-    /// Whether the larger products are left to `matrixmultiply`.
+    /// True if `matrixmultiply` computes the larger products.
     const PORTABLE: bool;
     /// A vector.
     type F: Copy;
-    /// The leaf of eight lanes that this processor has too, with equal bits.
+    /// The backend of eight lanes on the same processor, with equal bits.
     type Narrow: Simd<Narrow = Self::Narrow>;
 
-    /// The token of `Narrow`.
+    /// Returns the token of `Narrow`.
     fn narrow(self) -> Self::Narrow;
-    /// Does some work in a function of its own. What is inlined without end takes a compiler minutes: an algorithm ends in
-    /// hundreds of tiles.
-    fn apart<W: Work>(self, work: W);
+    /// Runs some work as a separate function. An algorithm has hundreds of tiles; with all of them
+    /// inlined, compiling takes minutes.
+    fn outline<W: Outlined>(self, work: W);
 
-    /// The same value in all lanes.
+    /// Returns the same value in all lanes.
     fn splat(self, value: f32) -> Self::F;
     /// Loads from any address.
     ///
@@ -52,13 +55,13 @@ pub trait Simd: Copy {
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
     /// a / b, correctly rounded
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
-    /// a * b + c, rounded once (the portable leaf may round twice)
+    /// a * b + c, rounded once (the portable backend may round twice)
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
-    /// c - a * b, rounded once (the portable leaf may round twice)
+    /// c - a * b, rounded once (the portable backend may round twice)
     fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
-    /// The smaller; `b` where they are equal, as 0 and -0 are, or one is NaN.
+    /// The smaller; `b` if they are equal, as 0 and -0 are, or if one is NaN.
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
-    /// The larger; `b` where they are equal, as 0 and -0 are, or one is NaN.
+    /// The larger; `b` if they are equal, as 0 and -0 are, or if one is NaN.
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// The square root, correctly rounded.
     fn sqrt(self, a: Self::F) -> Self::F;
@@ -70,14 +73,14 @@ pub trait Simd: Copy {
     fn round(self, a: Self::F) -> Self::F;
     /// 2^n for integral n in [-126, 127].
     fn exp2_integer(self, n: Self::F) -> Self::F;
-    /// The nearest integer n to `x` in [-126, 127], ties to even, and 2^n / 2. For n = -126 that is subnormal, and may be zero instead:
-    /// beside the 1/2 to which it is added, neither counts.
+    /// The nearest integer n to `x` in [-126, 127], ties to even, and 2^n / 2. For n = -126 the
+    /// latter is subnormal and may be zero instead: added to 1/2, both give 1/2.
     #[inline(always)]
     fn round_and_half_exp2(self, x: Self::F) -> (Self::F, Self::F) {
         let n = self.round(x);
         (n, self.mul(self.splat(0.5), self.exp2_integer(n)))
     }
-    /// `a` where x > 0, else 0.
+    /// `a` in lanes with x > 0, else 0.
     fn where_positive(self, x: Self::F, a: Self::F) -> Self::F;
 
     /// sums[r] + values[r] * the vector at `from`, each rounded once.
@@ -91,18 +94,19 @@ pub trait Simd: Copy {
         from: *const f32,
         sums: &mut [Self::F; R],
     ) {
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for the vector.
         let vector = unsafe { self.load(from) };
         for (sum, value) in sums.iter_mut().zip(values) {
             *sum = self.fma(value, vector, *sum);
         }
     }
-    /// The sum of sixteen lanes, in one vector of sixteen or two of eight: l with l + 8, then + 4, + 2, + 1.
+    /// The sum of sixteen lanes, in one vector of sixteen or two of eight: l with l + 8, then + 4,
+    /// + 2, + 1.
     #[inline(always)]
     fn sum_lanes(self, lanes: [Self::F; 2]) -> f32 {
         tree16(self, lanes, |a, b| a + b)
     }
-    /// Loads the first `count` <= `LANES` lanes; the rest is `fill`.
+    /// Loads the first `count` <= `LANES` lanes and fills the rest with `fill`.
     ///
     /// # Safety
     /// `from` is readable for `count` floats.
@@ -128,44 +132,44 @@ pub trait Simd: Copy {
             core::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
         }
     }
-    /// `load` of a whole vector, `load_partial` of less.
+    /// Loads a whole vector, or the first `count` lanes of one.
     ///
     /// # Safety
     /// `from` is readable for `count` <= `LANES` floats.
     #[inline(always)]
     unsafe fn load_up_to(self, from: *const f32, count: usize, fill: f32) -> Self::F {
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for `count` floats.
         unsafe { if count == Self::LANES { self.load(from) } else { self.load_partial(from, count, fill) } }
     }
-    /// `store` of a whole vector, `store_partial` of less.
+    /// Stores a whole vector, or the first `count` lanes of one.
     ///
     /// # Safety
     /// `to` is writable for `count` <= `LANES` floats.
     #[inline(always)]
     unsafe fn store_up_to(self, to: *mut f32, count: usize, value: Self::F) {
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for `count` floats.
         unsafe {
             if count == Self::LANES { self.store(to, value) } else { self.store_partial(to, count, value) }
         }
     }
 }
 
-/// A part of an algorithm, already bound to an instruction set, that is worth a call.
-pub trait Work {
-    /// The work, `#[inline(always)]`.
-    fn work(self);
+/// A part of an algorithm, bound to an instruction set, that is compiled as a separate function.
+pub trait Outlined {
+    /// Does the work. Implementations are `#[inline(always)]`.
+    fn run(self);
 }
 
 /// An algorithm that is compiled once per instruction set.
 pub trait Kernel {
-    /// What it returns.
+    /// The result.
     type Output;
-    /// The algorithm. Implementations are `#[inline(always)]`, down to the last operation.
+    /// Runs the algorithm. Implementations are `#[inline(always)]`, down to the last operation.
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
-/// Sum of f(values) over sixteen virtual lanes: lane l adds up elements l, l + 16, ..., and a fixed tree adds up the
-/// lanes. A tail is filled with `fill`, which `f` should map to zero.
+/// Returns the sum of f(values) over sixteen virtual lanes. Lane l sums elements l, l + 16, ...,
+/// and a fixed tree sums the lanes. A tail is filled with `fill`; `f` must map it to zero.
 #[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn sum16<S: Simd>(s: S, values: &[f32], fill: f32, f: impl Fn(S::F) -> S::F) -> f32 {
@@ -174,7 +178,8 @@ pub(crate) fn sum16<S: Simd>(s: S, values: &[f32], fill: f32, f: impl Fn(S::F) -
     tree16(s, lanes, |a, b| a + b)
 }
 
-/// Calls `f` with the virtual half (0, or 1 on leaves of eight lanes) and each vector of `values`.
+/// Calls `f` with the virtual half (0, or 1 on backends of eight lanes) and each vector of
+/// `values`.
 #[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn fold16<S: Simd>(s: S, values: &[f32], fill: f32, mut f: impl FnMut(usize, S::F)) {

@@ -5,29 +5,31 @@
 //! d loss[m] / d y[m][v] = e^(y[m][v] - max) / sum - [v = target]
 //! ```
 //!
-//! Maxima and sums go through sixteen virtual lanes. The logarithm is taken in f64 by a polynomial of our own
-//! (`ln`), so that a loss has the same bits on every platform.
+//! 1. Maxima and sums go through sixteen virtual lanes.
+//! 2. The logarithm is a polynomial in f64 (`ln`), so that a loss has the same bits on every
+//!    platform.
 
 use crate::dispatch::Isa;
 use crate::math::exp;
 use crate::simd::{Kernel, Simd, fold16, sum16, tree16};
 
-/// Losses of rows of logits, and their gradient in place.
+/// The losses of rows of logits, and their gradient in place.
 #[derive(Debug)]
 pub struct CrossEntropy<'a> {
-    /// Vocabulary V.
+    /// Size of the vocabulary (V).
     pub vocabulary: usize,
     /// Floats from one row to the next.
     pub stride: usize,
-    /// [M, stride]: logits; with `gradient_scale`, their gradient afterwards, zeros behind the V-th.
+    /// [M, stride]: logits. With `gradient_scale` their gradient replaces them, with zeros behind
+    /// the V-th.
     pub logits: &'a mut [f32],
     /// `[M]`, each below V.
     pub targets: &'a [u32],
-    /// What the gradient of each row is multiplied by; without it, logits stay as they are.
+    /// The factor of each row's gradient. `None` leaves the logits unchanged.
     pub gradient_scale: Option<f32>,
-    /// [M]: nats.
+    /// [M]: losses in nats.
     pub losses: &'a mut [f64],
-    /// `[M]`: whether no logit exceeds the target's and none before it equals it.
+    /// `[M]`: true if no logit is larger than the target's, and none before it is equal.
     pub correct: &'a mut [bool],
 }
 
@@ -35,15 +37,23 @@ impl CrossEntropy<'_> {
     /// Computes all rows.
     ///
     /// # Panics
-    /// When a slice has not the stated length or a target is not below V.
+    /// If a slice has the wrong length, or a target is not below V.
     pub fn run_on(self, isa: Isa) {
         let rows = self.targets.len();
-        assert!(self.vocabulary >= 1 && self.vocabulary <= self.stride, "V = {}", self.vocabulary);
-        assert_eq!(self.logits.len(), rows * self.stride, "logits of {rows} rows");
-        assert!(self.losses.len() == rows && self.correct.len() == rows, "losses of {rows} rows");
+        let (vocabulary, stride) = (self.vocabulary, self.stride);
         assert!(
-            self.targets.iter().all(|&t| (t as usize) < self.vocabulary),
-            "a target beyond the vocabulary"
+            vocabulary >= 1 && vocabulary <= stride,
+            "vocabulary is {vocabulary}, expected 1 to {stride}, the stride"
+        );
+        let lengths = [("losses", self.losses.len(), rows), ("correct", self.correct.len(), rows)];
+        for (name, found, expected) in
+            lengths.into_iter().chain([("logits", self.logits.len(), rows * stride)])
+        {
+            assert!(found == expected, "{name} has length {found}, expected {expected} for {rows} targets");
+        }
+        assert!(
+            self.targets.iter().all(|&t| (t as usize) < vocabulary),
+            "a target is not below {vocabulary}, the vocabulary"
         );
         isa.run(self);
     }
@@ -72,17 +82,17 @@ impl Kernel for CrossEntropy<'_> {
                     rest.fill(0.0);
                 }
             }
-            // Together, because the logarithms of a group go through the same vectors.
+            // All at once, because the logarithms of a group run in vectors.
             let logarithms = sums.map(ln);
             losses.iter_mut().zip(logarithms).for_each(|(loss, ln)| *loss += ln);
         }
     }
 }
 
-/// Rows whose logarithms are taken together.
+/// Number of rows whose logarithms are computed together.
 const GROUP: usize = 16;
 
-/// The largest logit; NaN is passed over on every leaf alike (the sum and the loss become NaN by themselves).
+/// Returns the largest logit. Every backend skips NaN; the sum and the loss become NaN anyway.
 #[inline(always)]
 fn maximum<S: Simd>(s: S, values: &[f32]) -> f32 {
     let mut lanes = [s.splat(f32::NEG_INFINITY); 2];
@@ -90,8 +100,8 @@ fn maximum<S: Simd>(s: S, values: &[f32]) -> f32 {
     tree16(s, lanes, |a, b| if b > a { b } else { a })
 }
 
-/// The sum of e^(y - shift); with `keep` its terms replace the logits. A tail is added up by itself: filled with -inf it would
-/// be held to e^-87.
+/// Returns the sum of e^(y - shift). With `keep` its terms replace the logits. A tail is summed
+/// separately: filled with -inf it would be clamped to e^-87.
 #[inline(always)]
 fn sum_exp<S: Simd>(s: S, logits: &mut [f32], shift: S::F, keep: bool) -> f32 {
     let (whole, halves) = (logits.len() - logits.len() % 16, 16 / S::LANES);
@@ -141,8 +151,8 @@ fn multiply<S: Simd>(s: S, values: &mut [f32], factor: f32) {
     }
 }
 
-/// The natural logarithm of a positive, normal number, within 2 ULP: x = 2^n m with m in [0.75, 1.5), and
-/// ln m = 2 artanh((m - 1) / (m + 1)) by its series.
+/// Returns the natural logarithm of a positive, normal number, within 2 ULP: x = 2^n m with m in
+/// [0.75, 1.5), and ln m = 2 artanh((m - 1) / (m + 1)) by its series.
 #[inline(always)]
 fn ln(x: f64) -> f64 {
     let offset = 0x3FE8_0000_0000_0000u64;
@@ -163,7 +173,7 @@ mod tests {
     use super::ln;
 
     #[test]
-    fn logarithm_is_accurate() {
+    fn the_logarithm_is_within_two_ulp() {
         for i in 1..200_000 {
             let x = f64::from(i) * 0.013 + 0.3;
             let error = (ln(x) - x.ln()).abs();

@@ -1,53 +1,41 @@
-//! All tiles of a step: panel by panel, and the rows of each dealt out evenly.
+//! The walk over all tiles of a step: panel by panel, with the rows of each divided evenly.
 
-use crate::shapes::rows_of;
+use crate::pack::PanelWidths;
 use crate::simd::Simd;
-
-/// How many vectors of a panel have outputs in their lower and in their upper half; the others are zeros for padding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Widths {
-    pub(crate) lower: usize,
-    pub(crate) upper: usize,
-}
-
-impl Widths {
-    /// `width` vectors of the same units, those of block `block` of H.
-    #[inline(always)]
-    pub(crate) fn of_block(width: usize, block: usize, hidden: usize) -> Self {
-        Self { lower: width, upper: if hidden > block * 16 + 8 { width } else { 0 } }
-    }
-}
+use crate::tile_shapes::rows_of;
 
 /// Some rows of one panel, or of one half of each of its vectors.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct TileRows {
     /// The first row.
     pub(crate) row: usize,
-    /// How many.
+    /// Number of rows.
     pub(crate) rows: usize,
+    /// The panel.
     pub(crate) panel: usize,
-    /// 0, or 8 for the upper halves on leaves of eight lanes.
+    /// 0, or 8 for the upper halves on backends of eight lanes.
     pub(crate) half: usize,
-    /// Vectors of the panel that have outputs in this half.
+    /// Number of vectors of the panel that have outputs in this half.
     pub(crate) width: usize,
 }
 
 /// An algorithm on tiles: a product, and the algorithm's own part.
 pub(crate) trait Tiled<S: Simd> {
-    /// The vectors of a panel.
-    fn widths(&self, panel: usize) -> Widths;
+    /// Returns the widths of a panel.
+    fn widths(&self, panel: usize) -> PanelWidths;
 
-    /// Computes the rows at a place, which are at most `rows_of(width)`.
+    /// Computes the rows of a tile, at most `rows_of(width)`.
     ///
     /// # Safety
     /// The rows and the panel exist.
-    unsafe fn compute(&self, s: S, place: Place);
+    unsafe fn compute(&self, s: S, tile: TileRows);
 }
 
-/// Computes all rows of each panel. A panel with upper halves of padding alone goes by halves, and leaves those out.
+/// Computes all rows of each panel. A panel with padding in its upper halves goes by halves, and
+/// skips the padding.
 ///
 /// # Safety
-/// As for `compute`, for all rows below `rows` and all `panels`.
+/// The safety conditions of `compute` hold for all rows below `rows` and all `panels`.
 #[inline(always)]
 pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(
     s: S,
@@ -56,8 +44,8 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(
     tiled: &T,
 ) {
     for panel in 0..panels {
-        let Widths { lower, upper } = Tiled::<S>::widths(tiled, panel);
-        // SAFETY: as the caller vouches.
+        let PanelWidths { lower, upper } = Tiled::<S>::widths(tiled, panel);
+        // SAFETY: the caller vouches for rows and panels.
         unsafe {
             if S::LANES == 16 && lower == upper {
                 sweep_rows(s, rows, (panel, 0, lower), tiled);
@@ -72,7 +60,8 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(
     }
 }
 
-/// Computes all rows of one half of a panel. The rows are dealt out evenly: 25 rows are five tiles of five.
+/// Computes all rows of one half of a panel. The rows are divided evenly: 25 rows are five tiles of
+/// five.
 ///
 /// # Safety
 /// As for `sweep`.
@@ -86,7 +75,7 @@ unsafe fn sweep_rows<S: Simd, T: Tiled<S>>(
     let tiles = rows.div_ceil(rows_of::<S>(width)).max(1);
     for i in 0..tiles {
         let (row, end) = (rows * i / tiles, rows * (i + 1) / tiles);
-        // SAFETY: row..end lies below `rows`; the caller vouches for the rest.
-        unsafe { tiled.compute(s, Place { row, rows: end - row, panel, half, width }) };
+        // SAFETY: row..end is below `rows`; the caller vouches for the rest.
+        unsafe { tiled.compute(s, TileRows { row, rows: end - row, panel, half, width }) };
     }
 }

@@ -1,21 +1,22 @@
 //! Forward and backward windows of all cells.
 
-use crate::cases::{Case, KINDS, Kind, Sizes};
+use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
 use crate::harness::{assert_bits, assert_close, fuses};
 use proptest::prelude::*;
 use unrolled_kernels::Isa;
 use unrolled_kernels::reference::{Deltas, Trace};
 use unrolled_kernels::rnn::Activation;
 
-/// Gates lie within 4 ULP of the twin's (the functions of `math.rs` against f64), and on the portable leaf each of up
-/// to 90 products rounds once more; over five steps of weights that neither grow nor shrink a state this stays below.
+/// Gates are within 4 ULP of the reference (the functions of `math.rs` against f64). On the
+/// portable backend each of up to 90 products rounds once more. The weights neither grow nor shrink
+/// a state, so over five steps the error stays below this.
 const TOLERANCE: f32 = 2e-5;
 
-fn sizes() -> impl Strategy<Value = Sizes> {
+fn sizes() -> impl Strategy<Value = CaseSizes> {
     let width = prop_oneof![Just(0usize), 1usize..=40];
     let table = prop_oneof![Just(0usize), 1usize..=7];
     (1usize..=5, 1usize..=14, 1usize..=49, width, table, any::<bool>(), 0usize..=3, any::<u64>()).prop_map(
-        |(steps, rows, hidden, width, table, keep, offset, seed)| Sizes {
+        |(steps, rows, hidden, width, table, keep, offset, seed)| CaseSizes {
             steps,
             rows,
             hidden,
@@ -47,8 +48,9 @@ fn assert_equal_deltas(found: &Deltas, expected: &Deltas, what: &str) {
     assert_bits(&found.carry, &expected.carry, &format!("{what}: carry"));
 }
 
-/// What a window that is not kept has of a trace: all of h, and the last step of the rest.
-fn last_step(trace: &Trace, case: &Case) -> Trace {
+/// Returns the part of a trace that a window without `keep` has: all of h, and the last step of the
+/// rest.
+fn last_step(trace: &Trace, case: &CellCase) -> Trace {
     let tail = |values: &[f32], steps: usize| values[values.len() - values.len() / steps..].to_vec();
     let steps = case.window.steps;
     Trace {
@@ -59,20 +61,20 @@ fn last_step(trace: &Trace, case: &Case) -> Trace {
     }
 }
 
-fn check_forward(case: &Case) -> Option<Trace> {
-    let twin = case.twin_forward();
-    let twin = if case.window.keep { twin } else { last_step(&twin, case) };
+fn check_forward(case: &CellCase) -> Option<Trace> {
+    let exact = case.reference_forward();
+    let exact = if case.window.keep { exact } else { last_step(&exact, case) };
     let mut fused: Option<Trace> = None;
     for isa in Isa::all() {
         let trace = case.forward(isa);
-        for ((name, found), (_, expected)) in parts(&trace).into_iter().zip(parts(&twin)) {
+        for ((name, found), (_, expected)) in parts(&trace).into_iter().zip(parts(&exact)) {
             assert_close(found, expected, TOLERANCE, &format!("{}: {name}", isa.name()));
         }
         if !fuses(isa) {
             continue;
         }
-        if [Kind::Rnn(Activation::Relu), Kind::Rnn(Activation::Identity)].contains(&case.kind) {
-            assert_equal(&trace, &twin, "there is nothing to approximate");
+        if [CellKind::Rnn(Activation::Relu), CellKind::Rnn(Activation::Identity)].contains(&case.kind) {
+            assert_equal(&trace, &exact, "without approximated functions");
         }
         if let Some(other) = &fused {
             assert_equal(&trace, other, "between instruction sets");
@@ -82,26 +84,26 @@ fn check_forward(case: &Case) -> Option<Trace> {
     fused
 }
 
-fn check_backward(case: &Case, trace: &Trace) {
-    let twin = case.twin_backward(trace);
+fn check_backward(case: &CellCase, trace: &Trace) {
+    let exact = case.reference_backward(trace);
     for isa in Isa::all() {
         let deltas = case.backward(isa, trace);
         if fuses(isa) {
-            // Nothing transcendental here: from the same trace come the same bits.
-            assert_equal_deltas(&deltas, &twin, isa.name());
+            // A backward pass has no approximated functions: the same trace gives the same bits.
+            assert_equal_deltas(&deltas, &exact, isa.name());
         } else {
-            assert_close(&deltas.gates, &twin.gates, TOLERANCE, "portable deltas");
-            assert_close(&deltas.carry, &twin.carry, TOLERANCE, "portable carry");
+            assert_close(&deltas.gates, &exact.gates, TOLERANCE, "portable deltas");
+            assert_close(&deltas.carry, &exact.carry, TOLERANCE, "portable carry");
         }
     }
 }
 
-/// Row `row` of [M, B, each].
+/// Returns row `row` of [M, B, each].
 fn row_of(values: &[f32], rows: usize, row: usize, each: usize) -> Vec<f32> {
     values.chunks_exact(rows * each).flat_map(|step| step[row * each..][..each].to_vec()).collect()
 }
 
-fn check_rows(case: &Case, isa: Isa) {
+fn check_rows(case: &CellCase, isa: Isa) {
     let (rows, hidden, slots) = (case.window.rows, case.window.hidden, case.kind.gates().1);
     let together = case.forward(isa);
     for row in 0..rows {
@@ -126,7 +128,7 @@ fn check_rows(case: &Case, isa: Isa) {
     }
 }
 
-fn check_steps(case: &Case, isa: Isa) {
+fn check_steps(case: &CellCase, isa: Isa) {
     let whole = case.forward(isa);
     let step = case.window.rows * case.window.hidden;
     let (mut h, mut c) = (case.h.clone(), case.c.clone());
@@ -145,8 +147,8 @@ proptest! {
     #![proptest_config(config(1000))]
 
     #[test]
-    fn cells_agree_with_their_twins(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
-        let case = Case::new(kind, sizes);
+    fn cells_agree_with_the_reference(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
+        let case = CellCase::new(kind, sizes);
         let trace = check_forward(&case);
         if case.window.keep {
             check_backward(&case, &trace.unwrap_or_else(|| case.forward(Isa::PORTABLE)));
@@ -154,23 +156,23 @@ proptest! {
     }
 
     #[test]
-    fn a_row_depends_on_no_other(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
-        let case = Case::new(kind, sizes);
+    fn a_row_does_not_depend_on_other_rows(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
+        let case = CellCase::new(kind, sizes);
         Isa::all().for_each(|isa| check_rows(&case, isa));
     }
 
     #[test]
-    fn a_window_is_its_steps(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
-        let case = Case::new(kind, sizes);
+    fn a_window_equals_its_steps_one_by_one(sizes in sizes(), kind in prop::sample::select(&KINDS[..])) {
+        let case = CellCase::new(kind, sizes);
         Isa::all().for_each(|isa| check_steps(&case, isa));
     }
 }
 
 #[test]
-fn every_hidden_width_of_every_cell() {
+fn every_hidden_width_of_every_cell_agrees_with_the_reference() {
     for (i, hidden) in (1..=49).enumerate() {
         for kind in KINDS {
-            let sizes = Sizes {
+            let sizes = CaseSizes {
                 steps: 2,
                 rows: 1 + i % 13,
                 hidden,
@@ -180,7 +182,7 @@ fn every_hidden_width_of_every_cell() {
                 offset: i % 4,
                 seed: i as u64,
             };
-            let case = Case::new(kind, sizes);
+            let case = CellCase::new(kind, sizes);
             let trace = check_forward(&case).unwrap_or_else(|| case.forward(Isa::PORTABLE));
             check_backward(&case, &trace);
         }
@@ -188,11 +190,11 @@ fn every_hidden_width_of_every_cell() {
 }
 
 #[test]
-fn no_steps_and_no_rows_are_nothing() {
+fn a_window_without_rows_gives_nothing() {
     for kind in KINDS {
         let sizes =
-            Sizes { steps: 2, rows: 3, hidden: 5, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
-        let mut case = Case::new(kind, sizes);
+            CaseSizes { steps: 2, rows: 3, hidden: 5, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
+        let mut case = CellCase::new(kind, sizes);
         case.window.rows = 0;
         (case.h, case.c, case.carry, case.dh) = Default::default();
         for isa in Isa::all() {
@@ -203,26 +205,27 @@ fn no_steps_and_no_rows_are_nothing() {
     }
 }
 
-/// The twin took 0 for it, where every leaf takes the sum.
+/// The maximum of 0 and the sum is the sum, on every backend.
 #[test]
-fn a_sum_of_minus_zero_goes_through_relu_as_it_is() {
-    let sizes = Sizes { steps: 2, rows: 3, hidden: 17, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
-    let mut case = Case::new(Kind::Rnn(Activation::Relu), sizes);
+fn relu_keeps_a_sum_of_minus_zero() {
+    let sizes =
+        CaseSizes { steps: 2, rows: 3, hidden: 17, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
+    let mut case = CellCase::new(CellKind::Rnn(Activation::Relu), sizes);
     case.h.fill(1.0);
     case.weight_hh.fill(-0.0);
     case.table.fill(-0.0);
-    let trace = check_forward(&case).unwrap_or_else(|| case.twin_forward());
+    let trace = check_forward(&case).unwrap_or_else(|| case.reference_forward());
     assert!(trace.h[3 * 17..6 * 17].iter().all(|value| value.to_bits() == (-0.0f32).to_bits()));
 }
 
-/// From some depth on AVX2 stores a panel vector after vector: around that depth every cell agrees with its twin.
+/// AVX2 stores deep panels vector after vector. These depths are around the limit.
 #[test]
-fn deep_panels() {
+fn cells_with_deep_panels_agree_with_the_reference() {
     for kind in KINDS {
         for (hidden, width, rows) in [(192, 767, 3), (200, 768, 1), (256, 801, 7), (770, 5, 2)] {
-            let sizes = Sizes { steps: 2, rows, hidden, width, table: 0, keep: true, offset: 1, seed: 5 };
-            let case = Case::new(kind, sizes);
-            let trace = check_forward(&case).unwrap_or_else(|| case.twin_forward());
+            let sizes = CaseSizes { steps: 2, rows, hidden, width, table: 0, keep: true, offset: 1, seed: 5 };
+            let case = CellCase::new(kind, sizes);
+            let trace = check_forward(&case).unwrap_or_else(|| case.reference_forward());
             check_backward(&case, &trace);
         }
     }

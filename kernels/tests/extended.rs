@@ -1,13 +1,16 @@
-//! The LSTM with options: one step against its equations in f64, and its backward step against differences of these.
+//! The LSTM with options: one step against its equations in f64, and its backward step against
+//! numerical derivatives of the equations.
 
 use crate::harness::{Numbers, fuses};
 use unrolled_kernels::Isa;
-use unrolled_kernels::lstm::extended::{Backward, Cells, Forward, Options, hold, hold_backward, slots_of};
+use unrolled_kernels::lstm::extended::{
+    CellStates, ExtendedBackward, ExtendedForward, LstmOptions, clip, clip_backward, slots_of,
+};
 use unrolled_kernels::pack::padded;
 
 const ROWS: usize = 3;
 const VARIANTS: [Variant; 5] =
-    [Variant::Plain, Variant::Peepholes, Variant::Coupled, Variant::CoupledPeepholes, Variant::Normalised];
+    [Variant::Plain, Variant::Peepholes, Variant::Coupled, Variant::CoupledPeepholes, Variant::Normalized];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Variant {
@@ -15,7 +18,7 @@ enum Variant {
     Peepholes,
     Coupled,
     CoupledPeepholes,
-    Normalised,
+    Normalized,
 }
 
 impl Variant {
@@ -29,15 +32,16 @@ impl Variant {
             _ => 0,
         }
     }
-    /// Vectors of options: peepholes, or weights and biases of the norm.
+    /// Returns the number of vectors of options: peepholes, or weights and biases of the norm.
     fn vectors(self) -> usize {
-        if self == Self::Normalised { 10 } else { self.peepholes() }
+        if self == Self::Normalized { 10 } else { self.peepholes() }
     }
 }
 
-/// A step in compact arrays: pre-activations [ROWS, gates, H], cells [ROWS, H], options [vectors, H].
+/// A step in compact arrays: pre-activations [ROWS, gates, H], cell states [ROWS, H], options
+/// [vectors, H].
 #[derive(Clone)]
-struct Step {
+struct OptionsCase {
     variant: Variant,
     hidden: usize,
     clip: f32,
@@ -52,7 +56,7 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-impl Step {
+impl OptionsCase {
     fn new(variant: Variant, hidden: usize, clip: f32) -> Self {
         let mut numbers = Numbers(hidden as u64 * 7 + 1);
         let mut some = |count| numbers.floats(count).into_iter().map(f64::from).collect::<Vec<f64>>();
@@ -73,7 +77,7 @@ impl Step {
         self.pre.len() / (ROWS * self.hidden)
     }
 
-    fn normalise(&self, n: usize, values: &mut [f64]) {
+    fn normalize(&self, n: usize, values: &mut [f64]) {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
@@ -83,7 +87,7 @@ impl Step {
         }
     }
 
-    /// New cells and outputs.
+    /// Returns the new cell states and the outputs.
     fn run(&self) -> (Vec<f64>, Vec<f64>) {
         let (h, gates, first) = (self.hidden, self.gates(), usize::from(!self.variant.coupled()));
         let (mut cells, mut outputs) = (Vec::new(), Vec::new());
@@ -93,9 +97,9 @@ impl Step {
         for row in 0..ROWS {
             let mut pre: Vec<Vec<f64>> =
                 (0..gates).map(|g| self.pre[(row * gates + g) * h..][..h].to_vec()).collect();
-            let normed = self.variant == Variant::Normalised;
+            let normed = self.variant == Variant::Normalized;
             if normed {
-                pre.iter_mut().enumerate().for_each(|(n, values)| self.normalise(n, values));
+                pre.iter_mut().enumerate().for_each(|(n, values)| self.normalize(n, values));
                 pre[1].iter_mut().for_each(|f| *f += 0.75);
             }
             let old = &self.cells[row * h..][..h];
@@ -108,7 +112,7 @@ impl Step {
                 })
                 .collect();
             if normed {
-                self.normalise(4, &mut new);
+                self.normalize(4, &mut new);
             }
             outputs.extend(
                 (0..h).map(|u| sigmoid(pre[first + 2][u] + peephole(first + 1, u) * new[u]) * new[u].tanh()),
@@ -134,7 +138,7 @@ impl Step {
     }
 }
 
-/// Vectors of H, padded.
+/// Returns vectors of H, padded.
 fn spread(values: &[f64], hidden: usize) -> Vec<f32> {
     let mut out = Vec::new();
     for row in values.chunks(hidden) {
@@ -144,8 +148,8 @@ fn spread(values: &[f64], hidden: usize) -> Vec<f32> {
     out
 }
 
-/// Stored rows, and back.
-fn store(step: &Step) -> Vec<f32> {
+/// Returns the pre-activations in stored rows.
+fn store(step: &OptionsCase) -> Vec<f32> {
     let (slots, gates) = (slots_of(step.hidden, step.variant.coupled()), step.gates());
     let mut stored = vec![0.0; ROWS * slots.width()];
     for (row, values) in step.pre.chunks(gates * step.hidden).enumerate() {
@@ -156,35 +160,45 @@ fn store(step: &Step) -> Vec<f32> {
     stored
 }
 
-/// What a step leaves, on one instruction set: (cells, outputs, deltas, gradient of the old cells, terms).
-fn run(step: &Step, isa: Isa) -> [Vec<f32>; 5] {
+/// Runs a step on one instruction set. Returns the cell states, the outputs, the deltas, the
+/// gradient of the old cell states, and the terms.
+fn run(step: &OptionsCase, isa: Isa) -> [Vec<f32>; 5] {
     let (h, vector) = (step.hidden, padded(step.hidden));
     let vectors = spread(&step.vectors, h);
     let (peepholes, norm) = match step.variant {
-        Variant::Normalised => (&[][..], &vectors[..]),
+        Variant::Normalized => (&[][..], &vectors[..]),
         _ => (&vectors[..], &[][..]),
     };
     let coupled = step.variant.coupled();
-    let options = Options { hidden: h, coupled, peepholes, cell_clip: step.clip, norm, forget_bias: 0.75 };
+    let options =
+        LstmOptions { hidden: h, coupled, peepholes, cell_clip: step.clip, norm, forget_bias: 0.75 };
     let zeros = || vec![0.0f32; ROWS * vector];
     let (mut gates, old) = (store(step), spread(&step.cells, h));
     let [mut new, mut tanh_c, mut output] = [zeros(), zeros(), zeros()];
     let mut kept = vec![0.0; ROWS * options.kept_width()];
-    let cell = Cells::Kept { old: &old, new: &mut new };
+    let cell = CellStates::Kept { old: &old, new: &mut new };
     let (tanh, out) = (&mut tanh_c[..], &mut output[..]);
-    Forward { options, rows: ROWS, gates: &mut gates, cell, tanh_c: tanh, output: out, kept: &mut kept }
-        .run_on(isa);
-    // In place the same.
+    ExtendedForward {
+        options,
+        rows: ROWS,
+        gates: &mut gates,
+        cell,
+        tanh_c: tanh,
+        output: out,
+        kept: &mut kept,
+    }
+    .run_on(isa);
+    // In place, with the same results.
     let (mut again, mut place) = (store(step), old.clone());
     let [mut tanh_too, mut output_too, mut kept_too] = [zeros(), zeros(), kept.clone()];
     let (tanh, out, keep) = (&mut tanh_too[..], &mut output_too[..], &mut kept_too[..]);
-    let cell = Cells::InPlace(&mut place);
-    Forward { options, rows: ROWS, gates: &mut again, cell, tanh_c: tanh, output: out, kept: keep }
+    let cell = CellStates::InPlace(&mut place);
+    ExtendedForward { options, rows: ROWS, gates: &mut again, cell, tanh_c: tanh, output: out, kept: keep }
         .run_on(isa);
     assert!(place == new && again == gates && output_too == output, "in place");
     let mut dc = spread(&step.d_cells, h);
     let mut terms = vec![f32::NAN; ROWS * options.terms_width()];
-    let kernel = Backward {
+    let kernel = ExtendedBackward {
         options,
         rows: ROWS,
         gates: &mut gates,
@@ -201,32 +215,32 @@ fn run(step: &Step, isa: Isa) -> [Vec<f32>; 5] {
 }
 
 fn close(what: &str, found: f32, expected: f64, scale: f64) {
-    // Roundings of about twenty operations, and, through a norm, of sums over the layer.
+    // Roundings of about twenty operations, and with a norm of sums over the layer.
     let holds = (f64::from(found) - expected).abs() <= 2e-6 * (1.0 + expected.abs() + scale);
     assert!(holds, "{what}: {found} for {expected}");
 }
 
 #[test]
-fn steps_are_their_equations_and_deltas_their_derivatives() {
+fn steps_agree_with_the_equations_and_deltas_with_the_derivatives() {
     for variant in VARIANTS {
         for hidden in (1..=33).chain([48, 49, 100]) {
             for clip in [f32::INFINITY, 0.3] {
-                if variant == Variant::Normalised && (clip.is_finite() || hidden < 4) {
-                    continue; // a norm of one or two values has no slope to speak of
+                if variant == Variant::Normalized && (clip.is_finite() || hidden < 4) {
+                    continue; // the slope of a norm of one or two values is almost zero
                 }
-                check(&Step::new(variant, hidden, clip), hidden <= 20);
+                check(&OptionsCase::new(variant, hidden, clip), hidden <= 20);
             }
         }
     }
 }
 
-fn check(step: &Step, derivatives: bool) {
+fn check(step: &OptionsCase, derivatives: bool) {
     let (h, vector) = (step.hidden, padded(step.hidden));
     let slots = slots_of(h, step.variant.coupled());
     let (cells, outputs) = step.run();
     let mut fused: Option<[Vec<f32>; 5]> = None;
-    // A norm multiplies by one over a deviation.
-    let scale = if step.variant == Variant::Normalised { 40.0 } else { 0.0 };
+    // A norm multiplies by 1 / deviation.
+    let scale = if step.variant == Variant::Normalized { 40.0 } else { 0.0 };
     for isa in Isa::all() {
         let found = run(step, isa);
         let what = format!("{:?}, H = {h}, clip {}, {}", step.variant, step.clip, isa.name());
@@ -272,8 +286,8 @@ fn check(step: &Step, derivatives: bool) {
 }
 
 #[test]
-fn what_a_clip_has_held_has_no_gradient() {
-    let step = Step::new(Variant::Plain, 16, 0.05);
+fn a_clipped_value_has_no_gradient() {
+    let step = OptionsCase::new(Variant::Plain, 16, 0.05);
     for isa in Isa::all() {
         let [cells, _, deltas, dc, _] = run(&step, isa);
         assert!(cells.iter().all(|c| c.abs() <= 0.05) && cells.iter().any(|c| c.abs() == 0.05));
@@ -282,29 +296,35 @@ fn what_a_clip_has_held_has_no_gradient() {
             assert_eq!((deltas[at], deltas[at + 16], deltas[at + 32], dc[n]), (0.0, 0.0, 0.0, 0.0));
         }
         let mut values = [-2.0, -0.5, 0.25, 3.0];
-        hold(isa, &mut values, 0.5);
+        clip(isa, &mut values, 0.5);
         assert_eq!(values, [-0.5, -0.5, 0.25, 0.5]);
         let mut gradients = [1.0; 4];
-        hold_backward(isa, &values, 0.5, &mut gradients);
+        clip_backward(isa, &values, 0.5, &mut gradients);
         assert_eq!(gradients, [0.0, 0.0, 1.0, 0.0]);
     }
 }
 
 #[test]
-#[should_panic(expected = "a normalised layer has no other option")]
-fn a_norm_takes_no_other_option() {
+#[should_panic(expected = "a normalized layer allows no other option")]
+fn a_norm_with_another_option_panics() {
     let (norm, mut empty) = ([0.0; 160], [0.0f32; 0]);
-    let options =
-        Options { hidden: 4, coupled: false, peepholes: &[], cell_clip: 1.0, norm: &norm, forget_bias: 0.0 };
+    let options = LstmOptions {
+        hidden: 4,
+        coupled: false,
+        peepholes: &[],
+        cell_clip: 1.0,
+        norm: &norm,
+        forget_bias: 0.0,
+    };
     let (cell, [gates, tanh_c, output]) =
-        (Cells::InPlace(&mut empty), [&mut [][..], &mut [][..], &mut [][..]]);
-    Forward { options, rows: 0, gates, cell, tanh_c, output, kept: &mut [] }.run_on(Isa::PORTABLE);
+        (CellStates::InPlace(&mut empty), [&mut [][..], &mut [][..], &mut [][..]]);
+    ExtendedForward { options, rows: 0, gates, cell, tanh_c, output, kept: &mut [] }.run_on(Isa::PORTABLE);
 }
 
 #[test]
-#[should_panic(expected = "tanh_c holds 15 floats, expected 16")]
-fn lengths_are_checked() {
-    let options = Options {
+#[should_panic(expected = "tanh_c has length 15, expected 16")]
+fn a_short_tanh_c_panics() {
+    let options = LstmOptions {
         hidden: 4,
         coupled: false,
         peepholes: &[],
@@ -313,8 +333,16 @@ fn lengths_are_checked() {
         forget_bias: 0.0,
     };
     let (mut gates, mut cells, mut tanh_c, mut output) = ([0.0; 64], [0.0; 16], [0.0; 15], [0.0; 16]);
-    let cell = Cells::InPlace(&mut cells);
+    let cell = CellStates::InPlace(&mut cells);
     let kept = &mut [][..];
-    Forward { options, rows: 1, gates: &mut gates, cell, tanh_c: &mut tanh_c, output: &mut output, kept }
-        .run_on(Isa::PORTABLE);
+    ExtendedForward {
+        options,
+        rows: 1,
+        gates: &mut gates,
+        cell,
+        tanh_c: &mut tanh_c,
+        output: &mut output,
+        kept,
+    }
+    .run_on(Isa::PORTABLE);
 }

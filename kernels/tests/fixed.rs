@@ -1,33 +1,42 @@
-//! Cells with fixed sizes, and with sizes lent at run time, against the kernels for batches: the same bits.
+//! Cells with sizes fixed at compile time or given at run time have the bits of the kernels for
+//! batches.
 
-use crate::cases::{Case, KINDS, Kind, Sizes};
+use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
 use crate::harness::Numbers;
 use unrolled_kernels::Isa;
-use unrolled_kernels::fixed::sliced::{self, Weights};
-use unrolled_kernels::fixed::{Dense, Error, Gru, GruBefore, Layer, Lstm, Rnn, RnnRelu, kind};
+use unrolled_kernels::fixed::sliced::SlicedCell;
+use unrolled_kernels::fixed::{
+    CellSizes, CellTensors, Error, Gru, GruBefore, Linear, Lstm, RnnRelu, RnnTanh, Stage, equations,
+};
 use unrolled_kernels::rnn::Activation;
 
-/// Odd: a reset comes at the other turn of a cell than its start.
+/// Odd, so that a reset comes at the other turn of a cell than its start.
 const STEPS: usize = 5;
 
-fn case(kind: Kind, width: usize, hidden: usize) -> Case {
+fn case(kind: CellKind, width: usize, hidden: usize) -> CellCase {
     let seed = (hidden * 3 + width) as u64;
-    Case::new(kind, Sizes { steps: STEPS, rows: 1, hidden, width, table: 0, keep: true, offset: 0, seed })
+    CellCase::new(
+        kind,
+        CaseSizes { steps: STEPS, rows: 1, hidden, width, table: 0, keep: true, offset: 0, seed },
+    )
 }
 
-/// (`bias_ih`, `bias_hh`) in PyTorch's order, whose sums are the case's start.
-fn biases(case: &Case) -> (Vec<f32>, Vec<f32>) {
+/// Returns (`bias_ih`, `bias_hh`) in PyTorch's order. Their sums are the case's start.
+fn biases(case: &CellCase) -> (Vec<f32>, Vec<f32>) {
     let hidden = case.window.hidden;
     let slot = |i: usize| &case.table[i * hidden..][..hidden];
     let zeros = vec![0.0; case.weight_hh.len() / hidden];
     match case.kind {
-        Kind::Lstm | Kind::Rnn(_) => (case.table.clone(), zeros),
-        Kind::GruBefore => ([slot(1), slot(2), slot(0)].concat(), zeros),
-        Kind::GruAfter => ([slot(1), slot(2), slot(0)].concat(), [&zeros[..2 * hidden], slot(3)].concat()),
+        CellKind::Lstm | CellKind::Rnn(_) => (case.table.clone(), zeros),
+        CellKind::GruBefore => ([slot(1), slot(2), slot(0)].concat(), zeros),
+        CellKind::GruAfter => {
+            ([slot(1), slot(2), slot(0)].concat(), [&zeros[..2 * hidden], slot(3)].concat())
+        }
     }
 }
 
-/// Equal bits; within rounding on the portable leaf, which may round a product before its sum.
+/// Asserts equal bits. The portable backend may round a product before its sum, so there it asserts
+/// equality within rounding.
 fn assert_same(found: &[f32], expected: &[f32], isa: Isa, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (unit, (found, expected)) in found.iter().zip(expected).enumerate() {
@@ -41,18 +50,18 @@ fn assert_same(found: &[f32], expected: &[f32], isa: Isa, what: &str) {
 }
 
 /// Runs the cell of run-time sizes through the case's steps.
-fn check_sliced<K: kind::Kind>(case: &Case, isa: Isa) {
+fn check_sliced<K: equations::CellEquations>(case: &CellCase, isa: Isa) {
     let (hidden, width) = (case.window.hidden, case.width);
     let (bias_ih, bias_hh) = biases(case);
-    let weights = Weights {
+    let weights = CellTensors {
         weight_ih: &case.weight_ih,
         weight_hh: &case.weight_hh,
         bias_ih: &bias_ih,
         bias_hh: &bias_hh,
     };
-    let sizes = sliced::Sizes { input: width, hidden };
-    let mut memory = vec![0.0; sliced::Cell::<K>::memory(sizes)];
-    let mut cell = sliced::Cell::<K>::new(sizes, weights, &mut memory).unwrap().on(isa);
+    let sizes = CellSizes { input: width, hidden };
+    let mut memory = vec![0.0; SlicedCell::<K>::memory(sizes)];
+    let mut cell = SlicedCell::<K>::new(sizes, weights, &mut memory).unwrap().on(isa);
     cell.hidden_mut().copy_from_slice(&case.h);
     let trace = case.forward(isa);
     for t in 0..STEPS {
@@ -72,13 +81,17 @@ fn every_size_has_the_bits_of_the_batch_kernels() {
                     let mut case = case(kind, width, hidden);
                     case.c.fill(0.0);
                     match kind {
-                        Kind::Lstm => check_sliced::<kind::Lstm>(&case, isa),
-                        Kind::GruAfter => check_sliced::<kind::GruAfter>(&case, isa),
-                        Kind::GruBefore => check_sliced::<kind::GruBefore>(&case, isa),
-                        Kind::Rnn(Activation::Tanh) => check_sliced::<kind::RnnTanh>(&case, isa),
-                        Kind::Rnn(Activation::Relu) => check_sliced::<kind::RnnRelu>(&case, isa),
-                        // There are no such fixed cells.
-                        Kind::Rnn(Activation::Sigmoid | Activation::Identity) => {}
+                        CellKind::Lstm => check_sliced::<equations::LstmEquations>(&case, isa),
+                        CellKind::GruAfter => check_sliced::<equations::GruAfterEquations>(&case, isa),
+                        CellKind::GruBefore => check_sliced::<equations::GruBeforeEquations>(&case, isa),
+                        CellKind::Rnn(Activation::Tanh) => {
+                            check_sliced::<equations::RnnTanhEquations>(&case, isa)
+                        }
+                        CellKind::Rnn(Activation::Relu) => {
+                            check_sliced::<equations::RnnReluEquations>(&case, isa)
+                        }
+                        // Fixed cells do not have these activations.
+                        CellKind::Rnn(Activation::Sigmoid | Activation::Identity) => {}
                     }
                 }
             }
@@ -86,10 +99,10 @@ fn every_size_has_the_bits_of_the_batch_kernels() {
     }
 }
 
-/// Runs a cell of fixed sizes through the case's steps, twice, with a reset between.
-fn check_fixed<const H: usize, L: Layer<Input = [f32; 1], Output = [f32; H]>>(
+/// Runs a cell of fixed sizes through the case's steps, twice, with a reset in between.
+fn check_fixed<const H: usize, L: Stage<Input = [f32; 1], Output = [f32; H]>>(
     mut cell: L,
-    case: &Case,
+    case: &CellCase,
     isa: Isa,
 ) {
     let trace = case.forward(isa);
@@ -111,20 +124,22 @@ fn check_size<const H: usize>(isa: Isa) {
         let (b_ih, b_hh) = biases(&case);
         let (ih, hh) = (case.weight_ih.clone(), case.weight_hh.clone());
         match kind {
-            Kind::Lstm => check_fixed(Lstm::<1, H>::new(&ih, &hh, &b_ih, &b_hh).unwrap().on(isa), &case, isa),
-            Kind::GruAfter => {
+            CellKind::Lstm => {
+                check_fixed(Lstm::<1, H>::new(&ih, &hh, &b_ih, &b_hh).unwrap().on(isa), &case, isa)
+            }
+            CellKind::GruAfter => {
                 check_fixed(Gru::<1, H>::new(&ih, &hh, &b_ih, &b_hh).unwrap().on(isa), &case, isa);
             }
-            Kind::GruBefore => {
+            CellKind::GruBefore => {
                 check_fixed(GruBefore::<1, H>::new(&ih, &hh, &b_ih, &b_hh).unwrap().on(isa), &case, isa);
             }
-            Kind::Rnn(Activation::Tanh) => {
-                check_fixed(Rnn::<1, H>::new(&ih, &hh, &b_ih, &b_hh).unwrap().on(isa), &case, isa);
+            CellKind::Rnn(Activation::Tanh) => {
+                check_fixed(RnnTanh::<1, H>::new(&ih, &hh, &b_ih, &b_hh).unwrap().on(isa), &case, isa);
             }
-            Kind::Rnn(Activation::Relu) => {
+            CellKind::Rnn(Activation::Relu) => {
                 check_fixed(RnnRelu::<1, H>::new(&ih, &hh, &b_ih, &b_hh).unwrap().on(isa), &case, isa);
             }
-            Kind::Rnn(Activation::Sigmoid | Activation::Identity) => {}
+            CellKind::Rnn(Activation::Sigmoid | Activation::Identity) => {}
         }
     }
 }
@@ -142,25 +157,25 @@ fn fixed_sizes_have_the_bits_of_the_batch_kernels() {
 }
 
 #[test]
-fn a_dense_layer_is_its_sum() {
+fn a_linear_layer_is_its_sum() {
     for isa in Isa::all() {
         let mut n = Numbers(7);
         let (weight, bias, x) = (n.floats(2 * 37), n.floats(2), n.floats(37));
-        let mut dense = Dense::<37, 2>::new(&weight, &bias).unwrap().on(isa);
-        let found = *dense.step(&std::array::from_fn(|i| x[i]));
+        let mut linear = Linear::<37, 2>::new(&weight, &bias).unwrap().on(isa);
+        let found = *linear.step(&std::array::from_fn(|i| x[i]));
         for (o, found) in found.into_iter().enumerate() {
             let products = weight[o * 37..][..37].iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x));
             let exact = f64::from(bias[o]) + products.sum::<f64>();
-            // 37 roundings of sums that stay below 37.
+            // 37 roundings of sums below 37.
             assert!((f64::from(found) - exact).abs() < 1e-5, "{found} on {}, expected {exact}", isa.name());
         }
     }
 }
 
 #[test]
-fn a_slice_of_the_wrong_length_is_named() {
+fn a_slice_of_the_wrong_length_is_an_error_with_its_name() {
     let error = Lstm::<1, 8>::new(&[0.0; 32], &[0.0; 255], &[0.0; 32], &[0.0; 32]).unwrap_err();
     assert_eq!(error, Error::Length { name: "weight_hh", found: 255, expected: 256 });
-    let error = Dense::<8, 2>::new(&[0.0; 16], &[0.0; 3]).unwrap_err();
+    let error = Linear::<8, 2>::new(&[0.0; 16], &[0.0; 3]).unwrap_err();
     assert_eq!(error, Error::Length { name: "bias", found: 3, expected: 2 });
 }

@@ -3,12 +3,12 @@
 use unrolled_kernels::Isa;
 use unrolled_kernels::pack::padded;
 
-/// Whether sums on this leaf have the bits of fused chains.
+/// Returns whether sums on this backend have the bits of fused chains.
 pub fn fuses(isa: Isa) -> bool {
     isa != Isa::PORTABLE
 }
 
-/// Numbers in [-1, 1), from a seed alone.
+/// Numbers in [-1, 1) that depend only on a seed.
 pub struct Numbers(pub u64);
 
 impl Numbers {
@@ -51,7 +51,7 @@ pub fn assert_bits(found: &[f32], expected: &[f32], what: &str) {
     }
 }
 
-/// Values that start `offset` floats into their allocation, so that they are aligned to nothing.
+/// Values that start `offset` floats into their allocation, and so have no alignment.
 pub struct Shifted(Vec<f32>, usize);
 
 impl Shifted {
@@ -66,7 +66,7 @@ impl Shifted {
     }
 }
 
-/// [M, slot, H] to stored rows [M, block, slot, 16], `fill` in the padding.
+/// Converts [M, slot, H] to stored rows [M, block, slot, 16], with `fill` in the padding.
 pub fn store(plain: &[f32], slots: usize, hidden: usize, fill: f32) -> Vec<f32> {
     let rows = plain.len() / (slots * hidden);
     let mut stored = vec![fill; rows * slots * padded(hidden)];
@@ -77,7 +77,7 @@ pub fn store(plain: &[f32], slots: usize, hidden: usize, fill: f32) -> Vec<f32> 
     stored
 }
 
-/// The inverse; with `strict`, everything in the padding of half a vector must be zero.
+/// The inverse of [`store`]. With `strict`, the padding of half a vector must be zero.
 pub fn unstore(stored: &[f32], slots: usize, hidden: usize, strict: bool) -> Vec<f32> {
     let (width, blocks) = (slots * padded(hidden), padded(hidden) / 16);
     let mut plain = vec![0.0; stored.len() / width * slots * hidden];
@@ -87,7 +87,7 @@ pub fn unstore(stored: &[f32], slots: usize, hidden: usize, strict: bool) -> Vec
         if unit < hidden {
             plain[(row * slots + slot) * hidden + unit] = *value;
         } else if hidden <= block * 16 + 8 && i % 16 >= 8 {
-            // Half a vector of nothing but padding is left as it was.
+            // Kernels leave a half vector of padding unchanged.
         } else {
             assert!(!strict || *value == 0.0, "padding of row {row}, slot {slot}, unit {unit} is {value}");
         }

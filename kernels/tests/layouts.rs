@@ -1,4 +1,4 @@
-//! Where things lie: panels and slots against the formulas of their documentation.
+//! The layouts of panels and slots against the formulas of their documentation.
 
 use crate::harness::Numbers;
 use unrolled_kernels::pack::{Panels, Slots, padded};
@@ -75,9 +75,10 @@ fn panels_are_k_vector_lane() {
     }
 }
 
-/// The (first block, blocks) of each plain panel: up to four blocks, widths that differ by one at most.
+/// Returns the (first block, blocks) of each plain panel: up to four blocks, with widths that
+/// differ by one at most.
 fn plain_panels(outputs: usize) -> Vec<(usize, usize)> {
-    // Eight outputs or fewer that are left over go by themselves.
+    // A rest of eight outputs or fewer is a separate panel.
     let (blocks, whole) = (outputs.div_ceil(16), (outputs + 7) / 16);
     let count = whole.div_ceil(4);
     let cut = |i: usize| whole * i / count;
@@ -86,7 +87,7 @@ fn plain_panels(outputs: usize) -> Vec<(usize, usize)> {
 }
 
 #[test]
-fn plain_panels_and_their_transposes() {
+fn plain_panels_and_their_transposes_are_k_vector_lane() {
     for outputs in (1..=49).chain([63, 64, 65, 80, 100, 128, 129, 145]) {
         let panels = Panels::plain(outputs);
         assert_eq!(panels.out_width(), padded(outputs));
@@ -131,15 +132,13 @@ fn one_gate_is_a_slice_of_the_matrix() {
 }
 
 #[test]
-fn instruction_sets_by_name() {
+fn an_unknown_instruction_set_is_an_error_with_the_known_names() {
     for isa in Isa::all() {
         assert_eq!(Isa::named(isa.name()), Ok(isa));
         assert!([8, 16].contains(&isa.lanes()));
     }
     let error = Isa::named("sse9").unwrap_err().to_string();
-    assert!(
-        error.starts_with("UNROLLED_ISA=sse9: no such instruction set; here it can be portable"),
-        "{error}"
-    );
-    assert!(error.ends_with("or unset"), "{error}");
+    let start = "UNROLLED_ISA: found sse9, an unknown name; expected portable";
+    assert!(error.starts_with(start), "{error}");
+    assert!(error.ends_with("; set one of them, or unset it"), "{error}");
 }

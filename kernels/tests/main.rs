@@ -1,5 +1,8 @@
-//! Every kernel against its naive twin, on every instruction set of this machine.
+//! Every kernel against its naive reference implementation, on every instruction set of this
+//! machine.
 
+mod activation;
+mod case_kernels;
 mod cases;
 mod cells;
 mod extended;

@@ -4,17 +4,18 @@ use crate::harness::{Numbers, Shifted, assert_bits, fuses, store, unstore};
 use core::ops::Range;
 use proptest::prelude::*;
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gather::{Scatter, TakeColumns, add_columns};
-use unrolled_kernels::gemm::{self, Pairs, Run, WeightGradient};
+use unrolled_kernels::one_hot::{Scatter, TakeColumns, add_columns};
 use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::pairs::{PairRun, Pairs};
+use unrolled_kernels::weight_gradient::{self, WeightGradient};
 use unrolled_kernels::{Isa, gru, lstm, reference};
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Equal bits where the leaf fuses; elsewhere within the rounding of `terms` products and sums of at most `terms` in all
-/// (each term is at most 1).
+/// Asserts equal bits if the backend fuses; otherwise equality within the rounding of `terms`
+/// products and of sums of at most `terms` (each term is at most 1).
 #[track_caller]
 fn assert_sums(isa: Isa, found: &[f32], expected: &[f32], terms: usize, what: &str) {
     if fuses(isa) {
@@ -38,7 +39,7 @@ proptest! {
         let mut n = Numbers(seed);
         let (weight, bias) = (n.floats(outputs * depth), n.floats(outputs));
         let (x, old) = (n.floats(rows * depth), n.floats(rows * outputs));
-        // A row of x has a gap in its middle, which no piece covers.
+        // No piece covers the gap in the middle of a row of x.
         let (cut, stride) = (depth / 2, depth + 1 + extra);
         let pieces = [0..cut, cut + 1..depth + 1];
         let mut wide = Shifted::new(&vec![f32::NAN; rows * stride], offset);
@@ -75,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn affine_into_gates(
+    fn affine_into_gates_writes_only_its_slots(
         (rows, depth, hidden) in (1usize..=9, 1usize..=20, 1usize..=49),
         (cell, seed) in (0usize..=3, any::<u64>()),
     ) {
@@ -89,7 +90,7 @@ proptest! {
         for isa in Isa::all() {
             let mut packed = vec![f32::NAN; panels.len(depth)];
             panels.pack(isa, &weight, depth, &mut packed);
-            // 7 stays where these panels have no outputs.
+            // 7 stays in places without outputs of these panels.
             let mut out = vec![7.0; rows * slots.width()];
             let (pieces, panels) = (&[0..depth / 2, depth / 2..depth], &panels);
             let weights = &packed;
@@ -109,16 +110,17 @@ proptest! {
     }
 }
 
-/// Deltas in stored rows and inputs in rows of their own width; `run` tells how many may be read at once.
-struct Rows {
+/// Deltas in stored rows, and inputs in rows of another width.
+struct StoredRows {
     deltas: Vec<f32>,
     width: usize,
     inputs: Vec<f32>,
     depth: usize,
+    /// The number of rows that may be read at once.
     run: usize,
 }
 
-impl Pairs for Rows {
+impl Pairs for StoredRows {
     fn len(&self) -> usize {
         self.deltas.len() / self.width
     }
@@ -128,14 +130,20 @@ impl Pairs for Rows {
     fn input(&self, m: usize) -> &[f32] {
         &self.inputs[m * self.depth..]
     }
-    fn run(&self, m: usize) -> Run {
+    fn run(&self, m: usize) -> PairRun {
         let rows = if self.run == 0 { 1 } else { self.run - m % self.run };
-        Run { rows: rows.min(self.len() - m), delta_stride: self.width, input_stride: self.depth }
+        PairRun { rows: rows.min(self.len() - m), delta_stride: self.width, input_stride: self.depth }
     }
 }
 
-/// Rows `rows` of a gradient, by calls of at most `most` rows.
-fn gradient(isa: Isa, pairs: &Rows, slots: &Slots, rows: Range<usize>, most: usize) -> (Vec<f32>, Vec<f32>) {
+/// Computes rows `rows` of a gradient, by calls of at most `most` rows.
+fn gradient(
+    isa: Isa,
+    pairs: &StoredRows,
+    slots: &Slots,
+    rows: Range<usize>,
+    most: usize,
+) -> (Vec<f32>, Vec<f32>) {
     let mut weight = vec![f32::NAN; rows.len() * pairs.depth];
     let mut bias = vec![f32::NAN; rows.len()];
     for from in rows.clone().step_by(most) {
@@ -155,10 +163,10 @@ fn gradient(isa: Isa, pairs: &Rows, slots: &Slots, rows: Range<usize>, most: usi
     (weight, bias)
 }
 
-/// Some of the pairs of others.
-struct Part<'a>(&'a Rows, Range<usize>);
+/// A range of pairs.
+struct PairsRange<'a>(&'a StoredRows, Range<usize>);
 
-impl Pairs for Part<'_> {
+impl Pairs for PairsRange<'_> {
     fn len(&self) -> usize {
         self.1.len()
     }
@@ -168,23 +176,23 @@ impl Pairs for Part<'_> {
     fn input(&self, m: usize) -> &[f32] {
         self.0.input(self.1.start + m)
     }
-    fn run(&self, m: usize) -> Run {
+    fn run(&self, m: usize) -> PairRun {
         let run = self.0.run(self.1.start + m);
-        Run { rows: run.rows.min(self.len() - m), ..run }
+        PairRun { rows: run.rows.min(self.len() - m), ..run }
     }
 }
 
-/// A gradient that stops after `first` pairs and goes on with the rest.
+/// Computes a gradient of the first `first` pairs, and continues with the rest.
 fn gradient_in_turns(
     isa: Isa,
-    pairs: &Rows,
+    pairs: &StoredRows,
     slots: &Slots,
     rows: Range<usize>,
     first: usize,
 ) -> (Vec<f32>, Vec<f32>) {
     let (mut weight, mut bias) = (vec![f32::NAN; rows.len() * pairs.depth], vec![f32::NAN; rows.len()]);
     for (part, continues) in [(0..first, false), (first..pairs.len(), true)] {
-        let (pairs, depth) = (&Part(pairs, part), pairs.depth);
+        let (pairs, depth) = (&PairsRange(pairs, part), pairs.depth);
         let (weight, bias) = (&mut weight[..], &mut bias[..]);
         WeightGradient { pairs, slots, depth, rows: rows.clone(), continues, weight, bias }.run_on(isa);
     }
@@ -195,30 +203,30 @@ proptest! {
     #![proptest_config(config(200))]
 
     #[test]
-    fn weight_gradient_is_a_chain_however_it_is_split(
+    fn weight_gradient_is_a_chain_for_any_split(
         (count, depth, hidden) in (prop_oneof![0usize..=20, 250usize..=530], 1usize..=150, prop_oneof![12 => 1usize..=49, 1 => 350usize..=370]),
-        (cell, run, most, seed) in (0usize..=3, 0usize..=9, 1usize..=gemm::ROWS, any::<u64>()),
+        (cell, run, most, seed) in (0usize..=3, 0usize..=9, 1usize..=weight_gradient::ROWS, any::<u64>()),
     ) {
         let slots = [lstm::slots, gru::slots_after_hidden, gru::slots_before_gates, gru::slots_before_candidate][cell](hidden);
         let mut n = Numbers(seed);
         let plain = n.floats(count * slots.gates.len() * hidden);
         let mut inputs = n.floats(count * depth);
         let expected = reference::weight_gradient(slots.gates.len() * hidden, depth, &plain, &inputs);
-        inputs.extend([f32::NAN; 16]); // what a last vector may reach into
+        inputs.extend([f32::NAN; 16]); // a last vector may reach into these
         // The candidate's weights are the last third of the matrix.
         let first = slots.gates.iter().min().unwrap_or(&0) * hidden;
         let mut deltas = vec![f32::NAN; count * slots.width()];
         for (to, from) in deltas.chunks_exact_mut(slots.width()).zip(plain.chunks_exact(slots.depth())) {
             from.iter().enumerate().for_each(|(row, delta)| to[slots.place(first + row)] = *delta);
         }
-        let pairs = Rows { deltas, width: slots.width(), inputs, depth, run };
+        let pairs = StoredRows { deltas, width: slots.width(), inputs, depth, run };
         for isa in Isa::all() {
             let rows = first..first + slots.depth();
             let (weight, bias) = gradient(isa, &pairs, &slots, rows.clone(), most);
             assert_sums(isa, &weight, &expected.0, count, "weight gradient");
             assert_sums(isa, &bias, &expected.1, count, "bias gradient");
-            let whole = gradient(isa, &pairs, &slots, rows.clone(), gemm::ROWS);
-            let turns = gradient_in_turns(isa, &pairs, &slots, rows, count * most / gemm::ROWS);
+            let whole = gradient(isa, &pairs, &slots, rows.clone(), weight_gradient::ROWS);
+            let turns = gradient_in_turns(isa, &pairs, &slots, rows, count * most / weight_gradient::ROWS);
             assert_sums(isa, &turns.0, &expected.0, count + 1, "weight gradient in turns");
             if fuses(isa) {
                 assert_bits(&turns.0, &whole.0, "weight gradient in turns");
@@ -237,7 +245,7 @@ proptest! {
     ) {
         let mut n = Numbers(seed);
         let width = blocks * 16;
-        let pairs = Rows { deltas: n.floats(count * width), width, inputs: vec![0.0; count + 16], depth: 1, run };
+        let pairs = StoredRows { deltas: n.floats(count * width), width, inputs: vec![0.0; count + 16], depth: 1, run };
         let ids = n.ids(count, table);
         let expected = reference::scatter(table, width, &pairs.deltas, &ids);
         let cut = cut.min(blocks) * 16;
@@ -255,14 +263,14 @@ proptest! {
     }
 
     #[test]
-    fn columns_come_back(
+    fn taken_columns_equal_the_added_ones(
         (hidden, vocabulary, cell) in (1usize..=49, 1usize..=20, 0usize..=3),
         (strip, cut, seed) in (1usize..=5, 0.0..=1.0, any::<u64>()),
     ) {
         let slots = [lstm::slots, gru::slots_after_input, gru::slots_before_input, unrolled_kernels::rnn::slots][cell](hidden);
         let mut n = Numbers(seed);
         let weight = n.floats(slots.depth() * vocabulary);
-        // Every second symbol, the last one first.
+        // Every second symbol, from the last one on.
         let symbols: Vec<u32> = (0..vocabulary as u32).rev().step_by(2).collect();
         let mut table = vec![0.5; symbols.len() * slots.width()];
         add_columns(&weight, vocabulary, &slots, &symbols, &mut table);
@@ -294,9 +302,9 @@ proptest! {
 }
 
 #[test]
-fn a_gradient_of_no_rows_is_nothing() {
+fn a_gradient_of_no_rows_writes_nothing() {
     let slots = lstm::slots(3);
-    let pairs = Rows { deltas: vec![1.0; 64], width: 64, inputs: vec![1.0; 32], depth: 2, run: 0 };
+    let pairs = StoredRows { deltas: vec![1.0; 64], width: 64, inputs: vec![1.0; 32], depth: 2, run: 0 };
     for isa in Isa::all() {
         let (weight, bias) = (&mut [][..], &mut [][..]);
         WeightGradient { pairs: &pairs, slots: &slots, depth: 2, rows: 5..5, continues: false, weight, bias }

@@ -1,21 +1,23 @@
-//! Rows that end before the window does: each as its naive twin alone, and to the same bits as alone.
+//! Rows that end before the window does: each agrees with the reference for that row alone, and has
+//! the bits of the kernel for that row alone.
 
-use crate::cases::{Case, KINDS, Kind, Sizes};
+use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
 use crate::harness::{assert_bits, assert_close, fuses};
 use proptest::prelude::*;
 use unrolled_kernels::Isa;
 use unrolled_kernels::reference::{Deltas, Trace};
 
-/// As for whole windows (`cells.rs`).
+/// The tolerance for whole windows (`cells.rs`).
 const TOLERANCE: f32 = 2e-5;
 
-/// Sizes, and a length for each row: some 0, some the window's, all below now and then.
-fn windows() -> impl Strategy<Value = (Sizes, Vec<usize>)> {
+/// Sizes, and a length for each row. Some lengths are 0, some are the window's. Sometimes all are
+/// shorter than the window.
+fn windows() -> impl Strategy<Value = (CaseSizes, Vec<usize>)> {
     let width = prop_oneof![Just(0usize), 1usize..=40];
     let table = prop_oneof![Just(0usize), 1usize..=7];
     let sizes = (1usize..=6, 1usize..=14, 1usize..=49, width, table, any::<bool>(), 0usize..=3, any::<u64>());
     sizes.prop_flat_map(|(steps, rows, hidden, width, table, keep, offset, seed)| {
-        let sizes = Sizes { steps, rows, hidden, width, table, keep, offset, seed };
+        let sizes = CaseSizes { steps, rows, hidden, width, table, keep, offset, seed };
         let lengths = (0..=steps).prop_flat_map(move |most| prop::collection::vec(0..=most, rows));
         (Just(sizes), lengths.prop_map(sorted))
     })
@@ -26,13 +28,13 @@ fn sorted(mut lengths: Vec<usize>) -> Vec<usize> {
     lengths
 }
 
-/// The tokens of row `b` among the packed ones.
+/// Returns the tokens of row `b` among the packed tokens.
 fn tokens_of(lengths: &[usize], b: usize) -> Vec<usize> {
     let going = |t: usize| lengths.iter().filter(|length| **length > t).count();
     (0..lengths[b]).map(|t| (0..t).map(going).sum::<usize>() + b).collect()
 }
 
-/// Vectors `places` of a buffer of vectors of `each` floats.
+/// Returns vectors `places` of a buffer with vectors of `each` floats.
 fn vectors(values: &[f32], places: &[usize], each: usize) -> Vec<f32> {
     if values.is_empty() {
         return Vec::new();
@@ -40,8 +42,8 @@ fn vectors(values: &[f32], places: &[usize], each: usize) -> Vec<f32> {
     places.iter().flat_map(|m| values[m * each..][..each].to_vec()).collect()
 }
 
-/// What the packed trace has of row `b`, as a trace of that row alone.
-fn trace_of(case: &Case, trace: &Trace, lengths: &[usize], b: usize) -> Trace {
+/// Returns row `b` of the packed trace, as a trace of that row alone.
+fn trace_of(case: &CellCase, trace: &Trace, lengths: &[usize], b: usize) -> Trace {
     let (rows, hidden, slots) = (case.window.rows, case.window.hidden, case.kind.gates().1);
     let tokens = tokens_of(lengths, b);
     let states: Vec<usize> = std::iter::once(b).chain(tokens.iter().map(|m| rows + m)).collect();
@@ -53,42 +55,48 @@ fn trace_of(case: &Case, trace: &Trace, lengths: &[usize], b: usize) -> Trace {
     }
 }
 
-fn deltas_of(case: &Case, deltas: &Deltas, lengths: &[usize], b: usize) -> Deltas {
+fn deltas_of(case: &CellCase, deltas: &Deltas, lengths: &[usize], b: usize) -> Deltas {
     let (hidden, slots) = (case.window.hidden, case.kind.gates().1);
     let gates = vectors(&deltas.gates, &tokens_of(lengths, b), slots * hidden);
     Deltas { gates, carry: vectors(&deltas.carry, &[b], hidden) }
 }
 
-/// Of a window that is not kept: h, and the last c.
+/// Returns the trace of a window without `keep`: h, and the last c.
 fn without_gates(trace: Trace, hidden: usize) -> Trace {
     let c = trace.c[trace.c.len().saturating_sub(hidden)..].to_vec();
     Trace { h: trace.h, c, ..Trace::default() }
 }
 
-fn check_row(case: &Case, (found, deltas): (&Trace, Option<&Deltas>), lengths: &[usize], b: usize, isa: Isa) {
+fn check_row(
+    case: &CellCase,
+    (found, deltas): (&Trace, Option<&Deltas>),
+    lengths: &[usize],
+    b: usize,
+    isa: Isa,
+) {
     let alone = case.part(0..lengths[b], b..b + 1);
-    let (exact, twin) = (alone.forward(isa), alone.twin_forward());
+    let (exact, reference) = (alone.forward(isa), alone.reference_forward());
     if let Some(deltas) = deltas {
         assert_bits(&deltas.gates, &alone.backward(isa, &exact).gates, "deltas of a row alone");
         assert_bits(&deltas.carry, &alone.backward(isa, &exact).carry, "carry of a row alone");
-        let expected = alone.twin_backward(&exact);
+        let expected = alone.reference_backward(&exact);
         let tolerance = if fuses(isa) { 0.0 } else { TOLERANCE };
-        assert_close(&deltas.gates, &expected.gates, tolerance, "deltas of the twin");
-        assert_close(&deltas.carry, &expected.carry, tolerance, "carry of the twin");
+        assert_close(&deltas.gates, &expected.gates, tolerance, "deltas of the reference");
+        assert_close(&deltas.carry, &expected.carry, tolerance, "carry of the reference");
     }
-    let [exact, twin] = [exact, twin].map(|trace| match case.window.keep {
+    let [exact, reference] = [exact, reference].map(|trace| match case.window.keep {
         true => trace,
         false => without_gates(trace, case.window.hidden),
     });
     let parts = |t: &Trace| [t.h.clone(), t.c.clone(), t.gates.clone(), t.extra.clone()];
-    for (found, (exact, twin)) in parts(found).iter().zip(parts(&exact).iter().zip(&parts(&twin))) {
+    for (found, (exact, reference)) in parts(found).iter().zip(parts(&exact).iter().zip(&parts(&reference))) {
         assert_bits(found, exact, "a row alone");
-        assert_close(found, twin, TOLERANCE, "the twin");
+        assert_close(found, reference, TOLERANCE, "the reference");
     }
 }
 
-fn check(kind: Kind, sizes: Sizes, lengths: &[usize]) {
-    let case = Case::new(kind, sizes);
+fn check(kind: CellKind, sizes: CaseSizes, lengths: &[usize]) {
+    let case = CellCase::new(kind, sizes);
     let ragged = case.ragged(lengths);
     for isa in Isa::all() {
         let trace = ragged.forward(isa);
@@ -104,29 +112,29 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_row_that_ends_is_as_alone((sizes, lengths) in windows(), kind in prop::sample::select(&KINDS[..])) {
+    fn a_row_that_ends_early_has_the_bits_of_the_row_alone((sizes, lengths) in windows(), kind in prop::sample::select(&KINDS[..])) {
         check(kind, sizes, &lengths);
     }
 }
 
 #[test]
-fn every_hidden_width_of_every_cell() {
+fn every_hidden_width_of_every_cell_takes_rows_that_end_early() {
     for (i, hidden) in (1..=49).enumerate() {
         let (rows, width, table) = (1 + i % 13, if i % 3 == 0 { 0 } else { i }, i % 4);
-        let sizes = Sizes { steps: 4, rows, hidden, width, table, keep: true, offset: i % 4, seed: i as u64 };
-        // The last step has no row at all.
+        let sizes =
+            CaseSizes { steps: 4, rows, hidden, width, table, keep: true, offset: i % 4, seed: i as u64 };
+        // The last step has no rows.
         let lengths = sorted((0..rows).map(|b| (b * 7 + i) % 4).collect());
         KINDS.into_iter().for_each(|kind| check(kind, sizes, &lengths));
     }
 }
 
-/// The window of rows that all have T steps is the one without lengths.
 #[test]
-fn rows_of_full_length_change_nothing() {
+fn rows_of_full_length_give_the_window_without_lengths() {
     for kind in KINDS {
         let sizes =
-            Sizes { steps: 5, rows: 7, hidden: 33, width: 9, table: 3, keep: true, offset: 1, seed: 8 };
-        let case = Case::new(kind, sizes);
+            CaseSizes { steps: 5, rows: 7, hidden: 33, width: 9, table: 3, keep: true, offset: 1, seed: 8 };
+        let case = CellCase::new(kind, sizes);
         let full = case.ragged(&[5; 7]);
         for isa in Isa::all() {
             let (found, expected) = (full.forward(isa), case.forward(isa));

@@ -4,7 +4,7 @@ use crate::harness::{Numbers, Shifted, bits, fuses};
 use proptest::prelude::*;
 use unrolled_kernels::{Isa, reference, softmax::CrossEntropy};
 
-/// (losses, correct, gradients) of rows with a stride three floats longer than V.
+/// Returns (losses, correct, gradients) of rows with a stride three floats longer than V.
 fn run(
     isa: Isa,
     vocabulary: usize,
@@ -34,7 +34,8 @@ fn run(
     (losses, correct, rows().flat_map(|row| row[..vocabulary].to_vec()).collect())
 }
 
-/// The loss adds up V exponentials of 2 ULP each in f32, so it is within about 1e-6 of the twin in f64.
+/// The loss sums V exponentials of 2 ULP each in f32, so it is within about 1e-6 of the reference
+/// in f64.
 fn check(vocabulary: usize, rows: usize, spread: f32, seed: u64) {
     let mut n = Numbers(seed);
     let logits: Vec<f32> = n.floats(rows * vocabulary).iter().map(|v| v * spread).collect();
@@ -69,13 +70,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn losses_agree_with_the_twin(vocabulary in 1usize..=100, rows in 0usize..=5, spread in 0.1f32..40.0, seed in any::<u64>()) {
+    fn losses_agree_with_the_reference(vocabulary in 1usize..=100, rows in 0usize..=5, spread in 0.1f32..40.0, seed in any::<u64>()) {
         check(vocabulary, rows, spread, seed);
     }
 }
 
 #[test]
-fn vocabularies_around_a_vector() {
+fn vocabularies_around_a_vector_agree_with_the_reference() {
     for vocabulary in [1, 2, 15, 16, 17, 31, 32, 33, 64, 65, 361] {
         check(vocabulary, 4, 8.0, vocabulary as u64);
         check(vocabulary, 4, 1e4, vocabulary as u64);
@@ -99,7 +100,7 @@ fn huge_logits_stay_finite() {
 }
 
 #[test]
-fn logits_that_are_not_finite_give_no_finite_loss() {
+fn a_logit_that_is_not_finite_gives_a_loss_that_is_not_finite() {
     let mut seen = Vec::new();
     for isa in Isa::all() {
         let mut outcome = Vec::new();
@@ -114,7 +115,7 @@ fn logits_that_are_not_finite_give_no_finite_loss() {
                 }
             }
             let (losses, ..) = run(isa, vocabulary, &vec![f32::NEG_INFINITY; vocabulary], &[0], Some(1.0));
-            assert!(!losses[0].is_finite(), "nothing but -inf: {}", losses[0]);
+            assert!(!losses[0].is_finite(), "only -inf: {}", losses[0]);
         }
         seen.push(outcome);
     }
@@ -122,7 +123,7 @@ fn logits_that_are_not_finite_give_no_finite_loss() {
 }
 
 #[test]
-fn an_impossible_symbol_is_no_harm_but_as_a_target() {
+fn an_impossible_symbol_gives_an_infinite_loss_only_as_a_target() {
     for isa in Isa::all() {
         let logits = [0.0, f32::NEG_INFINITY, 0.0];
         let (losses, ..) = run(isa, 3, &logits, &[0], None);
@@ -133,7 +134,7 @@ fn an_impossible_symbol_is_no_harm_but_as_a_target() {
 }
 
 #[test]
-fn a_tie_goes_to_the_first() {
+fn a_tie_goes_to_the_first_symbol() {
     for isa in Isa::all() {
         for vocabulary in [2, 16, 17, 33] {
             let mut logits = vec![0.0; vocabulary];

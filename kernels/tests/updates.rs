@@ -1,8 +1,9 @@
-//! Optimiser rules, clipping, norms and dropout masks.
+//! Optimizer rules, clipping, norms and dropout masks.
 
 use crate::harness::{Numbers, Shifted, assert_bits, assert_close, fuses};
 use proptest::prelude::*;
-use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, multiply, sum_of_squares};
+use unrolled_kernels::masks::multiply;
+use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, sum_of_squares};
 use unrolled_kernels::{Isa, reference};
 
 const RULES: [Rule; 10] = [
@@ -13,8 +14,8 @@ const RULES: [Rule; 10] = [
     Rule::Rmsprop { rate: 0.01, decay: 0.95, momentum: 0.5, epsilon: 1e-8 },
     Rule::Adam { rate: 0.002, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
     Rule::Nesterov { rate: 0.1, momentum: 0.9 },
-    Rule::CentredRmsprop { rate: 0.01, decay: 0.95, momentum: 0.0, epsilon: 1e-3 },
-    Rule::CentredRmsprop { rate: 0.01, decay: 0.95, momentum: 0.5, epsilon: 1e-3 },
+    Rule::CenteredRmsprop { rate: 0.01, decay: 0.95, momentum: 0.0, epsilon: 1e-3 },
+    Rule::CenteredRmsprop { rate: 0.01, decay: 0.95, momentum: 0.5, epsilon: 1e-3 },
     Rule::AdamW { rate: 0.002, root: 1.5, kept: 0.99, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
 ];
 
@@ -22,7 +23,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn updates_have_the_bits_of_their_twins(
+    fn updates_have_the_bits_of_the_reference(
         (count, offset, seed) in (0usize..=70, 0usize..=3, any::<u64>()),
         rule in prop::sample::select(&RULES[..]),
         (scale, limit) in (0.1f32..2.0, prop_oneof![Just(f32::INFINITY), 0.05f32..0.8]),
@@ -31,12 +32,13 @@ proptest! {
         let (gradient, p) = (n.floats(count), n.floats(count));
         let first: Vec<f32> = n.floats(count).iter().map(|v| v.abs()).collect();
         let mut second: Vec<f32> = n.floats(count).iter().map(|v| v.abs()).collect();
-        if matches!(rule, Rule::CentredRmsprop { .. }) {
-            // A mean whose square is below the mean square, as every mean's is; or their difference is all rounding.
+        if matches!(rule, Rule::CenteredRmsprop { .. }) {
+            // The square of a mean is below the mean square. Otherwise their difference is only
+            // rounding.
             second.iter_mut().zip(&first).for_each(|(mean, square)| *mean = 0.5 * square.sqrt());
         }
         let third = n.floats(count);
-        let twin: Vec<[f32; 4]> = (0..count)
+        let exact: Vec<[f32; 4]> = (0..count)
             .map(|i| reference::update(rule, (scale, limit), gradient[i], [p[i], first[i], second[i], third[i]]))
             .collect();
         for isa in Isa::all() {
@@ -55,11 +57,11 @@ proptest! {
             };
             update.run_on(isa);
             for (k, found) in [parameters.get(), a.get(), b.get(), c.get()].into_iter().enumerate() {
-                let expected: Vec<f32> = twin.iter().take(found.len()).map(|all| all[k]).collect();
+                let expected: Vec<f32> = exact.iter().take(found.len()).map(|all| all[k]).collect();
                 if fuses(isa) {
                     assert_bits(found, &expected, isa.name());
                 } else {
-                    // Two roundings for one, in sums of three terms.
+                    // Two roundings instead of one, in sums of three terms.
                     assert_close(found, &expected, 1e-6, isa.name());
                 }
             }
@@ -67,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn norms_and_masks((count, offset, seed) in (0usize..=NORM_BLOCK, 0usize..=3, any::<u64>())) {
+    fn norms_and_masks_have_the_bits_of_the_reference((count, offset, seed) in (0usize..=NORM_BLOCK, 0usize..=3, any::<u64>())) {
         let mut n = Numbers(seed);
         let (a, b) = (Shifted::new(&n.floats(count), offset), Shifted::new(&n.floats(count), offset));
         for isa in Isa::all() {
@@ -80,7 +82,7 @@ proptest! {
 }
 
 #[test]
-fn a_gradient_that_is_not_finite_is_not_hidden_by_clipping() {
+fn clipping_does_not_hide_a_gradient_that_is_not_finite() {
     for isa in Isa::all() {
         for count in [1, 8, 16, 20] {
             let (mut p, g) = (vec![1.0; count], vec![f32::NAN; count]);

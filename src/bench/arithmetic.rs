@@ -54,7 +54,7 @@ pub(super) fn products_from_after(config: &ModelConfig, l: usize) -> f64 {
 
 /// Multiplications of one symbol in the head.
 pub(super) fn head_products(config: &ModelConfig) -> f64 {
-    config.output_width() as f64 * config.vocabulary as f64
+    config.stack_width() as f64 * config.vocabulary as f64
 }
 
 #[cfg(test)]

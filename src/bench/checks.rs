@@ -3,16 +3,19 @@
 use super::runs::ForwardRun;
 use super::timing::Run;
 use crate::corpus::Batch;
-use crate::exec::{Dropout, Stream};
+use crate::exec::{Dropout, Stream, Window};
+use crate::loss::{Loss, Objective};
 use crate::model::Model;
-use crate::train::{Differentiator, StepReport, gradients};
+use crate::network::Network;
+use crate::train::StepReport;
 use crate::{Error, Layer, Mode, Result};
+use std::sync::Arc;
 
 /// Losses of the same logits, one of them in f32.
 const LOSS_TOLERANCE: f64 = 1e-5;
 
 /// The logits [T, B, V] of a window, on which the static, the dynamic and the streamed forward pass agree in every bit.
-pub(super) fn forward(model: &Model, batch: &Batch, threads: Option<usize>) -> Result<Vec<f32>> {
+pub(super) fn forward(model: &Arc<Model>, batch: &Batch, threads: Option<usize>) -> Result<Vec<f32>> {
     let logits = |mode| -> Result<Vec<f32>> {
         let (_, mut run) = ForwardRun::build(mode, model, batch, threads)?;
         run.call()?;
@@ -21,10 +24,10 @@ pub(super) fn forward(model: &Model, batch: &Batch, threads: Option<usize>) -> R
     let (planned, looped) = (logits(Mode::Static)?, logits(Mode::Dynamic)?);
     same_bits("logits of the dynamic mode", &looped, &planned)?;
     let vocabulary = model.config().vocabulary;
-    let mut stream = Stream::new(model)?;
+    let mut stream = Stream::new(model.clone())?;
     let steps = batch.inputs.chunks_exact(batch.rows).zip(planned.chunks_exact(batch.rows * vocabulary));
     for (ids, expected) in steps {
-        same_bits("logits of a stream", stream.step(ids[0]), &expected[..vocabulary])?;
+        same_bits("logits of a stream", stream.step(&ids[0])?, &expected[..vocabulary])?;
     }
     Ok(planned)
 }
@@ -51,7 +54,7 @@ pub(super) struct Training {
 impl Training {
     /// The loss, computed from `logits` [T, B, V] in f64; and the norm of the gradient that the library hands out.
     pub(super) fn of(
-        model: &Model,
+        model: &Arc<Model>,
         batch: &Batch,
         logits: &[f32],
         seed: u64,
@@ -62,19 +65,15 @@ impl Training {
         }
         let rows = logits.chunks_exact(model.config().vocabulary).zip(&batch.targets);
         let sum: f64 = rows.map(|(logits, target)| cross_entropy(logits, *target as usize)).sum();
-        let (_, gradient, _) = gradients(model, batch, None, threads)?;
-        let squares: f64 = gradient.values.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
-        Ok(Self { loss: sum / batch.targets.len() as f64, gradient_norm: squares.sqrt() })
+        let (_, gradient_norm) = differentiate(model, batch, None, threads)?;
+        Ok(Self { loss: sum / batch.targets.len() as f64, gradient_norm })
     }
 
     /// With the masks of the first step, of which the logits know nothing.
-    fn of_dropout(model: &Model, batch: &Batch, seed: u64, threads: Option<usize>) -> Result<Self> {
-        let mut differentiator = Differentiator::new(model.clone(), threads)?;
+    fn of_dropout(model: &Arc<Model>, batch: &Batch, seed: u64, threads: Option<usize>) -> Result<Self> {
         let dropout = Dropout { probability: 0.0, seed, step: 0 };
-        let loss = differentiator.run_with_dropout(batch, None, None, dropout)?;
-        let gradient = &differentiator.gradient().values;
-        let squares: f64 = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
-        Ok(Self { loss, gradient_norm: squares.sqrt() })
+        let (loss, gradient_norm) = differentiate(model, batch, Some(dropout), threads)?;
+        Ok(Self { loss, gradient_norm })
     }
 
     /// Compares a first step.
@@ -82,6 +81,20 @@ impl Training {
         near("loss of the first training step", found.loss, self.loss)?;
         near("gradient norm of the first training step", found.gradient_norm, self.gradient_norm)
     }
+}
+
+/// The mean loss of a batch, and the norm of its gradient.
+fn differentiate(
+    model: &Arc<Model>,
+    batch: &Batch,
+    dropout: Option<Dropout>,
+    threads: Option<usize>,
+) -> Result<(f64, f64)> {
+    let mut network = Network::new(model.clone(), threads)?;
+    let window = Window { dropout, ..Window::new(batch.steps, batch.rows, &batch.inputs) };
+    let loss = network.differentiate(&window, &Objective::new(Loss::CROSS_ENTROPY, &batch.targets))?;
+    let squares: f64 = network.gradient().values.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
+    Ok((loss, squares.sqrt()))
 }
 
 fn near(what: &str, found: f64, expected: f64) -> Result<()> {
@@ -101,14 +114,14 @@ mod tests {
     use super::*;
     use crate::{ModelSettings, Settings};
 
-    fn parts() -> (Model, Batch) {
+    fn parts() -> (Arc<Model>, Batch) {
         let settings = Settings {
             model: ModelSettings { hidden: 5, ..ModelSettings::default() },
             ..Settings::default()
         };
         let batch =
             Batch { steps: 3, rows: 2, inputs: vec![0, 1, 2, 3, 4, 0], targets: vec![1; 6], fresh: true };
-        (Model::new(&settings.model, 6, settings.run.seed).unwrap(), batch)
+        (Arc::new(Model::new(&settings.model, 6, settings.run.seed).unwrap()), batch)
     }
 
     #[test]

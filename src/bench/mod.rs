@@ -45,6 +45,7 @@ use crate::{
 use machine::Reading;
 use runs::{ForwardRun, TrainingRun};
 use serde::Serialize;
+use std::sync::Arc;
 use timing::{Timed, take_turns};
 
 /// A configuration to time, and how long.
@@ -126,7 +127,7 @@ impl Bench {
     pub fn compare(&self, modes: &[Mode]) -> Result<Vec<Figures>> {
         let settings = self.steady_settings();
         self.validate(&settings)?;
-        let model = Model::new(&settings.model, self.vocabulary, settings.run.seed)?;
+        let model = Arc::new(Model::new(&settings.model, self.vocabulary, settings.run.seed)?);
         let first = self.first_batch(&settings)?;
         let logits = checks::forward(&model, &first, self.threads)?;
         let expected = checks::Training::of(&model, &first, &logits, settings.run.seed, self.threads)?;
@@ -201,10 +202,11 @@ impl Bench {
     }
 
     /// Seconds of one step, and of reading `bytes` bytes, in turn.
-    fn time_step(&self, model: &Model, batch: &Batch, bytes: f64) -> Result<[f64; 2]> {
-        let (mut stream, reading) = (Stream::new(model)?, Reading::new(bytes as usize)?);
+    fn time_step(&self, model: &Arc<Model>, batch: &Batch, bytes: f64) -> Result<[f64; 2]> {
+        let (mut stream, reading) = (Stream::new(model.clone())?, Reading::new(bytes as usize)?);
         let mut ids = batch.inputs.iter().cycle();
-        Ok(reading.beside(self.seconds, || _ = std::hint::black_box(stream.step(*ids.next().unwrap_or(&0)))))
+        let mut next = || *ids.next().unwrap_or(&0);
+        Ok(reading.beside(self.seconds, || _ = std::hint::black_box(stream.step(&next()).is_ok())))
     }
 }
 
@@ -222,7 +224,7 @@ struct Shared {
 
 impl Shared {
     /// `peak` is one that was measured before: the better of two counts.
-    fn measure(bench: &Bench, model: &Model, batch: &Batch, peak: f64) -> Result<Self> {
+    fn measure(bench: &Bench, model: &Arc<Model>, batch: &Batch, peak: f64) -> Result<Self> {
         let arithmetic = Arithmetic::of(model.config());
         let [step, read] = bench.time_step(model, batch, arithmetic.weight_bytes())?;
         Ok(Self {

@@ -7,7 +7,7 @@ use crate::exec::{Dynamic, Plan};
 use crate::model::Model;
 use crate::train::Training;
 use crate::{Mode, Result, Settings};
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 /// A training run whose first loss and gradient are checked.
 pub(super) struct TrainingRun<'a> {
@@ -38,31 +38,32 @@ impl Run for TrainingRun<'_> {
 
 /// A forward pass.
 pub(super) struct ForwardRun<'m> {
-    window: Window<'m>,
+    form: Form,
     batch: &'m Batch,
     logits: Vec<f32>,
 }
 
-enum Window<'m> {
-    Static(Plan<'m>),
-    Dynamic(Dynamic<'m>),
+/// The form of the model that runs.
+enum Form {
+    Static(Plan),
+    Dynamic(Dynamic),
 }
 
 impl<'m> ForwardRun<'m> {
     /// Seconds of building, and the run.
     pub(super) fn build(
         mode: Mode,
-        model: &'m Model,
+        model: &Arc<Model>,
         batch: &'m Batch,
         threads: Option<usize>,
     ) -> Result<(f64, Self)> {
         let logits = vec![0.0; batch.inputs.len() * model.config().vocabulary];
         let start = Instant::now();
-        let window = match mode {
-            Mode::Static => Window::Static(Plan::new(model, batch.steps, batch.rows, threads)?),
-            Mode::Dynamic => Window::Dynamic(Dynamic::new(model, threads)?),
+        let form = match mode {
+            Mode::Static => Form::Static(Plan::new(model.clone(), batch.steps, batch.rows, threads)?),
+            Mode::Dynamic => Form::Dynamic(Dynamic::new(model.clone(), threads)?),
         };
-        Ok((start.elapsed().as_secs_f64(), Self { window, batch, logits }))
+        Ok((start.elapsed().as_secs_f64(), Self { form, batch, logits }))
     }
 
     /// The logits of the last call [T, B, V].
@@ -73,11 +74,10 @@ impl<'m> ForwardRun<'m> {
 
 impl Run for ForwardRun<'_> {
     fn call(&mut self) -> Result<()> {
-        let Self { window, batch, logits } = self;
-        match window {
-            Window::Static(plan) => plan.forward(&batch.inputs, logits),
-            Window::Dynamic(dynamic) => dynamic.forward(&batch.inputs, batch.rows, logits),
+        let Self { form, batch, logits } = self;
+        match form {
+            Form::Static(plan) => plan.forward(&batch.inputs, logits),
+            Form::Dynamic(dynamic) => dynamic.forward(&batch.inputs, batch.rows, logits),
         }
-        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// A safetensors file: a checkpoint of `unrolled train`, or what PyTorch saved with
-/// `safetensors.torch.save_file(module.state_dict(), path)`. [`crate::fixed`] and [`crate::rnn`] fill their models from one.
+/// `safetensors.torch.save_file(module.state_dict(), path)`. [`crate::fixed`] and [`crate::network`] fill their models from one.
 ///
 /// The file knows which of its tensors were read. A tensor that nobody reads is a part of the model that the program
 /// leaves out, and the outputs would differ without a word: [`TensorFile::finish`] refuses that.

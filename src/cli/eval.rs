@@ -85,7 +85,7 @@ impl Eval {
         let threads = self.threads.map(NonZeroUsize::get);
         self.check_memory(part.len(), &checkpoint)?;
         let reading = Reading { part, streams: self.eval_streams.get(), top_k: self.top_k };
-        let evaluation = evaluate_as(&model, &corpus, reading, threads)?;
+        let evaluation = evaluate_as(model, &corpus, reading, threads)?;
         match self.json {
             true => output::json(&evaluation),
             false => output::write(&self.table(&trained, &corpus, &checkpoint, &evaluation)),

@@ -9,6 +9,7 @@ use super::{
     text::{note_unknown, without_unit},
 };
 use clap::{Args, builder::PossibleValuesParser};
+use std::sync::Arc;
 use std::{io::IsTerminal, path::PathBuf};
 use unrolled::{
     Encoding, Error, Settings, Unit, Unknown,
@@ -69,7 +70,7 @@ impl Sample {
         let checkpoint = Trained::find(self.run.as_deref(), None)?.load()?;
         let model = checkpoint.model()?;
         let writer = Writer {
-            model: &model,
+            model: model.into(),
             vocabulary: &checkpoint.vocabulary,
             sampling: self.sampling(),
             length: self.length,
@@ -168,7 +169,7 @@ pub fn opening<'a>(settings: &'a Settings, vocabulary: &Vocabulary) -> &'a str {
 /// How texts are written.
 pub struct Writer<'a> {
     /// The model.
-    pub model: &'a Model,
+    pub model: Arc<Model>,
     /// Its symbols.
     pub vocabulary: &'a Vocabulary,
     /// How symbols are drawn.
@@ -187,7 +188,7 @@ impl Writer<'_> {
     /// Writes the prompt, then one text after it, each symbol whole and at once. Ids are separated by spaces.
     pub fn write(&self, prompt: &str, sequence: u32) -> Result<(), Failure> {
         let mut generator =
-            Generator::new(self.model, self.vocabulary, self.sampling.clone(), sequence.into())?;
+            Generator::new(self.model.clone(), self.vocabulary, self.sampling.clone(), sequence.into())?;
         generator.prompt_as(if prompt.is_empty() { self.opening } else { prompt }, self.unknown)?;
         let is_ids = self.vocabulary.unit() == Unit::Ids;
         let prompt = if is_ids { words(prompt) } else { prompt.to_owned() };

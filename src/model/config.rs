@@ -11,10 +11,12 @@ const MOST_LAYERS: usize = 1024;
 pub struct ModelConfig {
     /// One bias vector or two.
     pub bias: Bias,
-    /// Vocabulary V; 0 for a stack by itself, which reads dense vectors and has no head.
+    /// Vocabulary V; 0 for a model of vectors.
     pub vocabulary: usize,
-    /// Embedding width E, or that of dense inputs; `None` for one-hot input.
+    /// Width E of the embedding or of the input vectors; `None` for one-hot input.
     pub embedding: Option<usize>,
+    /// Number of outputs O of the linear head; 0 without a head.
+    pub outputs: usize,
     /// The layers, from the input up.
     pub stack: Vec<Layer>,
 }
@@ -56,20 +58,25 @@ impl Tensor {
             Self::HiddenWeight(layer) => vec![gated(layer), config.stack[layer].output_size()],
             Self::InputBias(layer) | Self::HiddenBias(layer) => vec![gated(layer)],
             Self::Extra(layer, index) => config.extras(layer).swap_remove(index).shape,
-            Self::HeadWeight => vec![config.vocabulary, config.output_width()],
-            Self::HeadBias => vec![config.vocabulary],
+            Self::HeadWeight => vec![config.outputs, config.stack_width()],
+            Self::HeadBias => vec![config.outputs],
         }
     }
 }
 
 impl ModelConfig {
-    /// The shape that the settings say. Asks nothing about the machine's memory: see
+    /// The shape of a model of V = `vocabulary` symbols. Asks nothing about the machine's memory: see
     /// [`check_memory`](super::check_memory).
     ///
     /// # Errors
     /// [`Error::Setting`] for a size of zero, too many layers or options that do not fit each other; [`Error::Memory`] for
     /// sizes whose product no address can reach.
     pub fn new(settings: &ModelSettings, vocabulary: usize) -> Result<Self> {
+        if let Some(inputs) = settings.inputs {
+            let expected =
+                "this model reads symbols; leave it out, or make the model with of_vectors".to_owned();
+            return Err(Error::Setting { name: "inputs", found: inputs.to_string(), expected });
+        }
         let config = Self::unchecked(settings, vocabulary);
         let sizes = [("vocabulary", vocabulary), ("layers", config.stack.len()), ("hidden", settings.hidden)];
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
@@ -84,9 +91,38 @@ impl ModelConfig {
     /// # Errors
     /// As for [`ModelConfig::new`].
     pub fn of_stack(stack: &[Layer], inputs: usize, bias: Bias) -> Result<Self> {
-        let config = Self { bias, vocabulary: 0, embedding: Some(inputs), stack: stack.to_vec() };
+        let config = Self { bias, vocabulary: 0, embedding: Some(inputs), outputs: 0, stack: stack.to_vec() };
         config.check()?;
         Ok(config)
+    }
+
+    /// The shape of a model of vectors: `inputs` and `outputs` of the settings.
+    ///
+    /// # Errors
+    /// As for [`ModelConfig::new`]; [`Error::Setting`] if the settings have no `inputs`.
+    pub fn of_vectors(settings: &ModelSettings) -> Result<Self> {
+        let Some(inputs) = settings.inputs else {
+            let expected = "give the width of the input vectors".to_owned();
+            return Err(Error::Setting { name: "inputs", found: "nothing".to_owned(), expected });
+        };
+        let outputs = settings.outputs.unwrap_or(0);
+        let config = Self { embedding: Some(inputs), outputs, ..Self::unchecked(settings, 0) };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Returns an error unless the head predicts the symbols that the model reads.
+    pub(crate) fn check_predicts_symbols(&self) -> Result<()> {
+        if self.reads_symbols() && self.outputs == self.vocabulary {
+            return Ok(());
+        }
+        let expected = match self.vocabulary {
+            0 => "a model of vectors predicts no symbols: train it with train::Trainer".to_owned(),
+            symbols => format!(
+                "one output for each of {symbols} symbols: leave it out, or train with train::Trainer"
+            ),
+        };
+        Err(Error::Setting { name: "outputs", found: self.outputs.to_string(), expected })
     }
 
     /// The shape alone, whatever its size.
@@ -98,13 +134,14 @@ impl ModelConfig {
             bias: settings.bias,
             vocabulary,
             embedding: (settings.input == InputKind::Embedding).then_some(embedding),
+            outputs: settings.outputs.unwrap_or(vocabulary),
             stack,
         }
     }
 
     /// Checks sizes and options, which may have been changed since the configuration was made.
     pub(super) fn check(&self) -> Result<()> {
-        let read = if self.has_head() { "embedding" } else { "inputs" };
+        let read = if self.reads_symbols() { "embedding" } else { "inputs" };
         let sizes = [(read, self.embedding.unwrap_or(self.vocabulary)), ("layers", self.stack.len())];
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
             return Err(setting(name, 0, "give a whole number of at least 1"));
@@ -147,7 +184,7 @@ impl ModelConfig {
                 total = total.checked_add(count.checked_next_multiple_of(16)?)?;
             }
         }
-        total = total.checked_add(matrix(self.vocabulary, self.output_width())?)?;
+        total = total.checked_add(matrix(self.outputs, self.stack_width())?)?;
         total.checked_add(matrix(self.vocabulary, 1)?)?.checked_mul(size_of::<f32>())
     }
 
@@ -166,7 +203,7 @@ impl ModelConfig {
                 count += cell.variables(self.input_width(index)).into_iter().map(size).sum::<f64>();
             }
         }
-        count + vocabulary * (self.output_width() as f64 + 1.0)
+        count + self.outputs as f64 * (self.stack_width() as f64 + 1.0)
     }
 
     /// Names, shapes and places of all parameters: `embedding.weight` [V, E] with embedding input; then per layer
@@ -188,7 +225,7 @@ impl ModelConfig {
     /// All tensors in the layout's order.
     pub(super) fn tensors(&self) -> Vec<Tensor> {
         let mut tensors = Vec::with_capacity(4 * self.stack.len() + 3);
-        tensors.extend(self.embedding.filter(|_| self.has_head()).map(|_| Tensor::Embedding));
+        tensors.extend(self.embedding.filter(|_| self.reads_symbols()).map(|_| Tensor::Embedding));
         for layer in 0..self.stack.len() {
             if self.stack[layer].custom.is_none() {
                 tensors.extend([
@@ -232,9 +269,9 @@ impl ModelConfig {
         extras
     }
 
-    /// Whether symbols come in and logits go out.
+    /// Returns true if the model has a linear head.
     pub fn has_head(&self) -> bool {
-        self.vocabulary > 0
+        self.outputs > 0
     }
 
     /// Widths of h and c of a layer's state; 0 for what it lacks.
@@ -255,8 +292,18 @@ impl ModelConfig {
         self.stack[layer].hidden == self.stack[layer].output_size()
     }
 
-    /// Width of what the last layer gives.
+    /// Width of the model's outputs: those of the head, or of the last layer without one.
     pub fn output_width(&self) -> usize {
+        if self.has_head() { self.outputs } else { self.stack_width() }
+    }
+
+    /// Returns true if the model reads symbol ids; false if it reads vectors.
+    pub fn reads_symbols(&self) -> bool {
+        self.vocabulary > 0
+    }
+
+    /// Output width of the last layer.
+    pub fn stack_width(&self) -> usize {
         self.stack.last().map_or(0, Layer::output_size)
     }
 
@@ -267,7 +314,7 @@ impl ModelConfig {
             let same = l.input_keep_prob == 1.0 || l.variational == Variational::Shared;
             l.custom.is_none() && same && !l.residual && l.highway == Highway::Off
         };
-        self.has_head() && self.stack.first().is_some_and(plain)
+        self.reads_symbols() && self.stack.first().is_some_and(plain)
     }
 
     /// Whether the biases `bias_ih` (0) or `bias_hh` (1) of a layer are constants, which are not trained.

@@ -35,6 +35,7 @@ impl ModelConfig {
         let width = |config: &Self| config.embedding.map_or("none".to_owned(), |width| width.to_string());
         let whole = [
             ("vocabulary", self.vocabulary.to_string(), expected.vocabulary.to_string()),
+            ("outputs", self.outputs.to_string(), expected.outputs.to_string()),
             ("layers", self.stack.len().to_string(), expected.stack.len().to_string()),
             ("bias", self.bias.name().to_owned(), expected.bias.name().to_owned()),
         ];

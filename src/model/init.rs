@@ -3,7 +3,7 @@
 //! Every tensor draws from a place of its own, (seed, layer, kind of tensor), so that a further layer or another
 //! width of the head changes no other tensor's draws.
 
-use super::{ModelConfig, Parameters, Start, config::Tensor};
+use super::{InitialValues, ModelConfig, Parameters, config::Tensor};
 use crate::{
     Cell, ForgetBiasAt, Highway, Init, Layer, ModelSettings,
     random::{DrawPurpose, Draws},
@@ -65,7 +65,7 @@ impl Source {
             Tensor::InputWeight(layer) | Tensor::HiddenWeight(layer) => config.stack[layer].hidden,
             Tensor::InputBias(layer) | Tensor::HiddenBias(layer) => config.stack[layer].hidden,
             Tensor::Extra(layer, _) => config.stack[layer].hidden,
-            Tensor::Embedding | Tensor::HeadWeight | Tensor::HeadBias => config.output_width(),
+            Tensor::Embedding | Tensor::HeadWeight | Tensor::HeadBias => config.stack_width(),
         }
     }
 
@@ -125,19 +125,19 @@ fn extra(
     let mut draws = source.draws();
     let rows = variable.shape.first().copied().unwrap_or(1);
     let columns = values.len() / rows.max(1);
-    match (variable.start, settings.init) {
-        (Start::Constant(value), _) => {
+    match (variable.initial, settings.init) {
+        (InitialValues::Constant(value), _) => {
             values.fill(value);
             // TensorFlow starts a transform gate, which comes second, at the opposite of the carry gate.
             if variable.name == "highway_bias" && config.stack[layer].highway == Highway::Separate {
                 values[rows / 2..].fill(-value);
             }
         }
-        (Start::Uniform(scale), _) => fill_uniform(&mut draws, scale, values),
-        (Start::Normal(deviation), _) => fill_normal(&mut draws, deviation, values),
-        (Start::Glorot, Init::Uniform) => uniform(settings, config, source, values),
-        (Start::Glorot, Init::Normal) => normal(settings, source, values),
-        (Start::Glorot, Init::Glorot | Init::Orthogonal) => {
+        (InitialValues::Uniform(scale), _) => fill_uniform(&mut draws, scale, values),
+        (InitialValues::Normal(deviation), _) => fill_normal(&mut draws, deviation, values),
+        (InitialValues::Glorot, Init::Uniform) => uniform(settings, config, source, values),
+        (InitialValues::Glorot, Init::Normal) => normal(settings, source, values),
+        (InitialValues::Glorot, Init::Glorot | Init::Orthogonal) => {
             fill_glorot(&mut draws, settings.init_scale.unwrap_or(1.0), [rows, columns], values);
         }
     }

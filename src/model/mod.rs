@@ -9,7 +9,7 @@ mod memory;
 mod parameters;
 
 use crate::{Error, Layer, ModelSettings, Result};
-pub use cell::custom::{CustomCell, RnnCell, Start, Step, StepBackward, Variable};
+pub use cell::custom::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 pub use config::ModelConfig;
 #[cfg(feature = "files")]
 pub(crate) use memory::memory_total;
@@ -32,6 +32,30 @@ impl Model {
     pub fn new(settings: &ModelSettings, vocabulary: usize, seed: u64) -> Result<Self> {
         settings.validate()?;
         let config = ModelConfig::new(settings, vocabulary)?;
+        check_stack(&config, 1.0, [0, 0])?;
+        let parameters = init::draw(settings, seed, &config);
+        Ok(Self { config, parameters })
+    }
+
+    /// A model of vectors: `inputs` and `outputs` of the settings are the widths of its input vectors and of its linear head.
+    /// Parameters are drawn as for [`Model::new`].
+    ///
+    /// ```
+    /// use unrolled::ModelSettings;
+    /// use unrolled::model::Model;
+    ///
+    /// # fn main() -> unrolled::Result<()> {
+    /// let model = Model::of_vectors(&ModelSettings::lstm(32).on_vectors(3, 1), 7)?;
+    /// assert_eq!(model.parameters().get("head.weight").map(<[f32]>::len), Some(32));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Model::new`]; [`Error::Setting`] if the settings have no `inputs`.
+    pub fn of_vectors(settings: &ModelSettings, seed: u64) -> Result<Self> {
+        settings.validate()?;
+        let config = ModelConfig::of_vectors(settings)?;
         check_stack(&config, 1.0, [0, 0])?;
         let parameters = init::draw(settings, seed, &config);
         Ok(Self { config, parameters })

@@ -44,6 +44,13 @@ pub struct ModelSettings {
     /// `layers` and what belongs to them (`activation`, `reset`, `forget-bias`, `dropout`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stack: Vec<Layer>,
+    /// Width E of the input vectors of a model of vectors. `None`: the model reads symbols.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<usize>,
+    /// Number of outputs O of the linear head. `None`: one for each symbol of the vocabulary; a model of vectors then has
+    /// no head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<usize>,
     /// How symbols enter the first layer.
     pub input: InputKind,
     /// Width of the embedding; the hidden width when absent.
@@ -69,6 +76,8 @@ impl Default for ModelSettings {
             hidden: 256,
             layers: 1,
             stack: Vec::new(),
+            inputs: None,
+            outputs: None,
             input: InputKind::Embedding,
             embedding: None,
             dropout: 0.0,
@@ -97,6 +106,12 @@ impl ModelSettings {
         Self { stack: stack.into(), ..Self::default() }
     }
 
+    /// The same model on vectors of `inputs` floats, with a linear head of `outputs` outputs.
+    #[must_use]
+    pub fn on_vectors(self, inputs: usize, outputs: usize) -> Self {
+        Self { inputs: Some(inputs), outputs: Some(outputs), ..self }
+    }
+
     /// The layers of the model: `stack`, or else `layers` times the cell of the flat settings.
     pub fn stack(&self) -> Vec<Layer> {
         if self.stack.is_empty() { Layer::of(self) } else { self.stack.clone() }
@@ -119,6 +134,8 @@ impl ModelSettings {
         count("hidden", self.hidden as u64)?;
         count("layers", self.layers as u64)?;
         count("embedding", self.embedding.unwrap_or(1) as u64)?;
+        count("inputs", self.inputs.unwrap_or(1) as u64)?;
+        count("outputs", self.outputs.unwrap_or(1) as u64)?;
         self.validate_init()?;
         require(self.forget_bias.is_finite(), "forget-bias", self.forget_bias, "give a finite number")?;
         below_one("dropout", shortest(self.dropout))

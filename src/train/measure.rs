@@ -44,7 +44,7 @@ impl Training {
     /// step's loss, too late for what is kept now.
     pub(super) fn record(&mut self, learning_rate: f64, gradient_norm: f64) -> Result<Record> {
         let (step, clip) = (self.progress.step, self.settings.optimizer.clip);
-        if let Some(entry) = self.model.parameters().not_finite() {
+        if let Some(entry) = self.engine.model().parameters().not_finite() {
             return Err(Error::Diverged { tensor: entry.name.clone(), step, learning_rate, clip });
         }
         let evaluation = self.evaluate()?;
@@ -102,7 +102,7 @@ impl Training {
         let (streams, steps) = (EVALUATION_STREAMS, self.settings.run.steps);
         let reading = Reading { part, streams, top_k: None };
         let reader = Reader { corpus: &self.corpus, reading, steps, interrupt: Some(&self.interrupt) };
-        let evaluation = reader.run(&self.weights, self.model.parameters(), &self.threads)?;
+        let evaluation = reader.run(&self.engine)?;
         self.corpus.check_truncation()?;
         Ok(Some(evaluation))
     }

@@ -90,8 +90,8 @@ impl Training {
             return Err(Error::Resume { reason: reason.into() });
         }
         if let Some(state) = &checkpoint.state {
-            state.check(training.model.config(), training.settings.run.batch)?;
-            training.executor().set_state(state);
+            state.check(training.model().config(), training.settings.run.batch)?;
+            training.start_from(state);
         }
         Ok(training)
     }

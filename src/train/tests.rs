@@ -1,7 +1,7 @@
 //! What is left of a step that is given up, and what a checkpoint of a run is.
 
 use super::Training;
-use crate::exec::{self, Blocks, Executor, Purpose};
+use crate::exec::{self, Executor, LogitBlocks, Needs};
 use crate::{
     Error, Mode, ModelSettings, RunSettings, Settings, Unit, checkpoint::Checkpoint, corpus::Corpus,
 };
@@ -85,12 +85,15 @@ fn a_step_that_fails_after_some_windows_leaves_no_trace() {
 
 /// Has the head go by blocks of four tokens.
 fn by_blocks(mut training: Training) -> Training {
-    training.weights.blocks = Blocks::always(4);
-    let Training { settings, mode, weights, threads, .. } = &mut training;
-    if let super::Mode::Static(executor) = mode {
-        let purpose = Purpose { train: true, dropout: true };
-        *executor = Executor::new(weights, settings.run.steps, settings.run.batch, purpose, threads);
-    }
+    training.engine.weights_mut().blocks = LogitBlocks::always(4);
+    let Training { settings, engine, executor, .. } = &mut training;
+    let needs = Needs { backward: true, dropout: true };
+    *executor = match settings.run.mode {
+        Mode::Static => {
+            Executor::shaped(engine.weights(), [settings.run.steps, settings.run.batch], needs, engine.pool())
+        }
+        Mode::Dynamic => Executor::new(engine.weights(), needs),
+    };
     training
 }
 

@@ -4,7 +4,7 @@ use super::golden::folder;
 use safetensors::{SafeTensors, tensor::Dtype};
 use std::{collections::HashMap, fs};
 use unrolled::model::{Model, ModelConfig, Parameters};
-use unrolled::rnn::{Layer, LayerState, Masks, Site, State};
+use unrolled::network::{Layer, LayerState, Masks, Site, State};
 use unrolled::tensorflow::copy_layer;
 use unrolled::{Bias, ModelSettings, Settings};
 

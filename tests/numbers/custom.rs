@@ -5,7 +5,7 @@ use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::Corpus;
 use unrolled::exec::{Plan, Stream};
 use unrolled::model::Model;
-use unrolled::rnn::{CustomCell, Layer, RnnCell, Step, StepBackward, Variable, check_gradients};
+use unrolled::network::{CellStep, CellStepBackward, CustomCell, Layer, RnnCell, Variable, check_gradients};
 use unrolled::tensorflow::copy_layer;
 use unrolled::train::Training;
 use unrolled::{InputKind, Mode, ModelSettings, RunSettings, Settings, Unit};
@@ -29,14 +29,17 @@ impl RnnCell for Pair {
     fn variables(&self, input_size: usize) -> Vec<Variable> {
         vec![
             Variable::weight("weight", &[self.units, input_size]),
-            Variable { start: unrolled::rnn::Start::Uniform(0.5), ..Variable::weight("loop", &[self.units]) },
+            Variable {
+                initial: unrolled::network::InitialValues::Uniform(0.5),
+                ..Variable::weight("loop", &[self.units])
+            },
         ]
     }
     /// a'.
     fn kept_size(&self, _: usize) -> usize {
         self.units
     }
-    fn step(&self, variables: &[&[f32]], step: Step<'_>) {
+    fn step(&self, variables: &[&[f32]], step: CellStep<'_>) {
         let (n, e) = (self.units, step.inputs.len() / step.rows);
         for row in 0..step.rows {
             let (x, state) = (&step.inputs[row * e..][..e], &step.state[row * 2 * n..][..2 * n]);
@@ -54,7 +57,7 @@ impl RnnCell for Pair {
             }
         }
     }
-    fn step_backward(&self, variables: &[&[f32]], step: StepBackward<'_>) {
+    fn step_backward(&self, variables: &[&[f32]], step: CellStepBackward<'_>) {
         let (n, e) = (self.units, step.inputs.len() / step.rows);
         let [d_weight, d_loop] = step.d_variables else { panic!("two variables") };
         for row in 0..step.rows {
@@ -179,10 +182,10 @@ fn a_stream_gives_the_logits_of_a_window() {
     let model = Model::new(&settings(Mode::Static).model, 7, 1).unwrap();
     let ids: Vec<u32> = (0..11).map(|i| i * 5 % 7).collect();
     let mut logits = vec![0.0; 11 * 7];
-    Plan::new(&model, 11, 1, Some(1)).unwrap().forward(&ids, &mut logits);
-    let mut stream = Stream::new(&model).unwrap();
+    Plan::new(model.clone(), 11, 1, Some(1)).unwrap().forward(&ids, &mut logits).unwrap();
+    let mut stream = Stream::new(model.clone()).unwrap();
     for (id, expected) in ids.iter().zip(logits.chunks(7)) {
-        assert_eq!(bits(stream.step(*id)), bits(expected));
+        assert_eq!(bits(stream.step(id).unwrap()), bits(expected));
     }
 }
 
@@ -205,12 +208,12 @@ impl RnnCell for Odd {
     fn variables(&self, _: usize) -> Vec<Variable> {
         vec![self.variable.clone(), Variable::weight("w", &[1])]
     }
-    fn step(&self, _: &[&[f32]], step: Step<'_>) {
+    fn step(&self, _: &[&[f32]], step: CellStep<'_>) {
         step.next_state[..3 * self.rows].copy_from_slice(&step.inputs[..3 * self.rows]);
         // Adding to what is zero counts as writing.
         step.outputs[..3 * self.rows].iter_mut().for_each(|output| *output += 0.0);
     }
-    fn step_backward(&self, _: &[&[f32]], _: StepBackward<'_>) {}
+    fn step_backward(&self, _: &[&[f32]], _: CellStepBackward<'_>) {}
 }
 
 fn made(odd: Odd) -> unrolled::Result<Model> {
@@ -227,10 +230,13 @@ fn cells_that_cannot_work_are_refused_when_the_model_is_made() {
         (refused(&[], 3, variable.clone()), "state_size is []"),
         (refused(&[3, 0], 3, variable.clone()), "state_size is [3, 0]"),
         (refused(&[3], 0, variable.clone()), "output_size is 0"),
-        (refused(&[3], 3, Variable::weight("w", &[2])), "variable \"w\" needs a name of its own"),
-        (refused(&[3], 3, Variable::weight("a b", &[2])), "variable \"a b\" needs a name"),
-        (refused(&[3], 3, Variable::weight("v", &[1 << 40, 1 << 40])), "which no memory holds"),
-        (refused(&[3], 3, Variable::weight("highway_bias", &[2])), "variable \"highway_bias\" needs a name"),
+        (refused(&[3], 3, Variable::weight("w", &[2])), "variable \"w\" needs a unique name"),
+        (refused(&[3], 3, Variable::weight("a b", &[2])), "variable \"a b\" needs a unique name"),
+        (refused(&[3], 3, Variable::weight("v", &[1 << 40, 1 << 40])), "expected at most 2^31 elements"),
+        (
+            refused(&[3], 3, Variable::weight("highway_bias", &[2])),
+            "variable \"highway_bias\" needs a unique name",
+        ),
         (refused(&[2], 3, variable.clone()), "a step of two rows with a state of 2"),
         (refused(&[4], 3, variable.clone()), "inputs left a part of next_state unwritten"),
         (refused(&[3], 4, variable.clone()), "inputs left a part of outputs unwritten"),

@@ -167,7 +167,7 @@ fn a_prompt_is_read_around_its_unknown_symbols() {
     let first = trained(&settings());
     let model = first.model().unwrap();
     let write = |text: &str, unknown| {
-        let mut generator = Generator::new(&model, &first.vocabulary, Sampling::default(), 0).unwrap();
+        let mut generator = Generator::new(model.clone(), &first.vocabulary, Sampling::default(), 0).unwrap();
         generator.prompt_as(text, unknown).map(|()| (0..9).map(|_| generator.next_id()).collect::<Vec<_>>())
     };
     let plain = |text| write(text, Unknown::Error).unwrap();

@@ -1,55 +1,56 @@
-//! Cells of fixed sizes, filled from files: PyTorch's answers, the bits of the other ways to run, and files that do not fit.
+//! Cells of fixed sizes, filled from files: PyTorch's answers, the bits of streams, and files that
+//! do not match.
 
 use super::golden::{Golden, folder};
 use super::{assert_close, bits, ids};
 use std::path::Path;
 use unrolled::checkpoint::TensorFile;
 use unrolled::exec::Stream;
-use unrolled::fixed::{Dense, Gru, Layer, Lstm, Model};
+use unrolled::fixed::{Gru, Linear, Lstm, Pipeline, Stage};
 use unrolled::train::Training;
 use unrolled::{InputKind, ModelSettings, Settings};
 
-fn golden(name: &str) -> (Golden, TensorFile) {
+fn fixture(name: &str) -> (Golden, TensorFile) {
     let file = TensorFile::load(&folder().join(format!("{name}.safetensors"))).unwrap();
     (Golden::load(name), file)
 }
 
-/// The model's answers to the golden's signal, one sample at a time.
-fn answers(model: &mut impl Layer<Input = [f32; 1], Output = [f32; 1]>, golden: &Golden) -> Vec<f32> {
-    golden.floats("signal").iter().map(|&x| model.step(&[x])[0]).collect()
+/// Returns the model's answers to the fixture's signal, one sample at a time.
+fn answers(model: &mut impl Stage<Input = [f32; 1], Output = [f32; 1]>, fixture: &Golden) -> Vec<f32> {
+    fixture.floats("signal").iter().map(|&x| model.step(&[x])[0]).collect()
 }
 
 #[test]
 pub fn an_lstm_with_a_head_answers_as_pytorch() {
-    let (golden, file) = golden("torch-fixed-lstm-h16");
+    let (fixture, file) = fixture("torch-fixed-lstm-h16");
     let cell: Lstm<1, 16> = file.cell("rnn", 0).unwrap();
-    let head: Dense<16, 1> = file.dense("head").unwrap();
-    let mut model = Model::new(cell, head);
-    model.first.hidden_mut().copy_from_slice(golden.floats("h0"));
-    model.first.cell_mut().copy_from_slice(golden.floats("c0"));
-    assert_close(&golden.name, &answers(&mut model, &golden), golden.floats("answers"));
-    assert_close(&format!("{}: h", golden.name), model.first.hidden(), golden.floats("h_n"));
-    assert_close(&format!("{}: c", golden.name), model.first.cell(), golden.floats("c_n"));
-    let mut boxed: Box<Lstm<1, 16>> = file.boxed_cell("rnn", 0).unwrap();
-    boxed.hidden_mut().copy_from_slice(golden.floats("h0"));
-    boxed.cell_mut().copy_from_slice(golden.floats("c0"));
-    for &x in golden.floats("signal") {
+    let head: Linear<16, 1> = file.linear("head").unwrap();
+    let mut model = Pipeline::new(cell, head);
+    model.first.hidden_mut().copy_from_slice(fixture.floats("h0"));
+    model.first.cell_mut().copy_from_slice(fixture.floats("c0"));
+    assert_close(&fixture.name, &answers(&mut model, &fixture), fixture.floats("answers"));
+    assert_close(&format!("{}: h", fixture.name), model.first.hidden(), fixture.floats("h_n"));
+    assert_close(&format!("{}: c", fixture.name), model.first.cell(), fixture.floats("c_n"));
+    let mut boxed: Box<Lstm<1, 16>> = file.cell("rnn", 0).unwrap();
+    boxed.hidden_mut().copy_from_slice(fixture.floats("h0"));
+    boxed.cell_mut().copy_from_slice(fixture.floats("c0"));
+    for &x in fixture.floats("signal") {
         boxed.step(&[x]);
     }
     assert_eq!(boxed.hidden(), model.first.hidden());
-    let second: Box<Lstm<1, 16>> = file.stack("rnn", 1).unwrap().boxed_cell(0).unwrap();
+    let second: Box<Lstm<1, 16>> = file.stack("rnn", 1).unwrap().cell(0).unwrap();
     assert_eq!(second.hidden(), &[0.0; 16]);
 }
 
 #[test]
 pub fn a_gru_with_a_head_answers_as_pytorch() {
-    let (golden, file) = golden("torch-fixed-gru-h24");
+    let (fixture, file) = fixture("torch-fixed-gru-h24");
     let cell: Gru<1, 24> = file.cell("rnn", 0).unwrap();
-    let head: Dense<24, 1> = file.dense("head").unwrap();
-    let mut model = Model::new(cell, head);
-    model.first.hidden_mut().copy_from_slice(golden.floats("h0"));
-    assert_close(&golden.name, &answers(&mut model, &golden), golden.floats("answers"));
-    assert_close(&format!("{}: h", golden.name), model.first.hidden(), golden.floats("h_n"));
+    let head: Linear<24, 1> = file.linear("head").unwrap();
+    let mut model = Pipeline::new(cell, head);
+    model.first.hidden_mut().copy_from_slice(fixture.floats("h0"));
+    assert_close(&fixture.name, &answers(&mut model, &fixture), fixture.floats("answers"));
+    assert_close(&format!("{}: h", fixture.name), model.first.hidden(), fixture.floats("h_n"));
 }
 
 #[test]
@@ -67,19 +68,19 @@ fn a_trained_checkpoint_fills_a_cell_with_the_bits_of_its_stream() {
     let checkpoint = training.checkpoint();
     let file = TensorFile::from_bytes(checkpoint.to_bytes().unwrap(), Path::new("run")).unwrap();
     let mut cell: Lstm<40, 20> = file.cell("rnn", 0).unwrap();
-    let mut stream = Stream::new(training.model()).unwrap();
+    let mut stream = Stream::new(training.model().clone()).unwrap();
     for id in ids(5, 9, 40) {
-        stream.step(id);
+        stream.step(&id).unwrap();
         let one_hot = std::array::from_fn(|symbol| f32::from(u8::from(symbol == id as usize)));
         assert_eq!(bits(cell.step(&one_hot)), bits(&stream.state().layers[0].h));
     }
 }
 
 #[test]
-fn what_does_not_fit_is_named_with_its_file() {
-    let (_, file) = golden("torch-fixed-lstm-h16");
+fn a_tensor_of_another_shape_is_an_error_with_its_file() {
+    let (_, file) = fixture("torch-fixed-lstm-h16");
     let place = folder().join("torch-fixed-lstm-h16.safetensors");
-    let told = |error: unrolled::Error, tensor: &str, found: &str, expected: &str| {
+    let assert_error = |error: unrolled::Error, tensor: &str, found: &str, expected: &str| {
         let place = place.display();
         let text = format!(
             "{place}: tensor {tensor}: found {found}, expected {expected}; name another file, or change the names and sizes in the program"
@@ -87,17 +88,17 @@ fn what_does_not_fit_is_named_with_its_file() {
         assert_eq!(error.to_string(), text);
     };
     let wide = file.cell("rnn", 0).map(|_: Lstm<1, 32>| ()).unwrap_err();
-    told(wide, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [128, 1]");
+    assert_error(wide, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [128, 1]");
     let other = file.cell("rnn", 0).map(|_: Gru<1, 16>| ()).unwrap_err();
-    told(other, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [48, 1]");
+    assert_error(other, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [48, 1]");
     let deep = file.cell("rnn", 1).map(|_: Lstm<16, 16>| ()).unwrap_err();
-    told(deep, "rnn.weight_ih_l1", "nothing", "F32 [64, 16]");
-    let head = file.dense("head").map(|_: Dense<16, 2>| ()).unwrap_err();
-    told(head, "head.weight", "F32 [1, 16]", "F32 [2, 16]");
+    assert_error(deep, "rnn.weight_ih_l1", "nothing", "F32 [64, 16]");
+    let head = file.linear("head").map(|_: Linear<16, 2>| ()).unwrap_err();
+    assert_error(head, "head.weight", "F32 [1, 16]", "F32 [2, 16]");
 }
 
 #[test]
-fn numbers_that_are_not_finite_and_other_types_are_refused() {
+fn a_number_that_is_not_finite_or_another_type_is_an_error() {
     let file = |dtype: &str, data: &[u8]| {
         let header =
             format!(r#"{{"head.bias":{{"dtype":"{dtype}","shape":[2],"data_offsets":[0,{}]}}}}"#, data.len());
@@ -122,7 +123,7 @@ fn numbers_that_are_not_finite_and_other_types_are_refused() {
 }
 
 #[test]
-fn a_file_without_tensors_is_told() {
+fn a_file_without_tensors_is_an_error() {
     let error = TensorFile::load(&folder().join("README.md")).unwrap_err().to_string();
     assert!(error.contains("README.md is not a safetensors file: "), "{error}");
     assert!(error.ends_with("; name a checkpoint, or save the tensors with safetensors"), "{error}");

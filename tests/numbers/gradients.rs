@@ -1,11 +1,12 @@
 //! Gradients against central differences of the f64 twin.
 
 use super::twin::Twin;
-use super::{batch, cells, close, label, model, noise};
+use super::{batch, cells, close, gradients, label, model, noise};
+use std::sync::Arc;
 use unrolled::corpus::{Batch, Batches, Corpus};
 use unrolled::exec::State;
 use unrolled::model::Model;
-use unrolled::train::{Training, gradients};
+use unrolled::train::Training;
 use unrolled::{
     Bias, DataSettings, InputKind, ModelSettings, OptimizerKind, OptimizerSettings, Reduction, RunSettings,
     ScheduleSettings, Settings, Unit,
@@ -24,12 +25,12 @@ fn state(model: &Model, rows: usize) -> State {
 /// Compares the gradients of the parameters whose place in the arena `check` names.
 pub fn assert_gradients(
     what: &str,
-    model: &Model,
+    model: &Arc<Model>,
     batch: &Batch,
     initial: Option<&State>,
     check: impl Fn(usize) -> bool,
 ) {
-    let (loss, gradient, _) = gradients(model, batch, initial, Some(1)).unwrap();
+    let (loss, gradient, _) = gradients(model.clone(), batch, initial, Some(1)).unwrap();
     let mut twin = Twin::new(model);
     assert!(close(loss, twin.loss(batch, initial)), "{what}: loss {loss}");
     for (entry, values) in gradient.iter() {
@@ -90,7 +91,7 @@ fn from_the_zero_state_of_a_long_window() {
 }
 
 /// The first window of a run, and the gradient that its first step of plain descent at rate 1 went down.
-fn first_step(settings: &Settings) -> (Model, Batch, f64, Vec<f32>) {
+fn first_step(settings: &Settings) -> (Arc<Model>, Batch, f64, Vec<f32>) {
     let corpus = || Corpus::from_text("abcabbaccabdacbdadbcab".repeat(3), Unit::Char).unwrap();
     let RunSettings { windows, batch: rows, steps, seed, .. } = settings.run;
     let mut batch = Batch::default();

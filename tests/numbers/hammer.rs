@@ -3,13 +3,15 @@
 //! `UNROLLED_HAMMER=1000 cargo test --release --test main hammer` is the long form: so many runs, where the suite has a few.
 //! Threads beyond the number of cores are really started here, for which a process of its own has `UNROLLED_OVERSUBSCRIBE=1`.
 
+use super::Differentiate;
 use super::ragged::{LENGTHS, padded};
 use super::{batch, bits, ids, model, run_of, text};
 use std::{env, process::Command};
 use unrolled::corpus::Corpus;
 use unrolled::exec::Dropout;
-use unrolled::rnn::{Bidirectional, Merge, Window};
-use unrolled::train::{Differentiator, Training};
+use unrolled::network::Network;
+use unrolled::network::{Bidirectional, Merge, Window};
+use unrolled::train::Training;
 use unrolled::{
     Cell, ClipMode, DataSettings, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings,
     Reset, RunSettings, Settings, Unit, Variational, Windows, model::Model,
@@ -76,7 +78,7 @@ fn ragged(input: InputKind) -> Case {
     window.inputs = padded(window.inputs, &LENGTHS);
     window.targets = padded(window.targets, &LENGTHS);
     let run = move |threads| {
-        let mut differentiator = Differentiator::new(model.clone(), Some(threads)).unwrap();
+        let mut differentiator = Network::new(model.clone(), Some(threads)).unwrap();
         let dropout = Dropout { probability: 0.2, seed: 1, step: 2 };
         let loss = differentiator.run_with_dropout(&window, Some(&LENGTHS), None, dropout).unwrap();
         (bits(&differentiator.gradient().values), vec![loss.to_bits()])

@@ -4,9 +4,8 @@
 use super::assert_close;
 use super::case::Case;
 use unrolled::model::{Model, ModelConfig, Parameters};
-use unrolled::rnn::{
-    Bidirectional, Dropout, Highway, Layer, LayerState, Masks, Merge, Order, Rnn, Site, State, Variational,
-    Window,
+use unrolled::network::{
+    Bidirectional, Dropout, Highway, Layer, LayerState, Merge, Network, Order, State, Variational, Window,
 };
 use unrolled::{Activation, ForgetBiasAt, ModelSettings, Reset, Settings};
 
@@ -161,7 +160,7 @@ fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
         masks: Some(&masks),
         ..Window::new(steps, rows, &inputs)
     };
-    let mut rnn = Rnn::new(case.model(layers), Some(threads)).unwrap();
+    let mut rnn = Network::new(case.model(layers), Some(threads)).unwrap();
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
     rnn.forward(&window, &mut outputs).unwrap();
     assert_close(&format!("{what}: outputs"), &outputs, &arranged(case.get("outputs")));
@@ -196,7 +195,7 @@ pub fn kerass_gru_with_reset_after_is_theirs() {
     let stack = [("", layer)];
     let parameters = case.parameters("", model.config(), &stack);
     let model = Model::with_parameters(model.config().clone(), parameters).unwrap();
-    let mut rnn = Rnn::new(model, Some(1)).unwrap();
+    let mut rnn = Network::new(model, Some(1)).unwrap();
     let initial = case.state("initial", "", 1);
     let window = Window { initial: Some(&initial), ..Window::new(6, 3, case.get("inputs")) };
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
@@ -211,10 +210,10 @@ pub fn kerass_gru_with_reset_after_is_theirs() {
 #[test]
 pub fn the_static_form_takes_lists_and_one_shape() {
     let (case, layers) = (Case::load("tensorflow-stack-lengths"), stack([lstm(7), gru(9), rnn(5)]));
-    let mut rnn = Rnn::planned(case.model(&layers), 6, 3, Some(1)).unwrap();
+    let mut rnn = Network::planned(case.model(&layers), 6, 3, Some(1)).unwrap();
     let steps: Vec<&[f32]> = case.get("inputs").chunks(15).collect();
     let initial = case.state("initial", "", 3);
-    let window = Window { lengths: case.lengths(), initial: Some(&initial), ..Window::new(6, 3, &[]) };
+    let window = Window { lengths: case.lengths(), initial: Some(&initial), ..Window::new(6, 3, &[0.0; 0]) };
     let outputs = rnn.forward_list(&steps, &window).unwrap();
     assert_eq!(outputs.len(), 6);
     assert_close(&format!("{}: outputs", case.name), &outputs.concat(), case.get("outputs"));
@@ -310,7 +309,7 @@ pub fn pytorchs_projected_lstm_is_theirs() {
     let model = Model::of_stack(&[layer.clone(), layer], 5, &ModelSettings::default(), 1).unwrap();
     let parameters = from_pytorch(&case, ("", ""), model.config(), 0..2);
     let mut rnn =
-        Rnn::new(Model::with_parameters(model.config().clone(), parameters).unwrap(), Some(1)).unwrap();
+        Network::new(Model::with_parameters(model.config().clone(), parameters).unwrap(), Some(1)).unwrap();
     let initial = pytorch_state(&case, ["h0", "c0"], &[0, 1]);
     let window = Window { initial: Some(&initial), ..Window::new(6, 3, case.get("inputs")) };
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
@@ -374,7 +373,7 @@ pub fn pytorchs_bidirectional_layers_are_theirs() {
 fn a_window_of_rows_without_steps_carries_its_states_through() {
     for layer in [rnn(9), lstm(7), gru(9), Layer { projection: Some(4), zoneout: 0.25, ..lstm(7) }] {
         let model = Model::of_stack(&[layer], 5, &ModelSettings::default(), 1).unwrap();
-        let mut network = Rnn::new(model, Some(2)).unwrap();
+        let mut network = Network::new(model, Some(2)).unwrap();
         let (inputs, mut initial) = ([1.0; 4 * 2 * 5], network.zero_state(2));
         initial.layers[0].h.fill(0.5);
         let window = Window { lengths: Some(&[0, 0]), initial: Some(&initial), ..Window::new(4, 2, &inputs) };
@@ -386,33 +385,4 @@ fn a_window_of_rows_without_steps_carries_its_states_through() {
         assert_eq!(*network.d_initial(), initial, "the gradient goes through as well");
         assert!(network.gradient().values.iter().all(|gradient| *gradient == 0.0));
     }
-}
-
-#[test]
-fn windows_that_do_not_fit_are_refused() {
-    let model = Model::of_stack(&[lstm(7)], 5, &ModelSettings::default(), 1).unwrap();
-    let mut network = Rnn::new(model, Some(1)).unwrap();
-    let inputs = [0.0; 30];
-    let told = |network: &mut Rnn, window: Window<'_>, outputs: usize| {
-        network.forward(&window, &mut vec![0.0; outputs]).unwrap_err().to_string()
-    };
-    let good = Window::new(3, 2, &inputs);
-    assert!(told(&mut network, Window { inputs: &inputs[1..], ..good }, 42).contains("29 inputs"));
-    assert!(told(&mut network, good, 41).contains("41 outputs"));
-    assert!(told(&mut network, Window { steps: 0, inputs: &[], ..good }, 0).contains("0 inputs"));
-    assert!(
-        told(&mut network, Window { lengths: Some(&[4, 1]), ..good }, 42).contains("the length 4 of row 0")
-    );
-    assert!(told(&mut network, Window { lengths: Some(&[3]), ..good }, 42).contains("1 lengths"));
-    let state = network.zero_state(3);
-    assert!(told(&mut network, Window { initial: Some(&state), ..good }, 42).contains("3 rows"));
-    let mut masks = Masks::default();
-    masks.set(0, Site::Output, vec![1.0; 41]);
-    assert!(
-        told(&mut network, Window { masks: Some(&masks), ..good }, 42)
-            .contains("41 values in the mask Output")
-    );
-    assert!(network.backward(&[0.0; 42], None).unwrap_err().to_string().contains("no window"));
-    network.forward(&good, &mut [0.0; 42]).unwrap();
-    assert!(network.backward(&[0.0; 41], None).unwrap_err().to_string().contains("41 gradients of outputs"));
 }

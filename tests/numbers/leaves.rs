@@ -1,10 +1,10 @@
 //! The instruction sets against each other. One is chosen for the life of a process, so this binary runs itself again.
 
 use super::bits::trained;
+use super::gradients;
 use super::{batch, label, model, models, run_of};
 use std::{env, fs, path::Path, process::Command};
 use unrolled::Settings;
-use unrolled::train::gradients;
 use unrolled_kernels::{ISA_VARIABLE, Isa};
 
 /// Where the process that is started leaves its numbers.
@@ -31,7 +31,7 @@ fn numbers_of_this_process() {
 
 fn first_gradient(settings: &Settings) -> Vec<f32> {
     let (model, batch) = (model(settings, 40), batch(9, 5, 40));
-    gradients(&model, &batch, None, Some(1)).unwrap().1.values
+    gradients(model.clone(), &batch, None, Some(1)).unwrap().1.values
 }
 
 /// For each run its gradient and its trained parameters.

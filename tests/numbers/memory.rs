@@ -23,7 +23,8 @@ fn peak(settings: &Settings, corpus: Corpus) -> f64 {
         for _ in 0..2 {
             training.step().unwrap();
             let mut generator =
-                Generator::new(training.model(), training.vocabulary(), Sampling::default(), 0).unwrap();
+                Generator::new(training.model().clone(), training.vocabulary(), Sampling::default(), 0)
+                    .unwrap();
             generator.prompt("").unwrap();
             generator.next_id();
             drop(generator);

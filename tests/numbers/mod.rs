@@ -6,6 +6,7 @@ mod case;
 mod custom;
 mod differences;
 mod divergence;
+mod engines;
 mod evaluation;
 mod extend;
 mod fine_tune;
@@ -14,11 +15,15 @@ mod golden;
 mod goldens;
 mod gradients;
 mod hammer;
+mod invalid_calls;
+mod invalid_training;
+mod last_step;
 mod layers;
 mod leaves;
 mod long_runs;
 mod losses;
 mod memory;
+mod objectives;
 mod optimizers;
 mod python;
 mod ragged;
@@ -27,17 +32,23 @@ mod refused;
 mod resume;
 mod rows;
 mod stacks;
+mod stream_rows;
 mod table;
 mod tensor_files;
 mod threads;
 mod traces;
 mod twin;
+mod vectors;
 
+use std::sync::Arc;
 use unrolled::corpus::{Batch, Corpus};
-use unrolled::model::Model;
+use unrolled::exec::{Dropout, State, Window};
+use unrolled::loss::{Loss, Objective};
+use unrolled::model::{Model, Parameters};
+use unrolled::network::Network;
 use unrolled::{
-    Activation, Cell, DataSettings, InputKind, ModelSettings, Reset, RunSettings, Schedule, ScheduleSettings,
-    Settings, Unit,
+    Activation, Cell, DataSettings, InputKind, ModelSettings, Reset, Result, RunSettings, Schedule,
+    ScheduleSettings, Settings, Unit,
 };
 
 /// What frameworks differ by among themselves: 1e-5 of the value for the roundings that a chain of a few hundred f32
@@ -133,6 +144,54 @@ fn run_of(model: &Settings, dropout: f32) -> Settings {
     }
 }
 
-fn model(settings: &Settings, vocabulary: usize) -> Model {
-    Model::new(&settings.model, vocabulary, settings.run.seed).unwrap()
+/// Losses and gradients of batches of ids.
+trait Differentiate {
+    /// The mean loss of a batch, whose rows have `lengths`; leaves the gradient.
+    fn run(&mut self, batch: &Batch, lengths: Option<&[usize]>, initial: Option<&State>) -> Result<f64>;
+
+    /// The same with dropout.
+    fn run_with_dropout(
+        &mut self,
+        batch: &Batch,
+        lengths: Option<&[usize]>,
+        initial: Option<&State>,
+        dropout: Dropout,
+    ) -> Result<f64>;
+}
+
+impl Differentiate for Network {
+    fn run(&mut self, batch: &Batch, lengths: Option<&[usize]>, initial: Option<&State>) -> Result<f64> {
+        let Batch { steps, rows, inputs, targets, .. } = batch;
+        let window = Window { lengths, initial, ..Window::new(*steps, *rows, inputs) };
+        self.differentiate(&window, &Objective::new(Loss::CROSS_ENTROPY, targets))
+    }
+
+    fn run_with_dropout(
+        &mut self,
+        batch: &Batch,
+        lengths: Option<&[usize]>,
+        initial: Option<&State>,
+        dropout: Dropout,
+    ) -> Result<f64> {
+        let Batch { steps, rows, inputs, targets, .. } = batch;
+        let dropout = Some(dropout);
+        let window = Window { lengths, initial, dropout, ..Window::new(*steps, *rows, inputs) };
+        self.differentiate(&window, &Objective::new(Loss::CROSS_ENTROPY, targets))
+    }
+}
+
+/// The mean loss of a batch, its gradient, and the state after it.
+fn gradients(
+    model: impl Into<Arc<Model>>,
+    batch: &Batch,
+    initial: Option<&State>,
+    threads: Option<usize>,
+) -> Result<(f64, Parameters, State)> {
+    let mut network = Network::new(model, threads)?;
+    let loss = network.run(batch, None, initial)?;
+    Ok((loss, network.gradient().clone(), network.state()))
+}
+
+fn model(settings: &Settings, vocabulary: usize) -> Arc<Model> {
+    Arc::new(Model::new(&settings.model, vocabulary, settings.run.seed).unwrap())
 }

@@ -1,6 +1,7 @@
 //! The public optimiser: its rules against TensorFlow 1's, and PyTorch's for AdamW; stacks that it trains; saving and
 //! refusing.
 
+use super::Differentiate;
 use super::allocations::count;
 use super::golden::Golden;
 use super::{assert_close, bits, noise, run_of, text};
@@ -8,9 +9,9 @@ use std::{collections::BTreeMap, env, process::Command};
 use unrolled::corpus::{Batch, Batches};
 use unrolled::loss::sparse_softmax_cross_entropy;
 use unrolled::model::Model;
+use unrolled::network::{Layer, Network, Window};
 use unrolled::optim::Optimizer;
-use unrolled::rnn::{Layer, Rnn, Window};
-use unrolled::train::{Differentiator, Training};
+use unrolled::train::Training;
 use unrolled::{
     Activation, ClipMode, OptimizerKind, OptimizerSettings, RunSettings, ScheduleSettings, Settings, Windows,
 };
@@ -121,7 +122,7 @@ fn training_moves_its_parameters_by_the_same_bits() {
         let batches =
             Batches::new(0..3000, windows, settings.run.batch, settings.run.steps, settings.run.seed)
                 .unwrap();
-        let mut differentiator = Differentiator::new(training.model().clone(), Some(1)).unwrap();
+        let mut differentiator = Network::new(training.model().clone(), Some(1)).unwrap();
         let mut optimizer = of(&settings, training.model().parameters().values.len());
         let mut batch = Batch::default();
         for window in 0..4 {
@@ -143,7 +144,7 @@ fn trained(settings: &Settings, threads: usize) -> (Vec<f64>, Vec<f32>) {
     let (steps, rows, symbols) = (7, 6, 5);
     let stack = [Layer::lstm(128), Layer { activation: Activation::Identity, ..Layer::rnn(symbols) }];
     let model = Model::of_stack(&stack, symbols, &settings.model, settings.run.seed).unwrap();
-    let mut rnn = Rnn::new(model, Some(threads)).unwrap();
+    let mut rnn = Network::new(model, Some(threads)).unwrap();
     let count = rnn.model().parameters().values.len();
     let mut optimizer = Optimizer::new(&settings.optimizer, count, Some(threads)).unwrap();
     let ids: Vec<u32> = noise(5, symbols as u32).take((steps + 1) * rows).collect();

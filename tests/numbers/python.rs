@@ -7,6 +7,7 @@ use super::{cells, run_of, text};
 use std::ffi::OsString;
 use std::io::{Write, stderr};
 use std::process::Command;
+use std::sync::Arc;
 use unrolled::exec::Plan;
 use unrolled::model::Model;
 use unrolled::train::Training;
@@ -34,9 +35,9 @@ fn pseudo_random(symbols: usize) -> Vec<u32> {
         .collect()
 }
 
-fn logits_as_json(model: &Model, symbols: usize) -> String {
+fn logits_as_json(model: &Arc<Model>, symbols: usize) -> String {
     let mut logits = vec![f32::NAN; 40 * symbols];
-    Plan::new(model, 40, 1, Some(1)).unwrap().forward(&pseudo_random(symbols), &mut logits);
+    Plan::new(model.clone(), 40, 1, Some(1)).unwrap().forward(&pseudo_random(symbols), &mut logits).unwrap();
     let rows: Vec<&[f32]> = logits.chunks(symbols).collect();
     serde_json::json!({ "logits": rows }).to_string()
 }

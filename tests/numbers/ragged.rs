@@ -1,7 +1,7 @@
 //! Rows of different lengths in one window, forward: each as if it were alone.
 
 use super::{bits, ids, label, model, models, noise};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use unrolled::exec::{Dynamic, LayerState, State};
 use unrolled::model::Model;
 use unrolled::{ModelSettings, Settings};
@@ -30,14 +30,14 @@ fn row_of(state: &State, row: usize) -> State {
 }
 
 /// Logits and state of one row by itself, over some windows.
-fn alone(model: &Model, windows: &[(Vec<u32>, Vec<usize>)], row: usize) -> (Vec<Vec<f32>>, State) {
-    let mut dynamic = Dynamic::new(model, Some(1)).unwrap();
+fn alone(model: &Arc<Model>, windows: &[(Vec<u32>, Vec<usize>)], row: usize) -> (Vec<Vec<f32>>, State) {
+    let mut dynamic = Dynamic::new(model.clone(), Some(1)).unwrap();
     dynamic.set_state(&State::zero(model.config(), 1)).unwrap();
     let logits = windows.iter().map(|(ids, lengths)| {
         let ids: Vec<u32> = ids.chunks(lengths.len()).map(|step| step[row]).take(lengths[row]).collect();
         let mut logits = vec![f32::NAN; ids.len() * SYMBOLS];
         if !ids.is_empty() {
-            dynamic.forward(&ids, 1, &mut logits);
+            dynamic.forward(&ids, 1, &mut logits).unwrap();
         }
         logits
     });
@@ -55,10 +55,10 @@ fn windows() -> [(Vec<u32>, Vec<usize>); 2] {
 fn assert_as_alone(settings: &Settings, threads: usize) {
     let model = model(settings, SYMBOLS);
     let (windows, what) = (windows(), format!("{} on {threads} threads", label(settings)));
-    let mut dynamic = Dynamic::new(&model, Some(threads)).unwrap();
+    let mut dynamic = Dynamic::new(model.clone(), Some(threads)).unwrap();
     let mut found = [(); 2].map(|()| vec![f32::NAN; STEPS * LENGTHS.len() * SYMBOLS]);
     for ((ids, lengths), logits) in windows.iter().zip(&mut found) {
-        dynamic.forward_ragged(ids, lengths, logits);
+        dynamic.forward_ragged(ids, lengths, logits).unwrap();
     }
     let state = dynamic.state().unwrap();
     for row in 0..LENGTHS.len() {
@@ -95,10 +95,10 @@ fn of_broken_blocks() {
 }
 
 /// A window, ragged or not, as one value that was run many times gives it.
-fn run(dynamic: &mut Dynamic<'_>, steps: usize, lengths: &[usize], seed: u32) -> Vec<u32> {
+fn run(dynamic: &mut Dynamic, steps: usize, lengths: &[usize], seed: u32) -> Vec<u32> {
     let ids = ids(seed, steps * lengths.len(), SYMBOLS);
     let mut logits = vec![f32::NAN; ids.len() * SYMBOLS];
-    dynamic.forward_ragged(&ids, lengths, &mut logits);
+    dynamic.forward_ragged(&ids, lengths, &mut logits).unwrap();
     bits(&logits)
 }
 
@@ -112,11 +112,11 @@ fn shapes_may_come_and_go() {
         let shapes: [(usize, &[usize]); 5] =
             [(9, &[9; 5]), (4, &[4, 1, 3]), (20, &[1; 11]), (9, &[2, 9, 0, 4, 9]), (1, &[1; 2])];
         for threads in [1, 3] {
-            let mut dynamic = Dynamic::new(&model, Some(threads)).unwrap();
+            let mut dynamic = Dynamic::new(model.clone(), Some(threads)).unwrap();
             for (i, pick) in noise(3, shapes.len() as u32).take(30).enumerate() {
                 let (steps, lengths) = shapes[pick as usize];
                 dynamic.set_state(&State::zero(model.config(), lengths.len())).unwrap();
-                let mut fresh = Dynamic::new(&model, Some(1)).unwrap();
+                let mut fresh = Dynamic::new(model.clone(), Some(1)).unwrap();
                 let expected = run(&mut fresh, steps, lengths, i as u32);
                 assert!(run(&mut dynamic, steps, lengths, i as u32) == expected, "{}: {i}", label(&settings));
                 assert!(dynamic.state() == fresh.state(), "{}: state after {i}", label(&settings));
@@ -130,8 +130,8 @@ fn rows_of_one_length_are_a_plain_window() {
     for settings in models() {
         let (model, ids) = (model(&settings, SYMBOLS), ids(5, 6 * 4, SYMBOLS));
         let [mut plain, mut ragged] = [(); 2].map(|()| vec![f32::NAN; ids.len() * SYMBOLS]);
-        Dynamic::new(&model, Some(1)).unwrap().forward(&ids, 4, &mut plain);
-        Dynamic::new(&model, Some(1)).unwrap().forward_ragged(&ids, &[6; 4], &mut ragged);
+        Dynamic::new(model.clone(), Some(1)).unwrap().forward(&ids, 4, &mut plain).unwrap();
+        Dynamic::new(model.clone(), Some(1)).unwrap().forward_ragged(&ids, &[6; 4], &mut ragged).unwrap();
         assert!(bits(&ragged) == bits(&plain), "{}", label(&settings));
     }
 }
@@ -141,7 +141,7 @@ fn rows_of_no_steps_keep_their_state() {
     for settings in models() {
         let model =
             model(&Settings { model: ModelSettings { hidden: 20, ..settings.model }, ..settings }, SYMBOLS);
-        let mut dynamic = Dynamic::new(&model, Some(2)).unwrap();
+        let mut dynamic = Dynamic::new(model.clone(), Some(2)).unwrap();
         run(&mut dynamic, 3, &[3, 1], 4);
         let before = dynamic.state();
         assert!(run(&mut dynamic, 2, &[0, 0], 5).iter().all(|bits| *bits == 0));
@@ -149,35 +149,49 @@ fn rows_of_no_steps_keep_their_state() {
     }
 }
 
+/// The error for a window that does not fit. The state stays as it was.
 fn refusal(ids: &[u32], lengths: &[usize], logits: usize) -> String {
     let model = model(
         &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
         5,
     );
-    let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
-    let mut logits = vec![0.0; logits];
-    let run = AssertUnwindSafe(|| dynamic.forward_ragged(ids, lengths, &mut logits));
-    *catch_unwind(run).expect_err("refused").downcast::<String>().unwrap()
+    let mut dynamic = Dynamic::new(model.clone(), Some(1)).unwrap();
+    dynamic.forward(&[1, 2, 3], 1, &mut [0.0; 15]).unwrap();
+    let before = dynamic.state();
+    let error = dynamic.forward_ragged(ids, lengths, &mut vec![0.0; logits]).unwrap_err();
+    assert_eq!(dynamic.state(), before);
+    error.to_string()
 }
 
 #[test]
-fn wrong_shapes_are_named() {
-    assert_eq!(refusal(&[0; 5], &[1, 2], 25), "5 ids for 2 rows");
-    assert_eq!(refusal(&[0; 5], &[], 25), "5 ids for 0 rows");
-    assert_eq!(refusal(&[0; 6], &[1, 4], 30), "4 steps of row 1 in a window of 3 steps of 2 rows");
-    let room = refusal(&[0; 6], &[1, 3], 29);
-    assert!(room.contains("room for 29 logits, for 6 x 5"), "{room}");
-    assert_eq!(refusal(&[0, 0, 0, 5, 0, 0], &[1, 2], 30), "symbol 5 of a vocabulary of 5");
+fn a_wrong_shape_is_an_error() {
+    let told = |ids: &[u32], lengths: &[usize], logits, found: &str, expected: &str| {
+        let message = format!("this batch cannot be used: found {found}, expected {expected}");
+        assert_eq!(refusal(ids, lengths, logits), message);
+    };
+    let even = "the same number of steps for each of its rows";
+    told(&[0; 5], &[1, 2], 25, "5 inputs for 2 rows", even);
+    told(&[0; 5], &[], 25, "5 inputs for 0 rows", even);
+    told(&[], &[0, 0], 0, "0 ids", "at least one token, and a size that memory can hold");
+    told(&[0; 6], &[1, 4], 30, "the length 4 of row 1", "lengths up to the window's 3 steps");
+    told(&[0; 6], &[1, 3], 29, "29 outputs", "30, 5 for each of 6");
+    let id = "the id 5 among its inputs at step 1 of row 1";
+    told(&[0, 0, 0, 5, 0, 0], &[1, 2], 30, id, "ids below 5");
 }
 
 #[test]
-#[should_panic(expected = "a window of 2 rows after a state of 3")]
-fn a_state_of_other_rows_is_refused() {
+fn a_window_of_other_rows_than_the_state_that_was_set_is_an_error() {
     let model = model(
         &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
         5,
     );
-    let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
-    dynamic.set_state(&State::zero(model.config(), 3)).unwrap();
-    dynamic.forward_ragged(&[0; 4], &[2, 1], &mut [0.0; 20]);
+    let mut dynamic = Dynamic::new(model.clone(), Some(1)).unwrap();
+    let mut state = State::zero(model.config(), 3);
+    state.layers[0].h.fill(0.5);
+    dynamic.set_state(&state).unwrap();
+    let error = dynamic.forward_ragged(&[0; 4], &[2, 1], &mut [0.0; 20]).unwrap_err().to_string();
+    let expected =
+        "this batch cannot be used: found a window of 2 rows, expected 3 rows, as the state that was set has";
+    assert_eq!(error, expected);
+    assert_eq!(dynamic.state(), Some(state));
 }

@@ -1,10 +1,11 @@
 //! What cannot work is told when the model is made or before anything is used up; and the order of calls breaks nothing.
 
 use unrolled::corpus::Corpus;
-use unrolled::exec::{Dynamic, Plan, Stream};
+use unrolled::exec::{Inputs, OutputSteps};
 use unrolled::model::{Model, ModelConfig, Parameters};
-use unrolled::rnn::{Bidirectional, CustomCell, Dropout, Layer, Masks, Merge, Rnn, Site, Window};
-use unrolled::train::{Differentiator, evaluate};
+use unrolled::network::{Bidirectional, CustomCell, Dropout, Layer, Masks, Merge, Network, Site, Window};
+use unrolled::sample::{Generator, Sampling};
+use unrolled::train::evaluate;
 use unrolled::{ModelSettings, Unit};
 
 fn model(layer: Layer) -> Model {
@@ -41,13 +42,45 @@ fn a_state_that_does_not_fit_uses_up_neither_direction() {
 }
 
 #[test]
-fn a_plan_without_steps_or_beyond_all_memory_is_refused_when_it_is_made() {
-    let told =
-        |steps, rows| Rnn::planned(model(Layer::lstm(2)), steps, rows, Some(1)).unwrap_err().to_string();
-    assert!(told(0, 2).starts_with("steps = 0 cannot work"), "{}", told(0, 2));
-    assert!(told(2, 0).starts_with("rows = 0 cannot work"), "{}", told(2, 0));
-    for steps in [1 << 45, usize::MAX] {
-        assert!(told(steps, 2).contains("lower hidden, layers, embedding, batch or steps"));
+fn a_window_that_does_not_fit_is_an_error_and_uses_up_neither_direction() {
+    let [mut found, mut untouched] = [both(), both()];
+    let inputs = [0.5; 2 * 2 * 3];
+    let (window, mut outputs) = (Window::new(2, 2, &inputs), [0.0; 2 * 2 * 2]);
+    found.forward(&window, None, &mut outputs).unwrap();
+    untouched.forward(&window, None, &mut outputs).unwrap();
+    let states = found.directions().each_ref().map(Network::state);
+    let (other, masks) = (found.directions()[1].zero_state(5), Masks::default());
+    let wrong = [
+        Window { inputs: Inputs::Vectors(&inputs[1..]), ..window },
+        Window { inputs: Inputs::Ids(&[0; 4]), ..window },
+        Window { output_steps: OutputSteps::Last, ..window },
+        Window { masks: Some(&masks), ..window },
+        Window { lengths: Some(&[3, 1]), ..window },
+        Window { initial: Some(&other), ..window },
+    ];
+    for window in wrong {
+        found.forward(&window, None, &mut outputs).unwrap_err();
+    }
+    let message = found.forward(&window, None, &mut outputs[1..]).unwrap_err().to_string();
+    assert!(message.contains("found 7 outputs, expected 8"), "{message}");
+    let message = found.forward(&window, Some(&other), &mut outputs).unwrap_err().to_string();
+    assert!(message.contains("5 rows"), "{message}");
+    assert_eq!(found.directions().each_ref().map(Network::state), states);
+    found.backward(&outputs, [None, None]).unwrap();
+    untouched.backward(&outputs, [None, None]).unwrap();
+    assert_eq!(found.d_inputs(), untouched.d_inputs());
+}
+
+#[test]
+fn a_direction_that_reads_symbols_is_an_error() {
+    let symbols = || {
+        let settings = ModelSettings { hidden: 2, embedding: Some(3), ..ModelSettings::default() };
+        Model::new(&settings, 2, 1).unwrap()
+    };
+    let vectors = || model(Layer::lstm(2));
+    for [forward, backward] in [[symbols(), vectors()], [vectors(), symbols()]] {
+        let error = Bidirectional::new(forward, backward, Merge::Sum, Some(1)).unwrap_err().to_string();
+        assert_eq!(error, "vocabulary = 2 cannot work: both directions read vectors");
     }
 }
 
@@ -82,24 +115,27 @@ fn a_configuration_that_was_changed_is_checked_with_its_parameters() {
 }
 
 #[test]
-fn a_stack_by_itself_is_refused_where_symbols_come_in() {
-    let (stack, expected) =
-        (model(Layer::lstm(2)), "vocabulary = 0 cannot work: a stack by itself reads vectors");
-    let told = [
-        Plan::new(&stack, 3, 2, Some(1)).map(drop),
-        Dynamic::new(&stack, Some(1)).map(drop),
-        Stream::new(&stack).map(drop),
-        Differentiator::new(stack.clone(), Some(1)).map(drop),
-    ];
-    for told in told.map(|told| told.unwrap_err().to_string()) {
-        assert!(told.starts_with(expected), "{told}");
-    }
+fn a_model_that_predicts_no_symbols_is_an_error_where_text_is_read_or_written() {
     let corpus = Corpus::from_text("the cat sat on the mat", Unit::Char).unwrap();
-    let small = Model::new(&ModelSettings { hidden: 3, ..ModelSettings::default() }, 5, 1).unwrap();
-    for (model, known) in [(stack, 0), (small, 5)] {
-        let told = evaluate(&model, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
-        assert!(told.starts_with(&format!("vocabulary = 10 cannot work: the model knows {known}")), "{told}");
+    let settings = ModelSettings { hidden: 3, ..ModelSettings::default() };
+    let vectors = Model::of_vectors(&settings.clone().on_vectors(2, 10), 1).unwrap();
+    let classes = Model::new(&ModelSettings { outputs: Some(4), ..settings.clone() }, 10, 1).unwrap();
+    let trainer = "train with train::Trainer";
+    for (model, found, expected) in [
+        (model(Layer::lstm(2)), 0, "a model of vectors predicts no symbols: train it with train::Trainer"),
+        (vectors, 10, "a model of vectors predicts no symbols: train it with train::Trainer"),
+        (classes, 4, &format!("one output for each of 10 symbols: leave it out, or {trainer}")),
+    ] {
+        let expected = format!("outputs = {found} cannot work: {expected}");
+        let told = evaluate(model.clone(), &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
+        assert_eq!(told, expected);
+        let told =
+            Generator::new(model, corpus.vocabulary(), Sampling::default(), 0).unwrap_err().to_string();
+        assert_eq!(told, expected);
     }
+    let small = Model::new(&settings, 5, 1).unwrap();
+    let told = evaluate(small, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
+    assert!(told.starts_with("vocabulary = 10 cannot work: the model knows 5"), "{told}");
 }
 
 /// `dropout_state_filter_visitor` may keep h and drop c: i, f, g, o of one unit, in f64, from given masks.
@@ -130,7 +166,7 @@ fn a_filter_may_drop_c_alone() {
     let mut masks = Masks::default();
     masks.set(0, Site::CellState, kept.to_vec());
     let dropout = Some(Dropout { probability: 0.0, seed: 1, step: 0 });
-    let (mut rnn, mut outputs) = (Rnn::new(model, Some(1)).unwrap(), [0.0; 4]);
+    let (mut rnn, mut outputs) = (Network::new(model, Some(1)).unwrap(), [0.0; 4]);
     rnn.forward(&Window { dropout, masks: Some(&masks), ..Window::new(4, 1, &inputs) }, &mut outputs)
         .unwrap();
     super::assert_close("outputs", &outputs, &expected);

@@ -1,6 +1,7 @@
 //! What a row gives does not depend on the batch it sits in, on threads, on windows, or on being streamed.
 
 use super::{bits, ids, label, model, models};
+use std::sync::Arc;
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::Model;
 use unrolled::{Cell, InputKind, ModelSettings, Settings};
@@ -13,29 +14,29 @@ fn column<T: Copy>(values: &[T], width: usize, row: usize) -> Vec<T> {
     values.chunks(width).skip(row).step_by(ROWS).flatten().copied().collect()
 }
 
-fn streamed(model: &Model, ids: &[u32]) -> Vec<f32> {
-    let mut stream = Stream::new(model).unwrap();
-    ids.iter().flat_map(|&id| stream.step(id).to_vec()).collect()
+fn streamed(model: &Arc<Model>, ids: &[u32]) -> Vec<f32> {
+    let mut stream = Stream::new(model.clone()).unwrap();
+    ids.iter().flat_map(|&id| stream.step(&id).unwrap().to_vec()).collect()
 }
 
-fn alone(model: &Model, ids: &[u32]) -> Vec<f32> {
+fn alone(model: &Arc<Model>, ids: &[u32]) -> Vec<f32> {
     let mut logits = vec![f32::NAN; ids.len() * SYMBOLS];
-    Dynamic::new(model, Some(1)).unwrap().forward(ids, 1, &mut logits);
+    Dynamic::new(model.clone(), Some(1)).unwrap().forward(ids, 1, &mut logits).unwrap();
     logits
 }
 
 /// The whole batch in windows of `steps` steps.
-fn together(model: &Model, ids: &[u32], steps: usize, threads: usize) -> Vec<f32> {
+fn together(model: &Arc<Model>, ids: &[u32], steps: usize, threads: usize) -> Vec<f32> {
     let mut logits = vec![f32::NAN; ids.len() * SYMBOLS];
-    let mut dynamic = Dynamic::new(model, Some(threads)).unwrap();
+    let mut dynamic = Dynamic::new(model.clone(), Some(threads)).unwrap();
     let windows = ids.chunks(steps * ROWS).zip(logits.chunks_mut(steps * ROWS * SYMBOLS));
-    windows.for_each(|(ids, logits)| dynamic.forward(ids, ROWS, logits));
+    windows.for_each(|(ids, logits)| dynamic.forward(ids, ROWS, logits).unwrap());
     logits
 }
 
-fn planned(model: &Model, ids: &[u32], threads: usize) -> Vec<f32> {
+fn planned(model: &Arc<Model>, ids: &[u32], threads: usize) -> Vec<f32> {
     let mut logits = vec![f32::NAN; ids.len() * SYMBOLS];
-    Plan::new(model, STEPS, ROWS, Some(threads)).unwrap().forward(ids, &mut logits);
+    Plan::new(model.clone(), STEPS, ROWS, Some(threads)).unwrap().forward(ids, &mut logits).unwrap();
     logits
 }
 
@@ -80,12 +81,12 @@ fn a_saved_state_goes_on_and_a_fork_leaves_its_origin() {
         let settings = Settings { model: ModelSettings { hidden: 19, ..settings.model }, ..settings };
         let (model, ids) = (model(&settings, SYMBOLS), ids(6, 20, SYMBOLS));
         let expected = streamed(&model, &ids);
-        let mut stream = Stream::new(&model).unwrap();
-        ids[..10].iter().for_each(|&id| _ = stream.step(id));
+        let mut stream = Stream::new(model.clone()).unwrap();
+        ids[..10].iter().for_each(|&id| _ = stream.step(&id).unwrap());
         let (saved, mut fork) = (stream.state(), stream.clone());
-        (0..7).for_each(|id| _ = fork.step(id));
-        let rest = |stream: &mut Stream<'_>| -> Vec<u32> {
-            ids[10..].iter().flat_map(|&id| bits(stream.step(id))).collect()
+        (0..7).for_each(|id| _ = fork.step(&id).unwrap());
+        let rest = |stream: &mut Stream| -> Vec<u32> {
+            ids[10..].iter().flat_map(|&id| bits(stream.step(&id).unwrap())).collect()
         };
         let expected = bits(&expected[10 * SYMBOLS..]);
         assert!(rest(&mut stream) == expected, "{}: after a fork", label(&settings));
@@ -110,7 +111,7 @@ fn of_a_large_vocabulary() {
         };
         let (model, ids) = (model(&settings, 70_000), [69_999, 3, 40_000, 3, 4]);
         let mut logits = vec![f32::NAN; ids.len() * 70_000];
-        Dynamic::new(&model, Some(1)).unwrap().forward(&ids, 1, &mut logits);
+        Dynamic::new(model.clone(), Some(1)).unwrap().forward(&ids, 1, &mut logits).unwrap();
         assert!(bits(&streamed(&model, &ids)) == bits(&logits), "{}", input.name());
     }
 }

@@ -1,11 +1,11 @@
 //! The first layer's table: rows for all symbols, or only for those of the window when the vocabulary is large.
 
+use super::gradients;
 use super::gradients::assert_gradients;
 use super::{assert_close, batch, bits, cells, ids, label, model};
 use unrolled::corpus::Batch;
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::Parameters;
-use unrolled::train::gradients;
 use unrolled::{InputKind, ModelSettings, Settings};
 
 /// Above 1024; a window of fewer tokens gets a table of its own symbols, one of more tokens the table of all.
@@ -27,16 +27,16 @@ fn both_tables_give_the_same_logits() {
         let ids = ids(8, 72 * ROWS, SYMBOLS);
         assert!(ids.len() > SYMBOLS);
         let mut whole = vec![f32::NAN; ids.len() * SYMBOLS];
-        Plan::new(&model, 72, ROWS, Some(1)).unwrap().forward(&ids, &mut whole);
+        Plan::new(model.clone(), 72, ROWS, Some(1)).unwrap().forward(&ids, &mut whole).unwrap();
         let mut pieces = vec![f32::NAN; whole.len()];
-        let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
+        let mut dynamic = Dynamic::new(model.clone(), Some(1)).unwrap();
         for (ids, logits) in ids.chunks(9 * ROWS).zip(pieces.chunks_mut(9 * ROWS * SYMBOLS)) {
-            dynamic.forward(ids, ROWS, logits);
+            dynamic.forward(ids, ROWS, logits).unwrap();
         }
         assert!(bits(&whole) == bits(&pieces), "{}", label(&settings));
-        let mut stream = Stream::new(&model).unwrap();
+        let mut stream = Stream::new(model.clone()).unwrap();
         for (id, logits) in ids.chunks(ROWS).zip(whole.chunks(ROWS * SYMBOLS)).take(20) {
-            assert!(bits(stream.step(id[0])) == bits(&logits[..SYMBOLS]), "{}", label(&settings));
+            assert!(bits(stream.step(&id[0]).unwrap()) == bits(&logits[..SYMBOLS]), "{}", label(&settings));
         }
     }
 }
@@ -79,10 +79,11 @@ fn the_gradient_of_many_rows_is_the_mean_of_their_parts() {
     for settings in settings() {
         let (model, batch) = (model(&settings, SYMBOLS), batch(2, 36 * ROWS, SYMBOLS));
         assert!(batch.inputs.len() > SYMBOLS);
-        let (_, whole, _) = gradients(&model, &batch, None, Some(2)).unwrap();
+        let (_, whole, _) = gradients(model.clone(), &batch, None, Some(2)).unwrap();
         let mut mean = Parameters::zeros(model.config().layout());
         for i in 0..36 {
-            let (_, gradient, _) = gradients(&model, &part(&batch, i * ROWS, ROWS), None, Some(1)).unwrap();
+            let (_, gradient, _) =
+                gradients(model.clone(), &part(&batch, i * ROWS, ROWS), None, Some(1)).unwrap();
             mean.values.iter_mut().zip(&gradient.values).for_each(|(sum, value)| *sum += value / 36.0);
         }
         assert_close(&label(&settings), &whole.values, &mean.values);

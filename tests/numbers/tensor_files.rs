@@ -3,9 +3,9 @@
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::path::Path;
 use unrolled::checkpoint::{TensorFile, TensorInfo};
-use unrolled::fixed::{Dense, Layer as _, Lstm};
+use unrolled::fixed::{Linear, Lstm, Stage as _};
 use unrolled::model::{Model, ModelConfig};
-use unrolled::rnn::{Bidirectional, Merge, Rnn, Window};
+use unrolled::network::{Bidirectional, Merge, Network, Window};
 use unrolled::{Bias, Layer, ModelSettings, Settings};
 
 /// Names, shapes and values.
@@ -64,7 +64,7 @@ fn a_file_lists_its_tensors_and_those_not_used() {
     );
     assert!(text.contains("left out: head.bias F32 [2], head.weight F32 [2, 6]; give the model"), "{text}");
     file.ignore("head.bias").unwrap();
-    let _: Dense<6, 2> = clone.dense("head").unwrap();
+    let _: Linear<6, 2> = clone.linear("head").unwrap();
     file.floats("head.weight", &[2, 6]).unwrap();
     file.finish().unwrap();
     let text = file.ignore("head.scale").unwrap_err().to_string();
@@ -91,7 +91,7 @@ fn a_cell_of_one_layer_refuses_a_file_of_two() {
     let text = stack.cell(2).map(|_: Lstm<6, 6>| ()).unwrap_err().to_string();
     assert_eq!(text, "tensor rnn: found layer 2, expected a layer below 2, as given to TensorFile::stack");
     let config = ModelConfig::of_stack(&[Layer::lstm(6), Layer::lstm(6)], 3, Bias::Double).unwrap();
-    let mut rnn = Rnn::new(file.rnn("rnn", &config).unwrap(), Some(1)).unwrap();
+    let mut rnn = Network::new(file.rnn("rnn", &config).unwrap(), Some(1)).unwrap();
     let (inputs, mut outputs) = ([0.25, -0.5, 1.0], [0.0; 6]);
     rnn.forward(&Window::new(1, 1, &inputs), &mut outputs).unwrap();
     assert_eq!(super::bits(second.step(first.step(&inputs))), super::bits(&outputs));
@@ -146,7 +146,7 @@ fn modules_without_biases_have_zeros() {
         let file = file(tensors);
         let stack = file.stack("rnn", 2).unwrap();
         let mut cells: (Lstm<3, 6>, Lstm<6, 6>) = (stack.cell(0).unwrap(), stack.cell(1).unwrap());
-        let mut head: Dense<6, 2> = file.dense("head").unwrap();
+        let mut head: Linear<6, 2> = file.linear("head").unwrap();
         file.finish().unwrap();
         *head.step(cells.1.step(cells.0.step(&[0.25, -0.5, 1.0])))
     };

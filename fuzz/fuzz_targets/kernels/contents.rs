@@ -1,21 +1,21 @@
-//! What the buffers hold, and how it is compared.
+//! The contents of buffers, and their comparison.
 
 use crate::harness::{Numbers, fuses};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use unrolled_kernels::Isa;
 
-/// Values whose products neither overflow nor come near it within a few steps.
+/// Values whose products do not come near overflow within a few steps.
 const TAME: [f32; 9] = [0.0, -0.0, 1.0, -1.0, 1e3, -1e3, 1e-40, -1e-45, 1e-38];
 const WILD: [f32; 7] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 1e30, -1e25];
 
-/// Numbers from a seed, multiplied by a power of two.
+/// Returns numbers from a seed, multiplied by a power of two.
 pub fn floats(u: &mut Unstructured<'_>, count: usize) -> Result<Vec<f32>> {
     let scale = 2f32.powi(u.int_in_range(-3..=1)?);
     let seed = u64::from(u.arbitrary::<u32>()?);
     Ok(Numbers(seed).floats(count).iter().map(|value| value * scale).collect())
 }
 
-/// Puts special values into some buffers, until the bytes end.
+/// Puts special values into some buffers until the bytes end.
 pub fn season(u: &mut Unstructured<'_>, wild: bool, buffers: &mut [&mut [f32]]) -> Result<()> {
     while !u.is_empty() {
         let buffer = u.choose_index(buffers.len())?;
@@ -32,7 +32,8 @@ pub fn largest(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |most, value| most.max(value.abs()))
 }
 
-/// Bits, in which every NaN is the same: which one comes out of a sum of two depends on the order of the operands.
+/// Returns bits, with the same bits for every NaN. The NaN that a sum of two NaNs gives depends on
+/// the order of the operands.
 pub fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| if value.is_nan() { u32::MAX } else { value.to_bits() }).collect()
 }
@@ -55,7 +56,8 @@ pub fn assert_near(found: &[f32], expected: &[f32], tolerance: f32, what: &str) 
     }
 }
 
-/// The twin's bits where a leaf fuses, and elsewhere within a tolerance, unless it is infinite.
+/// Asserts the bits of the reference if the backend fuses. Otherwise asserts equality within a
+/// tolerance, unless it is infinite.
 #[track_caller]
 pub fn assert_sums(isa: Isa, found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     let what = format!("{what} on {}", isa.name());

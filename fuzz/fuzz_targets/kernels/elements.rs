@@ -1,10 +1,11 @@
-//! Softmax with its loss, optimiser updates, norms and masks.
+//! Softmax with its loss, optimizer updates, norms and masks.
 
 use crate::contents::{assert_near, assert_same, bits, floats, season};
 use crate::harness::{Shifted, fuses};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use unrolled_kernels::masks::multiply;
 use unrolled_kernels::softmax::CrossEntropy;
-use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, multiply, sum_of_squares};
+use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, sum_of_squares};
 use unrolled_kernels::{Isa, reference};
 
 pub fn check_softmax(u: &mut Unstructured<'_>) -> Result<()> {
@@ -51,7 +52,8 @@ pub fn check_softmax(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The loss adds up to a hundred exponentials of 2 ULP each in f32, so it is within about 1e-6 of the twin in f64.
+/// The loss sums up to a hundred exponentials of 2 ULP each in f32, so it is within about 1e-6 of
+/// the reference in f64.
 fn check_row(logits: &[f32], target: usize, (loss, right): (f64, bool), gradient: Option<&[f32]>) {
     let possible = logits.iter().any(|y| *y > f32::NEG_INFINITY);
     if !possible || logits.iter().any(|y| y.is_nan() || *y == f32::INFINITY) {
@@ -61,44 +63,44 @@ fn check_row(logits: &[f32], target: usize, (loss, right): (f64, bool), gradient
     let (expected, first, expected_gradient) = reference::cross_entropy(logits, target);
     let near = loss == expected || (loss - expected).abs() <= 2e-6 + 1e-6 * expected.abs();
     assert!(near, "loss {loss} for {expected}, of {target} in {logits:?}");
-    assert_eq!(right, first, "whether {target} is the first largest of {logits:?}");
+    assert_eq!(right, first, "correct of target {target} in {logits:?}");
     let expected: Vec<f32> = expected_gradient.iter().map(|g| 0.5 * *g as f32).collect();
     if let Some(gradient) = gradient {
         assert_near(gradient, &expected, 5e-7, "gradient");
     }
 }
 
-/// A share in [0, 1).
-fn share(u: &mut Unstructured<'_>) -> Result<f32> {
+/// Returns a fraction in [0, 1).
+fn fraction(u: &mut Unstructured<'_>) -> Result<f32> {
     Ok(f32::from(u.arbitrary::<u8>()?) / 256.0)
 }
 
 fn rule(u: &mut Unstructured<'_>) -> Result<Rule> {
-    let rate = share(u)?;
-    let (momentum, decay, beta1, beta2) = (share(u)?, share(u)?, share(u)?, share(u)?);
+    let rate = fraction(u)?;
+    let (momentum, decay, beta1, beta2) = (fraction(u)?, fraction(u)?, fraction(u)?, fraction(u)?);
     let epsilon = *u.choose(&[1e-8, 1e-7, 1e-3, 0.1])?;
     Ok(match u.int_in_range(0..=6)? {
         0 => Rule::Sgd { rate, momentum },
         1 => Rule::Nesterov { rate, momentum },
         2 => Rule::Adagrad { rate, epsilon },
         3 => Rule::Rmsprop { rate, decay, momentum, epsilon },
-        4 => Rule::CentredRmsprop { rate, decay, momentum, epsilon },
+        4 => Rule::CenteredRmsprop { rate, decay, momentum, epsilon },
         5 => Rule::Adam { rate, beta1, beta2, epsilon },
-        _ => Rule::AdamW { rate, root: 1.0 + share(u)?, kept: share(u)?, beta1, beta2, epsilon },
+        _ => Rule::AdamW { rate, root: 1.0 + fraction(u)?, kept: fraction(u)?, beta1, beta2, epsilon },
     })
 }
 
 pub fn check_update(u: &mut Unstructured<'_>) -> Result<()> {
     let (rule, offset, wild) = (rule(u)?, u.int_in_range(0..=3)?, u.arbitrary()?);
     let count = u.int_in_range(0..=70)?;
-    let (scale, limit) = (0.1 + 2.0 * share(u)?, *u.choose(&[f32::INFINITY, 0.05, 0.8])?);
+    let (scale, limit) = (0.1 + 2.0 * fraction(u)?, *u.choose(&[f32::INFINITY, 0.05, 0.8])?);
     let (mut gradient, mut p, mut third) = (floats(u, count)?, floats(u, count)?, floats(u, count)?);
     let squares = |values: Vec<f32>| -> Vec<f32> { values.iter().map(|value| value * value).collect() };
     let (mut first, mut second) = (squares(floats(u, count)?), squares(floats(u, count)?));
     season(u, wild, &mut [&mut gradient, &mut p, &mut first, &mut second, &mut third])?;
-    // What adds up squares is never negative.
+    // A sum of squares is never negative.
     first.iter_mut().chain(&mut second).for_each(|value| *value = value.abs());
-    let twin: Vec<[f32; 4]> = (0..count)
+    let exact: Vec<[f32; 4]> = (0..count)
         .map(|i| reference::update(rule, (scale, limit), gradient[i], [p[i], first[i], second[i], third[i]]))
         .collect();
     let mut fused: Option<[Vec<f32>; 4]> = None;
@@ -112,18 +114,19 @@ pub fn check_update(u: &mut Unstructured<'_>) -> Result<()> {
         Update { rule, scale, limit, gradient: g.get(), parameters, first, second, third }.run_on(isa);
         let found = [q, a, b, c].map(|values| values.get().to_vec());
         if !fuses(isa) {
-            // It rounds twice where the twin rounds once; the tests bound that where nothing cancels.
+            // It rounds twice where the reference rounds once. The tests bound the error of cases
+            // without cancellation.
             assert!(wild || found[0].len() == count);
             continue;
         }
         for (k, found) in found.iter().enumerate() {
-            let expected: Vec<f32> = twin.iter().take(found.len()).map(|all| all[k]).collect();
+            let expected: Vec<f32> = exact.iter().take(found.len()).map(|all| all[k]).collect();
             if !wild {
                 assert_same(found, &expected, &format!("{rule:?} on {}", isa.name()));
             }
         }
         let hidden = (0..count).find(|&i| gradient[i].is_nan() && found[0][i].is_finite());
-        assert_eq!(hidden, None, "a gradient that is no number went unseen");
+        assert_eq!(hidden, None, "a NaN gradient gave a finite parameter");
         if let Some(other) = &fused {
             found
                 .iter()

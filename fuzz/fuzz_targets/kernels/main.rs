@@ -1,8 +1,9 @@
-//! Kernels of random shapes and contents, on every instruction set of this machine, against their naive twins; AVX2 and AVX-512
-//! must agree to the bit.
+//! Kernels of random shapes and contents, on every instruction set of this machine, against their
+//! reference implementations. AVX2 and AVX-512 must give the same bits.
 //!
-//! The first byte of an input chooses the kernel, the next ones its sizes; a seed fills the buffers, and what bytes are left put
-//! special values into them: zeros of both signs, numbers too small to be normal, large ones and, where that is defined, none.
+//! The first byte of an input chooses the kernel, the next ones its sizes. A seed fills the
+//! buffers. The remaining bytes put special values into them: zeros of both signs, subnormal
+//! numbers, large numbers and, where the result is defined, NaN and infinities.
 #![no_main]
 
 mod cells;
@@ -10,7 +11,10 @@ mod contents;
 mod elements;
 mod products;
 
-// The windows, layouts and comparisons of the kernels' own tests.
+// The cases, layouts and comparisons of the kernels' tests.
+#[path = "../../../kernels/tests/case_kernels.rs"]
+#[allow(dead_code)]
+mod case_kernels;
 #[path = "../../../kernels/tests/cases.rs"]
 #[allow(dead_code)]
 mod cases;
@@ -22,7 +26,7 @@ use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    // An input that ends too early is not a case.
+    // An input that ends too early is ignored.
     let _ = run(&mut Unstructured::new(bytes));
 });
 

@@ -4,12 +4,14 @@ use crate::contents::{assert_sums, floats, largest, season};
 use crate::harness::{Shifted, store, unstore};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::gather::Scatter;
-use unrolled_kernels::gemm::{self, Pairs, Run, WeightGradient};
+use unrolled_kernels::one_hot::Scatter;
 use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::pairs::{PairRun, Pairs};
+use unrolled_kernels::weight_gradient::{self, WeightGradient};
 use unrolled_kernels::{Isa, gru, lstm, reference};
 
-/// By how much two ways to round a sum of so many products may differ; infinite where one is no number.
+/// Returns how much two ways to round a sum of `terms` products may differ; infinity if a value is
+/// not finite.
 fn tolerance(terms: usize, start: &[f32], a: &[f32], b: &[f32]) -> f32 {
     if [start, a, b].concat().iter().any(|value| !value.is_finite()) {
         return f32::INFINITY;
@@ -25,7 +27,7 @@ pub fn check_affine(u: &mut Unstructured<'_>) -> Result<()> {
     let (mut weight, mut bias) = (floats(u, outputs * depth)?, floats(u, outputs)?);
     let (mut x, mut old) = (floats(u, rows * depth)?, floats(u, rows * outputs)?);
     season(u, wild, &mut [&mut weight, &mut bias, &mut x, &mut old])?;
-    // A row of x has a gap in its middle, which no piece covers.
+    // No piece covers the gap in the middle of a row of x.
     let (cut, stride) = (depth / 2, depth + 1 + extra);
     let pieces = [0..cut, cut + 1..depth + 1];
     let mut gapped = Shifted::new(&vec![f32::NAN; rows * stride], offset);
@@ -51,17 +53,17 @@ pub fn check_affine(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Deltas in stored rows, inputs in rows of their own width.
-struct Rows {
+/// Deltas in stored rows, and inputs in rows of another width.
+struct StoredRows {
     deltas: Vec<f32>,
     width: usize,
     inputs: Vec<f32>,
     depth: usize,
-    /// How many rows may be read at once.
+    /// The number of rows that may be read at once.
     run: usize,
 }
 
-impl Pairs for Rows {
+impl Pairs for StoredRows {
     fn len(&self) -> usize {
         self.deltas.len() / self.width
     }
@@ -71,9 +73,9 @@ impl Pairs for Rows {
     fn input(&self, m: usize) -> &[f32] {
         &self.inputs[m * self.depth..]
     }
-    fn run(&self, m: usize) -> Run {
+    fn run(&self, m: usize) -> PairRun {
         let rows = if self.run == 0 { 1 } else { self.run - m % self.run };
-        Run { rows: rows.min(self.len() - m), delta_stride: self.width, input_stride: self.depth }
+        PairRun { rows: rows.min(self.len() - m), delta_stride: self.width, input_stride: self.depth }
     }
 }
 
@@ -83,12 +85,12 @@ pub fn check_gradient(u: &mut Unstructured<'_>) -> Result<()> {
     let slots = u.choose(&makers)?(u.int_in_range(1..=49)?);
     let count = if u.ratio(1, 4)? { u.int_in_range(250..=530)? } else { u.int_in_range(0..=40)? };
     let (depth, run) = (u.int_in_range(1..=80)?, u.int_in_range(0..=9)?);
-    let (most, wild) = (u.int_in_range(1..=gemm::ROWS)?, u.arbitrary()?);
+    let (most, wild) = (u.int_in_range(1..=weight_gradient::ROWS)?, u.arbitrary()?);
     let (mut plain, mut inputs) = (floats(u, count * slots.depth())?, floats(u, count * depth)?);
     season(u, wild, &mut [&mut plain, &mut inputs])?;
     let expected = reference::weight_gradient(slots.depth(), depth, &plain, &inputs);
     let tolerance = tolerance(count, &[], &plain, &inputs);
-    // A last vector may reach into what lies behind.
+    // A last vector may reach beyond the inputs.
     inputs.extend([f32::NAN; 16]);
     // The candidate's weights are the last third of the matrix.
     let first = slots.rows().min().unwrap_or(0);
@@ -96,7 +98,7 @@ pub fn check_gradient(u: &mut Unstructured<'_>) -> Result<()> {
     for (to, from) in deltas.chunks_exact_mut(slots.width()).zip(plain.chunks_exact(slots.depth())) {
         from.iter().enumerate().for_each(|(row, delta)| to[slots.place(first + row)] = *delta);
     }
-    let pairs = Rows { deltas, width: slots.width(), inputs, depth, run };
+    let pairs = StoredRows { deltas, width: slots.width(), inputs, depth, run };
     for isa in Isa::all() {
         let (weight, bias) = gradient(isa, &pairs, &slots, most);
         assert_sums(isa, &weight, &expected.0, tolerance, "weight gradient");
@@ -105,8 +107,8 @@ pub fn check_gradient(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A gradient by calls of at most `most` rows.
-fn gradient(isa: Isa, pairs: &Rows, slots: &Slots, most: usize) -> (Vec<f32>, Vec<f32>) {
+/// Computes a gradient by calls of at most `most` rows.
+fn gradient(isa: Isa, pairs: &StoredRows, slots: &Slots, most: usize) -> (Vec<f32>, Vec<f32>) {
     let depth = pairs.depth;
     let (first, all) = (slots.rows().min().unwrap_or(0), slots.depth());
     let (mut weights, mut biases) = (vec![f32::NAN; all * depth], vec![f32::NAN; all]);
@@ -127,7 +129,7 @@ pub fn check_scatter(u: &mut Unstructured<'_>) -> Result<()> {
     let ids = (0..count).map(|_| u.int_in_range(0..=rows as u32 - 1)).collect::<Result<Vec<u32>>>()?;
     season(u, wild, &mut [&mut deltas])?;
     let (expected, sums) = reference::scatter(rows, width, &deltas, &ids);
-    let pairs = Rows { deltas, width, inputs: vec![0.0; count + 16], depth: 1, run };
+    let pairs = StoredRows { deltas, width, inputs: vec![0.0; count + 16], depth: 1, run };
     for isa in Isa::all() {
         for columns in [0..cut, cut..width] {
             let mut table = vec![f32::NAN; rows * columns.len()];
@@ -136,7 +138,7 @@ pub fn check_scatter(u: &mut Unstructured<'_>) -> Result<()> {
             Scatter { pairs, ids, columns: columns.clone(), table: &mut table, sum: &mut sum }.run_on(isa);
             let wanted: Vec<f32> =
                 expected.chunks_exact(width).flat_map(|row| row[columns.clone()].to_vec()).collect();
-            // Sums without products: all leaves round alike.
+            // Sums without products: all backends round in the same way.
             crate::contents::assert_same(&table, &wanted, "table");
             crate::contents::assert_same(&sum, &sums[columns], "sum");
         }

@@ -1,36 +1,36 @@
-//! AVX2 with FMA: eight lanes, in tiles of `SUMS` sums: twelve for its sixteen registers, 24 where AVX-512 adds sixteen
-//! more.
+//! AVX2 with FMA: eight lanes, in tiles of `SUMS` sums. There are twelve sums for its sixteen
+//! registers, and 24 if AVX-512 adds sixteen more.
 
 use super::LARGE;
-use crate::simd::{Simd, Work};
+use crate::simd::{Outlined, Simd};
 use core::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
-fn apart<W: Work>(work: W) {
-    work.work()
+fn outline<W: Outlined>(work: W) {
+    work.run()
 }
 
-/// With all thirty-two registers.
+/// Runs some work with all thirty-two registers.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
 #[inline(never)]
-fn apart_wide<W: Work>(work: W) {
-    work.work()
+fn outline_wide<W: Outlined>(work: W) {
+    work.run()
 }
 
-/// Proof that the processor has AVX2 and FMA; and AVX-512 VL when `SUMS` is beyond twelve.
+/// Proof that the processor has AVX2 and FMA, and AVX-512 VL if `SUMS` is more than twelve.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2<const SUMS: usize>(());
 
 impl<const SUMS: usize> Avx2<SUMS> {
     /// # Safety
-    /// The processor has AVX2 and FMA; and AVX-512 F, DQ and VL when `SUMS` is beyond twelve.
+    /// The processor has AVX2 and FMA, and AVX-512 F, DQ and VL if `SUMS` is more than twelve.
     #[inline(always)]
     pub(crate) unsafe fn new_unchecked() -> Self {
         Self(())
     }
 
-    /// The mask of the first `count` lanes.
+    /// Returns the mask of the first `count` lanes.
     #[inline(always)]
     fn first_lanes(self, count: usize) -> __m256i {
         // SAFETY: a value of this type proves that the processor has AVX2.
@@ -41,13 +41,14 @@ impl<const SUMS: usize> Avx2<SUMS> {
     }
 }
 
-// SAFETY (every block below): a value of this type proves that the processor has the instructions; loads and stores
-// are vouched for by their caller.
+// SAFETY (every block below): a value of this type proves that the processor has the instructions.
+// The caller vouches for loads and stores.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the one reason above serves all of them")]
 impl<const SUMS: usize> Simd for Avx2<SUMS> {
     const LANES: usize = 8;
     const SUMS: usize = SUMS;
-    // Measured: from 768 on a single row loses at most 5%, and many rows gain where the weights exceed the second-level cache.
+    // Measured: from 768 on a single row loses at most 5%, and many rows gain if the weights exceed
+    // the second-level cache.
     #[cfg(feature = "std")]
     const DEEP: usize = if SUMS > 12 { usize::MAX } else { 768 };
     const PORTABLE: bool = false;
@@ -59,8 +60,8 @@ impl<const SUMS: usize> Simd for Avx2<SUMS> {
         self
     }
     #[inline(always)]
-    fn apart<W: Work>(self, work: W) {
-        unsafe { if SUMS > 12 { apart_wide(work) } else { apart(work) } }
+    fn outline<W: Outlined>(self, work: W) {
+        unsafe { if SUMS > 12 { outline_wide(work) } else { outline(work) } }
     }
 
     #[inline(always)]
@@ -133,7 +134,8 @@ impl<const SUMS: usize> Simd for Avx2<SUMS> {
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
         }
     }
-    /// Beside a large number the fraction is rounded away, and what is left of the bits is n + 126, the exponent of 2^n / 2.
+    /// Adding a large number rounds the fraction away. The low bits are then n + 126, the exponent
+    /// of 2^n / 2.
     #[inline(always)]
     fn round_and_half_exp2(self, x: __m256) -> (__m256, __m256) {
         unsafe {

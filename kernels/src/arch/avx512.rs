@@ -2,21 +2,21 @@
 
 use super::LARGE;
 use super::avx2::Avx2;
-use crate::simd::{Simd, Work};
+use crate::simd::{Outlined, Simd};
 use core::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
 #[inline(never)]
-fn apart<W: Work>(work: W) {
-    work.work()
+fn outline<W: Outlined>(work: W) {
+    work.run()
 }
 
-/// Proof that the processor has AVX-512 F, DQ and VL; for tiles of up to `SUMS` sums.
+/// Proof that the processor has AVX-512 F, DQ and VL, for tiles of up to `SUMS` sums.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512<const SUMS: usize>(());
 
 impl<const SUMS: usize> Avx512<SUMS> {
-    /// Sums of the tiles of a single row.
+    /// Number of sums in the tiles of a single row.
     pub(crate) const ROW_SUMS: usize = 4;
 
     /// # Safety
@@ -27,8 +27,8 @@ impl<const SUMS: usize> Avx512<SUMS> {
     }
 }
 
-// SAFETY (every block below): a value of this type proves that the processor has the instructions; loads and stores
-// are vouched for by their caller.
+// SAFETY (every block below): a value of this type proves that the processor has the instructions.
+// The caller vouches for loads and stores.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the one reason above serves all of them")]
 impl<const SUMS: usize> Simd for Avx512<SUMS> {
     const LANES: usize = 16;
@@ -40,13 +40,14 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
 
     #[inline(always)]
     fn narrow(self) -> Avx2<24> {
-        // SAFETY: a processor with AVX-512 has AVX2 and FMA, and this leaf's detection asks for them too.
+        // SAFETY: a processor with AVX-512 has AVX2 and FMA, and the detection of AVX-512 checks
+        // for them too.
         unsafe { Avx2::new_unchecked() }
     }
     #[inline(always)]
-    fn apart<W: Work>(self, work: W) {
-        // A single row has few shapes.
-        if Self::ROWS == 1 { work.work() } else { unsafe { apart(work) } }
+    fn outline<W: Outlined>(self, work: W) {
+        // A single row has few tile shapes.
+        if Self::ROWS == 1 { work.run() } else { unsafe { outline(work) } }
     }
 
     #[inline(always)]
@@ -119,7 +120,8 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
         }
     }
-    /// Beside a large number the fraction is rounded away, and what is left of the bits is n + 126, the exponent of 2^n / 2.
+    /// Adding a large number rounds the fraction away. The low bits are then n + 126, the exponent
+    /// of 2^n / 2.
     #[inline(always)]
     fn round_and_half_exp2(self, x: __m512) -> (__m512, __m512) {
         unsafe {
@@ -150,7 +152,7 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
     }
 }
 
-/// The mask of the first `count` lanes.
+/// Returns the mask of the first `count` lanes.
 #[inline(always)]
 fn first_lanes(count: usize) -> __mmask16 {
     ((1u32 << count) - 1) as __mmask16

@@ -1,15 +1,15 @@
-//! Any processor, through `wide`: SSE2, NEON or scalar code, as the compiler's target says.
+//! Any processor, through `wide`: SSE2, NEON or scalar code, depending on the compiler's target.
 
-use crate::simd::{Simd, Work};
+use crate::simd::{Outlined, Simd};
 use wide::f32x8;
 
-/// The portable leaf; always available.
+/// The portable backend, available everywhere.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
 #[inline(never)]
-fn apart<W: Work>(work: W) {
-    work.work()
+fn outline<W: Outlined>(work: W) {
+    work.run()
 }
 
 impl Simd for Portable {
@@ -24,8 +24,8 @@ impl Simd for Portable {
         self
     }
     #[inline(always)]
-    fn apart<W: Work>(self, work: W) {
-        apart(work);
+    fn outline<W: Outlined>(self, work: W) {
+        outline(work);
     }
 
     #[inline(always)]
@@ -34,7 +34,8 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> f32x8 {
-        // SAFETY: the caller vouches for 8 readable floats; an array of floats needs no more alignment than one.
+        // SAFETY: the caller vouches for 8 readable floats; an array of floats needs no more
+        // alignment than one.
         f32x8::new(unsafe { *from.cast::<[f32; 8]>() })
     }
     #[inline(always)]
@@ -92,7 +93,8 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn exp2_integer(self, n: f32x8) -> f32x8 {
-        // Adding 2^23 + 127 leaves n + 127 in the low bits of the significand; shifted, they are the exponent.
+        // Adding 2^23 + 127 puts n + 127 in the low bits of the significand. Shifted, they are the
+        // exponent.
         let biased = n + f32x8::splat(8_388_608.0 + 127.0);
         let bits = biased.to_array().map(|lane| f32::from_bits(lane.to_bits() << 23));
         f32x8::new(bits)

@@ -1,57 +1,60 @@
-//! Reset after the recurrent product: one phase.
+//! The GRU with reset after the recurrent product, in one phase. [`crate::gru`] has the equations.
 
-use super::{slots_after_hidden, slots_after_input};
-use crate::backward::{BackwardTile, Differentiate, Start};
+use super::slots::{slots_after_hidden, slots_after_input};
+use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
+use crate::input::Input;
 use crate::math::{sigmoid, tanh};
-use crate::pack::{Panels, padded};
-use crate::product::{Factors, Starts, Sums, Tile, Weights, multiply};
+use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, TileSums, multiply};
+use crate::pack::{PanelWidths, Panels, padded};
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{Place, Tiled, Widths, sweep};
-use crate::window::{Input, Part, Window};
+use crate::sweep::{TileRows, Tiled, sweep};
+use crate::window::{StepRows, WindowShape};
 use core::ops::Range;
 
-/// One layer's window, forward.
+/// The forward pass of one layer's window.
 #[derive(Debug)]
-pub struct Forward<'a> {
+pub struct GruAfterForward<'a> {
     /// T, B, H.
-    pub window: Window<'a>,
-    /// Bias (b_in, b_r, b_z, b_hn) or table, and dense input, packed by `Panels::gates(&slots_after_input(H))`.
+    pub window: WindowShape<'a>,
+    /// Bias (b_in, b_r, b_z, b_hn) or table, and dense input, packed by
+    /// `Panels::gates(&slots_after_input(H))`.
     pub input: Input<'a>,
     /// `weight_hh`, packed by `Panels::gates(&slots_after_hidden(H))`.
     pub recurrent: &'a [f32],
-    /// [B + N, padded(H)]: the initial state, then every step's.
+    /// [B + N, padded(H)]: the initial state, then the state after each step.
     pub h: &'a mut [f32],
-    /// [N, padded(H) / 16, 4, 16]: n, r, z, R_n h + b_hn; one step when not kept.
+    /// [N, padded(H) / 16, 4, 16]: n, r, z, R_n h + b_hn; one step without `keep`.
     pub gates: &'a mut [f32],
 }
 
-/// One layer's window, backward.
+/// The backward pass of one layer's window.
 #[derive(Debug)]
-pub struct Backward<'a> {
-    /// T, B, H, kept.
-    pub window: Window<'a>,
+pub struct GruAfterBackward<'a> {
+    /// T, B, H; `keep` is set.
+    pub window: WindowShape<'a>,
     /// `weight_hh`, packed transposed over `slots_after_hidden(H)`.
     pub recurrent: &'a [f32],
     /// `Panels::plain(H)`.
     pub panels: &'a Panels,
     /// `slots_after_hidden(H).pieces()`.
     pub pieces: &'a [Range<usize>],
-    /// As the forward pass left it.
+    /// From the forward pass.
     pub h: &'a [f32],
     /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [B, padded(H)]: what the gradient of each row's last state has besides `dh`; then what h of the first step got directly.
+    /// [B, padded(H)]: in, the gradient of each row's last state besides `dh`; out, the part of the
+    /// gradient of the initial h that does not go through the weights.
     pub carry: &'a mut [f32],
-    /// Gates in, deltas out.
+    /// [N, stored]: gates in, deltas out.
     pub gates: &'a mut [f32],
 }
 
-impl Forward<'_> {
+impl GruAfterForward<'_> {
     /// Computes the window.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_after_input(self.window.hidden));
         self.input.check(&window, &slots, 3 * padded(window.hidden), 0);
@@ -63,54 +66,54 @@ impl Forward<'_> {
     }
 }
 
-impl Kernel for Forward<'_> {
+impl Kernel for GruAfterForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (h, sums) = (self.h.as_mut_ptr(), Sums::new());
-        for at in window.forward() {
+        let (h, sums) = (self.h.as_mut_ptr(), TileSums::new());
+        for at in window.forward_steps() {
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
-                let tile = ForwardTile {
+                let tile = GruAfterTile {
                     window,
                     token: at.token,
                     input: &self.input,
                     recurrent: self.recurrent.as_ptr(),
                     sums: &sums,
                     h: h.add(at.before * stride),
-                    h_next: h.add((window.rows + at.token) * stride),
+                    h_next: h.add(at.after() * stride),
                     gates: self.gates.as_mut_ptr().add(window.kept(at.token) * 4 * stride),
                 };
-                sweep(s, at.rows, stride / 16, &tile);
+                sweep(s, at.active, stride / 16, &tile);
             }
         }
     }
 }
 
-struct ForwardTile<'a> {
-    window: Window<'a>,
+struct GruAfterTile<'a> {
+    window: WindowShape<'a>,
     token: usize,
     input: &'a Input<'a>,
     recurrent: *const f32,
-    sums: &'a Sums,
+    sums: &'a TileSums,
     h: *mut f32,
     h_next: *mut f32,
     gates: *mut f32,
 }
 
-impl<S: Simd> Tiled<S> for ForwardTile<'_> {
+impl<S: Simd> Tiled<S> for GruAfterTile<'_> {
     #[inline(always)]
-    fn widths(&self, block: usize) -> Widths {
-        Widths::of_block(3, block, self.window.hidden)
+    fn widths(&self, block: usize) -> PanelWidths {
+        PanelWidths::of_block(3, block, self.window.hidden)
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, place: Place) {
-        let Place { row, rows, panel: block, half, width } = place;
+    unsafe fn compute(&self, s: S, place: TileRows) {
+        let TileRows { row, rows, panel: block, half, width } = place;
         let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
         let (token, gate) = (self.token + row, block * 64 + half);
-        let (out, out_row) = (self.sums.base(), Sums::ROW);
+        let (out, out_row) = (self.sums.base(), TileSums::ROW);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
         unsafe {
             let mut start = self.input.starts(token, (4 * stride, gate, 16));
@@ -120,11 +123,11 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
                 let input = self.input.factors::<S>(|dense| dense.weights, token, panel, &depth);
                 let factors = &[input]; // n, r, z
                 multiply(s, rows, width, &Tile { start, factors, out, out_row });
-                // The second product goes on from there, and in slot 3 from the start.
+                // The second product continues from these sums, and in slot 3 from the start.
                 for r in 0..rows {
                     s.store(out.add(r * out_row + 48), s.load(start.of(r).add(48)));
                 }
-                start = Starts::rows(out, out_row, 16);
+                start = TileStart::rows(out, out_row, 16);
             }
             let units = 0..hidden;
             let weights = self.recurrent.add(block * 48 * hidden + half);
@@ -132,7 +135,7 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
                 x: self.h.add(row * stride),
                 row: stride,
                 pieces: core::slice::from_ref(&units),
-                weights: Weights::of_panel::<S>(weights, 3, hidden),
+                weights: PackedWeights::of_panel::<S>(weights, 3, hidden),
             };
             let tile = Tile {
                 start: start.skip(16),
@@ -143,7 +146,7 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
             multiply(s, rows, width, &tile);
             for r in 0..rows {
                 let unit = (row + r) * stride + block * 16 + half;
-                // Without a dense input nothing has written vector 0.
+                // Without a dense input, vector 0 of the sums is not written.
                 let [reset, update, n_hidden] = self.sums.row(s, r, 1);
                 let sums = [s.load(start.of(r)), reset, update, n_hidden];
                 self.activate(s, sums, unit, (row + r) * 4 * stride + gate);
@@ -152,14 +155,14 @@ impl<S: Simd> Tiled<S> for ForwardTile<'_> {
     }
 }
 
-impl ForwardTile<'_> {
-    /// From pre-activations to the gates and the new h.
+impl GruAfterTile<'_> {
+    /// Stores the gates and the new h, from the pre-activations.
     ///
     /// # Safety
     /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
     #[inline(always)]
     unsafe fn activate<S: Simd>(&self, s: S, [n, r, z, n_hidden]: [S::F; 4], unit: usize, gate: usize) {
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let (r, z) = (sigmoid(s, r), sigmoid(s, z));
             let n = tanh(s, s.fma(r, n_hidden, n));
@@ -172,11 +175,11 @@ impl ForwardTile<'_> {
     }
 }
 
-impl Backward<'_> {
+impl GruAfterBackward<'_> {
     /// Computes the window from its last step to its first.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_after_hidden(self.window.hidden));
         window.check_kept();
@@ -191,13 +194,13 @@ impl Backward<'_> {
     }
 }
 
-impl Kernel for Backward<'_> {
+impl Kernel for GruAfterBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (gates, sums) = (self.gates.as_mut_ptr(), Sums::new());
-        for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
+        let (gates, sums) = (self.gates.as_mut_ptr(), TileSums::new());
+        for (at, StepRows { first, rows, pieces }) in window.backward(self.pieces) {
             let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
@@ -208,10 +211,10 @@ impl Kernel for Backward<'_> {
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
                     pieces,
-                    deltas: gates.wrapping_add((at.token + at.rows) * 4 * stride),
-                    start: Start::AboveAndCarry(self.dh.as_ptr().add(token), carry),
+                    deltas: gates.wrapping_add((at.token + at.active) * 4 * stride),
+                    start: GradientStart::AboveAndCarry(self.dh.as_ptr().add(token), carry),
                     sums: &sums,
-                    cell: Step {
+                    cell: GruAfterBackwardStep {
                         h: self.h.as_ptr().add((at.before + first) * stride),
                         carry,
                         gates: gates.add(4 * token),
@@ -223,23 +226,23 @@ impl Kernel for Backward<'_> {
     }
 }
 
-/// The places of one step.
-struct Step {
-    /// The state before it.
+/// The buffers of one step.
+struct GruAfterBackwardStep {
+    /// h before the step.
     h: *const f32,
     carry: *mut f32,
     gates: *mut f32,
 }
 
-impl<S: Simd> Differentiate<S> for Step {
+impl<S: Simd> Differentiate<S> for GruAfterBackwardStep {
     const STORED: usize = 4;
 
-    /// From the gradient of h' to the deltas and the direct part of the gradient of h.
+    /// Stores the deltas and the direct part of the gradient of h, from the gradient of h'.
     #[inline(always)]
     unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
         let one = s.splat(1.0);
         let bell = |y: S::F| s.mul(y, s.sub(one, y));
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let at = self.gates.add(gate);
             let (n, r, z, n_hidden) =

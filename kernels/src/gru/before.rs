@@ -1,23 +1,26 @@
-//! Reset before the recurrent product: two phases each step, because the candidate needs all of r.
+//! The GRU with reset before the recurrent product. [`crate::gru`] has the equations.
+//!
+//! Each step has two phases, because the candidate needs all of r.
 
-use super::{slots_before_candidate, slots_before_gates, slots_before_input};
-use crate::backward::{BackwardTile, Differentiate, Start};
+use super::slots::{slots_before_candidate, slots_before_gates, slots_before_input};
+use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
+use crate::input::{HiddenRows, Input};
 use crate::math::{sigmoid, tanh};
-use crate::pack::{Panel, Panels, padded};
-use crate::product::Sums;
+use crate::microkernel::TileSums;
+use crate::pack::{Panel, PanelWidths, Panels, padded};
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{Place, Tiled, Widths, sweep};
-use crate::window::{Hidden, Input, Part, Window};
+use crate::sweep::{TileRows, Tiled, sweep};
+use crate::window::{StepRows, WindowShape};
 use core::ops::Range;
 
-/// One layer's window, forward.
+/// The forward pass of one layer's window.
 #[derive(Debug)]
-pub struct Forward<'a> {
+pub struct GruBeforeForward<'a> {
     /// T, B, H.
-    pub window: Window<'a>,
-    /// Bias (n, r, z) or table; dense weights packed by `Panels::gates(&slots_before_gates(H))`, and as the second set
-    /// by `Panels::one_gate(H, 2)`.
+    pub window: WindowShape<'a>,
+    /// Bias (n, r, z) or table; dense weights packed by `Panels::gates(&slots_before_gates(H))`,
+    /// and a second set packed by `Panels::one_gate(H, 2)`.
     pub input: Input<'a>,
     /// `weight_hh`, r and z, packed by `Panels::gates(&slots_before_gates(H))`.
     pub recurrent: &'a [f32],
@@ -25,19 +28,19 @@ pub struct Forward<'a> {
     pub candidate: &'a [f32],
     /// `Panels::one_gate(H, 2)`.
     pub candidate_panels: &'a Panels,
-    /// [B + N, padded(H)]: the initial state, then every step's.
+    /// [B + N, padded(H)]: the initial state, then the state after each step.
     pub h: &'a mut [f32],
-    /// [N, padded(H)]: r h; one step when not kept.
+    /// [N, padded(H)]: r h; one step without `keep`.
     pub reset_h: &'a mut [f32],
-    /// [N, padded(H) / 16, 3, 16]: n, r, z; one step when not kept.
+    /// [N, padded(H) / 16, 3, 16]: n, r, z; one step without `keep`.
     pub gates: &'a mut [f32],
 }
 
-/// One layer's window, backward.
+/// The backward pass of one layer's window.
 #[derive(Debug)]
-pub struct Backward<'a> {
-    /// T, B, H, kept.
-    pub window: Window<'a>,
+pub struct GruBeforeBackward<'a> {
+    /// T, B, H; `keep` is set.
+    pub window: WindowShape<'a>,
     /// `weight_hh`, r and z, packed transposed over `slots_before_gates(H)`.
     pub recurrent: &'a [f32],
     /// `weight_hh`, n, packed transposed over `slots_before_candidate(H)`.
@@ -48,21 +51,22 @@ pub struct Backward<'a> {
     pub pieces: &'a [Range<usize>],
     /// `slots_before_candidate(H).pieces()`.
     pub candidate_pieces: &'a [Range<usize>],
-    /// As the forward pass left it.
+    /// From the forward pass.
     pub h: &'a [f32],
     /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
-    /// [B, padded(H)]: what the gradient of each row's last state has besides `dh`; then what h of the first step got directly.
+    /// [B, padded(H)]: in, the gradient of each row's last state besides `dh`; out, the part of the
+    /// gradient of the initial h that does not go through the weights.
     pub carry: &'a mut [f32],
-    /// Gates in, deltas out.
+    /// [N, stored]: gates in, deltas out.
     pub gates: &'a mut [f32],
 }
 
-impl Forward<'_> {
+impl GruBeforeForward<'_> {
     /// Computes the window.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let (window, slots) = (self.window, slots_before_input(self.window.hidden));
         let stride = padded(window.hidden);
@@ -78,67 +82,67 @@ impl Forward<'_> {
     }
 }
 
-impl Kernel for Forward<'_> {
+impl Kernel for GruBeforeForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (window, stride) = (self.window, padded(self.window.hidden));
-        let (h, sums) = (self.h.as_mut_ptr(), Sums::new());
-        for at in window.forward() {
+        let (h, sums) = (self.h.as_mut_ptr(), TileSums::new());
+        for at in window.forward_steps() {
             let kept = window.kept(at.token) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
-                let now = Step {
+                let now = GruBeforeStep {
                     window,
                     token: at.token,
                     input: &self.input,
                     sums: &sums,
                     h: h.add(at.before * stride),
-                    h_next: h.add((window.rows + at.token) * stride),
+                    h_next: h.add(at.after() * stride),
                     reset_h: self.reset_h.as_mut_ptr().add(kept),
                     gates: self.gates.as_mut_ptr().add(3 * kept),
                 };
                 let gates = GatesTile { now: &now, recurrent: self.recurrent.as_ptr() };
-                sweep(s, at.rows, stride / 16, &gates);
+                sweep(s, at.active, stride / 16, &gates);
                 let panels = self.candidate_panels;
                 let candidate = CandidateTile { now: &now, recurrent: self.candidate.as_ptr(), panels };
-                sweep(s, at.rows, panels.panels().len(), &candidate);
+                sweep(s, at.active, panels.panels().len(), &candidate);
             }
         }
     }
 }
 
-/// The places of one step.
-struct Step<'a> {
-    window: Window<'a>,
+/// The buffers of one step.
+struct GruBeforeStep<'a> {
+    window: WindowShape<'a>,
     token: usize,
     input: &'a Input<'a>,
-    sums: &'a Sums,
+    sums: &'a TileSums,
     h: *mut f32,
     h_next: *mut f32,
     reset_h: *mut f32,
     gates: *mut f32,
 }
 
-/// r, z and r h.
+/// The first phase: r, z and r h.
 struct GatesTile<'a> {
-    now: &'a Step<'a>,
+    now: &'a GruBeforeStep<'a>,
     recurrent: *const f32,
 }
 
 impl<S: Simd> Tiled<S> for GatesTile<'_> {
     #[inline(always)]
-    fn widths(&self, block: usize) -> Widths {
-        Widths::of_block(2, block, self.now.window.hidden)
+    fn widths(&self, block: usize) -> PanelWidths {
+        PanelWidths::of_block(2, block, self.now.window.hidden)
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, Place { row, rows, panel: block, half, width }: Place) {
+    unsafe fn compute(&self, s: S, TileRows { row, rows, panel: block, half, width }: TileRows) {
         let now = self.now;
         let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
         let gate = block * 48 + 16 + half;
         let h = now.h.wrapping_add(row * stride);
-        let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
+        let hidden = HiddenRows { h, row: stride, units: hidden, weights: self.recurrent };
         let place = ((3 * stride, gate, 16), (block * 2, 2, half));
         let tile = (now.token + row, rows, width);
         // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
@@ -157,26 +161,26 @@ impl<S: Simd> Tiled<S> for GatesTile<'_> {
     }
 }
 
-/// n and the new h.
+/// The second phase: n and the new h.
 struct CandidateTile<'a> {
-    now: &'a Step<'a>,
+    now: &'a GruBeforeStep<'a>,
     recurrent: *const f32,
     panels: &'a Panels,
 }
 
 impl<S: Simd> Tiled<S> for CandidateTile<'_> {
     #[inline(always)]
-    fn widths(&self, panel: usize) -> Widths {
+    fn widths(&self, panel: usize) -> PanelWidths {
         self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, Place { row, rows, panel, half, width }: Place) {
+    unsafe fn compute(&self, s: S, TileRows { row, rows, panel, half, width }: TileRows) {
         let now = self.now;
         let (hidden, stride) = (now.window.hidden, padded(now.window.hidden));
         let Panel { before, width: whole, .. } = self.panels.panels()[panel];
         let h = now.reset_h.wrapping_add(row * stride);
-        let hidden = Hidden { h, row: stride, units: hidden, weights: self.recurrent };
+        let hidden = HiddenRows { h, row: stride, units: hidden, weights: self.recurrent };
         let place = ((3 * stride, before * 48 + half, 48), (before, whole, half));
         let tile = (now.token + row, rows, width);
         // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
@@ -186,7 +190,7 @@ impl<S: Simd> Tiled<S> for CandidateTile<'_> {
                 for w in 0..width {
                     let unit = (row + r) * stride + (before + w) * 16 + half;
                     let at = now.gates.add((row + r) * 3 * stride + (before + w) * 48 + half);
-                    let n = tanh(s, s.load(now.sums.base().add(r * Sums::ROW + w * 16)));
+                    let n = tanh(s, s.load(now.sums.base().add(r * TileSums::ROW + w * 16)));
                     let (h, z) = (s.load(now.h.add(unit)), s.load(at.add(32)));
                     s.store(at, n);
                     s.store(now.h_next.add(unit), s.fma(z, s.sub(h, n), n));
@@ -196,11 +200,11 @@ impl<S: Simd> Tiled<S> for CandidateTile<'_> {
     }
 }
 
-impl Backward<'_> {
+impl GruBeforeBackward<'_> {
     /// Computes the window from its last step to its first.
     ///
     /// # Panics
-    /// When a slice has not the stated length.
+    /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
         let window = self.window;
         let (gates, candidate) = (slots_before_gates(window.hidden), slots_before_candidate(window.hidden));
@@ -218,18 +222,18 @@ impl Backward<'_> {
     }
 }
 
-impl Kernel for Backward<'_> {
+impl Kernel for GruBeforeBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (stride, panels) = (padded(self.window.hidden), self.panels.panels().len());
-        let (window, sums) = (self.window, Sums::new());
-        for (at, Part { first, rows, pieces }) in window.backward(self.pieces) {
+        let (window, sums) = (self.window, TileSums::new());
+        for (at, StepRows { first, rows, pieces }) in window.backward(self.pieces) {
             let token = (at.token + first) * stride;
             // SAFETY: `run_on` has checked every length against these offsets.
             unsafe {
                 let gates = self.gates.as_mut_ptr();
-                let now = BackwardStep {
+                let now = GruBeforeBackwardStep {
                     h: self.h.as_ptr().add((at.before + first) * stride),
                     carry: self.carry.as_mut_ptr().add(first * stride),
                     gates: gates.add(3 * token),
@@ -240,8 +244,8 @@ impl Kernel for Backward<'_> {
                     recurrent: self.recurrent.as_ptr(),
                     panels: self.panels,
                     pieces,
-                    deltas: gates.wrapping_add((at.token + at.rows) * 3 * stride),
-                    start: Start::AboveAndCarry(self.dh.as_ptr().add(token), now.carry),
+                    deltas: gates.wrapping_add((at.token + at.active) * 3 * stride),
+                    start: GradientStart::AboveAndCarry(self.dh.as_ptr().add(token), now.carry),
                     sums: &sums,
                     cell: CandidateAndUpdate(&now),
                 };
@@ -253,7 +257,7 @@ impl Kernel for Backward<'_> {
                     panels: self.panels,
                     pieces: self.candidate_pieces,
                     deltas: now.gates,
-                    start: Start::Zero,
+                    start: GradientStart::Zero,
                     sums: &sums,
                     cell: ResetGate(&now),
                 };
@@ -263,16 +267,17 @@ impl Kernel for Backward<'_> {
     }
 }
 
-/// The places of one step.
-struct BackwardStep {
-    /// The state before it.
+/// The buffers of one step.
+struct GruBeforeBackwardStep {
+    /// h before the step.
     h: *const f32,
     carry: *mut f32,
     gates: *mut f32,
 }
 
-/// First phase: deltas of n and z and the direct part of the gradient of h, from the deltas of r and z of the step after.
-struct CandidateAndUpdate<'a>(&'a BackwardStep);
+/// The first phase: deltas of n and z, and the direct part of the gradient of h, from the deltas of
+/// r and z of the next step.
+struct CandidateAndUpdate<'a>(&'a GruBeforeBackwardStep);
 
 impl<S: Simd> Differentiate<S> for CandidateAndUpdate<'_> {
     const STORED: usize = 3;
@@ -280,7 +285,7 @@ impl<S: Simd> Differentiate<S> for CandidateAndUpdate<'_> {
     #[inline(always)]
     unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
         let one = s.splat(1.0);
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let gate = self.0.gates.add(gate);
             let (n, z, h) = (s.load(gate), s.load(gate.add(32)), s.load(self.0.h.add(unit)));
@@ -291,8 +296,8 @@ impl<S: Simd> Differentiate<S> for CandidateAndUpdate<'_> {
     }
 }
 
-/// Second phase: from d(r h), which the delta of n gives, the delta of r and the rest of the direct part.
-struct ResetGate<'a>(&'a BackwardStep);
+/// The second phase: the delta of r and the rest of the direct part, from d(r h).
+struct ResetGate<'a>(&'a GruBeforeBackwardStep);
 
 impl<S: Simd> Differentiate<S> for ResetGate<'_> {
     const STORED: usize = 3;
@@ -300,7 +305,7 @@ impl<S: Simd> Differentiate<S> for ResetGate<'_> {
     #[inline(always)]
     unsafe fn finish(&self, s: S, d_reset_h: S::F, unit: usize, gate: usize) {
         let one = s.splat(1.0);
-        // SAFETY: the caller vouches for the places.
+        // SAFETY: the caller vouches for `unit` and `gate`.
         unsafe {
             let gate = self.0.gates.add(gate);
             let (r, h) = (s.load(gate.add(16)), s.load(self.0.h.add(unit)));

@@ -1,14 +1,16 @@
-//! The cells, one step, row and unit after another. Gate values lie as [T, B, slot, H], slots in the kernels' order.
+//! The cells: one step, row and unit after another. Gate values are [T, B, slot, H], with slots in
+//! the kernels' order.
 
-use super::{chain, sigmoid, tanh};
+use super::elements::{sigmoid, tanh};
+use super::products::chain;
 use crate::rnn::Activation;
 
 /// A layer's window: sizes, PyTorch weights and input.
 #[derive(Clone, Copy, Debug)]
-pub struct Cell<'a> {
-    /// Steps T.
+pub struct ReferenceCell<'a> {
+    /// Number of steps (T).
     pub steps: usize,
-    /// Rows B.
+    /// Number of batch rows (B).
     pub rows: usize,
     /// Input width E; may be 0.
     pub width: usize,
@@ -18,64 +20,73 @@ pub struct Cell<'a> {
     pub weight_ih: &'a [f32],
     /// [G * H, H]
     pub weight_hh: &'a [f32],
-    /// [T, B, slot, H]: the sums' first values.
+    /// [T, B, slot, H]: the start of the sums.
     pub start: &'a [f32],
     /// [T, B, E]
     pub x: &'a [f32],
 }
 
-/// What a forward pass leaves.
+/// The results of a forward pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
     /// [T + 1, B, H]
     pub h: Vec<f32>,
-    /// [T + 1, B, H] of an LSTM.
+    /// [T + 1, B, H]: c of an LSTM.
     pub c: Vec<f32>,
     /// [T, B, slot, H]
     pub gates: Vec<f32>,
-    /// [T, B, H]: tanh(c') of an LSTM, r h of a GRU with reset before.
+    /// [T, B, H]: tanh(c') of an LSTM, r h of a GRU with reset before the product.
     pub extra: Vec<f32>,
 }
 
-/// What a backward pass leaves.
+/// The results of a backward pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Deltas {
     /// [T, B, slot, H]
     pub gates: Vec<f32>,
-    /// [B, H]: gradient of the first c, or of the first h besides what comes through the deltas.
+    /// [B, H]: gradient of the first c, or the part of the gradient of the first h that does not go
+    /// through the deltas.
     pub carry: Vec<f32>,
 }
 
-/// Token (t, row) and unit: where a value lies.
+/// The place of a value: token (t, row) and unit.
 #[derive(Clone, Copy)]
-struct At {
+struct UnitPlace {
     token: usize,
     unit: usize,
 }
 
-impl Cell<'_> {
-    fn each(&self, t: usize) -> impl Iterator<Item = At> + use<> {
+impl ReferenceCell<'_> {
+    fn each(&self, t: usize) -> impl Iterator<Item = UnitPlace> + use<> {
         let (rows, hidden) = (self.rows, self.hidden);
-        (0..rows * hidden).map(move |i| At { token: t * rows + i / hidden, unit: i % hidden })
+        (0..rows * hidden).map(move |i| UnitPlace { token: t * rows + i / hidden, unit: i % hidden })
     }
-    fn place(&self, at: At) -> usize {
+    fn place(&self, at: UnitPlace) -> usize {
         at.token * self.hidden + at.unit
     }
-    fn slot(&self, at: At, slots: usize, slot: usize) -> usize {
+    fn slot(&self, at: UnitPlace, slots: usize, slot: usize) -> usize {
         (at.token * slots + slot) * self.hidden + at.unit
     }
-    fn input(&self, at: At, gate: usize, sum: f32) -> f32 {
+    fn input(&self, at: UnitPlace, gate: usize, sum: f32) -> f32 {
         let row = gate * self.hidden + at.unit;
         let weights = &self.weight_ih[row * self.width..][..self.width];
         chain(sum, &self.x[at.token * self.width..][..self.width], weights)
     }
-    fn recurrent(&self, h: &[f32], at: At, gate: usize, sum: f32) -> f32 {
+    fn recurrent(&self, h: &[f32], at: UnitPlace, gate: usize, sum: f32) -> f32 {
         let row = gate * self.hidden + at.unit;
         let weights = &self.weight_hh[row * self.hidden..][..self.hidden];
         chain(sum, &h[at.token * self.hidden..][..self.hidden], weights)
     }
-    /// delta R: blocks of sixteen units, in a block the gates (slot, gate), in a gate the units.
-    fn back(&self, deltas: &[f32], slots: usize, gates: &[(usize, usize)], at: At, mut sum: f32) -> f32 {
+    /// Adds delta R: blocks of sixteen units, in a block the gates (slot, gate), in a gate the
+    /// units.
+    fn back(
+        &self,
+        deltas: &[f32],
+        slots: usize,
+        gates: &[(usize, usize)],
+        at: UnitPlace,
+        mut sum: f32,
+    ) -> f32 {
         let row = &deltas[at.token * slots * self.hidden..][..slots * self.hidden];
         for block in (0..self.hidden).step_by(16) {
             for (slot, gate) in gates {
@@ -93,37 +104,44 @@ impl Cell<'_> {
         let gates = vec![0.0; self.steps * slots * step];
         Trace { h: grown(h), c: grown(c), gates, extra: vec![0.0; self.steps * step] }
     }
-    /// The same unit one step later.
-    fn next(&self, at: At) -> At {
-        At { token: at.token + self.rows, ..at }
+    /// Returns the same unit one step later.
+    fn next(&self, at: UnitPlace) -> UnitPlace {
+        UnitPlace { token: at.token + self.rows, ..at }
     }
-    /// The gradient of h' from above, from `carry`, and from the deltas of the step after.
-    fn dh(&self, from: (&[f32], Option<&[f32]>), deltas: &[f32], gates: &[(usize, usize)], at: At) -> f32 {
+    /// Returns the gradient of h' from above, from `carry`, and from the deltas of the next step.
+    fn dh(
+        &self,
+        from: (&[f32], Option<&[f32]>),
+        deltas: &[f32],
+        gates: &[(usize, usize)],
+        at: UnitPlace,
+    ) -> f32 {
         let slots = deltas.len() / (self.steps * self.rows * self.hidden);
         let carried = from.1.map(|carry| carry[self.place(self.row(at))]);
-        // To add -0 changes nothing; to add 0 would make 0 of -0.
+        // Adding -0 changes nothing. Adding 0 would turn -0 into 0.
         let sum = from.0[self.place(at)] + carried.unwrap_or(-0.0);
         if at.token / self.rows + 1 == self.steps {
             return sum;
         }
         self.back(deltas, slots, gates, self.next(at), sum)
     }
-    fn row(&self, at: At) -> At {
-        At { token: at.token % self.rows, ..at }
+    fn row(&self, at: UnitPlace) -> UnitPlace {
+        UnitPlace { token: at.token % self.rows, ..at }
     }
 }
 
+/// Returns y (1 - y).
 fn bell(y: f32) -> f32 {
     y * (1.0 - y)
 }
 
-/// 1 - y^2
+/// Returns 1 - y^2.
 fn dome(y: f32) -> f32 {
     (-y).mul_add(y, 1.0)
 }
 
-/// See [`crate::lstm`].
-pub fn lstm_forward(cell: &Cell<'_>, h: &[f32], c: &[f32]) -> Trace {
+/// The forward pass of [`crate::lstm`].
+pub fn lstm_forward(cell: &ReferenceCell<'_>, h: &[f32], c: &[f32]) -> Trace {
     let mut trace = cell.trace(h, c, 4);
     for t in 0..cell.steps {
         for at in cell.each(t) {
@@ -142,8 +160,8 @@ pub fn lstm_forward(cell: &Cell<'_>, h: &[f32], c: &[f32]) -> Trace {
     trace
 }
 
-/// See [`crate::lstm`]. `dc` is the gradient of the last c.
-pub fn lstm_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], dc: &[f32]) -> Deltas {
+/// The backward pass of [`crate::lstm`]. `dc` is the gradient of the last c.
+pub fn lstm_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], dc: &[f32]) -> Deltas {
     let mut deltas = Deltas { gates: trace.gates.clone(), carry: dc.to_vec() };
     for t in (0..cell.steps).rev() {
         for at in cell.each(t) {
@@ -162,8 +180,8 @@ pub fn lstm_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], dc: &[f32]) -> 
     deltas
 }
 
-/// See [`crate::gru`]; slots n, r, z, R_n h + b_hn.
-pub fn gru_after_forward(cell: &Cell<'_>, h: &[f32]) -> Trace {
+/// The forward pass of [`crate::gru`] with reset after; slots n, r, z, R_n h + b_hn.
+pub fn gru_after_forward(cell: &ReferenceCell<'_>, h: &[f32]) -> Trace {
     let mut trace = cell.trace(h, &[], 4);
     for t in 0..cell.steps {
         for at in cell.each(t) {
@@ -182,8 +200,8 @@ pub fn gru_after_forward(cell: &Cell<'_>, h: &[f32]) -> Trace {
     trace
 }
 
-/// See [`crate::gru`].
-pub fn gru_after_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
+/// The backward pass of [`crate::gru`] with reset after.
+pub fn gru_after_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
     let mut deltas = Deltas { gates: trace.gates.clone(), carry: carry.to_vec() };
     for t in (0..cell.steps).rev() {
         for at in cell.each(t) {
@@ -201,8 +219,8 @@ pub fn gru_after_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], carry: &[f
     deltas
 }
 
-/// See [`crate::gru`]; slots n, r, z.
-pub fn gru_before_forward(cell: &Cell<'_>, h: &[f32]) -> Trace {
+/// The forward pass of [`crate::gru`] with reset before; slots n, r, z.
+pub fn gru_before_forward(cell: &ReferenceCell<'_>, h: &[f32]) -> Trace {
     let mut trace = cell.trace(h, &[], 3);
     for t in 0..cell.steps {
         for at in cell.each(t) {
@@ -224,8 +242,8 @@ pub fn gru_before_forward(cell: &Cell<'_>, h: &[f32]) -> Trace {
     trace
 }
 
-/// See [`crate::gru`].
-pub fn gru_before_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
+/// The backward pass of [`crate::gru`] with reset before.
+pub fn gru_before_backward(cell: &ReferenceCell<'_>, trace: &Trace, dh: &[f32], carry: &[f32]) -> Deltas {
     let mut deltas = Deltas { gates: trace.gates.clone(), carry: carry.to_vec() };
     for t in (0..cell.steps).rev() {
         for at in cell.each(t) {
@@ -247,8 +265,8 @@ pub fn gru_before_backward(cell: &Cell<'_>, trace: &Trace, dh: &[f32], carry: &[
     deltas
 }
 
-/// See [`crate::rnn`]; no gates are kept.
-pub fn rnn_forward(cell: &Cell<'_>, activation: Activation, h: &[f32]) -> Trace {
+/// The forward pass of [`crate::rnn`]. No gates are kept.
+pub fn rnn_forward(cell: &ReferenceCell<'_>, activation: Activation, h: &[f32]) -> Trace {
     let mut trace = Trace { gates: Vec::new(), extra: Vec::new(), ..cell.trace(h, &[], 0) };
     for t in 0..cell.steps {
         for at in cell.each(t) {
@@ -256,7 +274,7 @@ pub fn rnn_forward(cell: &Cell<'_>, activation: Activation, h: &[f32]) -> Trace 
             let sum = cell.recurrent(&trace.h, at, 0, sum);
             trace.h[cell.place(cell.next(at))] = match activation {
                 Activation::Tanh => tanh(sum),
-                // As the processors' maximum of 0 and the sum: of two zeros, and beside a NaN, the sum.
+                // The processors' maximum of 0 and the sum: for two zeros, and for NaN, the sum.
                 Activation::Relu if 0.0 > sum => 0.0,
                 Activation::Relu => sum,
                 Activation::Sigmoid => sigmoid(sum),
@@ -267,8 +285,8 @@ pub fn rnn_forward(cell: &Cell<'_>, activation: Activation, h: &[f32]) -> Trace 
     trace
 }
 
-/// See [`crate::rnn`].
-pub fn rnn_backward(cell: &Cell<'_>, activation: Activation, trace: &Trace, dh: &[f32]) -> Deltas {
+/// The backward pass of [`crate::rnn`].
+pub fn rnn_backward(cell: &ReferenceCell<'_>, activation: Activation, trace: &Trace, dh: &[f32]) -> Deltas {
     let mut deltas = vec![0.0; dh.len()];
     for t in (0..cell.steps).rev() {
         for at in cell.each(t) {

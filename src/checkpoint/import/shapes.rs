@@ -4,7 +4,7 @@ use super::TensorFile;
 use crate::{
     Activation, Cell, ForgetBiasAt, InputKind, Layer, ModelSettings, Reset, Settings,
     model::{Entry, Layout},
-    rnn::twin,
+    network::twin,
 };
 
 /// The prefix of the model's tensor names, before `rnn.weight_ih_l0`: an outer module, or nothing.

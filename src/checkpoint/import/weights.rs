@@ -4,7 +4,7 @@ use super::{TensorFile, TensorInfo, refused};
 use crate::{
     Error, Result,
     model::{ModelConfig, Parameters},
-    rnn::twin,
+    network::twin,
 };
 
 /// A file, and the tensors of it that are not to be read.

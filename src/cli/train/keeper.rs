@@ -305,7 +305,7 @@ impl Keeper {
         let (model, vocabulary) = (training.model(), training.vocabulary());
         let seed = training.settings().run.seed;
         let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, seed };
-        let mut generator = Generator::new(model, vocabulary, sampling, 0)?;
+        let mut generator = Generator::new(model.clone(), vocabulary, sampling, 0)?;
         generator.prompt(opening(training.settings(), vocabulary))?;
         let ids: Vec<u32> = (0..self.sample_length).map(|_| generator.next_id()).collect();
         Ok(Sample { step: training.progress().step, text: vocabulary.decode(&ids) })

@@ -1,19 +1,24 @@
-//! The LSTM with any option; equations in [`unrolled_kernels::lstm::extended`].
+//! The LSTM with options; equations in [`unrolled_kernels::lstm::extended`].
 //!
-//! A step is a product with the gates' rows, a kernel that goes over the rows, and with a projection one more product. The input
-//! product of all steps comes first where all gates are kept.
+//! 1. A step is a product of the state with the gates' weights, then a kernel over the rows, and
+//!    with a projection one more product.
+//! 2. If all gates are kept, the input product of all steps comes first.
 
-use super::{Buffers, Cell, CellWeights, Extras, Recurrent, Source, StepPlace, View};
+use super::buffers::{ExtendedParts, Extras, View};
+use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use crate::settings::Layer;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::lstm::extended::{Backward, Cells, Forward, Options, hold, hold_backward, slots_of};
+use unrolled_kernels::lstm::extended::{
+    CellStates, ExtendedBackward, ExtendedForward, LstmOptions, clip, clip_backward, slots_of,
+};
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::{Input, Isa, Window};
+use unrolled_kernels::{Input, Isa, StepPlace};
 
-/// Long short-term memory with peepholes, clips, a projection, coupled gates, or layer normalisation.
+/// The kernels of the LSTM with peepholes, clips, a projection, coupled gates, or layer
+/// normalization.
 #[derive(Debug)]
-pub(crate) struct ExtendedLstm {
+pub(crate) struct ExtendedLstmKernels {
     layer: Layer,
     slots: Slots,
     gates: Panels,
@@ -22,20 +27,14 @@ pub(crate) struct ExtendedLstm {
     units: Panels,
 }
 
-/// Which of the further buffers hold what: m, what a norm keeps, the terms of peepholes and norms, the gradient of h, and
-/// that of m.
-const OUTPUT: usize = 0;
-pub(crate) const TERMS: usize = 2;
-pub(crate) const D_STATE: usize = 3;
-
-impl ExtendedLstm {
+impl ExtendedLstmKernels {
     pub(crate) fn new(layer: &Layer) -> Self {
         let slots = slots_of(layer.hidden, layer.coupled);
         let (gates, pieces) = (Panels::gates(&slots), slots.pieces());
         Self { layer: layer.clone(), slots, gates, pieces, units: Panels::plain(layer.hidden) }
     }
 
-    fn options<'a>(&self, weights: &CellWeights<'a>) -> Options<'a> {
+    fn options<'a>(&self, weights: &CellWeights<'a>) -> LstmOptions<'a> {
         let Layer { hidden, coupled, cell_clip, peepholes, layer_norm, forget_bias, .. } = self.layer;
         let (peepholes, norm) = match (peepholes, layer_norm) {
             (true, _) => (weights.vectors, &[][..]),
@@ -43,15 +42,15 @@ impl ExtendedLstm {
             _ => (&[][..], &[][..]),
         };
         let cell_clip = cell_clip.unwrap_or(f32::INFINITY);
-        Options { hidden, coupled, peepholes, cell_clip, norm, forget_bias }
+        LstmOptions { hidden, coupled, peepholes, cell_clip, norm, forget_bias }
     }
 
-    /// Width of the state.
+    /// Returns the width of the state.
     fn state(&self) -> usize {
         self.layer.output_size()
     }
 
-    /// Starts the gates of `tokens` tokens from `token` on with the bias and what the inputs bring.
+    /// Starts the gates of `tokens` tokens from `token` on with the bias and the input product.
     fn start(&self, isa: Isa, input: &Input<'_>, (token, tokens): (usize, usize), gates: &mut [f32]) {
         let stored = self.slots.width();
         for (n, row) in gates.chunks_exact_mut(stored).enumerate() {
@@ -74,7 +73,7 @@ impl ExtendedLstm {
         }
     }
 
-    /// Adds the product with the state.
+    /// Adds the product of the state to the gates.
     fn add_state(&self, isa: Isa, weights: &CellWeights<'_>, rows: usize, h: &[f32], gates: &mut [f32]) {
         let piece = 0..self.state();
         let product = Affine {
@@ -90,7 +89,7 @@ impl ExtendedLstm {
         product.run_on(isa);
     }
 
-    /// From m to h.
+    /// Projects m to h.
     fn project(&self, isa: Isa, weights: &CellWeights<'_>, rows: usize, m: &[f32], h: &mut [f32]) {
         let Some(projection) = weights.projection else { return h.copy_from_slice(m) };
         let piece = 0..self.layer.hidden;
@@ -106,11 +105,11 @@ impl ExtendedLstm {
         };
         product.run_on(isa);
         if let Some(limit) = self.layer.projection_clip {
-            hold(isa, h, limit);
+            clip(isa, h, limit);
         }
     }
 
-    /// From the gradient of h, which loses what the clip has held, to that of m.
+    /// Computes the gradient of m from that of h. The gradient of a clipped h becomes zero.
     fn project_backward(
         &self,
         isa: Isa,
@@ -121,7 +120,7 @@ impl ExtendedLstm {
     ) {
         let Some(projection) = weights.projection else { return };
         if let Some(limit) = self.layer.projection_clip {
-            hold_backward(isa, h, limit, d_h);
+            clip_backward(isa, h, limit, d_h);
         }
         let piece = 0..self.state();
         let product = Affine {
@@ -138,38 +137,17 @@ impl ExtendedLstm {
     }
 }
 
-/// Rows `range` of a buffer of `width` floats each.
+/// Returns rows `range` of a buffer with rows of `width` floats.
 fn rows(values: &[f32], range: Range<usize>, width: usize) -> &[f32] {
     &values[range.start * width..range.end * width]
 }
 
+/// Returns rows `range` of a buffer, to be written.
 fn rows_mut(values: &mut [f32], range: Range<usize>, width: usize) -> &mut [f32] {
     &mut values[range.start * width..range.end * width]
 }
 
-/// The steps of a window, from the first to the last.
-fn steps(window: Window<'_>) -> impl Iterator<Item = StepPlace> {
-    let (mut before, mut rows, mut token) = (0, window.rows, 0);
-    (0..window.steps).map(move |t| {
-        let place = StepPlace { rows, active: window.active(t), before, token };
-        (before, rows, token) = (before + rows, place.active, token + place.active);
-        place
-    })
-}
-
-/// The steps from the last to the first, each with the rows that go on after it.
-fn steps_back(window: Window<'_>) -> impl Iterator<Item = (StepPlace, usize)> {
-    let mut token = window.tokens();
-    (0..window.steps).rev().map(move |t| {
-        let active = window.active(t);
-        token -= active;
-        let rows = if t == 0 { window.rows } else { window.active(t - 1) };
-        let before = if t == 0 { 0 } else { window.rows + token - rows };
-        (StepPlace { rows, active, before, token }, window.active(t + 1))
-    })
-}
-
-impl Cell for ExtendedLstm {
+impl CellKernels for ExtendedLstmKernels {
     fn input_slots(&self) -> Slots {
         self.slots.clone()
     }
@@ -181,7 +159,7 @@ impl Cell for ExtendedLstm {
     fn recurrent(&self) -> Vec<Recurrent> {
         let (slots, panels) = (self.slots.clone(), self.gates.clone());
         let (rows, depth) = (0..self.slots.depth(), self.state());
-        vec![Recurrent { slots, panels, rows, depth, source: Source::Hidden }]
+        vec![Recurrent { slots, panels, rows, depth, source: RecurrentInput::Hidden }]
     }
 
     fn extras(&self) -> Extras {
@@ -192,21 +170,22 @@ impl Cell for ExtendedLstm {
             (_, true) => 10 * hidden,
             _ => 0,
         };
-        let kept = if self.layer.layer_norm { 5 * hidden + 16 } else { 0 };
+        let norm = if self.layer.layer_norm { 5 * hidden + 16 } else { 0 };
         let d_output = if self.layer.projection.is_some() { hidden } else { 0 };
-        let further = [hidden, kept, terms, state, d_output];
-        Extras { cell_state: true, extra: true, carry: true, further }
+        let extended = ExtendedParts { output: hidden, norm, terms, d_state: state, d_output };
+        Extras { cell_state: true, tanh_c: true, carry: true, extended, ..Extras::default() }
     }
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, c, gates, extra, further, .. } = view;
+        let View { window, h, c, gates, tanh_c, extended, .. } = view;
         let [hidden, state, stored] = [padded(self.layer.hidden), padded(self.state()), self.slots.width()];
         let options = self.options(weights);
-        let [output, kept, ..] = further;
+        let ExtendedParts { output, norm, .. } = extended;
         if window.keep {
             self.start(isa, &input, (0, window.tokens()), gates);
         }
-        for StepPlace { rows: all, active, before, token } in steps(window).filter(|at| at.active > 0) {
+        let steps = window.forward_steps().filter(|at| at.active > 0);
+        for StepPlace { rows: all, active, before, token, .. } in steps {
             let place = if window.keep { token } else { 0 };
             let here = place..place + active;
             let gates = rows_mut(gates, here.clone(), stored);
@@ -218,19 +197,19 @@ impl Cell for ExtendedLstm {
             let cell = if window.keep {
                 let (old, new) = c.split_at_mut((before + all) * hidden);
                 let old = rows(old, before..before + active, hidden);
-                Cells::Kept { old, new: &mut new[..active * hidden] }
+                CellStates::Kept { old, new: &mut new[..active * hidden] }
             } else {
-                Cells::InPlace(&mut c[..active * hidden])
+                CellStates::InPlace(&mut c[..active * hidden])
             };
             let output = rows_mut(output, here.clone(), hidden);
-            let kernel = Forward {
+            let kernel = ExtendedForward {
                 options,
                 rows: active,
                 gates,
                 cell,
-                tanh_c: rows_mut(extra, here.clone(), hidden),
+                tanh_c: rows_mut(tanh_c, here.clone(), hidden),
                 output,
-                kept: rows_mut(kept, here, options.kept_width()),
+                kept: rows_mut(norm, here, options.kept_width()),
             };
             kernel.run_on(isa);
             self.project(isa, weights, active, output, &mut new_h[..active * state]);
@@ -238,12 +217,12 @@ impl Cell for ExtendedLstm {
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
-        let View { window, h, c, gates, extra, carry, further } = view;
+        let View { window, h, c, gates, tanh_c, carry, extended, .. } = view;
         let [hidden, state, stored] = [padded(self.layer.hidden), padded(self.state()), self.slots.width()];
         let options = self.options(weights);
-        let [_, kept, terms, d_state, d_output] = further;
+        let ExtendedParts { norm, terms, d_state, d_output, .. } = extended;
         d_state.copy_from_slice(dh);
-        for (StepPlace { rows: all, active, before, token }, going) in steps_back(window) {
+        for StepPlace { rows: all, active, following: going, before, token } in window.backward_steps() {
             let (here, now) = (token..token + active, before + all..before + all + active);
             let (gates, after) = gates.split_at_mut((token + active) * stored);
             let product = Affine {
@@ -260,26 +239,19 @@ impl Cell for ExtendedLstm {
             let d_state = rows_mut(d_state, here.clone(), state);
             let d_m = &mut d_output[..if self.layer.projection.is_some() { active * hidden } else { 0 }];
             self.project_backward(isa, weights, rows(h, now.clone(), state), d_state, d_m);
-            let kernel = Backward {
+            let kernel = ExtendedBackward {
                 options,
                 rows: active,
                 gates: rows_mut(gates, here.clone(), stored),
                 old: rows(c, before..before + active, hidden),
                 new: rows(c, now, hidden),
-                tanh_c: rows(extra, here.clone(), hidden),
+                tanh_c: rows(tanh_c, here.clone(), hidden),
                 d_output: if self.layer.projection.is_some() { d_m } else { d_state },
                 dc: &mut carry[..active * hidden],
-                kept: rows_mut(kept, here.clone(), options.kept_width()),
+                kept: rows_mut(norm, here.clone(), options.kept_width()),
                 terms: rows_mut(terms, here, options.terms_width()),
             };
             kernel.run_on(isa);
         }
-    }
-}
-
-impl Buffers {
-    /// m of each token [N, padded(H)], which a projection multiplies.
-    pub(crate) fn projected(&self) -> &[f32] {
-        &self.further[OUTPUT]
     }
 }

@@ -1,20 +1,22 @@
-//! The GRU with its reset gate after or before the recurrent product; equations in [`unrolled_kernels::gru`].
+//! The GRU with reset after or before the recurrent product; equations in
+//! [`unrolled_kernels::gru`].
 
-use super::{Cell, CellWeights, Extras, Recurrent, Source, View};
+use super::buffers::{Extras, View};
+use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use unrolled_kernels::gru::{
-    BackwardAfter, BackwardBefore, ForwardAfter, ForwardBefore, slots_after_hidden, slots_after_input,
-    slots_before_candidate, slots_before_gates, slots_before_input,
+    GruAfterBackward, GruAfterForward, GruBeforeBackward, GruBeforeForward, slots_after_hidden,
+    slots_after_input, slots_before_candidate, slots_before_gates, slots_before_input,
 };
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::{Input, Isa};
 
-/// As in PyTorch.
+/// The kernels of the GRU with reset after the product, as in PyTorch.
 #[derive(Debug)]
-pub(crate) struct ResetAfter {
+pub(crate) struct GruAfterKernels {
     pub(crate) hidden: usize,
 }
 
-impl Cell for ResetAfter {
+impl CellKernels for GruAfterKernels {
     fn input_slots(&self) -> Slots {
         slots_after_input(self.hidden)
     }
@@ -27,7 +29,7 @@ impl Cell for ResetAfter {
         let slots = slots_after_hidden(self.hidden);
         let panels = Panels::gates(&slots);
         let (rows, depth) = (0..3 * self.hidden, self.hidden);
-        vec![Recurrent { slots, panels, rows, depth, source: Source::Hidden }]
+        vec![Recurrent { slots, panels, rows, depth, source: RecurrentInput::Hidden }]
     }
 
     fn extras(&self) -> Extras {
@@ -36,12 +38,12 @@ impl Cell for ResetAfter {
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
         let View { window, h, gates, .. } = view;
-        ForwardAfter { window, input, recurrent: &weights.recurrent[0], h, gates }.run_on(isa);
+        GruAfterForward { window, input, recurrent: &weights.recurrent[0], h, gates }.run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
         let View { window, h, gates, carry, .. } = view;
-        let kernel = BackwardAfter {
+        let kernel = GruAfterBackward {
             window,
             recurrent: &weights.recurrent_t[0],
             panels: weights.units,
@@ -55,21 +57,21 @@ impl Cell for ResetAfter {
     }
 }
 
-/// As in TensorFlow 1.
+/// The kernels of the GRU with reset before the product, as in TensorFlow 1.
 #[derive(Debug)]
-pub(crate) struct ResetBefore {
+pub(crate) struct GruBeforeKernels {
     hidden: usize,
     candidate: Panels,
 }
 
-impl ResetBefore {
-    /// H units.
+impl GruBeforeKernels {
+    /// Returns the kernels for H units.
     pub(crate) fn new(hidden: usize) -> Self {
         Self { hidden, candidate: Panels::one_gate(hidden, 2) }
     }
 }
 
-impl Cell for ResetBefore {
+impl CellKernels for GruBeforeKernels {
     fn input_slots(&self) -> Slots {
         slots_before_input(self.hidden)
     }
@@ -87,32 +89,32 @@ impl Cell for ResetBefore {
                 slots: gates,
                 rows: 0..two,
                 depth: self.hidden,
-                source: Source::Hidden,
+                source: RecurrentInput::Hidden,
             },
             Recurrent {
                 panels: self.candidate.clone(),
                 slots: candidate,
                 rows: two..three,
                 depth: self.hidden,
-                source: Source::ResetHidden,
+                source: RecurrentInput::ResetHidden,
             },
         ]
     }
 
     fn extras(&self) -> Extras {
-        Extras { carry: true, extra: true, ..Extras::default() }
+        Extras { carry: true, reset_h: true, ..Extras::default() }
     }
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, gates, extra, .. } = view;
-        let kernel = ForwardBefore {
+        let View { window, h, gates, reset_h, .. } = view;
+        let kernel = GruBeforeForward {
             window,
             input,
             recurrent: &weights.recurrent[0],
             candidate: &weights.recurrent[1],
             candidate_panels: &self.candidate,
             h,
-            reset_h: extra,
+            reset_h,
             gates,
         };
         kernel.run_on(isa);
@@ -120,7 +122,7 @@ impl Cell for ResetBefore {
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
         let View { window, h, gates, carry, .. } = view;
-        let kernel = BackwardBefore {
+        let kernel = GruBeforeBackward {
             window,
             recurrent: &weights.recurrent_t[0],
             candidate: &weights.recurrent_t[1],

@@ -1,17 +1,18 @@
 //! The LSTM; equations in [`unrolled_kernels::lstm`].
 
-use super::{Cell, CellWeights, Extras, Recurrent, Source, View};
-use unrolled_kernels::lstm::{Backward, Forward, slots};
+use super::buffers::{Extras, View};
+use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
+use unrolled_kernels::lstm::{LstmBackward, LstmForward, slots};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::{Input, Isa};
 
-/// Long short-term memory.
+/// The kernels of the LSTM.
 #[derive(Debug)]
-pub(crate) struct Lstm {
+pub(crate) struct LstmKernels {
     pub(crate) hidden: usize,
 }
 
-impl Cell for Lstm {
+impl CellKernels for LstmKernels {
     fn input_slots(&self) -> Slots {
         slots(self.hidden)
     }
@@ -24,27 +25,27 @@ impl Cell for Lstm {
         let slots = slots(self.hidden);
         let panels = Panels::gates(&slots);
         let (rows, depth) = (0..4 * self.hidden, self.hidden);
-        vec![Recurrent { slots, panels, rows, depth, source: Source::Hidden }]
+        vec![Recurrent { slots, panels, rows, depth, source: RecurrentInput::Hidden }]
     }
 
     fn extras(&self) -> Extras {
-        Extras { cell_state: true, extra: true, carry: true, ..Extras::default() }
+        Extras { cell_state: true, tanh_c: true, carry: true, ..Extras::default() }
     }
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, c, gates, extra, .. } = view;
-        Forward { window, input, recurrent: &weights.recurrent[0], h, c, gates, tanh_c: extra }.run_on(isa);
+        let View { window, h, c, gates, tanh_c, .. } = view;
+        LstmForward { window, input, recurrent: &weights.recurrent[0], h, c, gates, tanh_c }.run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
-        let View { window, c, gates, extra, carry, .. } = view;
-        let kernel = Backward {
+        let View { window, c, gates, tanh_c, carry, .. } = view;
+        let kernel = LstmBackward {
             window,
             recurrent: &weights.recurrent_t[0],
             panels: weights.units,
             pieces: &weights.pieces[0],
             c,
-            tanh_c: extra,
+            tanh_c,
             dh,
             dc: carry,
             gates,

@@ -1,21 +1,22 @@
 //! The vanilla RNN; equations in [`unrolled_kernels::rnn`].
 
-use super::{Cell, CellWeights, Extras, Recurrent, Source, View};
+use super::buffers::{Extras, View};
+use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use crate::settings;
 use unrolled_kernels::pack::{Panels, Slots};
-use unrolled_kernels::rnn::{Activation, Backward, Forward, slots};
+use unrolled_kernels::rnn::{Activation, RnnBackward, RnnForward, slots};
 use unrolled_kernels::{Input, Isa};
 
-/// One squashing function.
+/// The kernels of the vanilla RNN.
 #[derive(Debug)]
-pub(crate) struct Rnn {
+pub(crate) struct RnnKernels {
     hidden: usize,
     activation: Activation,
     panels: Panels,
 }
 
-impl Rnn {
-    /// H units.
+impl RnnKernels {
+    /// Returns the kernels for H units.
     pub(crate) fn new(hidden: usize, activation: settings::Activation) -> Self {
         let activation = match activation {
             settings::Activation::Tanh => Activation::Tanh,
@@ -27,7 +28,7 @@ impl Rnn {
     }
 }
 
-impl Cell for Rnn {
+impl CellKernels for RnnKernels {
     fn input_slots(&self) -> Slots {
         slots(self.hidden)
     }
@@ -39,7 +40,7 @@ impl Cell for Rnn {
     fn recurrent(&self) -> Vec<Recurrent> {
         let (slots, panels) = (slots(self.hidden), self.panels.clone());
         let (rows, depth) = (0..self.hidden, self.hidden);
-        vec![Recurrent { slots, panels, rows, depth, source: Source::Hidden }]
+        vec![Recurrent { slots, panels, rows, depth, source: RecurrentInput::Hidden }]
     }
 
     fn extras(&self) -> Extras {
@@ -48,7 +49,7 @@ impl Cell for Rnn {
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
         let View { window, h, .. } = view;
-        let kernel = Forward {
+        let kernel = RnnForward {
             window,
             activation: self.activation,
             input,
@@ -61,7 +62,7 @@ impl Cell for Rnn {
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
         let View { window, h, gates, .. } = view;
-        let kernel = Backward {
+        let kernel = RnnBackward {
             window,
             activation: self.activation,
             recurrent: &weights.recurrent_t[0],

@@ -18,7 +18,7 @@
 //! the tensors lie and takes no more than its header. Not counted: the text, which [`Corpus::memory`](crate::corpus::Corpus::memory)
 //! gives, and what stays in mapped files.
 
-use crate::exec::Blocks;
+use crate::exec::LogitBlocks;
 use crate::{Cell, InputKind, Layer, Reset, Settings, model::ModelConfig, optim::moments_of};
 
 /// Bytes of the process itself: code, the allocator, tables of the kernels.
@@ -163,7 +163,7 @@ impl<'a> Shape<'a> {
 
     /// Floats of the packed weights: for the forward pass, and beside them for the way back.
     fn packed(&self) -> [f64; 2] {
-        let (out, v) = (self.config.output_width() as f64, self.vocabulary);
+        let (out, v) = (self.config.stack_width() as f64, self.vocabulary);
         let head = [padded(v) * out, padded(out) * v];
         [0, 1].map(|way| self.layers(|layer| layer.packed(self.embedding)[way]) + head[way])
     }
@@ -212,8 +212,8 @@ impl<'a> Shape<'a> {
 
     /// Floats of the head's buffers.
     fn head(&self, tokens: f64, purpose: Purpose) -> f64 {
-        let (row, vector) = (padded(self.vocabulary), padded(self.config.output_width() as f64));
-        match Blocks::default().room(self.vocabulary as usize, tokens as usize) {
+        let (row, vector) = (padded(self.vocabulary), padded(self.config.stack_width() as f64));
+        match LogitBlocks::default().room(self.vocabulary as usize, tokens as usize) {
             0 => tokens * row,
             block => block as f64 * (row + vector * if purpose.keep { 2.0 } else { 1.0 }),
         }

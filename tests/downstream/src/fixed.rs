@@ -1,22 +1,25 @@
-//! Cells of fixed sizes: the README's example, every kind on every instruction set, and large ones in boxes and statics.
+//! Cells of fixed sizes: the README's example, every cell on every instruction set, and large cells
+//! in boxes and statics.
 
 use crate::on_small_stack;
 use std::sync::Mutex;
 use unrolled_kernels::Isa;
-use unrolled_kernels::fixed::{Cell, Dense, Error, Gru, GruBefore, Layer, Lstm, Model, Rnn, RnnRelu, kind};
+use unrolled_kernels::fixed::{
+    Error, FixedCell, Gru, GruBefore, Linear, Lstm, Pipeline, RnnRelu, RnnTanh, Stage, equations,
+};
 
-/// PyTorch's four tensors of a cell with G gates.
+/// Returns PyTorch's four tensors of a cell with G gates.
 fn tensors(gates: usize, input: usize, hidden: usize) -> [Vec<f32>; 4] {
     let rows = gates * hidden;
     let wave = |count: usize| (0..count).map(|i| (i as f32).sin() / hidden as f32).collect::<Vec<f32>>();
     [wave(rows * input), wave(rows * hidden), wave(rows), wave(rows)]
 }
 
-/// The last unit after a few steps, by value and on the heap, which must agree.
-fn run<K: kind::Kind, const G: usize, const B: usize, const V: usize, const H: usize>(isa: Isa) {
+/// Runs a few steps of a cell by value and of one on the heap, which must agree.
+fn run<K: equations::CellEquations, const G: usize, const B: usize, const V: usize, const H: usize>(isa: Isa) {
     let [weight_ih, weight_hh, bias_ih, bias_hh] = tensors(G, 1, H);
-    let cell = Cell::<K, G, B, V, 1, H>::new(&weight_ih, &weight_hh, &bias_ih, &bias_hh);
-    let boxed = Cell::<K, G, B, V, 1, H>::boxed(&weight_ih, &weight_hh, &bias_ih, &bias_hh);
+    let cell = FixedCell::<K, G, B, V, 1, H>::new(&weight_ih, &weight_hh, &bias_ih, &bias_hh);
+    let boxed = FixedCell::<K, G, B, V, 1, H>::boxed(&weight_ih, &weight_hh, &bias_ih, &bias_hh);
     let (mut cell, mut boxed) = (cell.unwrap().on(isa), boxed.unwrap());
     boxed.set_isa(isa);
     for x in [0.5, -1.0, 2.0] {
@@ -24,13 +27,13 @@ fn run<K: kind::Kind, const G: usize, const B: usize, const V: usize, const H: u
     }
 }
 
-fn every_kind<const H: usize>() {
+fn run_every_cell<const H: usize>() {
     for isa in Isa::all() {
-        run::<kind::Lstm, 4, 4, 3, H>(isa);
-        run::<kind::GruAfter, 3, 4, 2, H>(isa);
-        run::<kind::GruBefore, 3, 3, 4, H>(isa);
-        run::<kind::RnnTanh, 1, 1, 2, H>(isa);
-        run::<kind::RnnRelu, 1, 1, 2, H>(isa);
+        run::<equations::LstmEquations, 4, 4, 3, H>(isa);
+        run::<equations::GruAfterEquations, 3, 4, 2, H>(isa);
+        run::<equations::GruBeforeEquations, 3, 3, 4, H>(isa);
+        run::<equations::RnnTanhEquations, 1, 1, 2, H>(isa);
+        run::<equations::RnnReluEquations, 1, 1, 2, H>(isa);
     }
 }
 
@@ -39,7 +42,7 @@ fn the_example_of_the_readme_runs() {
     on_small_stack(|| {
         let [weight_ih, weight_hh, bias_ih, bias_hh] = tensors(4, 1, 8);
         let cell = Lstm::<1, 8>::new(&weight_ih, &weight_hh, &bias_ih, &bias_hh).unwrap();
-        let mut model = Model::new(cell, Dense::<8, 1>::new(&[0.5; 8], &[0.25]).unwrap());
+        let mut model = Pipeline::new(cell, Linear::<8, 1>::new(&[0.5; 8], &[0.25]).unwrap());
         let [y] = *model.step(&[1.0]);
         let mut block = [[0.0]; 16];
         model.reset();
@@ -50,10 +53,10 @@ fn the_example_of_the_readme_runs() {
 
 #[test]
 fn small_cells_run_on_small_stacks() {
-    on_small_stack(every_kind::<1>);
-    on_small_stack(every_kind::<8>);
-    on_small_stack(every_kind::<13>);
-    on_small_stack(every_kind::<40>);
+    on_small_stack(run_every_cell::<1>);
+    on_small_stack(run_every_cell::<8>);
+    on_small_stack(run_every_cell::<13>);
+    on_small_stack(run_every_cell::<40>);
 }
 
 #[test]
@@ -61,8 +64,8 @@ fn large_cells_in_boxes_run_on_small_stacks() {
     on_small_stack(|| {
         let [weight_ih, weight_hh, bias_ih, bias_hh] = tensors(4, 1, 256);
         let lstm = Lstm::<1, 256>::boxed(&weight_ih, &weight_hh, &bias_ih, &bias_hh).unwrap();
-        let head = Dense::<256, 256>::boxed(&[0.01; 256 * 256], &[0.0; 256]).unwrap();
-        let mut model = Model::new(lstm, head);
+        let head = Linear::<256, 256>::boxed(&[0.01; 256 * 256], &[0.0; 256]).unwrap();
+        let mut model = Pipeline::new(lstm, head);
         for isa in Isa::all() {
             model.first.set_isa(isa);
             model.reset();
@@ -73,7 +76,7 @@ fn large_cells_in_boxes_run_on_small_stacks() {
         let mut before = GruBefore::<256, 256>::boxed(&weight_ih, &weight_hh, &bias_ih, &bias_hh).unwrap();
         assert!(gru.step(&[0.1; 256])[0].is_finite() && before.step(&[0.1; 256])[0].is_finite());
         let [weight_ih, weight_hh, bias_ih, bias_hh] = tensors(1, 256, 256);
-        let mut rnn = Rnn::<256, 256>::boxed(&weight_ih, &weight_hh, &bias_ih, &bias_hh).unwrap();
+        let mut rnn = RnnTanh::<256, 256>::boxed(&weight_ih, &weight_hh, &bias_ih, &bias_hh).unwrap();
         let mut relu = RnnRelu::<256, 256>::boxed(&weight_ih, &weight_hh, &bias_ih, &bias_hh).unwrap();
         assert!(rnn.step(&[0.1; 256])[0].is_finite() && relu.step(&[0.1; 256])[0].is_finite());
     });
@@ -82,7 +85,7 @@ fn large_cells_in_boxes_run_on_small_stacks() {
 static CELL: Mutex<Lstm<1, 256>> = Mutex::new(Lstm::zeros());
 
 #[test]
-fn a_static_is_filled_in_its_place() {
+fn a_static_cell_is_filled_in_place() {
     on_small_stack(|| {
         let [weight_ih, weight_hh, bias_ih, bias_hh] = tensors(4, 1, 256);
         let mut cell = CELL.lock().unwrap();

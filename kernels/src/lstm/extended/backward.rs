@@ -1,41 +1,42 @@
 //! The backward step.
 
-use super::norm::{Places, sum_units};
-use super::{NORMED, Options, Row, check};
+use super::norm::{NormValues, sum_units};
+use super::options::{LstmOptions, NORMED, check};
+use super::row_layout::RowLayout;
 use crate::dispatch::Isa;
 use crate::pack::{padded, product};
 use crate::simd::{Kernel, Simd};
 
 /// One step of some rows, backward.
 #[derive(Debug)]
-pub struct Backward<'a> {
-    /// The layer's.
-    pub options: Options<'a>,
-    /// Rows that take part.
+pub struct ExtendedBackward<'a> {
+    /// The options of the layer.
+    pub options: LstmOptions<'a>,
+    /// Number of rows that take part.
     pub rows: usize,
-    /// [rows, stored]: gates, which become deltas.
+    /// [rows, stored]: gates in, deltas out.
     pub gates: &'a mut [f32],
-    /// [rows, padded(H)]: cells before the step.
+    /// [rows, padded(H)]: cell states before the step.
     pub old: &'a [f32],
-    /// [rows, padded(H)]: cells after it.
+    /// [rows, padded(H)]: cell states after the step.
     pub new: &'a [f32],
     /// [rows, padded(H)]: tanh(c').
     pub tanh_c: &'a [f32],
     /// [rows, padded(H)]: gradient of the output.
     pub d_output: &'a [f32],
-    /// [rows, padded(H)]: gradient of the new cells, which becomes that of the old ones.
+    /// [rows, padded(H)]: gradient of the new cell states in, gradient of the old ones out.
     pub dc: &'a mut [f32],
-    /// As the forward step left it; overwritten.
+    /// [rows, kept]: as the forward step left it; overwritten.
     pub kept: &'a mut [f32],
     /// [rows, terms]: overwritten.
     pub terms: &'a mut [f32],
 }
 
-impl Backward<'_> {
+impl ExtendedBackward<'_> {
     /// Computes the rows.
     ///
     /// # Panics
-    /// When a slice has not the stated length, or the options do not fit each other.
+    /// If a slice has the wrong length, or the options contradict each other.
     pub fn run_on(self, isa: Isa) {
         self.options.check();
         let (rows, vector) = (self.rows, padded(self.options.hidden));
@@ -49,11 +50,11 @@ impl Backward<'_> {
     }
 }
 
-impl Kernel for Backward<'_> {
+impl Kernel for ExtendedBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let row = Row::of(&self.options);
+        let row = RowLayout::of(&self.options);
         let (kept, terms) = (self.options.kept_width(), self.options.terms_width());
         for r in 0..self.rows {
             let at = r * row.vector;
@@ -70,7 +71,7 @@ impl Kernel for Backward<'_> {
                     terms: self.terms.as_mut_ptr().wrapping_add(r * terms),
                 };
                 match (self.options.norm.is_empty(), self.options.coupled) {
-                    (false, _) => places.normalised(s, row, &self.options),
+                    (false, _) => places.normalized(s, row, &self.options),
                     (true, false) => places.plain::<S, false>(s, row, &self.options),
                     (true, true) => places.plain::<S, true>(s, row, &self.options),
                 }
@@ -79,6 +80,7 @@ impl Kernel for Backward<'_> {
     }
 }
 
+/// The places of one row.
 #[derive(Clone, Copy)]
 struct BackwardRow {
     gates: *mut f32,
@@ -92,10 +94,12 @@ struct BackwardRow {
 }
 
 impl BackwardRow {
+    /// Computes a row without a norm.
+    ///
     /// # Safety
-    /// All places are of a row of that shape.
+    /// The places are those of a row with this layout.
     #[inline(always)]
-    unsafe fn plain<S: Simd, const COUPLED: bool>(self, s: S, row: Row, options: &Options<'_>) {
+    unsafe fn plain<S: Simd, const COUPLED: bool>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
         let peeps = !options.peepholes.is_empty();
         let peepholes = options.peepholes.as_ptr();
         let first = if COUPLED { 0 } else { 1 };
@@ -142,13 +146,15 @@ impl BackwardRow {
         }
     }
 
+    /// Computes a row with a norm.
+    ///
     /// # Safety
     /// As for `plain`.
     #[inline(always)]
-    unsafe fn normalised<S: Simd>(self, s: S, row: Row, options: &Options<'_>) {
+    unsafe fn normalized<S: Simd>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
         let one = s.splat(1.0);
         let bell = |y: S::F| s.mul(y, s.sub(one, y));
-        // SAFETY: as the caller vouches; the norm has ten vectors, and so have the terms.
+        // SAFETY: the caller vouches for the places; the norm and the terms have ten vectors each.
         unsafe {
             for unit in (0..row.vector).step_by(S::LANES) {
                 let (o, tanh_c) =
@@ -158,7 +164,7 @@ impl BackwardRow {
                 s.store(self.dc.add(unit), s.add(s.load(self.dc.add(unit)), through));
                 s.store(self.gates.add(row.gate(unit) + 48), s.mul(s.mul(d, tanh_c), bell(o)));
             }
-            let cell = Places { base: self.dc, row, interleaved: false };
+            let cell = NormValues { base: self.dc, row, interleaved: false };
             self.through_norm(s, 4, cell, options.norm.as_ptr());
             for unit in (0..row.vector).step_by(S::LANES) {
                 let gate = self.gates.add(row.gate(unit));
@@ -170,22 +176,26 @@ impl BackwardRow {
                 s.store(self.dc.add(unit), s.mul(dc, f));
             }
             for n in 0..4 {
-                let gate = Places { base: self.gates.add(n * 16), row, interleaved: true };
+                let gate = NormValues { base: self.gates.add(n * 16), row, interleaved: true };
                 self.through_norm(s, n, gate, options.norm.as_ptr());
             }
         }
     }
 
-    /// From the gradient of norm n's results, in place, to that of what was normalised:
-    /// `scale (d w - mean(d w) - hat mean(d w hat))`; leaves the terms d hat and d.
+    /// Replaces the gradient d of norm n's results by the gradient of its inputs, and writes the
+    /// terms d hat and d:
+    ///
+    /// ```text
+    /// scale (d w - mean(d w) - hat mean(d w hat))
+    /// ```
     ///
     /// # Safety
-    /// `n` < 5; all places are of a row.
+    /// `n` < 5; the places are those of a row.
     #[inline(always)]
-    unsafe fn through_norm<S: Simd>(self, s: S, n: usize, values: Places, norm: *const f32) {
+    unsafe fn through_norm<S: Simd>(self, s: S, n: usize, values: NormValues, norm: *const f32) {
         let row = values.row;
         let count = 1.0 / row.hidden as f32;
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for n and the places.
         unsafe {
             let weight = norm.add(n * row.vector);
             let (hat, scale) = (self.kept.add(n * row.vector), *self.kept.add(NORMED * row.vector + n));
@@ -199,9 +209,9 @@ impl BackwardRow {
                 let (d, hat) = (s.load(values.at(unit)), s.load(hat.add(unit)));
                 s.store(self.terms.add(n * row.vector + unit), s.mul(d, hat));
                 s.store(self.terms.add((NORMED + n) * row.vector + unit), d);
-                let centred = s.fnma(hat, along, s.sub(s.mul(d, s.load(weight.add(unit))), mean));
+                let centered = s.fnma(hat, along, s.sub(s.mul(d, s.load(weight.add(unit))), mean));
                 let lanes = row.lanes::<S>(unit);
-                s.store_up_to(values.at(unit), lanes, s.mul(centred, scale));
+                s.store_up_to(values.at(unit), lanes, s.mul(centered, scale));
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The forward step.
 
-use super::norm::{Norm, Places, normalise};
-use super::{NORMED, Options, Row, check};
+use super::norm::{Norm, NormValues, normalize};
+use super::options::{LstmOptions, NORMED, check};
+use super::row_layout::RowLayout;
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{padded, product};
@@ -9,52 +10,52 @@ use crate::simd::{Kernel, Simd};
 
 /// One step of some rows, forward.
 #[derive(Debug)]
-pub struct Forward<'a> {
-    /// The layer's.
-    pub options: Options<'a>,
-    /// Rows that take part.
+pub struct ExtendedForward<'a> {
+    /// The options of the layer.
+    pub options: LstmOptions<'a>,
+    /// Number of rows that take part.
     pub rows: usize,
-    /// [rows, stored]: pre-activations, which become gates.
+    /// [rows, stored]: pre-activations in, gates out.
     pub gates: &'a mut [f32],
-    /// The cells before and after the step, [rows, padded(H)] each.
-    pub cell: Cells<'a>,
+    /// The cell states before and after the step, [rows, padded(H)] each.
+    pub cell: CellStates<'a>,
     /// [rows, padded(H)]: tanh(c').
     pub tanh_c: &'a mut [f32],
     /// [rows, padded(H)]: o tanh(c').
     pub output: &'a mut [f32],
-    /// [rows, kept]: for the backward step of a normalised layer.
+    /// [rows, kept]: values for the backward step of a normalized layer.
     pub kept: &'a mut [f32],
 }
 
 /// Cell states.
 #[derive(Debug)]
-pub enum Cells<'a> {
-    /// The old ones become the new ones.
+pub enum CellStates<'a> {
+    /// The new cell states replace the old ones.
     InPlace(&'a mut [f32]),
     /// Both are kept.
     Kept {
-        /// Before the step.
+        /// The cell states before the step.
         old: &'a [f32],
-        /// After it.
+        /// The cell states after the step.
         new: &'a mut [f32],
     },
 }
 
-impl Forward<'_> {
+impl ExtendedForward<'_> {
     /// Computes the rows.
     ///
     /// # Panics
-    /// When a slice has not the stated length, or the options do not fit each other.
+    /// If a slice has the wrong length, or the options contradict each other.
     pub fn run_on(self, isa: Isa) {
         self.options.check();
         let (rows, vector) = (self.rows, padded(self.options.hidden));
         let cells = match &self.cell {
-            Cells::InPlace(cells) => [cells.len(), cells.len()],
-            Cells::Kept { old, new } => [old.len(), new.len()],
+            CellStates::InPlace(cells) => [cells.len(), cells.len()],
+            CellStates::Kept { old, new } => [old.len(), new.len()],
         };
         check("gates", self.gates.len(), product([rows, self.options.slots().width()]));
-        check("cells", cells[0], product([rows, vector]));
-        check("new cells", cells[1], rows * vector);
+        check("old", cells[0], product([rows, vector]));
+        check("new", cells[1], rows * vector);
         check("tanh_c", self.tanh_c.len(), rows * vector);
         check("output", self.output.len(), rows * vector);
         check("kept", self.kept.len(), product([rows, self.options.kept_width()]));
@@ -62,17 +63,17 @@ impl Forward<'_> {
     }
 }
 
-impl Kernel for Forward<'_> {
+impl Kernel for ExtendedForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let row = Row::of(&self.options);
+        let row = RowLayout::of(&self.options);
         let (old, new) = match self.cell {
-            Cells::InPlace(cells) => {
+            CellStates::InPlace(cells) => {
                 let cells = cells.as_mut_ptr();
                 (cells.cast_const(), cells)
             }
-            Cells::Kept { old, new } => (old.as_ptr(), new.as_mut_ptr()),
+            CellStates::Kept { old, new } => (old.as_ptr(), new.as_mut_ptr()),
         };
         let kept = self.options.kept_width();
         for r in 0..self.rows {
@@ -88,7 +89,7 @@ impl Kernel for Forward<'_> {
                     kept: self.kept.as_mut_ptr().wrapping_add(r * kept),
                 };
                 match (self.options.norm.is_empty(), self.options.coupled) {
-                    (false, _) => places.normalised(s, row, &self.options),
+                    (false, _) => places.normalized(s, row, &self.options),
                     (true, false) => places.plain::<S, false>(s, row, &self.options),
                     (true, true) => places.plain::<S, true>(s, row, &self.options),
                 }
@@ -97,6 +98,7 @@ impl Kernel for Forward<'_> {
     }
 }
 
+/// The places of one row.
 #[derive(Clone, Copy)]
 struct ForwardRow {
     gates: *mut f32,
@@ -108,10 +110,12 @@ struct ForwardRow {
 }
 
 impl ForwardRow {
+    /// Computes a row without a norm.
+    ///
     /// # Safety
-    /// All places are of a row of that shape.
+    /// The places are those of a row with this layout.
     #[inline(always)]
-    unsafe fn plain<S: Simd, const COUPLED: bool>(self, s: S, row: Row, options: &Options<'_>) {
+    unsafe fn plain<S: Simd, const COUPLED: bool>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
         let peeps = !options.peepholes.is_empty();
         let peepholes = options.peepholes.as_ptr();
         let first = if COUPLED { 0 } else { 1 };
@@ -154,16 +158,19 @@ impl ForwardRow {
         }
     }
 
+    /// Computes a row with a norm.
+    ///
     /// # Safety
     /// As for `plain`.
     #[inline(always)]
-    unsafe fn normalised<S: Simd>(self, s: S, row: Row, options: &Options<'_>) {
-        // SAFETY: as the caller vouches; the norm has ten vectors, and what is kept five and sixteen more.
+    unsafe fn normalized<S: Simd>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
+        // SAFETY: the caller vouches for the places. The norm has ten vectors; the kept values have
+        // five vectors and sixteen floats.
         unsafe {
             let norm = options.norm.as_ptr();
             for n in 0..4 {
-                let from = Places { base: self.gates.add(n * 16), row, interleaved: true };
-                normalise(s, from, self.norm_of(n, row, norm));
+                let from = NormValues { base: self.gates.add(n * 16), row, interleaved: true };
+                normalize(s, from, self.norm_of(n, row, norm));
             }
             for unit in (0..row.vector).step_by(S::LANES) {
                 let gate = self.gates.add(row.gate(unit));
@@ -176,8 +183,8 @@ impl ForwardRow {
                     s.store(gate.add(slot * 16), value);
                 }
             }
-            let cell = Places { base: self.new, row, interleaved: false };
-            normalise(s, cell, self.norm_of(4, row, norm));
+            let cell = NormValues { base: self.new, row, interleaved: false };
+            normalize(s, cell, self.norm_of(4, row, norm));
             for unit in (0..row.vector).step_by(S::LANES) {
                 let tanh_c = tanh(s, s.load(self.new.add(unit)));
                 let o = s.load(self.gates.add(row.gate(unit) + 48));
@@ -187,11 +194,13 @@ impl ForwardRow {
         }
     }
 
+    /// Returns the weights and kept values of norm n.
+    ///
     /// # Safety
     /// `n` < 5, and `norm` has ten vectors.
     #[inline(always)]
-    unsafe fn norm_of(self, n: usize, row: Row, norm: *const f32) -> Norm {
-        // SAFETY: as the caller vouches.
+    unsafe fn norm_of(self, n: usize, row: RowLayout, norm: *const f32) -> Norm {
+        // SAFETY: the caller vouches for n and the norm.
         unsafe {
             Norm {
                 weight: norm.add(n * row.vector),

@@ -1,12 +1,16 @@
-//! Normalisation over the units of a row.
+//! Normalization over the units of a row.
+//!
+//! ```text
+//! hat = (a - mean) / sqrt(variance + 1e-12)        N(a) = weight hat + bias
+//! ```
 
-use super::Row;
+use super::row_layout::RowLayout;
 use crate::simd::Simd;
 
-/// Below the root of a variance: TensorFlow's.
+/// Added to the variance under the root, as in TensorFlow.
 const EPSILON: f32 = 1e-12;
 
-/// The sum of f(unit, lanes) over sixteen virtual lanes.
+/// Sums an expression of `unit` and `lanes` over sixteen virtual lanes.
 macro_rules! sum_units {
     ($s:ident, $S:ty, $row:expr, |$unit:ident, $lanes:ident| $value:expr) => {{
         let mut lanes = [$s.splat(0.0); 2];
@@ -20,23 +24,23 @@ macro_rules! sum_units {
 }
 pub(super) use sum_units;
 
-/// The H values that are normalised together.
+/// The H values that are normalized together.
 #[derive(Clone, Copy)]
-pub(super) struct Places {
+pub(super) struct NormValues {
     pub(super) base: *mut f32,
-    pub(super) row: Row,
-    /// Whether they lie as a gate does.
+    pub(super) row: RowLayout,
+    /// True if the values are stored like a gate, block by block.
     pub(super) interleaved: bool,
 }
 
-impl Places {
+impl NormValues {
     #[inline(always)]
     pub(super) fn at(&self, unit: usize) -> *mut f32 {
         self.base.wrapping_add(if self.interleaved { self.row.gate(unit) } else { unit })
     }
 }
 
-/// The weights of one norm, and what it keeps: the normalised values, and 1 / deviation.
+/// The weights of one norm, and the values that it keeps: the normalized values and 1 / deviation.
 #[derive(Clone, Copy)]
 pub(super) struct Norm {
     pub(super) weight: *const f32,
@@ -45,15 +49,15 @@ pub(super) struct Norm {
     pub(super) scale: *mut f32,
 }
 
-/// Normalises values in place, and keeps what the backward step needs.
+/// Normalizes values in place, and keeps the values that the backward step needs.
 ///
 /// # Safety
-/// All places are those of a row.
+/// The places are those of a row.
 #[inline(always)]
-pub(super) unsafe fn normalise<S: Simd>(s: S, values: Places, norm: Norm) {
+pub(super) unsafe fn normalize<S: Simd>(s: S, values: NormValues, norm: Norm) {
     let row = values.row;
     let count = 1.0 / row.hidden as f32;
-    // SAFETY: as the caller vouches.
+    // SAFETY: the caller vouches for the places.
     unsafe {
         let mean = count * sum_units!(s, S, row, |unit, lanes| s.load_up_to(values.at(unit), lanes, 0.0));
         let middle = s.splat(mean);
@@ -67,7 +71,7 @@ pub(super) unsafe fn normalise<S: Simd>(s: S, values: Places, norm: Norm) {
         *norm.scale = scale[0];
         let scale = s.splat(scale[0]);
         for unit in (0..row.vector).step_by(S::LANES) {
-            // Behind the last unit the weights are zero, and the values stay so.
+            // Behind the last unit the weights are zero, and the values stay zero.
             let hat = s.mul(s.sub(s.load(values.at(unit)), middle), scale);
             s.store(norm.hat.add(unit), hat);
             s.store(values.at(unit), s.fma(s.load(norm.weight.add(unit)), hat, s.load(norm.bias.add(unit))));

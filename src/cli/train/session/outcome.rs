@@ -100,7 +100,7 @@ impl Session {
 
     fn show_sample(&self) -> Result<(), Failure> {
         let writer = Writer {
-            model: self.training.model(),
+            model: self.training.model().clone(),
             vocabulary: self.training.vocabulary(),
             sampling: Sampling {
                 temperature: 0.8,

@@ -1,0 +1,128 @@
+//! The backward tile that all cells share: a product with the transposed recurrent weights, then
+//! the cell's own part.
+//!
+//! ```text
+//! sum[r][unit] = start[r][unit] + delta[r][k] R[k][unit]      k over the pieces of a stored row
+//! ```
+
+use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, TileSums, multiply};
+use crate::pack::{Panel, PanelWidths, Panels};
+use crate::simd::Simd;
+use crate::sweep::{TileRows, Tiled};
+use core::ops::Range;
+
+/// The start of the sums: zero, or steps of hidden vectors.
+#[derive(Clone, Copy)]
+pub(crate) enum GradientStart {
+    Zero,
+    /// The gradient from above.
+    Above(*const f32),
+    /// The gradient from above plus the gradient that does not go through the weights.
+    AboveAndCarry(*const f32, *const f32),
+}
+
+/// A cell's own part: from the sums to the deltas.
+pub(crate) trait Differentiate<S: Simd> {
+    /// Slots per unit in a stored row of gates.
+    const STORED: usize;
+
+    /// Takes the sum of the vector at `unit`. `gate` is the place of its first slot within a step
+    /// of gates.
+    ///
+    /// # Safety
+    /// `unit` is the place of a vector within a step of hidden vectors, `gate` within a step of
+    /// gates.
+    unsafe fn finish(&self, s: S, sum: S::F, unit: usize, gate: usize);
+}
+
+/// The product, and the cell's part of one step.
+pub(crate) struct BackwardTile<'a, D> {
+    /// padded(H)
+    pub(crate) stride: usize,
+    /// Values of k in `recurrent`.
+    pub(crate) depth: usize,
+    /// Transposed weights, packed, at least `panels.len(depth)` floats.
+    pub(crate) recurrent: *const f32,
+    /// `Panels::plain(H)`
+    pub(crate) panels: &'a Panels,
+    /// The pieces of a stored row that are multiplied. Empty if there is no next step.
+    pub(crate) pieces: &'a [Range<usize>],
+    /// The deltas that are multiplied: a step of stored rows.
+    pub(crate) deltas: *const f32,
+    pub(crate) start: GradientStart,
+    /// Room for a tile.
+    pub(crate) sums: &'a TileSums,
+    pub(crate) cell: D,
+}
+
+impl<D> BackwardTile<'_, D> {
+    /// Returns the start of the tile's sums. `unit` is the place of its first vector.
+    ///
+    /// # Safety
+    /// The rows and vectors are within a step.
+    #[inline(always)]
+    unsafe fn starts<S: Simd>(&self, s: S, place: TileRows, unit: usize) -> TileStart {
+        match self.start {
+            GradientStart::Zero => TileStart::zero(),
+            GradientStart::Above(dh) => TileStart::rows(dh, self.stride, 16).skip(unit),
+            GradientStart::AboveAndCarry(dh, carry) => {
+                let base = self.sums.base();
+                for r in 0..place.rows {
+                    for w in 0..place.width {
+                        let at = unit + r * self.stride + w * 16;
+                        // SAFETY: the caller vouches for the vectors; a tile has room for its sums.
+                        unsafe {
+                            s.store(
+                                base.add(r * TileSums::ROW + w * 16),
+                                s.add(s.load(dh.add(at)), s.load(carry.add(at))),
+                            );
+                        }
+                    }
+                }
+                TileStart::rows(base, TileSums::ROW, 16)
+            }
+        }
+    }
+}
+
+impl<S: Simd, D: Differentiate<S>> Tiled<S> for BackwardTile<'_, D> {
+    #[inline(always)]
+    fn widths(&self, panel: usize) -> PanelWidths {
+        self.panels.panels()[panel].widths()
+    }
+
+    #[inline(always)]
+    unsafe fn compute(&self, s: S, place: TileRows) {
+        let TileRows { row, rows, panel, half, width } = place;
+        let (stride, stored) = (self.stride, D::STORED * self.stride);
+        let Panel { before, width: whole, .. } = self.panels.panels()[panel];
+        let unit = row * stride + before * 16 + half;
+        let gate = row * stored + before * D::STORED * 16 + half;
+        let out = self.sums.base();
+        // SAFETY: rows, panel and half exist (`sweep`); the cell's `run_on` has checked every
+        // length.
+        unsafe {
+            let start = self.starts(s, place, unit);
+            let weights = self.recurrent.add(before * 16 * self.depth + half);
+            let factors = Factors::Rows {
+                x: self.deltas.wrapping_add(row * stored),
+                row: stored,
+                pieces: self.pieces,
+                weights: PackedWeights::of_panel::<S>(weights, whole, self.depth),
+            };
+            let tile = Tile { start, factors: &[factors], out, out_row: TileSums::ROW };
+            multiply(s, rows, width, &tile);
+            for r in 0..rows {
+                for w in 0..width {
+                    let sum = s.load(out.add(r * TileSums::ROW + w * 16));
+                    self.cell.finish(
+                        s,
+                        sum,
+                        unit + r * stride + w * 16,
+                        gate + r * stored + w * D::STORED * 16,
+                    );
+                }
+            }
+        }
+    }
+}

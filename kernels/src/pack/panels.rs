@@ -1,0 +1,272 @@
+//! Panels of packed weights.
+
+use super::sizes::{padded, product, strides};
+use super::slots::Slots;
+use crate::dispatch::Isa;
+use core::ops::Range;
+
+/// The number of vectors of a panel that have outputs in their lower and in their upper half. The
+/// others are padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PanelWidths {
+    pub(crate) lower: usize,
+    pub(crate) upper: usize,
+}
+
+impl PanelWidths {
+    /// Returns the widths for `width` vectors of the same units, those of block `block` of H.
+    #[inline(always)]
+    pub(crate) fn of_block(width: usize, block: usize, hidden: usize) -> Self {
+        Self { lower: width, upper: if hidden > block * 16 + 8 { width } else { 0 } }
+    }
+}
+
+/// Sixteen outputs: rows `first..first + lanes` of a weight matrix. The other lanes are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PanelVector {
+    first: usize,
+    lanes: usize,
+}
+
+/// One panel: its vectors, and the place of its results in a row of outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Panel {
+    /// Number of vectors (W), 1 to 4.
+    pub(crate) width: usize,
+    /// Number of vectors with outputs in their upper half.
+    upper: usize,
+    /// Number of vectors in the panels before this one.
+    pub(crate) before: usize,
+    /// The first float of its results in a row of outputs.
+    pub(crate) out: usize,
+}
+
+impl Panel {
+    fn new(vectors: &[PanelVector], before: usize, out: usize) -> Self {
+        Self { width: vectors.len(), upper: vectors.iter().filter(|v| v.lanes > 8).count(), before, out }
+    }
+
+    pub(crate) fn widths(&self) -> PanelWidths {
+        PanelWidths { lower: self.width, upper: self.upper }
+    }
+}
+
+/// The arrangement of a weight matrix in panels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panels {
+    vectors: Vec<PanelVector>,
+    panels: Vec<Panel>,
+    out_width: usize,
+}
+
+impl Panels {
+    /// Returns `outputs` rows in order, in panels of up to 64 of nearly equal width, for products
+    /// without gates. A rest of eight outputs or fewer is a separate panel.
+    pub fn plain(outputs: usize) -> Self {
+        let blocks = outputs.div_ceil(16);
+        let whole = (outputs + 7) / 16;
+        let count = whole.div_ceil(4);
+        let vector = |b: usize| PanelVector { first: b * 16, lanes: (outputs - b * 16).min(16) };
+        let vectors: Vec<PanelVector> = (0..blocks).map(vector).collect();
+        let panels = (0..count).map(|i| (whole * i / count, whole * (i + 1) / count));
+        let tail = (whole < blocks).then_some((whole, blocks));
+        let panel = |(from, to): (usize, usize)| Panel::new(&vectors[from..to], from, from * 16);
+        let panels = panels.chain(tail).map(panel).collect();
+        Self { vectors, panels, out_width: blocks * 16 }
+    }
+
+    /// Returns one panel for each block of 16 units: a vector for each of `slots.gates`, side by
+    /// side.
+    ///
+    /// # Panics
+    /// If the gates do not fit the stored slots, or a panel.
+    pub fn gates(slots: &Slots) -> Self {
+        slots.check();
+        let blocks = slots.hidden.div_ceil(16);
+        let width = slots.gates.len();
+        let vector = |b: usize, gate: usize| PanelVector {
+            first: gate * slots.hidden + b * 16,
+            lanes: (slots.hidden - b * 16).min(16),
+        };
+        let vectors: Vec<PanelVector> =
+            (0..blocks).flat_map(|b| slots.gates.iter().map(move |&gate| vector(b, gate))).collect();
+        let out = |b: usize| (b * slots.stored + slots.first) * 16;
+        let panel = |b: usize| Panel::new(&vectors[b * width..][..width], b * width, out(b));
+        let panels = (0..blocks).map(panel).collect();
+        Self { vectors, panels, out_width: blocks * slots.stored * 16 }
+    }
+
+    /// Returns one gate alone, in plain panels.
+    pub fn one_gate(hidden: usize, gate: usize) -> Self {
+        let mut plain = Self::plain(hidden);
+        plain.vectors.iter_mut().for_each(|vector| vector.first += gate * hidden);
+        plain
+    }
+
+    /// Returns the floats of a packed matrix with K columns.
+    ///
+    /// # Panics
+    /// If the number overflows.
+    pub fn len(&self, depth: usize) -> usize {
+        product([self.vectors.len(), 16, depth])
+    }
+
+    /// Returns whether there is nothing to pack.
+    pub fn is_empty(&self) -> bool {
+        self.vectors.is_empty()
+    }
+
+    /// Checks that the outputs are `units` of one gate in order, as the cells' tiles assume.
+    pub(crate) fn check_plain(&self, units: usize) {
+        let plain = self.panels.iter().all(|panel| panel.out == panel.before * 16);
+        assert!(
+            plain && self.out_width == padded(units) && self.vectors.len() * 16 == padded(units),
+            "panels with rows of {} outputs, expected plain ones of {}",
+            self.out_width,
+            padded(units)
+        );
+    }
+
+    /// Returns the floats in a row of outputs.
+    pub fn out_width(&self) -> usize {
+        self.out_width
+    }
+
+    pub(crate) fn panels(&self) -> &[Panel] {
+        &self.panels
+    }
+
+    /// Returns the number of panels. Each can be packed alone.
+    pub fn count(&self) -> usize {
+        self.panels.len()
+    }
+
+    /// Returns the floats of the packed panels before panel `panel`.
+    pub fn before(&self, panel: usize, depth: usize) -> usize {
+        self.panels.get(panel).map_or(self.len(depth), |panel| panel.before * 16 * depth)
+    }
+
+    /// Packs `weight` [rows, depth] into `packed`, `len(depth)` floats, for the kernels of `isa`.
+    ///
+    /// # Panics
+    /// If a slice has the wrong length.
+    pub fn pack(&self, isa: Isa, weight: &[f32], depth: usize, packed: &mut [f32]) {
+        self.pack_some(isa, 0..self.count(), weight, depth, packed);
+    }
+
+    /// Packs some panels of `weight` [rows, depth]; `packed` holds only these panels.
+    ///
+    /// # Panics
+    /// If a slice has the wrong length.
+    pub fn pack_some(
+        &self,
+        isa: Isa,
+        panels: Range<usize>,
+        weight: &[f32],
+        depth: usize,
+        packed: &mut [f32],
+    ) {
+        for (panel, area) in self.areas(panels, depth, packed) {
+            let [step, beside] = strides(panel.width, depth, isa.deep());
+            for (w, vector) in self.vectors[panel.before..][..panel.width].iter().enumerate() {
+                transpose(weight, depth, *vector, &mut area[w * beside..], step);
+            }
+        }
+    }
+
+    /// Packs the transposed product for the kernels of `isa`. `weight` is [rows, outputs], `self`
+    /// is plain and takes each column as an output, and k runs over the matrix rows in the order of
+    /// `Slots::rows`.
+    ///
+    /// # Panics
+    /// If a slice has the wrong length.
+    pub fn pack_transposed(
+        &self,
+        isa: Isa,
+        weight: &[f32],
+        outputs: usize,
+        slots: &Slots,
+        packed: &mut [f32],
+    ) {
+        self.pack_some_transposed(isa, 0..self.count(), (weight, outputs), slots, packed);
+    }
+
+    /// Packs some panels of the transposed product; `packed` holds only these panels.
+    ///
+    /// # Panics
+    /// If a slice has the wrong length.
+    pub fn pack_some_transposed(
+        &self,
+        isa: Isa,
+        panels: Range<usize>,
+        (weight, outputs): (&[f32], usize),
+        slots: &Slots,
+        packed: &mut [f32],
+    ) {
+        for (panel, area) in self.areas(panels, slots.depth(), packed) {
+            let vectors = &self.vectors[panel.before..][..panel.width];
+            let [step, beside] = strides(panel.width, slots.depth(), isa.deep());
+            // The vectors of each k are side by side in the first part, or each in its own part.
+            // Other parts stay empty; the loop ends with the vectors, before it reaches them.
+            let mut parts: [&mut [f32]; 4] = Default::default();
+            parts.iter_mut().zip(area.chunks_mut(beside.max(step * slots.depth()))).for_each(|(p, a)| *p = a);
+            for (k, row) in slots.rows().enumerate() {
+                let from = &weight[row * outputs..][..outputs];
+                let to = parts.iter_mut().flat_map(|part| part[k * step..][..step].as_chunks_mut().0);
+                vectors.iter().zip(to).for_each(|(vector, to)| {
+                    copy_vector(&from[vector.first..][..vector.lanes], to);
+                });
+            }
+        }
+    }
+
+    /// Returns the panels with their parts of `packed`.
+    fn areas<'a>(
+        &'a self,
+        panels: Range<usize>,
+        depth: usize,
+        mut packed: &'a mut [f32],
+    ) -> impl Iterator<Item = (&'a Panel, &'a mut [f32])> {
+        let len = self.before(panels.end, depth) - self.before(panels.start, depth);
+        assert!(
+            packed.len() == len,
+            "packed has length {}, expected {len} for panels {panels:?} of depth {depth}",
+            packed.len()
+        );
+        let panels = if depth == 0 { &[][..] } else { &self.panels[panels] };
+        panels.iter().map(move |panel| {
+            let (area, rest) = core::mem::take(&mut packed).split_at_mut(panel.width * 16 * depth);
+            packed = rest;
+            (panel, area)
+        })
+    }
+}
+
+/// Copies up to sixteen values, and zeros behind them.
+fn copy_vector(from: &[f32], to: &mut [f32; 16]) {
+    match from.first_chunk() {
+        Some(from) => *to = *from,
+        None => {
+            to[..from.len()].copy_from_slice(from);
+            to[from.len()..].fill(0.0);
+        }
+    }
+}
+
+/// Writes rows `vector` of `weight` [_, depth] as columns: `to[k * stride + lane]`.
+fn transpose(weight: &[f32], depth: usize, vector: PanelVector, to: &mut [f32], stride: usize) {
+    let rows = &weight[vector.first * depth..][..vector.lanes * depth];
+    if vector.lanes < 16 {
+        for k in 0..depth {
+            let to = &mut to[k * stride..][..16];
+            to.iter_mut().zip(rows[k..].iter().step_by(depth)).for_each(|(to, from)| *to = *from);
+            to[vector.lanes..].fill(0.0);
+        }
+        return;
+    }
+    let rows: [&[f32]; 16] = core::array::from_fn(|lane| &rows[lane * depth..][..depth]);
+    for k in 0..depth {
+        let column: [f32; 16] = core::array::from_fn(|lane| rows[lane][k]);
+        to[k * stride..][..16].copy_from_slice(&column);
+    }
+}
