@@ -368,7 +368,7 @@ mod tests {
             }
             let message = refused(&[&packed[..], b"and more"].concat());
             assert!(
-                message.starts_with("a file is damaged at offset ") && !message.contains('\n'),
+                message.starts_with("a file: damaged ") && !message.contains('\n'),
                 "{message}"
             );
         }

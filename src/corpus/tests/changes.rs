@@ -30,7 +30,7 @@ fn every_change_to_a_file_is_reported() {
         change(&path);
         let message = corpus.check_unchanged().unwrap_err().to_string();
         let change = message.strip_prefix(&format!("{} was ", path.display())).expect("the file is named");
-        change.split(" while it was being read: ").next().unwrap().to_owned()
+        change.split(" while it was being read; ").next().unwrap().to_owned()
     };
     assert_eq!(change(|path| fs::remove_file(path).unwrap()), "deleted");
     assert_eq!(change(|path| fs::write(path, "new and short").unwrap()), "cut short");

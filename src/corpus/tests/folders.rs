@@ -32,8 +32,8 @@ fn the_text_files_of_a_folder_are_sorted_by_path() {
 fn a_folder_without_text_is_refused() {
     let folder = folder(&[("binary", b"\0"), (".hidden", b"text"), ("empty", b"")]);
     let message = open(folder.path()).unwrap_err().to_string();
-    assert!(message.starts_with(&format!("no text below {}: ", folder.path().display())), "{message}");
-    assert!(message.ends_with("name another folder, or the files themselves"), "{message}");
+    assert!(message.starts_with(&format!("no text found below {}: ", folder.path().display())), "{message}");
+    assert!(message.ends_with("name another folder, or the files"), "{message}");
     let options = CorpusOptions { include: vec!["*.c".into(), "*.h".into()], ..CorpusOptions::default() };
     let message = options.open(&[folder.path().into()]).unwrap_err().to_string();
     assert!(

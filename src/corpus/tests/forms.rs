@@ -55,11 +55,11 @@ fn a_file_that_is_not_text_is_refused_with_every_option_for_invalid_bytes() {
         };
         assert_eq!(
             refused("wide"),
-            " is UTF-16 without a byte-order mark, not plain text: pass --encoding utf-16le"
+            " is UTF-16 without a byte-order mark, not plain text; pass --encoding utf-16le"
         );
         assert!(refused("zip").starts_with(" is a zip archive (also .docx"));
-        assert_eq!(refused("pdf"), " is a PDF document, not plain text: extract its text first: pdftotext");
-        assert!(refused("nul").starts_with(" is binary (it has NUL bytes), not plain text: "));
+        assert_eq!(refused("pdf"), " is a PDF document, not plain text; extract its text first: pdftotext");
+        assert!(refused("nul").starts_with(" is binary (it has NUL bytes), not plain text; "));
     }
     let bytes = Corpus::open(&[folder.path().join("nul")], Unit::Byte, Invalid::Error).unwrap();
     assert_eq!(text(&bytes), "ab\0cd");
