@@ -42,8 +42,6 @@ pub mod activation;
 #[cfg(feature = "std")]
 pub mod affine;
 #[cfg(feature = "std")]
-mod backward_tile;
-#[cfg(feature = "std")]
 mod bias_gradient;
 #[cfg(feature = "std")]
 pub mod gru;
@@ -61,6 +59,8 @@ pub mod one_hot;
 pub mod pack;
 #[cfg(feature = "std")]
 pub mod pairs;
+#[cfg(feature = "std")]
+pub mod pass;
 #[cfg(feature = "std")]
 pub mod peak;
 #[cfg(feature = "std")]
