@@ -1,7 +1,7 @@
-//! How every benchmark is run: prepared and checked once, timed by criterion, and its best time told as a share of the
-//! multiply-add peak that the same run has measured.
+//! Runs a benchmark: prepares and checks it once, measures it with criterion, and prints the best
+//! time and its share of the multiply-add peak, which the same run measures.
 
-// Each benchmark binary has its own copy of this module, and uses some of it.
+// Each benchmark binary has its own copy of this module, and uses a part of it.
 #![allow(dead_code)]
 
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use unrolled::bench::{Machine, peak_gflops};
 
-/// A repeat lasts about so long, or one call.
+/// Approximate time of a repeat, which has one call at least.
 const REPEAT_SECONDS: f64 = 5e-4;
 
-/// Short samples, and few.
+/// Few and short samples.
 pub fn criterion() -> Criterion {
     Criterion::default()
         .sample_size(10)
@@ -23,17 +23,17 @@ pub fn criterion() -> Criterion {
         .configure_from_args()
 }
 
-/// Whether answers alone are asked for (`cargo bench -- --test`).
+/// Returns whether only results are checked (`cargo bench -- --test`).
 pub fn only_tests() -> bool {
     std::env::args().any(|argument| argument == "--test")
 }
 
-/// The peak for each number of threads, the best seen so far.
+/// The best peak so far, for each number of threads.
 #[derive(Default)]
 pub struct Peaks(BTreeMap<usize, f64>);
 
 impl Peaks {
-    /// Measures again, for the machine may have been busy before.
+    /// Measures again, because the machine may have been busy before.
     fn gflops(&mut self, threads: usize) -> f64 {
         let now = peak_gflops(Some(threads)).expect("the threads can be had");
         let best = self.0.entry(threads).or_insert(0.0);
@@ -42,17 +42,17 @@ impl Peaks {
     }
 }
 
-/// What one call does.
+/// The work of one call.
 #[derive(Clone, Copy)]
 pub struct Work {
-    /// Floating-point operations; 0 where they are not what takes the time.
+    /// Floating-point operations; 0 if they do not determine the time.
     pub operations: f64,
-    /// Threads that it may use.
+    /// Number of threads that it may use.
     pub threads: usize,
 }
 
 impl Work {
-    /// Operations on one thread.
+    /// Work on one thread.
     pub fn of(operations: f64) -> Self {
         Self { operations, threads: 1 }
     }
@@ -62,20 +62,20 @@ impl Work {
 pub struct Group<'a> {
     group: BenchmarkGroup<'a, WallTime>,
     peaks: &'a mut Peaks,
-    /// Its name, until the machine has been printed above its first benchmark.
+    /// Its name, until the machine is printed before its first benchmark.
     name: Option<String>,
 }
 
 impl<'a> Group<'a> {
-    /// Begins a group.
+    /// Starts a group.
     pub fn new(criterion: &'a mut Criterion, peaks: &'a mut Peaks, name: &str) -> Self {
         let mut group = criterion.benchmark_group(name);
         group.sampling_mode(SamplingMode::Flat);
         Self { group, peaks, name: Some(name.to_owned()) }
     }
 
-    /// Times `run`. `prepare`, which asserts the answer, is called first, and only where the benchmark is not filtered
-    /// out. The best seconds per call; `None` when nothing was timed.
+    /// Measures `run`. First it calls `prepare`, which checks the result, unless the benchmark is
+    /// filtered out. Returns the best seconds per call; `None` if nothing was measured.
     pub fn time<T>(
         &mut self,
         id: &str,
@@ -90,7 +90,7 @@ impl<'a> Group<'a> {
         })
     }
 
-    /// The same for a `run` that says itself how long the part took that counts.
+    /// The same for a `run` that returns the time of the part that counts.
     pub fn time_parts<T>(
         &mut self,
         id: &str,
@@ -101,7 +101,7 @@ impl<'a> Group<'a> {
         self.time_calls(id, work, prepare, |prepared, calls| (0..calls).map(|_| run(prepared)).sum())
     }
 
-    /// The best is that of short repeats, so that what else runs on the machine misses one of them.
+    /// Best of short repeats, so that one of them runs without other load on the machine.
     fn time_calls<T>(
         &mut self,
         id: &str,
@@ -143,14 +143,14 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Numbers in [-1, 1), the same in every run.
+/// Returns numbers in [-1, 1), the same in every run.
 pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
     use unrolled::random::{Draws, Purpose};
     let mut draws = Draws::new(seed, Purpose::Init, 0, 0);
     (0..count).map(|_| 2.0 * draws.uniform() - 1.0).collect()
 }
 
-/// Asserts that two results agree within a share of the largest expected value.
+/// Asserts that two results differ by at most a share of the largest expected value.
 #[track_caller]
 pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}: lengths");

@@ -9,11 +9,11 @@
 
 use unrolled::corpus::Corpus;
 use unrolled::model::Model;
-use unrolled::rnn::{
-    CellStep, CellStepBackward, CustomCell, Layer, Rnn, RnnCell, Variable, Window, check_gradients,
+use unrolled::network::{
+    CellStep, CellStepBackward, CustomCell, Layer, Network, RnnCell, Variable, Window, check_gradients,
 };
 use unrolled::train::Training;
-use unrolled::{Settings, Unit};
+use unrolled::{ModelSettings, RunSettings, ScheduleSettings, Settings, Unit};
 
 /// TensorFlow's `GRUCell`: kernels [E + H, 2H] for the gates r, u, and [E + H, H] for the candidate.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ fn transposed(kernel: &[f32], rows: std::ops::Range<usize>, columns: usize) -> V
 /// The built-in GRU with the custom one's weights.
 fn built_in(custom: &Model, inputs: usize, n: usize) -> unrolled::Result<Model> {
     let get = |name: &str| custom.parameters().get(&format!("rnn.{name}_l0")).expect("a variable");
-    let mut model = Model::of_stack(&[Layer::gru_before(n)], inputs, &Settings::default())?;
+    let mut model = Model::of_stack(&[Layer::gru_before(n)], inputs, &ModelSettings::default(), 1)?;
     let mut parameters = model.parameters().clone();
     let both = |rows: std::ops::Range<usize>| {
         let gates = transposed(get("gates_kernel"), rows.clone(), 2 * n);
@@ -160,12 +160,12 @@ fn main() -> unrolled::Result<()> {
 
     // 2. Against the built-in cell.
     let (inputs, n, steps, rows) = (5, 8, 6, 3);
-    let custom = Model::of_stack(&[layer(n)], inputs, &Settings::default())?;
+    let custom = Model::of_stack(&[layer(n)], inputs, &ModelSettings::default(), 1)?;
     let same = built_in(&custom, inputs, n)?;
     let x: Vec<f32> = (0..steps * rows * inputs).map(|i| (i as f32 * 0.37).sin()).collect();
     let run = |model: Model| -> unrolled::Result<Vec<f32>> {
         let mut outputs = vec![0.0; steps * rows * n];
-        Rnn::new(model, None)?.forward(&Window::new(steps, rows, &x), &mut outputs)?;
+        Network::new(model, None)?.forward(&Window::new(steps, rows, &x), &mut outputs)?;
         Ok(outputs)
     };
     let (ours, theirs) = (run(custom)?, run(same)?);
@@ -176,8 +176,12 @@ fn main() -> unrolled::Result<()> {
     // 3. In a stack, trained on a text.
     let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(40), Unit::Char)?;
     let stack = vec![layer(24), Layer::lstm(24)];
-    let settings =
-        Settings { stack, batch: 8, steps: 12, learning_rate: 2e-2, epochs: 12.0, ..Settings::default() };
+    let settings = Settings {
+        model: ModelSettings { stack, ..ModelSettings::default() },
+        schedule: ScheduleSettings { learning_rate: 2e-2, ..ScheduleSettings::default() },
+        run: RunSettings { batch: 8, steps: 12, epochs: 12.0, ..RunSettings::default() },
+        ..Settings::default()
+    };
     let mut training = Training::new(corpus, settings, None)?;
     let first = training.step()?.loss;
     while !training.is_done() {

@@ -8,10 +8,10 @@ use unrolled::{Invalid, Result, Settings};
 fn main() -> Result<()> {
     let settings = Settings::preset("min-char-rnn").expect("a preset of this crate");
     let corpus = match std::env::args_os().nth(1) {
-        Some(file) => Corpus::open(&[file.into()], settings.unit, Invalid::Error)?,
-        None => Corpus::embedded(settings.unit)?,
+        Some(file) => Corpus::open(&[file.into()], settings.data.unit, Invalid::Error)?,
+        None => Corpus::embedded(settings.data.unit)?,
     };
-    let steps = settings.steps as f64;
+    let steps = settings.run.steps as f64;
     let symbols = corpus.vocabulary().len() as f64;
     let mut training = Training::new(corpus, settings, Some(1))?;
     let mut smooth = symbols.ln() * steps;

@@ -6,7 +6,7 @@ use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::{Corpus, Vocabulary};
 use unrolled::exec::Stream;
 use unrolled::model::Model;
-use unrolled::{Result, Settings, Unit};
+use unrolled::{ModelSettings, Result, Unit};
 
 fn main() -> Result<()> {
     let (model, vocabulary) = match std::env::args_os().nth(1) {
@@ -16,28 +16,31 @@ fn main() -> Result<()> {
         }
         None => {
             let vocabulary = Corpus::embedded(Unit::Char)?.vocabulary().clone();
-            (Model::new(&Settings::default(), vocabulary.len())?, vocabulary)
+            (Model::new(&ModelSettings::default(), vocabulary.len(), 1)?, vocabulary)
         }
     };
-    let mut stream = Stream::new(&model)?;
+    let mut stream = Stream::new(model)?;
     let mut next = 0;
     for id in vocabulary.encode("the ")? {
-        next = likeliest(stream.step(id));
+        next = likeliest(stream.step(&id)?);
     }
     println!("after {:?} the likeliest is {:?}", "the ", vocabulary.decode(&[next]));
     let saved = stream.state(); // a value: keep it, send it, or reset one of its rows
     let mut fork = stream.clone(); // the same weights, a state of its own
-    println!("fed back to itself:  {:?}", go_on(&mut stream, next, &vocabulary));
-    println!("a fork fed an 's':   {:?}", go_on(&mut fork, vocabulary.encode("s")?[0], &vocabulary));
+    println!("fed back to itself:  {:?}", go_on(&mut stream, next, &vocabulary)?);
+    println!("a fork fed an 's':   {:?}", go_on(&mut fork, vocabulary.encode("s")?[0], &vocabulary)?);
     stream.set_state(&saved)?;
-    println!("from the saved state: {:?}", go_on(&mut stream, next, &vocabulary));
+    println!("from the saved state: {:?}", go_on(&mut stream, next, &vocabulary)?);
     Ok(())
 }
 
 /// Forty symbols, each the likeliest after the one before.
-fn go_on(stream: &mut Stream<'_>, first: u32, vocabulary: &Vocabulary) -> String {
-    let ids = std::iter::successors(Some(first), |&id| Some(likeliest(stream.step(id))));
-    vocabulary.decode(&ids.take(40).collect::<Vec<u32>>())
+fn go_on(stream: &mut Stream, first: u32, vocabulary: &Vocabulary) -> Result<String> {
+    let mut ids = vec![first];
+    while ids.len() < 40 {
+        ids.push(likeliest(stream.step(&ids[ids.len() - 1])?));
+    }
+    Ok(vocabulary.decode(&ids))
 }
 
 fn likeliest(logits: &[f32]) -> u32 {

@@ -1,12 +1,18 @@
-//! The one error type: a variant per cause, whose message names what was found, what was expected and what to do.
+//! The error type of the library. Each variant is one cause; its message says what was found, what
+//! was expected and what to do.
 
 mod advice;
+mod checkpoint;
+mod constructors;
+mod quantities;
 
-use crate::model::bytes;
 use advice::{or_clip, remedy, short};
+pub use checkpoint::CheckpointError;
+pub(crate) use constructors::require;
+pub(crate) use quantities::{Number, bytes};
 use std::{io, path::PathBuf};
 
-/// What [`Error`] wraps in every fallible function of this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong, one variant per cause.
@@ -16,88 +22,86 @@ pub enum Error {
     /// A file could not be read, written or mapped.
     #[error("cannot {action} {}: {source}{}", path.display(), remedy(source))]
     Io {
-        /// What was tried: "read", "write", "create".
+        /// The attempted action: "read", "write", "create".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A setting has a value that cannot work.
-    #[error("{name} = {found} cannot work: {expected}")]
+    /// A setting has an invalid value.
+    #[error("{name} = {found} is invalid: {expected}")]
     Setting {
         /// The setting's name, as in the configuration file and (with `--`) on the command line.
         name: &'static str,
         /// The value found.
         found: String,
-        /// What is expected, and what to do.
+        /// The valid values, and what to do.
         expected: String,
     },
     /// A setting contradicts the weights that a run starts from.
-    #[error(
-        "{key} is {found}, but the weights that the run starts from have {key} = {expected}: leave {key} out, or give {expected}"
-    )]
+    #[error("{key} is {found}, but the initial weights have {expected}; omit it, or give {expected}")]
     OtherModel {
-        /// The setting's name; of a layer of a stack with the layer before it: `layer 1: hidden`.
+        /// The setting's name; in a stack preceded by the layer: `layer 1: hidden`.
         key: String,
-        /// The value asked for.
+        /// The requested value.
         found: String,
-        /// The value that the weights have.
+        /// The value of the weights.
         expected: String,
     },
-    /// The loss (in training or in validation) or the gradient is no longer a finite number.
+    /// The loss (in training or validation) or the gradient is not a finite number.
     #[error(
-        "the loss is {} and the gradient's norm {} at step {step}: training diverged at a learning rate of {}: lower \
+        "the loss is {} and the gradient norm {} at step {step}: training diverged at learning rate {}; lower \
          learning-rate{}; the last checkpoint is kept",
         short(*loss), short(*gradient_norm), short(*learning_rate), or_clip(*clip)
     )]
     NotFinite {
-        /// The optimiser step, counted from 1.
+        /// The optimizer step, counted from 1.
         step: u64,
-        /// The loss found.
+        /// The loss.
         loss: f64,
-        /// The gradient's norm found.
+        /// The norm of the gradient.
         gradient_norm: f64,
-        /// The learning rate of that step: the setting, as the schedule has it there.
+        /// The learning rate of that step, after the schedule.
         learning_rate: f64,
         /// The clipping threshold; 0 without clipping.
         clip: f32,
     },
-    /// Two ways to compute the same disagree.
+    /// Two ways to compute the same value disagree.
     #[error(
-        "the {what} came out as {found}, expected {expected}: a defect of this program; please report it with the \
-         settings and the name of the processor"
+        "the {what} is {found}, expected {expected}: this is a bug in unrolled; please report it with the settings and \
+         the name of the processor"
     )]
     WrongAnswer {
-        /// What was computed.
+        /// The computed value.
         what: String,
         /// The value found.
         found: String,
-        /// What the other way gave.
+        /// The value of the other computation.
         expected: String,
     },
-    /// The sizes asked for need more memory than there is.
+    /// The requested sizes need more memory than is available.
     #[error(
-        "the model and its training need about {} of memory, more than the {} {of}: \
+        "the model and its training need about {} of memory, more than the {} {of}; \
          lower hidden, layers, embedding, batch or steps",
         bytes(*needed), bytes(*available)
     )]
     Memory {
-        /// Bytes needed, about.
+        /// Approximate number of bytes needed.
         needed: f64,
-        /// Bytes that may be used.
+        /// Bytes available.
         available: f64,
-        /// Which limit that is: "of this machine", "that `ulimit -v` allows".
+        /// The limit: "of this machine", "that `ulimit -v` allows".
         of: String,
     },
-    /// The system did not give the memory that was asked for.
+    /// The operating system refused an allocation.
     #[error(
-        "the system has no {} of memory left: end other programs, raise the limit (`ulimit -v`, or that of the container), \
+        "the system refused {} of memory; end other programs, raise the limit (`ulimit -v` or the container's), \
          or lower hidden, layers, embedding, batch or steps",
         bytes(*needed as f64)
     )]
     Allocation {
-        /// Bytes asked for.
+        /// Bytes requested.
         needed: usize,
     },
     /// A tensor does not fit the model.
@@ -105,20 +109,20 @@ pub enum Error {
     Tensor {
         /// The tensor's name.
         tensor: String,
-        /// Its shape, or that there is none.
+        /// Its shape, or "nothing".
         found: String,
-        /// What the model's configuration asks for.
+        /// The shape in the model's configuration.
         expected: String,
     },
-    /// A file that holds no tensors.
+    /// A file is not in the safetensors format.
     #[error("{} is not a safetensors file: {reason}; name a checkpoint, or save the tensors with safetensors", path.display())]
     NotTensors {
         /// The file.
         path: PathBuf,
-        /// How that was seen.
+        /// The reason.
         reason: String,
     },
-    /// A tensor of a file that does not fit what is to be filled from it.
+    /// A tensor of a file does not fit the model that is filled from it.
     #[error(
         "{}: tensor {tensor}: found {found}, expected {expected}; name another file, or change the names and sizes in \
          the program",
@@ -129,15 +133,15 @@ pub enum Error {
         path: PathBuf,
         /// The tensor's name.
         tensor: String,
-        /// Its type and shape, or that there is none.
+        /// Its type and shape, or "nothing".
         found: String,
-        /// What the sizes in the program ask for.
+        /// The type and shape that the program expects.
         expected: String,
     },
-    /// Tensors of a file that nothing was filled from.
+    /// Tensors of a file were not used.
     #[error(
-        "{}: these tensors have no place in the program's model and would be left out: {tensors}; give the model their layers, \
-         directions and options, or leave them out with TensorFile::ignore",
+        "{}: these tensors have no place in the model: {tensors}; add their layers, directions and options to the model, \
+         or skip the tensors with TensorFile::ignore",
         path.display()
     )]
     UnusedTensors {
@@ -146,299 +150,194 @@ pub enum Error {
         /// Their names, types and shapes; the first few of many.
         tensors: String,
     },
-    /// A file that is no checkpoint of ours.
-    #[error("{} is not a checkpoint: {reason}; name a file that `unrolled train` wrote", path.display())]
-    NotCheckpoint {
-        /// The file.
-        path: PathBuf,
-        /// How that was seen.
-        reason: String,
-    },
-    /// A file of which no checkpoint can be made.
-    #[error("cannot import {}: {reason}", path.display())]
-    Import {
-        /// The file.
-        path: PathBuf,
-        /// What is missing or does not fit, and what to do.
-        reason: String,
-    },
-    /// A safetensors file that another program wrote, perhaps from a checkpoint.
-    #[error(
-        "{} is not as `unrolled train` wrote it: {reason}; if another program changed it on purpose, \
-         `unrolled import {0} --out NEW.safetensors --like RUN` makes a checkpoint of it",
-        path.display()
-    )]
-    Rewritten {
-        /// The file.
-        path: PathBuf,
-        /// How that was seen.
-        reason: &'static str,
-    },
-    /// A checkpoint without its end.
-    #[error(
-        "{} is cut short: found {found} bytes, expected {expected} or more; take another copy, or the run's other \
-         checkpoint",
-        path.display()
-    )]
-    CheckpointTruncated {
-        /// The file.
-        path: PathBuf,
-        /// Its length in bytes.
-        found: u64,
-        /// The length that its header tells.
-        expected: u64,
-    },
-    /// A checkpoint in a format that this program does not know.
-    #[error(
-        "{} has checkpoint version {found}, expected {expected}: read it with the version of unrolled that wrote it",
-        path.display()
-    )]
-    CheckpointVersion {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: String,
-        /// The version known here.
-        expected: &'static str,
-    },
-    /// A checkpoint that is not what was written.
-    #[error(
-        "{} is damaged in its {place}: it has checksum {found}, expected the {recorded} that it records; take another \
-         copy, or the run's other checkpoint; if another program changed it on purpose, `unrolled import` takes it back",
-        path.display()
-    )]
-    CheckpointDamaged {
-        /// The file.
-        path: PathBuf,
-        /// "header", or the tensors that are not as they were written.
-        place: String,
-        /// The checksum of its bytes.
-        found: String,
-        /// The checksum that it was written with.
-        recorded: String,
-    },
-    /// A part of a checkpoint's metadata that cannot be used.
-    #[error("the {part} in {} cannot be used: {reason}; take another copy, or write it again", path.display())]
-    CheckpointContent {
-        /// The file.
-        path: PathBuf,
-        /// "config", "vocabulary" or "progress".
-        part: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A tensor of a checkpoint that does not fit its configuration.
-    #[error(
-        "{} does not fit its own configuration: tensor {tensor}: found {found}, expected {expected}; take another \
-         copy, or write it again",
-        path.display()
-    )]
-    CheckpointTensor {
-        /// The file.
-        path: PathBuf,
-        /// The tensor's name.
-        tensor: String,
-        /// Its type and shape, or that there is none.
-        found: String,
-        /// What the configuration asks for.
-        expected: String,
-    },
-    /// A checkpoint that could not be loaded again if it were written.
-    #[error("this checkpoint is not written, for it could not be loaded again: {reason}")]
-    CheckpointUnfit {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The instruction set that is forced cannot be had.
+    /// A checkpoint could not be read, written or imported.
+    #[error(transparent)]
+    Checkpoint(CheckpointError),
+    /// The instruction set that `UNROLLED_ISA` forces is unknown or not available.
     #[error(transparent)]
     Isa(unrolled_kernels::IsaError),
     /// A state of another model, or of another number of rows.
-    #[error("this state has {found}; the model expects {expected}; take one that the same model gave")]
+    #[error(
+        "invalid state: found {found}, expected {expected}; use a state of the same model and number of rows"
+    )]
     StateShape {
         /// Rows, layers and sizes found.
         found: String,
-        /// And expected.
+        /// Rows, layers and sizes expected.
         expected: String,
     },
-    /// A run that cannot be continued as asked.
+    /// A run that cannot be continued.
     #[error("cannot resume this run: {reason}")]
     Resume {
-        /// Why not, and what to do.
+        /// The reason, and what to do.
         reason: String,
     },
-    /// A text without a single symbol.
-    #[error("{text} is empty: name a text with at least 2 symbols")]
+    /// A text without symbols.
+    #[error("{text} is empty; name a text with at least 2 symbols")]
     EmptyText {
-        /// What a person would call the text.
+        /// The file, or a description of the text.
         text: String,
     },
-    /// A folder below which no file holds text.
+    /// A folder without text files.
     #[error(
-        "no text below {}: its files are hidden, ignored (by a .gitignore or .ignore; see no-ignore), empty, \
-         binary (a NUL byte in the first 8 KiB) or compressed (see include){filters}; name another folder, or the files themselves", path.display()
+        "no text found below {}: its files are hidden, ignored (by .gitignore or .ignore; see no-ignore), empty, \
+         binary (a NUL byte in the first 8 KiB) or compressed (see include){filters}; name another folder, or the files", path.display()
     )]
     NoText {
         /// The folder.
         path: PathBuf,
-        /// The patterns that files had to pass, as a part of the sentence; may be empty.
+        /// The file patterns in force, as a part of the sentence; may be empty.
         filters: String,
     },
-    /// Something that gives bytes without end.
-    #[error("{} is {found}, and not a text: name a file or a folder", path.display())]
+    /// A path that is neither a file nor a folder, such as a device.
+    #[error("{} is {found}, not a text; name a file or a folder", path.display())]
     NotText {
         /// The path.
         path: PathBuf,
-        /// What it is.
+        /// A description of what it is.
         found: &'static str,
     },
-    /// A file of a known format that is no plain text.
-    #[error("{text} is {found}, not plain text: {advice}")]
+    /// A file of a known format that is not plain text.
+    #[error("{text} is {found}, not plain text; {advice}")]
     NotPlainText {
-        /// The file, or what a person would call the text.
+        /// The file, or a description of the text.
         text: String,
-        /// What it is.
+        /// Its format.
         found: String,
         /// What to do.
         advice: String,
     },
-    /// A text that this build of the library does not read.
-    #[error(
-        "{text} is {found}, which this program was built without: build unrolled with its feature {feature}"
-    )]
+    /// A text in a format that this build does not read.
+    #[error("{text} is {found}, which this build does not read; build unrolled with the feature {feature}")]
     Feature {
-        /// The file, or what a person would call the text.
+        /// The file, or a description of the text.
         text: String,
-        /// What it is.
+        /// Its format.
         found: String,
         /// The cargo feature that reads it.
         feature: &'static str,
     },
-    /// Compressed data that end too early or are not what they were.
+    /// Compressed data that are truncated or corrupt.
     #[error(
-        "{text} is damaged at offset {offset} of its {compression} data: {reason}; take another copy, or make the file again"
+        "{text}: damaged {compression} data at offset {offset}: {reason}; use another copy, or create the file again"
     )]
     DamagedText {
-        /// The file, or what a person would call the text.
+        /// The file, or a description of the text.
         text: String,
         /// The format.
         compression: &'static str,
-        /// Compressed bytes that were read before that was seen.
+        /// Number of compressed bytes read before the damage was found.
         offset: u64,
-        /// How it was seen.
+        /// The reason.
         reason: String,
     },
-    /// A text that grows beyond all bounds as it is decompressed, or that temporary files have no room for.
+    /// A text that is too large after decompression, or for the space of temporary files.
     #[error("{text} {problem}")]
     TextTooLarge {
-        /// The file, or what a person would call the text.
+        /// The file, or a description of the text.
         text: String,
-        /// What it does, and what to do.
+        /// The problem, and what to do.
         problem: String,
     },
-    /// Bytes without a meaning in the encoding that the text is said to have.
+    /// Bytes that are invalid in the given encoding.
     #[error(
-        "{text}: the bytes at offset {offset} are not {encoding}: pass the --encoding that the text has, or --invalid replace or \
-         --invalid skip to read around them"
+        "{text}: the bytes at offset {offset} are not {encoding}; pass the right --encoding, or --invalid replace or \
+         --invalid skip"
     )]
     InvalidEncoding {
-        /// The file, or what a person would call the text.
+        /// The file, or a description of the text.
         text: String,
         /// The encoding.
         encoding: String,
-        /// Bytes before the first bad one, after decompression.
+        /// Offset of the first invalid byte, after decompression.
         offset: u64,
     },
-    /// Bytes that are not UTF-8, in a text that is to be read as characters.
+    /// Bytes that are not UTF-8, in a text that is read as characters.
     #[error(
-        "{text}: the bytes at offset {offset} are not UTF-8{}: pass {}--invalid replace or --invalid skip to read \
-         around them, or --unit byte to read bytes",
+        "{text}: the bytes at offset {offset} are not UTF-8{}; pass {}--invalid replace or --invalid skip, or --unit \
+         byte to read bytes",
         looks.as_ref().map_or_else(String::new, |name| format!(", and look like {name}")),
-        looks.as_ref().map_or_else(String::new, |name| format!("--encoding {name} (or the encoding that the text has), "))
+        looks.as_ref().map_or_else(String::new, |name| format!("--encoding {name} (or the right encoding), "))
     )]
     InvalidUtf8 {
-        /// The file, or what a person would call the text.
+        /// The file, or a description of the text.
         text: String,
-        /// Bytes before the first bad one.
+        /// Offset of the first invalid byte.
         offset: usize,
-        /// The encoding that the text seems to have, where most of its characters are not UTF-8.
+        /// The likely encoding, if most non-ASCII characters are not UTF-8.
         looks: Option<String>,
     },
-    /// A symbol that the vocabulary lacks.
+    /// A symbol that is not in the vocabulary.
     #[error(
-        "{text}: the symbol {symbol} at offset {offset} is not among the {known} of the vocabulary: remove it, pass \
-         --unknown skip or --unknown replace, or take a model or vocabulary that has it"
+        "{text}: the symbol {symbol} at offset {offset} is not among the {known} symbols of the vocabulary; remove it, \
+         pass --unknown skip or --unknown replace, or use a model or vocabulary that has it"
     )]
     UnknownSymbol {
-        /// The file, or what a person would call the text.
+        /// The file, or a description of the text.
         text: String,
         /// The symbol, readable: `'\u{e9}' (U+00E9)` or `byte 0xE9`.
         symbol: String,
-        /// Bytes before it.
+        /// Its offset in bytes.
         offset: usize,
-        /// Symbols in the vocabulary.
+        /// Number of symbols in the vocabulary.
         known: usize,
     },
-    /// A list of symbols that is no vocabulary.
+    /// A stored vocabulary is invalid.
     #[error("the vocabulary is damaged: {0}; take it from an intact checkpoint")]
     Vocabulary(String),
-    /// A file that lists no vocabulary.
-    #[error(
-        "{} is not a vocabulary: {problem}; give one symbol a line, or a JSON array or object of symbols", path.display()
-    )]
+    /// A file is not a list of symbols.
+    #[error("{} is not a vocabulary: {problem}; give one symbol per line, or a JSON array or object of symbols", path.display())]
     VocabularyFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A part of a text that does not hold one window.
+    /// A split of a text is shorter than one window.
     #[error("too few symbols: {purpose} needs {needed}, found {found}; {advice}")]
     TooFewSymbols {
         /// Symbols found.
         found: usize,
         /// Symbols needed.
         needed: usize,
-        /// What needs them.
+        /// Their use.
         purpose: String,
         /// What to do.
         advice: &'static str,
     },
-    /// A text that is no longer what it was when it was opened.
-    #[error(
-        "{} was {change} while it was being read: bring back the text as it was to go on, or begin again with the new one",
-        path.display()
-    )]
+    /// A file of the corpus changed after it was opened.
+    #[error("{} was {change} while it was being read; restore the text to continue, or start a new run", path.display())]
     TextChanged {
         /// The file.
         path: PathBuf,
         /// "cut short", "written to", "changed", "replaced" or "deleted".
         change: &'static str,
     },
-    /// A step or an evaluation that was asked to end.
-    #[error("the run was interrupted: it goes on with the step or evaluation that it was in")]
+    /// A step or an evaluation was interrupted on request.
+    #[error("the run was interrupted; it continues with the interrupted step or evaluation")]
     Interrupted,
-    /// An update has left a tensor that is not finite.
+    /// A tensor has a non-finite value after an update.
     #[error(
-        "{tensor} holds a number that is not finite after step {step}: training diverged at a learning rate of {}: lower \
+        "{tensor} has a non-finite value after step {step}: training diverged at learning rate {}; lower \
          learning-rate{}; the last checkpoint is kept",
         short(*learning_rate), or_clip(*clip)
     )]
     Diverged {
         /// The tensor's name in a checkpoint.
         tensor: String,
-        /// Optimiser steps done.
+        /// Optimizer steps done.
         step: u64,
         /// The learning rate.
         learning_rate: f64,
         /// The clipping threshold; 0 without clipping.
         clip: f32,
     },
-    /// A batch that a model cannot run.
-    #[error("this batch cannot be used: found {found}, expected {expected}")]
+    /// A batch that does not fit the model.
+    #[error("invalid batch: found {found}, expected {expected}")]
     Batch {
-        /// What does not fit.
+        /// The part that does not fit.
         found: String,
-        /// What would.
+        /// The sizes or values expected.
         expected: String,
     },
 }

@@ -8,7 +8,7 @@
 //! use unrolled::checkpoint::TensorFile;
 //! use unrolled::fixed::{Linear, Lstm, Pipeline, Stage};
 //! # fn main() -> unrolled::Result<()> {
-//! # let path = std::path::Path::new("tests/goldens/torch-fixed-lstm-h16.safetensors");
+//! # let path = std::path::Path::new("tests/fixtures/torch-fixed-lstm-h16.safetensors");
 //! let file = TensorFile::load(path)?; // a PyTorch module with members `rnn`, an LSTM, and `head`, a Linear
 //! let cell: Lstm<1, 16> = file.cell("rnn", 0)?;
 //! let head: Linear<16, 1> = file.linear("head")?;
@@ -95,7 +95,7 @@ impl Stack<'_> {
         if layer >= self.layers {
             let expected = format!("a layer below {}, as given to TensorFile::stack", self.layers);
             let found = format!("layer {layer}");
-            return Err(Error::Tensor { tensor: self.module.to_owned(), found, expected });
+            return Err(Error::tensor(self.module, found, expected));
         }
         LayerTensors::read::<C>(self.file, self.module, layer)?.fill(self.module)
     }
@@ -140,10 +140,6 @@ impl LayerTensors {
 fn refused(module: &str, error: unrolled_kernels::fixed::Error) -> Error {
     match error {
         unrolled_kernels::fixed::Error::Isa(error) => Error::Isa(error),
-        other => Error::Tensor {
-            tensor: module.to_owned(),
-            found: other.to_string(),
-            expected: "the lengths of its shapes".to_owned(),
-        },
+        other => Error::tensor(module, other.to_string(), "the lengths of its shapes"),
     }
 }

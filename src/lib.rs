@@ -12,7 +12,7 @@
 //!    symbol. The model is never written to; the [`exec::State`] is a value of its own, to be saved, cloned and set.
 //! 4. [`train::Training`] goes forward, takes the softmax cross-entropy, goes backward through the T steps, clips, updates
 //!    (Adam, Adagrad, RMSProp, SGD) and packs the weights anew: one [`step`](train::Training::step). Those with an update
-//!    rule of their own take [`train::gradients`], those with vectors or a loss of their own [`rnn`], [`loss`] and [`optim`].
+//!    rule of their own take a [`network::Network`] and [`optim`], those with a loss of their own [`loss`].
 //!    [`train::evaluate`] gives loss and accuracy on a part of a text.
 //! 5. A [`checkpoint::Checkpoint`] is all of that as one safetensors file, which PyTorch can open and a run can continue
 //!    from, to the same bits as if it had never stopped.
@@ -28,18 +28,14 @@
 //! use unrolled::corpus::Corpus;
 //! use unrolled::sample::{Generator, Sampling};
 //! use unrolled::train::Training;
-//! use unrolled::{Cell, Settings, Unit};
+//! use unrolled::{ModelSettings, RunSettings, ScheduleSettings, Settings, Unit};
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(40), Unit::Char)?;
 //! let settings = Settings {
-//!     cell: Cell::Gru,
-//!     hidden: 32,
-//!     batch: 8,
-//!     steps: 12,
-//!     learning_rate: 2e-2,
-//!     max_steps: Some(60),
-//!     epochs: 100.0,
+//!     model: ModelSettings::gru(32),
+//!     schedule: ScheduleSettings::cosine(2e-2),
+//!     run: RunSettings { batch: 8, steps: 12, max_steps: Some(60), epochs: 100.0, ..RunSettings::default() },
 //!     ..Settings::default()
 //! };
 //! let mut training = Training::new(corpus, settings, None)?;
@@ -51,7 +47,7 @@
 //! assert!(evaluation.loss < 0.3 * first);
 //!
 //! let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
-//! let mut generator = Generator::new(training.model(), training.vocabulary(), sampling, 0)?;
+//! let mut generator = Generator::new(training.model().clone(), training.vocabulary(), sampling, 0)?;
 //! generator.prompt("the cat ")?;
 //! let ids: Vec<u32> = (0..10).map(|_| generator.next_id()).collect();
 //! assert_eq!(training.vocabulary().decode(&ids), "sat on the");
@@ -93,18 +89,19 @@ pub mod exec;
 pub mod fixed;
 pub mod loss;
 pub mod model;
+pub mod network;
 pub mod optim;
 mod parallel;
 mod phases;
 mod presets;
+mod progress;
 pub mod random;
-pub mod rnn;
 pub mod sample;
 pub mod schedule;
 mod settings;
 pub mod tensorflow;
 pub mod train;
 
-pub use error::{Error, Result};
+pub use error::{CheckpointError, Error, Result};
 pub use presets::Preset;
 pub use settings::*;

@@ -1,7 +1,7 @@
 //! How the parameters move: clipping, and the optimisers in TensorFlow 1's forms, for losses of one's own. (Training moves
 //! its parameters by the same rules.) Sees flat slices only: parameters `[N]`, their gradient, and moments parallel to them.
 //!
-//! | TensorFlow 1 | [`Settings`], under the names of the command line |
+//! | TensorFlow 1 | [`OptimizerSettings`], under the names of the command line |
 //! |---|---|
 //! | `GradientDescentOptimizer`, `MomentumOptimizer(use_nesterov)` | `optimizer = "sgd"`, `momentum`, `nesterov` |
 //! | `AdagradOptimizer(initial_accumulator_value)` | `"adagrad"`, `initial-accumulator` |
@@ -14,16 +14,17 @@
 //! The equations, and which of TensorFlow's kernels they are, stand at the head of `kernels/src/update.rs`.
 //!
 //! ```
-//! use unrolled::Settings;
+//! use unrolled::{ModelSettings, OptimizerSettings};
 //! use unrolled::loss::sparse_softmax_cross_entropy;
 //! use unrolled::model::Model;
 //! use unrolled::optim::Optimizer;
-//! use unrolled::rnn::{Layer, Rnn, Window};
+//! use unrolled::network::{Layer, Network, Window};
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! // One number a step comes in; the two outputs of the second layer are logits: was the number before it a one?
-//! let settings = Settings { learning_rate: 0.1, clip: 1.0, ..Settings::default() };
-//! let mut rnn = Rnn::new(Model::of_stack(&[Layer::lstm(8), Layer::gru(2)], 1, &settings)?, None)?;
+//! let stack = [Layer::lstm(8), Layer::gru(2)];
+//! let mut rnn = Network::new(Model::of_stack(&stack, 1, &ModelSettings::default(), 1)?, None)?;
+//! let settings = OptimizerSettings { clip: 1.0, ..OptimizerSettings::adam() };
 //! let mut optimizer = Optimizer::new(&settings, rnn.model().parameters().values.len(), None)?;
 //! let inputs = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0]; // T = 8, B = 1, E = 1
 //! let (targets, mut outputs) = ([0, 1, 0, 0, 1, 1, 1, 0], [0.0; 8 * 2]);
@@ -33,7 +34,7 @@
 //!     let loss = sparse_softmax_cross_entropy(&outputs, &targets)?.mean();
 //!     rnn.backward(&loss.gradient(&[1.0]), None)?;
 //!     let (parameters, gradient) = rnn.parameters_and_gradient();
-//!     optimizer.step(settings.learning_rate, gradient, parameters);
+//!     optimizer.step(0.1, gradient, parameters);
 //!     losses.push(loss.values[0]);
 //! }
 //! assert!(losses[99] < 0.5 * losses[0], "{losses:?}");
@@ -46,7 +47,7 @@ mod optimizer;
 pub use optimizer::Optimizer;
 
 use crate::parallel::Threads;
-use crate::{ClipMode, OptimizerKind, Settings};
+use crate::{ClipMode, OptimizerKind, OptimizerSettings};
 use unrolled_kernels::Isa;
 use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, sum_of_squares};
 
@@ -85,17 +86,17 @@ pub(crate) struct Step {
 }
 
 /// Name and starting value of each moment that the settings ask for.
-pub(crate) fn moments_of(settings: &Settings) -> Vec<(&'static str, f32)> {
+pub(crate) fn moments_of(settings: &OptimizerSettings) -> Vec<(&'static str, f32)> {
     let momentum = settings.momentum != 0.0;
     let accumulator = |default: f64| settings.initial_accumulator.unwrap_or(default) as f32;
-    let mut moments = match settings.optimizer {
+    let mut moments = match settings.kind {
         OptimizerKind::Sgd if momentum => vec![("momentum", 0.0)],
         OptimizerKind::Sgd => vec![],
         OptimizerKind::Adagrad => vec![("accumulator", accumulator(0.1))],
         OptimizerKind::Rmsprop => vec![("mean_square", accumulator(1.0))],
         OptimizerKind::Adam | OptimizerKind::Adamw => vec![("m", 0.0), ("v", 0.0)],
     };
-    if settings.optimizer == OptimizerKind::Rmsprop {
+    if settings.kind == OptimizerKind::Rmsprop {
         moments.extend(settings.centered.then_some(("mean_gradient", 0.0)));
         moments.extend(momentum.then_some(("momentum", 0.0)));
     }
@@ -104,7 +105,7 @@ pub(crate) fn moments_of(settings: &Settings) -> Vec<(&'static str, f32)> {
 
 impl UpdateRule {
     /// Moments for `len` parameters at their starting values.
-    pub(crate) fn new(settings: &Settings, len: usize) -> Self {
+    pub(crate) fn new(settings: &OptimizerSettings, len: usize) -> Self {
         let all_of = |_: &str, start| Ok::<_, std::convert::Infallible>(vec![start; len]);
         match Self::with_moments(settings, all_of) {
             Ok(rule) => rule,
@@ -114,17 +115,17 @@ impl UpdateRule {
 
     /// With the moments that `values` gives for the name and starting value of each.
     pub(crate) fn with_moments<E>(
-        settings: &Settings,
+        settings: &OptimizerSettings,
         mut values: impl FnMut(&str, f32) -> Result<Vec<f32>, E>,
     ) -> Result<Self, E> {
         let named = |(name, start): (&str, f32)| Ok((name.to_string(), values(name, start)?));
-        let epsilon = match settings.optimizer {
+        let epsilon = match settings.kind {
             OptimizerKind::Adam | OptimizerKind::Adamw => 1e-8,
             OptimizerKind::Rmsprop => 1e-10,
             OptimizerKind::Adagrad | OptimizerKind::Sgd => 0.0,
         };
         Ok(Self {
-            kind: settings.optimizer,
+            kind: settings.kind,
             beta1: settings.beta1,
             beta2: settings.beta2,
             epsilon: settings.epsilon.unwrap_or(epsilon),

@@ -1,32 +1,33 @@
-//! The only code that knows rayon: pools of stated sizes, and work that is halved until a piece is worth a thread. Nothing
-//! here makes a list of what is to be done, so that dividing work allocates nothing.
+//! Divides work among threads. No other module uses rayon. Work is halved until a piece is worth a
+//! thread, without a list of pieces, so dividing it allocates nothing.
 //!
-//! All models of a process share one pool for each number of threads, however many there are. A pool ends with its last
-//! user; the next one starts another. Several threads of the caller may run models on one pool at the same time: at most
-//! as many as it has threads are let in at once, and the others wait, for a thread of the pool that waits for a part of
-//! one window takes up another in the meantime, one above the other on its stack. A process that was forked has none of its
-//! parent's threads: models that it inherited run on the calling thread, new ones on a pool of its own.
+//! All models of a process share one pool for each number of threads. A pool ends with its last
+//! user, and the next user starts a new one. Several threads of the caller may run models on one
+//! pool at the same time. At most as many windows enter as the pool has threads, and the others
+//! wait: a pool thread that waits for a part of one window works on another window meanwhile, on
+//! top of its stack. A forked process has none of its parent's threads: models that it inherited
+//! run on the calling thread, new ones on a new pool.
 
 use crate::{Error, Result};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Below this many multiplications a loop is not worth waking a thread for.
+/// Number of multiplications up to which a loop is not worth waking a thread.
 const SMALL: usize = 400_000;
-/// More are a typing error, or gain nothing on a machine that has them.
+/// Largest number of threads. A larger one is a typing error, or gains nothing.
 const MOST: usize = 1024;
 
-/// Cores that this process may use.
+/// Returns the number of cores that this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Whether as many threads are started as were asked for. More than there are cores only take turns, which costs time; but
-/// they meet in orders that fewer never do, which is what tests want.
+/// Returns whether to start more threads than there are cores. They cost time, but run in more
+/// different orders, which tests need.
 fn oversubscribes() -> bool {
     std::env::var_os("UNROLLED_OVERSUBSCRIBE").is_some_and(|value| value == "1")
 }
 
-/// Threads to divide work among. Results do not depend on their number.
+/// The threads that share work. Results do not depend on their number.
 #[derive(Clone, Debug)]
 pub(crate) struct Threads {
     pool: Option<Arc<Pool>>,
@@ -37,18 +38,18 @@ pub(crate) struct Threads {
 #[derive(Debug)]
 struct Pool {
     threads: rayon::ThreadPool,
-    /// The process that started them: a fork has the memory of its parent, but none of its threads.
+    /// The process that started them. A fork has the memory of its parent, but not its threads.
     process: u32,
-    /// How many windows may still enter.
+    /// Number of windows that may still enter.
     free: Mutex<usize>,
     left: Condvar,
 }
 
-/// The pools of this process that have a user.
+/// The pools of this process with a user.
 static POOLS: Mutex<Vec<Weak<Pool>>> = Mutex::new(Vec::new());
 
 impl Pool {
-    /// The pool of that many threads.
+    /// Returns the pool of `count` threads.
     fn of(count: usize) -> Result<Arc<Self>, rayon::ThreadPoolBuildError> {
         let mut pools = locked(&POOLS);
         pools.retain(|pool| pool.strong_count() > 0);
@@ -70,26 +71,27 @@ impl Pool {
         self.threads.current_num_threads()
     }
 
-    /// Whether the calling thread is one of these.
+    /// Returns whether the calling thread belongs to this pool.
     fn is_at_work(&self) -> bool {
         self.threads.current_thread_index().is_some()
     }
 
-    /// Runs `f` on one of the threads; in a process that was forked, on the calling thread, with the same result.
+    /// Runs `f` on one of the threads. In a forked process it runs on the calling thread, with the
+    /// same result.
     fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
         if self.process != std::process::id() {
             return f();
         }
-        // A thread of a pool must not wait for its turn: those before it may wait for that very thread.
-        let _turn = rayon::current_thread_index().is_none().then(|| Turn::of(self));
+        // A pool thread must not wait to enter: the windows in the pool may wait for this thread.
+        let _entered = rayon::current_thread_index().is_none().then(|| EnteredWindow::of(self));
         self.threads.install(f)
     }
 }
 
-/// A window that has entered a pool; leaves when dropped, also by a panic.
-struct Turn<'p>(&'p Pool);
+/// A window that has entered a pool. It leaves when dropped, also by a panic.
+struct EnteredWindow<'p>(&'p Pool);
 
-impl<'p> Turn<'p> {
+impl<'p> EnteredWindow<'p> {
     fn of(pool: &'p Pool) -> Self {
         let free = pool.left.wait_while(locked(&pool.free), |free| *free == 0);
         *free.unwrap_or_else(PoisonError::into_inner) -= 1;
@@ -97,50 +99,59 @@ impl<'p> Turn<'p> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for EnteredWindow<'_> {
     fn drop(&mut self) {
         *locked(&self.0.free) += 1;
         self.0.left.notify_one();
     }
 }
 
-/// No panic leaves the counts and lists here half written.
+/// Locks a mutex, poisoned or not: no panic leaves these counts and lists half written.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Threads {
-    /// Work divided by `count`, or by the number of cores; on no more threads than there are cores, unless tests want them.
+    /// Divides work into `count` parts, or as many as there are cores. It starts at most one thread
+    /// per core, except in tests that ask for more.
     pub(crate) fn new(count: Option<usize>) -> Result<Self> {
         let count = Self::resolve(count)?;
         Self::start(count, if oversubscribes() { count } else { count.min(cores()) })
     }
 
+    /// The calling thread alone.
+    pub(crate) fn calling() -> Self {
+        Self { pool: None, count: 1 }
+    }
+
     fn start(count: usize, started: usize) -> Result<Self> {
-        let pool = (count > 1).then(|| Pool::of(started)).transpose().map_err(|error| Error::Setting {
-            name: "threads",
-            found: count.to_string(),
-            expected: format!("a number that the system can start ({error})"),
+        let pool = (count > 1).then(|| Pool::of(started)).transpose().map_err(|error| {
+            Error::setting(
+                "threads",
+                count,
+                format!("the system cannot start so many threads ({error}); give a lower number"),
+            )
         })?;
         Ok(Self { pool, count })
     }
 
-    /// How many threads `count` asks for.
+    /// Checks `count`; `None` stands for the number of cores.
     pub(crate) fn resolve(count: Option<usize>) -> Result<usize> {
         let count = count.unwrap_or(cores().min(MOST));
         if count == 0 || count > MOST {
-            let expected = "a number of threads from 1 to 1024".into();
-            return Err(Error::Setting { name: "threads", found: count.to_string(), expected });
+            let expected = "give a number from 1 to 1024";
+            return Err(Error::setting("threads", count, expected));
         }
         Ok(count)
     }
 
-    /// How many.
+    /// The number of threads.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// How many threads divide what is called here: all of them where `enter` has brought them to work, else one.
+    /// Returns the number of threads that share the work of the caller: all of them inside `enter`,
+    /// otherwise one.
     pub(crate) fn at_work(&self) -> usize {
         match &self.pool {
             Some(pool) if pool.is_at_work() => pool.size(),
@@ -148,8 +159,9 @@ impl Threads {
         }
     }
 
-    /// Runs `f` on one of the threads when `work`, in multiplications, is worth waking them for: what it divides (`join`,
-    /// `each`) then goes to all of them without waking them again. Elsewhere `f` runs on the calling thread alone.
+    /// Runs `f` on one of the threads if `work`, in multiplications, is worth waking them. `join`
+    /// and `each` inside `f` then use all threads without waking them again. Otherwise `f` runs on
+    /// the calling thread.
     pub(crate) fn enter<R: Send>(&self, work: usize, f: impl FnOnce() -> R + Send) -> R {
         match &self.pool {
             Some(pool) if work > SMALL && pool.is_at_work() => f(),
@@ -158,7 +170,7 @@ impl Threads {
         }
     }
 
-    /// Both, at the same time where `enter` has brought more than one thread to work.
+    /// Runs both functions, at the same time inside `enter`.
     pub(crate) fn join(&self, a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
         if self.at_work() > 1 {
             rayon::join(a, b);
@@ -168,7 +180,7 @@ impl Threads {
         }
     }
 
-    /// Calls `f` on every item, as `join` does.
+    /// Calls `f` on every item, in parallel as in `join`.
     pub(crate) fn each<T: Send>(&self, items: &mut [T], f: &(impl Fn(&mut T) + Sync)) {
         match items {
             [] => {}
@@ -180,7 +192,8 @@ impl Threads {
         }
     }
 
-    /// Calls `f` with the number and the values of every `size` values, as `join` does.
+    /// Calls `f` with the index and the values of every chunk of `size` values, in parallel as in
+    /// `join`.
     pub(crate) fn chunks<T: Send>(
         &self,
         values: &mut [T],
@@ -212,7 +225,7 @@ impl Threads {
         );
     }
 
-    /// Into how many parts to divide `rows` rows that together take `work` multiplications.
+    /// Returns the number of parts for `rows` rows that take `work` multiplications in all.
     pub(crate) fn parts(&self, rows: usize, work: usize) -> usize {
         if work > SMALL { self.count.min(rows).max(1) } else { 1 }
     }
@@ -223,20 +236,20 @@ mod tests {
     use super::*;
     use std::sync::Barrier;
 
-    /// What waits for sixteen threads at once ends only where there are as many.
+    /// The barrier opens only when sixteen threads wait at once.
     #[test]
     fn sixteen_threads_work_at_the_same_time_on_any_machine() {
         let (threads, all) = (Threads::start(16, 16).unwrap(), Barrier::new(16));
         threads.enter(SMALL + 1, || threads.each(&mut [(); 16], &|()| _ = all.wait()));
     }
 
-    /// Tests run side by side: each has a number of threads of its own, and so a pool of its own.
+    /// Tests run in parallel: each uses another number of threads, and so another pool.
     fn pool(threads: &Threads) -> &Arc<Pool> {
         threads.pool.as_ref().unwrap()
     }
 
     #[test]
-    fn users_of_as_many_threads_share_a_pool_that_ends_with_the_last() {
+    fn users_of_the_same_number_of_threads_share_a_pool_until_the_last_ends() {
         let (one, two, other) = (Threads::start(5, 5), Threads::start(5, 5), Threads::start(6, 6));
         let (one, two, other) = (one.unwrap(), two.unwrap(), other.unwrap());
         assert!(Arc::ptr_eq(pool(&one), pool(&two)) && !Arc::ptr_eq(pool(&one), pool(&other)));
@@ -248,7 +261,7 @@ mod tests {
         Threads::start(5, 5).unwrap().enter(SMALL + 1, || ());
     }
 
-    /// Its parent's pools have no threads there: what entered them would wait for ever.
+    /// The parent's pools have no threads in the child: work in them would wait forever.
     #[test]
     fn a_forked_process_uses_no_pool_of_its_parent() {
         let mut inherited = Pool::start(7).unwrap();
@@ -265,7 +278,7 @@ mod tests {
         assert_eq!((ran_on, items), (std::thread::current().id(), [2, 3, 4]));
     }
 
-    /// Many more callers than threads, each with work that is divided: all come to an end, and none is mixed up.
+    /// Many more callers than threads, each with divided work: all finish, with their own results.
     #[test]
     fn many_callers_share_one_pool() {
         let threads = Threads::start(11, 11).unwrap();
@@ -287,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn pools_nest_and_a_panic_frees_its_place() {
+    fn pools_nest_and_a_panic_lets_others_enter() {
         let (outer, inner) = (Threads::start(9, 9).unwrap(), Threads::start(10, 10).unwrap());
         let run = || outer.enter(SMALL + 1, || inner.enter(SMALL + 1, || outer.enter(SMALL + 1, || 7)));
         std::thread::scope(|scope| {
@@ -299,9 +312,9 @@ mod tests {
         assert_eq!(*locked(&pool(&outer).free), 9);
     }
 
-    /// The last user may go within the pool itself, which then must not wait for its own thread.
+    /// The last user may be dropped on a thread of the pool, which must not wait for itself.
     #[test]
-    fn the_last_user_may_go_on_a_thread_of_the_pool() {
+    fn the_last_user_may_be_dropped_on_a_thread_of_the_pool() {
         let threads = Threads::start(8, 8).unwrap();
         let weak = Arc::downgrade(pool(&threads));
         let held = Mutex::new(Some(threads.clone()));

@@ -1,9 +1,10 @@
-//! Where the time of a training step goes. Off unless a benchmark turns it on; then each timed place costs two looks at the
-//! clock, and otherwise one branch.
+//! Clocks for the phases of a training step. They are off unless a benchmark turns them on. A phase
+//! costs two clock reads if they are on, and one branch otherwise.
 //!
-//! What is timed is work that runs on one thread from its start to its end, so that nothing is counted twice. Where n threads
-//! divide a section of the step, a phase's time is the mean over the n threads of what each spent in it, and what the section
-//! takes beyond that is waiting: the times of all phases and the waiting then add up to the time on the wall.
+//! A clock measures work that runs on one thread from start to end, so that nothing is counted
+//! twice. If n threads divide a section of the step, a phase's time is the mean of the n threads'
+//! times, and the rest of the section's time is waiting. All phases and the waiting add up to the
+//! wall time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,36 +13,36 @@ use std::time::Instant;
 /// A part of a training step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Reading the next window from the text.
+    /// Reads the next window from the corpus.
     Fill,
-    /// Packing the weights.
+    /// Packs the weights.
     Pack,
-    /// The input table, or the vectors that the first layer reads.
+    /// Computes the input table, or the vectors that the first layer reads.
     Input,
-    /// A layer forward.
+    /// The forward pass of a layer.
     Forward(usize),
-    /// The logits.
+    /// Computes the logits.
     Head,
-    /// Losses, and the logits' gradients.
+    /// Computes the losses, and the gradients of the logits.
     Loss,
-    /// The gradient of what the head reads.
+    /// The gradient of the head's input.
     HeadBackward,
-    /// A layer's deltas, and the gradient of what it reads.
+    /// The backward pass of a layer: its deltas, and the gradient of its input.
     Backward(usize),
     /// The weight gradients of a layer.
     Gradient(usize),
     /// The weight gradient of the head.
     HeadGradient,
-    /// The gradients of the input table, and of what it was made of.
+    /// The gradients of the input table, and of the weights that it is computed from.
     InputGradient,
-    /// The gradient's norm.
+    /// The norm of the gradient.
     Norm,
     /// The optimizer's update.
     Update,
 }
 
 impl Phase {
-    /// Every phase of a model, in the order of a step.
+    /// Returns all phases of a model, in the order of a step.
     pub(crate) fn all(layers: usize) -> impl Iterator<Item = Self> {
         let before = [Self::Fill, Self::Pack, Self::Input].into_iter();
         let forward = (0..layers).map(Self::Forward);
@@ -52,7 +53,7 @@ impl Phase {
         before.chain(forward).chain(head).chain(backward).chain(gradients).chain(after)
     }
 
-    /// Its clock: ten without a layer, then three for each layer.
+    /// Returns the index of its clock: ten without a layer, then three for each layer.
     fn index(self) -> usize {
         match self {
             Self::Fill => 0,
@@ -72,7 +73,7 @@ impl Phase {
     }
 }
 
-/// The clocks of a model's training step; without any by default.
+/// The clocks of a model's training step. The default has none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Phases(Option<Arc<Clocks>>);
 
@@ -81,43 +82,43 @@ struct Clocks {
     /// Nanoseconds of each phase.
     spent: Vec<AtomicU64>,
     waited: AtomicU64,
-    /// Threads that divide the section at hand; 1 outside.
+    /// Number of threads that divide the current section; 1 outside of one.
     threads: AtomicU64,
-    /// Nanoseconds of all phases in the section at hand.
+    /// Nanoseconds of all phases in the current section.
     within: AtomicU64,
 }
 
-/// One phase's clock.
+/// The clock of a phase.
 #[derive(Clone, Copy)]
 pub(crate) struct Clock<'a>(Option<&'a Clocks>, Phase);
 
-/// A clock that runs until this is dropped.
+/// A running clock. It stops when dropped.
 #[must_use = "a clock stops when it is dropped"]
 pub(crate) struct Running<'a>(Option<(&'a Clocks, Phase, Instant)>);
 
-/// A section that threads divide, until this is dropped.
+/// A section that threads divide. It ends when dropped.
 #[must_use = "a section ends when it is dropped"]
 pub(crate) struct Section<'a>(Option<(&'a Clocks, Instant)>);
 
 impl Phases {
-    /// Clocks for a model of that many layers.
+    /// Creates the clocks of a model with `layers` layers.
     pub(crate) fn new(layers: usize) -> Self {
         let spent = (0..10 + 3 * layers).map(|_| AtomicU64::new(0)).collect();
         let [waited, within] = [0; 2].map(AtomicU64::new);
         Self(Some(Arc::new(Clocks { spent, waited, threads: AtomicU64::new(1), within })))
     }
 
-    /// The clock of `phase`.
+    /// Returns the clock of `phase`.
     pub(crate) fn of(&self, phase: Phase) -> Clock<'_> {
         Clock(self.0.as_deref(), phase)
     }
 
-    /// Starts the clock of `phase`. What runs until it stops must not be divided among threads.
+    /// Starts the clock of `phase`. The measured work must not be divided among threads.
     pub(crate) fn time(&self, phase: Phase) -> Running<'_> {
         self.of(phase).start()
     }
 
-    /// Begins a section that so many threads divide, unless one has begun already.
+    /// Begins a section that `threads` threads divide, unless a section is open already.
     pub(crate) fn section(&self, threads: usize) -> Section<'_> {
         let clocks = self.0.as_deref().filter(|clocks| threads > 1 && clocks.threads.load(Relaxed) == 1);
         Section(clocks.map(|clocks| {
@@ -127,12 +128,12 @@ impl Phases {
         }))
     }
 
-    /// Nanoseconds of `phase` since they were last cleared.
+    /// Returns the nanoseconds of `phase` since the last `clear`.
     pub(crate) fn spent(&self, phase: Phase) -> u64 {
         self.0.as_ref().map_or(0, |clocks| clocks.spent[phase.index()].load(Relaxed))
     }
 
-    /// Nanoseconds for which threads waited, in the mean.
+    /// Returns the mean nanoseconds that a thread waited.
     pub(crate) fn waited(&self) -> u64 {
         self.0.as_ref().map_or(0, |clocks| clocks.waited.load(Relaxed))
     }
@@ -146,7 +147,7 @@ impl Phases {
 }
 
 impl<'a> Clock<'a> {
-    /// Starts it.
+    /// Starts the clock.
     pub(crate) fn start(self) -> Running<'a> {
         Running(self.0.map(|clocks| (clocks, self.1, Instant::now())))
     }
@@ -197,9 +198,10 @@ mod tests {
         assert_eq!((phases.spent(Phase::Forward(7)), phases.waited()), (0, 0));
     }
 
-    /// Of two threads one works and the other waits: half of the work in the mean, and as much waiting.
+    /// One of two threads works and the other waits: the means are half of the work, and as much
+    /// waiting.
     #[test]
-    fn work_and_waiting_add_up_to_the_wall() {
+    fn work_and_waiting_add_up_to_the_wall_time() {
         let (phases, start) = (Phases::new(1), Instant::now());
         let section = phases.section(2);
         drop(phases.section(3));
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_a_section_all_time_counts() {
+    fn outside_a_section_all_time_counts_as_work() {
         let phases = Phases::new(1);
         drop(phases.section(1));
         let clock = phases.time(Phase::Norm);

@@ -1,8 +1,8 @@
 //! Published settings by name, so that a run can be compared with the program it is modelled on.
 
 use crate::{
-    Activation, Bias, Cell, ClipMode, ForgetBiasAt, Init, InputKind, OptimizerKind, Reduction, Schedule,
-    Settings, Windows,
+    Activation, Bias, Cell, ClipMode, DataSettings, ForgetBiasAt, Init, InputKind, ModelSettings,
+    OptimizerKind, OptimizerSettings, Reduction, RunSettings, Schedule, ScheduleSettings, Settings, Windows,
 };
 
 /// A named set of [`Settings`].
@@ -41,7 +41,7 @@ impl Settings {
     ///
     /// ```
     /// let settings = unrolled::Settings::preset("char-rnn").expect("a preset of this crate");
-    /// assert_eq!((settings.layers, settings.hidden), (2, 128));
+    /// assert_eq!((settings.model.layers, settings.model.hidden), (2, 128));
     /// ```
     pub fn preset(name: &str) -> Option<Self> {
         Preset::find(name).map(|preset| preset.settings)
@@ -60,7 +60,15 @@ fn standard() -> Preset {
 
 /// A rate that never moves, and no clipping: what a bare TensorFlow 1 optimiser does.
 fn plain() -> Settings {
-    Settings { schedule: Schedule::Constant, warmup_steps: 0, clip: 0.0, ..Settings::default() }
+    Settings {
+        optimizer: OptimizerSettings { clip: 0.0, ..OptimizerSettings::default() },
+        schedule: ScheduleSettings {
+            kind: Schedule::Constant,
+            warmup_steps: 0,
+            ..ScheduleSettings::default()
+        },
+        ..Settings::default()
+    }
 }
 
 fn lecture() -> Preset {
@@ -70,18 +78,22 @@ fn lecture() -> Preset {
         source: "the lecture's slides, in TensorFlow 1: BasicRNNCell, static_rnn, AdagradOptimizer(1e-4)",
         deviations: "TensorFlow draws the input and recurrent weights as one matrix, here each has its own Glorot range.",
         settings: Settings {
-            cell: Cell::Rnn,
-            activation: Activation::Tanh,
-            bias: Bias::Single,
-            init: Init::Glorot,
-            hidden: 100,
-            input: InputKind::OneHot,
-            batch: 200,
-            steps: 5,
-            windows: Windows::Sliding,
-            optimizer: OptimizerKind::Adagrad,
-            learning_rate: 1e-4,
-            initial_accumulator: Some(0.1),
+            model: ModelSettings {
+                cell: Cell::Rnn,
+                activation: Activation::Tanh,
+                bias: Bias::Single,
+                init: Init::Glorot,
+                hidden: 100,
+                input: InputKind::OneHot,
+                ..plain().model
+            },
+            optimizer: OptimizerSettings {
+                kind: OptimizerKind::Adagrad,
+                initial_accumulator: Some(0.1),
+                ..plain().optimizer
+            },
+            schedule: ScheduleSettings { learning_rate: 1e-4, ..plain().schedule },
+            run: RunSettings { batch: 200, steps: 5, windows: Windows::Sliding, ..plain().run },
             ..plain()
         },
     }
@@ -95,21 +107,22 @@ fn lecture_deep() -> Preset {
         deviations: "TensorFlow draws all gates of a layer as one matrix, here each gate has its own Glorot range; \
                      its embedding starts from a uniform distribution of its own.",
         settings: Settings {
-            cell: Cell::Lstm,
-            forget_bias: 1.0,
-            forget_bias_at: ForgetBiasAt::RunTime,
-            bias: Bias::Single,
-            init: Init::Glorot,
-            hidden: 100,
-            layers: 3,
-            input: InputKind::Embedding,
-            embedding: Some(100),
-            batch: 200,
-            steps: 5,
-            windows: Windows::Stream,
-            optimizer: OptimizerKind::Adam,
-            learning_rate: 1e-3,
-            dropout: 0.2,
+            model: ModelSettings {
+                cell: Cell::Lstm,
+                forget_bias: 1.0,
+                forget_bias_at: ForgetBiasAt::RunTime,
+                bias: Bias::Single,
+                init: Init::Glorot,
+                hidden: 100,
+                layers: 3,
+                input: InputKind::Embedding,
+                embedding: Some(100),
+                dropout: 0.2,
+                ..plain().model
+            },
+            optimizer: OptimizerSettings { kind: OptimizerKind::Adam, ..plain().optimizer },
+            schedule: ScheduleSettings { learning_rate: 1e-3, ..plain().schedule },
+            run: RunSettings { batch: 200, steps: 5, windows: Windows::Stream, ..plain().run },
             ..plain()
         },
     }
@@ -122,26 +135,34 @@ fn min_char_rnn() -> Preset {
         source: "Andrej Karpathy, min-char-rnn.py (2015)",
         deviations: "The original trains until it is stopped; here the horizon is one epoch unless a flag says more.",
         settings: Settings {
-            cell: Cell::Rnn,
-            activation: Activation::Tanh,
-            bias: Bias::Single,
-            init: Init::Normal,
-            init_scale: Some(0.01),
-            hidden: 100,
-            input: InputKind::OneHot,
-            batch: 1,
-            steps: 25,
-            windows: Windows::Stream,
-            optimizer: OptimizerKind::Adagrad,
-            learning_rate: 0.1,
-            // The original divides by sqrt(memory + 1e-8): the same as a memory that starts there.
-            initial_accumulator: Some(1e-8),
-            epsilon: Some(0.0),
-            loss_reduction: Reduction::SumSteps,
-            clip: 5.0,
-            clip_mode: ClipMode::Value,
-            val_fraction: 0.0,
-            ..plain()
+            model: ModelSettings {
+                cell: Cell::Rnn,
+                activation: Activation::Tanh,
+                bias: Bias::Single,
+                init: Init::Normal,
+                init_scale: Some(0.01),
+                hidden: 100,
+                input: InputKind::OneHot,
+                ..plain().model
+            },
+            optimizer: OptimizerSettings {
+                kind: OptimizerKind::Adagrad, // The original divides by sqrt(memory + 1e-8): the same as a memory that starts there.
+
+                initial_accumulator: Some(1e-8),
+                epsilon: Some(0.0),
+                clip: 5.0,
+                clip_mode: ClipMode::Value,
+                ..plain().optimizer
+            },
+            schedule: ScheduleSettings { learning_rate: 0.1, ..plain().schedule },
+            data: DataSettings { val_fraction: 0.0, ..plain().data },
+            run: RunSettings {
+                batch: 1,
+                steps: 25,
+                windows: Windows::Stream,
+                loss_reduction: Reduction::SumSteps,
+                ..plain().run
+            },
         },
     }
 }
@@ -156,33 +177,44 @@ fn char_rnn() -> Preset {
                      epsilon of 1e-8 outside the root is 1e-16 inside it; the \
                      forget bias is added to the uniform draw instead of replacing it.",
         settings: Settings {
-            cell: Cell::Lstm,
-            forget_bias: 1.0,
-            bias: Bias::Single,
-            init: Init::Uniform,
-            init_scale: Some(0.08),
-            hidden: 128,
-            layers: 2,
-            input: InputKind::OneHot,
-            batch: 50,
-            steps: 50,
-            windows: Windows::Stream,
-            epochs: 50.0,
-            optimizer: OptimizerKind::Rmsprop,
-            learning_rate: 2e-3,
-            decay: 0.95,
-            initial_accumulator: Some(0.0),
-            epsilon: Some(1e-16),
-            schedule: Schedule::EpochDecay,
-            epoch_decay: 0.97,
-            epoch_decay_after: 10,
-            epoch_decay_every: 1,
-            warmup_steps: 0,
-            loss_reduction: Reduction::SumSteps,
-            clip: 5.0,
-            clip_mode: ClipMode::Value,
-            val_fraction: 0.05,
-            ..Settings::default()
+            model: ModelSettings {
+                cell: Cell::Lstm,
+                forget_bias: 1.0,
+                bias: Bias::Single,
+                init: Init::Uniform,
+                init_scale: Some(0.08),
+                hidden: 128,
+                layers: 2,
+                input: InputKind::OneHot,
+                ..ModelSettings::default()
+            },
+            optimizer: OptimizerSettings {
+                kind: OptimizerKind::Rmsprop,
+                decay: 0.95,
+                initial_accumulator: Some(0.0),
+                epsilon: Some(1e-16),
+                clip: 5.0,
+                clip_mode: ClipMode::Value,
+                ..OptimizerSettings::default()
+            },
+            schedule: ScheduleSettings {
+                learning_rate: 2e-3,
+                kind: Schedule::EpochDecay,
+                epoch_decay: 0.97,
+                epoch_decay_after: 10,
+                epoch_decay_every: 1,
+                warmup_steps: 0,
+                ..ScheduleSettings::default()
+            },
+            data: DataSettings { val_fraction: 0.05, ..DataSettings::default() },
+            run: RunSettings {
+                batch: 50,
+                steps: 50,
+                windows: Windows::Stream,
+                epochs: 50.0,
+                loss_reduction: Reduction::SumSteps,
+                ..RunSettings::default()
+            },
         },
     }
 }
@@ -196,32 +228,42 @@ fn torch_rnn() -> Preset {
                      layer 1/sqrt(256), the embedding 1, and the head a uniform distribution. The original also clears \
                      Adam's moments whenever it halves the rate.",
         settings: Settings {
-            cell: Cell::Lstm,
-            forget_bias: 1.0,
-            bias: Bias::Single,
-            init: Init::Normal,
-            init_scale: Some(0.0722),
-            hidden: 128,
-            layers: 2,
-            input: InputKind::Embedding,
-            embedding: Some(64),
-            batch: 50,
-            steps: 50,
-            windows: Windows::Stream,
-            epochs: 50.0,
-            optimizer: OptimizerKind::Adam,
-            learning_rate: 2e-3,
-            schedule: Schedule::EpochDecay,
-            epoch_decay: 0.5,
-            // The original first halves the rate when epoch 5 begins, so four epochs run at the full one.
-            epoch_decay_after: 4,
-            epoch_decay_every: 5,
-            warmup_steps: 0,
-            clip: 5.0,
-            clip_mode: ClipMode::Value,
-            val_fraction: 0.1,
-            test_fraction: 0.1,
-            ..Settings::default()
+            model: ModelSettings {
+                cell: Cell::Lstm,
+                forget_bias: 1.0,
+                bias: Bias::Single,
+                init: Init::Normal,
+                init_scale: Some(0.0722),
+                hidden: 128,
+                layers: 2,
+                input: InputKind::Embedding,
+                embedding: Some(64),
+                ..ModelSettings::default()
+            },
+            optimizer: OptimizerSettings {
+                kind: OptimizerKind::Adam,
+                clip: 5.0,
+                clip_mode: ClipMode::Value,
+                ..OptimizerSettings::default()
+            },
+            schedule: ScheduleSettings {
+                learning_rate: 2e-3,
+                kind: Schedule::EpochDecay,
+                epoch_decay: 0.5, // The original first halves the rate when epoch 5 begins, so four epochs run at the full one.
+
+                epoch_decay_after: 4,
+                epoch_decay_every: 5,
+                warmup_steps: 0,
+                ..ScheduleSettings::default()
+            },
+            data: DataSettings { val_fraction: 0.1, test_fraction: 0.1, ..DataSettings::default() },
+            run: RunSettings {
+                batch: 50,
+                steps: 50,
+                windows: Windows::Stream,
+                epochs: 50.0,
+                ..RunSettings::default()
+            },
         },
     }
 }
@@ -241,8 +283,8 @@ mod tests {
     #[test]
     fn only_the_default_warms_up() {
         for preset in Preset::all().iter().skip(1) {
-            assert_eq!(preset.settings.warmup_steps, 0, "{}", preset.name);
-            assert_ne!(preset.settings.schedule, Schedule::Cosine, "{}", preset.name);
+            assert_eq!(preset.settings.schedule.warmup_steps, 0, "{}", preset.name);
+            assert_ne!(preset.settings.schedule.kind, Schedule::Cosine, "{}", preset.name);
         }
     }
 

@@ -7,10 +7,12 @@
 use crate::{
     Error, Result, Unknown,
     corpus::Vocabulary,
+    error::require,
     exec::Stream,
     model::Model,
     random::{Draws, Purpose},
 };
+use std::sync::Arc;
 
 /// How the next symbol is drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,24 +67,14 @@ impl Sampling {
     /// Checks every value.
     ///
     /// # Errors
-    /// [`Error::Setting`] names the value that cannot work.
+    /// [`Error::Setting`] names the value that is invalid.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |name, found: String, expected: &str| {
-            Err(Error::Setting { name, found, expected: expected.to_owned() })
-        };
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            let expected = "give a number above 0, or 0 for the likeliest symbol";
-            return refuse("temperature", self.temperature.to_string(), expected);
-        }
-        if self.top_k == Some(0) {
-            return refuse("top-k", "0".to_owned(), "give a whole number of at least 1");
-        }
-        match self.top_p {
-            Some(share) if !(share > 0.0 && share <= 1.0) => {
-                refuse("top-p", share.to_string(), "give a probability above 0 and at most 1")
-            }
-            _ => Ok(()),
-        }
+        let is_temperature = self.temperature >= 0.0 && self.temperature.is_finite();
+        let expected = "give a number above 0, or 0 for the likeliest symbol";
+        require(is_temperature, "temperature", self.temperature, expected)?;
+        require(self.top_k != Some(0), "top-k", 0, "give a whole number of at least 1")?;
+        let share = self.top_p.unwrap_or(1.0);
+        require(share > 0.0 && share <= 1.0, "top-p", share, "give a probability above 0 and at most 1")
     }
 
     /// Draws symbol number `index` of the first sequence from its logits `[V]`.
@@ -156,7 +148,7 @@ fn pick(candidates: &[Candidate], target: f64) -> Option<u32> {
 /// Writes a text symbol by symbol: each is drawn from the model's logits and fed back to it.
 #[derive(Debug)]
 pub struct Generator<'m> {
-    stream: Stream<'m>,
+    stream: Stream,
     vocabulary: &'m Vocabulary,
     sampling: Sampling,
     place: Place,
@@ -169,19 +161,21 @@ impl<'m> Generator<'m> {
     /// A text from the zero state. `sequence` numbers the texts that share a seed: each draws differently.
     ///
     /// # Errors
-    /// A sampling that cannot work, or a vocabulary of another size than the model's.
+    /// A sampling that is invalid, or a vocabulary of another size than the model's.
     pub fn new(
-        model: &'m Model,
+        model: impl Into<Arc<Model>>,
         vocabulary: &'m Vocabulary,
         sampling: Sampling,
         sequence: u64,
     ) -> Result<Self> {
         sampling.validate()?;
+        let model = model.into();
         let symbols = model.config().vocabulary;
+        model.config().check_predicts_symbols()?;
         if vocabulary.len() != symbols {
             let expected =
                 format!("the model was built for {symbols} symbols; take the vocabulary of its checkpoint");
-            return Err(Error::Setting { name: "vocabulary", found: vocabulary.len().to_string(), expected });
+            return Err(Error::setting("vocabulary", vocabulary.len(), expected));
         }
         let place = Place { sequence, index: 0 };
         let stream = Stream::new(model)?;
@@ -201,7 +195,7 @@ impl<'m> Generator<'m> {
     pub fn prompt_as(&mut self, text: &str, unknown: Unknown) -> Result<()> {
         for id in self.vocabulary.encode_as(text, unknown)? {
             if let Some(before) = self.pending.replace(id) {
-                self.stream.step(before);
+                self.stream.step(&before)?;
             }
         }
         Ok(())
@@ -210,7 +204,7 @@ impl<'m> Generator<'m> {
     /// Draws the next symbol.
     pub fn next_id(&mut self) -> u32 {
         let before = self.pending.unwrap_or_else(|| self.start());
-        let logits = self.stream.step(before);
+        let logits = self.stream.step(&before).expect("ids of the model's own vocabulary");
         let id = self.sampling.draw_at(logits, self.place, &mut self.scratch);
         self.place.index += 1;
         self.pending = Some(id);
@@ -226,7 +220,7 @@ impl<'m> Generator<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cell, Settings};
+    use crate::{Cell, ModelSettings, Settings};
 
     fn sampling() -> Sampling {
         Sampling::default()
@@ -335,12 +329,12 @@ mod tests {
         Sampling { temperature: 0.0, top_k: Some(1), top_p: Some(1.0), ..sampling() }.validate().unwrap();
         for temperature in [-1.0, f32::NAN, f32::INFINITY] {
             let text = refused(Sampling { temperature, ..sampling() });
-            assert!(text.starts_with(&format!("temperature = {temperature} cannot work: give")), "{text}");
+            assert!(text.starts_with(&format!("temperature = {temperature} is invalid: give")), "{text}");
         }
-        assert!(refused(Sampling { top_k: Some(0), ..sampling() }).starts_with("top-k = 0 cannot work"));
+        assert!(refused(Sampling { top_k: Some(0), ..sampling() }).starts_with("top-k = 0 is invalid"));
         for top_p in [0.0, -0.5, 1.1, f32::NAN] {
             let text = refused(Sampling { top_p: Some(top_p), ..sampling() });
-            assert!(text.starts_with(&format!("top-p = {top_p} cannot work")), "{text}");
+            assert!(text.starts_with(&format!("top-p = {top_p} is invalid")), "{text}");
         }
     }
 
@@ -349,8 +343,16 @@ mod tests {
     }
 
     fn model() -> Model {
-        let settings = Settings { cell: Cell::Lstm, hidden: 8, init_scale: Some(0.5), ..Settings::default() };
-        Model::new(&settings, 4).unwrap()
+        let settings = Settings {
+            model: ModelSettings {
+                cell: Cell::Lstm,
+                hidden: 8,
+                init_scale: Some(0.5),
+                ..ModelSettings::default()
+            },
+            ..Settings::default()
+        };
+        Model::new(&settings.model, 4, settings.run.seed).unwrap()
     }
 
     fn text(generator: &mut Generator, length: usize) -> Vec<u32> {
@@ -360,9 +362,9 @@ mod tests {
     #[test]
     fn a_vocabulary_of_another_model_is_refused() {
         let (model, words) = (model(), Vocabulary::from_json(r#"["a"]"#).unwrap());
-        let refused = Generator::new(&model, &words, sampling(), 0).unwrap_err().to_string();
+        let refused = Generator::new(model.clone(), &words, sampling(), 0).unwrap_err().to_string();
         assert!(
-            refused.contains("vocabulary = 1 cannot work: the model was built for 4 symbols"),
+            refused.contains("vocabulary = 1 is invalid: the model was built for 4 symbols"),
             "{refused}"
         );
     }
@@ -370,7 +372,8 @@ mod tests {
     #[test]
     fn sequences_differ_and_repeat() {
         let (model, words) = (model(), words());
-        let write = |sequence| text(&mut Generator::new(&model, &words, sampling(), sequence).unwrap(), 30);
+        let write =
+            |sequence| text(&mut Generator::new(model.clone(), &words, sampling(), sequence).unwrap(), 30);
         assert_eq!(write(0), write(0));
         assert_ne!(write(0), write(1));
     }
@@ -379,7 +382,7 @@ mod tests {
     fn no_prompt_is_a_newline_and_prompts_may_come_in_parts() {
         let (model, words) = (model(), words());
         let write = |prompts: &[&str]| {
-            let mut generator = Generator::new(&model, &words, sampling(), 3).unwrap();
+            let mut generator = Generator::new(model.clone(), &words, sampling(), 3).unwrap();
             prompts.iter().for_each(|prompt| generator.prompt(prompt).unwrap());
             (text(&mut generator, 2), generator.stream.state())
         };
@@ -391,9 +394,9 @@ mod tests {
     #[test]
     fn an_unknown_symbol_in_a_prompt_feeds_nothing() {
         let (model, words) = (model(), words());
-        let mut generator = Generator::new(&model, &words, sampling(), 0).unwrap();
+        let mut generator = Generator::new(model.clone(), &words, sampling(), 0).unwrap();
         assert!(generator.prompt("ab?").unwrap_err().to_string().contains('?'));
-        let mut untouched = Generator::new(&model, &words, sampling(), 0).unwrap();
+        let mut untouched = Generator::new(model.clone(), &words, sampling(), 0).unwrap();
         assert_eq!(text(&mut generator, 10), text(&mut untouched, 10));
     }
 }

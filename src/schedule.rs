@@ -2,7 +2,7 @@
 //!
 //! Cosines and powers come from `libm`, which gives the same bits on every platform.
 
-use crate::{Schedule, Settings};
+use crate::{Schedule, ScheduleSettings};
 use std::f64::consts::PI;
 
 /// The learning rate of optimiser step `step`, counted from 0, in a run of `total_steps` steps with
@@ -14,8 +14,8 @@ use std::f64::consts::PI;
 ///   is not longer than its warm-up rises over its first tenth.
 /// - `epoch-decay`: one factor `epoch-decay` at the end of epoch `epoch-decay-after`, and one more each
 ///   `epoch-decay-every` epochs from there on.
-pub fn learning_rate(settings: &Settings, step: u64, total_steps: u64, steps_per_epoch: u64) -> f64 {
-    let factor = match settings.schedule {
+pub fn learning_rate(settings: &ScheduleSettings, step: u64, total_steps: u64, steps_per_epoch: u64) -> f64 {
+    let factor = match settings.kind {
         Schedule::Constant => 1.0,
         Schedule::Cosine => warmup(settings, step, total_steps) * cosine(settings, step, total_steps),
         Schedule::EpochDecay => {
@@ -25,20 +25,20 @@ pub fn learning_rate(settings: &Settings, step: u64, total_steps: u64, steps_per
     settings.learning_rate * factor
 }
 
-fn warmup(settings: &Settings, step: u64, total_steps: u64) -> f64 {
+fn warmup(settings: &ScheduleSettings, step: u64, total_steps: u64) -> f64 {
     let asked = settings.warmup_steps;
     let steps = if asked < total_steps { asked } else { total_steps / 10 };
     if step < steps { (step + 1) as f64 / steps as f64 } else { 1.0 }
 }
 
-fn cosine(settings: &Settings, step: u64, total_steps: u64) -> f64 {
+fn cosine(settings: &ScheduleSettings, step: u64, total_steps: u64) -> f64 {
     let done = step as f64 / total_steps.max(1) as f64;
     let share = settings.cosine_floor;
     share + (1.0 - share) * 0.5 * (1.0 + libm::cos(PI * done))
 }
 
 /// Factors applied so far.
-fn decays(settings: &Settings, step: u64, steps_per_epoch: u64) -> u64 {
+fn decays(settings: &ScheduleSettings, step: u64, steps_per_epoch: u64) -> u64 {
     let epoch = step / steps_per_epoch.max(1);
     match epoch.checked_sub(settings.epoch_decay_after) {
         Some(since) => since / settings.epoch_decay_every.max(1) + 1,
@@ -50,8 +50,8 @@ fn decays(settings: &Settings, step: u64, steps_per_epoch: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn settings(schedule: Schedule) -> Settings {
-        Settings { schedule, learning_rate: 0.002, ..Settings::default() }
+    fn settings(schedule: Schedule) -> ScheduleSettings {
+        ScheduleSettings { kind: schedule, learning_rate: 0.002, ..ScheduleSettings::default() }
     }
 
     #[test]
@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn cosine_rises_linearly_and_falls_to_its_share() {
-        let settings = Settings { warmup_steps: 50, cosine_floor: 0.05, ..settings(Schedule::Cosine) };
+        let settings =
+            ScheduleSettings { warmup_steps: 50, cosine_floor: 0.05, ..settings(Schedule::Cosine) };
         let rate = |step| learning_rate(&settings, step, 1000, 10);
         assert_eq!(rate(0), 0.002 / 50.0);
         assert!((rate(24) - 0.001 * cosine(&settings, 24, 1000)).abs() < 1e-15);
@@ -74,11 +75,11 @@ mod tests {
 
     #[test]
     fn a_run_shorter_than_its_warm_up_rises_over_a_tenth() {
-        let settings = Settings { warmup_steps: 50, ..settings(Schedule::Cosine) };
+        let settings = ScheduleSettings { warmup_steps: 50, ..settings(Schedule::Cosine) };
         assert_eq!(learning_rate(&settings, 0, 50, 10), 0.002 / 5.0);
         assert_eq!(warmup(&settings, 4, 50), 1.0);
         assert_eq!(learning_rate(&settings, 0, 1, 10), 0.002, "no warm-up fits into one step");
-        assert_eq!(warmup(&Settings { warmup_steps: 0, ..settings }, 0, 100), 1.0);
+        assert_eq!(warmup(&ScheduleSettings { warmup_steps: 0, ..settings }, 0, 100), 1.0);
     }
 
     #[test]
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn torch_rnn_halves_every_five_epochs() {
-        let settings = Settings {
+        let settings = ScheduleSettings {
             epoch_decay: 0.5,
             epoch_decay_after: 5,
             epoch_decay_every: 5,

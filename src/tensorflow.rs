@@ -1,29 +1,35 @@
-//! Weights of TensorFlow 1 and Keras under this library's names, and in its order.
+//! Converts the weights of TensorFlow 1 and Keras to this library's names and layout.
 //!
-//! A kernel [E + H, gates * H] has the input's rows above the state's, and multiplies from the right; here `weight_ih`
-//! [gates * H, E] and `weight_hh` [gates * H, H] stand apart and multiply from the left.
+//! A TensorFlow kernel [E + H, gates * H] has the input's rows above the state's rows, and
+//! multiplies from the right. Here `weight_ih` [gates * H, E] and `weight_hh` [gates * H, H] are
+//! separate, and multiply from the left.
 //!
-//! | class | variables | its gates, side by side |
+//! | class | variables | order of the gates |
 //! |---|---|---|
 //! | `BasicRNNCell` | `kernel`, `bias` | |
 //! | `BasicLSTMCell`, `LSTMCell` | `kernel`, `bias`; `w_i_diag`, `w_f_diag`, `w_o_diag`; `projection/kernel` [H, P] | i, j, f, o |
 //! | `GRUCell` | `gates/kernel`, `gates/bias`, `candidate/kernel`, `candidate/bias` | r, u |
 //! | `CoupledInputForgetGateLSTMCell` | `W`, `B`, `W_F_diag`, `W_O_diag` | j, f, o |
-//! | `LayerNormBasicLSTMCell` | `kernel`; `input/gamma`, `input/beta`, likewise `transform`, `forget`, `output`, `state` | i, j, f, o |
-//! | `HighwayWrapper` | its cell's, `carry_w`, `carry_b`, uncoupled also `transform_w`, `transform_b` | |
+//! | `LayerNormBasicLSTMCell` | `kernel`; `gamma` and `beta` below `input/`, `transform/`, `forget/`, `output/`, `state/` | i, j, f, o |
+//! | `HighwayWrapper` | those of its cell, `carry_w`, `carry_b`; uncoupled also `transform_w`, `transform_b` | |
 //! | Keras `SimpleRNN`, `LSTM`, `GRU` | `kernel`, `recurrent_kernel`, `bias` | i, f, c, o; z, r, h |
-//! | a cell of one's own | its own, as they are | |
+//! | a custom cell | its own variables, unchanged | |
 //!
-//! TensorFlow's LSTMs add their `forget_bias` when they run: a layer with
-//! [`ForgetBiasAt::RunTime`](crate::ForgetBiasAt) does too. Keras's store it in `bias`: such a layer has `forget_bias: 0.0`.
+//! The classes are in TensorFlow's [`rnn_cell`](https://www.tensorflow.org/api_docs/python/tf/compat/v1/nn/rnn_cell)
+//! module, in [`tf.contrib.rnn`](https://github.com/tensorflow/tensorflow/tree/r1.15/tensorflow/contrib/rnn)
+//! and in [Keras](https://keras.io/api/layers/recurrent_layers/).
+//!
+//! TensorFlow's LSTMs add `forget_bias` at run time, and so does a layer with
+//! [`ForgetBiasAt::RunTime`](crate::ForgetBiasAt). Keras's LSTMs store it in `bias`: such a layer
+//! has `forget_bias: 0.0`.
 //!
 //! ```
 //! use unrolled::model::Model;
-//! use unrolled::{ForgetBiasAt, Layer, Settings, tensorflow};
+//! use unrolled::{ForgetBiasAt, Layer, ModelSettings, tensorflow};
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! let layer = Layer { forget_bias_at: ForgetBiasAt::RunTime, ..Layer::lstm(2) };
-//! let mut model = Model::of_stack(&[layer], 3, &Settings::default())?;
+//! let mut model = Model::of_stack(&[layer], 3, &ModelSettings::default(), 1)?;
 //! let (kernel, bias) = (vec![0.25; (3 + 2) * 8], vec![0.0; 8]); // as a session gives them
 //! let mut parameters = model.parameters().clone();
 //! tensorflow::copy_layer(model.config(), 0, &mut parameters, &|name| match name {
@@ -40,10 +46,10 @@ use crate::model::{ModelConfig, Parameters, RnnCell, Variable};
 use crate::{Cell, Error, Highway, Layer, Reset, Result};
 use std::{cell::RefCell, ops::Range};
 
-/// Finds a variable by its name in TensorFlow, without the scopes before it; row-major.
+/// A function that returns a variable, row-major, by its TensorFlow name without the scopes.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<&'a [f32]>;
 
-/// The names in the table above, but those of a cell of one's own.
+/// All names in the table above, except those of custom cells.
 const NAMES: &[&str] = &[
     "kernel",
     "bias",
@@ -76,13 +82,13 @@ const NAMES: &[&str] = &[
     "transform_b",
 ];
 
-/// Copies the variables of one layer to the parameters of layer `layer` of a model. What the class has no variable for
-/// (the second bias) becomes zero. Gradients convert in the same way.
+/// Copies the variables of one layer to the parameters of layer `layer` of a model. Parameters
+/// without a variable (the second bias) become zero. Gradients convert in the same way.
 ///
 /// # Errors
-/// [`Error::Tensor`] names the variable that is missing or of another length, the variable that `variables` has and the
-/// layer has no place for (peepholes, say), the layer that is missing, and a tensor of `parameters` that is not as
-/// `config` lays it out.
+/// [`Error::Tensor`] names a variable that is missing, has another length or has no place in the
+/// layer (peepholes, for example), a layer that is missing, or a tensor of `parameters` with
+/// another layout than `config`'s.
 pub fn copy_layer(
     config: &ModelConfig,
     layer: usize,
@@ -99,8 +105,13 @@ pub fn copy_layer(
             parameters.values[entry.range].fill(0.0);
         }
     }
-    let copy =
-        Copy { inputs: config.input_width(layer), of, number: layer, variables, read: RefCell::default() };
+    let copy = LayerCopy {
+        inputs: config.input_width(layer),
+        of,
+        number: layer,
+        variables,
+        read: RefCell::default(),
+    };
     copy.products(parameters)?;
     copy.options(parameters)?;
     copy.finish()
@@ -121,8 +132,8 @@ pub fn copy_head(parameters: &mut Parameters, kernel: &[f32], bias: &[f32]) -> R
     put(parameters, "head.bias", bias)
 }
 
-/// One layer's.
-struct Copy<'m, 'v> {
+/// The copy of one layer's variables.
+struct LayerCopy<'m, 'v> {
     of: &'m Layer,
     number: usize,
     inputs: usize,
@@ -131,30 +142,31 @@ struct Copy<'m, 'v> {
     read: RefCell<Vec<String>>,
 }
 
-impl Copy<'_, '_> {
+impl LayerCopy<'_, '_> {
     fn put(&self, parameters: &mut Parameters, name: &str, values: &[f32]) -> Result<()> {
         put(parameters, &format!("rnn.{name}_l{}", self.number), values)
     }
 
-    /// Refuses a variable that was not copied: the layer would be another one without it.
+    /// Returns an error for a variable that was not copied: without it the layer would compute
+    /// something else.
     fn finish(&self) -> Result<()> {
         let read = self.read.borrow();
         let is_left =
             |name: &&&str| !read.iter().any(|read| read == **name) && (self.variables)(name).is_some();
         match NAMES.iter().find(is_left) {
             None => Ok(()),
-            Some(name) => Err(Error::Tensor {
-                tensor: (*name).to_owned(),
-                found: "a variable".to_owned(),
-                expected: format!(
-                    "none of that name: layer {} has no place for it; give the layer that option, or hide the variable",
+            Some(name) => Err(Error::tensor(
+                *name,
+                "a variable",
+                format!(
+                    "none of that name: layer {} has no place for it; set that option of the layer, or omit the variable",
                     self.number
                 ),
-            }),
+            )),
         }
     }
 
-    /// A variable of that many values, under the first of some names that is there.
+    /// Returns a variable of length `len`, under the first of `names` that exists.
     fn get(&self, names: &[&str], len: usize) -> Result<&[f32]> {
         let found = names.iter().find_map(|name| Some((*name, (self.variables)(name)?)));
         let Some((name, values)) = found else {
@@ -166,7 +178,7 @@ impl Copy<'_, '_> {
 
     fn products(&self, parameters: &mut Parameters) -> Result<()> {
         if let Some(cell) = self.of.custom.as_ref().and_then(|custom| custom.cell()) {
-            return self.own(parameters, cell);
+            return self.custom(parameters, cell);
         }
         let keras = (self.variables)("recurrent_kernel").is_some();
         match (self.of.cell, self.of.coupled) {
@@ -179,8 +191,8 @@ impl Copy<'_, '_> {
         }
     }
 
-    /// The variables of a cell of one's own.
-    fn own(&self, parameters: &mut Parameters, cell: &dyn RnnCell) -> Result<()> {
+    /// Copies the variables of a custom cell.
+    fn custom(&self, parameters: &mut Parameters, cell: &dyn RnnCell) -> Result<()> {
         for Variable { name, shape, .. } in cell.variables(self.inputs) {
             let values = self.get(&[&name], shape.iter().product())?;
             self.put(parameters, &name, values)?;
@@ -188,7 +200,7 @@ impl Copy<'_, '_> {
         Ok(())
     }
 
-    /// Kernels of all gates; ours number g is theirs number `gates[g]`.
+    /// Copies the kernels of all gates. Our gate g is their gate `gates[g]`.
     fn gates(&self, parameters: &mut Parameters, keras: bool, gates: &[usize]) -> Result<()> {
         let (hidden, state, inputs) = (self.of.hidden, self.of.output_size(), self.inputs);
         let width = gates.len() * hidden;
@@ -205,7 +217,7 @@ impl Copy<'_, '_> {
         if self.of.layer_norm {
             return Ok(());
         }
-        // Keras's GRU with reset after has a bias for each product.
+        // Keras's GRU with reset after the product has a bias for each product.
         let both = keras && self.of.cell == Cell::Gru && self.of.reset == Reset::After;
         let bias = self.get(&["bias", "B"], if both { 2 * width } else { width })?;
         self.put(parameters, "bias_ih", &ordered(&bias[..width], gates, hidden))?;
@@ -281,7 +293,7 @@ fn put(parameters: &mut Parameters, name: &str, values: &[f32]) -> Result<()> {
 }
 
 fn missing(name: &str, expected: &str) -> Error {
-    Error::Tensor { tensor: name.to_owned(), found: "nothing".to_owned(), expected: expected.to_owned() }
+    Error::tensor(name, "nothing", expected)
 }
 
 fn sized<'a>(name: &str, values: &'a [f32], len: usize) -> Result<&'a [f32]> {
@@ -289,10 +301,11 @@ fn sized<'a>(name: &str, values: &'a [f32], len: usize) -> Result<&'a [f32]> {
         return Ok(values);
     }
     let (found, expected) = (format!("{} values", values.len()), format!("{len} values"));
-    Err(Error::Tensor { tensor: name.to_owned(), found, expected })
+    Err(Error::tensor(name, found, expected))
 }
 
-/// Rows `rows` of a kernel [inputs, gates * H], transposed; ours number g is theirs number `gates[g]`.
+/// Returns rows `rows` of a kernel [inputs, gates * H], transposed. Our gate g is their gate
+/// `gates[g]`.
 fn transposed(kernel: &[f32], rows: Range<usize>, gates: &[usize], hidden: usize) -> Vec<f32> {
     let width = gates.len() * hidden;
     let mut weight = Vec::with_capacity(rows.len() * width);
@@ -311,31 +324,31 @@ fn ordered(bias: &[f32], gates: &[usize], hidden: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Settings;
+    use crate::ModelSettings;
     use crate::model::Model;
 
-    fn refused(variables: Variables<'_>) -> String {
-        let model = Model::of_stack(&[Layer::lstm(2)], 3, &Settings::default()).unwrap();
+    fn reason(variables: Variables<'_>) -> String {
+        let model = Model::of_stack(&[Layer::lstm(2)], 3, &ModelSettings::default(), 1).unwrap();
         let mut parameters = model.parameters().clone();
         copy_layer(model.config(), 0, &mut parameters, variables).unwrap_err().to_string()
     }
 
     #[test]
-    fn missing_variables_and_other_shapes_are_named() {
-        assert_eq!(refused(&|_| None), "tensor kernel: found nothing, expected 40 values, for layer 0");
+    fn missing_variables_and_other_shapes_are_errors_that_name_them() {
+        assert_eq!(reason(&|_| None), "tensor kernel: found nothing, expected 40 values, for layer 0");
         let kernel = [0.0; 40];
         let short = |name: &str| (name == "kernel").then_some(&kernel[..39]);
-        assert_eq!(refused(&short), "tensor kernel: found 39 values, expected 40 values");
+        assert_eq!(reason(&short), "tensor kernel: found 39 values, expected 40 values");
         let alone = |name: &str| (name == "kernel").then_some(&kernel[..]);
-        assert_eq!(refused(&alone), "tensor bias: found nothing, expected 8 values, for layer 0");
-        let model = Model::of_stack(&[Layer::lstm(2)], 3, &Settings::default()).unwrap();
+        assert_eq!(reason(&alone), "tensor bias: found nothing, expected 8 values, for layer 0");
+        let model = Model::of_stack(&[Layer::lstm(2)], 3, &ModelSettings::default(), 1).unwrap();
         let error = copy_layer(model.config(), 1, &mut model.parameters().clone(), &|_| None).unwrap_err();
         let expected = "tensor (layer 1): found nothing, expected a layer of the model, which has 1";
         assert_eq!(error.to_string(), expected);
     }
 
     #[test]
-    fn a_variable_that_the_layer_has_no_place_for_is_refused() {
+    fn a_variable_without_a_place_in_the_layer_is_an_error() {
         let (kernel, bias, diagonal) = ([0.0; 40], [0.0; 8], [0.0; 2]);
         for left in ["w_f_diag", "projection/kernel", "carry_b", "state/beta", "W"] {
             let variables = |name: &str| match name {
@@ -343,7 +356,7 @@ mod tests {
                 "bias" => Some(&bias[..]),
                 name => (name == left).then_some(&diagonal[..]),
             };
-            let text = refused(&variables);
+            let text = reason(&variables);
             let expected =
                 format!("tensor {left}: found a variable, expected none of that name: layer 0 has");
             assert!(text.starts_with(&expected), "{text}");
@@ -351,9 +364,9 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_another_model_are_refused() {
-        let model = Model::of_stack(&[Layer::lstm(2)], 3, &Settings::default()).unwrap();
-        let other = Model::of_stack(&[Layer::lstm(2)], 4, &Settings::default()).unwrap();
+    fn parameters_of_another_model_are_an_error() {
+        let model = Model::of_stack(&[Layer::lstm(2)], 3, &ModelSettings::default(), 1).unwrap();
+        let other = Model::of_stack(&[Layer::lstm(2)], 4, &ModelSettings::default(), 1).unwrap();
         let (kernel, bias) = ([0.0; 40], [0.0; 8]);
         let variables = |name: &str| match name {
             "kernel" => Some(&kernel[..]),

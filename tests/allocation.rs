@@ -1,27 +1,34 @@
-//! A training step asks the allocator for nothing after the first: counted on all threads, so it is a test binary of its own.
+//! A training step allocates nothing after the first. Allocations of all threads are counted, so
+//! this is a test binary of its own.
 //!
-//! On several threads rayon's queue, through which a step enters the pool, takes a block of room for 63 of them. Threads that
-//! start or end at their own time, also those that the corpus was scanned with, allocate a little meanwhile; so the least
-//! of several windows counts.
+//! On several threads a step enters the pool through rayon's queue, which allocates a block for 63
+//! steps. Threads that start or end meanwhile, such as those that scanned the corpus, allocate a
+//! little; so the smallest count of several windows is used.
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use unrolled::corpus::{Batch, Corpus};
 use unrolled::exec::Dropout;
+use unrolled::exec::Window;
+use unrolled::loss::{Loss, Objective};
 use unrolled::model::Model;
-use unrolled::train::{Differentiator, Training};
-use unrolled::{Cell, ClipMode, InputKind, Mode, OptimizerKind, Reset, Settings, Unit, Windows};
+use unrolled::network::Network;
+use unrolled::train::Training;
+use unrolled::{
+    Cell, ClipMode, InputKind, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Reset, RunSettings,
+    Settings, Unit, Windows,
+};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Steps that are counted, and those before.
+/// Number of counted steps, and of steps before them.
 const STEPS: u64 = 60;
 const BEFORE: u64 = 2;
 const WINDOWS: u64 = 4;
 const SYMBOLS: u32 = 65;
 
-/// Blocks that all threads allocate or enlarge while `f` runs.
+/// Counts the blocks that all threads allocate or enlarge while `f` runs.
 fn count(f: impl FnOnce()) -> u64 {
     let region = Region::new(ALLOCATOR);
     f();
@@ -29,7 +36,8 @@ fn count(f: impl FnOnce()) -> u64 {
     (change.allocations + change.reallocations) as u64
 }
 
-/// Checks that `run` allocates nothing in `STEPS` steps, of which each enters a pool up to `entries` times.
+/// Checks that `run` allocates nothing in `STEPS` steps, each of which enters a pool up to
+/// `entries` times.
 fn check(what: &str, threads_and_entries: (usize, u64), run: impl FnMut()) {
     check_steps(STEPS, what, threads_and_entries, run);
 }
@@ -46,14 +54,17 @@ fn text() -> Corpus {
     Corpus::from_text((0..6000).map(symbol).collect::<String>(), Unit::Char).unwrap()
 }
 
-/// A shape that is worth two threads.
+/// Settings that are large enough for two threads.
 fn settings() -> Settings {
     Settings {
-        hidden: 40,
-        batch: 16,
-        steps: 10,
-        epochs: 1e3,
-        eval_every: Some(1 << 40),
+        model: ModelSettings { hidden: 40, ..ModelSettings::default() },
+        run: RunSettings {
+            batch: 16,
+            steps: 10,
+            epochs: 1e3,
+            eval_every: Some(1 << 40),
+            ..RunSettings::default()
+        },
         ..Settings::default()
     }
 }
@@ -76,35 +87,59 @@ fn training_allocates_nothing() {
         for (layers, input, optimizer) in
             [(1, InputKind::OneHot, OptimizerKind::Adagrad), (2, InputKind::Embedding, OptimizerKind::Adam)]
         {
-            check_training(&Settings { cell, reset, layers, input, optimizer, ..settings() });
+            check_training(&Settings {
+                model: ModelSettings { cell, reset, layers, input, ..settings().model },
+                optimizer: OptimizerSettings { kind: optimizer, ..settings().optimizer },
+                ..settings()
+            });
         }
     }
     let optimizers = [OptimizerKind::Sgd, OptimizerKind::Rmsprop];
     for (optimizer, clip_mode) in optimizers.into_iter().zip([ClipMode::Norm, ClipMode::Value]) {
         for (mode, windows) in [(Mode::Static, Windows::Random), (Mode::Dynamic, Windows::Sliding)] {
             let dropout = if mode == Mode::Static { 0.3 } else { 0.0 };
-            let settings = Settings { optimizer, clip_mode, clip: 0.1, mode, windows, dropout, ..settings() };
-            check_training(&Settings { momentum: 0.9, label_smoothing: dropout, ..settings });
+            let settings = Settings {
+                model: ModelSettings { dropout, ..settings().model },
+                optimizer: OptimizerSettings {
+                    kind: optimizer,
+                    clip_mode,
+                    clip: 0.1,
+                    ..settings().optimizer
+                },
+                run: RunSettings { mode, windows, ..settings().run },
+                ..settings()
+            };
+            check_training(&Settings {
+                optimizer: OptimizerSettings { momentum: 0.9, ..settings.optimizer },
+                run: RunSettings { label_smoothing: dropout, ..settings.run },
+                ..settings
+            });
         }
     }
 }
 
-fn differentiators_allocate_nothing_while_shapes_repeat() {
+/// Differentiates a batch.
+fn run(network: &mut Network, batch: &Batch, lengths: Option<&[usize]>, dropout: Option<Dropout>) {
+    let window = Window { lengths, dropout, ..Window::new(batch.steps, batch.rows, &batch.inputs) };
+    network.differentiate(&window, &Objective::new(Loss::CROSS_ENTROPY, &batch.targets)).unwrap();
+}
+
+fn networks_allocate_nothing_while_shapes_repeat() {
     for (input, vocabulary) in
         [(InputKind::OneHot, 65), (InputKind::OneHot, 2000), (InputKind::Embedding, 2000)]
     {
         for threads in [1, 2] {
-            let model = Model::new(&Settings { input, ..settings() }, vocabulary).unwrap();
-            let mut differentiator = Differentiator::new(model, Some(threads)).unwrap();
+            let model = Model::new(&ModelSettings { input, ..settings().model }, vocabulary, 1).unwrap();
+            let mut network = Network::new(model, Some(threads)).unwrap();
             let ids = |factor: usize| (0..160).map(|i| (i * factor % vocabulary) as u32).collect();
             let batch = Batch { steps: 10, rows: 16, inputs: ids(17), targets: ids(31), fresh: true };
             let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
             let dropout = Dropout { probability: 0.2, seed: 1, step: 2 };
             // A run enters the pool for the packing, the table, the window and the gradients.
             check(&format!("{input:?}, V = {vocabulary}"), (threads, 8), || {
-                differentiator.run_with_dropout(&batch, None, None, dropout).unwrap();
-                differentiator.run(&batch, Some(&lengths), None).unwrap();
-                differentiator.parameters_and_gradient().0[0] += 0.1;
+                run(&mut network, &batch, None, Some(dropout));
+                run(&mut network, &batch, Some(&lengths), None);
+                network.parameters_and_gradient().0[0] += 0.1;
             });
         }
     }
@@ -114,15 +149,15 @@ fn differentiators_allocate_nothing_while_shapes_repeat() {
 fn large_vocabularies_allocate_nothing() {
     let (vocabulary, steps, rows) = (8000, 40, 16);
     for threads in [1, 2] {
-        let model = Model::new(&Settings { hidden: 8, ..settings() }, vocabulary).unwrap();
-        let mut differentiator = Differentiator::new(model, Some(threads)).unwrap();
+        let model = Model::new(&ModelSettings { hidden: 8, ..settings().model }, vocabulary, 1).unwrap();
+        let mut network = Network::new(model, Some(threads)).unwrap();
         let ids = |factor: usize| (0..steps * rows).map(|i| (i * factor % vocabulary) as u32).collect();
         let batch = Batch { steps, rows, inputs: ids(17), targets: ids(31), fresh: true };
         let lengths: Vec<usize> = (0..rows).map(|row| steps - row % 3).collect();
         check_steps(5, &format!("V = {vocabulary}"), (threads, 8), || {
-            differentiator.run(&batch, None, None).unwrap();
-            differentiator.run(&batch, Some(&lengths), None).unwrap();
-            differentiator.parameters_and_gradient().0[0] += 0.1;
+            run(&mut network, &batch, None, None);
+            run(&mut network, &batch, Some(&lengths), None);
+            network.parameters_and_gradient().0[0] += 0.1;
         });
     }
 }
@@ -154,6 +189,6 @@ fn the_counter_counts_on_all_threads() {
 fn a_step_allocates_nothing_after_the_first() {
     the_counter_counts_on_all_threads();
     training_allocates_nothing();
-    differentiators_allocate_nothing_while_shapes_repeat();
+    networks_allocate_nothing_while_shapes_repeat();
     large_vocabularies_allocate_nothing();
 }

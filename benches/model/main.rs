@@ -1,7 +1,8 @@
-//! Whole models: a training step and a forward pass at the shapes of the README's table, static against dynamic with what
-//! building takes and the number of steps after which it has paid, thread scaling, the streamed step, and mapped texts.
+//! Benchmarks of whole models: a training step and a forward pass at the shapes of the README's
+//! table; the static mode compared with the dynamic one, with the build time and the number of
+//! steps that compensate it; thread scaling; the streamed step; and mapped texts.
 //!
-//! Before anything is timed, both modes have to report the same loss and the same logits, bit for bit.
+//! Before a measurement, both modes must give the same bits of loss and logits.
 
 #[path = "../measure.rs"]
 mod measure;

@@ -1,8 +1,9 @@
-//! Training steps and forward passes of one shape, in both modes and on one thread and all.
+//! Training steps and forward passes of one shape, in both modes, on one thread and on all.
 
 use crate::measure::{Group, Peaks, Work};
 use crate::shapes::{Shape, VOCABULARY};
 use criterion::Criterion;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use unrolled::Mode;
 use unrolled::bench::Cost;
@@ -12,13 +13,13 @@ use unrolled::model::Model;
 use unrolled::train::Training;
 
 const MODES: [Mode; 2] = [Mode::Static, Mode::Dynamic];
-/// Beyond this width a step takes so long that building is nothing beside it.
+/// Width from which a step takes much longer than the build.
 const WIDEST_BUILT: usize = 128;
 
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks, shape: Shape) {
     let mut group = Group::new(criterion, peaks, shape.name);
     train(&mut group, &shape);
-    let (model, window) = (shape.model(), shape.window());
+    let (model, window) = (Arc::new(shape.model()), shape.window());
     forward(&mut group, &shape, &model, &window);
 }
 
@@ -43,7 +44,7 @@ fn train(group: &mut Group<'_>, shape: &Shape) {
     }
 }
 
-/// 2, 4, 8, ... and the number of cores.
+/// Returns 2, 4, 8, ... and the number of cores.
 fn more_threads() -> Vec<usize> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let doubled = std::iter::successors(Some(2), |threads| Some(threads * 2));
@@ -52,7 +53,8 @@ fn more_threads() -> Vec<usize> {
     all
 }
 
-/// A run whose first loss is that of the other mode on one thread, and near that of guessing.
+/// A run whose first loss equals that of the other mode on one thread, and is near that of random
+/// guesses.
 fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
     let mut training = shape.training(shape.corpus(), mode, threads);
     let found = training.step().expect("a finite loss");
@@ -67,7 +69,7 @@ fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
     training
 }
 
-/// Building and the first step together.
+/// Measures the build and the first step together.
 fn build_training(group: &mut Group<'_>, shape: &Shape, mode: Mode) -> Option<f64> {
     let id = format!("train, build and first step/{}", mode.name());
     group.time_parts(
@@ -83,7 +85,7 @@ fn build_training(group: &mut Group<'_>, shape: &Shape, mode: Mode) -> Option<f6
     )
 }
 
-fn forward(group: &mut Group<'_>, shape: &Shape, model: &Model, window: &Batch) {
+fn forward(group: &mut Group<'_>, shape: &Shape, model: &Arc<Model>, window: &Batch) {
     let operations = shape.arithmetic().forward * shape.tokens() as f64;
     let steps = MODES.map(|mode| {
         let id = format!("forward/{}/1", mode.name());
@@ -110,34 +112,34 @@ fn forward(group: &mut Group<'_>, shape: &Shape, model: &Model, window: &Batch) 
 }
 
 /// A forward pass in one mode, with its logits [T, B, V].
-struct Pass<'m> {
-    runner: Runner<'m>,
+struct Pass {
+    runner: Runner,
     logits: Vec<f32>,
 }
 
-enum Runner<'m> {
-    Static(Plan<'m>),
-    Dynamic(Dynamic<'m>),
+enum Runner {
+    Static(Plan),
+    Dynamic(Dynamic),
 }
 
-impl<'m> Runner<'m> {
-    fn new(model: &'m Model, window: &Batch, mode: Mode) -> Self {
-        let plan = || Plan::new(model, window.steps, window.rows, Some(1));
+impl Runner {
+    fn new(model: &Arc<Model>, window: &Batch, mode: Mode) -> Self {
+        let plan = || Plan::new(model.clone(), window.steps, window.rows, Some(1));
         match mode {
             Mode::Static => Self::Static(plan().expect("one thread")),
-            Mode::Dynamic => Self::Dynamic(Dynamic::new(model, Some(1)).expect("one thread")),
+            Mode::Dynamic => Self::Dynamic(Dynamic::new(model.clone(), Some(1)).expect("one thread")),
         }
     }
 }
 
-impl<'m> Pass<'m> {
-    fn new(model: &'m Model, window: &Batch, mode: Mode) -> Self {
+impl Pass {
+    fn new(model: &Arc<Model>, window: &Batch, mode: Mode) -> Self {
         let logits = vec![0.0; window.inputs.len() * VOCABULARY];
         Self { runner: Runner::new(model, window, mode), logits }
     }
 
     /// One whose first logits are those of the other mode.
-    fn checked(model: &'m Model, window: &Batch, mode: Mode) -> Self {
+    fn checked(model: &Arc<Model>, window: &Batch, mode: Mode) -> Self {
         let other = if mode == Mode::Static { Mode::Dynamic } else { Mode::Static };
         let (mut found, mut expected) = (Self::new(model, window, mode), Self::new(model, window, other));
         found.run(window);
@@ -149,10 +151,11 @@ impl<'m> Pass<'m> {
     }
 
     fn run(&mut self, window: &Batch) {
-        match &mut self.runner {
+        let run = match &mut self.runner {
             Runner::Static(plan) => plan.forward(&window.inputs, &mut self.logits),
             Runner::Dynamic(dynamic) => dynamic.forward(&window.inputs, window.rows, &mut self.logits),
-        }
+        };
+        run.expect("ids of the vocabulary");
     }
 }
 
@@ -162,7 +165,7 @@ fn timed(run: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// What building takes beyond the step that it ends with, and whether it pays.
+/// Prints the build time without the first step, and the number of steps that compensate it.
 fn tell(shape: &Shape, what: &str, builds: [Option<f64>; 2], steps: [Option<f64>; 2]) {
     let cost = |mode: usize| {
         let (build, step) = (builds[mode]?, steps[mode]?);

@@ -1,13 +1,16 @@
-//! The models that are timed.
+//! The measured models.
 
 use crate::measure::only_tests;
 use unrolled::bench::{Arithmetic, synthetic};
 use unrolled::corpus::{Batch, Batches, Corpus};
 use unrolled::model::{Model, ModelConfig};
 use unrolled::train::Training;
-use unrolled::{Cell, InputKind, Mode, Reset, Schedule, Settings, Windows};
+use unrolled::{
+    Cell, DataSettings, InputKind, Mode, ModelSettings, Reset, RunSettings, Schedule, ScheduleSettings,
+    Settings, Windows,
+};
 
-/// Symbols.
+/// Number of symbols.
 pub const VOCABULARY: usize = 65;
 
 /// A model and its window.
@@ -23,7 +26,7 @@ pub struct Shape {
     pub input: InputKind,
 }
 
-/// One layer of 100 units over short windows: the lecture's program.
+/// The lecture's program: one layer of 100 units over short windows.
 const fn lecture(name: &'static str, cell: Cell, reset: Reset) -> Shape {
     Shape { name, cell, reset, layers: 1, hidden: 100, batch: 200, steps: 5, input: InputKind::OneHot }
 }
@@ -46,40 +49,50 @@ pub const SHAPES: [Shape; 9] = [
 ];
 
 impl Shape {
-    /// Where answers alone are asked for, wide models get a small window.
+    /// If only results are checked, wide models get a small window.
     pub fn for_this_run(self) -> Self {
         let small = only_tests() && self.hidden > 128;
         if small { Self { batch: 8, steps: 8, ..self } } else { self }
     }
 
-    /// Settings whose steps are all alike: no evaluation, and weights that hardly move.
+    /// Returns settings with which every step is alike: no evaluation, and weights that hardly
+    /// change.
     pub fn settings(&self, mode: Mode) -> Settings {
         Settings {
-            cell: self.cell,
-            reset: self.reset,
-            layers: self.layers,
-            hidden: self.hidden,
-            batch: self.batch,
-            steps: self.steps,
-            input: self.input,
-            mode,
-            windows: Windows::Stream,
-            schedule: Schedule::Constant,
-            learning_rate: 1e-6,
-            epochs: 1e12,
-            eval_every: Some(u64::MAX),
-            val_fraction: 0.0,
+            model: ModelSettings {
+                cell: self.cell,
+                reset: self.reset,
+                layers: self.layers,
+                hidden: self.hidden,
+                input: self.input,
+                ..ModelSettings::default()
+            },
+            schedule: ScheduleSettings {
+                kind: Schedule::Constant,
+                learning_rate: 1e-6,
+                ..ScheduleSettings::default()
+            },
+            data: DataSettings { val_fraction: 0.0, ..DataSettings::default() },
+            run: RunSettings {
+                batch: self.batch,
+                steps: self.steps,
+                mode,
+                windows: Windows::Stream,
+                epochs: 1e12,
+                eval_every: Some(u64::MAX),
+                ..RunSettings::default()
+            },
             ..Settings::default()
         }
     }
 
-    /// Symbols of a window.
+    /// Returns the tokens of a window.
     pub fn tokens(&self) -> usize {
         self.batch * self.steps
     }
 
     pub fn arithmetic(&self) -> Arithmetic {
-        let config = ModelConfig::new(&self.settings(Mode::Static), VOCABULARY);
+        let config = ModelConfig::new(&self.settings(Mode::Static).model, VOCABULARY);
         Arithmetic::of(&config.expect("a shape that works"))
     }
 
@@ -92,10 +105,10 @@ impl Shape {
     }
 
     pub fn model(&self) -> Model {
-        Model::new(&self.settings(Mode::Static), VOCABULARY).expect("a shape that works")
+        Model::new(&self.settings(Mode::Static).model, VOCABULARY, 1).expect("a shape that works")
     }
 
-    /// The first window of the text.
+    /// Returns the first window of the text.
     pub fn window(&self) -> Batch {
         let corpus = self.corpus();
         let batches = Batches::new(0..corpus.len(), Windows::Stream, self.batch, self.steps, 1);

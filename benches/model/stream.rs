@@ -1,27 +1,28 @@
-//! One symbol at a time, beside the time that reading the weights once takes.
+//! One symbol at a time, compared with the time to read the weights once.
 
 use crate::measure::{Group, Peaks, Work};
 use crate::shapes::{SHAPES, VOCABULARY};
 use criterion::Criterion;
+use std::sync::Arc;
 use unrolled::bench::read_gigabytes_per_second;
 use unrolled::exec::{Dynamic, Stream};
 use unrolled::model::Model;
 use unrolled::{Cell, InputKind};
 
-/// (layers, H)
+/// Layers and hidden units H.
 const SIZES: [(usize, usize); 5] = [(1, 16), (1, 100), (2, 128), (1, 512), (2, 512)];
 
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     let mut group = Group::new(criterion, peaks, "one step");
     for (cell, (layers, hidden)) in [Cell::Lstm, Cell::Gru].into_iter().flat_map(|c| SIZES.map(|s| (c, s))) {
         let shape = crate::shapes::Shape { cell, layers, hidden, input: InputKind::Embedding, ..SHAPES[0] };
-        let model = shape.model();
+        let model = Arc::new(shape.model());
         let id = format!("{} {layers}x{hidden}", cell.name());
         let prepare = || (checked(&model), 0);
         let arithmetic = shape.arithmetic();
         let best = group.time(&id, Work::of(arithmetic.forward), prepare, |(stream, id)| {
             *id = (*id + 7) % VOCABULARY as u32;
-            stream.step(*id);
+            stream.step(&*id).expect("an id of the vocabulary");
         });
         let Some(seconds) = best else { continue };
         let bytes = arithmetic.weight_bytes();
@@ -35,13 +36,15 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
 }
 
 /// A stream whose first logits are those of a window.
-fn checked(model: &Model) -> Stream<'_> {
+fn checked(model: &Arc<Model>) -> Stream {
     let ids = [3, 1, 4, 1, 5];
     let mut logits = vec![0.0; ids.len() * VOCABULARY];
-    Dynamic::new(model, Some(1)).expect("one thread").forward(&ids, 1, &mut logits);
-    let mut stream = Stream::new(model).expect("an instruction set");
+    let mut dynamic = Dynamic::new(model.clone(), Some(1)).expect("one thread");
+    dynamic.forward(&ids, 1, &mut logits).expect("ids of the vocabulary");
+    let mut stream = Stream::new(model.clone()).expect("an instruction set");
     for (id, expected) in ids.into_iter().zip(logits.chunks_exact(VOCABULARY)) {
-        let same = stream.step(id).iter().zip(expected).all(|(f, e)| f.to_bits() == e.to_bits());
+        let found = stream.step(&id).expect("an id of the vocabulary");
+        let same = found.iter().zip(expected).all(|(f, e)| f.to_bits() == e.to_bits());
         assert!(same, "the stream differs from a window in its logits");
     }
     stream

@@ -1,4 +1,5 @@
-//! Training from a mapped file beside training from a few random symbols in memory, a step of each in turn.
+//! Training on a mapped file compared with training on a few random symbols in memory. Their steps
+//! alternate.
 
 use crate::measure::{Group, Peaks, Work, only_tests};
 use crate::shapes::{SHAPES, Shape, VOCABULARY};
@@ -10,10 +11,10 @@ use unrolled::random::{Draws, Purpose};
 use unrolled::train::Training;
 use unrolled::{Mode, Unit};
 
-/// Symbols of a file, far more than any cache holds.
+/// Symbols of a file, many more than any cache holds.
 const SYMBOLS: usize = 1 << 26;
-/// A name, and a symbol in the place of the last one: of one byte, so that the file is read in place, or of two, so that
-/// characters are found by the index of their offsets.
+/// A name, and a symbol that replaces the last one: of one byte, so that the file is read in place,
+/// or of two bytes, so that characters are found by an index of their offsets.
 const KINDS: [(&str, char); 2] = [("ASCII", 'a'), ("UTF-8", '\u{e9}')];
 
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
@@ -33,14 +34,14 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     }
 }
 
-/// From the file, and from memory.
+/// A run on the file, and one on text in memory.
 struct Pair {
     training: [Training; 2],
     _folder: TempDir,
 }
 
 impl Pair {
-    /// The first loss of the mapped text is that of the same text in memory.
+    /// Checks that the first loss of the mapped text equals that of the same text in memory.
     fn new(shape: &Shape, last: char) -> Self {
         let (folder, text) = (tempfile::tempdir().expect("a temporary folder"), text(last));
         let path = folder.path().join("text");

@@ -1,9 +1,9 @@
-"""Times PyTorch, TensorFlow and unrolled on the same shapes, in turn, and prints their ratios as a table.
+"""Measures PyTorch, TensorFlow and unrolled on the same shapes, alternately, and prints their ratios as a table.
 
     python3 compare.py --unrolled ../../target/release/unrolled --torch-python PATH --tf-python PATH
 
-Every contender runs in a process of its own with its threads set before anything starts, one after the other, for several
-rounds; its best round counts, and the project is compared with the best peer. A peer without an interpreter is left out.
+Every program runs in a process of its own, one after the other, for several rounds. Its threads are set before it starts.
+The best round counts, and the project is compared with the best peer. A peer without an interpreter is skipped.
 """
 
 import argparse
@@ -33,11 +33,12 @@ SHAPES = {
     "vocab-12000": ("lstm", "after", 256, 1, 32, 64, "embedding", 12_000),
 }
 PEERS = ("torch", "tf-static", "tf-dynamic")
-# Unrolling wide layers over 50 steps and more takes TensorFlow minutes, and gains nothing there.
+# TensorFlow needs minutes to unroll wide layers over 50 steps and more, and gains nothing.
 WIDEST_STATIC = 128
-# TensorFlow's cells read one-hot vectors here: with more symbols than this they multiply mostly zeros.
+# TensorFlow's cells read one-hot vectors here: with more symbols than this they multiply mostly
+# zeros.
 LARGEST_ONE_HOT = 1024
-# What --isa sets, for the project and for the libraries of the peers.
+# The variables that --isa sets, for the project and for the libraries of the peers.
 LIMITS = {
     "avx2": {"UNROLLED_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
              "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
@@ -66,7 +67,7 @@ def arguments():
 
 
 class Contenders:
-    """The commands that time one shape on some threads, and print one JSON object each."""
+    """The commands that measure one shape on some threads, and print one JSON object each."""
 
     def __init__(self, options):
         self.options = options
@@ -101,12 +102,12 @@ class Contenders:
         return [self.interpreters[name], str(HERE / f"{script}_peer.py"), *([f"--mode={mode}"] if mode else []), *sizes]
 
     def version(self):
-        """The project's own."""
+        """The command of the project."""
         told = subprocess.run([self.options.unrolled, "--version"], capture_output=True, text=True, check=False)
         return told.stdout.strip().rpartition(" ")[-1] or "of an unknown version"
 
     def time(self, name, shape, threads):
-        """Figures, or None when the contender cannot run."""
+        """Returns the figures, or None if the program cannot run."""
         environment = {**os.environ, **LIMITS.get(self.options.isa, {}), "OMP_NUM_THREADS": str(threads),
                        "MKL_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [*self.options.wrap.split(), *self.command(name, shape, threads)]
@@ -163,7 +164,7 @@ def cell_of(best, what, shape, threads):
 
 
 def short(rate):
-    """Three digits: 950, 12.3k, 1.12M."""
+    """Formats a number with three digits: 950, 12.3k, 1.12M."""
     for size, suffix in ((1e6, "M"), (1e3, "k")):
         if rate >= 0.9995 * size:
             value = rate / size
@@ -172,7 +173,7 @@ def short(rate):
 
 
 def table(best, options):
-    """Training on each number of threads; the forward pass on the first."""
+    """The rows of the table: training on each number of threads, and the forward pass on the first."""
     columns = [("train", threads) for threads in options.threads] + [("forward", options.threads[0])]
     name = {"train": "training", "forward": "forward"}
     yield "| characters/s | " + " | ".join(f"{name[what]}, {counted(threads, 'thread')}" for what, threads in columns) + " |"
@@ -183,7 +184,7 @@ def table(best, options):
 
 
 def machine(figures):
-    """'AMD EPYC (48 KB L1, 1 MB L2, 32 MB L3), 2 cores, avx512', as the project sees it; without its figures, less."""
+    """'AMD EPYC (48 KB L1, 1 MB L2, 32 MB L3), 2 cores, avx512', as the project reports it; less without its figures."""
     if "processor" not in figures:
         return f"{processor()}, {counted(os.cpu_count(), 'core')}"
     caches = [size(figures[f"{level}_cache_bytes"]) + f" L{number}" for number, level in
@@ -192,7 +193,7 @@ def machine(figures):
 
 
 def size(count):
-    """Bytes of a cache: '48 KB', '1.25 MB'."""
+    """Formats the size of a cache: '48 KB', '1.25 MB'."""
     return f"{count / 2**10:g} KB" if count < 2**20 else f"{count / 2**20:g} MB"
 
 
@@ -205,7 +206,7 @@ def processor():
 
 
 def footer(versions, ours, options):
-    """Where, when and with what the table was made."""
+    """Returns the line with machine, date and versions."""
     told = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     limit = f"; all limited to {options.isa}" if options.isa else ""
     return (f"{datetime.date.today()}, {machine(ours)}{limit}; {told}; "

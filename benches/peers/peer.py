@@ -1,4 +1,4 @@
-"""What both peers share: the sizes that they are given, and the best of many repeats."""
+"""Code of both peers: the arguments, and the best of many repeats."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ def sizes(**further):
 
 
 def best_seconds(call, seconds):
-    """Seconds of one call, best of repeats of a tenth of a second taken for that long."""
+    """Returns the seconds of one call: the best of repeats of a tenth of a second, for the given time."""
     for _ in range(3):
         call()
     start = time.perf_counter()

@@ -20,7 +20,7 @@ CELLS = {"rnn": v1.nn.rnn_cell.BasicRNNCell, "lstm": v1.nn.rnn_cell.LSTMCell, "g
 
 
 def outputs(options, ids):
-    """h after each step [T B, H], the steps one after the other."""
+    """Returns h after each step [T B, H], step after step."""
     cell = v1.nn.rnn_cell.MultiRNNCell([CELLS[options.cell](options.hidden) for _ in range(options.layers)])
     state = cell.zero_state(options.batch, tf.float32)
     inputs = tf.one_hot(ids, options.vocab)  # [T, B, V]
@@ -32,7 +32,7 @@ def outputs(options, ids):
 
 
 def build(options):
-    """The placeholders, the loss, the logits, and the training step."""
+    """Returns the placeholders, the loss, the logits, and the training step."""
     shape = [options.steps, options.batch]
     ids, targets = (v1.placeholder(tf.int32, shape) for _ in range(2))
     weight = v1.get_variable("head_weight", [options.hidden, options.vocab])
@@ -61,7 +61,7 @@ def main():
     session.run(step, feed)
     setup = time.perf_counter() - start
     assert np.isfinite(session.run(loss, feed))
-    # What a graph has computed stays there unless it is asked for: `.op` spares the copy to Python.
+    # `.op` leaves the result in the graph, which avoids a copy to Python.
     report(options, tf.__version__, lambda: session.run(step, feed), lambda: session.run(logits.op, feed), setup)
 
 

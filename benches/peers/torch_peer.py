@@ -1,4 +1,4 @@
-"""PyTorch at its best: fused recurrent layers over an embedding (time-major and batch-major, the faster counts), fused Adam."""
+"""PyTorch in its fastest form: fused recurrent layers on an embedding (time-major or batch-major, the faster counts), fused Adam."""
 
 import time
 

@@ -1,12 +1,16 @@
-//! Writes the seeds of every fuzz target and the dictionaries: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`.
-//! The same bytes each time; run it again when a format or a setting is new.
+//! Writes the seeds of every fuzz target and the dictionaries:
+//! `cargo run --manifest-path fuzz/Cargo.toml --example seeds`. It writes the same bytes each time.
+//! Run it again after a change of a format or a new setting.
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 use toml::Table;
 use unrolled::corpus::Corpus;
 use unrolled::random::{Draws, Purpose};
 use unrolled::train::Training;
-use unrolled::{Activation, Cell, Highway, InputKind, Layer, OptimizerKind, Preset, Reset, Settings, Unit};
+use unrolled::{
+    Activation, Cell, DataSettings, Highway, InputKind, Layer, ModelSettings, OptimizerKind,
+    OptimizerSettings, Preset, Reset, RunSettings, Settings, Unit,
+};
 
 const TEXT: &str = "so long, so short: \u{e9}\u{20ac}\u{1f600}\n";
 
@@ -17,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     configurations(folder)?;
     texts(&folder.join("seeds/corpus"))?;
     vocabularies(&folder.join("seeds/vocabulary"))?;
-    // Bytes that become sizes, numbers and special values: what they mean is the target's.
+    // Bytes that the target turns into sizes, numbers and special values.
     for (target, count) in [("kernels", 30u8), ("sampling", 12)] {
         for number in 0..count {
             let length = 16 + 11 * usize::from(number);
@@ -32,7 +36,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     fs::write(folder.join(name), bytes)
 }
 
-/// The number, which chooses the kernel, then random bytes.
+/// Returns the number, which selects the kernel, and random bytes.
 fn noise(number: u8, length: usize) -> Vec<u8> {
     let mut draws = Draws::new(u64::from(number), Purpose::Windows, 0, 0);
     let random = (0..length).map(|_| draws.word() as u8);
@@ -40,14 +44,25 @@ fn noise(number: u8, length: usize) -> Vec<u8> {
 }
 
 fn small() -> Settings {
-    Settings { hidden: 2, embedding: Some(2), batch: 2, steps: 3, max_steps: Some(4), ..Settings::default() }
+    Settings {
+        model: ModelSettings { hidden: 2, embedding: Some(2), ..ModelSettings::default() },
+        run: RunSettings { batch: 2, steps: 3, max_steps: Some(4), ..RunSettings::default() },
+        ..Settings::default()
+    }
 }
 
-/// Settings that differ in what their files hold.
+/// Settings whose files have different content.
 fn kinds() -> Vec<(&'static str, Settings)> {
-    let gru = Settings { cell: Cell::Gru, input: InputKind::OneHot, layers: 2, unit: Unit::Byte, ..small() };
-    let rnn =
-        Settings { cell: Cell::Rnn, activation: Activation::Relu, optimizer: OptimizerKind::Sgd, ..small() };
+    let gru = Settings {
+        model: ModelSettings { cell: Cell::Gru, input: InputKind::OneHot, layers: 2, ..small().model },
+        data: DataSettings { unit: Unit::Byte, ..small().data },
+        ..small()
+    };
+    let rnn = Settings {
+        model: ModelSettings { cell: Cell::Rnn, activation: Activation::Relu, ..small().model },
+        optimizer: OptimizerSettings { kind: OptimizerKind::Sgd, ..small().optimizer },
+        ..small()
+    };
     let peepholes =
         Layer { peepholes: true, projection: Some(3), projection_clip: Some(2.0), ..Layer::lstm(2) };
     let coupled =
@@ -55,12 +70,17 @@ fn kinds() -> Vec<(&'static str, Settings)> {
     let normed = Layer { layer_norm: true, residual: true, output_keep_prob: 0.5, ..Layer::lstm(3) };
     let mixed = Layer { highway: Highway::Separate, reset: Reset::Before, gate_bias: 1.0, ..Layer::gru(3) };
     let stack = vec![peepholes, coupled, normed, mixed];
-    vec![("lstm", small()), ("gru", gru), ("rnn", rnn), ("stack", Settings { stack, ..small() })]
+    vec![
+        ("lstm", small()),
+        ("gru", gru),
+        ("rnn", rnn),
+        ("stack", Settings { model: ModelSettings { stack, ..small().model }, ..small() }),
+    ]
 }
 
 fn checkpoints(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
     for (name, settings) in kinds() {
-        let corpus = Corpus::from_text(TEXT.repeat(3), settings.unit)?;
+        let corpus = Corpus::from_text(TEXT.repeat(3), settings.data.unit)?;
         let mut training = Training::new(corpus, settings, Some(1))?;
         write(folder, &format!("{name}-new"), &training.checkpoint().to_bytes()?)?;
         training.step()?;
@@ -79,16 +99,13 @@ fn configurations(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
         write(&seeds, name, text.as_bytes())?;
         words.insert(name.to_owned());
     }
-    // The library lists every key when it refuses one.
-    let refused: Result<Settings, toml::de::Error> = toml::from_str("no-such-key = 1");
-    let message = refused.expect_err("an unknown key").message().to_owned();
-    words.extend(message.split('`').skip(3).step_by(2).map(str::to_owned));
+    words.extend(Settings::keys().map(str::to_owned));
     let quoted: String = words.iter().map(|word| format!("{word:?}\n")).collect();
     fs::write(folder.join("dictionaries/config.dict"), quoted)?;
     Ok(())
 }
 
-/// Keys and words of a table and those below.
+/// Returns the keys and strings of a table and of its tables.
 fn collect(table: &Table, words: &mut BTreeSet<String>) {
     for (key, value) in table {
         words.insert(key.clone());

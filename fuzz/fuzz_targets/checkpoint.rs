@@ -1,5 +1,5 @@
-//! Whatever loads as a checkpoint must save to bytes that load as the same, and save as the same bytes again; whatever is
-//! imported can be saved and loaded.
+//! Bytes that load as a checkpoint must save to bytes that load as an equal checkpoint and save to
+//! the same bytes again. Every imported checkpoint can be saved and loaded.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,7 +8,7 @@ use unrolled::checkpoint::{Checkpoint, Import, TensorFile};
 
 const PREFIX: &[u8] = br#"{"__metadata__":{"checksum":""#;
 
-/// Makes the checksum right, so that the inputs reach what lies behind it.
+/// Corrects the checksum, so that inputs reach the code after the check.
 fn sign(bytes: &mut [u8]) {
     let start = 8 + PREFIX.len();
     if bytes.len() < start + 8 {

@@ -1,18 +1,19 @@
-//! Any bytes as a configuration file, read into [`Settings`] as the command line does. What validates must come back equal
-//! from TOML (a run's `config.toml`) and from JSON (a checkpoint), and what is small enough must be a model that answers.
+//! Any bytes as a configuration file, read into [`Settings`] like on the command line. Valid
+//! settings must be equal after a round trip through TOML (a run's `config.toml`) and JSON (a
+//! checkpoint), and small models must compute logits.
 //!
-//! The model is checked twice over: the number of its parameters against a count from the settings, and its logits of a whole
-//! window against those of one symbol at a time.
+//! Two checks of the model: the number of its parameters is compared with a count from the
+//! settings, and the logits of a whole window with those of one symbol at a time.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use toml::Table;
 use unrolled::exec::{Dynamic, Stream};
 use unrolled::model::{Model, ModelConfig};
-use unrolled::{Cell, Highway, InputKind, Layer, Settings};
+use unrolled::{Cell, Highway, InputKind, Layer, ModelSettings, Settings};
 
 const SYMBOLS: usize = 5;
-/// Parameters of the largest model that is made here.
+/// Parameters of the largest model that is built here.
 const MOST: usize = 20_000;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -24,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     check_model(&settings);
 });
 
-/// Preset and file, the latter over the former, by the command line's way: tables of TOML.
+/// Merges preset and file as the command line does, as TOML tables. The file's values win.
 fn settings(text: &str) -> Option<Settings> {
     let mut table: Table = toml::from_str(text).ok()?;
     let preset = table.remove("preset");
@@ -45,32 +46,32 @@ fn check_files(settings: &Settings) {
 }
 
 fn check_model(settings: &Settings) {
-    let Ok(config) = ModelConfig::new(settings, SYMBOLS) else { return };
-    let custom = settings.stack.iter().any(|layer| layer.custom.is_some());
-    if custom || count(settings).is_none_or(|count| count > MOST) {
+    let Ok(config) = ModelConfig::new(&settings.model, SYMBOLS) else { return };
+    let custom = settings.model.stack.iter().any(|layer| layer.custom.is_some());
+    if custom || count(&settings.model).is_none_or(|count| count > MOST) {
         return;
     }
     let numbers: usize =
         config.layout().entries().iter().map(|entry| entry.shape.iter().product::<usize>()).sum();
-    assert_eq!(Some(numbers), count(settings), "parameters of {config:?}");
-    // Sizes of the window can still ask for more memory than there is.
-    let Ok(model) = Model::new(settings, SYMBOLS) else { return };
+    assert_eq!(Some(numbers), count(&settings.model), "parameters of {config:?}");
+    let model = Model::new(&settings.model, SYMBOLS, settings.run.seed).expect("a small model");
     let ids = [3, 0, 4, 1, 2, 2, 0];
     let mut logits = vec![0.0; ids.len() * SYMBOLS];
-    Dynamic::new(&model, Some(1)).expect("one thread").forward(&ids, 1, &mut logits);
-    let mut stream = Stream::new(&model).expect("one thread");
+    Dynamic::new(model.clone(), Some(1)).expect("one thread").forward(&ids, 1, &mut logits).unwrap();
+    let mut stream = Stream::new(model.clone()).expect("one thread");
     for (id, expected) in ids.iter().zip(logits.chunks_exact(SYMBOLS)) {
-        assert_eq!(bits(stream.step(*id)), bits(expected), "a window is its steps");
+        assert_eq!(bits(stream.step(id).unwrap()), bits(expected), "a window is its steps");
     }
 }
 
-/// What makes a number the same: its bits, and for what is none nothing more.
+/// Returns the identity of a number: its bits; all NaNs are equal.
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| if value.is_nan() { u32::MAX } else { value.to_bits() }).collect()
 }
 
-/// Trained numbers of embedding, layers and head; `None` where a product overflows.
-fn count(settings: &Settings) -> Option<usize> {
+/// Returns the number of trained parameters of embedding, layers and head; `None` if a product
+/// overflows.
+fn count(settings: &ModelSettings) -> Option<usize> {
     let plain = Layer { activation: settings.activation, ..Layer::new(settings.cell, settings.hidden) };
     let repeated = vec![plain; settings.layers.min(2000)];
     let stack = if settings.stack.is_empty() { repeated } else { settings.stack.clone() };
@@ -96,7 +97,7 @@ fn of_layer(layer: &Layer, inputs: usize) -> Option<usize> {
         Cell::Lstm => 4 - usize::from(layer.coupled),
     };
     let (hidden, state) = (layer.hidden, layer.projection.unwrap_or(layer.hidden));
-    // Both weights and both biases: a single bias leaves the second zero.
+    // Both weights and both biases. With a single bias the second is zero.
     let columns = inputs.checked_add(state)?.checked_add(2)?;
     let cell = hidden.checked_mul(gates)?.checked_mul(columns)?;
     let projection = hidden.checked_mul(layer.projection.unwrap_or(0))?;

@@ -1,6 +1,6 @@
-//! Any bytes, as a file read with every option, against a decode of the whole by the standard library. Compressed bytes,
-//! UTF-16 behind a mark, and what is no text may be errors, and never a panic.
-//! `cargo +nightly fuzz run corpus`
+//! Any bytes as a file, read with every option, and compared with a decode of the whole file by the
+//! standard library. Compressed bytes, UTF-16 with a byte-order mark and other formats may be
+//! errors, but never a panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -32,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
     documents(&[file.path().into()], &replaced);
 });
 
-/// Whether the bytes were something else than plain UTF-8 text.
+/// Returns whether the bytes are something else than plain UTF-8 text.
 fn is_another_form(corpus: &Result<Corpus>) -> bool {
     match corpus {
         Ok(corpus) => corpus.documents().any(|file| file.compression.is_some() || file.encoding.is_some()),
@@ -46,18 +46,18 @@ fn is_another_form(corpus: &Result<Corpus>) -> bool {
     }
 }
 
-/// Whether the bytes may begin a compressed stream, or UTF-16.
+/// Returns whether the bytes can be the start of a compressed stream or of UTF-16.
 fn begins_packed(bytes: &[u8]) -> bool {
     matches!(bytes[0], 0x1F | 0x28 | 0x50..=0x5F | b'B' | 0xFD..=0xFF)
 }
 
-/// The symbols read must be these code points (or bytes), whatever the place where the read begins.
+/// Checks that reads from any place return these code points (or bytes).
 fn compare(corpus: Result<Corpus>, bytes: &[u8], symbols: Vec<u32>) {
     if is_another_form(&corpus) {
         return;
     }
     let corpus = match corpus {
-        // Of an empty stream, whose bytes are no symbols.
+        // The bytes of an empty compressed stream are not symbols.
         Err(Error::EmptyText { .. }) if symbols.is_empty() || begins_packed(bytes) => return,
         corpus => corpus.expect("a text with symbols opens"),
     };
@@ -70,7 +70,7 @@ fn compare(corpus: Result<Corpus>, bytes: &[u8], symbols: Vec<u32>) {
     }
 }
 
-/// Decoders take any bytes, in memory and through a temporary file, to the same text.
+/// Checks that decoders give the same text in memory and through a temporary file.
 fn decode(paths: &[std::path::PathBuf]) {
     for name in ["utf-16le", "utf-16be", "windows-1252", "shift_jis", "gb18030"] {
         let encoding = Encoding::new(name).ok();
@@ -83,7 +83,7 @@ fn decode(paths: &[std::path::PathBuf]) {
     }
 }
 
-/// Shuffled documents have the symbols of the text, and the markers that were added.
+/// Checks that shuffled documents have the symbols of the text, and the added markers.
 fn documents(paths: &[std::path::PathBuf], text: &str) {
     let options = Options {
         invalid: Invalid::Replace,

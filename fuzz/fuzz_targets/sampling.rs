@@ -1,7 +1,8 @@
-//! Logits to a symbol, against the definition: sort, keep the k likeliest, keep the fewest that reach p, and walk up the
-//! sums of their probabilities to the place that the seed draws.
+//! Sampling compared with its definition: sort, keep the k most likely symbols, keep the fewest
+//! that reach p, and find the seed's draw in the cumulative probabilities.
 //!
-//! The drawn symbol must be the one whose stretch holds that place, unless the place lies within a rounding of a border.
+//! The drawn symbol must be the one whose interval contains the draw, unless the draw is within a
+//! rounding of a border.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
@@ -9,7 +10,8 @@ use libfuzzer_sys::fuzz_target;
 use unrolled::random::{Draws, Purpose};
 use unrolled::sample::{Place, Sampling, Scratch};
 
-/// Sums of V exponentials in another order, and exponentials of another library, differ by less.
+/// Bound of the differences between sums of V exponentials in another order, or from another
+/// library.
 const ROUNDING: f64 = 1e-9;
 
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl<'a> Arbitrary<'a> for Case {
     }
 }
 
-/// Mostly what a model gives, with many ties; else any bits at all.
+/// Mostly logits like a model's, with many ties; otherwise any bits.
 fn logit(u: &mut Unstructured<'_>) -> Result<f32> {
     Ok(match u.arbitrary::<u8>()? {
         byte @ 0..=191 => f32::from(i16::from(byte) - 96) / 8.0,
@@ -84,7 +86,7 @@ fn check(case: &Case, id: u32) {
     let kept = &ranked[..sampling.top_k.unwrap_or(usize::MAX).min(ranked.len())];
     let total: f64 = kept.iter().map(weight).sum();
     let share = sampling.top_p.filter(|&p| p < 1.0).map(f64::from);
-    // Two cuts where the sum reaches p within a rounding: either is right.
+    // If the sum reaches p within a rounding, two cuts are correct.
     let cuts = [-ROUNDING, ROUNDING].map(|slack| cut(kept, &weight, share.map(|p| total * (p + slack))));
     let drawn = (cuts[0]..=cuts[1]).any(|count| {
         let mut allowed = kept[..count].to_vec();
@@ -97,7 +99,7 @@ fn check(case: &Case, id: u32) {
     assert!(drawn, "{id} was drawn, of {kept:?}, the first {cuts:?}");
 }
 
-/// Ids of all that can be drawn, the likeliest first, the lowest id first among equals.
+/// Returns the ids that can be drawn, the most likely first, the lowest id first among equals.
 fn ranked(logits: &[f32]) -> Vec<usize> {
     let mut ids: Vec<usize> = (0..logits.len()).filter(|&id| !logits[id].is_nan()).collect();
     if ids.iter().all(|&id| logits[id] == f32::NEG_INFINITY) {
@@ -107,7 +109,7 @@ fn ranked(logits: &[f32]) -> Vec<usize> {
     ids
 }
 
-/// How many of the likeliest it takes to reach a sum.
+/// Returns the number of most likely symbols that reach a sum.
 fn cut(kept: &[usize], weight: &impl Fn(&usize) -> f64, sum: Option<f64>) -> usize {
     let Some(wanted) = sum else { return kept.len() };
     let mut sum = 0.0;
@@ -123,7 +125,7 @@ fn uniform(seed: u64, place: Place) -> f64 {
     Draws::new(seed, Purpose::Sample, high, place.index).at_row(low).uniform_f64()
 }
 
-/// Whether `u` of the way up the sums lies in the stretch of `id`, within a rounding.
+/// Returns whether the draw `u` is in the interval of `id`, within a rounding.
 fn may_be_drawn(allowed: &[usize], weight: &impl Fn(&usize) -> f64, u: f64, id: usize) -> bool {
     let total: f64 = allowed.iter().map(weight).sum();
     let Some(place) = allowed.iter().position(|other| *other == id) else { return false };

@@ -1,6 +1,8 @@
-//! A vocabulary's JSON, a line end, and a text: what is accepted, encoded and decoded, against the standard library.
+//! A vocabulary's JSON, a line end, and a text: the accepted, encoded and decoded values are
+//! compared with the standard library.
 //!
-//! Accepted must be exactly the ascending lists of characters or of bytes; ids must be the places in such a list.
+//! Exactly the ascending lists of characters or of bytes must be accepted; ids must be the indices
+//! in the list.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// The symbols that the JSON names, when it is an ascending list of one kind.
+/// Returns the symbols of the JSON if it is an ascending list of one kind.
 fn expected(json: &str) -> Option<(Unit, Vec<u32>)> {
     let only = |text: &String| text.parse::<char>().ok().map(u32::from);
     let (unit, symbols): (_, Vec<u32>) = match serde_json::from_str::<Vec<String>>(json) {
@@ -43,7 +45,7 @@ fn expected(json: &str) -> Option<(Unit, Vec<u32>)> {
     (!symbols.is_empty() && sorted == symbols).then_some((unit, symbols))
 }
 
-/// The symbols of a text, each with the byte where it begins.
+/// Returns the symbols of a text, each with its offset in bytes.
 fn symbols_of(text: &str, unit: Unit) -> Vec<(usize, u32)> {
     match unit {
         Unit::Char => text.char_indices().map(|(at, c)| (at, u32::from(c))).collect(),
@@ -72,7 +74,8 @@ fn check_text(vocabulary: &Vocabulary, symbols: &[u32], text: &str) {
     }
 }
 
-/// A vocabulary collected from the text is its distinct symbols, and survives its JSON.
+/// Checks that a vocabulary collected from the text has its distinct symbols, and is equal after a
+/// JSON round trip.
 fn check_collected(text: &str, unit: Unit) {
     let corpus = Corpus::from_text(text, unit).expect("a text with symbols");
     let sorted: BTreeSet<u32> = symbols_of(text, unit).into_iter().map(|(_, symbol)| symbol).collect();

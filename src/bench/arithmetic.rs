@@ -1,40 +1,40 @@
-//! The floating-point operations that a model needs for one symbol.
+//! Counts the floating-point operations of a model for one symbol.
 
 use crate::model::ModelConfig;
 use crate::{Cell, Reset};
 
-/// Operations per symbol, a product and a sum counting one each. Gates, loss and update are left out: they grow with H,
-/// the products with H^2.
+/// Operations per symbol. A product and a sum count as one operation each. Gates, loss and update
+/// are not counted: they grow with H, the products with H^2.
 ///
 /// ```text
-/// layer     2 G H (in + H)     in = 0 for a first layer that looks its input product up
-/// highway   2 M in^2           beside its layer; M = 1 for a carry gate, 2 with a transform gate of its own
+/// layer     2 G H (in + H)     in = 0 for a first layer that looks up its input product in a table
+/// highway   2 M in^2           in addition to its layer; M = 1 for a carry gate, 2 with a separate transform gate
 /// head      2 H V
 /// training  three times that: forward, gradient of the inputs, gradient of the weights
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arithmetic {
-    /// The forward pass.
+    /// Operations of the forward pass.
     pub forward: f64,
-    /// Training.
+    /// Operations of training.
     pub training: f64,
 }
 
 impl Arithmetic {
-    /// Of a model of that shape.
+    /// Counts the operations of a model with this configuration.
     pub fn of(config: &ModelConfig) -> Self {
         let layers: f64 = (0..config.stack.len()).map(|l| layer_products(config, l)).sum();
         let forward = 2.0 * (layers + head_products(config));
         Self { forward, training: 3.0 * forward }
     }
 
-    /// Bytes of the weights that one symbol is multiplied by.
+    /// Returns the bytes of the weights that one symbol is multiplied by.
     pub fn weight_bytes(&self) -> f64 {
         self.forward / 2.0 * size_of::<f32>() as f64
     }
 }
 
-/// Multiplications of one symbol in layer `l`.
+/// Returns the multiplications of one symbol in layer `l`.
 pub(super) fn layer_products(config: &ModelConfig, l: usize) -> f64 {
     let layer = &config.stack[l];
     let inputs = if l == 0 && config.gathers() { 0 } else { config.input_width(l) };
@@ -44,27 +44,30 @@ pub(super) fn layer_products(config: &ModelConfig, l: usize) -> f64 {
     gates * hidden * (inputs as f64 + state) + hidden * layer.projection.unwrap_or(0) as f64 + highway
 }
 
-/// Those of layer `l` in a backward pass that take what comes back from the step after. (A GRU that resets before its candidate
-/// multiplies the candidate's part within the step.)
+/// Returns the multiplications of layer `l` in the backward pass whose input comes from the next
+/// step. (A GRU with reset before the product multiplies the candidate's part within the step.)
 pub(super) fn products_from_after(config: &ModelConfig, l: usize) -> f64 {
     let layer = &config.stack[l];
     let within = usize::from(layer.cell == Cell::Gru && layer.reset == Reset::Before);
     ((layer.gates() - within) * layer.hidden * layer.output_size()) as f64
 }
 
-/// Multiplications of one symbol in the head.
+/// Returns the multiplications of one symbol in the head.
 pub(super) fn head_products(config: &ModelConfig) -> f64 {
-    config.output_width() as f64 * config.vocabulary as f64
+    config.stack_width() as f64 * config.vocabulary as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Highway, InputKind, Layer, Settings};
+    use crate::{Highway, InputKind, Layer, ModelSettings, Settings};
 
     fn training(cell: Cell, hidden: usize, layers: usize, input: InputKind) -> f64 {
-        let settings = Settings { cell, hidden, layers, input, ..Settings::default() };
-        Arithmetic::of(&ModelConfig::new(&settings, 65).unwrap()).training
+        let settings = Settings {
+            model: ModelSettings { cell, hidden, layers, input, ..ModelSettings::default() },
+            ..Settings::default()
+        };
+        Arithmetic::of(&ModelConfig::new(&settings.model, 65).unwrap()).training
     }
 
     #[test]
@@ -78,14 +81,20 @@ mod tests {
         }
     }
 
-    /// A first layer with a highway reads its vectors, so it looks no product up.
+    /// A first layer with a highway reads vectors, so it looks up no product.
     #[test]
-    fn gates_of_a_highway_multiply_what_the_layer_reads() {
+    fn highway_gates_multiply_the_input_of_the_layer() {
         for (highway, gates) in [(Highway::Off, 0.0), (Highway::Coupled, 1.0), (Highway::Separate, 2.0)] {
             let layer = Layer { highway, ..Layer::lstm(9) };
-            let settings =
-                Settings { stack: vec![layer.clone(), layer], embedding: Some(9), ..Settings::default() };
-            let config = ModelConfig::new(&settings, 20).unwrap();
+            let settings = Settings {
+                model: ModelSettings {
+                    stack: vec![layer.clone(), layer],
+                    embedding: Some(9),
+                    ..ModelSettings::default()
+                },
+                ..Settings::default()
+            };
+            let config = ModelConfig::new(&settings.model, 20).unwrap();
             let first = if highway == Highway::Off { 4.0 } else { 8.0 };
             assert_eq!(layer_products(&config, 0), (first + gates) * 81.0);
             assert_eq!(layer_products(&config, 1), (8.0 + gates) * 81.0);
@@ -93,9 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_four_bytes_each() {
+    fn weights_have_four_bytes_each() {
         let config =
-            ModelConfig::new(&Settings { hidden: 128, layers: 2, ..Settings::default() }, 65).unwrap();
+            ModelConfig::new(&ModelSettings { hidden: 128, layers: 2, ..ModelSettings::default() }, 65)
+                .unwrap();
         let weights = 4 * 128 * 128 * 3 + 128 * 65;
         assert_eq!(Arithmetic::of(&config).weight_bytes(), f64::from(4 * weights));
     }

@@ -1,19 +1,21 @@
-//! When building ahead pays.
+//! Compares setup costs with costs per step.
 
-/// What something takes once, and what it takes each time.
+/// The setup time of an operation, and its time per step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cost {
-    /// Once.
+    /// Seconds of the setup.
     pub setup_seconds: f64,
-    /// Each time.
+    /// Seconds per step.
     pub step_seconds: f64,
 }
 
 impl Cost {
-    /// Times that differ by less, as a share, are taken for equal: repeats of one and the same program differ by that.
+    /// Relative difference below which times count as equal: repeats of the same program differ as
+    /// much.
     pub const NOISE: f64 = 0.01;
 
-    /// From how many steps on this one is ahead of `other` for good; `None` for never.
+    /// Returns the number of steps after which this operation stays faster in total than `other`;
+    /// `None` if it never does.
     pub fn ahead_from(&self, other: &Self) -> Option<u64> {
         let gain = other.step_seconds - self.step_seconds;
         let debt = self.setup_seconds - other.setup_seconds;
@@ -33,20 +35,20 @@ mod tests {
     }
 
     #[test]
-    fn a_faster_step_pays_for_its_setup() {
+    fn a_faster_step_compensates_a_longer_setup() {
         assert_eq!(cost(10.0, 1.0).ahead_from(&cost(1.0, 2.0)), Some(9));
         assert_eq!(cost(10.5, 1.0).ahead_from(&cost(1.0, 2.0)), Some(10));
         assert_eq!(cost(1.0, 1.0).ahead_from(&cost(10.0, 2.0)), Some(0));
     }
 
     #[test]
-    fn a_slower_step_never_does() {
+    fn a_slower_step_never_compensates() {
         assert_eq!(cost(1.0, 2.0).ahead_from(&cost(10.0, 1.0)), None);
         assert_eq!(cost(10.0, 2.0).ahead_from(&cost(1.0, 1.0)), None);
     }
 
     #[test]
-    fn steps_within_the_noise_are_equal() {
+    fn steps_within_the_noise_count_as_equal() {
         assert_eq!(cost(2.0, 0.995).ahead_from(&cost(1.0, 1.0)), None);
         assert_eq!(cost(1.0, 1.005).ahead_from(&cost(2.0, 1.0)), Some(0));
         assert_eq!(cost(1.0, 1.0).ahead_from(&cost(1.0, 1.0)), Some(0));

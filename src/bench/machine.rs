@@ -1,4 +1,4 @@
-//! The machine that runs, and what it can do at most.
+//! The machine, and its peak speeds.
 
 use super::timing::seconds_of_each;
 use crate::aligned::Aligned;
@@ -13,14 +13,14 @@ use std::time::Instant;
 use unrolled_kernels::peak::{self, Way};
 use unrolled_kernels::{Isa, processor};
 
-/// Rounds of which the best counts: one of them will have the processor for itself.
+/// Number of rounds. The best counts, because one of them has the processor for itself.
 const ROUNDS: usize = 60;
-/// Rounds of multiply-adds at a time: half a millisecond.
+/// Iterations of multiply-adds in a round: half a millisecond.
 const MULTIPLY_ADDS: u64 = 150_000;
-/// Time for one measurement of reading.
+/// Seconds of one measurement of reading.
 const READING_SECONDS: f64 = 0.2;
 
-/// The machine that figures were measured on. Compare only figures of one machine.
+/// The machine of a measurement. Compare only figures of the same machine.
 ///
 /// ```
 /// let machine = unrolled::bench::Machine::here()?;
@@ -31,23 +31,23 @@ const READING_SECONDS: f64 = 0.2;
 pub struct Machine {
     /// The processor's model name.
     pub processor: String,
-    /// Bytes of a core's first-level data cache.
+    /// Bytes of a core's L1 data cache.
     pub first_cache_bytes: usize,
-    /// Bytes of a core's second-level cache.
+    /// Bytes of a core's L2 cache.
     pub second_cache_bytes: usize,
-    /// Bytes of the third-level cache, which cores share; 0 where there is none, or where it is unknown.
+    /// Bytes of the L3 cache, which cores share; 0 if there is none or it is unknown.
     pub third_cache_bytes: usize,
-    /// Cores that this process may use.
+    /// Number of cores that this process may use.
     pub cores: usize,
     /// The SIMD backend.
     pub isa: &'static str,
 }
 
 impl Machine {
-    /// The machine that runs this.
+    /// Describes this machine.
     ///
     /// # Errors
-    /// When the forced instruction set cannot be had.
+    /// [`Error::Isa`] if the SIMD backend that `UNROLLED_ISA` names is unknown or not available.
     pub fn here() -> Result<Self> {
         let processor::Caches { first, second, third } = processor::caches();
         Ok(Self {
@@ -73,17 +73,17 @@ impl fmt::Display for Machine {
     }
 }
 
-/// Bytes of a cache, such as "48 KB", "1 MB" and "1.25 MB".
+/// Formats the size of a cache: "48 KB", "1 MB", "1.25 MB".
 fn size(bytes: usize) -> String {
     let kilobytes = bytes as f64 / 1024.0;
     if kilobytes < 1024.0 { format!("{kilobytes} KB") } else { format!("{} MB", kilobytes / 1024.0) }
 }
 
-/// The multiply-add peak in thousands of millions of operations per second, with `threads` threads (all cores when `None`)
-/// at once; more than there are cores add nothing, and are not started. The best of many short rounds.
+/// Measures the multiply-add peak in GFLOP/s of `threads` threads at once (all cores if `None`). At
+/// most one thread per core is started. Returns the best of many short rounds.
 ///
 /// # Errors
-/// When the number of threads is out of range or the forced instruction set cannot be had.
+/// [`Error::Setting`] if the number of threads is out of range, and [`Error::Isa`].
 pub fn peak_gflops(threads: Option<usize>) -> Result<f64> {
     let isa = exec::detect()?;
     let count = Threads::resolve(threads)?.min(cores());
@@ -95,15 +95,16 @@ pub fn peak_gflops(threads: Option<usize>) -> Result<f64> {
     let total = |round: usize| each.iter().filter_map(|rates| rates.get(round)).sum::<f64>();
     let best = (0..ROUNDS).map(total).fold(0.0, f64::max);
     let right = peak::multiply_add(isa, 1000).mean == 2.0;
-    let wrong = || Error::WrongAnswer {
-        what: "mean of some chains of multiply-adds".into(),
-        found: peak::multiply_add(isa, 1000).mean.to_string(),
-        expected: "2".into(),
-    };
-    if right { Ok(best / 1e9) } else { Err(wrong()) }
+    match right {
+        true => Ok(best / 1e9),
+        false => {
+            let what = "mean of some chains of multiply-adds";
+            Err(Error::wrong_answer(what, peak::multiply_add(isa, 1000).mean, 2))
+        }
+    }
 }
 
-/// Operations per second of each round, begun together with the other threads'.
+/// Returns the operations per second of each round. All threads start a round together.
 fn rounds(isa: Isa, barrier: &Barrier) -> Vec<f64> {
     let round = |_| {
         barrier.wait();
@@ -114,26 +115,27 @@ fn rounds(isa: Isa, barrier: &Barrier) -> Vec<f64> {
     (0..ROUNDS).map(round).collect()
 }
 
-/// The speed at which one thread reads a buffer of about `bytes` bytes again and again, in thousands of millions of bytes
-/// per second: that of the nearest cache which holds it. The fastest of several ways to read.
+/// Measures the speed in GB/s at which one thread repeatedly reads a buffer of about `bytes` bytes,
+/// which is the speed of the smallest cache that holds it. Returns the fastest of several ways to
+/// read.
 ///
 /// # Errors
-/// When the forced instruction set cannot be had.
+/// [`Error::Isa`].
 pub fn read_gigabytes_per_second(bytes: usize) -> Result<f64> {
-    let reading = Reading::new(bytes)?;
-    let bytes = size_of_val(&*reading.values) as f64;
-    let [_, seconds] = reading.beside(READING_SECONDS, || ());
+    let buffer = ReadBuffer::new(bytes)?;
+    let bytes = size_of_val(&*buffer.values) as f64;
+    let [_, seconds] = buffer.compare_with(READING_SECONDS, || ());
     Ok(bytes / seconds / 1e9)
 }
 
-/// A buffer to be read, placed as packed weights are: on cache lines, and on huge pages where it is large.
-pub(super) struct Reading {
+/// A buffer that is aligned like packed weights: on cache lines, and on huge pages if it is large.
+pub(super) struct ReadBuffer {
     isa: Isa,
     values: Aligned,
 }
 
-impl Reading {
-    /// Of about `bytes` bytes, in whole cache lines.
+impl ReadBuffer {
+    /// Allocates about `bytes` bytes, in whole cache lines.
     pub(super) fn new(bytes: usize) -> Result<Self> {
         let (isa, mut values) = (exec::detect()?, Aligned::default());
         values.resize(bytes.div_ceil(size_of::<f32>()).max(1).next_multiple_of(16));
@@ -145,16 +147,18 @@ impl Reading {
         black_box(peak::read(self.isa, black_box(&self.values), way));
     }
 
-    /// Seconds of a `call`, and of reading everything once in the fastest way; in turn, for about `seconds` each in all.
-    pub(super) fn beside(&self, seconds: f64, mut call: impl FnMut()) -> [f64; 2] {
+    /// Returns the seconds of a `call`, and of reading the whole buffer once in the fastest way.
+    /// They alternate, for about `seconds` each in all.
+    pub(super) fn compare_with(&self, seconds: f64, mut call: impl FnMut()) -> [f64; 2] {
         let mut back = false;
-        let mut turn = || {
+        let mut both_ways = || {
             self.read(if back { Way::Backward } else { Way::Forward });
             back = !back;
         };
         let ways = [Way::Forward, Way::Halves, Way::Quarters];
         let [mut forward, mut halves, mut quarters] = ways.map(|way| move || self.read(way));
-        let calls: [&mut dyn FnMut(); 5] = [&mut call, &mut forward, &mut turn, &mut halves, &mut quarters];
+        let calls: [&mut dyn FnMut(); 5] =
+            [&mut call, &mut forward, &mut both_ways, &mut halves, &mut quarters];
         let [call, read @ ..] = seconds_of_each(2.0 * seconds / calls.len() as f64, calls);
         [call, read.into_iter().fold(f64::INFINITY, f64::min)]
     }
@@ -165,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machine_has_some_speed() {
+    fn speeds_are_positive() {
         for threads in [Some(1), Some(2), None] {
             let peak = peak_gflops(threads).unwrap();
             assert!(peak > 0.0 && peak.is_finite(), "{peak} GFLOP/s");
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_told_in_one_line() {
+    fn a_machine_is_described_in_one_line() {
         let mut machine = Machine {
             processor: "AMD EPYC".into(),
             first_cache_bytes: 48 << 10,
@@ -195,8 +199,8 @@ mod tests {
     }
 
     #[test]
-    fn no_threads_are_refused() {
+    fn zero_threads_are_an_error() {
         let message = peak_gflops(Some(0)).unwrap_err().to_string();
-        assert_eq!(message, "threads = 0 cannot work: a number of threads from 1 to 1024");
+        assert_eq!(message, "threads = 0 is invalid: give a number from 1 to 1024");
     }
 }

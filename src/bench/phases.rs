@@ -1,97 +1,103 @@
-//! Where the time of a training step goes.
+//! Measures the phases of a training step.
 
 use super::arithmetic::{head_products, layer_products, products_from_after};
-use super::{Bench, Training};
+use super::figures::Bench;
 use crate::model::ModelConfig;
 use crate::phases::{Phase, Phases};
-use crate::{Mode, Result, Settings};
+use crate::train::Training;
+use crate::{Mode, Result};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
 /// The phases of one training step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepPhases {
-    /// Seconds of the step; the rows add up to it.
+    /// Seconds of the step: the sum of the rows.
     pub step_seconds: f64,
     /// The phases, in the order of the step.
     pub rows: Vec<PhaseTime>,
 }
 
-/// A phase of a training step, in the order of the step; `waiting` and `other` come last, and all together make up the step.
+/// A phase of a training step. `waiting` and `other` come last. The phases together make up the
+/// step.
 ///
-/// Where several threads divide a step, the time of a phase is the mean over them of what each spent in it (`norm` and
-/// `update` count their waiting too), and `waiting` is the mean of what each waited for the others. `fill` runs beside `pack`.
+/// With several threads, the time of a phase is the mean of the threads' times (`norm` and `update`
+/// include waiting), and `waiting` is the mean time that a thread waits for the others. `fill` runs
+/// at the same time as `pack`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PhaseTime {
-    /// `fill`, `pack`, `input` (the input table, or the vectors that the first layer reads), `forward`, `head`, `loss`,
-    /// `head backward`, `backward`, `weight gradient`, `head gradient`, `input gradient`, `norm`, `update`, `waiting`
-    /// (several threads only), `other` (what no clock has seen).
+    /// `fill`, `pack`, `input` (the input table, or the vectors that the first layer reads),
+    /// `forward`, `head`, `loss`, `head backward`, `backward`, `weight gradient`, `head gradient`,
+    /// `input gradient`, `norm`, `update`, `waiting` (several threads only), `other` (the time that
+    /// no clock measures).
     pub name: &'static str,
-    /// The layer's number, from 0.
+    /// The layer's index, from 0.
     pub layer: Option<usize>,
     /// Seconds per step.
     pub seconds: f64,
-    /// The arithmetic that the phase needs over its time, in thousands of millions of operations per second; `None` where it
-    /// has no products, or where they are those of a custom cell. Only the phases named here count products:
-    /// `forward`, `backward` and `weight gradient` of each layer, the three of the head ([`Arithmetic`](super::Arithmetic);
-    /// the backward pass of a window's last step has no product with the weights of the state), and beside those, with an
-    /// embedding, `input` and `input gradient`.
+    /// Operations of the phase over its time, in GFLOP/s. `None` if it has no products, or only
+    /// those of a custom cell. These phases have products: `forward`, `backward` and
+    /// `weight gradient` of each layer, the three of the head (see
+    /// [`Arithmetic`](super::Arithmetic); the backward pass of a window's last step has no product
+    /// with the recurrent weights), and with an embedding also `input` and `input gradient`.
     pub gflops: Option<f64>,
     /// `gflops` as a share of the peak of all threads.
     pub percent_of_peak: Option<f64>,
 }
 
 impl Bench {
-    /// Times the phases of a training step in `mode`, and sets those with products beside `peak_gflops`. The times are those
-    /// of the shortest step of all that fit into the bench's seconds: the one that was disturbed least.
+    /// Measures the phases of a training step in `mode`, and compares those with products with
+    /// `peak_gflops`. The times are those of the shortest of all steps that fit into the bench's
+    /// seconds, which had the least other load.
     ///
     /// # Errors
     /// As for [`Bench::compare`].
     pub fn phases(&self, mode: Mode, peak_gflops: f64) -> Result<StepPhases> {
-        let settings = Settings { mode, ..self.steady_settings() };
+        let mut settings = self.steady_settings();
+        settings.run.mode = mode;
         self.validate(&settings)?;
-        let (batch, tokens) = (settings.batch, settings.batch * settings.steps);
+        let (batch, tokens) = (settings.run.batch, settings.run.batch * settings.run.steps);
         let mut training = Training::new(self.corpus(&settings)?, settings, self.threads)?;
         let best = shortest(&mut training, self.seconds)?;
         let config = training.model().config().clone();
-        let products = Products { batch, tokens, symbols: training.table_symbols(), config: &config };
+        let products = StepArithmetic { batch, tokens, symbols: training.table_symbols(), config: &config };
         let rows = best.rows(&products, training.threads() > 1, peak_gflops);
         Ok(StepPhases { step_seconds: best.whole as f64 / 1e9, rows })
     }
 }
 
-/// One step: its time, and that of each phase, in nanoseconds.
-struct Step {
+/// The times of a step and its phases in nanoseconds.
+struct MeasuredStep {
     whole: u64,
     phases: Vec<(Phase, u64)>,
     waited: u64,
 }
 
-/// The shortest step of about `seconds`, and of two at least.
-fn shortest(training: &mut Training, seconds: f64) -> Result<Step> {
+/// Runs steps for about `seconds`, at least two, and returns the shortest.
+fn shortest(training: &mut Training, seconds: f64) -> Result<MeasuredStep> {
     let layers = training.model().config().stack.len();
     let phases = training.time_phases();
     training.step()?;
-    let (end, mut best) = (Instant::now() + Duration::from_secs_f64(seconds.min(1e6)), None::<Step>);
+    let (end, mut best) = (Instant::now() + Duration::from_secs_f64(seconds.min(1e6)), None::<MeasuredStep>);
     while best.is_none() || Instant::now() < end {
         phases.clear();
         let start = Instant::now();
         training.step()?;
         let whole = start.elapsed().as_nanos() as u64;
         if best.as_ref().is_none_or(|best| whole < best.whole) {
-            best = Some(Step::read(whole, &phases, layers));
+            best = Some(MeasuredStep::read(whole, &phases, layers));
         }
     }
     best.ok_or_else(|| unreachable!("a step was taken"))
 }
 
-impl Step {
+impl MeasuredStep {
     fn read(whole: u64, phases: &Phases, layers: usize) -> Self {
         let spent = Phase::all(layers).map(|phase| (phase, phases.spent(phase)));
         Self { whole, phases: spent.collect(), waited: phases.waited() }
     }
 
-    fn rows(&self, products: &Products<'_>, waits: bool, peak_gflops: f64) -> Vec<PhaseTime> {
+    fn rows(&self, products: &StepArithmetic<'_>, waits: bool, peak_gflops: f64) -> Vec<PhaseTime> {
         let plain = |name, spent: u64| PhaseTime {
             name,
             layer: None,
@@ -101,7 +107,7 @@ impl Step {
         };
         let row = |(phase, spent): &(Phase, u64)| {
             let (name, layer) = name(*phase);
-            // Operations in a nanosecond are thousands of millions in a second.
+            // Operations per nanosecond are GFLOP/s.
             let gflops =
                 products.of(*phase).filter(|_| *spent > 0).map(|operations| operations / *spent as f64);
             let percent_of_peak = gflops.map(|gflops| 100.0 * gflops / peak_gflops);
@@ -133,9 +139,9 @@ fn name(phase: Phase) -> (&'static str, Option<usize>) {
     }
 }
 
-/// The arithmetic of a step's phases.
-struct Products<'a> {
-    /// Rows B of a window, and its symbols T B.
+/// Counts the operations of a step's phases.
+struct StepArithmetic<'a> {
+    /// Rows B of a window, and its tokens T B.
     batch: usize,
     tokens: usize,
     /// Rows of the input table D.
@@ -143,28 +149,29 @@ struct Products<'a> {
     config: &'a ModelConfig,
 }
 
-impl Products<'_> {
-    /// Operations of a phase in one step.
+impl StepArithmetic<'_> {
+    /// Returns the operations of a phase in one step.
     fn of(&self, phase: Phase) -> Option<f64> {
         let Self { batch, tokens, symbols, config } = *self;
         let products = match phase {
             Phase::Forward(l) | Phase::Backward(l) | Phase::Gradient(l) => {
                 let known = config.stack[l].custom.is_none();
                 let all = known.then(|| layer_products(config, l) * tokens as f64)?;
-                // Nothing comes back to the last step from the one after it.
+                // The last step has no next step.
                 let skipped = (phase == Phase::Backward(l)).then(|| products_from_after(config, l));
                 all - skipped.unwrap_or(0.0) * batch as f64
             }
             Phase::Head | Phase::HeadBackward | Phase::HeadGradient => head_products(config) * tokens as f64,
             Phase::Input => self.table_products() * symbols as f64,
-            // Of the embeddings, and of the weights that multiply them.
+            // The gradients of the embeddings and of the weights that multiply them.
             Phase::InputGradient => 2.0 * self.table_products() * symbols as f64,
             Phase::Fill | Phase::Pack | Phase::Loss | Phase::Norm | Phase::Update => 0.0,
         };
         (products > 0.0).then_some(2.0 * products)
     }
 
-    /// Multiplications of a symbol's embedding with the first layer's weights, where a table holds the results.
+    /// Returns the multiplications of a symbol's embedding with the first layer's weights, if a
+    /// table holds the results.
     fn table_products(&self) -> f64 {
         let first = &self.config.stack[0];
         let width = if self.config.gathers() { self.config.embedding.unwrap_or(0) } else { 0 };
@@ -175,14 +182,18 @@ impl Products<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cell, InputKind, Layer, Windows};
+    use crate::{Cell, InputKind, Layer, ModelSettings, RunSettings, Settings, Windows};
 
     fn bench(settings: Settings, threads: usize) -> Bench {
         Bench { settings, vocabulary: 20, threads: Some(threads), seconds: 0.01 }
     }
 
     fn small() -> Settings {
-        Settings { hidden: 9, batch: 3, steps: 4, layers: 2, ..Settings::default() }
+        Settings {
+            model: ModelSettings { hidden: 9, layers: 2, ..ModelSettings::default() },
+            run: RunSettings { batch: 3, steps: 4, ..RunSettings::default() },
+            ..Settings::default()
+        }
     }
 
     fn places(rows: &[PhaseTime]) -> Vec<(&str, Option<usize>)> {
@@ -190,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_come_in_the_order_of_a_step() {
+    fn phases_are_in_the_order_of_a_step() {
         let mut expected = vec![("fill", None), ("pack", None), ("input", None)];
         expected.extend([("forward", Some(0)), ("forward", Some(1)), ("head", None), ("loss", None)]);
         expected.extend([("head backward", None), ("backward", Some(1)), ("backward", Some(0))]);
@@ -206,10 +217,15 @@ mod tests {
         assert_eq!(places(&rows), expected);
     }
 
-    /// A step is measured outside its clocks: only where they counted something twice would phases exceed it.
+    /// The step is measured outside its clocks. Phases would exceed it only if the clocks counted
+    /// something twice.
     #[test]
     fn phases_make_up_the_step_on_any_number_of_threads() {
-        let wide = Settings { hidden: 64, batch: 16, steps: 16, ..small() };
+        let wide = Settings {
+            model: ModelSettings { hidden: 64, ..small().model },
+            run: RunSettings { batch: 16, steps: 16, ..small().run },
+            ..small()
+        };
         for (settings, threads) in [(small(), 1), (small(), 2), (wide.clone(), 1), (wide, 2)] {
             let bench = bench(settings, threads);
             let settings = bench.steady_settings();
@@ -221,13 +237,14 @@ mod tests {
         }
     }
 
-    /// Over all phases but those of the table, the arithmetic is that of training, but for the last step's of the backward pass.
+    /// The operations of all phases except the input table's are those of training, less those of
+    /// the last step's backward pass.
     #[test]
-    fn products_are_those_of_training() {
+    fn phases_have_the_operations_of_training() {
         for (cell, input) in [(Cell::Lstm, InputKind::Embedding), (Cell::Gru, InputKind::OneHot)] {
-            let settings = Settings { cell, input, ..small() };
-            let config = ModelConfig::new(&settings, 20).unwrap();
-            let products = Products { batch: 3, tokens: 12, symbols: 20, config: &config };
+            let settings = Settings { model: ModelSettings { cell, input, ..small().model }, ..small() };
+            let config = ModelConfig::new(&settings.model, 20).unwrap();
+            let products = StepArithmetic { batch: 3, tokens: 12, symbols: 20, config: &config };
             let table = |phase: &Phase| matches!(phase, Phase::Input | Phase::InputGradient);
             let total: f64 = Phase::all(2).filter(|p| !table(p)).filter_map(|phase| products.of(phase)).sum();
             let skipped = 2.0 * 3.0 * 2.0 * if cell == Cell::Lstm { 324.0 } else { 243.0 };
@@ -242,10 +259,10 @@ mod tests {
 
     #[test]
     fn rates_follow_from_times() {
-        let config = ModelConfig::new(&small(), 20).unwrap();
-        let products = Products { batch: 3, tokens: 12, symbols: 20, config: &config };
+        let config = ModelConfig::new(&small().model, 20).unwrap();
+        let products = StepArithmetic { batch: 3, tokens: 12, symbols: 20, config: &config };
         let phases = vec![(Phase::Fill, 10), (Phase::Forward(1), 1000), (Phase::Head, 0)];
-        let rows = Step { whole: 1500, phases, waited: 200 }.rows(&products, true, 50.0);
+        let rows = MeasuredStep { whole: 1500, phases, waited: 200 }.rows(&products, true, 50.0);
         assert_eq!(places(&rows)[3..], [("waiting", None), ("other", None)]);
         let seconds: Vec<f64> = rows.iter().map(|row| row.seconds).collect();
         assert_eq!(seconds, [10.0, 1000.0, 0.0, 200.0, 290.0].map(|nanoseconds| nanoseconds / 1e9));
@@ -255,15 +272,22 @@ mod tests {
         assert_eq!(rows[1].percent_of_peak, Some(100.0 * gflops / 50.0));
     }
 
-    /// Everything that a layer may have is timed, and no clock changes a bit of what is learned.
+    /// Every option of a layer is measured, and no clock changes a bit of the parameters.
     #[test]
     fn clocks_change_no_bits() {
         let wrapped = Layer { residual: true, output_keep_prob: 0.5, peepholes: true, ..Layer::lstm(9) };
         let stepped = Layer { zoneout: 0.25, state_keep_prob: 0.5, input_keep_prob: 0.5, ..Layer::gru(9) };
         let stack = vec![stepped, wrapped, Layer { projection: Some(5), ..Layer::lstm(7) }];
-        let settings = Settings { stack, label_smoothing: 0.1, windows: Windows::Stream, ..small() };
+        let settings = Settings {
+            model: ModelSettings { stack, ..small().model },
+            run: RunSettings { label_smoothing: 0.1, windows: Windows::Stream, ..small().run },
+            ..small()
+        };
         for (mode, threads) in [(Mode::Static, 1), (Mode::Dynamic, 2)] {
-            let bench = bench(Settings { mode, ..settings.clone() }, threads);
+            let bench = bench(
+                Settings { run: RunSettings { mode, ..settings.run.clone() }, ..settings.clone() },
+                threads,
+            );
             let settings = bench.steady_settings();
             let train = |timed: bool| {
                 let mut training =

@@ -2,20 +2,20 @@
 
 use crate::corpus::Corpus;
 use crate::random::{Draws, Purpose};
-use crate::{Error, Result, Unit};
+use crate::{Result, Unit, error::require};
 
-/// The first symbol; those before it are control characters and the blank.
+/// The first symbol. The characters before it are control characters and the space.
 const FIRST: u32 = '!' as u32;
-/// Code points that are no characters.
+/// Code points that are not characters.
 const SURROGATES: std::ops::Range<u32> = 0xD800..0xE000;
-/// Characters from `FIRST` on.
+/// Number of characters from `FIRST`.
 const MOST: usize = (char::MAX as u32 - FIRST + 1 - (SURROGATES.end - SURROGATES.start)) as usize;
 
-/// A text of `length` symbols or more in which each of `vocabulary` symbols occurs, equally likely everywhere: id i is the
-/// i-th character from '!' on.
+/// Returns a random text of at least `length` symbols with all of `vocabulary` symbols, equally
+/// likely everywhere. Id i is character i, counted from '!'.
 ///
 /// # Errors
-/// [`Error::Setting`] when there are not that many characters.
+/// [`Error::Setting`](crate::Error::Setting) if there are fewer characters.
 pub fn synthetic(vocabulary: usize, length: usize, seed: u64) -> Result<Corpus> {
     check(vocabulary)?;
     let mut draws = Draws::new(seed, Purpose::Sample, 0, 0);
@@ -28,16 +28,13 @@ pub fn synthetic(vocabulary: usize, length: usize, seed: u64) -> Result<Corpus> 
     Corpus::from_text(ids.into_iter().map(symbol).collect::<String>(), Unit::Char)
 }
 
-/// Whether there are that many characters.
+/// Checks that there are enough characters.
 pub(super) fn check(vocabulary: usize) -> Result<()> {
-    if (1..=MOST).contains(&vocabulary) {
-        return Ok(());
-    }
-    let expected = format!("give a whole number from 1 to {MOST}, as many as there are characters");
-    Err(Error::Setting { name: "vocab", found: vocabulary.to_string(), expected })
+    let expected = format!("give a number from 1 to {MOST}, the number of Unicode characters");
+    require((1..=MOST).contains(&vocabulary), "vocab", vocabulary, expected)
 }
 
-/// Character number `id`.
+/// Returns the character of an id.
 fn symbol(id: usize) -> char {
     let point = FIRST + id as u32;
     let skipped = if point < SURROGATES.start { 0 } else { SURROGATES.end - SURROGATES.start };
@@ -57,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn surrogates_are_stepped_over() {
+    fn surrogates_are_skipped() {
         assert_eq!((symbol(0), symbol(64)), ('!', 'a'));
         assert_eq!(symbol(0xD7FF - 0x21), '\u{d7ff}');
         assert_eq!(symbol(0xD800 - 0x21), '\u{e000}');
@@ -65,10 +62,10 @@ mod tests {
     }
 
     #[test]
-    fn sizes_without_characters_are_refused() {
-        let told = |vocabulary| synthetic(vocabulary, 10, 1).unwrap_err().to_string();
-        let expected = "cannot work: give a whole number from 1 to 1112031, as many as there are characters";
-        assert_eq!(told(0), format!("vocab = 0 {expected}"));
-        assert_eq!(told(1_112_032), format!("vocab = 1112032 {expected}"));
+    fn a_vocabulary_without_enough_characters_is_an_error() {
+        let reason = |vocabulary| synthetic(vocabulary, 10, 1).unwrap_err().to_string();
+        let expected = "is invalid: give a number from 1 to 1112031, the number of Unicode characters";
+        assert_eq!(reason(0), format!("vocab = 0 {expected}"));
+        assert_eq!(reason(1_112_032), format!("vocab = 1112032 {expected}"));
     }
 }

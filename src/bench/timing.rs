@@ -1,49 +1,49 @@
-//! Best of many short repeats.
+//! The best time of many short repeats.
 
 use crate::{Mode, Result};
 use std::time::Instant;
 
-/// A repeat lasts about so long, or one call.
+/// Approximate seconds of a repeat, which has one call at least.
 const REPEAT_SECONDS: f64 = 0.01;
-/// Builds that a setup time is the best of, unless the time runs out.
+/// Number of builds; the setup time is the best of them. Fewer if the time runs out.
 const BUILDS: usize = 5;
 
-/// Something that is built, and then called many times.
-pub(super) trait Run: Sized {
+/// An operation that is built once and called many times.
+pub(super) trait Repeated: Sized {
     /// Calls it once.
     fn call(&mut self) -> Result<()>;
 }
 
-/// The times of one.
+/// The times of an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Timed {
-    /// Seconds of building, and of what the first call takes longer than the best.
+    /// Seconds of the build, and the excess of the first call over the best.
     pub(super) setup: f64,
-    /// Seconds of a call.
+    /// Seconds per call.
     pub(super) step: f64,
 }
 
-/// Builds and times one run for each mode, each for about `seconds`, their repeats in turn.
-pub(super) fn take_turns<R: Run>(
+/// Builds and measures one run for each mode, each for about `seconds`, with alternating repeats.
+pub(super) fn take_turns<R: Repeated>(
     seconds: f64,
     modes: &[Mode],
     build: impl Fn(Mode) -> Result<(f64, R)>,
 ) -> Result<Vec<Timed>> {
     let mut all = Vec::with_capacity(modes.len());
     for mode in modes {
-        all.push(Turn::new(seconds, || build(*mode))?);
+        all.push(TimedRun::new(seconds, || build(*mode))?);
     }
     let start = Instant::now();
     while start.elapsed().as_secs_f64() < seconds * modes.len() as f64 {
-        for turn in &mut all {
-            turn.repeat()?;
+        for run in &mut all {
+            run.repeat()?;
         }
     }
-    Ok(all.into_iter().map(|turn| turn.timed()).collect())
+    Ok(all.into_iter().map(|run| run.timed()).collect())
 }
 
-/// One run with its best times so far.
-struct Turn<R> {
+/// A run with its best times so far.
+struct TimedRun<R> {
     run: R,
     calls: usize,
     building: f64,
@@ -51,8 +51,8 @@ struct Turn<R> {
     best: f64,
 }
 
-impl<R: Run> Turn<R> {
-    /// Builds a few times; the last one stays.
+impl<R: Repeated> TimedRun<R> {
+    /// Builds it a few times, and keeps the last.
     fn new(seconds: f64, build: impl Fn() -> Result<(f64, R)>) -> Result<Self> {
         let (start, mut building, mut first) = (Instant::now(), f64::INFINITY, f64::INFINITY);
         let mut builds = 0;
@@ -79,7 +79,8 @@ impl<R: Run> Turn<R> {
     }
 }
 
-/// Seconds per call of each of `calls`, best of repeats taken in turn for about `seconds` each.
+/// Returns the seconds per call of each of `calls`: the best of alternating repeats of about
+/// `seconds` each in all.
 pub(super) fn seconds_of_each<const N: usize>(seconds: f64, mut calls: [&mut dyn FnMut(); N]) -> [f64; N] {
     let mut once = |i: usize, count: usize| {
         let start = Instant::now();
@@ -99,7 +100,7 @@ fn calls_per_repeat(seconds: f64) -> usize {
     (REPEAT_SECONDS / seconds).clamp(1.0, 1e6).round() as usize
 }
 
-/// Seconds per call of `calls` calls; the clock is no finer than a nanosecond.
+/// Returns the seconds per call of `calls` calls.
 fn time(calls: usize, mut call: impl FnMut() -> Result<()>) -> Result<f64> {
     let start = Instant::now();
     for _ in 0..calls {
@@ -108,7 +109,8 @@ fn time(calls: usize, mut call: impl FnMut() -> Result<()>) -> Result<f64> {
     Ok(per_call(start, calls))
 }
 
-/// Seconds of each of `calls` calls since `start`.
+/// Returns the seconds per call of `calls` calls since `start`. The resolution of the clock is a
+/// nanosecond.
 fn per_call(start: Instant, calls: usize) -> f64 {
     start.elapsed().as_secs_f64().max(1e-9) / calls as f64
 }
@@ -120,7 +122,7 @@ mod tests {
 
     struct Sleeper(u32);
 
-    impl Run for Sleeper {
+    impl Repeated for Sleeper {
         fn call(&mut self) -> Result<()> {
             std::thread::sleep(Duration::from_millis(if self.0 == 0 { 60 } else { 1 }));
             self.0 += 1;
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_start_counts_as_setup() {
+    fn a_slow_first_call_counts_as_setup() {
         let timed = take_turns(0.05, &[Mode::Static, Mode::Dynamic], |_| Ok((2.0, Sleeper(0)))).unwrap();
         assert_eq!(timed.len(), 2);
         for Timed { setup, step } in timed {
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn each_call_has_its_turn() {
+    fn calls_alternate() {
         let (mut quick, mut slow) = (0, 0);
         let mut sleep = || {
             slow += 1;

@@ -1,45 +1,50 @@
-//! Whether a file is as it was written; and where it is not, whether it is damaged or another program wrote it.
+//! Compares a file with its checksums. A file that differs is either damaged or was written by
+//! another program.
 
 use super::{
-    AFTER_CHECKSUM, CHECKSUM_PLACE, NO_CHECKSUM, PREFIX,
-    header::Header,
-    source::Source,
-    strings::{Strings, foreign, one_line},
+    file_reader::FileReader,
+    format::{AFTER_CHECKSUM, CHECKSUM_PLACE, NO_CHECKSUM, PREFIX, one_line},
+    header::FileHeader,
+    metadata::{MetadataStrings, not_checkpoint},
 };
-use crate::{Error, Result};
+use crate::{CheckpointError, Error, Result};
 use crc32fast::Hasher;
 use std::{
     collections::HashMap,
     io::{Read, Seek},
 };
 
-/// Refuses a file that is not as `unrolled train` wrote it. Reads it once, and a damaged one again to find the place.
+/// Refuses a file that differs from what `unrolled train` wrote. Reads it once, and a damaged one
+/// again to find the place.
 pub(super) fn verify<R: Read + Seek>(
-    source: &mut Source<'_, R>,
-    header: &Header,
-    strings: &Strings<'_>,
+    source: &mut FileReader<'_, R>,
+    header: &FileHeader,
+    metadata: &MetadataStrings<'_>,
 ) -> Result<()> {
     let path = source.path;
     let recorded = header.recorded();
     let found = recorded.map(|_| checksum(source)).transpose()?.unwrap_or_default();
     let is_right = recorded == Some(found.as_bytes());
     if !is_right && is_rewritten(header) {
-        return Err(Error::Rewritten { path: path.to_owned(), reason: strings.difference() });
+        return Err(Error::Checkpoint(CheckpointError::Rewritten {
+            path: path.to_owned(),
+            reason: metadata.difference(),
+        }));
     }
-    strings.check_format()?;
+    metadata.check_format()?;
     match recorded {
         Some(_) if is_right => Ok(()),
         Some(recorded) => {
             let recorded = one_line(&String::from_utf8_lossy(recorded));
-            let place = damaged(source, header, strings)?;
-            Err(Error::CheckpointDamaged { path: path.to_owned(), place, found, recorded })
+            let place = damaged(source, header, metadata)?;
+            Err(Error::Checkpoint(CheckpointError::Damaged { path: path.to_owned(), place, found, recorded }))
         }
-        None => Err(foreign(path, "its checksum does not stand first")),
+        None => Err(not_checkpoint(path, "its header does not start with a checksum")),
     }
 }
 
-/// The checksum covers every byte of the file, its own eight digits read as zeros.
-fn checksum<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<String> {
+/// Returns the checksum over every byte of the file, with its own eight digits read as zeros.
+fn checksum<R: Read + Seek>(source: &mut FileReader<'_, R>) -> Result<String> {
     let mut hasher = Hasher::new();
     source.hash(0..CHECKSUM_PLACE.start as u64, &mut hasher)?;
     hasher.update(NO_CHECKSUM.as_bytes());
@@ -51,10 +56,11 @@ fn digits(hasher: Hasher) -> String {
     format!("{:08x}", hasher.finalize())
 }
 
-/// Whether another program wrote a file whose checksum is not right, so that it is no damage. The start of our header is
-/// always the same, up to the eight digits, and `weight_ih` lies before `weight_hh`; libraries sort tensors by name, and
-/// strings in any order. A few bytes may differ, for damage may be there.
-fn is_rewritten(header: &Header) -> bool {
+/// Returns whether another program wrote a file with a wrong checksum, so that the file is not
+/// damaged. The start of our header is always the same, except for the eight digits, and
+/// `weight_ih` comes before `weight_hh`. Libraries sort tensors by name, and write the metadata in
+/// any order. A few bytes may differ, because they may be damaged.
+fn is_rewritten(header: &FileHeader) -> bool {
     let differs = |place: usize, expected: &[u8]| {
         let found = header.at(place..place + expected.len()).unwrap_or_default();
         let equal = found.iter().zip(expected).filter(|(found, expected)| found == expected).count();
@@ -67,14 +73,15 @@ fn is_rewritten(header: &Header) -> bool {
         || differs(CHECKSUM_PLACE.end, AFTER_CHECKSUM)
 }
 
-/// Which tensors are not what was written, as far as the file tells: a damaged header may have lost their checksums.
+/// Names the damaged tensors, or the header. A damaged header may have lost the checksums of the
+/// tensors.
 fn damaged<R: Read + Seek>(
-    source: &mut Source<'_, R>,
-    header: &Header,
-    strings: &Strings<'_>,
+    source: &mut FileReader<'_, R>,
+    header: &FileHeader,
+    metadata: &MetadataStrings<'_>,
 ) -> Result<String> {
     let checksums: HashMap<String, String> =
-        strings.find("checksums").and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        metadata.find("checksums").and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let mut names = Vec::new();
     for (name, info) in header.metadata.tensors() {
         let (from, to) = info.data_offsets;

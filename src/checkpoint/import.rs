@@ -1,29 +1,36 @@
-//! Checkpoints from files that other programs wrote: one of ours that was changed and saved again, or a PyTorch module's
-//! `state_dict`. Every tensor of the file is used, is dropped with a note, or is an error.
+//! Converts files that other programs wrote to checkpoints: a checkpoint that was changed and saved
+//! again, or the `state_dict` of a PyTorch module. Every tensor of the file is used, dropped with a
+//! note, or an error.
 
-mod beside;
+mod failure;
+mod origin;
+mod selected_tensors;
 mod shapes;
+mod training_state;
 mod weights;
 
-use super::{Checkpoint, TensorFile, TensorInfo, strings};
-use crate::{
-    Activation, Cell, Error, Layer, Reset, Result, Settings,
-    corpus::Vocabulary,
-    model::{CustomCell, ModelConfig},
-    train::Progress,
+use super::{
+    contents::Checkpoint, member_names::MemberNames, tensor_file::TensorFile, tensor_info::TensorInfo,
 };
-use std::{collections::HashMap, path::Path};
-use weights::Source;
+use crate::{
+    Activation, Cell, Layer, Reset, Result, Settings,
+    model::{CustomCell, ModelConfig},
+};
+use failure::failed;
+use origin::ImportOrigin;
+use selected_tensors::SelectedTensors;
+use std::collections::HashMap;
 
-/// How a file becomes a checkpoint.
+/// Options for the import of a file as a checkpoint.
 ///
 /// ```
 /// use unrolled::checkpoint::{Import, TensorFile};
-/// # use unrolled::{Settings, Unit, corpus::Corpus, train::Training};
+/// # use unrolled::{ModelSettings, RunSettings, Settings, Unit, corpus::Corpus, train::Training};
 ///
 /// # fn main() -> unrolled::Result<()> {
 /// # let corpus = Corpus::from_text("to be or not to be, ".repeat(20), Unit::Char)?;
-/// # let settings = Settings { hidden: 8, batch: 2, steps: 4, ..Settings::default() };
+/// # let run = RunSettings { batch: 2, steps: 4, ..RunSettings::default() };
+/// # let settings = Settings { model: ModelSettings::lstm(8), run, ..Settings::default() };
 /// # let mut checkpoint = Training::new(corpus, settings, Some(1))?.checkpoint();
 /// # checkpoint.state = None;
 /// # let bytes = checkpoint.to_bytes()?;
@@ -32,28 +39,30 @@ use weights::Source;
 /// for tensor in &imported.tensors {
 ///     println!("{}: {}", tensor.tensor, tensor.became);
 /// }
-/// let checkpoint = imported.checkpoint; // to be saved, with new checksums
+/// let checkpoint = imported.checkpoint; // `save` writes new checksums
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Import<'a> {
-    /// A checkpoint that supplies what the file lacks: configuration, vocabulary, and where the run stands.
+    /// A checkpoint that supplies the settings, vocabulary and progress that the file lacks.
     pub like: Option<&'a Checkpoint>,
-    /// Tensors to leave out, as for [`TensorFile::ignore`].
+    /// Tensors to ignore, as for [`TensorFile::ignore`].
     pub ignore: &'a [String],
-    /// The squashing function of a vanilla RNN whose configuration is found from shapes alone.
+    /// Activation of RNN layers that are found from shapes. Required for such layers if `like` does
+    /// not tell it.
     pub activation: Option<Activation>,
-    /// Where such a GRU applies its reset gate; as PyTorch does (after the product) when absent.
+    /// Position of the reset gate of GRU layers that are found from shapes. The default is
+    /// PyTorch's, after the product.
     pub reset: Option<Reset>,
     /// The custom cells of the model, as for [`Checkpoint::load_with`].
     pub cells: &'a [CustomCell],
 }
 
-/// A checkpoint, and what it was made from.
+/// The result of an import.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// The checkpoint, fit to be saved.
+    /// The checkpoint, ready to be saved.
     pub checkpoint: Checkpoint,
     /// The use of each tensor, in the order of the file.
     pub tensors: Vec<ImportedTensor>,
@@ -61,59 +70,56 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
-/// The use that an import made of a tensor.
+/// A tensor of an imported file, and its use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedTensor {
     /// The tensor in the file.
     pub tensor: TensorInfo,
     /// Its name in the checkpoint, `ignored`, or `dropped`.
     pub became: String,
-    /// Whether its bytes are others than those whose checksum the file's metadata records.
+    /// True if its bytes differ from the checksum in the file's metadata.
     pub changed: bool,
 }
 
-/// The metadata of a checkpoint.
-#[derive(Clone)]
-struct Origin {
-    settings: Settings,
-    vocabulary: Vocabulary,
-    progress: Progress,
-    /// Whether the configuration is the file's own.
-    own_settings: bool,
-    /// Whether the progress is the file's own.
-    own_progress: bool,
-}
-
 impl Import<'_> {
-    /// Takes the tensors of `file` for a checkpoint. Its own metadata says how, where another program kept it; otherwise
-    /// [`Import::like`] does, and where the shapes are not those of that checkpoint the layers are found from the shapes.
+    /// Converts `file` to a checkpoint. The settings come from the file's own metadata if it has
+    /// them, and otherwise from [`Import::like`]. If the shapes do not fit the settings of
+    /// [`Import::like`], the layers are found from the shapes.
     ///
-    /// Moments of the optimiser and the carried state are kept where they are whole and the step they belong to is known.
-    /// Without them the checkpoint starts at step 0: it can be sampled from, evaluated and trained from, but not resumed.
+    /// The optimizer's moments and the carried state are kept if they are complete and their step
+    /// is known. Without them the checkpoint starts at step 0: it can be sampled from, evaluated
+    /// and fine-tuned, but not resumed.
     ///
     /// # Errors
-    /// [`Error::Import`] names the tensor that is missing, has another shape or a number that is not finite, or has no place
-    /// in the model, and says what else is missing; [`Error::CheckpointContent`] for metadata of ours that is damaged.
+    /// [`CheckpointError::Import`](crate::CheckpointError::Import) names the tensor that is
+    /// missing, has another shape or a value that is not finite, or has no place in the model, or
+    /// says what else is missing; [`CheckpointError::Content`](crate::CheckpointError::Content) for
+    /// damaged metadata.
     pub fn read(&self, file: &TensorFile) -> Result<Imported> {
-        let ignored = self.leave_out(file)?;
-        let (source, mut notes) = (Source { file, ignored: &ignored }, Vec::new());
-        let origin = self.origin(file)?;
+        let ignored = self.ignore(file)?;
+        let (selected, mut notes) = (SelectedTensors { file, ignored: &ignored }, Vec::new());
+        let origin = ImportOrigin::find(file, self.like, self.cells)?;
         let prefix = shapes::prefix(file);
-        let settings = self.settings(file, &prefix, &origin, &mut notes)?;
-        let config = ModelConfig::new(&settings, origin.vocabulary.len())?;
-        let parameters = weights::read(source, &prefix, &config, &mut notes)?;
-        let beside = beside::read(source, &settings, &config, &origin, self.like, &mut notes);
+        let names = MemberNames::below(&prefix);
+        let settings = self.settings(file, &names, &origin, &mut notes)?;
+        let config = ModelConfig::new(&settings.model, origin.vocabulary.len())?;
+        let parameters = weights::read(selected, &names, &config, &mut notes)?;
+        let state = training_state::read(selected, &settings, &config, &origin, self.like, &mut notes);
         weights::finish(file)?;
-        let became = |tensor: &TensorInfo| became(tensor, &prefix, &ignored, &beside.dropped);
-        let tensors = imported(file, became);
-        let (moments, state, progress) = (beside.moments, beside.state, beside.progress);
-        let vocabulary = origin.vocabulary;
-        let checkpoint = Checkpoint { settings, vocabulary, parameters, moments, state, progress };
+        let tensors = imported(file, |tensor| became(tensor, &prefix, &ignored, &state.dropped));
+        let checkpoint = Checkpoint {
+            settings,
+            vocabulary: origin.vocabulary,
+            parameters,
+            moments: state.moments,
+            state: state.state,
+            progress: state.progress,
+        };
         Ok(Imported { checkpoint, tensors, notes })
     }
 
-    /// Names of the tensors to leave out.
-    fn leave_out(&self, file: &TensorFile) -> Result<Vec<String>> {
+    /// Marks the tensors to ignore, and returns their names.
+    fn ignore(&self, file: &TensorFile) -> Result<Vec<String>> {
         for name in self.ignore {
             file.ignore(name).map_err(|error| weights::explained(file, error))?;
         }
@@ -121,64 +127,29 @@ impl Import<'_> {
         Ok(file.tensors().iter().filter(|tensor| !left.contains(tensor)).map(|t| t.name.clone()).collect())
     }
 
-    /// The file's own metadata, and the other checkpoint where that is lost.
-    fn origin(&self, file: &TensorFile) -> Result<Origin> {
-        let own = strings::metadata(file.path(), file.metadata(), self.cells)?;
-        let like = self.like;
-        let lacks = |what: &str| {
-            let reason = format!("its metadata has no {what}; name the run that it came from: --like RUN");
-            refused(file.path(), reason)
-        };
-        let (own_settings, own_progress) = (own.settings.is_some(), own.progress.is_some());
-        let settings = own.settings.or_else(|| like.map(|like| like.settings.clone()));
-        let vocabulary = own.vocabulary.or_else(|| like.map(|like| like.vocabulary.clone()));
-        let progress = own.progress.or_else(|| like.map(|like| like.progress.clone()));
-        let mut settings = settings.ok_or_else(|| lacks("configuration and vocabulary"))?;
-        let vocabulary = vocabulary.ok_or_else(|| lacks("vocabulary"))?;
-        // As for a checkpoint that is read.
-        settings.unit = vocabulary.unit();
-        let origin = Origin {
-            settings,
-            vocabulary,
-            progress: progress.unwrap_or_default(),
-            own_settings,
-            own_progress,
-        };
-        let differs = like.is_some_and(|like| {
-            let stacks = [&like.settings, &origin.settings].map(Settings::stack);
-            own_settings && (stacks[0] != stacks[1] || like.vocabulary != origin.vocabulary)
-        });
-        if differs {
-            let reason =
-                "its own metadata has other layers or symbols than the run given by --like; leave --like out";
-            return Err(refused(file.path(), reason.to_owned()));
-        }
-        Ok(origin)
-    }
-
-    /// The configuration that the tensors fit: the one that is known, or one found from their shapes.
+    /// Returns the settings that the tensors fit: the known ones, or settings found from the
+    /// shapes.
     fn settings(
         &self,
         file: &TensorFile,
-        prefix: &str,
-        origin: &Origin,
+        names: &MemberNames,
+        origin: &ImportOrigin,
         notes: &mut Vec<String>,
     ) -> Result<Settings> {
         let (known, symbols) = (&origin.settings, origin.vocabulary.len());
-        check_symbols(file, prefix, symbols)?;
-        let config = ModelConfig::new(known, symbols)?;
+        check_symbols(file, names, symbols)?;
+        let config = ModelConfig::new(&known.model, symbols)?;
         let chosen = self.activation.is_some() || self.reset.is_some();
         if origin.own_settings && chosen {
-            let reason = "its own metadata tells activation and reset; leave --activation and --reset out";
-            return Err(refused(file.path(), reason.to_owned()));
+            let reason = "its own metadata has activation and reset; leave --activation and --reset out";
+            return Err(failed(file.path(), reason));
         }
-        if origin.own_settings || (!chosen && shapes::fit(file, prefix, &config.layout())) {
+        if origin.own_settings || (!chosen && shapes::fit(file, names, &config.layout())) {
             return Ok(known.clone());
         }
-        let found = shapes::infer(file, prefix, known, (self.activation, self.reset))
-            .map_err(|reason| refused(file.path(), reason))?;
+        let found = shapes::infer(file, names, known, (self.activation, self.reset))?;
         found.validate()?;
-        let stack = found.stack();
+        let stack = found.model.stack();
         self.check_chosen(file, &stack)?;
         let name = |layer: &Layer| format!("{} of {}", layer.cell.name().to_uppercase(), layer.hidden);
         let layers = stack.iter().map(name).collect::<Vec<_>>().join(", ");
@@ -186,7 +157,7 @@ impl Import<'_> {
         Ok(found)
     }
 
-    /// Refuses a choice that no layer asks for.
+    /// Checks that `activation` and `reset` belong to a layer.
     fn check_chosen(&self, file: &TensorFile, stack: &[Layer]) -> Result<()> {
         let given = [
             ("activation", self.activation.is_some(), Cell::Rnn),
@@ -196,18 +167,18 @@ impl Import<'_> {
             if given && stack.iter().all(|layer| layer.cell != cell) {
                 let cell = cell.name().to_uppercase();
                 let reason = format!("--{flag} is for a layer of kind {cell}, and it has none; leave it out");
-                return Err(refused(file.path(), reason));
+                return Err(failed(file.path(), reason));
             }
         }
         Ok(())
     }
 }
 
-/// Whether the head gives as many logits as there are symbols.
-fn check_symbols(file: &TensorFile, prefix: &str, symbols: usize) -> Result<()> {
-    let head = file.find(&format!("{prefix}head.weight")).map(|head| head.shape.as_slice());
+/// Checks that the head has a row for each symbol.
+fn check_symbols(file: &TensorFile, names: &MemberNames, symbols: usize) -> Result<()> {
+    let head = file.find(&format!("{}weight", names.head)).map(|head| head.shape.as_slice());
     match head {
-        Some(&[rows, _]) if rows != symbols => Err(refused(
+        Some(&[rows, _]) if rows != symbols => Err(failed(
             file.path(),
             format!(
                 "head.weight has {rows} rows, but the vocabulary has {symbols} symbols; name the run that it came from: \
@@ -218,7 +189,7 @@ fn check_symbols(file: &TensorFile, prefix: &str, symbols: usize) -> Result<()> 
     }
 }
 
-/// All tensors, and whether the file's own checksums tell that they changed.
+/// Lists all tensors, and compares them with the file's own checksums.
 fn imported(file: &TensorFile, became: impl Fn(&TensorInfo) -> String) -> Vec<ImportedTensor> {
     let checksums = file.metadata().get("checksums").and_then(|json| serde_json::from_str(json).ok());
     let checksums: HashMap<String, String> = checksums.unwrap_or_default();
@@ -231,14 +202,11 @@ fn imported(file: &TensorFile, became: impl Fn(&TensorInfo) -> String) -> Vec<Im
     file.tensors().iter().map(row).collect()
 }
 
+/// Returns the use of a tensor.
 fn became(tensor: &TensorInfo, prefix: &str, ignored: &[String], dropped: &[String]) -> String {
     match &tensor.name {
         name if ignored.contains(name) => "ignored".to_owned(),
         name if dropped.contains(name) => "dropped".to_owned(),
         name => name.strip_prefix(prefix).unwrap_or(name).to_owned(),
     }
-}
-
-fn refused(path: &Path, reason: String) -> Error {
-    Error::Import { path: path.to_owned(), reason }
 }

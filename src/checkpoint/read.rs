@@ -1,104 +1,145 @@
-//! A file to a checkpoint. Whatever the bytes, the answer is a checkpoint or an error; nothing is allocated by the word of a
-//! header alone.
+//! Reads checkpoints. Any bytes give a checkpoint or an error, and no header makes it allocate more
+//! than the file holds.
 //!
-//! The file is read twice: once for its checksum, and then each tensor to its place. It is never held as a whole.
+//! The file is read twice: once for its checksum, and then each tensor to its place. It is never in
+//! memory as a whole.
 
 use super::{
-    Checkpoint, checksum,
-    header::Header,
-    source::Source,
-    strings::{Strings, one_line, unusable},
+    checksum,
+    contents::Checkpoint,
+    file_reader::FileReader,
+    format::one_line,
+    header::FileHeader,
+    metadata::{MetadataStrings, invalid_content},
 };
 use crate::{
-    Error, Result, Settings,
+    CheckpointError, Error, Result, Settings,
     corpus::Vocabulary,
     exec::{LayerState, State},
     model::{CustomCell, Entry, Layout, ModelConfig, Parameters},
-    train::Progress,
+    progress::Progress,
 };
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::{
     collections::BTreeMap,
     io::{Read, Seek},
+    path::Path,
 };
 
-/// Reads a checkpoint.
-pub(super) fn decode<R: Read + Seek>(mut source: Source<'_, R>, cells: &[CustomCell]) -> Result<Checkpoint> {
-    let path = source.path;
-    let (end, metadata) = verified(&mut source)?;
-    let strings = Strings { path, map: metadata.metadata().as_ref() };
+impl Checkpoint {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a file that cannot be read, and [`Error::Checkpoint`] for one that is not
+    /// a checkpoint, is truncated or damaged, has another version, or has tensors that do not match
+    /// its own configuration.
+    pub fn load(path: &Path) -> Result<Self> {
+        decode(FileReader::open(path)?, &[])
+    }
+
+    /// Reads a checkpoint of a model with custom cells. A file holds only the names of custom
+    /// cells; `cells` supplies the cells themselves.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::load`], and [`CheckpointError::Content`] if a cell is missing or has
+    /// other variables.
+    pub fn load_with(path: &Path, cells: &[CustomCell]) -> Result<Self> {
+        decode(FileReader::open(path)?, cells)
+    }
+
+    /// Reads a checkpoint from the bytes of a file. `path` is for messages only.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::load`].
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+        decode(FileReader::of(bytes, path), &[])
+    }
+
+    /// Checks by the checksum that every byte of a file is intact, and returns the position of its
+    /// run. It allocates memory for the header only.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::load`], but tensors are not compared with the configuration.
+    pub fn verify(path: &Path) -> Result<Progress> {
+        let mut reader = FileReader::open(path)?;
+        let (_, metadata) = verified(&mut reader)?;
+        MetadataStrings { path, map: metadata.metadata().as_ref() }.json("progress")
+    }
+}
+
+fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -> Result<Checkpoint> {
+    let path = reader.path;
+    let (end, metadata) = verified(&mut reader)?;
+    let strings = MetadataStrings { path, map: metadata.metadata().as_ref() };
     let mut settings: Settings = strings.json("config")?;
-    settings.resolve(cells);
-    settings.validate().map_err(|error| unusable(path, "config", error))?;
-    let vocabulary =
-        Vocabulary::from_json(strings.get("vocabulary")?).map_err(|e| unusable(path, "vocabulary", e))?;
-    // Runs of earlier versions may record another unit than their vocabulary's, which is the one that they read.
-    settings.unit = vocabulary.unit();
+    settings.model.resolve(cells);
+    settings.validate().map_err(|error| invalid_content(path, "config", error))?;
+    let vocabulary = Vocabulary::from_json(strings.get("vocabulary")?)
+        .map_err(|error| invalid_content(path, "vocabulary", error))?;
+    // Earlier versions may have stored another unit than the vocabulary's. The vocabulary's is the
+    // one that was used.
+    settings.data.unit = vocabulary.unit();
     let progress = strings.json("progress")?;
-    let config = ModelConfig::new(&settings, vocabulary.len()).map_err(|e| unusable(path, "config", e))?;
+    let config = ModelConfig::new(&settings.model, vocabulary.len())
+        .map_err(|error| invalid_content(path, "config", error))?;
     let layout = config.layout();
-    let mut tensors = Tensors::new(source, end, &metadata);
-    let values = tensors.arena("", &layout)?;
+    let mut tensors = RemainingTensors::new(reader, end, &metadata);
+    let values = tensors.buffer("", &layout)?;
     let moments = tensors.moments(&layout)?;
-    let state = tensors.state(&config, settings.batch)?;
+    let state = tensors.state(&config, settings.run.batch)?;
     tensors.finish()?;
     let parameters = Parameters { layout, values };
     Ok(Checkpoint { settings, vocabulary, parameters, moments, state, progress })
 }
 
-/// Checks a checkpoint without holding its tensors.
-pub(super) fn verify<R: Read + Seek>(mut source: Source<'_, R>) -> Result<Progress> {
-    let (_, metadata) = verified(&mut source)?;
-    Strings { path: source.path, map: metadata.metadata().as_ref() }.json("progress")
-}
-
-/// Where the header ends and what it says, of an intact checkpoint.
-fn verified<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<(u64, Metadata)> {
-    let header = Header::read(source)?;
-    let strings = Strings { path: source.path, map: header.metadata.metadata().as_ref() };
-    checksum::verify(source, &header, &strings)?;
+/// Checks a file's checksum, and returns the end of its header and its content.
+fn verified<R: Read + Seek>(reader: &mut FileReader<'_, R>) -> Result<(u64, Metadata)> {
+    let header = FileHeader::read(reader)?;
+    let strings = MetadataStrings { path: reader.path, map: header.metadata.metadata().as_ref() };
+    checksum::verify(reader, &header, &strings)?;
     Ok((header.end(), header.metadata))
 }
 
-/// The tensors not yet taken.
-struct Tensors<'a, R> {
-    source: Source<'a, R>,
-    /// Where the first one begins in the file.
+/// The tensors of a file that have not been read yet.
+struct RemainingTensors<'a, R> {
+    reader: FileReader<'a, R>,
+    /// Offset of the first tensor in the file.
     start: u64,
-    /// In the file's order.
+    /// Names in the file's order.
     names: Vec<String>,
     left: BTreeMap<String, TensorInfo>,
 }
 
-impl<'a, R: Read + Seek> Tensors<'a, R> {
-    fn new(source: Source<'a, R>, start: u64, metadata: &Metadata) -> Self {
+impl<'a, R: Read + Seek> RemainingTensors<'a, R> {
+    fn new(reader: FileReader<'a, R>, start: u64, metadata: &Metadata) -> Self {
         let left = metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
-        Self { source, start, names: metadata.offset_keys(), left }
+        Self { reader, start, names: metadata.offset_keys(), left }
     }
 
-    /// Where a tensor lies that must be there with this shape.
+    /// Returns the offset of a tensor, which must have this shape.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<u64> {
         let expected = || format!("F32 {shape:?}");
         let Some(info) = self.left.remove(name) else {
-            return Err(self.misfit(name, "nothing".to_owned(), expected()));
+            return Err(self.mismatch(name, "nothing".to_owned(), expected()));
         };
         if info.dtype != Dtype::F32 || info.shape != shape {
-            return Err(self.misfit(name, format!("{} {:?}", info.dtype, info.shape), expected()));
+            return Err(self.mismatch(name, format!("{} {:?}", info.dtype, info.shape), expected()));
         }
         Ok(self.start + info.data_offsets.0 as u64)
     }
 
-    /// Reads the numbers of a tensor, which must be finite.
+    /// Reads the values of a tensor, which must be finite.
     fn read(&mut self, name: &str, at: u64, values: &mut [f32]) -> Result<()> {
-        self.source.floats(at, values)?;
+        self.reader.floats(at, values)?;
         match values.iter().find(|value| !value.is_finite()) {
             None => Ok(()),
-            Some(value) => Err(self.misfit(name, value.to_string(), "finite numbers".to_owned())),
+            Some(value) => Err(self.mismatch(name, value.to_string(), "finite numbers".to_owned())),
         }
     }
 
-    /// One arena, allocated after every shape in it was found in the file.
-    fn arena(&mut self, prefix: &str, layout: &Layout) -> Result<Vec<f32>> {
+    /// Reads one flat parameter buffer. It is allocated after every shape in it was found in the
+    /// file.
+    fn buffer(&mut self, prefix: &str, layout: &Layout) -> Result<Vec<f32>> {
         let name = |entry: &Entry| format!("{prefix}{}", entry.name);
         let places: Vec<u64> = layout
             .entries()
@@ -112,19 +153,21 @@ impl<'a, R: Read + Seek> Tensors<'a, R> {
         Ok(values)
     }
 
+    /// Reads the moments of all names that the file has.
     fn moments(&mut self, layout: &Layout) -> Result<Vec<(String, Vec<f32>)>> {
         let mut moments: Vec<(String, Vec<f32>)> = Vec::new();
         for name in std::mem::take(&mut self.names) {
             let moment = name.strip_prefix("optimizer.").and_then(|rest| rest.split_once('.'));
             let Some((moment, _)) = moment.filter(|(moment, _)| !moment.is_empty()) else { continue };
             if moments.iter().all(|(taken, _)| taken != moment) {
-                let values = self.arena(&format!("optimizer.{moment}."), layout)?;
+                let values = self.buffer(&format!("optimizer.{moment}."), layout)?;
                 moments.push((moment.to_owned(), values));
             }
         }
         Ok(moments)
     }
 
+    /// Reads the carried state, if the file has one.
     fn state(&mut self, config: &ModelConfig, rows: usize) -> Result<Option<State>> {
         if !self.left.contains_key("state.h_l0") {
             return Ok(None);
@@ -148,25 +191,27 @@ impl<'a, R: Read + Seek> Tensors<'a, R> {
         Ok(LayerState { h, c })
     }
 
-    /// An error when a tensor is left that the configuration does not know.
+    /// Returns an error for a tensor that the configuration does not contain.
     fn finish(self) -> Result<()> {
         match self.left.first_key_value() {
             None => Ok(()),
-            Some((name, _)) => Err(self.misfit(name, "a tensor".to_owned(), "none of that name".to_owned())),
+            Some((name, _)) => {
+                Err(self.mismatch(name, "a tensor".to_owned(), "none of that name".to_owned()))
+            }
         }
     }
 
-    fn misfit(&self, tensor: &str, found: String, expected: String) -> Error {
-        Error::CheckpointTensor {
-            path: self.source.path.to_owned(),
+    fn mismatch(&self, tensor: &str, found: String, expected: String) -> Error {
+        Error::Checkpoint(CheckpointError::Tensor {
+            path: self.reader.path.to_owned(),
             tensor: one_line(tensor),
             found,
             expected,
-        }
+        })
     }
 }
 
-/// Room for as many floats; an error where the system does not have it.
+/// Allocates `len` floats; an error if the system refuses.
 fn zeros(len: usize) -> Result<Vec<f32>> {
     let mut values = Vec::new();
     let needed = size_of::<f32>() * len;

@@ -111,7 +111,7 @@ impl BenchCommand {
             threads: self.threads.map(NonZeroUsize::get),
             seconds: self.seconds,
         };
-        let modes = self.modes(bench.settings.mode)?;
+        let modes = self.modes(bench.settings.run.mode)?;
         let all = bench.compare(&modes)?;
         let phases = self.phases(&bench, &modes, &all)?;
         if self.json {
@@ -166,23 +166,28 @@ fn text(bench: &Bench, all: &[Figures]) -> String {
 /// `gru (reset after) 2x128, batch 50 x 50 steps, 65 symbols (embedding), 1 thread, avx512`
 fn heading(bench: &Bench, all: &[Figures]) -> String {
     let settings = &bench.settings;
-    let variant = match settings.cell {
-        Cell::Gru => format!(" (reset {})", settings.reset.name()),
-        Cell::Rnn => format!(" ({})", settings.activation.name()),
+    let variant = match settings.model.cell {
+        Cell::Gru => format!(" (reset {})", settings.model.reset.name()),
+        Cell::Rnn => format!(" ({})", settings.model.activation.name()),
         Cell::Lstm => String::new(),
     };
-    let model = match settings.stack.is_empty() {
-        true => format!("{}{variant} {}x{}", settings.cell.name(), settings.layers, settings.hidden),
+    let model = match settings.model.stack.is_empty() {
+        true => format!(
+            "{}{variant} {}x{}",
+            settings.model.cell.name(),
+            settings.model.layers,
+            settings.model.hidden
+        ),
         false => layers(settings),
     };
     let threads = all.first().map_or(0, |figures| figures.threads);
     let machine = all.first().map_or(String::new(), |figures| figures.machine.to_string());
     format!(
         "{model}, batch {} x {} steps, {} ({}), {}\n{machine}\n",
-        settings.batch,
-        settings.steps,
+        settings.run.batch,
+        settings.run.steps,
         counted(bench.vocabulary as u64, "symbol"),
-        settings.input.name(),
+        settings.model.input.name(),
         counted(threads as u64, "thread"),
     )
 }

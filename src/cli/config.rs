@@ -7,9 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
-use unrolled::{
-    Encoding, Error, ForgetBiasAt, Layer, Preset, Settings, SplitBy, Unknown, corpus::is_standard_input,
-};
+use unrolled::{Error, Preset, Settings, corpus::is_standard_input};
 
 /// Flags of `train` that a configuration file cannot hold.
 const FLAGS_ONLY: &[&str] =
@@ -79,7 +77,7 @@ impl Config {
         let given = flags.table();
         let settings = overlay(base, [&self.table, &given].into_iter())?;
         match REPLACED.iter().find(|key| given.contains_key(**key)) {
-            Some(key) if !settings.stack.is_empty() => Err(Failure::Usage(format!(
+            Some(key) if !settings.model.stack.is_empty() => Err(Failure::Usage(format!(
                 "--{key} moves nothing beside the [[stack]] of the configuration file, which replaces it: give the layers with \
                  --layer, or change the file"
             ))),
@@ -217,57 +215,22 @@ fn check_key(key: &str, value: &Value) -> Result<(), String> {
     if FLAGS_ONLY.contains(&key) {
         return Err(format!("{key} is not a setting of the model: give it on the command line as --{key}"));
     }
-    let known = known_keys();
-    if !known.contains_key(key) {
-        return Err(unknown_key(key, known.keys().map(String::as_str)));
+    if !Settings::keys().any(|known| known == key) {
+        return Err(unknown_key(key));
     }
     let single = Table::from_iter([(key.to_owned(), value.clone())]);
     let parsed: Result<Settings, toml::de::Error> = single.try_into();
     parsed.map(drop).map_err(|error| format!("key {key}: {}", first_line(error.message())))
 }
 
-/// Every key, those that are absent by default included.
-fn known_keys() -> Table {
-    let every = Settings {
-        init_scale: Some(1.0),
-        embedding: Some(1),
-        max_steps: Some(1),
-        max_chars: Some(1),
-        epsilon: Some(1.0),
-        initial_accumulator: Some(1.0),
-        eval_every: Some(1),
-        eval_symbols: Some(2),
-        patience: Some(1),
-        accumulate: 2,
-        stack: vec![Layer::default()],
-        gate_bias: 1.0,
-        nesterov: true,
-        centered: true,
-        weight_decay: 1.0,
-        label_smoothing: 0.5,
-        forget_bias_at: ForgetBiasAt::RunTime,
-        include: vec![String::new()],
-        exclude: vec![String::new()],
-        no_ignore: true,
-        shuffle_documents: true,
-        separator: " ".to_owned(),
-        document_marker: " ".to_owned(),
-        encoding: Encoding::new("utf-8").ok(),
-        split_by: SplitBy::Document,
-        unknown: Some(Unknown::Error),
-        ..Settings::default()
-    };
-    table_of(&every).unwrap_or_default()
-}
-
-fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
+fn unknown_key(key: &str) -> String {
     let spelled = key.replace('_', "-");
     if RunOptions::KEYS.contains(&&*spelled) {
         return format!(
             "key {key}: it belongs below [run]: write [run] on a line before it, at the end of the file"
         );
     }
-    let mut close: Vec<_> = known
+    let mut close: Vec<_> = Settings::keys()
         .chain(["preset", "corpus", "run"])
         .map(|name| (strsim::jaro_winkler(&spelled, name), name))
         .filter(|(likeness, _)| *likeness > 0.8)
@@ -307,18 +270,18 @@ fn first_line(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unrolled::{Cell, Mode};
+    use unrolled::{Cell, Layer, Mode};
 
     #[test]
     fn flags_win_over_the_file_over_the_preset_over_the_default() {
         let config = Config::parse("preset = \"char-rnn\"\nhidden = 99\nepochs = 3\n").expect("valid");
         let flags = SettingsFlags { epochs: Some(0.5), cell: Some("gru".into()), ..SettingsFlags::default() };
         let settings = config.settings(None, &flags).expect("valid");
-        assert_eq!((settings.epochs, settings.cell), (0.5, Cell::Gru));
-        assert_eq!((settings.hidden, settings.layers), (99, 2));
-        assert_eq!(settings.mode, Mode::Static);
+        assert_eq!((settings.run.epochs, settings.model.cell), (0.5, Cell::Gru));
+        assert_eq!((settings.model.hidden, settings.model.layers), (99, 2));
+        assert_eq!(settings.run.mode, Mode::Static);
         let settings = config.settings(Some("lecture"), &flags).expect("valid");
-        assert_eq!((settings.layers, settings.steps, settings.hidden), (1, 5, 99));
+        assert_eq!((settings.model.layers, settings.run.steps, settings.model.hidden), (1, 5, 99));
     }
 
     #[test]
@@ -333,10 +296,10 @@ mod tests {
         );
         assert!(told(SettingsFlags { dropout: Some(0.5), ..SettingsFlags::default() }).contains("--dropout"));
         let batch = settings(SettingsFlags { batch: Some(3), ..SettingsFlags::default() }).expect("valid");
-        assert_eq!((batch.batch, batch.stack[0].hidden), (3, 7));
+        assert_eq!((batch.run.batch, batch.model.stack[0].hidden), (3, 7));
         let stack = vec![Layer::lstm(4)];
         let layers = settings(SettingsFlags { stack: stack.clone(), ..SettingsFlags::default() });
-        assert_eq!(layers.expect("valid").stack, stack);
+        assert_eq!(layers.expect("valid").model.stack, stack);
     }
 
     #[test]
@@ -349,22 +312,12 @@ mod tests {
             invalid: Some("skip".into()),
             ..SettingsFlags::default()
         };
-        let known = known_keys();
         for key in every.table().keys() {
-            assert!(known.contains_key(key), "{key}");
+            assert!(Settings::keys().any(|known| known == key), "{key}");
         }
         let settings = Config::default().settings(None, &every).expect("valid");
-        assert_eq!(settings.seed, i64::MAX as u64);
-        assert_eq!(settings.init_scale, Some(0.5));
-    }
-
-    #[test]
-    fn the_known_keys_are_all_that_the_library_has() {
-        let wrong = Table::from_iter([("no-such-key".to_owned(), Value::from(1))]);
-        let refused: Result<Settings, toml::de::Error> = wrong.try_into();
-        let message = refused.expect_err("an unknown key").message().to_owned();
-        let listed = message.split_once("expected one of").expect("a list").1.matches('`').count() / 2;
-        assert_eq!(listed, known_keys().len(), "{message}");
+        assert_eq!(settings.run.seed, i64::MAX as u64);
+        assert_eq!(settings.model.init_scale, Some(0.5));
     }
 
     #[test]
@@ -396,7 +349,7 @@ mod tests {
     fn a_recorded_configuration_is_read_back() {
         for preset in Preset::all() {
             let mut settings = preset.settings;
-            settings.max_steps = Some(12);
+            settings.run.max_steps = Some(12);
             let text = record(&settings, &[PathBuf::from("/tmp/a \"text\".txt")], &RunOptions::default())
                 .expect("writable");
             let config = Config::parse(&text).expect("readable");

@@ -13,7 +13,7 @@ use super::{
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 use unrolled::{
-    Encoding, Invalid, Settings, Unknown,
+    DataSettings, Encoding, Invalid, Settings, Unknown,
     checkpoint::Checkpoint,
     corpus::Corpus,
     model::check_evaluation_memory,
@@ -82,7 +82,7 @@ impl Eval {
         let threads = self.threads.map(NonZeroUsize::get);
         self.check_memory(part.len(), &checkpoint)?;
         let reading = Reading { part, streams: self.eval_streams.get(), top_k: self.top_k };
-        let evaluation = evaluate_as(&model, &corpus, reading, threads)?;
+        let evaluation = evaluate_as(model, &corpus, reading, threads)?;
         match self.json {
             true => output::json(&evaluation),
             false => output::write(&self.table(&trained, &corpus, &checkpoint, &evaluation)),
@@ -122,15 +122,25 @@ impl Eval {
     /// Another text has an order and filters of its own; what its bytes mean, and what stands between files, is what the
     /// model knows.
     fn other_text(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-        let Settings { encoding, separator, document_marker, invalid, unit, .. } =
-            checkpoint.settings.clone();
+        let DataSettings { encoding, separator, document_marker, invalid, unit, .. } =
+            checkpoint.settings.data.clone();
         let encoding = self.encoding.as_deref().map(Encoding::new).transpose()?.or(encoding);
         let choices = [Invalid::Error, Invalid::Replace, Invalid::Skip];
         let chosen = choices.into_iter().find(|choice| self.invalid.as_deref() == Some(choice.name()));
         let invalid = chosen.unwrap_or(invalid);
         let unknown = self.unknown.as_deref().map(unknown);
-        let settings =
-            Settings { encoding, separator, document_marker, invalid, unit, unknown, ..Settings::default() };
+        let settings = Settings {
+            data: DataSettings {
+                encoding,
+                separator,
+                document_marker,
+                invalid,
+                unit,
+                unknown,
+                ..DataSettings::default()
+            },
+            ..Settings::default()
+        };
         let text = Text { paths: &self.paths, settings: &settings, max_memory: None };
         text.open(Some(&checkpoint.vocabulary)).map_err(|failure| match failure {
             Failure::Library(error) => {
@@ -156,7 +166,8 @@ impl Eval {
 
     fn part(&self, corpus: &Corpus, checkpoint: &Checkpoint) -> Result<Range<usize>, Failure> {
         let settings = &checkpoint.settings;
-        let split = || corpus.split(settings.split_by, settings.val_fraction, settings.test_fraction);
+        let split =
+            || corpus.split(settings.data.split_by, settings.data.val_fraction, settings.data.test_fraction);
         let part = match self.choice() {
             Part::Train => split()?.train,
             Part::Val => split()?.validation,
@@ -167,8 +178,8 @@ impl Eval {
             true => Err(Failure::Usage(format!(
                 "the {} part is empty (val-fraction {}, test-fraction {}): use another --split",
                 self.choice().name(),
-                settings.val_fraction,
-                settings.test_fraction
+                settings.data.val_fraction,
+                settings.data.test_fraction
             ))),
             false => Ok(part),
         }

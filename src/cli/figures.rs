@@ -84,15 +84,19 @@ pub fn symbols(unit: Unit) -> &'static str {
 
 /// The layers of a model in a few words.
 pub fn layers(settings: &Settings) -> String {
-    if settings.stack.is_empty() {
-        let count = counted(settings.layers as u64, "layer");
-        return format!("{}, {count} of {}", settings.cell.name().to_uppercase(), settings.hidden);
+    if settings.model.stack.is_empty() {
+        let count = counted(settings.model.layers as u64, "layer");
+        return format!(
+            "{}, {count} of {}",
+            settings.model.cell.name().to_uppercase(),
+            settings.model.hidden
+        );
     }
     let layer = |layer: &Layer| match &layer.custom {
         Some(custom) => format!("{} {}", custom.name(), layer.output_size()),
         None => format!("{} {}", layer.cell.name().to_uppercase(), layer.hidden),
     };
-    settings.stack.iter().map(layer).collect::<Vec<_>>().join(" - ")
+    settings.model.stack.iter().map(layer).collect::<Vec<_>>().join(" - ")
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ impl<'a> Report<'a> {
     fn new(imported: &'a Imported, written: &Path) -> Self {
         let row = |row: &'a ImportedTensor| Row {
             name: &row.tensor.name,
-            dtype: &row.tensor.dtype,
+            dtype: row.tensor.dtype.name(),
             shape: &row.tensor.shape,
             became: &row.became,
             changed: row.changed,
@@ -195,7 +195,7 @@ fn table(tensors: &[ImportedTensor]) -> String {
         let tensor = &row.tensor;
         [
             tensor.name.clone(),
-            tensor.dtype.clone(),
+            tensor.dtype.to_string(),
             format!("{:?}", tensor.shape),
             row.became.clone() + if row.changed { ", changed" } else { "" },
         ]

@@ -113,7 +113,7 @@ impl<'a> Report<'a> {
                 layers += 1;
             }
             let Some((key, value)) = line.split_once(" = ") else { continue };
-            if self.settings.stack.is_empty() || layers > 0 || !REPLACED.contains(&key) {
+            if self.settings.model.stack.is_empty() || layers > 0 || !REPLACED.contains(&key) {
                 text += &format!("  {key:width$}  {}\n", value.trim_matches('"'));
             }
         }

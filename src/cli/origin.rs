@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use unrolled::{
-    Difference, Error, InputKind, Settings, Unit,
+    DataSettings, Difference, Error, InputKind, ModelSettings, Settings, Unit,
     checkpoint::Checkpoint,
     corpus::{Corpus, Vocabulary},
 };
@@ -76,22 +76,25 @@ impl Origin {
         let base = asked.config.base(asked.preset)?;
         let Some((run, checkpoint)) = &self.run else {
             let settings = asked.config.settings_over(&base, asked.flags)?;
-            if settings.unknown.is_some() && self.vocabulary.is_none() {
+            if settings.data.unknown.is_some() && self.vocabulary.is_none() {
                 return Err(Failure::Usage(
                     "--unknown changes nothing without --vocabulary or --init-from: all symbols of the text are known; \
                      leave it out"
                         .to_owned(),
                 ));
             }
-            let unit = self.vocabulary.as_ref().map_or(settings.unit, Vocabulary::unit);
-            return Ok(Settings { unit, ..settings });
+            let unit = self.vocabulary.as_ref().map_or(settings.data.unit, Vocabulary::unit);
+            return Ok(Settings { data: DataSettings { unit, ..settings.data }, ..settings });
         };
         let base = base.with_model_of(&checkpoint.settings);
         let given = asked.flags.table();
         let settings = overlay(&base, [asked.config.keys(), &given].into_iter())?;
         asked.check_fixed(run, &base, &settings)?;
         match settings.contradiction(&base) {
-            None => Ok(Settings { embedding: base.embedding, ..settings }),
+            None => {
+                let model = ModelSettings { embedding: base.model.embedding, ..settings.model };
+                Ok(Settings { model, ..settings })
+            }
             Some(difference) => Err(asked.contradiction(run, &difference)),
         }
     }
@@ -110,7 +113,7 @@ impl Origin {
 
     fn read(&self, text: &Text) -> Result<Corpus, Failure> {
         let trained = self.checkpoint().map(|checkpoint| &checkpoint.vocabulary);
-        match (trained, &self.vocabulary, text.settings.unknown) {
+        match (trained, &self.vocabulary, text.settings.data.unknown) {
             (None, given, _) => text.open(given.as_ref()),
             (Some(trained), None, None) => {
                 let corpus = text.open(None)?;
@@ -152,7 +155,7 @@ impl Asked<'_> {
         let given = self.flags.unit.is_some() || self.config.keys().contains_key("unit");
         let base = self.config.base(self.preset)?;
         let settings = || overlay(&base, [self.config.keys(), &self.flags.table()].into_iter());
-        given.then(|| Ok(settings()?.unit)).transpose()
+        given.then(|| Ok(settings()?.data.unit)).transpose()
     }
 
     /// Refuses what would have another value than the weights have, by the name under which it is asked for.
@@ -162,14 +165,14 @@ impl Asked<'_> {
         let given = |key: &str| flags.contains_key(key) || file.contains_key(key);
         let changes = |key: &&&str| given(key) && differences.iter().any(|other| other.key == **key);
         let replaced = REPLACED.iter().find(|key| flags.contains_key(**key) || changes(key));
-        if let Some(key) = replaced.filter(|_| !base.stack.is_empty()) {
+        if let Some(key) = replaced.filter(|_| !base.model.stack.is_empty()) {
             return Err(Failure::Usage(format!(
                 "{} changes nothing: the layers of {} are given one by one, as by --layer; leave it out",
                 self.origin(key),
                 run.display()
             )));
         }
-        let one_hot = base.input == InputKind::OneHot;
+        let one_hot = base.model.input == InputKind::OneHot;
         let fixed = |key: &str| FIXED.contains(&key) || (one_hot && key == "embedding");
         let contradictions = || differences.iter().filter(|other| given(&other.key) && fixed(&other.key));
         // What a flag says comes before what a file says.

@@ -128,7 +128,7 @@ impl RunView {
 
     /// Symbols per optimiser step.
     pub fn chars_per_step(&self) -> u64 {
-        (self.settings.batch * self.settings.steps * self.settings.accumulate) as u64
+        (self.settings.run.batch * self.settings.run.steps * self.settings.run.accumulate) as u64
     }
 
     /// The evaluation with the lowest validation loss.
@@ -139,7 +139,7 @@ impl RunView {
 
     /// What its symbols are called.
     pub fn unit(&self) -> &'static str {
-        symbols(self.settings.unit)
+        symbols(self.settings.data.unit)
     }
 
     /// `LSTM, 1 layer of 256, embedding of 256`.
@@ -155,11 +155,11 @@ impl RunView {
 
 /// A model in a few words.
 pub fn model_line(settings: &Settings) -> String {
-    let stack = settings.stack();
-    let first = stack.first().map_or(settings.hidden, |layer| layer.hidden);
-    let input = match settings.input {
+    let stack = settings.model.stack();
+    let first = stack.first().map_or(settings.model.hidden, |layer| layer.hidden);
+    let input = match settings.model.input {
         InputKind::OneHot => "one-hot input".to_owned(),
-        InputKind::Embedding => format!("embedding of {}", settings.embedding.unwrap_or(first)),
+        InputKind::Embedding => format!("embedding of {}", settings.model.embedding.unwrap_or(first)),
     };
     format!("{}, {input}", layers(settings))
 }
@@ -183,12 +183,17 @@ fn standing(checkpoint: &Checkpoint) -> Status {
 mod tests {
     use super::*;
     use std::fs;
+    use unrolled::{ModelSettings, RunSettings};
     use unrolled::{corpus::Corpus, train::Training};
 
     /// A run at its beginning, in a folder.
     fn begin(folder: &Path, hidden: usize) {
-        let settings = Settings { hidden, batch: 2, steps: 4, max_steps: Some(9), ..Settings::default() };
-        let corpus = Corpus::embedded(settings.unit).expect("a text");
+        let settings = Settings {
+            model: ModelSettings { hidden, ..ModelSettings::default() },
+            run: RunSettings { batch: 2, steps: 4, max_steps: Some(9), ..RunSettings::default() },
+            ..Settings::default()
+        };
+        let corpus = Corpus::embedded(settings.data.unit).expect("a text");
         let training = Training::new(corpus, settings, Some(1)).expect("a run");
         fs::create_dir_all(folder).expect("a folder");
         fs::write(folder.join("config.toml"), format!("hidden = {hidden}\n")).expect("written");

@@ -9,6 +9,7 @@ use super::{
     text::{note_unknown, without_unit},
 };
 use clap::{Args, builder::PossibleValuesParser};
+use std::sync::Arc;
 use std::{io::IsTerminal, path::PathBuf};
 use unrolled::{
     Encoding, Error, Settings, Unit, Unknown,
@@ -68,7 +69,7 @@ impl Sample {
         let checkpoint = Trained::find(self.run.as_deref(), None)?.load()?;
         let model = checkpoint.model()?;
         let writer = Writer {
-            model: &model,
+            model: model.into(),
             vocabulary: &checkpoint.vocabulary,
             sampling: self.sampling(),
             length: self.length,
@@ -93,10 +94,10 @@ impl Sample {
     fn stop<'a>(&'a self, settings: &'a Settings) -> Result<Option<&'a str>, Failure> {
         match self.document {
             false => Ok(self.stop.as_deref()),
-            true if settings.document_marker.is_empty() => Err(Failure::Usage(
+            true if settings.data.document_marker.is_empty() => Err(Failure::Usage(
                 "--document: this run has no document-marker; say with --stop what ends a text".to_owned(),
             )),
-            true => Ok(Some(&settings.document_marker)),
+            true => Ok(Some(&settings.data.document_marker)),
         }
     }
 
@@ -146,14 +147,14 @@ impl Sample {
 
 /// What a model reads before a text without a prompt: the end of a document, where it was trained on such.
 pub fn opening<'a>(settings: &'a Settings, vocabulary: &Vocabulary) -> &'a str {
-    let marker = settings.document_marker.as_str();
+    let marker = settings.data.document_marker.as_str();
     if vocabulary.encode(marker).is_ok() { marker } else { "" }
 }
 
 /// How texts are written.
 pub struct Writer<'a> {
     /// The model.
-    pub model: &'a Model,
+    pub model: Arc<Model>,
     /// Its symbols.
     pub vocabulary: &'a Vocabulary,
     /// How symbols are drawn.
@@ -172,7 +173,7 @@ impl Writer<'_> {
     /// Writes the prompt, then one text after it, each symbol whole and at once.
     pub fn write(&self, prompt: &str, sequence: u32) -> Result<(), Failure> {
         let mut generator =
-            Generator::new(self.model, self.vocabulary, self.sampling.clone(), sequence.into())?;
+            Generator::new(self.model.clone(), self.vocabulary, self.sampling.clone(), sequence.into())?;
         generator.prompt_as(if prompt.is_empty() { self.opening } else { prompt }, self.unknown)?;
         let mut out = Symbols::to_stdout();
         out.write(prompt.as_bytes())?;

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use unrolled::{
-    Error, Settings, Unknown,
+    DataSettings, Error, Settings, Unknown,
     checkpoint::Checkpoint,
     corpus::{Corpus, Options, Vocabulary, is_standard_input},
 };
@@ -40,8 +40,11 @@ impl Text<'_> {
     /// Opens a run's own text again, as its checkpoint fixes it. Where the text has changed, it keeps its own symbols.
     pub fn reopen(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
         let (vocabulary, fingerprint) = (&checkpoint.vocabulary, checkpoint.progress.corpus_fingerprint);
-        let settings = &Settings { unit: vocabulary.unit(), ..self.settings.clone() };
-        let reads_around = matches!(settings.unknown, Some(Unknown::Skip | Unknown::Replace));
+        let settings = &Settings {
+            data: DataSettings { unit: vocabulary.unit(), ..self.settings.data.clone() },
+            ..self.settings.clone()
+        };
+        let reads_around = matches!(settings.data.unknown, Some(Unknown::Skip | Unknown::Replace));
         let corpus = Text { settings, ..*self }
             .read(reads_around.then_some(vocabulary), |options| options.reopen(self.paths, fingerprint))?;
         match corpus.fingerprint() == fingerprint {
@@ -56,7 +59,7 @@ impl Text<'_> {
         open: impl FnOnce(Options) -> unrolled::Result<Corpus>,
     ) -> Result<Corpus, Failure> {
         let corpus = self.scan(vocabulary, open)?;
-        let (unknown, skips) = (corpus.unknown_symbols(), self.settings.unknown == Some(Unknown::Skip));
+        let (unknown, skips) = (corpus.unknown_symbols(), self.settings.data.unknown == Some(Unknown::Skip));
         let all = corpus.len() + if skips { unknown } else { 0 };
         note_unknown(&corpus.name(), unknown, all, skips);
         Ok(corpus)
@@ -67,7 +70,11 @@ impl Text<'_> {
         vocabulary: Option<&Vocabulary>,
         open: impl FnOnce(Options) -> unrolled::Result<Corpus>,
     ) -> Result<Corpus, Failure> {
-        let options = Options { vocabulary, memory: self.memory(), ..Options::of(self.settings) };
+        let options = Options {
+            vocabulary,
+            memory: self.memory(),
+            ..Options::of(&self.settings.data, self.settings.run.seed)
+        };
         if self.paths.is_empty() {
             return embedded(self.settings, &options);
         }
@@ -88,7 +95,7 @@ impl Text<'_> {
 
 /// The text inside this program, which is one document in UTF-8.
 fn embedded(settings: &Settings, options: &Options) -> Result<Corpus, Failure> {
-    let (name, found) = match (&settings.encoding, settings.document_marker.as_str()) {
+    let (name, found) = match (&settings.data.encoding, settings.data.document_marker.as_str()) {
         (Some(encoding), _) => ("encoding", encoding.to_string()),
         (None, marker) if !marker.is_empty() => ("document-marker", format!("{marker:?}")),
         _ => return Ok(options.embedded()?),
@@ -99,14 +106,14 @@ fn embedded(settings: &Settings, options: &Options) -> Result<Corpus, Failure> {
 
 /// Refuses settings for documents that this text does not have: nothing would come of them.
 pub fn check_documents(corpus: &Corpus, settings: &Settings) -> Result<(), Failure> {
-    let (marker, text) = (&settings.document_marker, corpus.name());
+    let (marker, text) = (&settings.data.document_marker, corpus.name());
     let refuse = |name, found, expected| Err(Error::Setting { name, found, expected }.into());
     if !marker.is_empty() && !corpus.has_document_marker() {
         let windows = if marker.contains('\n') { " (lines of Windows end with \\r\\n)" } else { "" };
         let expected = format!("it does not occur in {text}; check its spelling{windows}, or leave it out");
         return refuse("document-marker", format!("{marker:?}"), expected);
     }
-    if settings.shuffle_documents && corpus.document_count() < 2 {
+    if settings.data.shuffle_documents && corpus.document_count() < 2 {
         let expected = format!(
             "{text} is one document; name more files, say with document-marker what ends a document within one, or leave it out"
         );

@@ -19,8 +19,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use unrolled::{
-    Difference, Error, Preset, Settings, checkpoint::Checkpoint, corpus::Corpus, model::memory_needed,
-    train::Training,
+    CheckpointError, Difference, Error, Preset, Settings, checkpoint::Checkpoint, corpus::Corpus,
+    model::memory_needed, train::Training,
 };
 
 mod curve;
@@ -302,7 +302,10 @@ fn load(folder: &RunFolder) -> Result<Option<Checkpoint>, Failure> {
                 return Ok(Some(checkpoint));
             }
             // Not damage: to go on from another would write over what somebody changed on purpose.
-            Err(error @ (Error::CheckpointVersion { .. } | Error::Rewritten { .. })) => {
+            Err(
+                error
+                @ Error::Checkpoint(CheckpointError::Version { .. } | CheckpointError::Rewritten { .. }),
+            ) => {
                 return Err(error.into());
             }
             Err(error) => first_error = first_error.or(Some(error)),

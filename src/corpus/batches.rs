@@ -11,7 +11,7 @@
 //! and predicts, at each step, the symbol one later. Nothing else decides a window: to resume is to ask for the next.
 
 use super::Corpus;
-use crate::{Error, Result, Windows};
+use crate::{Error, Result, Windows, error::require};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -78,11 +78,11 @@ impl Batches {
     pub fn new(part: Range<usize>, windows: Windows, rows: usize, steps: usize, seed: u64) -> Result<Self> {
         at_least_one("batch", rows)?;
         at_least_one("steps", steps)?;
-        let size = rows.checked_mul(steps).filter(|&size| size < usize::MAX / 8).ok_or(Error::Setting {
-            name: "batch",
-            found: rows.to_string(),
-            expected: format!("with steps = {steps} one window overflows the memory; lower one of them"),
-        })?;
+        let size = rows.checked_mul(steps).filter(|&size| size < usize::MAX / 8).ok_or(Error::setting(
+            "batch",
+            rows,
+            format!("with steps = {steps} one window overflows the memory; lower one of them"),
+        ))?;
         let (needed, purpose, advice) = match windows {
             Windows::Stream => (size + 1, format!("one batch of {rows} rows by {steps} steps"), LOWER_BOTH),
             Windows::Random => (steps + 1, format!("one window of {steps} steps"), LOWER_STEPS),
@@ -147,10 +147,7 @@ pub(super) fn below(draw: u64, end: usize) -> usize {
 
 /// Refuses zero.
 pub(super) fn at_least_one(name: &'static str, value: usize) -> Result<()> {
-    if value == 0 {
-        return Err(Error::Setting { name, found: "0".into(), expected: "it must be at least 1".into() });
-    }
-    Ok(())
+    require(value > 0, name, value, "it must be at least 1")
 }
 
 #[cfg(test)]
@@ -256,11 +253,10 @@ mod tests {
     fn zero_and_absurd_sizes_are_refused() {
         let message =
             |rows, steps| Batches::new(0..100, Windows::Sliding, rows, steps, 1).unwrap_err().to_string();
-        assert_eq!(message(0, 5), "batch = 0 cannot work: it must be at least 1");
-        assert_eq!(message(5, 0), "steps = 0 cannot work: it must be at least 1");
+        assert_eq!(message(0, 5), "batch = 0 is invalid: it must be at least 1");
+        assert_eq!(message(5, 0), "steps = 0 is invalid: it must be at least 1");
         assert!(
-            message(usize::MAX, 2)
-                .starts_with(&format!("batch = {} cannot work: with steps = 2", usize::MAX))
+            message(usize::MAX, 2).starts_with(&format!("batch = {} is invalid: with steps = 2", usize::MAX))
         );
         assert!(message(usize::MAX / 2, 1).contains("lower one of them"));
         assert!(message(1 << 20, 1 << 20).contains("too few symbols"));

@@ -172,7 +172,7 @@ mod with {
             assert_eq!(read(Invalid::Skip), Ok("b".into()));
             let message = read(Invalid::Error).unwrap_err();
             assert!(
-                message.starts_with("a text: the bytes at offset 100001 are not Shift_JIS: "),
+                message.starts_with("a text: the bytes at offset 100001 are not Shift_JIS; "),
                 "{message}"
             );
             let odd = decoded(b"a\0b", "utf-16le", Invalid::Error).unwrap_err();

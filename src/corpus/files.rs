@@ -133,10 +133,12 @@ fn unwalkable(folder: &Path, error: ignore::Error) -> Error {
 fn matcher(name: &'static str, globs: &[String], folder: &Path) -> Result<Gitignore> {
     let mut builder = GitignoreBuilder::new(folder);
     for glob in globs {
-        let wrong = |reason: String| Error::Setting {
-            name,
-            found: format!("{glob:?}"),
-            expected: format!("{reason}; give a pattern as in a .gitignore, such as *.txt or src/**/*.c"),
+        let wrong = |reason: String| {
+            Error::setting(
+                name,
+                format!("{glob:?}"),
+                format!("{reason}; give a pattern as in a .gitignore, such as *.txt or src/**/*.c"),
+            )
         };
         if glob.trim().is_empty() || glob.starts_with(['!', '#']) {
             return Err(wrong("it is empty, or starts with ! or #".into()));
@@ -144,7 +146,7 @@ fn matcher(name: &'static str, globs: &[String], folder: &Path) -> Result<Gitign
         builder.add_line(None, glob).map_err(|error| wrong(error.to_string()))?;
     }
     let built = builder.build();
-    built.map_err(|error| Error::Setting { name, found: globs.join(", "), expected: error.to_string() })
+    built.map_err(|error| Error::setting(name, globs.join(", "), error.to_string()))
 }
 
 fn nothing(folder: &Path, options: &Options) -> Error {

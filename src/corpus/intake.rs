@@ -64,11 +64,11 @@ impl Intake {
 
     fn standard_input(&mut self) -> Result<Source> {
         if std::mem::replace(&mut self.consumed, true) {
-            return Err(Error::Setting {
-                name: "corpus",
-                found: "standard input, twice".to_owned(),
-                expected: "it can be read once; name it once, or name files".to_owned(),
-            });
+            return Err(Error::setting(
+                "corpus",
+                "standard input, twice",
+                "it can be read once; name it once, or name files",
+            ));
         }
         self.stream(STANDARD_INPUT, io::stdin().lock())
     }

@@ -7,7 +7,7 @@ use super::{
     scan::SPAN,
     source::Source,
 };
-use crate::{Encoding, Invalid, Result, Settings, Unit, Unknown};
+use crate::{DataSettings, Encoding, Invalid, Result, Unit, Unknown};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -65,8 +65,8 @@ impl fmt::Debug for Options<'_> {
 }
 
 impl<'a> Options<'a> {
-    /// As a run's settings say.
-    pub fn of(settings: &Settings) -> Self {
+    /// As the settings say, with the random seed that shuffles documents.
+    pub fn of(settings: &DataSettings, seed: u64) -> Self {
         Self {
             unit: settings.unit,
             invalid: settings.invalid,
@@ -74,7 +74,7 @@ impl<'a> Options<'a> {
             exclude: settings.exclude.clone(),
             no_ignore: settings.no_ignore,
             encoding: settings.encoding.clone(),
-            shuffle: settings.shuffle_documents.then_some(settings.seed),
+            shuffle: settings.shuffle_documents.then_some(seed),
             separator: settings.separator.clone(),
             document_marker: settings.document_marker.clone(),
             memory: None,
@@ -133,14 +133,14 @@ impl<'a> Options<'a> {
     }
 
     fn open_as(&self, paths: &[PathBuf], how: How) -> Result<Corpus> {
-        let checked = Settings {
+        let checked = DataSettings {
             unit: how.unit,
             encoding: self.encoding.clone(),
             separator: self.separator.clone(),
             document_marker: self.document_marker.clone(),
-            ..Settings::default()
+            ..DataSettings::default()
         };
-        checked.validate_text()?;
+        checked.validate()?;
         // Of files below folders, the first bytes decide.
         let nul = how.allows_nul() || paths.iter().any(|path| path.is_dir());
         let (mut sources, skipped) = files::open(paths, self, how)?;

@@ -19,14 +19,14 @@ impl Split {
     pub(super) fn new(n: usize, val: f64, test: f64) -> Result<Self> {
         for (name, fraction) in [("val-fraction", val), ("test-fraction", test)] {
             if !(0.0..1.0).contains(&fraction) {
-                let expected = "it must be at least 0 and below 1".into();
-                return Err(Error::Setting { name, found: fraction.to_string(), expected });
+                let expected = "it must be at least 0 and below 1";
+                return Err(Error::setting(name, fraction, expected));
             }
         }
         if val + test >= 1.0 {
             let expected =
                 format!("with test-fraction = {test} nothing is left to train on; lower one of them");
-            return Err(Error::Setting { name: "val-fraction", found: val.to_string(), expected });
+            return Err(Error::setting("val-fraction", val, expected));
         }
         let train = part(n, 1.0 - val - test);
         let end = part(n, 1.0 - test);
@@ -45,7 +45,7 @@ impl Split {
                  what ends a document within one",
                 counted(beginnings.len())
             );
-            return Err(Error::Setting { name: "split-by", found: "document".into(), expected });
+            return Err(Error::setting("split-by", "document", expected));
         }
         let n = test.end;
         let last = beginnings.len();
@@ -136,7 +136,7 @@ mod tests {
         let message = Split::new(100, 0.1, 0.1).unwrap().between(&[0, 50]).unwrap_err().to_string();
         assert_eq!(
             message,
-            "split-by = document cannot work: the text has 2 documents where 3 parts need one each; \
+            "split-by = document is invalid: the text has 2 documents where 3 parts need one each; \
              take split-by = tail, name more files, or say with document-marker what ends a document within one"
         );
     }
@@ -144,13 +144,13 @@ mod tests {
     #[test]
     fn impossible_fractions_are_refused_by_name() {
         let message = |val, test| Split::new(10, val, test).unwrap_err().to_string();
-        assert_eq!(message(1.0, 0.0), "val-fraction = 1 cannot work: it must be at least 0 and below 1");
-        assert!(message(-0.1, 0.0).starts_with("val-fraction = -0.1 cannot work"));
-        assert!(message(f64::NAN, 0.0).starts_with("val-fraction = NaN cannot work"));
-        assert!(message(0.1, f64::INFINITY).starts_with("test-fraction = inf cannot work"));
+        assert_eq!(message(1.0, 0.0), "val-fraction = 1 is invalid: it must be at least 0 and below 1");
+        assert!(message(-0.1, 0.0).starts_with("val-fraction = -0.1 is invalid"));
+        assert!(message(f64::NAN, 0.0).starts_with("val-fraction = NaN is invalid"));
+        assert!(message(0.1, f64::INFINITY).starts_with("test-fraction = inf is invalid"));
         assert_eq!(
             message(0.5, 0.5),
-            "val-fraction = 0.5 cannot work: with test-fraction = 0.5 nothing is left to train on; lower one of them"
+            "val-fraction = 0.5 is invalid: with test-fraction = 0.5 nothing is left to train on; lower one of them"
         );
     }
 }

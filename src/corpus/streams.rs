@@ -109,9 +109,7 @@ mod tests {
                 )
             );
         }
-        assert!(
-            Streams::new(0..9, 0, 1).unwrap_err().to_string().starts_with("eval-streams = 0 cannot work")
-        );
-        assert!(Streams::new(0..9, 1, 0).unwrap_err().to_string().starts_with("steps = 0 cannot work"));
+        assert!(Streams::new(0..9, 0, 1).unwrap_err().to_string().starts_with("eval-streams = 0 is invalid"));
+        assert!(Streams::new(0..9, 1, 0).unwrap_err().to_string().starts_with("steps = 0 is invalid"));
     }
 }

@@ -82,7 +82,7 @@ proptest! {
                 return Ok(());
             }
             Err(error) => {
-                prop_assert_eq!(error.to_string(), "the draft is empty: name a text with at least 2 symbols");
+                prop_assert_eq!(error.to_string(), "the draft is empty; name a text with at least 2 symbols");
                 prop_assert!(expected.is_empty());
                 return Ok(());
             }
@@ -199,7 +199,7 @@ fn missing_and_unreadable_paths_are_named() {
     assert!(message.starts_with(&format!("cannot read {}: Not a directory", through.display())), "{message}");
     assert_eq!(Corpus::open(&[], Unit::Char, Invalid::Error).unwrap_err().to_string(), NO_PATH);
 }
-const NO_PATH: &str = "the list of files is empty: name a text with at least 2 symbols";
+const NO_PATH: &str = "the list of files is empty; name a text with at least 2 symbols";
 
 #[cfg(unix)]
 #[test]
@@ -225,13 +225,13 @@ fn empty_texts_are_refused() {
     let folder = folder(&[("empty", b""), ("full", b"ab"), ("bad", b"\xFF\xFD")]);
     let [empty, full, bad] = ["empty", "full", "bad"].map(|name| folder.path().join(name));
     let message = open(&empty).unwrap_err().to_string();
-    assert_eq!(message, format!("{} is empty: name a text with at least 2 symbols", empty.display()));
+    assert_eq!(message, format!("{} is empty; name a text with at least 2 symbols", empty.display()));
     let skipped = Corpus::open(&[bad], Unit::Char, Invalid::Skip).unwrap_err();
     assert!(matches!(skipped, Error::EmptyText { .. }), "{skipped}");
     let both = Corpus::open(&[empty, full], Unit::Char, Invalid::Error).unwrap();
     assert_eq!(text(&both), "ab");
     let message = Corpus::from_text("", Unit::Byte).unwrap_err().to_string();
-    assert_eq!(message, "the text is empty: name a text with at least 2 symbols");
+    assert_eq!(message, "the text is empty; name a text with at least 2 symbols");
 }
 
 #[test]
@@ -256,13 +256,12 @@ fn bytes_that_are_not_utf8_are_placed_and_the_options_named() {
     assert_eq!(
         message,
         format!(
-            "{}: the bytes at offset 3 are not UTF-8{}--invalid replace or --invalid skip to read around them, \
-             or --unit byte to read bytes",
+            "{}: the bytes at offset 3 are not UTF-8{}--invalid replace or --invalid skip, or --unit byte to read bytes",
             path.display(),
             match cfg!(feature = "encodings") {
                 true =>
-                    ", and look like windows-1252: pass --encoding windows-1252 (or the encoding that the text has), ",
-                false => ": pass ",
+                    ", and look like windows-1252; pass --encoding windows-1252 (or the right encoding), ",
+                false => "; pass ",
             }
         )
     );
@@ -290,8 +289,8 @@ fn an_unknown_symbol_is_named_with_its_file_and_place() {
     assert_eq!(
         message,
         format!(
-            "{}: the symbol '\u{e9}' (U+00E9) at offset 3 is not among the 4 of the vocabulary: remove it, pass \
-             --unknown skip or --unknown replace, or take a model or vocabulary that has it",
+            "{}: the symbol '\u{e9}' (U+00E9) at offset 3 is not among the 4 symbols of the vocabulary; remove it, pass \
+             --unknown skip or --unknown replace, or use a model or vocabulary that has it",
             folder.path().join("2").display()
         )
     );
@@ -337,5 +336,5 @@ fn what_is_scanned_is_reported_to_the_end() {
 #[test]
 fn a_device_is_no_text() {
     let message = open(Path::new("/dev/zero")).unwrap_err().to_string();
-    assert_eq!(message, "/dev/zero is a device, and not a text: name a file or a folder");
+    assert_eq!(message, "/dev/zero is a device, not a text; name a file or a folder");
 }

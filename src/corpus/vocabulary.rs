@@ -176,8 +176,8 @@ mod tests {
         let message = chars("ab\u{e9}").encode("a\u{e9}\nb").unwrap_err().to_string();
         assert_eq!(
             message,
-            "the text: the symbol '\\n' (U+000A) at offset 3 is not among the 3 of the vocabulary: remove it, pass \
-             --unknown skip or --unknown replace, or take a model or vocabulary that has it"
+            "the text: the symbol '\\n' (U+000A) at offset 3 is not among the 3 symbols of the vocabulary; remove it, pass \
+             --unknown skip or --unknown replace, or use a model or vocabulary that has it"
         );
         let bytes = Vocabulary::from_sorted(Unit::Byte, vec![0x61]);
         assert!(bytes.encode("a\u{e9}").unwrap_err().to_string().contains("byte 0xC3 at offset 1"));

@@ -1,65 +1,79 @@
-//! The static mode: a plan for one shape, with every buffer placed and the weights packed when it is built.
+//! Static mode: a plan for one shape of window. All buffers are allocated when it is built.
 
-use super::executor::{Executor, Goal, Pass, Purpose};
+use super::engine::Engine;
+use super::inference;
+use super::inputs::{Inputs, Window};
+use super::run::Executor;
 use super::state::State;
-use super::table::Packed;
-use super::weights::Weights;
-use super::{check_ids, packed};
-use crate::Result;
+use super::window::shard::Needs;
 use crate::model::{Model, check_plan};
-use crate::parallel::Threads;
+use crate::{Error, Result};
+use std::sync::Arc;
 
-/// A model compiled ahead for windows of T steps by B rows.
+/// Runs a model on windows of T steps by B rows.
 #[derive(Debug)]
-pub struct Plan<'m> {
-    model: &'m Model,
-    weights: Weights,
-    threads: Threads,
+pub struct Plan {
+    engine: Engine,
     executor: Executor,
 }
 
-impl<'m> Plan<'m> {
-    /// Builds a plan for `steps` steps of `rows` rows on `threads` threads (all cores when `None`), from the zero state.
+impl Plan {
+    /// Builds a plan for T steps by B rows on `threads` threads (all cores if `None`), from the zero state.
     ///
     /// # Errors
-    /// When the threads or the forced instruction set cannot be had, the model is a stack by itself, or the plan needs more
-    /// memory than this process may use.
-    pub fn new(model: &'m Model, steps: usize, rows: usize, threads: Option<usize>) -> Result<Self> {
-        let threads = Threads::new(threads)?;
+    /// As for [`Engine::new`] and [`Plan::of`].
+    pub fn new(
+        model: impl Into<Arc<Model>>,
+        steps: usize,
+        rows: usize,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        let model = model.into();
         check_plan(model.config(), [steps, rows])?;
-        let weights = packed(model, &threads)?;
-        let executor =
-            Executor::new(&weights, steps, rows, Purpose { train: false, dropout: false }, &threads);
-        Ok(Self { model, weights, threads, executor })
+        Self::of(&Engine::new(model, threads)?, steps, rows)
     }
 
-    /// Runs one window of time-major `ids` [T, B], writes `logits` [T, B, V], and keeps the state for the next.
+    /// Builds a plan that shares the model, the weights and the threads of an engine.
     ///
-    /// # Panics
-    /// When a slice has not the plan's shape or an id is not below V.
-    pub fn forward(&mut self, ids: &[u32], logits: &mut [f32]) {
-        let vocabulary = self.model.config().vocabulary;
-        check_ids(ids, logits, self.executor.steps * self.executor.rows, vocabulary);
-        let packed =
-            Packed { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads };
-        self.executor.run(
-            packed,
-            Pass { inputs: ids, targets: &[], fresh: false, dropping: None, goal: Goal::Logits(logits) },
-        );
+    /// # Errors
+    /// [`Error::Batch`](crate::Error::Batch) for a window without steps or rows,
+    /// [`Error::Memory`](crate::Error::Memory) if the plan needs more memory than this process may use.
+    pub fn of(engine: &Engine, steps: usize, rows: usize) -> Result<Self> {
+        if steps == 0 || rows == 0 {
+            let expected = "at least one step and one row";
+            return Err(Error::batch(format!("a plan of {steps} steps by {rows} rows"), expected));
+        }
+        check_plan(engine.config(), [steps, rows])?;
+        let executor = Executor::shaped(engine.weights(), [steps, rows], Needs::INFERENCE, engine.pool());
+        Ok(Self { engine: engine.clone(), executor })
+    }
+
+    /// Runs one window of time-major `inputs`, ids [T, B] or vectors [T, B, E]. Writes the `outputs` [T, B, O] of the
+    /// model (logits [T, B, V] of a language model), and keeps the state for the next window.
+    ///
+    /// # Errors
+    /// [`Error::Batch`](crate::Error::Batch) if a slice does not have the size of the plan, an id is not in the
+    /// vocabulary, or the model takes the other kind of input. The state is then as before.
+    pub fn forward<'a>(&mut self, inputs: impl Into<Inputs<'a>>, outputs: &mut [f32]) -> Result<()> {
+        let Self { engine, executor } = self;
+        let window = Window::new(executor.window.steps, executor.window.rows, inputs);
+        inference::check(engine.config(), &window, outputs)?;
+        inference::run(engine, executor, &window, outputs);
+        Ok(())
     }
 
     /// A copy of the state.
     pub fn state(&self) -> State {
-        self.executor.state()
+        self.executor.window.state()
     }
 
-    /// Continues from a state.
+    /// Sets the state that the next window starts from.
     ///
     /// # Errors
-    /// When the state belongs to another shape of model or has other than B rows.
+    /// [`Error::StateShape`](crate::Error::StateShape) if the state does not fit the model or does not have B rows.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
-        state.check(self.model.config(), self.executor.rows)?;
-        self.executor.set_state(state);
+        state.check(self.engine.config(), self.executor.window.rows)?;
+        self.executor.window.set_state(state);
         Ok(())
     }
 }

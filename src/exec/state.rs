@@ -31,8 +31,11 @@ impl State {
 
     /// Becomes zero, of the shape of a model's state.
     pub(crate) fn take_shape(&mut self, config: &ModelConfig, rows: usize) {
-        self.layers.clear();
         self.reshape(rows, (0..config.stack.len()).map(|layer| config.state_size(layer)));
+        for layer in &mut self.layers {
+            layer.h.fill(0.0);
+            layer.c.fill(0.0);
+        }
     }
 
     /// Sets one row to zero.

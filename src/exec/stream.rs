@@ -1,87 +1,140 @@
-//! One symbol at a time: a window of one step and one row.
+//! Streaming: one step at a time, from any number of rows.
 
-use super::executor::{Executor, Purpose};
+use super::engine::Engine;
+use super::inputs::Inputs;
+use super::run::Executor;
 use super::state::State;
-use super::weights::Weights;
-use crate::Result;
-use crate::model::Model;
-use crate::parallel::Threads;
+use crate::model::{Model, check_plan};
+use crate::{Error, Result};
 use std::sync::Arc;
+use unrolled_kernels::pack::padded;
 
-/// Floats of the largest table of input products that a stream makes ahead (16 MiB). A larger vocabulary's products are
-/// computed one row at each step, which costs little beside a head of so many outputs.
+/// Floats of the largest input table that is computed ahead (16 MiB). The products of a larger vocabulary are
+/// computed at each step, which costs little beside a head of that size.
 const LARGEST_TABLE: usize = 1 << 22;
 
-/// Runs a model one symbol at a time; a step allocates nothing. A clone is a fork: it shares the weights and has a
-/// state of its own.
+/// Runs a model one step at a time, on the calling thread. A step allocates nothing. A clone is a fork: it shares the
+/// weights and has a state of its own.
 #[derive(Clone, Debug)]
-pub struct Stream<'m> {
-    model: &'m Model,
-    shared: Arc<Shared>,
+pub struct Stream {
+    engine: Engine,
     executor: Executor,
-    /// A stored row: what the symbol brings to the first layer, when there is no table.
-    row: Vec<f32>,
+    /// [V, stored]: the input table; empty for a large vocabulary.
+    table: Arc<Vec<f32>>,
+    /// [B, stored]: the input products of one step, if there is no table.
+    rows_of_step: Vec<f32>,
+    /// `[B]`: 0, 1, 2, ...: the ids into `rows_of_step`.
+    indices: Vec<u32>,
+    /// [B, O]: the outputs of several rows.
+    outputs: Vec<f32>,
 }
 
-/// What forks have in common.
-#[derive(Debug)]
-struct Shared {
-    weights: Weights,
-    /// [V, stored]: what each symbol brings to the first layer; empty for a large vocabulary.
-    table: Vec<f32>,
-}
-
-impl<'m> Stream<'m> {
-    /// Packs the weights and starts from the zero state.
+impl Stream {
+    /// Packs the weights, and starts from the zero state with one row.
     ///
     /// # Errors
-    /// When the forced instruction set (`UNROLLED_ISA`) cannot be had, or the model is a stack by itself.
-    pub fn new(model: &'m Model) -> Result<Self> {
-        let threads = Threads::new(Some(1))?;
-        let weights = super::packed(model, &threads)?;
-        let executor = Executor::new(&weights, 1, 1, Purpose { train: false, dropout: false }, &threads);
+    /// As for [`Engine::new`].
+    pub fn new(model: impl Into<Arc<Model>>) -> Result<Self> {
+        Ok(Self::of(&Engine::new(model, Some(1))?))
+    }
+
+    /// Packs the weights, and starts from the zero state with `rows` rows.
+    ///
+    /// # Errors
+    /// As for [`Engine::new`]; [`Error::Batch`](crate::Error::Batch) for no rows,
+    /// [`Error::Memory`](crate::Error::Memory) if the rows need more memory than this process may use.
+    pub fn with_rows(model: impl Into<Arc<Model>>, rows: usize) -> Result<Self> {
+        if rows == 0 {
+            return Err(Error::batch("a stream of 0 rows", "at least one row"));
+        }
+        let model = model.into();
+        check_plan(model.config(), [1, rows])?;
+        Ok(Self::build(&Engine::new(model, Some(1))?, rows))
+    }
+
+    /// Shares the model and the weights of an engine, and starts from the zero state with one row.
+    pub fn of(engine: &Engine) -> Self {
+        Self::build(engine, 1)
+    }
+
+    fn build(engine: &Engine, rows: usize) -> Self {
+        let (weights, config) = (engine.weights(), engine.config());
+        let executor = Executor::for_steps(weights, rows);
         let width = weights.table_width();
-        let (mut table, mut row) = (Vec::new(), Vec::new());
-        match model.config().vocabulary {
+        let (mut table, mut rows_of_step) = (Vec::new(), Vec::new());
+        match config.vocabulary {
             small if small.saturating_mul(width) <= LARGEST_TABLE => {
                 table.resize(small * width, 0.0);
-                weights.fill_table(model.parameters(), 0..small as u32, &mut table);
+                weights.fill_table(engine.model().parameters(), 0..small as u32, &mut table);
             }
-            _ => row.resize(width, 0.0),
+            _ => rows_of_step.resize(rows * width, 0.0),
         }
-        Ok(Self { model, shared: Arc::new(Shared { weights, table }), executor, row })
+        let outputs = if rows > 1 { vec![0.0; rows * config.output_width()] } else { Vec::new() };
+        let indices = (0..rows as u32).collect();
+        Self { engine: engine.clone(), executor, table: Arc::new(table), rows_of_step, indices, outputs }
     }
 
-    /// Feeds one symbol and gives the logits `[V]` of the next.
+    /// Runs one step: one id or one vector `[E]` for each of B rows. Returns the outputs [B, O] of the model (logits [B, V]
+    /// of a language model).
     ///
-    /// # Panics
-    /// When `id` is not below V.
-    pub fn step(&mut self, id: u32) -> &[f32] {
-        let vocabulary = self.model.config().vocabulary;
-        assert!((id as usize) < vocabulary, "symbol {id} of a vocabulary of {vocabulary}");
-        let Shared { weights, table } = &*self.shared;
-        let packed = (weights, self.model.parameters());
-        if weights.gathers && table.is_empty() {
-            weights.fill_table(self.model.parameters(), id..id + 1, &mut self.row);
-            self.executor.step(packed, &self.row, 0);
-        } else {
-            self.executor.step(packed, table, id);
-        }
-        &self.executor.shards[0].logits[..vocabulary]
-    }
-
-    /// A copy of the state.
-    pub fn state(&self) -> State {
-        self.executor.state()
-    }
-
-    /// Continues from a state of one row.
+    /// ```
+    /// # use unrolled::{ModelSettings, exec::Stream, model::Model};
+    /// # fn main() -> unrolled::Result<()> {
+    /// let mut stream = Stream::new(Model::new(&ModelSettings::lstm(8), 5, 1)?)?;
+    /// let logits = stream.step(&3)?; // the id 3, in the only row
+    /// assert_eq!(logits.len(), 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// When the state belongs to another shape of model or has more rows.
+    /// [`Error::Batch`](crate::Error::Batch) for inputs of another size or kind, or an id that is not in the vocabulary.
+    /// The state is then as before.
+    pub fn step<'a>(&mut self, inputs: impl Into<Inputs<'a>>) -> Result<&[f32]> {
+        let inputs = inputs.into();
+        let Self { engine, executor, table, rows_of_step, indices, outputs } = self;
+        let (weights, config) = (engine.weights(), engine.config());
+        let rows = indices.len();
+        inputs.check(Some(rows), config)?;
+        inputs.check_vocabulary(config.vocabulary)?;
+        let parameters = engine.model().parameters();
+        let padded_outputs = match inputs {
+            Inputs::Ids(ids) if weights.gathers && table.is_empty() => {
+                let width = weights.table_width();
+                for (id, row) in ids.iter().zip(rows_of_step.chunks_exact_mut(width)) {
+                    weights.fill_table(parameters, *id..id + 1, row);
+                }
+                executor.step((weights, parameters), rows_of_step, Inputs::Ids(indices))
+            }
+            inputs => executor.step((weights, parameters), table, inputs),
+        };
+        let width = config.output_width();
+        if rows == 1 {
+            return Ok(&padded_outputs[..width]);
+        }
+        for (to, from) in outputs.chunks_exact_mut(width).zip(padded_outputs.chunks_exact(padded(width))) {
+            to.copy_from_slice(&from[..width]);
+        }
+        Ok(outputs)
+    }
+
+    /// A copy of the state of all rows.
+    pub fn state(&self) -> State {
+        self.executor.window.state()
+    }
+
+    /// Sets the state of all rows.
+    ///
+    /// # Errors
+    /// [`Error::StateShape`](crate::Error::StateShape) if the state does not fit the model or has another number of rows.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
-        state.check(self.model.config(), 1)?;
-        self.executor.set_state(state);
+        state.check(self.engine.config(), self.indices.len())?;
+        self.executor.window.set_state(state);
         Ok(())
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        self.engine.model()
     }
 }

@@ -1,7 +1,7 @@
 //! The shape of a model, and the table of its tensors.
 
 use super::{Layout, Variable};
-use crate::{Bias, Error, Highway, InputKind, Layer, Result, Settings, Variational};
+use crate::{Bias, Error, Highway, InputKind, Layer, ModelSettings, Result, Variational};
 
 /// Deeper stacks are a typing error: no recurrent network trains at such a depth.
 const MOST_LAYERS: usize = 1024;
@@ -11,10 +11,12 @@ const MOST_LAYERS: usize = 1024;
 pub struct ModelConfig {
     /// One bias vector or two.
     pub bias: Bias,
-    /// Vocabulary V; 0 for a stack by itself, which reads dense vectors and has no head.
+    /// Vocabulary V; 0 for a model of vectors.
     pub vocabulary: usize,
-    /// Embedding width E, or that of dense inputs; `None` for one-hot input.
+    /// Width E of the embedding or of the input vectors; `None` for one-hot input.
     pub embedding: Option<usize>,
+    /// Number of outputs O of the linear head; 0 without a head.
+    pub outputs: usize,
     /// The layers, from the input up.
     pub stack: Vec<Layer>,
 }
@@ -56,24 +58,29 @@ impl Tensor {
             Self::HiddenWeight(layer) => vec![gated(layer), config.stack[layer].output_size()],
             Self::InputBias(layer) | Self::HiddenBias(layer) => vec![gated(layer)],
             Self::Extra(layer, index) => config.extras(layer).swap_remove(index).shape,
-            Self::HeadWeight => vec![config.vocabulary, config.output_width()],
-            Self::HeadBias => vec![config.vocabulary],
+            Self::HeadWeight => vec![config.outputs, config.stack_width()],
+            Self::HeadBias => vec![config.outputs],
         }
     }
 }
 
 impl ModelConfig {
-    /// The model part of a run's settings. Asks nothing about the machine's memory: see
+    /// The shape of a model of V = `vocabulary` symbols. Asks nothing about the machine's memory: see
     /// [`check_memory`](super::check_memory).
     ///
     /// # Errors
     /// [`Error::Setting`] for a size of zero, too many layers or options that do not fit each other; [`Error::Memory`] for
     /// sizes whose product no address can reach.
-    pub fn new(settings: &Settings, vocabulary: usize) -> Result<Self> {
+    pub fn new(settings: &ModelSettings, vocabulary: usize) -> Result<Self> {
+        if let Some(inputs) = settings.inputs {
+            let expected =
+                "this model reads symbols; leave it out, or make the model with of_vectors".to_owned();
+            return Err(Error::Setting { name: "inputs", found: inputs.to_string(), expected });
+        }
         let config = Self::unchecked(settings, vocabulary);
         let sizes = [("vocabulary", vocabulary), ("layers", config.stack.len()), ("hidden", settings.hidden)];
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
-            return Err(setting(name, 0, "give a whole number of at least 1"));
+            return Err(Error::setting(name, 0, "give a whole number of at least 1"));
         }
         config.check()?;
         Ok(config)
@@ -84,13 +91,42 @@ impl ModelConfig {
     /// # Errors
     /// As for [`ModelConfig::new`].
     pub fn of_stack(stack: &[Layer], inputs: usize, bias: Bias) -> Result<Self> {
-        let config = Self { bias, vocabulary: 0, embedding: Some(inputs), stack: stack.to_vec() };
+        let config = Self { bias, vocabulary: 0, embedding: Some(inputs), outputs: 0, stack: stack.to_vec() };
         config.check()?;
         Ok(config)
     }
 
+    /// The shape of a model of vectors: `inputs` and `outputs` of the settings.
+    ///
+    /// # Errors
+    /// As for [`ModelConfig::new`]; [`Error::Setting`] if the settings have no `inputs`.
+    pub fn of_vectors(settings: &ModelSettings) -> Result<Self> {
+        let Some(inputs) = settings.inputs else {
+            let expected = "give the width of the input vectors".to_owned();
+            return Err(Error::Setting { name: "inputs", found: "nothing".to_owned(), expected });
+        };
+        let outputs = settings.outputs.unwrap_or(0);
+        let config = Self { embedding: Some(inputs), outputs, ..Self::unchecked(settings, 0) };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Returns an error unless the head predicts the symbols that the model reads.
+    pub(crate) fn check_predicts_symbols(&self) -> Result<()> {
+        if self.reads_symbols() && self.outputs == self.vocabulary {
+            return Ok(());
+        }
+        let expected = match self.vocabulary {
+            0 => "a model of vectors predicts no symbols; train it with train::Trainer".to_owned(),
+            symbols => format!(
+                "one output for each of {symbols} symbols; leave it out, or train with train::Trainer"
+            ),
+        };
+        Err(Error::Setting { name: "outputs", found: self.outputs.to_string(), expected })
+    }
+
     /// The shape alone, whatever its size.
-    pub(super) fn unchecked(settings: &Settings, vocabulary: usize) -> Self {
+    pub(super) fn unchecked(settings: &ModelSettings, vocabulary: usize) -> Self {
         let stack = settings.stack();
         let first = stack.first().map_or(settings.hidden, |layer| layer.hidden);
         let embedding = settings.embedding.unwrap_or(first);
@@ -98,19 +134,20 @@ impl ModelConfig {
             bias: settings.bias,
             vocabulary,
             embedding: (settings.input == InputKind::Embedding).then_some(embedding),
+            outputs: settings.outputs.unwrap_or(vocabulary),
             stack,
         }
     }
 
     /// Checks sizes and options, which may have been changed since the configuration was made.
-    pub(super) fn check(&self) -> Result<()> {
-        let read = if self.has_head() { "embedding" } else { "inputs" };
+    pub(crate) fn check(&self) -> Result<()> {
+        let read = if self.reads_symbols() { "embedding" } else { "inputs" };
         let sizes = [(read, self.embedding.unwrap_or(self.vocabulary)), ("layers", self.stack.len())];
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
-            return Err(setting(name, 0, "give a whole number of at least 1"));
+            return Err(Error::setting(name, 0, "give a whole number of at least 1"));
         }
         if self.stack.len() > MOST_LAYERS {
-            return Err(setting("layers", self.stack.len(), "give at most 1024"));
+            return Err(Error::setting("layers", self.stack.len(), "give at most 1024"));
         }
         for (index, layer) in self.stack.iter().enumerate() {
             layer.validate(self.input_width(index))?;
@@ -147,7 +184,7 @@ impl ModelConfig {
                 total = total.checked_add(count.checked_next_multiple_of(16)?)?;
             }
         }
-        total = total.checked_add(matrix(self.vocabulary, self.output_width())?)?;
+        total = total.checked_add(matrix(self.outputs, self.stack_width())?)?;
         total.checked_add(matrix(self.vocabulary, 1)?)?.checked_mul(size_of::<f32>())
     }
 
@@ -166,7 +203,7 @@ impl ModelConfig {
                 count += cell.variables(self.input_width(index)).into_iter().map(size).sum::<f64>();
             }
         }
-        count + vocabulary * (self.output_width() as f64 + 1.0)
+        count + self.outputs as f64 * (self.stack_width() as f64 + 1.0)
     }
 
     /// Names, shapes and places of all parameters: `embedding.weight` [V, E] with embedding input; then per layer
@@ -188,7 +225,7 @@ impl ModelConfig {
     /// All tensors in the layout's order.
     pub(super) fn tensors(&self) -> Vec<Tensor> {
         let mut tensors = Vec::with_capacity(4 * self.stack.len() + 3);
-        tensors.extend(self.embedding.filter(|_| self.has_head()).map(|_| Tensor::Embedding));
+        tensors.extend(self.embedding.filter(|_| self.reads_symbols()).map(|_| Tensor::Embedding));
         for layer in 0..self.stack.len() {
             if self.stack[layer].custom.is_none() {
                 tensors.extend([
@@ -232,9 +269,9 @@ impl ModelConfig {
         extras
     }
 
-    /// Whether symbols come in and logits go out.
+    /// Returns true if the model has a linear head.
     pub fn has_head(&self) -> bool {
-        self.vocabulary > 0
+        self.outputs > 0
     }
 
     /// Widths of h and c of a layer's state; 0 for what it lacks.
@@ -255,8 +292,18 @@ impl ModelConfig {
         self.stack[layer].hidden == self.stack[layer].output_size()
     }
 
-    /// Width of what the last layer gives.
+    /// Width of the model's outputs: those of the head, or of the last layer without one.
     pub fn output_width(&self) -> usize {
+        if self.has_head() { self.outputs } else { self.stack_width() }
+    }
+
+    /// Returns true if the model reads symbol ids; false if it reads vectors.
+    pub fn reads_symbols(&self) -> bool {
+        self.vocabulary > 0
+    }
+
+    /// Output width of the last layer.
+    pub fn stack_width(&self) -> usize {
         self.stack.last().map_or(0, Layer::output_size)
     }
 
@@ -267,7 +314,7 @@ impl ModelConfig {
             let same = l.input_keep_prob == 1.0 || l.variational == Variational::Shared;
             l.custom.is_none() && same && !l.residual && l.highway == Highway::Off
         };
-        self.has_head() && self.stack.first().is_some_and(plain)
+        self.reads_symbols() && self.stack.first().is_some_and(plain)
     }
 
     /// Whether the biases `bias_ih` (0) or `bias_hh` (1) of a layer are constants, which are not trained.
@@ -276,22 +323,18 @@ impl ModelConfig {
     }
 }
 
-fn setting(name: &'static str, found: usize, expected: &str) -> Error {
-    Error::Setting { name, found: found.to_string(), expected: expected.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shapes(settings: &Settings) -> Vec<(String, Vec<usize>)> {
+    fn shapes(settings: &ModelSettings) -> Vec<(String, Vec<usize>)> {
         let layout = ModelConfig::new(settings, 7).unwrap().layout();
         layout.entries().iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect()
     }
 
     #[test]
     fn the_layout_of_a_stack_with_an_embedding() {
-        let settings = Settings { hidden: 3, layers: 2, embedding: Some(2), ..Settings::default() };
+        let settings = ModelSettings { hidden: 3, layers: 2, embedding: Some(2), ..ModelSettings::default() };
         let expected: [(&str, &[usize]); 11] = [
             ("embedding.weight", &[7, 2]),
             ("rnn.weight_ih_l0", &[12, 2]),
@@ -310,8 +353,12 @@ mod tests {
 
     #[test]
     fn one_hot_input_has_no_embedding() {
-        let settings =
-            Settings { cell: crate::Cell::Gru, hidden: 3, input: InputKind::OneHot, ..Settings::default() };
+        let settings = ModelSettings {
+            cell: crate::Cell::Gru,
+            hidden: 3,
+            input: InputKind::OneHot,
+            ..ModelSettings::default()
+        };
         let found = shapes(&settings);
         assert_eq!(found[0], ("rnn.weight_ih_l0".to_owned(), vec![9, 7]));
         assert_eq!(found.len(), 6);
@@ -319,27 +366,27 @@ mod tests {
 
     #[test]
     fn the_embedding_is_as_wide_as_the_hidden_layer_unless_said() {
-        let config = ModelConfig::new(&Settings { hidden: 9, ..Settings::default() }, 7).unwrap();
+        let config = ModelConfig::new(&ModelSettings { hidden: 9, ..ModelSettings::default() }, 7).unwrap();
         assert_eq!((config.embedding, config.input_width(0), config.stack[0].gates()), (Some(9), 9, 4));
         assert_eq!(config.estimated_count(), config.layout().count() as f64);
     }
 
     #[test]
     fn absurd_sizes_are_refused_without_overflow() {
-        let refused = |settings: &Settings, vocabulary| {
+        let refused = |settings: &ModelSettings, vocabulary| {
             ModelConfig::new(settings, vocabulary).expect_err("absurd").to_string()
         };
-        let base = Settings::default();
-        assert_eq!(refused(&base, 0), "vocabulary = 0 cannot work: give a whole number of at least 1");
+        let base = ModelSettings::default();
+        assert_eq!(refused(&base, 0), "vocabulary = 0 is invalid: give a whole number of at least 1");
         assert_eq!(
-            refused(&Settings { layers: 1025, ..base.clone() }, 7),
-            "layers = 1025 cannot work: give at most 1024"
+            refused(&ModelSettings { layers: 1025, ..base.clone() }, 7),
+            "layers = 1025 is invalid: give at most 1024"
         );
         for hidden in [usize::MAX, usize::MAX / 4, 1 << 62, 1 << 31] {
-            let text = refused(&Settings { hidden, ..base.clone() }, 7);
+            let text = refused(&ModelSettings { hidden, ..base.clone() }, 7);
             assert!(text.contains("memory"), "{text}");
         }
         assert!(refused(&base, usize::MAX).contains("memory"));
-        assert!(refused(&Settings { embedding: Some(usize::MAX), ..base }, 7).contains("memory"));
+        assert!(refused(&ModelSettings { embedding: Some(usize::MAX), ..base }, 7).contains("memory"));
     }
 }

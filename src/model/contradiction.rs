@@ -20,11 +20,11 @@ impl Settings {
     /// The first way in which these settings contradict weights that were trained with other settings; `None` when a run may
     /// start from those weights. What training drops is free, and so is what only initial weights have.
     pub fn contradiction(&self, trained: &Self) -> Option<Difference> {
-        if self.unit != trained.unit {
-            let [found, expected] = [self, trained].map(|settings| settings.unit.name().to_owned());
+        if self.data.unit != trained.data.unit {
+            let [found, expected] = [self, trained].map(|settings| settings.data.unit.name().to_owned());
             return Some(Difference { key: "unit".to_owned(), found, expected });
         }
-        ModelConfig::unchecked(self, 1).contradiction(&ModelConfig::unchecked(trained, 1))
+        ModelConfig::unchecked(&self.model, 1).contradiction(&ModelConfig::unchecked(&trained.model, 1))
     }
 }
 
@@ -35,6 +35,7 @@ impl ModelConfig {
         let width = |config: &Self| config.embedding.map_or("none".to_owned(), |width| width.to_string());
         let whole = [
             ("vocabulary", self.vocabulary.to_string(), expected.vocabulary.to_string()),
+            ("outputs", self.outputs.to_string(), expected.outputs.to_string()),
             ("layers", self.stack.len().to_string(), expected.stack.len().to_string()),
             ("bias", self.bias.name().to_owned(), expected.bias.name().to_owned()),
         ];
@@ -68,37 +69,79 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cell, Layer};
+    use crate::{Cell, Layer, ModelSettings, RunSettings, ScheduleSettings};
 
     fn contradiction(found: &Settings, expected: &Settings) -> Option<String> {
         let config = |settings| ModelConfig::new(settings, 9).unwrap();
-        let difference = config(found).contradiction(&config(expected))?;
+        let difference = config(&found.model).contradiction(&config(&expected.model))?;
         Some(format!("{} {} {}", difference.key, difference.found, difference.expected))
     }
 
     #[test]
     fn a_model_is_fixed_but_for_what_training_drops() {
-        let base = Settings { hidden: 8, ..Settings::default() };
+        let base = Settings {
+            model: ModelSettings { hidden: 8, ..ModelSettings::default() },
+            ..Settings::default()
+        };
         let same = |change: Settings| assert_eq!(contradiction(&change, &base), None);
-        same(Settings { dropout: 0.5, learning_rate: 1.0, init_scale: Some(0.3), ..base.clone() });
-        same(Settings { forget_bias: 3.0, embedding: Some(8), ..base.clone() });
-        same(Settings { stack: vec![Layer { input_keep_prob: 0.5, ..Layer::lstm(8) }], ..base.clone() });
+        same(Settings {
+            model: ModelSettings { dropout: 0.5, init_scale: Some(0.3), ..base.model.clone() },
+            schedule: ScheduleSettings { learning_rate: 1.0, ..base.schedule.clone() },
+            ..base.clone()
+        });
+        same(Settings {
+            model: ModelSettings { forget_bias: 3.0, embedding: Some(8), ..base.model.clone() },
+            ..base.clone()
+        });
+        same(Settings {
+            model: ModelSettings {
+                stack: vec![Layer { input_keep_prob: 0.5, ..Layer::lstm(8) }],
+                ..base.model.clone()
+            },
+            ..base.clone()
+        });
         let told = |change: Settings| contradiction(&change, &base).unwrap();
-        assert_eq!(told(Settings { hidden: 9, ..base.clone() }), "layer 0: hidden 9 8");
-        assert_eq!(told(Settings { layers: 2, ..base.clone() }), "layers 2 1");
-        assert_eq!(told(Settings { embedding: Some(3), ..base.clone() }), "embedding 3 8");
-        assert_eq!(told(Settings { cell: Cell::Gru, ..base.clone() }), "layer 0: cell gru lstm");
+        assert_eq!(
+            told(Settings { model: ModelSettings { hidden: 9, ..base.model.clone() }, ..base.clone() }),
+            "layer 0: hidden 9 8"
+        );
+        assert_eq!(
+            told(Settings { model: ModelSettings { layers: 2, ..base.model.clone() }, ..base.clone() }),
+            "layers 2 1"
+        );
+        assert_eq!(
+            told(Settings {
+                model: ModelSettings { embedding: Some(3), ..base.model.clone() },
+                ..base.clone()
+            }),
+            "embedding 3 8"
+        );
+        assert_eq!(
+            told(Settings { model: ModelSettings { cell: Cell::Gru, ..base.model.clone() }, ..base.clone() }),
+            "layer 0: cell gru lstm"
+        );
         let stack = vec![Layer { residual: true, ..Layer::lstm(8) }];
-        assert_eq!(told(Settings { stack, ..base.clone() }), "layer 0: residual true the default");
+        assert_eq!(
+            told(Settings { model: ModelSettings { stack, ..base.model.clone() }, ..base.clone() }),
+            "layer 0: residual true the default"
+        );
     }
 
     #[test]
     fn the_model_of_other_settings_is_taken_over() {
-        let model = Settings { hidden: 9, layers: 3, cell: Cell::Gru, batch: 7, ..Settings::default() };
-        let own = Settings { dropout: 0.5, batch: 5, ..Settings::default() };
+        let model = Settings {
+            model: ModelSettings { hidden: 9, layers: 3, cell: Cell::Gru, ..ModelSettings::default() },
+            run: RunSettings { batch: 7, ..RunSettings::default() },
+            ..Settings::default()
+        };
+        let own = Settings {
+            model: ModelSettings { dropout: 0.5, ..ModelSettings::default() },
+            run: RunSettings { batch: 5, ..RunSettings::default() },
+            ..Settings::default()
+        };
         let both = own.with_model_of(&model);
-        assert_eq!((both.hidden, both.layers, both.cell), (9, 3, Cell::Gru));
-        assert_eq!((both.batch, both.dropout), (5, 0.5));
+        assert_eq!((both.model.hidden, both.model.layers, both.model.cell), (9, 3, Cell::Gru));
+        assert_eq!((both.run.batch, both.model.dropout), (5, 0.5));
         assert_eq!(contradiction(&both, &model), None);
     }
 }

@@ -1,22 +1,28 @@
 //! A trained model with further symbols.
 
-use super::{Model, check_memory, init};
-use crate::{Error, Result, Settings, model::ModelConfig};
+use super::{Model, check_stack, init};
+use crate::{Error, ModelSettings, Result, model::ModelConfig};
 
 impl Model {
     /// This model with a larger vocabulary. `places[id]` is the id that symbol `id` of this model has there; the weights of the
-    /// symbols that it lacked are drawn as `settings` say (init, init-scale, seed), and all others keep their values. Weights of a
+    /// symbols that it lacked are drawn by the random seed `seed`, as `settings` say (init, init-scale), and all others keep their values. Weights of a
     /// symbol are its rows of `embedding.weight`, `head.weight` and `head.bias`, and with one-hot input its column of
     /// `rnn.weight_ih_l0`.
     ///
     /// # Errors
     /// [`Error::Setting`] when the settings are not those of this model, when `places` does not name a place for each of its
     /// symbols, or when a layer reads the one-hot vector so that its own width depends on V (`residual`, `highway`, a custom cell).
-    pub fn grown(&self, settings: &Settings, places: &[usize], vocabulary: usize) -> Result<Self> {
+    pub fn grown(
+        &self,
+        settings: &ModelSettings,
+        places: &[usize],
+        vocabulary: usize,
+        seed: u64,
+    ) -> Result<Self> {
         self.check_places(places, vocabulary)?;
-        check_memory(settings, vocabulary)?;
         let config = ModelConfig::new(settings, vocabulary)?;
-        let mut parameters = init::draw(settings, &config);
+        check_stack(&config, 1.0, [0, 0])?;
+        let mut parameters = init::draw(settings, seed, &config);
         for (entry, old) in self.parameters.iter() {
             let shape = config.layout().find(&entry.name).map(|entry| entry.shape.clone());
             let columns = entry.name == "rnn.weight_ih_l0" && self.config.embedding.is_none();
@@ -41,7 +47,7 @@ impl Model {
         }
         let expected =
             format!("give the {symbols} symbols of the model ascending places below {vocabulary}, one each");
-        Err(Error::Setting { name: "vocabulary", found: format!("{} places", places.len()), expected })
+        Err(Error::setting("vocabulary", format!("{} places", places.len()), expected))
     }
 }
 
@@ -50,7 +56,7 @@ fn fixed(tensor: &str) -> Error {
         "the shape of {tensor} depends on the number of symbols, so the model takes no new ones; remove them from the text, or \
          pass --unknown skip or --unknown replace"
     );
-    Error::Setting { name: "vocabulary", found: "new symbols".to_owned(), expected }
+    Error::setting("vocabulary", "new symbols", expected)
 }
 
 /// [V, n], row by row.
@@ -75,17 +81,17 @@ mod tests {
 
     const PLACES: [usize; 3] = [1, 2, 4];
 
-    fn settings(input: InputKind) -> Settings {
-        Settings { hidden: 4, embedding: Some(3), input, ..Settings::default() }
+    fn settings(input: InputKind) -> ModelSettings {
+        ModelSettings { hidden: 4, embedding: Some(3), input, ..ModelSettings::default() }
     }
 
     #[test]
     fn old_symbols_keep_their_weights_and_new_ones_are_drawn() {
         for input in [InputKind::Embedding, InputKind::OneHot] {
-            let (old, other) = (settings(input), Settings { seed: 9, ..settings(input) });
-            let model = Model::new(&old, 3).unwrap();
-            let grown = model.grown(&other, &PLACES, 5).unwrap();
-            let drawn = Model::new(&other, 5).unwrap();
+            let settings = settings(input);
+            let model = Model::new(&settings, 3, 1).unwrap();
+            let grown = model.grown(&settings, &PLACES, 5, 9).unwrap();
+            let drawn = Model::new(&settings, 5, 9).unwrap();
             for (entry, values) in grown.parameters().iter() {
                 let [was, fresh] = [&model, &drawn].map(|model| model.parameters().get(&entry.name).unwrap());
                 let columns = input == InputKind::OneHot && entry.name == "rnn.weight_ih_l0";
@@ -108,9 +114,9 @@ mod tests {
     #[test]
     fn places_that_do_not_fit_are_refused() {
         let settings = settings(InputKind::Embedding);
-        let model = Model::new(&settings, 3).unwrap();
+        let model = Model::new(&settings, 3, 1).unwrap();
         for places in [&[0, 1][..], &[0, 2, 1], &[0, 1, 5], &[0, 1, 1]] {
-            let told = model.grown(&settings, places, 5).unwrap_err().to_string();
+            let told = model.grown(&settings, places, 5, 1).unwrap_err().to_string();
             assert!(told.contains("the 3 symbols of the model ascending places below 5"), "{told}");
         }
     }
@@ -118,8 +124,9 @@ mod tests {
     #[test]
     fn a_layer_as_wide_as_the_vocabulary_cannot_grow() {
         let stack = vec![Layer { residual: true, ..Layer::gru(3) }];
-        let settings = Settings { stack, ..settings(InputKind::OneHot) };
-        let told = Model::new(&settings, 3).unwrap().grown(&settings, &PLACES, 5).unwrap_err().to_string();
-        assert!(told.starts_with("residual = true cannot work"), "{told}");
+        let settings = ModelSettings { stack, ..settings(InputKind::OneHot) };
+        let told =
+            Model::new(&settings, 3, 1).unwrap().grown(&settings, &PLACES, 5, 1).unwrap_err().to_string();
+        assert!(told.starts_with("residual = true is invalid"), "{told}");
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{InitialValues, ModelConfig, Parameters, config::Tensor};
 use crate::{
-    Cell, ForgetBiasAt, Highway, Init, Layer, Settings,
+    Cell, ForgetBiasAt, Highway, Init, Layer, ModelSettings,
     random::{Draws, Purpose},
 };
 
@@ -15,12 +15,12 @@ const KERAS_EMBEDDING: f32 = 0.05;
 const NORMAL_DEVIATION: f32 = 0.01;
 
 /// Parameters drawn as the settings say.
-pub(super) fn draw(settings: &Settings, config: &ModelConfig) -> Parameters {
+pub(super) fn draw(settings: &ModelSettings, seed: u64, config: &ModelConfig) -> Parameters {
     let mut parameters = Parameters::zeros(config.layout());
     let tensors = config.tensors();
     for (tensor, entry) in tensors.into_iter().zip(parameters.layout.entries()) {
         let values = &mut parameters.values[entry.range.clone()];
-        let source = Source { seed: settings.seed, tensor };
+        let source = Source { seed, tensor };
         match (tensor, settings.init) {
             (Tensor::Extra(layer, index), _) => extra(settings, config, source, (layer, index), values),
             (_, Init::Uniform) => uniform(settings, config, source, values),
@@ -65,7 +65,7 @@ impl Source {
             Tensor::InputWeight(layer) | Tensor::HiddenWeight(layer) => config.stack[layer].hidden,
             Tensor::InputBias(layer) | Tensor::HiddenBias(layer) => config.stack[layer].hidden,
             Tensor::Extra(layer, _) => config.stack[layer].hidden,
-            Tensor::Embedding | Tensor::HeadWeight | Tensor::HeadBias => config.output_width(),
+            Tensor::Embedding | Tensor::HeadWeight | Tensor::HeadBias => config.stack_width(),
         }
     }
 
@@ -76,7 +76,7 @@ impl Source {
 
 /// U(-s, s) with s = 1/sqrt(H), as `nn.LSTM`, `nn.GRU`, `nn.RNN` and `nn.Linear` do, and N(0, 1) for the
 /// embedding, as `nn.Embedding` does. A given scale (char-rnn's 0.08) is that of all tensors.
-fn uniform(settings: &Settings, config: &ModelConfig, source: Source, values: &mut [f32]) {
+fn uniform(settings: &ModelSettings, config: &ModelConfig, source: Source, values: &mut [f32]) {
     let scale = settings.init_scale.unwrap_or(1.0 / (source.width(config) as f32).sqrt());
     match source.tensor {
         Tensor::Embedding if settings.init_scale.is_none() => fill_normal(&mut source.draws(), 1.0, values),
@@ -86,7 +86,7 @@ fn uniform(settings: &Settings, config: &ModelConfig, source: Source, values: &m
 
 /// Each gate's matrix by itself: Glorot's uniform (Glorot and Bengio, 2010), or for the recurrent weights of
 /// `orthogonal` a random orthogonal matrix (Saxe and others, 2014). Biases stay zero.
-fn by_gate(settings: &Settings, config: &ModelConfig, source: Source, values: &mut [f32]) {
+fn by_gate(settings: &ModelSettings, config: &ModelConfig, source: Source, values: &mut [f32]) {
     let gain = settings.init_scale.unwrap_or(1.0);
     let mut draws = source.draws();
     let shape = source.tensor.shape(config);
@@ -107,7 +107,7 @@ fn by_gate(settings: &Settings, config: &ModelConfig, source: Source, values: &m
 }
 
 /// N(0, s^2) for all matrices; biases stay zero.
-fn normal(settings: &Settings, source: Source, values: &mut [f32]) {
+fn normal(settings: &ModelSettings, source: Source, values: &mut [f32]) {
     if !source.is_bias() {
         fill_normal(&mut source.draws(), settings.init_scale.unwrap_or(NORMAL_DEVIATION), values);
     }
@@ -115,7 +115,7 @@ fn normal(settings: &Settings, source: Source, values: &mut [f32]) {
 
 /// What a layer has by its options, or a cell of one's own: as it says, and weights as the scheme says.
 fn extra(
-    settings: &Settings,
+    settings: &ModelSettings,
     config: &ModelConfig,
     source: Source,
     (layer, index): (usize, usize),
@@ -203,12 +203,12 @@ mod tests {
     use super::*;
     use crate::{Bias, InputKind};
 
-    fn settings(init: Init) -> Settings {
-        Settings { init, hidden: 64, embedding: Some(48), layers: 2, ..Settings::default() }
+    fn settings(init: Init) -> ModelSettings {
+        ModelSettings { init, hidden: 64, embedding: Some(48), layers: 2, ..ModelSettings::default() }
     }
 
-    fn drawn(settings: &Settings) -> Parameters {
-        draw(settings, &ModelConfig::new(settings, 80).unwrap())
+    fn drawn(settings: &ModelSettings) -> Parameters {
+        draw(settings, 1, &ModelConfig::new(settings, 80).unwrap())
     }
 
     /// Largest magnitude, mean, and standard deviation.
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn uniform_is_pytorchs() {
-        let parameters = drawn(&Settings { forget_bias: 0.0, ..settings(Init::Uniform) });
+        let parameters = drawn(&ModelSettings { forget_bias: 0.0, ..settings(Init::Uniform) });
         for (entry, values) in parameters.iter() {
             match entry.name.as_str() {
                 "embedding.weight" => assert_normal(values, 1.0),
@@ -252,18 +252,18 @@ mod tests {
 
     #[test]
     fn a_scale_with_uniform_is_that_of_all_tensors() {
-        let scaled = Settings { init_scale: Some(0.08), forget_bias: 0.0, ..settings(Init::Uniform) };
+        let scaled = ModelSettings { init_scale: Some(0.08), forget_bias: 0.0, ..settings(Init::Uniform) };
         drawn(&scaled).iter().for_each(|(_, values)| assert_uniform(values, f64::from(0.08f32)));
     }
 
     #[test]
     fn a_single_bias_leaves_the_second_at_zero() {
         for init in [Init::Uniform, Init::Glorot, Init::Orthogonal, Init::Normal] {
-            let parameters = drawn(&Settings { bias: Bias::Single, ..settings(init) });
+            let parameters = drawn(&ModelSettings { bias: Bias::Single, ..settings(init) });
             assert_zero(&parameters, &["rnn.bias_hh_l0", "rnn.bias_hh_l1"]);
         }
         let double = drawn(&settings(Init::Uniform));
-        let single = drawn(&Settings { bias: Bias::Single, ..settings(Init::Uniform) });
+        let single = drawn(&ModelSettings { bias: Bias::Single, ..settings(Init::Uniform) });
         assert_eq!(single.get("rnn.bias_ih_l0"), double.get("rnn.bias_ih_l0"));
     }
 
@@ -275,14 +275,14 @@ mod tests {
             let expected = |unit| if (64..128).contains(&unit) { 1.0 } else { 0.0 };
             assert!(bias.iter().enumerate().all(|(unit, &value)| value == expected(unit)), "{name}");
         }
-        let gru = drawn(&Settings { cell: Cell::Gru, ..settings(Init::Glorot) });
+        let gru = drawn(&ModelSettings { cell: Cell::Gru, ..settings(Init::Glorot) });
         assert_zero(&gru, &["rnn.bias_ih_l0", "rnn.bias_ih_l1"]);
     }
 
     #[test]
     fn a_grus_gates_and_a_highways_start_where_tensorflows_do() {
         let stack = vec![Layer::gru_before(64), Layer { highway: Highway::Separate, ..Layer::lstm(64) }];
-        let parameters = drawn(&Settings { stack, ..settings(Init::Glorot) });
+        let parameters = drawn(&ModelSettings { stack, ..settings(Init::Glorot) });
         let bias = parameters.get("rnn.bias_ih_l0").unwrap();
         assert!(bias.iter().enumerate().all(|(n, bias)| *bias == if n < 128 { 1.0 } else { 0.0 }));
         let bias = parameters.get("rnn.highway_bias_l1").unwrap();
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn glorot_takes_each_gate_by_itself() {
-        let parameters = drawn(&Settings { init_scale: Some(2.0), ..settings(Init::Glorot) });
+        let parameters = drawn(&ModelSettings { init_scale: Some(2.0), ..settings(Init::Glorot) });
         let limit = |rows: f64, columns: f64| 2.0 * (6.0 / (rows + columns)).sqrt() * (1.0 + 1e-7);
         assert_uniform(parameters.get("rnn.weight_ih_l0").unwrap(), limit(64.0, 48.0));
         assert_uniform(parameters.get("rnn.weight_ih_l1").unwrap(), limit(64.0, 64.0));
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn recurrent_weights_are_orthogonal_gate_by_gate() {
         for (hidden, gain) in [(1, 1.0), (5, 1.0), (64, 1.5)] {
-            let settings = Settings { hidden, init_scale: Some(gain), ..settings(Init::Orthogonal) };
+            let settings = ModelSettings { hidden, init_scale: Some(gain), ..settings(Init::Orthogonal) };
             let parameters = drawn(&settings);
             let gates = parameters.get("rnn.weight_hh_l1").unwrap();
             assert_ne!(gates[..hidden * hidden], gates[hidden * hidden..2 * hidden * hidden]);
@@ -326,21 +326,21 @@ mod tests {
 
     #[test]
     fn normal_is_min_char_rnns() {
-        let one_hot = Settings { input: InputKind::OneHot, cell: Cell::Rnn, ..settings(Init::Normal) };
+        let one_hot = ModelSettings { input: InputKind::OneHot, cell: Cell::Rnn, ..settings(Init::Normal) };
         let parameters = drawn(&one_hot);
         assert_normal(parameters.get("rnn.weight_ih_l0").unwrap(), 0.01);
         assert_normal(parameters.get("head.weight").unwrap(), 0.01);
         assert_zero(&parameters, &["rnn.bias_ih_l0", "rnn.bias_hh_l0", "head.bias"]);
-        let scaled = drawn(&Settings { init_scale: Some(0.3), ..settings(Init::Normal) });
+        let scaled = drawn(&ModelSettings { init_scale: Some(0.3), ..settings(Init::Normal) });
         assert_normal(scaled.get("embedding.weight").unwrap(), 0.3);
     }
 
     #[test]
     fn a_further_layer_and_another_head_move_no_other_draw() {
         for init in [Init::Uniform, Init::Glorot, Init::Orthogonal, Init::Normal] {
-            let deeper = Settings { layers: 3, ..settings(init) };
+            let deeper = ModelSettings { layers: 3, ..settings(init) };
             let (small, large) =
-                (drawn(&settings(init)), draw(&deeper, &ModelConfig::new(&deeper, 81).unwrap()));
+                (drawn(&settings(init)), draw(&deeper, 1, &ModelConfig::new(&deeper, 81).unwrap()));
             for (entry, values) in small.iter().filter(|(entry, _)| entry.name.starts_with("rnn.")) {
                 assert_eq!(Some(values), large.get(&entry.name), "{} {}", init.name(), entry.name);
             }
@@ -349,10 +349,12 @@ mod tests {
 
     #[test]
     fn the_seed_decides_and_gaps_stay_zero() {
-        let (one, two) = (settings(Init::Uniform), Settings { seed: 2, ..settings(Init::Uniform) });
-        assert_eq!(drawn(&one), drawn(&one));
-        assert_ne!(drawn(&one).get("head.bias"), drawn(&two).get("head.bias"));
-        let odd = Settings { hidden: 3, ..settings(Init::Uniform) };
+        let settings = settings(Init::Uniform);
+        let config = ModelConfig::new(&settings, 80).unwrap();
+        let [one, again, two] = [1, 1, 2].map(|seed| draw(&settings, seed, &config));
+        assert_eq!(one, again);
+        assert_ne!(one.get("head.bias"), two.get("head.bias"));
+        let odd = ModelSettings { hidden: 3, ..settings };
         let parameters = drawn(&odd);
         let named: f64 = parameters.iter().flat_map(|(_, values)| values).map(|&v| f64::from(v.abs())).sum();
         let all: f64 = parameters.values.iter().map(|&v| f64::from(v.abs())).sum();
@@ -363,7 +365,7 @@ mod tests {
     #[test]
     fn the_draws_never_change() {
         let golden = |init| {
-            let parameters = drawn(&Settings { hidden: 4, embedding: Some(3), ..settings(init) });
+            let parameters = drawn(&ModelSettings { hidden: 4, embedding: Some(3), ..settings(init) });
             crc32fast::hash(bytemuck::cast_slice(&parameters.values))
         };
         let found = [Init::Uniform, Init::Glorot, Init::Orthogonal, Init::Normal].map(golden);

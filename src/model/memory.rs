@@ -4,7 +4,7 @@ mod estimate;
 mod limits;
 
 use super::ModelConfig;
-use crate::{Error, Result, Settings};
+use crate::{Error, Result, Settings, error::bytes};
 pub(crate) use estimate::Estimate;
 use limits::Limit;
 use memmap2::MmapMut;
@@ -90,21 +90,10 @@ pub(crate) fn memory_total() -> Option<f64> {
     limits::limits().into_iter().map(|limit| limit.bytes).min_by(f64::total_cmp)
 }
 
-/// A number of bytes as people say it: "1.5 GiB".
-pub(crate) fn bytes(count: f64) -> String {
-    const UNITS: [&str; 7] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB"];
-    let mut unit = 0;
-    let mut size = count / 1024.0;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    if size < 1e6 { format!("{size:.1} {}", UNITS[unit]) } else { format!("{size:.1e} {}", UNITS[unit]) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ModelSettings, RunSettings};
 
     fn limit(of: &str, used: f64) -> Vec<Limit> {
         vec![Limit { bytes: 8.0 * 1024f64.powi(3), used, of: of.to_owned() }]
@@ -112,16 +101,19 @@ mod tests {
 
     #[test]
     fn too_much_says_how_much_and_which_limit() {
-        let settings = Settings { hidden: 100_000, ..Settings::default() };
+        let settings = Settings {
+            model: ModelSettings { hidden: 100_000, ..ModelSettings::default() },
+            ..Settings::default()
+        };
         let needed = memory_needed(&settings, 65);
         let told = |limits| check_against(limits, needed).unwrap_err().to_string();
         let text = told(limit("of this machine", 0.0));
         assert!(text.starts_with("the model and its training need about "), "{text}");
-        let end = "TiB of memory, more than the 8.0 GiB of this machine: lower hidden, layers, embedding, batch or steps";
+        let end = "TiB of memory, more than the 8.0 GiB of this machine; lower hidden, layers, embedding, batch or steps";
         assert!(text.ends_with(end), "{text}");
         let text = told(limit("that `ulimit -v` allows", 1024f64.powi(3)));
         assert!(
-            text.contains("the 8.0 GiB that `ulimit -v` allows, of which 1.0 GiB are in use: lower"),
+            text.contains("the 8.0 GiB that `ulimit -v` allows, of which 1.0 GiB are in use; lower"),
             "{text}"
         );
         check_against(limit("of this machine", 0.0), memory_needed(&Settings::default(), 65)).unwrap();
@@ -133,14 +125,17 @@ mod tests {
         check_mappable(0.0).unwrap();
         check_mappable(1e6).unwrap();
         let text = check_mappable(1e18).unwrap_err().to_string();
-        assert!(text.starts_with("the system has no 888.2 PiB of memory left: "), "{text}");
+        assert!(text.starts_with("the system refused 888.2 PiB of memory; "), "{text}");
     }
 
     #[test]
     fn absurd_sizes_stay_finite() {
         let most = usize::MAX;
-        let settings =
-            Settings { hidden: most, layers: most, batch: most, steps: most, ..Settings::default() };
+        let settings = Settings {
+            model: ModelSettings { hidden: most, layers: most, ..ModelSettings::default() },
+            run: RunSettings { batch: most, steps: most, ..RunSettings::default() },
+            ..Settings::default()
+        };
         let needed = memory_needed(&settings, most);
         assert!(needed.is_finite() && needed > 1e70);
         assert!(bytes(needed).contains("e"));

@@ -8,10 +8,10 @@ mod init;
 mod memory;
 mod parameters;
 
-use crate::{Error, Layer, Result, Settings};
+use crate::{Error, Layer, ModelSettings, Result};
 pub use cell::custom::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 pub use config::ModelConfig;
-pub(crate) use memory::{bytes, check_bytes, check_plan, check_stack, memory_total};
+pub(crate) use memory::{check_bytes, check_plan, check_stack, memory_total};
 pub use memory::{check_evaluation_memory, check_memory, memory_needed};
 pub use parameters::{Entry, Layout, Parameters};
 
@@ -23,28 +23,52 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model with parameters drawn as `settings` say (init, init-scale, forget-bias, seed).
+    /// A model with parameters drawn by the random seed `seed`, as `settings` say (init, init-scale, forget-bias).
     ///
     /// # Errors
-    /// A setting out of its range, or sizes whose training would need more memory than this process may use.
-    pub fn new(settings: &Settings, vocabulary: usize) -> Result<Self> {
+    /// A setting out of its range, or sizes whose parameters need more memory than this process may use.
+    pub fn new(settings: &ModelSettings, vocabulary: usize, seed: u64) -> Result<Self> {
         settings.validate()?;
-        check_memory(settings, vocabulary)?;
         let config = ModelConfig::new(settings, vocabulary)?;
-        let parameters = init::draw(settings, &config);
+        check_stack(&config, 1.0, [0, 0])?;
+        let parameters = init::draw(settings, seed, &config);
+        Ok(Self { config, parameters })
+    }
+
+    /// A model of vectors: `inputs` and `outputs` of the settings are the widths of its input vectors and of its linear head.
+    /// Parameters are drawn as for [`Model::new`].
+    ///
+    /// ```
+    /// use unrolled::ModelSettings;
+    /// use unrolled::model::Model;
+    ///
+    /// # fn main() -> unrolled::Result<()> {
+    /// let model = Model::of_vectors(&ModelSettings::lstm(32).on_vectors(3, 1), 7)?;
+    /// assert_eq!(model.parameters().get("head.weight").map(<[f32]>::len), Some(32));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Model::new`]; [`Error::Setting`] if the settings have no `inputs`.
+    pub fn of_vectors(settings: &ModelSettings, seed: u64) -> Result<Self> {
+        settings.validate()?;
+        let config = ModelConfig::of_vectors(settings)?;
+        check_stack(&config, 1.0, [0, 0])?;
+        let parameters = init::draw(settings, seed, &config);
         Ok(Self { config, parameters })
     }
 
     /// A stack by itself, which reads vectors of `inputs` floats and gives the last layer's outputs; its parameters are drawn
-    /// as `settings` say (init, init-scale, bias, seed).
+    /// by the random seed `seed`, as `settings` say. Of the settings, `bias`, `init` and `init_scale` are used: the layers are `stack`.
     ///
     /// # Errors
-    /// An option that cannot work, or sizes whose parameters are more than the memory of the machine.
-    pub fn of_stack(stack: &[Layer], inputs: usize, settings: &Settings) -> Result<Self> {
+    /// An option that is invalid, or sizes whose parameters are more than the memory of the machine.
+    pub fn of_stack(stack: &[Layer], inputs: usize, settings: &ModelSettings, seed: u64) -> Result<Self> {
         settings.validate_init()?;
         let config = ModelConfig::of_stack(stack, inputs, settings.bias)?;
         check_stack(&config, 1.0, [0, 0])?;
-        let parameters = init::draw(settings, &config);
+        let parameters = init::draw(settings, seed, &config);
         Ok(Self { config, parameters })
     }
 
@@ -82,7 +106,7 @@ pub(crate) fn check_parameters(config: &ModelConfig, parameters: &Parameters) ->
     }
     if parameters.values.len() != layout.len() {
         let found = format!("{} floats", parameters.values.len());
-        return Err(tensor_error(
+        return Err(Error::tensor(
             "(all parameters)",
             found,
             format!("{} floats, gaps included", layout.len()),
@@ -95,17 +119,17 @@ pub(crate) fn check_parameters(config: &ModelConfig, parameters: &Parameters) ->
 fn mismatch(found: &Layout, expected: &Layout) -> Error {
     for entry in expected.entries() {
         let Some(other) = found.find(&entry.name) else {
-            return tensor_error(&entry.name, "nothing".to_owned(), format!("shape {:?}", entry.shape));
+            return Error::tensor(&entry.name, "nothing", format!("shape {:?}", entry.shape));
         };
         if other.shape != entry.shape {
-            return tensor_error(
+            return Error::tensor(
                 &entry.name,
                 format!("shape {:?}", other.shape),
                 format!("shape {:?}", entry.shape),
             );
         }
         if other.range != entry.range {
-            return tensor_error(
+            return Error::tensor(
                 &entry.name,
                 format!("place {:?} in the arena", other.range),
                 format!("place {:?}, as ModelConfig::layout gives it", entry.range),
@@ -114,19 +138,15 @@ fn mismatch(found: &Layout, expected: &Layout) -> Error {
     }
     let surplus = found.entries().iter().find(|entry| expected.find(&entry.name).is_none());
     let name = surplus.map_or("(all parameters)", |entry| &entry.name);
-    tensor_error(name, "a tensor".to_owned(), "none of that name".to_owned())
-}
-
-fn tensor_error(tensor: &str, found: String, expected: String) -> Error {
-    Error::Tensor { tensor: tensor.to_owned(), found, expected }
+    Error::tensor(name, "a tensor", "none of that name")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn settings() -> Settings {
-        Settings { hidden: 3, embedding: Some(2), ..Settings::default() }
+    fn settings() -> ModelSettings {
+        ModelSettings { hidden: 3, embedding: Some(2), ..ModelSettings::default() }
     }
 
     fn refused(change: impl FnOnce(&mut Parameters)) -> String {
@@ -138,14 +158,14 @@ mod tests {
 
     #[test]
     fn given_parameters_are_kept() {
-        let drawn = Model::new(&settings(), 5).unwrap();
+        let drawn = Model::new(&settings(), 5, 1).unwrap();
         let given = Model::with_parameters(drawn.config().clone(), drawn.parameters().clone()).unwrap();
         assert_eq!(given, drawn);
     }
 
     #[test]
     fn a_wrong_shape_is_named() {
-        let other = ModelConfig::new(&Settings { hidden: 4, ..settings() }, 5).unwrap();
+        let other = ModelConfig::new(&ModelSettings { hidden: 4, ..settings() }, 5).unwrap();
         assert_eq!(
             refused(|p| *p = Parameters::zeros(other.layout())),
             "tensor rnn.weight_ih_l0: found shape [16, 2], expected shape [12, 2]"
@@ -175,9 +195,10 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_give_no_model() {
-        let text = Model::new(&Settings { layers: 0, ..settings() }, 5).unwrap_err().to_string();
-        assert!(text.starts_with("layers = 0 cannot work"), "{text}");
-        let text = Model::new(&Settings { hidden: 1 << 40, ..settings() }, 5).unwrap_err().to_string();
+        let text = Model::new(&ModelSettings { layers: 0, ..settings() }, 5, 1).unwrap_err().to_string();
+        assert!(text.starts_with("layers = 0 is invalid"), "{text}");
+        let text =
+            Model::new(&ModelSettings { hidden: 1 << 40, ..settings() }, 5, 1).unwrap_err().to_string();
         assert!(text.contains("memory"), "{text}");
     }
 }

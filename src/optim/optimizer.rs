@@ -3,10 +3,10 @@
 use super::{NORM_BLOCK, Step, UpdateRule, moments_of, norm};
 use crate::model::check_bytes;
 use crate::parallel::Threads;
-use crate::{Error, Result, Settings};
+use crate::{Error, OptimizerSettings, Result};
 use unrolled_kernels::Isa;
 
-/// Clips gradients and moves N parameters by them, as the [`Settings`] say: `optimizer`, its constants, `clip` and
+/// Clips gradients and moves N parameters by them, as the [`OptimizerSettings`] say: `kind`, its constants, `clip` and
 /// `clip-mode`. The learning rate is told at each step; [`schedule::learning_rate`](crate::schedule::learning_rate) is the
 /// one of the settings.
 ///
@@ -24,15 +24,14 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// Moments at their starting values for N = `parameters` parameters, on `threads` threads (all cores when `None`). Of the
-    /// settings only those of the optimiser are asked.
+    /// Moments at their starting values for N = `parameters` parameters, on `threads` threads (all cores when `None`).
     ///
     /// # Errors
     /// [`Error::Setting`] names a setting of the optimiser that is out of its range, [`Error::Memory`] tells of more
     /// parameters than the machine can hold with their gradient and moments; others when the threads or the forced
     /// instruction set cannot be had.
-    pub fn new(settings: &Settings, parameters: usize, threads: Option<usize>) -> Result<Self> {
-        settings.validate_optimizer()?;
+    pub fn new(settings: &OptimizerSettings, parameters: usize, threads: Option<usize>) -> Result<Self> {
+        settings.validate()?;
         let arenas = 2 + moments_of(settings).len();
         check_bytes(4.0 * arenas as f64 * parameters as f64)?;
         let (isa, threads) = (Isa::detect().map_err(Error::Isa)?, Threads::new(threads)?);
@@ -96,7 +95,7 @@ impl Optimizer {
         }
         let find = |name: &str| given.iter().find(|(given, _)| *given == name);
         if let Some((name, _)) = self.rule.moments.iter().find(|(name, _)| find(name).is_none()) {
-            return Err(refuse(name, "nothing".to_owned(), format!("{} values", self.len)));
+            return Err(Error::tensor(name, "nothing", format!("{} values", self.len)));
         }
         for (name, values) in &mut self.rule.moments {
             find(name).into_iter().for_each(|(_, given)| values.copy_from_slice(given));
@@ -109,18 +108,14 @@ impl Optimizer {
         if !self.moments().any(|(known, _)| known == name) {
             let known: Vec<&str> = self.moments().map(|(name, _)| name).collect();
             let expected = if known.is_empty() { "no moments".to_owned() } else { known.join(" and ") };
-            return Err(refuse(name, "a moment of that name".to_owned(), expected));
+            return Err(Error::tensor(name, "a moment of that name", expected));
         }
         if values.len() != self.len {
-            return Err(refuse(name, format!("{} values", values.len()), self.len.to_string()));
+            return Err(Error::tensor(name, format!("{} values", values.len()), self.len.to_string()));
         }
         match values.iter().find(|value| !value.is_finite()) {
-            Some(value) => Err(refuse(name, value.to_string(), "finite numbers".to_owned())),
+            Some(value) => Err(Error::tensor(name, value.to_string(), "finite numbers")),
             None => Ok(()),
         }
     }
-}
-
-fn refuse(moment: &str, found: String, expected: String) -> Error {
-    Error::Tensor { tensor: moment.to_owned(), found, expected }
 }

@@ -8,19 +8,19 @@ use crate::random::{Draws, Purpose};
 const LONG: usize = 8 * CHUNK + 37;
 
 /// Every rule, with and without what it may keep.
-fn rules() -> Vec<Settings> {
-    let of = |optimizer| Settings { optimizer, learning_rate: 0.01, clip: 0.5, ..Settings::default() };
+fn rules() -> Vec<OptimizerSettings> {
+    let of = |kind| OptimizerSettings { kind, clip: 0.5, ..OptimizerSettings::default() };
     let [sgd, rmsprop] = [OptimizerKind::Sgd, OptimizerKind::Rmsprop].map(of);
-    let adamw = Settings { weight_decay: 0.1, ..of(OptimizerKind::Adamw) };
+    let adamw = OptimizerSettings { weight_decay: 0.1, ..of(OptimizerKind::Adamw) };
     vec![
-        Settings { momentum: 0.0, ..sgd.clone() },
-        Settings { momentum: 0.9, ..sgd.clone() },
-        Settings { momentum: 0.9, nesterov: true, ..sgd },
+        OptimizerSettings { momentum: 0.0, ..sgd.clone() },
+        OptimizerSettings { momentum: 0.9, ..sgd.clone() },
+        OptimizerSettings { momentum: 0.9, nesterov: true, ..sgd },
         of(OptimizerKind::Adagrad),
-        Settings { momentum: 0.0, ..rmsprop.clone() },
-        Settings { momentum: 0.9, ..rmsprop.clone() },
-        Settings { momentum: 0.0, centered: true, ..rmsprop.clone() },
-        Settings { momentum: 0.9, centered: true, ..rmsprop },
+        OptimizerSettings { momentum: 0.0, ..rmsprop.clone() },
+        OptimizerSettings { momentum: 0.9, ..rmsprop.clone() },
+        OptimizerSettings { momentum: 0.0, centered: true, ..rmsprop.clone() },
+        OptimizerSettings { momentum: 0.9, centered: true, ..rmsprop },
         of(OptimizerKind::Adam),
         adamw,
     ]
@@ -46,7 +46,7 @@ fn threads_and_chunks_change_nothing() {
             let mut rule = UpdateRule::new(&settings, length);
             let mut values = long(start)[..length].to_vec();
             for (number, gradient) in (1..).zip(gradients.chunks(37)) {
-                let at = Step { number, rate: settings.learning_rate, norm: 3.0 };
+                let at = Step { number, rate: 0.01, norm: 3.0 };
                 let gradient = &long(gradient)[..length];
                 rule.update(Isa::all().last().unwrap(), at, gradient, &mut values, &threads);
             }
@@ -76,7 +76,8 @@ fn the_norm_does_not_depend_on_threads() {
 
 /// The parameters after one step of gradient descent at rate 1, from zero.
 fn moved(clip: f32, clip_mode: ClipMode, gradient: &[f32], norm: f64) -> Vec<f32> {
-    let settings = Settings { optimizer: OptimizerKind::Sgd, clip, clip_mode, ..Settings::default() };
+    let settings =
+        OptimizerSettings { kind: OptimizerKind::Sgd, clip, clip_mode, ..OptimizerSettings::default() };
     let mut values = vec![0.0; gradient.len()];
     let threads = Threads::new(Some(1)).unwrap();
     let at = Step { number: 1, rate: 1.0, norm };

@@ -1,25 +1,12 @@
-//! Numbers of settings as people write them. An f32 stands in files as the shortest decimal number that reads as the same f32:
-//! 0.3, not the 0.30000001192092896 that it is as an f64.
+//! Numbers of settings as people write them. An f32 stands in files as the shortest decimal number
+//! that reads as the same f32: 0.3, not the 0.30000001192092896 that it is as an f64.
 
+pub(crate) use crate::error::Number;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
-use std::fmt;
 
 /// The shortest decimal number that reads as this f32.
 pub(crate) fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(value.into())
-}
-
-/// Shown without an exponent where that is short.
-pub(crate) struct Number(pub f64);
-
-impl fmt::Display for Number {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let size = self.0.abs();
-        match self.0 == 0.0 || !size.is_finite() || (1e-6..1e16).contains(&size) {
-            true => write!(out, "{}", self.0),
-            false => write!(out, "{:e}", self.0),
-        }
-    }
 }
 
 pub(super) fn serialize<S: Serializer>(value: &f32, to: S) -> Result<S::Ok, S::Error> {
@@ -30,8 +17,8 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::
     narrow(f64::deserialize(from)?)
 }
 
-/// A number that an f32 cannot reach must not become infinity, and one that it cannot tell from 0 must not become 0, which
-/// often means something else.
+/// A number that an f32 cannot reach must not become infinity, and one that it cannot tell from 0
+/// must not become 0, which often means something else.
 fn narrow<E: Error>(value: f64) -> Result<f32, E> {
     let narrow = value as f32;
     let refuse = |expected| Err(E::custom(format!("found {}, expected {expected}", Number(value))));
@@ -61,16 +48,19 @@ pub(super) mod optional {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Layer, Settings};
+    use crate::{Layer, ModelSettings, OptimizerSettings, Settings};
 
     #[test]
     fn files_hold_the_number_that_was_written() {
         let layer = Layer { zoneout: 0.1, cell_clip: Some(0.7), input_keep_prob: 0.9, ..Layer::lstm(8) };
         let settings = Settings {
-            dropout: 0.3,
-            init_scale: Some(0.08),
-            clip: 1e-8,
-            stack: vec![layer],
+            model: ModelSettings {
+                dropout: 0.3,
+                init_scale: Some(0.08),
+                stack: vec![layer],
+                ..ModelSettings::default()
+            },
+            optimizer: OptimizerSettings { clip: 1e-8, ..OptimizerSettings::default() },
             ..Settings::default()
         };
         let json = serde_json::to_value(&settings).unwrap();
@@ -95,7 +85,7 @@ mod tests {
         assert!(serde_json::from_str::<Settings>(r#"{"init-scale": 1e39}"#).is_err());
         let refused = serde_json::from_str::<Settings>(r#"{"clip": 1e-50}"#).unwrap_err().to_string();
         assert!(refused.starts_with("found 1e-50, expected 0, or a number of at least 1.5e-45"), "{refused}");
-        assert_eq!(serde_json::from_str::<Settings>(r#"{"clip": 5}"#).unwrap().clip, 5.0);
+        assert_eq!(serde_json::from_str::<Settings>(r#"{"clip": 5}"#).unwrap().optimizer.clip, 5.0);
     }
 
     #[test]

@@ -63,10 +63,16 @@ fn shown(value: Option<&Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{DataSettings, ModelSettings, RunSettings};
 
     #[test]
     fn differing_keys_are_named_with_both_values() {
-        let found = Settings { hidden: 8, max_steps: Some(3), separator: "\n".into(), ..Settings::default() };
+        let found = Settings {
+            model: ModelSettings { hidden: 8, ..ModelSettings::default() },
+            data: DataSettings { separator: "\n".into(), ..DataSettings::default() },
+            run: RunSettings { max_steps: Some(3), ..RunSettings::default() },
+            ..Settings::default()
+        };
         let differences = found.differences(&Settings::default());
         let texts: Vec<_> =
             differences.iter().map(|d| format!("{} {} {}", d.key, d.found, d.expected)).collect();

@@ -57,7 +57,7 @@ fn unknown(label: &str, name: &str) -> Error {
         "give the WHATWG label of an encoding, such as utf-8, utf-16le, utf-16be, windows-1252, iso-8859-15, \
          koi8-r, shift_jis, euc-jp, gbk, gb18030, big5 or euc-kr"
     };
-    Error::Setting { name: "encoding", found: label.to_owned(), expected: expected.to_owned() }
+    Error::setting("encoding", label, expected)
 }
 
 impl fmt::Display for Encoding {
@@ -99,10 +99,8 @@ mod tests {
     #[test]
     fn what_is_no_encoding_is_refused() {
         let message = |label| Encoding::new(label).unwrap_err().to_string();
-        assert!(
-            message("latin-9000").starts_with("encoding = latin-9000 cannot work: give the WHATWG label")
-        );
+        assert!(message("latin-9000").starts_with("encoding = latin-9000 is invalid: give the WHATWG label"));
         assert!(message("utf-32le").contains("UTF-32 is not read; convert the text first: iconv"));
-        assert!(message("").starts_with("encoding =  cannot work"));
+        assert!(message("").starts_with("encoding =  is invalid"));
     }
 }

@@ -1,8 +1,8 @@
 //! One layer of a stack: its cell with every option, and what is wrapped around it.
 
-use super::{Activation, Cell, ForgetBiasAt, Reset, Settings, decimal};
+use super::{Activation, Cell, ForgetBiasAt, ModelSettings, Reset, decimal, range::require};
+use crate::Result;
 use crate::model::CustomCell;
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
@@ -216,9 +216,9 @@ impl Layer {
     }
 
     /// The layers that the flat settings ask for.
-    pub(super) fn of(settings: &Settings) -> Vec<Self> {
-        let Settings { cell, hidden, activation, reset, gate_bias, dropout, .. } = *settings;
-        let Settings { forget_bias, forget_bias_at, .. } = *settings;
+    pub(super) fn of(settings: &ModelSettings) -> Vec<Self> {
+        let ModelSettings { cell, hidden, activation, reset, gate_bias, dropout, .. } = *settings;
+        let ModelSettings { forget_bias, forget_bias_at, .. } = *settings;
         let plain = Self::new(cell, hidden);
         let output_keep_prob = 1.0 - dropout;
         let layer =
@@ -282,14 +282,14 @@ impl Layer {
     /// Checks every option by itself and against the others, for inputs of width `inputs`.
     ///
     /// # Errors
-    /// [`Error::Setting`] names the first option that cannot work.
+    /// [`Error::Setting`](crate::Error::Setting) names the first option that is invalid.
     pub fn validate(&self, inputs: usize) -> Result<()> {
         if let Some(custom) = &self.custom {
             custom.validate(inputs)?;
         }
         self.validate_alone()?;
         let read = self.input_size.unwrap_or(inputs);
-        require(read == inputs, "input-size", read, &format!("the layer reads {inputs} values"))?;
+        require(read == inputs, "input-size", read, format!("the layer reads {inputs} values"))?;
         let same = |name, wanted: bool| {
             let width = self.output_size();
             let expected = format!("the layer reads {inputs} values and gives {width}, which must be equal");
@@ -378,11 +378,4 @@ impl Layer {
         }
         Ok(())
     }
-}
-
-fn require(holds: bool, name: &'static str, found: impl Display, expected: &str) -> Result<()> {
-    if holds {
-        return Ok(());
-    }
-    Err(Error::Setting { name, found: found.to_string(), expected: expected.to_owned() })
 }

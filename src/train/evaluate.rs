@@ -2,14 +2,17 @@
 
 use super::Evaluation;
 use crate::corpus::{Batch, Corpus, Streams};
-use crate::exec::{self, Executor, Goal, Packed, Pass, Purpose, Shaped, Weights};
-use crate::model::{Model, Parameters};
-use crate::parallel::Threads;
+use crate::exec::{Engine, Executor, Extent, Goal, Inputs, Needs, Order, Pass};
+use crate::loss::{Loss, Targets};
+use crate::model::Model;
 use crate::{Error, Result};
 use std::{
     num::NonZeroUsize,
     ops::Range,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// Streams that a part is read as, unless asked otherwise.
@@ -35,7 +38,7 @@ pub struct Reading {
 /// When the part has fewer than two symbols, the text has more symbols than the model or was cut short meanwhile, or the
 /// threads or the forced instruction set cannot be had.
 pub fn evaluate(
-    model: &Model,
+    model: impl Into<Arc<Model>>,
     corpus: &Corpus,
     part: Range<usize>,
     streams: usize,
@@ -49,21 +52,21 @@ pub fn evaluate(
 /// # Errors
 /// As for [`evaluate`].
 pub fn evaluate_as(
-    model: &Model,
+    model: impl Into<Arc<Model>>,
     corpus: &Corpus,
     reading: Reading,
     threads: Option<usize>,
 ) -> Result<Evaluation> {
+    let model = model.into();
+    model.config().check_predicts_symbols()?;
     let (symbols, known) = (corpus.vocabulary().len(), model.config().vocabulary);
     if symbols > known {
         let expected = format!("the model knows {known} symbols; open the text with the model's vocabulary");
-        return Err(Error::Setting { name: "vocabulary", found: symbols.to_string(), expected });
+        return Err(Error::setting("vocabulary", symbols, expected));
     }
-    let threads = Threads::new(threads)?;
-    let mut weights = Weights::new(model.config(), exec::detect()?);
-    weights.pack(model.parameters(), false, &threads);
+    let engine = Engine::new(model, threads)?;
     let reader = Reader { corpus, reading, steps: STEPS, interrupt: None };
-    let evaluation = reader.run(&weights, model.parameters(), &threads)?;
+    let evaluation = reader.run(&engine)?;
     corpus.whole()?;
     Ok(evaluation)
 }
@@ -87,36 +90,34 @@ struct Count {
 }
 
 impl Reader<'_> {
-    pub(super) fn run(
-        &self,
-        weights: &Weights,
-        parameters: &Parameters,
-        threads: &Threads,
-    ) -> Result<Evaluation> {
+    pub(super) fn run(&self, engine: &Engine) -> Result<Evaluation> {
         let streams = Streams::new(self.reading.part.clone(), self.reading.streams, self.steps)?;
-        let mut shaped = Shaped::new(Purpose { train: false, dropout: false });
+        let mut executor = Executor::new(engine.weights(), Needs::INFERENCE);
         let (mut batch, mut count) = (Batch::default(), Count::default());
         for index in 0..streams.windows() {
             if self.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
                 return Err(Error::Interrupted);
             }
             streams.fill(self.corpus, index, &mut batch);
-            let executor = shaped.shape(weights, batch.steps, batch.rows, threads);
             let Batch { inputs, targets, fresh, .. } = &batch;
-            let goal = Goal::Losses { top_k: self.reading.top_k.map(NonZeroUsize::get) };
-            let pass = Pass { inputs, targets, fresh: *fresh, dropping: None, goal };
-            executor.run(Packed { weights, parameters, threads }, pass);
-            count.add(executor, targets);
+            executor.reshape(engine.weights(), Extent::full(batch.steps, batch.rows), engine.pool());
+            let top_k = self.reading.top_k.map(NonZeroUsize::get);
+            let goal = Goal::Losses { loss: Loss::CROSS_ENTROPY, top_k };
+            let (order, dropping) = (Order::TimeMajor, None);
+            let (inputs, labels) = (Inputs::Ids(inputs), Some((Targets::Ids(targets), None)));
+            let pass = Pass { inputs, order, targets: labels, fresh: *fresh, dropping, goal };
+            let within = executor.run(engine.packed(), pass);
+            count.add(&executor, targets.len(), within);
         }
         Ok(count.evaluation(self.reading.top_k.is_some()))
     }
 }
 
 impl Count {
-    fn add(&mut self, executor: &Executor, targets: &[u32]) {
-        self.totals = executor.tally(self.totals);
-        self.symbols += targets.len() as u64;
-        self.within += executor.within;
+    fn add(&mut self, executor: &Executor, targets: usize, within: u64) {
+        self.totals = executor.window.tally(self.totals);
+        self.symbols += targets as u64;
+        self.within += within;
     }
 
     fn evaluation(&self, asked: bool) -> Evaluation {

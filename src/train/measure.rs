@@ -4,7 +4,7 @@ use super::{
     Evaluation, Logged, Record, Training,
     evaluate::{EVALUATION_STREAMS, Reader, Reading},
 };
-use crate::{Error, Result, Settings};
+use crate::{Error, Result, RunSettings};
 use std::sync::{Arc, atomic::AtomicBool};
 
 /// What can end a run.
@@ -43,8 +43,8 @@ impl Training {
     /// Evaluates, and adds a line to the history. What an update has done to the parameters shows only in the next
     /// step's loss, too late for what is kept now.
     pub(super) fn record(&mut self, learning_rate: f64, gradient_norm: f64) -> Result<Record> {
-        let (step, clip) = (self.progress.step, self.settings.clip);
-        if let Some(entry) = self.model.parameters().not_finite() {
+        let (step, clip) = (self.progress.step, self.settings.optimizer.clip);
+        if let Some(entry) = self.engine.model().parameters().not_finite() {
             return Err(Error::Diverged { tensor: entry.name.clone(), step, learning_rate, clip });
         }
         let evaluation = self.evaluate()?;
@@ -99,10 +99,10 @@ impl Training {
         if part.len() < 2 {
             return Ok(None);
         }
-        let (streams, steps) = (EVALUATION_STREAMS, self.settings.steps);
+        let (streams, steps) = (EVALUATION_STREAMS, self.settings.run.steps);
         let reading = Reading { part, streams, top_k: None };
         let reader = Reader { corpus: &self.corpus, reading, steps, interrupt: Some(&self.interrupt) };
-        let evaluation = reader.run(&self.weights, self.model.parameters(), &self.threads)?;
+        let evaluation = reader.run(&self.engine)?;
         self.corpus.whole()?;
         Ok(Some(evaluation))
     }
@@ -110,8 +110,11 @@ impl Training {
     /// The symbols that an evaluation reads.
     pub fn evaluated(&self) -> std::ops::Range<usize> {
         let part = self.split.validation.clone();
-        let most =
-            self.settings.eval_symbols.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        let most = self
+            .settings
+            .run
+            .eval_symbols
+            .map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         part.start..part.end.min(part.start.saturating_add(most))
     }
 
@@ -129,9 +132,9 @@ impl Training {
 
     /// The bounds of a run's length that are set, in optimiser steps. The run ends at the lowest.
     pub fn bounds(&self) -> Vec<(Bound, u64)> {
-        let Settings { epochs, max_steps, max_chars, .. } = self.settings;
+        let RunSettings { epochs, max_steps, max_chars, .. } = self.settings.run;
         let windows = epochs * self.batches.steps_per_epoch() as f64;
-        let by_epochs = (windows / self.settings.accumulate as f64).floor().max(1.0);
+        let by_epochs = (windows / self.settings.run.accumulate as f64).floor().max(1.0);
         let mut bounds = vec![(Bound::Epochs, by_epochs as u64)];
         bounds.extend(max_steps.map(|steps| (Bound::MaxSteps, steps)));
         bounds.extend(max_chars.map(|chars| (Bound::MaxChars, (chars / self.chars_per_step()).max(1))));
@@ -150,7 +153,7 @@ impl Training {
 
     /// Optimiser steps in an epoch, for schedules.
     pub(super) fn steps_per_epoch(&self) -> u64 {
-        (self.batches.steps_per_epoch() / self.settings.accumulate as u64).max(1)
+        (self.batches.steps_per_epoch() / self.settings.run.accumulate as u64).max(1)
     }
 
     /// Whether the run's length is reached, or patience has ended it.
@@ -161,7 +164,7 @@ impl Training {
 
     /// Whether the last `patience` evaluations all failed to lower the best validation loss.
     pub fn is_out_of_patience(&self) -> bool {
-        let Some(patience) = self.settings.patience else { return false };
+        let Some(patience) = self.settings.run.patience else { return false };
         let losses: Vec<f64> = self.progress.history.iter().filter_map(|record| record.val_loss).collect();
         let best = (0..losses.len()).min_by(|&a, &b| losses[a].total_cmp(&losses[b]));
         best.is_some_and(|best| (losses.len() - 1 - best) as u64 >= patience)
@@ -169,6 +172,6 @@ impl Training {
 
     /// Symbols per optimiser step.
     pub fn chars_per_step(&self) -> u64 {
-        (self.settings.batch * self.settings.steps * self.settings.accumulate) as u64
+        (self.settings.run.batch * self.settings.run.steps * self.settings.run.accumulate) as u64
     }
 }

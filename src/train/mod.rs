@@ -1,32 +1,29 @@
 //! Training: forward, loss, backward, gradients, update, pack.
 
-mod differentiator;
 mod evaluate;
-mod gradients;
 mod measure;
 mod range_test;
 mod report;
 mod resume;
 mod stands;
 mod start;
+mod trainer;
 
-pub use differentiator::Differentiator;
+pub use crate::progress::{Change, Progress, Record, SinceLog};
 pub use evaluate::{EVALUATION_STREAMS, Reading, evaluate, evaluate_as};
-pub use gradients::gradients;
 pub use measure::Bound;
 pub use range_test::{RangeTest, Trial, steepest};
-pub use report::{Change, Evaluation, Logged, Progress, Record, SinceLog, StepReport};
+pub use report::{Evaluation, Logged, StepReport};
+pub use trainer::{Trainer, TrainerSettings, TrainerStep};
 
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
-use crate::exec::{
-    self, Dropout, Dropping, Executor, Goal, Packed, Pass, Purpose, Shaped, Slope, State, Weights,
-};
+use crate::exec::{Dropout, Engine, Executor, Extent, Goal, Inputs, MaskSource, Needs, Order, Pass, State};
+use crate::loss::{Loss, Targets};
 use crate::model::{Model, check_bytes, memory_needed};
 use crate::optim::UpdateRule;
-use crate::parallel::Threads;
 use crate::phases::{Phase, Phases};
 use crate::schedule::learning_rate;
-use crate::{Error, Layer, Reduction, Result, Settings};
+use crate::{Error, Layer, Mode, Reduction, Result, RunSettings, Settings};
 use std::{
     sync::{
         Arc,
@@ -48,11 +45,9 @@ pub struct Training {
     batch: Batch,
     /// The number of the window that `batch` holds, if any.
     filled: Option<u64>,
-    model: Model,
+    engine: Engine,
     optimizer: UpdateRule,
-    weights: Weights,
-    mode: Mode,
-    threads: Threads,
+    executor: Executor,
     gradient: Vec<f32>,
     /// The sum of a step's gradients, where it has several windows.
     accumulated: Vec<f32>,
@@ -65,13 +60,6 @@ pub struct Training {
     progress: Progress,
 }
 
-/// The window in the mode asked for. Both run the same bodies.
-#[derive(Debug)]
-enum Mode {
-    Static(Executor),
-    Dynamic(Shaped),
-}
-
 /// Whether training drops activations.
 fn drops(model: &Model) -> bool {
     model.config().stack.iter().any(Layer::drops)
@@ -79,12 +67,12 @@ fn drops(model: &Model) -> bool {
 
 /// The settings must say what a symbol is: a checkpoint with another unit than its vocabulary's could not be resumed.
 fn check_unit(corpus: &Corpus, settings: &Settings) -> Result<()> {
-    let (unit, found) = (corpus.vocabulary().unit(), settings.unit);
+    let (unit, found) = (corpus.vocabulary().unit(), settings.data.unit);
     if unit == found {
         return Ok(());
     }
     let expected = format!("the vocabulary of {} has the unit {}; set the same", corpus.name(), unit.name());
-    Err(Error::Setting { name: "unit", found: found.name().to_owned(), expected })
+    Err(Error::setting("unit", found.name(), expected))
 }
 
 impl Training {
@@ -97,24 +85,25 @@ impl Training {
     ) -> Result<Self> {
         settings.validate()?;
         check_unit(&corpus, &settings)?;
+        model.config().check_predicts_symbols()?;
         check_bytes(memory_needed(&settings, corpus.vocabulary().len()) + corpus.memory() as f64)?;
         if corpus.len() < 2 {
             let (purpose, advice) = (format!("training on {}", corpus.name()), "name a longer text");
             return Err(Error::TooFewSymbols { found: corpus.len(), needed: 2, purpose, advice });
         }
-        let threads = Threads::new(threads)?;
-        let split = corpus.split(settings.split_by, settings.val_fraction, settings.test_fraction)?;
-        let Settings { windows, batch, steps, seed, .. } = settings;
+        let split =
+            corpus.split(settings.data.split_by, settings.data.val_fraction, settings.data.test_fraction)?;
+        let RunSettings { windows, batch, steps, seed, .. } = settings.run;
         let batches = Batches::new(split.train.clone(), windows, batch, steps, seed)?;
-        let mut weights = Weights::new(model.config(), exec::detect()?);
-        weights.pack(model.parameters(), true, &threads);
-        let purpose = Purpose { train: true, dropout: drops(&model) };
-        let mode = match settings.mode {
-            crate::Mode::Static => Mode::Static(Executor::new(&weights, steps, batch, purpose, &threads)),
-            crate::Mode::Dynamic => Mode::Dynamic(Shaped::new(purpose)),
+        let needs = Needs { backward: true, dropout: drops(&model) };
+        let parameters = model.parameters().values.len();
+        let engine = Engine::for_training(model, threads)?;
+        let executor = match settings.run.mode {
+            Mode::Static => Executor::shaped(engine.weights(), [steps, batch], needs, engine.pool()),
+            Mode::Dynamic => Executor::new(engine.weights(), needs),
         };
-        let gradient = vec![0.0; model.parameters().values.len()];
-        let accumulated = if settings.accumulate > 1 { gradient.clone() } else { Vec::new() };
+        let gradient = vec![0.0; parameters];
+        let accumulated = if settings.run.accumulate > 1 { gradient.clone() } else { Vec::new() };
         let (batch, progress) = (Batch::default(), Progress::default());
         Ok(Self {
             settings,
@@ -123,11 +112,9 @@ impl Training {
             batches,
             batch,
             filled: None,
-            model,
+            engine,
             optimizer,
-            weights,
-            mode,
-            threads,
+            executor,
             gradient,
             accumulated,
             interrupt: Arc::default(),
@@ -156,7 +143,7 @@ impl Training {
     /// The learning rate that the schedule has for step `number`, counted from 1.
     fn rate_of(&self, number: u64) -> f64 {
         let total = self.progress.total_steps;
-        learning_rate(&self.settings, number.saturating_sub(1), total, self.steps_per_epoch())
+        learning_rate(&self.settings.schedule, number.saturating_sub(1), total, self.steps_per_epoch())
     }
 
     /// [`Training::step`] with a learning rate that the schedule did not choose.
@@ -179,10 +166,10 @@ impl Training {
     /// A step's arithmetic, on all threads: the loss of the batch in nats per symbol, and the gradient's norm unless the
     /// step failed.
     fn run(&mut self, step: u64, rate: f64) -> (f64, Result<f64>) {
-        let threads = self.threads.clone();
-        let work = self.weights.work() * self.settings.batch * self.settings.steps;
+        let threads = self.engine.pool().clone();
+        let work = self.engine.weights().work() * self.settings.run.batch * self.settings.run.steps;
         threads.enter(work, || {
-            let (windows, mut loss, mut done) = (self.settings.accumulate as u64, 0.0, 0);
+            let (windows, mut loss, mut done) = (self.settings.run.accumulate as u64, 0.0, 0);
             self.remember_state();
             for window in step * windows..(step + 1) * windows {
                 if let Err(error) = self.read(window, done) {
@@ -218,17 +205,17 @@ impl Training {
     /// Adds the window's gradient to those before it in the same step. What is added up is a mean already: each window's
     /// gradient is scaled by the number of windows.
     fn accumulate(&mut self, window: u64) {
-        let windows = self.settings.accumulate as u64;
+        let windows = self.settings.run.accumulate as u64;
         if windows == 1 {
             return;
         }
-        let Self { accumulated, gradient, threads, .. } = self;
+        let Self { accumulated, gradient, engine, .. } = self;
         if window.is_multiple_of(windows) {
             return std::mem::swap(accumulated, gradient);
         }
         let is_last = (window + 1).is_multiple_of(windows);
         let (sums, values) = if is_last { (gradient, accumulated) } else { (accumulated, gradient) };
-        threads.chunks(sums, SUMS, &|i, sums| {
+        engine.pool().chunks(sums, SUMS, &|i, sums| {
             let values = &values[i * SUMS..][..sums.len()];
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         });
@@ -236,81 +223,69 @@ impl Training {
 
     /// Loss of the batch in nats per symbol; leaves the gradient.
     fn differentiate(&mut self, window: u64) -> f64 {
-        let Settings { seed, steps, batch: rows, loss_reduction, label_smoothing: smoothing, .. } =
-            self.settings;
+        let RunSettings { seed, steps, batch: rows, loss_reduction, label_smoothing, .. } = self.settings.run;
         let tokens = (steps * rows) as f64;
         let scale = match loss_reduction {
             Reduction::Mean => 1.0 / tokens,
             Reduction::SumSteps => 1.0 / rows as f64,
-        } / self.settings.accumulate as f64;
+        } / self.settings.run.accumulate as f64;
         let dropout = Dropout { probability: 0.0, seed, step: window };
-        let dropping = drops(&self.model).then_some(Dropping { dropout, given: None });
-        let Self { mode, weights, model, batch, threads, gradient, .. } = self;
-        let executor = match mode {
-            Mode::Static(executor) => executor,
-            Mode::Dynamic(shaped) => shaped.shape(weights, steps, rows, threads),
-        };
-        let parameters = model.parameters();
-        let slope = Slope { scale: scale as f32, smoothing };
-        let (inputs, targets, goal) = (&batch.inputs, &batch.targets, Goal::Deltas { slope, gradient });
-        executor.run(
-            Packed { weights, parameters, threads },
-            Pass { inputs, targets, fresh: batch.fresh, dropping, goal },
-        );
-        let clock = weights.phases.time(Phase::Loss);
-        let (sum, _) = executor.tally((0.0, 0));
+        let dropping = drops(self.engine.model()).then_some(MaskSource { dropout, given: None });
+        let Self { executor, engine, batch, gradient, .. } = self;
+        executor.reshape(engine.weights(), Extent::full(steps, rows), engine.pool());
+        let loss = Loss::CrossEntropy { label_smoothing };
+        let goal = Goal::Deltas { loss, scale: scale as f32, gradient };
+        let (inputs, order) = (Inputs::Ids(&batch.inputs), Order::TimeMajor);
+        let targets = Some((Targets::Ids(&batch.targets), None));
+        executor.run(engine.packed(), Pass { inputs, order, targets, fresh: batch.fresh, dropping, goal });
+        let clock = engine.weights().phases.time(Phase::Loss);
+        let (sum, _) = executor.window.tally((0.0, 0));
         drop(clock);
-        executor.gradients(weights, gradient, threads);
+        executor.gradients(engine.packed(), gradient);
         sum / tokens
     }
 
     /// Clips, updates and packs. Returns the gradient's norm.
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
-        let Self { corpus, batches, batch, filled, model, optimizer, weights, threads, .. } = self;
+        let Self { corpus, batches, batch, filled, engine, optimizer, .. } = self;
         let Self { settings, gradient, sums, progress, .. } = self;
-        let phases = weights.phases.clone();
+        let (phases, threads) = (engine.weights().phases.clone(), engine.pool().clone());
+        let isa = engine.weights().isa;
         let clock = phases.time(Phase::Norm);
-        weights.tensors.clear_constants(gradient);
+        engine.weights().tensors.clear_constants(gradient);
         let step = progress.step + 1;
-        let norm = crate::optim::norm(weights.isa, gradient, sums, threads);
+        let norm = crate::optim::norm(isa, gradient, sums, &threads);
         drop(clock);
         if !(loss.is_finite() && norm.is_finite()) {
-            let clip = settings.clip;
+            let clip = settings.optimizer.clip;
             return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip });
         }
         let at = crate::optim::Step { number: step, rate: learning_rate, norm };
         let clock = phases.time(Phase::Update);
-        optimizer.update(weights.isa, at, gradient, &mut model.parameters_mut().values, threads);
+        optimizer.update(isa, at, gradient, &mut engine.parameters_mut().values, &threads);
         drop(clock);
         // The next window is read while the weights are packed.
-        let window = step * settings.accumulate as u64;
+        let window = step * settings.run.accumulate as u64;
         let _section = phases.section(threads.at_work());
         let fill = || {
             let _clock = phases.time(Phase::Fill);
             batches.fill(corpus, window, batch);
         };
-        threads.join(|| weights.pack(model.parameters(), true, threads), fill);
+        threads.join(|| engine.pack(), fill);
         *filled = Some(window);
         Ok(norm)
     }
 
     /// Times the phases of each step from now on.
     pub(crate) fn time_phases(&mut self) -> Phases {
-        self.weights.phases = Phases::new(self.weights.layers.len());
-        self.weights.phases.clone()
+        let weights = self.engine.weights_mut();
+        weights.phases = Phases::new(weights.layers.len());
+        weights.phases.clone()
     }
 
-    /// Symbols that had a row in the last window's input table.
-    pub(crate) fn table_symbols(&mut self) -> usize {
-        self.executor().table.symbols.len()
-    }
-
-    fn executor(&mut self) -> &mut Executor {
-        let Settings { steps, batch, .. } = self.settings;
-        match &mut self.mode {
-            Mode::Static(executor) => executor,
-            Mode::Dynamic(shaped) => shaped.shape(&self.weights, steps, batch, &self.threads),
-        }
+    /// Number of symbols that had a row in the last window's input table.
+    pub(crate) fn table_symbols(&self) -> usize {
+        self.executor.table_symbols()
     }
 
     /// Where the run stands.
@@ -324,8 +299,8 @@ impl Training {
     }
 
     /// The model as it stands.
-    pub fn model(&self) -> &Model {
-        &self.model
+    pub fn model(&self) -> &Arc<Model> {
+        self.engine.model()
     }
 
     /// The symbols.
@@ -340,7 +315,7 @@ impl Training {
 
     /// Threads that the work is divided among.
     pub fn threads(&self) -> usize {
-        self.threads.count()
+        self.engine.threads()
     }
 }
 

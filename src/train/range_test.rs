@@ -1,7 +1,7 @@
 //! Which learning rate to begin with: a few steps at rising rates, and where the loss falls fastest.
 
 use super::Training;
-use crate::{Error, Result, Settings, checkpoint::Checkpoint, corpus::Corpus};
+use crate::{Error, Result, RunSettings, Settings, checkpoint::Checkpoint, corpus::Corpus, error::require};
 
 /// Part of the trials that the running mean of the losses reaches back over.
 const REACH: f64 = 0.05;
@@ -59,14 +59,15 @@ impl RangeTest {
     ) -> Result<Vec<Trial>> {
         self.check()?;
         let steps = u64::from(self.trials) + 1;
-        let horizon = Settings {
+        let run = RunSettings {
             max_steps: Some(steps),
             max_chars: None,
             epochs: 1e9,
             eval_every: Some(steps),
-            ..settings.clone()
+            patience: None,
+            ..settings.run.clone()
         };
-        let settings = Settings { patience: None, ..horizon };
+        let settings = Settings { run, ..settings.clone() };
         let mut training = match checkpoint {
             None => Training::new(corpus, settings, threads)?,
             Some(checkpoint) => Training::fine_tune(corpus, checkpoint, settings, threads)?,
@@ -99,23 +100,10 @@ impl RangeTest {
     }
 
     fn check(&self) -> Result<()> {
-        let refuse = |name, found: String, expected: &str| {
-            Err(Error::Setting { name, found, expected: expected.to_owned() })
-        };
-        if !(self.from > 0.0 && self.from.is_finite()) {
-            return refuse("from", self.from.to_string(), "give a finite number above 0");
-        }
-        if !(self.to > self.from && self.to.is_finite()) {
-            return refuse("to", self.to.to_string(), "give a finite number above the lowest rate");
-        }
-        if self.trials < 10 {
-            return refuse(
-                "trials",
-                self.trials.to_string(),
-                "give at least 10: the loss is smoothed over some",
-            );
-        }
-        Ok(())
+        let (from, to) = (self.from, self.to);
+        require(from > 0.0 && from.is_finite(), "from", from, "give a finite number above 0")?;
+        require(to > from && to.is_finite(), "to", to, "give a finite number above the lowest rate")?;
+        require(self.trials >= 10, "trials", self.trials, "give at least 10: the loss is smoothed over some")
     }
 }
 
@@ -135,14 +123,18 @@ pub fn steepest(trials: &[Trial]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Unit;
+    use crate::{ModelSettings, Unit};
 
     fn corpus() -> Corpus {
         Corpus::from_text("the cat sat on the mat. ".repeat(60), Unit::Char).unwrap()
     }
 
     fn settings() -> Settings {
-        Settings { hidden: 16, batch: 4, steps: 12, ..Settings::default() }
+        Settings {
+            model: ModelSettings { hidden: 16, ..ModelSettings::default() },
+            run: RunSettings { batch: 4, steps: 12, ..RunSettings::default() },
+            ..Settings::default()
+        }
     }
 
     #[test]
@@ -172,9 +164,9 @@ mod tests {
         let told = |from, to, trials| {
             RangeTest { from, to, trials }.run(corpus(), &settings(), Some(1)).unwrap_err().to_string()
         };
-        assert!(told(0.0, 1.0, 100).starts_with("from = 0 cannot work"));
-        assert!(told(f64::NAN, 1.0, 100).starts_with("from = NaN cannot work"));
-        assert!(told(0.1, 0.1, 100).starts_with("to = 0.1 cannot work"));
-        assert!(told(0.1, 1.0, 9).starts_with("trials = 9 cannot work"));
+        assert!(told(0.0, 1.0, 100).starts_with("from = 0 is invalid"));
+        assert!(told(f64::NAN, 1.0, 100).starts_with("from = NaN is invalid"));
+        assert!(told(0.1, 0.1, 100).starts_with("to = 0.1 is invalid"));
+        assert!(told(0.1, 1.0, 9).starts_with("trials = 9 is invalid"));
     }
 }

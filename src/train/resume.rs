@@ -4,7 +4,7 @@ use super::{Change, Training};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
 use crate::model::{Entry, Model, ModelConfig};
-use crate::optim::UpdateRule;
+use crate::optim::{UpdateRule, moments_of};
 use crate::{Difference, Error, Result, Schedule, Settings, Windows};
 
 /// Settings that a resumed run may change: they decide what is measured and when patience ends, but no step's result.
@@ -33,7 +33,7 @@ impl Training {
     /// Whether a run with these stored settings may be resumed with another value of `key`; `extend` as for
     /// [`Training::extend`].
     pub fn may_change(key: &str, stored: &Settings, extend: bool) -> bool {
-        let prolongs = stored.schedule == Schedule::Constant && LENGTH.contains(&key);
+        let prolongs = stored.schedule.kind == Schedule::Constant && LENGTH.contains(&key);
         FREE.contains(&key) || prolongs || (extend && EXTENDED.contains(&key))
     }
 
@@ -77,21 +77,16 @@ impl Training {
         let corpus = same_text(corpus, &checkpoint)?;
         let changed = settings.differences(&checkpoint.settings);
         check_changes(&changed, &settings, &checkpoint.settings, extend)?;
-        let config = ModelConfig::new(&checkpoint.settings, checkpoint.vocabulary.len())?;
+        check_training_state(&checkpoint)?;
+        let config = ModelConfig::new(&checkpoint.settings.model, checkpoint.vocabulary.len())?;
         let model = Model::with_parameters(config, checkpoint.parameters)?;
         let optimizer = restore(&settings, model.parameters().layout.entries(), checkpoint.moments)?;
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
         training.progress = checkpoint.progress;
         training.apply(changed);
-        let carries = training.settings.windows == Windows::Stream && training.progress.step > 0;
-        if carries && checkpoint.state.is_none() {
-            let reason = "it reads streams, and this checkpoint lacks the state they carry; take one as it was saved, or begin a \
-                 new run from its weights with --init-from";
-            return Err(Error::Resume { reason: reason.into() });
-        }
         if let Some(state) = &checkpoint.state {
-            state.check(training.model.config(), training.settings.batch)?;
-            training.executor().set_state(state);
+            state.check(training.model().config(), training.settings.run.batch)?;
+            training.start_from(state);
         }
         Ok(training)
     }
@@ -104,7 +99,7 @@ impl Training {
         }
         if changed.iter().any(|change| change.key == "eval-every") {
             let total = self.progress.total_steps;
-            self.progress.eval_every = self.settings.eval_every.unwrap_or(total.div_ceil(10));
+            self.progress.eval_every = self.settings.run.eval_every.unwrap_or(total.div_ceil(10));
         }
         let step = self.progress.step;
         let change = |Difference { key, found, expected }| Change { step, key, from: expected, to: found };
@@ -120,7 +115,7 @@ fn same_text(corpus: Corpus, checkpoint: &Checkpoint) -> Result<Corpus> {
             "{} is not the text that it was trained on (checksum {found:08x}, expected {expected:08x}); restore that text",
             corpus.name()
         );
-        return Err(Error::Resume { reason });
+        return Err(Error::resume(reason));
     }
     corpus.with_vocabulary(&checkpoint.vocabulary)
 }
@@ -136,13 +131,30 @@ fn check_changes(changed: &[Difference], settings: &Settings, stored: &Settings,
                 format!("{key} is {found}, and the run has {expected}; it cannot change, so give {expected}")
             }
         };
-        return Err(Error::Resume { reason });
+        return Err(Error::resume(reason));
     }
     // Cells of a program's own have names in files, and may differ under one name.
-    match settings.stack == stored.stack {
+    match settings.model.stack == stored.model.stack {
         true => Ok(()),
-        false => Err(Error::Resume { reason: "a custom cell is another one than the run's".into() }),
+        false => Err(Error::resume("a custom cell differs from the run's")),
     }
+}
+
+/// Checks that the checkpoint has all that its next step needs beside the parameters.
+fn check_training_state(checkpoint: &Checkpoint) -> Result<()> {
+    let settings = &checkpoint.settings;
+    let carries = settings.run.windows == Windows::Stream && checkpoint.progress.step > 0;
+    let missing = match () {
+        () if checkpoint.moments.is_empty() && !moments_of(&settings.optimizer).is_empty() => {
+            "optimizer state"
+        }
+        () if carries && checkpoint.state.is_none() => "carried state",
+        () => return Ok(()),
+    };
+    Err(Error::resume(format!(
+        "its checkpoint has no {missing}, as after an export or a partial import; use a checkpoint of the run itself, or \
+         start a new run from its weights with --init-from"
+    )))
 }
 
 /// The optimiser with the moments of a checkpoint. The gaps between tensors get their starting values: an accumulator of zero
@@ -153,14 +165,12 @@ fn restore(
     mut stored: Vec<(String, Vec<f32>)>,
 ) -> Result<UpdateRule> {
     let len = entries.last().map_or(0, |entry| entry.range.end.next_multiple_of(16));
-    UpdateRule::with_moments(settings, |name, start| {
+    UpdateRule::with_moments(&settings.optimizer, |name, start| {
         let found = stored.iter().position(|(known, values)| known == name && values.len() == len);
         let Some(found) = found else {
-            return Err(Error::Resume {
-                reason: format!(
-                    "its optimiser state lacks the moment {name}; begin a new run from its weights with --init-from"
-                ),
-            });
+            return Err(Error::resume(format!(
+                "its optimizer state lacks the moment {name}; start a new run from its weights with --init-from"
+            )));
         };
         let mut values = stored.swap_remove(found).1;
         let mut gap = 0;

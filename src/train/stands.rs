@@ -1,8 +1,8 @@
 //! Where a run stands: its checkpoint, and the way back out of a step that is given up.
 
-use super::{Mode, Training};
+use super::Training;
 use crate::checkpoint::{Checkpoint, Snapshot};
-use crate::exec::{Executor, State};
+use crate::exec::{Extent, State};
 use crate::{Result, Windows};
 use std::{borrow::Cow, path::Path};
 
@@ -13,7 +13,7 @@ impl Training {
         Checkpoint {
             settings: self.settings.clone(),
             vocabulary: self.vocabulary().clone(),
-            parameters: self.model.parameters().clone(),
+            parameters: self.engine.model().parameters().clone(),
             moments: self.moments(),
             state: self.carried(),
             progress: self.progress.clone(),
@@ -30,7 +30,7 @@ impl Training {
         let snapshot = Snapshot {
             settings: &self.settings,
             vocabulary: self.vocabulary(),
-            parameters: self.model.parameters(),
+            parameters: self.engine.model().parameters(),
             moments: moments.iter().map(|(name, values)| (name.as_str(), values.as_slice())).collect(),
             state: self.carried().map(Cow::Owned),
             progress: &self.progress,
@@ -40,19 +40,24 @@ impl Training {
 
     /// The state that the next window starts from, where windows follow each other.
     fn carried(&self) -> Option<State> {
-        let state = match &self.mode {
-            Mode::Static(executor) => Some(Executor::state(executor)),
-            Mode::Dynamic(shaped) => shaped.state(),
-        };
-        state.filter(|_| self.settings.windows == Windows::Stream)
+        let window = &self.executor.window;
+        (self.settings.run.windows == Windows::Stream && window.rows > 0).then(|| window.state())
+    }
+
+    /// Sets the state that the next window starts from.
+    pub(super) fn start_from(&mut self, state: &State) {
+        let Self { engine, executor, settings, .. } = self;
+        let extent = Extent::full(settings.run.steps, settings.run.batch);
+        executor.reshape(engine.weights(), extent, engine.pool());
+        executor.window.set_state(state);
     }
 
     /// Keeps the state that a step begins with, where the buffers will not hold it until the step's end: they hold that of the
     /// last window alone.
     pub(super) fn remember_state(&mut self) {
-        if self.settings.accumulate > 1 {
+        if self.settings.run.accumulate > 1 {
             let mut before = std::mem::take(&mut self.before);
-            self.executor().save(&mut before);
+            self.executor.window.save(&mut before);
             self.before = before;
         }
     }
@@ -62,17 +67,17 @@ impl Training {
         if done == 0 {
             return;
         }
-        if self.settings.accumulate == 1 {
-            return self.executor().go_back();
+        if self.settings.run.accumulate == 1 {
+            return self.executor.window.go_back();
         }
         let before = std::mem::take(&mut self.before);
-        self.executor().set_state(&before);
+        self.executor.window.set_state(&before);
         self.before = before;
     }
 
     /// The optimiser's moments, zero in the gaps between tensors as a file has them.
     fn moments(&self) -> Vec<(String, Vec<f32>)> {
-        let entries = self.model.parameters().layout.entries();
+        let entries = self.engine.model().parameters().layout.entries();
         let without_gaps = |values: &Vec<f32>| {
             let mut copy = vec![0.0; values.len()];
             entries.iter().for_each(|e| copy[e.range.clone()].copy_from_slice(&values[e.range.clone()]));

@@ -3,7 +3,7 @@
 use super::{Progress, Training};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
-use crate::model::{Model, ModelConfig};
+use crate::model::{Model, ModelConfig, check_memory};
 use crate::optim::UpdateRule;
 use crate::{Difference, Error, Result, Settings};
 
@@ -14,7 +14,10 @@ impl Training {
     /// A setting out of its range, more memory than there is, a text too short for one batch, or a text of another unit than
     /// the settings'.
     pub fn new(corpus: Corpus, settings: Settings, threads: Option<usize>) -> Result<Self> {
-        let model = Model::new(&settings, corpus.vocabulary().len())?;
+        let symbols = corpus.vocabulary().len();
+        settings.validate()?;
+        check_memory(&settings, symbols)?;
+        let model = Model::new(&settings.model, symbols, settings.run.seed)?;
         Self::from_model(corpus, settings, model, threads)
     }
 
@@ -29,15 +32,15 @@ impl Training {
         model: Model,
         threads: Option<usize>,
     ) -> Result<Self> {
-        let config = ModelConfig::new(&settings, corpus.vocabulary().len())?;
+        let config = ModelConfig::new(&settings.model, corpus.vocabulary().len())?;
         let model = match *model.config() == config {
             true => model,
             false => reshaped(model, config)?,
         };
-        let optimizer = UpdateRule::new(&settings, model.parameters().values.len());
+        let optimizer = UpdateRule::new(&settings.optimizer, model.parameters().values.len());
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
         let total_steps = training.horizon();
-        let eval_every = training.settings.eval_every.unwrap_or(total_steps.div_ceil(10));
+        let eval_every = training.settings.run.eval_every.unwrap_or(total_steps.div_ceil(10));
         let corpus_fingerprint = training.corpus.fingerprint();
         training.progress = Progress { total_steps, eval_every, corpus_fingerprint, ..Progress::default() };
         Ok(training)
@@ -49,17 +52,19 @@ impl Training {
     /// checkpoint lacks get new weights, as [`Model::grown`] says.
     ///
     /// ```
-    /// use unrolled::{Settings, Unit, corpus::Corpus, train::Training};
+    /// use unrolled::{ModelSettings, RunSettings, Settings, Unit, corpus::Corpus, train::Training};
     ///
     /// # fn main() -> unrolled::Result<()> {
-    /// let settings = Settings { hidden: 8, batch: 2, steps: 4, ..Settings::default() };
+    /// let run = RunSettings { batch: 2, steps: 4, ..RunSettings::default() };
+    /// let settings = Settings { model: ModelSettings::lstm(8), run, ..Settings::default() };
     /// let first = Corpus::from_text("to be or not to be ".repeat(9), Unit::Char)?;
     /// let trained = Training::new(first, settings, Some(1))?.checkpoint();
     ///
-    /// let text = Corpus::from_text("that is the question! ".repeat(9), trained.settings.unit)?;
+    /// let text = Corpus::from_text("that is the question! ".repeat(9), trained.settings.data.unit)?;
     /// let both = trained.vocabulary.union(text.vocabulary())?;
-    /// let settings = Settings { batch: 3, steps: 5, dropout: 0.1, ..Settings::default() };
-    /// let settings = settings.with_model_of(&trained.settings);
+    /// let run = RunSettings { batch: 3, steps: 5, ..RunSettings::default() };
+    /// let mut settings = Settings { run, ..Settings::default() }.with_model_of(&trained.settings);
+    /// settings.model.dropout = 0.1;
     /// let run = Training::fine_tune(text.with_vocabulary(&both)?, &trained, settings, Some(1))?;
     /// assert!(run.vocabulary().len() > trained.vocabulary.len());
     /// # Ok(())
@@ -77,11 +82,14 @@ impl Training {
         let model = checkpoint.model()?;
         let symbols = corpus.vocabulary().len();
         let places = checkpoint.vocabulary.places_in(corpus.vocabulary())?;
-        let config = ModelConfig::new(&settings, places.len())?;
+        let config = ModelConfig::new(&settings.model, places.len())?;
         check_same(&config, model.config())?;
         let model = match symbols == places.len() {
             true => model,
-            false => model.grown(&settings, &places, symbols)?,
+            false => {
+                check_memory(&settings, symbols)?;
+                model.grown(&settings.model, &places, symbols, settings.run.seed)?
+            }
         };
         Self::from_model(corpus, settings, model, threads)
     }

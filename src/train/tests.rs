@@ -1,8 +1,10 @@
 //! What is left of a step that is given up, and what a checkpoint of a run is.
 
 use super::Training;
-use crate::exec::{self, Blocks, Executor, Purpose};
-use crate::{Error, Mode, Settings, Unit, checkpoint::Checkpoint, corpus::Corpus};
+use crate::exec::{self, Executor, LogitBlocks, Needs};
+use crate::{
+    Error, Mode, ModelSettings, RunSettings, Settings, Unit, checkpoint::Checkpoint, corpus::Corpus,
+};
 use std::sync::{Arc, atomic::AtomicBool};
 use unrolled_kernels::Isa;
 
@@ -10,15 +12,17 @@ fn training(accumulate: usize, mode: Mode) -> Training {
     let text = (0..3000u32).map(|n| char::from(97 + (n * n % 19) as u8)).collect::<String>();
     let corpus = Corpus::from_text(text, Unit::Char).unwrap();
     let settings = Settings {
-        hidden: 9,
-        batch: 3,
-        steps: 5,
-        epochs: 9.0,
-        accumulate,
-        mode,
-        dropout: 0.1,
-        label_smoothing: 0.1,
-        eval_every: Some(4),
+        model: ModelSettings { hidden: 9, dropout: 0.1, ..ModelSettings::default() },
+        run: RunSettings {
+            batch: 3,
+            steps: 5,
+            epochs: 9.0,
+            accumulate,
+            mode,
+            label_smoothing: 0.1,
+            eval_every: Some(4),
+            ..RunSettings::default()
+        },
         ..Settings::default()
     };
     Training::new(corpus, settings, Some(2)).unwrap()
@@ -81,12 +85,15 @@ fn a_step_that_fails_after_some_windows_leaves_no_trace() {
 
 /// Has the head go by blocks of four tokens.
 fn by_blocks(mut training: Training) -> Training {
-    training.weights.blocks = Blocks::always(4);
-    let Training { settings, mode, weights, threads, .. } = &mut training;
-    if let super::Mode::Static(executor) = mode {
-        let purpose = Purpose { train: true, dropout: true };
-        *executor = Executor::new(weights, settings.steps, settings.batch, purpose, threads);
-    }
+    training.engine.weights_mut().blocks = LogitBlocks::always(4);
+    let Training { settings, engine, executor, .. } = &mut training;
+    let needs = Needs { backward: true, dropout: true };
+    *executor = match settings.run.mode {
+        Mode::Static => {
+            Executor::shaped(engine.weights(), [settings.run.steps, settings.run.batch], needs, engine.pool())
+        }
+        Mode::Dynamic => Executor::new(engine.weights(), needs),
+    };
     training
 }
 

@@ -45,7 +45,7 @@ fn weights_go_on_with_a_text_in_another_encoding() {
     refused(
         home.run("train unmarked --init-from bytes --encoding utf-16le --out here"),
         2,
-        &["encoding = utf-16le cannot work: with unit = byte"],
+        &["encoding = utf-16le is invalid: with unit = byte"],
     );
 }
 

@@ -63,7 +63,7 @@ fn documents_are_shuffled_parted_and_split_as_wholes() {
     refused(
         home.run(&format!("train text.txt --split-by document {TINY}")),
         2,
-        &["split-by = document cannot work: the text has 1 document where 2 parts need one each"],
+        &["split-by = document is invalid: the text has 1 document where 2 parts need one each"],
     );
 }
 
@@ -73,12 +73,12 @@ fn patterns_that_choose_nothing_or_are_none_are_named() {
     refused(
         home.run("train src --include *.py"),
         1,
-        &["no text below src", "or filtered out by include *.py"],
+        &["no text found below src", "or filtered out by include *.py"],
     );
-    refused(home.run("train src --exclude !x"), 2, &["exclude = \"!x\" cannot work"]);
+    refused(home.run("train src --exclude !x"), 2, &["exclude = \"!x\" is invalid"]);
     refused(home.run("train src --separator \\q"), 2, &["--separator", "after a backslash found 'q'"]);
     #[cfg(unix)]
-    refused(home.run("train /dev/zero"), 1, &["/dev/zero is a device, and not a text"]);
+    refused(home.run("train /dev/zero"), 1, &["/dev/zero is a device, not a text"]);
 }
 
 /// The run's own files are no part of its text, also when it was killed before its first checkpoint.

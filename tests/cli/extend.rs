@@ -53,7 +53,7 @@ fn a_change_is_kept_before_the_first_step() {
     home.run("train --resume --out here --patience 9").success();
     let stored = checkpoint(&home, "here");
     assert_eq!(
-        (stored.progress.step, stored.settings.patience),
+        (stored.progress.step, stored.settings.run.patience),
         (24, Some(9)),
         "a finished run takes it too"
     );

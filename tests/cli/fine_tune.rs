@@ -48,12 +48,12 @@ fn the_model_and_the_unit_are_taken_over() {
     home.run(&format!("train sub.txt --init-from bytes {FREE} --dropout 0.3 --out tuned")).success();
     let (tuned, bytes) = (checkpoint(&home, "tuned"), checkpoint(&home, "bytes"));
     assert_eq!(tuned.settings.with_model_of(&bytes.settings), tuned.settings);
-    assert_eq!((tuned.settings.batch, tuned.settings.dropout), (3, 0.3));
+    assert_eq!((tuned.settings.run.batch, tuned.settings.model.dropout), (3, 0.3));
     assert!(home.read("tuned/config.toml").contains("unit = \"byte\"\n"));
     // The settings of a preset that are no model's, too.
     home.run(&format!("train sub.txt --init-from bytes --preset torch-rnn {FREE} --out preset")).success();
     let preset = checkpoint(&home, "preset").settings;
-    assert_eq!((preset.hidden, preset.learning_rate), (16, 2e-3));
+    assert_eq!((preset.model.hidden, preset.schedule.learning_rate), (16, 2e-3));
     home.run("train --resume --out tuned").success();
 }
 

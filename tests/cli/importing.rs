@@ -66,7 +66,7 @@ fn a_checkpoint_whose_metadata_was_kept_goes_on() {
     file.save(&home, "changed.safetensors");
     for command in ["eval", "sample", "inspect"] {
         let told = [
-            "changed.safetensors is not as `unrolled train` wrote it",
+            "changed.safetensors differs from what `unrolled train` wrote",
             "`unrolled import changed.safetensors",
         ];
         refused(home.run(&format!("{command} changed.safetensors")), 1, &told);
@@ -98,7 +98,7 @@ fn a_changed_checkpoint_is_not_passed_over() {
     refused(
         home.run("train --resume --out here"),
         1,
-        &["here/checkpoint.safetensors is not as `unrolled train` wrote it"],
+        &["here/checkpoint.safetensors differs from what `unrolled train` wrote"],
     );
     assert!(fs::read(home.path(last)).expect("a file") == before);
     import(&home, &format!("{last} --out {last} --replace")).success();
@@ -126,15 +126,11 @@ fn metadata_that_was_lost_comes_from_the_run() {
         let assert = import(&home, &format!("{name}.safetensors --out {name} --like here")).success();
         let told = stderr(&assert);
         assert!(told.contains("starts at step 0: sample, eval and train --init-from take it"), "{told}");
-        assert_eq!(
-            told.contains("the optimiser's state is dropped: it is of an unknown step"),
-            dropped,
-            "{told}"
-        );
+        assert_eq!(told.contains("the optimizer's state is dropped: its step is unknown"), dropped, "{told}");
         assert_eq!(stdout(&assert).contains("  dropped"), dropped);
         home.run(&format!("sample {name}")).success();
         home.run(&format!("eval {name}")).success();
-        let refused_parts = ["lacks the moment m; begin a new run from its weights with --init-from"];
+        let refused_parts = ["its checkpoint has no optimizer state"];
         refused(home.run(&format!("train --resume --out {name}")), 1, &refused_parts);
         home.train(&format!("--out {name}-more --init-from {name}")).success();
     }
@@ -153,7 +149,7 @@ fn what_is_not_whole_is_dropped_and_told() {
     };
     told(
         &|file| _ = file.tensors.remove("optimizer.v.head.bias"),
-        "the optimiser's state is dropped: it is not whole (optimizer.v.head.bias: found nothing",
+        "the optimizer's state is dropped: it is incomplete (optimizer.v.head.bias: found nothing",
     );
     told(&|file| file.add("optimizer.v.head.bias", f32::NAN), "optimizer.v.head.bias: found NaN");
     told(
@@ -162,7 +158,7 @@ fn what_is_not_whole_is_dropped_and_told() {
     );
     told(
         &|file| file.tensors.get_mut("head.weight").expect("a tensor").2.fill(0),
-        "every number of head.weight is zero: was the file written over",
+        "every number of head.weight is zero: was the file overwritten",
     );
     told(
         &|file| _ = file.tensors.remove("state.c_l0"),

@@ -1,42 +1,42 @@
-//! What every mistake is told: `docs/errors.md`, which this test compares with what the command says now.
+//! Compares the error messages of the command with `docs/errors.md`.
 //!
-//! `UNROLLED_WRITE_ERRORS=1 cargo test --test main messages` writes the page anew.
+//! `UNROLLED_WRITE_ERRORS=1 cargo test --test main messages` rewrites the page.
 #![cfg(target_os = "linux")]
 
 use super::*;
 use std::fmt::Write;
 
-/// The page, from the package's root.
+/// The page, relative to the package.
 const PAGE: &str = "docs/errors.md";
 
-/// A heading, and the mistakes below it: files to prepare, and the arguments.
-type Part = (&'static str, &'static [(&'static [Prepare], &'static str)]);
+/// A heading and its cases: files to prepare, and the arguments.
+type Section = (&'static str, &'static [(&'static [Prepare], &'static str)]);
 
 #[derive(Clone, Copy, Debug)]
 enum Prepare {
     /// A file with this content.
     File(&'static str, &'static [u8]),
     Folder(&'static str),
-    /// A run `here`, by these further arguments.
+    /// A run in the folder `here`, with these additional arguments.
     Train(&'static str),
-    /// A bit of this file is flipped, so many bytes before its end.
+    /// Flips a bit of this file, at this distance in bytes from its end.
     Flip(&'static str, usize),
-    /// The file is cut to so many bytes.
+    /// Truncates the file to this number of bytes.
     Cut(&'static str, u64),
     Remove(&'static str),
-    Twin(&'static str, &'static str),
+    CopyOf(&'static str, &'static str),
 }
-use Prepare::{Cut, File, Flip, Folder, Remove, Train, Twin};
+use Prepare::{CopyOf, Cut, File, Flip, Folder, Remove, Train};
 
 const RUN: &[Prepare] = &[Train("")];
 const PAUSED: &[Prepare] = &[Train("--stop-after 6")];
-/// A safetensors file without a tensor.
+/// A safetensors file without tensors.
 const EMPTY: &[u8] = b"\x08\0\0\0\0\0\0\0{      }";
 const LAST: &str = "here/checkpoint.safetensors";
 
-const PARTS: &[Part] = &[
+const SECTIONS: &[Section] = &[
     (
-        "Words of the command line",
+        "Command-line arguments",
         &[
             (&[], "frobnicate"),
             (&[], "train text.txt --hiden 3"),
@@ -64,7 +64,7 @@ const PARTS: &[Part] = &[
         ],
     ),
     (
-        "Settings out of their range",
+        "Invalid settings",
         &[
             (&[], "train text.txt --hidden 0"),
             (&[], "train text.txt --layers 0"),
@@ -205,9 +205,9 @@ const PARTS: &[Part] = &[
             (&[], "eval nowhere"),
             (&[Folder("folder")], "inspect folder"),
             (&[Train("--val-fraction 0")], "eval here --checkpoint best"),
-            (&[Train(""), Twin(LAST, "bad"), Flip("bad", 9)], "inspect bad"),
-            (&[Train(""), Twin(LAST, "bad"), Cut("bad", 5000)], "inspect bad"),
-            (&[Train(""), Twin(LAST, "bad"), Cut("bad", 3)], "inspect bad"),
+            (&[Train(""), CopyOf(LAST, "bad"), Flip("bad", 9)], "inspect bad"),
+            (&[Train(""), CopyOf(LAST, "bad"), Cut("bad", 5000)], "inspect bad"),
+            (&[Train(""), CopyOf(LAST, "bad"), Cut("bad", 3)], "inspect bad"),
             (&[File("bad", b"not a checkpoint at all")], "inspect bad"),
             (&[File("bad", b"\x02\0\0\0\0\0\0\0{}")], "inspect bad"),
             (RUN, "eval here/best.safetensors --checkpoint last"),
@@ -229,7 +229,7 @@ const PARTS: &[Part] = &[
             ),
             (&[File("net.pt", b"PK\x03\x04")], "import net.pt --out new.safetensors"),
             (&[File("net.json", b"{\"layers\": []}")], "import net.json --out new.safetensors"),
-            (&[Train(""), Twin(LAST, "bad"), Cut("bad", 5000)], "import bad --out new.safetensors"),
+            (&[Train(""), CopyOf(LAST, "bad"), Cut("bad", 5000)], "import bad --out new.safetensors"),
         ],
     ),
     (
@@ -239,7 +239,7 @@ const PARTS: &[Part] = &[
             (RUN, "eval here --eval-streams 0"),
             (RUN, "eval here --top-k 0"),
             (&[Train(""), File("other.txt", "Line \u{20ac}".as_bytes())], "eval here other.txt"),
-            (&[Train(""), Twin("here/best.safetensors", "alone.safetensors")], "eval alone.safetensors"),
+            (&[Train(""), CopyOf("here/best.safetensors", "alone.safetensors")], "eval alone.safetensors"),
             (RUN, "sample here --prompt \u{20ac}"),
             (RUN, "sample here --prompt-file none.txt"),
             (&[Train(""), File("prompt.txt", b"caf\xe9")], "sample here --prompt-file prompt.txt"),
@@ -263,7 +263,7 @@ const PARTS: &[Part] = &[
         ],
     ),
     (
-        "Looking at runs",
+        "Viewing runs",
         &[
             (&[], "watch"),
             (RUN, "watch here"),
@@ -295,12 +295,12 @@ impl Prepare {
                 file.set_len(length).expect("cut");
             }
             Remove(name) => fs::remove_file(home.path(name)).expect("a file"),
-            Twin(from, to) => _ = fs::copy(home.path(from), home.path(to)).expect("a copy"),
+            CopyOf(from, to) => _ = fs::copy(home.path(from), home.path(to)).expect("a copy"),
         }
     }
 
-    /// In the words of the page.
-    fn told(self) -> Option<String> {
+    /// Describes the preparation for the page.
+    fn description(self) -> Option<String> {
         Some(match self {
             File(name, []) => format!("`{name}` is empty"),
             File(name, content) => format!("`{name}` holds `{}`", content.escape_ascii()),
@@ -310,31 +310,31 @@ impl Prepare {
             Flip(name, _) => format!("with a flipped bit in `{name}`"),
             Cut(name, length) => format!("`{name}` cut to {length} bytes"),
             Remove(name) => format!("without `{name}`"),
-            Twin(from, to) => format!("`{to}` is a copy of `{from}`"),
+            CopyOf(from, to) => format!("`{to}` is a copy of `{from}`"),
         })
     }
 }
 
-/// The exit code and the line on standard error, without what differs from machine to machine.
-fn told(prepares: &[Prepare], arguments: &str) -> (i32, String) {
+/// Returns the exit code and the line on standard error, without values that depend on the machine.
+fn error_of(prepares: &[Prepare], arguments: &str) -> (i32, String) {
     let home = Home::new();
     prepares.iter().for_each(|prepare| prepare.apply(&home));
     let assert = home.run(arguments);
     let said = stderr(&assert);
     let code = assert.get_output().status.code().expect("no signal ends it");
     let lines: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(lines.len(), 1, "one line says why: {arguments}: {said}");
+    assert_eq!(lines.len(), 1, "there must be one line: {arguments}: {said}");
     let folder = home.path("").canonicalize().expect("a folder").display().to_string();
-    (code, anywhere(&lines[0].replace(&folder, "/home/you")))
+    (code, independent(&lines[0].replace(&folder, "/home/you")))
 }
 
-/// The memory of this machine is another one's on another, and a checkpoint holds the time that its run took.
-fn anywhere(line: &str) -> String {
+/// Replaces values that depend on the machine or on time: memory, checksums, lengths.
+fn independent(line: &str) -> String {
     let mut line = line.to_owned();
     for (before, after, stands) in [
-        ("more than the ", ": lower hidden", "8.0 GiB of this machine"),
-        (": it has checksum ", ", expected the ", "01234567"),
-        (", expected the ", " that it records", "89abcdef"),
+        ("more than the ", "; lower hidden", "8.0 GiB of this machine"),
+        (": found checksum ", ", expected ", "01234567"),
+        (": found checksum 01234567, expected ", "; use another copy", "89abcdef"),
         (": found 5000 bytes, expected ", " or more", "5024"),
     ] {
         let start = line.find(before).map(|at| at + before.len());
@@ -346,16 +346,17 @@ fn anywhere(line: &str) -> String {
 }
 
 fn page() -> (String, usize) {
-    let mut page = "# What every mistake is told\n\n\
-         One line on standard error; the exit code is 2 for wrong usage and 1 for anything else. A test compares this\n\
-         page with what the command says. `text.txt` is a small text, and the memory is that of some machine.\n"
+    let mut page = "# Error messages\n\n\
+         Every error is one line on standard error. The exit code is 2 for wrong usage and 1 for any other\n\
+         error. A test compares this page with the messages of the command. `text.txt` is a small text, and the\n\
+         memory is that of an example machine.\n"
         .to_owned();
     let mut count = 0;
-    for (heading, cases) in PARTS {
+    for (heading, cases) in SECTIONS {
         write!(page, "\n## {heading}\n").expect("a string");
         for (prepares, arguments) in *cases {
-            let (code, line) = told(prepares, arguments);
-            let given: Vec<_> = prepares.iter().filter_map(|prepare| prepare.told()).collect();
+            let (code, line) = error_of(prepares, arguments);
+            let given: Vec<_> = prepares.iter().filter_map(|prepare| prepare.description()).collect();
             let given = if given.is_empty() { String::new() } else { format!(" ({})", given.join(", ")) };
             write!(page, "\n`unrolled {arguments}`{given}: exit {code}\n\n    {line}\n").expect("a string");
             count += 1;
@@ -365,7 +366,7 @@ fn page() -> (String, usize) {
 }
 
 #[test]
-fn the_page_of_messages_is_what_the_command_says() {
+fn the_page_has_the_messages_of_the_command() {
     let (found, count) = page();
     assert!(count >= 60, "{count}");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
@@ -374,7 +375,7 @@ fn the_page_of_messages_is_what_the_command_says() {
     }
     let written = fs::read_to_string(&path).expect("the page");
     for (written, found) in written.lines().zip(found.lines()) {
-        assert_eq!(written, found, "{PAGE}; UNROLLED_WRITE_ERRORS=1 writes it anew");
+        assert_eq!(written, found, "{PAGE}; UNROLLED_WRITE_ERRORS=1 rewrites it");
     }
     assert_eq!(written, found, "{PAGE}");
 }

@@ -47,9 +47,9 @@ fn a_number_is_shown_as_it_was_written() {
     home.run(&format!("train text.txt --batch 4 --steps 8 --max-steps 3 {layer} --out layer")).success();
     let config = home.read("layer/config.toml");
     assert!(config.contains("input-keep-prob = 0.9\n") && config.contains("cell-clip = 1.1\n"), "{config}");
-    refused(home.train("--dropout 1.2"), 2, &["dropout = 1.2 cannot work"]);
-    refused(home.train("--init-scale -0.3"), 2, &["init-scale = -0.3 cannot work"]);
-    refused(home.train("--learning-rate -1e-30"), 2, &["learning-rate = -1e-30 cannot work"]);
+    refused(home.train("--dropout 1.2"), 2, &["dropout = 1.2 is invalid"]);
+    refused(home.train("--init-scale -0.3"), 2, &["init-scale = -0.3 is invalid"]);
+    refused(home.train("--learning-rate -1e-30"), 2, &["learning-rate = -1e-30 is invalid"]);
 }
 
 #[test]

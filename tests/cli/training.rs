@@ -151,7 +151,7 @@ fn a_learning_rate_is_found() {
     assert!((1e-4..0.5).contains(&rate), "{rate}");
     let text = stdout(&home.run("find-rate text.txt --hidden 16 --batch 4 --steps 8 --trials 60").success());
     assert!(text.contains("the loss falls fastest at --learning-rate "), "{text}");
-    refused(home.run("find-rate text.txt --from 1 --to 0.1"), 2, &["to = 0.1 cannot work"]);
+    refused(home.run("find-rate text.txt --from 1 --to 0.1"), 2, &["to = 0.1 is invalid"]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn it_is_a_list_json_a_run_a_checkpoint_or_all_bytes() {
     let home = Home::new();
     let all = Vocabulary::all_bytes();
     assert_eq!(trained(&home, "--vocabulary all-bytes", "bytes"), all);
-    assert_eq!(checkpoint(&home, "bytes").settings.unit, Unit::Byte);
+    assert_eq!(checkpoint(&home, "bytes").settings.data.unit, Unit::Byte);
     assert_eq!(trained(&home, "--vocabulary bytes --unit byte", "run"), all);
     assert_eq!(trained(&home, "--vocabulary bytes/best.safetensors", "file"), all);
     let list: String = (0..=255).map(|byte| format!("\\x{byte:02x}\n")).collect();
@@ -141,7 +141,7 @@ fn there_must_be_something_to_replace_by() {
     home.write("text.txt", "abcd".repeat(300));
     home.train("--out here").success();
     let told = home.run("sample here --prompt ax --unknown replace");
-    refused(told, 2, &["unknown = replace cannot work: the vocabulary has neither U+FFFD nor a space"]);
+    refused(told, 2, &["unknown = replace is invalid: the vocabulary has neither U+FFFD nor a space"]);
 }
 
 #[test]

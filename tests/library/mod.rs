@@ -1,12 +1,12 @@
-//! What a program that links the library takes on.
+//! The dependencies of a program that links the library.
 
-#[cfg(feature = "cli")] // which brings the reader of deny.toml
-mod licences;
+#[cfg(feature = "cli")] // it needs the toml crate to read deny.toml
+mod licenses;
 
 use std::{env, process::Command};
 
 #[test]
-fn the_library_alone_pulls_in_nothing_of_the_command_line() {
+fn the_library_alone_has_no_dependency_of_the_command_line() {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let arguments = ["tree", "--offline", "--no-default-features", "-e", "normal", "--prefix", "none"];
     let output = Command::new(cargo)

@@ -1,17 +1,28 @@
-//! A run whose numbers leave the finite ends with an error, and keeps what it had.
+//! A run with non-finite values ends with an error and keeps its last state.
 
 use super::{bits, run_of, text};
 use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::Corpus;
 use unrolled::train::Training;
-use unrolled::{Activation, Cell, Error, OptimizerKind, Settings, Unit};
+use unrolled::{
+    Activation, Cell, DataSettings, Error, ModelSettings, OptimizerKind, OptimizerSettings, RunSettings,
+    ScheduleSettings, Settings, Unit,
+};
 
 fn settings(cell: Cell) -> Settings {
-    let model = Settings { cell, activation: Activation::Relu, ..Settings::default() };
-    Settings { hidden: 8, batch: 3, steps: 8, clip: 0.0, max_steps: Some(100), ..run_of(&model, 0.0) }
+    let model = Settings {
+        model: ModelSettings { cell, activation: Activation::Relu, ..ModelSettings::default() },
+        ..Settings::default()
+    };
+    Settings {
+        model: ModelSettings { hidden: 8, ..run_of(&model, 0.0).model },
+        optimizer: OptimizerSettings { clip: 0.0, ..run_of(&model, 0.0).optimizer },
+        run: RunSettings { batch: 3, steps: 8, max_steps: Some(100), ..run_of(&model, 0.0).run },
+        ..run_of(&model, 0.0)
+    }
 }
 
-/// Steps until one fails: the error, and the parameters before and after it.
+/// Runs steps until one fails. Returns the error, and the parameters before and after it.
 fn diverged(mut training: Training) -> (Error, Vec<u32>, Vec<u32>) {
     loop {
         let before = bits(&training.model().parameters().values);
@@ -23,9 +34,13 @@ fn diverged(mut training: Training) -> (Error, Vec<u32>, Vec<u32>) {
 }
 
 #[test]
-fn of_an_absurd_learning_rate() {
+fn an_absurd_learning_rate_ends_the_run() {
     let optimizer = OptimizerKind::Sgd;
-    let settings = Settings { learning_rate: 1e9, optimizer, ..settings(Cell::Rnn) };
+    let settings = Settings {
+        optimizer: OptimizerSettings { kind: optimizer, ..settings(Cell::Rnn).optimizer },
+        schedule: ScheduleSettings { learning_rate: 1e9, ..settings(Cell::Rnn).schedule },
+        ..settings(Cell::Rnn)
+    };
     let training = Training::new(text(200), settings, Some(1)).unwrap();
     let (error, before, after) = diverged(training);
     assert!(before == after, "the parameters moved");
@@ -36,32 +51,40 @@ fn of_an_absurd_learning_rate() {
     assert!(step > 1 && !(loss.is_finite() && gradient_norm.is_finite()) && learning_rate == 1e9);
     assert!(
         message.contains(&format!(
-            "at step {step}: training diverged at a learning rate of 1000000000: lower learning-rate, or set a clip"
+            "at step {step}: training diverged at learning rate 1000000000; lower learning-rate, or set a clip"
         )),
         "{message}"
     );
 }
 
-/// An update by an infinite learning rate (in f32), after a step whose loss was fine.
+/// A run whose update has an infinite learning rate (in f32), after a step with a finite loss.
 fn overflowing(change: Settings) -> Training {
-    let settings = Settings { learning_rate: 1e39, optimizer: OptimizerKind::Sgd, ..change };
+    let settings = Settings {
+        optimizer: OptimizerSettings { kind: OptimizerKind::Sgd, ..change.optimizer },
+        schedule: ScheduleSettings { learning_rate: 1e39, ..change.schedule },
+        ..change
+    };
     Training::new(text(200), settings, Some(1)).unwrap()
 }
 
 #[test]
-fn of_the_last_update() {
+fn a_diverged_last_update_ends_the_run() {
     for val_fraction in [0.0, 0.2] {
-        let mut training = overflowing(Settings { max_steps: Some(1), val_fraction, ..settings(Cell::Lstm) });
+        let mut training = overflowing(Settings {
+            data: DataSettings { val_fraction, ..settings(Cell::Lstm).data },
+            run: RunSettings { max_steps: Some(1), ..settings(Cell::Lstm).run },
+            ..settings(Cell::Lstm)
+        });
         let error = training.step().expect_err("the parameters are not finite");
         let message = error.to_string();
         assert!(matches!(error, Error::Diverged { step: 1, .. }), "{message}");
-        assert!(message.starts_with("embedding.weight holds a number that is not finite after step 1: "));
+        assert!(message.starts_with("embedding.weight has a non-finite value after step 1: "));
         assert!(training.progress().history.is_empty() && training.progress().best_val_loss.is_none());
     }
 }
 
 #[test]
-fn of_an_update_that_is_saved_before_the_next_step() {
+fn a_diverged_update_is_not_saved() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("checkpoint.safetensors");
     let mut training = overflowing(settings(Cell::Gru));
@@ -74,9 +97,13 @@ fn of_an_update_that_is_saved_before_the_next_step() {
 }
 
 #[test]
-fn of_a_loss_in_validation_alone() {
-    // Parameters that are finite, and overflow at a symbol that is never trained on.
-    let settings = Settings { max_steps: Some(1), val_fraction: 0.2, ..settings(Cell::Rnn) };
+fn a_non_finite_validation_loss_ends_the_run() {
+    // Finite parameters that overflow at a symbol that training never sees.
+    let settings = Settings {
+        data: DataSettings { val_fraction: 0.2, ..settings(Cell::Rnn).data },
+        run: RunSettings { max_steps: Some(1), ..settings(Cell::Rnn).run },
+        ..settings(Cell::Rnn)
+    };
     let mut checkpoint = Training::new(lopsided(), settings.clone(), Some(1)).unwrap().checkpoint();
     let rare = checkpoint.vocabulary.encode("z").unwrap()[0] as usize;
     checkpoint.parameters.get_mut("rnn.weight_ih_l0").unwrap().fill(1.0);
@@ -86,13 +113,13 @@ fn of_a_loss_in_validation_alone() {
     assert!(matches!(error, Error::NotFinite { step: 1, loss, .. } if !loss.is_finite()), "{error}");
 }
 
-/// A text whose last part alone has a z.
+/// A text with a z only in its validation split.
 fn lopsided() -> Corpus {
     Corpus::from_text("ab".repeat(240) + &"az".repeat(60), Unit::Char).unwrap()
 }
 
 #[test]
-fn of_parameters_that_are_not_finite() {
+fn non_finite_parameters_end_the_run() {
     for cell in [Cell::Rnn, Cell::Lstm, Cell::Gru] {
         for (name, value) in [
             ("head.weight", f32::INFINITY),

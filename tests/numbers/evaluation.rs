@@ -1,25 +1,30 @@
-//! Losses and accuracy on a part of a text, against a computation symbol by symbol.
+//! Loss and accuracy of an evaluation, compared with a computation symbol by symbol.
 
 use super::{batch, close, ids, model, run_of, text};
 use std::f64::consts::LN_2;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use unrolled::Settings;
+use std::sync::Arc;
 use unrolled::corpus::Corpus;
 use unrolled::exec::Stream;
 use unrolled::model::Model;
 use unrolled::train::{Evaluation, Reading, Training, evaluate, evaluate_as};
+use unrolled::{DataSettings, ModelSettings, RunSettings, Settings};
 
 fn settings() -> Settings {
-    Settings { hidden: 30, layers: 2, val_fraction: 0.3, ..run_of(&Settings::default(), 0.5) }
+    Settings {
+        model: ModelSettings { hidden: 30, layers: 2, ..run_of(&Settings::default(), 0.5).model },
+        data: DataSettings { val_fraction: 0.3, ..run_of(&Settings::default(), 0.5).data },
+        ..run_of(&Settings::default(), 0.5)
+    }
 }
 
 /// Sum of losses and number of right predictions of one stream.
-fn naive(model: &Model, ids: &[u32]) -> (f64, u64) {
-    let mut stream = Stream::new(model).unwrap();
+fn naive(model: &Arc<Model>, ids: &[u32]) -> (f64, u64) {
+    let mut stream = Stream::new(model.clone()).unwrap();
     let (mut loss, mut right) = (0.0, 0);
     for pair in ids.windows(2) {
-        let (logits, target) = (stream.step(pair[0]), pair[1] as usize);
+        let (logits, target) = (stream.step(&pair[0]).unwrap(), pair[1] as usize);
         let sum: f64 = logits.iter().map(|&y| f64::from(y).exp()).sum();
         loss += sum.ln() - f64::from(logits[target]);
         let most = logits.iter().copied().fold(f32::MIN, f32::max);
@@ -28,7 +33,7 @@ fn naive(model: &Model, ids: &[u32]) -> (f64, u64) {
     (loss, right)
 }
 
-fn assert_naive(found: &Evaluation, model: &Model, corpus: &Corpus, part: Range<usize>, streams: usize) {
+fn assert_naive(found: &Evaluation, model: &Arc<Model>, corpus: &Corpus, part: Range<usize>, streams: usize) {
     let length = (part.len() - 1) / streams;
     let (mut loss, mut right) = (0.0, 0);
     for row in 0..streams {
@@ -50,7 +55,7 @@ fn assert_naive(found: &Evaluation, model: &Model, corpus: &Corpus, part: Range<
 }
 
 /// A model that has learned a little, and its text.
-fn learned() -> (Model, Corpus) {
+fn learned() -> (Arc<Model>, Corpus) {
     let corpus = || text(2000);
     let mut training = Training::new(corpus(), settings(), Some(1)).unwrap();
     (0..5).for_each(|_| _ = training.step().unwrap());
@@ -61,7 +66,7 @@ fn learned() -> (Model, Corpus) {
 fn losses_and_accuracy_are_those_of_single_streams() {
     let (model, corpus) = learned();
     for (part, streams) in [(0..2000, 16), (100..1141, 16), (500..700, 3), (7..200, 1)] {
-        let found = evaluate(&model, &corpus, part.clone(), streams, Some(1)).unwrap();
+        let found = evaluate(model.clone(), &corpus, part.clone(), streams, Some(1)).unwrap();
         assert_naive(&found, &model, &corpus, part, streams);
     }
 }
@@ -71,13 +76,13 @@ fn symbols_among_the_likeliest_are_counted() {
     let (model, corpus) = learned();
     let share = |k: usize| {
         let reading = Reading { part: 7..300, streams: 1, top_k: NonZeroUsize::new(k) };
-        evaluate_as(&model, &corpus, reading, Some(2)).unwrap().top_k_accuracy.unwrap()
+        evaluate_as(model.clone(), &corpus, reading, Some(2)).unwrap().top_k_accuracy.unwrap()
     };
-    let (mut stream, mut ids) = (Stream::new(&model).unwrap(), vec![0; 293]);
+    let (mut stream, mut ids) = (Stream::new(model.clone()).unwrap(), vec![0; 293]);
     corpus.read(7, &mut ids);
     let mut larger = Vec::new();
     for pair in ids.windows(2) {
-        let logits = stream.step(pair[0]);
+        let logits = stream.step(&pair[0]).unwrap();
         larger.push(logits.iter().filter(|y| **y > logits[pair[1] as usize]).count());
     }
     for k in [1, 2, 5, 11] {
@@ -85,13 +90,13 @@ fn symbols_among_the_likeliest_are_counted() {
         assert_eq!(share(k), expected, "k = {k}");
     }
     assert!(share(1) < share(5) && share(corpus.vocabulary().len()) == 1.0);
-    assert_eq!(evaluate(&model, &corpus, 7..300, 1, Some(1)).unwrap().top_k_accuracy, None);
+    assert_eq!(evaluate(model.clone(), &corpus, 7..300, 1, Some(1)).unwrap().top_k_accuracy, None);
 }
 
 #[test]
-fn neither_steps_nor_threads_nor_batch_change_an_evaluation() {
+fn steps_threads_and_batch_do_not_change_an_evaluation() {
     let evaluation = |steps, batch, threads| {
-        let settings = Settings { steps, batch, ..settings() };
+        let settings = Settings { run: RunSettings { steps, batch, ..settings().run }, ..settings() };
         Training::new(text(2000), settings, Some(threads)).unwrap().evaluate().unwrap().unwrap()
     };
     let expected = evaluation(64, 7, 1);
@@ -100,15 +105,19 @@ fn neither_steps_nor_threads_nor_batch_change_an_evaluation() {
     }
     let (training, corpus) = (Training::new(text(2000), settings(), Some(1)).unwrap(), text(2000));
     let part = corpus.split(unrolled::SplitBy::Tail, 0.3, 0.0).unwrap().validation;
-    assert_eq!(evaluate(training.model(), &corpus, part, 16, Some(2)).unwrap(), expected);
+    assert_eq!(evaluate(training.model().clone(), &corpus, part, 16, Some(2)).unwrap(), expected);
 }
 
 #[test]
-fn a_part_too_short_to_evaluate_is_an_error_and_none_while_training() {
+fn a_split_too_short_to_evaluate_is_an_error_except_in_training() {
     let model = model(&settings(), 40);
-    let message = evaluate(&model, &text(2000), 3..4, 16, Some(1)).unwrap_err().to_string();
+    let message = evaluate(model.clone(), &text(2000), 3..4, 16, Some(1)).unwrap_err().to_string();
     assert!(message.starts_with("too few symbols: an evaluation needs 2, found 1"), "{message}");
-    let without = Settings { val_fraction: 0.0, max_steps: Some(1), ..settings() };
+    let without = Settings {
+        data: DataSettings { val_fraction: 0.0, ..settings().data },
+        run: RunSettings { max_steps: Some(1), ..settings().run },
+        ..settings()
+    };
     let mut training = Training::new(text(2000), without, Some(1)).unwrap();
     assert_eq!(training.evaluate().unwrap(), None);
     let record = training.step().unwrap().record.expect("the last step is evaluated");
@@ -119,12 +128,12 @@ fn a_part_too_short_to_evaluate_is_an_error_and_none_while_training() {
 fn the_loss_of_a_window_is_the_mean_of_its_rows() {
     let model = model(&settings(), 40);
     let batch = batch(12, 5, 40);
-    let (loss, ..) = unrolled::train::gradients(&model, &batch, None, Some(1)).unwrap();
+    let (loss, ..) = super::gradients(model.clone(), &batch, None, Some(1)).unwrap();
     let row = |row: usize| {
-        let mut stream = Stream::new(&model).unwrap();
+        let mut stream = Stream::new(model.clone()).unwrap();
         let pairs = batch.inputs.iter().zip(&batch.targets).skip(row).step_by(5);
         let loss = pairs.map(|(&input, &target)| {
-            let logits = stream.step(input);
+            let logits = stream.step(&input).unwrap();
             let sum: f64 = logits.iter().map(|&y| f64::from(y).exp()).sum();
             sum.ln() - f64::from(logits[target as usize])
         });

@@ -1,13 +1,26 @@
-//! A run that is extended is exact from there on.
+//! Extended runs.
 
 use super::{bits, text};
 use unrolled::checkpoint::Checkpoint;
 use unrolled::train::{Bound, Training};
-use unrolled::{OptimizerKind, Schedule, Settings};
+use unrolled::{
+    DataSettings, ModelSettings, OptimizerKind, OptimizerSettings, RunSettings, Schedule, ScheduleSettings,
+    Settings,
+};
 
 fn settings() -> Settings {
-    let sizes = Settings { hidden: 12, batch: 3, steps: 8, max_steps: Some(10), ..Settings::default() };
-    Settings { epochs: 100.0, eval_every: Some(4), val_fraction: 0.2, warmup_steps: 2, dropout: 0.2, ..sizes }
+    let sizes = Settings {
+        model: ModelSettings { hidden: 12, ..ModelSettings::default() },
+        run: RunSettings { batch: 3, steps: 8, max_steps: Some(10), ..RunSettings::default() },
+        ..Settings::default()
+    };
+    Settings {
+        model: ModelSettings { dropout: 0.2, ..sizes.model },
+        schedule: ScheduleSettings { warmup_steps: 2, ..sizes.schedule },
+        data: DataSettings { val_fraction: 0.2, ..sizes.data },
+        run: RunSettings { epochs: 100.0, eval_every: Some(4), ..sizes.run },
+        ..sizes
+    }
 }
 
 fn paused(settings: &Settings, steps: u64, threads: usize) -> Checkpoint {
@@ -16,7 +29,7 @@ fn paused(settings: &Settings, steps: u64, threads: usize) -> Checkpoint {
     training.checkpoint()
 }
 
-/// Trains to the end, interrupted after every `stride` steps.
+/// Trains to the end, with an interruption after every `stride` steps.
 fn finish(mut training: Training, stride: u64, threads: usize) -> Training {
     while !training.is_done() {
         for _ in 0..stride {
@@ -34,18 +47,32 @@ fn finish(mut training: Training, stride: u64, threads: usize) -> Training {
 }
 
 #[test]
-fn it_has_the_same_bits_however_it_is_interrupted() {
+fn interruptions_change_no_bit() {
     let first = settings();
     let changes: [Settings; 4] = [
-        Settings { max_steps: Some(23), ..first.clone() },
-        Settings { learning_rate: 0.02, schedule: Schedule::Constant, ..first.clone() },
+        Settings { run: RunSettings { max_steps: Some(23), ..first.run.clone() }, ..first.clone() },
         Settings {
-            schedule: Schedule::EpochDecay,
-            epoch_decay_after: 1,
-            max_steps: Some(17),
+            schedule: ScheduleSettings {
+                learning_rate: 0.02,
+                kind: Schedule::Constant,
+                ..first.schedule.clone()
+            },
             ..first.clone()
         },
-        Settings { clip: 0.5, epochs: 1.5, max_steps: Some(40), max_chars: Some(500), ..first.clone() },
+        Settings {
+            schedule: ScheduleSettings {
+                kind: Schedule::EpochDecay,
+                epoch_decay_after: 1,
+                ..first.schedule.clone()
+            },
+            run: RunSettings { max_steps: Some(17), ..first.run.clone() },
+            ..first.clone()
+        },
+        Settings {
+            optimizer: OptimizerSettings { clip: 0.5, ..first.optimizer.clone() },
+            run: RunSettings { epochs: 1.5, max_steps: Some(40), max_chars: Some(500), ..first.run.clone() },
+            ..first.clone()
+        },
     ];
     for change in changes {
         for step in [4, 7, 10] {
@@ -67,10 +94,11 @@ fn it_has_the_same_bits_however_it_is_interrupted() {
     }
 }
 
-/// From the step on, the rate is that of a run that had begun with the new settings.
+/// From this step on, the learning rate is that of a run that started with the new settings.
 #[test]
 fn the_schedule_spans_the_new_length() {
-    let (short, long) = (settings(), Settings { max_steps: Some(20), ..settings() });
+    let (short, long) =
+        (settings(), Settings { run: RunSettings { max_steps: Some(20), ..settings().run }, ..settings() });
     let rates = |mut training: Training| -> Vec<f64> {
         (0..5).map(|_| training.step().unwrap().learning_rate).collect()
     };
@@ -81,14 +109,20 @@ fn the_schedule_spans_the_new_length() {
 }
 
 #[test]
-fn what_changed_is_recorded_with_its_step() {
+fn changed_settings_are_recorded_with_their_step() {
     let stored = paused(&settings(), 7, 1);
-    let change =
-        Settings { learning_rate: 0.02, max_steps: Some(20), patience: Some(3), ..stored.settings.clone() };
+    let change = Settings {
+        schedule: ScheduleSettings { learning_rate: 0.02, ..stored.settings.schedule.clone() },
+        run: RunSettings { max_steps: Some(20), patience: Some(3), ..stored.settings.run.clone() },
+        ..stored.settings.clone()
+    };
     let mut training = Training::extend(text(156), stored, change, Some(1)).unwrap();
     assert_eq!(training.progress().total_steps, 20);
     let stored = training.checkpoint();
-    let next = Settings { eval_every: Some(2), ..stored.settings.clone() };
+    let next = Settings {
+        run: RunSettings { eval_every: Some(2), ..stored.settings.run.clone() },
+        ..stored.settings.clone()
+    };
     training = Training::resume(text(156), stored, next, Some(1)).unwrap();
     let changes: Vec<_> = training.progress().changes.iter().collect();
     let texts: Vec<_> = changes.iter().map(|c| format!("{} {} {} {}", c.step, c.key, c.from, c.to)).collect();
@@ -99,18 +133,21 @@ fn what_changed_is_recorded_with_its_step() {
 }
 
 #[test]
-fn what_must_stay_is_refused_by_name() {
+fn a_setting_that_must_not_change_is_an_error() {
     let stored = paused(&settings(), 4, 1);
     let refused = |change: Settings| {
         Training::extend(text(156), stored.clone(), change, Some(1)).unwrap_err().to_string()
     };
     let of = stored.settings.clone();
-    let told = refused(Settings { batch: 4, ..of.clone() });
-    assert!(told.contains("batch is 4, and the run has 3; it cannot change"), "{told}");
-    let told = refused(Settings { optimizer: OptimizerKind::Sgd, ..of.clone() });
-    assert!(told.contains("optimizer is sgd, and the run has adam"), "{told}");
-    let told = refused(Settings { dropout: 0.3, ..of });
-    assert!(told.contains("dropout is 0.3, and the run has 0.2"), "{told}");
+    let reason = refused(Settings { run: RunSettings { batch: 4, ..of.run.clone() }, ..of.clone() });
+    assert!(reason.contains("batch is 4, and the run has 3; it cannot change"), "{reason}");
+    let reason = refused(Settings {
+        optimizer: OptimizerSettings { kind: OptimizerKind::Sgd, ..of.optimizer.clone() },
+        ..of.clone()
+    });
+    assert!(reason.contains("optimizer is sgd, and the run has adam"), "{reason}");
+    let reason = refused(Settings { model: ModelSettings { dropout: 0.3, ..of.model }, ..of });
+    assert!(reason.contains("dropout is 0.3, and the run has 0.2"), "{reason}");
 }
 
 #[test]
@@ -124,9 +161,24 @@ fn the_bound_that_ended_a_run_is_known() {
         training.ended_by()
     };
     assert_eq!(ended(settings()), Some(Bound::MaxSteps));
-    assert_eq!(ended(Settings { epochs: 1.0, ..settings() }), Some(Bound::Epochs));
-    assert_eq!(ended(Settings { max_chars: Some(50), ..settings() }), Some(Bound::MaxChars));
-    let stuck = Settings { patience: Some(1), learning_rate: 1e-12, eval_every: Some(1), ..settings() };
-    let worse = Settings { learning_rate: 3.0, clip: 0.0, max_steps: Some(200), ..stuck };
+    assert_eq!(
+        ended(Settings { run: RunSettings { epochs: 1.0, ..settings().run }, ..settings() }),
+        Some(Bound::Epochs)
+    );
+    assert_eq!(
+        ended(Settings { run: RunSettings { max_chars: Some(50), ..settings().run }, ..settings() }),
+        Some(Bound::MaxChars)
+    );
+    let stuck = Settings {
+        schedule: ScheduleSettings { learning_rate: 1e-12, ..settings().schedule },
+        run: RunSettings { patience: Some(1), eval_every: Some(1), ..settings().run },
+        ..settings()
+    };
+    let worse = Settings {
+        optimizer: OptimizerSettings { clip: 0.0, ..stuck.optimizer },
+        schedule: ScheduleSettings { learning_rate: 3.0, ..stuck.schedule },
+        run: RunSettings { max_steps: Some(200), ..stuck.run },
+        ..stuck
+    };
     assert_eq!(ended(worse), Some(Bound::Patience));
 }

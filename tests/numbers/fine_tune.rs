@@ -1,14 +1,22 @@
-//! Runs that start from another run's weights.
+//! Runs that start from the weights of another run.
 
 use super::bits;
 use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::Corpus;
 use unrolled::sample::{Generator, Sampling};
 use unrolled::train::{RangeTest, Training};
-use unrolled::{Cell, Error, InputKind, Layer, Settings, Unit, Unknown};
+use unrolled::{
+    Cell, DataSettings, Error, InputKind, Layer, ModelSettings, OptimizerSettings, RunSettings,
+    ScheduleSettings, Settings, Unit, Unknown,
+};
 
 fn settings() -> Settings {
-    Settings { hidden: 12, batch: 3, steps: 8, max_steps: Some(9), val_fraction: 0.2, ..Settings::default() }
+    Settings {
+        model: ModelSettings { hidden: 12, ..ModelSettings::default() },
+        data: DataSettings { val_fraction: 0.2, ..DataSettings::default() },
+        run: RunSettings { batch: 3, steps: 8, max_steps: Some(9), ..RunSettings::default() },
+        ..Settings::default()
+    }
 }
 
 fn corpus(sentence: &str) -> Corpus {
@@ -23,7 +31,7 @@ fn trained(settings: &Settings) -> Checkpoint {
     training.checkpoint()
 }
 
-/// The text with the symbols of both.
+/// The text with the symbols of both vocabularies.
 fn both(first: &Checkpoint, sentence: &str) -> Corpus {
     let text = corpus(sentence);
     let both = first.vocabulary.union(text.vocabulary()).unwrap();
@@ -31,9 +39,9 @@ fn both(first: &Checkpoint, sentence: &str) -> Corpus {
 }
 
 #[test]
-fn new_symbols_get_new_weights_and_the_others_keep_theirs() {
+fn new_symbols_get_new_weights_and_known_symbols_keep_theirs() {
     for input in [InputKind::Embedding, InputKind::OneHot] {
-        let first = trained(&Settings { input, ..settings() });
+        let first = trained(&Settings { model: ModelSettings { input, ..settings().model }, ..settings() });
         let run = Training::fine_tune(both(&first, "a big dog! "), &first, first.settings.clone(), Some(1));
         let run = run.unwrap();
         let (old, new) = (&first.vocabulary, run.vocabulary());
@@ -53,7 +61,11 @@ fn new_symbols_get_new_weights_and_the_others_keep_theirs() {
 #[test]
 fn a_fine_tuned_run_resumes_to_the_same_bits() {
     let first = trained(&settings());
-    let tune = Settings { dropout: 0.3, batch: 2, seed: 5, ..first.settings.clone() };
+    let tune = Settings {
+        model: ModelSettings { dropout: 0.3, ..first.settings.model.clone() },
+        run: RunSettings { batch: 2, seed: 5, ..first.settings.run.clone() },
+        ..first.settings.clone()
+    };
     let begin = |threads| {
         Training::fine_tune(both(&first, "a big dog! "), &first, tune.clone(), Some(threads)).unwrap()
     };
@@ -61,7 +73,7 @@ fn a_fine_tuned_run_resumes_to_the_same_bits() {
     (0..9).for_each(|_| _ = whole.step().unwrap());
     let mut half = begin(2);
     (0..4).for_each(|_| _ = half.step().unwrap());
-    // The text alone has fewer symbols than the run: the checkpoint's vocabulary decides.
+    // The text has fewer symbols than the run. The checkpoint's vocabulary is used.
     let mut half = Training::resume(corpus("a big dog! "), half.checkpoint(), tune.clone(), Some(1)).unwrap();
     (0..5).for_each(|_| _ = half.step().unwrap());
     assert!(half.is_done() && whole.is_done());
@@ -71,49 +83,74 @@ fn a_fine_tuned_run_resumes_to_the_same_bits() {
 }
 
 #[test]
-fn training_settings_are_free_and_the_model_is_not() {
+fn a_new_run_may_change_training_settings_but_not_the_model() {
     let first = trained(&settings());
     let start = |settings: Settings| {
         Training::fine_tune(both(&first, "the mat "), &first, settings, Some(1)).map(drop)
     };
     let base = settings();
-    start(Settings { dropout: 0.5, learning_rate: 1.0, batch: 1, steps: 3, clip: 0.0, ..base.clone() })
-        .unwrap();
-    start(Settings { init_scale: Some(0.3), forget_bias: 2.0, ..base.clone() }).unwrap();
-    start(Settings { stack: vec![Layer { output_keep_prob: 0.5, ..Layer::lstm(12) }], ..base.clone() })
-        .unwrap();
-    let told = |settings| start(settings).unwrap_err();
+    start(Settings {
+        model: ModelSettings { dropout: 0.5, ..base.model.clone() },
+        optimizer: OptimizerSettings { clip: 0.0, ..base.optimizer.clone() },
+        schedule: ScheduleSettings { learning_rate: 1.0, ..base.schedule.clone() },
+        run: RunSettings { batch: 1, steps: 3, ..base.run.clone() },
+        ..base.clone()
+    })
+    .unwrap();
+    start(Settings {
+        model: ModelSettings { init_scale: Some(0.3), forget_bias: 2.0, ..base.model.clone() },
+        ..base.clone()
+    })
+    .unwrap();
+    start(Settings {
+        model: ModelSettings {
+            stack: vec![Layer { output_keep_prob: 0.5, ..Layer::lstm(12) }],
+            ..base.model.clone()
+        },
+        ..base.clone()
+    })
+    .unwrap();
+    let reason = |settings| start(settings).unwrap_err();
     for (change, expected) in [
-        (Settings { hidden: 13, ..base.clone() }, "layer 0: hidden is 13, but the weights"),
         (
-            Settings { layers: 2, ..base.clone() },
-            "layers is 2, but the weights that the run starts from have layers = 1",
+            Settings { model: ModelSettings { hidden: 13, ..base.model.clone() }, ..base.clone() },
+            "layer 0: hidden is 13, but the initial weights have 12;",
         ),
-        (Settings { cell: Cell::Gru, ..base.clone() }, "layer 0: cell is gru"),
-        (Settings { embedding: Some(5), ..base.clone() }, "embedding is 5"),
+        (
+            Settings { model: ModelSettings { layers: 2, ..base.model.clone() }, ..base.clone() },
+            "layers is 2, but the initial weights have 1;",
+        ),
+        (
+            Settings { model: ModelSettings { cell: Cell::Gru, ..base.model.clone() }, ..base.clone() },
+            "layer 0: cell is gru",
+        ),
+        (
+            Settings { model: ModelSettings { embedding: Some(5), ..base.model.clone() }, ..base.clone() },
+            "embedding is 5",
+        ),
     ] {
-        let error = told(change);
+        let error = reason(change);
         assert!(matches!(error, Error::OtherModel { .. }), "{error}");
         assert!(error.to_string().starts_with(expected), "{error}");
     }
-    let error = told(Settings { unit: Unit::Byte, ..base }).to_string();
-    assert!(error.starts_with("unit = byte cannot work"), "{error}");
+    let error = reason(Settings { data: DataSettings { unit: Unit::Byte, ..base.data }, ..base }).to_string();
+    assert!(error.starts_with("unit = byte is invalid"), "{error}");
 }
 
 #[test]
-fn a_text_without_the_checkpoints_symbols_is_refused() {
+fn a_text_without_the_checkpoints_symbols_is_an_error() {
     let first = trained(&settings());
-    let told = Training::fine_tune(corpus("other"), &first, settings(), Some(1)).unwrap_err().to_string();
-    assert!(told.contains("it lacks the symbol"), "{told}");
+    let reason = Training::fine_tune(corpus("other"), &first, settings(), Some(1)).unwrap_err().to_string();
+    assert!(reason.contains("it lacks the symbol"), "{reason}");
 }
 
 #[test]
-fn a_settings_unit_must_be_the_texts() {
-    let told = Training::new(Corpus::from_text("abc".repeat(99), Unit::Byte).unwrap(), settings(), Some(1));
-    let told = told.unwrap_err().to_string();
+fn the_unit_of_the_settings_must_be_that_of_the_text() {
+    let reason = Training::new(Corpus::from_text("abc".repeat(99), Unit::Byte).unwrap(), settings(), Some(1));
+    let reason = reason.unwrap_err().to_string();
     assert!(
-        told.starts_with("unit = char cannot work: the vocabulary of the text has the unit byte"),
-        "{told}"
+        reason.starts_with("unit = char is invalid: the vocabulary of the text has the unit byte"),
+        "{reason}"
     );
 }
 
@@ -126,11 +163,11 @@ fn a_range_test_starts_from_the_weights_too() {
 }
 
 #[test]
-fn a_prompt_is_read_around_its_unknown_symbols() {
+fn unknown_symbols_of_a_prompt_are_skipped() {
     let first = trained(&settings());
     let model = first.model().unwrap();
     let write = |text: &str, unknown| {
-        let mut generator = Generator::new(&model, &first.vocabulary, Sampling::default(), 0).unwrap();
+        let mut generator = Generator::new(model.clone(), &first.vocabulary, Sampling::default(), 0).unwrap();
         generator.prompt_as(text, unknown).map(|()| (0..9).map(|_| generator.next_id()).collect::<Vec<_>>())
     };
     let plain = |text| write(text, Unknown::Error).unwrap();

@@ -1,21 +1,19 @@
-//! Layers, stacks and wrappers on vectors, against what TensorFlow, Keras and PyTorch compute: outputs, last states, and the
-//! gradients of every weight, of the inputs and of the first state.
+//! Layers, stacks and wrappers on vectors, compared with TensorFlow, Keras and PyTorch: outputs,
+//! final states, and the gradients of every weight, of the inputs and of the initial state.
 
 use super::assert_close;
-use super::case::Case;
-use unrolled::Settings;
+use super::layer_fixture::LayerFixture;
 use unrolled::model::{Model, ModelConfig, Parameters};
-use unrolled::rnn::{
-    Bidirectional, Dropout, Highway, Layer, LayerState, Masks, Merge, Order, Rnn, Site, State, Variational,
-    Window,
+use unrolled::network::{
+    Bidirectional, Dropout, Highway, Layer, LayerState, Merge, Network, Order, State, Variational, Window,
 };
-use unrolled::{Activation, ForgetBiasAt, Reset};
+use unrolled::{Activation, ForgetBiasAt, ModelSettings, Reset, Settings};
 
 fn rnn(hidden: usize) -> Layer {
     Layer::rnn(hidden)
 }
 
-/// TensorFlow adds the forget bias when the layer runs.
+/// TensorFlow adds the forget bias at run time.
 fn lstm(hidden: usize) -> Layer {
     Layer { forget_bias_at: ForgetBiasAt::RunTime, ..Layer::lstm(hidden) }
 }
@@ -36,7 +34,7 @@ fn dropping(layer: Layer) -> Layer {
     Layer { input_keep_prob: 0.75, output_keep_prob: 0.625, state_keep_prob: 0.5, ..layer }
 }
 
-/// Every file of one direction, and the stack that it is of.
+/// Every file with one direction, and its stack.
 fn cases() -> Vec<(&'static str, Vec<(&'static str, Layer)>)> {
     let activation = |activation| one(Layer { activation, ..rnn(9) });
     let forget = |forget_bias| one(Layer { forget_bias, ..lstm(7) });
@@ -144,7 +142,7 @@ fn batch_major(values: &[f32], [steps, rows]: [usize; 2]) -> Vec<f32> {
 }
 
 fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
-    let case = Case::load(name);
+    let case = LayerFixture::load(name);
     let what = &format!("{name}, {order:?}, {threads} threads");
     let [steps, rows] = [case.shape("inputs")[0], case.shape("inputs")[1]];
     let arranged = |values: &[f32]| match order {
@@ -162,7 +160,7 @@ fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
         masks: Some(&masks),
         ..Window::new(steps, rows, &inputs)
     };
-    let mut rnn = Rnn::new(case.model(layers), Some(threads)).unwrap();
+    let mut rnn = Network::new(case.model(layers), Some(threads)).unwrap();
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
     rnn.forward(&window, &mut outputs).unwrap();
     assert_close(&format!("{what}: outputs"), &outputs, &arranged(case.get("outputs")));
@@ -180,7 +178,7 @@ fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
 }
 
 #[test]
-pub fn layers_stacks_and_wrappers_are_theirs() {
+pub fn layers_stacks_and_wrappers_match_tensorflow() {
     for (name, layers) in cases() {
         for (order, threads) in [(Order::TimeMajor, 1), (Order::BatchMajor, 1), (Order::TimeMajor, 2)] {
             check(name, &layers, order, threads);
@@ -189,15 +187,15 @@ pub fn layers_stacks_and_wrappers_are_theirs() {
 }
 
 #[test]
-pub fn kerass_gru_with_reset_after_is_theirs() {
+pub fn a_gru_with_reset_after_matches_keras() {
     let layer = Layer { reset: Reset::After, ..Layer::gru(9) };
-    let case = Case::load("keras-cell-gru-after");
+    let case = LayerFixture::load("keras-cell-gru-after");
     let settings = Settings::default();
-    let model = Model::of_stack(std::slice::from_ref(&layer), 5, &settings).unwrap();
+    let model = Model::of_stack(std::slice::from_ref(&layer), 5, &settings.model, settings.run.seed).unwrap();
     let stack = [("", layer)];
     let parameters = case.parameters("", model.config(), &stack);
     let model = Model::with_parameters(model.config().clone(), parameters).unwrap();
-    let mut rnn = Rnn::new(model, Some(1)).unwrap();
+    let mut rnn = Network::new(model, Some(1)).unwrap();
     let initial = case.state("initial", "", 1);
     let window = Window { initial: Some(&initial), ..Window::new(6, 3, case.get("inputs")) };
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
@@ -211,11 +209,12 @@ pub fn kerass_gru_with_reset_after_is_theirs() {
 
 #[test]
 pub fn the_static_form_takes_lists_and_one_shape() {
-    let (case, layers) = (Case::load("tensorflow-stack-lengths"), stack([lstm(7), gru(9), rnn(5)]));
-    let mut rnn = Rnn::planned(case.model(&layers), 6, 3, Some(1)).unwrap();
+    let (case, layers) = (LayerFixture::load("tensorflow-stack-lengths"), stack([lstm(7), gru(9), rnn(5)]));
+    let mut rnn = Network::planned(case.model(&layers), 6, 3, Some(1)).unwrap();
     let steps: Vec<&[f32]> = case.get("inputs").chunks(15).collect();
     let initial = case.state("initial", "", 3);
-    let window = Window { lengths: case.lengths(), initial: Some(&initial), ..Window::new(6, 3, &[]) };
+    let window =
+        Window { lengths: case.lengths(), initial: Some(&initial), ..Window::new(6, 3, &[0.0f32; 0]) };
     let outputs = rnn.forward_list(&steps, &window).unwrap();
     assert_eq!(outputs.len(), 6);
     assert_close(&format!("{}: outputs", case.name), &outputs.concat(), case.get("outputs"));
@@ -225,7 +224,7 @@ pub fn the_static_form_takes_lists_and_one_shape() {
 }
 
 #[test]
-pub fn both_directions_are_theirs() {
+pub fn bidirectional_layers_match_tensorflow() {
     let cases = [
         ("tensorflow-bidirectional-lstm", lstm(7), lstm(7), Merge::Concatenate),
         ("tensorflow-bidirectional-lstm-sum", lstm(7), lstm(7), Merge::Sum),
@@ -234,7 +233,7 @@ pub fn both_directions_are_theirs() {
         ("tensorflow-bidirectional-mixed", gru(9), lstm(7), Merge::Concatenate),
     ];
     for (name, forward, backward, merge) in cases {
-        let case = Case::load(name);
+        let case = LayerFixture::load(name);
         let stacks = [("fw/", forward), ("bw/", backward)].map(|layer| [layer]);
         let [fw, bw] = [0, 1].map(|direction| case.model(&stacks[direction]));
         let mut both = Bidirectional::new(fw, bw, merge, Some(1)).unwrap();
@@ -273,9 +272,9 @@ pub fn both_directions_are_theirs() {
     }
 }
 
-/// A stack's parameters under PyTorch's own names; `layers` are those of the file.
+/// Reads a stack's parameters under PyTorch's names; `layers` are the file's.
 fn from_pytorch(
-    case: &Case,
+    case: &LayerFixture,
     (before, after): (&str, &str),
     config: &ModelConfig,
     layers: std::ops::Range<usize>,
@@ -292,12 +291,12 @@ fn from_pytorch(
 }
 
 /// Rows of `h0` and the like, [L or 2 L, B, width].
-fn rows_of<'a>(case: &'a Case, name: &str, row: usize) -> &'a [f32] {
+fn rows_of<'a>(case: &'a LayerFixture, name: &str, row: usize) -> &'a [f32] {
     let [_, batch, width] = case.shape(name)[..] else { panic!("{name} has three dimensions") };
     &case.get(name)[row * batch * width..][..batch * width]
 }
 
-fn pytorch_state(case: &Case, [h, c]: [&str; 2], rows: &[usize]) -> State {
+fn pytorch_state(case: &LayerFixture, [h, c]: [&str; 2], rows: &[usize]) -> State {
     let part =
         |name: &str, row: usize| case.find(name).map_or(Vec::new(), |_| rows_of(case, name, row).to_vec());
     let layers = rows.iter().map(|row| LayerState { h: part(h, *row), c: part(c, *row) }).collect();
@@ -305,13 +304,13 @@ fn pytorch_state(case: &Case, [h, c]: [&str; 2], rows: &[usize]) -> State {
 }
 
 #[test]
-pub fn pytorchs_projected_lstm_is_theirs() {
-    let case = Case::load("torch-projected-lstm");
+pub fn a_projected_lstm_matches_pytorch() {
+    let case = LayerFixture::load("torch-projected-lstm");
     let layer = Layer { projection: Some(4), ..Layer::lstm(7) };
-    let model = Model::of_stack(&[layer.clone(), layer], 5, &Settings::default()).unwrap();
+    let model = Model::of_stack(&[layer.clone(), layer], 5, &ModelSettings::default(), 1).unwrap();
     let parameters = from_pytorch(&case, ("", ""), model.config(), 0..2);
     let mut rnn =
-        Rnn::new(Model::with_parameters(model.config().clone(), parameters).unwrap(), Some(1)).unwrap();
+        Network::new(Model::with_parameters(model.config().clone(), parameters).unwrap(), Some(1)).unwrap();
     let initial = pytorch_state(&case, ["h0", "c0"], &[0, 1]);
     let window = Window { initial: Some(&initial), ..Window::new(6, 3, case.get("inputs")) };
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
@@ -325,19 +324,20 @@ pub fn pytorchs_projected_lstm_is_theirs() {
     assert_state(&case.name, rnn.d_initial(), &pytorch_state(&case, ["grad.h0", "grad.c0"], &[0, 1]));
 }
 
-/// Two layers of both directions: the second reads what the first gives.
+/// Two bidirectional layers: the second reads the outputs of the first.
 #[test]
-pub fn pytorchs_bidirectional_layers_are_theirs() {
+pub fn bidirectional_layers_match_pytorch() {
     let cells = [("rnn", Layer::rnn(9)), ("lstm", Layer::lstm(7)), ("gru", Layer::gru(9))];
     for (kind, layer) in cells {
-        let case = Case::load(&format!("torch-bidirectional-{kind}"));
+        let case = LayerFixture::load(&format!("torch-bidirectional-{kind}"));
         let width = 2 * layer.hidden;
         let directions = ["", "_reverse"];
         let mut both = [0, 1].map(|l| {
             let models = directions.map(|after| {
                 let inputs = if l == 0 { 5 } else { width };
                 let model =
-                    Model::of_stack(std::slice::from_ref(&layer), inputs, &Settings::default()).unwrap();
+                    Model::of_stack(std::slice::from_ref(&layer), inputs, &ModelSettings::default(), 1)
+                        .unwrap();
                 let parameters = from_pytorch(&case, ("", after), model.config(), l..l + 1);
                 Model::with_parameters(model.config().clone(), parameters).unwrap()
             });
@@ -368,51 +368,4 @@ pub fn pytorchs_bidirectional_layers_are_theirs() {
         }
         assert_close(&format!("{}: inputs", case.name), &d_outputs, case.get("grad.inputs"));
     }
-}
-
-#[test]
-fn a_window_of_rows_without_steps_carries_its_states_through() {
-    for layer in [rnn(9), lstm(7), gru(9), Layer { projection: Some(4), zoneout: 0.25, ..lstm(7) }] {
-        let model = Model::of_stack(&[layer], 5, &Settings::default()).unwrap();
-        let mut network = Rnn::new(model, Some(2)).unwrap();
-        let (inputs, mut initial) = ([1.0; 4 * 2 * 5], network.zero_state(2));
-        initial.layers[0].h.fill(0.5);
-        let window = Window { lengths: Some(&[0, 0]), initial: Some(&initial), ..Window::new(4, 2, &inputs) };
-        let mut outputs = vec![1.0; 8 * network.model().config().output_width()];
-        network.forward(&window, &mut outputs).unwrap();
-        assert!(outputs.iter().all(|output| *output == 0.0));
-        assert_eq!(network.state(), initial);
-        network.backward(&outputs, Some(&initial)).unwrap();
-        assert_eq!(*network.d_initial(), initial, "the gradient goes through as well");
-        assert!(network.gradient().values.iter().all(|gradient| *gradient == 0.0));
-    }
-}
-
-#[test]
-fn windows_that_do_not_fit_are_refused() {
-    let model = Model::of_stack(&[lstm(7)], 5, &Settings::default()).unwrap();
-    let mut network = Rnn::new(model, Some(1)).unwrap();
-    let inputs = [0.0; 30];
-    let told = |network: &mut Rnn, window: Window<'_>, outputs: usize| {
-        network.forward(&window, &mut vec![0.0; outputs]).unwrap_err().to_string()
-    };
-    let good = Window::new(3, 2, &inputs);
-    assert!(told(&mut network, Window { inputs: &inputs[1..], ..good }, 42).contains("29 inputs"));
-    assert!(told(&mut network, good, 41).contains("41 outputs"));
-    assert!(told(&mut network, Window { steps: 0, inputs: &[], ..good }, 0).contains("0 inputs"));
-    assert!(
-        told(&mut network, Window { lengths: Some(&[4, 1]), ..good }, 42).contains("the length 4 of row 0")
-    );
-    assert!(told(&mut network, Window { lengths: Some(&[3]), ..good }, 42).contains("1 lengths"));
-    let state = network.zero_state(3);
-    assert!(told(&mut network, Window { initial: Some(&state), ..good }, 42).contains("3 rows"));
-    let mut masks = Masks::default();
-    masks.set(0, Site::Output, vec![1.0; 41]);
-    assert!(
-        told(&mut network, Window { masks: Some(&masks), ..good }, 42)
-            .contains("41 values in the mask Output")
-    );
-    assert!(network.backward(&[0.0; 42], None).unwrap_err().to_string().contains("no window"));
-    network.forward(&good, &mut [0.0; 42]).unwrap();
-    assert!(network.backward(&[0.0; 41], None).unwrap_err().to_string().contains("41 gradients of outputs"));
 }

@@ -1,4 +1,5 @@
-//! What long runs meet: evaluations that are interrupted, texts that shrink, patience, and steps of several windows.
+//! Events of long runs: interrupted evaluations, truncated texts, patience, and steps of several
+//! windows.
 
 use super::text;
 use std::{
@@ -6,7 +7,8 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 use unrolled::{
-    Error, Invalid, OptimizerKind, Schedule, Settings, Unit, Windows,
+    DataSettings, Error, Invalid, ModelSettings, OptimizerKind, OptimizerSettings, RunSettings, Schedule,
+    ScheduleSettings, Settings, Unit, Windows,
     checkpoint::Checkpoint,
     corpus::Corpus,
     train::{Record, Training},
@@ -14,14 +16,17 @@ use unrolled::{
 
 fn settings() -> Settings {
     Settings {
-        hidden: 12,
-        batch: 3,
-        steps: 8,
-        max_steps: Some(12),
-        epochs: 100.0,
-        eval_every: Some(4),
-        val_fraction: 0.2,
-        schedule: Schedule::Constant,
+        model: ModelSettings { hidden: 12, ..ModelSettings::default() },
+        schedule: ScheduleSettings { kind: Schedule::Constant, ..ScheduleSettings::default() },
+        data: DataSettings { val_fraction: 0.2, ..DataSettings::default() },
+        run: RunSettings {
+            batch: 3,
+            steps: 8,
+            max_steps: Some(12),
+            epochs: 100.0,
+            eval_every: Some(4),
+            ..RunSettings::default()
+        },
         ..Settings::default()
     }
 }
@@ -41,7 +46,7 @@ fn finish(training: &mut Training) {
 }
 
 #[test]
-fn an_interrupted_evaluation_is_made_up_for() {
+fn an_interrupted_evaluation_is_rerun_at_the_next_step() {
     let mut whole = training(settings());
     finish(&mut whole);
     for last in [4, 12] {
@@ -65,7 +70,7 @@ fn an_interrupted_evaluation_is_made_up_for() {
 
 #[cfg(unix)]
 #[test]
-fn a_text_that_shrinks_ends_a_run_that_can_go_on_with_the_text_as_it_was() {
+fn a_truncated_text_ends_a_run_that_resumes_with_the_restored_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("text");
     let content = "the quick brown fox jumps over the lazy dog. ".repeat(2_000);
@@ -90,10 +95,17 @@ fn a_text_that_shrinks_ends_a_run_that_can_go_on_with_the_text_as_it_was() {
 }
 
 #[test]
-fn patience_ends_a_run_whose_validation_loss_no_longer_falls() {
-    // A learning rate at which this model forgets more than it learns.
-    let restless = Settings { learning_rate: 0.5, eval_every: Some(1), max_steps: Some(60), ..settings() };
-    let mut patient = training(Settings { patience: Some(3), ..restless.clone() });
+fn patience_ends_a_run_without_progress() {
+    // A learning rate with which the validation loss rises.
+    let restless = Settings {
+        schedule: ScheduleSettings { learning_rate: 0.5, ..settings().schedule },
+        run: RunSettings { eval_every: Some(1), max_steps: Some(60), ..settings().run },
+        ..settings()
+    };
+    let mut patient = training(Settings {
+        run: RunSettings { patience: Some(3), ..restless.run.clone() },
+        ..restless.clone()
+    });
     finish(&mut patient);
     let history = &patient.progress().history;
     let losses: Vec<f64> = history.iter().filter_map(|record| record.val_loss).collect();
@@ -107,9 +119,10 @@ fn patience_ends_a_run_whose_validation_loss_no_longer_falls() {
 }
 
 #[test]
-fn an_evaluation_may_read_a_part_of_the_validation_part() {
+fn an_evaluation_can_read_a_part_of_the_validation_split() {
     let symbols = |most| {
-        let run = training(Settings { eval_symbols: most, ..settings() });
+        let run =
+            training(Settings { run: RunSettings { eval_symbols: most, ..settings().run }, ..settings() });
         run.evaluate().unwrap().unwrap().symbols
     };
     assert_eq!((symbols(None), symbols(Some(33)), symbols(Some(1_000_000))), (64, 32, 64));
@@ -118,16 +131,25 @@ fn an_evaluation_may_read_a_part_of_the_validation_part() {
 #[test]
 fn several_windows_make_one_step_of_a_larger_batch() {
     let run = |batch, accumulate| {
-        let sgd = Settings { optimizer: OptimizerKind::Sgd, learning_rate: 0.5, clip: 0.1, ..settings() };
-        let sliding = Settings { windows: Windows::Sliding, val_fraction: 0.0, ..sgd };
-        let mut training = training(Settings { batch, accumulate, ..sliding });
+        let sgd = Settings {
+            optimizer: OptimizerSettings { kind: OptimizerKind::Sgd, clip: 0.1, ..settings().optimizer },
+            schedule: ScheduleSettings { learning_rate: 0.5, ..settings().schedule },
+            ..settings()
+        };
+        let sliding = Settings {
+            data: DataSettings { val_fraction: 0.0, ..sgd.data },
+            run: RunSettings { windows: Windows::Sliding, ..sgd.run },
+            ..sgd
+        };
+        let mut training =
+            training(Settings { run: RunSettings { batch, accumulate, ..sliding.run }, ..sliding });
         finish(&mut training);
         assert_eq!(training.progress().history.last().unwrap().chars, 12 * 6 * 8);
         training
     };
     let [whole, halves, thirds] = [(6, 1), (3, 2), (2, 3)].map(|(batch, accumulate)| run(batch, accumulate));
     for parts in [&halves, &thirds] {
-        // The same sums in another order: a few roundings a step.
+        // The same sums in another order, which changes a few roundings per step.
         let pairs = whole.model().parameters().values.iter().zip(&parts.model().parameters().values);
         let worst = pairs.map(|(one, other)| (one - other).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "{worst}");

@@ -1,7 +1,7 @@
-//! Losses and accuracies against TensorFlow's.
+//! Losses and accuracies compared with TensorFlow.
 
-use super::case::Case;
-use super::differences::record;
+use super::fixture_differences::record;
+use super::layer_fixture::LayerFixture;
 use super::{assert_close, close};
 use unrolled::corpus::Corpus;
 use unrolled::exec::Plan;
@@ -10,9 +10,9 @@ use unrolled::loss::{
     softmax_cross_entropy, top_k_accuracy,
 };
 use unrolled::train::Training;
-use unrolled::{Settings, Unit, Windows};
+use unrolled::{DataSettings, ModelSettings, RunSettings, Settings, Unit, Windows};
 
-fn targets(case: &Case) -> Vec<u32> {
+fn targets(case: &LayerFixture) -> Vec<u32> {
     case.ids("targets").iter().map(|id| *id as u32).collect()
 }
 
@@ -26,9 +26,9 @@ fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 #[test]
-pub fn dense_labels_are_theirs() {
+pub fn losses_of_dense_labels_match_tensorflow() {
     for name in ["dense", "dense-unnormalised"] {
-        let case = Case::load(&format!("tensorflow-loss-{name}"));
+        let case = LayerFixture::load(&format!("tensorflow-loss-{name}"));
         let losses = softmax_cross_entropy(case.get("logits"), case.get("labels"), 9).unwrap();
         assert_losses(&case.name, &losses, case.get("losses"));
         let cotangents = wide(case.get("cotangent.losses"));
@@ -38,8 +38,8 @@ pub fn dense_labels_are_theirs() {
 }
 
 #[test]
-pub fn smoothed_labels_are_theirs() {
-    let case = Case::load("tensorflow-loss-smoothed");
+pub fn losses_of_smoothed_labels_match_tensorflow() {
+    let case = LayerFixture::load("tensorflow-loss-smoothed");
     let labels = smoothed_labels(&targets(&case), 11, 0.125).unwrap();
     let losses = softmax_cross_entropy(case.get("logits"), &labels, 9).unwrap();
     assert_losses(&case.name, &losses, case.get("losses"));
@@ -52,9 +52,9 @@ pub fn smoothed_labels_are_theirs() {
 }
 
 #[test]
-pub fn losses_by_example_are_theirs() {
+pub fn losses_by_example_match_tensorflow() {
     for name in ["by-example", "by-example-zero"] {
-        let case = Case::load(&format!("tensorflow-loss-{name}"));
+        let case = LayerFixture::load(&format!("tensorflow-loss-{name}"));
         for (flag, average) in [("timesteps", true), ("sum", false)] {
             let of = || {
                 let (logits, weights) = (case.get("logits"), case.get("weights"));
@@ -73,7 +73,7 @@ pub fn losses_by_example_are_theirs() {
 }
 
 #[test]
-pub fn sequence_losses_are_theirs() {
+pub fn sequence_losses_match_tensorflow() {
     let averages = [
         ("both", Average::Both),
         ("timesteps", Average::Timesteps),
@@ -81,7 +81,7 @@ pub fn sequence_losses_are_theirs() {
         ("none", Average::None),
     ];
     for name in ["sequence", "sequence-zero"] {
-        let case = Case::load(&format!("tensorflow-loss-{name}"));
+        let case = LayerFixture::load(&format!("tensorflow-loss-{name}"));
         for (flag, average) in averages {
             let (logits, weights) = (case.get("logits"), case.get("weights"));
             let loss = sequence_loss(logits, &targets(&case), weights, 3, average).unwrap();
@@ -93,8 +93,8 @@ pub fn sequence_losses_are_theirs() {
 }
 
 #[test]
-pub fn top_k_and_accuracy_are_theirs() {
-    let case = Case::load("tensorflow-top-k");
+pub fn top_k_and_accuracy_match_tensorflow() {
+    let case = LayerFixture::load("tensorflow-top-k");
     let (logits, targets) = (case.get("logits"), targets(&case));
     for k in [1, 2, 3, 11] {
         let found: Vec<usize> = in_top_k(logits, &targets, k).unwrap().into_iter().map(usize::from).collect();
@@ -108,16 +108,20 @@ pub fn top_k_and_accuracy_are_theirs() {
     }
 }
 
-/// The first training step's loss and gradient norm with label smoothing, by hand from the logits of the first window.
+/// Loss and gradient norm of the first training step with label smoothing, computed from the logits
+/// of the first window.
 #[test]
-pub fn smoothed_training_is_the_smoothed_loss() {
+pub fn training_with_label_smoothing_has_the_smoothed_loss() {
     let settings = Settings {
-        hidden: 9,
-        batch: 3,
-        steps: 4,
-        windows: Windows::Sliding,
-        label_smoothing: 0.25,
-        val_fraction: 0.0,
+        model: ModelSettings { hidden: 9, ..ModelSettings::default() },
+        data: DataSettings { val_fraction: 0.0, ..DataSettings::default() },
+        run: RunSettings {
+            batch: 3,
+            steps: 4,
+            windows: Windows::Sliding,
+            label_smoothing: 0.25,
+            ..RunSettings::default()
+        },
         ..Settings::default()
     };
     let corpus = || Corpus::from_text("the cat sat on the mat. ".repeat(9), Unit::Char).unwrap();
@@ -127,11 +131,12 @@ pub fn smoothed_training_is_the_smoothed_loss() {
     let ids = training.vocabulary().encode(&"the cat sat on the mat. ".repeat(9)[..7]).unwrap();
     let at = |shift: usize| (0..12).map(|i| ids[i / 3 + i % 3 + shift]).collect::<Vec<u32>>();
     let mut logits = vec![0.0; 12 * symbols];
-    Plan::new(&model, 4, 3, Some(1)).unwrap().forward(&at(0), &mut logits);
+    Plan::new(model.clone(), 4, 3, Some(1)).unwrap().forward(&at(0), &mut logits).unwrap();
     let labels = smoothed_labels(&at(1), symbols, 0.25).unwrap();
     let expected = softmax_cross_entropy(&logits, &labels, 12).unwrap().mean();
     assert!((report.loss - expected.values[0]).abs() < 1e-6, "{} for {}", report.loss, expected.values[0]);
-    // The gradient of the head's bias is the sum of the logits' gradients; the norm is at least its.
+    // The gradient of the head's bias is the sum of the logits' gradients, so the norm is at least
+    // that large.
     let gradient = expected.gradient(&[1.0]);
     let bias: Vec<f64> =
         (0..symbols).map(|v| gradient.iter().skip(v).step_by(symbols).map(|g| f64::from(*g)).sum()).collect();

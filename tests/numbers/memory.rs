@@ -1,12 +1,14 @@
-//! The estimate of a run's memory against what it allocates, and checkpoints without copies.
+//! The estimate of a run's memory compared with its allocations, and checkpoints without copies.
 //!
-//! The counter sees the calling thread only, so whatever is counted here runs on one thread, and packed weights and blocks of
-//! logits stay below the size from which on they are mapped.
+//! The counter counts the calling thread only, so everything here runs on one thread. Packed
+//! weights and blocks of logits are smaller than the size from which they are mapped instead of
+//! allocated.
 
 use super::{noise, text};
 use allocation_counter::measure;
 use unrolled::{
-    Bias, Cell, Highway, InputKind, Layer, Mode, OptimizerKind, Reset, Settings, Unit,
+    Bias, Cell, Highway, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Reset,
+    RunSettings, ScheduleSettings, Settings, Unit,
     checkpoint::Checkpoint,
     corpus::Corpus,
     model::memory_needed,
@@ -14,7 +16,8 @@ use unrolled::{
     train::Training,
 };
 
-/// A run as the command line has it: steps, evaluations, samples and checkpoints. The most bytes that it holds at a time.
+/// Runs like the command line: steps, evaluations, samples and checkpoints. Returns the peak number
+/// of bytes.
 fn peak(settings: &Settings, corpus: Corpus) -> f64 {
     let folder = tempfile::tempdir().unwrap();
     let used = measure(|| {
@@ -22,7 +25,8 @@ fn peak(settings: &Settings, corpus: Corpus) -> f64 {
         for _ in 0..2 {
             training.step().unwrap();
             let mut generator =
-                Generator::new(training.model(), training.vocabulary(), Sampling::default(), 0).unwrap();
+                Generator::new(training.model().clone(), training.vocabulary(), Sampling::default(), 0)
+                    .unwrap();
             generator.prompt("").unwrap();
             generator.next_id();
             drop(generator);
@@ -32,19 +36,27 @@ fn peak(settings: &Settings, corpus: Corpus) -> f64 {
     used.bytes_max as f64
 }
 
-/// The estimate without what the process takes before it has a model, and what its allocator keeps of freed blocks.
+/// The estimate without the memory of the process itself and without freed blocks that the
+/// allocator keeps.
 fn estimate(settings: &Settings, symbols: usize) -> f64 {
-    let nothing = Settings { hidden: 1, batch: 1, steps: 1, ..Settings::default() };
+    let nothing = Settings {
+        model: ModelSettings { hidden: 1, ..ModelSettings::default() },
+        run: RunSettings { batch: 1, steps: 1, ..RunSettings::default() },
+        ..Settings::default()
+    };
     memory_needed(settings, symbols) - memory_needed(&nothing, 1)
 }
 
 fn base() -> Settings {
     Settings {
-        hidden: 320,
-        batch: 24,
-        steps: 24,
-        eval_every: Some(1),
-        max_steps: Some(2),
+        model: ModelSettings { hidden: 320, ..ModelSettings::default() },
+        run: RunSettings {
+            batch: 24,
+            steps: 24,
+            eval_every: Some(1),
+            max_steps: Some(2),
+            ..RunSettings::default()
+        },
         ..Settings::default()
     }
 }
@@ -55,14 +67,14 @@ fn check(name: &str, settings: Settings) {
 
 fn check_on(name: &str, settings: Settings, corpus: Corpus) {
     let symbols = corpus.vocabulary().len();
-    let (found, told) = (peak(&settings, corpus), estimate(&settings, symbols));
-    let ratio = told / found;
-    println!("{name}: {:.1} MiB, estimated {:.1}: {ratio:.3}", found / 1048576.0, told / 1048576.0);
-    assert!((0.9..1.1).contains(&ratio), "{name}: {found} bytes, estimated {told}");
+    let (found, reason) = (peak(&settings, corpus), estimate(&settings, symbols));
+    let ratio = reason / found;
+    println!("{name}: {:.1} MiB, estimated {:.1}: {ratio:.3}", found / 1048576.0, reason / 1048576.0);
+    assert!((0.9..1.1).contains(&ratio), "{name}: {found} bytes, estimated {reason}");
 }
 
 #[test]
-fn cells_and_optimizers_take_what_is_estimated() {
+fn the_estimate_is_right_for_cells_and_optimizers() {
     let cells = [
         (Cell::Rnn, Reset::After),
         (Cell::Lstm, Reset::After),
@@ -70,25 +82,62 @@ fn cells_and_optimizers_take_what_is_estimated() {
         (Cell::Gru, Reset::Before),
     ];
     for (cell, reset) in cells {
-        let single = Settings { cell, reset, hidden: 480, bias: Bias::Single, ..base() };
+        let single = Settings {
+            model: ModelSettings { cell, reset, hidden: 480, bias: Bias::Single, ..base().model },
+            ..base()
+        };
         check(&format!("{} {}", cell.name(), reset.name()), single);
     }
     use OptimizerKind::*;
     for (optimizer, momentum) in [(Sgd, 0.0), (Sgd, 0.9), (Adagrad, 0.0), (Rmsprop, 0.9), (Adamw, 0.0)] {
         let learning_rate = 1e-4;
-        check(optimizer.name(), Settings { optimizer, momentum, learning_rate, ..base() });
+        check(
+            optimizer.name(),
+            Settings {
+                optimizer: OptimizerSettings { kind: optimizer, momentum, ..base().optimizer },
+                schedule: ScheduleSettings { learning_rate, ..base().schedule },
+                ..base()
+            },
+        );
     }
 }
 
 #[test]
-fn windows_inputs_and_options_take_what_is_estimated() {
-    check("one-hot", Settings { input: InputKind::OneHot, ..base() });
-    check("a narrow embedding", Settings { embedding: Some(24), ..base() });
-    check("large windows", Settings { hidden: 64, batch: 100, steps: 100, ..base() });
-    check("small windows, two layers", Settings { layers: 2, batch: 2, steps: 4, ..base() });
-    check("accumulated", Settings { accumulate: 3, ..base() });
-    check("dynamic", Settings { mode: Mode::Dynamic, ..base() });
-    check("dropout", Settings { dropout: 0.3, layers: 2, hidden: 200, batch: 50, ..base() });
+fn the_estimate_is_right_for_windows_inputs_and_options() {
+    check(
+        "one-hot",
+        Settings { model: ModelSettings { input: InputKind::OneHot, ..base().model }, ..base() },
+    );
+    check(
+        "a narrow embedding",
+        Settings { model: ModelSettings { embedding: Some(24), ..base().model }, ..base() },
+    );
+    check(
+        "large windows",
+        Settings {
+            model: ModelSettings { hidden: 64, ..base().model },
+            run: RunSettings { batch: 100, steps: 100, ..base().run },
+            ..base()
+        },
+    );
+    check(
+        "small windows, two layers",
+        Settings {
+            model: ModelSettings { layers: 2, ..base().model },
+            run: RunSettings { batch: 2, steps: 4, ..base().run },
+            ..base()
+        },
+    );
+    check("accumulated", Settings { run: RunSettings { accumulate: 3, ..base().run }, ..base() });
+    check("dynamic", Settings { run: RunSettings { mode: Mode::Dynamic, ..base().run }, ..base() });
+    check(
+        "dropout",
+        Settings {
+            model: ModelSettings { dropout: 0.3, layers: 2, hidden: 200, ..base().model },
+            run: RunSettings { batch: 50, ..base().run },
+            ..base()
+        },
+    );
     let stacks = [
         ("projection and peepholes", Layer { projection: Some(96), peepholes: true, ..Layer::lstm(480) }),
         ("coupled", Layer { coupled: true, ..Layer::lstm(400) }),
@@ -99,7 +148,14 @@ fn windows_inputs_and_options_take_what_is_estimated() {
     ];
     for (name, layer) in stacks {
         let batch = 64;
-        check(name, Settings { stack: vec![layer], batch, ..base() });
+        check(
+            name,
+            Settings {
+                model: ModelSettings { stack: vec![layer], ..base().model },
+                run: RunSettings { batch, ..base().run },
+                ..base()
+            },
+        );
     }
     for (name, highway, residual) in [
         ("highway", Highway::Coupled, false),
@@ -107,23 +163,34 @@ fn windows_inputs_and_options_take_what_is_estimated() {
         ("residual", Highway::Off, true),
     ] {
         let second = Layer { highway, residual, ..Layer::gru(256) };
-        check(name, Settings { stack: vec![Layer::lstm(256), second], batch: 64, ..base() });
+        check(
+            name,
+            Settings {
+                model: ModelSettings { stack: vec![Layer::lstm(256), second], ..base().model },
+                run: RunSettings { batch: 64, ..base().run },
+                ..base()
+            },
+        );
     }
 }
 
-/// The head goes by blocks of tokens.
+/// The head works on blocks of tokens.
 #[test]
-fn large_vocabularies_take_what_is_estimated() {
+fn the_estimate_is_right_for_large_vocabularies() {
     let symbol = |id: u32| char::from_u32(0x4E00 + id).unwrap();
     for (name, input) in [("embedding", InputKind::Embedding), ("one-hot", InputKind::OneHot)] {
         let text = noise(7, 4000).take(60_000).map(symbol).collect::<String>();
         let corpus = Corpus::from_text(text, Unit::Char).unwrap();
-        let settings = Settings { input, hidden: 160, steps: 64, ..base() };
+        let settings = Settings {
+            model: ModelSettings { input, hidden: 160, ..base().model },
+            run: RunSettings { steps: 64, ..base().run },
+            ..base()
+        };
         check_on(&format!("4000 symbols, {name}"), settings, corpus);
     }
 }
 
-/// Bytes of the parameters and moments.
+/// Returns the bytes of parameters and moments.
 fn size(checkpoint: &Checkpoint) -> f64 {
     let floats = checkpoint.parameters.values.len() * (1 + checkpoint.moments.len());
     (floats * size_of::<f32>()) as f64
@@ -133,7 +200,11 @@ fn size(checkpoint: &Checkpoint) -> f64 {
 fn checkpoints_are_written_and_read_without_copies() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.safetensors");
-    let settings = Settings { hidden: 400, batch: 2, steps: 4, max_steps: Some(9), ..Settings::default() };
+    let settings = Settings {
+        model: ModelSettings { hidden: 400, ..ModelSettings::default() },
+        run: RunSettings { batch: 2, steps: 4, max_steps: Some(9), ..RunSettings::default() },
+        ..Settings::default()
+    };
     let mut training = Training::new(text(60_000), settings.clone(), Some(1)).unwrap();
     training.step().unwrap();
     let size = size(&training.checkpoint());
@@ -141,7 +212,7 @@ fn checkpoints_are_written_and_read_without_copies() {
     most(measure(|| training.save(&path).unwrap()).bytes_max, 0.1);
     most(measure(|| _ = Checkpoint::verify(&path).unwrap()).bytes_max, 0.1);
     most(measure(|| _ = Checkpoint::load(&path).unwrap()).bytes_max, 1.1);
-    // To resume takes over what was loaded.
+    // Resuming uses the loaded buffers.
     let (checkpoint, corpus) = (Checkpoint::load(&path).unwrap(), text(60_000));
     let whole = measure(|| {
         _ = Training::new(text(60_000), settings.clone(), Some(1)).unwrap();

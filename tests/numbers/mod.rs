@@ -1,45 +1,63 @@
-//! What the engine computes: against other frameworks, against calculus, and against itself in every way to run it.
+//! The numbers of the engine: compared with other frameworks, with derivatives, and between all
+//! ways to run a model.
 
 mod allocations;
-mod bits;
-mod case;
-mod custom;
-mod differences;
+mod custom_cells;
+mod determinism;
 mod divergence;
+mod engines;
 mod evaluation;
 mod extend;
 mod fine_tune;
-mod fixed;
-mod golden;
-mod goldens;
+mod fixed_sizes;
+mod fixture;
+mod fixture_differences;
+mod frameworks;
 mod gradients;
-mod hammer;
+mod input_table;
+mod invalid_calls;
+mod invalid_input;
+mod invalid_training;
+mod last_step;
+mod layer_fixture;
 mod layers;
-mod leaves;
 mod long_runs;
 mod losses;
 mod memory;
+mod model_export;
+mod objectives;
 mod optimizers;
 mod python;
 mod ragged;
 mod ragged_gradients;
-mod refused;
+mod reference_model;
 mod resume;
-mod rows;
+mod row_independence;
+mod simd_backends;
 mod stacks;
-mod table;
+mod state_dict;
+mod stream_rows;
 mod tensor_files;
+mod tensorflow_training;
+mod thread_stress;
 mod threads;
-mod traces;
-mod twin;
+mod vector_windows;
+mod vectors;
 
+use std::sync::Arc;
 use unrolled::corpus::{Batch, Corpus};
-use unrolled::model::Model;
-use unrolled::{Activation, Cell, InputKind, Reset, Schedule, Settings, Unit};
+use unrolled::exec::{Dropout, State, Window};
+use unrolled::loss::{Loss, Objective};
+use unrolled::model::{Model, Parameters};
+use unrolled::network::Network;
+use unrolled::{
+    Activation, Cell, DataSettings, InputKind, ModelSettings, Reset, Result, RunSettings, Schedule,
+    ScheduleSettings, Settings, Unit,
+};
 
-/// What frameworks differ by among themselves: 1e-5 of the value for the roundings that a chain of a few hundred f32
-/// operations adds up to, and 1e-6 for values that cancel to nearly nothing. PyTorch in f32 uses a fifth of it against
-/// its own f64 (tests/goldens/README.md).
+/// The tolerance for results of another framework: 1e-5 of the value for the roundings of a few
+/// hundred f32 operations, and 1e-6 for values that nearly cancel. PyTorch in f32 uses a fifth of
+/// it against its own f64 (tests/fixtures/README.md).
 fn close(found: f64, expected: f64) -> bool {
     (found - expected).abs() <= 1e-6 + 1e-5 * expected.abs()
 }
@@ -51,17 +69,20 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
         assert!(close(found.into(), expected.into()), "{what}[{i}]: found {found}, expected {expected}");
         largest = largest.max((f64::from(found) - f64::from(expected)).abs());
     }
-    differences::record(what, largest);
+    fixture_differences::record(what, largest);
 }
 
-/// Bits, which `==` on floats does not compare (0 and -0, NaN).
+/// Returns the bits, which `==` on floats does not compare (0 and -0, NaN).
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Every cell in every form.
+/// Every cell with all of its forms.
 fn cells() -> [Settings; 7] {
-    let of = |cell, activation, reset| Settings { cell, activation, reset, ..Settings::default() };
+    let of = |cell, activation, reset| Settings {
+        model: ModelSettings { cell, activation, reset, ..ModelSettings::default() },
+        ..Settings::default()
+    };
     [
         of(Cell::Rnn, Activation::Tanh, Reset::After),
         of(Cell::Rnn, Activation::Relu, Reset::After),
@@ -73,21 +94,24 @@ fn cells() -> [Settings; 7] {
     ]
 }
 
-/// Every cell with one layer and two, looked up and embedded.
+/// Every cell with one and two layers, one-hot and embedded.
 fn models() -> Vec<Settings> {
     let shapes =
         [1, 2].into_iter().flat_map(|layers| [(layers, InputKind::OneHot), (layers, InputKind::Embedding)]);
-    let with = |cell: &Settings, (layers, input)| Settings { layers, input, ..cell.clone() };
+    let with = |cell: &Settings, (layers, input)| Settings {
+        model: ModelSettings { layers, input, ..cell.model.clone() },
+        ..cell.clone()
+    };
     shapes.flat_map(|shape| cells().map(|cell| with(&cell, shape))).collect()
 }
 
 fn label(settings: &Settings) -> String {
-    let Settings { cell, activation, reset, layers, input, hidden, dropout, .. } = settings;
+    let ModelSettings { cell, activation, reset, layers, input, hidden, dropout, .. } = settings.model;
     let names = [cell.name(), activation.name(), reset.name(), input.name()].join(" ");
     format!("{names}, L {layers}, H {hidden}, dropout {dropout}")
 }
 
-/// Numbers without a pattern, below `end`.
+/// Pseudo-random numbers below `end`.
 fn noise(seed: u32, end: u32) -> impl Iterator<Item = u32> {
     let mut x = seed.wrapping_mul(2_654_435_761) | 1;
     std::iter::repeat_with(move || {
@@ -107,28 +131,71 @@ fn batch(steps: usize, rows: usize, vocabulary: usize) -> Batch {
     Batch { steps, rows, inputs, targets, fresh: true }
 }
 
-/// A text of `count` symbols of which 40 differ.
+/// A text of `count` symbols, 40 of them different.
 fn text(count: usize) -> Corpus {
     let symbol = |id: u32| char::from(b'0' + id as u8);
     Corpus::from_text(noise(7, 40).take(count).map(symbol).collect::<String>(), Unit::Char).unwrap()
 }
 
-/// Large enough that rows are divided among threads, small enough for hundreds of runs.
+/// Settings of a run that threads divide, and that is small enough for hundreds of runs.
 fn run_of(model: &Settings, dropout: f32) -> Settings {
     Settings {
-        hidden: 48,
-        embedding: Some(20),
-        batch: 7,
-        steps: 30,
-        dropout,
-        schedule: Schedule::Constant,
-        max_steps: Some(12),
-        epochs: 100.0,
-        val_fraction: 0.0,
+        model: ModelSettings { hidden: 48, embedding: Some(20), dropout, ..model.model.clone() },
+        schedule: ScheduleSettings { kind: Schedule::Constant, ..model.schedule.clone() },
+        data: DataSettings { val_fraction: 0.0, ..model.data.clone() },
+        run: RunSettings { batch: 7, steps: 30, max_steps: Some(12), epochs: 100.0, ..model.run.clone() },
         ..model.clone()
     }
 }
 
-fn model(settings: &Settings, vocabulary: usize) -> Model {
-    Model::new(settings, vocabulary).unwrap()
+/// Losses and gradients of batches of ids.
+trait Differentiate {
+    /// The mean loss of a batch, whose rows have `lengths`; leaves the gradient.
+    fn run(&mut self, batch: &Batch, lengths: Option<&[usize]>, initial: Option<&State>) -> Result<f64>;
+
+    /// The same with dropout.
+    fn run_with_dropout(
+        &mut self,
+        batch: &Batch,
+        lengths: Option<&[usize]>,
+        initial: Option<&State>,
+        dropout: Dropout,
+    ) -> Result<f64>;
+}
+
+impl Differentiate for Network {
+    fn run(&mut self, batch: &Batch, lengths: Option<&[usize]>, initial: Option<&State>) -> Result<f64> {
+        let Batch { steps, rows, inputs, targets, .. } = batch;
+        let window = Window { lengths, initial, ..Window::new(*steps, *rows, inputs) };
+        self.differentiate(&window, &Objective::new(Loss::CROSS_ENTROPY, targets))
+    }
+
+    fn run_with_dropout(
+        &mut self,
+        batch: &Batch,
+        lengths: Option<&[usize]>,
+        initial: Option<&State>,
+        dropout: Dropout,
+    ) -> Result<f64> {
+        let Batch { steps, rows, inputs, targets, .. } = batch;
+        let dropout = Some(dropout);
+        let window = Window { lengths, initial, dropout, ..Window::new(*steps, *rows, inputs) };
+        self.differentiate(&window, &Objective::new(Loss::CROSS_ENTROPY, targets))
+    }
+}
+
+/// The mean loss of a batch, its gradient, and the state after it.
+fn gradients(
+    model: impl Into<Arc<Model>>,
+    batch: &Batch,
+    initial: Option<&State>,
+    threads: Option<usize>,
+) -> Result<(f64, Parameters, State)> {
+    let mut network = Network::new(model, threads)?;
+    let loss = network.run(batch, None, initial)?;
+    Ok((loss, network.gradient().clone(), network.state()))
+}
+
+fn model(settings: &Settings, vocabulary: usize) -> Arc<Model> {
+    Arc::new(Model::new(&settings.model, vocabulary, settings.run.seed).unwrap())
 }

@@ -1,13 +1,13 @@
 //! Gradients of windows whose rows end at different steps.
 
 use super::ragged::{LENGTHS, padded};
-use super::twin::Twin;
+use super::reference_model::ReferenceModel;
+use super::{Differentiate, gradients};
 use super::{batch, bits, cells, close, label, model, models};
 use unrolled::corpus::Batch;
 use unrolled::exec::{Dropout, State};
-use unrolled::model::Model;
-use unrolled::train::{Differentiator, gradients};
-use unrolled::{Bias, InputKind, Settings};
+use unrolled::network::Network;
+use unrolled::{Bias, InputKind, ModelSettings, Settings};
 
 const DROPOUT: Dropout = Dropout { probability: 0.4, seed: 5, step: 0 };
 
@@ -18,7 +18,7 @@ fn ragged(steps: usize, lengths: &[usize], vocabulary: usize) -> Batch {
     batch
 }
 
-fn run(differentiator: &mut Differentiator, batch: &Batch, lengths: &[usize], drops: bool) -> f64 {
+fn run(differentiator: &mut Network, batch: &Batch, lengths: &[usize], drops: bool) -> f64 {
     let loss = match drops {
         true => differentiator.run_with_dropout(batch, Some(lengths), None, DROPOUT),
         false => differentiator.run(batch, Some(lengths), None),
@@ -27,23 +27,26 @@ fn run(differentiator: &mut Differentiator, batch: &Batch, lengths: &[usize], dr
 }
 
 #[test]
-fn are_those_of_the_twin() {
+fn gradients_are_those_of_the_reference_model() {
     let lengths = [2, 0, 4, 1, 4];
     for cell in cells() {
         for (layers, input, drops) in
             [(2, InputKind::OneHot, false), (1, InputKind::Embedding, true), (2, InputKind::Embedding, true)]
         {
-            let settings = Settings { hidden: 6, layers, input, embedding: Some(3), ..cell.clone() };
+            let settings = Settings {
+                model: ModelSettings { hidden: 6, layers, input, embedding: Some(3), ..cell.model.clone() },
+                ..cell.clone()
+            };
             let (model, batch) = (model(&settings, 5), ragged(4, &lengths, 5));
-            let mut twin = Twin::new(&model);
-            twin.lengths = lengths.to_vec();
-            twin.dropout = drops.then_some((DROPOUT.probability, DROPOUT.seed));
-            let mut differentiator = Differentiator::new(model, Some(1)).unwrap();
+            let mut reference = ReferenceModel::new(&model);
+            reference.lengths = lengths.to_vec();
+            reference.dropout = drops.then_some((DROPOUT.probability, DROPOUT.seed));
+            let mut differentiator = Network::new(model, Some(1)).unwrap();
             let loss = run(&mut differentiator, &batch, &lengths, drops);
-            assert!(close(loss, twin.loss(&batch, None)), "{}: loss {loss}", label(&settings));
+            assert!(close(loss, reference.loss(&batch, None)), "{}: loss {loss}", label(&settings));
             for (entry, values) in differentiator.gradient().iter() {
                 for (&found, at) in values.iter().zip(entry.range.clone()) {
-                    let expected = twin.derivative(at, &batch, None);
+                    let expected = reference.derivative(at, &batch, None);
                     let what = format!("{}: {}[{at}]", label(&settings), entry.name);
                     assert!(close(found.into(), expected), "{what}: {found} for {expected}");
                 }
@@ -52,17 +55,20 @@ fn are_those_of_the_twin() {
     }
 }
 
-/// Loss, gradient and state, bit for bit.
+/// The bits of loss, gradient and state.
 fn outcome(settings: &Settings, threads: usize, drops: bool) -> (u64, Vec<u32>, State) {
-    let mut differentiator = Differentiator::new(model(settings, 40), Some(threads)).unwrap();
+    let mut differentiator = Network::new(model(settings, 40), Some(threads)).unwrap();
     let loss = run(&mut differentiator, &ragged(13, &LENGTHS, 40), &LENGTHS, drops);
-    (loss.to_bits(), bits(&differentiator.gradient().values), differentiator.state().unwrap())
+    (loss.to_bits(), bits(&differentiator.gradient().values), differentiator.state())
 }
 
 #[test]
-fn do_not_depend_on_threads() {
+fn trained_parameters_do_not_depend_on_threads() {
     for settings in models() {
-        let settings = Settings { hidden: 50, embedding: Some(7), ..settings };
+        let settings = Settings {
+            model: ModelSettings { hidden: 50, embedding: Some(7), ..settings.model },
+            ..settings
+        };
         for drops in [false, true] {
             let expected = outcome(&settings, 1, drops);
             for threads in [2, 3] {
@@ -73,21 +79,24 @@ fn do_not_depend_on_threads() {
     }
 }
 
-/// The same windows through one value that has seen others, and through `gradients`.
+/// The same windows on a reused value, and through `gradients`.
 #[test]
-fn do_not_depend_on_the_windows_before() {
+fn trained_parameters_do_not_depend_on_earlier_windows() {
     for settings in models() {
-        let model = model(&Settings { hidden: 33, ..settings.clone() }, 40);
+        let model = model(
+            &Settings { model: ModelSettings { hidden: 33, ..settings.model.clone() }, ..settings.clone() },
+            40,
+        );
         let initial = State::zero(model.config(), LENGTHS.len());
         for threads in [1, 3] {
-            let mut differentiator = Differentiator::new(model.clone(), Some(threads)).unwrap();
+            let mut differentiator = Network::new(model.clone(), Some(threads)).unwrap();
             let plain = batch(13, LENGTHS.len(), 40);
-            let (loss, expected, end) = gradients(&model, &plain, None, Some(1)).unwrap();
-            let check = |differentiator: &mut Differentiator, lengths: Option<&[usize]>, initial| {
+            let (loss, expected, end) = gradients(model.clone(), &plain, None, Some(1)).unwrap();
+            let check = |differentiator: &mut Network, lengths: Option<&[usize]>, initial| {
                 let found = differentiator.run(&plain, lengths, initial).unwrap();
                 let same = bits(&differentiator.gradient().values) == bits(&expected.values);
                 assert!(found == loss && same, "{}: {lengths:?}", label(&settings));
-                assert!(differentiator.state().as_ref() == Some(&end), "{}: state", label(&settings));
+                assert!(differentiator.state() == end, "{}: state", label(&settings));
             };
             check(&mut differentiator, None, None);
             run(&mut differentiator, &ragged(20, &[3, 20, 1], 40), &[3, 20, 1], false);
@@ -99,39 +108,48 @@ fn do_not_depend_on_the_windows_before() {
 }
 
 #[test]
-fn follow_the_parameters() {
-    let model = model(&Settings { hidden: 8, ..Settings::default() }, 40);
-    let mut differentiator = Differentiator::new(model, Some(1)).unwrap();
+fn gradients_follow_the_parameters() {
+    let model = model(
+        &Settings { model: ModelSettings { hidden: 8, ..ModelSettings::default() }, ..Settings::default() },
+        40,
+    );
+    let mut differentiator = Network::new(model, Some(1)).unwrap();
     let batch = ragged(13, &LENGTHS, 40);
     run(&mut differentiator, &batch, &LENGTHS, false);
     let (parameters, gradient) = differentiator.parameters_and_gradient();
     parameters.iter_mut().zip(gradient).for_each(|(parameter, slope)| *parameter -= slope);
     let loss = run(&mut differentiator, &batch, &LENGTHS, false);
     let moved = differentiator.gradient().values.clone();
-    let mut fresh = Differentiator::new(differentiator.into_model(), Some(1)).unwrap();
+    let mut fresh = Network::new(differentiator.into_model(), Some(1)).unwrap();
     assert_eq!(run(&mut fresh, &batch, &LENGTHS, false), loss);
     assert!(bits(&fresh.gradient().values) == bits(&moved));
 }
 
 #[test]
-fn leave_the_second_bias_where_there_is_one() {
-    let settings = Settings { bias: Bias::Single, hidden: 3, ..Settings::default() };
-    let mut differentiator = Differentiator::new(model(&settings, 40), Some(1)).unwrap();
+fn gradients_of_the_second_bias_are_zero_with_a_single_bias() {
+    let settings = Settings {
+        model: ModelSettings { bias: Bias::Single, hidden: 3, ..ModelSettings::default() },
+        ..Settings::default()
+    };
+    let mut differentiator = Network::new(model(&settings, 40), Some(1)).unwrap();
     run(&mut differentiator, &ragged(13, &LENGTHS, 40), &LENGTHS, false);
     assert!(differentiator.gradient().get("rnn.bias_hh_l0").unwrap().iter().all(|&value| value == 0.0));
 }
 
 fn refusal(lengths: &[usize], change: impl FnOnce(&mut Batch)) -> String {
-    let model: Model = model(&Settings { hidden: 3, ..Settings::default() }, 5);
+    let model = model(
+        &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
+        5,
+    );
     let mut batch = batch(3, 2, 5);
     change(&mut batch);
-    let mut differentiator = Differentiator::new(model, Some(1)).unwrap();
+    let mut differentiator = Network::new(model, Some(1)).unwrap();
     differentiator.run(&batch, Some(lengths), None).expect_err("refused").to_string()
 }
 
 #[test]
-fn lengths_that_do_not_fit_are_refused() {
-    let start = "this batch cannot be used: found";
+fn invalid_lengths_are_errors() {
+    let start = "invalid batch: found";
     let of_sizes = |lengths: &[usize]| refusal(lengths, |_| {});
     assert_eq!(of_sizes(&[3]), format!("{start} 1 lengths, expected one for each of 2 rows"));
     assert_eq!(
@@ -150,14 +168,16 @@ fn lengths_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn a_dropout_that_leaves_nothing_is_refused() {
-    let model = model(&Settings { hidden: 3, ..Settings::default() }, 5);
-    let mut differentiator = Differentiator::new(model, Some(1)).unwrap();
+fn an_invalid_dropout_is_an_error() {
+    let model = model(
+        &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
+        5,
+    );
+    let mut differentiator = Network::new(model, Some(1)).unwrap();
     for probability in [-0.1, 1.0, f32::NAN] {
         let dropout = Dropout { probability, ..DROPOUT };
         let refused = differentiator.run_with_dropout(&batch(3, 2, 5), None, None, dropout);
-        let expected =
-            format!("dropout = {probability} cannot work: give a number of at least 0 and below 1");
+        let expected = format!("dropout = {probability} is invalid: give a number of at least 0 and below 1");
         assert_eq!(refused.expect_err("refused").to_string(), expected);
     }
 }

@@ -1,22 +1,39 @@
-//! Two halves of a run are the whole run.
+//! A run in two halves has the result of the whole run.
 
 use super::{bits, run_of, text};
 use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::Corpus;
 use unrolled::train::{Progress, Training};
-use unrolled::{Cell, InputKind, Mode, OptimizerKind, Reset, Schedule, Settings, Windows};
+use unrolled::{
+    Cell, DataSettings, InputKind, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Reset, RunSettings,
+    Schedule, ScheduleSettings, Settings, Windows,
+};
 
 const HALF: u64 = 7;
 
 fn settings(windows: Windows, cell: Cell, optimizer: OptimizerKind) -> Settings {
-    let model = Settings { cell, windows, optimizer, ..Settings::default() };
+    let model = Settings {
+        model: ModelSettings { cell, ..ModelSettings::default() },
+        optimizer: OptimizerSettings { kind: optimizer, ..OptimizerSettings::default() },
+        run: RunSettings { windows, ..RunSettings::default() },
+        ..Settings::default()
+    };
     let run = run_of(&model, 0.0);
-    let sizes = Settings { hidden: 20, batch: 3, steps: 8, max_steps: Some(2 * HALF), ..run };
-    // A schedule that moves, and evaluations that do not fall on the half.
-    Settings { schedule: Schedule::Cosine, warmup_steps: 3, eval_every: Some(4), val_fraction: 0.2, ..sizes }
+    let sizes = Settings {
+        model: ModelSettings { hidden: 20, ..run.model },
+        run: RunSettings { batch: 3, steps: 8, max_steps: Some(2 * HALF), ..run.run },
+        ..run
+    };
+    // A schedule that changes the learning rate, and no evaluation at the half.
+    Settings {
+        schedule: ScheduleSettings { kind: Schedule::Cosine, warmup_steps: 3, ..sizes.schedule },
+        data: DataSettings { val_fraction: 0.2, ..sizes.data },
+        run: RunSettings { eval_every: Some(4), ..sizes.run },
+        ..sizes
+    }
 }
 
-/// Streams have five windows an epoch here, so that the half lies within the second.
+/// Streams have five windows per epoch, so the half is within the second epoch.
 fn corpus() -> Corpus {
     text(156)
 }
@@ -25,7 +42,7 @@ fn steps(training: &mut Training, count: u64) {
     (0..count).for_each(|_| _ = training.step().unwrap());
 }
 
-/// Everything but the clock.
+/// The progress without times.
 fn timeless(progress: &Progress) -> Progress {
     let mut progress = Progress { seconds: 0.0, seconds_at_record: 0.0, ..progress.clone() };
     for record in &mut progress.history {
@@ -46,7 +63,12 @@ fn assert_same(found: &Checkpoint, expected: &Checkpoint, what: &str) {
 }
 
 fn assert_halves_make_a_whole(settings: &Settings) {
-    let what = format!("{} {} {}", settings.windows.name(), settings.cell.name(), settings.optimizer.name());
+    let what = format!(
+        "{} {} {}",
+        settings.run.windows.name(),
+        settings.model.cell.name(),
+        settings.optimizer.kind.name()
+    );
     let mut whole = Training::new(corpus(), settings.clone(), Some(1)).unwrap();
     steps(&mut whole, 2 * HALF);
     assert!(whole.is_done());
@@ -58,7 +80,8 @@ fn assert_halves_make_a_whole(settings: &Settings) {
     for mode in [Mode::Static, Mode::Dynamic] {
         let stored = Checkpoint::load(&path).unwrap();
         assert_eq!(stored, first.checkpoint(), "{what}");
-        let settings = Settings { mode, ..stored.settings.clone() };
+        let settings =
+            Settings { run: RunSettings { mode, ..stored.settings.run.clone() }, ..stored.settings.clone() };
         let mut second = Training::resume(corpus(), stored, settings, Some(1)).unwrap();
         steps(&mut second, HALF);
         assert!(second.is_done());
@@ -67,7 +90,7 @@ fn assert_halves_make_a_whole(settings: &Settings) {
 }
 
 #[test]
-fn with_every_optimizer_within_an_epoch() {
+fn resumes_with_every_optimizer_within_an_epoch() {
     for (optimizer, momentum) in [
         (OptimizerKind::Adam, 0.0),
         (OptimizerKind::Adagrad, 0.0),
@@ -77,38 +100,44 @@ fn with_every_optimizer_within_an_epoch() {
         (OptimizerKind::Sgd, 0.9),
     ] {
         let settings = settings(Windows::Stream, Cell::Lstm, optimizer);
-        assert_halves_make_a_whole(&Settings { momentum, learning_rate: 0.05, ..settings });
+        assert_halves_make_a_whole(&Settings {
+            optimizer: OptimizerSettings { momentum, ..settings.optimizer },
+            schedule: ScheduleSettings { learning_rate: 0.05, ..settings.schedule },
+            ..settings
+        });
     }
 }
 
 #[test]
-fn with_every_kind_of_window_and_dropout() {
+fn resumes_with_every_kind_of_window_and_dropout() {
     for windows in [Windows::Stream, Windows::Random, Windows::Sliding] {
         for cell in [Cell::Rnn, Cell::Lstm, Cell::Gru] {
             let settings = settings(windows, cell, OptimizerKind::Adam);
             let reset = Reset::Before;
-            assert_halves_make_a_whole(&Settings { dropout: 0.3, layers: 2, reset, ..settings });
+            assert_halves_make_a_whole(&Settings {
+                model: ModelSettings { dropout: 0.3, layers: 2, reset, ..settings.model },
+                ..settings
+            });
         }
     }
 }
 
 #[test]
-fn with_one_hot_input_and_an_epochs_schedule() {
+fn resumes_with_one_hot_input_and_an_epoch_schedule() {
     let settings = settings(Windows::Stream, Cell::Lstm, OptimizerKind::Rmsprop);
     let schedule = Schedule::EpochDecay;
     assert_halves_make_a_whole(&Settings {
-        input: InputKind::OneHot,
-        schedule,
-        epoch_decay_after: 1,
+        model: ModelSettings { input: InputKind::OneHot, ..settings.model },
+        schedule: ScheduleSettings { kind: schedule, epoch_decay_after: 1, ..settings.schedule },
         ..settings
     });
 }
 
 #[test]
-fn a_constant_rate_may_go_on_longer() {
+fn a_run_with_a_constant_learning_rate_can_be_prolonged() {
     let base = settings(Windows::Stream, Cell::Gru, OptimizerKind::Adam);
-    let long = Settings { schedule: Schedule::Constant, ..base };
-    let short = Settings { max_steps: Some(HALF), ..long.clone() };
+    let long = Settings { schedule: ScheduleSettings { kind: Schedule::Constant, ..base.schedule }, ..base };
+    let short = Settings { run: RunSettings { max_steps: Some(HALF), ..long.run.clone() }, ..long.clone() };
     let mut whole = Training::new(corpus(), long.clone(), Some(1)).unwrap();
     steps(&mut whole, 2 * HALF);
     let mut first = Training::new(corpus(), short, Some(1)).unwrap();
@@ -121,7 +150,7 @@ fn a_constant_rate_may_go_on_longer() {
 }
 
 #[test]
-fn another_text_setting_or_horizon_is_refused() {
+fn another_text_setting_or_number_of_steps_is_an_error() {
     let settings = settings(Windows::Stream, Cell::Gru, OptimizerKind::Adam);
     let first = Training::new(corpus(), settings.clone(), Some(1)).unwrap().checkpoint();
     let refused = |corpus, settings| {
@@ -129,12 +158,19 @@ fn another_text_setting_or_horizon_is_refused() {
     };
     let message = refused(text(157), settings.clone());
     assert!(message.starts_with("cannot resume this run: the text is not the text"), "{message}");
-    let message = refused(corpus(), Settings { learning_rate: 0.1, ..settings.clone() });
+    let message = refused(
+        corpus(),
+        Settings {
+            schedule: ScheduleSettings { learning_rate: 0.1, ..settings.schedule.clone() },
+            ..settings.clone()
+        },
+    );
     assert!(
         message.contains("learning-rate is 0.1, and the run has 0.004; only an extended run may change it"),
         "{message}"
     );
-    let message = refused(corpus(), Settings { max_steps: Some(99), ..settings });
+    let message =
+        refused(corpus(), Settings { run: RunSettings { max_steps: Some(99), ..settings.run }, ..settings });
     assert!(
         message.contains("max-steps is 99, and the run has 14; only an extended run may change it"),
         "{message}"
@@ -142,11 +178,11 @@ fn another_text_setting_or_horizon_is_refused() {
 }
 
 #[test]
-fn streams_without_the_state_they_carry_are_refused() {
+fn streams_without_their_carried_state_are_an_error() {
     let settings = settings(Windows::Stream, Cell::Gru, OptimizerKind::Sgd);
     let mut training = Training::new(corpus(), settings.clone(), Some(1)).unwrap();
     steps(&mut training, HALF);
     let bare = Checkpoint { state: None, ..training.checkpoint() };
     let error = Training::resume(corpus(), bare, settings, Some(1)).unwrap_err().to_string();
-    assert!(error.contains("lacks the state they carry"), "{error}");
+    assert!(error.contains("its checkpoint has no carried state"), "{error}");
 }

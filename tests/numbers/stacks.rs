@@ -1,22 +1,24 @@
-//! Stacks of layers of different kinds under a text: equal bits in every way to run them, exact resumption, gradients.
+//! Language models with layers of different kinds: the same bits in every way to run them, exact
+//! resumes, gradients.
 
+use super::Differentiate;
 use super::bits;
 use unrolled::checkpoint::Checkpoint;
 use unrolled::corpus::{Batch, Corpus};
 use unrolled::exec::{Dynamic, Plan, Stream};
 use unrolled::model::{Model, Parameters};
-use unrolled::rnn::{
-    Bidirectional, Dropout, Highway, Layer, Masks, Merge, Rnn, Variational, Window, check_gradients,
+use unrolled::network::{
+    Bidirectional, Dropout, Highway, Layer, Masks, Merge, Network, Variational, Window, check_gradients,
 };
-use unrolled::train::{Differentiator, Training};
-use unrolled::{InputKind, Mode, Settings, Unit};
+use unrolled::train::Training;
+use unrolled::{InputKind, Mode, ModelSettings, RunSettings, Settings, Unit};
 
 fn dropping(layer: Layer) -> Layer {
     Layer { input_keep_prob: 0.75, output_keep_prob: 0.8, state_keep_prob: 0.7, ..layer }
 }
 
 /// Every wrapper at least once.
-fn stacks() -> Vec<Vec<Layer>> {
+pub fn stacks() -> Vec<Vec<Layer>> {
     let shared = Variational::Shared;
     vec![
         vec![Layer::lstm(17), Layer::gru(9), Layer::rnn(21)],
@@ -42,7 +44,8 @@ fn stacks() -> Vec<Vec<Layer>> {
             Layer { layer_norm: true, ..Layer::lstm(13) },
             Layer { coupled: true, peepholes: true, zoneout: 0.25, zoneout_cell: 0.25, ..Layer::lstm(21) },
         ],
-        // What a step gave is not what the next one starts from: peepholes and clips see the former.
+        // The next step starts from other values than this step's output; peepholes and clips read
+        // the output's.
         vec![Layer {
             peepholes: true,
             zoneout_cell: 0.25,
@@ -62,19 +65,20 @@ fn stacks() -> Vec<Vec<Layer>> {
 fn settings(stack: Vec<Layer>, mode: Mode, input: InputKind) -> Settings {
     let embedding = Some(12);
     Settings {
-        stack,
-        mode,
-        input,
-        embedding,
-        batch: 5,
-        steps: 6,
-        max_steps: Some(7),
-        epochs: 99.0,
+        model: ModelSettings { stack, input, embedding, ..ModelSettings::default() },
+        run: RunSettings {
+            mode,
+            batch: 5,
+            steps: 6,
+            max_steps: Some(7),
+            epochs: 99.0,
+            ..RunSettings::default()
+        },
         ..Settings::default()
     }
 }
 
-/// Of twelve symbols, so that a residual layer may read them one-hot.
+/// A text of twelve symbols, so that a residual layer can read them one-hot.
 fn corpus() -> Corpus {
     let corpus = Corpus::from_text("the cat sat on the map. ".repeat(20), Unit::Char).unwrap();
     assert_eq!(corpus.vocabulary().len(), 12);
@@ -89,7 +93,7 @@ fn finish(mut training: Training) -> Vec<u32> {
 }
 
 #[test]
-fn modes_threads_and_resumption_change_no_bit() {
+fn modes_threads_and_resumes_change_no_bit() {
     for (stack, input) in stacks()
         .into_iter()
         .flat_map(|stack| [(stack.clone(), InputKind::OneHot), (stack, InputKind::Embedding)])
@@ -117,58 +121,58 @@ fn modes_threads_and_resumption_change_no_bit() {
 fn streams_plans_and_pieces_give_the_same_logits() {
     for stack in stacks() {
         for input in [InputKind::OneHot, InputKind::Embedding] {
-            let model = Model::new(&settings(stack.clone(), Mode::Static, input), 12).unwrap();
+            let model = Model::new(&settings(stack.clone(), Mode::Static, input).model, 12, 1).unwrap();
             let ids: Vec<u32> = (0..10).map(|i| i * 5 % 12).collect();
             let (mut logits, mut pieces) = (vec![0.0; 10 * 12], vec![0.0; 10 * 12]);
-            Plan::new(&model, 10, 1, Some(1)).unwrap().forward(&ids, &mut logits);
-            let mut dynamic = Dynamic::new(&model, Some(1)).unwrap();
+            Plan::new(model.clone(), 10, 1, Some(1)).unwrap().forward(&ids, &mut logits).unwrap();
+            let mut dynamic = Dynamic::new(model.clone(), Some(1)).unwrap();
             for part in [0..3, 3..4, 4..10] {
-                dynamic.forward(&ids[part.clone()], 1, &mut pieces[part.start * 12..part.end * 12]);
+                dynamic.forward(&ids[part.clone()], 1, &mut pieces[part.start * 12..part.end * 12]).unwrap();
             }
             assert_eq!(bits(&pieces), bits(&logits));
-            let mut stream = Stream::new(&model).unwrap();
+            let mut stream = Stream::new(model.clone()).unwrap();
             for (id, expected) in ids.iter().zip(logits.chunks(12)) {
-                assert_eq!(bits(stream.step(*id)), bits(expected));
+                assert_eq!(bits(stream.step(id).unwrap()), bits(expected));
             }
         }
     }
 }
 
 #[test]
-fn rows_that_end_early_are_as_each_alone() {
+fn rows_that_end_early_are_as_alone() {
     for stack in stacks() {
-        let model = Model::new(&settings(stack, Mode::Static, InputKind::Embedding), 12).unwrap();
+        let model = Model::new(&settings(stack, Mode::Static, InputKind::Embedding).model, 12, 1).unwrap();
         let lengths = [4, 0, 6, 1];
         let ids: Vec<u32> = (0..24).map(|i| i * 7 % 12).collect();
         let mut logits = vec![f32::NAN; 24 * 12];
-        let mut dynamic = Dynamic::new(&model, Some(2)).unwrap();
-        dynamic.forward_ragged(&ids, &lengths, &mut logits);
+        let mut dynamic = Dynamic::new(model.clone(), Some(2)).unwrap();
+        dynamic.forward_ragged(&ids, &lengths, &mut logits).unwrap();
         for (row, length) in lengths.into_iter().enumerate().filter(|(_, length)| *length > 0) {
             let own: Vec<u32> = ids.iter().skip(row).step_by(4).take(length).copied().collect();
             let mut expected = vec![0.0; length * 12];
-            Dynamic::new(&model, Some(1)).unwrap().forward(&own, 1, &mut expected);
+            Dynamic::new(model.clone(), Some(1)).unwrap().forward(&own, 1, &mut expected).unwrap();
             for (step, expected) in expected.chunks(12).enumerate() {
                 assert_eq!(bits(&logits[(step * 4 + row) * 12..][..12]), bits(expected), "row {row}");
             }
         }
         let batch = Batch { steps: 6, rows: 4, targets: ids.clone(), inputs: ids, fresh: true };
-        let mut one = Differentiator::new(model.clone(), Some(1)).unwrap();
-        let mut three = Differentiator::new(model, Some(3)).unwrap();
+        let mut one = Network::new(model.clone(), Some(1)).unwrap();
+        let mut three = Network::new(model, Some(3)).unwrap();
         let losses = [&mut one, &mut three].map(|d| d.run(&batch, Some(&lengths), None).unwrap());
         assert_eq!(losses[0].to_bits(), losses[1].to_bits());
         assert_eq!(bits(&one.gradient().values), bits(&three.gradient().values));
     }
 }
 
-/// The loss of a window by central differences in f32, extrapolated: within 2e-3 of the gradient's norm. Dropout draws the same
-/// masks each time.
+/// Compares the gradient with extrapolated central differences of the loss in f32, which are within
+/// 2e-3 of its norm. Dropout draws the same masks each time.
 #[test]
-fn gradients_of_embeddings_heads_and_layers_are_those_of_differences() {
+fn gradients_of_embeddings_heads_and_layers_match_differences() {
     for (stack, input) in both_inputs(stacks()) {
         for dropout in [None, Some(Dropout { probability: 0.0, seed: 3, step: 5 })] {
-            let model = Model::new(&settings(stack.clone(), Mode::Static, input), 12).unwrap();
+            let model = Model::new(&settings(stack.clone(), Mode::Static, input).model, 12, 1).unwrap();
             let (_, gradient) = differentiate(&model, dropout);
-            // Along the gradient itself, tensor by tensor: the derivative is its norm.
+            // The derivative along the gradient of one tensor is its norm.
             for (entry, values) in gradient.iter().filter(|(entry, _)| !is_constant(&stack, &entry.name)) {
                 let norm = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
                 assert!(norm > 0.0, "{} has no gradient", entry.name);
@@ -195,18 +199,18 @@ fn both_inputs(stacks: Vec<Vec<Layer>>) -> impl Iterator<Item = (Vec<Layer>, Inp
     stacks.into_iter().flat_map(both)
 }
 
-/// The biases of a normalised layer.
+/// Returns whether a tensor is a bias of a layer with layer normalization.
 fn is_constant(stack: &[Layer], name: &str) -> bool {
     let normed = |l: usize| stack[l].layer_norm && name.ends_with(&format!("_l{l}"));
     name.starts_with("rnn.bias_") && (0..stack.len()).any(normed)
 }
 
-/// Loss and gradient of a window of twelve symbols.
+/// Returns loss and gradient of a window of twelve symbols.
 fn differentiate(model: &Model, dropout: Option<Dropout>) -> (f64, Parameters) {
     let ids: Vec<u32> = (0..15).map(|i| i * 7 % 12).collect();
     let targets: Vec<u32> = (0..15).map(|i| i * 5 % 12).collect();
     let batch = Batch { steps: 5, rows: 3, inputs: ids, targets, fresh: true };
-    let mut differentiator = Differentiator::new(model.clone(), Some(1)).unwrap();
+    let mut differentiator = Network::new(model.clone(), Some(1)).unwrap();
     let loss = match dropout {
         None => differentiator.run(&batch, None, None),
         Some(dropout) => differentiator.run_with_dropout(&batch, None, None, dropout),
@@ -214,18 +218,18 @@ fn differentiate(model: &Model, dropout: Option<Dropout>) -> (f64, Parameters) {
     (loss.unwrap(), differentiator.gradient().clone())
 }
 
-/// One mask for all symbols is put on the table of their rows; the vectors of a stack by itself are masked one by one.
+/// One mask for all symbols is applied to the input table. A stack on vectors masks each vector.
 #[test]
 fn a_masked_table_gives_the_loss_of_masked_vectors() {
     for input in [InputKind::OneHot, InputKind::Embedding] {
         let layer = Layer { input_keep_prob: 0.5, variational: Variational::Shared, ..Layer::gru(8) };
-        let model = Model::new(&settings(vec![layer.clone()], Mode::Static, input), 12).unwrap();
+        let model = Model::new(&settings(vec![layer.clone()], Mode::Static, input).model, 12, 1).unwrap();
         let dropout = Dropout { probability: 0.0, seed: 3, step: 5 };
         let (loss, _) = differentiate(&model, Some(dropout));
         let plain = differentiate(&model, None).0;
         assert!((loss - plain).abs() > 1e-4, "nothing was dropped: {loss}, {plain}");
         let get = |name: &str| model.parameters().get(name).unwrap();
-        let stack = Model::of_stack(&[layer], 12, &Settings::default()).unwrap();
+        let stack = Model::of_stack(&[layer], 12, &ModelSettings::default(), 1).unwrap();
         let mut parameters = stack.parameters().clone();
         for name in ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(|name| format!("rnn.{name}_l0")) {
             parameters.get_mut(&name).unwrap().copy_from_slice(get(&name));
@@ -238,7 +242,7 @@ fn a_masked_table_gives_the_loss_of_masked_vectors() {
         let inputs: Vec<f32> = (0..15).flat_map(|i| vector(i * 7 % 12)).collect();
         let mut outputs = vec![0.0; 15 * 8];
         let window = Window { dropout: Some(dropout), ..Window::new(5, 3, &inputs) };
-        Rnn::new(stack, Some(1)).unwrap().forward(&window, &mut outputs).unwrap();
+        Network::new(stack, Some(1)).unwrap().forward(&window, &mut outputs).unwrap();
         let nats = |(i, output): (usize, &[f32])| {
             let rows = get("head.weight").chunks(8).zip(get("head.bias"));
             let logit = |(row, bias): (&[f32], &f32)| {
@@ -279,7 +283,7 @@ fn every_layer_passes_the_gradient_checker() {
 }
 
 #[test]
-fn options_that_cannot_work_are_named_when_the_model_is_made() {
+fn an_invalid_option_is_an_error_when_the_model_is_made() {
     type Change = fn(&mut Layer);
     let changes: &[(&str, Change)] = &[
         ("hidden = 0", |l| l.hidden = 0),
@@ -303,42 +307,43 @@ fn options_that_cannot_work_are_named_when_the_model_is_made() {
     for (expected, change) in changes {
         let mut layer = Layer::lstm(8);
         change(&mut layer);
-        let text = Model::of_stack(&[layer], 3, &Settings::default()).unwrap_err().to_string();
-        assert!(text.starts_with(&format!("{expected} cannot work: ")), "{expected}: {text}");
+        let text = Model::of_stack(&[layer], 3, &ModelSettings::default(), 1).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("{expected} is invalid: ")), "{expected}: {text}");
     }
 }
 
 #[test]
-fn a_window_goes_backward_once_and_what_does_not_fit_is_refused() {
+fn a_window_goes_backward_once_and_wrong_shapes_are_errors() {
     let stack = [Layer::lstm(5)];
-    let network = || Rnn::new(Model::of_stack(&stack, 4, &Settings::default()).unwrap(), Some(1)).unwrap();
+    let network =
+        || Network::new(Model::of_stack(&stack, 4, &ModelSettings::default(), 1).unwrap(), Some(1)).unwrap();
     let inputs = [0.5; 2 * 3 * 4];
     let window = Window::new(2, 3, &inputs);
     let mut outputs = [0.0; 2 * 3 * 5];
     let mut rnn = network();
     rnn.forward(&window, &mut outputs).unwrap();
     rnn.backward(&outputs, None).unwrap();
-    // The deltas stand where the gates stood: going back again would give other numbers, silently.
+    // The deltas have replaced the gates, so a second backward pass would give wrong numbers.
     let message = rnn.backward(&outputs, None).unwrap_err().to_string();
     assert!(message.ends_with("one that went forward, and not backward yet"), "{message}");
     for probability in [1.0, f32::NAN, -0.1] {
         let dropout = Some(Dropout { probability, seed: 1, step: 1 });
         let message = network().forward(&Window { dropout, ..window }, &mut outputs).unwrap_err().to_string();
-        assert!(message.starts_with(&format!("dropout = {probability} cannot work")), "{message}");
+        assert!(message.starts_with(&format!("dropout = {probability} is invalid")), "{message}");
     }
-    let told = |lengths: [usize; 2], rows| {
+    let reason = |lengths: [usize; 2], rows| {
         let steps = lengths.map(|length| vec![0.0; length]);
-        network().forward_list(&steps, &Window::new(0, rows, &[])).unwrap_err().to_string()
+        network().forward_list(&steps, &Window::new(0, rows, &[0.0; 0])).unwrap_err().to_string()
     };
-    assert!(told([12, 11], 3).contains("found 11 inputs in step 1, expected 3 rows x 4 of them"));
-    assert!(told([12, 12], usize::MAX).contains("found 12 inputs in step 0"));
+    assert!(reason([12, 11], 3).contains("found 11 inputs in step 1, expected 3 rows x 4 of them"));
+    assert!(reason([12, 12], usize::MAX).contains("found 12 inputs in step 0"));
 }
 
 #[test]
-fn two_directions_draw_masks_of_their_own() {
-    let model = || Model::of_stack(&[Layer::gru(6)], 4, &Settings::default()).unwrap();
+fn two_directions_draw_different_masks() {
+    let model = || Model::of_stack(&[Layer::gru(6)], 4, &ModelSettings::default(), 1).unwrap();
     let mut both = Bidirectional::new(model(), model(), Merge::Concatenate, Some(1)).unwrap();
-    // One step reads the same in both directions: what differs is what was dropped.
+    // With one step both directions read the same input, so only the masks differ.
     let inputs = [0.5; 8 * 4];
     let dropout = Some(Dropout { probability: 0.5, seed: 1, step: 1 });
     let mut outputs = [0.0; 8 * 12];
@@ -353,15 +358,15 @@ fn two_directions_draw_masks_of_their_own() {
 }
 
 #[test]
-fn a_layers_own_seed_draws_its_masks_whatever_the_runs() {
+fn a_layer_with_its_own_seed_ignores_the_seed_of_the_run() {
     let inputs = [0.5; 6 * 3 * 4];
     let outputs = |own: Option<u64>, variational, seed, step| {
         let layer = Layer { dropout_seed: own, variational, ..dropping(Layer::lstm(6)) };
-        let model = Model::of_stack(&[layer], 4, &Settings::default()).unwrap();
+        let model = Model::of_stack(&[layer], 4, &ModelSettings::default(), 1).unwrap();
         let window =
             Window { dropout: Some(Dropout { probability: 0.0, seed, step }), ..Window::new(6, 3, &inputs) };
         let mut outputs = vec![0.0; 6 * 3 * 6];
-        Rnn::new(model, Some(1)).unwrap().forward(&window, &mut outputs).unwrap();
+        Network::new(model, Some(1)).unwrap().forward(&window, &mut outputs).unwrap();
         bits(&outputs)
     };
     for variational in [Variational::Off, Variational::Shared, Variational::PerRow] {

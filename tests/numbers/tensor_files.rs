@@ -1,12 +1,13 @@
-//! Tensors of foreign files: none is left out without a word, and other types of numbers are read exactly.
+//! Files of other programs: every unused tensor is an error, and other number types are read
+//! exactly.
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use std::path::Path;
-use unrolled::checkpoint::{TensorFile, TensorInfo};
+use unrolled::checkpoint::{TensorFile, TensorInfo, TensorType};
 use unrolled::fixed::{Linear, Lstm, Stage as _};
 use unrolled::model::{Model, ModelConfig};
-use unrolled::rnn::{Bidirectional, Merge, Rnn, Window};
-use unrolled::{Bias, Layer, Settings};
+use unrolled::network::{Bidirectional, Merge, Network, Window};
+use unrolled::{Bias, Layer, ModelSettings, Settings};
 
 /// Names, shapes and values.
 type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
@@ -20,7 +21,8 @@ fn file(tensors: &Tensors) -> TensorFile {
     TensorFile::from_bytes(serialize(views, None).unwrap(), Path::new("net.safetensors")).unwrap()
 }
 
-/// The weights of a stack under PyTorch's names, with `module` for `rnn` and `suffix` behind.
+/// The weights of a stack under PyTorch's names, with `module` instead of `rnn` and `suffix` at the
+/// end.
 fn tensors(model: &Model, module: &str, suffix: &str) -> Tensors {
     let named = |(entry, values): (&unrolled::model::Entry, &[f32])| {
         let name = entry.name.strip_prefix("rnn.").unwrap();
@@ -30,7 +32,7 @@ fn tensors(model: &Model, module: &str, suffix: &str) -> Tensors {
 }
 
 fn model(stack: &[Layer], inputs: usize, seed: u64) -> Model {
-    Model::of_stack(stack, inputs, &Settings { seed, ..Settings::default() }).unwrap()
+    Model::of_stack(stack, inputs, &ModelSettings::default(), seed).unwrap()
 }
 
 fn two_layers() -> Tensors {
@@ -45,7 +47,7 @@ fn names(tensors: &[&TensorInfo]) -> Vec<String> {
 }
 
 #[test]
-fn a_file_lists_its_tensors_and_those_not_used() {
+fn a_file_lists_its_tensors_and_the_unused_ones() {
     let file = file(&two_layers());
     let head = file.find("head.weight").unwrap();
     assert_eq!((head.to_string(), file.tensors().len()), ("head.weight F32 [2, 6]".to_owned(), 10));
@@ -58,11 +60,11 @@ fn a_file_lists_its_tensors_and_those_not_used() {
     assert_eq!(names(&file.unused()), ["head.bias", "head.weight"]);
     assert_eq!(clone.unused().len(), 9);
     let text = file.finish().unwrap_err().to_string();
+    assert!(text.starts_with("net.safetensors: these tensors have no place in the model"), "{text}");
     assert!(
-        text.starts_with("net.safetensors: these tensors have no place in the program's model"),
+        text.contains("in the model: head.bias F32 [2], head.weight F32 [2, 6]; add their layers"),
         "{text}"
     );
-    assert!(text.contains("left out: head.bias F32 [2], head.weight F32 [2, 6]; give the model"), "{text}");
     file.ignore("head.bias").unwrap();
     let _: Linear<6, 2> = clone.linear("head").unwrap();
     file.floats("head.weight", &[2, 6]).unwrap();
@@ -72,11 +74,11 @@ fn a_file_lists_its_tensors_and_those_not_used() {
 }
 
 #[test]
-fn a_cell_of_one_layer_refuses_a_file_of_two() {
+fn a_cell_of_one_layer_from_a_file_of_two_is_an_error() {
     let file = file(&two_layers());
     let text = file.cell("rnn", 0).map(|_: Lstm<3, 6>| ()).unwrap_err().to_string();
     assert!(
-        text.contains("left out: rnn.bias_hh_l1 F32 [24], rnn.bias_ih_l1")
+        text.contains("in the model: rnn.bias_hh_l1 F32 [24], rnn.bias_ih_l1")
             && text.contains("net.safetensors"),
         "{text}"
     );
@@ -85,13 +87,13 @@ fn a_cell_of_one_layer_refuses_a_file_of_two() {
     let config = ModelConfig::of_stack(&[Layer::lstm(6)], 3, Bias::Double).unwrap();
     let text = file.rnn("rnn", &config).unwrap_err().to_string();
     assert!(text.contains("rnn.weight_ih_l1"), "{text}");
-    // All of them, and one on purpose.
+    // With all layers, and with one layer on purpose.
     let stack = file.stack("rnn", 2).unwrap();
     let (mut first, mut second): (Lstm<3, 6>, Lstm<6, 6>) = (stack.cell(0).unwrap(), stack.cell(1).unwrap());
     let text = stack.cell(2).map(|_: Lstm<6, 6>| ()).unwrap_err().to_string();
     assert_eq!(text, "tensor rnn: found layer 2, expected a layer below 2, as given to TensorFile::stack");
     let config = ModelConfig::of_stack(&[Layer::lstm(6), Layer::lstm(6)], 3, Bias::Double).unwrap();
-    let mut rnn = Rnn::new(file.rnn("rnn", &config).unwrap(), Some(1)).unwrap();
+    let mut rnn = Network::new(file.rnn("rnn", &config).unwrap(), Some(1)).unwrap();
     let (inputs, mut outputs) = ([0.25, -0.5, 1.0], [0.0; 6]);
     rnn.forward(&Window::new(1, 1, &inputs), &mut outputs).unwrap();
     assert_eq!(super::bits(second.step(first.step(&inputs))), super::bits(&outputs));
@@ -106,7 +108,7 @@ fn a_cell_of_one_layer_refuses_a_file_of_two() {
 }
 
 #[test]
-fn whatever_a_module_has_besides_is_refused() {
+fn unused_tensors_of_a_module_are_an_error() {
     let one = tensors(&model(&[Layer::lstm(6)], 3, 1), "rnn.", "");
     let config = ModelConfig::of_stack(&[Layer::lstm(6)], 3, Bias::Double).unwrap();
     for extra in
@@ -120,7 +122,7 @@ fn whatever_a_module_has_besides_is_refused() {
             file.rnn("rnn", &config).unwrap_err().to_string(),
         ];
         assert!(
-            texts.iter().all(|text| text.contains(&format!("left out: rnn.{extra} F32 [1];"))),
+            texts.iter().all(|text| text.contains(&format!("in the model: rnn.{extra} F32 [1];"))),
             "{texts:?}"
         );
     }
@@ -132,7 +134,7 @@ fn whatever_a_module_has_besides_is_refused() {
 }
 
 #[test]
-fn modules_without_biases_have_zeros() {
+fn modules_without_biases_have_zero_biases() {
     let bare = |tensors: Tensors| tensors.into_iter().filter(|(name, ..)| !name.contains("bias")).collect();
     let with_zeros = |tensors: Tensors| -> Tensors {
         let zero = |(name, shape, values): (String, Vec<usize>, Vec<f32>)| match name.contains("bias") {
@@ -167,13 +169,13 @@ fn both_directions_come_from_one_module() {
     assert_eq!((one.parameters(), other.parameters()), (forward.parameters(), backward.parameters()));
     file.finish().unwrap();
     Bidirectional::new(one, other, Merge::Concatenate, Some(1)).unwrap();
-    let vocabulary = ModelConfig::new(&Settings::default(), 7).unwrap();
+    let vocabulary = ModelConfig::new(&ModelSettings::default(), 7).unwrap();
     let text = file.rnn("", &vocabulary).unwrap_err().to_string();
-    assert!(text.contains("vocabulary = 7 cannot work"), "{text}");
+    assert!(text.contains("vocabulary = 7 is invalid"), "{text}");
 }
 
 #[test]
-fn narrow_numbers_are_widened() {
+fn f16_bf16_and_f64_are_read_exactly() {
     let read = |dtype: Dtype, bytes: Vec<u8>| {
         let view = TensorView::new(dtype, vec![3], &bytes).unwrap();
         let bytes = serialize([("x", view)], None).unwrap();
@@ -200,11 +202,74 @@ fn narrow_numbers_are_widened() {
 }
 
 #[test]
-fn the_moments_of_a_checkpoint_are_no_part_of_its_model() {
-    let settings = Settings { hidden: 8, ..super::run_of(&Settings::default(), 0.0) };
+fn the_moments_of_a_checkpoint_are_not_part_of_its_model() {
+    let settings = Settings {
+        model: ModelSettings { hidden: 8, ..super::run_of(&Settings::default(), 0.0).model },
+        ..super::run_of(&Settings::default(), 0.0)
+    };
     let checkpoint =
         unrolled::train::Training::new(super::text(3000), settings, Some(1)).unwrap().checkpoint();
     let file = TensorFile::from_bytes(checkpoint.to_bytes().unwrap(), Path::new("run")).unwrap();
     assert!(file.tensors().len() > file.unused().len());
     assert_eq!(names(&file.unused()).len(), checkpoint.parameters.layout.entries().len());
+}
+
+/// A file with one tensor of each of some types.
+fn typed_file() -> TensorFile {
+    let types = [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64, Dtype::I64, Dtype::BOOL];
+    let bytes = types.map(|dtype| vec![0; 6 * dtype.bitsize() / 8]);
+    let views = types.iter().zip(&bytes).map(|(dtype, bytes)| {
+        (format!("net/of.{dtype}"), TensorView::new(*dtype, vec![2, 3], bytes).unwrap())
+    });
+    TensorFile::from_bytes(serialize(views, None).unwrap(), Path::new("net.safetensors")).unwrap()
+}
+
+#[test]
+fn tensors_are_listed_with_name_type_and_shape() {
+    let file = typed_file();
+    let types = file.tensors().iter().map(|tensor| tensor.dtype.clone()).collect::<Vec<_>>();
+    let other = |name: &str| TensorType::Other(name.to_owned());
+    for dtype in
+        [TensorType::F32, TensorType::F16, TensorType::BF16, TensorType::F64, other("I64"), other("BOOL")]
+    {
+        let index = types.iter().position(|found| *found == dtype).unwrap();
+        let name = format!("net/of.{}", dtype.name());
+        assert_eq!((file.names().nth(index), &*file.tensors()[index].shape), (Some(&*name), &[2, 3][..]));
+        assert_eq!(file.find(&name).unwrap().to_string(), format!("{name} {dtype} [2, 3]"));
+    }
+    for (module, count) in [("", 6), ("net/of", 6), ("net/", 6), ("net", 0), ("net/o", 0)] {
+        assert_eq!(file.tensors_of(module).count(), count, "{module}");
+    }
+}
+
+#[test]
+fn other_number_types_are_an_error() {
+    let file = typed_file();
+    for name in ["F32", "F16", "BF16", "F64"] {
+        assert_eq!(file.floats(&format!("net/of.{name}"), &[2, 3]).unwrap(), [0.0; 6]);
+    }
+    for name in ["I64", "BOOL"] {
+        let reason = file.floats(&format!("net/of.{name}"), &[2, 3]).unwrap_err().to_string();
+        let expected = format!(
+            "net.safetensors: tensor net/of.{name}: found {name} [2, 3], expected F32 [2, 3] (in Python: "
+        );
+        assert!(reason.starts_with(&expected), "{reason}");
+    }
+    assert_eq!(file.unused().len(), 2);
+}
+
+#[test]
+fn a_matrix_has_the_shape_of_its_tensor() {
+    let values: Vec<f32> = (0..6u8).map(f32::from).collect();
+    let file = file(&vec![
+        ("model.embed.weight".to_owned(), vec![2, 3], values.clone()),
+        ("model.embed.bias".to_owned(), vec![6], values.clone()),
+    ]);
+    let embedding = file.embedding("model.embed").unwrap();
+    assert_eq!((embedding.rows, embedding.columns, &embedding.values), (2, 3, &values));
+    assert_eq!(embedding.row(1), &values[3..]);
+    assert_eq!(file.matrix("model.embed.weight").unwrap(), embedding);
+    let reason = |name: &str| file.matrix(name).unwrap_err().to_string();
+    assert!(reason("model.embed.bias").contains("found F32 [6], expected a matrix"));
+    assert!(reason("embed.weight").contains("tensor embed.weight: found nothing, expected a matrix"));
 }

@@ -1,42 +1,48 @@
-//! Threads: numbers that cannot work, and pools that models share.
+//! Threads: invalid numbers, and pools that models share.
 
-use super::{batch, model, run_of, text};
-use unrolled::Settings;
+use super::{batch, gradients, model, run_of, text};
 use unrolled::exec::{Dynamic, Plan};
 use unrolled::model::Model;
+use unrolled::network::{Layer, Network, Window};
 use unrolled::optim::Optimizer;
-use unrolled::rnn::{Layer, Rnn, Window};
-use unrolled::train::{Training, evaluate, gradients};
+use unrolled::train::{Training, evaluate};
+use unrolled::{ModelSettings, Settings};
 
 #[test]
-fn zero_and_absurd_numbers_are_refused_everywhere() {
-    let settings = Settings { hidden: 5, ..run_of(&Settings::default(), 0.0) };
+fn zero_and_absurd_thread_counts_are_errors() {
+    let settings = Settings {
+        model: ModelSettings { hidden: 5, ..run_of(&Settings::default(), 0.0).model },
+        ..run_of(&Settings::default(), 0.0)
+    };
     let (model, batch) = (model(&settings, 40), batch(2, 3, 40));
     for count in [0, 1025, usize::MAX] {
         let threads = Some(count);
         let errors = [
-            Plan::new(&model, 2, 3, threads).err(),
-            Dynamic::new(&model, threads).err(),
+            Plan::new(model.clone(), 2, 3, threads).err(),
+            Dynamic::new(model.clone(), threads).err(),
             Training::new(text(2000), settings.clone(), threads).err(),
-            gradients(&model, &batch, None, threads).err(),
-            Optimizer::new(&settings, 9, threads).err(),
-            evaluate(&model, &text(2000), 0..100, 3, threads).err(),
+            gradients(model.clone(), &batch, None, threads).err(),
+            Optimizer::new(&settings.optimizer, 9, threads).err(),
+            evaluate(model.clone(), &text(2000), 0..100, 3, threads).err(),
         ];
         for error in errors {
             let message = error.expect("refused").to_string();
-            let expected = format!("threads = {count} cannot work: a number of threads from 1 to 1024");
+            let expected = format!("threads = {count} is invalid: give a number from 1 to 1024");
             assert_eq!(message, expected);
         }
     }
     assert_eq!(Training::new(text(2000), settings, Some(3)).unwrap().threads(), 3);
 }
 
-fn rnn(hidden: usize, threads: usize) -> Rnn {
-    Rnn::new(Model::of_stack(&[Layer::lstm(hidden)], 8, &Settings::default()).unwrap(), Some(threads))
-        .unwrap()
+fn rnn(hidden: usize, threads: usize) -> Network {
+    Network::new(
+        Model::of_stack(&[Layer::lstm(hidden)], 8, &ModelSettings::default(), 1).unwrap(),
+        Some(threads),
+    )
+    .unwrap()
 }
 
-/// Other tests of this process start a few threads meanwhile.
+/// Other tests of this process start a few threads at the same time.
 #[cfg(target_os = "linux")]
 #[test]
 fn three_hundred_models_share_their_threads() {
@@ -46,12 +52,12 @@ fn three_hundred_models_share_their_threads() {
         line.trim().parse::<usize>().unwrap()
     };
     let before = count();
-    let models: Vec<Rnn> = (0..300).map(|_| rnn(4, 2)).collect();
+    let models: Vec<Network> = (0..300).map(|_| rnn(4, 2)).collect();
     assert!(count() < before + 100, "{before} threads before, {} now", count());
     drop(models);
 }
 
-/// Windows that are large enough to be divided, of many models at once, give the bits that one thread gives.
+/// Many models at once, with windows that threads divide, give the bits of one thread.
 #[test]
 fn models_of_several_threads_run_on_one_pool() {
     let (steps, rows, hidden) = (12, 24, 40);

@@ -1,13 +1,21 @@
-//! The layers of a model from the shapes of its tensors.
+//! Finds the settings that the tensors of a file fit.
 
-use super::TensorFile;
+use super::{
+    super::{
+        layer_shapes,
+        member_names::{MemberNames, omitted_together},
+        tensor_file::TensorFile,
+    },
+    failure::failed,
+    weights::explained,
+};
 use crate::{
-    Activation, Cell, ForgetBiasAt, InputKind, Layer, Reset, Settings,
+    Activation, Cell, ForgetBiasAt, InputKind, Layer, ModelSettings, Reset, Result, Settings,
     model::{Entry, Layout},
-    rnn::twin,
 };
 
-/// The prefix of the model's tensor names, before `rnn.weight_ih_l0`: an outer module, or nothing.
+/// Finds the prefix of the model's tensor names, before `rnn.weight_ih_l0`: an outer module, or
+/// nothing.
 pub(super) fn prefix(file: &TensorFile) -> String {
     const FIRST: &str = "rnn.weight_ih_l0";
     if file.find(FIRST).is_some() {
@@ -15,108 +23,85 @@ pub(super) fn prefix(file: &TensorFile) -> String {
     }
     let around =
         |name: &str| name.strip_suffix(FIRST).filter(|prefix| prefix.ends_with('.')).map(str::to_owned);
-    let names = file.tensors().iter().map(|tensor| tensor.name.as_str());
-    let mut found = names.filter(|name| !name.starts_with("optimizer.")).filter_map(around);
+    let mut found = file.names().filter(|name| !name.starts_with("optimizer.")).filter_map(around);
     match (found.next(), found.next()) {
         (Some(prefix), None) => prefix,
         _ => String::new(),
     }
 }
 
-/// Whether the file has the tensors of a layout, and none of the model besides.
-pub(super) fn fit(file: &TensorFile, prefix: &str, layout: &Layout) -> bool {
-    let has = |entry: &Entry| match file.find(&format!("{prefix}{}", entry.name)) {
+/// Returns whether the file has the tensors of a layout, and no other tensor of its members.
+pub(super) fn fit(file: &TensorFile, names: &MemberNames, layout: &Layout) -> bool {
+    let has = |entry: &Entry| match file.find(&names.in_file(&entry.name)) {
         Some(tensor) => tensor.shape == entry.shape,
-        None => twin(&entry.name).is_some() || entry.name == "head.bias",
+        None => omitted_together(&entry.name).is_some(),
     };
-    let of_model = |name: &str| ["embedding.", "rnn.", "head."].iter().any(|member| name.starts_with(member));
-    let mut names = file.unread().filter_map(|tensor| tensor.name.strip_prefix(prefix));
-    layout.entries().iter().all(has) && names.all(|name| !of_model(name) || layout.find(name).is_some())
+    let known: Vec<String> = layout.entries().iter().map(|entry| names.in_file(&entry.name)).collect();
+    let members = [&names.embedding, &names.rnn, &names.head];
+    let of_model = |name: &str| members.iter().any(|member| name.starts_with(member.as_str()));
+    let mut unread = file.unread().map(|tensor| &tensor.name);
+    layout.entries().iter().all(has) && unread.all(|name| !of_model(name) || known.contains(name))
 }
 
-/// The settings of `like` with the layers that the file's shapes tell; what they leave open is `chosen`.
+/// Returns the settings of `like` with the layers that the file's shapes tell. `chosen` are the
+/// options that no shape tells.
 pub(super) fn infer(
     file: &TensorFile,
-    prefix: &str,
+    names: &MemberNames,
     like: &Settings,
     chosen: (Option<Activation>, Option<Reset>),
-) -> Result<Settings, String> {
-    let embedding = file.find(&format!("{prefix}embedding.weight")).map(|tensor| tensor.shape.as_slice());
+) -> Result<Settings> {
+    let embedding = file.find(&format!("{}weight", names.embedding)).map(|tensor| tensor.shape.as_slice());
     let input = if embedding.is_some() { InputKind::Embedding } else { InputKind::OneHot };
     let embedding = embedding.and_then(|shape| shape.get(1).copied());
-    let count =
-        (0..).take_while(|layer| file.find(&format!("{prefix}rnn.weight_ih_l{layer}")).is_some()).count();
-    if count == 0 {
-        return Err("it has no tensor rnn.weight_ih_l0; the members of the module must be called embedding, rnn and head, \
-                    and its tensors as PyTorch calls them"
-            .to_owned());
+    let mut stack = layer_shapes::layers(file, &names.rnn).map_err(|error| explained(file, error))?;
+    if stack.is_empty() {
+        let reason = "it has no tensor rnn.weight_ih_l0; the members of the module must be called embedding, rnn and head, \
+                      and its tensors as in PyTorch";
+        return Err(failed(file.path(), reason));
     }
-    let stack: Vec<Layer> =
-        (0..count).map(|number| layer(file, prefix, number, like, chosen)).collect::<Result<_, _>>()?;
+    for (number, layer) in stack.iter_mut().enumerate() {
+        choose(layer, number, like, chosen).map_err(|reason| failed(file.path(), reason))?;
+    }
     let flat = stack.iter().all(|layer| *layer == stack[0]) && stack[0].projection.is_none();
     let Layer { cell, hidden, activation, reset, .. } = stack[0];
-    Ok(Settings {
+    let model = ModelSettings {
         cell,
         hidden,
         activation,
         reset,
-        layers: count,
+        layers: stack.len(),
         forget_bias_at: ForgetBiasAt::Initial,
         stack: if flat { Vec::new() } else { stack },
         input,
         embedding,
-        ..like.clone()
-    })
+        ..like.model.clone()
+    };
+    Ok(Settings { model, ..like.clone() })
 }
 
-fn layer(
-    file: &TensorFile,
-    prefix: &str,
+/// Sets the options of a layer that no shape tells: those chosen, or else those of the same layer
+/// of `like`.
+fn choose(
+    layer: &mut Layer,
     number: usize,
     like: &Settings,
     (activation, reset): (Option<Activation>, Option<Reset>),
-) -> Result<Layer, String> {
-    let shape = |name: &str| matrix(file, prefix, &format!("rnn.{name}_l{number}"));
-    let name = format!("rnn.weight_hh_l{number}");
-    let Some([rows, state]) = shape("weight_hh")? else {
-        return Err(format!("tensor {name}: found nothing, expected [gates * hidden, hidden]"));
-    };
-    let projection = shape("weight_hr")?;
-    let hidden = projection.map_or(state, |[_, hidden]| hidden);
-    let gates = rows.checked_div(hidden).filter(|gates| gates * hidden == rows);
-    let known = like.stack().get(number).cloned().filter(|layer| layer.custom.is_none());
-    let as_in_like = |cell: Cell| known.filter(|layer| layer.cell == cell);
-    let plain = match (gates, projection) {
-        (Some(4), _) => Layer { projection: projection.map(|[width, _]| width), ..Layer::lstm(hidden) },
-        (Some(3), None) => {
-            let like = as_in_like(Cell::Gru).map(|layer| layer.reset);
-            Layer { reset: reset.or(like).unwrap_or_default(), ..Layer::gru(hidden) }
+) -> Result<(), String> {
+    let known = like.model.stack().get(number).cloned();
+    let known = known.filter(|known| known.custom.is_none() && known.cell == layer.cell);
+    match layer.cell {
+        Cell::Rnn => {
+            let activation = activation.or(known.map(|known| known.activation));
+            layer.activation = activation.ok_or_else(|| {
+                format!(
+                    "rnn.weight_hh_l{number} belongs to an RNN, and no shape tells its activation; give --activation tanh or relu"
+                )
+            })?;
         }
-        (Some(1), None) => {
-            let like = as_in_like(Cell::Rnn).map(|layer| layer.activation);
-            let activation = activation.or(like).ok_or_else(|| untold(&name))?;
-            Layer { activation, ..Layer::rnn(hidden) }
-        }
-        _ => {
-            return Err(format!(
-                "tensor {name} has the shape [{rows}, {state}], expected 4 (LSTM), 3 (GRU) or 1 (RNN) times {hidden} rows"
-            ));
-        }
-    };
-    Ok(Layer { forget_bias: like.forget_bias, ..plain })
-}
-
-fn untold(name: &str) -> String {
-    format!(
-        "{name} is that of a vanilla RNN, and no shape tells its activation; give --activation tanh or relu"
-    )
-}
-
-/// The shape of a matrix, if the file has it.
-fn matrix(file: &TensorFile, prefix: &str, name: &str) -> Result<Option<[usize; 2]>, String> {
-    let Some(tensor) = file.find(&format!("{prefix}{name}")) else { return Ok(None) };
-    match <[usize; 2]>::try_from(tensor.shape.as_slice()) {
-        Ok(shape) => Ok(Some(shape)),
-        Err(_) => Err(format!("tensor {name}: found {} {:?}, expected a matrix", tensor.dtype, tensor.shape)),
+        Cell::Gru => layer.reset = reset.or(known.map(|known| known.reset)).unwrap_or_default(),
+        Cell::Lstm => {}
     }
+    layer.forget_bias = like.model.forget_bias;
+    Ok(())
 }

@@ -114,7 +114,7 @@ impl Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unrolled::{Settings, corpus::Corpus};
+    use unrolled::{ModelSettings, RunSettings, Settings, corpus::Corpus};
 
     #[test]
     fn points_are_as_far_apart_as_a_run_is_long() {
@@ -130,8 +130,12 @@ mod tests {
         let home = tempfile::tempdir().expect("a temporary folder");
         let here = home.path().join("here");
         let folder = RunFolder::create(Some(&here), "").expect("a folder");
-        let settings = Settings { hidden: 3, batch: 2, steps: 4, max_steps: Some(9), ..Settings::default() };
-        let corpus = Corpus::embedded(settings.unit).expect("a text");
+        let settings = Settings {
+            model: ModelSettings { hidden: 3, ..ModelSettings::default() },
+            run: RunSettings { batch: 2, steps: 4, max_steps: Some(9), ..RunSettings::default() },
+            ..Settings::default()
+        };
+        let corpus = Corpus::embedded(settings.data.unit).expect("a text");
         let training = Training::new(corpus, settings, Some(1)).expect("a run");
         let curve = Curve::new(&folder, &RunOptions::default());
         curve.write_status(&folder, &training, State::Stopped);

@@ -272,7 +272,7 @@ impl Keeper {
     /// Redraws `loss.svg`.
     pub fn write_plot(&self, training: &Training) -> Result<(), Failure> {
         self.folder.write_plot(
-            symbols(training.settings().unit),
+            symbols(training.settings().data.unit),
             self.curve.steps(),
             &training.progress().history,
         )
@@ -303,9 +303,9 @@ impl Keeper {
     /// A text from the model as it stands.
     fn sample(&self, training: &Training) -> Result<Sample, Failure> {
         let (model, vocabulary) = (training.model(), training.vocabulary());
-        let seed = training.settings().seed;
+        let seed = training.settings().run.seed;
         let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, seed };
-        let mut generator = Generator::new(model, vocabulary, sampling, 0)?;
+        let mut generator = Generator::new(model.clone(), vocabulary, sampling, 0)?;
         generator.prompt(opening(training.settings(), vocabulary))?;
         let ids: Vec<u32> = (0..self.sample_length).map(|_| generator.next_id()).collect();
         Ok(Sample { step: training.progress().step, text: vocabulary.decode(&ids) })

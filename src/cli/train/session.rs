@@ -114,7 +114,7 @@ impl Session {
     /// nothing that was done has read the change. Otherwise, the steps since the last look may have.
     fn look(&mut self) -> Result<(), Stop> {
         let every_window =
-            self.keeper.has_few_files(&self.training) && self.training.settings().accumulate == 1;
+            self.keeper.has_few_files(&self.training) && self.training.settings().run.accumulate == 1;
         let stop = if every_window { Stop::Before } else { Stop::After };
         self.keeper.look(&self.training).map_err(stop)
     }
@@ -151,7 +151,7 @@ impl Session {
                 Failure::Stopped { error: Box::new(error), stands: stands("") }
             }
             Failure::Library(error @ (Error::NotFinite { .. } | Error::Diverged { .. })) => {
-                let lower = self.training.settings().learning_rate / 2.0;
+                let lower = self.training.settings().schedule.learning_rate / 2.0;
                 let mut stands = stands(&format!(" --extend --learning-rate {lower:?}"));
                 if self.keeper.folder().best().exists() {
                     let folder = quoted(&self.keeper.folder().path().display().to_string());

@@ -31,7 +31,7 @@ fn every_change_to_a_file_is_told() {
         let message = corpus.unchanged().unwrap_err().to_string();
         let told =
             message.strip_prefix(&format!("{} was ", path.display())).expect("the file is named").to_owned();
-        told.split(" while it was being read: ").next().unwrap().to_owned()
+        told.split(" while it was being read; ").next().unwrap().to_owned()
     };
     assert_eq!(change(|path| fs::remove_file(path).unwrap()), "deleted");
     assert_eq!(change(|path| fs::write(path, "new and short").unwrap()), "cut short");

@@ -100,8 +100,8 @@ fn options_that_contradict_each_other_are_refused() {
     let folder = folder(&[("x", b"text")]);
     let message = |options: Options| options.open(&[folder.path().join("x")]).unwrap_err().to_string();
     let both = Options { separator: "-".into(), document_marker: "|".into(), ..Options::default() };
-    assert!(message(both).starts_with("separator = \"-\" cannot work: the marker ends every document"));
+    assert!(message(both).starts_with("separator = \"-\" is invalid: the marker ends every document"));
     let bytes =
         Options { unit: Unit::Byte, encoding: crate::Encoding::new("utf-16le").ok(), ..Options::default() };
-    assert!(message(bytes).starts_with("encoding = utf-16le cannot work: with unit = byte"));
+    assert!(message(bytes).starts_with("encoding = utf-16le is invalid: with unit = byte"));
 }

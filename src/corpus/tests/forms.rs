@@ -55,11 +55,11 @@ fn a_file_that_is_no_text_is_refused_whatever_is_done_with_invalid_bytes() {
         };
         assert_eq!(
             told("wide"),
-            " is UTF-16 without a byte-order mark, not plain text: pass --encoding utf-16le"
+            " is UTF-16 without a byte-order mark, not plain text; pass --encoding utf-16le"
         );
         assert!(told("zip").starts_with(" is a zip archive (also .docx"));
-        assert_eq!(told("pdf"), " is a PDF document, not plain text: extract its text first: pdftotext");
-        assert!(told("nul").starts_with(" is binary (it has NUL bytes), not plain text: "));
+        assert_eq!(told("pdf"), " is a PDF document, not plain text; extract its text first: pdftotext");
+        assert!(told("nul").starts_with(" is binary (it has NUL bytes), not plain text; "));
     }
     let bytes = Corpus::open(&[folder.path().join("nul")], Unit::Byte, Invalid::Error).unwrap();
     assert_eq!(text(&bytes), "ab\0cd");
@@ -75,7 +75,7 @@ fn a_nul_is_refused_wherever_it_stands_in_a_file_that_is_named() {
     let folder = folder(&[("late", &late), ("plain", b"text")]);
     let path = [folder.path().join("late")];
     let message = Corpus::open(&path, Unit::Char, Invalid::Replace).unwrap_err().to_string();
-    let expected = "late is binary (it has a NUL byte at offset 20000), not plain text: name a text, ";
+    let expected = "late is binary (it has a NUL byte at offset 20000), not plain text; name a text, ";
     assert!(message.contains(expected), "{message}");
     let utf8 = Options { encoding: Some(crate::Encoding::new("utf-8").unwrap()), ..Options::default() };
     let corpus = utf8.open(&path).unwrap();

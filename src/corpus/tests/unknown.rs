@@ -59,7 +59,7 @@ fn a_text_takes_another_vocabulary_that_has_its_symbols() {
     assert_eq!((ids(&larger), larger.vocabulary().len()), (vec![1, 2, 2, 1], 4));
     let told = |vocabulary: &Vocabulary| corpus().with_vocabulary(vocabulary).unwrap_err().to_string();
     assert!(told(&chars("!bc")).starts_with("the text: the symbol 'a' (U+0061) at offset 0"));
-    assert!(told(&Vocabulary::all_bytes()).starts_with("unit = byte cannot work"));
+    assert!(told(&Vocabulary::all_bytes()).starts_with("unit = byte is invalid"));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_text_that_left_symbols_out_keeps_its_vocabulary() {
     assert_eq!(ids(&open(Unknown::Skip)), [0, 1, 0, 1]);
     open(Unknown::Skip).with_vocabulary(&small).unwrap();
     let told = open(Unknown::Skip).with_vocabulary(&large).unwrap_err().to_string();
-    assert!(told.starts_with("unknown = skip cannot work: it was opened with another vocabulary"), "{told}");
+    assert!(told.starts_with("unknown = skip is invalid: it was opened with another vocabulary"), "{told}");
 }
 
 #[test]

@@ -50,11 +50,11 @@ impl Vocabulary {
     pub fn places_in(&self, larger: &Self) -> Result<Vec<usize>> {
         self.check_unit(larger)?;
         let place = |&symbol: &u32| match larger.ids.get(symbol) {
-            UNKNOWN => Err(Error::Setting {
-                name: "vocabulary",
-                found: format!("{} symbols", larger.len()),
-                expected: format!("it lacks the symbol {}; add it", self.named(symbol)),
-            }),
+            UNKNOWN => Err(Error::setting(
+                "vocabulary",
+                format!("{} symbols", larger.len()),
+                format!("it lacks the symbol {}; add it", self.named(symbol)),
+            )),
             id => Ok(id as usize),
         };
         self.symbols.iter().map(place).collect()
@@ -63,14 +63,11 @@ impl Vocabulary {
     pub(in crate::corpus) fn check_unit(&self, other: &Self) -> Result<()> {
         match self.unit == other.unit {
             true => Ok(()),
-            false => Err(Error::Setting {
-                name: "unit",
-                found: other.unit.name().to_owned(),
-                expected: format!(
-                    "the other vocabulary has the unit {}; take the same for both",
-                    self.unit.name()
-                ),
-            }),
+            false => Err(Error::setting(
+                "unit",
+                other.unit.name(),
+                format!("the other vocabulary has the unit {}; take the same for both", self.unit.name()),
+            )),
         }
     }
 
@@ -109,13 +106,9 @@ impl Vocabulary {
             Unit::Byte => &[u32::from(' ')],
         };
         let found = wanted.iter().map(|&symbol| self.ids.get(symbol)).find(|&id| id != UNKNOWN);
-        found.ok_or_else(|| Error::Setting {
-            name: "unknown",
-            found: "replace".to_owned(),
-            expected: "the vocabulary has neither U+FFFD nor a space to put in the place of a symbol that it lacks; \
+        found.ok_or_else(|| Error::setting("unknown", "replace", "the vocabulary has neither U+FFFD nor a space to put in the place of a symbol that it lacks; \
                        take skip, or add one of them to the vocabulary"
-                .to_owned(),
-        })
+                ))
     }
 
     /// A symbol, readable.
@@ -152,7 +145,7 @@ mod tests {
         let told = both.places_in(&small).unwrap_err().to_string();
         assert!(told.contains("it lacks the symbol 'a' (U+0061)"), "{told}");
         let told = small.union(&Vocabulary::all_bytes()).unwrap_err().to_string();
-        assert!(told.starts_with("unit = byte cannot work"), "{told}");
+        assert!(told.starts_with("unit = byte is invalid"), "{told}");
     }
 
     #[test]
@@ -167,7 +160,7 @@ mod tests {
         let marked = chars("ab \u{fffd}");
         assert_eq!(marked.decode(&encode(&marked, Unknown::Replace).unwrap()), "a\u{fffd}b\u{fffd}");
         let told = encode(&chars("ab"), Unknown::Replace).unwrap_err().to_string();
-        assert!(told.starts_with("unknown = replace cannot work: the vocabulary has neither"), "{told}");
+        assert!(told.starts_with("unknown = replace is invalid: the vocabulary has neither"), "{told}");
         assert_eq!(chars("ab").encode_as("ab", Unknown::Replace).unwrap(), [0, 1]);
         let bytes = Vocabulary::of_bytes(*b"ab ").unwrap();
         assert_eq!(bytes.decode(&bytes.encode_as("a\u{e9}", Unknown::Replace).unwrap()), "a  ");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// side by side in each row), outputs [B, P]. A cell must compute each row independently. It is
 /// called with any number of rows, in training, in evaluation and in streams.
 /// `examples/custom_cell.rs` writes TensorFlow's GRU as a custom cell.
-/// [`crate::rnn::check_gradients`] checks a backward pass against numerical derivatives.
+/// [`crate::network::check_gradients`] checks a backward pass against numerical derivatives.
 pub trait RnnCell: Debug + Send + Sync {
     /// Returns the widths of the state's parts: `[H]`, or for example `[H, H]` for a cell with c
     /// and h. There is at least one part, and each width is at least 1.
@@ -182,9 +182,7 @@ impl CustomCell {
 
     /// Checks the cell's sizes and variables, and a step of zeros, for inputs of width `inputs`.
     pub(crate) fn validate(&self, inputs: usize) -> Result<()> {
-        let refuse = |expected: &str| {
-            Err(Error::Setting { name: "custom", found: self.name.clone(), expected: expected.to_owned() })
-        };
+        let refuse = |expected: &str| Err(Error::setting("custom", self.name.clone(), expected));
         let Some(cell) = self.cell() else {
             return refuse("this program has no cell of that name; give it, as for Checkpoint::load_with");
         };

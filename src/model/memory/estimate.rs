@@ -18,7 +18,7 @@
 //! the tensors lie and takes no more than its header. Not counted: the text, which [`Corpus::memory`](crate::corpus::Corpus::memory)
 //! gives, and what stays in mapped files.
 
-use crate::exec::Blocks;
+use crate::exec::LogitBlocks;
 use crate::{Cell, InputKind, Layer, Reset, Settings, model::ModelConfig, optim::moments_of};
 
 /// Bytes of the process itself: code, the allocator, tables of the kernels.
@@ -63,11 +63,11 @@ impl Estimate {
     /// Of training with these settings on V = `vocabulary` symbols.
     pub(crate) fn of_training(settings: &Settings, vocabulary: usize) -> Self {
         let shape = Shape::new(settings, vocabulary);
-        let moments = moments_of(settings).len() as f64;
-        let sums = if settings.accumulate > 1 { 1.0 } else { 0.0 };
+        let moments = moments_of(&settings.optimizer).len() as f64;
+        let sums = if settings.run.accumulate > 1 { 1.0 } else { 0.0 };
         let [forward, backward] = shape.packed();
-        let (steps, rows) = (settings.steps as f64, settings.batch as f64);
-        let drops = settings.stack().iter().any(Layer::drops);
+        let (steps, rows) = (settings.run.steps as f64, settings.run.batch as f64);
+        let drops = settings.model.stack().iter().any(Layer::drops);
         Self {
             arenas: 4.0 * (2.0 + moments + sums) * shape.parameters,
             packed: 4.0 * (forward + backward),
@@ -82,7 +82,7 @@ impl Estimate {
     pub(crate) fn of_evaluation(settings: &Settings, vocabulary: usize, [steps, rows]: [usize; 2]) -> Self {
         let shape = Shape::new(settings, vocabulary);
         Self {
-            arenas: 4.0 * (2.0 + moments_of(settings).len() as f64) * shape.parameters,
+            arenas: 4.0 * (2.0 + moments_of(&settings.optimizer).len() as f64) * shape.parameters,
             packed: 4.0 * shape.packed()[0],
             table: 0.0,
             window: 0.0,
@@ -133,12 +133,12 @@ struct Shape<'a> {
 
 impl<'a> Shape<'a> {
     fn new(settings: &Settings, vocabulary: usize) -> Self {
-        let config = ModelConfig::unchecked(settings, vocabulary);
-        let listed = match settings.stack.is_empty() {
-            true => settings.layers as f64 / config.stack.len().max(1) as f64,
+        let config = ModelConfig::unchecked(&settings.model, vocabulary);
+        let listed = match settings.model.stack.is_empty() {
+            true => settings.model.layers as f64 / config.stack.len().max(1) as f64,
             false => 1.0,
         };
-        let embedding = if settings.input == InputKind::Embedding { config.embedding } else { None };
+        let embedding = if settings.model.input == InputKind::Embedding { config.embedding } else { None };
         Self {
             listed,
             parameters: config.estimated_count() * listed,
@@ -163,7 +163,7 @@ impl<'a> Shape<'a> {
 
     /// Floats of the packed weights: for the forward pass, and beside them for the way back.
     fn packed(&self) -> [f64; 2] {
-        let (out, v) = (self.config.output_width() as f64, self.vocabulary);
+        let (out, v) = (self.config.stack_width() as f64, self.vocabulary);
         let head = [padded(v) * out, padded(out) * v];
         [0, 1].map(|way| self.layers(|layer| layer.packed(self.embedding)[way]) + head[way])
     }
@@ -212,8 +212,8 @@ impl<'a> Shape<'a> {
 
     /// Floats of the head's buffers.
     fn head(&self, tokens: f64, purpose: Purpose) -> f64 {
-        let (row, vector) = (padded(self.vocabulary), padded(self.config.output_width() as f64));
-        match Blocks::default().room(self.vocabulary as usize, tokens as usize) {
+        let (row, vector) = (padded(self.vocabulary), padded(self.config.stack_width() as f64));
+        match LogitBlocks::default().room(self.vocabulary as usize, tokens as usize) {
             0 => tokens * row,
             block => block as f64 * (row + vector * if purpose.keep { 2.0 } else { 1.0 }),
         }

@@ -4,9 +4,9 @@ use crate::on_small_stack;
 use unrolled::corpus::Corpus;
 use unrolled::exec::Stream;
 use unrolled::model::Model;
-use unrolled::rnn::{Rnn, Window};
+use unrolled::network::{Network, Window};
 use unrolled::train::Training;
-use unrolled::{Cell, Layer, Settings, Unit};
+use unrolled::{Cell, Layer, ModelSettings, RunSettings, Settings, Unit};
 
 #[test]
 fn every_cell_trains_and_streams_on_small_stacks() {
@@ -14,12 +14,8 @@ fn every_cell_trains_and_streams_on_small_stacks() {
         on_small_stack(move || {
             let text = "to be or not to be, that is the question. ".repeat(12);
             let settings = Settings {
-                cell,
-                hidden: 20,
-                layers: 2,
-                batch: 4,
-                steps: 8,
-                max_steps: Some(2),
+                model: ModelSettings { cell, hidden: 20, layers: 2, ..ModelSettings::default() },
+                run: RunSettings { batch: 4, steps: 8, max_steps: Some(2), ..RunSettings::default() },
                 ..Settings::default()
             };
             let corpus = Corpus::from_text(text, Unit::Char).unwrap();
@@ -27,8 +23,8 @@ fn every_cell_trains_and_streams_on_small_stacks() {
             while !training.is_done() {
                 assert!(training.step().unwrap().loss.is_finite());
             }
-            let mut stream = Stream::new(training.model()).unwrap();
-            assert!(stream.step(0).iter().all(|logit| logit.is_finite()));
+            let mut stream = Stream::new(training.model().clone()).unwrap();
+            assert!(stream.step(&0).unwrap().iter().all(|logit| logit.is_finite()));
         });
     }
 }
@@ -36,9 +32,10 @@ fn every_cell_trains_and_streams_on_small_stacks() {
 #[test]
 fn a_stack_on_vectors_goes_forward_and_backward() {
     on_small_stack(|| {
-        let stack = [Layer { peepholes: true, ..Layer::lstm(20) }, Layer { residual: true, ..Layer::gru(20) }];
-        let model = Model::of_stack(&stack, 10, &Settings::default()).unwrap();
-        let mut rnn = Rnn::new(model, Some(1)).unwrap();
+        let stack =
+            [Layer { peepholes: true, ..Layer::lstm(20) }, Layer { residual: true, ..Layer::gru(20) }];
+        let model = Model::of_stack(&stack, 10, &ModelSettings::default(), 1).unwrap();
+        let mut rnn = Network::new(model, Some(1)).unwrap();
         let (inputs, d_outputs) = (vec![0.1; 6 * 2 * 10], vec![1.0; 6 * 2 * 20]);
         let mut outputs = vec![0.0; 6 * 2 * 20];
         rnn.forward(&Window { lengths: Some(&[6, 4]), ..Window::new(6, 2, &inputs) }, &mut outputs).unwrap();

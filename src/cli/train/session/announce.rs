@@ -22,7 +22,7 @@ impl Session {
     pub(super) fn announce(&self) {
         let (training, settings) = (&self.training, self.training.settings());
         let corpus = training.corpus();
-        let unit = symbols(settings.unit);
+        let unit = symbols(settings.data.unit);
         note(&format!(
             "text    {}: {} {unit}, {}{}",
             corpus.name(),
@@ -45,10 +45,10 @@ impl Session {
         note(&format!(
             "steps   {} of {} rows x {} {unit}{from}",
             grouped(progress.total_steps),
-            settings.batch,
-            settings.steps
+            settings.run.batch,
+            settings.run.steps
         ));
-        note(&format!("runs on {}, {}", self.machine(), settings.mode.name()));
+        note(&format!("runs on {}, {}", self.machine(), settings.run.mode.name()));
         let needed = memory_needed(settings, training.vocabulary().len()) + corpus.memory() as f64;
         note(&format!("memory  about {}{}", memory(needed), mapped(corpus)));
         note(&format!("files   {}", self.keeper.folder().path().display()));

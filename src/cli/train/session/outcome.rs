@@ -12,7 +12,7 @@ use super::{
 };
 use serde::Serialize;
 use unrolled::{
-    Settings, Unknown,
+    RunSettings, Unknown,
     sample::Sampling,
     train::{Bound, Record},
 };
@@ -51,7 +51,7 @@ impl Session {
     }
 
     fn value_of(&self, bound: Bound) -> String {
-        let Settings { epochs, max_steps, max_chars, patience, .. } = *self.training.settings();
+        let RunSettings { epochs, max_steps, max_chars, patience, .. } = self.training.settings().run;
         let whole = match bound {
             Bound::Epochs => return epochs.to_string(),
             Bound::MaxSteps => max_steps,
@@ -100,13 +100,13 @@ impl Session {
 
     fn show_sample(&self) -> Result<(), Failure> {
         let writer = Writer {
-            model: self.training.model(),
+            model: self.training.model().clone(),
             vocabulary: self.training.vocabulary(),
             sampling: Sampling {
                 temperature: 0.8,
                 top_k: None,
                 top_p: None,
-                seed: self.training.settings().seed,
+                seed: self.training.settings().run.seed,
             },
             length: 300,
             stop: None,

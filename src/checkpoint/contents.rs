@@ -1,0 +1,51 @@
+//! The content of a checkpoint.
+
+use crate::{
+    Result, Settings,
+    corpus::{Options, Vocabulary},
+    exec::State,
+    model::{Model, ModelConfig, Parameters},
+    progress::Progress,
+};
+
+/// A run that can be continued, or a model that can be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// The run's settings.
+    pub settings: Settings,
+    /// Symbols in id order.
+    pub vocabulary: Vocabulary,
+    /// The parameters, under their PyTorch names.
+    pub parameters: Parameters,
+    /// The optimizer's moments by name (`m`, `v`, `accumulator`, ...; without dots), each with the
+    /// layout of the parameters. Empty in a checkpoint without training state.
+    pub moments: Vec<(String, Vec<f32>)>,
+    /// The hidden state carried to the next window, with as many rows as the batch.
+    pub state: Option<State>,
+    /// The position of the run.
+    pub progress: Progress,
+}
+
+impl Checkpoint {
+    /// Builds the model.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor) if the parameters, which are public, do not fit the
+    /// settings.
+    pub fn model(&self) -> Result<Model> {
+        let config = ModelConfig::new(&self.settings.model, self.vocabulary.len())?;
+        Model::with_parameters(config, self.parameters.clone())
+    }
+
+    /// Returns this checkpoint without the optimizer's moments and the carried state, as
+    /// [`Checkpoint::save_model`] writes it.
+    pub fn without_training_state(self) -> Self {
+        Self { moments: Vec::new(), state: None, ..self }
+    }
+
+    /// Returns the options that open the run's own text: those of its settings, and its vocabulary.
+    pub fn text_options(&self) -> Options<'_> {
+        let Settings { data, run, .. } = &self.settings;
+        Options { vocabulary: Some(&self.vocabulary), ..Options::of(data, run.seed) }
+    }
+}

@@ -1,0 +1,33 @@
+//! Finds the layers of a recurrent module from the shapes of its tensors.
+
+use super::tensor_file::TensorFile;
+use crate::{Layer, Result};
+
+/// Returns the layers of the module whose tensor names start with `prefix`, each with the default
+/// options of its cell; no layer if the file has no `weight_ih_l0`.
+///
+/// The rows of `weight_hh_l{l}` [gates * H, H] tell the cell: 4 H is an LSTM, 3 H a GRU, H an RNN.
+/// With a projection `weight_hr_l{l}` [P, H], `weight_hh_l{l}` is [4 H, P].
+pub(super) fn layers(file: &TensorFile, prefix: &str) -> Result<Vec<Layer>> {
+    let is_there = |number: &usize| file.find(&format!("{prefix}weight_ih_l{number}")).is_some();
+    (0..).take_while(is_there).map(|number| layer(file, prefix, number)).collect()
+}
+
+fn layer(file: &TensorFile, prefix: &str, number: usize) -> Result<Layer> {
+    let name = format!("{prefix}weight_hh_l{number}");
+    let Some([rows, state]) = file.matrix_shape(&name)? else {
+        return Err(file.mismatch(&name, "nothing", "[gates * hidden, hidden]"));
+    };
+    let projection = file.matrix_shape(&format!("{prefix}weight_hr_l{number}"))?;
+    let hidden = projection.map_or(state, |[_, hidden]| hidden);
+    let gates = rows.checked_div(hidden).filter(|gates| gates * hidden == rows);
+    match (gates, projection) {
+        (Some(4), _) => Ok(Layer { projection: projection.map(|[width, _]| width), ..Layer::lstm(hidden) }),
+        (Some(3), None) => Ok(Layer::gru(hidden)),
+        (Some(1), None) => Ok(Layer::rnn(hidden)),
+        _ => {
+            let expected = format!("4 (LSTM), 3 (GRU) or 1 (RNN) times {hidden} rows");
+            Err(file.mismatch(&name, format!("shape [{rows}, {state}]"), expected))
+        }
+    }
+}

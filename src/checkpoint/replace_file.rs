@@ -1,0 +1,154 @@
+//! Replaces files atomically.
+
+use crate::{Error, Result};
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::Path,
+};
+use tempfile::NamedTempFile;
+
+/// Calls `write` with a temporary file beside `path`, syncs it, and renames it to `path`. On an
+/// error before the rename the old file stays as it was, and the temporary file is removed.
+pub(super) fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let replaced = fill(folder, write)
+        .and_then(|temporary| temporary.persist(path).map_err(|error| error.error))
+        .and_then(|_| sync_folder(folder));
+    replaced.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source: plain(source) })
+}
+
+/// Returns the system's error without the name of the temporary file.
+fn plain(error: io::Error) -> io::Error {
+    match error.to_string().split_once(" at path ") {
+        Some((said, _)) => io::Error::new(error.kind(), said.to_owned()),
+        None => error,
+    }
+}
+
+fn fill(folder: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<NamedTempFile> {
+    let mut temporary = create(folder)?;
+    let mut out = BufWriter::with_capacity(1 << 16, temporary.as_file_mut());
+    write(&mut out)?;
+    out.flush()?;
+    drop(out);
+    temporary.as_file().sync_all()?;
+    Ok(temporary)
+}
+
+/// Creates a temporary file with the permissions of a plain new file; `tempfile` alone lets only
+/// the owner read it.
+fn create(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".unrolled-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Makes the rename survive a power failure. File systems that cannot do this report
+/// `InvalidInput`.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder)?.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_new_content_replaces_the_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for content in ["old and longer", "new"] {
+            replace_file(&path, |out| out.write_all(content.as_bytes())).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_old_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        let full = |out: &mut dyn Write| {
+            out.write_all(&[0; 100_000])?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        let text = replace_file(&path, full).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            format!("cannot write {}: no storage space; make room, or choose another place", path.display())
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_failed_rename_leaves_no_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        let text = replace_file(&path, |out| out.write_all(b"new")).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("cannot write {}: ", path.display())), "{text}");
+        assert_eq!(names(folder.path()), ["taken"]);
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error_that_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing/file");
+        let text = replace_file(&path, |_| Ok(())).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("cannot write {}: ", path.display())), "{text}");
+        assert!(!text.contains(".unrolled-"), "{text}");
+        assert!(text.contains("No such file") || cfg!(not(target_os = "linux")), "{text}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_read_only_folder_is_an_error() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
+        // Permissions do not bind the superuser; procfs refuses new files to everyone.
+        let everyone = File::create(folder.path().join("probe")).is_err();
+        let target = if everyone { path.clone() } else { "/proc/file".into() };
+        let text = replace_file(&target, |out| out.write_all(b"new")).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("cannot write {}: ", target.display())), "{text}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_may_read_the_file_as_any_other() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let [ours, plain] = ["ours", "plain"].map(|name| folder.path().join(name));
+        replace_file(&ours, |_| Ok(())).unwrap();
+        File::create(&plain).unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
+}

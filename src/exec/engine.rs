@@ -1,0 +1,144 @@
+//! The engine: a model with its weights packed for this processor, and the threads that run it.
+
+use super::weights::{PackedModel, PackedWeights};
+use crate::model::{Model, ModelConfig, Parameters};
+use crate::parallel::Threads;
+use crate::{Error, Result};
+use std::sync::Arc;
+use unrolled_kernels::Isa;
+
+/// A model that is ready to run: its parameters, its weights packed for the SIMD backend, and threads.
+///
+/// [`Plan`](super::Plan), [`Dynamic`](super::Dynamic) and [`Stream`](super::Stream) are views of an engine with
+/// buffers and a state of their own; [`Network`](crate::network::Network) and
+/// [`Training`](crate::train::Training) own one whose parameters change. Clones of an engine share the model, the
+/// packed weights and the threads, so one engine serves any number of views:
+///
+/// ```
+/// use unrolled::exec::{Engine, Stream};
+/// use unrolled::model::Model;
+/// use unrolled::ModelSettings;
+///
+/// # fn main() -> unrolled::Result<()> {
+/// let model = Model::new(&ModelSettings::gru(8), 5, 1)?;
+/// let engine = Engine::new(model, Some(1))?;
+/// let mut streams = [Stream::of(&engine), Stream::of(&engine)];
+/// assert_eq!(streams[0].step(&3)?.to_vec(), streams[1].step(&3)?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Engine {
+    model: Arc<Model>,
+    weights: Arc<PackedWeights>,
+    threads: Threads,
+    /// True if the parameters may have changed since the weights were packed.
+    stale: bool,
+}
+
+impl Engine {
+    /// Packs the weights of a model for inference, on `threads` threads (all cores if `None`).
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a number of threads that the system cannot start, [`Error::Isa`] if `UNROLLED_ISA`
+    /// forces a SIMD backend that is not available.
+    pub fn new(model: impl Into<Arc<Model>>, threads: Option<usize>) -> Result<Self> {
+        Self::build(model.into(), false, threads)
+    }
+
+    /// The same with weights that are also packed for the backward pass.
+    pub(crate) fn for_training(model: impl Into<Arc<Model>>, threads: Option<usize>) -> Result<Self> {
+        Self::build(model.into(), true, threads)
+    }
+
+    fn build(model: Arc<Model>, backward: bool, threads: Option<usize>) -> Result<Self> {
+        let threads = Threads::new(threads)?;
+        let mut weights = PackedWeights::new(model.config(), detect()?, backward);
+        weights.pack(model.parameters(), &threads);
+        Ok(Self { model, weights: Arc::new(weights), threads, stale: false })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// The number of threads that work is divided among.
+    pub fn threads(&self) -> usize {
+        self.threads.count()
+    }
+
+    /// The name of the SIMD backend: `portable`, `avx2` or `avx512`.
+    pub fn isa(&self) -> &'static str {
+        self.weights.isa.name()
+    }
+
+    pub(crate) fn config(&self) -> &ModelConfig {
+        self.model.config()
+    }
+
+    pub(crate) fn weights(&self) -> &PackedWeights {
+        &self.weights
+    }
+
+    /// The packed weights, to be changed. If another engine shares them, this one gets its own.
+    pub(crate) fn weights_mut(&mut self) -> &mut PackedWeights {
+        if Arc::get_mut(&mut self.weights).is_none() {
+            let PackedWeights { config, isa, backward, phases, version, .. } = &*self.weights;
+            let (version, phases) = (*version, phases.clone());
+            let own = PackedWeights { version, phases, ..PackedWeights::new(config, *isa, *backward) };
+            self.weights = Arc::new(own);
+            self.stale = true;
+        }
+        Arc::get_mut(&mut self.weights).expect("nobody else has the weights")
+    }
+
+    pub(crate) fn pool(&self) -> &Threads {
+        &self.threads
+    }
+
+    /// What an executor runs.
+    pub(crate) fn packed(&self) -> PackedModel<'_> {
+        PackedModel { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads }
+    }
+
+    /// The parameters, to be changed; the weights are then stale until [`Engine::refresh`]. If somebody else shares
+    /// the model, this engine gets its own copy first.
+    pub(crate) fn parameters_mut(&mut self) -> &mut Parameters {
+        self.stale = true;
+        Arc::make_mut(&mut self.model).parameters_mut()
+    }
+
+    /// Packs the weights again if the parameters may have changed.
+    pub(crate) fn refresh(&mut self) {
+        self.weights_mut();
+        if std::mem::take(&mut self.stale) {
+            self.pack();
+        }
+    }
+
+    /// Packs the weights.
+    pub(crate) fn pack(&mut self) {
+        let Self { model, threads, .. } = self;
+        let (model, threads) = (model.clone(), threads.clone());
+        self.weights_mut().pack(model.parameters(), &threads);
+        self.stale = false;
+    }
+
+    /// Takes the model out. Copies it if somebody else shares it.
+    pub(crate) fn into_model(self) -> Model {
+        Arc::unwrap_or_clone(self.model)
+    }
+}
+
+/// The SIMD backend in use: `portable`, `avx2` or `avx512`.
+///
+/// # Errors
+/// [`Error::Isa`] if the one that `UNROLLED_ISA` forces is unknown or not available.
+pub fn isa() -> Result<&'static str> {
+    Ok(detect()?.name())
+}
+
+pub(crate) fn detect() -> Result<Isa> {
+    Isa::detect().map_err(Error::Isa)
+}

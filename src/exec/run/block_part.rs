@@ -1,0 +1,132 @@
+//! Some tokens of a block, for one thread.
+
+use crate::exec::head::losses::TokenLosses;
+use crate::exec::weights::PackedWeights;
+use crate::parallel::Threads;
+use std::ops::Range;
+use unrolled_kernels::pack::padded;
+
+/// Some tokens of a block, for one thread.
+pub(super) struct BlockPart<'a> {
+    /// Their indices in the window.
+    pub(super) tokens: Range<usize>,
+    /// [N, padded(P)]
+    pub(super) x: &'a [f32],
+    /// `[N]`
+    pub(super) targets: &'a [u32],
+    /// [N, O], or empty.
+    pub(super) values: &'a [f32],
+    /// `[N]`, or empty.
+    pub(super) weights: &'a [f32],
+    /// [N, padded(O)]
+    pub(super) outputs: &'a mut [f32],
+    /// `[N]`
+    pub(super) losses: &'a mut [f64],
+    pub(super) correct: &'a mut [bool],
+    /// [N, padded(P)], or empty.
+    pub(super) d_x: &'a mut [f32],
+    /// The caller's outputs, from the first of these tokens up to the first one after them; or empty.
+    pub(super) out: &'a mut [f32],
+}
+
+impl<'a> BlockPart<'a> {
+    /// Calls `f` on one part for each thread. `place` is the index of a token's outputs in the caller's array.
+    pub(super) fn divide(
+        self,
+        weights: &PackedWeights,
+        threads: &Threads,
+        place: &(impl Fn(usize) -> usize + Sync),
+        f: &(impl Fn(BlockPart<'_>) + Sync),
+    ) {
+        let share = self.tokens.len().div_ceil(threads.at_work());
+        self.halve(weights, (threads, share), place, f);
+    }
+
+    fn halve(
+        self,
+        weights: &PackedWeights,
+        (threads, share): (&Threads, usize),
+        place: &(impl Fn(usize) -> usize + Sync),
+        f: &(impl Fn(BlockPart<'_>) + Sync),
+    ) {
+        let pieces = self.tokens.len().div_ceil(share.max(1));
+        if pieces <= 1 {
+            return f(self);
+        }
+        let half = self.tokens.len() * pieces.div_ceil(2) / pieces;
+        let [first, second] = self.split(half, weights, place);
+        threads.join(
+            || first.halve(weights, (threads, share), place, f),
+            || second.halve(weights, (threads, share), place, f),
+        );
+    }
+
+    fn split(
+        self,
+        at: usize,
+        weights: &PackedWeights,
+        place: &impl Fn(usize) -> usize,
+    ) -> [BlockPart<'a>; 2] {
+        let BlockPart {
+            tokens,
+            x,
+            targets,
+            values,
+            weights: token_weights,
+            outputs,
+            losses,
+            correct,
+            d_x,
+            out,
+        } = self;
+        let (vector, width) = (padded(weights.config.stack_width()), weights.config.outputs);
+        let middle = tokens.start + at;
+        let (x, x_after) = x.split_at(at * vector);
+        let (targets, targets_after) = targets.split_at(at);
+        let (values, values_after) = values.split_at(values.len().min(at * width));
+        let (token_weights, weights_after) = token_weights.split_at(token_weights.len().min(at));
+        let (outputs, outputs_after) = outputs.split_at_mut(at * padded(width));
+        let (losses, losses_after) = losses.split_at_mut(at);
+        let (correct, correct_after) = correct.split_at_mut(at);
+        let (d_x, d_x_after) = d_x.split_at_mut(d_x.len().min(at * vector));
+        let (out, out_after) = out.split_at_mut(place(middle) - place(tokens.start));
+        let (first, second) = (tokens.start..middle, middle..tokens.end);
+        let weights = token_weights;
+        let first =
+            BlockPart { tokens: first, x, targets, values, weights, outputs, losses, correct, d_x, out };
+        let second = BlockPart {
+            tokens: second,
+            x: x_after,
+            targets: targets_after,
+            values: values_after,
+            weights: weights_after,
+            outputs: outputs_after,
+            losses: losses_after,
+            correct: correct_after,
+            d_x: d_x_after,
+            out: out_after,
+        };
+        [first, second]
+    }
+
+    pub(super) fn losses(self) -> TokenLosses<'a> {
+        let BlockPart { outputs, targets, values, weights, losses, correct, .. } = self;
+        TokenLosses { outputs, targets, values, weights, losses, correct }
+    }
+
+    /// Writes the outputs of the head to `out`; zeros between the tokens.
+    pub(super) fn write_outputs(self, weights: &PackedWeights, place: &impl Fn(usize) -> usize) {
+        let BlockPart { tokens, x, outputs, mut out, .. } = self;
+        let width = weights.config.outputs;
+        if width == padded(width) && out.len() == tokens.len() * width {
+            return weights.head_outputs(x, out);
+        }
+        weights.head_outputs(x, outputs);
+        for (m, row) in tokens.zip(outputs.chunks_exact(padded(width))) {
+            let (to, rest) = out.split_at_mut(place(m + 1) - place(m));
+            to[..width].copy_from_slice(&row[..width]);
+            to[width..].fill(0.0);
+            out = rest;
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The input table: for each symbol, the first layer's bias plus its embedding times `weight_ih` (or, for
+//! one-hot input, plus its column of `weight_ih`).
+
+use super::{GatedWeights, PackedModel, PackedWeights};
+use crate::exec::layer::masks::{Mask, MaskSource, ShardRows, Site};
+use crate::model::Parameters;
+use crate::phases::Phase;
+use std::ops::Range;
+use unrolled_kernels::affine::{Affine, Start};
+use unrolled_kernels::one_hot::add_columns;
+use unrolled_kernels::pack::padded;
+
+/// The largest vocabulary whose table always has all symbols, even if a window has few of them.
+const SMALL: usize = 1024;
+/// Rows of the table that one thread computes at a time.
+const ROWS_AT_A_TIME: usize = 12;
+
+/// The input products of a window's symbols.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InputTable {
+    /// The symbols that have a row, in ascending order: all D = V of them, or the D distinct ones of the window
+    /// of a large vocabulary.
+    pub(crate) symbols: Vec<u32>,
+    /// [D, stored]
+    pub(crate) rows: Vec<f32>,
+    /// [D, E] and 16 more floats: the masked embeddings of the symbols; empty for one-hot input.
+    pub(crate) embeddings: Vec<f32>,
+    /// The dropout mask over symbols `[V]` (one-hot) or over the values of embeddings `[E]`; empty without
+    /// dropout.
+    pub(crate) mask: Vec<f32>,
+    /// The version of the packed weights that it was made from, if it can be used again.
+    version: Option<u64>,
+}
+
+impl InputTable {
+    /// Computes the rows that `inputs` need, with the mask that `dropping` asks for, and writes the row number
+    /// of each token to `ids`.
+    pub(crate) fn prepare(
+        &mut self,
+        packed: PackedModel<'_>,
+        dropping: Option<MaskSource<'_>>,
+        inputs: &[u32],
+        ids: &mut [u32],
+    ) {
+        if self.draw(packed.weights, dropping) {
+            self.version = None;
+        }
+        let (vocabulary, version) = (packed.weights.config.vocabulary, packed.weights.version);
+        if vocabulary <= inputs.len() || vocabulary <= SMALL {
+            ids.copy_from_slice(inputs);
+            if self.version != Some(version) {
+                self.symbols.clear();
+                self.symbols.extend(0..vocabulary as u32);
+                self.fill(packed);
+                self.version = self.mask.is_empty().then_some(version);
+            }
+            return;
+        }
+        let clock = packed.weights.phases.time(Phase::Input);
+        self.symbols.clear();
+        self.symbols.extend_from_slice(inputs);
+        self.symbols.sort_unstable();
+        self.symbols.dedup();
+        for (id, symbol) in ids.iter_mut().zip(inputs) {
+            *id = self.symbols.partition_point(|known| known < symbol) as u32;
+        }
+        drop(clock);
+        self.fill(packed);
+        self.version = None;
+    }
+
+    /// Draws the mask of the window. Returns true if there is one.
+    fn draw(&mut self, weights: &PackedWeights, dropping: Option<MaskSource<'_>>) -> bool {
+        let layer = &weights.layers[0].layer;
+        let share = layer.share(Site::Input, dropping);
+        let width = if share.is_some() { weights.config.input_width(0) } else { 0 };
+        self.mask.resize(padded(width), 0.0);
+        if let Some(share) = share {
+            let (site, variational, seed) = (Site::Input, layer.variational, layer.dropout_seed);
+            let mask = Mask { layer: 0, site, share, width, variational, seed, dropping };
+            mask.fill(1, |_| 1, ShardRows { order: &[0], batch: 1 }, &mut self.mask);
+        }
+        share.is_some()
+    }
+
+    fn fill(&mut self, packed: PackedModel<'_>) {
+        let PackedModel { weights, parameters, threads } = packed;
+        let clock = weights.phases.time(Phase::Input);
+        let Self { symbols, rows, embeddings, mask, .. } = self;
+        let Some(layer) = weights.table_layer() else { return };
+        let (width, embedding) = (layer.input_slots.width(), weights.config.embedding.unwrap_or(0));
+        rows.resize(symbols.len() * width, 0.0);
+        if let Some(range) = &weights.tensors.embedding {
+            let matrix = &parameters.values[range.clone()];
+            embeddings.clear();
+            symbols.iter().for_each(|symbol| embeddings.extend_from_slice(row(matrix, embedding, *symbol)));
+            if !mask.is_empty() {
+                embeddings.chunks_exact_mut(embedding).for_each(|row| scale(row, mask));
+            }
+            embeddings.extend([0.0; 16]);
+        }
+        drop(clock);
+        threads.enter(symbols.len() * layer.input_slots.depth() * embedding.max(8), || {
+            let _section = weights.phases.section(threads.at_work());
+            threads.chunks(rows, ROWS_AT_A_TIME * width, &|i, rows| {
+                let _clock = weights.phases.time(Phase::Input);
+                let symbols = &symbols[i * ROWS_AT_A_TIME..][..rows.len() / width];
+                match weights.config.embedding {
+                    None if !mask.is_empty() => {
+                        weights.look_up_masked(layer, parameters, (symbols, mask), rows)
+                    }
+                    None => weights.look_up(layer, parameters, symbols, rows),
+                    Some(_) => weights.multiply_embeddings(
+                        layer,
+                        &embeddings[i * ROWS_AT_A_TIME * embedding..],
+                        rows,
+                    ),
+                }
+            });
+        });
+    }
+}
+
+fn scale(values: &mut [f32], by: &[f32]) {
+    values.iter_mut().zip(by).for_each(|(value, by)| *value *= by);
+}
+
+/// Row `id` of a matrix.
+fn row(matrix: &[f32], width: usize, id: u32) -> &[f32] {
+    &matrix[id as usize * width..][..width]
+}
+
+impl PackedWeights {
+    /// Fills `rows` [D, stored] for consecutive `symbols`.
+    pub(crate) fn fill_table(&self, parameters: &Parameters, symbols: Range<u32>, rows: &mut [f32]) {
+        let Some(layer) = self.table_layer() else { return };
+        match (&self.tensors.embedding, self.config.embedding) {
+            (Some(range), Some(width)) => {
+                let first = symbols.start as usize * width;
+                self.multiply_embeddings(layer, &parameters.values[range.clone()][first..], rows);
+            }
+            _ => {
+                let width = layer.input_slots.width();
+                symbols
+                    .zip(rows.chunks_exact_mut(width))
+                    .for_each(|(id, row)| self.look_up(layer, parameters, &[id], row));
+            }
+        }
+    }
+
+    /// Fills `rows` [D, stored] for one-hot symbols.
+    fn look_up(&self, layer: &GatedWeights, parameters: &Parameters, symbols: &[u32], rows: &mut [f32]) {
+        let (slots, weight) = (&layer.input_slots, &parameters.values[self.tensors.layers[0].input.clone()]);
+        start_with_bias(layer, rows);
+        add_columns(weight, self.config.vocabulary, slots, symbols, rows);
+    }
+
+    /// Fills `rows` [D, stored] for one-hot symbols under a dropout mask.
+    fn look_up_masked(
+        &self,
+        layer: &GatedWeights,
+        parameters: &Parameters,
+        (symbols, mask): (&[u32], &[f32]),
+        rows: &mut [f32],
+    ) {
+        let (slots, weight) = (&layer.input_slots, &parameters.values[self.tensors.layers[0].input.clone()]);
+        rows.fill(0.0);
+        add_columns(weight, self.config.vocabulary, slots, symbols, rows);
+        for (symbol, row) in symbols.iter().zip(rows.chunks_exact_mut(layer.bias.len())) {
+            let kept = mask[*symbol as usize];
+            row.iter_mut().zip(&layer.bias).for_each(|(sum, bias)| *sum = kept * *sum + bias);
+        }
+    }
+
+    /// Fills `rows` [D, stored] from embeddings `x`: the first D vectors, [D, E].
+    fn multiply_embeddings(&self, layer: &GatedWeights, x: &[f32], rows: &mut [f32]) {
+        start_with_bias(layer, rows);
+        let (embedding, count) = (self.config.embedding.unwrap_or(0), rows.len() / layer.input_slots.width());
+        let piece = 0..embedding;
+        let product = Affine {
+            rows: count,
+            x: &x[..count * embedding],
+            x_stride: embedding,
+            pieces: std::slice::from_ref(&piece),
+            panels: &layer.input_panels[0],
+            weights: &layer.input[0],
+            start: Start::Out,
+            out: rows,
+        };
+        product.run_on(self.isa);
+    }
+}
+
+fn start_with_bias(layer: &GatedWeights, rows: &mut [f32]) {
+    rows.chunks_exact_mut(layer.bias.len()).for_each(|row| row.copy_from_slice(&layer.bias));
+}

@@ -1,0 +1,243 @@
+//! The weights of a model, packed for the kernels.
+//!
+//! [`PackedWeights`] is filled by `packing.rs` each time the parameters change. `tensor_ranges.rs` finds
+//! tensors in the flat parameter buffer, `input_table.rs` looks up the first layer's input products, and
+//! `logit_blocks.rs` decides which windows keep their logits.
+
+pub(super) mod input_table;
+mod logit_blocks;
+mod packing;
+pub(super) mod tensor_ranges;
+
+pub(crate) use logit_blocks::LogitBlocks;
+
+use crate::aligned::Aligned;
+pub(crate) use crate::model::cell::Plain;
+use crate::model::cell::{self, BufferWidths, CellKernels, CellWeights, Extras, Recurrent};
+use crate::model::{ModelConfig, Parameters};
+use crate::parallel::Threads;
+use crate::phases::Phases;
+use crate::settings::{ForgetBiasAt, Layer};
+use std::ops::Range;
+use tensor_ranges::TensorRanges;
+use unrolled_kernels::Isa;
+use unrolled_kernels::pack::{Panels, Slots};
+
+/// The packed weights of a model and their layout.
+#[derive(Debug)]
+pub(crate) struct PackedWeights {
+    pub(crate) isa: Isa,
+    pub(crate) config: ModelConfig,
+    pub(crate) tensors: TensorRanges,
+    pub(crate) layers: Vec<LayerWeights>,
+    /// The linear layer on top; empty if the model has none.
+    pub(crate) head: Plain,
+    /// True if the weights are also packed for the backward pass.
+    pub(crate) backward: bool,
+    /// True if layer 0 reads rows of the input table.
+    pub(crate) gathers: bool,
+    /// True if the rows of a batch may be divided among threads. A custom cell needs all rows at once.
+    pub(crate) divides: bool,
+    /// Which windows keep the outputs of the head.
+    pub(crate) blocks: LogitBlocks,
+    /// Counts the packings. Tables made from these weights compare it to find out if they are stale.
+    pub(crate) version: u64,
+    /// Clocks of the phases that use these weights.
+    pub(crate) phases: Phases,
+}
+
+/// A model that is ready to run: packed weights, the parameters they were packed from, and threads.
+#[derive(Clone, Copy)]
+pub(crate) struct PackedModel<'a> {
+    pub(crate) weights: &'a PackedWeights,
+    pub(crate) parameters: &'a Parameters,
+    pub(crate) threads: &'a Threads,
+}
+
+/// The packed weights of one layer.
+#[derive(Debug)]
+pub(crate) struct LayerWeights {
+    pub(crate) layer: Layer,
+    /// Input width of the layer.
+    pub(crate) inputs: usize,
+    /// Output width of the layer.
+    pub(crate) outputs: usize,
+    /// Widths of its buffers.
+    pub(crate) sizes: BufferWidths,
+    pub(crate) kind: LayerKind,
+    /// The gates of a highway connection.
+    pub(crate) highway: Option<Plain>,
+    /// True if the outputs of the cell are the outputs of the layer, and nothing changes its state between
+    /// steps, unless something is dropped.
+    pub(crate) is_bare: bool,
+}
+
+/// How a layer computes.
+#[derive(Debug)]
+pub(crate) enum LayerKind {
+    /// By gates, with fused kernels.
+    Gated(Box<GatedWeights>),
+    /// By a custom cell, with a copy of its variables.
+    Custom(Vec<Vec<f32>>),
+}
+
+/// The packed weights of a layer with gates.
+#[derive(Debug)]
+pub(crate) struct GatedWeights {
+    pub(crate) cell: Box<dyn CellKernels>,
+    pub(crate) recurrent: Vec<Recurrent>,
+    pub(crate) input_slots: Slots,
+    pub(crate) input_pieces: Vec<Range<usize>>,
+    pub(super) input_panels: Vec<Panels>,
+    recurrent_pieces: Vec<Vec<Range<usize>>>,
+    /// `Panels::plain` of the state's width.
+    pub(crate) units: Panels,
+    /// Input width of a layer that reads vectors or embeddings; 0 for one-hot input, which is looked up.
+    pub(super) depth: usize,
+    /// The summed bias, one stored row.
+    pub(crate) bias: Vec<f32>,
+    /// `weight_ih` as the cell's forward kernel reads it; for a first layer with an input table, as the
+    /// product that makes the table reads it.
+    pub(crate) input: Vec<Aligned>,
+    /// `weight_ih` transposed, for the gradient of the layer's input.
+    pub(crate) input_t: Aligned,
+    /// Output panels of `input_t`.
+    pub(crate) input_units: Panels,
+    pub(super) packed: Vec<Aligned>,
+    pub(super) packed_t: Vec<Aligned>,
+    /// Rows of the forget gate's bias, and the number added to them when the model runs.
+    pub(super) forget_bias: Option<(Range<usize>, f32)>,
+    /// `weight_hr`.
+    pub(crate) projection: Option<Plain>,
+    /// Peepholes, or the weights and biases of a layer norm, each vector padded.
+    pub(super) vectors: Vec<f32>,
+}
+
+impl PackedWeights {
+    /// Room for the weights of a model, with `backward` also for the backward pass. `pack` fills it.
+    pub(crate) fn new(config: &ModelConfig, isa: Isa, backward: bool) -> Self {
+        Self {
+            isa,
+            tensors: TensorRanges::new(config),
+            layers: (0..config.stack.len()).map(|l| LayerWeights::new(config, l)).collect(),
+            head: Plain::new(config.stack_width(), config.outputs),
+            backward,
+            gathers: config.gathers(),
+            divides: config.stack.iter().all(|layer| layer.custom.is_none()),
+            blocks: LogitBlocks::default(),
+            version: 0,
+            phases: Phases::default(),
+            config: config.clone(),
+        }
+    }
+
+    /// The first layer, if it reads rows of the input table.
+    pub(crate) fn table_layer(&self) -> Option<&GatedWeights> {
+        if self.gathers { self.layers[0].gated() } else { None }
+    }
+
+    /// Floats in a row of the input table; 0 without a table.
+    pub(crate) fn table_width(&self) -> usize {
+        self.table_layer().map_or(0, |layer| layer.input_slots.width())
+    }
+
+    /// Multiplications for one token in the forward pass.
+    pub(crate) fn work(&self) -> usize {
+        let layers = self.layers.iter().enumerate();
+        let head = self.config.outputs * self.config.stack_width();
+        layers.map(|(l, layer)| layer.work(l == 0 && self.gathers)).sum::<usize>() + head
+    }
+}
+
+impl LayerWeights {
+    fn new(config: &ModelConfig, l: usize) -> Self {
+        let layer = config.stack[l].clone();
+        let (inputs, outputs, [state, _]) = (config.input_width(l), layer.output_size(), layer.state_size());
+        let gathered = l == 0 && config.gathers();
+        let (kind, sizes) = match &layer.custom {
+            Some(custom) => {
+                let kept = custom.cell().map_or(0, |cell| cell.kept_size(inputs));
+                let sizes = BufferWidths { hidden: state, state, stored: kept, extras: Extras::default() };
+                (LayerKind::Custom(vec![Vec::new(); config.extras(l).len()]), sizes)
+            }
+            None => {
+                let depth = if gathered { config.embedding.unwrap_or(0) } else { inputs };
+                let gated = GatedWeights::new(&layer, depth, gathered);
+                let (stored, extras) = (gated.input_slots.width(), gated.cell.extras());
+                let sizes = BufferWidths { hidden: layer.hidden, state, stored, extras };
+                (LayerKind::Gated(Box::new(gated)), sizes)
+            }
+        };
+        let gates = layer.highway.gates() * inputs;
+        let highway = (gates > 0).then(|| Plain::new(inputs, gates));
+        let is_bare = layer.custom.is_none() && !layer.residual && gates == 0 && !layer.zones_out();
+        Self { layer, inputs, outputs, sizes, kind, highway, is_bare }
+    }
+
+    /// The gates of the layer; `None` for a custom cell.
+    pub(crate) fn gated(&self) -> Option<&GatedWeights> {
+        match &self.kind {
+            LayerKind::Gated(gated) => Some(gated),
+            LayerKind::Custom(_) => None,
+        }
+    }
+
+    /// Multiplications for one token.
+    fn work(&self, gathered: bool) -> usize {
+        let inputs = if gathered { 0 } else { self.inputs };
+        let Layer { hidden, projection, .. } = self.layer;
+        let highway = self.layer.highway.gates() * self.inputs * self.inputs;
+        let own = match &self.kind {
+            LayerKind::Custom(variables) => variables.iter().map(Vec::len).sum(),
+            LayerKind::Gated(_) => {
+                self.layer.gates() * hidden * (inputs + self.sizes.state) + hidden * projection.unwrap_or(0)
+            }
+        };
+        own + highway
+    }
+}
+
+impl GatedWeights {
+    fn new(layer: &Layer, depth: usize, gathered: bool) -> Self {
+        let cell = cell::build(layer);
+        let (input_slots, recurrent) = (cell.input_slots(), cell.recurrent());
+        let input_panels = if gathered { vec![Panels::gates(&input_slots)] } else { cell.input_panels() };
+        Self {
+            input_pieces: input_slots.pieces(),
+            recurrent_pieces: recurrent.iter().map(|part| part.slots.pieces()).collect(),
+            units: Panels::plain(layer.output_size()),
+            depth,
+            bias: vec![0.0; input_slots.width()],
+            input: Vec::new(),
+            input_t: Aligned::default(),
+            input_units: Panels::plain(depth.max(1)),
+            packed: vec![Aligned::default(); recurrent.len()],
+            packed_t: vec![Aligned::default(); recurrent.len()],
+            projection: layer.projection.map(|width| Plain::new(layer.hidden, width)),
+            vectors: Vec::new(),
+            forget_bias: layer.forget_bias(ForgetBiasAt::RunTime),
+            cell,
+            recurrent,
+            input_slots,
+            input_panels,
+        }
+    }
+
+    /// The recurrent weights, as the cell's kernels take them.
+    pub(crate) fn weights(&self) -> CellWeights<'_> {
+        CellWeights {
+            recurrent: &self.packed,
+            recurrent_t: &self.packed_t,
+            units: &self.units,
+            pieces: &self.recurrent_pieces,
+            projection: self.projection.as_ref(),
+            vectors: &self.vectors,
+        }
+    }
+
+    /// Returns true if `bias_hh` of a recurrent product has the gradient of `bias_ih` in the same rows.
+    pub(crate) fn shares_bias(&self, part: &Recurrent) -> bool {
+        let hidden = part.slots.hidden.max(1);
+        part.rows.clone().step_by(hidden).all(|row| part.slots.place(row) == self.input_slots.place(row))
+    }
+}

@@ -1,0 +1,203 @@
+//! Rows of different lengths: which shard has which rows, and where each token is.
+//!
+//! The rows are sorted, the longest first, and dealt to the shards in turn, back and forth, so that all shards have
+//! nearly the same work. The active rows of a step are then the first rows of a shard, and its tokens are packed step
+//! by step (see [`WindowShape`](unrolled_kernels::WindowShape)): nothing is computed beyond the end of a row. Sums over tokens
+//! (losses, weight gradients) follow `locations`, in the order (step, row) of the caller, for any number of shards.
+
+use super::shard::Shard;
+use crate::exec::weights::PackedWeights;
+
+/// The lengths of a window's rows, and the places of its tokens.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ragged {
+    /// `[B]`; empty if all rows have T steps.
+    lengths: Vec<usize>,
+    /// `[N]`: the place of each token, in the order (step, row).
+    pub(crate) locations: Vec<TokenLocation>,
+    /// `[N]`: the inputs in that order.
+    inputs: Vec<u32>,
+    /// `[B]`: the rows, the longest first.
+    sorted: Vec<u32>,
+    /// `[B]`: the shard of each row, and its index there.
+    dealt: Vec<(u32, u32)>,
+    /// `[T]`: the active rows of one shard, while it is resized.
+    active: Vec<u32>,
+    /// For each shard, the first hidden vectors of the step before and of this one.
+    firsts: Vec<(u32, u32)>,
+}
+
+/// The place of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TokenLocation {
+    /// Index of the shard.
+    pub(crate) shard: u32,
+    /// Index of the token in the shard.
+    pub(crate) token: u32,
+    /// Index in the shard of the hidden vector before the token's step.
+    pub(crate) before: u32,
+    /// Index among all [T, B] of the caller.
+    pub(crate) source: u32,
+}
+
+impl Ragged {
+    /// Returns true if these are the lengths of the rows.
+    pub(crate) fn has_lengths(&self, lengths: &[usize]) -> bool {
+        self.lengths == lengths
+    }
+
+    /// Returns true if some row ends before the window does.
+    pub(crate) fn is_used(&self) -> bool {
+        !self.lengths.is_empty()
+    }
+
+    pub(crate) fn set_lengths(&mut self, lengths: &[usize]) {
+        self.lengths.clear();
+        self.lengths.extend_from_slice(lengths);
+    }
+
+    /// The length of a row; `None` if all rows have T steps.
+    pub(crate) fn length(&self, row: usize) -> Option<usize> {
+        self.lengths.get(row).copied()
+    }
+
+    /// Number of tokens N.
+    pub(crate) fn tokens(&self) -> usize {
+        self.lengths.iter().sum()
+    }
+
+    /// Deals the rows to the shards, and finds the place of each token. `keeps` is for [`Shard::resize`].
+    pub(crate) fn deal(&mut self, weights: &PackedWeights, steps: usize, shards: &mut [Shard], keeps: bool) {
+        let Self { lengths, sorted, dealt, active, .. } = self;
+        sorted.clear();
+        sorted.extend(0..lengths.len() as u32);
+        sorted.sort_unstable_by_key(|row| (std::cmp::Reverse(lengths[*row as usize]), *row));
+        dealt.resize(lengths.len(), (0, 0));
+        shards.iter_mut().for_each(|shard| shard.order.clear());
+        for (i, row) in sorted.iter().enumerate() {
+            let (round, turn) = (i / shards.len(), i % shards.len());
+            let to = if round % 2 == 0 { turn } else { shards.len() - 1 - turn };
+            shards[to].order.push(*row);
+            dealt[*row as usize] = (to as u32, round as u32);
+        }
+        for shard in &mut *shards {
+            active.clear();
+            let mut going = shard.order.len();
+            active.extend((0..steps).map(|t| {
+                while going > 0 && lengths[shard.order[going - 1] as usize] <= t {
+                    going -= 1;
+                }
+                going as u32
+            }));
+            shard.resize(weights, [steps, lengths.len()], active, keeps);
+        }
+        self.locate(steps, shards);
+    }
+
+    fn locate(&mut self, steps: usize, shards: &[Shard]) {
+        let Self { lengths, locations, dealt, firsts, .. } = self;
+        locations.clear();
+        locations.reserve_exact(steps * lengths.len());
+        firsts.clear();
+        firsts.extend(shards.iter().map(|shard| (0, shard.rows() as u32)));
+        for t in 0..steps {
+            let source = t * lengths.len();
+            for (b, (shard, row)) in dealt.iter().enumerate().filter(|(b, _)| lengths[*b] > t) {
+                let (before, after) = firsts[*shard as usize];
+                let token = after + row - shards[*shard as usize].rows() as u32;
+                locations.push(TokenLocation {
+                    shard: *shard,
+                    token,
+                    before: before + row,
+                    source: (source + b) as u32,
+                });
+            }
+            for (shard, (before, after)) in shards.iter().zip(&mut *firsts) {
+                (*before, *after) = (*after, *after + shard.layers[0].buffers.active[t]);
+            }
+        }
+    }
+
+    /// The inputs of tokens, out of all [T, B].
+    pub(crate) fn gather(&mut self, inputs: &[u32]) -> &[u32] {
+        self.inputs.clear();
+        self.inputs.reserve_exact(inputs.len());
+        self.inputs.extend(self.locations.iter().map(|location| inputs[location.source as usize]));
+        &self.inputs
+    }
+
+    /// Copies `ids` `[N]` and `targets` [T, B] to the shards, unless they are empty.
+    pub(crate) fn load(&self, shards: &mut [Shard], ids: &[u32], targets: &[u32]) {
+        for (m, location) in self.locations.iter().enumerate() {
+            let (shard, token) = (&mut shards[location.shard as usize], location.token as usize);
+            if let Some(id) = ids.get(m) {
+                shard.ids[token] = *id;
+            }
+            if !targets.is_empty() {
+                shard.targets[token] = targets[location.source as usize];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::exec::{Dropout, Window};
+    use crate::loss::{Loss, Objective};
+    use crate::model::Model;
+    use crate::network::Network;
+    use crate::{Activation, Cell, InputKind, ModelSettings, Reset, Settings};
+
+    const STEPS: usize = 11;
+    const LENGTHS: [usize; 8] = [4, 11, 0, 7, 7, 1, 11, 3];
+    const VOCABULARY: usize = 19;
+
+    /// The bits of a window's gradient, with these lengths, or with padding that takes part but weighs 0.
+    fn gradient(model: &Model, ragged: bool, threads: usize, dropout: Option<Dropout>) -> Vec<u32> {
+        let rows = LENGTHS.len();
+        let ids: Vec<u32> = (0..STEPS * rows).map(|i| (i * 7 % VOCABULARY) as u32).collect();
+        let targets: Vec<u32> = (0..STEPS * rows).map(|i| (i * 5 % VOCABULARY) as u32).collect();
+        let is_token = |i: usize| i / rows < LENGTHS[i % rows];
+        let weights: Vec<f32> = (0..STEPS * rows).map(|i| if is_token(i) { 1.0 } else { 0.0 }).collect();
+        let lengths = ragged.then_some(&LENGTHS[..]);
+        let window = Window { lengths, dropout, ..Window::new(STEPS, rows, &ids) };
+        let weights = (!ragged).then_some(&weights[..]);
+        let objective = Objective { weights, ..Objective::new(Loss::CROSS_ENTROPY, &targets) };
+        let mut network = Network::new(model.clone(), Some(threads)).unwrap();
+        network.differentiate(&window, &objective).unwrap();
+        network.gradient().iter().flat_map(|(_, values)| values).map(|value| value.to_bits()).collect()
+    }
+
+    #[test]
+    fn gradients_have_the_bits_of_the_padded_window() {
+        let cells = [(Cell::Rnn, Reset::After), (Cell::Lstm, Reset::After), (Cell::Gru, Reset::After)];
+        for (cell, reset) in cells.into_iter().chain([(Cell::Gru, Reset::Before)]) {
+            for (layers, input) in [(1, InputKind::OneHot), (2, InputKind::Embedding)] {
+                let activation = if layers == 1 { Activation::Relu } else { Activation::Tanh };
+                let cell = Settings {
+                    model: ModelSettings {
+                        cell,
+                        reset,
+                        activation,
+                        layers,
+                        input,
+                        ..ModelSettings::default()
+                    },
+                    ..Settings::default()
+                };
+                let settings = Settings {
+                    model: ModelSettings { hidden: 50, embedding: Some(7), ..cell.model },
+                    ..cell
+                };
+                let model = Model::new(&settings.model, VOCABULARY, settings.run.seed).unwrap();
+                for dropout in [None, Some(Dropout { probability: 0.3, seed: 3, step: 4 })] {
+                    let expected = gradient(&model, false, 1, dropout);
+                    for threads in [1, 2, 3] {
+                        let found = gradient(&model, true, threads, dropout);
+                        assert!(found == expected, "{settings:?}, {threads} threads, {dropout:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The rows of one thread: their activations through all layers and steps, forward and backward.
+
+use crate::exec::head::losses::TokenLosses;
+use crate::exec::inputs::Inputs;
+use crate::exec::layer::masks::{MaskSource, ShardRows};
+use crate::exec::layer::{LayerActivations, LayerContext, LayerInput};
+use crate::exec::state::State;
+use crate::exec::weights::PackedWeights;
+use crate::loss::Loss;
+use crate::model::Parameters;
+use crate::model::cell::resize;
+use crate::phases::Phase;
+use unrolled_kernels::WindowShape;
+use unrolled_kernels::pack::padded;
+
+/// Which buffers a run of windows needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// Keep activations for a backward pass.
+    pub(crate) backward: bool,
+    /// Allocate masks, because activations may be dropped.
+    pub(crate) dropout: bool,
+}
+
+impl Needs {
+    /// Inference: no backward pass, no dropout.
+    pub(crate) const INFERENCE: Self = Self { backward: false, dropout: false };
+}
+
+/// Some rows of the batch. [N, ..] stands for their tokens, step by step (see [`WindowShape`]).
+#[derive(Clone, Debug)]
+pub(crate) struct Shard {
+    /// The batch row of each of its rows: in order, or the longest first.
+    pub(crate) order: Vec<u32>,
+    /// Number of rows of the whole batch.
+    batch: usize,
+    steps: usize,
+    pub(crate) needs: Needs,
+    pub(crate) layers: Vec<LayerActivations>,
+    /// `[N]`: rows of the input table, or symbols.
+    pub(crate) ids: Vec<u32>,
+    /// [N, padded(E)]: inputs of the first layer; empty if it reads an input table.
+    pub(crate) inputs: Vec<f32>,
+    /// `[N]`: class ids to predict.
+    pub(crate) targets: Vec<u32>,
+    /// [N, O]: values to predict; empty if the targets are class ids.
+    pub(crate) target_values: Vec<f32>,
+    /// `[N]`: weights of the losses; empty if all tokens weigh 1.
+    pub(crate) token_weights: Vec<f32>,
+    /// [N, padded(O)]: outputs of the head, then their gradients; empty if they are not kept.
+    pub(crate) outputs: Vec<f32>,
+    /// [N, padded(width)]: the gradient on its way down, copied from one buffer to the other.
+    dy: Vec<f32>,
+    dx: Vec<f32>,
+    /// `[N]`
+    pub(crate) losses: Vec<f64>,
+    /// `[N]`
+    pub(crate) correct: Vec<bool>,
+    /// Number of targets among the top k.
+    pub(crate) within: u64,
+}
+
+impl Shard {
+    /// A shard without rows.
+    pub(crate) fn new(weights: &PackedWeights, needs: Needs) -> Self {
+        Self {
+            order: Vec::new(),
+            batch: 0,
+            steps: 0,
+            needs,
+            layers: weights.layers.iter().map(|layer| LayerActivations::new(layer, needs.backward)).collect(),
+            ids: Vec::new(),
+            inputs: Vec::new(),
+            targets: Vec::new(),
+            target_values: Vec::new(),
+            token_weights: Vec::new(),
+            outputs: Vec::new(),
+            dy: Vec::new(),
+            dx: Vec::new(),
+            losses: Vec::new(),
+            correct: Vec::new(),
+            within: 0,
+        }
+    }
+
+    /// Makes room for the rows in `order`, out of `batch` rows, over `steps` steps with `active` rows in each
+    /// (all rows if empty). `keeps` says if the outputs of the head are kept.
+    pub(crate) fn resize(
+        &mut self,
+        weights: &PackedWeights,
+        [steps, batch]: [usize; 2],
+        active: &[u32],
+        keeps: bool,
+    ) {
+        (self.steps, self.batch) = (steps, batch);
+        let rows = self.order.len();
+        let window = WindowShape { steps, rows, hidden: 0, keep: self.needs.backward, active };
+        for (activations, layer) in self.layers.iter_mut().zip(&weights.layers) {
+            activations.resize(layer, window, self.needs.dropout);
+        }
+        let (tokens, most) = (window.tokens(), steps * rows);
+        let outputs = if keeps { padded(weights.config.outputs) } else { 0 };
+        resize(&mut self.ids, tokens, most);
+        resize(&mut self.targets, tokens, most);
+        resize(&mut self.losses, tokens, most);
+        resize(&mut self.correct, tokens, most);
+        resize(&mut self.outputs, tokens * outputs, most * outputs);
+        if !weights.gathers {
+            let width = padded(weights.config.input_width(0));
+            resize(&mut self.inputs, tokens * width, most * width);
+        }
+        if window.keep {
+            // An input table has no gradient per token.
+            let read = weights.layers.iter().skip(usize::from(weights.gathers)).map(|layer| layer.inputs);
+            let widths = read.chain(weights.layers.iter().map(|layer| layer.outputs));
+            let widest = padded(widths.max().unwrap_or(0));
+            resize(&mut self.dy, most * widest, most * widest);
+            resize(&mut self.dx, most * widest, most * widest);
+        }
+    }
+
+    /// The first batch row, for a shard whose rows are in order.
+    pub(crate) fn first(&self) -> usize {
+        self.order.first().map_or(0, |row| *row as usize)
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(crate) fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Starts the next window from zero (`fresh`), or from the last state if a window `ran` since the state was set.
+    pub(crate) fn begin(&mut self, fresh: bool, ran: bool) {
+        for LayerActivations { buffers, .. } in &mut self.layers {
+            let sizes = buffers.sizes;
+            let [h, c] = [sizes.state, sizes.hidden].map(|width| buffers.window.rows * padded(width));
+            if fresh {
+                buffers.h[..h].fill(0.0);
+                let c = buffers.c.len().min(c);
+                buffers.c[..c].fill(0.0);
+            } else if ran {
+                buffers.carry_over();
+            }
+        }
+    }
+
+    /// Copies this shard's columns of the window's ids and targets [T, B]. All rows have T steps.
+    pub(crate) fn load(&mut self, batch: usize, ids: &[u32], targets: &[u32]) {
+        let (first, rows) = (self.first(), self.rows());
+        for t in 0..self.steps {
+            let (from, to) = (t * batch + first, t * rows);
+            if !ids.is_empty() {
+                self.ids[to..][..rows].copy_from_slice(&ids[from..][..rows]);
+            }
+            if !targets.is_empty() {
+                self.targets[to..][..rows].copy_from_slice(&targets[from..][..rows]);
+            }
+        }
+    }
+
+    /// Copies one step's inputs, one row after another.
+    pub(crate) fn load_step(&mut self, inputs: Inputs<'_>) {
+        match inputs {
+            Inputs::Ids(ids) => self.ids.copy_from_slice(ids),
+            Inputs::Vectors(values) => {
+                let width = values.len() / self.rows();
+                let rows = values.chunks_exact(width).zip(self.inputs.chunks_exact_mut(padded(width)));
+                rows.for_each(|(from, to)| to[..width].copy_from_slice(from));
+            }
+        }
+    }
+
+    /// Fills the inputs of a first layer that reads the vectors of symbols: embeddings, or one-hot vectors.
+    pub(crate) fn look_up(&mut self, weights: &PackedWeights, parameters: &Parameters) {
+        if weights.gathers || !weights.config.reads_symbols() {
+            return;
+        }
+        let width = weights.config.input_width(0);
+        let matrix = weights.tensors.embedding.as_ref().map(|range| &parameters.values[range.clone()]);
+        for (id, to) in self.ids.iter().zip(self.inputs.chunks_exact_mut(padded(width))) {
+            match matrix {
+                Some(matrix) => to[..width].copy_from_slice(&matrix[*id as usize * width..][..width]),
+                None => {
+                    to.fill(0.0);
+                    to[*id as usize] = 1.0;
+                }
+            }
+        }
+    }
+
+    /// Runs all layers, from the state at the start of the buffers.
+    pub(crate) fn forward(
+        &mut self,
+        weights: &PackedWeights,
+        table: &[f32],
+        dropping: Option<MaskSource<'_>>,
+    ) {
+        let Self { layers, ids, inputs, order, batch, .. } = self;
+        let rows = ShardRows { order, batch: *batch };
+        for l in 0..layers.len() {
+            let _clock = weights.phases.time(Phase::Forward(l));
+            let (below, layer) = layers.split_at_mut(l);
+            let input = match below.last() {
+                Some(below) => LayerInput::Dense(below.outputs()),
+                None if weights.gathers => LayerInput::Table { rows: table, ids },
+                None => LayerInput::Dense(inputs),
+            };
+            let context =
+                LayerContext { isa: weights.isa, index: l, weights: &weights.layers[l], rows, dropping };
+            layer[0].forward(context, input);
+        }
+    }
+
+    /// The outputs of the last layer [N, padded(P)].
+    pub(crate) fn stack_outputs(&self) -> &[f32] {
+        self.layers.last().map(LayerActivations::outputs).unwrap_or_default()
+    }
+
+    /// Runs the head on all tokens, if the model has one.
+    pub(crate) fn head(&mut self, weights: &PackedWeights) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        if !outputs.is_empty() {
+            weights.head_outputs(self.stack_outputs(), &mut outputs);
+        }
+        self.outputs = outputs;
+    }
+
+    /// Computes the losses of all tokens from the outputs of the head.
+    pub(crate) fn measure(&mut self, weights: &PackedWeights, loss: Loss, top_k: Option<usize>) {
+        self.within = self.token_losses().measure(weights, loss, top_k);
+    }
+
+    /// Computes the losses of all tokens, and goes backward from them.
+    pub(crate) fn descend(
+        &mut self,
+        weights: &PackedWeights,
+        (loss, scale): (Loss, f32),
+        dropping: Option<MaskSource<'_>>,
+    ) {
+        self.token_losses().descend(weights, loss, scale);
+        self.backward(weights, dropping);
+    }
+
+    fn token_losses(&mut self) -> TokenLosses<'_> {
+        let Self { outputs, targets, target_values, token_weights, losses, correct, .. } = self;
+        TokenLosses { outputs, targets, values: target_values, weights: token_weights, losses, correct }
+    }
+
+    /// Goes backward through head and layers, from the gradients of the head's outputs.
+    pub(crate) fn backward(&mut self, weights: &PackedWeights, dropping: Option<MaskSource<'_>>) {
+        let width = self.ids.len() * padded(weights.config.stack_width());
+        weights.head_input_gradient(&self.outputs, &mut self.dy[..width]);
+        self.layers_backward(weights, dropping);
+    }
+
+    /// Goes backward through all layers, from the gradient of the last layer's outputs in `dy`.
+    pub(crate) fn layers_backward(&mut self, weights: &PackedWeights, dropping: Option<MaskSource<'_>>) {
+        let Self { layers, ids, inputs, order, batch, dy, dx, .. } = self;
+        let (rows, tokens) = (ShardRows { order, batch: *batch }, ids.len());
+        for l in (0..layers.len()).rev() {
+            let _clock = weights.phases.time(Phase::Backward(l));
+            let (below, layer) = layers.split_at_mut(l);
+            let input = match below.last() {
+                Some(below) => LayerInput::Dense(below.outputs()),
+                None => LayerInput::Dense(inputs),
+            };
+            let packed = &weights.layers[l];
+            let wanted = if l > 0 || !weights.gathers { tokens * padded(packed.inputs) } else { 0 };
+            let context = LayerContext { isa: weights.isa, index: l, weights: packed, rows, dropping };
+            layer[0].backward(context, input, &mut dy[..tokens * padded(packed.outputs)], &mut dx[..wanted]);
+            std::mem::swap(dy, dx);
+        }
+    }
+
+    /// Zeroes the gradient of the last layer's outputs [N, padded(P)], to be filled before `layers_backward`.
+    pub(crate) fn clear_stack_gradient(&mut self, weights: &PackedWeights) {
+        self.dy[..self.ids.len() * padded(weights.config.stack_width())].fill(0.0);
+    }
+
+    /// The gradient of the last layer's outputs before `layers_backward` [N, padded(P)].
+    pub(crate) fn stack_gradient_mut(&mut self) -> &mut [f32] {
+        &mut self.dy
+    }
+
+    /// The gradient of the first layer's inputs after a backward pass [N, padded(E)]; empty with an input table.
+    pub(crate) fn d_inputs(&self) -> &[f32] {
+        &self.dy[..self.inputs.len()]
+    }
+
+    /// Sets the gradient of the last state of its rows; zero if `None`.
+    pub(crate) fn set_d_last(&mut self, gradient: Option<&State>) {
+        for (l, activations) in self.layers.iter_mut().enumerate() {
+            let layer = gradient.map(|gradient| &gradient.layers[l]);
+            let (widths, rows) = (activations.buffers.widths(), self.order.len());
+            for (part, (width, to)) in widths.into_iter().zip(activations.d_last_mut()).enumerate() {
+                to.clear();
+                let Some(layer) = layer else { continue };
+                to.resize(rows * padded(width), 0.0);
+                copy_rows(if part == 0 { &layer.h } else { &layer.c }, width, &self.order, to);
+            }
+        }
+    }
+
+    /// Copies the gradient of the first state of its rows to their places in `state`.
+    pub(crate) fn d_initial(&mut self, weights: &PackedWeights, state: &mut State) {
+        for ((activations, packed), layer) in
+            self.layers.iter_mut().zip(&weights.layers).zip(&mut state.layers)
+        {
+            let widths = activations.buffers.widths();
+            let parts = activations.d_initial(weights.isa, packed.gated());
+            let parts = parts.iter().zip([&mut layer.h, &mut layer.c]);
+            for (width, (part, to)) in widths.into_iter().zip(parts) {
+                for (row, from) in self.order.iter().zip(part.chunks(padded(width).max(1))) {
+                    to[*row as usize * width..][..width].copy_from_slice(&from[..width]);
+                }
+            }
+        }
+    }
+
+    /// The inputs [N, padded(E)] of layer `l`, or of the head if `l` is the number of layers.
+    pub(crate) fn layer_inputs(&self, l: usize) -> &[f32] {
+        l.checked_sub(1).map_or(&self.inputs, |below| self.layers[below].outputs())
+    }
+
+    /// The factors of the weights of layer `l` (or of the head), from token `token` on: [.., padded(E)].
+    pub(crate) fn factors(&self, l: usize, token: usize, width: usize) -> &[f32] {
+        let inputs = self.layer_inputs(l);
+        let values = self.layers.get(l).map_or(inputs, |layer| layer.factors(inputs));
+        &values[token * padded(width)..]
+    }
+}
+
+/// Copies the rows in `order` out of vectors of `width` floats, into padded ones.
+pub(super) fn copy_rows(values: &[f32], width: usize, order: &[u32], out: &mut [f32]) {
+    for (row, to) in order.iter().zip(out.chunks_mut(padded(width).max(1))).filter(|_| width > 0) {
+        to[..width].copy_from_slice(&values[*row as usize * width..][..width]);
+    }
+}

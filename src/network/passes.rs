@@ -1,0 +1,334 @@
+//! A model with its forward and backward passes, on windows of ids or vectors.
+
+use crate::exec::{Dropout, Inputs};
+use crate::exec::{
+    Engine, Executor, Extent, Goal, MaskSource, Masks, Needs, Order, OutputSteps, Pass, State, Window,
+    check_room,
+};
+use crate::loss::Objective;
+use crate::model::{Model, Parameters, check_stack};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// A model that is trained by the caller: it runs windows forward and backward, and leaves the gradients of
+/// parameters, inputs and states. With a head and an [`Objective`] it also computes losses.
+///
+/// Results have equal bits for any number of threads. A custom cell runs its steps on one thread.
+///
+/// ```
+/// use unrolled::exec::Window;
+/// use unrolled::loss::{Loss, Objective};
+/// use unrolled::model::Model;
+/// use unrolled::network::Network;
+/// use unrolled::ModelSettings;
+///
+/// # fn main() -> unrolled::Result<()> {
+/// let mut network = Network::new(Model::new(&ModelSettings::lstm(8), 4, 1)?, Some(1))?;
+/// // Three steps of two rows, time-major. The second row has one step; the rest of it is padding.
+/// let (inputs, targets) = ([0, 3, 1, 0, 2, 0], [1, 2, 2, 0, 3, 0]);
+/// let window = Window { lengths: Some(&[3, 1]), ..Window::new(3, 2, &inputs) };
+/// let objective = Objective::new(Loss::CROSS_ENTROPY, &targets[..]);
+/// let first = network.differentiate(&window, &objective)?;
+/// for _ in 0..60 {
+///     let (parameters, gradient) = network.parameters_and_gradient();
+///     parameters.iter_mut().zip(gradient).for_each(|(parameter, slope)| *parameter -= 0.5 * slope);
+///     network.differentiate(&window, &objective)?;
+/// }
+/// assert!(network.evaluate(&window, &objective)?.loss < first / 2.0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Network {
+    engine: Engine,
+    executor: Executor,
+    needs: Needs,
+    /// The only shape of window that a planned network takes.
+    planned: Option<[usize; 2]>,
+    gradient: Parameters,
+    d_inputs: Vec<f32>,
+    d_initial: State,
+    /// The last window that went forward, until its backward pass.
+    last: Option<Last>,
+}
+
+#[derive(Debug)]
+struct Last {
+    shape: [usize; 2],
+    order: Order,
+    output_tokens: usize,
+    vectors: bool,
+    /// True if the gradient of the initial state is computed.
+    wants_initial: bool,
+    dropout: Option<Dropout>,
+    masks: Option<Masks>,
+}
+
+/// The loss of a window, and how often its predictions were right.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measure {
+    /// The weighted mean of the losses of all tokens with a target.
+    pub loss: f64,
+    /// The share of tokens whose prediction is right: the target has the largest logit (cross-entropy), or each logit
+    /// is on the side of its target (binary cross-entropy). 0 for losses of values.
+    pub accuracy: f64,
+}
+
+impl Network {
+    /// Takes a model, for windows of any shape (`dynamic_rnn`), on `threads` threads (all cores if `None`).
+    ///
+    /// # Errors
+    /// As for [`Engine::new`]; [`Error::Memory`](crate::Error::Memory) for a model that needs more memory than this
+    /// process may use.
+    pub fn new(model: impl Into<Arc<Model>>, threads: Option<usize>) -> Result<Self> {
+        Self::build(model.into(), None, threads)
+    }
+
+    /// The same for windows of T steps by B rows only, with all buffers allocated ahead (`static_rnn`).
+    ///
+    /// # Errors
+    /// As for [`Network::new`]; [`Error::Batch`](crate::Error::Batch) for no steps or no rows.
+    pub fn planned(
+        model: impl Into<Arc<Model>>,
+        steps: usize,
+        rows: usize,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        if steps == 0 || rows == 0 {
+            let expected = "at least one step and one row";
+            return Err(Error::batch(format!("a plan of {steps} steps by {rows} rows"), expected));
+        }
+        Self::build(model.into(), Some([steps, rows]), threads)
+    }
+
+    fn build(model: Arc<Model>, planned: Option<[usize; 2]>, threads: Option<usize>) -> Result<Self> {
+        check_stack(model.config(), 4.0, planned.unwrap_or_default())?;
+        let gradient = Parameters::zeros(model.parameters().layout.clone());
+        let engine = Engine::for_training(model, threads)?;
+        let needs = Needs { backward: true, dropout: planned.is_some() };
+        let executor = match planned {
+            None => Executor::new(engine.weights(), needs),
+            Some(shape) => Executor::shaped(engine.weights(), shape, needs, engine.pool()),
+        };
+        let (d_inputs, d_initial) = (Vec::new(), State::default());
+        Ok(Self { engine, executor, needs, planned, gradient, d_inputs, d_initial, last: None })
+    }
+
+    /// The zero state of `rows` rows (`zero_state`).
+    pub fn zero_state(&self, rows: usize) -> State {
+        State::zero(self.engine.config(), rows)
+    }
+
+    /// Runs a window from `window.initial` (zero if `None`) and writes the model's `outputs`: [T, B, O] or [B, T, O], or
+    /// [B, O] for the last step alone. O is the width of the head, or of the last layer.
+    ///
+    /// # Errors
+    /// [`Error::Batch`](crate::Error::Batch) for inputs, lengths, masks or outputs that do not fit,
+    /// [`Error::StateShape`](crate::Error::StateShape) for a state that does not.
+    pub fn forward(&mut self, window: &Window<'_>, outputs: &mut [f32]) -> Result<()> {
+        self.check(window)?;
+        check_room(outputs.len(), window.output_tokens(), self.engine.config().output_width(), "outputs")?;
+        self.run(window, None, |_| Goal::Outputs(outputs));
+        self.last = Some(Last::of(window));
+        Ok(())
+    }
+
+    /// Runs T steps, each [B, E], and returns T outputs, each [B, O]: the lists of `static_rnn`. Ignores `inputs`, `steps`
+    /// and `order` of `window`; the other fields are as for [`Network::forward`].
+    ///
+    /// # Errors
+    /// As for [`Network::forward`].
+    pub fn forward_list<V: AsRef<[f32]>>(
+        &mut self,
+        inputs: &[V],
+        window: &Window<'_>,
+    ) -> Result<Vec<Vec<f32>>> {
+        let config = self.engine.config();
+        let expected = window.rows.checked_mul(config.input_width(0));
+        if let Some(step) = inputs.iter().position(|step| Some(step.as_ref().len()) != expected) {
+            let found = format!("{} inputs in step {step}", inputs[step].as_ref().len());
+            let expected = format!("{} rows x {} of them", window.rows, config.input_width(0));
+            return Err(Error::batch(found, expected));
+        }
+        let joined: Vec<f32> = inputs.iter().flat_map(|step| step.as_ref()).copied().collect();
+        let width = window.rows.saturating_mul(config.output_width());
+        let mut outputs = vec![0.0; inputs.len() * width];
+        let (steps, inputs) = (inputs.len(), Inputs::Vectors(&joined));
+        let (order, output_steps) = (Order::TimeMajor, OutputSteps::Every);
+        self.forward(&Window { steps, inputs, order, output_steps, ..*window }, &mut outputs)?;
+        Ok(outputs.chunks(width.max(1)).map(<[f32]>::to_vec).collect())
+    }
+
+    /// Goes backward through the last window, from the gradients of its outputs (as [`Network::forward`] wrote them) and,
+    /// if the loss depends on it, of its last state. Leaves the gradients of the parameters, the inputs and the initial
+    /// state. A second backward pass needs another forward pass.
+    ///
+    /// # Errors
+    /// [`Error::Batch`](crate::Error::Batch) without a window that went forward or for a slice of another size,
+    /// [`Error::StateShape`](crate::Error::StateShape) for a state that does not fit.
+    pub fn backward(&mut self, d_outputs: &[f32], d_state: Option<&State>) -> Result<()> {
+        let Some(last) = &self.last else {
+            let expected = "one that went forward, and not backward yet";
+            return Err(Error::batch("no window", expected));
+        };
+        let config = self.engine.config();
+        check_room(d_outputs.len(), last.output_tokens, config.output_width(), "gradients of outputs")?;
+        d_state.map_or(Ok(()), |state| state.check(config, last.shape[1]))?;
+        let dropping = last.dropout.map(|dropout| MaskSource { dropout, given: last.masks.as_ref() });
+        let Self { engine, executor, gradient, .. } = self;
+        let outputs = (last.order, d_outputs);
+        executor.backward(engine.packed(), outputs, d_state, dropping, &mut gradient.values);
+        let last = self.last.take();
+        self.finish_gradients(last.as_ref());
+        Ok(())
+    }
+
+    /// Computes the loss of a window, goes backward from it, and returns it. Leaves the gradients of the parameters, of
+    /// input vectors, and of the initial state if the window has one.
+    ///
+    /// # Errors
+    /// [`Error::Batch`](crate::Error::Batch) for a window or targets that do not fit, for rows without any step, or for a
+    /// model without a head; [`Error::StateShape`](crate::Error::StateShape) for a state that does not fit;
+    /// [`Error::Setting`](crate::Error::Setting) for a parameter of the loss that is out of range.
+    pub fn differentiate(&mut self, window: &Window<'_>, objective: &Objective<'_>) -> Result<f64> {
+        self.check(window)?;
+        objective.check(window, self.engine.config())?;
+        let total = objective.total_weight(window);
+        let (loss, scale) = (objective.loss, (1.0 / total) as f32);
+        self.run(window, Some(objective), |gradient| Goal::Deltas { loss, scale, gradient });
+        self.finish_gradients(Some(&Last { wants_initial: window.initial.is_some(), ..Last::of(window) }));
+        let (sum, _) = self.executor.window.tally((0.0, 0));
+        Ok(sum / total)
+    }
+
+    /// Computes the loss and the accuracy of a window.
+    ///
+    /// # Errors
+    /// As for [`Network::differentiate`].
+    pub fn evaluate(&mut self, window: &Window<'_>, objective: &Objective<'_>) -> Result<Measure> {
+        self.check(window)?;
+        objective.check(window, self.engine.config())?;
+        let loss = objective.loss;
+        self.run(window, Some(objective), |_| Goal::Losses { loss, top_k: None });
+        let (sum, correct) = self.executor.window.tally((0.0, 0));
+        let tokens = self.executor.window.head_tokens();
+        Ok(Measure { loss: sum / objective.total_weight(window), accuracy: correct as f64 / tokens as f64 })
+    }
+
+    /// Runs a window that was checked.
+    fn run<'a>(
+        &'a mut self,
+        window: &Window<'a>,
+        objective: Option<&Objective<'a>>,
+        goal: impl FnOnce(&'a mut [f32]) -> Goal<'a>,
+    ) {
+        self.last = None;
+        self.engine.refresh();
+        let Self { engine, executor, needs, gradient, .. } = self;
+        if window.dropout.is_some() && !needs.dropout {
+            needs.dropout = true;
+            *executor = Executor::new(engine.weights(), *needs);
+        }
+        let Window { steps, rows, inputs, order, lengths, output_steps, initial, dropout, masks } = *window;
+        executor.reshape(engine.weights(), Extent { steps, rows, lengths, output_steps }, engine.pool());
+        if let Some(state) = initial {
+            executor.window.set_state(state);
+        }
+        let dropping = dropout.map(|dropout| MaskSource { dropout, given: masks });
+        let targets = objective.map(|objective| (objective.targets, objective.weights));
+        let (fresh, goal) = (initial.is_none(), goal(&mut gradient.values));
+        executor.run(engine.packed(), Pass { inputs, order, targets, fresh, dropping, goal });
+    }
+
+    /// Computes all gradients from the deltas of the last window.
+    fn finish_gradients(&mut self, last: Option<&Last>) {
+        let Self { engine, executor, gradient, d_inputs, d_initial, .. } = self;
+        let (weights, width) = (engine.weights(), engine.config().input_width(0));
+        executor.gradients(engine.packed(), &mut gradient.values);
+        weights.tensors.clear_constants(&mut gradient.values);
+        d_inputs.clear();
+        if let Some(last) = last.filter(|last| last.vectors) {
+            d_inputs.resize(last.shape[0] * last.shape[1] * width, 0.0);
+            executor.window.copy_d_inputs(width, last.order, d_inputs);
+        }
+        if last.is_some_and(|last| last.wants_initial) {
+            executor.window.d_initial(weights, d_initial);
+        }
+    }
+
+    /// The gradients of the parameters after the last backward pass, under their names; zero before the first. Biases
+    /// that are not trained (`bias_hh` of a model with a single bias) have gradient 0.
+    pub fn gradient(&self) -> &Parameters {
+        &self.gradient
+    }
+
+    /// The gradient of the input vectors after the last backward pass, in the order of the window; empty for ids, and
+    /// before the first pass.
+    pub fn d_inputs(&self) -> &[f32] {
+        &self.d_inputs
+    }
+
+    /// The gradient of the initial state after the last backward pass; without layers before the first.
+    pub fn d_initial(&self) -> &State {
+        &self.d_initial
+    }
+
+    /// The state of each row after its last step.
+    pub fn state(&self) -> State {
+        self.executor.window.state()
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<Model> {
+        self.engine.model()
+    }
+
+    /// Takes the model out.
+    pub fn into_model(self) -> Model {
+        self.engine.into_model()
+    }
+
+    /// The flat buffers of the parameters, to be changed, and of the last gradient. The next window packs the weights
+    /// again.
+    pub fn parameters_and_gradient(&mut self) -> (&mut [f32], &[f32]) {
+        (&mut self.engine.parameters_mut().values, &self.gradient.values)
+    }
+
+    /// Returns true if the tensor at a range of the flat buffer is not trained.
+    pub(super) fn is_constant(&self, range: &std::ops::Range<usize>) -> bool {
+        self.engine.weights().tensors.constants.contains(range)
+    }
+
+    /// Sets the tensors that are not trained to zero.
+    pub(super) fn zero_constants(&mut self) {
+        let constants = self.engine.weights().tensors.constants.clone();
+        let values = &mut self.engine.parameters_mut().values;
+        constants.into_iter().for_each(|range| values[range].fill(0.0));
+    }
+
+    /// Returns an error unless the network can run a window.
+    pub(super) fn check(&self, window: &Window<'_>) -> Result<()> {
+        let Window { steps, rows, .. } = *window;
+        if let Some(shape) = self.planned.filter(|shape| *shape != [steps, rows]) {
+            let expected =
+                format!("{} steps of {} rows, as planned; Network::new takes any", shape[0], shape[1]);
+            return Err(Error::batch(format!("{steps} steps of {rows} rows"), expected));
+        }
+        window.check(self.engine.config())
+    }
+}
+
+impl Last {
+    fn of(window: &Window<'_>) -> Self {
+        let Window { steps, rows, inputs, order, dropout, masks, .. } = *window;
+        Self {
+            shape: [steps, rows],
+            order,
+            output_tokens: window.output_tokens(),
+            vectors: matches!(inputs, Inputs::Vectors(_)),
+            wants_initial: true,
+            dropout,
+            masks: masks.cloned(),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Reading settings from one flat table of keys, of which none may be unknown.
+
+use super::{DataSettings, ModelSettings, OptimizerSettings, RunSettings, ScheduleSettings, Settings};
+use serde::{Deserialize, Deserializer, de::Error, de::IgnoredAny};
+use serde_aux::serde_introspection::serde_introspect;
+use std::collections::BTreeMap;
+
+/// The groups of [`Settings`], and what belongs to none of them.
+#[derive(Deserialize)]
+struct Table {
+    #[serde(flatten)]
+    model: ModelSettings,
+    #[serde(flatten)]
+    optimizer: OptimizerSettings,
+    #[serde(flatten)]
+    schedule: ScheduleSettings,
+    #[serde(flatten)]
+    data: DataSettings,
+    #[serde(flatten)]
+    run: RunSettings,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, IgnoredAny>,
+}
+
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Table { model, optimizer, schedule, data, run, unknown } = Table::deserialize(from)?;
+        match unknown.first_key_value() {
+            None => Ok(Self { model, optimizer, schedule, data, run }),
+            Some((key, _)) => {
+                let known = Self::keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+                Err(D::Error::custom(format!("unknown field `{key}`, expected one of {known}")))
+            }
+        }
+    }
+}
+
+impl Settings {
+    /// Returns the keys of all settings, as configuration files and checkpoints have them.
+    pub fn keys() -> impl Iterator<Item = &'static str> {
+        [
+            serde_introspect::<ModelSettings>(),
+            serde_introspect::<OptimizerSettings>(),
+            serde_introspect::<ScheduleSettings>(),
+            serde_introspect::<DataSettings>(),
+            serde_introspect::<RunSettings>(),
+        ]
+        .into_iter()
+        .flatten()
+        .copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Layer, Schedule};
+
+    fn refused(json: &str) -> String {
+        serde_json::from_str::<Settings>(json).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn the_keys_of_all_groups_form_one_table() {
+        let json = r#"{
+            "hidden": 9, "stack": [{ "cell": "gru", "hidden": 7 }], "batch": 3, "optimizer": "sgd", "momentum": 0.5,
+            "schedule": "constant", "val-fraction": 0.2, "clip": 0.3, "seed": 18446744073709551615
+        }"#;
+        let read: Settings = serde_json::from_str(json).unwrap();
+        let mut expected = Settings::default();
+        (expected.model.hidden, expected.model.stack) = (9, vec![Layer::gru(7)]);
+        expected.optimizer = OptimizerSettings { clip: 0.3, ..OptimizerSettings::sgd(0.5) };
+        expected.schedule.kind = Schedule::Constant;
+        expected.data.val_fraction = 0.2;
+        (expected.run.batch, expected.run.seed) = (3, u64::MAX);
+        assert_eq!(read, expected);
+        assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn every_written_key_is_known_and_belongs_to_one_group() {
+        let mut known: Vec<_> = Settings::keys().collect();
+        let written = serde_json::to_value(Settings::default()).unwrap();
+        assert!(written.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())), "{written}");
+        let count = known.len();
+        known.sort_unstable();
+        known.dedup();
+        assert_eq!(known.len(), count);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        for key in ["hiden", "model", "kind", "learning_rate"] {
+            let message = refused(&format!(r#"{{ "hidden": 9, "{key}": 3 }}"#));
+            assert!(
+                message.starts_with(&format!("unknown field `{key}`, expected one of `cell`, `")),
+                "{message}"
+            );
+        }
+        assert!(
+            refused(r#"{ "stack": [{ "hiden": 3 }] }"#).starts_with("unknown field `hiden`, expected one of")
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_and_a_repeated_key_are_errors() {
+        assert!(
+            refused(r#"{ "hidden": "many" }"#).starts_with("invalid type: string \"many\", expected usize")
+        );
+        assert!(refused(r#"{ "cell": "lstn" }"#).starts_with("unknown variant `lstn`, expected one of"));
+        assert!(refused(r#"{ "hidden": 1, "hidden": 2 }"#).starts_with("duplicate field `hidden`"));
+        assert!(refused("[1, 2]").starts_with("invalid type: sequence, expected"));
+    }
+}

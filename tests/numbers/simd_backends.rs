@@ -1,0 +1,84 @@
+//! The SIMD backends compared with each other. A process uses one backend, so this test starts its
+//! own binary again.
+
+use super::determinism::trained;
+use super::gradients;
+use super::{batch, label, model, models, run_of};
+use std::{env, fs, path::Path, process::Command};
+use unrolled::Settings;
+use unrolled_kernels::{ISA_VARIABLE, Isa};
+
+/// The file for the results of the started process.
+const FILE_VARIABLE: &str = "UNROLLED_TEST_NUMBERS";
+
+fn runs() -> Vec<Settings> {
+    let models = models();
+    models.iter().flat_map(|model| [run_of(model, 0.0), run_of(model, 0.3)]).collect()
+}
+
+/// Returns the trained parameters of every run, and gradients of windows that run on one thread.
+#[test]
+fn prints_the_numbers_of_this_process() {
+    let Some(path) = env::var_os(FILE_VARIABLE) else { return };
+    let mut numbers = Vec::new();
+    for settings in runs() {
+        let gradient = first_gradient(&settings);
+        numbers.extend(gradient);
+        numbers.extend_from_slice(&trained(&settings, 1).model().parameters().values);
+    }
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    fs::write(path, bytes).unwrap();
+}
+
+fn first_gradient(settings: &Settings) -> Vec<f32> {
+    let (model, batch) = (model(settings, 40), batch(9, 5, 40));
+    gradients(model.clone(), &batch, None, Some(1)).unwrap().1.values
+}
+
+/// Returns gradient and trained parameters of each run.
+fn numbers_on(isa: Isa, folder: &Path) -> Vec<[Vec<f32>; 2]> {
+    let path = folder.join(isa.name());
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "numbers::simd_backends::prints_the_numbers_of_this_process"])
+        .env(ISA_VARIABLE, isa.name())
+        .env(FILE_VARIABLE, &path)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let bytes = fs::read(&path).expect("the other process ran the test of that name");
+    let mut numbers = bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+    let mut take = |count| -> Vec<f32> { numbers.by_ref().take(count).collect() };
+    runs().iter().map(|run| [(); 2].map(|()| take(model(run, 40).parameters().values.len()))).collect()
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn avx2_and_avx512_give_equal_bits_and_portable_nearly() {
+    let folder = tempfile::tempdir().unwrap();
+    let all: Vec<(Isa, _)> = Isa::all().map(|isa| (isa, numbers_on(isa, folder.path()))).collect();
+    let (_, portable) = &all[0];
+    let (_, fastest) = &all[all.len() - 1];
+    for (isa, numbers) in &all[1..] {
+        for ((run, found), expected) in runs().iter().zip(numbers).zip(fastest) {
+            let same = found
+                .iter()
+                .flatten()
+                .map(|v| v.to_bits())
+                .eq(expected.iter().flatten().map(|v| v.to_bits()));
+            assert!(same, "{}: {} differs", label(run), isa.name());
+        }
+    }
+    for ((run, found), expected) in runs().iter().zip(portable).zip(fastest) {
+        // Its sums have another order, which changes a few units in the last place of the largest
+        // terms.
+        let gradient = largest_difference(&found[0], &expected[0]);
+        assert!(gradient < 1e-6, "{}: gradients {gradient} apart", label(run));
+        // Twelve steps of Adam at 4e-3 could move a parameter by 0.05 if its gradient were only
+        // rounding noise. No gradient here is, and the differences are a small part of one step.
+        let trained = largest_difference(&found[1], &expected[1]);
+        assert!(trained < 4e-3, "{}: trained parameters {trained} apart", label(run));
+    }
+}
