@@ -8,8 +8,8 @@ mod init;
 mod memory;
 mod parameters;
 
+pub use crate::custom_cell::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 use crate::{Error, Layer, ModelSettings, Result};
-pub use cell::custom::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 pub use config::ModelConfig;
 pub(crate) use memory::{check_bytes, check_plan, check_stack, memory_total};
 pub use memory::{check_evaluation_memory, check_memory, memory_needed};
