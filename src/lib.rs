@@ -94,6 +94,7 @@ mod aligned;
 pub mod bench;
 pub mod checkpoint;
 pub mod corpus;
+mod custom_cell;
 mod error;
 pub mod exec;
 pub mod fixed;

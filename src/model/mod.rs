@@ -8,8 +8,8 @@ mod init;
 mod memory;
 mod parameters;
 
+pub use crate::custom_cell::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 use crate::{Error, Layer, ModelSettings, Result};
-pub use cell::custom::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 pub use config::ModelConfig;
 #[cfg(feature = "files")]
 pub(crate) use memory::memory_total;
