@@ -367,10 +367,7 @@ mod tests {
                 assert!(message.starts_with(&expected), "{length}: {message}");
             }
             let message = refused(&[&packed[..], b"and more"].concat());
-            assert!(
-                message.starts_with("a file: damaged ") && !message.contains('\n'),
-                "{message}"
-            );
+            assert!(message.starts_with("a file: damaged ") && !message.contains('\n'), "{message}");
         }
     }
 
