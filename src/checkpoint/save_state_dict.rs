@@ -21,7 +21,8 @@ type Stored<'a> = (&'a [usize], Cow<'a, [u8]>);
 ///
 /// # fn main() -> unrolled::Result<()> {
 /// let settings = unrolled::ModelSettings::default();
-/// let stack = BidirectionalStack::of_layers(&[Layer::gru(8), Layer::gru(8)], 3, &settings, 1, None)?;
+/// let layers = [Layer::gru(8), Layer::gru(8)];
+/// let stack = BidirectionalStack::of_layers(&layers, 3, &settings, 1, None)?;
 /// // encoder.weight_ih_l0, ..., encoder.bias_hh_l1_reverse
 /// save_state_dict("encoder.safetensors".as_ref(), &[("encoder", stack.parameters())])?;
 /// # Ok(())

@@ -34,7 +34,8 @@ const COPIES: f64 = 6.0;
 /// # fn main() -> unrolled::Result<()> {
 /// // nn.LSTM(3, 4, num_layers=2, bidirectional=True)
 /// let layers = [Layer::lstm(4), Layer::lstm(4)];
-/// let mut stack = BidirectionalStack::of_layers(&layers, 3, &ModelSettings::default(), 1, Some(1))?;
+/// let settings = ModelSettings::default();
+/// let mut stack = BidirectionalStack::of_layers(&layers, 3, &settings, 1, Some(1))?;
 /// let mut optimizer =
 ///     Optimizer::new(&OptimizerSettings::default(), stack.parameters().values.len(), Some(1))?;
 /// let inputs = vec![0.5; 5 * 2 * 3]; // [T, B, E] = [5, 2, 3]

@@ -9,8 +9,8 @@ use crate::{Error, Result};
 impl TensorFile {
     /// Builds a stack from the recurrent module whose member name is `module`. The name is empty if
     /// the file holds the module alone. `config` comes from [`ModelConfig::of_stack`]; its
-    /// [`ModelConfig::layout`] lists the names and shapes, with `rnn.` instead of `{module}.`. If the
-    /// file has no biases of a layer (`bias=False`), they are zero.
+    /// [`ModelConfig::layout`] lists the names and shapes, with `rnn.` instead of `{module}.`. If
+    /// the file has no biases of a layer (`bias=False`), they are zero.
     ///
     /// ```
     /// use unrolled::checkpoint::TensorFile;
@@ -20,7 +20,8 @@ impl TensorFile {
     ///
     /// # fn main() -> unrolled::Result<()> {
     /// # let path = std::path::Path::new("tests/fixtures/torch-fixed-lstm-h16.safetensors");
-    /// let file = TensorFile::load(path)?; // a PyTorch module with a member `rnn`, an LSTM of 16 units on one input
+    /// // A PyTorch module with a member `rnn`, an LSTM of 16 units on one input.
+    /// let file = TensorFile::load(path)?;
     /// let config = ModelConfig::of_stack(&[Layer::lstm(16)], 1, Bias::Double)?;
     /// let network = Network::new(file.rnn("rnn", &config)?, Some(1))?;
     /// # Ok(())
@@ -28,10 +29,10 @@ impl TensorFile {
     /// ```
     ///
     /// # Errors
-    /// [`Error::TensorFile`] names a tensor that is missing or has another shape;
-    /// [`Error::UnusedTensors`] names tensors of the module that the stack has no place for: further
-    /// layers, the other direction (`_reverse`), a projection. [`Error::Setting`] for a configuration
-    /// with a head or a vocabulary.
+    /// [`Error::TensorFile`] names a tensor that is missing or has another shape.
+    /// [`Error::UnusedTensors`] names tensors of the module that the stack has no place for:
+    /// further layers, the other direction (`_reverse`), a projection. [`Error::Setting`] is for a
+    /// configuration with a head or a vocabulary.
     pub fn rnn(&self, module: &str, config: &ModelConfig) -> Result<Model> {
         let model = self.direction(module, config, 0, DIRECTIONS[0])?;
         self.finish_module(module)?;
@@ -56,7 +57,8 @@ impl TensorFile {
     /// #     file.ignore(name)?;
     /// # }
     /// // nn.GRU(5, 9, num_layers=2, bidirectional=True)
-    /// let configs = BidirectionalStack::configs(&[Layer::gru(9), Layer::gru(9)], 5, Bias::Double)?;
+    /// let layers = [Layer::gru(9), Layer::gru(9)];
+    /// let configs = BidirectionalStack::configs(&layers, 5, Bias::Double)?;
     /// let stack = BidirectionalStack::new(file.bidirectional("", &configs)?, Some(1))?;
     /// assert!(stack.parameters().get("weight_hh_l1_reverse").is_some());
     /// # Ok(())
@@ -83,8 +85,8 @@ impl TensorFile {
         Ok(models)
     }
 
-    /// Builds one direction, from names that end in `end`. `first_layer` is the number in the module
-    /// of its layer 0.
+    /// Builds one direction, from names that end in `end`. `first_layer` is the number of its layer
+    /// 0 in the module.
     fn direction(&self, module: &str, config: &ModelConfig, first_layer: usize, end: &str) -> Result<Model> {
         check_reads_vectors(config)?;
         let mut parameters = Parameters::zeros(config.layout());

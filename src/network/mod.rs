@@ -1,6 +1,6 @@
-//! Recurrent layers on vectors: TensorFlow 1's `rnn_cell` module with `static_rnn`, `dynamic_rnn` and
-//! their bidirectional forms, and PyTorch's bidirectional stacks. The caller provides the inputs and
-//! computes the loss.
+//! Recurrent layers on vectors: TensorFlow 1's `rnn_cell` module with `static_rnn`, `dynamic_rnn`
+//! and their bidirectional forms, and PyTorch's bidirectional stacks. The caller provides the inputs
+//! and computes the loss.
 //!
 //! | TensorFlow 1, PyTorch | here |
 //! |---|---|
