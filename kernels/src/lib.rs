@@ -29,6 +29,7 @@
 //!
 //! The letters: T steps, B batch rows, V vocabulary, E input width, H hidden width, G gates.
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs)]
 
 mod arch;

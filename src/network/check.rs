@@ -3,7 +3,7 @@
 use super::passes::Network;
 use crate::exec::{State, Window};
 use crate::model::Model;
-use crate::random::{Draws, Purpose};
+use crate::random::{DrawPurpose, Draws};
 use crate::{Init, Layer, ModelSettings, Result};
 
 /// Number of steps of the window.
@@ -89,7 +89,7 @@ struct Check {
 impl Check {
     fn new(mut model: Model, inputs: usize, seed: u64) -> Result<Self> {
         let rows = LENGTHS.len();
-        let mut draws = Draws::new(seed, Purpose::Init, u32::MAX, 0);
+        let mut draws = Draws::new(seed, DrawPurpose::Init, u32::MAX, 0);
         let mut some = |count: usize| (0..count).map(|_| draws.uniform() * 2.0 - 1.0).collect::<Vec<f32>>();
         // Noise on all parameters: initial values of 0 or 1 would hide errors.
         let noise = some(model.parameters().values.len());
