@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use unrolled::{
-    DataSettings, Difference, Error, InputKind, ModelSettings, Settings, Unit,
+    DataSettings, Error, InputKind, ModelSettings, SettingDifference, Settings, Unit,
     checkpoint::Checkpoint,
     corpus::{Corpus, Vocabulary},
 };
@@ -183,8 +183,8 @@ impl Asked<'_> {
         }
     }
 
-    fn contradiction(&self, run: &Path, difference: &Difference) -> Failure {
-        let Difference { key, found, expected } = difference;
+    fn contradiction(&self, run: &Path, difference: &SettingDifference) -> Failure {
+        let SettingDifference { key, found, expected } = difference;
         let stacked = !self.flags.stack.is_empty() || self.config.keys().contains_key("stack");
         let origin = match stacked && key.starts_with("layer") {
             true => format!("{}: {key}", self.origin("stack")),

@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use unrolled::{
-    CheckpointError, Difference, Error, Preset, Settings, checkpoint::Checkpoint, corpus::Corpus,
+    CheckpointError, Error, Preset, SettingDifference, Settings, checkpoint::Checkpoint, corpus::Corpus,
     model::memory_needed, train::Training,
 };
 
@@ -264,7 +264,7 @@ impl Train {
     fn resumed_settings(&self, out: &Path, stored: &Settings) -> Result<Settings, Failure> {
         let flags = self.settings.table();
         let asked = overlay(stored, [&flags].into_iter())?;
-        for Difference { key, expected, .. } in asked.differences(stored) {
+        for SettingDifference { key, expected, .. } in asked.differences(stored) {
             let accepted = key != "unknown" || self.accept_changed_text;
             if !(accepted && Training::may_change(&key, stored, self.extend)) {
                 return Err(refuse_change(&key, &expected, stored, out));

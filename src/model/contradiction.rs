@@ -1,7 +1,7 @@
 //! Whether weights that were trained as one model are weights of another.
 
 use super::ModelConfig;
-use crate::{Difference, ForgetBiasAt, Settings};
+use crate::{ForgetBiasAt, SettingDifference, Settings};
 
 /// Keys of a layer that trained weights leave free: what is dropped in training, and what only the initial weights have.
 const FREE: [&str; 9] = [
@@ -19,10 +19,10 @@ const FREE: [&str; 9] = [
 impl Settings {
     /// The first way in which these settings contradict weights that were trained with other settings; `None` when a run may
     /// start from those weights. What training drops is free, and so is what only initial weights have.
-    pub fn contradiction(&self, trained: &Self) -> Option<Difference> {
+    pub fn contradiction(&self, trained: &Self) -> Option<SettingDifference> {
         if self.data.unit != trained.data.unit {
             let [found, expected] = [self, trained].map(|settings| settings.data.unit.name().to_owned());
-            return Some(Difference { key: "unit".to_owned(), found, expected });
+            return Some(SettingDifference { key: "unit".to_owned(), found, expected });
         }
         ModelConfig::unchecked(&self.model, 1).contradiction(&ModelConfig::unchecked(&trained.model, 1))
     }
@@ -31,7 +31,7 @@ impl Settings {
 impl ModelConfig {
     /// The first way in which weights of the model `expected` are not weights of this one; `None` when both compute the same
     /// but for what training drops.
-    pub(crate) fn contradiction(&self, expected: &Self) -> Option<Difference> {
+    pub(crate) fn contradiction(&self, expected: &Self) -> Option<SettingDifference> {
         let width = |config: &Self| config.embedding.map_or("none".to_owned(), |width| width.to_string());
         let whole = [
             ("vocabulary", self.vocabulary.to_string(), expected.vocabulary.to_string()),
@@ -40,7 +40,7 @@ impl ModelConfig {
             ("bias", self.bias.name().to_owned(), expected.bias.name().to_owned()),
         ];
         let different = |(key, found, expected): (&str, String, String)| {
-            (found != expected).then(|| Difference { key: key.to_owned(), found, expected })
+            (found != expected).then(|| SettingDifference { key: key.to_owned(), found, expected })
         };
         whole
             .into_iter()
@@ -49,13 +49,13 @@ impl ModelConfig {
             .or_else(|| different(("embedding", width(self), width(expected))))
     }
 
-    fn layer_contradiction(&self, expected: &Self) -> Option<Difference> {
+    fn layer_contradiction(&self, expected: &Self) -> Option<SettingDifference> {
         let layers = self.stack.iter().zip(&expected.stack).enumerate();
         layers
             .flat_map(|(number, (found, expected))| {
                 let run_time = found.forget_bias_at == ForgetBiasAt::RunTime || found.layer_norm;
                 let counts = move |key: &str| !FREE.contains(&key) && (key != "forget-bias" || run_time);
-                let name = move |difference: Difference| Difference {
+                let name = move |difference: SettingDifference| SettingDifference {
                     key: format!("layer {number}: {}", difference.key),
                     ..difference
                 };

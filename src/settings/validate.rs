@@ -1,13 +1,14 @@
-//! The checks of all settings.
+//! Checks all settings.
 
 use super::{Settings, range::require};
 use crate::Result;
 
 impl Settings {
-    /// Checks every value by itself and against the others, whatever the text and the machine.
+    /// Checks each value, and combinations of values, independently of the corpus and the machine.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first invalid setting, its value and its
+    /// range.
     pub fn validate(&self) -> Result<()> {
         self.model.validate()?;
         self.run.validate()?;
@@ -18,7 +19,7 @@ impl Settings {
     }
 
     fn validate_patience(&self) -> Result<()> {
-        let expected = "it needs a validation part; raise val-fraction, or leave it out";
+        let expected = "it requires a validation split; raise val-fraction, or leave it out";
         let holds = self.run.patience.is_none() || self.data.val_fraction > 0.0;
         require(holds, "patience", self.run.patience.unwrap_or(0), expected)
     }
@@ -30,9 +31,9 @@ mod tests {
     use crate::settings::range::{BELOW_ONE, POSITIVE};
     use crate::{Encoding, Layer, OptimizerKind, OptimizerSettings, Unit};
 
-    fn message(change: impl FnOnce(&mut Settings)) -> String {
+    fn message(edit: impl FnOnce(&mut Settings)) -> String {
         let mut settings = Settings::default();
-        change(&mut settings);
+        edit(&mut settings);
         settings.validate().expect_err("the value is out of range").to_string()
     }
 
@@ -42,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_with_its_range() {
+    fn an_invalid_value_is_reported_with_its_range() {
         assert_eq!(
             message(|s| s.model.hidden = 0),
             "hidden = 0 is invalid: give a whole number of at least 1"
@@ -58,8 +59,8 @@ mod tests {
 
     #[test]
     fn every_range_is_checked() {
-        type Change = fn(&mut Settings);
-        let changes: &[(&str, Change)] = &[
+        type Edit = fn(&mut Settings);
+        let edits: &[(&str, Edit)] = &[
             ("layers", |s| s.model.layers = 0),
             ("input-keep-prob", |s| {
                 s.model.stack = vec![Layer { input_keep_prob: f32::NAN, ..Layer::gru(8) }]
@@ -111,8 +112,8 @@ mod tests {
             ("encoding", |s| (s.data.unit, s.data.encoding) = (Unit::Byte, Encoding::new("utf-16le").ok())),
             ("separator", |s| (s.data.separator, s.data.document_marker) = ("--".into(), "==".into())),
         ];
-        for (name, change) in changes {
-            let text = message(change);
+        for (name, edit) in edits {
+            let text = message(edit);
             assert!(text.starts_with(&format!("{name} = ")), "{name}: {text}");
         }
     }

@@ -5,7 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
 use crate::model::{Entry, Model, ModelConfig};
 use crate::optim::{UpdateRule, moments_of};
-use crate::{Difference, Error, Result, Schedule, Settings, Windows};
+use crate::{Error, Result, Schedule, SettingDifference, Settings, Windows};
 
 /// Settings that a resumed run may change: they decide what is measured and when patience ends, but no step's result.
 /// `unknown` matters only where the text has changed, which the caller has to accept.
@@ -92,7 +92,7 @@ impl Training {
     }
 
     /// Takes changed settings into account, and records them.
-    fn apply(&mut self, changed: Vec<Difference>) {
+    fn apply(&mut self, changed: Vec<SettingDifference>) {
         let changed: Vec<_> = changed.into_iter().filter(|change| change.key != "mode").collect();
         if changed.iter().any(|change| LENGTH.contains(&change.key.as_str())) {
             self.progress.total_steps = self.horizon();
@@ -102,7 +102,8 @@ impl Training {
             self.progress.eval_every = self.settings.run.eval_every.unwrap_or(total.div_ceil(10));
         }
         let step = self.progress.step;
-        let change = |Difference { key, found, expected }| Change { step, key, from: expected, to: found };
+        let change =
+            |SettingDifference { key, found, expected }| Change { step, key, from: expected, to: found };
         self.progress.changes.extend(changed.into_iter().map(change));
     }
 }
@@ -120,9 +121,14 @@ fn same_text(corpus: Corpus, checkpoint: &Checkpoint) -> Result<Corpus> {
     corpus.with_vocabulary(&checkpoint.vocabulary)
 }
 
-fn check_changes(changed: &[Difference], settings: &Settings, stored: &Settings, extend: bool) -> Result<()> {
+fn check_changes(
+    changed: &[SettingDifference],
+    settings: &Settings,
+    stored: &Settings,
+    extend: bool,
+) -> Result<()> {
     if let Some(change) = changed.iter().find(|change| !Training::may_change(&change.key, stored, extend)) {
-        let Difference { key, found, expected } = change;
+        let SettingDifference { key, found, expected } = change;
         let reason = match EXTENDED.contains(&key.as_str()) {
             true => {
                 format!("{key} is {found}, and the run has {expected}; only an extended run may change it")

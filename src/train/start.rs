@@ -5,7 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
 use crate::model::{Model, ModelConfig, check_memory};
 use crate::optim::UpdateRule;
-use crate::{Difference, Error, Result, Settings};
+use crate::{Error, Result, SettingDifference, Settings};
 
 impl Training {
     /// Starts a run on `threads` threads, or all cores.
@@ -104,6 +104,6 @@ fn reshaped(model: Model, config: ModelConfig) -> Result<Model> {
 fn check_same(config: &ModelConfig, model: &ModelConfig) -> Result<()> {
     match config.contradiction(model) {
         None => Ok(()),
-        Some(Difference { key, found, expected }) => Err(Error::OtherModel { key, found, expected }),
+        Some(SettingDifference { key, found, expected }) => Err(Error::OtherModel { key, found, expected }),
     }
 }
