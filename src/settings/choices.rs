@@ -60,7 +60,8 @@ choices! {
     #[derive(Default)]
     Reset {
         /// Applied to the result of the recurrent product, as in
-        /// [PyTorch](https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html), cuDNN and Keras.
+        /// [PyTorch](https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html), cuDNN and
+        /// Keras.
         #[default]
         After = "after",
         /// Applied to the hidden state before the recurrent product, as in

@@ -25,7 +25,8 @@ pub struct DataSettings {
     /// `char` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
-    /// Patterns in `.gitignore` syntax: in folders, only matching files are read. Default: all files.
+    /// Patterns in `.gitignore` syntax: in folders, only matching files are read. Default: all
+    /// files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
     /// Patterns in `.gitignore` syntax: in folders, matching files are not read. Default: none.
@@ -34,15 +35,15 @@ pub struct DataSettings {
     /// True if files that a `.gitignore` or `.ignore` excludes are also read. Default false.
     #[serde(skip_serializing_if = "defaults::is_default")]
     pub no_ignore: bool,
-    /// True if the documents (files, or sections that end with `document-marker`) are shuffled by the
-    /// random seed. Default false.
+    /// True if the documents (files, or sections that end with `document-marker`) are shuffled by
+    /// the random seed. Default false.
     #[serde(skip_serializing_if = "defaults::is_default")]
     pub shuffle_documents: bool,
     /// Text inserted between two files. Default: none. Without `document-marker` only.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub separator: String,
-    /// Text that ends each document in a file, and belongs to the document. Default: each file is one
-    /// document.
+    /// Text that ends each document in a file, and belongs to the document. Default: each file is
+    /// one document.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub document_marker: String,
     /// Where the validation and test splits begin. Default `tail`.

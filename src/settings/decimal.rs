@@ -1,5 +1,5 @@
-//! Numbers in configuration files. An f32 is written as the shortest decimal number that reads as the
-//! same f32: 0.3, not 0.30000001192092896.
+//! Numbers in configuration files. An f32 is written as the shortest decimal number that reads as
+//! the same f32: 0.3, not 0.30000001192092896.
 
 pub(crate) use crate::error::Number;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};

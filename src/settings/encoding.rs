@@ -4,16 +4,16 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A character encoding: its [WHATWG](https://encoding.spec.whatwg.org/) name in lower case, such as
-/// `utf-8`, `utf-16le`, `windows-1252` or `shift_jis`.
+/// A character encoding: its [WHATWG](https://encoding.spec.whatwg.org/) name in lower case, such
+/// as `utf-8`, `utf-16le`, `windows-1252` or `shift_jis`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Encoding(String);
 
 impl Encoding {
     /// Returns the encoding with a WHATWG label: a name or an alias, in any case. `latin1` and
-    /// `iso-8859-1` are both `windows-1252`. Without the feature `encodings`, every label is accepted
-    /// and kept as it is.
+    /// `iso-8859-1` are both `windows-1252`. Without the feature `encodings`, every label is
+    /// accepted and kept as it is.
     ///
     /// # Errors
     /// [`Error::Setting`] for an unknown label, and for UTF-32, which is not supported.

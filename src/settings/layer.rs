@@ -38,25 +38,26 @@ pub struct Layer {
     /// Number added to the bias of the forget gate. Default 1. LSTM only; other cells ignore it.
     #[serde(with = "decimal")]
     pub forget_bias: f32,
-    /// When `forget-bias` is added, at initialization or at run time. Default `initial`. LSTM only; a
-    /// cell with `layer-norm` always adds it at run time, after its norm.
+    /// When `forget-bias` is added, at initialization or at run time. Default `initial`. LSTM only;
+    /// a cell with `layer-norm` always adds it at run time, after its norm.
     #[serde(skip_serializing_if = "is_default")]
     pub forget_bias_at: ForgetBiasAt,
-    /// Number added to the initial biases of the gates r and z; 1 in TensorFlow's `GRUCell`. Default
+    /// Number added to the initial biases of the gates r and z; 1 in TensorFlow's `GRUCell`.
+    /// Default
     /// 0. GRU only.
     #[serde(skip_serializing_if = "is_zero", with = "decimal")]
     pub gate_bias: f32,
     /// True if the gates also read the cell state, with one weight for each unit
-    /// ([peepholes](https://doi.org/10.1109/IJCNN.2000.861302), `use_peepholes`). Default false. LSTM
-    /// only.
+    /// ([peepholes](https://doi.org/10.1109/IJCNN.2000.861302), `use_peepholes`). Default false.
+    /// LSTM only.
     #[serde(skip_serializing_if = "is_default")]
     pub peepholes: bool,
-    /// Limit x above 0 of the cell state, which is clipped to [-x, x] (`cell_clip`). Default: no limit.
-    /// LSTM only.
+    /// Limit x above 0 of the cell state, which is clipped to [-x, x] (`cell_clip`). Default: no
+    /// limit. LSTM only.
     #[serde(skip_serializing_if = "Option::is_none", with = "decimal::optional")]
     pub cell_clip: Option<f32>,
-    /// Width P of a [projection](https://arxiv.org/abs/1402.1128) of the hidden state, from 1 to 4 H
-    /// (`num_proj`). Default: no projection. LSTM only.
+    /// Width P of a [projection](https://arxiv.org/abs/1402.1128) of the hidden state, from 1 to 4
+    /// H (`num_proj`). Default: no projection. LSTM only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub projection: Option<usize>,
     /// Limit x above 0 of the projected hidden state, which is clipped to [-x, x] (`proj_clip`).
@@ -69,8 +70,8 @@ pub struct Layer {
     #[serde(skip_serializing_if = "is_default")]
     pub coupled: bool,
     /// True for [layer normalization](https://arxiv.org/abs/1607.06450) of the gates and the cell
-    /// state, without biases (`LayerNormBasicLSTMCell`). Default false. LSTM only, without its other
-    /// options.
+    /// state, without biases (`LayerNormBasicLSTMCell`). Default false. LSTM only, without its
+    /// other options.
     #[serde(skip_serializing_if = "is_default")]
     pub layer_norm: bool,
     /// Share of the hidden state that keeps its old value, from 0 to below 1
@@ -80,11 +81,12 @@ pub struct Layer {
     /// Share of the cell state that keeps its old value, from 0 to below 1. Default 0. LSTM only.
     #[serde(skip_serializing_if = "is_zero", with = "decimal")]
     pub zoneout_cell: f32,
-    /// Share of the inputs that [dropout](https://jmlr.org/papers/v15/srivastava14a.html) keeps, above 0
-    /// and at most 1 (`DropoutWrapper`). Default 1.
+    /// Share of the inputs that [dropout](https://jmlr.org/papers/v15/srivastava14a.html) keeps,
+    /// above 0 and at most 1 (`DropoutWrapper`). Default 1.
     #[serde(skip_serializing_if = "is_one", with = "decimal")]
     pub input_keep_prob: f32,
-    /// Share of the outputs that dropout keeps, above 0 and at most 1 (`DropoutWrapper`). Default 1.
+    /// Share of the outputs that dropout keeps, above 0 and at most 1 (`DropoutWrapper`). Default
+    /// 1.
     #[serde(skip_serializing_if = "is_one", with = "decimal")]
     pub output_keep_prob: f32,
     /// Share of the state that dropout keeps from step to step, above 0 and at most 1
@@ -107,8 +109,8 @@ pub struct Layer {
     /// Random seed of the dropout masks (`DropoutWrapper`). Default: the random seed of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout_seed: Option<u64>,
-    /// Expected width of the layer's inputs (`DropoutWrapper`); another width is an error. Default: not
-    /// checked.
+    /// Expected width of the layer's inputs (`DropoutWrapper`); another width is an error. Default:
+    /// not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_size: Option<usize>,
     /// True if the inputs are added to the outputs ([residual](https://arxiv.org/abs/1512.03385),
@@ -116,8 +118,8 @@ pub struct Layer {
     #[serde(skip_serializing_if = "is_default")]
     pub residual: bool,
     /// Trained gates that mix the inputs with the outputs
-    /// ([highway](https://arxiv.org/abs/1505.00387), `HighwayWrapper`). Default `off`. Inputs as wide
-    /// as the outputs only.
+    /// ([highway](https://arxiv.org/abs/1505.00387), `HighwayWrapper`). Default `off`. Inputs as
+    /// wide as the outputs only.
     #[serde(skip_serializing_if = "is_default")]
     pub highway: Highway,
 }
@@ -259,8 +261,8 @@ impl Layer {
         }
     }
 
-    /// Returns the widths of the state's h and c (`state_size`). Only an LSTM has a c; its width is 0
-    /// for other cells. The parts of a custom cell's state are concatenated in h.
+    /// Returns the widths of the state's h and c (`state_size`). Only an LSTM has a c; its width is
+    /// 0 for other cells. The parts of a custom cell's state are concatenated in h.
     pub fn state_size(&self) -> [usize; 2] {
         match &self.custom {
             Some(custom) => [custom.state_size(), 0],

@@ -27,7 +27,8 @@ pub struct ModelSettings {
     /// When `forget-bias` is added, at initialization or at run time. Default `initial`. LSTM only.
     #[serde(skip_serializing_if = "defaults::is_default")]
     pub forget_bias_at: ForgetBiasAt,
-    /// Number added to the initial biases of the gates r and z; 1 in TensorFlow's `GRUCell`. Default
+    /// Number added to the initial biases of the gates r and z; 1 in TensorFlow's `GRUCell`.
+    /// Default
     /// 0. GRU only.
     #[serde(skip_serializing_if = "defaults::is_default", with = "decimal")]
     pub gate_bias: f32,
@@ -35,21 +36,21 @@ pub struct ModelSettings {
     pub bias: Bias,
     /// Distribution of the initial weights. Default `uniform`.
     pub init: Init,
-    /// Scale of the initial weights, above 0: half-width (`uniform`), gain (`glorot`, `orthogonal`) or
-    /// standard deviation (`normal`). Default: 1/sqrt(H), 1 or 0.01.
+    /// Scale of the initial weights, above 0: half-width (`uniform`), gain (`glorot`, `orthogonal`)
+    /// or standard deviation (`normal`). Default: 1/sqrt(H), 1 or 0.01.
     #[serde(skip_serializing_if = "Option::is_none", with = "decimal::optional")]
     pub init_scale: Option<f32>,
     /// Number of hidden units H of each layer, at least 1. Default 256.
     pub hidden: usize,
     /// Number of stacked layers L, from 1 to 1024. Default 1.
     pub layers: usize,
-    /// Layers with different cells, widths and options, from the input to the output. Default: none.
-    /// They replace `cell`, `hidden`, `layers`, `activation`, `reset`, `forget-bias`,
+    /// Layers with different cells, widths and options, from the input to the output. Default:
+    /// none. They replace `cell`, `hidden`, `layers`, `activation`, `reset`, `forget-bias`,
     /// `forget-bias-at`, `gate-bias` and `dropout`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stack: Vec<Layer>,
-    /// Width E of the input vectors, at least 1. Default: the model reads symbols. Models of vectors
-    /// only.
+    /// Width E of the input vectors, at least 1. Default: the model reads symbols. Models of
+    /// vectors only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs: Option<usize>,
     /// Number of outputs O of the linear head, at least 1. Default: one for each symbol of the
@@ -59,8 +60,8 @@ pub struct ModelSettings {
     /// Input of the first layer: an embedding or a one-hot vector. Default `embedding`. Models of
     /// symbols only.
     pub input: InputKind,
-    /// Width E of the embedding, at least 1. Default: the number of hidden units of the first layer.
-    /// Input `embedding` only.
+    /// Width E of the embedding, at least 1. Default: the number of hidden units of the first
+    /// layer. Input `embedding` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding: Option<usize>,
     /// Share of the outputs of each layer that [dropout][d] drops in training, from 0 to below 1.
@@ -128,8 +129,8 @@ impl ModelSettings {
         if self.stack.is_empty() { Layer::of(self) } else { self.stack.clone() }
     }
 
-    /// Sets the custom cells of a configuration that was read from a file, which contains only their
-    /// names.
+    /// Sets the custom cells of a configuration that was read from a file, which contains only
+    /// their names.
     pub fn resolve(&mut self, cells: &[CustomCell]) {
         self.stack
             .iter_mut()

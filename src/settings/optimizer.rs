@@ -28,7 +28,8 @@ pub struct OptimizerSettings {
     pub decay: f64,
     /// Momentum, from 0 to below 1. Default 0. SGD and RMSProp only.
     pub momentum: f64,
-    /// True for Nesterov's form of momentum (`use_nesterov`). Default false. SGD with momentum only.
+    /// True for Nesterov's form of momentum (`use_nesterov`). Default false. SGD with momentum
+    /// only.
     #[serde(skip_serializing_if = "defaults::is_default")]
     pub nesterov: bool,
     /// True if the square of the mean gradient is subtracted from the mean square (`centered`).
@@ -46,8 +47,8 @@ pub struct OptimizerSettings {
     /// Gradient clipping threshold, above 0; 0 for no clipping. Default 5.
     #[serde(with = "decimal")]
     pub clip: f32,
-    /// Quantity that `clip` limits: the global norm of the gradient, or each of its elements. Default
-    /// `norm`.
+    /// Quantity that `clip` limits: the global norm of the gradient, or each of its elements.
+    /// Default `norm`.
     pub clip_mode: ClipMode,
 }
 
@@ -135,8 +136,8 @@ impl OptimizerSettings {
         )
     }
 
-    /// Checks that no division by zero is possible: the gradient of an embedding row is zero until its
-    /// symbol is first read.
+    /// Checks that no division by zero is possible: the gradient of an embedding row is zero until
+    /// its symbol is first read.
     fn validate_divisor(&self) -> Result<()> {
         let vanishes = |value: Option<f64>| value.is_some_and(|value| value as f32 == 0.0);
         match self.kind {

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 pub struct RunSettings {
     /// Number of batch rows B, at least 1. Default 32.
     pub batch: usize,
-    /// Number of steps T of a window (truncated backpropagation through time), at least 1. Default 64.
+    /// Number of steps T of a window (truncated backpropagation through time), at least 1. Default
+    /// 64.
     pub steps: usize,
     /// How windows are cut from the training split. Default `stream`.
     pub windows: Windows,
@@ -37,11 +38,12 @@ pub struct RunSettings {
     /// ([label smoothing](https://arxiv.org/abs/1512.00567)). Default 0. Evaluations ignore it.
     #[serde(skip_serializing_if = "defaults::is_default", with = "decimal")]
     pub label_smoothing: f32,
-    /// Number of optimizer steps between evaluations, at least 1. Default: a tenth of the total steps.
+    /// Number of optimizer steps between evaluations, at least 1. Default: a tenth of the total
+    /// steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_every: Option<u64>,
-    /// Number of symbols of the validation split that an evaluation during training reads, at least 2.
-    /// Default: all.
+    /// Number of symbols of the validation split that an evaluation during training reads, at least
+    /// 2. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_symbols: Option<u64>,
     /// Number of evaluations without a lower validation loss after which the run ends, at least 1.

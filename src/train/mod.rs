@@ -260,7 +260,7 @@ impl Training {
             let clip = settings.optimizer.clip;
             return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip });
         }
-        let at = crate::optim::Step { number: step, rate: learning_rate, norm };
+        let at = crate::optim::OptimizerStep { number: step, rate: learning_rate, norm };
         let clock = phases.time(Phase::Update);
         optimizer.update(isa, at, gradient, &mut engine.parameters_mut().values, &threads);
         drop(clock);
