@@ -224,8 +224,8 @@ fn halve(isa: Isa, update: Update<'_>, threads: &Threads) {
     threads.join(|| halve(isa, here, threads), || halve(isa, there, threads));
 }
 
-/// Returns the global norm: sums of blocks of a fixed size, added in order. `sums` is the buffer for
-/// the sums of the blocks.
+/// Returns the global norm: sums of blocks of a fixed size, added in order. `sums` is the buffer
+/// for the sums of the blocks.
 pub(crate) fn norm(isa: Isa, gradient: &[f32], sums: &mut Vec<f64>, threads: &Threads) -> f64 {
     sums.resize(gradient.len().div_ceil(NORM_BLOCK), 0.0);
     threads.enter(gradient.len(), || {

@@ -251,7 +251,8 @@ fn torch_rnn() -> Preset {
                 learning_rate: 2e-3,
                 kind: Schedule::EpochDecay,
                 epoch_decay: 0.5,
-                // The original halves the rate at the start of epoch 5: four epochs have the full rate.
+                // The original halves the rate at the start of epoch 5: four epochs have the full
+                // rate.
                 epoch_decay_after: 4,
                 epoch_decay_every: 5,
                 warmup_steps: 0,

@@ -1,4 +1,5 @@
-//! The learning rate over a run: a pure function of the step, so a resumed run continues it exactly.
+//! The learning rate over a run: a pure function of the step, so a resumed run continues it
+//! exactly.
 //!
 //! Cosines and powers come from `libm`, which gives the same bits on every platform.
 

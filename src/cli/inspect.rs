@@ -71,7 +71,8 @@ impl Inspect {
 impl<'a> Report<'a> {
     fn new(trained: &Trained, checkpoint: &'a Checkpoint) -> Self {
         let layout = &checkpoint.parameters.layout;
-        let tensor = |entry: &'a unrolled::model::Entry| Tensor { name: &entry.name, shape: &entry.shape };
+        let tensor =
+            |entry: &'a unrolled::model::TensorEntry| Tensor { name: &entry.name, shape: &entry.shape };
         let progress = &checkpoint.progress;
         Self {
             checkpoint: trained.file.display().to_string(),

@@ -9,18 +9,20 @@ pub(crate) use estimate::Estimate;
 use limits::Limit;
 use memmap2::MmapMut;
 
-/// About how many bytes the process takes at its peak when it trains with these settings, for a vocabulary of V symbols: to
-/// within a tenth of what the system counts as resident. The text comes on top: see
-/// [`Corpus::memory`](crate::corpus::Corpus::memory). In f64, so that absurd sizes have an answer too.
+/// About how many bytes the process takes at its peak when it trains with these settings, for a
+/// vocabulary of V symbols: to within a tenth of what the system counts as resident. The text comes
+/// on top: see [`Corpus::memory`](crate::corpus::Corpus::memory). In f64, so that absurd sizes have
+/// an answer too.
 ///
-/// Counted are parameters, gradient and moments, the weights packed for both passes, the input table, the activations of a
-/// window, an evaluation with its sample, and the process itself.
+/// Counted are parameters, gradient and moments, the weights packed for both passes, the input
+/// table, the activations of a window, an evaluation with its sample, and the process itself.
 pub fn memory_needed(settings: &Settings, vocabulary: usize) -> f64 {
     Estimate::of_training(settings, vocabulary).total()
 }
 
-/// Refuses settings whose training needs more memory than this process may use: that of the machine, of its control groups
-/// (containers, batch systems), or of `ulimit`. Where the system names no limit (anything but Linux), every size passes.
+/// Refuses settings whose training needs more memory than this process may use: that of the
+/// machine, of its control groups (containers, batch systems), or of `ulimit`. Where the system
+/// names no limit (anything but Linux), every size passes.
 ///
 /// # Errors
 /// [`Error::Memory`] says how much is needed, and which limit is how high.
@@ -41,12 +43,12 @@ pub fn check_evaluation_memory(
     check_bytes(Estimate::of_evaluation(settings, vocabulary, [steps, streams]).total())
 }
 
-/// Refuses a stack by itself of which `copies` arenas, and the buffers of a window of T steps by B rows, are more than this
-/// process may use.
+/// Refuses a stack by itself of which `copies` arenas, and the buffers of a window of T steps by B
+/// rows, are more than this process may use.
 ///
 /// # Errors
 /// As for [`check_memory`].
-pub(crate) fn check_stack(config: &ModelConfig, copies: f64, window: [usize; 2]) -> Result<()> {
+pub(crate) fn check_model(config: &ModelConfig, copies: f64, window: [usize; 2]) -> Result<()> {
     check_bytes(4.0 * copies * config.estimated_count() + estimate::window_of(config, window))
 }
 
@@ -67,8 +69,9 @@ pub(crate) fn check_bytes(needed: f64) -> Result<()> {
     check_mappable(needed)
 }
 
-/// Asks the system for that many bytes and gives them back untouched, which costs next to nothing: some systems promise no
-/// more than they have, and an allocation that fails later ends the process.
+/// Asks the system for that many bytes and gives them back untouched, which costs next to nothing:
+/// some systems promise no more than they have, and an allocation that fails later ends the
+/// process.
 fn check_mappable(needed: f64) -> Result<()> {
     let bytes = needed.clamp(1.0, isize::MAX as f64 / 2.0) as usize;
     MmapMut::map_anon(bytes).map(drop).map_err(|_| Error::Allocation { needed: bytes })

@@ -11,8 +11,8 @@ use unrolled_kernels::Isa;
 /// [`schedule::learning_rate`](crate::schedule::learning_rate) computes the rate of a schedule.
 ///
 /// The results are equal, bit for bit, for every number of threads, and equal to those of
-/// [`Training`](crate::train::Training) for the same gradients. A step allocates nothing, except for
-/// the queue of rayon on several threads.
+/// [`Training`](crate::train::Training) for the same gradients. A step allocates nothing, except
+/// for the queue of rayon on several threads.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     rule: UpdateRule,
@@ -45,12 +45,12 @@ impl Optimizer {
     }
 
     /// Runs one step: clips the gradient `[N]` of the loss with respect to the parameters `[N]` and
-    /// updates them. Returns the global norm of the gradient before clipping: the root of the sum of
-    /// the squares of this slice. To clip the gradients of several networks together, copy them into
-    /// one slice.
+    /// updates them. Returns the global norm of the gradient before clipping: the root of the sum
+    /// of the squares of this slice. To clip the gradients of several networks together, copy them
+    /// into one slice.
     ///
-    /// If the norm is not finite, the step changes nothing (neither the parameters, nor the moments,
-    /// nor the number of steps), because the parameters would become invalid.
+    /// If the norm is not finite, the step changes nothing (neither the parameters, nor the
+    /// moments, nor the number of steps), because the parameters would become invalid.
     ///
     /// # Panics
     /// If a slice does not have N values, or the learning rate is not finite.
@@ -76,10 +76,10 @@ impl Optimizer {
         self.steps
     }
 
-    /// Returns the name and the values `[N]` of each moment that the settings need: `m` and `v` (Adam,
-    /// AdamW), `accumulator` (Adagrad), `mean_square`, `mean_gradient` (if centered) and `momentum`
-    /// (RMSProp), or `momentum` (SGD). The moments and [`Optimizer::steps`] are the complete state
-    /// for [`Optimizer::restore`].
+    /// Returns the name and the values `[N]` of each moment that the settings need: `m` and `v`
+    /// (Adam, AdamW), `accumulator` (Adagrad), `mean_square`, `mean_gradient` (if centered) and
+    /// `momentum` (RMSProp), or `momentum` (SGD). The moments and [`Optimizer::steps`] are the
+    /// complete state for [`Optimizer::restore`].
     pub fn moments(&self) -> impl Iterator<Item = (&str, &[f32])> {
         self.rule.moments.iter().map(|(name, values)| (name.as_str(), values.as_slice()))
     }

@@ -3,7 +3,7 @@
 use super::{Change, Training};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
-use crate::model::{Entry, Model, ModelConfig};
+use crate::model::{Model, ModelConfig, TensorEntry};
 use crate::optim::{UpdateRule, moments_of};
 use crate::{Error, Result, Schedule, SettingDifference, Settings, Windows};
 
@@ -167,7 +167,7 @@ fn check_training_state(checkpoint: &Checkpoint) -> Result<()> {
 /// there would make their parameters 0 / 0.
 fn restore(
     settings: &Settings,
-    entries: &[Entry],
+    entries: &[TensorEntry],
     mut stored: Vec<(String, Vec<f32>)>,
 ) -> Result<UpdateRule> {
     let len = entries.last().map_or(0, |entry| entry.range.end.next_multiple_of(16));
