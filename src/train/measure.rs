@@ -2,7 +2,7 @@
 
 use super::{
     Evaluation, Logged, Record, Training,
-    evaluate::{EVALUATION_STREAMS, Reader, Reading},
+    evaluate::{EVALUATION_STREAMS, EvaluationOptions, Evaluator},
 };
 use crate::{Error, Result, RunSettings};
 use std::sync::{Arc, atomic::AtomicBool};
@@ -100,8 +100,9 @@ impl Training {
             return Ok(None);
         }
         let (streams, steps) = (EVALUATION_STREAMS, self.settings.run.steps);
-        let reading = Reading { part, streams, top_k: None };
-        let reader = Reader { corpus: &self.corpus, reading, steps, interrupt: Some(&self.interrupt) };
+        let reading = EvaluationOptions { range: part, streams, top_k: None };
+        let reader =
+            Evaluator { corpus: &self.corpus, options: reading, steps, interrupt: Some(&self.interrupt) };
         let evaluation = reader.run(&self.engine)?;
         self.corpus.whole()?;
         Ok(Some(evaluation))
