@@ -85,7 +85,7 @@ impl Training {
 
     /// Reads window number `window` into the batch. A changed text is an error, and an interrupt
     /// between two windows of a step.
-    fn read(&mut self, window: u64, done: u64) -> Result<()> {
+    pub(super) fn read(&mut self, window: u64, done: u64) -> Result<()> {
         if done > 0 && self.interrupt.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
@@ -98,7 +98,7 @@ impl Training {
 
     /// Adds the gradient of the window to the previous ones of the same step. The sum is a mean,
     /// because the gradient of each window is divided by the number of windows.
-    fn accumulate(&mut self, window: u64) {
+    pub(super) fn accumulate(&mut self, window: u64) {
         let windows = self.settings.run.accumulate as u64;
         if windows == 1 {
             return;
@@ -116,7 +116,7 @@ impl Training {
     }
 
     /// Computes the gradient of the batch. Returns its mean loss in nats per symbol.
-    fn differentiate(&mut self, window: u64) -> f64 {
+    pub(super) fn differentiate(&mut self, window: u64) -> f64 {
         let RunSettings { seed, steps, batch: rows, loss_reduction, label_smoothing, .. } = self.settings.run;
         let tokens = (steps * rows) as f64;
         let scale = match loss_reduction {
