@@ -4,17 +4,17 @@ use super::engine::Engine;
 use super::inputs::Inputs;
 use super::run::Executor;
 use super::state::State;
-use crate::model::{Model, check_plan};
+use crate::model::{Model, ModelConfig, check_plan};
 use crate::{Error, Result};
 use std::sync::Arc;
 use unrolled_kernels::pack::padded;
 
-/// Floats of the largest input table that is computed ahead (16 MiB). The products of a larger vocabulary are
-/// computed at each step, which costs little beside a head of that size.
+/// Floats of the largest input table that is computed ahead (16 MiB). The products of a larger
+/// vocabulary are computed at each step, which costs little beside a head of that size.
 const LARGEST_TABLE: usize = 1 << 22;
 
-/// Runs a model one step at a time, on the calling thread. A step allocates nothing. A clone is a fork: it shares the
-/// weights and has a state of its own.
+/// Runs a model one step at a time, on the calling thread. A step allocates nothing. A clone is a
+/// fork: it shares the weights and has a state of its own.
 #[derive(Clone, Debug)]
 pub struct Stream {
     engine: Engine,
@@ -42,14 +42,22 @@ impl Stream {
     ///
     /// # Errors
     /// As for [`Engine::new`]; [`Error::Batch`](crate::Error::Batch) for no rows,
-    /// [`Error::Memory`](crate::Error::Memory) if the rows need more memory than this process may use.
+    /// [`Error::Memory`](crate::Error::Memory) if the rows need more memory than this process may
+    /// use.
     pub fn with_rows(model: impl Into<Arc<Model>>, rows: usize) -> Result<Self> {
-        if rows == 0 {
-            return Err(Error::batch("a stream of 0 rows", "at least one row"));
-        }
         let model = model.into();
-        check_plan(model.config(), [1, rows])?;
+        check_rows(model.config(), rows)?;
         Ok(Self::build(&Engine::new(model, Some(1))?, rows))
+    }
+
+    /// Shares the model and the weights of an engine, and starts from the zero state with `rows`
+    /// rows.
+    ///
+    /// # Errors
+    /// As for [`Stream::with_rows`].
+    pub fn of_rows(engine: &Engine, rows: usize) -> Result<Self> {
+        check_rows(engine.config(), rows)?;
+        Ok(Self::build(engine, rows))
     }
 
     /// Shares the model and the weights of an engine, and starts from the zero state with one row.
@@ -74,8 +82,8 @@ impl Stream {
         Self { engine: engine.clone(), executor, table: Arc::new(table), rows_of_step, indices, outputs }
     }
 
-    /// Runs one step: one id or one vector `[E]` for each of B rows. Returns the outputs [B, O] of the model (logits [B, V]
-    /// of a language model).
+    /// Runs one step: one id or one vector `[E]` for each of B rows. Returns the outputs [B, O] of
+    /// the model (logits [B, V] of a language model).
     ///
     /// ```
     /// # use unrolled::{ModelSettings, exec::Stream, model::Model};
@@ -88,8 +96,8 @@ impl Stream {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Batch`](crate::Error::Batch) for inputs of another size or kind, or an id that is not in the vocabulary.
-    /// The state is then as before.
+    /// [`Error::Batch`](crate::Error::Batch) for inputs of another size or kind, or an id that is
+    /// not in the vocabulary. The state is then as before.
     pub fn step<'a>(&mut self, inputs: impl Into<Inputs<'a>>) -> Result<&[f32]> {
         let inputs = inputs.into();
         let Self { engine, executor, table, rows_of_step, indices, outputs } = self;
@@ -126,7 +134,8 @@ impl Stream {
     /// Sets the state of all rows.
     ///
     /// # Errors
-    /// [`Error::StateShape`](crate::Error::StateShape) if the state does not fit the model or has another number of rows.
+    /// [`Error::StateShape`](crate::Error::StateShape) if the state does not fit the model or has
+    /// another number of rows.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.engine.config(), self.indices.len())?;
         self.executor.window.set_state(state);
@@ -136,5 +145,12 @@ impl Stream {
     /// The model.
     pub fn model(&self) -> &Model {
         self.engine.model()
+    }
+}
+
+fn check_rows(config: &ModelConfig, rows: usize) -> Result<()> {
+    match rows {
+        0 => Err(Error::batch("a stream of 0 rows", "at least one row")),
+        rows => check_plan(config, [1, rows]),
     }
 }

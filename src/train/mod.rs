@@ -1,11 +1,13 @@
 //! Training runs: steps, evaluations, checkpoints, and the learning-rate range test.
 
 mod evaluate;
-mod measure;
+mod evaluation_plan;
 mod range_test;
+mod records;
 mod report;
 mod resume;
 mod rollback;
+mod run_length;
 mod snapshot;
 
 mod start;
@@ -14,9 +16,9 @@ mod trainer;
 
 pub use crate::progress::{Change, Progress, Record, SinceLog};
 pub use evaluate::{EVALUATION_STREAMS, EvaluationOptions, evaluate, evaluate_with};
-pub use measure::Bound;
 pub use range_test::{RangeTest, Trial, steepest};
 pub use report::{Evaluation, Logged, StepReport};
+pub use run_length::Bound;
 pub use trainer::{Trainer, TrainerSettings, TrainerStep};
 
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};

@@ -30,7 +30,7 @@ impl Training {
     /// 2. [`Error::TextChanged`] and [`Error::Interrupted`]. The evaluation is aborted and rerun at
     ///    the next call, also after a checkpoint and a resume.
     pub fn step(&mut self) -> Result<StepReport> {
-        let next = self.progress.step + u64::from(!self.owes_record());
+        let next = self.progress.step + u64::from(!self.evaluation_is_due());
         self.step_at(self.rate_of(next))
     }
 
@@ -46,14 +46,14 @@ impl Training {
     /// As for [`Training::step`].
     pub fn step_at(&mut self, rate: f64) -> Result<StepReport> {
         let (mut loss, mut gradient_norm) = (self.progress.mean_loss(), f64::NAN);
-        if !self.owes_record() {
+        if !self.evaluation_is_due() {
             let start = Instant::now();
             let moved;
             (loss, moved) = self.run(self.progress.step, rate);
             gradient_norm = moved?;
             self.progress.advance(loss, start.elapsed().as_secs_f64(), gradient_norm, rate);
         }
-        let record = if self.owes_record() { Some(self.record(rate, gradient_norm)?) } else { None };
+        let record = if self.evaluation_is_due() { Some(self.record(rate, gradient_norm)?) } else { None };
         Ok(StepReport { step: self.progress.step, loss, gradient_norm, learning_rate: rate, record })
     }
 

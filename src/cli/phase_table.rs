@@ -1,0 +1,59 @@
+//! The table of `unrolled bench --phases`: where the time of a training step goes.
+
+use super::number_format::time;
+use unrolled::bench::{PhaseTime, StepPhases};
+
+/// Returns a table with a row for each phase of a step that ran on `threads` threads.
+pub fn phase_table(mode: &str, threads: usize, phases: &StepPhases) -> String {
+    let (step, rows) = (phases.step_seconds, &phases.rows);
+    let heading = format!("{mode}: the phases of the shortest training step, {}\n", time(step));
+    let body = rows.iter().map(|phase| row(phase, step)).collect::<String>();
+    heading + &body + &note(threads)
+}
+
+/// `  forward, layer 0      1.02 ms   31.2%     88.0 GFLOP/s   81% of peak`
+fn row(phase: &PhaseTime, step: f64) -> String {
+    let layer = phase.layer.map_or(String::new(), |layer| format!(", layer {layer}"));
+    let (name, share) = (format!("{}{layer}", phase.name), 100.0 * phase.seconds / step);
+    let rate = match (phase.gflops, phase.percent_of_peak) {
+        (Some(gflops), Some(percent)) => format!(" {gflops:>8.1} GFLOP/s {percent:>4.0}% of peak"),
+        _ => String::new(),
+    };
+    format!("  {name:<26} {:>8} {share:>5.1}%{rate}\n", time(phase.seconds))
+}
+
+fn note(threads: usize) -> String {
+    if threads == 1 {
+        return String::new();
+    }
+    format!(
+        "times are means over {threads} threads; waiting for other threads is a phase of its own, except in norm and update, \
+         which include it\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_share_is_a_share_of_the_step() {
+        let plain =
+            |name, seconds| PhaseTime { name, layer: None, seconds, gflops: None, percent_of_peak: None };
+        let forward = PhaseTime {
+            layer: Some(0),
+            gflops: Some(50.0),
+            percent_of_peak: Some(40.4),
+            ..plain("forward", 3e-3)
+        };
+        let rows = vec![plain("pack", 0.0), forward, plain("other", 1e-3)];
+        let phases = StepPhases { step_seconds: 4e-3, rows };
+        let expected = "static: the phases of the shortest training step, 4.00 ms\n  \
+             pack                        0.00 ns   0.0%\n  \
+             forward, layer 0            3.00 ms  75.0%     50.0 GFLOP/s   40% of peak\n  \
+             other                       1.00 ms  25.0%\n";
+        assert_eq!(phase_table("static", 1, &phases), expected);
+        let two = phase_table("static", 2, &phases);
+        assert!(two.starts_with(expected) && two.contains("means over 2 threads"), "{two}");
+    }
+}
