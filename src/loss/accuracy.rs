@@ -7,7 +7,8 @@ use crate::{Error, Result};
 /// larger, so ties count. The result is false for a row with a non-finite logit.
 ///
 /// # Errors
-/// As for [`sparse_softmax_cross_entropy`]; [`Error::Setting`] for k = 0.
+/// As for [`sparse_softmax_cross_entropy`](super::sparse_softmax_cross_entropy); [`Error::Setting`]
+/// for k = 0.
 pub fn in_top_k(logits: &[f32], targets: &[u32], k: usize) -> Result<Vec<bool>> {
     let symbols = shape(logits, targets.len())?;
     check_targets(targets, symbols)?;
@@ -36,7 +37,7 @@ pub fn top_k_accuracy(logits: &[f32], targets: &[u32], k: usize) -> Result<f64> 
 /// Returns the share of rows whose target has the largest logit, the first one of equal logits.
 ///
 /// # Errors
-/// As for [`sparse_softmax_cross_entropy`].
+/// As for [`sparse_softmax_cross_entropy`](super::sparse_softmax_cross_entropy).
 pub fn accuracy(logits: &[f32], targets: &[u32]) -> Result<f64> {
     let symbols = shape(logits, targets.len())?;
     check_targets(targets, symbols)?;

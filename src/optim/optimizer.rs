@@ -32,7 +32,7 @@ impl Optimizer {
     /// 1. [`Error::Setting`] for an invalid setting of the optimizer, or number of threads.
     /// 2. [`Error::Memory`] and [`Error::Allocation`] if the parameters, their gradient and the
     ///    moments need more memory than is available.
-    /// 3. [`Error::Isa`] if the instruction set that `UNROLLED_ISA` forces is unknown or not
+    /// 3. [`Error::Isa`] if `UNROLLED_ISA` forces a SIMD backend that is unknown or not
     ///    available.
     pub fn new(settings: &OptimizerSettings, parameters: usize, threads: Option<usize>) -> Result<Self> {
         settings.validate()?;

@@ -38,8 +38,8 @@ pub struct RunSettings {
     /// ([label smoothing](https://arxiv.org/abs/1512.00567)). Default 0. Evaluations ignore it.
     #[serde(skip_serializing_if = "defaults::is_default", with = "decimal")]
     pub label_smoothing: f32,
-    /// Number of optimizer steps between evaluations, at least 1. Default: about ten evaluations per
-    /// run, or fewer if they would take more than a tenth of the training time.
+    /// Number of optimizer steps between evaluations, at least 1. Default: about ten evaluations
+    /// per run, or fewer if they would take more than a tenth of the training time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_every: Option<u64>,
     /// Number of symbols of the validation split that an evaluation during training reads, at least

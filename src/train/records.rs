@@ -16,8 +16,8 @@ impl Training {
         due && progress.step > 0 && progress.history.last().is_none_or(|last| last.step < progress.step)
     }
 
-    /// Evaluates and adds a record to the history. Checks the parameters too: the effect of an update
-    /// shows in the loss of the next step, too late for the checkpoint that is written now.
+    /// Evaluates and adds a record to the history. Checks the parameters too: the effect of an
+    /// update shows in the loss of the next step, too late for the checkpoint that is written now.
     pub(super) fn record(&mut self, learning_rate: f64, gradient_norm: f64) -> Result<Record> {
         let (step, clip) = (self.progress.step, self.settings.optimizer.clip);
         if let Some(entry) = self.engine.model().parameters().not_finite() {

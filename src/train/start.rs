@@ -67,7 +67,8 @@ impl Training {
     /// let first = Corpus::from_text("to be or not to be ".repeat(9), Unit::Char)?;
     /// let trained = Training::new(first, settings, Some(1))?.checkpoint();
     ///
-    /// let text = Corpus::from_text("that is the question! ".repeat(9), trained.settings.data.unit)?;
+    /// let unit = trained.settings.data.unit;
+    /// let text = Corpus::from_text("that is the question! ".repeat(9), unit)?;
     /// let both = trained.vocabulary.union(text.vocabulary())?;
     /// let run = RunSettings { batch: 3, steps: 5, ..RunSettings::default() };
     /// let mut settings = Settings { run, ..Settings::default() }.with_model_of(&trained.settings);

@@ -89,7 +89,8 @@ pub struct TrainerStep {
 /// let sine: Vec<f32> = (0..41).map(|t| (t as f32 * 0.3).sin()).collect();
 /// let model = Model::of_vectors(&ModelSettings::lstm(16).on_vectors(1, 1), 1)?;
 /// let mut trainer = Trainer::new(model, TrainerSettings::adam(1e-2))?;
-/// let (window, objective) = (Window::new(40, 1, &sine[..40]), Objective::new(Loss::MeanSquared, &sine[1..]));
+/// let window = Window::new(40, 1, &sine[..40]);
+/// let objective = Objective::new(Loss::MeanSquared, &sine[1..]);
 /// let first = trainer.step(&window, &objective)?.loss;
 /// for _ in 0..60 {
 ///     trainer.step(&window, &objective)?;
