@@ -90,10 +90,19 @@
 //!
 //! # Features
 //!
-//! The feature `cli`, on by default, has the dependencies of the command line. A program that links
-//! the library uses `default-features = false`. Two of its parts are separate features:
-//! `compression` reads gzip, zstd, bzip2 and xz files, and `encodings` reads other encodings than
-//! UTF-8. Without them, such a file is [`Error::Feature`].
+//! A program that links the library uses `default-features = false` and adds the features that it
+//! needs:
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | none | models, training on text or token ids in memory, inference, checkpoints, sampling, losses, optimizers |
+//! | `files` | corpora in memory-mapped files and from standard input |
+//! | `folders` | `files`, and corpora in folders, with patterns and `.gitignore` files |
+//! | `compression` | `files`, and text in gzip, zstd, bzip2 and xz files |
+//! | `encodings` | `files`, and text in other encodings than UTF-8 |
+//! | `cli` (default) | all of these, and the command line |
+//!
+//! A file that needs a missing feature is [`Error::Feature`].
 //!
 //! # Letters
 //!
@@ -102,11 +111,13 @@
 //! unless stated otherwise. Losses are in nats per symbol.
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod aligned;
 pub mod bench;
 pub mod checkpoint;
 pub mod corpus;
+mod custom_cell;
 mod error;
 pub mod exec;
 pub mod fixed;

@@ -14,7 +14,7 @@
 use super::{InitialValues, ModelConfig, Parameters, tensors::TensorId};
 use crate::{
     Cell, ForgetBiasAt, Highway, Init, Layer, ModelSettings,
-    random::{Draws, Purpose},
+    random::{DrawPurpose, Draws},
 };
 
 /// Half-width of the embedding's uniform distribution if biases start at 0: the default of
@@ -65,7 +65,7 @@ impl TensorDraws {
             TensorId::HeadBias => (0, 6),
             TensorId::Extra(layer, index) => (layer, 16 + index as u64),
         };
-        Draws::new(self.seed, Purpose::Init, layer as u32, kind)
+        Draws::new(self.seed, DrawPurpose::Init, layer as u32, kind)
     }
 
     /// Returns the width n of PyTorch's scale 1/sqrt(n): the hidden width of a layer, or the input

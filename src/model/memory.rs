@@ -90,6 +90,7 @@ fn check_against(limits: Vec<Limit>, needed: f64) -> Result<()> {
 }
 
 /// Returns the number of bytes that this process may use; `None` if no limit is known.
+#[cfg(feature = "files")]
 pub(crate) fn memory_total() -> Option<f64> {
     limits::limits().into_iter().map(|limit| limit.bytes).min_by(f64::total_cmp)
 }

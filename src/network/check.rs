@@ -3,7 +3,7 @@
 use super::passes::Network;
 use crate::exec::{State, Window};
 use crate::model::Model;
-use crate::random::{Draws, Purpose};
+use crate::random::{DrawPurpose, Draws};
 use crate::{Init, Layer, ModelSettings, Result};
 
 /// Steps and rows of the window, one of whose rows is shorter.
@@ -84,7 +84,7 @@ struct Check {
 impl Check {
     fn new(mut model: Model, inputs: usize, seed: u64) -> Result<Self> {
         let rows = LENGTHS.len();
-        let mut draws = Draws::new(seed, Purpose::Init, u32::MAX, 0);
+        let mut draws = Draws::new(seed, DrawPurpose::Init, u32::MAX, 0);
         let mut some = |count: usize| (0..count).map(|_| draws.uniform() * 2.0 - 1.0).collect::<Vec<f32>>();
         // Constants too are moved from where they start, so that no derivative hides behind a zero.
         let noise = some(model.parameters().values.len());

@@ -196,6 +196,8 @@ choices! {
         Char = "char",
         /// A byte.
         Byte = "byte",
+        /// A token id of another tokenizer: the corpus is a file of ids.
+        Ids = "ids",
     }
 }
 

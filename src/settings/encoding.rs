@@ -36,6 +36,7 @@ impl Encoding {
     }
 
     /// Returns true for UTF-16, in which ordinary text contains NUL bytes.
+    #[cfg(feature = "files")]
     pub(crate) fn is_utf16(&self) -> bool {
         self.0.starts_with("utf-16")
     }

@@ -6,7 +6,7 @@ use super::{
     Activation, Cell, ForgetBiasAt, ModelSettings, Reset, decimal,
     defaults::{is_default, is_one, is_zero},
 };
-use crate::model::CustomCell;
+use crate::custom_cell::CustomCell;
 use serde::{Deserialize, Serialize};
 
 /// One layer of a stack: a `[[stack]]` table of a configuration file. Options have the names of

@@ -72,7 +72,7 @@ pub fn evaluate_with(
     let engine = Engine::new(model, threads)?;
     let evaluator = Evaluator { corpus, options, steps: STEPS, interrupt: None };
     let evaluation = evaluator.run(&engine)?;
-    corpus.whole()?;
+    corpus.check_truncation()?;
     Ok(evaluation)
 }
 

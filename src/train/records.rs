@@ -81,7 +81,7 @@ impl Training {
         let options = EvaluationOptions { range, streams, top_k: None };
         let evaluator = Evaluator { corpus: &self.corpus, options, steps, interrupt: Some(&self.interrupt) };
         let evaluation = evaluator.run(&self.engine)?;
-        self.corpus.whole()?;
+        self.corpus.check_truncation()?;
         Ok(Some(evaluation))
     }
 

@@ -93,7 +93,7 @@ impl Training {
             self.batches.fill(&self.corpus, window, &mut self.batch);
             self.filled = Some(window);
         }
-        self.corpus.whole()
+        self.corpus.check_truncation()
     }
 
     /// Adds the gradient of the window to the previous ones of the same step. The sum is a mean,
