@@ -57,10 +57,19 @@ mod tests {
         );
     }
 
+    type Edit = fn(&mut Settings);
+
+    /// Checks that each edit makes the setting of that name invalid.
+    fn check(edits: &[(&str, Edit)]) {
+        for (name, edit) in edits {
+            let text = message(edit);
+            assert!(text.starts_with(&format!("{name} = ")), "{name}: {text}");
+        }
+    }
+
     #[test]
-    fn every_range_is_checked() {
-        type Edit = fn(&mut Settings);
-        let edits: &[(&str, Edit)] = &[
+    fn every_range_of_models_and_runs_is_checked() {
+        check(&[
             ("layers", |s| s.model.layers = 0),
             ("input-keep-prob", |s| {
                 s.model.stack = vec![Layer { input_keep_prob: f32::NAN, ..Layer::gru(8) }]
@@ -82,6 +91,13 @@ mod tests {
             ("patience", |s| (s.run.patience, s.data.val_fraction) = (Some(3), 0.0)),
             ("accumulate", |s| s.run.accumulate = 0),
             ("accumulate", |s| s.run.accumulate = usize::MAX),
+            ("label-smoothing", |s| s.run.label_smoothing = 1.0),
+        ]);
+    }
+
+    #[test]
+    fn every_range_of_optimizers_is_checked() {
+        check(&[
             ("beta1", |s| s.optimizer.beta1 = 1.0),
             ("beta2", |s| s.optimizer.beta2 = -0.1),
             ("epsilon", |s| s.optimizer.epsilon = Some(-1e-8)),
@@ -96,12 +112,17 @@ mod tests {
             ("initial-accumulator", |s| s.optimizer.initial_accumulator = Some(-1.0)),
             ("weight-decay", |s| (s.optimizer.kind, s.optimizer.weight_decay) = (OptimizerKind::Adamw, -0.1)),
             ("weight-decay", |s| s.optimizer.weight_decay = 0.1),
-            ("label-smoothing", |s| s.run.label_smoothing = 1.0),
             ("nesterov", |s| s.optimizer.nesterov = true),
             ("nesterov", |s| (s.optimizer.kind, s.optimizer.nesterov) = (OptimizerKind::Sgd, true)),
             ("centered", |s| s.optimizer.centered = true),
             ("clip", |s| s.optimizer.clip = -5.0),
             ("clip", |s| s.optimizer.clip = f32::INFINITY),
+        ]);
+    }
+
+    #[test]
+    fn every_range_of_schedules_and_data_is_checked() {
+        check(&[
             ("learning-rate", |s| s.schedule.learning_rate = 0.0),
             ("learning-rate", |s| s.schedule.learning_rate = -1.0),
             ("cosine-floor", |s| s.schedule.cosine_floor = 1.5),
@@ -116,11 +137,7 @@ mod tests {
             ("separator", |s| (s.data.unit, s.data.separator) = (Unit::Ids, "--".into())),
             ("document-marker", |s| (s.data.unit, s.data.document_marker) = (Unit::Ids, "--".into())),
             ("separator", |s| (s.data.separator, s.data.document_marker) = ("--".into(), "==".into())),
-        ];
-        for (name, edit) in edits {
-            let text = message(edit);
-            assert!(text.starts_with(&format!("{name} = ")), "{name}: {text}");
-        }
+        ]);
     }
 
     #[test]
