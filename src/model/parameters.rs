@@ -39,8 +39,7 @@ impl ParameterLayout {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
-    /// Returns the number of floats of the buffer, including the gaps between tensors, which stay
-    /// 0.
+    /// Returns the number of floats of the buffer, including gaps. The gaps stay 0.
     pub fn len(&self) -> usize {
         self.len
     }

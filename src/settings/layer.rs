@@ -42,9 +42,8 @@ pub struct Layer {
     /// a cell with `layer-norm` always adds it at run time, after its norm.
     #[serde(skip_serializing_if = "is_default")]
     pub forget_bias_at: ForgetBiasAt,
-    /// Number added to the initial biases of the gates r and z; 1 in TensorFlow's `GRUCell`.
-    /// Default
-    /// 0. GRU only.
+    /// Number added to the initial biases of the gates r and z; 1 in TensorFlow's `GRUCell`. GRU
+    /// only. Default 0.
     #[serde(skip_serializing_if = "is_zero", with = "decimal")]
     pub gate_bias: f32,
     /// True if the gates also read the cell state, with one weight for each unit
@@ -52,8 +51,8 @@ pub struct Layer {
     /// LSTM only.
     #[serde(skip_serializing_if = "is_default")]
     pub peepholes: bool,
-    /// Limit x above 0 of the cell state, which is clipped to [-x, x] (`cell_clip`). Default: no
-    /// limit. LSTM only.
+    /// Limit x above 0 of the cell state, which is clipped to [-x, x] (`cell_clip`). Default:
+    /// no limit. LSTM only.
     #[serde(skip_serializing_if = "Option::is_none", with = "decimal::optional")]
     pub cell_clip: Option<f32>,
     /// Width P of a [projection](https://arxiv.org/abs/1402.1128) of the hidden state, from 1 to 4
@@ -85,8 +84,8 @@ pub struct Layer {
     /// above 0 and at most 1 (`DropoutWrapper`). Default 1.
     #[serde(skip_serializing_if = "is_one", with = "decimal")]
     pub input_keep_prob: f32,
-    /// Share of the outputs that dropout keeps, above 0 and at most 1 (`DropoutWrapper`). Default
-    /// 1.
+    /// Share of the outputs that dropout keeps, above 0 and at most 1 (`DropoutWrapper`).
+    /// Default 1.
     #[serde(skip_serializing_if = "is_one", with = "decimal")]
     pub output_keep_prob: f32,
     /// Share of the state that dropout keeps from step to step, above 0 and at most 1

@@ -27,9 +27,8 @@ pub struct ModelSettings {
     /// When `forget-bias` is added, at initialization or at run time. Default `initial`. LSTM only.
     #[serde(skip_serializing_if = "defaults::is_default")]
     pub forget_bias_at: ForgetBiasAt,
-    /// Number added to the initial biases of the gates r and z; 1 in TensorFlow's `GRUCell`.
-    /// Default
-    /// 0. GRU only.
+    /// Number added to the initial biases of the gates r and z; 1 in TensorFlow's `GRUCell`. GRU
+    /// only. Default 0.
     #[serde(skip_serializing_if = "defaults::is_default", with = "decimal")]
     pub gate_bias: f32,
     /// Number of bias vectors of each layer: two as in PyTorch, or one. Default `double`.

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 pub struct RunSettings {
     /// Number of batch rows B, at least 1. Default 32.
     pub batch: usize,
-    /// Number of steps T of a window (truncated backpropagation through time), at least 1. Default
-    /// 64.
+    /// Number of steps T of a window, for truncated backpropagation through time; at least 1.
+    /// Default 64.
     pub steps: usize,
     /// How windows are cut from the training split. Default `stream`.
     pub windows: Windows,
@@ -42,8 +42,8 @@ pub struct RunSettings {
     /// per run, or fewer if they would take more than a tenth of the training time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_every: Option<u64>,
-    /// Number of symbols of the validation split that an evaluation during training reads, at least
-    /// 2. Default: all, or fewer if they would take more than a tenth of the training time.
+    /// Number of symbols of the validation split that each evaluation during training reads, at
+    /// least 2. Default: all, or fewer if they would take more than a tenth of the training time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_symbols: Option<u64>,
     /// Number of evaluations without a lower validation loss after which the run ends, at least 1.
