@@ -71,8 +71,10 @@ impl InspectCommand {
 impl<'a> Inspection<'a> {
     fn new(found: &RunCheckpoint, checkpoint: &'a Checkpoint) -> Self {
         let layout = &checkpoint.parameters.layout;
-        let parameter =
-            |entry: &'a unrolled::model::Entry| ParameterShape { name: &entry.name, shape: &entry.shape };
+        let parameter = |entry: &'a unrolled::model::TensorEntry| ParameterShape {
+            name: &entry.name,
+            shape: &entry.shape,
+        };
         let progress = &checkpoint.progress;
         Self {
             checkpoint: found.file.display().to_string(),

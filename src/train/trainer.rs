@@ -1,4 +1,4 @@
-//! Training on windows that the caller brings: vectors or ids, with any loss.
+//! Training on caller-owned windows of vectors or ids, with any loss.
 
 use crate::exec::{State, Window};
 use crate::loss::Objective;
@@ -74,7 +74,7 @@ pub struct TrainerStep {
     pub learning_rate: f64,
 }
 
-/// Trains a model on windows of vectors or ids that the caller brings. It owns the model, the
+/// Trains a model on caller-owned windows of vectors or ids, with any loss. It owns the model, the
 /// optimizer and the schedule.
 ///
 /// ```
@@ -89,7 +89,8 @@ pub struct TrainerStep {
 /// let sine: Vec<f32> = (0..41).map(|t| (t as f32 * 0.3).sin()).collect();
 /// let model = Model::of_vectors(&ModelSettings::lstm(16).on_vectors(1, 1), 1)?;
 /// let mut trainer = Trainer::new(model, TrainerSettings::adam(1e-2))?;
-/// let (window, objective) = (Window::new(40, 1, &sine[..40]), Objective::new(Loss::MeanSquared, &sine[1..]));
+/// let window = Window::new(40, 1, &sine[..40]);
+/// let objective = Objective::new(Loss::MeanSquared, &sine[1..]);
 /// let first = trainer.step(&window, &objective)?.loss;
 /// for _ in 0..60 {
 ///     trainer.step(&window, &objective)?;
@@ -106,11 +107,11 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Takes a model to train.
+    /// Creates a trainer for a model.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a setting that is out of range, or that the schedule needs and is
-    /// `None`; otherwise as for [`Network::new`].
+    /// [`Error::Setting`] for an invalid setting, or for a missing one that the schedule needs; as
+    /// for [`Network::new`].
     pub fn new(model: impl Into<Arc<Model>>, settings: TrainerSettings) -> Result<Self> {
         settings.validate()?;
         let network = Network::new(model, settings.threads)?;
@@ -163,28 +164,28 @@ impl Trainer {
         self.network.forward(window, outputs)
     }
 
-    /// The state after the last window, to be the initial state of the next one.
+    /// Returns the state after the last window, which can be the initial state of the next one.
     pub fn state(&self) -> State {
         self.network.state()
     }
 
-    /// Number of steps done.
+    /// Returns the number of steps done.
     pub fn steps(&self) -> u64 {
         self.optimizer.steps()
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn settings(&self) -> &TrainerSettings {
         &self.settings
     }
 
-    /// The model as it is now. A clone of the `Arc` stays as it is; the trainer then copies the
-    /// model at its next step.
+    /// Returns the current model. A clone of the `Arc` does not change later: the next step then
+    /// copies the model.
     pub fn model(&self) -> &Arc<Model> {
         self.network.model()
     }
 
-    /// Takes the model out.
+    /// Returns the model.
     pub fn into_model(self) -> Model {
         self.network.into_model()
     }
