@@ -32,6 +32,10 @@ pub struct Progress {
     pub total_steps: u64,
     /// Steps between evaluations.
     pub eval_every: u64,
+    /// Number of symbols of the validation split that each evaluation reads; the whole split when
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval_symbols: Option<u64>,
     /// Training time in seconds.
     pub seconds: f64,
     /// Sum of the training losses since the last evaluation.

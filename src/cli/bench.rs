@@ -1,11 +1,12 @@
-//! `unrolled bench`: what a configuration takes on this machine.
+//! `unrolled bench`: measures the speed of one configuration on this machine.
 
 use super::{
-    config::overlay,
     failure::Failure,
-    figures::{counted, layers, short},
-    numbers::{number, recorded, whole},
-    output, phases,
+    number_args::{number, recorded, whole},
+    number_format::{counted, layers, short, time},
+    output,
+    phase_table::phase_table,
+    settings_table::overlay,
 };
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
@@ -15,98 +16,100 @@ use unrolled::{
     bench::{Bench, Cost, Figures, PhaseTime, StepPhases},
 };
 
-/// Time one configuration on random symbols: training, forward pass, and one step
+/// Measure the speed of one configuration on random symbols: training, forward pass and single
+/// steps
 #[derive(Args)]
 pub struct BenchCommand {
     #[command(flatten)]
-    shape: Shape,
-    /// Symbols of the vocabulary
+    flags: BenchFlags,
+    /// Number of symbols in the vocabulary
     #[arg(long, value_name = "N", value_parser = whole::<usize>(0), default_value_t = 65)]
     vocab: usize,
-    /// Time for each figure (of each mode)
+    /// Seconds per measurement (and mode)
     #[arg(long, value_name = "F", value_parser = number, default_value_t = 3.0)]
     seconds: f64,
-    /// Time both modes, their repeats in turn, and say when building ahead pays
+    /// Compare two modes in alternating runs, and say after how many steps the setup of the first
+    /// pays off
     #[arg(long, value_name = "MODE,MODE", value_delimiter = ',', value_parser = PossibleValuesParser::new(Mode::NAMES), conflicts_with = "mode")]
     compare: Option<Vec<String>>,
-    /// Also where the time of a training step goes: each phase with its share of the step and its GFLOP/s
+    /// Also show the phases of a training step, each with its share of the time and its GFLOP/s
     #[arg(long)]
     phases: bool,
-    /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
+    /// Number of threads [default: all cores]
+    #[arg(short = 'j', long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     threads: Option<NonZeroUsize>,
-    /// One JSON object, or one a line for each mode compared
+    /// Print one JSON object per mode
     #[arg(long)]
     json: bool,
 }
 
-/// One object of `--json`.
+/// An object of `--json`.
 #[derive(Serialize)]
-struct Line<'a> {
+struct BenchResult<'a> {
     #[serde(flatten)]
     figures: &'a Figures,
     #[serde(skip_serializing_if = "Option::is_none")]
     phases: Option<&'a [PhaseTime]>,
-    /// Time of the whole step: the sum of its phases.
+    /// Time of the whole step, the sum of its phases.
     #[serde(skip_serializing_if = "Option::is_none")]
     phases_step_seconds: Option<f64>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> BenchResult<'a> {
     fn new(figures: &'a Figures, phases: Option<&'a StepPhases>) -> Self {
         let phases_step_seconds = phases.map(|phases| phases.step_seconds);
         Self { figures, phases: phases.map(|phases| &*phases.rows), phases_step_seconds }
     }
 }
 
-/// Flags named like the settings, with the same defaults as `train`.
+/// Flags with the names and defaults of `train`.
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Shape {
+struct BenchFlags {
     /// The recurrent cell [default: lstm]
     #[arg(long, value_parser = PossibleValuesParser::new(Cell::NAMES))]
     cell: Option<String>,
-    /// Squashing function of --cell rnn [default: tanh]
+    /// Activation of --cell rnn [default: tanh]
     #[arg(long, value_parser = PossibleValuesParser::new(Activation::NAMES))]
     activation: Option<String>,
-    /// Where --cell gru applies its reset gate [default: after]
+    /// Where --cell gru applies the reset gate [default: after]
     #[arg(long, value_parser = PossibleValuesParser::new(Reset::NAMES))]
     reset: Option<String>,
-    /// Hidden width of each layer [default: 256]
-    #[arg(long, value_name = "N", value_parser = whole::<u32>(1))]
+    /// Hidden units of each layer [default: 256]
+    #[arg(short = 'H', long, value_name = "N", value_parser = whole::<u32>(1))]
     hidden: Option<u32>,
-    /// Stacked layers [default: 1]
+    /// Number of stacked layers [default: 1]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1))]
     layers: Option<u32>,
-    /// One layer with all its options, as for `train`; once for each, from the input up
-    #[arg(long = "layer", value_name = "TOML", value_parser = super::options::layer, conflicts_with_all = ["cell", "hidden", "layers", "activation", "reset"])]
+    /// One layer with all its options, as for `train`; once for each layer, from the input up
+    #[arg(long = "layer", value_name = "TOML", value_parser = super::value_args::layer, conflicts_with_all = ["cell", "hidden", "layers", "activation", "reset"])]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stack: Vec<Layer>,
-    /// How symbols enter the first layer [default: embedding]
+    /// Input of the first layer [default: embedding]
     #[arg(long, value_parser = PossibleValuesParser::new(InputKind::NAMES))]
     input: Option<String>,
-    /// Width of the embedding [default: the hidden width]
+    /// Width of the embedding [default: the width of the first layer]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1))]
     embedding: Option<u32>,
     /// Batch rows [default: 32]
-    #[arg(long, value_name = "N", value_parser = whole::<u32>(1))]
+    #[arg(short, long, value_name = "N", value_parser = whole::<u32>(1))]
     batch: Option<u32>,
-    /// Steps of a window [default: 64]
+    /// Time steps of a window [default: 64]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1))]
     steps: Option<u32>,
-    /// How a window runs [default: static]
+    /// Build the plan of a window once (static) or in each window (dynamic) [default: static]
     #[arg(long, value_parser = PossibleValuesParser::new(Mode::NAMES))]
     mode: Option<String>,
-    /// Where weights and symbols are drawn from [default: 1]
-    #[arg(long, value_name = "N", value_parser = recorded(0))]
+    /// Random seed of the weights and symbols [default: 1]
+    #[arg(short, long, value_name = "N", value_parser = recorded(0))]
     seed: Option<u64>,
 }
 
 impl BenchCommand {
-    /// Measures, and prints.
+    /// Measures and prints the results.
     pub fn run(&self) -> Result<(), Failure> {
         let bench = Bench {
-            settings: self.shape.settings()?,
+            settings: self.flags.settings()?,
             vocabulary: self.vocab,
             threads: self.threads.map(NonZeroUsize::get),
             seconds: self.seconds,
@@ -115,17 +118,16 @@ impl BenchCommand {
         let all = bench.compare(&modes)?;
         let phases = self.phases(&bench, &modes, &all)?;
         if self.json {
-            let lines = all.iter().enumerate().map(|(i, figures)| Line::new(figures, phases.get(i)));
+            let lines = all.iter().enumerate().map(|(i, figures)| BenchResult::new(figures, phases.get(i)));
             return lines.into_iter().try_for_each(|line| output::json(&line));
         }
         output::write(&text(&bench, &all))?;
         let threads = all.first().map_or(1, |figures| figures.threads);
-        let tables =
-            all.iter().zip(&phases).map(|(figures, step)| phases::table(figures.mode, threads, step));
+        let tables = all.iter().zip(&phases).map(|(figures, step)| phase_table(figures.mode, threads, step));
         output::write(&tables.collect::<String>())
     }
 
-    /// The phases of each mode, where they are asked for.
+    /// Measures the phases of each mode if `--phases` is given.
     fn phases(&self, bench: &Bench, modes: &[Mode], all: &[Figures]) -> Result<Vec<StepPhases>, Failure> {
         let modes = modes.iter().zip(all).filter(|_| self.phases);
         let timed = modes.map(|(mode, figures)| bench.phases(*mode, figures.peak_gflops));
@@ -138,14 +140,14 @@ impl BenchCommand {
         match names.iter().map(mode).collect::<Vec<_>>() {
             modes if modes.len() == 2 && modes[0] != modes[1] => Ok(modes),
             _ => Err(Failure::Usage(format!(
-                "--compare {}: name two modes that differ, static,dynamic or dynamic,static",
+                "--compare {}: expected two different modes, static,dynamic or dynamic,static",
                 names.join(",")
             ))),
         }
     }
 }
 
-impl Shape {
+impl BenchFlags {
     fn settings(&self) -> Result<Settings, Failure> {
         let table = toml::Table::try_from(self).expect("flags are strings and numbers within TOML's range");
         overlay(&Settings::default(), std::iter::once(&table))
@@ -163,7 +165,8 @@ fn text(bench: &Bench, all: &[Figures]) -> String {
     text
 }
 
-/// `gru (reset after) 2x128, batch 50 x 50 steps, 65 symbols (embedding), 1 thread, avx512`
+/// Returns the configuration and the machine:
+/// `gru (reset after) 2x128, batch 50 x 50 steps, 65 symbols (embedding), 1 thread`.
 fn heading(bench: &Bench, all: &[Figures]) -> String {
     let settings = &bench.settings;
     let variant = match settings.model.cell {
@@ -192,7 +195,7 @@ fn heading(bench: &Bench, all: &[Figures]) -> String {
     )
 }
 
-/// What depends on the mode.
+/// Returns the results that depend on the mode.
 fn table(figures: &Figures) -> String {
     let row = |name: &str, rate: f64, gflops: f64| {
         let share = 100.0 * gflops / figures.peak_gflops;
@@ -208,11 +211,11 @@ fn table(figures: &Figures) -> String {
     .concat()
 }
 
-/// What does not.
+/// Returns the results that do not depend on the mode.
 fn machine(figures: &Figures) -> String {
     let (step, read) = (figures.step_microseconds, figures.weights_read_microseconds);
     format!(
-        "one step    {}, {:.2} times what reading its weights once takes\n\
+        "one step    {}, {:.2} times the time to read its weights once\n\
          peak        {:.1} GFLOP/s of multiply-adds\n",
         time(step * 1e-6),
         step / read,
@@ -220,36 +223,21 @@ fn machine(figures: &Figures) -> String {
     )
 }
 
-/// Both modes in one line, and whether the first one's setup pays.
+/// Compares two modes in one line, and says when the setup of the first pays off.
 fn comparison(what: &str, [name, other_name]: [&str; 2], [cost, other]: [Cost; 2]) -> String {
-    let told = |cost: Cost| format!("{} a step, {} setup", time(cost.step_seconds), time(cost.setup_seconds));
+    let cost_text =
+        |cost: Cost| format!("{} a step, {} setup", time(cost.step_seconds), time(cost.setup_seconds));
     let pays = match cost.ahead_from(&other) {
-        Some(0) => "ahead or equal from the start".to_owned(),
-        Some(steps) => format!("pays for its setup after {}", counted(steps, "step")),
-        None => "never pays for its setup".to_owned(),
+        Some(0) => "is ahead or equal from the start".to_owned(),
+        Some(steps) => format!("its setup pays off after {}", counted(steps, "step")),
+        None => "its setup never pays off".to_owned(),
     };
     format!(
-        "{what}: {name} {}; {other_name} {}; {name} runs at {:.3} times the speed and {pays}\n",
-        told(cost),
-        told(other),
+        "{what}: {name} {}; {other_name} {}; {name} has {:.3} times the speed and {pays}\n",
+        cost_text(cost),
+        cost_text(other),
         other.step_seconds / cost.step_seconds
     )
-}
-
-/// A time with three digits and its unit.
-pub(super) fn time(seconds: f64) -> String {
-    let (value, unit) = match seconds {
-        s if s < 999.5e-9 => (s * 1e9, "ns"),
-        s if s < 999.5e-6 => (s * 1e6, "us"),
-        s if s < 0.9995 => (s * 1e3, "ms"),
-        s => (s, "s"),
-    };
-    let decimals = match value {
-        v if v < 9.995 => 2,
-        v if v < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.decimals$} {unit}")
 }
 
 #[cfg(test)]
@@ -257,26 +245,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_keep_three_digits() {
-        let cases = [(1.234e-7, "123 ns"), (12.34e-6, "12.3 us"), (0.99949, "999 ms"), (0.9996, "1.00 s")];
-        for (seconds, text) in cases.into_iter().chain([(123.0, "123 s"), (9.996e-3, "10.0 ms")]) {
-            assert_eq!(time(seconds), text);
-        }
-    }
-
-    #[test]
-    fn comparisons_say_when_building_pays() {
+    fn a_comparison_says_when_the_setup_pays_off() {
         let cost = |setup_seconds, step_seconds| Cost { setup_seconds, step_seconds };
-        let told = |one, other| comparison("forward", ["static", "dynamic"], [one, other]);
+        let text = |one, other| comparison("forward", ["static", "dynamic"], [one, other]);
         assert_eq!(
-            told(cost(0.5, 1e-3), cost(0.1, 2e-3)),
-            "forward: static 1.00 ms a step, 500 ms setup; dynamic 2.00 ms a step, 100 ms setup; static runs at 2.000 \
-             times the speed and pays for its setup after 400 steps\n"
+            text(cost(0.5, 1e-3), cost(0.1, 2e-3)),
+            "forward: static 1.00 ms a step, 500 ms setup; dynamic 2.00 ms a step, 100 ms setup; static has 2.000 \
+             times the speed and its setup pays off after 400 steps\n"
         );
         assert!(
-            told(cost(0.5, 2e-3), cost(0.1, 2e-3))
-                .ends_with("1.000 times the speed and never pays for its setup\n")
+            text(cost(0.5, 2e-3), cost(0.1, 2e-3))
+                .ends_with("1.000 times the speed and its setup never pays off\n")
         );
-        assert!(told(cost(0.1, 2e-3), cost(0.5, 2e-3)).ends_with("and ahead or equal from the start\n"));
+        assert!(text(cost(0.1, 2e-3), cost(0.5, 2e-3)).ends_with("and is ahead or equal from the start\n"));
     }
 }

@@ -1,15 +1,17 @@
-//! `unrolled compare`: runs side by side.
+//! `unrolled compare`: shows runs side by side.
 
 use super::{
-    config::table_of,
+    chart_colors::run_color,
+    chart_points::{Limits, Points, thinned},
     failure::Failure,
-    figures::{bits, clock, grouped, short},
+    html_page::{document, figure},
+    number_format::{bits, clock, grouped, loss, or_dash, percent, short},
     output,
-    plot::{self, Chart, Line, POINTS, Points, thinned},
-    report::{document, figure},
+    relevant_settings::relevant_settings,
     run_folder::replace,
     run_view::RunView,
-    terminal_chart::{self, Curve},
+    svg_chart::{self, ChartLine, POINTS, SvgChart, XAxis},
+    terminal_chart::{self, TerminalCurve},
 };
 use clap::{Args, ValueEnum};
 use maud::{Markup, html};
@@ -19,41 +21,41 @@ use std::{collections::BTreeSet, path::PathBuf};
 use toml::Table;
 use unrolled::train::Record;
 
-/// Of the chart in the terminal, where the terminal does not tell its width.
+/// Width of the chart in the terminal if the terminal's width is unknown, and its height.
 const WIDTH: u16 = 100;
 const HEIGHT: u16 = 20;
 
-/// Compare runs: a table, the settings that differ, and their curves
+/// Compare runs: a table, the settings that differ, and the loss curves
 #[derive(Args)]
-pub struct Compare {
+pub struct CompareCommand {
     /// Run folders or checkpoint files
     #[arg(required = true, value_name = "RUN", num_args = 1..)]
     runs: Vec<PathBuf>,
-    /// What the curves run over
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Over::Chars)]
+    /// Horizontal axis of the curves
+    #[arg(long, value_name = "AXIS", value_enum, default_value_t = Over::Chars)]
     over: Over,
-    /// Write table and overlaid curves to a page (.html), or the curves to a picture (.svg)
-    #[arg(long, value_name = "FILE")]
+    /// Write the table and the curves to a page (.html), or the curves to a chart (.svg)
+    #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// One JSON object per run instead of the table
+    /// Print one JSON object per run instead of the table
     #[arg(long)]
     json: bool,
 }
 
-/// The horizontal axis.
+/// The horizontal axis of the curves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Over {
     /// Symbols trained on.
     Chars,
     /// Time spent training.
     Seconds,
-    /// Optimiser steps.
+    /// Optimizer steps.
     Steps,
 }
 
-/// A run as a line of the table.
+/// A row of the table.
 #[derive(Serialize)]
-struct Row {
+struct ComparedRun {
     run: String,
     state: String,
     model: String,
@@ -70,26 +72,27 @@ struct Row {
     val_accuracy: Option<f64>,
 }
 
-/// What can be written with `--out`.
-enum Written {
+/// A kind of file that `--out` can write.
+enum OutputKind {
     Page,
     Picture,
 }
 
-impl Compare {
-    /// Prints the table, or writes it.
+impl CompareCommand {
+    /// Prints the table and writes the file of `--out`.
     pub fn run(&self) -> Result<(), Failure> {
         let kind = self.kind()?;
         let views: Result<Vec<_>, _> = self.runs.iter().map(|run| RunView::find(Some(run))).collect();
         let views = views?;
-        let rows: Vec<_> = views.iter().map(Row::new).collect();
-        let settings: Result<Vec<_>, _> = views.iter().map(|view| table_of(&view.settings)).collect();
+        let rows: Vec<_> = views.iter().map(ComparedRun::new).collect();
+        let settings: Result<Vec<_>, _> =
+            views.iter().map(|view| relevant_settings(&view.settings)).collect();
         let mut different = different(&settings?);
-        different.extend(texts(&views));
+        different.extend(corpora(&views));
         if let (Some(file), Some(kind)) = (&self.out, kind) {
             let written = match kind {
-                Written::Page => page(&rows, &different, &self.chart(&views)).into_string(),
-                Written::Picture => plot::draw(&self.chart(&views)).ok_or_else(no_points)?,
+                OutputKind::Page => page(&rows, &different, &self.chart(&views)).into_string(),
+                OutputKind::Picture => svg_chart::draw(&self.chart(&views)).ok_or_else(no_points)?,
             };
             replace(file, written.as_bytes())?;
         }
@@ -100,19 +103,19 @@ impl Compare {
         output::write(&text)
     }
 
-    fn kind(&self) -> Result<Option<Written>, Failure> {
+    fn kind(&self) -> Result<Option<OutputKind>, Failure> {
         let Some(file) = &self.out else { return Ok(None) };
         match file.extension().and_then(|ending| ending.to_str()) {
-            Some("html") => Ok(Some(Written::Page)),
-            Some("svg") => Ok(Some(Written::Picture)),
+            Some("html") => Ok(Some(OutputKind::Page)),
+            Some("svg") => Ok(Some(OutputKind::Picture)),
             _ => Err(Failure::Usage(format!(
-                "--out {}: expected a name that ends in .html or .svg",
+                "--out {}: expected a file name that ends in .html or .svg",
                 file.display()
             ))),
         }
     }
 
-    /// The validation losses, or the training losses of runs without a validation part.
+    /// Returns the validation losses, or the training losses of a run without a validation split.
     fn points(&self, view: &RunView) -> Points {
         let x = |record: &Record| match self.over {
             Over::Chars => record.chars as f64,
@@ -124,29 +127,33 @@ impl Compare {
         view.history().iter().filter_map(|record| Some((x(record), y(record)?))).collect()
     }
 
-    fn chart(&self, views: &[RunView]) -> Chart<'static> {
-        let line = |(number, view): (usize, &RunView)| Line {
+    fn chart(&self, views: &[RunView]) -> SvgChart<'static> {
+        let line = |(number, view): (usize, &RunView)| ChartLine {
             name: view.name(),
-            color: plot::run_color(number, views.len()),
+            color: run_color(number, views.len()),
             points: thinned(&self.points(view), POINTS),
         };
-        Chart {
-            // As high as its key needs.
-            size: (1000, 560.max(140 + views.len() as u32 * plot::LINE as u32)),
+        SvgChart {
+            // High enough for the key.
+            size: (1000, 560.max(140 + views.len() as u32 * svg_chart::LINE_HEIGHT as u32)),
             title: "Validation loss".to_owned(),
-            subtitle: "training loss for runs without a validation part".to_owned(),
+            subtitle: "training loss for runs without a validation split".to_owned(),
             x: self.over.name(),
+            x_axis: XAxis::FromZero,
+            mark: None,
             y: "nats per symbol",
+            limits: Limits::POSITIVE,
+            top: None,
             value: |loss| format!("{loss:.3}"),
             lines: views.iter().enumerate().map(line).collect(),
         }
     }
 
-    /// The curves, each drawn in a letter of its own.
+    /// Returns the curves as text, each drawn with another letter.
     fn picture(&self, views: &[RunView]) -> String {
         let name = |(number, view): (usize, &RunView)| format!("{} {}", letter(number), view.name());
         let names: Vec<_> = views.iter().enumerate().map(name).collect();
-        let curve = |(number, view): (usize, &RunView)| Curve {
+        let curve = |(number, view): (usize, &RunView)| TerminalCurve {
             name: &names[number],
             color: Color::Reset,
             marker: Marker::Custom(letter(number)),
@@ -174,7 +181,7 @@ fn no_points() -> Failure {
     Failure::Usage("--out: none of these runs has an evaluation yet, so there are no curves".to_owned())
 }
 
-impl Row {
+impl ComparedRun {
     fn new(view: &RunView) -> Self {
         let (status, last, best) = (view.status(), view.history().last(), view.best());
         let chars = status.step * view.chars_per_step();
@@ -197,18 +204,17 @@ impl Row {
     }
 
     fn cells(&self) -> [String; 10] {
-        let loss = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
         [
             self.run.clone(),
             self.state.clone(),
             grouped(self.parameters as u64),
             format!("{}/{}", grouped(self.step), grouped(self.total_steps)),
             clock(self.seconds),
-            self.chars_per_second.map_or("-".to_owned(), short),
-            loss(self.train_loss),
-            loss(self.best_val_loss),
-            self.best_val_loss.map_or("-".to_owned(), |loss| format!("{:.3}", bits(loss))),
-            self.val_accuracy.map_or("-".to_owned(), |share| format!("{:.1}%", 100.0 * share)),
+            or_dash(self.chars_per_second, short),
+            or_dash(self.train_loss, loss),
+            or_dash(self.best_val_loss, loss),
+            or_dash(self.best_val_loss, |loss| format!("{:.3}", bits(loss))),
+            or_dash(self.val_accuracy, percent),
         ]
     }
 }
@@ -216,21 +222,22 @@ impl Row {
 const HEAD: [&str; 10] =
     ["run", "state", "parameters", "step", "time", "chars/s", "training", "best val", "bits", "accuracy"];
 
-/// The letter of a run in the picture.
+/// Returns the letter of a run in the chart.
 fn letter(number: usize) -> char {
     let mut letters = ('a'..='z').chain('A'..='Z').cycle();
     letters.nth(number).unwrap_or('?')
 }
 
-/// Each run with its letter, since the picture has no room for the names of many.
-fn table(rows: &[Row]) -> String {
+/// Returns the table. Each run has a letter, because the chart has no space for many names.
+fn table(rows: &[ComparedRun]) -> String {
     let head = [""].into_iter().chain(HEAD).map(str::to_owned).collect();
-    let line =
-        |(number, row): (usize, &Row)| [letter(number).to_string()].into_iter().chain(row.cells()).collect();
+    let line = |(number, row): (usize, &ComparedRun)| {
+        [letter(number).to_string()].into_iter().chain(row.cells()).collect()
+    };
     aligned([head].into_iter().chain(rows.iter().enumerate().map(line)).collect(), 3)
 }
 
-/// Columns as wide as they need be, the first few to the left and the others to the right.
+/// Aligns columns: the first `left` to the left and the others to the right.
 fn aligned(rows: Vec<Vec<String>>, left: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let letters = |row: &Vec<String>, column| row.get(column).map_or(0, |cell: &String| cell.chars().count());
@@ -244,7 +251,7 @@ fn aligned(rows: Vec<Vec<String>>, left: usize) -> String {
     rows.iter().map(|row| line(row).trim_end().to_owned() + "\n").collect()
 }
 
-/// Settings that are not the same in all runs, with their values.
+/// Returns the settings that differ between runs, with their values.
 fn different(settings: &[Table]) -> Vec<(String, Vec<String>)> {
     let keys: BTreeSet<&String> = settings.iter().flat_map(Table::keys).collect();
     let values = |key: &String| -> Vec<String> {
@@ -254,14 +261,14 @@ fn different(settings: &[Table]) -> Vec<(String, Vec<String>)> {
     all.filter(|(_, values)| values.iter().any(|value| *value != values[0])).collect()
 }
 
-/// The texts, where they are not the same.
-fn texts(views: &[RunView]) -> Option<(String, Vec<String>)> {
-    let line = |view: &RunView| view.folder.manifest().map_or("-".to_owned(), |manifest| manifest.line());
+/// Returns the corpora if they differ.
+fn corpora(views: &[RunView]) -> Option<(String, Vec<String>)> {
+    let line = |view: &RunView| or_dash(view.folder.manifest(), |manifest| manifest.line());
     let lines: Vec<_> = views.iter().map(line).collect();
-    lines.iter().any(|line| *line != lines[0]).then(|| ("text".to_owned(), lines))
+    lines.iter().any(|line| *line != lines[0]).then(|| ("corpus".to_owned(), lines))
 }
 
-fn differences(rows: &[Row], different: &[(String, Vec<String>)]) -> String {
+fn differences(rows: &[ComparedRun], different: &[(String, Vec<String>)]) -> String {
     if different.is_empty() {
         return "\nsettings: the same\n".to_owned();
     }
@@ -273,7 +280,7 @@ fn differences(rows: &[Row], different: &[(String, Vec<String>)]) -> String {
     format!("\n{}", aligned(lines, usize::MAX))
 }
 
-fn page(rows: &[Row], different: &[(String, Vec<String>)], chart: &Chart) -> Markup {
+fn page(rows: &[ComparedRun], different: &[(String, Vec<String>)], chart: &SvgChart) -> Markup {
     let key = |number: usize| {
         let (red, green, blue) =
             chart.lines.get(number).map_or((0, 0, 0), |line| (line.color.0, line.color.1, line.color.2));

@@ -1,14 +1,14 @@
-//! `unrolled eval`: the loss of a trained model on a text.
+//! `unrolled eval`: measures the loss of a trained model on a corpus.
 
 use super::{
-    config::Config,
+    config_file::ConfigFile,
     failure::Failure,
-    figures::grouped,
-    numbers::whole,
-    options::{encoding, unknown},
+    number_args::whole,
+    number_format::{grouped, loss, percent},
     output,
-    run_folder::{Trained, Which},
+    run_folder::{CheckpointChoice, RunCheckpoint},
     text::{Again, Text, without_unit},
+    value_args::{encoding, unknown},
 };
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
@@ -20,64 +20,64 @@ use unrolled::{
     train::{Evaluation, Reading, evaluate_as},
 };
 
-/// Measure the loss of a trained model on a text
+/// Measure the loss of a trained model on its validation split or on another corpus
 #[derive(Args)]
-pub struct Eval {
-    /// A run folder or a checkpoint file [default: the newest under runs/]
+pub struct EvalCommand {
+    /// Run folder or checkpoint file [default: the newest run under runs/]
     run: Option<PathBuf>,
-    /// Files and folders of the text, and - for standard input [default: the run's own]
+    /// Files and folders of another corpus; `-` is standard input [default: the corpus of the run]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Encoding of the files named, by its WHATWG label [default: the run's]
+    /// Encoding of these files, by its WHATWG label [default: as in the run]
     #[arg(long, value_name = "NAME", value_parser = encoding, requires = "paths")]
     encoding: Option<String>,
-    /// How to treat bytes that are invalid in that encoding [default: as in the run]
+    /// Treatment of bytes that are invalid in that encoding [default: as in the run]
     #[arg(long, value_parser = PossibleValuesParser::new(Invalid::NAMES), requires = "paths")]
     invalid: Option<String>,
-    /// Part of the text [default: val for the run's own text, all for another]
+    /// Split to read [default: val for the corpus of the run, all for another corpus]
     #[arg(long, value_enum)]
-    split: Option<Part>,
-    /// Checkpoint of a run folder [default: best, or last in a run without validation]
+    split: Option<SplitChoice>,
+    /// Checkpoint of a run folder [default: best, or last in a run without a validation split]
     #[arg(long, value_enum)]
-    checkpoint: Option<Which>,
-    /// Contiguous streams that the part is read as
+    checkpoint: Option<CheckpointChoice>,
+    /// Number of contiguous streams that the split is read as
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1), default_value = "16")]
     eval_streams: NonZeroUsize,
-    /// What to do with symbols of another text that the model does not know: refuse the text, leave them out, or read U+FFFD in
-    /// their place (a space where the vocabulary has no U+FFFD) [default: error]
+    /// Treatment of symbols of another corpus that the vocabulary lacks: error, skip them, or
+    /// replace them by U+FFFD (by a space if the vocabulary has no U+FFFD) [default: error]
     #[arg(long, value_parser = PossibleValuesParser::new(Unknown::NAMES))]
     unknown: Option<String>,
-    /// Also tell how many symbols are among the N likeliest
+    /// Also measure how often the right symbol is among the N likeliest
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     top_k: Option<NonZeroUsize>,
-    /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
+    /// Number of threads [default: all cores]
+    #[arg(short = 'j', long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     threads: Option<NonZeroUsize>,
-    /// One JSON object instead of a table
+    /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
 }
 
-/// A part of a text.
+/// A split of a corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
-    /// What the model was trained on.
+enum SplitChoice {
+    /// The training split.
     Train,
-    /// The validation part.
+    /// The validation split.
     Val,
-    /// The test part.
+    /// The test split.
     Test,
-    /// The whole text.
+    /// The whole corpus.
     All,
 }
 
-impl Eval {
-    /// Loads the model and the text, and prints the loss.
+impl EvalCommand {
+    /// Loads the model and the corpus, and prints the loss.
     pub fn run(&self) -> Result<(), Failure> {
-        let trained = Trained::find(self.run.as_deref(), self.checkpoint)?;
+        let trained = RunCheckpoint::find(self.run.as_deref(), self.checkpoint)?;
         let checkpoint = trained.load()?;
         let corpus = self.corpus(&trained, &checkpoint)?;
-        let part = self.part(&corpus, &checkpoint)?;
+        let part = self.split(&corpus, &checkpoint)?;
         let model = checkpoint.model()?;
         let threads = self.threads.map(NonZeroUsize::get);
         self.check_memory(part.len(), &checkpoint)?;
@@ -89,14 +89,14 @@ impl Eval {
         }
     }
 
-    fn corpus(&self, trained: &Trained, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
+    fn corpus(&self, trained: &RunCheckpoint, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
         if !self.paths.is_empty() {
-            return self.other_text(checkpoint);
+            return self.other_corpus(checkpoint);
         }
         if self.unknown.is_some() {
             return Err(Failure::Usage(
-                "--unknown is for another text: the run's own text is read as the run reads it; leave it out, or name a text \
-                 after the run"
+                "--unknown needs another corpus: the corpus of the run is read as in the run; leave --unknown out, or name files \
+                 after RUN"
                     .to_owned(),
             ));
         }
@@ -114,16 +114,17 @@ impl Eval {
                 difference: trained.folder.difference(&corpus),
                 found,
                 expected,
-                remedy: "bring it back, or name a text after the run",
+                remedy: "restore it, or name another corpus after RUN",
             }),
         }
     }
 
-    /// Another text has an order and filters of its own; what its bytes mean, and what stands between files, is what the
-    /// model knows.
-    fn other_text(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-        let DataSettings { encoding, separator, document_marker, invalid, unit, .. } =
-            checkpoint.settings.data.clone();
+    /// Opens another corpus. The encoding, the separator and the marker are those of the model;
+    /// order and filters are the defaults.
+    fn other_corpus(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
+        let Settings {
+            data: DataSettings { encoding, separator, document_marker, invalid, unit, .. }, ..
+        } = checkpoint.settings.clone();
         let encoding = self.encoding.as_deref().map(Encoding::new).transpose()?.or(encoding);
         let choices = [Invalid::Error, Invalid::Replace, Invalid::Skip];
         let chosen = choices.into_iter().find(|choice| self.invalid.as_deref() == Some(choice.name()));
@@ -150,7 +151,7 @@ impl Eval {
         })
     }
 
-    /// Every stream is a row of the batch: so many that they exceed the memory are refused before anything is allocated.
+    /// Returns an error if the streams, which are batch rows, need more memory than there is.
     fn check_memory(&self, symbols: usize, checkpoint: &Checkpoint) -> Result<(), Failure> {
         let rows = self.eval_streams.get().min(symbols).max(1);
         let steps = (symbols / rows).clamp(1, 64);
@@ -160,23 +161,23 @@ impl Eval {
         })
     }
 
-    fn choice(&self) -> Part {
-        self.split.unwrap_or(if self.paths.is_empty() { Part::Val } else { Part::All })
+    fn choice(&self) -> SplitChoice {
+        self.split.unwrap_or(if self.paths.is_empty() { SplitChoice::Val } else { SplitChoice::All })
     }
 
-    fn part(&self, corpus: &Corpus, checkpoint: &Checkpoint) -> Result<Range<usize>, Failure> {
+    fn split(&self, corpus: &Corpus, checkpoint: &Checkpoint) -> Result<Range<usize>, Failure> {
         let settings = &checkpoint.settings;
         let split =
             || corpus.split(settings.data.split_by, settings.data.val_fraction, settings.data.test_fraction);
         let part = match self.choice() {
-            Part::Train => split()?.train,
-            Part::Val => split()?.validation,
-            Part::Test => split()?.test,
-            Part::All => 0..corpus.len(),
+            SplitChoice::Train => split()?.train,
+            SplitChoice::Val => split()?.validation,
+            SplitChoice::Test => split()?.test,
+            SplitChoice::All => 0..corpus.len(),
         };
         match part.is_empty() {
             true => Err(Failure::Usage(format!(
-                "the {} part is empty (val-fraction {}, test-fraction {}): use another --split",
+                "the {} is empty (val-fraction {}, test-fraction {}); use another --split",
                 self.choice().name(),
                 settings.data.val_fraction,
                 settings.data.test_fraction
@@ -185,52 +186,58 @@ impl Eval {
         }
     }
 
-    fn table(&self, trained: &Trained, corpus: &Corpus, checkpoint: &Checkpoint, e: &Evaluation) -> String {
+    fn table(
+        &self,
+        trained: &RunCheckpoint,
+        corpus: &Corpus,
+        checkpoint: &Checkpoint,
+        e: &Evaluation,
+    ) -> String {
         format!(
-            "text         {}, {}\ncheckpoint   {}, step {}\nsymbols      {}\n\
-             loss         {:.4} nats per symbol\n             {:.4} bits per symbol\n\
-             perplexity   {:.3}\naccuracy     {:.2}%\n{}",
+            "corpus       {}, {}\ncheckpoint   {}, step {}\nsymbols      {}\n\
+             loss         {} nats per symbol\n             {:.3} bits per symbol\n\
+             perplexity   {:.3}\naccuracy     {}\n{}",
             corpus.name(),
             self.choice().name(),
             trained.file.display(),
             grouped(checkpoint.progress.step),
             grouped(e.symbols),
-            e.loss,
+            loss(e.loss),
             e.bits_per_symbol,
             e.perplexity,
-            100.0 * e.accuracy,
+            percent(e.accuracy),
             self.top_k_line(e)
         )
     }
 
     fn top_k_line(&self, evaluation: &Evaluation) -> String {
         match (self.top_k, evaluation.top_k_accuracy) {
-            (Some(k), Some(share)) => format!("{:<13}{:.2}%\n", format!("top-{k}"), 100.0 * share),
+            (Some(k), Some(share)) => format!("{:<13}{}\n", format!("top-{k}"), percent(share)),
             _ => String::new(),
         }
     }
 }
 
-impl Part {
+impl SplitChoice {
     fn name(self) -> &'static str {
         match self {
-            Self::Train => "training",
-            Self::Val => "validation",
-            Self::Test => "test",
-            Self::All => "all of it",
+            Self::Train => "training split",
+            Self::Val => "validation split",
+            Self::Test => "test split",
+            Self::All => "whole corpus",
         }
     }
 }
 
-/// The text that the run's `config.toml` records.
-fn own_paths(trained: &Trained) -> Result<Vec<PathBuf>, Failure> {
+/// Returns the paths of the corpus that `config.toml` records.
+fn own_paths(trained: &RunCheckpoint) -> Result<Vec<PathBuf>, Failure> {
     let file = trained.folder.config();
     let unknown = || Failure::NoRun {
         path: file.clone(),
-        problem: "nothing here tells the run's own text: name a text after the run".to_owned(),
+        problem: "the corpus of this run is unknown; name a corpus after RUN".to_owned(),
     };
     if !file.exists() {
         return Err(unknown());
     }
-    Config::read(&file)?.paths().map(<[PathBuf]>::to_vec).ok_or_else(unknown)
+    ConfigFile::read(&file)?.paths().map(<[PathBuf]>::to_vec).ok_or_else(unknown)
 }

@@ -1,17 +1,18 @@
-//! What can go wrong on the command line, and the exit code of each.
+//! The errors of the command line and their exit codes.
 
 use std::{io, path::PathBuf};
 
-/// A reason to stop. Usage exits 2, a signal 128 and its number, everything else 1.
+/// An error that ends the command. Wrong usage exits with 2, a signal with 128 plus its number, and
+/// everything else with 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The library refused.
+    /// An error of the library.
     #[error(transparent)]
     Library(#[from] unrolled::Error),
-    /// Flags that parse, but make no sense together or with the run at hand.
+    /// Flags that are valid but do not fit together, or do not fit the run.
     #[error("{0}")]
     Usage(String),
-    /// A configuration file that cannot be used.
+    /// An invalid configuration file.
     #[error("{}: {problem}", file.display())]
     Config {
         /// The configuration file.
@@ -19,12 +20,12 @@ pub enum Failure {
         /// The key, what was found and what was expected.
         problem: String,
     },
-    /// The output folder belongs to another run.
+    /// The output folder holds another run.
     #[error("{} already holds a run ({found}): {remedy}", folder.display())]
     Occupied {
-        /// The folder named by `--out`.
+        /// The folder of `--out`.
         folder: PathBuf,
-        /// The file that gives the run away.
+        /// A file of that run.
         found: &'static str,
         /// What to do.
         remedy: &'static str,
@@ -33,63 +34,63 @@ pub enum Failure {
     #[error("{} is in use by {}: wait until that run ends, stop it, or choose another --out", folder.display(),
         if holder.is_empty() { "another process" } else { holder })]
     Busy {
-        /// The folder named by `--out`.
+        /// The folder of `--out`.
         folder: PathBuf,
-        /// "process 123", or nothing when that is not told.
+        /// "process 123", or empty if it is unknown.
         holder: String,
     },
-    /// A run or a checkpoint was expected and is not there.
+    /// A run or a checkpoint is missing.
     #[error("{}: {problem}", path.display())]
     NoRun {
-        /// Where it was looked for.
+        /// The path that was searched.
         path: PathBuf,
-        /// What is missing, and what to do.
+        /// What is missing and what to do.
         problem: String,
     },
-    /// The text is not the one the run was trained on.
+    /// The corpus is not the one that the run was trained on.
     #[error(
         "{text} is not the text that {} was trained on ({}checksum {found:08x}, expected {expected:08x}): {remedy}",
         run.display(),
         difference.as_ref().map_or_else(String::new, |difference| format!("{difference}; "))
     )]
     OtherText {
-        /// The text's name.
+        /// The name of the corpus.
         text: String,
-        /// The run's folder.
+        /// The folder of the run.
         run: PathBuf,
-        /// The first file that differs, where there are several.
+        /// The first file that differs, if the corpus has several.
         difference: Option<String>,
-        /// Checksum of this text.
+        /// Checksum of this corpus.
         found: u32,
         /// Checksum in the checkpoint.
         expected: u32,
         /// What to do.
         remedy: &'static str,
     },
-    /// A text that cannot be read, for a reason that depends on the command.
+    /// A corpus that cannot be read, with advice that depends on the command.
     #[error("{text}: {problem}")]
     Text {
-        /// Its file, or what a person would call it.
+        /// Its file, or a name such as "standard input".
         text: String,
-        /// The message: the cause, and what to do about it.
+        /// The cause and what to do.
         problem: String,
     },
-    /// The run ended for a reason of its own, and can be continued.
-    #[error("{error}; {stands}")]
+    /// The run has stopped with an error and can be continued.
+    #[error("{error}; {saved}")]
     Stopped {
-        /// What ended it.
+        /// The error.
         error: Box<unrolled::Error>,
-        /// Where it stands, and how to continue.
-        stands: String,
+        /// The saved step and how to continue.
+        saved: String,
     },
     /// The last files of a run cannot be written.
     #[error(
-        "{error}: make room or mend the folder; on disk is step {saved}, and the steps from there to {step} are lost"
+        "{error}; free space or repair the folder; step {saved} is on disk, and the steps from there to {step} are lost"
     )]
-    NotKept {
-        /// What the disk says.
+    NotSaved {
+        /// The error of the write.
         error: Box<unrolled::Error>,
-        /// The step reached.
+        /// The step that the run has reached.
         step: u64,
         /// The step on disk.
         saved: u64,
@@ -97,19 +98,19 @@ pub enum Failure {
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
-    /// A signal asked for the end; everything has been said already.
+    /// A signal has ended the command; the message was printed before.
     #[error("signal {0}")]
     Signal(i32),
 }
 
 impl Failure {
-    /// The line to print, unless there is nobody to read it or it has been said.
+    /// Returns the line to print; `None` if it was printed before, or if standard output is closed.
     pub fn message(&self) -> Option<String> {
-        let said = matches!(self, Self::Signal(_)) || self.is_closed_pipe();
-        (!said).then(|| self.to_string().replace(['\n', '\r'], " "))
+        let printed = matches!(self, Self::Signal(_)) || self.is_closed_pipe();
+        (!printed).then(|| self.to_string().replace(['\n', '\r'], " "))
     }
 
-    /// The process's exit code. A reader that has seen enough (`| head`) is no error.
+    /// Returns the exit code of the process. A closed pipe (`| head`) is no error.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config { .. } => 2,

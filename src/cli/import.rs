@@ -1,10 +1,11 @@
-//! `unrolled import`: a checkpoint from a file that another program wrote.
+//! `unrolled import`: makes a checkpoint from a file that another program wrote.
 
 use super::{
-    config::{self, Config},
+    config_file::ConfigFile,
+    config_record::config_record,
     failure::Failure,
     output::{self, note},
-    run_folder::{LAST, RunFolder, Trained},
+    run_folder::{LAST, RunCheckpoint, RunFolder},
 };
 use clap::{Args, builder::PossibleValuesParser};
 use serde::{Serialize, de::DeserializeOwned};
@@ -20,42 +21,45 @@ use unrolled::{
 /// Make a checkpoint from a safetensors file that another program wrote
 #[derive(Args)]
 pub struct ImportCommand {
-    /// A checkpoint that was changed and saved again, or a PyTorch state_dict with members embedding, rnn and head
+    /// Checkpoint that another program changed, or a PyTorch state_dict with the members embedding,
+    /// rnn and head
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// A file that ends in .safetensors, or a new run folder
-    #[arg(long, value_name = "FILE|DIR")]
+    /// File that ends in .safetensors, or a new run folder
+    #[arg(short, long, value_name = "FILE|DIR")]
     out: PathBuf,
-    /// The run folder or checkpoint that supplies what the file lacks: configuration, vocabulary, text
+    /// Run folder or checkpoint that supplies what IN lacks: settings, vocabulary, corpus
     #[arg(long, value_name = "RUN")]
     like: Option<PathBuf>,
-    /// A tensor to leave out; NAME* leaves out all whose names begin so. May be given several times
+    /// Tensor to leave out; NAME* leaves out all names with this beginning. May be given several
+    /// times
     #[arg(long, value_name = "NAME")]
     ignore: Vec<String>,
-    /// Activation of a vanilla RNN whose layers are found from shapes
+    /// Activation of a vanilla RNN whose layers are derived from the shapes
     #[arg(long, value_parser = PossibleValuesParser::new(Activation::NAMES))]
     activation: Option<String>,
-    /// Where a GRU whose layers are found from shapes applies its reset gate [default: after, as in PyTorch]
+    /// Where a GRU whose layers are derived from the shapes applies the reset gate [default: after,
+    /// as in PyTorch]
     #[arg(long, value_parser = PossibleValuesParser::new(Reset::NAMES))]
     reset: Option<String>,
-    /// Write over the file of --out
+    /// Overwrite the file of --out
     #[arg(long)]
     replace: bool,
-    /// One JSON object instead of a table
+    /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct ImportReport<'a> {
     checkpoint: String,
     step: u64,
-    tensors: Vec<Row<'a>>,
+    tensors: Vec<TensorRow<'a>>,
     notes: &'a [String],
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct TensorRow<'a> {
     name: &'a str,
     dtype: &'a str,
     shape: &'a [usize],
@@ -64,11 +68,11 @@ struct Row<'a> {
 }
 
 impl ImportCommand {
-    /// Reads the file, writes the checkpoint, and prints what became of each tensor.
+    /// Reads the file, writes the checkpoint, and prints what each tensor became.
     pub fn run(&self) -> Result<(), Failure> {
         self.check_out()?;
         let bytes = read(&self.input)?;
-        let like = self.like.as_deref().map(|run| Trained::find(Some(run), None)).transpose()?;
+        let like = self.like.as_deref().map(|run| RunCheckpoint::find(Some(run), None)).transpose()?;
         let imported = self.import(&bytes, like.as_ref())?;
         let written = match self.is_file() {
             true => self.write_file(&imported.checkpoint)?,
@@ -77,9 +81,10 @@ impl ImportCommand {
         self.report(&imported, &written)
     }
 
-    /// Of a run folder, the checkpoint is taken that the optimiser's state belongs to: the best one, or else the last.
-    fn import(&self, bytes: &[u8], like: Option<&Trained>) -> Result<Imported, Failure> {
-        let imported = self.import_like(bytes, like.map(Trained::load).transpose()?.as_ref())?;
+    /// Imports like the checkpoint of the run that the optimizer state belongs to: the best one, or
+    /// else the last.
+    fn import(&self, bytes: &[u8], like: Option<&RunCheckpoint>) -> Result<Imported, Failure> {
+        let imported = self.import_like(bytes, like.map(RunCheckpoint::load).transpose()?.as_ref())?;
         let last =
             like.filter(|_| self.like.as_deref().is_some_and(Path::is_dir)).map(|like| like.folder.last());
         let Some(last) = last.filter(|last| last.exists() && imported.checkpoint.progress.step == 0) else {
@@ -100,7 +105,7 @@ impl ImportCommand {
         Ok(Import { like, ignore: &self.ignore, activation, reset, cells: &[] }.read(&file)?)
     }
 
-    /// Whether --out names a file, not a run folder.
+    /// Returns whether `--out` names a file, not a run folder.
     fn is_file(&self) -> bool {
         self.out.extension().is_some_and(|ending| ending == "safetensors")
     }
@@ -110,20 +115,21 @@ impl ImportCommand {
         if !self.is_file() {
             return match self.replace {
                 true => Err(Failure::Usage(format!(
-                    "--replace writes over a file, but --out {out} names a folder: end it in .safetensors, or leave --replace out"
+                    "--replace overwrites a file, and --out {out} is a folder; end its name in .safetensors, or leave --replace out"
                 ))),
                 false => RunFolder::at(&self.out).check_free(),
             };
         }
         match self.out.exists() && !self.replace {
             true => Err(Failure::Usage(format!(
-                "--out {out} is there already: name another file, or pass --replace"
+                "--out {out} exists already; name another file, or add --replace"
             ))),
             false => Ok(()),
         }
     }
 
-    /// Writes the file. A run folder that it lies in is held meanwhile: a process that trains would write over the file.
+    /// Writes the file. If it is in a run folder, the folder is locked: a process that trains there
+    /// would overwrite the file.
     fn write_file(&self, checkpoint: &Checkpoint) -> Result<PathBuf, Failure> {
         let parent = self.out.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
         let of_run = RunFolder::at(parent).config().exists();
@@ -132,31 +138,35 @@ impl ImportCommand {
         Ok(self.out.clone())
     }
 
-    /// Makes a run folder, whose text is that of the run that the file came from.
-    fn write_folder(&self, checkpoint: &Checkpoint, like: Option<&Trained>) -> Result<PathBuf, Failure> {
+    /// Creates a run folder with the corpus of the run that the file came from.
+    fn write_folder(
+        &self,
+        checkpoint: &Checkpoint,
+        like: Option<&RunCheckpoint>,
+    ) -> Result<PathBuf, Failure> {
         let own = RunFolder::at(self.input.parent().unwrap_or(Path::new("")));
         let from = like.map_or(&own, |like| &like.folder);
         if !from.config().exists() {
             return Err(Failure::Usage(format!(
-                "--out {}: a run folder needs to know its text, and {} is not there: give the run folder with --like, or end \
+                "--out {}: a run folder needs its corpus, and {} is missing; name the run folder with --like, or end \
                  --out in .safetensors",
                 self.out.display(),
                 from.config().display()
             )));
         }
-        let config = Config::read(&from.config())?;
-        let text = config::record(&checkpoint.settings, config.paths().unwrap_or_default(), &config.run)?;
+        let config = ConfigFile::read(&from.config())?;
+        let text = config_record(&checkpoint.settings, config.paths().unwrap_or_default(), &config.run)?;
         let folder = RunFolder::create(Some(&self.out), &text)?;
         let written =
             folder.write(LAST, |path| checkpoint.save(path)).and_then(|()| folder.copy_manifest(from));
-        // A folder with a configuration alone would be a run to begin again.
+        // A folder with only a configuration would be a run that starts again.
         written.inspect_err(|_| _ = fs::remove_file(folder.config()))?;
         Ok(folder.last())
     }
 
     fn report(&self, imported: &Imported, written: &Path) -> Result<(), Failure> {
         match self.json {
-            true => output::json(&Report::new(imported, written))?,
+            true => output::json(&ImportReport::new(imported, written))?,
             false => output::write(&table(&imported.tensors))?,
         }
         imported.notes.iter().for_each(|text| note(text));
@@ -165,9 +175,9 @@ impl ImportCommand {
     }
 }
 
-impl<'a> Report<'a> {
+impl<'a> ImportReport<'a> {
     fn new(imported: &'a Imported, written: &Path) -> Self {
-        let row = |row: &'a ImportedTensor| Row {
+        let row = |row: &'a ImportedTensor| TensorRow {
             name: &row.tensor.name,
             dtype: row.tensor.dtype.name(),
             shape: &row.tensor.shape,
@@ -183,12 +193,12 @@ impl<'a> Report<'a> {
     }
 }
 
-/// A choice by its name, which was checked with the arguments.
+/// Returns a choice by its name, which the argument parser has checked.
 fn named<T: DeserializeOwned>(name: Option<&str>) -> Option<T> {
     serde_json::from_value(name?.into()).ok()
 }
 
-/// Each tensor of the file, and what became of it.
+/// Returns a table of the tensors and what each became.
 fn table(tensors: &[ImportedTensor]) -> String {
     let head = ["tensor", "type", "shape", "became"].map(str::to_owned);
     let row = |row: &ImportedTensor| {
@@ -206,24 +216,25 @@ fn table(tensors: &[ImportedTensor]) -> String {
     rows.iter().map(|[a, b, c, d]| format!("{a:name$}  {b:dtype$}  {c:shape$}  {d}\n")).collect()
 }
 
-/// Reads a file once, for it may be a pipe; one of another kind is refused by its name.
+/// Reads a file once, because it may be a pipe. A file of another format is an error that names the
+/// format.
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let bytes =
         fs::read(file).map_err(|source| Error::Io { action: "read", path: file.to_owned(), source })?;
     let Some(kind) = kind(file, &bytes) else { return Ok(bytes) };
     Err(Failure::Usage(format!(
-        "{}: {kind}, expected a safetensors file; in Python, safetensors.torch.save_file(model.state_dict(), \
+        "{}: found {kind}, expected a safetensors file; in Python, safetensors.torch.save_file(model.state_dict(), \
          \"model.safetensors\") writes one",
         file.display()
     )))
 }
 
-/// The kind of a file that is not safetensors, by its first bytes or its name.
+/// Returns the format of a file that is not safetensors, by its first bytes or its name.
 fn kind(file: &Path, start: &[u8]) -> Option<&'static str> {
     let named = |endings: &[&str]| {
         file.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| endings.contains(&ending))
     };
-    // A header of JSON after its length.
+    // A JSON header after its length.
     let safetensors = start.get(4..9) == Some(b"\0\0\0\0{");
     match start {
         _ if safetensors => None,
@@ -246,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_kinds_of_files_are_named() {
+    fn other_file_formats_are_named() {
         let cases: [(&str, &[u8], Option<&str>); 8] = [
             ("m.safetensors", b"\x40\0\0\0\0\0\0\0{\"a\"", None),
             ("m.safetensors", b"{\0\0\0\0\0\0\0{\"a\"", None),

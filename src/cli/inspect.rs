@@ -1,11 +1,12 @@
-//! `unrolled inspect`: what is in a run.
+//! `unrolled inspect`: shows what a run or a checkpoint contains.
 
 use super::{
-    config::REPLACED,
     failure::Failure,
-    figures::{bytes, counted, grouped},
+    number_format::{clock, counted, grouped, learning_rate, loss, memory, or_dash, percent},
     output,
-    run_folder::{FILES, Trained},
+    relevant_settings::{lines, relevant_settings},
+    run_folder::{FileSize, RunCheckpoint, file_size},
+    run_view::evaluation_plan,
 };
 use clap::Args;
 use serde::Serialize;
@@ -17,26 +18,31 @@ use unrolled::{
     train::{Change, Record},
 };
 
-/// Show a run: configuration, parameters, vocabulary, history, file sizes
+/// Show a run: settings, parameters, vocabulary, history and files
 #[derive(Args)]
-pub struct Inspect {
-    /// A run folder or a checkpoint file [default: the newest under runs/]
+pub struct InspectCommand {
+    /// Run folder or checkpoint file [default: the newest run under runs/]
     run: Option<PathBuf>,
-    /// One JSON object
+    /// Print one JSON object, with all settings
     #[arg(long)]
     json: bool,
 }
 
+/// The object of `--json`.
 #[derive(Serialize)]
-struct Report<'a> {
+struct Inspection<'a> {
     checkpoint: String,
     step: u64,
     total_steps: u64,
     seconds: f64,
     best_val_loss: Option<f64>,
+    /// Optimizer steps between evaluations.
+    eval_every: u64,
+    /// Symbols of the validation split that each evaluation reads; null for all of them.
+    eval_symbols: Option<u64>,
     settings: &'a Settings,
     parameter_count: usize,
-    parameters: Vec<Tensor<'a>>,
+    parameters: Vec<ParameterShape<'a>>,
     vocabulary: serde_json::Value,
     history: &'a [Record],
     changes: &'a [Change],
@@ -44,111 +50,99 @@ struct Report<'a> {
 }
 
 #[derive(Serialize)]
-struct Tensor<'a> {
+struct ParameterShape<'a> {
     name: &'a str,
     shape: &'a [usize],
 }
 
-#[derive(Serialize)]
-struct FileSize {
-    name: String,
-    bytes: u64,
-}
-
-impl Inspect {
-    /// Prints all there is to know about a checkpoint.
+impl InspectCommand {
+    /// Prints the contents of a checkpoint and the files beside it.
     pub fn run(&self) -> Result<(), Failure> {
-        let trained = Trained::find(self.run.as_deref(), None)?;
-        let checkpoint = trained.load()?;
-        let report = Report::new(&trained, &checkpoint);
+        let found = RunCheckpoint::find(self.run.as_deref(), None)?;
+        let checkpoint = found.load()?;
+        let inspection = Inspection::new(&found, &checkpoint);
         match self.json {
-            true => output::json(&report),
-            false => output::write(&report.text(&checkpoint.vocabulary)),
+            true => output::json(&inspection),
+            false => output::write(&inspection.text(&checkpoint.vocabulary)?),
         }
     }
 }
 
-impl<'a> Report<'a> {
-    fn new(trained: &Trained, checkpoint: &'a Checkpoint) -> Self {
+impl<'a> Inspection<'a> {
+    fn new(found: &RunCheckpoint, checkpoint: &'a Checkpoint) -> Self {
         let layout = &checkpoint.parameters.layout;
-        let tensor = |entry: &'a unrolled::model::Entry| Tensor { name: &entry.name, shape: &entry.shape };
+        let parameter =
+            |entry: &'a unrolled::model::Entry| ParameterShape { name: &entry.name, shape: &entry.shape };
         let progress = &checkpoint.progress;
         Self {
-            checkpoint: trained.file.display().to_string(),
+            checkpoint: found.file.display().to_string(),
             step: progress.step,
             total_steps: progress.total_steps,
             seconds: progress.seconds,
             best_val_loss: progress.best_val_loss,
+            eval_every: progress.eval_every,
+            eval_symbols: progress.eval_symbols.or(checkpoint.settings.run.eval_symbols),
             settings: &checkpoint.settings,
             parameter_count: layout.count(),
-            parameters: layout.entries().iter().map(tensor).collect(),
+            parameters: layout.entries().iter().map(parameter).collect(),
             vocabulary: serde_json::from_str(&checkpoint.vocabulary.to_json()).unwrap_or_default(),
             history: &progress.history,
             changes: &progress.changes,
-            files: sizes(trained),
+            files: files(found),
         }
     }
 
-    fn text(&self, vocabulary: &Vocabulary) -> String {
+    fn text(&self, vocabulary: &Vocabulary) -> Result<String, Failure> {
         let done = format!("step {} of {}", grouped(self.step), grouped(self.total_steps));
-        [
-            format!("{}: {done}, {:.1} s of training\n", self.checkpoint, self.seconds),
-            self.settings_text(),
+        let sections = [
+            format!("{}: {done}, {} of training\n", self.checkpoint, clock(self.seconds)),
+            self.settings_text()?,
             self.parameters_text(),
             format!("vocabulary: {}\n{}\n", counted(vocabulary.len() as u64, "symbol"), symbols(vocabulary)),
             self.history_text() + &self.changes_text(),
             self.files_text(),
-        ]
-        .join("\n")
+        ];
+        Ok(sections.join("\n"))
     }
 
-    fn settings_text(&self) -> String {
-        let shown = toml::to_string(self.settings)
-            .unwrap_or_else(|error| format!("(not shown) = {error}; see inspect --json"));
-        let width = shown.lines().filter_map(|line| Some(line.split_once(" = ")?.0.len())).max().unwrap_or(0);
-        let (mut text, mut layers) = ("settings:\n".to_owned(), 0);
-        for line in shown.lines() {
-            if line == "[[stack]]" {
-                text += &format!("layer {layers}:\n");
-                layers += 1;
-            }
-            let Some((key, value)) = line.split_once(" = ") else { continue };
-            if self.settings.model.stack.is_empty() || layers > 0 || !REPLACED.contains(&key) {
-                text += &format!("  {key:width$}  {}\n", value.trim_matches('"'));
-            }
-        }
-        text
+    fn settings_text(&self) -> Result<String, Failure> {
+        let lines = lines(&relevant_settings(self.settings)?);
+        let width = lines.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+        let line =
+            |(key, value): &(String, String)| format!("  {key:width$}  {value}").trim_end().to_owned() + "\n";
+        Ok(format!("settings:\n{}", lines.iter().map(line).collect::<String>()))
     }
 
     fn parameters_text(&self) -> String {
-        let width = self.parameters.iter().map(|tensor| tensor.name.len()).max().unwrap_or(0);
-        let line = |tensor: &Tensor| format!("  {:width$}  {:?}\n", tensor.name, tensor.shape);
+        let width = self.parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or(0);
+        let line =
+            |parameter: &ParameterShape| format!("  {:width$}  {:?}\n", parameter.name, parameter.shape);
         let lines: String = self.parameters.iter().map(line).collect();
         format!("parameters: {}\n{lines}", grouped(self.parameter_count as u64))
     }
 
     fn history_text(&self) -> String {
-        let mut text = format!("history: {}\n", counted(self.history.len() as u64, "evaluation"));
+        let count = counted(self.history.len() as u64, "evaluation");
+        let mut text = format!("history: {count}, {}\n", evaluation_plan(self.eval_every, self.eval_symbols));
         if !self.history.is_empty() {
-            text += "        step         chars   seconds    train      val  accuracy      rate\n";
+            text += "        step       symbols      time    train      val  accuracy      rate\n";
         }
         for record in self.history {
-            let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
             text += &format!(
-                "  {:>10}  {:>12}  {:>8.1}  {:>7.4}  {:>7}  {:>8}  {:>8.2e}\n",
+                "  {:>10}  {:>12}  {:>8}  {:>7}  {:>7}  {:>8}  {:>8}\n",
                 grouped(record.step),
                 grouped(record.chars),
-                record.seconds,
-                record.train_loss,
-                or_dash(record.val_loss),
-                or_dash(record.val_accuracy),
-                record.learning_rate
+                clock(record.seconds),
+                loss(record.train_loss),
+                or_dash(record.val_loss, loss),
+                or_dash(record.val_accuracy, percent),
+                learning_rate(record.learning_rate)
             );
         }
         text
     }
 
-    /// The settings that were changed when the run was resumed; nothing where there are none.
+    /// Returns the settings that were changed when the run was resumed, if any.
     fn changes_text(&self) -> String {
         if self.changes.is_empty() {
             return String::new();
@@ -162,25 +156,21 @@ impl<'a> Report<'a> {
     }
 
     fn files_text(&self) -> String {
-        let line = |file: &FileSize| format!("  {:24}  {:>18}\n", file.name, bytes(file.bytes));
+        let width = self.files.iter().map(|file| file.name.chars().count()).max().unwrap_or(0);
+        let line = |file: &FileSize| format!("  {:width$}  {:>10}\n", file.name, memory(file.bytes as f64));
         "files:\n".to_owned() + &self.files.iter().map(line).collect::<String>()
     }
 }
 
-/// Of the run's files, or of the one file that was named.
-fn sizes(trained: &Trained) -> Vec<FileSize> {
-    let mut paths: Vec<PathBuf> = FILES.iter().map(|name| trained.folder.file(name)).collect();
-    if !paths.contains(&trained.file) {
-        paths.push(trained.file.clone());
+/// Returns all files of the run folder, or only the named checkpoint if it is not in a run folder.
+fn files(found: &RunCheckpoint) -> Vec<FileSize> {
+    match found.folder.config().exists() {
+        true => found.folder.file_sizes(),
+        false => file_size(&found.file).into_iter().collect(),
     }
-    let size = |path: &PathBuf| {
-        let name = path.file_name()?.to_string_lossy().into_owned();
-        Some(FileSize { name, bytes: path.metadata().ok()?.len() })
-    };
-    paths.iter().filter_map(size).collect()
 }
 
-/// All symbols in id order, those that do not print as escapes.
+/// Returns all symbols in the order of their ids, unprintable ones as escapes.
 fn symbols(vocabulary: &Vocabulary) -> String {
     let all = 0..u32::try_from(vocabulary.len()).unwrap_or(u32::MAX);
     let shown = all.map(|id| {
@@ -214,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn symbols_that_do_not_print_are_escaped() {
+    fn unprintable_symbols_are_shown_as_escapes() {
         for (symbol, shown) in [("a", "a"), (" ", "' '"), ("\n", "\\n"), ("\"", "\""), ("\u{e9}", "\u{e9}")] {
             assert_eq!(printable(symbol), shown);
         }

@@ -1,95 +1,134 @@
-//! The command line: one file per sub-command, and what they share.
+//! The command line: one file per command, and the files that they share.
 
 mod bench;
+mod chart_colors;
+mod chart_points;
 mod compare;
-mod config;
-mod curves;
+mod completions;
+mod config_file;
+mod config_record;
+#[cfg(test)]
+mod configuration_page;
 mod eval;
+mod export;
 mod failure;
-mod figures;
 mod find_rate;
+mod given_settings;
+mod help;
+mod html_page;
 mod import;
 mod inspect;
-mod numbers;
-mod options;
-mod origin;
+mod man;
+mod number_args;
+mod number_format;
+mod other_names;
 mod output;
-mod phases;
-mod plot;
+mod phase_table;
 mod presets;
 mod progress;
+mod relevant_settings;
 mod report;
+mod run_curves;
 mod run_folder;
+mod run_option_values;
 mod run_options;
 mod run_view;
 mod sample;
+mod scan_progress;
+mod settings_flags;
+mod settings_table;
 mod signals;
+mod starting_point;
+mod svg_chart;
 mod terminal_chart;
 mod text;
+mod text_writer;
 mod train;
+mod usage_error;
+mod value_args;
 mod visible;
 mod watch;
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{Parser, Subcommand};
 use failure::Failure;
 use std::{ffi::OsString, process::ExitCode};
 
-/// Trains and runs recurrent networks that write text, one character at a time.
+/// Trains and runs recurrent networks (RNN, LSTM, GRU) that write text, one character at a time
 #[derive(Parser)]
-#[command(name = "unrolled", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "unrolled",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 struct Cli {
+    /// Print only errors, warnings and results
+    #[arg(short, long, global = true, display_order = 900)]
+    quiet: bool,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    Train(Box<train::Train>),
-    Eval(eval::Eval),
-    Sample(sample::Sample),
-    Bench(bench::BenchCommand),
-    Inspect(inspect::Inspect),
+    Train(Box<train::TrainCommand>),
+    Eval(eval::EvalCommand),
+    Sample(sample::SampleCommand),
+    Inspect(inspect::InspectCommand),
+    Watch(watch::WatchCommand),
+    Report(report::ReportCommand),
+    Compare(compare::CompareCommand),
+    Export(export::ExportCommand),
     Import(import::ImportCommand),
-    Watch(watch::Watch),
-    Report(report::Report),
-    Compare(compare::Compare),
-    FindRate(Box<find_rate::FindRate>),
-    Presets(presets::Presets),
+    FindRate(Box<find_rate::FindRateCommand>),
+    Presets(presets::PresetsCommand),
+    Bench(bench::BenchCommand),
+    Completions(completions::CompletionsCommand),
+    Man(man::ManCommand),
+    Help(help::HelpCommand),
 }
 
-/// Runs the command that the arguments name; its exit code is the process's.
+/// Runs the command that the arguments name and returns its exit code.
 pub fn main() -> ExitCode {
     match parse(std::env::args_os()) {
         Ok(cli) => report(cli.run()),
-        Err(error) => refuse(&error),
+        Err(error) => usage_error::print(&error),
     }
 }
 
 impl Cli {
     fn run(self) -> Result<(), Failure> {
+        if self.quiet {
+            output::be_quiet();
+        }
         match self.command {
-            Command::Train(options) => options.run(),
-            Command::Eval(options) => options.run(),
-            Command::Sample(options) => options.run(),
-            Command::Bench(options) => options.run(),
-            Command::Inspect(options) => options.run(),
-            Command::Import(options) => options.run(),
-            Command::Watch(options) => options.run(),
-            Command::Report(options) => options.run(),
-            Command::Compare(options) => options.run(),
-            Command::FindRate(options) => options.run(),
-            Command::Presets(options) => options.run(),
+            Command::Train(command) => command.run(),
+            Command::Eval(command) => command.run(),
+            Command::Sample(command) => command.run(),
+            Command::Inspect(command) => command.run(),
+            Command::Watch(command) => command.run(),
+            Command::Report(command) => command.run(),
+            Command::Compare(command) => command.run(),
+            Command::Export(command) => command.run(),
+            Command::Import(command) => command.run(),
+            Command::FindRate(command) => command.run(),
+            Command::Presets(command) => command.run(),
+            Command::Bench(command) => command.run(),
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
+            Command::Help(command) => command.run(),
         }
     }
 }
 
 fn parse<T: Into<OsString>>(arguments: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(joined(arguments.into_iter().map(Into::into)))
+    Cli::try_parse_from(join_negative_numbers(arguments.into_iter().map(Into::into)))
 }
 
-/// Joins a negative number to the flag before it: `--seed -1` becomes `--seed=-1`. Otherwise -1 would be taken for a flag,
-/// and not for a value that `--seed` can refuse.
-fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+/// Joins a negative number to the flag before it: `--seed -1` becomes `--seed=-1`. Otherwise the
+/// parser would read -1 as a flag, and not as a value that `--seed` can reject.
+fn join_negative_numbers(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let negative = |text: &str| text.starts_with('-') && text.parse::<f64>().is_ok();
     let mut joined: Vec<OsString> = Vec::new();
     for argument in arguments {
@@ -102,54 +141,20 @@ fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     joined
 }
 
-/// `--name`, without a value and not the `--` that ends all flags.
+/// Returns whether an argument is `--name` or `-n` without a value. `--` alone, which ends all
+/// flags, is none.
 fn is_flag(argument: &OsString) -> bool {
-    argument.to_str().is_some_and(|text| text.len() > 2 && text.starts_with("--") && !text.contains('='))
+    let long = |text: &str| text.len() > 2 && text.starts_with("--") && !text.contains('=');
+    let short = |text: &str| matches!(text.as_bytes(), [b'-', letter] if letter.is_ascii_alphabetic());
+    argument.to_str().is_some_and(|text| long(text) || short(text))
 }
 
 fn report(result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
     if let Some(message) = failure.message() {
-        output::note(&format!("error: {message}"));
+        output::message(&format!("error: {message}"));
     }
     ExitCode::from(failure.exit_code())
-}
-
-/// Help and version go to standard output; a wrong argument becomes one line.
-fn refuse(error: &clap::Error) -> ExitCode {
-    let shows_help = matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp
-            | ErrorKind::DisplayVersion
-            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-    );
-    if shows_help {
-        // Nobody is left to be told when the terminal is gone.
-        let _ = error.print();
-    } else {
-        output::note(&one_line(&error.render().to_string()));
-    }
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-}
-
-/// The message and the tips of clap's paragraphs, without the usage that `--help` prints better.
-fn one_line(rendered: &str) -> String {
-    let kept = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
-    let kept: Vec<_> = kept
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
-        .collect();
-    let mut line = plain_tip(&kept.join(" ").replace(" tip:", "; tip:"));
-    line.push_str("; `--help` lists what there is");
-    line
-}
-
-/// clap advises `-- -x` for a value that begins with a minus, which works for paths alone.
-fn plain_tip(line: &str) -> String {
-    let tip = line.split_once(" as a value, use '-- ").and_then(|(before, after)| {
-        let (value, rest) = after.split_once('\'')?;
-        Some(format!("{before} as the value of a flag, write --flag={value}{rest}"))
-    });
-    tip.unwrap_or_else(|| line.to_owned())
 }
 
 #[cfg(test)]
@@ -163,29 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_argument_is_told_in_one_line() {
-        let told = |arguments: &[&str]| {
-            let error = parse(arguments).err().expect("a wrong argument");
-            assert_eq!(error.exit_code(), 2);
-            one_line(&error.render().to_string())
-        };
-        let unknown = told(&["unrolled", "train", "--hiden", "3"]);
-        assert!(unknown.starts_with("error: unexpected argument '--hiden' found"), "{unknown}");
-        assert!(unknown.contains("'--hidden'") && !unknown.contains('\n'), "{unknown}");
-        let value = told(&["unrolled", "train", "--cell", "lstn"]);
-        assert!(value.contains("[possible values: rnn, lstm, gru]") && !value.contains('\n'), "{value}");
-        let preset = told(&["unrolled", "train", "--preset", "nope"]);
-        assert!(preset.contains("min-char-rnn"), "{preset}");
-        let zero = told(&["unrolled", "train", "--threads", "0"]);
-        assert!(zero.contains("'0' for '--threads"), "{zero}");
-        let negative = told(&["unrolled", "train", "--seed", "-1"]);
-        assert!(
-            negative.contains("'-1' for '--seed <N>': expected a whole number of 0 or above"),
-            "{negative}"
-        );
-        let word = told(&["unrolled", "sample", "--prompt", "-x"]);
-        assert!(word.contains("tip: to pass '-x' as the value of a flag, write --flag=-x;"), "{word}");
-        let resume = told(&["unrolled", "train", "--resume"]);
-        assert!(resume.contains("--out"), "{resume}");
+    fn short_flags_take_values() {
+        let parsed = |arguments: &str| parse(arguments.split(' ')).is_ok();
+        assert!(parsed("unrolled train text -o runs/a -c file -s 3 -j 2 -e 1 -b 8 -H 16 -q"));
+        assert!(parsed("unrolled sample -n 100 -p to -t 0.8 -s 3"));
+        assert!(parsed("unrolled train --lr 0.1") && parsed("unrolled eval -q -j 1"));
     }
 }

@@ -1,13 +1,36 @@
-//! Standard output and standard error, whose failures are errors or silence, never a panic.
+//! Writing to standard output and standard error. A failed write is an error or is ignored; it
+//! never panics.
 //!
-//! What goes to a terminal is made visible first (see [`super::visible`]); a pipe or a file gets the exact bytes.
+//! On a terminal, control characters are shown as escapes (see [`super::visible`]); a pipe or a
+//! file gets the exact bytes.
 
 use super::{
     failure::Failure,
     visible::{Visible, visible, visible_json},
 };
 use serde::Serialize;
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// True with `--quiet`.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Silences [`note`] from here on.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Returns whether `--quiet` was given.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Returns whether progress bars are drawn on standard error.
+pub fn shows_bars() -> bool {
+    io::stderr().is_terminal() && !is_quiet()
+}
 
 /// Writes a text to standard output and flushes it.
 pub fn write(text: &str) -> Result<(), Failure> {
@@ -28,20 +51,32 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&if io::stdout().is_terminal() { visible_json(&text) } else { text })
 }
 
-/// Writes lines to standard error; a closed standard error is nobody's loss.
+/// Writes progress and other information to standard error, unless `--quiet` was given.
 pub fn note(text: &str) {
+    if !is_quiet() {
+        message(text);
+    }
+}
+
+/// Writes a warning to standard error, also with `--quiet`.
+pub fn warn(text: &str) {
+    message(&format!("warning: {text}"));
+}
+
+/// Writes lines to standard error. A closed standard error is ignored.
+pub fn message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", visible(text));
 }
 
 /// Text that is written to standard output symbol by symbol.
 #[derive(Debug)]
-pub struct Symbols {
-    /// On a terminal.
+pub struct SymbolOutput {
+    /// Present if standard output is a terminal.
     visible: Option<Visible>,
 }
 
-impl Symbols {
-    /// As standard output asks for.
+impl SymbolOutput {
+    /// Creates the output for standard output.
     pub fn to_stdout() -> Self {
         Self::new(io::stdout().is_terminal())
     }
@@ -55,7 +90,7 @@ impl Symbols {
         write_bytes(&self.shown(bytes))
     }
 
-    /// Writes what was held back.
+    /// Writes the rest.
     pub fn finish(mut self) -> Result<(), Failure> {
         write_bytes(&self.rest())
     }
@@ -74,7 +109,7 @@ fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
-/// As one word of a shell.
+/// Returns the text as one word of a shell.
 pub fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@".contains(c);
     match !text.is_empty() && text.chars().all(plain) {
@@ -88,9 +123,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_terminal_gets_visible_symbols() {
+    fn only_a_terminal_gets_escapes() {
         let text = |terminal| {
-            let mut out = Symbols::new(terminal);
+            let mut out = SymbolOutput::new(terminal);
             let mut bytes: Vec<u8> =
                 [&b"\x1b[31m"[..], b"\xc3", b"\xa9\r"].iter().flat_map(|s| out.shown(s)).collect();
             bytes.extend(out.rest());
@@ -101,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_can_be_pasted() {
+    fn a_quoted_text_is_one_word_of_a_shell() {
         assert_eq!(quoted("runs/1"), "runs/1");
         assert_eq!(quoted("my runs/it's"), "'my runs/it'\\''s'");
     }

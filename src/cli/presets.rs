@@ -1,20 +1,24 @@
-//! `unrolled presets`: published settings by name.
+//! `unrolled presets`: lists published settings by name.
 
-use super::{config::table_of, failure::Failure, output};
+use super::{
+    failure::Failure,
+    output,
+    relevant_settings::{lines, relevant_settings},
+};
 use clap::Args;
 use serde::Serialize;
 use unrolled::{Preset, Settings};
 
-/// List the presets: what each is, where it comes from, and its settings
+/// List the presets: description, source and settings of each
 #[derive(Args)]
-pub struct Presets {
-    /// One JSON object per preset
+pub struct PresetsCommand {
+    /// Print one JSON object per preset, with all settings
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct PresetLine<'a> {
     name: &'a str,
     description: &'a str,
     source: &'a str,
@@ -22,12 +26,12 @@ struct Line<'a> {
     settings: &'a Settings,
 }
 
-impl Presets {
+impl PresetsCommand {
     /// Prints all presets.
     pub fn run(&self) -> Result<(), Failure> {
         for preset in Preset::all() {
             match self.json {
-                true => output::json(&Line {
+                true => output::json(&PresetLine {
                     name: preset.name,
                     description: preset.summary,
                     source: preset.source,
@@ -53,17 +57,14 @@ fn describe(preset: &Preset) -> String {
     text
 }
 
-/// Those that are not the default's.
+/// Returns the settings that are not the defaults, as `key = value`.
 fn changed_settings(settings: &Settings) -> Vec<String> {
-    let (Ok(defaults), Ok(own)) = (table_of(&Settings::default()), table_of(settings)) else {
+    let (Ok(defaults), Ok(own)) = (relevant_settings(&Settings::default()), relevant_settings(settings))
+    else {
         return Vec::new();
     };
-    let shown = toml::to_string(settings).unwrap_or_default();
-    let changed = shown.lines().filter(|line| {
-        let key = line.split(" = ").next().unwrap_or_default();
-        defaults.get(key) != own.get(key)
-    });
-    changed.map(|line| line.replace('"', "")).collect()
+    let changed = own.into_iter().filter(|(key, value)| defaults.get(key) != Some(value)).collect();
+    lines(&changed).into_iter().map(|(key, value)| format!("{key} = {value}")).collect()
 }
 
 #[cfg(test)]
@@ -71,11 +72,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_differs_is_shown() {
+    fn only_settings_that_differ_from_the_defaults_are_shown() {
         assert!(changed_settings(&Settings::default()).is_empty());
         let preset = Preset::find("torch-rnn").expect("a preset");
         let shown = changed_settings(&preset.settings).join(", ");
-        assert!(shown.contains("embedding = 64") && shown.contains("epochs = 50.0"), "{shown}");
+        assert!(shown.contains("embedding = 64") && shown.contains("epochs = 50"), "{shown}");
         assert!(!shown.contains("cell"), "{shown}");
     }
 }

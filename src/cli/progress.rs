@@ -1,138 +1,95 @@
-//! What a person sees on standard error while a model trains.
+//! The progress display on standard error.
 
 use super::{
-    figures::{bits, clock, grouped, short},
-    output,
+    number_format::{clock, grouped, learning_rate, loss, loss_and_bits, percent, short},
+    output::{note, shows_bars},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::{
-    io::{IsTerminal, stderr},
-    sync::OnceLock,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use unrolled::train::{Progress, Record, StepReport};
 
-/// Seconds of training after which an older speed or loss counts a third.
+/// Seconds of training after which an older speed or loss counts for about a third.
 const MEMORY: f64 = 5.0;
-/// The bar is redrawn at most this often.
+/// Least time between two updates of the bar.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Before so long, a scan is not worth a bar.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// A progress bar on a terminal, and lines anywhere.
-pub struct Display {
+/// A progress bar on a terminal, and a line per evaluation anywhere.
+pub struct ProgressDisplay {
     bar: Option<ProgressBar>,
     total: u64,
     chars_per_step: f64,
-    smooth: Option<Smooth>,
+    means: Option<MovingMeans>,
     drawn: Instant,
     steps: u64,
     seconds: f64,
 }
 
-/// Exponential means.
+/// Exponential moving means.
 #[derive(Clone, Copy)]
-struct Smooth {
+struct MovingMeans {
     loss: f64,
     steps_per_second: f64,
 }
 
-/// A bar while a text is scanned that takes long enough to wait for.
-pub struct Scanning {
-    begun: Instant,
-    bar: OnceLock<ProgressBar>,
-}
-
-impl Scanning {
-    /// Nothing is drawn yet.
-    pub fn new() -> Self {
-        Self { begun: Instant::now(), bar: OnceLock::new() }
-    }
-
-    /// After so many bytes of so many, from any thread.
-    pub fn report(&self, done: u64, all: u64) {
-        if self.begun.elapsed() < PATIENCE || !stderr().is_terminal() {
-            return;
-        }
-        let style = "scanning {bar:28.cyan/blue.dim} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
-        let bar = self.bar.get_or_init(|| {
-            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let target = ProgressDrawTarget::stderr_with_hz(10);
-            ProgressBar::with_draw_target(Some(all), target).with_style(style.progress_chars("━╸━"))
-        });
-        bar.set_position(done.max(bar.position()));
-    }
-}
-
-impl Drop for Scanning {
-    fn drop(&mut self) {
-        if let Some(bar) = self.bar.get() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Display {
-    /// From where the run stands.
+impl ProgressDisplay {
+    /// Starts the display at the current step of a run.
     pub fn new(progress: &Progress, chars_per_step: u64) -> Self {
-        let bar = stderr().is_terminal().then(|| draw_bar(progress));
+        let bar = shows_bars().then(|| draw_bar(progress));
         Self {
             bar,
             total: progress.total_steps,
             chars_per_step: chars_per_step as f64,
-            smooth: None,
+            means: None,
             drawn: Instant::now(),
             steps: progress.step,
             seconds: progress.seconds,
         }
     }
 
-    /// After each step; free of cost where there is no terminal.
+    /// After each step; costs nothing without a terminal.
     pub fn step(&mut self, report: &StepReport, progress: &Progress) {
         let Some(bar) = &self.bar else { return };
-        if self.drawn.elapsed() < PAUSE && self.smooth.is_some() {
+        if self.drawn.elapsed() < PAUSE && self.means.is_some() {
             return;
         }
         let elapsed = (progress.seconds - self.seconds).max(1e-9);
         let rate = (report.step - self.steps) as f64 / elapsed;
-        let smooth = match self.smooth {
-            None => Smooth { loss: report.loss, steps_per_second: rate },
+        let means = match self.means {
+            None => MovingMeans { loss: report.loss, steps_per_second: rate },
             Some(old) => old.moved(report.loss, rate, elapsed),
         };
         bar.set_position(report.step);
-        bar.set_message(self.message(smooth, report.step));
-        (self.smooth, self.drawn) = (Some(smooth), Instant::now());
+        bar.set_message(self.message(means, report.step));
+        (self.means, self.drawn) = (Some(means), Instant::now());
         (self.steps, self.seconds) = (report.step, progress.seconds);
     }
 
-    fn message(&self, smooth: Smooth, step: u64) -> String {
-        let left = self.total.saturating_sub(step) as f64 / smooth.steps_per_second;
+    fn message(&self, means: MovingMeans, step: u64) -> String {
+        let left = self.total.saturating_sub(step) as f64 / means.steps_per_second;
         format!(
-            "loss {:.3} ({:.2} bits)  {} chars/s  {} left",
-            smooth.loss,
-            bits(smooth.loss),
-            short(smooth.steps_per_second * self.chars_per_step),
+            "loss {}  {} chars/s  {} left",
+            loss_and_bits(means.loss),
+            short(means.steps_per_second * self.chars_per_step),
             clock(left)
         )
     }
 
-    /// One line above the bar for an evaluation.
+    /// Prints the line of an evaluation above the bar.
     pub fn evaluation(&self, record: &Record) {
         self.line(&evaluation_line(record, self.total));
     }
 
-    /// One line above the bar.
+    /// Prints a line above the bar.
     pub fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| output::note(text)),
-            None => output::note(text),
+            Some(bar) => bar.suspend(|| note(text)),
+            None => note(text),
         }
     }
 }
 
-impl Drop for Display {
-    /// Whatever is said next starts on a line of its own.
+impl Drop for ProgressDisplay {
+    /// Removes the bar, so that the next output starts on a new line.
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -140,7 +97,7 @@ impl Drop for Display {
     }
 }
 
-impl Smooth {
+impl MovingMeans {
     fn moved(self, loss: f64, rate: f64, elapsed: f64) -> Self {
         let keep = (-elapsed / MEMORY).exp();
         let mix = |old: f64, new: f64| keep * old + (1.0 - keep) * new;
@@ -161,14 +118,15 @@ fn draw_bar(progress: &Progress) -> ProgressBar {
 fn evaluation_line(record: &Record, total: u64) -> String {
     let width = grouped(total).len();
     let mut line = format!("step {:>width$}/{}", grouped(record.step), grouped(total));
-    line += &format!("   train {:.4}", record.train_loss);
-    if let Some(loss) = record.val_loss {
-        line += &format!("   val {loss:.4} ({:.3} bits)", bits(loss));
+    line += &format!("   train {}", loss(record.train_loss));
+    if let Some(nats) = record.val_loss {
+        line += &format!("   val {}", loss_and_bits(nats));
     }
-    if let Some(accuracy) = record.val_accuracy {
-        line += &format!("   accuracy {:.1}%", 100.0 * accuracy);
+    if let Some(share) = record.val_accuracy {
+        line += &format!("   accuracy {}", percent(share));
     }
-    line + &format!("   rate {:.2e}   {} chars/s", record.learning_rate, short(record.chars_per_second))
+    let (rate, speed) = (learning_rate(record.learning_rate), short(record.chars_per_second));
+    line + &format!("   rate {rate}   {speed} chars/s")
 }
 
 #[cfg(test)]
@@ -199,8 +157,8 @@ mod tests {
     }
 
     #[test]
-    fn means_forget_slowly() {
-        let start = Smooth { loss: 2.0, steps_per_second: 10.0 };
+    fn moving_means_follow_slowly() {
+        let start = MovingMeans { loss: 2.0, steps_per_second: 10.0 };
         let soon = start.moved(1.0, 20.0, 0.1);
         assert!(soon.loss > 1.97 && soon.steps_per_second < 10.3);
         let later = start.moved(1.0, 20.0, 100.0);

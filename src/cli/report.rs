@@ -1,41 +1,42 @@
-//! `unrolled report`: a run as one page of HTML that needs nothing but itself.
+//! `unrolled report`: writes a run as one self-contained HTML page.
 
 use super::{
-    config::table_of,
-    curves::Curves,
+    chart_points::Limits,
     failure::Failure,
-    figures::{bits, clock, counted, grouped, memory, short},
+    html_page::{document, figure},
+    number_format::{bits, clock, counted, grouped, learning_rate, loss, memory, or_dash, percent, short},
     output,
-    plot::{self, Chart},
-    run_folder::{FILES, Manifest, Sample, replace},
+    relevant_settings::{lines, relevant_settings},
+    run_curves::RunCurves,
+    run_folder::{CorpusManifest, SampleRecord, replace},
     run_view::RunView,
-    visible::visible,
 };
 use clap::Args;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use std::path::PathBuf;
 
-/// Files of a text that are listed one by one.
+/// Default name of the page.
+const PAGE: &str = "report.html";
+/// Largest number of corpus files that the page lists.
 const LISTED: usize = 200;
-/// Texts that are shown, spread over the run.
+/// Largest number of samples that the page shows, spread over the run.
 const SAMPLES: usize = 12;
-const STYLE: &str = include_str!("report.css");
 
-/// Write a run as one HTML page: curves, settings, text, samples, figures
+/// Write a run as one HTML page: curves, settings, corpus, samples and figures
 #[derive(Args)]
-pub struct Report {
-    /// A run folder or a checkpoint file [default: the newest under runs/]
+pub struct ReportCommand {
+    /// Run folder or checkpoint file [default: the newest run under runs/]
     run: Option<PathBuf>,
-    /// The page [default: report.html in the run folder]
-    #[arg(long, value_name = "FILE")]
+    /// File to write [default: report.html in the run folder]
+    #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-impl Report {
-    /// Writes the page, whole or not at all, and prints where it is.
+impl ReportCommand {
+    /// Writes the page in one step and prints its path.
     pub fn run(&self) -> Result<(), Failure> {
         let view = RunView::find(self.run.as_deref())?;
-        let file = self.out.clone().unwrap_or_else(|| view.folder.file("report.html"));
+        let file = self.out.clone().unwrap_or_else(|| view.folder.file(PAGE));
         replace(&file, page(&view)?.into_string().as_bytes())?;
         output::line(&file.display().to_string())
     }
@@ -43,7 +44,7 @@ impl Report {
 
 fn page(view: &RunView) -> Result<Markup, Failure> {
     let name = view.name();
-    let settings = table_of(&view.settings)?;
+    let settings = lines(&relevant_settings(&view.settings)?);
     let body = html! {
         (heading(view, &name))
         (figures(view))
@@ -51,40 +52,12 @@ fn page(view: &RunView) -> Result<Markup, Failure> {
         (curves(&view.curves(&name)))
         (samples(&view.samples.items))
         h2 { "Settings" }
-        table { @for (key, value) in &settings { tr { th { (key) } td { code { (value.to_string()) } } } } }
-        (text(view))
+        table { @for (key, value) in &settings { tr { th { (key) } td { code { (value) } } } } }
+        (corpus(view))
         (evaluations(view))
         (files(view))
     };
     Ok(document(&format!("{name}: report"), &body))
-}
-
-/// A page around a body.
-pub fn document(title: &str, body: &Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (visible(title)) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main { (PreEscaped(visible(&body.0))) }
-                footer { "Written by unrolled " (env!("CARGO_PKG_VERSION")) "." }
-            }
-        }
-    }
-}
-
-/// A picture, or nothing where there is nothing to draw.
-pub fn figure(chart: &Chart) -> Markup {
-    let svg = plot::draw(chart);
-    // Without a size of its own a picture takes the room that it is given.
-    let (width, height) = chart.size;
-    let scaled = svg.map(|svg| svg.replacen(&format!("width=\"{width}\" height=\"{height}\" "), "", 1));
-    html! { @if let Some(svg) = scaled { figure { (PreEscaped(svg)) } } }
 }
 
 fn heading(view: &RunView, name: &str) -> Markup {
@@ -102,24 +75,24 @@ fn heading(view: &RunView, name: &str) -> Markup {
 fn figures(view: &RunView) -> Markup {
     let (status, last) = (view.status(), view.history().last());
     let chars = (status.step * view.chars_per_step()) as f64;
-    let loss = |loss: f64| (format!("{loss:.4}"), format!("nats, {:.3} bits per symbol", bits(loss)));
+    let with_bits = |nats: f64| (loss(nats), format!("nats, {:.3} bits per symbol", bits(nats)));
     let best = view.best().and_then(|record| record.val_loss);
     let tiles = [
-        ("Best validation loss", best.map(loss)),
-        ("Last validation loss", last.and_then(|record| record.val_loss).map(loss)),
+        ("Best validation loss", best.map(with_bits)),
+        ("Last validation loss", last.and_then(|record| record.val_loss).map(with_bits)),
         ("Perplexity at best", best.map(|loss| (format!("{:.3}", loss.exp()), "e to the loss".to_owned()))),
         (
             "Accuracy",
             last.and_then(|record| record.val_accuracy)
-                .map(|share| (format!("{:.1}%", 100.0 * share), "of the validation symbols".to_owned())),
+                .map(|share| (percent(share), "of the validation symbols".to_owned())),
         ),
-        ("Training loss", last.map(|record| loss(record.train_loss))),
+        ("Training loss", last.map(|record| with_bits(record.train_loss))),
         ("Trained on", Some((short(chars), view.unit().to_owned()))),
         ("Time", Some((clock(status.seconds), "of training".to_owned()))),
         (
             "Speed",
             (status.seconds > 0.0)
-                .then(|| (short(chars / status.seconds), format!("{} a second, on average", view.unit()))),
+                .then(|| (short(chars / status.seconds), format!("{} per second, on average", view.unit()))),
         ),
     ];
     html! {
@@ -133,29 +106,29 @@ fn figures(view: &RunView) -> Markup {
     }
 }
 
-fn curves(curves: &Curves) -> Markup {
+fn curves(curves: &RunCurves) -> Markup {
     let small = [
         curves.small(
             "Accuracy",
-            "share of validation symbols",
-            |share| format!("{:.0}%", 100.0 * share),
+            ("share of validation symbols", Limits::SHARE),
+            percent,
             curves.of_history(|record| record.val_accuracy),
         ),
         curves.small(
             "Learning rate",
-            "",
-            |rate| format!("{rate:.1e}"),
+            ("", Limits::POSITIVE),
+            learning_rate,
             match curves.steps.is_empty() {
                 true => curves.of_history(|record| Some(record.learning_rate)),
                 false => curves.of_steps(|step| step.logged.learning_rate),
             },
         ),
-        curves.small("Gradient norm", "before clipping", |norm| format!("{norm:.2}"), {
+        curves.small("Gradient norm", ("before clipping", Limits::POSITIVE), |norm| format!("{norm:.2}"), {
             curves.of_steps(|step| step.logged.gradient_norm)
         }),
         curves.small(
             "Speed",
-            "symbols a second",
+            ("symbols per second", Limits::POSITIVE),
             short,
             match curves.steps.is_empty() {
                 true => curves.of_history(|record| Some(record.chars_per_second)),
@@ -169,8 +142,8 @@ fn curves(curves: &Curves) -> Markup {
     }
 }
 
-/// The texts over time; of many, the first, the last, and some between.
-fn samples(samples: &[Sample]) -> Markup {
+/// Returns the samples, the latest first; of many, the first, the last and some between.
+fn samples(samples: &[SampleRecord]) -> Markup {
     let count = samples.len();
     let shown = count.min(SAMPLES);
     let at = |number: usize| if shown < 2 { 0 } else { number * (count - 1) / (shown - 1) };
@@ -188,15 +161,15 @@ fn samples(samples: &[Sample]) -> Markup {
     }
 }
 
-fn text(view: &RunView) -> Markup {
+fn corpus(view: &RunView) -> Markup {
     let Some(manifest) = view.folder.manifest() else {
-        return html! { h2 { "Text" } p { "The run folder has no manifest of its text." } };
+        return html! { h2 { "Corpus" } p { "The run folder has no manifest.json." } };
     };
-    let Manifest { symbols, skipped, documents, .. } = &manifest;
+    let CorpusManifest { symbols, skipped, documents, .. } = &manifest;
     html! {
-        h2 { "Text" }
+        h2 { "Corpus" }
         p {
-            (manifest.line()) "; " (grouped(*symbols as u64)) " " (view.unit()) ". Passed over: "
+            (manifest.line()) "; " (grouped(*symbols as u64)) " " (view.unit()) ". Skipped files: "
             (skipped.binary) " binary, " (skipped.empty) " empty."
         }
         table {
@@ -216,9 +189,9 @@ fn text(view: &RunView) -> Markup {
 }
 
 fn evaluations(view: &RunView) -> Markup {
-    let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
     html! {
         h2 { "Evaluations" }
+        p { (view.evaluation_plan()) "." }
         table {
             tr {
                 @for name in ["step", view.unit(), "time", "training", "validation", "accuracy", "rate", "speed"] {
@@ -230,10 +203,10 @@ fn evaluations(view: &RunView) -> Markup {
                     td.number { (grouped(record.step)) }
                     td.number { (grouped(record.chars)) }
                     td.number { (clock(record.seconds)) }
-                    td.number { (format!("{:.4}", record.train_loss)) }
-                    td.number { (or_dash(record.val_loss)) }
-                    td.number { (or_dash(record.val_accuracy)) }
-                    td.number { (format!("{:.2e}", record.learning_rate)) }
+                    td.number { (loss(record.train_loss)) }
+                    td.number { (or_dash(record.val_loss, loss)) }
+                    td.number { (or_dash(record.val_accuracy, percent)) }
+                    td.number { (learning_rate(record.learning_rate)) }
                     td.number { (short(record.chars_per_second)) }
                 }
             }
@@ -242,12 +215,11 @@ fn evaluations(view: &RunView) -> Markup {
 }
 
 fn files(view: &RunView) -> Markup {
-    let size = |name: &str| Some((name.to_owned(), view.folder.file(name).metadata().ok()?.len()));
     html! {
         h2 { "Files" }
         table {
-            @for (name, bytes) in FILES.into_iter().filter_map(size) {
-                tr { td { (name) } td.number { (memory(bytes as f64)) } }
+            @for file in view.folder.file_sizes().iter().filter(|file| file.name != PAGE) {
+                tr { td { (file.name) } td.number { (memory(file.bytes as f64)) } }
             }
         }
     }

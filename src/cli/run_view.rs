@@ -1,42 +1,49 @@
-//! A run as those see it who only read: `watch`, `report` and `compare`.
+//! A run as the commands that only read show it: `watch`, `report` and `compare`.
 
 use super::{
-    curves::Curves,
     failure::Failure,
-    figures::{layers, symbols},
-    run_folder::{METRICS, RunFolder, SAMPLES, STEPS, Sample, State, Status, Step, Tail, Trained, Which},
+    number_format::{counted, layers, symbols},
+    run_curves::RunCurves,
+    run_folder::{
+        CheckpointChoice, CurvePoint, LinesReader, METRICS, RunCheckpoint, RunFolder, RunState, RunStatus,
+        SAMPLES, STEPS, SampleRecord,
+    },
 };
 use std::path::{Path, PathBuf};
-use unrolled::{InputKind, Settings, checkpoint::Checkpoint, train::Record};
+use unrolled::{
+    InputKind, Settings,
+    checkpoint::Checkpoint,
+    train::{Progress, Record},
+};
 
-/// What is known of a run, from its files and one of its checkpoints.
+/// The state of a run, from its files and one of its checkpoints.
 #[derive(Debug)]
 pub struct RunView {
-    /// Its files.
+    /// The folder of the run.
     pub folder: RunFolder,
     /// The folder or checkpoint that was named.
     named: PathBuf,
-    /// The text of its `config.toml`: where that is another one by now, so is the run.
+    /// The text of `config.toml`. If it changes, another run has replaced this one.
     config: Option<String>,
-    /// What decides its numbers.
+    /// The settings.
     pub settings: Settings,
-    /// Of all tensors.
+    /// Number of parameters in all tensors.
     pub parameters: usize,
-    /// Symbols of the vocabulary.
+    /// Number of symbols in the vocabulary.
     pub symbols: usize,
-    /// The points of its training curve.
-    pub steps: Tail<Step>,
-    /// The texts that it wrote.
-    pub samples: Tail<Sample>,
-    metrics: Tail<Record>,
-    /// The evaluations in the checkpoint, for a checkpoint without a run folder.
-    stored: Vec<Record>,
-    status: Status,
+    /// The points of the training curve.
+    pub steps: LinesReader<CurvePoint>,
+    /// The samples drawn during training.
+    pub samples: LinesReader<SampleRecord>,
+    metrics: LinesReader<Record>,
+    /// The progress in the checkpoint, for a checkpoint without a run folder.
+    stored: Progress,
+    status: RunStatus,
     writer: Option<String>,
 }
 
 impl RunView {
-    /// Finds a run and reads its files; with none named, it is the newest under `runs/`.
+    /// Finds a run and reads its files; with `None`, the newest run under `runs/`.
     pub fn find(run: Option<&Path>) -> Result<Self, Failure> {
         let named = match run {
             Some(run) => run.to_owned(),
@@ -47,32 +54,32 @@ impl RunView {
         Ok(view)
     }
 
-    /// What a checkpoint tells: the last, where a folder is named, since it is that which knows where the run stands.
+    /// Loads a checkpoint. In a run folder it is the last one, which has the newest progress.
     fn of(named: PathBuf) -> Result<Self, Failure> {
-        let last = Trained::find(Some(&named), Some(Which::Last));
-        let trained = last.or_else(|_| Trained::find(Some(&named), None))?;
+        let last = RunCheckpoint::find(Some(&named), Some(CheckpointChoice::Last));
+        let trained = last.or_else(|_| RunCheckpoint::find(Some(&named), None))?;
         let checkpoint = trained.load()?;
         let folder = trained.folder;
         Ok(Self {
             config: folder.read_config(),
-            steps: Tail::at(folder.file(STEPS)),
-            samples: Tail::at(folder.file(SAMPLES)),
-            metrics: Tail::at(folder.file(METRICS)),
-            status: standing(&checkpoint),
+            steps: LinesReader::at(folder.file(STEPS)),
+            samples: LinesReader::at(folder.file(SAMPLES)),
+            metrics: LinesReader::at(folder.file(METRICS)),
+            status: status_from(&checkpoint),
             parameters: checkpoint.parameters.layout.count(),
             symbols: checkpoint.vocabulary.len(),
             settings: checkpoint.settings,
-            stored: checkpoint.progress.history,
+            stored: checkpoint.progress,
             writer: folder.writer(),
             folder,
             named,
         })
     }
 
-    /// Reads what the run has written since, or what another has that is in its place by now.
+    /// Reads what the run has written since, or loads the run that has replaced it.
     ///
     /// # Errors
-    /// Also for a run that is gone; what was known of it stays.
+    /// Also for a run that was deleted; this view then stays the same.
     pub fn refresh(&mut self) -> Result<(), Failure> {
         self.writer = self.folder.writer();
         if self.folder.read_config() != self.config {
@@ -87,7 +94,7 @@ impl RunView {
         Ok(())
     }
 
-    /// What people call it: the folder's path, or that of a checkpoint without a run folder.
+    /// Returns the path of the folder, or of a checkpoint without a run folder.
     pub fn name(&self) -> String {
         match self.folder.path() {
             path if self.config.is_none() || path.as_os_str().is_empty() => self.named.display().to_string(),
@@ -95,65 +102,81 @@ impl RunView {
         }
     }
 
-    /// The evaluations.
+    /// Returns the evaluations.
     pub fn history(&self) -> &[Record] {
-        if self.metrics.items.is_empty() { &self.stored } else { &self.metrics.items }
+        if self.metrics.items.is_empty() { &self.stored.history } else { &self.metrics.items }
     }
 
-    /// Where it stands.
-    pub fn status(&self) -> &Status {
+    /// Returns the status.
+    pub fn status(&self) -> &RunStatus {
         &self.status
     }
 
-    /// "training (process 123)", "done", "stopped".
+    /// Returns "training (process 123)", "done" or "stopped".
     pub fn state(&self) -> String {
         match (&self.writer, self.status.state) {
             (Some(writer), _) => format!("training ({writer})"),
-            (None, State::Done) => "done".to_owned(),
+            (None, RunState::Done) => "done".to_owned(),
             (None, _) => "stopped".to_owned(),
         }
     }
 
-    /// Whether a process writes it.
+    /// Returns whether a process trains the run.
     pub fn is_running(&self) -> bool {
         self.writer.is_some()
     }
 
-    /// Seconds of training that are left at the speed of the last steps; `None` for a run that stands.
+    /// Returns the seconds left at the speed of the last steps; `None` for a run that is not
+    /// training.
     pub fn seconds_left(&self) -> Option<f64> {
         let speed = self.status.chars_per_second.filter(|_| self.is_running())?;
         let steps = self.status.total_steps.saturating_sub(self.status.step);
         Some((steps * self.chars_per_step()) as f64 / speed)
     }
 
-    /// Symbols per optimiser step.
+    /// Returns the number of symbols per optimizer step.
     pub fn chars_per_step(&self) -> u64 {
         (self.settings.run.batch * self.settings.run.steps * self.settings.run.accumulate) as u64
     }
 
-    /// The evaluation with the lowest validation loss.
+    /// Returns the evaluation with the lowest validation loss.
     pub fn best(&self) -> Option<&Record> {
         let known = self.history().iter().filter(|record| record.val_loss.is_some());
         known.min_by(|a, b| a.val_loss.unwrap_or(f64::NAN).total_cmp(&b.val_loss.unwrap_or(f64::NAN)))
     }
 
-    /// What its symbols are called.
+    /// Returns the plural noun for symbols.
     pub fn unit(&self) -> &'static str {
         symbols(self.settings.data.unit)
     }
 
-    /// `LSTM, 1 layer of 256, embedding of 256`.
+    /// Describes the model: `LSTM, 1 layer of 256, embedding of 256`.
     pub fn model(&self) -> String {
         model_line(&self.settings)
     }
 
-    /// Its curves.
-    pub fn curves<'a>(&'a self, name: &'a str) -> Curves<'a> {
-        Curves { name, unit: self.unit(), steps: &self.steps.items, history: self.history() }
+    /// Describes how often the run evaluates and on how many symbols.
+    pub fn evaluation_plan(&self) -> String {
+        let progress = &self.stored;
+        evaluation_plan(progress.eval_every, progress.eval_symbols.or(self.settings.run.eval_symbols))
+    }
+
+    /// Returns the curves.
+    pub fn curves<'a>(&'a self, name: &'a str) -> RunCurves<'a> {
+        RunCurves { name, unit: self.unit(), steps: &self.steps.items, history: self.history() }
     }
 }
 
-/// A model in a few words.
+/// Describes the evaluations: `every 245 steps on the whole validation split`.
+pub fn evaluation_plan(every: u64, symbols: Option<u64>) -> String {
+    let read = match symbols {
+        None => "the whole validation split".to_owned(),
+        Some(count) => format!("at most {} of the validation split", counted(count, "symbol")),
+    };
+    format!("every {} on {read}", counted(every, "step"))
+}
+
+/// Describes a model in a few words.
 pub fn model_line(settings: &Settings) -> String {
     let stack = settings.model.stack();
     let first = stack.first().map_or(settings.model.hidden, |layer| layer.hidden);
@@ -164,12 +187,12 @@ pub fn model_line(settings: &Settings) -> String {
     format!("{}, {input}", layers(settings))
 }
 
-/// Of a run without a `status.json`.
-fn standing(checkpoint: &Checkpoint) -> Status {
+/// Returns the status of a run without a `status.json`.
+fn status_from(checkpoint: &Checkpoint) -> RunStatus {
     let progress = &checkpoint.progress;
     let last = progress.history.last();
-    Status {
-        state: if progress.step >= progress.total_steps { State::Done } else { State::Stopped },
+    RunStatus {
+        state: if progress.step >= progress.total_steps { RunState::Done } else { RunState::Stopped },
         step: progress.step,
         total_steps: progress.total_steps,
         seconds: progress.seconds,
@@ -186,7 +209,7 @@ mod tests {
     use unrolled::{ModelSettings, RunSettings};
     use unrolled::{corpus::Corpus, train::Training};
 
-    /// A run at its beginning, in a folder.
+    /// Writes the folder of a run at step 0.
     fn begin(folder: &Path, hidden: usize) {
         let settings = Settings {
             model: ModelSettings { hidden, ..ModelSettings::default() },
@@ -201,16 +224,16 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_gone_is_told_and_another_in_its_place_is_seen() {
+    fn a_deleted_run_is_an_error_and_a_new_run_in_its_place_is_shown() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let here = home.path().join("here");
         begin(&here, 3);
         let mut view = RunView::find(Some(&here)).expect("a run");
         fs::remove_dir_all(&here).expect("removed");
-        let told = view.refresh().expect_err("gone").to_string();
+        let message = view.refresh().expect_err("gone").to_string();
         assert!(
-            told.contains("here: no such run folder") && view.model().contains("1 layer of 3,"),
-            "{told}"
+            message.contains("here: no such run folder") && view.model().contains("1 layer of 3,"),
+            "{message}"
         );
         begin(&here, 5);
         view.refresh().expect("another run");
@@ -218,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn checkpoints_without_a_run_are_told_apart() {
+    fn a_checkpoint_without_a_run_folder_is_named_by_its_path() {
         let home = tempfile::tempdir().expect("a temporary folder");
         begin(home.path(), 3);
         let name = |file: &Path| RunView::find(Some(file)).expect("a checkpoint").name();

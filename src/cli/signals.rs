@@ -1,11 +1,14 @@
-//! Signals that ask a command to end. The training loop asks between two windows whether one has come.
+//! Signals that ask a command to end. The training loop checks for them between two windows.
 //!
 //! 1. The first signal of any kind asks the command to end: a run then writes a checkpoint.
-//! 2. A second SIGINT, SIGTERM or SIGQUIT ends the process at once, but only a second or more after the first of these.
-//!    Programs such as `timeout` signal a process and then its whole group, within a millisecond: that is one request.
-//! 3. The other signals are notices (the terminal closed, a batch system warns, the time is used up). The system repeats some
-//!    of them, and sends them beside those above: a repeated notice never ends the process.
-//! 4. A signal that was ignored when the process started stays ignored: `nohup`, and `&` in a script, ask for that.
+//! 2. A second SIGINT, SIGTERM or SIGQUIT ends the process at once, but only a second or more after
+//!    the first of these. Programs such as `timeout` signal a process and then its whole group
+//!    within a millisecond: that is one request.
+//! 3. The other signals are notices (the terminal was closed, a batch system warns, the time is
+//!    used up). The system may repeat them or send them beside the signals above: a repeated notice
+//!    never ends the process.
+//! 4. A signal that was ignored when the process started stays ignored, as `nohup` and `&` in a
+//!    script require.
 
 use std::{
     io,
@@ -15,22 +18,22 @@ use std::{
     },
 };
 
-/// The first signal that has come.
+/// The first signal received.
 pub struct Signals(Arc<Noticed>);
 
 #[derive(Default)]
 struct Noticed {
     /// 0 for none.
     number: AtomicI32,
-    asked: Arc<AtomicBool>,
+    flag: Arc<AtomicBool>,
 }
 
-/// What a command does while a request to end is open.
+/// Reactions of a command to signals.
 #[derive(Clone, Copy)]
 pub struct Reactions {
-    /// The command has not ended a second after this signal.
+    /// Called if the command has not ended a second after this signal.
     pub waiting: fn(i32),
-    /// The process ends at once.
+    /// Called before the process ends at once.
     pub leaving: fn(),
 }
 
@@ -42,22 +45,22 @@ impl Signals {
         Ok(Self(noticed))
     }
 
-    /// Set once a signal has come.
+    /// Returns a flag that is set when a signal arrives.
     pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0.asked)
+        Arc::clone(&self.0.flag)
     }
 
-    /// The first signal that has come.
+    /// Returns the first signal received.
     pub fn caught(&self) -> Option<i32> {
         Some(self.0.number.load(Ordering::SeqCst)).filter(|number| *number != 0)
     }
 }
 
 impl Noticed {
-    /// Whoever sees the flag also finds the number.
+    /// Stores the number before it sets the flag, so that a reader of the flag finds the number.
     fn note(&self, signal: i32) {
         let _ = self.number.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
-        self.asked.store(true, Ordering::SeqCst);
+        self.flag.store(true, Ordering::SeqCst);
     }
 }
 
@@ -74,22 +77,23 @@ mod system {
     };
     use std::{io, sync::Arc, thread, time::Duration};
 
-    /// A repeated one ends the process at once.
+    /// Signals whose repetition ends the process at once.
     const REQUESTS: [i32; 3] = [SIGINT, SIGTERM, SIGQUIT];
-    /// A repeated one changes nothing.
+    /// Signals whose repetition has no effect.
     const NOTICES: [i32; 5] = [SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGALRM];
-    /// Requests that come within this time are one.
+    /// Requests within this time count as one.
     const PATIENCE: Duration = Duration::from_secs(1);
 
-    /// "SIGTERM".
+    /// Returns the name of a signal, such as "SIGTERM".
     pub fn name(signal: i32) -> &'static str {
         low_level::signal_name(signal).unwrap_or("a signal")
     }
 
-    /// A file that grows beyond `ulimit -f` is then an error of the write, which is reported, and not the end of the process.
+    /// Ignores SIGXFSZ: a file that grows beyond `ulimit -f` is then a write error and does not end
+    /// the process.
     pub fn keep_writing() {
         if !Ignored::now().has(SIGXFSZ) {
-            // Where this fails, the signal does what it did before.
+            // If this fails, the signal keeps its effect.
             let _ = flag::register(SIGXFSZ, Arc::default());
         }
     }
@@ -105,10 +109,10 @@ mod system {
     fn watch(mut signals: Signals, noticed: &Noticed, reactions: Reactions) {
         let request = signals.forever().inspect(|signal| noticed.note(*signal)).find(is_request);
         thread::sleep(PATIENCE);
-        // What came meanwhile belongs to the same request, however late this thread wakes up.
+        // Signals received meanwhile belong to the same request, however late this thread wakes up.
         signals.pending().for_each(drop);
-        // On a thread of its own: a terminal that is stopped takes no words, and must not keep the next signal waiting.
-        // Where there are no more threads, nothing is said.
+        // On another thread: writing to a stopped terminal blocks, and the next signal must not
+        // wait for it. If no thread can be started, nothing is printed.
         if let Some(signal) = request {
             let _ = thread::Builder::new().spawn(move || (reactions.waiting)(signal));
         }
@@ -122,7 +126,7 @@ mod system {
         REQUESTS.contains(signal)
     }
 
-    /// The signals that this process ignores.
+    /// The mask of the signals that this process ignores, if known.
     struct Ignored(Option<u64>);
 
     impl Ignored {
@@ -130,7 +134,8 @@ mod system {
             Self(std::fs::read_to_string("/proc/self/status").ok().and_then(|status| mask_in(&status)))
         }
 
-        /// Where the system does not say, a terminal that shows the messages is the sign that there is no `nohup`.
+        /// Returns whether a signal is ignored. If the mask is unknown, messages that go to a
+        /// terminal mean that there is no `nohup`.
         fn has(&self, signal: i32) -> bool {
             match self.0 {
                 Some(mask) => mask >> (signal - 1) & 1 == 1,
@@ -139,7 +144,7 @@ mod system {
         }
     }
 
-    /// Bit n is signal n + 1.
+    /// Parses the mask; bit n is signal n + 1.
     fn mask_in(status: &str) -> Option<u64> {
         let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
         u64::from_str_radix(line.trim(), 16).ok()
@@ -150,7 +155,7 @@ mod system {
         use super::*;
 
         #[test]
-        fn ignored_signals_are_read_from_the_status() {
+        fn the_status_tells_the_ignored_signals() {
             let mask = mask_in("Name:\tunrolled\nSigBlk:\tffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n");
             let ignored = Ignored(mask);
             assert!(ignored.has(SIGHUP) && !ignored.has(SIGINT) && !ignored.has(SIGTERM));

@@ -1,8 +1,8 @@
 //! Curves in a terminal.
 
 use super::{
-    figures::short,
-    plot::{Points, cut, x_range, y_range},
+    chart_points::{Limits, Points, cut, finite, x_range, y_range},
+    number_format::short,
 };
 use ratatui::{
     Frame, Terminal,
@@ -15,31 +15,28 @@ use ratatui::{
     widgets::{Axis, Block, Chart, Dataset, GraphType, LegendPosition, Padding, Paragraph},
 };
 
-/// One curve.
+/// One curve of a chart.
 #[derive(Clone, Debug)]
-pub struct Curve<'a> {
-    /// Its name in the legend.
+pub struct TerminalCurve<'a> {
+    /// The name in the key.
     pub name: &'a str,
-    /// Its colour, and what its points look like.
+    /// The color.
     pub color: Color,
-    /// As `color`.
+    /// The symbol of a point.
     pub marker: Marker,
-    /// Its points, x ascending; those that are not finite are left out.
+    /// The points, x ascending; those that are not finite are left out.
     pub points: Points,
 }
 
-/// Curves under a heading, with marks at the ends and the middle of both axes.
-pub fn draw(frame: &mut Frame, area: Rect, title: &str, curves: &[Curve]) {
-    let finite = |curve: &Curve| -> Points {
-        curve.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
-    };
-    let lines: Vec<Points> = curves.iter().map(finite).collect();
+/// Draws curves below a heading, with labels at the ends and the middle of both axes.
+pub fn draw(frame: &mut Frame, area: Rect, title: &str, curves: &[TerminalCurve]) {
+    let lines: Vec<Points> = curves.iter().map(|curve| finite(&curve.points)).collect();
     let shown: Vec<&[(f64, f64)]> = lines.iter().map(Vec::as_slice).filter(|line| !line.is_empty()).collect();
     if shown.is_empty() {
         let nothing = Paragraph::new("no points yet").dark_gray();
         return frame.render_widget(nothing.block(block(title)), area);
     }
-    let (x, y) = (x_range(&shown), y_range(&shown));
+    let (x, y) = (x_range(&shown), y_range(&shown, Limits::POSITIVE));
     let lines: Vec<Points> = lines.iter().map(|line| cut(line, y.end)).collect();
     let drawn = curves.iter().zip(&lines).filter(|(_, points)| !points.is_empty());
     let chart = Chart::new(drawn.map(|(curve, points)| dataset(curve, points)).collect())
@@ -51,7 +48,7 @@ pub fn draw(frame: &mut Frame, area: Rect, title: &str, curves: &[Curve]) {
     frame.render_widget(chart, area);
 }
 
-fn dataset<'a>(curve: &Curve<'a>, points: &'a Points) -> Dataset<'a> {
+fn dataset<'a>(curve: &TerminalCurve<'a>, points: &'a Points) -> Dataset<'a> {
     let kind = if points.len() > 1 { GraphType::Line } else { GraphType::Scatter };
     Dataset::default().name(curve.name).marker(curve.marker).graph_type(kind).style(curve.color).data(points)
 }
@@ -61,7 +58,7 @@ fn axis<'a>([low, high]: [f64; 2], text: impl Fn(f64) -> String) -> Axis<'a> {
     Axis::default().bounds([low, high]).labels(labels).style(Color::DarkGray)
 }
 
-/// A frame with a title.
+/// Returns a frame with a title.
 pub fn block(title: &str) -> Block<'static> {
     Block::bordered()
         .border_style(Color::DarkGray)
@@ -69,14 +66,14 @@ pub fn block(title: &str) -> Block<'static> {
         .padding(Padding::horizontal(1))
 }
 
-/// What is drawn as lines of letters, without colours.
+/// Draws into lines of text without colors.
 pub fn letters(width: u16, height: u16, draw: impl FnOnce(&mut Frame)) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("memory only");
     terminal.draw(draw).expect("memory only");
     terminal.backend().buffer().content.chunks(usize::from(width).max(1)).map(line).collect()
 }
 
-/// What stands in a row. A wide letter takes the cells behind it, too, which hold nothing of their own.
+/// Returns the text of a row. A wide character also takes the cells after it, which are empty.
 fn line(cells: &[Cell]) -> String {
     let (mut text, mut at) = (String::new(), 0);
     while let Some(cell) = cells.get(at) {
@@ -90,13 +87,13 @@ fn line(cells: &[Cell]) -> String {
 mod tests {
     use super::*;
 
-    fn picture(curves: &[Curve]) -> String {
+    fn picture(curves: &[TerminalCurve]) -> String {
         letters(60, 12, |frame| draw(frame, frame.area(), "loss", curves))
     }
 
     #[test]
-    fn curves_have_names_and_letters_of_their_own() {
-        let curve = |name, letter, points| Curve {
+    fn each_curve_has_a_name_and_a_letter() {
+        let curve = |name, letter, points| TerminalCurve {
             name,
             color: Color::Reset,
             marker: Marker::Custom(letter),
@@ -115,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn wide_letters_stand_side_by_side() {
+    fn wide_characters_take_two_columns() {
         let text = "a\u{4e2d}\u{6587}b";
         assert_eq!(letters(10, 1, |frame| frame.render_widget(text, frame.area())), format!("{text}\n"));
     }

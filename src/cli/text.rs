@@ -2,9 +2,9 @@
 
 use super::{
     failure::Failure,
-    figures::{counted, grouped},
-    output::{note, quoted},
-    progress::Scanning,
+    number_format::{counted, grouped},
+    output::{note, quoted, warn},
+    scan_progress::ScanProgress,
 };
 #[cfg(unix)]
 use std::fs;
@@ -81,7 +81,7 @@ impl Text<'_> {
         if self.paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
             note("reading the text from the terminal: Ctrl-D at the beginning of a line ends it");
         }
-        let scanning = Scanning::new();
+        let scanning = ScanProgress::new();
         let report = |done, all| scanning.report(done, all);
         Ok(open(Options { progress: Some(&report), ..options })?)
     }
@@ -144,8 +144,8 @@ pub fn note_streams(paths: &[PathBuf]) {
     }
     for (at, path) in paths.iter().enumerate() {
         if !is_standard_input(path) && is_stream(path) && !paths[..at].contains(path) {
-            note(&format!(
-                "warning: a resumed run cannot read {} again: name a file, or give the text on standard input (-); otherwise name \
+            warn(&format!(
+                "a resumed run cannot read {} again: name a file, or give the text on standard input (-); otherwise name \
                  the same text after `train --resume`",
                 path.display()
             ));

@@ -1,18 +1,19 @@
-//! Text on a terminal. A corpus, a file name or a model may hold characters that a terminal obeys instead of showing them:
-//! escape sequences that set its title or colours, a lone carriage return, marks that reverse the reading direction. They
-//! are shown as `\u{1b}`.
+//! Text for a terminal. A corpus, a file name or a model may contain characters that control the
+//! terminal: escape sequences that set its title or colors, a carriage return within a line, marks
+//! that reverse the reading direction. They are shown as `\u{1b}`.
 
 use std::str;
 
-/// Makes characters visible in bytes that come piece by piece, where a piece may end inside a character.
+/// Makes control characters visible in bytes that arrive in pieces. A piece may end inside a
+/// character.
 #[derive(Debug, Default)]
 pub struct Visible {
-    /// The start of a character, or a carriage return whose successor is not known yet.
+    /// The start of a character, or a carriage return whose next byte is unknown.
     held: Vec<u8>,
 }
 
 impl Visible {
-    /// What to show of the next bytes.
+    /// Returns the text for the next bytes.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         let mut bytes = [std::mem::take(&mut self.held).as_slice(), bytes].concat();
         let shown = bytes.len() - undecided(&bytes);
@@ -20,22 +21,22 @@ impl Visible {
         show(&bytes)
     }
 
-    /// What to show of what is left.
+    /// Returns the text for the rest.
     pub fn finish(&mut self) -> String {
         show(&std::mem::take(&mut self.held))
     }
 }
 
-/// A whole text.
+/// Makes control characters visible in a whole text.
 pub fn visible(text: &str) -> String {
     show(text.as_bytes())
 }
 
-/// A line of JSON, in the escapes of JSON: it stays the same value.
+/// Makes control characters visible in a line of JSON, as JSON escapes: the value stays the same.
 pub fn visible_json(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     for c in line.chars() {
-        match is_obeyed(c) {
+        match is_control(c) {
             true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
             false => text.push(c),
         }
@@ -43,7 +44,7 @@ pub fn visible_json(line: &str) -> String {
     text
 }
 
-/// Bytes at the end that the next ones decide about.
+/// Returns the number of bytes at the end whose meaning depends on the next bytes.
 fn undecided(bytes: &[u8]) -> usize {
     if bytes.ends_with(b"\r") {
         return 1;
@@ -61,7 +62,7 @@ fn show(bytes: &[u8]) -> String {
         let mut characters = chunk.valid().chars().peekable();
         while let Some(c) = characters.next() {
             let ends_line = c == '\r' && characters.peek() == Some(&'\n');
-            match is_obeyed(c) && !ends_line {
+            match is_control(c) && !ends_line {
                 true => text.extend(c.escape_default()),
                 false => text.push(c),
             }
@@ -71,8 +72,9 @@ fn show(bytes: &[u8]) -> String {
     text
 }
 
-/// Whether a terminal may act on a character: controls but line feed and tab, and marks of reading direction.
-fn is_obeyed(c: char) -> bool {
+/// Returns whether a character may control a terminal: control characters except line feed and tab,
+/// and marks of the reading direction.
+fn is_control(c: char) -> bool {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     (c.is_control() && c != '\n' && c != '\t') || turns
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_obeys_is_shown() {
+    fn control_characters_are_shown_as_escapes() {
         for (text, shown) in [
             ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
             ("\u{9b}31m and \u{9d}", "\\u{9b}31m and \\u{9d}"),
@@ -98,19 +100,19 @@ mod tests {
     fn json_stays_the_same_value() {
         let value = serde_json::json!({ "run": "\u{1b}[31m \u{9b} \u{202e} \u{7f} caf\u{e9}" });
         let line = visible_json(&value.to_string());
-        assert!(!line.chars().any(is_obeyed), "{line}");
+        assert!(!line.chars().any(is_control), "{line}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&line).expect("JSON"), value);
     }
 
     #[test]
-    fn other_text_stays() {
+    fn other_text_stays_the_same() {
         for text in ["caf\u{e9} \u{2014} \u{1f600}\n\ttab\r\nline", "", "\u{5d0}\u{5d1}\u{5d2}"] {
             assert_eq!(visible(text), text);
         }
     }
 
     #[test]
-    fn pieces_give_what_the_whole_gives() {
+    fn pieces_give_the_same_text_as_the_whole() {
         let bytes = b"a\xc3\xa9\r\nb\rc\xff\xf0\x9f\x98\x80 \xe2\x80 \x9b \x1b[2J end\xe2\x80";
         let whole = show(bytes);
         assert_eq!(whole, "a\u{e9}\r\nb\\rc\\xff\u{1f600} \\xe2\\x80 \\x9b \\u{1b}[2J end\\xe2\\x80");
@@ -122,6 +124,6 @@ mod tests {
         }
         let mut pieces = Visible::default();
         assert_eq!((pieces.push(b"x\r"), pieces.finish()), ("x".to_owned(), "\\r".to_owned()));
-        assert_eq!(pieces.push(b"\xc3\xa9"), "\u{e9}", "a symbol is shown as soon as it is whole");
+        assert_eq!(pieces.push(b"\xc3\xa9"), "\u{e9}", "a symbol is shown as soon as it is complete");
     }
 }

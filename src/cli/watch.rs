@@ -1,13 +1,13 @@
-//! `unrolled watch`: a run in the terminal, while it trains or afterwards.
+//! `unrolled watch`: shows a run in the terminal during or after training.
 
 use super::{
+    chart_points::thinned,
     failure::Failure,
-    figures::{bits, clock, counted, grouped, short},
+    number_format::{clock, counted, grouped, learning_rate, loss_and_bits, or_dash, percent, short},
     output,
-    plot::thinned,
     run_view::RunView,
     signals::{Reactions, Signals},
-    terminal_chart::{self, Curve, block},
+    terminal_chart::{self, TerminalCurve, block},
     visible::visible,
 };
 use clap::Args;
@@ -31,43 +31,44 @@ use std::{
 };
 use unrolled::Error;
 
-/// Between two looks at the files.
-const LOOK: Duration = Duration::from_secs(1);
-/// Between two looks at the keys and signals.
+/// Time between two reads of the files.
+const REFRESH: Duration = Duration::from_secs(1);
+/// Time between two checks for keys and signals.
 const POLL: Duration = Duration::from_millis(100);
-/// Where the terminal does not tell its size.
+/// Size of the picture if the terminal's size is unknown.
 const SIZE: (u16, u16) = (100, 32);
 const TRAIN: Color = Color::Cyan;
 const VALIDATION: Color = Color::LightRed;
 
 /// Watch a run in the terminal: loss curves, speed, samples, time left
 #[derive(Args)]
-pub struct Watch {
-    /// A run folder [default: the newest under runs/]
+pub struct WatchCommand {
+    /// Run folder [default: the newest run under runs/]
     run: Option<PathBuf>,
-    /// Print one picture of it and end
+    /// Print the current state once and exit
     #[arg(long)]
     once: bool,
 }
 
-/// What is shown, and what went wrong at the last look.
+/// The state of the display.
 struct Screen {
     view: RunView,
-    /// The sample shown; `None` for the last.
+    /// Number of the sample shown; `None` for the last.
     sample: Option<usize>,
-    trouble: Option<String>,
+    /// The error of the last refresh.
+    error: Option<String>,
 }
 
-/// What a key asks for.
-enum Asked {
+/// The effect of a key.
+enum KeyAction {
     Nothing,
     End,
 }
 
-impl Watch {
-    /// Shows the run until a key or a signal ends it.
+impl WatchCommand {
+    /// Shows the run until a key or a signal ends the command.
     pub fn run(&self) -> Result<(), Failure> {
-        let mut screen = Screen { view: RunView::find(self.run.as_deref())?, sample: None, trouble: None };
+        let mut screen = Screen { view: RunView::find(self.run.as_deref())?, sample: None, error: None };
         if self.once {
             let (width, height) = terminal::size().unwrap_or(SIZE);
             let picture = terminal_chart::letters(width.max(60), height.max(24), |frame| screen.draw(frame));
@@ -75,23 +76,24 @@ impl Watch {
         }
         if !stdout().is_terminal() {
             return Err(Failure::Usage(
-                "standard output is not a terminal: --once prints one picture, `report` writes a page"
+                "standard output is not a terminal; use --once to print the state once, or `unrolled report` to write a page"
                     .to_owned(),
             ));
         }
         let reactions = Reactions { waiting: |_| (), leaving: restore_soon };
-        let signals = Signals::listen(reactions).map_err(|error| trouble("listen to signals for", error))?;
-        let mut terminal = ratatui::try_init().map_err(|error| trouble("draw on", error))?;
+        let signals =
+            Signals::listen(reactions).map_err(|error| terminal_error("listen to signals for", error))?;
+        let mut terminal = ratatui::try_init().map_err(|error| terminal_error("draw on", error))?;
         let shown = screen.show(&mut terminal, &signals);
-        // An error of the restoring would hide one of the showing.
+        // An error here would hide an error of the display.
         let _ = ratatui::try_restore();
-        shown.map_err(|error| trouble("draw on", error))?;
+        shown.map_err(|error| terminal_error("draw on", error))?;
         signals.caught().map_or(Ok(()), |number| Err(Failure::Signal(number)))
     }
 }
 
-/// Gives the terminal back before the process ends at once. The thread that draws may be stuck in a write to it: then nothing
-/// more is written, and only the terminal's mode is restored.
+/// Restores the terminal before the process ends at once. If the drawing thread is stuck in a write
+/// to the terminal, only the terminal's mode is restored.
 fn restore_soon() {
     let _ = terminal::disable_raw_mode();
     let (done, restored) = mpsc::channel();
@@ -102,25 +104,25 @@ fn restore_soon() {
     let _ = restored.recv_timeout(POLL);
 }
 
-fn trouble(action: &'static str, source: io::Error) -> Failure {
+fn terminal_error(action: &'static str, source: io::Error) -> Failure {
     Error::Io { action, path: "the terminal".into(), source }.into()
 }
 
 impl Screen {
     fn show(&mut self, terminal: &mut ratatui::DefaultTerminal, signals: &Signals) -> io::Result<()> {
-        let mut look_at = Instant::now() + LOOK;
+        let mut refresh_at = Instant::now() + REFRESH;
         terminal.draw(|frame| self.draw(frame))?;
         while signals.caught().is_none() {
             let mut changed = false;
             if event::poll(POLL)? {
                 match event::read()? {
-                    Event::Key(key) if matches!(self.press(key), Asked::End) => return Ok(()),
+                    Event::Key(key) if matches!(self.press(key), KeyAction::End) => return Ok(()),
                     _ => changed = true,
                 }
             }
-            if Instant::now() >= look_at {
-                self.trouble = self.view.refresh().err().map(|error| visible(&error.to_string()));
-                (look_at, changed) = (Instant::now() + LOOK, true);
+            if Instant::now() >= refresh_at {
+                self.error = self.view.refresh().err().map(|error| visible(&error.to_string()));
+                (refresh_at, changed) = (Instant::now() + REFRESH, true);
             }
             if changed {
                 terminal.draw(|frame| self.draw(frame))?;
@@ -129,18 +131,18 @@ impl Screen {
         Ok(())
     }
 
-    fn press(&mut self, key: KeyEvent) -> Asked {
+    fn press(&mut self, key: KeyEvent) -> KeyAction {
         let last = self.view.samples.items.len().saturating_sub(1);
         let at = self.sample.unwrap_or(last);
         match key.code {
             _ if key.kind == KeyEventKind::Release => {}
-            KeyCode::Char('q') | KeyCode::Esc => return Asked::End,
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return Asked::End,
+            KeyCode::Char('q') | KeyCode::Esc => return KeyAction::End,
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return KeyAction::End,
             KeyCode::Left => self.sample = Some(at.saturating_sub(1)),
             KeyCode::Right => self.sample = (at + 1 < last).then_some(at + 1),
             _ => {}
         }
-        Asked::Nothing
+        KeyAction::Nothing
     }
 
     fn draw(&self, frame: &mut Frame) {
@@ -200,7 +202,7 @@ impl Screen {
         let curves = self.view.curves("");
         let most = 2 * usize::from(area.width.max(1));
         let (training, validation) = (thinned(&curves.training(), most), thinned(&curves.validation(), most));
-        let line = |name, color, points| Curve { name, color, points, marker: Marker::Braille };
+        let line = |name, color, points| TerminalCurve { name, color, points, marker: Marker::Braille };
         let lines = [line("training", TRAIN, training), line("validation", VALIDATION, validation)];
         terminal_chart::draw(frame, area, &format!("loss over {} (nats)", self.view.unit()), &lines);
     }
@@ -208,24 +210,21 @@ impl Screen {
     fn numbers(&self) -> Paragraph<'_> {
         let (view, status) = (&self.view, self.view.status());
         let (last, logged) = (view.history().last(), view.steps.items.last());
-        let with_bits = |loss: f64| format!("{loss:.4} ({:.3} bits)", bits(loss));
-        let value = |value: Option<String>| value.unwrap_or("-".to_owned());
-        let share = |share: f64| format!("{:.1}%", 100.0 * share);
         let rate = logged.map(|step| step.logged.learning_rate).or(last.map(|record| record.learning_rate));
         let rows = [
-            ("training", value(status.loss.map(with_bits))),
-            ("validation", value(last.and_then(|record| record.val_loss).map(with_bits))),
-            ("best", value(view.best().and_then(|record| record.val_loss).map(with_bits))),
-            ("  at step", value(view.best().map(|record| grouped(record.step)))),
-            ("accuracy", value(last.and_then(|record| record.val_accuracy).map(share))),
-            ("rate", value(rate.map(|rate| format!("{rate:.2e}")))),
-            ("gradient", value(logged.map(|step| format!("{:.3}", step.logged.gradient_norm)))),
+            ("training", or_dash(status.loss, loss_and_bits)),
+            ("validation", or_dash(last.and_then(|record| record.val_loss), loss_and_bits)),
+            ("best", or_dash(view.best().and_then(|record| record.val_loss), loss_and_bits)),
+            ("  at step", or_dash(view.best(), |record| grouped(record.step))),
+            ("accuracy", or_dash(last.and_then(|record| record.val_accuracy), percent)),
+            ("rate", or_dash(rate, learning_rate)),
+            ("gradient", or_dash(logged, |step| format!("{:.2}", step.logged.gradient_norm))),
             (view.unit(), short((status.step * view.chars_per_step()) as f64)),
-            ("  a second", value(status.chars_per_second.map(short))),
+            ("  per second", or_dash(status.chars_per_second, short)),
             ("evaluations", view.history().len().to_string()),
         ];
         let line =
-            |(name, value): (&str, String)| Line::from(vec![format!("{name:<12}").dark_gray(), value.into()]);
+            |(name, value): (&str, String)| Line::from(vec![format!("{name:<13}").dark_gray(), value.into()]);
         Paragraph::new(rows.map(line).to_vec()).block(block("figures"))
     }
 
@@ -234,7 +233,7 @@ impl Screen {
         let shown = thinned(&speeds, usize::from(area.width.saturating_sub(4)));
         let bars: Vec<u64> = shown.iter().map(|(_, speed)| *speed as u64).collect();
         let bars = Sparkline::default().data(bars).style(Color::Blue);
-        frame.render_widget(bars.block(block(&format!("{} a second", self.view.unit()))), area);
+        frame.render_widget(bars.block(block(&format!("{} per second", self.view.unit()))), area);
     }
 
     fn sample(&self) -> Paragraph<'_> {
@@ -246,14 +245,14 @@ impl Screen {
                 &format!("sample {} of {}, at step {}", at + 1, samples.len(), grouped(sample.step)),
             )),
             None => {
-                Paragraph::new("none yet: each evaluation writes one").dark_gray().block(block("samples"))
+                Paragraph::new("none yet; each evaluation writes one").dark_gray().block(block("samples"))
             }
         }
     }
 
     fn foot(&self) -> Line<'_> {
-        match &self.trouble {
-            Some(trouble) => Line::from(trouble.as_str()).red(),
+        match &self.error {
+            Some(error) => Line::from(error.as_str()).red(),
             None => Line::from(vec![
                 " q".bold(),
                 Span::from(" end   "),
@@ -265,7 +264,7 @@ impl Screen {
     }
 }
 
-/// A tab has no width of its own here.
+/// Replaces tabs, which have no width here, and makes control characters visible.
 fn printable(text: &str) -> String {
     visible(&text.replace('\t', "    "))
 }

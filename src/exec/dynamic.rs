@@ -11,7 +11,8 @@ use crate::model::Model;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Runs a model on windows of any number of steps and rows. Buffers grow as needed and are used again.
+/// Runs a model on windows of any number of steps and rows. Buffers grow as needed and are used
+/// again.
 #[derive(Debug)]
 pub struct Dynamic {
     engine: Engine,
@@ -22,7 +23,8 @@ pub struct Dynamic {
 }
 
 impl Dynamic {
-    /// Packs the weights for `threads` threads (all cores if `None`), and starts from the zero state.
+    /// Packs the weights for `threads` threads (all cores if `None`), and starts from the zero
+    /// state.
     ///
     /// # Errors
     /// As for [`Engine::new`].
@@ -36,13 +38,14 @@ impl Dynamic {
         Self { engine: engine.clone(), executor, pending: State::default(), is_pending: false }
     }
 
-    /// Runs one window of time-major `inputs`, ids [T, B] or vectors [T, B, E], for B = `rows` rows. Writes the `outputs`
-    /// [T, B, O] of the model (logits [T, B, V] of a language model). The state carries over from the last window if
-    /// that had B rows; otherwise it is zero.
+    /// Runs one window of time-major `inputs`, ids [T, B] or vectors [T, B, E], for B = `rows`
+    /// rows. Writes the `outputs` [T, B, O] of the model (logits [T, B, V] of a language model).
+    /// The state carries over from the last window if that had B rows; otherwise it is zero.
     ///
     /// # Errors
-    /// [`Error::Batch`](crate::Error::Batch) if `rows` is 0 or does not divide the inputs, `outputs` has another size, an
-    /// id is not in the vocabulary, or a state was set that has another number of rows. The state is then as before.
+    /// [`Error::Batch`](crate::Error::Batch) if `rows` is 0 or does not divide the inputs,
+    /// `outputs` has another size, an id is not in the vocabulary, or a state was set that has
+    /// another number of rows. The state is then as before.
     pub fn forward<'a>(
         &mut self,
         inputs: impl Into<Inputs<'a>>,
@@ -54,9 +57,10 @@ impl Dynamic {
         self.forward_window(&Window::new(steps, rows, inputs), outputs)
     }
 
-    /// Runs one window whose rows have `lengths` `[B]` steps, at most T; otherwise as [`Dynamic::forward`]. Inputs beyond
-    /// the end of a row are not read, and outputs there are zero. The state of a row is the one after its last step; a
-    /// row without steps keeps its state. Rows need not be sorted.
+    /// Runs one window whose rows have `lengths` `[B]` steps, at most T; otherwise as
+    /// [`Dynamic::forward`]. Inputs beyond the end of a row are not read, and outputs there are
+    /// zero. The state of a row is the one after its last step; a row without steps keeps its
+    /// state. Rows need not be sorted.
     ///
     /// # Errors
     /// As for [`Dynamic::forward`], and for a length above T.
@@ -72,11 +76,12 @@ impl Dynamic {
         self.forward_window(&window, outputs)
     }
 
-    /// Runs any window without dropout, from `window.initial`, or from the current state if that is `None`.
+    /// Runs any window without dropout, from `window.initial`, or from the current state if that is
+    /// `None`.
     ///
     /// # Errors
-    /// As for [`Dynamic::forward`]; [`Error::StateShape`](crate::Error::StateShape) for an initial state that does not
-    /// fit.
+    /// As for [`Dynamic::forward`]; [`Error::StateShape`](crate::Error::StateShape) for an initial
+    /// state that does not fit.
     pub fn forward_window(&mut self, window: &Window<'_>, outputs: &mut [f32]) -> Result<()> {
         let Self { engine, executor, pending, is_pending } = self;
         inference::check(engine.config(), window, outputs)?;

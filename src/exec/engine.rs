@@ -7,12 +7,13 @@ use crate::{Error, Result};
 use std::sync::Arc;
 use unrolled_kernels::Isa;
 
-/// A model that is ready to run: its parameters, its weights packed for the SIMD backend, and threads.
+/// A model that is ready to run: its parameters, its weights packed for the SIMD backend, and
+/// threads.
 ///
-/// [`Plan`](super::Plan), [`Dynamic`](super::Dynamic) and [`Stream`](super::Stream) are views of an engine with
-/// buffers and a state of their own; [`Network`](crate::network::Network) and
-/// [`Training`](crate::train::Training) own one whose parameters change. Clones of an engine share the model, the
-/// packed weights and the threads, so one engine serves any number of views:
+/// [`Plan`](super::Plan), [`Dynamic`](super::Dynamic) and [`Stream`](super::Stream) are views of an
+/// engine with buffers and a state of their own; [`Network`](crate::network::Network) and
+/// [`Training`](crate::train::Training) own one whose parameters change. Clones of an engine share
+/// the model, the packed weights and the threads, so one engine serves any number of views:
 ///
 /// ```
 /// use unrolled::exec::{Engine, Stream};
@@ -40,8 +41,8 @@ impl Engine {
     /// Packs the weights of a model for inference, on `threads` threads (all cores if `None`).
     ///
     /// # Errors
-    /// [`Error::Setting`] for a number of threads that the system cannot start, [`Error::Isa`] if `UNROLLED_ISA`
-    /// forces a SIMD backend that is not available.
+    /// [`Error::Setting`] for a number of threads that the system cannot start, [`Error::Isa`] if
+    /// `UNROLLED_ISA` forces a SIMD backend that is not available.
     pub fn new(model: impl Into<Arc<Model>>, threads: Option<usize>) -> Result<Self> {
         Self::build(model.into(), false, threads)
     }
@@ -102,8 +103,8 @@ impl Engine {
         PackedModel { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads }
     }
 
-    /// The parameters, to be changed; the weights are then stale until [`Engine::refresh`]. If somebody else shares
-    /// the model, this engine gets its own copy first.
+    /// The parameters, to be changed; the weights are then stale until [`Engine::refresh`]. If
+    /// somebody else shares the model, this engine gets its own copy first.
     pub(crate) fn parameters_mut(&mut self) -> &mut Parameters {
         self.stale = true;
         Arc::make_mut(&mut self.model).parameters_mut()

@@ -6,7 +6,8 @@ use super::run::{Executor, Goal, Pass};
 use crate::model::ModelConfig;
 use crate::{Error, Result};
 
-/// Returns an error for a window that does not fit the model, or outputs that do not fit the window.
+/// Returns an error for a window that does not fit the model, or outputs that do not fit the
+/// window.
 pub(super) fn check(config: &ModelConfig, window: &Window<'_>, outputs: &[f32]) -> Result<()> {
     if window.dropout.is_some() {
         return Err(Error::batch(

@@ -45,7 +45,8 @@ inputs_from!(u32, Ids);
 inputs_from!(f32, Vectors);
 
 impl Inputs<'_> {
-    /// Returns an error unless these are the inputs of `tokens` tokens for a model with this configuration.
+    /// Returns an error unless these are the inputs of `tokens` tokens for a model with this
+    /// configuration.
     pub(crate) fn check(self, tokens: Option<usize>, config: &ModelConfig) -> Result<()> {
         let (found, unit, width) = match (self, config.vocabulary) {
             (Self::Ids(ids), 1..) => (ids.len(), "ids", 1),
@@ -138,7 +139,8 @@ pub enum OutputSteps {
     /// Every step: outputs [T, B, O] or [B, T, O], as the window's order says.
     #[default]
     Every,
-    /// The last step of each row (many-to-one): outputs [B, O]. Those of a row without steps are zero.
+    /// The last step of each row (many-to-one): outputs [B, O]. Those of a row without steps are
+    /// zero.
     Last,
 }
 
@@ -161,8 +163,9 @@ pub struct Window<'a> {
     pub inputs: Inputs<'a>,
     /// The order of inputs and outputs.
     pub order: Order,
-    /// `[B]`: the number of steps of each row, at most T (`sequence_length`). Inputs beyond the end of a row are
-    /// not read; outputs there are zero, and the state of the row stays. `None`: all rows have T steps.
+    /// `[B]`: the number of steps of each row, at most T (`sequence_length`). Inputs beyond the end
+    /// of a row are not read; outputs there are zero, and the state of the row stays. `None`: all
+    /// rows have T steps.
     pub lengths: Option<&'a [usize]>,
     /// The steps whose outputs are computed, and whose targets count.
     pub output_steps: OutputSteps,
@@ -183,7 +186,8 @@ impl<'a> Window<'a> {
         Self { steps, rows, inputs: inputs.into(), order, lengths, output_steps, initial, dropout, masks }
     }
 
-    /// Returns an error that names the first field which does not fit a model with this configuration.
+    /// Returns an error that names the first field which does not fit a model with this
+    /// configuration.
     pub(crate) fn check(&self, config: &ModelConfig) -> Result<()> {
         let Self { steps, rows, inputs, lengths, initial, dropout, .. } = *self;
         dropout.map_or(Ok(()), Dropout::check)?;

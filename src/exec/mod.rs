@@ -1,14 +1,15 @@
 //! Runs models: packed weights, layers, windows, gradients, and the public forms on top.
 //!
-//! An [`Engine`] is a model with its weights packed for the processor. Three views run it for inference, and all give
-//! equal bits:
+//! An [`Engine`] is a model with its weights packed for the processor. Three views run it for
+//! inference, and all give equal bits:
 //!
 //! - [`Plan`] (static): one shape of window, all buffers allocated ahead.
 //! - [`Dynamic`]: any number of steps and rows at each call.
 //! - [`Stream`]: one step at a time.
 //!
-//! [`Network`](crate::network::Network) and [`Training`](crate::train::Training) train one. A window goes through all
-//! layers, each over all its steps, before the next window starts. Threads divide rows, never sums.
+//! [`Network`](crate::network::Network) and [`Training`](crate::train::Training) train one. A
+//! window goes through all layers, each over all its steps, before the next window starts. Threads
+//! divide rows, never sums.
 //!
 //! The rooms, in the order of the data; each file uses only those before it:
 //!

@@ -18,7 +18,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Builds a plan for T steps by B rows on `threads` threads (all cores if `None`), from the zero state.
+    /// Builds a plan for T steps by B rows on `threads` threads (all cores if `None`), from the
+    /// zero state.
     ///
     /// # Errors
     /// As for [`Engine::new`] and [`Plan::of`].
@@ -37,7 +38,8 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Batch`](crate::Error::Batch) for a window without steps or rows,
-    /// [`Error::Memory`](crate::Error::Memory) if the plan needs more memory than this process may use.
+    /// [`Error::Memory`](crate::Error::Memory) if the plan needs more memory than this process may
+    /// use.
     pub fn of(engine: &Engine, steps: usize, rows: usize) -> Result<Self> {
         if steps == 0 || rows == 0 {
             let expected = "at least one step and one row";
@@ -48,12 +50,14 @@ impl Plan {
         Ok(Self { engine: engine.clone(), executor })
     }
 
-    /// Runs one window of time-major `inputs`, ids [T, B] or vectors [T, B, E]. Writes the `outputs` [T, B, O] of the
-    /// model (logits [T, B, V] of a language model), and keeps the state for the next window.
+    /// Runs one window of time-major `inputs`, ids [T, B] or vectors [T, B, E]. Writes the
+    /// `outputs` [T, B, O] of the model (logits [T, B, V] of a language model), and keeps the state
+    /// for the next window.
     ///
     /// # Errors
-    /// [`Error::Batch`](crate::Error::Batch) if a slice does not have the size of the plan, an id is not in the
-    /// vocabulary, or the model takes the other kind of input. The state is then as before.
+    /// [`Error::Batch`](crate::Error::Batch) if a slice does not have the size of the plan, an id
+    /// is not in the vocabulary, or the model takes the other kind of input. The state is then as
+    /// before.
     pub fn forward<'a>(&mut self, inputs: impl Into<Inputs<'a>>, outputs: &mut [f32]) -> Result<()> {
         let Self { engine, executor } = self;
         let window = Window::new(executor.window.steps, executor.window.rows, inputs);
@@ -70,7 +74,8 @@ impl Plan {
     /// Sets the state that the next window starts from.
     ///
     /// # Errors
-    /// [`Error::StateShape`](crate::Error::StateShape) if the state does not fit the model or does not have B rows.
+    /// [`Error::StateShape`](crate::Error::StateShape) if the state does not fit the model or does
+    /// not have B rows.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.engine.config(), self.executor.window.rows)?;
         self.executor.window.set_state(state);

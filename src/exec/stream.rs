@@ -9,12 +9,12 @@ use crate::{Error, Result};
 use std::sync::Arc;
 use unrolled_kernels::pack::padded;
 
-/// Floats of the largest input table that is computed ahead (16 MiB). The products of a larger vocabulary are
-/// computed at each step, which costs little beside a head of that size.
+/// Floats of the largest input table that is computed ahead (16 MiB). The products of a larger
+/// vocabulary are computed at each step, which costs little beside a head of that size.
 const LARGEST_TABLE: usize = 1 << 22;
 
-/// Runs a model one step at a time, on the calling thread. A step allocates nothing. A clone is a fork: it shares the
-/// weights and has a state of its own.
+/// Runs a model one step at a time, on the calling thread. A step allocates nothing. A clone is a
+/// fork: it shares the weights and has a state of its own.
 #[derive(Clone, Debug)]
 pub struct Stream {
     engine: Engine,
@@ -42,7 +42,8 @@ impl Stream {
     ///
     /// # Errors
     /// As for [`Engine::new`]; [`Error::Batch`](crate::Error::Batch) for no rows,
-    /// [`Error::Memory`](crate::Error::Memory) if the rows need more memory than this process may use.
+    /// [`Error::Memory`](crate::Error::Memory) if the rows need more memory than this process may
+    /// use.
     pub fn with_rows(model: impl Into<Arc<Model>>, rows: usize) -> Result<Self> {
         if rows == 0 {
             return Err(Error::batch("a stream of 0 rows", "at least one row"));
@@ -74,8 +75,8 @@ impl Stream {
         Self { engine: engine.clone(), executor, table: Arc::new(table), rows_of_step, indices, outputs }
     }
 
-    /// Runs one step: one id or one vector `[E]` for each of B rows. Returns the outputs [B, O] of the model (logits [B, V]
-    /// of a language model).
+    /// Runs one step: one id or one vector `[E]` for each of B rows. Returns the outputs [B, O] of
+    /// the model (logits [B, V] of a language model).
     ///
     /// ```
     /// # use unrolled::{ModelSettings, exec::Stream, model::Model};
@@ -88,8 +89,8 @@ impl Stream {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Batch`](crate::Error::Batch) for inputs of another size or kind, or an id that is not in the vocabulary.
-    /// The state is then as before.
+    /// [`Error::Batch`](crate::Error::Batch) for inputs of another size or kind, or an id that is
+    /// not in the vocabulary. The state is then as before.
     pub fn step<'a>(&mut self, inputs: impl Into<Inputs<'a>>) -> Result<&[f32]> {
         let inputs = inputs.into();
         let Self { engine, executor, table, rows_of_step, indices, outputs } = self;
@@ -126,7 +127,8 @@ impl Stream {
     /// Sets the state of all rows.
     ///
     /// # Errors
-    /// [`Error::StateShape`](crate::Error::StateShape) if the state does not fit the model or has another number of rows.
+    /// [`Error::StateShape`](crate::Error::StateShape) if the state does not fit the model or has
+    /// another number of rows.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.engine.config(), self.indices.len())?;
         self.executor.window.set_state(state);

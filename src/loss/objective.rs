@@ -18,9 +18,11 @@ pub enum Loss {
     /// Binary cross-entropy of logits with targets from 0 to 1, in nats
     /// ([`torch.nn.BCEWithLogitsLoss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html)).
     BinaryCrossEntropy,
-    /// `(y - t)^2` ([`torch.nn.MSELoss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html)).
+    /// `(y - t)^2`
+    /// ([`torch.nn.MSELoss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html)).
     MeanSquared,
-    /// `|y - t|` ([`torch.nn.L1Loss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.L1Loss.html)).
+    /// `|y - t|`
+    /// ([`torch.nn.L1Loss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.L1Loss.html)).
     MeanAbsolute,
     /// `(y - t)^2 / 2` up to the distance delta, then `delta (|y - t| - delta / 2)`
     /// ([`torch.nn.HuberLoss`](https://docs.pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html)).
@@ -58,7 +60,8 @@ impl Loss {
         }
     }
 
-    /// Returns true if an output counts as right for the accuracy: the side of 0.5 that a probability is on.
+    /// Returns true if an output counts as right for the accuracy: the side of 0.5 that a
+    /// probability is on.
     pub(crate) fn is_right(self, y: f32, t: f32) -> bool {
         self == Self::BinaryCrossEntropy && (y > 0.0) == (t > 0.5)
     }
@@ -117,8 +120,8 @@ impl<'a> From<&'a Vec<f32>> for Targets<'a> {
     }
 }
 
-/// A loss and its targets. The value of a window is the weighted mean over the tokens that have an output:
-/// `sum(w loss) / sum(w)`, which is the plain mean without weights.
+/// A loss and its targets. The value of a window is the weighted mean over the tokens that have an
+/// output: `sum(w loss) / sum(w)`, which is the plain mean without weights.
 ///
 /// ```
 /// use unrolled::exec::{OutputSteps, Window};
@@ -134,8 +137,8 @@ impl<'a> From<&'a Vec<f32>> for Targets<'a> {
 pub struct Objective<'a> {
     /// The loss of a token.
     pub loss: Loss,
-    /// The targets, [T, B] or [T, B, O] in the order of the window; `[B]` or [B, O] if it has outputs for the last
-    /// step alone. Targets of padding are not read.
+    /// The targets, [T, B] or [T, B, O] in the order of the window; `[B]` or [B, O] if it has
+    /// outputs for the last step alone. Targets of padding are not read.
     pub targets: Targets<'a>,
     /// A weight of at least 0 for each target; `None`: all weigh 1.
     pub weights: Option<&'a [f32]>,
@@ -196,7 +199,8 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// The sum of the weights of all tokens with a target, or their number: in f64, in the order of the targets.
+    /// The sum of the weights of all tokens with a target, or their number: in f64, in the order of
+    /// the targets.
     pub(crate) fn total_weight(&self, window: &Window<'_>) -> f64 {
         let weight = |index: usize| self.weights.map_or(1.0, |weights| f64::from(weights[index]));
         let counts = (0..window.output_tokens()).filter(|index| counts(window, *index));

@@ -10,8 +10,9 @@ use crate::model::{Model, Parameters, check_stack};
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// A model that is trained by the caller: it runs windows forward and backward, and leaves the gradients of
-/// parameters, inputs and states. With a head and an [`Objective`] it also computes losses.
+/// A model that is trained by the caller: it runs windows forward and backward, and leaves the
+/// gradients of parameters, inputs and states. With a head and an [`Objective`] it also computes
+/// losses.
 ///
 /// Results have equal bits for any number of threads. A custom cell runs its steps on one thread.
 ///
@@ -69,22 +70,25 @@ struct Last {
 pub struct Measure {
     /// The weighted mean of the losses of all tokens with a target.
     pub loss: f64,
-    /// The share of tokens whose prediction is right: the target has the largest logit (cross-entropy), or each logit
-    /// is on the side of its target (binary cross-entropy). 0 for losses of values.
+    /// The share of tokens whose prediction is right: the target has the largest logit
+    /// (cross-entropy), or each logit is on the side of its target (binary cross-entropy). 0 for
+    /// losses of values.
     pub accuracy: f64,
 }
 
 impl Network {
-    /// Takes a model, for windows of any shape (`dynamic_rnn`), on `threads` threads (all cores if `None`).
+    /// Takes a model, for windows of any shape (`dynamic_rnn`), on `threads` threads (all cores if
+    /// `None`).
     ///
     /// # Errors
-    /// As for [`Engine::new`]; [`Error::Memory`](crate::Error::Memory) for a model that needs more memory than this
-    /// process may use.
+    /// As for [`Engine::new`]; [`Error::Memory`](crate::Error::Memory) for a model that needs more
+    /// memory than this process may use.
     pub fn new(model: impl Into<Arc<Model>>, threads: Option<usize>) -> Result<Self> {
         Self::build(model.into(), None, threads)
     }
 
-    /// The same for windows of T steps by B rows only, with all buffers allocated ahead (`static_rnn`).
+    /// The same for windows of T steps by B rows only, with all buffers allocated ahead
+    /// (`static_rnn`).
     ///
     /// # Errors
     /// As for [`Network::new`]; [`Error::Batch`](crate::Error::Batch) for no steps or no rows.
@@ -119,8 +123,9 @@ impl Network {
         State::zero(self.engine.config(), rows)
     }
 
-    /// Runs a window from `window.initial` (zero if `None`) and writes the model's `outputs`: [T, B, O] or [B, T, O], or
-    /// [B, O] for the last step alone. O is the width of the head, or of the last layer.
+    /// Runs a window from `window.initial` (zero if `None`) and writes the model's `outputs`: [T,
+    /// B, O] or [B, T, O], or [B, O] for the last step alone. O is the width of the head, or of the
+    /// last layer.
     ///
     /// # Errors
     /// [`Error::Batch`](crate::Error::Batch) for inputs, lengths, masks or outputs that do not fit,
@@ -133,8 +138,9 @@ impl Network {
         Ok(())
     }
 
-    /// Runs T steps, each [B, E], and returns T outputs, each [B, O]: the lists of `static_rnn`. Ignores `inputs`, `steps`
-    /// and `order` of `window`; the other fields are as for [`Network::forward`].
+    /// Runs T steps, each [B, E], and returns T outputs, each [B, O]: the lists of `static_rnn`.
+    /// Ignores `inputs`, `steps` and `order` of `window`; the other fields are as for
+    /// [`Network::forward`].
     ///
     /// # Errors
     /// As for [`Network::forward`].
@@ -159,13 +165,14 @@ impl Network {
         Ok(outputs.chunks(width.max(1)).map(<[f32]>::to_vec).collect())
     }
 
-    /// Goes backward through the last window, from the gradients of its outputs (as [`Network::forward`] wrote them) and,
-    /// if the loss depends on it, of its last state. Leaves the gradients of the parameters, the inputs and the initial
-    /// state. A second backward pass needs another forward pass.
+    /// Goes backward through the last window, from the gradients of its outputs (as
+    /// [`Network::forward`] wrote them) and, if the loss depends on it, of its last state. Leaves
+    /// the gradients of the parameters, the inputs and the initial state. A second backward pass
+    /// needs another forward pass.
     ///
     /// # Errors
-    /// [`Error::Batch`](crate::Error::Batch) without a window that went forward or for a slice of another size,
-    /// [`Error::StateShape`](crate::Error::StateShape) for a state that does not fit.
+    /// [`Error::Batch`](crate::Error::Batch) without a window that went forward or for a slice of
+    /// another size, [`Error::StateShape`](crate::Error::StateShape) for a state that does not fit.
     pub fn backward(&mut self, d_outputs: &[f32], d_state: Option<&State>) -> Result<()> {
         let Some(last) = &self.last else {
             let expected = "one that went forward, and not backward yet";
@@ -183,12 +190,13 @@ impl Network {
         Ok(())
     }
 
-    /// Computes the loss of a window, goes backward from it, and returns it. Leaves the gradients of the parameters, of
-    /// input vectors, and of the initial state if the window has one.
+    /// Computes the loss of a window, goes backward from it, and returns it. Leaves the gradients
+    /// of the parameters, of input vectors, and of the initial state if the window has one.
     ///
     /// # Errors
-    /// [`Error::Batch`](crate::Error::Batch) for a window or targets that do not fit, for rows without any step, or for a
-    /// model without a head; [`Error::StateShape`](crate::Error::StateShape) for a state that does not fit;
+    /// [`Error::Batch`](crate::Error::Batch) for a window or targets that do not fit, for rows
+    /// without any step, or for a model without a head;
+    /// [`Error::StateShape`](crate::Error::StateShape) for a state that does not fit;
     /// [`Error::Setting`](crate::Error::Setting) for a parameter of the loss that is out of range.
     pub fn differentiate(&mut self, window: &Window<'_>, objective: &Objective<'_>) -> Result<f64> {
         self.check(window)?;
@@ -256,19 +264,21 @@ impl Network {
         }
     }
 
-    /// The gradients of the parameters after the last backward pass, under their names; zero before the first. Biases
-    /// that are not trained (`bias_hh` of a model with a single bias) have gradient 0.
+    /// The gradients of the parameters after the last backward pass, under their names; zero before
+    /// the first. Biases that are not trained (`bias_hh` of a model with a single bias) have
+    /// gradient 0.
     pub fn gradient(&self) -> &Parameters {
         &self.gradient
     }
 
-    /// The gradient of the input vectors after the last backward pass, in the order of the window; empty for ids, and
-    /// before the first pass.
+    /// The gradient of the input vectors after the last backward pass, in the order of the window;
+    /// empty for ids, and before the first pass.
     pub fn d_inputs(&self) -> &[f32] {
         &self.d_inputs
     }
 
-    /// The gradient of the initial state after the last backward pass; without layers before the first.
+    /// The gradient of the initial state after the last backward pass; without layers before the
+    /// first.
     pub fn d_initial(&self) -> &State {
         &self.d_initial
     }
@@ -288,8 +298,8 @@ impl Network {
         self.engine.into_model()
     }
 
-    /// The flat buffers of the parameters, to be changed, and of the last gradient. The next window packs the weights
-    /// again.
+    /// The flat buffers of the parameters, to be changed, and of the last gradient. The next window
+    /// packs the weights again.
     pub fn parameters_and_gradient(&mut self) -> (&mut [f32], &[f32]) {
         (&mut self.engine.parameters_mut().values, &self.gradient.values)
     }

@@ -35,10 +35,12 @@ pub struct RunSettings {
     /// Share of each target that is spread over all symbols while training (`label_smoothing`); evaluations know nothing of it.
     #[serde(skip_serializing_if = "layer::is_default", with = "decimal")]
     pub label_smoothing: f32,
-    /// Optimiser steps between evaluations; about ten a run when absent.
+    /// Optimizer steps between evaluations. When absent, about ten evaluations a run, or fewer if they
+    /// would take over a tenth of the training time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_every: Option<u64>,
-    /// Symbols of the validation part that an evaluation while training reads; all when absent.
+    /// Number of symbols of the validation split that each evaluation during training reads. When absent,
+    /// all, or fewer if they would take over a tenth of the training time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_symbols: Option<u64>,
     /// Evaluations without a lower validation loss after which the run ends; it does not when absent.

@@ -1,13 +1,14 @@
-//! How long a run is, what it measures on its way, and when it has seen enough.
+//! The length of a run, its evaluations, and when it ends.
 
 use super::{
     Evaluation, Logged, Record, Training,
     evaluate::{EVALUATION_STREAMS, Reader, Reading},
+    evaluation_plan::{EvaluationPlan, RunSize},
 };
 use crate::{Error, Result, RunSettings};
 use std::sync::{Arc, atomic::AtomicBool};
 
-/// What can end a run.
+/// A setting that can end a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// `epochs`.
@@ -21,7 +22,7 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// The setting's name.
+    /// Returns the name of the setting.
     pub fn name(self) -> &'static str {
         match self {
             Self::Epochs => "epochs",
@@ -33,15 +34,15 @@ impl Bound {
 }
 
 impl Training {
-    /// Whether the step just done is due for an evaluation that it has not had.
+    /// Returns whether the last step needs an evaluation that it has not had.
     pub(super) fn owes_record(&self) -> bool {
         let progress = &self.progress;
         let due = progress.step.is_multiple_of(progress.eval_every) || progress.step == progress.total_steps;
         due && progress.step > 0 && progress.history.last().is_none_or(|last| last.step < progress.step)
     }
 
-    /// Evaluates, and adds a line to the history. What an update has done to the parameters shows only in the next
-    /// step's loss, too late for what is kept now.
+    /// Evaluates and adds a record to the history. Checks the parameters too: the effect of an update
+    /// shows in the loss of the next step, too late for the checkpoint that is written now.
     pub(super) fn record(&mut self, learning_rate: f64, gradient_norm: f64) -> Result<Record> {
         let (step, clip) = (self.progress.step, self.settings.optimizer.clip);
         if let Some(entry) = self.engine.model().parameters().not_finite() {
@@ -72,8 +73,9 @@ impl Training {
         Ok(record)
     }
 
-    /// The steps since this was last called, as one point of a curve; `None` when there were none. What was not logged yet
-    /// goes into checkpoints, so that a resumed run logs what an undisturbed one does.
+    /// Returns the steps since the last call as one point of a curve; `None` if there were none.
+    /// Checkpoints contain the steps that are not logged yet, so that a resumed run logs the same
+    /// points as an uninterrupted one.
     pub fn log(&mut self) -> Option<Logged> {
         let chars_per_step = self.chars_per_step();
         let since = std::mem::take(&mut self.progress.since_log);
@@ -89,11 +91,12 @@ impl Training {
         })
     }
 
-    /// Loss on the validation part, or on its first `eval-symbols`; `None` when there is none (or it is shorter than two
-    /// symbols).
+    /// Returns the loss on the symbols of [`Training::evaluated`]; `None` when there are fewer than
+    /// two.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] when it was, [`Error::TextChanged`] when the text has lost what was to be read.
+    /// [`Error::Interrupted`] when the flag of [`Training::interrupt_by`] was set,
+    /// [`Error::TextChanged`] when the corpus was cut short.
     pub fn evaluate(&self) -> Result<Option<Evaluation>> {
         let part = self.evaluated();
         if part.len() < 2 {
@@ -107,30 +110,49 @@ impl Training {
         Ok(Some(evaluation))
     }
 
-    /// The symbols that an evaluation reads.
+    /// Returns the symbols that an evaluation reads: the validation split, or its beginning.
+    /// `eval-symbols` says how many; without it the run chooses a number at its start
+    /// ([`Progress::eval_symbols`](super::Progress::eval_symbols)), so that by default evaluations
+    /// take at most about a tenth of the training time.
     pub fn evaluated(&self) -> std::ops::Range<usize> {
-        let part = self.split.validation.clone();
-        let most = self
-            .settings
-            .run
-            .eval_symbols
-            .map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-        part.start..part.end.min(part.start.saturating_add(most))
+        let split = self.split.validation.clone();
+        // The checkpoints of earlier versions have the number in the settings alone.
+        let chosen = self.progress.eval_symbols.or(self.settings.run.eval_symbols);
+        let most = chosen.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        split.start..split.end.min(split.start.saturating_add(most))
     }
 
-    /// A flag that ends a step or an evaluation under way once it is set: for signals. It is looked at between two windows of a
-    /// step, which then counts for nothing and leaves the run as it was before it, and before each window of an evaluation,
-    /// which is made up for later. A step of one window is always done.
+    /// Returns the symbols of the validation split.
+    pub fn validation(&self) -> std::ops::Range<usize> {
+        self.split.validation.clone()
+    }
+
+    /// Chooses how often the run evaluates, and on how many symbols.
+    pub(super) fn plan_evaluations(&mut self) {
+        let size = RunSize {
+            total_steps: self.progress.total_steps,
+            chars_per_step: self.chars_per_step(),
+            validation: self.split.validation.len() as u64,
+        };
+        let plan = EvaluationPlan::new(&self.settings, size);
+        (self.progress.eval_every, self.progress.eval_symbols) = (plan.every, plan.symbols);
+    }
+
+    /// Sets a flag that ends the current step or evaluation, for signals. A step of several windows
+    /// checks the flag between two windows; it then has no effect and leaves the run as before. An
+    /// evaluation checks it before each window; it is aborted and rerun at the next step. A step of
+    /// one window is always completed.
     pub fn interrupt_by(&mut self, flag: Arc<AtomicBool>) {
         self.interrupt = flag;
     }
 
-    /// Optimiser steps of the whole run.
-    pub(super) fn horizon(&self) -> u64 {
+    /// Returns the optimizer steps of the whole run.
+    pub(super) fn total_steps(&self) -> u64 {
         self.bounds().into_iter().map(|(_, steps)| steps).min().unwrap_or(u64::MAX)
     }
 
-    /// The bounds of a run's length that are set, in optimiser steps. The run ends at the lowest.
+    /// Returns the settings that limit the length of the run, with their limits in optimizer steps.
+    /// The run ends at the lowest.
     pub fn bounds(&self) -> Vec<(Bound, u64)> {
         let RunSettings { epochs, max_steps, max_chars, .. } = self.settings.run;
         let windows = epochs * self.batches.steps_per_epoch() as f64;
@@ -141,7 +163,7 @@ impl Training {
         bounds
     }
 
-    /// What ended the run; `None` while it goes on.
+    /// Returns the setting that ended the run; `None` before the end.
     pub fn ended_by(&self) -> Option<Bound> {
         let lowest = || self.bounds().into_iter().min_by_key(|(_, steps)| *steps).map(|(bound, _)| bound);
         match self.progress.step >= self.progress.total_steps {
@@ -151,18 +173,18 @@ impl Training {
         }
     }
 
-    /// Optimiser steps in an epoch, for schedules.
+    /// Returns the optimizer steps in an epoch, for schedules.
     pub(super) fn steps_per_epoch(&self) -> u64 {
         (self.batches.steps_per_epoch() / self.settings.run.accumulate as u64).max(1)
     }
 
-    /// Whether the run's length is reached, or patience has ended it.
+    /// Returns whether the run has reached its length or patience has ended it.
     pub fn is_done(&self) -> bool {
         let over = self.progress.step >= self.progress.total_steps;
         (over && !self.owes_record()) || self.is_out_of_patience()
     }
 
-    /// Whether the last `patience` evaluations all failed to lower the best validation loss.
+    /// Returns whether the last `patience` evaluations have not lowered the best validation loss.
     pub fn is_out_of_patience(&self) -> bool {
         let Some(patience) = self.settings.run.patience else { return false };
         let losses: Vec<f64> = self.progress.history.iter().filter_map(|record| record.val_loss).collect();
@@ -170,7 +192,7 @@ impl Training {
         best.is_some_and(|best| (losses.len() - 1 - best) as u64 >= patience)
     }
 
-    /// Symbols per optimiser step.
+    /// Returns the number of symbols per optimizer step.
     pub fn chars_per_step(&self) -> u64 {
         (self.settings.run.batch * self.settings.run.steps * self.settings.run.accumulate) as u64
     }

@@ -1,6 +1,7 @@
 //! Training: forward, loss, backward, gradients, update, pack.
 
 mod evaluate;
+mod evaluation_plan;
 mod measure;
 mod range_test;
 mod report;

@@ -26,6 +26,8 @@ const EXTENDED: [&str; 13] = [
     "clip-mode",
     "weight-decay",
 ];
+/// The settings that the plan of the evaluations depends on.
+const EVALUATIONS: [&str; 2] = ["eval-every", "eval-symbols"];
 /// The length of a run.
 const LENGTH: [&str; 3] = ["epochs", "max-steps", "max-chars"];
 
@@ -95,11 +97,10 @@ impl Training {
     fn apply(&mut self, changed: Vec<Difference>) {
         let changed: Vec<_> = changed.into_iter().filter(|change| change.key != "mode").collect();
         if changed.iter().any(|change| LENGTH.contains(&change.key.as_str())) {
-            self.progress.total_steps = self.horizon();
+            self.progress.total_steps = self.total_steps();
         }
-        if changed.iter().any(|change| change.key == "eval-every") {
-            let total = self.progress.total_steps;
-            self.progress.eval_every = self.settings.run.eval_every.unwrap_or(total.div_ceil(10));
+        if changed.iter().any(|change| EVALUATIONS.contains(&change.key.as_str())) {
+            self.plan_evaluations();
         }
         let step = self.progress.step;
         let change = |Difference { key, found, expected }| Change { step, key, from: expected, to: found };

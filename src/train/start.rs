@@ -39,10 +39,9 @@ impl Training {
         };
         let optimizer = UpdateRule::new(&settings.optimizer, model.parameters().values.len());
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
-        let total_steps = training.horizon();
-        let eval_every = training.settings.run.eval_every.unwrap_or(total_steps.div_ceil(10));
-        let corpus_fingerprint = training.corpus.fingerprint();
-        training.progress = Progress { total_steps, eval_every, corpus_fingerprint, ..Progress::default() };
+        let (total_steps, corpus_fingerprint) = (training.total_steps(), training.corpus.fingerprint());
+        training.progress = Progress { total_steps, corpus_fingerprint, ..Progress::default() };
+        training.plan_evaluations();
         Ok(training)
     }
 

@@ -12,7 +12,8 @@ use std::sync::Arc;
 /// The choices of a [`Trainer`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainerSettings {
-    /// The update rule, and the clipping of the gradient: by the global norm over all parameters, or by value.
+    /// The update rule, and the clipping of the gradient: by the global norm over all parameters,
+    /// or by value.
     pub optimizer: OptimizerSettings,
     /// The learning rate of each step.
     pub schedule: ScheduleSettings,
@@ -73,7 +74,8 @@ pub struct TrainerStep {
     pub learning_rate: f64,
 }
 
-/// Trains a model on windows of vectors or ids that the caller brings. It owns the model, the optimizer and the schedule.
+/// Trains a model on windows of vectors or ids that the caller brings. It owns the model, the
+/// optimizer and the schedule.
 ///
 /// ```
 /// use unrolled::exec::Window;
@@ -107,8 +109,8 @@ impl Trainer {
     /// Takes a model to train.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a setting that is out of range, or that the schedule needs and is `None`; otherwise as for
-    /// [`Network::new`].
+    /// [`Error::Setting`] for a setting that is out of range, or that the schedule needs and is
+    /// `None`; otherwise as for [`Network::new`].
     pub fn new(model: impl Into<Arc<Model>>, settings: TrainerSettings) -> Result<Self> {
         settings.validate()?;
         let network = Network::new(model, settings.threads)?;
@@ -117,11 +119,12 @@ impl Trainer {
         Ok(Self { network, optimizer, settings })
     }
 
-    /// Runs one step: loss, gradient, clipping, update. The window starts from `window.initial`, or from zero.
+    /// Runs one step: loss, gradient, clipping, update. The window starts from `window.initial`, or
+    /// from zero.
     ///
     /// # Errors
-    /// As for [`Network::differentiate`]; [`Error::NotFinite`] if the loss or the gradient is not finite. The parameters are
-    /// then as before the step.
+    /// As for [`Network::differentiate`]; [`Error::NotFinite`] if the loss or the gradient is not
+    /// finite. The parameters are then as before the step.
     pub fn step(&mut self, window: &Window<'_>, objective: &Objective<'_>) -> Result<TrainerStep> {
         let Self { network, optimizer, settings } = self;
         let loss = network.differentiate(window, objective)?;
@@ -175,7 +178,8 @@ impl Trainer {
         &self.settings
     }
 
-    /// The model as it is now. A clone of the `Arc` stays as it is; the trainer then copies the model at its next step.
+    /// The model as it is now. A clone of the `Arc` stays as it is; the trainer then copies the
+    /// model at its next step.
     pub fn model(&self) -> &Arc<Model> {
         self.network.model()
     }

@@ -1,9 +1,9 @@
-//! Each mistake has one line, and an exit code: 2 for usage, 1 for the rest.
+//! Each error is one line. The exit code is 2 for wrong usage and 1 for anything else.
 
 use super::*;
 
 #[test]
-fn wrong_arguments() {
+fn wrong_arguments_are_errors() {
     let home = Home::new();
     let train = |arguments: &str| home.run(&format!("train text.txt --json {arguments}"));
     refused(train("--hiden 3"), 2, &["unexpected argument '--hiden'", "'--hidden'"]);
@@ -21,45 +21,45 @@ fn wrong_arguments() {
 }
 
 #[test]
-fn wrong_configuration_files() {
+fn wrong_configuration_files_are_errors() {
     let home = Home::new();
-    let told = |text: &str, parts: &[&str]| {
+    let message = |text: &str, parts: &[&str]| {
         home.write("c.toml", text);
         refused(home.run("train text.txt --config c.toml"), 2, parts);
     };
-    told("hiden = 3", &["c.toml: unknown key hiden: did you mean hidden?"]);
-    told(
+    message("hiden = 3", &["c.toml: unknown key hiden: did you mean hidden?"]);
+    message(
         "hidden = \"many\"",
         &["c.toml: key hidden: invalid type: string \"many\", expected a whole number of 0 or above"],
     );
-    told("cell = \"lstn\"", &["key cell", "`lstn`", "`lstm`"]);
-    told("a = 1\nb = = 2", &["c.toml: line 2: "]);
-    told("preset = \"nope\"", &["no preset \"nope\"", "torch-rnn"]);
+    message("cell = \"lstn\"", &["key cell", "`lstn`", "`lstm`"]);
+    message("a = 1\nb = = 2", &["c.toml: line 2: "]);
+    message("preset = \"nope\"", &["found preset \"nope\", expected one of default", "torch-rnn"]);
     refused(home.run("train text.txt --config none.toml"), 1, &["cannot read none.toml"]);
 }
 
 #[test]
-fn texts_that_cannot_be_trained_on() {
+fn corpora_that_cannot_be_trained_on_are_errors() {
     let home = Home::new();
     home.write("empty.txt", "");
     home.write("one.txt", "a");
     home.write("latin.txt", b"caf\xe9 and more of it");
     fs::create_dir(home.path("folder")).expect("a folder");
-    let told = |path: &str, parts: &[&str]| {
+    let message = |path: &str, parts: &[&str]| {
         refused(home.run(&format!("train {path} {TINY} --out run")), 1, parts);
         assert!(!home.path("run").exists(), "{path} leaves no folder behind");
     };
-    told("missing.txt", &["missing.txt"]);
-    told("empty.txt", &["empty.txt"]);
-    told("one.txt", &["too few symbols", "a longer text"]);
-    told("latin.txt", &["latin.txt", "3", "--invalid"]);
-    told("folder", &["folder"]);
+    message("missing.txt", &["missing.txt"]);
+    message("empty.txt", &["empty.txt"]);
+    message("one.txt", &["too few symbols", "a longer text"]);
+    message("latin.txt", &["latin.txt", "3", "--invalid"]);
+    message("folder", &["folder"]);
     home.write("short.txt", "just a few symbols");
-    told("short.txt", &["needs 33, found 16", "batch"]);
+    message("short.txt", &["needs 33, found 16", "batch"]);
 }
 
 #[test]
-fn absurd_sizes() {
+fn absurd_sizes_are_errors() {
     let home = Home::new();
     refused(
         home.run("train text.txt --hidden 4000000 --batch 1 --steps 1 --out run"),
@@ -70,36 +70,36 @@ fn absurd_sizes() {
 }
 
 #[test]
-fn a_folder_that_holds_another_run() {
+fn a_folder_of_another_run_is_an_error() {
     let home = Home::new();
     home.train("--out here").success();
     refused(home.train("--out here"), 1, &["here already holds a run", "--resume", "another --out"]);
 }
 
 #[test]
-fn checkpoints_that_cannot_be_used() {
+fn invalid_checkpoints_are_errors() {
     let home = Home::new();
     home.train("--out here").success();
     let good = fs::read(home.path("here/best.safetensors")).expect("a checkpoint");
     for command in ["eval", "sample", "inspect"] {
-        let told = |parts: &[&str]| refused(home.run(&format!("{command} bad")), 1, parts);
-        told(&["bad: no such run folder or checkpoint"]);
+        let message = |parts: &[&str]| refused(home.run(&format!("{command} bad")), 1, parts);
+        message(&["bad: no such run folder or checkpoint"]);
         home.write("bad", &good[..good.len() / 2]);
-        told(&["bad"]);
+        message(&["bad"]);
         let mut flipped = good.clone();
         let middle = flipped.len() - flipped.len() / 4;
         flipped[middle] ^= 1;
         home.write("bad", flipped);
-        told(&["bad", "checksum"]);
+        message(&["bad", "checksum"]);
         home.write("bad", "not a checkpoint");
-        told(&["bad"]);
+        message(&["bad"]);
         fs::remove_file(home.path("bad")).expect("a file");
     }
-    refused(home.run("sample"), 1, &["runs: no run with a checkpoint here"]);
+    refused(home.run("sample"), 1, &["runs: found no run with a checkpoint"]);
 }
 
 #[test]
-fn samples_that_cannot_be_drawn() {
+fn samples_that_cannot_be_drawn_are_errors() {
     let home = Home::new();
     home.train("--out here").success();
     refused(home.run("sample here --prompt \u{20ac}"), 1, &["--prompt: the symbol '\u{20ac}'"]);
@@ -119,37 +119,37 @@ fn samples_that_cannot_be_drawn() {
 }
 
 #[test]
-fn texts_that_cannot_be_evaluated() {
+fn corpora_that_cannot_be_evaluated_are_errors() {
     let home = Home::new();
     home.train("--out here").success();
     home.write("other.txt", "Line \u{20ac} Line Line");
     refused(home.run("eval here other.txt"), 1, &["\u{20ac}"]);
-    refused(home.run("eval here --split test"), 2, &["the test part is empty", "--split"]);
+    refused(home.run("eval here --split test"), 2, &["the test split is empty", "--split"]);
     refused(home.run("eval here --eval-streams 0"), 2, &["--eval-streams"]);
     refused(home.run("eval here/best.safetensors --checkpoint last"), 2, &["--checkpoint", "is a file"]);
     fs::copy(home.path("here/best.safetensors"), home.path("alone.safetensors")).expect("a copy");
-    refused(home.run("eval alone.safetensors"), 1, &["name a text after the run"]);
+    refused(home.run("eval alone.safetensors"), 1, &["name a corpus after RUN"]);
 }
 
 #[test]
-fn folders_that_cannot_be_written() {
+fn folders_that_cannot_be_written_are_errors() {
     let home = Home::new();
-    refused(home.train("--out text.txt"), 1, &["text.txt: a file, where --out needs a folder"]);
-    refused_at_the_end(&home.train("--out text.txt/run"), "text.txt/run");
+    refused(home.train("--out text.txt"), 1, &["text.txt: found a file, expected a folder"]);
+    ends_with_an_error(&home.train("--out text.txt/run"), "text.txt/run");
     #[cfg(target_os = "linux")]
-    refused_at_the_end(&home.train("--out /proc/run"), "/proc/run");
+    ends_with_an_error(&home.train("--out /proc/run"), "/proc/run");
 }
 
-fn refused_at_the_end(assert: &Assert, part: &str) {
-    let told = stderr(assert);
-    assert_eq!(assert.get_output().status.code(), Some(1), "{told}");
-    let last = told.lines().last().expect("a line");
-    assert!(last.starts_with("error: cannot create ") && last.contains(part), "{told}");
+fn ends_with_an_error(assert: &Assert, part: &str) {
+    let message = stderr(assert);
+    assert_eq!(assert.get_output().status.code(), Some(1), "{message}");
+    let last = message.lines().last().expect("a line");
+    assert!(last.starts_with("error: cannot create ") && last.contains(part), "{message}");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_under_standard_output() {
+fn a_full_disk_for_standard_output_is_an_error() {
     let home = Home::new();
     home.train("--out here").success();
     for arguments in
@@ -159,16 +159,16 @@ fn a_full_disk_under_standard_output() {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_unrolled"));
         command.current_dir(home.path("")).args(arguments.split_whitespace()).stdout(full);
         let output = command.output().expect("the command starts");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains("error: cannot write to standard output: "), "{told}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains("error: cannot write to standard output: "), "{message}");
     }
     home.run("train --resume --out full").success();
 }
 
 #[cfg(unix)]
 #[test]
-fn a_reader_that_has_seen_enough() {
+fn a_closed_pipe_is_no_error() {
     let home = Home::new();
     home.train("--out here").success();
     for arguments in ["sample here --length 100000000", "presets", "inspect here"] {

@@ -1,4 +1,4 @@
-//! `unrolled bench`: its fields agree with each other, and each mistake has its line.
+//! `unrolled bench`: the fields agree with each other, and wrong values are errors.
 
 use super::*;
 
@@ -29,7 +29,8 @@ fn number(value: &Value, key: &str) -> f64 {
     value[key].as_f64().unwrap_or_else(|| panic!("{key} is a number in {value}"))
 }
 
-/// Checks the fields against the arithmetic of a model whose forward pass takes `operations` per symbol.
+/// Checks the fields against the arithmetic of a model whose forward pass takes `operations` per
+/// symbol.
 fn consistent(value: &Value, operations: f64) {
     assert_eq!(keys(value), FIELDS);
     for (rate, gflops, factor) in [("train", "train_gflops", 3.0), ("forward", "forward_gflops", 1.0)] {
@@ -42,7 +43,7 @@ fn consistent(value: &Value, operations: f64) {
 }
 
 #[test]
-fn one_object_tells_all_figures() {
+fn json_is_one_object_with_all_results() {
     let home = Home::new();
     let lines = json_lines(&stdout(&home.run(&format!("{SMALL} --json")).success()));
     assert_eq!(lines.len(), 1);
@@ -59,7 +60,7 @@ fn one_object_tells_all_figures() {
 }
 
 #[test]
-fn every_shape_flag_counts() {
+fn every_flag_of_the_model_has_an_effect() {
     let home = Home::new();
     let one = |flags: &str| {
         let start = "bench --json --batch 4 --steps 3 --seconds 0.01";
@@ -77,7 +78,7 @@ fn every_shape_flag_counts() {
 }
 
 #[test]
-fn a_table_for_people() {
+fn the_table_shows_all_results() {
     let home = Home::new();
     let table = stdout(&home.run(&format!("{SMALL} --cell gru")).success());
     let start = "gru (reset after) 1x10, batch 4 x 3 steps, 30 symbols (embedding), 1 thread\n";
@@ -93,7 +94,7 @@ fn a_table_for_people() {
     assert!(!table.contains("dynamic"), "{table}");
 }
 
-/// Names and layers of the phases, and the seconds of their step.
+/// Returns the names and layers of the phases, and the seconds of their step.
 fn phases(value: &Value) -> (Vec<String>, f64) {
     let rows = value["phases"].as_array().expect("an array of phases");
     let place = |row: &Value| format!("{} {}", row["name"].as_str().expect("a name"), row["layer"]);
@@ -112,7 +113,7 @@ fn phases(value: &Value) -> (Vec<String>, f64) {
 }
 
 #[test]
-fn phases_of_a_step() {
+fn the_phases_add_up_to_the_step() {
     let home = Home::new();
     let lines = json_lines(&stdout(&home.run(&format!("{SMALL} --phases --json")).success()));
     let (places, seconds) = phases(&lines[0]);
@@ -153,7 +154,7 @@ fn phases_of_a_step() {
 }
 
 #[test]
-fn modes_side_by_side() {
+fn two_modes_are_compared() {
     let home = Home::new();
     let lines = json_lines(&stdout(&home.run(&format!("{SMALL} --compare dynamic,static --json")).success()));
     assert_eq!(lines.iter().map(|line| &line["mode"]).collect::<Vec<_>>(), ["dynamic", "static"]);
@@ -162,20 +163,20 @@ fn modes_side_by_side() {
     for start in ["training: static ", "forward: static "] {
         let line = table.lines().find(|line| line.starts_with(start)).expect("a line for each comparison");
         assert!(line.contains("; dynamic ") && line.contains(" times the speed and "), "{line}");
-        let ends = ["from the start", "steps", "step", "never pays for its setup"];
+        let ends = ["from the start", "steps", "step", "its setup never pays off"];
         assert!(ends.iter().any(|end| line.ends_with(end)), "{line}");
     }
 }
 
 #[test]
-fn wrong_values() {
+fn wrong_values_are_errors() {
     let home = Home::new();
-    let told = |flags: &str, parts: &[&str]| refused(home.run(&format!("{SMALL} {flags}")), 2, parts);
-    told("--compare static,eager", &["'eager' for '--compare", "[possible values: static, dynamic]"]);
-    told("--compare static", &["--compare static: name two modes that differ, static,dynamic"]);
-    told("--compare static,static", &["--compare static,static: name two modes that differ"]);
-    told("--compare static,dynamic --mode static", &["--compare", "--mode"]);
-    told("--cell lstn", &["rnn, lstm, gru"]);
+    let message = |flags: &str, parts: &[&str]| refused(home.run(&format!("{SMALL} {flags}")), 2, parts);
+    message("--compare static,eager", &["'eager' for '--compare", "[possible values: static, dynamic]"]);
+    message("--compare static", &["--compare static: expected two different modes, static,dynamic"]);
+    message("--compare static,static", &["--compare static,static: expected two different modes"]);
+    message("--compare static,dynamic --mode static", &["--compare", "--mode"]);
+    message("--cell lstn", &["rnn, lstm, gru"]);
     refused(home.run("bench --seconds 0"), 2, &["seconds = 0 is invalid: give a finite number above 0"]);
     refused(home.run("bench --seconds -1"), 2, &["seconds = -1 is invalid"]);
     refused(home.run("bench --seconds nan"), 2, &["seconds = NaN is invalid"]);

@@ -24,7 +24,7 @@ fn manifest(home: &Home) -> Value {
 fn a_folder_is_filtered_and_recorded() {
     let home = tree();
     let run = home.run(&format!("train src --include *.c --exclude deep/ {TINY} --out here")).success();
-    assert!(stderr(&run).contains("text    2 files below src: 840 characters"), "{}", stderr(&run));
+    assert!(stderr(&run).contains("corpus  2 files below src: 840 characters"), "{}", stderr(&run));
     let listed = manifest(&home);
     assert_eq!(
         (&listed["bytes"], &listed["symbols"], &listed["skipped"]["binary"]),
@@ -101,15 +101,15 @@ fn a_run_within_its_own_text_can_begin_again() {
 fn a_folder_that_changed_is_refused_by_the_name_of_the_file() {
     let home = tree();
     let run = home.run(&format!("train src {TINY} --shuffle-documents --stop-after 6 --out here")).success();
-    assert!(stderr(&run).contains(" symbols (1 binary file passed over)"), "{}", stderr(&run));
+    assert!(stderr(&run).contains(" symbols (1 binary file skipped)"), "{}", stderr(&run));
     let told = |part: &str| refused(home.run("train --resume --out here"), 1, &["was trained on (", part]);
     home.write("src/new.c", "int n;\n");
-    told("src/new.c is new or another one; checksum ");
-    refused(home.run("eval here"), 1, &["src/new.c is new or another one"]);
+    told("src/new.c is new or has changed; checksum ");
+    refused(home.run("eval here"), 1, &["src/new.c is new or has changed"]);
     fs::remove_file(home.path("src/new.c")).expect("a file");
     let before = home.read("src/d.h");
     home.write("src/d.h", before.to_uppercase());
-    told("src/d.h is new or another one; checksum ");
+    told("src/d.h is new or has changed; checksum ");
     fs::remove_file(home.path("src/d.h")).expect("a file");
     told("src/d.h is missing; checksum ");
     home.write("src/d.h", before);

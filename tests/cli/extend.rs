@@ -4,7 +4,7 @@ use super::resume::{assert_same, checkpoint};
 use super::*;
 
 #[test]
-fn an_extended_run_has_the_same_bits_however_it_is_interrupted() {
+fn an_extended_run_has_the_same_bits_with_and_without_interruptions() {
     let home = Home::new();
     for run in ["whole", "parts"] {
         home.train(&format!("--out {run}")).success();
@@ -13,7 +13,7 @@ fn an_extended_run_has_the_same_bits_however_it_is_interrupted() {
     home.run(&format!("train --resume --out whole {longer} --threads 1")).success();
     home.run(&format!("train --resume --out parts {longer} --stop-after 23 --threads 2")).success();
     home.run("train --resume --out parts --stop-after 31 --threads 1").success();
-    // The same words again change nothing.
+    // The same flags again change nothing.
     home.run(&format!("train --resume --out parts {longer} --threads 2")).success();
     assert_eq!(checkpoint(&home, "parts").progress.step, 40);
     assert_same(&home, "whole", "parts");
@@ -21,7 +21,7 @@ fn an_extended_run_has_the_same_bits_however_it_is_interrupted() {
 }
 
 #[test]
-fn what_was_changed_is_recorded_and_shown() {
+fn changes_are_recorded_and_shown() {
     let home = Home::new();
     home.train("--out here --stop-after 6").success();
     home.run("train --resume --out here --extend --schedule constant --learning-rate 0.3e-1 --max-steps 24")
@@ -41,9 +41,9 @@ fn what_was_changed_is_recorded_and_shown() {
     assert!(!stdout(&home.run("inspect plain").success()).contains("changed settings"));
 }
 
-/// What was asked for once holds, even when the process ends before its next checkpoint.
+/// A change survives if the process ends before its next checkpoint.
 #[test]
-fn a_change_is_kept_before_the_first_step() {
+fn a_change_is_saved_before_the_first_step() {
     let home = Home::new();
     home.train("--out here --stop-after 6").success();
     home.run("train --resume --out here --extend --max-steps 24 --eval-every 3 --stop-after 7").success();
@@ -60,7 +60,7 @@ fn a_change_is_kept_before_the_first_step() {
 }
 
 #[test]
-fn without_the_flag_it_is_named() {
+fn a_change_without_extend_is_an_error_that_names_the_flag() {
     let home = Home::new();
     home.train("--out here --stop-after 6").success();
     let resume = |flags: &str| home.run(&format!("train --resume --out here {flags}"));
@@ -71,8 +71,7 @@ fn without_the_flag_it_is_named() {
         ("clip 1", "5"),
     ] {
         let name = flag.split(' ').next().expect("a name");
-        let expected =
-            format!("--{name} changes the run in here, which has {name} = {stored}: pass --extend");
+        let expected = format!("--{name} changes the run in here, which has {name} = {stored}: add --extend");
         refused(resume(&format!("--{flag}")), 2, &[&expected]);
     }
     for flag in ["hidden 8", "seed 3", "batch 2", "optimizer sgd", "dropout 0.5"] {
@@ -87,7 +86,7 @@ fn without_the_flag_it_is_named() {
 }
 
 #[test]
-fn evaluations_and_patience_may_change_without_it() {
+fn evaluations_and_patience_may_change_without_extend() {
     let home = Home::new();
     home.train("--out whole").success();
     home.train("--out here --stop-after 6").success();
@@ -100,29 +99,29 @@ fn evaluations_and_patience_may_change_without_it() {
 }
 
 #[test]
-fn a_finished_run_says_what_ended_it_and_how_to_go_on() {
+fn a_finished_run_prints_what_ended_it_and_how_to_continue() {
     let home = Home::new();
-    let told = |run: &str| stderr(&home.run(&format!("train --resume --out {run}")).success());
+    let message = |run: &str| stderr(&home.run(&format!("train --resume --out {run}")).success());
     home.train("--out steps").success();
-    let said = told("steps");
+    let output = message("steps");
     assert!(
-        said.contains("steps is done already, at step 20: max-steps = 20 ended it; to go on: "),
-        "{said}"
+        output.contains("steps is already done, at step 20: max-steps = 20 ended it; to continue: "),
+        "{output}"
     );
-    assert!(said.contains(
-        "train --resume --out steps --extend --max-steps N, with N above 20; epochs = 1 ends it at step"
+    assert!(output.contains(
+        "train --resume --out steps --extend --max-steps N with N above 20; epochs = 1 ends it at step"
     ));
     home.run("train text.txt --hidden 16 --batch 4 --steps 8 --epochs 0.1 --out epochs").success();
-    let said = told("epochs");
-    assert!(said.contains("epochs = 0.1 ended it") && said.contains("--extend --epochs N"), "{said}");
+    let output = message("epochs");
+    assert!(output.contains("epochs = 0.1 ended it") && output.contains("--extend --epochs N"), "{output}");
     home.train("--out chars --max-chars 320").success();
-    assert!(told("chars").contains("at step 10: max-chars = 320 ended it"), "{}", told("chars"));
+    assert!(message("chars").contains("at step 10: max-chars = 320 ended it"), "{}", message("chars"));
     let wild = "--patience 1 --learning-rate 9 --clip 0 --eval-every 1 --max-steps 90";
     home.run(&format!("train text.txt --hidden 16 --batch 4 --steps 8 {wild} --out patience")).success();
-    let said = told("patience");
+    let output = message("patience");
     assert!(
-        said.contains("patience = 1 ended it") && said.contains("--resume --out patience --patience N"),
-        "{said}"
+        output.contains("patience = 1 ended it") && output.contains("--resume --out patience --patience N"),
+        "{output}"
     );
     let step = checkpoint(&home, "patience").progress.step;
     home.run("train --resume --out patience --patience 90").success();
@@ -130,7 +129,7 @@ fn a_finished_run_says_what_ended_it_and_how_to_go_on() {
 }
 
 #[test]
-fn a_length_that_lies_behind_is_refused() {
+fn a_length_that_was_reached_already_is_an_error() {
     let home = Home::new();
     home.train("--out here").success();
     let before = fs::read(home.path("here/checkpoint.safetensors")).expect("a file");
@@ -138,33 +137,35 @@ fn a_length_that_lies_behind_is_refused() {
     refused(
         extend("--max-steps 12"),
         2,
-        &["--max-steps: the run is at step 20 already, and this ends it at step 12"],
+        &["--max-steps ends the run at step 12, and it is at step 20 already"],
     );
     let blocked = extend("--max-chars 9000");
     refused(
         blocked,
         2,
-        &["--max-chars: the run is at step 20, where max-steps ends it: change --max-steps as well"],
+        &[
+            "--max-chars has no effect: max-steps ends the run at step 20, where it is now; change --max-steps as well",
+        ],
     );
     refused(
         extend("--learning-rate 0.5"),
         2,
-        &["--learning-rate: the run is at step 20, where max-steps ends it: change --max-steps as well"],
+        &["--learning-rate has no effect: max-steps ends the run at step 20, where it is now"],
     );
     assert!(before == fs::read(home.path("here/checkpoint.safetensors")).expect("a file"));
 }
 
 #[test]
-fn a_run_that_diverged_goes_on_with_a_lower_rate() {
+fn a_diverged_run_continues_with_a_lower_learning_rate() {
     let home = Home::new();
     let wild = "--optimizer sgd --clip 0 --schedule constant --cell rnn --activation relu --learning-rate";
     let fell = home.train(&format!("--out here {wild} 1e30"));
-    let told = stderr(&fell.code(1));
-    let last = told.lines().last().expect("a line");
+    let message = stderr(&fell.code(1));
+    let last = message.lines().last().expect("a line");
     assert!(last.starts_with("error: ") && last.contains("training diverged"), "{last}");
     assert!(last.contains("lower learning-rate, or set a clip") && !last.contains("smaller clip"), "{last}");
     let step = checkpoint(&home, "here").progress.step;
-    let advice = format!("the run stands at step {step}, to continue: ");
+    let advice = format!("the run is saved at step {step}; to continue: ");
     assert!(
         last.contains(&advice) && last.ends_with("--resume --out here --extend --learning-rate 5e29"),
         "{last}"
@@ -174,14 +175,14 @@ fn a_run_that_diverged_goes_on_with_a_lower_rate() {
 }
 
 #[test]
-fn a_new_run_is_not_extended_whatever_else_is_given() {
+fn extend_without_resume_is_an_error() {
     let home = Home::new();
     home.train("--out first").success();
     home.write("c.toml", "batch = 4\n");
     for other in ["--init-from first", "--preset lecture", "--vocabulary first", "--config c.toml"] {
         for flag in ["--extend", "--accept-changed-text"] {
             let refusal = home.run(&format!("train text.txt {flag} {other} --out none"));
-            refused(refusal, 2, &[&format!("{flag} is for a run that is resumed")]);
+            refused(refusal, 2, &[&format!("{flag} needs --resume --out DIR")]);
         }
     }
     assert!(!home.path("none").exists());

@@ -3,7 +3,7 @@
 use super::resume::{assert_same, checkpoint};
 use super::*;
 
-/// A run `first`, and a text `sub.txt` that lacks some of its symbols.
+/// Returns a folder with a run `first` and a corpus `sub.txt` that lacks some of its symbols.
 fn home() -> Home {
     let home = Home::new();
     home.train("--out first").success();
@@ -11,11 +11,11 @@ fn home() -> Home {
     home
 }
 
-/// What may be free while fine-tuning.
+/// Settings that fine-tuning may change.
 const FREE: &str = "--batch 3 --steps 9 --max-steps 18 --eval-every 4 --threads 1";
 
 #[test]
-fn a_run_on_fewer_symbols_than_its_first_resumes() {
+fn a_run_whose_corpus_lacks_symbols_resumes() {
     let home = home();
     let tune = |flags: &str| home.run(&format!("train sub.txt --init-from first {FREE} {flags}"));
     tune("--out whole").success();
@@ -30,7 +30,7 @@ fn a_run_on_fewer_symbols_than_its_first_resumes() {
 }
 
 #[test]
-fn a_run_on_the_built_in_text_keeps_the_vocabulary_too() {
+fn a_run_on_the_built_in_corpus_keeps_the_vocabulary() {
     let home = home();
     home.run("train --init-from first --batch 3 --steps 9 --max-steps 2 --eval-symbols 500 --out own")
         .success();
@@ -42,7 +42,7 @@ fn a_run_on_the_built_in_text_keeps_the_vocabulary_too() {
 }
 
 #[test]
-fn the_model_and_the_unit_are_taken_over() {
+fn model_and_unit_come_from_the_first_run() {
     let home = home();
     home.train("--out bytes --unit byte --cell gru --layers 2 --input one-hot").success();
     home.run(&format!("train sub.txt --init-from bytes {FREE} --dropout 0.3 --out tuned")).success();
@@ -50,7 +50,7 @@ fn the_model_and_the_unit_are_taken_over() {
     assert_eq!(tuned.settings.with_model_of(&bytes.settings), tuned.settings);
     assert_eq!((tuned.settings.run.batch, tuned.settings.model.dropout), (3, 0.3));
     assert!(home.read("tuned/config.toml").contains("unit = \"byte\"\n"));
-    // The settings of a preset that are no model's, too.
+    // The settings of a preset that are not of the model apply.
     home.run(&format!("train sub.txt --init-from bytes --preset torch-rnn {FREE} --out preset")).success();
     let preset = checkpoint(&home, "preset").settings;
     assert_eq!((preset.model.hidden, preset.schedule.learning_rate), (16, 2e-3));
@@ -58,17 +58,17 @@ fn the_model_and_the_unit_are_taken_over() {
 }
 
 #[test]
-fn what_contradicts_the_weights_is_refused_by_its_name() {
+fn a_setting_that_contradicts_the_weights_is_an_error_that_names_it() {
     let home = home();
     home.train("--out bytes --unit byte").success();
     home.run(&format!("train text.txt {FREE} --layer hidden=16 --layer hidden=8 --out stacked")).success();
-    let told = |run: &str, flags: &str, expected: &str| {
+    let message = |run: &str, flags: &str, expected: &str| {
         let asked = home.run(&format!("train sub.txt --init-from {run} {FREE} --out none {flags}"));
         refused(asked, 2, &[expected]);
         assert!(!home.path("none").exists());
     };
     for (flags, expected) in [
-        ("--unit byte", "--unit = byte contradicts the weights of first, which have char: leave it out"),
+        ("--unit byte", "--unit = byte contradicts the weights of first, which have char; leave it out"),
         ("--hidden 17", "--hidden = 17 contradicts the weights of first, which have 16"),
         ("--layers 2", "--layers = 2 contradicts the weights of first, which have 1"),
         ("--cell gru", "--cell = gru contradicts the weights of first, which have lstm"),
@@ -88,12 +88,12 @@ fn what_contradicts_the_weights_is_refused_by_its_name() {
         ("--config c.toml --layers 3", "--layers = 3 contradicts"),
     ] {
         home.write("c.toml", "hidden = 17\n");
-        told("first", flags, expected);
+        message("first", flags, expected);
     }
-    told("bytes", "--unit char", "--unit = char contradicts the weights of bytes, which have byte");
-    told("stacked", "--hidden 16", "--hidden changes nothing: the layers of stacked are given one by one");
+    message("bytes", "--unit char", "--unit = char contradicts the weights of bytes, which have byte");
+    message("stacked", "--hidden 16", "--hidden has no effect, because stacked has a [[stack]] of layers");
     home.write("c.toml", "[[stack]]\nhidden = 16\n[[stack]]\nhidden = 9\n");
-    told("stacked", "--config c.toml", "c.toml: key stack: layer 1: hidden = 9 contradicts");
+    message("stacked", "--config c.toml", "c.toml: key stack: layer 1: hidden = 9 contradicts");
     let agreed = "--hidden 16 --cell lstm --embedding 16 --unit char";
     home.run(&format!("train sub.txt --init-from first {FREE} {agreed} --out agreed")).success();
     let layer = "--layer hidden=16,input-keep-prob=0.5";
@@ -102,13 +102,13 @@ fn what_contradicts_the_weights_is_refused_by_its_name() {
 }
 
 #[test]
-fn new_symbols_are_learnt_skipped_replaced_or_refused() {
+fn new_symbols_are_added_skipped_replaced_or_errors() {
     let home = home();
     home.write("new.txt", text() + "\u{20ac}\u{fc}");
     let tune = |flags: &str| home.run(&format!("train new.txt --init-from first {FREE} {flags}"));
-    let told = stderr(&tune("--out grown --stop-after 5").success());
+    let message = stderr(&tune("--out grown --stop-after 5").success());
     assert!(
-        told.contains("new     2 symbols that first lacks, with random weights: \"\u{fc}\", \"\u{20ac}\"")
+        message.contains("new     2 symbols that first lacks, with random weights: \"\u{fc}\", \"\u{20ac}\"")
     );
     home.run("train --resume --out grown").success();
     assert_eq!(checkpoint(&home, "grown").vocabulary.len(), 31);
@@ -123,11 +123,11 @@ fn new_symbols_are_learnt_skipped_replaced_or_refused() {
     }
     refused(tune("--unknown error --out none"), 1, &["new.txt: the symbol '\u{20ac}'", "--unknown skip"]);
     refused(home.run("train --resume --out skip --unknown replace"), 2, &["--unknown", "has unknown = skip"]);
-    refused(home.run("eval skip --unknown replace"), 2, &["--unknown is for another text"]);
+    refused(home.run("eval skip --unknown replace"), 2, &["--unknown needs another corpus"]);
 }
 
 #[test]
-fn a_run_that_was_killed_before_its_first_checkpoint_starts_from_the_same_weights() {
+fn a_run_killed_before_its_first_checkpoint_starts_again_from_the_same_weights() {
     let home = home();
     let tune = |flags: &str| home.run(&format!("train sub.txt --init-from first {FREE} --seed 3 {flags}"));
     tune("--out whole").success();
@@ -140,7 +140,7 @@ fn a_run_that_was_killed_before_its_first_checkpoint_starts_from_the_same_weight
 }
 
 #[test]
-fn a_rate_is_found_from_the_weights() {
+fn find_rate_starts_from_the_weights() {
     let home = home();
     let found = |flags: &str| {
         let tried = home.run(&format!("find-rate sub.txt {FREE} --trials 10 --json {flags}")).success();

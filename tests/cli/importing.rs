@@ -1,4 +1,4 @@
-//! Files of other programs, taken as checkpoints.
+//! `unrolled import`: checkpoints from files of other programs.
 
 use super::*;
 use safetensors::{
@@ -39,7 +39,7 @@ impl Foreign {
         }
     }
 
-    /// Only the weights, as a `state_dict` has them.
+    /// Returns only the weights, as a `state_dict` has them.
     fn weights(mut self) -> Self {
         self.tensors.retain(|name, _| !name.starts_with("optimizer.") && !name.starts_with("state."));
         self.metadata = None;
@@ -47,7 +47,7 @@ impl Foreign {
     }
 }
 
-/// A run that stands in the middle, and its last checkpoint with another bias.
+/// Returns a paused run and its last checkpoint with a changed bias.
 fn changed() -> (Home, Foreign) {
     let home = Home::new();
     home.train("--out here --stop-after 12").success();
@@ -61,15 +61,15 @@ fn import(home: &Home, arguments: &str) -> Assert {
 }
 
 #[test]
-fn a_checkpoint_whose_metadata_was_kept_goes_on() {
+fn a_changed_checkpoint_with_metadata_resumes() {
     let (home, file) = changed();
     file.save(&home, "changed.safetensors");
     for command in ["eval", "sample", "inspect"] {
-        let told = [
+        let message = [
             "changed.safetensors differs from what `unrolled train` wrote",
             "`unrolled import changed.safetensors",
         ];
-        refused(home.run(&format!("{command} changed.safetensors")), 1, &told);
+        refused(home.run(&format!("{command} changed.safetensors")), 1, &message);
     }
     let table = stdout(&import(&home, "changed.safetensors --out new.safetensors").success());
     assert!(table.starts_with("tensor ") && table.contains("F32"), "{table}");
@@ -77,8 +77,8 @@ fn a_checkpoint_whose_metadata_was_kept_goes_on() {
     assert!(table.contains("  head.bias, changed\n") && table.matches("changed").count() == 1, "{table}");
     home.run("sample new.safetensors").success();
     home.run("eval new.safetensors text.txt").success();
-    // In the place of the run's own.
-    let exists = "--out here/checkpoint.safetensors is there already: name another file, or pass --replace";
+    // It replaces the checkpoint of the run.
+    let exists = "--out here/checkpoint.safetensors exists already; name another file, or add --replace";
     refused(import(&home, "changed.safetensors --out here/checkpoint.safetensors"), 2, &[exists]);
     import(&home, "changed.safetensors --out here/checkpoint.safetensors --replace").success();
     let (new, written) =
@@ -87,9 +87,9 @@ fn a_checkpoint_whose_metadata_was_kept_goes_on() {
     home.run("train --resume --out here").success();
 }
 
-/// An earlier checkpoint is there and intact, but to go on from it would write over the changed one.
+/// An earlier checkpoint is intact, but continuing from it would overwrite the changed one.
 #[test]
-fn a_changed_checkpoint_is_not_passed_over() {
+fn a_resumed_run_does_not_skip_a_changed_checkpoint() {
     let (home, file) = changed();
     assert!(home.path("here/checkpoint-10.safetensors").exists(), "{:?}", file_names(&home.path("here")));
     let last = "here/checkpoint.safetensors";
@@ -106,7 +106,7 @@ fn a_changed_checkpoint_is_not_passed_over() {
 }
 
 #[test]
-fn metadata_that_was_lost_comes_from_the_run() {
+fn like_supplies_lost_metadata() {
     let (home, mut file) = changed();
     file.metadata = None;
     file.save(&home, "changed.safetensors");
@@ -115,18 +115,25 @@ fn metadata_that_was_lost_comes_from_the_run() {
         1,
         &["no configuration and vocabulary", "--like RUN"],
     );
-    let told = stderr(&import(&home, "changed.safetensors --out there --like here").success());
-    assert_eq!(told, "wrote there/checkpoint.safetensors\n");
+    let message = stderr(&import(&home, "changed.safetensors --out there --like here").success());
+    assert_eq!(message, "wrote there/checkpoint.safetensors\n");
     home.run("train --resume --out there").success();
-    // Without the moments, or with those of another step, it is a beginning.
+    // Without the moments, or with those of another step, the run starts at step 0.
     file.clone().weights().save(&home, "weights.safetensors");
     file.add("optimizer.m.head.bias", 0.5);
     file.save(&home, "other.safetensors");
     for (name, dropped) in [("weights", false), ("other", true)] {
         let assert = import(&home, &format!("{name}.safetensors --out {name} --like here")).success();
-        let told = stderr(&assert);
-        assert!(told.contains("starts at step 0: sample, eval and train --init-from take it"), "{told}");
-        assert_eq!(told.contains("the optimizer's state is dropped: its step is unknown"), dropped, "{told}");
+        let message = stderr(&assert);
+        assert!(
+            message.contains("starts at step 0: sample, eval and train --init-from take it"),
+            "{message}"
+        );
+        assert_eq!(
+            message.contains("the optimizer's state is dropped: its step is unknown"),
+            dropped,
+            "{message}"
+        );
         assert_eq!(stdout(&assert).contains("  dropped"), dropped);
         home.run(&format!("sample {name}")).success();
         home.run(&format!("eval {name}")).success();
@@ -137,9 +144,9 @@ fn metadata_that_was_lost_comes_from_the_run() {
 }
 
 #[test]
-fn what_is_not_whole_is_dropped_and_told() {
+fn incomplete_optimizer_state_is_dropped_with_a_note() {
     let (home, file) = changed();
-    let told = |change: &dyn Fn(&mut Foreign), expected: &str| {
+    let message = |change: &dyn Fn(&mut Foreign), expected: &str| {
         let mut file = file.clone();
         change(&mut file);
         file.save(&home, "changed.safetensors");
@@ -147,20 +154,20 @@ fn what_is_not_whole_is_dropped_and_told() {
         assert!(stderr(&assert).contains(expected), "{}", stderr(&assert));
         home.run("sample new.safetensors --length 3").success();
     };
-    told(
+    message(
         &|file| _ = file.tensors.remove("optimizer.v.head.bias"),
         "the optimizer's state is dropped: it is incomplete (optimizer.v.head.bias: found nothing",
     );
-    told(&|file| file.add("optimizer.v.head.bias", f32::NAN), "optimizer.v.head.bias: found NaN");
-    told(
+    message(&|file| file.add("optimizer.v.head.bias", f32::NAN), "optimizer.v.head.bias: found NaN");
+    message(
         &|file| file.tensors.retain(|name, _| !name.starts_with("state.")),
         "no carried state: the run cannot be resumed",
     );
-    told(
+    message(
         &|file| file.tensors.get_mut("head.weight").expect("a tensor").2.fill(0),
         "every number of head.weight is zero: was the file overwritten",
     );
-    told(
+    message(
         &|file| _ = file.tensors.remove("state.c_l0"),
         "the carried state is dropped (state.c_l0: found nothing",
     );
@@ -189,9 +196,9 @@ fn moments_can_be_ignored() {
 }
 
 #[test]
-fn what_cannot_be_imported_is_named() {
+fn an_error_names_what_cannot_be_imported() {
     let (home, file) = changed();
-    let told = |change: &dyn Fn(&mut Foreign), arguments: &str, parts: &[&str]| {
+    let message = |change: &dyn Fn(&mut Foreign), arguments: &str, parts: &[&str]| {
         let mut file = file.clone();
         change(&mut file);
         file.save(&home, "changed.safetensors");
@@ -199,13 +206,13 @@ fn what_cannot_be_imported_is_named() {
         refused(assert, 1, &[&["cannot import changed.safetensors: "], parts].concat());
         assert!(!home.path("new.safetensors").exists());
     };
-    told(
+    message(
         &|file| file.add("rnn.bias_hh_l0", f32::NAN),
         "",
         &["rnn.bias_hh_l0: found NaN, expected finite numbers"],
     );
-    told(&|file| file.add("head.bias", f32::INFINITY), "", &["head.bias: found inf"]);
-    told(
+    message(&|file| file.add("head.bias", f32::INFINITY), "", &["head.bias: found inf"]);
+    message(
         &|file| _ = file.tensors.remove("rnn.weight_hh_l0"),
         "",
         &["rnn.weight_hh_l0: found nothing, expected F32 [64, 16]"],
@@ -215,7 +222,7 @@ fn what_cannot_be_imported_is_named() {
         file.tensors.insert("rnn.weight_ih_l0_reverse".to_owned(), bias.clone());
         file.tensors.insert("scale".to_owned(), bias);
     };
-    told(
+    message(
         &extra,
         "",
         &[
@@ -224,23 +231,31 @@ fn what_cannot_be_imported_is_named() {
             "--ignore NAME",
         ],
     );
-    told(&extra, "--ignore rnn.*", &["rnn.weight_ih_l0: found --ignore for it", "leave that --ignore out"]);
-    told(&extra, "--ignore scal", &["tensor scal: found nothing, expected a tensor to ignore"]);
-    told(&|file| file.metadata.as_mut().expect("strings").clear(), "", &["no configuration and vocabulary"]);
-    // Nothing is allocated by the word of the metadata, and no shape is taken for granted.
+    message(
+        &extra,
+        "--ignore rnn.*",
+        &["rnn.weight_ih_l0: found --ignore for it", "leave that --ignore out"],
+    );
+    message(&extra, "--ignore scal", &["tensor scal: found nothing, expected a tensor to ignore"]);
+    message(
+        &|file| file.metadata.as_mut().expect("strings").clear(),
+        "",
+        &["no configuration and vocabulary"],
+    );
+    // Sizes in the metadata are checked before memory is allocated.
     let huge = |file: &mut Foreign| {
         let config =
             file.metadata.as_mut().and_then(|strings| strings.get_mut("config")).expect("a configuration");
         *config = config.replace("\"hidden\":16", "\"hidden\":400000000");
     };
-    told(&huge, "", &["embedding.weight: found F32 [29, 16], expected F32 [29, 400000000]"]);
+    message(&huge, "", &["embedding.weight: found F32 [29, 16], expected F32 [29, 400000000]"]);
     for name in ["head.weight", "rnn.weight_hh_l0", "embedding.weight", "rnn.weight_ih_l0"] {
         let flat = |file: &mut Foreign| {
             file.tensors.insert(name.to_owned(), (Dtype::F32, Vec::new(), vec![0; 4]));
         };
-        told(&flat, "", &[&format!("{name}: found F32 []")]);
+        message(&flat, "", &[&format!("{name}: found F32 []")]);
     }
-    told(&|_| (), "--activation relu", &["leave --activation and --reset out"]);
+    message(&|_| (), "--activation relu", &["leave --activation and --reset out"]);
     let all = "--ignore scale --ignore rnn.weight_ih_l0_reverse";
     let mut file = file.clone();
     extra(&mut file);
@@ -253,11 +268,12 @@ fn what_cannot_be_imported_is_named() {
 }
 
 #[test]
-fn other_kinds_of_files_are_refused_by_name() {
+fn an_error_names_other_file_formats() {
     let home = Home::new();
-    let told = ["cannot write none/new.safetensors: No such file or directory (os error 2); check the name"];
+    let message =
+        ["cannot write none/new.safetensors: No such file or directory (os error 2); check the name"];
     home.train("--out here").success();
-    refused(import(&home, "here/best.safetensors --out none/new.safetensors"), 1, &told);
+    refused(import(&home, "here/best.safetensors --out none/new.safetensors"), 1, &message);
     for (name, start, kind) in [
         ("net.pt", &b"PK\x03\x04rest"[..], "a pickle of Python objects"),
         ("net.onnx", b"\x08\x07rest", "an ONNX model"),
@@ -277,7 +293,7 @@ fn other_kinds_of_files_are_refused_by_name() {
 }
 
 #[test]
-fn a_state_dict_of_other_sizes_has_its_layers_found() {
+fn the_layers_of_a_state_dict_are_derived_from_the_shapes() {
     let home = Home::new();
     home.train("--out like").success();
     for (run, like, flags, layers) in [
@@ -291,19 +307,19 @@ fn a_state_dict_of_other_sizes_has_its_layers_found() {
             .success();
         Foreign::load(&home, "here/checkpoint.safetensors").weights().save(&home, "weights.safetensors");
         if !flags.is_empty() {
-            let told = ["no shape tells its activation; give --activation tanh or relu"];
+            let message = ["no shape tells its activation; give --activation tanh or relu"];
             refused(
                 import(&home, &format!("weights.safetensors --out new.safetensors --like {like}")),
                 1,
-                &told,
+                &message,
             );
         }
         let assert = import(
             &home,
             &format!("weights.safetensors --out new.safetensors --replace --like {like} {flags}"),
         );
-        let told = stderr(&assert.success());
-        assert!(told.contains(&format!("layers found from the shapes: {layers};")), "{told}");
+        let message = stderr(&assert.success());
+        assert!(message.contains(&format!("layers found from the shapes: {layers};")), "{message}");
         let sample = |of: &str| stdout(&home.run(&format!("sample {of} --length 80")).success());
         assert_eq!(sample("new.safetensors"), sample("here/checkpoint.safetensors"), "{run}");
         fs::remove_file(home.path("new.safetensors")).expect("a file");
@@ -318,18 +334,22 @@ fn a_state_dict_of_other_sizes_has_its_layers_found() {
         refused(assert, 1, &["cannot import weights.safetensors: ", name]);
     }
     Foreign::load(&home, "here/checkpoint.safetensors").weights().save(&home, "weights.safetensors");
-    let told = ["--reset is for a layer of kind GRU, and it has none"];
+    let message = ["--reset is for a layer of kind GRU, and it has none"];
     refused(
         import(&home, "weights.safetensors --out new.safetensors --like like --activation tanh"),
         1,
         &["--activation"],
     );
     Foreign::load(&home, "like/checkpoint.safetensors").weights().save(&home, "weights.safetensors");
-    refused(import(&home, "weights.safetensors --out new.safetensors --like like --reset after"), 1, &told);
+    refused(
+        import(&home, "weights.safetensors --out new.safetensors --like like --reset after"),
+        1,
+        &message,
+    );
 }
 
 #[test]
-fn modules_around_the_model_and_absent_biases_are_understood() {
+fn prefixes_and_missing_biases_are_accepted() {
     let (home, file) = changed();
     let mut wrapped = file.weights();
     wrapped.tensors =
@@ -339,10 +359,10 @@ fn modules_around_the_model_and_absent_biases_are_understood() {
     assert!(table.contains("model.net.head.bias") && table.contains("  head.bias\n"), "{table}");
     wrapped.tensors.retain(|name, _| !name.contains("bias"));
     wrapped.save(&home, "wrapped.safetensors");
-    let told =
+    let message =
         stderr(&import(&home, "wrapped.safetensors --out new.safetensors --like here --replace").success());
-    assert!(told.contains("head.bias is absent in the file: zeros"), "{told}");
-    assert!(told.contains("rnn.bias_hh_l0 is absent in the file: zeros"), "{told}");
+    assert!(message.contains("head.bias is absent in the file: zeros"), "{message}");
+    assert!(message.contains("rnn.bias_hh_l0 is absent in the file: zeros"), "{message}");
     let new = Foreign::load(&home, "new.safetensors");
     assert!(new.tensors["rnn.bias_ih_l0"].2.iter().all(|byte| *byte == 0));
     home.write("other.txt", "other symbols, and fewer of them. ".repeat(30));

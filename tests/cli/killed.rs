@@ -1,6 +1,6 @@
-//! A process that is killed at any instant leaves a run that goes on, and comes to the bits of an undisturbed one.
+//! A run whose process is killed at any time resumes with the same bits.
 //!
-//! `UNROLLED_KILLS=100` kills as many processes; without it there are a few.
+//! `UNROLLED_KILLS=100` kills that many processes; the default is a few.
 
 use super::{resume::assert_same, *};
 use std::{
@@ -11,7 +11,7 @@ use std::{
 
 const SETTINGS: &str = "--hidden 16 --batch 4 --steps 8 --epochs 1000000 --eval-every 90 --patience 1000 \
                         --threads 1 --checkpoint-every 37 --keep 3 --log-every 7 --tensorboard --learning-rate 0.003";
-/// Steps of the run for each kill, so that the kills fall on all of it.
+/// Number of steps for each kill, so that the kills spread over the whole run.
 const STEPS_PER_KILL: usize = 120;
 
 fn kills() -> usize {
@@ -31,11 +31,11 @@ fn start(home: &Home, steps: usize) -> Child {
 }
 
 #[test]
-fn a_run_killed_at_random_times_comes_to_the_same_bits() {
+fn a_run_killed_at_random_times_has_the_same_bits() {
     let home = Home::new();
     let (kills, steps) = (kills(), kills() * STEPS_PER_KILL);
     home.run(&format!("train text.txt {SETTINGS} --max-steps={steps} --out whole")).success();
-    // A generator of one's own, so that the times differ from kill to kill and not from test to test.
+    // A fixed seed: the times differ between kills and are the same in each test.
     let mut random = 12_345_u64;
     let (mut killed, mut finished) = (0, 0);
     while killed < kills {
@@ -49,8 +49,8 @@ fn a_run_killed_at_random_times_comes_to_the_same_bits() {
                 killed += 1;
             }
             Some(status) => {
-                let told = child.wait_with_output().expect("its words").stderr;
-                assert!(status.success(), "{}", String::from_utf8_lossy(&told));
+                let message = child.wait_with_output().expect("its words").stderr;
+                assert!(status.success(), "{}", String::from_utf8_lossy(&message));
                 assert_same(&home, "whole", "killed");
                 fs::remove_dir_all(home.path("killed")).expect("a folder");
                 finished += 1;

@@ -1,22 +1,30 @@
-//! The `unrolled` command from outside: its files, streams and exit codes.
+//! The `unrolled` command: its files, streams and exit codes.
 
+mod background_run;
 mod bad_input;
 mod bench;
-mod combined;
+mod changed_corpus;
+mod checkpoints;
 mod corpora;
+mod encodings_and_vocabularies;
+mod eval_sample_inspect;
+mod evaluation_time;
+mod export;
 mod extend;
 mod fine_tune;
 mod importing;
-mod kept;
 mod killed;
+mod memory_limit;
 mod messages;
 mod numbers;
-mod reading;
 mod resume;
-mod seeing;
 mod signals;
 mod texts;
 mod training;
+mod training_curve;
+mod unwritable_folders;
+mod usage;
+mod views;
 mod vocabulary;
 
 use assert_cmd::{Command, assert::Assert};
@@ -27,7 +35,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A folder of its own with a small text in it.
+/// A temporary folder with a small corpus.
 pub struct Home {
     folder: TempDir,
 }
@@ -52,7 +60,7 @@ impl Home {
         fs::read_to_string(self.path(name)).expect("a file that the command wrote")
     }
 
-    /// The command with these words as its arguments.
+    /// Runs the command with these words as its arguments.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_unrolled"));
         command.current_dir(self.folder.path()).args(arguments.split_whitespace());
@@ -69,10 +77,10 @@ impl Home {
     }
 }
 
-/// Sizes that train in a blink.
+/// Settings that train quickly.
 pub const TINY: &str = "--hidden 16 --batch 4 --steps 8 --max-steps 20 --eval-every 5 --threads 1";
 
-/// Some sentences with two symbols that need more than a byte.
+/// Returns some sentences with two symbols of more than one byte.
 fn text() -> String {
     (0..60).map(|n| format!("Line {n}: a caf\u{e9} \u{2014} and {} more words.\n", n * n)).collect()
 }
@@ -89,21 +97,21 @@ pub fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("one JSON object a line")).collect()
 }
 
-/// The keys of a JSON object, sorted.
+/// Returns the sorted keys of a JSON object.
 pub fn keys(value: &Value) -> Vec<String> {
     let mut keys: Vec<_> = value.as_object().expect("an object").keys().cloned().collect();
     keys.sort();
     keys
 }
 
-/// Asserts the exit code and the single line that explains it.
+/// Asserts the exit code and the one-line error message.
 pub fn refused(assert: Assert, code: i32, parts: &[&str]) {
-    let told = stderr(&assert);
+    let error_text = stderr(&assert);
     let assert = assert.code(code);
-    assert_eq!(told.lines().count(), 1, "one line: {told}");
-    assert!(told.starts_with("error: "), "{told}");
+    assert_eq!(error_text.lines().count(), 1, "one line: {error_text}");
+    assert!(error_text.starts_with("error: "), "{error_text}");
     for part in parts {
-        assert!(told.contains(part), "{part:?} in {told}");
+        assert!(error_text.contains(part), "{part:?} in {error_text}");
     }
     assert!(stdout(&assert).is_empty(), "nothing on standard output");
 }

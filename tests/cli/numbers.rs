@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_negative_whole_number_is_told_by_its_flag() {
+fn an_error_for_a_negative_number_names_the_flag() {
     let home = Home::new();
     home.train("--out here").success();
     for (command, flags) in [
@@ -33,7 +33,7 @@ fn a_negative_whole_number_is_told_by_its_flag() {
 }
 
 #[test]
-fn a_number_is_shown_as_it_was_written() {
+fn numbers_are_recorded_as_they_were_given() {
     let home = Home::new();
     home.train("--out here --dropout 0.3 --label-smoothing 0.1 --init-scale 0.07 --clip 0.7").success();
     let config = home.read("here/config.toml");
@@ -53,7 +53,7 @@ fn a_number_is_shown_as_it_was_written() {
 }
 
 #[test]
-fn a_number_that_is_too_large_is_told_as_it_was_written() {
+fn an_error_for_a_large_number_shows_it_as_it_was_given() {
     let home = Home::new();
     home.train("--out here").success();
     let expected = "expected a number of at most 3.4e38";
@@ -73,18 +73,18 @@ fn a_number_that_is_too_large_is_told_as_it_was_written() {
 
 #[cfg(unix)]
 #[test]
-fn a_path_that_is_not_utf_8_is_named() {
+fn a_path_that_is_not_utf_8_is_an_error() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
     let home = Home::new();
     let name = OsStr::from_bytes(b"caf\xe9.txt");
     fs::copy(home.path("text.txt"), home.path("").join(name)).expect("a copy");
     home.train("--out here").success();
     fs::rename(home.path("here"), home.path("").join(OsStr::from_bytes(b"r\xe9"))).expect("renamed");
-    let told = home.command(&format!("train {TINY}")).arg(name).assert();
+    let message = home.command(&format!("train {TINY}")).arg(name).assert();
     refused(
-        told,
+        message,
         2,
-        &["caf\u{fffd}.txt: this path is not UTF-8, so that config.toml cannot record it: rename it"],
+        &["caf\u{fffd}.txt: this path is not UTF-8, so config.toml cannot record it; rename it"],
     );
     for flag in ["--init-from", "--vocabulary"] {
         let asked = home.command("train text.txt").arg(flag).arg(OsStr::from_bytes(b"r\xe9")).assert();

@@ -11,12 +11,12 @@ fn checkpoint_at(home: &Home, file: &str) -> Checkpoint {
     Checkpoint::load(&home.path(file)).expect("a checkpoint")
 }
 
-/// Metrics without what a clock measured.
+/// Returns the metrics without times.
 pub fn metrics(home: &Home, run: &str) -> Vec<Value> {
     timeless(home, &format!("{run}/metrics.jsonl"))
 }
 
-/// The training curve without what a clock measured.
+/// Returns the training curve without times.
 pub fn curve(home: &Home, run: &str) -> Vec<Value> {
     timeless(home, &format!("{run}/steps.jsonl"))
 }
@@ -31,14 +31,14 @@ fn timeless(home: &Home, file: &str) -> Vec<Value> {
 }
 
 #[test]
-fn two_halves_give_what_one_run_gives() {
+fn a_resumed_run_has_the_same_bits() {
     let home = Home::new();
     home.train("--out whole").success();
-    // Step 12 lies between two evaluations.
+    // Step 12 is between two evaluations.
     let paused = home.train("--out halves --stop-after 12").success();
     assert!(stderr(&paused).contains("paused at step 12; to continue: "), "{}", stderr(&paused));
     assert_eq!(checkpoint(&home, "halves").progress.step, 12);
-    // What a crash between the metrics and the checkpoint would leave behind.
+    // As after a crash between the metrics and the checkpoint.
     let mut written = home.read("halves/metrics.jsonl");
     written.push_str(&home.read("whole/metrics.jsonl").lines().last().expect("a line").replace("20", "15"));
     home.write("halves/metrics.jsonl", written);
@@ -46,7 +46,7 @@ fn two_halves_give_what_one_run_gives() {
     assert_same(&home, "whole", "halves");
 }
 
-/// Everything of two finished runs, but what a clock measured.
+/// Asserts that two finished runs are equal except for times.
 pub fn assert_same(home: &Home, one: &str, other: &str) {
     for file in ["checkpoint", "best"] {
         let [a, b] = [one, other].map(|run| {
@@ -61,16 +61,16 @@ pub fn assert_same(home: &Home, one: &str, other: &str) {
 }
 
 #[test]
-fn a_finished_run_says_so() {
+fn resuming_a_finished_run_prints_that_it_is_done() {
     let home = Home::new();
     home.train("--out here").success();
     let again = home.run("train --resume --out here --json").success();
-    assert!(stderr(&again).contains("here is done already, at step 20"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("here is already done, at step 20"), "{}", stderr(&again));
     assert_eq!(json_lines(&stdout(&again))[0]["done"], true);
 }
 
 #[test]
-fn a_constant_schedule_may_go_further() {
+fn a_run_with_a_constant_schedule_may_become_longer() {
     let home = Home::new();
     home.train("--out here --schedule constant").success();
     home.run("train --resume --out here --max-steps 30").success();
@@ -86,17 +86,17 @@ fn a_resumed_run_keeps_its_settings() {
     refused(
         resume("--max-steps 30"),
         2,
-        &["--max-steps changes the run in here, which has max-steps = 20: pass --extend"],
+        &["--max-steps changes the run in here, which has max-steps = 20: add --extend"],
     );
     refused(resume("--hidden 32"), 2, &["--hidden contradicts the run in here, which has hidden = 16"]);
-    refused(resume("--stop-after 6"), 2, &["--stop-after 6: the run is at step 6 already"]);
+    refused(resume("--stop-after 6"), 2, &["--stop-after 6: the run is already at step 6"]);
     refused(resume("--preset lecture"), 2, &["--preset", "--resume"]);
     resume("--hidden 16 --mode dynamic --stop-after 8").success();
     assert_eq!(checkpoint(&home, "here").progress.step, 8);
 }
 
 #[test]
-fn another_text_is_refused() {
+fn another_corpus_is_an_error() {
     let home = Home::new();
     home.train("--out here --stop-after 6").success();
     home.write("text.txt", text().replace("more words", "words more"));
@@ -104,14 +104,18 @@ fn another_text_is_refused() {
     refused(home.run("train --resume --out here"), 1, &parts);
     refused(home.run("eval here"), 1, &parts[..1]);
     let insisted = home.run("train --resume --out here --accept-changed-text").success();
-    assert!(stderr(&insisted).contains("text.txt is another text than before"), "{}", stderr(&insisted));
+    assert!(
+        stderr(&insisted).contains("text.txt has changed; the run continues with it"),
+        "{}",
+        stderr(&insisted)
+    );
     home.run("eval here").success();
     home.write("text.txt", text() + "\u{20ac}");
     refused(home.run("train --resume --out here --accept-changed-text"), 1, &["'\u{20ac}' (U+20AC)"]);
 }
 
 #[test]
-fn a_run_killed_before_its_first_checkpoint_begins_again() {
+fn a_run_killed_before_its_first_checkpoint_starts_again() {
     let home = Home::new();
     home.train("--out whole").success();
     home.train("--out here --stop-after 6").success();
@@ -119,12 +123,16 @@ fn a_run_killed_before_its_first_checkpoint_begins_again() {
         fs::remove_file(home.path("here").join(file)).expect("a file");
     }
     let again = home.run("train --resume --out here --threads 1").success();
-    assert!(stderr(&again).contains("here: stopped before its first checkpoint"), "{}", stderr(&again));
+    assert!(
+        stderr(&again).contains("here: the run stopped before its first checkpoint"),
+        "{}",
+        stderr(&again)
+    );
     assert_same(&home, "whole", "here");
 }
 
 #[test]
-fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+fn a_damaged_checkpoint_falls_back_to_the_previous_one() {
     let home = Home::new();
     home.train("--out whole").success();
     home.train("--out here --stop-after 12 --keep 3").success();
@@ -143,10 +151,10 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     damage("here/checkpoint.safetensors");
     damage("here/checkpoint-10.safetensors");
     let resumed = home.run("train --resume --out here --stop-after 13 --keep 1").success();
-    let told = stderr(&resumed);
+    let message = stderr(&resumed);
     let parts =
         ["warning: here/checkpoint.safetensors is damaged in its tensor state.", "checkpoint-5", "at step 5"];
-    parts.iter().for_each(|part| assert!(told.contains(part), "{part:?} in {told}"));
+    parts.iter().for_each(|part| assert!(message.contains(part), "{part:?} in {message}"));
     kept(&["checkpoint.safetensors"]);
     damage("here/checkpoint.safetensors");
     damage("here/best.safetensors");
@@ -159,22 +167,22 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
 }
 
 #[test]
-fn the_best_checkpoint_is_enough_to_go_on_from() {
+fn a_run_resumes_from_the_best_checkpoint_alone() {
     let home = Home::new();
     home.train("--out whole").success();
     home.train("--out here --stop-after 12 --keep 1").success();
     let best = checkpoint_at(&home, "here/best.safetensors").progress.step;
     fs::remove_file(home.path("here/checkpoint.safetensors")).expect("a file");
-    let told = stderr(&home.run("train --resume --out here --threads 1").success());
-    let parts = ["here/checkpoint.safetensors is not there; going on from here/best.safetensors", "at step "];
-    parts.iter().for_each(|part| assert!(told.contains(part), "{part:?} in {told}"));
-    assert!(best > 0 && told.contains(&format!("at step {best}")), "{told}");
+    let message = stderr(&home.run("train --resume --out here --threads 1").success());
+    let parts = ["here/checkpoint.safetensors is missing; continuing from here/best.safetensors", "at step "];
+    parts.iter().for_each(|part| assert!(message.contains(part), "{part:?} in {message}"));
+    assert!(best > 0 && message.contains(&format!("at step {best}")), "{message}");
     assert_same(&home, "whole", "here");
 }
 
-/// Damaged checkpoints of later steps would count as the newest, and push the intact ones out.
+/// Damaged checkpoints of later steps would count as the newest and displace the intact ones.
 #[test]
-fn checkpoints_that_were_damaged_make_room_for_intact_ones() {
+fn damaged_later_checkpoints_are_removed() {
     let home = Home::new();
     home.train("--out here --stop-after 12 --keep 3").success();
     for name in ["here/checkpoint.safetensors", "here/checkpoint-10.safetensors"] {
@@ -184,17 +192,17 @@ fn checkpoints_that_were_damaged_make_room_for_intact_ones() {
     let kept: Vec<_> = file_names(&home.path("here"));
     assert!(kept.iter().all(|name| name != "checkpoint-10.safetensors"), "{kept:?}");
     home.write("here/checkpoint.safetensors", "damaged");
-    let told = stderr(&home.run("train --resume --out here --stop-after 8").success());
-    assert!(told.contains("going on from here/checkpoint-5.safetensors"), "{told}");
+    let message = stderr(&home.run("train --resume --out here --stop-after 8").success());
+    assert!(message.contains("continuing from here/checkpoint-5.safetensors"), "{message}");
 }
 
 #[test]
-fn nothing_to_resume_is_said() {
+fn resuming_without_a_checkpoint_is_an_error() {
     let home = Home::new();
     refused(
         home.run("train --resume --out nowhere"),
         1,
-        &["nowhere/checkpoint.safetensors: no such checkpoint"],
+        &["nowhere/checkpoint.safetensors: found no such checkpoint"],
     );
     refused(home.run("train --resume"), 2, &["--out"]);
 }

@@ -1,4 +1,4 @@
-//! `train`: the run folder, the JSON, the settings.
+//! `train`: the run folder, JSON and settings.
 
 use super::*;
 
@@ -14,7 +14,7 @@ const RECORD: [&str; 8] = [
 ];
 
 #[test]
-fn a_run_leaves_its_files() {
+fn a_run_writes_its_files() {
     let home = Home::new();
     let run = home.train("--out here").success();
     let files = [
@@ -31,17 +31,17 @@ fn a_run_leaves_its_files() {
         "steps.jsonl",
     ];
     assert_eq!(file_names(&home.path("here")), files);
-    let told = stderr(&run);
+    let message = stderr(&run);
     for part in ["text.txt", "LSTM, 1 layer of 16", "step  5/20", "done", "validation loss", "sample here"] {
-        assert!(told.contains(part), "{part:?} in {told}");
+        assert!(message.contains(part), "{part:?} in {message}");
     }
-    assert!(!told.contains('\u{1b}'), "no progress bar without a terminal: {told:?}");
+    assert!(!message.contains('\u{1b}'), "no progress bar without a terminal: {message:?}");
     assert_eq!(stdout(&run).chars().count(), 301, "a sample and its newline");
     assert!(home.read("here/loss.svg").starts_with("<svg"));
 }
 
 #[test]
-fn json_has_the_fields_of_the_contract_and_nothing_else_on_the_stream() {
+fn json_has_the_documented_fields_and_is_the_only_output() {
     let home = Home::new();
     let lines = json_lines(&stdout(&home.train("--out here --json").success()));
     assert_eq!(lines.len(), 5, "four evaluations and the end");
@@ -61,7 +61,7 @@ fn json_has_the_fields_of_the_contract_and_nothing_else_on_the_stream() {
 }
 
 #[test]
-fn without_a_validation_part_its_fields_are_null() {
+fn without_a_validation_split_its_fields_are_null() {
     let home = Home::new();
     let run = home.train("--out here --json --val-fraction 0").success();
     let lines = json_lines(&stdout(&run));
@@ -82,7 +82,7 @@ fn runs_are_numbered() {
 }
 
 #[test]
-fn a_recorded_configuration_starts_the_same_run_again() {
+fn a_recorded_configuration_starts_the_same_run() {
     let home = Home::new();
     home.train("--out one --cell rnn --seed 7").success();
     home.run("train --config one/config.toml --out two --threads 1").success();
@@ -120,7 +120,7 @@ fn every_preset_trains() {
 }
 
 #[test]
-fn the_built_in_text_needs_no_file() {
+fn training_without_a_path_uses_the_built_in_corpus() {
     let home = Home::new();
     home.run("train --hidden 8 --max-steps 2 --out here --json").success();
     assert!(home.read("here/config.toml").contains("paths = []"));
@@ -140,7 +140,7 @@ fn a_loss_that_is_not_finite_keeps_the_last_checkpoint() {
 }
 
 #[test]
-fn a_learning_rate_is_found() {
+fn find_rate_prints_a_learning_rate() {
     let home = Home::new();
     let found = home
         .run("find-rate text.txt --hidden 16 --batch 4 --steps 8 --threads 1 --trials 60 --json")
@@ -155,7 +155,7 @@ fn a_learning_rate_is_found() {
 }
 
 #[test]
-fn a_run_may_begin_with_the_weights_of_another() {
+fn a_run_may_start_from_the_weights_of_another() {
     let home = Home::new();
     home.train("--out first").success();
     home.write("more.txt", text().replace("more", "some").repeat(2));

@@ -1,4 +1,4 @@
-//! `--vocabulary`: symbols that are given.
+//! `--vocabulary`.
 
 use super::resume::checkpoint;
 use super::*;
@@ -14,7 +14,7 @@ fn trained(home: &Home, flags: &str, run: &str) -> Vocabulary {
 }
 
 #[test]
-fn it_is_a_list_json_a_run_a_checkpoint_or_all_bytes() {
+fn a_vocabulary_is_a_list_json_a_run_a_checkpoint_or_all_bytes() {
     let home = Home::new();
     let all = Vocabulary::all_bytes();
     assert_eq!(trained(&home, "--vocabulary all-bytes", "bytes"), all);
@@ -33,7 +33,7 @@ fn it_is_a_list_json_a_run_a_checkpoint_or_all_bytes() {
 }
 
 #[test]
-fn a_text_with_other_symbols_is_refused_or_read_around() {
+fn unknown_symbols_of_the_corpus_are_errors_skipped_or_replaced() {
     let home = Home::new();
     let symbols: String = text().chars().filter(|c| c.is_ascii() && !c.is_ascii_digit()).collect();
     let lines: String = symbols.escape_default().to_string().replace("\\n", "");
@@ -50,36 +50,40 @@ fn a_text_with_other_symbols_is_refused_or_read_around() {
         assert!(known.encode("0").is_err());
         assert!(home.read(&format!("{unknown}/config.toml")).contains(&format!("unknown = \"{unknown}\"")));
     }
-    refused(home.run(&format!("train text.txt {SHORT} --unknown skip")), 2, &["--unknown changes nothing"]);
+    refused(home.run(&format!("train text.txt {SHORT} --unknown skip")), 2, &["--unknown has no effect"]);
 }
 
 #[test]
-fn what_is_no_vocabulary_is_refused_before_anything_is_written() {
+fn an_invalid_vocabulary_is_an_error_before_anything_is_written() {
     let home = Home::new();
     home.train("--out chars").success();
     home.write("two.txt", "a\nbc\n");
-    let told = |flags: &str, code: i32, expected: &str| {
+    let message = |flags: &str, code: i32, expected: &str| {
         refused(home.run(&format!("train text.txt {SHORT} --out none {flags}")), code, &[expected]);
         assert!(!home.path("none").exists());
     };
-    told("--vocabulary two.txt", 1, "two.txt is not a vocabulary: line 2: found \"bc\", expected one symbol");
-    told("--vocabulary none.txt", 1, "cannot read none.txt");
-    told(
+    message(
+        "--vocabulary two.txt",
+        1,
+        "two.txt is not a vocabulary: line 2: found \"bc\", expected one symbol",
+    );
+    message("--vocabulary none.txt", 1, "cannot read none.txt");
+    message(
         "--vocabulary chars --unit byte",
         2,
-        "--vocabulary chars has the unit char, and the run has --unit byte",
+        "--vocabulary chars has the unit char, expected byte as --unit says",
     );
-    told("--vocabulary all-bytes --unit char", 2, "--vocabulary all-bytes has the unit byte");
-    told(
+    message("--vocabulary all-bytes --unit char", 2, "--vocabulary all-bytes has the unit byte");
+    message(
         "--vocabulary all-bytes --init-from chars",
         2,
-        "--vocabulary all-bytes has the unit byte, and the weights of chars have char: name another vocabulary, or leave it out",
+        "--vocabulary all-bytes has the unit byte, expected char as in the weights of chars",
     );
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn it_may_come_through_a_pipe() {
+fn a_vocabulary_may_come_through_a_pipe() {
     let home = Home::new();
     let arguments = format!("train text.txt {SHORT} --vocabulary /dev/stdin --unknown replace --out here");
     home.command(&arguments).write_stdin("a\n \ne\n").assert().success();
@@ -89,7 +93,7 @@ fn it_may_come_through_a_pipe() {
 }
 
 #[test]
-fn a_text_of_which_nothing_is_left_is_refused() {
+fn a_corpus_of_unknown_symbols_only_is_an_error() {
     let home = Home::new();
     home.write("list.txt", "X\n");
     let refusal =
@@ -98,7 +102,7 @@ fn a_text_of_which_nothing_is_left_is_refused() {
 }
 
 #[test]
-fn a_vocabulary_joins_that_of_the_weights() {
+fn a_vocabulary_is_added_to_that_of_the_weights() {
     let home = Home::new();
     home.train("--out first").success();
     home.write("more.txt", "X\nY\na\n");
@@ -112,7 +116,7 @@ fn a_vocabulary_joins_that_of_the_weights() {
 }
 
 #[test]
-fn prompts_and_other_texts_are_read_around_unknown_symbols() {
+fn prompts_and_other_corpora_may_have_unknown_symbols() {
     let home = Home::new();
     home.train("--out here").success();
     home.write("other.txt", "Line \u{20ac} Line Line");
@@ -134,14 +138,14 @@ fn prompts_and_other_texts_are_read_around_unknown_symbols() {
     refused(home.run("sample here --prompt Li\u{20ac}ne"), 1, &["--prompt: the symbol '\u{20ac}'"]);
 }
 
-/// U+FFFD, else a space, else an error.
+/// The replacement is U+FFFD, else a space, else an error.
 #[test]
-fn there_must_be_something_to_replace_by() {
+fn a_vocabulary_without_a_replacement_is_an_error() {
     let home = Home::new();
     home.write("text.txt", "abcd".repeat(300));
     home.train("--out here").success();
-    let told = home.run("sample here --prompt ax --unknown replace");
-    refused(told, 2, &["unknown = replace is invalid: the vocabulary has neither U+FFFD nor a space"]);
+    let message = home.run("sample here --prompt ax --unknown replace");
+    refused(message, 2, &["unknown = replace is invalid: the vocabulary has neither U+FFFD nor a space"]);
 }
 
 #[test]
@@ -150,8 +154,8 @@ fn a_note_says_how_many_symbols_are_unknown() {
     home.train("--out here").success();
     home.write("other.txt", "Line \u{20ac} Line \u{20ac} Line".repeat(40));
     let note = |arguments: &str| {
-        let told = stderr(&home.run(arguments).success());
-        let notes: Vec<_> = told.lines().filter(|line| line.contains("vocabulary")).collect();
+        let message = stderr(&home.run(arguments).success());
+        let notes: Vec<_> = message.lines().filter(|line| line.contains("vocabulary")).collect();
         notes.join("\n")
     };
     let skipped = "note: 80 of 720 symbols of other.txt are not in the vocabulary: skipped";
@@ -167,7 +171,7 @@ fn a_note_says_how_many_symbols_are_unknown() {
         note(&format!("{sample} Li\u{20ac}ne")),
         "note: 1 of 5 symbols of the prompt is not in the vocabulary: skipped"
     );
-    // Where all are known, there is nothing to say.
+    // No note if all symbols are known.
     assert_eq!(note(&format!("{sample} Line")), "");
     assert_eq!(note("eval here text.txt --unknown skip"), "");
 }

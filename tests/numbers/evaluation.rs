@@ -96,7 +96,9 @@ fn symbols_among_the_likeliest_are_counted() {
 #[test]
 fn steps_threads_and_batch_do_not_change_an_evaluation() {
     let evaluation = |steps, batch, threads| {
-        let settings = Settings { run: RunSettings { steps, batch, ..settings().run }, ..settings() };
+        // With an explicit interval an evaluation reads the whole split.
+        let run = RunSettings { steps, batch, eval_every: Some(1), ..settings().run };
+        let settings = Settings { run, ..settings() };
         Training::new(text(2000), settings, Some(threads)).unwrap().evaluate().unwrap().unwrap()
     };
     let expected = evaluation(64, 7, 1);

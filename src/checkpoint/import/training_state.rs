@@ -101,8 +101,8 @@ fn short(error: &Error) -> String {
 
 /// The position of a run that starts with these weights.
 fn fresh(origin: &ImportOrigin) -> Progress {
-    let Progress { total_steps, eval_every, corpus_fingerprint, .. } = origin.progress;
-    Progress { total_steps, eval_every, corpus_fingerprint, ..Progress::default() }
+    let Progress { total_steps, eval_every, eval_symbols, corpus_fingerprint, .. } = origin.progress;
+    Progress { total_steps, eval_every, eval_symbols, corpus_fingerprint, ..Progress::default() }
 }
 
 /// Reads all moments that the optimizer has.

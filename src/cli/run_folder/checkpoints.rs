@@ -1,6 +1,6 @@
-//! The last checkpoints of a run.
+//! The last checkpoint of a run and the earlier ones that are kept.
 
-use super::{LAST, RunFolder, failed};
+use super::{LAST, RunFolder, io_error};
 use crate::cli::failure::Failure;
 use std::{
     fs, io,
@@ -8,11 +8,11 @@ use std::{
 };
 use unrolled::train::Training;
 
-/// How the name of a checkpoint begins that is no longer the last; its step follows.
+/// Prefix of the names of earlier checkpoints; the step follows.
 const EARLIER: &str = "checkpoint-";
 
 impl RunFolder {
-    /// Earlier checkpoints that were kept, the newest first, with their steps.
+    /// Returns the earlier checkpoints with their steps, the newest first.
     pub fn earlier(&self) -> Vec<(u64, PathBuf)> {
         let entries = fs::read_dir(self.held()).into_iter().flatten().flatten();
         let mut found: Vec<_> = entries
@@ -26,21 +26,23 @@ impl RunFolder {
         found
     }
 
-    /// Replaces `checkpoint.safetensors` by one of the run as it stands. The one that was there, of step `before`, stays under
-    /// another name, as long as there are no more than `keep` in all.
+    /// Writes the current state of the run to `checkpoint.safetensors`. The previous checkpoint, of
+    /// step `before`, stays under another name; at most `keep` checkpoints stay in all.
     pub fn write_last(&self, training: &Training, before: Option<u64>, keep: usize) -> Result<(), Failure> {
         if let Some(step) = before.filter(|step| keep > 1 && *step != training.progress().step) {
             let (last, earlier) =
                 (self.held().join(LAST), self.held().join(format!("{EARLIER}{step}.safetensors")));
             if last.exists() {
-                // What has this name already may be damaged; the last one is intact, and of the same step.
+                // A file of this name may be damaged; the last checkpoint is intact and of the same
+                // step.
                 let _ = fs::remove_file(&earlier);
             }
-            // Where a file cannot have two names it is renamed, and for a moment the last one is this.
+            // Where hard links do not work, the file is renamed, and `checkpoint.safetensors` is
+            // missing for a moment.
             match fs::hard_link(&last, &earlier) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists && last.exists() => {
-                    let renamed = fs::rename(&last, &earlier).map_err(failed("write", &earlier));
-                    self.named(renamed.map_err(Failure::from))?;
+                    let renamed = fs::rename(&last, &earlier).map_err(io_error("write", &earlier));
+                    self.with_visible_path(renamed.map_err(Failure::from))?;
                 }
                 _ => {}
             }
@@ -52,13 +54,13 @@ impl RunFolder {
         Ok(())
     }
 
-    /// A checkpoint that stays does no harm: one more than asked for, or one that is passed over when it is needed.
+    /// Removes a checkpoint. Failures are ignored: one checkpoint too many does no harm.
     fn remove(&self, path: &Path) {
         let _ = path.file_name().map(|name| fs::remove_file(self.held().join(name)));
     }
 
-    /// Removes checkpoints of later steps than `step`, from which a run goes on: they are damaged, or it would have gone on
-    /// from them, and as the newest they would push the intact ones out.
+    /// Removes checkpoints later than `step`, the step that a run resumes from. They are damaged,
+    /// or the run would resume from them; as the newest they would displace the intact ones.
     pub fn forget_after(&self, step: u64) {
         for (_, path) in self.earlier().into_iter().filter(|(later, _)| *later > step) {
             self.remove(&path);

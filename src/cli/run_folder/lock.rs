@@ -1,6 +1,6 @@
-//! One process at a time writes a run folder.
+//! The lock of a run folder: one process at a time writes it.
 
-use super::failed;
+use super::io_error;
 use crate::cli::failure::Failure;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -11,23 +11,24 @@ use std::{
 };
 
 const LOCK: &str = ".lock";
-/// Whoever asks for the holder holds the lock for a moment: so often, so far apart, is it tried.
+/// Attempts to take the lock, and the pause between them: a process that looks up the holder holds
+/// the lock for a moment.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Holds a folder for as long as it lives; the system lets go of it when the process ends, however it ends.
+/// A locked folder. The lock ends when this is dropped, and always when the process ends.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
     anchor: Anchor,
 }
 
-/// A path that leads to a folder wherever that is moved to. What is written by the folder's name may end up in another
-/// folder that takes its place between the look at the lock and the write.
+/// A path that leads to the same folder after a rename. A write by the folder's name could end up
+/// in another folder that has taken the name since the lock was checked.
 #[derive(Debug)]
 struct Anchor {
     path: PathBuf,
-    /// What keeps the path true.
+    /// Keeps the path valid.
     _folder: Option<File>,
 }
 
@@ -43,7 +44,7 @@ impl Anchor {
         }
     }
 
-    /// Other systems have no such path.
+    /// Uses the folder's name: other systems have no such path.
     #[cfg(not(target_os = "linux"))]
     fn of(folder: &Path) -> Self {
         Self { path: folder.to_owned(), _folder: None }
@@ -51,7 +52,7 @@ impl Anchor {
 }
 
 impl Lock {
-    /// Takes the folder, which must exist.
+    /// Locks the folder, which must exist.
     pub fn take(folder: &Path) -> Result<Self, Failure> {
         let (path, anchor) = (folder.join(LOCK), Anchor::of(folder));
         let opened = OpenOptions::new()
@@ -60,7 +61,7 @@ impl Lock {
             .create(true)
             .truncate(false)
             .open(anchor.path.join(LOCK));
-        let mut file = opened.map_err(failed("create", &path))?;
+        let mut file = opened.map_err(io_error("create", &path))?;
         let mut locked = file.try_lock();
         for _ in 1..ATTEMPTS {
             if matches!(locked, Err(TryLockError::WouldBlock)) {
@@ -72,19 +73,19 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Who holds it is for the message alone.
+                // The holder is only for the message.
                 let _ = file.read_to_string(&mut holder);
                 let holder = holder.trim().to_owned();
                 return Err(Failure::Busy { folder: folder.to_owned(), holder });
             }
-            Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source).into()),
+            Err(TryLockError::Error(source)) => return Err(io_error("lock", &path)(source).into()),
         }
         let _ = file.set_len(0).and_then(|()| file.rewind());
         let _ = writeln!(file, "process {}", std::process::id());
         Ok(Self { file, anchor })
     }
 
-    /// "process 123", where one holds the folder.
+    /// Returns the process that holds the folder, as "process 123".
     pub fn holder(folder: &Path) -> Option<String> {
         let mut file = File::open(folder.join(LOCK)).ok()?;
         match file.try_lock_shared() {
@@ -97,13 +98,13 @@ impl Lock {
         }
     }
 
-    /// A path to the folder that is held, whatever its name leads to by now.
+    /// Returns a path to the locked folder, even if its name now belongs to another folder.
     pub fn path(&self) -> &Path {
         &self.anchor.path
     }
 
-    /// Whether `folder` is still the one that is held. None when it has no lock at all: the folder or the file in it was
-    /// deleted.
+    /// Returns whether `folder` is still the locked one; `None` if it has no lock file, because the
+    /// folder or the file was deleted.
     pub fn holds(&self, folder: &Path) -> Option<bool> {
         let there = fs::metadata(folder.join(LOCK)).ok()?;
         #[cfg(unix)]
@@ -113,7 +114,7 @@ impl Lock {
             Some(self.file.metadata().is_ok_and(same))
         }
         #[cfg(not(unix))]
-        Some(there.is_file()) // a file that is open cannot be replaced
+        Some(there.is_file()) // an open file cannot be replaced
     }
 }
 
@@ -125,9 +126,12 @@ mod tests {
     fn a_folder_has_one_holder_at_a_time() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let first = Lock::take(home.path()).expect("free");
-        let told = Lock::take(home.path()).expect_err("held").to_string();
+        let error_text = Lock::take(home.path()).expect_err("held").to_string();
         let holder = format!("is in use by process {}: ", std::process::id());
-        assert!(told.contains(&holder) && told.ends_with("or choose another --out"), "{told}");
+        assert!(
+            error_text.contains(&holder) && error_text.ends_with("or choose another --out"),
+            "{error_text}"
+        );
         assert_eq!(Lock::holder(home.path()), Some(format!("process {}", std::process::id())));
         assert_eq!(first.holds(home.path()), Some(true));
         fs::remove_file(home.path().join(LOCK)).expect("removed");
@@ -139,10 +143,11 @@ mod tests {
         Lock::take(home.path()).expect("free again");
     }
 
-    /// Another folder may take the name of the one that is held between the look at its lock and a write.
+    /// Another folder may take the name of the locked one between the check of the lock and a
+    /// write.
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_is_written_goes_to_the_folder_that_is_held() {
+    fn files_go_to_the_locked_folder() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let [here, moved] = ["here", "moved"].map(|name| home.path().join(name));
         let folder = super::super::RunFolder::create(Some(&here), "first").expect("a folder");
@@ -154,8 +159,8 @@ mod tests {
         assert_eq!(fs::read_to_string(moved.join("config.toml")).expect("there"), "second");
         assert_eq!(fs::read_to_string(moved.join("metrics.jsonl")).expect("there"), "a line\n");
         fs::remove_dir_all(&moved).expect("removed");
-        let told = folder.write_config("third").expect_err("it is gone").to_string();
+        let error_text = folder.write_config("third").expect_err("it is gone").to_string();
         let named = format!("cannot write {}: ", here.join("config.toml").display());
-        assert!(told.starts_with(&named) && !told.contains("/proc"), "{told}");
+        assert!(error_text.starts_with(&named) && !error_text.contains("/proc"), "{error_text}");
     }
 }

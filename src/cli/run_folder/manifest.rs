@@ -1,55 +1,55 @@
-//! `manifest.json`: the files of the text that a run reads.
+//! `manifest.json`: the files of the corpus that a run reads.
 
-use crate::cli::figures::{counted, grouped};
+use crate::cli::number_format::{counted, grouped};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use unrolled::corpus::{self, Corpus};
 
-/// A text.
+/// The files of a corpus.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// Of all files together.
+pub struct CorpusManifest {
+    /// Size of all files together.
     pub bytes: u64,
-    /// Characters or bytes that are read.
+    /// Number of symbols (characters or bytes).
     pub symbols: usize,
-    /// CRC-32 of all that is read, as eight hexadecimal digits.
+    /// CRC-32 of the whole corpus, as eight hexadecimal digits.
     pub checksum: String,
-    /// What was passed over.
-    pub skipped: Skipped,
-    /// The files in the order they are read in.
-    pub documents: Vec<Document>,
+    /// Number of skipped files.
+    pub skipped: SkippedFiles,
+    /// The files in the order in which they are read.
+    pub documents: Vec<ManifestFile>,
 }
 
-/// Files below folders that are no part of the text.
+/// Numbers of files below folders that are not in the corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Skipped {
-    /// With a NUL byte near their beginning.
+pub struct SkippedFiles {
+    /// Files with a NUL byte near their beginning.
     pub binary: usize,
-    /// Without a byte.
+    /// Empty files.
     pub empty: usize,
 }
 
-/// One file.
+/// One file of a corpus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Document {
-    /// Its path, or what a person would call it.
+pub struct ManifestFile {
+    /// The path, or a name such as "standard input".
     pub path: String,
-    /// Its length.
+    /// The length.
     pub bytes: u64,
-    /// CRC-32 of its bytes, as eight hexadecimal digits.
+    /// CRC-32 of the bytes, as eight hexadecimal digits.
     pub checksum: String,
-    /// How the file is compressed; length and checksum are those of what it holds.
+    /// How the file is compressed; length and checksum are of the decompressed bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<String>,
-    /// What the file was decoded from; length and checksum are those of the text as UTF-8.
+    /// The encoding of the file; length and checksum are of the text as UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
 }
 
-impl Manifest {
-    /// Of a text.
+impl CorpusManifest {
+    /// Lists the files of a corpus.
     pub fn of(corpus: &Corpus) -> Self {
-        let documents: Vec<Document> = corpus.documents().map(Document::from).collect();
+        let documents: Vec<ManifestFile> = corpus.documents().map(ManifestFile::from).collect();
         Self {
             bytes: documents.iter().map(|document| document.bytes).sum(),
             symbols: corpus.len(),
@@ -59,18 +59,19 @@ impl Manifest {
         }
     }
 
-    /// The text in a few words.
+    /// Describes the corpus in a few words.
     pub fn line(&self) -> String {
         let (files, bytes) = (counted(self.documents.len() as u64, "file"), grouped(self.bytes));
         format!("{files}, {bytes} bytes, checksum {}", self.checksum)
     }
 
-    /// The first file of a text that this one lacks, or else the first of this one that the text lacks. Files are told
-    /// apart by their content: the manifest may have been written in another folder, with paths relative to that.
+    /// Describes the first file of `corpus` that this manifest lacks, or else the first file of
+    /// this manifest that `corpus` lacks. Compares contents, not paths: the manifest may have been
+    /// written in another folder, with paths relative to that.
     pub fn difference(&self, corpus: &Corpus) -> Option<String> {
         let documents: Vec<_> = corpus.documents().collect();
         if documents.len().max(self.documents.len()) < 2 {
-            return None; // the text's name says it already
+            return None; // the name of the corpus says it already
         }
         let mut counts: HashMap<(u64, &str), usize> = HashMap::new();
         for file in &self.documents {
@@ -79,7 +80,7 @@ impl Manifest {
         for document in &documents {
             match counts.get_mut(&(document.bytes, &*document.checksum)).filter(|count| **count > 0) {
                 Some(count) => *count -= 1,
-                None => return Some(format!("{} is new or another one", document.path)),
+                None => return Some(format!("{} is new or has changed", document.path)),
             }
         }
         let gone = self.documents.iter().find(|file| counts[&(file.bytes, &*file.checksum)] > 0);
@@ -87,7 +88,7 @@ impl Manifest {
     }
 }
 
-impl From<corpus::Document<'_>> for Document {
+impl From<corpus::Document<'_>> for ManifestFile {
     fn from(document: corpus::Document) -> Self {
         Self {
             path: document.path.to_owned(),
@@ -99,7 +100,7 @@ impl From<corpus::Document<'_>> for Document {
     }
 }
 
-impl From<corpus::Skipped> for Skipped {
+impl From<corpus::Skipped> for SkippedFiles {
     fn from(corpus::Skipped { binary, empty }: corpus::Skipped) -> Self {
         Self { binary, empty }
     }

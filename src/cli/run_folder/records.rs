@@ -1,4 +1,4 @@
-//! What the files of a run hold besides its evaluations.
+//! The records in `steps.jsonl`, `samples.jsonl` and `status.json`.
 
 use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,63 +6,63 @@ use unrolled::train::{Logged, Progress};
 
 /// A line of `steps.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Step {
+pub struct CurvePoint {
     /// A point of the training curve.
     #[serde(flatten)]
     pub logged: Logged,
-    /// When it was written, in seconds since 1970.
+    /// Time of writing, in seconds since 1970.
     pub time: f64,
 }
 
 /// A line of `samples.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Optimiser steps done.
+pub struct SampleRecord {
+    /// Optimizer steps done.
     pub step: u64,
-    /// What the model wrote.
+    /// The text that the model wrote.
     pub text: String,
 }
 
-/// `status.json`: where a run stands, about a second ago.
+/// `status.json`: the state of a run, at most about a second old.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// What the run is at, or how it ended.
-    pub state: State,
-    /// Optimiser steps done.
+pub struct RunStatus {
+    /// What the run does now, or how it ended.
+    pub state: RunState,
+    /// Optimizer steps done.
     pub step: u64,
-    /// Optimiser steps of the whole run.
+    /// Optimizer steps of the whole run.
     pub total_steps: u64,
     /// Time spent training.
     pub seconds: f64,
-    /// Mean training loss of the last steps; null before the first.
+    /// Mean training loss of the last steps; null before the first step.
     pub loss: Option<f64>,
-    /// Symbols per second of training of the last steps; null before the first.
+    /// Symbols per second of training over the last steps; null before the first step.
     pub chars_per_second: Option<f64>,
-    /// When it was written, in seconds since 1970.
+    /// Time of writing, in seconds since 1970.
     pub time: f64,
 }
 
-/// What a run is at. A run whose process was killed has the state that it was killed in.
+/// The state of a run. If its process was killed, the state stays as it was then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// Steps are taken.
+pub enum RunState {
+    /// The run trains.
     Training,
-    /// The horizon is reached, or patience has come to its end.
+    /// The run has reached its length, or its patience has run out.
     Done,
-    /// `--stop-after`, a signal, or an error: the run can be resumed.
+    /// `--stop-after`, a signal or an error has stopped the run; it can be resumed.
     Stopped,
 }
 
-/// Points whose mean tells how a run goes now.
+/// Number of points whose mean is shown as the current loss and speed.
 const RECENT: usize = 32;
 
-impl Status {
-    /// Of a run here and now, whose training curve is `steps`.
-    pub fn new(state: State, progress: &Progress, chars_per_step: u64, steps: &[Step]) -> Self {
+impl RunStatus {
+    /// Describes a run now; `steps` is its training curve.
+    pub fn new(state: RunState, progress: &Progress, chars_per_step: u64, steps: &[CurvePoint]) -> Self {
         let recent = &steps[steps.len().saturating_sub(RECENT)..];
         let since = &progress.since_log;
-        // Those since the last point, which may be many or none, count as one more.
+        // The steps since the last point, if any, count as one more point.
         let unlogged = (since.steps > 0).then(|| {
             let speed = (since.steps * chars_per_step) as f64 / since.seconds.max(1e-9);
             (since.loss_sum / since.steps as f64, speed)
@@ -71,7 +71,7 @@ impl Status {
         let parts: Vec<(f64, f64)> = logged.chain(unlogged).collect();
         let count = parts.len() as f64;
         let loss: f64 = parts.iter().map(|(loss, _)| loss).sum();
-        // Equal numbers of symbols: the mean of their times, not of their speeds.
+        // Each point has the same number of symbols: the mean of the times, not of the speeds.
         let time: f64 = parts.iter().map(|(_, speed)| 1.0 / speed).sum();
         Self {
             state,
@@ -85,7 +85,7 @@ impl Status {
     }
 }
 
-/// Seconds since 1970; a clock before that counts as 0.
+/// Returns the seconds since 1970; 0 for a clock before that.
 pub fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }

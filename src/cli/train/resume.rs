@@ -1,93 +1,182 @@
-//! What a resumed run may change, and how it goes on after its end.
+//! `unrolled train --resume`: continues a run.
 
-use super::{Failure, Train};
-use std::path::Path;
-use unrolled::{Settings, train::Training};
+use super::{RunWriter, Session, TrainCommand, check_memory, resume_checks::refuse_change, text};
+use crate::cli::{
+    config_file::ConfigFile,
+    config_record::config_record,
+    failure::Failure,
+    given_settings::GivenSettings,
+    output::{note, warn},
+    run_folder::RunFolder,
+    settings_flags::SettingsFlags,
+    settings_table::overlay,
+    starting_point::StartingPoint,
+    text::{Again, remedy},
+};
+use std::path::{Path, PathBuf};
+use unrolled::{
+    CheckpointError, Difference, Error, Settings, checkpoint::Checkpoint, corpus::Corpus, train::Training,
+};
 
-/// The message for a flag that a resumed run may not change, or only with `--extend`.
-pub fn refuse_change(key: &str, stored: &str, settings: &Settings, out: &Path) -> Failure {
-    let run = out.display();
-    Failure::Usage(match key {
-        "unknown" => format!(
-            "--unknown contradicts the run in {run}, which has unknown = {stored}: leave the flag out; only a changed text \
-             (--accept-changed-text) may be read in another way"
-        ),
-        _ if Training::may_change(key, settings, true) => format!(
-            "--{key} changes the run in {run}, which has {key} = {stored}: pass --extend as well to change it from this step on, \
-             or leave --{key} out"
-        ),
-        _ => format!(
-            "--{key} contradicts the run in {run}, which has {key} = {stored}: leave the flag out, \
-             or start a new run with another --out"
-        ),
-    })
-}
+impl TrainCommand {
+    /// Continues the run in `out` from its newest intact checkpoint.
+    pub(super) fn resume(&self, out: &Path) -> Result<Session, Failure> {
+        if !out.is_dir() {
+            return Err(nothing_to_resume(out));
+        }
+        let folder = RunFolder::hold(out)?;
+        let Some(mut checkpoint) = load(&folder)? else {
+            return match folder.config().exists() {
+                true => self.start_again(folder),
+                false => Err(nothing_to_resume(out)),
+            };
+        };
+        let settings = self.resumed_settings(out, &checkpoint.settings)?;
+        settings.validate()?;
+        let config = ConfigFile::read(&folder.config())?;
+        let (paths, run) = (self.resumed_paths(&config, out)?, self.run.clone().or(config.run.clone()));
+        let opened = text(&paths, &settings, &run).reopen(&checkpoint);
+        let corpus = opened.map_err(|failure| Again::resume(out).explain(failure, &paths))?;
+        check_memory(&settings, &corpus, &run)?;
+        let stored = checkpoint.progress.clone();
+        let corpus = self.check_text(corpus, &paths, &mut checkpoint, out)?;
+        let recorded = config_record(&settings, &paths, &run)?;
+        let training = match self.extend {
+            true => Training::extend(corpus, checkpoint, settings, self.threads())?,
+            false => Training::resume(corpus, checkpoint, settings, self.threads())?,
+        };
+        self.check_pause(&training)?;
+        self.check_length(&training)?;
+        folder.write_config(&recorded)?;
+        folder.write_manifest(training.corpus())?;
+        let mut writer = RunWriter::new(folder, run, recorded);
+        writer.resume(&training)?;
+        if *training.progress() != stored {
+            // The changes must survive if the process is killed before the next checkpoint.
+            writer.first(&training)?;
+        }
+        Ok(self.session(training, writer, &paths))
+    }
 
-impl Train {
-    /// Refuses a change after which the run is at its end all the same: a length that it has already, or a rate that no step
-    /// would have.
-    pub(super) fn check_length(&self, training: &Training) -> Result<(), Failure> {
-        let Some(ended) = training.ended_by() else { return Ok(()) };
-        let Some(key) = self.changed_in_vain(training) else { return Ok(()) };
-        let step = training.progress().step;
-        let end =
-            training.bounds().into_iter().find(|(bound, _)| *bound == ended).map_or(step, |(_, end)| end);
-        let name = ended.name();
-        Err(Failure::Usage(match name == key {
-            true => format!(
-                "--{key}: the run is at step {step} already, and this ends it at step {end}: give a larger number"
-            ),
-            false => {
-                format!("--{key}: the run is at step {step}, where {name} ends it: change --{name} as well")
+    fn resumed_paths(&self, config: &ConfigFile, out: &Path) -> Result<Vec<PathBuf>, Failure> {
+        if !self.paths.is_empty() {
+            return Ok(self.paths.clone());
+        }
+        let paths = config.paths().unwrap_or_default().to_vec();
+        Again::resume(out).check(&paths)?;
+        Ok(paths)
+    }
+
+    /// Starts a run again in its folder: its process was killed before the first checkpoint.
+    fn start_again(&self, folder: RunFolder) -> Result<Session, Failure> {
+        let config = ConfigFile::read(&folder.config())?;
+        let stored = config.settings(None, &SettingsFlags::default())?;
+        let settings = self.resumed_settings(folder.path(), &stored)?;
+        settings.validate()?;
+        let paths = self.resumed_paths(&config, folder.path())?;
+        let run = self.run.clone().or(config.run.clone());
+        let (file, flags) = (folder.config(), SettingsFlags::default());
+        let given = GivenSettings { config: &config, file: Some(&file), preset: None, flags: &flags };
+        let start = StartingPoint::load(run.init_from.as_deref(), run.vocabulary.as_deref(), &given)?;
+        start.settings(&given)?;
+        let recorded = config_record(&settings, &paths, &run)?;
+        let training = self.new_training(&paths, settings, &run, &start)?;
+        folder.write_config(&recorded)?;
+        note(&format!(
+            "{}: the run stopped before its first checkpoint, so it starts again",
+            folder.path().display()
+        ));
+        self.begin(training, RunWriter::new(folder, run, recorded), &paths)
+    }
+
+    /// Returns an error for another corpus than the run's, unless `--accept-changed-text` is given:
+    /// then the run continues with the new corpus.
+    fn check_text(
+        &self,
+        corpus: Corpus,
+        paths: &[PathBuf],
+        checkpoint: &mut Checkpoint,
+        run: &Path,
+    ) -> Result<Corpus, Failure> {
+        let (found, expected) = (corpus.fingerprint(), checkpoint.progress.corpus_fingerprint);
+        if found == expected {
+            return Ok(corpus);
+        }
+        if !self.accept_changed_text {
+            return Err(Failure::OtherText {
+                text: corpus.name(),
+                run: run.to_owned(),
+                difference: RunFolder::at(run).difference(&corpus),
+                found,
+                expected,
+                remedy: remedy(paths),
+            });
+        }
+        let corpus = corpus.with_vocabulary(&checkpoint.vocabulary)?;
+        note(&format!("{} has changed; the run continues with it", corpus.name()));
+        checkpoint.progress.corpus_fingerprint = found;
+        Ok(corpus)
+    }
+
+    /// Returns the stored settings with the changes that a resumed run may make.
+    fn resumed_settings(&self, out: &Path, stored: &Settings) -> Result<Settings, Failure> {
+        let flags = self.settings.table();
+        let settings = overlay(stored, [&flags].into_iter())?;
+        for Difference { key, expected, .. } in settings.differences(stored) {
+            let accepted = key != "unknown" || self.accept_changed_text;
+            if !(accepted && Training::may_change(&key, stored, self.extend)) {
+                return Err(refuse_change(&key, &expected, stored, out));
             }
-        }))
+        }
+        Ok(settings)
     }
 
-    /// The flag that changed the run at its last step and needs further ones; a length before all others.
-    fn changed_in_vain(&self, training: &Training) -> Option<String> {
-        let (flags, progress) = (self.settings.table(), training.progress());
-        let mut changed = progress.changes.iter().filter(|change| change.step == progress.step);
-        let length = ["max-steps", "max-chars", "epochs"].into_iter().find(|key| flags.contains_key(*key));
-        match length {
-            Some(key) => changed.next().map(|_| key.to_owned()),
-            None => changed.map(|change| change.key.clone()).find(|key| {
-                flags.contains_key(key) && !Training::may_change(key, training.settings(), false)
-            }),
+    fn check_pause(&self, training: &Training) -> Result<(), Failure> {
+        let step = training.progress().step;
+        match self.stop_after {
+            Some(stop) if stop <= step && !training.is_done() => Err(Failure::Usage(format!(
+                "--stop-after {stop}: the run is already at step {step}; give a later step"
+            ))),
+            _ => Ok(()),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flag_is_refused_by_its_kind() {
-        let told = |key| refuse_change(key, "256", &Settings::default(), Path::new("runs/1")).to_string();
-        let hidden = told("hidden");
-        assert!(
-            hidden.starts_with("--hidden contradicts the run in runs/1, which has hidden = 256"),
-            "{hidden}"
-        );
-        for key in ["epochs", "learning-rate", "schedule", "clip"] {
-            let text = told(key);
-            assert!(text.contains(&format!("has {key} = 256: pass --extend as well")), "{text}");
+/// Loads the newest intact checkpoint; `None` if there is no checkpoint. Tries the best one last,
+/// because it is rarely the newest.
+fn load(folder: &RunFolder) -> Result<Option<Checkpoint>, Failure> {
+    let mut first_error = None;
+    let mut files = vec![folder.last()];
+    files.extend(folder.earlier().into_iter().map(|(_, path)| path));
+    files.push(folder.best());
+    for file in files.into_iter().filter(|file| file.exists()) {
+        match Checkpoint::load(&file) {
+            Ok(checkpoint) => {
+                let missing = || format!("{} is missing", folder.last().display());
+                if file != folder.last() {
+                    let (from, step) = (file.display(), checkpoint.progress.step);
+                    let why = first_error.map_or_else(missing, |error: Error| error.to_string());
+                    warn(&format!("{why}; continuing from {from}, which is intact, at step {step}"));
+                }
+                return Ok(Some(checkpoint));
+            }
+            // Not damage: continuing from another checkpoint would overwrite a deliberate change.
+            Err(
+                error
+                @ Error::Checkpoint(CheckpointError::Version { .. } | CheckpointError::Rewritten { .. }),
+            ) => {
+                return Err(error.into());
+            }
+            Err(error) => first_error = first_error.or(Some(error)),
         }
-        assert!(told("unknown").contains("--accept-changed-text"));
     }
+    first_error.map_or(Ok(None), |error| Err(error.into()))
+}
 
-    #[test]
-    fn what_changes_no_step_is_free_and_the_rest_needs_extend() {
-        let settings = Settings::default();
-        for key in ["mode", "eval-every", "eval-symbols", "patience"] {
-            assert!(Training::may_change(key, &settings, false), "{key}");
-        }
-        for key in ["epochs", "learning-rate", "schedule"] {
-            assert!(!Training::may_change(key, &settings, false), "{key}");
-            assert!(Training::may_change(key, &settings, true), "{key}");
-        }
-        for key in ["hidden", "batch", "seed", "optimizer", "unit", "dropout"] {
-            assert!(!Training::may_change(key, &settings, true), "{key}");
-        }
+fn nothing_to_resume(out: &Path) -> Failure {
+    Failure::NoRun {
+        path: RunFolder::at(out).last(),
+        problem: "found no such checkpoint, so there is nothing to resume; leave --resume out to start a run"
+            .to_owned(),
     }
 }

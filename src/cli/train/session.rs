@@ -1,12 +1,12 @@
-//! A run under way: the loop around `Training::step`, and what is kept and said at each turn.
+//! The training loop: steps, evaluations, checkpoints and signals.
 
 use super::{
     super::{
-        output::{self, quoted},
-        progress::Display,
+        output::{self, message, quoted},
+        progress::ProgressDisplay,
         signals::{self, Reactions, Signals},
     },
-    Failure, Keeper, note,
+    Failure, RunWriter,
 };
 use std::io;
 use unrolled::{Error, train::Training};
@@ -14,36 +14,38 @@ use unrolled::{Error, train::Training};
 mod announce;
 mod outcome;
 
-/// Everything that a run under way needs.
+/// A run with everything that its loop needs.
 pub struct Session {
     pub training: Training,
-    pub keeper: Keeper,
+    pub writer: RunWriter,
     pub resumed: bool,
+    /// True if the corpus is the one inside this program.
+    pub is_built_in: bool,
     pub json: bool,
     pub stop_after: Option<u64>,
     pub threads: Option<usize>,
 }
 
-/// Why the loop ended.
-enum End {
+/// The reason why the loop ended.
+enum RunEnd {
     Done,
     Paused,
     Signal(i32),
 }
 
-/// Why a step ended the run.
-enum Stop {
-    /// Nothing of it was done, or all: what stands can be kept.
-    Before(Failure),
-    /// Something of it was done that is not to be kept.
-    After(Failure),
+/// An error that ends the run, by whether the current state may be saved.
+enum StepFailure {
+    /// The state is valid: nothing of the step was done, or all of it.
+    Valid(Failure),
+    /// The state is invalid and must not be saved.
+    Invalid(Failure),
 }
 
-/// Listens to the signals that ask a run to end.
+/// Starts to listen to the signals that ask a run to end.
 pub fn listen() -> Result<Signals, Failure> {
     let waiting = |signal| {
-        note(&format!(
-            "{}: finishing the current window, then writing a checkpoint; another one ends the run at once, without a checkpoint",
+        message(&format!(
+            "{}: finishing the current window, then writing a checkpoint; a second signal ends the run at once, without a checkpoint",
             signals::name(signal)
         ));
     };
@@ -52,17 +54,17 @@ pub fn listen() -> Result<Signals, Failure> {
 }
 
 impl Session {
-    /// Trains to the end of the run, to the pause, or to a signal.
+    /// Trains until the run is done, reaches the pause, or receives a signal.
     pub fn drive(mut self, signals: &Signals) -> Result<(), Failure> {
         if self.training.is_done() {
             return self.already_done();
         }
         self.announce();
         self.training.interrupt_by(signals.flag());
-        let mut display = Display::new(self.training.progress(), self.training.chars_per_step());
+        let mut display = ProgressDisplay::new(self.training.progress(), self.training.chars_per_step());
         let end = loop {
             if let Some(end) = self.end(signals) {
-                break self.look().map(|()| end);
+                break self.check_corpus().map(|()| end);
             }
             if let Err(failure) = self.step(&mut display) {
                 break Err(failure);
@@ -71,93 +73,93 @@ impl Session {
         drop(display);
         match end {
             Ok(end) => {
-                self.keeper.close(&self.training)?;
+                self.writer.close(&self.training)?;
                 self.finish_as(end)
             }
-            Err(Stop::Before(error)) => {
-                self.keeper.close(&self.training)?;
+            Err(StepFailure::Valid(error)) => {
+                self.writer.close(&self.training)?;
                 match (&error, signals.caught()) {
-                    // A terminal that closes sends a signal and takes no more output.
+                    // A closing terminal sends a signal, and writing to it fails.
                     (Failure::Output(_), Some(number)) => self.interrupted(number),
                     _ => Err(self.explain(error)),
                 }
             }
-            Err(Stop::After(failure)) => Err(self.explain(failure)),
+            Err(StepFailure::Invalid(failure)) => Err(self.explain(failure)),
         }
     }
 
-    fn step(&mut self, display: &mut Display) -> Result<(), Stop> {
-        if self.keeper.has_few_files(&self.training) {
-            self.look()?;
+    fn step(&mut self, display: &mut ProgressDisplay) -> Result<(), StepFailure> {
+        if self.writer.has_few_files(&self.training) {
+            self.check_corpus()?;
         }
         let stepped = self.training.step();
-        self.keeper.log(&mut self.training);
+        self.writer.log(&mut self.training);
         let report = match stepped {
             Ok(report) => report,
-            // A signal, which the loop sees next.
+            // A signal; the loop handles it next.
             Err(Error::Interrupted) => return Ok(()),
-            Err(error @ Error::TextChanged { .. }) => return Err(Stop::Before(error.into())),
-            Err(error) => return Err(Stop::After(error.into())),
+            Err(error @ Error::TextChanged { .. }) => return Err(StepFailure::Valid(error.into())),
+            Err(error) => return Err(StepFailure::Invalid(error.into())),
         };
         display.step(&report, self.training.progress());
         if let Some(record) = &report.record {
-            self.keeper.evaluation(&self.training, record).map_err(Stop::After)?;
+            self.writer.evaluation(&self.training, record).map_err(StepFailure::Invalid)?;
             display.evaluation(record);
             if self.json {
-                output::json(record).map_err(Stop::Before)?;
+                output::json(record).map_err(StepFailure::Valid)?;
             }
         }
-        self.keeper.step(&self.training).map_err(Stop::After)
+        self.writer.step(&self.training).map_err(StepFailure::Invalid)
     }
 
-    /// Looks at the text. A few files are looked at before every step, and a step's only window is read before that:
-    /// nothing that was done has read the change. Otherwise, the steps since the last look may have.
-    fn look(&mut self) -> Result<(), Stop> {
+    /// Checks that the corpus is unchanged. If it has few files, this happens before every step,
+    /// and a step with one window has read it before that: no step has read the change. Otherwise
+    /// the steps since the last check may have read it.
+    fn check_corpus(&mut self) -> Result<(), StepFailure> {
         let every_window =
-            self.keeper.has_few_files(&self.training) && self.training.settings().run.accumulate == 1;
-        let stop = if every_window { Stop::Before } else { Stop::After };
-        self.keeper.look(&self.training).map_err(stop)
+            self.writer.has_few_files(&self.training) && self.training.settings().run.accumulate == 1;
+        let stop = if every_window { StepFailure::Valid } else { StepFailure::Invalid };
+        self.writer.check_corpus(&self.training).map_err(stop)
     }
 
-    fn finish_as(&self, end: End) -> Result<(), Failure> {
+    fn finish_as(&self, end: RunEnd) -> Result<(), Failure> {
         match end {
-            End::Done => self.finish(),
-            End::Paused => self.paused(),
-            End::Signal(number) => self.interrupted(number),
+            RunEnd::Done => self.finish(),
+            RunEnd::Paused => self.paused(),
+            RunEnd::Signal(number) => self.interrupted(number),
         }
     }
 
-    fn end(&self, signals: &Signals) -> Option<End> {
+    fn end(&self, signals: &Signals) -> Option<RunEnd> {
         if self.training.is_done() {
-            return Some(End::Done);
+            return Some(RunEnd::Done);
         }
         if let Some(number) = signals.caught() {
-            return Some(End::Signal(number));
+            return Some(RunEnd::Signal(number));
         }
         let step = self.training.progress().step;
-        self.stop_after.is_some_and(|stop| step >= stop).then_some(End::Paused)
+        self.stop_after.is_some_and(|stop| step >= stop).then_some(RunEnd::Paused)
     }
 
-    /// A reader that goes away, or a text that does, ends the run, which is worth a line: an exit code of 0 would say
-    /// that it is done.
+    /// Adds to an error at which step the run is on disk and how to continue.
     fn explain(&self, failure: Failure) -> Failure {
-        let stands = |flags: &str| {
-            let step = self.keeper.saved().unwrap_or(0);
-            format!("the run stands at step {step}, to continue: {}", self.resume_command(flags))
+        let saved = |flags: &str| {
+            let step = self.writer.saved().unwrap_or(0);
+            format!("the run is saved at step {step}; to continue: {}", self.resume_command(flags))
         };
         match failure {
-            Failure::Output(error) => Failure::Output(io::Error::other(format!("{error}; {}", stands("")))),
+            Failure::Output(error) => Failure::Output(io::Error::other(format!("{error}; {}", saved("")))),
             Failure::Library(error @ Error::TextChanged { .. }) => {
-                Failure::Stopped { error: Box::new(error), stands: stands("") }
+                Failure::Stopped { error: Box::new(error), saved: saved("") }
             }
             Failure::Library(error @ (Error::NotFinite { .. } | Error::Diverged { .. })) => {
                 let lower = self.training.settings().schedule.learning_rate / 2.0;
-                let mut stands = stands(&format!(" --extend --learning-rate {lower:?}"));
-                if self.keeper.folder().best().exists() {
-                    let folder = quoted(&self.keeper.folder().path().display().to_string());
-                    stands += &format!("; or start a new run from its best weights: --init-from {folder}");
+                let mut saved = saved(&format!(" --extend --learning-rate {lower:?}"));
+                if self.writer.folder().best().exists() {
+                    let folder = quoted(&self.writer.folder().path().display().to_string());
+                    saved += &format!("; or start a new run from its best weights: --init-from {folder}");
                 }
-                Failure::Stopped { error: Box::new(error), stands }
+                Failure::Stopped { error: Box::new(error), saved }
             }
             other => other,
         }

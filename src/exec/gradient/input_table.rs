@@ -1,5 +1,5 @@
-//! The gradient of the input table, and the gradients that follow from it: of one-hot weights or embeddings, and of
-//! the bias.
+//! The gradient of the input table, and the gradients that follow from it: of one-hot weights or
+//! embeddings, and of the bias.
 
 use super::matrix::MatrixGradient;
 use super::token_pairs::{RowPairs, TokenPairs};

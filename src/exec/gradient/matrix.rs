@@ -8,8 +8,9 @@ use unrolled_kernels::pack::Slots;
 use unrolled_kernels::pairs::Pairs;
 use unrolled_kernels::weight_gradient::{ROWS, WeightGradient};
 
-/// Returns how many rows of a matrix one thread takes at a time: few of a small matrix, so that all threads end at
-/// nearly the same time; more of a large one, because each piece reads all inputs again.
+/// Returns how many rows of a matrix one thread takes at a time: few of a small matrix, so that all
+/// threads end at nearly the same time; more of a large one, because each piece reads all inputs
+/// again.
 fn share(rows: usize, threads: &Threads) -> usize {
     match threads.at_work() {
         1 => ROWS,

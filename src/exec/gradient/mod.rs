@@ -1,7 +1,7 @@
 //! The gradients of all weights, computed from the deltas of the whole window.
 //!
-//! `token_pairs.rs` gives the deltas and inputs of each token, `matrix.rs` divides the product of a matrix among
-//! threads, and `input_table.rs` has the gradient of the input table.
+//! `token_pairs.rs` gives the deltas and inputs of each token, `matrix.rs` divides the product of a
+//! matrix among threads, and `input_table.rs` has the gradient of the input table.
 
 mod input_table;
 pub(super) mod matrix;
@@ -21,7 +21,8 @@ use token_pairs::{DeltaOf, InputOf, TokenPairs};
 use unrolled_kernels::pack::{Slots, padded};
 use unrolled_kernels::weight_gradient::WeightGradient;
 
-/// Writes the gradients of all parameters into `gradient`, a flat buffer with the layout of the parameters.
+/// Writes the gradients of all parameters into `gradient`, a flat buffer with the layout of the
+/// parameters.
 pub(crate) fn gradients(
     window: &WindowActivations,
     input_table: &InputTable,
@@ -71,8 +72,8 @@ impl<'g> LayerGradients<'g> {
 }
 
 impl GradientPass<'_> {
-    /// Computes the sums over tokens. The bias gradient of a first layer with an input table stays in `table`; biases
-    /// that share a gradient are left to `finish`.
+    /// Computes the sums over tokens. The bias gradient of a first layer with an input table stays
+    /// in `table`; biases that share a gradient are left to `finish`.
     fn sums(&self, buffer: BufferSplitter<'_>, table: &mut InputTableGradient) {
         let Self { weights, threads, window, .. } = *self;
         let Some(gated) = weights.table_layer() else {
@@ -110,7 +111,8 @@ impl GradientPass<'_> {
         self.threads.join(own, || self.options(l, rest, &|rest| self.layers(l + 1, rest)));
     }
 
-    /// The gradients of the tensors that options of layer `l` add, in the order of the layout; then `next`.
+    /// The gradients of the tensors that options of layer `l` add, in the order of the layout; then
+    /// `next`.
     fn options(&self, l: usize, mut buffer: BufferSplitter<'_>, next: &(impl Fn(BufferSplitter<'_>) + Sync)) {
         let (layer, ranges) = (&self.weights.layers[l], &self.weights.tensors.layers[l]);
         if let Some(gated) = layer.gated() {
@@ -179,7 +181,8 @@ impl GradientPass<'_> {
         self.threads.join(own, || next(buffer));
     }
 
-    /// The gradient of `weight_hh` of layer `l`, product by product. An empty `bias` gets no gradient.
+    /// The gradient of `weight_hh` of layer `l`, product by product. An empty `bias` gets no
+    /// gradient.
     fn hidden(
         &self,
         l: usize,
@@ -237,7 +240,8 @@ impl GradientPass<'_> {
         TokenPairs { window: self.window, weights: self.weights, delta, input }
     }
 
-    /// Computes the gradients that follow from the sums: the weights of the first layer, and shared biases.
+    /// Computes the gradients that follow from the sums: the weights of the first layer, and shared
+    /// biases.
     fn finish(&self, mut buffer: BufferSplitter<'_>, table: &mut InputTableGradient) {
         let Self { weights, threads, input_table, .. } = *self;
         let embedding = weights.tensors.embedding.as_ref().map(|range| buffer.take(range));

@@ -1,5 +1,5 @@
-//! The deltas and inputs of a window's tokens, in the order (step, row), for sums over tokens. The order does not
-//! depend on the shards.
+//! The deltas and inputs of a window's tokens, in the order (step, row), for sums over tokens. The
+//! order does not depend on the shards.
 
 use crate::exec::weights::PackedWeights;
 use crate::exec::window::activations::WindowActivations;

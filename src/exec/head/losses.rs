@@ -26,7 +26,8 @@ pub(crate) struct TokenLosses<'a> {
 }
 
 impl TokenLosses<'_> {
-    /// Writes the losses and keeps the outputs. Returns the number of targets among the `top_k` largest logits.
+    /// Writes the losses and keeps the outputs. Returns the number of targets among the `top_k`
+    /// largest logits.
     pub(crate) fn measure(self, weights: &PackedWeights, loss: Loss, top_k: Option<usize>) -> u64 {
         let _clock = weights.phases.time(Phase::Loss);
         let (classes, targets) = (weights.config.outputs, self.targets);
@@ -102,7 +103,8 @@ impl TokenLosses<'_> {
         }
     }
 
-    /// Cross-entropy of up to [`TOGETHER`] tokens, where a share s of each target is spread over all classes:
+    /// Cross-entropy of up to [`TOGETHER`] tokens, where a share s of each target is spread over
+    /// all classes:
     ///
     /// ```text
     /// loss = log(sum e^y) - (1 - s) y[target] - s mean(y) = plain loss + s (y[target] - mean(y))
@@ -136,8 +138,9 @@ impl TokenLosses<'_> {
     }
 }
 
-/// Returns the sum of the first `classes` values of up to [`TOGETHER`] rows, each added up in order. Rows are
-/// summed side by side, because each addition waits for the one before it in the same row.
+/// Returns the sum of the first `classes` values of up to [`TOGETHER`] rows, each added up in
+/// order. Rows are summed side by side, because each addition waits for the one before it in the
+/// same row.
 fn sums(rows: &[f32], stride: usize, classes: usize) -> [f64; TOGETHER] {
     let mut sums = [0.0; TOGETHER];
     if rows.len() == TOGETHER * stride {

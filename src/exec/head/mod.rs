@@ -4,8 +4,9 @@
 //! y = x W^T + b        d_x = d_y W
 //! ```
 //!
-//! The tokens are those of a shard, if the outputs of the whole window are kept, or those of a block
-//! (`run/head_blocks.rs`). Tokens do not depend on each other, so any division of them gives equal bits.
+//! The tokens are those of a shard, if the outputs of the whole window are kept, or those of a
+//! block (`run/head_blocks.rs`). Tokens do not depend on each other, so any division of them gives
+//! equal bits.
 
 pub(super) mod losses;
 
@@ -15,7 +16,8 @@ use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
 
 impl PackedWeights {
-    /// Writes the outputs [N, padded(O)] of the head for N vectors `x` [N, padded(P)] of the last layer.
+    /// Writes the outputs [N, padded(O)] of the head for N vectors `x` [N, padded(P)] of the last
+    /// layer.
     pub(crate) fn head_outputs(&self, x: &[f32], outputs: &mut [f32]) {
         let _clock = self.phases.time(Phase::Head);
         let width = self.config.stack_width();
@@ -33,7 +35,8 @@ impl PackedWeights {
         product.run_on(self.isa);
     }
 
-    /// Writes the gradient [N, padded(P)] of the last layer's outputs, from those of the head's [N, padded(O)].
+    /// Writes the gradient [N, padded(P)] of the last layer's outputs, from those of the head's [N,
+    /// padded(O)].
     pub(crate) fn head_input_gradient(&self, d_outputs: &[f32], d_x: &mut [f32]) {
         let _clock = self.phases.time(Phase::HeadBackward);
         let outputs = self.config.outputs;

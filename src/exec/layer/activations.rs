@@ -1,4 +1,5 @@
-//! The activations of one layer for the rows of a shard. Options that are not used allocate nothing.
+//! The activations of one layer for the rows of a shard. Options that are not used allocate
+//! nothing.
 
 use super::masks::{MaskSource, ShardRows, Site};
 use crate::exec::weights::LayerWeights;
@@ -7,7 +8,8 @@ use crate::settings::Layer;
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::{Isa, WindowShape};
 
-/// The activations of one layer for some rows; [N, ..] stands for their tokens, as [`WindowShape`] orders them.
+/// The activations of one layer for some rows; [N, ..] stands for their tokens, as [`WindowShape`]
+/// orders them.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerActivations {
     /// The cell's state, gates and deltas.
@@ -165,7 +167,8 @@ impl LayerActivations {
         &self.custom.gradients
     }
 
-    /// The factors that the weights multiply, for their gradients: the inputs, masked if they are dropped.
+    /// The factors that the weights multiply, for their gradients: the inputs, masked if they are
+    /// dropped.
     pub(crate) fn factors<'a>(&'a self, inputs: &'a [f32]) -> &'a [f32] {
         if self.share(Site::Input).is_some() { &self.masked } else { inputs }
     }

@@ -135,7 +135,8 @@ impl LayerActivations {
         }
     }
 
-    /// Turns the gradient of the state that the next step started from into that of the cell's next state.
+    /// Turns the gradient of the state that the next step started from into that of the cell's next
+    /// state.
     fn unchange_custom(&mut self, at: StepPlace) {
         let vector = padded(self.buffers.sizes.state);
         let (count, token) = (at.active * vector, at.token * vector);

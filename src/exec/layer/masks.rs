@@ -5,11 +5,12 @@ use crate::settings::{Layer, Variational};
 use crate::{Error, Result};
 use unrolled_kernels::pack::padded;
 
-/// The source of a window's dropout masks. A mask is a pure function of these numbers, the layer, the step within
-/// the window, and the batch row.
+/// The source of a window's dropout masks. A mask is a pure function of these numbers, the layer,
+/// the step within the window, and the batch row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
-    /// Dropout probability of the outputs of layers without dropout settings of their own; at least 0 and below 1.
+    /// Dropout probability of the outputs of layers without dropout settings of their own; at least
+    /// 0 and below 1.
     pub probability: f32,
     /// Random seed.
     pub seed: u64,
@@ -63,8 +64,8 @@ pub struct Masks {
 }
 
 impl Masks {
-    /// Sets the mask of a site: time-major [T, B, width] of 1 (keep; for zoneout: keep the old value) and 0. Sites
-    /// without a mask draw one.
+    /// Sets the mask of a site: time-major [T, B, width] of 1 (keep; for zoneout: keep the old
+    /// value) and 0. Sites without a mask draw one.
     pub fn set(&mut self, layer: usize, site: Site, mask: Vec<f32>) {
         if self.layers.len() <= layer {
             self.layers.resize(layer + 1, Default::default());
@@ -101,8 +102,8 @@ pub(crate) struct ShardRows<'a> {
 }
 
 impl Layer {
-    /// Returns the share that is kept at a site (for zoneout, the share that keeps its old value); `None` if nothing
-    /// is dropped there.
+    /// Returns the share that is kept at a site (for zoneout, the share that keeps its old value);
+    /// `None` if nothing is dropped there.
     pub(crate) fn share(&self, site: Site, dropping: Option<MaskSource<'_>>) -> Option<f32> {
         let drops = |kept: f32| dropping.and_then(|_| (kept < 1.0).then_some(kept));
         let otherwise = dropping.map_or(1.0, |dropping| 1.0 - dropping.dropout.probability);
@@ -148,8 +149,8 @@ pub(crate) struct Mask<'a> {
 }
 
 impl Mask<'_> {
-    /// Fills `out` [N, padded(width)] for `active(t)` rows in each of T steps, with 0 or 1 / share; for zoneout with
-    /// 0 or 1.
+    /// Fills `out` [N, padded(width)] for `active(t)` rows in each of T steps, with 0 or 1 / share;
+    /// for zoneout with 0 or 1.
     pub(crate) fn fill(
         &self,
         steps: usize,

@@ -5,8 +5,9 @@
 //! out = y'     or, residual, y' + x     or, highway, carry x + transform y'
 //! ```
 //!
-//! 1. A plain cell runs all steps of the window in one kernel call. A layer whose state changes between two
-//!    steps (`step_by_step.rs`) and a custom cell (`custom_cell.rs`) run one step at a time.
+//! 1. A plain cell runs all steps of the window in one kernel call. A layer whose state changes
+//!    between two steps (`step_by_step.rs`) and a custom cell (`custom_cell.rs`) run one step at a
+//!    time.
 //! 2. `skip_connection.rs` has the residual and highway connections, `masks.rs` the dropout masks.
 //! 3. Options that are not used allocate nothing and take no time.
 
@@ -103,9 +104,9 @@ impl LayerActivations {
         self.finished = finished;
     }
 
-    /// Runs a window backward. Takes the gradient `dy` [N, padded(P)] of the layer's outputs and turns it into that
-    /// of its cell's outputs; leaves the deltas. Writes the gradient `dx` [N, padded(E)] of the layer's inputs,
-    /// unless `dx` is empty.
+    /// Runs a window backward. Takes the gradient `dy` [N, padded(P)] of the layer's outputs and
+    /// turns it into that of its cell's outputs; leaves the deltas. Writes the gradient `dx` [N,
+    /// padded(E)] of the layer's inputs, unless `dx` is empty.
     pub(crate) fn backward(
         &mut self,
         at: LayerContext<'_>,
@@ -149,7 +150,8 @@ impl LayerActivations {
         }
     }
 
-    /// Adds the gradient of the last state: of h to `dy`, of c to the gradient that the cell carries.
+    /// Adds the gradient of the last state: of h to `dy`, of c to the gradient that the cell
+    /// carries.
     fn start_carry(&mut self, dy: &mut [f32]) {
         let (cell, vector) = (self.buffers.has_cell(), padded(self.buffers.sizes.state));
         self.buffers.carry.fill(0.0);

@@ -10,7 +10,8 @@ use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
 
 impl LayerActivations {
-    /// Computes the highway gates from the inputs `x`, and mixes the inputs into the outputs `finished`.
+    /// Computes the highway gates from the inputs `x`, and mixes the inputs into the outputs
+    /// `finished`.
     pub(super) fn add_highway(&mut self, at: LayerContext<'_>, x: &[f32], finished: &mut [f32]) {
         let Some(highway) = &at.weights.highway else { return };
         let width = at.weights.inputs;
@@ -51,7 +52,8 @@ impl LayerActivations {
         rows.map(move |((out, x), gates)| (&mut out[..width], &x[..width], gates))
     }
 
-    /// Splits the gradient of the outputs between the cell, in `dy`, and the skip connection, in `self.skip`.
+    /// Splits the gradient of the outputs between the cell, in `dy`, and the skip connection, in
+    /// `self.skip`.
     pub(super) fn split_gradient(&mut self, at: LayerContext<'_>, x: &[f32], dy: &mut [f32]) {
         if at.weights.layer.residual {
             self.skip.copy_from_slice(dy);
@@ -73,8 +75,8 @@ impl LayerActivations {
         product.run_on(at.isa);
     }
 
-    /// Turns `dy` into the gradient of the cell's outputs and the highway gates into their deltas, and writes the
-    /// gradient of the carried inputs to `self.skip`.
+    /// Turns `dy` into the gradient of the cell's outputs and the highway gates into their deltas,
+    /// and writes the gradient of the carried inputs to `self.skip`.
     fn split_highway(&mut self, at: LayerContext<'_>, x: &[f32], dy: &mut [f32]) {
         let (width, vector) = (at.weights.inputs, padded(at.weights.inputs));
         let kind = at.weights.layer.highway;

@@ -1,12 +1,13 @@
-//! A layer with gates, one step at a time, because zoneout or dropout changes its state between two steps.
+//! A layer with gates, one step at a time, because zoneout or dropout changes its state between two
+//! steps.
 //!
 //! ```text
 //! s = cell(x, s_before)        s = z s_before + (1 - z) s        s' = mask s, for the next step
 //! ```
 //!
 //! The outputs of the layer are h before the mask. Sources: zoneout by Krueger et al. 2016,
-//! <https://arxiv.org/abs/1606.01305> (after training, z is its expectation); state dropout as in TensorFlow 1's
-//! `DropoutWrapper`.
+//! <https://arxiv.org/abs/1606.01305> (after training, z is its expectation); state dropout as in
+//! TensorFlow 1's `DropoutWrapper`.
 
 use super::activations::{LayerActivations, StepBuffers};
 use super::masks::Site;
@@ -16,8 +17,8 @@ use unrolled_kernels::pack::padded;
 use unrolled_kernels::{DenseInput, Input, Isa, StepPlace};
 
 impl StepBuffers {
-    /// Splits the gradient of a changed h, `count` floats, between the output of the cell and the state before the
-    /// step.
+    /// Splits the gradient of a changed h, `count` floats, between the output of the cell and the
+    /// state before the step.
     pub(super) fn split(&mut self, count: usize, mask: Option<&[f32]>, zones: Option<&[f32]>) {
         let (d_h, around) = (&mut self.d_state[0][..count], &mut self.around[0][..count]);
         if let Some(mask) = mask {
@@ -150,8 +151,8 @@ impl LayerActivations {
         steps.product.resize(rows * padded(sizes.state), 0.0);
     }
 
-    /// Computes the gradients of the cell's outputs (h in `dy`, c in the carry) from the gradient of the state that
-    /// the next step started from and from `dy` of the layer's outputs.
+    /// Computes the gradients of the cell's outputs (h in `dy`, c in the carry) from the gradient
+    /// of the state that the next step started from and from `dy` of the layer's outputs.
     fn unchange(&mut self, at: StepPlace, dy: &mut [f32]) {
         let Self { steps, masks, shares, buffers, .. } = self;
         let [h, c] = [buffers.sizes.state, buffers.sizes.hidden].map(|width| at.active * padded(width));
@@ -192,8 +193,8 @@ impl LayerActivations {
         }
     }
 
-    /// Swaps the state as the cell computed it, which the cell's backward pass reads, with the state that the next
-    /// step started from, which the gradients of the weights read.
+    /// Swaps the state as the cell computed it, which the cell's backward pass reads, with the
+    /// state that the next step started from, which the gradients of the weights read.
     fn swap_raw(&mut self, at: StepPlace) {
         let Self { steps, buffers, .. } = self;
         let widths = [buffers.sizes.state, buffers.sizes.hidden].map(padded);

@@ -25,12 +25,14 @@ pub(super) struct BlockPart<'a> {
     pub(super) correct: &'a mut [bool],
     /// [N, padded(P)], or empty.
     pub(super) d_x: &'a mut [f32],
-    /// The caller's outputs, from the first of these tokens up to the first one after them; or empty.
+    /// The caller's outputs, from the first of these tokens up to the first one after them; or
+    /// empty.
     pub(super) out: &'a mut [f32],
 }
 
 impl<'a> BlockPart<'a> {
-    /// Calls `f` on one part for each thread. `place` is the index of a token's outputs in the caller's array.
+    /// Calls `f` on one part for each thread. `place` is the index of a token's outputs in the
+    /// caller's array.
     pub(super) fn divide(
         self,
         weights: &PackedWeights,

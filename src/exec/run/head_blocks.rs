@@ -1,4 +1,5 @@
-//! The head by blocks of tokens: for windows with too many outputs to keep, and for outputs of the last step alone.
+//! The head by blocks of tokens: for windows with too many outputs to keep, and for outputs of the
+//! last step alone.
 //!
 //! ```text
 //! all shards forward through the layers
@@ -11,8 +12,8 @@
 //! ```
 //!
 //! 1. The chains of dW run over (step, row), as they do over a whole window, so the bits are equal.
-//! 2. The outputs of a block are used again while they are in the caches. They take as much memory as W if P is the
-//!    number of tokens in a block.
+//! 2. The outputs of a block are used again while they are in the caches. They take as much memory
+//!    as W if P is the number of tokens in a block.
 
 use super::Goal;
 use super::block_part::BlockPart;
@@ -53,8 +54,9 @@ pub(crate) struct HeadBlocks {
 }
 
 impl HeadBlocks {
-    /// Runs the head and goes on to the goal. Leaves losses and the gradients of the last layer's outputs in the shards.
-    /// Returns the number of targets within the top k, if the goal asks for it.
+    /// Runs the head and goes on to the goal. Leaves losses and the gradients of the last layer's
+    /// outputs in the shards. Returns the number of targets within the top k, if the goal asks for
+    /// it.
     pub(crate) fn run(
         &mut self,
         window: &mut WindowActivations,
@@ -171,7 +173,8 @@ impl HeadBlocks {
         }
     }
 
-    /// Goes backward through the head, from the gradients of its outputs. Writes the head's part of `gradient`.
+    /// Goes backward through the head, from the gradients of its outputs. Writes the head's part of
+    /// `gradient`.
     pub(crate) fn backward(
         &mut self,
         window: &mut WindowActivations,
@@ -223,7 +226,8 @@ impl HeadBlocks {
         resize(&mut self.correct, tokens, most);
     }
 
-    /// Copies losses, and the gradients of the last layer's outputs if there are any, to the shards.
+    /// Copies losses, and the gradients of the last layer's outputs if there are any, to the
+    /// shards.
     fn scatter(&self, window: &mut WindowActivations, weights: &PackedWeights, block: Range<usize>) {
         let vector = padded(weights.config.stack_width());
         for (i, n) in block.enumerate() {

@@ -1,4 +1,5 @@
-//! Runs windows: forward through all layers and the head, then as far as the goal asks. All public forms share it.
+//! Runs windows: forward through all layers and the head, then as far as the goal asks. All public
+//! forms share it.
 
 mod block_part;
 mod head_blocks;
@@ -51,8 +52,9 @@ pub(crate) enum Goal<'a> {
     Outputs(&'a mut [f32]),
     /// Compute losses for `tally`, and count the targets within the top k.
     Losses { loss: Loss, top_k: Option<usize> },
-    /// Compute losses, and the deltas of all layers for `gradients`. `scale` multiplies the gradient. If the head runs
-    /// by blocks, its part of `gradient` (a flat buffer with the layout of the parameters) is written.
+    /// Compute losses, and the deltas of all layers for `gradients`. `scale` multiplies the
+    /// gradient. If the head runs by blocks, its part of `gradient` (a flat buffer with the layout
+    /// of the parameters) is written.
     Deltas { loss: Loss, scale: f32, gradient: &'a mut [f32] },
 }
 
@@ -88,13 +90,14 @@ impl Executor {
         executor
     }
 
-    /// Takes the shape of the next window. The state carries over if the number of rows stays; else it is zero.
+    /// Takes the shape of the next window. The state carries over if the number of rows stays; else
+    /// it is zero.
     pub(crate) fn reshape(&mut self, weights: &PackedWeights, extent: Extent<'_>, threads: &Threads) {
         self.window.reshape(weights, extent, threads);
     }
 
-    /// Runs a window. If the outputs of the head are kept, no thread waits for another before its rows are done.
-    /// Returns the number of targets within the top k, if the goal asks for it.
+    /// Runs a window. If the outputs of the head are kept, no thread waits for another before its
+    /// rows are done. Returns the number of targets within the top k, if the goal asks for it.
     pub(crate) fn run(&mut self, model: PackedModel<'_>, pass: Pass<'_>) -> u64 {
         let PackedModel { weights, parameters, threads } = model;
         let ran = self.window.note_run();
@@ -164,8 +167,8 @@ impl Executor {
         }
     }
 
-    /// Loads the targets, but returns plain ones (class ids, time-major, without weights), which each shard copies with
-    /// its ids.
+    /// Loads the targets, but returns plain ones (class ids, time-major, without weights), which
+    /// each shard copies with its ids.
     fn load_targets<'a>(&mut self, weights: &PackedWeights, pass: &Pass<'a>) -> &'a [u32] {
         let Some((targets, token_weights)) = pass.targets else { return &[] };
         let arrangement = self.arrangement(pass.order);
@@ -198,8 +201,8 @@ impl Executor {
         }
     }
 
-    /// Runs one step of all rows, from the current state, on the calling thread. `load` fills the inputs of the shard.
-    /// The rows of `table` are the input table, if the model reads one.
+    /// Runs one step of all rows, from the current state, on the calling thread. `load` fills the
+    /// inputs of the shard. The rows of `table` are the input table, if the model reads one.
     pub(crate) fn step(
         &mut self,
         (weights, parameters): (&PackedWeights, &Parameters),
@@ -217,8 +220,8 @@ impl Executor {
         if weights.config.has_head() { &shard.outputs } else { shard.stack_outputs() }
     }
 
-    /// Goes backward through the last window, from the gradients of the model's outputs and of its last state. If the head
-    /// runs by blocks, its part of `gradient` is written.
+    /// Goes backward through the last window, from the gradients of the model's outputs and of its
+    /// last state. If the head runs by blocks, its part of `gradient` is written.
     pub(crate) fn backward(
         &mut self,
         model: PackedModel<'_>,

@@ -1,5 +1,5 @@
-//! The input table: for each symbol, the first layer's bias plus its embedding times `weight_ih` (or, for
-//! one-hot input, plus its column of `weight_ih`).
+//! The input table: for each symbol, the first layer's bias plus its embedding times `weight_ih`
+//! (or, for one-hot input, plus its column of `weight_ih`).
 
 use super::{GatedWeights, PackedModel, PackedWeights};
 use crate::exec::layer::masks::{Mask, MaskSource, ShardRows, Site};
@@ -18,23 +18,23 @@ const ROWS_AT_A_TIME: usize = 12;
 /// The input products of a window's symbols.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InputTable {
-    /// The symbols that have a row, in ascending order: all D = V of them, or the D distinct ones of the window
-    /// of a large vocabulary.
+    /// The symbols that have a row, in ascending order: all D = V of them, or the D distinct ones
+    /// of the window of a large vocabulary.
     pub(crate) symbols: Vec<u32>,
     /// [D, stored]
     pub(crate) rows: Vec<f32>,
     /// [D, E] and 16 more floats: the masked embeddings of the symbols; empty for one-hot input.
     pub(crate) embeddings: Vec<f32>,
-    /// The dropout mask over symbols `[V]` (one-hot) or over the values of embeddings `[E]`; empty without
-    /// dropout.
+    /// The dropout mask over symbols `[V]` (one-hot) or over the values of embeddings `[E]`; empty
+    /// without dropout.
     pub(crate) mask: Vec<f32>,
     /// The version of the packed weights that it was made from, if it can be used again.
     version: Option<u64>,
 }
 
 impl InputTable {
-    /// Computes the rows that `inputs` need, with the mask that `dropping` asks for, and writes the row number
-    /// of each token to `ids`.
+    /// Computes the rows that `inputs` need, with the mask that `dropping` asks for, and writes the
+    /// row number of each token to `ids`.
     pub(crate) fn prepare(
         &mut self,
         packed: PackedModel<'_>,

@@ -1,13 +1,15 @@
 //! The choice between keeping the logits of a whole window and computing them in blocks of tokens.
 
-/// Number of tokens in a block: twice the chunk of a weight gradient, whose partial sums stop there anyway.
+/// Number of tokens in a block: twice the chunk of a weight gradient, whose partial sums stop there
+/// anyway.
 const BLOCK: usize = 512;
 /// The largest head whose outputs are kept for a window of any length.
 const SMALL: usize = 1024;
 /// The largest number of outputs kept for a whole window, in floats (16 MiB).
 const KEPT: usize = 4 << 20;
 
-/// Decides which windows keep the outputs of the head, and how many tokens a block of the others has.
+/// Decides which windows keep the outputs of the head, and how many tokens a block of the others
+/// has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogitBlocks {
     small: usize,

@@ -1,8 +1,8 @@
 //! The weights of a model, packed for the kernels.
 //!
-//! [`PackedWeights`] is filled by `packing.rs` each time the parameters change. `tensor_ranges.rs` finds
-//! tensors in the flat parameter buffer, `input_table.rs` looks up the first layer's input products, and
-//! `logit_blocks.rs` decides which windows keep their logits.
+//! [`PackedWeights`] is filled by `packing.rs` each time the parameters change. `tensor_ranges.rs`
+//! finds tensors in the flat parameter buffer, `input_table.rs` looks up the first layer's input
+//! products, and `logit_blocks.rs` decides which windows keep their logits.
 
 pub(super) mod input_table;
 mod logit_blocks;
@@ -36,11 +36,13 @@ pub(crate) struct PackedWeights {
     pub(crate) backward: bool,
     /// True if layer 0 reads rows of the input table.
     pub(crate) gathers: bool,
-    /// True if the rows of a batch may be divided among threads. A custom cell needs all rows at once.
+    /// True if the rows of a batch may be divided among threads. A custom cell needs all rows at
+    /// once.
     pub(crate) divides: bool,
     /// Which windows keep the outputs of the head.
     pub(crate) blocks: LogitBlocks,
-    /// Counts the packings. Tables made from these weights compare it to find out if they are stale.
+    /// Counts the packings. Tables made from these weights compare it to find out if they are
+    /// stale.
     pub(crate) version: u64,
     /// Clocks of the phases that use these weights.
     pub(crate) phases: Phases,
@@ -67,8 +69,8 @@ pub(crate) struct LayerWeights {
     pub(crate) kind: LayerKind,
     /// The gates of a highway connection.
     pub(crate) highway: Option<Plain>,
-    /// True if the outputs of the cell are the outputs of the layer, and nothing changes its state between
-    /// steps, unless something is dropped.
+    /// True if the outputs of the cell are the outputs of the layer, and nothing changes its state
+    /// between steps, unless something is dropped.
     pub(crate) is_bare: bool,
 }
 
@@ -92,12 +94,13 @@ pub(crate) struct GatedWeights {
     recurrent_pieces: Vec<Vec<Range<usize>>>,
     /// `Panels::plain` of the state's width.
     pub(crate) units: Panels,
-    /// Input width of a layer that reads vectors or embeddings; 0 for one-hot input, which is looked up.
+    /// Input width of a layer that reads vectors or embeddings; 0 for one-hot input, which is
+    /// looked up.
     pub(super) depth: usize,
     /// The summed bias, one stored row.
     pub(crate) bias: Vec<f32>,
-    /// `weight_ih` as the cell's forward kernel reads it; for a first layer with an input table, as the
-    /// product that makes the table reads it.
+    /// `weight_ih` as the cell's forward kernel reads it; for a first layer with an input table, as
+    /// the product that makes the table reads it.
     pub(crate) input: Vec<Aligned>,
     /// `weight_ih` transposed, for the gradient of the layer's input.
     pub(crate) input_t: Aligned,
@@ -114,7 +117,8 @@ pub(crate) struct GatedWeights {
 }
 
 impl PackedWeights {
-    /// Room for the weights of a model, with `backward` also for the backward pass. `pack` fills it.
+    /// Room for the weights of a model, with `backward` also for the backward pass. `pack` fills
+    /// it.
     pub(crate) fn new(config: &ModelConfig, isa: Isa, backward: bool) -> Self {
         Self {
             isa,
@@ -235,7 +239,8 @@ impl GatedWeights {
         }
     }
 
-    /// Returns true if `bias_hh` of a recurrent product has the gradient of `bias_ih` in the same rows.
+    /// Returns true if `bias_hh` of a recurrent product has the gradient of `bias_ih` in the same
+    /// rows.
     pub(crate) fn shares_bias(&self, part: &Recurrent) -> bool {
         let hidden = part.slots.hidden.max(1);
         part.rows.clone().step_by(hidden).all(|row| part.slots.place(row) == self.input_slots.place(row))

@@ -1,4 +1,5 @@
-//! Packing: copies the parameters of a model into the layouts that the kernels read. Threads divide the panels.
+//! Packing: copies the parameters of a model into the layouts that the kernels read. Threads divide
+//! the panels.
 
 use super::tensor_ranges::{LayerRanges, TensorRanges};
 use super::{GatedWeights, LayerKind, LayerWeights, PackedWeights, Plain};
@@ -193,7 +194,8 @@ impl Packing<'_> {
         );
     }
 
-    /// Calls `pack` for some of `panels` at a time, of which number n begins at float `before(n)` of all.
+    /// Calls `pack` for some of `panels` at a time, of which number n begins at float `before(n)`
+    /// of all.
     fn halve(
         &self,
         panels: Range<usize>,

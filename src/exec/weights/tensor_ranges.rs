@@ -1,4 +1,5 @@
-//! The ranges of a model's tensors in the flat parameter buffer, so that a run looks up nothing by name.
+//! The ranges of a model's tensors in the flat parameter buffer, so that a run looks up nothing by
+//! name.
 
 use crate::model::ModelConfig;
 use std::ops::Range;
@@ -67,8 +68,8 @@ impl TensorRanges {
         Self { embedding, layers, head, head_bias, constants }
     }
 
-    /// Zeroes the gradient of biases that are not trained: `bias_hh` of a model with a single bias, and both
-    /// biases of a layer with layer norm.
+    /// Zeroes the gradient of biases that are not trained: `bias_hh` of a model with a single bias,
+    /// and both biases of a layer with layer norm.
     pub(crate) fn clear_constants(&self, gradient: &mut [f32]) {
         self.constants.iter().for_each(|range| gradient[range.clone()].fill(0.0));
     }

@@ -1,4 +1,5 @@
-//! The activations of a window in all shards, and the mapping between tokens of the caller and of the shards.
+//! The activations of a window in all shards, and the mapping between tokens of the caller and of
+//! the shards.
 
 use super::ragged::Ragged;
 use super::shard::{Needs, Shard, copy_rows};
@@ -45,7 +46,8 @@ pub(crate) struct WindowActivations {
     pub(crate) ids: Vec<u32>,
     /// Floats in a row of the head's outputs.
     pub(crate) output_width: usize,
-    /// True if shards keep the outputs of the head for the whole window. If false, the head runs by blocks of tokens.
+    /// True if shards keep the outputs of the head for the whole window. If false, the head runs by
+    /// blocks of tokens.
     pub(crate) keeps_outputs: bool,
     /// True if the outputs of the head are kept for a window of any size.
     keeps_all_outputs: bool,
@@ -84,7 +86,8 @@ impl WindowActivations {
         self.keeps_all_outputs = true;
     }
 
-    /// Takes the shape of the next window. The state carries over if the number of rows stays; else it is zero.
+    /// Takes the shape of the next window. The state carries over if the number of rows stays; else
+    /// it is zero.
     pub(crate) fn reshape(&mut self, weights: &PackedWeights, extent: Extent<'_>, threads: &Threads) {
         let Extent { steps, rows, lengths, output_steps } = extent;
         let lengths = lengths.filter(|lengths| lengths.iter().any(|length| *length != steps));
@@ -198,8 +201,9 @@ impl WindowActivations {
         std::mem::replace(&mut self.ran, true)
     }
 
-    /// Adds the losses in nats to `sum`, in the order (step, row), and the number of right predictions to `correct`.
-    /// It is one chain over all windows of an evaluation, so it does not depend on where windows end.
+    /// Adds the losses in nats to `sum`, in the order (step, row), and the number of right
+    /// predictions to `correct`. It is one chain over all windows of an evaluation, so it does not
+    /// depend on where windows end.
     pub(crate) fn tally(&self, (mut sum, mut correct): (f64, u64)) -> (f64, u64) {
         if self.is_ragged() {
             for location in &self.ragged.locations {
@@ -234,7 +238,8 @@ impl WindowActivations {
         (index, t * shard.rows() + row - shard.first())
     }
 
-    /// The index of token `m` among all [T, B], padding included; T B for the token behind the last.
+    /// The index of token `m` among all [T, B], padding included; T B for the token behind the
+    /// last.
     pub(crate) fn source(&self, m: usize) -> usize {
         if !self.is_ragged() {
             return m;

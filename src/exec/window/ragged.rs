@@ -1,9 +1,11 @@
 //! Rows of different lengths: which shard has which rows, and where each token is.
 //!
-//! The rows are sorted, the longest first, and dealt to the shards in turn, back and forth, so that all shards have
-//! nearly the same work. The active rows of a step are then the first rows of a shard, and its tokens are packed step
-//! by step (see [`WindowShape`](unrolled_kernels::WindowShape)): nothing is computed beyond the end of a row. Sums over tokens
-//! (losses, weight gradients) follow `locations`, in the order (step, row) of the caller, for any number of shards.
+//! The rows are sorted, the longest first, and dealt to the shards in turn, back and forth, so that
+//! all shards have nearly the same work. The active rows of a step are then the first rows of a
+//! shard, and its tokens are packed step by step (see
+//! [`WindowShape`](unrolled_kernels::WindowShape)): nothing is computed beyond the end of a row.
+//! Sums over tokens (losses, weight gradients) follow `locations`, in the order (step, row) of the
+//! caller, for any number of shards.
 
 use super::shard::Shard;
 use crate::exec::weights::PackedWeights;
@@ -66,7 +68,8 @@ impl Ragged {
         self.lengths.iter().sum()
     }
 
-    /// Deals the rows to the shards, and finds the place of each token. `keeps` is for [`Shard::resize`].
+    /// Deals the rows to the shards, and finds the place of each token. `keeps` is for
+    /// [`Shard::resize`].
     pub(crate) fn deal(&mut self, weights: &PackedWeights, steps: usize, shards: &mut [Shard], keeps: bool) {
         let Self { lengths, sorted, dealt, active, .. } = self;
         sorted.clear();
@@ -152,7 +155,8 @@ mod tests {
     const LENGTHS: [usize; 8] = [4, 11, 0, 7, 7, 1, 11, 3];
     const VOCABULARY: usize = 19;
 
-    /// The bits of a window's gradient, with these lengths, or with padding that takes part but weighs 0.
+    /// The bits of a window's gradient, with these lengths, or with padding that takes part but
+    /// weighs 0.
     fn gradient(model: &Model, ragged: bool, threads: usize, dropout: Option<Dropout>) -> Vec<u32> {
         let rows = LENGTHS.len();
         let ids: Vec<u32> = (0..STEPS * rows).map(|i| (i * 7 % VOCABULARY) as u32).collect();

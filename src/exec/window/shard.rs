@@ -83,8 +83,8 @@ impl Shard {
         }
     }
 
-    /// Makes room for the rows in `order`, out of `batch` rows, over `steps` steps with `active` rows in each
-    /// (all rows if empty). `keeps` says if the outputs of the head are kept.
+    /// Makes room for the rows in `order`, out of `batch` rows, over `steps` steps with `active`
+    /// rows in each (all rows if empty). `keeps` says if the outputs of the head are kept.
     pub(crate) fn resize(
         &mut self,
         weights: &PackedWeights,
@@ -132,7 +132,8 @@ impl Shard {
         self.ids.len()
     }
 
-    /// Starts the next window from zero (`fresh`), or from the last state if a window `ran` since the state was set.
+    /// Starts the next window from zero (`fresh`), or from the last state if a window `ran` since
+    /// the state was set.
     pub(crate) fn begin(&mut self, fresh: bool, ran: bool) {
         for LayerActivations { buffers, .. } in &mut self.layers {
             let sizes = buffers.sizes;
@@ -173,7 +174,8 @@ impl Shard {
         }
     }
 
-    /// Fills the inputs of a first layer that reads the vectors of symbols: embeddings, or one-hot vectors.
+    /// Fills the inputs of a first layer that reads the vectors of symbols: embeddings, or one-hot
+    /// vectors.
     pub(crate) fn look_up(&mut self, weights: &PackedWeights, parameters: &Parameters) {
         if weights.gathers || !weights.config.reads_symbols() {
             return;
@@ -275,7 +277,8 @@ impl Shard {
         }
     }
 
-    /// Zeroes the gradient of the last layer's outputs [N, padded(P)], to be filled before `layers_backward`.
+    /// Zeroes the gradient of the last layer's outputs [N, padded(P)], to be filled before
+    /// `layers_backward`.
     pub(crate) fn clear_stack_gradient(&mut self, weights: &PackedWeights) {
         self.dy[..self.ids.len() * padded(weights.config.stack_width())].fill(0.0);
     }
@@ -285,7 +288,8 @@ impl Shard {
         &mut self.dy
     }
 
-    /// The gradient of the first layer's inputs after a backward pass [N, padded(E)]; empty with an input table.
+    /// The gradient of the first layer's inputs after a backward pass [N, padded(E)]; empty with an
+    /// input table.
     pub(crate) fn d_inputs(&self) -> &[f32] {
         &self.dy[..self.inputs.len()]
     }
@@ -325,7 +329,8 @@ impl Shard {
         l.checked_sub(1).map_or(&self.inputs, |below| self.layers[below].outputs())
     }
 
-    /// The factors of the weights of layer `l` (or of the head), from token `token` on: [.., padded(E)].
+    /// The factors of the weights of layer `l` (or of the head), from token `token` on: [..,
+    /// padded(E)].
     pub(crate) fn factors(&self, l: usize, token: usize, width: usize) -> &[f32] {
         let inputs = self.layer_inputs(l);
         let values = self.layers.get(l).map_or(inputs, |layer| layer.factors(inputs));

@@ -1,4 +1,5 @@
-//! Copies between the caller's arrays and the shards: inputs, targets, outputs and gradients, in either order.
+//! Copies between the caller's arrays and the shards: inputs, targets, outputs and gradients, in
+//! either order.
 
 use super::activations::{WindowActivations, share};
 use super::ragged::Ragged;
@@ -62,7 +63,8 @@ impl WindowActivations {
         });
     }
 
-    /// Copies targets and weights to the shards, in any arrangement. `outputs` is the width O of the head.
+    /// Copies targets and weights to the shards, in any arrangement. `outputs` is the width O of
+    /// the head.
     pub(crate) fn load_targets(
         &mut self,
         outputs: usize,
@@ -90,17 +92,20 @@ impl WindowActivations {
         });
     }
 
-    /// Copies the last layer's outputs, `width` floats each, to `out`; zeros beyond the end of a row.
+    /// Copies the last layer's outputs, `width` floats each, to `out`; zeros beyond the end of a
+    /// row.
     pub(crate) fn copy_stack_outputs(&self, width: usize, arrangement: Arrangement, out: &mut [f32]) {
         self.copy_out(width, arrangement, Shard::stack_outputs, out);
     }
 
-    /// Copies the head's outputs that were kept, `width` floats each, to `out`; zeros beyond the end of a row.
+    /// Copies the head's outputs that were kept, `width` floats each, to `out`; zeros beyond the
+    /// end of a row.
     pub(crate) fn copy_head_outputs(&self, width: usize, arrangement: Arrangement, out: &mut [f32]) {
         self.copy_out(width, arrangement, |shard| &shard.outputs, out);
     }
 
-    /// Copies the gradients of the first layer's inputs to `out` [T, B, E]; zeros beyond the end of a row.
+    /// Copies the gradients of the first layer's inputs to `out` [T, B, E]; zeros beyond the end of
+    /// a row.
     pub(crate) fn copy_d_inputs(&self, width: usize, order: Order, out: &mut [f32]) {
         self.copy_out(width, Arrangement { order, output_steps: OutputSteps::Every }, Shard::d_inputs, out);
     }

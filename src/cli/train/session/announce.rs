@@ -1,8 +1,8 @@
-//! What a run says before its first step.
+//! The lines that a run prints before its first step.
 
 use super::{
     super::super::{
-        figures::{counted, grouped, memory, symbols},
+        number_format::{counted, grouped, memory, symbols},
         output::note,
         run_view::model_line,
     },
@@ -13,32 +13,24 @@ use unrolled::{
     corpus::{Corpus, Skipped},
     exec,
     model::memory_needed,
+    train::Training,
 };
 
-/// Symbols beyond which an evaluation takes long enough to say so.
-const LONG_EVALUATION: u64 = 10_000_000;
-
 impl Session {
+    /// Prints the corpus, the model, the plan of the run and what it uses of the machine.
     pub(super) fn announce(&self) {
         let (training, settings) = (&self.training, self.training.settings());
         let corpus = training.corpus();
         let unit = symbols(settings.data.unit);
         note(&format!(
-            "text    {}: {} {unit}, {}{}",
-            corpus.name(),
+            "corpus  {}: {} {unit}, {}{}",
+            if self.is_built_in { built_in(self.resumed) } else { corpus.name() },
             grouped(corpus.len() as u64),
             counted(training.vocabulary().len() as u64, "symbol"),
-            passed_over(corpus.skipped())
+            skipped(corpus.skipped())
         ));
         let count = training.model().parameters().layout.count();
         note(&format!("model   {}: {} parameters", model_line(settings), grouped(count as u64)));
-        let read = training.evaluated().len() as u64;
-        if read > LONG_EVALUATION {
-            note(&format!(
-                "        an evaluation reads {} {unit}; --eval-symbols N limits that to N",
-                grouped(read)
-            ));
-        }
         let progress = training.progress();
         let from =
             if self.resumed { format!(", from step {}", grouped(progress.step)) } else { String::new() };
@@ -48,10 +40,11 @@ impl Session {
             settings.run.batch,
             settings.run.steps
         ));
-        note(&format!("runs on {}, {}", self.machine(), settings.run.mode.name()));
+        evaluation_line(training).iter().for_each(|line| note(line));
+        note(&format!("cpu     {}, {}", self.machine(), settings.run.mode.name()));
         let needed = memory_needed(settings, training.vocabulary().len()) + corpus.memory() as f64;
         note(&format!("memory  about {}{}", memory(needed), mapped(corpus)));
-        note(&format!("files   {}", self.keeper.folder().path().display()));
+        note(&format!("files   {}", self.writer.folder().path().display()));
     }
 
     fn machine(&self) -> String {
@@ -64,24 +57,43 @@ impl Session {
     }
 }
 
-/// How much of the text lies in mapped files.
+/// Returns the name of the corpus of a run without a PATH.
+fn built_in(resumed: bool) -> String {
+    let name = "the built-in corpus (source code and documentation of this program)";
+    if resumed { name.to_owned() } else { format!("no PATH given, so training on {name}") }
+}
+
+/// Returns how often the run evaluates and on how many symbols; `None` without a validation split.
+fn evaluation_line(training: &Training) -> Option<String> {
+    let (all, read) = (training.validation().len() as u64, training.evaluated().len() as u64);
+    let every = counted(training.progress().eval_every, "step");
+    let unit = symbols(training.settings().data.unit);
+    match read {
+        0 | 1 => None,
+        read if read == all => Some(format!("val     every {every}: all {} validation {unit}", grouped(all))),
+        read => Some(format!(
+            "val     every {every}: the first {} of {} validation {unit} (--eval-every, --eval-symbols)",
+            grouped(read),
+            grouped(all)
+        )),
+    }
+}
+
+/// Returns how much of the corpus is in mapped files and temporary files.
 fn mapped(corpus: &Corpus) -> String {
     let part = |bytes: usize, place: &str| match bytes {
         0 => String::new(),
-        bytes => format!(", besides {} of text, which {place}", memory(bytes as f64)),
+        bytes => format!(", plus {} of the corpus, mapped from {place}", memory(bytes as f64)),
     };
-    let files = part(corpus.mapped(), "stays in its files");
-    files + &part(corpus.spooled(), "lies in a temporary file")
+    part(corpus.mapped(), "its files") + &part(corpus.spooled(), "a temporary file")
 }
 
-/// Files below folders that are no part of the text.
-fn passed_over(Skipped { binary, empty }: Skipped) -> String {
+/// Returns the numbers of files below folders that are not in the corpus.
+fn skipped(Skipped { binary, empty }: Skipped) -> String {
     match (binary, empty) {
         (0, 0) => String::new(),
-        (binary, 0) => format!(" ({} passed over)", counted(binary as u64, "binary file")),
-        (0, empty) => format!(" ({} passed over)", counted(empty as u64, "empty file")),
-        (binary, empty) => {
-            format!(" ({binary} binary and {} passed over)", counted(empty as u64, "empty file"))
-        }
+        (binary, 0) => format!(" ({} skipped)", counted(binary as u64, "binary file")),
+        (0, empty) => format!(" ({} skipped)", counted(empty as u64, "empty file")),
+        (binary, empty) => format!(" ({binary} binary and {} skipped)", counted(empty as u64, "empty file")),
     }
 }

@@ -1,12 +1,12 @@
-//! What a run says when it ends, and how it goes on.
+//! The lines that a run prints when it ends.
 
 use super::{
     super::super::{
-        figures::{bits, clock, grouped},
-        output::{self, note, quoted},
+        number_format::{bits, clock, grouped, symbols},
+        output::{self, is_quiet, message, note, quoted},
         run_folder::PLOT,
-        sample::{Writer, opening},
         signals,
+        text_writer::{TextWriter, opening},
     },
     Failure, Session,
 };
@@ -19,24 +19,28 @@ use unrolled::{
 
 /// The last object of `--json`.
 #[derive(Serialize)]
-struct Done<'a> {
+struct FinalLine<'a> {
     #[serde(flatten)]
     record: Option<&'a Record>,
     done: bool,
     best_val_loss: Option<f64>,
     checkpoint: String,
+    /// Number of symbols that each evaluation has read; 0 without a validation split.
+    val_symbols: usize,
+    /// Number of symbols of the validation split.
+    val_split_symbols: usize,
 }
 
 impl Session {
     pub(super) fn already_done(&self) -> Result<(), Failure> {
-        let path = self.keeper.folder().path().display();
+        let path = self.writer.folder().path().display();
         let progress = self.training.progress();
-        self.keeper.write_plot(&self.training)?;
-        note(&format!("{path} is done already, at step {}{}", grouped(progress.step), self.ended()));
+        self.writer.write_plot(&self.training)?;
+        note(&format!("{path} is already done, at step {}{}", grouped(progress.step), self.ended()));
         if self.json { self.print_done() } else { Ok(()) }
     }
 
-    /// What ended the run, and how it can go on.
+    /// Returns what ended the run and how to continue it.
     fn ended(&self) -> String {
         let Some(ended) = self.training.ended_by() else { return String::new() };
         let (name, value) = (ended.name(), self.value_of(ended));
@@ -47,7 +51,7 @@ impl Session {
             format!("; {} = {} ends it at step {}", bound.name(), self.value_of(bound), grouped(step))
         };
         let others: String = others.map(other).collect();
-        format!(": {name} = {value} ended it; to go on: {command}, with N above {value}{others}")
+        format!(": {name} = {value} ended it; to continue: {command} with N above {value}{others}")
     }
 
     fn value_of(&self, bound: Bound) -> String {
@@ -63,11 +67,13 @@ impl Session {
 
     fn print_done(&self) -> Result<(), Failure> {
         let progress = self.training.progress();
-        output::json(&Done {
+        output::json(&FinalLine {
             record: progress.history.last(),
             done: true,
             best_val_loss: progress.best_val_loss,
-            checkpoint: self.keeper.folder().last().display().to_string(),
+            checkpoint: self.writer.folder().last().display().to_string(),
+            val_symbols: self.training.evaluated().len(),
+            val_split_symbols: self.training.validation().len(),
         })
     }
 
@@ -82,24 +88,41 @@ impl Session {
             )),
             None => note(&format!("done    in {time} of training")),
         }
+        self.note_partial_evaluation();
         if self.json {
             return self.print_done();
         }
         self.suggest();
-        self.show_sample()
+        if is_quiet() { Ok(()) } else { self.show_sample() }
+    }
+
+    /// Prints a note if the evaluations read only a part of the validation split.
+    fn note_partial_evaluation(&self) {
+        let training = &self.training;
+        let (all, read) = (training.validation().len() as u64, training.evaluated().len() as u64);
+        if read > 1 && read < all {
+            let folder = quoted(&self.writer.folder().path().display().to_string());
+            note(&format!(
+                "        evaluated on the first {} of {} validation {}; `{} eval {folder}` reads all of them",
+                grouped(read),
+                grouped(all),
+                symbols(training.settings().data.unit),
+                program()
+            ));
+        }
     }
 
     fn suggest(&self) {
-        let (program, folder) = (program(), quoted(&self.keeper.folder().path().display().to_string()));
+        let (program, folder) = (program(), quoted(&self.writer.folder().path().display().to_string()));
         note(&format!("\nnext    {program} sample {folder} --length 1000 --temperature 0.8"));
         note(&format!("        {program} eval {folder}"));
         note(&format!("        {program} inspect {folder}"));
         note(&format!("        {program} report {folder}"));
-        note(&format!("        the learning curve is {}\n", self.keeper.folder().file(PLOT).display()));
+        note(&format!("        loss curves: {}\n", self.writer.folder().file(PLOT).display()));
     }
 
     fn show_sample(&self) -> Result<(), Failure> {
-        let writer = Writer {
+        let writer = TextWriter {
             model: self.training.model().clone(),
             vocabulary: self.training.vocabulary(),
             sampling: Sampling {
@@ -118,7 +141,7 @@ impl Session {
     }
 
     pub(super) fn paused(&self) -> Result<(), Failure> {
-        note(&format!(
+        message(&format!(
             "paused at step {}; to continue: {}",
             self.training.progress().step,
             self.resume_command("")
@@ -127,7 +150,7 @@ impl Session {
     }
 
     pub(super) fn interrupted(&self, number: i32) -> Result<(), Failure> {
-        note(&format!(
+        message(&format!(
             "{}: checkpoint written at step {}; to continue: {}",
             signals::name(number),
             self.training.progress().step,
@@ -136,19 +159,20 @@ impl Session {
         Err(Failure::Signal(number))
     }
 
-    /// The command that continues the run, with these flags; a text from standard input comes behind them.
+    /// Returns the command that continues the run with these flags, and with `< TEXT` if the corpus
+    /// comes from standard input.
     pub(super) fn resume_command(&self, flags: &str) -> String {
         let piped = self.training.corpus().documents().any(|document| document.path == "standard input");
         format!(
             "{} train --resume --out {}{flags}{}",
             program(),
-            quoted(&self.keeper.folder().path().display().to_string()),
+            quoted(&self.writer.folder().path().display().to_string()),
             if piped { " < TEXT" } else { "" }
         )
     }
 }
 
-/// How this program was called, so that the commands shown can be pasted.
+/// Returns how this program was called, so that the printed commands can be pasted.
 fn program() -> String {
     quoted(&std::env::args_os().next().unwrap_or_else(|| "unrolled".into()).to_string_lossy())
 }
@@ -158,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_object_has_the_last_record_and_more() {
+    fn the_last_object_contains_the_last_record() {
         let record = Record {
             step: 3,
             chars: 3,
@@ -169,7 +193,14 @@ mod tests {
             learning_rate: 0.1,
             chars_per_second: 1.0,
         };
-        let done = Done { record: Some(&record), done: true, best_val_loss: None, checkpoint: "a".into() };
+        let done = FinalLine {
+            record: Some(&record),
+            done: true,
+            best_val_loss: None,
+            checkpoint: "a".into(),
+            val_symbols: 5,
+            val_split_symbols: 9,
+        };
         let json = serde_json::to_value(&done).expect("JSON");
         assert_eq!((&json["step"], &json["done"]), (&3.into(), &true.into()));
         assert!(json["val_loss"].is_null() && json["best_val_loss"].is_null());

@@ -51,7 +51,8 @@ fn extent(lengths: Option<&[usize]>) -> Extent<'_> {
     Extent { steps: STEPS, rows: ROWS, lengths, output_steps: OutputSteps::Every }
 }
 
-/// Trains on a window twice, the second time from its last state; then computes its losses and its logits.
+/// Trains on a window twice, the second time from its last state; then computes its losses and its
+/// logits.
 fn run(model: &Model, blocks: LogitBlocks, run: Run<'_>) -> Left {
     let engine = engine(model, blocks, run.threads);
     let vocabulary = model.config().vocabulary;

@@ -1,4 +1,4 @@
-//! Texts in other forms together with weights and vocabularies that are given.
+//! Encoded and compressed corpora together with `--init-from` and `--vocabulary`.
 
 use super::{
     resume::{assert_same, checkpoint},
@@ -11,7 +11,7 @@ fn marked_utf16(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn weights_go_on_with_a_text_in_another_encoding() {
+fn fine_tuning_reads_a_corpus_in_another_encoding() {
     let home = Home::new();
     home.train("--out first").success();
     let other = text().replace('e', "\u{3b5}");
@@ -28,8 +28,8 @@ fn weights_go_on_with_a_text_in_another_encoding() {
             .success()
         };
         tune(&format!("{flags} --out {run}-whole"));
-        let told = stderr(&tune(&format!("{flags} --out {run}-half --stop-after 7")));
-        assert!(told.contains("that first lacks, with random weights: \"\u{3b5}\""), "{told}");
+        let message = stderr(&tune(&format!("{flags} --out {run}-half --stop-after 7")));
+        assert!(message.contains("that first lacks, with random weights: \"\u{3b5}\""), "{message}");
         home.run(&format!("train --resume --out {run}-half")).success();
         assert_same(&home, &format!("{run}-whole"), &format!("{run}-half"));
         home.run(&format!("eval {run}-half")).success();
@@ -38,7 +38,7 @@ fn weights_go_on_with_a_text_in_another_encoding() {
     }
     let [wide, un, utf8] = ["wide", "un", "utf8"].map(|run| checkpoint(&home, &format!("{run}-half")));
     assert!(wide.parameters == un.parameters && wide.parameters == utf8.parameters);
-    // The encoding belongs to the text: it is not taken over with the weights.
+    // The encoding belongs to the corpus: the weights do not bring it along.
     home.run("train narrow.txt --init-from un-half --batch 3 --steps 9 --max-steps 2 --out back").success();
     assert!(!home.read("back/config.toml").contains("encoding"));
     home.train("--unit byte --out bytes").success();
@@ -50,7 +50,7 @@ fn weights_go_on_with_a_text_in_another_encoding() {
 }
 
 #[test]
-fn a_vocabulary_holds_for_the_decoded_text_and_for_standard_input() {
+fn a_vocabulary_applies_to_decoded_files_and_to_standard_input() {
     let home = Home::new();
     home.write("list", "a\nb\n \n\\n\n\u{fffd}\n");
     let text = "a cab,\na b \u{20ac}!\n".repeat(40);
@@ -66,14 +66,14 @@ fn a_vocabulary_holds_for_the_decoded_text_and_for_standard_input() {
         piped(&format!("train --resume --out {unknown}-piped"));
         assert_same(&home, unknown, &format!("{unknown}-piped"));
         let ended = stderr(&piped(&format!("train --resume --out {unknown}-piped")));
-        assert!(ended.contains(" N < TEXT, with N above "), "{ended}");
+        assert!(ended.contains(" N < TEXT with N above "), "{ended}");
         let losses = [stdout(&home.run(&format!("eval {unknown} --json")).success())];
         assert_eq!(losses, [stdout(&piped(&format!("eval {unknown}-piped --json")))]);
     }
 }
 
 #[test]
-fn another_text_is_decompressed_before_its_unknown_symbols_are_left_out() {
+fn unknown_symbols_are_skipped_after_decompression() {
     let home = Home::new();
     home.train("--out here").success();
     let other = format!("\u{395}\u{3bb}{}", text());
@@ -87,11 +87,11 @@ fn another_text_is_decompressed_before_its_unknown_symbols_are_left_out() {
 }
 
 #[test]
-fn documents_of_a_compressed_text_begin_again_as_they_were() {
+fn documents_of_a_compressed_corpus_resume() {
     let home = Home::new();
     let documents: String = (0..90).map(|n| format!("Document {n:02}, caf\u{e9}.<|end|>")).collect();
     home.write("documents.gz", gzip(documents.as_bytes()));
-    // The marker's own symbols are among those that are left out.
+    // The symbols of the marker are skipped too.
     home.write("list", ('a'..='z').chain('0'..='9').map(|c| format!("{c}\n")).collect::<String>());
     for (unknown, run) in [("--unknown skip --vocabulary list", "skip"), ("", "all")] {
         let flags = "--document-marker <|end|> --shuffle-documents --split-by document";

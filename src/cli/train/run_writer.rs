@@ -1,16 +1,19 @@
-//! What is kept of a run on disk, and when. A disk that is full, read-only or gone is no reason to lose what was computed:
-//! the run goes on in memory and its files are written as soon as they can be.
+//! Writes the files of a run during training. If the disk is full, read-only or gone, the run goes
+//! on in memory, and the files are written as soon as that works again.
 
 use super::{
     super::{
         failure::Failure,
-        figures::symbols,
-        output::note,
-        run_folder::{BEST, Lines, RunFolder, SAMPLES, Sample, State, as_line},
-        run_options::{Every, RunOptions},
-        sample::opening,
+        number_format::symbols,
+        output::{note, warn},
+        run_curves::RunCurves,
+        run_folder::{BEST, LinesWriter, RunFolder, RunState, SAMPLES, SampleRecord, as_line},
+        run_option_values::CheckpointInterval,
+        run_options::RunOptions,
+        svg_chart,
+        text_writer::opening,
     },
-    curve::Curve,
+    curve_log::CurveLog,
 };
 use std::{
     thread,
@@ -23,50 +26,52 @@ use unrolled::{
     train::{Record, Training},
 };
 
-/// Between two attempts to write what could not be written.
-const PAUSE: Duration = Duration::from_secs(30);
-/// At the end of a run there is no more time to be had: so many attempts, this far apart.
+/// Time between two attempts to write after a failure.
+const RETRY_PAUSE: Duration = Duration::from_secs(30);
+/// Number of attempts at the end of a run, and the time between them.
 const LAST_ATTEMPTS: u32 = 5;
 const LAST_PAUSE: Duration = Duration::from_secs(2);
-/// So many files are looked at before every step; more of them now and then, for a hundredth of the time.
+/// A corpus of at most this many files is checked for changes before every step.
 const FEW_FILES: usize = 8;
-const LOOK: Duration = Duration::from_secs(2);
-const LOOK_SHARE: u32 = 100;
+/// Least time between two checks of a larger corpus, and the factor by which it exceeds the time of
+/// a check.
+const CHECK_PAUSE: Duration = Duration::from_secs(2);
+const CHECK_PAUSE_FACTOR: u32 = 100;
 
-/// The best checkpoint, as long as it is not on disk.
-enum Best {
+/// The best checkpoint while it is not on disk.
+enum UnsavedBest {
     /// It is on disk, or there is none.
     Written,
-    /// The run as it stands.
+    /// The best checkpoint is the current state of the run.
     Now,
-    /// A copy, which is made only where it cannot be written and the run goes on: it takes as much memory as parameters and
-    /// moments.
+    /// A copy. It takes as much memory as the parameters and moments, so it is made only if the
+    /// best checkpoint cannot be written and the run goes on.
     Copied(Box<Checkpoint>),
 }
 
-/// Writes a run's files.
-pub struct Keeper {
+/// Writes the files of a run.
+pub struct RunWriter {
     folder: RunFolder,
-    every: Every,
+    every: CheckpointInterval,
     keep: usize,
     sample_length: u32,
-    /// The text of `config.toml`, in case it has to be written again.
+    /// The text of `config.toml`, to write it again if the folder is deleted.
     config: String,
-    metrics: Lines,
-    sample_lines: Lines,
-    samples: Vec<Sample>,
-    curve: Curve,
-    /// The step of the checkpoint on disk, and when it was written.
+    metrics: LinesWriter,
+    sample_lines: LinesWriter,
+    samples: Vec<SampleRecord>,
+    curve: CurveLog,
+    /// The step of the checkpoint on disk, and the time of writing.
     saved: Option<u64>,
     saved_at: Instant,
-    best: Best,
-    /// When to try again, where writing fails.
+    best: UnsavedBest,
+    /// Time of the next attempt after a write has failed.
     again_at: Option<Instant>,
-    look_at: Instant,
+    check_at: Instant,
 }
 
-impl Keeper {
-    /// For a folder that holds its `config.toml`.
+impl RunWriter {
+    /// Creates a writer for a folder that holds its `config.toml`.
     pub fn new(folder: RunFolder, run: RunOptions, config: String) -> Self {
         Self {
             every: run.checkpoint_every.unwrap_or_default(),
@@ -76,27 +81,27 @@ impl Keeper {
             metrics: folder.metrics(),
             sample_lines: folder.samples(),
             samples: Vec::new(),
-            curve: Curve::new(&folder, &run),
+            curve: CurveLog::new(&folder, &run),
             saved: None,
             saved_at: Instant::now(),
-            best: Best::Written,
+            best: UnsavedBest::Written,
             again_at: None,
-            look_at: Instant::now() + LOOK,
+            check_at: Instant::now() + CHECK_PAUSE,
             folder,
         }
     }
 
-    /// The run's folder.
+    /// Returns the folder of the run.
     pub fn folder(&self) -> &RunFolder {
         &self.folder
     }
 
-    /// The checkpoint of a run that begins, or that goes on with other settings.
+    /// Writes the checkpoint of a run that starts, or that resumes with changed settings.
     pub fn first(&mut self, training: &Training) -> Result<(), Failure> {
         self.checkpoint(training)
     }
 
-    /// Cuts the files of a run back to the checkpoint that it goes on from.
+    /// Removes from the files everything after the checkpoint that the run resumes from.
     pub fn resume(&mut self, training: &Training) -> Result<(), Failure> {
         let step = training.progress().step;
         self.samples = self.folder.read_lines(SAMPLES);
@@ -104,7 +109,7 @@ impl Keeper {
         self.curve.resume(&self.folder, step);
         self.write_lines(training)?;
         self.folder.forget_after(step);
-        // What was written last may be damaged, or of a later step than the checkpoint that was intact.
+        // The last checkpoint may be damaged, or of a later step than the intact one.
         self.saved = self.on_disk().filter(|found| *found == step);
         match self.saved {
             Some(_) => Ok(()),
@@ -112,104 +117,108 @@ impl Keeper {
         }
     }
 
-    /// The step of the last checkpoint on disk, if it is intact.
+    /// Returns the step of the last checkpoint on disk if it is intact.
     fn on_disk(&self) -> Option<u64> {
         Checkpoint::verify(&self.folder.last()).ok().map(|progress| progress.step)
     }
 
-    /// The step that would be gone on from if the process ended now.
+    /// Returns the step from which the run would resume if the process ended now.
     pub fn saved(&self) -> Option<u64> {
         self.saved
     }
 
-    /// Whether there is time to look at the files of the text before every step.
+    /// Returns whether the corpus has so few files that they are checked before every step.
     pub fn has_few_files(&self, training: &Training) -> bool {
         training.corpus().documents().len() <= FEW_FILES
     }
 
-    /// After each step, also one whose evaluation was interrupted: a point of the training curve when one is due. One that
-    /// cannot be written is written with the next checkpoint, or told there.
+    /// Adds a point to the training curve if one is due. Called after each step, also if its
+    /// evaluation was interrupted. If the point cannot be written now, it is written with the next
+    /// checkpoint.
     pub fn log(&mut self, training: &mut Training) {
         if self.curve.log(training) && self.again_at.is_none() && self.folder.is_held() {
             let _ = self.curve.write(&self.folder, training, &self.samples);
         }
     }
 
-    /// After each step: a checkpoint when one is due, and a look at many files.
+    /// Writes a checkpoint if one is due, and checks a corpus of many files. Called after each
+    /// step.
     ///
     /// # Errors
-    /// A file of the text that is no longer what it was: the steps since the last checkpoint may have read it changed.
+    /// A file of the corpus has changed: the steps since the last checkpoint may have read the
+    /// change.
     pub fn step(&mut self, training: &Training) -> Result<(), Failure> {
         let now = Instant::now();
-        self.curve.beat(&self.folder, training, now);
-        if now >= self.look_at {
-            self.look(training)?;
+        self.curve.write_status_if_due(&self.folder, training, now);
+        if now >= self.check_at {
+            self.check_corpus(training)?;
         }
         let due = match (self.again_at, self.every) {
             (Some(again_at), _) => now >= again_at,
-            (None, Every::Time(time)) => now.duration_since(self.saved_at) >= time,
-            (None, Every::Steps(steps)) => {
+            (None, CheckpointInterval::Time(time)) => now.duration_since(self.saved_at) >= time,
+            (None, CheckpointInterval::Steps(steps)) => {
                 training.progress().step >= self.saved.unwrap_or(0).saturating_add(steps)
             }
         };
         if due && self.saved != Some(training.progress().step) {
-            self.look(training)?;
+            self.check_corpus(training)?;
             self.attempt(training)?;
         }
         Ok(())
     }
 
-    /// After an evaluation: all files.
+    /// Writes all files after an evaluation.
     ///
     /// # Errors
-    /// As for [`Keeper::step`].
+    /// As for [`RunWriter::step`].
     pub fn evaluation(&mut self, training: &Training, record: &Record) -> Result<(), Failure> {
-        self.look(training)?;
+        self.check_corpus(training)?;
         if self.sample_length > 0 {
             self.samples.push(self.sample(training)?);
         }
         if is_best(record, &training.progress().history) {
-            self.best = Best::Now;
+            self.best = UnsavedBest::Now;
         }
         if self.again_at.is_none_or(|again_at| Instant::now() >= again_at) {
             self.attempt(training)?;
         }
-        if matches!(self.best, Best::Now) {
-            self.best = Best::Copied(Box::new(training.checkpoint()));
+        if matches!(self.best, UnsavedBest::Now) {
+            self.best = UnsavedBest::Copied(Box::new(training.checkpoint()));
         }
         Ok(())
     }
 
-    /// What is on disk must not hold what was read from a text that changed.
+    /// Checks that the files of the corpus are unchanged. A checkpoint must not contain steps that
+    /// read a changed corpus.
     ///
     /// # Errors
-    /// A file of the text that is no longer what it was.
-    pub fn look(&mut self, training: &Training) -> Result<(), Failure> {
+    /// A file of the corpus has changed.
+    pub fn check_corpus(&mut self, training: &Training) -> Result<(), Failure> {
         let begun = Instant::now();
         training.corpus().unchanged()?;
-        self.look_at = Instant::now() + LOOK.max(begun.elapsed() * LOOK_SHARE);
+        self.check_at = Instant::now() + CHECK_PAUSE.max(begun.elapsed() * CHECK_PAUSE_FACTOR);
         Ok(())
     }
 
-    /// Writes all files, or says why not and when it will be tried again.
+    /// Writes all files. After a failure, prints why and when the next attempt is.
     fn attempt(&mut self, training: &Training) -> Result<(), Failure> {
         let mut written = self.write(training);
         if written.is_err() && !self.folder.path().is_dir() {
-            // It was deleted just now, under the write.
+            // It was deleted during the write.
             written = self.write(training);
         }
         match (written, self.again_at) {
             (Ok(()), None) => {}
             (Ok(()), Some(_)) => {
                 self.again_at = None;
-                note(&format!("the files are written again, at step {}", training.progress().step));
+                note(&format!("writing works again; saved step {}", training.progress().step));
             }
             (Err(Failure::Library(error @ Error::Io { .. })), before) => {
-                self.again_at = Some(Instant::now() + PAUSE);
+                self.again_at = Some(Instant::now() + RETRY_PAUSE);
                 if before.is_none() {
-                    note(&format!(
-                        "warning: {error}; the run goes on and tries again every {} s; on disk is step {}",
-                        PAUSE.as_secs(),
+                    warn(&format!(
+                        "{error}; training goes on and writing is retried every {} s; on disk is step {}",
+                        RETRY_PAUSE.as_secs(),
                         self.saved.unwrap_or(0)
                     ));
                 }
@@ -219,13 +228,13 @@ impl Keeper {
         Ok(())
     }
 
-    /// The last checkpoint of a run that ends, here and now.
+    /// Writes the last checkpoint of a run that ends.
     ///
     /// # Errors
-    /// What the disk says after some attempts; the files are then as they were last written.
+    /// The error of the last attempt; the files are then as they were last written.
     pub fn close(&mut self, training: &Training) -> Result<(), Failure> {
         self.write_last(training)?;
-        let state = if training.is_done() { State::Done } else { State::Stopped };
+        let state = if training.is_done() { RunState::Done } else { RunState::Stopped };
         self.curve.write_status(&self.folder, training, state);
         Ok(())
     }
@@ -240,11 +249,11 @@ impl Keeper {
         for attempt in 1.. {
             match self.write(training) {
                 Err(Failure::Library(error @ Error::Io { .. })) if attempt < LAST_ATTEMPTS => {
-                    note(&format!("warning: {error}; trying again in {} s", LAST_PAUSE.as_secs()));
+                    warn(&format!("{error}; retrying in {} s", LAST_PAUSE.as_secs()));
                     thread::sleep(LAST_PAUSE);
                 }
                 Err(Failure::Library(error @ Error::Io { .. })) => {
-                    return Err(Failure::NotKept {
+                    return Err(Failure::NotSaved {
                         error: Box::new(error),
                         step: training.progress().step,
                         saved: self.saved.unwrap_or(0),
@@ -256,10 +265,11 @@ impl Keeper {
         Ok(())
     }
 
-    /// All files; the metrics before the checkpoint, since resuming cuts them back to it.
+    /// Writes all files. The metrics come before the checkpoint, because resuming cuts them back to
+    /// it.
     fn write(&mut self, training: &Training) -> Result<(), Failure> {
         if self.folder.restore()? {
-            note(&format!("warning: {} was deleted; it is made again", self.folder.path().display()));
+            warn(&format!("{} was deleted; creating it again", self.folder.path().display()));
             self.folder.write_config(&self.config)?;
             self.folder.write_manifest(training.corpus())?;
             self.saved = None;
@@ -271,48 +281,52 @@ impl Keeper {
 
     /// Redraws `loss.svg`.
     pub fn write_plot(&self, training: &Training) -> Result<(), Failure> {
-        self.folder.write_plot(
-            symbols(training.settings().data.unit),
-            self.curve.steps(),
-            &training.progress().history,
-        )
+        let name = self.folder.path().display().to_string();
+        let (unit, history) = (symbols(training.settings().data.unit), &training.progress().history);
+        let curves = RunCurves { name: &name, unit, steps: self.curve.steps(), history };
+        match svg_chart::draw(&curves.loss()) {
+            Some(svg) => self.folder.write_plot(&svg),
+            None => Ok(()),
+        }
     }
 
     fn write_lines(&mut self, training: &Training) -> Result<(), Failure> {
         let (history, samples) = (&training.progress().history, &self.samples);
         let folder = self.folder.held();
-        self.folder.named(self.metrics.write(folder, history.len(), |at| as_line(&history[at])))?;
+        self.folder
+            .with_visible_path(self.metrics.write(folder, history.len(), |at| as_line(&history[at])))?;
         let sample = |at: usize| serde_json::to_string(&samples[at]).expect("a number and a text");
-        self.folder.named(self.sample_lines.write(folder, samples.len(), sample))?;
+        self.folder.with_visible_path(self.sample_lines.write(folder, samples.len(), sample))?;
         self.curve.write(&self.folder, training, samples)
     }
 
-    /// The best one first: a crash between the two is mended by resuming, which comes to the same best again.
+    /// Writes the best checkpoint first: after a crash between the two writes, the resumed run
+    /// reaches the same best again.
     fn checkpoint(&mut self, training: &Training) -> Result<(), Failure> {
         match &self.best {
-            Best::Written => {}
-            Best::Now => self.folder.write(BEST, |path| training.save(path))?,
-            Best::Copied(best) => self.folder.write(BEST, |path| best.save(path))?,
+            UnsavedBest::Written => {}
+            UnsavedBest::Now => self.folder.write(BEST, |path| training.save(path))?,
+            UnsavedBest::Copied(best) => self.folder.write(BEST, |path| best.save(path))?,
         }
-        self.best = Best::Written;
+        self.best = UnsavedBest::Written;
         self.folder.write_last(training, self.saved, self.keep)?;
         (self.saved, self.saved_at) = (Some(training.progress().step), Instant::now());
         Ok(())
     }
 
-    /// A text from the model as it stands.
-    fn sample(&self, training: &Training) -> Result<Sample, Failure> {
+    /// Draws a sample from the current model.
+    fn sample(&self, training: &Training) -> Result<SampleRecord, Failure> {
         let (model, vocabulary) = (training.model(), training.vocabulary());
         let seed = training.settings().run.seed;
         let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, seed };
         let mut generator = Generator::new(model.clone(), vocabulary, sampling, 0)?;
         generator.prompt(opening(training.settings(), vocabulary))?;
         let ids: Vec<u32> = (0..self.sample_length).map(|_| generator.next_id()).collect();
-        Ok(Sample { step: training.progress().step, text: vocabulary.decode(&ids) })
+        Ok(SampleRecord { step: training.progress().step, text: vocabulary.decode(&ids) })
     }
 }
 
-/// Whether no evaluation before has a lower loss.
+/// Returns whether `record` has a lower validation loss than all records before it.
 fn is_best(record: &Record, history: &[Record]) -> bool {
     let Some(loss) = record.val_loss else { return false };
     history
@@ -339,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_is_lower_than_all_before() {
+    fn the_best_evaluation_is_lower_than_all_before() {
         let history = [record(1, Some(2.0)), record(2, Some(1.5)), record(3, Some(1.6))];
         let best: Vec<_> = history.iter().map(|record| is_best(record, &history)).collect();
         assert_eq!(best, [true, true, false]);

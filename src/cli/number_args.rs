@@ -1,13 +1,14 @@
-//! Numbers on the command line: what each may be, told in plain words.
+//! Parsers for numbers on the command line, with plain error messages.
 
 use std::{num::NonZeroUsize, str::FromStr};
 
-/// A whole number of at least `least`.
+/// Returns a parser for a whole number of at least `least`.
 pub fn whole<T: Whole>(least: u64) -> impl Fn(&str) -> Result<T, String> + Clone {
     within(least, T::LARGEST)
 }
 
-/// A whole number that `config.toml` can record: TOML's end at 2^63 - 1.
+/// Returns a parser for a whole number that `config.toml` can record: TOML's integers end at 2^63 -
+/// 1.
 pub fn recorded(least: u64) -> impl Fn(&str) -> Result<u64, String> + Clone {
     within(least, i64::MAX as u64)
 }
@@ -15,7 +16,7 @@ pub fn recorded(least: u64) -> impl Fn(&str) -> Result<u64, String> + Clone {
 fn within<T: FromStr>(least: u64, most: u64) -> impl Fn(&str) -> Result<T, String> + Clone {
     move |text| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        // More digits than a u64 has are above `most` too.
+        // A number with more digits than a u64 is above `most` too.
         let number = text.parse().unwrap_or(if digits { u64::MAX } else { 0 });
         let refuse = |range: String| Err(format!("expected a whole number {range}"));
         match text.parse() {
@@ -26,9 +27,9 @@ fn within<T: FromStr>(least: u64, most: u64) -> impl Fn(&str) -> Result<T, Strin
     }
 }
 
-/// A type of whole numbers.
+/// A type of whole numbers that a parser can return.
 pub trait Whole: FromStr {
-    /// The largest of them.
+    /// The largest value.
     const LARGEST: u64;
 }
 
@@ -46,13 +47,13 @@ whole! {
     NonZeroUsize, usize::MAX as u64;
 }
 
-/// A number; its range is checked with the settings.
+/// Parses a number. The validation of the settings checks its range.
 pub fn number(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| "expected a number".to_owned())
 }
 
-/// A number that is kept as an f32. One that is too large for it must not become infinity, and one that is too small must not
-/// become 0: `--clip 0` switches clipping off.
+/// Parses a number that is stored as an f32. A number too large for an f32 must not become
+/// infinity, and one too small must not become 0: `--clip 0` switches clipping off.
 pub fn single(text: &str) -> Result<f64, String> {
     let value = number(text)?;
     match (value.is_finite() && (value as f32).is_infinite(), value != 0.0 && value as f32 == 0.0) {
@@ -62,7 +63,7 @@ pub fn single(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The same where it is used as an f32 at once.
+/// Does the same and returns an f32.
 pub fn float(text: &str) -> Result<f32, String> {
     single(text).map(|value| value as f32)
 }
@@ -73,12 +74,12 @@ mod tests {
 
     #[test]
     fn whole_numbers_have_a_least_and_a_largest() {
-        let told = |text: &str| whole::<u32>(1)(text).expect_err(text);
+        let message = |text: &str| whole::<u32>(1)(text).expect_err(text);
         assert_eq!(whole::<u32>(1)("7"), Ok(7));
         for text in ["0", "-1", "many", "1.5", ""] {
-            assert_eq!(told(text), "expected a whole number of 1 or above", "{text}");
+            assert_eq!(message(text), "expected a whole number of 1 or above", "{text}");
         }
-        assert_eq!(told("99999999999"), "expected a whole number from 1 to 4294967295");
+        assert_eq!(message("99999999999"), "expected a whole number from 1 to 4294967295");
         assert_eq!(whole::<u64>(0)("0"), Ok(0));
         assert_eq!(whole::<u64>(0)("18446744073709551615"), Ok(u64::MAX));
         assert_eq!(recorded(0)("9223372036854775807"), Ok(i64::MAX as u64));

@@ -1,10 +1,10 @@
-//! Where a training step's time goes, as a table.
+//! The table of `unrolled bench --phases`: where the time of a training step goes.
 
-use super::bench::time;
+use super::number_format::time;
 use unrolled::bench::{PhaseTime, StepPhases};
 
-/// A row for each phase; `threads` divide the step.
-pub(super) fn table(mode: &str, threads: usize, phases: &StepPhases) -> String {
+/// Returns a table with a row for each phase of a step that ran on `threads` threads.
+pub fn phase_table(mode: &str, threads: usize, phases: &StepPhases) -> String {
     let (step, rows) = (phases.step_seconds, &phases.rows);
     let heading = format!("{mode}: the phases of the shortest training step, {}\n", time(step));
     let body = rows.iter().map(|phase| row(phase, step)).collect::<String>();
@@ -27,8 +27,8 @@ fn note(threads: usize) -> String {
         return String::new();
     }
     format!(
-        "times are means over {threads} threads: of what each spent in a phase, and of what it waited for the others (norm and \
-         update: with waiting)\n"
+        "times are means over {threads} threads; waiting for other threads is a phase of its own, except in norm and update, \
+         which include it\n"
     )
 }
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_of_the_step() {
+    fn each_share_is_a_share_of_the_step() {
         let plain =
             |name, seconds| PhaseTime { name, layer: None, seconds, gflops: None, percent_of_peak: None };
         let forward = PhaseTime {
@@ -52,8 +52,8 @@ mod tests {
              pack                        0.00 ns   0.0%\n  \
              forward, layer 0            3.00 ms  75.0%     50.0 GFLOP/s   40% of peak\n  \
              other                       1.00 ms  25.0%\n";
-        assert_eq!(table("static", 1, &phases), expected);
-        let two = table("static", 2, &phases);
+        assert_eq!(phase_table("static", 1, &phases), expected);
+        let two = phase_table("static", 2, &phases);
         assert!(two.starts_with(expected) && two.contains("means over 2 threads"), "{two}");
     }
 }

@@ -1,28 +1,31 @@
-//! What the curves of a run show: the points of its files, and the pictures of them.
+//! The curves of a run: points from its files, and charts of them.
 
 use super::{
-    figures::{bits, short},
-    plot::{Chart, Line, POINTS, Points, TRAIN, VALIDATION, thinned},
-    run_folder::Step,
+    chart_colors::{TRAIN, VALIDATION},
+    chart_points::{Limits, Points, thinned},
+    number_format::{bits, short},
+    run_folder::CurvePoint,
+    svg_chart::{ChartLine, POINTS, SvgChart, XAxis},
 };
 use unrolled::train::Record;
 
-/// The files of a run, as curves see them.
+/// The records of a run that curves show.
 #[derive(Clone, Copy, Debug)]
-pub struct Curves<'a> {
-    /// The run's name.
+pub struct RunCurves<'a> {
+    /// The name of the run.
     pub name: &'a str,
-    /// What a symbol is called in the plural: "characters" or "bytes".
+    /// The plural noun for symbols: "characters" or "bytes".
     pub unit: &'a str,
-    /// The training curve; of a run of an earlier version it may be empty, or begin where that was gone on with.
-    pub steps: &'a [Step],
+    /// The training curve. In a run of an earlier version it may be empty, or start where a later
+    /// version resumed the run.
+    pub steps: &'a [CurvePoint],
     /// The evaluations.
     pub history: &'a [Record],
 }
 
-impl Curves<'_> {
-    /// Training loss over the symbols trained on: of the training curve and the evaluations before it, or of the evaluations
-    /// alone where these are finer.
+impl RunCurves<'_> {
+    /// Returns the training loss over the symbols trained on: from the training curve and the
+    /// evaluations before it, or from the evaluations alone if they are finer.
     pub fn training(&self) -> Points {
         let mut points = self.of_history(|record| Some(record.train_loss));
         let steps = self.of_steps(|step| step.logged.loss);
@@ -35,30 +38,34 @@ impl Curves<'_> {
         points
     }
 
-    /// Validation loss over the symbols trained on.
+    /// Returns the validation loss over the symbols trained on.
     pub fn validation(&self) -> Points {
         self.of_history(|record| record.val_loss)
     }
 
-    /// A value of each point of the training curve.
-    pub fn of_steps(&self, value: impl Fn(&Step) -> f64) -> Points {
+    /// Returns a value of each point of the training curve.
+    pub fn of_steps(&self, value: impl Fn(&CurvePoint) -> f64) -> Points {
         self.steps.iter().map(|step| (step.logged.chars as f64, value(step))).collect()
     }
 
-    /// A value of each evaluation that has it.
+    /// Returns a value of each evaluation that has it.
     pub fn of_history(&self, value: impl Fn(&Record) -> Option<f64>) -> Points {
         self.history.iter().filter_map(|record| Some((record.chars as f64, value(record)?))).collect()
     }
 
-    /// `loss.svg`.
-    pub fn loss(&self) -> Chart<'_> {
-        let line = |name: &str, color, points: Points| Line { name: name.to_owned(), color, points };
-        Chart {
+    /// Returns the chart of `loss.svg`.
+    pub fn loss(&self) -> SvgChart<'_> {
+        let line = |name: &str, color, points: Points| ChartLine { name: name.to_owned(), color, points };
+        SvgChart {
             size: (860, 500),
             title: format!("Loss of {}", self.name),
             subtitle: self.last(),
             x: self.unit,
+            x_axis: XAxis::FromZero,
+            mark: None,
             y: "nats per symbol",
+            limits: Limits::POSITIVE,
+            top: None,
             value: |loss| format!("{loss:.3}"),
             lines: vec![
                 line("training", TRAIN, thinned(&self.training(), POINTS)),
@@ -67,21 +74,31 @@ impl Curves<'_> {
         }
     }
 
-    /// A smaller picture of one other curve.
-    pub fn small(&self, title: &str, y: &'static str, value: fn(f64) -> String, points: Points) -> Chart<'_> {
-        let line = Line { name: title.to_owned(), color: TRAIN, points: thinned(&points, POINTS) };
-        Chart {
+    /// Returns a smaller chart of another quantity, which can have values within `limits`.
+    pub fn small(
+        &self,
+        title: &str,
+        (y, limits): (&'static str, Limits),
+        value: fn(f64) -> String,
+        points: Points,
+    ) -> SvgChart<'_> {
+        let line = ChartLine { name: title.to_owned(), color: TRAIN, points: thinned(&points, POINTS) };
+        SvgChart {
             size: (560, 320),
             title: title.to_owned(),
             subtitle: String::new(),
             x: self.unit,
+            x_axis: XAxis::FromZero,
+            mark: None,
             y,
+            limits,
+            top: None,
             value,
             lines: vec![line],
         }
     }
 
-    /// Where the curves end, in words.
+    /// Describes the last values of the curves.
     fn last(&self) -> String {
         let last = self.history.last();
         let chars = self.steps.last().map(|step| step.logged.chars).max(last.map(|record| record.chars));
@@ -114,7 +131,7 @@ mod tests {
         }
     }
 
-    fn step(chars: u64, loss: f64) -> Step {
+    fn step(chars: u64, loss: f64) -> CurvePoint {
         let logged = Logged {
             step: chars / 10,
             chars,
@@ -124,18 +141,18 @@ mod tests {
             learning_rate: 0.1,
             chars_per_second: 1e5,
         };
-        Step { logged, time: 0.0 }
+        CurvePoint { logged, time: 0.0 }
     }
 
     #[test]
-    fn the_finer_training_curve_is_shown() {
+    fn the_training_curve_is_the_finer_one() {
         let history = [record(10, Some(2.5)), record(20, None)];
         let steps = [step(5, 3.0), step(10, 2.0), step(15, 1.5)];
-        let curves = Curves { name: "runs/1", unit: "bytes", steps: &steps, history: &history };
+        let curves = RunCurves { name: "runs/1", unit: "bytes", steps: &steps, history: &history };
         assert_eq!(curves.training(), [(5.0, 3.0), (10.0, 2.0), (15.0, 1.5)]);
         assert_eq!(curves.validation(), [(10.0, 2.5)]);
-        assert_eq!(Curves { steps: &steps[..1], ..curves }.training(), [(10.0, 2.0), (20.0, 2.0)]);
-        assert_eq!(Curves { steps: &steps[2..], ..curves }.training(), [(10.0, 2.0), (15.0, 1.5)]);
+        assert_eq!(RunCurves { steps: &steps[..1], ..curves }.training(), [(10.0, 2.0), (20.0, 2.0)]);
+        assert_eq!(RunCurves { steps: &steps[2..], ..curves }.training(), [(10.0, 2.0), (15.0, 1.5)]);
         assert_eq!(curves.loss().subtitle, "after 20 bytes: training 2.000");
         assert_eq!(curves.loss().title, "Loss of runs/1");
     }

@@ -1,13 +1,13 @@
-//! The training curve of a run, finer than its evaluations: `steps.jsonl`, `status.json`, and with `--tensorboard` an event
-//! file. Whoever watches reads these; nothing that is trained depends on them.
+//! The training curve of a run, finer than its evaluations: `steps.jsonl`, `status.json` and, with
+//! `--tensorboard`, an event file. These files are for display; training does not depend on them.
 
 use super::{
     super::{
         failure::Failure,
-        run_folder::{Lines, RunFolder, STEPS, Sample, State, Status, Step, now},
+        run_folder::{CurvePoint, LinesWriter, RunFolder, RunState, RunStatus, STEPS, SampleRecord, now},
         run_options::RunOptions,
     },
-    events::{Events, Told},
+    event_file::{EventFile, EventSource},
 };
 use std::{
     path::Path,
@@ -15,50 +15,51 @@ use std::{
 };
 use unrolled::train::Training;
 
-/// Points each time that a run doubles, at least, where `--log-every` does not say how many: a curve is as fine for a run
-/// that has just begun as for one that ends.
+/// Least number of points each time the run doubles its length, unless `--log-every` is given: the
+/// curve of a run that has just started is as fine as that of a finished one.
 const POINTS: u64 = 512;
-/// Between two versions of `status.json`.
-const BEAT: Duration = Duration::from_secs(1);
+/// Time between two versions of `status.json`.
+const STATUS_PAUSE: Duration = Duration::from_secs(1);
 
-/// The points so far, and the files they go to.
-pub struct Curve {
+/// The points of the training curve so far, and their files.
+pub struct CurveLog {
     every: Option<u64>,
-    steps: Vec<Step>,
-    lines: Lines,
-    events: Option<Events>,
-    beat_at: Instant,
+    steps: Vec<CurvePoint>,
+    lines: LinesWriter,
+    events: Option<EventFile>,
+    status_at: Instant,
 }
 
-/// A power of two, so that the points before are those of a coarser curve.
+/// Returns the steps between points: a power of two, so that the points before are those of a
+/// coarser curve.
 fn interval_at(step: u64) -> u64 {
     1 << (step / POINTS).max(1).ilog2()
 }
 
-impl Curve {
-    /// Of a run that begins.
+impl CurveLog {
+    /// Creates the log of a run that starts.
     pub fn new(folder: &RunFolder, run: &RunOptions) -> Self {
         Self {
             every: run.log_every,
             steps: Vec::new(),
             lines: folder.steps(),
-            events: run.tensorboard.then(|| Events::new(folder.path())),
-            beat_at: Instant::now(),
+            events: run.tensorboard.then(|| EventFile::new(folder.path())),
+            status_at: Instant::now(),
         }
     }
 
-    /// Takes over the points of a run that goes on from step `step`.
+    /// Loads the points of a run that resumes from step `step`.
     pub fn resume(&mut self, folder: &RunFolder, step: u64) {
         self.steps = folder.read_lines(STEPS);
         self.steps.retain(|known| known.logged.step <= step);
     }
 
-    /// The points so far.
-    pub fn steps(&self) -> &[Step] {
+    /// Returns the points so far.
+    pub fn steps(&self) -> &[CurvePoint] {
         &self.steps
     }
 
-    /// After a step: a point when one is due, and the last one of a run that is done. Says whether there is one.
+    /// Adds a point after a step if one is due or the run is done. Returns whether it added one.
     pub fn log(&mut self, training: &mut Training) -> bool {
         let step = training.progress().step;
         let every = self.every.unwrap_or_else(|| interval_at(step));
@@ -66,47 +67,53 @@ impl Curve {
             return false;
         }
         let Some(logged) = training.log() else { return false };
-        self.steps.push(Step { logged, time: now() });
+        self.steps.push(CurvePoint { logged, time: now() });
         true
     }
 
-    /// Brings the files to what is known.
+    /// Writes the points that the files lack.
     pub fn write(
         &mut self,
         folder: &RunFolder,
         training: &Training,
-        samples: &[Sample],
+        samples: &[SampleRecord],
     ) -> Result<(), Failure> {
-        folder.named(self.write_in(folder.held(), training, samples))
+        folder.with_visible_path(self.write_in(folder.held(), training, samples))
     }
 
-    fn write_in(&mut self, folder: &Path, training: &Training, samples: &[Sample]) -> Result<(), Failure> {
+    fn write_in(
+        &mut self,
+        folder: &Path,
+        training: &Training,
+        samples: &[SampleRecord],
+    ) -> Result<(), Failure> {
         let line = |at: usize| serde_json::to_string(&self.steps[at]).expect("numbers only");
         self.lines.write(folder, self.steps.len(), line)?;
         if let Some(events) = &mut self.events {
             let history = &training.progress().history;
             events.write(
                 folder,
-                &Told { steps: &self.steps, history, samples, settings: training.settings() },
+                &EventSource { steps: &self.steps, history, samples, settings: training.settings() },
             )?;
         }
         Ok(())
     }
 
-    /// `status.json`, when it is time.
-    pub fn beat(&mut self, folder: &RunFolder, training: &Training, at: Instant) {
-        if at >= self.beat_at {
-            self.beat_at = at + BEAT;
-            self.write_status(folder, training, State::Training);
+    /// Writes `status.json` if the last version is old enough.
+    pub fn write_status_if_due(&mut self, folder: &RunFolder, training: &Training, at: Instant) {
+        if at >= self.status_at {
+            self.status_at = at + STATUS_PAUSE;
+            self.write_status(folder, training, RunState::Training);
         }
     }
 
-    /// `status.json`, now, in the run's own folder alone. Those who watch miss one that cannot be written; nobody else does.
-    pub fn write_status(&self, folder: &RunFolder, training: &Training, state: State) {
+    /// Writes `status.json` now, but only to the folder that this run holds. Failures are ignored:
+    /// only `unrolled watch` reads the file.
+    pub fn write_status(&self, folder: &RunFolder, training: &Training, state: RunState) {
         if !folder.is_held() {
             return;
         }
-        let status = Status::new(state, training.progress(), training.chars_per_step(), &self.steps);
+        let status = RunStatus::new(state, training.progress(), training.chars_per_step(), &self.steps);
         let _ = folder.write_status(&status);
     }
 }
@@ -117,7 +124,7 @@ mod tests {
     use unrolled::{ModelSettings, RunSettings, Settings, corpus::Corpus};
 
     #[test]
-    fn points_are_as_far_apart_as_a_run_is_long() {
+    fn the_interval_of_points_grows_with_the_run() {
         for (step, every) in [(0, 1), (1, 1), (1023, 1), (1024, 2), (2048, 4), (1_000_000, 1024)] {
             assert_eq!(interval_at(step), every, "{step}");
         }
@@ -126,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_run_ended_is_not_told_of_the_one_in_its_place() {
+    fn the_status_does_not_go_to_another_run_of_the_same_name() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let here = home.path().join("here");
         let folder = RunFolder::create(Some(&here), "").expect("a folder");
@@ -137,12 +144,12 @@ mod tests {
         };
         let corpus = Corpus::embedded(settings.data.unit).expect("a text");
         let training = Training::new(corpus, settings, Some(1)).expect("a run");
-        let curve = Curve::new(&folder, &RunOptions::default());
-        curve.write_status(&folder, &training, State::Stopped);
+        let curve = CurveLog::new(&folder, &RunOptions::default());
+        curve.write_status(&folder, &training, RunState::Stopped);
         assert!(folder.status().is_some());
         std::fs::rename(&here, home.path().join("there")).expect("moved");
         let other = RunFolder::create(Some(&here), "").expect("another run");
-        curve.write_status(&folder, &training, State::Stopped);
+        curve.write_status(&folder, &training, RunState::Stopped);
         assert_eq!(other.status(), None);
     }
 }

@@ -1,6 +1,6 @@
-//! Files that grow by appending, most of them one JSON object a line.
+//! Writing files that grow by appending, most of them one JSON object a line.
 
-use super::{failed, replace};
+use super::{io_error, replace};
 use crate::cli::failure::Failure;
 use std::{
     fs::{self, OpenOptions},
@@ -8,49 +8,50 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A file whose length is known: when it is another than that, someone or something was at it.
+/// A file that grows by appending. If its length is not the length written so far, something else
+/// has changed it.
 #[derive(Debug)]
-pub struct Appended {
+pub struct AppendedFile {
     path: PathBuf,
-    /// Bytes that were written; `None` before the first time.
+    /// Number of bytes written; `None` before the first write.
     length: Option<u64>,
 }
 
-impl Appended {
-    /// Of a file that need not exist.
+impl AppendedFile {
+    /// Creates a writer; the file need not exist.
     pub fn at(path: PathBuf) -> Self {
         Self { path, length: None }
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Goes on in another folder, in a file of the same name.
+    /// Continues with a file of the same name in another folder.
     pub fn move_to(&mut self, folder: &Path) {
         self.path = self.path.file_name().map_or(folder.to_owned(), |name| folder.join(name));
     }
 
-    /// Whether the file is as it was left.
+    /// Returns whether the file is as this writer left it.
     pub fn is_intact(&self) -> bool {
-        self.length.is_some_and(|length| length == self.found().unwrap_or(0))
+        self.length.is_some_and(|length| length == self.length_on_disk().unwrap_or(0))
     }
 
-    fn found(&self) -> Option<u64> {
+    fn length_on_disk(&self) -> Option<u64> {
         fs::metadata(&self.path).map(|metadata| metadata.len()).ok()
     }
 
-    /// Adds to the end, in one write, so that a reader never sees a part of it.
+    /// Appends the bytes in one write, so that a reader never sees a part of them.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let opened = OpenOptions::new().append(true).create(true).open(&self.path);
-        let mut file = opened.map_err(failed("write", &self.path))?;
-        file.write_all(bytes).map_err(failed("write", &self.path))?;
+        let mut file = opened.map_err(io_error("write", &self.path))?;
+        file.write_all(bytes).map_err(io_error("write", &self.path))?;
         self.length = Some(self.length.unwrap_or(0) + bytes.len() as u64);
         Ok(())
     }
 
-    /// Writes the file anew.
+    /// Replaces the whole file.
     pub fn replace(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         replace(&self.path, bytes)?;
         self.length = Some(bytes.len() as u64);
@@ -58,22 +59,22 @@ impl Appended {
     }
 }
 
-/// A file of lines.
+/// A file of lines that grows by appending.
 #[derive(Debug)]
-pub struct Lines {
-    file: Appended,
-    /// Lines that were written.
+pub struct LinesWriter {
+    file: AppendedFile,
+    /// Number of lines written.
     count: usize,
 }
 
-impl Lines {
-    /// Of a file of this name, which need not exist.
+impl LinesWriter {
+    /// Creates a writer for a file of this name, which need not exist.
     pub fn named(name: &str) -> Self {
-        Self { file: Appended::at(name.into()), count: 0 }
+        Self { file: AppendedFile::at(name.into()), count: 0 }
     }
 
-    /// Brings the file in `folder` to `count` lines, of which `line` gives each: by appending the last where all others are
-    /// there, or else as a whole.
+    /// Updates the file in `folder` to `count` lines; `line` returns each. Appends the last line if
+    /// the others are there, and otherwise replaces the file.
     pub fn write(
         &mut self,
         folder: &Path,
@@ -81,7 +82,7 @@ impl Lines {
         line: impl Fn(usize) -> String,
     ) -> Result<(), Failure> {
         self.file.move_to(folder);
-        if count == 0 && self.file.found().is_none() {
+        if count == 0 && self.file.length_on_disk().is_none() {
             self.file.length = Some(0);
         }
         match self.file.is_intact() {
@@ -108,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_or_added_meanwhile_is_mended() {
+    fn a_file_that_something_else_changed_is_replaced() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = home.path().join("lines");
-        let mut file = Lines::named("lines");
+        let mut file = LinesWriter::named("lines");
         let holds = |count: usize| {
             let text: String = (0..count).map(|n| line(n) + "\n").collect();
             assert_eq!(fs::read_to_string(&path).expect("readable"), text);

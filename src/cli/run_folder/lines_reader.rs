@@ -1,6 +1,6 @@
-//! A file of JSON lines while another process writes it.
+//! Reading a file of JSON lines while another process writes it.
 
-use super::failed;
+use super::io_error;
 use crate::cli::failure::Failure;
 use serde::de::DeserializeOwned;
 use std::{
@@ -9,27 +9,29 @@ use std::{
     path::PathBuf,
 };
 
-/// The lines so far. Only what was added is read again, unless the file is another one by now.
+/// The lines of a file so far. A refresh reads what was appended, or the whole file if it was
+/// replaced.
 #[derive(Debug)]
-pub struct Tail<T> {
+pub struct LinesReader<T> {
     path: PathBuf,
-    /// What the lines say.
+    /// The parsed lines.
     pub items: Vec<T>,
-    /// Bytes of whole lines that were read, and of which file.
+    /// Number of bytes of complete lines read, and the identity of the file.
     read: u64,
     id: u64,
 }
 
-impl<T: DeserializeOwned> Tail<T> {
-    /// Of a file that need not exist yet.
+impl<T: DeserializeOwned> LinesReader<T> {
+    /// Creates a reader; the file need not exist yet.
     pub fn at(path: PathBuf) -> Self {
         Self { path, items: Vec::new(), read: 0, id: 0 }
     }
 
-    /// Reads what is new. A line that is not whole yet waits for the next time; a file that is not there has no lines.
+    /// Reads the new lines. An incomplete line waits for the next refresh; a missing file has no
+    /// lines.
     ///
     /// # Errors
-    /// A file that cannot be read, or a line that is not what it should be.
+    /// A file that cannot be read, or an invalid line.
     pub fn refresh(&mut self) -> Result<(), Failure> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
@@ -37,13 +39,14 @@ impl<T: DeserializeOwned> Tail<T> {
                 (self.items, self.read) = (Vec::new(), 0);
                 return Ok(());
             }
-            Err(error) => return Err(failed("read", &self.path)(error).into()),
+            Err(error) => return Err(io_error("read", &self.path)(error).into()),
         };
-        let text = self.new_lines(&mut file).map_err(failed("read", &self.path))?;
+        let text = self.new_lines(&mut file).map_err(io_error("read", &self.path))?;
         let before = self.items.len();
-        let item = |(at, line)| serde_json::from_str(line).map_err(|error| self.odd(before + at + 1, &error));
+        let item =
+            |(at, line)| serde_json::from_str(line).map_err(|error| self.invalid(before + at + 1, &error));
         let items: Result<Vec<T>, _> = text.lines().enumerate().map(item).collect();
-        // All or none: those before an odd line are read again with it.
+        // All or none: the lines before an invalid one are read again with it.
         self.items.extend(items?);
         self.read += text.len() as u64;
         Ok(())
@@ -57,19 +60,20 @@ impl<T: DeserializeOwned> Tail<T> {
         file.seek(SeekFrom::Start(self.read))?;
         let mut bytes = Vec::new();
         file.take(length - self.read).read_to_end(&mut bytes)?;
-        // What is not whole yet may end within a character.
+        // An incomplete line may end within a character.
         bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
         String::from_utf8(bytes)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
     }
 
-    fn odd(&self, number: usize, error: &serde_json::Error) -> Failure {
-        let problem = format!("line {number} is not what a run writes ({error}): `train --resume` mends it");
+    fn invalid(&self, number: usize, error: &serde_json::Error) -> Failure {
+        let problem =
+            format!("line {number} is invalid ({error}); `unrolled train --resume` repairs the file");
         Failure::NoRun { path: self.path.clone(), problem }
     }
 }
 
-/// Tells a file from the one that replaces it.
+/// Returns a number that tells a file from its replacement.
 #[cfg(unix)]
 fn identity(file: &File) -> io::Result<u64> {
     Ok(std::os::unix::fs::MetadataExt::ino(&file.metadata()?))
@@ -86,10 +90,10 @@ mod tests {
     use std::{fs, io::Write};
 
     #[test]
-    fn lines_are_read_once_and_whole() {
+    fn complete_lines_are_read_once() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = home.path().join("lines");
-        let mut tail: Tail<u32> = Tail::at(path.clone());
+        let mut tail: LinesReader<u32> = LinesReader::at(path.clone());
         let mut holds = |expected: &[u32]| {
             tail.refresh().expect("readable");
             assert_eq!(tail.items, expected);
@@ -111,28 +115,31 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_line_is_named() {
+    fn an_error_names_the_invalid_line() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = home.path().join("lines");
         fs::write(&path, "1\n2\nx\n").expect("written");
-        let mut tail: Tail<u32> = Tail::at(path.clone());
-        // However often it is looked at.
+        let mut tail: LinesReader<u32> = LinesReader::at(path.clone());
+        // At each refresh.
         for _ in 0..3 {
-            let told = tail.refresh().expect_err("odd").to_string();
-            assert!(told.contains("lines: line 3 is not ") && told.contains("--resume"), "{told}");
+            let message = tail.refresh().expect_err("invalid").to_string();
+            assert!(
+                message.contains("lines: line 3 is invalid ") && message.contains("--resume"),
+                "{message}"
+            );
         }
         fs::write(&path, "1\n2\n3\n").expect("written");
-        tail.refresh().expect("mended");
+        tail.refresh().expect("repaired");
         assert_eq!(tail.items, [1, 2, 3]);
     }
 
     #[test]
-    fn half_a_character_waits_for_its_other_half() {
+    fn a_line_that_ends_within_a_character_waits() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = home.path().join("lines");
         let line = "\"\u{e9}\"\n".as_bytes();
         fs::write(&path, [line, &line[..2]].concat()).expect("written");
-        let mut tail: Tail<String> = Tail::at(path.clone());
+        let mut tail: LinesReader<String> = LinesReader::at(path.clone());
         tail.refresh().expect("readable");
         assert_eq!(tail.items, ["\u{e9}"]);
         fs::write(&path, [line, line].concat()).expect("written");

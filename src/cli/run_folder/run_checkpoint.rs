@@ -1,0 +1,95 @@
+//! Finding the checkpoint that a command uses.
+
+use super::{BEST, RunFolder};
+use crate::cli::failure::Failure;
+use std::path::{Path, PathBuf};
+use unrolled::checkpoint::Checkpoint;
+
+/// A checkpoint file and the run that it belongs to.
+#[derive(Debug)]
+pub struct RunCheckpoint {
+    /// The folder of the run.
+    pub folder: RunFolder,
+    /// The checkpoint file.
+    pub file: PathBuf,
+}
+
+/// A checkpoint of a run folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CheckpointChoice {
+    /// The checkpoint with the lowest validation loss.
+    Best,
+    /// The latest checkpoint.
+    Last,
+}
+
+impl RunCheckpoint {
+    /// Finds the checkpoint of `run`: a checkpoint file or a run folder; with `None`, the newest
+    /// run under `runs/`. Without a choice it is the best checkpoint, or the last of a run without
+    /// one.
+    pub fn find(run: Option<&Path>, which: Option<CheckpointChoice>) -> Result<Self, Failure> {
+        let folder = match run {
+            None => RunFolder::newest()?,
+            Some(file) if file.is_file() => return Self::of_file(file, which),
+            Some(path) => RunFolder::at(path),
+        };
+        let file = match which {
+            Some(CheckpointChoice::Last) => folder.last(),
+            Some(CheckpointChoice::Best) => folder.best(),
+            None if folder.best().exists() => folder.best(),
+            None => folder.last(),
+        };
+        match file.exists() {
+            true => Ok(Self { folder, file }),
+            false => Err(Self::missing(folder, &file)),
+        }
+    }
+
+    fn of_file(file: &Path, which: Option<CheckpointChoice>) -> Result<Self, Failure> {
+        if which.is_some() {
+            let named = file.display();
+            return Err(Failure::Usage(format!(
+                "--checkpoint needs a run folder, and {named} is a file; leave --checkpoint out"
+            )));
+        }
+        let parent = file.parent().unwrap_or(Path::new(""));
+        Ok(Self { folder: RunFolder::at(parent), file: file.to_owned() })
+    }
+
+    fn missing(folder: RunFolder, file: &Path) -> Failure {
+        let name = file.file_name().unwrap_or_default().display().to_string();
+        let problem = match (folder.path.is_dir(), name == BEST) {
+            (false, _) => "no such run folder or checkpoint; `unrolled train` creates one".to_owned(),
+            (true, true) => {
+                format!("found no {name}, because the run has no evaluation yet; use --checkpoint last")
+            }
+            (true, false) => {
+                format!("found no {name}, so this is not a run folder; `unrolled train` creates one")
+            }
+        };
+        Failure::NoRun { path: folder.path, problem }
+    }
+
+    /// Loads the checkpoint.
+    pub fn load(&self) -> Result<Checkpoint, Failure> {
+        Ok(Checkpoint::load(&self.file)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn the_error_for_a_missing_run_says_what_to_do() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let message =
+            |run: &Path, which| RunCheckpoint::find(Some(run), which).expect_err("missing").to_string();
+        assert!(message(&home.path().join("x"), None).contains("no such run folder or checkpoint"));
+        assert!(message(home.path(), None).contains("found no checkpoint.safetensors"));
+        assert!(message(home.path(), Some(CheckpointChoice::Best)).contains("use --checkpoint last"));
+        fs::write(home.path().join("model"), "").expect("written");
+        assert!(message(&home.path().join("model"), Some(CheckpointChoice::Last)).contains("is a file"));
+    }
+}

@@ -1,0 +1,93 @@
+//! Writing text with a model to standard output, symbol by symbol.
+
+use super::{failure::Failure, output::SymbolOutput};
+use std::sync::Arc;
+use unrolled::{
+    Settings, Unknown,
+    corpus::Vocabulary,
+    model::Model,
+    sample::{Generator, Sampling},
+};
+
+/// Returns what a model reads before a text without a prompt: the document marker, if the corpus
+/// has one.
+pub fn opening<'a>(settings: &'a Settings, vocabulary: &Vocabulary) -> &'a str {
+    let marker = settings.data.document_marker.as_str();
+    if vocabulary.encode(marker).is_ok() { marker } else { "" }
+}
+
+/// Writes texts with a model.
+pub struct TextWriter<'a> {
+    /// The model.
+    pub model: Arc<Model>,
+    /// The vocabulary of the model.
+    pub vocabulary: &'a Vocabulary,
+    /// How symbols are drawn.
+    pub sampling: Sampling,
+    /// Number of symbols to draw.
+    pub length: u64,
+    /// A text that ends the output after it was drawn.
+    pub stop: Option<&'a str>,
+    /// Treatment of symbols of the prompt that the vocabulary lacks.
+    pub unknown: Unknown,
+    /// Read before a text without a prompt, but not written.
+    pub opening: &'a str,
+}
+
+impl TextWriter<'_> {
+    /// Writes the prompt and one text after it, each symbol as soon as it is drawn.
+    pub fn write(&self, prompt: &str, sequence: u32) -> Result<(), Failure> {
+        let mut generator =
+            Generator::new(Arc::clone(&self.model), self.vocabulary, self.sampling.clone(), sequence.into())?;
+        generator.prompt_as(if prompt.is_empty() { self.opening } else { prompt }, self.unknown)?;
+        let mut out = SymbolOutput::to_stdout();
+        out.write(prompt.as_bytes())?;
+        let mut stop_text = StopText::new(self.stop);
+        let mut symbol = Vec::new();
+        for _ in 0..self.length {
+            symbol.clear();
+            self.vocabulary.write(generator.next_id(), &mut symbol);
+            out.write(&symbol)?;
+            if stop_text.ends_with_stop(&symbol) {
+                break;
+            }
+        }
+        out.finish()
+    }
+}
+
+/// Detects the text that ends the output.
+struct StopText<'a> {
+    stop: &'a [u8],
+    /// The last bytes drawn, at most as many as `stop` has.
+    last: Vec<u8>,
+}
+
+impl<'a> StopText<'a> {
+    fn new(stop: Option<&'a str>) -> Self {
+        Self { stop: stop.unwrap_or_default().as_bytes(), last: Vec::new() }
+    }
+
+    /// Adds a symbol. Returns whether the output now ends with the stop text.
+    fn ends_with_stop(&mut self, symbol: &[u8]) -> bool {
+        self.last.extend_from_slice(symbol);
+        let spare = self.last.len().saturating_sub(self.stop.len());
+        self.last.drain(..spare);
+        !self.stop.is_empty() && self.last == self.stop
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stop_text_is_found_when_it_is_complete() {
+        let mut stop_text = StopText::new(Some("ab\u{e9}"));
+        let hits: Vec<_> =
+            ["a", "a", "b", "\u{e9}", "x"].map(|s| stop_text.ends_with_stop(s.as_bytes())).into();
+        assert_eq!(hits, [false, false, false, true, false]);
+        let mut none = StopText::new(None);
+        assert!(!none.ends_with_stop(b"a"));
+    }
+}
