@@ -8,8 +8,7 @@
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use unrolled::corpus::{Batch, Corpus};
-use unrolled::exec::Dropout;
-use unrolled::exec::Window;
+use unrolled::exec::{Dropout, Dynamic, Engine, Order, OutputSteps, Plan, State, Stream, Window};
 use unrolled::loss::{Loss, Objective};
 use unrolled::model::Model;
 use unrolled::network::Network;
@@ -162,6 +161,70 @@ fn large_vocabularies_allocate_nothing() {
     }
 }
 
+/// A network on vectors of 40 floats, with a head of `outputs` outputs if there are any.
+fn on_vectors(outputs: usize) -> Model {
+    let settings = settings().model.on_vectors(40, outputs.max(1));
+    match outputs {
+        0 => Model::of_stack(&settings.stack(), 40, &settings, 1).unwrap(),
+        _ => Model::of_vectors(&settings, 1).unwrap(),
+    }
+}
+
+/// Windows of 10 steps by 16 rows: every form of them.
+fn forms<'a>(inputs: &'a [f32], lengths: &'a [usize], initial: &'a State) -> [Window<'a>; 4] {
+    let (window, output_steps) = (Window::new(10, 16, inputs), OutputSteps::Last);
+    let ragged = Window { lengths: Some(lengths), initial: Some(initial), ..window };
+    [window, Window { order: Order::BatchMajor, ..ragged }, Window { output_steps, ..window }, {
+        Window { output_steps, ..ragged }
+    }]
+}
+
+fn networks_on_vectors_allocate_nothing_while_shapes_repeat() {
+    let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
+    let (inputs, targets) = (vec![0.5; 10 * 16 * 40], vec![0.25; 10 * 16 * 3]);
+    for (outputs, threads) in [(0, 1), (3, 1), (0, 2), (3, 2)] {
+        let mut network = Network::new(on_vectors(outputs), Some(threads)).unwrap();
+        let (initial, width) = (network.zero_state(16), network.model().config().output_width());
+        let mut values = vec![0.0; 10 * 16 * width];
+        check_steps(10, &format!("{outputs} outputs of vectors"), (threads, 32), || {
+            for window in forms(&inputs, &lengths, &initial) {
+                let tokens = if window.output_steps == OutputSteps::Last { 16 } else { 160 };
+                network.forward(&window, &mut values[..tokens * width]).unwrap();
+                network.backward(&values[..tokens * width], Some(&initial)).unwrap();
+                if outputs > 0 {
+                    let objective = Objective::new(Loss::MeanSquared, &targets[..tokens * outputs]);
+                    network.differentiate(&window, &objective).unwrap();
+                    network.evaluate(&window, &objective).unwrap();
+                }
+            }
+            network.parameters_and_gradient().0[0] += 0.1;
+        });
+    }
+}
+
+fn views_on_vectors_allocate_nothing_while_shapes_repeat() {
+    let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
+    let inputs = vec![0.5; 10 * 16 * 40];
+    for (outputs, threads) in [(0, 1), (3, 1), (0, 2), (3, 2)] {
+        let engine = Engine::new(on_vectors(outputs), Some(threads)).unwrap();
+        let (initial, width) =
+            (State::zero(engine.model().config(), 16), engine.model().config().output_width());
+        let (mut plan, mut dynamic) = (Plan::of(&engine, 10, 16).unwrap(), Dynamic::of(&engine));
+        let mut stream = Stream::with_rows(engine.model().clone(), 16).unwrap();
+        let mut values = vec![0.0; 10 * 16 * width];
+        check_steps(10, &format!("{outputs} outputs of views"), (threads, 8), || {
+            for window in forms(&inputs, &lengths, &initial) {
+                let tokens = if window.output_steps == OutputSteps::Last { 16 } else { 160 };
+                dynamic.forward_window(&window, &mut values[..tokens * width]).unwrap();
+            }
+            dynamic.forward_ragged(&inputs, &lengths, &mut values).unwrap();
+            plan.set_state(&initial).unwrap();
+            plan.forward(&inputs, &mut values).unwrap();
+            stream.step(&inputs[..16 * 40]).unwrap();
+        });
+    }
+}
+
 /// What a worker allocates is seen, or the other tests would show nothing.
 fn the_counter_counts_on_all_threads() {
     assert_eq!(count(|| ()), 0);
@@ -191,4 +254,6 @@ fn a_step_allocates_nothing_after_the_first() {
     training_allocates_nothing();
     networks_allocate_nothing_while_shapes_repeat();
     large_vocabularies_allocate_nothing();
+    networks_on_vectors_allocate_nothing_while_shapes_repeat();
+    views_on_vectors_allocate_nothing_while_shapes_repeat();
 }

@@ -20,7 +20,7 @@ use std::{
 /// `safetensors.torch.save_file(module.state_dict(), path)`.
 ///
 /// The file lists its tensors, reads them as f32, and fills models: [`TensorFile::model`] a whole
-/// language model, [`TensorFile::rnn`] a stack of [`crate::rnn`], [`TensorFile::cell`] and
+/// language model, [`TensorFile::rnn`] a stack of [`crate::network`], [`TensorFile::cell`] and
 /// [`TensorFile::dense`] the cells and linear layers of [`crate::fixed`], [`TensorFile::embedding`]
 /// an embedding.
 ///

@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::inputs::Inputs;
 use super::run::Executor;
 use super::state::State;
-use crate::model::{Model, check_plan};
+use crate::model::{Model, ModelConfig, check_plan};
 use crate::{Error, Result};
 use std::sync::Arc;
 use unrolled_kernels::pack::padded;
@@ -45,12 +45,19 @@ impl Stream {
     /// [`Error::Memory`](crate::Error::Memory) if the rows need more memory than this process may
     /// use.
     pub fn with_rows(model: impl Into<Arc<Model>>, rows: usize) -> Result<Self> {
-        if rows == 0 {
-            return Err(Error::batch("a stream of 0 rows", "at least one row"));
-        }
         let model = model.into();
-        check_plan(model.config(), [1, rows])?;
+        check_rows(model.config(), rows)?;
         Ok(Self::build(&Engine::new(model, Some(1))?, rows))
+    }
+
+    /// Shares the model and the weights of an engine, and starts from the zero state with `rows`
+    /// rows.
+    ///
+    /// # Errors
+    /// As for [`Stream::with_rows`].
+    pub fn of_rows(engine: &Engine, rows: usize) -> Result<Self> {
+        check_rows(engine.config(), rows)?;
+        Ok(Self::build(engine, rows))
     }
 
     /// Shares the model and the weights of an engine, and starts from the zero state with one row.
@@ -138,5 +145,12 @@ impl Stream {
     /// The model.
     pub fn model(&self) -> &Model {
         self.engine.model()
+    }
+}
+
+fn check_rows(config: &ModelConfig, rows: usize) -> Result<()> {
+    match rows {
+        0 => Err(Error::batch("a stream of 0 rows", "at least one row")),
+        rows => check_plan(config, [1, rows]),
     }
 }

@@ -10,7 +10,8 @@ use unrolled::network::Network;
 use unrolled::train::{Trainer, TrainerSettings, Training};
 use unrolled::{ModelSettings, Settings};
 
-/// The outputs of a window, from a view of each kind and from a second dynamic one, which take turns.
+/// The outputs of a window, from a view of each kind and from a second dynamic one, which take
+/// turns.
 fn from_views(engine: &Engine, inputs: Inputs<'_>) -> [Vec<u32>; 4] {
     let width = engine.model().config().output_width();
     let mut outputs = [(); 4].map(|()| vec![f32::NAN; STEPS * ROWS * width]);

@@ -121,11 +121,11 @@ pub fn packed_sequences_match_the_fixtures() {
         dynamic.forward_ragged(fixture.ids("inputs"), &lengths, &mut logits).unwrap();
         assert_close(&fixture.name, &logits, fixture.floats("logits"));
         assert_state(&fixture.name, &dynamic.state().unwrap(), &fixture.state(END));
-        let mut differentiator = Network::new(model, Some(threads)).unwrap();
-        let loss = differentiator.run(&fixture.batch(), Some(&lengths), Some(&start)).unwrap();
+        let mut network = Network::new(model, Some(threads)).unwrap();
+        let loss = network.run(&fixture.batch(), Some(&lengths), Some(&start)).unwrap();
         assert!(close(loss, fixture.floats("loss")[0].into()), "{}: loss {loss}", fixture.name);
-        assert_state(&fixture.name, &differentiator.state(), &fixture.state(END));
-        for (entry, values) in differentiator.gradient().iter() {
+        assert_state(&fixture.name, &network.state(), &fixture.state(END));
+        for (entry, values) in network.gradient().iter() {
             let what = format!("{}: gradient of {}", fixture.name, entry.name);
             assert_close(&what, values, fixture.floats(&format!("grad.{}", entry.name)));
         }

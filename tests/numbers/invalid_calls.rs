@@ -1,5 +1,5 @@
-//! Invalid calls of inference are errors that say what was found and what is expected. They change nothing: the state
-//! stays, and the next call gives the bits that it would have given.
+//! Invalid calls of inference are errors that say what was found and what is expected. They change
+//! nothing: the state stays, and the next call gives the bits that it would have given.
 
 use super::vectors::{some_state, values};
 use super::{bits, ids};

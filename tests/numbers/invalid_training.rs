@@ -1,4 +1,5 @@
-//! Calls that train, with arguments that do not fit: an error, after which states, gradients and parameters are as before.
+//! Calls that train, with arguments that do not fit: an error, after which states, gradients and
+//! parameters are as before.
 
 use super::bits;
 use super::invalid_calls::{

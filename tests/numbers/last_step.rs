@@ -1,4 +1,5 @@
-//! Outputs of the last step of each row (many-to-one): the bits of the full outputs, losses and gradients.
+//! Outputs of the last step of each row (many-to-one): the bits of the full outputs, losses and
+//! gradients.
 
 use super::vectors::{LENGTHS, ROWS, STEPS, WIDTH, ragged_inputs, some_state, transposed, values};
 use super::{bits, ids, noise, vectors};
@@ -30,14 +31,16 @@ fn cases() -> impl Iterator<Item = Case> {
 }
 
 impl Case {
-    /// The index of the last token of a row in a window of all tokens; `None` for a row without steps.
+    /// The index of the last token of a row in a window of all tokens; `None` for a row without
+    /// steps.
     fn last_of(self, row: usize) -> Option<usize> {
         let length = self.lengths.map_or(STEPS, |lengths| lengths[row]);
         let step = length.checked_sub(1)?;
         Some(if self.order == Order::TimeMajor { step * ROWS + row } else { row * STEPS + step })
     }
 
-    /// The last token of each row, out of a value of `width` floats for each token; zeros for a row without steps.
+    /// The last token of each row, out of a value of `width` floats for each token; zeros for a row
+    /// without steps.
     fn last(self, all: &[f32], width: usize) -> Vec<f32> {
         let place = |row: usize| match self.last_of(row) {
             Some(token) => all[token * width..][..width].to_vec(),
@@ -266,4 +269,22 @@ fn a_large_head_gives_the_bits_of_the_full_window() {
     let full = Objective { weights: Some(&weights), ..Objective::new(Loss::CROSS_ENTROPY, &filled) };
     assert_eq!(network.differentiate(&window, &full).unwrap(), loss);
     assert!(gradients(&network) == found);
+}
+
+/// Target values and weights of one window must not reach the next, which has more tokens and no
+/// targets.
+#[test]
+fn outputs_after_a_loss_of_a_smaller_window_are_those_of_a_fresh_network() {
+    let model = Model::of_vectors(&ModelSettings::gru(20).on_vectors(WIDTH, 3), 1).unwrap();
+    let (inputs, targets, weights) = (values(3, STEPS * ROWS * WIDTH), values(4, 2 * 3), [0.5, 2.0]);
+    let small = only_last(Window::new(2, 2, &inputs[..4 * WIDTH]));
+    let objective = Objective { weights: Some(&weights), ..Objective::new(Loss::MeanSquared, &targets) };
+    let mut outputs = [[0.0; ROWS * 3]; 2];
+    let mut networks = [(); 2].map(|()| Network::new(model.clone(), Some(1)).unwrap());
+    networks[0].differentiate(&small, &objective).unwrap();
+    for (network, outputs) in networks.iter_mut().zip(&mut outputs) {
+        network.forward(&only_last(Window::new(STEPS, ROWS, &inputs)), outputs).unwrap();
+        network.backward(&[1.0; ROWS * 3], None).unwrap();
+    }
+    assert!(bits(&outputs[0]) == bits(&outputs[1]) && gradients(&networks[0]) == gradients(&networks[1]));
 }

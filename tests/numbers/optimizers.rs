@@ -122,14 +122,14 @@ fn training_and_the_optimizer_give_the_same_bits() {
         let batches =
             Batches::new(0..3000, windows, settings.run.batch, settings.run.steps, settings.run.seed)
                 .unwrap();
-        let mut differentiator = Network::new(training.model().clone(), Some(1)).unwrap();
+        let mut network = Network::new(training.model().clone(), Some(1)).unwrap();
         let mut optimizer = of(&settings, training.model().parameters().values.len());
         let mut batch = Batch::default();
         for window in 0..4 {
             batches.fill(training.corpus(), window, &mut batch);
-            differentiator.run(&batch, None, None).unwrap();
+            network.run(&batch, None, None).unwrap();
             let report = training.step().unwrap();
-            let (parameters, gradient) = differentiator.parameters_and_gradient();
+            let (parameters, gradient) = network.parameters_and_gradient();
             let norm = optimizer.step(report.learning_rate, gradient, parameters);
             assert!(norm > 0.1 && norm == report.gradient_norm, "{norm} for {}", report.gradient_norm);
             let expected = bits(&training.model().parameters().values);

@@ -22,7 +22,8 @@ pub fn padded(mut ids: Vec<u32>, lengths: &[usize]) -> Vec<u32> {
     ids
 }
 
-fn row_of(state: &State, row: usize) -> State {
+/// One row of a state, as a state of its own.
+pub fn row_of(state: &State, row: usize) -> State {
     let part = |values: &[f32]| match values.len() / state.rows {
         0 => Vec::new(),
         width => values[row * width..][..width].to_vec(),

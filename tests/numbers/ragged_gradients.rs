@@ -18,10 +18,10 @@ fn ragged(steps: usize, lengths: &[usize], vocabulary: usize) -> Batch {
     batch
 }
 
-fn run(differentiator: &mut Network, batch: &Batch, lengths: &[usize], drops: bool) -> f64 {
+fn run(network: &mut Network, batch: &Batch, lengths: &[usize], drops: bool) -> f64 {
     let loss = match drops {
-        true => differentiator.run_with_dropout(batch, Some(lengths), None, DROPOUT),
-        false => differentiator.run(batch, Some(lengths), None),
+        true => network.run_with_dropout(batch, Some(lengths), None, DROPOUT),
+        false => network.run(batch, Some(lengths), None),
     };
     loss.unwrap()
 }
@@ -41,10 +41,10 @@ fn gradients_are_those_of_the_reference_model() {
             let mut reference = ReferenceModel::new(&model);
             reference.lengths = lengths.to_vec();
             reference.dropout = drops.then_some((DROPOUT.probability, DROPOUT.seed));
-            let mut differentiator = Network::new(model, Some(1)).unwrap();
-            let loss = run(&mut differentiator, &batch, &lengths, drops);
+            let mut network = Network::new(model, Some(1)).unwrap();
+            let loss = run(&mut network, &batch, &lengths, drops);
             assert!(close(loss, reference.loss(&batch, None)), "{}: loss {loss}", label(&settings));
-            for (entry, values) in differentiator.gradient().iter() {
+            for (entry, values) in network.gradient().iter() {
                 for (&found, at) in values.iter().zip(entry.range.clone()) {
                     let expected = reference.derivative(at, &batch, None);
                     let what = format!("{}: {}[{at}]", label(&settings), entry.name);
@@ -57,9 +57,9 @@ fn gradients_are_those_of_the_reference_model() {
 
 /// The bits of loss, gradient and state.
 fn outcome(settings: &Settings, threads: usize, drops: bool) -> (u64, Vec<u32>, State) {
-    let mut differentiator = Network::new(model(settings, 40), Some(threads)).unwrap();
-    let loss = run(&mut differentiator, &ragged(13, &LENGTHS, 40), &LENGTHS, drops);
-    (loss.to_bits(), bits(&differentiator.gradient().values), differentiator.state())
+    let mut network = Network::new(model(settings, 40), Some(threads)).unwrap();
+    let loss = run(&mut network, &ragged(13, &LENGTHS, 40), &LENGTHS, drops);
+    (loss.to_bits(), bits(&network.gradient().values), network.state())
 }
 
 #[test]
@@ -89,20 +89,20 @@ fn trained_parameters_do_not_depend_on_earlier_windows() {
         );
         let initial = State::zero(model.config(), LENGTHS.len());
         for threads in [1, 3] {
-            let mut differentiator = Network::new(model.clone(), Some(threads)).unwrap();
+            let mut network = Network::new(model.clone(), Some(threads)).unwrap();
             let plain = batch(13, LENGTHS.len(), 40);
             let (loss, expected, end) = gradients(model.clone(), &plain, None, Some(1)).unwrap();
-            let check = |differentiator: &mut Network, lengths: Option<&[usize]>, initial| {
-                let found = differentiator.run(&plain, lengths, initial).unwrap();
-                let same = bits(&differentiator.gradient().values) == bits(&expected.values);
+            let check = |network: &mut Network, lengths: Option<&[usize]>, initial| {
+                let found = network.run(&plain, lengths, initial).unwrap();
+                let same = bits(&network.gradient().values) == bits(&expected.values);
                 assert!(found == loss && same, "{}: {lengths:?}", label(&settings));
-                assert!(differentiator.state() == end, "{}: state", label(&settings));
+                assert!(network.state() == end, "{}: state", label(&settings));
             };
-            check(&mut differentiator, None, None);
-            run(&mut differentiator, &ragged(20, &[3, 20, 1], 40), &[3, 20, 1], false);
-            check(&mut differentiator, Some(&[13; 9]), None);
-            run(&mut differentiator, &ragged(13, &LENGTHS, 40), &LENGTHS, false);
-            check(&mut differentiator, None, Some(&initial));
+            check(&mut network, None, None);
+            run(&mut network, &ragged(20, &[3, 20, 1], 40), &[3, 20, 1], false);
+            check(&mut network, Some(&[13; 9]), None);
+            run(&mut network, &ragged(13, &LENGTHS, 40), &LENGTHS, false);
+            check(&mut network, None, Some(&initial));
         }
     }
 }
@@ -113,14 +113,14 @@ fn gradients_follow_the_parameters() {
         &Settings { model: ModelSettings { hidden: 8, ..ModelSettings::default() }, ..Settings::default() },
         40,
     );
-    let mut differentiator = Network::new(model, Some(1)).unwrap();
+    let mut network = Network::new(model, Some(1)).unwrap();
     let batch = ragged(13, &LENGTHS, 40);
-    run(&mut differentiator, &batch, &LENGTHS, false);
-    let (parameters, gradient) = differentiator.parameters_and_gradient();
+    run(&mut network, &batch, &LENGTHS, false);
+    let (parameters, gradient) = network.parameters_and_gradient();
     parameters.iter_mut().zip(gradient).for_each(|(parameter, slope)| *parameter -= slope);
-    let loss = run(&mut differentiator, &batch, &LENGTHS, false);
-    let moved = differentiator.gradient().values.clone();
-    let mut fresh = Network::new(differentiator.into_model(), Some(1)).unwrap();
+    let loss = run(&mut network, &batch, &LENGTHS, false);
+    let moved = network.gradient().values.clone();
+    let mut fresh = Network::new(network.into_model(), Some(1)).unwrap();
     assert_eq!(run(&mut fresh, &batch, &LENGTHS, false), loss);
     assert!(bits(&fresh.gradient().values) == bits(&moved));
 }
@@ -131,9 +131,9 @@ fn gradients_of_the_second_bias_are_zero_with_a_single_bias() {
         model: ModelSettings { bias: Bias::Single, hidden: 3, ..ModelSettings::default() },
         ..Settings::default()
     };
-    let mut differentiator = Network::new(model(&settings, 40), Some(1)).unwrap();
-    run(&mut differentiator, &ragged(13, &LENGTHS, 40), &LENGTHS, false);
-    assert!(differentiator.gradient().get("rnn.bias_hh_l0").unwrap().iter().all(|&value| value == 0.0));
+    let mut network = Network::new(model(&settings, 40), Some(1)).unwrap();
+    run(&mut network, &ragged(13, &LENGTHS, 40), &LENGTHS, false);
+    assert!(network.gradient().get("rnn.bias_hh_l0").unwrap().iter().all(|&value| value == 0.0));
 }
 
 fn refusal(lengths: &[usize], change: impl FnOnce(&mut Batch)) -> String {
@@ -143,8 +143,8 @@ fn refusal(lengths: &[usize], change: impl FnOnce(&mut Batch)) -> String {
     );
     let mut batch = batch(3, 2, 5);
     change(&mut batch);
-    let mut differentiator = Network::new(model, Some(1)).unwrap();
-    differentiator.run(&batch, Some(lengths), None).expect_err("refused").to_string()
+    let mut network = Network::new(model, Some(1)).unwrap();
+    network.run(&batch, Some(lengths), None).expect_err("refused").to_string()
 }
 
 #[test]
@@ -173,10 +173,10 @@ fn an_invalid_dropout_is_an_error() {
         &Settings { model: ModelSettings { hidden: 3, ..ModelSettings::default() }, ..Settings::default() },
         5,
     );
-    let mut differentiator = Network::new(model, Some(1)).unwrap();
+    let mut network = Network::new(model, Some(1)).unwrap();
     for probability in [-0.1, 1.0, f32::NAN] {
         let dropout = Dropout { probability, ..DROPOUT };
-        let refused = differentiator.run_with_dropout(&batch(3, 2, 5), None, None, dropout);
+        let refused = network.run_with_dropout(&batch(3, 2, 5), None, None, dropout);
         let expected = format!("dropout = {probability} is invalid: give a number of at least 0 and below 1");
         assert_eq!(refused.expect_err("refused").to_string(), expected);
     }

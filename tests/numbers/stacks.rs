@@ -210,12 +210,12 @@ fn differentiate(model: &Model, dropout: Option<Dropout>) -> (f64, Parameters) {
     let ids: Vec<u32> = (0..15).map(|i| i * 7 % 12).collect();
     let targets: Vec<u32> = (0..15).map(|i| i * 5 % 12).collect();
     let batch = Batch { steps: 5, rows: 3, inputs: ids, targets, fresh: true };
-    let mut differentiator = Network::new(model.clone(), Some(1)).unwrap();
+    let mut network = Network::new(model.clone(), Some(1)).unwrap();
     let loss = match dropout {
-        None => differentiator.run(&batch, None, None),
-        Some(dropout) => differentiator.run_with_dropout(&batch, None, None, dropout),
+        None => network.run(&batch, None, None),
+        Some(dropout) => network.run_with_dropout(&batch, None, None, dropout),
     };
-    (loss.unwrap(), differentiator.gradient().clone())
+    (loss.unwrap(), network.gradient().clone())
 }
 
 /// One mask for all symbols is applied to the input table. A stack on vectors masks each vector.

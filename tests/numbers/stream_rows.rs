@@ -1,8 +1,9 @@
 //! A stream with several rows gives each row what a stream of its own gives.
 
 use super::custom_cells::pair;
+use super::ragged::row_of;
 use super::stacks::stacks;
-use super::vectors::{self, row_of, some_state, values};
+use super::vectors::{self, some_state, values};
 use super::{bits, cells, ids};
 use std::sync::Arc;
 use unrolled::exec::{Dynamic, Inputs, State, Stream};

@@ -80,10 +80,10 @@ fn ragged(input: InputKind) -> Case {
     window.inputs = padded(window.inputs, &LENGTHS);
     window.targets = padded(window.targets, &LENGTHS);
     let run = move |threads| {
-        let mut differentiator = Network::new(model.clone(), Some(threads)).unwrap();
+        let mut network = Network::new(model.clone(), Some(threads)).unwrap();
         let dropout = Dropout { probability: 0.2, seed: 1, step: 2 };
-        let loss = differentiator.run_with_dropout(&window, Some(&LENGTHS), None, dropout).unwrap();
-        (bits(&differentiator.gradient().values), vec![loss.to_bits()])
+        let loss = network.run_with_dropout(&window, Some(&LENGTHS), None, dropout).unwrap();
+        (bits(&network.gradient().values), vec![loss.to_bits()])
     };
     ("ragged rows", Box::new(run))
 }

@@ -1,6 +1,7 @@
 //! Models of vectors: plans, dynamic windows, streams and networks give the same bits.
 
 use super::custom_cells::pair;
+use super::ragged::row_of;
 use super::stacks::stacks;
 use super::{bits, noise};
 use std::sync::Arc;
@@ -53,17 +54,6 @@ pub fn transposed<T: Copy>(values: &[T], [steps, rows]: [usize; 2]) -> Vec<T> {
     let width = values.len() / (steps * rows);
     let place = |row: usize, step: usize| &values[(step * rows + row) * width..][..width];
     (0..rows).flat_map(|row| (0..steps).flat_map(move |step| place(row, step))).copied().collect()
-}
-
-/// The row of a state, as a state of one row.
-pub fn row_of(state: &State, row: usize) -> State {
-    let part = |values: &[f32]| match values.len() / state.rows {
-        0 => Vec::new(),
-        width => values[row * width..][..width].to_vec(),
-    };
-    let layers = state.layers.iter();
-    let layers = layers.map(|layer| unrolled::exec::LayerState { h: part(&layer.h), c: part(&layer.c) });
-    State { rows: 1, layers: layers.collect() }
 }
 
 /// What a network of one thread gives: outputs and state.

@@ -170,7 +170,10 @@ impl Executor {
     /// Loads the targets, but returns plain ones (class ids, time-major, without weights), which
     /// each shard copies with its ids.
     fn load_targets<'a>(&mut self, weights: &PackedWeights, pass: &Pass<'a>) -> &'a [u32] {
-        let Some((targets, token_weights)) = pass.targets else { return &[] };
+        let Some((targets, token_weights)) = pass.targets else {
+            self.window.clear_values();
+            return &[];
+        };
         let arrangement = self.arrangement(pass.order);
         match (targets, token_weights, pass.order, arrangement.output_steps) {
             (Targets::Ids(ids), None, Order::TimeMajor, OutputSteps::Every) => {
