@@ -145,8 +145,8 @@ impl<'a> Group<'a> {
 
 /// Returns numbers in [-1, 1), the same in every run.
 pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
-    use unrolled::random::{Draws, Purpose};
-    let mut draws = Draws::new(seed, Purpose::Init, 0, 0);
+    use unrolled::random::{DrawPurpose, Draws};
+    let mut draws = Draws::new(seed, DrawPurpose::Init, 0, 0);
     (0..count).map(|_| 2.0 * draws.uniform() - 1.0).collect()
 }
 

@@ -5,7 +5,7 @@ use unrolled::ModelSettings;
 use unrolled::exec::{OutputSteps, Window};
 use unrolled::loss::{Loss, Objective};
 use unrolled::model::Model;
-use unrolled::random::{Draws, Purpose};
+use unrolled::random::{DrawPurpose, Draws};
 use unrolled::train::{Trainer, TrainerSettings};
 
 const STEPS: usize = 20;
@@ -15,7 +15,7 @@ fn main() -> unrolled::Result<()> {
     let model = Model::of_vectors(&ModelSettings::gru(32).on_vectors(1, 2), 1)?; // 1 value in, 2 classes out
     let mut trainer = Trainer::new(model, TrainerSettings::adam(1e-2))?;
     for round in 0..150 {
-        let mut draws = Draws::new(7, Purpose::Sample, 0, round);
+        let mut draws = Draws::new(7, DrawPurpose::Sample, 0, round);
         let lengths: Vec<usize> =
             (0..ROWS).map(|_| 1 + (draws.uniform() * STEPS as f32) as usize % STEPS).collect();
         let values: Vec<f32> = (0..STEPS * ROWS).map(|_| draws.uniform() - 0.5).collect(); // [T, B, 1]

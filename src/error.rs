@@ -282,6 +282,47 @@ pub enum Error {
         /// Number of symbols in the vocabulary.
         known: usize,
     },
+    /// An id of a corpus that is not below the size of the vocabulary.
+    #[error(
+        "{text}: found id {id} at position {position}, expected ids below the vocabulary size of {vocabulary}; check \
+         --id-width, or raise --vocabulary-size"
+    )]
+    UnknownId {
+        /// The file, or a name for the ids.
+        text: String,
+        /// The id.
+        id: u32,
+        /// Number of ids before it in the file.
+        position: usize,
+        /// Number of ids in the vocabulary.
+        vocabulary: usize,
+    },
+    /// A file of ids that ends within an id.
+    #[error(
+        "{text} has {bytes} bytes, expected a multiple of {}, for ids of {width} bits; check --id-width, or make the \
+         file again", width / 8
+    )]
+    IdLength {
+        /// The file, or a name for the ids.
+        text: String,
+        /// Number of bytes.
+        bytes: usize,
+        /// Number of bits of an id.
+        width: usize,
+    },
+    /// A word of a text that is not an id of the vocabulary.
+    #[error(
+        "found {found:?} at offset {offset}, expected ids from 0 to {} in decimal, separated by spaces; give ids of \
+         the model's tokenizer", vocabulary.saturating_sub(1)
+    )]
+    IdText {
+        /// The word.
+        found: String,
+        /// Number of bytes before it.
+        offset: usize,
+        /// Number of ids in the vocabulary.
+        vocabulary: usize,
+    },
     /// A stored vocabulary is invalid.
     #[error("the vocabulary is damaged: {0}; take it from an intact checkpoint")]
     Vocabulary(String),

@@ -9,7 +9,8 @@
 //! use unrolled::fixed::{Linear, Lstm, Pipeline, Stage};
 //! # fn main() -> unrolled::Result<()> {
 //! # let path = std::path::Path::new("tests/fixtures/torch-fixed-lstm-h16.safetensors");
-//! let file = TensorFile::load(path)?; // a PyTorch module with members `rnn`, an LSTM, and `head`, a Linear
+//! // A PyTorch module with members `rnn`, an LSTM, and `head`, a Linear.
+//! let file = TensorFile::load(path)?;
 //! let cell: Lstm<1, 16> = file.cell("rnn", 0)?;
 //! let head: Linear<16, 1> = file.linear("head")?;
 //! let mut model = Pipeline::new(cell, head);

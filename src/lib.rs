@@ -71,19 +71,30 @@
 //!
 //! # Features
 //!
-//! `cli`, on by default, carries the dependencies of the command line; a program that links the library writes
-//! `default-features = false`. Two parts of it can be had by themselves: `compression` reads texts in gzip, zstd, bzip2 and xz
-//! files, `encodings` those in other encodings than UTF-8. Without them such a text is [`Error::Feature`].
+//! A program that links the library writes `default-features = false` and adds the features that it needs:
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | none | models, training on text or token ids in memory, inference, checkpoints, sampling, losses, optimizers |
+//! | `files` | corpora in memory-mapped files and from standard input |
+//! | `folders` | `files`, and corpora in folders, with patterns and `.gitignore` files |
+//! | `compression` | `files`, and text in gzip, zstd, bzip2 and xz files |
+//! | `encodings` | `files`, and text in other encodings than UTF-8 |
+//! | `cli` (default) | all of these, and the command line |
+//!
+//! A file that needs a missing feature is [`Error::Feature`].
 //!
 //! In all documentation T is steps, B batch rows, V symbols of the vocabulary, E input width, H hidden width, L layers and
 //! G gates per unit (RNN 1, GRU 3, LSTM 4). Arrays are row-major f32 unless said; losses are in nats per symbol.
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod aligned;
 pub mod bench;
 pub mod checkpoint;
 pub mod corpus;
+mod custom_cell;
 mod error;
 pub mod exec;
 pub mod fixed;

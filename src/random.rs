@@ -1,11 +1,15 @@
 //! Counter-based randomness: every draw is a pure function of (seed, purpose, layer, step, row).
 //!
-//! Nothing is consumed, so the order in which threads, steps or layers draw cannot change what they draw, and a
-//! resumed run needs no generator state. The generator is ChaCha with 8 rounds (Bernstein 2008): seed, purpose
-//! and layer are its key, the step its stream number, the row the high part of its 64-bit block counter. One row
-//! has 2^32 words before it reaches the next one's.
+//! No state is consumed. The order in which threads, steps or layers draw cannot change their
+//! draws, and a resumed run needs no generator state.
 //!
-//! Bits become numbers by arithmetic that every platform rounds alike; logarithms, sines and cosines are `libm`'s.
+//! The generator is ChaCha with 8 rounds ([Bernstein
+//! 2008](https://cr.yp.to/chacha/chacha-20080128.pdf)). Seed, purpose and layer are its key, the
+//! step is its stream number, and the row is the high part of its 64-bit block counter. A row has
+//! 2^32 words before the words of the next row.
+//!
+//! Bits become numbers by arithmetic that every platform rounds in the same way. Logarithms, sines
+//! and cosines come from `libm`.
 
 use rand_chacha::{
     ChaCha8Rng,
@@ -13,21 +17,21 @@ use rand_chacha::{
 };
 use std::f64::consts::TAU;
 
-/// What a draw is for. Two purposes never share a draw.
+/// The purpose of a draw. Two purposes never share a draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Initial parameters; the step numbers the tensors of a layer.
+pub enum DrawPurpose {
+    /// Initial parameters. The step is the number of the tensor in its layer.
     Init,
     /// Dropout masks.
     Dropout,
-    /// Sampling of text; the step is the position, layer and row the number of the sequence.
+    /// Sampling. The step is the position; layer and row are the number of the sequence.
     Sample,
-    /// Places of training windows.
+    /// Positions of training windows.
     Windows,
 }
 
-impl Purpose {
-    /// The word in the key. Part of the promise on numbers: never renumbered.
+impl DrawPurpose {
+    /// The word in the key. It never changes, because the results of a run depend on it.
     fn word(self) -> u32 {
         match self {
             Self::Init => 1,
@@ -38,7 +42,7 @@ impl Purpose {
     }
 }
 
-/// A sequence of draws with its own place in the space of all draws.
+/// A sequence of draws with its own position among all draws.
 #[derive(Clone, Debug)]
 pub struct Draws {
     generator: ChaCha8Rng,
@@ -47,8 +51,8 @@ pub struct Draws {
 }
 
 impl Draws {
-    /// The draws of row 0.
-    pub fn new(seed: u64, purpose: Purpose, layer: u32, step: u64) -> Self {
+    /// Creates the draws of row 0.
+    pub fn new(seed: u64, purpose: DrawPurpose, layer: u32, step: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8..12].copy_from_slice(&purpose.word().to_le_bytes());
@@ -58,14 +62,14 @@ impl Draws {
         Self { generator, spare: None }
     }
 
-    /// The draws of row `row`, from their start.
+    /// Moves to the start of the draws of row `row`.
     pub fn at_row(mut self, row: u32) -> Self {
         self.generator.set_word_pos(u128::from(row) << 32);
         self.spare = None;
         self
     }
 
-    /// 32 random bits.
+    /// Returns 32 random bits.
     pub fn word(&mut self) -> u32 {
         self.generator.next_u32()
     }
@@ -75,22 +79,23 @@ impl Draws {
         out.fill_with(|| self.generator.next_u32());
     }
 
-    /// Uniform in [0, 1), a multiple of 2^-24.
+    /// Returns a uniform number in [0, 1), a multiple of 2^-24.
     pub fn uniform(&mut self) -> f32 {
         (self.word() >> 8) as f32 * (1.0 / (1u32 << 24) as f32)
     }
 
-    /// Uniform in [0, 1), a multiple of 2^-53.
+    /// Returns a uniform number in [0, 1), a multiple of 2^-53.
     pub fn uniform_f64(&mut self) -> f64 {
         (self.generator.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// Normal with mean 0 and variance 1 (Box and Muller, 1958).
+    /// Returns a normal number with mean 0 and variance 1
+    /// ([Box and Muller 1958](https://doi.org/10.1214/aoms/1177706645)).
     pub fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
-        // 1 - u lies in (0, 1], where the logarithm is finite.
+        // 1 - u is in (0, 1], where the logarithm is finite.
         let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.uniform_f64()));
         let (sine, cosine) = libm::sincos(TAU * self.uniform_f64());
         self.spare = Some(radius * sine);
@@ -98,26 +103,28 @@ impl Draws {
     }
 }
 
-/// Where a dropout mask stands: it depends on nothing else.
+/// The position of a dropout mask. The mask depends on nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MaskPlace {
-    /// The run's seed.
+pub struct MaskPosition {
+    /// The random seed of the run.
     pub seed: u64,
-    /// The layer whose output is dropped.
+    /// The layer whose output the mask drops.
     pub layer: u32,
-    /// The symbol step since the run's start: optimiser step times T, plus the step within the window.
+    /// The number of steps since the start of the run: optimizer step times T, plus the step in the
+    /// window.
     pub step: u64,
     /// The batch row.
     pub row: u32,
 }
 
-/// Fills `out` `[H]` with a dropout mask: `scale` with probability `keep`, else 0. (`scale` is 1 / `keep` in
-/// training, so that the expected activation does not change.)
+/// Fills `out` `[H]` with a dropout mask: `scale` with probability `keep`, otherwise 0. In training
+/// `scale` is 1 / `keep`, so that the expected activation does not change.
 ///
-/// Each unit takes 16 random bits, so `keep` is rounded to a multiple of 2^-16.
-pub fn dropout_mask(place: MaskPlace, keep: f32, scale: f32, out: &mut [f32]) {
+/// Each unit uses 16 random bits, so `keep` is rounded to a multiple of 2^-16.
+pub fn dropout_mask(position: MaskPosition, keep: f32, scale: f32, out: &mut [f32]) {
     let threshold = (f64::from(keep) * 65536.0 + 0.5) as u32;
-    let mut draws = Draws::new(place.seed, Purpose::Dropout, place.layer, place.step).at_row(place.row);
+    let mut draws =
+        Draws::new(position.seed, DrawPurpose::Dropout, position.layer, position.step).at_row(position.row);
     for pair in out.chunks_mut(2) {
         let word = draws.word();
         for (value, bits) in pair.iter_mut().zip([word & 0xffff, word >> 16]) {
@@ -130,45 +137,45 @@ pub fn dropout_mask(place: MaskPlace, keep: f32, scale: f32, out: &mut [f32]) {
 mod tests {
     use super::*;
 
-    const PLACE: MaskPlace = MaskPlace { seed: 7, layer: 1, step: 1000, row: 3 };
+    const POSITION: MaskPosition = MaskPosition { seed: 7, layer: 1, step: 1000, row: 3 };
 
     fn draws() -> Draws {
-        Draws::new(1, Purpose::Init, 0, 0)
+        Draws::new(1, DrawPurpose::Init, 0, 0)
     }
 
     #[test]
-    fn the_streams_never_change() {
-        let mut far = Draws::new(0xdead_beef_0123_4567, Purpose::Windows, 5, 1 << 40).at_row(77);
+    fn the_draws_keep_their_bits() {
+        let mut far = Draws::new(0xdead_beef_0123_4567, DrawPurpose::Windows, 5, 1 << 40).at_row(77);
         assert_eq!([(); 4].map(|()| far.word()), [3366073455, 3137313271, 4007527418, 1202143819]);
         assert_eq!(draws().uniform(), 0.3468246);
         assert_eq!(draws().uniform_f64(), 0.23552759232624065);
         assert_eq!(draws().normal(), 0.35193371303857);
         let mut mask = [0.0; 8];
-        dropout_mask(PLACE, 0.5, 2.0, &mut mask);
+        dropout_mask(POSITION, 0.5, 2.0, &mut mask);
         assert_eq!(mask, [0.0, 0.0, 2.0, 2.0, 2.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
-    fn every_coordinate_moves_the_draw() {
-        let mut places = vec![
+    fn every_coordinate_changes_the_draw() {
+        let mut positions = vec![
             draws(),
-            Draws::new(2, Purpose::Init, 0, 0),
-            Draws::new(1, Purpose::Dropout, 0, 0),
-            Draws::new(1, Purpose::Sample, 0, 0),
-            Draws::new(1, Purpose::Windows, 0, 0),
-            Draws::new(1, Purpose::Init, 1, 0),
-            Draws::new(1, Purpose::Init, 0, 1),
+            Draws::new(2, DrawPurpose::Init, 0, 0),
+            Draws::new(1, DrawPurpose::Dropout, 0, 0),
+            Draws::new(1, DrawPurpose::Sample, 0, 0),
+            Draws::new(1, DrawPurpose::Windows, 0, 0),
+            Draws::new(1, DrawPurpose::Init, 1, 0),
+            Draws::new(1, DrawPurpose::Init, 0, 1),
             draws().at_row(1),
             draws().at_row(u32::MAX),
         ];
-        let mut words: Vec<u32> = places.iter_mut().map(Draws::word).collect();
+        let mut words: Vec<u32> = positions.iter_mut().map(Draws::word).collect();
         words.sort_unstable();
         words.dedup();
-        assert_eq!(words.len(), places.len());
+        assert_eq!(words.len(), positions.len());
     }
 
     #[test]
-    fn a_row_does_not_depend_on_what_was_drawn_before() {
+    fn a_row_does_not_depend_on_earlier_draws() {
         let mut used = draws();
         used.normal();
         used.fill(&mut [0; 1000]);
@@ -177,14 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn fill_is_word_after_word() {
+    fn fill_gives_the_next_words() {
         let (mut filled, mut one) = ([0; 100], draws());
         draws().fill(&mut filled);
         assert!(filled.iter().all(|&word| word == one.word()));
     }
 
     #[test]
-    fn uniforms_and_normals_have_their_moments() {
+    fn uniform_and_normal_numbers_have_the_expected_moments() {
         let mut draws = draws();
         let count = 200_000;
         let moments = |mut draw: Box<dyn FnMut() -> f64>| {
@@ -200,27 +207,27 @@ mod tests {
     }
 
     #[test]
-    fn uniforms_stay_below_one() {
+    fn uniform_numbers_are_below_one() {
         assert!((u32::MAX >> 8) as f32 * (1.0 / (1u32 << 24) as f32) < 1.0);
         assert!((u64::MAX >> 11) as f64 * (1.0 / (1u64 << 53) as f64) < 1.0);
     }
 
     #[test]
-    fn a_mask_keeps_the_share_asked_for() {
+    fn a_mask_keeps_the_given_share() {
         let mut mask = vec![f32::NAN; 100_001];
-        dropout_mask(PLACE, 0.7, 1.0 / 0.7, &mut mask);
+        dropout_mask(POSITION, 0.7, 1.0 / 0.7, &mut mask);
         let kept = mask.iter().filter(|&&value| value == 1.0 / 0.7).count();
         assert!(mask.iter().all(|&value| value == 0.0 || value == 1.0 / 0.7));
         assert!((kept as f64 / 100_001.0 - 0.7).abs() < 0.01);
-        dropout_mask(PLACE, 1.0, 1.0, &mut mask);
+        dropout_mask(POSITION, 1.0, 1.0, &mut mask);
         assert!(mask.iter().all(|&value| value == 1.0));
     }
 
     #[test]
     fn a_wider_mask_starts_with_the_narrower() {
         let (mut narrow, mut wide) = ([0.0; 5], [0.0; 300]);
-        dropout_mask(PLACE, 0.5, 2.0, &mut narrow);
-        dropout_mask(PLACE, 0.5, 2.0, &mut wide);
+        dropout_mask(POSITION, 0.5, 2.0, &mut narrow);
+        dropout_mask(POSITION, 0.5, 2.0, &mut wide);
         assert_eq!(narrow, wide[..5]);
     }
 }

@@ -1,8 +1,8 @@
-//! Logits to text.
+//! Sampling: logits to symbols.
 //!
-//! A draw is a pure function of the logits, the sampling's seed, the number of the sequence and the position in
-//! it: nothing is consumed. The softmax runs in f64 with `libm`'s exponential, summed in one fixed order, so the
-//! same logits give the same symbol on every platform.
+//! A draw is a pure function of the logits, the random seed, the number of the sequence and the
+//! position in it. The softmax is computed in f64 with the exponential of `libm` and summed in a
+//! fixed order, so the same logits give the same symbol on every platform.
 
 use crate::{
     Error, Result, Unknown,
@@ -10,56 +10,56 @@ use crate::{
     error::require,
     exec::Stream,
     model::Model,
-    random::{Draws, Purpose},
+    random::{DrawPurpose, Draws},
 };
 use std::sync::Arc;
 
-/// How the next symbol is drawn.
+/// The way the next symbol is drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// Divides the logits; 0 takes the likeliest symbol.
+    /// Divides the logits. 0 takes the most likely symbol.
     pub temperature: f32,
-    /// Only the K likeliest symbols.
+    /// Draws only among the K most likely symbols.
     pub top_k: Option<usize>,
-    /// Only the likeliest symbols that together reach this probability.
+    /// Draws only among the most likely symbols that together reach this probability.
     pub top_p: Option<f32>,
-    /// Where the draws start.
+    /// Random seed.
     pub seed: u64,
 }
 
 impl Default for Sampling {
-    /// From the model's own distribution.
+    /// Draws from the distribution of the model.
     fn default() -> Self {
         Self { temperature: 1.0, top_k: None, top_p: None, seed: 1 }
     }
 }
 
-/// Where a draw stands among all draws of a seed.
+/// The position of a draw among all draws of a seed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The number of the text, when several are written.
+pub struct DrawPosition {
+    /// The number of the sequence, if several are drawn.
     pub sequence: u64,
-    /// The number of the symbol in its text.
+    /// The number of the symbol in its sequence.
     pub index: u64,
 }
 
-impl Place {
+impl DrawPosition {
     fn draws(self, seed: u64) -> Draws {
         let (high, low) = ((self.sequence >> 32) as u32, self.sequence as u32);
-        Draws::new(seed, Purpose::Sample, high, self.index).at_row(low)
+        Draws::new(seed, DrawPurpose::Sample, high, self.index).at_row(low)
     }
 }
 
-/// Memory that draws share, so that none allocates after the first.
+/// Memory that draws reuse, so that only the first allocates.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    candidates: Vec<Candidate>,
+    candidates: Vec<WeightedId>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Candidate {
+struct WeightedId {
     id: u32,
-    /// Relative to the likeliest one's, which is 1.
+    /// Relative to the weight of the most likely id, which is 1.
     weight: f64,
 }
 
@@ -79,15 +79,15 @@ impl Sampling {
 
     /// Draws symbol number `index` of the first sequence from its logits `[V]`.
     pub fn draw(&self, logits: &[f32], index: u64, scratch: &mut Scratch) -> u32 {
-        self.draw_at(logits, Place { sequence: 0, index }, scratch)
+        self.draw_at(logits, DrawPosition { sequence: 0, index }, scratch)
     }
 
-    /// Draws the symbol at a place from its logits `[V]`.
+    /// Draws the symbol at a position from its logits `[V]`.
     ///
-    /// The likeliest symbol is the one with the lowest id among equals. A logit that is not a number counts as
-    /// minus infinity, which is never drawn while another symbol is there; plus infinity is always drawn. With no
-    /// symbol to draw at all the answer is 0.
-    pub fn draw_at(&self, logits: &[f32], place: Place, scratch: &mut Scratch) -> u32 {
+    /// Among symbols with equal logits the one with the lowest id is the most likely. A logit that
+    /// is not a number counts as minus infinity, which is not drawn if there is another symbol.
+    /// Plus infinity is always drawn. If no symbol can be drawn, returns 0.
+    pub fn draw_at(&self, logits: &[f32], position: DrawPosition, scratch: &mut Scratch) -> u32 {
         let (likeliest, most) = argmax(logits);
         if self.temperature == 0.0 || !most.is_finite() {
             return likeliest;
@@ -96,24 +96,24 @@ impl Sampling {
         candidates.clear();
         candidates.extend((0..).zip(logits).filter(|(_, logit)| !logit.is_nan()).map(|(id, &logit)| {
             let weight = libm::exp((f64::from(logit) - f64::from(most)) / f64::from(self.temperature));
-            Candidate { id, weight }
+            WeightedId { id, weight }
         }));
         self.keep_likeliest(logits, candidates);
         let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
-        let mut draws = place.draws(self.seed);
+        let mut draws = position.draws(self.seed);
         pick(candidates, draws.uniform_f64() * total).unwrap_or(likeliest)
     }
 
-    /// Leaves the candidates that top-k and then top-p allow: at least one. A high temperature makes equal weights of
-    /// different logits, so it is these that are sorted.
-    fn keep_likeliest(&self, logits: &[f32], candidates: &mut Vec<Candidate>) {
+    /// Keeps the candidates that top-k and then top-p allow, but at least one. Sorts by logits,
+    /// because a high temperature gives different logits equal weights.
+    fn keep_likeliest(&self, logits: &[f32], candidates: &mut Vec<WeightedId>) {
         let count = self.top_k.unwrap_or(usize::MAX);
         let share = self.top_p.filter(|&share| share < 1.0);
         if count >= candidates.len() && share.is_none() {
             return;
         }
-        // Adding zero makes one of the two zeros, which are equals.
-        let logit = |candidate: &Candidate| logits[candidate.id as usize] + 0.0;
+        // Adding zero turns -0.0 into 0.0, so that the two compare as equal.
+        let logit = |candidate: &WeightedId| logits[candidate.id as usize] + 0.0;
         candidates.sort_unstable_by(|a, b| logit(b).total_cmp(&logit(a)).then(a.id.cmp(&b.id)));
         candidates.truncate(count.max(1));
         if let Some(share) = share {
@@ -128,40 +128,43 @@ impl Sampling {
     }
 }
 
-/// The first of the largest logits; minus infinity when there is none.
+/// The first of the largest logits, or minus infinity if there is none.
 fn argmax(logits: &[f32]) -> (u32, f32) {
     let numbered = (0..).zip(logits.iter().copied());
     numbered.fold((0, f32::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best })
 }
 
-/// The candidate in whose stretch of the sum `target` lies.
-fn pick(candidates: &[Candidate], target: f64) -> Option<u32> {
+/// The first candidate at which the sum of the weights exceeds `target`.
+fn pick(candidates: &[WeightedId], target: f64) -> Option<u32> {
     let mut sum = 0.0;
     let hit = candidates.iter().find(|candidate| {
         sum += candidate.weight;
         target < sum
     });
-    // Rounding may leave the target at the very end: then the last that has any weight.
+    // Rounding may put the target at the very end: then the last candidate with a weight is taken.
     hit.or_else(|| candidates.iter().rfind(|candidate| candidate.weight > 0.0)).map(|candidate| candidate.id)
 }
 
-/// Writes a text symbol by symbol: each is drawn from the model's logits and fed back to it.
+/// Generates a sequence symbol by symbol: each is drawn from the logits of the model and fed back
+/// to it.
 #[derive(Debug)]
 pub struct Generator<'m> {
     stream: Stream,
     vocabulary: &'m Vocabulary,
     sampling: Sampling,
-    place: Place,
-    /// Fed before the next draw: the start symbol, the prompt's last, or the one drawn last.
+    position: DrawPosition,
+    /// The symbol to feed before the next draw: the last of the prompt, or the last that was drawn.
     pending: Option<u32>,
     scratch: Scratch,
 }
 
 impl<'m> Generator<'m> {
-    /// A text from the zero state. `sequence` numbers the texts that share a seed: each draws differently.
+    /// Creates a generator with a zero state. `sequence` numbers the sequences that share a seed;
+    /// each has different draws.
     ///
     /// # Errors
-    /// A sampling that is invalid, or a vocabulary of another size than the model's.
+    /// [`Error::Setting`] for an invalid sampling, and for a vocabulary of another size than the
+    /// model's.
     pub fn new(
         model: impl Into<Arc<Model>>,
         vocabulary: &'m Vocabulary,
@@ -177,23 +180,39 @@ impl<'m> Generator<'m> {
                 format!("the model was built for {symbols} symbols; take the vocabulary of its checkpoint");
             return Err(Error::setting("vocabulary", vocabulary.len(), expected));
         }
-        let place = Place { sequence, index: 0 };
+        let position = DrawPosition { sequence, index: 0 };
         let stream = Stream::new(model)?;
-        Ok(Self { stream, vocabulary, sampling, place, pending: None, scratch: Scratch::default() })
+        Ok(Self { stream, vocabulary, sampling, position, pending: None, scratch: Scratch::default() })
     }
 
-    /// Feeds a text that the model is to continue. Without any the model starts after a newline, or after symbol 0
-    /// when it knows no newline.
+    /// Feeds a text that the model continues. Without a prompt the model starts after a newline, or
+    /// after id 0 if its vocabulary has no newline. A model of ids takes decimal ids: `"12 7 9"`.
     ///
     /// # Errors
-    /// A symbol that the vocabulary lacks; nothing is fed then.
+    /// As for [`Vocabulary::encode`]. Nothing is fed then.
     pub fn prompt(&mut self, text: &str) -> Result<()> {
         self.prompt_as(text, Unknown::Error)
     }
 
-    /// [`Generator::prompt`] with the unknown symbols of [`Vocabulary::encode_as`], whose errors it has; nothing is fed then.
+    /// [`Generator::prompt`], with a choice of what to do with unknown symbols.
+    ///
+    /// # Errors
+    /// As for [`Vocabulary::encode_as`]. Nothing is fed then.
     pub fn prompt_as(&mut self, text: &str, unknown: Unknown) -> Result<()> {
-        for id in self.vocabulary.encode_as(text, unknown)? {
+        self.feed(&self.vocabulary.encode_as(text, unknown)?)
+    }
+
+    /// Feeds ids that the model continues.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`] for an id that is not below V. Nothing is fed then.
+    pub fn prompt_ids(&mut self, ids: &[u32]) -> Result<()> {
+        self.vocabulary.check_ids(ids)?;
+        self.feed(ids)
+    }
+
+    fn feed(&mut self, ids: &[u32]) -> Result<()> {
+        for &id in ids {
             if let Some(before) = self.pending.replace(id) {
                 self.stream.step(&before)?;
             }
@@ -201,17 +220,17 @@ impl<'m> Generator<'m> {
         Ok(())
     }
 
-    /// Draws the next symbol.
+    /// Draws the next symbol and returns its id.
     pub fn next_id(&mut self) -> u32 {
         let before = self.pending.unwrap_or_else(|| self.start());
         let logits = self.stream.step(&before).expect("ids of the model's own vocabulary");
-        let id = self.sampling.draw_at(logits, self.place, &mut self.scratch);
-        self.place.index += 1;
+        let id = self.sampling.draw_at(logits, self.position, &mut self.scratch);
+        self.position.index += 1;
         self.pending = Some(id);
         id
     }
 
-    /// What stands before a text without a prompt.
+    /// The symbol before a sequence without a prompt.
     fn start(&self) -> u32 {
         self.vocabulary.encode("\n").ok().and_then(|ids| ids.first().copied()).unwrap_or(0)
     }
@@ -226,7 +245,7 @@ mod tests {
         Sampling::default()
     }
 
-    /// How often each of V symbols is drawn, of 20 000.
+    /// The share of each of V symbols among 20,000 draws.
     fn shares(sampling: &Sampling, logits: &[f32]) -> Vec<f64> {
         let mut counts = vec![0.0; logits.len()];
         let mut scratch = Scratch::default();
@@ -262,13 +281,13 @@ mod tests {
     }
 
     #[test]
-    fn temperature_zero_takes_the_likeliest_and_the_lowest_id_of_equals() {
+    fn temperature_zero_takes_the_most_likely_symbol_with_the_lowest_id() {
         let greedy = Sampling { temperature: 0.0, ..sampling() };
         assert_shares(&greedy, &[1.0, 3.0, 3.0, -1.0], &[0.0, 1.0, 0.0, 0.0]);
     }
 
     #[test]
-    fn top_k_leaves_the_k_likeliest() {
+    fn top_k_keeps_the_k_most_likely() {
         let top = |k| Sampling { top_k: Some(k), ..sampling() };
         assert_shares(&top(2), &logits(), &[0.0, 4.0 / 7.0, 0.0, 3.0 / 7.0]);
         assert_shares(&top(1), &[1.0, 1.0, 1.0], &[1.0, 0.0, 0.0]);
@@ -276,9 +295,9 @@ mod tests {
         assert_eq!(shares(&top(usize::MAX), &logits()), shares(&sampling(), &logits()), "k above V");
     }
 
-    /// At such a temperature all weights are 1.
+    /// At this temperature all weights are 1.
     #[test]
-    fn the_likeliest_stay_so_at_any_temperature() {
+    fn the_most_likely_symbols_are_kept_at_any_temperature() {
         let hot = Sampling { temperature: 8e37, top_k: Some(2), ..sampling() };
         assert_shares(&hot, &[-7.75, 9.75, 1.5, 9.5], &[0.0, 0.5, 0.0, 0.5]);
         assert_shares(&hot, &[0.0, -0.0, 0.0, -1.0], &[0.5, 0.5, 0.0, 0.0]);
@@ -287,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn top_p_leaves_the_fewest_that_reach_it() {
+    fn top_p_keeps_the_fewest_symbols_that_reach_it() {
         let top = |p| Sampling { top_p: Some(p), ..sampling() };
         assert_shares(&top(0.65), &logits(), &[0.0, 4.0 / 7.0, 0.0, 3.0 / 7.0]);
         assert_shares(&top(0.75), &logits(), &[0.0, 4.0 / 9.0, 2.0 / 9.0, 3.0 / 9.0]);
@@ -298,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn logits_that_are_not_finite_have_defined_draws() {
+    fn draws_from_logits_that_are_not_finite_are_defined() {
         let (nan, inf) = (f32::NAN, f32::INFINITY);
         assert_shares(&sampling(), &[nan, 0.0, -inf, 0.0], &[0.0, 0.5, 0.0, 0.5]);
         assert_shares(&sampling(), &[0.0, inf, nan, inf], &[0.0, 1.0, 0.0, 0.0]);
@@ -312,8 +331,8 @@ mod tests {
     fn a_draw_depends_on_seed_sequence_and_index_alone() {
         let draw = |seed, sequence| -> Vec<u32> {
             let sampling = Sampling { seed, ..sampling() };
-            let place = |index| Place { sequence, index };
-            (0..40).map(|i| sampling.draw_at(&logits(), place(i), &mut Scratch::default())).collect()
+            let at = |index| DrawPosition { sequence, index };
+            (0..40).map(|i| sampling.draw_at(&logits(), at(i), &mut Scratch::default())).collect()
         };
         assert_eq!(draw(1, 0), draw(1, 0));
         assert_ne!(draw(1, 0), draw(2, 0));
@@ -370,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn sequences_differ_and_repeat() {
+    fn sequences_differ_and_are_repeatable() {
         let (model, words) = (model(), words());
         let write =
             |sequence| text(&mut Generator::new(model.clone(), &words, sampling(), sequence).unwrap(), 30);
@@ -379,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn no_prompt_is_a_newline_and_prompts_may_come_in_parts() {
+    fn no_prompt_is_a_newline_and_prompts_may_be_fed_in_parts() {
         let (model, words) = (model(), words());
         let write = |prompts: &[&str]| {
             let mut generator = Generator::new(model.clone(), &words, sampling(), 3).unwrap();
@@ -389,6 +408,20 @@ mod tests {
         assert_eq!(write(&[]), write(&["\n"]));
         assert_eq!(write(&["abc"]), write(&["a", "", "bc"]));
         assert_ne!(write(&["abc"]).1, write(&["bc"]).1);
+    }
+
+    #[test]
+    fn ids_are_a_prompt_in_both_forms() {
+        let (model, ids) = (model(), Vocabulary::of_ids(4).unwrap());
+        let write = |prompt: &dyn Fn(&mut Generator) -> Result<()>| {
+            let mut generator = Generator::new(model.clone(), &ids, sampling(), 0).unwrap();
+            prompt(&mut generator).map(|()| text(&mut generator, 20))
+        };
+        let drawn = write(&|generator| generator.prompt_ids(&[3, 0, 2])).unwrap();
+        assert_eq!(write(&|generator| generator.prompt("3 0 2")).unwrap(), drawn);
+        assert_eq!(write(&|_| Ok(())).unwrap(), write(&|generator| generator.prompt_ids(&[0])).unwrap());
+        let refused = write(&|generator| generator.prompt_ids(&[3, 4])).unwrap_err().to_string();
+        assert!(refused.contains("found id 4 at position 1, expected ids below"), "{refused}");
     }
 
     #[test]

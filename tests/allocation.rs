@@ -24,7 +24,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Number of counted steps, and of steps before them.
 const STEPS: u64 = 60;
 const BEFORE: u64 = 2;
-const WINDOWS: u64 = 4;
+const REPETITIONS: u64 = 4;
 const SYMBOLS: u32 = 65;
 
 /// Counts the blocks that all threads allocate or enlarge while `f` runs.
@@ -43,7 +43,7 @@ fn check(what: &str, threads_and_entries: (usize, u64), run: impl FnMut()) {
 
 fn check_steps(steps: u64, what: &str, (threads, entries): (usize, u64), mut run: impl FnMut()) {
     (0..BEFORE).for_each(|_| run());
-    let least = (0..WINDOWS).map(|_| count(|| (0..steps).for_each(|_| run()))).min().unwrap();
+    let least = (0..REPETITIONS).map(|_| count(|| (0..steps).for_each(|_| run()))).min().unwrap();
     let queue = if threads == 1 { 0 } else { (steps * entries).div_ceil(63) };
     assert!(least <= queue, "{least} blocks in {steps} steps on {threads} threads: {what}");
 }
@@ -134,7 +134,8 @@ fn networks_allocate_nothing_while_shapes_repeat() {
             let batch = Batch { steps: 10, rows: 16, inputs: ids(17), targets: ids(31), fresh: true };
             let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
             let dropout = Dropout { probability: 0.2, seed: 1, step: 2 };
-            // A run enters the pool for the packing, the table, the window and the gradients.
+            // A run enters the pool for packing, for the table, for the window and for the
+            // gradients.
             check(&format!("{input:?}, V = {vocabulary}"), (threads, 8), || {
                 run(&mut network, &batch, None, Some(dropout));
                 run(&mut network, &batch, Some(&lengths), None);
@@ -144,7 +145,7 @@ fn networks_allocate_nothing_while_shapes_repeat() {
     }
 }
 
-/// The head of so many symbols goes by blocks of tokens.
+/// With this many symbols the head works on blocks of tokens.
 fn large_vocabularies_allocate_nothing() {
     let (vocabulary, steps, rows) = (8000, 40, 16);
     for threads in [1, 2] {
@@ -247,7 +248,7 @@ fn the_counter_counts_on_all_threads() {
     worker.join().unwrap();
 }
 
-/// One test: what another test allocates meanwhile would be counted.
+/// A single test, because the allocations of parallel tests would be counted.
 #[test]
 fn a_step_allocates_nothing_after_the_first() {
     the_counter_counts_on_all_threads();

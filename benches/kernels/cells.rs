@@ -6,6 +6,7 @@ use crate::measure::{Group, Peaks, Work, assert_close, numbers};
 use criterion::Criterion;
 use std::ops::Range;
 use unrolled_kernels::pack::{Panels, Slots, padded};
+use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
 use unrolled_kernels::reference::{self, Deltas, ReferenceCell, Trace};
 use unrolled_kernels::rnn::{self, Activation};
 use unrolled_kernels::{Input, WindowShape, gru, lstm};
@@ -144,71 +145,41 @@ impl CellBench {
     fn forward(&mut self) {
         let (window, h, gates) = (self.window, &mut self.h[..], &mut self.gates[..]);
         let input = Input { start: &self.bias, ids: None, dense: None };
-        let recurrent = &self.packed[0];
+        let pass = ForwardWindow { window, input, recurrent: &self.packed[0], h };
         match self.kind {
             CellKind::Rnn => {
                 let (activation, panels) = (Activation::Tanh, &self.panels[0]);
-                rnn::RnnForward { window, activation, input, recurrent, panels, h }.run_on(isa());
+                rnn::RnnForward { pass, activation, panels }.run_on(isa());
             }
             CellKind::Lstm => {
                 let (c, tanh_c) = (&mut self.c[..], &mut self.extra[..]);
-                lstm::LstmForward { window, input, recurrent, h, c, gates, tanh_c }.run_on(isa());
+                lstm::LstmForward { pass, c, gates, tanh_c }.run_on(isa());
             }
-            CellKind::GruAfter => gru::GruAfterForward { window, input, recurrent, h, gates }.run_on(isa()),
+            CellKind::GruAfter => gru::GruAfterForward { pass, gates }.run_on(isa()),
             CellKind::GruBefore => {
                 let (candidate, candidate_panels) = (&self.packed[1], &self.panels[1]);
                 let reset_h = &mut self.extra[..];
-                gru::GruBeforeForward {
-                    window,
-                    input,
-                    recurrent,
-                    candidate,
-                    candidate_panels,
-                    h,
-                    reset_h,
-                    gates,
-                }
-                .run_on(isa());
+                gru::GruBeforeForward { pass, candidate, candidate_panels, reset_h, gates }.run_on(isa());
             }
         }
     }
 
     fn backward(&mut self) {
         self.carry.fill(0.0);
-        let (window, panels) = (self.window, &self.plain);
-        let (recurrent, pieces) = (&self.packed_t[0], &self.pieces[0]);
-        let (h, dh) = (&self.h[..], &self.dh[..]);
-        let (carry, gates) = (&mut self.carry[..], &mut self.gates[..]);
+        let (window, panels, gates) = (self.window, &self.plain, &mut self.gates[..]);
+        let (recurrent, pieces, dh) = (&self.packed_t[0], &self.pieces[0], &self.dh[..]);
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        let (h, carry) = (&self.h[..], &mut self.carry[..]);
         match self.kind {
-            CellKind::Rnn => {
-                let (activation, deltas) = (Activation::Tanh, gates);
-                rnn::RnnBackward { window, activation, recurrent, panels, pieces, h, dh, deltas }
-                    .run_on(isa());
-            }
+            CellKind::Rnn => rnn::RnnBackward { pass, activation: Activation::Tanh, h }.run_on(isa()),
             CellKind::Lstm => {
-                let (c, tanh_c, dc) = (&self.c[..], &self.extra[..], carry);
-                lstm::LstmBackward { window, recurrent, panels, pieces, c, tanh_c, dh, dc, gates }
-                    .run_on(isa());
+                let (c, tanh_c) = (&self.c[..], &self.extra[..]);
+                lstm::LstmBackward { pass, c, tanh_c, dc: carry }.run_on(isa());
             }
-            CellKind::GruAfter => {
-                gru::GruAfterBackward { window, recurrent, panels, pieces, h, dh, carry, gates }
-                    .run_on(isa());
-            }
+            CellKind::GruAfter => gru::GruAfterBackward { pass, h, carry }.run_on(isa()),
             CellKind::GruBefore => {
                 let (candidate, candidate_pieces) = (&self.packed_t[1], &self.pieces[1]);
-                gru::GruBeforeBackward {
-                    window,
-                    recurrent,
-                    candidate,
-                    panels,
-                    pieces,
-                    candidate_pieces,
-                    h,
-                    dh,
-                    carry,
-                    gates,
-                }
-                .run_on(isa());
+                gru::GruBeforeBackward { pass, candidate, candidate_pieces, h, carry }.run_on(isa());
             }
         }
     }

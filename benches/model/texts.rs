@@ -6,8 +6,8 @@ use crate::shapes::{SHAPES, Shape, VOCABULARY};
 use criterion::Criterion;
 use std::{array, fs, time::Instant};
 use tempfile::TempDir;
-use unrolled::corpus::{Corpus, Options};
-use unrolled::random::{Draws, Purpose};
+use unrolled::corpus::{Corpus, CorpusOptions};
+use unrolled::random::{DrawPurpose, Draws};
 use unrolled::train::Training;
 use unrolled::{Mode, Unit};
 
@@ -46,7 +46,7 @@ impl Pair {
         let (folder, text) = (tempfile::tempdir().expect("a temporary folder"), text(last));
         let path = folder.path().join("text");
         fs::write(&path, &text).expect("room for a file");
-        let mapped = Options::default().open(&[path]).expect("a text");
+        let mapped = CorpusOptions::default().open(&[path]).expect("a text");
         let begin = |corpus: Corpus| shape.training(corpus, Mode::Static, 1);
         let mut training = [mapped, shape.corpus()].map(begin);
         let same = Corpus::from_text(text, Unit::Char).expect("a text");
@@ -67,7 +67,7 @@ impl Pair {
 
 fn text(last: char) -> String {
     let count = if only_tests() { SYMBOLS >> 8 } else { SYMBOLS };
-    let mut draws = Draws::new(1, Purpose::Sample, 0, 0);
+    let mut draws = Draws::new(1, DrawPurpose::Sample, 0, 0);
     let symbols: Vec<char> = ('!'..).take(VOCABULARY - 1).chain([last]).collect();
     (0..count).map(|_| symbols[(draws.uniform_f64() * VOCABULARY as f64) as usize]).collect()
 }

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fs, io, path::Path};
 use toml::Table;
 use unrolled::corpus::Corpus;
-use unrolled::random::{Draws, Purpose};
+use unrolled::random::{DrawPurpose, Draws};
 use unrolled::train::Training;
 use unrolled::{
     Activation, Cell, DataSettings, Highway, InputKind, Layer, ModelSettings, OptimizerKind,
@@ -38,7 +38,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 
 /// Returns the number, which selects the kernel, and random bytes.
 fn noise(number: u8, length: usize) -> Vec<u8> {
-    let mut draws = Draws::new(u64::from(number), Purpose::Windows, 0, 0);
+    let mut draws = Draws::new(u64::from(number), DrawPurpose::Windows, 0, 0);
     let random = (0..length).map(|_| draws.word() as u8);
     std::iter::once(number).chain(random).collect()
 }

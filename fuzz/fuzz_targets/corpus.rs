@@ -6,8 +6,8 @@
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeSet;
 use unrolled::{
-    Encoding, Error, Invalid, Result, Unit,
-    corpus::{Corpus, Options},
+    Encoding, Error, IdWidth, Invalid, Result, Unit,
+    corpus::{Corpus, CorpusOptions},
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -28,6 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         (opened, Err(_)) => assert!(is_another_form(&opened), "{opened:?}"),
     }
+    ids(bytes, &[file.path().into()]);
     decode(&[file.path().into()]);
     documents(&[file.path().into()], &replaced);
 });
@@ -35,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// Returns whether the bytes are something else than plain UTF-8 text.
 fn is_another_form(corpus: &Result<Corpus>) -> bool {
     match corpus {
-        Ok(corpus) => corpus.documents().any(|file| file.compression.is_some() || file.encoding.is_some()),
+        Ok(corpus) => corpus.files().any(|file| file.compression.is_some() || file.encoding.is_some()),
         Err(error) => matches!(
             error,
             Error::NotPlainText { .. }
@@ -70,13 +71,34 @@ fn compare(corpus: Result<Corpus>, bytes: &[u8], symbols: Vec<u32>) {
     }
 }
 
-/// Checks that decoders give the same text in memory and through a temporary file.
+/// Files of ids are the numbers of their bytes.
+fn ids(bytes: &[u8], paths: &[std::path::PathBuf]) {
+    let two = bytes.chunks(2).map(|id| u32::from(id[0]) | u32::from(*id.last().unwrap()) << 8).collect();
+    let four =
+        bytes.chunks(4).map(|id| id.iter().rev().fold(0, |id, &byte| id << 8 | u32::from(byte))).collect();
+    for (width, ids) in [(IdWidth::Bits16, two), (IdWidth::Bits32, four)] {
+        let ids: Vec<u32> = ids;
+        match Corpus::open_ids(paths, width) {
+            Ok(corpus) => {
+                let mut read = vec![0; corpus.len()];
+                corpus.read(0, &mut read);
+                assert!(read == ids && corpus.vocabulary().len() == *ids.iter().max().unwrap() as usize + 1);
+            }
+            Err(Error::EmptyText { .. }) => assert!(bytes.is_empty()),
+            Err(Error::IdLength { .. }) => assert!(!bytes.len().is_multiple_of(width.bytes())),
+            Err(error) => assert!(ids.contains(&u32::MAX), "{error}"),
+        }
+    }
+}
+
+/// Decoders take any bytes, in memory and through a temporary file, to the same text.
 fn decode(paths: &[std::path::PathBuf]) {
     for name in ["utf-16le", "utf-16be", "windows-1252", "shift_jis", "gb18030"] {
         let encoding = Encoding::new(name).ok();
         let invalid = Invalid::Replace;
         let [one, other] = [None, Some(0)].map(|memory| {
-            let options = Options { encoding: encoding.clone(), invalid, memory, ..Options::default() };
+            let options =
+                CorpusOptions { encoding: encoding.clone(), invalid, memory, ..CorpusOptions::default() };
             options.open(paths).map(|corpus| (corpus.len(), corpus.fingerprint()))
         });
         assert_eq!(one.ok(), other.ok());
@@ -85,11 +107,11 @@ fn decode(paths: &[std::path::PathBuf]) {
 
 /// Checks that shuffled documents have the symbols of the text, and the added markers.
 fn documents(paths: &[std::path::PathBuf], text: &str) {
-    let options = Options {
+    let options = CorpusOptions {
         invalid: Invalid::Replace,
         document_marker: "\n".into(),
         shuffle: Some(1),
-        ..Options::default()
+        ..CorpusOptions::default()
     };
     let corpus = options.open(paths);
     if is_another_form(&corpus) {

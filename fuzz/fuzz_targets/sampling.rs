@@ -7,8 +7,8 @@
 
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use unrolled::random::{Draws, Purpose};
-use unrolled::sample::{Place, Sampling, Scratch};
+use unrolled::random::{DrawPurpose, Draws};
+use unrolled::sample::{DrawPosition, Sampling, Scratch};
 
 /// Bound of the differences between sums of V exponentials in another order, or from another
 /// library.
@@ -17,7 +17,7 @@ const ROUNDING: f64 = 1e-9;
 #[derive(Debug)]
 struct Case {
     sampling: Sampling,
-    place: Place,
+    place: DrawPosition,
     logits: Vec<f32>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Arbitrary<'a> for Case {
             1 => Some(f32::from(u.int_in_range(0..=100u8)?) / 100.0),
             _ => Some(u.arbitrary()?),
         };
-        let place = Place { sequence: u.arbitrary()?, index: u.arbitrary()? };
+        let place = DrawPosition { sequence: u.arbitrary()?, index: u.arbitrary()? };
         let sampling = Sampling { temperature, top_k, top_p, seed: u.arbitrary()? };
         let mut logits = Vec::new();
         while !u.is_empty() {
@@ -120,9 +120,9 @@ fn cut(kept: &[usize], weight: &impl Fn(&usize) -> f64, sum: Option<f64>) -> usi
     reached.map_or(kept.len(), |last| last + 1)
 }
 
-fn uniform(seed: u64, place: Place) -> f64 {
+fn uniform(seed: u64, place: DrawPosition) -> f64 {
     let (high, low) = ((place.sequence >> 32) as u32, place.sequence as u32);
-    Draws::new(seed, Purpose::Sample, high, place.index).at_row(low).uniform_f64()
+    Draws::new(seed, DrawPurpose::Sample, high, place.index).at_row(low).uniform_f64()
 }
 
 /// Returns whether the draw `u` is in the interval of `id`, within a rounding.

@@ -16,6 +16,9 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(json) = str::from_utf8(json) else { return };
     let text = String::from_utf8_lossy(text.get(1..).unwrap_or_default()).into_owned();
     let found = Vocabulary::from_json(json);
+    if found.as_ref().is_ok_and(|vocabulary| vocabulary.unit() == Unit::Ids) {
+        return check_ids(&found.expect("ids"), &text);
+    }
     match expected(json) {
         Some((unit, symbols)) => {
             let vocabulary = found.expect("an ascending list of symbols");
@@ -50,6 +53,7 @@ fn symbols_of(text: &str, unit: Unit) -> Vec<(usize, u32)> {
     match unit {
         Unit::Char => text.char_indices().map(|(at, c)| (at, u32::from(c))).collect(),
         Unit::Byte => text.bytes().map(u32::from).enumerate().collect(),
+        Unit::Ids => unreachable!("a text has no ids"),
     }
 }
 
@@ -74,8 +78,21 @@ fn check_text(vocabulary: &Vocabulary, symbols: &[u32], text: &str) {
     }
 }
 
-/// Checks that a vocabulary collected from the text has its distinct symbols, and is equal after a
-/// JSON round trip.
+/// Ids are decimal numbers below the size of the vocabulary, separated by white space.
+fn check_ids(vocabulary: &Vocabulary, text: &str) {
+    assert_eq!(Vocabulary::from_json(&vocabulary.to_json()).expect("its own form"), *vocabulary);
+    let is_known = |id: &Option<usize>| id.is_some_and(|id| id < vocabulary.len());
+    let ids: Vec<Option<usize>> = text.split_whitespace().map(|word| word.parse().ok()).collect();
+    match vocabulary.encode(text) {
+        Ok(encoded) => {
+            assert!(encoded.iter().map(|&id| Some(id as usize)).eq(ids));
+            assert_eq!(vocabulary.encode(&vocabulary.decode(&encoded)).expect("its own form"), encoded);
+        }
+        Err(error) => assert!(matches!(error, Error::IdText { .. }) && !ids.iter().all(is_known)),
+    }
+}
+
+/// A vocabulary collected from the text is its distinct symbols, and survives its JSON.
 fn check_collected(text: &str, unit: Unit) {
     let corpus = Corpus::from_text(text, unit).expect("a text with symbols");
     let sorted: BTreeSet<u32> = symbols_of(text, unit).into_iter().map(|(_, symbol)| symbol).collect();

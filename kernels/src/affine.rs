@@ -10,7 +10,7 @@
 //!    Between stretches the sums wait in `out`, and each chain continues from there.
 
 use crate::dispatch::Isa;
-use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, multiply};
+use crate::microkernel::{Factors, Tile, TileStart, WeightPanel, multiply};
 use crate::pack::{PanelWidths, Panels, depth_of, product};
 use crate::processor::caches;
 use crate::simd::{Kernel, Simd};
@@ -156,7 +156,7 @@ impl<S: Simd> Tiled<S> for AffineTiles<'_> {
             x: self.x.wrapping_add(row * self.x_row),
             row: self.x_row,
             pieces: self.pieces,
-            weights: PackedWeights::of_panel::<S>(weights, panel.width, self.depth).skip(self.before),
+            weights: WeightPanel::packed::<S>(weights, panel.width, self.depth).skip(self.before),
         };
         let tile = Tile {
             start: match self.start {

@@ -1,10 +1,7 @@
 //! The input of a layer: the start of its sums, and dense vectors that are multiplied.
 
-use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, TileSums, multiply};
 use crate::pack::{Slots, product};
-use crate::simd::Simd;
 use crate::window::WindowShape;
-use core::ops::Range;
 
 /// The start of a layer's pre-activations, and its dense input.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +30,7 @@ pub struct DenseInput<'a> {
     pub second: &'a [f32],
 }
 
-impl<'a> Input<'a> {
+impl Input<'_> {
     /// Checks ids and lengths once, so that the tiles need not. `slots` describe a row of `start`.
     /// `packed` and `second` are the outputs that the two sets of dense weights feed, including
     /// padding.
@@ -76,92 +73,4 @@ impl<'a> Input<'a> {
             }
         }
     }
-
-    /// Returns the starts of the tokens from `token` on. In a row of `width` floats the first
-    /// vector is at `offset`, and the next one `step` floats further.
-    #[inline(always)]
-    pub(crate) fn starts(&self, token: usize, (width, offset, step): (usize, usize, usize)) -> TileStart {
-        let start = self.start.as_ptr().wrapping_add(offset);
-        match self.ids {
-            None => TileStart::rows(start, 0, step),
-            Some(ids) => TileStart::rows(start, width, step).with_ids(ids.as_ptr().wrapping_add(token)),
-        }
-    }
-
-    /// Returns the values of k in the dense input: `0..E`, or none.
-    #[inline(always)]
-    pub(crate) fn depth(&self) -> Range<usize> {
-        0..self.dense.map_or(0, |dense| dense.width)
-    }
-
-    /// Returns the product of the dense input of the tokens from `token` on; without dense input an
-    /// empty product. `weights` chooses one of the two sets. `before` counts the vectors of earlier
-    /// panels, `vectors` those of this one.
-    #[inline(always)]
-    pub(crate) fn factors<'d, S: Simd>(
-        &self,
-        weights: impl Fn(&DenseInput<'a>) -> &'a [f32],
-        token: usize,
-        (before, vectors, half): (usize, usize, usize),
-        depth: &'d Range<usize>,
-    ) -> Factors<'d> {
-        let Some(dense) = &self.dense else {
-            return Factors::Tokens { strips: &[], delta: 0, input: 0 };
-        };
-        let at = weights(dense).as_ptr().wrapping_add(before * 16 * dense.width + half);
-        Factors::Rows {
-            x: dense.values.as_ptr().wrapping_add(token * dense.stride),
-            row: dense.stride,
-            pieces: core::slice::from_ref(depth),
-            weights: PackedWeights::of_panel::<S>(at, vectors, dense.width),
-        }
-    }
-
-    /// Writes the pre-activations of a tile into `sums`: the start, then the dense input, then the
-    /// hidden state. `start` is as for `starts`, `panel` and `weights` as for `factors`.
-    ///
-    /// # Safety
-    /// `check` has passed. `rows` tokens from `token` on, `width` vectors of the panel, and the
-    /// hidden vectors exist.
-    #[inline(always)]
-    pub(crate) unsafe fn preactivate<S: Simd>(
-        &self,
-        s: S,
-        (token, rows, width): (usize, usize, usize),
-        (start, panel): ((usize, usize, usize), (usize, usize, usize)),
-        weights: impl Fn(&DenseInput<'a>) -> &'a [f32],
-        hidden: HiddenRows,
-        sums: &TileSums,
-    ) {
-        let (depth, units) = (self.depth(), 0..hidden.units);
-        let (before, vectors, half) = panel;
-        let at = hidden.weights.wrapping_add(before * 16 * hidden.units + half);
-        let recurrent = Factors::Rows {
-            x: hidden.h,
-            row: hidden.row,
-            pieces: core::slice::from_ref(&units),
-            weights: PackedWeights::of_panel::<S>(at, vectors, hidden.units),
-        };
-        let tile = Tile {
-            start: self.starts(token, start),
-            factors: &[self.factors::<S>(weights, token, panel, &depth), recurrent],
-            out: sums.base(),
-            out_row: TileSums::ROW,
-        };
-        // SAFETY: the caller vouches for all of it.
-        unsafe { multiply(s, rows, width, &tile) }
-    }
-}
-
-/// The hidden vectors of a tile, and the packed weights that multiply them.
-#[derive(Clone, Copy)]
-pub(crate) struct HiddenRows {
-    /// The hidden vector of the first row.
-    pub(crate) h: *const f32,
-    /// Floats from one row to the next.
-    pub(crate) row: usize,
-    /// H
-    pub(crate) units: usize,
-    /// All panels.
-    pub(crate) weights: *const f32,
 }

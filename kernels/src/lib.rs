@@ -20,15 +20,25 @@
 //! let (x, mut out) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [0.0; 32]);
 //! let piece = 0..3;
 //! let pieces = std::slice::from_ref(&piece);
-//! let isa = Isa::detect().expect("UNROLLED_ISA is unset, or names an instruction set of this processor");
+//! let isa = Isa::detect().expect("UNROLLED_ISA is unset or valid");
 //! panels.pack(isa, &[1.0, 10.0, 100.0], 3, &mut weights);
-//! let (start, weights, out) = (Start::Zero, &weights[..], &mut out[..]);
-//! Affine { rows: 2, x: &x, x_stride: 3, pieces, panels: &panels, weights, start, out: &mut *out }.run_on(isa);
+//! let product = Affine {
+//!     rows: 2,
+//!     x: &x,
+//!     x_stride: 3,
+//!     pieces,
+//!     panels: &panels,
+//!     weights: &weights,
+//!     start: Start::Zero,
+//!     out: &mut out,
+//! };
+//! product.run_on(isa);
 //! assert_eq!((out[0], out[16]), (321.0, 654.0));
 //! ```
 //!
 //! The letters: T steps, B batch rows, V vocabulary, E input width, H hidden width, G gates.
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs)]
 
 mod arch;
@@ -41,8 +51,6 @@ mod simd;
 pub mod activation;
 #[cfg(feature = "std")]
 pub mod affine;
-#[cfg(feature = "std")]
-mod backward_tile;
 #[cfg(feature = "std")]
 mod bias_gradient;
 #[cfg(feature = "std")]
@@ -61,6 +69,8 @@ pub mod one_hot;
 pub mod pack;
 #[cfg(feature = "std")]
 pub mod pairs;
+#[cfg(feature = "std")]
+pub mod pass;
 #[cfg(feature = "std")]
 pub mod peak;
 #[cfg(feature = "std")]

@@ -29,16 +29,14 @@
 
 pub mod extended;
 
-use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
-use crate::input::{HiddenRows, Input};
-use crate::math::{sigmoid, tanh};
-use crate::microkernel::TileSums;
-use crate::pack::{PanelWidths, Panels, Slots, padded};
+use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
+use crate::pack::{Slots, padded};
+use crate::pass::backward_tile::DeltaCell;
+use crate::pass::gate_tile::{GateCell, RowSums};
+use crate::pass::step::{AtStep, StepOffsets, VectorPlace};
+use crate::pass::{BackwardCell, BackwardWindow, ForwardWindow};
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{TileRows, Tiled, sweep};
-use crate::window::{StepRows, WindowShape};
-use core::ops::Range;
 
 /// The gates of `weight_ih` and of `weight_hh`, in PyTorch's order: i, f, g, o.
 pub const GATES: &[usize] = &[0, 1, 2, 3];
@@ -48,17 +46,12 @@ pub fn slots(hidden: usize) -> Slots {
     Slots { hidden, stored: 4, first: 0, gates: GATES }
 }
 
-/// The forward pass of one layer's window.
+/// The forward pass of one layer's window. Dense input and `weight_hh` are packed by
+/// `Panels::gates(&slots(H))`.
 #[derive(Debug)]
 pub struct LstmForward<'a> {
-    /// T, B, H.
-    pub window: WindowShape<'a>,
-    /// Bias or table, and dense input, packed by `Panels::gates(&slots(H))`.
-    pub input: Input<'a>,
-    /// `weight_hh`, packed the same way.
-    pub recurrent: &'a [f32],
-    /// [B + N, padded(H)]: the initial state, then the state after each step.
-    pub h: &'a mut [f32],
+    /// The buffers of all cells.
+    pub pass: ForwardWindow<'a>,
     /// [B + N, padded(H)]: c, like h; [B, padded(H)] without `keep`.
     pub c: &'a mut [f32],
     /// [N, padded(H) / 16, 4, 16]: activated gates; one step without `keep`.
@@ -67,27 +60,17 @@ pub struct LstmForward<'a> {
     pub tanh_c: &'a mut [f32],
 }
 
-/// The backward pass of one layer's window.
+/// The backward pass of one layer's window. `weight_hh` is packed over `slots(H)`.
 #[derive(Debug)]
 pub struct LstmBackward<'a> {
-    /// T, B, H; `keep` is set.
-    pub window: WindowShape<'a>,
-    /// `weight_hh`, packed transposed over `slots(H)`.
-    pub recurrent: &'a [f32],
-    /// `Panels::plain(H)`.
-    pub panels: &'a Panels,
-    /// `slots(H).pieces()`.
-    pub pieces: &'a [Range<usize>],
+    /// The buffers of all cells.
+    pub pass: BackwardWindow<'a>,
     /// From the forward pass.
     pub c: &'a [f32],
     /// From the forward pass.
     pub tanh_c: &'a [f32],
-    /// [N, padded(H)]: gradient of each step's output from above.
-    pub dh: &'a [f32],
     /// [B, padded(H)]: gradient of each row's last c in, gradient of its initial c out.
     pub dc: &'a mut [f32],
-    /// [N, stored]: gates in, deltas out.
-    pub gates: &'a mut [f32],
 }
 
 impl LstmForward<'_> {
@@ -96,14 +79,12 @@ impl LstmForward<'_> {
     /// # Panics
     /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
-        let (window, slots) = (self.window, slots(self.window.hidden));
-        self.input.check(&window, &slots, slots.width(), 0);
-        window.check("h", self.h.len(), window.states() * padded(window.hidden));
+        let (window, slots) = (self.pass.window, slots(self.pass.window.hidden));
+        self.pass.check(&slots, [slots.width(), 0], slots.packed_len(window.hidden));
         let cells = if window.keep { window.states() } else { window.rows };
         window.check("c", self.c.len(), cells * padded(window.hidden));
         window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
         window.check("tanh_c", self.tanh_c.len(), window.kept_tokens() * padded(window.hidden));
-        window.check("recurrent", self.recurrent.len(), slots.packed_len(window.hidden));
         isa.run_rows(window.rows, self);
     }
 }
@@ -112,38 +93,17 @@ impl Kernel for LstmForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, stride) = (self.window, padded(self.window.hidden));
-        let (h, c, sums) = (self.h.as_mut_ptr(), self.c.as_mut_ptr(), TileSums::new());
-        for at in window.forward_steps() {
-            let (next, kept) = (at.after() * stride, window.kept(at.token) * stride);
-            // SAFETY: `run_on` has checked every length against these offsets.
-            unsafe {
-                let tile = LstmForwardTile {
-                    window,
-                    token: at.token,
-                    input: &self.input,
-                    recurrent: self.recurrent.as_ptr(),
-                    sums: &sums,
-                    h: h.add(at.before * stride),
-                    h_next: h.add(next),
-                    c: c.add(window.kept(at.before) * stride),
-                    c_next: c.add(window.kept(next)),
-                    gates: self.gates.as_mut_ptr().add(4 * kept),
-                    tanh_c: self.tanh_c.as_mut_ptr().add(kept),
-                };
-                sweep(s, at.active, stride / 16, &tile);
-            }
-        }
+        let (pass, c) = (self.pass.places(), self.c.as_mut_ptr());
+        let (gates, tanh_c) = (self.gates.as_mut_ptr(), self.tanh_c.as_mut_ptr());
+        let cell = LstmGates { h_next: pass.h, c, c_next: c, gates, tanh_c };
+        // SAFETY: `run_on` has checked every length.
+        unsafe { pass.run(s, cell) }
     }
 }
 
-struct LstmForwardTile<'a> {
-    window: WindowShape<'a>,
-    token: usize,
-    input: &'a Input<'a>,
-    recurrent: *const f32,
-    sums: &'a TileSums,
-    h: *mut f32,
+/// The arithmetic of the forward pass, and its buffers of one step.
+#[derive(Clone, Copy)]
+struct LstmGates {
     h_next: *mut f32,
     c: *mut f32,
     c_next: *mut f32,
@@ -151,48 +111,39 @@ struct LstmForwardTile<'a> {
     tanh_c: *mut f32,
 }
 
-impl<S: Simd> Tiled<S> for LstmForwardTile<'_> {
+impl AtStep for LstmGates {
     #[inline(always)]
-    fn widths(&self, block: usize) -> PanelWidths {
-        PanelWidths::of_block(4, block, self.window.hidden)
-    }
-
-    #[inline(always)]
-    unsafe fn compute(&self, s: S, TileRows { row, rows, panel: block, half, width }: TileRows) {
-        let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
-        let gate = block * 64 + half;
-        let h = self.h.wrapping_add(row * stride);
-        let hidden = HiddenRows { h, row: stride, units: hidden, weights: self.recurrent };
-        let place = ((4 * stride, gate, 16), (block * 4, 4, half));
-        let tile = (self.token + row, rows, width);
-        // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
+    unsafe fn at(self, step: &StepOffsets) -> Self {
+        // SAFETY: the caller vouches for the step.
         unsafe {
-            self.input.preactivate(s, tile, place, |dense| dense.weights, hidden, self.sums);
-            for r in 0..rows {
-                let unit = (row + r) * stride + block * 16 + half;
-                self.activate(s, self.sums.row(s, r, 0), unit, (row + r) * 4 * stride + gate);
+            Self {
+                h_next: self.h_next.add(step.after),
+                c: self.c.add(step.kept_before),
+                c_next: self.c_next.add(step.kept_after),
+                gates: self.gates.add(4 * step.token),
+                tanh_c: self.tanh_c.add(step.token),
             }
         }
     }
 }
 
-impl LstmForwardTile<'_> {
-    /// Stores the gates, the new c and the new h, from the pre-activations.
-    ///
-    /// # Safety
-    /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
+impl GateCell for LstmGates {
+    const VECTORS: usize = 4;
+    const STORED: usize = 4;
+
     #[inline(always)]
-    unsafe fn activate<S: Simd>(&self, s: S, [i, f, g, o]: [S::F; 4], unit: usize, gate: usize) {
-        // SAFETY: the caller vouches for `unit` and `gate`.
+    unsafe fn finish<S: Simd>(&self, s: S, sums: RowSums<'_>, at: VectorPlace) {
+        // SAFETY: the caller vouches for the vector and the sums.
         unsafe {
+            let [i, f, g, o] = sums.load(s, 0);
             let (i, f, g, o) = (sigmoid(s, i), sigmoid(s, f), tanh(s, g), sigmoid(s, o));
-            let c = s.fma(f, s.load(self.c.add(unit)), s.mul(i, g));
+            let c = s.fma(f, s.load(self.c.add(at.unit)), s.mul(i, g));
             let tanh_c = tanh(s, c);
-            s.store(self.c_next.add(unit), c);
-            s.store(self.tanh_c.add(unit), tanh_c);
-            s.store(self.h_next.add(unit), s.mul(o, tanh_c));
+            s.store(self.c_next.add(at.unit), c);
+            s.store(self.tanh_c.add(at.unit), tanh_c);
+            s.store(self.h_next.add(at.unit), s.mul(o, tanh_c));
             for (slot, value) in [i, f, g, o].into_iter().enumerate() {
-                s.store(self.gates.add(gate + slot * 16), value);
+                s.store(self.gates.add(at.gate + slot * 16), value);
             }
         }
     }
@@ -204,17 +155,11 @@ impl LstmBackward<'_> {
     /// # Panics
     /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
-        let (window, slots) = (self.window, slots(self.window.hidden));
-        window.check_kept();
-        let (tokens, stride) = (window.tokens(), padded(window.hidden));
+        let (window, stride) = (self.pass.window, padded(self.pass.window.hidden));
+        self.pass.check(&slots(window.hidden));
         window.check("c", self.c.len(), window.states() * stride);
-        window.check("tanh_c", self.tanh_c.len(), tokens * stride);
-        window.check("dh", self.dh.len(), tokens * stride);
+        window.check("tanh_c", self.tanh_c.len(), window.tokens() * stride);
         window.check("dc", self.dc.len(), window.step());
-        window.check("gates", self.gates.len(), tokens * slots.width());
-        window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
-        self.panels.check_plain(window.hidden);
-        slots.check_pieces(self.pieces);
         isa.run_rows(window.rows, self);
     }
 }
@@ -223,65 +168,62 @@ impl Kernel for LstmBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, stride) = (self.window, padded(self.window.hidden));
-        let (gates, sums) = (self.gates.as_mut_ptr(), TileSums::new());
-        for (at, StepRows { first, rows, pieces }) in window.backward(self.pieces) {
-            let (token, before) = ((at.token + first) * stride, (at.before + first) * stride);
-            // SAFETY: `run_on` has checked every length against these offsets.
-            unsafe {
-                let tile = BackwardTile {
-                    stride,
-                    depth: 4 * window.hidden,
-                    recurrent: self.recurrent.as_ptr(),
-                    panels: self.panels,
-                    pieces,
-                    deltas: gates.wrapping_add((at.token + at.active) * 4 * stride),
-                    start: GradientStart::Above(self.dh.as_ptr().add(token)),
-                    sums: &sums,
-                    cell: LstmBackwardStep {
-                        c: self.c.as_ptr().add(before),
-                        tanh_c: self.tanh_c.as_ptr().add(token),
-                        dc: self.dc.as_mut_ptr().add(first * stride),
-                        gates: gates.add(4 * token),
-                    },
-                };
-                sweep(s, rows, self.panels.panels().len(), &tile);
-            }
-        }
+        let (pass, c, tanh_c) = (self.pass.places(), self.c.as_ptr(), self.tanh_c.as_ptr());
+        let cell = LstmDeltas { c, tanh_c, dc: self.dc.as_mut_ptr(), gates: pass.gates };
+        // SAFETY: `run_on` has checked every length.
+        unsafe { pass.run(s, cell) }
     }
 }
 
-/// The buffers of one step.
-struct LstmBackwardStep {
-    /// The cell state before the step.
+/// The arithmetic of the backward pass, and its buffers of one step.
+#[derive(Clone, Copy)]
+struct LstmDeltas {
+    /// c before the step.
     c: *const f32,
     tanh_c: *const f32,
     dc: *mut f32,
     gates: *mut f32,
 }
 
-impl<S: Simd> Differentiate<S> for LstmBackwardStep {
+impl AtStep for LstmDeltas {
+    #[inline(always)]
+    unsafe fn at(self, step: &StepOffsets) -> Self {
+        // SAFETY: the caller vouches for the step.
+        unsafe {
+            Self {
+                c: self.c.add(step.before),
+                tanh_c: self.tanh_c.add(step.token),
+                dc: self.dc.add(step.row),
+                gates: self.gates.add(4 * step.token),
+            }
+        }
+    }
+}
+
+impl BackwardCell for LstmDeltas {
+    const GATES: usize = 4;
+}
+
+impl DeltaCell for LstmDeltas {
     const STORED: usize = 4;
 
-    /// Stores the deltas and the gradient of c, from the gradient of h'.
     #[inline(always)]
-    unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
-        let one = s.splat(1.0);
-        let bell = |y: S::F| s.mul(y, s.sub(one, y));
-        // SAFETY: the caller vouches for `unit` and `gate`.
+    unsafe fn finish<S: Simd>(&self, s: S, dh: S::F, at: VectorPlace) {
+        // SAFETY: the caller vouches for the vector.
         unsafe {
-            let at = self.gates.add(gate);
-            let (i, f, g, o) = (s.load(at), s.load(at.add(16)), s.load(at.add(32)), s.load(at.add(48)));
-            let (c, tanh_c) = (s.load(self.c.add(unit)), s.load(self.tanh_c.add(unit)));
-            let through = s.mul(s.mul(dh, o), s.fnma(tanh_c, tanh_c, one));
-            let dc = s.add(s.load(self.dc.add(unit)), through);
-            let di = s.mul(s.mul(dc, g), bell(i));
-            let df = s.mul(s.mul(dc, c), bell(f));
-            let dg = s.mul(s.mul(dc, i), s.fnma(g, g, one));
-            let d_o = s.mul(s.mul(dh, tanh_c), bell(o));
-            s.store(self.dc.add(unit), s.mul(dc, f));
+            let gate = self.gates.add(at.gate);
+            let (i, f, g, o) =
+                (s.load(gate), s.load(gate.add(16)), s.load(gate.add(32)), s.load(gate.add(48)));
+            let (c, tanh_c) = (s.load(self.c.add(at.unit)), s.load(self.tanh_c.add(at.unit)));
+            let through = s.mul(s.mul(dh, o), tanh_slope(s, tanh_c));
+            let dc = s.add(s.load(self.dc.add(at.unit)), through);
+            let di = s.mul(s.mul(dc, g), sigmoid_slope(s, i));
+            let df = s.mul(s.mul(dc, c), sigmoid_slope(s, f));
+            let dg = s.mul(s.mul(dc, i), tanh_slope(s, g));
+            let d_o = s.mul(s.mul(dh, tanh_c), sigmoid_slope(s, o));
+            s.store(self.dc.add(at.unit), s.mul(dc, f));
             for (slot, delta) in [di, df, dg, d_o].into_iter().enumerate() {
-                s.store(self.gates.add(gate + slot * 16), delta);
+                s.store(gate.add(slot * 16), delta);
             }
         }
     }

@@ -83,3 +83,17 @@ pub(crate) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
     let (t, two_and_t) = (s.fnma(e, scale, s.sub(scale, half)), s.fnma(e, scale, s.add(scale, half)));
     s.div(s.copysign(t, x), two_and_t)
 }
+
+/// Returns the derivative of sigmoid from its result: y (1 - y).
+#[cfg(feature = "std")]
+#[inline(always)]
+pub(crate) fn sigmoid_slope<S: Simd>(s: S, y: S::F) -> S::F {
+    s.mul(y, s.sub(s.splat(1.0), y))
+}
+
+/// Returns the derivative of tanh from its result: 1 - y^2.
+#[cfg(feature = "std")]
+#[inline(always)]
+pub(crate) fn tanh_slope<S: Simd>(s: S, y: S::F) -> S::F {
+    s.fnma(y, y, s.splat(1.0))
+}

@@ -74,7 +74,7 @@ impl TileStart {
 
 /// Vectors that multiply values: vector w of k is at `at + k * step + w * vector`.
 #[derive(Clone, Copy)]
-pub(crate) struct PackedWeights {
+pub(crate) struct WeightPanel {
     pub(crate) at: *const f32,
     /// Floats from one k to the next.
     pub(crate) step: usize,
@@ -82,11 +82,11 @@ pub(crate) struct PackedWeights {
     pub(crate) vector: usize,
 }
 
-impl PackedWeights {
+impl WeightPanel {
     /// Returns a packed panel of `width` vectors and `depth` values of k, in the layout of backend
     /// S (see [`crate::pack`]).
     #[inline(always)]
-    pub(crate) fn of_panel<S: Simd>(at: *const f32, width: usize, depth: usize) -> Self {
+    pub(crate) fn packed<S: Simd>(at: *const f32, width: usize, depth: usize) -> Self {
         let [step, vector] = strides(width, depth, S::DEEP);
         Self { at, step, vector }
     }
@@ -114,7 +114,7 @@ pub(crate) enum Factors<'a> {
         /// The pieces of a row that are multiplied, in order.
         pieces: &'a [Range<usize>],
         /// Packed weights, from the first vector on. k counts through all pieces.
-        weights: PackedWeights,
+        weights: WeightPanel,
     },
     /// Deltas of neighboring units with the inputs of the same tokens.
     Tokens {
@@ -244,7 +244,7 @@ impl<S: Simd, const R: usize, const W: usize> Outlined for SizedTile<'_, S, R, W
                         for Strip { deltas, inputs, run } in strips {
                             let x = (deltas.add(delta), 1, run.delta_stride);
                             let at = inputs.add(input + first * 16);
-                            let inputs = PackedWeights { at, step: run.input_stride, vector: 16 };
+                            let inputs = WeightPanel { at, step: run.input_stride, vector: 16 };
                             accumulate(s, &mut acc, x, run.rows, inputs);
                         }
                     }
@@ -270,7 +270,7 @@ unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
     acc: &mut [[S::F; W]; R],
     x: (*const f32, usize, usize),
     depth: usize,
-    weights: PackedWeights,
+    weights: WeightPanel,
 ) {
     // A constant distance is part of an instruction. A variable one takes a register, and on some
     // processors an operation.
@@ -278,7 +278,7 @@ unsafe fn accumulate<S: Simd, const R: usize, const W: usize>(
     // SAFETY: the caller vouches for the values.
     unsafe {
         if beside {
-            continue_chains(s, acc, x, depth, PackedWeights { vector: 16, ..weights });
+            continue_chains(s, acc, x, depth, WeightPanel { vector: 16, ..weights });
         } else {
             continue_chains(s, acc, x, depth, weights);
         }
@@ -295,7 +295,7 @@ unsafe fn continue_chains<S: Simd, const R: usize, const W: usize>(
     acc: &mut [[S::F; W]; R],
     (x, row, column): (*const f32, usize, usize),
     depth: usize,
-    weights: PackedWeights,
+    weights: WeightPanel,
 ) {
     let mut sums = *acc;
     for k in 0..depth {

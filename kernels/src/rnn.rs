@@ -2,7 +2,7 @@
 //! [`BasicRNNCell`]:
 //!
 //! ```text
-//! h' = f(W x + b + R h)      f: tanh, relu, sigmoid, identity;  b: PyTorch's two bias vectors, summed
+//! h' = f(W x + b + R h)      f: tanh, relu, sigmoid, identity;  b: PyTorch's two biases, summed
 //! delta = dh f'              tanh' = 1 - h'^2, relu' = [h' > 0], sigmoid' = h' (1 - h')
 //! dh = delta R               for the step before
 //! ```
@@ -14,16 +14,16 @@
 //! [PyTorch]: https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
 //! [`BasicRNNCell`]: https://www.tensorflow.org/versions/r1.15/api_docs/python/tf/nn/rnn_cell/BasicRNNCell
 
-use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
-use crate::input::{HiddenRows, Input};
-use crate::math::{sigmoid, tanh};
+use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::microkernel::TileSums;
-use crate::pack::{Panel, PanelWidths, Panels, Slots, padded};
+use crate::pack::{Panels, Slots, padded};
+use crate::pass::backward_tile::DeltaCell;
+use crate::pass::step::{AtStep, StepOffsets, VectorPlace};
+use crate::pass::unit_tile::{UnitCell, UnitTile};
+use crate::pass::{BackwardCell, BackwardWindow, ForwardWindow};
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{TileRows, Tiled, sweep};
-use crate::window::{StepRows, WindowShape};
-use core::ops::Range;
+use crate::sweep::sweep;
 
 /// The only gate of `weight_ih` and `weight_hh`.
 pub const GATES: &[usize] = &[0];
@@ -61,50 +61,36 @@ impl Activation {
     #[inline(always)]
     fn differentiate<S: Simd>(self, s: S, dh: S::F, h: S::F) -> S::F {
         match self {
-            Self::Tanh => s.mul(dh, s.fnma(h, h, s.splat(1.0))),
+            Self::Tanh => s.mul(dh, tanh_slope(s, h)),
             Self::Relu => s.where_positive(h, dh),
-            Self::Sigmoid => s.mul(dh, s.mul(h, s.sub(s.splat(1.0), h))),
+            Self::Sigmoid => s.mul(dh, sigmoid_slope(s, h)),
             Self::Identity => dh,
         }
     }
 }
 
-/// The forward pass of one layer's window.
+/// The forward pass of one layer's window. Dense input and `weight_hh` are packed by
+/// `Panels::plain(H)`.
 #[derive(Debug)]
 pub struct RnnForward<'a> {
-    /// T, B, H.
-    pub window: WindowShape<'a>,
+    /// The buffers of all cells.
+    pub pass: ForwardWindow<'a>,
     /// The activation.
     pub activation: Activation,
-    /// Bias or table, and dense input, packed by `Panels::plain(H)`.
-    pub input: Input<'a>,
-    /// `weight_hh`, packed the same way.
-    pub recurrent: &'a [f32],
     /// `Panels::plain(H)`.
     pub panels: &'a Panels,
-    /// [B + N, padded(H)]: the initial state, then the state after each step.
-    pub h: &'a mut [f32],
 }
 
-/// The backward pass of one layer's window.
+/// The backward pass of one layer's window. `weight_hh` is packed over `slots(H)`. `gates` are
+/// only written.
 #[derive(Debug)]
 pub struct RnnBackward<'a> {
-    /// T, B, H; `keep` is set.
-    pub window: WindowShape<'a>,
+    /// The buffers of all cells.
+    pub pass: BackwardWindow<'a>,
     /// The activation.
     pub activation: Activation,
-    /// `weight_hh`, packed transposed over `slots(H)`.
-    pub recurrent: &'a [f32],
-    /// `Panels::plain(H)`.
-    pub panels: &'a Panels,
-    /// `slots(H).pieces()`.
-    pub pieces: &'a [Range<usize>],
     /// From the forward pass.
     pub h: &'a [f32],
-    /// [N, padded(H)]: gradient of each step's output from above.
-    pub dh: &'a [f32],
-    /// [N, padded(H)]: written, except for the upper half of a last block if it is only padding.
-    pub deltas: &'a mut [f32],
 }
 
 impl RnnForward<'_> {
@@ -113,12 +99,10 @@ impl RnnForward<'_> {
     /// # Panics
     /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
-        let window = self.window;
-        self.input.check(&window, &slots(window.hidden), padded(window.hidden), 0);
-        window.check("h", self.h.len(), window.states() * padded(window.hidden));
-        window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
-        self.panels.check_plain(window.hidden);
-        isa.run_rows(window.rows, self);
+        let hidden = self.pass.window.hidden;
+        self.pass.check(&slots(hidden), [padded(hidden), 0], self.panels.len(hidden));
+        self.panels.check_plain(hidden);
+        isa.run_rows(self.pass.window.rows, self);
     }
 }
 
@@ -126,82 +110,40 @@ impl Kernel for RnnForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, stride) = (self.window, padded(self.window.hidden));
-        let (h, sums) = (self.h.as_mut_ptr(), TileSums::new());
-        for at in window.forward_steps() {
-            // SAFETY: `run_on` has checked every length against these offsets.
+        let (pass, sums) = (self.pass.places(), TileSums::new());
+        let (hidden, panels) = (pass.window.hidden, self.panels);
+        for step in pass.window.forward_steps() {
+            // SAFETY: `run_on` has checked every length against these places.
             unsafe {
-                let tile = RnnForwardTile {
-                    window,
-                    activation: self.activation,
-                    token: at.token,
-                    input: &self.input,
-                    recurrent: self.recurrent.as_ptr(),
-                    panels: self.panels,
-                    sums: &sums,
-                    h: h.add(at.before * stride),
-                    h_next: h.add(at.after() * stride),
-                };
-                sweep(s, at.active, self.panels.panels().len(), &tile);
+                let h_next = pass.h.add(step.after() * padded(hidden));
+                let cell = RnnGate { activation: self.activation, hidden, h_next };
+                let tile = UnitTile { products: pass.products(&step, &sums), panels, cell };
+                sweep(s, step.active, panels.panels().len(), &tile);
             }
         }
     }
 }
 
-struct RnnForwardTile<'a> {
-    window: WindowShape<'a>,
+/// The arithmetic of the forward pass, and its buffers of one step.
+#[derive(Clone, Copy)]
+struct RnnGate {
     activation: Activation,
-    token: usize,
-    input: &'a Input<'a>,
-    recurrent: *const f32,
-    panels: &'a Panels,
-    sums: &'a TileSums,
-    h: *mut f32,
+    hidden: usize,
     h_next: *mut f32,
 }
 
-impl<S: Simd> Tiled<S> for RnnForwardTile<'_> {
-    #[inline(always)]
-    fn widths(&self, panel: usize) -> PanelWidths {
-        self.panels.panels()[panel].widths()
-    }
+impl UnitCell for RnnGate {
+    const STORED: usize = 1;
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, TileRows { row, rows, panel, half, width }: TileRows) {
-        let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
-        let Panel { before, width: whole, .. } = self.panels.panels()[panel];
-        let first = before * 16 + half;
-        let h = self.h.wrapping_add(row * stride);
-        let hidden = HiddenRows { h, row: stride, units: hidden, weights: self.recurrent };
-        let place = ((stride, first, 16), (before, whole, half));
-        let tile = (self.token + row, rows, width);
-        // SAFETY: rows, panel and half exist (`sweep`), and the lengths were checked.
-        unsafe {
-            self.input.preactivate(s, tile, place, |dense| dense.weights, hidden, self.sums);
-            for r in 0..rows {
-                for w in 0..width {
-                    let sum = s.load(self.sums.base().add(r * TileSums::ROW + w * 16));
-                    let unit = first + w * 16;
-                    self.activate(s, sum, unit, self.h_next.add((row + r) * stride + unit));
-                }
-            }
-        }
-    }
-}
-
-impl RnnForwardTile<'_> {
-    /// Stores the outputs of the vector of units from `unit` on, from their pre-activations.
-    ///
-    /// # Safety
-    /// `to` is the place of that vector in a hidden vector.
-    #[inline(always)]
-    unsafe fn activate<S: Simd>(&self, s: S, sum: S::F, unit: usize, to: *mut f32) {
+    unsafe fn finish<S: Simd>(&self, s: S, sum: S::F, at: VectorPlace) {
         let value = self.activation.apply(s, sum);
-        // SAFETY: the caller vouches for `to`.
+        // SAFETY: the caller vouches for the vector.
         unsafe {
+            let to = self.h_next.add(at.unit);
             if self.activation == Activation::Sigmoid {
                 // Zeros behind the last unit, where sigmoid gives 1/2.
-                let lanes = self.window.hidden.saturating_sub(unit).min(S::LANES);
+                let lanes = self.hidden.saturating_sub(at.first).min(S::LANES);
                 s.store(to, s.splat(0.0));
                 s.store_up_to(to, lanes, value);
             } else {
@@ -217,14 +159,9 @@ impl RnnBackward<'_> {
     /// # Panics
     /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
-        let window = self.window;
-        window.check_kept();
+        let window = self.pass.window;
+        self.pass.check(&slots(window.hidden));
         window.check("h", self.h.len(), window.states() * padded(window.hidden));
-        window.check("dh", self.dh.len(), window.tokens() * padded(window.hidden));
-        window.check("deltas", self.deltas.len(), window.tokens() * padded(window.hidden));
-        window.check("recurrent", self.recurrent.len(), self.panels.len(window.hidden));
-        self.panels.check_plain(window.hidden);
-        slots(window.hidden).check_pieces(self.pieces);
         isa.run_rows(window.rows, self);
     }
 }
@@ -233,50 +170,45 @@ impl Kernel for RnnBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, stride) = (self.window, padded(self.window.hidden));
-        let (deltas, sums) = (self.deltas.as_mut_ptr(), TileSums::new());
-        for (at, StepRows { first, rows, pieces }) in window.backward(self.pieces) {
-            let token = (at.token + first) * stride;
-            // SAFETY: `run_on` has checked every length against these offsets.
-            unsafe {
-                let tile = BackwardTile {
-                    stride,
-                    depth: window.hidden,
-                    recurrent: self.recurrent.as_ptr(),
-                    panels: self.panels,
-                    pieces,
-                    deltas: deltas.wrapping_add((at.token + at.active) * stride),
-                    start: GradientStart::Above(self.dh.as_ptr().add(token)),
-                    sums: &sums,
-                    cell: RnnBackwardStep {
-                        activation: self.activation,
-                        h: self.h.as_ptr().add(window.step() + token),
-                        deltas: deltas.add(token),
-                    },
-                };
-                sweep(s, rows, self.panels.panels().len(), &tile);
-            }
+        let (pass, activation) = (self.pass.places(), self.activation);
+        let cell = RnnDeltas { activation, h_next: self.h.as_ptr(), deltas: pass.gates };
+        // SAFETY: `run_on` has checked every length.
+        unsafe { pass.run(s, cell) }
+    }
+}
+
+/// The arithmetic of the backward pass, and its buffers of one step.
+#[derive(Clone, Copy)]
+struct RnnDeltas {
+    activation: Activation,
+    h_next: *const f32,
+    deltas: *mut f32,
+}
+
+impl AtStep for RnnDeltas {
+    #[inline(always)]
+    unsafe fn at(self, step: &StepOffsets) -> Self {
+        // SAFETY: the caller vouches for the step.
+        unsafe {
+            let (h_next, deltas) = (self.h_next.add(step.after), self.deltas.add(step.token));
+            Self { h_next, deltas, ..self }
         }
     }
 }
 
-/// The buffers of one step.
-struct RnnBackwardStep {
-    activation: Activation,
-    /// The outputs.
-    h: *const f32,
-    deltas: *mut f32,
+impl BackwardCell for RnnDeltas {
+    const GATES: usize = 1;
 }
 
-impl<S: Simd> Differentiate<S> for RnnBackwardStep {
+impl DeltaCell for RnnDeltas {
     const STORED: usize = 1;
 
     #[inline(always)]
-    unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
-        // SAFETY: the caller vouches for `unit` and `gate`.
+    unsafe fn finish<S: Simd>(&self, s: S, dh: S::F, at: VectorPlace) {
+        // SAFETY: the caller vouches for the vector.
         unsafe {
-            let h = s.load(self.h.add(unit));
-            s.store(self.deltas.add(gate), self.activation.differentiate(s, dh, h));
+            let h = s.load(self.h_next.add(at.unit));
+            s.store(self.deltas.add(at.gate), self.activation.differentiate(s, dh, h));
         }
     }
 }

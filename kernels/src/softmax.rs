@@ -27,7 +27,7 @@ pub struct CrossEntropy<'a> {
     pub targets: &'a [u32],
     /// The factor of each row's gradient. `None` leaves the logits unchanged.
     pub gradient_scale: Option<f32>,
-    /// [M]: losses in nats.
+    /// `[M]`: losses in nats.
     pub losses: &'a mut [f64],
     /// `[M]`: true if no logit is larger than the target's, and none before it is equal.
     pub correct: &'a mut [bool],

@@ -123,8 +123,9 @@ impl<'a> WindowShape<'a> {
         StepPlace { rows, active, following, token, before: self.rows + token - rows }
     }
 
-    /// Returns the steps from the last to the first, each in the parts that differ in what a
-    /// backward pass multiplies.
+    /// Returns the steps from the last to the first, each split into the rows that go on and the
+    /// rows that end. A backward pass multiplies `pieces` of the next step's deltas for the former
+    /// only.
     pub(crate) fn backward(self, pieces: &[Range<usize>]) -> impl Iterator<Item = (StepPlace, StepRows<'_>)> {
         self.backward_steps().flat_map(|at| at.parts(pieces).map(move |part| (at, part)))
     }

@@ -3,6 +3,7 @@
 use crate::cases::{CellCase, CellKind};
 use crate::harness::{Shifted, store, unstore};
 use unrolled_kernels::pack::{Panels, Slots, padded};
+use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
 use unrolled_kernels::reference::{Deltas, Trace};
 use unrolled_kernels::{DenseInput, Input, Isa, gru, lstm, rnn};
 
@@ -131,29 +132,20 @@ impl CellCase {
         let (window, recurrent, candidate) = (self.shape(), recurrent.get(), candidate.get());
         let ForwardBuffers { h, c, gates, extra } = buffers;
         let (h, c, gates, extra) = (h.get_mut(), c.get_mut(), gates.get_mut(), extra.get_mut());
+        let pass = ForwardWindow { window, input, recurrent, h };
         match self.kind {
             CellKind::Lstm => {
-                lstm::LstmForward { window, input, recurrent, h, c, gates, tanh_c: extra }.run_on(isa);
+                lstm::LstmForward { pass, c, gates, tanh_c: extra }.run_on(isa);
             }
-            CellKind::GruAfter => gru::GruAfterForward { window, input, recurrent, h, gates }.run_on(isa),
+            CellKind::GruAfter => gru::GruAfterForward { pass, gates }.run_on(isa),
             CellKind::GruBefore => {
                 let candidate_panels = &panels[1];
                 let reset_h = extra;
-                let kernel = gru::GruBeforeForward {
-                    window,
-                    input,
-                    recurrent,
-                    candidate,
-                    candidate_panels,
-                    h,
-                    reset_h,
-                    gates,
-                };
-                kernel.run_on(isa);
+                gru::GruBeforeForward { pass, candidate, candidate_panels, reset_h, gates }.run_on(isa);
             }
             CellKind::Rnn(activation) => {
                 let panels = &panels[0];
-                rnn::RnnForward { window, activation, input, recurrent, panels, h }.run_on(isa);
+                rnn::RnnForward { pass, activation, panels }.run_on(isa);
             }
         }
     }
@@ -191,33 +183,19 @@ impl CellCase {
         let [recurrent, candidate] = slots.each_ref().map(|slots| self.pack_transposed(isa, slots));
         let (recurrent, candidate) = (recurrent.get(), candidate.get());
         let [pieces, candidate_pieces] = &slots.each_ref().map(Slots::pieces);
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
         match self.kind {
             CellKind::Lstm => {
-                let dc = carry;
-                lstm::LstmBackward { window, recurrent, panels, pieces, c, tanh_c, dh, dc, gates }
-                    .run_on(isa);
+                lstm::LstmBackward { pass, c, tanh_c, dc: carry }.run_on(isa);
             }
             CellKind::GruAfter => {
-                gru::GruAfterBackward { window, recurrent, panels, pieces, h, dh, carry, gates }.run_on(isa);
+                gru::GruAfterBackward { pass, h, carry }.run_on(isa);
             }
             CellKind::GruBefore => {
-                let kernel = gru::GruBeforeBackward {
-                    window,
-                    recurrent,
-                    candidate,
-                    panels,
-                    pieces,
-                    candidate_pieces,
-                    h,
-                    dh,
-                    carry,
-                    gates,
-                };
-                kernel.run_on(isa);
+                gru::GruBeforeBackward { pass, candidate, candidate_pieces, h, carry }.run_on(isa);
             }
             CellKind::Rnn(activation) => {
-                let deltas = gates;
-                rnn::RnnBackward { window, activation, recurrent, panels, pieces, h, dh, deltas }.run_on(isa);
+                rnn::RnnBackward { pass, activation, h }.run_on(isa);
             }
         }
     }

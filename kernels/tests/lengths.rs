@@ -3,6 +3,7 @@
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::pairs::{PairRun, Pairs};
+use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
 use unrolled_kernels::softmax::CrossEntropy;
 use unrolled_kernels::update::{Rule, Update, sum_of_squares};
 use unrolled_kernels::weight_gradient::WeightGradient;
@@ -33,10 +34,12 @@ impl Lengths {
         let (start, values, weights) = (zeros(self.start), zeros(self.values), zeros(self.weights));
         let dense = DenseInput { values: &values, stride: 4, width: 4, weights: &weights, second: &[] };
         lstm::LstmForward {
-            window: WINDOW,
-            input: Input { start: &start, ids: Some(&self.ids), dense: Some(dense) },
-            recurrent: &zeros(self.recurrent),
-            h: &mut zeros(self.h),
+            pass: ForwardWindow {
+                window: WINDOW,
+                input: Input { start: &start, ids: Some(&self.ids), dense: Some(dense) },
+                recurrent: &zeros(self.recurrent),
+                h: &mut zeros(self.h),
+            },
             c: &mut zeros(self.c),
             gates: &mut zeros(384),
             tanh_c: &mut zeros(96),
@@ -67,8 +70,8 @@ fn with_active(active: &[u32]) {
     let input = Input { start: &[0.0; 16], ids: None, dense: None };
     let (panels, activation) = (&Panels::plain(5), rnn::Activation::Tanh);
     // Three initial states and four tokens.
-    rnn::RnnForward { window, activation, input, recurrent: &[0.0; 80], panels, h: &mut [0.0; 7 * 16] }
-        .run_on(Isa::PORTABLE);
+    let pass = ForwardWindow { window, input, recurrent: &[0.0; 80], h: &mut [0.0; 7 * 16] };
+    rnn::RnnForward { pass, activation, panels }.run_on(Isa::PORTABLE);
 }
 
 #[test]
@@ -139,15 +142,17 @@ fn too_few_ids_panic() {
 fn backward(panels: &Panels, pieces: &[core::ops::Range<usize>], keep: bool) {
     let zeros = |count| vec![0.0; count];
     lstm::LstmBackward {
-        window: WindowShape { keep, ..WINDOW },
-        recurrent: &zeros(panels.len(20)),
-        panels,
-        pieces,
+        pass: BackwardWindow {
+            window: WindowShape { keep, ..WINDOW },
+            recurrent: &zeros(panels.len(20)),
+            panels,
+            pieces,
+            dh: &zeros(96),
+            gates: &mut zeros(384),
+        },
         c: &zeros(144),
         tanh_c: &zeros(96),
-        dh: &zeros(96),
         dc: &mut zeros(48),
-        gates: &mut zeros(384),
     }
     .run_on(Isa::PORTABLE);
 }
@@ -223,8 +228,8 @@ fn steps_that_wrap_around_panic() {
     let window = WindowShape { steps: usize::MAX, rows: 1, hidden: 16, keep: true, active: &[] };
     let (panels, activation) = (&Panels::plain(16), rnn::Activation::Tanh);
     let input = Input { start: &[0.0; 16], ids: None, dense: None };
-    rnn::RnnForward { window, activation, input, recurrent: &[0.0; 256], panels, h: &mut [] }
-        .run_on(Isa::PORTABLE);
+    let pass = ForwardWindow { window, input, recurrent: &[0.0; 256], h: &mut [] };
+    rnn::RnnForward { pass, activation, panels }.run_on(Isa::PORTABLE);
 }
 
 #[test]
@@ -234,9 +239,9 @@ fn steps_that_wrap_around_backward_panic() {
     let window = WindowShape { steps: usize::MAX, rows: 1, hidden: 16, keep: true, active: &[] };
     let (panels, activation, pieces) =
         (&Panels::plain(16), rnn::Activation::Tanh, std::slice::from_ref(&(0..16)));
-    let (recurrent, dh, deltas) = (&[0.0; 256], &[0.0; 0], &mut [0.0; 0]);
-    rnn::RnnBackward { window, activation, recurrent, panels, pieces, h: &[], dh, deltas }
-        .run_on(Isa::PORTABLE);
+    let (recurrent, dh, gates) = (&[0.0; 256], &[0.0; 0], &mut [0.0; 0]);
+    let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+    rnn::RnnBackward { pass, activation, h: &[] }.run_on(Isa::PORTABLE);
 }
 
 #[test]
@@ -247,7 +252,8 @@ fn an_input_that_wraps_around_panics() {
     let input = Input { start: &[0.0; 64], ids: None, dense: Some(dense) };
     let (recurrent, h, c) = (&[0.0; 320], &mut [0.0; 144], &mut [0.0; 144]);
     let (gates, tanh_c) = (&mut [0.0; 384], &mut [0.0; 96]);
-    lstm::LstmForward { window: WINDOW, input, recurrent, h, c, gates, tanh_c }.run_on(Isa::PORTABLE);
+    let pass = ForwardWindow { window: WINDOW, input, recurrent, h };
+    lstm::LstmForward { pass, c, gates, tanh_c }.run_on(Isa::PORTABLE);
 }
 
 #[test]

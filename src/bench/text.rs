@@ -1,7 +1,7 @@
 //! Random text of any vocabulary.
 
 use crate::corpus::Corpus;
-use crate::random::{Draws, Purpose};
+use crate::random::{DrawPurpose, Draws};
 use crate::{Result, Unit, error::require};
 
 /// The first symbol. The characters before it are control characters and the space.
@@ -18,7 +18,7 @@ const MOST: usize = (char::MAX as u32 - FIRST + 1 - (SURROGATES.end - SURROGATES
 /// [`Error::Setting`](crate::Error::Setting) if there are fewer characters.
 pub fn synthetic(vocabulary: usize, length: usize, seed: u64) -> Result<Corpus> {
     check(vocabulary)?;
-    let mut draws = Draws::new(seed, Purpose::Sample, 0, 0);
+    let mut draws = Draws::new(seed, DrawPurpose::Sample, 0, 0);
     let mut below = |bound: usize| (draws.uniform_f64() * bound as f64) as usize;
     let mut ids: Vec<usize> = (0..vocabulary).collect();
     ids.extend((vocabulary..length).map(|_| below(vocabulary)));

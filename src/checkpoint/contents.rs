@@ -2,7 +2,7 @@
 
 use crate::{
     Result, Settings,
-    corpus::{Options, Vocabulary},
+    corpus::{CorpusOptions, Vocabulary},
     exec::State,
     model::{Model, ModelConfig, Parameters},
     progress::Progress,
@@ -44,8 +44,8 @@ impl Checkpoint {
     }
 
     /// Returns the options that open the run's own text: those of its settings, and its vocabulary.
-    pub fn text_options(&self) -> Options<'_> {
+    pub fn text_options(&self) -> CorpusOptions<'_> {
         let Settings { data, run, .. } = &self.settings;
-        Options { vocabulary: Some(&self.vocabulary), ..Options::of(data, run.seed) }
+        CorpusOptions { vocabulary: Some(&self.vocabulary), ..CorpusOptions::of(data, run.seed) }
     }
 }

@@ -162,7 +162,7 @@ fn json(value: &impl Serialize) -> Result<String> {
 }
 
 /// Returns the bytes of the file: in place on little-endian machines, a copy on others.
-fn little_endian(values: &[f32]) -> Cow<'_, [u8]> {
+pub(super) fn little_endian(values: &[f32]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
         Cow::Borrowed(bytemuck::cast_slice(values))
     } else {

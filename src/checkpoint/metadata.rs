@@ -5,20 +5,22 @@ use crate::{
     CheckpointError, Error, Result, Settings, corpus::Vocabulary, model::CustomCell, progress::Progress,
 };
 use serde::de::DeserializeOwned;
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 /// The metadata of a file.
 pub(super) struct MetadataStrings<'a> {
-    pub(super) path: &'a Path,
-    pub(super) map: Option<&'a HashMap<String, String>>,
+    path: &'a Path,
+    strings: BTreeMap<&'a str, &'a str>,
 }
 
 impl<'a> MetadataStrings<'a> {
+    /// Takes the keys and values of a map.
+    pub(super) fn new(path: &'a Path, map: impl Iterator<Item = (&'a String, &'a String)>) -> Self {
+        Self { path, strings: map.map(|(key, value)| (key.as_str(), value.as_str())).collect() }
+    }
+
     pub(super) fn find(&self, key: &str) -> Option<&'a str> {
-        self.map?.get(key).map(String::as_str)
+        self.strings.get(key).copied()
     }
 
     pub(super) fn get(&self, key: &'static str) -> Result<&'a str> {
@@ -73,8 +75,7 @@ pub(super) fn stored_parts(
     if map.get("format").is_none_or(|format| format != FORMAT) {
         return Ok(StoredParts::default());
     }
-    let map: HashMap<String, String> = map.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    let strings = MetadataStrings { path, map: Some(&map) };
+    let strings = MetadataStrings::new(path, map.iter());
     strings.check_format()?;
     let has = |key: &str| strings.find(key).is_some();
     let mut settings: Option<Settings> = has("config").then(|| strings.json("config")).transpose()?;

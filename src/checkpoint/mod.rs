@@ -1,8 +1,8 @@
 //! Checkpoint files and other safetensors files. No other module knows the file format.
 //!
 //! [`Checkpoint`] is a whole run. [`TensorFile`] is any safetensors file: it lists and reads
-//! tensors, and builds models from a PyTorch `state_dict` (see [`StateDict`]). [`Import`] converts
-//! such a file to a checkpoint.
+//! tensors, and builds models from a PyTorch `state_dict` (see [`StateDict`]). [`save_state_dict`]
+//! writes such a file, and [`Import`] converts one to a checkpoint.
 //!
 //! A checkpoint is one [safetensors](https://huggingface.co/docs/safetensors) file. Its tensors are
 //! the parameters under their PyTorch names, the optimizer's moments as
@@ -28,6 +28,7 @@ mod member_names;
 mod metadata;
 mod read;
 mod replace_file;
+mod save_state_dict;
 mod snapshot;
 mod state_dict;
 mod tensor_file;
@@ -37,6 +38,7 @@ mod write;
 pub use contents::Checkpoint;
 pub use import::{Import, Imported, ImportedTensor};
 pub(crate) use member_names::paired_bias;
+pub use save_state_dict::save_state_dict;
 pub(crate) use snapshot::Snapshot;
 pub use state_dict::StateDict;
 pub(crate) use tensor_file::prefix;

@@ -63,14 +63,14 @@ impl Checkpoint {
     pub fn verify(path: &Path) -> Result<Progress> {
         let mut reader = FileReader::open(path)?;
         let (_, metadata) = verified(&mut reader)?;
-        MetadataStrings { path, map: metadata.metadata().as_ref() }.json("progress")
+        MetadataStrings::new(path, metadata.metadata().iter().flatten()).json("progress")
     }
 }
 
 fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -> Result<Checkpoint> {
     let path = reader.path;
     let (end, metadata) = verified(&mut reader)?;
-    let strings = MetadataStrings { path, map: metadata.metadata().as_ref() };
+    let strings = MetadataStrings::new(path, metadata.metadata().iter().flatten());
     let mut settings: Settings = strings.json("config")?;
     settings.model.resolve(cells);
     settings.validate().map_err(|error| invalid_content(path, "config", error))?;
@@ -95,7 +95,7 @@ fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -
 /// Checks a file's checksum, and returns the end of its header and its content.
 fn verified<R: Read + Seek>(reader: &mut FileReader<'_, R>) -> Result<(u64, Metadata)> {
     let header = FileHeader::read(reader)?;
-    let strings = MetadataStrings { path: reader.path, map: header.metadata.metadata().as_ref() };
+    let strings = MetadataStrings::new(reader.path, header.metadata.metadata().iter().flatten());
     checksum::verify(reader, &header, &strings)?;
     Ok((header.end(), header.metadata))
 }

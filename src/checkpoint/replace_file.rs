@@ -2,11 +2,12 @@
 
 use crate::{Error, Result};
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
 };
-use tempfile::NamedTempFile;
 
 /// Calls `write` with a temporary file beside `path`, syncs it, and renames it to `path`. On an
 /// error before the rename the old file stays as it was, and the temporary file is removed.
@@ -15,41 +16,53 @@ pub(super) fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let replaced = fill(folder, write)
-        .and_then(|temporary| temporary.persist(path).map_err(|error| error.error))
-        .and_then(|_| sync_folder(folder));
-    replaced.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source: plain(source) })
+    let replaced = TemporaryFile::create(folder)
+        .and_then(|mut temporary| {
+            temporary.fill(write)?;
+            temporary.rename(path)
+        })
+        .and_then(|()| sync_folder(folder));
+    replaced.map_err(|source| Error::Io { action: "write", path: path.to_owned(), source })
 }
 
-/// Returns the system's error without the name of the temporary file.
-fn plain(error: io::Error) -> io::Error {
-    match error.to_string().split_once(" at path ") {
-        Some((said, _)) => io::Error::new(error.kind(), said.to_owned()),
-        None => error,
+/// A new file in the folder of the file to replace. It is removed when it is dropped.
+struct TemporaryFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl TemporaryFile {
+    /// Creates a file whose name no other file has: a crash may have left such files behind.
+    fn create(folder: &Path) -> io::Result<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let path = folder.join(format!(".unrolled-{}-{number}.tmp", process::id()));
+            match File::create_new(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => return created.map(|file| Self { path, file }),
+            }
+        }
+    }
+
+    fn fill(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let mut out = BufWriter::with_capacity(1 << 16, &mut self.file);
+        write(&mut out)?;
+        out.flush()?;
+        drop(out);
+        self.file.sync_all()
+    }
+
+    fn rename(self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)
     }
 }
 
-fn fill(folder: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<NamedTempFile> {
-    let mut temporary = create(folder)?;
-    let mut out = BufWriter::with_capacity(1 << 16, temporary.as_file_mut());
-    write(&mut out)?;
-    out.flush()?;
-    drop(out);
-    temporary.as_file().sync_all()?;
-    Ok(temporary)
-}
-
-/// Creates a temporary file with the permissions of a plain new file; `tempfile` alone lets only
-/// the owner read it.
-fn create(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".unrolled-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        // After the rename there is no such file.
+        let _ = fs::remove_file(&self.path);
     }
-    builder.tempfile_in(folder)
 }
 
 /// Makes the rename survive a power failure. File systems that cannot do this report
@@ -67,7 +80,6 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();

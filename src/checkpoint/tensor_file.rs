@@ -21,7 +21,7 @@ use std::{
 ///
 /// The file lists its tensors, reads them as f32, and fills models: [`TensorFile::model`] a whole
 /// language model, [`TensorFile::rnn`] a stack of [`crate::network`], [`TensorFile::cell`] and
-/// [`TensorFile::dense`] the cells and linear layers of [`crate::fixed`], [`TensorFile::embedding`]
+/// [`TensorFile::linear`] the cells and linear layers of [`crate::fixed`], [`TensorFile::embedding`]
 /// an embedding.
 ///
 /// ```no_run

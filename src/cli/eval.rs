@@ -7,13 +7,13 @@ use super::{
     number_format::{grouped, loss, percent},
     output,
     run_folder::{CheckpointChoice, RunCheckpoint},
-    text::{Again, Text, without_unit},
-    value_args::{encoding, unknown},
+    text::{ReopenHint, Text, without_unit},
+    value_args::{encoding, id_width, unknown},
 };
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 use unrolled::{
-    DataSettings, Encoding, Invalid, Settings, Unknown,
+    DataSettings, Encoding, IdWidth, Invalid, Settings, Unknown,
     checkpoint::Checkpoint,
     corpus::Corpus,
     model::check_evaluation_memory,
@@ -31,6 +31,9 @@ pub struct EvalCommand {
     /// Encoding of these files, by its WHATWG label [default: as in the run]
     #[arg(long, value_name = "NAME", value_parser = encoding, requires = "paths")]
     encoding: Option<String>,
+    /// Number of bits of an id in the files named, for a model of ids [default: as in the run]
+    #[arg(long, value_name = "BITS", value_parser = id_width(), requires = "paths")]
+    id_width: Option<u32>,
     /// Treatment of bytes that are invalid in that encoding [default: as in the run]
     #[arg(long, value_parser = PossibleValuesParser::new(Invalid::NAMES), requires = "paths")]
     invalid: Option<String>,
@@ -102,7 +105,7 @@ impl EvalCommand {
         }
         let expected = checkpoint.progress.corpus_fingerprint;
         let paths = own_paths(trained)?;
-        let again = Again::eval(trained.folder.path());
+        let again = ReopenHint::eval(trained.folder.path());
         again.check(&paths)?;
         let text = Text { paths: &paths, settings: &checkpoint.settings, max_memory: None };
         let corpus = text.reopen(checkpoint).map_err(|failure| again.explain(failure, &paths))?;
@@ -122,9 +125,10 @@ impl EvalCommand {
     /// Opens another corpus. The encoding, the separator and the marker are those of the model;
     /// order and filters are the defaults.
     fn other_corpus(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-        let Settings {
-            data: DataSettings { encoding, separator, document_marker, invalid, unit, .. }, ..
-        } = checkpoint.settings.clone();
+        let DataSettings { encoding, separator, document_marker, invalid, unit, id_width, .. } =
+            checkpoint.settings.data.clone();
+        let id_width = self.id_width.map_or(Ok(id_width), |bits| IdWidth::try_from(u64::from(bits)));
+        let id_width = id_width.map_err(Failure::Usage)?;
         let encoding = self.encoding.as_deref().map(Encoding::new).transpose()?.or(encoding);
         let choices = [Invalid::Error, Invalid::Replace, Invalid::Skip];
         let chosen = choices.into_iter().find(|choice| self.invalid.as_deref() == Some(choice.name()));
@@ -137,11 +141,13 @@ impl EvalCommand {
                 document_marker,
                 invalid,
                 unit,
+                id_width,
                 unknown,
                 ..DataSettings::default()
             },
             ..Settings::default()
         };
+        settings.validate()?;
         let text = Text { paths: &self.paths, settings: &settings, max_memory: None };
         text.open(Some(&checkpoint.vocabulary)).map_err(|failure| match failure {
             Failure::Library(error) => {

@@ -10,6 +10,7 @@ use super::{
     number_format::{learning_rate, loss},
     output,
     run_folder::replace,
+    run_options::RunOptions,
     settings_flags::SettingsFlags,
     starting_point::StartingPoint,
     svg_chart::{self, ChartLine, SvgChart, XAxis},
@@ -60,6 +61,9 @@ pub struct FindRateCommand {
     /// Vocabulary, as for `train --vocabulary`
     #[arg(long, value_name = "FILE")]
     vocabulary: Option<PathBuf>,
+    /// Number of ids that the model knows, as for `train --vocabulary-size`
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), conflicts_with = "vocabulary")]
+    vocabulary_size: Option<u32>,
     /// Number of threads [default: all cores]
     #[arg(short = 'j', long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     threads: Option<NonZeroUsize>,
@@ -109,9 +113,13 @@ impl FindRateCommand {
             preset: self.preset.as_deref(),
             flags: &self.settings,
         };
-        let init_from = self.init_from.as_deref().or(config.run.init_from.as_deref());
-        let vocabulary = self.vocabulary.as_deref().or(config.run.vocabulary.as_deref());
-        let start = StartingPoint::load(init_from, vocabulary, &given)?;
+        let options = RunOptions {
+            init_from: self.init_from.clone(),
+            vocabulary: self.vocabulary.clone(),
+            vocabulary_size: self.vocabulary_size,
+            ..RunOptions::default()
+        };
+        let start = StartingPoint::load(&options.or(config.run.clone()), &given)?;
         let settings = start.settings(&given)?;
         settings.validate()?;
         let paths = match self.paths.is_empty() {

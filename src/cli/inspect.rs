@@ -170,15 +170,19 @@ fn files(found: &RunCheckpoint) -> Vec<FileSize> {
     }
 }
 
-/// Returns all symbols in the order of their ids, unprintable ones as escapes.
+/// Returns all symbols in the order of their ids, unprintable ones as escapes. Of a vocabulary of
+/// ids, returns the first and the last.
 fn symbols(vocabulary: &Vocabulary) -> String {
+    if vocabulary.unit() == Unit::Ids {
+        return format!("  ids 0 to {}", vocabulary.len() - 1);
+    }
     let all = 0..u32::try_from(vocabulary.len()).unwrap_or(u32::MAX);
     let shown = all.map(|id| {
         let mut bytes = Vec::new();
         vocabulary.write(id, &mut bytes);
         match vocabulary.unit() {
             Unit::Char => printable(&String::from_utf8_lossy(&bytes)),
-            Unit::Byte => bytes.escape_ascii().to_string(),
+            Unit::Byte | Unit::Ids => bytes.escape_ascii().to_string(),
         }
     });
     let mut lines = vec!["  ".to_owned()];

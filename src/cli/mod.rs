@@ -102,6 +102,7 @@ impl Cli {
         if self.quiet {
             output::be_quiet();
         }
+        unrolled::corpus::install_truncation_guard()?;
         match self.command {
             Command::Train(command) => command.run(),
             Command::Eval(command) => command.run(),

@@ -103,6 +103,7 @@ pub fn symbols(unit: Unit) -> &'static str {
     match unit {
         Unit::Char => "characters",
         Unit::Byte => "bytes",
+        Unit::Ids => "ids",
     }
 }
 

@@ -47,6 +47,11 @@ pub struct RunOptions {
     #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<PathBuf>,
+    /// Number of ids that the model knows, with --unit ids: the size of the tokenizer's vocabulary
+    /// [default: the highest id of the corpus plus 1]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), conflicts_with_all = ["resume", "vocabulary"], help_heading = "Run")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary_size: Option<u32>,
     /// Length of the sample that each evaluation writes to samples.jsonl; 0 for none [default: 200]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(0), help_heading = "Run")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,7 +69,7 @@ pub struct RunOptions {
 
 impl RunOptions {
     /// The keys of the table `[run]`.
-    pub const KEYS: [&str; 8] = [
+    pub const KEYS: [&str; 9] = [
         "checkpoint-every",
         "init-from",
         "keep",
@@ -73,6 +78,7 @@ impl RunOptions {
         "sample-length",
         "tensorboard",
         "vocabulary",
+        "vocabulary-size",
     ];
 
     /// Returns these options, with those of `stored` for the absent ones.
@@ -83,6 +89,7 @@ impl RunOptions {
             max_memory: self.max_memory.or(stored.max_memory),
             init_from: self.init_from.or(stored.init_from),
             vocabulary: self.vocabulary.or(stored.vocabulary),
+            vocabulary_size: self.vocabulary_size.or(stored.vocabulary_size),
             sample_length: self.sample_length.or(stored.sample_length),
             log_every: self.log_every.or(stored.log_every),
             tensorboard: self.tensorboard || stored.tensorboard,
@@ -103,6 +110,7 @@ mod tests {
             max_memory: Some(MemorySize(5 << 20)),
             init_from: Some("runs/1".into()),
             vocabulary: Some("symbols.txt".into()),
+            vocabulary_size: Some(50_257),
             sample_length: Some(0),
             log_every: Some(7),
             tensorboard: true,

@@ -12,8 +12,9 @@ use super::{
 use clap::{Args, builder::PossibleValuesParser};
 use std::{io::IsTerminal, path::PathBuf};
 use unrolled::{
-    Encoding, Error, Settings, Unit, Unknown,
-    corpus::{Options, Vocabulary, is_standard_input},
+    Encoding, Error, Unit, Unknown,
+    checkpoint::Checkpoint,
+    corpus::{CorpusOptions, Vocabulary, is_standard_input},
     sample::Sampling,
 };
 
@@ -25,7 +26,7 @@ pub struct SampleCommand {
     /// Number of symbols to draw
     #[arg(short = 'n', long, value_name = "N", value_parser = whole::<u64>(0), default_value_t = 500)]
     length: u64,
-    /// Text to continue; it is printed first
+    /// Text to continue; it is printed first. For a model of ids, decimal numbers: --prompt '12 7 9'
     #[arg(short, long, value_name = "TEXT", conflicts_with = "prompt_file")]
     prompt: Option<String>,
     /// File with the text to continue; `-` is standard input
@@ -50,7 +51,7 @@ pub struct SampleCommand {
     /// Random seed
     #[arg(short, long, value_name = "N", value_parser = whole::<u64>(0), default_value_t = 1)]
     seed: u64,
-    /// Number of texts to print, with a line of dashes between them
+    /// Number of texts to print, with a line of dashes between them; texts of ids are one line each
     #[arg(long, value_name = "N", value_parser = whole::<u32>(0), default_value_t = 1)]
     count: u32,
     /// End a text after this one was drawn
@@ -59,6 +60,11 @@ pub struct SampleCommand {
     /// End a text with its document: after the --document-marker of the run was drawn
     #[arg(long, conflicts_with = "stop")]
     document: bool,
+}
+
+/// Returns the failure for a flag or file whose ids are wrong.
+fn in_flag(name: &str, error: &Error) -> Failure {
+    Failure::Text { text: name.to_owned(), problem: error.to_string() }
 }
 
 impl SampleCommand {
@@ -72,31 +78,41 @@ impl SampleCommand {
             vocabulary: &checkpoint.vocabulary,
             sampling: self.sampling(),
             length: self.length,
-            stop: self.stop(&checkpoint.settings)?,
+            stop: self.stop(&checkpoint)?,
             unknown: unknown(&self.unknown),
             opening: opening(&checkpoint.settings, &checkpoint.vocabulary),
         };
-        self.note_unknown(&prompt, writer.vocabulary)?;
+        self.note_unknown(&prompt, writer.vocabulary).map_err(|failure| self.naming_the_prompt(failure))?;
+        let is_ids = writer.vocabulary.unit() == Unit::Ids;
         for sequence in 0..self.count {
-            if sequence > 0 {
+            if sequence > 0 && !is_ids {
                 output::line("\n--------")?;
             }
             writer.write(&prompt, sequence).map_err(|failure| self.naming_the_prompt(failure))?;
+            if is_ids {
+                output::line("")?;
+            }
         }
-        match std::io::stdout().is_terminal() {
+        match std::io::stdout().is_terminal() && !is_ids {
             true => output::line(""),
             false => Ok(()),
         }
     }
 
-    /// Returns the text that ends the output.
-    fn stop<'a>(&'a self, settings: &'a Settings) -> Result<Option<&'a str>, Failure> {
+    /// Returns the bytes that end the output.
+    fn stop(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, Failure> {
+        let marker = &checkpoint.settings.data.document_marker;
+        let stop = self.stop.as_deref().unwrap_or_default();
         match self.document {
-            false => Ok(self.stop.as_deref()),
-            true if settings.data.document_marker.is_empty() => Err(Failure::Usage(
+            false if checkpoint.vocabulary.unit() == Unit::Ids => {
+                let ids = checkpoint.vocabulary.encode(stop).map_err(|error| in_flag("--stop", &error))?;
+                Ok(ids.iter().flat_map(|id| id.to_le_bytes()).collect())
+            }
+            false => Ok(stop.into()),
+            true if marker.is_empty() => Err(Failure::Usage(
                 "--document: this run has no document-marker; use --stop to give the text that ends the output".to_owned(),
             )),
-            true => Ok(Some(&settings.data.document_marker)),
+            true => Ok(marker.as_bytes().into()),
         }
     }
 
@@ -114,7 +130,7 @@ impl SampleCommand {
         vocabulary.encode_as(prompt, unknown)?;
         let all = match vocabulary.unit() {
             Unit::Char => prompt.chars().count(),
-            Unit::Byte => prompt.len(),
+            Unit::Byte | Unit::Ids => prompt.len(),
         };
         let known = vocabulary.encode_as(prompt, Unknown::Skip)?.len();
         note_unknown("the prompt", all - known, all, unknown == Unknown::Skip);
@@ -125,21 +141,25 @@ impl SampleCommand {
     fn naming_the_prompt(&self, failure: Failure) -> Failure {
         match failure {
             Failure::Library(Error::UnknownSymbol { symbol, offset, known, .. }) => {
-                let file = self.prompt_file.as_ref().map(|file| match is_standard_input(file) {
-                    true => "standard input".to_owned(),
-                    false => file.display().to_string(),
-                });
-                let text = file.unwrap_or_else(|| "--prompt".to_owned());
-                Error::UnknownSymbol { text, symbol, offset, known }.into()
+                Error::UnknownSymbol { text: self.prompt_name(), symbol, offset, known }.into()
             }
+            Failure::Library(error @ Error::IdText { .. }) => in_flag(&self.prompt_name(), &error),
             other => other,
+        }
+    }
+
+    fn prompt_name(&self) -> String {
+        match &self.prompt_file {
+            None => "--prompt".to_owned(),
+            Some(file) if is_standard_input(file) => "standard input".to_owned(),
+            Some(file) => file.display().to_string(),
         }
     }
 
     fn prompt_text(&self) -> Result<String, Failure> {
         let Some(file) = &self.prompt_file else { return Ok(self.prompt.clone().unwrap_or_default()) };
         let encoding = self.encoding.as_deref().map(Encoding::new).transpose()?;
-        let options = Options { encoding, ..Options::default() };
+        let options = CorpusOptions { encoding, ..CorpusOptions::default() };
         options.read_to_string(file).map_err(|error| without_unit(error, ""))
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     number_args::{number, recorded, single, whole},
-    value_args::{encoding, layer, unescaped},
+    value_args::{encoding, id_width, layer, unescaped},
 };
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
@@ -196,9 +196,13 @@ pub struct SettingsFlags {
     /// Share of the corpus held out for a final test [default: 0]
     #[arg(long, value_name = "F", value_parser = number, help_heading = "Corpus")]
     pub test_fraction: Option<f64>,
-    /// What a symbol is [default: char]
+    /// What a symbol is: a character, a byte, or a token id of your own tokenizer [default: char]
     #[arg(long, value_parser = one_of(Unit::NAMES), help_heading = "Corpus")]
     pub unit: Option<String>,
+    /// Number of bits of an id in the files, with --unit ids: 16 or 32, in little-endian order
+    /// [default: 16]
+    #[arg(long, value_name = "BITS", value_parser = id_width(), help_heading = "Corpus")]
+    pub id_width: Option<u32>,
     /// Files below folders to read: a pattern as in a .gitignore (`*.c`, `src/**/*.rs`); may be
     /// given again [default: all]
     #[arg(long, value_name = "GLOB", help_heading = "Corpus")]

@@ -1,4 +1,5 @@
-//! The weights and the vocabulary that a run starts from: `--init-from` and `--vocabulary`.
+//! The weights and the vocabulary that a run starts from: `--init-from`, `--vocabulary` and
+//! `--vocabulary-size`.
 
 use super::{
     failure::Failure,
@@ -6,7 +7,7 @@ use super::{
     number_format::counted,
     output::note,
     run_folder::RunCheckpoint,
-    run_options::is_all_bytes,
+    run_options::{RunOptions, is_all_bytes},
     settings_table::overlay,
     text::{Text, check_documents},
 };
@@ -30,21 +31,22 @@ pub struct StartingPoint {
 }
 
 impl StartingPoint {
-    /// Loads the run and the vocabulary.
-    pub fn load(
-        run: Option<&Path>,
-        vocabulary: Option<&Path>,
-        given: &GivenSettings,
-    ) -> Result<Self, Failure> {
+    /// Loads the run and the vocabulary that the options name.
+    pub fn load(options: &RunOptions, given: &GivenSettings) -> Result<Self, Failure> {
         let load =
             |run: &Path| Ok::<_, Failure>((run.to_owned(), RunCheckpoint::find(Some(run), None)?.load()?));
-        let run = run.map(load).transpose()?;
+        let run = options.init_from.as_deref().map(load).transpose()?;
         let unit = match &run {
             Some((_, checkpoint)) => Some(checkpoint.vocabulary.unit()),
             None => given.unit()?,
         };
         let weights = run.as_ref().map(|(run, _)| run.as_path());
-        let vocabulary = vocabulary.map(|path| read_vocabulary(path, unit, weights)).transpose()?;
+        let vocabulary = match (&options.vocabulary, options.vocabulary_size) {
+            (Some(path), Some(size)) => return Err(two_vocabularies(path, size)),
+            (Some(path), None) => Some(read_vocabulary(path, unit, weights)?),
+            (None, Some(size)) => Some(numbered_vocabulary(size, unit, run.as_ref())?),
+            (None, None) => None,
+        };
         Ok(Self { run, vocabulary })
     }
 
@@ -147,6 +149,33 @@ fn read_vocabulary(path: &Path, unit: Option<Unit>, weights: Option<&Path>) -> R
         Some(unit) if unit != found => Err(other_unit(path, found, unit, weights)),
         _ => Ok(vocabulary),
     }
+}
+
+/// Returns the vocabulary of `--vocabulary-size` ids. The weights of a run have at most as many.
+fn numbered_vocabulary(
+    size: u32,
+    unit: Option<Unit>,
+    run: Option<&(PathBuf, Checkpoint)>,
+) -> Result<Vocabulary, Failure> {
+    let trained = run.map_or(0, |(_, checkpoint)| checkpoint.vocabulary.len());
+    match (unit, run) {
+        (Some(Unit::Ids), Some((run, _))) if (size as usize) < trained => Err(Failure::Usage(format!(
+            "--vocabulary-size {size} is below the {trained} ids that {} knows; give {trained} or more, or leave it out",
+            run.display()
+        ))),
+        (Some(Unit::Ids), _) => Ok(Vocabulary::of_ids(size as usize)?),
+        _ => Err(Failure::Usage(format!(
+            "--vocabulary-size {size} is for a corpus of token ids; pass --unit ids, or leave it out"
+        ))),
+    }
+}
+
+/// Returns the error for a vocabulary and a size of a vocabulary.
+fn two_vocabularies(path: &Path, size: u32) -> Failure {
+    Failure::Usage(format!(
+        "--vocabulary {} and --vocabulary-size {size} both name a vocabulary; leave one of them out",
+        path.display()
+    ))
 }
 
 /// Returns the error for a vocabulary of another unit.

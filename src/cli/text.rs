@@ -1,4 +1,5 @@
-//! The text of a run: how it is opened, and what to say of streams, which cannot be read twice.
+//! The corpus of a run: how it is opened, and the messages about streams, which cannot be read
+//! twice.
 
 use super::{
     failure::Failure,
@@ -13,31 +14,32 @@ use std::{
     path::{Path, PathBuf},
 };
 use unrolled::{
-    DataSettings, Error, Settings, Unknown,
+    DataSettings, Error, Settings, Unit, Unknown,
     checkpoint::Checkpoint,
-    corpus::{Corpus, Options, Vocabulary, is_standard_input},
+    corpus::{Corpus, CorpusOptions, Vocabulary, is_standard_input},
 };
 
-/// Bytes of converted text that the library keeps in memory at most.
+/// The default limit of the library on the bytes of converted text in memory.
 const IN_MEMORY: u64 = 64 << 20;
 
-/// A text to open.
+/// A corpus to open.
 pub struct Text<'a> {
-    /// Its files and folders; none for the text inside this program.
+    /// Its files and folders; empty for the text inside this program.
     pub paths: &'a [PathBuf],
-    /// How they are read.
+    /// The settings that say how they are read.
     pub settings: &'a Settings,
-    /// The most memory that the command may take.
+    /// The limit on the memory of the command, in bytes.
     pub max_memory: Option<u64>,
 }
 
 impl Text<'_> {
-    /// Opens it, with a bar while it is scanned; with these symbols, where they are given.
+    /// Opens it, with a progress bar, and with the given vocabulary, if any.
     pub fn open(&self, vocabulary: Option<&Vocabulary>) -> Result<Corpus, Failure> {
         self.read(vocabulary, |options| options.open(self.paths))
     }
 
-    /// Opens a run's own text again, as its checkpoint fixes it. Where the text has changed, it keeps its own symbols.
+    /// Opens the own text of a run again, as its checkpoint says. A text that has changed keeps its
+    /// own vocabulary.
     pub fn reopen(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
         let (vocabulary, fingerprint) = (&checkpoint.vocabulary, checkpoint.progress.corpus_fingerprint);
         let settings = &Settings {
@@ -56,7 +58,7 @@ impl Text<'_> {
     fn read(
         &self,
         vocabulary: Option<&Vocabulary>,
-        open: impl FnOnce(Options) -> unrolled::Result<Corpus>,
+        open: impl FnOnce(CorpusOptions) -> unrolled::Result<Corpus>,
     ) -> Result<Corpus, Failure> {
         let corpus = self.scan(vocabulary, open)?;
         let (unknown, skips) = (corpus.unknown_symbols(), self.settings.data.unknown == Some(Unknown::Skip));
@@ -68,43 +70,44 @@ impl Text<'_> {
     fn scan(
         &self,
         vocabulary: Option<&Vocabulary>,
-        open: impl FnOnce(Options) -> unrolled::Result<Corpus>,
+        open: impl FnOnce(CorpusOptions) -> unrolled::Result<Corpus>,
     ) -> Result<Corpus, Failure> {
-        let options = Options {
+        let options = CorpusOptions {
             vocabulary,
             memory: self.memory(),
-            ..Options::of(&self.settings.data, self.settings.run.seed)
+            ..CorpusOptions::of(&self.settings.data, self.settings.run.seed)
         };
         if self.paths.is_empty() {
             return embedded(self.settings, &options);
         }
         if self.paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
-            note("reading the text from the terminal: Ctrl-D at the beginning of a line ends it");
+            note("reading the text from the terminal: Ctrl-D at the start of a line ends it");
         }
         let scanning = ScanProgress::new();
         let report = |done, all| scanning.report(done, all);
-        Ok(open(Options { progress: Some(&report), ..options })?)
+        Ok(open(CorpusOptions { progress: Some(&report), ..options })?)
     }
 
-    /// Bytes of converted text that stay in memory at most; the rest goes to a temporary file.
+    /// The limit on the bytes of converted text in memory. The rest goes to a temporary file.
     fn memory(&self) -> Option<usize> {
-        // An eighth leaves the model its room. Where that is much, the library's own limit is lower.
+        // An eighth leaves room for the model. The default limit of the library may be lower.
         self.max_memory.map(|most| most / 8).filter(|most| *most < IN_MEMORY).map(|most| most as usize)
     }
 }
 
-/// The text inside this program, which is one document in UTF-8.
-fn embedded(settings: &Settings, options: &Options) -> Result<Corpus, Failure> {
+/// Opens the text inside this program, which is one document in UTF-8.
+fn embedded(settings: &Settings, options: &CorpusOptions) -> Result<Corpus, Failure> {
     let (name, found) = match (&settings.data.encoding, settings.data.document_marker.as_str()) {
+        _ if settings.data.unit == Unit::Ids => ("unit", Unit::Ids.name().to_owned()),
         (Some(encoding), _) => ("encoding", encoding.to_string()),
         (None, marker) if !marker.is_empty() => ("document-marker", format!("{marker:?}")),
         _ => return Ok(options.embedded()?),
     };
-    let expected = "it is for a text of your own; name its files, or leave it out".to_owned();
+    let expected = "it is for your own files, and none is named; name them, or leave it out".to_owned();
     Err(Error::Setting { name, found, expected }.into())
 }
 
-/// Refuses settings for documents that this text does not have: nothing would come of them.
+/// Refuses settings for documents if the text has no such documents.
 pub fn check_documents(corpus: &Corpus, settings: &Settings) -> Result<(), Failure> {
     let (marker, text) = (&settings.data.document_marker, corpus.name());
     let refuse = |name, found, expected| Err(Error::Setting { name, found, expected }.into());
@@ -115,14 +118,14 @@ pub fn check_documents(corpus: &Corpus, settings: &Settings) -> Result<(), Failu
     }
     if settings.data.shuffle_documents && corpus.document_count() < 2 {
         let expected = format!(
-            "{text} is one document; name more files, say with document-marker what ends a document within one, or leave it out"
+            "{text} is one document; name more files, give the document-marker that ends a document within a file, or leave it out"
         );
         return refuse("shuffle-documents", "true".to_owned(), expected);
     }
     Ok(())
 }
 
-/// Says how many symbols of a text the vocabulary lacks, if it lacks any.
+/// Prints the number of symbols of a text that are not in the vocabulary, if there are any.
 pub fn note_unknown(text: &str, unknown: usize, all: usize, skipped: bool) {
     if unknown > 0 {
         note(&format!(
@@ -135,11 +138,12 @@ pub fn note_unknown(text: &str, unknown: usize, all: usize, skipped: bool) {
     }
 }
 
-/// Says of each stream among the paths of a new run what resuming it will need.
+/// Prints for each stream among the paths of a new run what a resumed run will need.
 pub fn note_streams(paths: &[PathBuf]) {
     if paths.iter().any(|path| is_standard_input(path)) {
         note(
-            "note: the text comes from standard input; to resume this run, give the same text there again, or name a file with it",
+            "note: the text comes from standard input; to resume this run, give the same text there again, or name a file \
+             that holds it",
         );
     }
     for (at, path) in paths.iter().enumerate() {
@@ -153,30 +157,31 @@ pub fn note_streams(paths: &[PathBuf]) {
     }
 }
 
-/// How a command is given the text of a run that came from a stream.
-pub struct Again {
-    /// On standard input.
+/// The commands that give a run its text again, if that came from a stream.
+pub struct ReopenHint {
+    /// With the text on standard input.
     pub piped: String,
-    /// As a file.
+    /// With the text in a file.
     pub named: String,
 }
 
-impl Again {
-    /// To resume the run in a folder.
+impl ReopenHint {
+    /// The commands that resume the run in a folder.
     pub fn resume(out: &Path) -> Self {
         let out = quoted(&out.display().to_string());
         let named = format!("unrolled train TEXT --resume --out {out}");
         Self { piped: format!("unrolled train --resume --out {out} < TEXT"), named }
     }
 
-    /// To evaluate the run in a folder.
+    /// The commands that evaluate the run in a folder.
     pub fn eval(run: &Path) -> Self {
         let run = quoted(&run.display().to_string());
         let named = format!("unrolled eval {run} TEXT --split val");
         Self { piped: format!("unrolled eval {run} < TEXT"), named }
     }
 
-    /// Refuses to read the recorded text of a run from what was a stream of the process that began it.
+    /// Refuses to read the recorded text of a run from a stream of the process that started the
+    /// run.
     pub fn check(&self, paths: &[PathBuf]) -> Result<(), Failure> {
         for path in paths.iter().filter(|path| !is_standard_input(path)) {
             if is_descriptor(path) {
@@ -203,14 +208,14 @@ impl Again {
         Failure::Text {
             text: "standard input".to_owned(),
             problem: format!(
-                "the text of this run came from there, and now it is {found}: give the same text again: {}, or name a file with \
-                 it: {}",
+                "the text of this run came from there, and now it is {found}: give the same text again: {}, or name a file \
+                 that holds it: {}",
                 self.piped, self.named
             ),
         }
     }
 
-    /// What to say when the text of a run is empty: more, where it came from standard input.
+    /// Explains an empty text that came from standard input. Other failures stay as they are.
     pub fn explain(&self, failure: Failure, paths: &[PathBuf]) -> Failure {
         match failure {
             Failure::Library(Error::EmptyText { .. }) if paths.iter().any(|path| is_standard_input(path)) => {
@@ -221,18 +226,18 @@ impl Again {
     }
 }
 
-/// What to do when the text is not that of the run.
+/// The advice for a text that is not the text of the run.
 pub fn remedy(paths: &[PathBuf]) -> &'static str {
     match paths.iter().any(|path| is_standard_input(path)) {
         true => {
-            "give the original text on standard input, or name a file with it, start a new run with another --out, or pass \
-             --accept-changed-text"
+            "give the original text on standard input, or name a file that holds it, start a new run with another --out, or \
+             pass --accept-changed-text"
         }
         false => "name the original text, start a new run with another --out, or pass --accept-changed-text",
     }
 }
 
-/// A file descriptor of the process that began the run.
+/// Returns whether a path names a file descriptor of the process that started the run.
 fn is_descriptor(path: &Path) -> bool {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     let parts: Vec<_> = parts.iter().map(|part| &**part).collect();
@@ -250,7 +255,7 @@ fn is_stream(_: &Path) -> bool {
     false
 }
 
-/// The failure of a command that has no --unit, so that it does not advise one.
+/// The failure of a command without --unit: its message does not advise --unit.
 pub fn without_unit(error: Error, advice: &str) -> Failure {
     match error {
         Error::InvalidUtf8 { text, offset, looks } => {
@@ -284,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn descriptors_are_told_from_files() {
+    fn descriptors_are_distinguished_from_files() {
         for path in ["/dev/fd/63", "/proc/self/fd/3", "/proc/12/fd/3"] {
             assert!(is_descriptor(Path::new(path)), "{path}");
         }

@@ -3,7 +3,7 @@
 use super::{failure::Failure, output::SymbolOutput};
 use std::sync::Arc;
 use unrolled::{
-    Settings, Unknown,
+    Settings, Unit, Unknown,
     corpus::Vocabulary,
     model::Model,
     sample::{Generator, Sampling},
@@ -26,8 +26,9 @@ pub struct TextWriter<'a> {
     pub sampling: Sampling,
     /// Number of symbols to draw.
     pub length: u64,
-    /// A text that ends the output after it was drawn.
-    pub stop: Option<&'a str>,
+    /// Ends the output after it was drawn: bytes of text, or of ids in little-endian order. Empty
+    /// for none.
+    pub stop: Vec<u8>,
     /// Treatment of symbols of the prompt that the vocabulary lacks.
     pub unknown: Unknown,
     /// Read before a text without a prompt, but not written.
@@ -35,25 +36,37 @@ pub struct TextWriter<'a> {
 }
 
 impl TextWriter<'_> {
-    /// Writes the prompt and one text after it, each symbol as soon as it is drawn.
+    /// Writes the prompt and one text after it, each symbol as soon as it is drawn. Ids are
+    /// separated by spaces.
     pub fn write(&self, prompt: &str, sequence: u32) -> Result<(), Failure> {
         let mut generator =
             Generator::new(Arc::clone(&self.model), self.vocabulary, self.sampling.clone(), sequence.into())?;
         generator.prompt_as(if prompt.is_empty() { self.opening } else { prompt }, self.unknown)?;
+        let is_ids = self.vocabulary.unit() == Unit::Ids;
+        let prompt = if is_ids { words(prompt) } else { prompt.to_owned() };
         let mut out = SymbolOutput::to_stdout();
         out.write(prompt.as_bytes())?;
-        let mut stop_text = StopText::new(self.stop);
-        let mut symbol = Vec::new();
-        for _ in 0..self.length {
+        let (mut stop_text, mut symbol) = (StopText::new(&self.stop), Vec::new());
+        for index in 0..self.length {
             symbol.clear();
-            self.vocabulary.write(generator.next_id(), &mut symbol);
+            if index > 0 || !prompt.is_empty() {
+                symbol.extend_from_slice(self.vocabulary.separator().as_bytes());
+            }
+            let id = generator.next_id();
+            self.vocabulary.write(id, &mut symbol);
             out.write(&symbol)?;
-            if stop_text.ends_with_stop(&symbol) {
+            let bytes = id.to_le_bytes();
+            if stop_text.ends_with_stop(if is_ids { &bytes } else { &symbol }) {
                 break;
             }
         }
         out.finish()
     }
+}
+
+/// Returns the words of a text, separated by single spaces.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Detects the text that ends the output.
@@ -64,8 +77,8 @@ struct StopText<'a> {
 }
 
 impl<'a> StopText<'a> {
-    fn new(stop: Option<&'a str>) -> Self {
-        Self { stop: stop.unwrap_or_default().as_bytes(), last: Vec::new() }
+    fn new(stop: &'a [u8]) -> Self {
+        Self { stop, last: Vec::new() }
     }
 
     /// Adds a symbol. Returns whether the output now ends with the stop text.
@@ -83,11 +96,11 @@ mod tests {
 
     #[test]
     fn the_stop_text_is_found_when_it_is_complete() {
-        let mut stop_text = StopText::new(Some("ab\u{e9}"));
+        let mut stop_text = StopText::new("ab\u{e9}".as_bytes());
         let hits: Vec<_> =
             ["a", "a", "b", "\u{e9}", "x"].map(|s| stop_text.ends_with_stop(s.as_bytes())).into();
         assert_eq!(hits, [false, false, false, true, false]);
-        let mut none = StopText::new(None);
+        let mut none = StopText::new(&[]);
         assert!(!none.ends_with_stop(b"a"));
     }
 }

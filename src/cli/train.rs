@@ -91,7 +91,7 @@ impl TrainCommand {
             preset: self.preset.as_deref(),
             flags: &self.settings,
         };
-        let start = StartingPoint::load(run.init_from.as_deref(), run.vocabulary.as_deref(), &given)?;
+        let start = StartingPoint::load(&run, &given)?;
         let settings = start.settings(&given)?;
         settings.validate()?;
         if let Some(out) = &self.out {

@@ -1,14 +1,16 @@
-//! Windows to train on.
+//! The windows of training.
 //!
-//! With n symbols in the part, B rows and T steps, in the window `i` of an epoch, row `r` reads T symbols from
+//! With n symbols in the range, B rows and T steps, row `r` of window `i` of an epoch reads T
+//! symbols from this position on:
 //!
 //! ```text
-//! stream     r ((n - 1) / B) + i T      state carried from window to window, fresh at i = 0
-//! random     a draw from 0..n - T       always fresh
-//! sliding    i B + r                    always fresh
+//! stream     r ((n - 1) / B) + i T      state carried from window to window, zero at i = 0
+//! random     a draw from 0..n - T       always a zero state
+//! sliding    i B + r                    always a zero state
 //! ```
 //!
-//! and predicts, at each step, the symbol one later. Nothing else decides a window: to resume is to ask for the next.
+//! At each step the target is the next symbol. A window depends on nothing else, so a resumed run
+//! continues with the next window number.
 
 use super::Corpus;
 use crate::{Error, Result, Windows, error::require};
@@ -18,13 +20,13 @@ use rand_chacha::{
 };
 use std::ops::Range;
 
-/// Keeps these draws apart from others of the same seed.
+/// Separates these draws from others of the same seed.
 const PURPOSE: &[u8; 8] = b"windows ";
 
-/// Cuts a part of the text into windows of T steps by B rows: a pure function of the step number.
+/// Cuts a range of a corpus into windows of T steps by B rows: a pure function of the step number.
 #[derive(Clone, Debug)]
 pub struct Batches {
-    part: Range<usize>,
+    range: Range<usize>,
     windows: Windows,
     rows: usize,
     steps: usize,
@@ -32,30 +34,30 @@ pub struct Batches {
     steps_per_epoch: u64,
 }
 
-/// One window: ids in, ids to predict.
+/// One window: input ids and target ids.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Steps T.
+    /// Number of steps (T).
     pub steps: usize,
-    /// Rows B.
+    /// Number of rows (B).
     pub rows: usize,
     /// [T, B], time-major.
     pub inputs: Vec<u32>,
-    /// [T, B], time-major: the symbol after each input.
+    /// [T, B], time-major: the symbol that follows each input.
     pub targets: Vec<u32>,
-    /// Whether the state starts from zero.
+    /// True if the state starts from zero.
     pub fresh: bool,
 }
 
 impl Batch {
-    /// Sets T and B; allocates only what the buffers lack.
+    /// Sets T and B. Allocates only if the buffers are too small.
     pub(super) fn resize(&mut self, steps: usize, rows: usize) {
         (self.steps, self.rows) = (steps, rows);
         self.inputs.resize(steps * rows, 0);
         self.targets.resize(steps * rows, 0);
     }
 
-    /// Reads one row's T inputs from `start` on, and the targets behind them.
+    /// Reads the T inputs of one row from `start` on, and their targets.
     pub(super) fn fill_row(&mut self, corpus: &Corpus, row: usize, start: usize) {
         let Self { steps, rows, inputs, targets, .. } = self;
         corpus.each(start, *steps + 1, |step, id| {
@@ -70,12 +72,14 @@ impl Batch {
 }
 
 impl Batches {
-    /// Windows of `steps` by `rows` over `part`, a range of symbols; `seed` decides the random ones.
+    /// Cuts `range`, a range of symbols, into windows of `steps` by `rows`. `seed` decides the
+    /// random windows.
     ///
     /// # Errors
-    /// [`Error::Setting`] when `rows` or `steps` is 0 or their product overflows, [`Error::TooFewSymbols`] when the
-    /// part does not hold one batch: T B + 1 symbols for streams, T + 1 for random windows, T + B for sliding ones.
-    pub fn new(part: Range<usize>, windows: Windows, rows: usize, steps: usize, seed: u64) -> Result<Self> {
+    /// [`Error::Setting`] if `rows` or `steps` is 0 or their product overflows.
+    /// [`Error::TooFewSymbols`] if the range does not hold one window: T B + 1 symbols for streams,
+    /// T + 1 for random windows, T + B for sliding windows.
+    pub fn new(range: Range<usize>, windows: Windows, rows: usize, steps: usize, seed: u64) -> Result<Self> {
         at_least_one("batch", rows)?;
         at_least_one("steps", steps)?;
         let size = rows.checked_mul(steps).filter(|&size| size < usize::MAX / 8).ok_or(Error::setting(
@@ -90,7 +94,7 @@ impl Batches {
                 (steps + rows, format!("one batch of {rows} shifted windows of {steps} steps"), LOWER_BOTH)
             }
         };
-        let found = part.len();
+        let found = range.len();
         if found < needed {
             return Err(Error::TooFewSymbols { found, needed, purpose, advice });
         }
@@ -99,18 +103,19 @@ impl Batches {
             Windows::Random => ((found - 1) / size).max(1),
             Windows::Sliding => (found - steps) / rows,
         } as u64;
-        Ok(Self { part, windows, rows, steps, seed, steps_per_epoch })
+        Ok(Self { range, windows, rows, steps, seed, steps_per_epoch })
     }
 
-    /// Whole windows in one epoch.
+    /// Number of whole windows in one epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         self.steps_per_epoch
     }
 
-    /// Fills `batch` with window number `step` (from 0; epochs follow each other). Allocates in the first call only.
+    /// Fills `batch` with window number `step` (from 0; epochs follow each other). Allocates only
+    /// in the first call.
     ///
     /// # Panics
-    /// If the part reaches beyond the end of `corpus`.
+    /// If the range ends after the end of `corpus`.
     pub fn fill(&self, corpus: &Corpus, step: u64, batch: &mut Batch) {
         batch.resize(self.steps, self.rows);
         let window = (step % self.steps_per_epoch) as usize;
@@ -118,15 +123,15 @@ impl Batches {
         let mut draws = self.draws(step);
         for row in 0..self.rows {
             let start = match self.windows {
-                Windows::Stream => row * ((self.part.len() - 1) / self.rows) + window * self.steps,
-                Windows::Random => below(draws.next_u64(), self.part.len() - self.steps),
+                Windows::Stream => row * ((self.range.len() - 1) / self.rows) + window * self.steps,
+                Windows::Random => below(draws.next_u64(), self.range.len() - self.steps),
                 Windows::Sliding => window * self.rows + row,
             };
-            batch.fill_row(corpus, row, self.part.start + start);
+            batch.fill_row(corpus, row, self.range.start + start);
         }
     }
 
-    /// The draws of one step: 64 bits a row.
+    /// The draws of one step: 64 bits per row.
     fn draws(&self, step: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
@@ -140,7 +145,7 @@ impl Batches {
 const LOWER_BOTH: &str = "lower batch or steps, lower val-fraction or test-fraction, or name a longer text";
 const LOWER_STEPS: &str = "lower steps, lower val-fraction or test-fraction, or name a longer text";
 
-/// The draw as a number below `end`, each as likely as the others to within `end` parts in 2^64.
+/// Maps a draw to a number below `end`. The probabilities are equal to within `end` / 2^64.
 pub(super) fn below(draw: u64, end: usize) -> usize {
     ((u128::from(draw) * end as u128) >> 64) as usize
 }
@@ -155,13 +160,13 @@ mod tests {
     use super::*;
     use crate::Unit;
 
-    /// A text of n distinct symbols: every id is its place.
+    /// A text of n distinct symbols: every id is its position.
     fn count(n: u32) -> Corpus {
         let text: String = (0..n).map(|id| char::from_u32(0x4E00 + id).unwrap()).collect();
         Corpus::from_text(text, Unit::Char).unwrap()
     }
 
-    /// The first input of every row, after a check that the rest follows it.
+    /// The first input of every row. Checks that the other inputs and the targets follow it.
     fn starts(batches: &Batches, corpus: &Corpus, step: u64) -> (Vec<u32>, bool) {
         let mut batch = Batch::default();
         batches.fill(corpus, step, &mut batch);
@@ -175,10 +180,10 @@ mod tests {
     }
 
     #[test]
-    fn streams_go_on_where_they_were() {
+    fn streams_continue_in_the_next_window() {
         let corpus = count(30);
         let batches = Batches::new(2..30, Windows::Stream, 3, 4, 1).unwrap();
-        assert_eq!(batches.steps_per_epoch(), 2); // 27 / 3 = 9 symbols a stream, 4 a window
+        assert_eq!(batches.steps_per_epoch(), 2); // 27 / 3 = 9 symbols per stream, 4 per window
         for (step, first, fresh) in [(0, 0, true), (1, 4, false), (2, 0, true), (u64::MAX, 4, false)] {
             let expected = [2, 11, 20].map(|start| start + first).to_vec();
             assert_eq!(starts(&batches, &corpus, step), (expected, fresh), "step {step}");
@@ -217,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn random_windows_reach_every_place_alike() {
+    fn random_windows_start_at_every_position_equally_often() {
         let batches = Batches::new(3..11, Windows::Random, 50, 5, 1).unwrap();
         let corpus = count(11);
         let mut hits = [0; 11];
@@ -229,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_part_holds_one_batch_and_one_less_is_an_error() {
+    fn the_smallest_range_holds_one_window_and_one_symbol_less_is_an_error() {
         let cases = [
             (Windows::Stream, 13, "one batch of 3 rows by 4 steps needs 13, found 12; lower batch or steps"),
             (Windows::Random, 5, "one window of 4 steps needs 5, found 4; lower steps"),
@@ -250,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_and_absurd_sizes_are_refused() {
+    fn zero_and_overflowing_sizes_are_refused() {
         let message =
             |rows, steps| Batches::new(0..100, Windows::Sliding, rows, steps, 1).unwrap_err().to_string();
         assert_eq!(message(0, 5), "batch = 0 is invalid: it must be at least 1");

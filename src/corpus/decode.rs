@@ -1,10 +1,9 @@
-//! Text in other encodings to UTF-8, and a guess at the encoding of text that is not UTF-8.
-
-#[cfg(not(feature = "encodings"))]
-pub(super) use without::{copy, guess};
+//! Converts text in other encodings to UTF-8.
 
 #[cfg(feature = "encodings")]
-pub(super) use with::{copy, guess};
+pub(super) use with::copy;
+#[cfg(not(feature = "encodings"))]
+pub(super) use without::copy;
 
 #[cfg(not(feature = "encodings"))]
 mod without {
@@ -15,10 +14,6 @@ mod without {
         let (text, found) = (text.to_owned(), format!("in the encoding {encoding}"));
         Err(io::Error::other(Error::Feature { text, found, feature: "encodings" }))
     }
-
-    pub fn guess(_: &[u8]) -> Option<&'static str> {
-        None
-    }
 }
 
 #[cfg(feature = "encodings")]
@@ -27,15 +22,15 @@ mod with {
     use encoding_rs::{Decoder, DecoderResult, Encoding};
     use std::io::{self, Read, Write};
 
-    /// Bytes decoded at once.
+    /// Number of bytes that are decoded at once.
     const CHUNK: usize = 64 << 10;
 
-    /// Writes the text that `bytes` hold in an encoding as UTF-8. A byte-order mark is no part of the text, and names the
-    /// encoding, whatever was asked for. Returns the name of the encoding, in lower case.
+    /// Writes the text that `bytes` hold in `encoding` as UTF-8. Returns the name of the encoding,
+    /// in lower case. A byte-order mark is not a part of the text, and it wins over `encoding`.
     ///
     /// # Errors
-    /// [`Error::InvalidEncoding`] within an `io::Error` for bytes that the encoding lacks, unless `invalid` says how to
-    /// read around them.
+    /// [`Error::InvalidEncoding`] within an `io::Error` for bytes that are invalid in the encoding,
+    /// unless `invalid` says to replace or skip them.
     pub fn copy(
         mut bytes: impl Read,
         out: impl Write,
@@ -71,7 +66,7 @@ mod with {
         room: Vec<u8>,
         invalid: Invalid,
         text: &'a str,
-        /// Bytes decoded so far.
+        /// Number of bytes decoded so far.
         offset: u64,
     }
 
@@ -93,7 +88,7 @@ mod with {
             }
         }
 
-        /// Bytes without a meaning, which began so many bytes ago.
+        /// Handles invalid bytes that started `before` bytes ago.
         fn malformed(&mut self, before: u64) -> io::Result<()> {
             match self.invalid {
                 Invalid::Skip => Ok(()),
@@ -105,23 +100,6 @@ mod with {
                 })),
             }
         }
-    }
-
-    /// The encoding that a text seems to have, if it is not mostly UTF-8.
-    pub fn guess(bytes: &[u8]) -> Option<&'static str> {
-        let (mut good, mut bad) = (0, 0);
-        for chunk in bytes.utf8_chunks() {
-            good += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
-            bad += usize::from(!chunk.invalid().is_empty());
-        }
-        let control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
-        if bad <= good || bytes.iter().any(control) {
-            return None;
-        }
-        let mut detector = chardetng::EncodingDetector::new(chardetng::Iso2022JpDetection::Deny);
-        detector.feed(bytes, true);
-        let guess = detector.guess(None, chardetng::Utf8Detection::Deny);
-        Some(guess.name())
     }
 
     #[cfg(test)]
@@ -136,7 +114,7 @@ mod with {
         }
 
         #[test]
-        fn texts_become_utf8_whatever_their_length() {
+        fn long_texts_become_utf8() {
             for (encoding, piece) in [
                 ("utf-16le", "a\u{e9}\u{1F600}\u{65e5}"),
                 ("shift_jis", "abc\u{65e5}\u{672c}\u{8a9e}"),
@@ -155,7 +133,7 @@ mod with {
         }
 
         #[test]
-        fn a_mark_wins_and_is_no_text() {
+        fn a_byte_order_mark_wins_and_is_not_a_part_of_the_text() {
             let marked = decoded(b"\xFF\xFEa\0", "utf-16be", Invalid::Error);
             assert_eq!(marked, Ok(("a".into(), "utf-16le".into())));
             let marked = decoded(b"\xEF\xBB\xBFa", "windows-1252", Invalid::Error);
@@ -163,7 +141,7 @@ mod with {
         }
 
         #[test]
-        fn what_an_encoding_lacks_is_placed_replaced_or_left_out() {
+        fn invalid_bytes_are_an_error_replaced_or_skipped() {
             let mut bytes = vec![b'a'; 100_001];
             bytes.extend(b"\x82\xffb\x81");
             let read =
@@ -177,18 +155,6 @@ mod with {
             );
             let odd = decoded(b"a\0b", "utf-16le", Invalid::Error).unwrap_err();
             assert!(odd.starts_with("a text: the bytes at offset 2 are not UTF-16LE"), "{odd}");
-        }
-
-        #[test]
-        fn encodings_are_guessed_for_what_is_mostly_not_utf8() {
-            assert_eq!(guess(b"caf\xe9 and more of it"), Some("windows-1252"));
-            let russian = encoding_rs::KOI8_R
-                .encode("\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}, \u{43c}\u{438}\u{440}")
-                .0;
-            assert_eq!(guess(&russian), Some("KOI8-U"));
-            assert_eq!(guess("caf\u{e9} na\u{ef}ve \u{2014} ".as_bytes()), None);
-            assert_eq!(guess(b"caf\xc3\xa9 na\xc3\xafve \xff"), None);
-            assert_eq!(guess(b"text and \x01\x02 binary \xe9\xff"), None);
         }
     }
 }

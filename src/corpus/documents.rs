@@ -1,46 +1,52 @@
-//! Documents within a file: each ends with the marker, which is a part of it.
+//! Documents within a file. The marker ends a document and is a part of it.
 //!
-//! A stretch that holds nothing but white space and markers is no document by itself: it belongs to the one before, or at
-//! the beginning of a file to the one after. So a line feed behind the last marker, or two blank lines where one is the
-//! marker, make no document.
+//! A stretch of white space and markers alone is not a document. It belongs to the document before
+//! it, or to the one after it at the beginning of a file. So a line feed after the last marker, or
+//! two blank lines where one is the marker, give no additional document.
 
-use super::source::Source;
+use super::source::CorpusSource;
 use memchr::memmem::{self, Finder};
 use std::ops::Range;
 
-/// A stretch of a source that is decoded by itself, in the order of the text.
+/// A stretch of a source that is decoded by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// Which source.
+    /// Index of its source.
     pub source: u32,
-    /// Number of its document in the text.
+    /// Index of its document in the corpus.
     pub document: u32,
-    /// Its bytes there.
+    /// Its range of bytes in the source.
     pub bytes: Range<usize>,
 }
 
 impl Piece {
-    /// A source as a whole.
-    pub fn whole(source: usize, sources: &[Source]) -> Self {
+    /// A whole source.
+    pub fn whole(source: usize, sources: &[CorpusSource]) -> Self {
         Self { source: source as u32, document: source as u32, bytes: 0..sources[source].bytes().len() }
     }
 }
 
-/// The sources one after the other, with the source number `between`, if there is one, between each two.
-pub(super) fn whole(sources: &[Source], between: Option<usize>) -> Vec<Piece> {
+/// The sources in order, with the source of index `between`, if any, between each two.
+pub(super) fn whole(sources: &[CorpusSource], between: Option<usize>) -> Vec<Piece> {
     let count = between.unwrap_or(sources.len());
-    let parted = |at| between.into_iter().chain([at]);
-    (0..count).flat_map(parted).skip(between.map_or(0, |_| 1)).map(|at| Piece::whole(at, sources)).collect()
+    let separated = |at| between.into_iter().chain([at]);
+    let order = (0..count).flat_map(separated).skip(between.map_or(0, |_| 1));
+    order.map(|at| Piece::whole(at, sources)).collect()
 }
 
-/// The same, but the source number `marker` stands only behind a source without the marker at its end.
-pub(super) fn marked(sources: &[Source], marker: usize) -> Vec<Piece> {
+/// The sources in order. The source of index `marker` follows each source that does not end with
+/// it, except the last.
+pub(super) fn marked(sources: &[CorpusSource], marker: usize) -> Vec<Piece> {
     let pieces = (0..marker).map(|at| Piece::whole(at, sources)).collect();
     with_markers(pieces, sources, marker)
 }
 
-/// All documents, in the order that `shuffle` brings them into.
-pub(super) fn shuffled(sources: &[Source], marker: usize, shuffle: impl FnOnce(&mut [Piece])) -> Vec<Piece> {
+/// All documents, in the order that `shuffle` gives them.
+pub(super) fn shuffled(
+    sources: &[CorpusSource],
+    marker: usize,
+    shuffle: impl FnOnce(&mut [Piece]),
+) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for (source, text) in (0..).zip(&sources[..marker]) {
         let documents = Documents::new(text.bytes(), sources[marker].bytes());
@@ -51,14 +57,14 @@ pub(super) fn shuffled(sources: &[Source], marker: usize, shuffle: impl FnOnce(&
     with_markers(pieces, sources, marker)
 }
 
-/// Puts the marker behind each piece that lacks it, but for the last.
-fn with_markers(pieces: Vec<Piece>, sources: &[Source], marker: usize) -> Vec<Piece> {
+/// Adds the marker after each piece that lacks it, except the last.
+fn with_markers(pieces: Vec<Piece>, sources: &[CorpusSource], marker: usize) -> Vec<Piece> {
     let text = sources[marker].bytes();
-    let open: Vec<bool> = sources[..marker].iter().map(|source| !is_ended(source.bytes(), text)).collect();
+    let lacks: Vec<bool> = sources[..marker].iter().map(|source| !is_ended(source.bytes(), text)).collect();
     let mut out = Vec::with_capacity(pieces.len());
     for piece in pieces {
         if let Some(Piece { source, document, bytes }) = out.last()
-            && open[*source as usize]
+            && lacks[*source as usize]
             && bytes.end == sources[*source as usize].bytes().len()
         {
             out.push(Piece { document: *document, ..Piece::whole(marker, sources) });
@@ -68,7 +74,7 @@ fn with_markers(pieces: Vec<Piece>, sources: &[Source], marker: usize) -> Vec<Pi
     out
 }
 
-/// Whether the last document has the marker at its end.
+/// Returns whether the last document ends with the marker.
 fn is_ended(bytes: &[u8], marker: &[u8]) -> bool {
     memmem::rfind(bytes, marker).is_some_and(|at| is_blank(&bytes[at + marker.len()..]))
 }
@@ -77,25 +83,25 @@ fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(u8::is_ascii_whitespace)
 }
 
-/// Walks over the documents of some bytes.
+/// Iterates over the documents of some bytes.
 pub(super) struct Documents<'a> {
     bytes: &'a [u8],
     marker: Finder<'a>,
-    /// Where the next begins.
+    /// Start of the next document.
     at: usize,
-    /// The next stretch that a marker ends: whether it is blank, and its end.
+    /// The next stretch that a marker ends: true if it is blank, and its end.
     next: Option<(bool, usize)>,
 }
 
 impl<'a> Documents<'a> {
-    /// Of these bytes; the marker is not empty.
+    /// The documents of `bytes`. The marker must not be empty.
     pub fn new(bytes: &'a [u8], marker: &'a [u8]) -> Self {
         let mut documents = Self { bytes, marker: Finder::new(marker), at: 0, next: None };
         documents.look(0);
         documents
     }
 
-    /// Looks for the stretch that begins at `start`.
+    /// Finds the stretch that starts at `start`.
     fn look(&mut self, start: usize) {
         let rest = &self.bytes[start..];
         self.next = (!rest.is_empty()).then(|| match self.marker.find(rest) {
@@ -131,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_ends_a_document_and_blanks_are_none() {
+    fn a_marker_ends_a_document_and_blank_stretches_are_no_documents() {
         assert_eq!(split("one|two|three", "|"), ["one|", "two|", "three"]);
         assert_eq!(split("one|two|\n", "|"), ["one|", "two|\n"]);
         assert_eq!(split("a\n\nb\n\n\n\nc\n", "\n\n"), ["a\n\n", "b\n\n\n\n", "c\n"]);
@@ -144,8 +150,8 @@ mod tests {
 
     fn pieces(texts: &[&str], marker: &str, reverse: bool) -> String {
         let mut sources: Vec<_> =
-            texts.iter().map(|text| Source::held("a text", text.as_bytes().to_vec())).collect();
-        sources.push(Source::held("the marker", marker.as_bytes().to_vec()));
+            texts.iter().map(|text| CorpusSource::held("a text", text.as_bytes().to_vec())).collect();
+        sources.push(CorpusSource::held("the marker", marker.as_bytes().to_vec()));
         let pieces = match reverse {
             true => shuffled(&sources, texts.len(), |pieces| pieces.reverse()),
             false => marked(&sources, texts.len()),
@@ -162,8 +168,8 @@ mod tests {
     }
 
     #[test]
-    fn whole_sources_are_parted() {
-        let sources = ["a", "b", "-"].map(|text| Source::held("", text.as_bytes().to_vec()));
+    fn a_separator_is_between_whole_sources() {
+        let sources = ["a", "b", "-"].map(|text| CorpusSource::held("", text.as_bytes().to_vec()));
         let order = |between| whole(&sources, between).iter().map(|piece| piece.source).collect::<Vec<_>>();
         assert_eq!(order(Some(2)), [0, 2, 1]);
         assert_eq!(order(None), [0, 1, 2]);

@@ -1,34 +1,38 @@
-//! From sources at hand to a text: the pieces in their order, the scan, and the vocabulary.
+//! From sources to a corpus: the order of the pieces, the scan, and the vocabulary.
 
 use super::{
-    Corpus, Options, Skipped, Vocabulary,
+    Corpus, CorpusOptions, SkippedFiles, Vocabulary,
+    decoding::Decoding,
     documents::{self, Piece},
     options,
-    recognise::NUL_ADVICE,
-    scan::{Reading, Scan},
-    source::Source,
-    vocabulary::UNKNOWN,
+    scan::{Scan, ScanProgress},
+    source::CorpusSource,
+    span::SeenSymbols,
 };
-use crate::{Error, Result, Unit, Unknown};
+use crate::{Error, IdWidth, Result, Unit, Unknown};
 
-/// A text whose bytes are at hand and not yet looked at.
+/// What to do about a NUL byte in a text.
+pub(super) const NUL_ADVICE: &str = "name a text, pass --unit byte to read bytes as they are, --unit ids for the \
+     ids of a tokenizer, or --encoding utf-8 if the NULs belong to the text";
+
+/// A corpus whose bytes are available and not yet scanned.
 pub(super) struct Draft<'a> {
     pub name: String,
-    pub sources: Vec<Source>,
-    /// What stands between two sources, or else the marker that ends a document.
-    pub separator: Option<Source>,
+    pub sources: Vec<CorpusSource>,
+    /// The text between two sources, or the marker that ends a document.
+    pub separator: Option<CorpusSource>,
     pub marker: String,
-    /// Shuffles the documents that the marker ends, by this seed.
+    /// The seed that shuffles the documents that the marker ends.
     pub shuffle: Option<u64>,
-    pub skipped: Skipped,
-    /// Whether NULs are characters as all others.
+    pub skipped: SkippedFiles,
+    /// True if NULs are characters like all others.
     pub nul: bool,
-    pub progress: Option<&'a (dyn Fn(u64, u64) + Sync)>,
+    pub progress: Option<ScanProgress<'a>>,
 }
 
 impl Draft<'_> {
     /// Sources that follow each other.
-    pub fn of(sources: Vec<Source>) -> Self {
+    pub fn of(sources: Vec<CorpusSource>) -> Self {
         let name = sources.first().map_or_else(String::new, |source| source.name.clone());
         Self {
             name,
@@ -36,34 +40,40 @@ impl Draft<'_> {
             separator: None,
             marker: String::new(),
             shuffle: None,
-            skipped: Skipped::default(),
+            skipped: SkippedFiles::default(),
             nul: true,
             progress: None,
         }
     }
 
-    /// A text in memory.
+    /// Text in memory.
     pub fn text(text: String) -> Self {
-        Self::of(vec![Source::held("the text", text.into_bytes())])
+        Self::of(vec![CorpusSource::held("the text", text.into_bytes())])
     }
 
-    /// Scans the bytes, in spans of about `span` of them.
-    pub fn read(mut self, options: &Options, span: usize) -> Result<Corpus> {
+    /// Ids in memory.
+    pub fn ids(ids: Vec<u32>) -> Self {
+        Self::of(vec![CorpusSource::of_ids("the ids", ids)])
+    }
+
+    /// Scans the bytes, in spans of about `span` bytes.
+    pub fn read(mut self, options: &CorpusOptions, span: usize) -> Result<Corpus> {
         self.sources.retain(|source| !source.bytes().is_empty());
         let documents = self.sources.len();
         self.sources.extend(self.separator.take());
         let unknown = options.unknown();
-        let known = options.vocabulary.filter(|_| unknown == Unknown::Skip).map(Vocabulary::ids);
-        let unit = options.vocabulary.map_or(options.unit, Vocabulary::unit);
-        let reading = Reading { unit, invalid: options.invalid, known };
+        let known = options.vocabulary.filter(|_| unknown == Unknown::Skip).and_then(Vocabulary::table);
+        let (unit, id_width) = (options.unit(), options.id_width);
+        self.check_id_lengths(unit, id_width)?;
+        let decoding = Decoding { unit, id_width, invalid: options.invalid, known };
         let (pieces, shuffled) = (self.pieces(documents), self.shuffle.is_some());
-        let scan = Scan::new(&self.sources, &pieces, shuffled, reading, span, self.progress);
-        // A file that was cut short meanwhile is no text with mistakes.
-        self.sources.iter().try_for_each(Source::whole)?;
+        let scan = Scan::new(&self.sources, &pieces, shuffled, decoding, span, self.progress);
+        // A file that was truncated meanwhile is not an invalid text.
+        self.sources.iter().try_for_each(CorpusSource::check_truncation)?;
         let scan = scan?;
-        // A trained model's vocabulary says what is a symbol.
-        if !self.nul && options.vocabulary.is_none() && unit == Unit::Char && scan.seen.get(0) {
-            self.no_nul()?;
+        // A given vocabulary says which symbols there are, so that a NUL may be one of them.
+        if !self.nul && options.vocabulary.is_none() && unit == Unit::Char && scan.seen.listed.get(0) {
+            self.check_nul()?;
         }
         match scan.symbols {
             0 => Err(self.empty(known.is_some())),
@@ -71,7 +81,7 @@ impl Draft<'_> {
         }
     }
 
-    /// What is read, in its order; behind the documents there may be what stands between them.
+    /// The pieces that are read, in order. After the documents there may be the separator.
     fn pieces(&self, documents: usize) -> Vec<Piece> {
         let sources = &self.sources;
         let between = (sources.len() > documents).then_some(documents);
@@ -84,8 +94,20 @@ impl Draft<'_> {
         }
     }
 
-    /// Refuses a NUL behind the first bytes, which were looked at before.
-    fn no_nul(&self) -> Result<()> {
+    /// Refuses a file that ends within an id.
+    fn check_id_lengths(&self, unit: Unit, id_width: IdWidth) -> Result<()> {
+        let cut = |source: &&CorpusSource| !source.bytes().len().is_multiple_of(id_width.bytes());
+        match self.sources.iter().filter(|_| unit == Unit::Ids).find(cut) {
+            None => Ok(()),
+            Some(source) => {
+                let (text, bytes) = (source.name.clone(), source.bytes().len());
+                Err(Error::IdLength { text, bytes, width: id_width.bits() })
+            }
+        }
+    }
+
+    /// Refuses a NUL after the first bytes, which were checked before.
+    fn check_nul(&self) -> Result<()> {
         for source in &self.sources {
             if let Some(at) = memchr::memchr(0, source.bytes()) {
                 let found = format!("binary (it has a NUL byte at offset {})", at + source.mark);
@@ -98,22 +120,22 @@ impl Draft<'_> {
 
     fn empty(self, skipping: bool) -> Error {
         let text = match skipping {
-            true => format!("{}, without the symbols that the vocabulary lacks,", self.name),
+            true => format!("{}, without the symbols that are not in the vocabulary,", self.name),
             false => self.name,
         };
         Error::EmptyText { text }
     }
 
-    /// The text that was scanned, with the vocabulary that is given or has been found.
-    fn corpus(self, scan: Scan, documents: usize, options: &Options) -> Result<Corpus> {
+    /// The scanned corpus, with the given vocabulary or the one that the scan found.
+    fn corpus(self, scan: Scan, documents: usize, options: &CorpusOptions) -> Result<Corpus> {
         let Self { name, sources, marker, shuffle, skipped, .. } = self;
-        let Scan { spans, seen, symbols: len, left_out, checksum: fingerprint, checksums } = scan;
-        let (given, unknown) = (options.vocabulary, options.unknown());
-        let complete = given.is_none_or(|v| seen.symbols().all(|s| v.ids().get(s) != UNKNOWN));
-        let vocabulary = match given {
+        let Scan { spans, seen, symbols: len, skipped: left_out, checksum: fingerprint, checksums } = scan;
+        let complete = options.vocabulary.is_none_or(|vocabulary| vocabulary.has_all(&seen));
+        let vocabulary = match options.vocabulary {
             Some(vocabulary) => vocabulary.clone(),
-            None => Vocabulary::from_sorted(options.unit, seen.symbols().collect()),
+            None => collected(options.unit, &seen)?,
         };
+        let unknown = options.unknown();
         let stand_in = vocabulary.stand_in(if complete { Unknown::Error } else { unknown })?;
         let mut corpus = Corpus {
             name,
@@ -124,6 +146,7 @@ impl Draft<'_> {
             checksums,
             skipped,
             spans,
+            id_width: options.id_width,
             invalid: options.invalid,
             vocabulary,
             unknown,
@@ -133,8 +156,16 @@ impl Draft<'_> {
             fingerprint,
         };
         if !complete {
-            corpus.look_for_unknown()?;
+            corpus.check_unknown()?;
         }
         Ok(corpus)
+    }
+}
+
+/// The vocabulary of the symbols that occur.
+fn collected(unit: Unit, seen: &SeenSymbols) -> Result<Vocabulary> {
+    match unit {
+        Unit::Ids => Vocabulary::of_ids(seen.highest_id.map_or(0, |highest| highest as usize + 1)),
+        Unit::Char | Unit::Byte => Ok(Vocabulary::from_sorted(unit, seen.listed.symbols().collect())),
     }
 }

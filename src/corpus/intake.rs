@@ -1,50 +1,48 @@
-//! One file or stream after another, as the bytes of its text: in place where it is plain text in a file, or else
+//! Opens files and streams one after another. Plain text in a file is read in place; other text is
 //! decompressed and decoded once.
 
 use super::{
     decode,
-    recognise::{Form, HEAD, How},
-    scan,
-    source::{Opened, Origin, Source},
+    decoding::{each_char, invalid_utf8, valid_up_to},
+    files::is_standard_input,
+    mapped_file::Opened,
+    recognize::{FileRules, Form, HEAD},
+    source::{Conversion, CorpusSource},
     spool::{Sink, Spool, too_large},
     unpack::{Limits, Unpacked},
 };
-use crate::{Error, Result};
+use crate::{Error, Invalid, Result};
 use std::{
     io::{self, Cursor, Read},
     path::Path,
     sync::Arc,
 };
 
-/// Bytes of a text that is read at once at most: a prompt takes five times as much.
+/// The largest text that is read into memory at once, in bytes. A prompt takes five times as much.
 const AT_ONCE: usize = 256 << 20;
 
-/// What a person would call the text that comes from there.
+/// The name of standard input in messages.
 const STANDARD_INPUT: &str = "standard input";
 
-/// Opens files and streams, and keeps what cannot stay where it is.
+/// Opens files and streams, and stores the text that cannot be read in place.
 #[derive(Debug)]
 pub(super) struct Intake {
-    how: How,
+    rules: FileRules,
     spool: Spool,
     limits: Limits,
-    /// Whether standard input has been read.
+    /// True once standard input has been read.
     consumed: bool,
 }
 
-/// Whether a path stands for standard input: `-`, `/dev/stdin` and its other names.
-pub fn is_standard_input(path: &Path) -> bool {
-    ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| path == Path::new(name))
-}
-
 impl Intake {
-    /// One that keeps `memory` bytes of converted text in memory, and the rest in a temporary file.
-    pub fn new(how: How, memory: usize) -> Self {
-        Self { how, spool: Spool::new(memory), limits: Limits::default(), consumed: false }
+    /// Creates an intake that keeps up to `memory` bytes of converted text in memory, and the rest
+    /// in a temporary file.
+    pub fn new(rules: FileRules, memory: usize) -> Self {
+        Self { rules, spool: Spool::new(memory), limits: Limits::default(), consumed: false }
     }
 
-    /// Opens what is at a path, or standard input. A plain file is mapped if it may be.
-    pub fn open(&mut self, path: &Path, mapped: bool) -> Result<Source> {
+    /// Opens a path, or standard input. `mapped` says whether a plain file is mapped.
+    pub fn open(&mut self, path: &Path, mapped: bool) -> Result<CorpusSource> {
         if is_standard_input(path) {
             return self.standard_input();
         }
@@ -54,15 +52,15 @@ impl Intake {
         }
     }
 
-    /// Everything has been opened: maps the temporary file, if there is one.
-    pub fn settle(&self, sources: &mut [Source]) -> Result<()> {
+    /// Maps the temporary file, if there is one. Called when all paths are open.
+    pub fn finish(&self, sources: &mut [CorpusSource]) -> Result<()> {
         if let Some(map) = self.spool.map()?.map(Arc::new) {
-            sources.iter_mut().for_each(|source| source.settle(&map));
+            sources.iter_mut().for_each(|source| source.set_spool_map(&map));
         }
         Ok(())
     }
 
-    fn standard_input(&mut self) -> Result<Source> {
+    fn standard_input(&mut self) -> Result<CorpusSource> {
         if std::mem::replace(&mut self.consumed, true) {
             return Err(Error::setting(
                 "corpus",
@@ -73,73 +71,87 @@ impl Intake {
         self.stream(STANDARD_INPUT, io::stdin().lock())
     }
 
-    fn file(&mut self, source: Source) -> Result<Source> {
+    fn file(&mut self, source: CorpusSource) -> Result<CorpusSource> {
         let head = &source.bytes()[..source.bytes().len().min(HEAD)];
-        if self.how.compression(head).is_none()
-            && let Form::Plain { mark } = self.how.form(head)
+        if self.rules.compression(head).is_none()
+            && let Form::Plain { mark } = self.rules.form(head)
         {
             return Ok(source.without_mark(mark));
         }
         let converted = self.convert(&source.name, head, source.bytes());
-        // A file that was cut short meanwhile is no damaged one.
-        source.whole()?;
+        // A file that was truncated meanwhile is not a damaged file.
+        source.check_truncation()?;
         converted
     }
 
-    fn stream(&mut self, name: &str, stream: impl Read) -> Result<Source> {
+    fn stream(&mut self, name: &str, stream: impl Read) -> Result<CorpusSource> {
         let mut stream = Named { name, stream };
         let head = peek(&mut stream).map_err(|error| plain(error, name))?;
         self.convert(name, &head, Cursor::new(&head).chain(stream))
     }
 
-    /// Decompresses and decodes `bytes`, which begin with `head`, as far as they need it.
-    fn convert(&mut self, name: &str, head: &[u8], bytes: impl Read) -> Result<Source> {
-        let Self { how, spool, limits, .. } = self;
+    /// Decompresses and decodes `bytes`, which start with `head`.
+    fn convert(&mut self, name: &str, head: &[u8], bytes: impl Read) -> Result<CorpusSource> {
+        let Self { rules, spool, limits, .. } = self;
         let mut sink = spool.sink(name);
-        let compression = how.compression(head);
+        let compression = rules.compression(head);
         let encoding = match compression {
-            None => copy(how, head, bytes, &mut sink, name),
+            None => copy(rules, head, bytes, &mut sink, name),
             Some(compression) => {
                 let mut unpacked = Unpacked::new(bytes, name, compression, *limits)?;
                 peek(&mut unpacked)
-                    .and_then(|head| copy(how, &head, Cursor::new(&head).chain(unpacked), &mut sink, name))
+                    .and_then(|head| copy(rules, &head, Cursor::new(&head).chain(unpacked), &mut sink, name))
             }
         };
         let encoding = encoding.map_err(|error| plain(error, name))?;
-        let origin = Origin { compression: compression.map(|compression| compression.name()), encoding };
-        Ok(Source::kept(name, sink.finish(), origin))
+        let compression = compression.map(|compression| compression.name());
+        Ok(CorpusSource::spooled(name, sink.finish(), Conversion { compression, encoding }))
     }
 }
 
-/// The text of one file, or of standard input, without a byte-order mark. It is held in memory, and so has a limit.
-pub(super) fn read_to_string(path: &Path, how: How) -> Result<String> {
-    let invalid = how.invalid;
-    let mut intake = Intake { spool: Spool::without_file(AT_ONCE), ..Intake::new(how, 0) };
+/// Reads the text of one file, or of standard input, without a byte-order mark. Its size has a
+/// limit, because it is held in memory.
+pub(super) fn read_to_string(path: &Path, rules: FileRules) -> Result<String> {
+    let invalid = rules.invalid;
+    let mut intake = Intake { spool: Spool::without_file(AT_ONCE), ..Intake::new(rules, 0) };
     let source = intake.open(path, true)?;
     match source.bytes().len() {
         length if length > AT_ONCE => Err(too_large(&source.name, AT_ONCE)),
         _ => {
-            let text = scan::to_string(&source, invalid);
-            // A file that was cut short meanwhile is no text with mistakes.
-            source.whole().and(text)
+            let text = to_string(&source, invalid);
+            // A file that was truncated meanwhile is not an invalid text.
+            source.check_truncation().and(text)
         }
     }
 }
 
-/// Copies text that is not compressed, decoded where it needs that; returns the name of the encoding then.
+/// The whole text of a source.
+fn to_string(source: &CorpusSource, on_invalid: Invalid) -> Result<String> {
+    let mut text = String::with_capacity(source.bytes().len());
+    let valid = each_char(source.bytes(), on_invalid, |_, c| text.push(c));
+    match valid || on_invalid != Invalid::Error {
+        true => Ok(text),
+        false => Err(invalid_utf8(source, valid_up_to(source.bytes()))),
+    }
+}
+
+/// Copies text that is not compressed, and decodes it if needed. Returns the name of the encoding
+/// if it was decoded.
 fn copy(
-    how: &How,
+    rules: &FileRules,
     head: &[u8],
     mut bytes: impl Read,
     sink: &mut Sink<'_>,
     name: &str,
 ) -> io::Result<Option<String>> {
-    match how.form(head) {
+    match rules.form(head) {
         Form::Plain { mark } => {
             bytes.read_exact(&mut [0; 3][..mark])?;
             io::copy(&mut bytes, sink).map(|_| None)
         }
-        Form::Encoded { name: encoding } => decode::copy(bytes, sink, &encoding, how.invalid, name).map(Some),
+        Form::Encoded { name: encoding } => {
+            decode::copy(bytes, sink, &encoding, rules.invalid, name).map(Some)
+        }
         Form::Foreign { found, advice } => Err(io::Error::other(Error::NotPlainText {
             text: name.to_owned(),
             found: found.to_owned(),
@@ -148,19 +160,19 @@ fn copy(
     }
 }
 
-/// The first bytes of a stream, as many as decide what it is.
+/// Reads the first bytes of a stream, which tell its format.
 fn peek(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     stream.take(HEAD as u64).read_to_end(&mut head)?;
     Ok(head)
 }
 
-/// The error within an `io::Error`, or the one that it is.
+/// The error inside an `io::Error`, or an error for itself.
 fn plain(error: io::Error, name: &str) -> Error {
     error.downcast().unwrap_or_else(|source| Error::Io { action: "read", path: name.into(), source })
 }
 
-/// A stream whose errors name it, so that they are not taken for damage of what it holds.
+/// A stream whose read errors name it. They are not mistaken for damage of its content.
 struct Named<'a, R> {
     name: &'a str,
     stream: R,

@@ -1,33 +1,38 @@
-//! The memory map itself, and what happens when its file shrinks: the only unsafe code of this crate.
+//! Memory-mapped files, and what happens when such a file shrinks. The only unsafe code of this
+//! crate.
 //!
-//! Reading a page that lies beyond a file's new end raises SIGBUS, which ends a process that does not expect it. Here
-//! the handler puts pages of zeros in the place of all that follows, and remembers that the map is lost; whoever read
-//! it asks [`Mapping::is_lost`] before the numbers are used. Signals from anywhere else go to whoever had them before.
+//! Reading a mapped page beyond the new end of its file raises SIGBUS, which ends the process.
+//! [`install_truncation_guard`] installs a handler that replaces the lost pages by zeros and marks
+//! the mapping as truncated. Callers check [`Mapping::is_truncated`] before they use the numbers.
+//! The handler passes every other SIGBUS on to the handler that was installed before it.
 #![allow(unsafe_code)]
 
+use crate::{Error, Result};
 use memmap2::Mmap;
 use std::{fs::File, io, ops::Deref};
 
-/// A file mapped to read, which no change to the file can turn into a crash.
+/// A read-only mapping of a file.
 #[derive(Debug)]
 pub(super) struct Mapping {
-    watch: watch::Watch, // goes before the map does
+    registration: guard::Registration, // is dropped before the mapping
     map: Mmap,
 }
 
 impl Mapping {
-    /// Maps a file to read.
+    /// Maps a file.
     pub fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: the map is read-only and is only ever seen as bytes, for which every bit pattern is valid: each
-        // read checks and decodes them anew, and none is kept as `str`. A file that another program changes
-        // meanwhile gives other symbols, and one that it shortens gives zeros; `Corpus::unchanged` tells of both.
+        // SAFETY: the mapping is read-only and only used as bytes, for which every bit pattern is
+        // valid. Each read checks and decodes the bytes again, and none is kept as `str`. If
+        // another program changes the file, reads give other symbols. If it truncates the file,
+        // reads give zeros (with the guard) or the system ends the process (without).
+        // `Corpus::unchanged` reports both kinds of change.
         let map = unsafe { Mmap::map(file)? };
-        Ok(Self { watch: watch::Watch::new(&map)?, map })
+        Ok(Self { registration: guard::Registration::new(&map), map })
     }
 
-    /// Whether bytes of it were asked for that the file no longer has.
-    pub fn is_lost(&self) -> bool {
-        self.watch.is_lost()
+    /// Returns whether a read found that the file was truncated. Always false without the guard.
+    pub fn is_truncated(&self) -> bool {
+        self.registration.is_truncated()
     }
 }
 
@@ -40,12 +45,35 @@ impl Deref for Mapping {
     }
 }
 
-/// Whether any map of this process was lost: one load, to ask before the maps are asked one by one.
-pub(super) use watch::any_lost;
+/// Returns whether any mapping of this process is truncated: one atomic load, to check before the
+/// mappings are checked one by one.
+pub(super) use guard::any_truncated;
+
+/// Installs a process-wide handler of SIGBUS, so that a mapped file that another program truncates
+/// is an error instead of the end of the process.
+///
+/// Opening a corpus installs no signal handler. Without this call, reading a truncated part of a
+/// mapped file raises SIGBUS and ends the process, as the operating system does for any program.
+/// After it, such a read gives zeros, and
+/// [`Corpus::check_truncation`](super::Corpus::check_truncation),
+/// [`Training::step`](crate::train::Training::step) and [`evaluate`](crate::train::evaluate) return
+/// [`Error::TextChanged`](crate::Error::TextChanged).
+///
+/// The `unrolled` command line calls it at its start. A second call does nothing. The guard also
+/// covers corpora that are already open. A SIGBUS from anywhere else goes to the handler that was
+/// installed before. A handler that the program installs later replaces the guard.
+/// Does nothing on systems without SIGBUS.
+///
+/// # Errors
+/// [`Error::Io`] if the operating system refuses the handler.
+pub fn install_truncation_guard() -> Result<()> {
+    let failed = |source| Error::Io { action: "handle", path: "the signal SIGBUS".into(), source };
+    guard::install().map_err(failed)
+}
 
 #[cfg(unix)]
-mod watch {
-    //! The maps that the handler of SIGBUS knows: a list that only grows, of places that are used again.
+mod guard {
+    //! The list of mappings that the SIGBUS handler searches. It only grows; its slots are reused.
 
     use std::{
         io, mem, ptr,
@@ -55,89 +83,89 @@ mod watch {
         },
     };
 
-    /// One map; `end` is 0 in a place that is free.
-    struct Place {
+    /// The addresses of one mapping. `end` is 0 in a free slot.
+    struct MapSlot {
         start: AtomicUsize,
         end: AtomicUsize,
-        lost: AtomicBool,
-        next: Option<&'static Place>,
+        truncated: AtomicBool,
+        next: Option<&'static MapSlot>,
     }
 
-    static PLACES: AtomicPtr<Place> = AtomicPtr::new(ptr::null_mut());
-    /// Places to use again. Never locked by the handler.
-    static FREE: Mutex<Vec<&'static Place>> = Mutex::new(Vec::new());
-    static LOST: AtomicBool = AtomicBool::new(false);
+    static SLOTS: AtomicPtr<MapSlot> = AtomicPtr::new(ptr::null_mut());
+    /// Slots to reuse. The handler never locks it.
+    static FREE: Mutex<Vec<&'static MapSlot>> = Mutex::new(Vec::new());
+    static ANY_TRUNCATED: AtomicBool = AtomicBool::new(false);
     static PAGE: AtomicUsize = AtomicUsize::new(0);
-    /// Who had the signal before; the error number if it could not be had.
-    static BEFORE: OnceLock<Result<libc::sigaction, i32>> = OnceLock::new();
+    /// The action for SIGBUS before the guard, or the error number if it was refused.
+    static PREVIOUS: OnceLock<Result<libc::sigaction, i32>> = OnceLock::new();
 
-    pub fn any_lost() -> bool {
-        LOST.load(SeqCst)
+    pub fn any_truncated() -> bool {
+        ANY_TRUNCATED.load(SeqCst)
     }
 
-    /// Keeps a map in the list for as long as it lives.
-    pub struct Watch(&'static Place);
+    /// Keeps a mapping in the list until it is dropped.
+    pub struct Registration(&'static MapSlot);
 
-    impl std::fmt::Debug for Watch {
+    impl std::fmt::Debug for Registration {
         fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            write!(out, "Watch {{ lost: {} }}", self.is_lost())
+            write!(out, "Registration {{ truncated: {} }}", self.is_truncated())
         }
     }
 
-    impl Watch {
-        pub fn new(bytes: &[u8]) -> io::Result<Self> {
-            listen()?;
+    impl Registration {
+        pub fn new(bytes: &[u8]) -> Self {
             let range = bytes.as_ptr_range();
             let mut free = FREE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let place = free.pop().unwrap_or_else(add);
-            place.lost.store(false, SeqCst);
-            place.start.store(range.start.addr(), SeqCst);
-            place.end.store(range.end.addr(), SeqCst);
-            Ok(Self(place))
+            let slot = free.pop().unwrap_or_else(add_slot);
+            slot.truncated.store(false, SeqCst);
+            slot.start.store(range.start.addr(), SeqCst);
+            slot.end.store(range.end.addr(), SeqCst);
+            Self(slot)
         }
 
-        pub fn is_lost(&self) -> bool {
-            self.0.lost.load(SeqCst)
+        pub fn is_truncated(&self) -> bool {
+            self.0.truncated.load(SeqCst)
         }
     }
 
-    impl Drop for Watch {
+    impl Drop for Registration {
         fn drop(&mut self) {
             self.0.end.store(0, SeqCst);
             FREE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(self.0);
         }
     }
 
-    /// A new place at the head of the list. Called under the lock of `FREE`, so by one thread at a time.
-    fn add() -> &'static Place {
-        let head = PLACES.load(SeqCst);
-        // SAFETY: the head is null or a place that `add` has leaked, which lives for ever.
+    /// Adds a slot at the head of the list. The caller holds the lock of `FREE`.
+    fn add_slot() -> &'static MapSlot {
+        let head = SLOTS.load(SeqCst);
+        // SAFETY: the head is null or a slot that `add_slot` has leaked, which is never freed.
         let next = unsafe { head.as_ref() };
-        let (start, end, lost) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
-        let place = Box::leak(Box::new(Place { start, end, lost, next }));
-        PLACES.store(place, SeqCst);
-        place
+        let (start, end, truncated) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+        let slot = Box::leak(Box::new(MapSlot { start, end, truncated, next }));
+        SLOTS.store(slot, SeqCst);
+        slot
     }
 
-    /// Takes the signal, once in the process's life.
-    fn listen() -> io::Result<()> {
-        let before = BEFORE.get_or_init(|| {
-            // SAFETY: `sysconf` only answers.
+    /// Installs the handler, once in the life of the process.
+    pub fn install() -> io::Result<()> {
+        let previous = PREVIOUS.get_or_init(|| {
+            // SAFETY: `sysconf` only returns a number.
             let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
             PAGE.store(usize::try_from(page).unwrap_or(4096), SeqCst);
-            // SAFETY: all-zero is a valid `sigaction` (no flags, the empty mask); both structures live through the
-            // call, and the handler does only what a handler may: atomic loads and stores, and system calls.
+            // SAFETY: all-zero is a valid `sigaction` (no flags, the empty mask); both structures
+            // live through the call, and the handler does only what a handler may: atomic loads and
+            // stores, and system calls.
             unsafe {
-                let (mut ours, mut before) = (mem::zeroed::<libc::sigaction>(), mem::zeroed());
+                let (mut ours, mut previous) = (mem::zeroed::<libc::sigaction>(), mem::zeroed());
                 ours.sa_sigaction = on_bus_error as *const () as usize;
                 ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-                match libc::sigaction(libc::SIGBUS, &ours, &mut before) {
-                    0 => Ok(before),
+                match libc::sigaction(libc::SIGBUS, &ours, &mut previous) {
+                    0 => Ok(previous),
                     _ => Err(io::Error::last_os_error().raw_os_error().unwrap_or(0)),
                 }
             }
         });
-        before.as_ref().map(|_| ()).map_err(|&code| io::Error::from_raw_os_error(code))
+        previous.as_ref().map(|_| ()).map_err(|&code| io::Error::from_raw_os_error(code))
     }
 
     extern "C" fn on_bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
@@ -148,26 +176,28 @@ mod watch {
         }
     }
 
-    /// Zeros from the page at `address` to the end of the map that it lies in; false if it lies in none.
+    /// Puts zeros from the page at `address` to the end of its mapping. Returns false if no mapping
+    /// of the list contains the address.
     fn fill(address: usize) -> bool {
-        // SAFETY: null or a leaked place.
-        let mut next = unsafe { PLACES.load(SeqCst).as_ref() };
-        while let Some(place) = next {
-            let (start, end) = (place.start.load(SeqCst), place.end.load(SeqCst));
+        // SAFETY: null or a leaked slot.
+        let mut next = unsafe { SLOTS.load(SeqCst).as_ref() };
+        while let Some(slot) = next {
+            let (start, end) = (slot.start.load(SeqCst), slot.end.load(SeqCst));
             if (start..end).contains(&address) {
-                place.lost.store(true, SeqCst);
-                LOST.store(true, SeqCst);
-                return zeros(address, end);
+                slot.truncated.store(true, SeqCst);
+                ANY_TRUNCATED.store(true, SeqCst);
+                return map_zeros(address, end);
             }
-            next = place.next;
+            next = slot.next;
         }
         false
     }
 
-    fn zeros(address: usize, end: usize) -> bool {
+    fn map_zeros(address: usize, end: usize) -> bool {
         let start = address & !(PAGE.load(SeqCst) - 1);
-        // SAFETY: the pages lie in a read-only map that this module was given and that is alive, or nobody could have
-        // read there; they keep their place and stay readable, and whoever holds the map sees only bytes.
+        // SAFETY: the pages belong to a read-only mapping in the list, which is alive because it
+        // was just read. They keep their addresses and stay readable, and the owner of the mapping
+        // sees only bytes.
         let mapped = unsafe {
             libc::mmap(
                 ptr::without_provenance_mut(start),
@@ -181,22 +211,23 @@ mod watch {
         mapped != libc::MAP_FAILED
     }
 
-    /// To whoever had the signal before us.
+    /// Calls the handler that was installed before the guard.
     fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-        let Some(Ok(before)) = BEFORE.get() else { return };
-        let handler = before.sa_sigaction;
+        let Some(Ok(previous)) = PREVIOUS.get() else { return };
+        let handler = previous.sa_sigaction;
         if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
-            // Nobody: the read is tried again on return, and ends the process as it would have without us.
-            // SAFETY: an action that the system itself gave.
-            unsafe { libc::sigaction(signal, before, ptr::null_mut()) };
-        } else if before.sa_flags & libc::SA_SIGINFO != 0 {
+            // No handler: the read is repeated on return, and ends the process as it does without
+            // the guard. SAFETY: an action that the system itself returned.
+            unsafe { libc::sigaction(signal, previous, ptr::null_mut()) };
+        } else if previous.sa_flags & libc::SA_SIGINFO != 0 {
             type Full = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
-            // SAFETY: an action with SA_SIGINFO holds a function of this form.
+            // SAFETY: an action with SA_SIGINFO holds a function of this type.
             let full = unsafe { mem::transmute::<usize, Full>(handler) };
             full(signal, info, context);
         } else {
             type Short = extern "C" fn(libc::c_int);
-            // SAFETY: an action without SA_SIGINFO that is no constant holds a function of this form.
+            // SAFETY: an action without SA_SIGINFO that is no constant holds a function of this
+            // type.
             let short = unsafe { mem::transmute::<usize, Short>(handler) };
             short(signal);
         }
@@ -204,24 +235,28 @@ mod watch {
 }
 
 #[cfg(not(unix))]
-mod watch {
-    //! Where a file that is mapped cannot shrink, there is nothing to watch.
+mod guard {
+    //! Systems on which a mapped file cannot shrink.
 
     #[derive(Debug)]
-    pub struct Watch;
+    pub struct Registration;
 
-    impl Watch {
-        pub fn new(_: &[u8]) -> std::io::Result<Self> {
-            Ok(Self)
+    impl Registration {
+        pub fn new(_: &[u8]) -> Self {
+            Self
         }
 
-        pub fn is_lost(&self) -> bool {
+        pub fn is_truncated(&self) -> bool {
             false
         }
     }
 
-    pub fn any_lost() -> bool {
+    pub fn any_truncated() -> bool {
         false
+    }
+
+    pub fn install() -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -231,14 +266,15 @@ mod tests {
     use std::{fs, thread};
 
     #[test]
-    fn what_a_file_has_lost_reads_as_zeros_and_is_told() {
+    fn with_the_guard_a_truncated_part_reads_as_zeros_and_is_reported() {
+        install_truncation_guard().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("text");
         fs::write(&path, vec![b'a'; 1 << 20]).unwrap();
         let [map, other] = [(), ()].map(|()| Mapping::new(&File::open(&path).unwrap()).unwrap());
-        assert!(!map.is_lost());
+        assert!(!map.is_truncated());
         File::options().write(true).open(&path).unwrap().set_len(10_000).unwrap();
-        assert_eq!((map[0], map[9_999], map.is_lost()), (b'a', b'a', false));
+        assert_eq!((map[0], map[9_999], map.is_truncated()), (b'a', b'a', false));
         thread::scope(|scope| {
             let map = &map;
             for thread in 0..4 {
@@ -246,17 +282,17 @@ mod tests {
             }
         });
         assert_eq!((map[0], map[(1 << 20) - 1], map.len()), (b'a', 0, 1 << 20));
-        assert!(map.is_lost() && any_lost());
-        assert!(!other.is_lost(), "nobody has read that one");
+        assert!(map.is_truncated() && any_truncated());
+        assert!(!other.is_truncated(), "nothing has read that mapping");
     }
 
     #[test]
-    fn places_are_used_again() {
+    fn slots_are_reused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "text").unwrap();
         for _ in 0..100 {
             let map = Mapping::new(&File::open(file.path()).unwrap()).unwrap();
-            assert_eq!((&*map, map.is_lost()), (&b"text"[..], false));
+            assert_eq!((&*map, map.is_truncated()), (&b"text"[..], false));
         }
     }
 }

@@ -1,16 +1,16 @@
-//! A table over all code points that costs memory only where it is written.
+//! A table over all code points that takes memory only for the pages that are written.
 
 use std::fmt;
 
-/// Code points in a page.
+/// Number of code points in a page.
 const PAGE: usize = 256;
-/// Pages that hold all code points up to U+10FFFF.
+/// Number of pages for all code points up to U+10FFFF.
 const PAGES: usize = 0x11_0000 / PAGE;
 
-/// One value per code point (or byte), in pages of 256; all pages never written share one.
+/// One value per code point (or byte), in pages of 256. All unwritten pages share one.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Pages<T> {
-    /// [PAGES]: which of `pages` holds this one; 0 is the shared blank.
+    /// [PAGES]: index of each page in `pages`; 0 is the shared blank page.
     place: Box<[u16]>,
     pages: Vec<[T; PAGE]>,
 }
@@ -22,29 +22,29 @@ impl<T> fmt::Debug for Pages<T> {
 }
 
 impl<T: Copy + PartialEq> Pages<T> {
-    /// A table that says `blank` everywhere.
+    /// Creates a table with the value `blank` everywhere.
     pub fn new(blank: T) -> Self {
         Self { place: vec![0; PAGES].into(), pages: vec![[blank; PAGE]] }
     }
 
-    /// The value at a symbol, which lies below 0x110000.
+    /// The value of a symbol, which must be below 0x110000.
     #[inline]
     pub fn get(&self, symbol: u32) -> T {
         self.pages[usize::from(self.place[symbol as usize / PAGE])][symbol as usize % PAGE]
     }
 
-    /// Sets the value at a symbol, which lies below 0x110000.
+    /// Sets the value of a symbol, which must be below 0x110000.
     #[inline]
     pub fn set(&mut self, symbol: u32, value: T) {
         self.page_mut(symbol as usize / PAGE)[symbol as usize % PAGE] = value;
     }
 
-    /// The values at 0..256: at every byte.
+    /// The values of 0..256: of every byte.
     pub fn bytes_mut(&mut self) -> &mut [T; PAGE] {
         self.page_mut(0)
     }
 
-    /// Symbols whose value differs from the blank, in order.
+    /// The symbols whose value is not blank, in order.
     pub fn symbols(&self) -> impl Iterator<Item = u32> + '_ {
         let blank = self.pages[0][0];
         let written = (0..PAGES as u32).filter(|&page| self.place[page as usize] != 0);
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holds_what_was_set_and_lists_it_in_order() {
+    fn values_are_stored_and_listed_in_order() {
         let mut table = Pages::new(7);
         for (symbol, value) in [(0x10_FFFF, 1), (0, 2), (255, 3), (256, 4), (0xFFFF, 5)] {
             table.set(symbol, value);

@@ -1,233 +1,142 @@
-//! Where the bytes come from: mapped files, or memory.
+//! The bytes of a corpus: mapped files, parts of a temporary file, or memory.
 
-use super::{
-    map::{self, Mapping},
-    spool::Kept,
-};
-use crate::{Error, Result};
-use std::{
-    borrow::Cow,
-    fs::{self, File, Metadata},
-    io::{self, Read},
-    ops::Range,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::SystemTime,
+use crate::Result;
+use std::borrow::Cow;
+#[cfg(feature = "files")]
+use {
+    super::{map::Mapping, mapped_file::MappedFile, spool::SpooledText},
+    std::{ops::Range, sync::Arc},
 };
 
-/// A stretch of text that is decoded by itself: a file, or a text in memory.
+/// A stretch of a corpus that is decoded by itself: a file, or data in memory.
 #[derive(Debug)]
-pub(super) struct Source {
-    /// The path, or what a person would call it.
+pub(super) struct CorpusSource {
+    /// The path, or a name for messages.
     pub name: String,
-    /// Bytes of a byte-order mark, which are no part of the text.
+    /// Number of bytes of the byte-order mark, which is not a part of the text.
     pub mark: usize,
-    pub origin: Origin,
-    bytes: Bytes,
+    pub conversion: Conversion,
+    bytes: SourceBytes,
 }
 
-/// What the bytes were before they became UTF-8 text.
+/// How the bytes were converted to UTF-8 text.
 #[derive(Debug, Default)]
-pub(super) struct Origin {
-    /// How they were compressed.
+pub(super) struct Conversion {
+    /// The format that they were decompressed from.
     pub compression: Option<&'static str>,
-    /// What they were decoded from.
+    /// The encoding that they were decoded from.
     pub encoding: Option<String>,
 }
 
-/// What is at a path.
-pub(super) enum Opened {
-    /// A file.
-    File(Source),
-    /// What has no place that can be read twice: a pipe, for instance. With its name.
-    Stream(String, File),
-}
-
 #[derive(Debug)]
-enum Bytes {
-    Mapped {
-        map: Mapping,
-        path: PathBuf,
-        stamp: Stamp,
-    },
-    Held(Cow<'static, [u8]>),
-    /// A part of the temporary file; no map before everything is written.
+enum SourceBytes {
+    Memory(Cow<'static, [u8]>),
+    /// Ids in memory, each stored as four bytes in little-endian order.
+    Ids(Vec<u32>),
+    #[cfg(feature = "files")]
+    Mapped(MappedFile),
+    /// A range of the temporary file. There is no mapping before everything is written.
+    #[cfg(feature = "files")]
     Spooled {
         map: Option<Arc<Mapping>>,
         range: Range<usize>,
     },
 }
 
-/// Which file it is, its length, and the time of the last change: what shows that a file is no longer the one mapped.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    length: u64,
-    modified: Option<SystemTime>,
-    identity: (u64, u64),
-}
-
-impl Source {
-    /// A text in memory.
+impl CorpusSource {
+    /// Text in memory.
     pub fn held(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Self {
-        Self::of(name.into(), Bytes::Held(bytes.into()))
+        Self::new(name.into(), SourceBytes::Memory(bytes.into()))
     }
 
-    /// A text that was decompressed, decoded or read from a stream.
-    pub fn kept(name: &str, kept: Kept, origin: Origin) -> Self {
-        let bytes = match kept {
-            Kept::Memory(bytes) => Bytes::Held(bytes.into()),
-            Kept::File(range) => Bytes::Spooled { map: None, range },
+    /// Ids in memory, as a file of 32-bit ids has them.
+    pub fn of_ids(name: &str, mut ids: Vec<u32>) -> Self {
+        ids.iter_mut().for_each(|id| *id = id.to_le());
+        Self::new(name.into(), SourceBytes::Ids(ids))
+    }
+
+    /// A mapped file.
+    #[cfg(feature = "files")]
+    pub fn mapped(name: String, file: MappedFile) -> Self {
+        Self::new(name, SourceBytes::Mapped(file))
+    }
+
+    /// Text that was decompressed, decoded or read from a stream.
+    #[cfg(feature = "files")]
+    pub fn spooled(name: &str, text: SpooledText, conversion: Conversion) -> Self {
+        let bytes = match text {
+            SpooledText::Memory(bytes) => SourceBytes::Memory(bytes.into()),
+            SpooledText::File(range) => SourceBytes::Spooled { map: None, range },
         };
-        Self { origin, ..Self::of(name.into(), bytes) }
+        Self { conversion, ..Self::new(name.into(), bytes) }
     }
 
-    fn of(name: String, bytes: Bytes) -> Self {
-        Self { name, mark: 0, origin: Origin::default(), bytes }
+    fn new(name: String, bytes: SourceBytes) -> Self {
+        Self { name, mark: 0, conversion: Conversion::default(), bytes }
     }
 
-    /// The same without a byte-order mark of so many bytes.
+    /// The same source without a byte-order mark of `mark` bytes.
+    #[cfg(feature = "files")]
     pub fn without_mark(self, mark: usize) -> Self {
         Self { mark, ..self }
     }
 
-    /// Gives the map of the temporary file to a text that lies there.
-    pub fn settle(&mut self, file: &Arc<Mapping>) {
-        if let Bytes::Spooled { map, .. } = &mut self.bytes {
+    /// Sets the mapping of the temporary file, if the text is in that file.
+    #[cfg(feature = "files")]
+    pub fn set_spool_map(&mut self, file: &Arc<Mapping>) {
+        if let SourceBytes::Spooled { map, .. } = &mut self.bytes {
             *map = Some(file.clone());
         }
     }
 
-    /// The text, without its byte-order mark.
+    /// The bytes, without the byte-order mark.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
         let bytes = match &self.bytes {
-            Bytes::Mapped { map, .. } => map,
-            Bytes::Held(bytes) => &**bytes,
-            Bytes::Spooled { map: Some(map), range } => &map[range.clone()],
-            Bytes::Spooled { map: None, .. } => &[],
+            SourceBytes::Memory(bytes) => &**bytes,
+            SourceBytes::Ids(ids) => bytemuck::cast_slice(ids),
+            #[cfg(feature = "files")]
+            SourceBytes::Mapped(file) => file.bytes(),
+            #[cfg(feature = "files")]
+            SourceBytes::Spooled { map: Some(map), range } => &map[range.clone()],
+            #[cfg(feature = "files")]
+            SourceBytes::Spooled { map: None, .. } => &[],
         };
         &bytes[self.mark..]
     }
 
-    /// Bytes that it takes in memory.
+    /// Number of bytes that it takes in memory.
     pub fn memory(&self) -> usize {
-        if let Bytes::Held(_) = &self.bytes { self.bytes().len() } else { 0 }
-    }
-
-    /// Whether it is read in place from a file of the user's.
-    pub fn is_mapped(&self) -> bool {
-        matches!(self.bytes, Bytes::Mapped { .. })
-    }
-
-    /// An error when the file is no longer what was mapped.
-    pub fn unchanged(&self) -> Result<()> {
-        let Bytes::Mapped { path, stamp, .. } = &self.bytes else { return Ok(()) };
-        self.whole()?;
-        let change = match fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Some("deleted"),
-            Ok(metadata) => stamp.change(&Stamp::of(&metadata)),
-            // A folder that cannot be searched for a while says nothing about the file.
-            Err(_) => None,
-        };
-        match change {
-            Some(change) => Err(Error::TextChanged { path: path.clone(), change }),
-            None => Ok(()),
+        match &self.bytes {
+            SourceBytes::Memory(_) | SourceBytes::Ids(_) => self.bytes().len(),
+            #[cfg(feature = "files")]
+            _ => 0,
         }
     }
 
-    /// An error when bytes were read that the file no longer has.
-    pub fn whole(&self) -> Result<()> {
+    /// Returns whether it is read in place from a file of the user's.
+    pub fn is_mapped(&self) -> bool {
+        #[cfg(feature = "files")]
+        return matches!(self.bytes, SourceBytes::Mapped(_));
+        #[cfg(not(feature = "files"))]
+        false
+    }
+
+    /// Returns an error if the file is no longer the one that was mapped.
+    pub fn check_unchanged(&self) -> Result<()> {
         match &self.bytes {
-            Bytes::Mapped { map, path, .. } if map.is_lost() => {
-                Err(Error::TextChanged { path: path.clone(), change: "cut short" })
-            }
+            #[cfg(feature = "files")]
+            SourceBytes::Mapped(file) => file.check_unchanged(),
             _ => Ok(()),
         }
     }
-}
 
-impl Opened {
-    /// A file, mapped or read into memory; or a stream, also where a map is not possible.
-    ///
-    /// # Errors
-    /// [`Error::Io`], and [`Error::NotText`] for a device, which has no end.
-    pub fn new(path: &Path, mapped: bool) -> Result<Self> {
-        let failed = |source| unreadable(path, source);
-        let metadata = fs::metadata(path).map_err(failed)?;
-        if let Some(found) = device(&metadata) {
-            return Err(Error::NotText { path: path.into(), found });
-        }
-        let name = path.display().to_string();
-        let file = File::open(path).map_err(failed)?;
-        // The length of a file that is made while it is read, as those below /proc are, is 0.
-        if !metadata.is_file() || metadata.len() == 0 {
-            return Ok(Self::Stream(name, file));
-        }
-        if !mapped {
-            return Ok(Self::File(Source::of(name, Bytes::Held(read(file, path)?.into()))));
-        }
-        let stamp = Stamp::of(&file.metadata().map_err(failed)?);
-        Ok(match Mapping::new(&file) {
-            Ok(map) => Self::File(Source::of(name, Bytes::Mapped { map, path: path.into(), stamp })),
-            Err(_) => Self::Stream(name, file),
-        })
-    }
-}
-
-/// Whether [`Source::whole`] is worth asking.
-pub(super) fn any_lost() -> bool {
-    map::any_lost()
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let identity = {
-            use std::os::unix::fs::MetadataExt;
-            (metadata.dev(), metadata.ino())
-        };
-        #[cfg(not(unix))]
-        let identity = (0, 0);
-        Self { length: metadata.len(), modified: metadata.modified().ok(), identity }
-    }
-
-    /// What was done to the file that now has another stamp.
-    fn change(&self, now: &Self) -> Option<&'static str> {
-        match self {
-            same if same == now => None,
-            other if other.identity != now.identity => Some("replaced"),
-            longer if now.length < longer.length => Some("cut short"),
-            shorter if now.length > shorter.length => Some("written to"),
-            _ => Some("changed"),
+    /// Returns an error if bytes were read that the file no longer has.
+    pub fn check_truncation(&self) -> Result<()> {
+        match &self.bytes {
+            #[cfg(feature = "files")]
+            SourceBytes::Mapped(file) => file.check_truncation(),
+            _ => Ok(()),
         }
     }
-}
-
-/// What a file is that gives bytes without end.
-fn device(metadata: &Metadata) -> Option<&'static str> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        let kind = metadata.file_type();
-        if kind.is_char_device() || kind.is_block_device() {
-            return Some("a device");
-        }
-        if kind.is_socket() {
-            return Some("a socket");
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = metadata;
-    None
-}
-
-/// All bytes of a file that is not to be mapped.
-fn read(mut file: File, path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|source| unreadable(path, source))?;
-    Ok(bytes)
-}
-
-pub(super) fn unreadable(path: &Path, source: io::Error) -> Error {
-    Error::Io { action: "read", path: path.into(), source }
 }

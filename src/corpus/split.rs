@@ -1,21 +1,21 @@
-//! Contiguous parts of a text.
+//! The splits of a corpus: training, validation and test.
 
 use crate::{Error, Result};
 use std::ops::Range;
 
-/// Contiguous parts of a text, in symbols.
+/// The contiguous splits of a corpus, as ranges of symbols.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     /// The first floor(n (1 - val - test)) symbols.
     pub train: Range<usize>,
-    /// What follows, up to the test part.
+    /// The symbols from there to the test split.
     pub validation: Range<usize>,
-    /// The tail, from floor(n (1 - test)) on.
+    /// The last symbols, from floor(n (1 - test)) on.
     pub test: Range<usize>,
 }
 
 impl Split {
-    /// Of `n` symbols; fails on fractions that leave nothing to train on.
+    /// Splits `n` symbols. Fractions that leave nothing to train on are an error.
     pub(super) fn new(n: usize, val: f64, test: f64) -> Result<Self> {
         for (name, fraction) in [("val-fraction", val), ("test-fraction", test)] {
             if !(0.0..1.0).contains(&fraction) {
@@ -28,43 +28,44 @@ impl Split {
                 format!("with test-fraction = {test} nothing is left to train on; lower one of them");
             return Err(Error::setting("val-fraction", val, expected));
         }
-        let train = part(n, 1.0 - val - test);
-        let end = part(n, 1.0 - test);
+        let train = share(n, 1.0 - val - test);
+        let end = share(n, 1.0 - test);
         Ok(Self { train: 0..train, validation: train..end, test: end..n })
     }
 
-    /// The same parts with their borders moved to where documents begin, in symbols (ascending, the first at 0): each to
-    /// the nearest that leaves every part at least one document.
-    pub(super) fn between(self, beginnings: &[usize]) -> Result<Self> {
+    /// Moves the borders of the splits to starts of documents (in symbols, ascending, the first at
+    /// 0): each to the nearest one that leaves every split at least one document.
+    pub(super) fn at_documents(self, starts: &[usize]) -> Result<Self> {
         let Self { train, validation, test } = self;
         let (held, tested) = (!validation.is_empty(), !test.is_empty());
-        let parts = 1 + usize::from(held) + usize::from(tested);
-        if beginnings.len() < parts {
+        let splits = 1 + usize::from(held) + usize::from(tested);
+        if starts.len() < splits {
             let expected = format!(
-                "the text has {} where {parts} parts need one each; take split-by = tail, name more files, or say with document-marker \
-                 what ends a document within one",
-                counted(beginnings.len())
+                "the text has {} where {splits} splits need one each; take split-by = tail, name more files, or give the \
+                 document-marker that ends a document within a file",
+                counted(starts.len())
             );
             return Err(Error::setting("split-by", "document", expected));
         }
         let n = test.end;
-        let last = beginnings.len();
-        // Places in `beginnings`, of which at least one lies before and enough behind.
-        let train_end = match parts {
+        let last = starts.len();
+        // Indices into `starts`: each leaves a document before it, and one for every split after
+        // it.
+        let train_end = match splits {
             1 => last,
-            _ => nearest(beginnings, train.end).clamp(1, last + 1 - parts),
+            _ => nearest(starts, train.end).clamp(1, last + 1 - splits),
         };
         let end = match (held, tested) {
             (_, false) => last,
             (false, true) => train_end,
-            (true, true) => nearest(beginnings, validation.end).clamp(train_end + 1, last - 1),
+            (true, true) => nearest(starts, validation.end).clamp(train_end + 1, last - 1),
         };
-        let [train_end, end] = [train_end, end].map(|at| beginnings.get(at).copied().unwrap_or(n));
+        let [train_end, end] = [train_end, end].map(|at| starts.get(at).copied().unwrap_or(n));
         Ok(Self { train: 0..train_end, validation: train_end..end, test: end..n })
     }
 }
 
-/// The place of the number nearest to `wanted` in an ascending list.
+/// The index of the number nearest to `wanted` in an ascending list.
 fn nearest(numbers: &[usize], wanted: usize) -> usize {
     let after = numbers.partition_point(|&number| number < wanted);
     let distance = |at: usize| numbers.get(at).map_or(usize::MAX, |number| number.abs_diff(wanted));
@@ -75,8 +76,9 @@ fn counted(documents: usize) -> String {
     if documents == 1 { "1 document".into() } else { format!("{documents} documents") }
 }
 
-/// floor(n fraction), of the fraction that was meant: 10 (1 - 0.7 - 0.1) is 2, though in f64 it is less by a hair.
-fn part(n: usize, fraction: f64) -> usize {
+/// floor(n fraction) for the exact fraction: 10 (1 - 0.7 - 0.1) is 2, although it is slightly less
+/// in f64.
+fn share(n: usize, fraction: f64) -> usize {
     let product = n as f64 * fraction;
     let whole = product.round();
     let rounding = 4.0 * f64::EPSILON * n as f64;
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_contiguous_and_floored() {
+    fn splits_are_contiguous_and_rounded_down() {
         let split = |n, val, test| {
             let s = Split::new(n, val, test).unwrap();
             assert_eq!(
@@ -120,9 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn borders_move_to_the_nearest_beginnings() {
-        let split = |beginnings: &[usize], val, test| {
-            let s = Split::new(100, val, test).unwrap().between(beginnings).unwrap();
+    fn borders_move_to_the_nearest_documents() {
+        let split = |starts: &[usize], val, test| {
+            let s = Split::new(100, val, test).unwrap().at_documents(starts).unwrap();
             assert_eq!((s.train.start, s.train.end, s.validation.end), (0, s.validation.start, s.test.start));
             (s.train.end, s.validation.end, s.test.end)
         };
@@ -133,11 +135,11 @@ mod tests {
         assert_eq!(split(&[0, 99], 0.9, 0.0), (99, 100, 100));
         assert_eq!(split(&[0, 50, 99], 0.0, 0.3), (50, 50, 100));
         assert_eq!(split(&[0], 0.0, 0.0), (100, 100, 100));
-        let message = Split::new(100, 0.1, 0.1).unwrap().between(&[0, 50]).unwrap_err().to_string();
+        let message = Split::new(100, 0.1, 0.1).unwrap().at_documents(&[0, 50]).unwrap_err().to_string();
         assert_eq!(
             message,
-            "split-by = document is invalid: the text has 2 documents where 3 parts need one each; \
-             take split-by = tail, name more files, or say with document-marker what ends a document within one"
+            "split-by = document is invalid: the text has 2 documents where 3 splits need one each; \
+             take split-by = tail, name more files, or give the document-marker that ends a document within a file"
         );
     }
 

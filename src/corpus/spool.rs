@@ -1,7 +1,7 @@
-//! Where text goes that is not read from its file in place: decompressed, decoded, or from a pipe.
+//! Storage for text that is not read in place: decompressed, decoded, or from a pipe.
 //!
-//! The first bytes stay in memory. A text that would take more than what is left of that goes to one temporary file,
-//! which has no name and is mapped once everything is written.
+//! Texts stay in memory up to a limit. A text that exceeds what is left of it goes to a temporary
+//! file, which has no name and is mapped when everything is written.
 
 use super::map::Mapping;
 use crate::{Error, Result, model::memory_total};
@@ -12,55 +12,55 @@ use std::{
     ops::Range,
 };
 
-/// Bytes of such texts that stay in memory at most, all of them together, unless the caller says otherwise.
+/// Default limit on the bytes of all such texts in memory together.
 const IN_MEMORY: usize = 64 << 20;
-/// Bytes that are left free on the disk that holds temporary files.
+/// Number of bytes to leave free on the disk of temporary files.
 const LEFT_FREE: u64 = 256 << 20;
-/// Bytes written between two looks at the free space.
-const LOOK: u64 = 16 << 20;
+/// Number of bytes written between two checks of the free space.
+const CHECK: u64 = 16 << 20;
 
-/// Bytes that stay in memory when the caller does not say how many: where this process may use little, an eighth of that,
-/// which leaves room for a model.
+/// The default limit in memory. It is an eighth of the memory that this process may use, if that is
+/// less, which leaves room for a model.
 pub(super) fn in_memory() -> usize {
     memory_total().map_or(IN_MEMORY, |total| IN_MEMORY.min((total / 8.0) as usize))
 }
 
-/// Texts under way.
+/// Holds texts while they are read.
 #[derive(Debug)]
 pub(super) struct Spool {
     memory: usize,
-    /// Whether what is more goes to the file; it is refused otherwise.
+    /// True if texts beyond the limit go to the file; otherwise they are an error.
     spills: bool,
     file: Option<File>,
-    /// Bytes in the file.
+    /// Number of bytes in the file.
     written: u64,
 }
 
-/// Where one text lies.
+/// Where the bytes of one text are stored.
 #[derive(Debug)]
-pub(super) enum Kept {
+pub(super) enum SpooledText {
     Memory(Vec<u8>),
-    /// These bytes of the temporary file.
+    /// A range of the temporary file.
     File(Range<usize>),
 }
 
 impl Spool {
-    /// One that keeps `memory` bytes in memory.
+    /// Creates a spool that keeps up to `memory` bytes in memory.
     pub fn new(memory: usize) -> Self {
         Self { memory, spills: true, file: None, written: 0 }
     }
 
-    /// One that refuses what takes more than `memory` bytes.
+    /// Creates a spool that refuses texts beyond `memory` bytes.
     pub fn without_file(memory: usize) -> Self {
         Self { spills: false, ..Self::new(memory) }
     }
 
-    /// The place for the text that is called `text`.
+    /// Starts a text; messages call it `text`.
     pub fn sink(&mut self, text: &str) -> Sink<'_> {
-        Sink { start: self.written, spool: self, text: text.to_owned(), memory: Some(Vec::new()), looked: 0 }
+        Sink { start: self.written, spool: self, text: text.to_owned(), memory: Some(Vec::new()), checked: 0 }
     }
 
-    /// The temporary file, if there was need of one.
+    /// Maps the temporary file, if there is one.
     pub fn map(&self) -> Result<Option<Mapping>> {
         let mapped = self.file.as_ref().map(Mapping::new).transpose();
         mapped.map_err(|source| Error::Io {
@@ -71,27 +71,27 @@ impl Spool {
     }
 }
 
-/// Takes one text.
+/// Writes one text.
 pub(super) struct Sink<'s> {
     spool: &'s mut Spool,
     text: String,
-    /// What is in memory; none once it has gone to the file.
+    /// The bytes in memory; `None` once they are in the file.
     memory: Option<Vec<u8>>,
-    /// Where it begins in the file.
+    /// Start of the text in the file.
     start: u64,
-    /// Bytes in the file at the last look at the free space.
-    looked: u64,
+    /// Number of bytes in the file at the last check of the free space.
+    checked: u64,
 }
 
 impl Sink<'_> {
-    /// The text is complete.
-    pub fn finish(self) -> Kept {
+    /// Ends the text.
+    pub fn finish(self) -> SpooledText {
         match self.memory {
             Some(bytes) => {
                 self.spool.memory -= bytes.len();
-                Kept::Memory(bytes)
+                SpooledText::Memory(bytes)
             }
-            None => Kept::File(self.start as usize..self.spool.written as usize),
+            None => SpooledText::File(self.start as usize..self.spool.written as usize),
         }
     }
 
@@ -105,8 +105,8 @@ impl Sink<'_> {
         };
         file.write_all(bytes).map_err(failed)?;
         self.spool.written += bytes.len() as u64;
-        if self.spool.written - self.looked >= LOOK {
-            self.looked = self.spool.written;
+        if self.spool.written - self.checked >= CHECK {
+            self.checked = self.spool.written;
             self.check_free()?;
         }
         Ok(())
@@ -153,14 +153,14 @@ impl Write for Sink<'_> {
     }
 }
 
-/// The error for a text that is to be held in memory as a whole.
+/// The error for a text that does not fit in memory.
 pub(super) fn too_large(text: &str, most: usize) -> Error {
     let problem =
         format!("is larger than {} MiB, the most that is read at once; name a shorter one", most >> 20);
     Error::TextTooLarge { text: text.to_owned(), problem }
 }
 
-/// Bytes that may still be written beside this file.
+/// Number of free bytes on the disk of this file.
 #[cfg(unix)]
 fn free_space(file: &File) -> Option<u64> {
     rustix::fs::fstatvfs(file).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
@@ -176,29 +176,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_memory_cannot_take_goes_to_one_file() {
+    fn texts_beyond_the_limit_go_to_one_file() {
         let mut spool = Spool::new(10);
         let mut keep = |pieces: &[&str]| {
             let mut sink = spool.sink("a text");
             pieces.iter().for_each(|piece| sink.write_all(piece.as_bytes()).unwrap());
             sink.finish()
         };
-        assert!(matches!(keep(&["four"]), Kept::Memory(bytes) if bytes == b"four"));
-        assert!(matches!(keep(&["six by", "tes"]), Kept::File(range) if range == (0..9)));
-        assert!(matches!(keep(&["sixsix"]), Kept::Memory(bytes) if bytes == b"sixsix"));
-        assert!(matches!(keep(&["x"]), Kept::File(range) if range == (9..10)));
+        assert!(matches!(keep(&["four"]), SpooledText::Memory(bytes) if bytes == b"four"));
+        assert!(matches!(keep(&["six by", "tes"]), SpooledText::File(range) if range == (0..9)));
+        assert!(matches!(keep(&["sixsix"]), SpooledText::Memory(bytes) if bytes == b"sixsix"));
+        assert!(matches!(keep(&["x"]), SpooledText::File(range) if range == (9..10)));
         let map = spool.map().unwrap().expect("a file");
         assert_eq!(&*map, b"six bytesx");
         assert!(Spool::new(10).map().unwrap().is_none());
     }
 
     #[test]
-    fn without_a_file_more_is_refused() {
+    fn without_a_file_a_text_beyond_the_limit_is_refused() {
         let mut spool = Spool::without_file(1 << 20);
         let mut sink = spool.sink("a prompt");
         sink.write_all(&[b'a'; 1 << 20]).unwrap();
-        let told = sink.write_all(b"b").unwrap_err().to_string();
-        assert_eq!(told, "a prompt is larger than 1 MiB, the most that is read at once; name a shorter one");
+        let refused = sink.write_all(b"b").unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "a prompt is larger than 1 MiB, the most that is read at once; name a shorter one"
+        );
         assert!(spool.map().unwrap().is_none());
     }
 

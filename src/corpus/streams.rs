@@ -1,39 +1,41 @@
-//! Windows to evaluate on.
+//! The windows of an evaluation.
 
 use super::{Batch, Corpus, batches::at_least_one};
 use crate::{Error, Result};
 use std::ops::Range;
 
-/// Reads a part as `rows` contiguous streams of equal length, window by window, each symbol once: for evaluation.
+/// Reads a range of a corpus as `rows` contiguous streams of equal length, window by window, each
+/// symbol once: for an evaluation.
 ///
-/// Every stream has floor((n - 1) / rows) targets, carried from a zero state to its end; the last window may be
-/// shorter, and the few symbols left over are dropped.
+/// Every stream has floor((n - 1) / rows) targets. Its state starts at zero and is carried to its
+/// end. The last window may be shorter, and the few remaining symbols are dropped.
 #[derive(Clone, Debug)]
 pub struct Streams {
     start: usize,
     rows: usize,
-    /// Targets of each row.
+    /// Number of targets of each row.
     length: usize,
     steps: usize,
 }
 
 impl Streams {
-    /// Reads `part`, a range of symbols, in windows of `steps` by `rows`; fewer rows when the part has fewer than
-    /// `rows` + 1 symbols.
+    /// Reads `range`, a range of symbols, in windows of `steps` by `rows`. Uses fewer rows if the
+    /// range has fewer than `rows` + 1 symbols.
     ///
     /// # Errors
-    /// [`Error::Setting`] when `rows` or `steps` is 0, [`Error::TooFewSymbols`] below 2 symbols.
-    pub fn new(part: Range<usize>, rows: usize, steps: usize) -> Result<Self> {
+    /// [`Error::Setting`] if `rows` or `steps` is 0, [`Error::TooFewSymbols`] for fewer than 2
+    /// symbols.
+    pub fn new(range: Range<usize>, rows: usize, steps: usize) -> Result<Self> {
         at_least_one("eval-streams", rows)?;
         at_least_one("steps", steps)?;
-        let targets = part.len().saturating_sub(1);
+        let targets = range.len().saturating_sub(1);
         if targets == 0 {
-            let (purpose, advice) = ("an evaluation".into(), "name a longer text or a larger part of it");
-            return Err(Error::TooFewSymbols { found: part.len(), needed: 2, purpose, advice });
+            let (purpose, advice) = ("an evaluation".into(), "name a longer text or a larger split of it");
+            return Err(Error::TooFewSymbols { found: range.len(), needed: 2, purpose, advice });
         }
         let rows = rows.min(targets);
         let length = targets / rows;
-        Ok(Self { start: part.start, rows, length, steps: steps.min(length) })
+        Ok(Self { start: range.start, rows, length, steps: steps.min(length) })
     }
 
     /// Number of windows.
@@ -41,20 +43,21 @@ impl Streams {
         self.length.div_ceil(self.steps)
     }
 
-    /// Number of streams, and so of rows in every window.
+    /// Number of streams, which is the number of rows of every window.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Symbols predicted over all windows.
+    /// Number of symbols that all windows predict.
     pub fn targets(&self) -> usize {
         self.rows * self.length
     }
 
-    /// Fills `batch` with window number `index`; `fresh` only for the first. Allocates in the first call only.
+    /// Fills `batch` with window number `index`. `fresh` is true for the first. Allocates only in
+    /// the first call.
     ///
     /// # Panics
-    /// If `index` is not below the number of windows, or the part reaches beyond the end of `corpus`.
+    /// If `index` is not below the number of windows, or the range ends after the end of `corpus`.
     pub fn fill(&self, corpus: &Corpus, index: usize, batch: &mut Batch) {
         assert!(index < self.windows(), "window {index} of {}", self.windows());
         let done = index * self.steps;
@@ -75,12 +78,12 @@ mod tests {
     fn every_stream_is_read_once_from_end_to_end() {
         let text: String = (0..60).map(|id| char::from_u32(0x4E00 + id).unwrap()).collect();
         let corpus = Corpus::from_text(text, Unit::Char).unwrap();
-        for (part, rows, steps) in
+        for (range, rows, steps) in
             [(0..60, 4, 5), (3..60, 7, 3), (3..10, 16, 8), (8..10, 16, 1), (0..60, 1, 59)]
         {
-            let streams = Streams::new(part.clone(), rows, steps).unwrap();
-            let rows = rows.min(part.len() - 1);
-            let length = (part.len() - 1) / rows;
+            let streams = Streams::new(range.clone(), rows, steps).unwrap();
+            let rows = rows.min(range.len() - 1);
+            let length = (range.len() - 1) / rows;
             let mut read = vec![Vec::new(); rows];
             let mut batch = Batch::default();
             for index in 0..streams.windows() {
@@ -92,20 +95,20 @@ mod tests {
                 }
             }
             for (row, read) in read.iter().enumerate() {
-                let start = part.start + row * length;
-                assert_eq!(*read, (start as u32..(start + length) as u32).collect::<Vec<_>>(), "{part:?}");
+                let start = range.start + row * length;
+                assert_eq!(*read, (start as u32..(start + length) as u32).collect::<Vec<_>>(), "{range:?}");
             }
             assert_eq!((streams.targets(), streams.rows()), (rows * length, rows));
         }
     }
 
     #[test]
-    fn one_symbol_cannot_be_evaluated() {
+    fn an_evaluation_needs_two_symbols() {
         for n in [0, 1] {
             assert_eq!(
                 Streams::new(5..5 + n, 16, 64).unwrap_err().to_string(),
                 format!(
-                    "too few symbols: an evaluation needs 2, found {n}; name a longer text or a larger part of it"
+                    "too few symbols: an evaluation needs 2, found {n}; name a longer text or a larger split of it"
                 )
             );
         }

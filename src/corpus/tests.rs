@@ -1,26 +1,26 @@
-//! A corpus against naive decodes, and every way to fail to open one.
+//! Corpora against naive decodes, and every way to fail to open one.
 
 mod changes;
 mod documents;
 mod folders;
 mod forms;
+mod ids;
 mod unknown;
 
-use super::scan::SPAN;
-use super::*;
-use crate::Error;
+use super::{documents::Documents, draft::Draft, scan::SPAN, *};
+use crate::{Error, SplitBy, Unit};
 use proptest::prelude::*;
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// Sources that hold these bytes, one each.
+/// A draft with one source for each file.
 fn draft(files: &[Vec<u8>]) -> Draft<'static> {
     let sources =
-        (1..).zip(files).map(|(n, bytes)| Source::held(&format!("file {n}"), bytes.clone())).collect();
+        (1..).zip(files).map(|(n, bytes)| CorpusSource::held(&format!("file {n}"), bytes.clone())).collect();
     Draft { name: "the draft".into(), ..Draft::of(sources) }
 }
 
-/// The symbols by the shortest means: decode every file as a whole.
-fn naive(files: &[Vec<u8>], reading: &Options) -> Vec<u32> {
+/// The symbols of files that are decoded as a whole.
+fn naive(files: &[Vec<u8>], reading: &CorpusOptions) -> Vec<u32> {
     let file = |bytes: &Vec<u8>| -> Vec<u32> {
         match (reading.unit, reading.invalid) {
             (Unit::Byte, _) => bytes.iter().map(|&b| b.into()).collect(),
@@ -28,6 +28,7 @@ fn naive(files: &[Vec<u8>], reading: &Options) -> Vec<u32> {
                 bytes.utf8_chunks().flat_map(|chunk| chunk.valid().chars().map(u32::from)).collect()
             }
             (Unit::Char, _) => String::from_utf8_lossy(bytes).chars().map(u32::from).collect(),
+            (Unit::Ids, _) => unreachable!("ids have tests of their own"),
         }
     };
     files.iter().flat_map(file).collect()
@@ -66,12 +67,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn reads_what_a_naive_decode_reads(
+    fn a_corpus_reads_the_symbols_of_a_naive_decode(
         files in prop::collection::vec(bytes(), 0..5),
         (unit, invalid, span) in (unit(), invalid(), span()),
         cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 20),
     ) {
-        let reading = &Options { unit, invalid, ..Options::default() };
+        let reading = &CorpusOptions { unit, invalid, ..CorpusOptions::default() };
         let expected = naive(&files, reading);
         let bad = files.iter().position(|bytes| std::str::from_utf8(bytes).is_err());
         let corpus = match draft(&files).read(reading, span) {
@@ -104,35 +105,35 @@ proptest! {
     }
 
     #[test]
-    fn a_given_vocabulary_is_used_or_its_first_gap_named(
+    fn a_given_vocabulary_is_used_or_the_first_unknown_symbol_is_named(
         files in prop::collection::vec(bytes(), 1..4),
         (unit, span) in (unit(), span()),
         dropped in any::<prop::sample::Index>(),
     ) {
-        let reading = &Options { unit, invalid: Invalid::Replace, ..Options::default() };
+        let reading = &CorpusOptions { unit, invalid: Invalid::Replace, ..CorpusOptions::default() };
         let text = naive(&files, reading);
         prop_assume!(!text.is_empty());
         let mut symbols = BTreeSet::from_iter(text.iter().copied());
         symbols.extend([0x41, 0x42]);
         let full = Vocabulary::from_sorted(unit, symbols.iter().copied().collect());
-        let corpus = draft(&files).read(&Options { vocabulary: Some(&full), ..reading.clone() }, span).unwrap();
+        let corpus = draft(&files).read(&CorpusOptions { vocabulary: Some(&full), ..reading.clone() }, span).unwrap();
         prop_assert_eq!(corpus.vocabulary(), &full);
         let mut ids = vec![0; text.len()];
         corpus.read(0, &mut ids);
-        prop_assert!(ids.iter().zip(&text).all(|(&id, &symbol)| id == full.ids().get(symbol)));
+        prop_assert!(ids.iter().zip(&text).all(|(&id, &symbol)| id == full.id_of(symbol)));
 
         let dropped = text[dropped.index(text.len())];
         symbols.remove(&dropped);
         let lacking = Vocabulary::from_sorted(unit, symbols.into_iter().collect());
-        let error = draft(&files).read(&Options { vocabulary: Some(&lacking), ..reading.clone() }, span).unwrap_err();
-        let (file, offset) = place(&files, reading, dropped);
+        let error = draft(&files).read(&CorpusOptions { vocabulary: Some(&lacking), ..reading.clone() }, span).unwrap_err();
+        let (file, offset) = first_position(&files, reading, dropped);
         let expected = lacking.unknown(&format!("file {}", file + 1), dropped, offset);
         prop_assert_eq!(error.to_string(), expected.to_string());
     }
 }
 
-/// The file and byte offset of a symbol's first occurrence.
-fn place(files: &[Vec<u8>], reading: &Options, symbol: u32) -> (usize, usize) {
+/// The file and byte offset of the first occurrence of a symbol.
+fn first_position(files: &[Vec<u8>], reading: &CorpusOptions, symbol: u32) -> (usize, usize) {
     let file = files.iter().position(|f| naive(std::slice::from_ref(f), reading).contains(&symbol)).unwrap();
     if reading.unit == Unit::Byte {
         return (file, files[file].iter().position(|&b| u32::from(b) == symbol).unwrap());
@@ -221,7 +222,7 @@ fn a_file_without_permission_is_named() {
 }
 
 #[test]
-fn empty_texts_are_refused() {
+fn empty_corpora_are_refused() {
     let folder = folder(&[("empty", b""), ("full", b"ab"), ("bad", b"\xFF\xFD")]);
     let [empty, full, bad] = ["empty", "full", "bad"].map(|name| folder.path().join(name));
     let message = open(&empty).unwrap_err().to_string();
@@ -235,7 +236,7 @@ fn empty_texts_are_refused() {
 }
 
 #[test]
-fn one_character_is_a_text_of_which_nothing_can_be_cut() {
+fn one_character_is_a_corpus_without_a_window() {
     let corpus = Corpus::from_text("\u{e9}", Unit::Char).unwrap();
     assert_eq!((corpus.len(), corpus.is_empty()), (1, false));
     for windows in [crate::Windows::Stream, crate::Windows::Random, crate::Windows::Sliding] {
@@ -249,7 +250,7 @@ fn one_character_is_a_text_of_which_nothing_can_be_cut() {
 }
 
 #[test]
-fn bytes_that_are_not_utf8_are_placed_and_the_options_named() {
+fn bytes_that_are_not_utf8_are_an_error_with_their_offset() {
     let folder = folder(&[("good", b"abc"), ("latin1", b"caf\xE9 au lait")]);
     let message = open(folder.path()).unwrap_err().to_string();
     let path = folder.path().join("latin1");
@@ -281,7 +282,7 @@ fn no_character_spans_two_files() {
 }
 
 #[test]
-fn an_unknown_symbol_is_named_with_its_file_and_place() {
+fn an_unknown_symbol_is_named_with_its_file_and_offset() {
     let known = Corpus::from_text("abc\n", Unit::Char).unwrap();
     let folder = folder(&[("1", b"abc"), ("2", "cab\u{e9}".as_bytes())]);
     let paths = [folder.path().to_path_buf()];
@@ -301,13 +302,13 @@ fn an_unknown_symbol_is_named_with_its_file_and_place() {
 }
 
 #[test]
-fn the_built_in_text_is_this_project() {
+fn the_built_in_text_is_the_source_of_this_project() {
     let corpus = Corpus::embedded(Unit::Char).unwrap();
     let text = text(&corpus);
     assert!(text.contains(include_str!("mod.rs")) && text.contains(include_str!("../lib.rs")));
     assert!(!text.contains('\r'));
     assert_eq!(corpus.name(), "the built-in text");
-    // Large enough for the defaults: 32 rows by 64 steps, nine tenths of the text.
+    // It is large enough for the defaults: 32 rows by 64 steps in nine tenths of the text.
     let split = corpus.split(SplitBy::Tail, 0.1, 0.0).unwrap();
     assert!(Batches::new(split.train, crate::Windows::Stream, 32, 64, 1).is_ok());
     assert!(Corpus::embedded(Unit::Byte).unwrap().len() >= corpus.len());
@@ -320,7 +321,7 @@ fn reading_past_the_end_panics_with_both_sizes() {
 }
 
 #[test]
-fn what_is_scanned_is_reported_to_the_end() {
+fn the_progress_of_the_scan_is_reported() {
     let folder = folder(&[("a", &b"some text".repeat(100_000)), ("b", b"more")]);
     let (done, calls) = (std::sync::atomic::AtomicU64::new(0), std::sync::atomic::AtomicU64::new(0));
     let report = |now: u64, all: u64| {
@@ -328,13 +329,15 @@ fn what_is_scanned_is_reported_to_the_end() {
         done.fetch_max(now, std::sync::atomic::Ordering::Relaxed);
         calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     };
-    Options { progress: Some(&report), ..Options::default() }.open(&[folder.path().into()]).unwrap();
+    CorpusOptions { progress: Some(&report), ..CorpusOptions::default() }
+        .open(&[folder.path().into()])
+        .unwrap();
     assert_eq!((done.into_inner(), calls.into_inner()), (900_004, 5));
 }
 
 #[cfg(unix)]
 #[test]
-fn a_device_is_no_text() {
+fn a_device_is_refused() {
     let message = open(Path::new("/dev/zero")).unwrap_err().to_string();
     assert_eq!(message, "/dev/zero is a device, not a text; name a file or a folder");
 }

@@ -1,6 +1,6 @@
-//! Decompression as a stream, with a limit on how far a few bytes may grow.
+//! Decompression of a stream, with a limit on the size of the result.
 
-use super::recognise::Compression;
+use super::recognize::Compression;
 use crate::{Error, Result};
 use std::{
     cell::Cell,
@@ -8,36 +8,36 @@ use std::{
     rc::Rc,
 };
 
-/// How large a text may become.
+/// The largest size of a decompressed text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Beyond so many bytes ...
+    /// Number of bytes that are always allowed.
     pub free: u64,
-    /// ... the text may be so many times larger than what it is decompressed from.
+    /// Beyond them: the largest ratio of decompressed to compressed bytes.
     pub ratio: u64,
 }
 
 impl Default for Limits {
-    /// Texts compress to a tenth, logs to a hundredth.
+    /// Text compresses to a tenth, logs to a hundredth.
     fn default() -> Self {
         Self { free: 1 << 30, ratio: 250 }
     }
 }
 
-/// Reads what a compressed stream holds. Damage is an error, never an early end.
+/// Reads the content of a compressed stream. Damage is an error, never an early end.
 pub(super) struct Unpacked<'a> {
     inner: Box<dyn Read + 'a>,
     text: String,
     compression: Compression,
     limits: Limits,
-    /// Compressed bytes so far.
+    /// Number of compressed bytes read so far.
     taken: Rc<Cell<u64>>,
-    /// Decompressed bytes so far.
+    /// Number of decompressed bytes returned so far.
     given: u64,
 }
 
 impl<'a> Unpacked<'a> {
-    /// Decompresses `packed`, which a person would call `text`.
+    /// Decompresses `packed`; messages call it `text`.
     ///
     /// # Errors
     /// [`Error::Feature`] in a build without the feature `compression`.
@@ -89,7 +89,7 @@ impl Read for Unpacked<'_> {
     }
 }
 
-/// Counts the bytes that were used.
+/// Counts the bytes that are consumed.
 struct Counted<R> {
     inner: BufReader<R>,
     taken: Rc<Cell<u64>>,
@@ -137,7 +137,7 @@ mod formats {
         errors::{FrameDecoderError, ReadFrameHeaderError},
     };
 
-    /// Memory that an xz stream may ask for, in KiB; `xz -9` needs 65 MiB.
+    /// The most memory that an xz stream may need, in KiB; `xz -9` needs 65 MiB.
     const XZ_MEMORY: u32 = 512 << 10;
 
     pub fn open<'a>(
@@ -155,14 +155,15 @@ mod formats {
         })
     }
 
-    /// The members of a gzip stream, one after the other. Zeros may follow the last one: tapes and disks pad files with them.
+    /// The members of a gzip stream, one after the other. Zeros may follow the last one, as padding
+    /// of tapes and disks.
     struct Members<R> {
         /// None at the end of the stream.
         member: Option<GzDecoder<R>>,
     }
 
     impl<R: BufRead> Members<R> {
-        /// Goes on to what follows the member that has ended.
+        /// Starts the next member, or ends the stream.
         fn next(&mut self) -> io::Result<()> {
             let Some(mut source) = self.member.take().map(GzDecoder::into_inner) else { return Ok(()) };
             let mut padded = false;
@@ -195,12 +196,12 @@ mod formats {
     struct Frames<R> {
         source: R,
         decoder: FrameDecoder,
-        /// Whether a frame has begun and not ended.
+        /// True from the start of a frame to its end.
         within: bool,
     }
 
     impl<R: BufRead> Frames<R> {
-        /// Begins the next frame; false at the end of the stream.
+        /// Starts the next frame. Returns false at the end of the stream.
         fn begin(&mut self) -> io::Result<bool> {
             loop {
                 if self.source.fill_buf()?.is_empty() {
@@ -218,7 +219,7 @@ mod formats {
             }
         }
 
-        /// Checks the frame that has ended.
+        /// Checks the checksum of the frame that has ended.
         fn end(&mut self) -> io::Result<()> {
             self.within = false;
             match self.decoder.get_checksum_from_data() {
@@ -236,7 +237,7 @@ mod formats {
             }
         }
 
-        /// An error of the decoder, which may be the end of the data.
+        /// The error for a failure of the decoder, which may mean the end of the data.
         fn failed(&mut self, error: FrameDecoderError) -> io::Error {
             match self.source.fill_buf() {
                 Ok([]) => io::ErrorKind::UnexpectedEof.into(),
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_and_streams_behind_each_other_come_back() {
+    fn streams_and_concatenated_streams_are_decompressed() {
         for (compression, packed, text) in streams() {
             let once = unpack(&packed, compression, Limits::default());
             assert_eq!(once.as_ref(), Ok(&text), "{compression:?}");
@@ -330,7 +331,7 @@ mod tests {
     #[test]
     fn zeros_may_follow_the_last_member_of_gzip() {
         let (one, two) = (gzip("one "), gzip("two"));
-        // More than one buffer holds, too.
+        // The last count is larger than a buffer.
         for count in [1, 3, 512, 100_000] {
             let zeros = vec![0; count];
             let padded = [&one[..], &two, &zeros].concat();
@@ -345,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_zstd_that_hold_no_text_are_skipped() {
+    fn skippable_frames_of_zstd_are_skipped() {
         let skipped = b"\x5A\x2A\x4D\x18\x05\0\0\0notes";
         let packed = [skipped, &zstd("one ")[..], skipped, &zstd("two"), skipped].concat();
         assert_eq!(unpack(&packed, Compression::Zstd, Limits::default()), Ok("one two".into()));
@@ -354,37 +355,37 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_cut_off_or_added_is_an_error_with_a_place() {
+    fn a_truncated_or_extended_stream_is_an_error_with_its_offset() {
         for (compression, packed, _) in streams() {
-            let told = |packed: &[u8]| unpack(packed, compression, Limits::default()).unwrap_err();
+            let refused = |packed: &[u8]| unpack(packed, compression, Limits::default()).unwrap_err();
             for length in (10..packed.len()).step_by(packed.len() / 40) {
-                let message = told(&packed[..length]);
+                let message = refused(&packed[..length]);
                 let expected = format!(
                     "a file: damaged {} data at offset {length}: it ends too early;",
                     compression.name()
                 );
                 assert!(message.starts_with(&expected), "{length}: {message}");
             }
-            let message = told(&[&packed[..], b"and more"].concat());
+            let message = refused(&[&packed[..], b"and more"].concat());
             assert!(message.starts_with("a file: damaged ") && !message.contains('\n'), "{message}");
         }
     }
 
     #[test]
-    fn a_flipped_bit_is_an_error_and_never_another_text() {
+    fn a_flipped_bit_is_an_error_and_never_gives_another_text() {
         for (compression, packed, text) in streams() {
             for at in (10..packed.len()).step_by(packed.len() / 50) {
                 let mut flipped = packed.clone();
                 flipped[at] ^= 4;
                 let read = unpack(&flipped, compression, Limits::default());
-                // The header of gzip has bytes that mean nothing, and no checksum.
+                // Some bytes of the gzip header have no meaning and no checksum.
                 assert!(read.as_ref().map_or(true, |read| *read == text), "{compression:?} at {at}");
             }
         }
     }
 
     #[test]
-    fn what_grows_beyond_all_bounds_is_refused() {
+    fn a_text_that_grows_beyond_the_limits_is_refused() {
         let packed = gzip(&"a".repeat(1_000_000));
         let limits = |free, ratio| Limits { free, ratio };
         for allowed in [limits(1_000_000, 10), limits(1000, 5000)] {

@@ -6,7 +6,7 @@
 use super::{InitialValues, ModelConfig, Parameters, config::Tensor};
 use crate::{
     Cell, ForgetBiasAt, Highway, Init, Layer, ModelSettings,
-    random::{Draws, Purpose},
+    random::{DrawPurpose, Draws},
 };
 
 /// Half-width of an embedding's uniform distribution where biases start at zero: Keras's default.
@@ -56,7 +56,7 @@ impl Source {
             Tensor::HeadBias => (0, 6),
             Tensor::Extra(layer, index) => (layer, 16 + index as u64),
         };
-        Draws::new(self.seed, Purpose::Init, layer as u32, kind)
+        Draws::new(self.seed, DrawPurpose::Init, layer as u32, kind)
     }
 
     /// What PyTorch's scale is the root of: a layer's hidden width, or the width that the head reads.

@@ -86,6 +86,7 @@ fn check_against(limits: Vec<Limit>, needed: f64) -> Result<()> {
 }
 
 /// Bytes that this process may use at most, where the system names a limit.
+#[cfg(feature = "files")]
 pub(crate) fn memory_total() -> Option<f64> {
     limits::limits().into_iter().map(|limit| limit.bytes).min_by(f64::total_cmp)
 }

@@ -1,218 +1,257 @@
-//! Two stacks over the same inputs, one of which reads each row backwards.
+//! A pair of stacks over the same inputs: one reads each row forward, the other backward.
 
+use super::mirror::Mirror;
 use super::passes::Network;
-use crate::exec::{Dropout, Inputs, OutputSteps, State, Window, check_room};
+use crate::exec::{Dropout, Inputs, Order, OutputSteps, State, Window, check_room};
 use crate::model::Model;
 use crate::{Error, Result};
 
-/// Sets the backward direction's draws apart from the forward direction's.
-const OTHER_DIRECTION: u64 = 0x6469_7265_6374_696f;
+/// Changes the random seed, so that the backward direction draws other numbers.
+pub(super) const BACKWARD_SEED: u64 = 0x6469_7265_6374_696f;
 
-/// What becomes of the outputs of both directions.
+/// How the outputs of both directions become one output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merge {
     /// Side by side, the forward direction first (PyTorch; `tf.concat(outputs, 2)`).
     Concatenate,
-    /// Added up.
+    /// Added.
     Sum,
 }
 
-/// `bidirectional_dynamic_rnn`: the second stack reads each row from its own last step to its first, and its outputs are
-/// put back in the order of the inputs.
+/// A pair of stacks, as in TensorFlow's [`bidirectional_dynamic_rnn`][tf]. The backward direction
+/// reads each row from the row's own last step to its first. Its outputs are in the order of the
+/// inputs.
+///
+/// Neither stack reads outputs of the other. In [`BidirectionalStack`](super::BidirectionalStack)
+/// every layer reads both directions of the layer below, as in PyTorch.
+///
+/// [tf]: https://www.tensorflow.org/api_docs/python/tf/compat/v1/nn/bidirectional_dynamic_rnn
 #[derive(Debug)]
 pub struct Bidirectional {
     directions: [Network; 2],
     merge: Merge,
-    last: Option<Shape>,
-    outputs: Vec<f32>,
+    /// The shape of the last window.
+    mirror: Mirror,
+    /// True if a window went forward, and not backward yet.
+    went_forward: bool,
+    /// The inputs of the backward direction.
+    mirrored: Vec<f32>,
+    /// The outputs of each direction in the forward pass; their gradients in the backward pass.
+    outputs: [Vec<f32>; 2],
     d_inputs: Vec<f32>,
 }
 
-#[derive(Clone, Debug)]
-struct Shape {
-    steps: usize,
-    rows: usize,
-    lengths: Vec<usize>,
-    order: super::Order,
-}
-
-impl Shape {
-    /// The step that a row's step is read at in the other direction.
-    fn mirrored(&self, step: usize, row: usize) -> usize {
-        match self.lengths[row] {
-            length if step < length => length - 1 - step,
-            _ => step,
-        }
-    }
-
-    /// Copies vectors of `width` from their places to those of the other direction: time-major from or to the caller's order.
-    fn reverse(&self, width: usize, from: &[f32], to_caller: bool, to: &mut [f32]) {
-        for step in 0..self.steps {
-            for row in 0..self.rows {
-                let ours = (self.mirrored(step, row) * self.rows + row) * width;
-                let theirs = self.order.index([self.steps, self.rows], step, row) * width;
-                let (from_at, to_at) = if to_caller { (ours, theirs) } else { (theirs, ours) };
-                to[to_at..][..width].copy_from_slice(&from[from_at..][..width]);
-            }
-        }
-    }
-}
-
 impl Bidirectional {
-    /// Takes two models of [`Model::of_stack`] that read vectors of the same width, for windows of any shape.
+    /// Takes two models of vectors, such as [`Model::of_stack`] makes, for windows of any shape.
+    /// Both read vectors of the same width.
     ///
     /// # Errors
-    /// As for [`Network::new`]; [`Error::Setting`] when the widths do not fit.
+    /// As for [`Network::new`]; [`Error::Setting`] for a model that reads symbols, and for widths
+    /// that do not fit.
     pub fn new(forward: Model, backward: Model, merge: Merge, threads: Option<usize>) -> Result<Self> {
-        if let Some(model) = [&forward, &backward].into_iter().find(|model| model.config().reads_symbols()) {
-            let (found, expected) =
-                (model.config().vocabulary.to_string(), "both directions read vectors".to_owned());
-            return Err(Error::Setting { name: "vocabulary", found, expected });
-        }
-        let [(reads, gives), (reads_too, gives_too)] = [forward.config(), backward.config()]
-            .map(|config| (config.input_width(0), config.output_width()));
-        let differ = |what: &'static str, found: usize, expected: usize| {
-            let expected = format!("the forward direction has {expected}, which must be equal");
-            Err(Error::Setting { name: what, found: found.to_string(), expected })
-        };
-        if reads != reads_too {
-            return differ("inputs", reads_too, reads);
-        }
-        if merge == Merge::Sum && gives != gives_too {
-            return differ("outputs", gives_too, gives);
-        }
+        check_models([&forward, &backward], merge)?;
         let directions = [Network::new(forward, threads)?, Network::new(backward, threads)?];
-        Ok(Self { directions, merge, last: None, outputs: Vec::new(), d_inputs: Vec::new() })
+        Ok(Self {
+            directions,
+            merge,
+            mirror: Mirror::default(),
+            went_forward: false,
+            mirrored: Vec::new(),
+            outputs: Default::default(),
+            d_inputs: Vec::new(),
+        })
     }
 
     /// Width of the merged outputs.
     pub fn output_size(&self) -> usize {
-        let [a, b] = self.widths();
-        if self.merge == Merge::Sum { a } else { a + b }
+        let [forward, backward] = self.widths();
+        if self.merge == Merge::Sum { forward } else { forward + backward }
     }
 
     fn widths(&self) -> [usize; 2] {
-        [0, 1].map(|direction| self.directions[direction].model().config().output_width())
+        self.directions.each_ref().map(|network| network.model().config().output_width())
     }
 
-    /// Runs a window in both directions and writes the merged `outputs`. `window.initial` is the forward direction's first
-    /// state, `initial_backward` the other's. Each direction draws dropout masks of its own.
+    /// The first of a merged output's values that belong to each direction.
+    fn starts(&self) -> [usize; 2] {
+        [0, if self.merge == Merge::Sum { 0 } else { self.widths()[0] }]
+    }
+
+    /// Runs a window in both directions and writes the merged `outputs`: [T, B, O], [B, T, O], or
+    /// [B, O] for the last step alone. At that step the backward direction has read one step only.
+    /// Its state after all steps is the [`state`](Network::state) of its network.
+    ///
+    /// `window.initial` is the initial state of the forward direction, `initial_backward` that of
+    /// the backward direction. The directions draw different dropout masks, except in layers with a
+    /// [`dropout_seed`](crate::Layer::dropout_seed).
     ///
     /// # Errors
-    /// As for [`Network::forward`], and [`crate::Error::Batch`] for masks that are given: they would be one direction's.
+    /// As for [`Network::forward`]; [`Error::Batch`] for given masks. After an error everything is
+    /// as before.
     pub fn forward(
         &mut self,
         window: &Window<'_>,
         initial_backward: Option<&State>,
         outputs: &mut [f32],
     ) -> Result<()> {
-        let inputs = self.check(window, initial_backward, outputs)?;
-        let Window { steps, rows, order, lengths, .. } = *window;
-        let ([forward, backward], total) = (self.widths(), self.output_size());
-        let tokens = steps * rows;
-        self.last = None;
-        self.outputs.resize(tokens * forward, 0.0);
-        self.directions[0].forward(window, &mut self.outputs)?;
-        let lengths_or_all = lengths.map_or_else(|| vec![steps; rows], <[usize]>::to_vec);
-        let shape = Shape { steps, rows, lengths: lengths_or_all, order };
-        let width = self.directions[0].model().config().input_width(0);
-        let (mut reversed, mut given, mut back) =
-            (vec![0.0; inputs.len()], vec![0.0; tokens * backward], vec![0.0; tokens * backward]);
-        shape.reverse(width, inputs, false, &mut reversed);
+        let inputs = self.check(window, initial_backward)?;
+        check_room(outputs.len(), window.output_tokens(), self.output_size(), "outputs")?;
+        self.went_forward = false;
+        self.mirror.set(window);
+        let (widths, tokens) = (self.widths(), self.mirror.tokens());
+        self.outputs.iter_mut().zip(widths).for_each(|(outputs, width)| outputs.resize(tokens * width, 0.0));
+        self.mirror_inputs(inputs);
+        let [forward, backward] = &mut self.directions;
+        let window = Window { output_steps: OutputSteps::Every, ..*window };
+        forward.forward(&window, &mut self.outputs[0])?;
         let mirrored = Window {
-            inputs: Inputs::Vectors(&reversed),
-            order: super::Order::TimeMajor,
+            inputs: Inputs::Vectors(&self.mirrored),
+            order: Order::TimeMajor,
             initial: initial_backward,
-            dropout: window
-                .dropout
-                .map(|dropout| Dropout { seed: dropout.seed ^ OTHER_DIRECTION, ..dropout }),
-            ..*window
+            dropout: window.dropout.map(|dropout| Dropout { seed: dropout.seed ^ BACKWARD_SEED, ..dropout }),
+            ..window
         };
-        self.directions[1].forward(&mirrored, &mut given)?;
-        shape.reverse(backward, &given, true, &mut back);
-        for token in 0..tokens {
-            let out = &mut outputs[token * total..][..total];
-            out[..forward].copy_from_slice(&self.outputs[token * forward..][..forward]);
-            let theirs = &back[token * backward..][..backward];
-            match self.merge {
-                Merge::Concatenate => out[forward..].copy_from_slice(theirs),
-                Merge::Sum => out.iter_mut().zip(theirs).for_each(|(out, theirs)| *out += theirs),
-            }
-        }
-        self.last = Some(shape);
+        backward.forward(&mirrored, &mut self.outputs[1])?;
+        self.merge_outputs(outputs);
+        self.went_forward = true;
         Ok(())
     }
 
     /// Returns the vectors of a window that both directions can run.
-    fn check<'a>(
+    pub(super) fn check<'a>(
         &self,
         window: &Window<'a>,
         initial_backward: Option<&State>,
-        outputs: &[f32],
     ) -> Result<&'a [f32]> {
         let Inputs::Vectors(inputs) = window.inputs else {
             return Err(Error::batch("token ids", "vectors for both directions"));
         };
-        if window.output_steps != OutputSteps::Every {
-            let found = "outputs of the last step alone".to_owned();
-            return Err(Error::batch(found, "outputs of every step"));
-        }
         if window.masks.is_some() {
-            let expected = "none: each direction draws its own";
-            return Err(Error::batch("masks for one direction", expected));
+            return Err(Error::batch("masks", "none: each direction draws its own"));
         }
         self.directions[0].check(window)?;
-        check_room(outputs.len(), window.output_tokens(), self.output_size(), "outputs")?;
         let config = self.directions[1].model().config();
         initial_backward.map_or(Ok(()), |state| state.check(config, window.rows))?;
         Ok(inputs)
     }
 
-    /// Goes back through the last window, from the gradients of its outputs and of the last states of both directions.
+    fn mirror_inputs(&mut self, inputs: &[f32]) {
+        let width = self.input_width();
+        self.mirrored.resize(inputs.len(), 0.0);
+        for [from, to] in self.mirror.inputs() {
+            self.mirrored[to * width..][..width].copy_from_slice(&inputs[from * width..][..width]);
+        }
+    }
+
+    fn merge_outputs(&self, merged: &mut [f32]) {
+        let ([forward, backward], [_, start], total) = (self.widths(), self.starts(), self.output_size());
+        if self.mirror.output_tokens() < self.mirror.tokens() {
+            merged.fill(0.0); // Rows without steps have no last step.
+        }
+        for [to, from, mirrored] in self.mirror.outputs() {
+            let to = &mut merged[to * total..][..total];
+            to[..forward].copy_from_slice(&self.outputs[0][from * forward..][..forward]);
+            let theirs = &self.outputs[1][mirrored * backward..][..backward];
+            match self.merge {
+                Merge::Concatenate => to[start..].copy_from_slice(theirs),
+                Merge::Sum => to.iter_mut().zip(theirs).for_each(|(to, theirs)| *to += theirs),
+            }
+        }
+    }
+
+    /// Goes backward through the last window, from the gradients of its outputs and of the last
+    /// states of both directions. Leaves the gradients of the inputs, and in each direction those
+    /// of its parameters and initial state. A second backward pass needs another forward pass.
     ///
     /// # Errors
-    /// As for [`Network::backward`].
+    /// As for [`Network::backward`]. After an error everything is as before.
     pub fn backward(&mut self, d_outputs: &[f32], d_states: [Option<&State>; 2]) -> Result<()> {
-        let ([forward, backward], total) = (self.widths(), self.output_size());
-        let tokens = self.last.as_ref().map_or(0, |shape| shape.steps * shape.rows);
-        let Some(shape) = self.last.clone().filter(|_| d_outputs.len() == tokens * total) else {
-            let found = format!("{} gradients of outputs", d_outputs.len());
-            return Err(Error::batch(found, format!("{} for the last window", tokens * total)));
-        };
-        // Before either direction uses up its window.
-        for (rnn, d_state) in self.directions.iter().zip(d_states) {
-            d_state.map_or(Ok(()), |state| state.check(rnn.model().config(), shape.rows))?;
+        let rows = self.rows_to_go_back()?;
+        check_room(d_outputs.len(), self.mirror.output_tokens(), self.output_size(), "gradients of outputs")?;
+        for (network, d_state) in self.directions.iter().zip(d_states) {
+            d_state.map_or(Ok(()), |state| state.check(network.model().config(), rows))?;
         }
-        let second = if self.merge == Merge::Sum { 0 } else { forward };
-        let part = |from: usize, width: usize| -> Vec<f32> {
-            d_outputs.chunks_exact(total).flat_map(|row| &row[from..from + width]).copied().collect()
-        };
-        let (ours, theirs) = (part(0, forward), part(second, backward));
-        let mut reversed = vec![0.0; theirs.len()];
-        shape.reverse(backward, &theirs, false, &mut reversed);
-        self.directions[0].backward(&ours, d_states[0])?;
-        self.directions[1].backward(&reversed, d_states[1])?;
-        self.add_d_inputs(&shape);
+        self.went_forward = false;
+        self.split_gradients(d_outputs);
+        for ((network, d_outputs), d_state) in self.directions.iter_mut().zip(&self.outputs).zip(d_states) {
+            network.backward(d_outputs, d_state)?;
+        }
+        self.add_d_inputs();
         Ok(())
     }
 
-    /// The gradient of the inputs, the sum of both directions', in the order of the window; of the last backward pass, empty
-    /// before the first.
-    pub fn d_inputs(&self) -> Vec<f32> {
-        self.d_inputs.clone()
+    /// Returns the number of rows of the window that went forward, and not backward yet.
+    pub(super) fn rows_to_go_back(&self) -> Result<usize> {
+        match self.went_forward {
+            true => Ok(self.mirror.rows),
+            false => Err(Error::batch("no window", "one that went forward, and not backward yet")),
+        }
     }
 
-    /// Adds up what both directions have left.
-    fn add_d_inputs(&mut self, shape: &Shape) {
-        let [ours, theirs] = self.directions.each_ref().map(Network::d_inputs);
-        let mut back = vec![0.0; theirs.len()];
-        shape.reverse(self.directions[0].model().config().input_width(0), theirs, true, &mut back);
-        self.d_inputs.clear();
-        self.d_inputs.extend(ours.iter().zip(back).map(|(ours, theirs)| ours + theirs));
+    /// Copies the gradients of merged outputs to those of each direction.
+    fn split_gradients(&mut self, d_outputs: &[f32]) {
+        let (widths, starts, total) = (self.widths(), self.starts(), self.output_size());
+        if self.mirror.output_tokens() < self.mirror.tokens() {
+            self.outputs.iter_mut().for_each(|d_outputs| d_outputs.fill(0.0));
+        }
+        for [from, forward, mirrored] in self.mirror.outputs() {
+            for (direction, to) in [forward, mirrored].into_iter().enumerate() {
+                let width = widths[direction];
+                let from = &d_outputs[from * total + starts[direction]..][..width];
+                self.outputs[direction][to * width..][..width].copy_from_slice(from);
+            }
+        }
     }
 
-    /// Both directions: for their states, gradients and parameters.
-    pub fn directions(&mut self) -> &mut [Network; 2] {
+    fn add_d_inputs(&mut self) {
+        let width = self.input_width();
+        let Self { directions: [forward, backward], mirror, d_inputs, .. } = self;
+        d_inputs.resize(mirror.tokens() * width, 0.0);
+        for [to, mirrored] in mirror.inputs() {
+            let (ours, theirs) =
+                (&forward.d_inputs()[to * width..], &backward.d_inputs()[mirrored * width..]);
+            let to = &mut d_inputs[to * width..][..width];
+            to.iter_mut().zip(ours.iter().zip(theirs)).for_each(|(to, (ours, theirs))| *to = ours + theirs);
+        }
+    }
+
+    fn input_width(&self) -> usize {
+        self.directions[0].model().config().input_width(0)
+    }
+
+    /// The gradient of the inputs after the last backward pass, in the order of the window: the sum
+    /// of both directions. Empty before the first backward pass.
+    pub fn d_inputs(&self) -> &[f32] {
+        &self.d_inputs
+    }
+
+    /// Both directions, the forward one first: their models, states and gradients.
+    pub fn directions(&self) -> &[Network; 2] {
+        &self.directions
+    }
+
+    /// Both directions, to change their parameters.
+    pub fn directions_mut(&mut self) -> &mut [Network; 2] {
         &mut self.directions
+    }
+}
+
+/// Checks that two models can be the directions of a pair.
+fn check_models(models: [&Model; 2], merge: Merge) -> Result<()> {
+    let configs = models.map(Model::config);
+    if let Some(config) = configs.into_iter().find(|config| config.reads_symbols()) {
+        return Err(Error::setting("vocabulary", config.vocabulary, "both directions read vectors"));
+    }
+    let check_equal = |name, [forward, backward]: [usize; 2]| match forward == backward {
+        true => Ok(()),
+        false => {
+            let expected = format!("the forward direction has {forward}, which must be equal");
+            Err(Error::setting(name, backward, expected))
+        }
+    };
+    check_equal("inputs", configs.map(|config| config.input_width(0)))?;
+    match merge {
+        Merge::Sum => check_equal("outputs", configs.map(|config| config.output_width())),
+        Merge::Concatenate => Ok(()),
     }
 }

@@ -1,46 +1,50 @@
-//! A gradient checker: what a backward pass says, beside differences of what the forward pass gives.
+//! Compares the gradients of a backward pass with numerical derivatives of the forward pass.
 
 use super::passes::Network;
 use crate::exec::{State, Window};
 use crate::model::Model;
-use crate::random::{Draws, Purpose};
+use crate::random::{DrawPurpose, Draws};
 use crate::{Init, Layer, ModelSettings, Result};
 
-/// Steps and rows of the window, one of whose rows is shorter.
+/// Number of steps of the window.
 const STEPS: usize = 4;
+/// Number of steps of each row. One row ends early.
 const LENGTHS: [usize; 3] = [4, 2, 4];
-/// The distance of the differences. Their error is about 1e-6 from f32's rounding and less from the fifth derivative.
+/// Step size of the numerical derivatives. Their error is about 1e-6 by the rounding of f32, and
+/// less by the fifth derivative.
 const DISTANCE: f32 = 1.0 / 64.0;
 
-/// How far a backward pass is from the differences, for one tensor.
+/// The difference between a backward pass and numerical derivatives, for one tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// The parameter's name, `inputs`, or `initial.h_l0`.
     pub tensor: String,
-    /// The largest distance of a derivative from its difference.
+    /// The largest difference of any element.
     pub largest: f64,
-    /// The number of that element.
+    /// Index of that element.
     pub element: usize,
-    /// The largest derivative of the tensor, by differences.
+    /// The largest numerical derivative of the tensor.
     pub scale: f64,
 }
 
 impl Difference {
-    /// Whether the distance is one of rounding: within 2e-3 of the largest derivative, and never more than 2e-4 + that. A
-    /// wrong formula is off by far more.
+    /// Returns true if the difference is at most 2e-4 plus 2e-3 of the largest derivative, which
+    /// rounding can cause. The difference of a wrong formula is much larger.
     pub fn holds(&self) -> bool {
         self.largest <= 2e-4 + 2e-3 * self.scale
     }
 }
 
-/// Runs a stack on vectors of `inputs` floats, forward and backward, and compares every derivative (of all parameters, of
-/// the inputs and of the first state) with central differences, extrapolated from two distances. The loss is a random sum
-/// over outputs and last states, over four steps of three rows, one of which ends early.
+/// Runs a stack on vectors of `inputs` floats, forward and backward, and compares the gradients of
+/// all parameters, of the inputs and of the initial state with central differences, extrapolated
+/// from two step sizes. The window has four steps of three rows, one of which ends early. The loss
+/// is the sum of all outputs and last states, each times a random number.
 ///
-/// Dropout is off: its masks are constants like others. Meant for small layers, for each parameter takes four windows.
+/// Dropout is off. Use small layers: every parameter needs four windows.
 ///
 /// # Errors
-/// A stack that is invalid.
+/// [`Error::Setting`](crate::Error::Setting) for a stack that is invalid; otherwise as for
+/// [`Model::of_stack`] and [`Network::new`].
 pub fn check_gradients(stack: &[Layer], inputs: usize, seed: u64) -> Result<Vec<Difference>> {
     let settings = ModelSettings { init: Init::Uniform, init_scale: Some(0.5), ..ModelSettings::default() };
     let model = Model::of_stack(stack, inputs, &settings, seed)?;
@@ -70,23 +74,24 @@ pub fn check_gradients(stack: &[Layer], inputs: usize, seed: u64) -> Result<Vec<
     Ok(found)
 }
 
-/// A window, and the weights of its loss.
+/// A network, its window, and the factors of its loss.
 struct Check {
     network: Network,
     inputs: Vec<f32>,
     initial: State,
     outputs: Vec<f32>,
-    /// Gradients of outputs and of the last state.
+    /// The factor of each output in the loss, which is its gradient.
     d_outputs: Vec<f32>,
+    /// The same for the last state.
     d_state: State,
 }
 
 impl Check {
     fn new(mut model: Model, inputs: usize, seed: u64) -> Result<Self> {
         let rows = LENGTHS.len();
-        let mut draws = Draws::new(seed, Purpose::Init, u32::MAX, 0);
+        let mut draws = Draws::new(seed, DrawPurpose::Init, u32::MAX, 0);
         let mut some = |count: usize| (0..count).map(|_| draws.uniform() * 2.0 - 1.0).collect::<Vec<f32>>();
-        // Constants too are moved from where they start, so that no derivative hides behind a zero.
+        // Noise on all parameters: initial values of 0 or 1 would hide errors.
         let noise = some(model.parameters().values.len());
         let config = model.config().clone();
         let entries = model.parameters().layout.entries().to_vec();
@@ -126,7 +131,7 @@ impl Check {
         self.network.backward(&self.d_outputs, Some(&self.d_state))
     }
 
-    /// The derivative by differences of the number that `of` finds: (4 D(h) - D(2 h)) / 3.
+    /// Returns the numerical derivative for the number that `of` finds: (4 D(h) - D(2 h)) / 3.
     fn difference(&mut self, of: &impl Fn(&mut Self) -> &mut f32) -> Result<f64> {
         let value = *of(self);
         let mut at = |distance: f32| {
@@ -150,7 +155,7 @@ impl Check {
             let expected = self.difference(&|check| of(check, element))?;
             let distance = (f64::from(*derivative) - expected).abs();
             found.scale = found.scale.max(expected.abs());
-            // A derivative that is not a number is as far off as can be.
+            // A NaN counts as the largest difference.
             let distance = if distance.is_nan() { f64::INFINITY } else { distance };
             if distance > found.largest {
                 (found.largest, found.element) = (distance, element);

@@ -1,15 +1,17 @@
-//! Recurrent layers on vectors: TensorFlow 1's `rnn_cell` module, with `static_rnn`, `dynamic_rnn` and their bidirectional
-//! forms, for those who bring their own inputs and their own loss.
+//! Recurrent layers on vectors: TensorFlow 1's `rnn_cell` module with `static_rnn`, `dynamic_rnn`
+//! and their bidirectional forms, and PyTorch's bidirectional stacks. The caller provides the inputs
+//! and computes the loss.
 //!
-//! | TensorFlow 1 | here |
+//! | TensorFlow 1, PyTorch | here |
 //! |---|---|
 //! | `BasicRNNCell`, `BasicLSTMCell`, `LSTMCell`, `GRUCell` | a [`Layer`]: [`Layer::rnn`], [`Layer::lstm`], [`Layer::gru_before`] |
-//! | `MultiRNNCell([..])` | a slice of layers, each with weights of its own |
+//! | `MultiRNNCell([..])` | a slice of layers; each has its own weights |
 //! | `DropoutWrapper`, `ResidualWrapper`, `HighwayWrapper` | fields of the [`Layer`] that they wrap |
 //! | `class MyCell(RNNCell)` | [`RnnCell`], as [`CustomCell`] in a [`Layer`] |
 //! | `static_rnn(cell, [x0, x1, ..])` | [`Network::planned`] and [`Network::forward_list`] |
 //! | `dynamic_rnn(cell, x, sequence_length, initial_state)` | [`Network::new`] and [`Network::forward`] |
 //! | `bidirectional_dynamic_rnn` | [`Bidirectional`] |
+//! | `stack_bidirectional_dynamic_rnn`, `nn.LSTM(num_layers=n, bidirectional=True)` | [`BidirectionalStack`] |
 //! | `cell.zero_state(batch_size)` | [`Network::zero_state`] |
 //! | `optimizer.apply_gradients` | [`Optimizer::step`](crate::optim::Optimizer::step) on [`Network::parameters_and_gradient`] |
 //!
@@ -33,16 +35,30 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! The files, in the order of use; each uses only those before it:
+//!
+//! - `passes`: [`Network`], the forward and backward passes of a model.
+//! - `check`: compares the gradients of a stack with numerical derivatives.
+//! - `mirror`: the places of tokens in both directions.
+//! - `bidirectional`: [`Bidirectional`], a pair of stacks.
+//! - `module_names`: names of parameters in a PyTorch module.
+//! - `bidirectional_stack`: [`BidirectionalStack`].
+//! - `load`: stacks from files.
 
 mod bidirectional;
+mod bidirectional_stack;
 mod check;
 mod load;
+mod mirror;
+mod module_names;
 mod passes;
 
 pub use crate::exec::{Dropout, LayerState, Masks, Site, State};
 pub use crate::model::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 pub use crate::settings::{Highway, Layer, Variational};
 pub use bidirectional::{Bidirectional, Merge};
+pub use bidirectional_stack::BidirectionalStack;
 
 pub use crate::exec::{Inputs, Order, OutputSteps, Window};
 pub use check::{Difference, check_gradients};

@@ -2,7 +2,7 @@
 //! compute is compared with TensorFlow and PyTorch in `tests/numbers/optimizers.rs`.
 
 use super::*;
-use crate::random::{Draws, Purpose};
+use crate::random::{DrawPurpose, Draws};
 
 /// An arena of this length has several chunks, the last one short, and is worth several threads.
 const LONG: usize = 8 * CHUNK + 37;
@@ -28,7 +28,7 @@ fn rules() -> Vec<OptimizerSettings> {
 
 /// Ten gradients of 37 values, zeros among them.
 fn gradients() -> Vec<f32> {
-    let mut draws = Draws::new(1, Purpose::Init, 0, 0);
+    let mut draws = Draws::new(1, DrawPurpose::Init, 0, 0);
     (0..370).map(|i| if i % 7 == 0 { 0.0 } else { 10.0 * (draws.uniform() - 0.5) }).collect()
 }
 

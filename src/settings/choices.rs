@@ -182,6 +182,8 @@ choices! {
         Char = "char",
         /// A byte.
         Byte = "byte",
+        /// A token id of the user's own tokenizer: the corpus is a file of ids.
+        Ids = "ids",
     }
 }
 

@@ -1,7 +1,7 @@
 //! How files become symbols, and which of them are held out.
 
 use super::{
-    Encoding, Invalid, SplitBy, Unit, Unknown,
+    Encoding, IdWidth, Invalid, SplitBy, Unit, Unknown,
     decimal::Number,
     layer,
     range::{below_one, require},
@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct DataSettings {
     /// What a symbol is.
     pub unit: Unit,
+    /// Number of bits of an id in the files of a corpus, with unit `ids`.
+    #[serde(skip_serializing_if = "layer::is_default")]
+    pub id_width: IdWidth,
     /// What to do with bytes that are not UTF-8.
     pub invalid: Invalid,
     /// What to do with symbols that a given vocabulary lacks. When absent they are an error, or become new symbols of a model
@@ -56,6 +59,7 @@ impl Default for DataSettings {
     fn default() -> Self {
         Self {
             unit: Unit::Char,
+            id_width: IdWidth::Bits16,
             invalid: Invalid::Error,
             unknown: None,
             encoding: None,
@@ -84,13 +88,27 @@ impl DataSettings {
         let expected = "with the test-fraction it leaves no text to train on; their sum must be below 1";
         require(held_out < 1.0, "val-fraction", Number(self.val_fraction), expected)?;
         if let Some(encoding) = &self.encoding {
-            let expected = "with unit = byte the bytes of the text are its symbols, and nothing is decoded; leave one \
-                             of the two out";
+            let expected = "the bytes of a text are decoded only with unit = char; leave one of the two out";
             require(self.unit == Unit::Char, "encoding", encoding, expected)?;
         }
+        self.validate_ids()?;
         let expected =
             "the marker ends every document already, also the last of a file; leave the separator out";
         let one = self.separator.is_empty() || self.document_marker.is_empty();
         require(one, "separator", format_args!("{:?}", self.separator), expected)
+    }
+
+    /// Options for text have no meaning for ids.
+    fn validate_ids(&self) -> Result<()> {
+        if self.unit != Unit::Ids {
+            return Ok(());
+        }
+        let expected = "it is an option for text, and with unit = ids the corpus has token ids; leave it out";
+        let quoted = |text: &str| format!("{text:?}");
+        let is_error = self.unknown.is_none_or(|unknown| unknown == Unknown::Error);
+        require(self.invalid == Invalid::Error, "invalid", self.invalid.name(), expected)?;
+        require(is_error, "unknown", self.unknown.map_or("", Unknown::name), expected)?;
+        require(self.separator.is_empty(), "separator", quoted(&self.separator), expected)?;
+        require(self.document_marker.is_empty(), "document-marker", quoted(&self.document_marker), expected)
     }
 }

@@ -34,6 +34,7 @@ impl Encoding {
     }
 
     /// Whether a code unit has two bytes, so that NUL bytes are a part of ordinary text.
+    #[cfg(feature = "files")]
     pub(crate) fn is_utf16(&self) -> bool {
         self.0.starts_with("utf-16")
     }

@@ -1,8 +1,11 @@
 //! Reading settings from one flat table of keys, of which none may be unknown.
 
 use super::{DataSettings, ModelSettings, OptimizerSettings, RunSettings, ScheduleSettings, Settings};
-use serde::{Deserialize, Deserializer, de::Error, de::IgnoredAny};
-use serde_aux::serde_introspection::serde_introspect;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, Visitor, value},
+    forward_to_deserialize_any,
+};
 use std::collections::BTreeMap;
 
 /// The groups of [`Settings`], and what belongs to none of them.
@@ -39,15 +42,49 @@ impl Settings {
     /// Returns the keys of all settings, as configuration files and checkpoints have them.
     pub fn keys() -> impl Iterator<Item = &'static str> {
         [
-            serde_introspect::<ModelSettings>(),
-            serde_introspect::<OptimizerSettings>(),
-            serde_introspect::<ScheduleSettings>(),
-            serde_introspect::<DataSettings>(),
-            serde_introspect::<RunSettings>(),
+            field_names::<ModelSettings>(),
+            field_names::<OptimizerSettings>(),
+            field_names::<ScheduleSettings>(),
+            field_names::<DataSettings>(),
+            field_names::<RunSettings>(),
         ]
         .into_iter()
         .flatten()
         .copied()
+    }
+}
+
+/// Returns the names of the fields that a struct has in files.
+fn field_names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    let mut names: &[&str] = &[];
+    // The deserializer stores the names and then gives no value.
+    let _ = T::deserialize(FieldNames(&mut names));
+    names
+}
+
+/// A deserializer that stores the names of the fields of a struct.
+struct FieldNames<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for FieldNames<'_> {
+    type Error = value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, value::Error> {
+        Err(value::Error::custom("there is no value"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, value::Error> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 

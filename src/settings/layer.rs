@@ -2,7 +2,7 @@
 
 use super::{Activation, Cell, ForgetBiasAt, ModelSettings, Reset, decimal, range::require};
 use crate::Result;
-use crate::model::CustomCell;
+use crate::custom_cell::CustomCell;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 

@@ -7,7 +7,7 @@ use super::{
     range::{below_one, count, positive, require},
 };
 use crate::Result;
-use crate::model::CustomCell;
+use crate::custom_cell::CustomCell;
 use serde::{Deserialize, Serialize};
 
 /// The shape of a model and how its parameters start.

@@ -28,7 +28,7 @@ impl Settings {
 mod tests {
     use super::*;
     use crate::settings::range::{BELOW_ONE, POSITIVE};
-    use crate::{Encoding, Layer, OptimizerKind, OptimizerSettings, Unit};
+    use crate::{Encoding, Invalid, Layer, OptimizerKind, OptimizerSettings, Unit, Unknown};
 
     fn message(change: impl FnOnce(&mut Settings)) -> String {
         let mut settings = Settings::default();
@@ -109,6 +109,11 @@ mod tests {
             ("val-fraction", |s| s.data.val_fraction = 1.0),
             ("test-fraction", |s| s.data.test_fraction = -0.1),
             ("encoding", |s| (s.data.unit, s.data.encoding) = (Unit::Byte, Encoding::new("utf-16le").ok())),
+            ("encoding", |s| (s.data.unit, s.data.encoding) = (Unit::Ids, Encoding::new("utf-8").ok())),
+            ("invalid", |s| (s.data.unit, s.data.invalid) = (Unit::Ids, Invalid::Skip)),
+            ("unknown", |s| (s.data.unit, s.data.unknown) = (Unit::Ids, Some(Unknown::Replace))),
+            ("separator", |s| (s.data.unit, s.data.separator) = (Unit::Ids, "--".into())),
+            ("document-marker", |s| (s.data.unit, s.data.document_marker) = (Unit::Ids, "--".into())),
             ("separator", |s| (s.data.separator, s.data.document_marker) = ("--".into(), "==".into())),
         ];
         for (name, change) in changes {

@@ -67,7 +67,7 @@ pub fn evaluate_as(
     let engine = Engine::new(model, threads)?;
     let reader = Reader { corpus, reading, steps: STEPS, interrupt: None };
     let evaluation = reader.run(&engine)?;
-    corpus.whole()?;
+    corpus.check_truncation()?;
     Ok(evaluation)
 }
 

@@ -106,7 +106,7 @@ impl Training {
         let reading = Reading { part, streams, top_k: None };
         let reader = Reader { corpus: &self.corpus, reading, steps, interrupt: Some(&self.interrupt) };
         let evaluation = reader.run(&self.engine)?;
-        self.corpus.whole()?;
+        self.corpus.check_truncation()?;
         Ok(Some(evaluation))
     }
 

@@ -200,7 +200,7 @@ impl Training {
             self.batches.fill(&self.corpus, window, &mut self.batch);
             self.filled = Some(window);
         }
-        self.corpus.whole()
+        self.corpus.check_truncation()
     }
 
     /// Adds the window's gradient to those before it in the same step. What is added up is a mean already: each window's

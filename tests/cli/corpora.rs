@@ -1,4 +1,4 @@
-//! Texts of many files, from the command line.
+//! Corpora of many files, from the command line.
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn a_folder_is_filtered_and_recorded() {
         listed["documents"][1]["checksum"],
         format!("{:08x}", crc32fast::hash("int b;\n".repeat(60).as_bytes()))
     );
-    // The patterns are the run's: what is resumed and evaluated is the same text.
+    // The patterns belong to the run: it is resumed and evaluated with the same text.
     home.run("eval here --split all").success();
     home.run(&format!("train src {TINY} --out all")).success();
     let all: Value = serde_json::from_str(&home.read("all/manifest.json")).expect("JSON");
@@ -43,7 +43,7 @@ fn a_folder_is_filtered_and_recorded() {
 }
 
 #[test]
-fn documents_are_shuffled_parted_and_split_as_wholes() {
+fn documents_are_shuffled_separated_and_split_as_a_whole() {
     let home = tree();
     let flags = "--shuffle-documents --separator \\n--\\n --split-by document --val-fraction 0.3";
     home.run(&format!("train src {flags} {TINY} --stop-after 6 --out here")).success();
@@ -58,17 +58,18 @@ fn documents_are_shuffled_parted_and_split_as_wholes() {
     assert!(!names.is_sorted_by_key(|name| name.to_string()), "{names:?}");
     home.run("train --resume --out here").success();
     let lines = json_lines(&stdout(&home.run("eval here --json").success()));
-    // The last two files, of 120 and 420 symbols with a separator of 4, fit 0.3 of the text best: 16 streams of 33 targets.
+    // The last two files, of 120 and 420 symbols with a separator of 4, are nearest to 0.3 of the
+    // text: 16 streams of 33 targets.
     assert_eq!(lines[0]["symbols"], 528);
     refused(
         home.run(&format!("train text.txt --split-by document {TINY}")),
         2,
-        &["split-by = document is invalid: the text has 1 document where 2 parts need one each"],
+        &["split-by = document is invalid: the text has 1 document where 2 splits need one each"],
     );
 }
 
 #[test]
-fn patterns_that_choose_nothing_or_are_none_are_named() {
+fn patterns_that_match_nothing_or_are_invalid_are_refused() {
     let home = tree();
     refused(
         home.run("train src --include *.py"),
@@ -81,9 +82,9 @@ fn patterns_that_choose_nothing_or_are_none_are_named() {
     refused(home.run("train /dev/zero"), 1, &["/dev/zero is a device, not a text"]);
 }
 
-/// The run's own files are no part of its text, also when it was killed before its first checkpoint.
+/// The files of a run are not a part of its text, even if it was killed before its first checkpoint.
 #[test]
-fn a_run_within_its_own_text_can_begin_again() {
+fn a_run_inside_the_folder_of_its_text_can_start_again() {
     let home = tree();
     home.run(&format!("train src {TINY} --out src/here")).success();
     let whole = home.read("src/here/manifest.json");
@@ -98,7 +99,7 @@ fn a_run_within_its_own_text_can_begin_again() {
 }
 
 #[test]
-fn a_folder_that_changed_is_refused_by_the_name_of_the_file() {
+fn a_changed_folder_is_refused_with_the_name_of_the_file() {
     let home = tree();
     let run = home.run(&format!("train src {TINY} --shuffle-documents --stop-after 6 --out here")).success();
     assert!(stderr(&run).contains(" symbols (1 binary file skipped)"), "{}", stderr(&run));

@@ -45,7 +45,7 @@ fn fine_tuning_reads_a_corpus_in_another_encoding() {
     refused(
         home.run("train unmarked --init-from bytes --encoding utf-16le --out here"),
         2,
-        &["encoding = utf-16le is invalid: with unit = byte"],
+        &["encoding = utf-16le is invalid: the bytes of a text"],
     );
 }
 

@@ -150,6 +150,18 @@ const SECTIONS: &[Section] = &[
         ],
     ),
     (
+        "Token ids",
+        &[
+            (&[File("odd.bin", b"\x01\0\x02")], "train odd.bin --unit ids"),
+            (&[File("ids.bin", b"\x01\0\x09\0")], "train ids.bin --unit ids --vocabulary-size 9"),
+            (&[File("ids.bin", b"\x01\0\x09\0")], "train ids.bin --unit ids --id-width 8"),
+            (&[File("ids.bin", b"\x01\0\x09\0")], "train ids.bin --vocabulary-size 9"),
+            (&[File("ids.bin", b"\x01\0\x09\0")], "train ids.bin --unit ids --invalid skip"),
+            (&[Folder("data"), File("data/ids.bin", b"\x01\0\x09\0")], "train data --unit ids"),
+            (&[], "train --unit ids"),
+        ],
+    ),
+    (
         "Vocabularies and fine-tuning",
         &[
             (&[File("list.txt", b"a\nbc\n")], "train text.txt --vocabulary list.txt"),

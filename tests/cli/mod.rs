@@ -12,6 +12,7 @@ mod evaluation_time;
 mod export;
 mod extend;
 mod fine_tune;
+mod ids;
 mod importing;
 mod killed;
 mod memory_limit;

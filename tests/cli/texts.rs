@@ -1,4 +1,5 @@
-//! Texts that are not plain UTF-8 files: other encodings, compressed files, streams, and documents within a file.
+//! Texts that are not plain UTF-8 files: other encodings, compressed files, streams, and documents
+//! within a file.
 
 use super::{
     resume::{assert_same, checkpoint},
@@ -30,7 +31,7 @@ fn manifest(home: &Home, run: &str) -> Value {
     serde_json::from_str(&home.read(&format!("{run}/manifest.json"))).expect("JSON")
 }
 
-/// Both runs read the same text, and trained the same weights.
+/// Asserts that both runs read the same text and trained the same weights.
 fn assert_equal(home: &Home, one: &str, other: &str) {
     let [a, b] = [one, other].map(|run| checkpoint(home, run));
     assert!(a.parameters == b.parameters, "{one} and {other}");
@@ -49,7 +50,7 @@ fn every_form_of_a_text_trains_the_same_weights() {
         ("unmarked", utf16(&plain), "--encoding UTF-16LE", "utf-16le"),
         ("text.gz", gzip(plain.as_bytes()), "", ""),
         ("text.bz2", bzip2(plain.as_bytes()), "", ""),
-        // Two parts, and a name that says nothing.
+        // Two streams, and a name without an extension.
         ("packed", [zstd(before.as_bytes()), zstd(after.as_bytes())].concat(), "", ""),
         ("wide.gz", gzip(&utf16(&plain)), "--encoding utf-16le", "utf-16le"),
     ];
@@ -78,14 +79,14 @@ fn the_encoding_is_a_part_of_the_run() {
         &["--encoding contradicts the run in here, which has encoding = ", "windows-1252"],
     );
     home.run("train --resume --out here --encoding iso-8859-1").success();
-    // Another text is in the encoding of the run's, unless it is said to be in another.
+    // Another text has the encoding of the run, unless a flag says otherwise.
     home.write("other.txt", b"na\xefve caf\xe9 and people\n".repeat(3));
     home.write("utf8.txt", "na\u{ef}ve people and caf\u{e9}\n".repeat(3));
     home.run("eval here other.txt").success();
     home.run("eval here utf8.txt --encoding utf-8").success();
     refused(home.run("eval here utf8.txt"), 1, &["utf8.txt: the symbol '\u{c3}'"]);
     refused(home.run("eval here --encoding utf-8"), 2, &["<PATH>"]);
-    // Prompts are in an encoding of their own.
+    // A prompt has its own encoding.
     home.write("prompt", b"caf\xe9");
     refused(
         home.run("sample here --prompt-file prompt"),
@@ -103,7 +104,7 @@ fn the_encoding_is_a_part_of_the_run() {
 }
 
 #[test]
-fn what_an_encoding_lacks_is_read_as_invalid_bytes_are() {
+fn bytes_that_are_invalid_in_the_encoding_follow_the_option_invalid() {
     let home = Home::new();
     home.write("japanese", b"\x83\x65\x83\x4c\x83\x58\x83\x67 abc \xff def\n".repeat(40));
     let train = |invalid: &str| {
@@ -120,13 +121,13 @@ fn what_an_encoding_lacks_is_read_as_invalid_bytes_are() {
     assert_eq!((symbols("replace"), symbols("skip")), (40 * 15, 40 * 14));
 }
 
-/// A run whose text began with a byte-order mark when that still was a symbol.
+/// A run of an earlier version, in which the byte-order mark of the text was a symbol.
 #[test]
-fn a_run_from_before_goes_on_with_its_byte_order_mark() {
+fn a_run_of_an_earlier_version_keeps_its_byte_order_mark() {
     let home = Home::new();
     let mark = "\u{FEFF}";
     let text = home.read("text.txt");
-    // Behind the mark that is dropped there is another one, which is a symbol now as the first one was before.
+    // The first mark is dropped. The second is a symbol now, as the first was in earlier versions.
     home.write("twice.txt", format!("{mark}{mark}{text}"));
     home.run(&format!("train twice.txt {TINY} --out whole")).success();
     home.run(&format!("train twice.txt {TINY} --stop-after 12 --out halves")).success();
@@ -139,7 +140,7 @@ fn a_run_from_before_goes_on_with_its_byte_order_mark() {
 }
 
 #[test]
-fn standard_input_is_given_again() {
+fn a_run_from_standard_input_is_resumed_with_the_same_input() {
     let home = Home::new();
     let text = home.read("text.txt");
     home.train("--out plain").success();
@@ -170,7 +171,7 @@ fn standard_input_is_given_again() {
     assert_eq!(piped, named);
     refused(eval("eval here - -"), 2, &["standard input, twice is invalid"]);
     home.command(&format!("find-rate - {TINY} --trials 10")).write_stdin(text.clone()).assert().success();
-    // A file with the same text does as well.
+    // A file with the same text works too.
     begin("again");
     home.run("train text.txt --resume --out again").success();
     assert_equal(&home, "plain", "again");
@@ -178,7 +179,7 @@ fn standard_input_is_given_again() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_pipe_that_is_gone_is_told() {
+fn a_pipe_that_no_longer_exists_is_an_error() {
     let home = Home::new();
     let program = env!("CARGO_BIN_EXE_unrolled");
     let shell = |script: String| {
@@ -187,8 +188,8 @@ fn a_pipe_that_is_gone_is_told() {
     };
     let begun =
         shell(format!("cat text.txt | {program} train /dev/fd/3 {TINY} --stop-after 6 --out here 3<&0"));
-    let told = stderr(&begun.success());
-    assert!(told.contains("warning: a resumed run cannot read /dev/fd/3 again"), "{told}");
+    let message = stderr(&begun.success());
+    assert!(message.contains("warning: a resumed run cannot read /dev/fd/3 again"), "{message}");
     refused(
         home.run("train --resume --out here"),
         1,
@@ -237,7 +238,7 @@ fn damaged_files_leave_nothing_behind() {
 }
 
 #[test]
-fn below_a_folder_compressed_files_are_read_where_patterns_ask_for_them() {
+fn compressed_files_in_a_folder_are_read_only_if_a_pattern_includes_them() {
     let home = Home::new();
     fs::create_dir(home.path("folder")).expect("a folder");
     home.write("folder/a.txt", "plain text\n".repeat(50));
@@ -271,7 +272,7 @@ fn documents_within_a_file_are_shuffled_split_and_written() {
     let checksum = format!("{:08x}", crc32fast::hash(documents.as_bytes()));
     assert_eq!(manifest(&home, "here")["documents"][0]["checksum"].as_str(), Some(&*checksum));
     assert_ne!(manifest(&home, "here")["checksum"].as_str(), Some(&*checksum));
-    // The validation part is a number of whole documents.
+    // The validation split is a number of whole documents.
     let evaluated = json_lines(&stdout(&home.run("eval here --json --eval-streams 1").success()));
     assert!(evaluated[0]["symbols"].as_u64().is_some_and(|n| (n + 1) % 25 == 0), "{evaluated:?}");
     let opened = stdout(&home.run("sample here --length 20").success());
@@ -286,22 +287,22 @@ fn documents_within_a_file_are_shuffled_split_and_written() {
 }
 
 #[test]
-fn documents_that_are_not_there_are_told() {
+fn options_for_missing_documents_are_refused() {
     let home = Home::new();
-    let told = |flags: &str, part: &str| refused(home.train(&format!("{flags} --out here")), 2, &[part]);
-    told(
+    let refuse = |flags: &str, part: &str| refused(home.train(&format!("{flags} --out here")), 2, &[part]);
+    refuse(
         "--shuffle-documents",
         "shuffle-documents = true is invalid: text.txt is one document; name more files",
     );
-    told(
+    refuse(
         "--document-marker <|eot|>",
         "document-marker = \"<|eot|>\" is invalid: it does not occur in text.txt",
     );
-    told(
+    refuse(
         "--document-marker \\n --separator x",
         "separator = \"x\" is invalid: the marker ends every document",
     );
-    told("--document-marker \\q", "after a backslash found 'q'");
+    refuse("--document-marker \\q", "after a backslash found 'q'");
     home.train("--out here").success();
     refused(home.run("sample here --document"), 2, &["--document: this run has no document-marker"]);
 }

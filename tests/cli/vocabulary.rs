@@ -98,7 +98,7 @@ fn a_corpus_of_unknown_symbols_only_is_an_error() {
     home.write("list.txt", "X\n");
     let refusal =
         home.run(&format!("train text.txt {SHORT} --vocabulary list.txt --unknown skip --out none"));
-    refused(refusal, 1, &["text.txt, without the symbols that the vocabulary lacks, is empty"]);
+    refused(refusal, 1, &["text.txt, without the symbols that are not in the vocabulary, is empty"]);
 }
 
 #[test]

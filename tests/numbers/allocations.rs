@@ -22,7 +22,7 @@ fn the_counter_counts() {
 }
 
 #[test]
-fn a_step_allocates_nothing_not_even_the_first() {
+fn a_step_allocates_nothing_from_the_first_on() {
     for settings in models() {
         let settings = Settings {
             model: ModelSettings { hidden: 19, embedding: Some(7), ..settings.model },

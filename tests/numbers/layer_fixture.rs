@@ -68,6 +68,16 @@ impl LayerFixture {
         State { rows: self.shape("inputs")[1], layers }
     }
 
+    /// A state of PyTorch: `h0` and `c0`, `h_n` and `c_n`, or their gradients, [L or 2 L, B, width].
+    pub fn pytorch_state(&self, [h, c]: [&str; 2]) -> State {
+        let [layers, rows] = [self.shape(h)[0], self.shape(h)[1]];
+        let part = |name: &str, layer: usize| {
+            let values = self.find(name).unwrap_or_default();
+            values[layer * values.len() / layers..(layer + 1) * values.len() / layers].to_vec()
+        };
+        State { rows, layers: (0..layers).map(|l| LayerState { h: part(h, l), c: part(c, l) }).collect() }
+    }
+
     /// The weights of a stack, each layer's after its prefix; with `grad.` before the names, the
     /// gradients.
     pub fn parameters(&self, before: &str, config: &ModelConfig, stack: &[(&str, Layer)]) -> Parameters {

@@ -5,7 +5,7 @@ use super::assert_close;
 use super::layer_fixture::LayerFixture;
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::network::{
-    Bidirectional, Dropout, Highway, Layer, LayerState, Merge, Network, Order, State, Variational, Window,
+    Bidirectional, Dropout, Highway, Layer, Merge, Network, Order, State, Variational, Window,
 };
 use unrolled::{Activation, ForgetBiasAt, ModelSettings, Reset, Settings};
 
@@ -121,21 +121,21 @@ fn cases() -> Vec<(&'static str, Vec<(&'static str, Layer)>)> {
     ]
 }
 
-fn assert_state(what: &str, found: &State, expected: &State) {
+pub fn assert_state(what: &str, found: &State, expected: &State) {
     for (l, (found, expected)) in found.layers.iter().zip(&expected.layers).enumerate() {
         assert_close(&format!("{what}: h of layer {l}"), &found.h, &expected.h);
         assert_close(&format!("{what}: c of layer {l}"), &found.c, &expected.c);
     }
 }
 
-fn assert_gradients(what: &str, found: &Parameters, expected: &Parameters) {
+pub fn assert_gradients(what: &str, found: &Parameters, expected: &Parameters) {
     for ((entry, found), (_, expected)) in found.iter().zip(expected.iter()) {
         assert_close(&format!("{what}: gradient of {}", entry.name), found, expected);
     }
 }
 
 /// [T, B, width] to [B, T, width].
-fn batch_major(values: &[f32], [steps, rows]: [usize; 2]) -> Vec<f32> {
+pub fn batch_major(values: &[f32], [steps, rows]: [usize; 2]) -> Vec<f32> {
     let width = values.len() / (steps * rows);
     let vector = |b: usize, t: usize| &values[(t * rows + b) * width..][..width];
     (0..rows).flat_map(|b| (0..steps).flat_map(move |t| vector(b, t))).copied().collect()
@@ -255,13 +255,12 @@ pub fn bidirectional_layers_match_tensorflow() {
             assert_close(&format!("{name}: outputs"), &outputs, &arranged(case.get("outputs")));
             let [d_fw, d_bw] = ["fw.", "bw."].map(|place| case.state("cotangent.final", place, 1));
             both.backward(&arranged(case.get("cotangent.outputs")), [Some(&d_fw), Some(&d_bw)]).unwrap();
-            let d_inputs = both.d_inputs();
             assert_close(
                 &format!("{name}: gradient of inputs"),
-                &d_inputs,
+                both.d_inputs(),
                 &arranged(case.get("grad.inputs")),
             );
-            for (direction, (rnn, place)) in both.directions().iter_mut().zip(["fw.", "bw."]).enumerate() {
+            for (direction, (rnn, place)) in both.directions().iter().zip(["fw.", "bw."]).enumerate() {
                 let what = format!("{name}, {place}");
                 assert_state(&what, &rnn.state(), &case.state("final", place, 1));
                 assert_state(&what, rnn.d_initial(), &case.state("grad.initial", place, 1));
@@ -272,35 +271,15 @@ pub fn bidirectional_layers_match_tensorflow() {
     }
 }
 
-/// Reads a stack's parameters under PyTorch's names; `layers` are the file's.
-fn from_pytorch(
-    case: &LayerFixture,
-    (before, after): (&str, &str),
-    config: &ModelConfig,
-    layers: std::ops::Range<usize>,
-) -> Parameters {
+/// Reads a stack's parameters under PyTorch's names, with `before` before each.
+fn from_pytorch(case: &LayerFixture, before: &str, config: &ModelConfig) -> Parameters {
     let mut parameters = Parameters::zeros(config.layout());
     let names: Vec<String> = parameters.iter().map(|(entry, _)| entry.name.clone()).collect();
     for name in names {
-        let (part, layer) = name.strip_prefix("rnn.").unwrap().rsplit_once("_l").unwrap();
-        let layer = layers.start + layer.parse::<usize>().unwrap();
-        let values = case.get(&format!("{before}{part}_l{layer}{after}"));
+        let values = case.get(&format!("{before}{}", name.strip_prefix("rnn.").unwrap()));
         parameters.get_mut(&name).unwrap().copy_from_slice(values);
     }
     parameters
-}
-
-/// Rows of `h0` and the like, [L or 2 L, B, width].
-fn rows_of<'a>(case: &'a LayerFixture, name: &str, row: usize) -> &'a [f32] {
-    let [_, batch, width] = case.shape(name)[..] else { panic!("{name} has three dimensions") };
-    &case.get(name)[row * batch * width..][..batch * width]
-}
-
-fn pytorch_state(case: &LayerFixture, [h, c]: [&str; 2], rows: &[usize]) -> State {
-    let part =
-        |name: &str, row: usize| case.find(name).map_or(Vec::new(), |_| rows_of(case, name, row).to_vec());
-    let layers = rows.iter().map(|row| LayerState { h: part(h, *row), c: part(c, *row) }).collect();
-    State { rows: 3, layers }
 }
 
 #[test]
@@ -308,64 +287,18 @@ pub fn a_projected_lstm_matches_pytorch() {
     let case = LayerFixture::load("torch-projected-lstm");
     let layer = Layer { projection: Some(4), ..Layer::lstm(7) };
     let model = Model::of_stack(&[layer.clone(), layer], 5, &ModelSettings::default(), 1).unwrap();
-    let parameters = from_pytorch(&case, ("", ""), model.config(), 0..2);
+    let parameters = from_pytorch(&case, "", model.config());
     let mut rnn =
         Network::new(Model::with_parameters(model.config().clone(), parameters).unwrap(), Some(1)).unwrap();
-    let initial = pytorch_state(&case, ["h0", "c0"], &[0, 1]);
+    let initial = case.pytorch_state(["h0", "c0"]);
     let window = Window { initial: Some(&initial), ..Window::new(6, 3, case.get("inputs")) };
     let mut outputs = vec![f32::NAN; case.get("outputs").len()];
     rnn.forward(&window, &mut outputs).unwrap();
     assert_close(&format!("{}: outputs", case.name), &outputs, case.get("outputs"));
-    assert_state(&case.name, &rnn.state(), &pytorch_state(&case, ["h_n", "c_n"], &[0, 1]));
-    let d_state = pytorch_state(&case, ["cotangent.h_n", "cotangent.c_n"], &[0, 1]);
+    assert_state(&case.name, &rnn.state(), &case.pytorch_state(["h_n", "c_n"]));
+    let d_state = case.pytorch_state(["cotangent.h_n", "cotangent.c_n"]);
     rnn.backward(case.get("cotangent.outputs"), Some(&d_state)).unwrap();
-    assert_gradients(&case.name, rnn.gradient(), &from_pytorch(&case, ("grad.", ""), model.config(), 0..2));
+    assert_gradients(&case.name, rnn.gradient(), &from_pytorch(&case, "grad.", model.config()));
     assert_close(&format!("{}: inputs", case.name), rnn.d_inputs(), case.get("grad.inputs"));
-    assert_state(&case.name, rnn.d_initial(), &pytorch_state(&case, ["grad.h0", "grad.c0"], &[0, 1]));
-}
-
-/// Two bidirectional layers: the second reads the outputs of the first.
-#[test]
-pub fn bidirectional_layers_match_pytorch() {
-    let cells = [("rnn", Layer::rnn(9)), ("lstm", Layer::lstm(7)), ("gru", Layer::gru(9))];
-    for (kind, layer) in cells {
-        let case = LayerFixture::load(&format!("torch-bidirectional-{kind}"));
-        let width = 2 * layer.hidden;
-        let directions = ["", "_reverse"];
-        let mut both = [0, 1].map(|l| {
-            let models = directions.map(|after| {
-                let inputs = if l == 0 { 5 } else { width };
-                let model =
-                    Model::of_stack(std::slice::from_ref(&layer), inputs, &ModelSettings::default(), 1)
-                        .unwrap();
-                let parameters = from_pytorch(&case, ("", after), model.config(), l..l + 1);
-                Model::with_parameters(model.config().clone(), parameters).unwrap()
-            });
-            let [forward, backward] = models;
-            Bidirectional::new(forward, backward, Merge::Concatenate, Some(1)).unwrap()
-        });
-        let state = |names, row: usize| pytorch_state(&case, names, &[row]);
-        let mut inputs = case.get("inputs").to_vec();
-        for (l, both) in both.iter_mut().enumerate() {
-            let [fw, bw] = [2 * l, 2 * l + 1].map(|row| state(["h0", "c0"], row));
-            let mut outputs = vec![f32::NAN; 18 * width];
-            let window = Window { initial: Some(&fw), ..Window::new(6, 3, &inputs) };
-            both.forward(&window, Some(&bw), &mut outputs).unwrap();
-            inputs = outputs;
-        }
-        assert_close(&format!("{}: outputs", case.name), &inputs, case.get("outputs"));
-        let mut d_outputs = case.get("cotangent.outputs").to_vec();
-        for (l, both) in both.iter_mut().enumerate().rev() {
-            let d = [2 * l, 2 * l + 1].map(|row| state(["cotangent.h_n", "cotangent.c_n"], row));
-            both.backward(&d_outputs, [Some(&d[0]), Some(&d[1])]).unwrap();
-            d_outputs = both.d_inputs();
-            for ((rnn, after), row) in both.directions().iter().zip(directions).zip([2 * l, 2 * l + 1]) {
-                assert_state(&case.name, &rnn.state(), &state(["h_n", "c_n"], row));
-                assert_state(&case.name, rnn.d_initial(), &state(["grad.h0", "grad.c0"], row));
-                let expected = from_pytorch(&case, ("grad.", after), rnn.model().config(), l..l + 1);
-                assert_gradients(&case.name, rnn.gradient(), &expected);
-            }
-        }
-        assert_close(&format!("{}: inputs", case.name), &d_outputs, case.get("grad.inputs"));
-    }
+    assert_state(&case.name, rnn.d_initial(), &case.pytorch_state(["grad.h0", "grad.c0"]));
 }

@@ -10,7 +10,7 @@ use unrolled::{
     DataSettings, Error, Invalid, ModelSettings, OptimizerKind, OptimizerSettings, RunSettings, Schedule,
     ScheduleSettings, Settings, Unit, Windows,
     checkpoint::Checkpoint,
-    corpus::Corpus,
+    corpus::{Corpus, install_truncation_guard},
     train::{Record, Training},
 };
 
@@ -74,6 +74,7 @@ fn a_truncated_text_ends_a_run_that_resumes_with_the_restored_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("text");
     let content = "the quick brown fox jumps over the lazy dog. ".repeat(2_000);
+    install_truncation_guard().unwrap();
     let open = || {
         fs::write(&path, &content).unwrap();
         Corpus::open(std::slice::from_ref(&path), Unit::Char, Invalid::Error).unwrap()

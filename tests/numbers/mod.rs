@@ -2,6 +2,9 @@
 //! ways to run a model.
 
 mod allocations;
+mod bidirectional_errors;
+mod bidirectional_gradients;
+mod bidirectional_stacks;
 mod custom_cells;
 mod determinism;
 mod divergence;

@@ -13,7 +13,7 @@
 use unrolled::corpus::Batch;
 use unrolled::exec::State;
 use unrolled::model::{Layout, Model, ModelConfig};
-use unrolled::random::{MaskPlace, dropout_mask};
+use unrolled::random::{MaskPosition, dropout_mask};
 use unrolled::{Activation, Cell, Reset};
 
 pub struct ReferenceModel {
@@ -66,7 +66,7 @@ impl ReferenceModel {
                 for (l, (layer, [h, c])) in layers.iter().zip(&mut state).enumerate() {
                     self.step(l, layer, &x, h, c);
                     x = self
-                        .dropped(h, MaskPlace { seed: 0, layer: l as u32, step: t as u64, row: b as u32 });
+                        .dropped(h, MaskPosition { seed: 0, layer: l as u32, step: t as u64, row: b as u32 });
                 }
                 sum += self.cross_entropy(&x, batch.targets[t * batch.rows + b]);
             }
@@ -120,10 +120,10 @@ impl ReferenceModel {
         }
     }
 
-    fn dropped(&self, h: &[f64], place: MaskPlace) -> Vec<f64> {
+    fn dropped(&self, h: &[f64], place: MaskPosition) -> Vec<f64> {
         let Some((share, seed)) = self.dropout else { return h.to_vec() };
         let mut mask = vec![0.0; h.len()];
-        dropout_mask(MaskPlace { seed, ..place }, 1.0 - share, 1.0 / (1.0 - share), &mut mask);
+        dropout_mask(MaskPosition { seed, ..place }, 1.0 - share, 1.0 / (1.0 - share), &mut mask);
         h.iter().zip(mask).map(|(h, mask)| h * f64::from(mask)).collect()
     }
 

@@ -354,7 +354,7 @@ fn two_directions_draw_different_masks() {
     let masks = Masks::default();
     let given = Window { masks: Some(&masks), dropout, ..Window::new(1, 8, &inputs) };
     let message = both.forward(&given, None, &mut outputs).unwrap_err().to_string();
-    assert!(message.contains("masks for one direction"), "{message}");
+    assert!(message.contains("found masks, expected none"), "{message}");
 }
 
 #[test]

@@ -165,13 +165,17 @@ fn both_directions_come_from_one_module() {
     let file = file(&both);
     let config = forward.config();
     assert!(file.rnn("", config).unwrap_err().to_string().contains("weight_ih_l0_reverse"));
-    let [one, other] = file.bidirectional("", [config, config]).unwrap();
+    let pairs = file.bidirectional("", &[[config.clone(), config.clone()]]).unwrap();
+    let [one, other] = <[_; 1]>::try_from(pairs).unwrap().into_iter().next().unwrap();
     assert_eq!((one.parameters(), other.parameters()), (forward.parameters(), backward.parameters()));
     file.finish().unwrap();
     Bidirectional::new(one, other, Merge::Concatenate, Some(1)).unwrap();
     let vocabulary = ModelConfig::new(&ModelSettings::default(), 7).unwrap();
     let text = file.rnn("", &vocabulary).unwrap_err().to_string();
     assert!(text.contains("vocabulary = 7 is invalid"), "{text}");
+    let head = ModelConfig::of_vectors(&ModelSettings::gru(5).on_vectors(3, 2)).unwrap();
+    let text = file.bidirectional("", &[[config.clone(), head]]).unwrap_err().to_string();
+    assert!(text.starts_with("outputs = 2 is invalid: a stack has no head"), "{text}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{env, process::Command};
 use unrolled::corpus::Corpus;
 use unrolled::exec::Dropout;
 use unrolled::network::Network;
-use unrolled::network::{Bidirectional, Merge, Window};
+use unrolled::network::{Bidirectional, BidirectionalStack, Merge, Window};
 use unrolled::train::Training;
 use unrolled::{
     Cell, ClipMode, DataSettings, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings,
@@ -102,11 +102,30 @@ fn bidirectional() -> Case {
         rnn.forward(&Window::new(15, 17, &inputs), None, &mut outputs).unwrap();
         rnn.backward(&outputs, [None, None]).unwrap();
         let mut left = bits(&outputs);
-        left.extend(bits(&rnn.d_inputs()));
+        left.extend(bits(rnn.d_inputs()));
         rnn.directions().iter().for_each(|direction| left.extend(bits(&direction.gradient().values)));
         (left, Vec::new())
     };
     ("both directions", Box::new(run))
+}
+
+/// Bidirectional layers, rows of different lengths and dropout.
+fn bidirectional_stack() -> Case {
+    let layers = [Layer { projection: Some(21), ..Layer::lstm(40) }, Layer::gru(24), Layer::rnn(17)];
+    let inputs: Vec<f32> = ids(5, 15 * 17 * 20, 100).iter().map(|&id| id as f32 * 0.01).collect();
+    let lengths: Vec<usize> = (0..17).map(|row| row * 7 % 16).collect();
+    let run = move |threads| {
+        let settings = ModelSettings::default();
+        let mut stack = BidirectionalStack::of_layers(&layers, 20, &settings, 1, Some(threads)).unwrap();
+        let dropout = Some(Dropout { probability: 0.3, seed: 1, step: 2 });
+        let mut outputs = vec![0.0; 15 * 17 * 34];
+        let window = Window { lengths: Some(&lengths), dropout, ..Window::new(15, 17, &inputs) };
+        stack.forward(&window, &mut outputs).unwrap();
+        stack.backward(&outputs, None).unwrap();
+        let all = [&outputs, stack.d_inputs(), &stack.gradient().values];
+        (all.into_iter().flat_map(bits).collect(), Vec::new())
+    };
+    ("bidirectional stack", Box::new(run))
 }
 
 /// A text of eight spans. Some of the cuts are inside characters. The scan uses the caller's
@@ -184,6 +203,7 @@ fn cases() -> Vec<Case> {
         ragged(OneHot),
         ragged(Embedding),
         bidirectional(),
+        bidirectional_stack(),
         scan(),
     ]
 }

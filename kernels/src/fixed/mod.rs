@@ -9,7 +9,7 @@
 //! ```
 //! use unrolled_kernels::fixed::{Gru, Linear, Pipeline, Stage};
 //! # fn main() -> Result<(), unrolled_kernels::fixed::Error> {
-//! // PyTorch's tensors, row-major: [3 * 8, 1], [3 * 8, 8], [3 * 8], [3 * 8]; the head's [1, 8] and [1].
+//! // PyTorch's tensors, row-major: [3 * 8, 1], [3 * 8, 8], two biases [3 * 8]; the head's [1, 8], [1].
 //! let cell = Gru::<1, 8>::new(&[0.1; 24], &[0.02; 192], &[0.0; 24], &[0.0; 24])?;
 //! let mut model = Pipeline::new(cell, Linear::<8, 1>::new(&[0.5; 8], &[0.25])?);
 //! let [y] = *model.step(&[1.0]);

@@ -1,53 +1,38 @@
 //! The GRU with reset after the recurrent product, in one phase. [`crate::gru`] has the equations.
 
 use super::slots::{slots_after_hidden, slots_after_input};
-use crate::backward_tile::{BackwardTile, Differentiate, GradientStart};
 use crate::dispatch::Isa;
-use crate::input::Input;
-use crate::math::{sigmoid, tanh};
-use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, TileSums, multiply};
-use crate::pack::{PanelWidths, Panels, padded};
+use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
+use crate::microkernel::{Tile, TileStart, TileSums, multiply};
+use crate::pack::padded;
+use crate::pass::backward_tile::DeltaCell;
+use crate::pass::gate_tile::{GateCell, GateTile, RowSums};
+use crate::pass::step::{AtStep, StepOffsets, VectorPlace};
+use crate::pass::{BackwardCell, BackwardWindow, ForwardWindow};
 use crate::simd::{Kernel, Simd};
-use crate::sweep::{TileRows, Tiled, sweep};
-use crate::window::{StepRows, WindowShape};
-use core::ops::Range;
+use crate::sweep::TileRows;
 
-/// The forward pass of one layer's window.
+/// The forward pass of one layer's window. The bias is b_in, b_r, b_z, b_hn. Dense input is packed
+/// by `Panels::gates(&slots_after_input(H))`, `weight_hh` by
+/// `Panels::gates(&slots_after_hidden(H))`.
 #[derive(Debug)]
 pub struct GruAfterForward<'a> {
-    /// T, B, H.
-    pub window: WindowShape<'a>,
-    /// Bias (b_in, b_r, b_z, b_hn) or table, and dense input, packed by
-    /// `Panels::gates(&slots_after_input(H))`.
-    pub input: Input<'a>,
-    /// `weight_hh`, packed by `Panels::gates(&slots_after_hidden(H))`.
-    pub recurrent: &'a [f32],
-    /// [B + N, padded(H)]: the initial state, then the state after each step.
-    pub h: &'a mut [f32],
+    /// The buffers of all cells.
+    pub pass: ForwardWindow<'a>,
     /// [N, padded(H) / 16, 4, 16]: n, r, z, R_n h + b_hn; one step without `keep`.
     pub gates: &'a mut [f32],
 }
 
-/// The backward pass of one layer's window.
+/// The backward pass of one layer's window. `weight_hh` is packed over `slots_after_hidden(H)`.
 #[derive(Debug)]
 pub struct GruAfterBackward<'a> {
-    /// T, B, H; `keep` is set.
-    pub window: WindowShape<'a>,
-    /// `weight_hh`, packed transposed over `slots_after_hidden(H)`.
-    pub recurrent: &'a [f32],
-    /// `Panels::plain(H)`.
-    pub panels: &'a Panels,
-    /// `slots_after_hidden(H).pieces()`.
-    pub pieces: &'a [Range<usize>],
+    /// The buffers of all cells.
+    pub pass: BackwardWindow<'a>,
     /// From the forward pass.
     pub h: &'a [f32],
-    /// [N, padded(H)]: gradient of each step's output from above.
-    pub dh: &'a [f32],
     /// [B, padded(H)]: in, the gradient of each row's last state besides `dh`; out, the part of the
     /// gradient of the initial h that does not go through the weights.
     pub carry: &'a mut [f32],
-    /// [N, stored]: gates in, deltas out.
-    pub gates: &'a mut [f32],
 }
 
 impl GruAfterForward<'_> {
@@ -56,12 +41,10 @@ impl GruAfterForward<'_> {
     /// # Panics
     /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
-        let (window, slots) = (self.window, slots_after_input(self.window.hidden));
-        self.input.check(&window, &slots, 3 * padded(window.hidden), 0);
-        window.check("h", self.h.len(), window.states() * padded(window.hidden));
+        let (window, hidden) = (self.pass.window, self.pass.window.hidden);
+        let (slots, recurrent) = (slots_after_input(hidden), slots_after_hidden(hidden));
+        self.pass.check(&slots, [3 * padded(hidden), 0], recurrent.packed_len(hidden));
         window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
-        let packed = slots_after_hidden(window.hidden).packed_len(window.hidden);
-        window.check("recurrent", self.recurrent.len(), packed);
         isa.run_rows(window.rows, self);
     }
 }
@@ -70,58 +53,51 @@ impl Kernel for GruAfterForward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, stride) = (self.window, padded(self.window.hidden));
-        let (h, sums) = (self.h.as_mut_ptr(), TileSums::new());
-        for at in window.forward_steps() {
-            // SAFETY: `run_on` has checked every length against these offsets.
-            unsafe {
-                let tile = GruAfterTile {
-                    window,
-                    token: at.token,
-                    input: &self.input,
-                    recurrent: self.recurrent.as_ptr(),
-                    sums: &sums,
-                    h: h.add(at.before * stride),
-                    h_next: h.add(at.after() * stride),
-                    gates: self.gates.as_mut_ptr().add(window.kept(at.token) * 4 * stride),
-                };
-                sweep(s, at.active, stride / 16, &tile);
-            }
-        }
+        let (pass, gates) = (self.pass.places(), self.gates.as_mut_ptr());
+        let cell = GruAfterGates { h: pass.h, h_next: pass.h, gates };
+        // SAFETY: `run_on` has checked every length.
+        unsafe { pass.run(s, cell) }
     }
 }
 
-struct GruAfterTile<'a> {
-    window: WindowShape<'a>,
-    token: usize,
-    input: &'a Input<'a>,
-    recurrent: *const f32,
-    sums: &'a TileSums,
+/// The arithmetic of the forward pass, and its buffers of one step.
+#[derive(Clone, Copy)]
+struct GruAfterGates {
     h: *mut f32,
     h_next: *mut f32,
     gates: *mut f32,
 }
 
-impl<S: Simd> Tiled<S> for GruAfterTile<'_> {
+impl AtStep for GruAfterGates {
     #[inline(always)]
-    fn widths(&self, block: usize) -> PanelWidths {
-        PanelWidths::of_block(3, block, self.window.hidden)
-    }
-
-    #[inline(always)]
-    unsafe fn compute(&self, s: S, place: TileRows) {
-        let TileRows { row, rows, panel: block, half, width } = place;
-        let (hidden, stride) = (self.window.hidden, padded(self.window.hidden));
-        let (token, gate) = (self.token + row, block * 64 + half);
-        let (out, out_row) = (self.sums.base(), TileSums::ROW);
-        // SAFETY: rows, block and half exist (`sweep`), and the lengths were checked.
+    unsafe fn at(self, step: &StepOffsets) -> Self {
+        // SAFETY: the caller vouches for the step.
         unsafe {
-            let mut start = self.input.starts(token, (4 * stride, gate, 16));
-            if self.input.dense.is_some() {
-                let depth = self.input.depth();
-                let panel = (block * 3, 3, half);
-                let input = self.input.factors::<S>(|dense| dense.weights, token, panel, &depth);
-                let factors = &[input]; // n, r, z
+            Self {
+                h: self.h.add(step.before),
+                h_next: self.h_next.add(step.after),
+                gates: self.gates.add(4 * step.token),
+            }
+        }
+    }
+}
+
+impl GateCell for GruAfterGates {
+    const VECTORS: usize = 3;
+    const STORED: usize = 4;
+
+    /// Multiplies the input into n, r, z, and then the state into r, z and the recurrent part of n.
+    #[inline(always)]
+    unsafe fn multiply<S: Simd>(tile: &GateTile<'_, Self>, s: S, at: TileRows) -> TileStart {
+        let TileRows { row, rows, panel: block, half, width } = at;
+        let (products, panel) = (&tile.products, tile.panel_vectors(block, half));
+        let (out, out_row) = (products.sums.base(), TileSums::ROW);
+        let mut start = products.start(row, tile.start_vectors(block, half));
+        // SAFETY: the caller vouches for rows, panel and lengths.
+        unsafe {
+            if products.input.dense.is_some() {
+                let depth = products.depth();
+                let factors = &[products.dense_factors::<S>(row, panel, &depth)];
                 multiply(s, rows, width, &Tile { start, factors, out, out_row });
                 // The second product continues from these sums, and in slot 3 from the start.
                 for r in 0..rows {
@@ -129,47 +105,26 @@ impl<S: Simd> Tiled<S> for GruAfterTile<'_> {
                 }
                 start = TileStart::rows(out, out_row, 16);
             }
-            let units = 0..hidden;
-            let weights = self.recurrent.add(block * 48 * hidden + half);
-            let recurrent = Factors::Rows {
-                x: self.h.add(row * stride),
-                row: stride,
-                pieces: core::slice::from_ref(&units),
-                weights: PackedWeights::of_panel::<S>(weights, 3, hidden),
-            };
-            let tile = Tile {
-                start: start.skip(16),
-                factors: &[recurrent], // r, z, and the recurrent part of n
-                out: out.add(16),
-                out_row,
-            };
+            let units = 0..products.hidden;
+            let factors = &[products.recurrent_factors::<S>(row, panel, &units)];
+            let tile = Tile { start: start.skip(16), factors, out: out.add(16), out_row };
             multiply(s, rows, width, &tile);
-            for r in 0..rows {
-                let unit = (row + r) * stride + block * 16 + half;
-                // Without a dense input, vector 0 of the sums is not written.
-                let [reset, update, n_hidden] = self.sums.row(s, r, 1);
-                let sums = [s.load(start.of(r)), reset, update, n_hidden];
-                self.activate(s, sums, unit, (row + r) * 4 * stride + gate);
-            }
         }
+        // Without a dense input, vector 0 of the sums is not written.
+        start
     }
-}
 
-impl GruAfterTile<'_> {
-    /// Stores the gates and the new h, from the pre-activations.
-    ///
-    /// # Safety
-    /// `unit` and `gate` are places of a vector within a step of `h` and of `gates`.
     #[inline(always)]
-    unsafe fn activate<S: Simd>(&self, s: S, [n, r, z, n_hidden]: [S::F; 4], unit: usize, gate: usize) {
-        // SAFETY: the caller vouches for `unit` and `gate`.
+    unsafe fn finish<S: Simd>(&self, s: S, sums: RowSums<'_>, at: VectorPlace) {
+        // SAFETY: the caller vouches for the vector and the sums.
         unsafe {
+            let (n, [r, z, n_hidden]) = (sums.load_start(s), sums.load(s, 1));
             let (r, z) = (sigmoid(s, r), sigmoid(s, z));
             let n = tanh(s, s.fma(r, n_hidden, n));
-            let h = s.load(self.h.add(unit));
-            s.store(self.h_next.add(unit), s.fma(z, s.sub(h, n), n));
+            let h = s.load(self.h.add(at.unit));
+            s.store(self.h_next.add(at.unit), s.fma(z, s.sub(h, n), n));
             for (slot, value) in [n, r, z, n_hidden].into_iter().enumerate() {
-                s.store(self.gates.add(gate + slot * 16), value);
+                s.store(self.gates.add(at.gate + slot * 16), value);
             }
         }
     }
@@ -181,15 +136,10 @@ impl GruAfterBackward<'_> {
     /// # Panics
     /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
-        let (window, slots) = (self.window, slots_after_hidden(self.window.hidden));
-        window.check_kept();
+        let window = self.pass.window;
+        self.pass.check(&slots_after_hidden(window.hidden));
         window.check("h", self.h.len(), window.states() * padded(window.hidden));
-        window.check("dh", self.dh.len(), window.tokens() * padded(window.hidden));
         window.check("carry", self.carry.len(), window.step());
-        window.check("gates", self.gates.len(), window.tokens() * slots.width());
-        window.check("recurrent", self.recurrent.len(), self.panels.len(slots.depth()));
-        self.panels.check_plain(window.hidden);
-        slots.check_pieces(self.pieces);
         isa.run_rows(window.rows, self);
     }
 }
@@ -198,62 +148,62 @@ impl Kernel for GruAfterBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (window, stride) = (self.window, padded(self.window.hidden));
-        let (gates, sums) = (self.gates.as_mut_ptr(), TileSums::new());
-        for (at, StepRows { first, rows, pieces }) in window.backward(self.pieces) {
-            let token = (at.token + first) * stride;
-            // SAFETY: `run_on` has checked every length against these offsets.
-            unsafe {
-                let carry = self.carry.as_mut_ptr().add(first * stride);
-                let tile = BackwardTile {
-                    stride,
-                    depth: 3 * window.hidden,
-                    recurrent: self.recurrent.as_ptr(),
-                    panels: self.panels,
-                    pieces,
-                    deltas: gates.wrapping_add((at.token + at.active) * 4 * stride),
-                    start: GradientStart::AboveAndCarry(self.dh.as_ptr().add(token), carry),
-                    sums: &sums,
-                    cell: GruAfterBackwardStep {
-                        h: self.h.as_ptr().add((at.before + first) * stride),
-                        carry,
-                        gates: gates.add(4 * token),
-                    },
-                };
-                sweep(s, rows, self.panels.panels().len(), &tile);
-            }
-        }
+        let (pass, h) = (self.pass.places(), self.h.as_ptr());
+        let cell = GruAfterDeltas { h, carry: self.carry.as_mut_ptr(), gates: pass.gates };
+        // SAFETY: `run_on` has checked every length.
+        unsafe { pass.run(s, cell) }
     }
 }
 
-/// The buffers of one step.
-struct GruAfterBackwardStep {
+/// The arithmetic of the backward pass, and its buffers of one step.
+#[derive(Clone, Copy)]
+struct GruAfterDeltas {
     /// h before the step.
     h: *const f32,
     carry: *mut f32,
     gates: *mut f32,
 }
 
-impl<S: Simd> Differentiate<S> for GruAfterBackwardStep {
+impl AtStep for GruAfterDeltas {
+    #[inline(always)]
+    unsafe fn at(self, step: &StepOffsets) -> Self {
+        // SAFETY: the caller vouches for the step.
+        unsafe {
+            Self {
+                h: self.h.add(step.before),
+                carry: self.carry.add(step.row),
+                gates: self.gates.add(4 * step.token),
+            }
+        }
+    }
+}
+
+impl BackwardCell for GruAfterDeltas {
+    const GATES: usize = 3;
+
+    #[inline(always)]
+    fn carry(&self) -> Option<*const f32> {
+        Some(self.carry)
+    }
+}
+
+impl DeltaCell for GruAfterDeltas {
     const STORED: usize = 4;
 
-    /// Stores the deltas and the direct part of the gradient of h, from the gradient of h'.
     #[inline(always)]
-    unsafe fn finish(&self, s: S, dh: S::F, unit: usize, gate: usize) {
-        let one = s.splat(1.0);
-        let bell = |y: S::F| s.mul(y, s.sub(one, y));
-        // SAFETY: the caller vouches for `unit` and `gate`.
+    unsafe fn finish<S: Simd>(&self, s: S, dh: S::F, at: VectorPlace) {
+        // SAFETY: the caller vouches for the vector.
         unsafe {
-            let at = self.gates.add(gate);
+            let gate = self.gates.add(at.gate);
             let (n, r, z, n_hidden) =
-                (s.load(at), s.load(at.add(16)), s.load(at.add(32)), s.load(at.add(48)));
-            let h = s.load(self.h.add(unit));
-            let dn = s.mul(s.mul(dh, s.sub(one, z)), s.fnma(n, n, one));
-            let dz = s.mul(s.mul(dh, s.sub(h, n)), bell(z));
-            let dr = s.mul(s.mul(dn, n_hidden), bell(r));
-            s.store(self.carry.add(unit), s.mul(dh, z));
+                (s.load(gate), s.load(gate.add(16)), s.load(gate.add(32)), s.load(gate.add(48)));
+            let h = s.load(self.h.add(at.unit));
+            let dn = s.mul(s.mul(dh, s.sub(s.splat(1.0), z)), tanh_slope(s, n));
+            let dz = s.mul(s.mul(dh, s.sub(h, n)), sigmoid_slope(s, z));
+            let dr = s.mul(s.mul(dn, n_hidden), sigmoid_slope(s, r));
+            s.store(self.carry.add(at.unit), s.mul(dh, z));
             for (slot, delta) in [dn, dr, dz, s.mul(dn, r)].into_iter().enumerate() {
-                s.store(self.gates.add(gate + slot * 16), delta);
+                s.store(gate.add(slot * 16), delta);
             }
         }
     }

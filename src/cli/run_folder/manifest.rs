@@ -49,7 +49,7 @@ pub struct ManifestFile {
 impl CorpusManifest {
     /// Lists the files of a corpus.
     pub fn of(corpus: &Corpus) -> Self {
-        let documents: Vec<ManifestFile> = corpus.documents().map(ManifestFile::from).collect();
+        let documents: Vec<ManifestFile> = corpus.files().map(ManifestFile::from).collect();
         Self {
             bytes: documents.iter().map(|document| document.bytes).sum(),
             symbols: corpus.len(),
@@ -69,7 +69,7 @@ impl CorpusManifest {
     /// this manifest that `corpus` lacks. Compares contents, not paths: the manifest may have been
     /// written in another folder, with paths relative to that.
     pub fn difference(&self, corpus: &Corpus) -> Option<String> {
-        let documents: Vec<_> = corpus.documents().collect();
+        let documents: Vec<_> = corpus.files().collect();
         if documents.len().max(self.documents.len()) < 2 {
             return None; // the name of the corpus says it already
         }
@@ -88,8 +88,8 @@ impl CorpusManifest {
     }
 }
 
-impl From<corpus::Document<'_>> for ManifestFile {
-    fn from(document: corpus::Document) -> Self {
+impl From<corpus::CorpusFile<'_>> for ManifestFile {
+    fn from(document: corpus::CorpusFile) -> Self {
         Self {
             path: document.path.to_owned(),
             bytes: document.bytes,
@@ -100,8 +100,8 @@ impl From<corpus::Document<'_>> for ManifestFile {
     }
 }
 
-impl From<corpus::Skipped> for SkippedFiles {
-    fn from(corpus::Skipped { binary, empty }: corpus::Skipped) -> Self {
+impl From<corpus::SkippedFiles> for SkippedFiles {
+    fn from(corpus::SkippedFiles { binary, empty }: corpus::SkippedFiles) -> Self {
         Self { binary, empty }
     }
 }

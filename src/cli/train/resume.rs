@@ -11,7 +11,7 @@ use crate::cli::{
     settings_flags::SettingsFlags,
     settings_table::overlay,
     starting_point::StartingPoint,
-    text::{Again, remedy},
+    text::{ReopenHint, remedy},
 };
 use std::path::{Path, PathBuf};
 use unrolled::{
@@ -36,7 +36,7 @@ impl TrainCommand {
         let config = ConfigFile::read(&folder.config())?;
         let (paths, run) = (self.resumed_paths(&config, out)?, self.run.clone().or(config.run.clone()));
         let opened = text(&paths, &settings, &run).reopen(&checkpoint);
-        let corpus = opened.map_err(|failure| Again::resume(out).explain(failure, &paths))?;
+        let corpus = opened.map_err(|failure| ReopenHint::resume(out).explain(failure, &paths))?;
         check_memory(&settings, &corpus, &run)?;
         let stored = checkpoint.progress.clone();
         let corpus = self.check_text(corpus, &paths, &mut checkpoint, out)?;
@@ -63,7 +63,7 @@ impl TrainCommand {
             return Ok(self.paths.clone());
         }
         let paths = config.paths().unwrap_or_default().to_vec();
-        Again::resume(out).check(&paths)?;
+        ReopenHint::resume(out).check(&paths)?;
         Ok(paths)
     }
 
@@ -77,7 +77,7 @@ impl TrainCommand {
         let run = self.run.clone().or(config.run.clone());
         let (file, flags) = (folder.config(), SettingsFlags::default());
         let given = GivenSettings { config: &config, file: Some(&file), preset: None, flags: &flags };
-        let start = StartingPoint::load(run.init_from.as_deref(), run.vocabulary.as_deref(), &given)?;
+        let start = StartingPoint::load(&run, &given)?;
         start.settings(&given)?;
         let recorded = config_record(&settings, &paths, &run)?;
         let training = self.new_training(&paths, settings, &run, &start)?;

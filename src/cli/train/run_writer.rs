@@ -129,7 +129,7 @@ impl RunWriter {
 
     /// Returns whether the corpus has so few files that they are checked before every step.
     pub fn has_few_files(&self, training: &Training) -> bool {
-        training.corpus().documents().len() <= FEW_FILES
+        training.corpus().files().len() <= FEW_FILES
     }
 
     /// Adds a point to the training curve if one is due. Called after each step, also if its
@@ -195,7 +195,7 @@ impl RunWriter {
     /// A file of the corpus has changed.
     pub fn check_corpus(&mut self, training: &Training) -> Result<(), Failure> {
         let begun = Instant::now();
-        training.corpus().unchanged()?;
+        training.corpus().check_unchanged()?;
         self.check_at = Instant::now() + CHECK_PAUSE.max(begun.elapsed() * CHECK_PAUSE_FACTOR);
         Ok(())
     }

@@ -6,24 +6,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn documents_begin_where_a_naive_decode_has_them(
+    fn documents_start_where_a_naive_decode_has_them(
         files in prop::collection::vec(bytes(), 1..4),
         marker in prop_oneof![Just("|"), Just("\n\n"), Just("\u{e9}")],
         span in span(),
         known in prop::option::of(Just("ab \n|\u{e0}\u{e9}")),
     ) {
         let known = known.map(|symbols| Vocabulary::of_chars(symbols.chars()).unwrap());
-        let reading = &Options {
+        let reading = &CorpusOptions {
             invalid: Invalid::Replace,
             vocabulary: known.as_ref(),
             unknown: Some(Unknown::Skip),
-            ..Options::default()
+            ..CorpusOptions::default()
         };
-        let is_known = |symbol: &u32| known.as_ref().is_none_or(|v| v.ids().get(*symbol) != UNKNOWN);
+        let is_known = |symbol: &u32| known.as_ref().is_none_or(|v| v.id_of(*symbol) != UNKNOWN);
         let files: Vec<_> = files.into_iter().filter(|file| !file.is_empty()).collect();
         prop_assume!(!files.is_empty());
         let whole = Draft {
-            separator: Some(Source::held("the marker", marker.as_bytes())),
+            separator: Some(CorpusSource::held("the marker", marker.as_bytes())),
             marker: marker.into(),
             ..draft(&files)
         };
@@ -31,19 +31,19 @@ proptest! {
             Err(Error::EmptyText { .. }) if known.is_some() => return Ok(()),
             corpus => corpus.unwrap(),
         };
-        // Each document by itself, and what was added behind those that lack the marker.
+        // Each document by itself, and the markers that were added after those that lack it.
         let mut texts: Vec<Vec<Vec<u8>>> = Vec::new();
         for file in &files {
             texts.push(Documents::new(file, marker.as_bytes()).map(|range| file[range].to_vec()).collect());
         }
-        let (mut beginnings, mut symbols) = (Vec::new(), 0);
+        let (mut starts, mut symbols) = (Vec::new(), 0);
         let last = texts.len() - 1;
         for (at, documents) in texts.iter().enumerate() {
             for document in documents {
                 let read = naive(std::slice::from_ref(document), reading);
                 let count = read.iter().filter(|symbol| is_known(symbol)).count();
-                // A document of which nothing is read has no beginning.
-                beginnings.extend((count > 0).then_some(symbols));
+                // A document without a symbol has no start.
+                starts.extend((count > 0).then_some(symbols));
                 symbols += count;
             }
             let end = documents.last().unwrap();
@@ -53,14 +53,14 @@ proptest! {
             });
             symbols += if ended || at == last { 0 } else { marker.chars().count() };
         }
-        prop_assert_eq!((corpus.beginnings(), corpus.len()), (beginnings, symbols));
+        prop_assert_eq!((corpus.starts(), corpus.len()), (starts, symbols));
     }
 }
 
 #[test]
-fn a_marker_with_a_nul_makes_it_a_part_of_the_text() {
+fn a_nul_is_a_part_of_the_text_if_the_marker_has_one() {
     let folder = folder(&[("x", b"one\0two\0")]);
-    let options = Options { document_marker: "\0".into(), ..Options::default() };
+    let options = CorpusOptions { document_marker: "\0".into(), ..CorpusOptions::default() };
     let corpus = options.open(&[folder.path().join("x")]).unwrap();
     assert_eq!((text(&corpus).as_str(), corpus.document_count()), ("one\0two\0", 2));
 }
@@ -71,11 +71,13 @@ fn documents_within_files_are_shuffled_and_split() {
     let folder = folder(&[("a", lines.as_bytes()), ("b", b"last"), ("c", b"x|y|\n")]);
     let paths = ["a", "b", "c"].map(|name| folder.path().join(name));
     let open = |shuffle| {
-        Options { document_marker: "|".into(), shuffle, ..Options::default() }.open(&paths).unwrap()
+        CorpusOptions { document_marker: "|".into(), shuffle, ..CorpusOptions::default() }
+            .open(&paths)
+            .unwrap()
     };
     let plain = open(None);
     assert_eq!(text(&plain), format!("{lines}last|x|y|\n"));
-    assert_eq!((plain.document_count(), plain.documents().len(), plain.has_document_marker()), (53, 3, true));
+    assert_eq!((plain.document_count(), plain.files().len(), plain.has_document_marker()), (53, 3, true));
     let split = plain.split(SplitBy::Document, 0.1, 0.0).unwrap();
     let border = text(&plain).chars().take(split.train.end).last();
     assert_eq!(border, Some('|'));
@@ -91,17 +93,21 @@ fn documents_within_files_are_shuffled_and_split() {
     let shuffled = open(Some(1));
     assert_eq!((shuffled.document_count(), text(&shuffled)), (53, one.clone()));
     assert_eq!(shuffled.fingerprint(), crc32fast::hash(one.as_bytes()));
-    let checksums: Vec<_> = shuffled.documents().map(|document| document.checksum).collect();
+    let checksums: Vec<_> = shuffled.files().map(|file| file.checksum).collect();
     assert_eq!(checksums[1], format!("{:08x}", crc32fast::hash(b"last")));
 }
 
 #[test]
 fn options_that_contradict_each_other_are_refused() {
     let folder = folder(&[("x", b"text")]);
-    let message = |options: Options| options.open(&[folder.path().join("x")]).unwrap_err().to_string();
-    let both = Options { separator: "-".into(), document_marker: "|".into(), ..Options::default() };
+    let message = |options: CorpusOptions| options.open(&[folder.path().join("x")]).unwrap_err().to_string();
+    let both =
+        CorpusOptions { separator: "-".into(), document_marker: "|".into(), ..CorpusOptions::default() };
     assert!(message(both).starts_with("separator = \"-\" is invalid: the marker ends every document"));
-    let bytes =
-        Options { unit: Unit::Byte, encoding: crate::Encoding::new("utf-16le").ok(), ..Options::default() };
-    assert!(message(bytes).starts_with("encoding = utf-16le is invalid: with unit = byte"));
+    let bytes = CorpusOptions {
+        unit: Unit::Byte,
+        encoding: crate::Encoding::new("utf-16le").ok(),
+        ..CorpusOptions::default()
+    };
+    assert!(message(bytes).starts_with("encoding = utf-16le is invalid: the bytes of a text are decoded"));
 }

@@ -1,9 +1,9 @@
-//! Texts that are not plain UTF-8 files.
+//! Text that is not in plain UTF-8 files.
 
 use super::*;
 
 #[test]
-fn a_byte_order_mark_is_no_symbol_unless_symbols_are_bytes() {
+fn a_byte_order_mark_is_not_a_symbol_unless_symbols_are_bytes() {
     let folder =
         folder(&[("a", b"\xEF\xBB\xBFone "), ("b", b"\xEF\xBB\xBFtwo\xFF"), ("c", "x\u{FEFF}y".as_bytes())]);
     let paths = |names: &[&str]| names.iter().map(|name| folder.path().join(name)).collect::<Vec<_>>();
@@ -13,9 +13,9 @@ fn a_byte_order_mark_is_no_symbol_unless_symbols_are_bytes() {
     assert_eq!(corpus.fingerprint(), crc32fast::hash(b"one two\xFF"));
     let bytes = read(&["a"], Unit::Byte, Invalid::Error).unwrap();
     assert_eq!(text(&bytes), "\u{FEFF}one ");
-    // Within a text it is a symbol, as it always was.
+    // Inside a text it is a symbol.
     assert_eq!(text(&read(&["c"], Unit::Char, Invalid::Error).unwrap()), "x\u{FEFF}y");
-    // Offsets are those in the file.
+    // Offsets count from the start of the file.
     let message = read(&["b"], Unit::Char, Invalid::Error).unwrap_err().to_string();
     assert!(message.contains("the bytes at offset 6 are not UTF-8"), "{message}");
     let known = Corpus::from_text("two", Unit::Char).unwrap();
@@ -25,10 +25,10 @@ fn a_byte_order_mark_is_no_symbol_unless_symbols_are_bytes() {
 }
 
 #[test]
-fn a_text_is_reopened_as_it_was_read_when_its_run_began() {
+fn a_text_is_reopened_as_the_run_read_it() {
     let folder = folder(&[("marked", b"\xEF\xBB\xBFone"), ("plain", b"one"), ("nul", b"a\0b")]);
     let reopen =
-        |name: &str, fingerprint| Options::default().reopen(&[folder.path().join(name)], fingerprint);
+        |name: &str, fingerprint| CorpusOptions::default().reopen(&[folder.path().join(name)], fingerprint);
     let (old, new) = (crc32fast::hash(b"\xEF\xBB\xBFone"), crc32fast::hash(b"one"));
     assert_eq!(text(&reopen("marked", old).unwrap()), "\u{FEFF}one");
     assert_eq!(text(&reopen("marked", new).unwrap()), "one");
@@ -38,7 +38,7 @@ fn a_text_is_reopened_as_it_was_read_when_its_run_began() {
 }
 
 #[test]
-fn a_file_that_is_no_text_is_refused_whatever_is_done_with_invalid_bytes() {
+fn a_file_that_is_not_text_is_refused_with_every_option_for_invalid_bytes() {
     let wide: Vec<u8> = "Some text, and more of it.\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let folder = folder(&[
         ("wide", &wide),
@@ -47,43 +47,44 @@ fn a_file_that_is_no_text_is_refused_whatever_is_done_with_invalid_bytes() {
         ("nul", b"ab\0cd"),
     ]);
     for invalid in [Invalid::Error, Invalid::Replace, Invalid::Skip] {
-        let told = |name: &str| {
+        let refused = |name: &str| {
             let path = folder.path().join(name);
             let error =
                 Corpus::open(std::slice::from_ref(&path), Unit::Char, invalid).unwrap_err().to_string();
             error.strip_prefix(&path.display().to_string()).expect("the file is named").to_owned()
         };
         assert_eq!(
-            told("wide"),
+            refused("wide"),
             " is UTF-16 without a byte-order mark, not plain text; pass --encoding utf-16le"
         );
-        assert!(told("zip").starts_with(" is a zip archive (also .docx"));
-        assert_eq!(told("pdf"), " is a PDF document, not plain text; extract its text first: pdftotext");
-        assert!(told("nul").starts_with(" is binary (it has NUL bytes), not plain text; "));
+        assert!(refused("zip").starts_with(" is a zip archive (also .docx"));
+        assert_eq!(refused("pdf"), " is a PDF document, not plain text; extract its text first: pdftotext");
+        assert!(refused("nul").starts_with(" is binary (it has NUL bytes), not plain text; "));
     }
     let bytes = Corpus::open(&[folder.path().join("nul")], Unit::Byte, Invalid::Error).unwrap();
     assert_eq!(text(&bytes), "ab\0cd");
-    // Below folders they are passed over, as binary files always were.
+    // In folders they are skipped, like all binary files.
     fs::write(folder.path().join("text"), "text").unwrap();
     let corpus = open(folder.path()).unwrap();
     assert_eq!((text(&corpus).as_str(), corpus.skipped().binary), ("text", 4));
 }
 
 #[test]
-fn a_nul_is_refused_wherever_it_stands_in_a_file_that_is_named() {
+fn a_nul_anywhere_in_a_named_file_is_refused() {
     let late = [&b"text ".repeat(4000)[..], b"\0, and more"].concat();
     let folder = folder(&[("late", &late), ("plain", b"text")]);
     let path = [folder.path().join("late")];
     let message = Corpus::open(&path, Unit::Char, Invalid::Replace).unwrap_err().to_string();
     let expected = "late is binary (it has a NUL byte at offset 20000), not plain text; name a text, ";
     assert!(message.contains(expected), "{message}");
-    let utf8 = Options { encoding: Some(crate::Encoding::new("utf-8").unwrap()), ..Options::default() };
+    let utf8 =
+        CorpusOptions { encoding: Some(crate::Encoding::new("utf-8").unwrap()), ..CorpusOptions::default() };
     let corpus = utf8.open(&path).unwrap();
     assert!(corpus.vocabulary().encode("\0").is_ok());
-    // A run that has such a symbol goes on.
-    let known = Options { vocabulary: Some(corpus.vocabulary()), ..Options::default() };
+    // A vocabulary with that symbol allows it.
+    let known = CorpusOptions { vocabulary: Some(corpus.vocabulary()), ..CorpusOptions::default() };
     assert_eq!(known.open(&path).unwrap().len(), late.len());
-    assert_eq!(Options::default().reopen(&path, crc32fast::hash(&late)).unwrap().len(), late.len());
+    assert_eq!(CorpusOptions::default().reopen(&path, crc32fast::hash(&late)).unwrap().len(), late.len());
     assert_eq!(Corpus::open(&path, Unit::Byte, Invalid::Error).unwrap().len(), late.len());
     assert_eq!(Corpus::from_text("a\0b", Unit::Char).unwrap().len(), 3);
 }
@@ -98,12 +99,12 @@ fn a_pipe_is_read_once_into_memory_or_a_temporary_file() {
         let (written, expected) = (path.clone(), "caf\u{e9} ".repeat(20_000));
         let content = expected.clone();
         let writer = std::thread::spawn(move || fs::write(written, content).unwrap());
-        let corpus = Options { memory, ..Options::default() }.open(&[path]).unwrap();
+        let corpus = CorpusOptions { memory, ..CorpusOptions::default() }.open(&[path]).unwrap();
         writer.join().unwrap();
         assert_eq!(text(&corpus), expected);
         assert_eq!(corpus.mapped(), 0);
         assert_eq!(corpus.memory() > expected.len(), memory.is_none());
-        corpus.unchanged().unwrap();
+        corpus.check_unchanged().unwrap();
     }
 }
 
@@ -118,7 +119,9 @@ fn other_encodings_are_decoded_once() {
         folder(&[("wide", &wide), ("marked", &marked), ("latin", &latin), ("utf8", expected.as_bytes())]);
     let open = |name: &str, encoding: Option<&str>, memory| {
         let encoding = encoding.map(|label| crate::Encoding::new(label).unwrap());
-        Options { encoding, memory, ..Options::default() }.open(&[folder.path().join(name)]).unwrap()
+        CorpusOptions { encoding, memory, ..CorpusOptions::default() }
+            .open(&[folder.path().join(name)])
+            .unwrap()
     };
     for memory in [None, Some(10)] {
         let all = [
@@ -131,21 +134,20 @@ fn other_encodings_are_decoded_once() {
             assert_eq!(text(corpus), expected);
             assert_eq!(corpus.fingerprint(), crc32fast::hash(expected.as_bytes()));
         }
-        let names =
-            all.each_ref().map(|corpus| corpus.documents().next().unwrap().encoding.map(str::to_owned));
+        let names = all.each_ref().map(|corpus| corpus.files().next().unwrap().encoding.map(str::to_owned));
         assert_eq!(names.map(Option::unwrap), ["utf-16be", "utf-16be", "utf-16be", "windows-1252"]);
     }
     let plain = open("utf8", Some("utf-8"), None);
-    assert_eq!((plain.mapped(), plain.documents().next().unwrap().encoding), (expected.len(), None));
-    // Below a folder a mark is enough; without one, the file has NULs and is passed over.
+    assert_eq!((plain.mapped(), plain.files().next().unwrap().encoding), (expected.len(), None));
+    // In a folder, a file with a mark is read. Without a mark it has NULs and is skipped.
     fs::remove_file(folder.path().join("latin")).unwrap();
     let corpus = super::open(folder.path()).unwrap();
-    assert_eq!((corpus.documents().len(), corpus.skipped().binary), (2, 1));
+    assert_eq!((corpus.files().len(), corpus.skipped().binary), (2, 1));
 }
 
 #[cfg(not(feature = "compression"))]
 #[test]
-fn what_this_build_lacks_is_named() {
+fn a_missing_feature_is_named() {
     let folder = folder(&[("x.gz", b"\x1F\x8B\x08\0\0\0"), ("wide", b"\xFF\xFEa\0")]);
     let gzip = open(&folder.path().join("x.gz")).unwrap_err().to_string();
     assert!(

@@ -1,35 +1,38 @@
-//! Files that list a vocabulary: one symbol a line, or JSON as char-rnn, torch-rnn and nanoGPT have it.
+//! Files that list a vocabulary: one symbol per line, or the JSON of char-rnn, torch-rnn and
+//! nanoGPT.
 
-use super::{Vocabulary, only};
+use super::{Vocabulary, only_char};
 use crate::{Error, Result, Unit};
 use serde_json::{Map, Value};
 use std::{collections::HashSet, path::Path};
 
-/// Characters of a line that a message shows.
+/// Number of characters of a line that a message shows.
 const MOST_SHOWN: usize = 24;
-/// Under these keys programs keep a table of symbols: torch-rnn's, nanoGPT's and char-rnn's.
+/// The keys of the tables of symbols of torch-rnn, nanoGPT and char-rnn.
 const TABLES: [&str; 6] = ["token_to_idx", "idx_to_token", "stoi", "itos", "char_to_ix", "ix_to_char"];
 
 impl Vocabulary {
     /// Reads a file that lists symbols, in any order:
     ///
-    /// - one symbol a line, with the escapes of C: `\n`, `\t`, `\r`, `\0`, `\\`, `\xE9` (byte or code point, two digits), `\u20AC`
-    ///   (four) and `\U0001F600` (eight);
+    /// - one symbol per line, with the escapes of C: `\n`, `\t`, `\r`, `\0`, `\\`, `\xE9` (byte or
+    ///   code point, two digits), `\u20AC` (four) and `\U0001F600` (eight);
     /// - a JSON array of one-character strings, or of numbers below 256, which are bytes;
-    /// - a JSON object from symbol to number, or from number to symbol; torch-rnn's `token_to_idx`, nanoGPT's `stoi` and the
-    ///   like are found in a larger object.
+    /// - a JSON object from symbol to number, or from number to symbol. It may be a part of a
+    ///   larger object, under torch-rnn's key `token_to_idx`, nanoGPT's `stoi` and similar keys.
     ///
-    /// `unit` says what a symbol is; without it numbers are bytes, and everything else is characters.
+    /// `unit` is the kind of symbol. If `None`, numbers are bytes and everything else is
+    /// characters.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::VocabularyFile`] for a file that is no such list, names a symbol twice, or has the other unit.
+    /// [`Error::Io`], and [`Error::VocabularyFile`] for a file that is not such a list, that names
+    /// a symbol twice, or that has another unit.
     pub fn read(path: &Path, unit: Option<Unit>) -> Result<Self> {
         let bytes = std::fs::read(path);
         let bytes = bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
         Self::from_list(&bytes, path, unit)
     }
 
-    /// The same for the bytes of a file; `path` is only for the messages.
+    /// The same for the bytes of a file. `path` is only for messages.
     ///
     /// # Errors
     /// [`Error::VocabularyFile`], as for [`Vocabulary::read`].
@@ -41,11 +44,16 @@ impl Vocabulary {
     }
 
     fn parse(text: &str, unit: Option<Unit>) -> Result<Self, String> {
+        if unit == Some(Unit::Ids) {
+            return Err(
+                "with unit = ids the vocabulary is a number of ids: pass --vocabulary-size".to_owned()
+            );
+        }
         let json = text.trim_start().starts_with(['[', '{']).then(|| serde_json::from_str(text));
         let (unit, symbols) = match json {
             Some(Ok(Value::Array(entries))) if !entries.is_empty() => of_array(&entries, unit)?,
             Some(Ok(Value::Object(map))) if !map.is_empty() => of_object(&map, unit)?,
-            // A list may begin with a bracket; one that goes on in the same line is broken JSON.
+            // A list may start with a line of one bracket. A longer first line is invalid JSON.
             Some(Err(error)) if text.lines().next().is_some_and(|line| line.trim().len() > 1) => {
                 return Err(format!("it begins like JSON, but: {error}"));
             }
@@ -60,23 +68,23 @@ impl Vocabulary {
     }
 }
 
-/// Symbols, each with how the file writes it.
-type Symbols = Vec<(String, u32)>;
-/// With their unit.
-type Listed = (Unit, Symbols);
+/// Symbols, each with the way the file writes it.
+type NamedSymbols = Vec<(String, u32)>;
+/// The symbols of a file, with their unit.
+type ListedSymbols = (Unit, NamedSymbols);
 
-fn of_lines(text: &str, unit: Unit) -> Result<Listed, String> {
+fn of_lines(text: &str, unit: Unit) -> Result<ListedSymbols, String> {
     let lines = (1..).zip(text.split_terminator('\n'));
     let line = |(number, line): (usize, &str)| {
         let line = if line.len() > 1 { line.strip_suffix('\r').unwrap_or(line) } else { line };
-        let symbol = unescaped(line).and_then(|(c, escaped)| within(c, escaped, unit));
+        let symbol = unescaped(line).and_then(|(c, escaped)| in_unit(c, escaped, unit));
         let symbol = symbol.map_err(|problem| format!("line {number}: {problem}"))?;
         Ok((format!("the symbol {line:?} of line {number}"), symbol))
     };
     Ok((unit, lines.map(line).collect::<Result<_, String>>()?))
 }
 
-/// The only symbol of a line, and whether it is written as `\xHH`.
+/// The only symbol of a line, and true if it is written as `\xHH`.
 fn unescaped(line: &str) -> Result<(char, bool), String> {
     let expected = "expected one symbol";
     let Some(escape) = line.strip_prefix('\\') else {
@@ -84,14 +92,14 @@ fn unescaped(line: &str) -> Result<(char, bool), String> {
             true => format!("found nothing, {expected}: a newline is written \\n"),
             false => format!("found {}, {expected}", quoted(line)),
         };
-        return only(line).map(|c| (c, false)).ok_or_else(found);
+        return only_char(line).map(|c| (c, false)).ok_or_else(found);
     };
     let digits = |count: usize| {
         let code = escape.get(1..).filter(|digits| digits.len() == count)?;
         let hexadecimal = code.bytes().all(|digit| digit.is_ascii_hexdigit());
         char::from_u32(u32::from_str_radix(code, 16).ok().filter(|_| hexadecimal)?)
     };
-    let symbol = match (escape.chars().next(), only(escape)) {
+    let symbol = match (escape.chars().next(), only_char(escape)) {
         (_, Some('n')) => Some('\n'),
         (_, Some('t')) => Some('\t'),
         (_, Some('r')) => Some('\r'),
@@ -111,7 +119,7 @@ fn unescaped(line: &str) -> Result<(char, bool), String> {
     symbol.map(|c| (c, escape.starts_with('x'))).ok_or_else(wrong)
 }
 
-/// The beginning of a line, in quotes.
+/// The start of a line, in quotes.
 fn quoted(line: &str) -> String {
     match line.char_indices().nth(MOST_SHOWN) {
         Some((end, _)) => format!("{:?}...", &line[..end]),
@@ -119,7 +127,7 @@ fn quoted(line: &str) -> String {
     }
 }
 
-fn within(c: char, escaped: bool, unit: Unit) -> Result<u32, String> {
+fn in_unit(c: char, escaped: bool, unit: Unit) -> Result<u32, String> {
     match unit {
         Unit::Byte if !c.is_ascii() && !escaped => {
             Err(format!("{c:?} is {} bytes in UTF-8; write each byte as \\xHH", c.len_utf8()))
@@ -128,7 +136,7 @@ fn within(c: char, escaped: bool, unit: Unit) -> Result<u32, String> {
     }
 }
 
-fn of_array(entries: &[Value], unit: Option<Unit>) -> Result<Listed, String> {
+fn of_array(entries: &[Value], unit: Option<Unit>) -> Result<ListedSymbols, String> {
     let numbers = entries[0].is_number();
     let own = if numbers { Unit::Byte } else { unit.unwrap_or_default() };
     if unit.is_some_and(|unit| unit != own) {
@@ -150,11 +158,11 @@ fn of_array(entries: &[Value], unit: Option<Unit>) -> Result<Listed, String> {
 }
 
 fn of_string(text: &str, unit: Unit) -> Result<u32, String> {
-    let c = only(text).ok_or_else(|| format!("found {text:?}, expected a string of one character"))?;
-    within(c, false, unit).map_err(|_| format!("{c:?} is no byte; give bytes as an array of numbers"))
+    let c = only_char(text).ok_or_else(|| format!("found {text:?}, expected a string of one character"))?;
+    in_unit(c, false, unit).map_err(|_| format!("{c:?} is no byte; give bytes as an array of numbers"))
 }
 
-fn of_object(map: &Map<String, Value>, unit: Option<Unit>) -> Result<Listed, String> {
+fn of_object(map: &Map<String, Value>, unit: Option<Unit>) -> Result<ListedSymbols, String> {
     if let Some(table) = TABLES.iter().find_map(|name| map.get(*name)) {
         return match table {
             Value::Object(map) => of_object(map, unit),
@@ -179,14 +187,14 @@ mod tests {
     use super::*;
 
     proptest::proptest! {
-        /// Whatever the bytes, the answer is a vocabulary or an error of one line.
+        /// Any bytes give a vocabulary or an error of one line.
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>, text in "[\\[\\]{}\":,0-9a-c\n\\\\xuU]{0,40}") {
             for bytes in [&bytes[..], text.as_bytes()] {
                 for unit in [None, Some(Unit::Char), Some(Unit::Byte)] {
                     if let Err(error) = Vocabulary::from_list(bytes, Path::new("list"), unit) {
-                        let told = error.to_string();
-                        assert!(told.starts_with("list is not a vocabulary: ") && !told.contains('\n'), "{told}");
+                        let message = error.to_string();
+                        assert!(message.starts_with("list is not a vocabulary: ") && !message.contains('\n'), "{message}");
                     }
                 }
             }
@@ -198,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_have_one_symbol_a_line() {
+    fn lists_have_one_symbol_per_line() {
         let expected = Vocabulary::of_chars("\n\t\0\\ a\u{e9}\u{20ac}\u{1F600}[".chars()).unwrap();
         let list = "[\na\n \n\\n\n\\t\n\\0\n\\\\\n\\xe9\n\\u20AC\n\u{1F600}\n";
         assert_eq!(chars(list, None), expected);
@@ -211,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_forms_of_other_programs() {
+    fn the_json_of_other_programs_is_read() {
         let expected = Vocabulary::of_chars("ab1".chars()).unwrap();
         for json in [
             r#"["b", "1", "a"]"#,
@@ -228,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_vocabulary_is_named() {
+    fn a_file_that_is_not_a_vocabulary_is_refused_with_the_reason() {
         for (text, unit, problem) in [
             ("", None, "it holds no symbol"),
             ("a\n\nb", None, "line 2: found nothing, expected one symbol: a newline is written \\n"),
@@ -240,6 +248,11 @@ mod tests {
             ("a\nb\na\n", None, "the symbol \"a\" of line 3 comes twice"),
             ("\u{e9}", Some(Unit::Byte), "line 1: '\u{e9}' is 2 bytes in UTF-8; write each byte as \\xHH"),
             ("[97]", Some(Unit::Char), "its numbers are bytes, but the unit is char"),
+            (
+                "[97]",
+                Some(Unit::Ids),
+                "with unit = ids the vocabulary is a number of ids: pass --vocabulary-size",
+            ),
             ("[\"a\", \"<unk>\"]", None, "found \"<unk>\", expected a string of one character"),
             ("[97, 256]", None, "found 256, expected a number below 256"),
             ("[\"a\", 3]", None, "found 3, expected a string of one character"),

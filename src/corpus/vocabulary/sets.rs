@@ -1,26 +1,27 @@
-//! Vocabularies that are given, joined, and compared; and texts with symbols that they lack.
+//! Creating, joining and comparing vocabularies, and texts with unknown symbols.
 
-use super::{UNKNOWN, Vocabulary, character};
+use super::{UNKNOWN, Vocabulary, character, json::damaged};
 use crate::{Error, Result, Unit, Unknown};
 
 impl Vocabulary {
-    /// The vocabulary of these characters, in any order; a character may come more than once.
+    /// Creates the vocabulary of these characters, in any order. A character may occur more than
+    /// once.
     ///
     /// # Errors
-    /// [`Error::Vocabulary`] when there is none.
+    /// [`Error::Vocabulary`] if there is none.
     pub fn of_chars(characters: impl IntoIterator<Item = char>) -> Result<Self> {
         Self::of_symbols(Unit::Char, characters.into_iter().map(u32::from).collect())
     }
 
-    /// The vocabulary of these bytes, in any order; a byte may come more than once.
+    /// Creates the vocabulary of these bytes, in any order. A byte may occur more than once.
     ///
     /// # Errors
-    /// [`Error::Vocabulary`] when there is none.
+    /// [`Error::Vocabulary`] if there is none.
     pub fn of_bytes(bytes: impl IntoIterator<Item = u8>) -> Result<Self> {
         Self::of_symbols(Unit::Byte, bytes.into_iter().map(u32::from).collect())
     }
 
-    /// All 256 bytes: no text has a byte that this vocabulary lacks.
+    /// Creates the vocabulary of all 256 bytes.
     pub fn all_bytes() -> Self {
         Self::from_sorted(Unit::Byte, (0..256).collect())
     }
@@ -29,61 +30,69 @@ impl Vocabulary {
         symbols.sort_unstable();
         symbols.dedup();
         match symbols.is_empty() {
-            true => Err(super::damaged("it holds no symbol".into())),
+            true => Err(damaged("it holds no symbol".into())),
             false => Ok(Self::from_sorted(unit, symbols)),
         }
     }
 
-    /// The symbols of both.
+    /// Creates the vocabulary of the symbols of both.
     ///
     /// # Errors
-    /// [`Error::Setting`] when one has characters and the other bytes.
+    /// [`Error::Setting`] if their units differ.
     pub fn union(&self, other: &Self) -> Result<Self> {
         self.check_unit(other)?;
-        Self::of_symbols(self.unit, self.symbols.iter().chain(&other.symbols).copied().collect())
-    }
-
-    /// The id that each symbol of this vocabulary has in a larger one, by its id here.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] when the other one lacks a symbol of this one, or has the other unit.
-    pub fn places_in(&self, larger: &Self) -> Result<Vec<usize>> {
-        self.check_unit(larger)?;
-        let place = |&symbol: &u32| match larger.ids.get(symbol) {
-            UNKNOWN => Err(Error::setting(
-                "vocabulary",
-                format!("{} symbols", larger.len()),
-                format!("it lacks the symbol {}; add it", self.named(symbol)),
-            )),
-            id => Ok(id as usize),
-        };
-        self.symbols.iter().map(place).collect()
-    }
-
-    pub(in crate::corpus) fn check_unit(&self, other: &Self) -> Result<()> {
-        match self.unit == other.unit {
-            true => Ok(()),
-            false => Err(Error::setting(
-                "unit",
-                other.unit.name(),
-                format!("the other vocabulary has the unit {}; take the same for both", self.unit.name()),
-            )),
+        match self.unit() {
+            Unit::Ids => Self::of_ids(self.len().max(other.len())),
+            unit => Self::of_symbols(unit, self.symbols().chain(other.symbols()).collect()),
         }
     }
 
-    /// The ids of a text, in which symbols that the vocabulary lacks are an error, left out or replaced by U+FFFD, or by a
-    /// space where the vocabulary has no U+FFFD.
+    /// Returns the id of each symbol of this vocabulary in a larger one, by its id here.
     ///
     /// # Errors
-    /// [`Error::UnknownSymbol`] as for [`Vocabulary::encode`], and [`Error::Setting`] when a symbol is to be replaced and the
-    /// vocabulary has neither U+FFFD nor a space.
+    /// [`Error::Setting`] if the larger one lacks a symbol of this one, or has another unit.
+    pub fn places_in(&self, larger: &Self) -> Result<Vec<usize>> {
+        self.check_unit(larger)?;
+        let place = |symbol| match larger.id_of(symbol) {
+            UNKNOWN => Err(Error::Setting {
+                name: "vocabulary",
+                found: format!("{} symbols", larger.len()),
+                expected: format!("it lacks the symbol {}; add it", self.named(symbol)),
+            }),
+            id => Ok(id as usize),
+        };
+        self.symbols().map(place).collect()
+    }
+
+    pub(in crate::corpus) fn check_unit(&self, other: &Self) -> Result<()> {
+        match self.unit() == other.unit() {
+            true => Ok(()),
+            false => Err(Error::Setting {
+                name: "unit",
+                found: other.unit().name().to_owned(),
+                expected: format!(
+                    "the other vocabulary has the unit {}; take the same for both",
+                    self.unit().name()
+                ),
+            }),
+        }
+    }
+
+    /// Returns the ids of a text. Symbols that are not in the vocabulary are an error, are skipped,
+    /// or are replaced by U+FFFD, or by a space if the vocabulary has no U+FFFD.
+    ///
+    /// # Errors
+    /// As for [`Vocabulary::encode`], and [`Error::Setting`] if a symbol must be replaced and the
+    /// vocabulary has neither U+FFFD nor a space, and for [`Unit::Ids`], whose ids are not skipped
+    /// or replaced.
     pub fn encode_as(&self, text: &str, unknown: Unknown) -> Result<Vec<u32>> {
         if unknown == Unknown::Error {
             return self.encode(text);
         }
-        let ids: Vec<u32> = match self.unit {
-            Unit::Char => text.chars().map(|c| self.ids.get(c.into())).collect(),
-            Unit::Byte => text.bytes().map(|byte| self.ids.get(byte.into())).collect(),
+        let ids: Vec<u32> = match self.unit() {
+            Unit::Char => text.chars().map(|c| self.id_of(c.into())).collect(),
+            Unit::Byte => text.bytes().map(|byte| self.id_of(byte.into())).collect(),
+            Unit::Ids => return Err(unknown_ids(unknown)),
         };
         match unknown {
             Unknown::Replace if ids.contains(&UNKNOWN) => {
@@ -94,30 +103,42 @@ impl Vocabulary {
         }
     }
 
-    /// The id of a symbol that the vocabulary lacks. Where such symbols are not replaced, only a file that was changed since it
-    /// was opened has any: they get the last id.
+    /// Returns the id for symbols that are not in the vocabulary. If they are not replaced, only a
+    /// file that has changed since it was opened has any; they get the last id.
     pub(in crate::corpus) fn stand_in(&self, unknown: Unknown) -> Result<u32> {
         if unknown != Unknown::Replace {
             return Ok(self.len() as u32 - 1);
         }
         let replacement = u32::from(char::REPLACEMENT_CHARACTER);
-        let wanted = match self.unit {
+        let wanted = match self.unit() {
             Unit::Char => &[replacement, u32::from(' ')][..],
             Unit::Byte => &[u32::from(' ')],
+            Unit::Ids => return Err(unknown_ids(unknown)),
         };
-        let found = wanted.iter().map(|&symbol| self.ids.get(symbol)).find(|&id| id != UNKNOWN);
-        found.ok_or_else(|| Error::setting("unknown", "replace", "the vocabulary has neither U+FFFD nor a space to put in the place of a symbol that it lacks; \
-                       take skip, or add one of them to the vocabulary"
-                ))
+        let found = wanted.iter().map(|&symbol| self.id_of(symbol)).find(|&id| id != UNKNOWN);
+        found.ok_or_else(|| Error::Setting {
+            name: "unknown",
+            found: "replace".to_owned(),
+            expected: "the vocabulary has neither U+FFFD nor a space to replace an unknown symbol; take skip, or add \
+                       one of them to the vocabulary"
+                .to_owned(),
+        })
     }
 
-    /// A symbol, readable.
+    /// A readable form of a symbol.
     pub(super) fn named(&self, symbol: u32) -> String {
-        match self.unit {
+        match self.unit() {
             Unit::Char => format!("{:?} (U+{symbol:04X})", character(symbol)),
             Unit::Byte => format!("byte 0x{symbol:02X}"),
+            Unit::Ids => format!("id {symbol}"),
         }
     }
+}
+
+/// The error for ids that are to be skipped or replaced.
+fn unknown_ids(unknown: Unknown) -> Error {
+    let expected = "with unit = ids every id must be below the size of the vocabulary; leave it out";
+    Error::Setting { name: "unknown", found: unknown.name().to_owned(), expected: expected.to_owned() }
 }
 
 #[cfg(test)]
@@ -129,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn symbols_come_in_any_order() {
+    fn symbols_may_have_any_order() {
         assert_eq!(chars("banana"), chars("abn"));
         assert_eq!(Vocabulary::all_bytes(), Vocabulary::of_bytes((0..=255).rev()).unwrap());
         assert_eq!(Vocabulary::all_bytes().len(), 256);
@@ -137,19 +158,19 @@ mod tests {
     }
 
     #[test]
-    fn a_union_has_the_symbols_of_both_and_places_are_found_in_it() {
+    fn a_union_has_the_symbols_of_both_vocabularies() {
         let (small, other) = (chars("bd"), chars("abe"));
         let both = small.union(&other).unwrap();
         assert_eq!(both, chars("abde"));
         assert_eq!(small.places_in(&both).unwrap(), [1, 2]);
-        let told = both.places_in(&small).unwrap_err().to_string();
-        assert!(told.contains("it lacks the symbol 'a' (U+0061)"), "{told}");
-        let told = small.union(&Vocabulary::all_bytes()).unwrap_err().to_string();
-        assert!(told.starts_with("unit = byte is invalid"), "{told}");
+        let message = both.places_in(&small).unwrap_err().to_string();
+        assert!(message.contains("it lacks the symbol 'a' (U+0061)"), "{message}");
+        let message = small.union(&Vocabulary::all_bytes()).unwrap_err().to_string();
+        assert!(message.starts_with("unit = byte is invalid"), "{message}");
     }
 
     #[test]
-    fn unknown_symbols_are_refused_left_out_or_replaced() {
+    fn unknown_symbols_are_refused_skipped_or_replaced() {
         let spaced = chars("ab \u{e9}");
         let encode = |v: &Vocabulary, unknown| v.encode_as("a?b\u{20ac}", unknown);
         assert!(
@@ -159,8 +180,8 @@ mod tests {
         assert_eq!(spaced.decode(&encode(&spaced, Unknown::Replace).unwrap()), "a b ");
         let marked = chars("ab \u{fffd}");
         assert_eq!(marked.decode(&encode(&marked, Unknown::Replace).unwrap()), "a\u{fffd}b\u{fffd}");
-        let told = encode(&chars("ab"), Unknown::Replace).unwrap_err().to_string();
-        assert!(told.starts_with("unknown = replace is invalid: the vocabulary has neither"), "{told}");
+        let message = encode(&chars("ab"), Unknown::Replace).unwrap_err().to_string();
+        assert!(message.starts_with("unknown = replace is invalid: the vocabulary has neither"), "{message}");
         assert_eq!(chars("ab").encode_as("ab", Unknown::Replace).unwrap(), [0, 1]);
         let bytes = Vocabulary::of_bytes(*b"ab ").unwrap();
         assert_eq!(bytes.decode(&bytes.encode_as("a\u{e9}", Unknown::Replace).unwrap()), "a  ");

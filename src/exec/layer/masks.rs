@@ -1,6 +1,6 @@
 //! Dropout and zoneout masks: where each applies, and how it is drawn or given.
 
-use crate::random::{MaskPlace, dropout_mask};
+use crate::random::{MaskPosition, dropout_mask};
 use crate::settings::{Layer, Variational};
 use crate::{Error, Result};
 use unrolled_kernels::pack::padded;
@@ -185,7 +185,7 @@ impl Mask<'_> {
                 }
                 let row = if same && self.variational == Variational::Shared { 0 } else { *row };
                 let layer = self.layer as u32 | (self.site as u32) << 16;
-                let place = MaskPlace { seed: self.seed.unwrap_or(dropout.seed), layer, step, row };
+                let place = MaskPosition { seed: self.seed.unwrap_or(dropout.seed), layer, step, row };
                 dropout_mask(place, self.share, scale, mask);
             }
         }

@@ -101,13 +101,12 @@ impl Buffers {
         let BufferWidths { hidden, state, stored, extras } = self.sizes;
         let (vector, widths) = (padded(hidden), extras.extended);
         let full = WindowShape { active: &[], ..window };
-        let fit = |values: &mut Vec<f32>, used: bool, width: usize, size: fn(&WindowShape<'_>) -> usize| {
+        let fit = |values: &mut Vec<f32>, used: bool, width: usize, size: VectorCount| {
             if used {
                 resize(values, size(&window) * width, size(&full) * width);
             }
         };
-        let (tokens, rows): (fn(&WindowShape<'_>) -> usize, fn(&WindowShape<'_>) -> usize) =
-            (|w| w.kept_tokens(), |w| w.rows);
+        let (tokens, rows): (VectorCount, VectorCount) = (|w| w.kept_tokens(), |w| w.rows);
         fit(&mut self.h, true, padded(state), |w| w.states());
         fit(&mut self.c, extras.cell_state, vector, |w| if w.keep { w.states() } else { w.rows });
         fit(&mut self.gates, true, stored, tokens);
@@ -223,8 +222,11 @@ impl Buffers {
     }
 }
 
+/// Counts the vectors that a window needs in a buffer.
+type VectorCount = fn(&WindowShape<'_>) -> usize;
+
 /// Returns `count` vectors of `width` floats from vector `from` on, or nothing of an empty buffer.
-fn part(values: &mut Vec<f32>, from: usize, count: usize, width: usize) -> &mut [f32] {
+fn part(values: &mut [f32], from: usize, count: usize, width: usize) -> &mut [f32] {
     if values.is_empty() {
         return &mut [];
     }

@@ -8,6 +8,7 @@ use unrolled_kernels::gru::{
     slots_after_input, slots_before_candidate, slots_before_gates, slots_before_input,
 };
 use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
 use unrolled_kernels::{Input, Isa};
 
 /// The kernels of the GRU with reset after the product, as in PyTorch.
@@ -38,22 +39,15 @@ impl CellKernels for GruAfterKernels {
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
         let View { window, h, gates, .. } = view;
-        GruAfterForward { window, input, recurrent: &weights.recurrent[0], h, gates }.run_on(isa);
+        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
+        GruAfterForward { pass, gates }.run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
         let View { window, h, gates, carry, .. } = view;
-        let kernel = GruAfterBackward {
-            window,
-            recurrent: &weights.recurrent_t[0],
-            panels: weights.units,
-            pieces: &weights.pieces[0],
-            h,
-            dh,
-            carry,
-            gates,
-        };
-        kernel.run_on(isa);
+        let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        GruAfterBackward { pass, h, carry }.run_on(isa);
     }
 }
 
@@ -107,33 +101,16 @@ impl CellKernels for GruBeforeKernels {
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
         let View { window, h, gates, reset_h, .. } = view;
-        let kernel = GruBeforeForward {
-            window,
-            input,
-            recurrent: &weights.recurrent[0],
-            candidate: &weights.recurrent[1],
-            candidate_panels: &self.candidate,
-            h,
-            reset_h,
-            gates,
-        };
-        kernel.run_on(isa);
+        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
+        let (candidate, candidate_panels) = (&weights.recurrent[1], &self.candidate);
+        GruBeforeForward { pass, candidate, candidate_panels, reset_h, gates }.run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
         let View { window, h, gates, carry, .. } = view;
-        let kernel = GruBeforeBackward {
-            window,
-            recurrent: &weights.recurrent_t[0],
-            candidate: &weights.recurrent_t[1],
-            panels: weights.units,
-            pieces: &weights.pieces[0],
-            candidate_pieces: &weights.pieces[1],
-            h,
-            dh,
-            carry,
-            gates,
-        };
-        kernel.run_on(isa);
+        let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        let (candidate, candidate_pieces) = (&weights.recurrent_t[1], &weights.pieces[1]);
+        GruBeforeBackward { pass, candidate, candidate_pieces, h, carry }.run_on(isa);
     }
 }

@@ -4,6 +4,7 @@ use super::buffers::{Extras, View};
 use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use unrolled_kernels::lstm::{LstmBackward, LstmForward, slots};
 use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
 use unrolled_kernels::{Input, Isa};
 
 /// The kernels of the LSTM.
@@ -34,22 +35,14 @@ impl CellKernels for LstmKernels {
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
         let View { window, h, c, gates, tanh_c, .. } = view;
-        LstmForward { window, input, recurrent: &weights.recurrent[0], h, c, gates, tanh_c }.run_on(isa);
+        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
+        LstmForward { pass, c, gates, tanh_c }.run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
         let View { window, c, gates, tanh_c, carry, .. } = view;
-        let kernel = LstmBackward {
-            window,
-            recurrent: &weights.recurrent_t[0],
-            panels: weights.units,
-            pieces: &weights.pieces[0],
-            c,
-            tanh_c,
-            dh,
-            dc: carry,
-            gates,
-        };
-        kernel.run_on(isa);
+        let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        LstmBackward { pass, c, tanh_c, dc: carry }.run_on(isa);
     }
 }

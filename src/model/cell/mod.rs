@@ -6,7 +6,6 @@
 //! of all weights follow from that. They are written once, in [`crate::exec`].
 
 mod buffers;
-pub(crate) mod custom;
 mod extended;
 mod gru;
 mod kernels;

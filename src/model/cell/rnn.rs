@@ -4,6 +4,7 @@ use super::buffers::{Extras, View};
 use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use crate::settings;
 use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
 use unrolled_kernels::rnn::{Activation, RnnBackward, RnnForward, slots};
 use unrolled_kernels::{Input, Isa};
 
@@ -49,29 +50,14 @@ impl CellKernels for RnnKernels {
 
     fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
         let View { window, h, .. } = view;
-        let kernel = RnnForward {
-            window,
-            activation: self.activation,
-            input,
-            recurrent: &weights.recurrent[0],
-            panels: &self.panels,
-            h,
-        };
-        kernel.run_on(isa);
+        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
+        RnnForward { pass, activation: self.activation, panels: &self.panels }.run_on(isa);
     }
 
     fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
         let View { window, h, gates, .. } = view;
-        let kernel = RnnBackward {
-            window,
-            activation: self.activation,
-            recurrent: &weights.recurrent_t[0],
-            panels: weights.units,
-            pieces: &weights.pieces[0],
-            h,
-            dh,
-            deltas: gates,
-        };
-        kernel.run_on(isa);
+        let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        RnnBackward { pass, activation: self.activation, h }.run_on(isa);
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use std::thread;
 use unrolled::{
-    corpus::{Corpus, Skipped},
+    corpus::{Corpus, SkippedFiles},
     exec,
     model::memory_needed,
     train::Training,
@@ -89,7 +89,7 @@ fn mapped(corpus: &Corpus) -> String {
 }
 
 /// Returns the numbers of files below folders that are not in the corpus.
-fn skipped(Skipped { binary, empty }: Skipped) -> String {
+fn skipped(SkippedFiles { binary, empty }: SkippedFiles) -> String {
     match (binary, empty) {
         (0, 0) => String::new(),
         (binary, 0) => format!(" ({} skipped)", counted(binary as u64, "binary file")),

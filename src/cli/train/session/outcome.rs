@@ -132,7 +132,7 @@ impl Session {
                 seed: self.training.settings().run.seed,
             },
             length: 300,
-            stop: None,
+            stop: Vec::new(),
             unknown: Unknown::Error,
             opening: opening(self.training.settings(), self.training.vocabulary()),
         };
@@ -162,7 +162,7 @@ impl Session {
     /// Returns the command that continues the run with these flags, and with `< TEXT` if the corpus
     /// comes from standard input.
     pub(super) fn resume_command(&self, flags: &str) -> String {
-        let piped = self.training.corpus().documents().any(|document| document.path == "standard input");
+        let piped = self.training.corpus().files().any(|file| file.path == "standard input");
         format!(
             "{} train --resume --out {}{flags}{}",
             program(),

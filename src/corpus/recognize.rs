@@ -1,31 +1,33 @@
-//! What the first bytes of a file say about the rest: plain text, an encoding, compression, or no text at all.
+//! Recognizes a file by its first bytes: plain text, text in another encoding, compressed, or not
+//! text.
 
+use super::draft::NUL_ADVICE;
 use crate::{Encoding, Invalid, Unit};
 
-/// So many first bytes are looked at.
+/// Number of first bytes that are inspected.
 pub(super) const HEAD: usize = 8 << 10;
 
-/// How bytes become text.
+/// How the bytes of files become text.
 #[derive(Clone, Debug, Default)]
-pub(super) struct How {
+pub(super) struct FileRules {
     pub unit: Unit,
     pub invalid: Invalid,
-    /// The encoding that was asked for.
+    /// The encoding that the user named.
     pub encoding: Option<Encoding>,
-    /// NUL bytes are a part of the text: its separator or its document marker has one.
+    /// True if NUL bytes are a part of the text: its separator or its document marker has one.
     pub nul: bool,
-    /// Take the bytes as they are: nothing is recognised.
+    /// True if the bytes are used as stored: no byte-order mark, encoding or format is recognized.
     pub as_stored: bool,
 }
 
-/// What a file is.
+/// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// UTF-8 (or bytes) after a byte-order mark of so many bytes.
+    /// UTF-8, bytes or ids, after a byte-order mark of `mark` bytes.
     Plain { mark: usize },
-    /// Text to decode, after a byte-order mark or without one.
+    /// Text in another encoding, with or without a byte-order mark.
     Encoded { name: String },
-    /// No text.
+    /// Not text.
     Foreign { found: &'static str, advice: &'static str },
 }
 
@@ -39,7 +41,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// By the magic bytes.
+    /// The format, by its magic bytes.
     pub fn of(head: &[u8]) -> Option<Self> {
         let bzip2 = |head: &[u8]| {
             let block = head.get(4..10);
@@ -64,21 +66,26 @@ impl Compression {
     }
 }
 
-impl How {
-    /// Whether NULs are characters of the text.
+impl FileRules {
+    /// Returns whether NULs are characters of the text.
     pub fn allows_nul(&self) -> bool {
         let named = self.encoding.as_ref().is_some_and(|name| name.is_utf8() || name.is_utf16());
         named || self.nul || self.as_stored
     }
 
-    /// How a file is compressed that begins with these bytes.
+    /// The compression of a file that starts with these bytes.
     pub fn compression(&self, head: &[u8]) -> Option<Compression> {
-        Compression::of(head).filter(|_| !self.as_stored)
+        Compression::of(head).filter(|_| !self.is_verbatim())
     }
 
-    /// What a file is that begins with these bytes, which are not compressed, or no longer.
+    /// Returns whether every byte is data: also those that look like a format of their own.
+    fn is_verbatim(&self) -> bool {
+        self.as_stored || self.unit == Unit::Ids
+    }
+
+    /// The content of a file whose (decompressed) bytes start with `head`.
     pub fn form(&self, head: &[u8]) -> Form {
-        if self.as_stored || self.unit == Unit::Byte {
+        if self.is_verbatim() || self.unit == Unit::Byte {
             return Form::Plain { mark: 0 };
         }
         if Compression::of(head).is_some() {
@@ -106,21 +113,24 @@ impl How {
         }
     }
 
-    /// Whether a file below a folder is a part of the text. Compressed files are where patterns name what to include.
+    /// Returns whether a file in a folder is a part of the corpus. `included` is true if patterns
+    /// say which files to include; only then are compressed files and files of ids a part of it.
+    #[cfg(feature = "folders")]
     pub fn takes(&self, head: &[u8], included: bool) -> bool {
         let nul = head.contains(&0);
         match self.form(head) {
+            _ if self.unit == Unit::Ids => included,
             _ if self.as_stored => !nul,
             _ if self.compression(head).is_some() => included,
             Form::Foreign { .. } => false,
             Form::Plain { .. } => !nul || self.unit == Unit::Char,
-            // A build that cannot decode passes over what it always has.
+            // A build without encodings skips such files, unless the user names an encoding.
             Form::Encoded { .. } => cfg!(feature = "encodings") || self.encoding.is_some(),
         }
     }
 }
 
-/// By the byte-order mark.
+/// The form that a byte-order mark names.
 fn marked(head: &[u8]) -> Option<Form> {
     let utf16 = |name: &str| Some(Form::Encoded { name: name.to_owned() });
     match head {
@@ -137,7 +147,7 @@ const UTF_32: Form = Form::Foreign { found: "UTF-32", advice: "convert it first:
 const CONVERT: &str = "extract its text first, or pass --unit byte to read bytes as they are";
 const UNPACK: &str = "unpack it first, and name the files or the folder";
 
-/// First bytes, what has them, and what to do.
+/// First bytes, the kind of file that has them, and what to do.
 const SIGNATURES: &[(&[u8], &str, &str)] = &[
     (
         b"PK\x03\x04",
@@ -168,7 +178,8 @@ const SIGNATURES: &[(&[u8], &str, &str)] = &[
     (b"\x93NUMPY", "a NumPy array", "name the text that it was made from"),
 ];
 
-/// Known formats that are no text. Where the signature is made of letters, valid UTF-8 without a NUL stays a text.
+/// Known formats that are not text. Valid UTF-8 without a NUL stays text, even if it starts with
+/// the letters of a signature.
 fn foreign(head: &[u8]) -> Option<Form> {
     if head.starts_with(b"%PDF-1.") || head.starts_with(b"%PDF-2.") {
         let advice = "extract its text first: pdftotext";
@@ -184,7 +195,8 @@ fn foreign(head: &[u8]) -> Option<Form> {
     known.map(|&(_, found, advice)| Form::Foreign { found, advice })
 }
 
-/// Whether these first bytes are UTF-8 without a NUL; a character that is cut off at their end does no harm.
+/// Returns whether these first bytes are UTF-8 without a NUL. A character may be cut off at their
+/// end.
 fn is_plain(head: &[u8]) -> bool {
     let valid = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
     valid && !head.contains(&0)
@@ -192,9 +204,7 @@ fn is_plain(head: &[u8]) -> bool {
 
 const WIDE: &str = "UTF-16 without a byte-order mark";
 
-pub(super) const NUL_ADVICE: &str = "name a text, pass --unit byte to read bytes as they are, or --encoding utf-8 if the NULs belong to the text";
-
-/// A text has no NUL: with some, this is one of two or four bytes a character, or no text.
+/// The form of a file with NULs: text with two or four bytes per character, or binary.
 fn with_nul(head: &[u8]) -> Option<Form> {
     if !head.contains(&0) {
         return None;
@@ -217,18 +227,19 @@ fn with_nul(head: &[u8]) -> Option<Form> {
     })
 }
 
-/// UTF-16 of the other byte order, which would be read as other characters.
+/// The form of UTF-16 in the other byte order than `name` says.
 fn swapped(head: &[u8], name: &str) -> Option<Form> {
     let other =
         |form: &Form| matches!(form, Form::Foreign { found: WIDE, advice } if !advice.ends_with(name));
     with_nul(head).filter(other)
 }
 
-/// NULs in the high bytes and hardly any in the low ones: many of them, or in what can be nothing but UTF-16.
+/// Returns whether the bytes are probably UTF-16: NULs in the high bytes and hardly any in the low
+/// bytes. A few NULs suffice if the bytes are not UTF-8.
 fn is_utf16(head: &[u8], high: usize, low: usize, unit: fn([u8; 2]) -> u16) -> bool {
     let units = || head.as_chunks().0.iter().map(|&pair| unit(pair));
     let decodes = || char::decode_utf16(units().take(head.len() / 2 - 1)).all(|c| c.is_ok());
-    // Every space and line end is one, in whatever script.
+    // Every space and line end has one, in every script.
     let many = high >= 2 && high * 20 >= head.len() || (high > 0 && std::str::from_utf8(head).is_err());
     head.len() >= 4 && low * 8 <= high && many && decodes()
 }
@@ -238,10 +249,10 @@ mod tests {
     use super::*;
 
     fn form(bytes: &[u8]) -> Form {
-        How::default().form(bytes)
+        FileRules::default().form(bytes)
     }
 
-    fn told(bytes: &[u8]) -> (&'static str, &'static str) {
+    fn refused(bytes: &[u8]) -> (&'static str, &'static str) {
         match form(bytes) {
             Form::Foreign { found, advice } => (found, advice),
             other => panic!("{other:?}"),
@@ -257,12 +268,12 @@ mod tests {
         assert_eq!(form(b"\xEF\xBB\xBFabc"), Form::Plain { mark: 3 });
         assert_eq!(form(b"\xFF\xFEa\0b\0"), Form::Encoded { name: "utf-16le".into() });
         assert_eq!(form(b"\xFE\xFF\0a\0b"), Form::Encoded { name: "utf-16be".into() });
-        assert_eq!(told(b"\xFF\xFE\0\0a\0\0\0").0, "UTF-32");
-        assert_eq!(told(b"\0\0\xFE\xFF\0\0\0a").0, "UTF-32");
+        assert_eq!(refused(b"\xFF\xFE\0\0a\0\0\0").0, "UTF-32");
+        assert_eq!(refused(b"\0\0\xFE\xFF\0\0\0a").0, "UTF-32");
     }
 
     #[test]
-    fn wide_text_without_a_mark_is_recognised_by_its_nuls() {
+    fn wide_text_without_a_mark_is_recognized_by_its_nuls() {
         let cyrillic = "\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}, \u{43c}\u{438}\u{440}\n";
         for text in [
             cyrillic,
@@ -270,37 +281,37 @@ mod tests {
             "ab",
             "\u{65e5}\u{672c}\u{8a9e}\u{3002}\n\u{6587}\u{5b57}\n",
         ] {
-            assert_eq!(told(&utf16(text, u16::to_le_bytes)).1, "pass --encoding utf-16le", "{text}");
-            assert_eq!(told(&utf16(text, u16::to_be_bytes)).1, "pass --encoding utf-16be", "{text}");
+            assert_eq!(refused(&utf16(text, u16::to_le_bytes)).1, "pass --encoding utf-16le", "{text}");
+            assert_eq!(refused(&utf16(text, u16::to_be_bytes)).1, "pass --encoding utf-16be", "{text}");
         }
         let wide = |bytes: fn(u32) -> [u8; 4]| -> Vec<u8> {
             "Some English text.".chars().flat_map(|c| bytes(c.into())).collect()
         };
-        assert_eq!(told(&wide(u32::to_le_bytes)).0, "UTF-32");
-        assert_eq!(told(&wide(u32::to_be_bytes)).0, "UTF-32");
+        assert_eq!(refused(&wide(u32::to_le_bytes)).0, "UTF-32");
+        assert_eq!(refused(&wide(u32::to_be_bytes)).0, "UTF-32");
     }
 
     #[test]
-    fn known_formats_have_their_names() {
-        let packed = |bytes: &[u8]| How::default().compression(bytes);
+    fn known_formats_are_named() {
+        let packed = |bytes: &[u8]| FileRules::default().compression(bytes);
         assert_eq!(packed(b"\x1F\x8B\x08\0rest"), Some(Compression::Gzip));
         assert_eq!(packed(b"BZh91AY&SYrest"), Some(Compression::Bzip2));
         assert_eq!(packed(b"\xFD7zXZ\0rest"), Some(Compression::Xz));
         assert_eq!(packed(b"\x28\xB5\x2F\xFDrest"), Some(Compression::Zstd));
         assert_eq!(packed(b"BZh9 is how bzip2 begins"), None);
-        assert_eq!(told(b"%PDF-1.7\nall of it letters").0, "a PDF document");
-        assert_eq!(told(b"PK\x03\x04\x14\0\x06\0").0, "a zip archive (also .docx, .xlsx, .odt, .epub)");
-        assert_eq!(told(b"\x89PNG\r\n\x1a\n\0\0").0, "a PNG image");
-        assert_eq!(told(b"SQLite format 3\0\x10").0, "an SQLite database");
-        assert_eq!(told(b"\0\x01\x02 no known format").0, "binary (it has NUL bytes)");
+        assert_eq!(refused(b"%PDF-1.7\nall of it letters").0, "a PDF document");
+        assert_eq!(refused(b"PK\x03\x04\x14\0\x06\0").0, "a zip archive (also .docx, .xlsx, .odt, .epub)");
+        assert_eq!(refused(b"\x89PNG\r\n\x1a\n\0\0").0, "a PNG image");
+        assert_eq!(refused(b"SQLite format 3\0\x10").0, "an SQLite database");
+        assert_eq!(refused(b"\0\x01\x02 no known format").0, "binary (it has NUL bytes)");
         let mut tar = vec![b'x'; 600];
         tar[100] = 0;
         tar[257..262].copy_from_slice(b"ustar");
-        assert_eq!(told(&tar).0, "a tar archive");
+        assert_eq!(refused(&tar).0, "a tar archive");
     }
 
     #[test]
-    fn text_that_looks_like_a_signature_stays_text() {
+    fn text_that_starts_like_a_signature_stays_text() {
         for text in
             ["MZ is a country code", "GIF8 and GIF9", "ID3 tags", "RIFF", "BZh9 is how bzip2 begins", "%PDF"]
         {
@@ -308,18 +319,23 @@ mod tests {
         }
         // A character that is cut off at the end of the head.
         assert_eq!(form(&"MZ \u{20ac}".as_bytes()[..5]), Form::Plain { mark: 0 });
-        let one = told(b"a text of some length with one stray \0 in the middle of it, which is no UTF-16");
+        let one = refused(b"a text of some length with one stray \0 in the middle of it, which is no UTF-16");
         assert_eq!(one.0, "binary (it has NUL bytes)");
     }
 
     #[test]
-    fn bytes_are_bytes_and_explicit_names_are_believed() {
-        let bytes = How { unit: Unit::Byte, ..How::default() };
+    fn bytes_are_never_decoded_and_a_named_encoding_wins() {
+        let bytes = FileRules { unit: Unit::Byte, ..FileRules::default() };
         for head in [&b"\xEF\xBB\xBFabc"[..], b"a\0b\0", b"%PDF-1.4"] {
             assert_eq!(bytes.form(head), Form::Plain { mark: 0 });
         }
         assert_eq!(bytes.compression(b"\x1F\x8B\x08\0"), Some(Compression::Gzip));
-        let named = |name: &str| How { encoding: Some(Encoding::new(name).unwrap()), ..How::default() };
+        let ids = FileRules { unit: Unit::Ids, ..FileRules::default() };
+        for head in [&b"\x1F\x8B\x08\0"[..], b"\xEF\xBB\xBF\0", b"%PDF-1.4", b"\0\0\0\0"] {
+            assert_eq!((ids.compression(head), ids.form(head)), (None, Form::Plain { mark: 0 }));
+        }
+        let named =
+            |name: &str| FileRules { encoding: Some(Encoding::new(name).unwrap()), ..FileRules::default() };
         assert_eq!(named("utf-8").form(b"a\0b"), Form::Plain { mark: 0 });
         assert_eq!(named("utf-16le").form(b"a\0b\0"), Form::Encoded { name: "utf-16le".into() });
         let english = utf16("Some English text.\n", u16::to_be_bytes);
@@ -327,6 +343,6 @@ mod tests {
         assert!(matches!(form, Form::Foreign { advice: "pass --encoding utf-16be", .. }), "{form:?}");
         assert!(matches!(named("utf-16be").form(&english), Form::Encoded { .. }));
         assert!(matches!(named("windows-1252").form(b"a\0b\0c\0"), Form::Foreign { .. }));
-        assert_eq!(How { nul: true, ..How::default() }.form(b"a\0b"), Form::Plain { mark: 0 });
+        assert_eq!(FileRules { nul: true, ..FileRules::default() }.form(b"a\0b"), Form::Plain { mark: 0 });
     }
 }

@@ -1,11 +1,11 @@
-//! The backward tile that all cells share: a product with the transposed recurrent weights, then
-//! the cell's own part.
+//! The backward tile: a product with the transposed recurrent weights, then the cell's own part.
 //!
 //! ```text
 //! sum[r][unit] = start[r][unit] + delta[r][k] R[k][unit]      k over the pieces of a stored row
 //! ```
 
-use crate::microkernel::{Factors, PackedWeights, Tile, TileStart, TileSums, multiply};
+use super::step::VectorPlace;
+use crate::microkernel::{Factors, Tile, TileStart, TileSums, WeightPanel, multiply};
 use crate::pack::{Panel, PanelWidths, Panels};
 use crate::simd::Simd;
 use crate::sweep::{TileRows, Tiled};
@@ -22,17 +22,15 @@ pub(crate) enum GradientStart {
 }
 
 /// A cell's own part: from the sums to the deltas.
-pub(crate) trait Differentiate<S: Simd> {
-    /// Slots per unit in a stored row of gates.
+pub(crate) trait DeltaCell {
+    /// Number of slots per unit in a stored row of gates.
     const STORED: usize;
 
-    /// Takes the sum of the vector at `unit`. `gate` is the place of its first slot within a step
-    /// of gates.
+    /// Takes the sum of one vector of units.
     ///
     /// # Safety
-    /// `unit` is the place of a vector within a step of hidden vectors, `gate` within a step of
-    /// gates.
-    unsafe fn finish(&self, s: S, sum: S::F, unit: usize, gate: usize);
+    /// `at` is a vector of the step.
+    unsafe fn finish<S: Simd>(&self, s: S, sum: S::F, at: VectorPlace);
 }
 
 /// The product, and the cell's part of one step.
@@ -61,14 +59,14 @@ impl<D> BackwardTile<'_, D> {
     /// # Safety
     /// The rows and vectors are within a step.
     #[inline(always)]
-    unsafe fn starts<S: Simd>(&self, s: S, place: TileRows, unit: usize) -> TileStart {
+    unsafe fn starts<S: Simd>(&self, s: S, tile: TileRows, unit: usize) -> TileStart {
         match self.start {
             GradientStart::Zero => TileStart::zero(),
             GradientStart::Above(dh) => TileStart::rows(dh, self.stride, 16).skip(unit),
             GradientStart::AboveAndCarry(dh, carry) => {
                 let base = self.sums.base();
-                for r in 0..place.rows {
-                    for w in 0..place.width {
+                for r in 0..tile.rows {
+                    for w in 0..tile.width {
                         let at = unit + r * self.stride + w * 16;
                         // SAFETY: the caller vouches for the vectors; a tile has room for its sums.
                         unsafe {
@@ -85,42 +83,37 @@ impl<D> BackwardTile<'_, D> {
     }
 }
 
-impl<S: Simd, D: Differentiate<S>> Tiled<S> for BackwardTile<'_, D> {
+impl<S: Simd, D: DeltaCell> Tiled<S> for BackwardTile<'_, D> {
     #[inline(always)]
     fn widths(&self, panel: usize) -> PanelWidths {
         self.panels.panels()[panel].widths()
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, place: TileRows) {
-        let TileRows { row, rows, panel, half, width } = place;
+    unsafe fn compute(&self, s: S, tile: TileRows) {
+        let TileRows { row, rows, panel, half, width } = tile;
         let (stride, stored) = (self.stride, D::STORED * self.stride);
         let Panel { before, width: whole, .. } = self.panels.panels()[panel];
         let unit = row * stride + before * 16 + half;
-        let gate = row * stored + before * D::STORED * 16 + half;
         let out = self.sums.base();
         // SAFETY: rows, panel and half exist (`sweep`); the cell's `run_on` has checked every
         // length.
         unsafe {
-            let start = self.starts(s, place, unit);
+            let start = self.starts(s, tile, unit);
             let weights = self.recurrent.add(before * 16 * self.depth + half);
             let factors = Factors::Rows {
                 x: self.deltas.wrapping_add(row * stored),
                 row: stored,
                 pieces: self.pieces,
-                weights: PackedWeights::of_panel::<S>(weights, whole, self.depth),
+                weights: WeightPanel::packed::<S>(weights, whole, self.depth),
             };
-            let tile = Tile { start, factors: &[factors], out, out_row: TileSums::ROW };
-            multiply(s, rows, width, &tile);
+            let product = Tile { start, factors: &[factors], out, out_row: TileSums::ROW };
+            multiply(s, rows, width, &product);
             for r in 0..rows {
                 for w in 0..width {
                     let sum = s.load(out.add(r * TileSums::ROW + w * 16));
-                    self.cell.finish(
-                        s,
-                        sum,
-                        unit + r * stride + w * 16,
-                        gate + r * stored + w * D::STORED * 16,
-                    );
+                    let at = VectorPlace::of(stride, D::STORED, row + r, (before + w, half));
+                    self.cell.finish(s, sum, at);
                 }
             }
         }
