@@ -1,7 +1,7 @@
 //! Bytes to symbols: characters, bytes or ids.
 
-use super::{pages::Pages, source::CorpusSource, vocabulary::UNKNOWN};
-use crate::{Error, IdWidth, Invalid, Unit};
+use super::{pages::Pages, unknown_id::UNKNOWN};
+use crate::{IdWidth, Invalid, Unit};
 use std::ops::Range;
 
 /// How bytes become symbols.
@@ -142,16 +142,4 @@ pub(super) fn char_boundary(bytes: &[u8], at: usize) -> usize {
 /// Number of bytes before the first that are not UTF-8.
 pub(super) fn valid_up_to(bytes: &[u8]) -> usize {
     std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len)
-}
-
-/// Number of bytes that the guess of an encoding reads.
-const GUESSED_FROM: usize = 1 << 20;
-
-/// The error for bytes that are not UTF-8.
-pub(super) fn invalid_utf8(source: &CorpusSource, offset: usize) -> Error {
-    let bytes = source.bytes();
-    let start = char_boundary(bytes, offset.saturating_sub(GUESSED_FROM / 2));
-    let near = &bytes[start..bytes.len().min(start + GUESSED_FROM)];
-    let looks = super::guess::encoding(near).map(str::to_owned);
-    Error::InvalidUtf8 { text: source.name.clone(), offset: offset + source.mark, looks }
 }

@@ -4,16 +4,13 @@ use super::{
     Corpus, CorpusOptions, SkippedFiles, Vocabulary,
     decoding::Decoding,
     documents::{self, Piece},
-    options,
-    scan::{Scan, ScanProgress},
+    nul_bytes,
+    scan::{SPAN, Scan, ScanProgress},
+    seen_symbols::SeenSymbols,
+    shuffle::shuffle,
     source::CorpusSource,
-    span::SeenSymbols,
 };
 use crate::{Error, IdWidth, Result, Unit, Unknown};
-
-/// What to do about a NUL byte in a text.
-pub(super) const NUL_ADVICE: &str = "name a text, pass --unit byte to read bytes as they are, --unit ids for the \
-     ids of a tokenizer, or --encoding utf-8 if the NULs belong to the text";
 
 /// A corpus whose bytes are available and not yet scanned.
 pub(super) struct Draft<'a> {
@@ -73,7 +70,7 @@ impl Draft<'_> {
         let scan = scan?;
         // A given vocabulary says which symbols there are, so that a NUL may be one of them.
         if !self.nul && options.vocabulary.is_none() && unit == Unit::Char && scan.seen.listed.get(0) {
-            self.check_nul()?;
+            nul_bytes::refuse(&self.sources)?;
         }
         match scan.symbols {
             0 => Err(self.empty(known.is_some())),
@@ -87,7 +84,7 @@ impl Draft<'_> {
         let between = (sources.len() > documents).then_some(documents);
         match (between, self.shuffle) {
             (Some(at), Some(seed)) if !self.marker.is_empty() => {
-                documents::shuffled(sources, at, |pieces| options::shuffle(pieces, seed))
+                documents::shuffled(sources, at, |pieces| shuffle(pieces, seed))
             }
             (Some(at), None) if !self.marker.is_empty() => documents::marked(sources, at),
             _ => documents::whole(sources, between),
@@ -104,18 +101,6 @@ impl Draft<'_> {
                 Err(Error::IdLength { text, bytes, width: id_width.bits() })
             }
         }
-    }
-
-    /// Refuses a NUL after the first bytes, which were checked before.
-    fn check_nul(&self) -> Result<()> {
-        for source in &self.sources {
-            if let Some(at) = memchr::memchr(0, source.bytes()) {
-                let found = format!("binary (it has a NUL byte at offset {})", at + source.mark);
-                let (text, advice) = (source.name.clone(), NUL_ADVICE.to_owned());
-                return Err(Error::NotPlainText { text, found, advice });
-            }
-        }
-        Ok(())
     }
 
     fn empty(self, skipping: bool) -> Error {
@@ -159,6 +144,13 @@ impl Draft<'_> {
             corpus.check_unknown()?;
         }
         Ok(corpus)
+    }
+}
+
+impl CorpusOptions<'_> {
+    /// Scans the bytes, in spans of the usual size.
+    pub(super) fn read(&self, draft: Draft<'_>) -> Result<Corpus> {
+        draft.read(self, SPAN)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The files of a corpus in a folder.
 
-use super::{CorpusOptions, files::FileList, recognize::FileRules};
+use super::{CorpusOptions, file_list::FileList, recognize::FileRules};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -19,7 +19,7 @@ mod walk {
     use super::*;
     use crate::{
         Unit,
-        corpus::{mapped_file::unreadable, recognize::HEAD},
+        corpus::{opened::unreadable, recognize::HEAD},
     };
     use ignore::{
         WalkBuilder,

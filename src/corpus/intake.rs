@@ -3,12 +3,13 @@
 
 use super::{
     decode,
-    decoding::{each_char, invalid_utf8, valid_up_to},
-    files::is_standard_input,
-    mapped_file::Opened,
+    decoding::{each_char, valid_up_to},
+    invalid_utf8::invalid_utf8,
+    opened::Opened,
     recognize::{FileRules, Form, HEAD},
     source::{Conversion, CorpusSource},
     spool::{Sink, Spool, too_large},
+    standard_input::is_standard_input,
     unpack::{Limits, Unpacked},
 };
 use crate::{Error, Invalid, Result};

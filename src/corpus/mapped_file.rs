@@ -1,10 +1,10 @@
-//! Files that are opened for a corpus, and the check that a mapped file has not changed.
+//! Mapped files, and the check that they have not changed.
 
-use super::{map::Mapping, source::CorpusSource};
+use super::map::Mapping;
 use crate::{Error, Result};
 use std::{
     fs::{self, File, Metadata},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -17,14 +17,6 @@ pub(super) struct MappedFile {
     stamp: FileStamp,
 }
 
-/// What is at a path.
-pub(super) enum Opened {
-    /// A file.
-    File(CorpusSource),
-    /// Data that can be read only once, such as a pipe. With its name.
-    Stream(String, File),
-}
-
 /// Identity, length and time of the last change of a file: they show that it is no longer the
 /// mapped one.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +27,11 @@ struct FileStamp {
 }
 
 impl MappedFile {
+    /// Maps a file, opened at `path`. `metadata` was read from it.
+    pub fn new(file: &File, path: &Path, metadata: &Metadata) -> io::Result<Self> {
+        Ok(Self { map: Mapping::new(file)?, path: path.into(), stamp: FileStamp::new(metadata) })
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.map
     }
@@ -60,35 +57,6 @@ impl MappedFile {
 
     fn changed(&self, change: &'static str) -> Error {
         Error::TextChanged { path: self.path.clone(), change }
-    }
-}
-
-impl Opened {
-    /// Opens a path: a file, mapped or read into memory, or a stream. A file that cannot be mapped
-    /// is a stream too.
-    ///
-    /// # Errors
-    /// [`Error::Io`], and [`Error::NotText`] for a device, which has no end.
-    pub fn new(path: &Path, mapped: bool) -> Result<Self> {
-        let failed = |source| unreadable(path, source);
-        let metadata = fs::metadata(path).map_err(failed)?;
-        if let Some(found) = device(&metadata) {
-            return Err(Error::NotText { path: path.into(), found });
-        }
-        let name = path.display().to_string();
-        let file = File::open(path).map_err(failed)?;
-        // Files that are created while they are read, such as those below /proc, have length 0.
-        if !metadata.is_file() || metadata.len() == 0 {
-            return Ok(Self::Stream(name, file));
-        }
-        if !mapped {
-            return Ok(Self::File(CorpusSource::held(&name, read(file, path)?)));
-        }
-        let stamp = FileStamp::new(&file.metadata().map_err(failed)?);
-        Ok(match Mapping::new(&file) {
-            Ok(map) => Self::File(CorpusSource::mapped(name, MappedFile { map, path: path.into(), stamp })),
-            Err(_) => Self::Stream(name, file),
-        })
     }
 }
 
@@ -118,33 +86,4 @@ impl FileStamp {
             Some("changed")
         }
     }
-}
-
-/// Returns the kind of a file that has no end.
-fn device(metadata: &Metadata) -> Option<&'static str> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        let kind = metadata.file_type();
-        if kind.is_char_device() || kind.is_block_device() {
-            return Some("a device");
-        }
-        if kind.is_socket() {
-            return Some("a socket");
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = metadata;
-    None
-}
-
-/// Reads all bytes of a file.
-fn read(mut file: File, path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|source| unreadable(path, source))?;
-    Ok(bytes)
-}
-
-pub(super) fn unreadable(path: &Path, source: io::Error) -> Error {
-    Error::Io { action: "read", path: path.into(), source }
 }

@@ -48,18 +48,26 @@ mod documents;
 mod draft;
 mod embedded;
 mod guess;
+mod invalid_utf8;
+mod nul_bytes;
 mod options;
 mod pages;
 mod scan;
+mod seen_symbols;
+mod shuffle;
 mod source;
 mod span;
 mod split;
 mod starts;
 mod streams;
+mod unknown_id;
+mod unknown_symbols;
 mod vocabulary;
 
 #[cfg(feature = "files")]
 mod decode;
+#[cfg(feature = "files")]
+mod file_list;
 #[cfg(feature = "files")]
 mod files;
 #[cfg(feature = "files")]
@@ -71,9 +79,15 @@ mod map;
 #[cfg(feature = "files")]
 mod mapped_file;
 #[cfg(feature = "files")]
+mod open;
+#[cfg(feature = "files")]
+mod opened;
+#[cfg(feature = "files")]
 mod recognize;
 #[cfg(feature = "files")]
 mod spool;
+#[cfg(feature = "files")]
+mod standard_input;
 #[cfg(feature = "files")]
 mod unpack;
 
@@ -85,15 +99,15 @@ use decoding::Decoding;
 use serde::Serialize;
 use source::CorpusSource;
 use span::ScanSpan;
-use vocabulary::UNKNOWN;
+use unknown_id::UNKNOWN;
 
 pub use batches::{Batch, Batches};
-#[cfg(feature = "files")]
-pub use files::is_standard_input;
 #[cfg(feature = "files")]
 pub use map::install_truncation_guard;
 pub use options::CorpusOptions;
 pub use split::Split;
+#[cfg(feature = "files")]
+pub use standard_input::is_standard_input;
 pub use streams::Streams;
 pub use vocabulary::Vocabulary;
 

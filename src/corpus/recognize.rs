@@ -1,7 +1,7 @@
 //! Recognizes a file by its first bytes: plain text, text in another encoding, compressed, or not
 //! text.
 
-use super::draft::NUL_ADVICE;
+use super::nul_bytes::NUL_ADVICE;
 use crate::{Encoding, Invalid, Unit};
 
 /// Number of first bytes that are inspected.

@@ -4,10 +4,12 @@
 //! Every source is cut into spans, which are scanned in parallel. A cut never splits a symbol.
 
 use super::{
-    decoding::{Decoding, char_boundary, invalid_utf8, valid_up_to},
+    decoding::{Decoding, char_boundary, valid_up_to},
     documents::Piece,
+    invalid_utf8::invalid_utf8,
+    seen_symbols::SeenSymbols,
     source::CorpusSource,
-    span::{MARK, ScanSpan, SeenSymbols},
+    span::{MARK, ScanSpan},
 };
 use crate::{Invalid, Result, Unit};
 use crc32fast::Hasher;

@@ -4,7 +4,7 @@
 //! of bytes. Any other span records the byte offset of every 256th symbol: about one byte of index
 //! for a hundred bytes of text. A read starts at such a mark and decodes from there.
 
-use super::{decoding::Decoding, pages::Pages};
+use super::decoding::Decoding;
 use std::ops::Range;
 
 /// Number of symbols from one mark to the next.
@@ -100,24 +100,4 @@ impl ScanSpan {
 fn block_bytes(marks: &[u32], block: usize, end: usize) -> Range<usize> {
     let start = block.checked_sub(1).map_or(0, |before| marks[before] as usize);
     start..marks.get(block).map_or(end, |&next| next as usize)
-}
-
-/// The symbols that occur: a table over code points and bytes, and the highest of the ids.
-pub(super) struct SeenSymbols {
-    /// True for the characters or bytes that occur.
-    pub listed: Pages<bool>,
-    /// The highest id that occurs.
-    pub highest_id: Option<u32>,
-}
-
-impl SeenSymbols {
-    pub fn none() -> Self {
-        Self { listed: Pages::new(false), highest_id: None }
-    }
-
-    /// Adds the symbols of another part of the corpus.
-    pub fn add(&mut self, other: &Self) {
-        other.listed.symbols().for_each(|symbol| self.listed.set(symbol, true));
-        self.highest_id = self.highest_id.max(other.highest_id);
-    }
 }

@@ -3,7 +3,7 @@
 mod validate;
 
 use super::{
-    Activation, Cell, ForgetBiasAt, ModelSettings, Reset, decimal,
+    Activation, Cell, ForgetBiasAt, Reset, decimal,
     defaults::{is_default, is_one, is_zero},
 };
 use crate::custom_cell::CustomCell;
@@ -226,18 +226,6 @@ impl Layer {
     pub fn custom(cell: CustomCell) -> Self {
         let hidden = cell.output_size();
         Self { custom: Some(cell), ..Self::new(Cell::Rnn, hidden) }
-    }
-
-    /// Returns the layers that the flat settings describe.
-    pub(super) fn of(settings: &ModelSettings) -> Vec<Self> {
-        let ModelSettings { cell, hidden, activation, reset, gate_bias, dropout, .. } = *settings;
-        let ModelSettings { forget_bias, forget_bias_at, .. } = *settings;
-        let plain = Self::new(cell, hidden);
-        let output_keep_prob = 1.0 - dropout;
-        let layer =
-            Self { activation, reset, gate_bias, forget_bias, forget_bias_at, output_keep_prob, ..plain };
-        // More than 1024 layers are an error later. The limit keeps the list short until then.
-        vec![layer; settings.layers.min(1 << 12)]
     }
 
     /// Returns the number of gates per unit G: 1 (RNN), 3 (GRU: r, z, n; coupled LSTM: f, g, o),

@@ -125,7 +125,19 @@ impl ModelSettings {
 
     /// Returns the layers of the model: `stack`, or `layers` equal layers if `stack` is empty.
     pub fn stack(&self) -> Vec<Layer> {
-        if self.stack.is_empty() { Layer::of(self) } else { self.stack.clone() }
+        if self.stack.is_empty() { self.equal_layers() } else { self.stack.clone() }
+    }
+
+    /// Returns the layers that `layers` and the settings of one layer describe.
+    fn equal_layers(&self) -> Vec<Layer> {
+        let Self { cell, hidden, activation, reset, gate_bias, dropout, .. } = *self;
+        let Self { forget_bias, forget_bias_at, .. } = *self;
+        let plain = Layer::new(cell, hidden);
+        let output_keep_prob = 1.0 - dropout;
+        let layer =
+            Layer { activation, reset, gate_bias, forget_bias, forget_bias_at, output_keep_prob, ..plain };
+        // More than 1024 layers are an error later. The limit keeps the list short until then.
+        vec![layer; self.layers.min(1 << 12)]
     }
 
     /// Sets the custom cells of a configuration that was read from a file, which contains only

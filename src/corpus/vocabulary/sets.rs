@@ -1,6 +1,6 @@
 //! Creating, joining and comparing vocabularies, and texts with unknown symbols.
 
-use super::{UNKNOWN, Vocabulary, character, json::damaged};
+use super::{UNKNOWN, Vocabulary, json::damaged};
 use crate::{Error, Result, Unit, Unknown};
 
 impl Vocabulary {
@@ -123,15 +123,6 @@ impl Vocabulary {
                        one of them to the vocabulary"
                 .to_owned(),
         })
-    }
-
-    /// A readable form of a symbol.
-    pub(super) fn named(&self, symbol: u32) -> String {
-        match self.unit() {
-            Unit::Char => format!("{:?} (U+{symbol:04X})", character(symbol)),
-            Unit::Byte => format!("byte 0x{symbol:02X}"),
-            Unit::Ids => format!("id {symbol}"),
-        }
     }
 }
 
