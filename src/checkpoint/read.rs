@@ -80,7 +80,7 @@ fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -
     // one that was used.
     settings.data.unit = vocabulary.unit();
     let progress = strings.json("progress")?;
-    let config = ModelConfig::new(&settings.model, vocabulary.len())
+    let config = ModelConfig::of(&settings.model, vocabulary.len())
         .map_err(|error| invalid_content(path, "config", error))?;
     let layout = config.layout();
     let mut tensors = RemainingTensors::new(reader, end, &metadata);

@@ -175,6 +175,9 @@ fn files(found: &RunCheckpoint) -> Vec<FileSize> {
 /// Returns all symbols in the order of their ids, unprintable ones as escapes. Of a vocabulary of
 /// ids, returns the first and the last.
 fn symbols(vocabulary: &Vocabulary) -> String {
+    if vocabulary.is_empty() {
+        return "  none: the model reads vectors".to_owned();
+    }
     if vocabulary.unit() == Unit::Ids {
         return format!("  ids 0 to {}", vocabulary.len() - 1);
     }

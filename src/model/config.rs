@@ -67,6 +67,30 @@ impl ModelConfig {
         Ok(config)
     }
 
+    /// Creates the configuration of a model of symbols or, if the settings have `inputs` and there
+    /// are no symbols, of vectors.
+    pub(crate) fn of(settings: &ModelSettings, vocabulary: usize) -> Result<Self> {
+        match settings.inputs {
+            Some(_) if vocabulary == 0 => Self::of_vectors(settings),
+            _ => Self::new(settings, vocabulary),
+        }
+    }
+
+    /// Returns the settings that give this configuration.
+    pub(crate) fn settings(&self) -> ModelSettings {
+        let vectors = !self.reads_symbols();
+        let input = if self.embedding.is_some() { InputKind::Embedding } else { InputKind::OneHot };
+        ModelSettings {
+            bias: self.bias,
+            stack: self.stack.clone(),
+            inputs: self.embedding.filter(|_| vectors),
+            outputs: Some(self.outputs).filter(|outputs| *outputs != self.vocabulary),
+            input,
+            embedding: self.embedding.filter(|_| !vectors),
+            ..ModelSettings::default()
+        }
+    }
+
     /// Returns an error unless the head predicts the symbols that the model reads.
     pub(crate) fn check_predicts_symbols(&self) -> Result<()> {
         if self.reads_symbols() && self.outputs == self.vocabulary {

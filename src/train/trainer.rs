@@ -1,13 +1,16 @@
 //! Training on caller-owned windows of vectors or ids, with any loss.
 
+use crate::checkpoint::Checkpoint;
+use crate::corpus::Vocabulary;
 use crate::exec::{State, Window};
 use crate::loss::Objective;
 use crate::model::Model;
 use crate::network::{Measure, Network};
 use crate::optim::Optimizer;
+use crate::progress::Progress;
 use crate::schedule::learning_rate;
-use crate::{Error, OptimizerSettings, Result, Schedule, ScheduleSettings};
-use std::sync::Arc;
+use crate::{DataSettings, Error, OptimizerSettings, Result, Schedule, ScheduleSettings, Settings};
+use std::{path::Path, sync::Arc};
 
 /// The choices of a [`Trainer`].
 #[derive(Clone, Debug, PartialEq)]
@@ -118,6 +121,59 @@ impl Trainer {
         let parameters = network.model().parameters().values.len();
         let optimizer = Optimizer::new(&settings.optimizer, parameters, settings.threads)?;
         Ok(Self { network, optimizer, settings })
+    }
+
+    /// Continues from a checkpoint of [`Trainer::save`] after the step it was written at. With the
+    /// settings of that trainer, further steps give the same bits as without the interruption. The
+    /// learning rate and its schedule may differ.
+    ///
+    /// # Errors
+    /// As for [`Trainer::new`]; [`Error::Tensor`] for a checkpoint that lacks the optimizer's
+    /// moments, or has those of another update rule.
+    pub fn resume(checkpoint: &Checkpoint, settings: TrainerSettings) -> Result<Self> {
+        let mut trainer = Self::new(checkpoint.model()?, settings)?;
+        let moments = checkpoint.moments.iter().map(|(name, values)| (name.as_str(), values.as_slice()));
+        trainer.optimizer.restore(checkpoint.progress.step, moments)?;
+        Ok(trainer)
+    }
+
+    /// Returns a copy of the model, the optimizer's moments and the number of steps: a checkpoint
+    /// as [`Training`](super::Training) writes it. A model of symbols has a vocabulary of ids.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for more than 2^32 - 1 symbols.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let model = self.network.model();
+        let config = model.config();
+        let vocabulary = match config.vocabulary {
+            0 => Vocabulary::none(),
+            symbols => Vocabulary::of_ids(symbols)?,
+        };
+        let TrainerSettings { optimizer, schedule, total_steps, .. } = self.settings.clone();
+        let data = DataSettings { unit: vocabulary.unit(), ..DataSettings::default() };
+        let settings =
+            Settings { model: config.settings(), optimizer, schedule, data, ..Settings::default() };
+        let moments = self.optimizer.moments();
+        Ok(Checkpoint {
+            settings,
+            vocabulary,
+            parameters: model.parameters().clone(),
+            moments: moments.map(|(name, values)| (name.to_owned(), values.to_vec())).collect(),
+            state: None,
+            progress: Progress {
+                step: self.steps(),
+                total_steps: total_steps.unwrap_or(0),
+                ..Progress::default()
+            },
+        })
+    }
+
+    /// Writes a checkpoint atomically: a failed write leaves the old file as it was.
+    ///
+    /// # Errors
+    /// As for [`Trainer::checkpoint`] and [`Checkpoint::save`].
+    pub fn save(&self, path: &Path) -> Result<()> {
+        self.checkpoint()?.save(path)
     }
 
     /// Runs one step: loss, gradient, clipping, update. The window starts from `window.initial`, or
