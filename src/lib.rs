@@ -117,7 +117,7 @@ pub use error::{CheckpointError, Error, Result};
 pub use presets::Preset;
 pub use settings::*;
 
-/// The Rust programs of the README, as documentation tests.
+// Runs the Rust programs of the README as documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
