@@ -1,28 +1,37 @@
-//! Trains and runs recurrent networks (RNN, LSTM, GRU) on the CPU: from a text to a model that writes such text.
+//! Trains and runs recurrent networks (RNN, LSTM, GRU) on the CPU.
 //!
-//! # The way of the data
+//! # Data flow
 //!
-//! 1. A [`corpus::Corpus`] maps files into memory and finds their distinct symbols, the [`corpus::Vocabulary`]. The text
-//!    stays where it is: [`corpus::Batches`] says which symbols make up window number i, T steps by B rows of ids and
-//!    the ids that follow them, and [`corpus::Batch`] holds one.
-//! 2. A [`model::Model`] is a shape and its parameters: one flat arena with a table of PyTorch's names. An id becomes a
-//!    row of the first layer's table (embedded or one-hot), L layers of cells follow, and a linear head gives logits
-//!    [T, B, V].
-//! 3. [`exec`] runs it: a [`exec::Plan`] for one shape of window, [`exec::Dynamic`] for any, a [`exec::Stream`] symbol by
-//!    symbol. The model is never written to; the [`exec::State`] is a value of its own, to be saved, cloned and set.
-//! 4. [`train::Training`] goes forward, takes the softmax cross-entropy, goes backward through the T steps, clips, updates
-//!    (Adam, Adagrad, RMSProp, SGD) and packs the weights anew: one [`step`](train::Training::step). Those with an update
-//!    rule of their own take a [`network::Network`] and [`optim`], those with a loss of their own [`loss`].
-//!    [`train::evaluate`] gives loss and accuracy on a part of a text.
-//! 5. A [`checkpoint::Checkpoint`] is all of that as one safetensors file, which PyTorch can open and a run can continue
-//!    from, to the same bits as if it had never stopped.
-//! 6. A [`sample::Generator`] turns logits into text.
-//! 7. Small models for real time have cells of [`fixed`] sizes, filled from such a file: one step, no allocation.
-//! 8. A [`bench::Bench`] tells how fast all this is here, beside what the processor could do at most.
+//! 1. A [`corpus::Corpus`] maps text files into memory and finds their symbols, the
+//!    [`corpus::Vocabulary`]. [`corpus::Batches`] cuts the text into windows of T steps by B rows
+//!    of ids and targets.
+//! 2. [`Settings`] are all settings of a run, in groups: [`ModelSettings`], [`OptimizerSettings`],
+//!    [`ScheduleSettings`], [`DataSettings`] and [`RunSettings`]. They have the names of the
+//!    command line. [`Preset`] has the settings of published programs.
+//! 3. A [`model::Model`] is a configuration and its parameters: an embedding, a one-hot input or
+//!    input vectors; L recurrent layers; and a linear head with O outputs.
+//! 4. An [`exec::Engine`] is a model with its weights packed for the processor. [`exec::Plan`] runs
+//!    windows of one shape, [`exec::Dynamic`] windows of any shape, and [`exec::Stream`] single
+//!    steps. The [`exec::State`] of a model is separate: it can be saved, cloned and set.
+//! 5. [`train::Training`] trains a language model on a corpus. [`train::evaluate`] computes its
+//!    loss and accuracy. [`train::Trainer`] trains a model on caller-owned windows, with any
+//!    [`loss::Loss`] of a [`loss::Objective`].
+//! 6. [`network::Network`] has the single parts of a step, for callers with their own training
+//!    loop: the forward pass, and the backward pass from the gradient of any loss.
+//!    [`optim::Optimizer`] clips gradients and updates parameters.
+//! 7. A [`checkpoint::Checkpoint`] is a whole run in one safetensors file, which PyTorch can open.
+//!    A resumed run gives the same bits as an uninterrupted one. [`checkpoint::TensorFile`] and
+//!    [`checkpoint::StateDict`] read models from PyTorch, and [`tensorflow`] from TensorFlow.
+//! 8. A [`sample::Generator`] generates text with a trained model.
+//! 9. [`fixed`] runs small models of fixed sizes in real time, without allocation.
+//! 10. A [`bench::Bench`] measures the speed on this machine, and compares it with the peak of the
+//!     processor.
 //!
-//! [`Settings`] holds every choice, under the names of the command line; [`Error`] has one variant per cause.
+//! [`Error`] has one variant for each cause.
 //!
-//! # An example
+//! # Example
+//!
+//! Train a character model for 60 steps, evaluate it and generate text:
 //!
 //! ```
 //! use unrolled::corpus::Corpus;
@@ -32,10 +41,11 @@
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(40), Unit::Char)?;
+//! let run = RunSettings { batch: 8, steps: 12, max_steps: Some(60), ..RunSettings::default() };
 //! let settings = Settings {
 //!     model: ModelSettings::gru(32),
 //!     schedule: ScheduleSettings::cosine(2e-2),
-//!     run: RunSettings { batch: 8, steps: 12, max_steps: Some(60), epochs: 100.0, ..RunSettings::default() },
+//!     run: RunSettings { epochs: 100.0, ..run },
 //!     ..Settings::default()
 //! };
 //! let mut training = Training::new(corpus, settings, None)?;
@@ -43,35 +53,45 @@
 //! while !training.is_done() {
 //!     training.step()?;
 //! }
-//! let evaluation = training.evaluate()?.expect("a tenth of the text is held out");
+//! let evaluation = training.evaluate()?.expect("a tenth of the text is the validation split");
 //! assert!(evaluation.loss < 0.3 * first);
 //!
 //! let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
-//! let mut generator = Generator::new(training.model().clone(), training.vocabulary(), sampling, 0)?;
+//! let (model, vocabulary) = (training.model().clone(), training.vocabulary());
+//! let mut generator = Generator::new(model, vocabulary, sampling, 0)?;
 //! generator.prompt("the cat ")?;
 //! let ids: Vec<u32> = (0..10).map(|_| generator.next_id()).collect();
-//! assert_eq!(training.vocabulary().decode(&ids), "sat on the");
+//! assert_eq!(vocabulary.decode(&ids), "sat on the");
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # The promise on numbers
+//! # Reproducible results
 //!
-//! For given settings and text the trained parameters are equal, bit for bit, for every number of threads, in static and
-//! dynamic mode, on AVX2 and AVX-512; and a row's logits depend neither on the batch it sits in nor on being streamed. The
-//! portable instruction set agrees to about 1e-6 of a gradient. The environment variable `UNROLLED_ISA` (`portable`,
-//! `avx2`, `avx512`) forces one; [`exec::isa`] tells which runs.
+//! For given settings and a given corpus, the trained parameters are the same bits:
+//!
+//! - for every number of threads,
+//! - in static and in dynamic mode,
+//! - on the SIMD backends AVX2 and AVX-512.
+//!
+//! The logits of a batch row do not depend on the other rows of the batch, nor on the number of
+//! steps of a window. The portable SIMD backend differs by about 1e-6 of a gradient. The
+//! environment variable `UNROLLED_ISA` (`portable`, `avx2`, `avx512`) forces a backend;
+//! [`exec::isa`] returns its name.
 //!
 //! # Threads
 //!
-//! All models, trainings and evaluations of a process that ask for the same number of threads share them, however many
-//! there are; the threads end with their last user. Several threads of the caller may run models at the same time: as many
-//! windows as there are threads run at once, and the others wait. After a `fork` the child runs inherited models on the
-//! calling thread, and new ones on threads of its own.
+//! 1. All models of a process with the same number of threads share one thread pool. It ends with
+//!    its last user.
+//! 2. Several threads of the caller may run models at the same time. At most as many windows as the
+//!    pool has threads run at once; the others wait.
+//! 3. After a `fork`, the child process runs inherited models on the calling thread, and new models
+//!    on a new thread pool.
 //!
 //! # Features
 //!
-//! A program that links the library writes `default-features = false` and adds the features that it needs:
+//! A program that links the library uses `default-features = false` and adds the features that it
+//! needs:
 //!
 //! | feature | what it adds |
 //! |---|---|
@@ -84,8 +104,11 @@
 //!
 //! A file that needs a missing feature is [`Error::Feature`].
 //!
-//! In all documentation T is steps, B batch rows, V symbols of the vocabulary, E input width, H hidden width, L layers and
-//! G gates per unit (RNN 1, GRU 3, LSTM 4). Arrays are row-major f32 unless said; losses are in nats per symbol.
+//! # Letters
+//!
+//! T is the number of steps, B batch rows, V symbols of the vocabulary, E the input width, H hidden
+//! units, L layers, O outputs and G gates per unit (RNN 1, GRU 3, LSTM 4). Arrays are row-major f32
+//! unless stated otherwise. Losses are in nats per symbol.
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -1,17 +1,17 @@
-//! How the parameters move: clipping, and the optimisers in TensorFlow 1's forms, for losses of one's own. (Training moves
-//! its parameters by the same rules.) Sees flat slices only: parameters `[N]`, their gradient, and moments parallel to them.
+//! Gradient clipping and update rules, for caller-owned parameters. Training uses the same rules.
+//! Works on flat slices: parameters `[N]`, their gradient `[N]`, and the moments `[N]` of the rule.
 //!
-//! | TensorFlow 1 | [`OptimizerSettings`], under the names of the command line |
+//! | TensorFlow 1 | [`OptimizerSettings`], with the names of the command line |
 //! |---|---|
-//! | `GradientDescentOptimizer`, `MomentumOptimizer(use_nesterov)` | `optimizer = "sgd"`, `momentum`, `nesterov` |
-//! | `AdagradOptimizer(initial_accumulator_value)` | `"adagrad"`, `initial-accumulator` |
-//! | `RMSPropOptimizer(decay, momentum, epsilon, centered)` | `"rmsprop"` and the same names |
-//! | `AdamOptimizer(beta1, beta2, epsilon)` | `"adam"` and the same names |
-//! | (PyTorch's `AdamW`) | `"adamw"`, `weight-decay` |
+//! | [`GradientDescentOptimizer`][s], [`MomentumOptimizer(use_nesterov)`][m] | `optimizer = "sgd"`, `momentum`, `nesterov` |
+//! | [`AdagradOptimizer(initial_accumulator_value)`][g] | `"adagrad"`, `initial-accumulator` |
+//! | [`RMSPropOptimizer(decay, momentum, epsilon, centered)`][r] | `"rmsprop"` and the same names |
+//! | [`AdamOptimizer(beta1, beta2, epsilon)`][a] | `"adam"` and the same names |
+//! | (PyTorch's [`AdamW`][w]) | `"adamw"`, `weight-decay` |
 //! | `clip_by_global_norm`, `clip_by_value` | `clip`, `clip-mode` |
 //! | `apply_gradients` | [`Optimizer::step`] |
 //!
-//! The equations, and which of TensorFlow's kernels they are, stand at the head of `kernels/src/update.rs`.
+//! The equations and their sources are in [`unrolled_kernels::update`].
 //!
 //! ```
 //! use unrolled::{ModelSettings, OptimizerSettings};
@@ -21,7 +21,7 @@
 //! use unrolled::network::{Layer, Network, Window};
 //!
 //! # fn main() -> unrolled::Result<()> {
-//! // One number a step comes in; the two outputs of the second layer are logits: was the number before it a one?
+//! // The input is one number per step. The two outputs are logits: was the previous number a one?
 //! let stack = [Layer::lstm(8), Layer::gru(2)];
 //! let mut rnn = Network::new(Model::of_stack(&stack, 1, &ModelSettings::default(), 1)?, None)?;
 //! let settings = OptimizerSettings { clip: 1.0, ..OptimizerSettings::adam() };
@@ -41,6 +41,13 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [s]: https://www.tensorflow.org/api_docs/python/tf/compat/v1/train/GradientDescentOptimizer
+//! [m]: https://www.tensorflow.org/api_docs/python/tf/compat/v1/train/MomentumOptimizer
+//! [g]: https://www.tensorflow.org/api_docs/python/tf/compat/v1/train/AdagradOptimizer
+//! [r]: https://www.tensorflow.org/api_docs/python/tf/compat/v1/train/RMSPropOptimizer
+//! [a]: https://www.tensorflow.org/api_docs/python/tf/compat/v1/train/AdamOptimizer
+//! [w]: https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html
 
 mod optimizer;
 
@@ -51,12 +58,12 @@ use crate::{ClipMode, OptimizerKind, OptimizerSettings};
 use unrolled_kernels::Isa;
 use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, sum_of_squares};
 
-/// Parameters that one task updates.
+/// Number of parameters that one task updates.
 const CHUNK: usize = 1 << 13;
-/// Blocks of the norm that one task adds up.
+/// Number of blocks of the norm that one task sums.
 const NORM_SHARE: usize = 4;
 
-/// An update rule with its moments, arenas parallel to the parameters.
+/// An update rule with its moments, which have the layout of the parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct UpdateRule {
     kind: OptimizerKind,
@@ -70,22 +77,22 @@ pub(crate) struct UpdateRule {
     weight_decay: f64,
     clip: f32,
     clip_mode: ClipMode,
-    /// Name and values of each moment.
+    /// The name and the values of each moment.
     pub(crate) moments: Vec<(String, Vec<f32>)>,
 }
 
-/// One optimiser step.
+/// The numbers of one optimizer step.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
-    /// Counted from 1.
+pub(crate) struct OptimizerStep {
+    /// Number of the step, counted from 1.
     pub(crate) number: u64,
     /// Learning rate.
     pub(crate) rate: f64,
-    /// Global norm of the gradient.
+    /// Global norm of the gradient before clipping.
     pub(crate) norm: f64,
 }
 
-/// Name and starting value of each moment that the settings ask for.
+/// Returns the name and the initial value of each moment that the settings need.
 pub(crate) fn moments_of(settings: &OptimizerSettings) -> Vec<(&'static str, f32)> {
     let momentum = settings.momentum != 0.0;
     let accumulator = |default: f64| settings.initial_accumulator.unwrap_or(default) as f32;
@@ -104,7 +111,7 @@ pub(crate) fn moments_of(settings: &OptimizerSettings) -> Vec<(&'static str, f32
 }
 
 impl UpdateRule {
-    /// Moments for `len` parameters at their starting values.
+    /// Creates the rule for `len` parameters, with the moments at their initial values.
     pub(crate) fn new(settings: &OptimizerSettings, len: usize) -> Self {
         let all_of = |_: &str, start| Ok::<_, std::convert::Infallible>(vec![start; len]);
         match Self::with_moments(settings, all_of) {
@@ -113,7 +120,7 @@ impl UpdateRule {
         }
     }
 
-    /// With the moments that `values` gives for the name and starting value of each.
+    /// Creates the rule with the moments that `values` returns for each name and initial value.
     pub(crate) fn with_moments<E>(
         settings: &OptimizerSettings,
         mut values: impl FnMut(&str, f32) -> Result<Vec<f32>, E>,
@@ -140,11 +147,11 @@ impl UpdateRule {
         })
     }
 
-    /// Moves the parameters by the gradient.
+    /// Clips the gradient and updates the parameters.
     pub(crate) fn update(
         &mut self,
         isa: Isa,
-        at: Step,
+        at: OptimizerStep,
         gradient: &[f32],
         parameters: &mut [f32],
         threads: &Threads,
@@ -189,14 +196,14 @@ impl UpdateRule {
     }
 }
 
-/// Runs an update, divided among threads.
+/// Runs an update in parallel: halves it until a piece is small.
 fn halve(isa: Isa, update: Update<'_>, threads: &Threads) {
     let Update { rule, scale, limit, gradient, parameters, first, second, third } = update;
     if gradient.len() <= CHUNK {
         return Update { rule, scale, limit, gradient, parameters, first, second, third }.run_on(isa);
     }
     let half = (gradient.len() / 2).next_multiple_of(16);
-    // A moment that the rule lacks is empty.
+    // A moment that the rule does not have is empty.
     let (gradient, (parameters, rest)) = (gradient.split_at(half), parameters.split_at_mut(half));
     let [(first, first_rest), (second, second_rest), (third, third_rest)] =
         [first, second, third].map(|moment| {
@@ -217,7 +224,8 @@ fn halve(isa: Isa, update: Update<'_>, threads: &Threads) {
     threads.join(|| halve(isa, here, threads), || halve(isa, there, threads));
 }
 
-/// The global norm: blocks of a fixed size, added up in order. `sums` is room for the sums of the blocks.
+/// Returns the global norm: sums of blocks of a fixed size, added in order. `sums` is the buffer
+/// for the sums of the blocks.
 pub(crate) fn norm(isa: Isa, gradient: &[f32], sums: &mut Vec<f64>, threads: &Threads) -> f64 {
     sums.resize(gradient.len().div_ceil(NORM_BLOCK), 0.0);
     threads.enter(gradient.len(), || {

@@ -1,4 +1,4 @@
-//! Published settings by name, so that a run can be compared with the program it is modelled on.
+//! Named settings of published programs, for comparisons with these programs.
 
 use crate::{
     Activation, Bias, Cell, ClipMode, DataSettings, ForgetBiasAt, Init, InputKind, ModelSettings,
@@ -8,36 +8,36 @@ use crate::{
 /// A named set of [`Settings`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preset {
-    /// The name, as `--preset` takes it.
+    /// The name, the value of `--preset`.
     pub name: &'static str,
-    /// What it is, in one sentence.
+    /// A description in one sentence.
     pub summary: &'static str,
-    /// Where its numbers were published.
+    /// The source of the settings.
     pub source: &'static str,
-    /// Where a run with it still differs from the program it is named after; empty when nowhere.
+    /// The remaining differences between a run and the original program; empty if there are none.
     pub deviations: &'static str,
-    /// The settings themselves.
+    /// The settings.
     pub settings: Settings,
 }
 
 impl Preset {
-    /// The names of all presets, the default first.
+    /// The names of all presets, in the order of [`Preset::all`].
     pub const NAMES: &'static [&'static str] =
         &["default", "lecture", "lecture-deep", "min-char-rnn", "char-rnn", "torch-rnn"];
 
-    /// All presets, in the order of [`Preset::NAMES`].
+    /// Returns all presets. The first one has the default settings.
     pub fn all() -> Vec<Self> {
         vec![standard(), lecture(), lecture_deep(), min_char_rnn(), char_rnn(), torch_rnn()]
     }
 
-    /// The preset of that name.
+    /// Returns the preset with a name.
     pub fn find(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|preset| preset.name == name)
     }
 }
 
 impl Settings {
-    /// The settings of the preset called `name`; `None` when there is none.
+    /// Returns the settings of the preset `name`; `None` if it does not exist.
     ///
     /// ```
     /// let settings = unrolled::Settings::preset("char-rnn").expect("a preset of this crate");
@@ -51,14 +51,14 @@ impl Settings {
 fn standard() -> Preset {
     Preset {
         name: "default",
-        summary: "One LSTM layer of 256 with Adam and a cosine: a good model of a book in one pass.",
+        summary: "One LSTM layer of 256 with Adam and a cosine schedule: a good model of a book after one epoch.",
         source: "this project",
         deviations: "",
         settings: Settings::default(),
     }
 }
 
-/// A rate that never moves, and no clipping: what a bare TensorFlow 1 optimiser does.
+/// Returns the settings of a TensorFlow 1 optimizer: a constant learning rate, no clipping.
 fn plain() -> Settings {
     Settings {
         optimizer: OptimizerSettings { clip: 0.0, ..OptimizerSettings::default() },
@@ -76,7 +76,7 @@ fn lecture() -> Preset {
         name: "lecture",
         summary: "The lecture's first program: a vanilla RNN over windows of five symbols, with Adagrad.",
         source: "the lecture's slides, in TensorFlow 1: BasicRNNCell, static_rnn, AdagradOptimizer(1e-4)",
-        deviations: "TensorFlow draws the input and recurrent weights as one matrix, here each has its own Glorot range.",
+        deviations: "TensorFlow draws the input and recurrent weights as one matrix; here each has its own Glorot range.",
         settings: Settings {
             model: ModelSettings {
                 cell: Cell::Rnn,
@@ -104,8 +104,8 @@ fn lecture_deep() -> Preset {
         name: "lecture-deep",
         summary: "The lecture's deep program: an embedding and three LSTM layers of 100 with dropout, and Adam.",
         source: "the lecture's slides, in TensorFlow 1: MultiRNNCell of LSTMCell, AdamOptimizer(1e-3)",
-        deviations: "TensorFlow draws all gates of a layer as one matrix, here each gate has its own Glorot range; \
-                     its embedding starts from a uniform distribution of its own.",
+        deviations: "TensorFlow draws all gates of a layer as one matrix; here each gate has its own Glorot range. \
+                     The embedding starts from Keras's uniform distribution.",
         settings: Settings {
             model: ModelSettings {
                 cell: Cell::Lstm,
@@ -131,9 +131,9 @@ fn lecture_deep() -> Preset {
 fn min_char_rnn() -> Preset {
     Preset {
         name: "min-char-rnn",
-        summary: "The hundred-line character model in NumPy: one stream, one vanilla RNN, Adagrad at 0.1.",
+        summary: "The character model in 100 lines of NumPy: one stream, one vanilla RNN, Adagrad at 0.1.",
         source: "Andrej Karpathy, min-char-rnn.py (2015)",
-        deviations: "The original trains until it is stopped; here the horizon is one epoch unless a flag says more.",
+        deviations: "The original trains until it is stopped; here the run ends after one epoch unless a flag says otherwise.",
         settings: Settings {
             model: ModelSettings {
                 cell: Cell::Rnn,
@@ -146,8 +146,8 @@ fn min_char_rnn() -> Preset {
                 ..plain().model
             },
             optimizer: OptimizerSettings {
-                kind: OptimizerKind::Adagrad, // The original divides by sqrt(memory + 1e-8): the same as a memory that starts there.
-
+                kind: OptimizerKind::Adagrad,
+                // The original divides by sqrt(memory + 1e-8): here the accumulator starts at 1e-8.
                 initial_accumulator: Some(1e-8),
                 epsilon: Some(0.0),
                 clip: 5.0,
@@ -170,11 +170,11 @@ fn min_char_rnn() -> Preset {
 fn char_rnn() -> Preset {
     Preset {
         name: "char-rnn",
-        summary: "The well-known Lua program: two LSTM layers of 128 over one-hot symbols, with RMSProp.",
+        summary: "The original program in Lua: two LSTM layers of 128 with one-hot input, and RMSProp.",
         source: "Andrej Karpathy, char-rnn (2015), train.lua and model/LSTM.lua",
-        deviations: "Each layer has one bias, the original one in each of its two products; \
-                     the state starts from zero at each epoch, the original carries it over; RMSProp's \
-                     epsilon of 1e-8 outside the root is 1e-16 inside it; the \
+        deviations: "Each layer has one bias; the original has one in each of its two products. \
+                     The state starts from zero at each epoch; the original carries it on. RMSProp's \
+                     epsilon of 1e-8 outside the root is 1e-16 inside it. The \
                      forget bias is added to the uniform draw instead of replacing it.",
         settings: Settings {
             model: ModelSettings {
@@ -222,11 +222,12 @@ fn char_rnn() -> Preset {
 fn torch_rnn() -> Preset {
     Preset {
         name: "torch-rnn",
-        summary: "The faster successor in Lua: an embedding of 64, two LSTM layers of 128, Adam halved every five epochs.",
+        summary: "The faster successor in Lua: an embedding of 64, two LSTM layers of 128, Adam with a learning rate that is \
+                  halved every five epochs.",
         source: "Justin Johnson, torch-rnn (2016), train.lua, LanguageModel.lua and LSTM.lua",
-        deviations: "All weights are drawn with the first layer's scale, 1/sqrt(64 + 128); the original gives the second \
-                     layer 1/sqrt(256), the embedding 1, and the head a uniform distribution. The original also clears \
-                     Adam's moments whenever it halves the rate.",
+        deviations: "All weights are drawn with the first layer's scale, 1/sqrt(64 + 128); the original uses 1/sqrt(256) \
+                     for the second layer, 1 for the embedding and a uniform distribution for the head. The original \
+                     clears Adam's moments whenever it halves the learning rate.",
         settings: Settings {
             model: ModelSettings {
                 cell: Cell::Lstm,
@@ -249,8 +250,9 @@ fn torch_rnn() -> Preset {
             schedule: ScheduleSettings {
                 learning_rate: 2e-3,
                 kind: Schedule::EpochDecay,
-                epoch_decay: 0.5, // The original first halves the rate when epoch 5 begins, so four epochs run at the full one.
-
+                epoch_decay: 0.5,
+                // The original halves the rate at the start of epoch 5: four epochs have the full
+                // rate.
                 epoch_decay_after: 4,
                 epoch_decay_every: 5,
                 warmup_steps: 0,
@@ -273,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_and_the_list_agree() {
+    fn the_names_match_the_presets() {
         let names: Vec<_> = Preset::all().iter().map(|preset| preset.name).collect();
         assert_eq!(names, Preset::NAMES);
         assert_eq!(Settings::preset("default"), Some(Settings::default()));
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_default_warms_up() {
+    fn only_the_default_has_a_warmup() {
         for preset in Preset::all().iter().skip(1) {
             assert_eq!(preset.settings.schedule.warmup_steps, 0, "{}", preset.name);
             assert_ne!(preset.settings.schedule.kind, Schedule::Cosine, "{}", preset.name);

@@ -1,4 +1,4 @@
-//! The position of a run: steps done, times, losses, and all evaluations so far.
+//! The progress of a run: steps done, times, losses, and all evaluations so far.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub struct Record {
     pub chars_per_second: f64,
 }
 
-/// The position of a run.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Optimizer steps done.

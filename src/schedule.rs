@@ -1,19 +1,21 @@
-//! The learning rate over a run: a pure function of the step, so that a resumed run continues it exactly.
+//! The learning rate over a run: a pure function of the step, so a resumed run continues it
+//! exactly.
 //!
 //! Cosines and powers come from `libm`, which gives the same bits on every platform.
 
 use crate::{Schedule, ScheduleSettings};
 use std::f64::consts::PI;
 
-/// The learning rate of optimiser step `step`, counted from 0, in a run of `total_steps` steps with
-/// `steps_per_epoch` steps an epoch.
+/// Returns the learning rate of optimizer step `step`, counted from 0, in a run of `total_steps`
+/// steps with `steps_per_epoch` steps per epoch.
 ///
-/// - `constant`: the rate as it is set.
-/// - `cosine`: half a cosine from the full rate down to `cosine-floor` times it (Loshchilov and Hutter,
-///   "SGDR", 2017, without restarts), multiplied by a linear rise over the first `warmup-steps` steps. A run that
-///   is not longer than its warm-up rises over its first tenth.
-/// - `epoch-decay`: one factor `epoch-decay` at the end of epoch `epoch-decay-after`, and one more each
-///   `epoch-decay-every` epochs from there on.
+/// - `constant`: `learning-rate`.
+/// - `cosine`: half a cosine from `learning-rate` to `cosine-floor` times it
+///   ([SGDR](https://arxiv.org/abs/1608.03983) without restarts), multiplied by a linear rise over
+///   the first `warmup-steps` steps. If `total_steps` is at most `warmup-steps`, the rise takes the
+///   first tenth of the run.
+/// - `epoch-decay`: `learning-rate` with one factor `epoch-decay` at the end of epoch
+///   `epoch-decay-after`, and another one every `epoch-decay-every` epochs.
 pub fn learning_rate(settings: &ScheduleSettings, step: u64, total_steps: u64, steps_per_epoch: u64) -> f64 {
     let factor = match settings.kind {
         Schedule::Constant => 1.0,
@@ -26,8 +28,8 @@ pub fn learning_rate(settings: &ScheduleSettings, step: u64, total_steps: u64, s
 }
 
 fn warmup(settings: &ScheduleSettings, step: u64, total_steps: u64) -> f64 {
-    let asked = settings.warmup_steps;
-    let steps = if asked < total_steps { asked } else { total_steps / 10 };
+    let warmup = settings.warmup_steps;
+    let steps = if warmup < total_steps { warmup } else { total_steps / 10 };
     if step < steps { (step + 1) as f64 / steps as f64 } else { 1.0 }
 }
 
@@ -37,7 +39,7 @@ fn cosine(settings: &ScheduleSettings, step: u64, total_steps: u64) -> f64 {
     share + (1.0 - share) * 0.5 * (1.0 + libm::cos(PI * done))
 }
 
-/// Factors applied so far.
+/// Returns the number of factors applied so far.
 fn decays(settings: &ScheduleSettings, step: u64, steps_per_epoch: u64) -> u64 {
     let epoch = step / steps_per_epoch.max(1);
     match epoch.checked_sub(settings.epoch_decay_after) {
@@ -55,14 +57,14 @@ mod tests {
     }
 
     #[test]
-    fn constant_stays() {
+    fn a_constant_learning_rate_does_not_change() {
         let settings = settings(Schedule::Constant);
         assert_eq!(learning_rate(&settings, 0, 100, 10), 0.002);
         assert_eq!(learning_rate(&settings, 99, 100, 10), 0.002);
     }
 
     #[test]
-    fn cosine_rises_linearly_and_falls_to_its_share() {
+    fn a_cosine_rises_linearly_and_falls_to_its_floor() {
         let settings =
             ScheduleSettings { warmup_steps: 50, cosine_floor: 0.05, ..settings(Schedule::Cosine) };
         let rate = |step| learning_rate(&settings, step, 1000, 10);
@@ -74,16 +76,16 @@ mod tests {
     }
 
     #[test]
-    fn a_run_shorter_than_its_warm_up_rises_over_a_tenth() {
+    fn a_run_shorter_than_its_warmup_rises_over_a_tenth_of_the_steps() {
         let settings = ScheduleSettings { warmup_steps: 50, ..settings(Schedule::Cosine) };
         assert_eq!(learning_rate(&settings, 0, 50, 10), 0.002 / 5.0);
         assert_eq!(warmup(&settings, 4, 50), 1.0);
-        assert_eq!(learning_rate(&settings, 0, 1, 10), 0.002, "no warm-up fits into one step");
+        assert_eq!(learning_rate(&settings, 0, 1, 10), 0.002, "one step has no warm-up");
         assert_eq!(warmup(&ScheduleSettings { warmup_steps: 0, ..settings }, 0, 100), 1.0);
     }
 
     #[test]
-    fn char_rnn_multiplies_at_the_end_of_each_epoch_from_the_tenth_on() {
+    fn char_rnn_decays_after_each_epoch_from_the_tenth_on() {
         let settings = settings(Schedule::EpochDecay);
         let rate = |epoch: u64| learning_rate(&settings, epoch * 7, 1000, 7);
         assert_eq!(rate(9), 0.002);
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn torch_rnn_halves_every_five_epochs() {
+    fn torch_rnn_halves_the_learning_rate_every_five_epochs() {
         let settings = ScheduleSettings {
             epoch_decay: 0.5,
             epoch_decay_after: 5,
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn degenerate_lengths_do_not_divide_by_zero() {
+    fn empty_runs_and_epochs_do_not_divide_by_zero() {
         for schedule in [Schedule::Constant, Schedule::Cosine, Schedule::EpochDecay] {
             assert!(learning_rate(&settings(schedule), 0, 0, 0).is_finite());
         }

@@ -1,9 +1,10 @@
-//! Every option of a training run, in groups. Files and flags have one flat table of keys: the names of the command line, of
-//! `config.toml` and of the configuration that a checkpoint carries.
+//! All settings of a training run, in groups. Configuration files, checkpoints and the command line
+//! have them as one flat table of keys.
 
 mod choices;
 mod data;
 pub(crate) mod decimal;
+mod defaults;
 mod difference;
 mod encoding;
 mod id_width;
@@ -18,7 +19,7 @@ mod validate;
 
 pub use choices::*;
 pub use data::DataSettings;
-pub use difference::Difference;
+pub use difference::SettingDifference;
 pub use encoding::Encoding;
 pub use id_width::IdWidth;
 pub use layer::{Highway, Layer, Variational};
@@ -28,9 +29,10 @@ pub use run::RunSettings;
 pub use schedule::ScheduleSettings;
 use serde::Serialize;
 
-/// Everything that decides what a training run computes, except the text itself.
+/// All settings that determine the result of a training run, apart from the corpus.
 ///
-/// Serialized as one flat table with the command line's names (`learning-rate`, `val-fraction`, ...); an unknown key is refused.
+/// Serialized as one flat table with the names of the command line (`learning-rate`,
+/// `val-fraction`, ...). An unknown key is an error.
 ///
 /// ```
 /// use unrolled::{ModelSettings, RunSettings, ScheduleSettings, Settings};
@@ -46,26 +48,27 @@ use serde::Serialize;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Settings {
-    /// The shape of the model and how its parameters start.
+    /// Shape and initialization of the model.
     #[serde(flatten)]
     pub model: ModelSettings,
-    /// How a gradient moves the parameters.
+    /// Update rule and gradient clipping.
     #[serde(flatten)]
     pub optimizer: OptimizerSettings,
-    /// The learning rate over the run.
+    /// Learning rate over the run.
     #[serde(flatten)]
     pub schedule: ScheduleSettings,
-    /// How files become symbols, and which of them are held out.
+    /// How files become symbols, and the sizes of the held-out splits.
     #[serde(flatten)]
     pub data: DataSettings,
-    /// Windows, length, evaluation and random seed.
+    /// Windows, length, evaluation and random seed of the run.
     #[serde(flatten)]
     pub run: RunSettings,
 }
 
 impl Settings {
-    /// These settings with the model of others: all keys that fix the shape and meaning of trained weights, and the unit. A run
-    /// that starts from a trained model has such settings; what is left is free.
+    /// Returns these settings with the model of `other`: all keys that determine the shape and the
+    /// meaning of trained weights, and `unit`. A run that starts from a trained model needs them;
+    /// all other settings are free.
     #[must_use]
     pub fn with_model_of(&self, other: &Self) -> Self {
         let ModelSettings { init, init_scale, dropout, .. } = self.model;

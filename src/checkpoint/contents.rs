@@ -13,7 +13,7 @@ use crate::{
 pub struct Checkpoint {
     /// The run's settings.
     pub settings: Settings,
-    /// Symbols in id order.
+    /// Symbols in id order; [`Vocabulary::none`] for a model of vectors.
     pub vocabulary: Vocabulary,
     /// The parameters, under their PyTorch names.
     pub parameters: Parameters,
@@ -33,7 +33,7 @@ impl Checkpoint {
     /// [`Error::Tensor`](crate::Error::Tensor) if the parameters, which are public, do not fit the
     /// settings.
     pub fn model(&self) -> Result<Model> {
-        let config = ModelConfig::new(&self.settings.model, self.vocabulary.len())?;
+        let config = ModelConfig::of(&self.settings.model, self.vocabulary.len())?;
         Model::with_parameters(config, self.parameters.clone())
     }
 

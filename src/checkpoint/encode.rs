@@ -5,7 +5,7 @@ use super::{
     format::{CHECKSUM_PLACE, FORMAT, LARGEST_HEADER, NO_CHECKSUM, VERSION},
     snapshot::{Snapshot, unfit},
 };
-use crate::{Error, Result, model::Entry};
+use crate::{Error, Result, model::TensorEntry};
 use crc32fast::Hasher;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Serialize;
@@ -108,7 +108,7 @@ fn tensors<'a>(checkpoint: &'a Snapshot<'a>) -> Vec<NamedTensor<'a>> {
 /// Returns the tensors of one flat parameter buffer, with `prefix` before their names.
 fn named<'a>(checkpoint: &Snapshot<'_>, prefix: &str, values: &'a [f32]) -> Vec<NamedTensor<'a>> {
     let entries = checkpoint.parameters.layout.entries().iter();
-    let tensor = |entry: &Entry| NamedTensor {
+    let tensor = |entry: &TensorEntry| NamedTensor {
         name: format!("{prefix}{}", entry.name),
         shape: entry.shape.clone(),
         values: &values[entry.range.clone()],

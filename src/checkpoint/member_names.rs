@@ -3,7 +3,7 @@
 use super::tensor_file::TensorFile;
 use crate::{
     Result,
-    model::{Layout, Parameters},
+    model::{ParameterLayout, Parameters},
 };
 
 /// The start of the tensor names of each member of a model.
@@ -45,7 +45,7 @@ impl MemberNames {
 
 /// Joins the values of all parameters, in the layout's order. Call it after all were found in the
 /// file: until then no header makes the program allocate more than the file holds.
-pub(super) fn assemble(layout: Layout, tensors: Vec<Vec<f32>>) -> Parameters {
+pub(super) fn assemble(layout: ParameterLayout, tensors: Vec<Vec<f32>>) -> Parameters {
     let mut parameters = Parameters::zeros(layout);
     for (entry, values) in parameters.layout.entries().iter().zip(tensors) {
         parameters.values[entry.range.clone()].copy_from_slice(&values);

@@ -16,7 +16,7 @@ use crate::{
     CheckpointError, Error, Result, Settings,
     corpus::Vocabulary,
     exec::{LayerState, State},
-    model::{CustomCell, Entry, Layout, ModelConfig, Parameters},
+    model::{CustomCell, ModelConfig, ParameterLayout, Parameters, TensorEntry},
     progress::Progress,
 };
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
@@ -80,7 +80,7 @@ fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -
     // one that was used.
     settings.data.unit = vocabulary.unit();
     let progress = strings.json("progress")?;
-    let config = ModelConfig::new(&settings.model, vocabulary.len())
+    let config = ModelConfig::of(&settings.model, vocabulary.len())
         .map_err(|error| invalid_content(path, "config", error))?;
     let layout = config.layout();
     let mut tensors = RemainingTensors::new(reader, end, &metadata);
@@ -139,8 +139,8 @@ impl<'a, R: Read + Seek> RemainingTensors<'a, R> {
 
     /// Reads one flat parameter buffer. It is allocated after every shape in it was found in the
     /// file.
-    fn buffer(&mut self, prefix: &str, layout: &Layout) -> Result<Vec<f32>> {
-        let name = |entry: &Entry| format!("{prefix}{}", entry.name);
+    fn buffer(&mut self, prefix: &str, layout: &ParameterLayout) -> Result<Vec<f32>> {
+        let name = |entry: &TensorEntry| format!("{prefix}{}", entry.name);
         let places: Vec<u64> = layout
             .entries()
             .iter()
@@ -154,7 +154,7 @@ impl<'a, R: Read + Seek> RemainingTensors<'a, R> {
     }
 
     /// Reads the moments of all names that the file has.
-    fn moments(&mut self, layout: &Layout) -> Result<Vec<(String, Vec<f32>)>> {
+    fn moments(&mut self, layout: &ParameterLayout) -> Result<Vec<(String, Vec<f32>)>> {
         let mut moments: Vec<(String, Vec<f32>)> = Vec::new();
         for name in std::mem::take(&mut self.names) {
             let moment = name.strip_prefix("optimizer.").and_then(|rest| rest.split_once('.'));

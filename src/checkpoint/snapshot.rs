@@ -44,7 +44,7 @@ impl<'a> Snapshot<'a> {
     /// Checks that the file could be loaded again.
     pub(super) fn check(&self) -> Result<()> {
         self.settings.validate()?;
-        let config = ModelConfig::new(&self.settings.model, self.vocabulary.len())?;
+        let config = ModelConfig::of(&self.settings.model, self.vocabulary.len())?;
         model::check_parameters(&config, self.parameters)?;
         (0..self.moments.len()).try_for_each(|index| self.check_moment(index))?;
         let state = self.state.as_ref().map_or(Ok(()), |state| state.check(&config, self.settings.run.batch));

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Activation, Bias, Cell, Error, Layer, Reset, Result,
-    model::{Entry, Model, ModelConfig},
+    model::{Model, ModelConfig, TensorEntry},
 };
 
 /// The members of a PyTorch module in a file, for [`TensorFile::model`]. The default has the names
@@ -76,7 +76,7 @@ impl TensorFile {
         let names = members.names();
         let config = members.config(self, &names)?;
         let layout = config.layout();
-        let read = |entry: &Entry| names.read(self, &entry.name, &entry.shape);
+        let read = |entry: &TensorEntry| names.read(self, &entry.name, &entry.shape);
         let tensors = layout.entries().iter().map(read).collect::<Result<_>>()?;
         for member in [members.embedding, Some(members.rnn), members.head].into_iter().flatten() {
             self.finish_module(member)?;

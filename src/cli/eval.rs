@@ -17,7 +17,7 @@ use unrolled::{
     checkpoint::Checkpoint,
     corpus::Corpus,
     model::check_evaluation_memory,
-    train::{Evaluation, Reading, evaluate_as},
+    train::{Evaluation, EvaluationOptions, evaluate_with},
 };
 
 /// Measure the loss of a trained model on its validation split or on another corpus
@@ -84,8 +84,8 @@ impl EvalCommand {
         let model = checkpoint.model()?;
         let threads = self.threads.map(NonZeroUsize::get);
         self.check_memory(part.len(), &checkpoint)?;
-        let reading = Reading { part, streams: self.eval_streams.get(), top_k: self.top_k };
-        let evaluation = evaluate_as(model, &corpus, reading, threads)?;
+        let reading = EvaluationOptions { range: part, streams: self.eval_streams.get(), top_k: self.top_k };
+        let evaluation = evaluate_with(model, &corpus, reading, threads)?;
         match self.json {
             true => output::json(&evaluation),
             false => output::write(&self.table(&trained, &corpus, &checkpoint, &evaluation)),

@@ -8,7 +8,7 @@ use super::{
     settings_table::{REPLACED_BY_STACK, overlay},
 };
 use std::path::Path;
-use unrolled::{Difference, InputKind, Settings, Unit};
+use unrolled::{InputKind, SettingDifference, Settings, Unit};
 
 /// Settings that the weights of another run fix; its layers are compared separately.
 const FIXED: [&str; 11] = [
@@ -73,8 +73,8 @@ impl GivenSettings<'_> {
     }
 
     /// Returns the error for a setting that contradicts the weights of `run`.
-    pub fn contradiction(&self, run: &Path, difference: &Difference) -> Failure {
-        let Difference { key, found, expected } = difference;
+    pub fn contradiction(&self, run: &Path, difference: &SettingDifference) -> Failure {
+        let SettingDifference { key, found, expected } = difference;
         let stacked = !self.flags.stack.is_empty() || self.config.keys().contains_key("stack");
         let source = match stacked && key.starts_with("layer") {
             true => format!("{}: {key}", self.source("stack")),

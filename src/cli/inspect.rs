@@ -71,8 +71,10 @@ impl InspectCommand {
 impl<'a> Inspection<'a> {
     fn new(found: &RunCheckpoint, checkpoint: &'a Checkpoint) -> Self {
         let layout = &checkpoint.parameters.layout;
-        let parameter =
-            |entry: &'a unrolled::model::Entry| ParameterShape { name: &entry.name, shape: &entry.shape };
+        let parameter = |entry: &'a unrolled::model::TensorEntry| ParameterShape {
+            name: &entry.name,
+            shape: &entry.shape,
+        };
         let progress = &checkpoint.progress;
         Self {
             checkpoint: found.file.display().to_string(),
@@ -173,6 +175,9 @@ fn files(found: &RunCheckpoint) -> Vec<FileSize> {
 /// Returns all symbols in the order of their ids, unprintable ones as escapes. Of a vocabulary of
 /// ids, returns the first and the last.
 fn symbols(vocabulary: &Vocabulary) -> String {
+    if vocabulary.is_empty() {
+        return "  none: the model reads vectors".to_owned();
+    }
     if vocabulary.unit() == Unit::Ids {
         return format!("  ids 0 to {}", vocabulary.len() - 1);
     }

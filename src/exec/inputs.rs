@@ -1,6 +1,6 @@
 //! Inputs of a window: token ids or vectors, in time-major or batch-major order, with checks.
 
-use super::layer::masks::{Dropout, Masks};
+use super::masks::{Dropout, Masks};
 use super::state::State;
 use crate::model::ModelConfig;
 use crate::{Error, Result};

@@ -13,6 +13,7 @@
 //!
 //! The rooms, in the order of the data; each file uses only those before it:
 //!
+//! - `state`, `masks`, `inputs`: states, dropout masks, and windows as callers give them.
 //! - `weights`: the packed weights and the input table.
 //! - `layer`: one layer with its dropout and skip connections.
 //! - `head`: the linear layer on top, and the losses of tokens.
@@ -28,6 +29,7 @@ mod head;
 mod inference;
 mod inputs;
 mod layer;
+mod masks;
 mod plan;
 mod run;
 mod state;
@@ -38,14 +40,14 @@ mod window;
 pub use dynamic::Dynamic;
 pub use engine::{Engine, isa};
 pub use inputs::{Inputs, Order, OutputSteps, Window};
-pub use layer::masks::{Dropout, Masks, Site};
+pub use masks::{Dropout, Masks, Site};
 pub use plan::Plan;
 pub use state::{LayerState, State};
 pub use stream::Stream;
 
 pub(crate) use engine::detect;
 pub(crate) use inputs::check_room;
-pub(crate) use layer::masks::MaskSource;
+pub(crate) use masks::MaskSource;
 pub(crate) use run::{Executor, Goal, Pass};
 pub(crate) use weights::LogitBlocks;
 pub(crate) use window::activations::Extent;

@@ -1,17 +1,24 @@
-//! A trained model with further symbols.
+//! Adds symbols to a trained model.
 
-use super::{Model, check_stack, init};
+use super::{Model, check_model, init};
 use crate::{Error, ModelSettings, Result, model::ModelConfig};
 
 impl Model {
-    /// This model with a larger vocabulary. `places[id]` is the id that symbol `id` of this model has there; the weights of the
-    /// symbols that it lacked are drawn by the random seed `seed`, as `settings` say (init, init-scale), and all others keep their values. Weights of a
-    /// symbol are its rows of `embedding.weight`, `head.weight` and `head.bias`, and with one-hot input its column of
+    /// Returns this model with a larger vocabulary of V = `vocabulary` symbols. `places[id]` is the
+    /// new id of symbol `id` of this model, in ascending order.
+    ///
+    /// The weights of new symbols are drawn with the random seed `seed` and the settings `init` and
+    /// `init-scale`; all other weights keep their values. The weights of a symbol are its rows of
+    /// `embedding.weight`, `head.weight` and `head.bias`, or with one-hot input its column of
     /// `rnn.weight_ih_l0`.
     ///
     /// # Errors
-    /// [`Error::Setting`] when the settings are not those of this model, when `places` does not name a place for each of its
-    /// symbols, or when a layer reads the one-hot vector so that its own width depends on V (`residual`, `highway`, a custom cell).
+    /// [`Error::Setting`] in these cases:
+    ///
+    /// 1. `settings` are of a different model.
+    /// 2. `places` does not have one ascending id for each symbol of this model.
+    /// 3. The shape of another tensor depends on V: one-hot input with `residual`, `highway` or a
+    ///    custom cell.
     pub fn grown(
         &self,
         settings: &ModelSettings,
@@ -21,7 +28,7 @@ impl Model {
     ) -> Result<Self> {
         self.check_places(places, vocabulary)?;
         let config = ModelConfig::new(settings, vocabulary)?;
-        check_stack(&config, 1.0, [0, 0])?;
+        check_model(&config, 1.0, [0, 0])?;
         let mut parameters = init::draw(settings, seed, &config);
         for (entry, old) in self.parameters.iter() {
             let shape = config.layout().find(&entry.name).map(|entry| entry.shape.clone());
@@ -29,7 +36,7 @@ impl Model {
             let rows = matches!(entry.name.as_str(), "embedding.weight" | "head.weight" | "head.bias");
             let fits = shape.as_ref() == Some(&entry.shape) || rows || columns;
             let new = parameters.get_mut(&entry.name).filter(|_| fits);
-            let new = new.ok_or_else(|| fixed(&entry.name))?;
+            let new = new.ok_or_else(|| fixed_shape(&entry.name))?;
             match (rows, columns) {
                 (true, _) => copy_rows(old, new, places),
                 (_, true) => copy_columns(old, new, places, vocabulary),
@@ -51,7 +58,7 @@ impl Model {
     }
 }
 
-fn fixed(tensor: &str) -> Error {
+fn fixed_shape(tensor: &str) -> Error {
     let expected = format!(
         "the shape of {tensor} depends on the number of symbols, so the model takes no new ones; remove them from the text, or \
          pass --unknown skip or --unknown replace"
@@ -59,7 +66,7 @@ fn fixed(tensor: &str) -> Error {
     Error::setting("vocabulary", "new symbols", expected)
 }
 
-/// [V, n], row by row.
+/// Copies the rows of a tensor [V, n].
 fn copy_rows(old: &[f32], new: &mut [f32], places: &[usize]) {
     let width = old.len() / places.len().max(1);
     for (row, &place) in old.chunks_exact(width.max(1)).zip(places) {
@@ -67,7 +74,7 @@ fn copy_rows(old: &[f32], new: &mut [f32], places: &[usize]) {
     }
 }
 
-/// [n, V], value by value.
+/// Copies the columns of a tensor [n, V].
 fn copy_columns(old: &[f32], new: &mut [f32], places: &[usize], vocabulary: usize) {
     for (old, new) in old.chunks_exact(places.len()).zip(new.chunks_exact_mut(vocabulary)) {
         old.iter().zip(places).for_each(|(value, &place)| new[place] = *value);
@@ -86,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn old_symbols_keep_their_weights_and_new_ones_are_drawn() {
+    fn known_symbols_keep_their_weights_and_new_symbols_are_drawn() {
         for input in [InputKind::Embedding, InputKind::OneHot] {
             let settings = settings(input);
             let model = Model::new(&settings, 3, 1).unwrap();
@@ -112,21 +119,21 @@ mod tests {
     }
 
     #[test]
-    fn places_that_do_not_fit_are_refused() {
+    fn invalid_places_are_an_error() {
         let settings = settings(InputKind::Embedding);
         let model = Model::new(&settings, 3, 1).unwrap();
         for places in [&[0, 1][..], &[0, 2, 1], &[0, 1, 5], &[0, 1, 1]] {
-            let told = model.grown(&settings, places, 5, 1).unwrap_err().to_string();
-            assert!(told.contains("the 3 symbols of the model ascending places below 5"), "{told}");
+            let message = model.grown(&settings, places, 5, 1).unwrap_err().to_string();
+            assert!(message.contains("the 3 symbols of the model ascending places below 5"), "{message}");
         }
     }
 
     #[test]
-    fn a_layer_as_wide_as_the_vocabulary_cannot_grow() {
+    fn a_layer_as_wide_as_the_vocabulary_is_an_error() {
         let stack = vec![Layer { residual: true, ..Layer::gru(3) }];
         let settings = ModelSettings { stack, ..settings(InputKind::OneHot) };
-        let told =
+        let message =
             Model::new(&settings, 3, 1).unwrap().grown(&settings, &PLACES, 5, 1).unwrap_err().to_string();
-        assert!(told.starts_with("residual = true is invalid"), "{told}");
+        assert!(message.starts_with("residual = true is invalid"), "{message}");
     }
 }

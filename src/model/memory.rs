@@ -1,6 +1,7 @@
-//! How much memory a run needs, and how much it may use.
+//! The memory that a model needs, and the memory that the process may use.
 
 mod estimate;
+mod layer_sizes;
 mod limits;
 
 use super::ModelConfig;
@@ -9,26 +10,29 @@ pub(crate) use estimate::Estimate;
 use limits::Limit;
 use memmap2::MmapMut;
 
-/// About how many bytes the process takes at its peak when it trains with these settings, for a vocabulary of V symbols: to
-/// within a tenth of what the system counts as resident. The text comes on top: see
-/// [`Corpus::memory`](crate::corpus::Corpus::memory). In f64, so that absurd sizes have an answer too.
+/// Returns the estimated peak memory of the process, in bytes, when it trains with these settings
+/// on V = `vocabulary` symbols: within a tenth of the resident memory. The corpus is not included:
+/// see [`Corpus::memory`](crate::corpus::Corpus::memory). The result is an f64 because it may
+/// exceed every integer type.
 ///
-/// Counted are parameters, gradient and moments, the weights packed for both passes, the input table, the activations of a
-/// window, an evaluation with its sample, and the process itself.
+/// Included are parameters, gradient and moments, the weights packed for both passes, the input
+/// table, the activations of a window, an evaluation with its sample, and the process itself.
 pub fn memory_needed(settings: &Settings, vocabulary: usize) -> f64 {
     Estimate::of_training(settings, vocabulary).total()
 }
 
-/// Refuses settings whose training needs more memory than this process may use: that of the machine, of its control groups
-/// (containers, batch systems), or of `ulimit`. Where the system names no limit (anything but Linux), every size passes.
+/// Checks that training with these settings needs no more memory than the process may use: that of
+/// the machine, of its control groups (containers, batch systems), and of `ulimit`. Only Linux
+/// reports these limits; other systems accept every size.
 ///
 /// # Errors
-/// [`Error::Memory`] says how much is needed, and which limit is how high.
+/// 1. [`Error::Memory`] with the memory needed and the limit.
+/// 2. [`Error::Allocation`] if the system does not provide that much memory.
 pub fn check_memory(settings: &Settings, vocabulary: usize) -> Result<()> {
     check_bytes(memory_needed(settings, vocabulary))
 }
 
-/// The same for an evaluation alone, read as `streams` streams in windows of `steps` steps.
+/// Checks the memory of an evaluation that reads `streams` streams in windows of `steps` steps.
 ///
 /// # Errors
 /// As for [`check_memory`].
@@ -41,41 +45,41 @@ pub fn check_evaluation_memory(
     check_bytes(Estimate::of_evaluation(settings, vocabulary, [steps, streams]).total())
 }
 
-/// Refuses a stack by itself of which `copies` arenas, and the buffers of a window of T steps by B rows, are more than this
-/// process may use.
+/// Checks the memory of `copies` buffers with the layout of the parameters, and of a training
+/// window of T steps by B rows.
 ///
 /// # Errors
 /// As for [`check_memory`].
-pub(crate) fn check_stack(config: &ModelConfig, copies: f64, window: [usize; 2]) -> Result<()> {
-    check_bytes(4.0 * copies * config.estimated_count() + estimate::window_of(config, window))
+pub(crate) fn check_model(config: &ModelConfig, copies: f64, window: [usize; 2]) -> Result<()> {
+    check_bytes(4.0 * copies * config.estimated_count() + estimate::training_window(config, window))
 }
 
-/// Refuses windows of T steps by B rows that need more than this process may use.
+/// Checks the memory of a plan for windows of T steps by B rows.
 ///
 /// # Errors
 /// As for [`check_memory`].
 pub(crate) fn check_plan(config: &ModelConfig, window: [usize; 2]) -> Result<()> {
-    check_bytes(estimate::plan_of(config, window))
+    check_bytes(estimate::inference_plan(config, window))
 }
 
-/// Refuses more bytes than this process may use, or than the system gives.
+/// Checks that the process may use this number of bytes, and that the system provides them.
 ///
 /// # Errors
-/// As for [`check_memory`], and [`Error::Allocation`].
+/// As for [`check_memory`].
 pub(crate) fn check_bytes(needed: f64) -> Result<()> {
     check_against(limits::limits(), needed)?;
     check_mappable(needed)
 }
 
-/// Asks the system for that many bytes and gives them back untouched, which costs next to nothing: some systems promise no
-/// more than they have, and an allocation that fails later ends the process.
+/// Maps this number of bytes and releases them untouched, which takes almost no time. Some systems
+/// promise only memory that they have, and a later allocation that fails would end the process.
 fn check_mappable(needed: f64) -> Result<()> {
     let bytes = needed.clamp(1.0, isize::MAX as f64 / 2.0) as usize;
     MmapMut::map_anon(bytes).map(drop).map_err(|_| Error::Allocation { needed: bytes })
 }
 
 fn check_against(limits: Vec<Limit>, needed: f64) -> Result<()> {
-    match limits::broken(limits, needed) {
+    match limits::exceeded(limits, needed) {
         None => Ok(()),
         Some(Limit { bytes: available, used, of }) => {
             let in_use =
@@ -85,7 +89,7 @@ fn check_against(limits: Vec<Limit>, needed: f64) -> Result<()> {
     }
 }
 
-/// Bytes that this process may use at most, where the system names a limit.
+/// Returns the number of bytes that this process may use; `None` if no limit is known.
 #[cfg(feature = "files")]
 pub(crate) fn memory_total() -> Option<f64> {
     limits::limits().into_iter().map(|limit| limit.bytes).min_by(f64::total_cmp)
@@ -101,18 +105,18 @@ mod tests {
     }
 
     #[test]
-    fn too_much_says_how_much_and_which_limit() {
+    fn the_error_says_how_much_memory_is_needed_and_which_limit_is_exceeded() {
         let settings = Settings {
             model: ModelSettings { hidden: 100_000, ..ModelSettings::default() },
             ..Settings::default()
         };
         let needed = memory_needed(&settings, 65);
-        let told = |limits| check_against(limits, needed).unwrap_err().to_string();
-        let text = told(limit("of this machine", 0.0));
+        let message = |limits| check_against(limits, needed).unwrap_err().to_string();
+        let text = message(limit("of this machine", 0.0));
         assert!(text.starts_with("the model and its training need about "), "{text}");
         let end = "TiB of memory, more than the 8.0 GiB of this machine; lower hidden, layers, embedding, batch or steps";
         assert!(text.ends_with(end), "{text}");
-        let text = told(limit("that `ulimit -v` allows", 1024f64.powi(3)));
+        let text = message(limit("that `ulimit -v` allows", 1024f64.powi(3)));
         assert!(
             text.contains("the 8.0 GiB that `ulimit -v` allows, of which 1.0 GiB are in use; lower"),
             "{text}"
@@ -122,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_does_not_give_is_an_error() {
+    fn memory_that_the_system_does_not_provide_is_an_error() {
         check_mappable(0.0).unwrap();
         check_mappable(1e6).unwrap();
         let text = check_mappable(1e18).unwrap_err().to_string();
@@ -130,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_sizes_stay_finite() {
+    fn the_estimate_of_absurd_sizes_is_finite() {
         let most = usize::MAX;
         let settings = Settings {
             model: ModelSettings { hidden: most, layers: most, ..ModelSettings::default() },
@@ -143,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_written_as_people_say_them() {
+    fn sizes_have_units() {
         assert_eq!((bytes(1536.0 * 1024.0), bytes(512.0)), ("1.5 MiB".to_owned(), "0.5 KiB".to_owned()));
     }
 }

@@ -1,4 +1,4 @@
-//! Configuration and parameters: the equations' data.
+//! Models: configuration, parameters, initialization, and the memory that they need.
 
 pub(crate) mod cell;
 mod config;
@@ -7,17 +7,19 @@ mod grow;
 mod init;
 mod memory;
 mod parameters;
+mod size;
+mod tensors;
 
 pub use crate::custom_cell::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 use crate::{Error, Layer, ModelSettings, Result};
 pub use config::ModelConfig;
 #[cfg(feature = "files")]
 pub(crate) use memory::memory_total;
-pub(crate) use memory::{check_bytes, check_plan, check_stack};
+pub(crate) use memory::{check_bytes, check_model, check_plan};
 pub use memory::{check_evaluation_memory, check_memory, memory_needed};
-pub use parameters::{Entry, Layout, Parameters};
+pub use parameters::{ParameterLayout, Parameters, TensorEntry};
 
-/// An immutable model: its shape and its parameters.
+/// An immutable model: its configuration and its parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     config: ModelConfig,
@@ -25,20 +27,23 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model with parameters drawn by the random seed `seed`, as `settings` say (init, init-scale, forget-bias).
+    /// Creates a model of V = `vocabulary` symbols, with parameters drawn with the random seed
+    /// `seed` and the settings (`init`, `init-scale`, `forget-bias`).
     ///
     /// # Errors
-    /// A setting out of its range, or sizes whose parameters need more memory than this process may use.
+    /// 1. [`Error::Setting`] for an invalid setting.
+    /// 2. [`Error::Memory`] and [`Error::Allocation`] for parameters that need more memory than is
+    ///    available.
     pub fn new(settings: &ModelSettings, vocabulary: usize, seed: u64) -> Result<Self> {
         settings.validate()?;
         let config = ModelConfig::new(settings, vocabulary)?;
-        check_stack(&config, 1.0, [0, 0])?;
+        check_model(&config, 1.0, [0, 0])?;
         let parameters = init::draw(settings, seed, &config);
         Ok(Self { config, parameters })
     }
 
-    /// A model of vectors: `inputs` and `outputs` of the settings are the widths of its input vectors and of its linear head.
-    /// Parameters are drawn as for [`Model::new`].
+    /// Creates a model of vectors: `inputs` and `outputs` of the settings are the widths of its
+    /// input vectors and of its linear head. Parameters are drawn as for [`Model::new`].
     ///
     /// ```
     /// use unrolled::ModelSettings;
@@ -56,51 +61,54 @@ impl Model {
     pub fn of_vectors(settings: &ModelSettings, seed: u64) -> Result<Self> {
         settings.validate()?;
         let config = ModelConfig::of_vectors(settings)?;
-        check_stack(&config, 1.0, [0, 0])?;
+        check_model(&config, 1.0, [0, 0])?;
         let parameters = init::draw(settings, seed, &config);
         Ok(Self { config, parameters })
     }
 
-    /// A stack by itself, which reads vectors of `inputs` floats and gives the last layer's outputs; its parameters are drawn
-    /// by the random seed `seed`, as `settings` say. Of the settings, `bias`, `init` and `init_scale` are used: the layers are `stack`.
+    /// Creates a model of the layers `stack` without a head: it reads vectors of `inputs` floats
+    /// and returns the outputs of the last layer. Parameters are drawn with the random seed `seed`
+    /// and the settings `bias`, `init` and `init-scale`; all other settings are ignored.
     ///
     /// # Errors
-    /// An option that is invalid, or sizes whose parameters are more than the memory of the machine.
+    /// As for [`Model::new`].
     pub fn of_stack(stack: &[Layer], inputs: usize, settings: &ModelSettings, seed: u64) -> Result<Self> {
         settings.validate_init()?;
         let config = ModelConfig::of_stack(stack, inputs, settings.bias)?;
-        check_stack(&config, 1.0, [0, 0])?;
+        check_model(&config, 1.0, [0, 0])?;
         let parameters = init::draw(settings, seed, &config);
         Ok(Self { config, parameters })
     }
 
-    /// A model with given parameters; every name and shape is checked, and the configuration once more.
+    /// Creates a model with given parameters. Checks the configuration, and the name and shape of
+    /// each tensor.
     ///
     /// # Errors
-    /// As for [`ModelConfig::new`]; [`Error::Tensor`] names the first tensor that is missing, surplus or of another shape.
+    /// As for [`ModelConfig::new`]; [`Error::Tensor`] names the first tensor that is missing,
+    /// unexpected, or has a wrong shape.
     pub fn with_parameters(config: ModelConfig, parameters: Parameters) -> Result<Self> {
         config.check()?;
         check_parameters(&config, &parameters)?;
         Ok(Self { config, parameters })
     }
 
-    /// The shape.
+    /// Returns the configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// The parameters.
+    /// Returns the parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
-    /// The parameters, for the optimiser, which keeps names and shapes as they are.
+    /// Returns the parameters for an update. Callers must keep the layout.
     pub(crate) fn parameters_mut(&mut self) -> &mut Parameters {
         &mut self.parameters
     }
 }
 
-/// Whether every name, shape and place is what the configuration asks for.
+/// Returns an error unless the parameters have the layout of the configuration.
 pub(crate) fn check_parameters(config: &ModelConfig, parameters: &Parameters) -> Result<()> {
     let layout = config.layout();
     if parameters.layout != layout {
@@ -111,14 +119,14 @@ pub(crate) fn check_parameters(config: &ModelConfig, parameters: &Parameters) ->
         return Err(Error::tensor(
             "(all parameters)",
             found,
-            format!("{} floats, gaps included", layout.len()),
+            format!("{} floats, including gaps", layout.len()),
         ));
     }
     Ok(())
 }
 
-/// What differs first between two layouts that are not equal.
-fn mismatch(found: &Layout, expected: &Layout) -> Error {
+/// Returns an error for the first difference between two layouts.
+fn mismatch(found: &ParameterLayout, expected: &ParameterLayout) -> Error {
     for entry in expected.entries() {
         let Some(other) = found.find(&entry.name) else {
             return Error::tensor(&entry.name, "nothing", format!("shape {:?}", entry.shape));
@@ -133,13 +141,13 @@ fn mismatch(found: &Layout, expected: &Layout) -> Error {
         if other.range != entry.range {
             return Error::tensor(
                 &entry.name,
-                format!("place {:?} in the arena", other.range),
-                format!("place {:?}, as ModelConfig::layout gives it", entry.range),
+                format!("range {:?} of the parameter buffer", other.range),
+                format!("range {:?}, as in ModelConfig::layout", entry.range),
             );
         }
     }
-    let surplus = found.entries().iter().find(|entry| expected.find(&entry.name).is_none());
-    let name = surplus.map_or("(all parameters)", |entry| &entry.name);
+    let unexpected = found.entries().iter().find(|entry| expected.find(&entry.name).is_none());
+    let name = unexpected.map_or("(all parameters)", |entry| &entry.name);
     Error::tensor(name, "a tensor", "none of that name")
 }
 
@@ -151,7 +159,7 @@ mod tests {
         ModelSettings { hidden: 3, embedding: Some(2), ..ModelSettings::default() }
     }
 
-    fn refused(change: impl FnOnce(&mut Parameters)) -> String {
+    fn message(change: impl FnOnce(&mut Parameters)) -> String {
         let config = ModelConfig::new(&settings(), 5).unwrap();
         let mut parameters = Parameters::zeros(config.layout());
         change(&mut parameters);
@@ -166,22 +174,22 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_shape_is_named() {
+    fn a_wrong_shape_is_an_error() {
         let other = ModelConfig::new(&ModelSettings { hidden: 4, ..settings() }, 5).unwrap();
         assert_eq!(
-            refused(|p| *p = Parameters::zeros(other.layout())),
+            message(|p| *p = Parameters::zeros(other.layout())),
             "tensor rnn.weight_ih_l0: found shape [16, 2], expected shape [12, 2]"
         );
     }
 
     #[test]
-    fn missing_and_surplus_tensors_are_named() {
+    fn missing_and_unexpected_tensors_are_errors() {
         assert_eq!(
-            refused(|p| *p = Parameters::zeros(Layout::default())),
+            message(|p| *p = Parameters::zeros(ParameterLayout::default())),
             "tensor embedding.weight: found nothing, expected shape [5, 2]"
         );
         assert_eq!(
-            refused(|p| {
+            message(|p| {
                 p.layout.push("head.scale", &[1]);
                 p.values.resize(p.layout.len(), 0.0);
             }),
@@ -190,13 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn an_arena_of_another_length_is_refused() {
-        let text = refused(|p| p.values.truncate(7));
+    fn a_parameter_buffer_of_a_wrong_length_is_an_error() {
+        let text = message(|p| p.values.truncate(7));
         assert!(text.contains("found 7 floats, expected"), "{text}");
     }
 
     #[test]
-    fn settings_out_of_range_give_no_model() {
+    fn invalid_settings_are_an_error() {
         let text = Model::new(&ModelSettings { layers: 0, ..settings() }, 5, 1).unwrap_err().to_string();
         assert!(text.starts_with("layers = 0 is invalid"), "{text}");
         let text =

@@ -1,85 +1,94 @@
-//! Parameters: one flat arena, and one table of (name, shape, range).
+//! Parameters: one flat buffer, and a table of names, shapes and ranges.
 
 use std::ops::Range;
 
-/// One named tensor within the arena.
+/// One named tensor of the flat parameter buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// PyTorch's name with its module's: `rnn.weight_hh_l0`.
+pub struct TensorEntry {
+    /// The name of PyTorch, with the name of the module in front: `rnn.weight_hh_l0`.
     pub name: String,
-    /// Row-major shape.
+    /// The shape, row-major.
     pub shape: Vec<usize>,
-    /// Where it lies.
+    /// The range of its values in the buffer.
     pub range: Range<usize>,
 }
 
-/// The table of an arena. Gradients and optimiser moments are arenas with the same table.
+/// The tensors of a flat parameter buffer. Gradients and optimizer moments have the same layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layout {
-    entries: Vec<Entry>,
+pub struct ParameterLayout {
+    entries: Vec<TensorEntry>,
     len: usize,
 }
 
-impl Layout {
-    /// Appends a tensor; the next one starts on a multiple of 16 floats.
+impl ParameterLayout {
+    /// Appends a tensor. The next one starts at a multiple of 16 floats.
     pub fn push(&mut self, name: impl Into<String>, shape: &[usize]) {
         let count: usize = shape.iter().product();
         let range = self.len..self.len + count;
         self.len += count.next_multiple_of(16);
-        self.entries.push(Entry { name: name.into(), shape: shape.to_vec(), range });
+        self.entries.push(TensorEntry { name: name.into(), shape: shape.to_vec(), range });
     }
-    /// All tensors in order.
-    pub fn entries(&self) -> &[Entry] {
+
+    /// Returns all tensors in order.
+    pub fn entries(&self) -> &[TensorEntry] {
         &self.entries
     }
-    /// The tensor of that name.
-    pub fn find(&self, name: &str) -> Option<&Entry> {
+
+    /// Returns the tensor with a name.
+    pub fn find(&self, name: &str) -> Option<&TensorEntry> {
         self.entries.iter().find(|entry| entry.name == name)
     }
-    /// Floats in the arena, gaps between tensors included (they stay zero).
+
+    /// Returns the number of floats of the buffer, including gaps. The gaps stay 0.
     pub fn len(&self) -> usize {
         self.len
     }
-    /// Whether there is no tensor.
+
+    /// Returns true if there are no tensors.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
-    /// Trained numbers, gaps left out.
+
+    /// Returns the number of parameters, without the gaps.
     pub fn count(&self) -> usize {
         self.entries.iter().map(|entry| entry.range.len()).sum()
     }
 }
 
-/// Named tensors in one flat arena.
+/// Named tensors in one flat buffer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
-    /// Names, shapes, places.
-    pub layout: Layout,
-    /// The arena, `layout.len()` floats.
+    /// Names, shapes and ranges of the tensors.
+    pub layout: ParameterLayout,
+    /// The flat parameter buffer: `layout.len()` floats.
     pub values: Vec<f32>,
 }
 
 impl Parameters {
-    /// All zero.
-    pub fn zeros(layout: Layout) -> Self {
+    /// Creates parameters that are all 0.
+    pub fn zeros(layout: ParameterLayout) -> Self {
         let values = vec![0.0; layout.len()];
         Self { layout, values }
     }
-    /// The tensor of that name.
+
+    /// Returns the values of the tensor with a name.
     pub fn get(&self, name: &str) -> Option<&[f32]> {
         self.layout.find(name).map(|entry| &self.values[entry.range.clone()])
     }
-    /// The tensor of that name.
+
+    /// Returns the values of the tensor with a name, to be changed.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut [f32]> {
         let range = self.layout.find(name)?.range.clone();
         Some(&mut self.values[range])
     }
-    /// The first tensor with a number that is not finite.
-    pub(crate) fn not_finite(&self) -> Option<&Entry> {
+
+    /// Returns the first tensor with a non-finite value.
+    pub(crate) fn not_finite(&self) -> Option<&TensorEntry> {
         self.iter().find(|(_, values)| !values.iter().all(|value| value.is_finite())).map(|(entry, _)| entry)
     }
-    /// All tensors with their names and shapes.
-    pub fn iter(&self) -> impl Iterator<Item = (&Entry, &[f32])> {
+
+    /// Returns all tensors with their values.
+    pub fn iter(&self) -> impl Iterator<Item = (&TensorEntry, &[f32])> {
         self.layout.entries().iter().map(|entry| (entry, &self.values[entry.range.clone()]))
     }
 }

@@ -4,7 +4,7 @@ use super::bidirectional::{BACKWARD_SEED, Bidirectional, Merge};
 use super::module_names::{DIRECTIONS, name_in_module};
 use super::passes::Network;
 use crate::exec::{Dropout, Inputs, LayerState, OutputSteps, State, Window, check_room};
-use crate::model::{Layout, Model, ModelConfig, Parameters, check_bytes};
+use crate::model::{Model, ModelConfig, ParameterLayout, Parameters, check_bytes};
 use crate::{Bias, Error, Layer, ModelSettings, Result};
 
 /// Number of copies of all parameters, at most: in the stack and in its networks, with their
@@ -360,7 +360,7 @@ fn check_memory<'a>(configs: impl Iterator<Item = &'a ModelConfig>) -> Result<()
 
 /// Returns the parameters of all models in one buffer, in the order of the networks.
 fn joint_parameters(models: &[[Model; 2]]) -> Parameters {
-    let (mut layout, mut values) = (Layout::default(), Vec::new());
+    let (mut layout, mut values) = (ParameterLayout::default(), Vec::new());
     for (layer, pair) in models.iter().enumerate() {
         for (model, end) in pair.iter().zip(DIRECTIONS) {
             let parameters = model.parameters();

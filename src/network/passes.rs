@@ -6,7 +6,7 @@ use crate::exec::{
     check_room,
 };
 use crate::loss::Objective;
-use crate::model::{Model, Parameters, check_stack};
+use crate::model::{Model, Parameters, check_model};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ impl Network {
     }
 
     fn build(model: Arc<Model>, planned: Option<[usize; 2]>, threads: Option<usize>) -> Result<Self> {
-        check_stack(model.config(), 4.0, planned.unwrap_or_default())?;
+        check_model(model.config(), 4.0, planned.unwrap_or_default())?;
         let gradient = Parameters::zeros(model.parameters().layout.clone());
         let engine = Engine::for_training(model, threads)?;
         let needs = Needs { backward: true, dropout: planned.is_some() };

@@ -1,17 +1,18 @@
-//! The optimiser for parameters that someone else holds.
+//! The optimizer for caller-owned parameters.
 
-use super::{NORM_BLOCK, Step, UpdateRule, moments_of, norm};
+use super::{NORM_BLOCK, OptimizerStep, UpdateRule, moments_of, norm};
 use crate::model::check_bytes;
 use crate::parallel::Threads;
 use crate::{Error, OptimizerSettings, Result};
 use unrolled_kernels::Isa;
 
-/// Clips gradients and moves N parameters by them, as the [`OptimizerSettings`] say: `kind`, its constants, `clip` and
-/// `clip-mode`. The learning rate is told at each step; [`schedule::learning_rate`](crate::schedule::learning_rate) is the
-/// one of the settings.
+/// Clips gradients and updates N caller-owned parameters, with [`OptimizerSettings`]. The caller
+/// passes the learning rate of each step;
+/// [`schedule::learning_rate`](crate::schedule::learning_rate) computes the rate of a schedule.
 ///
-/// Equal bits whatever the number of threads, and those of [`Training`](crate::train::Training) for the same gradients. A
-/// step allocates nothing, but for what rayon's queue takes on several threads.
+/// The results are equal, bit for bit, for every number of threads, and equal to those of
+/// [`Training`](crate::train::Training) for the same gradients. A step allocates nothing, except
+/// for the queue of rayon on several threads.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     rule: UpdateRule,
@@ -19,36 +20,40 @@ pub struct Optimizer {
     steps: u64,
     isa: Isa,
     threads: Threads,
-    /// Room for the sums of the norm.
+    /// Buffer for the sums of the norm.
     sums: Vec<f64>,
 }
 
 impl Optimizer {
-    /// Moments at their starting values for N = `parameters` parameters, on `threads` threads (all cores when `None`).
+    /// Creates an optimizer for N = `parameters` parameters, with the moments at their initial
+    /// values, on `threads` threads (all cores if `None`).
     ///
     /// # Errors
-    /// [`Error::Setting`] names a setting of the optimiser that is out of its range, [`Error::Memory`] tells of more
-    /// parameters than the machine can hold with their gradient and moments; others when the threads or the forced
-    /// instruction set cannot be had.
+    /// 1. [`Error::Setting`] for an invalid setting of the optimizer, or number of threads.
+    /// 2. [`Error::Memory`] and [`Error::Allocation`] if the parameters, their gradient and the
+    ///    moments need more memory than is available.
+    /// 3. [`Error::Isa`] if `UNROLLED_ISA` forces a SIMD backend that is unknown or not
+    ///    available.
     pub fn new(settings: &OptimizerSettings, parameters: usize, threads: Option<usize>) -> Result<Self> {
         settings.validate()?;
-        let arenas = 2 + moments_of(settings).len();
-        check_bytes(4.0 * arenas as f64 * parameters as f64)?;
+        let buffers = 2 + moments_of(settings).len();
+        check_bytes(4.0 * buffers as f64 * parameters as f64)?;
         let (isa, threads) = (Isa::detect().map_err(Error::Isa)?, Threads::new(threads)?);
         let rule = UpdateRule::new(settings, parameters);
         let sums = vec![0.0; parameters.div_ceil(NORM_BLOCK)];
         Ok(Self { rule, len: parameters, steps: 0, isa, threads, sums })
     }
 
-    /// One step: clips the `gradient` `[N]` of the loss by the `parameters` `[N]`, moves them against it, and returns its
-    /// global norm, the root of the sum of its squares before clipping. That is over this slice alone: what several stacks
-    /// hold is clipped together when it is copied together.
+    /// Runs one step: clips the gradient `[N]` of the loss with respect to the parameters `[N]` and
+    /// updates them. Returns the global norm of the gradient before clipping: the root of the sum
+    /// of the squares of this slice. To clip the gradients of several networks together, copy them
+    /// into one slice.
     ///
-    /// A gradient whose norm is not a finite number would leave nothing of the parameters: it moves neither them nor the
-    /// moments, and is not counted. Whoever goes on after such a norm should know why.
+    /// If the norm is not finite, the step changes nothing (neither the parameters, nor the
+    /// moments, nor the number of steps), because the parameters would become invalid.
     ///
     /// # Panics
-    /// When a slice has not N values, or the learning rate is not a finite number.
+    /// If a slice does not have N values, or the learning rate is not finite.
     pub fn step(&mut self, learning_rate: f64, gradient: &[f32], parameters: &mut [f32]) -> f64 {
         for (what, found) in [("gradient", gradient.len()), ("parameters", parameters.len())] {
             assert_eq!(found, self.len, "{what}: {found} values for an optimizer of {}", self.len);
@@ -59,31 +64,32 @@ impl Optimizer {
             let norm = norm(*isa, gradient, sums, threads);
             if norm.is_finite() {
                 *steps += 1;
-                let at = Step { number: *steps, rate: learning_rate, norm };
+                let at = OptimizerStep { number: *steps, rate: learning_rate, norm };
                 rule.update(*isa, at, gradient, parameters, threads);
             }
             norm
         })
     }
 
-    /// Steps done so far. Adam and AdamW correct their moments by it.
+    /// Returns the number of steps done. The bias correction of Adam and AdamW depends on it.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Name and values `[N]` of each moment: `m` and `v` of Adam and AdamW, `accumulator` of Adagrad, `mean_square`,
-    /// `mean_gradient` (centred) and `momentum` of RMSProp, `momentum` of SGD; what the settings do not ask for is not there.
-    /// With [`Optimizer::steps`] they are all that [`Optimizer::restore`] needs.
+    /// Returns the name and the values `[N]` of each moment that the settings need: `m` and `v`
+    /// (Adam, AdamW), `accumulator` (Adagrad), `mean_square`, `mean_gradient` (if centered) and
+    /// `momentum` (RMSProp), or `momentum` (SGD). The moments and [`Optimizer::steps`] are the
+    /// complete state for [`Optimizer::restore`].
     pub fn moments(&self) -> impl Iterator<Item = (&str, &[f32])> {
         self.rule.moments.iter().map(|(name, values)| (name.as_str(), values.as_slice()))
     }
 
-    /// Goes on after `steps` steps from moments as [`Optimizer::moments`] gave them, in any order: with the same settings,
-    /// to the same bits as if it had never stopped.
+    /// Restores the state after `steps` steps, with the moments from [`Optimizer::moments`] in any
+    /// order. With the same settings, later steps give the same bits as without the interruption.
     ///
     /// # Errors
-    /// [`Error::Tensor`] when a moment is missing, has not N finite values, or is none of this optimiser's; all is then as
-    /// before.
+    /// [`Error::Tensor`] if a moment is missing, is unknown, or does not have N finite values. The
+    /// optimizer is then unchanged.
     pub fn restore<'a>(
         &mut self,
         steps: u64,

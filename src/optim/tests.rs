@@ -1,13 +1,13 @@
-//! The internals of every update rule: chunks and threads change nothing; clipping against its definition. What the rules
-//! compute is compared with TensorFlow and PyTorch in `tests/numbers/optimizers.rs`.
+//! Tests that chunks and threads do not change an update, and tests of clipping. The values are
+//! compared with TensorFlow and PyTorch in `tests/numbers/optimizers.rs`.
 
 use super::*;
 use crate::random::{DrawPurpose, Draws};
 
-/// An arena of this length has several chunks, the last one short, and is worth several threads.
+/// A buffer of this length has several chunks, the last one short, and uses several threads.
 const LONG: usize = 8 * CHUNK + 37;
 
-/// Every rule, with and without what it may keep.
+/// Every rule, with and without its optional moments.
 fn rules() -> Vec<OptimizerSettings> {
     let of = |kind| OptimizerSettings { kind, clip: 0.5, ..OptimizerSettings::default() };
     let [sgd, rmsprop] = [OptimizerKind::Sgd, OptimizerKind::Rmsprop].map(of);
@@ -26,19 +26,19 @@ fn rules() -> Vec<OptimizerSettings> {
     ]
 }
 
-/// Ten gradients of 37 values, zeros among them.
+/// Ten gradients of 37 values, some of which are zero.
 fn gradients() -> Vec<f32> {
     let mut draws = Draws::new(1, DrawPurpose::Init, 0, 0);
     (0..370).map(|i| if i % 7 == 0 { 0.0 } else { 10.0 * (draws.uniform() - 0.5) }).collect()
 }
 
-/// A long arena from a short one.
+/// Repeats the values up to the length `LONG`.
 fn long(values: &[f32]) -> Vec<f32> {
     values.iter().copied().cycle().take(LONG).collect()
 }
 
 #[test]
-fn threads_and_chunks_change_nothing() {
+fn threads_and_chunks_do_not_change_an_update() {
     let (start, gradients) = (&gradients()[..37], gradients());
     for settings in rules() {
         let updated = |count, length: usize| {
@@ -46,7 +46,7 @@ fn threads_and_chunks_change_nothing() {
             let mut rule = UpdateRule::new(&settings, length);
             let mut values = long(start)[..length].to_vec();
             for (number, gradient) in (1..).zip(gradients.chunks(37)) {
-                let at = Step { number, rate: 0.01, norm: 3.0 };
+                let at = OptimizerStep { number, rate: 0.01, norm: 3.0 };
                 let gradient = &long(gradient)[..length];
                 rule.update(Isa::all().last().unwrap(), at, gradient, &mut values, &threads);
             }
@@ -54,10 +54,10 @@ fn threads_and_chunks_change_nothing() {
         };
         let (expected, moments) = updated(1, LONG);
         assert!((expected.clone(), moments) == updated(3, LONG), "{settings:?}: threads");
-        assert!(expected[..37] == updated(1, 37).0, "{settings:?}: place in the arena");
+        assert!(expected[..37] == updated(1, 37).0, "{settings:?}: place in the buffer");
         assert!(
             expected[expected.len() - 37..] == long(&expected[..37])[LONG % 37..][..37],
-            "{settings:?}: the end of the arena"
+            "{settings:?}: the end of the buffer"
         );
     }
 }
@@ -74,13 +74,13 @@ fn the_norm_does_not_depend_on_threads() {
     }
 }
 
-/// The parameters after one step of gradient descent at rate 1, from zero.
-fn moved(clip: f32, clip_mode: ClipMode, gradient: &[f32], norm: f64) -> Vec<f32> {
+/// Returns the parameters after one step of gradient descent from zero at learning rate 1.
+fn after_one_step(clip: f32, clip_mode: ClipMode, gradient: &[f32], norm: f64) -> Vec<f32> {
     let settings =
         OptimizerSettings { kind: OptimizerKind::Sgd, clip, clip_mode, ..OptimizerSettings::default() };
     let mut values = vec![0.0; gradient.len()];
     let threads = Threads::new(Some(1)).unwrap();
-    let at = Step { number: 1, rate: 1.0, norm };
+    let at = OptimizerStep { number: 1, rate: 1.0, norm };
     UpdateRule::new(&settings, gradient.len()).update(Isa::PORTABLE, at, gradient, &mut values, &threads);
     values
 }
@@ -88,14 +88,14 @@ fn moved(clip: f32, clip_mode: ClipMode, gradient: &[f32], norm: f64) -> Vec<f32
 #[test]
 fn clipping_by_norm_scales_the_whole_gradient() {
     let gradient = [3.0, -4.0, 0.0];
-    assert_eq!(moved(2.5, ClipMode::Norm, &gradient, 5.0), [-1.5, 2.0, 0.0]);
-    assert_eq!(moved(5.0, ClipMode::Norm, &gradient, 5.0), [-3.0, 4.0, 0.0]);
-    assert_eq!(moved(0.0, ClipMode::Norm, &gradient, 5.0), [-3.0, 4.0, 0.0]);
+    assert_eq!(after_one_step(2.5, ClipMode::Norm, &gradient, 5.0), [-1.5, 2.0, 0.0]);
+    assert_eq!(after_one_step(5.0, ClipMode::Norm, &gradient, 5.0), [-3.0, 4.0, 0.0]);
+    assert_eq!(after_one_step(0.0, ClipMode::Norm, &gradient, 5.0), [-3.0, 4.0, 0.0]);
 }
 
 #[test]
 fn clipping_by_value_limits_each_element() {
     let gradient = [3.0, -4.0, 0.5];
-    assert_eq!(moved(2.5, ClipMode::Value, &gradient, 5.0), [-2.5, 2.5, -0.5]);
-    assert_eq!(moved(0.0, ClipMode::Value, &gradient, 5.0), [-3.0, 4.0, -0.5]);
+    assert_eq!(after_one_step(2.5, ClipMode::Value, &gradient, 5.0), [-2.5, 2.5, -0.5]);
+    assert_eq!(after_one_step(0.0, ClipMode::Value, &gradient, 5.0), [-3.0, 4.0, -0.5]);
 }

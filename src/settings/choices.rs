@@ -1,8 +1,8 @@
-//! The words that a setting may take.
+//! Settings with a fixed set of values.
 
 use serde::{Deserialize, Serialize};
 
-/// An enum whose variants carry their name in configuration files and on the command line.
+/// Defines an enum whose variants have names in configuration files and on the command line.
 macro_rules! choices {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -12,10 +12,10 @@ macro_rules! choices {
         }
 
         impl $name {
-            /// The names that a configuration may use.
+            /// All valid names.
             pub const NAMES: &'static [&'static str] = &[$($text),+];
 
-            /// The name in configuration files and on the command line.
+            /// Returns the name in configuration files and on the command line.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text),+
@@ -30,17 +30,17 @@ pub(super) use choices;
 choices! {
     /// The recurrent cell.
     Cell {
-        /// Vanilla RNN: one squashing function.
+        /// Vanilla RNN: an affine map and an activation.
         Rnn = "rnn",
-        /// Long short-term memory.
+        /// [Long short-term memory](https://doi.org/10.1162/neco.1997.9.8.1735).
         Lstm = "lstm",
-        /// Gated recurrent unit.
+        /// [Gated recurrent unit](https://arxiv.org/abs/1406.1078).
         Gru = "gru",
     }
 }
 
 choices! {
-    /// The squashing function of a vanilla RNN.
+    /// The activation of a vanilla RNN.
     #[derive(Default)]
     Activation {
         /// Hyperbolic tangent.
@@ -56,115 +56,129 @@ choices! {
 }
 
 choices! {
-    /// Where a GRU applies its reset gate.
+    /// The place of a GRU's reset gate.
     #[derive(Default)]
     Reset {
-        /// To the product of the state (PyTorch, cuDNN, Keras).
+        /// Applied to the result of the recurrent product, as in
+        /// [PyTorch](https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html), cuDNN and
+        /// Keras.
         #[default]
         After = "after",
-        /// To the state itself (the 2014 paper, TensorFlow 1).
+        /// Applied to the hidden state before the recurrent product, as in
+        /// [Cho et al., 2014](https://arxiv.org/abs/1406.1078) and TensorFlow 1.
         Before = "before",
     }
 }
 
 choices! {
-    /// Where an LSTM's forget bias is added.
+    /// When an LSTM's forget bias is added.
     #[derive(Default)]
     ForgetBiasAt {
-        /// To the initial bias, which is then trained as it is.
+        /// At initialization: it is part of the trained bias.
         #[default]
         Initial = "initial",
-        /// Whenever the model runs: no stored bias has it (TensorFlow).
+        /// At run time: the stored bias does not include it (TensorFlow).
         RunTime = "run-time",
     }
 }
 
 choices! {
-    /// How many bias vectors a layer has.
+    /// The number of bias vectors of a layer.
     Bias {
-        /// Two, as in PyTorch; both are trained.
+        /// Two, both trained, as in PyTorch.
         Double = "double",
-        /// One; `bias_hh` stays zero.
+        /// One; `bias_hh` stays 0.
         Single = "single",
     }
 }
 
 choices! {
-    /// The distribution that weights are drawn from.
+    /// The distribution of the initial weights.
     Init {
-        /// U(-s, s) with s = 1/sqrt(H): PyTorch's.
+        /// U(-s, s) with s = 1/sqrt(H), as in
+        /// [PyTorch](https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html).
         Uniform = "uniform",
-        /// Glorot's uniform, each gate by itself; biases zero.
+        /// [Glorot uniform](https://proceedings.mlr.press/v9/glorot10a.html), each gate on its own;
+        /// biases 0.
         Glorot = "glorot",
-        /// Glorot for inputs, orthogonal for recurrent weights (each gate by itself); biases zero.
+        /// [Orthogonal](https://arxiv.org/abs/1312.6120) recurrent weights, each gate on its own;
+        /// Glorot uniform input weights; biases 0.
         Orthogonal = "orthogonal",
-        /// N(0, s^2); biases zero.
+        /// N(0, s^2); biases 0.
         Normal = "normal",
     }
 }
 
 choices! {
-    /// How symbols enter the first layer.
+    /// The input of the first layer.
     InputKind {
-        /// One unit vector per symbol.
+        /// A one-hot vector for each symbol.
         OneHot = "one-hot",
-        /// A trained vector per symbol.
+        /// A trained vector for each symbol.
         Embedding = "embedding",
     }
 }
 
 choices! {
-    /// How windows are cut from the text.
+    /// How windows are cut from the training split.
     Windows {
-        /// B contiguous streams whose state carries over within an epoch.
+        /// B contiguous streams; the state is carried from window to window within an epoch.
         Stream = "stream",
-        /// Windows at random places, from a zero state.
+        /// Windows at random offsets, each from a zero state.
         Random = "random",
-        /// Row r of a batch starts one symbol after row r - 1, from a zero state.
+        /// Batch row r starts one symbol after row r - 1, each from a zero state.
         Sliding = "sliding",
     }
 }
 
 choices! {
-    /// The update rule, in TensorFlow 1's form (AdamW in PyTorch's).
+    /// The update rule, in the form of TensorFlow 1
+    /// ([Adam][a], [Adagrad][g], [RMSProp][r], [momentum][m]); AdamW in the form of [PyTorch][w].
+    ///
+    /// [a]: https://www.tensorflow.org/api_docs/python/tf/compat/v1/train/AdamOptimizer
+    /// [g]: https://www.tensorflow.org/api_docs/python/tf/compat/v1/train/AdagradOptimizer
+    /// [r]: https://www.tensorflow.org/api_docs/python/tf/compat/v1/train/RMSPropOptimizer
+    /// [m]: https://www.tensorflow.org/api_docs/python/tf/compat/v1/train/MomentumOptimizer
+    /// [w]: https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html
     OptimizerKind {
-        /// Adam with bias correction.
+        /// [Adam](https://arxiv.org/abs/1412.6980) with bias correction.
         Adam = "adam",
-        /// Adagrad.
+        /// [Adagrad](https://jmlr.org/papers/v12/duchi11a.html).
         Adagrad = "adagrad",
-        /// RMSProp.
+        /// [RMSProp](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf).
         Rmsprop = "rmsprop",
-        /// Adam with decoupled weight decay, in PyTorch's form.
+        /// [Adam with decoupled weight decay](https://arxiv.org/abs/1711.05101).
         Adamw = "adamw",
-        /// Gradient descent, with momentum if asked for.
+        /// Gradient descent, with optional momentum.
         Sgd = "sgd",
     }
 }
 
 choices! {
-    /// How the learning rate moves over the run.
+    /// The learning rate schedule.
     Schedule {
-        /// It stays.
+        /// The same learning rate at every step.
         Constant = "constant",
-        /// Half a cosine from the full rate to `cosine-floor` times it.
+        /// Half a cosine from the full learning rate to `cosine-floor` times it, with a linear
+        /// warm-up ([SGDR](https://arxiv.org/abs/1608.03983) without restarts).
         Cosine = "cosine",
-        /// A factor per epoch.
+        /// A constant factor after each epoch.
         EpochDecay = "epoch-decay",
     }
 }
 
 choices! {
-    /// How the losses of a window become the number that is minimised.
+    /// How the losses of a window are reduced to one number.
     Reduction {
-        /// Mean over steps and rows.
+        /// Mean over steps and batch rows.
         Mean = "mean",
-        /// Sum over steps, mean over rows.
+        /// Sum over steps, mean over batch rows.
         SumSteps = "sum-steps",
     }
 }
 
 choices! {
-    /// What the clipping threshold applies to.
+    /// The quantity that the clipping threshold limits.
     ClipMode {
         /// The global norm of the gradient.
         Norm = "norm",
@@ -174,7 +188,7 @@ choices! {
 }
 
 choices! {
-    /// What a symbol is.
+    /// The unit of a symbol.
     #[derive(Default)]
     Unit {
         /// A Unicode scalar value.
@@ -182,55 +196,55 @@ choices! {
         Char = "char",
         /// A byte.
         Byte = "byte",
-        /// A token id of the user's own tokenizer: the corpus is a file of ids.
+        /// A token id of another tokenizer: the corpus is a file of ids.
         Ids = "ids",
     }
 }
 
 choices! {
-    /// Where the parts of a text begin.
+    /// Where the validation and test splits begin.
     #[derive(Default)]
     SplitBy {
-        /// At fractions of its symbols: the last ones are held out.
+        /// At fractions of the symbols: the last symbols are held out.
         #[default]
         Tail = "tail",
-        /// At the documents nearest to there: the last documents are held out, each as a whole.
+        /// At the nearest start of a document: the last documents are held out, each as a whole.
         Document = "document",
     }
 }
 
 choices! {
-    /// What to do with bytes that are not UTF-8.
+    /// The treatment of bytes that are not UTF-8.
     #[derive(Default)]
     Invalid {
-        /// Refuse the text.
+        /// An error.
         #[default]
         Error = "error",
-        /// Read U+FFFD in their place.
+        /// Each invalid sequence becomes U+FFFD.
         Replace = "replace",
-        /// Leave them out.
+        /// Invalid bytes are skipped.
         Skip = "skip",
     }
 }
 
 choices! {
-    /// What to do with a symbol that a given vocabulary lacks.
+    /// The treatment of a symbol that is not in a given vocabulary.
     Unknown {
-        /// Refuse the text.
+        /// An error.
         Error = "error",
-        /// Leave the symbol out.
+        /// The symbol is skipped.
         Skip = "skip",
-        /// Read the vocabulary's U+FFFD in its place, or its space where it has no U+FFFD.
+        /// The symbol becomes U+FFFD, or a space if the vocabulary has no U+FFFD.
         Replace = "replace",
     }
 }
 
 choices! {
-    /// How a window runs.
+    /// How a window is run.
     Mode {
-        /// A plan, compiled ahead for one shape.
+        /// All buffers are allocated in advance, for one shape.
         Static = "static",
-        /// A loop, for any shape at each call.
+        /// The shape may differ at each call; buffers grow when needed.
         Dynamic = "dynamic",
     }
 }

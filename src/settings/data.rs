@@ -1,57 +1,60 @@
-//! How files become symbols, and which of them are held out.
+//! How files become symbols, and the sizes of the held-out splits.
 
 use super::{
     Encoding, IdWidth, Invalid, SplitBy, Unit, Unknown,
     decimal::Number,
-    layer,
+    defaults,
     range::{below_one, require},
 };
 use crate::Result;
 use serde::{Deserialize, Serialize};
 
-/// How files become symbols, and which of them are held out.
+/// How files become symbols, and the sizes of the held-out splits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct DataSettings {
-    /// What a symbol is.
+    /// Unit of a symbol: a character, a byte or a token id. Default `char`.
     pub unit: Unit,
-    /// Number of bits of an id in the files of a corpus, with unit `ids`.
-    #[serde(skip_serializing_if = "layer::is_default")]
+    /// Bits of an id in the files of a corpus: 16 or 32. Default 16. Unit `ids` only.
+    #[serde(skip_serializing_if = "defaults::is_default")]
     pub id_width: IdWidth,
-    /// What to do with bytes that are not UTF-8.
+    /// Treatment of bytes that are not UTF-8. Default `error`. Unit `char` only.
     pub invalid: Invalid,
-    /// What to do with symbols that a given vocabulary lacks. When absent they are an error, or become new symbols of a model
-    /// that [`Training::fine_tune`](crate::train::Training::fine_tune) starts from.
+    /// Treatment of symbols that are not in a given vocabulary. Default: an error; in fine-tuning
+    /// ([`Training::fine_tune`](crate::train::Training::fine_tune)) they become new symbols.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<Unknown>,
-    /// The encoding of the text, which is decoded as it is opened. When absent: UTF-8, or what a byte-order mark says.
+    /// Encoding of the files. Default: the encoding of a byte-order mark, otherwise UTF-8. Unit
+    /// `char` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
-    /// Below folders, only files that one of these patterns names, as in a `.gitignore`.
+    /// Patterns in `.gitignore` syntax: in folders, only matching files are read. Default: all
+    /// files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
-    /// Below folders, no file that one of these patterns names.
+    /// Patterns in `.gitignore` syntax: in folders, matching files are not read. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// Below folders, also files that a `.gitignore` or `.ignore` names.
-    #[serde(skip_serializing_if = "layer::is_default")]
+    /// True if files that a `.gitignore` or `.ignore` excludes are also read. Default false.
+    #[serde(skip_serializing_if = "defaults::is_default")]
     pub no_ignore: bool,
-    /// Whether the documents of the text (its files, or what `document_marker` ends) are shuffled, each as a whole, by the
-    /// seed.
-    #[serde(skip_serializing_if = "layer::is_default")]
+    /// True if the documents (files, or sections that end with `document-marker`) are shuffled by
+    /// the random seed. Default false.
+    #[serde(skip_serializing_if = "defaults::is_default")]
     pub shuffle_documents: bool,
-    /// What stands between one file of the text and the next.
+    /// Text inserted between two files. Default: none. Without `document-marker` only.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub separator: String,
-    /// The text at the end of each document within a file; when empty, each file is one document. It is a part of the text.
+    /// Text that ends each document in a file, and belongs to the document. Default: each file is
+    /// one document.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub document_marker: String,
-    /// Where the held-out parts begin.
-    #[serde(skip_serializing_if = "layer::is_default")]
+    /// Where the validation and test splits begin. Default `tail`.
+    #[serde(skip_serializing_if = "defaults::is_default")]
     pub split_by: SplitBy,
-    /// Share of the text held out for validation.
+    /// Fraction of the corpus held out for validation, from 0 to below 1. Default 0.1.
     pub val_fraction: f64,
-    /// Share of the text held out for a final test.
+    /// Fraction of the corpus held out for a final test, from 0 to below 1. Default 0.
     pub test_fraction: f64,
 }
 
@@ -77,10 +80,11 @@ impl Default for DataSettings {
 }
 
 impl DataSettings {
-    /// Checks every value by itself and against the others.
+    /// Checks each value, and combinations of values.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first invalid setting, its value and its
+    /// range.
     pub fn validate(&self) -> Result<()> {
         below_one("val-fraction", self.val_fraction)?;
         below_one("test-fraction", self.test_fraction)?;
@@ -98,7 +102,7 @@ impl DataSettings {
         require(one, "separator", format_args!("{:?}", self.separator), expected)
     }
 
-    /// Options for text have no meaning for ids.
+    /// Checks that options for text are not set for token ids.
     fn validate_ids(&self) -> Result<()> {
         if self.unit != Unit::Ids {
             return Ok(());

@@ -1,13 +1,14 @@
-//! Where two configurations differ, by the names of their keys.
+//! The keys whose values differ between two configurations.
 
 use super::{Layer, Settings, decimal::Number};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// A key that has two values.
+/// A setting whose value differs between two configurations.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// The key, as in the configuration file; of a layer of a stack with the layer before it: `layer 1: hidden`.
+pub struct SettingDifference {
+    /// The key, as in the configuration file. A key of a layer has the layer's number in front:
+    /// `layer 1: hidden`.
     pub key: String,
     /// The value found.
     pub found: String,
@@ -16,15 +17,15 @@ pub struct Difference {
 }
 
 impl Settings {
-    /// All keys that differ from those of other settings, sorted by name.
-    pub fn differences(&self, expected: &Self) -> Vec<Difference> {
+    /// Returns all keys whose values differ, sorted by name.
+    pub fn differences(&self, expected: &Self) -> Vec<SettingDifference> {
         differences(&keys(self), &keys(expected))
     }
 }
 
 impl Layer {
-    /// All keys that differ from those of another layer, sorted by name.
-    pub fn differences(&self, expected: &Self) -> Vec<Difference> {
+    /// Returns all keys whose values differ, sorted by name.
+    pub fn differences(&self, expected: &Self) -> Vec<SettingDifference> {
         differences(&keys(self), &keys(expected))
     }
 }
@@ -36,19 +37,19 @@ fn keys(value: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-fn differences(found: &Map<String, Value>, expected: &Map<String, Value>) -> Vec<Difference> {
+fn differences(found: &Map<String, Value>, expected: &Map<String, Value>) -> Vec<SettingDifference> {
     let mut names: Vec<&String> = found.keys().chain(expected.keys()).collect();
     names.sort();
     names.dedup();
     let differing = names.into_iter().filter(|key| found.get(*key) != expected.get(*key));
     let difference = |key: &String| {
         let [found, expected] = [found.get(key), expected.get(key)].map(shown);
-        Difference { key: key.clone(), found, expected }
+        SettingDifference { key: key.clone(), found, expected }
     };
     differing.map(difference).collect()
 }
 
-/// A value as a configuration file has it; a key that is not there has its default.
+/// Returns a value as in a configuration file; `None` means that the key has its default.
 fn shown(value: Option<&Value>) -> String {
     match value {
         None => "the default".to_owned(),

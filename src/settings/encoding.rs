@@ -4,17 +4,19 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A character encoding, by its WHATWG name in lower case: `utf-8`, `utf-16le`, `windows-1252`, `shift_jis`, ...
+/// A character encoding: its [WHATWG](https://encoding.spec.whatwg.org/) name in lower case, such
+/// as `utf-8`, `utf-16le`, `windows-1252` or `shift_jis`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Encoding(String);
 
 impl Encoding {
-    /// The encoding with this WHATWG label. Labels are names and their aliases, in any case: `latin1` and `iso-8859-1`
-    /// both name `windows-1252`. A library built without the feature `encodings` takes every name and resolves none.
+    /// Returns the encoding with a WHATWG label: a name or an alias, in any case. `latin1` and
+    /// `iso-8859-1` are both `windows-1252`. Without the feature `encodings`, every label is
+    /// accepted and kept as it is.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a label that names no encoding, and for UTF-32, which is not read.
+    /// [`Error::Setting`] for an unknown label, and for UTF-32, which is not supported.
     pub fn new(label: &str) -> Result<Self> {
         let name = label.trim().to_ascii_lowercase();
         match resolve(&name) {
@@ -23,17 +25,17 @@ impl Encoding {
         }
     }
 
-    /// Its name in lower case.
+    /// Returns the name in lower case.
     pub fn name(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is UTF-8, which needs no decoding.
+    /// Returns true for UTF-8, which needs no decoding.
     pub fn is_utf8(&self) -> bool {
         self.0 == "utf-8"
     }
 
-    /// Whether a code unit has two bytes, so that NUL bytes are a part of ordinary text.
+    /// Returns true for UTF-16, in which ordinary text contains NUL bytes.
     #[cfg(feature = "files")]
     pub(crate) fn is_utf16(&self) -> bool {
         self.0.starts_with("utf-16")
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_become_names() {
+    fn labels_are_resolved_to_names() {
         let name = |label| Encoding::new(label).unwrap().name().to_owned();
         assert_eq!(name("UTF8"), "utf-8");
         assert_eq!(name(" Latin1 "), "windows-1252");
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_encoding_is_refused() {
+    fn an_unknown_encoding_is_an_error() {
         let message = |label| Encoding::new(label).unwrap_err().to_string();
         assert!(message("latin-9000").starts_with("encoding = latin-9000 is invalid: give the WHATWG label"));
         assert!(message("utf-32le").contains("UTF-32 is not read; convert the text first: iconv"));

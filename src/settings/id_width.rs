@@ -16,7 +16,7 @@ pub enum IdWidth {
 }
 
 impl IdWidth {
-    /// Number of bits.
+    /// Returns the number of bits.
     pub fn bits(self) -> usize {
         match self {
             Self::Bits16 => 16,
@@ -24,7 +24,7 @@ impl IdWidth {
         }
     }
 
-    /// Number of bytes.
+    /// Returns the number of bytes.
     pub fn bytes(self) -> usize {
         self.bits() / 8
     }

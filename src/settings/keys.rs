@@ -1,4 +1,4 @@
-//! Reading settings from one flat table of keys, of which none may be unknown.
+//! Reads settings from one flat table of keys. An unknown key is an error.
 
 use super::{DataSettings, ModelSettings, OptimizerSettings, RunSettings, ScheduleSettings, Settings};
 use serde::{
@@ -8,7 +8,7 @@ use serde::{
 };
 use std::collections::BTreeMap;
 
-/// The groups of [`Settings`], and what belongs to none of them.
+/// The groups of [`Settings`], and the unknown keys.
 #[derive(Deserialize)]
 struct Table {
     #[serde(flatten)]
@@ -39,7 +39,7 @@ impl<'de> Deserialize<'de> for Settings {
 }
 
 impl Settings {
-    /// Returns the keys of all settings, as configuration files and checkpoints have them.
+    /// Returns the keys of all settings, as in configuration files and checkpoints.
     pub fn keys() -> impl Iterator<Item = &'static str> {
         [
             field_names::<ModelSettings>(),
@@ -93,8 +93,8 @@ mod tests {
     use super::*;
     use crate::{Layer, Schedule};
 
-    fn refused(json: &str) -> String {
-        serde_json::from_str::<Settings>(json).expect_err("refused").to_string()
+    fn message_of(json: &str) -> String {
+        serde_json::from_str::<Settings>(json).expect_err("the settings are invalid").to_string()
     }
 
     #[test]
@@ -128,24 +128,26 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error() {
         for key in ["hiden", "model", "kind", "learning_rate"] {
-            let message = refused(&format!(r#"{{ "hidden": 9, "{key}": 3 }}"#));
+            let message = message_of(&format!(r#"{{ "hidden": 9, "{key}": 3 }}"#));
             assert!(
                 message.starts_with(&format!("unknown field `{key}`, expected one of `cell`, `")),
                 "{message}"
             );
         }
         assert!(
-            refused(r#"{ "stack": [{ "hiden": 3 }] }"#).starts_with("unknown field `hiden`, expected one of")
+            message_of(r#"{ "stack": [{ "hiden": 3 }] }"#)
+                .starts_with("unknown field `hiden`, expected one of")
         );
     }
 
     #[test]
     fn a_wrong_value_and_a_repeated_key_are_errors() {
         assert!(
-            refused(r#"{ "hidden": "many" }"#).starts_with("invalid type: string \"many\", expected usize")
+            message_of(r#"{ "hidden": "many" }"#)
+                .starts_with("invalid type: string \"many\", expected usize")
         );
-        assert!(refused(r#"{ "cell": "lstn" }"#).starts_with("unknown variant `lstn`, expected one of"));
-        assert!(refused(r#"{ "hidden": 1, "hidden": 2 }"#).starts_with("duplicate field `hidden`"));
-        assert!(refused("[1, 2]").starts_with("invalid type: sequence, expected"));
+        assert!(message_of(r#"{ "cell": "lstn" }"#).starts_with("unknown variant `lstn`, expected one of"));
+        assert!(message_of(r#"{ "hidden": 1, "hidden": 2 }"#).starts_with("duplicate field `hidden`"));
+        assert!(message_of("[1, 2]").starts_with("invalid type: sequence, expected"));
     }
 }

@@ -1,12 +1,16 @@
-//! One layer of a stack: its cell with every option, and what is wrapped around it.
+//! Settings of one layer: its cell, and its wrappers (dropout, residual and highway connections).
 
-use super::{Activation, Cell, ForgetBiasAt, ModelSettings, Reset, decimal, range::require};
-use crate::Result;
+mod validate;
+
+use super::{
+    Activation, Cell, ForgetBiasAt, ModelSettings, Reset, decimal,
+    defaults::{is_default, is_one, is_zero},
+};
 use crate::custom_cell::CustomCell;
 use serde::{Deserialize, Serialize};
-use std::fmt::Display;
 
-/// One layer of a stack, under TensorFlow 1's names; a table of `[[stack]]` in a configuration file.
+/// One layer of a stack: a `[[stack]]` table of a configuration file. Options have the names of
+/// TensorFlow 1 where it has them.
 ///
 /// ```
 /// use unrolled::Layer;
@@ -17,114 +21,138 @@ use std::fmt::Display;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Layer {
-    /// The recurrent cell; not asked when `custom` is given.
+    /// Recurrent cell. Default `lstm`. Ignored with `custom`.
     pub cell: Cell,
-    /// A cell of one's own; its name in files.
+    /// Custom cell; files contain its name. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom: Option<CustomCell>,
-    /// Hidden units H (`num_units`).
+    /// Number of hidden units H (`num_units`), at least 1. Default 256.
     pub hidden: usize,
-    /// The squashing function of a vanilla RNN; ignored by the other cells.
+    /// Activation. Default `tanh`. RNN only; other cells ignore it.
     #[serde(skip_serializing_if = "is_default")]
     pub activation: Activation,
-    /// Where a GRU applies its reset gate; ignored by the other cells.
+    /// Place of the reset gate, before or after the recurrent product. Default `after`. GRU only;
+    /// other cells ignore it.
     #[serde(skip_serializing_if = "is_default")]
     pub reset: Reset,
-    /// Added to the bias of an LSTM's forget gate; ignored by the other cells.
+    /// Number added to the bias of the forget gate. Default 1. LSTM only; other cells ignore it.
     #[serde(with = "decimal")]
     pub forget_bias: f32,
-    /// When that is done. A normalised layer always adds it when it runs, behind its norm.
+    /// When `forget-bias` is added, at initialization or at run time. Default `initial`. LSTM only;
+    /// a cell with `layer-norm` always adds it at run time, after its norm.
     #[serde(skip_serializing_if = "is_default")]
     pub forget_bias_at: ForgetBiasAt,
-    /// GRU: added to the initial biases of the gates r and z. TensorFlow's `GRUCell` starts them at 1.
+    /// Number added to the initial biases of the gates r and z; 1 in TensorFlow's `GRUCell`. GRU
+    /// only. Default 0.
     #[serde(skip_serializing_if = "is_zero", with = "decimal")]
     pub gate_bias: f32,
-    /// LSTM: each gate also sees the cell state, through a weight for each unit (`use_peepholes`).
+    /// True if the gates also read the cell state, with one weight for each unit
+    /// ([peepholes](https://doi.org/10.1109/IJCNN.2000.861302), `use_peepholes`). Default false.
+    /// LSTM only.
     #[serde(skip_serializing_if = "is_default")]
     pub peepholes: bool,
-    /// LSTM: the cell state is held to [-x, x] (`cell_clip`).
+    /// Limit x above 0 of the cell state, which is clipped to [-x, x] (`cell_clip`). Default:
+    /// no limit. LSTM only.
     #[serde(skip_serializing_if = "Option::is_none", with = "decimal::optional")]
     pub cell_clip: Option<f32>,
-    /// LSTM: the output is projected to so many values, which are the hidden state (`num_proj`).
+    /// Width P of a [projection](https://arxiv.org/abs/1402.1128) of the hidden state, from 1 to 4
+    /// H (`num_proj`). Default: no projection. LSTM only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub projection: Option<usize>,
-    /// LSTM: the projected output is held to [-x, x] (`proj_clip`).
+    /// Limit x above 0 of the projected hidden state, which is clipped to [-x, x] (`proj_clip`).
+    /// Default: no limit. LSTM with `projection` only.
     #[serde(skip_serializing_if = "Option::is_none", with = "decimal::optional")]
     pub projection_clip: Option<f32>,
-    /// LSTM: the input gate is one minus the forget gate (`CoupledInputForgetGateLSTMCell`).
+    /// True if the input gate is one minus the forget gate
+    /// ([CIFG](https://arxiv.org/abs/1503.04069), `CoupledInputForgetGateLSTMCell`). Default false.
+    /// LSTM only.
     #[serde(skip_serializing_if = "is_default")]
     pub coupled: bool,
-    /// LSTM: each gate and the cell state are normalised over the layer (`LayerNormBasicLSTMCell`), without biases.
+    /// True for [layer normalization](https://arxiv.org/abs/1607.06450) of the gates and the cell
+    /// state, without biases (`LayerNormBasicLSTMCell`). Default false. LSTM only, without its
+    /// other options.
     #[serde(skip_serializing_if = "is_default")]
     pub layer_norm: bool,
-    /// Share of h that keeps its old value (zoneout).
+    /// Share of the hidden state that keeps its old value, from 0 to below 1
+    /// ([zoneout](https://arxiv.org/abs/1606.01305)). Default 0.
     #[serde(skip_serializing_if = "is_zero", with = "decimal")]
     pub zoneout: f32,
-    /// LSTM: share of c that keeps its old value.
+    /// Share of the cell state that keeps its old value, from 0 to below 1. Default 0. LSTM only.
     #[serde(skip_serializing_if = "is_zero", with = "decimal")]
     pub zoneout_cell: f32,
-    /// `DropoutWrapper`: share of the inputs that is kept.
+    /// Share of the inputs that [dropout](https://jmlr.org/papers/v15/srivastava14a.html) keeps,
+    /// above 0 and at most 1 (`DropoutWrapper`). Default 1.
     #[serde(skip_serializing_if = "is_one", with = "decimal")]
     pub input_keep_prob: f32,
-    /// `DropoutWrapper`: share of the outputs that is kept.
+    /// Share of the outputs that dropout keeps, above 0 and at most 1 (`DropoutWrapper`).
+    /// Default 1.
     #[serde(skip_serializing_if = "is_one", with = "decimal")]
     pub output_keep_prob: f32,
-    /// `DropoutWrapper`: share of the state that is kept from step to step.
+    /// Share of the state that dropout keeps from step to step, above 0 and at most 1
+    /// (`DropoutWrapper`). Default 1.
     #[serde(skip_serializing_if = "is_one", with = "decimal")]
     pub state_keep_prob: f32,
-    /// `DropoutWrapper`'s state filter: whether an LSTM's c is dropped like h. TensorFlow keeps it by default.
+    /// True if `state-keep-prob` also applies to the cell state (the state filter of
+    /// `DropoutWrapper`). Default false. LSTM only.
     #[serde(skip_serializing_if = "is_default")]
     pub drop_cell_state: bool,
-    /// `DropoutWrapper`'s state filter: whether h is kept.
+    /// True if `state-keep-prob` does not apply to the hidden state (the state filter of
+    /// `DropoutWrapper`). Default false.
     #[serde(skip_serializing_if = "is_default")]
     pub keep_hidden_state: bool,
-    /// `DropoutWrapper`: masks for each step, or one for a whole window (`variational_recurrent`).
+    /// Lifetime of a dropout mask: one step, or a whole window
+    /// ([variational dropout](https://arxiv.org/abs/1512.05287), `variational_recurrent`). Default
+    /// `off`: one step.
     #[serde(skip_serializing_if = "is_default")]
     pub variational: Variational,
-    /// `DropoutWrapper`: where its masks start; the run's seed when absent.
+    /// Random seed of the dropout masks (`DropoutWrapper`). Default: the random seed of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout_seed: Option<u64>,
-    /// `DropoutWrapper`: the width of what the layer reads, where one wants it checked.
+    /// Expected width of the layer's inputs (`DropoutWrapper`); another width is an error. Default:
+    /// not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_size: Option<usize>,
-    /// What the layer reads is added to its output (`ResidualWrapper`).
+    /// True if the inputs are added to the outputs ([residual](https://arxiv.org/abs/1512.03385),
+    /// `ResidualWrapper`). Default false. Inputs as wide as the outputs only.
     #[serde(skip_serializing_if = "is_default")]
     pub residual: bool,
-    /// A trained gate mixes what the layer reads with its output (`HighwayWrapper`).
+    /// Trained gates that mix the inputs with the outputs
+    /// ([highway](https://arxiv.org/abs/1505.00387), `HighwayWrapper`). Default `off`. Inputs as
+    /// wide as the outputs only.
     #[serde(skip_serializing_if = "is_default")]
     pub highway: Highway,
 }
 
 super::choices::choices! {
-    /// How long a dropout mask lasts.
+    /// The lifetime of a dropout mask.
     #[derive(Default)]
     Variational {
-        /// Each step has masks of its own.
+        /// Each step has its own masks.
         #[default]
         Off = "off",
-        /// One mask for all steps of a window and, as in TensorFlow, for all rows.
+        /// One mask for all steps and all batch rows of a window, as in TensorFlow.
         Shared = "shared",
-        /// One mask for all steps of a window, another for each row.
+        /// One mask for all steps of a window, a different one for each batch row.
         PerRow = "per-row",
     }
 }
 
 super::choices::choices! {
-    /// How a gate mixes what a layer reads with its output: carry x + transform y.
+    /// How gates mix the inputs x of a layer with its outputs y: carry x + transform y.
     #[derive(Default)]
     Highway {
-        /// Not at all.
+        /// No highway connection.
         #[default]
         Off = "off",
         /// One trained gate; transform = 1 - carry (TensorFlow's default).
         Coupled = "coupled",
-        /// Two trained gates.
+        /// Two trained gates, carry and transform.
         Separate = "separate",
     }
 }
 
 impl Highway {
-    /// Trained gates.
+    /// Returns the number of trained gates.
     pub(crate) fn gates(self) -> usize {
         match self {
             Self::Off => 0,
@@ -134,22 +162,6 @@ impl Highway {
     }
 }
 
-fn number(value: f32) -> decimal::Number {
-    decimal::Number(decimal::shortest(value))
-}
-
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-fn is_one(value: &f32) -> bool {
-    *value == 1.0
-}
-
-fn is_zero(value: &f32) -> bool {
-    *value == 0.0
-}
-
 impl Default for Layer {
     fn default() -> Self {
         Self::lstm(256)
@@ -157,7 +169,7 @@ impl Default for Layer {
 }
 
 impl Layer {
-    /// A plain layer.
+    /// Returns a layer without options.
     pub fn new(cell: Cell, hidden: usize) -> Self {
         Self {
             cell,
@@ -189,33 +201,34 @@ impl Layer {
         }
     }
 
-    /// `BasicRNNCell` of `hidden` units, with tanh.
+    /// Returns a vanilla RNN layer with tanh (`BasicRNNCell`).
     pub fn rnn(hidden: usize) -> Self {
         Self::new(Cell::Rnn, hidden)
     }
 
-    /// `BasicLSTMCell` of `hidden` units.
+    /// Returns an LSTM layer (`BasicLSTMCell`).
     pub fn lstm(hidden: usize) -> Self {
         Self::new(Cell::Lstm, hidden)
     }
 
-    /// A GRU of `hidden` units, with its reset gate after the product (PyTorch, Keras).
+    /// Returns a GRU layer with the reset gate after the recurrent product (PyTorch, Keras).
     pub fn gru(hidden: usize) -> Self {
         Self::new(Cell::Gru, hidden)
     }
 
-    /// TensorFlow 1's `GRUCell` of `hidden` units: its reset gate comes before the product, and its gates' biases start at 1.
+    /// Returns a GRU layer as TensorFlow 1's `GRUCell`: the reset gate comes before the recurrent
+    /// product, and the biases of the gates start at 1.
     pub fn gru_before(hidden: usize) -> Self {
         Self { reset: Reset::Before, gate_bias: 1.0, ..Self::gru(hidden) }
     }
 
-    /// A cell of one's own.
+    /// Returns a layer with a custom cell.
     pub fn custom(cell: CustomCell) -> Self {
         let hidden = cell.output_size();
         Self { custom: Some(cell), ..Self::new(Cell::Rnn, hidden) }
     }
 
-    /// The layers that the flat settings ask for.
+    /// Returns the layers that the flat settings describe.
     pub(super) fn of(settings: &ModelSettings) -> Vec<Self> {
         let ModelSettings { cell, hidden, activation, reset, gate_bias, dropout, .. } = *settings;
         let ModelSettings { forget_bias, forget_bias_at, .. } = *settings;
@@ -223,11 +236,12 @@ impl Layer {
         let output_keep_prob = 1.0 - dropout;
         let layer =
             Self { activation, reset, gate_bias, forget_bias, forget_bias_at, output_keep_prob, ..plain };
-        // A thousand layers are refused later, and a number without end is not to be listed first.
+        // More than 1024 layers are an error later. The limit keeps the list short until then.
         vec![layer; settings.layers.min(1 << 12)]
     }
 
-    /// Gates per unit G: 1 (RNN), 3 (GRU: r, z, n; coupled LSTM: f, g, o) or 4 (LSTM: i, f, g, o); 0 for a cell of one's own.
+    /// Returns the number of gates per unit G: 1 (RNN), 3 (GRU: r, z, n; coupled LSTM: f, g, o),
+    /// 4 (LSTM: i, f, g, o) or 0 (custom cell).
     pub fn gates(&self) -> usize {
         match self.cell {
             _ if self.custom.is_some() => 0,
@@ -238,7 +252,7 @@ impl Layer {
         }
     }
 
-    /// Width of what the layer gives to the next (`output_size`).
+    /// Returns the width of the layer's outputs (`output_size`).
     pub fn output_size(&self) -> usize {
         match &self.custom {
             Some(custom) => custom.output_size(),
@@ -246,7 +260,8 @@ impl Layer {
         }
     }
 
-    /// Widths of the state's h and c (`state_size`); c is 0 wide but for an LSTM. A custom cell's parts lie side by side in h.
+    /// Returns the widths of the state's h and c (`state_size`). Only an LSTM has a c; its width is
+    /// 0 for other cells. The parts of a custom cell's state are concatenated in h.
     pub fn state_size(&self) -> [usize; 2] {
         match &self.custom {
             Some(custom) => [custom.state_size(), 0],
@@ -254,128 +269,29 @@ impl Layer {
         }
     }
 
-    /// Where the forget gate's biases lie among all, and what is added to them, at that time.
+    /// Returns the rows of the forget gate's biases and the number added to them at the given time;
+    /// `None` if nothing is added.
     pub(crate) fn forget_bias(&self, at: ForgetBiasAt) -> Option<(std::ops::Range<usize>, f32)> {
         let plain = self.custom.is_none() && self.cell == Cell::Lstm && !self.layer_norm;
-        // The second of i, f, g, o, and the first of f, g, o.
+        // The gates are i, f, g, o, or f, g, o if coupled.
         let first = if self.coupled { 0 } else { self.hidden };
         (plain && self.forget_bias_at == at).then_some((first..first + self.hidden, self.forget_bias))
     }
 
-    /// Whether the LSTM has any option beyond PyTorch's.
+    /// Returns true if the LSTM has an option that runs in the extended kernels.
     pub(crate) fn is_extended(&self) -> bool {
         let clipped = self.cell_clip.is_some() || self.projection_clip.is_some();
         self.peepholes || clipped || self.projection.is_some() || self.coupled || self.layer_norm
     }
 
-    /// Whether old values are kept, in training and after it.
+    /// Returns true if the layer has zoneout, which also changes the layer outside of training.
     pub(crate) fn zones_out(&self) -> bool {
         self.zoneout > 0.0 || self.zoneout_cell > 0.0
     }
 
-    /// Whether anything is dropped in training.
+    /// Returns true if the layer draws masks in training (dropout or zoneout).
     pub(crate) fn drops(&self) -> bool {
         let kept = [self.input_keep_prob, self.output_keep_prob, self.state_keep_prob];
         kept.iter().any(|kept| *kept < 1.0) || self.zones_out()
-    }
-
-    /// Checks every option by itself and against the others, for inputs of width `inputs`.
-    ///
-    /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first option that is invalid.
-    pub fn validate(&self, inputs: usize) -> Result<()> {
-        if let Some(custom) = &self.custom {
-            custom.validate(inputs)?;
-        }
-        self.validate_alone()?;
-        let read = self.input_size.unwrap_or(inputs);
-        require(read == inputs, "input-size", read, format!("the layer reads {inputs} values"))?;
-        let same = |name, wanted: bool| {
-            let width = self.output_size();
-            let expected = format!("the layer reads {inputs} values and gives {width}, which must be equal");
-            require(!wanted || width == inputs, name, wanted, &expected)
-        };
-        same("residual", self.residual)?;
-        same("highway", self.highway != Highway::Off)
-    }
-
-    /// What can be checked before it is known what the layer reads.
-    pub(super) fn validate_alone(&self) -> Result<()> {
-        let some = self.hidden >= 1 || self.custom.is_some();
-        require(some, "hidden", self.hidden, "give a whole number of at least 1")?;
-        let finite = self.forget_bias.is_finite();
-        require(finite, "forget-bias", self.forget_bias, "give a finite number")?;
-        let gru = self.cell == Cell::Gru && self.custom.is_none();
-        let biased = self.gate_bias == 0.0 || (gru && self.gate_bias.is_finite());
-        require(
-            biased,
-            "gate-bias",
-            number(self.gate_bias),
-            "a finite number, and an option of the gru cell alone",
-        )?;
-        self.validate_lstm()?;
-        self.validate_shares()?;
-        let both = self.residual && self.highway != Highway::Off;
-        require(!both, "highway", true, "a highway layer is not residual too; choose one")
-    }
-
-    fn validate_lstm(&self) -> Result<()> {
-        let lstm = self.cell == Cell::Lstm && self.custom.is_none();
-        let only = |name, found: Option<&dyn Display>| {
-            let expected = "an option of the lstm cell; leave it out, or take that cell";
-            found.filter(|_| !lstm).map_or(Ok(()), |found| require(false, name, found, expected))
-        };
-        let switched = |on: bool| on.then_some(&true as &dyn Display);
-        only("peepholes", switched(self.peepholes))?;
-        only("cell-clip", self.cell_clip.as_ref().map(|clip| clip as &dyn Display))?;
-        only("projection", self.projection.as_ref().map(|width| width as &dyn Display))?;
-        only("coupled", switched(self.coupled))?;
-        only("layer-norm", switched(self.layer_norm))?;
-        only("zoneout-cell", Some(&self.zoneout_cell as &dyn Display).filter(|_| self.zoneout_cell != 0.0))?;
-        for (name, clip) in [("cell-clip", self.cell_clip), ("projection-clip", self.projection_clip)] {
-            let clip = clip.unwrap_or(1.0);
-            require(clip > 0.0 && clip.is_finite(), name, number(clip), "give a finite number above 0")?;
-        }
-        if let Some(width) = self.projection {
-            let most = self.hidden.saturating_mul(4);
-            let expected =
-                format!("give 1 to {most}: more than four times the {} units adds nothing", self.hidden);
-            require((1..=most).contains(&width), "projection", width, &expected)?;
-        }
-        let unused = self.projection_clip.is_some() && self.projection.is_none();
-        require(!unused, "projection-clip", self.projection_clip.unwrap_or(0.0), "it needs a projection")?;
-        let plain = Self { layer_norm: false, ..self.clone() };
-        let alone = !self.layer_norm || !plain.is_extended();
-        require(
-            alone,
-            "layer-norm",
-            true,
-            "the layer-normalised cell has no other option; leave out the others",
-        )
-    }
-
-    fn validate_shares(&self) -> Result<()> {
-        let kept = [
-            ("input-keep-prob", self.input_keep_prob),
-            ("output-keep-prob", self.output_keep_prob),
-            ("state-keep-prob", self.state_keep_prob),
-        ];
-        for (name, share) in kept {
-            require(
-                share > 0.0 && share <= 1.0,
-                name,
-                number(share),
-                "give a probability above 0 and at most 1",
-            )?;
-        }
-        for (name, share) in [("zoneout", self.zoneout), ("zoneout-cell", self.zoneout_cell)] {
-            require(
-                (0.0..1.0).contains(&share),
-                name,
-                number(share),
-                "give a number of at least 0 and below 1",
-            )?;
-        }
-        Ok(())
     }
 }

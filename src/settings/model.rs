@@ -1,62 +1,72 @@
-//! The shape of a model and how its parameters start.
+//! Shape and initialization of a model.
 
 use super::{
     Activation, Bias, Cell, ForgetBiasAt, Init, InputKind, Layer, Reset, decimal,
     decimal::shortest,
-    layer,
+    defaults,
     range::{below_one, count, positive, require},
 };
 use crate::Result;
 use crate::custom_cell::CustomCell;
 use serde::{Deserialize, Serialize};
 
-/// The shape of a model and how its parameters start.
+/// Shape and initialization of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct ModelSettings {
-    /// The recurrent cell.
+    /// Recurrent cell. Default `lstm`.
     pub cell: Cell,
-    /// The squashing function of a vanilla RNN; ignored by the other cells.
+    /// Activation. Default `tanh`. RNN only; other cells ignore it.
     pub activation: Activation,
-    /// Where a GRU applies its reset gate; ignored by the other cells.
+    /// Place of the reset gate, before or after the recurrent product. Default `after`. GRU only;
+    /// other cells ignore it.
     pub reset: Reset,
-    /// Added to the bias of an LSTM's forget gate; ignored by the other cells.
+    /// Number added to the bias of the forget gate. Default 1. LSTM only; other cells ignore it.
     #[serde(with = "decimal")]
     pub forget_bias: f32,
-    /// When that is done.
-    #[serde(skip_serializing_if = "layer::is_default")]
+    /// When `forget-bias` is added, at initialization or at run time. Default `initial`. LSTM only.
+    #[serde(skip_serializing_if = "defaults::is_default")]
     pub forget_bias_at: ForgetBiasAt,
-    /// Added to the initial biases of a GRU's gates r and z (TensorFlow's start at 1).
-    #[serde(skip_serializing_if = "layer::is_default", with = "decimal")]
+    /// Number added to the initial biases of the gates r and z; 1 in TensorFlow's `GRUCell`. GRU
+    /// only. Default 0.
+    #[serde(skip_serializing_if = "defaults::is_default", with = "decimal")]
     pub gate_bias: f32,
-    /// Two bias vectors a layer as in PyTorch, or one.
+    /// Number of bias vectors of each layer: two as in PyTorch, or one. Default `double`.
     pub bias: Bias,
-    /// The distribution that weights are drawn from.
+    /// Distribution of the initial weights. Default `uniform`.
     pub init: Init,
-    /// Half-width (uniform), gain (glorot, orthogonal) or standard deviation (normal); the scheme's own when absent.
+    /// Scale of the initial weights, above 0: half-width (`uniform`), gain (`glorot`, `orthogonal`)
+    /// or standard deviation (`normal`). Default: 1/sqrt(H), 1 or 0.01.
     #[serde(skip_serializing_if = "Option::is_none", with = "decimal::optional")]
     pub init_scale: Option<f32>,
-    /// Hidden width H of each layer.
+    /// Number of hidden units H of each layer, at least 1. Default 256.
     pub hidden: usize,
-    /// Stacked layers L.
+    /// Number of stacked layers L, from 1 to 1024. Default 1.
     pub layers: usize,
-    /// Layers of different kinds, widths and options, from the input up. When there are any, they replace `cell`, `hidden`,
-    /// `layers` and what belongs to them (`activation`, `reset`, `forget-bias`, `dropout`).
+    /// Layers with different cells, widths and options, from the input to the output. Default:
+    /// none. They replace `cell`, `hidden`, `layers`, `activation`, `reset`, `forget-bias`,
+    /// `forget-bias-at`, `gate-bias` and `dropout`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stack: Vec<Layer>,
-    /// Width E of the input vectors of a model of vectors. `None`: the model reads symbols.
+    /// Width E of the input vectors, at least 1. Default: the model reads symbols. Models of
+    /// vectors only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs: Option<usize>,
-    /// Number of outputs O of the linear head. `None`: one for each symbol of the vocabulary; a model of vectors then has
-    /// no head.
+    /// Number of outputs O of the linear head, at least 1. Default: one for each symbol of the
+    /// vocabulary; for a model of vectors, no head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs: Option<usize>,
-    /// How symbols enter the first layer.
+    /// Input of the first layer: an embedding or a one-hot vector. Default `embedding`. Models of
+    /// symbols only.
     pub input: InputKind,
-    /// Width of the embedding; the hidden width when absent.
+    /// Width E of the embedding, at least 1. Default: the number of hidden units of the first
+    /// layer. Input `embedding` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding: Option<usize>,
-    /// Share of activations dropped between layers and before the head.
+    /// Share of the outputs of each layer that [dropout][d] drops in training, from 0 to below 1.
+    /// Default 0.
+    ///
+    /// [d]: https://jmlr.org/papers/v15/srivastava14a.html
     #[serde(with = "decimal")]
     pub dropout: f32,
 }
@@ -86,38 +96,40 @@ impl Default for ModelSettings {
 }
 
 impl ModelSettings {
-    /// One LSTM layer of `hidden` units.
+    /// Returns a model with one LSTM layer of `hidden` units.
     pub fn lstm(hidden: usize) -> Self {
         Self { cell: Cell::Lstm, hidden, ..Self::default() }
     }
 
-    /// One GRU layer of `hidden` units.
+    /// Returns a model with one GRU layer of `hidden` units.
     pub fn gru(hidden: usize) -> Self {
         Self { cell: Cell::Gru, hidden, ..Self::default() }
     }
 
-    /// One vanilla RNN layer of `hidden` units.
+    /// Returns a model with one vanilla RNN layer of `hidden` units.
     pub fn rnn(hidden: usize) -> Self {
         Self { cell: Cell::Rnn, hidden, ..Self::default() }
     }
 
-    /// Layers of different kinds, widths and options, from the input up.
+    /// Returns a model with the given layers, from the input to the output.
     pub fn of_layers(stack: impl Into<Vec<Layer>>) -> Self {
         Self { stack: stack.into(), ..Self::default() }
     }
 
-    /// The same model on vectors of `inputs` floats, with a linear head of `outputs` outputs.
+    /// Returns the same model for input vectors of `inputs` floats, with a linear head of `outputs`
+    /// outputs.
     #[must_use]
     pub fn on_vectors(self, inputs: usize, outputs: usize) -> Self {
         Self { inputs: Some(inputs), outputs: Some(outputs), ..self }
     }
 
-    /// The layers of the model: `stack`, or else `layers` times the cell of the flat settings.
+    /// Returns the layers of the model: `stack`, or `layers` equal layers if `stack` is empty.
     pub fn stack(&self) -> Vec<Layer> {
         if self.stack.is_empty() { Layer::of(self) } else { self.stack.clone() }
     }
 
-    /// Gives the custom cells of a configuration that was read from a file, which has their names alone.
+    /// Sets the custom cells of a configuration that was read from a file, which contains only
+    /// their names.
     pub fn resolve(&mut self, cells: &[CustomCell]) {
         self.stack
             .iter_mut()
@@ -125,10 +137,11 @@ impl ModelSettings {
             .for_each(|custom| custom.resolve(cells));
     }
 
-    /// Checks every value by itself and against the others.
+    /// Checks each value, and combinations of values.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first invalid setting, its value and its
+    /// range.
     pub fn validate(&self) -> Result<()> {
         self.stack.iter().try_for_each(Layer::validate_alone)?;
         count("hidden", self.hidden as u64)?;
@@ -141,7 +154,7 @@ impl ModelSettings {
         below_one("dropout", shortest(self.dropout))
     }
 
-    /// What parameters are drawn with.
+    /// Checks the settings that parameters are drawn with.
     pub(crate) fn validate_init(&self) -> Result<()> {
         positive("init-scale", shortest(self.init_scale.unwrap_or(1.0)))
     }

@@ -1,48 +1,54 @@
-//! How a gradient moves the parameters: the update rule and gradient clipping.
+//! Update rule and gradient clipping.
 
 use super::{
     ClipMode, OptimizerKind, decimal,
     decimal::{Number, shortest},
-    layer,
+    defaults,
     range::{below_one, not_negative, require},
 };
 use crate::Result;
 use serde::{Deserialize, Serialize};
 
-/// How a gradient moves the parameters: the update rule and gradient clipping.
+/// Update rule and gradient clipping. The equations are in [`optim`](crate::optim).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct OptimizerSettings {
-    /// The update rule.
+    /// Update rule. Default `adam`.
     #[serde(rename = "optimizer")]
     pub kind: OptimizerKind,
-    /// Adam: decay of the first moment.
+    /// Decay of the first moment, from 0 to below 1. Default 0.9. Adam and AdamW only.
     pub beta1: f64,
-    /// Adam: decay of the second moment.
+    /// Decay of the second moment, from 0 to below 1. Default 0.999. Adam and AdamW only.
     pub beta2: f64,
-    /// Adam, Adagrad, RMSProp: the small constant in the divisor. The optimiser's own default when absent.
+    /// Small constant in the divisor, at least 0. Default 1e-8 (Adam, AdamW), 1e-10 (RMSProp) or 0
+    /// (Adagrad). Not for SGD.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
-    /// RMSProp: decay of the mean square.
+    /// Decay of the mean square, from 0 to below 1. Default 0.9. RMSProp only.
     pub decay: f64,
-    /// SGD and RMSProp: momentum.
+    /// Momentum, from 0 to below 1. Default 0. SGD and RMSProp only.
     pub momentum: f64,
-    /// SGD with momentum: Nesterov's form (`use_nesterov`).
-    #[serde(skip_serializing_if = "layer::is_default")]
+    /// True for Nesterov's form of momentum (`use_nesterov`). Default false. SGD with momentum
+    /// only.
+    #[serde(skip_serializing_if = "defaults::is_default")]
     pub nesterov: bool,
-    /// RMSProp: the mean gradient is taken off the mean square (`centered`).
-    #[serde(skip_serializing_if = "layer::is_default")]
+    /// True if the square of the mean gradient is subtracted from the mean square (`centered`).
+    /// Default false. RMSProp only.
+    #[serde(skip_serializing_if = "defaults::is_default")]
     pub centered: bool,
-    /// AdamW: what is taken off each parameter, times the learning rate. On all parameters, as PyTorch's does.
-    #[serde(skip_serializing_if = "layer::is_default")]
+    /// Decoupled weight decay of all parameters, at least 0, as in PyTorch: each step subtracts
+    /// learning rate x weight decay x parameter. Default 0. AdamW only.
+    #[serde(skip_serializing_if = "defaults::is_default")]
     pub weight_decay: f64,
-    /// Adagrad: where the accumulator starts (0.1 when absent). RMSProp: where the mean square starts (1 when absent).
+    /// Initial value of Adagrad's accumulator or of RMSProp's mean square, at least 0. Default 0.1
+    /// (Adagrad) or 1 (RMSProp).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_accumulator: Option<f64>,
-    /// Gradient clipping threshold; 0 switches it off.
+    /// Gradient clipping threshold, above 0; 0 for no clipping. Default 5.
     #[serde(with = "decimal")]
     pub clip: f32,
-    /// What the threshold applies to.
+    /// Quantity that `clip` limits: the global norm of the gradient, or each of its elements.
+    /// Default `norm`.
     pub clip_mode: ClipMode,
 }
 
@@ -66,35 +72,36 @@ impl Default for OptimizerSettings {
 }
 
 impl OptimizerSettings {
-    /// Adam, with its usual constants.
+    /// Returns Adam with its usual constants.
     pub fn adam() -> Self {
         Self { kind: OptimizerKind::Adam, ..Self::default() }
     }
 
-    /// Adam with `weight_decay` apart from the gradient.
+    /// Returns Adam with decoupled weight decay.
     pub fn adamw(weight_decay: f64) -> Self {
         Self { kind: OptimizerKind::Adamw, weight_decay, ..Self::default() }
     }
 
-    /// Adagrad.
+    /// Returns Adagrad.
     pub fn adagrad() -> Self {
         Self { kind: OptimizerKind::Adagrad, ..Self::default() }
     }
 
-    /// RMSProp, without momentum.
+    /// Returns RMSProp without momentum.
     pub fn rmsprop() -> Self {
         Self { kind: OptimizerKind::Rmsprop, ..Self::default() }
     }
 
-    /// Gradient descent with this momentum; 0 for none.
+    /// Returns gradient descent with a momentum; 0 for none.
     pub fn sgd(momentum: f64) -> Self {
         Self { kind: OptimizerKind::Sgd, momentum, ..Self::default() }
     }
 
-    /// Checks every value by itself and against the others.
+    /// Checks each value, and combinations of values.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first invalid setting, its value and its
+    /// range.
     pub fn validate(&self) -> Result<()> {
         below_one("beta1", self.beta1)?;
         below_one("beta2", self.beta2)?;
@@ -105,7 +112,7 @@ impl OptimizerSettings {
         not_negative("weight-decay", self.weight_decay)?;
         let kind = self.kind;
         let only = |name, wanted: bool, of: OptimizerKind| {
-            let expected = format!("it is an option of {}, and the optimizer is {}", of.name(), kind.name());
+            let expected = format!("it applies to {} only, and the optimizer is {}", of.name(), kind.name());
             require(!wanted || kind == of, name, wanted, &expected)
         };
         only("nesterov", self.nesterov, OptimizerKind::Sgd)?;
@@ -115,10 +122,10 @@ impl OptimizerSettings {
             !decays,
             "weight-decay",
             Number(self.weight_decay),
-            "it is an option of adamw; leave it out, or take that optimizer",
+            "it applies to adamw only; leave it out, or use that optimizer",
         )?;
         let still = self.nesterov && self.momentum == 0.0;
-        require(!still, "nesterov", true, "it needs a momentum above 0")?;
+        require(!still, "nesterov", true, "it requires a momentum above 0")?;
         self.validate_divisor()?;
         let clip = self.clip;
         require(
@@ -129,7 +136,8 @@ impl OptimizerSettings {
         )
     }
 
-    /// A gradient that was always zero must not be divided by zero: that of a symbol's row before it is first read.
+    /// Checks that no division by zero is possible: the gradient of an embedding row is zero until
+    /// its symbol is first read.
     fn validate_divisor(&self) -> Result<()> {
         let vanishes = |value: Option<f64>| value.is_some_and(|value| value as f32 == 0.0);
         match self.kind {

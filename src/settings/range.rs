@@ -1,4 +1,4 @@
-//! Ranges of single settings.
+//! Checks the range of a setting.
 
 use super::decimal::Number;
 use crate::Result;

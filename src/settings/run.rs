@@ -3,7 +3,7 @@
 use super::{
     Mode, Reduction, Windows, decimal,
     decimal::shortest,
-    layer,
+    defaults,
     range::{below_one, count, positive, require},
 };
 use crate::Result;
@@ -13,42 +13,46 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct RunSettings {
-    /// Batch rows B.
+    /// Number of batch rows B, at least 1. Default 32.
     pub batch: usize,
-    /// Steps T of truncated backpropagation through time.
+    /// Number of steps T of a window, for truncated backpropagation through time; at least 1.
+    /// Default 64.
     pub steps: usize,
-    /// How windows are cut from the text.
+    /// How windows are cut from the training split. Default `stream`.
     pub windows: Windows,
-    /// Windows whose mean gradient makes one optimiser step, one after the other: a larger batch in the same memory.
+    /// Number of windows of one optimizer step, at least 1. Their gradients are averaged: a larger
+    /// batch in the same memory. Default 1.
     #[serde(skip_serializing_if = "is_one")]
     pub accumulate: usize,
-    /// Passes over the training part; may be a fraction.
+    /// Passes over the training split, above 0; may be a fraction. Default 1.
     pub epochs: f64,
-    /// Upper bound on optimiser steps.
+    /// Maximum number of optimizer steps, at least 1. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
-    /// Upper bound on symbols trained on.
+    /// Maximum number of symbols to train on, at least 1. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_chars: Option<u64>,
-    /// How the losses of a window become the number that is minimised.
+    /// How the losses of a window are reduced to one number. Default `mean`.
     pub loss_reduction: Reduction,
-    /// Share of each target that is spread over all symbols while training (`label_smoothing`); evaluations know nothing of it.
-    #[serde(skip_serializing_if = "layer::is_default", with = "decimal")]
+    /// Share of each target that is spread over all symbols in training, from 0 to below 1
+    /// ([label smoothing](https://arxiv.org/abs/1512.00567)). Default 0. Evaluations ignore it.
+    #[serde(skip_serializing_if = "defaults::is_default", with = "decimal")]
     pub label_smoothing: f32,
-    /// Optimizer steps between evaluations. When absent, about ten evaluations a run, or fewer if they
-    /// would take over a tenth of the training time.
+    /// Number of optimizer steps between evaluations, at least 1. Default: about ten evaluations
+    /// per run, or fewer if they would take more than a tenth of the training time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_every: Option<u64>,
-    /// Number of symbols of the validation split that each evaluation during training reads. When absent,
-    /// all, or fewer if they would take over a tenth of the training time.
+    /// Number of symbols of the validation split that each evaluation during training reads, at
+    /// least 2. Default: all, or fewer if they would take more than a tenth of the training time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_symbols: Option<u64>,
-    /// Evaluations without a lower validation loss after which the run ends; it does not when absent.
+    /// Number of evaluations without a lower validation loss after which the run ends, at least 1.
+    /// Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
-    /// How the window runs. Changes no bit of the result.
+    /// How a window is run. Default `static`. The results are the same bits in both modes.
     pub mode: Mode,
-    /// Where all randomness starts.
+    /// Random seed. Default 1.
     pub seed: u64,
 }
 
@@ -74,10 +78,11 @@ impl Default for RunSettings {
 }
 
 impl RunSettings {
-    /// Checks every value by itself and against the others.
+    /// Checks each value, and combinations of values.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first invalid setting, its value and its
+    /// range.
     pub fn validate(&self) -> Result<()> {
         count("batch", self.batch as u64)?;
         count("steps", self.steps as u64)?;
@@ -90,9 +95,8 @@ impl RunSettings {
         let read = self.eval_symbols.unwrap_or(2);
         require(read >= 2, "eval-symbols", read, "give a whole number of at least 2")?;
         count("accumulate", self.accumulate as u64)?;
-        let expected =
-            "batch x steps x accumulate symbols a step are more than can be counted; lower one of them";
-        // A window that is too large by itself is told by what cuts windows.
+        let expected = "batch x steps x accumulate symbols per step are too many to count; lower one of them";
+        // A window that is too large alone is reported when windows are cut.
         let window = self.batch.saturating_mul(self.steps);
         let symbols = if window == usize::MAX { Some(window) } else { window.checked_mul(self.accumulate) };
         require(symbols.is_some(), "accumulate", self.accumulate, expected)

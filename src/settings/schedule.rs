@@ -1,4 +1,4 @@
-//! The learning rate over a run.
+//! Learning rate over a run.
 
 use super::{
     Schedule,
@@ -8,24 +8,26 @@ use super::{
 use crate::Result;
 use serde::{Deserialize, Serialize};
 
-/// The learning rate over a run.
+/// Learning rate over a run. The formulas are in [`schedule`](mod@crate::schedule).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct ScheduleSettings {
-    /// The step size at the schedule's start.
+    /// Full learning rate, above 0. Default 0.004.
     pub learning_rate: f64,
-    /// How the learning rate moves over the run.
+    /// Learning rate schedule. Default `cosine`.
     #[serde(rename = "schedule")]
     pub kind: Schedule,
-    /// Cosine: the share of the learning rate that is left at the end.
+    /// Learning rate at the end as a share of the full learning rate, from 0 to 1. Default 0.05.
+    /// Schedule `cosine` only.
     pub cosine_floor: f64,
-    /// Steps over which the learning rate rises linearly from zero.
+    /// Number of steps over which the learning rate rises linearly from zero. Default 50. Schedule
+    /// `cosine` only.
     pub warmup_steps: u64,
-    /// Epoch decay: the factor applied after each epoch.
+    /// Factor of the learning rate, above 0. Default 0.97. Schedule `epoch-decay` only.
     pub epoch_decay: f64,
-    /// Epoch decay: epochs at the full rate before the first factor is applied.
+    /// Number of epochs before the first factor. Default 10. Schedule `epoch-decay` only.
     pub epoch_decay_after: u64,
-    /// Epoch decay: epochs from one factor to the next.
+    /// Number of epochs between two factors, at least 1. Default 1. Schedule `epoch-decay` only.
     pub epoch_decay_every: u64,
 }
 
@@ -44,20 +46,21 @@ impl Default for ScheduleSettings {
 }
 
 impl ScheduleSettings {
-    /// A learning rate that never moves.
+    /// Returns a constant learning rate.
     pub fn constant(learning_rate: f64) -> Self {
         Self { learning_rate, kind: Schedule::Constant, warmup_steps: 0, ..Self::default() }
     }
 
-    /// Half a cosine from `learning_rate` down to a twentieth of it, after the default warm-up.
+    /// Returns half a cosine from `learning_rate` to a twentieth of it, with the default warm-up.
     pub fn cosine(learning_rate: f64) -> Self {
         Self { learning_rate, kind: Schedule::Cosine, ..Self::default() }
     }
 
-    /// Checks every value by itself.
+    /// Checks each value.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first invalid setting, its value and its
+    /// range.
     pub fn validate(&self) -> Result<()> {
         positive("learning-rate", self.learning_rate)?;
         let share = self.cosine_floor;

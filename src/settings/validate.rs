@@ -1,13 +1,14 @@
-//! The checks of all settings.
+//! Checks all settings.
 
 use super::{Settings, range::require};
 use crate::Result;
 
 impl Settings {
-    /// Checks every value by itself and against the others, whatever the text and the machine.
+    /// Checks each value, and combinations of values, independently of the corpus and the machine.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) names the first setting that is invalid, what was found, and the range.
+    /// [`Error::Setting`](crate::Error::Setting) names the first invalid setting, its value and its
+    /// range.
     pub fn validate(&self) -> Result<()> {
         self.model.validate()?;
         self.run.validate()?;
@@ -18,7 +19,7 @@ impl Settings {
     }
 
     fn validate_patience(&self) -> Result<()> {
-        let expected = "it needs a validation part; raise val-fraction, or leave it out";
+        let expected = "it requires a validation split; raise val-fraction, or leave it out";
         let holds = self.run.patience.is_none() || self.data.val_fraction > 0.0;
         require(holds, "patience", self.run.patience.unwrap_or(0), expected)
     }
@@ -30,9 +31,9 @@ mod tests {
     use crate::settings::range::{BELOW_ONE, POSITIVE};
     use crate::{Encoding, Invalid, Layer, OptimizerKind, OptimizerSettings, Unit, Unknown};
 
-    fn message(change: impl FnOnce(&mut Settings)) -> String {
+    fn message(edit: impl FnOnce(&mut Settings)) -> String {
         let mut settings = Settings::default();
-        change(&mut settings);
+        edit(&mut settings);
         settings.validate().expect_err("the value is out of range").to_string()
     }
 
@@ -42,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_with_its_range() {
+    fn an_invalid_value_is_reported_with_its_range() {
         assert_eq!(
             message(|s| s.model.hidden = 0),
             "hidden = 0 is invalid: give a whole number of at least 1"
@@ -56,10 +57,19 @@ mod tests {
         );
     }
 
+    type Edit = fn(&mut Settings);
+
+    /// Checks that each edit makes the setting of that name invalid.
+    fn check(edits: &[(&str, Edit)]) {
+        for (name, edit) in edits {
+            let text = message(edit);
+            assert!(text.starts_with(&format!("{name} = ")), "{name}: {text}");
+        }
+    }
+
     #[test]
-    fn every_range_is_checked() {
-        type Change = fn(&mut Settings);
-        let changes: &[(&str, Change)] = &[
+    fn every_range_of_models_and_runs_is_checked() {
+        check(&[
             ("layers", |s| s.model.layers = 0),
             ("input-keep-prob", |s| {
                 s.model.stack = vec![Layer { input_keep_prob: f32::NAN, ..Layer::gru(8) }]
@@ -81,6 +91,13 @@ mod tests {
             ("patience", |s| (s.run.patience, s.data.val_fraction) = (Some(3), 0.0)),
             ("accumulate", |s| s.run.accumulate = 0),
             ("accumulate", |s| s.run.accumulate = usize::MAX),
+            ("label-smoothing", |s| s.run.label_smoothing = 1.0),
+        ]);
+    }
+
+    #[test]
+    fn every_range_of_optimizers_is_checked() {
+        check(&[
             ("beta1", |s| s.optimizer.beta1 = 1.0),
             ("beta2", |s| s.optimizer.beta2 = -0.1),
             ("epsilon", |s| s.optimizer.epsilon = Some(-1e-8)),
@@ -95,12 +112,17 @@ mod tests {
             ("initial-accumulator", |s| s.optimizer.initial_accumulator = Some(-1.0)),
             ("weight-decay", |s| (s.optimizer.kind, s.optimizer.weight_decay) = (OptimizerKind::Adamw, -0.1)),
             ("weight-decay", |s| s.optimizer.weight_decay = 0.1),
-            ("label-smoothing", |s| s.run.label_smoothing = 1.0),
             ("nesterov", |s| s.optimizer.nesterov = true),
             ("nesterov", |s| (s.optimizer.kind, s.optimizer.nesterov) = (OptimizerKind::Sgd, true)),
             ("centered", |s| s.optimizer.centered = true),
             ("clip", |s| s.optimizer.clip = -5.0),
             ("clip", |s| s.optimizer.clip = f32::INFINITY),
+        ]);
+    }
+
+    #[test]
+    fn every_range_of_schedules_and_data_is_checked() {
+        check(&[
             ("learning-rate", |s| s.schedule.learning_rate = 0.0),
             ("learning-rate", |s| s.schedule.learning_rate = -1.0),
             ("cosine-floor", |s| s.schedule.cosine_floor = 1.5),
@@ -115,11 +137,7 @@ mod tests {
             ("separator", |s| (s.data.unit, s.data.separator) = (Unit::Ids, "--".into())),
             ("document-marker", |s| (s.data.unit, s.data.document_marker) = (Unit::Ids, "--".into())),
             ("separator", |s| (s.data.separator, s.data.document_marker) = ("--".into(), "==".into())),
-        ];
-        for (name, change) in changes {
-            let text = message(change);
-            assert!(text.starts_with(&format!("{name} = ")), "{name}: {text}");
-        }
+        ]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Loss of a model on a part of a text, read as contiguous streams.
+//! The loss of a model on a range of a corpus, which is read as contiguous streams.
 
 use super::Evaluation;
 use crate::corpus::{Batch, Corpus, Streams};
@@ -15,85 +15,91 @@ use std::{
     },
 };
 
-/// Streams that a part is read as, unless asked otherwise.
+/// The default number of streams.
 pub const EVALUATION_STREAMS: usize = 16;
-/// Steps of a window, where no training run says how many.
+/// Steps of a window outside of a training run.
 const STEPS: usize = 64;
 
-/// What an evaluation reads, and how.
+/// The options of an evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// The symbols read.
-    pub part: Range<usize>,
-    /// Contiguous streams that they are read as, of (n - 1) / streams targets each.
+pub struct EvaluationOptions {
+    /// The range of symbols to read.
+    pub range: Range<usize>,
+    /// Number of contiguous streams, of (n - 1) / streams targets each.
     pub streams: usize,
-    /// Also counts the symbols that are among the k likeliest, as [`crate::loss::in_top_k`] does.
+    /// Also counts the symbols that are among the k most likely ones, as [`crate::loss::in_top_k`]
+    /// does.
     pub top_k: Option<NonZeroUsize>,
 }
 
-/// Evaluates `model` on `part` of `corpus`, read as `streams` contiguous streams of (n - 1) / streams targets each, every
-/// one from a zero state carried to its end. Uses `threads` threads, or all cores.
+/// Evaluates a model on a range of n symbols of a corpus, which is read as `streams` contiguous
+/// streams of (n - 1) / streams targets each. Each stream starts from a zero state, which is
+/// carried to its end. Uses `threads` threads, or all cores if `None`.
 ///
 /// # Errors
-/// When the part has fewer than two symbols, the text has more symbols than the model or was cut short meanwhile, or the
-/// threads or the forced instruction set cannot be had.
+/// 1. [`Error::TooFewSymbols`] for a range of fewer than 2 symbols.
+/// 2. [`Error::Setting`] for 0 streams, a vocabulary larger than the model's, or a head that does
+///    not predict the symbols that the model reads.
+/// 3. [`Error::TextChanged`] if a file of the corpus was changed.
+/// 4. As for [`Engine::new`].
 pub fn evaluate(
     model: impl Into<Arc<Model>>,
     corpus: &Corpus,
-    part: Range<usize>,
+    range: Range<usize>,
     streams: usize,
     threads: Option<usize>,
 ) -> Result<Evaluation> {
-    evaluate_as(model, corpus, Reading { part, streams, top_k: None }, threads)
+    evaluate_with(model, corpus, EvaluationOptions { range, streams, top_k: None }, threads)
 }
 
-/// [`evaluate`], as `reading` says.
+/// Evaluates a model as [`evaluate`] does, with all options.
 ///
 /// # Errors
 /// As for [`evaluate`].
-pub fn evaluate_as(
+pub fn evaluate_with(
     model: impl Into<Arc<Model>>,
     corpus: &Corpus,
-    reading: Reading,
+    options: EvaluationOptions,
     threads: Option<usize>,
 ) -> Result<Evaluation> {
     let model = model.into();
     model.config().check_predicts_symbols()?;
     let (symbols, known) = (corpus.vocabulary().len(), model.config().vocabulary);
     if symbols > known {
-        let expected = format!("the model knows {known} symbols; open the text with the model's vocabulary");
+        let expected = format!("the model has {known} symbols; open the text with the model's vocabulary");
         return Err(Error::setting("vocabulary", symbols, expected));
     }
     let engine = Engine::new(model, threads)?;
-    let reader = Reader { corpus, reading, steps: STEPS, interrupt: None };
-    let evaluation = reader.run(&engine)?;
+    let evaluator = Evaluator { corpus, options, steps: STEPS, interrupt: None };
+    let evaluation = evaluator.run(&engine)?;
     corpus.check_truncation()?;
     Ok(evaluation)
 }
 
-/// A part of a text, read window by window.
-pub(super) struct Reader<'a> {
+/// Evaluates a model window by window.
+pub(super) struct Evaluator<'a> {
     pub(super) corpus: &'a Corpus,
-    pub(super) reading: Reading,
+    pub(super) options: EvaluationOptions,
     pub(super) steps: usize,
-    /// Ends the evaluation when it is set.
+    /// Ends the evaluation if it is set.
     pub(super) interrupt: Option<&'a AtomicBool>,
 }
 
-/// What is counted over all windows.
+/// Totals over all windows.
 #[derive(Default)]
-struct Count {
-    /// Losses, and symbols predicted right.
-    totals: (f64, u64),
+struct Totals {
+    /// The sum of the losses, and the number of right predictions.
+    losses: (f64, u64),
     symbols: u64,
+    /// Number of symbols among the k most likely ones.
     within: u64,
 }
 
-impl Reader<'_> {
+impl Evaluator<'_> {
     pub(super) fn run(&self, engine: &Engine) -> Result<Evaluation> {
-        let streams = Streams::new(self.reading.part.clone(), self.reading.streams, self.steps)?;
+        let streams = Streams::new(self.options.range.clone(), self.options.streams, self.steps)?;
         let mut executor = Executor::new(engine.weights(), Needs::INFERENCE);
-        let (mut batch, mut count) = (Batch::default(), Count::default());
+        let (mut batch, mut totals) = (Batch::default(), Totals::default());
         for index in 0..streams.windows() {
             if self.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
                 return Err(Error::Interrupted);
@@ -101,27 +107,27 @@ impl Reader<'_> {
             streams.fill(self.corpus, index, &mut batch);
             let Batch { inputs, targets, fresh, .. } = &batch;
             executor.reshape(engine.weights(), Extent::full(batch.steps, batch.rows), engine.pool());
-            let top_k = self.reading.top_k.map(NonZeroUsize::get);
+            let top_k = self.options.top_k.map(NonZeroUsize::get);
             let goal = Goal::Losses { loss: Loss::CROSS_ENTROPY, top_k };
             let (order, dropping) = (Order::TimeMajor, None);
             let (inputs, labels) = (Inputs::Ids(inputs), Some((Targets::Ids(targets), None)));
             let pass = Pass { inputs, order, targets: labels, fresh: *fresh, dropping, goal };
             let within = executor.run(engine.packed(), pass);
-            count.add(&executor, targets.len(), within);
+            totals.add(&executor, targets.len(), within);
         }
-        Ok(count.evaluation(self.reading.top_k.is_some()))
+        Ok(totals.evaluation(self.options.top_k.is_some()))
     }
 }
 
-impl Count {
+impl Totals {
     fn add(&mut self, executor: &Executor, targets: usize, within: u64) {
-        self.totals = executor.window.tally(self.totals);
+        self.losses = executor.window.tally(self.losses);
         self.symbols += targets as u64;
         self.within += within;
     }
 
-    fn evaluation(&self, asked: bool) -> Evaluation {
-        let (sum, right) = self.totals;
+    fn evaluation(&self, top_k: bool) -> Evaluation {
+        let (sum, right) = self.losses;
         let share = |count: u64| count as f64 / self.symbols as f64;
         let loss = sum / self.symbols as f64;
         Evaluation {
@@ -130,7 +136,7 @@ impl Count {
             bits_per_symbol: loss / std::f64::consts::LN_2,
             perplexity: loss.exp(),
             accuracy: share(right),
-            top_k_accuracy: asked.then(|| share(self.within)),
+            top_k_accuracy: top_k.then(|| share(self.within)),
         }
     }
 }

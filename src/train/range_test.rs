@@ -1,22 +1,23 @@
-//! Which learning rate to begin with: a few steps at rising rates, and where the loss falls fastest.
+//! The learning-rate range test: finds an initial learning rate with a few steps at rising rates.
 
 use super::Training;
 use crate::{Error, Result, RunSettings, Settings, checkpoint::Checkpoint, corpus::Corpus, error::require};
 
-/// Part of the trials that the running mean of the losses reaches back over.
+/// Length of the running mean of the losses, as a share of the trials.
 const REACH: f64 = 0.05;
-/// A loss of so many times the lowest ends the test.
+/// The test ends when the loss is this factor above the lowest loss.
 const DIVERGED: f64 = 4.0;
 
-/// A learning-rate range test: one step at each of `trials` rates that rise by a constant factor from `from` to `to`
-/// (Smith, "Cyclical learning rates", 2017, in the exponential form of fastai's `lr_find`).
+/// A learning-rate range test: one step at each of `trials` learning rates, which rise by a
+/// constant factor from `from` to `to` ([Smith 2017](https://arxiv.org/abs/1506.01186), in the
+/// exponential form of fastai's `lr_find`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RangeTest {
-    /// The lowest rate.
+    /// Lowest learning rate.
     pub from: f64,
-    /// The highest.
+    /// Highest learning rate.
     pub to: f64,
-    /// Steps.
+    /// Number of steps.
     pub trials: u32,
 }
 
@@ -29,27 +30,29 @@ impl Default for RangeTest {
 /// One step of the test.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Trial {
-    /// The learning rate.
+    /// Learning rate.
     pub rate: f64,
-    /// The loss before that step, in nats per symbol.
+    /// Loss before the step, in nats per symbol.
     pub loss: f64,
-    /// Its running mean over a twentieth of the trials, without the bias of its beginning.
+    /// Running mean of the loss over a twentieth of the trials, with bias correction.
     pub smoothed: f64,
 }
 
 impl RangeTest {
-    /// Runs the test on a fresh model; it ends early where the loss is four times the lowest, or no longer finite.
+    /// Runs the test on a new model. It ends early if the loss is four times the lowest loss, or
+    /// not finite.
     ///
     /// # Errors
-    /// [`Error::Setting`] for rates or a number of trials that make no range, and those of [`Training::new`].
+    /// [`Error::Setting`] for an invalid range or fewer than 10 trials; as for [`Training::new`].
     pub fn run(&self, corpus: Corpus, settings: &Settings, threads: Option<usize>) -> Result<Vec<Trial>> {
         self.run_from(None, corpus, settings, threads)
     }
 
-    /// The same test from the weights of a checkpoint, as [`Training::fine_tune`] starts from them.
+    /// Runs the test on a new model, or on the weights of a checkpoint as [`Training::fine_tune`]
+    /// does.
     ///
     /// # Errors
-    /// As for [`RangeTest::run`], and those of [`Training::fine_tune`].
+    /// As for [`RangeTest::run`] and [`Training::fine_tune`].
     pub fn run_from(
         &self,
         checkpoint: Option<&Checkpoint>,
@@ -58,6 +61,18 @@ impl RangeTest {
         threads: Option<usize>,
     ) -> Result<Vec<Trial>> {
         self.check()?;
+        let training = self.training(checkpoint, corpus, settings, threads)?;
+        self.run_trials(training)
+    }
+
+    /// Starts a run that is long enough for the test, without evaluations.
+    fn training(
+        &self,
+        checkpoint: Option<&Checkpoint>,
+        corpus: Corpus,
+        settings: &Settings,
+        threads: Option<usize>,
+    ) -> Result<Training> {
         let steps = u64::from(self.trials) + 1;
         let run = RunSettings {
             max_steps: Some(steps),
@@ -68,10 +83,13 @@ impl RangeTest {
             ..settings.run.clone()
         };
         let settings = Settings { run, ..settings.clone() };
-        let mut training = match checkpoint {
-            None => Training::new(corpus, settings, threads)?,
-            Some(checkpoint) => Training::fine_tune(corpus, checkpoint, settings, threads)?,
-        };
+        match checkpoint {
+            None => Training::new(corpus, settings, threads),
+            Some(checkpoint) => Training::fine_tune(corpus, checkpoint, settings, threads),
+        }
+    }
+
+    fn run_trials(&self, mut training: Training) -> Result<Vec<Trial>> {
         let mut trials: Vec<Trial> = Vec::new();
         let memory = (1.0 - 1.0 / (REACH * f64::from(self.trials))).max(0.0);
         let (mut mean, mut share, mut lowest) = (0.0, 0.0, f64::INFINITY);
@@ -103,18 +121,23 @@ impl RangeTest {
         let (from, to) = (self.from, self.to);
         require(from > 0.0 && from.is_finite(), "from", from, "give a finite number above 0")?;
         require(to > from && to.is_finite(), "to", to, "give a finite number above the lowest rate")?;
-        require(self.trials >= 10, "trials", self.trials, "give at least 10: the loss is smoothed over some")
+        require(
+            self.trials >= 10,
+            "trials",
+            self.trials,
+            "give at least 10: the loss is smoothed over several trials",
+        )
     }
 }
 
-/// The rate at which the smoothed loss falls fastest by the logarithm of the rate, over stretches of a tenth of the
-/// trials; none when it falls nowhere.
+/// Returns the learning rate at which the smoothed loss falls fastest with the logarithm of the
+/// rate, measured over a tenth of the trials; `None` if the loss never falls.
 pub fn steepest(trials: &[Trial]) -> Option<f64> {
-    let stretch = (trials.len() / 10).max(1);
-    let slopes = trials.windows(stretch + 1).map(|window| {
-        let (first, last) = (window[0], window[stretch]);
+    let length = (trials.len() / 10).max(1);
+    let slopes = trials.windows(length + 1).map(|window| {
+        let (first, last) = (window[0], window[length]);
         let slope = (last.smoothed - first.smoothed) / libm::log(last.rate / first.rate);
-        (slope, window[stretch / 2].rate)
+        (slope, window[length / 2].rate)
     });
     let best = slopes.filter(|(slope, _)| *slope < 0.0).min_by(|a, b| a.0.total_cmp(&b.0));
     best.map(|(_, rate)| rate)
@@ -138,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_falls_somewhere_between_too_low_and_too_high() {
+    fn the_steepest_rate_lies_between_too_low_and_too_high() {
         let test = RangeTest { from: 1e-6, to: 10.0, trials: 120 };
         let trials = test.run(corpus(), &settings(), Some(1)).unwrap();
         assert!((trials[0].rate - 1e-6).abs() < 1e-18 && trials[0].loss == trials[0].smoothed);
@@ -147,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_steepest_place_is_found() {
+    fn the_steepest_rate_is_found() {
         let trial = |n: i32| {
             let smoothed = if n < 50 { 3.0 } else { 3.0 - 0.1 * f64::from((n - 50).min(10)) };
             Trial { rate: libm::pow(10.0, f64::from(n) / 20.0 - 5.0), loss: smoothed, smoothed }
@@ -160,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn ranges_that_are_none_are_refused() {
-        let told = |from, to, trials| {
+    fn an_invalid_range_is_an_error() {
+        let message = |from, to, trials| {
             RangeTest { from, to, trials }.run(corpus(), &settings(), Some(1)).unwrap_err().to_string()
         };
-        assert!(told(0.0, 1.0, 100).starts_with("from = 0 is invalid"));
-        assert!(told(f64::NAN, 1.0, 100).starts_with("from = NaN is invalid"));
-        assert!(told(0.1, 0.1, 100).starts_with("to = 0.1 is invalid"));
-        assert!(told(0.1, 1.0, 9).starts_with("trials = 9 is invalid"));
+        assert!(message(0.0, 1.0, 100).starts_with("from = 0 is invalid"));
+        assert!(message(f64::NAN, 1.0, 100).starts_with("from = NaN is invalid"));
+        assert!(message(0.1, 0.1, 100).starts_with("to = 0.1 is invalid"));
+        assert!(message(0.1, 1.0, 9).starts_with("trials = 9 is invalid"));
     }
 }

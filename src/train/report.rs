@@ -3,54 +3,56 @@
 use crate::progress::Record;
 use serde::{Deserialize, Serialize};
 
-/// One line of `steps.jsonl`: the steps between two points of a training curve that is finer than the evaluations.
+/// One line of `steps.jsonl`: a point of the training curve, over the steps since the previous
+/// point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Logged {
-    /// Optimiser steps done.
+    /// Optimizer steps done.
     pub step: u64,
     /// Symbols trained on.
     pub chars: u64,
-    /// Time spent training, evaluation left out, summed over resumes.
+    /// Training time in seconds without evaluations, summed over resumes.
     pub seconds: f64,
-    /// Mean loss in nats per symbol since the line before.
+    /// Mean loss in nats per symbol since the previous line.
     pub loss: f64,
     /// Global norm of the last step's gradient before clipping.
     pub gradient_norm: f64,
     /// Learning rate of the last step.
     pub learning_rate: f64,
-    /// Symbols per second of training since the line before.
+    /// Symbols per second of training since the previous line.
     pub chars_per_second: f64,
 }
 
-/// What one optimiser step reports.
+/// The report of one optimizer step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepReport {
-    /// Steps done, this one included.
+    /// Steps done, including this one.
     pub step: u64,
-    /// Mean loss of the window in nats per symbol; since the last evaluation, where an evaluation alone was owed.
+    /// Mean loss of the step in nats per symbol. If the call only reran an evaluation: mean loss
+    /// since the previous evaluation.
     pub loss: f64,
-    /// Global norm of the gradient before clipping; NaN where an evaluation alone was owed.
+    /// Global norm of the gradient before clipping; NaN if the call only reran an evaluation.
     pub gradient_norm: f64,
-    /// Learning rate used.
+    /// Learning rate of the step.
     pub learning_rate: f64,
-    /// The evaluation, when one was due.
+    /// The evaluation, if one was due.
     pub record: Option<Record>,
 }
 
-/// Loss on a part of a text.
+/// The loss of a model on a range of a corpus.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Symbols predicted.
+    /// Number of predicted symbols.
     pub symbols: u64,
-    /// Nats per symbol.
+    /// Mean loss in nats per symbol.
     pub loss: f64,
-    /// The loss over ln 2.
+    /// The loss divided by ln 2.
     pub bits_per_symbol: f64,
-    /// e to the loss.
+    /// e to the power of the loss.
     pub perplexity: f64,
-    /// Share of symbols whose likeliest prediction was right.
+    /// Share of symbols whose most likely prediction was right.
     pub accuracy: f64,
-    /// Share of symbols that were among the k likeliest, where that was asked for.
+    /// Share of symbols that were among the k most likely predictions; `None` if not requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k_accuracy: Option<f64>,
 }

@@ -1,16 +1,16 @@
-//! How a run goes on: what must be as it was, what may change, and what is taken over from the checkpoint.
+//! Resumes a run from its checkpoint, with the same settings, or extends it with other settings.
 
 use super::{Change, Training};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
-use crate::model::{Entry, Model, ModelConfig};
+use crate::model::{Model, ModelConfig, TensorEntry};
 use crate::optim::{UpdateRule, moments_of};
-use crate::{Difference, Error, Result, Schedule, Settings, Windows};
+use crate::{Error, Result, Schedule, SettingDifference, Settings, Windows};
 
-/// Settings that a resumed run may change: they decide what is measured and when patience ends, but no step's result.
-/// `unknown` matters only where the text has changed, which the caller has to accept.
+/// Settings that a resumed run may change: they affect evaluations and the end of the run, but not
+/// the result of a step. `unknown` only matters for a changed text, which the caller has to accept.
 const FREE: [&str; 5] = ["mode", "eval-every", "eval-symbols", "patience", "unknown"];
-/// And those that an extended run may change.
+/// Additional settings that an extended run may change.
 const EXTENDED: [&str; 13] = [
     "learning-rate",
     "schedule",
@@ -26,37 +26,40 @@ const EXTENDED: [&str; 13] = [
     "clip-mode",
     "weight-decay",
 ];
-/// The settings that the plan of the evaluations depends on.
+/// Settings that the plan of the evaluations depends on.
 const EVALUATIONS: [&str; 2] = ["eval-every", "eval-symbols"];
-/// The length of a run.
+/// Settings of the length of a run.
 const LENGTH: [&str; 3] = ["epochs", "max-steps", "max-chars"];
 
 impl Training {
-    /// Whether a run with these stored settings may be resumed with another value of `key`; `extend` as for
-    /// [`Training::extend`].
+    /// Returns true if a run with the settings `stored` may be resumed with another value of `key`;
+    /// with `extend`, if it may be extended ([`Training::extend`]) with it.
     pub fn may_change(key: &str, stored: &Settings, extend: bool) -> bool {
         let prolongs = stored.schedule.kind == Schedule::Constant && LENGTH.contains(&key);
         FREE.contains(&key) || prolongs || (extend && EXTENDED.contains(&key))
     }
 
-    /// Continues a run on the same text, which takes over the checkpoint's vocabulary. The settings are the run's own, but for
-    /// `mode`, `eval-every`, `eval-symbols` and `patience`, and with a constant schedule the run's length. What changes is
-    /// recorded in [`Progress::changes`](super::Progress::changes).
+    /// Continues a run on the same corpus, with the vocabulary of the checkpoint. Only `mode`,
+    /// `eval-every`, `eval-symbols`, `patience` and, with a constant schedule, the length of the
+    /// run may differ from the settings of the checkpoint. Changes are recorded in
+    /// [`Progress::changes`](super::Progress::changes).
     ///
     /// # Errors
-    /// As for [`Training::new`], and [`Error::Resume`] when the text or the settings are not the run's.
+    /// As for [`Training::new`]; [`Error::Resume`] if the corpus or the settings do not match the
+    /// run.
     pub fn resume(
         corpus: Corpus,
         checkpoint: Checkpoint,
         settings: Settings,
         threads: Option<usize>,
     ) -> Result<Self> {
-        Self::go_on(corpus, checkpoint, settings, threads, false)
+        Self::continue_run(corpus, checkpoint, settings, threads, false)
     }
 
-    /// [`Training::resume`] with another learning rate, schedule, length, clip or weight decay as well. From the checkpoint's
-    /// step on, a step has the learning rate that it would have in a run that had begun with the new settings: the schedule spans
-    /// the new length from step 0. The result is exact from there on, however often the run is interrupted.
+    /// Continues a run as [`Training::resume`] does, but the learning rate, the schedule, the
+    /// length, the clipping and the weight decay may differ too. From the step of the checkpoint
+    /// on, each step has the learning rate of a run that started with the new settings: the
+    /// schedule spans the new length from step 0. Later interruptions do not change the result.
     ///
     /// # Errors
     /// As for [`Training::resume`].
@@ -66,23 +69,24 @@ impl Training {
         settings: Settings,
         threads: Option<usize>,
     ) -> Result<Self> {
-        Self::go_on(corpus, checkpoint, settings, threads, true)
+        Self::continue_run(corpus, checkpoint, settings, threads, true)
     }
 
-    fn go_on(
+    fn continue_run(
         corpus: Corpus,
         checkpoint: Checkpoint,
         settings: Settings,
         threads: Option<usize>,
         extend: bool,
     ) -> Result<Self> {
-        let corpus = same_text(corpus, &checkpoint)?;
+        let corpus = same_corpus(corpus, &checkpoint)?;
         let changed = settings.differences(&checkpoint.settings);
         check_changes(&changed, &settings, &checkpoint.settings, extend)?;
         check_training_state(&checkpoint)?;
         let config = ModelConfig::new(&checkpoint.settings.model, checkpoint.vocabulary.len())?;
         let model = Model::with_parameters(config, checkpoint.parameters)?;
-        let optimizer = restore(&settings, model.parameters().layout.entries(), checkpoint.moments)?;
+        let optimizer =
+            restored_optimizer(&settings, model.parameters().layout.entries(), checkpoint.moments)?;
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
         training.progress = checkpoint.progress;
         training.apply(changed);
@@ -93,8 +97,8 @@ impl Training {
         Ok(training)
     }
 
-    /// Takes changed settings into account, and records them.
-    fn apply(&mut self, changed: Vec<Difference>) {
+    /// Applies changed settings, and records them.
+    fn apply(&mut self, changed: Vec<SettingDifference>) {
         let changed: Vec<_> = changed.into_iter().filter(|change| change.key != "mode").collect();
         if changed.iter().any(|change| LENGTH.contains(&change.key.as_str())) {
             self.progress.total_steps = self.total_steps();
@@ -103,13 +107,14 @@ impl Training {
             self.plan_evaluations();
         }
         let step = self.progress.step;
-        let change = |Difference { key, found, expected }| Change { step, key, from: expected, to: found };
+        let change =
+            |SettingDifference { key, found, expected }| Change { step, key, from: expected, to: found };
         self.progress.changes.extend(changed.into_iter().map(change));
     }
 }
 
-/// The text with the checkpoint's vocabulary, if it is the text of the checkpoint's run.
-fn same_text(corpus: Corpus, checkpoint: &Checkpoint) -> Result<Corpus> {
+/// Returns the corpus with the vocabulary of the checkpoint. Another corpus is an error.
+fn same_corpus(corpus: Corpus, checkpoint: &Checkpoint) -> Result<Corpus> {
     let (found, expected) = (corpus.fingerprint(), checkpoint.progress.corpus_fingerprint);
     if found != expected {
         let reason = format!(
@@ -121,9 +126,14 @@ fn same_text(corpus: Corpus, checkpoint: &Checkpoint) -> Result<Corpus> {
     corpus.with_vocabulary(&checkpoint.vocabulary)
 }
 
-fn check_changes(changed: &[Difference], settings: &Settings, stored: &Settings, extend: bool) -> Result<()> {
+fn check_changes(
+    changed: &[SettingDifference],
+    settings: &Settings,
+    stored: &Settings,
+    extend: bool,
+) -> Result<()> {
     if let Some(change) = changed.iter().find(|change| !Training::may_change(&change.key, stored, extend)) {
-        let Difference { key, found, expected } = change;
+        let SettingDifference { key, found, expected } = change;
         let reason = match EXTENDED.contains(&key.as_str()) {
             true => {
                 format!("{key} is {found}, and the run has {expected}; only an extended run may change it")
@@ -134,14 +144,14 @@ fn check_changes(changed: &[Difference], settings: &Settings, stored: &Settings,
         };
         return Err(Error::resume(reason));
     }
-    // Cells of a program's own have names in files, and may differ under one name.
+    // Files contain only the names of custom cells, which may differ.
     match settings.model.stack == stored.model.stack {
         true => Ok(()),
-        false => Err(Error::resume("a custom cell differs from the run's")),
+        false => Err(Error::resume("a custom cell differs from the one of the run")),
     }
 }
 
-/// Checks that the checkpoint has all that its next step needs beside the parameters.
+/// Checks that the checkpoint has the moments and the state for the next step.
 fn check_training_state(checkpoint: &Checkpoint) -> Result<()> {
     let settings = &checkpoint.settings;
     let carries = settings.run.windows == Windows::Stream && checkpoint.progress.step > 0;
@@ -158,11 +168,11 @@ fn check_training_state(checkpoint: &Checkpoint) -> Result<()> {
     )))
 }
 
-/// The optimiser with the moments of a checkpoint. The gaps between tensors get their starting values: an accumulator of zero
-/// there would make their parameters 0 / 0.
-fn restore(
+/// Returns the optimizer with the moments of a checkpoint. The gaps between tensors get the initial
+/// values: an accumulator of zero would give 0 / 0.
+fn restored_optimizer(
     settings: &Settings,
-    entries: &[Entry],
+    entries: &[TensorEntry],
     mut stored: Vec<(String, Vec<f32>)>,
 ) -> Result<UpdateRule> {
     let len = entries.last().map_or(0, |entry| entry.range.end.next_multiple_of(16));

@@ -1,18 +1,21 @@
-//! How a run begins: from drawn weights, from a model, or from another run's checkpoint.
+//! Starts a run: from initial weights, from a model, or from the checkpoint of another run.
 
 use super::{Progress, Training};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
 use crate::model::{Model, ModelConfig, check_memory};
 use crate::optim::UpdateRule;
-use crate::{Difference, Error, Result, Settings};
+use crate::{Error, Result, SettingDifference, Settings};
 
 impl Training {
-    /// Starts a run on `threads` threads, or all cores.
+    /// Starts a run on `threads` threads, or all cores if `None`.
     ///
     /// # Errors
-    /// A setting out of its range, more memory than there is, a text too short for one batch, or a text of another unit than
-    /// the settings'.
+    /// 1. [`Error::Setting`] for an invalid setting, or a corpus with another unit than the
+    ///    settings.
+    /// 2. [`Error::Memory`] and [`Error::Allocation`] for a run that needs more memory than is
+    ///    available.
+    /// 3. [`Error::TooFewSymbols`] for a corpus that is too short for one batch.
     pub fn new(corpus: Corpus, settings: Settings, threads: Option<usize>) -> Result<Self> {
         let symbols = corpus.vocabulary().len();
         settings.validate()?;
@@ -21,11 +24,13 @@ impl Training {
         Self::from_model(corpus, settings, model, threads)
     }
 
-    /// Starts a run from a given model: its weights, with a new optimiser and at step 0. What training drops may be other than
-    /// the model's (`dropout`, `input-keep-prob`, ...). [`Training::fine_tune`] also takes a text with new symbols.
+    /// Starts a run at step 0 with the weights of a model and a new optimizer. Settings of dropout
+    /// (`dropout`, `input-keep-prob`, ...) may differ from the model's. [`Training::fine_tune`]
+    /// also accepts a corpus with new symbols.
     ///
     /// # Errors
-    /// As for [`Training::new`], and [`Error::OtherModel`] names the first setting that the model contradicts.
+    /// As for [`Training::new`]; [`Error::OtherModel`] names the first setting that contradicts the
+    /// model.
     pub fn from_model(
         corpus: Corpus,
         settings: Settings,
@@ -35,7 +40,7 @@ impl Training {
         let config = ModelConfig::new(&settings.model, corpus.vocabulary().len())?;
         let model = match *model.config() == config {
             true => model,
-            false => reshaped(model, config)?,
+            false => with_dropout_of(config, model)?,
         };
         let optimizer = UpdateRule::new(&settings.optimizer, model.parameters().values.len());
         let mut training = Self::assemble(corpus, settings, model, optimizer, threads)?;
@@ -45,10 +50,13 @@ impl Training {
         Ok(training)
     }
 
-    /// Starts a run from the weights of another run: fine-tuning. The settings' model must be the checkpoint's
-    /// ([`Settings::with_model_of`] makes it so); all other settings are free. The text's vocabulary must have all symbols of the
-    /// checkpoint's ([`Corpus::with_vocabulary`], [`Vocabulary::union`](crate::corpus::Vocabulary::union)); symbols that the
-    /// checkpoint lacks get new weights, as [`Model::grown`] says.
+    /// Starts a run with the weights of another run (fine-tuning).
+    ///
+    /// 1. The model of the settings must be the model of the checkpoint:
+    ///    [`Settings::with_model_of`] sets it. All other settings are free.
+    /// 2. The vocabulary of the corpus must contain the vocabulary of the checkpoint: see
+    ///    [`Corpus::with_vocabulary`] and [`Vocabulary::union`](crate::corpus::Vocabulary::union).
+    ///    New symbols get new weights, as in [`Model::grown`].
     ///
     /// ```
     /// use unrolled::{ModelSettings, RunSettings, Settings, Unit, corpus::Corpus, train::Training};
@@ -59,7 +67,8 @@ impl Training {
     /// let first = Corpus::from_text("to be or not to be ".repeat(9), Unit::Char)?;
     /// let trained = Training::new(first, settings, Some(1))?.checkpoint();
     ///
-    /// let text = Corpus::from_text("that is the question! ".repeat(9), trained.settings.data.unit)?;
+    /// let unit = trained.settings.data.unit;
+    /// let text = Corpus::from_text("that is the question! ".repeat(9), unit)?;
     /// let both = trained.vocabulary.union(text.vocabulary())?;
     /// let run = RunSettings { batch: 3, steps: 5, ..RunSettings::default() };
     /// let mut settings = Settings { run, ..Settings::default() }.with_model_of(&trained.settings);
@@ -71,7 +80,8 @@ impl Training {
     /// ```
     ///
     /// # Errors
-    /// As for [`Training::from_model`], and [`Error::Setting`] for a text whose vocabulary lacks a symbol of the checkpoint's.
+    /// As for [`Training::from_model`]; [`Error::Setting`] if the vocabulary of the corpus lacks a
+    /// symbol of the checkpoint.
     pub fn fine_tune(
         corpus: Corpus,
         checkpoint: &Checkpoint,
@@ -94,8 +104,8 @@ impl Training {
     }
 }
 
-/// The same parameters in a model that drops other shares while it is trained.
-fn reshaped(model: Model, config: ModelConfig) -> Result<Model> {
+/// Returns the model with the dropout settings of `config`.
+fn with_dropout_of(config: ModelConfig, model: Model) -> Result<Model> {
     check_same(&config, model.config())?;
     Model::with_parameters(config, model.parameters().clone())
 }
@@ -103,6 +113,6 @@ fn reshaped(model: Model, config: ModelConfig) -> Result<Model> {
 fn check_same(config: &ModelConfig, model: &ModelConfig) -> Result<()> {
     match config.contradiction(model) {
         None => Ok(()),
-        Some(Difference { key, found, expected }) => Err(Error::OtherModel { key, found, expected }),
+        Some(SettingDifference { key, found, expected }) => Err(Error::OtherModel { key, found, expected }),
     }
 }

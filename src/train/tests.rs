@@ -1,4 +1,4 @@
-//! What is left of a step that is given up, and what a checkpoint of a run is.
+//! Tests of failed and interrupted steps, of a head in blocks, and of checkpoints of a run.
 
 use super::Training;
 use crate::exec::{self, Executor, LogitBlocks, Needs};
@@ -28,7 +28,7 @@ fn training(accumulate: usize, mode: Mode) -> Training {
     Training::new(corpus, settings, Some(2)).unwrap()
 }
 
-/// A checkpoint without what a clock measured.
+/// Returns a checkpoint with all measured times set to zero.
 fn timeless(training: &Training) -> Checkpoint {
     let mut checkpoint = training.checkpoint();
     let progress = &mut checkpoint.progress;
@@ -43,13 +43,14 @@ fn steps(training: &mut Training, count: usize) {
     (0..count).for_each(|_| _ = training.step().unwrap());
 }
 
-/// In both modes: `give_up` leaves a step of so many windows in its middle.
-fn leaves_no_trace(accumulate: usize, give_up: impl Fn(&mut Training)) {
+/// Checks in both modes that a step of `accumulate` windows, which `abort` ends early, changes
+/// nothing.
+fn leaves_no_trace(accumulate: usize, abort: impl Fn(&mut Training)) {
     for mode in [Mode::Static, Mode::Dynamic] {
         let (mut whole, mut left) = (training(accumulate, mode), training(accumulate, mode));
         steps(&mut whole, 3);
         steps(&mut left, 3);
-        give_up(&mut left);
+        abort(&mut left);
         assert_eq!(timeless(&left), timeless(&whole), "accumulate = {accumulate}, {mode:?}");
         steps(&mut whole, 3);
         steps(&mut left, 3);
@@ -58,7 +59,7 @@ fn leaves_no_trace(accumulate: usize, give_up: impl Fn(&mut Training)) {
 }
 
 #[test]
-fn a_step_that_is_interrupted_leaves_no_trace() {
+fn an_interrupted_step_changes_nothing() {
     leaves_no_trace(4, |training| {
         let flag = Arc::new(AtomicBool::new(true));
         training.interrupt_by(Arc::clone(&flag));
@@ -68,7 +69,7 @@ fn a_step_that_is_interrupted_leaves_no_trace() {
 }
 
 #[test]
-fn a_step_that_fails_after_some_windows_leaves_no_trace() {
+fn a_step_that_fails_after_some_windows_changes_nothing() {
     for (accumulate, done) in [(1, 1), (4, 1), (4, 3)] {
         leaves_no_trace(accumulate, |training| {
             let first = training.progress.step * accumulate as u64;
@@ -83,7 +84,7 @@ fn a_step_that_fails_after_some_windows_leaves_no_trace() {
     }
 }
 
-/// Has the head go by blocks of four tokens.
+/// Returns the training with a head in blocks of four tokens.
 fn by_blocks(mut training: Training) -> Training {
     training.engine.weights_mut().blocks = LogitBlocks::always(4);
     let Training { settings, engine, executor, .. } = &mut training;
@@ -98,9 +99,9 @@ fn by_blocks(mut training: Training) -> Training {
 }
 
 #[test]
-fn a_head_by_blocks_trains_the_same_weights() {
+fn a_head_in_blocks_trains_the_same_weights() {
     if exec::detect().unwrap() == Isa::PORTABLE {
-        return; // A product of `matrixmultiply` begins its sums anew in each block.
+        return; // `matrixmultiply` starts new sums in each block.
     }
     for (accumulate, mode) in [(1, Mode::Static), (3, Mode::Static), (1, Mode::Dynamic), (3, Mode::Dynamic)] {
         let (mut whole, mut blocks) = (training(accumulate, mode), by_blocks(training(accumulate, mode)));
@@ -111,7 +112,7 @@ fn a_head_by_blocks_trains_the_same_weights() {
 }
 
 #[test]
-fn a_run_is_saved_as_its_checkpoint_is() {
+fn a_saved_run_equals_its_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.safetensors");
     let mut training = training(1, Mode::Static);

@@ -1,13 +1,16 @@
-//! Training on windows that the caller brings: vectors or ids, with any loss.
+//! Training on caller-owned windows of vectors or ids, with any loss.
 
+use crate::checkpoint::Checkpoint;
+use crate::corpus::Vocabulary;
 use crate::exec::{State, Window};
 use crate::loss::Objective;
 use crate::model::Model;
 use crate::network::{Measure, Network};
 use crate::optim::Optimizer;
+use crate::progress::Progress;
 use crate::schedule::learning_rate;
-use crate::{Error, OptimizerSettings, Result, Schedule, ScheduleSettings};
-use std::sync::Arc;
+use crate::{DataSettings, Error, OptimizerSettings, Result, Schedule, ScheduleSettings, Settings};
+use std::{path::Path, sync::Arc};
 
 /// The choices of a [`Trainer`].
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +77,7 @@ pub struct TrainerStep {
     pub learning_rate: f64,
 }
 
-/// Trains a model on windows of vectors or ids that the caller brings. It owns the model, the
+/// Trains a model on caller-owned windows of vectors or ids, with any loss. It owns the model, the
 /// optimizer and the schedule.
 ///
 /// ```
@@ -89,7 +92,8 @@ pub struct TrainerStep {
 /// let sine: Vec<f32> = (0..41).map(|t| (t as f32 * 0.3).sin()).collect();
 /// let model = Model::of_vectors(&ModelSettings::lstm(16).on_vectors(1, 1), 1)?;
 /// let mut trainer = Trainer::new(model, TrainerSettings::adam(1e-2))?;
-/// let (window, objective) = (Window::new(40, 1, &sine[..40]), Objective::new(Loss::MeanSquared, &sine[1..]));
+/// let window = Window::new(40, 1, &sine[..40]);
+/// let objective = Objective::new(Loss::MeanSquared, &sine[1..]);
 /// let first = trainer.step(&window, &objective)?.loss;
 /// for _ in 0..60 {
 ///     trainer.step(&window, &objective)?;
@@ -106,17 +110,70 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Takes a model to train.
+    /// Creates a trainer for a model.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a setting that is out of range, or that the schedule needs and is
-    /// `None`; otherwise as for [`Network::new`].
+    /// [`Error::Setting`] for an invalid setting, or for a missing one that the schedule needs; as
+    /// for [`Network::new`].
     pub fn new(model: impl Into<Arc<Model>>, settings: TrainerSettings) -> Result<Self> {
         settings.validate()?;
         let network = Network::new(model, settings.threads)?;
         let parameters = network.model().parameters().values.len();
         let optimizer = Optimizer::new(&settings.optimizer, parameters, settings.threads)?;
         Ok(Self { network, optimizer, settings })
+    }
+
+    /// Continues from a checkpoint of [`Trainer::save`] after the step it was written at. With the
+    /// settings of that trainer, further steps give the same bits as without the interruption. The
+    /// learning rate and its schedule may differ.
+    ///
+    /// # Errors
+    /// As for [`Trainer::new`]; [`Error::Tensor`] for a checkpoint that lacks the optimizer's
+    /// moments, or has those of another update rule.
+    pub fn resume(checkpoint: &Checkpoint, settings: TrainerSettings) -> Result<Self> {
+        let mut trainer = Self::new(checkpoint.model()?, settings)?;
+        let moments = checkpoint.moments.iter().map(|(name, values)| (name.as_str(), values.as_slice()));
+        trainer.optimizer.restore(checkpoint.progress.step, moments)?;
+        Ok(trainer)
+    }
+
+    /// Returns a copy of the model, the optimizer's moments and the number of steps: a checkpoint
+    /// as [`Training`](super::Training) writes it. A model of symbols has a vocabulary of ids.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for more than 2^32 - 1 symbols.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let model = self.network.model();
+        let config = model.config();
+        let vocabulary = match config.vocabulary {
+            0 => Vocabulary::none(),
+            symbols => Vocabulary::of_ids(symbols)?,
+        };
+        let TrainerSettings { optimizer, schedule, total_steps, .. } = self.settings.clone();
+        let data = DataSettings { unit: vocabulary.unit(), ..DataSettings::default() };
+        let settings =
+            Settings { model: config.settings(), optimizer, schedule, data, ..Settings::default() };
+        let moments = self.optimizer.moments();
+        Ok(Checkpoint {
+            settings,
+            vocabulary,
+            parameters: model.parameters().clone(),
+            moments: moments.map(|(name, values)| (name.to_owned(), values.to_vec())).collect(),
+            state: None,
+            progress: Progress {
+                step: self.steps(),
+                total_steps: total_steps.unwrap_or(0),
+                ..Progress::default()
+            },
+        })
+    }
+
+    /// Writes a checkpoint atomically: a failed write leaves the old file as it was.
+    ///
+    /// # Errors
+    /// As for [`Trainer::checkpoint`] and [`Checkpoint::save`].
+    pub fn save(&self, path: &Path) -> Result<()> {
+        self.checkpoint()?.save(path)
     }
 
     /// Runs one step: loss, gradient, clipping, update. The window starts from `window.initial`, or
@@ -163,28 +220,28 @@ impl Trainer {
         self.network.forward(window, outputs)
     }
 
-    /// The state after the last window, to be the initial state of the next one.
+    /// Returns the state after the last window, which can be the initial state of the next one.
     pub fn state(&self) -> State {
         self.network.state()
     }
 
-    /// Number of steps done.
+    /// Returns the number of steps done.
     pub fn steps(&self) -> u64 {
         self.optimizer.steps()
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn settings(&self) -> &TrainerSettings {
         &self.settings
     }
 
-    /// The model as it is now. A clone of the `Arc` stays as it is; the trainer then copies the
-    /// model at its next step.
+    /// Returns the current model. A clone of the `Arc` does not change later: the next step then
+    /// copies the model.
     pub fn model(&self) -> &Arc<Model> {
         self.network.model()
     }
 
-    /// Takes the model out.
+    /// Returns the model.
     pub fn into_model(self) -> Model {
         self.network.into_model()
     }

@@ -6,7 +6,7 @@ use super::{assert_close, bits, noise};
 use allocation_counter::measure;
 use unrolled::checkpoint::{TensorFile, save_state_dict};
 use unrolled::exec::OutputSteps;
-use unrolled::model::{Layout, Model, Parameters};
+use unrolled::model::{Model, ParameterLayout, Parameters};
 use unrolled::network::{Bidirectional, BidirectionalStack, Dropout, Layer, Merge, Order, State, Window};
 use unrolled::{Activation, Bias, ModelSettings};
 
@@ -75,7 +75,7 @@ fn load(name: &str, layer: &Layer, threads: usize) -> BidirectionalStack {
 }
 
 /// Reads the gradients of all parameters, and checks that PyTorch has no others.
-fn gradients(case: &LayerFixture, layout: &Layout) -> Parameters {
+fn gradients(case: &LayerFixture, layout: &ParameterLayout) -> Parameters {
     let mut gradients = Parameters::zeros(layout.clone());
     for entry in layout.entries() {
         let values = case.get(&format!("grad.{}", entry.name));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use unrolled::corpus::Corpus;
 use unrolled::exec::Stream;
 use unrolled::model::Model;
-use unrolled::train::{Evaluation, Reading, Training, evaluate, evaluate_as};
+use unrolled::train::{Evaluation, EvaluationOptions, Training, evaluate, evaluate_with};
 use unrolled::{DataSettings, ModelSettings, RunSettings, Settings};
 
 fn settings() -> Settings {
@@ -75,8 +75,8 @@ fn losses_and_accuracy_are_those_of_single_streams() {
 fn symbols_among_the_likeliest_are_counted() {
     let (model, corpus) = learned();
     let share = |k: usize| {
-        let reading = Reading { part: 7..300, streams: 1, top_k: NonZeroUsize::new(k) };
-        evaluate_as(model.clone(), &corpus, reading, Some(2)).unwrap().top_k_accuracy.unwrap()
+        let reading = EvaluationOptions { range: 7..300, streams: 1, top_k: NonZeroUsize::new(k) };
+        evaluate_with(model.clone(), &corpus, reading, Some(2)).unwrap().top_k_accuracy.unwrap()
     };
     let (mut stream, mut ids) = (Stream::new(model.clone()).unwrap(), vec![0; 293]);
     corpus.read(7, &mut ids);

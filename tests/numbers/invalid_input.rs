@@ -138,7 +138,7 @@ fn a_model_that_predicts_no_symbols_is_an_error_where_text_is_read_or_written() 
     }
     let small = Model::new(&settings, 5, 1).unwrap();
     let told = evaluate(small, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
-    assert!(told.starts_with("vocabulary = 10 is invalid: the model knows 5"), "{told}");
+    assert!(told.starts_with("vocabulary = 10 is invalid: the model has 5 symbols"), "{told}");
 }
 
 /// `dropout_state_filter_visitor` can keep h and drop c. Computes i, f, g, o of one unit in f64

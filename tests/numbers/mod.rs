@@ -44,6 +44,7 @@ mod tensor_files;
 mod tensorflow_training;
 mod thread_stress;
 mod threads;
+mod trainer_checkpoints;
 mod vector_windows;
 mod vectors;
 

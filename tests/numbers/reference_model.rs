@@ -12,13 +12,13 @@
 
 use unrolled::corpus::Batch;
 use unrolled::exec::State;
-use unrolled::model::{Layout, Model, ModelConfig};
+use unrolled::model::{Model, ModelConfig, ParameterLayout};
 use unrolled::random::{MaskPosition, dropout_mask};
 use unrolled::{Activation, Cell, Reset};
 
 pub struct ReferenceModel {
     config: ModelConfig,
-    layout: Layout,
+    layout: ParameterLayout,
     /// The flat parameter buffer in f64.
     pub values: Vec<f64>,
     /// Dropout probability and random seed of a run. The masks of its first step are applied to

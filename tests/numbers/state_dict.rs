@@ -33,7 +33,7 @@ fn tensors(model: &Model, members: &StateDict) -> Tensors {
         };
         if theirs.is_empty() { rest.to_owned() } else { format!("{theirs}.{rest}") }
     };
-    let tensor = |(entry, values): (&unrolled::model::Entry, &[f32])| {
+    let tensor = |(entry, values): (&unrolled::model::TensorEntry, &[f32])| {
         (rename(&entry.name), entry.shape.clone(), values.to_vec())
     };
     model.parameters().iter().map(tensor).collect()

@@ -24,7 +24,7 @@ fn file(tensors: &Tensors) -> TensorFile {
 /// The weights of a stack under PyTorch's names, with `module` instead of `rnn` and `suffix` at the
 /// end.
 fn tensors(model: &Model, module: &str, suffix: &str) -> Tensors {
-    let named = |(entry, values): (&unrolled::model::Entry, &[f32])| {
+    let named = |(entry, values): (&unrolled::model::TensorEntry, &[f32])| {
         let name = entry.name.strip_prefix("rnn.").unwrap();
         (format!("{module}{name}{suffix}"), entry.shape.clone(), values.to_vec())
     };

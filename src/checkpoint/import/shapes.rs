@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Activation, Cell, ForgetBiasAt, InputKind, Layer, ModelSettings, Reset, Result, Settings,
-    model::{Entry, Layout},
+    model::{ParameterLayout, TensorEntry},
 };
 
 /// Finds the prefix of the model's tensor names, before `rnn.weight_ih_l0`: an outer module, or
@@ -31,8 +31,8 @@ pub(super) fn prefix(file: &TensorFile) -> String {
 }
 
 /// Returns whether the file has the tensors of a layout, and no other tensor of its members.
-pub(super) fn fit(file: &TensorFile, names: &MemberNames, layout: &Layout) -> bool {
-    let has = |entry: &Entry| match file.find(&names.in_file(&entry.name)) {
+pub(super) fn fit(file: &TensorFile, names: &MemberNames, layout: &ParameterLayout) -> bool {
+    let has = |entry: &TensorEntry| match file.find(&names.in_file(&entry.name)) {
         Some(tensor) => tensor.shape == entry.shape,
         None => omitted_together(&entry.name).is_some(),
     };

@@ -5,7 +5,7 @@ use super::{super::contents::Checkpoint, origin::ImportOrigin, selected_tensors:
 use crate::{
     Error, Result, Settings, Windows,
     exec::{LayerState, State},
-    model::{Layout, ModelConfig},
+    model::{ModelConfig, ParameterLayout},
     optim::moments_of,
     progress::Progress,
 };
@@ -106,7 +106,7 @@ fn fresh(origin: &ImportOrigin) -> Progress {
 }
 
 /// Reads all moments that the optimizer has.
-fn moments(selected: SelectedTensors<'_>, settings: &Settings, layout: &Layout) -> Result<Moments> {
+fn moments(selected: SelectedTensors<'_>, settings: &Settings, layout: &ParameterLayout) -> Result<Moments> {
     let mut moments = Vec::new();
     for (moment, _) in moments_of(&settings.optimizer) {
         let mut values = vec![0.0; layout.len()];

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    model::{Entry, ModelConfig, Parameters},
+    model::{ModelConfig, Parameters, TensorEntry},
 };
 
 /// Reads all parameters of a model.
@@ -37,8 +37,8 @@ pub(super) fn read(
     Ok(assemble(layout, tensors))
 }
 
-fn parameter(selected: SelectedTensors<'_>, names: &MemberNames, entry: &Entry) -> Result<Vec<f32>> {
-    let Entry { name, shape, .. } = entry;
+fn parameter(selected: SelectedTensors<'_>, names: &MemberNames, entry: &TensorEntry) -> Result<Vec<f32>> {
+    let TensorEntry { name, shape, .. } = entry;
     selected.check(&names.in_file(name), shape)?;
     omitted_together(name).map_or(Ok(()), |other| selected.check(&names.in_file(&other), shape))?;
     names.read(selected.file, name, shape)

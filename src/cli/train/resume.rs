@@ -15,7 +15,8 @@ use crate::cli::{
 };
 use std::path::{Path, PathBuf};
 use unrolled::{
-    CheckpointError, Difference, Error, Settings, checkpoint::Checkpoint, corpus::Corpus, train::Training,
+    CheckpointError, Error, SettingDifference, Settings, checkpoint::Checkpoint, corpus::Corpus,
+    train::Training,
 };
 
 impl TrainCommand {
@@ -122,7 +123,7 @@ impl TrainCommand {
     fn resumed_settings(&self, out: &Path, stored: &Settings) -> Result<Settings, Failure> {
         let flags = self.settings.table();
         let settings = overlay(stored, [&flags].into_iter())?;
-        for Difference { key, expected, .. } in settings.differences(stored) {
+        for SettingDifference { key, expected, .. } in settings.differences(stored) {
             let accepted = key != "unknown" || self.accept_changed_text;
             if !(accepted && Training::may_change(&key, stored, self.extend)) {
                 return Err(refuse_change(&key, &expected, stored, out));

@@ -10,13 +10,14 @@ const IDS: &str = "ids";
 impl Vocabulary {
     /// Returns the JSON string that checkpoints store: an array of strings (characters) or numbers
     /// (bytes), in id order, or with [`Unit::Ids`] an object with the number of ids:
-    /// `{"ids":50257}`.
+    /// `{"ids":50257}`. Of [`Vocabulary::none`] it is `null`.
     pub fn to_json(&self) -> String {
         let value = match &self.0 {
             SymbolTable::Listed { unit: Unit::Byte, symbols, .. } => json!(symbols),
             SymbolTable::Listed { symbols, .. } => {
                 symbols.iter().map(|&s| character(s).to_string()).collect()
             }
+            SymbolTable::Ids { count: 0 } => Value::Null,
             SymbolTable::Ids { count } => json!({ IDS: count }),
         };
         value.to_string()
@@ -29,6 +30,7 @@ impl Vocabulary {
     /// or an object with a number of ids.
     pub fn from_json(json: &str) -> Result<Self> {
         match serde_json::from_str(json) {
+            Ok(Value::Null) => Ok(Self::none()),
             Ok(Value::Array(entries)) => from_entries(&entries),
             Ok(Value::Object(map)) if map.len() == 1 && map.contains_key(IDS) => from_count(&map[IDS]),
             Ok(_) => Err(damaged("not a JSON array or an object with ids".to_owned())),
@@ -82,6 +84,7 @@ mod tests {
         let v = Vocabulary::of_bytes([0, 10, 255]).unwrap();
         assert_eq!(v.to_json(), "[0,10,255]");
         assert_eq!(Vocabulary::from_json(&v.to_json()).unwrap(), v);
+        assert_eq!(Vocabulary::from_json(&Vocabulary::none().to_json()).unwrap(), Vocabulary::none());
         let v = Vocabulary::of_ids(50_257).unwrap();
         assert_eq!(v.to_json(), "{\"ids\":50257}");
         assert_eq!(Vocabulary::from_json(&v.to_json()).unwrap(), v);

@@ -19,6 +19,11 @@ impl Vocabulary {
         }
     }
 
+    /// The vocabulary of a model of vectors, which has no symbols.
+    pub fn none() -> Self {
+        Self(SymbolTable::Ids { count: 0 })
+    }
+
     /// Parses decimal ids, separated by white space.
     pub(super) fn parse_ids(&self, text: &str) -> Result<Vec<u32>> {
         let id = |word: &str| match word.parse().map_or(UNKNOWN, |id| self.id_of(id)) {

@@ -1,7 +1,7 @@
 //! The activations of one layer for the rows of a shard. Options that are not used allocate
 //! nothing.
 
-use super::masks::{MaskSource, ShardRows, Site};
+use crate::exec::masks::{MaskSource, ShardRows, Site};
 use crate::exec::weights::LayerWeights;
 use crate::model::cell::{Buffers, resize};
 use crate::settings::Layer;

@@ -1,7 +1,7 @@
 //! A layer with a custom cell, one step at a time, in arrays without padding.
 
 use super::activations::{CustomBuffers, LayerActivations, LayerContext, LayerInput};
-use super::masks::Site;
+use crate::exec::masks::Site;
 use crate::model::cell::Buffers;
 use crate::model::{CellStep, CellStepBackward, RnnCell};
 use std::ops::Range;

@@ -13,14 +13,14 @@
 
 mod activations;
 mod custom_cell;
-pub(super) mod masks;
+
 mod skip_connection;
 mod step_by_step;
 
 pub(crate) use activations::{LayerActivations, LayerContext, LayerInput};
 
 use super::weights::{GatedWeights, LayerKind};
-use masks::{Mask, Site};
+use crate::exec::masks::{Mask, Site};
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::masks::multiply;
 use unrolled_kernels::pack::padded;

@@ -3,7 +3,7 @@
 //! Source of the highway layer: Srivastava et al. 2015, <https://arxiv.org/abs/1505.00387>.
 
 use super::activations::{LayerActivations, LayerContext};
-use super::masks::Site;
+use crate::exec::masks::Site;
 use crate::settings::Highway;
 use unrolled_kernels::activation::{Activate, Function};
 use unrolled_kernels::affine::{Affine, Start};

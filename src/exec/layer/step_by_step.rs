@@ -10,7 +10,7 @@
 //! TensorFlow 1's `DropoutWrapper`.
 
 use super::activations::{LayerActivations, StepBuffers};
-use super::masks::Site;
+use crate::exec::masks::Site;
 use crate::exec::weights::GatedWeights;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;

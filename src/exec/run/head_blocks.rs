@@ -15,8 +15,8 @@
 //! 2. The outputs of a block are used again while they are in the caches. They take as much memory
 //!    as W if P is the number of tokens in a block.
 
-use super::Goal;
 use super::block_part::BlockPart;
+use super::pass::Goal;
 use crate::aligned::Aligned;
 use crate::exec::gradient::matrix::MatrixGradient;
 use crate::exec::gradient::token_pairs::RowPairs;

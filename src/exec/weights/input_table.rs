@@ -2,7 +2,7 @@
 //! (or, for one-hot input, plus its column of `weight_ih`).
 
 use super::{GatedWeights, PackedModel, PackedWeights};
-use crate::exec::layer::masks::{Mask, MaskSource, ShardRows, Site};
+use crate::exec::masks::{Mask, MaskSource, ShardRows, Site};
 use crate::model::Parameters;
 use crate::phases::Phase;
 use std::ops::Range;

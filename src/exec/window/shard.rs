@@ -2,8 +2,8 @@
 
 use crate::exec::head::losses::TokenLosses;
 use crate::exec::inputs::Inputs;
-use crate::exec::layer::masks::{MaskSource, ShardRows};
 use crate::exec::layer::{LayerActivations, LayerContext, LayerInput};
+use crate::exec::masks::{MaskSource, ShardRows};
 use crate::exec::state::State;
 use crate::exec::weights::PackedWeights;
 use crate::loss::Loss;

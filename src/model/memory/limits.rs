@@ -1,28 +1,30 @@
-//! How much memory this process may use: the machine's, and the limits that a container, a batch system or a shell sets.
+//! The memory that this process may use: the memory of the machine, and the limits of a container,
+//! a batch system or a shell.
 //!
-//! Everything is read from Linux's files; elsewhere no limit is known. A control group is limited by every group above it. A
-//! limit on the address space (`ulimit -v`) counts what the process has mapped already, the text among it.
+//! All limits are read from files of Linux; on other systems no limit is known. The limits of all
+//! ancestors of a control group apply. A limit of the address space (`ulimit -v`) also counts the
+//! memory that is already mapped, including the corpus.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// No group has as much: version 1 writes such a number for "unlimited".
+/// Limits from this number of bytes on mean "unlimited" in version 1 of control groups.
 const UNLIMITED: f64 = (1u64 << 60) as f64;
 
-/// The most that a process may use.
+/// A limit of the memory of this process.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Limit {
-    /// Bytes.
+    /// The limit in bytes.
     pub(crate) bytes: f64,
-    /// Bytes of it that are in use, and on top of which the rest comes.
+    /// Bytes already in use.
     pub(crate) used: f64,
-    /// Where it comes from, behind "more than the 8.0 GiB".
+    /// The source of the limit, for messages: it follows "more than the 8.0 GiB".
     pub(crate) of: String,
 }
 
-/// All that are known. A limit that cannot be read is none.
+/// Returns all known limits. A limit that cannot be read is ignored.
 pub(crate) fn limits() -> Vec<Limit> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let status = read("/proc/self/status");
@@ -34,13 +36,13 @@ pub(crate) fn limits() -> Vec<Limit> {
     limits
 }
 
-/// The limit that a need of so many bytes breaks, the tightest if there are several.
-pub(crate) fn broken(limits: Vec<Limit>, needed: f64) -> Option<Limit> {
-    let broken = limits.into_iter().filter(|limit| needed + limit.used > limit.bytes);
-    broken.min_by(|a, b| (a.bytes - a.used).total_cmp(&(b.bytes - b.used)))
+/// Returns the tightest limit that `needed` bytes exceed.
+pub(crate) fn exceeded(limits: Vec<Limit>, needed: f64) -> Option<Limit> {
+    let exceeded = limits.into_iter().filter(|limit| needed + limit.used > limit.bytes);
+    exceeded.min_by(|a, b| (a.bytes - a.used).total_cmp(&(b.bytes - b.used)))
 }
 
-/// The value of a line such as `MemTotal:   16384 kB`, in bytes.
+/// Returns the value of a line such as `MemTotal:   16384 kB`, in bytes.
 fn kibibytes(text: &str, key: &str) -> Option<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     Some(1024.0 * line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()?)
@@ -51,7 +53,7 @@ fn machine(meminfo: &str) -> Option<Limit> {
     Some(Limit { bytes, used: 0.0, of: "of this machine".to_owned() })
 }
 
-/// The soft limits of `ulimit`, from `/proc/self/limits` and `/proc/self/status`.
+/// Returns the soft limits of `ulimit`, from `/proc/self/limits` and `/proc/self/status`.
 fn of_process(limits: &str, status: &str) -> Vec<Limit> {
     let find = |(name, flag, used): (&str, &str, &str)| {
         let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
@@ -65,22 +67,24 @@ fn of_process(limits: &str, status: &str) -> Vec<Limit> {
         .collect()
 }
 
-/// The folder of a control group, and the one that its hierarchy is mounted at.
+/// The folder of a control group, and the mount point of its hierarchy.
 #[derive(Clone, Debug, PartialEq)]
-struct Group {
+struct ControlGroup {
     mount: PathBuf,
     folder: PathBuf,
-    /// Of version 2.
+    /// True for version 2.
     unified: bool,
 }
 
-/// The groups that limit this process's memory, from `/proc/self/mountinfo` and `/proc/self/cgroup`.
-fn groups(mounts: &str, memberships: &str) -> Vec<Group> {
+/// Returns the control groups that limit the memory of this process, from `/proc/self/mountinfo`
+/// and `/proc/self/cgroup`.
+fn groups(mounts: &str, memberships: &str) -> Vec<ControlGroup> {
     mounts.lines().filter_map(|line| group(line, memberships)).collect()
 }
 
-/// `31 23 0:28 ROOT MOUNT OPTIONS ... - TYPE SOURCE OPTIONS`, of a hierarchy of which ROOT is what MOUNT shows.
-fn group(mount: &str, memberships: &str) -> Option<Group> {
+/// Returns the control group of a line `31 23 0:28 ROOT MOUNT OPTIONS ... - TYPE SOURCE OPTIONS`.
+/// ROOT is the folder of the hierarchy that is mounted at MOUNT.
+fn group(mount: &str, memberships: &str) -> Option<ControlGroup> {
     let (place, kind) = mount.split_once(" - ")?;
     let (mut place, mut kind) = (place.split(' ').skip(3), kind.split(' '));
     let (root, mount) = (unescaped(place.next()?), unescaped(place.next()?));
@@ -98,21 +102,21 @@ fn group(mount: &str, memberships: &str) -> Option<Group> {
         };
         its.then_some(path)
     })?;
-    // A container sees its own group at the mount, and may know that group's name from outside.
+    // A container sees its own group at the mount. The membership may contain its outside name.
     let below = Path::new(member).strip_prefix(&root).unwrap_or(Path::new(""));
     let folder = PathBuf::from(&mount).join(below.strip_prefix("/").unwrap_or(below));
-    Some(Group { mount: mount.into(), folder, unified })
+    Some(ControlGroup { mount: mount.into(), folder, unified })
 }
 
-/// Without the octal escapes of `/proc/self/mountinfo`.
+/// Decodes the octal escapes of `/proc/self/mountinfo`.
 fn unescaped(path: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .into_iter()
         .fold(path.to_owned(), |path, (escape, letter)| path.replace(escape, letter))
 }
 
-/// The limits of a group and of those above it.
-fn of_group(group: &Group, read: impl Fn(&Path) -> Option<String>) -> Vec<Limit> {
+/// Returns the limits of a group and of its ancestors.
+fn of_group(group: &ControlGroup, read: impl Fn(&Path) -> Option<String>) -> Vec<Limit> {
     let names: &[&str] =
         if group.unified { &["memory.max", "memory.high"] } else { &["memory.limit_in_bytes"] };
     let above = group.folder.ancestors().take_while(|folder| folder.starts_with(&group.mount));
@@ -153,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn every_group_above_limits_in_version_2() {
+    fn all_ancestors_limit_in_version_2() {
         let files = [
             ("/sys/fs/cgroup/user.slice/run.scope/memory.max", "max\n"),
             ("/sys/fs/cgroup/user.slice/run.scope/memory.high", "600000000\n"),
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_has_a_hierarchy_of_its_own() {
+    fn version_1_has_a_separate_hierarchy() {
         let memberships = "9:name=systemd:/x\n4:cpu,cpuacct:/a\n3:memory:/jobs/17\n0::/elsewhere\n";
         let files = [
             ("/sys/fs/cgroup/memory/jobs/17/memory.limit_in_bytes", "9223372036854771712\n"),
@@ -178,7 +182,7 @@ mod tests {
         assert_eq!(found(V1, memberships, &files), expected);
     }
 
-    /// A container's mount shows its own group alone, whose name may be that from outside.
+    /// The mount of a container shows only its own group, whose name may be the outside name.
     #[test]
     fn a_container_sees_its_group_at_the_mount() {
         let mount = "35 31 0:32 /docker/ab /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
@@ -192,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_say_nothing_limit_nothing() {
+    fn files_without_limits_give_no_limits() {
         assert!(found("", "0::/\n", &[]).is_empty() && found(V2, "", &[]).is_empty());
         assert!(found(V2, "0::/\n", &[("/sys/fs/cgroup/memory.max", "many")]).is_empty());
         assert!(found("35 31 0:32 /", "0::/\n", &[]).is_empty());
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn shells_limit_the_address_space_and_the_data() {
+    fn ulimit_limits_the_address_space_and_the_data() {
         let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
                       Max data size             unlimited            unlimited            bytes     \n\
                       Max address space         524288000            unlimited            bytes     \n";
@@ -215,14 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_limit_is_told() {
+    fn the_tightest_limit_is_reported() {
         let limit = |bytes, used, of: &str| Limit { bytes, used, of: of.to_owned() };
         let limits = || vec![limit(100.0, 0.0, "a"), limit(90.0, 0.0, "b"), limit(95.0, 20.0, "c")];
-        let told = |needed| broken(limits(), needed).map(|limit| limit.of);
-        assert_eq!(told(75.0), None);
-        assert_eq!(told(80.0), Some("c".to_owned()));
-        assert_eq!(told(95.0), Some("c".to_owned()));
-        assert_eq!(broken(limits()[..2].to_vec(), 99.0), Some(limit(90.0, 0.0, "b")));
+        let reported = |needed| exceeded(limits(), needed).map(|limit| limit.of);
+        assert_eq!(reported(75.0), None);
+        assert_eq!(reported(80.0), Some("c".to_owned()));
+        assert_eq!(reported(95.0), Some("c".to_owned()));
+        assert_eq!(exceeded(limits()[..2].to_vec(), 99.0), Some(limit(90.0, 0.0, "b")));
     }
 
     #[test]

@@ -1,48 +1,23 @@
-//! The length of a run, its evaluations, and when it ends.
+//! The evaluations of a run, and the records of its progress.
 
 use super::{
     Evaluation, Logged, Record, Training,
-    evaluate::{EVALUATION_STREAMS, Reader, Reading},
+    evaluate::{EVALUATION_STREAMS, EvaluationOptions, Evaluator},
     evaluation_plan::{EvaluationPlan, RunSize},
 };
-use crate::{Error, Result, RunSettings};
+use crate::{Error, Result};
 use std::sync::{Arc, atomic::AtomicBool};
-
-/// A setting that can end a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// `epochs`.
-    Epochs,
-    /// `max-steps`.
-    MaxSteps,
-    /// `max-chars`.
-    MaxChars,
-    /// `patience`.
-    Patience,
-}
-
-impl Bound {
-    /// Returns the name of the setting.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Epochs => "epochs",
-            Self::MaxSteps => "max-steps",
-            Self::MaxChars => "max-chars",
-            Self::Patience => "patience",
-        }
-    }
-}
 
 impl Training {
     /// Returns whether the last step needs an evaluation that it has not had.
-    pub(super) fn owes_record(&self) -> bool {
+    pub(super) fn evaluation_is_due(&self) -> bool {
         let progress = &self.progress;
         let due = progress.step.is_multiple_of(progress.eval_every) || progress.step == progress.total_steps;
         due && progress.step > 0 && progress.history.last().is_none_or(|last| last.step < progress.step)
     }
 
-    /// Evaluates and adds a record to the history. Checks the parameters too: the effect of an update
-    /// shows in the loss of the next step, too late for the checkpoint that is written now.
+    /// Evaluates and adds a record to the history. Checks the parameters too: the effect of an
+    /// update shows in the loss of the next step, too late for the checkpoint that is written now.
     pub(super) fn record(&mut self, learning_rate: f64, gradient_norm: f64) -> Result<Record> {
         let (step, clip) = (self.progress.step, self.settings.optimizer.clip);
         if let Some(entry) = self.engine.model().parameters().not_finite() {
@@ -98,14 +73,14 @@ impl Training {
     /// [`Error::Interrupted`] when the flag of [`Training::interrupt_by`] was set,
     /// [`Error::TextChanged`] when the corpus was cut short.
     pub fn evaluate(&self) -> Result<Option<Evaluation>> {
-        let part = self.evaluated();
-        if part.len() < 2 {
+        let range = self.evaluated();
+        if range.len() < 2 {
             return Ok(None);
         }
         let (streams, steps) = (EVALUATION_STREAMS, self.settings.run.steps);
-        let reading = Reading { part, streams, top_k: None };
-        let reader = Reader { corpus: &self.corpus, reading, steps, interrupt: Some(&self.interrupt) };
-        let evaluation = reader.run(&self.engine)?;
+        let options = EvaluationOptions { range, streams, top_k: None };
+        let evaluator = Evaluator { corpus: &self.corpus, options, steps, interrupt: Some(&self.interrupt) };
+        let evaluation = evaluator.run(&self.engine)?;
         self.corpus.check_truncation()?;
         Ok(Some(evaluation))
     }
@@ -144,56 +119,5 @@ impl Training {
     /// one window is always completed.
     pub fn interrupt_by(&mut self, flag: Arc<AtomicBool>) {
         self.interrupt = flag;
-    }
-
-    /// Returns the optimizer steps of the whole run.
-    pub(super) fn total_steps(&self) -> u64 {
-        self.bounds().into_iter().map(|(_, steps)| steps).min().unwrap_or(u64::MAX)
-    }
-
-    /// Returns the settings that limit the length of the run, with their limits in optimizer steps.
-    /// The run ends at the lowest.
-    pub fn bounds(&self) -> Vec<(Bound, u64)> {
-        let RunSettings { epochs, max_steps, max_chars, .. } = self.settings.run;
-        let windows = epochs * self.batches.steps_per_epoch() as f64;
-        let by_epochs = (windows / self.settings.run.accumulate as f64).floor().max(1.0);
-        let mut bounds = vec![(Bound::Epochs, by_epochs as u64)];
-        bounds.extend(max_steps.map(|steps| (Bound::MaxSteps, steps)));
-        bounds.extend(max_chars.map(|chars| (Bound::MaxChars, (chars / self.chars_per_step()).max(1))));
-        bounds
-    }
-
-    /// Returns the setting that ended the run; `None` before the end.
-    pub fn ended_by(&self) -> Option<Bound> {
-        let lowest = || self.bounds().into_iter().min_by_key(|(_, steps)| *steps).map(|(bound, _)| bound);
-        match self.progress.step >= self.progress.total_steps {
-            _ if !self.is_done() => None,
-            true => lowest(),
-            false => Some(Bound::Patience),
-        }
-    }
-
-    /// Returns the optimizer steps in an epoch, for schedules.
-    pub(super) fn steps_per_epoch(&self) -> u64 {
-        (self.batches.steps_per_epoch() / self.settings.run.accumulate as u64).max(1)
-    }
-
-    /// Returns whether the run has reached its length or patience has ended it.
-    pub fn is_done(&self) -> bool {
-        let over = self.progress.step >= self.progress.total_steps;
-        (over && !self.owes_record()) || self.is_out_of_patience()
-    }
-
-    /// Returns whether the last `patience` evaluations have not lowered the best validation loss.
-    pub fn is_out_of_patience(&self) -> bool {
-        let Some(patience) = self.settings.run.patience else { return false };
-        let losses: Vec<f64> = self.progress.history.iter().filter_map(|record| record.val_loss).collect();
-        let best = (0..losses.len()).min_by(|&a, &b| losses[a].total_cmp(&losses[b]));
-        best.is_some_and(|best| (losses.len() - 1 - best) as u64 >= patience)
-    }
-
-    /// Returns the number of symbols per optimizer step.
-    pub fn chars_per_step(&self) -> u64 {
-        (self.settings.run.batch * self.settings.run.steps * self.settings.run.accumulate) as u64
     }
 }

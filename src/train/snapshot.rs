@@ -1,4 +1,4 @@
-//! Where a run stands: its checkpoint, and the way back out of a step that is given up.
+//! The state of a run: its checkpoint, and the state that windows carry on.
 
 use super::Training;
 use crate::checkpoint::{Checkpoint, Snapshot};
@@ -7,8 +7,9 @@ use crate::{Result, Windows};
 use std::{borrow::Cow, path::Path};
 
 impl Training {
-    /// A copy of everything to continue from here. After a step that failed it may hold numbers that are not finite, which
-    /// [`Checkpoint::save`] refuses. [`Training::save`] writes the same without the copy.
+    /// Returns a copy of the complete state of the run. After a failed step it may contain
+    /// non-finite numbers, for which [`Checkpoint::save`] returns an error. [`Training::save`]
+    /// writes the same without a copy.
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             settings: self.settings.clone(),
@@ -20,8 +21,8 @@ impl Training {
         }
     }
 
-    /// Writes a checkpoint of the run as it stands to a temporary file beside `path`, syncs it and renames it into place.
-    /// Parameters and moments are written from where they lie: no memory is taken for copies of them.
+    /// Writes a checkpoint of the run to a temporary file next to `path`, syncs it and renames it.
+    /// Parameters and moments are written without copies in memory.
     ///
     /// # Errors
     /// As for [`Checkpoint::save`].
@@ -38,13 +39,13 @@ impl Training {
         snapshot.save(path)
     }
 
-    /// The state that the next window starts from, where windows follow each other.
+    /// Returns the initial state of the next window, if windows carry their state on.
     fn carried(&self) -> Option<State> {
         let window = &self.executor.window;
         (self.settings.run.windows == Windows::Stream && window.rows > 0).then(|| window.state())
     }
 
-    /// Sets the state that the next window starts from.
+    /// Sets the initial state of the next window.
     pub(super) fn start_from(&mut self, state: &State) {
         let Self { engine, executor, settings, .. } = self;
         let extent = Extent::full(settings.run.steps, settings.run.batch);
@@ -52,30 +53,7 @@ impl Training {
         executor.window.set_state(state);
     }
 
-    /// Keeps the state that a step begins with, where the buffers will not hold it until the step's end: they hold that of the
-    /// last window alone.
-    pub(super) fn remember_state(&mut self) {
-        if self.settings.run.accumulate > 1 {
-            let mut before = std::mem::take(&mut self.before);
-            self.executor.window.save(&mut before);
-            self.before = before;
-        }
-    }
-
-    /// Goes back to the state before a step of which `done` windows were run.
-    pub(super) fn restore_state(&mut self, done: u64) {
-        if done == 0 {
-            return;
-        }
-        if self.settings.run.accumulate == 1 {
-            return self.executor.window.go_back();
-        }
-        let before = std::mem::take(&mut self.before);
-        self.executor.window.set_state(&before);
-        self.before = before;
-    }
-
-    /// The optimiser's moments, zero in the gaps between tensors as a file has them.
+    /// Returns the optimizer's moments, with zeros in the gaps between tensors as in a file.
     fn moments(&self) -> Vec<(String, Vec<f32>)> {
         let entries = self.engine.model().parameters().layout.entries();
         let without_gaps = |values: &Vec<f32>| {

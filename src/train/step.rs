@@ -1,0 +1,172 @@
+//! One optimizer step: windows, gradients, update.
+
+use super::{StepReport, Training, has_dropout};
+use crate::exec::{Dropout, Extent, Goal, Inputs, MaskSource, Order, Pass};
+use crate::loss::{Loss, Targets};
+use crate::optim::{OptimizerStep, norm};
+use crate::phases::Phase;
+use crate::schedule::learning_rate;
+use crate::{Error, Reduction, Result, RunSettings};
+use std::{sync::atomic::Ordering, time::Instant};
+
+/// Number of gradient elements that one thread sums at a time.
+const SUMS: usize = 1 << 13;
+
+impl Training {
+    /// Runs one optimizer step, and an evaluation if one is due. If the evaluation of the last step
+    /// was aborted, the call only reruns this evaluation.
+    ///
+    /// # Errors
+    /// Errors in the step; the run is then as before the step:
+    ///
+    /// 1. [`Error::NotFinite`] if the loss or the gradient is not finite.
+    /// 2. [`Error::TextChanged`] if a file of the corpus was changed.
+    /// 3. [`Error::Interrupted`] if the flag of [`Training::interrupt_by`] was set.
+    ///
+    /// Errors in the evaluation; the step is then done:
+    ///
+    /// 1. [`Error::Diverged`] if the update left non-finite parameters, and [`Error::NotFinite`] if
+    ///    the validation loss is not finite. The run is then not worth a checkpoint.
+    /// 2. [`Error::TextChanged`] and [`Error::Interrupted`]. The evaluation is aborted and rerun at
+    ///    the next call, also after a checkpoint and a resume.
+    pub fn step(&mut self) -> Result<StepReport> {
+        let next = self.progress.step + u64::from(!self.evaluation_is_due());
+        self.step_at(self.rate_of(next))
+    }
+
+    /// Returns the learning rate of the schedule for step `number`, counted from 1.
+    fn rate_of(&self, number: u64) -> f64 {
+        let total = self.progress.total_steps;
+        learning_rate(&self.settings.schedule, number.saturating_sub(1), total, self.steps_per_epoch())
+    }
+
+    /// Runs [`Training::step`] with a learning rate that is independent of the schedule.
+    ///
+    /// # Errors
+    /// As for [`Training::step`].
+    pub fn step_at(&mut self, rate: f64) -> Result<StepReport> {
+        let (mut loss, mut gradient_norm) = (self.progress.mean_loss(), f64::NAN);
+        if !self.evaluation_is_due() {
+            let start = Instant::now();
+            let moved;
+            (loss, moved) = self.run(self.progress.step, rate);
+            gradient_norm = moved?;
+            self.progress.advance(loss, start.elapsed().as_secs_f64(), gradient_norm, rate);
+        }
+        let record = if self.evaluation_is_due() { Some(self.record(rate, gradient_norm)?) } else { None };
+        Ok(StepReport { step: self.progress.step, loss, gradient_norm, learning_rate: rate, record })
+    }
+
+    /// Runs the windows and the update of a step, on all threads. Returns the mean loss in nats per
+    /// symbol, and the norm of the gradient or the error of the step.
+    fn run(&mut self, step: u64, rate: f64) -> (f64, Result<f64>) {
+        let threads = self.engine.pool().clone();
+        let work = self.engine.weights().work() * self.settings.run.batch * self.settings.run.steps;
+        threads.enter(work, || {
+            let (windows, mut loss, mut done) = (self.settings.run.accumulate as u64, 0.0, 0);
+            self.remember_state();
+            for window in step * windows..(step + 1) * windows {
+                if let Err(error) = self.read(window, done) {
+                    self.restore_state(done);
+                    return (f64::NAN, Err(error));
+                }
+                loss += self.differentiate(window);
+                self.accumulate(window);
+                done += 1;
+            }
+            let loss = loss / windows as f64;
+            let moved = self.move_parameters(loss, rate);
+            if moved.is_err() {
+                self.restore_state(done);
+            }
+            (loss, moved)
+        })
+    }
+
+    /// Reads window number `window` into the batch. A changed text is an error, and an interrupt
+    /// between two windows of a step.
+    pub(super) fn read(&mut self, window: u64, done: u64) -> Result<()> {
+        if done > 0 && self.interrupt.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        if self.filled != Some(window) {
+            self.batches.fill(&self.corpus, window, &mut self.batch);
+            self.filled = Some(window);
+        }
+        self.corpus.check_truncation()
+    }
+
+    /// Adds the gradient of the window to the previous ones of the same step. The sum is a mean,
+    /// because the gradient of each window is divided by the number of windows.
+    pub(super) fn accumulate(&mut self, window: u64) {
+        let windows = self.settings.run.accumulate as u64;
+        if windows == 1 {
+            return;
+        }
+        let Self { accumulated, gradient, engine, .. } = self;
+        if window.is_multiple_of(windows) {
+            return std::mem::swap(accumulated, gradient);
+        }
+        let is_last = (window + 1).is_multiple_of(windows);
+        let (sums, values) = if is_last { (gradient, accumulated) } else { (accumulated, gradient) };
+        engine.pool().chunks(sums, SUMS, &|i, sums| {
+            let values = &values[i * SUMS..][..sums.len()];
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        });
+    }
+
+    /// Computes the gradient of the batch. Returns its mean loss in nats per symbol.
+    pub(super) fn differentiate(&mut self, window: u64) -> f64 {
+        let RunSettings { seed, steps, batch: rows, loss_reduction, label_smoothing, .. } = self.settings.run;
+        let tokens = (steps * rows) as f64;
+        let scale = match loss_reduction {
+            Reduction::Mean => 1.0 / tokens,
+            Reduction::SumSteps => 1.0 / rows as f64,
+        } / self.settings.run.accumulate as f64;
+        let dropout = Dropout { probability: 0.0, seed, step: window };
+        let dropping = has_dropout(self.engine.model()).then_some(MaskSource { dropout, given: None });
+        let Self { executor, engine, batch, gradient, .. } = self;
+        executor.reshape(engine.weights(), Extent::full(steps, rows), engine.pool());
+        let loss = Loss::CrossEntropy { label_smoothing };
+        let goal = Goal::Deltas { loss, scale: scale as f32, gradient };
+        let (inputs, order) = (Inputs::Ids(&batch.inputs), Order::TimeMajor);
+        let targets = Some((Targets::Ids(&batch.targets), None));
+        executor.run(engine.packed(), Pass { inputs, order, targets, fresh: batch.fresh, dropping, goal });
+        let clock = engine.weights().phases.time(Phase::Loss);
+        let (sum, _) = executor.window.tally((0.0, 0));
+        drop(clock);
+        executor.gradients(engine.packed(), gradient);
+        sum / tokens
+    }
+
+    /// Clips the gradient, updates the parameters and packs them. Returns the norm of the gradient.
+    fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
+        let Self { corpus, batches, batch, filled, engine, optimizer, .. } = self;
+        let Self { settings, gradient, sums, progress, .. } = self;
+        let (phases, threads) = (engine.weights().phases.clone(), engine.pool().clone());
+        let isa = engine.weights().isa;
+        let clock = phases.time(Phase::Norm);
+        engine.weights().tensors.clear_constants(gradient);
+        let step = progress.step + 1;
+        let norm = norm(isa, gradient, sums, &threads);
+        drop(clock);
+        if !(loss.is_finite() && norm.is_finite()) {
+            let clip = settings.optimizer.clip;
+            return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip });
+        }
+        let at = OptimizerStep { number: step, rate: learning_rate, norm };
+        let clock = phases.time(Phase::Update);
+        optimizer.update(isa, at, gradient, &mut engine.parameters_mut().values, &threads);
+        drop(clock);
+        // The next window is read while the weights are packed.
+        let window = step * settings.run.accumulate as u64;
+        let _section = phases.section(threads.at_work());
+        let fill = || {
+            let _clock = phases.time(Phase::Fill);
+            batches.fill(corpus, window, batch);
+        };
+        threads.join(|| engine.pack(), fill);
+        *filled = Some(window);
+        Ok(norm)
+    }
+}
