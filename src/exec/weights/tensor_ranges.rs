@@ -130,8 +130,8 @@ mod tests {
     #[test]
     fn tensors_are_handed_out_in_order() {
         let mut values: Vec<f32> = (0..10u8).map(f32::from).collect();
-        let mut arena = BufferSplitter::new(&mut values);
-        let (first, second) = (arena.take(&(1..3)), arena.take(&(6..10)));
+        let mut buffer = BufferSplitter::new(&mut values);
+        let (first, second) = (buffer.take(&(1..3)), buffer.take(&(6..10)));
         assert_eq!((&*first, &*second), (&[1.0, 2.0][..], &[6.0, 7.0, 8.0, 9.0][..]));
     }
 }

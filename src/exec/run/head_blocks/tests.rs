@@ -182,7 +182,7 @@ fn blocks_have_the_bits_of_the_whole_window() {
     }
 }
 
-/// `matrixmultiply` begins a sum anew in each block.
+/// `matrixmultiply` starts a new sum in each block.
 fn portable_gradients_are_close() {
     for model in models() {
         let at = Run { threads: 2, lengths: Some(&LENGTHS), smoothing: 0.1, drops: true };
