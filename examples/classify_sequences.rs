@@ -1,5 +1,5 @@
-//! Classifies sequences of different lengths: is their sum positive? A GRU reads them, and only the output after the
-//! last step of each row counts.
+//! Classifies sequences of different lengths: is their sum positive? A GRU reads them, and only the
+//! output after the last step of each row counts.
 
 use unrolled::ModelSettings;
 use unrolled::exec::{OutputSteps, Window};
@@ -12,7 +12,8 @@ const STEPS: usize = 20;
 const ROWS: usize = 32;
 
 fn main() -> unrolled::Result<()> {
-    let model = Model::of_vectors(&ModelSettings::gru(32).on_vectors(1, 2), 1)?; // 1 value in, 2 classes out
+    let settings = ModelSettings::gru(32).on_vectors(1, 2); // 1 value in, 2 classes out
+    let model = Model::of_vectors(&settings, 1)?;
     let mut trainer = Trainer::new(model, TrainerSettings::adam(1e-2))?;
     for round in 0..150 {
         let mut draws = Draws::new(7, DrawPurpose::Sample, 0, round);

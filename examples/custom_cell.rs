@@ -1,11 +1,12 @@
-//! The lecture's exercise, `class GRUCell(RNNCell)`, with its backward pass: checked against differences, trained on a text
-//! in a stack with a built-in layer, and compared with the built-in GRU.
+//! TensorFlow's `class GRUCell(RNNCell)` as a custom cell, with its backward pass. The program
+//! compares its gradients with numerical ones and its outputs with the built-in GRU, and trains it
+//! on a text in a stack with a built-in layer: `cargo run --release --example custom_cell`.
 //!
 //! ```text
 //! r, u = sigmoid([x, h] W + b)       c = tanh([x, r h] W_c + b_c)       h' = u h + (1 - u) c
 //! ```
 //!
-//! The lecture's formula has u and 1 - u the other way round; this follows its code, which is TensorFlow's.
+//! Some texts swap u and 1 - u. This is TensorFlow's form.
 
 use unrolled::corpus::Corpus;
 use unrolled::model::Model;
@@ -15,7 +16,8 @@ use unrolled::network::{
 use unrolled::train::Training;
 use unrolled::{ModelSettings, RunSettings, ScheduleSettings, Settings, Unit};
 
-/// TensorFlow's `GRUCell`: kernels [E + H, 2H] for the gates r, u, and [E + H, H] for the candidate.
+/// TensorFlow's `GRUCell`: kernels [E + H, 2H] for the gates r and u, and [E + H, H] for the
+/// candidate.
 #[derive(Debug)]
 struct GruCell {
     num_units: usize,
@@ -25,7 +27,7 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// [x, h] kernel + bias
+/// Returns [x, h] kernel + bias.
 fn affine(x: &[f32], h: &[f32], kernel: &[f32], bias: &[f32]) -> Vec<f32> {
     let mut sums = bias.to_vec();
     for (value, row) in x.iter().chain(h).zip(kernel.chunks_exact(bias.len())) {
@@ -34,7 +36,8 @@ fn affine(x: &[f32], h: &[f32], kernel: &[f32], bias: &[f32]) -> Vec<f32> {
     sums
 }
 
-/// The gradients of `affine`: adds those of the kernel and the bias, and returns that of [x, h].
+/// The backward pass of `affine`: adds to the gradients of the kernel and the bias, and returns the
+/// gradient of [x, h].
 fn affine_backward(
     x: &[f32],
     h: &[f32],
@@ -71,7 +74,7 @@ impl RnnCell for GruCell {
         ]
     }
 
-    /// r, u and c of each row.
+    /// The values r, u and c of each row.
     fn kept_size(&self, _input_size: usize) -> usize {
         3 * self.num_units
     }
@@ -102,7 +105,7 @@ impl RnnCell for GruCell {
             let (x, h) = (&step.inputs[row * e..][..e], &step.state[row * n..][..n]);
             let kept = &step.kept[row * 3 * n..][..3 * n];
             let (r, u, c) = (&kept[..n], &kept[n..2 * n], &kept[2 * n..]);
-            // The new state is the output too.
+            // The new state is also the output.
             let d_new = step.d_outputs[row * n..].iter().zip(&step.d_next_state[row * n..]);
             let d: Vec<f32> = d_new.take(n).map(|(output, state)| output + state).collect();
             let d_c: Vec<f32> = (0..n).map(|i| d[i] * (1.0 - u[i]) * (1.0 - c[i] * c[i])).collect();
@@ -124,12 +127,12 @@ impl RnnCell for GruCell {
     }
 }
 
-/// Rows of a kernel [E + H, columns], transposed.
+/// Returns rows of a kernel [E + H, columns], transposed.
 fn transposed(kernel: &[f32], rows: std::ops::Range<usize>, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|c| rows.clone().map(move |row| kernel[row * columns + c])).collect()
 }
 
-/// The built-in GRU with the custom one's weights.
+/// Returns the built-in GRU with the weights of the custom one.
 fn built_in(custom: &Model, inputs: usize, n: usize) -> unrolled::Result<Model> {
     let get = |name: &str| custom.parameters().get(&format!("rnn.{name}_l0")).expect("a variable");
     let mut model = Model::of_stack(&[Layer::gru_before(n)], inputs, &ModelSettings::default(), 1)?;
@@ -150,15 +153,15 @@ fn built_in(custom: &Model, inputs: usize, n: usize) -> unrolled::Result<Model> 
 }
 
 fn main() -> unrolled::Result<()> {
-    let layer = |n| Layer::custom(CustomCell::new("lecture-gru", GruCell { num_units: n }));
+    let layer = |n| Layer::custom(CustomCell::new("tensorflow-gru", GruCell { num_units: n }));
 
-    // 1. Its backward pass against differences.
+    // 1. Compare its gradients with differences.
     for difference in check_gradients(&[layer(3)], 2, 1)? {
         assert!(difference.holds(), "{difference:?}");
         println!("{:26} within {:.1e} of differences", difference.tensor, difference.largest);
     }
 
-    // 2. Against the built-in cell.
+    // 2. Compare it with the built-in cell.
     let (inputs, n, steps, rows) = (5, 8, 6, 3);
     let custom = Model::of_stack(&[layer(n)], inputs, &ModelSettings::default(), 1)?;
     let same = built_in(&custom, inputs, n)?;
@@ -173,7 +176,7 @@ fn main() -> unrolled::Result<()> {
     println!("built-in GRU: the same within {largest:.1e}");
     assert!(largest < 1e-6);
 
-    // 3. In a stack, trained on a text.
+    // 3. Train it on a text, in a stack.
     let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(40), Unit::Char)?;
     let stack = vec![layer(24), Layer::lstm(24)];
     let settings = Settings {

@@ -1,5 +1,7 @@
-//! Trains with the preset `min-char-rnn` and prints the smoothed loss of 25 characters, as the hundred-line original does:
-//! `cargo run --release --example min_char_rnn -- input.txt`
+//! Trains with the preset `min-char-rnn` and prints the smoothed loss of 25 characters, as the
+//! original program of 100 lines does: `cargo run --release --example min_char_rnn [FILE]`.
+//!
+//! Without FILE it learns the corpus inside the library, which is the sources of this project.
 
 use unrolled::corpus::Corpus;
 use unrolled::train::Training;

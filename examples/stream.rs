@@ -1,5 +1,7 @@
-//! Feeds a model one character at a time, saves its state, and lets two forks go different ways from there:
-//! `cargo run --release --example stream [CHECKPOINT]`. Without a checkpoint of `unrolled train` the model is untrained.
+//! Feeds a model one character at a time, saves its state, and continues from there in two ways:
+//! `cargo run --release --example stream [CHECKPOINT]`.
+//!
+//! CHECKPOINT is a file of `unrolled train`. Without it the model is untrained.
 
 use std::path::Path;
 use unrolled::checkpoint::Checkpoint;
@@ -26,15 +28,15 @@ fn main() -> Result<()> {
     }
     println!("after {:?} the likeliest is {:?}", "the ", vocabulary.decode(&[next]));
     let saved = stream.state(); // a value: keep it, send it, or reset one of its rows
-    let mut fork = stream.clone(); // the same weights, a state of its own
-    println!("fed back to itself:  {:?}", go_on(&mut stream, next, &vocabulary)?);
+    let mut fork = stream.clone(); // the same weights, with another copy of the state
+    println!("fed its own output:  {:?}", go_on(&mut stream, next, &vocabulary)?);
     println!("a fork fed an 's':   {:?}", go_on(&mut fork, vocabulary.encode("s")?[0], &vocabulary)?);
     stream.set_state(&saved)?;
     println!("from the saved state: {:?}", go_on(&mut stream, next, &vocabulary)?);
     Ok(())
 }
 
-/// Forty symbols, each the likeliest after the one before.
+/// Returns 40 symbols. Each is the likeliest one after the symbol before it.
 fn go_on(stream: &mut Stream, first: u32, vocabulary: &Vocabulary) -> Result<String> {
     let mut ids = vec![first];
     while ids.len() < 40 {

@@ -1,4 +1,4 @@
-//! Predicts the next value of noisy sine waves: an LSTM with a linear head and the mean squared error.
+//! Predicts the next value of sine waves: an LSTM with a linear head and the mean squared error.
 
 use unrolled::ModelSettings;
 use unrolled::exec::Window;

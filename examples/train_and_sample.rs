@@ -1,5 +1,7 @@
-//! Trains a small model on a text and lets it write: `cargo run --release --example train_and_sample [FILE]`.
-//! Without a file it learns the text inside the library, which is the project's own sources.
+//! Trains a small model on a text and prints text that the model writes:
+//! `cargo run --release --example train_and_sample [FILE]`.
+//!
+//! Without FILE it learns the corpus inside the library, which is the sources of this project.
 
 use unrolled::corpus::Corpus;
 use unrolled::sample::{Generator, Sampling};

@@ -139,3 +139,8 @@ pub mod train;
 pub use error::{CheckpointError, Error, Result};
 pub use presets::Preset;
 pub use settings::*;
+
+// Runs the Rust programs of the README as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -203,6 +203,7 @@ impl Isa {
     /// own tiles.
     #[cfg(feature = "std")]
     #[inline]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
     pub(crate) fn run_rows<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {
         match self.0 {
             // SAFETY: as in `run`.

@@ -18,6 +18,7 @@ mod killed;
 mod memory_limit;
 mod messages;
 mod numbers;
+mod readme_commands;
 mod resume;
 mod signals;
 mod texts;

@@ -1,7 +1,8 @@
-//! The dependencies of a program that links the library.
+//! The dependencies of a program that links the library, and the programs of the README.
 
 #[cfg(feature = "cli")] // it needs the toml crate to read deny.toml
 mod licenses;
+mod readme_programs;
 
 use std::{env, process::Command};
 

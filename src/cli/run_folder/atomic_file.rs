@@ -2,7 +2,7 @@
 
 use crate::cli::failure::Failure;
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Write},
     path::Path,
 };
@@ -33,7 +33,7 @@ fn write_and_rename(
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666)); // less the umask, like any other file
+        builder.permissions(std::fs::Permissions::from_mode(0o666)); // less the umask, like any other file
     }
     let written = builder.tempfile_in(folder).and_then(|mut file| {
         file.write_all(bytes)?;

@@ -19,6 +19,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A locked folder. The lock ends when this is dropped, and always when the process ends.
 #[derive(Debug)]
 pub struct Lock {
+    /// Holds the lock. Only Unix can compare it with the file in the folder.
+    #[cfg_attr(not(unix), expect(dead_code))]
     file: File,
     anchor: Anchor,
 }
