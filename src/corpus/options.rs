@@ -1,12 +1,10 @@
 //! The options that say how files become a corpus.
 
 use super::Vocabulary;
-#[cfg(feature = "files")]
-use super::recognize::FileRules;
-#[cfg(feature = "files")]
-use crate::Result;
 use crate::{DataSettings, Encoding, IdWidth, Invalid, Unit, Unknown};
 use std::fmt;
+#[cfg(feature = "files")]
+use {super::recognize::FileRules, crate::Result};
 
 /// How files become a corpus: which files, in which order, with what between them, and what their
 /// bytes mean.
