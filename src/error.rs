@@ -109,9 +109,9 @@ pub enum Error {
     Tensor {
         /// The tensor's name.
         tensor: String,
-        /// Its shape, or "nothing".
+        /// The shape found, or "nothing" if it is missing.
         found: String,
-        /// The shape in the model's configuration.
+        /// The shape expected by the model's configuration.
         expected: String,
     },
     /// A file is not in the safetensors format.
@@ -156,7 +156,7 @@ pub enum Error {
     /// The instruction set that `UNROLLED_ISA` forces is unknown or not available.
     #[error(transparent)]
     Isa(unrolled_kernels::IsaError),
-    /// A state of another model, or of another number of rows.
+    /// A state that belongs to another model, or has another number of rows.
     #[error(
         "invalid state: found {found}, expected {expected}; use a state of the same model and number of rows"
     )]
@@ -288,7 +288,7 @@ pub enum Error {
          --id-width, or raise --vocabulary-size"
     )]
     UnknownId {
-        /// The file, or a name for the ids.
+        /// The file, or a description of the ids.
         text: String,
         /// The id.
         id: u32,
@@ -303,7 +303,7 @@ pub enum Error {
          file again", width / 8
     )]
     IdLength {
-        /// The file, or a name for the ids.
+        /// The file, or a description of the ids.
         text: String,
         /// Number of bytes.
         bytes: usize,
@@ -334,14 +334,14 @@ pub enum Error {
         /// The problem.
         problem: String,
     },
-    /// A split of a text is shorter than one window.
+    /// A corpus or one of its splits has too few symbols for its use.
     #[error("too few symbols: {purpose} needs {needed}, found {found}; {advice}")]
     TooFewSymbols {
         /// Symbols found.
         found: usize,
         /// Symbols needed.
         needed: usize,
-        /// Their use.
+        /// What the symbols are for, such as training or an evaluation.
         purpose: String,
         /// What to do.
         advice: &'static str,
@@ -351,7 +351,8 @@ pub enum Error {
     TextChanged {
         /// The file.
         path: PathBuf,
-        /// "cut short", "written to", "changed", "replaced" or "deleted".
+        /// "What happened to the file: "cut short", "written to", "changed", "replaced" or
+        /// "deleted".
         change: &'static str,
     },
     /// A step or an evaluation was interrupted on request.
@@ -373,7 +374,7 @@ pub enum Error {
         /// The clipping threshold; 0 without clipping.
         clip: f32,
     },
-    /// A batch that does not fit the model.
+    /// Inputs, targets or other arrays that do not fit the model or each other.
     #[error("invalid batch: found {found}, expected {expected}")]
     Batch {
         /// The part that does not fit.

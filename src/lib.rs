@@ -3,8 +3,8 @@
 //! # Data flow
 //!
 //! 1. A [`corpus::Corpus`] maps text files into memory and finds their symbols, the
-//!    [`corpus::Vocabulary`]. [`corpus::Batches`] cuts the text into windows of T steps by B rows
-//!    of ids and targets.
+//!    [`corpus::Vocabulary`]. [`corpus::Batches`] cuts the corpus into windows of T steps by B
+//!    batch rows of ids and targets.
 //! 2. [`Settings`] are all settings of a run, in groups: [`ModelSettings`], [`OptimizerSettings`],
 //!    [`ScheduleSettings`], [`DataSettings`] and [`RunSettings`]. They have the names of the
 //!    command line. [`Preset`] has the settings of published programs.
@@ -16,9 +16,9 @@
 //! 5. [`train::Training`] trains a language model on a corpus. [`train::evaluate`] computes its
 //!    loss and accuracy. [`train::Trainer`] trains a model on caller-owned windows, with any
 //!    [`loss::Loss`] of a [`loss::Objective`].
-//! 6. [`network::Network`] has the single parts of a step, for callers with their own training
-//!    loop: the forward pass, and the backward pass from the gradient of any loss.
-//!    [`optim::Optimizer`] clips gradients and updates parameters.
+//! 6. [`network::Network`] runs the parts of a training step one by one, for callers with their own
+//!    training loop: the forward pass, and the backward pass from the caller's gradient of the
+//!    outputs. [`optim::Optimizer`] clips gradients and updates parameters.
 //! 7. A [`checkpoint::Checkpoint`] is a whole run in one safetensors file, which PyTorch can open.
 //!    A resumed run gives the same bits as an uninterrupted one. [`checkpoint::TensorFile`] and
 //!    [`checkpoint::StateDict`] read models from PyTorch, and [`tensorflow`] from TensorFlow.
@@ -75,14 +75,14 @@
 //! - on the SIMD backends AVX2 and AVX-512.
 //!
 //! The logits of a batch row do not depend on the other rows of the batch, nor on the number of
-//! steps of a window. The portable SIMD backend differs by about 1e-6 of a gradient. The
-//! environment variable `UNROLLED_ISA` (`portable`, `avx2`, `avx512`) forces a backend;
+//! steps of a window. On the portable SIMD backend, gradients differ by about 1e-6 of their value.
+//! The environment variable `UNROLLED_ISA` (`portable`, `avx2`, `avx512`) forces a backend;
 //! [`exec::isa`] returns its name.
 //!
 //! # Threads
 //!
-//! 1. All models of a process with the same number of threads share one thread pool. It ends with
-//!    its last user.
+//! 1. All models of a process with the same number of threads share one thread pool. The pool ends
+//!    when the last of these models is dropped.
 //! 2. Several threads of the caller may run models at the same time. At most as many windows as the
 //!    pool has threads run at once; the others wait.
 //! 3. After a `fork`, the child process runs inherited models on the calling thread, and new models
@@ -102,13 +102,13 @@
 //! | `encodings` | `files`, and text in other encodings than UTF-8 |
 //! | `cli` (default) | all of these, and the command line |
 //!
-//! A file that needs a missing feature is [`Error::Feature`].
+//! Opening a file that needs a missing feature returns [`Error::Feature`].
 //!
 //! # Letters
 //!
-//! T is the number of steps, B batch rows, V symbols of the vocabulary, E the input width, H hidden
-//! units, L layers, O outputs and G gates per unit (RNN 1, GRU 3, LSTM 4). Arrays are row-major f32
-//! unless stated otherwise. Losses are in nats per symbol.
+//! T is the number of steps, B of batch rows, V of symbols of the vocabulary, E the input width, H
+//! hidden units, L layers, O outputs and G gates per unit (RNN 1, GRU 3, LSTM 4). Arrays are
+//! row-major f32 unless stated otherwise. Losses are in nats per symbol.
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -8,7 +8,7 @@ use crate::{
     progress::Progress,
 };
 
-/// A run that can be continued, or a model that can be used.
+/// The content of a checkpoint file: a run that can be continued, or a trained model alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// The run's settings.
@@ -20,9 +20,9 @@ pub struct Checkpoint {
     /// The optimizer's moments by name (`m`, `v`, `accumulator`, ...; without dots), each with the
     /// layout of the parameters. Empty in a checkpoint without training state.
     pub moments: Vec<(String, Vec<f32>)>,
-    /// The hidden state carried to the next window, with as many rows as the batch.
+    /// The recurrent state that the next window starts from, with B rows.
     pub state: Option<State>,
-    /// The position of the run.
+    /// The progress of the run.
     pub progress: Progress,
 }
 
@@ -43,7 +43,8 @@ impl Checkpoint {
         Self { moments: Vec::new(), state: None, ..self }
     }
 
-    /// Returns the options that open the run's own text: those of its settings, and its vocabulary.
+    /// Returns the options to open the corpus of the run again: those of its settings, with its
+    /// vocabulary.
     pub fn text_options(&self) -> CorpusOptions<'_> {
         let Settings { data, run, .. } = &self.settings;
         CorpusOptions { vocabulary: Some(&self.vocabulary), ..CorpusOptions::of(data, run.seed) }

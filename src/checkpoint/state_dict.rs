@@ -10,8 +10,8 @@ use crate::{
     model::{Model, ModelConfig, TensorEntry},
 };
 
-/// The members of a PyTorch module in a file, for [`TensorFile::model`]. The default has the names
-/// of a checkpoint: `embedding`, `rnn` and `head`.
+/// The members of a PyTorch module in a file, for [`TensorFile::model`]. The default members have
+/// the names of a checkpoint: `embedding`, `rnn` and `head`.
 ///
 /// ```no_run
 /// use unrolled::checkpoint::{StateDict, TensorFile};
@@ -38,12 +38,13 @@ pub struct StateDict<'a> {
     /// Name of the `nn.Linear` that computes the logits. `None` for a stack that reads and returns
     /// vectors.
     pub head: Option<&'a str>,
-    /// True if the module reads vectors. False: it reads symbols, by the embedding or one-hot.
+    /// True if the module reads vectors. False: it reads symbols, through an embedding or as
+    /// one-hot vectors.
     pub vectors: bool,
     /// Activation of RNN layers (`nonlinearity` in PyTorch). Other cells ignore it.
     pub activation: Activation,
-    /// Position of the reset gate of GRU layers. PyTorch's is after the product. Other cells ignore
-    /// it.
+    /// Place of the reset gate of GRU layers, before or after the recurrent product. In PyTorch it
+    /// is after. Other cells ignore it.
     pub reset: Reset,
 }
 
@@ -62,11 +63,12 @@ impl Default for StateDict<'_> {
 
 impl TensorFile {
     /// Builds a model from the members of a PyTorch module. All sizes come from the shapes: the
-    /// vocabulary from the embedding, the outputs from the head, the layers, their cells and widths from the recurrent weights (4 H
-    /// rows are an LSTM, 3 H a GRU, H an RNN), and projections from `weight_hr`. Biases that the
-    /// file omits (`bias=False`) are zero.
+    /// vocabulary from the embedding, the outputs from the head, and the layers with their cells
+    /// and widths from the recurrent weights (4 H rows are an LSTM, 3 H a GRU, H an RNN), and
+    /// projections from `weight_hr`. Biases that the file omits (`bias=False`) are zero.
     ///
-    /// Without `head` the result is a stack for [`crate::network`], as [`Model::of_stack`] makes it.
+    /// Without `head` the result is a stack for [`crate::network`], as [`Model::of_stack`] makes
+    /// it.
     ///
     /// # Errors
     /// [`Error::TensorFile`] names a tensor that is missing or does not fit the others;

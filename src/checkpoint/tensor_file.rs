@@ -21,8 +21,8 @@ use std::{
 ///
 /// The file lists its tensors, reads them as f32, and fills models: [`TensorFile::model`] a whole
 /// language model, [`TensorFile::rnn`] a stack of [`crate::network`], [`TensorFile::cell`] and
-/// [`TensorFile::linear`] the cells and linear layers of [`crate::fixed`], [`TensorFile::embedding`]
-/// an embedding.
+/// [`TensorFile::linear`] the cells and linear layers of [`crate::fixed`],
+/// [`TensorFile::embedding`] an embedding.
 ///
 /// ```no_run
 /// use unrolled::checkpoint::{TensorFile, TensorType};
@@ -112,7 +112,7 @@ impl TensorFile {
     /// Takes the bytes of a file. `path` is for messages only.
     ///
     /// # Errors
-    /// [`Error::NotTensors`], or [`CheckpointError::Truncated`] for a file without its end.
+    /// [`Error::NotTensors`], or [`CheckpointError::Truncated`] for a file that is cut short.
     pub fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Self> {
         let unreadable = |error: SafeTensorError| {
             let reason = one_line(&error.to_string());
@@ -247,13 +247,14 @@ impl TensorFile {
         self.unread().filter(|tensor| !is_training_state(&tensor.name)).collect()
     }
 
-    /// The tensors that were neither read nor ignored, without exception.
+    /// All tensors that were neither read nor ignored, also the optimizer's moments and the carried
+    /// state.
     pub(super) fn unread(&self) -> impl Iterator<Item = &TensorInfo> {
         let used = self.used().clone();
         self.tensors.iter().filter(move |tensor| !used.contains(&tensor.name))
     }
 
-    /// Marks a tensor as used without reading it. A `*` at the end of `name` stands for any further
+    /// Marks a tensor as used without reading it. A `*` at the end of `name` matches any further
     /// characters: `decoder.*`.
     ///
     /// # Errors
@@ -274,7 +275,7 @@ impl TensorFile {
     /// Checks that every tensor was read or ignored. Call it after the model is filled.
     ///
     /// # Errors
-    /// [`Error::UnusedTensors`] names the others.
+    /// [`Error::UnusedTensors`] names the tensors that were not.
     pub fn finish(&self) -> Result<()> {
         self.require_none(self.unused())
     }

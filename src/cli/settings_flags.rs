@@ -35,7 +35,7 @@ pub struct SettingsFlags {
     /// Width of the embedding [default: the width of the first layer]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Model")]
     pub embedding: Option<u32>,
-    /// Share of activations that training drops between layers and before the head [default: 0]
+    /// Share of the outputs of each layer that training drops [default: 0]
     #[arg(long, value_name = "F", value_parser = single, help_heading = "Model")]
     pub dropout: Option<f64>,
     /// Activation of --cell rnn [default: tanh]
@@ -44,14 +44,15 @@ pub struct SettingsFlags {
     /// Where --cell gru applies the reset gate [default: after]
     #[arg(long, value_parser = one_of(Reset::NAMES), hide_short_help = true, help_heading = "Model")]
     pub reset: Option<String>,
-    /// Added to the forget gate's bias of --cell lstm [default: 1]
+    /// Number added to the bias of the forget gate of --cell lstm [default: 1]
     #[arg(long, value_name = "F", value_parser = single, hide_short_help = true, help_heading = "Model")]
     pub forget_bias: Option<f64>,
     /// When --forget-bias is added: once to the initial bias, or each time the model runs, as in
     /// TensorFlow [default: initial]
     #[arg(long, value_parser = one_of(ForgetBiasAt::NAMES), hide_short_help = true, help_heading = "Model")]
     pub forget_bias_at: Option<String>,
-    /// Added to the initial gate biases of --cell gru; TensorFlow uses 1 [default: 0]
+    /// Number added to the initial biases of the gates r and z of --cell gru; 1 in TensorFlow
+    /// [default: 0]
     #[arg(long, value_name = "F", value_parser = single, hide_short_help = true, help_heading = "Model")]
     pub gate_bias: Option<f64>,
     /// Two bias vectors per layer as in PyTorch, or one as in TensorFlow [default: double]
@@ -65,8 +66,8 @@ pub struct SettingsFlags {
     #[arg(long, value_name = "F", value_parser = single, hide_short_help = true, help_heading = "Model")]
     pub init_scale: Option<f64>,
     /// One layer with all its options, as a line of TOML: --layer 'cell = "lstm", hidden = 128,
-    /// peepholes = true'. Once for each layer, from the input up. Replaces --cell, --hidden,
-    /// --layers and the other flags of a layer. In a file: [[stack]]
+    /// peepholes = true'. Repeat it for each layer, from the input to the output. Replaces --cell,
+    /// --hidden, --layers and the other flags of a layer. In a file: [[stack]]
     #[arg(
         long = "layer",
         value_name = "TOML",
@@ -78,7 +79,7 @@ pub struct SettingsFlags {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stack: Vec<Layer>,
 
-    /// Update rule: TensorFlow 1's form, for adamw PyTorch's [default: adam]
+    /// Update rule, in the form of TensorFlow 1; adamw in the form of PyTorch [default: adam]
     #[arg(long, value_parser = one_of(OptimizerKind::NAMES), help_heading = "Optimizer")]
     pub optimizer: Option<String>,
     /// Threshold of gradient clipping; 0 switches clipping off [default: 5]
@@ -117,7 +118,7 @@ pub struct SettingsFlags {
     #[arg(long, value_name = "F", value_parser = number, hide_short_help = true, help_heading = "Optimizer")]
     pub initial_accumulator: Option<f64>,
 
-    /// Learning rate at the start of the schedule [default: 0.004]
+    /// Full learning rate, which the schedule changes over the run [default: 0.004]
     #[arg(long, visible_alias = "lr", value_name = "F", value_parser = number, help_heading = "Learning rate")]
     pub learning_rate: Option<f64>,
     /// How the learning rate changes over the run [default: cosine]
@@ -130,38 +131,38 @@ pub struct SettingsFlags {
     /// Share of the learning rate that is left at the end of --schedule cosine [default: 0.05]
     #[arg(long, value_name = "F", value_parser = number, hide_short_help = true, help_heading = "Learning rate")]
     pub cosine_floor: Option<f64>,
-    /// Factor that --schedule epoch-decay applies to the learning rate [default: 0.97]
+    /// Factor that --schedule epoch-decay multiplies the learning rate by [default: 0.97]
     #[arg(long, value_name = "F", value_parser = number, hide_short_help = true, help_heading = "Learning rate")]
     pub epoch_decay: Option<f64>,
-    /// Epochs before the first factor of --schedule epoch-decay [default: 10]
+    /// Epochs before --schedule epoch-decay first multiplies the learning rate [default: 10]
     #[arg(long, value_name = "N", value_parser = recorded(0), hide_short_help = true, help_heading = "Learning rate")]
     pub epoch_decay_after: Option<u64>,
-    /// Epochs between two factors of --schedule epoch-decay [default: 1]
+    /// Epochs between two multiplications of --schedule epoch-decay [default: 1]
     #[arg(long, value_name = "N", value_parser = recorded(1), hide_short_help = true, help_heading = "Learning rate")]
     pub epoch_decay_every: Option<u64>,
 
-    /// Batch rows [default: 32]
+    /// Number of batch rows of a window [default: 32]
     #[arg(short, long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Training")]
     pub batch: Option<u32>,
-    /// Time steps of truncated backpropagation [default: 64]
+    /// Number of steps of a window, for truncated backpropagation through time [default: 64]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Training")]
     pub steps: Option<u32>,
-    /// Passes over the training split. The run ends at the first of --epochs, --max-steps and
-    /// --max-chars [default: 1]
+    /// Passes over the training split. The run ends at the limit that is reached first: --epochs,
+    /// --max-steps or --max-chars [default: 1]
     #[arg(short, long, value_name = "F", value_parser = number, help_heading = "Training")]
     pub epochs: Option<f64>,
-    /// Largest number of optimizer steps
+    /// Maximum number of optimizer steps
     #[arg(long, value_name = "N", value_parser = recorded(1), help_heading = "Training")]
     pub max_steps: Option<u64>,
-    /// Largest number of symbols to train on
+    /// Maximum number of symbols to train on
     #[arg(long, value_name = "N", value_parser = recorded(1), help_heading = "Training")]
     pub max_chars: Option<u64>,
-    /// Windows per optimizer step, whose mean gradient it uses: a larger batch in the same memory
+    /// Windows per optimizer step; their gradients are averaged: a larger batch in the same memory
     /// [default: 1]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Training")]
     pub accumulate: Option<u32>,
-    /// How windows are cut from the corpus: streams that carry their state, random windows, or
-    /// windows shifted by one symbol [default: stream]
+    /// How windows are cut from the training split: streams that carry their state, random windows,
+    /// or windows shifted by one symbol [default: stream]
     #[arg(long, value_parser = one_of(Windows::NAMES), help_heading = "Training")]
     pub windows: Option<String>,
     /// Optimizer steps between evaluations [default: about 10 evaluations a run, fewer if they
@@ -181,12 +182,12 @@ pub struct SettingsFlags {
     /// Share of each target that training spreads over all symbols [default: 0]
     #[arg(long, value_name = "F", value_parser = single, hide_short_help = true, help_heading = "Training")]
     pub label_smoothing: Option<f64>,
-    /// Minimize the mean of a window's losses, or their sum over steps and mean over rows [default:
-    /// mean]
+    /// How the losses of a window are reduced: mean over steps and rows, or sum over steps and mean
+    /// over rows [default: mean]
     #[arg(long, value_parser = one_of(Reduction::NAMES), hide_short_help = true, help_heading = "Training")]
     pub loss_reduction: Option<String>,
-    /// Build the plan of a window once (static) or in each window (dynamic); both give the same
-    /// bits [default: static]
+    /// Allocate the buffers once for one window shape (static), or as each window needs (dynamic);
+    /// both give the same bits [default: static]
     #[arg(long, value_parser = one_of(Mode::NAMES), hide_short_help = true, help_heading = "Training")]
     pub mode: Option<String>,
 
@@ -199,40 +200,40 @@ pub struct SettingsFlags {
     /// What a symbol is: a character, a byte, or a token id of your own tokenizer [default: char]
     #[arg(long, value_parser = one_of(Unit::NAMES), help_heading = "Corpus")]
     pub unit: Option<String>,
-    /// Number of bits of an id in the files, with --unit ids: 16 or 32, in little-endian order
+    /// With --unit ids: number of bits of an id in the files, 16 or 32, in little-endian order
     /// [default: 16]
     #[arg(long, value_name = "BITS", value_parser = id_width(), help_heading = "Corpus")]
     pub id_width: Option<u32>,
-    /// Files below folders to read: a pattern as in a .gitignore (`*.c`, `src/**/*.rs`); may be
-    /// given again [default: all]
+    /// In folders, read only the files that match this .gitignore pattern (`*.c`, `src/**/*.rs`);
+    /// may be given again [default: all]
     #[arg(long, value_name = "GLOB", help_heading = "Corpus")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
-    /// Files below folders to skip: a pattern as in a .gitignore; may be given again [default:
+    /// In folders, skip the files that match this .gitignore pattern; may be given again [default:
     /// none]
     #[arg(long, value_name = "GLOB", help_heading = "Corpus")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// Also read files below folders that a .gitignore or .ignore names [default: false]
+    /// In folders, also read the files that a .gitignore or .ignore excludes [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_short_help = true, help_heading = "Corpus")]
     pub no_ignore: Option<bool>,
     /// Treatment of bytes that are not UTF-8, or not in the --encoding [default: error]
     #[arg(long, value_parser = one_of(Invalid::NAMES), hide_short_help = true, help_heading = "Corpus")]
     pub invalid: Option<String>,
-    /// Treatment of symbols that --vocabulary or --init-from lacks: error, skip them, or replace
-    /// them by U+FFFD (by a space if the vocabulary has no U+FFFD) [default: error; with
-    /// --init-from they become new symbols]
+    /// Treatment of symbols that are not in the vocabulary of --vocabulary or --init-from: error,
+    /// skip them, or replace them by U+FFFD (by a space if the vocabulary has no U+FFFD) [default:
+    /// error; with --init-from they become new symbols]
     #[arg(long, value_parser = one_of(Unknown::NAMES), hide_short_help = true, help_heading = "Corpus")]
     pub unknown: Option<String>,
     /// Encoding of the corpus by its WHATWG label: utf-16le, windows-1252, shift_jis, gbk, koi8-r,
     /// ... [default: utf-8, or that of a byte-order mark]
     #[arg(long, value_name = "NAME", value_parser = encoding, hide_short_help = true, help_heading = "Corpus")]
     pub encoding: Option<String>,
-    /// Shuffle the documents (files, or what --document-marker ends) by the random seed [default:
-    /// false]
+    /// Shuffle the documents (files, or sections that end with --document-marker) by the random
+    /// seed [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_short_help = true, help_heading = "Corpus")]
     pub shuffle_documents: Option<bool>,
-    /// Text between one file and the next; escapes as in C: \n, \t, \r, \0, \\ [default: nothing]
+    /// Text inserted between two files; escapes as in C: \n, \t, \r, \0, \\ [default: nothing]
     #[arg(long, value_name = "TEXT", value_parser = unescaped, hide_short_help = true, help_heading = "Corpus")]
     pub separator: Option<String>,
     /// Text that ends each document within a file, such as '<|endoftext|>' or '\n\n'; it is part of

@@ -37,20 +37,20 @@ pub struct TrainCommand {
     /// Run folder to create [default: runs/1, runs/2, ...]
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// TOML file with settings; flags win
+    /// TOML file with settings; flags override it
     #[arg(short, long, value_name = "FILE", conflicts_with = "resume")]
     config: Option<PathBuf>,
     /// Published settings to start from; `unrolled presets` lists them
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Preset::NAMES), conflicts_with = "resume")]
     preset: Option<String>,
-    /// Pause at step N with a checkpoint; the length and the schedule of the run stay the same
+    /// Write a checkpoint and pause at step N; the length and the schedule of the run stay the same
     #[arg(long, value_name = "N", value_parser = whole::<u64>(1))]
     stop_after: Option<u64>,
     /// Continue the run in --out exactly where it stopped
     #[arg(long, requires = "out")]
     resume: bool,
-    /// With --resume: allow another learning rate, schedule, clip, weight decay or length. The rest
-    /// of the run is as if it had started with these settings
+    /// With --resume: allow another learning rate, schedule, clip, weight decay or length. Each
+    /// later step is as in a run that had these settings from its start
     #[arg(long, requires = "resume")]
     extend: bool,
     /// With --resume: continue although the corpus has changed
@@ -108,8 +108,8 @@ impl TrainCommand {
         self.begin(training, RunWriter::new(folder, run, recorded), paths)
     }
 
-    /// Returns an error for flags of a resumed run. The parser does not report them beside a flag
-    /// that excludes `--resume`.
+    /// Returns an error for flags that only a resumed run can have. The parser does not report them
+    /// beside a flag that excludes `--resume`.
     fn check_resumes(&self) -> Result<(), Failure> {
         let flags = [("extend", self.extend), ("accept-changed-text", self.accept_changed_text)];
         match flags.into_iter().find(|(_, given)| *given) {

@@ -1,8 +1,8 @@
 //! Corpora: memory-mapped files or data in memory, their vocabulary, and the windows of training
 //! and evaluation.
 //!
-//! A [`Corpus`] holds neither its symbols as ids nor a copy of a file. Opening it scans the bytes
-//! once, in parallel, for the [`Vocabulary`] and a sparse index. Reading it decodes in place.
+//! A [`Corpus`] stores neither the ids of its symbols nor a copy of its files. Opening it scans the
+//! bytes once, in parallel, for the [`Vocabulary`] and a sparse index. Reading it decodes in place.
 //! [`Batches`] and [`Streams`] say which symbols make up a window, as a pure function of its
 //! number.
 //!
@@ -32,7 +32,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! Without a vocabulary the highest id decides its size. [`Corpus::from_ids`] takes ids in memory.
+//! Without a given vocabulary, its size is the highest id plus 1. [`Corpus::from_ids`] takes ids in
+//! memory.
 //!
 //! # Files that change
 //!
@@ -113,7 +114,7 @@ pub use vocabulary::Vocabulary;
 
 /// A sequence of symbols, read in place from memory-mapped files or from memory.
 ///
-/// Each file is decoded by itself: no character spans two files.
+/// Each file is decoded separately, so no character spans two files.
 #[derive(Debug)]
 pub struct Corpus {
     name: String,
@@ -121,7 +122,7 @@ pub struct Corpus {
     sources: Vec<CorpusSource>,
     /// Number of sources that are files.
     documents: usize,
-    /// The text that ends a document within a file; may be empty.
+    /// The document marker: the text that ends a document within a file; may be empty.
     marker: String,
     /// True if the documents that the marker ends are shuffled.
     shuffled: bool,
@@ -146,7 +147,7 @@ pub struct Corpus {
 /// One file of a corpus, as the manifest of a run lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CorpusFile<'a> {
-    /// The path, or a name for messages.
+    /// The path of the file, or a description if it has none.
     pub path: &'a str,
     /// Number of bytes.
     pub bytes: u64,
@@ -162,10 +163,11 @@ pub struct CorpusFile<'a> {
     pub encoding: Option<&'a str>,
 }
 
-/// The numbers of files in folders that are not a part of the corpus.
+/// The numbers of files in the corpus folders that were skipped, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SkippedFiles {
-    /// Files with a NUL byte in the first 8 KiB, of a known format that is not text, or compressed.
+    /// Files that have a NUL byte in the first 8 KiB, have a known format that is not text, or are
+    /// compressed.
     pub binary: usize,
     /// Empty files.
     pub empty: usize,
@@ -225,13 +227,14 @@ impl Corpus {
             - self.mapped()
     }
 
-    /// Number of other bytes of memory that the corpus takes: its index, and what is not mapped.
+    /// Number of bytes of memory that the corpus takes besides these: its index, and sources that
+    /// are not mapped.
     pub fn memory(&self) -> usize {
         self.sources.iter().map(CorpusSource::memory).sum::<usize>()
             + self.spans.iter().map(ScanSpan::memory).sum::<usize>()
     }
 
-    /// The files in folders that were skipped.
+    /// The numbers of skipped files in folders.
     pub fn skipped(&self) -> SkippedFiles {
         self.skipped
     }
@@ -246,9 +249,9 @@ impl Corpus {
         self.name.clone()
     }
 
-    /// Asks the system whether a file was written to, replaced or deleted since it was opened.
+    /// Checks that no file was written to, replaced or deleted since it was opened.
     ///
-    /// The ids read from such a file are still below V, but may not be its text.
+    /// The ids read from such a file are still below V, but may be wrong.
     ///
     /// # Errors
     /// [`Error::TextChanged`](crate::Error::TextChanged) names the first such file.
@@ -256,9 +259,9 @@ impl Corpus {
         self.sources.iter().try_for_each(CorpusSource::check_unchanged)
     }
 
-    /// Checks that every mapped byte that was read still existed. The lost part of a truncated file
-    /// reads as zeros, if `install_truncation_guard` was called. One atomic load in the usual case,
-    /// so a training step can call it.
+    /// Checks that no mapped file was truncated before the bytes read from it. The lost part of a
+    /// truncated file reads as zeros, if `install_truncation_guard` was called. One atomic load in
+    /// the usual case, so a training step can call it.
     ///
     /// # Errors
     /// [`Error::TextChanged`](crate::Error::TextChanged) names the first file that was truncated.

@@ -23,8 +23,8 @@ pub struct Dynamic {
 }
 
 impl Dynamic {
-    /// Packs the weights for `threads` threads (all cores if `None`), and starts from the zero
-    /// state.
+    /// Packs the weights of a model, to run on `threads` threads (all cores if `None`) from the
+    /// zero state.
     ///
     /// # Errors
     /// As for [`Engine::new`].
@@ -32,7 +32,7 @@ impl Dynamic {
         Ok(Self::of(&Engine::new(model, threads)?))
     }
 
-    /// Shares the model, the weights and the threads of an engine.
+    /// Creates a view that shares the model, the weights and the threads of an engine.
     pub fn of(engine: &Engine) -> Self {
         let executor = Executor::new(engine.weights(), Needs::INFERENCE);
         Self { engine: engine.clone(), executor, pending: State::default(), is_pending: false }
@@ -40,7 +40,7 @@ impl Dynamic {
 
     /// Runs one window of time-major `inputs`, ids [T, B] or vectors [T, B, E], for B = `rows`
     /// rows. Writes the `outputs` [T, B, O] of the model (logits [T, B, V] of a language model).
-    /// The state carries over from the last window if that had B rows; otherwise it is zero.
+    /// The window starts from the state of the last window if that had B rows, otherwise from zero.
     ///
     /// # Errors
     /// [`Error::Batch`](crate::Error::Batch) if `rows` is 0 or does not divide the inputs,
@@ -59,8 +59,8 @@ impl Dynamic {
 
     /// Runs one window whose rows have `lengths` `[B]` steps, at most T; otherwise as
     /// [`Dynamic::forward`]. Inputs beyond the end of a row are not read, and outputs there are
-    /// zero. The state of a row is the one after its last step; a row without steps keeps its
-    /// state. Rows need not be sorted.
+    /// zero. Afterwards the state of a row is that after its last step; a row without steps keeps
+    /// its state. Rows need not be sorted.
     ///
     /// # Errors
     /// As for [`Dynamic::forward`], and for a length above T.

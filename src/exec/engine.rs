@@ -47,7 +47,7 @@ impl Engine {
         Self::build(model.into(), false, threads)
     }
 
-    /// The same with weights that are also packed for the backward pass.
+    /// Packs the weights of a model for inference and for the backward pass.
     pub(crate) fn for_training(model: impl Into<Arc<Model>>, threads: Option<usize>) -> Result<Self> {
         Self::build(model.into(), true, threads)
     }
@@ -103,8 +103,8 @@ impl Engine {
         PackedModel { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads }
     }
 
-    /// The parameters, to be changed; the weights are then stale until [`Engine::refresh`]. If
-    /// somebody else shares the model, this engine gets its own copy first.
+    /// The parameters, to be changed; the packed weights are then out of date until
+    /// [`Engine::refresh`]. If somebody else shares the model, this engine gets its own copy first.
     pub(crate) fn parameters_mut(&mut self) -> &mut Parameters {
         self.stale = true;
         Arc::make_mut(&mut self.model).parameters_mut()
@@ -126,7 +126,7 @@ impl Engine {
         self.stale = false;
     }
 
-    /// Takes the model out. Copies it if somebody else shares it.
+    /// Returns the model; a copy if another owner shares it.
     pub(crate) fn into_model(self) -> Model {
         Arc::unwrap_or_clone(self.model)
     }

@@ -1,11 +1,12 @@
-//! Inputs of a window: token ids or vectors, in time-major or batch-major order, with checks.
+//! Inputs of a window: symbol ids or vectors, in time-major or batch-major order, with checks.
 
 use super::masks::{Dropout, Masks};
 use super::state::State;
 use crate::model::ModelConfig;
 use crate::{Error, Result};
 
-/// The inputs of some tokens: ids for a model of symbols, vectors for a model of vectors.
+/// The inputs of tokens (a token is one step of one row): ids for a model of symbols, vectors for a
+/// model of vectors.
 ///
 /// Slices, arrays, vectors and references to single values convert into it, so callers write
 /// `plan.forward(&ids, &mut outputs)`.
@@ -167,14 +168,14 @@ pub struct Window<'a> {
     /// of a row are not read; outputs there are zero, and the state of the row stays. `None`: all
     /// rows have T steps.
     pub lengths: Option<&'a [usize]>,
-    /// The steps whose outputs are computed, and whose targets count.
+    /// The steps whose outputs are computed, and whose targets enter the loss.
     pub output_steps: OutputSteps,
     /// The initial state; zero when `None`.
     pub initial: Option<&'a State>,
-    /// The source of dropout and zoneout masks in training. `None`: nothing is dropped, and zoneout
-    /// takes its expectation.
+    /// The source of dropout and zoneout masks in training. `None`: no dropout, and zoneout
+    /// uses the expected value of its mask.
     pub dropout: Option<Dropout>,
-    /// Masks to use instead of drawn ones. Takes effect with `dropout`.
+    /// Masks to use instead of drawn ones. Ignored if `dropout` is `None`.
     pub masks: Option<&'a Masks>,
 }
 
@@ -221,7 +222,7 @@ impl<'a> Window<'a> {
         Ok(())
     }
 
-    /// The number of tokens that outputs and targets have room for: T B, or B.
+    /// The number of tokens with an output and a target: T x B, or B.
     pub(crate) fn output_tokens(&self) -> usize {
         match self.output_steps {
             OutputSteps::Every => self.steps * self.rows,

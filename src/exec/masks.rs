@@ -9,8 +9,8 @@ use unrolled_kernels::pack::padded;
 /// the step within the window, and the batch row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
-    /// Dropout probability of the outputs of layers without dropout settings of their own; at least
-    /// 0 and below 1.
+    /// Dropout probability of layer outputs, for layers that have no dropout settings of their own;
+    /// at least 0 and below 1.
     pub probability: f32,
     /// Random seed.
     pub seed: u64,
@@ -41,9 +41,9 @@ pub enum Site {
     State,
     /// The cell state c, between two steps.
     CellState,
-    /// Zoneout of h: 1 keeps the value of the step before.
+    /// Zoneout of h: 1 keeps the value of the previous step.
     Zoneout,
-    /// Zoneout of c.
+    /// Zoneout of c: 1 keeps the value of the previous step.
     ZoneoutCell,
 }
 
@@ -65,7 +65,7 @@ pub struct Masks {
 
 impl Masks {
     /// Sets the mask of a site: time-major [T, B, width] of 1 (keep; for zoneout: keep the old
-    /// value) and 0. Sites without a mask draw one.
+    /// value) and 0. The masks of all other sites are drawn.
     pub fn set(&mut self, layer: usize, site: Site, mask: Vec<f32>) {
         if self.layers.len() <= layer {
             self.layers.resize(layer + 1, Default::default());

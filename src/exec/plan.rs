@@ -51,13 +51,13 @@ impl Plan {
     }
 
     /// Runs one window of time-major `inputs`, ids [T, B] or vectors [T, B, E]. Writes the
-    /// `outputs` [T, B, O] of the model (logits [T, B, V] of a language model), and keeps the state
-    /// for the next window.
+    /// `outputs` [T, B, O] of the model (logits [T, B, V] of a language model), and keeps the last
+    /// state as the start for the next window.
     ///
     /// # Errors
     /// [`Error::Batch`](crate::Error::Batch) if a slice does not have the size of the plan, an id
-    /// is not in the vocabulary, or the model takes the other kind of input. The state is then as
-    /// before.
+    /// is not in the vocabulary, or the model reads the other kind of input (ids or vectors). The
+    /// state is then as before.
     pub fn forward<'a>(&mut self, inputs: impl Into<Inputs<'a>>, outputs: &mut [f32]) -> Result<()> {
         let Self { engine, executor } = self;
         let window = Window::new(executor.window.steps, executor.window.rows, inputs);

@@ -1,9 +1,9 @@
-//! The recurrent state as a value of its own: save it, clone it to fork, reset one row.
+//! The recurrent state as a separate value, which can be saved, cloned, and reset row by row.
 
 use crate::model::ModelConfig;
 use crate::{Error, Result};
 
-/// The state of some batch rows.
+/// The recurrent state of B batch rows: h of each layer, and c of LSTM layers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     /// Rows B.
@@ -15,14 +15,14 @@ pub struct State {
 /// One layer's part of a [`State`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LayerState {
-    /// Hidden [B, H], row-major.
+    /// Hidden state h [B, H], row-major.
     pub h: Vec<f32>,
-    /// Cell [B, H], row-major; empty but for an LSTM.
+    /// Cell state c [B, H], row-major; empty except for an LSTM.
     pub c: Vec<f32>,
 }
 
 impl State {
-    /// All zero.
+    /// The zero state of `rows` rows.
     pub fn zero(config: &ModelConfig, rows: usize) -> Self {
         let mut state = Self::default();
         state.take_shape(config, rows);

@@ -1,4 +1,4 @@
-//! Streaming: one step at a time, from any number of rows.
+//! Streaming: one step at a time, for any number of batch rows.
 
 use super::engine::Engine;
 use super::inputs::Inputs;
@@ -30,7 +30,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Packs the weights, and starts from the zero state with one row.
+    /// Packs the weights of a model, for one row from the zero state.
     ///
     /// # Errors
     /// As for [`Engine::new`].
@@ -38,7 +38,7 @@ impl Stream {
         Ok(Self::of(&Engine::new(model, Some(1))?))
     }
 
-    /// Packs the weights, and starts from the zero state with `rows` rows.
+    /// Packs the weights of a model, for `rows` rows from the zero state.
     ///
     /// # Errors
     /// As for [`Engine::new`]; [`Error::Batch`](crate::Error::Batch) for no rows,
@@ -60,7 +60,8 @@ impl Stream {
         Ok(Self::build(engine, rows))
     }
 
-    /// Shares the model and the weights of an engine, and starts from the zero state with one row.
+    /// Creates a stream of one row, from the zero state, that shares the model and the weights of
+    /// an engine.
     pub fn of(engine: &Engine) -> Self {
         Self::build(engine, 1)
     }

@@ -3,8 +3,8 @@
 use super::{check_targets, shape};
 use crate::{Error, Result};
 
-/// Returns for each row whether its target is among the k largest logits: fewer than k logits are
-/// larger, so ties count. The result is false for a row with a non-finite logit.
+/// Returns for each row whether its target is among the k largest logits: that is, fewer than k
+/// logits are larger, so ties count. The result is false for a row with a non-finite logit.
 ///
 /// # Errors
 /// As for [`sparse_softmax_cross_entropy`](super::sparse_softmax_cross_entropy); [`Error::Setting`]

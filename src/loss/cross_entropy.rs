@@ -31,7 +31,7 @@ pub fn sparse_softmax_cross_entropy(logits: &[f32], targets: &[u32]) -> Result<L
 }
 
 /// Returns the cross-entropy of each row of `logits` [N, V] with dense `labels` [N, V]: N values.
-/// The labels of a row are used as they are, also if their sum is not 1; the gradient of the logits
+/// The labels of a row are not normalized, even if their sum is not 1; the gradient of the logits
 /// is then still softmax - labels, as in TensorFlow.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! Losses of training ([`Loss`], [`Objective`]), and losses of logits with their gradients, as in
-//! TensorFlow 1, for callers that compute the loss themselves.
+//! Losses for training a model ([`Loss`], [`Objective`]), and losses of given logits with their
+//! gradients, as in TensorFlow 1, for callers that compute the loss themselves.
 //!
 //! | TensorFlow 1 | here |
 //! |---|---|

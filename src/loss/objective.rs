@@ -1,4 +1,4 @@
-//! The losses of a training step: which loss, against which targets, with which weights.
+//! The loss of a training step, with its targets and their weights.
 
 use crate::exec::{OutputSteps, Window, check_room};
 use crate::model::ModelConfig;
@@ -6,7 +6,7 @@ use crate::{Error, Result};
 
 /// The loss of one token, computed from the outputs of the model's head.
 ///
-/// Losses of vectors are the mean over the O outputs of the token.
+/// All losses except cross-entropy are the mean over the O outputs of the token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss {
     /// Softmax cross-entropy with one class id for each token, in nats
@@ -138,7 +138,7 @@ pub struct Objective<'a> {
     /// The loss of a token.
     pub loss: Loss,
     /// The targets, [T, B] or [T, B, O] in the order of the window; `[B]` or [B, O] if it has
-    /// outputs for the last step alone. Targets of padding are not read.
+    /// outputs for the last step only. Targets of padding are not read.
     pub targets: Targets<'a>,
     /// A weight of at least 0 for each target; `None`: all weigh 1.
     pub weights: Option<&'a [f32]>,

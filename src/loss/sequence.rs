@@ -20,7 +20,8 @@ pub enum Average {
 }
 
 /// Returns weighted cross-entropies of `logits` [T, B, V] with `targets` [T, B] and B = `rows`.
-/// Each sum is divided by the sum of its `weights` [T, B] plus 1e-12, so weights of zero give zero.
+/// Each sum over an averaged axis is divided by the sum of its `weights` [T, B] plus 1e-12, so
+/// weights of zero give zero.
 ///
 /// # Errors
 /// As for [`sparse_softmax_cross_entropy`]; [`Error::Batch`](crate::Error::Batch) if the number of
@@ -44,8 +45,8 @@ pub fn sequence_loss(
 
 /// Returns the sum of the weighted cross-entropies of each row: one value for each row `[B]`. With
 /// `average_across_timesteps`, it is divided by the sum of the row's weights plus 1e-12.
-/// TensorFlow's `legacy_seq2seq.sequence_loss` is their [`Losses::sum`], or with
-/// `average_across_batch` their [`Losses::mean`].
+/// TensorFlow's `legacy_seq2seq.sequence_loss` is the [`Losses::sum`] of this result, or with
+/// `average_across_batch` its [`Losses::mean`].
 ///
 /// # Errors
 /// As for [`sequence_loss`].

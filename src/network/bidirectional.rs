@@ -14,7 +14,7 @@ pub(super) const BACKWARD_SEED: u64 = 0x6469_7265_6374_696f;
 pub enum Merge {
     /// Side by side, the forward direction first (PyTorch; `tf.concat(outputs, 2)`).
     Concatenate,
-    /// Added.
+    /// The sum of both.
     Sum,
 }
 
@@ -72,7 +72,7 @@ impl Bidirectional {
         self.directions.each_ref().map(|network| network.model().config().output_width())
     }
 
-    /// The first of a merged output's values that belong to each direction.
+    /// The index of each direction's first value in a merged output.
     fn starts(&self) -> [usize; 2] {
         [0, if self.merge == Merge::Sum { 0 } else { self.widths()[0] }]
     }
@@ -159,8 +159,8 @@ impl Bidirectional {
         }
     }
 
-    /// Goes backward through the last window, from the gradients of its outputs and of the last
-    /// states of both directions. Leaves the gradients of the inputs, and in each direction those
+    /// Runs the backward pass of the last window, from the gradients of its outputs and of the last
+    /// states of both directions. Stores the gradients of the inputs, and in each direction those
     /// of its parameters and initial state. A second backward pass needs another forward pass.
     ///
     /// # Errors

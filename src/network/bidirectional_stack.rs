@@ -57,7 +57,7 @@ const COPIES: f64 = 6.0;
 /// [`differentiate`](Network::differentiate) computes the loss, and its
 /// [`d_inputs`](Network::d_inputs) are the gradient of the outputs.
 ///
-/// Results have equal bits for any number of threads.
+/// Results are the same bits for every number of threads.
 ///
 /// [torch]: https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl BidirectionalStack {
         layers.iter().map(pair).collect()
     }
 
-    /// Width of the outputs: those of both directions of the last layer.
+    /// Width of the outputs: the sum of the widths of both directions of the last layer.
     pub fn output_size(&self) -> usize {
         self.layers.last().map_or(0, Bidirectional::output_size)
     }
@@ -200,9 +200,9 @@ impl BidirectionalStack {
         Ok(())
     }
 
-    /// Goes backward through the last window, from the gradients of its outputs and, if the loss
-    /// depends on it, of its last state (2 L layers). Leaves the gradients of the parameters, the
-    /// inputs and the initial state. A second backward pass needs another forward pass.
+    /// Runs the backward pass of the last window, from the gradients of its outputs and, if the
+    /// loss depends on it, of its last state (2 L layers). Leaves the gradients of the parameters,
+    /// the inputs and the initial state. A second backward pass needs another forward pass.
     ///
     /// # Errors
     /// [`Error::Batch`] without a window that went forward, and for a slice of another size;

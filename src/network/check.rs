@@ -40,7 +40,7 @@ impl Difference {
 /// from two step sizes. The window has four steps of three rows, one of which ends early. The loss
 /// is the sum of all outputs and last states, each times a random number.
 ///
-/// Dropout is off. Use small layers: every parameter needs four windows.
+/// Dropout is off. Use small layers: the check runs four windows for each parameter.
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for a stack that is invalid; otherwise as for

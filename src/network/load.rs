@@ -5,12 +5,13 @@ use crate::checkpoint::{TensorFile, paired_bias, prefix};
 use crate::model::{Model, ModelConfig, Parameters};
 use crate::{Error, Result};
 
-/// Stacks on vectors from a file.
+/// Builds stacks that read vectors from the tensors of a file.
 impl TensorFile {
-    /// Builds a stack from the recurrent module whose member name is `module`. The name is empty if
-    /// the file holds the module alone. `config` comes from [`ModelConfig::of_stack`]; its
-    /// [`ModelConfig::layout`] lists the names and shapes, with `rnn.` instead of `{module}.`. If
-    /// the file has no biases of a layer (`bias=False`), they are zero.
+    /// Builds a stack from the member `module`, a recurrent module (see
+    /// [members](TensorFile#members)). The name is empty if the file holds the module alone.
+    /// `config` comes from [`ModelConfig::of_stack`]; its [`ModelConfig::layout`] lists the names
+    /// and shapes, with `rnn.` instead of `{module}.`. If the file has no biases of a layer
+    /// (`bias=False`), they are zero.
     ///
     /// ```
     /// use unrolled::checkpoint::TensorFile;

@@ -1,4 +1,4 @@
-//! The places of a window's tokens in both directions.
+//! The index of each token of a window in the forward and in the backward direction.
 
 use crate::exec::{Order, OutputSteps, Window};
 

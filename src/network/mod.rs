@@ -1,6 +1,6 @@
 //! Recurrent layers on vectors: TensorFlow 1's `rnn_cell` module with `static_rnn`, `dynamic_rnn`
-//! and their bidirectional forms, and PyTorch's bidirectional stacks. The caller provides the inputs
-//! and computes the loss.
+//! and their bidirectional forms, and PyTorch's bidirectional stacks. The caller provides the
+//! inputs and computes the loss.
 //!
 //! | TensorFlow 1, PyTorch | here |
 //! |---|---|
@@ -39,7 +39,7 @@
 //! The files, in the order of use; each uses only those before it:
 //!
 //! - `passes`: [`Network`], the forward and backward passes of a model.
-//! - `check`: compares the gradients of a stack with numerical derivatives.
+//! - `check`: checks the gradients of a stack against numerical derivatives.
 //! - `mirror`: the places of tokens in both directions.
 //! - `bidirectional`: [`Bidirectional`], a pair of stacks.
 //! - `module_names`: names of parameters in a PyTorch module.

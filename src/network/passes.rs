@@ -10,11 +10,12 @@ use crate::model::{Model, Parameters, check_model};
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// A model that is trained by the caller: it runs windows forward and backward, and leaves the
+/// A model that is trained by the caller: it runs windows forward and backward, and stores the
 /// gradients of parameters, inputs and states. With a head and an [`Objective`] it also computes
 /// losses.
 ///
-/// Results have equal bits for any number of threads. A custom cell runs its steps on one thread.
+/// Results are the same bits for every number of threads. A custom cell runs its steps on one
+/// thread.
 ///
 /// ```
 /// use unrolled::exec::Window;
@@ -87,7 +88,7 @@ impl Network {
         Self::build(model.into(), None, threads)
     }
 
-    /// The same for windows of T steps by B rows only, with all buffers allocated ahead
+    /// Takes a model, for windows of T steps by B rows only, with all buffers allocated ahead
     /// (`static_rnn`).
     ///
     /// # Errors
@@ -165,8 +166,8 @@ impl Network {
         Ok(outputs.chunks(width.max(1)).map(<[f32]>::to_vec).collect())
     }
 
-    /// Goes backward through the last window, from the gradients of its outputs (as
-    /// [`Network::forward`] wrote them) and, if the loss depends on it, of its last state. Leaves
+    /// Runs the backward pass of the last window, from the gradients of its outputs (as
+    /// [`Network::forward`] wrote them) and, if the loss depends on it, of its last state. Stores
     /// the gradients of the parameters, the inputs and the initial state. A second backward pass
     /// needs another forward pass.
     ///
@@ -190,7 +191,7 @@ impl Network {
         Ok(())
     }
 
-    /// Computes the loss of a window, goes backward from it, and returns it. Leaves the gradients
+    /// Computes the loss of a window and its gradients, and returns the loss. Stores the gradients
     /// of the parameters, of input vectors, and of the initial state if the window has one.
     ///
     /// # Errors
@@ -277,8 +278,8 @@ impl Network {
         &self.d_inputs
     }
 
-    /// The gradient of the initial state after the last backward pass; without layers before the
-    /// first.
+    /// The gradient of the initial state after the last backward pass; a state without layers
+    /// before the first.
     pub fn d_initial(&self) -> &State {
         &self.d_initial
     }
@@ -293,7 +294,7 @@ impl Network {
         self.engine.model()
     }
 
-    /// Takes the model out.
+    /// Returns the model and drops the network.
     pub fn into_model(self) -> Model {
         self.engine.into_model()
     }

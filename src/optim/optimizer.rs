@@ -10,7 +10,7 @@ use unrolled_kernels::Isa;
 /// passes the learning rate of each step;
 /// [`schedule::learning_rate`](crate::schedule::learning_rate) computes the rate of a schedule.
 ///
-/// The results are equal, bit for bit, for every number of threads, and equal to those of
+/// The results are the same bits for every number of threads, and the same as those of
 /// [`Training`](crate::train::Training) for the same gradients. A step allocates nothing, except
 /// for the queue of rayon on several threads.
 #[derive(Clone, Debug)]
@@ -29,7 +29,8 @@ impl Optimizer {
     /// values, on `threads` threads (all cores if `None`).
     ///
     /// # Errors
-    /// 1. [`Error::Setting`] for an invalid setting of the optimizer, or number of threads.
+    /// 1. [`Error::Setting`] for an invalid setting of the optimizer, or an invalid number of
+    ///    threads.
     /// 2. [`Error::Memory`] and [`Error::Allocation`] if the parameters, their gradient and the
     ///    moments need more memory than is available.
     /// 3. [`Error::Isa`] if `UNROLLED_ISA` forces a SIMD backend that is unknown or not

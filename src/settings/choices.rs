@@ -126,7 +126,8 @@ choices! {
         Stream = "stream",
         /// Windows at random offsets, each from a zero state.
         Random = "random",
-        /// Batch row r starts one symbol after row r - 1, each from a zero state.
+        /// Windows shifted by one symbol: batch row r starts one symbol after row r - 1. Each
+        /// starts from a zero state.
         Sliding = "sliding",
     }
 }
@@ -162,7 +163,7 @@ choices! {
         /// Half a cosine from the full learning rate to `cosine-floor` times it, with a linear
         /// warm-up ([SGDR](https://arxiv.org/abs/1608.03983) without restarts).
         Cosine = "cosine",
-        /// A constant factor after each epoch.
+        /// The learning rate is multiplied by a constant factor after each period of epochs.
         EpochDecay = "epoch-decay",
     }
 }
@@ -188,15 +189,15 @@ choices! {
 }
 
 choices! {
-    /// The unit of a symbol.
+    /// What a symbol is.
     #[derive(Default)]
     Unit {
-        /// A Unicode scalar value.
+        /// A character: a Unicode scalar value.
         #[default]
         Char = "char",
         /// A byte.
         Byte = "byte",
-        /// A token id of another tokenizer: the corpus is a file of ids.
+        /// A token id of your own tokenizer: the corpus files contain ids.
         Ids = "ids",
     }
 }
@@ -242,7 +243,7 @@ choices! {
 choices! {
     /// How a window is run.
     Mode {
-        /// All buffers are allocated in advance, for one shape.
+        /// For windows of one shape: all buffers are allocated in advance.
         Static = "static",
         /// The shape may differ at each call; buffers grow when needed.
         Dynamic = "dynamic",

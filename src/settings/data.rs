@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct DataSettings {
-    /// Unit of a symbol: a character, a byte or a token id. Default `char`.
+    /// What a symbol is: a character, a byte or a token id. Default `char`.
     pub unit: Unit,
-    /// Bits of an id in the files of a corpus: 16 or 32. Default 16. Unit `ids` only.
+    /// Number of bits of an id in the files: 16 or 32, in little-endian order. Default 16. Unit
+    /// `ids` only.
     #[serde(skip_serializing_if = "defaults::is_default")]
     pub id_width: IdWidth,
     /// Treatment of bytes that are not UTF-8. Default `error`. Unit `char` only.
@@ -52,9 +53,9 @@ pub struct DataSettings {
     /// Where the validation and test splits begin. Default `tail`.
     #[serde(skip_serializing_if = "defaults::is_default")]
     pub split_by: SplitBy,
-    /// Fraction of the corpus held out for validation, from 0 to below 1. Default 0.1.
+    /// Share of the corpus held out for validation, from 0 to below 1. Default 0.1.
     pub val_fraction: f64,
-    /// Fraction of the corpus held out for a final test, from 0 to below 1. Default 0.
+    /// Share of the corpus held out for a final test, from 0 to below 1. Default 0.
     pub test_fraction: f64,
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// A setting whose value differs between two configurations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingDifference {
-    /// The key, as in the configuration file. A key of a layer has the layer's number in front:
+    /// The key, as in the configuration file. A key of a layer starts with the number of the layer:
     /// `layer 1: hidden`.
     pub key: String,
     /// The value found.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Number of bits of a token id in a file, in little-endian order. Configuration files have it as a
+/// Number of bits of a token id in a file, in little-endian order. In configuration files it is a
 /// number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]

@@ -228,7 +228,7 @@ impl Layer {
         Self { custom: Some(cell), ..Self::new(Cell::Rnn, hidden) }
     }
 
-    /// Returns the number of gates per unit G: 1 (RNN), 3 (GRU: r, z, n; coupled LSTM: f, g, o),
+    /// Returns G, the number of gates per unit: 1 (RNN), 3 (GRU: r, z, n; coupled LSTM: f, g, o),
     /// 4 (LSTM: i, f, g, o) or 0 (custom cell).
     pub fn gates(&self) -> usize {
         match self.cell {
@@ -266,7 +266,7 @@ impl Layer {
         (plain && self.forget_bias_at == at).then_some((first..first + self.hidden, self.forget_bias))
     }
 
-    /// Returns true if the LSTM has an option that runs in the extended kernels.
+    /// Returns true if the LSTM has an option that needs the extended kernels.
     pub(crate) fn is_extended(&self) -> bool {
         let clipped = self.cell_clip.is_some() || self.projection_clip.is_some();
         self.peepholes || clipped || self.projection.is_some() || self.coupled || self.layer_norm

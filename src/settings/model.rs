@@ -36,7 +36,8 @@ pub struct ModelSettings {
     /// Distribution of the initial weights. Default `uniform`.
     pub init: Init,
     /// Scale of the initial weights, above 0: half-width (`uniform`), gain (`glorot`, `orthogonal`)
-    /// or standard deviation (`normal`). Default: 1/sqrt(H), 1 or 0.01.
+    /// or standard deviation (`normal`). Default: 1/sqrt(H) (`uniform`), 1 (`glorot`, `orthogonal`)
+    /// or 0.01 (`normal`).
     #[serde(skip_serializing_if = "Option::is_none", with = "decimal::optional")]
     pub init_scale: Option<f32>,
     /// Number of hidden units H of each layer, at least 1. Default 256.
@@ -48,8 +49,8 @@ pub struct ModelSettings {
     /// `forget-bias-at`, `gate-bias` and `dropout`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stack: Vec<Layer>,
-    /// Width E of the input vectors, at least 1. Default: the model reads symbols. Models of
-    /// vectors only.
+    /// Width E of the input vectors, at least 1. Default: none, the model reads symbols. Only for
+    /// models of vectors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs: Option<usize>,
     /// Number of outputs O of the linear head, at least 1. Default: one for each symbol of the
@@ -128,7 +129,8 @@ impl ModelSettings {
         if self.stack.is_empty() { self.equal_layers() } else { self.stack.clone() }
     }
 
-    /// Returns the layers that `layers` and the settings of one layer describe.
+    /// Returns `layers` equal layers, as `cell`, `hidden` and the other settings of one layer
+    /// describe them.
     fn equal_layers(&self) -> Vec<Layer> {
         let Self { cell, hidden, activation, reset, gate_bias, dropout, .. } = *self;
         let Self { forget_bias, forget_bias_at, .. } = *self;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct OptimizerSettings {
-    /// Update rule. Default `adam`.
+    /// Update rule of the parameters. Default `adam`.
     #[serde(rename = "optimizer")]
     pub kind: OptimizerKind,
     /// Decay of the first moment, from 0 to below 1. Default 0.9. Adam and AdamW only.

@@ -46,11 +46,12 @@ pub struct RunSettings {
     /// least 2. Default: all, or fewer if they would take more than a tenth of the training time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_symbols: Option<u64>,
-    /// Number of evaluations without a lower validation loss after which the run ends, at least 1.
+    /// The run ends after this number of evaluations without a lower validation loss, at least 1.
     /// Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
-    /// How a window is run. Default `static`. The results are the same bits in both modes.
+    /// How a window is run: with buffers for one shape, or for any shape. Default `static`. The
+    /// results are the same bits in both modes.
     pub mode: Mode,
     /// Random seed. Default 1.
     pub seed: u64,

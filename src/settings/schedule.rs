@@ -20,14 +20,16 @@ pub struct ScheduleSettings {
     /// Learning rate at the end as a share of the full learning rate, from 0 to 1. Default 0.05.
     /// Schedule `cosine` only.
     pub cosine_floor: f64,
-    /// Number of steps over which the learning rate rises linearly from zero. Default 50. Schedule
-    /// `cosine` only.
+    /// Number of steps over which the learning rate rises linearly from zero; a tenth of a shorter
+    /// run. Default 50. Schedule `cosine` only.
     pub warmup_steps: u64,
-    /// Factor of the learning rate, above 0. Default 0.97. Schedule `epoch-decay` only.
+    /// Factor that the learning rate is multiplied by, above 0. Default 0.97. Schedule
+    /// `epoch-decay` only.
     pub epoch_decay: f64,
-    /// Number of epochs before the first factor. Default 10. Schedule `epoch-decay` only.
+    /// Number of epochs before the first multiplication. Default 10. Schedule `epoch-decay` only.
     pub epoch_decay_after: u64,
-    /// Number of epochs between two factors, at least 1. Default 1. Schedule `epoch-decay` only.
+    /// Number of epochs between two multiplications, at least 1. Default 1. Schedule `epoch-decay`
+    /// only.
     pub epoch_decay_every: u64,
 }
 

@@ -25,10 +25,10 @@ const STEPS: usize = 64;
 pub struct EvaluationOptions {
     /// The range of symbols to read.
     pub range: Range<usize>,
-    /// Number of contiguous streams, of (n - 1) / streams targets each.
+    /// Number of contiguous streams. Each has (n - 1) / streams targets, for a range of n symbols.
     pub streams: usize,
-    /// Also counts the symbols that are among the k most likely ones, as [`crate::loss::in_top_k`]
-    /// does.
+    /// k, to also count the symbols that are among the k most likely predictions, as
+    /// [`crate::loss::in_top_k`] does.
     pub top_k: Option<NonZeroUsize>,
 }
 

@@ -1,4 +1,4 @@
-//! The values that training reports: steps, points of the training curve, evaluations.
+//! The reports of training: of a step, of a point of the training curve, and of an evaluation.
 
 use crate::progress::Record;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Logged {
     /// Optimizer steps done.
     pub step: u64,
-    /// Symbols trained on.
+    /// Symbols trained on so far.
     pub chars: u64,
     /// Training time in seconds without evaluations, summed over resumes.
     pub seconds: f64,
@@ -46,11 +46,11 @@ pub struct Evaluation {
     pub symbols: u64,
     /// Mean loss in nats per symbol.
     pub loss: f64,
-    /// The loss divided by ln 2.
+    /// Mean loss in bits per symbol: the loss divided by ln 2.
     pub bits_per_symbol: f64,
-    /// e to the power of the loss.
+    /// Perplexity: e to the power of the loss.
     pub perplexity: f64,
-    /// Share of symbols whose most likely prediction was right.
+    /// Accuracy: the share of symbols that were the most likely prediction.
     pub accuracy: f64,
     /// Share of symbols that were among the k most likely predictions; `None` if not requested.
     #[serde(skip_serializing_if = "Option::is_none")]

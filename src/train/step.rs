@@ -13,8 +13,8 @@ use std::{sync::atomic::Ordering, time::Instant};
 const SUMS: usize = 1 << 13;
 
 impl Training {
-    /// Runs one optimizer step, and an evaluation if one is due. If the evaluation of the last step
-    /// was aborted, the call only reruns this evaluation.
+    /// Runs one optimizer step, and an evaluation if one is due. If the evaluation of the previous
+    /// step was aborted, the call only reruns this evaluation.
     ///
     /// # Errors
     /// Errors in the step; the run is then as before the step:
@@ -26,7 +26,7 @@ impl Training {
     /// Errors in the evaluation; the step is then done:
     ///
     /// 1. [`Error::Diverged`] if the update left non-finite parameters, and [`Error::NotFinite`] if
-    ///    the validation loss is not finite. The run is then not worth a checkpoint.
+    ///    the validation loss is not finite. Do not save a checkpoint of such a run.
     /// 2. [`Error::TextChanged`] and [`Error::Interrupted`]. The evaluation is aborted and rerun at
     ///    the next call, also after a checkpoint and a resume.
     pub fn step(&mut self) -> Result<StepReport> {
@@ -34,7 +34,7 @@ impl Training {
         self.step_at(self.rate_of(next))
     }
 
-    /// Returns the learning rate of the schedule for step `number`, counted from 1.
+    /// Returns the scheduled learning rate of step `number`; steps count from 1.
     fn rate_of(&self, number: u64) -> f64 {
         let total = self.progress.total_steps;
         learning_rate(&self.settings.schedule, number.saturating_sub(1), total, self.steps_per_epoch())

@@ -123,7 +123,7 @@ impl Trainer {
         Ok(Self { network, optimizer, settings })
     }
 
-    /// Continues from a checkpoint of [`Trainer::save`] after the step it was written at. With the
+    /// Continues a run from a checkpoint of [`Trainer::save`], after the last step in it. With the
     /// settings of that trainer, further steps give the same bits as without the interruption. The
     /// learning rate and its schedule may differ.
     ///
@@ -137,8 +137,9 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Returns a copy of the model, the optimizer's moments and the number of steps: a checkpoint
-    /// as [`Training`](super::Training) writes it. A model of symbols has a vocabulary of ids.
+    /// Returns a copy of the model, the optimizer's moments and the number of steps, as a
+    /// checkpoint as [`Training`](super::Training) writes it. A model of symbols has a vocabulary
+    /// of ids.
     ///
     /// # Errors
     /// [`Error::Setting`] for more than 2^32 - 1 symbols.
@@ -235,13 +236,13 @@ impl Trainer {
         &self.settings
     }
 
-    /// Returns the current model. A clone of the `Arc` does not change later: the next step then
+    /// Returns the current model. A clone of the `Arc` keeps its values: the next step then
     /// copies the model.
     pub fn model(&self) -> &Arc<Model> {
         self.network.model()
     }
 
-    /// Returns the model.
+    /// Returns the model and drops the trainer.
     pub fn into_model(self) -> Model {
         self.network.into_model()
     }
