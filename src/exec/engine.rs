@@ -7,6 +7,9 @@ use crate::{Error, Result};
 use std::sync::Arc;
 use unrolled_kernels::Isa;
 
+/// Networks and training runs own their engine, and do not clone it.
+const UNSHARED: &str = "an engine whose weights change is not shared";
+
 /// A model that is ready to run: its parameters, its weights packed for the SIMD backend, and
 /// threads.
 ///
@@ -82,23 +85,16 @@ impl Engine {
         &self.weights
     }
 
-    /// The packed weights, to be changed. If another engine shares them, this one gets its own.
+    /// The packed weights, to be changed. No clone of the engine may share them.
     pub(crate) fn weights_mut(&mut self) -> &mut PackedWeights {
-        if Arc::get_mut(&mut self.weights).is_none() {
-            let PackedWeights { config, isa, backward, phases, version, .. } = &*self.weights;
-            let (version, phases) = (*version, phases.clone());
-            let own = PackedWeights { version, phases, ..PackedWeights::new(config, *isa, *backward) };
-            self.weights = Arc::new(own);
-            self.stale = true;
-        }
-        Arc::get_mut(&mut self.weights).expect("nobody else has the weights")
+        Arc::get_mut(&mut self.weights).expect(UNSHARED)
     }
 
     pub(crate) fn pool(&self) -> &Threads {
         &self.threads
     }
 
-    /// What an executor runs.
+    /// The model in the form that an executor runs.
     pub(crate) fn packed(&self) -> PackedModel<'_> {
         PackedModel { weights: &self.weights, parameters: self.model.parameters(), threads: &self.threads }
     }
@@ -112,18 +108,16 @@ impl Engine {
 
     /// Packs the weights again if the parameters may have changed.
     pub(crate) fn refresh(&mut self) {
-        self.weights_mut();
-        if std::mem::take(&mut self.stale) {
+        if self.stale {
             self.pack();
         }
     }
 
-    /// Packs the weights.
+    /// Packs the weights, which no clone of the engine may share.
     pub(crate) fn pack(&mut self) {
-        let Self { model, threads, .. } = self;
-        let (model, threads) = (model.clone(), threads.clone());
-        self.weights_mut().pack(model.parameters(), &threads);
-        self.stale = false;
+        let Self { model, weights, threads, stale } = self;
+        Arc::get_mut(weights).expect(UNSHARED).pack(model.parameters(), threads);
+        *stale = false;
     }
 
     /// Returns the model; a copy if another owner shares it.

@@ -59,7 +59,7 @@ impl Inputs<'_> {
             }
             (Self::Vectors(_), symbols) => {
                 return Err(Error::batch(
-                    "vectors".to_owned(),
+                    "vectors",
                     format!("ids below {symbols}: this model has a vocabulary"),
                 ));
             }
@@ -76,9 +76,7 @@ impl Inputs<'_> {
         };
         Err(Error::batch(format!("{found} {unit}"), expected))
     }
-}
 
-impl Inputs<'_> {
     /// The number of steps T of a window with B = `rows` rows.
     pub(crate) fn steps(self, rows: usize, config: &ModelConfig) -> Result<usize> {
         let (found, width) = match self {
@@ -88,10 +86,8 @@ impl Inputs<'_> {
         if rows > 0 && found.is_multiple_of(width) {
             return Ok(found / width);
         }
-        Err(Error::batch(
-            format!("{found} inputs for {rows} rows"),
-            "the same number of steps for each of its rows".to_owned(),
-        ))
+        let expected = "the same number of steps for each of its rows";
+        Err(Error::batch(format!("{found} inputs for {rows} rows"), expected))
     }
 
     /// Returns an error for the first id that is not below `vocabulary`.
@@ -145,6 +141,16 @@ pub enum OutputSteps {
     Last,
 }
 
+impl OutputSteps {
+    /// The number of tokens with an output, in a window of T steps by B rows: T x B, or B.
+    pub(crate) fn tokens(self, [steps, rows]: [usize; 2]) -> usize {
+        match self {
+            Self::Every => steps * rows,
+            Self::Last => rows,
+        }
+    }
+}
+
 /// A window of T steps by B batch rows, and how to run it.
 ///
 /// ```
@@ -170,7 +176,8 @@ pub struct Window<'a> {
     pub lengths: Option<&'a [usize]>,
     /// The steps whose outputs are computed, and whose targets enter the loss.
     pub output_steps: OutputSteps,
-    /// The initial state; zero when `None`.
+    /// The initial state. `None`: zero, or for a [`Dynamic`](super::Dynamic) the state after its
+    /// last window.
     pub initial: Option<&'a State>,
     /// The source of dropout and zoneout masks in training. `None`: no dropout, and zoneout
     /// uses the expected value of its mask.
@@ -224,10 +231,7 @@ impl<'a> Window<'a> {
 
     /// The number of tokens with an output and a target: T x B, or B.
     pub(crate) fn output_tokens(&self) -> usize {
-        match self.output_steps {
-            OutputSteps::Every => self.steps * self.rows,
-            OutputSteps::Last => self.rows,
-        }
+        self.output_steps.tokens([self.steps, self.rows])
     }
 
     /// Returns true if a step of a row is a token, not padding.
@@ -255,10 +259,8 @@ fn check_ids(ids: &[u32], vocabulary: usize, window: &Window<'_>) -> Result<()> 
 
 fn check_lengths(lengths: &[usize], [steps, rows]: [usize; 2]) -> Result<()> {
     if lengths.len() != rows {
-        return Err(Error::batch(
-            format!("{} lengths", lengths.len()),
-            format!("one for each of {rows} rows"),
-        ));
+        let expected = format!("one for each of {rows} rows");
+        return Err(Error::batch(format!("{} lengths", lengths.len()), expected));
     }
     match lengths.iter().position(|length| *length > steps) {
         None => Ok(()),

@@ -24,9 +24,7 @@ impl Dropout {
         if (0.0..1.0).contains(&self.probability) {
             return Ok(());
         }
-        let found = self.probability.to_string();
-        let expected = "give a number of at least 0 and below 1".to_owned();
-        Err(Error::Setting { name: "dropout", found, expected })
+        Err(Error::setting("dropout", self.probability, "give a number of at least 0 and below 1"))
     }
 }
 

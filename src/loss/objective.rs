@@ -72,15 +72,13 @@ impl Loss {
     }
 
     fn check(self) -> Result<()> {
-        let refuse = |name, found: f32, expected: &str| {
-            Err(Error::Setting { name, found: found.to_string(), expected: expected.to_owned() })
-        };
         match self {
             Self::CrossEntropy { label_smoothing } if !(0.0..1.0).contains(&label_smoothing) => {
-                refuse("label-smoothing", label_smoothing, "give a number of at least 0 and below 1")
+                let expected = "give a number of at least 0 and below 1";
+                Err(Error::setting("label-smoothing", label_smoothing, expected))
             }
             Self::Huber { delta } if !(delta > 0.0 && delta.is_finite()) => {
-                refuse("delta", delta, "give a finite number above 0")
+                Err(Error::setting("delta", delta, "give a finite number above 0"))
             }
             _ => Ok(()),
         }
@@ -150,15 +148,13 @@ impl<'a> Objective<'a> {
         Self { loss, targets: targets.into(), weights: None }
     }
 
-    /// Returns an error that names the first field which does not fit the window or the model.
-    pub(crate) fn check(&self, window: &Window<'_>, config: &ModelConfig) -> Result<()> {
+    /// Returns the sum of the weights of all tokens with a target, or an error that names the first
+    /// field which does not fit the window or the model.
+    pub(crate) fn check(&self, window: &Window<'_>, config: &ModelConfig) -> Result<f64> {
         self.loss.check()?;
         let outputs = config.outputs;
         if outputs == 0 {
-            return Err(Error::batch(
-                "a model without a head".to_owned(),
-                "a model with a linear head".to_owned(),
-            ));
+            return Err(Error::batch("a model without a head", "a model with a linear head"));
         }
         let tokens = window.output_tokens();
         match (self.targets, self.loss.takes_ids()) {
@@ -167,14 +163,9 @@ impl<'a> Objective<'a> {
                 check_classes(ids, outputs, window)?;
             }
             (Targets::Values(values), false) => check_room(values.len(), tokens, outputs, "target values")?,
-            (Targets::Ids(_), false) => {
-                return Err(Error::batch("class ids as targets", "values"));
-            }
+            (Targets::Ids(_), false) => return Err(Error::batch("class ids as targets", "values")),
             (Targets::Values(_), true) => {
-                return Err(Error::batch(
-                    "values as targets".to_owned(),
-                    "one class id for each token".to_owned(),
-                ));
+                return Err(Error::batch("values as targets", "one class id for each token"));
             }
         }
         if window.lengths.is_some_and(|lengths| lengths.iter().all(|length| *length == 0)) {
@@ -184,24 +175,24 @@ impl<'a> Objective<'a> {
         self.check_weights(tokens, window)
     }
 
-    fn check_weights(&self, tokens: usize, window: &Window<'_>) -> Result<()> {
-        let Some(weights) = self.weights else { return Ok(()) };
-        check_room(weights.len(), tokens, 1, "weights")?;
-        if let Some(weight) = weights.iter().find(|weight| !(**weight >= 0.0 && weight.is_finite())) {
-            return Err(Error::batch(
-                format!("the weight {weight}"),
-                "finite weights of at least 0".to_owned(),
-            ));
+    /// Returns the sum of the weights of all tokens with a target.
+    fn check_weights(&self, tokens: usize, window: &Window<'_>) -> Result<f64> {
+        let weights = self.weights.unwrap_or_default();
+        if self.weights.is_some() {
+            check_room(weights.len(), tokens, 1, "weights")?;
         }
-        match self.total_weight(window) > 0.0 {
-            true => Ok(()),
-            false => Err(Error::batch("weights of 0 alone", "at least one weight above 0")),
+        if let Some(weight) = weights.iter().find(|weight| !(**weight >= 0.0 && weight.is_finite())) {
+            return Err(Error::batch(format!("the weight {weight}"), "finite weights of at least 0"));
+        }
+        match self.total_weight(window) {
+            total if total > 0.0 => Ok(total),
+            _ => Err(Error::batch("weights of 0 alone", "at least one weight above 0")),
         }
     }
 
     /// The sum of the weights of all tokens with a target, or their number: in f64, in the order of
     /// the targets.
-    pub(crate) fn total_weight(&self, window: &Window<'_>) -> f64 {
+    fn total_weight(&self, window: &Window<'_>) -> f64 {
         let weight = |index: usize| self.weights.map_or(1.0, |weights| f64::from(weights[index]));
         let counts = (0..window.output_tokens()).filter(|index| counts(window, *index));
         counts.fold(0.0, |sum, index| sum + weight(index))

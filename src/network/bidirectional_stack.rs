@@ -201,7 +201,7 @@ impl BidirectionalStack {
     }
 
     /// Runs the backward pass of the last window, from the gradients of its outputs and, if the
-    /// loss depends on it, of its last state (2 L layers). Leaves the gradients of the parameters,
+    /// loss depends on it, of its last state (2 L layers). Stores the gradients of the parameters,
     /// the inputs and the initial state. A second backward pass needs another forward pass.
     ///
     /// # Errors

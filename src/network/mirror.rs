@@ -38,10 +38,7 @@ impl Mirror {
 
     /// Number of tokens that the outputs have room for.
     pub(super) fn output_tokens(&self) -> usize {
-        match self.output_steps {
-            OutputSteps::Every => self.tokens(),
-            OutputSteps::Last => self.rows,
-        }
+        self.output_steps.tokens([self.steps, self.rows])
     }
 
     /// Returns the indices of every token: in the caller's window, and in that of the backward

@@ -1,9 +1,8 @@
 //! A model with its forward and backward passes, on windows of ids or vectors.
 
-use crate::exec::{Dropout, Inputs};
 use crate::exec::{
-    Engine, Executor, Extent, Goal, MaskSource, Masks, Needs, Order, OutputSteps, Pass, State, Window,
-    check_room,
+    Dropout, Engine, Executor, Extent, Goal, Inputs, MaskSource, Masks, Needs, Order, OutputSteps, Pass,
+    State, Window, check_room,
 };
 use crate::loss::Objective;
 use crate::model::{Model, Parameters, check_model};
@@ -186,8 +185,9 @@ impl Network {
         let Self { engine, executor, gradient, .. } = self;
         let outputs = (last.order, d_outputs);
         executor.backward(engine.packed(), outputs, d_state, dropping, &mut gradient.values);
-        let last = self.last.take();
-        self.finish_gradients(last.as_ref());
+        if let Some(last) = self.last.take() {
+            self.finish_gradients(&last);
+        }
         Ok(())
     }
 
@@ -201,11 +201,10 @@ impl Network {
     /// [`Error::Setting`](crate::Error::Setting) for a parameter of the loss that is out of range.
     pub fn differentiate(&mut self, window: &Window<'_>, objective: &Objective<'_>) -> Result<f64> {
         self.check(window)?;
-        objective.check(window, self.engine.config())?;
-        let total = objective.total_weight(window);
+        let total = objective.check(window, self.engine.config())?;
         let (loss, scale) = (objective.loss, (1.0 / total) as f32);
         self.run(window, Some(objective), |gradient| Goal::Deltas { loss, scale, gradient });
-        self.finish_gradients(Some(&Last { wants_initial: window.initial.is_some(), ..Last::of(window) }));
+        self.finish_gradients(&Last { wants_initial: window.initial.is_some(), ..Last::of(window) });
         let (sum, _) = self.executor.window.tally((0.0, 0));
         Ok(sum / total)
     }
@@ -216,12 +215,12 @@ impl Network {
     /// As for [`Network::differentiate`].
     pub fn evaluate(&mut self, window: &Window<'_>, objective: &Objective<'_>) -> Result<Measure> {
         self.check(window)?;
-        objective.check(window, self.engine.config())?;
+        let total = objective.check(window, self.engine.config())?;
         let loss = objective.loss;
         self.run(window, Some(objective), |_| Goal::Losses { loss, top_k: None });
         let (sum, correct) = self.executor.window.tally((0.0, 0));
         let tokens = self.executor.window.head_tokens();
-        Ok(Measure { loss: sum / objective.total_weight(window), accuracy: correct as f64 / tokens as f64 })
+        Ok(Measure { loss: sum / total, accuracy: correct as f64 / tokens as f64 })
     }
 
     /// Runs a window that was checked.
@@ -250,17 +249,17 @@ impl Network {
     }
 
     /// Computes all gradients from the deltas of the last window.
-    fn finish_gradients(&mut self, last: Option<&Last>) {
+    fn finish_gradients(&mut self, last: &Last) {
         let Self { engine, executor, gradient, d_inputs, d_initial, .. } = self;
         let (weights, width) = (engine.weights(), engine.config().input_width(0));
         executor.gradients(engine.packed(), &mut gradient.values);
         weights.tensors.clear_constants(&mut gradient.values);
         d_inputs.clear();
-        if let Some(last) = last.filter(|last| last.vectors) {
+        if last.vectors {
             d_inputs.resize(last.shape[0] * last.shape[1] * width, 0.0);
             executor.window.copy_d_inputs(width, last.order, d_inputs);
         }
-        if last.is_some_and(|last| last.wants_initial) {
+        if last.wants_initial {
             executor.window.d_initial(weights, d_initial);
         }
     }

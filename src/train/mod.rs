@@ -9,7 +9,6 @@ mod resume;
 mod rollback;
 mod run_length;
 mod snapshot;
-
 mod start;
 mod step;
 mod trainer;

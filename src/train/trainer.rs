@@ -1,6 +1,6 @@
 //! Training on caller-owned windows of vectors or ids, with any loss.
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::corpus::Vocabulary;
 use crate::exec::{State, Window};
 use crate::loss::Objective;
@@ -52,7 +52,7 @@ impl TrainerSettings {
         self.schedule.validate()?;
         let missing = |name, schedule: &str| {
             let expected = format!("give a number: the {schedule} schedule depends on it");
-            Err(Error::Setting { name, found: "nothing".to_owned(), expected })
+            Err(Error::setting(name, "nothing", expected))
         };
         match self.schedule.kind {
             Schedule::Cosine if self.total_steps.is_none() => missing("total-steps", "cosine"),
@@ -144,8 +144,39 @@ impl Trainer {
     /// # Errors
     /// [`Error::Setting`] for more than 2^32 - 1 symbols.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
-        let model = self.network.model();
-        let config = model.config();
+        let (settings, vocabulary, progress) = self.description()?;
+        let moments = self.optimizer.moments();
+        Ok(Checkpoint {
+            settings,
+            vocabulary,
+            parameters: self.network.model().parameters().clone(),
+            moments: moments.map(|(name, values)| (name.to_owned(), values.to_vec())).collect(),
+            state: None,
+            progress,
+        })
+    }
+
+    /// Writes a checkpoint atomically: a failed write leaves the old file as it was. Parameters and
+    /// moments are written without copies in memory.
+    ///
+    /// # Errors
+    /// As for [`Trainer::checkpoint`] and [`Checkpoint::save`].
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let (settings, vocabulary, progress) = self.description()?;
+        let snapshot = Snapshot {
+            settings: &settings,
+            vocabulary: &vocabulary,
+            parameters: self.network.model().parameters(),
+            moments: self.optimizer.moments().collect(),
+            state: None,
+            progress: &progress,
+        };
+        snapshot.save(path)
+    }
+
+    /// Returns what a checkpoint says about the run.
+    fn description(&self) -> Result<(Settings, Vocabulary, Progress)> {
+        let config = self.network.model().config();
         let vocabulary = match config.vocabulary {
             0 => Vocabulary::none(),
             symbols => Vocabulary::of_ids(symbols)?,
@@ -154,27 +185,9 @@ impl Trainer {
         let data = DataSettings { unit: vocabulary.unit(), ..DataSettings::default() };
         let settings =
             Settings { model: config.settings(), optimizer, schedule, data, ..Settings::default() };
-        let moments = self.optimizer.moments();
-        Ok(Checkpoint {
-            settings,
-            vocabulary,
-            parameters: model.parameters().clone(),
-            moments: moments.map(|(name, values)| (name.to_owned(), values.to_vec())).collect(),
-            state: None,
-            progress: Progress {
-                step: self.steps(),
-                total_steps: total_steps.unwrap_or(0),
-                ..Progress::default()
-            },
-        })
-    }
-
-    /// Writes a checkpoint atomically: a failed write leaves the old file as it was.
-    ///
-    /// # Errors
-    /// As for [`Trainer::checkpoint`] and [`Checkpoint::save`].
-    pub fn save(&self, path: &Path) -> Result<()> {
-        self.checkpoint()?.save(path)
+        let total_steps = total_steps.unwrap_or(0);
+        let progress = Progress { step: self.steps(), total_steps, ..Progress::default() };
+        Ok((settings, vocabulary, progress))
     }
 
     /// Runs one step: loss, gradient, clipping, update. The window starts from `window.initial`, or

@@ -111,7 +111,8 @@ impl<'a> BlockPart<'a> {
         [first, second]
     }
 
-    pub(super) fn losses(self) -> TokenLosses<'a> {
+    /// The losses of the tokens.
+    pub(super) fn losses(&mut self) -> TokenLosses<'_> {
         let BlockPart { outputs, targets, values, weights, losses, correct, .. } = self;
         TokenLosses { outputs, targets, values, weights, losses, correct }
     }

@@ -20,12 +20,10 @@ use super::pass::Goal;
 use crate::aligned::Aligned;
 use crate::exec::gradient::matrix::MatrixGradient;
 use crate::exec::gradient::token_pairs::RowPairs;
-use crate::exec::head::losses::TokenLosses;
 use crate::exec::inputs::{Order, OutputSteps};
 use crate::exec::weights::tensor_ranges::BufferSplitter;
 use crate::exec::weights::{PackedModel, PackedWeights};
 use crate::exec::window::activations::WindowActivations;
-use crate::exec::window::transfer::Arrangement;
 use crate::loss::Loss;
 use crate::model::cell::resize;
 use crate::phases::Phase;
@@ -67,8 +65,7 @@ impl HeadBlocks {
         match goal {
             Goal::Outputs(_) if !model.weights.config.has_head() => {}
             Goal::Outputs(out) => {
-                let arrangement = Arrangement { order, output_steps: window.output_steps() };
-                self.write_outputs(window, model, arrangement, out);
+                self.write_outputs(window, model, order, out);
             }
             Goal::Losses { loss, top_k } => return self.measure(window, model, *loss, *top_k),
             Goal::Deltas { loss, scale, gradient } => self.descend(window, model, (*loss, *scale), gradient),
@@ -81,10 +78,10 @@ impl HeadBlocks {
         &mut self,
         window: &WindowActivations,
         model: PackedModel<'_>,
-        arrangement: Arrangement,
+        order: Order,
         out: &mut [f32],
     ) {
-        if (arrangement.order, arrangement.output_steps) == (Order::TimeMajor, OutputSteps::Every) {
+        if (order, window.output_steps()) == (Order::TimeMajor, OutputSteps::Every) {
             return self.write_in_place(window, model, out);
         }
         let PackedModel { weights, threads, .. } = model;
@@ -96,7 +93,7 @@ impl HeadBlocks {
                 weights.head_outputs(part.x, part.outputs);
             });
             for (n, row) in block.zip(self.outputs.chunks_exact(padded(width))) {
-                let to = window.head_index(arrangement, n) * width;
+                let to = window.head_index(order, n) * width;
                 out[to..][..width].copy_from_slice(&row[..width]);
             }
         }
@@ -129,7 +126,7 @@ impl HeadBlocks {
         let within = AtomicU64::new(0);
         for block in blocks(window, weights) {
             self.gather(window, weights, block.clone());
-            self.part(block.clone()).divide(weights, threads, &|_| 0, &|part| {
+            self.part(block.clone()).divide(weights, threads, &|_| 0, &|mut part| {
                 weights.head_outputs(part.x, part.outputs);
                 within.fetch_add(part.losses().measure(weights, loss, top_k), Ordering::Relaxed);
             });
@@ -146,31 +143,11 @@ impl HeadBlocks {
         (loss, scale): (Loss, f32),
         gradient: &mut [f32],
     ) {
-        let PackedModel { weights, threads, .. } = model;
-        let mut gradient = HeadGradient::of(gradient, weights, window);
-        clear_unselected(window, weights);
-        for block in blocks(window, weights) {
-            self.gather(window, weights, block.clone());
-            self.d_x.resize(self.x.len(), 0.0);
-            self.part(block.clone()).divide(weights, threads, &|_| 0, &|part| {
-                weights.head_outputs(part.x, part.outputs);
-                let BlockPart {
-                    outputs, targets, values, weights: token_weights, losses, correct, d_x, ..
-                } = part;
-                TokenLosses {
-                    outputs: &mut *outputs,
-                    targets,
-                    values,
-                    weights: token_weights,
-                    losses,
-                    correct,
-                }
-                .descend(weights, loss, scale);
-                weights.head_input_gradient(outputs, d_x);
-            });
-            gradient.add_block(self, block.clone(), model);
-            self.scatter(window, weights, block);
-        }
+        let weights = model.weights;
+        self.go_backward(window, model, gradient, &|_, part| {
+            weights.head_outputs(part.x, part.outputs);
+            part.losses().descend(weights, loss, scale);
+        });
     }
 
     /// Goes backward through the head, from the gradients of its outputs. Writes the head's part of
@@ -179,22 +156,36 @@ impl HeadBlocks {
         &mut self,
         window: &mut WindowActivations,
         model: PackedModel<'_>,
-        arrangement: Arrangement,
-        (d_outputs, gradient): (&[f32], &mut [f32]),
+        (order, d_outputs): (Order, &[f32]),
+        gradient: &mut [f32],
+    ) {
+        let width = model.weights.config.outputs;
+        self.go_backward(window, model, gradient, &|window, part| {
+            for (n, row) in part.tokens.clone().zip(part.outputs.chunks_exact_mut(padded(width))) {
+                let from = window.head_index(order, n) * width;
+                row[..width].copy_from_slice(&d_outputs[from..][..width]);
+                row[width..].fill(0.0);
+            }
+        });
+    }
+
+    /// Goes backward through the head, block by block. `differentiate` writes the gradients of a
+    /// part's outputs to them.
+    fn go_backward(
+        &mut self,
+        window: &mut WindowActivations,
+        model: PackedModel<'_>,
+        gradient: &mut [f32],
+        differentiate: &(impl Fn(&WindowActivations, &mut BlockPart<'_>) + Sync),
     ) {
         let PackedModel { weights, threads, .. } = model;
-        let width = weights.config.outputs;
         let mut gradient = HeadGradient::of(gradient, weights, window);
         clear_unselected(window, weights);
         for block in blocks(window, weights) {
             self.gather(window, weights, block.clone());
             self.d_x.resize(self.x.len(), 0.0);
-            for (n, row) in block.clone().zip(self.outputs.chunks_exact_mut(padded(width))) {
-                let from = window.head_index(arrangement, n) * width;
-                row[..width].copy_from_slice(&d_outputs[from..][..width]);
-                row[width..].fill(0.0);
-            }
-            self.part(block.clone()).divide(weights, threads, &|_| 0, &|part| {
+            self.part(block.clone()).divide(weights, threads, &|_| 0, &|mut part| {
+                differentiate(window, &mut part);
                 weights.head_input_gradient(part.outputs, part.d_x);
             });
             gradient.add_block(self, block.clone(), model);

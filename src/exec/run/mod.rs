@@ -15,7 +15,6 @@ use super::weights::input_table::InputTable;
 use super::weights::{PackedModel, PackedWeights};
 use super::window::activations::{Extent, WindowActivations};
 use super::window::shard::{Needs, Shard};
-use super::window::transfer::Arrangement;
 use crate::loss::Targets;
 use crate::model::Parameters;
 use crate::parallel::Threads;
@@ -149,38 +148,31 @@ impl Executor {
             self.window.clear_values();
             return &[];
         };
-        let arrangement = self.arrangement(pass.order);
-        match (targets, token_weights, pass.order, arrangement.output_steps) {
+        match (targets, token_weights, pass.order, self.window.output_steps()) {
             (Targets::Ids(ids), None, Order::TimeMajor, OutputSteps::Every) => {
                 self.window.clear_values();
                 ids
             }
             _ => {
                 let outputs = weights.config.outputs;
-                self.window.load_targets(outputs, arrangement, (targets, token_weights));
+                self.window.load_targets(outputs, pass.order, (targets, token_weights));
                 &[]
             }
         }
     }
 
-    fn arrangement(&self, order: Order) -> Arrangement {
-        Arrangement { order, output_steps: self.window.output_steps() }
-    }
-
     /// Copies the outputs of the model. The head writes its own if it runs by blocks.
     fn copy_outputs(&self, weights: &PackedWeights, order: Order, out: &mut [f32]) {
-        let (config, arrangement) = (&weights.config, self.arrangement(order));
+        let config = &weights.config;
         match config.has_head() {
-            false => self.window.copy_stack_outputs(config.stack_width(), arrangement, out),
-            true if self.window.keeps_outputs => {
-                self.window.copy_head_outputs(config.outputs, arrangement, out)
-            }
+            false => self.window.copy_stack_outputs(config.stack_width(), order, out),
+            true if self.window.keeps_outputs => self.window.copy_head_outputs(config.outputs, order, out),
             true => {}
         }
     }
 
-    /// Runs one step of all rows, from the current state, on the calling thread. `load` fills the
-    /// inputs of the shard. The rows of `table` are the input table, if the model reads one.
+    /// Runs one step of all rows, from the current state, on the calling thread. `table` holds the
+    /// rows of the input table, if the model reads one; `inputs` are then indices of its rows.
     pub(crate) fn step(
         &mut self,
         (weights, parameters): (&PackedWeights, &Parameters),
@@ -209,18 +201,18 @@ impl Executor {
         gradient: &mut [f32],
     ) {
         let PackedModel { weights, threads, .. } = model;
-        let (config, arrangement) = (&weights.config, self.arrangement(order));
+        let config = &weights.config;
         let (has_head, keeps) = (config.has_head(), self.window.keeps_outputs);
         self.window.set_d_last(d_state);
         match (has_head, keeps) {
-            (false, _) => self.window.load_stack_gradients(weights, arrangement, d_outputs),
-            (true, true) => self.window.load_head_gradients(config.outputs, arrangement, d_outputs),
+            (false, _) => self.window.load_stack_gradients(weights, order, d_outputs),
+            (true, true) => self.window.load_head_gradients(config.outputs, order, d_outputs),
             (true, false) => {}
         }
         let Self { window, blocks, .. } = self;
         threads.enter(weights.work() * window.ids.len(), || {
             if has_head && !keeps {
-                blocks.backward(window, model, arrangement, (d_outputs, gradient));
+                blocks.backward(window, model, (order, d_outputs), gradient);
             }
             threads.each(&mut window.shards, &|shard: &mut Shard| match has_head && keeps {
                 true => shard.backward(weights, dropping),

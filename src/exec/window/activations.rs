@@ -147,11 +147,16 @@ impl WindowActivations {
             let tokens = first..self.tokens();
             let is_last = |m: &usize| {
                 let source = self.source(*m);
-                source / self.rows + 1 == self.ragged.length(source % self.rows).unwrap_or(self.steps)
+                self.is_last(source / self.rows, source % self.rows)
             };
             selected.extend(tokens.filter(is_last).map(|m| m as u32));
         }
         self.selected = selected;
+    }
+
+    /// Returns true if a step is the last one of a row.
+    pub(super) fn is_last(&self, step: usize, row: usize) -> bool {
+        step + 1 == self.ragged.length(row).unwrap_or(self.steps)
     }
 
     /// The steps that the head runs on.

@@ -9,19 +9,12 @@ use crate::exec::weights::PackedWeights;
 use crate::loss::Targets;
 use unrolled_kernels::pack::padded;
 
-/// Where the tokens of a caller's array are: T, B, and their order.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrangement {
-    pub(crate) order: Order,
-    pub(crate) output_steps: OutputSteps,
-}
-
 impl WindowActivations {
     /// The index of token `n` of the head in the caller's outputs.
-    pub(crate) fn head_index(&self, arrangement: Arrangement, n: usize) -> usize {
+    pub(crate) fn head_index(&self, order: Order, n: usize) -> usize {
         let source = self.source(self.head_token(n));
         let (step, row) = (source / self.rows, source % self.rows);
-        self.output_index(arrangement, step, row).unwrap_or_default()
+        self.output_index(order, step, row).unwrap_or_default()
     }
 
     /// Removes target values and weights, because the targets are class ids that all weigh 1.
@@ -47,10 +40,10 @@ impl WindowActivations {
     }
 
     /// The index of a token's output in the caller's array; `None` if it has none.
-    fn output_index(&self, arrangement: Arrangement, step: usize, row: usize) -> Option<usize> {
-        match arrangement.output_steps {
-            OutputSteps::Every => Some(arrangement.order.index([self.steps, self.rows], step, row)),
-            OutputSteps::Last => (step + 1 == self.ragged.length(row).unwrap_or(self.steps)).then_some(row),
+    fn output_index(&self, order: Order, step: usize, row: usize) -> Option<usize> {
+        match self.output_steps() {
+            OutputSteps::Every => Some(order.index([self.steps, self.rows], step, row)),
+            OutputSteps::Last => self.is_last(step, row).then_some(row),
         }
     }
 
@@ -63,12 +56,12 @@ impl WindowActivations {
         });
     }
 
-    /// Copies targets and weights to the shards, in any arrangement. `outputs` is the width O of
+    /// Copies targets and weights to the shards, in any order. `outputs` is the width O of
     /// the head.
     pub(crate) fn load_targets(
         &mut self,
         outputs: usize,
-        arrangement: Arrangement,
+        order: Order,
         (targets, weights): (Targets<'_>, Option<&[f32]>),
     ) {
         for shard in &mut self.shards {
@@ -80,7 +73,7 @@ impl WindowActivations {
             shard.correct.fill(false);
         }
         self.each_token_mut(|window, shard, token, step, row| {
-            let Some(from) = window.output_index(arrangement, step, row) else { return };
+            let Some(from) = window.output_index(order, step, row) else { return };
             match targets {
                 Targets::Ids(ids) => shard.targets[token] = ids[from],
                 Targets::Values(values) => shard.target_values[token * outputs..][..outputs]
@@ -94,26 +87,31 @@ impl WindowActivations {
 
     /// Copies the last layer's outputs, `width` floats each, to `out`; zeros beyond the end of a
     /// row.
-    pub(crate) fn copy_stack_outputs(&self, width: usize, arrangement: Arrangement, out: &mut [f32]) {
-        self.copy_out(width, arrangement, Shard::stack_outputs, out);
+    pub(crate) fn copy_stack_outputs(&self, width: usize, order: Order, out: &mut [f32]) {
+        let place = |step, row| self.output_index(order, step, row);
+        self.copy_out(width, place, Shard::stack_outputs, out);
     }
 
     /// Copies the head's outputs that were kept, `width` floats each, to `out`; zeros beyond the
     /// end of a row.
-    pub(crate) fn copy_head_outputs(&self, width: usize, arrangement: Arrangement, out: &mut [f32]) {
-        self.copy_out(width, arrangement, |shard| &shard.outputs, out);
+    pub(crate) fn copy_head_outputs(&self, width: usize, order: Order, out: &mut [f32]) {
+        let place = |step, row| self.output_index(order, step, row);
+        self.copy_out(width, place, |shard| &shard.outputs, out);
     }
 
     /// Copies the gradients of the first layer's inputs to `out` [T, B, E]; zeros beyond the end of
     /// a row.
     pub(crate) fn copy_d_inputs(&self, width: usize, order: Order, out: &mut [f32]) {
-        self.copy_out(width, Arrangement { order, output_steps: OutputSteps::Every }, Shard::d_inputs, out);
+        let place = |step, row| Some(order.index([self.steps, self.rows], step, row));
+        self.copy_out(width, place, Shard::d_inputs, out);
     }
 
+    /// Copies values of all tokens to `out`. `place` is the index of the token of a step and a row;
+    /// `None` if it has no place there.
     fn copy_out(
         &self,
         width: usize,
-        arrangement: Arrangement,
+        place: impl Fn(usize, usize) -> Option<usize>,
         values: impl Fn(&Shard) -> &[f32],
         out: &mut [f32],
     ) {
@@ -121,38 +119,33 @@ impl WindowActivations {
             out.fill(0.0);
         }
         self.each_token(|shard, token, step, row| {
-            let Some(to) = self.output_index(arrangement, step, row) else { return };
+            let Some(to) = place(step, row) else { return };
             let from = &values(&self.shards[shard])[token * padded(width)..][..width];
             out[to * width..][..width].copy_from_slice(from);
         });
     }
 
     /// Copies gradients of the last layer's outputs to the shards, zeros where there are none.
-    pub(crate) fn load_stack_gradients(
-        &mut self,
-        weights: &PackedWeights,
-        arrangement: Arrangement,
-        d_outputs: &[f32],
-    ) {
+    pub(crate) fn load_stack_gradients(&mut self, weights: &PackedWeights, order: Order, d_outputs: &[f32]) {
         let width = weights.config.stack_width();
         self.shards.iter_mut().for_each(|shard| shard.clear_stack_gradient(weights));
-        self.load_gradients(width, arrangement, d_outputs, Shard::stack_gradient_mut);
+        self.load_gradients(width, order, d_outputs, Shard::stack_gradient_mut);
     }
 
     /// Copies gradients of the head's outputs to the shards, which keep them for the whole window.
-    pub(crate) fn load_head_gradients(&mut self, width: usize, arrangement: Arrangement, d_outputs: &[f32]) {
-        self.load_gradients(width, arrangement, d_outputs, |shard| &mut shard.outputs);
+    pub(crate) fn load_head_gradients(&mut self, width: usize, order: Order, d_outputs: &[f32]) {
+        self.load_gradients(width, order, d_outputs, |shard| &mut shard.outputs);
     }
 
     fn load_gradients(
         &mut self,
         width: usize,
-        arrangement: Arrangement,
+        order: Order,
         d_outputs: &[f32],
         gradient: impl Fn(&mut Shard) -> &mut [f32],
     ) {
         self.each_token_mut(|window, shard, token, step, row| {
-            let Some(from) = window.output_index(arrangement, step, row) else { return };
+            let Some(from) = window.output_index(order, step, row) else { return };
             let to = &mut gradient(shard)[token * padded(width)..][..padded(width)];
             to[..width].copy_from_slice(&d_outputs[from * width..][..width]);
             to[width..].fill(0.0);
