@@ -2,7 +2,7 @@
 
 use crate::random::{MaskPosition, dropout_mask};
 use crate::settings::{Layer, Variational};
-use crate::{Error, Result};
+use crate::{Result, error::require};
 use unrolled_kernels::pack::padded;
 
 /// The source of a window's dropout masks. A mask is a pure function of these numbers, the layer,
@@ -21,12 +21,8 @@ pub struct Dropout {
 impl Dropout {
     /// Returns an error for a probability out of range.
     pub(crate) fn check(self) -> Result<()> {
-        if (0.0..1.0).contains(&self.probability) {
-            return Ok(());
-        }
-        let found = self.probability.to_string();
-        let expected = "give a number of at least 0 and below 1".to_owned();
-        Err(Error::Setting { name: "dropout", found, expected })
+        let is_valid = (0.0..1.0).contains(&self.probability);
+        require(is_valid, "dropout", self.probability, "give a number of at least 0 and below 1")
     }
 }
 

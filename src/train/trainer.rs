@@ -52,7 +52,7 @@ impl TrainerSettings {
         self.schedule.validate()?;
         let missing = |name, schedule: &str| {
             let expected = format!("give a number: the {schedule} schedule depends on it");
-            Err(Error::Setting { name, found: "nothing".to_owned(), expected })
+            Err(Error::setting(name, "nothing", expected))
         };
         match self.schedule.kind {
             Schedule::Cosine if self.total_steps.is_none() => missing("total-steps", "cosine"),
