@@ -97,7 +97,7 @@ mod tests;
 
 use crate::{IdWidth, Invalid, Result, Unknown};
 use decoding::Decoding;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use source::CorpusSource;
 use span::ScanSpan;
 use unknown_id::UNKNOWN;
@@ -164,7 +164,7 @@ pub struct CorpusFile<'a> {
 }
 
 /// The numbers of files in the corpus folders that were skipped, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedFiles {
     /// Files that have a NUL byte in the first 8 KiB, have a known format that is not text, or are
     /// compressed.
