@@ -134,7 +134,7 @@ pub struct Corpus {
     id_width: IdWidth,
     invalid: Invalid,
     vocabulary: Vocabulary,
-    /// What was done with symbols that are not in the vocabulary.
+    /// The treatment of symbols that are not in the vocabulary.
     unknown: Unknown,
     /// Number of these symbols.
     unknown_symbols: usize,
@@ -227,8 +227,8 @@ impl Corpus {
             - self.mapped()
     }
 
-    /// Number of bytes of memory that the corpus takes besides these: its index, and sources that
-    /// are not mapped.
+    /// Number of bytes of memory that the corpus takes: its index, and the sources that are neither
+    /// mapped nor in a temporary file.
     pub fn memory(&self) -> usize {
         self.sources.iter().map(CorpusSource::memory).sum::<usize>()
             + self.spans.iter().map(ScanSpan::memory).sum::<usize>()

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-/// What is at a path.
+/// An opened path.
 pub(super) enum Opened {
     /// A file.
     File(CorpusSource),

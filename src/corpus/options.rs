@@ -14,7 +14,7 @@ pub struct CorpusOptions<'a> {
     pub unit: Unit,
     /// Number of bits of an id in the files, with [`Unit::Ids`].
     pub id_width: IdWidth,
-    /// What to do with bytes that are not UTF-8.
+    /// The treatment of bytes that are not UTF-8.
     pub invalid: Invalid,
     /// The encoding of the files, which are decoded when they are opened. If `None`: UTF-8, or the
     /// encoding of a byte-order mark.
@@ -41,7 +41,7 @@ pub struct CorpusOptions<'a> {
     pub memory: Option<usize>,
     /// The vocabulary of a trained model, instead of all symbols of the corpus.
     pub vocabulary: Option<&'a Vocabulary>,
-    /// What to do with symbols that are not in this vocabulary. If `None`, they are an error.
+    /// The treatment of symbols that are not in this vocabulary. If `None`, they are an error.
     pub unknown: Option<Unknown>,
     /// A function that is called with the number of bytes scanned and the number of all bytes, from
     /// any thread, every few hundred KB.
@@ -78,7 +78,8 @@ impl<'a> CorpusOptions<'a> {
         }
     }
 
-    /// What to do with unknown symbols. Without a vocabulary, all symbols of the corpus are known.
+    /// The treatment of unknown symbols. Without a vocabulary, all symbols of the corpus are
+    /// known.
     pub(super) fn unknown(&self) -> Unknown {
         self.unknown.filter(|_| self.vocabulary.is_some()).unwrap_or(Unknown::Error)
     }

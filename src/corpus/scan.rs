@@ -72,7 +72,7 @@ impl Scan {
     }
 }
 
-/// What is found in consecutive spans.
+/// The symbols and checksums of consecutive spans.
 struct Stretch {
     spans: Vec<ScanSpan>,
     seen: SeenSymbols,
