@@ -172,10 +172,10 @@ pub enum Error {
         /// The reason, and what to do.
         reason: String,
     },
-    /// A text without symbols.
-    #[error("{text} is empty; name a text with at least 2 symbols")]
+    /// A corpus without symbols.
+    #[error("{text} is empty; name a corpus with at least 2 symbols")]
     EmptyText {
-        /// The file, or a description of the text.
+        /// The file, or a description of the corpus.
         text: String,
     },
     /// A folder without text files.
