@@ -1,4 +1,4 @@
-//! The options that say how files become a corpus.
+//! The options that turn files into a corpus.
 
 use super::Vocabulary;
 use crate::{DataSettings, Encoding, IdWidth, Invalid, Unit, Unknown};
@@ -6,8 +6,8 @@ use std::fmt;
 #[cfg(feature = "files")]
 use {super::recognize::FileRules, crate::Result};
 
-/// How files become a corpus: which files, in which order, with what between them, and what their
-/// bytes mean.
+/// The options that turn files into a corpus: the files in folders, their order, the text between
+/// them and the meaning of their bytes.
 #[derive(Clone, Default)]
 pub struct CorpusOptions<'a> {
     /// The kind of symbol.

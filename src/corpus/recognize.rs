@@ -7,7 +7,7 @@ use crate::{Encoding, Invalid, Unit};
 /// Number of first bytes that are inspected.
 pub(super) const HEAD: usize = 8 << 10;
 
-/// How the bytes of files become text.
+/// The rules that turn the bytes of files into text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FileRules {
     pub unit: Unit,
