@@ -104,8 +104,7 @@ impl TensorFile {
     /// [`Error::Io`] for a file that cannot be read, and [`Error::NotTensors`] for one in another
     /// format.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path);
-        let bytes = bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| Error::unreadable(path, source))?;
         Self::from_bytes(bytes, path)
     }
 

@@ -17,10 +17,7 @@ pub(super) fn add(_: &mut FileList, folder: &Path, _: &CorpusOptions, _: &FileRu
 #[cfg(feature = "folders")]
 mod walk {
     use super::*;
-    use crate::{
-        Unit,
-        corpus::{opened::unreadable, recognize::HEAD},
-    };
+    use crate::{Unit, corpus::recognize::HEAD};
     use ignore::{
         WalkBuilder,
         gitignore::{Gitignore, GitignoreBuilder},
@@ -64,7 +61,7 @@ mod walk {
 
     /// Adds a file, if it is a part of the corpus.
     fn add_file(list: &mut FileList, path: PathBuf, rules: &FileRules, included: bool) -> Result<()> {
-        let failed = |source| unreadable(&path, source);
+        let failed = |source| Error::unreadable(&path, source);
         let file = File::open(&path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let mut start = Vec::new();
@@ -113,7 +110,7 @@ mod walk {
         }
         let path = path.to_owned();
         let message = error.to_string();
-        unreadable(&path, error.into_io_error().unwrap_or_else(|| io::Error::other(message)))
+        Error::unreadable(path, error.into_io_error().unwrap_or_else(|| io::Error::other(message)))
     }
 
     /// A matcher of patterns in the syntax of a `.gitignore`.

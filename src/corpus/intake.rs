@@ -170,7 +170,7 @@ fn peek(stream: &mut impl Read) -> io::Result<Vec<u8>> {
 
 /// The error inside an `io::Error`, or an error for itself.
 fn plain(error: io::Error, name: &str) -> Error {
-    error.downcast().unwrap_or_else(|source| Error::Io { action: "read", path: name.into(), source })
+    error.downcast().unwrap_or_else(|source| Error::unreadable(name, source))
 }
 
 /// A stream whose read errors name it. They are not mistaken for damage of its content.
@@ -183,7 +183,7 @@ impl<R: Read> Read for Named<'_, R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.stream.read(bytes).map_err(|source| match source.kind() {
             io::ErrorKind::Interrupted => source,
-            _ => io::Error::other(Error::Io { action: "read", path: self.name.into(), source }),
+            _ => io::Error::other(Error::unreadable(self.name, source)),
         })
     }
 }
