@@ -1,6 +1,5 @@
-//! Puts the text together that the binary carries: this project's own documents and sources, sorted by path.
-//!
-//! What is missing is left out: the published package has no `kernels/`.
+//! Creates the built-in text of the library: the documents of this project, then its sources,
+//! sorted by path. Missing files are skipped: the published package has no `kernels/`.
 
 use std::{
     env, fs, io,
@@ -22,7 +21,8 @@ fn main() -> io::Result<()> {
     let mut text = String::new();
     for file in files.iter().filter(|file| file.is_file()) {
         println!("cargo::rerun-if-changed={}", file.display());
-        // Whatever line ends the checkout has: the same text, and so the same training run, on every system.
+        // The text, and a training run on it, are the same for every kind of line end in the
+        // checkout.
         text += &fs::read_to_string(file)?.replace("\r\n", "\n");
     }
     let out = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;

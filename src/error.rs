@@ -172,10 +172,10 @@ pub enum Error {
         /// The reason, and what to do.
         reason: String,
     },
-    /// A text without symbols.
-    #[error("{text} is empty; name a text with at least 2 symbols")]
+    /// A corpus without symbols.
+    #[error("{text} is empty; name a corpus with at least 2 symbols")]
     EmptyText {
-        /// The file, or a description of the text.
+        /// The file, or a description of the corpus.
         text: String,
     },
     /// A folder without text files.
@@ -204,7 +204,7 @@ pub enum Error {
         text: String,
         /// Its format.
         found: String,
-        /// What to do.
+        /// The advice at the end of the message.
         advice: String,
     },
     /// A text in a format that this build does not read.
@@ -341,9 +341,9 @@ pub enum Error {
         found: usize,
         /// Symbols needed.
         needed: usize,
-        /// What the symbols are for, such as training or an evaluation.
+        /// The use of the symbols, such as training or an evaluation.
         purpose: String,
-        /// What to do.
+        /// The advice at the end of the message.
         advice: &'static str,
     },
     /// A file of the corpus changed after it was opened.
@@ -351,8 +351,7 @@ pub enum Error {
     TextChanged {
         /// The file.
         path: PathBuf,
-        /// "What happened to the file: "cut short", "written to", "changed", "replaced" or
-        /// "deleted".
+        /// The change: "cut short", "written to", "changed", "replaced" or "deleted".
         change: &'static str,
     },
     /// A step or an evaluation was interrupted on request.

@@ -42,6 +42,16 @@ impl DrawPurpose {
     }
 }
 
+/// Creates the generator with this seed and purpose in its key, at the start of stream `stream`.
+pub(crate) fn generator(seed: u64, purpose: [u8; 8], stream: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&purpose);
+    let mut generator = ChaCha8Rng::from_seed(key);
+    generator.set_stream(stream);
+    generator
+}
+
 /// A sequence of draws with its own position among all draws.
 #[derive(Clone, Debug)]
 pub struct Draws {
@@ -53,13 +63,8 @@ pub struct Draws {
 impl Draws {
     /// Creates the draws of row 0.
     pub fn new(seed: u64, purpose: DrawPurpose, layer: u32, step: u64) -> Self {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&seed.to_le_bytes());
-        key[8..12].copy_from_slice(&purpose.word().to_le_bytes());
-        key[12..16].copy_from_slice(&layer.to_le_bytes());
-        let mut generator = ChaCha8Rng::from_seed(key);
-        generator.set_stream(step);
-        Self { generator, spare: None }
+        let purpose = u64::from(layer) << 32 | u64::from(purpose.word());
+        Self { generator: generator(seed, purpose.to_le_bytes(), step), spare: None }
     }
 
     /// Moves to the start of the draws of row `row`.

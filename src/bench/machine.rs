@@ -94,13 +94,10 @@ pub fn peak_gflops(threads: Option<usize>) -> Result<f64> {
     });
     let total = |round: usize| each.iter().filter_map(|rates| rates.get(round)).sum::<f64>();
     let best = (0..ROUNDS).map(total).fold(0.0, f64::max);
-    let right = peak::multiply_add(isa, 1000).mean == 2.0;
-    match right {
+    let mean = peak::multiply_add(isa, 1000).mean;
+    match mean == 2.0 {
         true => Ok(best / 1e9),
-        false => {
-            let what = "mean of some chains of multiply-adds";
-            Err(Error::wrong_answer(what, peak::multiply_add(isa, 1000).mean, 2))
-        }
+        false => Err(Error::wrong_answer("mean of some chains of multiply-adds", mean, 2)),
     }
 }
 

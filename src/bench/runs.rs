@@ -38,13 +38,13 @@ impl Repeated for TrainingRun<'_> {
 
 /// Forward passes over one window.
 pub(super) struct ForwardRun<'m> {
-    form: Form,
+    engine: ForwardEngine,
     batch: &'m Batch,
     logits: Vec<f32>,
 }
 
-/// The form of the model that runs.
-enum Form {
+/// The engine of the mode that is measured.
+enum ForwardEngine {
     Static(Plan),
     Dynamic(Dynamic),
 }
@@ -59,11 +59,13 @@ impl<'m> ForwardRun<'m> {
     ) -> Result<(f64, Self)> {
         let logits = vec![0.0; batch.inputs.len() * model.config().vocabulary];
         let start = Instant::now();
-        let form = match mode {
-            Mode::Static => Form::Static(Plan::new(model.clone(), batch.steps, batch.rows, threads)?),
-            Mode::Dynamic => Form::Dynamic(Dynamic::new(model.clone(), threads)?),
+        let engine = match mode {
+            Mode::Static => {
+                ForwardEngine::Static(Plan::new(model.clone(), batch.steps, batch.rows, threads)?)
+            }
+            Mode::Dynamic => ForwardEngine::Dynamic(Dynamic::new(model.clone(), threads)?),
         };
-        Ok((start.elapsed().as_secs_f64(), Self { form, batch, logits }))
+        Ok((start.elapsed().as_secs_f64(), Self { engine, batch, logits }))
     }
 
     /// Returns the logits of the last call [T, B, V].
@@ -74,10 +76,10 @@ impl<'m> ForwardRun<'m> {
 
 impl Repeated for ForwardRun<'_> {
     fn call(&mut self) -> Result<()> {
-        let Self { form, batch, logits } = self;
-        match form {
-            Form::Static(plan) => plan.forward(&batch.inputs, logits),
-            Form::Dynamic(dynamic) => dynamic.forward(&batch.inputs, batch.rows, logits),
+        let Self { engine, batch, logits } = self;
+        match engine {
+            ForwardEngine::Static(plan) => plan.forward(&batch.inputs, logits),
+            ForwardEngine::Dynamic(dynamic) => dynamic.forward(&batch.inputs, batch.rows, logits),
         }
     }
 }

@@ -24,9 +24,13 @@ impl<'a> FileReader<'a, File> {
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
         match opened {
             Ok((metadata, reader)) if metadata.is_file() => Ok(Self { path, len: metadata.len(), reader }),
-            Ok((metadata, _)) if metadata.is_dir() => Err(failed(path, io::ErrorKind::IsADirectory.into())),
-            Ok(_) => Err(failed(path, io::Error::other("not a regular file; name a file on a disk"))),
-            Err(error) => Err(failed(path, error)),
+            Ok((metadata, _)) if metadata.is_dir() => {
+                Err(Error::unreadable(path, io::ErrorKind::IsADirectory.into()))
+            }
+            Ok(_) => {
+                Err(Error::unreadable(path, io::Error::other("not a regular file; name a file on a disk")))
+            }
+            Err(error) => Err(Error::unreadable(path, error)),
         }
     }
 }
@@ -42,7 +46,7 @@ impl<R: Read + Seek> FileReader<'_, R> {
     pub(super) fn read(&mut self, at: u64, bytes: &mut [u8]) -> Result<()> {
         let reader = &mut self.reader;
         let read = reader.seek(SeekFrom::Start(at)).and_then(|_| reader.read_exact(bytes));
-        read.map_err(|error| failed(self.path, error))
+        read.map_err(|error| Error::unreadable(self.path, error))
     }
 
     /// Returns the bytes in `range`, which must be within the file.
@@ -71,8 +75,4 @@ impl<R: Read + Seek> FileReader<'_, R> {
         }
         Ok(())
     }
-}
-
-fn failed(path: &Path, source: io::Error) -> Error {
-    Error::Io { action: "read", path: path.to_owned(), source }
 }

@@ -3,13 +3,14 @@
 use super::{
     file_reader::FileReader,
     format::{CHECKSUM_PLACE, LARGEST_HEADER, PREFIX},
-    metadata::not_checkpoint,
+    metadata::{MetadataStrings, not_checkpoint},
 };
 use crate::{CheckpointError, Error, Result};
 use safetensors::tensor::{Metadata, SafeTensorError};
 use std::{
     io::{Read, Seek},
     ops::Range,
+    path::Path,
 };
 
 /// Bytes of the header's length, before the header.
@@ -44,6 +45,11 @@ impl FileHeader {
             return Err(not_checkpoint(path, format!("{} bytes follow its last tensor", found - expected)));
         }
         Ok(header)
+    }
+
+    /// Returns the strings of the metadata. `path` is for messages.
+    pub(super) fn strings<'a>(&'a self, path: &'a Path) -> MetadataStrings<'a> {
+        MetadataStrings::new(path, self.metadata.metadata().iter().flatten())
     }
 
     /// Returns the offset of the first tensor in the file.

@@ -5,12 +5,8 @@
 //! memory as a whole.
 
 use super::{
-    checksum,
-    contents::Checkpoint,
-    file_reader::FileReader,
-    format::one_line,
-    header::FileHeader,
-    metadata::{MetadataStrings, invalid_content},
+    checksum, contents::Checkpoint, file_reader::FileReader, format::one_line, header::FileHeader,
+    metadata::invalid_content,
 };
 use crate::{
     CheckpointError, Error, Result, Settings,
@@ -19,7 +15,7 @@ use crate::{
     model::{CustomCell, ModelConfig, ParameterLayout, Parameters, TensorEntry},
     progress::Progress,
 };
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use safetensors::tensor::{Dtype, TensorInfo};
 use std::{
     collections::BTreeMap,
     io::{Read, Seek},
@@ -62,15 +58,18 @@ impl Checkpoint {
     /// As for [`Checkpoint::load`], but tensors are not compared with the configuration.
     pub fn verify(path: &Path) -> Result<Progress> {
         let mut reader = FileReader::open(path)?;
-        let (_, metadata) = verified(&mut reader)?;
-        MetadataStrings::new(path, metadata.metadata().iter().flatten()).json("progress")
+        let header = FileHeader::read(&mut reader)?;
+        let strings = header.strings(path);
+        checksum::verify(&mut reader, &header, &strings)?;
+        strings.json("progress")
     }
 }
 
 fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -> Result<Checkpoint> {
     let path = reader.path;
-    let (end, metadata) = verified(&mut reader)?;
-    let strings = MetadataStrings::new(path, metadata.metadata().iter().flatten());
+    let header = FileHeader::read(&mut reader)?;
+    let strings = header.strings(path);
+    checksum::verify(&mut reader, &header, &strings)?;
     let mut settings: Settings = strings.json("config")?;
     settings.model.resolve(cells);
     settings.validate().map_err(|error| invalid_content(path, "config", error))?;
@@ -83,21 +82,13 @@ fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -
     let config = ModelConfig::of(&settings.model, vocabulary.len())
         .map_err(|error| invalid_content(path, "config", error))?;
     let layout = config.layout();
-    let mut tensors = RemainingTensors::new(reader, end, &metadata);
+    let mut tensors = RemainingTensors::new(reader, &header);
     let values = tensors.buffer("", &layout)?;
     let moments = tensors.moments(&layout)?;
     let state = tensors.state(&config, settings.run.batch)?;
     tensors.finish()?;
     let parameters = Parameters { layout, values };
     Ok(Checkpoint { settings, vocabulary, parameters, moments, state, progress })
-}
-
-/// Checks a file's checksum, and returns the end of its header and its content.
-fn verified<R: Read + Seek>(reader: &mut FileReader<'_, R>) -> Result<(u64, Metadata)> {
-    let header = FileHeader::read(reader)?;
-    let strings = MetadataStrings::new(reader.path, header.metadata.metadata().iter().flatten());
-    checksum::verify(reader, &header, &strings)?;
-    Ok((header.end(), header.metadata))
 }
 
 /// The tensors of a file that have not been read yet.
@@ -111,7 +102,8 @@ struct RemainingTensors<'a, R> {
 }
 
 impl<'a, R: Read + Seek> RemainingTensors<'a, R> {
-    fn new(reader: FileReader<'a, R>, start: u64, metadata: &Metadata) -> Self {
+    fn new(reader: FileReader<'a, R>, header: &FileHeader) -> Self {
+        let (start, metadata) = (header.end(), &header.metadata);
         let left = metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
         Self { reader, start, names: metadata.offset_keys(), left }
     }

@@ -99,8 +99,7 @@ impl StateDict<'_> {
     /// Finds the shape of the model.
     fn config(&self, file: &TensorFile, names: &MemberNames) -> Result<ModelConfig> {
         let first = format!("{}weight_ih_l0", names.rnn);
-        let nothing = |name: &str| file.mismatch(name, "nothing", "a matrix");
-        let [_, inputs] = file.matrix_shape(&first)?.ok_or_else(|| nothing(&first))?;
+        let [_, inputs] = file.required_matrix_shape(&first)?;
         let mut stack = layer_shapes::layers(file, &names.rnn)?;
         stack.iter_mut().for_each(|layer| self.choose(layer));
         let outputs = match self.head {
@@ -128,10 +127,9 @@ impl StateDict<'_> {
 
     /// Returns the number of rows of a matrix, at least 1.
     fn rows(&self, file: &TensorFile, name: &str) -> Result<usize> {
-        match file.matrix_shape(name)? {
-            None => Err(file.mismatch(name, "nothing", "a matrix")),
-            Some([0, _]) => Err(file.mismatch(name, "no rows", "at least one row")),
-            Some([rows, _]) => Ok(rows),
+        match file.required_matrix_shape(name)? {
+            [0, _] => Err(file.mismatch(name, "no rows", "at least one row")),
+            [rows, _] => Ok(rows),
         }
     }
 

@@ -104,8 +104,7 @@ impl TensorFile {
     /// [`Error::Io`] for a file that cannot be read, and [`Error::NotTensors`] for one in another
     /// format.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path);
-        let bytes = bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| Error::unreadable(path, source))?;
         Self::from_bytes(bytes, path)
     }
 
@@ -122,7 +121,6 @@ impl TensorFile {
             }
         };
         let (header, info) = SafeTensors::read_metadata(&bytes).map_err(unreadable)?;
-        SafeTensors::deserialize(&bytes).map_err(unreadable)?;
         let start = size_of::<u64>() + header;
         let (mut tensors, mut places) = (Vec::new(), Vec::new());
         for name in info.offset_keys() {
@@ -200,8 +198,7 @@ impl TensorFile {
     /// # Errors
     /// As for [`TensorFile::floats`], and [`Error::TensorFile`] for a tensor that is not a matrix.
     pub fn matrix(&self, name: &str) -> Result<FileMatrix> {
-        let [rows, columns] =
-            self.matrix_shape(name)?.ok_or_else(|| self.mismatch(name, "nothing", "a matrix"))?;
+        let [rows, columns] = self.required_matrix_shape(name)?;
         Ok(FileMatrix { rows, columns, values: self.floats(name, &[rows, columns])? })
     }
 
@@ -220,6 +217,11 @@ impl TensorFile {
             Ok(shape) => Ok(Some(shape)),
             Err(_) => Err(self.mismatch(name, tensor.summary(), "a matrix")),
         }
+    }
+
+    /// The shape of a matrix; an error if the file lacks it.
+    pub(super) fn required_matrix_shape(&self, name: &str) -> Result<[usize; 2]> {
+        self.matrix_shape(name)?.ok_or_else(|| self.mismatch(name, "nothing", "a matrix"))
     }
 
     /// Reads the biases of a module. PyTorch omits all of them with `bias=False`; then they are

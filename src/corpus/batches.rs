@@ -13,15 +13,12 @@
 //! continues with the next window number.
 
 use super::Corpus;
-use crate::{Error, Result, Windows, error::require};
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{Rng, SeedableRng},
-};
+use crate::{Error, Result, Windows, error::require, random::generator};
+use rand_chacha::rand_core::Rng;
 use std::ops::Range;
 
 /// Separates these draws from others of the same seed.
-const PURPOSE: &[u8; 8] = b"windows ";
+const PURPOSE: [u8; 8] = *b"windows ";
 
 /// Cuts a range of a corpus into windows of T steps by B rows: a pure function of the step number.
 #[derive(Clone, Debug)]
@@ -82,11 +79,10 @@ impl Batches {
     pub fn new(range: Range<usize>, windows: Windows, rows: usize, steps: usize, seed: u64) -> Result<Self> {
         at_least_one("batch", rows)?;
         at_least_one("steps", steps)?;
-        let size = rows.checked_mul(steps).filter(|&size| size < usize::MAX / 8).ok_or(Error::setting(
-            "batch",
-            rows,
-            format!("with steps = {steps} one window overflows the memory; lower one of them"),
-        ))?;
+        let size = rows.checked_mul(steps).filter(|&size| size < usize::MAX / 8).ok_or_else(|| {
+            let expected = format!("with steps = {steps} one window overflows the memory; lower one of them");
+            Error::setting("batch", rows, expected)
+        })?;
         let (needed, purpose, advice) = match windows {
             Windows::Stream => (size + 1, format!("one batch of {rows} rows by {steps} steps"), LOWER_BOTH),
             Windows::Random => (steps + 1, format!("one window of {steps} steps"), LOWER_STEPS),
@@ -120,7 +116,8 @@ impl Batches {
         batch.resize(self.steps, self.rows);
         let window = (step % self.steps_per_epoch) as usize;
         batch.fresh = window == 0 || self.windows != Windows::Stream;
-        let mut draws = self.draws(step);
+        // 64 bits per row.
+        let mut draws = generator(self.seed, PURPOSE, step);
         for row in 0..self.rows {
             let start = match self.windows {
                 Windows::Stream => row * ((self.range.len() - 1) / self.rows) + window * self.steps,
@@ -129,16 +126,6 @@ impl Batches {
             };
             batch.fill_row(corpus, row, self.range.start + start);
         }
-    }
-
-    /// The draws of one step: 64 bits per row.
-    fn draws(&self, step: u64) -> ChaCha8Rng {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&self.seed.to_le_bytes());
-        key[8..16].copy_from_slice(PURPOSE);
-        let mut draws = ChaCha8Rng::from_seed(key);
-        draws.set_stream(step);
-        draws
     }
 }
 

@@ -84,11 +84,10 @@ impl Corpus {
                 let options = CorpusOptions { vocabulary: Some(vocabulary), ..ids_in_memory() };
                 options.read(Draft::ids(ids.into()))
             }
-            unit => Err(Error::Setting {
-                name: "unit",
-                found: unit.name().to_owned(),
-                expected: "the corpus has ids; give a vocabulary of ids (Vocabulary::of_ids)".to_owned(),
-            }),
+            unit => {
+                let expected = "the corpus has ids; give a vocabulary of ids (Vocabulary::of_ids)";
+                Err(Error::setting("unit", unit.name(), expected))
+            }
         }
     }
 
@@ -123,9 +122,6 @@ fn ids_in_memory<'a>() -> CorpusOptions<'a> {
 
 /// The error for text where ids are expected.
 fn no_text() -> Error {
-    Error::Setting {
-        name: "unit",
-        found: Unit::Ids.name().to_owned(),
-        expected: "a text has no ids; give a file of ids, or ids in memory (Corpus::from_ids)".to_owned(),
-    }
+    let expected = "a text has no ids; give a file of ids, or ids in memory (Corpus::from_ids)";
+    Error::setting("unit", Unit::Ids.name(), expected)
 }

@@ -4,7 +4,7 @@ use super::{pages::Pages, unknown_id::UNKNOWN};
 use crate::{IdWidth, Invalid, Unit};
 use std::ops::Range;
 
-/// How bytes become symbols.
+/// The rules that turn bytes into symbols.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decoding<'a> {
     pub unit: Unit,

@@ -5,7 +5,7 @@ use super::{
     decoding::Decoding,
     documents::{self, Piece},
     nul_bytes,
-    scan::{SPAN, Scan, ScanProgress},
+    scan::{SPAN, Scan, ScanCallback},
     seen_symbols::SeenSymbols,
     shuffle::shuffle,
     source::CorpusSource,
@@ -24,7 +24,7 @@ pub(super) struct Draft<'a> {
     pub skipped: SkippedFiles,
     /// True if NULs are characters like all others.
     pub nul: bool,
-    pub progress: Option<ScanProgress<'a>>,
+    pub progress: Option<ScanCallback<'a>>,
 }
 
 impl Draft<'_> {

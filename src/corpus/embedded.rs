@@ -1,4 +1,4 @@
-//! The text inside the library, which `build.rs` puts together.
+//! The text inside the library, which `build.rs` creates.
 
-/// The sources and documents of this project, in the order of their paths.
+/// The documents of this project, and then its sources in the order of their paths.
 pub(super) const TEXT: &str = include_str!(concat!(env!("OUT_DIR"), "/embedded.txt"));

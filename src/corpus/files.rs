@@ -5,13 +5,12 @@ use super::{
     file_list::{FileList, most_maps},
     folders,
     intake::Intake,
-    opened::unreadable,
     recognize::FileRules,
     source::CorpusSource,
     spool::in_memory,
     standard_input::is_standard_input,
 };
-use crate::Result;
+use crate::{Error, Result};
 use std::{fs, path::PathBuf};
 
 /// Opens the named files, and the files of the corpus in the named folders, in that order.
@@ -26,7 +25,7 @@ pub(super) fn open(
             list.files.push((path.clone(), 0));
             continue;
         }
-        match fs::metadata(path).map_err(|source| unreadable(path, source))? {
+        match fs::metadata(path).map_err(|source| Error::unreadable(path, source))? {
             folder if folder.is_dir() => folders::add(&mut list, path, options, &rules)?,
             file => list.files.push((path.clone(), file.len())),
         }

@@ -17,10 +17,7 @@ pub(super) fn add(_: &mut FileList, folder: &Path, _: &CorpusOptions, _: &FileRu
 #[cfg(feature = "folders")]
 mod walk {
     use super::*;
-    use crate::{
-        Unit,
-        corpus::{opened::unreadable, recognize::HEAD},
-    };
+    use crate::{Unit, corpus::recognize::HEAD};
     use ignore::{
         WalkBuilder,
         gitignore::{Gitignore, GitignoreBuilder},
@@ -58,14 +55,13 @@ mod walk {
         if rules.unit != Unit::Ids || !options.include.is_empty() {
             return Ok(());
         }
-        let found = folder.display().to_string();
         let expected = "with unit = ids a folder needs include, such as *.bin; pass it, or name the files";
-        Err(Error::Setting { name: "corpus", found, expected: expected.to_owned() })
+        Err(Error::setting("corpus", folder.display(), expected))
     }
 
     /// Adds a file, if it is a part of the corpus.
     fn add_file(list: &mut FileList, path: PathBuf, rules: &FileRules, included: bool) -> Result<()> {
-        let failed = |source| unreadable(&path, source);
+        let failed = |source| Error::unreadable(&path, source);
         let file = File::open(&path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let mut start = Vec::new();
@@ -114,17 +110,17 @@ mod walk {
         }
         let path = path.to_owned();
         let message = error.to_string();
-        unreadable(&path, error.into_io_error().unwrap_or_else(|| io::Error::other(message)))
+        Error::unreadable(path, error.into_io_error().unwrap_or_else(|| io::Error::other(message)))
     }
 
     /// A matcher of patterns in the syntax of a `.gitignore`.
     fn matcher(name: &'static str, globs: &[String], folder: &Path) -> Result<Gitignore> {
         let mut builder = GitignoreBuilder::new(folder);
         for glob in globs {
-            let wrong = |reason: String| Error::Setting {
-                name,
-                found: format!("{glob:?}"),
-                expected: format!("{reason}; give a pattern as in a .gitignore, such as *.txt or src/**/*.c"),
+            let wrong = |reason: String| {
+                let expected =
+                    format!("{reason}; give a pattern as in a .gitignore, such as *.txt or src/**/*.c");
+                Error::setting(name, format!("{glob:?}"), expected)
             };
             if glob.trim().is_empty() || glob.starts_with(['!', '#']) {
                 return Err(wrong("it is empty, or starts with ! or #".into()));
@@ -132,7 +128,7 @@ mod walk {
             builder.add_line(None, glob).map_err(|error| wrong(error.to_string()))?;
         }
         let built = builder.build();
-        built.map_err(|error| Error::Setting { name, found: globs.join(", "), expected: error.to_string() })
+        built.map_err(|error| Error::setting(name, globs.join(", "), error.to_string()))
     }
 
     fn no_text(folder: &Path, options: &CorpusOptions) -> Error {

@@ -10,7 +10,7 @@ use super::{
     source::{Conversion, CorpusSource},
     spool::{Sink, Spool, too_large},
     standard_input::is_standard_input,
-    unpack::{Limits, Unpacked},
+    unpack::{UnpackLimits, Unpacked},
 };
 use crate::{Error, Invalid, Result};
 use std::{
@@ -30,7 +30,7 @@ const STANDARD_INPUT: &str = "standard input";
 pub(super) struct Intake {
     rules: FileRules,
     spool: Spool,
-    limits: Limits,
+    limits: UnpackLimits,
     /// True once standard input has been read.
     consumed: bool,
 }
@@ -39,7 +39,7 @@ impl Intake {
     /// Creates an intake that keeps up to `memory` bytes of converted text in memory, and the rest
     /// in a temporary file.
     pub fn new(rules: FileRules, memory: usize) -> Self {
-        Self { rules, spool: Spool::new(memory), limits: Limits::default(), consumed: false }
+        Self { rules, spool: Spool::new(memory), limits: UnpackLimits::default(), consumed: false }
     }
 
     /// Opens a path, or standard input. `mapped` says whether a plain file is mapped.
@@ -170,7 +170,7 @@ fn peek(stream: &mut impl Read) -> io::Result<Vec<u8>> {
 
 /// The error inside an `io::Error`, or an error for itself.
 fn plain(error: io::Error, name: &str) -> Error {
-    error.downcast().unwrap_or_else(|source| Error::Io { action: "read", path: name.into(), source })
+    error.downcast().unwrap_or_else(|source| Error::unreadable(name, source))
 }
 
 /// A stream whose read errors name it. They are not mistaken for damage of its content.
@@ -183,7 +183,7 @@ impl<R: Read> Read for Named<'_, R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.stream.read(bytes).map_err(|source| match source.kind() {
             io::ErrorKind::Interrupted => source,
-            _ => io::Error::other(Error::Io { action: "read", path: self.name.into(), source }),
+            _ => io::Error::other(Error::unreadable(self.name, source)),
         })
     }
 }

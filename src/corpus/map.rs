@@ -25,7 +25,7 @@ impl Mapping {
         // valid. Each read checks and decodes the bytes again, and none is kept as `str`. If
         // another program changes the file, reads give other symbols. If it truncates the file,
         // reads give zeros (with the guard) or the system ends the process (without).
-        // `Corpus::unchanged` reports both kinds of change.
+        // `Corpus::check_unchanged` reports both kinds of change.
         let map = unsafe { Mmap::map(file)? };
         Ok(Self { registration: guard::Registration::new(&map), map })
     }
@@ -59,8 +59,8 @@ pub(super) use guard::any_truncated;
 /// [`Training::step`](crate::train::Training::step) and [`evaluate`](crate::train::evaluate) return
 /// [`Error::TextChanged`](crate::Error::TextChanged).
 ///
-/// The `unrolled` command line calls it at its start. A second call does nothing. The guard also
-/// covers corpora that are already open. A SIGBUS from anywhere else goes to the handler that was
+/// The `unrolled` command line calls it at its start. Further calls do nothing and return the result
+/// of the first. The guard also covers corpora that are already open. A SIGBUS from anywhere else goes to the handler that was
 /// installed before. A handler that the program installs later replaces the guard.
 /// Does nothing on systems without SIGBUS.
 ///
@@ -146,15 +146,16 @@ mod guard {
         slot
     }
 
-    /// Installs the handler, once in the life of the process.
+    /// Installs the handler, once in the life of the process. Further calls return the result of the
+    /// first.
     pub fn install() -> io::Result<()> {
         let previous = PREVIOUS.get_or_init(|| {
             // SAFETY: `sysconf` only returns a number.
             let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
             PAGE.store(usize::try_from(page).unwrap_or(4096), SeqCst);
-            // SAFETY: all-zero is a valid `sigaction` (no flags, the empty mask); both structures
-            // live through the call, and the handler does only what a handler may: atomic loads and
-            // stores, and system calls.
+            // SAFETY: all-zero is a valid `sigaction` (no flags, the empty mask). Both structures
+            // live through the call. The handler only loads and stores atomics, makes system calls
+            // and calls the previous handler, which a handler may do. `PAGE` is set before.
             unsafe {
                 let (mut ours, mut previous) = (mem::zeroed::<libc::sigaction>(), mem::zeroed());
                 ours.sa_sigaction = on_bus_error as *const () as usize;
@@ -179,7 +180,7 @@ mod guard {
     /// Puts zeros from the page at `address` to the end of its mapping. Returns false if no mapping
     /// of the list contains the address.
     fn fill(address: usize) -> bool {
-        // SAFETY: null or a leaked slot.
+        // SAFETY: the head is null or a slot that `add_slot` has leaked, which is never freed.
         let mut next = unsafe { SLOTS.load(SeqCst).as_ref() };
         while let Some(slot) = next {
             let (start, end) = (slot.start.load(SeqCst), slot.end.load(SeqCst));
@@ -195,9 +196,9 @@ mod guard {
 
     fn map_zeros(address: usize, end: usize) -> bool {
         let start = address & !(PAGE.load(SeqCst) - 1);
-        // SAFETY: the pages belong to a read-only mapping in the list, which is alive because it
-        // was just read. They keep their addresses and stay readable, and the owner of the mapping
-        // sees only bytes.
+        // SAFETY: the pages belong to a read-only mapping in the list. It is alive, because the
+        // thread that was interrupted is reading it. The pages keep their addresses and stay
+        // readable, and the owner of the mapping sees only bytes.
         let mapped = unsafe {
             libc::mmap(
                 ptr::without_provenance_mut(start),
@@ -217,17 +218,19 @@ mod guard {
         let handler = previous.sa_sigaction;
         if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
             // No handler: the read is repeated on return, and ends the process as it does without
-            // the guard. SAFETY: an action that the system itself returned.
+            // the guard.
+            // SAFETY: the action is one that the system itself returned.
             unsafe { libc::sigaction(signal, previous, ptr::null_mut()) };
         } else if previous.sa_flags & libc::SA_SIGINFO != 0 {
             type Full = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
-            // SAFETY: an action with SA_SIGINFO holds a function of this type.
+            // SAFETY: an action with SA_SIGINFO that is neither constant holds the address of a
+            // function of this type.
             let full = unsafe { mem::transmute::<usize, Full>(handler) };
             full(signal, info, context);
         } else {
             type Short = extern "C" fn(libc::c_int);
-            // SAFETY: an action without SA_SIGINFO that is no constant holds a function of this
-            // type.
+            // SAFETY: an action without SA_SIGINFO that is neither constant holds the address of a
+            // function of this type.
             let short = unsafe { mem::transmute::<usize, Short>(handler) };
             short(signal);
         }

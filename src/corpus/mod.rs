@@ -97,7 +97,7 @@ mod tests;
 
 use crate::{IdWidth, Invalid, Result, Unknown};
 use decoding::Decoding;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use source::CorpusSource;
 use span::ScanSpan;
 use unknown_id::UNKNOWN;
@@ -134,7 +134,7 @@ pub struct Corpus {
     id_width: IdWidth,
     invalid: Invalid,
     vocabulary: Vocabulary,
-    /// What was done with symbols that are not in the vocabulary.
+    /// The treatment of symbols that are not in the vocabulary.
     unknown: Unknown,
     /// Number of these symbols.
     unknown_symbols: usize,
@@ -164,7 +164,7 @@ pub struct CorpusFile<'a> {
 }
 
 /// The numbers of files in the corpus folders that were skipped, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedFiles {
     /// Files that have a NUL byte in the first 8 KiB, have a known format that is not text, or are
     /// compressed.
@@ -227,8 +227,8 @@ impl Corpus {
             - self.mapped()
     }
 
-    /// Number of bytes of memory that the corpus takes besides these: its index, and sources that
-    /// are not mapped.
+    /// Number of bytes of memory that the corpus takes: its index, and the sources that are neither
+    /// mapped nor in a temporary file.
     pub fn memory(&self) -> usize {
         self.sources.iter().map(CorpusSource::memory).sum::<usize>()
             + self.spans.iter().map(ScanSpan::memory).sum::<usize>()

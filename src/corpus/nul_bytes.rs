@@ -3,7 +3,7 @@
 use super::source::CorpusSource;
 use crate::{Error, Result};
 
-/// What to do about a NUL byte in a text.
+/// The advice for a NUL byte in a text.
 pub(super) const NUL_ADVICE: &str = "name a text, pass --unit byte to read bytes as they are, --unit ids for the \
      ids of a tokenizer, or --encoding utf-8 if the NULs belong to the text";
 

@@ -4,11 +4,11 @@ use super::{mapped_file::MappedFile, source::CorpusSource};
 use crate::{Error, Result};
 use std::{
     fs::{self, File, Metadata},
-    io::{self, Read},
+    io::Read,
     path::Path,
 };
 
-/// What is at a path.
+/// An opened path.
 pub(super) enum Opened {
     /// A file.
     File(CorpusSource),
@@ -23,7 +23,7 @@ impl Opened {
     /// # Errors
     /// [`Error::Io`], and [`Error::NotText`] for a device, which has no end.
     pub fn new(path: &Path, mapped: bool) -> Result<Self> {
-        let failed = |source| unreadable(path, source);
+        let failed = |source| Error::unreadable(path, source);
         let metadata = fs::metadata(path).map_err(failed)?;
         if let Some(found) = device(&metadata) {
             return Err(Error::NotText { path: path.into(), found });
@@ -66,11 +66,6 @@ fn device(metadata: &Metadata) -> Option<&'static str> {
 /// Reads all bytes of a file.
 fn read(mut file: File, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|source| unreadable(path, source))?;
+    file.read_to_end(&mut bytes).map_err(|source| Error::unreadable(path, source))?;
     Ok(bytes)
-}
-
-/// The error for a path that cannot be read.
-pub(super) fn unreadable(path: &Path, source: io::Error) -> Error {
-    Error::Io { action: "read", path: path.into(), source }
 }

@@ -1,4 +1,4 @@
-//! The options that say how files become a corpus.
+//! The options that turn files into a corpus.
 
 use super::Vocabulary;
 use crate::{DataSettings, Encoding, IdWidth, Invalid, Unit, Unknown};
@@ -6,15 +6,15 @@ use std::fmt;
 #[cfg(feature = "files")]
 use {super::recognize::FileRules, crate::Result};
 
-/// How files become a corpus: which files, in which order, with what between them, and what their
-/// bytes mean.
+/// The options that turn files into a corpus: the files in folders, their order, the text between
+/// them and the meaning of their bytes.
 #[derive(Clone, Default)]
 pub struct CorpusOptions<'a> {
     /// The kind of symbol.
     pub unit: Unit,
     /// Number of bits of an id in the files, with [`Unit::Ids`].
     pub id_width: IdWidth,
-    /// What to do with bytes that are not UTF-8.
+    /// The treatment of bytes that are not UTF-8.
     pub invalid: Invalid,
     /// The encoding of the files, which are decoded when they are opened. If `None`: UTF-8, or the
     /// encoding of a byte-order mark.
@@ -41,7 +41,7 @@ pub struct CorpusOptions<'a> {
     pub memory: Option<usize>,
     /// The vocabulary of a trained model, instead of all symbols of the corpus.
     pub vocabulary: Option<&'a Vocabulary>,
-    /// What to do with symbols that are not in this vocabulary. If `None`, they are an error.
+    /// The treatment of symbols that are not in this vocabulary. If `None`, they are an error.
     pub unknown: Option<Unknown>,
     /// A function that is called with the number of bytes scanned and the number of all bytes, from
     /// any thread, every few hundred KB.
@@ -78,7 +78,8 @@ impl<'a> CorpusOptions<'a> {
         }
     }
 
-    /// What to do with unknown symbols. Without a vocabulary, all symbols of the corpus are known.
+    /// The treatment of unknown symbols. Without a vocabulary, all symbols of the corpus are
+    /// known.
     pub(super) fn unknown(&self) -> Unknown {
         self.unknown.filter(|_| self.vocabulary.is_some()).unwrap_or(Unknown::Error)
     }

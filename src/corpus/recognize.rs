@@ -7,7 +7,7 @@ use crate::{Encoding, Invalid, Unit};
 /// Number of first bytes that are inspected.
 pub(super) const HEAD: usize = 8 << 10;
 
-/// How the bytes of files become text.
+/// The rules that turn the bytes of files into text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FileRules {
     pub unit: Unit,
@@ -144,6 +144,12 @@ fn marked(head: &[u8]) -> Option<Form> {
 
 const UTF_32: Form = Form::Foreign { found: "UTF-32", advice: "convert it first: iconv -f UTF-32 -t UTF-8" };
 
+/// UTF-32 by its NULs, which small ids of 32 bits have too.
+const UTF_32_OR_IDS: Form = Form::Foreign {
+    found: "UTF-32",
+    advice: "convert it first: iconv -f UTF-32 -t UTF-8; for token ids pass --unit ids --id-width 32",
+};
+
 const CONVERT: &str = "extract its text first, or pass --unit byte to read bytes as they are";
 const UNPACK: &str = "unpack it first, and name the files or the folder";
 
@@ -215,10 +221,11 @@ fn with_nul(head: &[u8]) -> Option<Form> {
     let all = |count: usize| quarter > 0 && count * 10 >= quarter * 9;
     let (even, odd) = (nul[0] + nul[2], nul[1] + nul[3]);
     Some(match nul {
-        [_, b, c, d] if all(c) && all(d) && !all(nul[0]) && b * 2 > quarter => UTF_32,
+        [_, b, c, d] if all(c) && all(d) && !all(nul[0]) && b * 2 > quarter => UTF_32_OR_IDS,
         [a, b, c, _] if all(a) && all(b) && !all(nul[3]) && c * 2 > quarter => UTF_32,
         _ if is_utf16(head, odd, even, u16::from_le_bytes) => {
-            Form::Foreign { found: WIDE, advice: "pass --encoding utf-16le" }
+            // Ids of 16 bits look the same: those below 256 have a NUL in their high byte.
+            Form::Foreign { found: WIDE, advice: "pass --encoding utf-16le, or --unit ids for token ids" }
         }
         _ if is_utf16(head, even, odd, u16::from_be_bytes) => {
             Form::Foreign { found: WIDE, advice: "pass --encoding utf-16be" }
@@ -229,8 +236,7 @@ fn with_nul(head: &[u8]) -> Option<Form> {
 
 /// The form of UTF-16 in the other byte order than `name` says.
 fn swapped(head: &[u8], name: &str) -> Option<Form> {
-    let other =
-        |form: &Form| matches!(form, Form::Foreign { found: WIDE, advice } if !advice.ends_with(name));
+    let other = |form: &Form| matches!(form, Form::Foreign { found: WIDE, advice } if !advice.contains(name));
     with_nul(head).filter(other)
 }
 
@@ -281,7 +287,8 @@ mod tests {
             "ab",
             "\u{65e5}\u{672c}\u{8a9e}\u{3002}\n\u{6587}\u{5b57}\n",
         ] {
-            assert_eq!(refused(&utf16(text, u16::to_le_bytes)).1, "pass --encoding utf-16le", "{text}");
+            let advice = refused(&utf16(text, u16::to_le_bytes)).1;
+            assert_eq!(advice, "pass --encoding utf-16le, or --unit ids for token ids", "{text}");
             assert_eq!(refused(&utf16(text, u16::to_be_bytes)).1, "pass --encoding utf-16be", "{text}");
         }
         let wide = |bytes: fn(u32) -> [u8; 4]| -> Vec<u8> {

@@ -38,8 +38,8 @@ pub(super) struct Scan {
     pub checksums: Vec<u32>,
 }
 
-/// What the scan reports its progress to: bytes scanned, and bytes in all.
-pub(super) type ScanProgress<'a> = &'a (dyn Fn(u64, u64) + Sync);
+/// A function that the scan calls with the number of bytes scanned and the number of all bytes.
+pub(super) type ScanCallback<'a> = &'a (dyn Fn(u64, u64) + Sync);
 
 impl Scan {
     /// Scans pieces of the sources, in the order given, in spans of about `size` bytes. `shuffled`
@@ -50,7 +50,7 @@ impl Scan {
         shuffled: bool,
         decoding: Decoding<'_>,
         size: usize,
-        progress: Option<ScanProgress<'_>>,
+        progress: Option<ScanCallback<'_>>,
     ) -> Result<Self> {
         let cuts: Vec<_> = pieces.iter().flat_map(|piece| cut(piece, sources, decoding, size)).collect();
         let (done, all) = (AtomicU64::new(0), cuts.iter().map(|piece| piece.bytes.len() as u64).sum());
@@ -72,7 +72,7 @@ impl Scan {
     }
 }
 
-/// What is found in consecutive spans.
+/// The symbols and checksums of consecutive spans.
 struct Stretch {
     spans: Vec<ScanSpan>,
     seen: SeenSymbols,

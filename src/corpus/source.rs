@@ -19,7 +19,7 @@ pub(super) struct CorpusSource {
     bytes: SourceBytes,
 }
 
-/// How the bytes were converted to UTF-8 text.
+/// The conversion of the bytes to UTF-8 text.
 #[derive(Debug, Default)]
 pub(super) struct Conversion {
     /// The format that they were decompressed from.

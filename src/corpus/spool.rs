@@ -36,7 +36,7 @@ pub(super) struct Spool {
     written: u64,
 }
 
-/// Where the bytes of one text are stored.
+/// The place of the bytes of one text.
 #[derive(Debug)]
 pub(super) enum SpooledText {
     Memory(Vec<u8>),

@@ -22,8 +22,7 @@ impl Corpus {
         if self.unknown == Unknown::Skip {
             let expected = "it was opened with another vocabulary and skipped the symbols that are not in it; open it \
                             with this one";
-            let (name, found) = ("unknown", "skip".to_owned());
-            return Err(Error::Setting { name, found, expected: expected.to_owned() });
+            return Err(Error::setting("unknown", "skip", expected));
         }
         let complete = self.unknown_symbols == 0 && self.vocabulary.places_in(vocabulary).is_ok();
         self.stand_in = vocabulary.stand_in(if complete { Unknown::Error } else { self.unknown })?;

@@ -10,14 +10,14 @@ use std::{
 
 /// The largest size of a decompressed text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct UnpackLimits {
     /// Number of bytes that are always allowed.
     pub free: u64,
     /// Beyond them: the largest ratio of decompressed to compressed bytes.
     pub ratio: u64,
 }
 
-impl Default for Limits {
+impl Default for UnpackLimits {
     /// Text compresses to a tenth, logs to a hundredth.
     fn default() -> Self {
         Self { free: 1 << 30, ratio: 250 }
@@ -29,7 +29,7 @@ pub(super) struct Unpacked<'a> {
     inner: Box<dyn Read + 'a>,
     text: String,
     compression: Compression,
-    limits: Limits,
+    limits: UnpackLimits,
     /// Number of compressed bytes read so far.
     taken: Rc<Cell<u64>>,
     /// Number of decompressed bytes returned so far.
@@ -41,7 +41,12 @@ impl<'a> Unpacked<'a> {
     ///
     /// # Errors
     /// [`Error::Feature`] in a build without the feature `compression`.
-    pub fn new(packed: impl Read + 'a, text: &str, compression: Compression, limits: Limits) -> Result<Self> {
+    pub fn new(
+        packed: impl Read + 'a,
+        text: &str,
+        compression: Compression,
+        limits: UnpackLimits,
+    ) -> Result<Self> {
         let taken = Rc::new(Cell::new(0));
         let counted = Counted { inner: BufReader::new(packed), taken: taken.clone() };
         let inner = formats::open(counted, text, compression)?;
@@ -310,7 +315,7 @@ mod tests {
         ]
     }
 
-    fn unpack(packed: &[u8], compression: Compression, limits: Limits) -> Result<String, String> {
+    fn unpack(packed: &[u8], compression: Compression, limits: UnpackLimits) -> Result<String, String> {
         assert_eq!(Compression::of(packed), Some(compression));
         let mut out = String::new();
         let mut unpacked = Unpacked::new(packed, "a file", compression, limits).unwrap();
@@ -321,9 +326,9 @@ mod tests {
     #[test]
     fn streams_and_concatenated_streams_are_decompressed() {
         for (compression, packed, text) in streams() {
-            let once = unpack(&packed, compression, Limits::default());
+            let once = unpack(&packed, compression, UnpackLimits::default());
             assert_eq!(once.as_ref(), Ok(&text), "{compression:?}");
-            let twice = unpack(&[&packed[..], &packed].concat(), compression, Limits::default());
+            let twice = unpack(&[&packed[..], &packed].concat(), compression, UnpackLimits::default());
             assert_eq!(twice, Ok(text.repeat(2)), "{compression:?}");
         }
     }
@@ -335,10 +340,10 @@ mod tests {
         for count in [1, 3, 512, 100_000] {
             let zeros = vec![0; count];
             let padded = [&one[..], &two, &zeros].concat();
-            assert_eq!(unpack(&padded, Compression::Gzip, Limits::default()), Ok("one two".into()));
+            assert_eq!(unpack(&padded, Compression::Gzip, UnpackLimits::default()), Ok("one two".into()));
             for more in [&two[..], b"x"] {
                 let refused =
-                    unpack(&[&one[..], &zeros, more].concat(), Compression::Gzip, Limits::default());
+                    unpack(&[&one[..], &zeros, more].concat(), Compression::Gzip, UnpackLimits::default());
                 let message = refused.unwrap_err();
                 assert!(message.contains("zeros follow its end, and then other bytes"), "{message}");
             }
@@ -349,15 +354,16 @@ mod tests {
     fn skippable_frames_of_zstd_are_skipped() {
         let skipped = b"\x5A\x2A\x4D\x18\x05\0\0\0notes";
         let packed = [skipped, &zstd("one ")[..], skipped, &zstd("two"), skipped].concat();
-        assert_eq!(unpack(&packed, Compression::Zstd, Limits::default()), Ok("one two".into()));
-        let cut = unpack(&packed[..packed.len() - 1], Compression::Zstd, Limits::default()).unwrap_err();
+        assert_eq!(unpack(&packed, Compression::Zstd, UnpackLimits::default()), Ok("one two".into()));
+        let cut =
+            unpack(&packed[..packed.len() - 1], Compression::Zstd, UnpackLimits::default()).unwrap_err();
         assert!(cut.contains("zstd data at offset 71: it ends too early"), "{cut}");
     }
 
     #[test]
     fn a_truncated_or_extended_stream_is_an_error_with_its_offset() {
         for (compression, packed, _) in streams() {
-            let refused = |packed: &[u8]| unpack(packed, compression, Limits::default()).unwrap_err();
+            let refused = |packed: &[u8]| unpack(packed, compression, UnpackLimits::default()).unwrap_err();
             for length in (10..packed.len()).step_by(packed.len() / 40) {
                 let message = refused(&packed[..length]);
                 let expected = format!(
@@ -377,7 +383,7 @@ mod tests {
             for at in (10..packed.len()).step_by(packed.len() / 50) {
                 let mut flipped = packed.clone();
                 flipped[at] ^= 4;
-                let read = unpack(&flipped, compression, Limits::default());
+                let read = unpack(&flipped, compression, UnpackLimits::default());
                 // Some bytes of the gzip header have no meaning and no checksum.
                 assert!(read.as_ref().map_or(true, |read| *read == text), "{compression:?} at {at}");
             }
@@ -387,7 +393,7 @@ mod tests {
     #[test]
     fn a_text_that_grows_beyond_the_limits_is_refused() {
         let packed = gzip(&"a".repeat(1_000_000));
-        let limits = |free, ratio| Limits { free, ratio };
+        let limits = |free, ratio| UnpackLimits { free, ratio };
         for allowed in [limits(1_000_000, 10), limits(1000, 5000)] {
             assert_eq!(unpack(&packed, Compression::Gzip, allowed).map(|text| text.len()), Ok(1_000_000));
         }

@@ -1,6 +1,7 @@
 //! Short ways to create the most frequent errors.
 
 use super::{Error, Result};
+use std::{io, path::PathBuf};
 
 impl Error {
     /// Creates [`Error::Setting`]: the setting `name` has the invalid value `found`. `expected`
@@ -17,6 +18,11 @@ impl Error {
     /// Creates [`Error::Tensor`] for the tensor `tensor`.
     pub fn tensor(tensor: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) -> Self {
         Self::Tensor { tensor: tensor.into(), found: found.into(), expected: expected.into() }
+    }
+
+    /// Creates [`Error::Io`] for a file that cannot be read.
+    pub(crate) fn unreadable(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io { action: "read", path: path.into(), source }
     }
 
     /// Creates [`Error::WrongAnswer`].

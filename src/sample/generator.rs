@@ -7,9 +7,9 @@ use std::sync::Arc;
 /// Generates a sequence symbol by symbol: each is drawn from the logits of the model and fed back
 /// to it.
 #[derive(Debug)]
-pub struct Generator<'m> {
+pub struct Generator {
     stream: Stream,
-    vocabulary: &'m Vocabulary,
+    vocabulary: Vocabulary,
     sampling: Sampling,
     position: DrawPosition,
     /// The symbol to feed before the next draw: the last of the prompt, or the last that was drawn.
@@ -17,16 +17,16 @@ pub struct Generator<'m> {
     scratch: Scratch,
 }
 
-impl<'m> Generator<'m> {
-    /// Creates a generator with a zero state. `sequence` numbers the sequences that share a seed;
-    /// each has different draws.
+impl Generator {
+    /// Creates a generator with a zero state and a copy of the vocabulary. `sequence` numbers the
+    /// sequences that share a seed; each has different draws.
     ///
     /// # Errors
     /// [`Error::Setting`] for an invalid sampling, and for a vocabulary of another size than the
     /// model's.
     pub fn new(
         model: impl Into<Arc<Model>>,
-        vocabulary: &'m Vocabulary,
+        vocabulary: &Vocabulary,
         sampling: Sampling,
         sequence: u64,
     ) -> Result<Self> {
@@ -40,7 +40,7 @@ impl<'m> Generator<'m> {
             return Err(Error::setting("vocabulary", vocabulary.len(), expected));
         }
         let position = DrawPosition { sequence, index: 0 };
-        let stream = Stream::new(model)?;
+        let (stream, vocabulary) = (Stream::new(model)?, vocabulary.clone());
         Ok(Self { stream, vocabulary, sampling, position, pending: None, scratch: Scratch::default() })
     }
 

@@ -3,7 +3,7 @@
 use crate::cli::number_format::{counted, grouped};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use unrolled::corpus::{self, Corpus};
+use unrolled::corpus::{Corpus, CorpusFile, SkippedFiles};
 
 /// The files of a corpus.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,15 +18,6 @@ pub struct CorpusManifest {
     pub skipped: SkippedFiles,
     /// The files in the order in which they are read.
     pub documents: Vec<ManifestFile>,
-}
-
-/// Numbers of files below folders that are not in the corpus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SkippedFiles {
-    /// Files with a NUL byte near their beginning.
-    pub binary: usize,
-    /// Empty files.
-    pub empty: usize,
 }
 
 /// One file of a corpus.
@@ -54,7 +45,7 @@ impl CorpusManifest {
             bytes: documents.iter().map(|document| document.bytes).sum(),
             symbols: corpus.len(),
             checksum: format!("{:08x}", corpus.fingerprint()),
-            skipped: corpus.skipped().into(),
+            skipped: corpus.skipped(),
             documents,
         }
     }
@@ -88,8 +79,8 @@ impl CorpusManifest {
     }
 }
 
-impl From<corpus::CorpusFile<'_>> for ManifestFile {
-    fn from(document: corpus::CorpusFile) -> Self {
+impl From<CorpusFile<'_>> for ManifestFile {
+    fn from(document: CorpusFile) -> Self {
         Self {
             path: document.path.to_owned(),
             bytes: document.bytes,
@@ -97,11 +88,5 @@ impl From<corpus::CorpusFile<'_>> for ManifestFile {
             compression: document.compression.map(str::to_owned),
             encoding: document.encoding.map(str::to_owned),
         }
-    }
-}
-
-impl From<corpus::SkippedFiles> for SkippedFiles {
-    fn from(corpus::SkippedFiles { binary, empty }: corpus::SkippedFiles) -> Self {
-        Self { binary, empty }
     }
 }

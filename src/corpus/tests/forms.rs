@@ -55,7 +55,7 @@ fn a_file_that_is_not_text_is_refused_with_every_option_for_invalid_bytes() {
         };
         assert_eq!(
             refused("wide"),
-            " is UTF-16 without a byte-order mark, not plain text; pass --encoding utf-16le"
+            " is UTF-16 without a byte-order mark, not plain text; pass --encoding utf-16le, or --unit ids for token ids"
         );
         assert!(refused("zip").starts_with(" is a zip archive (also .docx"));
         assert_eq!(refused("pdf"), " is a PDF document, not plain text; extract its text first: pdftotext");

@@ -27,8 +27,7 @@ impl Vocabulary {
     /// [`Error::Io`], and [`Error::VocabularyFile`] for a file that is not such a list, that names
     /// a symbol twice, or that has another unit.
     pub fn read(path: &Path, unit: Option<Unit>) -> Result<Self> {
-        let bytes = std::fs::read(path);
-        let bytes = bytes.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| Error::unreadable(path, source))?;
         Self::from_list(&bytes, path, unit)
     }
 

@@ -11,11 +11,10 @@ impl Vocabulary {
     pub fn of_ids(count: usize) -> Result<Self> {
         match u32::try_from(count) {
             Ok(count @ 1..=UNKNOWN) => Ok(Self(SymbolTable::Ids { count })),
-            _ => Err(Error::Setting {
-                name: "vocabulary-size",
-                found: count.to_string(),
-                expected: format!("give a number of ids from 1 to {UNKNOWN}"),
-            }),
+            _ => {
+                let expected = format!("give a number of ids from 1 to {UNKNOWN}");
+                Err(Error::setting("vocabulary-size", count, expected))
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Creating, joining and comparing vocabularies, and texts with unknown symbols.
 
 use super::{UNKNOWN, Vocabulary, json::damaged};
-use crate::{Error, Result, Unit, Unknown};
+use crate::{Error, Result, Unit, Unknown, error::require};
 
 impl Vocabulary {
     /// Creates the vocabulary of these characters, in any order. A character may occur more than
@@ -54,28 +54,20 @@ impl Vocabulary {
     pub fn places_in(&self, larger: &Self) -> Result<Vec<usize>> {
         self.check_unit(larger)?;
         let place = |symbol| match larger.id_of(symbol) {
-            UNKNOWN => Err(Error::Setting {
-                name: "vocabulary",
-                found: format!("{} symbols", larger.len()),
-                expected: format!("it lacks the symbol {}; add it", self.named(symbol)),
-            }),
+            UNKNOWN => Err(Error::setting(
+                "vocabulary",
+                format!("{} symbols", larger.len()),
+                format!("it lacks the symbol {}; add it", self.named(symbol)),
+            )),
             id => Ok(id as usize),
         };
         self.symbols().map(place).collect()
     }
 
     pub(in crate::corpus) fn check_unit(&self, other: &Self) -> Result<()> {
-        match self.unit() == other.unit() {
-            true => Ok(()),
-            false => Err(Error::Setting {
-                name: "unit",
-                found: other.unit().name().to_owned(),
-                expected: format!(
-                    "the other vocabulary has the unit {}; take the same for both",
-                    self.unit().name()
-                ),
-            }),
-        }
+        let expected =
+            format!("the other vocabulary has the unit {}; take the same for both", self.unit().name());
+        require(self.unit() == other.unit(), "unit", other.unit().name(), expected)
     }
 
     /// Returns the ids of a text. Symbols that are not in the vocabulary are an error, are skipped,
@@ -116,20 +108,16 @@ impl Vocabulary {
             Unit::Ids => return Err(unknown_ids(unknown)),
         };
         let found = wanted.iter().map(|&symbol| self.id_of(symbol)).find(|&id| id != UNKNOWN);
-        found.ok_or_else(|| Error::Setting {
-            name: "unknown",
-            found: "replace".to_owned(),
-            expected: "the vocabulary has neither U+FFFD nor a space to replace an unknown symbol; take skip, or add \
-                       one of them to the vocabulary"
-                .to_owned(),
-        })
+        let expected = "the vocabulary has neither U+FFFD nor a space to replace an unknown symbol; take skip, or add \
+                        one of them to the vocabulary";
+        found.ok_or_else(|| Error::setting("unknown", unknown.name(), expected))
     }
 }
 
 /// The error for ids that are to be skipped or replaced.
 fn unknown_ids(unknown: Unknown) -> Error {
     let expected = "with unit = ids every id must be below the size of the vocabulary; leave it out";
-    Error::Setting { name: "unknown", found: unknown.name().to_owned(), expected: expected.to_owned() }
+    Error::setting("unknown", unknown.name(), expected)
 }
 
 #[cfg(test)]
