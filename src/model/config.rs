@@ -30,9 +30,8 @@ impl ModelConfig {
     /// 2. [`Error::Memory`] for parameters that exceed the address space.
     pub fn new(settings: &ModelSettings, vocabulary: usize) -> Result<Self> {
         if let Some(inputs) = settings.inputs {
-            let expected =
-                "this model reads symbols; leave it out, or create the model with of_vectors".to_owned();
-            return Err(Error::Setting { name: "inputs", found: inputs.to_string(), expected });
+            let expected = "this model reads symbols; leave it out, or create the model with of_vectors";
+            return Err(Error::setting("inputs", inputs, expected));
         }
         let config = Self::unchecked(settings, vocabulary);
         let sizes = [("vocabulary", vocabulary), ("layers", config.stack.len()), ("hidden", settings.hidden)];
@@ -102,7 +101,7 @@ impl ModelConfig {
                 "one output for each of {symbols} symbols; leave it out, or train with train::Trainer"
             ),
         };
-        Err(Error::Setting { name: "outputs", found: self.outputs.to_string(), expected })
+        Err(Error::setting("outputs", self.outputs, expected))
     }
 
     /// Returns the configuration without checks: of a model of vectors if the settings have
