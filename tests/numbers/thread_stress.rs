@@ -23,7 +23,7 @@ const RUNS: usize = 12 * THREADS;
 const THREADS: usize = 16;
 const TEST: &str = "numbers::thread_stress::one_to_sixteen_threads_give_the_same_bits";
 
-/// The result of a run: the bits of weights or gradients, and those of losses.
+/// The result of a run: the bits of weights or gradients, and the bits of losses.
 type Outcome = (Vec<u32>, Vec<u64>);
 /// A case: a function of the number of threads.
 type Case = (&'static str, Box<dyn Fn(usize) -> Outcome>);
