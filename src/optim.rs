@@ -66,19 +66,9 @@ const NORM_SHARE: usize = 4;
 /// An update rule with its moments, which have the layout of the parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct UpdateRule {
-    kind: OptimizerKind,
-    beta1: f64,
-    beta2: f64,
-    epsilon: f64,
-    decay: f64,
-    momentum: f64,
-    nesterov: bool,
-    centered: bool,
-    weight_decay: f64,
-    clip: f32,
-    clip_mode: ClipMode,
+    settings: OptimizerSettings,
     /// The name and the values of each moment.
-    pub(crate) moments: Vec<(String, Vec<f32>)>,
+    pub(crate) moments: Vec<(&'static str, Vec<f32>)>,
 }
 
 /// The numbers of one optimizer step.
@@ -125,26 +115,9 @@ impl UpdateRule {
         settings: &OptimizerSettings,
         mut values: impl FnMut(&str, f32) -> Result<Vec<f32>, E>,
     ) -> Result<Self, E> {
-        let named = |(name, start): (&str, f32)| Ok((name.to_string(), values(name, start)?));
-        let epsilon = match settings.kind {
-            OptimizerKind::Adam | OptimizerKind::Adamw => 1e-8,
-            OptimizerKind::Rmsprop => 1e-10,
-            OptimizerKind::Adagrad | OptimizerKind::Sgd => 0.0,
-        };
-        Ok(Self {
-            kind: settings.kind,
-            beta1: settings.beta1,
-            beta2: settings.beta2,
-            epsilon: settings.epsilon.unwrap_or(epsilon),
-            decay: settings.decay,
-            momentum: settings.momentum,
-            nesterov: settings.nesterov,
-            centered: settings.centered,
-            weight_decay: settings.weight_decay,
-            clip: settings.clip,
-            clip_mode: settings.clip_mode,
-            moments: moments_of(settings).into_iter().map(named).collect::<Result<_, E>>()?,
-        })
+        let named = |(name, start)| Ok((name, values(name, start)?));
+        let moments = moments_of(settings).into_iter().map(named).collect::<Result<_, E>>()?;
+        Ok(Self { settings: settings.clone(), moments })
     }
 
     /// Clips the gradient and updates the parameters.
@@ -156,44 +129,53 @@ impl UpdateRule {
         parameters: &mut [f32],
         threads: &Threads,
     ) {
-        let clips = self.clip > 0.0;
-        let by_norm = clips && self.clip_mode == ClipMode::Norm && at.norm > f64::from(self.clip);
-        let scale = if by_norm { (f64::from(self.clip) / at.norm) as f32 } else { 1.0 };
-        let limit = if clips && self.clip_mode == ClipMode::Value { self.clip } else { f32::INFINITY };
-        let rule = self.rule(at.number, at.rate);
+        let OptimizerSettings { clip, clip_mode, .. } = self.settings;
+        let clips = |mode| clip > 0.0 && clip_mode == mode;
+        let by_norm = clips(ClipMode::Norm) && at.norm > f64::from(clip);
+        let scale = if by_norm { (f64::from(clip) / at.norm) as f32 } else { 1.0 };
+        let limit = if clips(ClipMode::Value) { clip } else { f32::INFINITY };
+        let rule = rule(&self.settings, at.number, at.rate);
         let mut moments = self.moments.iter_mut().map(|(_, values)| values.as_mut_slice());
         let [first, second, third] = [0; 3].map(|_| moments.next().unwrap_or_default());
         let update = Update { rule, scale, limit, gradient, parameters, first, second, third };
         threads.enter(gradient.len() * 8, || halve(isa, update, threads));
     }
+}
 
-    fn rule(&self, step: u64, rate: f64) -> Rule {
-        let (momentum, epsilon) = (self.momentum as f32, self.epsilon as f32);
-        match self.kind {
-            OptimizerKind::Sgd if self.nesterov => Rule::Nesterov { rate: rate as f32, momentum },
-            OptimizerKind::Sgd => Rule::Sgd { rate: rate as f32, momentum },
-            OptimizerKind::Adagrad => Rule::Adagrad { rate: rate as f32, epsilon },
-            OptimizerKind::Rmsprop if self.centered => {
-                Rule::CenteredRmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon }
-            }
-            OptimizerKind::Rmsprop => {
-                Rule::Rmsprop { rate: rate as f32, decay: self.decay as f32, momentum, epsilon }
-            }
-            OptimizerKind::Adam => {
-                let power = |beta: f64| 1.0 - libm::pow(beta, step as f64);
-                let corrected = rate * power(self.beta2).sqrt() / power(self.beta1);
-                let (beta1, beta2) = (self.beta1 as f32, self.beta2 as f32);
-                Rule::Adam { rate: corrected as f32, beta1, beta2, epsilon }
-            }
-            OptimizerKind::Adamw => {
-                let power = |beta: f64| 1.0 - libm::pow(beta, step as f64);
-                let root = (1.0 / power(self.beta2).sqrt()) as f32;
-                let kept = (1.0 - rate * self.weight_decay) as f32;
-                let (beta1, beta2) = (self.beta1 as f32, self.beta2 as f32);
-                Rule::AdamW { rate: (rate / power(self.beta1)) as f32, root, kept, beta1, beta2, epsilon }
-            }
+/// Returns the kernel's rule for step `step`, counted from 1.
+fn rule(settings: &OptimizerSettings, step: u64, rate: f64) -> Rule {
+    let [momentum, decay, beta1, beta2] =
+        [settings.momentum, settings.decay, settings.beta1, settings.beta2].map(|value| value as f32);
+    let epsilon = epsilon(settings) as f32;
+    let power = |beta: f64| 1.0 - libm::pow(beta, step as f64);
+    match settings.kind {
+        OptimizerKind::Sgd if settings.nesterov => Rule::Nesterov { rate: rate as f32, momentum },
+        OptimizerKind::Sgd => Rule::Sgd { rate: rate as f32, momentum },
+        OptimizerKind::Adagrad => Rule::Adagrad { rate: rate as f32, epsilon },
+        OptimizerKind::Rmsprop if settings.centered => {
+            Rule::CenteredRmsprop { rate: rate as f32, decay, momentum, epsilon }
+        }
+        OptimizerKind::Rmsprop => Rule::Rmsprop { rate: rate as f32, decay, momentum, epsilon },
+        OptimizerKind::Adam => {
+            let corrected = rate * power(settings.beta2).sqrt() / power(settings.beta1);
+            Rule::Adam { rate: corrected as f32, beta1, beta2, epsilon }
+        }
+        OptimizerKind::Adamw => {
+            let root = (1.0 / power(settings.beta2).sqrt()) as f32;
+            let kept = (1.0 - rate * settings.weight_decay) as f32;
+            let corrected = rate / power(settings.beta1);
+            Rule::AdamW { rate: corrected as f32, root, kept, beta1, beta2, epsilon }
         }
     }
+}
+
+/// Returns the small constant in the divisor.
+fn epsilon(settings: &OptimizerSettings) -> f64 {
+    settings.epsilon.unwrap_or(match settings.kind {
+        OptimizerKind::Adam | OptimizerKind::Adamw => 1e-8,
+        OptimizerKind::Rmsprop => 1e-10,
+        OptimizerKind::Adagrad | OptimizerKind::Sgd => 0.0,
+    })
 }
 
 /// Runs an update in parallel: halves it until a piece is small.

@@ -2,7 +2,7 @@
 
 use crate::{
     Activation, Bias, Cell, ClipMode, DataSettings, ForgetBiasAt, Init, InputKind, ModelSettings,
-    OptimizerKind, OptimizerSettings, Reduction, RunSettings, Schedule, ScheduleSettings, Settings, Windows,
+    OptimizerSettings, Reduction, RunSettings, Schedule, ScheduleSettings, Settings, Windows,
 };
 
 /// A named set of [`Settings`].
@@ -58,24 +58,12 @@ fn standard() -> Preset {
     }
 }
 
-/// Returns the settings of a TensorFlow 1 optimizer: a constant learning rate, no clipping.
-fn plain() -> Settings {
-    Settings {
-        optimizer: OptimizerSettings { clip: 0.0, ..OptimizerSettings::default() },
-        schedule: ScheduleSettings {
-            kind: Schedule::Constant,
-            warmup_steps: 0,
-            ..ScheduleSettings::default()
-        },
-        ..Settings::default()
-    }
-}
-
 fn lecture() -> Preset {
     Preset {
         name: "lecture",
-        summary: "The lecture's first program: a vanilla RNN over windows of five symbols, with Adagrad.",
-        source: "the lecture's slides, in TensorFlow 1: BasicRNNCell, static_rnn, AdagradOptimizer(1e-4)",
+        summary: "The first program of the lecture: a vanilla RNN over windows of five symbols, with Adagrad.",
+        source: "S. Eum, Practical Machine Learning, Lecture 11: TensorFlow - RNN/LSTM/GRU implementation; \
+                 BasicRNNCell, static_rnn, AdagradOptimizer(1e-4)",
         deviations: "TensorFlow draws the input and recurrent weights as one matrix; here each has its own Glorot range.",
         settings: Settings {
             model: ModelSettings {
@@ -85,16 +73,16 @@ fn lecture() -> Preset {
                 init: Init::Glorot,
                 hidden: 100,
                 input: InputKind::OneHot,
-                ..plain().model
+                ..ModelSettings::default()
             },
             optimizer: OptimizerSettings {
-                kind: OptimizerKind::Adagrad,
                 initial_accumulator: Some(0.1),
-                ..plain().optimizer
+                clip: 0.0,
+                ..OptimizerSettings::adagrad()
             },
-            schedule: ScheduleSettings { learning_rate: 1e-4, ..plain().schedule },
-            run: RunSettings { batch: 200, steps: 5, windows: Windows::Sliding, ..plain().run },
-            ..plain()
+            schedule: ScheduleSettings::constant(1e-4),
+            run: RunSettings { batch: 200, steps: 5, windows: Windows::Sliding, ..RunSettings::default() },
+            ..Settings::default()
         },
     }
 }
@@ -102,8 +90,9 @@ fn lecture() -> Preset {
 fn lecture_deep() -> Preset {
     Preset {
         name: "lecture-deep",
-        summary: "The lecture's deep program: an embedding and three LSTM layers of 100 with dropout, and Adam.",
-        source: "the lecture's slides, in TensorFlow 1: MultiRNNCell of LSTMCell, AdamOptimizer(1e-3)",
+        summary: "The deep program of the lecture: an embedding and three LSTM layers of 100 with dropout, and Adam.",
+        source: "S. Eum, Practical Machine Learning, Lecture 11: TensorFlow - RNN/LSTM/GRU implementation; \
+                 MultiRNNCell of LSTMCell, AdamOptimizer(1e-3)",
         deviations: "TensorFlow draws all gates of a layer as one matrix; here each gate has its own Glorot range. \
                      The embedding starts from Keras's uniform distribution.",
         settings: Settings {
@@ -118,12 +107,12 @@ fn lecture_deep() -> Preset {
                 input: InputKind::Embedding,
                 embedding: Some(100),
                 dropout: 0.2,
-                ..plain().model
+                ..ModelSettings::default()
             },
-            optimizer: OptimizerSettings { kind: OptimizerKind::Adam, ..plain().optimizer },
-            schedule: ScheduleSettings { learning_rate: 1e-3, ..plain().schedule },
-            run: RunSettings { batch: 200, steps: 5, windows: Windows::Stream, ..plain().run },
-            ..plain()
+            optimizer: OptimizerSettings { clip: 0.0, ..OptimizerSettings::adam() },
+            schedule: ScheduleSettings::constant(1e-3),
+            run: RunSettings { batch: 200, steps: 5, windows: Windows::Stream, ..RunSettings::default() },
+            ..Settings::default()
         },
     }
 }
@@ -133,7 +122,7 @@ fn min_char_rnn() -> Preset {
         name: "min-char-rnn",
         summary: "The character model in 100 lines of NumPy: one stream, one vanilla RNN, Adagrad at 0.1.",
         source: "Andrej Karpathy, min-char-rnn.py (2015)",
-        deviations: "The original trains until it is stopped; here the run ends after one epoch unless a flag says otherwise.",
+        deviations: "The original trains until it is stopped; here the run ends after one epoch by default.",
         settings: Settings {
             model: ModelSettings {
                 cell: Cell::Rnn,
@@ -143,25 +132,24 @@ fn min_char_rnn() -> Preset {
                 init_scale: Some(0.01),
                 hidden: 100,
                 input: InputKind::OneHot,
-                ..plain().model
+                ..ModelSettings::default()
             },
             optimizer: OptimizerSettings {
-                kind: OptimizerKind::Adagrad,
                 // The original divides by sqrt(memory + 1e-8): here the accumulator starts at 1e-8.
                 initial_accumulator: Some(1e-8),
                 epsilon: Some(0.0),
                 clip: 5.0,
                 clip_mode: ClipMode::Value,
-                ..plain().optimizer
+                ..OptimizerSettings::adagrad()
             },
-            schedule: ScheduleSettings { learning_rate: 0.1, ..plain().schedule },
-            data: DataSettings { val_fraction: 0.0, ..plain().data },
+            schedule: ScheduleSettings::constant(0.1),
+            data: DataSettings { val_fraction: 0.0, ..DataSettings::default() },
             run: RunSettings {
                 batch: 1,
                 steps: 25,
                 windows: Windows::Stream,
                 loss_reduction: Reduction::SumSteps,
-                ..plain().run
+                ..RunSettings::default()
             },
         },
     }
@@ -173,7 +161,7 @@ fn char_rnn() -> Preset {
         summary: "The original program in Lua: two LSTM layers of 128 with one-hot input, and RMSProp.",
         source: "Andrej Karpathy, char-rnn (2015), train.lua and model/LSTM.lua",
         deviations: "Each layer has one bias; the original has one in each of its two products. \
-                     The state starts from zero at each epoch; the original carries it on. RMSProp's \
+                     The state starts from zero at each epoch; the original carries it over. RMSProp's \
                      epsilon of 1e-8 outside the root is 1e-16 inside it. The \
                      forget bias is added to the uniform draw instead of replacing it.",
         settings: Settings {
@@ -189,13 +177,12 @@ fn char_rnn() -> Preset {
                 ..ModelSettings::default()
             },
             optimizer: OptimizerSettings {
-                kind: OptimizerKind::Rmsprop,
                 decay: 0.95,
                 initial_accumulator: Some(0.0),
                 epsilon: Some(1e-16),
                 clip: 5.0,
                 clip_mode: ClipMode::Value,
-                ..OptimizerSettings::default()
+                ..OptimizerSettings::rmsprop()
             },
             schedule: ScheduleSettings {
                 learning_rate: 2e-3,
@@ -242,10 +229,9 @@ fn torch_rnn() -> Preset {
                 ..ModelSettings::default()
             },
             optimizer: OptimizerSettings {
-                kind: OptimizerKind::Adam,
                 clip: 5.0,
                 clip_mode: ClipMode::Value,
-                ..OptimizerSettings::default()
+                ..OptimizerSettings::adam()
             },
             schedule: ScheduleSettings {
                 learning_rate: 2e-3,

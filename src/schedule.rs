@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn torch_rnn_halves_the_learning_rate_every_five_epochs() {
+    fn the_learning_rate_is_halved_every_five_epochs() {
         let settings = ScheduleSettings {
             epoch_decay: 0.5,
             epoch_decay_after: 5,

@@ -49,6 +49,7 @@ pub(crate) use engine::detect;
 pub(crate) use inputs::check_room;
 pub(crate) use masks::MaskSource;
 pub(crate) use run::{Executor, Goal, Pass};
-pub(crate) use weights::LogitBlocks;
+pub(crate) use stream::LARGEST_TABLE;
+pub(crate) use weights::{LogitBlocks, SMALL_VOCABULARY};
 pub(crate) use window::activations::Extent;
 pub(crate) use window::shard::Needs;

@@ -11,7 +11,7 @@ use unrolled_kernels::pack::padded;
 
 /// Floats of the largest input table that is computed ahead (16 MiB). The products of a larger
 /// vocabulary are computed at each step, which costs little beside a head of that size.
-const LARGEST_TABLE: usize = 1 << 22;
+pub(crate) const LARGEST_TABLE: usize = 1 << 22;
 
 /// Runs a model one step at a time, on the calling thread. A step allocates nothing. A clone is a
 /// fork: it shares the weights and has a state of its own.

@@ -1,6 +1,6 @@
 //! Adds symbols to a trained model.
 
-use super::{Model, check_model, init};
+use super::Model;
 use crate::{Error, ModelSettings, Result, model::ModelConfig};
 
 impl Model {
@@ -27,15 +27,13 @@ impl Model {
         seed: u64,
     ) -> Result<Self> {
         self.check_places(places, vocabulary)?;
-        let config = ModelConfig::new(settings, vocabulary)?;
-        check_model(&config, 1.0, [0, 0])?;
-        let mut parameters = init::draw(settings, seed, &config);
+        let mut grown = Self::drawn(settings, ModelConfig::new(settings, vocabulary)?, seed)?;
         for (entry, old) in self.parameters.iter() {
-            let shape = config.layout().find(&entry.name).map(|entry| entry.shape.clone());
             let columns = entry.name == "rnn.weight_ih_l0" && self.config.embedding.is_none();
             let rows = matches!(entry.name.as_str(), "embedding.weight" | "head.weight" | "head.bias");
-            let fits = shape.as_ref() == Some(&entry.shape) || rows || columns;
-            let new = parameters.get_mut(&entry.name).filter(|_| fits);
+            let found = grown.parameters.layout.find(&entry.name);
+            let fits = found.is_some_and(|found| found.shape == entry.shape) || rows || columns;
+            let new = grown.parameters.get_mut(&entry.name).filter(|_| fits);
             let new = new.ok_or_else(|| fixed_shape(&entry.name))?;
             match (rows, columns) {
                 (true, _) => copy_rows(old, new, places),
@@ -43,7 +41,7 @@ impl Model {
                 _ => new.copy_from_slice(old),
             }
         }
-        Self::with_parameters(config, parameters)
+        Ok(grown)
     }
 
     fn check_places(&self, places: &[usize], vocabulary: usize) -> Result<()> {

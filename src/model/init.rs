@@ -72,9 +72,11 @@ impl TensorDraws {
     /// width of the head.
     fn width(self, config: &ModelConfig) -> usize {
         match self.tensor {
-            TensorId::InputWeight(layer) | TensorId::HiddenWeight(layer) => config.stack[layer].hidden,
-            TensorId::InputBias(layer) | TensorId::HiddenBias(layer) => config.stack[layer].hidden,
-            TensorId::Extra(layer, _) => config.stack[layer].hidden,
+            TensorId::InputWeight(layer)
+            | TensorId::HiddenWeight(layer)
+            | TensorId::InputBias(layer)
+            | TensorId::HiddenBias(layer)
+            | TensorId::Extra(layer, _) => config.stack[layer].hidden,
             TensorId::Embedding | TensorId::HeadWeight | TensorId::HeadBias => config.stack_width(),
         }
     }

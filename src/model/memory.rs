@@ -21,9 +21,9 @@ pub fn memory_needed(settings: &Settings, vocabulary: usize) -> f64 {
     Estimate::of_training(settings, vocabulary).total()
 }
 
-/// Checks that training with these settings needs no more memory than the process may use: that of
-/// the machine, of its control groups (containers, batch systems), and of `ulimit`. Only Linux
-/// reports these limits; other systems accept every size.
+/// Checks that training with these settings needs no more memory than the process may use. The
+/// limits are the memory of the machine, its control groups (containers, batch systems), and
+/// `ulimit`. They are read on Linux only; other systems accept every size.
 ///
 /// # Errors
 /// 1. [`Error::Memory`] with the memory needed and the limit.

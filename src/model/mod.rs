@@ -36,10 +36,7 @@ impl Model {
     ///    available.
     pub fn new(settings: &ModelSettings, vocabulary: usize, seed: u64) -> Result<Self> {
         settings.validate()?;
-        let config = ModelConfig::new(settings, vocabulary)?;
-        check_model(&config, 1.0, [0, 0])?;
-        let parameters = init::draw(settings, seed, &config);
-        Ok(Self { config, parameters })
+        Self::drawn(settings, ModelConfig::new(settings, vocabulary)?, seed)
     }
 
     /// Creates a model of vectors: `inputs` and `outputs` of the settings are the widths of its
@@ -60,10 +57,7 @@ impl Model {
     /// As for [`Model::new`]; [`Error::Setting`] if the settings have no `inputs`.
     pub fn of_vectors(settings: &ModelSettings, seed: u64) -> Result<Self> {
         settings.validate()?;
-        let config = ModelConfig::of_vectors(settings)?;
-        check_model(&config, 1.0, [0, 0])?;
-        let parameters = init::draw(settings, seed, &config);
-        Ok(Self { config, parameters })
+        Self::drawn(settings, ModelConfig::of_vectors(settings)?, seed)
     }
 
     /// Creates a model of the layers `stack` without a head: it reads vectors of `inputs` floats
@@ -74,7 +68,11 @@ impl Model {
     /// As for [`Model::new`].
     pub fn of_stack(stack: &[Layer], inputs: usize, settings: &ModelSettings, seed: u64) -> Result<Self> {
         settings.validate_init()?;
-        let config = ModelConfig::of_stack(stack, inputs, settings.bias)?;
+        Self::drawn(settings, ModelConfig::of_stack(stack, inputs, settings.bias)?, seed)
+    }
+
+    /// Creates a model with drawn parameters, after a check of their memory.
+    fn drawn(settings: &ModelSettings, config: ModelConfig, seed: u64) -> Result<Self> {
         check_model(&config, 1.0, [0, 0])?;
         let parameters = init::draw(settings, seed, &config);
         Ok(Self { config, parameters })

@@ -82,7 +82,7 @@ impl Optimizer {
     /// `momentum` (RMSProp), or `momentum` (SGD). The moments and [`Optimizer::steps`] are the
     /// complete state for [`Optimizer::restore`].
     pub fn moments(&self) -> impl Iterator<Item = (&str, &[f32])> {
-        self.rule.moments.iter().map(|(name, values)| (name.as_str(), values.as_slice()))
+        self.rule.moments.iter().map(|(name, values)| (*name, values.as_slice()))
     }
 
     /// Restores the state after `steps` steps, with the moments from [`Optimizer::moments`] in any
@@ -102,7 +102,7 @@ impl Optimizer {
         }
         let find = |name: &str| given.iter().find(|(given, _)| *given == name);
         if let Some((name, _)) = self.rule.moments.iter().find(|(name, _)| find(name).is_none()) {
-            return Err(Error::tensor(name, "nothing", format!("{} values", self.len)));
+            return Err(Error::tensor(*name, "nothing", format!("{} values", self.len)));
         }
         for (name, values) in &mut self.rule.moments {
             find(name).into_iter().for_each(|(_, given)| values.copy_from_slice(given));

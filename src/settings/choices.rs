@@ -189,7 +189,7 @@ choices! {
 }
 
 choices! {
-    /// What a symbol is.
+    /// The kind of symbol.
     #[derive(Default)]
     Unit {
         /// A character: a Unicode scalar value.
@@ -203,7 +203,7 @@ choices! {
 }
 
 choices! {
-    /// Where the validation and test splits begin.
+    /// The start of the validation and test splits.
     #[derive(Default)]
     SplitBy {
         /// At fractions of the symbols: the last symbols are held out.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct DataSettings {
-    /// What a symbol is: a character, a byte or a token id. Default `char`.
+    /// Kind of symbol: a character, a byte or a token id. Default `char`.
     pub unit: Unit,
     /// Number of bits of an id in the files: 16 or 32, in little-endian order. Default 16. Unit
     /// `ids` only.
@@ -50,7 +50,7 @@ pub struct DataSettings {
     /// one document.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub document_marker: String,
-    /// Where the validation and test splits begin. Default `tail`.
+    /// Start of the validation and test splits. Default `tail`.
     #[serde(skip_serializing_if = "defaults::is_default")]
     pub split_by: SplitBy,
     /// Share of the corpus held out for validation, from 0 to below 1. Default 0.1.

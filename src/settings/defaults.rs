@@ -4,10 +4,6 @@ pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-pub(super) fn is_one(value: &f32) -> bool {
-    *value == 1.0
-}
-
-pub(super) fn is_zero(value: &f32) -> bool {
-    *value == 0.0
+pub(super) fn is_one<T: From<u8> + PartialEq>(value: &T) -> bool {
+    *value == T::from(1)
 }

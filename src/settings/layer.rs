@@ -4,7 +4,7 @@ mod validate;
 
 use super::{
     Activation, Cell, ForgetBiasAt, Reset, decimal,
-    defaults::{is_default, is_one, is_zero},
+    defaults::{is_default, is_one},
 };
 use crate::custom_cell::CustomCell;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct Layer {
     pub forget_bias_at: ForgetBiasAt,
     /// Number added to the initial biases of the gates r and z; 1 in TensorFlow's `GRUCell`. GRU
     /// only. Default 0.
-    #[serde(skip_serializing_if = "is_zero", with = "decimal")]
+    #[serde(skip_serializing_if = "is_default", with = "decimal")]
     pub gate_bias: f32,
     /// True if the gates also read the cell state, with one weight for each unit
     /// ([peepholes](https://doi.org/10.1109/IJCNN.2000.861302), `use_peepholes`). Default false.
@@ -75,10 +75,10 @@ pub struct Layer {
     pub layer_norm: bool,
     /// Share of the hidden state that keeps its old value, from 0 to below 1
     /// ([zoneout](https://arxiv.org/abs/1606.01305)). Default 0.
-    #[serde(skip_serializing_if = "is_zero", with = "decimal")]
+    #[serde(skip_serializing_if = "is_default", with = "decimal")]
     pub zoneout: f32,
     /// Share of the cell state that keeps its old value, from 0 to below 1. Default 0. LSTM only.
-    #[serde(skip_serializing_if = "is_zero", with = "decimal")]
+    #[serde(skip_serializing_if = "is_default", with = "decimal")]
     pub zoneout_cell: f32,
     /// Share of the inputs that [dropout](https://jmlr.org/papers/v15/srivastava14a.html) keeps,
     /// above 0 and at most 1 (`DropoutWrapper`). Default 1.

@@ -22,7 +22,7 @@ pub struct RunSettings {
     pub windows: Windows,
     /// Number of windows of one optimizer step, at least 1. Their gradients are averaged: a larger
     /// batch in the same memory. Default 1.
-    #[serde(skip_serializing_if = "is_one")]
+    #[serde(skip_serializing_if = "defaults::is_one")]
     pub accumulate: usize,
     /// Passes over the training split, above 0; may be a fraction. Default 1.
     pub epochs: f64,
@@ -102,8 +102,4 @@ impl RunSettings {
         let symbols = if window == usize::MAX { Some(window) } else { window.checked_mul(self.accumulate) };
         require(symbols.is_some(), "accumulate", self.accumulate, expected)
     }
-}
-
-fn is_one(count: &usize) -> bool {
-    *count == 1
 }

@@ -32,7 +32,7 @@ impl Training {
             settings: &self.settings,
             vocabulary: self.vocabulary(),
             parameters: self.engine.model().parameters(),
-            moments: moments.iter().map(|(name, values)| (name.as_str(), values.as_slice())).collect(),
+            moments: moments.iter().map(|(name, values)| (*name, values.as_slice())).collect(),
             state: self.carried().map(Cow::Owned),
             progress: &self.progress,
         };
@@ -61,6 +61,6 @@ impl Training {
             entries.iter().for_each(|e| copy[e.range.clone()].copy_from_slice(&values[e.range.clone()]));
             copy
         };
-        self.optimizer.moments.iter().map(|(name, values)| (name.clone(), without_gaps(values))).collect()
+        self.optimizer.moments.iter().map(|(name, values)| (name.to_string(), without_gaps(values))).collect()
     }
 }

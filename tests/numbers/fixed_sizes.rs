@@ -80,7 +80,7 @@ fn a_trained_checkpoint_fills_a_cell_with_the_bits_of_its_stream() {
 fn a_tensor_of_another_shape_is_an_error_that_names_the_file() {
     let (_, file) = fixture("torch-fixed-lstm-h16");
     let place = folder().join("torch-fixed-lstm-h16.safetensors");
-    let reason = |error: unrolled::Error, tensor: &str, found: &str, expected: &str| {
+    let check = |error: unrolled::Error, tensor: &str, found: &str, expected: &str| {
         let place = place.display();
         let text = format!(
             "{place}: tensor {tensor}: found {found}, expected {expected}; name another file, or change the names and sizes in the program"
@@ -88,13 +88,13 @@ fn a_tensor_of_another_shape_is_an_error_that_names_the_file() {
         assert_eq!(error.to_string(), text);
     };
     let wide = file.cell("rnn", 0).map(|_: Lstm<1, 32>| ()).unwrap_err();
-    reason(wide, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [128, 1]");
+    check(wide, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [128, 1]");
     let other = file.cell("rnn", 0).map(|_: Gru<1, 16>| ()).unwrap_err();
-    reason(other, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [48, 1]");
+    check(other, "rnn.weight_ih_l0", "F32 [64, 1]", "F32 [48, 1]");
     let deep = file.cell("rnn", 1).map(|_: Lstm<16, 16>| ()).unwrap_err();
-    reason(deep, "rnn.weight_ih_l1", "nothing", "F32 [64, 16]");
+    check(deep, "rnn.weight_ih_l1", "nothing", "F32 [64, 16]");
     let head = file.linear("head").map(|_: Linear<16, 2>| ()).unwrap_err();
-    reason(head, "head.weight", "F32 [1, 16]", "F32 [2, 16]");
+    check(head, "head.weight", "F32 [1, 16]", "F32 [2, 16]");
 }
 
 #[test]

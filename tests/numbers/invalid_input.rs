@@ -130,15 +130,15 @@ fn a_model_that_predicts_no_symbols_is_an_error_where_text_is_read_or_written() 
         (classes, 4, &format!("one output for each of 10 symbols; leave it out, or {trainer}")),
     ] {
         let expected = format!("outputs = {found} is invalid: {expected}");
-        let told = evaluate(model.clone(), &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
-        assert_eq!(told, expected);
-        let told =
+        let message = evaluate(model.clone(), &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
+        assert_eq!(message, expected);
+        let message =
             Generator::new(model, corpus.vocabulary(), Sampling::default(), 0).unwrap_err().to_string();
-        assert_eq!(told, expected);
+        assert_eq!(message, expected);
     }
     let small = Model::new(&settings, 5, 1).unwrap();
-    let told = evaluate(small, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
-    assert!(told.starts_with("vocabulary = 10 is invalid: the model has 5 symbols"), "{told}");
+    let message = evaluate(small, &corpus, 0..9, 1, Some(1)).unwrap_err().to_string();
+    assert!(message.starts_with("vocabulary = 10 is invalid: the model has 5 symbols"), "{message}");
 }
 
 /// `dropout_state_filter_visitor` can keep h and drop c. Computes i, f, g, o of one unit in f64

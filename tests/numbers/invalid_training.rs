@@ -84,7 +84,8 @@ fn invalid_windows(network: &mut Network, model: &Model, good: &Good) {
             network.evaluate(&window, &objective).unwrap_err(),
         ]
     };
-    let wrong = wrong_inputs(model).into_iter().map(|(inputs, told)| (Window { inputs, ..window }, told));
+    let wrong =
+        wrong_inputs(model).into_iter().map(|(inputs, expected)| (Window { inputs, ..window }, expected));
     for (window, expected) in wrong.chain(wrong_windows(window, &masks).into_iter().take(3)) {
         all(window).iter().for_each(|error| assert_batch(error, expected));
     }
@@ -109,7 +110,8 @@ fn invalid_objectives(network: &mut Network, model: &Model, good: &Good) {
     let objective = Objective::new(Loss::CROSS_ENTROPY, &[0; TOKENS][..]);
     let no_steps = "found 2 rows of length 0, expected at least one row with a step".to_owned();
     let no_steps = (Window { lengths: Some(&[0, 0]), ..window }, objective, no_steps);
-    let wrong = wrong_objectives(model).into_iter().map(|(objective, told)| (window, objective, told));
+    let wrong =
+        wrong_objectives(model).into_iter().map(|(objective, expected)| (window, objective, expected));
     for (window, objective, expected) in wrong.chain([no_steps]) {
         assert_batch(&network.differentiate(&window, &objective).unwrap_err(), &expected);
         assert_batch(&network.evaluate(&window, &objective).unwrap_err(), &expected);
@@ -193,23 +195,23 @@ fn a_loss_without_a_head_is_an_error() {
 #[test]
 fn an_invalid_list_of_steps_is_an_error() {
     let mut network = Network::new(of_vectors(), Some(1)).unwrap();
-    let told = |steps: &[Vec<f32>], window: &Window<'_>, network: &mut Network| {
+    let message_of = |steps: &[Vec<f32>], window: &Window<'_>, network: &mut Network| {
         network.forward_list(steps, window).unwrap_err().to_string()
     };
     let window = Window::new(0, ROWS, &[0.0; 0]);
     let steps = vec![vec![0.5; ROWS * WIDTH]; STEPS];
     let mut short = steps.clone();
     short[1].pop();
-    let message = told(&short, &window, &mut network);
+    let message = message_of(&short, &window, &mut network);
     assert_eq!(message, "invalid batch: found 7 inputs in step 1, expected 2 rows x 4 of them");
-    let message = told(&steps, &Window { lengths: Some(&[4, 1]), ..window }, &mut network);
+    let message = message_of(&steps, &Window { lengths: Some(&[4, 1]), ..window }, &mut network);
     assert!(message.contains("found the length 4 of row 0"), "{message}");
     let state = network.zero_state(3);
-    assert!(told(&steps, &Window { initial: Some(&state), ..window }, &mut network).contains("3 rows"));
+    assert!(message_of(&steps, &Window { initial: Some(&state), ..window }, &mut network).contains("3 rows"));
     assert_eq!(network.forward_list(&steps, &window).unwrap().len(), STEPS);
     let mut symbols = Network::new(of_symbols(), Some(1)).unwrap();
     let steps = vec![vec![0.5; ROWS * 6]; STEPS];
-    let message = told(&steps, &window, &mut symbols);
+    let message = message_of(&steps, &window, &mut symbols);
     assert!(message.contains("found vectors, expected ids below 5"), "{message}");
 }
 

@@ -34,17 +34,14 @@ fn dropping(layer: Layer) -> Layer {
     Layer { input_keep_prob: 0.75, output_keep_prob: 0.625, state_keep_prob: 0.5, ..layer }
 }
 
-/// Every file with one direction, and its stack.
-fn cases() -> Vec<(&'static str, Vec<(&'static str, Layer)>)> {
+/// A file with one direction, and its stack.
+type Case = (&'static str, Vec<(&'static str, Layer)>);
+
+fn cells() -> Vec<Case> {
     let activation = |activation| one(Layer { activation, ..rnn(9) });
     let forget = |forget_bias| one(Layer { forget_bias, ..lstm(7) });
-    let variational = |layer: Layer| Layer { variational: Variational::Shared, ..dropping(layer) };
-    let whole = |layer: Layer| Layer { state_keep_prob: 0.5, variational: Variational::Shared, ..layer };
     let zoneout = |layer: Layer| Layer { zoneout: 0.25, ..layer };
     let zoned = || one(Layer { zoneout_cell: 0.5, ..zoneout(lstm(7)) });
-    let residual = |layer: Layer| Layer { residual: true, ..layer };
-    let highway = |layer: Layer| Layer { highway: Highway::Coupled, ..layer };
-    let mixed = || stack([lstm(7), gru(9), rnn(5)]);
     let peepholes = |layer: Layer| Layer { peepholes: true, ..layer };
     let projected = |width| Layer { projection: Some(width), ..lstm(7) };
     let coupled = || Layer { coupled: true, ..lstm(7) };
@@ -81,6 +78,14 @@ fn cases() -> Vec<(&'static str, Vec<(&'static str, Layer)>)> {
         ("keras-cell-rnn", one(rnn(9))),
         ("keras-cell-lstm", forget(0.0)),
         ("keras-cell-gru-before", one(gru(9))),
+    ]
+}
+
+fn stacks_and_connections() -> Vec<Case> {
+    let residual = |layer: Layer| Layer { residual: true, ..layer };
+    let highway = |layer: Layer| Layer { highway: Highway::Coupled, ..layer };
+    let mixed = || stack([lstm(7), gru(9), rnn(5)]);
+    vec![
         ("tensorflow-stack", mixed()),
         ("tensorflow-stack-lengths", mixed()),
         ("tensorflow-residual-lstm", one(residual(lstm(7)))),
@@ -93,6 +98,13 @@ fn cases() -> Vec<(&'static str, Vec<(&'static str, Layer)>)> {
         ("tensorflow-lengths-lstm", one(lstm(7))),
         ("tensorflow-lengths-lstm-short", one(lstm(7))),
         ("tensorflow-lengths-gru", one(gru(9))),
+    ]
+}
+
+fn dropouts() -> Vec<Case> {
+    let variational = |layer: Layer| Layer { variational: Variational::Shared, ..dropping(layer) };
+    let whole = |layer: Layer| Layer { state_keep_prob: 0.5, variational: Variational::Shared, ..layer };
+    vec![
         ("tensorflow-dropout-rnn-all", one(dropping(rnn(9)))),
         ("tensorflow-dropout-lstm-all", one(dropping(lstm(7)))),
         ("tensorflow-dropout-gru-all", one(dropping(gru(9)))),
@@ -179,7 +191,7 @@ fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
 
 #[test]
 pub fn layers_stacks_and_wrappers_match_tensorflow() {
-    for (name, layers) in cases() {
+    for (name, layers) in [cells(), stacks_and_connections(), dropouts()].concat() {
         for (order, threads) in [(Order::TimeMajor, 1), (Order::BatchMajor, 1), (Order::TimeMajor, 2)] {
             check(name, &layers, order, threads);
         }

@@ -154,7 +154,7 @@ fn run_of(model: &Settings, dropout: f32) -> Settings {
 
 /// Losses and gradients of batches of ids.
 trait Differentiate {
-    /// The mean loss of a batch, whose rows have `lengths`; leaves the gradient.
+    /// Returns the mean loss of a batch whose rows have `lengths`, and computes the gradient.
     fn run(&mut self, batch: &Batch, lengths: Option<&[usize]>, initial: Option<&State>) -> Result<f64>;
 
     /// The same with dropout.

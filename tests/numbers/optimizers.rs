@@ -70,8 +70,8 @@ fn ten_updates_match_the_fixtures_on_every_instruction_set() {
             .env(ISA_VARIABLE, isa.name())
             .output()
             .unwrap();
-        let reason = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && reason.contains("1 passed"), "{}: {reason}", isa.name());
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && printed.contains("1 passed"), "{}: {printed}", isa.name());
     }
 }
 

@@ -169,18 +169,18 @@ fn refusal(ids: &[u32], lengths: &[usize], logits: usize) -> String {
 
 #[test]
 fn a_wrong_shape_is_an_error() {
-    let told = |ids: &[u32], lengths: &[usize], logits, found: &str, expected: &str| {
+    let check = |ids: &[u32], lengths: &[usize], logits, found: &str, expected: &str| {
         let message = format!("invalid batch: found {found}, expected {expected}");
         assert_eq!(refusal(ids, lengths, logits), message);
     };
     let even = "the same number of steps for each of its rows";
-    told(&[0; 5], &[1, 2], 25, "5 inputs for 2 rows", even);
-    told(&[0; 5], &[], 25, "5 inputs for 0 rows", even);
-    told(&[], &[0, 0], 0, "0 ids", "at least one token, and a size that memory can hold");
-    told(&[0; 6], &[1, 4], 30, "the length 4 of row 1", "lengths up to the window's 3 steps");
-    told(&[0; 6], &[1, 3], 29, "29 outputs", "30, 5 for each of 6");
+    check(&[0; 5], &[1, 2], 25, "5 inputs for 2 rows", even);
+    check(&[0; 5], &[], 25, "5 inputs for 0 rows", even);
+    check(&[], &[0, 0], 0, "0 ids", "at least one token, and a size that memory can hold");
+    check(&[0; 6], &[1, 4], 30, "the length 4 of row 1", "lengths up to the window's 3 steps");
+    check(&[0; 6], &[1, 3], 29, "29 outputs", "30, 5 for each of 6");
     let id = "the id 5 among its inputs at step 1 of row 1";
-    told(&[0, 0, 0, 5, 0, 0], &[1, 2], 30, id, "ids below 5");
+    check(&[0, 0, 0, 5, 0, 0], &[1, 2], 30, id, "ids below 5");
 }
 
 #[test]

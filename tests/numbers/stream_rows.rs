@@ -149,11 +149,11 @@ fn many_rows_with_a_large_head_give_the_logits_of_a_window() {
 #[test]
 fn a_number_of_rows_that_no_memory_holds_is_an_error() {
     let model = on_symbols(&ModelSettings { hidden: 4, ..ModelSettings::default() }, 5);
-    let told = |rows| Stream::with_rows(model.clone(), rows).unwrap_err();
+    let error_of = |rows| Stream::with_rows(model.clone(), rows).unwrap_err();
     let none = "invalid batch: found a stream of 0 rows, expected at least one row";
-    assert_eq!(told(0).to_string(), none);
+    assert_eq!(error_of(0).to_string(), none);
     for rows in [1 << 45, usize::MAX] {
-        assert!(matches!(told(rows), Error::Memory { .. }), "{}", told(rows));
+        assert!(matches!(error_of(rows), Error::Memory { .. }), "{}", error_of(rows));
     }
 }
 

@@ -17,7 +17,7 @@ use unrolled::{
 const UPDATES: usize = 50;
 const SYMBOLS: usize = 17;
 
-/// A text whose windows are those of the trace: sliding windows, where row b of window n starts at
+/// A text with the windows of the trace: sliding windows, where row b of window n starts at
 /// symbol n B + b, or streams.
 fn ids(case: &LayerFixture, settings: &Settings) -> Vec<u32> {
     let RunSettings { steps, batch: rows, .. } = settings.run;

@@ -23,7 +23,7 @@ const RUNS: usize = 12 * THREADS;
 const THREADS: usize = 16;
 const TEST: &str = "numbers::thread_stress::one_to_sixteen_threads_give_the_same_bits";
 
-/// The result of a run: the bits of weights or gradients, and those of losses.
+/// The result of a run: the bits of weights or gradients, and the bits of losses.
 type Outcome = (Vec<u32>, Vec<u64>);
 /// A case: a function of the number of threads.
 type Case = (&'static str, Box<dyn Fn(usize) -> Outcome>);
@@ -149,56 +149,43 @@ fn cases() -> Vec<Case> {
         model: ModelSettings { cell, input, layers, ..ModelSettings::default() },
         ..Settings::default()
     };
+    let dropping = |cell, dropout| Settings {
+        model: ModelSettings { dropout, ..of(cell, Embedding, 2).model },
+        ..Settings::default()
+    };
+    let dynamic =
+        Settings { run: RunSettings { mode: Mode::Dynamic, ..RunSettings::default() }, ..dropping(Gru, 0.2) };
     let before = Settings {
         model: ModelSettings { reset: Reset::Before, ..of(Gru, OneHot, 2).model },
-        run: RunSettings { windows: Windows::Random, ..of(Gru, OneHot, 2).run },
-        ..of(Gru, OneHot, 2)
+        run: RunSettings { windows: Windows::Random, ..RunSettings::default() },
+        ..Settings::default()
     };
     let gathered = Settings {
         optimizer: OptimizerSettings {
             clip_mode: ClipMode::Value,
             clip: 0.01,
-            ..of(Rnn, OneHot, 1).optimizer
+            ..OptimizerSettings::default()
         },
-        run: RunSettings { accumulate: 2, ..of(Rnn, OneHot, 1).run },
+        run: RunSettings { accumulate: 2, ..RunSettings::default() },
         ..of(Rnn, OneHot, 1)
     };
     let masks = Layer { state_keep_prob: 0.7, variational: Variational::PerRow, ..Layer::lstm(33) };
     let peeping = Layer { peepholes: true, residual: true, ..Layer::lstm(33) };
-    let stack = vec![masks, peeping, Layer { layer_norm: true, ..Layer::lstm(24) }];
+    let masked = Settings {
+        model: ModelSettings {
+            stack: vec![masks, peeping, Layer { layer_norm: true, ..Layer::lstm(24) }],
+            ..of(Lstm, Embedding, 2).model
+        },
+        ..Settings::default()
+    };
     vec![
         training("LSTM", of(Lstm, OneHot, 1)),
-        training(
-            "LSTM with dropout",
-            Settings {
-                model: ModelSettings { dropout: 0.3, ..of(Lstm, Embedding, 2).model },
-                ..of(Lstm, Embedding, 2)
-            },
-        ),
-        training(
-            "GRU, dynamic",
-            Settings {
-                model: ModelSettings { dropout: 0.2, ..of(Gru, Embedding, 2).model },
-                run: RunSettings { mode: Mode::Dynamic, ..of(Gru, Embedding, 2).run },
-                ..of(Gru, Embedding, 2)
-            },
-        ),
+        training("LSTM with dropout", dropping(Lstm, 0.3)),
+        training("GRU, dynamic", dynamic),
         training("GRU, reset before", before),
         training("RNN, accumulated", gathered),
-        training(
-            "RNN with dropout",
-            Settings {
-                model: ModelSettings { dropout: 0.3, ..of(Rnn, Embedding, 2).model },
-                ..of(Rnn, Embedding, 2)
-            },
-        ),
-        training(
-            "stack with masks",
-            Settings {
-                model: ModelSettings { stack, ..of(Lstm, Embedding, 2).model },
-                ..of(Lstm, Embedding, 2)
-            },
-        ),
+        training("RNN with dropout", dropping(Rnn, 0.3)),
+        training("stack with masks", masked),
         wide(),
         ragged(OneHot),
         ragged(Embedding),
@@ -230,11 +217,11 @@ fn one_to_sixteen_threads_give_the_same_bits() {
     let mut again = Command::new(env::current_exe().expect("this binary"));
     again.args([TEST, "--exact", "--nocapture"]).env("UNROLLED_OVERSUBSCRIBE", "1");
     let output = again.output().expect("this binary runs");
-    let reason = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && reason.contains("equal bits"),
-        "{reason}{}",
+        output.status.success() && printed.contains("equal bits"),
+        "{printed}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    println!("{reason}");
+    println!("{printed}");
 }

@@ -56,7 +56,7 @@ pub fn transposed<T: Copy>(values: &[T], [steps, rows]: [usize; 2]) -> Vec<T> {
     (0..rows).flat_map(|row| (0..steps).flat_map(move |step| place(row, step))).copied().collect()
 }
 
-/// What a network of one thread gives: outputs and state.
+/// Returns the outputs and the state of a network of one thread.
 fn expected(model: &Arc<Model>, window: &Window<'_>) -> (Vec<u32>, State) {
     let mut network = Network::new(model.clone(), Some(1)).unwrap();
     let mut outputs = vec![f32::NAN; window.steps * window.rows * model.config().output_width()];

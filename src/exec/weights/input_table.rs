@@ -11,7 +11,7 @@ use unrolled_kernels::one_hot::add_columns;
 use unrolled_kernels::pack::padded;
 
 /// The largest vocabulary whose table always has all symbols, even if a window has few of them.
-const SMALL: usize = 1024;
+pub(crate) const SMALL_VOCABULARY: usize = 1024;
 /// Rows of the table that one thread computes at a time.
 const ROWS_AT_A_TIME: usize = 12;
 
@@ -46,7 +46,7 @@ impl InputTable {
             self.version = None;
         }
         let (vocabulary, version) = (packed.weights.config.vocabulary, packed.weights.version);
-        if vocabulary <= inputs.len() || vocabulary <= SMALL {
+        if vocabulary <= inputs.len() || vocabulary <= SMALL_VOCABULARY {
             ids.copy_from_slice(inputs);
             if self.version != Some(version) {
                 self.symbols.clear();

@@ -9,6 +9,7 @@ mod logit_blocks;
 mod packing;
 pub(super) mod tensor_ranges;
 
+pub(crate) use input_table::SMALL_VOCABULARY;
 pub(crate) use logit_blocks::LogitBlocks;
 
 use crate::aligned::Aligned;

@@ -21,7 +21,7 @@
 //!    files.
 
 use super::layer_sizes::{LayerSizes, WindowUse, padded, slots};
-use crate::exec::LogitBlocks;
+use crate::exec::{LARGEST_TABLE, LogitBlocks, SMALL_VOCABULARY};
 use crate::{Layer, Settings, model::ModelConfig, optim::moments_of};
 use std::borrow::Cow;
 
@@ -31,10 +31,6 @@ const PROCESS: f64 = 8.0 * 1024.0 * 1024.0;
 const KEPT: f64 = 8.0 * 1024.0 * 1024.0;
 /// Batch rows of an evaluation.
 const STREAMS: f64 = crate::train::EVALUATION_STREAMS as f64;
-/// A vocabulary of at most this size has a row in the input table for each symbol.
-const SMALL_VOCABULARY: f64 = 1024.0;
-/// Floats of the largest input table of a sample.
-const LARGEST_TABLE: f64 = (1 << 22) as f64;
 /// Bytes of a token besides its vectors: ids and targets (also of the batch), the loss, a flag.
 const TOKEN: f64 = 4.0 * 5.0 + 9.0;
 
@@ -169,7 +165,7 @@ impl<'a> ModelSizes<'a> {
     /// Returns the number of symbols with a row in the input table of a window of `tokens` tokens.
     fn symbols(&self, tokens: f64) -> f64 {
         let v = self.vocabulary;
-        match v <= SMALL_VOCABULARY.max(tokens) {
+        match v <= (SMALL_VOCABULARY as f64).max(tokens) {
             true => v,
             // The expected number of distinct values among `tokens` uniform draws.
             false => v * -(-tokens / v).exp_m1(),
@@ -234,7 +230,7 @@ impl<'a> ModelSizes<'a> {
     /// Returns the bytes of a sample.
     fn sample(&self) -> f64 {
         let all = self.vocabulary * self.table_width();
-        let table = if all <= LARGEST_TABLE { all } else { self.table_width() };
+        let table = if all <= LARGEST_TABLE as f64 { all } else { self.table_width() };
         4.0 * (self.packed()[0] + table) + self.window(1.0, 1.0, WindowUse::INFERENCE)
     }
 }

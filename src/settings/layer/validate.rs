@@ -2,11 +2,15 @@
 
 use super::{Highway, Layer};
 use crate::Result;
-use crate::settings::{Cell, decimal, range::require};
+use crate::settings::{
+    Cell,
+    decimal::{Number, shortest},
+    range::{below_one, require},
+};
 use std::fmt::Display;
 
-fn number(value: f32) -> decimal::Number {
-    decimal::Number(decimal::shortest(value))
+fn number(value: f32) -> Number {
+    Number(shortest(value))
 }
 
 impl Layer {
@@ -95,12 +99,7 @@ impl Layer {
             )?;
         }
         for (name, share) in [("zoneout", self.zoneout), ("zoneout-cell", self.zoneout_cell)] {
-            require(
-                (0.0..1.0).contains(&share),
-                name,
-                number(share),
-                "give a number of at least 0 and below 1",
-            )?;
+            below_one(name, shortest(share))?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What other crates do with `unrolled`, on the stacks that their threads have.
+//! Uses `unrolled` as other crates do, on the stacks that their threads have.
 #![cfg(test)]
 
 mod fixed;

@@ -1,4 +1,4 @@
-//! Models, training and stacks on vectors, without optimisation.
+//! Models, training and stacks on vectors, without optimization.
 
 use crate::on_small_stack;
 use unrolled::corpus::Corpus;
