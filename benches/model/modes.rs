@@ -72,9 +72,9 @@ fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
 /// Measures the build and the first step together.
 fn build_training(group: &mut Group<'_>, shape: &Shape, mode: Mode) -> Option<f64> {
     let id = format!("train, build and first step/{}", mode.name());
-    group.time_parts(
+    time_parts(
+        group,
         &id,
-        Work::of(0.0),
         || (),
         |()| {
             let corpus = shape.corpus();
@@ -94,9 +94,9 @@ fn forward(group: &mut Group<'_>, shape: &Shape, model: &Arc<Model>, window: &Ba
     });
     let builds = MODES.map(|mode| {
         let id = format!("forward, build and first pass/{}", mode.name());
-        group.time_parts(
+        time_parts(
+            group,
             &id,
-            Work::of(0.0),
             || vec![0.0; window.inputs.len() * VOCABULARY],
             |logits| {
                 timed(|| {
@@ -157,6 +157,17 @@ impl Pass {
         };
         run.expect("ids of the vocabulary");
     }
+}
+
+/// Measures a `run` that returns the time of the part that counts.
+fn time_parts<T>(
+    group: &mut Group<'_>,
+    id: &str,
+    prepare: impl FnOnce() -> T,
+    mut run: impl FnMut(&mut T) -> Duration,
+) -> Option<f64> {
+    let run = |prepared: &mut T, calls| (0..calls).map(|_| run(prepared)).sum();
+    group.time_calls(id, Work::of(0.0), prepare, run)
 }
 
 fn timed(run: impl FnOnce()) -> Duration {
