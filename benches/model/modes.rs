@@ -44,6 +44,11 @@ fn train(group: &mut Group<'_>, shape: &Shape) {
     }
 }
 
+/// Returns the mode that results are compared with.
+fn other_than(mode: Mode) -> Mode {
+    if mode == Mode::Static { Mode::Dynamic } else { Mode::Static }
+}
+
 /// Returns 2, 4, 8, ... and the number of cores.
 fn more_threads() -> Vec<usize> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -58,8 +63,7 @@ fn more_threads() -> Vec<usize> {
 fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
     let mut training = shape.training(shape.corpus(), mode, threads);
     let found = training.step().expect("a finite loss");
-    let other = if mode == Mode::Static { Mode::Dynamic } else { Mode::Static };
-    let expected = shape.training(shape.corpus(), other, 1).step().expect("a finite loss");
+    let expected = shape.training(shape.corpus(), other_than(mode), 1).step().expect("a finite loss");
     let name = shape.name;
     assert_eq!(found.loss.to_bits(), expected.loss.to_bits(), "{name}: loss in {} mode", mode.name());
     let norms = (found.gradient_norm.to_bits(), expected.gradient_norm.to_bits());
@@ -140,8 +144,8 @@ impl Pass {
 
     /// One whose first logits are those of the other mode.
     fn checked(model: &Arc<Model>, window: &Batch, mode: Mode) -> Self {
-        let other = if mode == Mode::Static { Mode::Dynamic } else { Mode::Static };
-        let (mut found, mut expected) = (Self::new(model, window, mode), Self::new(model, window, other));
+        let (mut found, mut expected) =
+            (Self::new(model, window, mode), Self::new(model, window, other_than(mode)));
         found.run(window);
         expected.run(window);
         let same = found.logits.iter().zip(&expected.logits).all(|(f, e)| f.to_bits() == e.to_bits());
