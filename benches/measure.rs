@@ -1,9 +1,6 @@
 //! Runs a benchmark: prepares and checks it once, measures it with criterion, and prints the best
 //! time and its share of the multiply-add peak, which the same run measures.
 
-// Each benchmark binary has its own copy of this module, and uses a part of it.
-#![allow(dead_code)]
-
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -90,19 +87,9 @@ impl<'a> Group<'a> {
         })
     }
 
-    /// The same for a `run` that returns the time of the part that counts.
-    pub fn time_parts<T>(
-        &mut self,
-        id: &str,
-        work: Work,
-        prepare: impl FnOnce() -> T,
-        mut run: impl FnMut(&mut T) -> Duration,
-    ) -> Option<f64> {
-        self.time_calls(id, work, prepare, |prepared, calls| (0..calls).map(|_| run(prepared)).sum())
-    }
-
-    /// Best of short repeats, so that one of them runs without other load on the machine.
-    fn time_calls<T>(
+    /// The same for a `run` that makes a number of calls and returns the time that counts. It takes
+    /// the best of short repeats, so that one of them runs without other load on the machine.
+    pub fn time_calls<T>(
         &mut self,
         id: &str,
         work: Work,
@@ -140,22 +127,5 @@ impl<'a> Group<'a> {
             println!("    {id}: {done:.1} GFLOP/s, {:.0}% of the peak of {peak:.1}", 100.0 * done / peak);
         }
         seconds
-    }
-}
-
-/// Returns numbers in [-1, 1), the same in every run.
-pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
-    use unrolled::random::{DrawPurpose, Draws};
-    let mut draws = Draws::new(seed, DrawPurpose::Init, 0, 0);
-    (0..count).map(|_| 2.0 * draws.uniform() - 1.0).collect()
-}
-
-/// Asserts that two results differ by at most a share of the largest expected value.
-#[track_caller]
-pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}: lengths");
-    let scale = expected.iter().fold(1e-6f32, |scale, value| scale.max(value.abs()));
-    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
-        assert!((f - e).abs() <= tolerance * scale, "{what}: value {i} is {f}, expected {e}");
     }
 }

@@ -2,7 +2,8 @@
 //! gates.
 
 use crate::isa;
-use crate::measure::{Group, Peaks, Work, assert_close, numbers};
+use crate::measure::{Group, Peaks, Work};
+use crate::values::{assert_close, numbers};
 use criterion::Criterion;
 use std::ops::Range;
 use unrolled_kernels::pack::{Panels, Slots, padded};

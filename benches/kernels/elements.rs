@@ -2,7 +2,8 @@
 //! Compare the times with those of the products; there is no peak for them.
 
 use crate::isa;
-use crate::measure::{Group, Peaks, Work, assert_close, numbers};
+use crate::measure::{Group, Peaks, Work};
+use crate::values::{assert_close, numbers};
 use criterion::Criterion;
 use unrolled_kernels::activation::{Activate, Function};
 use unrolled_kernels::reference;

@@ -1,7 +1,8 @@
 //! One step of cells with sizes fixed at compile time, a float in and a float out, beside the time
 //! to read the weights once.
 
-use crate::measure::{Group, Peaks, Work, assert_close, numbers};
+use crate::measure::{Group, Peaks, Work};
+use crate::values::{assert_close, numbers};
 use criterion::Criterion;
 use unrolled::bench::read_gigabytes_per_second;
 use unrolled::fixed::{FixedCell, Linear, Pipeline, Stage, equations};

@@ -9,6 +9,7 @@ mod fixed;
 mod measure;
 mod packing;
 mod products;
+mod values;
 
 fn main() {
     let (mut criterion, mut peaks) = (measure::criterion(), measure::Peaks::default());

@@ -1,7 +1,8 @@
 //! Packing weights into panels, as after every optimizer step.
 
 use crate::isa;
-use crate::measure::{Group, Peaks, Work, assert_close, numbers};
+use crate::measure::{Group, Peaks, Work};
+use crate::values::{assert_close, numbers};
 use criterion::Criterion;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::{Panels, Slots};

@@ -44,6 +44,11 @@ fn train(group: &mut Group<'_>, shape: &Shape) {
     }
 }
 
+/// Returns the mode that results are compared with.
+fn other_than(mode: Mode) -> Mode {
+    if mode == Mode::Static { Mode::Dynamic } else { Mode::Static }
+}
+
 /// Returns 2, 4, 8, ... and the number of cores.
 fn more_threads() -> Vec<usize> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -58,8 +63,7 @@ fn more_threads() -> Vec<usize> {
 fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
     let mut training = shape.training(shape.corpus(), mode, threads);
     let found = training.step().expect("a finite loss");
-    let other = if mode == Mode::Static { Mode::Dynamic } else { Mode::Static };
-    let expected = shape.training(shape.corpus(), other, 1).step().expect("a finite loss");
+    let expected = shape.training(shape.corpus(), other_than(mode), 1).step().expect("a finite loss");
     let name = shape.name;
     assert_eq!(found.loss.to_bits(), expected.loss.to_bits(), "{name}: loss in {} mode", mode.name());
     let norms = (found.gradient_norm.to_bits(), expected.gradient_norm.to_bits());
@@ -72,9 +76,9 @@ fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
 /// Measures the build and the first step together.
 fn build_training(group: &mut Group<'_>, shape: &Shape, mode: Mode) -> Option<f64> {
     let id = format!("train, build and first step/{}", mode.name());
-    group.time_parts(
+    time_parts(
+        group,
         &id,
-        Work::of(0.0),
         || (),
         |()| {
             let corpus = shape.corpus();
@@ -94,9 +98,9 @@ fn forward(group: &mut Group<'_>, shape: &Shape, model: &Arc<Model>, window: &Ba
     });
     let builds = MODES.map(|mode| {
         let id = format!("forward, build and first pass/{}", mode.name());
-        group.time_parts(
+        time_parts(
+            group,
             &id,
-            Work::of(0.0),
             || vec![0.0; window.inputs.len() * VOCABULARY],
             |logits| {
                 timed(|| {
@@ -140,8 +144,8 @@ impl Pass {
 
     /// One whose first logits are those of the other mode.
     fn checked(model: &Arc<Model>, window: &Batch, mode: Mode) -> Self {
-        let other = if mode == Mode::Static { Mode::Dynamic } else { Mode::Static };
-        let (mut found, mut expected) = (Self::new(model, window, mode), Self::new(model, window, other));
+        let (mut found, mut expected) =
+            (Self::new(model, window, mode), Self::new(model, window, other_than(mode)));
         found.run(window);
         expected.run(window);
         let same = found.logits.iter().zip(&expected.logits).all(|(f, e)| f.to_bits() == e.to_bits());
@@ -157,6 +161,17 @@ impl Pass {
         };
         run.expect("ids of the vocabulary");
     }
+}
+
+/// Measures a `run` that returns the time of the part that counts.
+fn time_parts<T>(
+    group: &mut Group<'_>,
+    id: &str,
+    prepare: impl FnOnce() -> T,
+    mut run: impl FnMut(&mut T) -> Duration,
+) -> Option<f64> {
+    let run = |prepared: &mut T, calls| (0..calls).map(|_| run(prepared)).sum();
+    group.time_calls(id, Work::of(0.0), prepare, run)
 }
 
 fn timed(run: impl FnOnce()) -> Duration {

@@ -22,8 +22,8 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     for shape in [SHAPES[0], SHAPES[4]] {
         for (name, last) in KINDS {
             let (id, mut best) = (format!("{name}, {}", shape.name), [f64::INFINITY; 2]);
-            let work = Work { operations: 0.0, threads: 1 };
-            let timed = group.time(&id, work, || Pair::new(&shape, last), |pair| pair.step(&mut best));
+            let prepare = || Pair::new(&shape, last);
+            let timed = group.time(&id, Work::of(0.0), prepare, |pair| pair.step(&mut best));
             if timed.is_some() {
                 println!(
                     "    {id}: a step from the file takes {:.3} times one from memory",

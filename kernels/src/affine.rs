@@ -11,7 +11,7 @@
 
 use crate::dispatch::Isa;
 use crate::microkernel::{Factors, Tile, TileStart, WeightPanel, multiply};
-use crate::pack::{PanelWidths, Panels, depth_of, product};
+use crate::pack::{PanelWidths, Panels, check_len, depth_of, product};
 use crate::processor::caches;
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{TileRows, Tiled, sweep};
@@ -63,17 +63,13 @@ impl Affine<'_> {
             self.x.len(),
             self.rows
         );
-        check("weights", self.weights.len(), self.panels.len(depth));
-        check("out", self.out.len(), product([self.rows, self.panels.out_width()]));
+        check_len("weights", self.weights.len(), self.panels.len(depth));
+        check_len("out", self.out.len(), product([self.rows, self.panels.out_width()]));
         if let Start::Bias(bias) = self.start {
-            check("bias", bias.len(), self.panels.out_width());
+            check_len("bias", bias.len(), self.panels.out_width());
         }
         isa.run_rows(self.rows, Stretched { affine: self, most: stretch(caches().second) });
     }
-}
-
-fn check(name: &str, found: usize, expected: usize) {
-    assert!(found == expected, "{name} has length {found}, expected {expected}");
 }
 
 /// Returns the values of k in a stretch: a panel of them fills half of a second-level cache of

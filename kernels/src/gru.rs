@@ -32,6 +32,7 @@
 
 mod after;
 mod before;
+mod gradients;
 mod slots;
 
 pub use after::{GruAfterBackward, GruAfterForward};

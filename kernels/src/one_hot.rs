@@ -9,7 +9,7 @@
 //! summed bias. The gradient of a symbol's column is summed in the same row.
 
 use crate::dispatch::Isa;
-use crate::pack::Slots;
+use crate::pack::{Slots, check_len};
 use crate::pairs::{Pairs, runs};
 use crate::simd::{Kernel, Simd};
 use core::ops::Range;
@@ -20,8 +20,8 @@ use core::ops::Range;
 /// # Panics
 /// If a slice has the wrong length, or a symbol is not below V.
 pub fn add_columns(weight: &[f32], vocabulary: usize, slots: &Slots, symbols: &[u32], table: &mut [f32]) {
-    check("the one-hot input weight", weight.len(), slots.depth() * vocabulary);
-    check("the table", table.len(), symbols.len() * slots.width());
+    check_len("the one-hot input weight", weight.len(), slots.depth() * vocabulary);
+    check_len("the table", table.len(), symbols.len() * slots.width());
     for (group, place) in slots.groups(0..slots.depth()) {
         let (rows, weight) = (group.len(), &weight[group.start * vocabulary..group.end * vocabulary]);
         let table = symbols.iter().zip(table.chunks_exact_mut(slots.width()));
@@ -34,10 +34,6 @@ pub fn add_columns(weight: &[f32], vocabulary: usize, slots: &Slots, symbols: &[
             to.iter_mut().enumerate().for_each(|(lane, to)| *to += weight[lane * vocabulary + symbol]);
         }
     }
-}
-
-fn check(name: &str, found: usize, expected: usize) {
-    assert!(found == expected, "{name} has length {found}, expected {expected}");
 }
 
 /// Adds the columns of a whole block of rows.
@@ -72,8 +68,8 @@ impl TakeColumns<'_> {
     /// If a slice has the wrong length, or a symbol is not below V.
     pub fn run(&self, rows: Range<usize>, weight: &mut [f32]) {
         let Self { table, strip, vocabulary, slots, symbols } = *self;
-        check("the one-hot input weight", weight.len(), rows.len() * vocabulary);
-        check("the table", table.len(), symbols.len() * slots.width());
+        check_len("the one-hot input weight", weight.len(), rows.len() * vocabulary);
+        check_len("the table", table.len(), symbols.len() * slots.width());
         assert!(
             strip > 0 && strip.is_multiple_of(16),
             "strip is {strip}, expected a multiple of 16, at least 16"
@@ -117,8 +113,8 @@ impl Scatter<'_> {
     pub fn run_on(self, isa: Isa) {
         let width = self.columns.len();
         assert!(width.is_multiple_of(16), "{width} columns, expected a multiple of 16");
-        check("sum", self.sum.len(), width);
-        check("ids", self.ids.len(), self.pairs.len());
+        check_len("sum", self.sum.len(), width);
+        check_len("ids", self.ids.len(), self.pairs.len());
         self.table.fill(0.0);
         isa.run_rows(usize::MAX, self);
     }

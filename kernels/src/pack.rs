@@ -18,5 +18,5 @@ mod slots;
 pub use panels::Panels;
 pub(crate) use panels::{Panel, PanelWidths};
 pub use sizes::padded;
-pub(crate) use sizes::{depth_of, product, strides};
+pub(crate) use sizes::{check_len, depth_of, product, strides};
 pub use slots::Slots;

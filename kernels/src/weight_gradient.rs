@@ -21,7 +21,7 @@
 use crate::bias_gradient::add_deltas;
 use crate::dispatch::Isa;
 use crate::microkernel::{Factors, Tile, TileStart, TileSums, multiply};
-use crate::pack::{Slots, padded, product};
+use crate::pack::{Slots, check_len, padded, product};
 use crate::pairs::Pairs;
 use crate::processor::caches;
 use crate::row_group::RowGroup;
@@ -98,8 +98,7 @@ impl WeightGradient<'_> {
         let gates = self.slots.gates.iter().max().map_or(0, |gate| gate.saturating_add(1));
         let (end, all) = (self.rows.end, product([gates, self.slots.hidden]));
         assert!(end <= all, "the rows end at {end}, expected at most {all}");
-        let (found, expected) = (self.weight.len(), product([self.rows.len(), self.depth]));
-        assert!(found == expected, "the weight gradient has length {found}, expected {expected}");
+        check_len("the weight gradient", self.weight.len(), product([self.rows.len(), self.depth]));
         let (found, expected) = (self.bias.len(), self.rows.len());
         assert!(
             found == 0 || found == expected,

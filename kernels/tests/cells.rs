@@ -1,7 +1,8 @@
 //! Forward and backward windows of all cells.
 
 use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
-use crate::harness::{assert_bits, assert_close, fuses};
+use crate::comparisons::{assert_bits, assert_close};
+use crate::harness::fuses;
 use proptest::prelude::*;
 use unrolled_kernels::Isa;
 use unrolled_kernels::reference::{Deltas, Trace};

@@ -1,6 +1,7 @@
 //! The LSTM with options: one step against its equations in f64, and its backward step against
 //! numerical derivatives of the equations.
 
+use crate::comparisons::bits;
 use crate::harness::{Numbers, fuses};
 use unrolled_kernels::Isa;
 use unrolled_kernels::lstm::extended::{
@@ -177,14 +178,13 @@ fn run(step: &OptionsCase, isa: Isa) -> [Vec<f32>; 5] {
     let [mut new, mut tanh_c, mut output] = [zeros(), zeros(), zeros()];
     let mut kept = vec![0.0; ROWS * options.kept_width()];
     let cell = CellStates::Kept { old: &old, new: &mut new };
-    let (tanh, out) = (&mut tanh_c[..], &mut output[..]);
     ExtendedForward {
         options,
         rows: ROWS,
         gates: &mut gates,
         cell,
-        tanh_c: tanh,
-        output: out,
+        tanh_c: &mut tanh_c,
+        output: &mut output,
         kept: &mut kept,
     }
     .run_on(isa);
@@ -277,7 +277,6 @@ fn check(step: &OptionsCase, derivatives: bool) {
         }
         if fuses(isa) {
             if let Some(other) = &fused {
-                let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
                 assert!(found.iter().zip(other).all(|(a, b)| bits(a) == bits(b)), "{what}: bits");
             }
             fused = Some(found);

@@ -1,6 +1,8 @@
 //! Products without gates: rows by packed weights, weight gradients, tables.
 
-use crate::harness::{Numbers, Shifted, assert_bits, fuses, store, unstore};
+use crate::comparisons::assert_bits;
+use crate::harness::{Numbers, Shifted, fuses, store, unstore};
+use crate::stored_rows::StoredRows;
 use core::ops::Range;
 use proptest::prelude::*;
 use unrolled_kernels::affine::{Affine, Start};
@@ -107,32 +109,6 @@ proptest! {
                 prop_assert!(rest, "row {} has values outside of its slots", row);
             }
         }
-    }
-}
-
-/// Deltas in stored rows, and inputs in rows of another width.
-struct StoredRows {
-    deltas: Vec<f32>,
-    width: usize,
-    inputs: Vec<f32>,
-    depth: usize,
-    /// The number of rows that may be read at once.
-    run: usize,
-}
-
-impl Pairs for StoredRows {
-    fn len(&self) -> usize {
-        self.deltas.len() / self.width
-    }
-    fn delta(&self, m: usize) -> &[f32] {
-        &self.deltas[m * self.width..]
-    }
-    fn input(&self, m: usize) -> &[f32] {
-        &self.inputs[m * self.depth..]
-    }
-    fn run(&self, m: usize) -> PairRun {
-        let rows = if self.run == 0 { 1 } else { self.run - m % self.run };
-        PairRun { rows: rows.min(self.len() - m), delta_stride: self.width, input_stride: self.depth }
     }
 }
 

@@ -2,7 +2,8 @@
 //! the bits of the kernel for that row alone.
 
 use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
-use crate::harness::{assert_bits, assert_close, fuses};
+use crate::comparisons::{assert_bits, assert_close};
+use crate::harness::fuses;
 use proptest::prelude::*;
 use unrolled_kernels::Isa;
 use unrolled_kernels::reference::{Deltas, Trace};

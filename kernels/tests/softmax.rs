@@ -1,6 +1,7 @@
 //! Losses, accuracy and gradients of logits.
 
-use crate::harness::{Numbers, Shifted, bits, fuses};
+use crate::comparisons::bits;
+use crate::harness::{Numbers, Shifted, fuses};
 use proptest::prelude::*;
 use unrolled_kernels::{Isa, reference, softmax::CrossEntropy};
 

@@ -1,6 +1,7 @@
 //! Optimizer rules, clipping, norms and dropout masks.
 
-use crate::harness::{Numbers, Shifted, assert_bits, assert_close, fuses};
+use crate::comparisons::{assert_bits, assert_close};
+use crate::harness::{Numbers, Shifted, fuses};
 use proptest::prelude::*;
 use unrolled_kernels::masks::multiply;
 use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, sum_of_squares};

@@ -21,16 +21,14 @@ pub fn check_softmax(u: &mut Unstructured<'_>) -> Result<()> {
     for isa in Isa::all() {
         let (mut losses, mut correct) = (vec![0.0; rows], vec![false; rows]);
         let mut found = logits.clone();
-        let (to, right) = (&mut losses, &mut correct);
-        let (logits_out, targets) = (&mut found, &targets);
         CrossEntropy {
             vocabulary,
             stride,
-            logits: logits_out,
-            targets,
+            logits: &mut found,
+            targets: &targets,
             gradient_scale: scale,
-            losses: to,
-            correct: right,
+            losses: &mut losses,
+            correct: &mut correct,
         }
         .run_on(isa);
         for m in 0..rows {

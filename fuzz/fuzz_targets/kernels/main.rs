@@ -11,16 +11,15 @@ mod contents;
 mod elements;
 mod products;
 
-// The cases, layouts and comparisons of the kernels' tests.
+// The cases and layouts of the kernels' tests.
 #[path = "../../../kernels/tests/case_kernels.rs"]
-#[allow(dead_code)]
 mod case_kernels;
 #[path = "../../../kernels/tests/cases.rs"]
-#[allow(dead_code)]
 mod cases;
 #[path = "../../../kernels/tests/harness.rs"]
-#[allow(dead_code)]
 mod harness;
+#[path = "../../../kernels/tests/stored_rows.rs"]
+mod stored_rows;
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;

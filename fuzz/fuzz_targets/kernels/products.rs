@@ -2,11 +2,11 @@
 
 use crate::contents::{assert_sums, floats, largest, season};
 use crate::harness::{Shifted, store, unstore};
+use crate::stored_rows::StoredRows;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::one_hot::Scatter;
 use unrolled_kernels::pack::{Panels, Slots};
-use unrolled_kernels::pairs::{PairRun, Pairs};
 use unrolled_kernels::weight_gradient::{self, WeightGradient};
 use unrolled_kernels::{Isa, gru, lstm, reference};
 
@@ -51,32 +51,6 @@ pub fn check_affine(u: &mut Unstructured<'_>) -> Result<()> {
         assert_sums(isa, &unstore(out.get(), 1, outputs, !wild), &expected, tolerance, "affine");
     }
     Ok(())
-}
-
-/// Deltas in stored rows, and inputs in rows of another width.
-struct StoredRows {
-    deltas: Vec<f32>,
-    width: usize,
-    inputs: Vec<f32>,
-    depth: usize,
-    /// The number of rows that may be read at once.
-    run: usize,
-}
-
-impl Pairs for StoredRows {
-    fn len(&self) -> usize {
-        self.deltas.len() / self.width
-    }
-    fn delta(&self, m: usize) -> &[f32] {
-        &self.deltas[m * self.width..]
-    }
-    fn input(&self, m: usize) -> &[f32] {
-        &self.inputs[m * self.depth..]
-    }
-    fn run(&self, m: usize) -> PairRun {
-        let rows = if self.run == 0 { 1 } else { self.run - m % self.run };
-        PairRun { rows: rows.min(self.len() - m), delta_stride: self.width, input_stride: self.depth }
-    }
 }
 
 pub fn check_gradient(u: &mut Unstructured<'_>) -> Result<()> {

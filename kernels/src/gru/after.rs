@@ -1,5 +1,6 @@
 //! The GRU with reset after the recurrent product, in one phase. [`crate::gru`] has the equations.
 
+use super::gradients::GruGradients;
 use super::slots::{slots_after_hidden, slots_after_input};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
@@ -155,28 +156,8 @@ impl Kernel for GruAfterBackward<'_> {
     }
 }
 
-/// The arithmetic of the backward pass, and its buffers of one step.
-#[derive(Clone, Copy)]
-struct GruAfterDeltas {
-    /// h before the step.
-    h: *const f32,
-    carry: *mut f32,
-    gates: *mut f32,
-}
-
-impl AtStep for GruAfterDeltas {
-    #[inline(always)]
-    unsafe fn at(self, step: &StepOffsets) -> Self {
-        // SAFETY: the caller vouches for the step.
-        unsafe {
-            Self {
-                h: self.h.add(step.before),
-                carry: self.carry.add(step.row),
-                gates: self.gates.add(4 * step.token),
-            }
-        }
-    }
-}
+/// The arithmetic of the backward pass.
+type GruAfterDeltas = GruGradients<4>;
 
 impl BackwardCell for GruAfterDeltas {
     const GATES: usize = 3;

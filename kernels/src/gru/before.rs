@@ -2,6 +2,7 @@
 //!
 //! Each step has two phases, because the candidate needs all of r.
 
+use super::gradients::GruGradients;
 use super::slots::{slots_before_candidate, slots_before_gates, slots_before_input};
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
@@ -180,7 +181,7 @@ impl Kernel for GruBeforeBackward<'_> {
         let (pass, sums) = (self.pass.places(), TileSums::new());
         let (panels, count) = (pass.panels, pass.panels.panels().len());
         let (h, carry) = (self.h.as_ptr(), self.carry.as_mut_ptr());
-        let buffers = GruBeforeGradients { h, carry, gates: pass.gates };
+        let buffers = GruGradients { h, carry, gates: pass.gates };
         for (step, rows) in pass.window.backward(pass.pieces) {
             // SAFETY: `run_on` has checked every length against these places.
             unsafe {
@@ -204,32 +205,9 @@ impl Kernel for GruBeforeBackward<'_> {
     }
 }
 
-/// The buffers of one step, backward.
-#[derive(Clone, Copy)]
-struct GruBeforeGradients {
-    /// h before the step.
-    h: *const f32,
-    carry: *mut f32,
-    gates: *mut f32,
-}
-
-impl AtStep for GruBeforeGradients {
-    #[inline(always)]
-    unsafe fn at(self, step: &StepOffsets) -> Self {
-        // SAFETY: the caller vouches for the step.
-        unsafe {
-            Self {
-                h: self.h.add(step.before),
-                carry: self.carry.add(step.row),
-                gates: self.gates.add(3 * step.token),
-            }
-        }
-    }
-}
-
 /// The first phase: deltas of n and z, and the direct part of the gradient of h, from the deltas of
 /// r and z of the next step.
-struct CandidateAndUpdate(GruBeforeGradients);
+struct CandidateAndUpdate(GruGradients<3>);
 
 impl BackwardCell for CandidateAndUpdate {
     const GATES: usize = 2;
@@ -257,7 +235,7 @@ impl DeltaCell for CandidateAndUpdate {
 }
 
 /// The second phase: the delta of r and the rest of the direct part, from d(r h).
-struct ResetGate(GruBeforeGradients);
+struct ResetGate(GruGradients<3>);
 
 impl DeltaCell for ResetGate {
     const STORED: usize = 3;

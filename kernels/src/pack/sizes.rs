@@ -1,4 +1,4 @@
-//! Sizes of stored vectors and packed weights, checked against overflow.
+//! Sizes of stored vectors and packed weights, and the checks of sizes and lengths.
 
 use core::ops::Range;
 
@@ -14,6 +14,11 @@ pub const fn padded(units: usize) -> usize {
 pub(crate) fn product<const N: usize>(sizes: [usize; N]) -> usize {
     let product = sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
     product.unwrap_or_else(|| panic!("sizes with a product too large for any memory: {sizes:?}"))
+}
+
+/// Checks the length of a slice.
+pub(crate) fn check_len(name: &str, found: usize, expected: usize) {
+    assert!(found == expected, "{name} has length {found}, expected {expected}");
 }
 
 /// Returns the number of values of k in some pieces of a row of `width` floats.

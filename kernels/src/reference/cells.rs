@@ -296,7 +296,7 @@ pub fn rnn_backward(cell: &ReferenceCell<'_>, activation: Activation, trace: &Tr
                 Activation::Tanh => dh * dome(h),
                 Activation::Relu if h > 0.0 => dh,
                 Activation::Relu => 0.0,
-                Activation::Sigmoid => dh * (h * (1.0 - h)),
+                Activation::Sigmoid => dh * bell(h),
                 Activation::Identity => dh,
             };
         }

@@ -114,11 +114,11 @@ impl Buffers {
         fit(&mut self.reset_h, extras.reset_h, vector, tokens);
         fit(&mut self.carry, extras.carry, vector, rows);
         let ExtendedParts { output, norm, terms, d_state, d_output } = &mut self.extended;
-        fit(output, widths.output > 0, widths.output, tokens);
-        fit(norm, widths.norm > 0, widths.norm, tokens);
-        fit(terms, widths.terms > 0 && window.keep, widths.terms, tokens);
-        fit(d_state, widths.d_state > 0 && window.keep, widths.d_state, tokens);
-        fit(d_output, widths.d_output > 0 && window.keep, widths.d_output, rows);
+        fit(output, true, widths.output, tokens);
+        fit(norm, true, widths.norm, tokens);
+        fit(terms, window.keep, widths.terms, tokens);
+        fit(d_state, window.keep, widths.d_state, tokens);
+        fit(d_output, window.keep, widths.d_output, rows);
         self.active.clear();
         self.active.extend_from_slice(window.active);
         self.window = WindowShape { active: &[], ..window };

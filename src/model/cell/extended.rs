@@ -36,11 +36,8 @@ impl ExtendedLstmKernels {
 
     fn options<'a>(&self, weights: &CellWeights<'a>) -> LstmOptions<'a> {
         let Layer { hidden, coupled, cell_clip, peepholes, layer_norm, forget_bias, .. } = self.layer;
-        let (peepholes, norm) = match (peepholes, layer_norm) {
-            (true, _) => (weights.vectors, &[][..]),
-            (_, true) => (&[][..], weights.vectors),
-            _ => (&[][..], &[][..]),
-        };
+        let vectors = |used: bool| if used { weights.vectors } else { &[] };
+        let (peepholes, norm) = (vectors(peepholes), vectors(layer_norm));
         let cell_clip = cell_clip.unwrap_or(f32::INFINITY);
         LstmOptions { hidden, coupled, peepholes, cell_clip, norm, forget_bias }
     }
@@ -109,31 +106,35 @@ impl ExtendedLstmKernels {
         }
     }
 
-    /// Computes the gradient of m from that of h. The gradient of a clipped h becomes zero.
-    fn project_backward(
+    /// Returns the gradient of m from the gradient of h, in `d_m` if there is a projection. The
+    /// gradient of a clipped h becomes zero.
+    fn project_backward<'d>(
         &self,
         isa: Isa,
         weights: &CellWeights<'_>,
         h: &[f32],
-        d_h: &mut [f32],
-        d_m: &mut [f32],
-    ) {
-        let Some(projection) = weights.projection else { return };
+        d_h: &'d mut [f32],
+        d_m: &'d mut [f32],
+    ) -> &'d [f32] {
+        let Some(projection) = weights.projection else { return d_h };
+        let rows = d_h.len() / padded(self.state());
+        let d_m = &mut d_m[..rows * padded(self.layer.hidden)];
         if let Some(limit) = self.layer.projection_clip {
             clip_backward(isa, h, limit, d_h);
         }
         let piece = 0..self.state();
         let product = Affine {
-            rows: d_h.len() / padded(self.state()),
+            rows,
             x: d_h,
             x_stride: padded(self.state()),
             pieces: std::slice::from_ref(&piece),
             panels: &self.units,
             weights: &projection.weight_t,
             start: Start::Zero,
-            out: d_m,
+            out: &mut *d_m,
         };
         product.run_on(isa);
+        d_m
     }
 }
 
@@ -237,8 +238,8 @@ impl CellKernels for ExtendedLstmKernels {
             };
             product.run_on(isa);
             let d_state = rows_mut(d_state, here.clone(), state);
-            let d_m = &mut d_output[..if self.layer.projection.is_some() { active * hidden } else { 0 }];
-            self.project_backward(isa, weights, rows(h, now.clone(), state), d_state, d_m);
+            let h = rows(h, now.clone(), state);
+            let d_output = self.project_backward(isa, weights, h, d_state, d_output);
             let kernel = ExtendedBackward {
                 options,
                 rows: active,
@@ -246,7 +247,7 @@ impl CellKernels for ExtendedLstmKernels {
                 old: rows(c, before..before + active, hidden),
                 new: rows(c, now, hidden),
                 tanh_c: rows(tanh_c, here.clone(), hidden),
-                d_output: if self.layer.projection.is_some() { d_m } else { d_state },
+                d_output,
                 dc: &mut carry[..active * hidden],
                 kept: rows_mut(norm, here.clone(), options.kept_width()),
                 terms: rows_mut(terms, here, options.terms_width()),

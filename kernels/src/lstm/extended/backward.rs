@@ -1,10 +1,11 @@
 //! The backward step.
 
 use super::norm::{NormValues, sum_units};
-use super::options::{LstmOptions, NORMED, check};
+use super::options::{LstmOptions, NORMED};
 use super::row_layout::RowLayout;
 use crate::dispatch::Isa;
-use crate::pack::{padded, product};
+use crate::math::{sigmoid_slope, tanh_slope};
+use crate::pack::{check_len, padded, product};
 use crate::simd::{Kernel, Simd};
 
 /// One step of some rows, backward.
@@ -40,12 +41,12 @@ impl ExtendedBackward<'_> {
     pub fn run_on(self, isa: Isa) {
         self.options.check();
         let (rows, vector) = (self.rows, padded(self.options.hidden));
-        check("gates", self.gates.len(), product([rows, self.options.slots().width()]));
+        check_len("gates", self.gates.len(), product([rows, self.options.slots().width()]));
         let cells = [("old", self.old.len()), ("new", self.new.len()), ("tanh_c", self.tanh_c.len())];
         let gradients = [("d_output", self.d_output.len()), ("dc", self.dc.len())];
-        cells.into_iter().chain(gradients).for_each(|(name, len)| check(name, len, rows * vector));
-        check("kept", self.kept.len(), product([rows, self.options.kept_width()]));
-        check("terms", self.terms.len(), product([rows, self.options.terms_width()]));
+        cells.into_iter().chain(gradients).for_each(|(name, len)| check_len(name, len, rows * vector));
+        check_len("kept", self.kept.len(), product([rows, self.options.kept_width()]));
+        check_len("terms", self.terms.len(), product([rows, self.options.terms_width()]));
         isa.run(self);
     }
 }
@@ -103,8 +104,7 @@ impl BackwardRow {
         let peeps = !options.peepholes.is_empty();
         let peepholes = options.peepholes.as_ptr();
         let first = if COUPLED { 0 } else { 1 };
-        let (one, limit) = (s.splat(1.0), s.splat(options.cell_clip));
-        let bell = |y: S::F| s.mul(y, s.sub(one, y));
+        let limit = s.splat(options.cell_clip);
         for unit in (0..row.vector).step_by(S::LANES) {
             // SAFETY: `unit` is a vector of the row.
             unsafe {
@@ -112,18 +112,18 @@ impl BackwardRow {
                 let peephole = |n: usize| s.load(peepholes.wrapping_add(n * row.vector + unit));
                 let (f, g) = (s.load(gate.add(first * 16)), s.load(gate.add((first + 1) * 16)));
                 let o = s.load(gate.add((first + 2) * 16));
-                let i = if COUPLED { s.sub(one, f) } else { s.load(gate) };
+                let i = if COUPLED { s.sub(s.splat(1.0), f) } else { s.load(gate) };
                 let (old, new) = (s.load(self.old.add(unit)), s.load(self.new.add(unit)));
                 let (tanh_c, d) = (s.load(self.tanh_c.add(unit)), s.load(self.d_output.add(unit)));
-                let d_o = s.mul(s.mul(d, tanh_c), bell(o));
-                let through = s.mul(s.mul(d, o), s.fnma(tanh_c, tanh_c, one));
+                let d_o = s.mul(s.mul(d, tanh_c), sigmoid_slope(s, o));
+                let through = s.mul(s.mul(d, o), tanh_slope(s, tanh_c));
                 let mut dc = s.add(s.load(self.dc.add(unit)), through);
                 if peeps {
                     dc = s.fma(d_o, peephole(first + 1), dc);
                 }
                 let dc = s.where_positive(s.sub(limit, s.abs(new)), dc);
-                let dg = s.mul(s.mul(dc, i), s.fnma(g, g, one));
-                let df = s.mul(s.mul(dc, if COUPLED { s.sub(old, g) } else { old }), bell(f));
+                let dg = s.mul(s.mul(dc, i), tanh_slope(s, g));
+                let df = s.mul(s.mul(dc, if COUPLED { s.sub(old, g) } else { old }), sigmoid_slope(s, f));
                 let mut before = s.mul(dc, f);
                 if peeps {
                     before = s.fma(df, peephole(first), before);
@@ -131,7 +131,7 @@ impl BackwardRow {
                     s.store(self.terms.add((first + 1) * row.vector + unit), s.mul(d_o, new));
                 }
                 if !COUPLED {
-                    let di = s.mul(s.mul(dc, g), bell(i));
+                    let di = s.mul(s.mul(dc, g), sigmoid_slope(s, i));
                     if peeps {
                         before = s.fma(di, peephole(0), before);
                         s.store(self.terms.add(unit), s.mul(di, old));
@@ -152,17 +152,15 @@ impl BackwardRow {
     /// As for `plain`.
     #[inline(always)]
     unsafe fn normalized<S: Simd>(self, s: S, row: RowLayout, options: &LstmOptions<'_>) {
-        let one = s.splat(1.0);
-        let bell = |y: S::F| s.mul(y, s.sub(one, y));
         // SAFETY: the caller vouches for the places; the norm and the terms have ten vectors each.
         unsafe {
             for unit in (0..row.vector).step_by(S::LANES) {
                 let (o, tanh_c) =
                     (s.load(self.gates.add(row.gate(unit) + 48)), s.load(self.tanh_c.add(unit)));
                 let d = s.load(self.d_output.add(unit));
-                let through = s.mul(s.mul(d, o), s.fnma(tanh_c, tanh_c, one));
+                let through = s.mul(s.mul(d, o), tanh_slope(s, tanh_c));
                 s.store(self.dc.add(unit), s.add(s.load(self.dc.add(unit)), through));
-                s.store(self.gates.add(row.gate(unit) + 48), s.mul(s.mul(d, tanh_c), bell(o)));
+                s.store(self.gates.add(row.gate(unit) + 48), s.mul(s.mul(d, tanh_c), sigmoid_slope(s, o)));
             }
             let cell = NormValues { base: self.dc, row, interleaved: false };
             self.through_norm(s, 4, cell, options.norm.as_ptr());
@@ -170,9 +168,9 @@ impl BackwardRow {
                 let gate = self.gates.add(row.gate(unit));
                 let (i, f, g) = (s.load(gate), s.load(gate.add(16)), s.load(gate.add(32)));
                 let (dc, old) = (s.load(self.dc.add(unit)), s.load(self.old.add(unit)));
-                s.store(gate, s.mul(s.mul(dc, g), bell(i)));
-                s.store(gate.add(16), s.mul(s.mul(dc, old), bell(f)));
-                s.store(gate.add(32), s.mul(s.mul(dc, i), s.fnma(g, g, one)));
+                s.store(gate, s.mul(s.mul(dc, g), sigmoid_slope(s, i)));
+                s.store(gate.add(16), s.mul(s.mul(dc, old), sigmoid_slope(s, f)));
+                s.store(gate.add(32), s.mul(s.mul(dc, i), tanh_slope(s, g)));
                 s.store(self.dc.add(unit), s.mul(dc, f));
             }
             for n in 0..4 {

@@ -1,11 +1,11 @@
 //! The forward step.
 
 use super::norm::{Norm, NormValues, normalize};
-use super::options::{LstmOptions, NORMED, check};
+use super::options::{LstmOptions, NORMED};
 use super::row_layout::RowLayout;
 use crate::dispatch::Isa;
 use crate::math::{sigmoid, tanh};
-use crate::pack::{padded, product};
+use crate::pack::{check_len, padded, product};
 use crate::simd::{Kernel, Simd};
 
 /// One step of some rows, forward.
@@ -53,12 +53,12 @@ impl ExtendedForward<'_> {
             CellStates::InPlace(cells) => [cells.len(), cells.len()],
             CellStates::Kept { old, new } => [old.len(), new.len()],
         };
-        check("gates", self.gates.len(), product([rows, self.options.slots().width()]));
-        check("old", cells[0], product([rows, vector]));
-        check("new", cells[1], rows * vector);
-        check("tanh_c", self.tanh_c.len(), rows * vector);
-        check("output", self.output.len(), rows * vector);
-        check("kept", self.kept.len(), product([rows, self.options.kept_width()]));
+        check_len("gates", self.gates.len(), product([rows, self.options.slots().width()]));
+        check_len("old", cells[0], product([rows, vector]));
+        check_len("new", cells[1], rows * vector);
+        check_len("tanh_c", self.tanh_c.len(), rows * vector);
+        check_len("output", self.output.len(), rows * vector);
+        check_len("kept", self.kept.len(), product([rows, self.options.kept_width()]));
         isa.run(self);
     }
 }

@@ -61,8 +61,3 @@ impl LstmOptions<'_> {
         assert!(self.hidden > 0, "hidden is 0, expected at least 1");
     }
 }
-
-/// Checks the length of a slice.
-pub(super) fn check(name: &str, found: usize, expected: usize) {
-    assert!(found == expected, "{name} has length {found}, expected {expected}");
-}
