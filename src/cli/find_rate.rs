@@ -2,7 +2,6 @@
 
 use super::{
     chart_colors::{TRAIN, VALIDATION},
-    chart_points::Limits,
     config_file::ConfigFile,
     failure::Failure,
     given_settings::GivenSettings,
@@ -179,7 +178,6 @@ fn chart(trials: &[Trial], best: Option<f64>) -> SvgChart<'static> {
         |value: fn(&Trial) -> f64| trials.iter().map(|trial| (trial.rate.log10(), value(trial))).collect();
     let line = |name: &str, color, points| ChartLine { name: name.to_owned(), color, points };
     SvgChart {
-        size: (860, 500),
         title: "Loss at rising learning rates".to_owned(),
         subtitle: best.map_or("the loss falls at no rate".to_owned(), |rate| {
             format!("the loss falls fastest at {rate:.1e}; diverged losses are cut off")
@@ -187,14 +185,12 @@ fn chart(trials: &[Trial], best: Option<f64>) -> SvgChart<'static> {
         x: "learning rate",
         x_axis: XAxis::Log10,
         mark: best.map(f64::log10),
-        y: "nats per symbol",
-        limits: Limits::POSITIVE,
         top: Some(shown_range(trials).1),
-        value: |loss| format!("{loss:.3}"),
         lines: vec![
             line("each step", TRAIN, points(|trial| trial.loss)),
             line("smoothed", VALIDATION, points(|trial| trial.smoothed)),
         ],
+        ..SvgChart::of_losses()
     }
 }
 

@@ -74,7 +74,7 @@ fn heading(view: &RunView, name: &str) -> Markup {
 
 fn figures(view: &RunView) -> Markup {
     let (status, last) = (view.status(), view.history().last());
-    let chars = (status.step * view.chars_per_step()) as f64;
+    let symbols = status.step * view.chars_per_step();
     let with_bits = |nats: f64| (loss(nats), format!("nats, {:.3} bits per symbol", bits(nats)));
     let best = view.best().and_then(|record| record.val_loss);
     let tiles = [
@@ -87,12 +87,14 @@ fn figures(view: &RunView) -> Markup {
                 .map(|share| (percent(share), "of the validation symbols".to_owned())),
         ),
         ("Training loss", last.map(|record| with_bits(record.train_loss))),
-        ("Trained on", Some((short(chars), view.unit().to_owned()))),
+        ("Trained on", Some((grouped(symbols), view.unit().to_owned()))),
         ("Time", Some((clock(status.seconds), "of training".to_owned()))),
         (
             "Speed",
-            (status.seconds > 0.0)
-                .then(|| (short(chars / status.seconds), format!("{} per second, on average", view.unit()))),
+            (status.seconds > 0.0).then(|| {
+                let speed = short(symbols as f64 / status.seconds);
+                (speed, format!("{} per second, on average", view.unit()))
+            }),
         ),
     ];
     html! {
