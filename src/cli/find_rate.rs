@@ -7,7 +7,7 @@ use super::{
     given_settings::GivenSettings,
     number_args::{number, whole},
     number_format::{learning_rate, loss},
-    output,
+    output::{self, note},
     run_folder::replace,
     run_options::RunOptions,
     settings_flags::SettingsFlags,
@@ -33,7 +33,28 @@ const WIDTH: f64 = 40.0;
 /// Losses above the first loss by this share of its distance to the lowest are cut off.
 const HEADROOM: f64 = 0.1;
 
+/// Flags of `train` for the rate, the length and the evaluations of a run, which a test does not
+/// have.
+const WITHOUT_EFFECT: [&str; 13] = [
+    "cosine-floor",
+    "epoch-decay",
+    "epoch-decay-after",
+    "epoch-decay-every",
+    "epochs",
+    "eval-every",
+    "eval-symbols",
+    "learning-rate",
+    "max-chars",
+    "max-steps",
+    "patience",
+    "schedule",
+    "warmup-steps",
+];
+
 /// Find a learning rate: try rising rates for one step each and report where the loss falls fastest
+///
+/// The flags of `train` are accepted, so that its command line can be reused. Those for the learning
+/// rate, the length and the evaluations of a run have no effect.
 #[derive(Args)]
 pub struct FindRateCommand {
     /// Files and folders of the corpus; `-` is standard input [default: the built-in corpus]
@@ -104,7 +125,21 @@ impl FindRateCommand {
         })
     }
 
+    /// Prints which of the given flags have no effect.
+    fn note_without_effect(&self) {
+        let given = self.settings.table();
+        let flags: Vec<_> = WITHOUT_EFFECT.iter().filter(|name| given.contains_key(**name)).collect();
+        let flags: Vec<_> = flags.iter().map(|name| format!("--{name}")).collect();
+        if !flags.is_empty() {
+            note(&format!(
+                "note: no effect on find-rate: {}; --from, --to and --trials set the rates and the number of steps",
+                flags.join(", ")
+            ));
+        }
+    }
+
     fn trials(&self) -> Result<Vec<Trial>, Failure> {
+        self.note_without_effect();
         let config = self.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
         let given = GivenSettings {
             config: &config,
@@ -214,6 +249,13 @@ mod tests {
         assert_eq!(bars, [36, 33, 17, 0, 40], "{table}");
         assert!(table.lines().nth(5).is_some_and(|line| line.ends_with("#>")), "{table}");
         assert!(table.lines().nth(3).is_some_and(|line| line.ends_with("<- falls fastest")), "{table}");
+    }
+
+    #[test]
+    fn the_flags_without_effect_are_keys_of_settings() {
+        for name in WITHOUT_EFFECT {
+            assert!(unrolled::Settings::keys().any(|key| key == name), "{name}");
+        }
     }
 
     #[test]
