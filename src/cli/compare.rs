@@ -258,7 +258,7 @@ fn different(settings: &[Table]) -> Vec<(String, Vec<String>)> {
 
 /// Returns the corpora if they differ.
 fn corpora(views: &[RunView]) -> Option<(String, Vec<String>)> {
-    let line = |view: &RunView| or_dash(view.folder.manifest(), |manifest| manifest.line());
+    let line = |view: &RunView| or_dash(view.manifest(), |manifest| manifest.line());
     let lines: Vec<_> = views.iter().map(line).collect();
     lines.iter().any(|line| *line != lines[0]).then(|| ("corpus".to_owned(), lines))
 }

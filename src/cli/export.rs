@@ -54,6 +54,7 @@ impl ExportCommand {
         let found = RunCheckpoint::find(self.run.as_deref(), self.checkpoint)?;
         self.check_out(&found)?;
         let checkpoint = found.load()?;
+        let has_state = !checkpoint.moments.is_empty() || checkpoint.state.is_some();
         let weights = checkpoint.without_training_state();
         weights.save(&self.out)?;
         let size = |file: &Path| file.metadata().map_or(0, |metadata| metadata.len());
@@ -66,12 +67,15 @@ impl ExportCommand {
                 bytes,
             });
         }
+        let compared = match has_state {
+            true => format!("instead of {} with the optimizer state", memory(before as f64)),
+            false => format!("like {}, which has no optimizer state either", found.file.display()),
+        };
         note(&format!(
-            "wrote {}: {} of step {}, instead of {} with the optimizer state",
+            "wrote {}: {} of step {}, {compared}",
             self.out.display(),
             memory(bytes as f64),
-            weights.progress.step,
-            memory(before as f64)
+            weights.progress.step
         ));
         Ok(())
     }

@@ -36,7 +36,7 @@ impl ReportCommand {
     /// Writes the page in one step and prints its path.
     pub fn run(&self) -> Result<(), Failure> {
         let view = RunView::find(self.run.as_deref())?;
-        let file = self.out.clone().unwrap_or_else(|| view.folder.file(PAGE));
+        let file = self.out.clone().unwrap_or_else(|| view.page(PAGE));
         replace(&file, page(&view)?.into_string().as_bytes())?;
         output::line(&file.display().to_string())
     }
@@ -164,8 +164,8 @@ fn samples(samples: &[SampleRecord]) -> Markup {
 }
 
 fn corpus(view: &RunView) -> Markup {
-    let Some(manifest) = view.folder.manifest() else {
-        return html! { h2 { "Corpus" } p { "The run folder has no manifest.json." } };
+    let Some(manifest) = view.manifest() else {
+        return html! { h2 { "Corpus" } p { "There is no manifest.json of its run." } };
     };
     let CorpusManifest { symbols, skipped, documents, .. } = &manifest;
     html! {
@@ -220,7 +220,7 @@ fn files(view: &RunView) -> Markup {
     html! {
         h2 { "Files" }
         table {
-            @for file in view.folder.file_sizes().iter().filter(|file| file.name != PAGE) {
+            @for file in view.files().iter().filter(|file| file.name != PAGE) {
                 tr { td { (file.name) } td.number { (memory(file.bytes as f64)) } }
             }
         }
