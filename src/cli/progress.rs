@@ -133,7 +133,7 @@ fn evaluation_line(record: &Record, total: u64, per_second: &str) -> String {
         line += &format!("   accuracy {}", percent(share));
     }
     let (rate, speed) = (learning_rate(record.learning_rate), short(record.chars_per_second));
-    line + &format!("   rate {rate}   {speed} {per_second}")
+    line + &format!("   rate {rate:<8}   {speed} {per_second}")
 }
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ mod tests {
     fn an_evaluation_is_one_line() {
         assert_eq!(
             evaluation_line(&record(), 4900, per_second(Unit::Char)),
-            "step    49/4,900   train 2.5000   val 2.2500 (3.246 bits)   accuracy 34.2%   rate 0.004   101k chars/s"
+            "step    49/4,900   train 2.5000   val 2.2500 (3.246 bits)   accuracy 34.2%   rate 0.004      101k chars/s"
         );
         let without = Record { val_loss: None, val_accuracy: None, ..record() };
         assert!(!evaluation_line(&without, 4900, per_second(Unit::Ids)).contains("val"));
