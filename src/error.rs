@@ -173,7 +173,7 @@ pub enum Error {
         reason: String,
     },
     /// A text without symbols.
-    #[error("{text} is empty; name a text with at least 2 symbols")]
+    #[error("{text} is empty; name a corpus with at least 2 symbols")]
     EmptyText {
         /// The file, or a description of the text.
         text: String,

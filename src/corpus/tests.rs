@@ -83,7 +83,7 @@ proptest! {
                 return Ok(());
             }
             Err(error) => {
-                prop_assert_eq!(error.to_string(), "the draft is empty; name a text with at least 2 symbols");
+                prop_assert_eq!(error.to_string(), "the draft is empty; name a corpus with at least 2 symbols");
                 prop_assert!(expected.is_empty());
                 return Ok(());
             }
@@ -200,7 +200,7 @@ fn missing_and_unreadable_paths_are_named() {
     assert!(message.starts_with(&format!("cannot read {}: Not a directory", through.display())), "{message}");
     assert_eq!(Corpus::open(&[], Unit::Char, Invalid::Error).unwrap_err().to_string(), NO_PATH);
 }
-const NO_PATH: &str = "the list of files is empty; name a text with at least 2 symbols";
+const NO_PATH: &str = "the list of files is empty; name a corpus with at least 2 symbols";
 
 #[cfg(unix)]
 #[test]
@@ -226,13 +226,13 @@ fn empty_corpora_are_refused() {
     let folder = folder(&[("empty", b""), ("full", b"ab"), ("bad", b"\xFF\xFD")]);
     let [empty, full, bad] = ["empty", "full", "bad"].map(|name| folder.path().join(name));
     let message = open(&empty).unwrap_err().to_string();
-    assert_eq!(message, format!("{} is empty; name a text with at least 2 symbols", empty.display()));
+    assert_eq!(message, format!("{} is empty; name a corpus with at least 2 symbols", empty.display()));
     let skipped = Corpus::open(&[bad], Unit::Char, Invalid::Skip).unwrap_err();
     assert!(matches!(skipped, Error::EmptyText { .. }), "{skipped}");
     let both = Corpus::open(&[empty, full], Unit::Char, Invalid::Error).unwrap();
     assert_eq!(text(&both), "ab");
     let message = Corpus::from_text("", Unit::Byte).unwrap_err().to_string();
-    assert_eq!(message, "the text is empty; name a text with at least 2 symbols");
+    assert_eq!(message, "the text is empty; name a corpus with at least 2 symbols");
 }
 
 #[test]

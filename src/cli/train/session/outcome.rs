@@ -160,7 +160,7 @@ impl Session {
         Err(Failure::Signal(number))
     }
 
-    /// Returns the command that continues the run with these flags, and with `< TEXT` if the corpus
+    /// Returns the command that continues the run with these flags, and with `< CORPUS` if the corpus
     /// comes from standard input.
     pub(super) fn resume_command(&self, flags: &str) -> String {
         let piped = self.training.corpus().files().any(|file| file.path == "standard input");
@@ -168,7 +168,7 @@ impl Session {
             "{} train --resume --out {}{flags}{}",
             program(),
             quoted(&self.writer.folder().path().display().to_string()),
-            if piped { " < TEXT" } else { "" }
+            if piped { " < CORPUS" } else { "" }
         )
     }
 }
