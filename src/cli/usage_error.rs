@@ -68,13 +68,13 @@ impl<'a> UnknownFlag<'a> {
             _ => None,
         };
         let flag = text(ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::UnknownArgument)?;
-        let at = arguments.iter().position(|argument| argument.starts_with(flag))?;
+        let at = arguments.iter().position(|argument| argument.split('=').next() == Some(flag));
         // The only flag before a command is --quiet, which takes no value.
         let named = arguments.iter().skip(1).find(|argument| !argument.starts_with('-'));
         Some(Self {
             flag,
             similar: text(ContextKind::SuggestedArg),
-            before: at.checked_sub(1).map(|before| arguments[before].as_str()),
+            before: at.and_then(|at| arguments.get(at.checked_sub(1)?)).map(String::as_str),
             command: named.and_then(|name| program.find_subcommand(name)).unwrap_or(program),
         })
     }
@@ -168,6 +168,8 @@ mod tests {
             ("unrolled -q train text --silent", "; use --quiet"),
             ("unrolled train --json --frob 3", ""),
             ("unrolled train -l 0.1", ""),
+            ("unrolled train -l0.1", ""),
+            ("unrolled train --seed 3 --se 3", "; tip: a similar argument exists: '--seed'"),
             ("unrolled inspect --lr 0.1", ""),
             ("unrolled train --hiden 3", "; tip: a similar argument exists: '--hidden'"),
             ("unrolled train -s -x", "; tip: to pass '-x' as the value of a flag, write --flag=-x"),
