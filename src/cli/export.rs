@@ -4,7 +4,7 @@ use super::{
     failure::Failure,
     number_format::memory,
     output::{self, note},
-    run_folder::{CheckpointChoice, RunCheckpoint, RunFolder},
+    run_folder::{CheckpointChoice, RunCheckpoint, RunFolder, check_absent},
 };
 use clap::Args;
 use serde::Serialize;
@@ -104,11 +104,6 @@ impl ExportCommand {
         if same(&found.file) || same(&parent.last()) || same(&parent.best()) {
             return Err(Failure::Usage(format!("--out {out} is a checkpoint of a run; name another file")));
         }
-        match self.out.exists() && !self.replace {
-            true => Err(Failure::Usage(format!(
-                "--out {out} exists already; name another file, or add --replace"
-            ))),
-            false => Ok(()),
-        }
+        check_absent(&self.out, self.replace)
     }
 }
