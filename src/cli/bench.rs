@@ -199,7 +199,7 @@ fn heading(bench: &Bench, all: &[Figures]) -> String {
 fn table(figures: &Figures) -> String {
     let row = |name: &str, rate: f64, gflops: f64| {
         let share = 100.0 * gflops / figures.peak_gflops;
-        format!("  {name:<9} {:>6} characters/s {gflops:>8.1} GFLOP/s {share:>4.0}% of peak\n", short(rate))
+        format!("  {name:<9} {:>6} symbols/s {gflops:>8.1} GFLOP/s {share:>4.0}% of peak\n", short(rate))
     };
     let (training, forward) = (time(figures.setup_seconds), time(figures.forward_setup_seconds));
     [

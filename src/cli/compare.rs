@@ -2,7 +2,7 @@
 
 use super::{
     chart_colors::run_color,
-    chart_points::{Limits, Points, thinned},
+    chart_points::{Points, thinned},
     failure::Failure,
     html_page::{document, figure},
     number_format::{bits, clock, grouped, loss, or_dash, percent, short},
@@ -10,7 +10,7 @@ use super::{
     relevant_settings::relevant_settings,
     run_folder::replace,
     run_view::RunView,
-    svg_chart::{self, ChartLine, POINTS, SvgChart, XAxis},
+    svg_chart::{self, ChartLine, POINTS, SvgChart},
     terminal_chart::{self, TerminalCurve},
 };
 use clap::{Args, ValueEnum};
@@ -139,13 +139,8 @@ impl CompareCommand {
             title: "Validation loss".to_owned(),
             subtitle: "training loss for runs without a validation split".to_owned(),
             x: self.over.name(),
-            x_axis: XAxis::FromZero,
-            mark: None,
-            y: "nats per symbol",
-            limits: Limits::POSITIVE,
-            top: None,
-            value: |loss| format!("{loss:.3}"),
             lines: views.iter().enumerate().map(line).collect(),
+            ..SvgChart::of_losses()
         }
     }
 
@@ -220,7 +215,7 @@ impl ComparedRun {
 }
 
 const HEAD: [&str; 10] =
-    ["run", "state", "parameters", "step", "time", "chars/s", "training", "best val", "bits", "accuracy"];
+    ["run", "state", "parameters", "step", "time", "symbols/s", "training", "best val", "bits", "accuracy"];
 
 /// Returns the letter of a run in the chart.
 fn letter(number: usize) -> char {
@@ -263,7 +258,7 @@ fn different(settings: &[Table]) -> Vec<(String, Vec<String>)> {
 
 /// Returns the corpora if they differ.
 fn corpora(views: &[RunView]) -> Option<(String, Vec<String>)> {
-    let line = |view: &RunView| or_dash(view.folder.manifest(), |manifest| manifest.line());
+    let line = |view: &RunView| or_dash(view.manifest(), |manifest| manifest.line());
     let lines: Vec<_> = views.iter().map(line).collect();
     lines.iter().any(|line| *line != lines[0]).then(|| ("corpus".to_owned(), lines))
 }

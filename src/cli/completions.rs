@@ -1,7 +1,7 @@
 //! `unrolled completions`: prints a completion script for a shell.
 
-use super::{Cli, failure::Failure, output};
-use clap::{Args, CommandFactory};
+use super::{failure::Failure, output};
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
 /// Print a completion script for a shell, such as `unrolled completions bash`
@@ -18,10 +18,10 @@ pub struct CompletionsCommand {
 }
 
 impl CompletionsCommand {
-    /// Prints the script.
-    pub fn run(&self) -> Result<(), Failure> {
+    /// Prints the script for the whole program.
+    pub fn run(&self, mut program: Command) -> Result<(), Failure> {
         let mut script = Vec::new();
-        generate(self.shell, &mut Cli::command(), "unrolled", &mut script);
+        generate(self.shell, &mut program, "unrolled", &mut script);
         output::write(&String::from_utf8_lossy(&script))
     }
 }

@@ -2,11 +2,12 @@
 
 use super::{
     failure::Failure,
-    other_names::flag_here,
+    other_names::{flag_here, similarity},
     run_options::RunOptions,
     settings_flags::SettingsFlags,
     settings_table::{REPLACED_BY_STACK, overlay, plain_message},
 };
+use serde::{Deserialize, Serialize};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -30,6 +31,15 @@ pub struct ConfigFile {
     preset: Option<String>,
     paths: Option<Vec<PathBuf>>,
     table: Table,
+}
+
+/// The table `[corpus]`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorpusTable {
+    /// The files and folders; none for the built-in corpus.
+    #[serde(default)]
+    pub paths: Vec<PathBuf>,
 }
 
 impl ConfigFile {
@@ -115,12 +125,6 @@ fn run_options(value: Value) -> Result<RunOptions, String> {
 }
 
 fn corpus_paths(value: Value) -> Result<Vec<PathBuf>, String> {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct CorpusTable {
-        #[serde(default)]
-        paths: Vec<PathBuf>,
-    }
     let corpus: CorpusTable = value.try_into().map_err(|error: toml::de::Error| {
         let problem = plain_message(error.message());
         let problem = problem.trim_end_matches(", expected struct CorpusTable");
@@ -152,11 +156,10 @@ fn unknown_key(key: &str) -> String {
     if RunOptions::KEYS.contains(&&*spelled) {
         return format!("key {key}: move it below [run], to the end of the file");
     }
-    let other = flag_here(&format!("--{spelled}")).and_then(|flag| flag.strip_prefix("--"));
+    let other = flag_here(&spelled).filter(|name| Settings::keys().any(|known| known == *name));
     let mut close: Vec<_> = Settings::keys()
         .chain(["preset", "corpus", "run"])
-        .map(|name| (strsim::jaro_winkler(&spelled, name), name))
-        .filter(|(likeness, _)| *likeness > 0.8)
+        .filter_map(|name| Some((similarity(&spelled, name)?, name)))
         .collect();
     close.sort_by(|a, b| b.0.total_cmp(&a.0));
     match other.or(close.first().map(|(_, name)| *name)) {

@@ -1,6 +1,7 @@
 //! Writing `config.toml`, the record of a run's settings.
 
 use super::{
+    config_file::CorpusTable,
     failure::Failure,
     run_options::{RunOptions, is_all_bytes},
 };
@@ -14,11 +15,6 @@ struct LastTables<'a> {
     corpus: CorpusTable,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<&'a RunOptions>,
-}
-
-#[derive(Serialize)]
-struct CorpusTable {
-    paths: Vec<PathBuf>,
 }
 
 /// Returns the text of a run's `config.toml`, which `--config` accepts.

@@ -6,7 +6,7 @@ use super::{
     number_args::whole,
     number_format::{grouped, loss, percent},
     output,
-    run_folder::{CheckpointChoice, RunCheckpoint},
+    run_folder::{CheckpointChoice, RunCheckpoint, RunFolder},
     text::{ReopenHint, Text, without_unit},
     value_args::{encoding, id_width, unknown},
 };
@@ -104,8 +104,10 @@ impl EvalCommand {
             ));
         }
         let expected = checkpoint.progress.corpus_fingerprint;
-        let paths = own_paths(trained)?;
-        let again = ReopenHint::eval(trained.folder.path());
+        let folder = trained.run_folder().filter(|folder| folder.config().exists());
+        let folder = folder.ok_or_else(|| no_corpus(trained))?;
+        let paths = own_paths(folder)?;
+        let again = ReopenHint::eval(folder.path());
         again.check(&paths)?;
         let text = Text { paths: &paths, settings: &checkpoint.settings, max_memory: None };
         let corpus = text.reopen(checkpoint).map_err(|failure| again.explain(failure, &paths))?;
@@ -113,8 +115,8 @@ impl EvalCommand {
             found if found == expected => Ok(corpus),
             found => Err(Failure::OtherText {
                 text: corpus.name(),
-                run: trained.folder.path().to_owned(),
-                difference: trained.folder.difference(&corpus),
+                run: folder.path().to_owned(),
+                difference: folder.difference(&corpus),
                 found,
                 expected,
                 remedy: "restore it, or name another corpus after RUN",
@@ -236,14 +238,19 @@ impl SplitChoice {
 }
 
 /// Returns the paths of the corpus that `config.toml` records.
-fn own_paths(trained: &RunCheckpoint) -> Result<Vec<PathBuf>, Failure> {
-    let file = trained.folder.config();
-    let unknown = || Failure::NoRun {
-        path: file.clone(),
+fn own_paths(folder: &RunFolder) -> Result<Vec<PathBuf>, Failure> {
+    let file = folder.config();
+    ConfigFile::read(&file)?.paths().map(<[PathBuf]>::to_vec).ok_or_else(|| Failure::NoRun {
+        path: file,
         problem: "the corpus of this run is unknown; name a corpus after RUN".to_owned(),
+    })
+}
+
+/// Returns the failure for a checkpoint without the `config.toml` of its run.
+fn no_corpus(trained: &RunCheckpoint) -> Failure {
+    let (path, found) = match trained.run_folder() {
+        Some(folder) => (folder.config(), "there is no such file, which names the corpus of the run"),
+        None => (trained.file.clone(), "an exported or copied checkpoint carries no corpus"),
     };
-    if !file.exists() {
-        return Err(unknown());
-    }
-    ConfigFile::read(&file)?.paths().map(<[PathBuf]>::to_vec).ok_or_else(unknown)
+    Failure::NoRun { path, problem: format!("{found}; name a corpus after RUN") }
 }

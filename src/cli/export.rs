@@ -4,7 +4,7 @@ use super::{
     failure::Failure,
     number_format::memory,
     output::{self, note},
-    run_folder::{CheckpointChoice, RunCheckpoint, RunFolder},
+    run_folder::{CheckpointChoice, RunCheckpoint, RunFolder, check_absent},
 };
 use clap::Args;
 use serde::Serialize;
@@ -54,6 +54,7 @@ impl ExportCommand {
         let found = RunCheckpoint::find(self.run.as_deref(), self.checkpoint)?;
         self.check_out(&found)?;
         let checkpoint = found.load()?;
+        let has_state = !checkpoint.moments.is_empty() || checkpoint.state.is_some();
         let weights = checkpoint.without_training_state();
         weights.save(&self.out)?;
         let size = |file: &Path| file.metadata().map_or(0, |metadata| metadata.len());
@@ -66,12 +67,15 @@ impl ExportCommand {
                 bytes,
             });
         }
+        let compared = match has_state {
+            true => format!("instead of {} with the optimizer state", memory(before as f64)),
+            false => format!("like {}, which has no optimizer state either", found.file.display()),
+        };
         note(&format!(
-            "wrote {}: {} of step {}, instead of {} with the optimizer state",
+            "wrote {}: {} of step {}, {compared}",
             self.out.display(),
             memory(bytes as f64),
-            weights.progress.step,
-            memory(before as f64)
+            weights.progress.step
         ));
         Ok(())
     }
@@ -100,11 +104,6 @@ impl ExportCommand {
         if same(&found.file) || same(&parent.last()) || same(&parent.best()) {
             return Err(Failure::Usage(format!("--out {out} is a checkpoint of a run; name another file")));
         }
-        match self.out.exists() && !self.replace {
-            true => Err(Failure::Usage(format!(
-                "--out {out} exists already; name another file, or add --replace"
-            ))),
-            false => Ok(()),
-        }
+        check_absent(&self.out, self.replace)
     }
 }

@@ -27,7 +27,7 @@ pub enum Failure {
         folder: PathBuf,
         /// A file of that run.
         found: &'static str,
-        /// What to do.
+        /// Advice to the user.
         remedy: &'static str,
     },
     /// Another process writes the output folder.
@@ -44,12 +44,12 @@ pub enum Failure {
     NoRun {
         /// The path that was searched.
         path: PathBuf,
-        /// What is missing and what to do.
+        /// The missing file or folder, and what to do.
         problem: String,
     },
     /// The corpus is not the one that the run was trained on.
     #[error(
-        "{text} is not the text that {} was trained on ({}checksum {found:08x}, expected {expected:08x}): {remedy}",
+        "{text} is not the corpus that {} was trained on ({}checksum {found:08x}, expected {expected:08x}): {remedy}",
         run.display(),
         difference.as_ref().map_or_else(String::new, |difference| format!("{difference}; "))
     )]
@@ -64,7 +64,7 @@ pub enum Failure {
         found: u32,
         /// Checksum in the checkpoint.
         expected: u32,
-        /// What to do.
+        /// Advice to the user.
         remedy: &'static str,
     },
     /// A corpus that cannot be read, with advice that depends on the command.

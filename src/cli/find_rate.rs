@@ -2,13 +2,12 @@
 
 use super::{
     chart_colors::{TRAIN, VALIDATION},
-    chart_points::Limits,
     config_file::ConfigFile,
     failure::Failure,
     given_settings::GivenSettings,
     number_args::{number, whole},
     number_format::{learning_rate, loss},
-    output,
+    output::{self, note},
     run_folder::replace,
     run_options::RunOptions,
     settings_flags::SettingsFlags,
@@ -34,7 +33,28 @@ const WIDTH: f64 = 40.0;
 /// Losses above the first loss by this share of its distance to the lowest are cut off.
 const HEADROOM: f64 = 0.1;
 
+/// Flags of `train` for the rate, the length and the evaluations of a run, which a test does not
+/// have.
+const WITHOUT_EFFECT: [&str; 13] = [
+    "cosine-floor",
+    "epoch-decay",
+    "epoch-decay-after",
+    "epoch-decay-every",
+    "epochs",
+    "eval-every",
+    "eval-symbols",
+    "learning-rate",
+    "max-chars",
+    "max-steps",
+    "patience",
+    "schedule",
+    "warmup-steps",
+];
+
 /// Find a learning rate: try rising rates for one step each and report where the loss falls fastest
+///
+/// The flags of `train` are accepted, so that its command line can be reused. Those for the learning
+/// rate, the length and the evaluations of a run have no effect.
 #[derive(Args)]
 pub struct FindRateCommand {
     /// Files and folders of the corpus; `-` is standard input [default: the built-in corpus]
@@ -105,7 +125,21 @@ impl FindRateCommand {
         })
     }
 
+    /// Prints which of the given flags have no effect.
+    fn note_without_effect(&self) {
+        let given = self.settings.table();
+        let flags: Vec<_> = WITHOUT_EFFECT.iter().filter(|name| given.contains_key(**name)).collect();
+        let flags: Vec<_> = flags.iter().map(|name| format!("--{name}")).collect();
+        if !flags.is_empty() {
+            note(&format!(
+                "note: no effect on find-rate: {}; --from, --to and --trials set the rates and the number of steps",
+                flags.join(", ")
+            ));
+        }
+    }
+
     fn trials(&self) -> Result<Vec<Trial>, Failure> {
+        self.note_without_effect();
         let config = self.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
         let given = GivenSettings {
             config: &config,
@@ -179,7 +213,6 @@ fn chart(trials: &[Trial], best: Option<f64>) -> SvgChart<'static> {
         |value: fn(&Trial) -> f64| trials.iter().map(|trial| (trial.rate.log10(), value(trial))).collect();
     let line = |name: &str, color, points| ChartLine { name: name.to_owned(), color, points };
     SvgChart {
-        size: (860, 500),
         title: "Loss at rising learning rates".to_owned(),
         subtitle: best.map_or("the loss falls at no rate".to_owned(), |rate| {
             format!("the loss falls fastest at {rate:.1e}; diverged losses are cut off")
@@ -187,14 +220,12 @@ fn chart(trials: &[Trial], best: Option<f64>) -> SvgChart<'static> {
         x: "learning rate",
         x_axis: XAxis::Log10,
         mark: best.map(f64::log10),
-        y: "nats per symbol",
-        limits: Limits::POSITIVE,
         top: Some(shown_range(trials).1),
-        value: |loss| format!("{loss:.3}"),
         lines: vec![
             line("each step", TRAIN, points(|trial| trial.loss)),
             line("smoothed", VALIDATION, points(|trial| trial.smoothed)),
         ],
+        ..SvgChart::of_losses()
     }
 }
 
@@ -218,6 +249,13 @@ mod tests {
         assert_eq!(bars, [36, 33, 17, 0, 40], "{table}");
         assert!(table.lines().nth(5).is_some_and(|line| line.ends_with("#>")), "{table}");
         assert!(table.lines().nth(3).is_some_and(|line| line.ends_with("<- falls fastest")), "{table}");
+    }
+
+    #[test]
+    fn the_flags_without_effect_are_keys_of_settings() {
+        for name in WITHOUT_EFFECT {
+            assert!(unrolled::Settings::keys().any(|key| key == name), "{name}");
+        }
     }
 
     #[test]

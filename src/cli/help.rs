@@ -1,7 +1,7 @@
 //! `unrolled help`: prints the help of a command.
 
-use super::{Cli, failure::Failure, output};
-use clap::{Args, CommandFactory, Parser};
+use super::{failure::Failure, output};
+use clap::{Args, Command};
 
 /// Print the help of a command
 #[derive(Args)]
@@ -11,22 +11,21 @@ pub struct HelpCommand {
 }
 
 impl HelpCommand {
-    /// Prints what `--help` prints.
-    pub fn run(&self) -> Result<(), Failure> {
-        command_named(self.command.as_deref())?;
+    /// Prints the same as `--help`.
+    pub fn run(&self, mut program: Command) -> Result<(), Failure> {
+        command_named(program.clone(), self.command.as_deref())?;
         let arguments = ["unrolled"].into_iter().chain(self.command.as_deref()).chain(["--help"]);
-        let help = Cli::try_parse_from(arguments).err().map(|help| help.render().to_string());
+        let help = program.try_get_matches_from_mut(arguments).err().map(|help| help.render().to_string());
         output::write(&help.unwrap_or_default())
     }
 }
 
 /// Returns the parser of a command, or of the whole program.
-pub fn command_named(name: Option<&str>) -> Result<clap::Command, Failure> {
-    let mut cli = Cli::command();
-    cli.build();
-    let Some(name) = name else { return Ok(cli) };
-    cli.find_subcommand(name).cloned().ok_or_else(|| {
-        let names: Vec<_> = cli.get_subcommands().map(clap::Command::get_name).collect();
+pub fn command_named(mut program: Command, name: Option<&str>) -> Result<Command, Failure> {
+    program.build();
+    let Some(name) = name else { return Ok(program) };
+    program.find_subcommand(name).cloned().ok_or_else(|| {
+        let names: Vec<_> = program.get_subcommands().map(Command::get_name).collect();
         Failure::Usage(format!("found command {name:?}, expected one of {}", names.join(", ")))
     })
 }
@@ -34,17 +33,20 @@ pub fn command_named(name: Option<&str>) -> Result<clap::Command, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::CommandFactory;
 
     #[test]
     fn every_command_has_help() {
         for command in Cli::command().get_subcommands() {
-            let found = command_named(Some(command.get_name())).expect("a command");
+            let found = command_named(Cli::command(), Some(command.get_name())).expect("a command");
             assert!(found.get_about().is_some(), "{}", command.get_name());
             for argument in found.get_arguments() {
                 assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
             }
         }
-        let message = command_named(Some("frobnicate")).expect_err("no command").to_string();
+        let unknown = command_named(Cli::command(), Some("frobnicate"));
+        let message = unknown.expect_err("no command").to_string();
         assert!(message.contains("found command \"frobnicate\", expected one of train, eval,"), "{message}");
     }
 }

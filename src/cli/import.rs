@@ -5,7 +5,7 @@ use super::{
     config_record::config_record,
     failure::Failure,
     output::{self, note},
-    run_folder::{LAST, RunCheckpoint, RunFolder},
+    run_folder::{LAST, RunCheckpoint, RunFolder, check_absent},
 };
 use clap::{Args, builder::PossibleValuesParser};
 use serde::{Serialize, de::DeserializeOwned};
@@ -120,12 +120,7 @@ impl ImportCommand {
                 false => RunFolder::at(&self.out).check_free(),
             };
         }
-        match self.out.exists() && !self.replace {
-            true => Err(Failure::Usage(format!(
-                "--out {out} exists already; name another file, or add --replace"
-            ))),
-            false => Ok(()),
-        }
+        check_absent(&self.out, self.replace)
     }
 
     /// Writes the file. If it is in a run folder, the folder is locked: a process that trains there

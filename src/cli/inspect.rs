@@ -166,9 +166,9 @@ impl<'a> Inspection<'a> {
 
 /// Returns all files of the run folder, or only the named checkpoint if it is not in a run folder.
 fn files(found: &RunCheckpoint) -> Vec<FileSize> {
-    match found.folder.config().exists() {
-        true => found.folder.file_sizes(),
-        false => file_size(&found.file).into_iter().collect(),
+    match found.run_folder().filter(|folder| folder.config().exists()) {
+        Some(folder) => folder.file_sizes(),
+        None => file_size(&found.file).into_iter().collect(),
     }
 }
 

@@ -49,7 +49,7 @@ mod value_args;
 mod visible;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use std::{ffi::OsString, process::ExitCode};
 
@@ -93,7 +93,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match parse(std::env::args_os()) {
         Ok(cli) => report(cli.run()),
-        Err(error) => usage_error::print(&error),
+        Err(error) => usage_error::print(&error, Cli::command(), std::env::args_os()),
     }
 }
 
@@ -116,9 +116,9 @@ impl Cli {
             Command::FindRate(command) => command.run(),
             Command::Presets(command) => command.run(),
             Command::Bench(command) => command.run(),
-            Command::Completions(command) => command.run(),
-            Command::Man(command) => command.run(),
-            Command::Help(command) => command.run(),
+            Command::Completions(command) => command.run(Cli::command()),
+            Command::Man(command) => command.run(Cli::command()),
+            Command::Help(command) => command.run(Cli::command()),
         }
     }
 }
@@ -161,7 +161,6 @@ fn report(result: Result<(), Failure>) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_consistent() {

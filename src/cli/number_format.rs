@@ -69,9 +69,14 @@ pub fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 
-/// Returns a learning rate: `4.00e-3`.
+/// Returns a learning rate with at most three digits, written as in a configuration file: `0.0024`.
 pub fn learning_rate(rate: f64) -> String {
-    format!("{rate:.2e}")
+    plain(format!("{rate:.2e}").parse().unwrap_or(rate))
+}
+
+/// Returns a number without superfluous digits: `5`, `0.1`, `1e-8`.
+pub fn plain(number: f64) -> String {
+    format!("{number:?}").trim_end_matches(".0").to_owned()
 }
 
 /// Returns the text of a value, or a dash.
@@ -104,6 +109,15 @@ pub fn symbols(unit: Unit) -> &'static str {
         Unit::Char => "characters",
         Unit::Byte => "bytes",
         Unit::Ids => "ids",
+    }
+}
+
+/// Returns the unit of a speed.
+pub fn per_second(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Char => "chars/s",
+        Unit::Byte => "bytes/s",
+        Unit::Ids => "ids/s",
     }
 }
 
@@ -156,6 +170,15 @@ mod tests {
         let cases = [(0.0, "0"), (950.0, "950"), (999.9, "1.00k"), (12_345.0, "12.3k"), (1.115e6, "1.11M")];
         for (number, text) in cases {
             assert_eq!(short(number), text);
+        }
+    }
+
+    #[test]
+    fn learning_rates_have_no_superfluous_digits() {
+        let cases =
+            [(0.004, "0.004"), (0.002_398_7, "0.0024"), (1.234e-6, "1.23e-6"), (0.0, "0"), (1.0, "1")];
+        for (rate, text) in cases.into_iter().chain([(0.001_000_000_000_000_000_2, "0.001")]) {
+            assert_eq!(learning_rate(rate), text);
         }
     }
 

@@ -1,12 +1,15 @@
 //! The progress display on standard error.
 
 use super::{
-    number_format::{clock, grouped, learning_rate, loss, loss_and_bits, percent, short},
+    number_format::{clock, grouped, learning_rate, loss, loss_and_bits, per_second, percent, short},
     output::{note, shows_bars},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
-use unrolled::train::{Progress, Record, StepReport};
+use unrolled::{
+    Unit,
+    train::{Progress, Record, StepReport},
+};
 
 /// Seconds of training after which an older speed or loss counts for about a third.
 const MEMORY: f64 = 5.0;
@@ -18,6 +21,8 @@ pub struct ProgressDisplay {
     bar: Option<ProgressBar>,
     total: u64,
     chars_per_step: f64,
+    /// The unit of a speed.
+    per_second: &'static str,
     means: Option<MovingMeans>,
     drawn: Instant,
     steps: u64,
@@ -33,12 +38,13 @@ struct MovingMeans {
 
 impl ProgressDisplay {
     /// Starts the display at the current step of a run.
-    pub fn new(progress: &Progress, chars_per_step: u64) -> Self {
+    pub fn new(progress: &Progress, chars_per_step: u64, unit: Unit) -> Self {
         let bar = shows_bars().then(|| draw_bar(progress));
         Self {
             bar,
             total: progress.total_steps,
             chars_per_step: chars_per_step as f64,
+            per_second: per_second(unit),
             means: None,
             drawn: Instant::now(),
             steps: progress.step,
@@ -67,16 +73,17 @@ impl ProgressDisplay {
     fn message(&self, means: MovingMeans, step: u64) -> String {
         let left = self.total.saturating_sub(step) as f64 / means.steps_per_second;
         format!(
-            "loss {}  {} chars/s  {} left",
+            "loss {}  {} {}  {} left",
             loss_and_bits(means.loss),
             short(means.steps_per_second * self.chars_per_step),
+            self.per_second,
             clock(left)
         )
     }
 
     /// Prints the line of an evaluation above the bar.
     pub fn evaluation(&self, record: &Record) {
-        self.line(&evaluation_line(record, self.total));
+        self.line(&evaluation_line(record, self.total, self.per_second));
     }
 
     /// Prints a line above the bar.
@@ -115,7 +122,7 @@ fn draw_bar(progress: &Progress) -> ProgressBar {
     bar
 }
 
-fn evaluation_line(record: &Record, total: u64) -> String {
+fn evaluation_line(record: &Record, total: u64, per_second: &str) -> String {
     let width = grouped(total).len();
     let mut line = format!("step {:>width$}/{}", grouped(record.step), grouped(total));
     line += &format!("   train {}", loss(record.train_loss));
@@ -126,7 +133,7 @@ fn evaluation_line(record: &Record, total: u64) -> String {
         line += &format!("   accuracy {}", percent(share));
     }
     let (rate, speed) = (learning_rate(record.learning_rate), short(record.chars_per_second));
-    line + &format!("   rate {rate}   {speed} chars/s")
+    line + &format!("   rate {rate:<8}   {speed} {per_second}")
 }
 
 #[cfg(test)]
@@ -149,11 +156,11 @@ mod tests {
     #[test]
     fn an_evaluation_is_one_line() {
         assert_eq!(
-            evaluation_line(&record(), 4900),
-            "step    49/4,900   train 2.5000   val 2.2500 (3.246 bits)   accuracy 34.2%   rate 4.00e-3   101k chars/s"
+            evaluation_line(&record(), 4900, per_second(Unit::Char)),
+            "step    49/4,900   train 2.5000   val 2.2500 (3.246 bits)   accuracy 34.2%   rate 0.004      101k chars/s"
         );
         let without = Record { val_loss: None, val_accuracy: None, ..record() };
-        assert!(!evaluation_line(&without, 4900).contains("val"));
+        assert!(!evaluation_line(&without, 4900, per_second(Unit::Ids)).contains("val"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{
     failure::Failure,
+    number_format,
     settings_table::{REPLACED_BY_STACK, table_of},
 };
 use toml::{Table, Value};
@@ -90,7 +91,7 @@ pub fn lines(table: &Table) -> Vec<(String, String)> {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.escape_debug().to_string(),
-        Value::Float(number) => format!("{number:?}").trim_end_matches(".0").to_owned(),
+        Value::Float(number) => number_format::plain(*number),
         other => other.to_string(),
     }
 }

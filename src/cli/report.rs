@@ -36,7 +36,7 @@ impl ReportCommand {
     /// Writes the page in one step and prints its path.
     pub fn run(&self) -> Result<(), Failure> {
         let view = RunView::find(self.run.as_deref())?;
-        let file = self.out.clone().unwrap_or_else(|| view.folder.file(PAGE));
+        let file = self.out.clone().unwrap_or_else(|| view.page(PAGE));
         replace(&file, page(&view)?.into_string().as_bytes())?;
         output::line(&file.display().to_string())
     }
@@ -74,7 +74,7 @@ fn heading(view: &RunView, name: &str) -> Markup {
 
 fn figures(view: &RunView) -> Markup {
     let (status, last) = (view.status(), view.history().last());
-    let chars = (status.step * view.chars_per_step()) as f64;
+    let symbols = status.step * view.chars_per_step();
     let with_bits = |nats: f64| (loss(nats), format!("nats, {:.3} bits per symbol", bits(nats)));
     let best = view.best().and_then(|record| record.val_loss);
     let tiles = [
@@ -87,12 +87,14 @@ fn figures(view: &RunView) -> Markup {
                 .map(|share| (percent(share), "of the validation symbols".to_owned())),
         ),
         ("Training loss", last.map(|record| with_bits(record.train_loss))),
-        ("Trained on", Some((short(chars), view.unit().to_owned()))),
+        ("Trained on", Some((grouped(symbols), view.unit().to_owned()))),
         ("Time", Some((clock(status.seconds), "of training".to_owned()))),
         (
             "Speed",
-            (status.seconds > 0.0)
-                .then(|| (short(chars / status.seconds), format!("{} per second, on average", view.unit()))),
+            (status.seconds > 0.0).then(|| {
+                let speed = short(symbols as f64 / status.seconds);
+                (speed, format!("{} per second, on average", view.unit()))
+            }),
         ),
     ];
     html! {
@@ -162,8 +164,8 @@ fn samples(samples: &[SampleRecord]) -> Markup {
 }
 
 fn corpus(view: &RunView) -> Markup {
-    let Some(manifest) = view.folder.manifest() else {
-        return html! { h2 { "Corpus" } p { "The run folder has no manifest.json." } };
+    let Some(manifest) = view.manifest() else {
+        return html! { h2 { "Corpus" } p { "There is no manifest.json of its run." } };
     };
     let CorpusManifest { symbols, skipped, documents, .. } = &manifest;
     html! {
@@ -218,7 +220,7 @@ fn files(view: &RunView) -> Markup {
     html! {
         h2 { "Files" }
         table {
-            @for file in view.folder.file_sizes().iter().filter(|file| file.name != PAGE) {
+            @for file in view.files().iter().filter(|file| file.name != PAGE) {
                 tr { td { (file.name) } td.number { (memory(file.bytes as f64)) } }
             }
         }

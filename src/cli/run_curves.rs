@@ -3,9 +3,9 @@
 use super::{
     chart_colors::{TRAIN, VALIDATION},
     chart_points::{Limits, Points, thinned},
-    number_format::{bits, short},
+    number_format::{grouped, loss, loss_and_bits},
     run_folder::CurvePoint,
-    svg_chart::{ChartLine, POINTS, SvgChart, XAxis},
+    svg_chart::{ChartLine, POINTS, SvgChart},
 };
 use unrolled::train::Record;
 
@@ -57,20 +57,14 @@ impl RunCurves<'_> {
     pub fn loss(&self) -> SvgChart<'_> {
         let line = |name: &str, color, points: Points| ChartLine { name: name.to_owned(), color, points };
         SvgChart {
-            size: (860, 500),
             title: format!("Loss of {}", self.name),
             subtitle: self.last(),
             x: self.unit,
-            x_axis: XAxis::FromZero,
-            mark: None,
-            y: "nats per symbol",
-            limits: Limits::POSITIVE,
-            top: None,
-            value: |loss| format!("{loss:.3}"),
             lines: vec![
                 line("training", TRAIN, thinned(&self.training(), POINTS)),
                 line("validation", VALIDATION, thinned(&self.validation(), POINTS)),
             ],
+            ..SvgChart::of_losses()
         }
     }
 
@@ -86,15 +80,12 @@ impl RunCurves<'_> {
         SvgChart {
             size: (560, 320),
             title: title.to_owned(),
-            subtitle: String::new(),
             x: self.unit,
-            x_axis: XAxis::FromZero,
-            mark: None,
             y,
             limits,
-            top: None,
             value,
             lines: vec![line],
+            ..SvgChart::of_losses()
         }
     }
 
@@ -102,12 +93,12 @@ impl RunCurves<'_> {
     fn last(&self) -> String {
         let last = self.history.last();
         let chars = self.steps.last().map(|step| step.logged.chars).max(last.map(|record| record.chars));
-        let mut text = format!("after {} {}", short(chars.unwrap_or(0) as f64), self.unit);
+        let mut text = format!("after {} {}", grouped(chars.unwrap_or(0)), self.unit);
         if let Some(record) = last {
-            text += &format!(": training {:.3}", record.train_loss);
+            text += &format!(": training {}", loss(record.train_loss));
         }
-        if let Some(loss) = last.and_then(|record| record.val_loss) {
-            text += &format!(", validation {loss:.3} nats ({:.3} bits)", bits(loss));
+        if let Some(nats) = last.and_then(|record| record.val_loss) {
+            text += &format!(", validation {}", loss_and_bits(nats));
         }
         text
     }
@@ -153,7 +144,7 @@ mod tests {
         assert_eq!(curves.validation(), [(10.0, 2.5)]);
         assert_eq!(RunCurves { steps: &steps[..1], ..curves }.training(), [(10.0, 2.0), (20.0, 2.0)]);
         assert_eq!(RunCurves { steps: &steps[2..], ..curves }.training(), [(10.0, 2.0), (15.0, 1.5)]);
-        assert_eq!(curves.loss().subtitle, "after 20 bytes: training 2.000");
+        assert_eq!(curves.loss().subtitle, "after 20 bytes: training 2.0000");
         assert_eq!(curves.loss().title, "Loss of runs/1");
     }
 }

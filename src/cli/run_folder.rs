@@ -13,7 +13,7 @@ mod run_checkpoint;
 use super::failure::Failure;
 use atomic_file::TEMPORARY;
 use atomic_file::io_error;
-pub use atomic_file::replace;
+pub use atomic_file::{check_absent, replace};
 pub use contents::{FileSize, as_line, file_size};
 pub use lines_reader::LinesReader;
 pub use lines_writer::{AppendedFile, LinesWriter};

@@ -5,8 +5,8 @@ use super::{
     number_format::{counted, layers, symbols},
     run_curves::RunCurves,
     run_folder::{
-        CheckpointChoice, CurvePoint, LinesReader, METRICS, RunCheckpoint, RunFolder, RunState, RunStatus,
-        SAMPLES, STEPS, SampleRecord,
+        CheckpointChoice, CorpusManifest, CurvePoint, FileSize, LinesReader, METRICS, RunCheckpoint,
+        RunFolder, RunState, RunStatus, SAMPLES, STEPS, SampleRecord, file_size,
     },
 };
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ use unrolled::{
 /// The state of a run, from its files and one of its checkpoints.
 #[derive(Debug)]
 pub struct RunView {
-    /// The folder of the run.
-    pub folder: RunFolder,
+    /// The folder of the run; `None` for an exported or copied checkpoint.
+    folder: Option<RunFolder>,
     /// The folder or checkpoint that was named.
     named: PathBuf,
     /// The text of `config.toml`. If it changes, another run has replaced this one.
@@ -59,18 +59,21 @@ impl RunView {
         let last = RunCheckpoint::find(Some(&named), Some(CheckpointChoice::Last));
         let trained = last.or_else(|_| RunCheckpoint::find(Some(&named), None))?;
         let checkpoint = trained.load()?;
+        let is_of_run = trained.run_folder().is_some();
         let folder = trained.folder;
+        let (steps, samples, metrics) = (folder.file(STEPS), folder.file(SAMPLES), folder.file(METRICS));
+        let folder = Some(folder).filter(|_| is_of_run);
         Ok(Self {
-            config: folder.read_config(),
-            steps: LinesReader::at(folder.file(STEPS)),
-            samples: LinesReader::at(folder.file(SAMPLES)),
-            metrics: LinesReader::at(folder.file(METRICS)),
+            config: folder.as_ref().and_then(RunFolder::read_config),
+            steps: LinesReader::at(steps),
+            samples: LinesReader::at(samples),
+            metrics: LinesReader::at(metrics),
             status: status_from(&checkpoint),
             parameters: checkpoint.parameters.layout.count(),
             symbols: checkpoint.vocabulary.len(),
             settings: checkpoint.settings,
             stored: checkpoint.progress,
-            writer: folder.writer(),
+            writer: folder.as_ref().and_then(RunFolder::writer),
             folder,
             named,
         })
@@ -81,25 +84,46 @@ impl RunView {
     /// # Errors
     /// Also for a run that was deleted; this view then stays the same.
     pub fn refresh(&mut self) -> Result<(), Failure> {
-        self.writer = self.folder.writer();
-        if self.folder.read_config() != self.config {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        self.writer = folder.writer();
+        if folder.read_config() != self.config {
             *self = Self::of(self.named.clone())?;
         }
         self.steps.refresh()?;
         self.samples.refresh()?;
         self.metrics.refresh()?;
-        if let Some(status) = self.folder.status() {
+        if let Some(status) = self.folder.as_ref().and_then(RunFolder::status) {
             self.status = status;
         }
         Ok(())
     }
 
+    /// Returns the list of the files of the corpus, if the run has one.
+    pub fn manifest(&self) -> Option<CorpusManifest> {
+        self.folder.as_ref()?.manifest()
+    }
+
+    /// Lists the files of the run.
+    pub fn files(&self) -> Vec<FileSize> {
+        match &self.folder {
+            Some(folder) => folder.file_sizes(),
+            None => file_size(&self.named).into_iter().collect(),
+        }
+    }
+
+    /// Returns the path of a page about the run: `name` in its folder, or a file beside an exported
+    /// or copied checkpoint.
+    pub fn page(&self, name: &str) -> PathBuf {
+        match &self.folder {
+            Some(folder) => folder.file(name),
+            None => self.named.with_extension("html"),
+        }
+    }
+
     /// Returns the path of the folder, or of a checkpoint without a run folder.
     pub fn name(&self) -> String {
-        match self.folder.path() {
-            path if self.config.is_none() || path.as_os_str().is_empty() => self.named.display().to_string(),
-            path => path.display().to_string(),
-        }
+        let folder = self.folder.as_ref().filter(|_| self.config.is_some()).map(RunFolder::path);
+        folder.filter(|path| !path.as_os_str().is_empty()).unwrap_or(&self.named).display().to_string()
     }
 
     /// Returns the evaluations.
@@ -249,5 +273,17 @@ mod tests {
         assert_eq!(name(&last), home.path().display().to_string());
         fs::remove_file(home.path().join("config.toml")).expect("removed");
         assert_eq!(name(&last), last.display().to_string());
+    }
+
+    #[test]
+    fn an_exported_checkpoint_does_not_show_the_run_of_its_folder() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        begin(home.path(), 3);
+        let exported = home.path().join("weights.safetensors");
+        fs::copy(home.path().join("checkpoint.safetensors"), &exported).expect("copied");
+        fs::write(home.path().join("steps.jsonl"), "not a curve\n").expect("written");
+        let view = RunView::find(Some(&exported)).expect("a checkpoint");
+        assert_eq!((view.name(), view.files().len()), (exported.display().to_string(), 1));
+        assert_eq!(view.page("report.html"), home.path().join("weights.html"));
     }
 }

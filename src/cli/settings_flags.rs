@@ -85,7 +85,7 @@ pub struct SettingsFlags {
     /// Threshold of gradient clipping; 0 switches clipping off [default: 5]
     #[arg(long, value_name = "F", value_parser = single, help_heading = "Optimizer")]
     pub clip: Option<f64>,
-    /// What --clip limits: the norm of the whole gradient, or each value [default: norm]
+    /// Quantity that --clip limits: the norm of the whole gradient, or each value [default: norm]
     #[arg(long, value_parser = one_of(ClipMode::NAMES), help_heading = "Optimizer")]
     pub clip_mode: Option<String>,
     /// Weight decay of adamw [default: 0]
@@ -197,7 +197,7 @@ pub struct SettingsFlags {
     /// Share of the corpus held out for a final test [default: 0]
     #[arg(long, value_name = "F", value_parser = number, help_heading = "Corpus")]
     pub test_fraction: Option<f64>,
-    /// What a symbol is: a character, a byte, or a token id of your own tokenizer [default: char]
+    /// Kind of symbols: characters, bytes, or token ids of your own tokenizer [default: char]
     #[arg(long, value_parser = one_of(Unit::NAMES), help_heading = "Corpus")]
     pub unit: Option<String>,
     /// With --unit ids: number of bits of an id in the files, 16 or 32, in little-endian order

@@ -47,6 +47,7 @@ impl StartingPoint {
             (None, Some(size)) => Some(numbered_vocabulary(size, unit, run.as_ref())?),
             (None, None) => None,
         };
+        check_id_width(given, vocabulary.as_ref().map(Vocabulary::unit).or(unit))?;
         Ok(Self { run, vocabulary })
     }
 
@@ -167,6 +168,16 @@ fn numbered_vocabulary(
         _ => Err(Failure::Usage(format!(
             "--vocabulary-size {size} is for a corpus of token ids; pass --unit ids, or leave it out"
         ))),
+    }
+}
+
+/// Returns an error for `--id-width` with a corpus of another unit than ids.
+fn check_id_width(given: &GivenSettings, unit: Option<Unit>) -> Result<(), Failure> {
+    match given.flags.id_width {
+        Some(bits) if unit != Some(Unit::Ids) => Err(Failure::Usage(format!(
+            "--id-width {bits} is for a corpus of token ids; pass --unit ids, or leave it out"
+        ))),
+        _ => Ok(()),
     }
 }
 

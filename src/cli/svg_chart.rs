@@ -3,6 +3,7 @@
 use super::{
     chart_colors::Color,
     chart_points::{Limits, Points, cut, finite, x_range, y_range},
+    number_format::loss,
     visible::visible,
 };
 use plotters::{
@@ -74,6 +75,25 @@ pub struct SvgChart<'a> {
     pub value: fn(f64) -> String,
     /// The curves.
     pub lines: Vec<ChartLine>,
+}
+
+impl SvgChart<'_> {
+    /// Returns a chart of losses over a run, still without a heading, an x and curves.
+    pub fn of_losses() -> Self {
+        Self {
+            size: (860, 500),
+            title: String::new(),
+            subtitle: String::new(),
+            x: "",
+            x_axis: XAxis::FromZero,
+            mark: None,
+            y: "nats per symbol",
+            limits: Limits::POSITIVE,
+            top: None,
+            value: loss,
+            lines: Vec::new(),
+        }
+    }
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -278,17 +298,12 @@ mod tests {
 
     fn chart(lines: Vec<ChartLine>) -> SvgChart<'static> {
         SvgChart {
-            size: (860, 500),
             title: "Loss of runs/<7> & more".to_owned(),
             subtitle: "below".to_owned(),
             x: "characters",
-            x_axis: XAxis::FromZero,
-            mark: None,
-            y: "nats per symbol",
-            limits: Limits::POSITIVE,
-            top: None,
             value: |y| format!("{y:.3}"),
             lines,
+            ..SvgChart::of_losses()
         }
     }
 

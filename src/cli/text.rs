@@ -38,8 +38,8 @@ impl Text<'_> {
         self.read(vocabulary, |options| options.open(self.paths))
     }
 
-    /// Opens the own text of a run again, as its checkpoint says. A text that has changed keeps its
-    /// own vocabulary.
+    /// Opens the own corpus of a run again, as its checkpoint says. A corpus that has changed keeps
+    /// its own vocabulary.
     pub fn reopen(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
         let (vocabulary, fingerprint) = (&checkpoint.vocabulary, checkpoint.progress.corpus_fingerprint);
         let settings = &Settings {
@@ -81,7 +81,7 @@ impl Text<'_> {
             return embedded(self.settings, &options);
         }
         if self.paths.iter().any(|path| is_standard_input(path)) && io::stdin().is_terminal() {
-            note("reading the text from the terminal: Ctrl-D at the start of a line ends it");
+            note("reading the corpus from the terminal: Ctrl-D at the start of a line ends it");
         }
         let scanning = ScanProgress::new();
         let report = |done, all| scanning.report(done, all);
@@ -142,26 +142,26 @@ pub fn note_unknown(text: &str, unknown: usize, all: usize, skipped: bool) {
 pub fn note_streams(paths: &[PathBuf]) {
     if paths.iter().any(|path| is_standard_input(path)) {
         note(
-            "note: the text comes from standard input; to resume this run, give the same text there again, or name a file \
+            "note: the corpus comes from standard input; to resume this run, give the same corpus there again, or name a file \
              that holds it",
         );
     }
     for (at, path) in paths.iter().enumerate() {
         if !is_standard_input(path) && is_stream(path) && !paths[..at].contains(path) {
             warn(&format!(
-                "a resumed run cannot read {} again: name a file, or give the text on standard input (-); otherwise name \
-                 the same text after `train --resume`",
+                "a resumed run cannot read {} again: name a file, or give the corpus on standard input (-); otherwise name \
+                 the same corpus after `train --resume`",
                 path.display()
             ));
         }
     }
 }
 
-/// The commands that give a run its text again, if that came from a stream.
+/// The commands that give a run its corpus again, if that came from a stream.
 pub struct ReopenHint {
-    /// With the text on standard input.
+    /// With the corpus on standard input.
     pub piped: String,
-    /// With the text in a file.
+    /// With the corpus in a file.
     pub named: String,
 }
 
@@ -169,31 +169,31 @@ impl ReopenHint {
     /// The commands that resume the run in a folder.
     pub fn resume(out: &Path) -> Self {
         let out = quoted(&out.display().to_string());
-        let named = format!("unrolled train TEXT --resume --out {out}");
-        Self { piped: format!("unrolled train --resume --out {out} < TEXT"), named }
+        let named = format!("unrolled train CORPUS --resume --out {out}");
+        Self { piped: format!("unrolled train --resume --out {out} < CORPUS"), named }
     }
 
     /// The commands that evaluate the run in a folder.
     pub fn eval(run: &Path) -> Self {
         let run = quoted(&run.display().to_string());
-        let named = format!("unrolled eval {run} TEXT --split val");
-        Self { piped: format!("unrolled eval {run} < TEXT"), named }
+        let named = format!("unrolled eval {run} CORPUS --split val");
+        Self { piped: format!("unrolled eval {run} < CORPUS"), named }
     }
 
-    /// Refuses to read the recorded text of a run from a stream of the process that started the
+    /// Refuses to read the recorded corpus of a run from a stream of the process that started the
     /// run.
     pub fn check(&self, paths: &[PathBuf]) -> Result<(), Failure> {
         for path in paths.iter().filter(|path| !is_standard_input(path)) {
             if is_descriptor(path) {
                 let problem = format!(
-                    "the text of this run came through this pipe, which is gone: name the same text again: {}",
+                    "the corpus of this run came through this pipe, which is gone: name the same corpus again: {}",
                     self.named
                 );
                 return Err(Failure::Text { text: path.display().to_string(), problem });
             }
             if is_stream(path) {
                 note(&format!(
-                    "the text of this run comes from the pipe {}: write it there again",
+                    "the corpus of this run comes from the pipe {}: write it there again",
                     path.display()
                 ));
             }
@@ -208,14 +208,14 @@ impl ReopenHint {
         Failure::Text {
             text: "standard input".to_owned(),
             problem: format!(
-                "the text of this run came from there, and now it is {found}: give the same text again: {}, or name a file \
+                "the corpus of this run came from there, and now it is {found}: give the same corpus again: {}, or name a file \
                  that holds it: {}",
                 self.piped, self.named
             ),
         }
     }
 
-    /// Explains an empty text that came from standard input. Other failures stay as they are.
+    /// Explains an empty corpus that came from standard input. Other failures stay as they are.
     pub fn explain(&self, failure: Failure, paths: &[PathBuf]) -> Failure {
         match failure {
             Failure::Library(Error::EmptyText { .. }) if paths.iter().any(|path| is_standard_input(path)) => {
@@ -226,14 +226,16 @@ impl ReopenHint {
     }
 }
 
-/// The advice for a text that is not the text of the run.
+/// The advice for a corpus that is not the corpus of the run.
 pub fn remedy(paths: &[PathBuf]) -> &'static str {
     match paths.iter().any(|path| is_standard_input(path)) {
         true => {
-            "give the original text on standard input, or name a file that holds it, start a new run with another --out, or \
+            "give the original corpus on standard input, or name a file that holds it, start a new run with another --out, or \
              pass --accept-changed-text"
         }
-        false => "name the original text, start a new run with another --out, or pass --accept-changed-text",
+        false => {
+            "name the original corpus, start a new run with another --out, or pass --accept-changed-text"
+        }
     }
 }
 
@@ -255,7 +257,7 @@ fn is_stream(_: &Path) -> bool {
     false
 }
 
-/// The failure of a command without --unit: its message does not advise --unit.
+/// The failure of a command without --unit and --vocabulary-size: its message does not advise them.
 pub fn without_unit(error: Error, advice: &str) -> Failure {
     match error {
         Error::InvalidUtf8 { text, offset, looks } => {
@@ -275,6 +277,13 @@ pub fn without_unit(error: Error, advice: &str) -> Failure {
             text,
             problem: format!(
                 "the bytes at offset {offset} are not {encoding}: pass the --encoding that the text has{advice}"
+            ),
+        },
+        Error::UnknownId { text, id, position, vocabulary } => Failure::Text {
+            text,
+            problem: format!(
+                "found id {id} at position {position}, expected ids below the vocabulary size of {vocabulary}; check --id-width, \
+                 or evaluate ids of the same tokenizer"
             ),
         },
         Error::NotPlainText { text, found, advice } if advice.contains("--unit") => {

@@ -145,7 +145,7 @@ impl TrainCommand {
         paths: &[PathBuf],
     ) -> Result<Session, Failure> {
         writer.folder().write_manifest(training.corpus())?;
-        writer.first(&training)?;
+        writer.checkpoint(&training)?;
         Ok(self.session(training, writer, paths))
     }
 

@@ -1,12 +1,18 @@
 //! Errors of the argument parser as one line.
 
-use super::{other_names::flag_here, output::message};
-use clap::error::ErrorKind;
-use std::process::ExitCode;
+use super::{
+    other_names::{flag_here, similarity},
+    output::message,
+};
+use clap::{
+    Arg, Command,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use std::{ffi::OsString, process::ExitCode};
 
 /// Prints help and the version to standard output, and any other error as one line to standard
-/// error.
-pub fn print(error: &clap::Error) -> ExitCode {
+/// error. `arguments` are those that the parser of `program` has refused.
+pub fn print(error: &clap::Error, program: Command, arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let shows_help = matches!(
         error.kind(),
         ErrorKind::DisplayHelp
@@ -17,45 +23,116 @@ pub fn print(error: &clap::Error) -> ExitCode {
         // Nobody reads a closed standard output.
         let _ = error.print();
     } else {
-        message(&one_line(&error.render().to_string()));
+        let arguments: Vec<_> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+        message(&one_line(error, program, &arguments));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// Returns the message and the tips of the parser's paragraphs, without the usage, which `--help`
 /// shows.
-pub fn one_line(rendered: &str) -> String {
+fn one_line(error: &clap::Error, mut program: Command, arguments: &[String]) -> String {
+    program.build();
+    let rendered = error.render().to_string();
+    let unknown = UnknownFlag::of(error, &program, arguments);
     let lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
     let kept: Vec<_> = lines
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter_map(|line| match (&unknown, line.strip_prefix("tip: ")) {
+            (Some(unknown), Some(tip)) => Some(format!("tip: {}", unknown.tip(tip)?)),
+            _ => Some(line.to_owned()),
+        })
         .collect();
-    let line = with_plain_tip(&kept.join(" ").replace(" tip:", "; tip:"));
-    let tip = other_name(&line).map_or(String::new(), |name| format!("; use {name}"));
-    format!("{line}{tip}; see --help")
+    let line = kept.join(" ").replace(" tip:", "; tip:");
+    match unknown.and_then(|unknown| unknown.flag_here()) {
+        Some(flag) => format!("{line}; use --{flag}; see --help"),
+        None => format!("{line}; see --help"),
+    }
 }
 
-/// Returns the flag that does the same as the unknown flag of a message.
-fn other_name(line: &str) -> Option<&'static str> {
-    flag_here(&line.strip_prefix("error: unexpected argument '")?.split('\'').next()?.replace('_', "-"))
+/// A flag that a command does not have.
+struct UnknownFlag<'a> {
+    /// The flag as it was given.
+    flag: &'a str,
+    /// The known flag that is most similar.
+    similar: Option<&'a str>,
+    /// The argument before it.
+    before: Option<&'a str>,
+    command: &'a Command,
 }
 
-/// Replaces the parser's tip for a value that starts with a minus, which only works for paths.
-fn with_plain_tip(line: &str) -> String {
-    let tip = line.split_once(" as a value, use '-- ").and_then(|(before, after)| {
-        let (value, rest) = after.split_once('\'')?;
-        Some(format!("{before} as the value of a flag, write --flag={value}{rest}"))
-    });
-    tip.unwrap_or_else(|| line.to_owned())
+impl<'a> UnknownFlag<'a> {
+    fn of(error: &'a clap::Error, program: &'a Command, arguments: &'a [String]) -> Option<Self> {
+        let text = |kind| match error.get(kind) {
+            Some(ContextValue::String(text)) => Some(text.as_str()),
+            _ => None,
+        };
+        let flag = text(ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::UnknownArgument)?;
+        let at = arguments.iter().position(|argument| argument.split('=').next() == Some(flag));
+        // The only flag before a command is --quiet, which takes no value.
+        let named = arguments.iter().skip(1).find(|argument| !argument.starts_with('-'));
+        Some(Self {
+            flag,
+            similar: text(ContextKind::SuggestedArg),
+            before: at.and_then(|at| arguments.get(at.checked_sub(1)?)).map(String::as_str),
+            command: named.and_then(|name| program.find_subcommand(name)).unwrap_or(program),
+        })
+    }
+
+    /// Returns the name in the spelling of this program.
+    fn name(&self) -> String {
+        self.flag.trim_start_matches('-').replace('_', "-")
+    }
+
+    /// Returns the flag of the command that does the same in this program.
+    fn flag_here(&self) -> Option<&'static str> {
+        flag_here(&self.name())
+            .filter(|name| self.command.get_arguments().any(|known| known.get_long() == Some(name)))
+    }
+
+    /// Returns a tip of the parser if it helps.
+    fn tip(&self, tip: &str) -> Option<String> {
+        if self.flag_here().is_some() {
+            return None;
+        }
+        if tip.contains("similar argument") {
+            let similar = self.similar?.trim_start_matches('-');
+            return similarity(&self.name(), similar).map(|_| tip.to_owned());
+        }
+        match tip.starts_with("to pass ") {
+            // The parser's tip, `-- VALUE`, only works for paths.
+            true => self
+                .is_after_a_flag()
+                .then(|| format!("to pass '{0}' as the value of a flag, write --flag={0}", self.flag)),
+            false => Some(tip.to_owned()),
+        }
+    }
+
+    /// Returns whether the argument before is a flag that needs a value.
+    fn is_after_a_flag(&self) -> bool {
+        let Some(before) = self.before else { return false };
+        let takes_value = |flag: &Arg| flag.get_action().takes_values() && !flag.is_require_equals_set();
+        let is_named = |flag: &Arg| match before.strip_prefix("--") {
+            Some(name) => flag.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name)),
+            None => {
+                flag.get_short().is_some_and(|short| before.strip_prefix('-') == Some(&*short.to_string()))
+            }
+        };
+        self.command.get_arguments().any(|flag| is_named(flag) && takes_value(flag))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{super::parse, *};
+    use crate::cli::Cli;
+    use clap::CommandFactory;
 
     fn line(arguments: &str) -> String {
-        let error = parse(arguments.split(' ')).err().expect("wrong usage");
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        let error = parse(&arguments).err().expect("wrong usage");
         assert_eq!(error.exit_code(), 2);
-        let line = one_line(&error.render().to_string());
+        let line = one_line(&error, Cli::command(), &arguments);
         assert!(!line.contains('\n') && line.ends_with("; see --help"), "{line}");
         line
     }
@@ -79,6 +156,28 @@ mod tests {
         for (arguments, part) in cases {
             let line = line(arguments);
             assert!(line.contains(part), "{part} in {line}");
+        }
+    }
+
+    #[test]
+    fn a_flag_gets_at_most_one_tip() {
+        let cases = [
+            ("unrolled train --n_layer 2", "; use --layers"),
+            ("unrolled train --seq-length 9", "; use --steps"),
+            ("unrolled train --bptt 35", "; use --steps"),
+            ("unrolled -q train text --silent", "; use --quiet"),
+            ("unrolled train --json --frob 3", ""),
+            ("unrolled train -l 0.1", ""),
+            ("unrolled train -l0.1", ""),
+            ("unrolled train --seed 3 --se 3", "; tip: a similar argument exists: '--seed'"),
+            ("unrolled inspect --lr 0.1", ""),
+            ("unrolled train --hiden 3", "; tip: a similar argument exists: '--hidden'"),
+            ("unrolled train -s -x", "; tip: to pass '-x' as the value of a flag, write --flag=-x"),
+        ];
+        for (arguments, tip) in cases {
+            let line = line(arguments);
+            let (_, rest) = line.split_once(" found").expect("an unexpected argument");
+            assert_eq!(rest, format!("{tip}; see --help"), "{arguments}");
         }
     }
 }

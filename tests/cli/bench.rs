@@ -86,9 +86,7 @@ fn the_table_shows_all_results() {
     let machine = table.lines().nth(1).expect("the machine on a line of its own");
     let line = [" KB L1, ", " L2", "), ", " core"];
     assert!(line.iter().all(|part| machine.contains(part)), "{machine}");
-    for part in
-        ["\nstatic\n", "training", "forward", "characters/s", "% of peak", "one step", "setup", "peak"]
-    {
+    for part in ["\nstatic\n", "training", "forward", "symbols/s", "% of peak", "one step", "setup", "peak"] {
         assert!(table.contains(part), "{part:?} in {table}");
     }
     assert!(!table.contains("dynamic"), "{table}");

@@ -66,7 +66,7 @@ fn a_vocabulary_applies_to_decoded_files_and_to_standard_input() {
         piped(&format!("train --resume --out {unknown}-piped"));
         assert_same(&home, unknown, &format!("{unknown}-piped"));
         let ended = stderr(&piped(&format!("train --resume --out {unknown}-piped")));
-        assert!(ended.contains(" N < TEXT with N above "), "{ended}");
+        assert!(ended.contains(" N < CORPUS with N above "), "{ended}");
         let losses = [stdout(&home.run(&format!("eval {unknown} --json")).success())];
         assert_eq!(losses, [stdout(&piped(&format!("eval {unknown}-piped --json")))]);
     }

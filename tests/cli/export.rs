@@ -26,6 +26,24 @@ fn an_exported_file_is_smaller_and_has_the_same_weights() {
 }
 
 #[test]
+fn an_exported_file_carries_no_corpus_even_in_the_folder_of_another_run() {
+    let home = trained();
+    home.write("other.txt", "another text ".repeat(90));
+    home.run(&format!("train other.txt {TINY} --out other")).success();
+    home.run("export here -o other/weights.safetensors").success();
+    let parts = ["weights.safetensors: an exported or copied checkpoint carries no corpus; name a corpus"];
+    refused(home.run("eval other/weights.safetensors"), 1, &parts);
+    let shown = stdout(&home.run("inspect other/weights.safetensors").success());
+    assert!(!shown.contains("metrics.jsonl"), "{shown}");
+    home.run("report other/weights.safetensors").success();
+    assert!(home.read("other/weights.html").contains("other/weights.safetensors"));
+    let again = home.run("export other/weights.safetensors -o again.safetensors").success();
+    assert!(stderr(&again).contains("weights.safetensors, which has no optimizer state either"));
+    fs::remove_file(home.path("other/config.toml")).expect("there");
+    refused(home.run("eval other"), 1, &["config.toml: there is no such file", "name a corpus after RUN"]);
+}
+
+#[test]
 fn a_run_does_not_resume_from_an_exported_file() {
     let home = trained();
     home.run("export here -o weights.safetensors").success();

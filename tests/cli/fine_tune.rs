@@ -25,8 +25,12 @@ fn a_run_whose_corpus_lacks_symbols_resumes() {
     assert_eq!(checkpoint(&home, "half").vocabulary, checkpoint(&home, "first").vocabulary);
     home.run("eval half").success();
     home.write("sub.txt", text());
-    refused(home.run("train --resume --out half"), 1, &["sub.txt is not the text that half was trained on"]);
-    refused(home.run("eval half"), 1, &["sub.txt is not the text that half was trained on"]);
+    refused(
+        home.run("train --resume --out half"),
+        1,
+        &["sub.txt is not the corpus that half was trained on"],
+    );
+    refused(home.run("eval half"), 1, &["sub.txt is not the corpus that half was trained on"]);
 }
 
 #[test]

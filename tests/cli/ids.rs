@@ -40,6 +40,7 @@ fn a_file_of_ids_trains_a_model_and_a_run_is_resumed_with_its_bits() {
     let home = home();
     let run = train(&home, "train.bin --vocabulary-size 60 --out whole").success();
     assert!(stderr(&run).contains("train.bin: 4,000 ids, 60 symbols"), "{}", stderr(&run));
+    assert!(stderr(&run).contains(" ids/s\n"), "{}", stderr(&run));
     train(&home, "train.bin --vocabulary-size 60 --out halves --stop-after 7").success();
     home.run("train --resume --out halves").success();
     assert_same(&home, "whole", "halves");
@@ -131,7 +132,9 @@ fn all_commands_take_a_run_of_ids() {
     home.run("report here").success();
     home.run("watch here --once").success();
     home.run("compare here here").success();
-    home.run(&format!("find-rate train.bin --unit ids --vocabulary-size 70 {TINY} --trials 10")).success();
+    let found = home.run(&format!("find-rate train.bin --unit ids --vocabulary-size 70 {TINY} --trials 10"));
+    let note = "note: no effect on find-rate: --eval-every, --max-steps; --from, --to and --trials";
+    assert!(stderr(&found.success()).contains(note));
     home.run("bench --vocab 50 --hidden 8 --batch 2 --steps 4 --seconds 0.01").success();
 }
 
@@ -175,6 +178,7 @@ fn bad_files_and_flags_are_refused_and_leave_nothing_behind() {
     refuse("train.bin --unit ids --document-marker x", 2, &["document-marker = \"x\" "]);
     refuse("train.bin --unit ids --vocabulary-size 0", 2, &["'0' for '--vocabulary-size <N>'"]);
     refuse("train.bin --vocabulary-size 60", 2, &["--vocabulary-size 60 is for a corpus of token ids"]);
+    refuse("train.bin --id-width 32", 2, &["--id-width 32 is for a corpus of token ids; pass --unit ids"]);
     refuse("--unit ids", 2, &["unit = ids ", "name them, or leave it out"]);
     refuse(".  --unit ids", 2, &["corpus = . ", "with unit = ids a folder needs include"]);
     home.write("list", "a\nb\n");

@@ -195,16 +195,33 @@ fn moments_can_be_ignored() {
     assert!(new.tensors.keys().all(|name| !name.starts_with("optimizer.") && !name.starts_with("state.")));
 }
 
+/// Asserts that a changed file is refused with `parts` in the message, and that nothing is written.
+fn refuses_import(
+    (home, file): &(Home, Foreign),
+    change: impl Fn(&mut Foreign),
+    arguments: &str,
+    parts: &[&str],
+) {
+    let mut file = file.clone();
+    change(&mut file);
+    file.save(home, "changed.safetensors");
+    let assert = import(home, &format!("changed.safetensors --out new.safetensors {arguments}"));
+    refused(assert, 1, &[&["cannot import changed.safetensors: "], parts].concat());
+    assert!(!home.path("new.safetensors").exists());
+}
+
+/// Adds two tensors that have no place in the model.
+fn with_extra_tensors(file: &mut Foreign) {
+    let bias = file.tensors["head.bias"].clone();
+    file.tensors.insert("rnn.weight_ih_l0_reverse".to_owned(), bias.clone());
+    file.tensors.insert("scale".to_owned(), bias);
+}
+
 #[test]
 fn an_error_names_what_cannot_be_imported() {
-    let (home, file) = changed();
+    let run = changed();
     let message = |change: &dyn Fn(&mut Foreign), arguments: &str, parts: &[&str]| {
-        let mut file = file.clone();
-        change(&mut file);
-        file.save(&home, "changed.safetensors");
-        let assert = import(&home, &format!("changed.safetensors --out new.safetensors {arguments}"));
-        refused(assert, 1, &[&["cannot import changed.safetensors: "], parts].concat());
-        assert!(!home.path("new.safetensors").exists());
+        refuses_import(&run, change, arguments, parts);
     };
     message(
         &|file| file.add("rnn.bias_hh_l0", f32::NAN),
@@ -217,38 +234,11 @@ fn an_error_names_what_cannot_be_imported() {
         "",
         &["rnn.weight_hh_l0: found nothing, expected F32 [64, 16]"],
     );
-    let extra = |file: &mut Foreign| {
-        let bias = file.tensors["head.bias"].clone();
-        file.tensors.insert("rnn.weight_ih_l0_reverse".to_owned(), bias.clone());
-        file.tensors.insert("scale".to_owned(), bias);
-    };
-    message(
-        &extra,
-        "",
-        &[
-            "tensor rnn.weight_ih_l0_reverse F32",
-            "has no place in the model, nor have 1 more",
-            "--ignore NAME",
-        ],
-    );
-    message(
-        &extra,
-        "--ignore rnn.*",
-        &["rnn.weight_ih_l0: found --ignore for it", "leave that --ignore out"],
-    );
-    message(&extra, "--ignore scal", &["tensor scal: found nothing, expected a tensor to ignore"]);
     message(
         &|file| file.metadata.as_mut().expect("strings").clear(),
         "",
         &["no configuration and vocabulary"],
     );
-    // Sizes in the metadata are checked before memory is allocated.
-    let huge = |file: &mut Foreign| {
-        let config =
-            file.metadata.as_mut().and_then(|strings| strings.get_mut("config")).expect("a configuration");
-        *config = config.replace("\"hidden\":16", "\"hidden\":400000000");
-    };
-    message(&huge, "", &["embedding.weight: found F32 [29, 16], expected F32 [29, 400000000]"]);
     for name in ["head.weight", "rnn.weight_hh_l0", "embedding.weight", "rnn.weight_ih_l0"] {
         let flat = |file: &mut Foreign| {
             file.tensors.insert(name.to_owned(), (Dtype::F32, Vec::new(), vec![0; 4]));
@@ -256,9 +246,37 @@ fn an_error_names_what_cannot_be_imported() {
         message(&flat, "", &[&format!("{name}: found F32 []")]);
     }
     message(&|_| (), "--activation relu", &["leave --activation and --reset out"]);
+}
+
+#[test]
+fn sizes_in_the_metadata_are_checked_before_memory_is_allocated() {
+    let huge = |file: &mut Foreign| {
+        let config =
+            file.metadata.as_mut().and_then(|strings| strings.get_mut("config")).expect("a configuration");
+        *config = config.replace("\"hidden\":16", "\"hidden\":400000000");
+    };
+    let parts = ["embedding.weight: found F32 [29, 16], expected F32 [29, 400000000]"];
+    refuses_import(&changed(), huge, "", &parts);
+}
+
+#[test]
+fn tensors_without_a_place_must_be_ignored_by_name() {
+    let run = changed();
+    let message =
+        |arguments: &str, parts: &[&str]| refuses_import(&run, with_extra_tensors, arguments, parts);
+    message(
+        "",
+        &[
+            "tensor rnn.weight_ih_l0_reverse F32",
+            "has no place in the model, nor have 1 more",
+            "--ignore NAME",
+        ],
+    );
+    message("--ignore rnn.*", &["rnn.weight_ih_l0: found --ignore for it", "leave that --ignore out"]);
+    message("--ignore scal", &["tensor scal: found nothing, expected a tensor to ignore"]);
+    let (home, mut file) = run;
     let all = "--ignore scale --ignore rnn.weight_ih_l0_reverse";
-    let mut file = file.clone();
-    extra(&mut file);
+    with_extra_tensors(&mut file);
     file.save(&home, "changed.safetensors");
     let table = stdout(&import(&home, &format!("changed.safetensors --out new.safetensors {all}")).success());
     assert_eq!(table.matches("  ignored\n").count(), 2, "{table}");

@@ -100,7 +100,7 @@ fn another_corpus_is_an_error() {
     let home = Home::new();
     home.train("--out here --stop-after 6").success();
     home.write("text.txt", text().replace("more words", "words more"));
-    let parts = ["text.txt is not the text that here was trained on", "another --out"];
+    let parts = ["text.txt is not the corpus that here was trained on", "another --out"];
     refused(home.run("train --resume --out here"), 1, &parts);
     refused(home.run("eval here"), 1, &parts[..1]);
     let insisted = home.run("train --resume --out here --accept-changed-text").success();

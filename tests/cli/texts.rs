@@ -136,7 +136,7 @@ fn a_run_of_an_earlier_version_keeps_its_byte_order_mark() {
     assert_same(&home, "whole", "halves");
     home.run("eval halves").success();
     home.write("twice.txt", format!("{mark}{text}more"));
-    refused(home.run("eval halves"), 1, &["is not the text that halves was trained on"]);
+    refused(home.run("eval halves"), 1, &["is not the corpus that halves was trained on"]);
 }
 
 #[test]
@@ -150,18 +150,18 @@ fn a_run_from_standard_input_is_resumed_with_the_same_input() {
     };
     let begun = begin("here");
     assert!(
-        stderr(&begun).contains("to resume this run, give the same text there again"),
+        stderr(&begun).contains("to resume this run, give the same corpus there again"),
         "{}",
         stderr(&begun)
     );
-    assert!(stderr(&begun).contains("train --resume --out here < TEXT"), "{}", stderr(&begun));
+    assert!(stderr(&begun).contains("train --resume --out here < CORPUS"), "{}", stderr(&begun));
     assert!(home.read("here/config.toml").contains("paths = [\"-\"]"));
     let resume = |text: &str| home.command("train --resume --out here").write_stdin(text.to_owned()).assert();
-    refused(resume(""), 1, &["standard input: the text of this run came from there, and now it is empty"]);
+    refused(resume(""), 1, &["standard input: the corpus of this run came from there, and now it is empty"]);
     refused(
         resume("another"),
         1,
-        &["standard input is not the text", "give the original text on standard input"],
+        &["standard input is not the corpus", "give the original corpus on standard input"],
     );
     resume(&text).success();
     assert_equal(&home, "plain", "here");
@@ -193,7 +193,9 @@ fn a_pipe_that_no_longer_exists_is_an_error() {
     refused(
         home.run("train --resume --out here"),
         1,
-        &["/dev/fd/3: the text of this run came through this pipe, which is gone: name the same text again"],
+        &[
+            "/dev/fd/3: the corpus of this run came through this pipe, which is gone: name the same corpus again",
+        ],
     );
     home.run("train text.txt --resume --out here").success();
     home.train("--out plain").success();
@@ -206,7 +208,7 @@ fn a_stream_that_is_named_twice_has_one_note() {
     for paths in ["- -", "- /dev/stdin"] {
         let assert = home.command(&format!("train {paths} --out here")).write_stdin(text()).assert();
         let told = stderr(&assert.code(2));
-        assert_eq!(told.matches("note: the text comes from standard input").count(), 1, "{told}");
+        assert_eq!(told.matches("note: the corpus comes from standard input").count(), 1, "{told}");
         assert!(told.contains("standard input, twice is invalid"), "{told}");
     }
 }

@@ -22,6 +22,17 @@ pub(super) fn replace_unsynced(path: &Path, bytes: &[u8]) -> Result<(), Failure>
     write_and_rename(path, bytes, |_| Ok(()))
 }
 
+/// Returns an error if the file of `--out` exists and `--replace` is not given.
+pub fn check_absent(out: &Path, replace: bool) -> Result<(), Failure> {
+    match out.exists() && !replace {
+        true => Err(Failure::Usage(format!(
+            "--out {} exists already; name another file, or add --replace",
+            out.display()
+        ))),
+        false => Ok(()),
+    }
+}
+
 fn write_and_rename(
     path: &Path,
     bytes: &[u8],

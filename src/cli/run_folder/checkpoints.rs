@@ -1,8 +1,9 @@
 //! The last checkpoint of a run and the earlier ones that are kept.
 
-use super::{LAST, RunFolder, io_error};
+use super::{BEST, LAST, RunFolder, io_error};
 use crate::cli::failure::Failure;
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -11,6 +12,16 @@ use unrolled::train::Training;
 /// Prefix of the names of earlier checkpoints; the step follows.
 const EARLIER: &str = "checkpoint-";
 
+/// Returns whether a run writes its checkpoints to files of this name.
+pub fn is_of_a_run(name: &OsStr) -> bool {
+    name == LAST || name == BEST || earlier_step(name).is_some()
+}
+
+/// Returns the step in the name of an earlier checkpoint.
+fn earlier_step(name: &OsStr) -> Option<u64> {
+    name.to_str()?.strip_prefix(EARLIER)?.strip_suffix(".safetensors")?.parse().ok()
+}
+
 impl RunFolder {
     /// Returns the earlier checkpoints with their steps, the newest first.
     pub fn earlier(&self) -> Vec<(u64, PathBuf)> {
@@ -18,8 +29,7 @@ impl RunFolder {
         let mut found: Vec<_> = entries
             .filter_map(|entry| {
                 let name = entry.file_name();
-                let step = name.to_str()?.strip_prefix(EARLIER)?.strip_suffix(".safetensors")?;
-                Some((step.parse().ok()?, self.path.join(name)))
+                Some((earlier_step(&name)?, self.path.join(name)))
             })
             .collect();
         found.sort_by_key(|(step, _)| std::cmp::Reverse(*step));

@@ -1,8 +1,7 @@
 //! Reading and writing the files of a run folder.
 
 use super::{
-    CONFIG, CorpusManifest, FILES, LinesWriter, MANIFEST, METRICS, PLOT, RunFolder, RunStatus, SAMPLES,
-    STATUS, STEPS,
+    CONFIG, CorpusManifest, FILES, MANIFEST, PLOT, RunFolder, RunStatus, STATUS,
     atomic_file::{replace, replace_unsynced},
 };
 use crate::cli::failure::Failure;
@@ -38,21 +37,6 @@ impl RunFolder {
             }
             other => other,
         })
-    }
-
-    /// Returns a writer for `metrics.jsonl`, the evaluations.
-    pub fn metrics(&self) -> LinesWriter {
-        LinesWriter::named(METRICS)
-    }
-
-    /// Returns a writer for `samples.jsonl`, the samples drawn during training.
-    pub fn samples(&self) -> LinesWriter {
-        LinesWriter::named(SAMPLES)
-    }
-
-    /// Returns a writer for `steps.jsonl`, the training curve.
-    pub fn steps(&self) -> LinesWriter {
-        LinesWriter::named(STEPS)
     }
 
     /// Reads the complete, valid lines of one of the files.

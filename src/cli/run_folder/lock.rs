@@ -156,7 +156,8 @@ mod tests {
         fs::rename(&here, &moved).expect("moved");
         fs::create_dir(&here).expect("another folder");
         folder.write_config("second").expect("written");
-        folder.metrics().write(folder.held(), 1, |_| "a line".to_owned()).expect("written");
+        let mut lines = super::super::LinesWriter::named(super::super::METRICS);
+        lines.write(folder.held(), 1, |_| "a line".to_owned()).expect("written");
         assert_eq!(fs::read_dir(&here).expect("a folder").count(), 0);
         assert_eq!(fs::read_to_string(moved.join("config.toml")).expect("there"), "second");
         assert_eq!(fs::read_to_string(moved.join("metrics.jsonl")).expect("there"), "a line\n");

@@ -26,7 +26,7 @@ pub struct SampleRecord {
 /// `status.json`: the state of a run, at most about a second old.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunStatus {
-    /// What the run does now, or how it ended.
+    /// The state of the run now, or at its end.
     pub state: RunState,
     /// Optimizer steps done.
     pub step: u64,

@@ -1,14 +1,14 @@
 //! Finding the checkpoint that a command uses.
 
-use super::{BEST, RunFolder};
+use super::{BEST, RunFolder, checkpoints::is_of_a_run};
 use crate::cli::failure::Failure;
 use std::path::{Path, PathBuf};
 use unrolled::checkpoint::Checkpoint;
 
-/// A checkpoint file and the run that it belongs to.
+/// A checkpoint file and its folder.
 #[derive(Debug)]
 pub struct RunCheckpoint {
-    /// The folder of the run.
+    /// The folder of the file: a run folder, or any folder with an exported or copied checkpoint.
     pub folder: RunFolder,
     /// The checkpoint file.
     pub file: PathBuf,
@@ -70,6 +70,12 @@ impl RunCheckpoint {
         Failure::NoRun { path: folder.path, problem }
     }
 
+    /// Returns the folder of the run that wrote the checkpoint. An exported or copied file belongs
+    /// to no run, even in the folder of one.
+    pub fn run_folder(&self) -> Option<&RunFolder> {
+        self.file.file_name().is_some_and(is_of_a_run).then_some(&self.folder)
+    }
+
     /// Loads the checkpoint.
     pub fn load(&self) -> Result<Checkpoint, Failure> {
         Ok(Checkpoint::load(&self.file)?)
@@ -80,6 +86,22 @@ impl RunCheckpoint {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn only_the_checkpoints_that_a_run_wrote_belong_to_it() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let belongs = |name: &str| {
+            let file = home.path().join(name);
+            fs::write(&file, "").expect("written");
+            RunCheckpoint::find(Some(&file), None).expect("a file").run_folder().is_some()
+        };
+        for name in ["best.safetensors", "checkpoint.safetensors", "checkpoint-12.safetensors"] {
+            assert!(belongs(name), "{name}");
+        }
+        for name in ["weights.safetensors", "checkpoint-12.bak", "checkpoint-new.safetensors", "model"] {
+            assert!(!belongs(name), "{name}");
+        }
+    }
 
     #[test]
     fn the_error_for_a_missing_run_says_what_to_do() {

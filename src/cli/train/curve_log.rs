@@ -42,7 +42,7 @@ impl CurveLog {
         Self {
             every: run.log_every,
             steps: Vec::new(),
-            lines: folder.steps(),
+            lines: LinesWriter::named(STEPS),
             events: run.tensorboard.then(|| EventFile::new(folder.path())),
             status_at: Instant::now(),
         }

@@ -54,7 +54,7 @@ impl TrainCommand {
         writer.resume(&training)?;
         if *training.progress() != stored {
             // The changes must survive if the process is killed before the next checkpoint.
-            writer.first(&training)?;
+            writer.checkpoint(&training)?;
         }
         Ok(self.session(training, writer, &paths))
     }

@@ -7,7 +7,7 @@ use super::{
         number_format::symbols,
         output::{note, warn},
         run_curves::RunCurves,
-        run_folder::{BEST, LinesWriter, RunFolder, RunState, SAMPLES, SampleRecord, as_line},
+        run_folder::{BEST, LinesWriter, METRICS, RunFolder, RunState, SAMPLES, SampleRecord, as_line},
         run_option_values::CheckpointInterval,
         run_options::RunOptions,
         svg_chart,
@@ -78,8 +78,8 @@ impl RunWriter {
             keep: run.keep.unwrap_or(2) as usize,
             sample_length: run.sample_length.unwrap_or(200),
             config,
-            metrics: folder.metrics(),
-            sample_lines: folder.samples(),
+            metrics: LinesWriter::named(METRICS),
+            sample_lines: LinesWriter::named(SAMPLES),
             samples: Vec::new(),
             curve: CurveLog::new(&folder, &run),
             saved: None,
@@ -94,11 +94,6 @@ impl RunWriter {
     /// Returns the folder of the run.
     pub fn folder(&self) -> &RunFolder {
         &self.folder
-    }
-
-    /// Writes the checkpoint of a run that starts, or that resumes with changed settings.
-    pub fn first(&mut self, training: &Training) -> Result<(), Failure> {
-        self.checkpoint(training)
     }
 
     /// Removes from the files everything after the checkpoint that the run resumes from.
@@ -300,9 +295,9 @@ impl RunWriter {
         self.curve.write(&self.folder, training, samples)
     }
 
-    /// Writes the best checkpoint first: after a crash between the two writes, the resumed run
-    /// reaches the same best again.
-    fn checkpoint(&mut self, training: &Training) -> Result<(), Failure> {
+    /// Writes the checkpoints, the best one first: after a crash between the two writes, the resumed
+    /// run reaches the same best again.
+    pub fn checkpoint(&mut self, training: &Training) -> Result<(), Failure> {
         match &self.best {
             UnsavedBest::Written => {}
             UnsavedBest::Now => self.folder.write(BEST, |path| training.save(path))?,

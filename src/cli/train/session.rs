@@ -61,7 +61,9 @@ impl Session {
         }
         self.announce();
         self.training.interrupt_by(signals.flag());
-        let mut display = ProgressDisplay::new(self.training.progress(), self.training.chars_per_step());
+        let unit = self.training.settings().data.unit;
+        let (progress, chars_per_step) = (self.training.progress(), self.training.chars_per_step());
+        let mut display = ProgressDisplay::new(progress, chars_per_step, unit);
         let end = loop {
             if let Some(end) = self.end(signals) {
                 break self.check_corpus().map(|()| end);

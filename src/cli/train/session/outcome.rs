@@ -2,7 +2,7 @@
 
 use super::{
     super::super::{
-        number_format::{bits, clock, grouped, symbols},
+        number_format::{bits, clock, grouped, loss, symbols},
         output::{self, is_quiet, message, note, quoted},
         run_folder::PLOT,
         signals,
@@ -81,10 +81,11 @@ impl Session {
         let progress = self.training.progress();
         let time = clock(progress.seconds);
         match progress.history.last().and_then(|record| record.val_loss) {
-            Some(loss) => note(&format!(
-                "done    validation loss {loss:.4} ({:.3} bits per symbol), best {:.4}, in {time} of training",
-                bits(loss),
-                progress.best_val_loss.unwrap_or(loss)
+            Some(nats) => note(&format!(
+                "done    validation loss {} ({:.3} bits per symbol), best {}, in {time} of training",
+                loss(nats),
+                bits(nats),
+                loss(progress.best_val_loss.unwrap_or(nats))
             )),
             None => note(&format!("done    in {time} of training")),
         }
@@ -159,7 +160,7 @@ impl Session {
         Err(Failure::Signal(number))
     }
 
-    /// Returns the command that continues the run with these flags, and with `< TEXT` if the corpus
+    /// Returns the command that continues the run with these flags, and with `< CORPUS` if the corpus
     /// comes from standard input.
     pub(super) fn resume_command(&self, flags: &str) -> String {
         let piped = self.training.corpus().files().any(|file| file.path == "standard input");
@@ -167,7 +168,7 @@ impl Session {
             "{} train --resume --out {}{flags}{}",
             program(),
             quoted(&self.writer.folder().path().display().to_string()),
-            if piped { " < TEXT" } else { "" }
+            if piped { " < CORPUS" } else { "" }
         )
     }
 }
