@@ -10,6 +10,7 @@ use unrolled_kernels::pack::{Panels, Slots, padded};
 use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
 use unrolled_kernels::reference::{self, Deltas, ReferenceCell, Trace};
 use unrolled_kernels::rnn::{self, Activation};
+use unrolled_kernels::team::WindowPass;
 use unrolled_kernels::{Input, WindowShape, gru, lstm};
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -11,7 +11,7 @@
 
 use crate::dispatch::Isa;
 use crate::microkernel::{Factors, Tile, TileStart, WeightPanel, multiply};
-use crate::pack::{PanelWidths, Panels, check_len, depth_of, product};
+use crate::pack::{PanelPart, Panels, check_len, depth_of, product};
 use crate::processor::caches;
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{TileRows, Tiled, sweep};
@@ -105,7 +105,7 @@ impl Kernel for Stretched<'_> {
         };
         let [whole] = pieces else {
             // SAFETY: `run_on` has checked every length.
-            return unsafe { sweep(s, count, panels.panels().len(), &rows) };
+            return unsafe { sweep(s, count, 0..panels.panels().len(), &rows) };
         };
         for before in (0..depth.max(1)).step_by(most) {
             let piece = whole.start + before..whole.start + (before + most).min(depth);
@@ -114,7 +114,7 @@ impl Kernel for Stretched<'_> {
             }
             let stretch = AffineTiles { before, pieces: core::slice::from_ref(&piece), ..rows };
             // SAFETY: `run_on` has checked every length.
-            unsafe { sweep(s, count, panels.panels().len(), &stretch) }
+            unsafe { sweep(s, count, 0..panels.panels().len(), &stretch) }
         }
     }
 }
@@ -137,12 +137,12 @@ struct AffineTiles<'a> {
 
 impl<S: Simd> Tiled<S> for AffineTiles<'_> {
     #[inline(always)]
-    fn widths(&self, panel: usize) -> PanelWidths {
-        self.panels.panels()[panel].widths()
+    fn part(&self, panel: usize) -> PanelPart {
+        self.panels.panels()[panel].whole()
     }
 
     #[inline(always)]
-    unsafe fn compute(&self, s: S, TileRows { row, rows, panel, half, width }: TileRows) {
+    unsafe fn compute(&self, s: S, TileRows { row, rows, panel, half, width, .. }: TileRows) {
         let out_row = self.panels.out_width();
         let panel = self.panels.panels()[panel];
         let first = panel.out + half;

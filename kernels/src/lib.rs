@@ -89,6 +89,8 @@ pub mod softmax;
 #[cfg(feature = "std")]
 mod sweep;
 #[cfg(feature = "std")]
+pub mod team;
+#[cfg(feature = "std")]
 mod tile_shapes;
 #[cfg(feature = "std")]
 pub mod update;

@@ -29,14 +29,14 @@
 
 pub mod extended;
 
-use crate::dispatch::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::pack::{Slots, padded};
 use crate::pass::backward_tile::DeltaCell;
 use crate::pass::gate_tile::{GateCell, RowSums};
 use crate::pass::step::{AtStep, StepOffsets, VectorPlace};
-use crate::pass::{BackwardCell, BackwardWindow, ForwardWindow};
-use crate::simd::{Kernel, Simd};
+use crate::pass::{BackwardCell, BackwardPlaces, BackwardWindow, ForwardPlaces, ForwardWindow};
+use crate::simd::Simd;
+use crate::team::{Member, SharedPass, WindowPass};
 
 /// The gates of `weight_ih` and of `weight_hh`, in PyTorch's order: i, f, g, o.
 pub const GATES: &[usize] = &[0, 1, 2, 3];
@@ -73,31 +73,38 @@ pub struct LstmBackward<'a> {
     pub dc: &'a mut [f32],
 }
 
-impl LstmForward<'_> {
-    /// Computes the window.
-    ///
-    /// # Panics
-    /// If a slice has the wrong length.
-    pub fn run_on(self, isa: Isa) {
+impl<'a> WindowPass for LstmForward<'a> {
+    type Shared = SharedForward<'a>;
+
+    fn rows(&self) -> usize {
+        self.pass.window.rows
+    }
+
+    fn share(self) -> SharedForward<'a> {
         let (window, slots) = (self.pass.window, slots(self.pass.window.hidden));
         self.pass.check(&slots, [slots.width(), 0], slots.packed_len(window.hidden));
         let cells = if window.keep { window.states() } else { window.rows };
         window.check("c", self.c.len(), cells * padded(window.hidden));
         window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
         window.check("tanh_c", self.tanh_c.len(), window.kept_tokens() * padded(window.hidden));
-        isa.run_rows(window.rows, self);
+        let (pass, c) = (self.pass.places(), self.c.as_mut_ptr());
+        let (gates, tanh_c) = (self.gates.as_mut_ptr(), self.tanh_c.as_mut_ptr());
+        SharedForward { pass, cell: LstmGates { h_next: pass.h, c, c_next: c, gates, tanh_c } }
     }
 }
 
-impl Kernel for LstmForward<'_> {
-    type Output = ();
+/// The forward pass with its buffers as places.
+#[derive(Clone, Copy)]
+pub struct SharedForward<'a> {
+    pass: ForwardPlaces<'a>,
+    cell: LstmGates,
+}
+
+impl SharedPass for SharedForward<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (pass, c) = (self.pass.places(), self.c.as_mut_ptr());
-        let (gates, tanh_c) = (self.gates.as_mut_ptr(), self.tanh_c.as_mut_ptr());
-        let cell = LstmGates { h_next: pass.h, c, c_next: c, gates, tanh_c };
-        // SAFETY: `run_on` has checked every length.
-        unsafe { pass.run(s, cell) }
+    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
+        // SAFETY: the caller vouches for the buffers and the members.
+        unsafe { self.pass.run(s, self.cell, member) }
     }
 }
 
@@ -149,29 +156,37 @@ impl GateCell for LstmGates {
     }
 }
 
-impl LstmBackward<'_> {
-    /// Computes the window from its last step to its first.
-    ///
-    /// # Panics
-    /// If a slice has the wrong length.
-    pub fn run_on(self, isa: Isa) {
+impl<'a> WindowPass for LstmBackward<'a> {
+    type Shared = SharedBackward<'a>;
+
+    fn rows(&self) -> usize {
+        self.pass.window.rows
+    }
+
+    fn share(self) -> SharedBackward<'a> {
         let (window, stride) = (self.pass.window, padded(self.pass.window.hidden));
         self.pass.check(&slots(window.hidden));
         window.check("c", self.c.len(), window.states() * stride);
         window.check("tanh_c", self.tanh_c.len(), window.tokens() * stride);
         window.check("dc", self.dc.len(), window.step());
-        isa.run_rows(window.rows, self);
+        let (pass, c, tanh_c) = (self.pass.places(), self.c.as_ptr(), self.tanh_c.as_ptr());
+        let cell = LstmDeltas { c, tanh_c, dc: self.dc.as_mut_ptr(), gates: pass.gates };
+        SharedBackward { pass, cell }
     }
 }
 
-impl Kernel for LstmBackward<'_> {
-    type Output = ();
+/// The backward pass with its buffers as places.
+#[derive(Clone, Copy)]
+pub struct SharedBackward<'a> {
+    pass: BackwardPlaces<'a>,
+    cell: LstmDeltas,
+}
+
+impl SharedPass for SharedBackward<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (pass, c, tanh_c) = (self.pass.places(), self.c.as_ptr(), self.tanh_c.as_ptr());
-        let cell = LstmDeltas { c, tanh_c, dc: self.dc.as_mut_ptr(), gates: pass.gates };
-        // SAFETY: `run_on` has checked every length.
-        unsafe { pass.run(s, cell) }
+    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
+        // SAFETY: the caller vouches for the buffers and the members.
+        unsafe { self.pass.run(s, self.cell, member) }
     }
 }
 

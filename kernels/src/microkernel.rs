@@ -97,7 +97,7 @@ impl WeightPanel {
     }
     /// Returns the vectors `count` vectors further.
     #[inline(always)]
-    fn skip_vectors(self, count: usize) -> Self {
+    pub(crate) fn skip_vectors(self, count: usize) -> Self {
         Self { at: self.at.wrapping_add(count * self.vector), ..self }
     }
 }

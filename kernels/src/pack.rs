@@ -16,7 +16,7 @@ mod sizes;
 mod slots;
 
 pub use panels::Panels;
-pub(crate) use panels::{Panel, PanelWidths};
+pub(crate) use panels::{Panel, PanelPart};
 pub use sizes::padded;
 pub(crate) use sizes::{check_len, depth_of, product, strides};
 pub use slots::Slots;

@@ -18,6 +18,7 @@ pub(crate) mod step;
 pub(crate) mod tile_products;
 pub(crate) mod unit_tile;
 
-pub(crate) use backward_window::BackwardCell;
 pub use backward_window::BackwardWindow;
+pub(crate) use backward_window::{BackwardCell, BackwardPlaces};
+pub(crate) use forward_window::ForwardPlaces;
 pub use forward_window::ForwardWindow;

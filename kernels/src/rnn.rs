@@ -14,16 +14,16 @@
 //! [PyTorch]: https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
 //! [`BasicRNNCell`]: https://www.tensorflow.org/versions/r1.15/api_docs/python/tf/nn/rnn_cell/BasicRNNCell
 
-use crate::dispatch::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::microkernel::TileSums;
 use crate::pack::{Panels, Slots, padded};
 use crate::pass::backward_tile::DeltaCell;
 use crate::pass::step::{AtStep, StepOffsets, VectorPlace};
 use crate::pass::unit_tile::{UnitCell, UnitTile};
-use crate::pass::{BackwardCell, BackwardWindow, ForwardWindow};
-use crate::simd::{Kernel, Simd};
+use crate::pass::{BackwardCell, BackwardPlaces, BackwardWindow, ForwardPlaces, ForwardWindow};
+use crate::simd::Simd;
 use crate::sweep::sweep;
+use crate::team::{Member, SharedPass, WindowPass};
 
 /// The only gate of `weight_ih` and `weight_hh`.
 pub const GATES: &[usize] = &[0];
@@ -93,32 +93,43 @@ pub struct RnnBackward<'a> {
     pub h: &'a [f32],
 }
 
-impl RnnForward<'_> {
-    /// Computes the window.
-    ///
-    /// # Panics
-    /// If a slice has the wrong length.
-    pub fn run_on(self, isa: Isa) {
+impl<'a> WindowPass for RnnForward<'a> {
+    type Shared = SharedForward<'a>;
+
+    fn rows(&self) -> usize {
+        self.pass.window.rows
+    }
+
+    fn share(self) -> SharedForward<'a> {
         let hidden = self.pass.window.hidden;
         self.pass.check(&slots(hidden), [padded(hidden), 0], self.panels.len(hidden));
         self.panels.check_plain(hidden);
-        isa.run_rows(self.pass.window.rows, self);
+        SharedForward { pass: self.pass.places(), activation: self.activation, panels: self.panels }
     }
 }
 
-impl Kernel for RnnForward<'_> {
-    type Output = ();
+/// The forward pass with its buffers as places.
+#[derive(Clone, Copy)]
+pub struct SharedForward<'a> {
+    pass: ForwardPlaces<'a>,
+    activation: Activation,
+    panels: &'a Panels,
+}
+
+impl SharedPass for SharedForward<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (pass, sums) = (self.pass.places(), TileSums::new());
-        let (hidden, panels) = (pass.window.hidden, self.panels);
-        for step in pass.window.forward_steps() {
-            // SAFETY: `run_on` has checked every length against these places.
+    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
+        let Self { pass, activation, panels } = self;
+        let (hidden, sums) = (pass.window.hidden, TileSums::new());
+        let blocks = member.blocks(hidden);
+        let holding = panels.holding(&blocks);
+        for step in pass.steps(member) {
+            // SAFETY: the caller vouches for the buffers and the members.
             unsafe {
                 let h_next = pass.h.add(step.after() * padded(hidden));
-                let cell = RnnGate { activation: self.activation, hidden, h_next };
-                let tile = UnitTile { products: pass.products(&step, &sums), panels, cell };
-                sweep(s, step.active, panels.panels().len(), &tile);
+                let (products, cell) = (pass.products(&step, &sums), RnnGate { activation, hidden, h_next });
+                let tile = UnitTile { products, panels, blocks: blocks.clone(), cell };
+                sweep(s, step.active, holding.clone(), &tile);
             }
         }
     }
@@ -153,27 +164,35 @@ impl UnitCell for RnnGate {
     }
 }
 
-impl RnnBackward<'_> {
-    /// Computes the window from its last step to its first.
-    ///
-    /// # Panics
-    /// If a slice has the wrong length.
-    pub fn run_on(self, isa: Isa) {
+impl<'a> WindowPass for RnnBackward<'a> {
+    type Shared = SharedBackward<'a>;
+
+    fn rows(&self) -> usize {
+        self.pass.window.rows
+    }
+
+    fn share(self) -> SharedBackward<'a> {
         let window = self.pass.window;
         self.pass.check(&slots(window.hidden));
         window.check("h", self.h.len(), window.states() * padded(window.hidden));
-        isa.run_rows(window.rows, self);
+        let (pass, activation) = (self.pass.places(), self.activation);
+        let cell = RnnDeltas { activation, h_next: self.h.as_ptr(), deltas: pass.gates };
+        SharedBackward { pass, cell }
     }
 }
 
-impl Kernel for RnnBackward<'_> {
-    type Output = ();
+/// The backward pass with its buffers as places.
+#[derive(Clone, Copy)]
+pub struct SharedBackward<'a> {
+    pass: BackwardPlaces<'a>,
+    cell: RnnDeltas,
+}
+
+impl SharedPass for SharedBackward<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (pass, activation) = (self.pass.places(), self.activation);
-        let cell = RnnDeltas { activation, h_next: self.h.as_ptr(), deltas: pass.gates };
-        // SAFETY: `run_on` has checked every length.
-        unsafe { pass.run(s, cell) }
+    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
+        // SAFETY: the caller vouches for the buffers and the members.
+        unsafe { self.pass.run(s, self.cell, member) }
     }
 }
 

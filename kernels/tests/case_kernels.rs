@@ -5,6 +5,7 @@ use crate::harness::{Shifted, store, unstore};
 use unrolled_kernels::pack::{Panels, Slots, padded};
 use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
 use unrolled_kernels::reference::{Deltas, Trace};
+use unrolled_kernels::team::{AnyTeam, Seat, WindowPass};
 use unrolled_kernels::{DenseInput, Input, Isa, gru, lstm, rnn};
 
 /// The panels of `weight_ih` and `weight_hh`, each with a second set for cells of two phases.
@@ -81,6 +82,19 @@ impl ForwardBuffers {
     }
 }
 
+/// Computes a window on one thread, or on a team of several.
+fn run<W: WindowPass + Sync>(pass: W, isa: Isa, members: usize) {
+    if members == 1 {
+        return pass.run_on(isa);
+    }
+    let mut seats = vec![Seat::default(); members];
+    let (team, idle) = (pass.team(isa, &mut seats), |_| std::thread::yield_now());
+    std::thread::scope(|scope| {
+        (1..members).for_each(|_| _ = scope.spawn(|| team.attend(&idle)));
+        assert_eq!(team.lead(&|_| false, &idle), members);
+    });
+}
+
 impl CellCase {
     fn stored(&self, plain: &[f32], slots: usize) -> Shifted {
         Shifted::new(&store(plain, slots, self.window.hidden, 0.0), self.offset)
@@ -133,19 +147,21 @@ impl CellCase {
         let ForwardBuffers { h, c, gates, extra } = buffers;
         let (h, c, gates, extra) = (h.get_mut(), c.get_mut(), gates.get_mut(), extra.get_mut());
         let pass = ForwardWindow { window, input, recurrent, h };
+        let members = self.members;
         match self.kind {
             CellKind::Lstm => {
-                lstm::LstmForward { pass, c, gates, tanh_c: extra }.run_on(isa);
+                run(lstm::LstmForward { pass, c, gates, tanh_c: extra }, isa, members);
             }
-            CellKind::GruAfter => gru::GruAfterForward { pass, gates }.run_on(isa),
+            CellKind::GruAfter => run(gru::GruAfterForward { pass, gates }, isa, members),
             CellKind::GruBefore => {
                 let candidate_panels = &panels[1];
                 let reset_h = extra;
-                gru::GruBeforeForward { pass, candidate, candidate_panels, reset_h, gates }.run_on(isa);
+                let pass = gru::GruBeforeForward { pass, candidate, candidate_panels, reset_h, gates };
+                run(pass, isa, members);
             }
             CellKind::Rnn(activation) => {
                 let panels = &panels[0];
-                rnn::RnnForward { pass, activation, panels }.run_on(isa);
+                run(rnn::RnnForward { pass, activation, panels }, isa, members);
             }
         }
     }
@@ -184,18 +200,20 @@ impl CellCase {
         let (recurrent, candidate) = (recurrent.get(), candidate.get());
         let [pieces, candidate_pieces] = &slots.each_ref().map(Slots::pieces);
         let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        let members = self.members;
         match self.kind {
             CellKind::Lstm => {
-                lstm::LstmBackward { pass, c, tanh_c, dc: carry }.run_on(isa);
+                run(lstm::LstmBackward { pass, c, tanh_c, dc: carry }, isa, members);
             }
             CellKind::GruAfter => {
-                gru::GruAfterBackward { pass, h, carry }.run_on(isa);
+                run(gru::GruAfterBackward { pass, h, carry }, isa, members);
             }
             CellKind::GruBefore => {
-                gru::GruBeforeBackward { pass, candidate, candidate_pieces, h, carry }.run_on(isa);
+                let pass = gru::GruBeforeBackward { pass, candidate, candidate_pieces, h, carry };
+                run(pass, isa, members);
             }
             CellKind::Rnn(activation) => {
-                rnn::RnnBackward { pass, activation, h }.run_on(isa);
+                run(rnn::RnnBackward { pass, activation, h }, isa, members);
             }
         }
     }

@@ -46,6 +46,8 @@ pub struct CellCase {
     pub width: usize,
     /// Floats by which every buffer is shifted in its allocation.
     pub offset: usize,
+    /// Threads that compute the window together.
+    pub members: usize,
     pub weight_ih: Vec<f32>,
     pub weight_hh: Vec<f32>,
     /// [D, slot, H]
@@ -87,6 +89,7 @@ impl CellCase {
             active: Vec::new(),
             width,
             offset,
+            members: 1,
             weight_ih,
             weight_hh,
             table: n.floats(table.max(1) * slots * hidden),

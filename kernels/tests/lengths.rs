@@ -5,6 +5,7 @@ use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::pairs::{PairRun, Pairs};
 use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
 use unrolled_kernels::softmax::CrossEntropy;
+use unrolled_kernels::team::WindowPass;
 use unrolled_kernels::update::{Rule, Update, sum_of_squares};
 use unrolled_kernels::weight_gradient::WeightGradient;
 use unrolled_kernels::{DenseInput, Input, Isa, WindowShape, lstm, rnn};

@@ -15,4 +15,5 @@ mod products;
 mod ragged;
 mod softmax;
 mod stored_rows;
+mod teams;
 mod updates;

@@ -2,16 +2,16 @@
 
 use super::gradients::GruGradients;
 use super::slots::{slots_after_hidden, slots_after_input};
-use crate::dispatch::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::microkernel::{Tile, TileStart, TileSums, multiply};
 use crate::pack::padded;
 use crate::pass::backward_tile::DeltaCell;
 use crate::pass::gate_tile::{GateCell, GateTile, RowSums};
 use crate::pass::step::{AtStep, StepOffsets, VectorPlace};
-use crate::pass::{BackwardCell, BackwardWindow, ForwardWindow};
-use crate::simd::{Kernel, Simd};
+use crate::pass::{BackwardCell, BackwardPlaces, BackwardWindow, ForwardPlaces, ForwardWindow};
+use crate::simd::Simd;
 use crate::sweep::TileRows;
+use crate::team::{Member, SharedPass, WindowPass};
 
 /// The forward pass of one layer's window. The bias is b_in, b_r, b_z, b_hn. Dense input is packed
 /// by `Panels::gates(&slots_after_input(H))`, `weight_hh` by
@@ -36,28 +36,35 @@ pub struct GruAfterBackward<'a> {
     pub carry: &'a mut [f32],
 }
 
-impl GruAfterForward<'_> {
-    /// Computes the window.
-    ///
-    /// # Panics
-    /// If a slice has the wrong length.
-    pub fn run_on(self, isa: Isa) {
+impl<'a> WindowPass for GruAfterForward<'a> {
+    type Shared = SharedAfterForward<'a>;
+
+    fn rows(&self) -> usize {
+        self.pass.window.rows
+    }
+
+    fn share(self) -> SharedAfterForward<'a> {
         let (window, hidden) = (self.pass.window, self.pass.window.hidden);
         let (slots, recurrent) = (slots_after_input(hidden), slots_after_hidden(hidden));
         self.pass.check(&slots, [3 * padded(hidden), 0], recurrent.packed_len(hidden));
         window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
-        isa.run_rows(window.rows, self);
+        let (pass, gates) = (self.pass.places(), self.gates.as_mut_ptr());
+        SharedAfterForward { pass, cell: GruAfterGates { h: pass.h, h_next: pass.h, gates } }
     }
 }
 
-impl Kernel for GruAfterForward<'_> {
-    type Output = ();
+/// The forward pass with its buffers as places.
+#[derive(Clone, Copy)]
+pub struct SharedAfterForward<'a> {
+    pass: ForwardPlaces<'a>,
+    cell: GruAfterGates,
+}
+
+impl SharedPass for SharedAfterForward<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (pass, gates) = (self.pass.places(), self.gates.as_mut_ptr());
-        let cell = GruAfterGates { h: pass.h, h_next: pass.h, gates };
-        // SAFETY: `run_on` has checked every length.
-        unsafe { pass.run(s, cell) }
+    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
+        // SAFETY: the caller vouches for the buffers and the members.
+        unsafe { self.pass.run(s, self.cell, member) }
     }
 }
 
@@ -90,7 +97,7 @@ impl GateCell for GruAfterGates {
     /// Multiplies the input into n, r, z, and then the state into r, z and the recurrent part of n.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(tile: &GateTile<'_, Self>, s: S, at: TileRows) -> TileStart {
-        let TileRows { row, rows, panel: block, half, width } = at;
+        let TileRows { row, rows, panel: block, half, width, .. } = at;
         let (products, panel) = (&tile.products, tile.panel_vectors(block, half));
         let (out, out_row) = (products.sums.base(), TileSums::ROW);
         let mut start = products.start(row, tile.start_vectors(block, half));
@@ -131,28 +138,36 @@ impl GateCell for GruAfterGates {
     }
 }
 
-impl GruAfterBackward<'_> {
-    /// Computes the window from its last step to its first.
-    ///
-    /// # Panics
-    /// If a slice has the wrong length.
-    pub fn run_on(self, isa: Isa) {
+impl<'a> WindowPass for GruAfterBackward<'a> {
+    type Shared = SharedAfterBackward<'a>;
+
+    fn rows(&self) -> usize {
+        self.pass.window.rows
+    }
+
+    fn share(self) -> SharedAfterBackward<'a> {
         let window = self.pass.window;
         self.pass.check(&slots_after_hidden(window.hidden));
         window.check("h", self.h.len(), window.states() * padded(window.hidden));
         window.check("carry", self.carry.len(), window.step());
-        isa.run_rows(window.rows, self);
+        let (pass, h) = (self.pass.places(), self.h.as_ptr());
+        let cell = GruAfterDeltas { h, carry: self.carry.as_mut_ptr(), gates: pass.gates };
+        SharedAfterBackward { pass, cell }
     }
 }
 
-impl Kernel for GruAfterBackward<'_> {
-    type Output = ();
+/// The backward pass with its buffers as places.
+#[derive(Clone, Copy)]
+pub struct SharedAfterBackward<'a> {
+    pass: BackwardPlaces<'a>,
+    cell: GruAfterDeltas,
+}
+
+impl SharedPass for SharedAfterBackward<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (pass, h) = (self.pass.places(), self.h.as_ptr());
-        let cell = GruAfterDeltas { h, carry: self.carry.as_mut_ptr(), gates: pass.gates };
-        // SAFETY: `run_on` has checked every length.
-        unsafe { pass.run(s, cell) }
+    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
+        // SAFETY: the caller vouches for the buffers and the members.
+        unsafe { self.pass.run(s, self.cell, member) }
     }
 }
 

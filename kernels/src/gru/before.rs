@@ -4,7 +4,6 @@
 
 use super::gradients::GruGradients;
 use super::slots::{slots_before_candidate, slots_before_gates, slots_before_input};
-use crate::dispatch::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::microkernel::TileSums;
 use crate::pack::{Panels, padded};
@@ -13,9 +12,10 @@ use crate::pass::gate_tile::{GateCell, GateTile, RowSums};
 use crate::pass::step::{AtStep, StepOffsets, VectorPlace};
 use crate::pass::tile_products::TileProducts;
 use crate::pass::unit_tile::{UnitCell, UnitTile};
-use crate::pass::{BackwardCell, BackwardWindow, ForwardWindow};
-use crate::simd::{Kernel, Simd};
+use crate::pass::{BackwardCell, BackwardPlaces, BackwardWindow, ForwardPlaces, ForwardWindow};
+use crate::simd::Simd;
 use crate::sweep::sweep;
+use crate::team::{Member, SharedPass, WindowPass};
 use core::ops::Range;
 
 /// The forward pass of one layer's window. The bias is n, r, z. Dense input is packed by
@@ -52,12 +52,14 @@ pub struct GruBeforeBackward<'a> {
     pub carry: &'a mut [f32],
 }
 
-impl GruBeforeForward<'_> {
-    /// Computes the window.
-    ///
-    /// # Panics
-    /// If a slice has the wrong length.
-    pub fn run_on(self, isa: Isa) {
+impl<'a> WindowPass for GruBeforeForward<'a> {
+    type Shared = SharedBeforeForward<'a>;
+
+    fn rows(&self) -> usize {
+        self.pass.window.rows
+    }
+
+    fn share(self) -> SharedBeforeForward<'a> {
         let (window, hidden) = (self.pass.window, self.pass.window.hidden);
         let (slots, stride) = (slots_before_input(hidden), padded(hidden));
         self.pass.check(&slots, [2 * stride, stride], slots_before_gates(hidden).packed_len(hidden));
@@ -65,29 +67,40 @@ impl GruBeforeForward<'_> {
         window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
         window.check("candidate", self.candidate.len(), self.candidate_panels.len(hidden));
         self.candidate_panels.check_plain(hidden);
-        isa.run_rows(window.rows, self);
+        let (pass, candidate, panels) = (self.pass.places(), self.candidate.as_ptr(), self.candidate_panels);
+        let (reset_h, gates) = (self.reset_h.as_mut_ptr(), self.gates.as_mut_ptr());
+        let buffers = GruBeforeBuffers { h: pass.h, h_next: pass.h, reset_h, gates };
+        SharedBeforeForward { pass, candidate, panels, buffers }
     }
 }
 
-impl Kernel for GruBeforeForward<'_> {
-    type Output = ();
+/// The forward pass with its buffers as places.
+#[derive(Clone, Copy)]
+pub struct SharedBeforeForward<'a> {
+    pass: ForwardPlaces<'a>,
+    candidate: *const f32,
+    panels: &'a Panels,
+    buffers: GruBeforeBuffers,
+}
+
+impl SharedPass for SharedBeforeForward<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (pass, sums, panels) = (self.pass.places(), TileSums::new(), self.candidate_panels);
-        let (reset_h, gates) = (self.reset_h.as_mut_ptr(), self.gates.as_mut_ptr());
-        let buffers = GruBeforeBuffers { h: pass.h, h_next: pass.h, reset_h, gates };
-        let second = pass.input.dense.map_or(core::ptr::null(), |dense| dense.second.as_ptr());
-        for step in pass.window.forward_steps() {
-            // SAFETY: `run_on` has checked every length against these places.
+    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
+        let Self { pass, candidate: recurrent, panels, buffers } = self;
+        let (blocks, sums) = (member.blocks(pass.window.hidden), TileSums::new());
+        let holding = panels.holding(&blocks);
+        let dense = pass.input.dense.map_or(core::ptr::null(), |dense| dense.second.as_ptr());
+        for step in pass.steps(member) {
+            // SAFETY: the caller vouches for the buffers and the members.
             unsafe {
                 let now = buffers.at(&StepOffsets::of(&pass.window, &step, 0));
                 let products = pass.products(&step, &sums);
                 let gates = GateTile { products, cell: ResetUpdateGates(now) };
-                sweep(s, step.active, products.stride / 16, &gates);
-                let (recurrent, h) = (self.candidate.as_ptr(), now.reset_h);
-                let products = TileProducts { dense: second, recurrent, h, ..products };
-                let candidate = UnitTile { products, panels, cell: CandidateGate(now) };
-                sweep(s, step.active, panels.panels().len(), &candidate);
+                sweep(s, step.active, blocks.clone(), &gates);
+                member.meet();
+                let products = TileProducts { dense, recurrent, h: now.reset_h, ..products };
+                let (blocks, cell) = (blocks.clone(), CandidateGate(now));
+                sweep(s, step.active, holding.clone(), &UnitTile { products, panels, blocks, cell });
             }
         }
     }
@@ -158,48 +171,62 @@ impl UnitCell for CandidateGate {
     }
 }
 
-impl GruBeforeBackward<'_> {
-    /// Computes the window from its last step to its first.
-    ///
-    /// # Panics
-    /// If a slice has the wrong length.
-    pub fn run_on(self, isa: Isa) {
+impl<'a> WindowPass for GruBeforeBackward<'a> {
+    type Shared = SharedBeforeBackward<'a>;
+
+    fn rows(&self) -> usize {
+        self.pass.window.rows
+    }
+
+    fn share(self) -> SharedBeforeBackward<'a> {
         let (window, candidate) = (self.pass.window, slots_before_candidate(self.pass.window.hidden));
         self.pass.check(&slots_before_gates(window.hidden));
         window.check("h", self.h.len(), window.states() * padded(window.hidden));
         window.check("carry", self.carry.len(), window.step());
         window.check("candidate", self.candidate.len(), self.pass.panels.len(candidate.depth()));
         candidate.check_pieces(self.candidate_pieces);
-        isa.run_rows(window.rows, self);
+        let (pass, candidate, pieces) = (self.pass.places(), self.candidate.as_ptr(), self.candidate_pieces);
+        let (h, carry) = (self.h.as_ptr(), self.carry.as_mut_ptr());
+        let buffers = GruGradients { h, carry, gates: pass.gates };
+        SharedBeforeBackward { pass, candidate, pieces, buffers }
     }
 }
 
-impl Kernel for GruBeforeBackward<'_> {
-    type Output = ();
+/// The backward pass with its buffers as places.
+#[derive(Clone, Copy)]
+pub struct SharedBeforeBackward<'a> {
+    pass: BackwardPlaces<'a>,
+    candidate: *const f32,
+    pieces: &'a [Range<usize>],
+    buffers: GruGradients<3>,
+}
+
+impl SharedPass for SharedBeforeBackward<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (pass, sums) = (self.pass.places(), TileSums::new());
-        let (panels, count) = (pass.panels, pass.panels.panels().len());
-        let (h, carry) = (self.h.as_ptr(), self.carry.as_mut_ptr());
-        let buffers = GruGradients { h, carry, gates: pass.gates };
-        for (step, rows) in pass.window.backward(pass.pieces) {
-            // SAFETY: `run_on` has checked every length against these places.
+    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
+        let Self { pass, candidate: recurrent, pieces, buffers } = self;
+        let (blocks, sums) = (member.blocks(pass.window.hidden), TileSums::new());
+        let (panels, holding) = (pass.panels, pass.panels.holding(&blocks));
+        for (step, rows) in pass.steps(member) {
+            // SAFETY: the caller vouches for the buffers and the members.
             unsafe {
                 let now = buffers.at(&StepOffsets::of(&pass.window, &step, rows.first));
-                let candidate = pass.tile(&step, rows, &sums, CandidateAndUpdate(now));
-                sweep(s, rows.rows, count, &candidate);
+                let candidate = pass.tile(&step, rows, &sums, (CandidateAndUpdate(now), &blocks));
+                sweep(s, rows.rows, holding.clone(), &candidate);
+                member.meet();
                 let reset = BackwardTile {
                     stride: candidate.stride,
                     depth: pass.window.hidden,
-                    recurrent: self.candidate.as_ptr(),
+                    recurrent,
                     panels,
-                    pieces: self.candidate_pieces,
+                    blocks: blocks.clone(),
+                    pieces,
                     deltas: now.gates,
                     start: GradientStart::Zero,
                     sums: &sums,
                     cell: ResetGate(now),
                 };
-                sweep(s, rows.rows, count, &reset);
+                sweep(s, rows.rows, holding.clone(), &reset);
             }
         }
     }

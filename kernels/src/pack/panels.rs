@@ -5,19 +5,20 @@ use super::slots::Slots;
 use crate::dispatch::Isa;
 use core::ops::Range;
 
-/// The number of vectors of a panel that have outputs in their lower and in their upper half. The
-/// others are padding.
+/// Some vectors of a panel: the first one, and the number of vectors from there on that have outputs
+/// in their lower and in their upper half. The others are padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PanelWidths {
+pub(crate) struct PanelPart {
+    pub(crate) first: usize,
     pub(crate) lower: usize,
     pub(crate) upper: usize,
 }
 
-impl PanelWidths {
-    /// Returns the widths for `width` vectors of the same units, those of block `block` of H.
+impl PanelPart {
+    /// Returns all `width` vectors of the same units, those of block `block` of H.
     #[inline(always)]
     pub(crate) fn of_block(width: usize, block: usize, hidden: usize) -> Self {
-        Self { lower: width, upper: if hidden > block * 16 + 8 { width } else { 0 } }
+        Self { first: 0, lower: width, upper: if hidden > block * 16 + 8 { width } else { 0 } }
     }
 }
 
@@ -46,8 +47,19 @@ impl Panel {
         Self { width: vectors.len(), upper: vectors.iter().filter(|v| v.lanes > 8).count(), before, out }
     }
 
-    pub(crate) fn widths(&self) -> PanelWidths {
-        PanelWidths { lower: self.width, upper: self.upper }
+    /// Returns all vectors.
+    #[inline(always)]
+    pub(crate) fn whole(&self) -> PanelPart {
+        PanelPart { first: 0, lower: self.width, upper: self.upper }
+    }
+
+    /// Returns the vectors among `vectors` of all panels.
+    #[inline(always)]
+    pub(crate) fn within(&self, vectors: &Range<usize>) -> PanelPart {
+        let place = |vector: usize| vector.saturating_sub(self.before);
+        let first = place(vectors.start).min(self.width);
+        let count = |most: usize| place(vectors.end).min(most).saturating_sub(first);
+        PanelPart { first, lower: count(self.width), upper: count(self.upper) }
     }
 }
 
@@ -130,6 +142,13 @@ impl Panels {
     /// Returns the floats in a row of outputs.
     pub fn out_width(&self) -> usize {
         self.out_width
+    }
+
+    /// Returns the panels that hold some of `vectors`.
+    pub(crate) fn holding(&self, vectors: &Range<usize>) -> Range<usize> {
+        let end = self.panels.partition_point(|panel| panel.before < vectors.end);
+        let first = self.panels.partition_point(|panel| panel.before + panel.width <= vectors.start);
+        first..end.max(first)
     }
 
     pub(crate) fn panels(&self) -> &[Panel] {

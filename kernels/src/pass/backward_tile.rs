@@ -6,7 +6,7 @@
 
 use super::step::VectorPlace;
 use crate::microkernel::{Factors, Tile, TileStart, TileSums, WeightPanel, multiply};
-use crate::pack::{Panel, PanelWidths, Panels};
+use crate::pack::{Panel, PanelPart, Panels};
 use crate::simd::Simd;
 use crate::sweep::{TileRows, Tiled};
 use core::ops::Range;
@@ -43,6 +43,8 @@ pub(crate) struct BackwardTile<'a, D> {
     pub(crate) recurrent: *const f32,
     /// `Panels::plain(H)`
     pub(crate) panels: &'a Panels,
+    /// The blocks of sixteen units that are computed.
+    pub(crate) blocks: Range<usize>,
     /// The pieces of a stored row that are multiplied. Empty if there is no next step.
     pub(crate) pieces: &'a [Range<usize>],
     /// The deltas that are multiplied: a step of stored rows.
@@ -85,16 +87,16 @@ impl<D> BackwardTile<'_, D> {
 
 impl<S: Simd, D: DeltaCell> Tiled<S> for BackwardTile<'_, D> {
     #[inline(always)]
-    fn widths(&self, panel: usize) -> PanelWidths {
-        self.panels.panels()[panel].widths()
+    fn part(&self, panel: usize) -> PanelPart {
+        self.panels.panels()[panel].within(&self.blocks)
     }
 
     #[inline(always)]
     unsafe fn compute(&self, s: S, tile: TileRows) {
-        let TileRows { row, rows, panel, half, width } = tile;
+        let TileRows { row, rows, panel, first, half, width } = tile;
         let (stride, stored) = (self.stride, D::STORED * self.stride);
         let Panel { before, width: whole, .. } = self.panels.panels()[panel];
-        let unit = row * stride + before * 16 + half;
+        let unit = row * stride + (before + first) * 16 + half;
         let out = self.sums.base();
         // SAFETY: rows, panel and half exist (`sweep`); the cell's `run_on` has checked every
         // length.
@@ -105,14 +107,14 @@ impl<S: Simd, D: DeltaCell> Tiled<S> for BackwardTile<'_, D> {
                 x: self.deltas.wrapping_add(row * stored),
                 row: stored,
                 pieces: self.pieces,
-                weights: WeightPanel::packed::<S>(weights, whole, self.depth),
+                weights: WeightPanel::packed::<S>(weights, whole, self.depth).skip_vectors(first),
             };
             let product = Tile { start, factors: &[factors], out, out_row: TileSums::ROW };
             multiply(s, rows, width, &product);
             for r in 0..rows {
                 for w in 0..width {
                     let sum = s.load(out.add(r * TileSums::ROW + w * 16));
-                    let at = VectorPlace::of(stride, D::STORED, row + r, (before + w, half));
+                    let at = VectorPlace::of(stride, D::STORED, row + r, (before + first + w, half));
                     self.cell.finish(s, sum, at);
                 }
             }

@@ -6,6 +6,7 @@ use crate::microkernel::TileSums;
 use crate::pack::{Panels, Slots, padded};
 use crate::simd::Simd;
 use crate::sweep::sweep;
+use crate::team::Member;
 use crate::window::{StepPlace, StepRows, WindowShape};
 use core::ops::Range;
 
@@ -82,7 +83,7 @@ impl<'a> BackwardPlaces<'a> {
         step: &StepPlace,
         rows: StepRows<'t>,
         sums: &'t TileSums,
-        cell: C,
+        (cell, blocks): (C, &Range<usize>),
     ) -> BackwardTile<'t, C> {
         let stride = padded(self.window.hidden);
         // SAFETY: the caller vouches for the step.
@@ -96,6 +97,7 @@ impl<'a> BackwardPlaces<'a> {
             depth: C::GATES * self.window.hidden,
             recurrent: self.recurrent,
             panels: self.panels,
+            blocks: blocks.clone(),
             pieces: rows.pieces,
             deltas: self.gates.wrapping_add((step.token + step.active) * C::STORED * stride),
             start,
@@ -104,19 +106,32 @@ impl<'a> BackwardPlaces<'a> {
         }
     }
 
+    /// Returns the steps from the last to the first, as [`WindowShape::backward`]. The members meet
+    /// between two of them.
+    #[inline(always)]
+    pub(crate) fn steps(&self, member: &Member<'_>) -> impl Iterator<Item = (StepPlace, StepRows<'a>)> {
+        self.window.backward(self.pieces).enumerate().map(|(i, step)| {
+            if i > 0 {
+                member.meet();
+            }
+            step
+        })
+    }
+
     /// Computes the window of a cell whose steps have one phase, from the last step to the first.
     ///
     /// # Safety
-    /// The lengths of all buffers were checked, those of `cell` too.
+    /// As for [`SharedPass::run`](crate::team::SharedPass::run), also for the buffers of `cell`.
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd, C: BackwardCell + AtStep>(&self, s: S, cell: C) {
-        let sums = TileSums::new();
-        for (step, rows) in self.window.backward(self.pieces) {
+    pub(crate) unsafe fn run<S: Simd, C: BackwardCell + AtStep>(&self, s: S, cell: C, member: &Member<'_>) {
+        let (blocks, sums) = (member.blocks(self.window.hidden), TileSums::new());
+        let panels = self.panels.holding(&blocks);
+        for (step, rows) in self.steps(member) {
             let offsets = StepOffsets::of(&self.window, &step, rows.first);
             // SAFETY: the caller has checked every length against these places.
             unsafe {
-                let tile = self.tile(&step, rows, &sums, cell.at(&offsets));
-                sweep(s, rows.rows, self.panels.panels().len(), &tile);
+                let tile = self.tile(&step, rows, &sums, (cell.at(&offsets), &blocks));
+                sweep(s, rows.rows, panels.clone(), &tile);
             }
         }
     }

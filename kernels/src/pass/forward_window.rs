@@ -8,6 +8,7 @@ use crate::microkernel::TileSums;
 use crate::pack::{Slots, padded};
 use crate::simd::Simd;
 use crate::sweep::sweep;
+use crate::team::Member;
 use crate::window::{StepPlace, WindowShape};
 
 /// The forward pass of one layer's window, without the buffers of its cell.
@@ -70,19 +71,30 @@ impl ForwardPlaces<'_> {
         }
     }
 
+    /// Returns the steps from the first to the last. The members meet between two steps.
+    #[inline(always)]
+    pub(crate) fn steps(&self, member: &Member<'_>) -> impl Iterator<Item = StepPlace> {
+        self.window.forward_steps().enumerate().map(|(t, step)| {
+            if t > 0 {
+                member.meet();
+            }
+            step
+        })
+    }
+
     /// Computes the window of a cell whose steps have one phase.
     ///
     /// # Safety
-    /// The lengths of all buffers were checked, those of `cell` too.
+    /// As for [`SharedPass::run`](crate::team::SharedPass::run), also for the buffers of `cell`.
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd, C: GateCell + AtStep>(&self, s: S, cell: C) {
-        let (blocks, sums) = (padded(self.window.hidden) / 16, TileSums::new());
-        for step in self.window.forward_steps() {
+    pub(crate) unsafe fn run<S: Simd, C: GateCell + AtStep>(&self, s: S, cell: C, member: &Member<'_>) {
+        let (blocks, sums) = (member.blocks(self.window.hidden), TileSums::new());
+        for step in self.steps(member) {
             let offsets = StepOffsets::of(&self.window, &step, 0);
             // SAFETY: the caller has checked every length against these places.
             unsafe {
                 let tile = GateTile { products: self.products(&step, &sums), cell: cell.at(&offsets) };
-                sweep(s, step.active, blocks, &tile);
+                sweep(s, step.active, blocks.clone(), &tile);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::step::VectorPlace;
 use super::tile_products::{PanelVectors, StartVectors, TileProducts};
 use crate::microkernel::{TileStart, TileSums};
-use crate::pack::PanelWidths;
+use crate::pack::PanelPart;
 use crate::simd::Simd;
 use crate::sweep::{TileRows, Tiled};
 
@@ -22,7 +22,7 @@ pub(crate) trait GateCell: Sized {
     /// The rows and the panel exist, and the lengths were checked.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(tile: &GateTile<'_, Self>, s: S, at: TileRows) -> TileStart {
-        let TileRows { row, rows, panel: block, half, width } = at;
+        let TileRows { row, rows, panel: block, half, width, .. } = at;
         let (start, panel) = (tile.start_vectors(block, half), tile.panel_vectors(block, half));
         // SAFETY: the caller vouches for rows, panel and lengths.
         unsafe { tile.products.chain(s, (row, rows, width), start, panel) };
@@ -83,14 +83,14 @@ impl<C: GateCell> GateTile<'_, C> {
     /// Returns the vectors of a block in packed weights.
     #[inline(always)]
     pub(crate) fn panel_vectors(&self, block: usize, half: usize) -> PanelVectors {
-        PanelVectors { before: block * C::VECTORS, width: C::VECTORS, half }
+        PanelVectors { before: block * C::VECTORS, width: C::VECTORS, first: 0, half }
     }
 }
 
 impl<S: Simd, C: GateCell> Tiled<S> for GateTile<'_, C> {
     #[inline(always)]
-    fn widths(&self, block: usize) -> PanelWidths {
-        PanelWidths::of_block(C::VECTORS, block, self.products.hidden)
+    fn part(&self, block: usize) -> PanelPart {
+        PanelPart::of_block(C::VECTORS, block, self.products.hidden)
     }
 
     #[inline(always)]

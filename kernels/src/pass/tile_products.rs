@@ -32,6 +32,8 @@ pub(crate) struct PanelVectors {
     pub(crate) before: usize,
     /// Number of vectors of the panel.
     pub(crate) width: usize,
+    /// The first vector within the panel.
+    pub(crate) first: usize,
     /// 0, or 8 for the upper halves.
     pub(crate) half: usize,
 }
@@ -84,7 +86,7 @@ impl TileProducts<'_> {
             x: dense.values.as_ptr().wrapping_add((self.token + row) * dense.stride),
             row: dense.stride,
             pieces: core::slice::from_ref(depth),
-            weights: WeightPanel::packed::<S>(at, panel.width, dense.width),
+            weights: WeightPanel::packed::<S>(at, panel.width, dense.width).skip_vectors(panel.first),
         }
     }
 
@@ -101,7 +103,7 @@ impl TileProducts<'_> {
             x: self.h.wrapping_add(row * self.stride),
             row: self.stride,
             pieces: core::slice::from_ref(units),
-            weights: WeightPanel::packed::<S>(at, panel.width, self.hidden),
+            weights: WeightPanel::packed::<S>(at, panel.width, self.hidden).skip_vectors(panel.first),
         }
     }
 
