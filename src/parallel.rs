@@ -10,9 +10,13 @@
 
 use crate::{Error, Result};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use unrolled_kernels::team::AnyTeam;
 
 /// Number of multiplications up to which a loop is not worth waking a thread.
 const SMALL: usize = 400_000;
+/// How often a thread looks for a signal before it lets others run: some microseconds.
+const SPINS: u32 = 200;
 /// Largest number of threads. A larger one is a typing error, or gains nothing.
 const MOST: usize = 1024;
 
@@ -27,11 +31,45 @@ fn oversubscribes() -> bool {
     std::env::var_os("UNROLLED_OVERSUBSCRIBE").is_some_and(|value| value == "1")
 }
 
+/// The name of the environment variable that forces a division of windows.
+const DIVIDE_VARIABLE: &str = "UNROLLED_DIVIDE";
+
+/// The values that threads divide in each layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Divide {
+    /// The rows of the batch.
+    Rows,
+    /// The hidden units.
+    Units,
+    /// Both, if there are at least four threads.
+    Both,
+}
+
+impl Divide {
+    /// Returns the division that the environment forces.
+    fn forced() -> Result<Option<Self>> {
+        match std::env::var_os(DIVIDE_VARIABLE) {
+            None => Ok(None),
+            Some(value) if value.is_empty() => Ok(None),
+            Some(value) => match value.to_str() {
+                Some("rows") => Ok(Some(Self::Rows)),
+                Some("units") => Ok(Some(Self::Units)),
+                Some("both") => Ok(Some(Self::Both)),
+                _ => {
+                    let expected = "set it to rows, units or both, or unset it";
+                    Err(Error::setting(DIVIDE_VARIABLE, value.to_string_lossy(), expected))
+                }
+            },
+        }
+    }
+}
+
 /// The threads that share work. Results do not depend on their number.
 #[derive(Clone, Debug)]
 pub(crate) struct Threads {
     pool: Option<Arc<Pool>>,
     count: usize,
+    divide: Option<Divide>,
 }
 
 /// Threads that models share.
@@ -106,6 +144,16 @@ impl Drop for EnteredWindow<'_> {
     }
 }
 
+/// Waits a moment: first on the processor, because the others are nearly there; then it lets other
+/// threads run, because the others may need this core.
+fn idle(round: u32) {
+    if round < SPINS {
+        std::hint::spin_loop();
+    } else {
+        std::thread::yield_now();
+    }
+}
+
 /// Locks a mutex, poisoned or not: no panic leaves these counts and lists half written.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -116,15 +164,17 @@ impl Threads {
     /// per core, except in tests that ask for more.
     pub(crate) fn new(count: Option<usize>) -> Result<Self> {
         let count = Self::resolve(count)?;
-        Self::start(count, if oversubscribes() { count } else { count.min(cores()) })
+        let threads = Self::start(count, if oversubscribes() { count } else { count.min(cores()) })?;
+        Ok(Self { divide: Divide::forced()?, ..threads })
     }
 
     /// The calling thread alone.
     pub(crate) fn calling() -> Self {
-        Self { pool: None, count: 1 }
+        Self { pool: None, count: 1, divide: None }
     }
 
-    fn start(count: usize, started: usize) -> Result<Self> {
+    /// Divides work into `count` parts for `started` threads.
+    pub(crate) fn start(count: usize, started: usize) -> Result<Self> {
         let pool = (count > 1).then(|| Pool::of(started)).transpose().map_err(|error| {
             Error::setting(
                 "threads",
@@ -132,7 +182,7 @@ impl Threads {
                 format!("the system cannot start so many threads ({error}); give a lower number"),
             )
         })?;
-        Ok(Self { pool, count })
+        Ok(Self { pool, count, divide: None })
     }
 
     /// Checks `count`; `None` stands for the number of cores.
@@ -148,6 +198,16 @@ impl Threads {
     /// The number of threads.
     pub(crate) fn count(&self) -> usize {
         self.count
+    }
+
+    /// The number of threads that were started; 1 if the calling thread does all work.
+    pub(crate) fn started(&self) -> usize {
+        self.pool.as_ref().map_or(1, |pool| pool.size())
+    }
+
+    /// The division of windows that the environment forces.
+    pub(crate) fn divide(&self) -> Option<Divide> {
+        self.divide
     }
 
     /// Returns the number of threads that share the work of the caller: all of them inside `enter`,
@@ -225,9 +285,27 @@ impl Threads {
         );
     }
 
-    /// Returns the number of parts for `rows` rows that take `work` multiplications in all.
-    pub(crate) fn parts(&self, rows: usize, work: usize) -> usize {
-        if work > SMALL { self.count.min(rows).max(1) } else { 1 }
+    /// Computes a pass by a team of up to `seats` threads: those that come before the leader's
+    /// `patience` ends.
+    pub(crate) fn gather(&self, team: &dyn AnyTeam, seats: usize, patience: Duration) {
+        let start = Instant::now();
+        let closes = |_| start.elapsed() >= patience;
+        self.join(|| _ = team.lead(&closes, &idle), || self.recruit(team, seats - 1));
+    }
+
+    fn recruit(&self, team: &dyn AnyTeam, seats: usize) {
+        match seats {
+            0 => {}
+            1 => team.attend(&idle),
+            seats => {
+                self.join(|| self.recruit(team, seats / 2), || self.recruit(team, seats.div_ceil(2)));
+            }
+        }
+    }
+
+    /// Returns true if `work`, in multiplications, is worth waking threads.
+    pub(crate) fn pay(&self, work: usize) -> bool {
+        work > SMALL && self.count > 1
     }
 }
 
@@ -269,7 +347,7 @@ mod tests {
         let inherited = Arc::new(inherited);
         locked(&POOLS).push(Arc::downgrade(&inherited));
         assert!(!Arc::ptr_eq(pool(&Threads::start(7, 7).unwrap()), &inherited));
-        let threads = Threads { pool: Some(inherited), count: 7 };
+        let threads = Threads { pool: Some(inherited), count: 7, divide: None };
         let mut items = [1, 2, 3];
         let ran_on = threads.enter(SMALL + 1, || {
             threads.each(&mut items, &|item| *item += 1);

@@ -26,9 +26,17 @@ fn check(case: &CellCase, members: usize) {
 
 fn sizes() -> impl Strategy<Value = CaseSizes> {
     let (width, table) = (prop_oneof![Just(0usize), 1usize..=40], prop_oneof![Just(0usize), 1usize..=7]);
-    let parts = (1usize..=5, 1usize..=14, 1usize..=150, width, table, any::<bool>(), 0usize..=3, any::<u64>());
-    parts.prop_map(|(steps, rows, hidden, width, table, keep, offset, seed)| {
-        CaseSizes { steps, rows, hidden, width, table, keep, offset, seed }
+    let parts =
+        (1usize..=5, 1usize..=14, 1usize..=150, width, table, any::<bool>(), 0usize..=3, any::<u64>());
+    parts.prop_map(|(steps, rows, hidden, width, table, keep, offset, seed)| CaseSizes {
+        steps,
+        rows,
+        hidden,
+        width,
+        table,
+        keep,
+        offset,
+        seed,
     })
 }
 

@@ -10,7 +10,7 @@ use super::text::{self, synthetic};
 use super::timing::{Timed, take_turns};
 use crate::corpus::{Batch, Batches, Corpus};
 use crate::error::require;
-use crate::exec::Stream;
+use crate::exec::{Engine, Stream};
 use crate::model::{Model, check_memory};
 use crate::parallel::Threads;
 use crate::{
@@ -173,7 +173,8 @@ impl Bench {
 
     /// Returns the seconds of one step and of reading `bytes` bytes, measured alternately.
     fn time_step(&self, model: &Arc<Model>, batch: &Batch, bytes: f64) -> Result<[f64; 2]> {
-        let (mut stream, buffer) = (Stream::new(model.clone())?, ReadBuffer::new(bytes as usize)?);
+        let engine = Engine::new(model.clone(), self.threads)?;
+        let (mut stream, buffer) = (Stream::of(&engine), ReadBuffer::new(bytes as usize)?);
         let mut ids = batch.inputs.iter().cycle();
         Ok(buffer.compare_with(self.seconds, || {
             _ = std::hint::black_box(stream.step(ids.next().unwrap_or(&0)).is_ok())

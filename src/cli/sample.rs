@@ -10,11 +10,12 @@ use super::{
     value_args::{encoding, unknown},
 };
 use clap::{Args, builder::PossibleValuesParser};
-use std::{io::IsTerminal, path::PathBuf};
+use std::{io::IsTerminal, num::NonZeroUsize, path::PathBuf};
 use unrolled::{
     Encoding, Error, Unit, Unknown,
     checkpoint::Checkpoint,
     corpus::{CorpusOptions, Vocabulary, is_standard_input},
+    exec::Engine,
     sample::Sampling,
 };
 
@@ -60,6 +61,9 @@ pub struct SampleCommand {
     /// End a text with its document: after the --document-marker of the run was drawn
     #[arg(long, conflicts_with = "stop")]
     document: bool,
+    /// Number of threads; several run a large model faster [default: all cores]
+    #[arg(short = 'j', long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
+    threads: Option<NonZeroUsize>,
 }
 
 /// Returns the failure for a flag or file whose ids are wrong.
@@ -74,7 +78,7 @@ impl SampleCommand {
         let checkpoint = RunCheckpoint::find(self.run.as_deref(), None)?.load()?;
         let model = checkpoint.model()?;
         let writer = TextWriter {
-            model: model.into(),
+            engine: Engine::new(model, self.threads.map(NonZeroUsize::get))?,
             vocabulary: &checkpoint.vocabulary,
             sampling: self.sampling(),
             length: self.length,

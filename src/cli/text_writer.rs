@@ -1,11 +1,10 @@
 //! Writing text with a model to standard output, symbol by symbol.
 
 use super::{failure::Failure, output::SymbolOutput};
-use std::sync::Arc;
 use unrolled::{
     Settings, Unit, Unknown,
     corpus::Vocabulary,
-    model::Model,
+    exec::Engine,
     sample::{Generator, Sampling},
 };
 
@@ -18,8 +17,8 @@ pub fn opening<'a>(settings: &'a Settings, vocabulary: &Vocabulary) -> &'a str {
 
 /// Writes texts with a model.
 pub struct TextWriter<'a> {
-    /// The model.
-    pub model: Arc<Model>,
+    /// The model, and the threads that run it.
+    pub engine: Engine,
     /// The vocabulary of the model.
     pub vocabulary: &'a Vocabulary,
     /// How symbols are drawn.
@@ -40,7 +39,7 @@ impl TextWriter<'_> {
     /// separated by spaces.
     pub fn write(&self, prompt: &str, sequence: u32) -> Result<(), Failure> {
         let mut generator =
-            Generator::new(Arc::clone(&self.model), self.vocabulary, self.sampling.clone(), sequence.into())?;
+            Generator::of(&self.engine, self.vocabulary, self.sampling.clone(), sequence.into())?;
         generator.prompt_as(if prompt.is_empty() { self.opening } else { prompt }, self.unknown)?;
         let is_ids = self.vocabulary.unit() == Unit::Ids;
         let prompt = if is_ids { words(prompt) } else { prompt.to_owned() };

@@ -1,9 +1,14 @@
 //! Dropout and zoneout masks: where each applies, and how it is drawn or given.
 
+use crate::parallel::Threads;
 use crate::random::{MaskPosition, dropout_mask};
 use crate::settings::{Layer, Variational};
 use crate::{Error, Result};
+use std::ops::Range;
 use unrolled_kernels::pack::padded;
+
+/// Floats of a mask that one thread draws at a time.
+const SHARE: usize = 1 << 12;
 
 /// The source of a window's dropout masks. A mask is a pure function of these numbers, the layer,
 /// the step within the window, and the batch row.
@@ -148,11 +153,41 @@ pub(crate) struct Mask<'a> {
 
 impl Mask<'_> {
     /// Fills `out` [N, padded(width)] for `active(t)` rows in each of T steps, with 0 or 1 / share;
-    /// for zoneout with 0 or 1.
+    /// for zoneout with 0 or 1. Threads divide the steps.
     pub(crate) fn fill(
         &self,
         steps: usize,
-        active: impl Fn(usize) -> usize,
+        active: &(impl Fn(usize) -> usize + Sync),
+        (rows, threads): (ShardRows<'_>, &Threads),
+        out: &mut [f32],
+    ) {
+        self.halve((steps, 0..steps), active, (rows, threads), out);
+    }
+
+    /// Fills the steps in `some`, out of `steps`.
+    fn halve(
+        &self,
+        (steps, some): (usize, Range<usize>),
+        active: &(impl Fn(usize) -> usize + Sync),
+        (rows, threads): (ShardRows<'_>, &Threads),
+        out: &mut [f32],
+    ) {
+        if threads.at_work() == 1 || some.len() <= 1 || out.len() <= SHARE {
+            return self.fill_steps((steps, some), active, rows, out);
+        }
+        let half = some.start + some.len() / 2;
+        let tokens: usize = (some.start..half).map(active).sum();
+        let (first, second) = out.split_at_mut(tokens * padded(self.width));
+        threads.join(
+            || self.halve((steps, some.start..half), active, (rows, threads), first),
+            || self.halve((steps, half..some.end), active, (rows, threads), second),
+        );
+    }
+
+    fn fill_steps(
+        &self,
+        (steps, some): (usize, Range<usize>),
+        active: &impl Fn(usize) -> usize,
         rows: ShardRows<'_>,
         out: &mut [f32],
     ) {
@@ -162,8 +197,8 @@ impl Mask<'_> {
         let given = given.and_then(|masks| masks.find(self.layer, self.site));
         let same = self.variational != Variational::Off && given.is_none() && !self.site.is_zoneout();
         let mut token = 0;
-        for t in 0..steps {
-            if same && t > 0 {
+        for t in some.clone() {
+            if same && t > some.start {
                 out.copy_within(0..active(t) * stride, token * stride);
                 token += active(t);
                 continue;

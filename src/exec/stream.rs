@@ -13,8 +13,22 @@ use unrolled_kernels::pack::padded;
 /// vocabulary are computed at each step, which costs little beside a head of that size.
 pub(crate) const LARGEST_TABLE: usize = 1 << 22;
 
-/// Runs a model one step at a time, on the calling thread. A step allocates nothing. A clone is a
-/// fork: it shares the weights and has a state of its own.
+/// Runs a model one step at a time. A clone is a fork: it shares the weights and has a state of its
+/// own.
+///
+/// A step runs on the calling thread and allocates nothing. If the engine has several threads and
+/// the model is large (a step of at least 400,000 multiplications), its threads divide the hidden
+/// units, so that each reads only its part of the weights. The results are the same.
+///
+/// ```
+/// # use unrolled::{ModelSettings, exec::{Engine, Stream}, model::Model};
+/// # fn main() -> unrolled::Result<()> {
+/// let model = Model::new(&ModelSettings::lstm(512), 65, 1)?;
+/// let mut stream = Stream::of(&Engine::new(model, Some(2))?); // two threads
+/// assert_eq!(stream.step(&3)?.len(), 65);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Stream {
     engine: Engine,
@@ -68,7 +82,7 @@ impl Stream {
 
     fn build(engine: &Engine, rows: usize) -> Self {
         let (weights, config) = (engine.weights(), engine.config());
-        let executor = Executor::for_steps(weights, rows);
+        let executor = Executor::for_steps(weights, rows, engine.pool());
         let width = weights.table_width();
         let (mut table, mut rows_of_step) = (Vec::new(), Vec::new());
         match config.vocabulary {
@@ -106,16 +120,16 @@ impl Stream {
         let rows = indices.len();
         inputs.check(Some(rows), config)?;
         inputs.check_vocabulary(config.vocabulary)?;
-        let parameters = engine.model().parameters();
+        let model = engine.packed();
         let padded_outputs = match inputs {
             Inputs::Ids(ids) if weights.gathers && table.is_empty() => {
                 let width = weights.table_width();
                 for (id, row) in ids.iter().zip(rows_of_step.chunks_exact_mut(width)) {
-                    weights.fill_table(parameters, *id..id + 1, row);
+                    weights.fill_table(model.parameters, *id..id + 1, row);
                 }
-                executor.step((weights, parameters), rows_of_step, Inputs::Ids(indices))
+                executor.step(model, rows_of_step, Inputs::Ids(indices))
             }
-            inputs => executor.step((weights, parameters), table, inputs),
+            inputs => executor.step(model, table, inputs),
         };
         let width = config.output_width();
         if rows == 1 {

@@ -1,7 +1,8 @@
 //! Generates a sequence with a model.
 
 use super::{DrawPosition, Sampling, Scratch};
-use crate::{Error, Result, Unknown, corpus::Vocabulary, exec::Stream, model::Model};
+use crate::exec::{Engine, Stream};
+use crate::{Error, Result, Unknown, corpus::Vocabulary, model::Model};
 use std::sync::Arc;
 
 /// Generates a sequence symbol by symbol: each is drawn from the logits of the model and fed back
@@ -30,17 +31,27 @@ impl Generator {
         sampling: Sampling,
         sequence: u64,
     ) -> Result<Self> {
+        Self::of(&Engine::new(model, Some(1))?, vocabulary, sampling, sequence)
+    }
+
+    /// Creates a generator that shares the weights and the threads of an engine, otherwise as
+    /// [`Generator::new`]. Several threads make the steps of a large model faster, and change no
+    /// result.
+    ///
+    /// # Errors
+    /// As for [`Generator::new`].
+    pub fn of(engine: &Engine, vocabulary: &Vocabulary, sampling: Sampling, sequence: u64) -> Result<Self> {
         sampling.validate()?;
-        let model = model.into();
-        let symbols = model.config().vocabulary;
-        model.config().check_predicts_symbols()?;
+        let config = engine.model().config();
+        let symbols = config.vocabulary;
+        config.check_predicts_symbols()?;
         if vocabulary.len() != symbols {
             let expected =
                 format!("the model was built for {symbols} symbols; take the vocabulary of its checkpoint");
             return Err(Error::setting("vocabulary", vocabulary.len(), expected));
         }
         let position = DrawPosition { sequence, index: 0 };
-        let (stream, vocabulary) = (Stream::new(model)?, vocabulary.clone());
+        let (stream, vocabulary) = (Stream::of(engine), vocabulary.clone());
         Ok(Self { stream, vocabulary, sampling, position, pending: None, scratch: Scratch::default() })
     }
 

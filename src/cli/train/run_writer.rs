@@ -22,6 +22,7 @@ use std::{
 use unrolled::{
     Error,
     checkpoint::Checkpoint,
+    exec::Engine,
     sample::{Generator, Sampling},
     train::{Record, Training},
 };
@@ -314,7 +315,8 @@ impl RunWriter {
         let (model, vocabulary) = (training.model(), training.vocabulary());
         let seed = training.settings().run.seed;
         let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, seed };
-        let mut generator = Generator::new(model.clone(), vocabulary, sampling, 0)?;
+        let engine = Engine::new(model.clone(), Some(training.threads()))?;
+        let mut generator = Generator::of(&engine, vocabulary, sampling, 0)?;
         generator.prompt(opening(training.settings(), vocabulary))?;
         let ids: Vec<u32> = (0..self.sample_length).map(|_| generator.next_id()).collect();
         Ok(SampleRecord { step: training.progress().step, text: vocabulary.decode(&ids) })

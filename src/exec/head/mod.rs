@@ -8,6 +8,7 @@
 //! block (`run/head_blocks.rs`). Tokens do not depend on each other, so any division of them gives
 //! equal bits.
 
+pub(super) mod block_part;
 pub(super) mod losses;
 
 use super::weights::PackedWeights;

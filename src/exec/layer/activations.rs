@@ -4,6 +4,8 @@
 use crate::exec::masks::{MaskSource, ShardRows, Site};
 use crate::exec::weights::LayerWeights;
 use crate::model::cell::{Buffers, resize};
+use crate::parallel::Threads;
+use crate::phases::Clock;
 use crate::settings::Layer;
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::{Isa, WindowShape};
@@ -74,7 +76,7 @@ impl CustomBuffers {
 }
 
 /// The context of a layer's pass.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct LayerContext<'a> {
     pub(crate) isa: Isa,
     /// Index of the layer.
@@ -82,6 +84,10 @@ pub(crate) struct LayerContext<'a> {
     pub(crate) weights: &'a LayerWeights,
     pub(crate) rows: ShardRows<'a>,
     pub(crate) dropping: Option<MaskSource<'a>>,
+    /// The threads that compute the layer together; the calling thread alone if each shard has one.
+    pub(crate) threads: &'a Threads,
+    /// The clock of the pass.
+    pub(crate) clock: Clock<'a>,
 }
 
 /// The input of a layer.

@@ -12,8 +12,8 @@
 //! 3. Options that are not used allocate nothing and take no time.
 
 mod activations;
+mod crew;
 mod custom_cell;
-
 mod skip_connection;
 mod step_by_step;
 
@@ -22,22 +22,21 @@ pub(crate) use activations::{LayerActivations, LayerContext, LayerInput};
 use super::weights::{GatedWeights, LayerKind};
 use crate::exec::masks::{Mask, Site};
 use unrolled_kernels::affine::{Affine, Start};
-use unrolled_kernels::masks::multiply;
 use unrolled_kernels::pack::padded;
-use unrolled_kernels::{DenseInput, Input, Isa};
+use unrolled_kernels::{DenseInput, Input};
 
 impl LayerActivations {
     /// Runs a window forward, from the state at the start of the buffers.
     pub(crate) fn forward(&mut self, at: LayerContext<'_>, below: LayerInput<'_>) {
+        let _clock = at.clock_alone();
         if let (true, None, LayerKind::Gated(gated)) = (at.weights.is_bare, at.dropping, &at.weights.kind) {
             self.shares = [None; Site::COUNT];
-            let input = gated.input(at, below);
-            return gated.cell.forward(at.isa, &gated.weights(), input, self.buffers.view());
+            return self.forward_window(at, gated, below);
         }
         self.custom.note(&at.weights.layer);
         self.draw(at, matches!(below, LayerInput::Table { .. }));
         if let (LayerInput::Dense(x), Some(_)) = (below, self.share(Site::Input)) {
-            multiply(at.isa, x, &self.masks[Site::Input as usize], &mut self.masked);
+            at.multiply(x, &self.masks[Site::Input as usize], &mut self.masked);
         }
         let masked = std::mem::take(&mut self.masked);
         let read = match below {
@@ -48,16 +47,20 @@ impl LayerActivations {
             LayerKind::Gated(gated) if self.changes_state() => {
                 self.forward_stepped(at.isa, gated, gated.input(at, read))
             }
-            LayerKind::Gated(gated) => {
-                let input = gated.input(at, read);
-                gated.cell.forward(at.isa, &gated.weights(), input, self.buffers.view());
-            }
+            LayerKind::Gated(gated) => self.forward_window(at, gated, read),
             LayerKind::Custom(variables) => self.forward_custom(at, variables, read),
         }
         self.masked = masked;
         if let (true, below) = (self.finishes(), below) {
             self.finish(at, below);
         }
+    }
+
+    /// Runs all steps of a layer whose state nothing changes between two steps.
+    fn forward_window(&mut self, at: LayerContext<'_>, gated: &GatedWeights, below: LayerInput<'_>) {
+        let (input, view) = (gated.input(at, below), self.buffers.view());
+        let (seats, tokens) = (view.seats.len(), view.window.tokens());
+        at.gather(seats, tokens, |crew| gated.cell.forward(crew, &gated.weights(), input, view));
     }
 
     /// Draws the masks of the window. Rows of an input table are already masked.
@@ -80,7 +83,8 @@ impl LayerActivations {
             let Some(share) = share else { continue };
             let (variational, seed, dropping) = (layer.variational, layer.dropout_seed, at.dropping);
             let mask = Mask { layer: at.index, site, share, width, variational, seed, dropping };
-            mask.fill(window.steps, |t| window.active(t), at.rows, &mut self.masks[site as usize]);
+            let active = |t| window.active(t);
+            mask.fill(window.steps, &active, (at.rows, at.threads), &mut self.masks[site as usize]);
         }
     }
 
@@ -88,14 +92,12 @@ impl LayerActivations {
     fn finish(&mut self, at: LayerContext<'_>, below: LayerInput<'_>) {
         let mut finished = std::mem::take(&mut self.finished);
         match self.share(Site::Output) {
-            Some(_) => {
-                multiply(at.isa, self.cell_outputs(), &self.masks[Site::Output as usize], &mut finished)
-            }
+            Some(_) => at.multiply(self.cell_outputs(), &self.masks[Site::Output as usize], &mut finished),
             None => finished.copy_from_slice(self.cell_outputs()),
         }
         if let LayerInput::Dense(x) = below {
             if at.weights.layer.residual {
-                finished.iter_mut().zip(x).for_each(|(out, x)| *out += x);
+                at.add(&mut finished, x);
             }
             if at.weights.highway.is_some() {
                 self.add_highway(at, x, &mut finished);
@@ -114,17 +116,20 @@ impl LayerActivations {
         dy: &mut [f32],
         dx: &mut [f32],
     ) {
+        let _clock = at.clock_alone();
         if let LayerInput::Dense(x) = below {
             self.split_gradient(at, x, dy);
         }
         if self.share(Site::Output).is_some() {
-            self.masks[Site::Output as usize].iter().zip(&mut *dy).for_each(|(mask, dy)| *dy *= mask);
+            at.scale(dy, &self.masks[Site::Output as usize]);
         }
         match &at.weights.kind {
             LayerKind::Gated(gated) if self.changes_state() => self.backward_stepped(at.isa, gated, dy),
             LayerKind::Gated(gated) => {
                 self.start_carry(dy);
-                gated.cell.backward(at.isa, &gated.weights(), dy, self.buffers.view());
+                let view = self.buffers.view();
+                let (seats, tokens) = (view.seats.len(), view.window.tokens());
+                at.gather(seats, tokens, |crew| gated.cell.backward(crew, &gated.weights(), dy, view));
             }
             LayerKind::Custom(variables) => {
                 let masked = std::mem::take(&mut self.masked);
@@ -140,13 +145,13 @@ impl LayerActivations {
             return;
         }
         if let LayerKind::Gated(gated) = &at.weights.kind {
-            gated.input_gradient(at.isa, &self.buffers.gates, dx);
+            gated.input_gradient(at, &self.buffers.gates, dx);
         }
         if self.share(Site::Input).is_some() {
-            self.masks[Site::Input as usize].iter().zip(&mut *dx).for_each(|(mask, dx)| *dx *= mask);
+            at.scale(dx, &self.masks[Site::Input as usize]);
         }
         if !self.skip.is_empty() {
-            self.skip.iter().zip(&mut *dx).for_each(|(skip, dx)| *dx += skip);
+            at.add(dx, &self.skip);
         }
     }
 
@@ -188,18 +193,20 @@ impl GatedWeights {
     }
 
     /// Computes the gradient of the layer's inputs from the deltas of a window.
-    fn input_gradient(&self, isa: Isa, deltas: &[f32], dx: &mut [f32]) {
-        let stored = self.input_slots.width();
-        let product = Affine {
-            rows: deltas.len() / stored,
-            x: deltas,
-            x_stride: stored,
-            pieces: &self.input_pieces,
-            panels: &self.input_units,
-            weights: &self.input_t,
-            start: Start::Zero,
-            out: dx,
-        };
-        product.run_on(isa);
+    fn input_gradient(&self, at: LayerContext<'_>, deltas: &[f32], dx: &mut [f32]) {
+        let (stored, width) = (self.input_slots.width(), self.input_units.out_width());
+        at.rows(dx, width, &|first, dx| {
+            let product = Affine {
+                rows: dx.len() / width,
+                x: &deltas[first * stored..],
+                x_stride: stored,
+                pieces: &self.input_pieces,
+                panels: &self.input_units,
+                weights: &self.input_t,
+                start: Start::Zero,
+                out: dx,
+            };
+            product.run_on(at.isa);
+        });
     }
 }

@@ -12,6 +12,7 @@
 use super::activations::{LayerActivations, StepBuffers};
 use crate::exec::masks::Site;
 use crate::exec::weights::GatedWeights;
+use crate::model::cell::Crew;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::{DenseInput, Input, Isa, StepPlace};
@@ -62,7 +63,7 @@ impl LayerActivations {
         for at in self.buffers.steps().filter(|at| at.active > 0) {
             self.keep_old_cell(at);
             let view = self.buffers.view_step(at, &mut active);
-            gated.cell.forward(isa, &gated.weights(), of_step(input, at), view);
+            gated.cell.forward(Crew::alone(isa), &gated.weights(), of_step(input, at), view);
             self.change_h(at);
             self.change_c(at);
         }
@@ -127,7 +128,7 @@ impl LayerActivations {
             self.unchange(at, &mut dy[token..][..count]);
             self.swap_raw(at);
             gated.cell.backward(
-                isa,
+                Crew::alone(isa),
                 &gated.weights(),
                 &dy[token..][..count],
                 self.buffers.view_step(at, &mut active),

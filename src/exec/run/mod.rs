@@ -1,7 +1,6 @@
 //! Runs windows: forward through all layers and the head, then as far as the goal asks. All public
 //! forms share it.
 
-mod block_part;
 mod head_blocks;
 mod pass;
 
@@ -16,7 +15,6 @@ use super::weights::{PackedModel, PackedWeights};
 use super::window::activations::{Extent, WindowActivations};
 use super::window::shard::{Needs, Shard};
 use crate::loss::Targets;
-use crate::model::Parameters;
 use crate::parallel::Threads;
 use crate::phases::Phase;
 use head_blocks::HeadBlocks;
@@ -56,11 +54,11 @@ impl Executor {
         executor
     }
 
-    /// An executor for single steps of B rows, which the calling thread runs.
-    pub(crate) fn for_steps(weights: &PackedWeights, rows: usize) -> Self {
+    /// An executor for single steps of B rows, whose units threads divide.
+    pub(crate) fn for_steps(weights: &PackedWeights, rows: usize, threads: &Threads) -> Self {
         let mut executor = Self::new(weights, Needs::INFERENCE);
-        executor.window.keep_all_outputs();
-        executor.reshape(weights, Extent::full(1, rows), &Threads::calling());
+        executor.window.run_steps();
+        executor.reshape(weights, Extent::full(1, rows), threads);
         executor
     }
 
@@ -80,6 +78,8 @@ impl Executor {
         let Pass { inputs, order, fresh, dropping, mut goal, .. } = pass;
         let Self { window, table, blocks, .. } = self;
         let reads_ids = matches!(inputs, Inputs::Ids(_));
+        let calling = Threads::calling();
+        let crew = window.crew(threads, &calling);
         let (ragged, rows, keeps) = (window.ragged.is_used(), window.rows, window.keeps_outputs);
         if ragged {
             let ids = if reads_ids { &window.ids[..] } else { &[] };
@@ -97,9 +97,9 @@ impl Executor {
                 }
                 shard.look_up(weights, parameters);
                 drop(clock);
-                shard.forward(weights, &table.rows, dropping);
+                shard.forward(weights, &table.rows, (dropping, crew));
                 if keeps {
-                    finish(shard, weights, dropping, &goal);
+                    finish(shard, weights, (dropping, crew), &goal);
                 }
             });
             if keeps {
@@ -107,7 +107,7 @@ impl Executor {
             }
             let within = blocks.run(window, model, order, &mut goal);
             if matches!(goal, Goal::Deltas { .. }) {
-                threads.each(&mut window.shards, &|shard| shard.layers_backward(weights, dropping));
+                threads.each(&mut window.shards, &|shard| shard.layers_backward(weights, (dropping, crew)));
             }
             within
         });
@@ -171,20 +171,20 @@ impl Executor {
         }
     }
 
-    /// Runs one step of all rows, from the current state, on the calling thread. `table` holds the
-    /// rows of the input table, if the model reads one; `inputs` are then indices of its rows.
-    pub(crate) fn step(
-        &mut self,
-        (weights, parameters): (&PackedWeights, &Parameters),
-        table: &[f32],
-        inputs: Inputs<'_>,
-    ) -> &[f32] {
+    /// Runs one step of all rows, from the current state. `table` holds the rows of the input table,
+    /// if the model reads one; `inputs` are then indices of its rows.
+    pub(crate) fn step(&mut self, model: PackedModel<'_>, table: &[f32], inputs: Inputs<'_>) -> &[f32] {
+        let PackedModel { weights, parameters, threads } = model;
         self.window.begin(false);
+        let calling = Threads::calling();
+        let crew = self.window.crew(threads, &calling);
         let shard = &mut self.window.shards[0];
         shard.load_step(inputs);
         shard.look_up(weights, parameters);
-        shard.forward(weights, table, None);
-        shard.head(weights);
+        crew.enter(weights.work() * shard.rows(), || {
+            shard.forward(weights, table, (None, crew));
+            shard.head(weights, crew);
+        });
         self.window.note_run();
         let shard = &self.window.shards[0];
         if weights.config.has_head() { &shard.outputs } else { shard.stack_outputs() }
@@ -210,13 +210,15 @@ impl Executor {
             (true, false) => {}
         }
         let Self { window, blocks, .. } = self;
+        let calling = Threads::calling();
+        let crew = window.crew(threads, &calling);
         threads.enter(weights.work() * window.ids.len(), || {
             if has_head && !keeps {
                 blocks.backward(window, model, (order, d_outputs), gradient);
             }
             threads.each(&mut window.shards, &|shard: &mut Shard| match has_head && keeps {
-                true => shard.backward(weights, dropping),
-                false => shard.layers_backward(weights, dropping),
+                true => shard.backward(weights, (dropping, crew)),
+                false => shard.layers_backward(weights, (dropping, crew)),
             });
         });
     }
@@ -234,11 +236,15 @@ impl Executor {
 }
 
 /// Runs the head on the tokens of a shard, and goes on to the goal. Outputs are kept.
-fn finish(shard: &mut Shard, weights: &PackedWeights, dropping: Option<MaskSource<'_>>, goal: &Goal<'_>) {
-    shard.head(weights);
+fn finish(
+    shard: &mut Shard,
+    weights: &PackedWeights,
+    (dropping, crew): (Option<MaskSource<'_>>, &Threads),
+    goal: &Goal<'_>,
+) {
     match goal {
-        Goal::Outputs(_) => {}
-        Goal::Losses { loss, top_k } => shard.measure(weights, *loss, *top_k),
-        Goal::Deltas { loss, scale, .. } => shard.descend(weights, (*loss, *scale), dropping),
+        Goal::Outputs(_) => shard.head(weights, crew),
+        Goal::Losses { loss, top_k } => shard.measure(weights, crew, (*loss, *top_k)),
+        Goal::Deltas { loss, scale, .. } => shard.descend(weights, (dropping, crew), (*loss, *scale)),
     }
 }

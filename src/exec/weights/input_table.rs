@@ -4,6 +4,7 @@
 use super::{GatedWeights, PackedModel, PackedWeights};
 use crate::exec::masks::{Mask, MaskSource, ShardRows, Site};
 use crate::model::Parameters;
+use crate::parallel::Threads;
 use crate::phases::Phase;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
@@ -78,7 +79,8 @@ impl InputTable {
         if let Some(share) = share {
             let (site, variational, seed) = (Site::Input, layer.variational, layer.dropout_seed);
             let mask = Mask { layer: 0, site, share, width, variational, seed, dropping };
-            mask.fill(1, |_| 1, ShardRows { order: &[0], batch: 1 }, &mut self.mask);
+            let row = ShardRows { order: &[0], batch: 1 };
+            mask.fill(1, &|_| 1, (row, &Threads::calling()), &mut self.mask);
         }
         share.is_some()
     }

@@ -179,6 +179,14 @@ impl LayerWeights {
         Self { layer, inputs, outputs, sizes, kind, highway, is_bare }
     }
 
+    /// Returns true if threads can divide the hidden units of the layer: those of a cell whose state
+    /// nothing changes between two steps.
+    pub(crate) fn divides_units(&self) -> bool {
+        let Layer { state_keep_prob, .. } = self.layer;
+        let changes = self.layer.zones_out() || state_keep_prob < 1.0;
+        self.highway.is_none() && !changes && self.gated().is_some_and(|gated| gated.cell.divides_units())
+    }
+
     /// The gates of the layer; `None` for a custom cell.
     pub(crate) fn gated(&self) -> Option<&GatedWeights> {
         match &self.kind {
@@ -187,8 +195,8 @@ impl LayerWeights {
         }
     }
 
-    /// Multiplications for one token.
-    fn work(&self, gathered: bool) -> usize {
+    /// Multiplications for one token; without those of the input, if it is `gathered` from a table.
+    pub(crate) fn work(&self, gathered: bool) -> usize {
         let inputs = if gathered { 0 } else { self.inputs };
         let Layer { hidden, projection, .. } = self.layer;
         let highway = self.layer.highway.gates() * self.inputs * self.inputs;

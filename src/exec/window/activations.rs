@@ -1,6 +1,7 @@
 //! The activations of a window in all shards, and the mapping between tokens of the caller and of
 //! the shards.
 
+use super::division::Division;
 use super::ragged::Ragged;
 use super::shard::{Needs, Shard, copy_rows};
 use crate::exec::inputs::OutputSteps;
@@ -37,6 +38,7 @@ pub(crate) struct WindowActivations {
     needs: Needs,
     pub(crate) steps: usize,
     pub(crate) rows: usize,
+    pub(crate) division: Division,
     pub(crate) shards: Vec<Shard>,
     /// Shards that the current window is too small for.
     spare: Vec<Shard>,
@@ -49,8 +51,9 @@ pub(crate) struct WindowActivations {
     /// True if shards keep the outputs of the head for the whole window. If false, the head runs by
     /// blocks of tokens.
     pub(crate) keeps_outputs: bool,
-    /// True if the outputs of the head are kept for a window of any size.
-    keeps_all_outputs: bool,
+    /// True for single steps: one shard has all rows, and the outputs of the head are kept for any
+    /// number of rows.
+    runs_steps: bool,
     output_steps: OutputSteps,
     /// Indices of the tokens that the head runs on, in the order (step, row); empty for all tokens.
     selected: Vec<u32>,
@@ -67,13 +70,14 @@ impl WindowActivations {
             needs,
             steps: 0,
             rows: 0,
+            division: Division::NONE,
             shards: Vec::new(),
             spare: Vec::new(),
             ragged: Ragged::default(),
             ids: Vec::new(),
             output_width: padded(weights.config.outputs),
             keeps_outputs: true,
-            keeps_all_outputs: false,
+            runs_steps: false,
             output_steps: OutputSteps::Every,
             selected: Vec::new(),
             ran: false,
@@ -81,9 +85,9 @@ impl WindowActivations {
         }
     }
 
-    /// Keeps the outputs of the head from the next window on, for a window of any size.
-    pub(crate) fn keep_all_outputs(&mut self) {
-        self.keeps_all_outputs = true;
+    /// Runs single steps from the next window on.
+    pub(crate) fn run_steps(&mut self) {
+        self.runs_steps = true;
     }
 
     /// Takes the shape of the next window. The state carries over if the number of rows stays; else
@@ -115,7 +119,9 @@ impl WindowActivations {
     fn deal(&mut self, weights: &PackedWeights, threads: &Threads) {
         let (steps, rows) = (self.steps, self.rows);
         let tokens = if self.is_ragged() { self.ragged.tokens() } else { steps * rows };
-        let count = if weights.divides { threads.parts(rows, weights.work() * tokens) } else { 1 };
+        let most_shards = if self.runs_steps { 1 } else { rows };
+        self.division = Division::of(weights, threads, [steps, rows], (tokens, most_shards));
+        let Division { shards: count, members } = self.division;
         while self.shards.len() > count {
             self.spare.extend(self.shards.pop());
         }
@@ -124,18 +130,24 @@ impl WindowActivations {
         }
         resize(&mut self.ids, tokens, steps * rows);
         let every = self.output_steps == OutputSteps::Every;
-        let keeps = self.keeps_all_outputs || weights.blocks.keep(weights.config.outputs, steps * rows);
+        let keeps = self.runs_steps || weights.blocks.keep(weights.config.outputs, steps * rows);
         self.keeps_outputs = every && keeps;
         if self.is_ragged() {
-            self.ragged.deal(weights, steps, &mut self.shards, self.keeps_outputs);
+            self.ragged.deal(weights, steps, &mut self.shards, (self.keeps_outputs, members));
         } else {
             for (i, shard) in self.shards.iter_mut().enumerate() {
                 shard.order.clear();
                 shard.order.extend(share(rows, count, i).map(|row| row as u32));
-                shard.resize(weights, [steps, rows], &[], self.keeps_outputs);
+                shard.resize(weights, [steps, rows], &[], (self.keeps_outputs, members));
             }
         }
         self.select();
+    }
+
+    /// Returns the threads that compute a shard: all if they divide its units, else the `calling`
+    /// one.
+    pub(crate) fn crew<'t>(&self, threads: &'t Threads, calling: &'t Threads) -> &'t Threads {
+        if self.division.members > 1 { threads } else { calling }
     }
 
     /// Lists the tokens that the head runs on, if they are not all tokens.

@@ -68,9 +68,15 @@ impl Ragged {
         self.lengths.iter().sum()
     }
 
-    /// Deals the rows to the shards, and finds the place of each token. `keeps` is for
-    /// [`Shard::resize`].
-    pub(crate) fn deal(&mut self, weights: &PackedWeights, steps: usize, shards: &mut [Shard], keeps: bool) {
+    /// Deals the rows to the shards, and finds the place of each token. `keeps` and `members`
+    /// are for [`Shard::resize`].
+    pub(crate) fn deal(
+        &mut self,
+        weights: &PackedWeights,
+        steps: usize,
+        shards: &mut [Shard],
+        (keeps, members): (bool, usize),
+    ) {
         let Self { lengths, sorted, dealt, active, .. } = self;
         sorted.clear();
         sorted.extend(0..lengths.len() as u32);
@@ -92,7 +98,7 @@ impl Ragged {
                 }
                 going as u32
             }));
-            shard.resize(weights, [steps, lengths.len()], active, keeps);
+            shard.resize(weights, [steps, lengths.len()], active, (keeps, members));
         }
         self.locate(steps, shards);
     }

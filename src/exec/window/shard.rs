@@ -1,6 +1,6 @@
 //! The rows of one thread: their activations through all layers and steps, forward and backward.
 
-use crate::exec::head::losses::TokenLosses;
+use crate::exec::head::block_part::BlockPart;
 use crate::exec::inputs::Inputs;
 use crate::exec::layer::{LayerActivations, LayerContext, LayerInput};
 use crate::exec::masks::{MaskSource, ShardRows};
@@ -9,9 +9,12 @@ use crate::exec::weights::PackedWeights;
 use crate::loss::Loss;
 use crate::model::Parameters;
 use crate::model::cell::resize;
+use crate::parallel::Threads;
 use crate::phases::Phase;
+use std::sync::atomic::{AtomicU64, Ordering};
 use unrolled_kernels::WindowShape;
 use unrolled_kernels::pack::padded;
+use unrolled_kernels::team::Seat;
 
 /// Which buffers a run of windows needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,19 +87,21 @@ impl Shard {
     }
 
     /// Makes room for the rows in `order`, out of `batch` rows, over `steps` steps with `active`
-    /// rows in each (all rows if empty). `keeps` says if the outputs of the head are kept.
+    /// rows in each (all rows if empty). `keeps` says if the outputs of the head are kept, `members`
+    /// is the size of the team that runs the layers.
     pub(crate) fn resize(
         &mut self,
         weights: &PackedWeights,
         [steps, batch]: [usize; 2],
         active: &[u32],
-        keeps: bool,
+        (keeps, members): (bool, usize),
     ) {
         (self.steps, self.batch) = (steps, batch);
         let rows = self.order.len();
         let window = WindowShape { steps, rows, hidden: 0, keep: self.needs.backward, active };
         for (activations, layer) in self.layers.iter_mut().zip(&weights.layers) {
             activations.resize(layer, window, self.needs.dropout);
+            activations.buffers.seats.resize(members, Seat::default());
         }
         let (tokens, most) = (window.tokens(), steps * rows);
         let outputs = if keeps { padded(weights.config.outputs) } else { 0 };
@@ -198,20 +203,20 @@ impl Shard {
         &mut self,
         weights: &PackedWeights,
         table: &[f32],
-        dropping: Option<MaskSource<'_>>,
+        (dropping, threads): (Option<MaskSource<'_>>, &Threads),
     ) {
         let Self { layers, ids, inputs, order, batch, .. } = self;
         let rows = ShardRows { order, batch: *batch };
         for l in 0..layers.len() {
-            let _clock = weights.phases.time(Phase::Forward(l));
             let (below, layer) = layers.split_at_mut(l);
             let input = match below.last() {
                 Some(below) => LayerInput::Dense(below.outputs()),
                 None if weights.gathers => LayerInput::Table { rows: table, ids },
                 None => LayerInput::Dense(inputs),
             };
-            let context =
-                LayerContext { isa: weights.isa, index: l, weights: &weights.layers[l], rows, dropping };
+            let clock = weights.phases.of(Phase::Forward(l));
+            let (isa, packed) = (weights.isa, &weights.layers[l]);
+            let context = LayerContext { isa, index: l, weights: packed, rows, dropping, threads, clock };
             layer[0].forward(context, input);
         }
     }
@@ -222,48 +227,85 @@ impl Shard {
     }
 
     /// Runs the head on all tokens, if the model has one.
-    pub(crate) fn head(&mut self, weights: &PackedWeights) {
-        let mut outputs = std::mem::take(&mut self.outputs);
-        if !outputs.is_empty() {
-            weights.head_outputs(self.stack_outputs(), &mut outputs);
+    pub(crate) fn head(&mut self, weights: &PackedWeights, threads: &Threads) {
+        if !self.outputs.is_empty() {
+            self.divide(weights, threads, &|part| weights.head_outputs(part.x, part.outputs));
         }
-        self.outputs = outputs;
     }
 
-    /// Computes the losses of all tokens from the outputs of the head.
-    pub(crate) fn measure(&mut self, weights: &PackedWeights, loss: Loss, top_k: Option<usize>) {
-        self.within = self.token_losses().measure(weights, loss, top_k);
+    /// Runs the head on all tokens and computes their losses.
+    pub(crate) fn measure(
+        &mut self,
+        weights: &PackedWeights,
+        threads: &Threads,
+        (loss, top_k): (Loss, Option<usize>),
+    ) {
+        let within = AtomicU64::new(0);
+        self.divide(weights, threads, &|mut part| {
+            weights.head_outputs(part.x, part.outputs);
+            within.fetch_add(part.losses().measure(weights, loss, top_k), Ordering::Relaxed);
+        });
+        self.within = within.into_inner();
     }
 
-    /// Computes the losses of all tokens, and goes backward from them.
+    /// Runs the head on all tokens, computes their losses, and goes backward from them.
     pub(crate) fn descend(
         &mut self,
         weights: &PackedWeights,
+        (dropping, threads): (Option<MaskSource<'_>>, &Threads),
         (loss, scale): (Loss, f32),
-        dropping: Option<MaskSource<'_>>,
     ) {
-        self.token_losses().descend(weights, loss, scale);
-        self.backward(weights, dropping);
-    }
-
-    fn token_losses(&mut self) -> TokenLosses<'_> {
-        let Self { outputs, targets, target_values, token_weights, losses, correct, .. } = self;
-        TokenLosses { outputs, targets, values: target_values, weights: token_weights, losses, correct }
+        self.divide(weights, threads, &|mut part| {
+            weights.head_outputs(part.x, part.outputs);
+            part.losses().descend(weights, loss, scale);
+            weights.head_input_gradient(part.outputs, part.d_x);
+        });
+        self.layers_backward(weights, (dropping, threads));
     }
 
     /// Goes backward through head and layers, from the gradients of the head's outputs.
-    pub(crate) fn backward(&mut self, weights: &PackedWeights, dropping: Option<MaskSource<'_>>) {
-        let width = self.ids.len() * padded(weights.config.stack_width());
-        weights.head_input_gradient(&self.outputs, &mut self.dy[..width]);
-        self.layers_backward(weights, dropping);
+    pub(crate) fn backward(
+        &mut self,
+        weights: &PackedWeights,
+        (dropping, threads): (Option<MaskSource<'_>>, &Threads),
+    ) {
+        self.divide(weights, threads, &|part| weights.head_input_gradient(part.outputs, part.d_x));
+        self.layers_backward(weights, (dropping, threads));
+    }
+
+    /// Calls `f` with the tokens of each thread.
+    fn divide(&mut self, weights: &PackedWeights, threads: &Threads, f: &(impl Fn(BlockPart<'_>) + Sync)) {
+        let Self { layers, ids, outputs, targets, target_values, token_weights, losses, correct, dy, .. } =
+            self;
+        let width = if dy.is_empty() { 0 } else { ids.len() * padded(weights.config.stack_width()) };
+        let (values, token_weights, d_x) = (&**target_values, &**token_weights, &mut dy[..width]);
+        let x = layers.last().map(LayerActivations::outputs).unwrap_or_default();
+        let (tokens, out) = (0..ids.len(), &mut [][..]);
+        let weights_of_tokens = token_weights;
+        let part = BlockPart {
+            tokens,
+            x,
+            targets,
+            values,
+            weights: weights_of_tokens,
+            outputs,
+            losses,
+            correct,
+            d_x,
+            out,
+        };
+        part.divide(weights, threads, &|_| 0, f);
     }
 
     /// Goes backward through all layers, from the gradient of the last layer's outputs in `dy`.
-    pub(crate) fn layers_backward(&mut self, weights: &PackedWeights, dropping: Option<MaskSource<'_>>) {
+    pub(crate) fn layers_backward(
+        &mut self,
+        weights: &PackedWeights,
+        (dropping, threads): (Option<MaskSource<'_>>, &Threads),
+    ) {
         let Self { layers, ids, inputs, order, batch, dy, dx, .. } = self;
         let (rows, tokens) = (ShardRows { order, batch: *batch }, ids.len());
         for l in (0..layers.len()).rev() {
-            let _clock = weights.phases.time(Phase::Backward(l));
             let (below, layer) = layers.split_at_mut(l);
             let input = match below.last() {
                 Some(below) => LayerInput::Dense(below.outputs()),
@@ -271,7 +313,8 @@ impl Shard {
             };
             let packed = &weights.layers[l];
             let wanted = if l > 0 || !weights.gathers { tokens * padded(packed.inputs) } else { 0 };
-            let context = LayerContext { isa: weights.isa, index: l, weights: packed, rows, dropping };
+            let (isa, clock) = (weights.isa, weights.phases.of(Phase::Backward(l)));
+            let context = LayerContext { isa, index: l, weights: packed, rows, dropping, threads, clock };
             layer[0].backward(context, input, &mut dy[..tokens * padded(packed.outputs)], &mut dx[..wanted]);
             std::mem::swap(dy, dx);
         }

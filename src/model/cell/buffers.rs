@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 use unrolled_kernels::pack::padded;
+use unrolled_kernels::team::Seat;
 use unrolled_kernels::{StepPlace, WindowShape};
 
 /// The optional parts of [`Buffers`] that a cell uses.
@@ -70,6 +71,8 @@ pub(crate) struct Buffers {
     /// [B, padded(H)]: a gradient that is carried backward.
     pub(crate) carry: Vec<f32>,
     pub(crate) extended: ExtendedParts<Vec<f32>>,
+    /// Seats of the team that computes the window; at most one if a single thread does.
+    pub(crate) seats: Vec<Seat>,
 }
 
 /// A window of buffers, or one step of it.
@@ -83,14 +86,16 @@ pub(crate) struct View<'a> {
     pub(crate) reset_h: &'a mut [f32],
     pub(crate) carry: &'a mut [f32],
     pub(crate) extended: ExtendedParts<&'a mut [f32]>,
+    pub(crate) seats: &'a mut [Seat],
 }
 
 impl Buffers {
     /// Returns zeros for a window.
     pub(crate) fn new(sizes: BufferWidths, window: WindowShape<'static>) -> Self {
         let [h, c, gates, tanh_c, reset_h, carry] = [const { Vec::new() }; 6];
-        let (active, extended) = (Vec::new(), ExtendedParts::default());
-        let mut buffers = Self { sizes, window, active, h, c, gates, tanh_c, reset_h, carry, extended };
+        let (active, seats, extended) = (Vec::new(), Vec::new(), ExtendedParts::default());
+        let mut buffers =
+            Self { sizes, window, active, h, c, gates, tanh_c, reset_h, carry, extended, seats };
         buffers.resize(window);
         buffers
     }
@@ -126,11 +131,11 @@ impl Buffers {
 
     /// Returns the whole window.
     pub(crate) fn view(&mut self) -> View<'_> {
-        let Self { window, active, h, c, gates, tanh_c, reset_h, carry, extended, .. } = self;
+        let Self { window, active, h, c, gates, tanh_c, reset_h, carry, extended, seats, .. } = self;
         let ExtendedParts { output, norm, terms, d_state, d_output } = extended;
         let extended: ExtendedParts<&mut [f32]> = ExtendedParts { output, norm, terms, d_state, d_output };
         let window = WindowShape { active, ..*window };
-        View { window, h, c, gates, tanh_c, reset_h, carry, extended }
+        View { window, h, c, gates, tanh_c, reset_h, carry, extended, seats }
     }
 
     /// Returns one step of the window; `active` is room for a number.
@@ -157,6 +162,7 @@ impl Buffers {
             tanh_c: part(tanh_c, token, tokens, vector),
             reset_h: part(reset_h, token, tokens, vector),
             carry: part(carry, 0, rows, vector),
+            seats: &mut [],
             window,
         }
     }

@@ -5,7 +5,7 @@
 //! 2. If all gates are kept, the input product of all steps comes first.
 
 use super::buffers::{ExtendedParts, Extras, View};
-use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
+use super::kernels::{CellKernels, CellWeights, Crew, Recurrent, RecurrentInput};
 use crate::settings::Layer;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
@@ -177,7 +177,12 @@ impl CellKernels for ExtendedLstmKernels {
         Extras { cell_state: true, tanh_c: true, carry: true, extended, ..Extras::default() }
     }
 
-    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
+    fn divides_units(&self) -> bool {
+        false
+    }
+
+    fn forward(&self, on: Crew<'_>, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
+        let isa = on.isa;
         let View { window, h, c, gates, tanh_c, extended, .. } = view;
         let [hidden, state, stored] = [padded(self.layer.hidden), padded(self.state()), self.slots.width()];
         let options = self.options(weights);
@@ -217,7 +222,8 @@ impl CellKernels for ExtendedLstmKernels {
         }
     }
 
-    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
+    fn backward(&self, on: Crew<'_>, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
+        let isa = on.isa;
         let View { window, h, c, gates, tanh_c, carry, extended, .. } = view;
         let [hidden, state, stored] = [padded(self.layer.hidden), padded(self.state()), self.slots.width()];
         let options = self.options(weights);

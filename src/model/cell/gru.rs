@@ -2,14 +2,14 @@
 //! [`unrolled_kernels::gru`].
 
 use super::buffers::{Extras, View};
-use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
+use super::kernels::{CellKernels, CellWeights, Crew, Recurrent, RecurrentInput};
+use unrolled_kernels::Input;
 use unrolled_kernels::gru::{
     GruAfterBackward, GruAfterForward, GruBeforeBackward, GruBeforeForward, slots_after_hidden,
     slots_after_input, slots_before_candidate, slots_before_gates, slots_before_input,
 };
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
-use unrolled_kernels::{Input, Isa};
 
 /// The kernels of the GRU with reset after the product, as in PyTorch.
 #[derive(Debug)]
@@ -37,17 +37,17 @@ impl CellKernels for GruAfterKernels {
         Extras { carry: true, ..Extras::default() }
     }
 
-    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, gates, .. } = view;
+    fn forward(&self, on: Crew<'_>, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
+        let View { window, h, gates, seats, .. } = view;
         let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
-        GruAfterForward { pass, gates }.run_on(isa);
+        on.run(GruAfterForward { pass, gates }, seats);
     }
 
-    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
-        let View { window, h, gates, carry, .. } = view;
+    fn backward(&self, on: Crew<'_>, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
+        let View { window, h, gates, carry, seats, .. } = view;
         let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
         let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
-        GruAfterBackward { pass, h, carry }.run_on(isa);
+        on.run(GruAfterBackward { pass, h, carry }, seats);
     }
 }
 
@@ -99,18 +99,18 @@ impl CellKernels for GruBeforeKernels {
         Extras { carry: true, reset_h: true, ..Extras::default() }
     }
 
-    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, gates, reset_h, .. } = view;
+    fn forward(&self, on: Crew<'_>, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
+        let View { window, h, gates, reset_h, seats, .. } = view;
         let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
         let (candidate, candidate_panels) = (&weights.recurrent[1], &self.candidate);
-        GruBeforeForward { pass, candidate, candidate_panels, reset_h, gates }.run_on(isa);
+        on.run(GruBeforeForward { pass, candidate, candidate_panels, reset_h, gates }, seats);
     }
 
-    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
-        let View { window, h, gates, carry, .. } = view;
+    fn backward(&self, on: Crew<'_>, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
+        let View { window, h, gates, carry, seats, .. } = view;
         let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
         let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
         let (candidate, candidate_pieces) = (&weights.recurrent_t[1], &weights.pieces[1]);
-        GruBeforeBackward { pass, candidate, candidate_pieces, h, carry }.run_on(isa);
+        on.run(GruBeforeBackward { pass, candidate, candidate_pieces, h, carry }, seats);
     }
 }

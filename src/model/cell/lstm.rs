@@ -1,11 +1,11 @@
 //! The LSTM; equations in [`unrolled_kernels::lstm`].
 
 use super::buffers::{Extras, View};
-use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
+use super::kernels::{CellKernels, CellWeights, Crew, Recurrent, RecurrentInput};
+use unrolled_kernels::Input;
 use unrolled_kernels::lstm::{LstmBackward, LstmForward, slots};
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
-use unrolled_kernels::{Input, Isa};
 
 /// The kernels of the LSTM.
 #[derive(Debug)]
@@ -33,16 +33,16 @@ impl CellKernels for LstmKernels {
         Extras { cell_state: true, tanh_c: true, carry: true, ..Extras::default() }
     }
 
-    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, c, gates, tanh_c, .. } = view;
+    fn forward(&self, on: Crew<'_>, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
+        let View { window, h, c, gates, tanh_c, seats, .. } = view;
         let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
-        LstmForward { pass, c, gates, tanh_c }.run_on(isa);
+        on.run(LstmForward { pass, c, gates, tanh_c }, seats);
     }
 
-    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
-        let View { window, c, gates, tanh_c, carry, .. } = view;
+    fn backward(&self, on: Crew<'_>, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
+        let View { window, c, gates, tanh_c, carry, seats, .. } = view;
         let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
         let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
-        LstmBackward { pass, c, tanh_c, dc: carry }.run_on(isa);
+        on.run(LstmBackward { pass, c, tanh_c, dc: carry }, seats);
     }
 }

@@ -13,7 +13,7 @@ mod lstm;
 mod rnn;
 
 pub(crate) use buffers::{BufferWidths, Buffers, Extras, resize};
-pub(crate) use kernels::{CellKernels, CellWeights, Plain, Recurrent, RecurrentInput};
+pub(crate) use kernels::{CellKernels, CellWeights, Crew, Plain, Recurrent, RecurrentInput};
 
 use crate::settings::{self, Layer, Reset};
 

@@ -1,12 +1,12 @@
 //! The vanilla RNN; equations in [`unrolled_kernels::rnn`].
 
 use super::buffers::{Extras, View};
-use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
+use super::kernels::{CellKernels, CellWeights, Crew, Recurrent, RecurrentInput};
 use crate::settings;
+use unrolled_kernels::Input;
 use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
 use unrolled_kernels::rnn::{Activation, RnnBackward, RnnForward, slots};
-use unrolled_kernels::{Input, Isa};
 
 /// The kernels of the vanilla RNN.
 #[derive(Debug)]
@@ -48,16 +48,16 @@ impl CellKernels for RnnKernels {
         Extras::default()
     }
 
-    fn forward(&self, isa: Isa, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, .. } = view;
+    fn forward(&self, on: Crew<'_>, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
+        let View { window, h, seats, .. } = view;
         let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
-        RnnForward { pass, activation: self.activation, panels: &self.panels }.run_on(isa);
+        on.run(RnnForward { pass, activation: self.activation, panels: &self.panels }, seats);
     }
 
-    fn backward(&self, isa: Isa, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
-        let View { window, h, gates, .. } = view;
+    fn backward(&self, on: Crew<'_>, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
+        let View { window, h, gates, seats, .. } = view;
         let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
         let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
-        RnnBackward { pass, activation: self.activation, h }.run_on(isa);
+        on.run(RnnBackward { pass, activation: self.activation, h }, seats);
     }
 }

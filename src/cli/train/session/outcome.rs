@@ -13,6 +13,7 @@ use super::{
 use serde::Serialize;
 use unrolled::{
     RunSettings, Unknown,
+    exec::Engine,
     sample::Sampling,
     train::{Bound, Record},
 };
@@ -124,7 +125,7 @@ impl Session {
 
     fn show_sample(&self) -> Result<(), Failure> {
         let writer = TextWriter {
-            model: self.training.model().clone(),
+            engine: Engine::new(self.training.model().clone(), Some(self.training.threads()))?,
             vocabulary: self.training.vocabulary(),
             sampling: Sampling {
                 temperature: 0.8,

@@ -61,8 +61,8 @@ fn run(model: &Model, blocks: LogitBlocks, run: Run<'_>) -> Left {
         let mut executor =
             Executor::new(engine.weights(), Needs { backward, dropout: backward && run.drops });
         executor.reshape(engine.weights(), extent(run.lengths), engine.pool());
-        let shards = if engine.weights().divides { run.threads } else { 1 };
-        assert_eq!(executor.window.shards.len(), shards, "rows are divided");
+        let (divides, division) = (engine.weights().divides, executor.window.division);
+        assert_eq!(division.shards * division.members, if divides { run.threads } else { 1 });
         executor
     };
     let dropout = Dropout { probability: 0.3, seed: 5, step: 2 };

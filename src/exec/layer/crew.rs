@@ -1,0 +1,103 @@
+//! The threads that compute one layer together: a team for the steps of the cell, and chunks for
+//! the arithmetic around it. If each shard has a thread of its own, that thread computes everything.
+
+use super::activations::LayerContext;
+use crate::model::cell::Crew;
+use crate::phases::{Clock, Running};
+use std::time::Duration;
+use unrolled_kernels::masks::multiply;
+use unrolled_kernels::team::{AnyTeam, Idle};
+
+/// The fewest floats that are worth a thread.
+const FEWEST: usize = 1 << 12;
+/// Multiplications of one thread in a nanosecond, at most.
+const SPEED: usize = 32;
+/// How long a leader waits for other threads: as long as the pass itself takes, within these limits.
+/// The shorter one is the time in which a sleeping thread wakes up.
+const PATIENCE: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
+
+/// A team whose members' time is measured.
+struct TimedTeam<'t> {
+    team: &'t dyn AnyTeam,
+    clock: Clock<'t>,
+}
+
+impl AnyTeam for TimedTeam<'_> {
+    fn lead(&self, closes: &dyn Fn(usize) -> bool, idle: Idle<'_>) -> usize {
+        let _clock = self.clock.start();
+        self.team.lead(closes, idle)
+    }
+
+    fn attend(&self, idle: Idle<'_>) {
+        let _clock = self.clock.start();
+        self.team.attend(idle);
+    }
+}
+
+impl<'a> LayerContext<'a> {
+    /// Returns true if one thread computes the layer.
+    fn is_alone(&self) -> bool {
+        self.threads.at_work() == 1
+    }
+
+    /// Starts the clock, if one thread computes the layer.
+    pub(super) fn clock_alone(&self) -> Option<Running<'a>> {
+        self.is_alone().then(|| self.clock.start())
+    }
+
+    /// Starts the clock for a piece of the work of several threads.
+    fn clock_of_piece(&self) -> Option<Running<'a>> {
+        (!self.is_alone()).then(|| self.clock.start())
+    }
+
+    /// Calls `run` with the threads for a pass of `seats` members over `tokens` tokens.
+    pub(super) fn gather(&self, seats: usize, tokens: usize, run: impl FnOnce(Crew<'_>)) {
+        if seats <= 1 || self.is_alone() {
+            return run(Crew::alone(self.isa));
+        }
+        let nanoseconds = self.weights.work(false) * tokens / (SPEED * seats);
+        let patience = Duration::from_nanos(nanoseconds as u64).clamp(PATIENCE[0], PATIENCE[1]);
+        let lead = |team: &dyn AnyTeam| {
+            let team = TimedTeam { team, clock: self.clock };
+            self.threads.gather(&team, seats, patience);
+        };
+        run(Crew { isa: self.isa, gather: Some(&lead) });
+    }
+
+    /// Calls `f` with the first row and the values of pieces of `values`, rows of `width` floats
+    /// each.
+    pub(super) fn rows(&self, values: &mut [f32], width: usize, f: &(impl Fn(usize, &mut [f32]) + Sync)) {
+        let rows = values.len() / width.max(1);
+        let fewest = FEWEST.div_ceil(width.max(1));
+        let share = rows.div_ceil(self.threads.at_work()).next_multiple_of(TILE_ROWS).max(fewest);
+        self.threads.chunks(values, share * width.max(1), &|i, values| {
+            let _clock = self.clock_of_piece();
+            f(i * share, values);
+        });
+    }
+
+    /// Computes `out = a * b`.
+    pub(super) fn multiply(&self, a: &[f32], b: &[f32], out: &mut [f32]) {
+        self.rows(out, 1, &|first, out| {
+            let [a, b] = [a, b].map(|values| &values[first..][..out.len()]);
+            multiply(self.isa, a, b, out);
+        });
+    }
+
+    /// Computes `values = values * by`.
+    pub(super) fn scale(&self, values: &mut [f32], by: &[f32]) {
+        self.rows(values, 1, &|first, values| {
+            values.iter_mut().zip(&by[first..]).for_each(|(value, by)| *value *= by);
+        });
+    }
+
+    /// Computes `values = values + more`.
+    pub(super) fn add(&self, values: &mut [f32], more: &[f32]) {
+        self.rows(values, 1, &|first, values| {
+            values.iter_mut().zip(&more[first..]).for_each(|(value, more)| *value += more);
+        });
+    }
+}
+
+/// Pieces of rows have a multiple of this many, so that the tiles of all sizes are full.
+const TILE_ROWS: usize = 24;
