@@ -9,9 +9,9 @@
 //!
 //! [`Network`](crate::network::Network) and [`Training`](crate::train::Training) train one. A
 //! window goes through all layers, each over all its steps, before the next window starts. Threads
-//! divide rows, never sums.
+//! divide rows or hidden units, never sums.
 //!
-//! The rooms, in the order of the data; each file uses only those before it:
+//! The folders, in the order of the data; each file uses only those before it:
 //!
 //! - `state`, `masks`, `inputs`: states, dropout masks, and windows as callers give them.
 //! - `weights`: the packed weights and the input table.

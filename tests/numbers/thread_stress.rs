@@ -1,8 +1,8 @@
 //! Repeats everything that runs in parallel on 1 to 16 threads, and compares the bits.
 //!
 //! `UNROLLED_STRESS=1000 cargo test --release --test main thread_stress` runs 1000 repeats instead
-//! of the suite's few. The test starts a process of its own with `UNROLLED_OVERSUBSCRIBE=1`, which
-//! starts more threads than there are cores.
+//! of the suite's few. The test starts processes of its own with `UNROLLED_OVERSUBSCRIBE=1`, which
+//! starts more threads than there are cores, and with each value of `UNROLLED_DIVIDE`.
 
 use super::Differentiate;
 use super::ragged::{LENGTHS, padded};
@@ -214,8 +214,16 @@ fn one_to_sixteen_threads_give_the_same_bits() {
             env::var("UNROLLED_STRESS").map_or(RUNS, |runs| runs.parse().expect("a number of runs")),
         );
     }
+    for divide in ["", "rows", "units", "both"] {
+        again(divide);
+    }
+}
+
+/// Runs the test in a process of its own, where `divide` forces what threads divide.
+fn again(divide: &str) {
     let mut again = Command::new(env::current_exe().expect("this binary"));
     again.args([TEST, "--exact", "--nocapture"]).env("UNROLLED_OVERSUBSCRIBE", "1");
+    again.env("UNROLLED_DIVIDE", divide);
     let output = again.output().expect("this binary runs");
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
@@ -223,5 +231,5 @@ fn one_to_sixteen_threads_give_the_same_bits() {
         "{printed}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    println!("{printed}");
+    println!("dividing {divide}: {printed}");
 }

@@ -15,6 +15,8 @@ const SPEED: usize = 32;
 /// How long a leader waits for other threads: as long as the pass itself takes, within these limits.
 /// The shorter one is the time in which a sleeping thread wakes up.
 const PATIENCE: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
+/// How long it waits if the environment forces a division: until all are there, on any machine.
+const PATIENCE_IF_FORCED: Duration = Duration::from_millis(100);
 
 /// A team whose members' time is measured.
 struct TimedTeam<'t> {
@@ -55,13 +57,20 @@ impl<'a> LayerContext<'a> {
         if seats <= 1 || self.is_alone() {
             return run(Crew::alone(self.isa));
         }
-        let nanoseconds = self.weights.work(false) * tokens / (SPEED * seats);
-        let patience = Duration::from_nanos(nanoseconds as u64).clamp(PATIENCE[0], PATIENCE[1]);
+        let patience = self.patience(seats, tokens);
         let lead = |team: &dyn AnyTeam| {
             let team = TimedTeam { team, clock: self.clock };
             self.threads.gather(&team, seats, patience);
         };
         run(Crew { isa: self.isa, gather: Some(&lead) });
+    }
+
+    fn patience(&self, seats: usize, tokens: usize) -> Duration {
+        if self.threads.divide().is_some() {
+            return PATIENCE_IF_FORCED;
+        }
+        let nanoseconds = self.weights.work(false) * tokens / (SPEED * seats);
+        Duration::from_nanos(nanoseconds as u64).clamp(PATIENCE[0], PATIENCE[1])
     }
 
     /// Calls `f` with the first row and the values of pieces of `values`, rows of `width` floats

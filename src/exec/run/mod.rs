@@ -176,15 +176,18 @@ impl Executor {
     pub(crate) fn step(&mut self, model: PackedModel<'_>, table: &[f32], inputs: Inputs<'_>) -> &[f32] {
         let PackedModel { weights, parameters, threads } = model;
         self.window.begin(false);
-        let calling = Threads::calling();
-        let crew = self.window.crew(threads, &calling);
+        let (calling, members) = (Threads::calling(), self.window.division.members);
         let shard = &mut self.window.shards[0];
         shard.load_step(inputs);
         shard.look_up(weights, parameters);
-        crew.enter(weights.work() * shard.rows(), || {
+        let mut run = |crew: &Threads| {
             shard.forward(weights, table, (None, crew));
             shard.head(weights, crew);
-        });
+        };
+        match members {
+            1 => run(&calling),
+            _ => threads.enter(usize::MAX, || run(threads)),
+        }
         self.window.note_run();
         let shard = &self.window.shards[0];
         if weights.config.has_head() { &shard.outputs } else { shard.stack_outputs() }
