@@ -1,5 +1,5 @@
-//! Memory of packed weights. It starts on a cache line, so that no vector crosses two lines. Large
-//! weights are on huge pages.
+//! Memory of packed weights and activations. It starts on a cache line, so that no vector crosses two
+//! lines. Large memory is on huge pages.
 
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use memmap2::MmapMut;

@@ -217,10 +217,10 @@ impl LayerActivations {
         d_h.take(h).for_each(|((d, product), around)| *d = product + around);
         let carried = if buffers.has_cell() { 1 } else { 0 };
         if carried == 1 {
-            let d_c = steps.d_state[1].iter_mut().zip(&buffers.carry).zip(&steps.around[1]);
+            let d_c = steps.d_state[1].iter_mut().zip(buffers.carry.iter()).zip(&steps.around[1]);
             d_c.take(c).for_each(|((d, carry), around)| *d = carry + around);
         } else if !buffers.carry.is_empty() {
-            steps.d_state[0].iter_mut().zip(&buffers.carry).take(h).for_each(|(d, carry)| *d += carry);
+            steps.d_state[0].iter_mut().zip(buffers.carry.iter()).take(h).for_each(|(d, carry)| *d += carry);
         }
     }
 
@@ -237,7 +237,7 @@ impl LayerActivations {
         if buffers.has_cell() {
             steps.d_state[1][..c].copy_from_slice(&buffers.carry[..c]);
         } else if !buffers.carry.is_empty() {
-            steps.d_state[0].iter_mut().zip(&buffers.carry).take(h).for_each(|(d, carry)| *d += carry);
+            steps.d_state[0].iter_mut().zip(buffers.carry.iter()).take(h).for_each(|(d, carry)| *d += carry);
         }
         &self.steps.d_state
     }

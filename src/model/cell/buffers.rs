@@ -2,6 +2,7 @@
 //!
 //! [N, ..] stands for the tokens of all steps in a row, as in [`WindowShape`].
 
+use crate::aligned::Aligned;
 use std::ops::Range;
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::team::Seat;
@@ -50,7 +51,8 @@ pub(crate) struct BufferWidths {
     pub(crate) extras: Extras,
 }
 
-/// One layer's activations for a window of some rows.
+/// One layer's activations for a window of some rows. They start on cache lines, so that the
+/// members of a team, which write different blocks of units, write no line together.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffers {
     pub(crate) sizes: BufferWidths,
@@ -59,18 +61,18 @@ pub(crate) struct Buffers {
     /// `[T]`, or empty: see [`WindowShape`].
     pub(crate) active: Vec<u32>,
     /// [B + N, padded(state)]: initial state and outputs.
-    pub(crate) h: Vec<f32>,
+    pub(crate) h: Aligned,
     /// [B + N, padded(H)], or [B, ...] when not kept.
-    pub(crate) c: Vec<f32>,
+    pub(crate) c: Aligned,
     /// [N, stored]: gates, then deltas.
-    pub(crate) gates: Vec<f32>,
+    pub(crate) gates: Aligned,
     /// [N, padded(H)]
-    pub(crate) tanh_c: Vec<f32>,
+    pub(crate) tanh_c: Aligned,
     /// [N, padded(H)]: r h.
-    pub(crate) reset_h: Vec<f32>,
+    pub(crate) reset_h: Aligned,
     /// [B, padded(H)]: a gradient that is carried backward.
-    pub(crate) carry: Vec<f32>,
-    pub(crate) extended: ExtendedParts<Vec<f32>>,
+    pub(crate) carry: Aligned,
+    pub(crate) extended: ExtendedParts<Aligned>,
     /// Seats of the team that computes the window; at most one if a single thread does.
     pub(crate) seats: Vec<Seat>,
 }
@@ -92,7 +94,7 @@ pub(crate) struct View<'a> {
 impl Buffers {
     /// Returns zeros for a window.
     pub(crate) fn new(sizes: BufferWidths, window: WindowShape<'static>) -> Self {
-        let [h, c, gates, tanh_c, reset_h, carry] = [const { Vec::new() }; 6];
+        let [h, c, gates, tanh_c, reset_h, carry] = [(); 6].map(|()| Aligned::default());
         let (active, seats, extended) = (Vec::new(), Vec::new(), ExtendedParts::default());
         let mut buffers =
             Self { sizes, window, active, h, c, gates, tanh_c, reset_h, carry, extended, seats };
@@ -106,9 +108,10 @@ impl Buffers {
         let BufferWidths { hidden, state, stored, extras } = self.sizes;
         let (vector, widths) = (padded(hidden), extras.extended);
         let full = WindowShape { active: &[], ..window };
-        let fit = |values: &mut Vec<f32>, used: bool, width: usize, size: VectorCount| {
+        let fit = |values: &mut Aligned, used: bool, width: usize, size: VectorCount| {
             if used {
-                resize(values, size(&window) * width, size(&full) * width);
+                values.resize(size(&full) * width);
+                values.resize(size(&window) * width);
             }
         };
         let (tokens, rows): (VectorCount, VectorCount) = (|w| w.kept_tokens(), |w| w.rows);
