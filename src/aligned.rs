@@ -1,5 +1,5 @@
 //! Memory of packed weights and activations. It starts on a cache line, so that no vector crosses two
-//! lines. Large memory is on huge pages.
+//! lines. Large weights are on huge pages.
 
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use memmap2::MmapMut;
@@ -37,7 +37,12 @@ impl Memory {
     /// Returns memory of zeros.
     fn new(len: usize) -> Self {
         let pages = if len >= HUGE { pages(size_of::<f32>() * len) } else { None };
-        pages.map_or_else(|| Self::Lines(vec![CacheLine::zeroed(); len.div_ceil(16)]), Self::Pages)
+        pages.map_or_else(|| Self::lines(len), Self::Pages)
+    }
+
+    /// Returns memory of zeros from the heap.
+    fn lines(len: usize) -> Self {
+        Self::Lines(vec![CacheLine::zeroed(); len.div_ceil(16)])
     }
 
     fn capacity(&self) -> usize {
@@ -63,6 +68,15 @@ impl Aligned {
     pub(crate) fn resize(&mut self, len: usize) {
         if len > self.memory.capacity() {
             self.memory = Memory::new(len);
+        }
+        self.len = len;
+    }
+
+    /// Sets the length as [`Aligned::resize`], with room for `most` floats, on the heap whatever
+    /// their number. Each float is one that was there before, or zero.
+    pub(crate) fn resize_on_heap(&mut self, len: usize, most: usize) {
+        if most > self.memory.capacity() {
+            self.memory = Memory::lines(most);
         }
         self.len = len;
     }
@@ -112,6 +126,7 @@ mod tests {
             let mut floats = Aligned::default();
             for longer in [len, len + 17, len] {
                 floats.resize(longer);
+                floats.resize_on_heap(longer, longer);
                 assert!(floats.len() == longer && floats.as_ptr().addr().is_multiple_of(64), "{longer}");
                 floats.iter_mut().enumerate().for_each(|(i, value)| *value = i as f32);
             }

@@ -110,8 +110,7 @@ impl Buffers {
         let full = WindowShape { active: &[], ..window };
         let fit = |values: &mut Aligned, used: bool, width: usize, size: VectorCount| {
             if used {
-                values.resize(size(&full) * width);
-                values.resize(size(&window) * width);
+                values.resize_on_heap(size(&window) * width, size(&full) * width);
             }
         };
         let (tokens, rows): (VectorCount, VectorCount) = (|w| w.kept_tokens(), |w| w.rows);
