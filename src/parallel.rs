@@ -173,8 +173,7 @@ impl Threads {
         Self { pool: None, count: 1, divide: None }
     }
 
-    /// Divides work into `count` parts for `started` threads.
-    pub(crate) fn start(count: usize, started: usize) -> Result<Self> {
+    fn start(count: usize, started: usize) -> Result<Self> {
         let pool = (count > 1).then(|| Pool::of(started)).transpose().map_err(|error| {
             Error::setting(
                 "threads",

@@ -20,21 +20,23 @@
 //! ```
 //!
 //! A float of the weights comes from the second-level cache if the part of the thread fits there,
-//! else from behind it. The bits of results do not depend on the division.
+//! else from behind it, where all threads share the bandwidth. The bits of results do not depend on
+//! the division.
 
 use crate::exec::weights::{LayerWeights, PackedWeights};
 use crate::parallel::{Divide, Threads};
-use unrolled_kernels::Isa;
 use unrolled_kernels::pack::padded;
-use unrolled_kernels::processor::caches;
+use unrolled_kernels::processor::{Caches, caches};
 use unrolled_kernels::team::MOST_MEMBERS;
 
 /// Rows of a full tile of four vectors.
 const TILE_ROWS: usize = 6;
 /// Bytes that a core loads from its second-level cache in a cycle.
 const SECOND: f64 = 32.0;
-/// Bytes that a core loads from behind that cache in a cycle, while the other cores do so too.
-const BEHIND: f64 = 10.0;
+/// Bytes that all cores together load from behind their second-level caches in a cycle, and the most
+/// that one core does.
+const BEHIND: f64 = 64.0;
+const BEHIND_ONE: f64 = 24.0;
 /// Cycles of one round of a meeting. A meeting of n members has log2(n) rounds.
 const ROUND: f64 = 400.0;
 /// Cycles until all members of a team are at work.
@@ -76,7 +78,10 @@ impl Division {
                 let shards = if threads.started() < 4 { 1 } else { most_shards.clamp(1, 2) };
                 Self { shards, members: most.min(threads.started() / shards) }
             }
-            None => cheapest(weights, threads, [steps, rows], (by_rows, most)),
+            None => {
+                let (caches, lanes, started) = (caches(), weights.isa.lanes(), threads.started());
+                Costs { weights, caches, lanes, started, shape: [steps, rows] }.cheapest(by_rows, most)
+            }
         }
     }
 }
@@ -94,60 +99,77 @@ fn blocks(weights: &PackedWeights) -> usize {
 /// need no meetings.
 const GAIN: f64 = 0.85;
 
-/// Returns the division with the lowest cost, with up to `most` members of a team.
-fn cheapest(
-    weights: &PackedWeights,
-    threads: &Threads,
-    [steps, rows]: [usize; 2],
-    (by_rows, most): (Division, usize),
-) -> Division {
-    let cost = |division: Division| -> f64 {
-        let layers = weights.layers.iter().enumerate();
-        layers.map(|(l, layer)| cost(weights, layer, l, division, [steps, rows])).sum()
-    };
-    let turns = by_rows.shards.div_ceil(threads.started());
-    let (mut best, mut lowest) = (by_rows, GAIN * turns as f64 * cost(by_rows));
-    for shards in 1..=threads.started().min(by_rows.shards) {
-        for members in 2..=most.min(threads.started() / shards) {
-            let division = Division { shards, members };
-            let cost = cost(division);
-            if cost < lowest {
-                (best, lowest) = (division, cost);
+/// The costs of a window on one machine.
+struct Costs<'a> {
+    weights: &'a PackedWeights,
+    caches: Caches,
+    /// Floats of a vector.
+    lanes: usize,
+    /// Threads that run at the same time.
+    started: usize,
+    /// T and B.
+    shape: [usize; 2],
+}
+
+impl Costs<'_> {
+    /// Returns the division with the lowest cost, with up to `most` members of a team. `by_rows` is
+    /// that of rows.
+    fn cheapest(&self, by_rows: Division, most: usize) -> Division {
+        let (mut best, mut lowest) = (by_rows, GAIN * self.of_window(by_rows));
+        for shards in 1..=self.started.min(by_rows.shards) {
+            for members in 2..=most.min(self.started / shards) {
+                let division = Division { shards, members };
+                let cost = self.of_window(division);
+                if cost < lowest {
+                    (best, lowest) = (division, cost);
+                }
             }
         }
+        best
     }
-    best
-}
 
-/// Returns the cycles of a step of one layer.
-fn cost(
-    weights: &PackedWeights,
-    layer: &LayerWeights,
-    l: usize,
-    division: Division,
-    [steps, rows]: [usize; 2],
-) -> f64 {
-    let (caches, rows) = (caches(), rows.div_ceil(division.shards));
-    let blocks = padded(layer.sizes.hidden) / 16;
-    let share = blocks.div_ceil(division.members) as f64 / blocks as f64;
-    let floats = layer.work(l == 0 && weights.gathers) as f64 * share;
-    let bytes = size_of::<f32>() as f64 * floats;
-    // A panel in the first-level cache serves all tiles.
-    let depth = layer.inputs + layer.sizes.state;
-    let panel = 4 * 16 * size_of::<f32>() * depth;
-    let streams = if panel <= caches.first / 4 * 3 { 1 } else { rows.div_ceil(TILE_ROWS) };
-    let speed = if bytes <= 0.75 * caches.second as f64 { SECOND } else { BEHIND };
-    let compute = rows as f64 * floats / multiply_adds(weights.isa);
-    let meetings = match division.members {
-        1 => 0.0,
-        members => ROUND * f64::from(members.next_power_of_two().ilog2()) + START / steps as f64,
-    };
-    compute.max(streams as f64 * bytes / speed) + meetings
-}
+    /// Returns the cycles of a step of all layers.
+    fn of_window(&self, division: Division) -> f64 {
+        let turns = (division.shards * division.members).div_ceil(self.started);
+        let layers = self.weights.layers.iter().enumerate();
+        let step: f64 = layers.map(|(l, layer)| self.of_layer(l, layer, division)).sum();
+        turns as f64 * step
+    }
 
-/// Returns the multiply-adds that a core starts in a cycle: two vectors.
-fn multiply_adds(isa: Isa) -> f64 {
-    2.0 * isa.lanes() as f64
+    /// Returns the cycles of a step of one layer.
+    fn of_layer(&self, l: usize, layer: &LayerWeights, division: Division) -> f64 {
+        let [steps, rows] = [self.shape[0], self.shape[1].div_ceil(division.shards)];
+        let gathered = l == 0 && self.weights.gathers;
+        let blocks = padded(layer.sizes.hidden) / 16;
+        let share = blocks.div_ceil(division.members) as f64 / blocks as f64;
+        let floats = layer.work(gathered) as f64 * share;
+        let compute = rows as f64 * floats / (2 * self.lanes) as f64;
+        let stream = self.streams(layer, gathered, rows) * self.load_cycles(floats, division);
+        let meetings = match division.members {
+            1 => 0.0,
+            members => ROUND * f64::from(members.next_power_of_two().ilog2()) + START / steps as f64,
+        };
+        compute.max(stream) + meetings
+    }
+
+    /// Returns how often a step reads the weights from behind the first-level cache: once if a panel
+    /// stays in it for all tiles of the `rows`, else once for each tile.
+    fn streams(&self, layer: &LayerWeights, gathered: bool, rows: usize) -> f64 {
+        let depth = layer.sizes.state + if gathered { 0 } else { layer.inputs };
+        let panel = 4 * 16 * size_of::<f32>() * depth;
+        let stays = panel <= self.caches.first / 4 * 3;
+        (if stays { 1 } else { rows.div_ceil(TILE_ROWS) }) as f64
+    }
+
+    /// Returns the cycles in which a thread loads `floats` weights that it loads in every step. Of
+    /// weights of three quarters of the second-level cache, all stay there; of twice as many, none.
+    fn load_cycles(&self, floats: f64, division: Division) -> f64 {
+        let bytes = size_of::<f32>() as f64 * floats;
+        let readers = (division.shards * division.members).min(self.started);
+        let behind = (BEHIND / readers as f64).min(BEHIND_ONE);
+        let stay = (2.0 - bytes / (0.75 * self.caches.second as f64)).clamp(0.0, 1.0);
+        bytes * (stay / SECOND + (1.0 - stay) / behind)
+    }
 }
 
 #[cfg(test)]
@@ -155,20 +177,22 @@ mod tests {
     use super::*;
     use crate::model::Model;
     use crate::{Layer, ModelSettings, Reset};
+    use unrolled_kernels::Isa;
 
     /// The weights of LSTM layers of H units.
     fn weights(hidden: usize, layers: usize) -> PackedWeights {
-        let settings = ModelSettings { hidden, layers, ..ModelSettings::lstm(hidden) };
+        let settings = ModelSettings { layers, ..ModelSettings::lstm(hidden) };
         let model = Model::new(&settings, 65, 1).unwrap();
-        PackedWeights::new(model.config(), Isa::avx512().unwrap_or(Isa::PORTABLE), false)
+        PackedWeights::new(model.config(), Isa::PORTABLE, false)
     }
 
     fn choose(hidden: usize, layers: usize, [steps, rows]: [usize; 2], threads: usize) -> Division {
-        let weights = weights(hidden, layers);
-        let threads = Threads::start(threads, threads).unwrap();
-        let most = blocks(&weights).min(threads.count());
-        let by_rows = Division { shards: threads.count().min(rows), members: 1 };
-        cheapest(&weights, &threads, [steps, rows], (by_rows, most))
+        let weights = &weights(hidden, layers);
+        // A Xeon with AVX-512.
+        let caches = Caches { first: 48 << 10, second: 2 << 20, third: 200 << 20 };
+        let by_rows = Division { shards: threads.min(rows), members: 1 };
+        let costs = Costs { weights, caches, lanes: 16, started: threads, shape: [steps, rows] };
+        costs.cheapest(by_rows, blocks(weights).min(threads))
     }
 
     /// Measured on sixteen cores with AVX-512: rows are faster for 112 units and 200 rows and for
