@@ -8,8 +8,8 @@
 //! block (`run/head_blocks.rs`). Tokens do not depend on each other, so any division of them gives
 //! equal bits.
 
-pub(super) mod block_part;
 pub(super) mod losses;
+pub(super) mod token_part;
 
 use super::weights::PackedWeights;
 use crate::phases::Phase;

@@ -15,11 +15,11 @@
 //! 2. The outputs of a block are used again while they are in the caches. They take as much memory
 //!    as W if P is the number of tokens in a block.
 
+use super::block_part::BlockPart;
 use super::pass::Goal;
 use crate::aligned::Aligned;
 use crate::exec::gradient::matrix::MatrixGradient;
 use crate::exec::gradient::token_pairs::RowPairs;
-use crate::exec::head::block_part::BlockPart;
 use crate::exec::inputs::{Order, OutputSteps};
 use crate::exec::weights::tensor_ranges::BufferSplitter;
 use crate::exec::weights::{PackedModel, PackedWeights};

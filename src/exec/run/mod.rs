@@ -1,6 +1,7 @@
 //! Runs windows: forward through all layers and the head, then as far as the goal asks. All public
 //! forms share it.
 
+mod block_part;
 mod head_blocks;
 mod pass;
 

@@ -1,6 +1,6 @@
 //! The rows of one thread: their activations through all layers and steps, forward and backward.
 
-use crate::exec::head::block_part::BlockPart;
+use crate::exec::head::token_part::TokenPart;
 use crate::exec::inputs::Inputs;
 use crate::exec::layer::{LayerActivations, LayerContext, LayerInput};
 use crate::exec::masks::{MaskSource, ShardRows};
@@ -274,27 +274,14 @@ impl Shard {
     }
 
     /// Calls `f` with the tokens of each thread.
-    fn divide(&mut self, weights: &PackedWeights, threads: &Threads, f: &(impl Fn(BlockPart<'_>) + Sync)) {
+    fn divide(&mut self, weights: &PackedWeights, threads: &Threads, f: &(impl Fn(TokenPart<'_>) + Sync)) {
         let Self { layers, ids, outputs, targets, target_values, token_weights, losses, correct, dy, .. } =
             self;
         let width = if dy.is_empty() { 0 } else { ids.len() * padded(weights.config.stack_width()) };
-        let (values, token_weights, d_x) = (&**target_values, &**token_weights, &mut dy[..width]);
         let x = layers.last().map(LayerActivations::outputs).unwrap_or_default();
-        let (tokens, out) = (0..ids.len(), &mut [][..]);
-        let weights_of_tokens = token_weights;
-        let part = BlockPart {
-            tokens,
-            x,
-            targets,
-            values,
-            weights: weights_of_tokens,
-            outputs,
-            losses,
-            correct,
-            d_x,
-            out,
-        };
-        part.divide(weights, threads, &|_| 0, f);
+        let (values, d_x) = (&**target_values, &mut dy[..width]);
+        TokenPart { x, targets, values, token_weights, outputs, losses, correct, d_x }
+            .divide(weights, threads, f);
     }
 
     /// Goes backward through all layers, from the gradient of the last layer's outputs in `dy`.

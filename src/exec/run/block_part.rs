@@ -1,4 +1,4 @@
-//! Some tokens of a block or of a shard, for one thread.
+//! Some tokens of a block, for one thread.
 
 use crate::exec::head::losses::TokenLosses;
 use crate::exec::weights::PackedWeights;
@@ -7,33 +7,33 @@ use std::ops::Range;
 use unrolled_kernels::pack::padded;
 
 /// Some tokens of a block, for one thread.
-pub(in crate::exec) struct BlockPart<'a> {
+pub(super) struct BlockPart<'a> {
     /// Their indices in the window.
-    pub(in crate::exec) tokens: Range<usize>,
+    pub(super) tokens: Range<usize>,
     /// [N, padded(P)]
-    pub(in crate::exec) x: &'a [f32],
+    pub(super) x: &'a [f32],
     /// `[N]`
-    pub(in crate::exec) targets: &'a [u32],
+    pub(super) targets: &'a [u32],
     /// [N, O], or empty.
-    pub(in crate::exec) values: &'a [f32],
+    pub(super) values: &'a [f32],
     /// `[N]`, or empty.
-    pub(in crate::exec) weights: &'a [f32],
+    pub(super) weights: &'a [f32],
     /// [N, padded(O)]
-    pub(in crate::exec) outputs: &'a mut [f32],
+    pub(super) outputs: &'a mut [f32],
     /// `[N]`
-    pub(in crate::exec) losses: &'a mut [f64],
-    pub(in crate::exec) correct: &'a mut [bool],
+    pub(super) losses: &'a mut [f64],
+    pub(super) correct: &'a mut [bool],
     /// [N, padded(P)], or empty.
-    pub(in crate::exec) d_x: &'a mut [f32],
+    pub(super) d_x: &'a mut [f32],
     /// The caller's outputs, from the first of these tokens up to the first one after them; or
     /// empty.
-    pub(in crate::exec) out: &'a mut [f32],
+    pub(super) out: &'a mut [f32],
 }
 
 impl<'a> BlockPart<'a> {
     /// Calls `f` on one part for each thread. `place` is the index of a token's outputs in the
     /// caller's array.
-    pub(in crate::exec) fn divide(
+    pub(super) fn divide(
         self,
         weights: &PackedWeights,
         threads: &Threads,
@@ -112,13 +112,13 @@ impl<'a> BlockPart<'a> {
     }
 
     /// The losses of the tokens.
-    pub(in crate::exec) fn losses(&mut self) -> TokenLosses<'_> {
+    pub(super) fn losses(&mut self) -> TokenLosses<'_> {
         let BlockPart { outputs, targets, values, weights, losses, correct, .. } = self;
         TokenLosses { outputs, targets, values, weights, losses, correct }
     }
 
     /// Writes the outputs of the head to `out`; zeros between the tokens.
-    pub(in crate::exec) fn write_outputs(self, weights: &PackedWeights, place: &impl Fn(usize) -> usize) {
+    pub(super) fn write_outputs(self, weights: &PackedWeights, place: &impl Fn(usize) -> usize) {
         let BlockPart { tokens, x, outputs, mut out, .. } = self;
         let width = weights.config.outputs;
         if width == padded(width) && out.len() == tokens.len() * width {
