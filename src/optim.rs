@@ -54,14 +54,16 @@ mod optimizer;
 pub use optimizer::Optimizer;
 
 use crate::parallel::Threads;
+use crate::phases::{Phase, Phases, Section};
 use crate::{ClipMode, OptimizerKind, OptimizerSettings};
 use unrolled_kernels::Isa;
 use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, sum_of_squares};
 
-/// Number of parameters that one task updates.
-const CHUNK: usize = 1 << 13;
-/// Number of blocks of the norm that one task sums.
-const NORM_SHARE: usize = 4;
+/// The fewest and the most parameters that one thread updates at a time.
+const FEWEST: usize = 1 << 11;
+const MOST: usize = 1 << 13;
+/// The most blocks of the norm that one thread sums at a time.
+const MOST_BLOCKS: usize = 4;
 
 /// An update rule with its moments, which have the layout of the parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +71,15 @@ pub(crate) struct UpdateRule {
     settings: OptimizerSettings,
     /// The name and the values of each moment.
     pub(crate) moments: Vec<(&'static str, Vec<f32>)>,
+}
+
+/// What works on an optimizer step: the instruction set, the threads, and the clocks that measure
+/// them.
+#[derive(Clone, Copy)]
+pub(crate) struct Workers<'a> {
+    pub(crate) isa: Isa,
+    pub(crate) threads: &'a Threads,
+    pub(crate) phases: &'a Phases,
 }
 
 /// The numbers of one optimizer step.
@@ -123,11 +134,10 @@ impl UpdateRule {
     /// Clips the gradient and updates the parameters.
     pub(crate) fn update(
         &mut self,
-        isa: Isa,
+        workers: Workers<'_>,
         at: OptimizerStep,
         gradient: &[f32],
         parameters: &mut [f32],
-        threads: &Threads,
     ) {
         let OptimizerSettings { clip, clip_mode, .. } = self.settings;
         let clips = |mode| clip > 0.0 && clip_mode == mode;
@@ -138,7 +148,11 @@ impl UpdateRule {
         let mut moments = self.moments.iter_mut().map(|(_, values)| values.as_mut_slice());
         let [first, second, third] = [0; 3].map(|_| moments.next().unwrap_or_default());
         let update = Update { rule, scale, limit, gradient, parameters, first, second, third };
-        threads.enter(gradient.len() * 8, || halve(isa, update, threads));
+        let Workers { threads, phases, .. } = workers;
+        threads.enter(gradient.len() * 8, || {
+            let _section = phases.section(Section::Update, threads.at_work());
+            halve(workers, update, threads.share(gradient.len(), FEWEST, MOST));
+        });
     }
 }
 
@@ -178,11 +192,12 @@ fn epsilon(settings: &OptimizerSettings) -> f64 {
     })
 }
 
-/// Runs an update in parallel: halves it until a piece is small.
-fn halve(isa: Isa, update: Update<'_>, threads: &Threads) {
+/// Runs an update in parallel: halves it until a piece has at most `share` parameters.
+fn halve(workers: Workers<'_>, update: Update<'_>, share: usize) {
     let Update { rule, scale, limit, gradient, parameters, first, second, third } = update;
-    if gradient.len() <= CHUNK {
-        return Update { rule, scale, limit, gradient, parameters, first, second, third }.run_on(isa);
+    if gradient.len() <= share {
+        let _clock = workers.phases.time(Phase::Update);
+        return Update { rule, scale, limit, gradient, parameters, first, second, third }.run_on(workers.isa);
     }
     let half = (gradient.len() / 2).next_multiple_of(16);
     // A moment that the rule does not have is empty.
@@ -203,19 +218,24 @@ fn halve(isa: Isa, update: Update<'_>, threads: &Threads) {
         second: second_rest,
         third: third_rest,
     };
-    threads.join(|| halve(isa, here, threads), || halve(isa, there, threads));
+    workers.threads.join(|| halve(workers, here, share), || halve(workers, there, share));
 }
 
 /// Returns the global norm: sums of blocks of a fixed size, added in order. `sums` is the buffer
 /// for the sums of the blocks.
-pub(crate) fn norm(isa: Isa, gradient: &[f32], sums: &mut Vec<f64>, threads: &Threads) -> f64 {
+pub(crate) fn norm(workers: Workers<'_>, gradient: &[f32], sums: &mut Vec<f64>) -> f64 {
+    let Workers { isa, threads, phases } = workers;
     sums.resize(gradient.len().div_ceil(NORM_BLOCK), 0.0);
     threads.enter(gradient.len(), || {
-        threads.chunks(sums, NORM_SHARE, &|i, sums| {
-            let blocks = gradient.chunks(NORM_BLOCK).skip(i * NORM_SHARE);
+        let _section = phases.section(Section::Norm, threads.at_work());
+        let share = threads.share(sums.len(), 1, MOST_BLOCKS);
+        threads.chunks(sums, share, &|i, sums| {
+            let _clock = phases.time(Phase::Norm);
+            let blocks = gradient.chunks(NORM_BLOCK).skip(i * share);
             sums.iter_mut().zip(blocks).for_each(|(sum, block)| *sum = sum_of_squares(isa, block));
         });
     });
+    let _clock = phases.time(Phase::Norm);
     sums.iter().sum::<f64>().sqrt()
 }
 

@@ -18,11 +18,22 @@ const SMALL: usize = 400_000;
 /// How often a thread looks for a signal before it lets others run: some microseconds.
 const SPINS: u32 = 200;
 /// Largest number of threads. A larger one is a typing error, or gains nothing.
-const MOST: usize = 1024;
+pub(crate) const MOST: usize = 1024;
+/// The fewest and the most values that one thread copies at a time.
+const FEWEST_VALUES: usize = 1 << 12;
+const MOST_VALUES: usize = 1 << 16;
+/// Number of pieces of divided work for each thread. With more than one, a thread that starts late
+/// does not keep the others waiting.
+const PIECES: usize = 4;
 
 /// Returns the number of cores that this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Returns the index of the calling thread in its pool; 0 outside of a pool.
+pub(crate) fn thread_index() -> usize {
+    rayon::current_thread_index().unwrap_or(0)
 }
 
 /// Returns whether to start more threads than there are cores. They cost time, but run in more
@@ -218,6 +229,12 @@ impl Threads {
         }
     }
 
+    /// Returns how many of `items` items one thread takes at a time: few if many threads share the
+    /// work of the caller, but at least `least`, and at most `most`.
+    pub(crate) fn share(&self, items: usize, least: usize, most: usize) -> usize {
+        items.div_ceil(PIECES * self.at_work()).max(least).min(most).max(1)
+    }
+
     /// Runs `f` on one of the threads if `work`, in multiplications, is worth waking them. `join`
     /// and `each` inside `f` then use all threads without waking them again. Otherwise `f` runs on
     /// the calling thread.
@@ -305,6 +322,29 @@ impl Threads {
     /// Returns true if `work`, in multiplications, is worth waking threads.
     pub(crate) fn pay(&self, work: usize) -> bool {
         work > SMALL && self.count > 1
+    }
+
+    /// Calls `f` with the index and the values of each row of `width` values, in parallel as in
+    /// `join`.
+    pub(crate) fn rows<T: Send>(
+        &self,
+        values: &mut [T],
+        width: usize,
+        f: &(impl Fn(usize, &mut [T]) + Sync),
+    ) {
+        if width == 0 {
+            return;
+        }
+        let share = self.share(values.len(), FEWEST_VALUES, MOST_VALUES).div_ceil(width);
+        self.chunks(values, share * width, &|i, values| {
+            (i * share..).zip(values.chunks_exact_mut(width)).for_each(|(row, values)| f(row, values));
+        });
+    }
+
+    /// Copies values of the same number, in parallel as in `join`.
+    pub(crate) fn copy<T: Copy + Send + Sync>(&self, from: &[T], to: &mut [T]) {
+        let share = self.share(to.len(), FEWEST_VALUES, MOST_VALUES);
+        self.chunks(to, share, &|i, to| to.copy_from_slice(&from[i * share..][..to.len()]));
     }
 }
 

@@ -1,8 +1,8 @@
 //! A training step allocates nothing after the first. Allocations of all threads are counted, so
 //! this is a test binary of its own.
 //!
-//! On several threads a step enters the pool through rayon's queue, which allocates a block for 63
-//! steps. Threads that start or end meanwhile, such as those that scanned the corpus, allocate a
+//! On several threads a step enters the pool once, through rayon's queue, which allocates a block for
+//! 63 steps. Threads that start or end meanwhile, such as those that scanned the corpus, allocate a
 //! little; so the smallest count of several windows is used.
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -12,7 +12,7 @@ use unrolled::exec::{Dropout, Dynamic, Engine, Order, OutputSteps, Plan, State, 
 use unrolled::loss::{Loss, Objective};
 use unrolled::model::Model;
 use unrolled::network::Network;
-use unrolled::train::Training;
+use unrolled::train::{Trainer, TrainerSettings, Training};
 use unrolled::{
     Cell, ClipMode, InputKind, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Reset, RunSettings,
     Settings, Unit, Windows,
@@ -72,6 +72,25 @@ fn check_training(settings: &Settings) {
     for threads in [1, 2, 3] {
         let mut training = Training::new(text(), settings.clone(), Some(threads)).unwrap();
         check(&format!("{settings:?}"), (threads, 1), || _ = training.step().unwrap());
+        training.own_threads().run(|| {
+            check(&format!("{settings:?}"), (threads, 0), || _ = training.step().unwrap());
+        });
+    }
+}
+
+/// A step of a caller's window enters the pool once.
+fn trainers_allocate_nothing() {
+    for (threads, accumulate) in [(1, 1), (2, 2)] {
+        let settings = Settings { run: RunSettings { accumulate, ..settings().run }, ..settings() };
+        check_training(&settings);
+        let model = Model::new(&settings.model, 65, 1).unwrap();
+        let trainer = TrainerSettings { threads: Some(threads), ..TrainerSettings::default() };
+        let mut trainer = Trainer::new(model, trainer).unwrap();
+        let ids: Vec<u32> = (0..160).map(|i| i * 17 % 65).collect();
+        check("a trainer", (threads, 1), || {
+            let objective = Objective::new(Loss::CROSS_ENTROPY, &ids);
+            trainer.step(&Window::new(10, 16, &ids), &objective).unwrap();
+        });
     }
 }
 
@@ -134,9 +153,7 @@ fn networks_allocate_nothing_while_shapes_repeat() {
             let batch = Batch { steps: 10, rows: 16, inputs: ids(17), targets: ids(31), fresh: true };
             let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
             let dropout = Dropout { probability: 0.2, seed: 1, step: 2 };
-            // A run enters the pool for packing, for the table, for the window and for the
-            // gradients.
-            check(&format!("{input:?}, V = {vocabulary}"), (threads, 8), || {
+            check(&format!("{input:?}, V = {vocabulary}"), (threads, 2), || {
                 run(&mut network, &batch, None, Some(dropout));
                 run(&mut network, &batch, Some(&lengths), None);
                 network.parameters_and_gradient().0[0] += 0.1;
@@ -154,7 +171,7 @@ fn large_vocabularies_allocate_nothing() {
         let ids = |factor: usize| (0..steps * rows).map(|i| (i * factor % vocabulary) as u32).collect();
         let batch = Batch { steps, rows, inputs: ids(17), targets: ids(31), fresh: true };
         let lengths: Vec<usize> = (0..rows).map(|row| steps - row % 3).collect();
-        check_steps(5, &format!("V = {vocabulary}"), (threads, 8), || {
+        check_steps(5, &format!("V = {vocabulary}"), (threads, 2), || {
             run(&mut network, &batch, None, None);
             run(&mut network, &batch, Some(&lengths), None);
             network.parameters_and_gradient().0[0] += 0.1;
@@ -187,7 +204,7 @@ fn networks_on_vectors_allocate_nothing_while_shapes_repeat() {
         let mut network = Network::new(on_vectors(outputs), Some(threads)).unwrap();
         let (initial, width) = (network.zero_state(16), network.model().config().output_width());
         let mut values = vec![0.0; 10 * 16 * width];
-        check_steps(10, &format!("{outputs} outputs of vectors"), (threads, 32), || {
+        check_steps(10, &format!("{outputs} outputs of vectors"), (threads, 16), || {
             for window in forms(&inputs, &lengths, &initial) {
                 let tokens = if window.output_steps == OutputSteps::Last { 16 } else { 160 };
                 network.forward(&window, &mut values[..tokens * width]).unwrap();
@@ -213,7 +230,7 @@ fn views_on_vectors_allocate_nothing_while_shapes_repeat() {
         let (mut plan, mut dynamic) = (Plan::of(&engine, 10, 16).unwrap(), Dynamic::of(&engine));
         let mut stream = Stream::with_rows(engine.model().clone(), 16).unwrap();
         let mut values = vec![0.0; 10 * 16 * width];
-        check_steps(10, &format!("{outputs} outputs of views"), (threads, 8), || {
+        check_steps(10, &format!("{outputs} outputs of views"), (threads, 6), || {
             for window in forms(&inputs, &lengths, &initial) {
                 let tokens = if window.output_steps == OutputSteps::Last { 16 } else { 160 };
                 dynamic.forward_window(&window, &mut values[..tokens * width]).unwrap();
@@ -253,6 +270,7 @@ fn the_counter_counts_on_all_threads() {
 fn a_step_allocates_nothing_after_the_first() {
     the_counter_counts_on_all_threads();
     training_allocates_nothing();
+    trainers_allocate_nothing();
     networks_allocate_nothing_while_shapes_repeat();
     large_vocabularies_allocate_nothing();
     networks_on_vectors_allocate_nothing_while_shapes_repeat();

@@ -12,11 +12,13 @@
 //!    them.
 
 mod panels;
+mod part;
 mod sizes;
 mod slots;
 
 pub use panels::Panels;
 pub(crate) use panels::{Panel, PanelPart};
+pub use part::PackedPart;
 pub use sizes::padded;
 pub(crate) use sizes::{check_len, depth_of, product, strides};
 pub use slots::Slots;

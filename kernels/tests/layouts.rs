@@ -1,7 +1,7 @@
 //! The layouts of panels and slots against the formulas of their documentation.
 
 use crate::harness::Numbers;
-use unrolled_kernels::pack::{Panels, Slots, padded};
+use unrolled_kernels::pack::{PackedPart, Panels, Slots, padded};
 use unrolled_kernels::{Isa, gru, lstm, rnn};
 
 fn all_slots(hidden: usize) -> [Slots; 8] {
@@ -116,6 +116,56 @@ fn plain_panels_and_their_transposes_are_k_vector_lane() {
                 }
             }
             assert_eq!(i, packed.len());
+        }
+    }
+}
+
+/// Packs a part by halves of at most `share` floats.
+fn pack_halves(
+    panels: &Panels,
+    isa: Isa,
+    (part, share): (&PackedPart, usize),
+    packed: &mut [f32],
+    pack: &dyn Fn(&PackedPart, &mut [f32]),
+) {
+    if packed.len() <= share {
+        return pack(part, packed);
+    }
+    let [first, second] = part.halves(panels, isa);
+    assert_eq!(first.len(panels) + second.len(panels), part.len(panels));
+    let (before, after) = packed.split_at_mut(first.len(panels));
+    pack_halves(panels, isa, (&first, share), before, pack);
+    pack_halves(panels, isa, (&second, share), after, pack);
+}
+
+/// Panels are deep on AVX2 from 768 values of k on.
+#[test]
+fn parts_are_packed_as_the_whole() {
+    for (hidden, outputs) in [(1, 1), (17, 23), (40, 100), (37, 145), (200, 41)] {
+        for (slots, isa) in
+            all_slots(hidden).into_iter().flat_map(|s| Isa::all().map(move |i| (s.clone(), i)))
+        {
+            let (gates, plain, depth) = (Panels::gates(&slots), Panels::plain(outputs), slots.depth());
+            let rows = (slots.gates.iter().max().unwrap_or(&0) + 1) * hidden;
+            let weight = Numbers(hidden as u64).floats(rows * outputs);
+            let mut forward = vec![f32::NAN; gates.len(outputs)];
+            let mut transposed = vec![f32::NAN; plain.len(depth)];
+            gates.pack(isa, &weight, outputs, &mut forward);
+            plain.pack_transposed(isa, &weight, outputs, &slots, &mut transposed);
+            for share in [64, 100, 1000] {
+                let mut packed = vec![f32::NAN; forward.len()];
+                let whole = PackedPart::whole(&gates, outputs);
+                pack_halves(&gates, isa, (&whole, share), &mut packed, &|part, packed| {
+                    gates.pack_part(isa, part, &weight, packed);
+                });
+                assert_eq!(packed, forward, "{} floats of {slots:?}", share);
+                let mut packed = vec![f32::NAN; transposed.len()];
+                let whole = PackedPart::whole(&plain, depth);
+                pack_halves(&plain, isa, (&whole, share), &mut packed, &|part, packed| {
+                    plain.pack_part_transposed(isa, part, (&weight, outputs), &slots, packed);
+                });
+                assert_eq!(packed, transposed, "{} floats, transposed, of {slots:?}", share);
+            }
         }
     }
 }

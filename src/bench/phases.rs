@@ -3,7 +3,7 @@
 use super::arithmetic::{head_products, layer_products, products_from_after};
 use super::figures::Bench;
 use crate::model::ModelConfig;
-use crate::phases::{Phase, Phases};
+use crate::phases::{Phase, Phases, Section};
 use crate::train::Training;
 use crate::{Mode, Result};
 use serde::Serialize;
@@ -18,18 +18,20 @@ pub struct StepPhases {
     pub rows: Vec<PhaseTime>,
 }
 
-/// A phase of a training step. `waiting` and `other` come last. The phases together make up the
-/// step.
+/// A phase of a training step. The times of waiting and `other` come last. The phases together make
+/// up the step.
 ///
-/// With several threads, the time of a phase is the mean of the threads' times (`norm` and `update`
-/// include waiting), and `waiting` is the mean time that a thread waits for the others. `fill` runs
-/// at the same time as `pack`.
+/// With several threads, the time of a phase is the mean of the threads' times, and the rest of a
+/// section of the step is the mean time that a thread waits for the others in it. `fill` runs at the
+/// same time as the weight gradients.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PhaseTime {
     /// `fill`, `pack`, `input` (the input table, or the vectors that the first layer reads),
     /// `forward`, `head`, `loss`, `head backward`, `backward`, `weight gradient`, `head gradient`,
-    /// `input gradient`, `norm`, `update`, `waiting` (several threads only), `other` (the time that
-    /// no clock measures).
+    /// `input gradient`, `accumulate` (only if a step has several windows), `norm`, `update`; with
+    /// several threads also `waiting in input`, `waiting in passes` (forward and backward),
+    /// `waiting in gradients`, `waiting in norm`, `waiting in update` and `waiting in pack`; `other`
+    /// (the time that no clock measures).
     pub name: &'static str,
     /// The layer's index, from 0.
     pub layer: Option<usize>,
@@ -43,6 +45,12 @@ pub struct PhaseTime {
     pub gflops: Option<f64>,
     /// `gflops` as a share of the peak of all threads.
     pub percent_of_peak: Option<f64>,
+    /// Number of threads that took part in the phase, in the step in which most did. A phase of one
+    /// thread is not divided, or too short. `None` for waiting and `other`.
+    pub threads: Option<usize>,
+    /// Number of pieces of the phase, each of which one thread worked on. `None` for waiting and
+    /// `other`.
+    pub pieces: Option<usize>,
 }
 
 impl Bench {
@@ -58,10 +66,12 @@ impl Bench {
         self.validate(&settings)?;
         let (batch, tokens) = (settings.run.batch, settings.run.batch * settings.run.steps);
         let mut training = Training::new(self.corpus(&settings)?, settings, self.threads)?;
+        let accumulates = training.settings().run.accumulate > 1;
         let best = shortest(&mut training, self.seconds)?;
         let config = training.model().config().clone();
         let products = StepArithmetic { batch, tokens, symbols: training.table_symbols(), config: &config };
-        let rows = best.rows(&products, training.threads() > 1, peak_gflops);
+        let mut rows = best.rows(&products, training.threads() > 1, peak_gflops);
+        rows.retain(|row| accumulates || row.name != name(Phase::Accumulate).0);
         Ok(StepPhases { step_seconds: best.whole as f64 / 1e9, rows })
     }
 }
@@ -69,32 +79,59 @@ impl Bench {
 /// The times of a step and its phases in nanoseconds.
 struct MeasuredStep {
     whole: u64,
-    phases: Vec<(Phase, u64)>,
-    waited: u64,
+    phases: Vec<MeasuredPhase>,
+    waited: [u64; Section::ALL.len()],
 }
 
-/// Runs steps for about `seconds`, at least two, and returns the shortest.
+/// A phase, its nanoseconds in a step, and the numbers of its pieces and of the threads that took
+/// part.
+#[derive(Clone, Copy)]
+struct MeasuredPhase {
+    phase: Phase,
+    spent: u64,
+    threads: usize,
+    pieces: usize,
+}
+
+/// Runs steps for about `seconds`, at least two, and returns the shortest, with the largest number
+/// of threads of all steps.
 fn shortest(training: &mut Training, seconds: f64) -> Result<MeasuredStep> {
     let layers = training.model().config().stack.len();
     let phases = training.time_phases();
-    training.step()?;
-    let (end, mut best) = (Instant::now() + Duration::from_secs_f64(seconds.min(1e6)), None::<MeasuredStep>);
-    while best.is_none() || Instant::now() < end {
+    training.own_threads().run(|| {
+        training.step()?;
+        let end = Instant::now() + Duration::from_secs_f64(seconds.min(1e6));
+        let mut best = MeasuredStep::run(training, &phases, layers)?;
+        while Instant::now() < end {
+            best = best.with(MeasuredStep::run(training, &phases, layers)?);
+        }
+        Ok(best)
+    })
+}
+
+impl MeasuredStep {
+    /// Runs a step.
+    fn run(training: &mut Training, phases: &Phases, layers: usize) -> Result<Self> {
         phases.clear();
         let start = Instant::now();
         training.step()?;
         let whole = start.elapsed().as_nanos() as u64;
-        if best.as_ref().is_none_or(|best| whole < best.whole) {
-            best = Some(MeasuredStep::read(whole, &phases, layers));
-        }
+        let of = |phase| MeasuredPhase {
+            phase,
+            spent: phases.spent(phase),
+            threads: phases.threads(phase),
+            pieces: phases.pieces(phase),
+        };
+        let waited = Section::ALL.map(|section| phases.waited(section));
+        Ok(Self { whole, phases: Phase::all(layers).map(of).collect(), waited })
     }
-    best.ok_or_else(|| unreachable!("a step was taken"))
-}
 
-impl MeasuredStep {
-    fn read(whole: u64, phases: &Phases, layers: usize) -> Self {
-        let spent = Phase::all(layers).map(|phase| (phase, phases.spent(phase)));
-        Self { whole, phases: spent.collect(), waited: phases.waited() }
+    /// Returns the shorter step, with the larger number of threads of each phase.
+    fn with(self, other: Self) -> Self {
+        let (mut shorter, longer) = if other.whole < self.whole { (other, self) } else { (self, other) };
+        let phases = shorter.phases.iter_mut().zip(longer.phases);
+        phases.for_each(|(phase, longer)| phase.threads = phase.threads.max(longer.threads));
+        shorter
     }
 
     fn rows(&self, products: &StepArithmetic<'_>, waits: bool, peak_gflops: f64) -> Vec<PhaseTime> {
@@ -104,20 +141,35 @@ impl MeasuredStep {
             seconds: spent as f64 / 1e9,
             gflops: None,
             percent_of_peak: None,
+            threads: None,
+            pieces: None,
         };
-        let row = |(phase, spent): &(Phase, u64)| {
+        let row = |MeasuredPhase { phase, spent, threads, pieces }: &MeasuredPhase| {
             let (name, layer) = name(*phase);
             // Operations per nanosecond are GFLOP/s.
             let gflops =
                 products.of(*phase).filter(|_| *spent > 0).map(|operations| operations / *spent as f64);
             let percent_of_peak = gflops.map(|gflops| 100.0 * gflops / peak_gflops);
-            PhaseTime { layer, gflops, percent_of_peak, ..plain(name, *spent) }
+            let (threads, pieces) = (Some(*threads), Some(*pieces));
+            PhaseTime { layer, gflops, percent_of_peak, threads, pieces, ..plain(name, *spent) }
         };
-        let seen = self.phases.iter().map(|(_, spent)| spent).sum::<u64>() + self.waited;
+        let seen = self.phases.iter().map(|phase| phase.spent).chain(self.waited).sum();
         let mut rows: Vec<PhaseTime> = self.phases.iter().map(row).collect();
-        rows.extend(waits.then(|| plain("waiting", self.waited)));
+        let waiting = Section::ALL.into_iter().zip(self.waited).filter(|_| waits);
+        rows.extend(waiting.map(|(section, waited)| plain(waiting_in(section), waited)));
         rows.push(plain("other", self.whole.saturating_sub(seen)));
         rows
+    }
+}
+
+fn waiting_in(section: Section) -> &'static str {
+    match section {
+        Section::Input => "waiting in input",
+        Section::Passes => "waiting in passes",
+        Section::Gradients => "waiting in gradients",
+        Section::Norm => "waiting in norm",
+        Section::Update => "waiting in update",
+        Section::Pack => "waiting in pack",
     }
 }
 
@@ -134,6 +186,7 @@ fn name(phase: Phase) -> (&'static str, Option<usize>) {
         Phase::Gradient(l) => ("weight gradient", Some(l)),
         Phase::HeadGradient => ("head gradient", None),
         Phase::InputGradient => ("input gradient", None),
+        Phase::Accumulate => ("accumulate", None),
         Phase::Norm => ("norm", None),
         Phase::Update => ("update", None),
     }
@@ -165,7 +218,8 @@ impl StepArithmetic<'_> {
             Phase::Input => self.table_products() * symbols as f64,
             // The gradients of the embeddings and of the weights that multiply them.
             Phase::InputGradient => 2.0 * self.table_products() * symbols as f64,
-            Phase::Fill | Phase::Pack | Phase::Loss | Phase::Norm | Phase::Update => 0.0,
+            Phase::Fill | Phase::Pack | Phase::Loss => 0.0,
+            Phase::Accumulate | Phase::Norm | Phase::Update => 0.0,
         };
         (products > 0.0).then_some(2.0 * products)
     }
@@ -212,7 +266,8 @@ mod tests {
         assert_eq!(places(&rows), expected);
         let sum: f64 = rows.iter().map(|row| row.seconds).sum();
         assert!((sum / step_seconds - 1.0).abs() < 1e-9, "{sum} of {step_seconds}");
-        expected.insert(expected.len() - 1, ("waiting", None));
+        let waiting = Section::ALL.map(|section| (waiting_in(section), None));
+        expected.splice(expected.len() - 1..expected.len() - 1, waiting);
         let rows = bench(small(), 2).phases(Mode::Dynamic, 100.0).unwrap().rows;
         assert_eq!(places(&rows), expected);
     }
@@ -232,7 +287,7 @@ mod tests {
             let mut training =
                 Training::new(bench.corpus(&settings).unwrap(), settings, Some(threads)).unwrap();
             let step = shortest(&mut training, 0.02).unwrap();
-            let seen = step.phases.iter().map(|(_, spent)| spent).sum::<u64>() + step.waited;
+            let seen = step.phases.iter().map(|phase| phase.spent).chain(step.waited).sum::<u64>();
             assert!(0 < seen && seen <= step.whole, "{seen} of {} on {threads} threads", step.whole);
         }
     }
@@ -261,14 +316,17 @@ mod tests {
     fn rates_follow_from_times() {
         let config = ModelConfig::new(&small().model, 20).unwrap();
         let products = StepArithmetic { batch: 3, tokens: 12, symbols: 20, config: &config };
-        let phases = vec![(Phase::Fill, 10), (Phase::Forward(1), 1000), (Phase::Head, 0)];
-        let rows = MeasuredStep { whole: 1500, phases, waited: 200 }.rows(&products, true, 50.0);
-        assert_eq!(places(&rows)[3..], [("waiting", None), ("other", None)]);
-        let seconds: Vec<f64> = rows.iter().map(|row| row.seconds).collect();
-        assert_eq!(seconds, [10.0, 1000.0, 0.0, 200.0, 290.0].map(|nanoseconds| nanoseconds / 1e9));
+        let phases = [(Phase::Fill, 10), (Phase::Forward(1), 1000), (Phase::Head, 0)]
+            .map(|(phase, spent)| MeasuredPhase { phase, spent, threads: 2, pieces: 3 });
+        let step = MeasuredStep { whole: 1500, phases: phases.to_vec(), waited: [0, 150, 50, 0, 0, 0] };
+        let rows = step.rows(&products, true, 50.0);
+        assert_eq!(places(&rows)[4..6], [("waiting in passes", None), ("waiting in gradients", None)]);
+        let seconds: Vec<f64> = rows.iter().filter(|row| row.seconds > 0.0).map(|row| row.seconds).collect();
+        assert_eq!(seconds, [10.0, 1000.0, 150.0, 50.0, 290.0].map(|nanoseconds| nanoseconds / 1e9));
         let gflops = 12.0 * 2.0 * 4.0 * 9.0 * 18.0 / 1000.0;
         let rates: Vec<Option<f64>> = rows.iter().map(|row| row.gflops).collect();
-        assert_eq!(rates, [None, Some(gflops), None, None, None]);
+        assert_eq!(rates[..3], [None, Some(gflops), None]);
+        assert!(rates[3..].iter().all(Option::is_none) && rows.iter().all(|row| row.threads != Some(1)));
         assert_eq!(rows[1].percent_of_peak, Some(100.0 * gflops / 50.0));
     }
 
@@ -280,7 +338,7 @@ mod tests {
         let stack = vec![stepped, wrapped, Layer { projection: Some(5), ..Layer::lstm(7) }];
         let settings = Settings {
             model: ModelSettings { stack, ..small().model },
-            run: RunSettings { label_smoothing: 0.1, windows: Windows::Stream, ..small().run },
+            run: RunSettings { label_smoothing: 0.1, windows: Windows::Stream, accumulate: 2, ..small().run },
             ..small()
         };
         for (mode, threads) in [(Mode::Static, 1), (Mode::Dynamic, 2)] {

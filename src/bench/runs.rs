@@ -34,6 +34,11 @@ impl Repeated for TrainingRun<'_> {
         let report = self.training.step()?;
         if report.step == 1 { self.expected.check(&report) } else { Ok(()) }
     }
+
+    fn calls(&mut self, count: usize) -> Result<()> {
+        let threads = self.training.own_threads();
+        threads.run(|| (0..count).try_for_each(|_| self.call()))
+    }
 }
 
 /// Forward passes over one window.

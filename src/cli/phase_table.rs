@@ -7,19 +7,21 @@ use unrolled::bench::{PhaseTime, StepPhases};
 pub fn phase_table(mode: &str, threads: usize, phases: &StepPhases) -> String {
     let (step, rows) = (phases.step_seconds, &phases.rows);
     let heading = format!("{mode}: the phases of the shortest training step, {}\n", time(step));
-    let body = rows.iter().map(|phase| row(phase, step)).collect::<String>();
+    let body = rows.iter().map(|phase| row(phase, step, threads)).collect::<String>();
     heading + &body + &note(threads)
 }
 
 /// `  forward, layer 0      1.02 ms   31.2%     88.0 GFLOP/s   81% of peak`
-fn row(phase: &PhaseTime, step: f64) -> String {
+/// `  fill                  3.57 us    0.1%   one thread`
+fn row(phase: &PhaseTime, step: f64, threads: usize) -> String {
     let layer = phase.layer.map_or(String::new(), |layer| format!(", layer {layer}"));
     let (name, share) = (format!("{}{layer}", phase.name), 100.0 * phase.seconds / step);
     let rate = match (phase.gflops, phase.percent_of_peak) {
         (Some(gflops), Some(percent)) => format!(" {gflops:>8.1} GFLOP/s {percent:>4.0}% of peak"),
         _ => String::new(),
     };
-    format!("  {name:<26} {:>8} {share:>5.1}%{rate}\n", time(phase.seconds))
+    let alone = if threads > 1 && phase.threads == Some(1) { "   one thread" } else { "" };
+    format!("  {name:<26} {:>8} {share:>5.1}%{rate}{alone}\n", time(phase.seconds))
 }
 
 fn note(threads: usize) -> String {
@@ -27,8 +29,8 @@ fn note(threads: usize) -> String {
         return String::new();
     }
     format!(
-        "times are means over {threads} threads; waiting for other threads is a phase of its own, except in norm and update, \
-         which include it\n"
+        "times are means over {threads} threads; waiting is the rest of a section of the step, at whose end the threads wait \
+         for each other; one thread: no second thread took part in any step\n"
     )
 }
 
@@ -38,15 +40,23 @@ mod tests {
 
     #[test]
     fn each_share_is_a_share_of_the_step() {
-        let plain =
-            |name, seconds| PhaseTime { name, layer: None, seconds, gflops: None, percent_of_peak: None };
+        let plain = |name, seconds| PhaseTime {
+            name,
+            layer: None,
+            seconds,
+            gflops: None,
+            percent_of_peak: None,
+            threads: None,
+            pieces: None,
+        };
         let forward = PhaseTime {
             layer: Some(0),
             gflops: Some(50.0),
             percent_of_peak: Some(40.4),
+            threads: Some(2),
             ..plain("forward", 3e-3)
         };
-        let rows = vec![plain("pack", 0.0), forward, plain("other", 1e-3)];
+        let rows = vec![PhaseTime { threads: Some(1), ..plain("pack", 0.0) }, forward, plain("other", 1e-3)];
         let phases = StepPhases { step_seconds: 4e-3, rows };
         let expected = "static: the phases of the shortest training step, 4.00 ms\n  \
              pack                        0.00 ns   0.0%\n  \
@@ -54,6 +64,7 @@ mod tests {
              other                       1.00 ms  25.0%\n";
         assert_eq!(phase_table("static", 1, &phases), expected);
         let two = phase_table("static", 2, &phases);
-        assert!(two.starts_with(expected) && two.contains("means over 2 threads"), "{two}");
+        let marked = expected.replace("0.00 ns   0.0%\n", "0.00 ns   0.0%   one thread\n");
+        assert!(two.starts_with(&marked) && two.contains("means over 2 threads"), "{two}");
     }
 }

@@ -91,12 +91,14 @@ impl Dynamic {
             let expected = format!("{} rows, as the state that was set has", state.rows);
             return Err(Error::batch(format!("a window of {rows} rows"), expected));
         }
-        executor.reshape(engine.weights(), Extent { steps, rows, lengths, output_steps }, engine.pool());
-        if let Some(state) = set {
-            executor.window.set_state(state);
-        }
         *is_pending = false;
-        inference::run(engine, executor, window, outputs);
+        engine.enter(steps * rows, || {
+            executor.reshape(engine.weights(), Extent { steps, rows, lengths, output_steps }, engine.pool());
+            if let Some(state) = set {
+                executor.window.set_state(state, engine.pool());
+            }
+            inference::run(engine, executor, window, outputs);
+        });
         Ok(())
     }
 

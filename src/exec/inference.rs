@@ -23,5 +23,6 @@ pub(super) fn check(config: &ModelConfig, window: &Window<'_>, outputs: &[f32]) 
 pub(super) fn run(engine: &Engine, executor: &mut Executor, window: &Window<'_>, outputs: &mut [f32]) {
     let Window { inputs, order, .. } = *window;
     let goal = Goal::Outputs(outputs);
-    executor.run(engine.packed(), Pass { inputs, order, targets: None, fresh: false, dropping: None, goal });
+    let pass = Pass { inputs, order, targets: None, fresh: false, dropping: None, goal };
+    engine.enter(executor.window.tokens(), || executor.run(engine.packed(), pass));
 }

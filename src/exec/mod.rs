@@ -51,5 +51,5 @@ pub(crate) use masks::MaskSource;
 pub(crate) use run::{Executor, Goal, Pass};
 pub(crate) use stream::LARGEST_TABLE;
 pub(crate) use weights::{LogitBlocks, SMALL_VOCABULARY};
-pub(crate) use window::activations::Extent;
+pub(crate) use window::activations::{Extent, WindowActivations};
 pub(crate) use window::shard::Needs;

@@ -78,7 +78,7 @@ impl Plan {
     /// not have B rows.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.engine.config(), self.executor.window.rows)?;
-        self.executor.window.set_state(state);
+        self.executor.window.set_state(state, self.engine.pool());
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The recurrent state as a separate value, which can be saved, cloned, and reset row by row.
 
 use crate::model::ModelConfig;
+use crate::parallel::Threads;
 use crate::{Error, Result};
 
 /// The recurrent state of B batch rows: h of each layer, and c of LSTM layers.
@@ -58,6 +59,25 @@ impl State {
             layer.h.resize(rows * h, 0.0);
             layer.c.resize(rows * c, 0.0);
         }
+    }
+
+    /// Calls `write` with the layer, the part (0: h, 1: c), the row and the values of each row of
+    /// each part. Threads divide the rows.
+    pub(crate) fn write_rows(
+        &mut self,
+        threads: &Threads,
+        write: &(impl Fn(usize, usize, usize, &mut [f32]) + Sync),
+    ) {
+        let rows = self.rows;
+        let part = |layer: usize, part: usize, values: &mut [f32]| {
+            let width = values.len() / rows.max(1);
+            threads.rows(values, width, &|row, values| write(layer, part, row, values));
+        };
+        threads.chunks(&mut self.layers, 1, &|l, layers| {
+            for LayerState { h, c } in layers {
+                threads.join(|| part(l, 0, h), || part(l, 1, c));
+            }
+        });
     }
 
     /// Becomes a copy of `other`; allocates only what its parts lack.

@@ -5,6 +5,7 @@ use super::inputs::Inputs;
 use super::run::Executor;
 use super::state::State;
 use crate::model::{Model, ModelConfig, check_plan};
+use crate::parallel::Threads;
 use crate::{Error, Result};
 use std::sync::Arc;
 use unrolled_kernels::pack::padded;
@@ -153,7 +154,7 @@ impl Stream {
     /// another number of rows.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.engine.config(), self.indices.len())?;
-        self.executor.window.set_state(state);
+        self.executor.window.set_state(state, &Threads::calling());
         Ok(())
     }
 

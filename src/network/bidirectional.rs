@@ -4,6 +4,7 @@ use super::mirror::Mirror;
 use super::passes::Network;
 use crate::exec::{Dropout, Inputs, Order, OutputSteps, State, Window, check_room};
 use crate::model::Model;
+use crate::parallel::Threads;
 use crate::{Error, Result};
 
 /// Changes the random seed, so that the backward direction draws other numbers.
@@ -98,9 +99,23 @@ impl Bidirectional {
         check_room(outputs.len(), window.output_tokens(), self.output_size(), "outputs")?;
         self.went_forward = false;
         self.mirror.set(window);
+        let (threads, work) = self.directions[0].threads(self.mirror.tokens());
+        threads.enter(work, || self.run(window, (inputs, initial_backward), outputs, &threads))?;
+        self.went_forward = true;
+        Ok(())
+    }
+
+    /// Runs a window that was checked forward.
+    fn run(
+        &mut self,
+        window: &Window<'_>,
+        (inputs, initial_backward): (&[f32], Option<&State>),
+        outputs: &mut [f32],
+        threads: &Threads,
+    ) -> Result<()> {
         let (widths, tokens) = (self.widths(), self.mirror.tokens());
         self.outputs.iter_mut().zip(widths).for_each(|(outputs, width)| outputs.resize(tokens * width, 0.0));
-        self.mirror_inputs(inputs);
+        self.mirror_inputs(inputs, threads);
         let [forward, backward] = &mut self.directions;
         let window = Window { output_steps: OutputSteps::Every, ..*window };
         forward.forward(&window, &mut self.outputs[0])?;
@@ -112,8 +127,7 @@ impl Bidirectional {
             ..window
         };
         backward.forward(&mirrored, &mut self.outputs[1])?;
-        self.merge_outputs(outputs);
-        self.went_forward = true;
+        self.merge_outputs(outputs, threads);
         Ok(())
     }
 
@@ -135,28 +149,26 @@ impl Bidirectional {
         Ok(inputs)
     }
 
-    fn mirror_inputs(&mut self, inputs: &[f32]) {
+    fn mirror_inputs(&mut self, inputs: &[f32], threads: &Threads) {
         let width = self.input_width();
-        self.mirrored.resize(inputs.len(), 0.0);
-        for [from, to] in self.mirror.inputs() {
-            self.mirrored[to * width..][..width].copy_from_slice(&inputs[from * width..][..width]);
-        }
+        let Self { mirrored, mirror, .. } = self;
+        mirrored.resize(inputs.len(), 0.0);
+        threads.rows(mirrored, width, &|token, to| {
+            to.copy_from_slice(&inputs[mirror.source(token) * width..][..width]);
+        });
     }
 
-    fn merge_outputs(&self, merged: &mut [f32]) {
+    fn merge_outputs(&self, merged: &mut [f32], threads: &Threads) {
         let ([forward, backward], [_, start], total) = (self.widths(), self.starts(), self.output_size());
-        if self.mirror.output_tokens() < self.mirror.tokens() {
-            merged.fill(0.0); // Rows without steps have no last step.
-        }
-        for [to, from, mirrored] in self.mirror.outputs() {
-            let to = &mut merged[to * total..][..total];
-            to[..forward].copy_from_slice(&self.outputs[0][from * forward..][..forward]);
-            let theirs = &self.outputs[1][mirrored * backward..][..backward];
+        threads.rows(merged, total, &|output, to| {
+            let Some(token) = self.mirror.token_of(output) else { return to.fill(0.0) };
+            to[..forward].copy_from_slice(&self.outputs[0][token * forward..][..forward]);
+            let theirs = &self.outputs[1][self.mirror.mirrored(token) * backward..][..backward];
             match self.merge {
                 Merge::Concatenate => to[start..].copy_from_slice(theirs),
                 Merge::Sum => to.iter_mut().zip(theirs).for_each(|(to, theirs)| *to += theirs),
             }
-        }
+        });
     }
 
     /// Runs the backward pass of the last window, from the gradients of its outputs and of the last
@@ -172,12 +184,16 @@ impl Bidirectional {
             d_state.map_or(Ok(()), |state| state.check(network.model().config(), rows))?;
         }
         self.went_forward = false;
-        self.split_gradients(d_outputs);
-        for ((network, d_outputs), d_state) in self.directions.iter_mut().zip(&self.outputs).zip(d_states) {
-            network.backward(d_outputs, d_state)?;
-        }
-        self.add_d_inputs();
-        Ok(())
+        let (threads, work) = self.directions[0].threads(self.mirror.tokens());
+        threads.enter(work, || {
+            self.split_gradients(d_outputs, &threads);
+            let networks = self.directions.iter_mut().zip(&self.outputs).zip(d_states);
+            for ((network, d_outputs), d_state) in networks {
+                network.backward(d_outputs, d_state)?;
+            }
+            self.add_d_inputs(&threads);
+            Ok(())
+        })
     }
 
     /// Returns the number of rows of the window that went forward, and not backward yet.
@@ -188,31 +204,37 @@ impl Bidirectional {
         }
     }
 
-    /// Copies the gradients of merged outputs to those of each direction.
-    fn split_gradients(&mut self, d_outputs: &[f32]) {
+    /// Copies the gradients of merged outputs to those of each direction; zeros for tokens without
+    /// an output.
+    fn split_gradients(&mut self, d_outputs: &[f32], threads: &Threads) {
         let (widths, starts, total) = (self.widths(), self.starts(), self.output_size());
-        if self.mirror.output_tokens() < self.mirror.tokens() {
-            self.outputs.iter_mut().for_each(|d_outputs| d_outputs.fill(0.0));
-        }
-        for [from, forward, mirrored] in self.mirror.outputs() {
-            for (direction, to) in [forward, mirrored].into_iter().enumerate() {
-                let width = widths[direction];
-                let from = &d_outputs[from * total + starts[direction]..][..width];
-                self.outputs[direction][to * width..][..width].copy_from_slice(from);
-            }
+        let Self { mirror, outputs, .. } = self;
+        for (direction, gradients) in outputs.iter_mut().enumerate() {
+            let (width, start) = (widths[direction], starts[direction]);
+            threads.rows(gradients, width, &|token, to| {
+                let token = if direction == 0 { token } else { mirror.source(token) };
+                match mirror.output_of(token) {
+                    Some(from) => to.copy_from_slice(&d_outputs[from * total + start..][..width]),
+                    None => to.fill(0.0),
+                }
+            });
         }
     }
 
-    fn add_d_inputs(&mut self) {
+    fn add_d_inputs(&mut self, threads: &Threads) {
         let width = self.input_width();
         let Self { directions: [forward, backward], mirror, d_inputs, .. } = self;
         d_inputs.resize(mirror.tokens() * width, 0.0);
-        for [to, mirrored] in mirror.inputs() {
-            let (ours, theirs) =
-                (&forward.d_inputs()[to * width..], &backward.d_inputs()[mirrored * width..]);
-            let to = &mut d_inputs[to * width..][..width];
+        threads.rows(d_inputs, width, &|token, to| {
+            let ours = &forward.d_inputs()[token * width..];
+            let theirs = &backward.d_inputs()[mirror.mirrored(token) * width..];
             to.iter_mut().zip(ours.iter().zip(theirs)).for_each(|(to, (ours, theirs))| *to = ours + theirs);
-        }
+        });
+    }
+
+    /// Number of tokens of the last window, padding included.
+    pub(super) fn tokens(&self) -> usize {
+        self.mirror.tokens()
     }
 
     fn input_width(&self) -> usize {

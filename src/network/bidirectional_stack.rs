@@ -5,6 +5,7 @@ use super::module_names::{DIRECTIONS, name_in_module};
 use super::passes::Network;
 use crate::exec::{Dropout, Inputs, LayerState, OutputSteps, State, Window, check_room};
 use crate::model::{Model, ModelConfig, ParameterLayout, Parameters, check_bytes};
+use crate::parallel::Threads;
 use crate::{Bias, Error, Layer, ModelSettings, Result};
 
 /// Number of copies of all parameters, at most: in the stack and in its networks, with their
@@ -176,7 +177,13 @@ impl BidirectionalStack {
             state.check(&self.states, window.rows)?;
             split_state(state, &mut self.parts);
         }
-        self.copy_parameters();
+        let (threads, work) = self.layers[0].directions()[0].threads(window.steps * window.rows);
+        threads.enter(work, || self.run(window, outputs, &threads))
+    }
+
+    /// Runs a window that was checked forward.
+    fn run(&mut self, window: &Window<'_>, outputs: &mut [f32], threads: &Threads) -> Result<()> {
+        self.copy_parameters(threads);
         let (tokens, last) = (window.steps * window.rows, self.layers.len() - 1);
         for (index, layer) in self.layers.iter_mut().enumerate() {
             let (below, above) = self.outputs.split_at_mut(index);
@@ -213,18 +220,21 @@ impl BidirectionalStack {
             state.check(&self.states, rows)?;
             split_state(state, &mut self.parts);
         }
-        for index in (0..self.layers.len()).rev() {
-            let (below, above) = self.layers.split_at_mut(index + 1);
-            let d_outputs = above.first().map_or(d_outputs, Bidirectional::d_inputs);
-            let d_states = self.parts[index].each_ref().map(|part| d_state.map(|_| part));
-            below[index].backward(d_outputs, d_states)?;
-        }
-        self.collect_gradients(rows);
-        Ok(())
+        let (threads, work) = self.layers[0].directions()[0].threads(self.layers[0].tokens());
+        threads.enter(work, || {
+            for index in (0..self.layers.len()).rev() {
+                let (below, above) = self.layers.split_at_mut(index + 1);
+                let d_outputs = above.first().map_or(d_outputs, Bidirectional::d_inputs);
+                let d_states = self.parts[index].each_ref().map(|part| d_state.map(|_| part));
+                below[index].backward(d_outputs, d_states)?;
+            }
+            self.collect_gradients(rows, &threads);
+            Ok(())
+        })
     }
 
     /// Copies the parameters to the networks if they may have changed.
-    fn copy_parameters(&mut self) {
+    fn copy_parameters(&mut self, threads: &Threads) {
         if !std::mem::take(&mut self.stale) {
             return;
         }
@@ -232,13 +242,13 @@ impl BidirectionalStack {
         for network in self.layers.iter_mut().flat_map(Bidirectional::directions_mut) {
             let values = network.parameters_and_gradient().0;
             let (own, others) = rest.split_at(values.len());
-            values.copy_from_slice(own);
+            threads.copy(own, values);
             rest = others;
         }
     }
 
     /// Collects the gradients of the networks.
-    fn collect_gradients(&mut self, rows: usize) {
+    fn collect_gradients(&mut self, rows: usize, threads: &Threads) {
         let Self { layers, gradient, d_initial, states, .. } = self;
         d_initial.take_shape(states, rows);
         let mut rest = &mut gradient.values[..];
@@ -246,7 +256,7 @@ impl BidirectionalStack {
         for (network, d_initial) in networks.zip(&mut d_initial.layers) {
             let values = &network.gradient().values;
             let (own, others) = rest.split_at_mut(values.len());
-            own.copy_from_slice(values);
+            threads.copy(values, own);
             rest = others;
             copy_layer_state(&network.d_initial().layers[0], d_initial);
         }

@@ -41,40 +41,46 @@ impl Mirror {
         self.output_steps.tokens([self.steps, self.rows])
     }
 
-    /// Returns the indices of every token: in the caller's window, and in that of the backward
-    /// direction.
-    pub(super) fn inputs(&self) -> impl Iterator<Item = [usize; 2]> + '_ {
-        self.places().map(|(step, row)| [self.index(step, row), self.backward_index(step, row)])
+    /// Returns the index in the caller's window of a token of the backward direction.
+    pub(super) fn source(&self, mirrored: usize) -> usize {
+        let (step, row) = (mirrored / self.rows, mirrored % self.rows);
+        self.index(self.reverse(step, row), row)
     }
 
-    /// Returns the indices of every token with an output: in the caller's outputs, in the caller's
-    /// window, and in the window of the backward direction.
-    pub(super) fn outputs(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
-        let place = move |(step, row): (usize, usize)| {
-            let places = [self.index(step, row), self.backward_index(step, row)];
-            match self.output_steps {
-                OutputSteps::Every => Some([places[0], places[0], places[1]]),
-                OutputSteps::Last => (step + 1 == self.lengths[row]).then_some([row, places[0], places[1]]),
-            }
-        };
-        self.places().filter_map(place)
+    /// Returns the index in the window of the backward direction of a token of the caller.
+    pub(super) fn mirrored(&self, index: usize) -> usize {
+        let (step, row) = self.order.token([self.steps, self.rows], index);
+        self.reverse(step, row) * self.rows + row
     }
 
-    /// Returns step and row of every token.
-    fn places(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        (0..self.steps).flat_map(|step| (0..self.rows).map(move |row| (step, row)))
+    /// Returns the index in the caller's window of the token whose output has index `output` in the
+    /// caller's outputs; `None` for a row without steps.
+    pub(super) fn token_of(&self, output: usize) -> Option<usize> {
+        match self.output_steps {
+            OutputSteps::Every => Some(output),
+            OutputSteps::Last => self.lengths[output].checked_sub(1).map(|step| self.index(step, output)),
+        }
+    }
+
+    /// Returns the index in the caller's outputs of a token of the caller; `None` if it has none.
+    pub(super) fn output_of(&self, index: usize) -> Option<usize> {
+        let (step, row) = self.order.token([self.steps, self.rows], index);
+        match self.output_steps {
+            OutputSteps::Every => Some(index),
+            OutputSteps::Last => (step + 1 == self.lengths[row]).then_some(row),
+        }
     }
 
     fn index(&self, step: usize, row: usize) -> usize {
         self.order.index([self.steps, self.rows], step, row)
     }
 
-    fn backward_index(&self, step: usize, row: usize) -> usize {
-        let step = match self.lengths[row] {
+    /// Returns the step of the other direction that reads the same token.
+    fn reverse(&self, step: usize, row: usize) -> usize {
+        match self.lengths[row] {
             length if step < length => length - 1 - step,
             _ => step,
-        };
-        step * self.rows + row
+        }
     }
 }
 
@@ -87,11 +93,11 @@ mod tests {
         let mut mirror = Mirror::default();
         let window = Window { lengths: Some(&[3, 1]), ..Window::new(3, 2, &[0.0f32; 6]) };
         mirror.set(&window);
-        let found: Vec<_> = mirror.inputs().collect();
-        assert_eq!(found, [[0, 4], [1, 1], [2, 2], [3, 3], [4, 0], [5, 5]]);
+        let found = |mirror: &Mirror| (0..6).map(|index| mirror.mirrored(index)).collect::<Vec<_>>();
+        assert_eq!(found(&mirror), [4, 1, 2, 3, 0, 5]);
         mirror.set(&Window { order: Order::BatchMajor, ..window });
-        let found: Vec<_> = mirror.inputs().collect();
-        assert_eq!(found, [[0, 4], [3, 1], [1, 2], [4, 3], [2, 0], [5, 5]]);
+        assert_eq!(found(&mirror), [4, 2, 0, 1, 3, 5]);
+        (0..6).for_each(|index| assert_eq!(mirror.source(mirror.mirrored(index)), index));
     }
 
     #[test]
@@ -104,6 +110,10 @@ mod tests {
         };
         mirror.set(&window);
         assert_eq!(mirror.output_tokens(), 3);
-        assert_eq!(mirror.outputs().collect::<Vec<_>>(), [[2, 2, 2], [0, 6, 0]]);
+        assert_eq!([0, 1, 2].map(|output| mirror.token_of(output)), [Some(6), None, Some(2)]);
+        assert_eq!([6, 2].map(|token| mirror.mirrored(token)), [0, 2]);
+        let outputs = (0..9).map(|token| mirror.output_of(token));
+        assert_eq!(outputs.flatten().collect::<Vec<_>>(), [2, 0]);
+        assert_eq!((mirror.output_of(2), mirror.output_of(6)), (Some(2), Some(0)));
     }
 }

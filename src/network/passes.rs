@@ -2,10 +2,11 @@
 
 use crate::exec::{
     Dropout, Engine, Executor, Extent, Goal, Inputs, MaskSource, Masks, Needs, Order, OutputSteps, Pass,
-    State, Window, check_room,
+    State, Window, WindowActivations, check_room,
 };
 use crate::loss::Objective;
 use crate::model::{Model, Parameters, check_model};
+use crate::parallel::Threads;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -133,7 +134,9 @@ impl Network {
     pub fn forward(&mut self, window: &Window<'_>, outputs: &mut [f32]) -> Result<()> {
         self.check(window)?;
         check_room(outputs.len(), window.output_tokens(), self.engine.config().output_width(), "outputs")?;
-        self.run(window, None, |_| Goal::Outputs(outputs));
+        self.on_threads(window.steps * window.rows, |network| {
+            network.run(window, None, |_| Goal::Outputs(outputs));
+        });
         self.last = Some(Last::of(window));
         Ok(())
     }
@@ -181,13 +184,14 @@ impl Network {
         let config = self.engine.config();
         check_room(d_outputs.len(), last.output_tokens, config.output_width(), "gradients of outputs")?;
         d_state.map_or(Ok(()), |state| state.check(config, last.shape[1]))?;
-        let dropping = last.dropout.map(|dropout| MaskSource { dropout, given: last.masks.as_ref() });
-        let Self { engine, executor, gradient, .. } = self;
-        let outputs = (last.order, d_outputs);
-        executor.backward(engine.packed(), outputs, d_state, dropping, &mut gradient.values);
-        if let Some(last) = self.last.take() {
-            self.finish_gradients(&last);
-        }
+        let Some(last) = self.last.take() else { return Ok(()) };
+        self.on_threads(last.shape[0] * last.shape[1], |network| {
+            let dropping = last.dropout.map(|dropout| MaskSource { dropout, given: last.masks.as_ref() });
+            let Self { engine, executor, gradient, .. } = &mut *network;
+            let outputs = (last.order, d_outputs);
+            executor.backward(engine.packed(), outputs, d_state, dropping, &mut gradient.values);
+            network.finish_gradients(&last, |_| ());
+        });
         Ok(())
     }
 
@@ -202,10 +206,12 @@ impl Network {
     pub fn differentiate(&mut self, window: &Window<'_>, objective: &Objective<'_>) -> Result<f64> {
         self.check(window)?;
         let total = objective.check(window, self.engine.config())?;
-        let (loss, scale) = (objective.loss, (1.0 / total) as f32);
-        self.run(window, Some(objective), |gradient| Goal::Deltas { loss, scale, gradient });
-        self.finish_gradients(&Last { wants_initial: window.initial.is_some(), ..Last::of(window) });
-        let (sum, _) = self.executor.window.tally((0.0, 0));
+        let (loss, scale, mut sum) = (objective.loss, (1.0 / total) as f32, 0.0);
+        let last = Last { wants_initial: window.initial.is_some(), ..Last::of(window) };
+        self.on_threads(window.steps * window.rows, |network| {
+            network.run(window, Some(objective), |gradient| Goal::Deltas { loss, scale, gradient });
+            network.finish_gradients(&last, |window| (sum, _) = window.tally((0.0, 0)));
+        });
         Ok(sum / total)
     }
 
@@ -217,10 +223,23 @@ impl Network {
         self.check(window)?;
         let total = objective.check(window, self.engine.config())?;
         let loss = objective.loss;
-        self.run(window, Some(objective), |_| Goal::Losses { loss, top_k: None });
+        self.on_threads(window.steps * window.rows, |network| {
+            network.run(window, Some(objective), |_| Goal::Losses { loss, top_k: None });
+        });
         let (sum, correct) = self.executor.window.tally((0.0, 0));
         let tokens = self.executor.window.head_tokens();
         Ok(Measure { loss: sum / total, accuracy: correct as f64 / tokens as f64 })
+    }
+
+    /// Runs `f` on the threads, if a training step of `tokens` tokens is worth waking them.
+    fn on_threads<R: Send>(&mut self, tokens: usize, f: impl FnOnce(&mut Self) -> R + Send) -> R {
+        let (threads, work) = self.threads(tokens);
+        threads.enter(work, || f(self))
+    }
+
+    /// The threads, and the work of a training step of `tokens` tokens for [`Threads::enter`].
+    pub(crate) fn threads(&self, tokens: usize) -> (Threads, usize) {
+        (self.engine.pool().clone(), self.engine.step_work(tokens))
     }
 
     /// Runs a window that was checked.
@@ -240,7 +259,7 @@ impl Network {
         let Window { steps, rows, inputs, order, lengths, output_steps, initial, dropout, masks } = *window;
         executor.reshape(engine.weights(), Extent { steps, rows, lengths, output_steps }, engine.pool());
         if let Some(state) = initial {
-            executor.window.set_state(state);
+            executor.window.set_state(state, engine.pool());
         }
         let dropping = dropout.map(|dropout| MaskSource { dropout, given: masks });
         let targets = objective.map(|objective| (objective.targets, objective.weights));
@@ -248,19 +267,20 @@ impl Network {
         executor.run(engine.packed(), Pass { inputs, order, targets, fresh, dropping, goal });
     }
 
-    /// Computes all gradients from the deltas of the last window.
-    fn finish_gradients(&mut self, last: &Last) {
+    /// Computes all gradients from the deltas of the last window. Meanwhile one thread runs `beside`
+    /// on the window.
+    fn finish_gradients(&mut self, last: &Last, beside: impl FnOnce(&WindowActivations) + Send) {
         let Self { engine, executor, gradient, d_inputs, d_initial, .. } = self;
-        let (weights, width) = (engine.weights(), engine.config().input_width(0));
-        executor.gradients(engine.packed(), &mut gradient.values);
+        let (weights, threads) = (engine.weights(), engine.pool());
+        executor.gradients(engine.packed(), &mut gradient.values, beside);
         weights.tensors.clear_constants(&mut gradient.values);
-        d_inputs.clear();
+        let width = if last.vectors { engine.config().input_width(0) } else { 0 };
+        d_inputs.resize(last.shape[0] * last.shape[1] * width, 0.0);
         if last.vectors {
-            d_inputs.resize(last.shape[0] * last.shape[1] * width, 0.0);
-            executor.window.copy_d_inputs(width, last.order, d_inputs);
+            executor.window.copy_d_inputs(width, last.order, d_inputs, threads);
         }
         if last.wants_initial {
-            executor.window.d_initial(weights, d_initial);
+            executor.window.d_initial(weights, d_initial, threads);
         }
     }
 

@@ -1,8 +1,9 @@
 //! The optimizer for caller-owned parameters.
 
-use super::{NORM_BLOCK, OptimizerStep, UpdateRule, moments_of, norm};
+use super::{NORM_BLOCK, OptimizerStep, UpdateRule, Workers, moments_of, norm};
 use crate::model::check_bytes;
 use crate::parallel::Threads;
+use crate::phases::Phases;
 use crate::{Error, OptimizerSettings, Result};
 use unrolled_kernels::Isa;
 
@@ -61,12 +62,13 @@ impl Optimizer {
         }
         assert!(learning_rate.is_finite(), "a learning rate of {learning_rate}");
         let Self { rule, steps, isa, threads, sums, .. } = self;
+        let workers = Workers { isa: *isa, threads, phases: &Phases::OFF };
         threads.enter(gradient.len() * 8, || {
-            let norm = norm(*isa, gradient, sums, threads);
+            let norm = norm(workers, gradient, sums);
             if norm.is_finite() {
                 *steps += 1;
                 let at = OptimizerStep { number: *steps, rate: learning_rate, norm };
-                rule.update(*isa, at, gradient, parameters, threads);
+                rule.update(workers, at, gradient, parameters);
             }
             norm
         })

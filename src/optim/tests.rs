@@ -5,7 +5,7 @@ use super::*;
 use crate::random::{DrawPurpose, Draws};
 
 /// A buffer of this length has several chunks, the last one short, and uses several threads.
-const LONG: usize = 8 * CHUNK + 37;
+const LONG: usize = 8 * MOST + 37;
 
 /// Every rule, with and without its optional moments.
 fn rules() -> Vec<OptimizerSettings> {
@@ -32,6 +32,10 @@ fn gradients() -> Vec<f32> {
     (0..370).map(|i| if i % 7 == 0 { 0.0 } else { 10.0 * (draws.uniform() - 0.5) }).collect()
 }
 
+fn workers(isa: Isa, threads: &Threads) -> Workers<'_> {
+    Workers { isa, threads, phases: &Phases::OFF }
+}
+
 /// Repeats the values up to the length `LONG`.
 fn long(values: &[f32]) -> Vec<f32> {
     values.iter().copied().cycle().take(LONG).collect()
@@ -48,7 +52,7 @@ fn threads_and_chunks_do_not_change_an_update() {
             for (number, gradient) in (1..).zip(gradients.chunks(37)) {
                 let at = OptimizerStep { number, rate: 0.01, norm: 3.0 };
                 let gradient = &long(gradient)[..length];
-                rule.update(Isa::all().last().unwrap(), at, gradient, &mut values, &threads);
+                rule.update(workers(Isa::all().last().unwrap(), &threads), at, gradient, &mut values);
             }
             (values, rule.moments)
         };
@@ -67,8 +71,10 @@ fn the_norm_does_not_depend_on_threads() {
     let gradient = long(&gradients()).repeat(7);
     let expected = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
     for isa in Isa::all() {
-        let found =
-            [1, 2, 3].map(|count| norm(isa, &gradient, &mut Vec::new(), &Threads::new(Some(count)).unwrap()));
+        let found = [1, 2, 3].map(|count| {
+            let threads = Threads::new(Some(count)).unwrap();
+            norm(workers(isa, &threads), &gradient, &mut Vec::new())
+        });
         assert!(found[0] == found[1] && found[0] == found[2], "{found:?}");
         assert!((found[0] - expected).abs() < 1e-6 * expected, "{} for {expected}", found[0]);
     }
@@ -81,7 +87,12 @@ fn after_one_step(clip: f32, clip_mode: ClipMode, gradient: &[f32], norm: f64) -
     let mut values = vec![0.0; gradient.len()];
     let threads = Threads::new(Some(1)).unwrap();
     let at = OptimizerStep { number: 1, rate: 1.0, norm };
-    UpdateRule::new(&settings, gradient.len()).update(Isa::PORTABLE, at, gradient, &mut values, &threads);
+    UpdateRule::new(&settings, gradient.len()).update(
+        workers(Isa::PORTABLE, &threads),
+        at,
+        gradient,
+        &mut values,
+    );
     values
 }
 

@@ -99,23 +99,36 @@ impl Evaluator<'_> {
     pub(super) fn run(&self, engine: &Engine) -> Result<Evaluation> {
         let streams = Streams::new(self.options.range.clone(), self.options.streams, self.steps)?;
         let mut executor = Executor::new(engine.weights(), Needs::INFERENCE);
-        let (mut batch, mut totals) = (Batch::default(), Totals::default());
+        let (mut batch, mut next, mut totals) = (Batch::default(), Batch::default(), Totals::default());
+        streams.fill(self.corpus, 0, &mut batch);
         for index in 0..streams.windows() {
             if self.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
                 return Err(Error::Interrupted);
             }
-            streams.fill(self.corpus, index, &mut batch);
-            let Batch { inputs, targets, fresh, .. } = &batch;
-            executor.reshape(engine.weights(), Extent::full(batch.steps, batch.rows), engine.pool());
-            let top_k = self.options.top_k.map(NonZeroUsize::get);
-            let goal = Goal::Losses { loss: Loss::CROSS_ENTROPY, top_k };
-            let (order, dropping) = (Order::TimeMajor, None);
-            let (inputs, labels) = (Inputs::Ids(inputs), Some((Targets::Ids(targets), None)));
-            let pass = Pass { inputs, order, targets: labels, fresh: *fresh, dropping, goal };
-            let within = executor.run(engine.packed(), pass);
-            totals.add(&executor, targets.len(), within);
+            engine.enter(batch.inputs.len(), || {
+                let read = || {
+                    if index + 1 < streams.windows() {
+                        streams.fill(self.corpus, index + 1, &mut next);
+                    }
+                };
+                engine.pool().join(|| self.add(engine, &mut executor, &batch, &mut totals), read);
+            });
+            std::mem::swap(&mut batch, &mut next);
         }
         Ok(totals.evaluation(self.options.top_k.is_some()))
+    }
+
+    /// Runs a window and adds its results to `totals`.
+    fn add(&self, engine: &Engine, executor: &mut Executor, batch: &Batch, totals: &mut Totals) {
+        let Batch { steps, rows, inputs, targets, fresh } = batch;
+        executor.reshape(engine.weights(), Extent::full(*steps, *rows), engine.pool());
+        let top_k = self.options.top_k.map(NonZeroUsize::get);
+        let goal = Goal::Losses { loss: Loss::CROSS_ENTROPY, top_k };
+        let (order, dropping) = (Order::TimeMajor, None);
+        let (inputs, labels) = (Inputs::Ids(inputs), Some((Targets::Ids(targets), None)));
+        let pass = Pass { inputs, order, targets: labels, fresh: *fresh, dropping, goal };
+        let within = executor.run(engine.packed(), pass);
+        totals.add(executor, targets.len(), within);
     }
 }
 

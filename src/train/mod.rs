@@ -12,6 +12,7 @@ mod snapshot;
 mod start;
 mod step;
 mod trainer;
+mod training_threads;
 
 pub use crate::progress::{Change, Progress, Record, SinceLog};
 pub use evaluate::{EVALUATION_STREAMS, EvaluationOptions, evaluate, evaluate_with};
@@ -19,6 +20,7 @@ pub use range_test::{RangeTest, Trial, steepest};
 pub use report::{Evaluation, Logged, StepReport};
 pub use run_length::Bound;
 pub use trainer::{Trainer, TrainerSettings, TrainerStep};
+pub use training_threads::TrainingThreads;
 
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
 use crate::exec::{Engine, Executor, Needs, State};

@@ -8,7 +8,7 @@ impl Training {
     pub(super) fn remember_state(&mut self) {
         if self.settings.run.accumulate > 1 {
             let mut before = std::mem::take(&mut self.before);
-            self.executor.window.save(&mut before);
+            self.executor.window.save(&mut before, self.engine.pool());
             self.before = before;
         }
     }
@@ -22,7 +22,7 @@ impl Training {
             return self.executor.window.go_back();
         }
         let before = std::mem::take(&mut self.before);
-        self.executor.window.set_state(&before);
+        self.executor.window.set_state(&before, self.engine.pool());
         self.before = before;
     }
 }

@@ -50,7 +50,7 @@ impl Training {
         let Self { engine, executor, settings, .. } = self;
         let extent = Extent::full(settings.run.steps, settings.run.batch);
         executor.reshape(engine.weights(), extent, engine.pool());
-        executor.window.set_state(state);
+        executor.window.set_state(state, engine.pool());
     }
 
     /// Returns the optimizer's moments, with zeros in the gaps between tensors as in a file.

@@ -3,14 +3,15 @@
 use super::{StepReport, Training, has_dropout};
 use crate::exec::{Dropout, Extent, Goal, Inputs, MaskSource, Order, Pass};
 use crate::loss::{Loss, Targets};
-use crate::optim::{OptimizerStep, norm};
-use crate::phases::Phase;
+use crate::optim::{OptimizerStep, Workers, norm};
+use crate::phases::{Phase, Section};
 use crate::schedule::learning_rate;
 use crate::{Error, Reduction, Result, RunSettings};
 use std::{sync::atomic::Ordering, time::Instant};
 
-/// Number of gradient elements that one thread sums at a time.
-const SUMS: usize = 1 << 13;
+/// The fewest and the most gradient elements that one thread sums at a time.
+const FEWEST: usize = 1 << 11;
+const MOST: usize = 1 << 13;
 
 impl Training {
     /// Runs one optimizer step, and an evaluation if one is due. If the evaluation of the previous
@@ -61,7 +62,7 @@ impl Training {
     /// symbol, and the norm of the gradient or the error of the step.
     fn run(&mut self, step: u64, rate: f64) -> (f64, Result<f64>) {
         let threads = self.engine.pool().clone();
-        let work = self.engine.weights().work() * self.settings.run.batch * self.settings.run.steps;
+        let work = self.engine.step_work(self.settings.run.batch * self.settings.run.steps);
         threads.enter(work, || {
             let (windows, mut loss, mut done) = (self.settings.run.accumulate as u64, 0.0, 0);
             self.remember_state();
@@ -109,13 +110,18 @@ impl Training {
         }
         let is_last = (window + 1).is_multiple_of(windows);
         let (sums, values) = if is_last { (gradient, accumulated) } else { (accumulated, gradient) };
-        engine.pool().chunks(sums, SUMS, &|i, sums| {
-            let values = &values[i * SUMS..][..sums.len()];
+        let (threads, phases) = (engine.pool(), &engine.weights().phases);
+        let _section = phases.section(Section::Norm, threads.at_work());
+        let share = threads.share(sums.len(), FEWEST, MOST);
+        threads.chunks(sums, share, &|i, sums| {
+            let _clock = phases.time(Phase::Accumulate);
+            let values = &values[i * share..][..sums.len()];
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         });
     }
 
-    /// Computes the gradient of the batch. Returns its mean loss in nats per symbol.
+    /// Computes the gradient of the batch, which has window number `window`, and reads the next
+    /// window into the batch. Returns the mean loss in nats per symbol.
     pub(super) fn differentiate(&mut self, window: u64) -> f64 {
         let RunSettings { seed, steps, batch: rows, loss_reduction, label_smoothing, .. } = self.settings.run;
         let tokens = (steps * rows) as f64;
@@ -125,48 +131,42 @@ impl Training {
         } / self.settings.run.accumulate as f64;
         let dropout = Dropout { probability: 0.0, seed, step: window };
         let dropping = has_dropout(self.engine.model()).then_some(MaskSource { dropout, given: None });
-        let Self { executor, engine, batch, gradient, .. } = self;
+        let Self { executor, engine, batch, gradient, batches, corpus, filled, .. } = self;
         executor.reshape(engine.weights(), Extent::full(steps, rows), engine.pool());
         let loss = Loss::CrossEntropy { label_smoothing };
         let goal = Goal::Deltas { loss, scale: scale as f32, gradient };
         let (inputs, order) = (Inputs::Ids(&batch.inputs), Order::TimeMajor);
         let targets = Some((Targets::Ids(&batch.targets), None));
         executor.run(engine.packed(), Pass { inputs, order, targets, fresh: batch.fresh, dropping, goal });
-        let clock = engine.weights().phases.time(Phase::Loss);
-        let (sum, _) = executor.window.tally((0.0, 0));
-        drop(clock);
-        executor.gradients(engine.packed(), gradient);
+        // The next window is read, and the losses are added up, beside the weight gradients.
+        let (phases, mut sum) = (&engine.weights().phases, 0.0);
+        executor.gradients(engine.packed(), gradient, |losses| {
+            let clock = phases.time(Phase::Fill);
+            batches.fill(corpus, window + 1, batch);
+            drop(clock);
+            let _clock = phases.time(Phase::Loss);
+            (sum, _) = losses.tally((0.0, 0));
+        });
+        *filled = Some(window + 1);
         sum / tokens
     }
 
     /// Clips the gradient, updates the parameters and packs them. Returns the norm of the gradient.
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
-        let Self { corpus, batches, batch, filled, engine, optimizer, .. } = self;
-        let Self { settings, gradient, sums, progress, .. } = self;
+        let Self { engine, optimizer, settings, gradient, sums, progress, .. } = self;
         let (phases, threads) = (engine.weights().phases.clone(), engine.pool().clone());
         let isa = engine.weights().isa;
-        let clock = phases.time(Phase::Norm);
+        let workers = Workers { isa, threads: &threads, phases: &phases };
         engine.weights().tensors.clear_constants(gradient);
         let step = progress.step + 1;
-        let norm = norm(isa, gradient, sums, &threads);
-        drop(clock);
+        let norm = norm(workers, gradient, sums);
         if !(loss.is_finite() && norm.is_finite()) {
             let clip = settings.optimizer.clip;
             return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip });
         }
         let at = OptimizerStep { number: step, rate: learning_rate, norm };
-        let clock = phases.time(Phase::Update);
-        optimizer.update(isa, at, gradient, &mut engine.parameters_mut().values, &threads);
-        drop(clock);
-        // The next window is read while the weights are packed.
-        let window = step * settings.run.accumulate as u64;
-        let _section = phases.section(threads.at_work());
-        let fill = || {
-            let _clock = phases.time(Phase::Fill);
-            batches.fill(corpus, window, batch);
-        };
-        threads.join(|| engine.pack(), fill);
-        *filled = Some(window);
+        optimizer.update(workers, at, gradient, &mut engine.parameters_mut().values);
+        engine.pack();
         Ok(norm)
     }
 }

@@ -197,6 +197,11 @@ impl Trainer {
     /// As for [`Network::differentiate`]; [`Error::NotFinite`] if the loss or the gradient is not
     /// finite. The parameters are then as before the step.
     pub fn step(&mut self, window: &Window<'_>, objective: &Objective<'_>) -> Result<TrainerStep> {
+        let (threads, work) = self.network.threads(window.steps.saturating_mul(window.rows));
+        threads.enter(work, || self.run_step(window, objective))
+    }
+
+    fn run_step(&mut self, window: &Window<'_>, objective: &Objective<'_>) -> Result<TrainerStep> {
         let Self { network, optimizer, settings } = self;
         let loss = network.differentiate(window, objective)?;
         let (step, clip) = (optimizer.steps() + 1, settings.optimizer.clip);

@@ -97,7 +97,7 @@ fn phases(value: &Value) -> (Vec<String>, f64) {
     let rows = value["phases"].as_array().expect("an array of phases");
     let place = |row: &Value| format!("{} {}", row["name"].as_str().expect("a name"), row["layer"]);
     for row in rows {
-        assert_eq!(keys(row), ["gflops", "layer", "name", "percent_of_peak", "seconds"]);
+        assert_eq!(keys(row), ["gflops", "layer", "name", "percent_of_peak", "pieces", "seconds", "threads"]);
         assert!(number(row, "seconds") >= 0.0, "{row}");
         let rates = [&row["gflops"], &row["percent_of_peak"]];
         assert!(
@@ -130,7 +130,7 @@ fn the_phases_add_up_to_the_step() {
     for line in json_lines(&stdout(&home.run(&format!("{compared} --json")).success())) {
         let (places, _) = phases(&line);
         assert!(
-            ["backward 1", "weight gradient 1", "waiting null", "other null"]
+            ["backward 1", "weight gradient 1", "waiting in passes null", "other null"]
                 .iter()
                 .all(|p| places.contains(&(*p).into()))
         );

@@ -8,6 +8,8 @@ mod bidirectional_stacks;
 mod custom_cells;
 mod determinism;
 mod divergence;
+mod divided_phases;
+mod divided_windows;
 mod engines;
 mod evaluation;
 mod extend;

@@ -19,14 +19,14 @@ use unrolled::{
 };
 
 /// Repeats in the suite: each case on each number of threads.
-const RUNS: usize = 12 * THREADS;
+const RUNS: usize = 19 * THREADS;
 const THREADS: usize = 16;
 const TEST: &str = "numbers::thread_stress::one_to_sixteen_threads_give_the_same_bits";
 
 /// The result of a run: the bits of weights or gradients, and the bits of losses.
-type Outcome = (Vec<u32>, Vec<u64>);
+pub type Outcome = (Vec<u32>, Vec<u64>);
 /// A case: a function of the number of threads.
-type Case = (&'static str, Box<dyn Fn(usize) -> Outcome>);
+pub type Case = (&'static str, Box<dyn Fn(usize) -> Outcome>);
 
 /// A few steps with two evaluations. Windows have 17 rows, which no number of threads except one
 /// divides evenly.
@@ -178,7 +178,7 @@ fn cases() -> Vec<Case> {
         },
         ..Settings::default()
     };
-    vec![
+    let mut cases = vec![
         training("LSTM", of(Lstm, OneHot, 1)),
         training("LSTM with dropout", dropping(Lstm, 0.3)),
         training("GRU, dynamic", dynamic),
@@ -192,7 +192,10 @@ fn cases() -> Vec<Case> {
         bidirectional(),
         bidirectional_stack(),
         scan(),
-    ]
+    ];
+    cases.extend(super::divided_windows::cases());
+    assert_eq!(RUNS, cases.len() * THREADS);
+    cases
 }
 
 fn stress(runs: usize) {

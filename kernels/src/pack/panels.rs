@@ -1,6 +1,7 @@
 //! Panels of packed weights.
 
-use super::sizes::{padded, product, strides};
+use super::part::PackedPart;
+use super::sizes::{check_len, padded, product, strides};
 use super::slots::Slots;
 use crate::dispatch::Isa;
 use core::ops::Range;
@@ -170,25 +171,17 @@ impl Panels {
     /// # Panics
     /// If a slice has the wrong length.
     pub fn pack(&self, isa: Isa, weight: &[f32], depth: usize, packed: &mut [f32]) {
-        self.pack_some(isa, 0..self.count(), weight, depth, packed);
+        self.pack_part(isa, &PackedPart::whole(self, depth), weight, packed);
     }
 
-    /// Packs some panels of `weight` [rows, depth]; `packed` holds only these panels.
+    /// Packs a part of `weight` [rows, K]; `packed` holds only this part.
     ///
     /// # Panics
     /// If a slice has the wrong length.
-    pub fn pack_some(
-        &self,
-        isa: Isa,
-        panels: Range<usize>,
-        weight: &[f32],
-        depth: usize,
-        packed: &mut [f32],
-    ) {
-        for (panel, area) in self.areas(panels, depth, packed) {
-            let [step, beside] = strides(panel.width, depth, isa.deep());
-            for (w, vector) in self.vectors[panel.before..][..panel.width].iter().enumerate() {
-                transpose(weight, depth, *vector, &mut area[w * beside..], step);
+    pub fn pack_part(&self, isa: Isa, part: &PackedPart, weight: &[f32], packed: &mut [f32]) {
+        for PartPanel { vectors, step, beside, area } in self.areas(isa, part, packed) {
+            for (w, vector) in vectors.iter().enumerate() {
+                transpose((weight, part.depth), *vector, &part.values, &mut area[w * beside..], step);
             }
         }
     }
@@ -207,31 +200,32 @@ impl Panels {
         slots: &Slots,
         packed: &mut [f32],
     ) {
-        self.pack_some_transposed(isa, 0..self.count(), (weight, outputs), slots, packed);
+        let whole = PackedPart::whole(self, slots.depth());
+        self.pack_part_transposed(isa, &whole, (weight, outputs), slots, packed);
     }
 
-    /// Packs some panels of the transposed product; `packed` holds only these panels.
+    /// Packs a part of the transposed product; `packed` holds only this part.
     ///
     /// # Panics
     /// If a slice has the wrong length.
-    pub fn pack_some_transposed(
+    pub fn pack_part_transposed(
         &self,
         isa: Isa,
-        panels: Range<usize>,
+        part: &PackedPart,
         (weight, outputs): (&[f32], usize),
         slots: &Slots,
         packed: &mut [f32],
     ) {
-        for (panel, area) in self.areas(panels, slots.depth(), packed) {
-            let vectors = &self.vectors[panel.before..][..panel.width];
-            let [step, beside] = strides(panel.width, slots.depth(), isa.deep());
-            // The vectors of each k are side by side in the first part, or each in its own part.
-            // Other parts stay empty; the loop ends with the vectors, before it reaches them.
-            let mut parts: [&mut [f32]; 4] = Default::default();
-            parts.iter_mut().zip(area.chunks_mut(beside.max(step * slots.depth()))).for_each(|(p, a)| *p = a);
-            for (k, row) in slots.rows().enumerate() {
+        check_len("the values of k", part.depth, slots.depth());
+        for PartPanel { vectors, step, beside, area } in self.areas(isa, part, packed) {
+            // The vectors of each k are side by side in the first area, or each in its own area.
+            // Other areas stay empty; the loop ends with the vectors, before it reaches them.
+            let mut areas: [&mut [f32]; 4] = Default::default();
+            let all = area.chunks_mut(beside.max(step * part.values.len()));
+            areas.iter_mut().zip(all).for_each(|(to, area)| *to = area);
+            for (k, row) in slots.rows_from(part.values.start).take(part.values.len()).enumerate() {
                 let from = &weight[row * outputs..][..outputs];
-                let to = parts.iter_mut().flat_map(|part| part[k * step..][..step].as_chunks_mut().0);
+                let to = areas.iter_mut().flat_map(|area| area[k * step..][..step].as_chunks_mut().0);
                 vectors.iter().zip(to).for_each(|(vector, to)| {
                     copy_vector(&from[vector.first..][..vector.lanes], to);
                 });
@@ -239,26 +233,34 @@ impl Panels {
         }
     }
 
-    /// Returns the panels with their parts of `packed`.
+    /// Returns the panels of a part, each with its own floats of `packed`.
     fn areas<'a>(
         &'a self,
-        panels: Range<usize>,
-        depth: usize,
+        isa: Isa,
+        part: &'a PackedPart,
         mut packed: &'a mut [f32],
-    ) -> impl Iterator<Item = (&'a Panel, &'a mut [f32])> {
-        let len = self.before(panels.end, depth) - self.before(panels.start, depth);
-        assert!(
-            packed.len() == len,
-            "packed has length {}, expected {len} for panels {panels:?} of depth {depth}",
-            packed.len()
-        );
-        let panels = if depth == 0 { &[][..] } else { &self.panels[panels] };
-        panels.iter().map(move |panel| {
-            let (area, rest) = core::mem::take(&mut packed).split_at_mut(panel.width * 16 * depth);
+    ) -> impl Iterator<Item = PartPanel<'a>> {
+        check_len("packed", packed.len(), part.len(self));
+        let panels = if part.values.is_empty() { 0..0 } else { part.panels.clone() };
+        panels.map(move |index| {
+            let panel = &self.panels[index];
+            let vectors = &self.vectors[panel.before..][part.vectors_in(self, index)];
+            let [step, beside] = strides(panel.width, part.depth, isa.deep());
+            let len = vectors.len() * 16 * part.values.len();
+            let (area, rest) = core::mem::take(&mut packed).split_at_mut(len);
             packed = rest;
-            (panel, area)
+            PartPanel { vectors, step, beside, area }
         })
     }
+}
+
+/// A panel that belongs to a part, or the vectors or values of k that do.
+struct PartPanel<'a> {
+    vectors: &'a [PanelVector],
+    /// Floats from one k to the next, and from one vector to the next.
+    step: usize,
+    beside: usize,
+    area: &'a mut [f32],
 }
 
 /// Copies up to sixteen values, and zeros behind them.
@@ -272,20 +274,28 @@ fn copy_vector(from: &[f32], to: &mut [f32; 16]) {
     }
 }
 
-/// Writes rows `vector` of `weight` [_, depth] as columns: `to[k * stride + lane]`.
-fn transpose(weight: &[f32], depth: usize, vector: PanelVector, to: &mut [f32], stride: usize) {
+/// Writes rows `vector` of `weight` [_, depth] as columns, for some values of k:
+/// `to[k * stride + lane]`.
+fn transpose(
+    (weight, depth): (&[f32], usize),
+    vector: PanelVector,
+    values: &Range<usize>,
+    to: &mut [f32],
+    stride: usize,
+) {
     let rows = &weight[vector.first * depth..][..vector.lanes * depth];
+    let columns = values.clone().zip((0..).step_by(stride));
     if vector.lanes < 16 {
-        for k in 0..depth {
-            let to = &mut to[k * stride..][..16];
+        for (k, at) in columns {
+            let to = &mut to[at..][..16];
             to.iter_mut().zip(rows[k..].iter().step_by(depth)).for_each(|(to, from)| *to = *from);
             to[vector.lanes..].fill(0.0);
         }
         return;
     }
     let rows: [&[f32]; 16] = core::array::from_fn(|lane| &rows[lane * depth..][..depth]);
-    for k in 0..depth {
+    for (k, at) in columns {
         let column: [f32; 16] = core::array::from_fn(|lane| rows[lane][k]);
-        to[k * stride..][..16].copy_from_slice(&column);
+        to[at..][..16].copy_from_slice(&column);
     }
 }

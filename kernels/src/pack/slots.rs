@@ -61,10 +61,18 @@ impl Slots {
 
     /// Returns the matrix row of each k, in the order of a stored row.
     pub fn rows(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.hidden).step_by(16).flat_map(move |block| {
+        self.rows_from(0)
+    }
+
+    /// Returns the matrix row of each k from `first` on.
+    pub(crate) fn rows_from(&self, first: usize) -> impl Iterator<Item = usize> + '_ {
+        // Only the last block has fewer units.
+        let before = first / (16 * self.gates.len().max(1)) * 16;
+        let rows = (before..self.hidden).step_by(16).flat_map(move |block| {
             let units = block..(block + 16).min(self.hidden);
             self.gates.iter().flat_map(move |gate| units.clone().map(move |unit| gate * self.hidden + unit))
-        })
+        });
+        rows.skip(first - before * self.gates.len())
     }
 
     /// Returns the place of matrix row `row` in a stored row.

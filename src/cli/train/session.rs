@@ -64,14 +64,17 @@ impl Session {
         let unit = self.training.settings().data.unit;
         let (progress, chars_per_step) = (self.training.progress(), self.training.chars_per_step());
         let mut display = ProgressDisplay::new(progress, chars_per_step, unit);
-        let end = loop {
-            if let Some(end) = self.end(signals) {
-                break self.check_corpus().map(|()| end);
+        let threads = self.training.own_threads();
+        let end = threads.run(|| {
+            loop {
+                if let Some(end) = self.end(signals) {
+                    break self.check_corpus().map(|()| end);
+                }
+                if let Err(failure) = self.step(&mut display) {
+                    break Err(failure);
+                }
             }
-            if let Err(failure) = self.step(&mut display) {
-                break Err(failure);
-            }
-        };
+        });
         drop(display);
         match end {
             Ok(end) => {

@@ -12,18 +12,22 @@ use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::one_hot::{Scatter, TakeColumns};
 use unrolled_kernels::pack::padded;
 
-/// Number of columns of the input table that one thread adds up at a time.
+/// The most columns of the input table that one thread adds up at a time.
 const STRIP: usize = 64;
-/// Number of symbols whose embedding gradients one thread writes at a time.
-const SYMBOLS: usize = 512;
-/// Number of rows of a matrix, or of the table, that one thread writes at a time.
-const ROWS: usize = 64;
+/// The fewest and the most symbols whose embedding gradients one thread writes at a time.
+const SYMBOLS: [usize; 2] = [16, 512];
+/// The fewest and the most rows of a matrix, or of the table, that one thread writes at a time.
+const ROWS: [usize; 2] = [16, 64];
+/// The same for rows that a product computes. Each time reads all weights.
+const PRODUCTS: [usize; 2] = [4, 64];
 
 /// Buffers for the gradient of the input table, used again from step to step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InputTableGradient {
-    /// One array [D, columns] for each [`STRIP`] columns.
+    /// One array [D, columns] for each `strip` columns.
     strips: Vec<f32>,
+    /// Number of columns of a strip, a multiple of sixteen.
+    strip: usize,
     /// `[stored]`: the gradient of the summed bias.
     bias: Vec<f32>,
     /// [D, stored]: the strips as rows, for the products with embeddings.
@@ -34,6 +38,8 @@ pub(crate) struct InputTableGradient {
 
 /// Some strips of the table's gradient.
 struct Strips<'a> {
+    /// Number of columns of a strip.
+    strip: usize,
     /// The first column.
     first: usize,
     /// [D, columns] each.
@@ -73,21 +79,26 @@ impl InputTableGradient {
     ) {
         self.strips.resize(symbols * width, 0.0);
         self.bias.resize(width, 0.0);
-        let strips = Strips { first: 0, table: &mut self.strips, bias: &mut self.bias };
+        self.strip = strip(width, threads.at_work());
+        let Self { strips, strip, bias, .. } = self;
+        let strips = Strips { strip: *strip, first: 0, table: strips, bias };
         scatter(isa, deltas, strips, threads);
     }
 
     /// Writes the sums of `add_up_inputs`: the gradient of the embedding.
-    pub(crate) fn take_rows(&self, weights: &PackedWeights, embedding: &mut [f32]) {
+    pub(crate) fn take_rows(&self, weights: &PackedWeights, embedding: &mut [f32], threads: &Threads) {
         let (symbols, width) = (weights.config.vocabulary, weights.config.input_width(0));
-        let vector = padded(width);
-        for (symbol, row) in embedding.chunks_exact_mut(width).enumerate() {
-            for (strip, to) in row.chunks_mut(STRIP).enumerate() {
-                let columns = STRIP.min(vector - strip * STRIP);
-                let from = &self.strips[strip * STRIP * symbols + symbol * columns..];
-                to.copy_from_slice(&from[..to.len()]);
+        let (vector, share) = (padded(width), share(symbols, SYMBOLS, threads));
+        threads.chunks(embedding, share * width, &|i, embedding| {
+            let _clock = weights.phases.time(Phase::InputGradient);
+            for (symbol, row) in (i * share..).zip(embedding.chunks_exact_mut(width)) {
+                for (before, to) in (0..).step_by(self.strip).zip(row.chunks_mut(self.strip)) {
+                    let columns = self.strip.min(vector - before);
+                    let from = &self.strips[before * symbols + symbol * columns..];
+                    to.copy_from_slice(&from[..to.len()]);
+                }
             }
-        }
+        });
     }
 
     /// Writes the gradients of both bias vectors.
@@ -116,14 +127,15 @@ impl InputTableGradient {
         let vocabulary = weights.config.vocabulary;
         let columns = TakeColumns {
             table: &self.strips,
-            strip: STRIP,
+            strip: self.strip,
             vocabulary,
             slots: &gated.input_slots,
             symbols: &table.symbols,
         };
-        threads.chunks(weight, ROWS * vocabulary, &|i, weight| {
+        let share = share(gated.input_slots.depth(), ROWS, threads);
+        threads.chunks(weight, share * vocabulary, &|i, weight| {
             let _clock = weights.phases.time(Phase::InputGradient);
-            columns.run(i * ROWS..i * ROWS + weight.len() / vocabulary, weight);
+            columns.run(i * share..i * share + weight.len() / vocabulary, weight);
             if !table.mask.is_empty() {
                 weight.chunks_exact_mut(vocabulary).for_each(|row| scale(row, &table.mask));
             }
@@ -150,25 +162,35 @@ impl InputTableGradient {
         let matrix = MatrixGradient { pairs: &pairs, slots, depth: width, rows: all, continues, clock };
         threads.join(
             || matrix.run(weights.isa, (weight, &mut []), threads),
-            || embedding_gradient((weights, gated), &table.symbols, (rows, embeddings), embedding, threads),
+            || embedding_gradient((weights, gated), table, (rows, embeddings), embedding, threads),
         );
-        if !table.mask.is_empty() {
-            embedding.chunks_exact_mut(width).for_each(|row| scale(row, &table.mask));
-        }
     }
 
     fn lay_out_rows(&mut self, width: usize, count: usize, threads: &Threads, clock: Clock<'_>) {
-        self.rows.resize(self.strips.len(), 0.0);
-        threads.chunks(&mut self.rows, ROWS * width, &|i, rows| {
+        let Self { rows, strips, strip, .. } = self;
+        rows.resize(strips.len(), 0.0);
+        let share = share(count, ROWS, threads);
+        threads.chunks(rows, share * width, &|i, rows| {
             let _clock = clock.start();
-            for (d, row) in rows.chunks_exact_mut(width).enumerate() {
-                for (strip, to) in row.chunks_mut(STRIP).enumerate() {
-                    let from = &self.strips[strip * STRIP * count..][(i * ROWS + d) * to.len()..];
+            for (d, row) in (i * share..).zip(rows.chunks_exact_mut(width)) {
+                for (before, to) in (0..).step_by(*strip).zip(row.chunks_mut(*strip)) {
+                    let from = &strips[before * count..][d * to.len()..];
                     to.copy_from_slice(&from[..to.len()]);
                 }
             }
         });
     }
+}
+
+/// Returns the columns of a strip of rows of `width` floats: a strip for each thread, if they are
+/// wide enough.
+fn strip(width: usize, threads: usize) -> usize {
+    width.div_ceil(threads).next_multiple_of(16).min(STRIP)
+}
+
+/// Returns how many of `items` items one thread takes at a time.
+fn share(items: usize, [fewest, most]: [usize; 2], threads: &Threads) -> usize {
+    threads.share(items, fewest, most)
 }
 
 fn scale(values: &mut [f32], by: &[f32]) {
@@ -177,39 +199,40 @@ fn scale(values: &mut [f32], by: &[f32]) {
 
 /// Adds the delta of each token to the row of its id.
 fn scatter(isa: Isa, deltas: (&TokenPairs<'_>, &[u32]), strips: Strips<'_>, threads: &Threads) {
-    let Strips { first, table, bias } = strips;
-    if bias.len() <= STRIP {
+    let Strips { strip, first, table, bias } = strips;
+    if bias.len() <= strip {
         let (pairs, ids) = deltas;
         let _clock = pairs.weights.phases.time(Phase::InputGradient);
         let columns = first..first + bias.len();
         return Scatter { pairs, ids, columns, table, sum: bias }.run_on(isa);
     }
-    let half = (bias.len() / 2).next_multiple_of(STRIP);
+    let half = (bias.len() / 2).next_multiple_of(strip);
     let symbols = table.len() / bias.len();
     let (before, after) = bias.split_at_mut(half);
     let (table, rest) = table.split_at_mut(symbols * half);
     threads.join(
-        || scatter(isa, deltas, Strips { first, table, bias: before }, threads),
-        || scatter(isa, deltas, Strips { first: first + half, table: rest, bias: after }, threads),
+        || scatter(isa, deltas, Strips { strip, first, table, bias: before }, threads),
+        || scatter(isa, deltas, Strips { strip, first: first + half, table: rest, bias: after }, threads),
     );
 }
 
 /// Computes `d embedding[symbol] = d table[symbol] W`.
 fn embedding_gradient(
     (weights, gated): (&PackedWeights, &GatedWeights),
-    symbols: &[u32],
-    (table, products): (&[f32], &mut Vec<f32>),
+    table: &InputTable,
+    (rows, products): (&[f32], &mut Vec<f32>),
     gradient: &mut [f32],
     threads: &Threads,
 ) {
     let stored = gated.input_slots.width();
-    let width = weights.config.embedding.unwrap_or(0);
-    products.resize(symbols.len() * padded(width), 0.0);
-    threads.chunks(products, ROWS * padded(width), &|i, out| {
+    let vector = padded(weights.config.embedding.unwrap_or(0));
+    products.resize(table.symbols.len() * vector, 0.0);
+    let share = share(table.symbols.len(), PRODUCTS, threads);
+    threads.chunks(products, share * vector, &|i, out| {
         let _clock = weights.phases.time(Phase::InputGradient);
         let product = Affine {
-            rows: out.len() / padded(width),
-            x: &table[i * ROWS * stored..][..out.len() / padded(width) * stored],
+            rows: out.len() / vector,
+            x: &rows[i * share * stored..][..out.len() / vector * stored],
             x_stride: stored,
             pieces: &gated.input_pieces,
             panels: &gated.input_units,
@@ -219,15 +242,32 @@ fn embedding_gradient(
         };
         product.run_on(weights.isa);
     });
-    threads.chunks(gradient, SYMBOLS * width, &|i, gradient| {
+    spread(weights, table, products, gradient, threads);
+}
+
+/// Copies the products of the table's symbols to their rows of the gradient; zeros for the others.
+fn spread(
+    weights: &PackedWeights,
+    table: &InputTable,
+    products: &[f32],
+    gradient: &mut [f32],
+    threads: &Threads,
+) {
+    let (vocabulary, width) = (weights.config.vocabulary, weights.config.embedding.unwrap_or(0));
+    let share = share(vocabulary, SYMBOLS, threads);
+    threads.chunks(gradient, share * width, &|i, gradient| {
         let _clock = weights.phases.time(Phase::InputGradient);
-        let first = (i * SYMBOLS) as u32;
-        let known = symbols.partition_point(|symbol| *symbol < first);
-        let mut products = symbols.iter().zip(products.chunks_exact(padded(width))).skip(known).peekable();
+        let first = (i * share) as u32;
+        let known = table.symbols.partition_point(|symbol| *symbol < first);
+        let products = table.symbols.iter().zip(products.chunks_exact(padded(width)));
+        let mut products = products.skip(known).peekable();
         for (symbol, to) in (first..).zip(gradient.chunks_exact_mut(width)) {
             match products.next_if(|(known, _)| **known == symbol) {
                 Some((_, row)) => to.copy_from_slice(&row[..width]),
                 None => to.fill(0.0),
+            }
+            if !table.mask.is_empty() {
+                scale(to, &table.mask);
             }
         }
     });

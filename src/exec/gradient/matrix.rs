@@ -10,11 +10,12 @@ use unrolled_kernels::weight_gradient::{ROWS, WeightGradient};
 
 /// Returns how many rows of a matrix one thread takes at a time: few of a small matrix, so that all
 /// threads end at nearly the same time; more of a large one, because each piece reads all inputs
-/// again.
-fn share(rows: usize, threads: &Threads) -> usize {
-    match threads.at_work() {
+/// again. A piece has at least 32 rows, or 16 if that gives each thread less than two pieces.
+fn share(rows: usize, threads: usize) -> usize {
+    let fewest = if rows / 32 < 2 * threads { 16 } else { 32 };
+    match threads {
         1 => ROWS,
-        count => (rows / (8 * count)).clamp(32, ROWS),
+        count => (rows / (8 * count)).clamp(fewest, ROWS),
     }
 }
 
@@ -34,7 +35,7 @@ pub(crate) struct MatrixGradient<'a> {
 impl MatrixGradient<'_> {
     /// Writes the rows of the gradient, and of the bias gradient unless that is empty.
     pub(crate) fn run(self, isa: Isa, gradient: (&mut [f32], &mut [f32]), threads: &Threads) {
-        let share = share(self.rows.len(), threads);
+        let share = share(self.rows.len(), threads.at_work());
         self.divide(isa, gradient, share, threads);
     }
 
@@ -53,5 +54,17 @@ impl MatrixGradient<'_> {
             || part(rows.start..rows.start + half).divide(isa, (first, first_bias), share, threads),
             || part(rows.start + half..rows.end).divide(isa, (second, second_bias), share, threads),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_threads_take_few_rows_of_a_small_matrix_at_a_time() {
+        assert_eq!([1, 2, 3, 16].map(|threads| share(400, threads)), [ROWS, 32, 32, 16]);
+        assert_eq!([2, 16].map(|threads| share(2048, threads)), [128, 32]);
+        assert_eq!([2, 16].map(|threads| share(12_000, threads)), [ROWS, 93]);
     }
 }

@@ -15,26 +15,26 @@ use super::weights::{GatedWeights, LayerWeights, PackedWeights};
 use super::window::activations::WindowActivations;
 use crate::model::cell::Recurrent;
 use crate::parallel::Threads;
-use crate::phases::Phase;
+use crate::phases::{Phase, Section};
 use matrix::MatrixGradient;
 use token_pairs::{DeltaOf, InputOf, TokenPairs};
 use unrolled_kernels::pack::{Slots, padded};
-use unrolled_kernels::weight_gradient::WeightGradient;
 
 /// Writes the gradients of all parameters into `gradient`, a flat buffer with the layout of the
-/// parameters.
+/// parameters. Meanwhile one thread runs `beside`.
 pub(crate) fn gradients(
     window: &WindowActivations,
     input_table: &InputTable,
     weights: &PackedWeights,
     table: &mut InputTableGradient,
     (gradient, threads): (&mut [f32], &Threads),
+    beside: impl FnOnce() + Send,
 ) {
     let work = 2 * weights.work() * window.tokens();
     let pass = GradientPass { window, input_table, weights, threads };
     threads.enter(work, || {
-        let _section = weights.phases.section(threads.at_work());
-        pass.sums(BufferSplitter::new(gradient), table);
+        let _section = weights.phases.section(Section::Gradients, threads.at_work());
+        threads.join(|| pass.sums(BufferSplitter::new(gradient), table), beside);
         pass.finish(BufferSplitter::new(gradient), table);
     });
 }
@@ -141,30 +141,35 @@ impl GradientPass<'_> {
         if projected.is_empty() && sums.iter().all(|sum| sum.is_empty()) {
             return next(buffer);
         }
+        let hidden = self.weights.layers[l].layer.hidden;
         let own = || {
             if let Some(plain) = &gated.projection {
                 let pairs = self.pairs(DeltaOf::Projected(l), InputOf::Output(l));
-                self.matrix(&pairs, &plain.slots, self.weights.layers[l].layer.hidden, Phase::Gradient(l))
-                    .run(self.weights.isa, (projected, &mut []), self.threads);
+                self.matrix(&pairs, &plain.slots, hidden, Phase::Gradient(l)).run(
+                    self.weights.isa,
+                    (projected, &mut []),
+                    self.threads,
+                );
             }
-            self.sum_terms(l, sums);
+            let sums = sums.into_iter().flat_map(|sums| sums.chunks_exact_mut(hidden));
+            self.sum_terms(l, 0, sums);
         };
         self.threads.join(own, || next(buffer));
     }
 
-    /// The gradients of peepholes and norm: sums of the terms that the backward pass left.
-    fn sum_terms(&self, l: usize, sums: [&mut [f32]; 3]) {
-        let _clock = self.weights.phases.time(Phase::Gradient(l));
+    /// The gradients of peepholes and norm, from stored term `first` on: sums of the terms that the
+    /// backward pass left.
+    fn sum_terms<'g>(&self, l: usize, first: usize, mut sums: impl Iterator<Item = &'g mut [f32]> + Send) {
+        let Some(sum) = sums.next() else { return };
         let LayerWeights { layer, sizes, .. } = &self.weights.layers[l];
-        let slots = Slots::plain(sizes.extras.extended.terms);
-        let (pairs, mut first) = (self.pairs(DeltaOf::Terms(l), InputOf::Nothing), 0);
-        for sum in sums.into_iter().flat_map(|sums| sums.chunks_exact_mut(layer.hidden)) {
+        let own = || {
+            let slots = Slots::plain(sizes.extras.extended.terms);
+            let pairs = self.pairs(DeltaOf::Terms(l), InputOf::Nothing);
+            let matrix = self.matrix(&pairs, &slots, 0, Phase::Gradient(l));
             let rows = first..first + layer.hidden;
-            let (pairs, slots, weight) = (&pairs, &slots, &mut [][..]);
-            WeightGradient { pairs, slots, depth: 0, rows, continues: false, weight, bias: sum }
-                .run_on(self.weights.isa);
-            first += padded(layer.hidden);
-        }
+            MatrixGradient { rows, ..matrix }.run(self.weights.isa, (&mut [], sum), self.threads);
+        };
+        self.threads.join(own, || self.sum_terms(l, first + padded(layer.hidden), sums));
     }
 
     /// The gradients of a layer's highway gates; then `next`.
@@ -257,8 +262,7 @@ impl GradientPass<'_> {
             }
             (None, embedding) => {
                 if let Some(embedding) = embedding {
-                    let _clock = weights.phases.time(Phase::InputGradient);
-                    table.take_rows(weights, embedding);
+                    table.take_rows(weights, embedding, threads);
                 }
                 self.share_bias(0, first.input_bias, first.hidden_bias);
             }

@@ -224,9 +224,15 @@ impl LayerActivations {
         }
     }
 
-    /// Returns the gradients of h and c of the first state after a backward pass: [B, padded(..)].
-    pub(crate) fn d_initial(&mut self, isa: Isa, gated: Option<&GatedWeights>) -> &[Vec<f32>; 2] {
-        let Some(gated) = gated.filter(|_| !self.changes_state()) else { return &self.steps.d_state };
+    /// Returns the gradients of h and c of the first state, which `compute_d_initial` left: [B,
+    /// padded(..)].
+    pub(crate) fn d_initial(&self) -> &[Vec<f32>; 2] {
+        &self.steps.d_state
+    }
+
+    /// Computes the gradients of h and c of the first state after a backward pass.
+    pub(crate) fn compute_d_initial(&mut self, isa: Isa, gated: Option<&GatedWeights>) {
+        let Some(gated) = gated.filter(|_| !self.changes_state()) else { return };
         self.start_d_state();
         let Self { steps, buffers, .. } = self;
         let first = buffers.window().active(0);
@@ -239,7 +245,6 @@ impl LayerActivations {
         } else if !buffers.carry.is_empty() {
             steps.d_state[0].iter_mut().zip(buffers.carry.iter()).take(h).for_each(|(d, carry)| *d += carry);
         }
-        &self.steps.d_state
     }
 }
 

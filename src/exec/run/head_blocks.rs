@@ -4,10 +4,12 @@
 //! ```text
 //! all shards forward through the layers
 //! for each block of tokens, in the order (step, row)
-//!     x [block, padded(P)], targets           gathered from the shards
-//!     outputs, losses, their gradients, d_x   threads divide the tokens of the block
-//!     dW, db of the head                      threads divide the rows of W; the sums continue from the block before
-//!     losses, d_x                             copied back to the shards
+//!     threads divide the tokens of the block
+//!         x [block, padded(P)], targets           gathered from the shards
+//!         outputs, losses, their gradients, d_x
+//!     at the same time
+//!         dW, db of the head                      threads divide the rows of W; the sums continue from the block before
+//!         losses, d_x                             each shard copies its own
 //! all shards backward through the layers
 //! ```
 //!
@@ -15,7 +17,7 @@
 //! 2. The outputs of a block are used again while they are in the caches. They take as much memory
 //!    as W if P is the number of tokens in a block.
 
-use super::block_part::BlockPart;
+use super::block_part::{BlockPart, HeadPlace};
 use super::pass::Goal;
 use crate::aligned::Aligned;
 use crate::exec::gradient::matrix::MatrixGradient;
@@ -24,16 +26,24 @@ use crate::exec::inputs::{Order, OutputSteps};
 use crate::exec::weights::tensor_ranges::BufferSplitter;
 use crate::exec::weights::{PackedModel, PackedWeights};
 use crate::exec::window::activations::WindowActivations;
+use crate::exec::window::shard::Shard;
 use crate::loss::Loss;
 use crate::model::cell::resize;
+use crate::parallel::Threads;
 use crate::phases::Phase;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use unrolled_kernels::pack::padded;
 
+/// The fewest and the most floats of the caller's outputs that one thread writes at a time.
+const FEWEST: usize = 1 << 12;
+const MOST: usize = 1 << 16;
+
 /// Buffers of a block of tokens, used again for the blocks after.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HeadBlocks {
+    /// `[block]`
+    places: Vec<HeadPlace>,
     /// [block, padded(P)]: outputs of the last layer, and their gradients.
     x: Vec<f32>,
     d_x: Vec<f32>,
@@ -86,15 +96,24 @@ impl HeadBlocks {
         }
         let PackedModel { weights, threads, .. } = model;
         let width = weights.config.outputs;
-        out.fill(0.0);
+        let share = threads.share(out.len(), FEWEST, MOST).div_ceil(width);
+        threads.chunks(out, share * width, &|_, out| out.fill(0.0));
         for block in blocks(window, weights) {
-            self.gather(window, weights, block.clone());
-            self.part(block.clone()).divide(weights, threads, &|_| 0, &|part| {
+            self.resize(window, weights, block.len());
+            self.part(block).divide(weights, threads, &|_| 0, &|mut part| {
+                part.gather(window, weights, order);
                 weights.head_outputs(part.x, part.outputs);
             });
-            for (n, row) in block.zip(self.outputs.chunks_exact(padded(width))) {
-                let to = window.head_index(order, n) * width;
-                out[to..][..width].copy_from_slice(&row[..width]);
+            threads.chunks(out, share * width, &|i, out| self.copy_outputs(i * share, width, out));
+        }
+    }
+
+    /// Copies the outputs of the tokens that have a place in `out`, whose first place is `first`.
+    fn copy_outputs(&self, first: usize, width: usize, out: &mut [f32]) {
+        for (place, row) in self.places.iter().zip(self.outputs.chunks_exact(padded(width))) {
+            let to = place.output.checked_sub(first).and_then(|n| out.get_mut(n * width..(n + 1) * width));
+            if let Some(to) = to {
+                to.copy_from_slice(&row[..width]);
             }
         }
     }
@@ -107,11 +126,14 @@ impl HeadBlocks {
         let (before, mut rest) = out.split_at_mut(place(0));
         before.fill(0.0);
         for block in blocks(window, weights) {
-            self.gather(window, weights, block.clone());
+            self.resize(window, weights, block.len());
             let (out, after) = rest.split_at_mut(place(block.end) - place(block.start));
             rest = after;
             let part = BlockPart { out, ..self.part(block) };
-            part.divide(weights, threads, &place, &|part| part.write_outputs(weights, &place));
+            part.divide(weights, threads, &place, &|mut part| {
+                part.gather(window, weights, Order::TimeMajor);
+                part.write_outputs(weights, &place);
+            });
         }
     }
 
@@ -125,12 +147,14 @@ impl HeadBlocks {
         let PackedModel { weights, threads, .. } = model;
         let within = AtomicU64::new(0);
         for block in blocks(window, weights) {
-            self.gather(window, weights, block.clone());
-            self.part(block.clone()).divide(weights, threads, &|_| 0, &|mut part| {
+            self.resize(window, weights, block.len());
+            self.d_x.clear();
+            self.part(block).divide(weights, threads, &|_| 0, &|mut part| {
+                part.gather(window, weights, Order::TimeMajor);
                 weights.head_outputs(part.x, part.outputs);
                 within.fetch_add(part.losses().measure(weights, loss, top_k), Ordering::Relaxed);
             });
-            self.scatter(window, weights, block);
+            self.scatter(&mut window.shards, weights, threads);
         }
         within.into_inner()
     }
@@ -144,7 +168,7 @@ impl HeadBlocks {
         gradient: &mut [f32],
     ) {
         let weights = model.weights;
-        self.go_backward(window, model, gradient, &|_, part| {
+        self.go_backward(window, model, Order::TimeMajor, gradient, &|part| {
             weights.head_outputs(part.x, part.outputs);
             part.losses().descend(weights, loss, scale);
         });
@@ -160,10 +184,9 @@ impl HeadBlocks {
         gradient: &mut [f32],
     ) {
         let width = model.weights.config.outputs;
-        self.go_backward(window, model, gradient, &|window, part| {
-            for (n, row) in part.tokens.clone().zip(part.outputs.chunks_exact_mut(padded(width))) {
-                let from = window.head_index(order, n) * width;
-                row[..width].copy_from_slice(&d_outputs[from..][..width]);
+        self.go_backward(window, model, order, gradient, &|part| {
+            for (place, row) in part.places.iter().zip(part.outputs.chunks_exact_mut(padded(width))) {
+                row[..width].copy_from_slice(&d_outputs[place.output * width..][..width]);
                 row[width..].fill(0.0);
             }
         });
@@ -175,43 +198,38 @@ impl HeadBlocks {
         &mut self,
         window: &mut WindowActivations,
         model: PackedModel<'_>,
+        order: Order,
         gradient: &mut [f32],
-        differentiate: &(impl Fn(&WindowActivations, &mut BlockPart<'_>) + Sync),
+        differentiate: &(impl Fn(&mut BlockPart<'_>) + Sync),
     ) {
         let PackedModel { weights, threads, .. } = model;
         let mut gradient = HeadGradient::of(gradient, weights, window);
-        clear_unselected(window, weights);
+        clear_unselected(window, weights, threads);
         for block in blocks(window, weights) {
-            self.gather(window, weights, block.clone());
+            self.resize(window, weights, block.len());
             self.d_x.resize(self.x.len(), 0.0);
             self.part(block.clone()).divide(weights, threads, &|_| 0, &|mut part| {
-                differentiate(window, &mut part);
+                part.gather(window, weights, order);
+                differentiate(&mut part);
                 weights.head_input_gradient(part.outputs, part.d_x);
             });
-            gradient.add_block(self, block.clone(), model);
-            self.scatter(window, weights, block);
+            threads.join(
+                || gradient.add_block(self, block, model),
+                || self.scatter(&mut window.shards, weights, threads),
+            );
         }
     }
 
-    /// Copies the inputs of the head for the tokens of a block, and their targets.
-    fn gather(&mut self, window: &WindowActivations, weights: &PackedWeights, block: Range<usize>) {
-        let (vector, tokens) = (padded(weights.config.stack_width()), block.len());
-        let (most, outputs) = (weights.blocks.tokens, weights.config.outputs);
-        self.x.clear();
-        self.targets.clear();
-        self.values.clear();
-        self.weights.clear();
-        self.d_x.clear();
-        resize(&mut self.x, 0, most * vector);
-        for (shard, token) in block.map(|n| window.locate_head(n)) {
-            let shard = &window.shards[shard];
-            self.x.extend_from_slice(&shard.stack_outputs()[token * vector..][..vector]);
-            self.targets.push(shard.targets[token]);
-            if !shard.target_values.is_empty() {
-                self.values.extend_from_slice(&shard.target_values[token * outputs..][..outputs]);
-            }
-            self.weights.extend(shard.token_weights.get(token));
-        }
+    /// Makes room for a block of `tokens` tokens, except for the gradients of inputs.
+    fn resize(&mut self, window: &WindowActivations, weights: &PackedWeights, tokens: usize) {
+        let (vector, outputs) = (padded(weights.config.stack_width()), weights.config.outputs);
+        let most = weights.blocks.tokens;
+        let any = |has: fn(&Shard) -> bool| if window.shards.iter().any(has) { tokens } else { 0 };
+        resize(&mut self.places, tokens, most);
+        resize(&mut self.x, tokens * vector, most * vector);
+        resize(&mut self.targets, tokens, most);
+        self.values.resize(any(|shard| !shard.target_values.is_empty()) * outputs, 0.0);
+        self.weights.resize(any(|shard| !shard.token_weights.is_empty()), 0.0);
         self.outputs.resize(tokens * padded(outputs));
         resize(&mut self.losses, tokens, most);
         resize(&mut self.correct, tokens, most);
@@ -219,21 +237,25 @@ impl HeadBlocks {
 
     /// Copies losses, and the gradients of the last layer's outputs if there are any, to the
     /// shards.
-    fn scatter(&self, window: &mut WindowActivations, weights: &PackedWeights, block: Range<usize>) {
+    fn scatter(&self, shards: &mut [Shard], weights: &PackedWeights, threads: &Threads) {
         let vector = padded(weights.config.stack_width());
-        for (i, n) in block.enumerate() {
-            let (shard, token) = window.locate_head(n);
-            let shard = &mut window.shards[shard];
-            (shard.losses[token], shard.correct[token]) = (self.losses[i], self.correct[i]);
-            if let Some(d_x) = self.d_x.get(i * vector..(i + 1) * vector) {
-                shard.stack_gradient_mut()[token * vector..][..vector].copy_from_slice(d_x);
+        threads.chunks(shards, 1, &|s, shards| {
+            let _clock = weights.phases.time(Phase::HeadBackward);
+            let shard = &mut shards[0];
+            for (i, place) in self.places.iter().enumerate().filter(|(_, place)| place.shard == s) {
+                let token = place.token;
+                (shard.losses[token], shard.correct[token]) = (self.losses[i], self.correct[i]);
+                if let Some(d_x) = self.d_x.get(i * vector..(i + 1) * vector) {
+                    shard.stack_gradient_mut()[token * vector..][..vector].copy_from_slice(d_x);
+                }
             }
-        }
+        });
     }
 
     fn part(&mut self, tokens: Range<usize>) -> BlockPart<'_> {
-        let Self { x, d_x, outputs, targets, values, weights, losses, correct } = self;
-        BlockPart { tokens, x, targets, values, weights, outputs, losses, correct, d_x, out: &mut [] }
+        let Self { places, x, d_x, outputs, targets, values, weights, losses, correct } = self;
+        let out = &mut [];
+        BlockPart { tokens, places, x, targets, values, weights, outputs, losses, correct, d_x, out }
     }
 }
 
@@ -272,9 +294,9 @@ impl<'g> HeadGradient<'g> {
 }
 
 /// Zeroes the gradients of the last layer's outputs if the head does not run on all tokens.
-fn clear_unselected(window: &mut WindowActivations, weights: &PackedWeights) {
+fn clear_unselected(window: &mut WindowActivations, weights: &PackedWeights, threads: &Threads) {
     if window.output_steps() == OutputSteps::Last {
-        window.shards.iter_mut().for_each(|shard| shard.clear_stack_gradient(weights));
+        threads.each(&mut window.shards, &|shard| shard.clear_stack_gradient(weights));
     }
 }
 

@@ -17,8 +17,11 @@ use super::window::activations::{Extent, WindowActivations};
 use super::window::shard::{Needs, Shard};
 use crate::loss::Targets;
 use crate::parallel::Threads;
-use crate::phases::Phase;
+use crate::phases::{Phase, Section};
 use head_blocks::HeadBlocks;
+
+/// The fewest tokens that one thread reorders at a time.
+const TOKENS: usize = 1 << 9;
 
 /// Runs windows of a model, and keeps the buffers and the state between them.
 #[derive(Clone, Debug)]
@@ -75,7 +78,7 @@ impl Executor {
         let PackedModel { weights, parameters, threads } = model;
         let ran = self.window.note_run();
         self.load_inputs(model, &pass);
-        let targets = self.load_targets(weights, &pass);
+        let targets = self.load_targets(model, &pass);
         let Pass { inputs, order, fresh, dropping, mut goal, .. } = pass;
         let Self { window, table, blocks, .. } = self;
         let reads_ids = matches!(inputs, Inputs::Ids(_));
@@ -84,11 +87,12 @@ impl Executor {
         let (ragged, rows, keeps) = (window.ragged.is_used(), window.rows, window.keeps_outputs);
         if ragged {
             let ids = if reads_ids { &window.ids[..] } else { &[] };
-            window.ragged.load(&mut window.shards, ids, targets);
+            let _section = weights.phases.section(Section::Input, threads.at_work());
+            window.ragged.load(&mut window.shards, ids, targets, threads);
         }
         let work = weights.work() * window.ids.len();
         let within = threads.enter(work, || {
-            let _section = weights.phases.section(threads.at_work());
+            let _section = weights.phases.section(Section::Passes, threads.at_work());
             let ids = if reads_ids { &window.ids[..] } else { &[] };
             threads.each(&mut window.shards, &|shard| {
                 let clock = weights.phases.time(Phase::Input);
@@ -113,29 +117,28 @@ impl Executor {
             within
         });
         if let Goal::Outputs(out) = goal {
-            self.copy_outputs(weights, order, out);
+            self.copy_outputs(model, order, out);
         }
         within
     }
 
     /// Loads vectors, or fills `window.ids` with rows of the input table or symbols.
     fn load_inputs(&mut self, model: PackedModel<'_>, pass: &Pass<'_>) {
+        let PackedModel { weights, threads, .. } = model;
         let Self { window, table, ids, .. } = self;
+        let _section = weights.phases.section(Section::Input, threads.at_work());
         let inputs = match pass.inputs {
             Inputs::Vectors(values) => {
-                return window.load_vectors(model.weights.config.input_width(0), pass.order, values);
+                return window.load_vectors(weights.config.input_width(0), pass.order, values, threads);
             }
             Inputs::Ids(inputs) if pass.order == Order::TimeMajor => inputs,
             Inputs::Ids(inputs) => {
-                let shape = [window.steps, window.rows];
-                let index = |m: usize| Order::BatchMajor.index(shape, m / window.rows, m % window.rows);
-                ids.clear();
-                ids.extend((0..inputs.len()).map(|m| inputs[index(m)]));
+                reorder([window.steps, window.rows], inputs, ids, threads);
                 ids
             }
         };
-        let inputs = if window.ragged.is_used() { window.ragged.gather(inputs) } else { inputs };
-        if model.weights.gathers {
+        let inputs = if window.ragged.is_used() { window.ragged.gather(inputs, threads) } else { inputs };
+        if weights.gathers {
             table.prepare(model, pass.dropping, inputs, &mut window.ids);
         } else {
             window.ids.copy_from_slice(inputs);
@@ -144,7 +147,7 @@ impl Executor {
 
     /// Loads the targets, but returns plain ones (class ids, time-major, without weights), which
     /// each shard copies with its ids.
-    fn load_targets<'a>(&mut self, weights: &PackedWeights, pass: &Pass<'a>) -> &'a [u32] {
+    fn load_targets<'a>(&mut self, model: PackedModel<'_>, pass: &Pass<'a>) -> &'a [u32] {
         let Some((targets, token_weights)) = pass.targets else {
             self.window.clear_values();
             return &[];
@@ -155,19 +158,22 @@ impl Executor {
                 ids
             }
             _ => {
-                let outputs = weights.config.outputs;
-                self.window.load_targets(outputs, pass.order, (targets, token_weights));
+                let PackedModel { weights, threads, .. } = model;
+                let _section = weights.phases.section(Section::Input, threads.at_work());
+                let targets = (targets, token_weights);
+                self.window.load_targets(weights.config.outputs, pass.order, targets, threads);
                 &[]
             }
         }
     }
 
     /// Copies the outputs of the model. The head writes its own if it runs by blocks.
-    fn copy_outputs(&self, weights: &PackedWeights, order: Order, out: &mut [f32]) {
-        let config = &weights.config;
+    fn copy_outputs(&self, model: PackedModel<'_>, order: Order, out: &mut [f32]) {
+        let PackedModel { weights: PackedWeights { config, .. }, threads, .. } = model;
+        let Self { window, .. } = self;
         match config.has_head() {
-            false => self.window.copy_stack_outputs(config.stack_width(), order, out),
-            true if self.window.keeps_outputs => self.window.copy_head_outputs(config.outputs, order, out),
+            false => window.copy_stack_outputs(config.stack_width(), order, out, threads),
+            true if window.keeps_outputs => window.copy_head_outputs(config.outputs, order, out, threads),
             true => {}
         }
     }
@@ -207,10 +213,10 @@ impl Executor {
         let PackedModel { weights, threads, .. } = model;
         let config = &weights.config;
         let (has_head, keeps) = (config.has_head(), self.window.keeps_outputs);
-        self.window.set_d_last(d_state);
+        self.window.set_d_last(d_state, threads);
         match (has_head, keeps) {
-            (false, _) => self.window.load_stack_gradients(weights, order, d_outputs),
-            (true, true) => self.window.load_head_gradients(config.outputs, order, d_outputs),
+            (false, _) => self.window.load_stack_gradients(weights, order, d_outputs, threads),
+            (true, true) => self.window.load_head_gradients(config.outputs, order, d_outputs, threads),
             (true, false) => {}
         }
         let Self { window, blocks, .. } = self;
@@ -227,16 +233,34 @@ impl Executor {
         });
     }
 
-    /// Writes the gradients of all parameters, from the deltas of the last window.
-    pub(crate) fn gradients(&mut self, model: PackedModel<'_>, gradient: &mut [f32]) {
+    /// Writes the gradients of all parameters, from the deltas of the last window. Meanwhile one
+    /// thread runs `beside` on the window.
+    pub(crate) fn gradients(
+        &mut self,
+        model: PackedModel<'_>,
+        gradient: &mut [f32],
+        beside: impl FnOnce(&WindowActivations) + Send,
+    ) {
         let Self { window, table, table_gradient, .. } = self;
-        gradients(window, table, model.weights, table_gradient, (gradient, model.threads));
+        let PackedModel { weights, threads, .. } = model;
+        gradients(window, table, weights, table_gradient, (gradient, threads), || beside(window));
     }
 
     /// Number of symbols that have a row in the input table.
     pub(crate) fn table_symbols(&self) -> usize {
         self.table.symbols.len()
     }
+}
+
+/// Copies `inputs` [B, T] to `ids` [T, B].
+fn reorder([steps, rows]: [usize; 2], inputs: &[u32], ids: &mut Vec<u32>, threads: &Threads) {
+    ids.resize(inputs.len(), 0);
+    let share = threads.share(steps, TOKENS.div_ceil(rows.max(1)), steps);
+    threads.chunks(ids, share * rows, &|i, ids| {
+        for (step, ids) in (i * share..).zip(ids.chunks_exact_mut(rows)) {
+            ids.iter_mut().enumerate().for_each(|(row, id)| *id = inputs[row * steps + step]);
+        }
+    });
 }
 
 /// Runs the head on the tokens of a shard, and goes on to the goal. Outputs are kept.

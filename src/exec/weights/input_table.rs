@@ -1,11 +1,12 @@
 //! The input table: for each symbol, the first layer's bias plus its embedding times `weight_ih`
 //! (or, for one-hot input, plus its column of `weight_ih`).
 
+use super::symbol_set::SymbolSet;
 use super::{GatedWeights, PackedModel, PackedWeights};
 use crate::exec::masks::{Mask, MaskSource, ShardRows, Site};
 use crate::model::Parameters;
 use crate::parallel::Threads;
-use crate::phases::Phase;
+use crate::phases::{Phase, Section};
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::one_hot::add_columns;
@@ -13,8 +14,12 @@ use unrolled_kernels::pack::padded;
 
 /// The largest vocabulary whose table always has all symbols, even if a window has few of them.
 pub(crate) const SMALL_VOCABULARY: usize = 1024;
-/// Rows of the table that one thread computes at a time.
-const ROWS_AT_A_TIME: usize = 12;
+/// The fewest and the most rows of the table that one thread computes at a time.
+const FEWEST: usize = 4;
+const MOST: usize = 12;
+/// The fewest and the most tokens that one thread looks up at a time.
+const FEWEST_TOKENS: usize = 1 << 9;
+const MOST_TOKENS: usize = 1 << 12;
 
 /// The input products of a window's symbols.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +34,8 @@ pub(crate) struct InputTable {
     /// The dropout mask over symbols `[V]` (one-hot) or over the values of embeddings `[E]`; empty
     /// without dropout.
     pub(crate) mask: Vec<f32>,
+    /// The symbols of the window of a large vocabulary.
+    set: SymbolSet,
     /// The version of the packed weights that it was made from, if it can be used again.
     version: Option<u64>,
 }
@@ -58,14 +65,14 @@ impl InputTable {
             return;
         }
         let clock = packed.weights.phases.time(Phase::Input);
-        self.symbols.clear();
-        self.symbols.extend_from_slice(inputs);
-        self.symbols.sort_unstable();
-        self.symbols.dedup();
-        for (id, symbol) in ids.iter_mut().zip(inputs) {
-            *id = self.symbols.partition_point(|known| known < symbol) as u32;
-        }
+        let Self { set, symbols, .. } = self;
+        set.collect(vocabulary, inputs, symbols);
         drop(clock);
+        let share = packed.threads.share(ids.len(), FEWEST_TOKENS, MOST_TOKENS);
+        packed.threads.chunks(ids, share, &|i, ids| {
+            let _clock = packed.weights.phases.time(Phase::Input);
+            ids.iter_mut().zip(&inputs[i * share..]).for_each(|(id, symbol)| *id = set.index(*symbol));
+        });
         self.fill(packed);
         self.version = None;
     }
@@ -86,50 +93,77 @@ impl InputTable {
     }
 
     fn fill(&mut self, packed: PackedModel<'_>) {
-        let PackedModel { weights, parameters, threads } = packed;
-        let clock = weights.phases.time(Phase::Input);
+        let PackedModel { weights, threads, .. } = packed;
         let Self { symbols, rows, embeddings, mask, .. } = self;
         let Some(layer) = weights.table_layer() else { return };
         let (width, embedding) = (layer.input_slots.width(), weights.config.embedding.unwrap_or(0));
         rows.resize(symbols.len() * width, 0.0);
-        if let Some(range) = &weights.tensors.embedding {
-            let matrix = &parameters.values[range.clone()];
-            embeddings.clear();
-            symbols.iter().for_each(|symbol| embeddings.extend_from_slice(row(matrix, embedding, *symbol)));
-            if !mask.is_empty() {
-                embeddings.chunks_exact_mut(embedding).for_each(|row| scale(row, mask));
-            }
-            embeddings.extend([0.0; 16]);
+        if embedding > 0 {
+            let len = symbols.len() * embedding;
+            embeddings.resize(len + 16, 0.0);
+            embeddings[len..].fill(0.0);
         }
-        drop(clock);
+        let part = TablePart { symbols, mask, rows, embeddings };
         threads.enter(symbols.len() * layer.input_slots.depth() * embedding.max(8), || {
-            let _section = weights.phases.section(threads.at_work());
-            threads.chunks(rows, ROWS_AT_A_TIME * width, &|i, rows| {
-                let _clock = weights.phases.time(Phase::Input);
-                let symbols = &symbols[i * ROWS_AT_A_TIME..][..rows.len() / width];
-                match weights.config.embedding {
-                    None if !mask.is_empty() => {
-                        weights.look_up_masked(layer, parameters, (symbols, mask), rows)
-                    }
-                    None => weights.look_up(layer, parameters, symbols, rows),
-                    Some(_) => weights.multiply_embeddings(
-                        layer,
-                        &embeddings[i * ROWS_AT_A_TIME * embedding..],
-                        rows,
-                    ),
-                }
-            });
+            let _section = weights.phases.section(Section::Input, threads.at_work());
+            part.divide(packed, layer, threads.share(symbols.len(), FEWEST, MOST));
         });
+    }
+}
+
+/// Some rows of the table, for one thread.
+struct TablePart<'a> {
+    /// `[D]`
+    symbols: &'a [u32],
+    mask: &'a [f32],
+    /// [D, stored]
+    rows: &'a mut [f32],
+    /// [D, E]; empty for one-hot input. The last part has more floats.
+    embeddings: &'a mut [f32],
+}
+
+impl TablePart<'_> {
+    /// Fills the rows, `share` rows at a time.
+    fn divide(self, packed: PackedModel<'_>, layer: &GatedWeights, share: usize) {
+        let pieces = self.symbols.len().div_ceil(share);
+        if pieces <= 1 {
+            return self.fill(packed, layer);
+        }
+        let half = pieces.div_ceil(2) * share;
+        let embedding = packed.weights.config.embedding.unwrap_or(0);
+        let Self { symbols, mask, rows, embeddings } = self;
+        let (symbols, symbols_after) = symbols.split_at(half);
+        let (rows, rows_after) = rows.split_at_mut(half * layer.input_slots.width());
+        let (embeddings, embeddings_after) = embeddings.split_at_mut(half * embedding);
+        let first = TablePart { symbols, mask, rows, embeddings };
+        let second =
+            TablePart { symbols: symbols_after, mask, rows: rows_after, embeddings: embeddings_after };
+        packed.threads.join(|| first.divide(packed, layer, share), || second.divide(packed, layer, share));
+    }
+
+    fn fill(self, packed: PackedModel<'_>, layer: &GatedWeights) {
+        let PackedModel { weights, parameters, .. } = packed;
+        let Self { symbols, mask, rows, embeddings } = self;
+        let _clock = weights.phases.time(Phase::Input);
+        let (Some(range), Some(embedding)) = (&weights.tensors.embedding, weights.config.embedding) else {
+            return match mask {
+                [] => weights.look_up(layer, parameters, symbols, rows),
+                mask => weights.look_up_masked(layer, parameters, (symbols, mask), rows),
+            };
+        };
+        let matrix = &parameters.values[range.clone()];
+        for (symbol, to) in symbols.iter().zip(embeddings.chunks_exact_mut(embedding)) {
+            to.copy_from_slice(&matrix[*symbol as usize * embedding..][..embedding]);
+            if !mask.is_empty() {
+                scale(to, mask);
+            }
+        }
+        weights.multiply_embeddings(layer, embeddings, rows);
     }
 }
 
 fn scale(values: &mut [f32], by: &[f32]) {
     values.iter_mut().zip(by).for_each(|(value, by)| *value *= by);
-}
-
-/// Row `id` of a matrix.
-fn row(matrix: &[f32], width: usize, id: u32) -> &[f32] {
-    &matrix[id as usize * width..][..width]
 }
 
 impl PackedWeights {

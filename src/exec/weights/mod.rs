@@ -2,11 +2,12 @@
 //!
 //! [`PackedWeights`] is filled by `packing.rs` each time the parameters change. `tensor_ranges.rs`
 //! finds tensors in the flat parameter buffer, `input_table.rs` looks up the first layer's input
-//! products, and `logit_blocks.rs` decides which windows keep their logits.
+//! products, `symbol_set.rs` finds the symbols of a window, and `logit_blocks.rs` decides which windows keep their logits.
 
 pub(super) mod input_table;
 mod logit_blocks;
 mod packing;
+mod symbol_set;
 pub(super) mod tensor_ranges;
 
 pub(crate) use input_table::SMALL_VOCABULARY;

@@ -1,5 +1,5 @@
 //! Packing: copies the parameters of a model into the layouts that the kernels read. Threads divide
-//! the panels.
+//! the panels, and large panels too.
 
 use super::tensor_ranges::{LayerRanges, TensorRanges};
 use super::{GatedWeights, LayerKind, LayerWeights, PackedWeights, Plain};
@@ -7,22 +7,24 @@ use crate::aligned::Aligned;
 use crate::model::Parameters;
 use crate::model::cell::Recurrent;
 use crate::parallel::Threads;
-use crate::phases::{Phase, Phases};
+use crate::phases::{Phase, Phases, Section};
 use std::ops::Range;
 use unrolled_kernels::Isa;
-use unrolled_kernels::pack::{Panels, Slots};
+use unrolled_kernels::pack::{PackedPart, Panels, Slots};
 
-/// Packed floats that one thread fills at a time.
-const SHARE: usize = 1 << 14;
+/// The fewest and the most packed floats that one thread fills at a time.
+const FEWEST: usize = 1 << 11;
+const MOST: usize = 1 << 14;
 
 impl PackedWeights {
     /// Packs `parameters`.
     pub(crate) fn pack(&mut self, parameters: &Parameters, threads: &Threads) {
         let values = &parameters.values[..];
         let Self { isa, tensors, layers, head, config, phases, backward, .. } = self;
-        let packing = Packing { isa: *isa, values, threads, tensors, backward: *backward, phases };
         threads.enter(values.len() * 8, || {
-            let _section = phases.section(threads.at_work());
+            let share = threads.share(2 * values.len(), FEWEST, MOST);
+            let packing = Packing { isa: *isa, values, threads, tensors, backward: *backward, phases, share };
+            let _section = phases.section(Section::Pack, threads.at_work());
             let rest = || {
                 if config.has_head() {
                     packing.plain((&tensors.head, &tensors.head_bias), config.stack_width(), head);
@@ -42,6 +44,8 @@ struct Packing<'a> {
     tensors: &'a TensorRanges,
     backward: bool,
     phases: &'a Phases,
+    /// Number of packed floats that one thread fills at a time.
+    share: usize,
 }
 
 impl Packing<'_> {
@@ -77,14 +81,12 @@ impl Packing<'_> {
         self.options(places, gated);
         let GatedWeights { depth, bias, input, input_t, input_units, input_slots, input_panels, .. } = gated;
         let GatedWeights { recurrent, packed, packed_t, units, forget_bias, .. } = gated;
+        let recurrent = &recurrent[..];
         let mut hidden = || {
-            self.recurrent(self.tensor(&places.hidden), recurrent, units, (packed, packed_t));
-            self.sum_bias(places, input_slots, recurrent, bias);
-            if let Some((rows, value)) = forget_bias.clone() {
-                for (rows, place) in input_slots.groups(rows) {
-                    bias[place..][..rows.len()].iter_mut().for_each(|bias| *bias += value);
-                }
-            }
+            self.threads.join(
+                || self.recurrent(self.tensor(&places.hidden), recurrent, units, (packed, packed_t)),
+                || self.sum_bias(places, (input_slots, recurrent), forget_bias.clone(), bias),
+            );
         };
         if *depth == 0 {
             return hidden();
@@ -137,7 +139,14 @@ impl Packing<'_> {
     }
 
     /// Both bias vectors at the places of their gates; where the places are the same, their sum.
-    fn sum_bias(&self, places: &LayerRanges, slots: &Slots, parts: &[Recurrent], stored: &mut [f32]) {
+    /// Adds a number to the forget gate's, if there is one.
+    fn sum_bias(
+        &self,
+        places: &LayerRanges,
+        (slots, parts): (&Slots, &[Recurrent]),
+        forget_bias: Option<(Range<usize>, f32)>,
+        stored: &mut [f32],
+    ) {
         let _clock = self.phases.time(Phase::Pack);
         stored.fill(0.0);
         let input = self.tensor(&places.input_bias);
@@ -151,15 +160,22 @@ impl Packing<'_> {
                 sums.for_each(|(sum, value)| *sum += value);
             }
         }
+        let Some((rows, value)) = forget_bias else { return };
+        for (rows, place) in slots.groups(rows) {
+            stored[place..][..rows.len()].iter_mut().for_each(|bias| *bias += value);
+        }
     }
 
     /// A matrix and its bias, both ways.
     fn plain(&self, (weight, bias): (&Range<usize>, &Range<usize>), depth: usize, plain: &mut Plain) {
         let (weight, bias) = (self.tensor(weight), self.tensor(bias));
-        plain.bias[..bias.len()].copy_from_slice(bias);
-        let Plain { panels, slots, units, weight: packed, weight_t, .. } = plain;
+        let Plain { panels, slots, units, weight: packed, weight_t, bias: packed_bias, .. } = plain;
+        let bias = || {
+            let _clock = self.phases.time(Phase::Pack);
+            packed_bias[..bias.len()].copy_from_slice(bias);
+        };
         self.threads.join(
-            || self.forward(panels, weight, depth, packed),
+            || self.threads.join(|| self.forward(panels, weight, depth, packed), bias),
             || {
                 if self.backward {
                     self.transposed(units, weight, depth, slots, weight_t);
@@ -170,8 +186,8 @@ impl Packing<'_> {
 
     fn forward(&self, panels: &Panels, weight: &[f32], depth: usize, packed: &mut Aligned) {
         packed.resize(panels.len(depth));
-        self.halve(0..panels.count(), packed, &|panel| panels.before(panel, depth), &|some, packed| {
-            panels.pack_some(self.isa, some, weight, depth, packed);
+        self.halve(panels, PackedPart::whole(panels, depth), packed, &|part, packed| {
+            panels.pack_part(self.isa, part, weight, packed);
         });
     }
 
@@ -184,34 +200,28 @@ impl Packing<'_> {
         packed: &mut Aligned,
     ) {
         packed.resize(panels.len(slots.depth()));
-        self.halve(
-            0..panels.count(),
-            packed,
-            &|panel| panels.before(panel, slots.depth()),
-            &|some, packed| {
-                panels.pack_some_transposed(self.isa, some, (weight, outputs), slots, packed);
-            },
-        );
+        self.halve(panels, PackedPart::whole(panels, slots.depth()), packed, &|part, packed| {
+            panels.pack_part_transposed(self.isa, part, (weight, outputs), slots, packed);
+        });
     }
 
-    /// Calls `pack` for some of `panels` at a time, of which number n begins at float `before(n)`
-    /// of all.
+    /// Calls `pack` for some floats of `packed` at a time, which are the floats of `part`.
     fn halve(
         &self,
-        panels: Range<usize>,
+        panels: &Panels,
+        part: PackedPart,
         packed: &mut [f32],
-        before: &(impl Fn(usize) -> usize + Sync),
-        pack: &(impl Fn(Range<usize>, &mut [f32]) + Sync),
+        pack: &(impl Fn(&PackedPart, &mut [f32]) + Sync),
     ) {
-        if packed.len() <= SHARE || panels.len() <= 1 {
+        if packed.len() <= self.share {
             let _clock = self.phases.time(Phase::Pack);
-            return pack(panels, packed);
+            return pack(&part, packed);
         }
-        let half = panels.start + panels.len().div_ceil(2);
-        let (first, second) = packed.split_at_mut(before(half) - before(panels.start));
+        let [first, second] = part.halves(panels, self.isa);
+        let (packed, packed_after) = packed.split_at_mut(first.len(panels));
         self.threads.join(
-            || self.halve(panels.start..half, first, before, pack),
-            || self.halve(half..panels.end, second, before, pack),
+            || self.halve(panels, first, packed, pack),
+            || self.halve(panels, second, packed_after, pack),
         );
     }
 }

@@ -102,13 +102,13 @@ impl WindowActivations {
         let mut held = std::mem::take(&mut self.held);
         let carries = self.rows == rows;
         if carries {
-            self.save(&mut held);
+            self.save(&mut held, threads);
         }
         (self.steps, self.rows, self.output_steps) = (steps, rows, output_steps);
         self.ragged.set_lengths(lengths.unwrap_or_default());
         self.deal(weights, threads);
         if carries {
-            self.set_state(&held);
+            self.set_state(&held, threads);
         } else {
             self.begin(true);
         }
@@ -167,7 +167,7 @@ impl WindowActivations {
     }
 
     /// Returns true if a step is the last one of a row.
-    pub(super) fn is_last(&self, step: usize, row: usize) -> bool {
+    fn is_last(&self, step: usize, row: usize) -> bool {
         step + 1 == self.ragged.length(row).unwrap_or(self.steps)
     }
 
@@ -249,10 +249,23 @@ impl WindowActivations {
         if self.shards.len() == 1 {
             return (0, m);
         }
-        let (t, row) = (m / self.rows, m % self.rows);
-        let index = self.shards.iter().rposition(|shard| shard.first() <= row).unwrap_or(0);
+        self.locate_even(m / self.rows, m % self.rows)
+    }
+
+    /// The shard of the token of a step and a row, and its index there, if all rows have T steps.
+    fn locate_even(&self, step: usize, row: usize) -> (usize, usize) {
+        let index = share_of(self.rows, self.shards.len(), row);
         let shard = &self.shards[index];
-        (index, t * shard.rows() + row - shard.first())
+        (index, step * shard.rows() + row - shard.first())
+    }
+
+    /// The shard of the token of a step and a row, and its index there; `None` beyond the end of
+    /// the row.
+    pub(crate) fn find(&self, step: usize, row: usize) -> Option<(usize, usize)> {
+        match self.is_ragged() {
+            true => self.ragged.find(self.steps, step, row),
+            false => Some(self.locate_even(step, row)),
+        }
     }
 
     /// The index of token `m` among all [T, B], padding included; T B for the token behind the
@@ -267,29 +280,39 @@ impl WindowActivations {
     /// The state of each row after its last step.
     pub(crate) fn state(&self) -> State {
         let mut state = State::default();
-        self.save(&mut state);
+        self.save(&mut state, &Threads::calling());
         state
     }
 
     /// Writes the state to `state`, and gives it its shape.
-    pub(crate) fn save(&self, state: &mut State) {
+    pub(crate) fn save(&self, state: &mut State, threads: &Threads) {
+        self.reshape_state(state);
+        state.write_rows(threads, &|l, part, row, to| {
+            let (shard, index) = self.locate_row(row);
+            let buffers = &self.shards[shard].layers[l].buffers;
+            let length = if self.ran { self.ragged.length(row).unwrap_or(self.steps) } else { 0 };
+            let place = match length.checked_sub(1).and_then(|last| self.find(last, row)) {
+                Some((_, token)) => buffers.window.rows + token,
+                None => index,
+            };
+            to.copy_from_slice(match part {
+                0 => buffers.h_of(place),
+                _ => buffers.c_of(if buffers.window.keep { place } else { index }),
+            });
+        });
+    }
+
+    /// Gives `state` the shape of the window's state.
+    fn reshape_state(&self, state: &mut State) {
         let layers = self.shards.first().map_or(&[][..], |shard| &shard.layers);
         state.reshape(self.rows, layers.iter().map(|layer| layer.buffers.widths()));
-        for shard in &self.shards {
-            for (activations, layer) in shard.layers.iter().zip(&mut state.layers) {
-                let buffers = &activations.buffers;
-                let [h, c] = buffers.widths();
-                for (rows, place) in buffers.states(!self.ran) {
-                    for row in rows {
-                        let to = shard.order[row] as usize;
-                        layer.h[to * h..][..h].copy_from_slice(buffers.h_of(place + row));
-                        if c > 0 {
-                            let place = if buffers.window.keep { place } else { 0 };
-                            layer.c[to * c..][..c].copy_from_slice(buffers.c_of(place + row));
-                        }
-                    }
-                }
-            }
+    }
+
+    /// The shard of a batch row, and its index there.
+    fn locate_row(&self, row: usize) -> (usize, usize) {
+        match self.is_ragged() {
+            true => self.ragged.locate_row(row),
+            false => self.locate_even(0, row),
         }
     }
 
@@ -299,30 +322,40 @@ impl WindowActivations {
     }
 
     /// Makes `state` the initial state of the next window, which must not be `fresh`.
-    pub(crate) fn set_state(&mut self, state: &State) {
+    pub(crate) fn set_state(&mut self, state: &State, threads: &Threads) {
         self.ran = false;
-        for shard in &mut self.shards {
+        threads.each(&mut self.shards, &|shard| {
             for (activations, layer) in shard.layers.iter_mut().zip(&state.layers) {
                 let [h, c] = activations.buffers.widths();
                 copy_rows(&layer.h, h, &shard.order, &mut activations.buffers.h);
                 copy_rows(&layer.c, c, &shard.order, &mut activations.buffers.c);
             }
-        }
+        });
     }
 
     /// Sets the gradient of the last state of all rows; zero if `None`.
-    pub(crate) fn set_d_last(&mut self, gradient: Option<&State>) {
-        self.shards.iter_mut().for_each(|shard| shard.set_d_last(gradient));
+    pub(crate) fn set_d_last(&mut self, gradient: Option<&State>, threads: &Threads) {
+        threads.each(&mut self.shards, &|shard| shard.set_d_last(gradient));
     }
 
     /// Writes the gradient of the first state after a backward pass.
-    pub(crate) fn d_initial(&mut self, weights: &PackedWeights, state: &mut State) {
-        state.take_shape(&weights.config, self.rows);
-        self.shards.iter_mut().for_each(|shard| shard.d_initial(weights, state));
+    pub(crate) fn d_initial(&mut self, weights: &PackedWeights, state: &mut State, threads: &Threads) {
+        threads.each(&mut self.shards, &|shard| shard.compute_d_initial(weights));
+        self.reshape_state(state);
+        state.write_rows(threads, &|l, part, row, to| {
+            let (shard, index) = self.locate_row(row);
+            let values = &self.shards[shard].layers[l].d_initial()[part];
+            to.copy_from_slice(&values[index * padded(to.len())..][..to.len()]);
+        });
     }
 }
 
 /// The rows of a shard, if all rows have T steps.
-pub(super) fn share(rows: usize, shards: usize, index: usize) -> Range<usize> {
+fn share(rows: usize, shards: usize, index: usize) -> Range<usize> {
     rows * index / shards..rows * (index + 1) / shards
+}
+
+/// The shard that has a row, if all rows have T steps.
+fn share_of(rows: usize, shards: usize, row: usize) -> usize {
+    if shards == 1 { 0 } else { ((row + 1) * shards - 1) / rows }
 }

@@ -9,6 +9,12 @@
 
 use super::shard::Shard;
 use crate::exec::weights::PackedWeights;
+use crate::model::cell::resize;
+use crate::parallel::Threads;
+
+/// The fewest and the most tokens that one thread copies at a time.
+const FEWEST: usize = 1 << 9;
+const MOST: usize = 1 << 12;
 
 /// The lengths of a window's rows, and the places of its tokens.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +29,12 @@ pub(crate) struct Ragged {
     sorted: Vec<u32>,
     /// `[B]`: the shard of each row, and its index there.
     dealt: Vec<(u32, u32)>,
+    /// [S, T], for S shards: the index in the shard of the first token of each step.
+    starts: Vec<u32>,
+    /// `[N]`: the index in `locations` of each token, shard by shard in the order of its tokens.
+    numbers: Vec<u32>,
+    /// `[S]`: the index in `numbers` of the first token of each shard.
+    first_numbers: Vec<u32>,
     /// `[T]`: the active rows of one shard, while it is resized.
     active: Vec<u32>,
     /// For each shard, the first hidden vectors of the step before and of this one.
@@ -104,7 +116,8 @@ impl Ragged {
     }
 
     fn locate(&mut self, steps: usize, shards: &[Shard]) {
-        let Self { lengths, locations, dealt, firsts, .. } = self;
+        self.place_shards(steps, shards);
+        let Self { lengths, locations, dealt, firsts, starts, numbers, first_numbers, .. } = self;
         locations.clear();
         locations.reserve_exact(steps * lengths.len());
         firsts.clear();
@@ -112,8 +125,9 @@ impl Ragged {
         for t in 0..steps {
             let source = t * lengths.len();
             for (b, (shard, row)) in dealt.iter().enumerate().filter(|(b, _)| lengths[*b] > t) {
-                let (before, after) = firsts[*shard as usize];
-                let token = after + row - shards[*shard as usize].rows() as u32;
+                let (before, _) = firsts[*shard as usize];
+                let token = starts[*shard as usize * steps + t] + row;
+                numbers[(first_numbers[*shard as usize] + token) as usize] = locations.len() as u32;
                 locations.push(TokenLocation {
                     shard: *shard,
                     token,
@@ -127,25 +141,65 @@ impl Ragged {
         }
     }
 
+    /// Finds where the tokens of each shard and of each of its steps start.
+    fn place_shards(&mut self, steps: usize, shards: &[Shard]) {
+        let Self { lengths, starts, numbers, first_numbers, .. } = self;
+        starts.clear();
+        starts.reserve_exact(steps * lengths.len());
+        first_numbers.clear();
+        let mut tokens = 0;
+        for shard in shards {
+            first_numbers.push(tokens);
+            let mut start = 0;
+            for active in &shard.layers[0].buffers.active {
+                starts.push(start);
+                start += active;
+            }
+            tokens += start;
+        }
+        resize(numbers, tokens as usize, steps * lengths.len());
+    }
+
+    /// The shard of a batch row, and its index there.
+    pub(crate) fn locate_row(&self, row: usize) -> (usize, usize) {
+        let (shard, index) = self.dealt[row];
+        (shard as usize, index as usize)
+    }
+
+    /// The shard of the token of a step and a row, and its index there; `None` beyond the end of
+    /// the row. The window has `steps` steps.
+    pub(crate) fn find(&self, steps: usize, step: usize, row: usize) -> Option<(usize, usize)> {
+        let (shard, index) = self.locate_row(row);
+        let start = || self.starts[shard * steps + step] as usize;
+        (step < self.lengths[row]).then(|| (shard, start() + index))
+    }
+
     /// The inputs of tokens, out of all [T, B].
-    pub(crate) fn gather(&mut self, inputs: &[u32]) -> &[u32] {
-        self.inputs.clear();
-        self.inputs.reserve_exact(inputs.len());
-        self.inputs.extend(self.locations.iter().map(|location| inputs[location.source as usize]));
-        &self.inputs
+    pub(crate) fn gather(&mut self, inputs: &[u32], threads: &Threads) -> &[u32] {
+        let Self { inputs: gathered, locations, .. } = self;
+        resize(gathered, locations.len(), inputs.len());
+        let share = threads.share(locations.len(), FEWEST, MOST);
+        threads.chunks(gathered, share, &|i, gathered| {
+            let locations = &locations[i * share..];
+            gathered.iter_mut().zip(locations).for_each(|(to, from)| *to = inputs[from.source as usize]);
+        });
+        gathered
     }
 
     /// Copies `ids` `[N]` and `targets` [T, B] to the shards, unless they are empty.
-    pub(crate) fn load(&self, shards: &mut [Shard], ids: &[u32], targets: &[u32]) {
-        for (m, location) in self.locations.iter().enumerate() {
-            let (shard, token) = (&mut shards[location.shard as usize], location.token as usize);
-            if let Some(id) = ids.get(m) {
-                shard.ids[token] = *id;
+    pub(crate) fn load(&self, shards: &mut [Shard], ids: &[u32], targets: &[u32], threads: &Threads) {
+        threads.chunks(shards, 1, &|s, shards| {
+            for shard in shards {
+                let numbers = &self.numbers[self.first_numbers[s] as usize..][..shard.tokens()];
+                if !ids.is_empty() {
+                    shard.ids.iter_mut().zip(numbers).for_each(|(to, m)| *to = ids[*m as usize]);
+                }
+                if !targets.is_empty() {
+                    let sources = numbers.iter().map(|m| self.locations[*m as usize].source as usize);
+                    shard.targets.iter_mut().zip(sources).for_each(|(to, from)| *to = targets[from]);
+                }
             }
-            if !targets.is_empty() {
-                shard.targets[token] = targets[location.source as usize];
-            }
-        }
+        });
     }
 }
 

@@ -314,7 +314,7 @@ impl Shard {
     }
 
     /// The gradient of the last layer's outputs before `layers_backward` [N, padded(P)].
-    pub(crate) fn stack_gradient_mut(&mut self) -> &mut [f32] {
+    pub(crate) fn stack_gradient_mut(&mut self) -> &mut Vec<f32> {
         &mut self.dy
     }
 
@@ -338,19 +338,10 @@ impl Shard {
         }
     }
 
-    /// Copies the gradient of the first state of its rows to their places in `state`.
-    pub(crate) fn d_initial(&mut self, weights: &PackedWeights, state: &mut State) {
-        for ((activations, packed), layer) in
-            self.layers.iter_mut().zip(&weights.layers).zip(&mut state.layers)
-        {
-            let widths = activations.buffers.widths();
-            let parts = activations.d_initial(weights.isa, packed.gated());
-            let parts = parts.iter().zip([&mut layer.h, &mut layer.c]);
-            for (width, (part, to)) in widths.into_iter().zip(parts) {
-                for (row, from) in self.order.iter().zip(part.chunks(padded(width).max(1))) {
-                    to[*row as usize * width..][..width].copy_from_slice(&from[..width]);
-                }
-            }
+    /// Computes the gradient of the first state of its rows.
+    pub(crate) fn compute_d_initial(&mut self, weights: &PackedWeights) {
+        for (activations, packed) in self.layers.iter_mut().zip(&weights.layers) {
+            activations.compute_d_initial(weights.isa, packed.gated());
         }
     }
 

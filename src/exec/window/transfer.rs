@@ -1,20 +1,74 @@
 //! Copies between the caller's arrays and the shards: inputs, targets, outputs and gradients, in
-//! either order.
+//! either order. Each shard reads its own tokens; what the caller gets is divided by its places.
 
-use super::activations::{WindowActivations, share};
+use super::activations::WindowActivations;
 use super::ragged::Ragged;
 use super::shard::Shard;
 use crate::exec::inputs::{Order, OutputSteps};
+use crate::exec::layer::LayerActivations;
 use crate::exec::weights::PackedWeights;
 use crate::loss::Targets;
+use crate::parallel::Threads;
 use unrolled_kernels::pack::padded;
 
+/// The fewest and the most floats that one thread copies to the caller at a time.
+const FEWEST: usize = 1 << 12;
+const MOST: usize = 1 << 16;
+
+/// The places of outputs in the caller's array.
+#[derive(Clone, Copy)]
+struct OutputPlaces<'a> {
+    order: Order,
+    output_steps: OutputSteps,
+    /// T, B
+    shape: [usize; 2],
+    ragged: &'a Ragged,
+}
+
+impl OutputPlaces<'_> {
+    /// The place of the output of a step and a row; `None` if it has none.
+    fn index(&self, step: usize, row: usize) -> Option<usize> {
+        match self.output_steps {
+            OutputSteps::Every => Some(self.order.index(self.shape, step, row)),
+            OutputSteps::Last => (self.last(row) == Some(step)).then_some(row),
+        }
+    }
+
+    /// The steps and the rows of the outputs at a place and those after it; `None` for a row
+    /// without steps.
+    fn tokens_from(self, index: usize) -> impl Iterator<Item = Option<(usize, usize)>> {
+        let Self { order, output_steps, shape, .. } = self;
+        let mut next = if output_steps == OutputSteps::Last { (0, index) } else { order.token(shape, index) };
+        std::iter::repeat_with(move || match output_steps {
+            OutputSteps::Every => {
+                let token = next;
+                next = order.next(shape, token);
+                Some(token)
+            }
+            OutputSteps::Last => {
+                next.1 += 1;
+                self.last(next.1 - 1).map(|step| (step, next.1 - 1))
+            }
+        })
+    }
+
+    /// The last step of a row.
+    fn last(&self, row: usize) -> Option<usize> {
+        self.ragged.length(row).unwrap_or(self.shape[0]).checked_sub(1)
+    }
+}
+
 impl WindowActivations {
+    fn places(&self, order: Order) -> OutputPlaces<'_> {
+        let (shape, output_steps) = ([self.steps, self.rows], self.output_steps());
+        OutputPlaces { order, output_steps, shape, ragged: &self.ragged }
+    }
+
     /// The index of token `n` of the head in the caller's outputs.
     pub(crate) fn head_index(&self, order: Order, n: usize) -> usize {
         let source = self.source(self.head_token(n));
         let (step, row) = (source / self.rows, source % self.rows);
-        self.output_index(order, step, row).unwrap_or_default()
+        self.places(order).index(step, row).unwrap_or_default()
     }
 
     /// Removes target values and weights, because the targets are class ids that all weigh 1.
@@ -25,34 +79,28 @@ impl WindowActivations {
         }
     }
 
-    /// Calls `f` with the shard, the index in it, the step and the row of each token.
-    fn each_token(&self, f: impl FnMut(usize, usize, usize, usize)) {
-        each_token(&self.ragged, self.shards.len(), [self.steps, self.rows], f);
-    }
-
-    /// Calls `f` with the shard itself, and otherwise as [`WindowActivations::each_token`].
-    fn each_token_mut(&mut self, mut f: impl FnMut(&Self, &mut Shard, usize, usize, usize)) {
+    /// Calls `f` with the shards, on all threads, and with the places of outputs.
+    fn each_shard(
+        &mut self,
+        order: Order,
+        threads: &Threads,
+        f: impl Fn(OutputPlaces<'_>, &mut Shard) + Sync,
+    ) {
         let mut shards = std::mem::take(&mut self.shards);
-        each_token(&self.ragged, shards.len(), [self.steps, self.rows], |shard, token, step, row| {
-            f(self, &mut shards[shard], token, step, row);
-        });
+        let places = self.places(order);
+        threads.each(&mut shards, &|shard| f(places, shard));
         self.shards = shards;
     }
 
-    /// The index of a token's output in the caller's array; `None` if it has none.
-    fn output_index(&self, order: Order, step: usize, row: usize) -> Option<usize> {
-        match self.output_steps() {
-            OutputSteps::Every => Some(order.index([self.steps, self.rows], step, row)),
-            OutputSteps::Last => self.is_last(step, row).then_some(row),
-        }
-    }
-
     /// Copies vectors [T, B, E] to the inputs of the first layer.
-    pub(crate) fn load_vectors(&mut self, width: usize, order: Order, values: &[f32]) {
+    pub(crate) fn load_vectors(&mut self, width: usize, order: Order, values: &[f32], threads: &Threads) {
         let shape = [self.steps, self.rows];
-        self.each_token_mut(|_, shard, token, step, row| {
-            let from = &values[order.index(shape, step, row) * width..][..width];
-            shard.inputs[token * padded(width)..][..width].copy_from_slice(from);
+        self.each_shard(order, threads, |_, shard| {
+            let Shard { inputs, order: rows, layers, .. } = shard;
+            let inputs = inputs.chunks_exact_mut(padded(width));
+            for ((step, row), to) in tokens(rows, layers).zip(inputs) {
+                to[..width].copy_from_slice(&values[order.index(shape, step, row) * width..][..width]);
+            }
         });
     }
 
@@ -63,115 +111,124 @@ impl WindowActivations {
         outputs: usize,
         order: Order,
         (targets, weights): (Targets<'_>, Option<&[f32]>),
+        threads: &Threads,
     ) {
-        for shard in &mut self.shards {
-            let tokens = shard.tokens();
-            let values = if matches!(targets, Targets::Values(_)) { tokens * outputs } else { 0 };
-            shard.target_values.resize(values, 0.0);
-            shard.token_weights.resize(if weights.is_some() { tokens } else { 0 }, 0.0);
+        self.each_shard(order, threads, |places, shard| {
             shard.losses.fill(0.0);
             shard.correct.fill(false);
-        }
-        self.each_token_mut(|window, shard, token, step, row| {
-            let Some(from) = window.output_index(order, step, row) else { return };
-            match targets {
-                Targets::Ids(ids) => shard.targets[token] = ids[from],
-                Targets::Values(values) => shard.target_values[token * outputs..][..outputs]
-                    .copy_from_slice(&values[from * outputs..][..outputs]),
-            }
-            if let Some(weights) = weights {
-                shard.token_weights[token] = weights[from];
+            let count = shard.tokens();
+            let values = if matches!(targets, Targets::Values(_)) { count * outputs } else { 0 };
+            shard.target_values.resize(values, 0.0);
+            shard.token_weights.resize(if weights.is_some() { count } else { 0 }, 0.0);
+            let Shard { order: rows, layers, targets: to, target_values, token_weights, .. } = shard;
+            let read = tokens(rows, layers).map(|(step, row)| places.index(step, row)).enumerate();
+            for (token, from) in read.filter_map(|(token, from)| Some((token, from?))) {
+                match targets {
+                    Targets::Ids(ids) => to[token] = ids[from],
+                    Targets::Values(values) => target_values[token * outputs..][..outputs]
+                        .copy_from_slice(&values[from * outputs..][..outputs]),
+                }
+                if let Some(weights) = weights {
+                    token_weights[token] = weights[from];
+                }
             }
         });
     }
 
     /// Copies the last layer's outputs, `width` floats each, to `out`; zeros beyond the end of a
     /// row.
-    pub(crate) fn copy_stack_outputs(&self, width: usize, order: Order, out: &mut [f32]) {
-        let place = |step, row| self.output_index(order, step, row);
-        self.copy_out(width, place, Shard::stack_outputs, out);
+    pub(crate) fn copy_stack_outputs(&self, width: usize, order: Order, out: &mut [f32], threads: &Threads) {
+        self.copy_out(width, self.places(order), Shard::stack_outputs, (out, threads));
     }
 
     /// Copies the head's outputs that were kept, `width` floats each, to `out`; zeros beyond the
     /// end of a row.
-    pub(crate) fn copy_head_outputs(&self, width: usize, order: Order, out: &mut [f32]) {
-        let place = |step, row| self.output_index(order, step, row);
-        self.copy_out(width, place, |shard| &shard.outputs, out);
+    pub(crate) fn copy_head_outputs(&self, width: usize, order: Order, out: &mut [f32], threads: &Threads) {
+        self.copy_out(width, self.places(order), |shard| &shard.outputs, (out, threads));
     }
 
     /// Copies the gradients of the first layer's inputs to `out` [T, B, E]; zeros beyond the end of
     /// a row.
-    pub(crate) fn copy_d_inputs(&self, width: usize, order: Order, out: &mut [f32]) {
-        let place = |step, row| Some(order.index([self.steps, self.rows], step, row));
-        self.copy_out(width, place, Shard::d_inputs, out);
+    pub(crate) fn copy_d_inputs(&self, width: usize, order: Order, out: &mut [f32], threads: &Threads) {
+        let places = OutputPlaces { output_steps: OutputSteps::Every, ..self.places(order) };
+        self.copy_out(width, places, Shard::d_inputs, (out, threads));
     }
 
-    /// Copies values of all tokens to `out`. `place` is the index of the token of a step and a row;
-    /// `None` if it has no place there.
+    /// Copies values of all tokens to their places in `out`; zeros where there is no token.
     fn copy_out(
         &self,
         width: usize,
-        place: impl Fn(usize, usize) -> Option<usize>,
-        values: impl Fn(&Shard) -> &[f32],
-        out: &mut [f32],
+        places: OutputPlaces<'_>,
+        values: impl Fn(&Shard) -> &[f32] + Sync,
+        (out, threads): (&mut [f32], &Threads),
     ) {
-        if self.is_ragged() {
-            out.fill(0.0);
-        }
-        self.each_token(|shard, token, step, row| {
-            let Some(to) = place(step, row) else { return };
-            let from = &values(&self.shards[shard])[token * padded(width)..][..width];
-            out[to * width..][..width].copy_from_slice(from);
+        let share = threads.share(out.len(), FEWEST, MOST).div_ceil(width.max(1));
+        threads.chunks(out, share * width, &|i, out| {
+            for (to, token) in out.chunks_exact_mut(width).zip(places.tokens_from(i * share)) {
+                match token.and_then(|(step, row)| self.find(step, row)) {
+                    Some((shard, token)) => {
+                        let from = &values(&self.shards[shard])[token * padded(width)..];
+                        to.copy_from_slice(&from[..width]);
+                    }
+                    None => to.fill(0.0),
+                }
+            }
         });
     }
 
     /// Copies gradients of the last layer's outputs to the shards, zeros where there are none.
-    pub(crate) fn load_stack_gradients(&mut self, weights: &PackedWeights, order: Order, d_outputs: &[f32]) {
+    pub(crate) fn load_stack_gradients(
+        &mut self,
+        weights: &PackedWeights,
+        order: Order,
+        d_outputs: &[f32],
+        threads: &Threads,
+    ) {
         let width = weights.config.stack_width();
-        self.shards.iter_mut().for_each(|shard| shard.clear_stack_gradient(weights));
-        self.load_gradients(width, order, d_outputs, Shard::stack_gradient_mut);
+        self.each_shard(order, threads, |places, shard| {
+            shard.clear_stack_gradient(weights);
+            load_gradients(shard, (width, d_outputs), places, Shard::stack_gradient_mut);
+        });
     }
 
     /// Copies gradients of the head's outputs to the shards, which keep them for the whole window.
-    pub(crate) fn load_head_gradients(&mut self, width: usize, order: Order, d_outputs: &[f32]) {
-        self.load_gradients(width, order, d_outputs, |shard| &mut shard.outputs);
-    }
-
-    fn load_gradients(
+    pub(crate) fn load_head_gradients(
         &mut self,
         width: usize,
         order: Order,
         d_outputs: &[f32],
-        gradient: impl Fn(&mut Shard) -> &mut [f32],
+        threads: &Threads,
     ) {
-        self.each_token_mut(|window, shard, token, step, row| {
-            let Some(from) = window.output_index(order, step, row) else { return };
-            let to = &mut gradient(shard)[token * padded(width)..][..padded(width)];
-            to[..width].copy_from_slice(&d_outputs[from * width..][..width]);
-            to[width..].fill(0.0);
+        self.each_shard(order, threads, |places, shard| {
+            load_gradients(shard, (width, d_outputs), places, |shard| &mut shard.outputs);
         });
     }
 }
 
-/// Calls `f` with the shard, the index in it, the step and the row of each token.
-fn each_token(
-    ragged: &Ragged,
-    shards: usize,
-    [steps, rows]: [usize; 2],
-    mut f: impl FnMut(usize, usize, usize, usize),
+/// Copies the gradients of a shard's tokens, `width` floats each, to the array that `gradient`
+/// returns.
+fn load_gradients(
+    shard: &mut Shard,
+    (width, d_outputs): (usize, &[f32]),
+    places: OutputPlaces<'_>,
+    gradient: impl Fn(&mut Shard) -> &mut Vec<f32>,
 ) {
-    if !ragged.is_used() {
-        for index in 0..shards {
-            let share = share(rows, shards, index);
-            for step in 0..steps {
-                let first = step * share.len();
-                share.clone().zip(first..).for_each(|(row, token)| f(index, token, step, row));
-            }
-        }
-        return;
+    let mut gradients = std::mem::take(gradient(shard));
+    let to = gradients.chunks_exact_mut(padded(width));
+    for ((step, row), to) in tokens(&shard.order, &shard.layers).zip(to) {
+        let Some(from) = places.index(step, row) else { continue };
+        to[..width].copy_from_slice(&d_outputs[from * width..][..width]);
+        to[width..].fill(0.0);
     }
-    for location in &ragged.locations {
-        let source = location.source as usize;
-        f(location.shard as usize, location.token as usize, source / rows, source % rows);
-    }
+    *gradient(shard) = gradients;
+}
+
+/// The step and the batch row of each token of a shard, in the order of its tokens. `order` lists
+/// the shard's rows.
+fn tokens<'a>(order: &'a [u32], layers: &'a [LayerActivations]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let window = layers.first().map(|layer| layer.buffers.window());
+    window.into_iter().flat_map(move |window| {
+        let active = move |t: usize| order[..window.active(t)].iter().map(move |row| (t, *row as usize));
+        (0..window.steps).flat_map(active)
+    })
 }
