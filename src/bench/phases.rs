@@ -338,7 +338,7 @@ mod tests {
         let stack = vec![stepped, wrapped, Layer { projection: Some(5), ..Layer::lstm(7) }];
         let settings = Settings {
             model: ModelSettings { stack, ..small().model },
-            run: RunSettings { label_smoothing: 0.1, windows: Windows::Stream, accumulate: 2, ..small().run },
+            run: RunSettings { label_smoothing: 0.1, windows: Windows::Stream, ..small().run },
             ..small()
         };
         for (mode, threads) in [(Mode::Static, 1), (Mode::Dynamic, 2)] {
@@ -346,7 +346,8 @@ mod tests {
                 Settings { run: RunSettings { mode, ..settings.run.clone() }, ..settings.clone() },
                 threads,
             );
-            let settings = bench.steady_settings();
+            let mut settings = bench.steady_settings();
+            settings.run.accumulate = 2;
             let train = |timed: bool| {
                 let mut training =
                     Training::new(bench.corpus(&settings).unwrap(), settings.clone(), Some(threads)).unwrap();
