@@ -2,6 +2,7 @@
 
 use super::arithmetic::{head_products, layer_products, products_from_after};
 use super::figures::Bench;
+use crate::exec::DivisionFigures;
 use crate::model::ModelConfig;
 use crate::phases::{Phase, Phases, Section};
 use crate::train::Training;
@@ -16,6 +17,8 @@ pub struct StepPhases {
     pub step_seconds: f64,
     /// The phases, in the order of the step.
     pub rows: Vec<PhaseTime>,
+    /// What the threads divide in each layer.
+    pub division: DivisionFigures,
 }
 
 /// A phase of a training step. The times of waiting and `other` come last. The phases together make
@@ -72,7 +75,8 @@ impl Bench {
         let products = StepArithmetic { batch, tokens, symbols: training.table_symbols(), config: &config };
         let mut rows = best.rows(&products, training.threads() > 1, peak_gflops);
         rows.retain(|row| accumulates || row.name != name(Phase::Accumulate).0);
-        Ok(StepPhases { step_seconds: best.whole as f64 / 1e9, rows })
+        let division = training.division_figures();
+        Ok(StepPhases { step_seconds: best.whole as f64 / 1e9, rows, division })
     }
 }
 
@@ -262,7 +266,7 @@ mod tests {
         expected.extend([("weight gradient", Some(0)), ("weight gradient", Some(1))]);
         let rest = ["head gradient", "input gradient", "norm", "update", "other"];
         expected.extend(rest.map(|name| (name, None)));
-        let StepPhases { step_seconds, rows } = bench(small(), 1).phases(Mode::Static, 100.0).unwrap();
+        let StepPhases { step_seconds, rows, .. } = bench(small(), 1).phases(Mode::Static, 100.0).unwrap();
         assert_eq!(places(&rows), expected);
         let sum: f64 = rows.iter().map(|row| row.seconds).sum();
         assert!((sum / step_seconds - 1.0).abs() < 1e-9, "{sum} of {step_seconds}");

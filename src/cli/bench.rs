@@ -14,6 +14,7 @@ use std::num::NonZeroUsize;
 use unrolled::{
     Activation, Cell, InputKind, Layer, Mode, Reset, Settings,
     bench::{Bench, Cost, Figures, PhaseTime, StepPhases},
+    exec::DivisionFigures,
 };
 
 /// Measure the speed of one configuration on random symbols: training, forward pass and single
@@ -53,12 +54,16 @@ struct BenchResult<'a> {
     /// Time of the whole step, the sum of its phases.
     #[serde(skip_serializing_if = "Option::is_none")]
     phases_step_seconds: Option<f64>,
+    /// What the threads divide in each layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    division: Option<DivisionFigures>,
 }
 
 impl<'a> BenchResult<'a> {
     fn new(figures: &'a Figures, phases: Option<&'a StepPhases>) -> Self {
         let phases_step_seconds = phases.map(|phases| phases.step_seconds);
-        Self { figures, phases: phases.map(|phases| &*phases.rows), phases_step_seconds }
+        let division = phases.map(|phases| phases.division);
+        Self { figures, phases: phases.map(|phases| &*phases.rows), phases_step_seconds, division }
     }
 }
 

@@ -44,6 +44,7 @@ pub use masks::{Dropout, Masks, Site};
 pub use plan::Plan;
 pub use state::{LayerState, State};
 pub use stream::Stream;
+pub use window::division::DivisionFigures;
 
 pub(crate) use engine::detect;
 pub(crate) use inputs::check_room;

@@ -23,7 +23,7 @@ pub use trainer::{Trainer, TrainerSettings, TrainerStep};
 pub use training_threads::TrainingThreads;
 
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
-use crate::exec::{Engine, Executor, Needs, State};
+use crate::exec::{DivisionFigures, Engine, Executor, Needs, State};
 use crate::model::{Model, check_bytes, memory_needed};
 use crate::optim::UpdateRule;
 use crate::phases::Phases;
@@ -129,6 +129,10 @@ impl Training {
     }
 
     /// Returns the number of symbols that had a row in the last window's input table.
+    pub(crate) fn division_figures(&self) -> DivisionFigures {
+        self.executor.division_figures(self.engine.weights())
+    }
+
     pub(crate) fn table_symbols(&self) -> usize {
         self.executor.table_symbols()
     }

@@ -14,6 +14,7 @@ use super::state::State;
 use super::weights::input_table::InputTable;
 use super::weights::{PackedModel, PackedWeights};
 use super::window::activations::{Extent, WindowActivations};
+use super::window::division::DivisionFigures;
 use super::window::shard::{Needs, Shard};
 use crate::loss::Targets;
 use crate::parallel::Threads;
@@ -244,6 +245,11 @@ impl Executor {
         let Self { window, table, table_gradient, .. } = self;
         let PackedModel { weights, threads, .. } = model;
         gradients(window, table, weights, table_gradient, (gradient, threads), || beside(window));
+    }
+
+    /// The figures of the division of the current window.
+    pub(crate) fn division_figures(&self, weights: &PackedWeights) -> DivisionFigures {
+        self.window.division.figures(weights, self.window.rows)
     }
 
     /// Number of symbols that have a row in the input table.

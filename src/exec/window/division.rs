@@ -25,6 +25,7 @@
 
 use crate::exec::weights::{LayerWeights, PackedWeights};
 use crate::parallel::{Divide, Threads};
+use serde::Serialize;
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::processor::{Caches, caches};
 use unrolled_kernels::team::MOST_MEMBERS;
@@ -82,6 +83,43 @@ impl Division {
                 let (caches, lanes, started) = (caches(), weights.isa.lanes(), threads.started());
                 Costs { weights, caches, lanes, started, shape: [steps, rows] }.cheapest(by_rows, most)
             }
+        }
+    }
+}
+
+/// The figures of a division: of a step of all layers, for the thread with the most work.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct DivisionFigures {
+    /// Number of parts that the rows are divided into.
+    pub shards: usize,
+    /// Number of threads that divide the hidden units of each part.
+    pub members: usize,
+    /// Bytes of weights that a thread multiplies in a step of the forward pass.
+    pub weight_bytes: usize,
+    /// How often the members of a team meet in a step of the forward pass.
+    pub meetings: usize,
+    /// The rows of a thread as a share of the rows of its tiles.
+    pub filled: f64,
+}
+
+impl Division {
+    /// Returns the figures of a window of `rows` rows.
+    pub(crate) fn figures(self, weights: &PackedWeights, rows: usize) -> DivisionFigures {
+        let Self { shards, members } = self;
+        let bytes = |(l, layer): (usize, &LayerWeights)| {
+            let blocks = padded(layer.sizes.hidden) / 16;
+            let share = layer.work(l == 0 && weights.gathers) * blocks.div_ceil(members) / blocks;
+            size_of::<f32>() * share
+        };
+        let phases = |layer: &LayerWeights| layer.gated().map_or(0, |gated| gated.recurrent.len());
+        let meetings = weights.layers.iter().map(phases).sum();
+        let rows = rows.div_ceil(shards);
+        DivisionFigures {
+            shards,
+            members,
+            weight_bytes: weights.layers.iter().enumerate().map(bytes).sum(),
+            meetings: if members > 1 { meetings } else { 0 },
+            filled: rows as f64 / rows.next_multiple_of(TILE_ROWS) as f64,
         }
     }
 }
@@ -203,6 +241,21 @@ mod tests {
         assert_eq!(choose(128, 2, [50, 50], 16).members, 1);
         assert!(choose(512, 2, [50, 50], 16).members >= 4);
         assert!(choose(1024, 1, [64, 64], 16).members >= 4);
+    }
+
+    /// The two layers of LSTM 2x512 have 4 and 8 MiB of weights. Sixteen threads that divide 50 rows
+    /// read them all in every step, for four rows in tiles of six; with units, a sixteenth for all.
+    #[test]
+    fn with_units_a_thread_reads_its_part_of_the_weights() {
+        let weights = weights(512, 2);
+        let rows = Division { shards: 16, members: 1 }.figures(&weights, 50);
+        assert_eq!((rows.weight_bytes, rows.meetings), (12 << 20, 0));
+        assert_eq!(rows.filled, 4.0 / 6.0);
+        let units = Division { shards: 1, members: 16 }.figures(&weights, 50);
+        assert_eq!((units.weight_bytes, units.meetings), (12 << 16, 2));
+        assert_eq!(units.filled, 50.0 / 54.0);
+        let both = Division { shards: 2, members: 8 }.figures(&weights, 50);
+        assert_eq!((both.weight_bytes, both.meetings, both.filled), (12 << 17, 2, 25.0 / 30.0));
     }
 
     #[test]

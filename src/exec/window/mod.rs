@@ -5,7 +5,7 @@
 //! arrays and the shards.
 
 pub(super) mod activations;
-mod division;
+pub(super) mod division;
 mod ragged;
 pub(super) mod shard;
 pub(super) mod transfer;
