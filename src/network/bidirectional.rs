@@ -5,6 +5,7 @@ use super::passes::Network;
 use crate::exec::{Dropout, Inputs, Order, OutputSteps, State, Window, check_room};
 use crate::model::Model;
 use crate::{Error, Result};
+use unrolled_kernels::denormals::flush;
 
 /// Changes the random seed, so that the backward direction draws other numbers.
 pub(super) const BACKWARD_SEED: u64 = 0x6469_7265_6374_696f;
@@ -112,7 +113,7 @@ impl Bidirectional {
             ..window
         };
         backward.forward(&mirrored, &mut self.outputs[1])?;
-        self.merge_outputs(outputs);
+        flush(|| self.merge_outputs(outputs));
         self.went_forward = true;
         Ok(())
     }
@@ -176,7 +177,7 @@ impl Bidirectional {
         for ((network, d_outputs), d_state) in self.directions.iter_mut().zip(&self.outputs).zip(d_states) {
             network.backward(d_outputs, d_state)?;
         }
-        self.add_d_inputs();
+        flush(|| self.add_d_inputs());
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use crate::model::Parameters;
 use crate::parallel::Threads;
 use crate::phases::Phase;
 use head_blocks::HeadBlocks;
+use unrolled_kernels::denormals::flush;
 
 /// Runs windows of a model, and keeps the buffers and the state between them.
 #[derive(Clone, Debug)]
@@ -181,10 +182,12 @@ impl Executor {
     ) -> &[f32] {
         self.window.begin(false);
         let shard = &mut self.window.shards[0];
-        shard.load_step(inputs);
-        shard.look_up(weights, parameters);
-        shard.forward(weights, table, None);
-        shard.head(weights);
+        flush(|| {
+            shard.load_step(inputs);
+            shard.look_up(weights, parameters);
+            shard.forward(weights, table, None);
+            shard.head(weights);
+        });
         self.window.note_run();
         let shard = &self.window.shards[0];
         if weights.config.has_head() { &shard.outputs } else { shard.stack_outputs() }

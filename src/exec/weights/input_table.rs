@@ -7,6 +7,7 @@ use crate::model::Parameters;
 use crate::phases::Phase;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};
+use unrolled_kernels::denormals::flush;
 use unrolled_kernels::one_hot::add_columns;
 use unrolled_kernels::pack::padded;
 
@@ -95,7 +96,7 @@ impl InputTable {
             embeddings.clear();
             symbols.iter().for_each(|symbol| embeddings.extend_from_slice(row(matrix, embedding, *symbol)));
             if !mask.is_empty() {
-                embeddings.chunks_exact_mut(embedding).for_each(|row| scale(row, mask));
+                flush(|| embeddings.chunks_exact_mut(embedding).for_each(|row| scale(row, mask)));
             }
             embeddings.extend([0.0; 16]);
         }

@@ -9,6 +9,7 @@ use crate::exec::weights::PackedWeights;
 use crate::model::cell::resize;
 use crate::parallel::Threads;
 use std::ops::Range;
+use unrolled_kernels::denormals::flush;
 use unrolled_kernels::pack::padded;
 
 /// The shape of a window.
@@ -306,7 +307,7 @@ impl WindowActivations {
     /// Writes the gradient of the first state after a backward pass.
     pub(crate) fn d_initial(&mut self, weights: &PackedWeights, state: &mut State) {
         state.take_shape(&weights.config, self.rows);
-        self.shards.iter_mut().for_each(|shard| shard.d_initial(weights, state));
+        flush(|| self.shards.iter_mut().for_each(|shard| shard.d_initial(weights, state)));
     }
 }
 
