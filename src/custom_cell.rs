@@ -9,7 +9,9 @@ use std::sync::Arc;
 ///
 /// All arrays are row-major f32 of B rows: inputs [B, E], state [B, S] (the parts of a tuple state
 /// side by side in each row), outputs [B, P]. A cell must compute each row independently. It is
-/// called with any number of rows, in training, in evaluation and in streams.
+/// called with any number of rows, in training, in evaluation and in streams. Both passes of a step
+/// run with denormal numbers as zeros, as the rest of the model does (see
+/// [`unrolled_kernels::denormals`]).
 /// `examples/custom_cell.rs` writes TensorFlow's GRU as a custom cell.
 /// [`crate::network::check_gradients`] checks a backward pass against numerical derivatives.
 pub trait RnnCell: Debug + Send + Sync {

@@ -79,6 +79,15 @@
 //! The environment variable `UNROLLED_ISA` (`portable`, `avx2`, `avx512`) forces a backend;
 //! [`exec::isa`] returns its name.
 //!
+//! # Denormal numbers
+//!
+//! In training and inference denormal numbers (below 1.2e-38) count as zero, as operands and as
+//! results, because many processors are slow with them. This holds on all threads, on every SIMD
+//! backend, in custom cells ([`network::RnnCell`]), and for the losses of [`loss`]. Each call
+//! restores the floating-point mode of the caller. [`unrolled_kernels::denormals`] explains the
+//! mode and runs other code in it. It needs x86-64 or AArch64; elsewhere nothing changes.
+//! Initialization, sampling and files do not use it.
+//!
 //! # Threads
 //!
 //! 1. All models of a process with the same number of threads share one thread pool. The pool ends

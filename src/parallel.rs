@@ -7,10 +7,15 @@
 //! wait: a pool thread that waits for a part of one window works on another window meanwhile, on
 //! top of its stack. A forked process has none of its parent's threads: models that it inherited
 //! run on the calling thread, new ones on a new pool.
+//!
+//! All work inside `enter` runs with denormal numbers as zeros (see
+//! [`unrolled_kernels::denormals`]): on the threads of a pool always, and on the calling thread
+//! until `enter` returns. Kernels do so by themselves; this is for all other loops.
 
 use crate::{Error, Result};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
+use unrolled_kernels::denormals::flush;
 use unrolled_kernels::team::AnyTeam;
 
 /// Number of multiplications up to which a loop is not worth waking a thread.
@@ -94,6 +99,12 @@ struct Pool {
     left: Condvar,
 }
 
+/// Starts a thread of a pool, which takes denormal numbers for zero as long as it runs.
+fn spawn(thread: rayon::ThreadBuilder) -> std::io::Result<()> {
+    std::thread::Builder::new().spawn(|| flush(|| thread.run()))?;
+    Ok(())
+}
+
 /// The pools of this process with a user.
 static POOLS: Mutex<Vec<Weak<Pool>>> = Mutex::new(Vec::new());
 
@@ -112,7 +123,7 @@ impl Pool {
     }
 
     fn start(count: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(count).build()?;
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(count).spawn_handler(spawn).build()?;
         Ok(Self { threads, process: std::process::id(), free: Mutex::new(count), left: Condvar::new() })
     }
 
@@ -129,7 +140,7 @@ impl Pool {
     /// same result.
     fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
         if self.process != std::process::id() {
-            return f();
+            return flush(f);
         }
         // A pool thread must not wait to enter: the windows in the pool may wait for this thread.
         let _entered = rayon::current_thread_index().is_none().then(|| EnteredWindow::of(self));
@@ -240,9 +251,8 @@ impl Threads {
     /// the calling thread.
     pub(crate) fn enter<R: Send>(&self, work: usize, f: impl FnOnce() -> R + Send) -> R {
         match &self.pool {
-            Some(pool) if work > SMALL && pool.is_at_work() => f(),
-            Some(pool) if work > SMALL => pool.run(f),
-            _ => f(),
+            Some(pool) if work > SMALL && !pool.is_at_work() => pool.run(f),
+            _ => flush(f),
         }
     }
 
@@ -358,6 +368,22 @@ mod tests {
     fn sixteen_threads_work_at_the_same_time_on_any_machine() {
         let (threads, all) = (Threads::start(16, 16).unwrap(), Barrier::new(16));
         threads.enter(SMALL + 1, || threads.each(&mut [(); 16], &|()| _ = all.wait()));
+    }
+
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    #[test]
+    fn all_threads_take_denormal_numbers_for_zero() {
+        let half = || std::hint::black_box(f32::MIN_POSITIVE) * std::hint::black_box(0.5);
+        let (threads, all) = (Threads::start(12, 12).unwrap(), Barrier::new(12));
+        let mut halves = [1.0; 12];
+        let fill = |found: &mut f32| {
+            all.wait();
+            *found = half();
+        };
+        threads.enter(SMALL + 1, || threads.each(&mut halves, &fill));
+        assert_eq!(halves, [0.0; 12]);
+        assert_eq!((threads.enter(1, half), Threads::calling().enter(1, half)), (0.0, 0.0));
+        assert!(half() > 0.0);
     }
 
     /// Tests run in parallel: each uses another number of threads, and so another pool.

@@ -1,11 +1,12 @@
 //! The choice of the instruction set: detection, the override, and the functions that compile a
-//! kernel for each instruction set.
+//! kernel for each instruction set and run it with denormal numbers as zeros.
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 use crate::arch::doubled::Doubled;
 use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{avx2::Avx2, avx512::Avx512};
+use crate::denormals::FlushMode;
 use crate::simd::Kernel;
 #[cfg(feature = "std")]
 use crate::simd::Simd;
@@ -188,6 +189,13 @@ impl Isa {
     /// Runs a kernel on this instruction set.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        let _mode = FlushMode::enter();
+        self.dispatch(kernel)
+    }
+
+    /// Runs a kernel in the mode of the caller.
+    #[inline(always)]
+    fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             InstructionSet::Portable => run_portable(kernel),
             // SAFETY: an `Isa` with this instruction set exists only after detection (above).
@@ -205,20 +213,22 @@ impl Isa {
     #[inline]
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
     pub(crate) fn run_rows<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {
+        let _mode = FlushMode::enter();
         match self.0 {
-            // SAFETY: as in `run`.
+            // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => unsafe { run_avx2_pairs(kernel) },
-            // SAFETY: as in `run`.
+            // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512 if rows == 1 => unsafe { run_avx512::<4, _>(kernel) },
-            _ => self.run(kernel),
+            _ => self.dispatch(kernel),
         }
     }
 }
 
-/// Runs a kernel on the portable backend. It is a separate function, as the others are, so that the
-/// stack holds the frame of one backend only.
+/// Runs a kernel on the portable backend. As for the other backends it is a separate function, so
+/// that the stack holds the frame of one backend only, and no arithmetic moves out of the mode (see
+/// `denormals`).
 #[inline(never)]
 fn run_portable<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Portable)
@@ -226,6 +236,7 @@ fn run_portable<K: Kernel>(kernel: K) -> K::Output {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
+#[inline(never)]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
     kernel.run(unsafe { Avx2::<12>::new_unchecked() })
@@ -233,6 +244,7 @@ fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 #[target_feature(enable = "avx2,fma")]
+#[inline(never)]
 fn run_avx2_pairs<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
     kernel.run(Doubled(unsafe { Avx2::<12>::new_unchecked() }))
@@ -240,6 +252,7 @@ fn run_avx2_pairs<K: Kernel>(kernel: K) -> K::Output {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
 fn run_avx512<const SUMS: usize, K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
     kernel.run(unsafe { Avx512::<SUMS>::new_unchecked() })

@@ -6,6 +6,7 @@
 //!    the cell's gates ([`lstm`], [`gru`], [`rnn`]).
 //! 3. Every sum is one chain in a fixed order. So AVX2 and AVX-512 give equal bits. Threads divide
 //!    rows or outputs, never a sum, so their number does not change the bits either.
+//! 4. Every kernel runs with denormal numbers as zeros ([`denormals`]).
 //!
 //! A product of two rows with a packed matrix of one row, on the best instruction set of this
 //! processor:
@@ -42,6 +43,7 @@
 #![warn(missing_docs)]
 
 mod arch;
+pub mod denormals;
 mod dispatch;
 pub mod fixed;
 mod math;

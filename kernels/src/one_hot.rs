@@ -8,6 +8,7 @@
 //! A table has one stored row (see [`crate::pack`]) for each symbol of the window, including the
 //! summed bias. The gradient of a symbol's column is summed in the same row.
 
+use crate::denormals::flush;
 use crate::dispatch::Isa;
 use crate::pack::{Slots, check_len};
 use crate::pairs::{Pairs, runs};
@@ -22,6 +23,11 @@ use core::ops::Range;
 pub fn add_columns(weight: &[f32], vocabulary: usize, slots: &Slots, symbols: &[u32], table: &mut [f32]) {
     check_len("the one-hot input weight", weight.len(), slots.depth() * vocabulary);
     check_len("the table", table.len(), symbols.len() * slots.width());
+    flush(|| add_groups(weight, vocabulary, slots, symbols, table));
+}
+
+/// Adds the columns, one group of neighboring rows of the matrix after another.
+fn add_groups(weight: &[f32], vocabulary: usize, slots: &Slots, symbols: &[u32], table: &mut [f32]) {
     for (group, place) in slots.groups(0..slots.depth()) {
         let (rows, weight) = (group.len(), &weight[group.start * vocabulary..group.end * vocabulary]);
         let table = symbols.iter().zip(table.chunks_exact_mut(slots.width()));

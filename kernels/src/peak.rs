@@ -9,7 +9,7 @@
 //!    each, and leave registers for both operands on AVX2. The vectors of the portable backend take
 //!    two registers each, so it has six chains.
 //! 2. With a = 0.5 and b = 1 every chain tends to 2. The result shows that the work was done, and
-//!    is never subnormal.
+//!    is never denormal.
 
 use crate::dispatch::Isa;
 use crate::simd::{Kernel, Simd, tree16};

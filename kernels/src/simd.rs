@@ -74,7 +74,7 @@ pub trait Simd: Copy {
     /// 2^n for integral n in [-126, 127].
     fn exp2_integer(self, n: Self::F) -> Self::F;
     /// The nearest integer n to `x` in [-126, 127], ties to even, and 2^n / 2. For n = -126 the
-    /// latter is subnormal and may be zero instead: added to 1/2, both give 1/2.
+    /// latter is denormal and may be zero instead: added to 1/2, both give 1/2.
     #[inline(always)]
     fn round_and_half_exp2(self, x: Self::F) -> (Self::F, Self::F) {
         let n = self.round(x);

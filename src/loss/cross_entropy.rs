@@ -2,6 +2,7 @@
 
 use super::{Losses, check, check_targets, shape, times};
 use crate::{Error, Result};
+use unrolled_kernels::denormals::flush;
 
 /// Returns l = log(sum(e^y)), and e^(y - l) for each logit y.
 fn softmax(row: &[f32]) -> (f64, impl Iterator<Item = f64>) {
@@ -20,12 +21,14 @@ pub fn sparse_softmax_cross_entropy(logits: &[f32], targets: &[u32]) -> Result<L
     let symbols = shape(logits, targets.len())?;
     check_targets(targets, symbols)?;
     let (mut values, mut d_logits) = (Vec::new(), Vec::with_capacity(logits.len()));
-    for (row, target) in logits.chunks(symbols).zip(targets) {
-        let (log, shares) = softmax(row);
-        values.push(log - f64::from(row[*target as usize]));
-        let label = |v: usize| if v == *target as usize { 1.0 } else { 0.0 };
-        d_logits.extend(shares.enumerate().map(|(v, share)| (share - label(v)) as f32));
-    }
+    flush(|| {
+        for (row, target) in logits.chunks(symbols).zip(targets) {
+            let (log, shares) = softmax(row);
+            values.push(log - f64::from(row[*target as usize]));
+            let label = |v: usize| if v == *target as usize { 1.0 } else { 0.0 };
+            d_logits.extend(shares.enumerate().map(|(v, share)| (share - label(v)) as f32));
+        }
+    });
     let shares = (0..targets.len()).map(|row| (row, 1.0)).collect();
     Ok(Losses { values, symbols, d_logits, d_labels: Vec::new(), shares })
 }
@@ -46,13 +49,16 @@ pub fn softmax_cross_entropy(logits: &[f32], labels: &[f32], rows: usize) -> Res
         d_labels: Vec::with_capacity(logits.len()),
         shares: (0..rows).map(|row| (row, 1.0)).collect(),
     };
-    for (row, labels) in logits.chunks(symbols).zip(labels.chunks(symbols)) {
-        let (log, shares) = softmax(row);
-        let term = |(y, label): (&f32, &f32)| times(f64::from(*label), log - f64::from(*y));
-        losses.values.push(row.iter().zip(labels).map(term).sum());
-        losses.d_labels.extend(row.iter().map(|y| (log - f64::from(*y)) as f32));
-        losses.d_logits.extend(shares.zip(labels).map(|(share, label)| (share - f64::from(*label)) as f32));
-    }
+    flush(|| {
+        for (row, labels) in logits.chunks(symbols).zip(labels.chunks(symbols)) {
+            let (log, shares) = softmax(row);
+            let term = |(y, label): (&f32, &f32)| times(f64::from(*label), log - f64::from(*y));
+            losses.values.push(row.iter().zip(labels).map(term).sum());
+            losses.d_labels.extend(row.iter().map(|y| (log - f64::from(*y)) as f32));
+            let d_logits = shares.zip(labels).map(|(share, label)| (share - f64::from(*label)) as f32);
+            losses.d_logits.extend(d_logits);
+        }
+    });
     Ok(losses)
 }
 

@@ -46,6 +46,7 @@ pub use objective::{Loss, Objective, Targets};
 pub use sequence::{Average, sequence_loss, sequence_loss_by_example};
 
 use crate::{Error, Result};
+use unrolled_kernels::denormals::flush;
 
 /// Losses, and the data for their gradients.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,11 +83,11 @@ impl Losses {
     fn back(&self, rows: &[f32], d_values: &[f64]) -> Vec<f32> {
         assert_eq!(d_values.len(), self.values.len(), "a gradient for each loss");
         let rows = rows.chunks(self.symbols).zip(&self.shares);
-        rows.flat_map(|(row, (value, share))| {
+        let gradient = rows.flat_map(|(row, (value, share))| {
             let scale = times(*share, d_values[*value]);
             row.iter().map(move |d| times(scale, f64::from(*d)) as f32)
-        })
-        .collect()
+        });
+        flush(|| gradient.collect())
     }
 
     /// Returns the sum of the losses: one value (`sequence_loss` without `average_across_batch`).

@@ -139,17 +139,20 @@ impl OptimizerSettings {
     /// Checks that no division by zero is possible: the gradient of an embedding row is zero until
     /// its symbol is first read.
     fn validate_divisor(&self) -> Result<()> {
-        let vanishes = |value: Option<f64>| value.is_some_and(|value| value as f32 == 0.0);
+        // The kernels take denormal numbers for zero (see `unrolled_kernels::denormals`).
+        let vanishes = |value: f64| (value as f32) < f32::MIN_POSITIVE;
+        let [epsilon, accumulator] = [self.epsilon.unwrap_or(1.0), self.initial_accumulator.unwrap_or(1.0)];
         match self.kind {
             OptimizerKind::Sgd => Ok(()),
             OptimizerKind::Adagrad => {
-                let expected = "without an epsilon Adagrad divides by its root; give a number above 0";
-                let holds = self.epsilon.unwrap_or(0.0) as f32 > 0.0 || !vanishes(self.initial_accumulator);
-                require(holds, "initial-accumulator", 0, expected)
+                let expected =
+                    "without an epsilon Adagrad divides by its root; give a number of at least 1.2e-38";
+                let divides = vanishes(accumulator) && vanishes(self.epsilon.unwrap_or(0.0));
+                require(!divides, "initial-accumulator", Number(accumulator), expected)
             }
             OptimizerKind::Adam | OptimizerKind::Adamw | OptimizerKind::Rmsprop => {
-                let expected = "a gradient of zero would be divided by it; give a number above 0";
-                require(!vanishes(self.epsilon), "epsilon", 0, expected)
+                let expected = "a gradient of zero would be divided by it; give a number of at least 1.2e-38";
+                require(!vanishes(epsilon), "epsilon", Number(epsilon), expected)
             }
         }
     }

@@ -103,9 +103,13 @@ mod tests {
             ("epsilon", |s| s.optimizer.epsilon = Some(-1e-8)),
             ("epsilon", |s| s.optimizer.epsilon = Some(0.0)),
             ("epsilon", |s| s.optimizer.epsilon = Some(1e-60)),
+            ("epsilon", |s| s.optimizer.epsilon = Some(1e-40)),
             ("epsilon", |s| (s.optimizer.kind, s.optimizer.epsilon) = (OptimizerKind::Rmsprop, Some(0.0))),
             ("initial-accumulator", |s| {
                 (s.optimizer.kind, s.optimizer.initial_accumulator) = (OptimizerKind::Adagrad, Some(0.0));
+            }),
+            ("initial-accumulator", |s| {
+                (s.optimizer.kind, s.optimizer.initial_accumulator) = (OptimizerKind::Adagrad, Some(1e-40));
             }),
             ("decay", |s| s.optimizer.decay = 1.0),
             ("momentum", |s| s.optimizer.momentum = f64::NAN),

@@ -6,6 +6,7 @@ mod bidirectional_errors;
 mod bidirectional_gradients;
 mod bidirectional_stacks;
 mod custom_cells;
+mod denormals;
 mod determinism;
 mod divergence;
 mod divided_phases;
@@ -57,7 +58,7 @@ use unrolled::loss::{Loss, Objective};
 use unrolled::model::{Model, Parameters};
 use unrolled::network::Network;
 use unrolled::{
-    Activation, Cell, DataSettings, InputKind, ModelSettings, Reset, Result, RunSettings, Schedule,
+    Activation, Cell, DataSettings, Init, InputKind, ModelSettings, Reset, Result, RunSettings, Schedule,
     ScheduleSettings, Settings, Unit,
 };
 
@@ -152,6 +153,16 @@ fn run_of(model: &Settings, dropout: f32) -> Settings {
         run: RunSettings { batch: 7, steps: 30, max_steps: Some(12), epochs: 100.0, ..model.run.clone() },
         ..model.clone()
     }
+}
+
+/// A run whose weights, states and gradients underflow.
+fn underflowing(model: &Settings, scale: f32) -> Settings {
+    let mut settings = run_of(model, 0.0);
+    settings.model.init = Init::Normal;
+    settings.model.init_scale = Some(scale);
+    settings.model.forget_bias = 0.0;
+    settings.schedule.learning_rate = 1e-30;
+    settings
 }
 
 /// Losses and gradients of batches of ids.

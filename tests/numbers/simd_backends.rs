@@ -3,7 +3,7 @@
 
 use super::determinism::trained;
 use super::gradients;
-use super::{batch, label, model, models, run_of};
+use super::{batch, cells, label, model, models, run_of, underflowing};
 use std::{env, fs, path::Path, process::Command};
 use unrolled::Settings;
 use unrolled_kernels::{ISA_VARIABLE, Isa};
@@ -13,7 +13,8 @@ const FILE_VARIABLE: &str = "UNROLLED_TEST_NUMBERS";
 
 fn runs() -> Vec<Settings> {
     let models = models();
-    models.iter().flat_map(|model| [run_of(model, 0.0), run_of(model, 0.3)]).collect()
+    let runs = models.iter().flat_map(|model| [run_of(model, 0.0), run_of(model, 0.3)]);
+    runs.chain(cells().iter().map(|cell| underflowing(cell, 1e-30))).collect()
 }
 
 /// Returns the trained parameters of every run, and gradients of windows that run on one thread.

@@ -2,6 +2,7 @@
 
 use crate::harness::{Numbers, fuses};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use std::num::FpCategory;
 use unrolled_kernels::Isa;
 
 /// Values whose products do not come near overflow within a few steps.
@@ -32,10 +33,16 @@ pub fn largest(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |most, value| most.max(value.abs()))
 }
 
-/// Returns bits, with the same bits for every NaN. The NaN that a sum of two NaNs gives depends on
-/// the order of the operands.
+/// Returns bits, with the same bits for every NaN, and those of zero for a denormal number. The NaN
+/// that a sum of two NaNs gives depends on the order of the operands. A denormal number remains
+/// where a kernel only copies it.
 pub fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|value| if value.is_nan() { u32::MAX } else { value.to_bits() }).collect()
+    let bits = |value: &f32| match value.classify() {
+        FpCategory::Nan => u32::MAX,
+        FpCategory::Subnormal => 0f32.copysign(*value).to_bits(),
+        _ => value.to_bits(),
+    };
+    values.iter().map(bits).collect()
 }
 
 #[track_caller]

@@ -30,6 +30,10 @@
 //! AVX-512 the bits are those of this crate's kernels for batches. [`Linear`] sums sixteen lanes
 //! and adds them in a tree, because one chain per output would wait for each of its sums.
 //!
+//! Denormal numbers count as zero, and the mode of the caller is restored after each call (see
+//! [`crate::denormals`]). So a state that decays costs no time, and an audio program need not set
+//! the mode itself. If it does, a call only reads the register.
+//!
 //! # Layout
 //!
 //! 1. The weights of a matrix [G * H, K] are stored by tiles of units, `[tile][k][gate][unit]`, so

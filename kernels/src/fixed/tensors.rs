@@ -3,6 +3,7 @@
 use super::equations::{BiasVector, CellEquations};
 use super::error::{Error, check};
 use super::spans;
+use crate::denormals::flush;
 
 /// The sizes of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,14 +63,18 @@ impl CellTensors<'_> {
         for (weight, depth) in [(self.weight_hh, hidden), (self.weight_ih, input)] {
             K::GROUPS.iter().for_each(|gates| pack_group(weight, (hidden, depth), gates, &mut put));
         }
-        for &(gate, vector) in K::BIAS_OF {
-            for row in gate * hidden..(gate + 1) * hidden {
-                put(match vector {
-                    BiasVector::Sum => self.bias_ih[row] + self.bias_hh[row],
-                    BiasVector::Input => self.bias_ih[row],
-                    BiasVector::Hidden => self.bias_hh[row],
-                });
+        flush(|| {
+            for &(gate, vector) in K::BIAS_OF {
+                (gate * hidden..(gate + 1) * hidden).for_each(|row| put(self.bias(vector, row)));
             }
+        });
+    }
+
+    fn bias(&self, vector: BiasVector, row: usize) -> f32 {
+        match vector {
+            BiasVector::Sum => self.bias_ih[row] + self.bias_hh[row],
+            BiasVector::Input => self.bias_ih[row],
+            BiasVector::Hidden => self.bias_hh[row],
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::loss::Targets;
 use crate::parallel::Threads;
 use crate::phases::{Phase, Section};
 use head_blocks::HeadBlocks;
+use unrolled_kernels::denormals::flush;
 
 /// The fewest tokens that one thread reorders at a time.
 const TOKENS: usize = 1 << 9;
@@ -193,7 +194,7 @@ impl Executor {
             shard.head(weights, crew);
         };
         match members {
-            1 => run(&calling),
+            1 => flush(|| run(&calling)),
             _ => threads.enter(usize::MAX, || run(threads)),
         }
         self.window.note_run();
