@@ -73,8 +73,7 @@ pub(crate) struct UpdateRule {
     pub(crate) moments: Vec<(&'static str, Vec<f32>)>,
 }
 
-/// What works on an optimizer step: the instruction set, the threads, and the clocks that measure
-/// them.
+/// The instruction set, the threads and the clocks of an optimizer step.
 #[derive(Clone, Copy)]
 pub(crate) struct Workers<'a> {
     pub(crate) isa: Isa,

@@ -36,9 +36,7 @@ pub(crate) enum Phase {
     HeadGradient,
     /// The gradients of the input table, and of the weights that it is computed from.
     InputGradient,
-    /// Adds up the gradients of several windows.
-    Accumulate,
-    /// The norm of the gradient.
+    /// The sum of the gradients of a step's windows, and its norm.
     Norm,
     /// The optimizer's update.
     Update,
@@ -52,7 +50,7 @@ impl Phase {
         let head = [Self::Head, Self::Loss, Self::HeadBackward];
         let backward = (0..layers).rev().map(Self::Backward);
         let gradients = (0..layers).map(Self::Gradient);
-        let after = [Self::HeadGradient, Self::InputGradient, Self::Accumulate, Self::Norm, Self::Update];
+        let after = [Self::HeadGradient, Self::InputGradient, Self::Norm, Self::Update];
         before.chain(forward).chain(head).chain(backward).chain(gradients).chain(after)
     }
 
@@ -67,9 +65,8 @@ impl Phase {
             Self::HeadBackward => 5,
             Self::HeadGradient => 6,
             Self::InputGradient => 7,
-            Self::Accumulate => 8,
-            Self::Norm => 9,
-            Self::Update => 10,
+            Self::Norm => 8,
+            Self::Update => 9,
             Self::Forward(l) => Self::PLAIN + 3 * l,
             Self::Backward(l) => Self::PLAIN + 1 + 3 * l,
             Self::Gradient(l) => Self::PLAIN + 2 + 3 * l,
@@ -77,7 +74,7 @@ impl Phase {
     }
 
     /// Number of phases without a layer.
-    const PLAIN: usize = 11;
+    const PLAIN: usize = 10;
 }
 
 /// A section of a training step. Its threads wait for each other at its end.
@@ -89,7 +86,7 @@ pub(crate) enum Section {
     Passes,
     /// The weight gradients. The next window is read meanwhile.
     Gradients,
-    /// The norm of the gradient, and sums over windows.
+    /// The sum of the gradients of a step's windows, and its norm.
     Norm,
     /// The optimizer's update.
     Update,

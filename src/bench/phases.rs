@@ -31,10 +31,9 @@ pub struct StepPhases {
 pub struct PhaseTime {
     /// `fill`, `pack`, `input` (the input table, or the vectors that the first layer reads),
     /// `forward`, `head`, `loss`, `head backward`, `backward`, `weight gradient`, `head gradient`,
-    /// `input gradient`, `accumulate` (only if a step has several windows), `norm`, `update`; with
-    /// several threads also `waiting in input`, `waiting in passes` (forward and backward),
-    /// `waiting in gradients`, `waiting in norm`, `waiting in update` and `waiting in pack`; `other`
-    /// (the time that no clock measures).
+    /// `input gradient`, `norm`, `update`; with several threads also `waiting in input`, `waiting in
+    /// passes` (forward and backward), `waiting in gradients`, `waiting in norm`, `waiting in
+    /// update` and `waiting in pack`; `other` (the time that no clock measures).
     pub name: &'static str,
     /// The layer's index, from 0.
     pub layer: Option<usize>,
@@ -48,11 +47,12 @@ pub struct PhaseTime {
     pub gflops: Option<f64>,
     /// `gflops` as a share of the peak of all threads.
     pub percent_of_peak: Option<f64>,
-    /// Number of threads that took part in the phase, in the step in which most did. A phase of one
-    /// thread is not divided, or too short. `None` for waiting and `other`.
+    /// Number of threads that took part in the phase, in the step in which most did. `None` for
+    /// waiting and `other`.
     pub threads: Option<usize>,
-    /// Number of pieces of the phase, each of which one thread worked on. `None` for waiting and
-    /// `other`.
+    /// Number of pieces of the phase, each of which one thread worked on. Several threads divide a
+    /// phase of several pieces, unless it is so short that one is done before the others start.
+    /// `None` for waiting and `other`.
     pub pieces: Option<usize>,
 }
 
@@ -69,12 +69,10 @@ impl Bench {
         self.validate(&settings)?;
         let (batch, tokens) = (settings.run.batch, settings.run.batch * settings.run.steps);
         let mut training = Training::new(self.corpus(&settings)?, settings, self.threads)?;
-        let accumulates = training.settings().run.accumulate > 1;
         let best = shortest(&mut training, self.seconds)?;
         let config = training.model().config().clone();
         let products = StepArithmetic { batch, tokens, symbols: training.table_symbols(), config: &config };
-        let mut rows = best.rows(&products, training.threads() > 1, peak_gflops);
-        rows.retain(|row| accumulates || row.name != name(Phase::Accumulate).0);
+        let rows = best.rows(&products, training.threads() > 1, peak_gflops);
         let division = training.division_figures();
         Ok(StepPhases { step_seconds: best.whole as f64 / 1e9, rows, division })
     }
@@ -190,7 +188,6 @@ fn name(phase: Phase) -> (&'static str, Option<usize>) {
         Phase::Gradient(l) => ("weight gradient", Some(l)),
         Phase::HeadGradient => ("head gradient", None),
         Phase::InputGradient => ("input gradient", None),
-        Phase::Accumulate => ("accumulate", None),
         Phase::Norm => ("norm", None),
         Phase::Update => ("update", None),
     }
@@ -222,8 +219,7 @@ impl StepArithmetic<'_> {
             Phase::Input => self.table_products() * symbols as f64,
             // The gradients of the embeddings and of the weights that multiply them.
             Phase::InputGradient => 2.0 * self.table_products() * symbols as f64,
-            Phase::Fill | Phase::Pack | Phase::Loss => 0.0,
-            Phase::Accumulate | Phase::Norm | Phase::Update => 0.0,
+            Phase::Fill | Phase::Pack | Phase::Loss | Phase::Norm | Phase::Update => 0.0,
         };
         (products > 0.0).then_some(2.0 * products)
     }

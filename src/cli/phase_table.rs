@@ -21,7 +21,8 @@ fn row(phase: &PhaseTime, step: f64, threads: usize) -> String {
         (Some(gflops), Some(percent)) => format!(" {gflops:>8.1} GFLOP/s {percent:>4.0}% of peak"),
         _ => String::new(),
     };
-    let alone = if threads > 1 && phase.threads == Some(1) { "   one thread" } else { "" };
+    let is_alone = phase.threads == Some(1) && phase.pieces.is_some_and(|pieces| pieces < threads);
+    let alone = if is_alone { "   one thread" } else { "" };
     format!("  {name:<26} {:>8} {share:>5.1}%{rate}{alone}\n", time(phase.seconds))
 }
 
@@ -50,7 +51,7 @@ fn note(threads: usize) -> String {
     }
     format!(
         "times are means over {threads} threads; waiting is the rest of a section of the step, at whose end the threads wait \
-         for each other; one thread: no second thread took part in any step\n"
+         for each other; one thread: the phase is not divided\n"
     )
 }
 
@@ -76,7 +77,8 @@ mod tests {
             threads: Some(2),
             ..plain("forward", 3e-3)
         };
-        let rows = vec![PhaseTime { threads: Some(1), ..plain("pack", 0.0) }, forward, plain("other", 1e-3)];
+        let (threads, pieces) = (Some(1), Some(1));
+        let rows = vec![PhaseTime { threads, pieces, ..plain("pack", 0.0) }, forward, plain("other", 1e-3)];
         let alone = DivisionFigures { shards: 1, members: 1, weight_bytes: 9, meetings: 0, filled: 1.0 };
         let mut phases = StepPhases { step_seconds: 4e-3, rows, division: alone };
         let expected = "static: the phases of the shortest training step, 4.00 ms\n  \

@@ -114,7 +114,7 @@ impl Training {
         let _section = phases.section(Section::Norm, threads.at_work());
         let share = threads.share(sums.len(), FEWEST, MOST);
         threads.chunks(sums, share, &|i, sums| {
-            let _clock = phases.time(Phase::Accumulate);
+            let _clock = phases.time(Phase::Norm);
             let values = &values[i * share..][..sums.len()];
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         });

@@ -144,7 +144,7 @@ fn the_phases_add_up_to_the_step() {
     ] {
         assert!(table.contains(part), "{part:?} in {table}");
     }
-    let mut fields = [&FIELDS[..], &["phases", "phases_step_seconds"]].concat();
+    let mut fields = [&FIELDS[..], &["division", "phases", "phases_step_seconds"]].concat();
     fields.sort_unstable();
     assert_eq!(keys(&lines[0]), fields);
     let plain = stdout(&home.run(SMALL).success());

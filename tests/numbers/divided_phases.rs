@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 200;
 fn configurations() -> Vec<(Settings, usize)> {
     let of = |model: ModelSettings, [batch, steps]: [usize; 2]| Settings {
         model,
-        run: RunSettings { batch, steps, accumulate: 2, ..RunSettings::default() },
+        run: RunSettings { batch, steps, ..RunSettings::default() },
         ..Settings::default()
     };
     let one_hot = ModelSettings { hidden: 100, input: InputKind::OneHot, ..ModelSettings::default() };
