@@ -1,7 +1,8 @@
 //! The time of fixed work on a loaded machine. The work is a number of steps of `unrolled train`, in
 //! processes that this program starts and ends:
 //!
-//! 1. four runs at once, against four runs one after another, each on all cores,
+//! 1. four runs one after another on all cores, against four runs at once, each on all cores or on
+//!    its share of them,
 //! 2. one thread against as many threads as cores, on a machine that does nothing else,
 //! 3. the same while a thread of this program keeps one core busy.
 //!
@@ -65,6 +66,8 @@ fn main() {
     let options = Options::parse(std::env::args().skip(1));
     let machine = Machine::here().expect("an instruction set");
     println!("load: {machine}");
+    let none = || panic!("no model has {:?} in its name", options.words);
+    MODELS.iter().find(|model| options.selects(model)).unwrap_or_else(none);
     for model in MODELS.iter().filter(|model| options.selects(model)) {
         let steps = if options.only_tests { 2 } else { model.steps };
         let rounds = if options.only_tests { 1 } else { options.rounds };
@@ -73,6 +76,7 @@ fn main() {
         let situations = [
             Situation { in_turn: 4, threads: cores, ..one },
             Situation { at_once: 4, threads: cores, ..one },
+            Situation { at_once: 4, threads: (cores / 4).max(1), ..one },
             Situation { threads: cores, ..one },
             Situation { busy: true, ..one },
             Situation { threads: cores, busy: true, ..one },
@@ -97,17 +101,16 @@ fn best_of<const N: usize>(rounds: usize, runs: &Runs, situations: &[Situation; 
     best
 }
 
-fn print(model: &Model, steps: u32, cores: usize, best: [f64; 6]) {
-    let [in_turn, at_once, all, one_beside, all_beside, one] = best;
+fn print(model: &Model, steps: u32, cores: usize, best: [f64; 7]) {
+    let [in_turn, at_once, shares, all, one_beside, all_beside, one] = best;
     println!("{}, {steps} steps", model.name);
-    println!(
-        "    4 runs of {cores} threads: in turn {in_turn:.2} s, at once {at_once:.2} s, {:.2} of that time",
-        at_once / in_turn
-    );
+    println!("    4 runs of {cores} threads in turn: {in_turn:.2} s");
+    for (threads, seconds) in [(cores, at_once), ((cores / 4).max(1), shares)] {
+        let share = seconds / in_turn;
+        println!("    at once, threads of each {threads}: {seconds:.2} s, {share:.2} of that time");
+    }
     for (name, one, all) in [("nothing else", one, all), ("one core busy", one_beside, all_beside)] {
-        println!(
-            "    {name}: 1 thread {one:.2} s, {cores} threads {all:.2} s, {:.2} times as fast",
-            one / all
-        );
+        let ratio = one / all;
+        println!("    {name}: 1 thread {one:.2} s, {cores} threads {all:.2} s, {ratio:.2} times as fast");
     }
 }
