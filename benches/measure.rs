@@ -118,14 +118,17 @@ impl<'a> Group<'a> {
             });
         });
         let timed = best.is_finite() && !only_tests();
-        timed.then(|| self.tell(id, work, best))
+        timed.then(|| {
+            self.tell(id, work, best);
+            best
+        })
     }
 
-    fn tell(&mut self, id: &str, work: Work, seconds: f64) -> f64 {
+    /// Prints the GFLOP/s of work that takes `seconds`, and their share of the peak.
+    pub fn tell(&mut self, id: &str, work: Work, seconds: f64) {
         if work.operations > 0.0 {
             let (done, peak) = (work.operations / seconds / 1e9, self.peaks.gflops(work.threads));
             println!("    {id}: {done:.1} GFLOP/s, {:.0}% of the peak of {peak:.1}", 100.0 * done / peak);
         }
-        seconds
     }
 }

@@ -1,9 +1,10 @@
 //! Benchmarks of whole models: a training step and a forward pass at the shapes of the README's
 //! table; the static mode compared with the dynamic one, with the build time and the number of
-//! steps that compensate it; thread scaling; the streamed step; underflowing values; and mapped
-//! texts.
+//! steps that compensate it; the speed on 1 to 16 threads; the streamed step; underflowing values;
+//! and mapped texts.
 //!
-//! Before a measurement, both modes must give the same bits of loss and logits.
+//! Before a measurement, both modes and all numbers of threads must give the same bits of loss and
+//! logits.
 
 #[path = "../measure.rs"]
 mod measure;
@@ -11,6 +12,7 @@ mod modes;
 mod shapes;
 mod stream;
 mod texts;
+mod threads;
 mod underflow;
 
 fn main() {
@@ -18,6 +20,7 @@ fn main() {
     for shape in shapes::SHAPES {
         modes::run(&mut criterion, &mut peaks, shape.for_this_run());
     }
+    threads::run(&mut criterion, &mut peaks);
     stream::run(&mut criterion, &mut peaks);
     underflow::run(&mut criterion, &mut peaks);
     texts::run(&mut criterion, &mut peaks);

@@ -1,4 +1,4 @@
-//! Training steps and forward passes of one shape, in both modes, on one thread and on all.
+//! Training steps and forward passes of one shape, in both modes, on one thread.
 
 use crate::measure::{Group, Peaks, Work};
 use crate::shapes::{Shape, VOCABULARY};
@@ -25,19 +25,13 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks, shape: Shape) {
 
 fn train(group: &mut Group<'_>, shape: &Shape) {
     let operations = shape.arithmetic().training * shape.tokens() as f64;
-    let mut step = |mode: Mode, threads: usize| {
-        let id = format!("train/{}/{threads}", mode.name());
-        let prepare = || checked_training(shape, mode, threads);
-        group.time(&id, Work { operations, threads }, prepare, |training| {
+    let steps = MODES.map(|mode| {
+        let id = format!("train/{}/1", mode.name());
+        let prepare = || checked_training(shape, mode);
+        group.time(&id, Work::of(operations), prepare, |training| {
             training.step().expect("a finite loss");
         })
-    };
-    let steps = MODES.map(|mode| step(mode, 1));
-    for threads in more_threads() {
-        if let (Some(one), Some(more)) = (steps[0], step(Mode::Static, threads)) {
-            println!("    {}: {threads} threads train {:.2} times as fast as one", shape.name, one / more);
-        }
-    }
+    });
     if shape.hidden <= WIDEST_BUILT {
         let builds = MODES.map(|mode| build_training(group, shape, mode));
         tell(shape, "training", builds, steps);
@@ -49,19 +43,9 @@ fn other_than(mode: Mode) -> Mode {
     if mode == Mode::Static { Mode::Dynamic } else { Mode::Static }
 }
 
-/// Returns 2, 4, 8, ... and the number of cores.
-fn more_threads() -> Vec<usize> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let doubled = std::iter::successors(Some(2), |threads| Some(threads * 2));
-    let mut all: Vec<usize> = doubled.take_while(|threads| *threads < cores).collect();
-    all.extend((cores > 1).then_some(cores));
-    all
-}
-
-/// A run whose first loss equals that of the other mode on one thread, and is near that of random
-/// guesses.
-fn checked_training(shape: &Shape, mode: Mode, threads: usize) -> Training {
-    let mut training = shape.training(shape.corpus(), mode, threads);
+/// A run whose first loss equals that of the other mode, and is near that of random guesses.
+fn checked_training(shape: &Shape, mode: Mode) -> Training {
+    let mut training = shape.training(shape.corpus(), mode, 1);
     let found = training.step().expect("a finite loss");
     let expected = shape.training(shape.corpus(), other_than(mode), 1).step().expect("a finite loss");
     let name = shape.name;

@@ -10,7 +10,7 @@ use unrolled::{
     Settings, Windows,
 };
 
-/// Number of symbols.
+/// Number of symbols of most shapes.
 pub const VOCABULARY: usize = 65;
 
 /// A model and its window.
@@ -24,16 +24,20 @@ pub struct Shape {
     pub batch: usize,
     pub steps: usize,
     pub input: InputKind,
+    /// Number of symbols V.
+    pub vocabulary: usize,
 }
 
 /// The lecture's program: one layer of 100 units over short windows.
 const fn lecture(name: &'static str, cell: Cell, reset: Reset) -> Shape {
-    Shape { name, cell, reset, layers: 1, hidden: 100, batch: 200, steps: 5, input: InputKind::OneHot }
+    let (input, vocabulary) = (InputKind::OneHot, VOCABULARY);
+    Shape { name, cell, reset, layers: 1, hidden: 100, batch: 200, steps: 5, input, vocabulary }
 }
 
-const fn deep(name: &'static str, cell: Cell, layers: usize, hidden: usize, window: usize) -> Shape {
-    let (reset, input) = (Reset::After, InputKind::Embedding);
-    Shape { name, cell, reset, layers, hidden, batch: window, steps: window, input }
+/// A model with an embedding, and windows of as many steps as rows.
+pub const fn deep(name: &'static str, cell: Cell, layers: usize, hidden: usize, window: usize) -> Shape {
+    let (reset, input, vocabulary) = (Reset::After, InputKind::Embedding, VOCABULARY);
+    Shape { name, cell, reset, layers, hidden, batch: window, steps: window, input, vocabulary }
 }
 
 pub const SHAPES: [Shape; 9] = [
@@ -52,7 +56,7 @@ impl Shape {
     /// If only results are checked, wide models get a small window.
     pub fn for_this_run(self) -> Self {
         let small = only_tests() && self.hidden > 128;
-        if small { Self { batch: 8, steps: 8, ..self } } else { self }
+        if small { Self { batch: self.batch.min(8), steps: 8, ..self } } else { self }
     }
 
     /// Returns settings with which every step is alike: no evaluation, and weights that hardly
@@ -92,12 +96,12 @@ impl Shape {
     }
 
     pub fn arithmetic(&self) -> Arithmetic {
-        let config = ModelConfig::new(&self.settings(Mode::Static).model, VOCABULARY);
+        let config = ModelConfig::new(&self.settings(Mode::Static).model, self.vocabulary);
         Arithmetic::of(&config.expect("a shape that works"))
     }
 
     pub fn corpus(&self) -> Corpus {
-        synthetic(VOCABULARY, 4 * self.tokens() + 1, 1).expect("65 symbols")
+        synthetic(self.vocabulary, 4 * self.tokens() + 1, 1).expect("enough characters")
     }
 
     pub fn training(&self, corpus: Corpus, mode: Mode, threads: usize) -> Training {
@@ -105,7 +109,7 @@ impl Shape {
     }
 
     pub fn model(&self) -> Model {
-        Model::new(&self.settings(Mode::Static).model, VOCABULARY, 1).expect("a shape that works")
+        Model::new(&self.settings(Mode::Static).model, self.vocabulary, 1).expect("a shape that works")
     }
 
     /// Returns the first window of the text.

@@ -1,6 +1,7 @@
 //! `unrolled find-rate`: finds a learning rate to start with.
 
 use super::{
+    chart_axis::XAxis,
     chart_colors::{TRAIN, VALIDATION},
     config_file::ConfigFile,
     failure::Failure,
@@ -12,7 +13,7 @@ use super::{
     run_options::RunOptions,
     settings_flags::SettingsFlags,
     starting_point::StartingPoint,
-    svg_chart::{self, ChartLine, SvgChart, XAxis},
+    svg_chart::{self, ChartLine, SvgChart},
     text::Text,
 };
 use clap::{Args, builder::PossibleValuesParser};
@@ -218,7 +219,7 @@ fn chart(trials: &[Trial], best: Option<f64>) -> SvgChart<'static> {
             format!("the loss falls fastest at {rate:.1e}; diverged losses are cut off")
         }),
         x: "learning rate",
-        x_axis: XAxis::Log10,
+        x_axis: XAxis::Points(|x| format!("{:.0e}", 10f64.powf(x))),
         mark: best.map(f64::log10),
         top: Some(shown_range(trials).1),
         lines: vec![

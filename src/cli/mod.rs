@@ -1,6 +1,7 @@
 //! The command line: one file per command, and the files that they share.
 
 mod bench;
+mod chart_axis;
 mod chart_colors;
 mod chart_points;
 mod compare;

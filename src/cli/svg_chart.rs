@@ -1,8 +1,9 @@
 //! Curves as SVG charts.
 
 use super::{
+    chart_axis::XAxis,
     chart_colors::Color,
-    chart_points::{Limits, Points, cut, finite, x_range, y_range},
+    chart_points::{Limits, Points, cut, finite, y_range},
     number_format::loss,
     visible::visible,
 };
@@ -20,13 +21,19 @@ const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(34, 40, 49);
 const FAINT: RGBColor = RGBColor(108, 117, 125);
 const GRID: RGBColor = RGBColor(230, 233, 237);
-/// Largest number of curves whose key is inside the chart; a larger key is beside it and this wide.
+/// Largest number of curves whose key is inside the chart, if there is no dashed line. Other keys are
+/// beside the chart and this wide.
 const CURVES_WITH_KEY_INSIDE: usize = 2;
 const KEY_WIDTH: u32 = 230;
 /// Height of a line of small text in pixels.
 pub const LINE_HEIGHT: i32 = 18;
 /// Largest number of characters of a name in a key.
 const NAME: usize = 28;
+/// Width of the sample of a line in a key.
+const SAMPLE: i32 = 18;
+/// Lengths of the dashes of a dashed line and of the gaps between them, in pixels.
+const DASH: i32 = 4;
+const GAP: i32 = 3;
 /// Largest number of points of a curve.
 pub const POINTS: usize = 300;
 
@@ -39,15 +46,6 @@ pub struct ChartLine {
     pub color: Color,
     /// The points; those that are not finite are left out.
     pub points: Points,
-}
-
-/// The horizontal axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum XAxis {
-    /// From zero to the last point.
-    FromZero,
-    /// From the first to the last point, whose x are logarithms to base 10.
-    Log10,
 }
 
 /// The contents of a chart.
@@ -63,18 +61,24 @@ pub struct SvgChart<'a> {
     pub x: &'a str,
     /// Kind of the horizontal axis.
     pub x_axis: XAxis,
+    /// Largest number of ticks of the horizontal and of the vertical axis.
+    pub ticks: [usize; 2],
     /// A vertical line at this x.
     pub mark: Option<f64>,
     /// Name of the vertical axis.
     pub y: &'a str,
     /// Values that y can have.
     pub limits: Limits,
+    /// The smallest y that is shown; chosen from the curves when absent.
+    pub bottom: Option<f64>,
     /// The largest y that is shown; chosen from the curves when absent.
     pub top: Option<f64>,
     /// Formats a y at the ends of the curves and at the ticks of the axis.
     pub value: fn(f64) -> String,
     /// The curves.
     pub lines: Vec<ChartLine>,
+    /// A dashed line to compare the curves with, without a value at its end.
+    pub dashed: Option<ChartLine>,
 }
 
 impl SvgChart<'_> {
@@ -86,12 +90,15 @@ impl SvgChart<'_> {
             subtitle: String::new(),
             x: "",
             x_axis: XAxis::FromZero,
+            ticks: [7, 7],
             mark: None,
             y: "nats per symbol",
             limits: Limits::POSITIVE,
+            bottom: None,
             top: None,
             value: loss,
             lines: Vec::new(),
+            dashed: None,
         }
     }
 }
@@ -122,9 +129,9 @@ fn draw_on(area: &Area, chart: &SvgChart) -> Drawn {
     area.fill(&WHITE)?;
     area.draw(&Text::new(chart.title.clone(), (24, 18), font(21, INK)))?;
     area.draw(&Text::new(chart.subtitle.clone(), (24, 46), font(14, FAINT)))?;
-    let lines: Vec<&[_]> = chart.lines.iter().map(|line| &line.points[..]).collect();
+    let lines: Vec<&[_]> = chart.lines.iter().chain(&chart.dashed).map(|line| &line.points[..]).collect();
     let (x, y) = ranges(chart, &lines);
-    let beside = chart.lines.len() > CURVES_WITH_KEY_INSIDE;
+    let beside = chart.dashed.is_some() || chart.lines.len() > CURVES_WITH_KEY_INSIDE;
     let mut context = ChartBuilder::on(area)
         .margin_top(if chart.subtitle.is_empty() { 52 } else { 78 })
         .margin_right(if beside { 96 + KEY_WIDTH } else { 96 })
@@ -134,6 +141,10 @@ fn draw_on(area: &Area, chart: &SvgChart) -> Drawn {
         .y_label_area_size(58)
         .build_cartesian_2d(x, y.clone())?;
     draw_grid(&mut context, chart)?;
+    if let Some(ChartLine { points, color, .. }) = &chart.dashed {
+        let points = cut(points, y.end);
+        context.draw_series(DashedLineSeries::new(points, DASH, GAP, color.stroke_width(1)))?;
+    }
     for line in &chart.lines {
         draw_line(&mut context, line, y.end)?;
     }
@@ -143,22 +154,14 @@ fn draw_on(area: &Area, chart: &SvgChart) -> Drawn {
     }
     draw_ends(&context, area, chart, y.end)?;
     match chart.lines.len() {
-        1 => Ok(()),
         _ if beside => draw_key(area, chart),
+        1 => Ok(()),
         _ => draw_legend(&mut context, chart.x_axis),
     }
 }
 
 /// Returns the ranges of the axes.
 fn ranges(chart: &SvgChart, lines: &[&[(f64, f64)]]) -> (Range<f64>, Range<f64>) {
-    let x = match chart.x_axis {
-        XAxis::FromZero => x_range(lines),
-        XAxis::Log10 => {
-            let all = || lines.iter().copied().flatten().map(|(x, _)| *x);
-            let start = all().fold(f64::INFINITY, f64::min);
-            start..all().fold(start + 1e-9, f64::max)
-        }
-    };
     let y = match chart.top {
         None => y_range(lines, chart.limits),
         Some(top) => {
@@ -168,14 +171,19 @@ fn ranges(chart: &SvgChart, lines: &[&[(f64, f64)]]) -> (Range<f64>, Range<f64>)
             start.min(top - 1e-3)..top
         }
     };
-    (x, y)
+    (chart.x_axis.range(lines), chart.bottom.unwrap_or(y.start)..y.end)
 }
 
-/// Draws the names of many curves beside the chart.
+/// Draws the names of the curves beside the chart.
 fn draw_key(area: &Area, chart: &SvgChart) -> Drawn {
     let left = (chart.size.0 - KEY_WIDTH) as i32;
-    for (line, y) in chart.lines.iter().zip((84..).step_by(LINE_HEIGHT as usize)) {
-        area.draw(&PathElement::new([(left, y), (left + 18, y)], line.color.stroke_width(3)))?;
+    let solid = chart.lines.iter().map(|line| (line, SAMPLE));
+    let lines = solid.chain(chart.dashed.iter().map(|line| (line, DASH)));
+    for ((line, dash), y) in lines.zip((84..).step_by(LINE_HEIGHT as usize)) {
+        for x in (0..SAMPLE).step_by((dash + GAP) as usize) {
+            let ends = [x, (x + dash).min(SAMPLE)].map(|x| (left + x, y));
+            area.draw(&PathElement::new(ends, line.color.stroke_width(3)))?;
+        }
         let style = font(14, INK).pos(Pos::new(HPos::Left, VPos::Center));
         area.draw(&Text::new(shortened(&line.name), (left + 26, y), style))?;
     }
@@ -201,31 +209,16 @@ fn draw_grid(context: &mut Context, chart: &SvgChart) -> Drawn {
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(GRID)
-        .x_labels(7)
-        .y_labels(7)
+        .x_labels(chart.ticks[0])
+        .y_labels(chart.ticks[1])
         .x_desc(chart.x)
         .y_desc(chart.y)
         .axis_desc_style(font(14, FAINT))
         .label_style(font(13, FAINT))
-        .x_label_formatter(&|x| match chart.x_axis {
-            XAxis::FromZero => tick(*x),
-            XAxis::Log10 => format!("{:.0e}", 10f64.powf(*x)),
-        })
+        .x_label_formatter(&|x| chart.x_axis.label(*x))
         .y_label_formatter(&|y| (chart.value)(*y))
         .draw()?;
     Ok(())
-}
-
-/// Returns a tick label without superfluous digits: `0`, `250k`, `1.5M`.
-fn tick(x: f64) -> String {
-    let (value, suffix) = match x {
-        x if x >= 1e9 => (x / 1e9, "G"),
-        x if x >= 1e6 => (x / 1e6, "M"),
-        x if x >= 1e3 => (x / 1e3, "k"),
-        _ => (x, ""),
-    };
-    let text = format!("{value:.2}");
-    format!("{}{suffix}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 fn draw_line(context: &mut Context, line: &ChartLine, top: f64) -> Drawn {
@@ -236,7 +229,7 @@ fn draw_line(context: &mut Context, line: &ChartLine, top: f64) -> Drawn {
     context
         .draw_series(series)?
         .label(shortened(&line.name))
-        .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(3)));
+        .legend(move |(x, y)| PathElement::new([(x, y), (x + SAMPLE, y)], color.stroke_width(3)));
     if line.points.len() <= 40 {
         let inside = line.points.iter().filter(|(_, y)| *y <= top);
         context.draw_series(inside.map(|point| Circle::new(*point, 3, color.filled())))?;
@@ -269,7 +262,7 @@ fn draw_legend<'a, 'b: 'a>(context: &mut Context<'a, 'b>, x_axis: XAxis) -> Draw
     // Where the curves are not: losses fall over a run, and rise at high learning rates.
     let position = match x_axis {
         XAxis::FromZero => SeriesLabelPosition::UpperRight,
-        XAxis::Log10 => SeriesLabelPosition::LowerLeft,
+        XAxis::Points(_) => SeriesLabelPosition::LowerLeft,
     };
     context
         .configure_series_labels()
@@ -371,19 +364,17 @@ mod tests {
     fn a_diverged_curve_stays_inside_the_chart() {
         let rates = vec![(-5.0, 4.2), (-4.0, 4.1), (-3.0, 3.0), (-2.0, 2.6), (-1.0, 900.0)];
         let lines = vec![line("loss", TRAIN, rates)];
-        let chart = SvgChart { x_axis: XAxis::Log10, mark: Some(-3.5), top: Some(4.6), ..chart(lines) };
+        let chart = SvgChart {
+            x_axis: XAxis::Points(|x| format!("1e{x}")),
+            mark: Some(-3.5),
+            top: Some(4.6),
+            ..chart(lines)
+        };
         let svg = draw(&chart).expect("a picture");
         assert!(svg.contains("900.000") && svg.contains("1e-3") && svg.contains("4.000"), "{svg}");
         let lines: Vec<_> = svg.lines().collect();
         let label = lines.iter().position(|line| *line == "900.000").expect("a label");
         let y = lines[label - 1].split_once(" y=\"").and_then(|(_, y)| y.split('"').next()?.parse().ok());
         assert!(y.is_some_and(|y: i32| (60..120).contains(&y)), "{y:?} in {svg}");
-    }
-
-    #[test]
-    fn ticks_are_round() {
-        for (x, text) in [(0.0, "0"), (250e3, "250k"), (1.5e6, "1.5M"), (2e9, "2G"), (40.0, "40")] {
-            assert_eq!(tick(x), text);
-        }
     }
 }
