@@ -1,19 +1,20 @@
-//! Divides work among threads. No other module uses rayon. Work is halved until a piece is worth a
+//! Divides work among threads, through rayon. Work is halved until a piece is worth a
 //! thread, without a list of pieces, so dividing it allocates nothing.
 //!
-//! All models of a process share one pool for each number of threads. A pool ends with its last
-//! user, and the next user starts a new one. Several threads of the caller may run models on one
-//! pool at the same time. At most as many windows enter as the pool has threads, and the others
-//! wait: a pool thread that waits for a part of one window works on another window meanwhile, on
-//! top of its stack. A forked process has none of its parent's threads: models that it inherited
-//! run on the calling thread, new ones on a new pool.
+//! `pool.rs` has the threads, which all models of a process share.
 //!
 //! All work inside `enter` runs with denormal numbers as zeros (see
 //! [`unrolled_kernels::denormals`]): on the threads of a pool always, and on the calling thread
 //! until `enter` returns. Kernels do so by themselves; this is for all other loops.
 
+mod divide;
+mod pool;
+
+pub(crate) use divide::Divide;
+
 use crate::{Error, Result};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use pool::Pool;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use unrolled_kernels::denormals::flush;
 use unrolled_kernels::team::AnyTeam;
@@ -47,123 +48,12 @@ fn oversubscribes() -> bool {
     std::env::var_os("UNROLLED_OVERSUBSCRIBE").is_some_and(|value| value == "1")
 }
 
-/// The name of the environment variable that forces a division of windows.
-const DIVIDE_VARIABLE: &str = "UNROLLED_DIVIDE";
-
-/// The values that threads divide in each layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Divide {
-    /// The rows of the batch.
-    Rows,
-    /// The hidden units.
-    Units,
-    /// Both, if there are at least four threads.
-    Both,
-}
-
-impl Divide {
-    /// Returns the division that the environment forces.
-    fn forced() -> Result<Option<Self>> {
-        match std::env::var_os(DIVIDE_VARIABLE) {
-            None => Ok(None),
-            Some(value) if value.is_empty() => Ok(None),
-            Some(value) => match value.to_str() {
-                Some("rows") => Ok(Some(Self::Rows)),
-                Some("units") => Ok(Some(Self::Units)),
-                Some("both") => Ok(Some(Self::Both)),
-                _ => {
-                    let expected = "set it to rows, units or both, or unset it";
-                    Err(Error::setting(DIVIDE_VARIABLE, value.to_string_lossy(), expected))
-                }
-            },
-        }
-    }
-}
-
 /// The threads that share work. Results do not depend on their number.
 #[derive(Clone, Debug)]
 pub(crate) struct Threads {
     pool: Option<Arc<Pool>>,
     count: usize,
     divide: Option<Divide>,
-}
-
-/// Threads that models share.
-#[derive(Debug)]
-struct Pool {
-    threads: rayon::ThreadPool,
-    /// The process that started them. A fork has the memory of its parent, but not its threads.
-    process: u32,
-    /// Number of windows that may still enter.
-    free: Mutex<usize>,
-    left: Condvar,
-}
-
-/// Starts a thread of a pool, which takes denormal numbers for zero as long as it runs.
-fn spawn(thread: rayon::ThreadBuilder) -> std::io::Result<()> {
-    std::thread::Builder::new().spawn(|| flush(|| thread.run()))?;
-    Ok(())
-}
-
-/// The pools of this process with a user.
-static POOLS: Mutex<Vec<Weak<Pool>>> = Mutex::new(Vec::new());
-
-impl Pool {
-    /// Returns the pool of `count` threads.
-    fn of(count: usize) -> Result<Arc<Self>, rayon::ThreadPoolBuildError> {
-        let mut pools = locked(&POOLS);
-        pools.retain(|pool| pool.strong_count() > 0);
-        let fits = |pool: &Arc<Self>| pool.size() == count && pool.process == std::process::id();
-        if let Some(pool) = pools.iter().filter_map(Weak::upgrade).find(fits) {
-            return Ok(pool);
-        }
-        let pool = Arc::new(Self::start(count)?);
-        pools.push(Arc::downgrade(&pool));
-        Ok(pool)
-    }
-
-    fn start(count: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(count).spawn_handler(spawn).build()?;
-        Ok(Self { threads, process: std::process::id(), free: Mutex::new(count), left: Condvar::new() })
-    }
-
-    fn size(&self) -> usize {
-        self.threads.current_num_threads()
-    }
-
-    /// Returns whether the calling thread belongs to this pool.
-    fn is_at_work(&self) -> bool {
-        self.threads.current_thread_index().is_some()
-    }
-
-    /// Runs `f` on one of the threads. In a forked process it runs on the calling thread, with the
-    /// same result.
-    fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
-        if self.process != std::process::id() {
-            return flush(f);
-        }
-        // A pool thread must not wait to enter: the windows in the pool may wait for this thread.
-        let _entered = rayon::current_thread_index().is_none().then(|| EnteredWindow::of(self));
-        self.threads.install(f)
-    }
-}
-
-/// A window that has entered a pool. It leaves when dropped, also by a panic.
-struct EnteredWindow<'p>(&'p Pool);
-
-impl<'p> EnteredWindow<'p> {
-    fn of(pool: &'p Pool) -> Self {
-        let free = pool.left.wait_while(locked(&pool.free), |free| *free == 0);
-        *free.unwrap_or_else(PoisonError::into_inner) -= 1;
-        Self(pool)
-    }
-}
-
-impl Drop for EnteredWindow<'_> {
-    fn drop(&mut self) {
-        *locked(&self.0.free) += 1;
-        self.0.left.notify_one();
-    }
 }
 
 /// Waits a moment: first on the processor, because the others are nearly there; then it lets other
@@ -176,11 +66,6 @@ fn idle(round: u32) {
     }
 }
 
-/// Locks a mutex, poisoned or not: no panic leaves these counts and lists half written.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Threads {
     /// Divides work into `count` parts, or as many as there are cores. It starts at most one thread
     /// per core, except in tests that ask for more.
@@ -191,9 +76,7 @@ impl Threads {
     }
 
     /// The calling thread alone.
-    pub(crate) fn calling() -> Self {
-        Self { pool: None, count: 1, divide: None }
-    }
+    pub(crate) const CALLING: &Self = &Self { pool: None, count: 1, divide: None };
 
     fn start(count: usize, started: usize) -> Result<Self> {
         let pool = (count > 1).then(|| Pool::of(started)).transpose().map_err(|error| {
@@ -360,8 +243,9 @@ impl Threads {
 
 #[cfg(test)]
 mod tests {
+    use super::pool::{POOLS, locked};
     use super::*;
-    use std::sync::Barrier;
+    use std::sync::{Barrier, Mutex};
 
     /// The barrier opens only when sixteen threads wait at once.
     #[test]
@@ -382,7 +266,7 @@ mod tests {
         };
         threads.enter(SMALL + 1, || threads.each(&mut halves, &fill));
         assert_eq!(halves, [0.0; 12]);
-        assert_eq!((threads.enter(1, half), Threads::calling().enter(1, half)), (0.0, 0.0));
+        assert_eq!((threads.enter(1, half), Threads::CALLING.enter(1, half)), (0.0, 0.0));
         assert!(half() > 0.0);
     }
 

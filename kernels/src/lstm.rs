@@ -34,9 +34,9 @@ use crate::pack::{Slots, padded};
 use crate::pass::backward_tile::DeltaCell;
 use crate::pass::gate_tile::{GateCell, RowSums};
 use crate::pass::step::{AtStep, StepOffsets, VectorPlace};
-use crate::pass::{BackwardCell, BackwardPlaces, BackwardWindow, ForwardPlaces, ForwardWindow};
+use crate::pass::{BackwardCell, BackwardWindow, ForwardWindow, OnePhaseBackward, OnePhaseForward};
 use crate::simd::Simd;
-use crate::team::{Member, SharedPass, WindowPass};
+use crate::team::WindowPass;
 
 /// The gates of `weight_ih` and of `weight_hh`, in PyTorch's order: i, f, g, o.
 pub const GATES: &[usize] = &[0, 1, 2, 3];
@@ -74,13 +74,13 @@ pub struct LstmBackward<'a> {
 }
 
 impl<'a> WindowPass for LstmForward<'a> {
-    type Shared = SharedForward<'a>;
+    type Shared = OnePhaseForward<'a, LstmGates>;
 
     fn rows(&self) -> usize {
         self.pass.window.rows
     }
 
-    fn share(self) -> SharedForward<'a> {
+    fn share(self) -> OnePhaseForward<'a, LstmGates> {
         let (window, slots) = (self.pass.window, slots(self.pass.window.hidden));
         self.pass.check(&slots, [slots.width(), 0], slots.packed_len(window.hidden));
         let cells = if window.keep { window.states() } else { window.rows };
@@ -89,28 +89,14 @@ impl<'a> WindowPass for LstmForward<'a> {
         window.check("tanh_c", self.tanh_c.len(), window.kept_tokens() * padded(window.hidden));
         let (pass, c) = (self.pass.places(), self.c.as_mut_ptr());
         let (gates, tanh_c) = (self.gates.as_mut_ptr(), self.tanh_c.as_mut_ptr());
-        SharedForward { pass, cell: LstmGates { h_next: pass.h, c, c_next: c, gates, tanh_c } }
-    }
-}
-
-/// The forward pass with its buffers as places.
-#[derive(Clone, Copy)]
-pub struct SharedForward<'a> {
-    pass: ForwardPlaces<'a>,
-    cell: LstmGates,
-}
-
-impl SharedPass for SharedForward<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
-        // SAFETY: the caller vouches for the buffers and the members.
-        unsafe { self.pass.run(s, self.cell, member) }
+        OnePhaseForward { pass, cell: LstmGates { h_next: pass.h, c, c_next: c, gates, tanh_c } }
     }
 }
 
 /// The arithmetic of the forward pass, and its buffers of one step.
+#[doc(hidden)]
 #[derive(Clone, Copy)]
-struct LstmGates {
+pub struct LstmGates {
     h_next: *mut f32,
     c: *mut f32,
     c_next: *mut f32,
@@ -157,13 +143,13 @@ impl GateCell for LstmGates {
 }
 
 impl<'a> WindowPass for LstmBackward<'a> {
-    type Shared = SharedBackward<'a>;
+    type Shared = OnePhaseBackward<'a, LstmDeltas>;
 
     fn rows(&self) -> usize {
         self.pass.window.rows
     }
 
-    fn share(self) -> SharedBackward<'a> {
+    fn share(self) -> OnePhaseBackward<'a, LstmDeltas> {
         let (window, stride) = (self.pass.window, padded(self.pass.window.hidden));
         self.pass.check(&slots(window.hidden));
         window.check("c", self.c.len(), window.states() * stride);
@@ -171,28 +157,14 @@ impl<'a> WindowPass for LstmBackward<'a> {
         window.check("dc", self.dc.len(), window.step());
         let (pass, c, tanh_c) = (self.pass.places(), self.c.as_ptr(), self.tanh_c.as_ptr());
         let cell = LstmDeltas { c, tanh_c, dc: self.dc.as_mut_ptr(), gates: pass.gates };
-        SharedBackward { pass, cell }
-    }
-}
-
-/// The backward pass with its buffers as places.
-#[derive(Clone, Copy)]
-pub struct SharedBackward<'a> {
-    pass: BackwardPlaces<'a>,
-    cell: LstmDeltas,
-}
-
-impl SharedPass for SharedBackward<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
-        // SAFETY: the caller vouches for the buffers and the members.
-        unsafe { self.pass.run(s, self.cell, member) }
+        OnePhaseBackward { pass, cell }
     }
 }
 
 /// The arithmetic of the backward pass, and its buffers of one step.
+#[doc(hidden)]
 #[derive(Clone, Copy)]
-struct LstmDeltas {
+pub struct LstmDeltas {
     /// c before the step.
     c: *const f32,
     tanh_c: *const f32,

@@ -18,7 +18,7 @@ pub(crate) mod step;
 pub(crate) mod tile_products;
 pub(crate) mod unit_tile;
 
-pub use backward_window::BackwardWindow;
 pub(crate) use backward_window::{BackwardCell, BackwardPlaces};
+pub use backward_window::{BackwardWindow, OnePhaseBackward};
 pub(crate) use forward_window::ForwardPlaces;
-pub use forward_window::ForwardWindow;
+pub use forward_window::{ForwardWindow, OnePhaseForward};

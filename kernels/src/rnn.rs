@@ -20,7 +20,7 @@ use crate::pack::{Panels, Slots, padded};
 use crate::pass::backward_tile::DeltaCell;
 use crate::pass::step::{AtStep, StepOffsets, VectorPlace};
 use crate::pass::unit_tile::{UnitCell, UnitTile};
-use crate::pass::{BackwardCell, BackwardPlaces, BackwardWindow, ForwardPlaces, ForwardWindow};
+use crate::pass::{BackwardCell, BackwardWindow, ForwardPlaces, ForwardWindow, OnePhaseBackward};
 use crate::simd::Simd;
 use crate::sweep::sweep;
 use crate::team::{Member, SharedPass, WindowPass};
@@ -165,40 +165,26 @@ impl UnitCell for RnnGate {
 }
 
 impl<'a> WindowPass for RnnBackward<'a> {
-    type Shared = SharedBackward<'a>;
+    type Shared = OnePhaseBackward<'a, RnnDeltas>;
 
     fn rows(&self) -> usize {
         self.pass.window.rows
     }
 
-    fn share(self) -> SharedBackward<'a> {
+    fn share(self) -> OnePhaseBackward<'a, RnnDeltas> {
         let window = self.pass.window;
         self.pass.check(&slots(window.hidden));
         window.check("h", self.h.len(), window.states() * padded(window.hidden));
         let (pass, activation) = (self.pass.places(), self.activation);
         let cell = RnnDeltas { activation, h_next: self.h.as_ptr(), deltas: pass.gates };
-        SharedBackward { pass, cell }
-    }
-}
-
-/// The backward pass with its buffers as places.
-#[derive(Clone, Copy)]
-pub struct SharedBackward<'a> {
-    pass: BackwardPlaces<'a>,
-    cell: RnnDeltas,
-}
-
-impl SharedPass for SharedBackward<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
-        // SAFETY: the caller vouches for the buffers and the members.
-        unsafe { self.pass.run(s, self.cell, member) }
+        OnePhaseBackward { pass, cell }
     }
 }
 
 /// The arithmetic of the backward pass, and its buffers of one step.
+#[doc(hidden)]
 #[derive(Clone, Copy)]
-struct RnnDeltas {
+pub struct RnnDeltas {
     activation: Activation,
     h_next: *const f32,
     deltas: *mut f32,

@@ -154,7 +154,7 @@ impl Stream {
     /// another number of rows.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         state.check(self.engine.config(), self.indices.len())?;
-        self.executor.window.set_state(state, &Threads::calling());
+        self.executor.window.set_state(state, Threads::CALLING);
         Ok(())
     }
 

@@ -8,10 +8,10 @@ use crate::pack::padded;
 use crate::pass::backward_tile::DeltaCell;
 use crate::pass::gate_tile::{GateCell, GateTile, RowSums};
 use crate::pass::step::{AtStep, StepOffsets, VectorPlace};
-use crate::pass::{BackwardCell, BackwardPlaces, BackwardWindow, ForwardPlaces, ForwardWindow};
+use crate::pass::{BackwardCell, BackwardWindow, ForwardWindow, OnePhaseBackward, OnePhaseForward};
 use crate::simd::Simd;
 use crate::sweep::TileRows;
-use crate::team::{Member, SharedPass, WindowPass};
+use crate::team::WindowPass;
 
 /// The forward pass of one layer's window. The bias is b_in, b_r, b_z, b_hn. Dense input is packed
 /// by `Panels::gates(&slots_after_input(H))`, `weight_hh` by
@@ -37,40 +37,26 @@ pub struct GruAfterBackward<'a> {
 }
 
 impl<'a> WindowPass for GruAfterForward<'a> {
-    type Shared = SharedAfterForward<'a>;
+    type Shared = OnePhaseForward<'a, GruAfterGates>;
 
     fn rows(&self) -> usize {
         self.pass.window.rows
     }
 
-    fn share(self) -> SharedAfterForward<'a> {
+    fn share(self) -> OnePhaseForward<'a, GruAfterGates> {
         let (window, hidden) = (self.pass.window, self.pass.window.hidden);
         let (slots, recurrent) = (slots_after_input(hidden), slots_after_hidden(hidden));
         self.pass.check(&slots, [3 * padded(hidden), 0], recurrent.packed_len(hidden));
         window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
         let (pass, gates) = (self.pass.places(), self.gates.as_mut_ptr());
-        SharedAfterForward { pass, cell: GruAfterGates { h: pass.h, h_next: pass.h, gates } }
-    }
-}
-
-/// The forward pass with its buffers as places.
-#[derive(Clone, Copy)]
-pub struct SharedAfterForward<'a> {
-    pass: ForwardPlaces<'a>,
-    cell: GruAfterGates,
-}
-
-impl SharedPass for SharedAfterForward<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
-        // SAFETY: the caller vouches for the buffers and the members.
-        unsafe { self.pass.run(s, self.cell, member) }
+        OnePhaseForward { pass, cell: GruAfterGates { h: pass.h, h_next: pass.h, gates } }
     }
 }
 
 /// The arithmetic of the forward pass, and its buffers of one step.
+#[doc(hidden)]
 #[derive(Clone, Copy)]
-struct GruAfterGates {
+pub struct GruAfterGates {
     h: *mut f32,
     h_next: *mut f32,
     gates: *mut f32,
@@ -139,35 +125,20 @@ impl GateCell for GruAfterGates {
 }
 
 impl<'a> WindowPass for GruAfterBackward<'a> {
-    type Shared = SharedAfterBackward<'a>;
+    type Shared = OnePhaseBackward<'a, GruAfterDeltas>;
 
     fn rows(&self) -> usize {
         self.pass.window.rows
     }
 
-    fn share(self) -> SharedAfterBackward<'a> {
+    fn share(self) -> OnePhaseBackward<'a, GruAfterDeltas> {
         let window = self.pass.window;
         self.pass.check(&slots_after_hidden(window.hidden));
         window.check("h", self.h.len(), window.states() * padded(window.hidden));
         window.check("carry", self.carry.len(), window.step());
         let (pass, h) = (self.pass.places(), self.h.as_ptr());
         let cell = GruAfterDeltas { h, carry: self.carry.as_mut_ptr(), gates: pass.gates };
-        SharedAfterBackward { pass, cell }
-    }
-}
-
-/// The backward pass with its buffers as places.
-#[derive(Clone, Copy)]
-pub struct SharedAfterBackward<'a> {
-    pass: BackwardPlaces<'a>,
-    cell: GruAfterDeltas,
-}
-
-impl SharedPass for SharedAfterBackward<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
-        // SAFETY: the caller vouches for the buffers and the members.
-        unsafe { self.pass.run(s, self.cell, member) }
+        OnePhaseBackward { pass, cell }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::pass::step::{AtStep, StepOffsets};
 
 /// The buffers of one backward step, with STORED slots per unit in a stored row.
 #[derive(Clone, Copy)]
-pub(super) struct GruGradients<const STORED: usize> {
+pub struct GruGradients<const STORED: usize> {
     /// h before the step.
     pub(super) h: *const f32,
     pub(super) carry: *mut f32,

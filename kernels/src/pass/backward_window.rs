@@ -6,7 +6,7 @@ use crate::microkernel::TileSums;
 use crate::pack::{Panels, Slots, padded};
 use crate::simd::Simd;
 use crate::sweep::sweep;
-use crate::team::Member;
+use crate::team::{Member, SharedPass};
 use crate::window::{StepPlace, StepRows, WindowShape};
 use core::ops::Range;
 
@@ -117,20 +117,26 @@ impl<'a> BackwardPlaces<'a> {
             step
         })
     }
+}
 
-    /// Computes the window of a cell whose steps have one phase, from the last step to the first.
-    ///
-    /// # Safety
-    /// As for [`SharedPass::run`](crate::team::SharedPass::run), also for the buffers of `cell`.
+/// The backward pass of a cell whose steps have one phase, with its buffers as places.
+#[derive(Clone, Copy)]
+pub struct OnePhaseBackward<'a, C> {
+    pub(crate) pass: BackwardPlaces<'a>,
+    pub(crate) cell: C,
+}
+
+impl<C: BackwardCell + AtStep> SharedPass for OnePhaseBackward<'_, C> {
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd, C: BackwardCell + AtStep>(&self, s: S, cell: C, member: &Member<'_>) {
-        let (blocks, sums) = (member.blocks(self.window.hidden), TileSums::new());
-        let panels = self.panels.holding(&blocks);
-        for (step, rows) in self.steps(member) {
-            let offsets = StepOffsets::of(&self.window, &step, rows.first);
-            // SAFETY: the caller has checked every length against these places.
+    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
+        let Self { pass, cell } = self;
+        let (blocks, sums) = (member.blocks(pass.window.hidden), TileSums::new());
+        let panels = pass.panels.holding(&blocks);
+        for (step, rows) in pass.steps(member) {
+            let offsets = StepOffsets::of(&pass.window, &step, rows.first);
+            // SAFETY: the caller vouches for the buffers and the members.
             unsafe {
-                let tile = self.tile(&step, rows, &sums, (cell.at(&offsets), &blocks));
+                let tile = pass.tile(&step, rows, &sums, (cell.at(&offsets), &blocks));
                 sweep(s, rows.rows, panels.clone(), &tile);
             }
         }

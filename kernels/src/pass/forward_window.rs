@@ -8,7 +8,7 @@ use crate::microkernel::TileSums;
 use crate::pack::{Slots, padded};
 use crate::simd::Simd;
 use crate::sweep::sweep;
-use crate::team::Member;
+use crate::team::{Member, SharedPass};
 use crate::window::{StepPlace, WindowShape};
 
 /// The forward pass of one layer's window, without the buffers of its cell.
@@ -81,19 +81,25 @@ impl ForwardPlaces<'_> {
             step
         })
     }
+}
 
-    /// Computes the window of a cell whose steps have one phase.
-    ///
-    /// # Safety
-    /// As for [`SharedPass::run`](crate::team::SharedPass::run), also for the buffers of `cell`.
+/// The forward pass of a cell whose steps have one phase, with its buffers as places.
+#[derive(Clone, Copy)]
+pub struct OnePhaseForward<'a, C> {
+    pub(crate) pass: ForwardPlaces<'a>,
+    pub(crate) cell: C,
+}
+
+impl<C: GateCell + AtStep> SharedPass for OnePhaseForward<'_, C> {
     #[inline(always)]
-    pub(crate) unsafe fn run<S: Simd, C: GateCell + AtStep>(&self, s: S, cell: C, member: &Member<'_>) {
-        let (blocks, sums) = (member.blocks(self.window.hidden), TileSums::new());
-        for step in self.steps(member) {
-            let offsets = StepOffsets::of(&self.window, &step, 0);
-            // SAFETY: the caller has checked every length against these places.
+    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
+        let Self { pass, cell } = self;
+        let (blocks, sums) = (member.blocks(pass.window.hidden), TileSums::new());
+        for step in pass.steps(member) {
+            let offsets = StepOffsets::of(&pass.window, &step, 0);
+            // SAFETY: the caller vouches for the buffers and the members.
             unsafe {
-                let tile = GateTile { products: self.products(&step, &sums), cell: cell.at(&offsets) };
+                let tile = GateTile { products: pass.products(&step, &sums), cell: cell.at(&offsets) };
                 sweep(s, step.active, blocks.clone(), &tile);
             }
         }

@@ -2,20 +2,24 @@
 //! the arithmetic around it. If each shard has a thread of its own, that thread computes everything.
 
 use super::activations::LayerContext;
-use crate::model::cell::Crew;
+use crate::model::cell::{Crew, View};
 use crate::phases::{Clock, Running};
 use std::time::Duration;
 use unrolled_kernels::masks::multiply;
 use unrolled_kernels::team::{AnyTeam, Idle};
 
+/// Pieces of rows have a multiple of this many, so that tiles of three, four, six and eight rows are
+/// full.
+const PIECE_ROWS: usize = 24;
 /// The fewest floats that are worth a thread.
 const FEWEST: usize = 1 << 12;
 /// Multiplications of one thread in a nanosecond, at most.
 const SPEED: usize = 32;
-/// How long a leader waits for other threads: as long as the pass itself takes, within these limits.
-/// The shorter one is the time in which a sleeping thread wakes up.
-const PATIENCE: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
-/// How long it waits if the environment forces a division: until all are there, on any machine.
+/// The shortest time that a leader waits for other threads: a sleeping thread wakes up in it.
+const LEAST_PATIENCE: Duration = Duration::from_micros(50);
+/// The longest time that it waits.
+const MOST_PATIENCE: Duration = Duration::from_millis(1);
+/// The same if the environment forces a division: in tests all threads come, on any machine.
 const PATIENCE_IF_FORCED: Duration = Duration::from_millis(100);
 
 /// A team whose members' time is measured.
@@ -52,25 +56,27 @@ impl<'a> LayerContext<'a> {
         (!self.is_alone()).then(|| self.clock.start())
     }
 
-    /// Calls `run` with the threads for a pass of `seats` members over `tokens` tokens.
-    pub(super) fn gather(&self, seats: usize, tokens: usize, run: impl FnOnce(Crew<'_>)) {
+    /// Calls `run` with the threads that compute the window of `view`.
+    pub(super) fn gather(&self, view: View<'_>, run: impl FnOnce(Crew<'_>, View<'_>)) {
+        let seats = view.seats.len();
         if seats <= 1 || self.is_alone() {
-            return run(Crew::alone(self.isa));
+            return run(Crew::alone(self.isa), view);
         }
-        let patience = self.patience(seats, tokens);
+        let patience = self.patience(seats, view.window.tokens());
         let lead = |team: &dyn AnyTeam| {
             let team = TimedTeam { team, clock: self.clock };
             self.threads.gather(&team, seats, patience);
         };
-        run(Crew { isa: self.isa, gather: Some(&lead) });
+        run(Crew { isa: self.isa, gather: Some(&lead) }, view);
     }
 
+    /// Returns how long a leader waits: about as long as the pass itself takes.
     fn patience(&self, seats: usize, tokens: usize) -> Duration {
         if self.threads.divide().is_some() {
             return PATIENCE_IF_FORCED;
         }
         let nanoseconds = self.weights.work(false) * tokens / (SPEED * seats);
-        Duration::from_nanos(nanoseconds as u64).clamp(PATIENCE[0], PATIENCE[1])
+        Duration::from_nanos(nanoseconds as u64).clamp(LEAST_PATIENCE, MOST_PATIENCE)
     }
 
     /// Calls `f` with the first row and the values of pieces of `values`, rows of `width` floats
@@ -78,7 +84,7 @@ impl<'a> LayerContext<'a> {
     pub(super) fn rows(&self, values: &mut [f32], width: usize, f: &(impl Fn(usize, &mut [f32]) + Sync)) {
         let rows = values.len() / width.max(1);
         let fewest = FEWEST.div_ceil(width.max(1));
-        let share = rows.div_ceil(self.threads.at_work()).next_multiple_of(TILE_ROWS).max(fewest);
+        let share = rows.div_ceil(self.threads.at_work()).next_multiple_of(PIECE_ROWS).max(fewest);
         self.threads.chunks(values, share * width.max(1), &|i, values| {
             let _clock = self.clock_of_piece();
             f(i * share, values);
@@ -107,6 +113,3 @@ impl<'a> LayerContext<'a> {
         });
     }
 }
-
-/// Pieces of rows have a multiple of this many, so that the tiles of all sizes are full.
-const TILE_ROWS: usize = 24;

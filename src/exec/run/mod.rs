@@ -20,7 +20,6 @@ use crate::loss::Targets;
 use crate::parallel::Threads;
 use crate::phases::{Phase, Section};
 use head_blocks::HeadBlocks;
-use unrolled_kernels::denormals::flush;
 
 /// The fewest tokens that one thread reorders at a time.
 const TOKENS: usize = 1 << 9;
@@ -84,8 +83,7 @@ impl Executor {
         let Pass { inputs, order, fresh, dropping, mut goal, .. } = pass;
         let Self { window, table, blocks, .. } = self;
         let reads_ids = matches!(inputs, Inputs::Ids(_));
-        let calling = Threads::calling();
-        let crew = window.crew(threads, &calling);
+        let crew = window.crew(threads);
         let (ragged, rows, keeps) = (window.ragged.is_used(), window.rows, window.keeps_outputs);
         if ragged {
             let ids = if reads_ids { &window.ids[..] } else { &[] };
@@ -185,18 +183,14 @@ impl Executor {
     pub(crate) fn step(&mut self, model: PackedModel<'_>, table: &[f32], inputs: Inputs<'_>) -> &[f32] {
         let PackedModel { weights, parameters, threads } = model;
         self.window.begin(false);
-        let (calling, members) = (Threads::calling(), self.window.division.members);
+        let crew = self.window.crew(threads);
         let shard = &mut self.window.shards[0];
         shard.load_step(inputs);
         shard.look_up(weights, parameters);
-        let mut run = |crew: &Threads| {
+        crew.enter(usize::MAX, || {
             shard.forward(weights, table, (None, crew));
             shard.head(weights, crew);
-        };
-        match members {
-            1 => flush(|| run(&calling)),
-            _ => threads.enter(usize::MAX, || run(threads)),
-        }
+        });
         self.window.note_run();
         let shard = &self.window.shards[0];
         if weights.config.has_head() { &shard.outputs } else { shard.stack_outputs() }
@@ -222,8 +216,7 @@ impl Executor {
             (true, false) => {}
         }
         let Self { window, blocks, .. } = self;
-        let calling = Threads::calling();
-        let crew = window.crew(threads, &calling);
+        let crew = window.crew(threads);
         threads.enter(weights.work() * window.ids.len(), || {
             if has_head && !keeps {
                 blocks.backward(window, model, (order, d_outputs), gradient);

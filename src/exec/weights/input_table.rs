@@ -87,7 +87,7 @@ impl InputTable {
             let (site, variational, seed) = (Site::Input, layer.variational, layer.dropout_seed);
             let mask = Mask { layer: 0, site, share, width, variational, seed, dropping };
             let row = ShardRows { order: &[0], batch: 1 };
-            mask.fill(1, &|_| 1, (row, &Threads::calling()), &mut self.mask);
+            mask.fill(1, &|_| 1, (row, Threads::CALLING), &mut self.mask);
         }
         share.is_some()
     }

@@ -145,10 +145,9 @@ impl WindowActivations {
         self.select();
     }
 
-    /// Returns the threads that compute a shard: all if they divide its units, else the `calling`
-    /// one.
-    pub(crate) fn crew<'t>(&self, threads: &'t Threads, calling: &'t Threads) -> &'t Threads {
-        if self.division.members > 1 { threads } else { calling }
+    /// Returns the threads that compute a shard: all if they divide its units, else the calling one.
+    pub(crate) fn crew<'t>(&self, threads: &'t Threads) -> &'t Threads {
+        if self.division.members > 1 { threads } else { Threads::CALLING }
     }
 
     /// Lists the tokens that the head runs on, if they are not all tokens.
@@ -281,7 +280,7 @@ impl WindowActivations {
     /// The state of each row after its last step.
     pub(crate) fn state(&self) -> State {
         let mut state = State::default();
-        self.save(&mut state, &Threads::calling());
+        self.save(&mut state, Threads::CALLING);
         state
     }
 

@@ -106,11 +106,7 @@ impl Division {
     /// Returns the figures of a window of `rows` rows.
     pub(crate) fn figures(self, weights: &PackedWeights, rows: usize) -> DivisionFigures {
         let Self { shards, members } = self;
-        let bytes = |(l, layer): (usize, &LayerWeights)| {
-            let blocks = padded(layer.sizes.hidden) / 16;
-            let share = layer.work(l == 0 && weights.gathers) * blocks.div_ceil(members) / blocks;
-            size_of::<f32>() * share
-        };
+        let bytes = |(l, layer)| size_of::<f32>() * self.floats(layer, l == 0 && weights.gathers);
         let phases = |layer: &LayerWeights| layer.gated().map_or(0, |gated| gated.recurrent.len());
         let meetings = weights.layers.iter().map(phases).sum();
         let rows = rows.div_ceil(shards);
@@ -121,6 +117,13 @@ impl Division {
             meetings: if members > 1 { meetings } else { 0 },
             filled: rows as f64 / rows.next_multiple_of(TILE_ROWS) as f64,
         }
+    }
+
+    /// Returns the floats of a layer's weights that the busiest member multiplies for each row;
+    /// without those of an input that is `gathered` from a table.
+    fn floats(self, layer: &LayerWeights, gathered: bool) -> usize {
+        let blocks = (padded(layer.sizes.hidden) / 16).max(1);
+        layer.work(gathered) * blocks.div_ceil(self.members) / blocks
     }
 }
 
@@ -178,9 +181,7 @@ impl Costs<'_> {
     fn of_layer(&self, l: usize, layer: &LayerWeights, division: Division) -> f64 {
         let [steps, rows] = [self.shape[0], self.shape[1].div_ceil(division.shards)];
         let gathered = l == 0 && self.weights.gathers;
-        let blocks = padded(layer.sizes.hidden) / 16;
-        let share = blocks.div_ceil(division.members) as f64 / blocks as f64;
-        let floats = layer.work(gathered) as f64 * share;
+        let floats = division.floats(layer, gathered) as f64;
         let compute = rows as f64 * floats / (2 * self.lanes) as f64;
         let stream = self.streams(layer, gathered, rows) * self.load_cycles(floats, division);
         let meetings = match division.members {

@@ -12,7 +12,7 @@ mod kernels;
 mod lstm;
 mod rnn;
 
-pub(crate) use buffers::{BufferWidths, Buffers, Extras, resize};
+pub(crate) use buffers::{BufferWidths, Buffers, Extras, View, resize};
 pub(crate) use kernels::{CellKernels, CellWeights, Crew, Plain, Recurrent, RecurrentInput};
 
 use crate::settings::{self, Layer, Reset};
