@@ -17,9 +17,10 @@ pub(crate) const LARGEST_TABLE: usize = 1 << 22;
 /// Runs a model one step at a time. A clone is a fork: it shares the weights and has a state of its
 /// own.
 ///
-/// A step runs on the calling thread and allocates nothing. If the engine has several threads and
-/// the model is large (a step of at least 400,000 multiplications), its threads divide the hidden
-/// units, so that each reads only its part of the weights. The results are the same.
+/// A step runs on the calling thread and allocates nothing. Only if the engine has several threads
+/// and the model is large (a step of more than 400,000 multiplications), its threads divide the
+/// hidden units, so that each reads its part of the weights. The results are the same, but the step
+/// then waits for these threads.
 ///
 /// ```
 /// # use unrolled::{ModelSettings, exec::{Engine, Stream}, model::Model};
