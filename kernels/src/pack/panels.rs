@@ -6,8 +6,8 @@ use super::slots::Slots;
 use crate::dispatch::Isa;
 use core::ops::Range;
 
-/// Some vectors of a panel: the first one, and the number of vectors from there on that have outputs
-/// in their lower and in their upper half. The others are padding.
+/// Some vectors of a panel: the first one, and the number of vectors from there on that have
+/// outputs in their lower and in their upper half. The others are padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PanelPart {
     pub(crate) first: usize,

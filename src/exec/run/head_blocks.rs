@@ -5,11 +5,11 @@
 //! all shards forward through the layers
 //! for each block of tokens, in the order (step, row)
 //!     threads divide the tokens of the block
-//!         x [block, padded(P)], targets           gathered from the shards
+//!         x [block, padded(P)], targets   gathered from the shards
 //!         outputs, losses, their gradients, d_x
 //!     at the same time
-//!         dW, db of the head                      threads divide the rows of W; the sums continue from the block before
-//!         losses, d_x                             each shard copies its own
+//!         dW, db of the head              threads divide the rows of W
+//!         losses, d_x                     each shard copies its own
 //! all shards backward through the layers
 //! ```
 //!

@@ -1,5 +1,5 @@
 //! Copies between the caller's arrays and the shards: inputs, targets, outputs and gradients, in
-//! either order. Each shard reads its own tokens; what the caller gets is divided by its places.
+//! either order. Each shard reads its own tokens. Threads divide the places of the caller's outputs.
 
 use super::activations::WindowActivations;
 use super::ragged::Ragged;
@@ -104,8 +104,7 @@ impl WindowActivations {
         });
     }
 
-    /// Copies targets and weights to the shards, in any order. `outputs` is the width O of
-    /// the head.
+    /// Copies targets and weights to the shards. `outputs` is the width O of the head.
     pub(crate) fn load_targets(
         &mut self,
         outputs: usize,
