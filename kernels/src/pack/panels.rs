@@ -240,7 +240,7 @@ impl Panels {
         part: &'a PackedPart,
         mut packed: &'a mut [f32],
     ) -> impl Iterator<Item = PartPanel<'a>> {
-        check_len("packed", packed.len(), part.len(self));
+        check_len("packed", packed.len(), part.floats(self));
         let panels = if part.values.is_empty() { 0..0 } else { part.panels.clone() };
         panels.map(move |index| {
             let panel = &self.panels[index];
