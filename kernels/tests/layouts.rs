@@ -132,8 +132,8 @@ fn pack_halves(
         return pack(part, packed);
     }
     let [first, second] = part.halves(panels, isa);
-    assert_eq!(first.len(panels) + second.len(panels), part.len(panels));
-    let (before, after) = packed.split_at_mut(first.len(panels));
+    assert_eq!(first.floats(panels) + second.floats(panels), part.floats(panels));
+    let (before, after) = packed.split_at_mut(first.floats(panels));
     pack_halves(panels, isa, (&first, share), before, pack);
     pack_halves(panels, isa, (&second, share), after, pack);
 }

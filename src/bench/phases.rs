@@ -17,7 +17,7 @@ pub struct StepPhases {
     pub step_seconds: f64,
     /// The phases, in the order of the step.
     pub rows: Vec<PhaseTime>,
-    /// What the threads divide in each layer.
+    /// The division of each layer among the threads.
     pub division: DivisionFigures,
 }
 
@@ -25,14 +25,14 @@ pub struct StepPhases {
 /// up the step.
 ///
 /// With several threads, the time of a phase is the mean of the threads' times, and the rest of a
-/// section of the step is the mean time that a thread waits for the others in it. `fill` runs at the
-/// same time as the weight gradients.
+/// section of the step is the mean time that a thread waits for the others in it. `fill` runs at
+/// the same time as the weight gradients.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PhaseTime {
     /// `fill`, `pack`, `input` (the input table, or the vectors that the first layer reads),
     /// `forward`, `head`, `loss`, `head backward`, `backward`, `weight gradient`, `head gradient`,
-    /// `input gradient`, `norm`, `update`; with several threads also `waiting in input`, `waiting in
-    /// passes` (forward and backward), `waiting in gradients`, `waiting in norm`, `waiting in
+    /// `input gradient`, `norm`, `update`; with several threads also `waiting in input`, `waiting
+    /// in passes` (forward and backward), `waiting in gradients`, `waiting in norm`, `waiting in
     /// update` and `waiting in pack`; `other` (the time that no clock measures).
     pub name: &'static str,
     /// The layer's index, from 0.

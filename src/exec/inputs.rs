@@ -128,16 +128,6 @@ impl Order {
             Self::BatchMajor => (index % steps, index / steps),
         }
     }
-
-    /// The step and the row of the token after that of `step` and `row`.
-    pub(crate) fn next(self, [steps, rows]: [usize; 2], (step, row): (usize, usize)) -> (usize, usize) {
-        match self {
-            Self::TimeMajor if row + 1 == rows => (step + 1, 0),
-            Self::TimeMajor => (step, row + 1),
-            Self::BatchMajor if step + 1 == steps => (0, row + 1),
-            Self::BatchMajor => (step + 1, row),
-        }
-    }
 }
 
 /// The steps whose outputs are computed.

@@ -6,7 +6,6 @@ use crate::exec::{Dropout, Inputs, Order, OutputSteps, State, Window, check_room
 use crate::model::Model;
 use crate::parallel::Threads;
 use crate::{Error, Result};
-use unrolled_kernels::denormals::flush;
 
 /// Changes the random seed, so that the backward direction draws other numbers.
 pub(super) const BACKWARD_SEED: u64 = 0x6469_7265_6374_696f;
@@ -128,7 +127,7 @@ impl Bidirectional {
             ..window
         };
         backward.forward(&mirrored, &mut self.outputs[1])?;
-        flush(|| self.merge_outputs(outputs, threads));
+        self.merge_outputs(outputs, threads);
         Ok(())
     }
 

@@ -267,8 +267,8 @@ impl Network {
         executor.run(engine.packed(), Pass { inputs, order, targets, fresh, dropping, goal });
     }
 
-    /// Computes all gradients from the deltas of the last window. Meanwhile one thread runs `beside`
-    /// on the window.
+    /// Computes all gradients from the deltas of the last window. Meanwhile one thread runs
+    /// `beside` on the window.
     fn finish_gradients(&mut self, last: &Last, beside: impl FnOnce(&WindowActivations) + Send) {
         let Self { engine, executor, gradient, d_inputs, d_initial, .. } = self;
         let (weights, threads) = (engine.weights(), engine.pool());

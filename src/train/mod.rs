@@ -128,11 +128,12 @@ impl Training {
         weights.phases.clone()
     }
 
-    /// Returns the number of symbols that had a row in the last window's input table.
+    /// Returns the figures of the division of the last window.
     pub(crate) fn division_figures(&self) -> DivisionFigures {
         self.executor.division_figures(self.engine.weights())
     }
 
+    /// Returns the number of symbols that had a row in the last window's input table.
     pub(crate) fn table_symbols(&self) -> usize {
         self.executor.table_symbols()
     }

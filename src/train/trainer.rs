@@ -137,9 +137,9 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Returns a copy of the model, the optimizer's moments and the number of steps, as a
-    /// checkpoint as [`Training`](super::Training) writes it. A model of symbols has a vocabulary
-    /// of ids.
+    /// Returns a checkpoint in the format of [`Training`](super::Training), with a copy of the
+    /// model, of the optimizer's moments and of the number of steps. The vocabulary of a model of
+    /// symbols has ids.
     ///
     /// # Errors
     /// [`Error::Setting`] for more than 2^32 - 1 symbols.
@@ -174,7 +174,7 @@ impl Trainer {
         snapshot.save(path)
     }
 
-    /// Returns what a checkpoint says about the run.
+    /// Returns the settings, the vocabulary and the progress in a checkpoint of this run.
     fn description(&self) -> Result<(Settings, Vocabulary, Progress)> {
         let config = self.network.model().config();
         let vocabulary = match config.vocabulary {

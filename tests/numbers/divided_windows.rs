@@ -16,7 +16,7 @@ fn lengths(steps: usize) -> Vec<usize> {
     (0..ROWS).map(|row| row * 7 % (steps + 1)).collect()
 }
 
-/// What a network leaves: `outputs`, its gradients and its states.
+/// The results of a network: `outputs`, its gradients and its states.
 fn left(network: &Network, outputs: &[f32]) -> Vec<u32> {
     let mut left = bits(outputs);
     left.extend(bits(&network.gradient().values));

@@ -6,8 +6,8 @@ use super::slots::Slots;
 use crate::dispatch::Isa;
 use core::ops::Range;
 
-/// Some vectors of a panel: the first one, and the number of vectors from there on that have outputs
-/// in their lower and in their upper half. The others are padding.
+/// Some vectors of a panel: the first one, and the number of vectors from there on that have
+/// outputs in their lower and in their upper half. The others are padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PanelPart {
     pub(crate) first: usize,
@@ -240,7 +240,7 @@ impl Panels {
         part: &'a PackedPart,
         mut packed: &'a mut [f32],
     ) -> impl Iterator<Item = PartPanel<'a>> {
-        check_len("packed", packed.len(), part.len(self));
+        check_len("packed", packed.len(), part.floats(self));
         let panels = if part.values.is_empty() { 0..0 } else { part.panels.clone() };
         panels.map(move |index| {
             let panel = &self.panels[index];

@@ -25,17 +25,12 @@ impl PackedPart {
     }
 
     /// Returns its number of floats.
-    pub fn len(&self, panels: &Panels) -> usize {
+    pub fn floats(&self, panels: &Panels) -> usize {
         let before = |panel| panels.before(panel, self.depth);
         match self.panels.len() {
             1 => 16 * self.vectors_in(panels, self.panels.start).len() * self.values.len(),
             _ => before(self.panels.end) - before(self.panels.start),
         }
-    }
-
-    /// Returns whether there is nothing to pack.
-    pub fn is_empty(&self, panels: &Panels) -> bool {
-        self.len(panels) == 0
     }
 
     /// The vectors of a panel that belong to this part.
@@ -44,8 +39,8 @@ impl PackedPart {
         self.vectors.start.min(width)..self.vectors.end.min(width)
     }
 
-    /// Returns the two halves of this part, for the kernels of `isa`. Parts of up to 64 floats are not
-    /// divided: one half is then empty.
+    /// Returns the two halves of this part, for the kernels of `isa`. If the part has one value of
+    /// k of one panel, the second half is empty.
     pub fn halves(&self, panels: &Panels, isa: Isa) -> [Self; 2] {
         let cut = |range: &Range<usize>| {
             let middle = range.start + range.len().div_ceil(2);

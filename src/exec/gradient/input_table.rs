@@ -3,7 +3,7 @@
 
 use super::matrix::MatrixGradient;
 use super::token_pairs::{RowPairs, TokenPairs};
-use crate::exec::weights::input_table::InputTable;
+use crate::exec::weights::input_table::{InputTable, scale};
 use crate::exec::weights::{GatedWeights, PackedWeights};
 use crate::parallel::Threads;
 use crate::phases::{Clock, Phase};
@@ -191,10 +191,6 @@ fn strip(width: usize, threads: usize) -> usize {
 /// Returns how many of `items` items one thread takes at a time.
 fn share(items: usize, [fewest, most]: [usize; 2], threads: &Threads) -> usize {
     threads.share(items, fewest, most)
-}
-
-fn scale(values: &mut [f32], by: &[f32]) {
-    values.iter_mut().zip(by).for_each(|(value, by)| *value *= by);
 }
 
 /// Adds the delta of each token to the row of its id.

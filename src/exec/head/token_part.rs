@@ -25,6 +25,38 @@ pub(in crate::exec) struct TokenPart<'a> {
     pub(in crate::exec) d_x: &'a mut [f32],
 }
 
+/// Calls `f` on one part of the `tokens` tokens of `all` for each thread. `split` returns the tokens
+/// of a part before an index, and the others.
+pub(in crate::exec) fn divide_tokens<P: Send>(
+    tokens: usize,
+    all: P,
+    threads: &Threads,
+    split: &(impl Fn(P, usize) -> [P; 2] + Sync),
+    f: &(impl Fn(P) + Sync),
+) {
+    halve((tokens, tokens.div_ceil(threads.at_work())), all, threads, split, f);
+}
+
+/// Halves `part` until a part has at most `share` tokens.
+fn halve<P: Send>(
+    (tokens, share): (usize, usize),
+    part: P,
+    threads: &Threads,
+    split: &(impl Fn(P, usize) -> [P; 2] + Sync),
+    f: &(impl Fn(P) + Sync),
+) {
+    let pieces = tokens.div_ceil(share.max(1));
+    if pieces <= 1 {
+        return f(part);
+    }
+    let half = tokens * pieces.div_ceil(2) / pieces;
+    let [first, second] = split(part, half);
+    threads.join(
+        || halve((half, share), first, threads, split, f),
+        || halve((tokens - half, share), second, threads, split, f),
+    );
+}
+
 impl<'a> TokenPart<'a> {
     /// Calls `f` on one part for each thread.
     pub(in crate::exec) fn divide(
@@ -33,26 +65,8 @@ impl<'a> TokenPart<'a> {
         threads: &Threads,
         f: &(impl Fn(TokenPart<'_>) + Sync),
     ) {
-        let share = self.losses.len().div_ceil(threads.at_work());
-        self.halve(weights, (threads, share), f);
-    }
-
-    fn halve(
-        self,
-        weights: &PackedWeights,
-        (threads, share): (&Threads, usize),
-        f: &(impl Fn(TokenPart<'_>) + Sync),
-    ) {
-        let pieces = self.losses.len().div_ceil(share.max(1));
-        if pieces <= 1 {
-            return f(self);
-        }
-        let half = self.losses.len() * pieces.div_ceil(2) / pieces;
-        let [first, second] = self.split(half, weights);
-        threads.join(
-            || first.halve(weights, (threads, share), f),
-            || second.halve(weights, (threads, share), f),
-        );
+        let split = |part: Self, at| part.split(at, weights);
+        divide_tokens(self.losses.len(), self, threads, &split, &|part| f(part));
     }
 
     fn split(self, at: usize, weights: &PackedWeights) -> [Self; 2] {

@@ -1,6 +1,7 @@
 //! Some tokens of a block, for one thread.
 
 use crate::exec::head::losses::TokenLosses;
+use crate::exec::head::token_part::divide_tokens;
 use crate::exec::inputs::Order;
 use crate::exec::weights::PackedWeights;
 use crate::exec::window::activations::WindowActivations;
@@ -56,27 +57,8 @@ impl<'a> BlockPart<'a> {
         place: &(impl Fn(usize) -> usize + Sync),
         f: &(impl Fn(BlockPart<'_>) + Sync),
     ) {
-        let share = self.tokens.len().div_ceil(threads.at_work());
-        self.halve(weights, (threads, share), place, f);
-    }
-
-    fn halve(
-        self,
-        weights: &PackedWeights,
-        (threads, share): (&Threads, usize),
-        place: &(impl Fn(usize) -> usize + Sync),
-        f: &(impl Fn(BlockPart<'_>) + Sync),
-    ) {
-        let pieces = self.tokens.len().div_ceil(share.max(1));
-        if pieces <= 1 {
-            return f(self);
-        }
-        let half = self.tokens.len() * pieces.div_ceil(2) / pieces;
-        let [first, second] = self.split(half, weights, place);
-        threads.join(
-            || first.halve(weights, (threads, share), place, f),
-            || second.halve(weights, (threads, share), place, f),
-        );
+        let split = |part: Self, at| part.split(at, weights, place);
+        divide_tokens(self.tokens.len(), self, threads, &split, &|part| f(part));
     }
 
     fn split(

@@ -5,11 +5,11 @@
 //! all shards forward through the layers
 //! for each block of tokens, in the order (step, row)
 //!     threads divide the tokens of the block
-//!         x [block, padded(P)], targets           gathered from the shards
+//!         x [block, padded(P)], targets   gathered from the shards
 //!         outputs, losses, their gradients, d_x
 //!     at the same time
-//!         dW, db of the head                      threads divide the rows of W; the sums continue from the block before
-//!         losses, d_x                             each shard copies its own
+//!         dW, db of the head              threads divide the rows of W
+//!         losses, d_x                     each shard copies its own
 //! all shards backward through the layers
 //! ```
 //!
@@ -35,9 +35,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use unrolled_kernels::pack::padded;
 
-/// The fewest and the most floats of the caller's outputs that one thread writes at a time.
+/// The fewest floats of the caller's outputs that one thread writes at a time.
 const FEWEST: usize = 1 << 12;
-const MOST: usize = 1 << 16;
 
 /// Buffers of a block of tokens, used again for the blocks after.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +95,8 @@ impl HeadBlocks {
         }
         let PackedModel { weights, threads, .. } = model;
         let width = weights.config.outputs;
-        let share = threads.share(out.len(), FEWEST, MOST).div_ceil(width);
+        // Each piece looks at all tokens of a block, so the number of pieces has a limit.
+        let share = threads.share(out.len(), FEWEST, usize::MAX).div_ceil(width);
         threads.chunks(out, share * width, &|_, out| out.fill(0.0));
         for block in blocks(window, weights) {
             self.resize(window, weights, block.len());

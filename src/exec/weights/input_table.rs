@@ -162,7 +162,8 @@ impl TablePart<'_> {
     }
 }
 
-fn scale(values: &mut [f32], by: &[f32]) {
+/// Multiplies values by the factors of a mask.
+pub(crate) fn scale(values: &mut [f32], by: &[f32]) {
     values.iter_mut().zip(by).for_each(|(value, by)| *value *= by);
 }
 

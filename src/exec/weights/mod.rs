@@ -2,7 +2,8 @@
 //!
 //! [`PackedWeights`] is filled by `packing.rs` each time the parameters change. `tensor_ranges.rs`
 //! finds tensors in the flat parameter buffer, `input_table.rs` looks up the first layer's input
-//! products, `symbol_set.rs` finds the symbols of a window, and `logit_blocks.rs` decides which windows keep their logits.
+//! products, `symbol_set.rs` finds the symbols of a window, and `logit_blocks.rs` decides which
+//! windows keep their logits.
 
 pub(super) mod input_table;
 mod logit_blocks;
@@ -180,8 +181,8 @@ impl LayerWeights {
         Self { layer, inputs, outputs, sizes, kind, highway, is_bare }
     }
 
-    /// Returns true if threads can divide the hidden units of the layer: those of a cell whose state
-    /// nothing changes between two steps.
+    /// Returns true if threads can divide the hidden units of the layer: those of a cell whose
+    /// state nothing changes between two steps.
     pub(crate) fn divides_units(&self) -> bool {
         let Layer { state_keep_prob, .. } = self.layer;
         let changes = self.layer.zones_out() || state_keep_prob < 1.0;

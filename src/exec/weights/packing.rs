@@ -218,7 +218,7 @@ impl Packing<'_> {
             return pack(&part, packed);
         }
         let [first, second] = part.halves(panels, self.isa);
-        let (packed, packed_after) = packed.split_at_mut(first.len(panels));
+        let (packed, packed_after) = packed.split_at_mut(first.floats(panels));
         self.threads.join(
             || self.halve(panels, first, packed, pack),
             || self.halve(panels, second, packed_after, pack),

@@ -15,8 +15,8 @@ pub(crate) struct SymbolSet {
 }
 
 impl SymbolSet {
-    /// Becomes the set of all symbols in `inputs`, each below `vocabulary`. Writes them to `symbols`
-    /// in ascending order.
+    /// Becomes the set of all symbols in `inputs`, each below `vocabulary`. Writes them to
+    /// `symbols` in ascending order.
     pub(crate) fn collect(&mut self, vocabulary: usize, inputs: &[u32], symbols: &mut Vec<u32>) {
         let Self { bits, before } = self;
         bits.clear();

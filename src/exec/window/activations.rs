@@ -10,7 +10,6 @@ use crate::exec::weights::PackedWeights;
 use crate::model::cell::resize;
 use crate::parallel::Threads;
 use std::ops::Range;
-use unrolled_kernels::denormals::flush;
 use unrolled_kernels::pack::padded;
 
 /// The shape of a window.
@@ -340,7 +339,7 @@ impl WindowActivations {
 
     /// Writes the gradient of the first state after a backward pass.
     pub(crate) fn d_initial(&mut self, weights: &PackedWeights, state: &mut State, threads: &Threads) {
-        flush(|| threads.each(&mut self.shards, &|shard| shard.compute_d_initial(weights)));
+        threads.each(&mut self.shards, &|shard| shard.compute_d_initial(weights));
         self.reshape_state(state);
         state.write_rows(threads, &|l, part, row, to| {
             let (shard, index) = self.locate_row(row);

@@ -37,8 +37,6 @@ pub(crate) struct Ragged {
     first_numbers: Vec<u32>,
     /// `[T]`: the active rows of one shard, while it is resized.
     active: Vec<u32>,
-    /// For each shard, the first hidden vectors of the step before and of this one.
-    firsts: Vec<(u32, u32)>,
 }
 
 /// The place of a token.
@@ -117,26 +115,23 @@ impl Ragged {
 
     fn locate(&mut self, steps: usize, shards: &[Shard]) {
         self.place_shards(steps, shards);
-        let Self { lengths, locations, dealt, firsts, starts, numbers, first_numbers, .. } = self;
+        let Self { lengths, locations, dealt, starts, numbers, first_numbers, .. } = self;
         locations.clear();
         locations.reserve_exact(steps * lengths.len());
-        firsts.clear();
-        firsts.extend(shards.iter().map(|shard| (0, shard.rows() as u32)));
         for t in 0..steps {
             let source = t * lengths.len();
             for (b, (shard, row)) in dealt.iter().enumerate().filter(|(b, _)| lengths[*b] > t) {
-                let (before, _) = firsts[*shard as usize];
-                let token = starts[*shard as usize * steps + t] + row;
-                numbers[(first_numbers[*shard as usize] + token) as usize] = locations.len() as u32;
+                let index = *shard as usize;
+                let starts = &starts[index * steps..][..steps];
+                let token = starts[t] + row;
+                let before = t.checked_sub(1).map_or(0, |t| shards[index].rows() as u32 + starts[t]);
+                numbers[(first_numbers[index] + token) as usize] = locations.len() as u32;
                 locations.push(TokenLocation {
                     shard: *shard,
                     token,
                     before: before + row,
                     source: (source + b) as u32,
                 });
-            }
-            for (shard, (before, after)) in shards.iter().zip(&mut *firsts) {
-                (*before, *after) = (*after, *after + shard.layers[0].buffers.active[t]);
             }
         }
     }

@@ -1,5 +1,5 @@
 //! Copies between the caller's arrays and the shards: inputs, targets, outputs and gradients, in
-//! either order. Each shard reads its own tokens; what the caller gets is divided by its places.
+//! either order. Each shard reads its own tokens. Threads divide the places of the caller's outputs.
 
 use super::activations::WindowActivations;
 use super::ragged::Ragged;
@@ -34,22 +34,12 @@ impl OutputPlaces<'_> {
         }
     }
 
-    /// The steps and the rows of the outputs at a place and those after it; `None` for a row
-    /// without steps.
-    fn tokens_from(self, index: usize) -> impl Iterator<Item = Option<(usize, usize)>> {
-        let Self { order, output_steps, shape, .. } = self;
-        let mut next = if output_steps == OutputSteps::Last { (0, index) } else { order.token(shape, index) };
-        std::iter::repeat_with(move || match output_steps {
-            OutputSteps::Every => {
-                let token = next;
-                next = order.next(shape, token);
-                Some(token)
-            }
-            OutputSteps::Last => {
-                next.1 += 1;
-                self.last(next.1 - 1).map(|step| (step, next.1 - 1))
-            }
-        })
+    /// The step and the row of the output at a place; `None` for a row without steps.
+    fn token(&self, index: usize) -> Option<(usize, usize)> {
+        match self.output_steps {
+            OutputSteps::Every => Some(self.order.token(self.shape, index)),
+            OutputSteps::Last => self.last(index).map(|step| (step, index)),
+        }
     }
 
     /// The last step of a row.
@@ -104,8 +94,7 @@ impl WindowActivations {
         });
     }
 
-    /// Copies targets and weights to the shards, in any order. `outputs` is the width O of
-    /// the head.
+    /// Copies targets and weights to the shards. `outputs` is the width O of the head.
     pub(crate) fn load_targets(
         &mut self,
         outputs: usize,
@@ -164,8 +153,8 @@ impl WindowActivations {
     ) {
         let share = threads.share(out.len(), FEWEST, MOST).div_ceil(width.max(1));
         threads.chunks(out, share * width, &|i, out| {
-            for (to, token) in out.chunks_exact_mut(width).zip(places.tokens_from(i * share)) {
-                match token.and_then(|(step, row)| self.find(step, row)) {
+            for (index, to) in (i * share..).zip(out.chunks_exact_mut(width)) {
+                match places.token(index).and_then(|(step, row)| self.find(step, row)) {
                     Some((shard, token)) => {
                         let from = &values(&self.shards[shard])[token * padded(width)..];
                         to.copy_from_slice(&from[..width]);

@@ -23,7 +23,7 @@ struct Run<'a> {
     drops: bool,
 }
 
-/// What a window leaves, as bits.
+/// The results of a window, as bits.
 #[derive(Debug, Default, PartialEq)]
 struct Left {
     gradient: Vec<u32>,
