@@ -44,6 +44,8 @@ mod svg_chart;
 mod terminal_chart;
 mod text;
 mod text_writer;
+#[cfg(test)]
+mod threads_page;
 mod train;
 mod usage_error;
 mod value_args;
