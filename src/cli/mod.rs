@@ -14,6 +14,8 @@ mod eval;
 mod export;
 mod failure;
 mod find_rate;
+#[cfg(test)]
+mod generated_file;
 mod given_settings;
 mod help;
 mod html_page;

@@ -7,16 +7,19 @@ use super::{
     chart_axis::XAxis,
     chart_colors::{Color, run_color},
     chart_points::Points,
+    generated_file::{assert_up_to_date, in_package},
     number_format::{counted, short},
     svg_chart::{self, ChartLine, SvgChart},
 };
 use serde::Deserialize;
-use std::{fs, path::Path};
+use std::fs;
 
 /// The files, from the root of the package.
 const FIGURES: &str = "docs/threads.jsonl";
 const PICTURE: &str = "docs/threads.svg";
 const PAGE: &str = "docs/threads.md";
+/// Environment variable with which the tests write picture and page.
+const WRITES: &str = "UNROLLED_WRITE_THREADS";
 
 /// Color of the line of perfect scaling.
 const PERFECT: Color = Color { 0: 108, 1: 117, 2: 125 };
@@ -62,7 +65,7 @@ impl ThreadsFigures {
     }
 
     fn read() -> Self {
-        Self::parse(&fs::read_to_string(root(FIGURES)).expect("the figures"))
+        Self::parse(&fs::read_to_string(in_package(FIGURES)).expect("the figures"))
     }
 
     fn machine(&self) -> String {
@@ -172,7 +175,7 @@ one thread.
 
 A shape is the cell, layers x hidden units, the batch rows (B) and the steps of a window (T). The
 vocabulary has 65 symbols, or the number after V. One layer of 100 units reads one-hot input, the
-other shapes have an embedding.
+other shapes have an embedding. B1 T1 is one step of a `Stream`.
 
 ![Speed on several threads](threads.svg)
 
@@ -191,31 +194,15 @@ compare both with the figures.
     )
 }
 
-fn root(file: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
-}
-
-/// Compares a file with its expected content, after writing it if `UNROLLED_WRITE_THREADS` is set.
-fn assert_up_to_date(file: &str, content: &str) {
-    if std::env::var_os("UNROLLED_WRITE_THREADS").is_some() {
-        fs::write(root(file), content).expect("written");
-    }
-    let written = fs::read_to_string(root(file)).unwrap_or_default();
-    for (written, expected) in written.lines().zip(content.lines()) {
-        assert_eq!(written, expected, "{file}: UNROLLED_WRITE_THREADS=1 writes it again");
-    }
-    assert_eq!(written, content, "{file}: UNROLLED_WRITE_THREADS=1 writes it again");
-}
-
 #[test]
 fn the_picture_shows_the_figures() {
     let svg = svg_chart::draw(&chart(&ThreadsFigures::read())).expect("figures");
-    assert_up_to_date(PICTURE, &svg);
+    assert_up_to_date(PICTURE, &svg, WRITES);
 }
 
 #[test]
 fn the_page_shows_the_figures() {
-    assert_up_to_date(PAGE, &page(&ThreadsFigures::read()));
+    assert_up_to_date(PAGE, &page(&ThreadsFigures::read()), WRITES);
 }
 
 /// Returns the figures of shapes that reach a share of perfect scaling.
