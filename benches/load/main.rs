@@ -1,5 +1,5 @@
-//! The time of fixed work on a loaded machine. The work is a number of steps of `unrolled train`, in
-//! processes that this program starts and ends:
+//! The time of fixed work on a loaded machine. The work is a number of steps of `unrolled train`,
+//! in processes that this program starts and ends:
 //!
 //! 1. four runs one after another on all cores, against four runs at once, each on all cores or on
 //!    its share of them,
@@ -17,6 +17,7 @@
 mod busy;
 mod runs;
 
+use clap::Parser;
 use runs::{MODELS, Model, Runs};
 use unrolled::bench::Machine;
 
@@ -31,62 +32,59 @@ struct Situation {
     busy: bool,
 }
 
-/// What the arguments select.
+/// Times fixed work on a loaded machine.
+#[derive(Parser)]
 struct Options {
-    rounds: usize,
-    /// Words in the names of the models.
+    /// Words in the names of the models [default: all models]
     words: Vec<String>,
-    only_tests: bool,
+    /// Number of rounds, the best of which counts
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Check the results, without timing
+    #[arg(long)]
+    test: bool,
+    /// Given by `cargo bench`.
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
 impl Options {
-    fn parse(mut arguments: impl Iterator<Item = String>) -> Self {
-        let mut options = Self { rounds: 7, words: Vec::new(), only_tests: false };
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--bench" => {} // from `cargo bench`
-                "--test" => options.only_tests = true,
-                "--rounds" => {
-                    let number = arguments.next().and_then(|number| number.parse().ok());
-                    options.rounds = number.expect("--rounds needs a number");
-                }
-                flag if flag.starts_with('-') => panic!("{flag} is unknown: use --rounds N or --test"),
-                word => options.words.push(word.to_owned()),
-            }
-        }
-        options
-    }
-
     fn selects(&self, model: &Model) -> bool {
         self.words.is_empty() || self.words.iter().any(|word| model.name.contains(word))
     }
 }
 
 fn main() {
-    let options = Options::parse(std::env::args().skip(1));
+    let options = Options::parse();
     let machine = Machine::here().expect("an instruction set");
     println!("load: {machine}");
     let none = || panic!("no model has {:?} in its name", options.words);
     MODELS.iter().find(|model| options.selects(model)).unwrap_or_else(none);
     for model in MODELS.iter().filter(|model| options.selects(model)) {
-        let steps = if options.only_tests { 2 } else { model.steps };
-        let rounds = if options.only_tests { 1 } else { options.rounds };
+        let steps = if options.test { 2 } else { model.steps };
+        let rounds = if options.test { 1 } else { options.rounds };
         let runs = Runs::new(model, steps);
-        let (cores, one) = (machine.cores, Situation { in_turn: 1, at_once: 1, threads: 1, busy: false });
+        let (cores, share) = (machine.cores, share_of(machine.cores));
+        let one = Situation { in_turn: 1, at_once: 1, threads: 1, busy: false };
         let situations = [
             Situation { in_turn: 4, threads: cores, ..one },
             Situation { at_once: 4, threads: cores, ..one },
-            Situation { at_once: 4, threads: (cores / 4).max(1), ..one },
+            Situation { at_once: 4, threads: share, ..one },
             Situation { threads: cores, ..one },
             Situation { busy: true, ..one },
             Situation { threads: cores, busy: true, ..one },
             one,
         ];
         let best = best_of(rounds, &runs, &situations);
-        if !options.only_tests {
+        if !options.test {
             print(model, steps, cores, best);
         }
     }
+}
+
+/// Returns the threads of each of four runs that share the cores.
+fn share_of(cores: usize) -> usize {
+    (cores / 4).max(1)
 }
 
 /// Returns the best seconds of each situation. They take turns.
@@ -105,7 +103,7 @@ fn print(model: &Model, steps: u32, cores: usize, best: [f64; 7]) {
     let [in_turn, at_once, shares, all, one_beside, all_beside, one] = best;
     println!("{}, {steps} steps", model.name);
     println!("    4 runs of {cores} threads in turn: {in_turn:.2} s");
-    for (threads, seconds) in [(cores, at_once), ((cores / 4).max(1), shares)] {
+    for (threads, seconds) in [(cores, at_once), (share_of(cores), shares)] {
         let share = seconds / in_turn;
         println!("    at once, threads of each {threads}: {seconds:.2} s, {share:.2} of that time");
     }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use std::{fs, iter};
@@ -103,13 +103,9 @@ impl Drop for Run {
             let _ = self.process.kill();
             let _ = self.process.wait();
         }
-        remove(&self.folder);
+        // A process that failed has not created it.
+        let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// Removes the folder of a run, which a process that failed has not created.
-fn remove(folder: &Path) {
-    let _ = fs::remove_dir_all(folder);
 }
 
 /// Returns a random text.

@@ -6,8 +6,8 @@ use unrolled::corpus::{Batch, Batches, Corpus};
 use unrolled::model::{Model, ModelConfig};
 use unrolled::train::Training;
 use unrolled::{
-    Cell, DataSettings, InputKind, Mode, ModelSettings, Reset, RunSettings, Schedule, ScheduleSettings,
-    Settings, Windows,
+    Cell, DataSettings, InputKind, Mode, ModelSettings, Reset, RunSettings, ScheduleSettings, Settings,
+    Windows,
 };
 
 /// Number of symbols of most shapes.
@@ -71,11 +71,7 @@ impl Shape {
                 input: self.input,
                 ..ModelSettings::default()
             },
-            schedule: ScheduleSettings {
-                kind: Schedule::Constant,
-                learning_rate: 1e-6,
-                ..ScheduleSettings::default()
-            },
+            schedule: ScheduleSettings::constant(1e-6),
             data: DataSettings { val_fraction: 0.0, ..DataSettings::default() },
             run: RunSettings {
                 batch: self.batch,

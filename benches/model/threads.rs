@@ -1,7 +1,7 @@
 //! The speed of training and of the forward pass on 1, 2, 4, 8 and 16 threads, which take turns.
 //!
 //! Prints a table. With `UNROLLED_WRITE_THREADS=1` it also writes the figures to
-//! `docs/threads.jsonl`, one JSON object a line.
+//! `docs/threads.jsonl`, one JSON object a line, if all shapes were measured.
 
 use crate::measure::{Group, Peaks, Work, only_tests};
 use crate::shapes::{SHAPES, Shape, deep};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::{env, fs, path::Path};
 use unrolled::bench::Machine;
-use unrolled::exec::Plan;
+use unrolled::exec::{Engine, Plan, Stream};
 use unrolled::{Cell, Mode};
 
 const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
@@ -29,6 +29,8 @@ struct Rates {
 
 /// One call of the measured work on some number of threads.
 type Call = Box<dyn FnMut()>;
+/// Returns calls of a forward pass on the threads of an engine, and the first logits.
+type Forward = fn(&Engine, &Shape) -> (Call, Vec<f32>);
 
 pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     let mut group = Group::new(criterion, peaks, "threads");
@@ -36,17 +38,19 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
     let of_windows = windows().map(|shape| Rates {
         shape: shape.name,
         train: train(&mut group, &shape.for_this_run(), &threads),
-        forward: forward(&mut group, &shape.for_this_run(), &threads),
+        forward: forward(&mut group, &shape.for_this_run(), &threads, whole_window),
     });
+    let trained = of_windows.iter().all(|rates| rates.train.is_some());
     let mut all: Vec<Rates> = of_windows.into();
     all.extend(single_steps().map(|shape| Rates {
         shape: shape.name,
         train: None,
-        forward: forward(&mut group, &shape.for_this_run(), &threads),
+        forward: forward(&mut group, &shape, &threads, single_step),
     }));
     print("training", &all, &threads, |rates| rates.train.as_ref());
     print("forward", &all, &threads, |rates| rates.forward.as_ref());
-    if env::var_os("UNROLLED_WRITE_THREADS").is_some() && !only_tests() {
+    let is_complete = trained && all.iter().all(|rates| rates.forward.is_some());
+    if env::var_os("UNROLLED_WRITE_THREADS").is_some() && is_complete {
         write(&all, &threads);
     }
 }
@@ -55,7 +59,7 @@ pub fn run(criterion: &mut Criterion, peaks: &mut Peaks) {
 /// checked, or if more threads than cores may start.
 fn thread_counts() -> Vec<usize> {
     let all = only_tests() || env::var_os("UNROLLED_OVERSUBSCRIBE").is_some_and(|value| value == "1");
-    let most = if all { usize::MAX } else { std::thread::available_parallelism().map_or(1, usize::from) };
+    let most = if all { usize::MAX } else { Machine::here().expect("an instruction set").cores };
     THREADS.into_iter().filter(|threads| *threads <= most).collect()
 }
 
@@ -75,7 +79,7 @@ fn windows() -> [Shape; 9] {
     ]
 }
 
-/// Returns windows of one row and one step.
+/// Returns shapes whose forward pass is a single step of a `Stream`.
 fn single_steps() -> [Shape; 2] {
     [deep("LSTM 1x1024, B1 T1", Cell::Lstm, 1, 1024, 1), deep("LSTM 2x512, B1 T1", Cell::Lstm, 2, 512, 1)]
 }
@@ -101,23 +105,35 @@ fn train(group: &mut Group<'_>, shape: &Shape, threads: &[usize]) -> Option<Vec<
     measure(group, shape, ("train", shape.arithmetic().training), threads, prepare)
 }
 
-fn forward(group: &mut Group<'_>, shape: &Shape, threads: &[usize]) -> Option<Vec<f64>> {
+fn forward(group: &mut Group<'_>, shape: &Shape, threads: &[usize], calls_of: Forward) -> Option<Vec<f64>> {
     let prepare = || {
-        let (model, window) = (Arc::new(shape.model()), Arc::new(shape.window()));
+        let model = Arc::new(shape.model());
         let mut expected = None;
         let mut prepared = |threads: &usize| -> Call {
-            let plan = Plan::new(model.clone(), window.steps, window.rows, Some(*threads));
-            let (mut plan, window) = (plan.expect("a shape that works"), window.clone());
-            let mut logits = vec![0.0; shape.tokens() * shape.vocabulary];
-            plan.forward(&window.inputs, &mut logits).expect("ids of the vocabulary");
+            let engine = Engine::new(model.clone(), Some(*threads)).expect("the threads can be had");
+            let (call, logits) = calls_of(&engine, shape);
             let bits: Vec<u32> = logits.iter().map(|logit| logit.to_bits()).collect();
             let same = *expected.get_or_insert_with(|| bits.clone()) == bits;
             assert!(same, "{}: {threads} threads change the logits", shape.name);
-            Box::new(move || plan.forward(&window.inputs, &mut logits).expect("ids of the vocabulary"))
+            call
         };
         threads.iter().map(&mut prepared).collect()
     };
     measure(group, shape, ("forward", shape.arithmetic().forward), threads, prepare)
+}
+
+fn whole_window(engine: &Engine, shape: &Shape) -> (Call, Vec<f32>) {
+    let mut plan = Plan::of(engine, shape.steps, shape.batch).expect("a shape that works");
+    let (window, mut logits) = (shape.window(), vec![0.0; shape.tokens() * shape.vocabulary]);
+    plan.forward(&window.inputs, &mut logits).expect("ids of the vocabulary");
+    let first = logits.clone();
+    (Box::new(move || plan.forward(&window.inputs, &mut logits).expect("ids of the vocabulary")), first)
+}
+
+fn single_step(engine: &Engine, _: &Shape) -> (Call, Vec<f32>) {
+    let mut stream = Stream::of(engine);
+    let first = stream.step(&0).expect("an id of the vocabulary").to_vec();
+    (Box::new(move || _ = stream.step(&0).expect("an id of the vocabulary")), first)
 }
 
 /// Measures the calls that `prepare` makes for each number of threads. `what` is their name and the

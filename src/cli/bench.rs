@@ -54,7 +54,7 @@ struct BenchResult<'a> {
     /// Time of the whole step, the sum of its phases.
     #[serde(skip_serializing_if = "Option::is_none")]
     phases_step_seconds: Option<f64>,
-    /// What the threads divide in each layer.
+    /// Division of each layer among the threads.
     #[serde(skip_serializing_if = "Option::is_none")]
     division: Option<DivisionFigures>,
 }

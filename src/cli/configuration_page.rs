@@ -6,6 +6,7 @@
 use super::{
     Cli,
     config_file::{ConfigFile, FLAGS_ONLY, LIBRARY_ONLY},
+    generated_file::assert_up_to_date,
     run_options::RunOptions,
     settings_flags::SettingsFlags,
 };
@@ -182,13 +183,5 @@ fn the_example_is_valid() {
 
 #[test]
 fn the_page_is_up_to_date() {
-    let (page, path) = (page(), Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE));
-    if std::env::var_os("UNROLLED_WRITE_CONFIGURATION").is_some() {
-        fs::write(&path, &page).expect("written");
-    }
-    let written = fs::read_to_string(&path).unwrap_or_default();
-    for (written, found) in written.lines().zip(page.lines()) {
-        assert_eq!(written, found, "{PAGE}: UNROLLED_WRITE_CONFIGURATION=1 writes it again");
-    }
-    assert_eq!(written, page, "{PAGE}: UNROLLED_WRITE_CONFIGURATION=1 writes it again");
+    assert_up_to_date(PAGE, &page(), "UNROLLED_WRITE_CONFIGURATION");
 }

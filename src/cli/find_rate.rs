@@ -54,8 +54,8 @@ const WITHOUT_EFFECT: [&str; 13] = [
 
 /// Find a learning rate: try rising rates for one step each and report where the loss falls fastest
 ///
-/// The flags of `train` are accepted, so that its command line can be reused. Those for the learning
-/// rate, the length and the evaluations of a run have no effect.
+/// The flags of `train` are accepted, so that its command line can be reused. Those for the
+/// learning rate, the length and the evaluations of a run have no effect.
 #[derive(Args)]
 pub struct FindRateCommand {
     /// Files and folders of the corpus; `-` is standard input [default: the built-in corpus]

@@ -14,6 +14,8 @@ mod eval;
 mod export;
 mod failure;
 mod find_rate;
+#[cfg(test)]
+mod generated_file;
 mod given_settings;
 mod help;
 mod html_page;
@@ -44,6 +46,8 @@ mod svg_chart;
 mod terminal_chart;
 mod text;
 mod text_writer;
+#[cfg(test)]
+mod threads_page;
 mod train;
 mod usage_error;
 mod value_args;

@@ -26,8 +26,8 @@ fn row(phase: &PhaseTime, step: f64, threads: usize) -> String {
     format!("  {name:<26} {:>8} {share:>5.1}%{rate}{alone}\n", time(phase.seconds))
 }
 
-/// `threads divide the hidden units: 16 threads; in a step forward a thread reads 0.75 MiB of weights,`
-/// `meets the others 2 times, and fills 93% of its tiles`
+/// `threads divide the hidden units: 16 threads; in a step forward a thread reads 0.75 MiB of`
+/// `weights, meets the others 2 times, and fills 93% of its tiles`
 fn division(figures: &DivisionFigures) -> String {
     let DivisionFigures { shards, members, weight_bytes, meetings, filled } = *figures;
     let divided = match (shards, members) {

@@ -21,8 +21,8 @@ const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(34, 40, 49);
 const FAINT: RGBColor = RGBColor(108, 117, 125);
 const GRID: RGBColor = RGBColor(230, 233, 237);
-/// Largest number of curves whose key is inside the chart, if there is no dashed line. Other keys are
-/// beside the chart and this wide.
+/// Largest number of curves whose key is inside the chart, if there is no dashed line. Other keys
+/// are beside the chart and this wide.
 const CURVES_WITH_KEY_INSIDE: usize = 2;
 const KEY_WIDTH: u32 = 230;
 /// Height of a line of small text in pixels.

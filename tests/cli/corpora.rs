@@ -103,16 +103,16 @@ fn a_changed_folder_is_refused_with_the_name_of_the_file() {
     let home = tree();
     let run = home.run(&format!("train src {TINY} --shuffle-documents --stop-after 6 --out here")).success();
     assert!(stderr(&run).contains(" symbols (1 binary file skipped)"), "{}", stderr(&run));
-    let told = |part: &str| refused(home.run("train --resume --out here"), 1, &["was trained on (", part]);
+    let refuses = |part: &str| refused(home.run("train --resume --out here"), 1, &["was trained on (", part]);
     home.write("src/new.c", "int n;\n");
-    told("src/new.c is new or has changed; checksum ");
+    refuses("src/new.c is new or has changed; checksum ");
     refused(home.run("eval here"), 1, &["src/new.c is new or has changed"]);
     fs::remove_file(home.path("src/new.c")).expect("a file");
     let before = home.read("src/d.h");
     home.write("src/d.h", before.to_uppercase());
-    told("src/d.h is new or has changed; checksum ");
+    refuses("src/d.h is new or has changed; checksum ");
     fs::remove_file(home.path("src/d.h")).expect("a file");
-    told("src/d.h is missing; checksum ");
+    refuses("src/d.h is missing; checksum ");
     home.write("src/d.h", before);
     home.run("train --resume --out here").success();
 }

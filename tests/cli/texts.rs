@@ -207,9 +207,9 @@ fn a_stream_that_is_named_twice_has_one_note() {
     let home = Home::new();
     for paths in ["- -", "- /dev/stdin"] {
         let assert = home.command(&format!("train {paths} --out here")).write_stdin(text()).assert();
-        let told = stderr(&assert.code(2));
-        assert_eq!(told.matches("note: the corpus comes from standard input").count(), 1, "{told}");
-        assert!(told.contains("standard input, twice is invalid"), "{told}");
+        let message = stderr(&assert.code(2));
+        assert_eq!(message.matches("note: the corpus comes from standard input").count(), 1, "{message}");
+        assert!(message.contains("standard input, twice is invalid"), "{message}");
     }
 }
 

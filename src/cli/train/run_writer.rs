@@ -296,8 +296,8 @@ impl RunWriter {
         self.curve.write(&self.folder, training, samples)
     }
 
-    /// Writes the checkpoints, the best one first: after a crash between the two writes, the resumed
-    /// run reaches the same best again.
+    /// Writes the checkpoints, the best one first: after a crash between the two writes, the
+    /// resumed run reaches the same best again.
     pub fn checkpoint(&mut self, training: &Training) -> Result<(), Failure> {
         match &self.best {
             UnsavedBest::Written => {}

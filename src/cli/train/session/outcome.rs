@@ -161,8 +161,8 @@ impl Session {
         Err(Failure::Signal(number))
     }
 
-    /// Returns the command that continues the run with these flags, and with `< CORPUS` if the corpus
-    /// comes from standard input.
+    /// Returns the command that continues the run with these flags, and with `< CORPUS` if the
+    /// corpus comes from standard input.
     pub(super) fn resume_command(&self, flags: &str) -> String {
         let piped = self.training.corpus().files().any(|file| file.path == "standard input");
         format!(
