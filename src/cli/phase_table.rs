@@ -36,12 +36,14 @@ fn division(figures: &DivisionFigures) -> String {
         (1, _) => format!("threads divide the hidden units: {members} threads"),
         _ => format!("threads divide rows and hidden units: {shards} shards of {members} threads"),
     };
+    let meets = match meetings {
+        0 => String::new(),
+        meetings => format!("meets the others {}, ", counted(meetings as u64, "time")),
+    };
+    let (mebibytes, percent) = (weight_bytes as f64 / f64::from(1 << 20), 100.0 * filled);
     format!(
-        "{divided}; in a step forward a thread reads {:.2} MiB of weights, meets the others {}, and fills {:.0}% of its \
-         tiles\n",
-        weight_bytes as f64 / f64::from(1 << 20),
-        counted(meetings as u64, "time"),
-        100.0 * filled
+        "{divided}; in a step forward a thread reads {mebibytes:.2} MiB of weights, {meets}and fills {percent:.0}% of its \
+         tiles\n"
     )
 }
 
