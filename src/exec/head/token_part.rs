@@ -65,6 +65,9 @@ impl<'a> TokenPart<'a> {
         threads: &Threads,
         f: &(impl Fn(TokenPart<'_>) + Sync),
     ) {
+        if threads.at_work() == 1 {
+            return f(self);
+        }
         let split = |part: Self, at| part.split(at, weights);
         divide_tokens(self.losses.len(), self, threads, &split, &|part| f(part));
     }

@@ -2,11 +2,10 @@
 //! the arithmetic around it. If each shard has a thread of its own, that thread computes everything.
 
 use super::activations::LayerContext;
-use crate::model::cell::{Crew, View};
-use crate::phases::{Clock, Running};
+use crate::model::cell::{Crew, Together};
+use crate::phases::Running;
 use std::time::Duration;
 use unrolled_kernels::masks::multiply;
-use unrolled_kernels::team::{AnyTeam, Idle};
 
 /// Pieces of rows have a multiple of this many, so that tiles of three, four, six and eight rows are
 /// full.
@@ -21,24 +20,6 @@ const LEAST_PATIENCE: Duration = Duration::from_micros(50);
 const MOST_PATIENCE: Duration = Duration::from_millis(1);
 /// The same if the environment forces a division: in tests all threads come, on any machine.
 const PATIENCE_IF_FORCED: Duration = Duration::from_millis(100);
-
-/// A team whose members' time is measured.
-struct TimedTeam<'t> {
-    team: &'t dyn AnyTeam,
-    clock: Clock<'t>,
-}
-
-impl AnyTeam for TimedTeam<'_> {
-    fn lead(&self, closes: &dyn Fn(usize) -> bool, idle: Idle<'_>) -> usize {
-        let _clock = self.clock.start();
-        self.team.lead(closes, idle)
-    }
-
-    fn attend(&self, idle: Idle<'_>) {
-        let _clock = self.clock.start();
-        self.team.attend(idle);
-    }
-}
 
 impl<'a> LayerContext<'a> {
     /// Returns true if one thread computes the layer.
@@ -56,18 +37,14 @@ impl<'a> LayerContext<'a> {
         (!self.is_alone()).then(|| self.clock.start())
     }
 
-    /// Calls `run` with the threads that compute the window of `view`.
-    pub(super) fn gather(&self, view: View<'_>, run: impl FnOnce(Crew<'_>, View<'_>)) {
-        let seats = view.seats.len();
-        if seats <= 1 || self.is_alone() {
-            return run(Crew::alone(self.isa), view);
-        }
-        let patience = self.patience(seats, view.window.tokens());
-        let lead = |team: &dyn AnyTeam| {
-            let team = TimedTeam { team, clock: self.clock };
-            self.threads.gather(&team, seats, patience);
+    /// Returns the threads that compute a window of `tokens` tokens: a team of up to `seats` members,
+    /// or the calling thread.
+    pub(super) fn crew(&self, seats: usize, tokens: usize) -> Crew<'a> {
+        let together = || {
+            let patience = self.patience(seats, tokens);
+            Together { threads: self.threads, clock: self.clock, patience }
         };
-        run(Crew { isa: self.isa, gather: Some(&lead) }, view);
+        Crew { isa: self.isa, together: (seats > 1 && !self.is_alone()).then(together) }
     }
 
     /// Returns how long a leader waits: about as long as the pass itself takes.

@@ -58,8 +58,8 @@ impl LayerActivations {
 
     /// Runs all steps of a layer whose state nothing changes between two steps.
     fn forward_window(&mut self, at: LayerContext<'_>, gated: &GatedWeights, below: LayerInput<'_>) {
-        let (input, weights) = (gated.input(at, below), gated.weights());
-        at.gather(self.buffers.view(), |crew, view| gated.cell.forward(crew, &weights, input, view));
+        let crew = at.crew(self.buffers.seats.len(), self.buffers.window().tokens());
+        gated.cell.forward(crew, &gated.weights(), gated.input(at, below), self.buffers.view());
     }
 
     /// Draws the masks of the window. Rows of an input table are already masked.
@@ -126,8 +126,8 @@ impl LayerActivations {
             LayerKind::Gated(gated) if self.changes_state() => self.backward_stepped(at.isa, gated, dy),
             LayerKind::Gated(gated) => {
                 self.start_carry(dy);
-                let weights = gated.weights();
-                at.gather(self.buffers.view(), |crew, view| gated.cell.backward(crew, &weights, dy, view));
+                let crew = at.crew(self.buffers.seats.len(), self.buffers.window().tokens());
+                gated.cell.backward(crew, &gated.weights(), dy, self.buffers.view());
             }
             LayerKind::Custom(variables) => {
                 let masked = std::mem::take(&mut self.masked);

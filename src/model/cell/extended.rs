@@ -5,7 +5,8 @@
 //! 2. If all gates are kept, the input product of all steps comes first.
 
 use super::buffers::{ExtendedParts, Extras, View};
-use super::kernels::{CellKernels, CellWeights, Crew, Recurrent, RecurrentInput};
+use super::crew::Crew;
+use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use crate::settings::Layer;
 use std::ops::Range;
 use unrolled_kernels::affine::{Affine, Start};

@@ -2,7 +2,8 @@
 //! [`unrolled_kernels::gru`].
 
 use super::buffers::{Extras, View};
-use super::kernels::{CellKernels, CellWeights, Crew, Recurrent, RecurrentInput};
+use super::crew::Crew;
+use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use unrolled_kernels::Input;
 use unrolled_kernels::gru::{
     GruAfterBackward, GruAfterForward, GruBeforeBackward, GruBeforeForward, slots_after_hidden,

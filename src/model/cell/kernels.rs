@@ -1,12 +1,12 @@
 //! The interface between a layer and the kernels of its cell.
 
 use super::buffers::{Extras, View};
+use super::crew::Crew;
 use crate::aligned::Aligned;
 use std::fmt::Debug;
 use std::ops::Range;
+use unrolled_kernels::Input;
 use unrolled_kernels::pack::{Panels, Slots, padded};
-use unrolled_kernels::team::{AnyTeam, Seat, WindowPass};
-use unrolled_kernels::{Input, Isa};
 
 /// The kernels of a recurrent cell of H hidden units.
 pub(crate) trait CellKernels: Debug + Send + Sync {
@@ -28,32 +28,6 @@ pub(crate) trait CellKernels: Debug + Send + Sync {
     /// Computes the deltas of a window from the gradient `dh` [N, padded(H)] of its outputs.
     /// `carry` holds the gradient that comes from the steps after: that of c, or zeros.
     fn backward(&self, on: Crew<'_>, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>);
-}
-
-/// Leads a team, and finds its other members.
-pub(crate) type Gather<'a> = &'a dyn Fn(&dyn AnyTeam);
-
-/// The threads that compute a window: one, or a team that `gather` brings together.
-#[derive(Clone, Copy)]
-pub(crate) struct Crew<'a> {
-    pub(crate) isa: Isa,
-    /// `None` for the calling thread alone.
-    pub(crate) gather: Option<Gather<'a>>,
-}
-
-impl Crew<'_> {
-    /// The calling thread alone.
-    pub(crate) fn alone(isa: Isa) -> Self {
-        Self { isa, gather: None }
-    }
-
-    /// Computes a window; a team has at most as many members as there are seats.
-    pub(crate) fn run<W: WindowPass + Sync>(self, pass: W, seats: &mut [Seat]) {
-        match self.gather {
-            Some(gather) if seats.len() > 1 => gather(&pass.team(self.isa, seats)),
-            _ => pass.run_on(self.isa),
-        }
-    }
 }
 
 /// One product of `weight_hh` with a vector of the step before.

@@ -1,7 +1,8 @@
 //! The LSTM; equations in [`unrolled_kernels::lstm`].
 
 use super::buffers::{Extras, View};
-use super::kernels::{CellKernels, CellWeights, Crew, Recurrent, RecurrentInput};
+use super::crew::Crew;
+use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use unrolled_kernels::Input;
 use unrolled_kernels::lstm::{LstmBackward, LstmForward, slots};
 use unrolled_kernels::pack::{Panels, Slots};

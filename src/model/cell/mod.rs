@@ -6,14 +6,16 @@
 //! of all weights follow from that. They are written once, in [`crate::exec`].
 
 mod buffers;
+mod crew;
 mod extended;
 mod gru;
 mod kernels;
 mod lstm;
 mod rnn;
 
-pub(crate) use buffers::{BufferWidths, Buffers, Extras, View, resize};
-pub(crate) use kernels::{CellKernels, CellWeights, Crew, Plain, Recurrent, RecurrentInput};
+pub(crate) use buffers::{BufferWidths, Buffers, Extras, resize};
+pub(crate) use crew::{Crew, Together};
+pub(crate) use kernels::{CellKernels, CellWeights, Plain, Recurrent, RecurrentInput};
 
 use crate::settings::{self, Layer, Reset};
 

@@ -1,7 +1,8 @@
 //! The vanilla RNN; equations in [`unrolled_kernels::rnn`].
 
 use super::buffers::{Extras, View};
-use super::kernels::{CellKernels, CellWeights, Crew, Recurrent, RecurrentInput};
+use super::crew::Crew;
+use super::kernels::{CellKernels, CellWeights, Recurrent, RecurrentInput};
 use crate::settings;
 use unrolled_kernels::Input;
 use unrolled_kernels::pack::{Panels, Slots};
