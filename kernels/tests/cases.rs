@@ -1,7 +1,6 @@
 //! A layer's window in plain layouts, and the reference implementation of every cell on it.
 
 use crate::harness::Numbers;
-use proptest::prelude::*;
 use unrolled_kernels::WindowShape;
 use unrolled_kernels::reference::{self, Deltas, ReferenceCell, Trace};
 use unrolled_kernels::rnn::Activation;
@@ -73,23 +72,6 @@ pub struct CaseSizes {
     pub keep: bool,
     pub offset: usize,
     pub seed: u64,
-}
-
-/// Sizes of small windows with up to `most_hidden` hidden units.
-pub fn sizes(most_hidden: usize) -> impl Strategy<Value = CaseSizes> {
-    let (width, table) = (prop_oneof![Just(0usize), 1usize..=40], prop_oneof![Just(0usize), 1usize..=7]);
-    let hidden = 1..=most_hidden;
-    let parts = (1usize..=5, 1usize..=14, hidden, width, table, any::<bool>(), 0usize..=3, any::<u64>());
-    parts.prop_map(|(steps, rows, hidden, width, table, keep, offset, seed)| CaseSizes {
-        steps,
-        rows,
-        hidden,
-        width,
-        table,
-        keep,
-        offset,
-        seed,
-    })
 }
 
 impl CellCase {

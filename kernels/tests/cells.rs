@@ -1,7 +1,8 @@
 //! Forward and backward windows of all cells.
 
-use crate::cases::{CaseSizes, CellCase, CellKind, KINDS, sizes};
+use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
 use crate::comparisons::{assert_bits, assert_close};
+use crate::drawn_sizes::sizes;
 use crate::harness::fuses;
 use proptest::prelude::*;
 use unrolled_kernels::Isa;
