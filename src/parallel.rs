@@ -1,7 +1,8 @@
 //! Divides work among threads, through rayon. Work is halved until a piece is worth a
 //! thread, without a list of pieces, so dividing it allocates nothing.
 //!
-//! `pool.rs` has the threads, which all models of a process share.
+//! `pool.rs` has the threads, which all models of a process share. `trials.rs` finds out whether all
+//! threads or one is faster.
 //!
 //! All work inside `enter` runs with denormal numbers as zeros (see
 //! [`unrolled_kernels::denormals`]): on the threads of a pool always, and on the calling thread
@@ -9,13 +10,16 @@
 
 mod divide;
 mod pool;
+mod trials;
 
 pub(crate) use divide::Divide;
 
 use crate::{Error, Result};
-use pool::Pool;
-use std::sync::Arc;
+use pool::{Pool, locked};
+use std::cell::Cell;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use trials::Trials;
 use unrolled_kernels::denormals::flush;
 use unrolled_kernels::team::AnyTeam;
 
@@ -31,6 +35,37 @@ const MOST_VALUES: usize = 1 << 16;
 /// Number of pieces of divided work for each thread. With more than one, a thread that starts late
 /// does not keep the others waiting.
 const PIECES: usize = 4;
+
+thread_local! {
+    /// Who does the work of the [`Threads::adapt`] that this thread is in.
+    static WORKERS: Cell<Option<Workers>> = const { Cell::new(None) };
+}
+
+/// Those who do the work of a call of the engine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Workers {
+    All,
+    One,
+}
+
+impl Workers {
+    /// Runs `f` with these workers. They end with `f`, also by a panic.
+    fn run<R>(self, f: impl FnOnce() -> R) -> R {
+        struct Before(Option<Workers>);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                WORKERS.set(self.0);
+            }
+        }
+        let _before = Before(WORKERS.replace(Some(self)));
+        f()
+    }
+
+    /// Returns whether the calling thread does all work.
+    fn is_one() -> bool {
+        WORKERS.get() == Some(Self::One)
+    }
+}
 
 /// Returns the number of cores that this process may use.
 pub(crate) fn cores() -> usize {
@@ -54,6 +89,8 @@ pub(crate) struct Threads {
     pool: Option<Arc<Pool>>,
     count: usize,
     divide: Option<Divide>,
+    /// `None` if all threads work whether they are faster or not.
+    trials: Option<Arc<Mutex<Trials>>>,
 }
 
 /// Waits a moment: first on the processor, because the others are nearly there; then it lets other
@@ -72,11 +109,14 @@ impl Threads {
     pub(crate) fn new(count: Option<usize>) -> Result<Self> {
         let count = Self::resolve(count)?;
         let threads = Self::start(count, if oversubscribes() { count } else { count.min(cores()) })?;
-        Ok(Self { divide: Divide::forced()?, ..threads })
+        let (divide, started) = (Divide::forced()?, threads.started());
+        let adapts = started > 1 && divide.is_none() && !oversubscribes();
+        let trials = adapts.then(|| Arc::new(Mutex::new(Trials::new(started))));
+        Ok(Self { divide, trials, ..threads })
     }
 
     /// The calling thread alone.
-    pub(crate) const CALLING: &Self = &Self { pool: None, count: 1, divide: None };
+    pub(crate) const CALLING: &Self = &Self { pool: None, count: 1, divide: None, trials: None };
 
     fn start(count: usize, started: usize) -> Result<Self> {
         let pool = (count > 1).then(|| Pool::of(started)).transpose().map_err(|error| {
@@ -86,7 +126,7 @@ impl Threads {
                 format!("the system cannot start so many threads ({error}); give a lower number"),
             )
         })?;
-        Ok(Self { pool, count, divide: None })
+        Ok(Self { pool, count, divide: None, trials: None })
     }
 
     /// Checks `count`; `None` stands for the number of cores.
@@ -118,7 +158,7 @@ impl Threads {
     /// otherwise one.
     pub(crate) fn at_work(&self) -> usize {
         match &self.pool {
-            Some(pool) if pool.is_at_work() => pool.size(),
+            Some(pool) if pool.is_at_work() && !Workers::is_one() => pool.size(),
             _ => 1,
         }
     }
@@ -134,8 +174,27 @@ impl Threads {
     /// the calling thread.
     pub(crate) fn enter<R: Send>(&self, work: usize, f: impl FnOnce() -> R + Send) -> R {
         match &self.pool {
-            Some(pool) if work > SMALL && !pool.is_at_work() => pool.run(f),
+            Some(pool) if work > SMALL && !pool.is_at_work() && !Workers::is_one() => pool.run(f),
             _ => flush(f),
+        }
+    }
+
+    /// As `enter`, for the whole work of a call of the engine: if one thread was faster than all in
+    /// the last calls, the calling thread does the work. `work` also stands for the kind of work.
+    /// Inside of another call it changes nothing.
+    pub(crate) fn adapt<R: Send>(&self, work: usize, f: impl FnOnce() -> R + Send) -> R {
+        match &self.trials {
+            Some(trials) if self.pay(work) && WORKERS.get().is_none() => {
+                let alone = locked(trials).alone();
+                let start = Instant::now();
+                let result = match alone {
+                    true => Workers::One.run(|| self.enter(work, f)),
+                    false => self.enter(work, || Workers::All.run(f)),
+                };
+                locked(trials).note(work, start.elapsed());
+                result
+            }
+            _ => self.enter(work, f),
         }
     }
 
@@ -243,7 +302,7 @@ impl Threads {
 
 #[cfg(test)]
 mod tests {
-    use super::pool::{POOLS, locked};
+    use super::pool::POOLS;
     use super::*;
     use std::sync::{Barrier, Mutex};
 
@@ -268,6 +327,30 @@ mod tests {
         assert_eq!(halves, [0.0; 12]);
         assert_eq!((threads.enter(1, half), Threads::CALLING.enter(1, half)), (0.0, 0.0));
         assert!(half() > 0.0);
+    }
+
+    #[test]
+    fn one_thread_works_alone_inside_and_outside_of_enter_until_it_ends_or_panics() {
+        let threads = Threads::start(4, 4).unwrap();
+        let at_work = || threads.enter(SMALL + 1, || threads.at_work());
+        assert_eq!((at_work(), Workers::One.run(at_work), at_work()), (4, 1, 4));
+        threads.enter(SMALL + 1, || {
+            assert_eq!((threads.at_work(), Workers::One.run(at_work), at_work()), (4, 1, 4));
+            let panics = || Workers::One.run(|| panic!("on purpose"));
+            assert!(std::panic::catch_unwind(panics).is_err());
+            assert_eq!(at_work(), 4);
+        });
+    }
+
+    #[test]
+    fn calls_inside_of_a_call_have_its_workers() {
+        let trials = Some(Arc::new(Mutex::new(Trials::new(3))));
+        let threads = Threads { trials, ..Threads::start(3, 3).unwrap() };
+        let count = || threads.adapt(SMALL + 1, || threads.adapt(SMALL + 2, || threads.at_work()));
+        assert_eq!(count(), 3);
+        assert_eq!(Workers::One.run(count), 1);
+        threads.enter(SMALL + 1, || assert_eq!(count(), 3));
+        assert_eq!(threads.adapt(1, || threads.at_work()), 1);
     }
 
     /// Tests run in parallel: each uses another number of threads, and so another pool.
@@ -296,7 +379,7 @@ mod tests {
         let inherited = Arc::new(inherited);
         locked(&POOLS).push(Arc::downgrade(&inherited));
         assert!(!Arc::ptr_eq(pool(&Threads::start(7, 7).unwrap()), &inherited));
-        let threads = Threads { pool: Some(inherited), count: 7, divide: None };
+        let threads = Threads { pool: Some(inherited), count: 7, divide: None, trials: None };
         let mut items = [1, 2, 3];
         let ran_on = threads.enter(SMALL + 1, || {
             threads.each(&mut items, &|item| *item += 1);

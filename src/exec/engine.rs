@@ -94,14 +94,14 @@ impl Engine {
         &self.threads
     }
 
-    /// Runs `f` on the threads (see [`Threads::enter`]) if a forward pass of `tokens` tokens is worth
+    /// Runs `f` on the threads (see [`Threads::adapt`]) if a forward pass of `tokens` tokens is worth
     /// waking them.
     pub(crate) fn enter<R: Send>(&self, tokens: usize, f: impl FnOnce() -> R + Send) -> R {
-        self.threads.enter(self.weights.work().saturating_mul(tokens), f)
+        self.threads.adapt(self.weights.work().saturating_mul(tokens), f)
     }
 
     /// Returns the work of the largest part of a training step on `tokens` tokens, for
-    /// [`Threads::enter`].
+    /// [`Threads::adapt`].
     pub(crate) fn step_work(&self, tokens: usize) -> usize {
         self.weights.work().saturating_mul(tokens).max(8 * self.model.parameters().values.len())
     }

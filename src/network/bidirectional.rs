@@ -100,7 +100,7 @@ impl Bidirectional {
         self.went_forward = false;
         self.mirror.set(window);
         let (threads, work) = self.directions[0].threads(self.mirror.tokens());
-        threads.enter(work, || self.run(window, (inputs, initial_backward), outputs, &threads))?;
+        threads.adapt(work, || self.run(window, (inputs, initial_backward), outputs, &threads))?;
         self.went_forward = true;
         Ok(())
     }
@@ -185,7 +185,7 @@ impl Bidirectional {
         }
         self.went_forward = false;
         let (threads, work) = self.directions[0].threads(self.mirror.tokens());
-        threads.enter(work, || {
+        threads.adapt(work, || {
             self.split_gradients(d_outputs, &threads);
             let networks = self.directions.iter_mut().zip(&self.outputs).zip(d_states);
             for ((network, d_outputs), d_state) in networks {

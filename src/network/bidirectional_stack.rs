@@ -178,7 +178,7 @@ impl BidirectionalStack {
             split_state(state, &mut self.parts);
         }
         let (threads, work) = self.layers[0].directions()[0].threads(window.steps * window.rows);
-        threads.enter(work, || self.run(window, outputs, &threads))
+        threads.adapt(work, || self.run(window, outputs, &threads))
     }
 
     /// Runs a window that was checked forward.
@@ -221,7 +221,7 @@ impl BidirectionalStack {
             split_state(state, &mut self.parts);
         }
         let (threads, work) = self.layers[0].directions()[0].threads(self.layers[0].tokens());
-        threads.enter(work, || {
+        threads.adapt(work, || {
             for index in (0..self.layers.len()).rev() {
                 let (below, above) = self.layers.split_at_mut(index + 1);
                 let d_outputs = above.first().map_or(d_outputs, Bidirectional::d_inputs);

@@ -234,10 +234,10 @@ impl Network {
     /// Runs `f` on the threads, if a training step of `tokens` tokens is worth waking them.
     fn on_threads<R: Send>(&mut self, tokens: usize, f: impl FnOnce(&mut Self) -> R + Send) -> R {
         let (threads, work) = self.threads(tokens);
-        threads.enter(work, || f(self))
+        threads.adapt(work, || f(self))
     }
 
-    /// The threads, and the work of a training step of `tokens` tokens for [`Threads::enter`].
+    /// The threads, and the work of a training step of `tokens` tokens for [`Threads::adapt`].
     pub(crate) fn threads(&self, tokens: usize) -> (Threads, usize) {
         (self.engine.pool().clone(), self.engine.step_work(tokens))
     }

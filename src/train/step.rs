@@ -63,7 +63,7 @@ impl Training {
     fn run(&mut self, step: u64, rate: f64) -> (f64, Result<f64>) {
         let threads = self.engine.pool().clone();
         let work = self.engine.step_work(self.settings.run.batch * self.settings.run.steps);
-        threads.enter(work, || {
+        threads.adapt(work, || {
             let (windows, mut loss, mut done) = (self.settings.run.accumulate as u64, 0.0, 0);
             self.remember_state();
             for window in step * windows..(step + 1) * windows {

@@ -198,7 +198,7 @@ impl Trainer {
     /// finite. The parameters are then as before the step.
     pub fn step(&mut self, window: &Window<'_>, objective: &Objective<'_>) -> Result<TrainerStep> {
         let (threads, work) = self.network.threads(window.steps.saturating_mul(window.rows));
-        threads.enter(work, || self.run_step(window, objective))
+        threads.adapt(work, || self.run_step(window, objective))
     }
 
     fn run_step(&mut self, window: &Window<'_>, objective: &Objective<'_>) -> Result<TrainerStep> {
