@@ -187,7 +187,7 @@ impl Executor {
         let shard = &mut self.window.shards[0];
         shard.load_step(inputs);
         shard.look_up(weights, parameters);
-        crew.enter(usize::MAX, || {
+        crew.adapt(usize::MAX, || {
             shard.forward(weights, table, (None, crew));
             shard.head(weights, crew);
         });
