@@ -23,7 +23,7 @@ pub fn both(layer: Layer) -> Layer {
 }
 
 pub fn model(layers: &[Layer]) -> Model {
-    Model::of_stack(layers, INPUTS, &ModelSettings::default(), 1).unwrap()
+    Model::of_layers(layers, INPUTS, None, 1).unwrap()
 }
 
 pub fn network(layers: &[Layer], threads: usize) -> Network {
@@ -304,9 +304,9 @@ fn a_row_is_the_same_alone_and_in_a_batch() {
 
 #[test]
 fn a_single_bias_gets_no_gradient() {
-    let settings = ModelSettings { bias: Bias::Single, ..ModelSettings::default() };
-    let layers = [Layer::lstm(3), Layer::lstm(3)].map(both);
-    let model = Model::of_stack(&layers, INPUTS, &settings, 1).unwrap();
+    let settings = ModelSettings::of_layers([Layer::lstm(3), Layer::lstm(3)].map(both));
+    let settings = ModelSettings { bias: Bias::Single, ..settings.on_vectors(INPUTS, None) };
+    let model = Model::of_vectors(&settings, 1).unwrap();
     let mut network = Network::new(model, Some(1)).unwrap();
     let (inputs, mut outputs) = (inputs(), vec![0.0; 20 * 6]);
     network.forward(&window(&inputs), &mut outputs).unwrap();

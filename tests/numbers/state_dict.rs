@@ -117,7 +117,7 @@ fn a_gru_resets_where_the_caller_says() {
 #[test]
 fn without_a_head_the_result_is_a_stack_on_vectors() {
     let stack = [Layer::lstm(5), Layer::gru(4)];
-    let expected = Model::of_stack(&stack, 3, &ModelSettings::default(), 1).unwrap();
+    let expected = Model::of_layers(&stack, 3, None, 1).unwrap();
     for rnn in ["", "model.encoder"] {
         let members = StateDict { embedding: None, rnn, head: None, ..MEMBERS };
         let file = file(&tensors(&expected, &members));
