@@ -14,7 +14,7 @@
 //! The equations and their sources are in [`unrolled_kernels::update`].
 //!
 //! ```
-//! use unrolled::{ModelSettings, OptimizerSettings};
+//! use unrolled::OptimizerSettings;
 //! use unrolled::loss::sparse_softmax_cross_entropy;
 //! use unrolled::model::Model;
 //! use unrolled::optim::Optimizer;

@@ -5,10 +5,10 @@ use super::ragged::row_of;
 use super::stacks::stacks;
 use super::{bits, noise};
 use std::sync::Arc;
+use unrolled::Highway;
 use unrolled::exec::{Dynamic, Order, Plan, State, Stream, Window};
 use unrolled::model::Model;
 use unrolled::network::{Layer, Network};
-use unrolled::Highway;
 
 pub const STEPS: usize = 9;
 pub const ROWS: usize = 8;
