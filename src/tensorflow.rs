@@ -25,11 +25,11 @@
 //!
 //! ```
 //! use unrolled::model::Model;
-//! use unrolled::{ForgetBiasAt, Layer, ModelSettings, tensorflow};
+//! use unrolled::{ForgetBiasAt, Layer, tensorflow};
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! let layer = Layer { forget_bias_at: ForgetBiasAt::RunTime, ..Layer::lstm(2) };
-//! let mut model = Model::of_stack(&[layer], 3, &ModelSettings::default(), 1)?;
+//! let mut model = Model::of_layers(&[layer], 3, None, 1)?;
 //! let (kernel, bias) = (vec![0.25; (3 + 2) * 8], vec![0.0; 8]); // as a session gives them
 //! let mut parameters = model.parameters().clone();
 //! tensorflow::copy_layer(model.config(), 0, &mut parameters, &|name| match name {
@@ -42,7 +42,7 @@
 //! # }
 //! ```
 
-use crate::model::{ModelConfig, Parameters, RnnCell, Variable};
+use crate::model::{LayerDirection, ModelConfig, Parameters, RnnCell, Variable};
 use crate::{Cell, Error, Highway, Layer, Reset, Result};
 use std::{cell::RefCell, ops::Range};
 
@@ -95,7 +95,21 @@ pub fn copy_layer(
     parameters: &mut Parameters,
     variables: Variables<'_>,
 ) -> Result<()> {
-    let suffix = format!("_l{layer}");
+    copy_direction(config, LayerDirection { layer, is_reverse: false }, parameters, variables)
+}
+
+/// Copies the variables of one direction of a bidirectional layer, as [`copy_layer`] those of a
+/// layer.
+///
+/// # Errors
+/// As for [`copy_layer`]; [`Error::Tensor`] for the reverse direction of a layer that has none.
+pub fn copy_direction(
+    config: &ModelConfig,
+    direction: LayerDirection,
+    parameters: &mut Parameters,
+    variables: Variables<'_>,
+) -> Result<()> {
+    let (layer, suffix) = (direction.layer, format!("_{direction}"));
     let Some(of) = config.stack.get(layer) else {
         let expected = format!("a layer of the model, which has {}", config.stack.len());
         return Err(missing(&format!("(layer {layer})"), &expected));
@@ -105,13 +119,8 @@ pub fn copy_layer(
             parameters.values[entry.range].fill(0.0);
         }
     }
-    let copy = LayerCopy {
-        inputs: config.input_width(layer),
-        of,
-        number: layer,
-        variables,
-        read: RefCell::default(),
-    };
+    let copy =
+        LayerCopy { inputs: config.input_width(layer), of, direction, variables, read: RefCell::default() };
     copy.products(parameters)?;
     copy.options(parameters)?;
     copy.finish()
@@ -135,7 +144,7 @@ pub fn copy_head(parameters: &mut Parameters, kernel: &[f32], bias: &[f32]) -> R
 /// The copy of one layer's variables.
 struct LayerCopy<'m, 'v> {
     of: &'m Layer,
-    number: usize,
+    direction: LayerDirection,
     inputs: usize,
     variables: Variables<'v>,
     /// Names of the variables that were copied.
@@ -144,7 +153,7 @@ struct LayerCopy<'m, 'v> {
 
 impl LayerCopy<'_, '_> {
     fn put(&self, parameters: &mut Parameters, name: &str, values: &[f32]) -> Result<()> {
-        put(parameters, &format!("rnn.{name}_l{}", self.number), values)
+        put(parameters, &format!("rnn.{name}_{}", self.direction), values)
     }
 
     /// Returns an error for a variable that was not copied: without it the layer would compute
@@ -160,7 +169,7 @@ impl LayerCopy<'_, '_> {
                 "a variable",
                 format!(
                     "none of that name: layer {} has no place for it; set that option of the layer, or omit the variable",
-                    self.number
+                    self.direction.layer
                 ),
             )),
         }
@@ -170,7 +179,7 @@ impl LayerCopy<'_, '_> {
     fn get(&self, names: &[&str], len: usize) -> Result<&[f32]> {
         let found = names.iter().find_map(|name| Some((*name, (self.variables)(name)?)));
         let Some((name, values)) = found else {
-            return Err(missing(names[0], &format!("{len} values, for layer {}", self.number)));
+            return Err(missing(names[0], &format!("{len} values, for layer {}", self.direction.layer)));
         };
         self.read.borrow_mut().push(name.to_owned());
         sized(name, values, len)
@@ -202,7 +211,7 @@ impl LayerCopy<'_, '_> {
 
     /// Copies the kernels of all gates. Our gate g is their gate `gates[g]`.
     fn gates(&self, parameters: &mut Parameters, keras: bool, gates: &[usize]) -> Result<()> {
-        let (hidden, state, inputs) = (self.of.hidden, self.of.output_size(), self.inputs);
+        let (hidden, state, inputs) = (self.of.hidden, self.of.direction_size(), self.inputs);
         let width = gates.len() * hidden;
         if keras {
             let kernel = self.get(&["kernel"], inputs * width)?;
@@ -324,11 +333,10 @@ fn ordered(bias: &[f32], gates: &[usize], hidden: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ModelSettings;
     use crate::model::Model;
 
     fn reason(variables: Variables<'_>) -> String {
-        let model = Model::of_stack(&[Layer::lstm(2)], 3, &ModelSettings::default(), 1).unwrap();
+        let model = Model::of_layers(&[Layer::lstm(2)], 3, None, 1).unwrap();
         let mut parameters = model.parameters().clone();
         copy_layer(model.config(), 0, &mut parameters, variables).unwrap_err().to_string()
     }
@@ -341,7 +349,7 @@ mod tests {
         assert_eq!(reason(&short), "tensor kernel: found 39 values, expected 40 values");
         let alone = |name: &str| (name == "kernel").then_some(&kernel[..]);
         assert_eq!(reason(&alone), "tensor bias: found nothing, expected 8 values, for layer 0");
-        let model = Model::of_stack(&[Layer::lstm(2)], 3, &ModelSettings::default(), 1).unwrap();
+        let model = Model::of_layers(&[Layer::lstm(2)], 3, None, 1).unwrap();
         let error = copy_layer(model.config(), 1, &mut model.parameters().clone(), &|_| None).unwrap_err();
         let expected = "tensor (layer 1): found nothing, expected a layer of the model, which has 1";
         assert_eq!(error.to_string(), expected);
@@ -365,8 +373,8 @@ mod tests {
 
     #[test]
     fn parameters_of_another_model_are_an_error() {
-        let model = Model::of_stack(&[Layer::lstm(2)], 3, &ModelSettings::default(), 1).unwrap();
-        let other = Model::of_stack(&[Layer::lstm(2)], 4, &ModelSettings::default(), 1).unwrap();
+        let model = Model::of_layers(&[Layer::lstm(2)], 3, None, 1).unwrap();
+        let other = Model::of_layers(&[Layer::lstm(2)], 4, None, 1).unwrap();
         let (kernel, bias) = ([0.0; 40], [0.0; 8]);
         let variables = |name: &str| match name {
             "kernel" => Some(&kernel[..]),

@@ -184,7 +184,7 @@ fn large_vocabularies_allocate_nothing() {
 fn on_vectors(outputs: usize) -> Model {
     let settings = settings().model.on_vectors(40, outputs.max(1));
     match outputs {
-        0 => Model::of_stack(&settings.stack(), 40, &settings, 1).unwrap(),
+        0 => Model::of_vectors(&settings.on_vectors(40, None), 1).unwrap(),
         _ => Model::of_vectors(&settings, 1).unwrap(),
     }
 }

@@ -4,7 +4,7 @@
 mod allocations;
 mod bidirectional_errors;
 mod bidirectional_gradients;
-mod bidirectional_stacks;
+mod bidirectional_layers;
 mod custom_cells;
 mod denormals;
 mod determinism;
