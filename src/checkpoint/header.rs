@@ -74,7 +74,8 @@ impl FileHeader {
 pub(crate) fn is_checkpoint(bytes: &[u8]) -> bool {
     let metadata = safetensors::SafeTensors::read_metadata(bytes).map(|(_, metadata)| metadata);
     let metadata = metadata.ok().and_then(|metadata| metadata.metadata().clone());
-    metadata.is_some_and(|strings| strings.get("format").is_some_and(|format| format == super::format::FORMAT))
+    metadata
+        .is_some_and(|strings| strings.get("format").is_some_and(|format| format == super::format::FORMAT))
 }
 
 /// Returns the header's JSON.

@@ -43,7 +43,10 @@ pub fn detect(bytes: &[u8], path: &Path) -> Result<Format> {
         [] => Err(failed(path, "the file is empty")),
         _ if text == Some(&b'{') && !is_model_proto(bytes) => Ok(Format::RtNeural),
         _ if is_model_proto(bytes) => Ok(Format::Onnx),
-        _ => Err(failed(path, format!("found {}, expected safetensors, ONNX, or RTNeural's JSON", kind(bytes)))),
+        _ => Err(failed(
+            path,
+            format!("found {}, expected safetensors, ONNX, or RTNeural's JSON", kind(bytes)),
+        )),
     }
 }
 
@@ -66,8 +69,12 @@ fn kind(bytes: &[u8]) -> &'static str {
         [b'P', b'K', 3, 4, ..] => {
             "a ZIP archive, as torch.save and Keras write (in Python, unrolled.convert reads the model)"
         }
-        [0x80, 2..=5, ..] => "a pickle of Python objects (in Python, safetensors.torch.save_file writes a state_dict)",
-        [0x89, b'H', b'D', b'F', ..] => "an HDF5 file, as Keras writes (in Python, unrolled.convert reads it)",
+        [0x80, 2..=5, ..] => {
+            "a pickle of Python objects (in Python, safetensors.torch.save_file writes a state_dict)"
+        }
+        [0x89, b'H', b'D', b'F', ..] => {
+            "an HDF5 file, as Keras writes (in Python, unrolled.convert reads it)"
+        }
         [0x93, b'N', b'U', b'M', ..] => "a NumPy array",
         [b'G', b'G', b'U', b'F', ..] => "a GGUF file",
         [b'[', ..] => "a JSON list",

@@ -3,16 +3,12 @@
 
 use super::{
     Converted, Format, Options, Part,
-    chain::{Chain, ChainInput, Linear, Recurrent, Stage, StageKind},
+    chain::{Chain, ChainInput, Linear, REVERSE, Recurrent, Stage, StageKind},
     check_ignored, failed,
     gates::Matrix,
     is_ignored,
 };
-use crate::{
-    Activation, Cell, Error, Layer, Reset, Result,
-    checkpoint::TensorFile,
-    corpus::Vocabulary,
-};
+use crate::{Activation, Cell, Error, Layer, Reset, Result, checkpoint::TensorFile, corpus::Vocabulary};
 use std::collections::BTreeMap;
 
 /// A tensor's name, its type and its shape.
@@ -98,18 +94,24 @@ pub(super) fn chain(
         stages.push(Stage { name, kind: StageKind::Linear(linear) });
     }
     let notes = names.finish()?;
-    let became = |tensor: &Tensor| names.became.get(&tensor.name).cloned().unwrap_or_else(|| "ignored".to_owned());
-    let parts = tensors.iter().map(|tensor| Part::new(&tensor.name, &tensor.dtype, &tensor.shape, became(tensor)));
+    let became =
+        |tensor: &Tensor| names.became.get(&tensor.name).cloned().unwrap_or_else(|| "ignored".to_owned());
+    let parts =
+        tensors.iter().map(|tensor| Part::new(&tensor.name, &tensor.dtype, &tensor.shape, became(tensor)));
     Ok(Found { parts: parts.collect(), chain: Chain { input, stages, stored: names.stored }, notes })
 }
 
 /// Checks that the options belong to a layer.
 fn check_chosen(stages: &[Stage], options: &Options<'_>) -> std::result::Result<(), String> {
     let has = |cell: Cell| {
-        stages.iter().any(|stage| matches!(&stage.kind, StageKind::Recurrent(found) if found.layer.cell == cell))
+        stages
+            .iter()
+            .any(|stage| matches!(&stage.kind, StageKind::Recurrent(found) if found.layer.cell == cell))
     };
-    let chosen =
-        [("activation", options.activation.is_some(), Cell::Rnn), ("reset", options.reset.is_some(), Cell::Gru)];
+    let chosen = [
+        ("activation", options.activation.is_some(), Cell::Rnn),
+        ("reset", options.reset.is_some(), Cell::Gru),
+    ];
     for (option, given, cell) in chosen {
         if given && !has(cell) {
             let cell = cell.name().to_uppercase();
@@ -152,10 +154,17 @@ impl Names<'_> {
     }
 
     /// Reads a vector, if the file has it.
-    fn vector(&mut self, name: &str, len: usize, became: &str) -> std::result::Result<Option<Vec<f32>>, String> {
+    fn vector(
+        &mut self,
+        name: &str,
+        len: usize,
+        became: &str,
+    ) -> std::result::Result<Option<Vec<f32>>, String> {
         match self.shape(name) {
             None => Ok(None),
-            Some(shape) if shape != [len] => Err(format!("tensor {name}: found shape {shape:?}, expected [{len}]")),
+            Some(shape) if shape != [len] => {
+                Err(format!("tensor {name}: found shape {shape:?}, expected [{len}]"))
+            }
             Some(_) => self.take(name, became).map(Some),
         }
     }
@@ -190,12 +199,30 @@ impl Names<'_> {
         number: usize,
         options: &Options<'_>,
     ) -> std::result::Result<Recurrent, String> {
-        let name = |tensor: &str| format!("{prefix}{tensor}_l{number}");
-        let became = |tensor: &str| format!("rnn.{tensor}_l{number}");
-        let reverse = name("weight_ih") + "_reverse";
-        if self.shape(&reverse).is_some() {
-            return Err(format!("tensor {reverse} belongs to a bidirectional module, which is not supported yet"));
+        let mut recurrent = self.direction(prefix, number, "", options)?;
+        if self.shape(&format!("{prefix}weight_ih_l{number}{REVERSE}")).is_some() {
+            let reverse = self.direction(prefix, number, REVERSE, options)?;
+            if reverse.layer != recurrent.layer || reverse.inputs != recurrent.inputs {
+                return Err(format!("the two directions of layer {number} of {prefix} have different sizes"));
+            }
+            recurrent.layer.bidirectional = true;
+            recurrent
+                .tensors
+                .extend(reverse.tensors.into_iter().map(|(name, values)| (name + REVERSE, values)));
         }
+        Ok(recurrent)
+    }
+
+    /// Reads one direction of a layer, whose names end in `end`.
+    fn direction(
+        &mut self,
+        prefix: &str,
+        number: usize,
+        end: &str,
+        options: &Options<'_>,
+    ) -> std::result::Result<Recurrent, String> {
+        let name = |tensor: &str| format!("{prefix}{tensor}_l{number}{end}");
+        let became = |tensor: &str| format!("rnn.{tensor}_l{number}{end}");
         let projection = self.shape(&name("weight_hr")).is_some();
         let projection =
             projection.then(|| self.matrix(&name("weight_hr"), &became("weight_hr"))).transpose()?;
@@ -227,10 +254,15 @@ impl Names<'_> {
         inputs: usize,
         outputs: usize,
     ) -> std::result::Result<(Option<String>, Option<String>), String> {
-        let matrices: Vec<(&String, usize)> =
-            self.left.iter().filter(|(_, shape)| shape.len() == 2).map(|(name, shape)| (name, shape[1])).collect();
-        let has_bias =
-            |name: &str| name.strip_suffix("weight").is_some_and(|start| self.left.contains_key(&format!("{start}bias")));
+        let matrices: Vec<(&String, usize)> = self
+            .left
+            .iter()
+            .filter(|(_, shape)| shape.len() == 2)
+            .map(|(name, shape)| (name, shape[1]))
+            .collect();
+        let has_bias = |name: &str| {
+            name.strip_suffix("weight").is_some_and(|start| self.left.contains_key(&format!("{start}bias")))
+        };
         let (mut embedding, mut head) = (Vec::new(), Vec::new());
         for (name, columns) in matrices {
             let named = name.to_lowercase().contains("emb");

@@ -1,7 +1,7 @@
 //! Models from and to files of other programs.
 
-mod goldens;
 mod golden;
+mod goldens;
 mod onnxruntime;
 mod refused_onnx;
 mod refused_others;

@@ -21,6 +21,7 @@ mod messages;
 mod operators;
 mod outputs;
 mod recurrent;
+mod slices;
 mod tensor;
 mod value;
 mod visit;
@@ -49,7 +50,10 @@ pub(super) fn read(bytes: Vec<u8>, path: &Path, ignore: &[String]) -> Result<Con
     let mut parts = walk.parts(&became);
     parts.extend(outputs.parts);
     if outputs.last_step {
-        notes.push("the file returns the last step; the model returns all steps, of which the last one is the same".to_owned());
+        notes.push(
+            "the file returns the last step; the model returns all steps, of which the last one is the same"
+                .to_owned(),
+        );
     }
     let vocabulary = match model.config().vocabulary {
         0 => Vocabulary::none(),

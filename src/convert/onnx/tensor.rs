@@ -50,10 +50,15 @@ pub(super) fn type_name(data_type: i32) -> String {
 /// Reads a tensor. `path` is the file of the graph.
 pub(super) fn tensor(proto: &TensorProto, path: &Path, budget: &mut Budget) -> Result<Tensor, String> {
     let shape = shape(&proto.dims)?;
-    let count = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size)).ok_or("its shape is too large")?;
+    let count = shape
+        .iter()
+        .try_fold(1usize, |count, size| count.checked_mul(*size))
+        .ok_or("its shape is too large")?;
     let data_type = proto.data_type.unwrap_or(0);
     let numbers = match data_type {
-        FLOAT | DOUBLE | FLOAT16 | BFLOAT16 => Numbers::Floats(floats(proto, data_type, count, path, budget)?),
+        FLOAT | DOUBLE | FLOAT16 | BFLOAT16 => {
+            Numbers::Floats(floats(proto, data_type, count, path, budget)?)
+        }
         INT32 | INT64 | BOOL => Numbers::Ints(ints(proto, data_type, count, path, budget)?),
         other => return Err(format!("found numbers of {}, expected F32", type_name(other))),
     };
@@ -166,7 +171,8 @@ fn external(proto: &TensorProto, len: usize, path: &Path, budget: &mut Budget) -
     for entry in &proto.external_data {
         let StringEntryProto { key, value } = budget.decode(entry)?;
         let value = value.unwrap_or_default();
-        let number = || value.parse::<u64>().map_err(|_| format!("found external data at {value}, expected a number"));
+        let number =
+            || value.parse::<u64>().map_err(|_| format!("found external data at {value}, expected a number"));
         match key.as_deref().unwrap_or_default() {
             "location" => location = Some(value),
             "offset" => offset = number()?,
@@ -181,10 +187,13 @@ fn external(proto: &TensorProto, len: usize, path: &Path, budget: &mut Budget) -
     }
     let is_name = |part: Component<'_>| matches!(part, Component::Normal(_));
     if !Path::new(&location).components().all(is_name) || location.is_empty() {
-        return Err(format!("its external data is in {location}, expected a file in the folder of the graph"));
+        return Err(format!(
+            "its external data is in {location}, expected a file in the folder of the graph"
+        ));
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    let unreadable = |error: std::io::Error| format!("its external data in {location} cannot be read: {error}");
+    let unreadable =
+        |error: std::io::Error| format!("its external data in {location} cannot be read: {error}");
     let file = folder.join(&location).canonicalize().map_err(unreadable)?;
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     if !file.starts_with(folder.canonicalize().map_err(unreadable)?) {
@@ -193,7 +202,9 @@ fn external(proto: &TensorProto, len: usize, path: &Path, budget: &mut Budget) -
     let found = file.metadata().map_err(unreadable)?;
     budget.read_external(&file, length, found.len())?;
     if !found.is_file() || offset.checked_add(length).is_none_or(|end| end > found.len()) {
-        return Err(format!("its external data in {location} is missing: the file ends before {offset} + {length} bytes"));
+        return Err(format!(
+            "its external data in {location} is missing: the file ends before {offset} + {length} bytes"
+        ));
     }
     let mut bytes = vec![0; len];
     let mut file = File::open(file).map_err(unreadable)?;

@@ -83,13 +83,19 @@ pub(super) enum Value {
     Data(Data),
     Floats(Floats),
     /// Integers: shapes, axes, positions; a list, or a scalar.
-    Ints { dims: Vec<Dim>, scalar: bool },
+    Ints {
+        dims: Vec<Dim>,
+        scalar: bool,
+    },
     /// Floats that are all zero, of any shape.
     Zeros,
     /// Last states of several layers, one above the other.
     States(Vec<Data>),
     /// A part of an input of the graph, for the initial state of layer `layer`, if it is known.
-    InitialState { input: usize, layer: Option<usize> },
+    InitialState {
+        input: usize,
+        layer: Option<usize>,
+    },
     /// A result of constants that only shapes depend on.
     Unknown,
 }

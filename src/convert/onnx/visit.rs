@@ -1,8 +1,7 @@
 //! One node of the graph.
 
 use super::{
-    axes,
-    constants,
+    axes, constants,
     graph::Node,
     messages::FLOAT,
     value::{Content, Data, Dim, Floats, Value},
@@ -99,7 +98,9 @@ impl Walk<'_> {
         match self.required(node, 0)? {
             Value::Zeros => Ok(Value::Zeros),
             Value::Floats(floats) if floats.is_zero() => Ok(Value::Zeros),
-            Value::Ints { dims, .. } if dims.windows(2).all(|pair| pair[0] == pair[1]) => Ok(Value::list(dims.clone())),
+            Value::Ints { dims, .. } if dims.windows(2).all(|pair| pair[0] == pair[1]) => {
+                Ok(Value::list(dims.clone()))
+            }
             Value::Ints { .. } | Value::Unknown => Ok(Value::Unknown),
             other => Err(format!("found {}, expected zeros", other.kind())),
         }
@@ -124,7 +125,9 @@ impl Walk<'_> {
             }
             (Value::Data(one), Value::Data(other)) => self.residual(one, other),
             (one, other) if one.is_constant() && other.is_constant() => self.arithmetic(node),
-            (one, other) => Err(format!("found {} and {}, expected a layer and its bias", one.kind(), other.kind())),
+            (one, other) => {
+                Err(format!("found {} and {}, expected a layer and its bias", one.kind(), other.kind()))
+            }
         }
     }
 

@@ -52,7 +52,12 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Starts at the inputs and initializers.
-    pub(super) fn new(graph: &'a Graph, path: &'a Path, bytes: usize, budget: Budget) -> Result<Self, String> {
+    pub(super) fn new(
+        graph: &'a Graph,
+        path: &'a Path,
+        bytes: usize,
+        budget: Budget,
+    ) -> Result<Self, String> {
         let mut walk = Self {
             graph,
             path,
@@ -74,7 +79,9 @@ impl<'a> Walk<'a> {
         for (index, input) in graph.inputs.iter().enumerate() {
             walk.values.insert(input.name.clone(), input_value(index, input));
         }
-        for (index, initializer) in graph.initializers.iter().enumerate().filter(|(_, tensor)| !tensor.ignored) {
+        for (index, initializer) in
+            graph.initializers.iter().enumerate().filter(|(_, tensor)| !tensor.ignored)
+        {
             let of_tensor = |reason| format!("initializer {}: {reason}", one_line(&initializer.name));
             let value = walk.constant(&initializer.proto, Some(index)).map_err(of_tensor)?;
             walk.values.insert(initializer.name.clone(), value);
@@ -161,7 +168,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Appends a layer that reads `data` and returns `axes`.
-    pub(super) fn push(&mut self, node: &Node, kind: StageKind, data: Data, axes: Vec<Vec<Atom>>) -> Result<Value, String> {
+    pub(super) fn push(
+        &mut self,
+        node: &Node,
+        kind: StageKind,
+        data: Data,
+        axes: Vec<Vec<Atom>>,
+    ) -> Result<Value, String> {
         self.chain.push(one_line(&node.name), kind)?;
         self.position += 1;
         let content = data.content;
@@ -199,7 +212,10 @@ impl<'a> Walk<'a> {
             _ => false,
         };
         if !fits {
-            return Err(format!("the last axis of its input is {}, expected {width} features", axes::described(last)));
+            return Err(format!(
+                "the last axis of its input is {}, expected {width} features",
+                axes::described(last)
+            ));
         }
         *last = vec![Atom::features(width)];
         Ok(data)

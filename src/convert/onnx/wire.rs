@@ -39,7 +39,9 @@ impl Budget {
         *read = read.saturating_add(bytes);
         match *read <= len {
             true => Ok(()),
-            false => Err(format!("its external data overlaps other tensors, or is longer than the file of {len} bytes")),
+            false => Err(format!(
+                "its external data overlaps other tensors, or is longer than the file of {len} bytes"
+            )),
         }
     }
 

@@ -49,16 +49,20 @@ struct Read {
 
 /// Reads the bytes of a file.
 pub(super) fn read(bytes: &[u8], ignore: &[String]) -> Result<Converted, String> {
-    let document: Document =
-        serde_json::from_slice(bytes).map_err(|error| format!("its JSON is invalid: {}", one_line(&error.to_string())))?;
+    let document: Document = serde_json::from_slice(bytes)
+        .map_err(|error| format!("its JSON is invalid: {}", one_line(&error.to_string())))?;
     document.check_ignored(ignore)?;
     let mut read = match (&document.layers, &document.state_dict) {
         (Some(layers), None) => layers::read(&document, layers, ignore)?,
         (None, Some(tensors)) => guitarml::read(&document, tensors, ignore)?,
         (None, None) => {
-            return Err("found no key layers or state_dict, expected a model of RTNeural or GuitarML".to_owned());
+            return Err(
+                "found no key layers or state_dict, expected a model of RTNeural or GuitarML".to_owned()
+            );
         }
-        (Some(_), Some(_)) => return Err("found both keys layers and state_dict, expected one of them".to_owned()),
+        (Some(_), Some(_)) => {
+            return Err("found both keys layers and state_dict, expected one of them".to_owned());
+        }
     };
     read.parts.extend(other_keys(&document, ignore)?);
     let (skip, name) = read.skip;
@@ -72,6 +76,8 @@ pub(super) fn read(bytes: &[u8], ignore: &[String]) -> Result<Converted, String>
     }
     let mut notes = Vec::new();
     if skip > 0 {
+        // A linear layer below them is layer 0.
+        read.parts.iter_mut().for_each(|part| part.became = part.became.replace("_l0", "_l1"));
         notes.push(format!("{name} = {skip}: the layers are wider, and pass the inputs on to the outputs"));
     }
     let (vocabulary, format) = (Vocabulary::none(), Format::RtNeural);
