@@ -34,8 +34,9 @@ mod layers;
 mod write;
 
 use super::{Converted, Format, Part, chain::Chain, is_ignored, one_line, widen::with_skip};
-use crate::corpus::Vocabulary;
+use crate::{checkpoint::replace_file, corpus::Vocabulary, model::Model};
 use document::{Document, Value};
+use std::path::Path;
 pub use write::to_json;
 
 /// The chain of a file, and what each of its parts became; without names for the layers of the
@@ -45,6 +46,17 @@ struct Read {
     parts: Vec<Part>,
     /// Number of inputs that are added to the outputs, and the key that says so.
     skip: (usize, &'static str),
+}
+
+/// Writes a model as RTNeural's JSON: first a temporary file beside `path`, which is synced and
+/// renamed.
+///
+/// # Errors
+/// As for [`to_json`]; [`Error::Io`](crate::Error::Io) if the file cannot be written. On an error the
+/// old file stays as it was.
+pub fn save(model: &Model, path: &Path) -> crate::Result<()> {
+    let json = to_json(model)?;
+    replace_file(path, |out| out.write_all(json.as_bytes()))
 }
 
 /// Reads the bytes of a file.
