@@ -26,17 +26,23 @@
 #![allow(non_camel_case_types, reason = "types have the names that C programs use")]
 #![allow(clippy::missing_safety_doc, reason = "the obligations of all functions are stated once, above")]
 
-mod arrays;
-mod call;
-mod description;
-mod handle;
-mod last_error;
-mod load;
-mod model;
-mod rnn;
-mod states;
+// In the order of use, which is also the order of the header.
 mod status;
+
+mod last_error;
+
+mod call;
+mod handle;
+
+mod arrays;
+mod load;
+mod states;
+
+mod model;
 mod stream;
+
+mod description;
+mod rnn;
 
 #[cfg(test)]
 mod tests;

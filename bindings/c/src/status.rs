@@ -26,7 +26,8 @@ pub enum unrolled_status {
     UNROLLED_NOT_FINITE = 8,
     /// The processor lacks the instructions that UNROLLED_ISA forces.
     UNROLLED_PROCESSOR = 9,
-    /// A bug in the library. Only free the handles of the call.
+    /// A bug in the library: it panicked, and printed a line to the standard error. Free the handles
+    /// of the call.
     UNROLLED_BUG = 10,
 }
 
