@@ -5,6 +5,7 @@ mod files;
 mod handles;
 mod models;
 mod networks;
+mod step_time;
 
 use super::*;
 use std::ffi::{CStr, CString, c_int};
