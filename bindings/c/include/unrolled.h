@@ -124,7 +124,8 @@ size_t unrolled_model_state_len(const unrolled_model *model, size_t batch);
 // y: receives the outputs [T, B, O] (logits of a language model); must not overlap x.
 //
 // The results of a row do not depend on the other rows, nor on how its steps are divided into
-// windows. Inputs that are not finite are computed with as they are.
+// windows, unless a layer is bidirectional: then a window is a whole sequence. Inputs that are not
+// finite are computed with as they are.
 int unrolled_model_forward(const unrolled_model *model,
                            size_t steps,
                            size_t batch,

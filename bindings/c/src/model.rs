@@ -196,7 +196,8 @@ pub unsafe extern "C" fn unrolled_model_state_len(model: *const unrolled_model, 
 /// y: receives the outputs [T, B, O] (logits of a language model); must not overlap x.
 ///
 /// The results of a row do not depend on the other rows, nor on how its steps are divided into
-/// windows. Inputs that are not finite are computed with as they are.
+/// windows, unless a layer is bidirectional: then a window is a whole sequence. Inputs that are not
+/// finite are computed with as they are.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_model_forward(
     model: *const unrolled_model,

@@ -120,8 +120,8 @@ static void test_slope(unrolled_rnn *rnn, const float *x, const size_t *lengths,
     CHECK(fabs(expected - (double)slope) < 2e-3 + 2e-3 * fabs(expected)); /* f32 sums, and a step of 0.01 */
 }
 
-void test_gradients(void) {
-    unrolled_rnn *rnn = new_rnn(VECTORS);
+static void test_gradients_of(const char *toml) {
+    unrolled_rnn *rnn = new_rnn(toml);
     float x[X], dy[Y], state[BATCH * STATE], ds[BATCH * STATE], dx[X], dstate[BATCH * STATE];
     size_t lengths[BATCH] = {4, 6, 1};
     fill(x, X, 1), fill(dy, Y, 2), fill(state, BATCH * STATE, 3), fill(ds, BATCH * STATE, 4);
@@ -148,4 +148,37 @@ void test_gradients(void) {
     CHECK(same(ds, dstate, BATCH * STATE));
     free(slopes);
     unrolled_rnn_free(rnn);
+}
+
+/* A bidirectional layer: two sets of weights, and two parts of the state. */
+static const char *BOTH = "inputs = 3\noutputs = 2\n[[stack]]\nhidden = 2\nbidirectional = true\n"
+                          "[[stack]]\ncell = \"gru\"\nhidden = 7\n";
+
+static void test_bidirectional(void) {
+    unrolled_rnn *rnn = new_rnn(BOTH);
+    float x[X], y[Y], again[Y], state[BATCH * STATE];
+    const char *name = NULL;
+    size_t rows = 0, columns = 0;
+    int found = 0;
+    for (size_t i = 0; i < unrolled_rnn_tensors(rnn); i++) {
+        OK(unrolled_rnn_parameter(rnn, i, &name, NULL, &rows, &columns));
+        if (strcmp(name, "rnn.weight_ih_l0_reverse") == 0) found = rows == 4 * 2 && columns == IN;
+    }
+    CHECK(found && unrolled_rnn_state_len(rnn, 1) == STATE);
+    fill(x, X, 1);
+    OK(unrolled_rnn_forward(rnn, STEPS, BATCH, x, NULL, NULL, y, state));
+    unrolled_rnn_free(rnn);
+
+    unrolled_model *model = saved(BOTH, "both.safetensors", 2);
+    unrolled_stream *stream = NULL;
+    OK(unrolled_model_forward(model, STEPS, BATCH, x, NULL, NULL, NULL, again));
+    CHECK(same(y, again, Y));
+    FAILS(unrolled_stream_new(model, 1, &stream), UNROLLED_ARGUMENT, "bidirectional");
+    unrolled_model_free(model);
+}
+
+void test_gradients(void) {
+    test_gradients_of(VECTORS);
+    test_gradients_of(BOTH);
+    test_bidirectional();
 }

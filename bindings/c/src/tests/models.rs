@@ -10,8 +10,10 @@ const BATCH: usize = 3;
 fn models() -> Vec<Model> {
     let of = |stack: &[Layer]| Model::of_stack(stack, 4, &ModelSettings::default(), 3).expect("a model");
     let projected = Layer { projection: Some(3), peepholes: true, ..Layer::lstm(5) };
+    let both = |layer| Layer { bidirectional: true, ..layer };
     vec![
         of(&[Layer::lstm(18)]),
+        of(&[both(projected.clone()), both(Layer::gru(6))]),
         of(&[Layer::gru(5), projected, Layer::rnn(17)]),
         Model::of_vectors(&ModelSettings::gru(20).on_vectors(4, 2), 1).expect("a model"),
     ]
@@ -61,7 +63,7 @@ fn a_window_has_the_bits_of_rust() {
 
 #[test]
 fn a_step_has_the_bits_of_rust() {
-    for model in models() {
+    for model in models().into_iter().filter(|model| !model.config().is_bidirectional()) {
         for batch in [1, BATCH] {
             let (loaded, width) = (Loaded::new(&model, 2), model.config().output_width());
             let mut expected = Stream::with_rows(model.clone(), batch).expect("a stream");
@@ -112,4 +114,17 @@ fn padding_of_ids_may_hold_any_number() {
     assert_eq!(y[3 * 5..], [0.0; 5]);
     fails(forward(&[1.0, 5.0, 0.0, 0.0], &mut y), unrolled_status::UNROLLED_ARGUMENT, "found 5");
     fails(forward(&[1.0, f32::NAN, 0.0, 0.0], &mut y), unrolled_status::UNROLLED_ARGUMENT, "found NaN");
+}
+
+/// Layer 0 forward, layer 0 backward, layer 1 forward, and so on, as in PyTorch.
+#[test]
+fn a_state_has_both_directions_of_a_layer() {
+    let both = |layer| Layer { bidirectional: true, ..layer };
+    let stack = [both(Layer::gru(2)), both(Layer::lstm(3))];
+    let model = Model::of_stack(&stack, 1, &ModelSettings::default(), 1).expect("a model");
+    let numbers: Vec<f32> = (0..2 * (2 + 2 + 6 + 6)).map(|i| i as f32).collect();
+    let state = states::given(model.config(), 2, &numbers);
+    let parts: Vec<[usize; 2]> = state.layers.iter().map(|layer| [layer.h.len(), layer.c.len()]).collect();
+    assert_eq!(parts, [[4, 0], [4, 0], [6, 6], [6, 6]]);
+    assert_eq!((state.layers[1].h[0], state.layers[2].c[0], state.layers[3].h[0]), (4.0, 14.0, 20.0));
 }
