@@ -137,12 +137,12 @@ pub unsafe extern "C" fn unrolled_model_load_threads(
 ) -> c_int {
     call::status(|| {
         let load = || {
-            // SAFETY: see the crate.
+            // SAFETY: the caller's obligations, which the crate lists.
             let path = unsafe { arrays::path(path)? };
             let engine = Engine::new(load::load(path)?, (threads > 0).then_some(threads))?;
             Ok(handle::create(LoadedModel::new(engine)))
         };
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         unsafe { arrays::put("out", out, load) }
     })
 }
@@ -150,28 +150,28 @@ pub unsafe extern "C" fn unrolled_model_load_threads(
 /// Frees a model; NULL is fine. No call may use it any more. Its streams stay valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_model_free(model: *mut unrolled_model) {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value((), || unsafe { handle::free(model) });
 }
 
 /// Returns E, the width of the input vectors; 1 for a model of symbols.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_model_input_size(model: *const unrolled_model) -> usize {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value(0, || Ok(unsafe { handle::shared(model)? }.input_width()))
 }
 
 /// Returns O, the width of the outputs: of the head, or of the last layer if there is no head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_model_output_size(model: *const unrolled_model) -> usize {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value(0, || Ok(unsafe { handle::shared(model)? }.config().output_width()))
 }
 
 /// Returns the number of symbols of the vocabulary; 0 for a model of vectors.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_model_symbols(model: *const unrolled_model) -> usize {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value(0, || Ok(unsafe { handle::shared(model)? }.config().vocabulary))
 }
 
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn unrolled_model_symbols(model: *const unrolled_model) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_model_state_len(model: *const unrolled_model, batch: usize) -> usize {
     call::value(0, || {
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         let model = unsafe { handle::shared(model)? };
         arrays::product(&[model.state_width, batch])
     })
@@ -210,7 +210,7 @@ pub unsafe extern "C" fn unrolled_model_forward(
     y: *mut f32,
 ) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         unsafe {
             let model = handle::shared(model)?;
             let count = arrays::product(&[arrays::tokens(steps, batch)?, model.input_width()])?;
@@ -238,7 +238,7 @@ pub unsafe extern "C" fn unrolled_model_forward_symbols(
     logits: *mut f32,
 ) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         unsafe {
             let model = handle::shared(model)?;
             let ids = arrays::input("ids", ids, arrays::tokens(steps, batch)?)?;

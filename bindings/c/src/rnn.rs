@@ -120,7 +120,7 @@ impl Trained {
 
 /// Finds a network, and takes its turn.
 unsafe fn turn<'a>(rnn: *const unrolled_rnn) -> Result<Turn<'a, Trained>, Failure> {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     unsafe { handle::turn(rnn) }
 }
 
@@ -138,13 +138,13 @@ unsafe fn turn<'a>(rnn: *const unrolled_rnn) -> Result<Turn<'a, Trained>, Failur
 pub unsafe extern "C" fn unrolled_rnn_new(toml: *const c_char, out: *mut *mut unrolled_rnn) -> c_int {
     call::status(|| {
         let create = || {
-            // SAFETY: see the crate.
+            // SAFETY: the caller's obligations, which the crate lists.
             let text = unsafe { arrays::text("toml", toml)? };
             let text =
                 text.to_str().map_err(|_| Failure::argument("toml: found bytes that are not UTF-8"))?;
             Ok(handle::create(Trained::new(Description::parse(text)?)?))
         };
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         unsafe { arrays::put("out", out, create) }
     })
 }
@@ -153,21 +153,21 @@ pub unsafe extern "C" fn unrolled_rnn_new(toml: *const c_char, out: *mut *mut un
 /// says so. Pointers to its parameters, gradients and names are then invalid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_rnn_free(rnn: *mut unrolled_rnn) {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value((), || unsafe { handle::free(rnn) });
 }
 
 /// Returns E, the width of the input vectors.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_rnn_input_size(rnn: *const unrolled_rnn) -> usize {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value(0, || Ok(unsafe { turn(rnn)? }.config().input_width(0)))
 }
 
 /// Returns O, the width of the outputs: of the head, or of the last layer if there is no head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_rnn_output_size(rnn: *const unrolled_rnn) -> usize {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value(0, || Ok(unsafe { turn(rnn)? }.config().output_width()))
 }
 
@@ -175,7 +175,7 @@ pub unsafe extern "C" fn unrolled_rnn_output_size(rnn: *const unrolled_rnn) -> u
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_rnn_state_len(rnn: *const unrolled_rnn, batch: usize) -> usize {
     call::value(0, || {
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         let width = unsafe { turn(rnn)? }.state_width;
         arrays::product(&[width, batch])
     })
@@ -186,7 +186,7 @@ pub unsafe extern "C" fn unrolled_rnn_state_len(rnn: *const unrolled_rnn, batch:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_rnn_set_training(rnn: *mut unrolled_rnn, training: c_int) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         unsafe { turn(rnn)? }.training = training != 0;
         Ok(())
     })
@@ -214,7 +214,7 @@ pub unsafe extern "C" fn unrolled_rnn_forward(
     state_out: *mut f32,
 ) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate. `y` overlaps no input, and the state is written last.
+        // SAFETY: the caller's obligations, which the crate lists. `y` overlaps no input, and the state is written last.
         unsafe {
             let mut rnn = turn(rnn)?;
             let tokens = arrays::tokens(steps, batch)?;
@@ -252,7 +252,7 @@ pub unsafe extern "C" fn unrolled_rnn_backward(
     dstate_in: *mut f32,
 ) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate. The outputs are written after the inputs were read.
+        // SAFETY: the caller's obligations, which the crate lists. The outputs are written after the inputs were read.
         unsafe {
             let rnn = &mut *turn(rnn)?;
             let [steps, batch] = rnn.last.ok_or_else(no_window)?;
@@ -287,7 +287,7 @@ fn no_window() -> Failure {
 /// padding, which is zero, with gradient zero.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_rnn_parameters(rnn: *const unrolled_rnn) -> usize {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value(0, || Ok(unsafe { turn(rnn)? }.network.model().parameters().values.len()))
 }
 
@@ -295,9 +295,10 @@ pub unsafe extern "C" fn unrolled_rnn_parameters(rnn: *const unrolled_rnn) -> us
 /// The address stays the same until unrolled_rnn_free. The next forward pass uses the new values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_rnn_values(rnn: *mut unrolled_rnn) -> *mut f32 {
-    // SAFETY: see the crate.
     call::value(ptr::null_mut(), || {
-        Ok(unsafe { turn(rnn)? }.network.parameters_and_gradient().0.as_mut_ptr())
+        // SAFETY: the caller's obligations, which the crate lists.
+        let mut rnn = unsafe { turn(rnn)? };
+        Ok(rnn.network.parameters_and_gradient().0.as_mut_ptr())
     })
 }
 
@@ -305,14 +306,14 @@ pub unsafe extern "C" fn unrolled_rnn_values(rnn: *mut unrolled_rnn) -> *mut f32
 /// before the first. The address stays the same until unrolled_rnn_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_rnn_gradients(rnn: *const unrolled_rnn) -> *const f32 {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value(ptr::null(), || Ok(unsafe { turn(rnn)? }.network.gradient().values.as_ptr()))
 }
 
 /// Returns the number of tensors, for unrolled_rnn_parameter.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_rnn_tensors(rnn: *const unrolled_rnn) -> usize {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value(0, || Ok(unsafe { turn(rnn)? }.names.len()))
 }
 
@@ -331,14 +332,14 @@ pub unsafe extern "C" fn unrolled_rnn_parameter(
     columns: *mut usize,
 ) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         let rnn = unsafe { turn(rnn)? };
         let count = rnn.names.len();
         let Some(entry) = rnn.network.model().parameters().layout.entries().get(i) else {
             return Err(Failure::argument(format!("i: found {i}, expected a tensor below {count}")));
         };
         let length = entry.shape.first().copied().unwrap_or(1);
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         unsafe {
             put_wanted("name", name, rnn.names[i].as_ptr())?;
             put_wanted("offset", offset, entry.range.start)?;
@@ -366,7 +367,7 @@ unsafe fn put_wanted<T>(name: &str, pointer: *mut T, value: T) -> Result<(), Fai
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_rnn_save(rnn: *const unrolled_rnn, path: *const c_char) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         let (rnn, path) = unsafe { (turn(rnn)?, arrays::path(path)?) };
         rnn.save(path)
     })

@@ -59,7 +59,7 @@ impl Steps {
 /// Finds a stream, and takes its turn.
 #[inline]
 unsafe fn turn<'a>(stream: *const unrolled_stream) -> Result<Turn<'a, Steps>, Failure> {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     unsafe { handle::turn(stream) }
 }
 
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn unrolled_stream_new(
 ) -> c_int {
     call::status(|| {
         let create = || {
-            // SAFETY: see the crate.
+            // SAFETY: the caller's obligations, which the crate lists.
             let model = unsafe { handle::shared(model)? };
             let sizes = [model.input_width(), model.config().output_width(), model.state_width];
             for size in sizes {
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn unrolled_stream_new(
             let stream = Stream::of_rows(&model.for_steps()?, batch)?;
             Ok(handle::create(Steps::new(stream, batch, [batch * sizes[0], batch * sizes[2]])))
         };
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         unsafe { arrays::put("out", out, create) }
     })
 }
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn unrolled_stream_new(
 /// unrolled_last_error says so.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_stream_free(stream: *mut unrolled_stream) {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value((), || unsafe { handle::free(stream) });
 }
 
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn unrolled_stream_step(
     y: *mut f32,
 ) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate. The outputs are written after the inputs were read.
+        // SAFETY: the caller's obligations, which the crate lists. The outputs are written after the inputs were read.
         unsafe {
             let mut steps = turn(stream)?;
             let x = arrays::input("x", x, steps.inputs)?;
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn unrolled_stream_step_symbols(
     logits: *mut f32,
 ) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate. The outputs are written after the ids were read.
+        // SAFETY: the caller's obligations, which the crate lists. The outputs are written after the ids were read.
         unsafe {
             let mut steps = turn(stream)?;
             let rows = steps.zero.rows;
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn unrolled_stream_step_symbols(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_stream_reset(stream: *mut unrolled_stream) {
     call::value((), || {
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         let steps = &mut *unsafe { turn(stream)? };
         Ok(steps.stream.set_state(&steps.zero)?)
     });
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn unrolled_stream_reset(stream: *mut unrolled_stream) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_stream_reset_row(stream: *mut unrolled_stream, row: usize) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         let steps = &mut *unsafe { turn(stream)? };
         let rows = steps.zero.rows;
         if row >= rows {
@@ -173,7 +173,7 @@ pub unsafe extern "C" fn unrolled_stream_reset_row(stream: *mut unrolled_stream,
 /// Returns the number of floats of the state of all rows. The top of this file has their order.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_stream_state_len(stream: *const unrolled_stream) -> usize {
-    // SAFETY: see the crate.
+    // SAFETY: the caller's obligations, which the crate lists.
     call::value(0, || Ok(unsafe { turn(stream)? }.state_len))
 }
 
@@ -181,7 +181,7 @@ pub unsafe extern "C" fn unrolled_stream_state_len(stream: *const unrolled_strea
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_stream_get_state(stream: *const unrolled_stream, state: *mut f32) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         unsafe {
             let steps = turn(stream)?;
             let to = Output::new("state", state, steps.state_len)?;
@@ -196,9 +196,9 @@ pub unsafe extern "C" fn unrolled_stream_get_state(stream: *const unrolled_strea
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_stream_set_state(stream: *mut unrolled_stream, state: *const f32) -> c_int {
     call::status(|| {
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         let steps = &mut *unsafe { turn(stream)? };
-        // SAFETY: see the crate.
+        // SAFETY: the caller's obligations, which the crate lists.
         let floats = unsafe { arrays::input("state", state, steps.state_len)? };
         states::read(floats, &mut steps.scratch);
         Ok(steps.stream.set_state(&steps.scratch)?)

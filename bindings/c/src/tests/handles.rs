@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::handle::tests::hold;
-use std::ffi::c_char;
 use unrolled::ModelSettings;
 
 fn model() -> Model {
@@ -98,6 +97,6 @@ fn sizes_that_overflow_are_errors() {
 fn a_path_may_have_any_bytes() {
     let mut model = ptr::null_mut();
     // SAFETY: a text and a valid pointer.
-    let status = unsafe { unrolled_model_load(b"/no/such/\xff\0".as_ptr().cast::<c_char>(), &raw mut model) };
+    let status = unsafe { unrolled_model_load(c"/no/such/\xff".as_ptr(), &raw mut model) };
     fails(status, unrolled_status::UNROLLED_IO, "/no/such/");
 }
