@@ -20,6 +20,7 @@
 //! - `arrays`: arrays of the caller.
 //! - `states`: states as floats.
 //! - `load`: models from files.
+//! - `window_memory`: checks that there is enough memory for a window.
 //! - `model`, `stream`: models and streams.
 //! - `description`: the TOML text of a network.
 //! - `rnn`: networks to train.
@@ -37,6 +38,7 @@ mod handle;
 mod arrays;
 mod load;
 mod states;
+mod window_memory;
 
 mod model;
 mod stream;

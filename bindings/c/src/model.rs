@@ -3,6 +3,7 @@
 use crate::arrays::{self, Output};
 use crate::handle::{self, Opaque};
 use crate::status::Failure;
+use crate::window_memory::LargestWindow;
 use crate::{call, load, states};
 use std::ffi::{c_char, c_int};
 use std::sync::Mutex;
@@ -28,6 +29,7 @@ pub(crate) struct LoadedModel {
     /// Buffers of windows that no call uses. In a forked process nobody may ever unlock a mutex, so
     /// no call waits for one.
     idle: Mutex<Vec<Dynamic>>,
+    largest: LargestWindow,
     /// Floats of the state of one row.
     pub(crate) state_width: usize,
 }
@@ -43,7 +45,8 @@ impl LoadedModel {
     fn new(engine: Engine) -> Self {
         let state_width = states::width(engine.model().config());
         let for_steps = (engine.threads() == 1).then(|| engine.clone());
-        Self { engine, for_steps: Mutex::new(for_steps), idle: Mutex::default(), state_width }
+        let for_steps = Mutex::new(for_steps);
+        Self { engine, for_steps, idle: Mutex::default(), largest: LargestWindow::default(), state_width }
     }
 
     pub(crate) fn config(&self) -> &ModelConfig {
@@ -279,6 +282,7 @@ impl ForwardCall<'_> {
         let &Self { model, steps, batch, .. } = self;
         let outputs = arrays::product(&[steps, batch, model.config().output_width()])?;
         let state = arrays::product(&[model.state_width, batch])?;
+        model.largest.check(model.config(), [steps, batch])?;
         // SAFETY: the caller's obligation. `y` overlaps no input, and the state is written last.
         unsafe {
             let shape = Shape { steps, batch, lengths: arrays::optional("lengths", self.lengths, batch)? };

@@ -4,6 +4,7 @@ use crate::arrays::{self, Output};
 use crate::description::Description;
 use crate::handle::{self, Opaque, Turn};
 use crate::status::{Failure, unrolled_status};
+use crate::window_memory::LargestWindow;
 use crate::{call, states};
 use std::ffi::{CString, c_char, c_int};
 use std::path::Path;
@@ -30,6 +31,7 @@ pub(crate) struct Trained {
     network: Network,
     settings: ModelSettings,
     seed: u64,
+    largest: LargestWindow,
     /// The names of the tensors, in the order of the arena.
     names: Vec<CString>,
     /// Floats of the state of one row.
@@ -50,7 +52,18 @@ impl Trained {
         let names = model.parameters().layout.entries().iter().map(|entry| CString::new(entry.name.as_str()));
         let names = names.collect::<Result<_, _>>().map_err(|error| Failure::argument(error.to_string()))?;
         let state_width = states::width(model.config());
-        Ok(Self { network, settings, seed, names, state_width, training: true, windows: 0, last: None })
+        let largest = LargestWindow::default();
+        Ok(Self {
+            network,
+            settings,
+            seed,
+            largest,
+            names,
+            state_width,
+            training: true,
+            windows: 0,
+            last: None,
+        })
     }
 
     fn config(&self) -> &ModelConfig {
@@ -214,11 +227,13 @@ pub unsafe extern "C" fn unrolled_rnn_forward(
     state_out: *mut f32,
 ) -> c_int {
     call::status(|| {
-        // SAFETY: the caller's obligations, which the crate lists. `y` overlaps no input, and the state is written last.
+        // SAFETY: the caller's obligations, which the crate lists.
+        // `y` overlaps no input, and the state is written last.
         unsafe {
             let mut rnn = turn(rnn)?;
             let tokens = arrays::tokens(steps, batch)?;
             let state = arrays::product(&[rnn.state_width, batch])?;
+            rnn.largest.check_training(rnn.config(), [steps, batch])?;
             let x = arrays::input("x", x, arrays::product(&[tokens, rnn.config().input_width(0)])?)?;
             let lengths = arrays::optional("lengths", lengths, batch)?;
             let state_in = arrays::optional("state_in", state_in, state)?;
@@ -252,7 +267,8 @@ pub unsafe extern "C" fn unrolled_rnn_backward(
     dstate_in: *mut f32,
 ) -> c_int {
     call::status(|| {
-        // SAFETY: the caller's obligations, which the crate lists. The outputs are written after the inputs were read.
+        // SAFETY: the caller's obligations, which the crate lists.
+        // The outputs are written after the inputs were read.
         unsafe {
             let rnn = &mut *turn(rnn)?;
             let [steps, batch] = rnn.last.ok_or_else(no_window)?;

@@ -110,7 +110,8 @@ pub unsafe extern "C" fn unrolled_stream_step(
     y: *mut f32,
 ) -> c_int {
     call::status(|| {
-        // SAFETY: the caller's obligations, which the crate lists. The outputs are written after the inputs were read.
+        // SAFETY: the caller's obligations, which the crate lists.
+        // The outputs are written after the inputs were read.
         unsafe {
             let mut steps = turn(stream)?;
             let x = arrays::input("x", x, steps.inputs)?;
@@ -132,7 +133,8 @@ pub unsafe extern "C" fn unrolled_stream_step_symbols(
     logits: *mut f32,
 ) -> c_int {
     call::status(|| {
-        // SAFETY: the caller's obligations, which the crate lists. The outputs are written after the ids were read.
+        // SAFETY: the caller's obligations, which the crate lists.
+        // The outputs are written after the ids were read.
         unsafe {
             let mut steps = turn(stream)?;
             let rows = steps.zero.rows;

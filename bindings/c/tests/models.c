@@ -38,6 +38,7 @@ static void test_bad_windows(const unrolled_model *model, float *x, float *y) {
     FAILS(unrolled_model_forward(model, 0, BATCH, x, NULL, NULL, NULL, y), UNROLLED_ARGUMENT, "steps: found 0");
     FAILS(unrolled_model_forward(model, STEPS, 0, x, NULL, NULL, NULL, y), UNROLLED_ARGUMENT, "batch: found 0");
     FAILS(unrolled_model_forward(model, (size_t)-1, 2, x, NULL, NULL, NULL, y), UNROLLED_ARGUMENT, "memory");
+    FAILS(unrolled_model_forward(model, (size_t)1 << 40, 1, x, NULL, NULL, NULL, y), UNROLLED_MEMORY, "memory");
     FAILS(unrolled_model_forward(model, STEPS, BATCH, NULL, NULL, NULL, NULL, y), UNROLLED_NULL, "x");
     FAILS(unrolled_model_forward(model, STEPS, BATCH, x, NULL, NULL, state, NULL), UNROLLED_NULL, "y");
     FAILS(unrolled_model_forward(model, STEPS, BATCH, x, NULL, NULL, NULL, x + 1), UNROLLED_ARGUMENT, "shares");

@@ -32,6 +32,7 @@ static void test_bad_windows(unrolled_rnn *rnn, float *x, float *y) {
     FAILS(unrolled_rnn_forward(rnn, STEPS, BATCH, x, NULL, NULL, NULL, NULL), UNROLLED_NULL, "y");
     FAILS(unrolled_rnn_forward(rnn, STEPS, BATCH, x, NULL, NULL, x, NULL), UNROLLED_ARGUMENT, "shares");
     FAILS(unrolled_rnn_forward(rnn, (size_t)-1, 3, x, NULL, NULL, y, NULL), UNROLLED_ARGUMENT, "memory");
+    FAILS(unrolled_rnn_forward(rnn, (size_t)1 << 40, 1, x, NULL, NULL, y, NULL), UNROLLED_MEMORY, "memory");
     size_t lengths[BATCH] = {1, 2, 9};
     FAILS(unrolled_rnn_forward(rnn, STEPS, BATCH, x, lengths, NULL, y, NULL), UNROLLED_ARGUMENT, "9");
     FAILS(unrolled_rnn_save(rnn, NULL), UNROLLED_NULL, "path");
