@@ -37,8 +37,14 @@ mod tensor_info;
 mod write;
 
 pub use contents::Checkpoint;
+#[cfg(feature = "convert")]
+pub(crate) use float_types::as_f32;
+#[cfg(feature = "convert")]
+pub(crate) use header::is_checkpoint;
 pub use import::{Import, Imported, ImportedTensor};
 pub(crate) use member_names::paired_bias;
+#[cfg(feature = "convert")]
+pub(crate) use replace_file::replace_file;
 pub use save_state_dict::save_state_dict;
 pub(crate) use snapshot::Snapshot;
 pub use state_dict::StateDict;
