@@ -86,11 +86,14 @@ uint32_t unrolled_abi_version(void);
 // change it. The pointer is never NULL; do not free it.
 const char *unrolled_last_error(void);
 
-// Loads a model: a checkpoint of unrolled, or the state_dict of a PyTorch module in a safetensors
-// file. Calls run on the calling thread.
+// Loads a model. Calls run on the calling thread.
 //
-// path: the file; bytes on Unix, UTF-8 elsewhere. out: receives the model, to be freed with
-// unrolled_model_free. Damaged files and weights that are not finite are errors.
+// path: the file; bytes on Unix, UTF-8 elsewhere. It is a checkpoint of unrolled, a state_dict of
+// PyTorch in a safetensors file, ONNX, or RTNeural's JSON; the content tells which. What is not
+// understood is an error that names it; `unrolled import` has options for such files. A model that
+// returns only the last step in its file returns every step here.
+// out: receives the model, to be freed with unrolled_model_free. Damaged files and weights that are
+// not finite are errors.
 int unrolled_model_load(const char *path, unrolled_model **out);
 
 // Loads a model as unrolled_model_load, and divides large windows of unrolled_model_forward among

@@ -47,12 +47,34 @@ fn weights_that_are_not_finite_are_an_error() {
     fails(status, unrolled_status::UNROLLED_FILE, "found NaN, expected finite numbers");
 }
 
+/// Files of other programs give the bits that they give in Rust.
 #[test]
-fn two_modules_are_an_error() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/torch-projected-lstm.safetensors");
-    let mut loaded = ptr::null_mut();
-    // SAFETY: valid pointers.
-    let status = unsafe { unrolled_model_load(c_path(&path).as_ptr(), &raw mut loaded) };
-    fails(status, unrolled_status::UNROLLED_FILE, "found 2 recurrent modules");
+fn files_of_other_programs_are_models() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/convert");
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).expect("the fixtures") {
+        let path = entry.expect("a file").path();
+        let Ok(converted) = unrolled::convert::load(&path) else { continue };
+        let config = converted.model.config().clone();
+        let (loaded, tokens) = (Loaded::of(&path, 1), 3);
+        let inputs = if config.reads_symbols() { 1 } else { config.input_width(0) };
+        // Ids are whole numbers.
+        let x = values(tokens * inputs, 1);
+        let x = if config.reads_symbols() { vec![0.0; tokens] } else { x };
+        let (mut y, mut expected) =
+            (vec![0.0; tokens * config.output_width()], vec![0.0; tokens * config.output_width()]);
+        let none = ptr::null_mut::<f32>();
+        // SAFETY: a handle, and arrays of the right sizes.
+        ok(unsafe {
+            unrolled_model_forward(loaded.0, tokens, 1, x.as_ptr(), ptr::null(), none, none, y.as_mut_ptr())
+        });
+        let mut view = unrolled::exec::Dynamic::new(converted.model, Some(1)).expect("a view");
+        match config.reads_symbols() {
+            true => view.forward(&[0u32; 3], 1, &mut expected).expect("a window"),
+            false => view.forward(&x, 1, &mut expected).expect("a window"),
+        }
+        assert_eq!(bits(&y), bits(&expected), "{}", path.display());
+        found += 1;
+    }
+    assert!(found > 5, "{found} files");
 }
