@@ -76,7 +76,7 @@ impl ModelConfig {
     }
 
     /// Returns the settings that give this configuration.
-    pub(crate) fn settings(&self) -> ModelSettings {
+    pub fn settings(&self) -> ModelSettings {
         let vectors = !self.reads_symbols();
         let input = if self.embedding.is_some() { InputKind::Embedding } else { InputKind::OneHot };
         ModelSettings {
