@@ -1,0 +1,110 @@
+"""The native part of the package. `unrolled` is its public form."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict, final
+
+import numpy as np
+import numpy.typing as npt
+
+_Array = npt.NDArray[np.float32]
+
+__version__: str
+
+class Error(Exception): ...
+
+class _Shape(TypedDict):
+    cell: str
+    nonlinearity: str
+    reset_after: bool
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bias: bool
+    dropout: float
+    bidirectional: bool
+    proj_size: int
+
+def isa() -> str: ...
+@final
+class Network:
+    def __new__(cls, shape: _Shape, seed: int, threads: int | None) -> Network: ...
+    def names(self) -> list[tuple[str, list[int]]]: ...
+    def parameters(self) -> list[_Array]: ...
+    def load(self, parameters: Sequence[npt.ArrayLike], force: bool) -> bool: ...
+    def forward(
+        self,
+        x: npt.ArrayLike,
+        batch_first: bool,
+        h: npt.ArrayLike | None,
+        c: npt.ArrayLike | None,
+        lengths: Any | None,
+        training: bool,
+        drops: bool,
+        dropout_seed: int | None = None,
+    ) -> tuple[_Array, _Array, _Array | None]: ...
+    def forward_packed(
+        self,
+        x: npt.ArrayLike,
+        batch_sizes: Any,
+        h: npt.ArrayLike | None,
+        c: npt.ArrayLike | None,
+        training: bool,
+        drops: bool,
+        dropout_seed: int | None = None,
+    ) -> tuple[_Array, _Array, _Array | None]: ...
+    def backward(
+        self, dy: npt.ArrayLike, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None
+    ) -> tuple[_Array, _Array, _Array | None, list[_Array]]: ...
+    def stream(self, batch: int) -> Stream: ...
+    @property
+    def threads(self) -> int | None: ...
+
+@final
+class Stream:
+    def step(self, x: npt.ArrayLike) -> _Array: ...
+    @property
+    def state(self) -> tuple[_Array, _Array | None]: ...
+    def set_state(self, h: npt.ArrayLike, c: npt.ArrayLike | None) -> None: ...
+    def reset(self, row: int | None = None) -> None: ...
+    @property
+    def batch(self) -> int: ...
+
+@final
+class Optimizer:
+    def __new__(cls, network: Network, settings: str) -> Optimizer: ...
+    def step(self, network: Network, learning_rate: float) -> float: ...
+
+@final
+class LanguageModel:
+    def __new__(cls, path: str, threads: int | None) -> LanguageModel: ...
+    def sample(
+        self,
+        prompt: str,
+        length: int,
+        temperature: float,
+        top_k: int | None,
+        top_p: float | None,
+        seed: int,
+        stop: str | None,
+    ) -> str: ...
+    def evaluate(self, paths: list[str]) -> str: ...
+    def settings(self) -> str: ...
+    @property
+    def symbols(self) -> int: ...
+    @property
+    def parameters(self) -> int: ...
+
+@final
+class Run:
+    def model(self) -> LanguageModel: ...
+    def progress(self) -> str: ...
+    def settings(self) -> str: ...
+    def save(self, path: str) -> None: ...
+
+def train(
+    paths: list[str],
+    settings: str,
+    threads: int | None,
+    out: str | None,
+    on_step: Callable[[dict[str, Any]], object] | None,
+) -> Run: ...
