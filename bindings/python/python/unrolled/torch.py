@@ -22,7 +22,6 @@ from typing import Any, Optional, Tuple, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
 from . import _unrolled
@@ -161,8 +160,12 @@ class _Function(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None = None) -> Grads:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "found create_graph=True, expected False: unrolled has no second derivatives; "
+                f"use torch.nn.{type(ctx.call.module).__name__} for them"
+            )
         x, h, c, *weights = ctx.saved_tensors
         lease, ctx.lease = ctx.lease, None
         if lease is None:  # another backward pass of the same graph
@@ -323,5 +326,12 @@ def _is_transformed() -> bool:
         compiling
         or torch.jit.is_tracing()  # type: ignore[no-untyped-call, unused-ignore]
         or torch.jit.is_scripting()
-        or torch.is_autocast_cpu_enabled()
+        or _is_autocast()
     )
+
+
+def _is_autocast() -> bool:
+    try:
+        return torch.is_autocast_enabled("cpu")
+    except TypeError:  # before PyTorch 2.4
+        return torch.is_autocast_cpu_enabled()
