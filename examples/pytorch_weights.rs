@@ -45,7 +45,7 @@ fn run(path: &Path) -> Result<()> {
     let mut batch = vec![0.0; ids.len() * symbols]; // logits [T, B, V] with B = 1
     Dynamic::of(&engine).forward(&ids, 1, &mut batch)?;
 
-    let mut stream = Stream::of(&engine);
+    let mut stream = Stream::of(&engine)?;
     for (id, logits) in ids.iter().zip(batch.chunks_exact(symbols)) {
         assert_eq!(stream.step(id)?, logits);
     }

@@ -42,7 +42,7 @@
 //! # }
 //! ```
 
-use crate::model::{ModelConfig, Parameters, RnnCell, Variable};
+use crate::model::{LayerDirection, ModelConfig, Parameters, RnnCell, Variable};
 use crate::{Cell, Error, Highway, Layer, Reset, Result};
 use std::{cell::RefCell, ops::Range};
 
@@ -95,7 +95,21 @@ pub fn copy_layer(
     parameters: &mut Parameters,
     variables: Variables<'_>,
 ) -> Result<()> {
-    let suffix = format!("_l{layer}");
+    copy_direction(config, LayerDirection { layer, is_reverse: false }, parameters, variables)
+}
+
+/// Copies the variables of one direction of a bidirectional layer, as [`copy_layer`] those of a
+/// layer.
+///
+/// # Errors
+/// As for [`copy_layer`]; [`Error::Tensor`] for the reverse direction of a layer that has none.
+pub fn copy_direction(
+    config: &ModelConfig,
+    direction: LayerDirection,
+    parameters: &mut Parameters,
+    variables: Variables<'_>,
+) -> Result<()> {
+    let (layer, suffix) = (direction.layer, format!("_{direction}"));
     let Some(of) = config.stack.get(layer) else {
         let expected = format!("a layer of the model, which has {}", config.stack.len());
         return Err(missing(&format!("(layer {layer})"), &expected));
@@ -105,13 +119,8 @@ pub fn copy_layer(
             parameters.values[entry.range].fill(0.0);
         }
     }
-    let copy = LayerCopy {
-        inputs: config.input_width(layer),
-        of,
-        number: layer,
-        variables,
-        read: RefCell::default(),
-    };
+    let copy =
+        LayerCopy { inputs: config.input_width(layer), of, direction, variables, read: RefCell::default() };
     copy.products(parameters)?;
     copy.options(parameters)?;
     copy.finish()
@@ -135,7 +144,7 @@ pub fn copy_head(parameters: &mut Parameters, kernel: &[f32], bias: &[f32]) -> R
 /// The copy of one layer's variables.
 struct LayerCopy<'m, 'v> {
     of: &'m Layer,
-    number: usize,
+    direction: LayerDirection,
     inputs: usize,
     variables: Variables<'v>,
     /// Names of the variables that were copied.
@@ -144,7 +153,7 @@ struct LayerCopy<'m, 'v> {
 
 impl LayerCopy<'_, '_> {
     fn put(&self, parameters: &mut Parameters, name: &str, values: &[f32]) -> Result<()> {
-        put(parameters, &format!("rnn.{name}_l{}", self.number), values)
+        put(parameters, &format!("rnn.{name}_{}", self.direction), values)
     }
 
     /// Returns an error for a variable that was not copied: without it the layer would compute
@@ -160,7 +169,7 @@ impl LayerCopy<'_, '_> {
                 "a variable",
                 format!(
                     "none of that name: layer {} has no place for it; set that option of the layer, or omit the variable",
-                    self.number
+                    self.direction.layer
                 ),
             )),
         }
@@ -170,7 +179,7 @@ impl LayerCopy<'_, '_> {
     fn get(&self, names: &[&str], len: usize) -> Result<&[f32]> {
         let found = names.iter().find_map(|name| Some((*name, (self.variables)(name)?)));
         let Some((name, values)) = found else {
-            return Err(missing(names[0], &format!("{len} values, for layer {}", self.number)));
+            return Err(missing(names[0], &format!("{len} values, for layer {}", self.direction.layer)));
         };
         self.read.borrow_mut().push(name.to_owned());
         sized(name, values, len)
@@ -202,7 +211,7 @@ impl LayerCopy<'_, '_> {
 
     /// Copies the kernels of all gates. Our gate g is their gate `gates[g]`.
     fn gates(&self, parameters: &mut Parameters, keras: bool, gates: &[usize]) -> Result<()> {
-        let (hidden, state, inputs) = (self.of.hidden, self.of.output_size(), self.inputs);
+        let (hidden, state, inputs) = (self.of.hidden, self.of.direction_size(), self.inputs);
         let width = gates.len() * hidden;
         if keras {
             let kernel = self.get(&["kernel"], inputs * width)?;

@@ -131,7 +131,7 @@ fn whole_window(engine: &Engine, shape: &Shape) -> (Call, Vec<f32>) {
 }
 
 fn single_step(engine: &Engine, _: &Shape) -> (Call, Vec<f32>) {
-    let mut stream = Stream::of(engine);
+    let mut stream = Stream::of(engine).unwrap();
     let first = stream.step(&0).expect("an id of the vocabulary").to_vec();
     (Box::new(move || _ = stream.step(&0).expect("an id of the vocabulary")), first)
 }

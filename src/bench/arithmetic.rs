@@ -38,10 +38,11 @@ impl Arithmetic {
 pub(super) fn layer_products(config: &ModelConfig, l: usize) -> f64 {
     let layer = &config.stack[l];
     let inputs = if l == 0 && config.gathers() { 0 } else { config.input_width(l) };
-    let [gates, hidden, state] = [layer.gates(), layer.hidden, layer.output_size()].map(|n| n as f64);
+    let [gates, hidden, state] = [layer.gates(), layer.hidden, layer.direction_size()].map(|n| n as f64);
     let read = config.input_width(l) as f64;
     let highway = layer.highway.gates() as f64 * read * read;
-    gates * hidden * (inputs as f64 + state) + hidden * layer.projection.unwrap_or(0) as f64 + highway
+    let projection = hidden * layer.projection.unwrap_or(0) as f64;
+    layer.directions() as f64 * (gates * hidden * (inputs as f64 + state) + projection + highway)
 }
 
 /// Returns the multiplications of layer `l` in the backward pass whose input comes from the next

@@ -174,7 +174,7 @@ impl Bench {
     /// Returns the seconds of one step and of reading `bytes` bytes, measured alternately.
     fn time_step(&self, model: &Arc<Model>, batch: &Batch, bytes: f64) -> Result<[f64; 2]> {
         let engine = Engine::new(model.clone(), self.threads)?;
-        let (mut stream, buffer) = (Stream::of(&engine), ReadBuffer::new(bytes as usize)?);
+        let (mut stream, buffer) = (Stream::of(&engine)?, ReadBuffer::new(bytes as usize)?);
         let mut ids = batch.inputs.iter().cycle();
         Ok(buffer.compare_with(self.seconds, || {
             _ = std::hint::black_box(stream.step(ids.next().unwrap_or(&0)).is_ok())

@@ -5,7 +5,10 @@ use super::{
     format::{CHECKSUM_PLACE, FORMAT, LARGEST_HEADER, NO_CHECKSUM, VERSION},
     snapshot::{Snapshot, unfit},
 };
-use crate::{Error, Result, model::TensorEntry};
+use crate::{
+    Error, Result,
+    model::{ModelConfig, TensorEntry},
+};
 use crc32fast::Hasher;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Serialize;
@@ -53,8 +56,8 @@ pub(super) struct EncodedCheckpoint<'a> {
 impl<'a> EncodedCheckpoint<'a> {
     /// Checks the checkpoint, and computes header and checksums.
     pub(super) fn new(checkpoint: &'a Snapshot<'a>) -> Result<Self> {
-        checkpoint.check()?;
-        let tensors = tensors(checkpoint);
+        let config = checkpoint.check()?;
+        let tensors = tensors(checkpoint, &config);
         check_finite(checkpoint, &tensors)?;
         let sums: Vec<Hasher> = tensors.iter().map(|tensor| hashed(&little_endian(tensor.values))).collect();
         let mut header = header(checkpoint, &tensors, &sums)?;
@@ -85,7 +88,7 @@ fn check_finite(checkpoint: &Snapshot<'_>, tensors: &[NamedTensor<'_>]) -> Resul
 }
 
 /// Returns all tensors in the file's order: parameters, moments, state.
-fn tensors<'a>(checkpoint: &'a Snapshot<'a>) -> Vec<NamedTensor<'a>> {
+fn tensors<'a>(checkpoint: &'a Snapshot<'a>, config: &ModelConfig) -> Vec<NamedTensor<'a>> {
     let mut tensors = named(checkpoint, "", &checkpoint.parameters.values);
     for (moment, values) in &checkpoint.moments {
         tensors.extend(named(checkpoint, &format!("optimizer.{moment}."), values));
@@ -98,9 +101,10 @@ fn tensors<'a>(checkpoint: &'a Snapshot<'a>) -> Vec<NamedTensor<'a>> {
             values,
         })
     };
-    for (index, layer) in checkpoint.state.iter().flat_map(|state| state.layers.iter().enumerate()) {
-        tensors.extend(of_state(format!("state.h_l{index}"), &layer.h));
-        tensors.extend(of_state(format!("state.c_l{index}"), &layer.c));
+    let layers = checkpoint.state.iter().flat_map(|state| &state.layers);
+    for (layer, direction) in layers.zip(config.directions()) {
+        tensors.extend(of_state(format!("state.h_{direction}"), &layer.h));
+        tensors.extend(of_state(format!("state.c_{direction}"), &layer.c));
     }
     tensors
 }

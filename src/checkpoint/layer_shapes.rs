@@ -7,10 +7,13 @@ use crate::{Layer, Result};
 /// options of its cell; no layer if the file has no `weight_ih_l0`.
 ///
 /// The rows of `weight_hh_l{l}` [gates * H, H] tell the cell: 4 H is an LSTM, 3 H a GRU, H an RNN.
-/// With a projection `weight_hr_l{l}` [P, H], `weight_hh_l{l}` is [4 H, P].
+/// With a projection `weight_hr_l{l}` [P, H], `weight_hh_l{l}` is [4 H, P]. A layer with
+/// `weight_ih_l{l}_reverse` is bidirectional.
 pub(super) fn layers(file: &TensorFile, prefix: &str) -> Result<Vec<Layer>> {
     let is_there = |number: &usize| file.find(&format!("{prefix}weight_ih_l{number}")).is_some();
-    (0..).take_while(is_there).map(|number| layer(file, prefix, number)).collect()
+    let both = |number| file.find(&format!("{prefix}weight_ih_l{number}_reverse")).is_some();
+    let layer = |number| Ok(Layer { bidirectional: both(number), ..layer(file, prefix, number)? });
+    (0..).take_while(is_there).map(layer).collect()
 }
 
 fn layer(file: &TensorFile, prefix: &str, number: usize) -> Result<Layer> {

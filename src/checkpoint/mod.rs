@@ -7,9 +7,10 @@
 //! A checkpoint is one [safetensors](https://huggingface.co/docs/safetensors) file. Its tensors are
 //! the parameters under their PyTorch names, the optimizer's moments as
 //! `optimizer.{moment}.{parameter}`, and the carried recurrent state as `state.h_l{l}` and, for an
-//! LSTM, `state.c_l{l}` [B, H]. Its metadata holds strings: `checksum`, `format` ("unrolled"),
-//! `version`, and as JSON `config` (the [`Settings`](crate::Settings)), `vocabulary`, `progress`,
-//! and `checksums`, the CRC-32 of every tensor.
+//! LSTM, `state.c_l{l}` [B, H]; names of the reverse direction of a bidirectional layer end in
+//! `_reverse`. Its metadata holds strings: `checksum`, `format` ("unrolled"), `version`, and as JSON
+//! `config` (the [`Settings`](crate::Settings)), `vocabulary`, `progress`, and `checksums`, the
+//! CRC-32 of every tensor.
 //!
 //! The checksum is the CRC-32 of the whole file with its own eight digits read as zeros, so every
 //! flipped byte is found. It is the first entry of the header, at a fixed place. The same content

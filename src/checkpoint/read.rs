@@ -12,7 +12,7 @@ use crate::{
     CheckpointError, Error, Result, Settings,
     corpus::Vocabulary,
     exec::{LayerState, State},
-    model::{CustomCell, ModelConfig, ParameterLayout, Parameters, TensorEntry},
+    model::{CustomCell, LayerDirection, ModelConfig, ParameterLayout, Parameters, TensorEntry},
     progress::Progress,
 };
 use safetensors::tensor::{Dtype, TensorInfo};
@@ -164,22 +164,26 @@ impl<'a, R: Read + Seek> RemainingTensors<'a, R> {
         if !self.left.contains_key("state.h_l0") {
             return Ok(None);
         }
-        let layers = (0..config.stack.len())
-            .map(|layer| self.layer_state(config, rows, layer))
-            .collect::<Result<_>>()?;
+        let layers = config.directions().map(|direction| self.layer_state(config, rows, direction));
+        let layers = layers.collect::<Result<_>>()?;
         Ok(Some(State { layers, rows }))
     }
 
-    fn layer_state(&mut self, config: &ModelConfig, rows: usize, layer: usize) -> Result<LayerState> {
-        let [h, c] = config.state_size(layer);
+    fn layer_state(
+        &mut self,
+        config: &ModelConfig,
+        rows: usize,
+        direction: LayerDirection,
+    ) -> Result<LayerState> {
+        let [h, c] = config.state_size(direction.layer);
         let mut vector = |name: String, width: usize| {
             let at = self.take(&name, &[rows, width])?;
             let mut values = zeros(rows * width)?;
             self.read(&name, at, &mut values)?;
             Ok(values)
         };
-        let h = vector(format!("state.h_l{layer}"), h)?;
-        let c = if c > 0 { vector(format!("state.c_l{layer}"), c)? } else { Vec::new() };
+        let h = vector(format!("state.h_{direction}"), h)?;
+        let c = if c > 0 { vector(format!("state.c_{direction}"), c)? } else { Vec::new() };
         Ok(LayerState { h, c })
     }
 

@@ -41,8 +41,8 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// Checks that the file could be loaded again.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Checks that the file could be loaded again, and returns the configuration of its model.
+    pub(super) fn check(&self) -> Result<ModelConfig> {
         self.settings.validate()?;
         let config = ModelConfig::of(&self.settings.model, self.vocabulary.len())?;
         model::check_parameters(&config, self.parameters)?;
@@ -52,7 +52,7 @@ impl<'a> Snapshot<'a> {
         let json = serde_json::to_string(self.progress).ok();
         let progress: Option<Progress> = json.and_then(|json| serde_json::from_str(&json).ok());
         match progress.as_ref() == Some(self.progress) {
-            true => Ok(()),
+            true => Ok(config),
             false => Err(unfit("its progress has a non-finite value".to_owned())),
         }
     }

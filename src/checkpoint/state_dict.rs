@@ -65,15 +65,15 @@ impl TensorFile {
     /// Builds a model from the members of a PyTorch module. All sizes come from the shapes: the
     /// vocabulary from the embedding, the outputs from the head, and the layers with their cells
     /// and widths from the recurrent weights (4 H rows are an LSTM, 3 H a GRU, H an RNN), and
-    /// projections from `weight_hr`. Biases that the file omits (`bias=False`) are zero.
+    /// projections from `weight_hr`; a layer with `weight_ih_l{l}_reverse` is bidirectional. Biases
+    /// that the file omits (`bias=False`) are zero.
     ///
     /// Without `head` the result is a stack for [`crate::network`], as [`Model::of_stack`] makes
     /// it.
     ///
     /// # Errors
     /// [`Error::TensorFile`] names a tensor that is missing or does not fit the others;
-    /// [`Error::UnusedTensors`] names tensors of these members that the model has no place
-    /// for, such as those of the other direction (`_reverse`).
+    /// [`Error::UnusedTensors`] names tensors of these members that the model has no place for.
     pub fn model(&self, members: &StateDict<'_>) -> Result<Model> {
         let names = members.names();
         let config = members.config(self, &names)?;

@@ -133,7 +133,10 @@ pub fn layers(settings: &Settings) -> String {
     }
     let layer = |layer: &Layer| match &layer.custom {
         Some(custom) => format!("{} {}", custom.name(), layer.output_size()),
-        None => format!("{} {}", layer.cell.name().to_uppercase(), layer.hidden),
+        None => {
+            let both = if layer.bidirectional { "bidirectional " } else { "" };
+            format!("{both}{} {}", layer.cell.name().to_uppercase(), layer.hidden)
+        }
     };
     settings.model.stack.iter().map(layer).collect::<Vec<_>>().join(" - ")
 }

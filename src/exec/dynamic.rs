@@ -41,6 +41,8 @@ impl Dynamic {
     /// Runs one window of time-major `inputs`, ids [T, B] or vectors [T, B, E], for B = `rows`
     /// rows. Writes the `outputs` [T, B, O] of the model (logits [T, B, V] of a language model).
     /// The window starts from the state of the last window if that had B rows, otherwise from zero.
+    /// The windows of a model with a bidirectional layer are whole sequences: each starts from zero,
+    /// or from the state that was set before it.
     ///
     /// # Errors
     /// [`Error::Batch`](crate::Error::Batch) if `rows` is 0 or does not divide the inputs,

@@ -26,7 +26,7 @@ const UNSHARED: &str = "an engine whose weights change is not shared";
 /// # fn main() -> unrolled::Result<()> {
 /// let model = Model::new(&ModelSettings::gru(8), 5, 1)?;
 /// let engine = Engine::new(model, Some(1))?;
-/// let mut streams = [Stream::of(&engine), Stream::of(&engine)];
+/// let mut streams = [Stream::of(&engine)?, Stream::of(&engine)?];
 /// assert_eq!(streams[0].step(&3)?.to_vec(), streams[1].step(&3)?);
 /// # Ok(())
 /// # }

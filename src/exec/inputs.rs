@@ -2,7 +2,7 @@
 
 use super::masks::{Dropout, Masks};
 use super::state::State;
-use crate::model::ModelConfig;
+use crate::model::{LayerDirection, ModelConfig};
 use crate::{Error, Result};
 
 /// The inputs of tokens (a token is one step of one row): ids for a model of symbols, vectors for a
@@ -217,9 +217,11 @@ impl<'a> Window<'a> {
     fn check_masks(&self, config: &ModelConfig) -> Result<()> {
         let Self { steps, rows, masks, .. } = *self;
         for (layer, site, mask) in masks.into_iter().flat_map(Masks::iter) {
-            let width = match config.stack.get(layer) {
+            let width = match config.directions().nth(layer) {
                 None => 0,
-                Some(found) => found.width_at(site, config.input_width(layer)),
+                Some(LayerDirection { layer, .. }) => {
+                    config.stack[layer].width_at(site, config.input_width(layer))
+                }
             };
             if mask.len() != steps * rows * width {
                 let found = format!("{} values in the mask {site:?} of layer {layer}", mask.len());

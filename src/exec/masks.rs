@@ -68,7 +68,10 @@ pub struct Masks {
 
 impl Masks {
     /// Sets the mask of a site: time-major [T, B, width] of 1 (keep; for zoneout: keep the old
-    /// value) and 0. The masks of all other sites are drawn.
+    /// value) and 0. The masks of all other sites are drawn. `layer` is an index into
+    /// [`ModelConfig::directions`](crate::model::ModelConfig::directions): a bidirectional layer
+    /// counts twice. The steps of a mask of its reverse direction are in the order in which that
+    /// reads them.
     pub fn set(&mut self, layer: usize, site: Site, mask: Vec<f32>) {
         if self.layers.len() <= layer {
             self.layers.resize(layer + 1, Default::default());
@@ -128,7 +131,7 @@ impl Layer {
     pub(crate) fn width_at(&self, site: Site, inputs: usize) -> usize {
         let [state, cell] = self.state_size();
         match site {
-            Site::Output => self.output_size(),
+            Site::Output => self.direction_size(),
             Site::Input => inputs,
             Site::State | Site::Zoneout => state,
             Site::CellState | Site::ZoneoutCell => cell,

@@ -52,7 +52,8 @@ impl Plan {
 
     /// Runs one window of time-major `inputs`, ids [T, B] or vectors [T, B, E]. Writes the
     /// `outputs` [T, B, O] of the model (logits [T, B, V] of a language model), and keeps the last
-    /// state as the start for the next window.
+    /// state as the start for the next window. The windows of a model with a bidirectional layer are
+    /// whole sequences: each starts from zero, or from the state that was set before it.
     ///
     /// # Errors
     /// [`Error::Batch`](crate::Error::Batch) if a slice does not have the size of the plan, an id

@@ -1,15 +1,18 @@
 //! The recurrent state as a separate value, which can be saved, cloned, and reset row by row.
 
-use crate::model::ModelConfig;
+use crate::model::{LayerDirection, ModelConfig};
 use crate::parallel::Threads;
 use crate::{Error, Result};
 
-/// The recurrent state of B batch rows: h of each layer, and c of LSTM layers.
+/// The recurrent state of B batch rows: h of each layer, and c of LSTM layers. A bidirectional layer
+/// has two parts, its forward direction first; the state of its reverse direction after a window is
+/// that after step 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     /// Rows B.
     pub rows: usize,
-    /// One part per layer.
+    /// One part for each layer, or for each direction of a bidirectional layer, in the order of
+    /// [`ModelConfig::directions`] (and of PyTorch's `h_n`).
     pub layers: Vec<LayerState>,
 }
 
@@ -32,7 +35,8 @@ impl State {
 
     /// Becomes zero, of the shape of a model's state.
     pub(crate) fn take_shape(&mut self, config: &ModelConfig, rows: usize) {
-        self.reshape(rows, (0..config.stack.len()).map(|layer| config.state_size(layer)));
+        let widths = config.directions().map(|direction| config.state_size(direction.layer));
+        self.reshape(rows, config.direction_count(), widths);
         for layer in &mut self.layers {
             layer.h.fill(0.0);
             layer.c.fill(0.0);
@@ -51,10 +55,10 @@ impl State {
         }
     }
 
-    /// Takes another shape, for layers of `widths` of h and c; allocates only what its parts lack.
-    pub(crate) fn reshape(&mut self, rows: usize, widths: impl ExactSizeIterator<Item = [usize; 2]>) {
+    /// Takes another shape, for `parts` parts of `widths` of h and c; allocates only what they lack.
+    pub(crate) fn reshape(&mut self, rows: usize, parts: usize, widths: impl Iterator<Item = [usize; 2]>) {
         self.rows = rows;
-        self.layers.resize_with(widths.len(), LayerState::default);
+        self.layers.resize_with(parts, LayerState::default);
         for (layer, [h, c]) in self.layers.iter_mut().zip(widths) {
             layer.h.resize(rows * h, 0.0);
             layer.c.resize(rows * c, 0.0);
@@ -92,18 +96,21 @@ impl State {
 
     /// Whether this is a state of `rows` rows of that model.
     pub(crate) fn check(&self, config: &ModelConfig, rows: usize) -> Result<()> {
-        let sizes_of = |layer: usize| config.state_size(layer).map(|width| rows.checked_mul(width));
-        let fits = |(index, layer): (usize, &LayerState)| {
-            let [h, c] = sizes_of(index);
+        let sizes_of = |direction: LayerDirection| {
+            config.state_size(direction.layer).map(|width| rows.checked_mul(width))
+        };
+        let fits = |(layer, direction): (&LayerState, LayerDirection)| {
+            let [h, c] = sizes_of(direction);
             Some(layer.h.len()) == h && Some(layer.c.len()) == c
         };
-        let layers = config.stack.len();
-        if self.rows == rows && self.layers.len() == layers && self.layers.iter().enumerate().all(fits) {
+        let (layers, parts) = (config.direction_count(), || self.layers.iter().zip(config.directions()));
+        if self.rows == rows && self.layers.len() == layers && parts().all(fits) {
             return Ok(());
         }
-        let odd = self.layers.iter().enumerate().take(layers).position(|layer| !fits(layer)).unwrap_or(0);
+        let odd = parts().position(|part| !fits(part)).unwrap_or(0);
         let found = self.layers.get(odd).map_or((0, 0), |layer| (layer.h.len(), layer.c.len()));
-        let [h, c] = sizes_of(odd).map(|size| size.unwrap_or(usize::MAX));
+        let expected = config.directions().nth(odd).map_or([Some(0); 2], sizes_of);
+        let [h, c] = expected.map(|size| size.unwrap_or(usize::MAX));
         Err(Error::StateShape {
             found: sizes(self.rows, self.layers.len(), found),
             expected: sizes(rows, layers, (h, c)),

@@ -15,7 +15,7 @@ use unrolled_kernels::pack::padded;
 pub(crate) const LARGEST_TABLE: usize = 1 << 22;
 
 /// Runs a model one step at a time. A clone is a fork: it shares the weights and has a state of its
-/// own.
+/// own. A bidirectional layer needs whole windows, so a model with such a layer has no stream.
 ///
 /// A step runs on the calling thread and allocates nothing. Only if the engine has several threads
 /// and the model is large (a step of more than 400,000 multiplications), its threads divide the
@@ -26,7 +26,7 @@ pub(crate) const LARGEST_TABLE: usize = 1 << 22;
 /// # use unrolled::{ModelSettings, exec::{Engine, Stream}, model::Model};
 /// # fn main() -> unrolled::Result<()> {
 /// let model = Model::new(&ModelSettings::lstm(512), 65, 1)?;
-/// let mut stream = Stream::of(&Engine::new(model, Some(2))?); // two threads
+/// let mut stream = Stream::of(&Engine::new(model, Some(2))?)?; // two threads
 /// assert_eq!(stream.step(&3)?.len(), 65);
 /// # Ok(())
 /// # }
@@ -49,15 +49,15 @@ impl Stream {
     /// Packs the weights of a model, for one row from the zero state.
     ///
     /// # Errors
-    /// As for [`Engine::new`].
+    /// As for [`Engine::new`]; [`Error::Setting`](crate::Error::Setting) for a bidirectional layer.
     pub fn new(model: impl Into<Arc<Model>>) -> Result<Self> {
-        Ok(Self::of(&Engine::new(model, Some(1))?))
+        Self::with_rows(model, 1)
     }
 
     /// Packs the weights of a model, for `rows` rows from the zero state.
     ///
     /// # Errors
-    /// As for [`Engine::new`]; [`Error::Batch`](crate::Error::Batch) for no rows,
+    /// As for [`Stream::new`]; [`Error::Batch`](crate::Error::Batch) for no rows,
     /// [`Error::Memory`](crate::Error::Memory) if the rows need more memory than this process may
     /// use.
     pub fn with_rows(model: impl Into<Arc<Model>>, rows: usize) -> Result<Self> {
@@ -78,8 +78,11 @@ impl Stream {
 
     /// Creates a stream of one row, from the zero state, that shares the model and the weights of
     /// an engine.
-    pub fn of(engine: &Engine) -> Self {
-        Self::build(engine, 1)
+    ///
+    /// # Errors
+    /// As for [`Stream::of_rows`].
+    pub fn of(engine: &Engine) -> Result<Self> {
+        Self::of_rows(engine, 1)
     }
 
     fn build(engine: &Engine, rows: usize) -> Self {
@@ -166,6 +169,9 @@ impl Stream {
 }
 
 fn check_rows(config: &ModelConfig, rows: usize) -> Result<()> {
+    config.check_one_way(
+        "a stream runs one step at a time, and the reverse direction needs whole windows; run Plan or Dynamic",
+    )?;
     match rows {
         0 => Err(Error::batch("a stream of 0 rows", "at least one row")),
         rows => check_plan(config, [1, rows]),

@@ -90,8 +90,12 @@ impl ModelConfig {
         }
     }
 
-    /// Returns an error unless the head predicts the symbols that the model reads.
+    /// Returns an error unless the model is a language model: its head predicts the symbols that it
+    /// reads, and no layer sees the symbols to come.
     pub(crate) fn check_predicts_symbols(&self) -> Result<()> {
+        self.check_one_way(
+            "its reverse direction would see the symbols to predict; leave it out, or train with train::Trainer",
+        )?;
         if self.reads_symbols() && self.outputs == self.vocabulary {
             return Ok(());
         }
@@ -146,7 +150,8 @@ impl ModelConfig {
         self.outputs > 0
     }
 
-    /// Returns the widths of h and c of a layer's state; 0 for a part that the layer does not have.
+    /// Returns the widths of h and c of the state of each direction of a layer; 0 for a part that the
+    /// layer does not have.
     pub fn state_size(&self, layer: usize) -> [usize; 2] {
         self.stack[layer].state_size()
     }
@@ -162,7 +167,7 @@ impl ModelConfig {
 
     /// Returns true if a layer's recurrent matrix of one gate is square.
     pub(super) fn is_square(&self, layer: usize) -> bool {
-        self.stack[layer].hidden == self.stack[layer].output_size()
+        self.stack[layer].hidden == self.stack[layer].direction_size()
     }
 
     /// Returns the width of the model's outputs: of the head, or of the last layer without a head.
@@ -181,12 +186,13 @@ impl ModelConfig {
     }
 
     /// Returns true if layer 0 reads rows of the input table, one for each symbol, instead of
-    /// multiplying input vectors. Input dropout needs vectors, except for a mask that all batch
-    /// rows share (`variational = "shared"`): it is applied to the table.
+    /// multiplying input vectors. A bidirectional layer needs vectors, and so does input dropout,
+    /// except for a mask that all batch rows share (`variational = "shared"`): it is applied to the
+    /// table.
     pub(crate) fn gathers(&self) -> bool {
         let plain = |l: &Layer| {
             let same = l.input_keep_prob == 1.0 || l.variational == Variational::Shared;
-            l.custom.is_none() && same && !l.residual && l.highway == Highway::Off
+            l.custom.is_none() && same && !l.residual && l.highway == Highway::Off && !l.bidirectional
         };
         self.reads_symbols() && self.stack.first().is_some_and(plain)
     }

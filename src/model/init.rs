@@ -1,7 +1,8 @@
 //! Initial parameters.
 //!
-//! The draws of a tensor depend only on the random seed, the layer and the kind of tensor. So an
-//! additional layer, or another width of the head, does not change the draws of other tensors.
+//! The draws of a tensor depend only on the random seed, the direction of the layer and the kind of
+//! tensor. So an additional layer, or another width of the head, does not change the draws of other
+//! tensors.
 //!
 //! Sources: [PyTorch], [Glorot and Bengio 2010], orthogonal matrices by [Saxe et al. 2014], drawn
 //! uniformly as by [Mezzadri 2007].
@@ -11,7 +12,7 @@
 //! [Saxe et al. 2014]: https://arxiv.org/abs/1312.6120
 //! [Mezzadri 2007]: https://arxiv.org/abs/math-ph/0609050
 
-use super::{InitialValues, ModelConfig, Parameters, tensors::TensorId};
+use super::{InitialValues, LayerDirection, ModelConfig, Parameters, tensors::TensorId};
 use crate::{
     Cell, ForgetBiasAt, Highway, Init, Layer, ModelSettings,
     random::{DrawPurpose, Draws},
@@ -22,6 +23,9 @@ use crate::{
 const KERAS_EMBEDDING: f32 = 0.05;
 /// Default standard deviation of `normal`, as in min-char-rnn.
 const NORMAL_DEVIATION: f32 = 0.01;
+/// Added to the number of a layer for the draws of its reverse direction. A model has far fewer
+/// layers.
+const REVERSE: u32 = 1 << 31;
 
 /// Draws the parameters of a model.
 pub(super) fn draw(settings: &ModelSettings, seed: u64, config: &ModelConfig) -> Parameters {
@@ -31,15 +35,15 @@ pub(super) fn draw(settings: &ModelSettings, seed: u64, config: &ModelConfig) ->
         let values = &mut parameters.values[entry.range.clone()];
         let source = TensorDraws { seed, tensor };
         match (tensor, settings.init) {
-            (TensorId::Extra(layer, index), _) => extra(settings, config, source, (layer, index), values),
+            (TensorId::Extra(of, index), _) => extra(settings, config, source, (of.layer, index), values),
             (_, Init::Uniform) => uniform(settings, config, source, values),
             (_, Init::Glorot | Init::Orthogonal) => by_gate(settings, config, source, values),
             (_, Init::Normal) => normal(settings, source, values),
         }
         match tensor {
-            TensorId::InputBias(layer) if config.is_constant(layer, 0) => values.fill(0.0),
-            TensorId::InputBias(layer) => add_forget_bias(&config.stack[layer], values),
-            TensorId::HiddenBias(layer) if config.is_constant(layer, 1) => values.fill(0.0),
+            TensorId::InputBias(of) if config.is_constant(of.layer, 0) => values.fill(0.0),
+            TensorId::InputBias(of) => add_forget_bias(&config.stack[of.layer], values),
+            TensorId::HiddenBias(of) if config.is_constant(of.layer, 1) => values.fill(0.0),
             _ => {}
         }
     }
@@ -55,28 +59,29 @@ struct TensorDraws {
 
 impl TensorDraws {
     fn draws(self) -> Draws {
-        let (layer, kind) = match self.tensor {
-            TensorId::Embedding => (0, 0),
-            TensorId::InputWeight(layer) => (layer, 1),
-            TensorId::HiddenWeight(layer) => (layer, 2),
-            TensorId::InputBias(layer) => (layer, 3),
-            TensorId::HiddenBias(layer) => (layer, 4),
-            TensorId::HeadWeight => (0, 5),
-            TensorId::HeadBias => (0, 6),
-            TensorId::Extra(layer, index) => (layer, 16 + index as u64),
+        let (of, kind) = match self.tensor {
+            TensorId::Embedding => (LayerDirection::forward(0), 0),
+            TensorId::InputWeight(of) => (of, 1),
+            TensorId::HiddenWeight(of) => (of, 2),
+            TensorId::InputBias(of) => (of, 3),
+            TensorId::HiddenBias(of) => (of, 4),
+            TensorId::HeadWeight => (LayerDirection::forward(0), 5),
+            TensorId::HeadBias => (LayerDirection::forward(0), 6),
+            TensorId::Extra(of, index) => (of, 16 + index as u64),
         };
-        Draws::new(self.seed, DrawPurpose::Init, layer as u32, kind)
+        let reverse = if of.is_reverse { REVERSE } else { 0 };
+        Draws::new(self.seed, DrawPurpose::Init, of.layer as u32 | reverse, kind)
     }
 
     /// Returns the width n of PyTorch's scale 1/sqrt(n): the hidden width of a layer, or the input
     /// width of the head.
     fn width(self, config: &ModelConfig) -> usize {
         match self.tensor {
-            TensorId::InputWeight(layer)
-            | TensorId::HiddenWeight(layer)
-            | TensorId::InputBias(layer)
-            | TensorId::HiddenBias(layer)
-            | TensorId::Extra(layer, _) => config.stack[layer].hidden,
+            TensorId::InputWeight(of)
+            | TensorId::HiddenWeight(of)
+            | TensorId::InputBias(of)
+            | TensorId::HiddenBias(of)
+            | TensorId::Extra(of, _) => config.stack[of.layer].hidden,
             TensorId::Embedding | TensorId::HeadWeight | TensorId::HeadBias => config.stack_width(),
         }
     }
@@ -104,14 +109,14 @@ fn by_gate(settings: &ModelSettings, config: &ModelConfig, source: TensorDraws, 
     let shape = source.tensor.shape(config);
     match source.tensor {
         TensorId::Embedding => fill_uniform(&mut draws, KERAS_EMBEDDING, values),
-        TensorId::HiddenWeight(layer) if settings.init == Init::Orthogonal && config.is_square(layer) => {
-            let hidden = config.stack[layer].hidden;
+        TensorId::HiddenWeight(of) if settings.init == Init::Orthogonal && config.is_square(of.layer) => {
+            let hidden = config.stack[of.layer].hidden;
             for (gate, matrix) in values.chunks_exact_mut(hidden * hidden).enumerate() {
                 fill_orthogonal(draws.clone().at_row(gate as u32), gain, hidden, matrix);
             }
         }
-        TensorId::InputWeight(layer) | TensorId::HiddenWeight(layer) => {
-            fill_glorot(&mut draws, gain, [config.stack[layer].hidden, shape[1]], values)
+        TensorId::InputWeight(of) | TensorId::HiddenWeight(of) => {
+            fill_glorot(&mut draws, gain, [config.stack[of.layer].hidden, shape[1]], values)
         }
         TensorId::HeadWeight => fill_glorot(&mut draws, gain, [shape[0], shape[1]], values),
         TensorId::InputBias(_) | TensorId::HiddenBias(_) | TensorId::HeadBias | TensorId::Extra(..) => {}

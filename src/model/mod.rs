@@ -3,6 +3,7 @@
 pub(crate) mod cell;
 mod config;
 mod contradiction;
+mod directions;
 mod grow;
 mod init;
 mod memory;
@@ -13,6 +14,7 @@ mod tensors;
 pub use crate::custom_cell::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 use crate::{Error, Layer, ModelSettings, Result};
 pub use config::ModelConfig;
+pub use directions::LayerDirection;
 #[cfg(feature = "files")]
 pub(crate) use memory::memory_total;
 pub(crate) use memory::{check_bytes, check_model, check_plan};

@@ -82,6 +82,20 @@ impl Parameters {
         Some(&mut self.values[range])
     }
 
+    /// Returns a copy of the parameters of one member (`embedding`, `rnn` or `head`), under their
+    /// names within it: `rnn.weight_ih_l0` is `weight_ih_l0`, as in PyTorch's module alone.
+    pub fn member(&self, member: &str) -> Self {
+        let (mut layout, mut values) = (ParameterLayout::default(), Vec::new());
+        for (entry, of_entry) in self.iter() {
+            let name = entry.name.strip_prefix(member).and_then(|name| name.strip_prefix('.'));
+            let Some(name) = name else { continue };
+            layout.push(name, &entry.shape);
+            values.extend_from_slice(of_entry);
+            values.resize(layout.len(), 0.0);
+        }
+        Self { layout, values }
+    }
+
     /// Returns the first tensor with a non-finite value.
     pub(crate) fn not_finite(&self) -> Option<&TensorEntry> {
         self.iter().find(|(_, values)| !values.iter().all(|value| value.is_finite())).map(|(entry, _)| entry)

@@ -13,17 +13,17 @@ impl ModelConfig {
         for (index, layer) in self.stack.iter().enumerate() {
             let gated = layer.gates().checked_mul(layer.hidden)?;
             let inputs = self.input_width(index);
-            total = total
-                .checked_add(matrix(gated, inputs)?)?
-                .checked_add(matrix(gated, layer.output_size())?)?
+            let mut direction = matrix(gated, inputs)?
+                .checked_add(matrix(gated, layer.direction_size())?)?
                 .checked_add(matrix(gated, 2)?.checked_add(32)?)?
                 .checked_add(matrix(layer.hidden, layer.projection.unwrap_or(0).checked_add(16)?)?)?;
             let mixed = inputs.checked_mul(layer.highway.gates())?;
-            total = total.checked_add(matrix(mixed, inputs.checked_add(1)?)?)?;
+            direction = direction.checked_add(matrix(mixed, inputs.checked_add(1)?)?)?;
             for variable in layer.custom.iter().filter_map(|c| c.cell()).flat_map(|c| c.variables(inputs)) {
                 let count = variable.shape.iter().try_fold(1usize, |n, size| n.checked_mul(*size))?;
-                total = total.checked_add(count.checked_next_multiple_of(16)?)?;
+                direction = direction.checked_add(count.checked_next_multiple_of(16)?)?;
             }
+            total = total.checked_add(direction.checked_mul(layer.directions())?)?;
         }
         total = total.checked_add(matrix(self.outputs, self.stack_width())?)?;
         total.checked_add(matrix(self.outputs, 1)?)?.checked_mul(size_of::<f32>())
@@ -35,15 +35,17 @@ impl ModelConfig {
         let vocabulary = self.vocabulary as f64;
         let mut count = self.embedding.map_or(0.0, |width| width as f64 * vocabulary);
         for (index, layer) in self.stack.iter().enumerate() {
-            let [gates, hidden, state] = [layer.gates(), layer.hidden, layer.output_size()].map(|n| n as f64);
+            let sizes = [layer.gates(), layer.hidden, layer.direction_size()];
+            let [gates, hidden, state] = sizes.map(|n| n as f64);
             let inputs = self.input_width(index) as f64;
-            count += gates * hidden * (inputs + state + 2.0);
-            count += hidden * layer.projection.unwrap_or(0) as f64;
-            count += layer.highway.gates() as f64 * inputs * (inputs + 1.0);
+            let mut direction = gates * hidden * (inputs + state + 2.0);
+            direction += hidden * layer.projection.unwrap_or(0) as f64;
+            direction += layer.highway.gates() as f64 * inputs * (inputs + 1.0);
             if let Some(cell) = layer.custom.as_ref().and_then(|custom| custom.cell()) {
                 let size = |v: Variable| v.shape.iter().map(|n| *n as f64).product::<f64>();
-                count += cell.variables(self.input_width(index)).into_iter().map(size).sum::<f64>();
+                direction += cell.variables(self.input_width(index)).into_iter().map(size).sum::<f64>();
             }
+            count += direction * layer.directions() as f64;
         }
         count + self.outputs as f64 * (self.stack_width() as f64 + 1.0)
     }

@@ -1,17 +1,17 @@
 //! The tensors of a model: their names, shapes and order.
 
-use super::{ModelConfig, ParameterLayout, Variable};
+use super::{LayerDirection, ModelConfig, ParameterLayout, Variable};
 
-/// Identifies a tensor of a model, by layer if it belongs to one.
+/// Identifies a tensor of a model, by the direction of a layer if it belongs to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TensorId {
     Embedding,
-    InputWeight(usize),
-    HiddenWeight(usize),
-    InputBias(usize),
-    HiddenBias(usize),
+    InputWeight(LayerDirection),
+    HiddenWeight(LayerDirection),
+    InputBias(LayerDirection),
+    HiddenBias(LayerDirection),
     /// A tensor of an option or of a custom cell, with its index in [`ModelConfig::extras`].
-    Extra(usize, usize),
+    Extra(LayerDirection, usize),
     HeadWeight,
     HeadBias,
 }
@@ -21,11 +21,11 @@ impl TensorId {
     pub(super) fn name(self, config: &ModelConfig) -> String {
         match self {
             Self::Embedding => "embedding.weight".to_owned(),
-            Self::InputWeight(layer) => format!("rnn.weight_ih_l{layer}"),
-            Self::HiddenWeight(layer) => format!("rnn.weight_hh_l{layer}"),
-            Self::InputBias(layer) => format!("rnn.bias_ih_l{layer}"),
-            Self::HiddenBias(layer) => format!("rnn.bias_hh_l{layer}"),
-            Self::Extra(layer, index) => format!("rnn.{}_l{layer}", config.extras(layer)[index].name),
+            Self::InputWeight(of) => format!("rnn.weight_ih_{of}"),
+            Self::HiddenWeight(of) => format!("rnn.weight_hh_{of}"),
+            Self::InputBias(of) => format!("rnn.bias_ih_{of}"),
+            Self::HiddenBias(of) => format!("rnn.bias_hh_{of}"),
+            Self::Extra(of, index) => format!("rnn.{}_{of}", config.extras(of.layer)[index].name),
             Self::HeadWeight => "head.weight".to_owned(),
             Self::HeadBias => "head.bias".to_owned(),
         }
@@ -33,13 +33,14 @@ impl TensorId {
 
     /// Returns the row-major shape.
     pub(super) fn shape(self, config: &ModelConfig) -> Vec<usize> {
-        let gated = |layer: usize| config.stack[layer].gates() * config.stack[layer].hidden;
+        let layer = |of: LayerDirection| &config.stack[of.layer];
+        let gated = |of: LayerDirection| layer(of).gates() * layer(of).hidden;
         match self {
             Self::Embedding => vec![config.vocabulary, config.input_width(0)],
-            Self::InputWeight(layer) => vec![gated(layer), config.input_width(layer)],
-            Self::HiddenWeight(layer) => vec![gated(layer), config.stack[layer].output_size()],
-            Self::InputBias(layer) | Self::HiddenBias(layer) => vec![gated(layer)],
-            Self::Extra(layer, index) => config.extras(layer).swap_remove(index).shape,
+            Self::InputWeight(of) => vec![gated(of), config.input_width(of.layer)],
+            Self::HiddenWeight(of) => vec![gated(of), layer(of).direction_size()],
+            Self::InputBias(of) | Self::HiddenBias(of) => vec![gated(of)],
+            Self::Extra(of, index) => config.extras(of.layer).swap_remove(index).shape,
             Self::HeadWeight => vec![config.outputs, config.stack_width()],
             Self::HeadBias => vec![config.outputs],
         }
@@ -53,7 +54,8 @@ impl ModelConfig {
     /// 2. For each layer l: `rnn.weight_ih_l{l}` [GH, width of the inputs], `rnn.weight_hh_l{l}`
     ///    [GH, H], `rnn.bias_ih_l{l}` `[GH]`, `rnn.bias_hh_l{l}` `[GH]`, and the tensors of its
     ///    options. A layer with a custom cell has only the variables of the cell, as
-    ///    `rnn.NAME_l{l}`.
+    ///    `rnn.NAME_l{l}`. A bidirectional layer has all of them twice: those of its reverse
+    ///    direction follow, with names that end in `_reverse`.
     /// 3. `head.weight` [O, H] and `head.bias` `[O]`, with a head. O = V by default.
     ///
     /// The tensors of the options, with PyTorch's names where they exist (each followed by
@@ -75,18 +77,18 @@ impl ModelConfig {
 
     /// Returns all tensors in the order of the layout.
     pub(super) fn tensors(&self) -> Vec<TensorId> {
-        let mut tensors = Vec::with_capacity(4 * self.stack.len() + 3);
+        let mut tensors = Vec::with_capacity(4 * self.direction_count() + 3);
         tensors.extend(self.embedding.filter(|_| self.reads_symbols()).map(|_| TensorId::Embedding));
-        for layer in 0..self.stack.len() {
-            if self.stack[layer].custom.is_none() {
+        for of in self.directions() {
+            if self.stack[of.layer].custom.is_none() {
                 tensors.extend([
-                    TensorId::InputWeight(layer),
-                    TensorId::HiddenWeight(layer),
-                    TensorId::InputBias(layer),
-                    TensorId::HiddenBias(layer),
+                    TensorId::InputWeight(of),
+                    TensorId::HiddenWeight(of),
+                    TensorId::InputBias(of),
+                    TensorId::HiddenBias(of),
                 ]);
             }
-            tensors.extend((0..self.extras(layer).len()).map(|index| TensorId::Extra(layer, index)));
+            tensors.extend((0..self.extras(of.layer).len()).map(|index| TensorId::Extra(of, index)));
         }
         if self.has_head() {
             tensors.extend([TensorId::HeadWeight, TensorId::HeadBias]);

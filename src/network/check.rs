@@ -17,7 +17,7 @@ const DISTANCE: f32 = 1.0 / 64.0;
 /// The difference between a backward pass and numerical derivatives, for one tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// The parameter's name, `inputs`, or `initial.h_l0`.
+    /// The parameter's name, `inputs`, or `initial.h_l0` (`initial.h_l0_reverse`).
     pub tensor: String,
     /// The largest difference of any element.
     pub largest: f64,
@@ -63,10 +63,11 @@ pub fn check_gradients(stack: &[Layer], inputs: usize, seed: u64) -> Result<Vec<
     }
     let (d_inputs, d_initial) = (check.network.d_inputs().to_vec(), check.network.d_initial().clone());
     found.push(check.compare("inputs", &d_inputs, |check, i| &mut check.inputs[i])?);
-    for (l, layer) in d_initial.layers.iter().enumerate() {
-        let name = format!("initial.h_l{l}");
+    let directions: Vec<_> = check.network.model().config().directions().collect();
+    for ((l, layer), direction) in d_initial.layers.iter().enumerate().zip(directions) {
+        let name = format!("initial.h_{direction}");
         found.push(check.compare(&name, &layer.h, |check, i| &mut check.initial.layers[l].h[i])?);
-        let name = format!("initial.c_l{l}");
+        let name = format!("initial.c_{direction}");
         if !layer.c.is_empty() {
             found.push(check.compare(&name, &layer.c, |check, i| &mut check.initial.layers[l].c[i])?);
         }

@@ -51,7 +51,7 @@ impl Generator {
             return Err(Error::setting("vocabulary", vocabulary.len(), expected));
         }
         let position = DrawPosition { sequence, index: 0 };
-        let (stream, vocabulary) = (Stream::of(engine), vocabulary.clone());
+        let (stream, vocabulary) = (Stream::of(engine)?, vocabulary.clone());
         Ok(Self { stream, vocabulary, sampling, position, pending: None, scratch: Scratch::default() })
     }
 

@@ -28,6 +28,11 @@ pub struct Layer {
     pub custom: Option<CustomCell>,
     /// Number of hidden units H (`num_units`), at least 1. Default 256.
     pub hidden: usize,
+    /// True for a bidirectional layer: a second set of weights reads each row from its last step to
+    /// its first, and the outputs of both directions are side by side, the forward one first
+    /// (`bidirectional` in PyTorch). All options apply to each direction. Default false.
+    #[serde(skip_serializing_if = "is_default")]
+    pub bidirectional: bool,
     /// Activation. Default `tanh`. RNN only; other cells ignore it.
     #[serde(skip_serializing_if = "is_default")]
     pub activation: Activation,
@@ -175,6 +180,7 @@ impl Layer {
             cell,
             custom: None,
             hidden,
+            bidirectional: false,
             activation: Activation::Tanh,
             reset: Reset::After,
             forget_bias: 1.0,
@@ -240,20 +246,31 @@ impl Layer {
         }
     }
 
-    /// Returns the width of the layer's outputs (`output_size`).
+    /// Returns the width of the layer's outputs (`output_size`): of both directions, if it has two.
     pub fn output_size(&self) -> usize {
+        self.direction_size().saturating_mul(self.directions())
+    }
+
+    /// Returns the number of directions: 2 for a bidirectional layer, else 1.
+    pub fn directions(&self) -> usize {
+        if self.bidirectional { 2 } else { 1 }
+    }
+
+    /// Returns the width of the outputs of one direction.
+    pub(crate) fn direction_size(&self) -> usize {
         match &self.custom {
             Some(custom) => custom.output_size(),
             None => self.projection.unwrap_or(self.hidden),
         }
     }
 
-    /// Returns the widths of the state's h and c (`state_size`). Only an LSTM has a c; its width is
-    /// 0 for other cells. The parts of a custom cell's state are concatenated in h.
+    /// Returns the widths of h and c of the state of one direction (`state_size`). Only an LSTM has
+    /// a c; its width is 0 for other cells. The parts of a custom cell's state are concatenated in
+    /// h.
     pub fn state_size(&self) -> [usize; 2] {
         match &self.custom {
             Some(custom) => [custom.state_size(), 0],
-            None => [self.output_size(), if self.cell == Cell::Lstm { self.hidden } else { 0 }],
+            None => [self.direction_size(), if self.cell == Cell::Lstm { self.hidden } else { 0 }],
         }
     }
 

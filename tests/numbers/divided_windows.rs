@@ -88,11 +88,10 @@ fn logits_by_blocks() -> Case {
 
 /// Vectors with target values that have weights, from an initial state; and outputs and their
 /// gradients in the caller's arrays.
-fn vectors(outputs: usize) -> Case {
+fn vectors(stack: [Layer; 2], outputs: usize) -> Case {
     const STEPS: usize = 13;
     const WIDTH: usize = 37;
     let settings = ModelSettings::lstm(40).on_vectors(WIDTH, outputs.max(1));
-    let stack = [Layer { peepholes: true, ..Layer::lstm(40) }, Layer::gru(33)];
     let model = match outputs {
         0 => Model::of_stack(&stack, WIDTH, &settings, 1).unwrap(),
         _ => Model::of_vectors(&ModelSettings { stack: stack.to_vec(), ..settings }, 1).unwrap(),
@@ -137,12 +136,16 @@ fn vectors(outputs: usize) -> Case {
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
+    let stack = [Layer { peepholes: true, ..Layer::lstm(40) }, Layer::gru(33)];
+    let both = [Layer::lstm(40), Layer::gru(33)].map(|layer| Layer { bidirectional: true, ..layer });
     vec![
         large_vocabulary(InputKind::OneHot, 2000, 20),
         large_vocabulary(InputKind::Embedding, 2000, 20),
         large_vocabulary(InputKind::Embedding, 7000, 37),
         logits_by_blocks(),
-        vectors(0),
-        vectors(3),
+        vectors(stack.clone(), 0),
+        vectors(stack, 3),
+        vectors(both.clone(), 0),
+        vectors(both, 3),
     ]
 }

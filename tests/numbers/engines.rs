@@ -18,7 +18,7 @@ fn from_views(engine: &Engine, inputs: Inputs<'_>) -> [Vec<u32>; 4] {
     let [planned, whole, pieces, streamed] = &mut outputs;
     let mut plan = Plan::of(engine, STEPS, ROWS).unwrap();
     let (mut first, mut second) = (Dynamic::of(engine), Dynamic::of(engine));
-    let mut streams = [(); ROWS].map(|()| Stream::of(engine));
+    let mut streams = [(); ROWS].map(|()| Stream::of(engine).unwrap());
     for (step, out) in pieces.chunks_mut(ROWS * width).enumerate() {
         if step == 3 {
             plan.forward(inputs, planned).unwrap();

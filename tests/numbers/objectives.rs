@@ -21,7 +21,8 @@ fn values(seed: u32, count: usize) -> Vec<f32> {
 }
 
 fn network(threads: usize) -> Network {
-    let settings = ModelSettings::of_layers([Layer::gru(6), Layer::lstm(5)]).on_vectors(INPUTS, OUTPUTS);
+    let both = Layer { bidirectional: true, ..Layer::gru(3) };
+    let settings = ModelSettings::of_layers([both, Layer::lstm(5)]).on_vectors(INPUTS, OUTPUTS);
     Network::new(Model::of_vectors(&settings, 3).unwrap(), Some(threads)).unwrap()
 }
 

@@ -11,7 +11,7 @@ use std::{env, process::Command};
 use unrolled::corpus::Corpus;
 use unrolled::exec::Dropout;
 use unrolled::network::Network;
-use unrolled::network::{Bidirectional, BidirectionalStack, Merge, Window};
+use unrolled::network::{Bidirectional, Merge, Window};
 use unrolled::train::Training;
 use unrolled::{
     Cell, ClipMode, DataSettings, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings,
@@ -19,7 +19,7 @@ use unrolled::{
 };
 
 /// Repeats in the suite: each case on each number of threads.
-const RUNS: usize = 19 * THREADS;
+const RUNS: usize = 21 * THREADS;
 const THREADS: usize = 16;
 const TEST: &str = "numbers::thread_stress::one_to_sixteen_threads_give_the_same_bits";
 
@@ -110,22 +110,23 @@ fn bidirectional() -> Case {
 }
 
 /// Bidirectional layers, rows of different lengths and dropout.
-fn bidirectional_stack() -> Case {
+fn bidirectional_layers() -> Case {
     let layers = [Layer { projection: Some(21), ..Layer::lstm(40) }, Layer::gru(24), Layer::rnn(17)];
+    let layers = layers.map(|layer| Layer { bidirectional: true, ..layer });
     let inputs: Vec<f32> = ids(5, 15 * 17 * 20, 100).iter().map(|&id| id as f32 * 0.01).collect();
     let lengths: Vec<usize> = (0..17).map(|row| row * 7 % 16).collect();
     let run = move |threads| {
-        let settings = ModelSettings::default();
-        let mut stack = BidirectionalStack::of_layers(&layers, 20, &settings, 1, Some(threads)).unwrap();
+        let model = Model::of_stack(&layers, 20, &ModelSettings::default(), 1).unwrap();
+        let mut network = Network::new(model, Some(threads)).unwrap();
         let dropout = Some(Dropout { probability: 0.3, seed: 1, step: 2 });
         let mut outputs = vec![0.0; 15 * 17 * 34];
         let window = Window { lengths: Some(&lengths), dropout, ..Window::new(15, 17, &inputs) };
-        stack.forward(&window, &mut outputs).unwrap();
-        stack.backward(&outputs, None).unwrap();
-        let all = [&outputs, stack.d_inputs(), &stack.gradient().values];
+        network.forward(&window, &mut outputs).unwrap();
+        network.backward(&outputs, None).unwrap();
+        let all = [&outputs, network.d_inputs(), &network.gradient().values];
         (all.into_iter().flat_map(bits).collect(), Vec::new())
     };
-    ("bidirectional stack", Box::new(run))
+    ("bidirectional layers", Box::new(run))
 }
 
 /// A text of eight spans. Some of the cuts are inside characters. The scan uses the caller's
@@ -190,7 +191,7 @@ fn cases() -> Vec<Case> {
         ragged(OneHot),
         ragged(Embedding),
         bidirectional(),
-        bidirectional_stack(),
+        bidirectional_layers(),
         scan(),
     ];
     cases.extend(super::divided_windows::cases());

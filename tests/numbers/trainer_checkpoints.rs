@@ -18,6 +18,13 @@ fn vectors() -> Model {
     Model::of_vectors(&ModelSettings::of_layers(stack).on_vectors(4, 2), 5).unwrap()
 }
 
+/// A bidirectional model of vectors.
+fn bidirectional() -> Model {
+    let both = |layer| Layer { bidirectional: true, ..layer };
+    let stack = [both(Layer { projection: Some(3), ..Layer::lstm(5) }), both(Layer::gru(4))];
+    Model::of_vectors(&ModelSettings::of_layers(stack).on_vectors(4, 2), 5).unwrap()
+}
+
 /// A model that reads 9 symbols and predicts 4 classes.
 fn classifier() -> Model {
     let settings = ModelSettings { outputs: Some(4), embedding: Some(3), ..ModelSettings::lstm(8) };
@@ -51,7 +58,7 @@ fn train(trainer: &mut Trainer, steps: u64) {
 fn a_resumed_trainer_has_the_bits_of_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    for model in [vectors(), classifier()] {
+    for model in [vectors(), classifier(), bidirectional()] {
         for optimizer in [OptimizerSettings::adam(), OptimizerSettings::sgd(0.9), OptimizerSettings::sgd(0.0)]
         {
             let settings = TrainerSettings { optimizer, threads: Some(1), ..TrainerSettings::adam(1e-2) };

@@ -63,7 +63,8 @@ pub(super) fn infer(
     for (number, layer) in stack.iter_mut().enumerate() {
         choose(layer, number, like, chosen).map_err(|reason| failed(file.path(), reason))?;
     }
-    let flat = stack.iter().all(|layer| *layer == stack[0]) && stack[0].projection.is_none();
+    let plain = stack[0].projection.is_none() && !stack[0].bidirectional;
+    let flat = plain && stack.iter().all(|layer| *layer == stack[0]);
     let Layer { cell, hidden, activation, reset, .. } = stack[0];
     let model = ModelSettings {
         cell,

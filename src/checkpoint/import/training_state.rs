@@ -125,10 +125,11 @@ fn state(selected: SelectedTensors<'_>, config: &ModelConfig, rows: usize) -> Re
         return Ok(None);
     }
     let mut layers = Vec::new();
-    for layer in 0..config.stack.len() {
-        let [h, c] = config.state_size(layer);
-        let h = selected.floats(&format!("state.h_l{layer}"), &[rows, h])?;
-        let c = if c > 0 { selected.floats(&format!("state.c_l{layer}"), &[rows, c])? } else { Vec::new() };
+    for direction in config.directions() {
+        let [h, c] = config.state_size(direction.layer);
+        let h = selected.floats(&format!("state.h_{direction}"), &[rows, h])?;
+        let name = format!("state.c_{direction}");
+        let c = if c > 0 { selected.floats(&name, &[rows, c])? } else { Vec::new() };
         layers.push(LayerState { h, c });
     }
     Ok(Some(State { layers, rows }))

@@ -224,7 +224,7 @@ impl GradientPass<'_> {
             return;
         }
         let gradient = (buffer.take(&tensors.head), buffer.take(&tensors.head_bias));
-        let pairs = self.pairs(DeltaOf::Head, InputOf::Factors(config.stack.len()));
+        let pairs = self.pairs(DeltaOf::Head, InputOf::Factors(self.weights.layers.len()));
         let matrix = self.matrix(&pairs, &head.slots, config.stack_width(), Phase::HeadGradient);
         MatrixGradient { rows: 0..config.outputs, ..matrix }.run(*isa, gradient, self.threads);
     }

@@ -68,6 +68,13 @@ impl<'a> LayerContext<'a> {
         });
     }
 
+    /// Calls `f` with the number and the values of each token of `values`, `width` floats each.
+    pub(super) fn tokens(&self, values: &mut [f32], width: usize, f: &(impl Fn(usize, &mut [f32]) + Sync)) {
+        self.rows(values, width, &|first, values| {
+            (first..).zip(values.chunks_exact_mut(width)).for_each(|(token, values)| f(token, values));
+        });
+    }
+
     /// Computes `out = a * b`.
     pub(super) fn multiply(&self, a: &[f32], b: &[f32], out: &mut [f32]) {
         self.rows(out, 1, &|first, out| {

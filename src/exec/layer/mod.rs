@@ -9,15 +9,20 @@
 //!    between two steps (`step_by_step.rs`) and a custom cell (`custom_cell.rs`) run one step at a
 //!    time.
 //! 2. `skip_connection.rs` has the residual and highway connections, `masks.rs` the dropout masks.
-//! 3. Options that are not used allocate nothing and take no time.
+//! 3. Each direction of a bidirectional layer runs as a layer of its own (`both_directions.rs`).
+//! 4. Options that are not used allocate nothing and take no time.
 
 mod activations;
+mod both_directions;
 mod crew;
 mod custom_cell;
 mod skip_connection;
 mod step_by_step;
 
 pub(crate) use activations::{LayerActivations, LayerContext, LayerInput};
+pub(crate) use both_directions::{
+    BothDirections, MirroredTokens, add_reverse, forward_gradient, outputs_of, reverse_gradient,
+};
 
 use super::weights::{GatedWeights, LayerKind};
 use crate::exec::masks::{Mask, Site};

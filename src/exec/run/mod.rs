@@ -73,14 +73,16 @@ impl Executor {
         self.window.reshape(weights, extent, threads);
     }
 
-    /// Runs a window. If the outputs of the head are kept, no thread waits for another before its
-    /// rows are done. Returns the number of targets within the top k, if the goal asks for it.
+    /// Runs a window. With a bidirectional layer, it does not start from the state after the last
+    /// window. If the outputs of the head are kept, no thread waits for another before its rows are
+    /// done. Returns the number of targets within the top k, if the goal asks for it.
     pub(crate) fn run(&mut self, model: PackedModel<'_>, pass: Pass<'_>) -> u64 {
         let PackedModel { weights, parameters, threads } = model;
         let ran = self.window.note_run();
         self.load_inputs(model, &pass);
         let targets = self.load_targets(model, &pass);
-        let Pass { inputs, order, fresh, dropping, mut goal, .. } = pass;
+        let Pass { inputs, order, dropping, mut goal, .. } = pass;
+        let fresh = pass.fresh || (ran && weights.config.is_bidirectional());
         let Self { window, table, blocks, .. } = self;
         let reads_ids = matches!(inputs, Inputs::Ids(_));
         let crew = window.crew(threads);

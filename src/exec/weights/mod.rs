@@ -17,7 +17,7 @@ pub(crate) use logit_blocks::LogitBlocks;
 use crate::aligned::Aligned;
 pub(crate) use crate::model::cell::Plain;
 use crate::model::cell::{self, BufferWidths, CellKernels, CellWeights, Extras, Recurrent};
-use crate::model::{ModelConfig, Parameters};
+use crate::model::{LayerDirection, ModelConfig, Parameters};
 use crate::parallel::Threads;
 use crate::phases::Phases;
 use crate::settings::{ForgetBiasAt, Layer};
@@ -32,6 +32,7 @@ pub(crate) struct PackedWeights {
     pub(crate) isa: Isa,
     pub(crate) config: ModelConfig,
     pub(crate) tensors: TensorRanges,
+    /// One entry for each direction of each layer (see [`ModelConfig::directions`]).
     pub(crate) layers: Vec<LayerWeights>,
     /// The linear layer on top; empty if the model has none.
     pub(crate) head: Plain,
@@ -59,13 +60,15 @@ pub(crate) struct PackedModel<'a> {
     pub(crate) threads: &'a Threads,
 }
 
-/// The packed weights of one layer.
+/// The packed weights of one layer, or of one direction of a bidirectional layer.
 #[derive(Debug)]
 pub(crate) struct LayerWeights {
     pub(crate) layer: Layer,
+    /// True for the reverse direction. The forward direction is the entry before.
+    pub(crate) is_reverse: bool,
     /// Input width of the layer.
     pub(crate) inputs: usize,
-    /// Output width of the layer.
+    /// Output width of the direction.
     pub(crate) outputs: usize,
     /// Widths of its buffers.
     pub(crate) sizes: BufferWidths,
@@ -126,7 +129,7 @@ impl PackedWeights {
         Self {
             isa,
             tensors: TensorRanges::new(config),
-            layers: (0..config.stack.len()).map(|l| LayerWeights::new(config, l)).collect(),
+            layers: config.directions().map(|direction| LayerWeights::new(config, direction)).collect(),
             head: Plain::new(config.stack_width(), config.outputs),
             backward,
             gathers: config.gathers(),
@@ -157,9 +160,10 @@ impl PackedWeights {
 }
 
 impl LayerWeights {
-    fn new(config: &ModelConfig, l: usize) -> Self {
+    fn new(config: &ModelConfig, LayerDirection { layer: l, is_reverse }: LayerDirection) -> Self {
         let layer = config.stack[l].clone();
-        let (inputs, outputs, [state, _]) = (config.input_width(l), layer.output_size(), layer.state_size());
+        let (inputs, outputs) = (config.input_width(l), layer.direction_size());
+        let [state, _] = layer.state_size();
         let gathered = l == 0 && config.gathers();
         let (kind, sizes) = match &layer.custom {
             Some(custom) => {
@@ -178,7 +182,7 @@ impl LayerWeights {
         let gates = layer.highway.gates() * inputs;
         let highway = (gates > 0).then(|| Plain::new(inputs, gates));
         let is_bare = layer.custom.is_none() && !layer.residual && gates == 0 && !layer.zones_out();
-        Self { layer, inputs, outputs, sizes, kind, highway, is_bare }
+        Self { layer, is_reverse, inputs, outputs, sizes, kind, highway, is_bare }
     }
 
     /// Returns true if threads can divide the hidden units of the layer: those of a cell whose
@@ -220,7 +224,7 @@ impl GatedWeights {
         Self {
             input_pieces: input_slots.pieces(),
             recurrent_pieces: recurrent.iter().map(|part| part.slots.pieces()).collect(),
-            units: Panels::plain(layer.output_size()),
+            units: Panels::plain(layer.direction_size()),
             depth,
             bias: vec![0.0; input_slots.width()],
             input: Vec::new(),

@@ -1,7 +1,7 @@
 //! The ranges of a model's tensors in the flat parameter buffer, so that a run looks up nothing by
 //! name.
 
-use crate::model::ModelConfig;
+use crate::model::{LayerDirection, ModelConfig};
 use std::ops::Range;
 
 /// The ranges of all tensors of a model.
@@ -9,6 +9,7 @@ use std::ops::Range;
 pub(crate) struct TensorRanges {
     /// `embedding.weight` [V, E]
     pub(crate) embedding: Option<Range<usize>>,
+    /// One entry for each direction of each layer.
     pub(crate) layers: Vec<LayerRanges>,
     /// `head.weight` [V, H]
     pub(crate) head: Range<usize>,
@@ -18,7 +19,7 @@ pub(crate) struct TensorRanges {
     pub(crate) constants: Vec<Range<usize>>,
 }
 
-/// The ranges of one layer's tensors; empty for tensors that it does not have.
+/// The ranges of the tensors of one direction of a layer; empty for tensors that it does not have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LayerRanges {
     /// `weight_ih` [G * H, E]
@@ -49,7 +50,7 @@ impl TensorRanges {
         let mut next = || ranges.next().unwrap_or_default();
         let embedding = config.embedding.filter(|_| config.reads_symbols()).map(|_| next());
         let mut constants = Vec::new();
-        let mut layer = |l: usize| {
+        let mut direction = |LayerDirection { layer: l, .. }| {
             let mut tensors = LayerRanges::default();
             if config.stack[l].custom.is_none() {
                 [tensors.input, tensors.hidden] = [next(), next()];
@@ -63,7 +64,7 @@ impl TensorRanges {
             tensors.extras = config.extras(l).into_iter().map(|extra| (extra.name, next())).collect();
             tensors
         };
-        let layers = (0..config.stack.len()).map(&mut layer).collect();
+        let layers = config.directions().map(&mut direction).collect();
         let [head, head_bias] = [next(), next()];
         Self { embedding, layers, head, head_bias, constants }
     }

@@ -91,7 +91,7 @@ impl WindowActivations {
     }
 
     /// Takes the shape of the next window. The state carries over if the number of rows stays; else
-    /// it is zero.
+    /// it is zero. With a bidirectional layer, the state after a window does not carry over.
     pub(crate) fn reshape(&mut self, weights: &PackedWeights, extent: Extent<'_>, threads: &Threads) {
         let Extent { steps, rows, lengths, output_steps } = extent;
         let lengths = lengths.filter(|lengths| lengths.iter().any(|length| *length != steps));
@@ -100,7 +100,7 @@ impl WindowActivations {
             return;
         }
         let mut held = std::mem::take(&mut self.held);
-        let carries = self.rows == rows;
+        let carries = self.rows == rows && !(self.ran && weights.config.is_bidirectional());
         if carries {
             self.save(&mut held, threads);
         }
@@ -304,7 +304,7 @@ impl WindowActivations {
     /// Gives `state` the shape of the window's state.
     fn reshape_state(&self, state: &mut State) {
         let layers = self.shards.first().map_or(&[][..], |shard| &shard.layers);
-        state.reshape(self.rows, layers.iter().map(|layer| layer.buffers.widths()));
+        state.reshape(self.rows, layers.len(), layers.iter().map(|layer| layer.buffers.widths()));
     }
 
     /// The shard of a batch row, and its index there.

@@ -2,15 +2,15 @@
 
 use crate::exec::head::token_part::TokenPart;
 use crate::exec::inputs::Inputs;
-use crate::exec::layer::{LayerActivations, LayerContext, LayerInput};
-use crate::exec::masks::{MaskSource, ShardRows};
+use crate::exec::layer::{BothDirections, LayerActivations, MirroredTokens, outputs_of};
+use crate::exec::masks::MaskSource;
 use crate::exec::state::State;
 use crate::exec::weights::PackedWeights;
 use crate::loss::Loss;
 use crate::model::Parameters;
 use crate::model::cell::resize;
 use crate::parallel::Threads;
-use crate::phases::Phase;
+use crate::settings::Layer;
 use std::sync::atomic::{AtomicU64, Ordering};
 use unrolled_kernels::WindowShape;
 use unrolled_kernels::pack::padded;
@@ -36,10 +36,15 @@ pub(crate) struct Shard {
     /// The batch row of each of its rows: in order, or the longest first.
     pub(crate) order: Vec<u32>,
     /// Number of rows of the whole batch.
-    batch: usize,
+    pub(super) batch: usize,
     steps: usize,
     pub(crate) needs: Needs,
+    /// One entry for each direction of each layer.
     pub(crate) layers: Vec<LayerActivations>,
+    /// The same entries: what the directions of a bidirectional layer share.
+    pub(super) both: Vec<BothDirections>,
+    /// `[N]`: the token in the place of each token in a reverse direction; unused without one.
+    pub(super) mirrored: MirroredTokens,
     /// `[N]`: rows of the input table, or symbols.
     pub(crate) ids: Vec<u32>,
     /// [N, padded(E)]: inputs of the first layer; empty if it reads an input table.
@@ -53,8 +58,10 @@ pub(crate) struct Shard {
     /// [N, padded(O)]: outputs of the head, then their gradients; empty if they are not kept.
     pub(crate) outputs: Vec<f32>,
     /// [N, padded(width)]: the gradient on its way down, copied from one buffer to the other.
-    dy: Vec<f32>,
-    dx: Vec<f32>,
+    pub(super) dy: Vec<f32>,
+    pub(super) dx: Vec<f32>,
+    /// [N, padded(P)]: the gradient of the outputs of one direction of a bidirectional layer.
+    pub(super) d_direction: Vec<f32>,
     /// `[N]`
     pub(crate) losses: Vec<f64>,
     /// `[N]`
@@ -72,6 +79,8 @@ impl Shard {
             steps: 0,
             needs,
             layers: weights.layers.iter().map(|layer| LayerActivations::new(layer, needs.backward)).collect(),
+            both: weights.layers.iter().map(|layer| BothDirections::new(layer.is_reverse)).collect(),
+            mirrored: MirroredTokens::default(),
             ids: Vec::new(),
             inputs: Vec::new(),
             targets: Vec::new(),
@@ -80,6 +89,7 @@ impl Shard {
             outputs: Vec::new(),
             dy: Vec::new(),
             dx: Vec::new(),
+            d_direction: Vec::new(),
             losses: Vec::new(),
             correct: Vec::new(),
             within: 0,
@@ -103,6 +113,12 @@ impl Shard {
             activations.resize(layer, window, self.needs.dropout);
             activations.buffers.seats.resize(members, Seat::default());
         }
+        for (both, layer) in self.both.iter_mut().zip(&weights.layers) {
+            both.resize(window, [layer.inputs, layer.outputs]);
+        }
+        if weights.config.is_bidirectional() {
+            self.mirrored.set(window);
+        }
         let (tokens, most) = (window.tokens(), steps * rows);
         let outputs = if keeps { padded(weights.config.outputs) } else { 0 };
         resize(&mut self.ids, tokens, most);
@@ -117,10 +133,13 @@ impl Shard {
         if window.keep {
             // An input table has no gradient per token.
             let read = weights.layers.iter().skip(usize::from(weights.gathers)).map(|layer| layer.inputs);
-            let widths = read.chain(weights.layers.iter().map(|layer| layer.outputs));
+            let widths = read.chain(weights.config.stack.iter().map(Layer::output_size));
             let widest = padded(widths.max().unwrap_or(0));
             resize(&mut self.dy, most * widest, most * widest);
             resize(&mut self.dx, most * widest, most * widest);
+            let directions = weights.layers.iter().filter(|layer| layer.is_reverse);
+            let widest = padded(directions.map(|layer| layer.outputs).max().unwrap_or(0));
+            resize(&mut self.d_direction, most * widest, most * widest);
         }
     }
 
@@ -198,34 +217,6 @@ impl Shard {
         }
     }
 
-    /// Runs all layers, from the state at the start of the buffers.
-    pub(crate) fn forward(
-        &mut self,
-        weights: &PackedWeights,
-        table: &[f32],
-        (dropping, threads): (Option<MaskSource<'_>>, &Threads),
-    ) {
-        let Self { layers, ids, inputs, order, batch, .. } = self;
-        let rows = ShardRows { order, batch: *batch };
-        for l in 0..layers.len() {
-            let (below, layer) = layers.split_at_mut(l);
-            let input = match below.last() {
-                Some(below) => LayerInput::Dense(below.outputs()),
-                None if weights.gathers => LayerInput::Table { rows: table, ids },
-                None => LayerInput::Dense(inputs),
-            };
-            let clock = weights.phases.of(Phase::Forward(l));
-            let (isa, packed) = (weights.isa, &weights.layers[l]);
-            let context = LayerContext { isa, index: l, weights: packed, rows, dropping, threads, clock };
-            layer[0].forward(context, input);
-        }
-    }
-
-    /// The outputs of the last layer [N, padded(P)].
-    pub(crate) fn stack_outputs(&self) -> &[f32] {
-        self.layers.last().map(LayerActivations::outputs).unwrap_or_default()
-    }
-
     /// Runs the head on all tokens, if the model has one.
     pub(crate) fn head(&mut self, weights: &PackedWeights, threads: &Threads) {
         if !self.outputs.is_empty() {
@@ -275,36 +266,13 @@ impl Shard {
 
     /// Calls `f` with the tokens of each thread.
     fn divide(&mut self, weights: &PackedWeights, threads: &Threads, f: &(impl Fn(TokenPart<'_>) + Sync)) {
-        let Self { layers, ids, outputs, targets, target_values, token_weights, losses, correct, dy, .. } =
-            self;
+        let Self { layers, both, ids, outputs, targets, target_values, token_weights, .. } = self;
+        let Self { losses, correct, dy, .. } = self;
         let width = if dy.is_empty() { 0 } else { ids.len() * padded(weights.config.stack_width()) };
-        let x = layers.last().map(LayerActivations::outputs).unwrap_or_default();
+        let x = outputs_of(layers, both).unwrap_or_default();
         let (values, d_x) = (&**target_values, &mut dy[..width]);
         TokenPart { x, targets, values, token_weights, outputs, losses, correct, d_x }
             .divide(weights, threads, f);
-    }
-
-    /// Goes backward through all layers, from the gradient of the last layer's outputs in `dy`.
-    pub(crate) fn layers_backward(
-        &mut self,
-        weights: &PackedWeights,
-        (dropping, threads): (Option<MaskSource<'_>>, &Threads),
-    ) {
-        let Self { layers, ids, inputs, order, batch, dy, dx, .. } = self;
-        let (rows, tokens) = (ShardRows { order, batch: *batch }, ids.len());
-        for l in (0..layers.len()).rev() {
-            let (below, layer) = layers.split_at_mut(l);
-            let input = match below.last() {
-                Some(below) => LayerInput::Dense(below.outputs()),
-                None => LayerInput::Dense(inputs),
-            };
-            let packed = &weights.layers[l];
-            let wanted = if l > 0 || !weights.gathers { tokens * padded(packed.inputs) } else { 0 };
-            let (isa, clock) = (weights.isa, weights.phases.of(Phase::Backward(l)));
-            let context = LayerContext { isa, index: l, weights: packed, rows, dropping, threads, clock };
-            layer[0].backward(context, input, &mut dy[..tokens * padded(packed.outputs)], &mut dx[..wanted]);
-            std::mem::swap(dy, dx);
-        }
     }
 
     /// Zeroes the gradient of the last layer's outputs [N, padded(P)], to be filled before
@@ -343,19 +311,6 @@ impl Shard {
         for (activations, packed) in self.layers.iter_mut().zip(&weights.layers) {
             activations.compute_d_initial(weights.isa, packed.gated());
         }
-    }
-
-    /// The inputs [N, padded(E)] of layer `l`, or of the head if `l` is the number of layers.
-    pub(crate) fn layer_inputs(&self, l: usize) -> &[f32] {
-        l.checked_sub(1).map_or(&self.inputs, |below| self.layers[below].outputs())
-    }
-
-    /// The factors of the weights of layer `l` (or of the head), from token `token` on: [..,
-    /// padded(E)].
-    pub(crate) fn factors(&self, l: usize, token: usize, width: usize) -> &[f32] {
-        let inputs = self.layer_inputs(l);
-        let values = self.layers.get(l).map_or(inputs, |layer| layer.factors(inputs));
-        &values[token * padded(width)..]
     }
 }
 

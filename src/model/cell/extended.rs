@@ -45,7 +45,7 @@ impl ExtendedLstmKernels {
 
     /// Returns the width of the state.
     fn state(&self) -> usize {
-        self.layer.output_size()
+        self.layer.direction_size()
     }
 
     /// Starts the gates of `tokens` tokens from `token` on with the bias and the input product.

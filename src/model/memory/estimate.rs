@@ -200,7 +200,7 @@ impl<'a> ModelSizes<'a> {
         let tokens = steps * rows;
         let layers = self.layers(|layer| layer.window(steps, rows, uses));
         let inputs = if self.config.gathers() { 0.0 } else { padded(self.config.input_width(0) as f64) };
-        let gradients = if uses.backward { 2.0 * self.widest() } else { 0.0 };
+        let gradients = if uses.backward { 2.0 * self.widest() + self.widest_direction() } else { 0.0 };
         4.0 * (layers + self.head(tokens, uses) + tokens * (inputs + gradients)) + TOKEN * tokens
     }
 
@@ -220,6 +220,12 @@ impl<'a> ModelSizes<'a> {
             inputs.max(layer.output_size()) as f64
         };
         self.config.stack.iter().enumerate().map(width).fold(0.0, |most, width| padded(width).max(most))
+    }
+
+    /// Returns the width of the widest gradient of one direction of a bidirectional layer.
+    fn widest_direction(&self) -> f64 {
+        let both = self.config.stack.iter().filter(|layer| layer.bidirectional);
+        both.fold(0.0, |most: f64, layer| most.max(padded(layer.direction_size() as f64)))
     }
 
     /// Returns the bytes of an evaluation without its packed weights.

@@ -53,7 +53,7 @@ impl<'a> LayerSizes<'a> {
         Self {
             gates: layer.gates() as f64,
             hidden: layer.hidden as f64,
-            outputs: layer.output_size() as f64,
+            outputs: layer.direction_size() as f64,
             mixed: layer.highway.gates() as f64 * inputs as f64,
             variables: variables.into_iter().map(|variable| size(variable.shape)).sum(),
             inputs: inputs as f64,
@@ -64,9 +64,13 @@ impl<'a> LayerSizes<'a> {
         }
     }
 
-    /// Returns the floats of the packed weights, for the forward and the backward pass. A custom
-    /// cell has copies of its variables, and of their gradient.
+    /// Returns the floats of the packed weights of all directions, for the forward and the backward
+    /// pass. A custom cell has copies of its variables, and of their gradient.
     pub(super) fn packed(&self, embedding: f64) -> [f64; 2] {
+        self.packed_direction(embedding).map(|floats| self.layer.directions() as f64 * floats)
+    }
+
+    fn packed_direction(&self, embedding: f64) -> [f64; 2] {
         let Self { gates, hidden, state, inputs, mixed, variables, .. } = *self;
         let depth = if self.gathered { embedding } else { inputs };
         let read = if self.layer.custom.is_some() { 0.0 } else { depth };
@@ -79,9 +83,19 @@ impl<'a> LayerSizes<'a> {
         [forward + variables, back + variables]
     }
 
-    /// Returns the floats of a window: the buffers of the cell, and of dropout, zoneout, residual
-    /// and highway connections, as `exec` allocates them.
+    /// Returns the floats of a window, as `exec` allocates them. A bidirectional layer also has its
+    /// inputs in reverse order, and the outputs of both directions side by side.
     pub(super) fn window(&self, steps: f64, rows: f64, uses: WindowUse) -> f64 {
+        let direction = self.window_of_direction(steps, rows, uses);
+        match self.layer.bidirectional {
+            true => 2.0 * direction + steps * rows * (padded(self.inputs) + padded(2.0 * self.outputs)),
+            false => direction,
+        }
+    }
+
+    /// Returns the floats of a direction: the buffers of the cell, and of dropout, zoneout, residual
+    /// and highway connections.
+    fn window_of_direction(&self, steps: f64, rows: f64, uses: WindowUse) -> f64 {
         let tokens = steps * rows;
         let kept = if uses.backward { tokens } else { rows };
         (rows + tokens) * padded(self.state)

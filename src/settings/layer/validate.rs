@@ -26,8 +26,10 @@ impl Layer {
         let read = self.input_size.unwrap_or(inputs);
         require(read == inputs, "input-size", read, format!("the layer has {inputs} inputs"))?;
         let same = |name, wanted: bool| {
-            let width = self.output_size();
-            let expected = format!("the layer has {inputs} inputs and {width} outputs, which must be equal");
+            let width = self.direction_size();
+            let each = if self.bidirectional { " in each direction" } else { "" };
+            let expected =
+                format!("the layer has {inputs} inputs and {width} outputs{each}, which must be equal");
             require(!wanted || width == inputs, name, wanted, &expected)
         };
         same("residual", self.residual)?;
