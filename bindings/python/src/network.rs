@@ -64,6 +64,9 @@ impl Network {
     /// Draws the parameters.
     #[new]
     fn new(shape: Shape, seed: u64, threads: Option<usize>) -> PyResult<Self> {
+        if threads == Some(0) {
+            return Err(invalid("threads = 0", "at least 1, or None for all cores"));
+        }
         let stack = Stack::new(&shape, seed, threads)?;
         let layout = &stack.parameters().layout;
         let (parameters, flat_len) = (shape.parameters(layout), layout.len());
@@ -174,15 +177,8 @@ impl Network {
 
     /// A stream of `batch` rows with the current parameters.
     fn stream(&self, py: Python<'_>, batch: usize) -> PyResult<Stream> {
-        if self.shape.bidirectional {
-            let expected = "layers of one direction: a backward direction starts at the last step";
-            return Err(invalid("a stream of bidirectional layers", expected));
-        }
         let mut inner = self.lock(py);
-        match inner.stack.engine().map_err(raise)? {
-            Some(engine) => Stream::new(engine, self.shape.clone(), batch),
-            None => Err(invalid("layers of two directions", "layers of one direction")),
-        }
+        Stream::new(inner.stack.engine().map_err(raise)?, self.shape.clone(), batch)
     }
 
     /// The number of threads; all cores if `None`.
@@ -309,9 +305,7 @@ impl Network {
         let (outputs, state) = ran.map_err(raise)?;
         if training {
             inner.calls += 1;
-        }
-        if training || self.shape.bidirectional {
-            inner.last = training.then(|| call.clone());
+            inner.last = Some(call.clone());
         }
         drop(inner);
         let y = array(py, &self.token_shape(&call, self.shape.output_size()), outputs)?;

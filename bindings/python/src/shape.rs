@@ -41,6 +41,7 @@ impl Shape {
         let layer = Layer {
             activation: self.activation()?,
             reset: if self.reset_after { Reset::After } else { Reset::Before },
+            bidirectional: self.bidirectional,
             projection: Some(self.proj_size).filter(|width| *width > 0),
             ..plain
         };

@@ -7,17 +7,15 @@ use pyo3::prelude::*;
 use std::sync::Arc;
 use unrolled::exec::{Dynamic, Engine, State, Window};
 use unrolled::model::{Model, Parameters};
-use unrolled::network::{BidirectionalStack, Network};
+use unrolled::network::Network;
 use unrolled::{ModelSettings, Result};
 
 /// The owner of the parameters.
 enum Owner {
-    /// A model that was not trained yet.
+    /// Layers that were not trained yet.
     Model(Arc<Model>),
-    /// One direction.
+    /// Layers with gradients and activations.
     Network(Box<Network>),
-    /// Both directions.
-    Both(Box<BidirectionalStack>),
 }
 
 /// A stack of layers with its parameters.
@@ -32,13 +30,8 @@ impl Stack {
     /// Draws the parameters of a stack.
     pub fn new(shape: &Shape, seed: u64, threads: Option<usize>) -> PyResult<Self> {
         let (layers, settings) = (shape.layers()?, ModelSettings::default());
-        let owner = match shape.bidirectional {
-            true => BidirectionalStack::of_layers(&layers, shape.input_size, &settings, seed, threads)
-                .map(|stack| Owner::Both(Box::new(stack))),
-            false => Model::of_stack(&layers, shape.input_size, &settings, seed)
-                .map(|model| Owner::Model(Arc::new(model))),
-        };
-        let mut stack = Self { owner: owner.map_err(raise)?, threads, inference: None };
+        let model = Model::of_stack(&layers, shape.input_size, &settings, seed).map_err(raise)?;
+        let mut stack = Self { owner: Owner::Model(Arc::new(model)), threads, inference: None };
         if !shape.bias {
             stack.clear_biases().map_err(raise)?;
         }
@@ -59,7 +52,6 @@ impl Stack {
         match &self.owner {
             Owner::Model(model) => model.parameters(),
             Owner::Network(network) => network.model().parameters(),
-            Owner::Both(stack) => stack.parameters(),
         }
     }
 
@@ -68,7 +60,6 @@ impl Stack {
         match &self.owner {
             Owner::Model(_) => None,
             Owner::Network(network) => Some(network.gradient()),
-            Owner::Both(stack) => Some(stack.gradient()),
         }
     }
 
@@ -77,7 +68,6 @@ impl Stack {
         self.inference = None;
         match &mut self.owner {
             Owner::Network(network) => change(network.parameters_and_gradient().0),
-            Owner::Both(stack) => change(stack.parameters_and_gradient().0),
             Owner::Model(model) => {
                 let mut parameters = model.parameters().clone();
                 change(&mut parameters.values);
@@ -93,7 +83,6 @@ impl Stack {
         self.prepare_training()?;
         match &mut self.owner {
             Owner::Network(network) => Ok(network.parameters_and_gradient()),
-            Owner::Both(stack) => Ok(stack.parameters_and_gradient()),
             Owner::Model(_) => Ok((&mut [], &[])),
         }
     }
@@ -127,39 +116,39 @@ impl Stack {
                 network.forward(window, outputs)?;
                 Ok(network.state())
             }
-            Owner::Both(stack) => {
-                stack.forward(window, outputs)?;
-                Ok(stack.state())
-            }
             Owner::Model(_) => Ok(State::default()),
         }
     }
 
     /// Runs a window without keeping activations. The window has an initial state.
     pub fn infer(&mut self, window: &Window<'_>, outputs: &mut [f32]) -> Result<State> {
-        if let Owner::Both(stack) = &mut self.owner {
-            stack.forward(window, outputs)?;
-            return Ok(stack.state());
-        }
-        self.engine()?;
-        let Some((_, dynamic)) = self.inference.as_mut() else { return Ok(State::default()) };
-        dynamic.forward_window(window, outputs)?;
-        Ok(dynamic.state().unwrap_or_default())
+        let (_, view) = self.inference()?;
+        view.forward_window(window, outputs)?;
+        Ok(view.state().unwrap_or_default())
     }
 
-    /// Returns the packed weights of inference. Bidirectional layers have none.
-    pub fn engine(&mut self) -> Result<Option<&Engine>> {
-        if self.inference.is_none() {
-            let model = match &self.owner {
-                Owner::Model(model) => model.clone(),
-                Owner::Network(network) => network.model().clone(),
-                Owner::Both(_) => return Ok(None),
-            };
-            let engine = Engine::new(model, self.threads)?;
-            let dynamic = Dynamic::of(&engine);
-            self.inference = Some((engine, dynamic));
+    /// Returns the packed weights of inference.
+    pub fn engine(&mut self) -> Result<&Engine> {
+        Ok(&self.inference()?.0)
+    }
+
+    fn inference(&mut self) -> Result<&mut (Engine, Dynamic)> {
+        let (model, threads) = (self.model(), self.threads);
+        match &mut self.inference {
+            Some(inference) => Ok(inference),
+            none => {
+                let engine = Engine::new(model, threads)?;
+                let view = Dynamic::of(&engine);
+                Ok(none.insert((engine, view)))
+            }
         }
-        Ok(self.inference.as_ref().map(|(engine, _)| engine))
+    }
+
+    fn model(&self) -> Arc<Model> {
+        match &self.owner {
+            Owner::Model(model) => model.clone(),
+            Owner::Network(network) => network.model().clone(),
+        }
     }
 
     /// Runs the backward pass of the last window of training.
@@ -167,7 +156,6 @@ impl Stack {
         self.prepare_training()?;
         match &mut self.owner {
             Owner::Network(network) => network.backward(d_outputs, d_state),
-            Owner::Both(stack) => stack.backward(d_outputs, d_state),
             Owner::Model(_) => Ok(()),
         }
     }
@@ -177,7 +165,6 @@ impl Stack {
         match &self.owner {
             Owner::Model(_) => (&[], None),
             Owner::Network(network) => (network.d_inputs(), Some(network.d_initial())),
-            Owner::Both(stack) => (stack.d_inputs(), Some(stack.d_initial())),
         }
     }
 }

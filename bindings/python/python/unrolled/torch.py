@@ -140,11 +140,11 @@ class _Call:
         lease = _Lease(networks, networks.take(self.module, weights))
         native = lease.network.native
         state = _array(h), _array(c)
-        options = keep, self.seed is not None, self.seed
+        drops, seed = self.seed is not None, self.seed
         if self.batch_sizes is not None:
-            outputs = native.forward_packed(_array(x), self.batch_sizes.numpy(), *state, *options)
+            outputs = native.forward_packed(_array(x), self.batch_sizes.numpy(), *state, keep, drops, seed)
         else:
-            outputs = native.forward(_array(x), self.module.batch_first, *state, None, *options)
+            outputs = native.forward(_array(x), self.module.batch_first, *state, None, keep, drops, seed)
         return lease, tuple(torch.from_numpy(output) for output in outputs if output is not None)
 
 
