@@ -109,6 +109,7 @@
 //! | `folders` | `files`, and corpora in folders, with patterns and `.gitignore` files |
 //! | `compression` | `files`, and text in gzip, zstd, bzip2 and xz files |
 //! | `encodings` | `files`, and text in other encodings than UTF-8 |
+//! | `convert` | models from and to ONNX and RTNeural's JSON |
 //! | `cli` (default) | all of these, and the command line |
 //!
 //! Opening a file that needs a missing feature returns [`Error::Feature`].
@@ -125,6 +126,8 @@
 mod aligned;
 pub mod bench;
 pub mod checkpoint;
+#[cfg(feature = "convert")]
+pub mod convert;
 pub mod corpus;
 mod custom_cell;
 mod error;

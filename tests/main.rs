@@ -2,5 +2,7 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "convert")]
+mod convert;
 mod library;
 mod numbers;

@@ -4,7 +4,7 @@ use super::tensor_info::TensorType;
 
 /// Returns the values of a tensor as f32, or a description of what it holds: F32 unchanged, F16 and
 /// BF16 widened, F64 if no value changes.
-pub(super) fn as_f32(dtype: &TensorType, data: &[u8]) -> Result<Vec<f32>, String> {
+pub(crate) fn as_f32(dtype: &TensorType, data: &[u8]) -> Result<Vec<f32>, String> {
     match dtype {
         TensorType::F32 => Ok(data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
         TensorType::F16 => {

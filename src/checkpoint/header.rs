@@ -69,6 +69,14 @@ impl FileHeader {
     }
 }
 
+/// Returns whether bytes are a safetensors file whose metadata names the format of a checkpoint.
+#[cfg(feature = "convert")]
+pub(crate) fn is_checkpoint(bytes: &[u8]) -> bool {
+    let metadata = safetensors::SafeTensors::read_metadata(bytes).map(|(_, metadata)| metadata);
+    let metadata = metadata.ok().and_then(|metadata| metadata.metadata().clone());
+    metadata.is_some_and(|strings| strings.get("format").is_some_and(|format| format == super::format::FORMAT))
+}
+
 /// Returns the header's JSON.
 fn json<R: Read + Seek>(source: &mut FileReader<'_, R>) -> Result<Vec<u8>> {
     let (path, found) = (source.path, source.len);

@@ -37,6 +37,10 @@ mod tensor_info;
 mod write;
 
 pub use contents::Checkpoint;
+#[cfg(feature = "convert")]
+pub(crate) use float_types::as_f32;
+#[cfg(feature = "convert")]
+pub(crate) use header::is_checkpoint;
 pub use import::{Import, Imported, ImportedTensor};
 pub(crate) use member_names::paired_bias;
 pub use save_state_dict::save_state_dict;

@@ -31,7 +31,7 @@ impl ModelConfig {
 
     /// Returns the number of parameters without gaps. It is an f64 because it may exceed every
     /// integer type.
-    pub(super) fn estimated_count(&self) -> f64 {
+    pub(crate) fn estimated_count(&self) -> f64 {
         let vocabulary = self.vocabulary as f64;
         let mut count = self.embedding.map_or(0.0, |width| width as f64 * vocabulary);
         for (index, layer) in self.stack.iter().enumerate() {
