@@ -7,6 +7,7 @@
 mod arrays;
 mod errors;
 mod language_model;
+mod model;
 mod network;
 mod optimizer;
 mod packed;
@@ -28,6 +29,7 @@ fn _unrolled(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<optimizer::Optimizer>()?;
     module.add_class::<language_model::LanguageModel>()?;
     module.add_class::<training::Run>()?;
+    module.add_class::<model::Model>()?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;
     module.add_function(wrap_pyfunction!(isa, module)?)
 }
