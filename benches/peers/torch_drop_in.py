@@ -1,0 +1,188 @@
+"""Measures a character model in PyTorch, as it is and with unrolled's layers. Prints a markdown table.
+
+Needs a Python with torch and the package `unrolled`:
+
+    pip install ./bindings/python
+    python benches/peers/torch_drop_in.py --threads 1 2 --cells LSTM GRU
+
+A training step is the whole one: forward, loss, backward, and Adam. Contenders run in turn, each in a process of its
+own; the best of several rounds counts. Run nothing else at the same time.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+
+# layers, hidden, batch rows, steps
+SHAPES = {"1x100": (1, 100, 200, 5), "2x128": (2, 128, 50, 50), "2x512": (2, 512, 50, 50)}
+VOCABULARY = 96
+PACKED = "packed"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", nargs="+", default=["LSTM"], choices=["LSTM", "GRU", "RNN"])
+    parser.add_argument("--shapes", nargs="+", default=[*SHAPES, PACKED], choices=[*SHAPES, PACKED])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each figure and round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def best_seconds(run, seconds):
+    """The shortest time of a run, after a warm-up."""
+    run()
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def char_model(torch, cell, layers, hidden, batch_first):
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = torch.nn.Embedding(VOCABULARY, hidden)
+            self.rnn = getattr(torch.nn, cell)(hidden, hidden, layers, batch_first=batch_first)
+            self.head = torch.nn.Linear(hidden, VOCABULARY)
+
+        def forward(self, ids):
+            return self.head(self.rnn(self.embedding(ids))[0])
+
+    return Model()
+
+
+def window_runs(torch, job, batch_first, change):
+    """The training step and the inference of a window."""
+    layers, hidden, rows, steps = SHAPES[job["shape"]]
+    torch.manual_seed(1)
+    model = change(char_model(torch, job["cell"], layers, hidden, batch_first))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-6)
+    shape = (rows, steps) if batch_first else (steps, rows)
+    ids, targets = (torch.randint(VOCABULARY, shape) for _ in range(2))
+
+    def train():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    def infer():
+        with torch.inference_mode():
+            return model(ids)
+
+    return train, infer, rows * steps
+
+
+def packed_runs(torch, job, change):
+    """The training step and the inference of 64 rows of 1 to 500 steps, most of them short."""
+    torch.manual_seed(1)
+    rnn = change(getattr(torch.nn, job["cell"])(128, 128))
+    lengths = [max(1, int(500 * (row / 63) ** 6)) for row in range(64)]
+    rows = [torch.randn(length, 128) for length in lengths]
+    packed = torch.nn.utils.rnn.pack_sequence(rows, enforce_sorted=False)
+    optimizer = torch.optim.Adam(rnn.parameters(), lr=1e-6)
+
+    def train():
+        optimizer.zero_grad()
+        loss = rnn(packed)[0].data.square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    def infer():
+        with torch.inference_mode():
+            return rnn(packed)[0].data
+
+    return train, infer, sum(lengths)
+
+
+def measure(job):
+    """Measures one contender: the faster of the two orders of a window."""
+    import torch
+
+    torch.set_num_threads(job["threads"])
+    torch.set_flush_denormal(True)
+    change = lambda model: model  # noqa: E731
+    if job["contender"] == "unrolled":
+        import unrolled.torch
+
+        change = unrolled.torch.accelerate
+    if job["shape"] == PACKED:
+        candidates = [packed_runs(torch, job, change)]
+    else:
+        candidates = [window_runs(torch, job, batch_first, change) for batch_first in (False, True)]
+    assert all(torch.isfinite(train()) for train, _, _ in candidates)
+    seconds = job["seconds"] / len(candidates)
+    train = min(best_seconds(train, seconds) for train, _, _ in candidates)
+    infer = min(best_seconds(infer, seconds) for _, infer, _ in candidates)
+    first_loss = [float(value) for value in (candidates[0][0](), candidates[0][1]().double().sum())]
+    tokens = candidates[0][2]
+    print(json.dumps({"train": train, "infer": infer, "tokens": tokens, "check": first_loss, "torch": torch.__version__}))
+
+
+def run(job):
+    command = [sys.executable, __file__, "--one", json.dumps(job)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(job["threads"])}
+    found = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment, text=True)
+    return json.loads(found.stdout)
+
+
+def compare(options, cell, shape, threads):
+    """The best of each contender. They run in turn."""
+    best = {}
+    for _ in range(options.rounds):
+        for contender in ("torch", "unrolled"):
+            job = {"cell": cell, "shape": shape, "threads": threads, "contender": contender, "seconds": options.seconds}
+            found = run(job)
+            before = best.setdefault(contender, found)
+            before["train"] = min(before["train"], found["train"])
+            before["infer"] = min(before["infer"], found["infer"])
+    ours, stock = best["unrolled"], best["torch"]
+    return ours, stock
+
+
+def speed(result, what):
+    return result["tokens"] / result[what]
+
+
+def processor():
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def main():
+    options = arguments()
+    if options.one:
+        return measure(json.loads(options.one))
+    print("| model | threads | training, torch | unrolled | ratio | inference, torch | unrolled | ratio |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    version = ""
+    for cell in options.cells:
+        for shape in options.shapes:
+            for threads in options.threads:
+                ours, stock = compare(options, cell, shape, threads)
+                version = stock["torch"]
+                figures = []
+                for what in ("train", "infer"):
+                    ratio = stock[what] / ours[what]
+                    figures += [f"{speed(stock, what):,.0f}", f"{speed(ours, what):,.0f}", f"{ratio:.2f}"]
+                print(f"| {cell} {shape} | {threads} | {' | '.join(figures)} |", flush=True)
+    print(f"\nTokens per second. PyTorch {version}, {processor()}, {os.cpu_count()} processors, {time.strftime('%Y-%m-%d')}.")
+    print("1x100: 1 layer of 100 units, 200 rows of 5 steps; 2x128, 2x512: 50 rows of 50 steps;")
+    print("packed: 1 layer of 128 units, 64 rows of 1 to 500 steps in a PackedSequence, most of them short.")
+
+
+if __name__ == "__main__":
+    main()

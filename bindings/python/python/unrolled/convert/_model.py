@@ -1,0 +1,155 @@
+"""The model that a conversion makes, and the comparison with its source."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _unrolled
+from .._layers import Array
+
+Path = Union[str, "os.PathLike[str]"]
+# The largest difference between a source and its result.
+TOLERANCE = 1e-4
+# The sizes of the random input.
+_STEPS, ROWS = 7, 3
+
+
+class Model:
+    """A model: an input of vectors or symbols, recurrent layers, and a linear head if there is one.
+
+    The functions of this module make it. A model of symbols reads numbers below `symbols`.
+    """
+
+    def __init__(self, native: _unrolled.Model) -> None:
+        self._native = native
+
+    def __repr__(self) -> str:
+        reads = f"symbols={self.symbols}" if self.symbols else f"input_size={self.input_size}"
+        return f"Model({reads}, output_size={self.output_size})"
+
+    def __call__(self, x: npt.ArrayLike, batch_first: bool = False) -> Array:
+        """Runs the model from the zero state.
+
+        Args:
+            x: vectors [T, B, E], or symbols [T, B].
+            batch_first: True if the first two sizes of x and of the result are B and T.
+
+        Returns:
+            The outputs [T, B, O].
+        """
+        if self.symbols:
+            ids = np.asarray(x)
+            if ids.dtype.kind not in "iu" or (ids.size and ids.min() < 0):
+                raise ValueError(f"found x of dtype {ids.dtype}, expected whole numbers from 0 to {self.symbols - 1}")
+            x = np.ascontiguousarray(ids, np.uint32)
+        return self._native.forward(x, batch_first)
+
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint."""
+        self._native.save(os.fspath(path))
+
+    def state_dict(self) -> dict[str, Array]:
+        """Returns copies of the parameters by name."""
+        return {name: values for (name, _), values in zip(self._native.names(), self._native.parameters())}
+
+    @property
+    def input_size(self) -> int:
+        """The width of the input vectors; 0 for a model of symbols."""
+        return self._native.input_size
+
+    @property
+    def output_size(self) -> int:
+        """The width of the outputs."""
+        return self._native.output_size
+
+    @property
+    def symbols(self) -> int:
+        """The number of symbols; 0 for a model of vectors."""
+        return self._native.symbols
+
+
+def load(path: Path, ignore: Iterable[str] = ()) -> Model:
+    """Loads a model from a checkpoint, a PyTorch `state_dict` in safetensors, ONNX, or RTNeural's JSON.
+
+    Args:
+        path: the file. Its content tells the format.
+        ignore: names of tensors, nodes or layers to leave out. A "*" at the end matches any further characters.
+
+    Raises:
+        unrolled.Error: names the first part of the file that is not understood.
+    """
+    return Model(_unrolled.Model.load(os.fspath(path), list(ignore)))
+
+
+def make_layer(**options: Any) -> dict[str, Any]:
+    """Returns a layer for the settings, without options that are None."""
+    return {"forget-bias": 0.0, **{name: value for name, value in options.items() if value is not None}}
+
+
+def assemble(
+    stack: list[dict[str, Any]],
+    tensors: Mapping[str, Any],
+    inputs: int,
+    embedding: Any,
+    head: tuple[Any, Any] | None,
+) -> Model:
+    """Builds the model of layers, an embedding and a head."""
+    tensors, settings = dict(tensors), {"stack": stack}
+    symbols = 0
+    if embedding is not None:
+        symbols, width = embedding.shape
+        settings["embedding"] = width
+        tensors["embedding.weight"] = embedding
+        if head is None:
+            raise ValueError("found an embedding without a linear layer at the end, expected both or none")
+    else:
+        settings["inputs"] = inputs  # type: ignore[assignment]
+    if head is not None:
+        settings["outputs"] = len(head[0])  # type: ignore[assignment]
+        tensors["head.weight"], tensors["head.bias"] = head
+    named = [(name, np.ascontiguousarray(values, np.float32)) for name, values in tensors.items()]
+    return Model(_unrolled.Model(json.dumps(settings), symbols, named))
+
+
+def random_input(model: Model, batch_first: bool) -> Any:
+    generator = np.random.default_rng(1)
+    shape = (ROWS, _STEPS) if batch_first else (_STEPS, ROWS)
+    if model.symbols:
+        return generator.integers(model.symbols, size=shape)
+    return generator.standard_normal((*shape, model.input_size)).astype(np.float32)
+
+
+def verified(model: Model, x: Any, batch_first: bool, expected: Any, source: str) -> Model:
+    """Returns the model if its results are those of the source."""
+    found = model(x, batch_first)
+    if found.shape != expected.shape:
+        raise ValueError(
+            f"found outputs of shape {list(expected.shape)} from {source}, expected those of all steps, {list(found.shape)}"
+        )
+    difference = float(np.abs(found - expected).max())
+    if not difference <= TOLERANCE:
+        raise ValueError(
+            f"found a difference of {difference:g} between {source} and the converted model, expected at most {TOLERANCE:g}; "
+            "the module computes something that the model lacks"
+        )
+    return model
+
+
+def numpy_of(values: Any) -> Any:
+    return np.asarray(values, np.float32)
+
+
+def require(condition: bool, layer: str, what: str) -> None:
+    if not condition:
+        raise ValueError(f"found {what} in the layer {layer}, which unrolled does not have; change the layer or convert without it")
+
+
+def in_order(values: Any, order: tuple[int, ...], hidden: int) -> Any:
+    """Returns the rows of gates in another order."""
+    return np.concatenate([values[gate * hidden : (gate + 1) * hidden] for gate in order])

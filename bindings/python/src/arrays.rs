@@ -1,0 +1,85 @@
+//! NumPy arrays in and out.
+
+use crate::errors::invalid;
+use numpy::ndarray::{ArrayD, IxDyn};
+use numpy::{
+    IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods,
+};
+use pyo3::prelude::*;
+use pyo3::types::IntoPyDict;
+
+/// A row-major array of f32 for Python.
+pub type Array<'py> = Bound<'py, PyArrayDyn<f32>>;
+
+/// A row-major array of f32 from Python. It is the caller's array if that is one already, otherwise
+/// a converted copy.
+pub struct Floats<'py>(PyReadonlyArrayDyn<'py, f32>);
+
+impl<'py> Floats<'py> {
+    /// Reads `object`, the argument `name`.
+    pub fn of(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        match object.cast::<PyArrayDyn<f32>>() {
+            Ok(array) if is_plain(array) => Ok(Self(array.readonly())),
+            _ => Ok(Self(convert(name, object)?.readonly())),
+        }
+    }
+
+    /// Reads an argument that may be `None`.
+    pub fn of_optional(name: &str, object: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Self>> {
+        object.map(|object| Self::of(name, object)).transpose()
+    }
+
+    /// The shape of the array.
+    pub fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    /// The values of the array.
+    pub fn values(&self) -> &[f32] {
+        self.0.as_slice().unwrap_or_default()
+    }
+
+    /// Returns an error unless the array has a shape.
+    pub fn check_shape(&self, name: &str, expected: &[usize]) -> PyResult<()> {
+        match self.shape() == expected {
+            true => Ok(()),
+            false => Err(invalid(format!("{name} of shape {:?}", self.shape()), format!("shape {expected:?}"))),
+        }
+    }
+}
+
+/// Returns true if Rust can read the memory of an array as a slice.
+fn is_plain(array: &Array<'_>) -> bool {
+    array.is_c_contiguous() && (array.data() as usize).is_multiple_of(align_of::<f32>())
+}
+
+/// Converts an object to an array of f32.
+fn convert<'py>(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Array<'py>> {
+    let numpy = object.py().import("numpy")?;
+    let dlpack = object.hasattr("__dlpack__")? && !object.hasattr("__array__")?;
+    let array = numpy.call_method1(if dlpack { "from_dlpack" } else { "asarray" }, (object,))?;
+    let dtype = array.getattr("dtype")?;
+    let kind: String = dtype.getattr("kind")?.extract()?;
+    if !matches!(kind.as_str(), "f" | "i" | "u" | "b") {
+        return Err(invalid(format!("{name} of dtype {dtype}"), "float32, or numbers that convert to it"));
+    }
+    let options = [("dtype", "float32"), ("order", "C")].into_py_dict(object.py())?;
+    Ok(numpy.call_method("array", (array,), Some(&options))?.cast_into()?)
+}
+
+/// Returns an array of a shape that takes over `values`.
+pub fn array<'py>(py: Python<'py>, shape: &[usize], values: Vec<f32>) -> PyResult<Array<'py>> {
+    let array = ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|error| invalid(error, "another shape"))?;
+    Ok(array.into_pyarray(py))
+}
+
+/// Reads the lengths of rows, which are whole numbers of at least 0.
+pub fn lengths(object: &Bound<'_, PyAny>) -> PyResult<Vec<usize>> {
+    let object = match object.hasattr("tolist")? {
+        true => object.call_method0("tolist")?,
+        false => object.clone(),
+    };
+    let lengths: Vec<i64> =
+        object.extract().map_err(|_| invalid(format!("lengths {object}"), "a list of whole numbers"))?;
+    lengths.iter().map(|length| usize::try_from(*length).map_err(|_| invalid(format!("the length {length}"), "at least 0"))).collect()
+}

@@ -1,0 +1,407 @@
+//! `Network`: the native part of `unrolled.LSTM`, `GRU` and `RNN`, and of their PyTorch forms.
+
+use crate::arrays::{Array, Floats, array};
+use crate::errors::{invalid, raise};
+use crate::packed::{BatchSizes, make_room};
+use crate::shape::{Parameter, Shape};
+use crate::stack::Stack;
+use crate::states::{self, StateArrays};
+use crate::stream::Stream;
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use unrolled::Result;
+use unrolled::exec::{Dropout, Order, State, Window};
+
+/// Recurrent layers with their parameters. One call runs at a time; other threads wait for it.
+#[pyclass(frozen, module = "unrolled._unrolled")]
+pub struct Network {
+    shape: Shape,
+    parameters: Vec<Parameter>,
+    /// Number of floats of the flat buffer of the parameters.
+    flat_len: usize,
+    seed: u64,
+    threads: Option<usize>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    stack: Stack,
+    /// Number of training calls, which is the number of the next dropout masks.
+    calls: u64,
+    /// The last training call, until its backward pass.
+    last: Option<LastCall>,
+    /// True after a backward pass.
+    has_gradient: bool,
+    /// [T, B, E] and [T, B, O] of packed sequences.
+    window_inputs: Vec<f32>,
+    window_outputs: Vec<f32>,
+}
+
+/// The shapes of a training call.
+#[derive(Clone, Debug)]
+struct LastCall {
+    layout: Tokens,
+    is_batched: bool,
+}
+
+/// How the tokens of inputs and outputs are arranged.
+#[derive(Clone, Debug)]
+enum Tokens {
+    /// [T, B] or [B, T].
+    Window { steps: usize, rows: usize, order: Order, lengths: Option<Vec<usize>> },
+    /// `[N]`, step by step.
+    Packed { sizes: BatchSizes, lengths: Vec<usize> },
+}
+
+/// Outputs, h and c.
+type Forward<'py> = (Array<'py>, Array<'py>, Option<Array<'py>>);
+/// The gradients of the inputs, of the initial h and c, and of the parameters.
+type Backward<'py> = (Array<'py>, Array<'py>, Option<Array<'py>>, Vec<Array<'py>>);
+
+#[pymethods]
+impl Network {
+    /// Draws the parameters.
+    #[new]
+    fn new(shape: Shape, seed: u64, threads: Option<usize>) -> PyResult<Self> {
+        if threads == Some(0) {
+            return Err(invalid("threads = 0", "at least 1, or None for all cores"));
+        }
+        let stack = Stack::new(&shape, seed, threads)?;
+        let layout = &stack.parameters().layout;
+        let (parameters, flat_len) = (shape.parameters(layout), layout.len());
+        let (window_inputs, window_outputs) = (Vec::new(), Vec::new());
+        let inner = Inner { stack, calls: 0, last: None, has_gradient: false, window_inputs, window_outputs };
+        Ok(Self { shape, parameters, flat_len, seed, threads, inner: Mutex::new(inner) })
+    }
+
+    /// The names and shapes of the parameters, in PyTorch's order.
+    fn names(&self) -> Vec<(String, Vec<usize>)> {
+        self.parameters.iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect()
+    }
+
+    /// Copies of the parameters, in the order of `names`.
+    fn parameters<'py>(&self, py: Python<'py>) -> PyResult<Vec<Array<'py>>> {
+        let inner = self.lock(py);
+        self.copies(py, &inner.stack.parameters().values)
+    }
+
+    /// Takes over parameters, in the order of `names`. Without `force` this does nothing if a few
+    /// values of each parameter are unchanged. Returns true if it took them over.
+    fn load(&self, py: Python<'_>, parameters: Vec<Bound<'_, PyAny>>, force: bool) -> PyResult<bool> {
+        let arrays = self.read_parameters(&parameters)?;
+        let values: Vec<&[f32]> = arrays.iter().map(Floats::values).collect();
+        let mut inner = self.lock(py);
+        if !force && inner.stack.has(&self.parameters, &values) {
+            return Ok(false);
+        }
+        let copy = |to: &mut [f32]| {
+            for (parameter, values) in self.parameters.iter().zip(values) {
+                to[parameter.range.clone()].copy_from_slice(values);
+            }
+        };
+        inner.last = None;
+        let stack = &mut inner.stack;
+        py.detach(|| stack.change(copy)).map_err(raise)?;
+        Ok(true)
+    }
+
+    /// Runs a window. Returns the outputs and the last state. With `training` it keeps what
+    /// `backward` needs, and with `drops` it also drops outputs of layers.
+    #[pyo3(signature = (x, batch_first, h, c, lengths, training, drops, dropout_seed=None))]
+    #[allow(clippy::too_many_arguments)] // the arguments of Python
+    fn forward<'py>(
+        &self,
+        py: Python<'py>,
+        x: &Bound<'py, PyAny>,
+        batch_first: bool,
+        h: Option<&Bound<'py, PyAny>>,
+        c: Option<&Bound<'py, PyAny>>,
+        lengths: Option<&Bound<'py, PyAny>>,
+        training: bool,
+        drops: bool,
+        dropout_seed: Option<u64>,
+    ) -> PyResult<Forward<'py>> {
+        let x = Floats::of("x", x)?;
+        let call = self.call_of(&x, batch_first, lengths)?;
+        self.run(py, (call, &x), (h, c), (training, drops, dropout_seed))
+    }
+
+    /// Runs a packed sequence [N, E] with the number of rows of each step; otherwise as `forward`.
+    #[pyo3(signature = (x, batch_sizes, h, c, training, drops, dropout_seed=None))]
+    #[allow(clippy::too_many_arguments)] // the arguments of Python
+    fn forward_packed<'py>(
+        &self,
+        py: Python<'py>,
+        x: &Bound<'py, PyAny>,
+        batch_sizes: &Bound<'py, PyAny>,
+        h: Option<&Bound<'py, PyAny>>,
+        c: Option<&Bound<'py, PyAny>>,
+        training: bool,
+        drops: bool,
+        dropout_seed: Option<u64>,
+    ) -> PyResult<Forward<'py>> {
+        let x = Floats::of("x", x)?;
+        let sizes = BatchSizes::new(crate::arrays::lengths(batch_sizes)?)?;
+        x.check_shape("x", &[sizes.tokens(), self.shape.input_size])?;
+        let lengths = sizes.lengths();
+        let call = LastCall { layout: Tokens::Packed { sizes, lengths }, is_batched: true };
+        self.run(py, (call, &x), (h, c), (training, drops, dropout_seed))
+    }
+
+    /// Runs the backward pass of the last training call, from the gradients of its outputs and of
+    /// its last state. Returns the gradients of the inputs, of the initial state and of the
+    /// parameters.
+    fn backward<'py>(
+        &self,
+        py: Python<'py>,
+        dy: &Bound<'py, PyAny>,
+        dh: Option<&Bound<'py, PyAny>>,
+        dc: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Backward<'py>> {
+        let dy = Floats::of("dy", dy)?;
+        let mut inner = self.lock(py);
+        let Some(call) = inner.last.clone() else {
+            return Err(invalid("no call", "a call in training mode, not backward yet"));
+        };
+        dy.check_shape("dy", &self.token_shape(&call, self.shape.output_size()))?;
+        let rows = (call.layout.rows(), call.is_batched);
+        let d_state = match (dh, dc) {
+            (None, None) => None,
+            parts => Some(states::read(&self.shape, rows, ["dh", "dc"], parts)?),
+        };
+        let (values, running) = (dy.values(), &mut *inner);
+        py.detach(|| running.backward(&call, values, (&self.shape, d_state.as_ref()))).map_err(raise)?;
+        self.gradients(py, &call, &inner)
+    }
+
+    /// A stream of `batch` rows with the current parameters.
+    fn stream(&self, py: Python<'_>, batch: usize) -> PyResult<Stream> {
+        let mut inner = self.lock(py);
+        Stream::new(inner.stack.engine().map_err(raise)?, self.shape.clone(), batch)
+    }
+
+    /// The number of threads; all cores if `None`.
+    #[getter]
+    fn threads(&self) -> Option<usize> {
+        self.threads
+    }
+}
+
+impl Network {
+    /// Number of floats of the flat buffer of the parameters.
+    pub fn flat_len(&self) -> usize {
+        self.flat_len
+    }
+
+    /// The number of threads; all cores if `None`.
+    pub fn thread_count(&self) -> Option<usize> {
+        self.threads
+    }
+
+    /// Updates the parameters from the last gradients. Without biases, those of the library stay 0.
+    pub fn update<R: Send>(
+        &self,
+        py: Python<'_>,
+        update: impl FnOnce(&mut [f32], &[f32]) -> R + Send,
+    ) -> PyResult<R> {
+        let mut inner = self.lock(py);
+        if !inner.has_gradient {
+            return Err(invalid("no gradients", "a call of backward before the step"));
+        }
+        inner.last = None;
+        let (stack, biases) = (&mut inner.stack, self.biases());
+        let run = || -> Result<R> {
+            let (values, gradient) = stack.buffers()?;
+            if biases.is_empty() {
+                return Ok(update(values, gradient));
+            }
+            let mut gradient = gradient.to_vec();
+            biases.into_iter().for_each(|bias| gradient[bias].fill(0.0));
+            Ok(update(values, &gradient))
+        };
+        py.detach(run).map_err(raise)
+    }
+
+    /// The gaps between the parameters, which hold the biases if the layers have none.
+    fn biases(&self) -> Vec<std::ops::Range<usize>> {
+        if self.shape.bias {
+            return Vec::new();
+        }
+        let ends = self.parameters.iter().map(|parameter| parameter.range.end);
+        let starts = self.parameters.iter().skip(1).map(|parameter| parameter.range.start);
+        ends.zip(starts.chain([self.flat_len])).map(|(end, start)| end..start).collect()
+    }
+
+    /// Waits for the calls of other threads, which may need the interpreter meanwhile.
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Inner> {
+        self.inner.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies the parameters' parts of a flat buffer.
+    fn copies<'py>(&self, py: Python<'py>, values: &[f32]) -> PyResult<Vec<Array<'py>>> {
+        let copy = |p: &Parameter| array(py, &p.shape, values[p.range.clone()].to_vec());
+        self.parameters.iter().map(copy).collect()
+    }
+
+    fn read_parameters<'py>(&self, parameters: &[Bound<'py, PyAny>]) -> PyResult<Vec<Floats<'py>>> {
+        if parameters.len() != self.parameters.len() {
+            let expected = format!("{}, as names() lists them", self.parameters.len());
+            return Err(invalid(format!("{} parameters", parameters.len()), expected));
+        }
+        let read = |(parameter, object): (&Parameter, &Bound<'py, PyAny>)| {
+            let values = Floats::of(&parameter.name, object)?;
+            values.check_shape(&parameter.name, &parameter.shape)?;
+            Ok(values)
+        };
+        self.parameters.iter().zip(parameters).map(read).collect()
+    }
+
+    /// Checks the shape of the inputs [T, B, E], [B, T, E] or [T, E], and reads the lengths.
+    fn call_of(
+        &self,
+        x: &Floats<'_>,
+        batch_first: bool,
+        lengths: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<LastCall> {
+        let order = if batch_first { Order::BatchMajor } else { Order::TimeMajor };
+        let width = self.shape.input_size;
+        let (steps, rows, order, is_batched) = match *x.shape() {
+            [steps, rows, found] if found == width && !batch_first => (steps, rows, order, true),
+            [rows, steps, found] if found == width => (steps, rows, order, true),
+            [steps, found] if found == width => (steps, 1, Order::TimeMajor, false),
+            _ => {
+                let batched = if batch_first { "[B, T, E]" } else { "[T, B, E]" };
+                let expected = format!("{batched} or [T, E] with E = {width}");
+                return Err(invalid(format!("x of shape {:?}", x.shape()), expected));
+            }
+        };
+        if steps == 0 || rows == 0 {
+            return Err(invalid(format!("x of shape {:?}", x.shape()), "at least one step and one row"));
+        }
+        if lengths.is_some() && !is_batched {
+            return Err(invalid("lengths for x of two dimensions", "x of three dimensions, or no lengths"));
+        }
+        let lengths = lengths.map(crate::arrays::lengths).transpose()?;
+        Ok(LastCall { layout: Tokens::Window { steps, rows, order, lengths }, is_batched })
+    }
+
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        (call, x): (LastCall, &Floats<'py>),
+        state: states::StateArguments<'_, 'py>,
+        (training, drops, dropout_seed): (bool, bool, Option<u64>),
+    ) -> PyResult<Forward<'py>> {
+        let initial = match state {
+            // In inference the view would go on from the state of its last window.
+            (None, None) if training => None,
+            parts => Some(states::read(&self.shape, (call.layout.rows(), call.is_batched), ["h", "c"], parts)?),
+        };
+        let mut inner = self.lock(py);
+        let dropout = (training && drops && self.shape.dropout > 0.0).then(|| self.dropout(inner.calls, dropout_seed));
+        let (values, shape, running) = (x.values(), &self.shape, &mut *inner);
+        let ran = py.detach(|| running.forward(&call, values, (shape, initial.as_ref()), (training, dropout)));
+        let (outputs, state) = ran.map_err(raise)?;
+        if training {
+            inner.calls += 1;
+            inner.last = Some(call.clone());
+        }
+        drop(inner);
+        let y = array(py, &self.token_shape(&call, self.shape.output_size()), outputs)?;
+        let (h, c) = states::arrays(py, &self.shape, call.is_batched, &state)?;
+        Ok((y, h, c))
+    }
+
+    /// The dropout of training call number `step`, or with a seed of its own.
+    fn dropout(&self, step: u64, seed: Option<u64>) -> Dropout {
+        let (seed, step) = seed.map_or((self.seed, step), |seed| (seed, 0));
+        Dropout { probability: 0.0, seed, step }
+    }
+
+    fn gradients<'py>(&self, py: Python<'py>, call: &LastCall, inner: &Inner) -> PyResult<Backward<'py>> {
+        let (d_inputs, d_initial) = inner.stack.d_inputs();
+        let d_inputs = match &call.layout {
+            Tokens::Window { .. } => d_inputs.to_vec(),
+            Tokens::Packed { sizes, .. } => sizes.pack(self.shape.input_size, d_inputs),
+        };
+        let dx = array(py, &self.token_shape(call, self.shape.input_size), d_inputs)?;
+        let zero = State::default();
+        let (dh, dc): StateArrays<'py> =
+            states::arrays(py, &self.shape, call.is_batched, d_initial.unwrap_or(&zero))?;
+        let gradient = inner.stack.gradient().map_or(&[][..], |gradient| &gradient.values);
+        Ok((dx, dh, dc, self.copies(py, gradient)?))
+    }
+
+    /// The shape of an array with `width` values of each token.
+    fn token_shape(&self, call: &LastCall, width: usize) -> Vec<usize> {
+        match &call.layout {
+            Tokens::Packed { sizes, .. } => vec![sizes.tokens(), width],
+            Tokens::Window { steps, .. } if !call.is_batched => vec![*steps, width],
+            Tokens::Window { steps, rows, order: Order::TimeMajor, .. } => vec![*steps, *rows, width],
+            Tokens::Window { steps, rows, order: Order::BatchMajor, .. } => vec![*rows, *steps, width],
+        }
+    }
+}
+
+impl Tokens {
+    fn rows(&self) -> usize {
+        match self {
+            Self::Window { rows, .. } => *rows,
+            Self::Packed { lengths, .. } => lengths.len(),
+        }
+    }
+}
+
+impl Inner {
+    /// Runs a window and returns its outputs and its last state.
+    fn forward(
+        &mut self,
+        call: &LastCall,
+        x: &[f32],
+        (shape, initial): (&Shape, Option<&State>),
+        (training, dropout): (bool, Option<Dropout>),
+    ) -> Result<(Vec<f32>, State)> {
+        let Self { stack, window_inputs, window_outputs, .. } = self;
+        let mut run = |window: Window<'_>, outputs: &mut [f32]| {
+            let window = Window { initial, dropout, ..window };
+            if training { stack.train(&window, outputs) } else { stack.infer(&window, outputs) }
+        };
+        match &call.layout {
+            Tokens::Window { steps, rows, order, lengths } => {
+                let mut outputs = vec![0.0; steps * rows * shape.output_size()];
+                let window = Window { order: *order, lengths: lengths.as_deref(), ..Window::new(*steps, *rows, x) };
+                let state = run(window, &mut outputs)?;
+                Ok((outputs, state))
+            }
+            Tokens::Packed { sizes, lengths } => {
+                let ([steps, rows], [inputs, outputs]) = (sizes.shape(), [shape.input_size, shape.output_size()]);
+                sizes.spread(inputs, x, window_inputs);
+                make_room(window_outputs, steps * rows * outputs);
+                let (inputs, written) =
+                    (&window_inputs[..steps * rows * inputs], &mut window_outputs[..steps * rows * outputs]);
+                let window = Window { lengths: Some(lengths), ..Window::new(steps, rows, inputs) };
+                let state = run(window, written)?;
+                Ok((sizes.pack(outputs, written), state))
+            }
+        }
+    }
+
+    /// Runs the backward pass of the last training call.
+    fn backward(
+        &mut self,
+        call: &LastCall,
+        dy: &[f32],
+        (shape, d_state): (&Shape, Option<&State>),
+    ) -> Result<()> {
+        (self.last, self.has_gradient) = (None, true);
+        match &call.layout {
+            Tokens::Window { .. } => self.stack.backward(dy, d_state),
+            Tokens::Packed { sizes, .. } => {
+                let ([steps, rows], width) = (sizes.shape(), shape.output_size());
+                sizes.spread(width, dy, &mut self.window_outputs);
+                self.stack.backward(&self.window_outputs[..steps * rows * width], d_state)
+            }
+        }
+    }
+}

@@ -1,0 +1,460 @@
+"""The PyTorch modules against those of `torch.nn`."""
+
+from __future__ import annotations
+
+import copy
+import io
+import itertools
+import multiprocessing
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
+
+import unrolled.torch
+
+CLASSES = [("LSTM", {}), ("GRU", {}), ("RNN", {"nonlinearity": "tanh"}), ("RNN", {"nonlinearity": "relu"})]
+T, B, E, H = 7, 4, 5, 6
+
+
+def pair(cell, *args, **options):
+    """A module of torch.nn and one of unrolled with the same parameters."""
+    torch.manual_seed(1)
+    stock = getattr(nn, cell)(*args, **options)
+    torch.manual_seed(1)
+    ours = getattr(unrolled.torch, cell)(*args, **options)
+    return stock, ours
+
+
+def state_of(module, rows, batched=True):
+    parts = module.num_layers * (2 if module.bidirectional else 1)
+    shape = [parts, rows] if batched else [parts]
+    h = torch.randn(*shape, module.proj_size or module.hidden_size)
+    return (h, torch.randn(*shape, module.hidden_size)) if module.mode == "LSTM" else h
+
+
+def flat(values):
+    """All tensors of nested outputs."""
+    if isinstance(values, PackedSequence):
+        return [values.data]
+    if isinstance(values, torch.Tensor):
+        return [values]
+    return [tensor for value in values if value is not None for tensor in flat(value)]
+
+
+def leaves(values):
+    return copy.deepcopy([tensor.detach().clone().requires_grad_() for tensor in flat(values)])
+
+
+def compare(stock, ours, run, inputs, tolerance=1e-5):
+    """Compares outputs and all gradients. `run(module, *inputs)` returns the outputs."""
+    results = []
+    for module in (stock, ours):
+        given = leaves(inputs)
+        outputs = flat(run(module, *given))
+        generator = torch.Generator().manual_seed(3)
+        loss = sum((output * torch.randn(output.shape, generator=generator)).sum() for output in outputs)
+        module.zero_grad()
+        loss.backward()
+        results.append((outputs, [g.grad for g in given], [p.grad for p in module.parameters()]))
+    for expected, found in zip(*results):
+        assert len(expected) == len(found)
+        for e, f in zip(expected, found):
+            assert (e is None) == (f is None)
+            if e is not None:
+                torch.testing.assert_close(f, e, rtol=tolerance, atol=tolerance)
+
+
+OPTIONS = [
+    dict(zip(("num_layers", "bias", "batch_first", "bidirectional"), values))
+    for values in itertools.product((1, 2), (True, False), (False, True), (False, True))
+]
+
+
+@pytest.mark.parametrize("cell, more", CLASSES)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_results_and_gradients_are_those_of_torch(cell, more, options):
+    stock, ours = pair(cell, E, H, **more, **options)
+    x = torch.randn(*((B, T) if options["batch_first"] else (T, B)), E)
+    state = state_of(stock, B)
+    compare(stock, ours, lambda module, x: module(x), [x], 2e-5)
+    if cell == "LSTM":
+        compare(stock, ours, lambda module, x, h, c: module(x, (h, c)), [x, *state], 2e-5)
+    else:
+        compare(stock, ours, lambda module, x, h: module(x, h), [x, state], 2e-5)
+
+
+@pytest.mark.parametrize("bidirectional", (False, True))
+@pytest.mark.parametrize("num_layers", (1, 2))
+@pytest.mark.parametrize("bias", (False, True))
+def test_projections(bidirectional, num_layers, bias):
+    options = {"proj_size": 3, "bidirectional": bidirectional, "num_layers": num_layers, "bias": bias}
+    stock, ours = pair("LSTM", E, H, **options)
+    x, (h, c) = torch.randn(T, B, E), state_of(stock, B)
+    compare(stock, ours, lambda module, x, h, c: module(x, (h, c)), [x, h, c], 2e-5)
+
+
+@pytest.mark.parametrize("cell, more", CLASSES)
+@pytest.mark.parametrize("options", OPTIONS[::3], ids=str)
+def test_unbatched_inputs(cell, more, options):
+    stock, ours = pair(cell, E, H, **more, **options)
+    state = state_of(stock, B, batched=False)
+    x = torch.randn(T, E)
+    compare(stock, ours, lambda module, x: module(x), [x], 2e-5)
+    if cell == "LSTM":
+        compare(stock, ours, lambda module, x, h, c: module(x, (h, c)), [x, *state], 2e-5)
+    else:
+        compare(stock, ours, lambda module, x, h: module(x, h), [x, state], 2e-5)
+
+
+@pytest.mark.parametrize("cell, more", CLASSES)
+@pytest.mark.parametrize("bidirectional", (False, True))
+@pytest.mark.parametrize("is_sorted", (False, True))
+@pytest.mark.parametrize("with_state", (False, True))
+def test_packed_sequences(cell, more, bidirectional, is_sorted, with_state):
+    stock, ours = pair(cell, E, H, num_layers=2, bidirectional=bidirectional, **more)
+    lengths = [7, 4, 2, 1] if is_sorted else [2, 7, 1, 4]
+    x, state = torch.randn(T, B, E), flat(state_of(stock, B))
+
+    def run(module, x, *state):
+        packed = pack_padded_sequence(x, lengths, enforce_sorted=is_sorted)
+        hx = None if not state else state if cell == "LSTM" else state[0]
+        y, h_n = module(packed, hx)
+        assert isinstance(y, PackedSequence)
+        return y, h_n, nn.utils.rnn.pad_packed_sequence(y)[0]
+
+    compare(stock, ours, run, [x, *state] if with_state else [x], 2e-5)
+
+
+def test_packed_sequences_of_very_different_lengths():
+    stock, ours = pair("LSTM", E, H, num_layers=2, bidirectional=True)
+    rows = [torch.randn(length, E) for length in (300, 40, 3, 1, 1)]
+    compare(stock, ours, lambda module, *rows: module(pack_sequence(list(rows))), rows, 1e-4)
+
+
+def test_names_shapes_and_order_of_parameters_and_their_draws():
+    for cell, more in CLASSES:
+        for options in OPTIONS:
+            stock, ours = pair(cell, E, H, **more, **options)
+            assert [name for name, _ in stock.named_parameters()] == [name for name, _ in ours.named_parameters()]
+            for expected, found in zip(stock.parameters(), ours.parameters()):
+                assert torch.equal(expected, found)
+            assert repr(stock) == repr(ours)
+            assert isinstance(ours, getattr(nn, cell))
+
+
+def test_one_module_twice_in_a_graph():
+    stock, ours = pair("LSTM", E, E)
+
+    def run(module, x):
+        first, state = module(x)
+        second, _ = module(first.flip(0), state)
+        third, _ = module(second + x)
+        return first, second, third
+
+    compare(stock, ours, run, [torch.randn(T, B, E)], 5e-5)
+    assert len(ours._unrolled.free) == 3
+
+
+def test_a_graph_that_is_dropped_gives_its_network_back():
+    ours = unrolled.torch.LSTM(E, H)
+    y, _ = ours(torch.randn(T, B, E))
+    assert not ours._unrolled.free
+    del y, _
+    assert len(ours._unrolled.free) == 1
+
+
+def test_a_graph_that_is_used_twice():
+    stock, ours = pair("GRU", E, H)
+    grads = []
+    for module in (stock, ours):
+        torch.manual_seed(2)
+        x = torch.randn(T, B, E, requires_grad=True)
+        y, _ = module(x)
+        y.sum().backward(retain_graph=True)
+        y.square().sum().backward()
+        grads.append([x.grad] + [p.grad for p in module.parameters()])
+    torch.testing.assert_close(*grads, rtol=2e-5, atol=2e-5)
+
+
+def test_gradients_of_some_parts_only():
+    stock, ours = pair("LSTM", E, H)
+    for module in (stock, ours):
+        module.weight_hh_l0.requires_grad_(False)
+        y, (h, c) = module(torch.ones(T, B, E))
+        c.sum().backward()  # y and h are not used
+        assert module.weight_hh_l0.grad is None
+    torch.testing.assert_close(ours.weight_ih_l0.grad, stock.weight_ih_l0.grad, rtol=2e-5, atol=2e-5)
+
+
+def test_a_parameter_that_changes_before_the_backward_pass_is_an_error():
+    ours = unrolled.torch.LSTM(E, H)
+    y, _ = ours(torch.randn(T, B, E))
+    with torch.no_grad():
+        ours.weight_ih_l0.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_second_derivatives_are_an_error():
+    ours = unrolled.torch.LSTM(E, H)
+    x = torch.randn(T, B, E, requires_grad=True)
+    with pytest.raises(RuntimeError, match="no second derivatives; use torch.nn.LSTM"):
+        torch.autograd.grad(ours(x)[0].sum(), x, create_graph=True)
+
+
+@pytest.mark.parametrize("mode", (torch.no_grad, torch.inference_mode))
+def test_inference_keeps_nothing(mode):
+    stock, ours = pair("LSTM", E, H, num_layers=2)
+    x = torch.randn(T, B, E)
+    with mode():
+        y, (h, c) = ours(x)
+        expected, _ = stock(x)
+    assert not y.requires_grad and y.grad_fn is None
+    torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
+    assert len(ours._unrolled.free) == 1
+    # The same bits as with a graph.
+    assert torch.equal(y, ours(x)[0])
+
+
+def test_training_changes_the_results_as_in_torch():
+    models = []
+    for factory in (nn.LSTM, unrolled.torch.LSTM):
+        torch.manual_seed(1)
+        rnn, head = factory(E, H, num_layers=2), nn.Linear(H, 2)
+        optimizer = torch.optim.Adam([*rnn.parameters(), *head.parameters()], lr=1e-2)
+        torch.manual_seed(2)
+        x, target = torch.randn(T, B, E), torch.randn(T, B, 2)
+        losses = []
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss = (head(rnn(x)[0]) - target).square().mean()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        models.append(losses)
+    assert models[0] == pytest.approx(models[1], rel=1e-4)
+    assert models[1][-1] < models[1][0]
+
+
+def test_changes_through_data_are_seen_after_a_backward_pass_and_when_all_values_change():
+    stock, ours = pair("LSTM", E, H)
+    x = torch.randn(T, B, E)
+    for module in (stock, ours):
+        module(x)[0].sum().backward()
+        for parameter in module.parameters():
+            parameter.data.add_(parameter.grad.data, alpha=-0.1)
+    torch.testing.assert_close(ours(x)[0], stock(x)[0], rtol=1e-5, atol=1e-5)
+    with torch.no_grad():
+        before = ours(x)[0]
+        for module in (stock, ours):
+            for parameter in module.parameters():
+                parameter.data.mul_(0.5)
+        torch.testing.assert_close(ours(x)[0], stock(x)[0], rtol=1e-5, atol=1e-5)
+        assert not torch.equal(before, ours(x)[0])
+        ours.weight_hh_l0.data[1, 1] += 1  # a single value
+        stock.weight_hh_l0.data[1, 1] += 1
+        ours.flatten_parameters()
+        torch.testing.assert_close(ours(x)[0], stock(x)[0], rtol=1e-5, atol=1e-5)
+
+
+def test_state_dicts_go_both_ways():
+    stock, ours = nn.LSTM(E, H, num_layers=2), unrolled.torch.LSTM(E, H, num_layers=2)
+    ours(torch.randn(T, B, E))
+    ours.load_state_dict(stock.state_dict())
+    x = torch.randn(T, B, E)
+    torch.testing.assert_close(ours(x)[0], stock(x)[0], rtol=1e-5, atol=1e-5)
+    stock.load_state_dict(ours.state_dict())
+    assert list(stock.state_dict()) == list(ours.state_dict())
+
+
+def test_deepcopy_and_pickle():
+    ours = unrolled.torch.LSTM(E, H, bidirectional=True)
+    x = torch.randn(T, B, E)
+    y, _ = ours(x)
+    file = io.BytesIO()
+    torch.save(ours, file)
+    file.seek(0)
+    for other in (copy.deepcopy(ours), torch.load(file, weights_only=False)):
+        assert torch.equal(other(x)[0], y)
+        with torch.no_grad():
+            other.weight_ih_l0.add_(1)
+        assert torch.equal(ours(x)[0], y) and not torch.equal(other(x)[0], y)
+
+
+def test_dropout_has_its_share_and_follows_the_generator_of_torch():
+    ours = unrolled.torch.LSTM(E, 64, num_layers=2, dropout=0.5)
+    x = torch.randn(T, B, E)
+    torch.manual_seed(5)
+    first = ours(x)[0]
+    second = ours(x)[0]
+    torch.manual_seed(5)
+    assert torch.equal(ours(x)[0], first) and not torch.equal(first, second)
+    with torch.no_grad():
+        torch.manual_seed(5)
+        assert torch.equal(ours(x)[0], first)
+    y = ours.eval()(x)[0]
+    assert torch.equal(ours(x)[0], y)
+    y.sum().backward()  # gradients without dropout
+    # The masks of the backward pass are those of the forward pass, also if it runs again.
+    ours.train()
+    grads = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        ours.zero_grad()
+        y = ours(x)[0]
+        y.sum().backward(retain_graph=True)
+        grads.append(ours.weight_ih_l0.grad.clone())
+        ours.zero_grad()
+        y.sum().backward()
+        grads.append(ours.weight_ih_l0.grad.clone())
+    assert all(torch.equal(grads[0], grad) for grad in grads)
+
+
+def test_dropout_of_everything_is_computed_by_torch():
+    stock, ours = pair("LSTM", E, H, num_layers=2, dropout=1.0)
+    x = torch.randn(T, B, E)
+    torch.testing.assert_close(ours(x)[0], stock(x)[0])
+
+
+def test_other_dtypes_and_transformations_are_computed_by_torch():
+    stock, ours = pair("LSTM", E, H)
+    x = torch.randn(T, B, E, dtype=torch.float64)
+    assert torch.equal(ours.double()(x)[0], stock.double()(x)[0])
+    assert not ours._unrolled.free
+    ours, stock = ours.float(), stock.float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours(x.float())
+    assert not ours._unrolled.free
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(ours, x.float())
+    torch.testing.assert_close(traced(x.float())[0], stock(x.float())[0])
+    meta = unrolled.torch.GRU(E, H, device="meta")
+    assert meta(torch.empty(T, B, E, device="meta"))[0].shape == (T, B, H)
+
+
+def test_wrong_arguments_raise_the_errors_of_torch():
+    stock, ours = pair("LSTM", E, H)
+    h = torch.zeros(1, B, H)
+    for arguments in (
+        (torch.zeros(T, B, E + 1),),
+        (torch.zeros(T),),
+        (torch.zeros(T, B, E), (h, torch.zeros(1, B + 1, H))),
+        (torch.zeros(T, B, E), (torch.zeros(2, B, H), h)),
+        (torch.zeros(T, E), (h, h)),
+        (torch.zeros(T, B, E).double(),),
+        (torch.zeros(0, B, E),),
+    ):
+        with pytest.raises(Exception) as expected:
+            stock(*arguments)
+        with pytest.raises(expected.type) as found:
+            ours(*arguments)
+        assert str(found.value) == str(expected.value)
+
+
+def test_views_of_any_strides():
+    stock, ours = pair("LSTM", E, H)
+    x = torch.randn(B, E, T).permute(2, 0, 1)
+    h = torch.randn(1, 1, H).expand(1, B, H)
+    torch.testing.assert_close(ours(x, (h, h))[0], stock(x, (h, h))[0], rtol=1e-5, atol=1e-5)
+
+
+def test_nan_is_as_in_torch():
+    stock, ours = pair("LSTM", E, H)
+    x = torch.randn(T, B, E)
+    x[2, 1, 0] = torch.nan
+    expected, found = stock(x)[0], ours(x)[0]
+    assert torch.equal(expected.isnan(), found.isnan())
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleDict({"rnn": nn.LSTM(E, H), "list": nn.ModuleList([nn.GRU(H, H), nn.RNN(H, H)])})
+        self.again = self.parts["rnn"]
+
+    def forward(self, x):
+        x = self.parts["rnn"](x)[0]
+        for layer in self.parts["list"]:
+            x = layer(x)[0]
+        return x
+
+
+def test_accelerate_replaces_layers_and_shares_parameters():
+    model = Model()
+    x = torch.randn(T, B, E)
+    expected = model(x)
+    parameters = dict(model.named_parameters())
+    hits = []
+    model.parts["rnn"].register_forward_hook(lambda *_: hits.append(1))
+    assert unrolled.torch.accelerate(model) is model
+    assert type(model.parts["rnn"]) is unrolled.torch.LSTM and model.again is model.parts["rnn"]
+    assert type(model.parts["list"][0]) is unrolled.torch.GRU and type(model.parts["list"][1]) is unrolled.torch.RNN
+    found = dict(model.named_parameters())
+    assert list(found) == list(parameters) and all(found[name] is parameters[name] for name in found)
+    torch.testing.assert_close(model(x), expected, rtol=1e-5, atol=1e-5)
+    assert hits == [1]
+    assert type(unrolled.torch.accelerate(nn.LSTM(E, H))) is unrolled.torch.LSTM
+
+
+def test_functional_calls_use_the_given_parameters():
+    stock, ours = pair("LSTM", E, H)
+    x = torch.randn(T, B, E)
+    other = {name: torch.randn_like(values, requires_grad=True) for name, values in ours.state_dict().items()}
+    found = torch.func.functional_call(ours, other, (x,))[0]
+    expected = torch.func.functional_call(stock, other, (x,))[0]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    found.sum().backward()
+    assert other["weight_hh_l0"].grad is not None
+    torch.testing.assert_close(ours(x)[0], stock(x)[0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_number_of_threads_follows_torch_and_changes_no_bit():
+    ours = unrolled.torch.LSTM(64, 96, num_layers=2)
+    x = torch.randn(20, 30, 64)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            ours.zero_grad()
+            y = ours(x)[0]
+            y.sum().backward()
+            assert {network.threads for network in ours._unrolled.free} == {threads}
+            results.append([y.detach(), *(p.grad.clone() for p in ours.parameters())])
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other))
+
+
+class Rows(torch.utils.data.Dataset):
+    def __init__(self, rnn, x):
+        self.rnn, self.x = rnn, x
+
+    def __len__(self):
+        return self.x.shape[1]
+
+    def __getitem__(self, row):
+        with torch.no_grad():
+            return self.rnn(self.x[:, row])[0]
+
+
+def test_workers_of_a_data_loader():
+    rnn, x = unrolled.torch.LSTM(64, 128), torch.randn(50, 6, 64)
+    expected = rnn(x)[0].detach()  # starts threads in this process
+    loader = torch.utils.data.DataLoader(
+        Rows(rnn, x), batch_size=3, num_workers=2, multiprocessing_context=multiprocessing.get_context("fork")
+    )
+    found = torch.cat(list(loader)).transpose(0, 1)
+    assert torch.equal(found, expected)
+
+
+def test_parameters_in_shared_memory():
+    ours = unrolled.torch.LSTM(E, H)
+    x = torch.randn(T, B, E)
+    y = ours(x)[0]
+    ours.share_memory()
+    assert torch.equal(ours(x)[0], y)
