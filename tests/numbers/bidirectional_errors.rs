@@ -63,6 +63,14 @@ fn the_layers_of_a_file_are_found_from_its_shapes() {
     let file = TensorFile::load(&path).unwrap();
     assert_eq!(file.model(&members).unwrap(), saved);
     file.finish().unwrap();
+    // The forward direction of an encoder alone.
+    save_state_dict(&path, &[("", model(&[both(Layer::gru(4))]).parameters())]).unwrap();
+    let file = TensorFile::load(&path).unwrap();
+    for tensor in ["weight_ih", "weight_hh", "bias_ih", "bias_hh"] {
+        file.ignore(&format!("rnn.{tensor}_l0_reverse")).unwrap();
+    }
+    let forward = file.model(&StateDict { embedding: None, head: None, ..StateDict::default() }).unwrap();
+    assert_eq!(forward, model(&[Layer::gru(4)]), "one seed draws both directions on their own");
 }
 
 #[test]
