@@ -155,14 +155,29 @@ impl Walk<'_> {
         Ok(Value::Ints { dims: vec![all], scalar: node.int("keepdims", 1) == 0 })
     }
 
-    /// Other operators, which are understood only if shapes alone depend on them.
+    /// Other operators, which are understood if shapes alone depend on them. Sums and differences of
+    /// known integers are computed.
     fn arithmetic(&self, node: &Node) -> Result<Value, String> {
+        let mut known = Vec::new();
         for index in 0..node.inputs.len() {
-            if let Some(value) = self.optional(node, index)?.filter(|value| !value.is_constant()) {
-                return Err(format!("it reads {}; this operator is supported for shapes only", value.kind()));
+            if let Some(value) = self.optional(node, index)? {
+                if !value.is_constant() {
+                    return Err(format!(
+                        "it reads {}; this operator is supported for shapes only",
+                        value.kind()
+                    ));
+                }
+                known.extend(value.known_ints().filter(|ints| ints.len() == 1));
             }
         }
-        Ok(Value::Unknown)
+        let result = match (node.operator.as_str(), &known[..]) {
+            ("Add", [one, other]) => one[0].checked_add(other[0]),
+            ("Sub", [one, other]) => one[0].checked_sub(other[0]),
+            _ => None,
+        };
+        let scalar = (0..2)
+            .all(|index| matches!(self.optional(node, index), Ok(Some(Value::Ints { scalar: true, .. }))));
+        Ok(result.map_or(Value::Unknown, |result| Value::Ints { dims: vec![Dim::Known(result)], scalar }))
     }
 }
 

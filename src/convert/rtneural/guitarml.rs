@@ -7,7 +7,7 @@ use super::{
         Options, Part, is_ignored,
         state_dict::{self, Tensor},
     },
-    Read,
+    Read, TENSOR,
     array::Array,
     document::{Document, Entries, Value, find},
     layers::count,
@@ -28,7 +28,7 @@ pub(super) fn read(document: &Document, tensors: &Entries<Array>, ignore: &[Stri
         .iter()
         .map(|(name, array)| Tensor {
             name: name.clone(),
-            dtype: "JSON".to_owned(),
+            dtype: TENSOR.to_owned(),
             shape: array.shape.clone(),
         })
         .collect();
