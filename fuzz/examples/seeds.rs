@@ -141,9 +141,14 @@ fn models(folder: &Path) -> io::Result<()> {
     let page = fs::read_to_string(folder.join("../docs/converting.md"))?;
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     let words: BTreeSet<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
-    let quoted: String = words.iter().map(|word| format!("{word:?}\n")).collect();
-    fs::write(folder.join("dictionaries/onnx.dict"), &quoted)?;
-    fs::write(folder.join("dictionaries/rtneural.dict"), quoted)
+    let is_key =
+        |word: &str| word.starts_with(|first: char| first.is_ascii_lowercase()) && !word.contains(' ');
+    for (target, keys_only) in [("onnx", false), ("rtneural", true)] {
+        let chosen = words.iter().filter(|word| !keys_only || is_key(word));
+        let quoted: String = chosen.map(|word| format!("{word:?}\n")).collect();
+        fs::write(folder.join(format!("dictionaries/{target}.dict")), quoted)?;
+    }
+    Ok(())
 }
 
 fn vocabularies(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {

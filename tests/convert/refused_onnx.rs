@@ -252,7 +252,7 @@ fn small_files_cannot_need_much_memory() {
         file.node("Concat", &[&from, &from], &[&to], vec![Int("axis", 0)]);
     }
     file.outputs.push(value("c40", 2));
-    refused(&file, "node the Concat (Concat): the constants of the graph are copied too often");
+    refused(&file, "node the Concat (Concat): the graph is too large, or copies its constants too often");
     // A linear layer of many units as an RNN layer has a square of them.
     let mut wide = OnnxFile::lstm(Vec::new());
     wide.constants.push(floats("K", &[2, 100_000]));

@@ -4,9 +4,13 @@ use super::{
     axes,
     constants::{self, transposed_floats},
     graph::Node,
+    tensor::element_count,
     value::{Atom, Axis, Content, Data, Dim, Floats, Label, Value},
     walk::Walk,
 };
+
+/// The most states that are joined: two for each layer.
+const MOST_STATES: usize = 2048;
 
 impl Walk<'_> {
     /// The axes of `Squeeze` and `Unsqueeze`: an attribute, or from operator set 13 on an input.
@@ -219,8 +223,8 @@ fn joined_states(parts: &[Value]) -> Result<Value, String> {
                 );
             }
         }
-        if states.len() > 4096 {
-            return Err("it joins more than 4096 states".to_owned());
+        if states.len() > MOST_STATES {
+            return Err(format!("it joins more than {MOST_STATES} states"));
         }
     }
     Ok(Value::States(states))
@@ -241,13 +245,12 @@ fn reshaped_floats(floats: &Floats, sizes: &[i64]) -> Result<Vec<usize>, String>
             size => usize::try_from(*size).map_err(|_| mismatch())?,
         });
     }
-    let known = |shape: &[usize]| shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
     if let Some(open) = sizes.iter().position(|size| *size == -1) {
         shape[open] = 1;
-        let others = known(&shape).filter(|others| *others > 0).ok_or_else(mismatch)?;
+        let others = element_count(&shape).filter(|others| *others > 0).ok_or_else(mismatch)?;
         shape[open] = count / others;
     }
-    match known(&shape) == Some(count) {
+    match element_count(&shape) == Some(count) {
         true => Ok(shape),
         false => Err(mismatch()),
     }

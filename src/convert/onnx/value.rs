@@ -122,6 +122,21 @@ impl Value {
         }
     }
 
+    /// The memory of the value, counted in floats; 0 for constants, which are shared.
+    pub(super) fn size(&self) -> usize {
+        let of_data = |data: &Data| 24 + data.axes.iter().map(|axis| 8 + 8 * axis.len()).sum::<usize>();
+        let of_dim = |dim: &Dim| match dim {
+            Dim::Atoms(atoms) => 8 + 8 * atoms.len(),
+            Dim::Known(_) | Dim::Unknown => 8,
+        };
+        match self {
+            Self::Data(data) => of_data(data),
+            Self::States(states) => states.iter().map(of_data).sum(),
+            Self::Ints { dims, .. } => dims.iter().map(of_dim).sum(),
+            Self::Floats(_) | Self::Zeros | Self::InitialState { .. } | Self::Unknown => 0,
+        }
+    }
+
     /// Returns whether only constants and shapes determine the value.
     pub(super) fn is_constant(&self) -> bool {
         matches!(self, Self::Floats(_) | Self::Ints { .. } | Self::Zeros | Self::Unknown)
