@@ -7,6 +7,7 @@ use super::{
         AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetProto, ShapeProto,
         TensorProto, TensorTypeProto, TypeProto, ValueInfoProto,
     },
+    tensor::MOST_DIMENSIONS,
     wire::Budget,
 };
 use prost::bytes::Bytes;
@@ -164,7 +165,7 @@ fn is_own_domain(domain: Option<&str>) -> bool {
 }
 
 fn initializer(bytes: &Bytes, ignore: &[String], budget: &mut Budget) -> Result<Initializer, String> {
-    let proto: TensorProto = budget.decode(bytes)?;
+    let proto: TensorProto = budget.decode_numbers(bytes, TensorProto::NUMBERS)?;
     let name = proto.name.clone().unwrap_or_default();
     let ignored = is_ignored(ignore, &name);
     Ok(Initializer { name, proto, ignored })
@@ -184,6 +185,12 @@ fn value_shape(bytes: &Bytes, budget: &mut Budget) -> Result<Option<Vec<Option<u
     let TypeProto { tensor_type: Some(tensor) } = budget.decode(bytes)? else { return Ok(None) };
     let TensorTypeProto { shape: Some(shape), .. } = budget.decode(&tensor)? else { return Ok(None) };
     let ShapeProto { dim } = budget.decode(&shape)?;
+    if dim.len() > MOST_DIMENSIONS {
+        return Err(format!(
+            "found an input of {} dimensions, expected at most {MOST_DIMENSIONS}",
+            dim.len()
+        ));
+    }
     let size = |bytes: &Bytes| {
         let DimensionProto { dim_value, .. } = budget.decode(bytes)?;
         Ok(dim_value.and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0))
@@ -201,8 +208,7 @@ fn node(bytes: &Bytes, ignore: &[String], budget: &mut Budget) -> Result<Node, S
     };
     let mut attributes = BTreeMap::new();
     for bytes in &proto.attribute {
-        Budget::check_numbers(bytes)?;
-        let attribute: AttributeProto = budget.decode(bytes)?;
+        let attribute: AttributeProto = budget.decode_numbers(bytes, AttributeProto::NUMBERS)?;
         attributes.insert(attribute.name.clone().unwrap_or_default(), attribute);
     }
     let ignored = is_ignored(ignore, &name) || proto.output.iter().any(|output| is_ignored(ignore, output));

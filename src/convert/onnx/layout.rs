@@ -4,9 +4,13 @@ use super::{
     axes,
     constants::{self, transposed_floats},
     graph::Node,
-    value::{Axis, Content, Data, Dim, Floats, Label, Value},
+    tensor::element_count,
+    value::{Atom, Axis, Content, Data, Dim, Floats, Label, Value},
     walk::Walk,
 };
+
+/// The most states that are joined: two for each layer.
+const MOST_STATES: usize = 2048;
 
 impl Walk<'_> {
     /// The axes of `Squeeze` and `Unsqueeze`: an attribute, or from operator set 13 on an input.
@@ -133,6 +137,9 @@ impl Walk<'_> {
             [] => Err("it joins nothing".to_owned()),
             [one] => Ok(one.clone()),
             [Value::Floats(_), ..] => self.joined(&parts, axis),
+            [Value::Data(one), Value::Data(other)] if one.content == Content::OneDirection(0) => {
+                joined_directions(one, other, axis)
+            }
             [Value::Data(_) | Value::States(_), ..] if axis == 0 => joined_states(&parts),
             parts if parts.iter().all(|part| matches!(part, Value::Zeros)) => Ok(Value::Zeros),
             parts if parts.iter().all(Value::is_constant) => {
@@ -182,6 +189,23 @@ impl Walk<'_> {
     }
 }
 
+/// Joins the features of both directions.
+fn joined_directions(one: &Data, other: &Data, axis: i64) -> Result<Value, String> {
+    let mut data = one.clone();
+    let place = axes::place(axis, data.axes.len())?;
+    let both = other.content == Content::OneDirection(1) && other.axes == one.axes;
+    match (both && other.position == one.position, &data.axes[place][..]) {
+        (true, &[features @ Atom { label: Label::Features, .. }]) => {
+            data.axes[place] = vec![Atom { label: Label::Direction, size: Some(2) }, features];
+            data.content = Content::EveryStep;
+            Ok(Value::Data(data))
+        }
+        _ => {
+            Err("it joins outputs of layers; expected the forward direction, then the reverse one".to_owned())
+        }
+    }
+}
+
 /// Joins the last states of layers.
 fn joined_states(parts: &[Value]) -> Result<Value, String> {
     let is_state = |data: &Data| matches!(data.content, Content::LastStep | Content::State);
@@ -199,8 +223,8 @@ fn joined_states(parts: &[Value]) -> Result<Value, String> {
                 );
             }
         }
-        if states.len() > 4096 {
-            return Err("it joins more than 4096 states".to_owned());
+        if states.len() > MOST_STATES {
+            return Err(format!("it joins more than {MOST_STATES} states"));
         }
     }
     Ok(Value::States(states))
@@ -221,13 +245,12 @@ fn reshaped_floats(floats: &Floats, sizes: &[i64]) -> Result<Vec<usize>, String>
             size => usize::try_from(*size).map_err(|_| mismatch())?,
         });
     }
-    let known = |shape: &[usize]| shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
     if let Some(open) = sizes.iter().position(|size| *size == -1) {
         shape[open] = 1;
-        let others = known(&shape).filter(|others| *others > 0).ok_or_else(mismatch)?;
+        let others = element_count(&shape).filter(|others| *others > 0).ok_or_else(mismatch)?;
         shape[open] = count / others;
     }
-    match known(&shape) == Some(count) {
+    match element_count(&shape) == Some(count) {
         true => Ok(shape),
         false => Err(mismatch()),
     }

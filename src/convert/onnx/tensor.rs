@@ -15,9 +15,9 @@ use std::{
 };
 
 /// The most numbers of a tensor of integers, which describe shapes and positions.
-pub(super) const MOST_INTS: usize = 1024;
+pub(super) const MOST_INTS: usize = 256;
 /// The most dimensions of a tensor.
-const MOST_DIMENSIONS: usize = 8;
+pub(super) const MOST_DIMENSIONS: usize = 8;
 
 /// The numbers of a tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,10 +50,7 @@ pub(super) fn type_name(data_type: i32) -> String {
 /// Reads a tensor. `path` is the file of the graph.
 pub(super) fn tensor(proto: &TensorProto, path: &Path, budget: &mut Budget) -> Result<Tensor, String> {
     let shape = shape(&proto.dims)?;
-    let count = shape
-        .iter()
-        .try_fold(1usize, |count, size| count.checked_mul(*size))
-        .ok_or("its shape is too large")?;
+    let count = element_count(&shape).ok_or("its shape is too large")?;
     let data_type = proto.data_type.unwrap_or(0);
     let numbers = match data_type {
         FLOAT | DOUBLE | FLOAT16 | BFLOAT16 => {
@@ -70,6 +67,14 @@ pub(super) fn tensor(proto: &TensorProto, path: &Path, budget: &mut Budget) -> R
         true => Ok(Tensor { shape, numbers }),
         false => Err(format!("found {found} numbers, expected {count} for its shape {shape:?}")),
     }
+}
+
+/// The number of elements of an array; `None` if a product of any of its sizes overflows.
+pub(super) fn element_count(shape: &[usize]) -> Option<usize> {
+    let product =
+        |least: usize| shape.iter().try_fold(1usize, |count, size| count.checked_mul((*size).max(least)));
+    product(1)?;
+    product(0)
 }
 
 fn shape(dims: &[i64]) -> Result<Vec<usize>, String> {
