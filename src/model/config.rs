@@ -92,7 +92,10 @@ impl ModelConfig {
 
     /// Returns an error unless the model is a language model: its head predicts the symbols that it
     /// reads, and no layer sees the symbols to come.
-    pub(crate) fn check_predicts_symbols(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a model of vectors, a head of another width, or a bidirectional layer.
+    pub fn check_predicts_symbols(&self) -> Result<()> {
         self.check_one_way(
             "its reverse direction would see the symbols to predict; leave it out, or train with train::Trainer",
         )?;
