@@ -39,7 +39,7 @@ pub(super) fn load(file: &TensorFile, options: &Options<'_>) -> Result<Converted
     let tensors: Vec<Tensor> = file.tensors().iter().map(tensor).collect();
     let read = |name: &str, shape: &[usize]| file.floats(name, shape).map_err(short);
     let convert = || {
-        let Found { chain, parts, notes } = chain(&tensors, &read, options)?;
+        let Found { chain, parts, notes } = chain(&tensors, &read, options, true)?;
         let (model, _) = chain.model()?;
         Ok((model, parts, notes))
     };
@@ -61,11 +61,12 @@ fn short(error: Error) -> String {
     }
 }
 
-/// Finds the layers of a `state_dict`.
+/// Finds the layers of a `state_dict`. It has an embedding only if `symbols`.
 pub(super) fn chain(
     tensors: &[Tensor],
     read: ReadFloats<'_>,
     options: &Options<'_>,
+    symbols: bool,
 ) -> std::result::Result<Found, String> {
     check_ignored(options.ignore, tensors.iter().map(|tensor| tensor.name.as_str()))?;
     let mut names = Names { read, left: BTreeMap::new(), became: BTreeMap::new(), stored: 0 };
@@ -81,7 +82,7 @@ pub(super) fn chain(
     }
     check_chosen(&stages, options)?;
     let (inputs, outputs) = (stages[0].inputs(), stages[stages.len() - 1].outputs());
-    let (embedding, head) = names.members(inputs, outputs)?;
+    let (embedding, head) = names.members(inputs, outputs, symbols)?;
     let input = match embedding {
         None => ChainInput::Vectors(inputs),
         Some(name) => ChainInput::Embedding(names.matrix(&name, "embedding.weight")?),
@@ -253,6 +254,7 @@ impl Names<'_> {
         &self,
         inputs: usize,
         outputs: usize,
+        symbols: bool,
     ) -> std::result::Result<(Option<String>, Option<String>), String> {
         let matrices: Vec<(&String, usize)> = self
             .left
@@ -266,11 +268,14 @@ impl Names<'_> {
         let (mut embedding, mut head) = (Vec::new(), Vec::new());
         for (name, columns) in matrices {
             let named = name.to_lowercase().contains("emb");
-            let is_embedding = columns == inputs && !has_bias(name) && (named || columns != outputs);
+            let is_embedding =
+                symbols && columns == inputs && !has_bias(name) && (named || columns != outputs);
             match () {
                 () if is_embedding => embedding.push(name.clone()),
-                () if columns == outputs && (has_bias(name) || columns != inputs) => head.push(name.clone()),
-                () if columns == inputs && columns == outputs => {
+                () if columns == outputs && (has_bias(name) || columns != inputs || !symbols) => {
+                    head.push(name.clone())
+                }
+                () if symbols && columns == inputs && columns == outputs => {
                     return Err(format!(
                         "tensor {name} may be an embedding or a linear layer without bias; name the embedding \"embedding\" in \
                          the module"

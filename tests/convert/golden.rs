@@ -18,8 +18,9 @@ pub fn names() -> Vec<String> {
     let names = names.map(|entry| entry.expect("a file").file_name().into_string().expect("a name"));
     let mut names: Vec<String> = names.collect();
     let golden = |name: &str| {
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        !stem.ends_with(".golden") && folder().join(format!("{stem}.golden.safetensors")).exists()
+        let Some((stem, ending)) = name.rsplit_once('.') else { return false };
+        let is_model = matches!(ending, "onnx" | "json" | "safetensors") && !stem.ends_with(".golden");
+        is_model && folder().join(format!("{stem}.golden.safetensors")).exists()
     };
     names.retain(|name| golden(name));
     names.sort();

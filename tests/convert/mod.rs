@@ -2,6 +2,7 @@
 
 mod golden;
 mod goldens;
+mod onnx_file;
 mod onnxruntime;
 mod refused_onnx;
 mod refused_others;

@@ -158,6 +158,7 @@ impl Walk<'_> {
             "it adds two outputs of layers; expected the input and the output of one recurrent layer";
         let (output, input) = if one.position == self.position { (one, other) } else { (other, one) };
         self.check_current(&output)?;
+        let input = self.as_main(input);
         let is_below = self.below.as_ref().is_some_and(|below| {
             let are_features = |axis: &Axis| axis.iter().all(|atom| !matches!(atom.label, Label::Outer(_)));
             let same = |axis: &Axis, other: &Axis| {
@@ -171,7 +172,10 @@ impl Walk<'_> {
         });
         match self.chain.stages.last_mut().map(|stage| &mut stage.kind) {
             Some(StageKind::Recurrent(recurrent))
-                if is_below && output.content == Content::EveryStep && !recurrent.layer.residual =>
+                if is_below
+                    && output.content == Content::EveryStep
+                    && !recurrent.layer.residual
+                    && !recurrent.layer.bidirectional =>
             {
                 recurrent.layer.residual = true;
                 self.position += 1;
@@ -179,6 +183,19 @@ impl Walk<'_> {
             }
             _ => Err(expected.to_owned()),
         }
+    }
+
+    /// The input of the graph, with the features along its last axis as the first layer reads it.
+    fn as_main(&self, mut input: Data) -> Data {
+        let Some(below) = &self.below else { return input };
+        if matches!(input.content, Content::Input(index) if Some(index) == self.main_input) {
+            let features = below.axes.last().cloned();
+            if let (Some(last), Some(features)) = (input.axes.last_mut(), features) {
+                *last = features;
+            }
+            input.content = below.content;
+        }
+        input
     }
 
     /// tanh, ReLU or sigmoid of a layer.

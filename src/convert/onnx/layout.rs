@@ -4,7 +4,7 @@ use super::{
     axes,
     constants::{self, transposed_floats},
     graph::Node,
-    value::{Axis, Content, Data, Dim, Floats, Label, Value},
+    value::{Atom, Axis, Content, Data, Dim, Floats, Label, Value},
     walk::Walk,
 };
 
@@ -133,6 +133,9 @@ impl Walk<'_> {
             [] => Err("it joins nothing".to_owned()),
             [one] => Ok(one.clone()),
             [Value::Floats(_), ..] => self.joined(&parts, axis),
+            [Value::Data(one), Value::Data(other)] if one.content == Content::OneDirection(0) => {
+                joined_directions(one, other, axis)
+            }
             [Value::Data(_) | Value::States(_), ..] if axis == 0 => joined_states(&parts),
             parts if parts.iter().all(|part| matches!(part, Value::Zeros)) => Ok(Value::Zeros),
             parts if parts.iter().all(Value::is_constant) => {
@@ -179,6 +182,23 @@ impl Walk<'_> {
         }
         let origins = all.iter().flat_map(|floats| floats.origins.iter().copied()).take(16).collect();
         Ok(Value::Floats(Floats { shape, values: values.into(), origins }))
+    }
+}
+
+/// Joins the features of both directions.
+fn joined_directions(one: &Data, other: &Data, axis: i64) -> Result<Value, String> {
+    let mut data = one.clone();
+    let place = axes::place(axis, data.axes.len())?;
+    let both = other.content == Content::OneDirection(1) && other.axes == one.axes;
+    match (both && other.position == one.position, &data.axes[place][..]) {
+        (true, &[features @ Atom { label: Label::Features, .. }]) => {
+            data.axes[place] = vec![Atom { label: Label::Direction, size: Some(2) }, features];
+            data.content = Content::EveryStep;
+            Ok(Value::Data(data))
+        }
+        _ => {
+            Err("it joins outputs of layers; expected the forward direction, then the reverse one".to_owned())
+        }
     }
 }
 

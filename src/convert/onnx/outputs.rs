@@ -43,6 +43,9 @@ impl Walk<'_> {
                              (--ignore {name})"
                         ));
                     }
+                    Content::OneDirection(_) => {
+                        return Err(format!("output {name} is one direction of a layer, expected both"));
+                    }
                     Content::Input(_) => return Err(format!("output {name} is an input of the graph")),
                 },
                 Some(other) => {

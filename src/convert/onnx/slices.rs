@@ -66,6 +66,10 @@ impl Walk<'_> {
         if is_all {
             return Ok(Value::Data(data));
         }
+        let first = usize::try_from(start).unwrap_or(usize::MAX);
+        if self.is_direction(&data, place, first) && start.checked_add(1) == Some(end) {
+            return Ok(Value::Data(one_direction(data, place, first, true)));
+        }
         // One part of a state for each direction.
         let parts = end.checked_sub(start).filter(|parts| matches!(parts, 1 | 2));
         if let (Content::Input(input), 0, Some(parts)) = (data.content, place, parts) {
@@ -82,6 +86,12 @@ impl Walk<'_> {
                 axes::described(&data.axes[place])
             )),
         }
+    }
+
+    /// Returns whether an axis of the outputs of all steps is the directions, and has this one.
+    fn is_direction(&self, data: &Data, place: usize, direction: usize) -> bool {
+        let is_axis = matches!(data.axes[place][..], [atom] if atom.label == Label::Direction);
+        is_axis && direction < 2 && data.content == Content::EveryStep
     }
 
     /// Returns whether an axis of the outputs of all steps is the steps.
@@ -140,6 +150,11 @@ impl Walk<'_> {
                     }
                     return Ok(Value::Data(data));
                 }
+                if let Some(direction) =
+                    usize::try_from(index).ok().filter(|at| self.is_direction(&data, place, *at))
+                {
+                    return Ok(Value::Data(one_direction(data, place, direction, keep_axis)));
+                }
                 match is_last && self.is_steps(&data, place) {
                     true => Ok(Value::Data(last_step(data, place, keep_axis))),
                     false => Err(format!(
@@ -179,6 +194,11 @@ impl Walk<'_> {
         }
         Ok(parts)
     }
+}
+
+/// The outputs of one direction.
+fn one_direction(data: Data, place: usize, direction: usize, keep_axis: bool) -> Data {
+    Data { content: Content::OneDirection(direction), ..last_step(data, place, keep_axis) }
 }
 
 /// The outputs of the last step.

@@ -62,6 +62,8 @@ pub(super) enum Content {
     Input(usize),
     /// The outputs of all steps.
     EveryStep,
+    /// The outputs of all steps, of the forward direction (0) or the reverse one (1).
+    OneDirection(usize),
     /// The outputs of the last step.
     LastStep,
     /// A last state that is not the output of the last step: a cell state.

@@ -88,7 +88,7 @@ fn check(layer: &Layer, number: usize) -> Result<()> {
         reset: layer.reset,
         peepholes: layer.peepholes,
         coupled: layer.coupled,
-        residual: layer.residual,
+        residual: layer.residual && !layer.bidirectional,
         bidirectional: layer.bidirectional,
         ..Layer::new(layer.cell, layer.hidden)
     };
@@ -96,8 +96,8 @@ fn check(layer: &Layer, number: usize) -> Result<()> {
         return Ok(());
     }
     let expected = format!(
-        "layer {number} has an option that ONNX's operators lack (a projection, clipping, layer-norm, zoneout, highway or a \
-         custom cell)"
+        "layer {number} has an option that ONNX's operators lack (a projection, clipping, layer-norm, zoneout, highway, a \
+         residual connection of both directions, or a custom cell)"
     );
     Err(Error::setting("stack", layer.cell.name(), expected))
 }

@@ -7,7 +7,7 @@ use super::{
         Options, Part, is_ignored,
         state_dict::{self, Tensor},
     },
-    Read,
+    Read, TENSOR,
     array::Array,
     document::{Document, Entries, Value, find},
     layers::count,
@@ -28,7 +28,7 @@ pub(super) fn read(document: &Document, tensors: &Entries<Array>, ignore: &[Stri
         .iter()
         .map(|(name, array)| Tensor {
             name: name.clone(),
-            dtype: "JSON".to_owned(),
+            dtype: TENSOR.to_owned(),
             shape: array.shape.clone(),
         })
         .collect();
@@ -45,7 +45,7 @@ pub(super) fn read(document: &Document, tensors: &Entries<Array>, ignore: &[Stri
         .collect();
     let activation = (cell == Cell::Rnn).then_some(Activation::Tanh);
     let options = Options { ignore: &names, activation, reset: None };
-    let found = state_dict::chain(&list, &floats, &options)?;
+    let found = state_dict::chain(&list, &floats, &options, false)?;
     check_sizes(data, &found.chain, cell)?;
     let skip = count(data, "skip")?.unwrap_or(0);
     let skip = if is_ignored(ignore, "model_data.skip") { 0 } else { skip };

@@ -39,6 +39,9 @@ use document::{Document, Value};
 use std::path::Path;
 pub use write::to_json;
 
+/// The kind of a tensor in the table.
+const TENSOR: &str = "JSON";
+
 /// The chain of a file, and what each of its parts became; without names for the layers of the
 /// model, which come from the chain.
 struct Read {
@@ -81,7 +84,7 @@ pub(super) fn read(bytes: &[u8], ignore: &[String]) -> Result<Converted, String>
     let chain = if skip > 0 { with_skip(read.chain, skip, name)? } else { read.chain };
     let names: Vec<String> = chain.stages.iter().map(|stage| stage.name.clone()).collect();
     let (model, became) = chain.model()?;
-    for part in &mut read.parts {
+    for part in read.parts.iter_mut().filter(|part| part.kind != TENSOR) {
         if let Some(index) = names.iter().position(|name| *name == part.name) {
             part.became = became[index].clone();
         }
