@@ -8,7 +8,7 @@ const STEPS: usize = 7;
 const BATCH: usize = 3;
 
 fn models() -> Vec<Model> {
-    let of = |stack: &[Layer]| Model::of_stack(stack, 4, &ModelSettings::default(), 3).expect("a model");
+    let of = |stack: &[Layer]| Model::of_layers(stack, 4, None, 3).expect("a model");
     let projected = Layer { projection: Some(3), peepholes: true, ..Layer::lstm(5) };
     let both = |layer| Layer { bidirectional: true, ..layer };
     vec![
@@ -121,7 +121,7 @@ fn padding_of_ids_may_hold_any_number() {
 fn a_state_has_both_directions_of_a_layer() {
     let both = |layer| Layer { bidirectional: true, ..layer };
     let stack = [both(Layer::gru(2)), both(Layer::lstm(3))];
-    let model = Model::of_stack(&stack, 1, &ModelSettings::default(), 1).expect("a model");
+    let model = Model::of_layers(&stack, 1, None, 1).expect("a model");
     let numbers: Vec<f32> = (0..2 * (2 + 2 + 6 + 6)).map(|i| i as f32).collect();
     let state = states::given(model.config(), 2, &numbers);
     let parts: Vec<[usize; 2]> = state.layers.iter().map(|layer| [layer.h.len(), layer.c.len()]).collect();
