@@ -2,9 +2,7 @@
 
 use crate::errors::invalid;
 use numpy::ndarray::{ArrayD, IxDyn};
-use numpy::{
-    IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods,
-};
+use numpy::{IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
 
@@ -43,7 +41,9 @@ impl<'py> Floats<'py> {
     pub fn check_shape(&self, name: &str, expected: &[usize]) -> PyResult<()> {
         match self.shape() == expected {
             true => Ok(()),
-            false => Err(invalid(format!("{name} of shape {:?}", self.shape()), format!("shape {expected:?}"))),
+            false => {
+                Err(invalid(format!("{name} of shape {:?}", self.shape()), format!("shape {expected:?}")))
+            }
         }
     }
 }
@@ -69,7 +69,8 @@ fn convert<'py>(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Array<'py>> 
 
 /// Returns an array of a shape that takes over `values`.
 pub fn array<'py>(py: Python<'py>, shape: &[usize], values: Vec<f32>) -> PyResult<Array<'py>> {
-    let array = ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|error| invalid(error, "another shape"))?;
+    let array =
+        ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|error| invalid(error, "another shape"))?;
     Ok(array.into_pyarray(py))
 }
 
@@ -81,5 +82,10 @@ pub fn lengths(object: &Bound<'_, PyAny>) -> PyResult<Vec<usize>> {
     };
     let lengths: Vec<i64> =
         object.extract().map_err(|_| invalid(format!("lengths {object}"), "a list of whole numbers"))?;
-    lengths.iter().map(|length| usize::try_from(*length).map_err(|_| invalid(format!("the length {length}"), "at least 0"))).collect()
+    lengths
+        .iter()
+        .map(|length| {
+            usize::try_from(*length).map_err(|_| invalid(format!("the length {length}"), "at least 0"))
+        })
+        .collect()
 }

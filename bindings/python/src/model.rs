@@ -35,7 +35,8 @@ impl Model {
         for (name, values) in &tensors {
             let values = Floats::of(name, values)?;
             let Some(entry) = parameters.layout.find(name).cloned() else {
-                let known: Vec<&str> = parameters.layout.entries().iter().map(|entry| entry.name.as_str()).collect();
+                let known: Vec<&str> =
+                    parameters.layout.entries().iter().map(|entry| entry.name.as_str()).collect();
                 return Err(invalid(format!("a tensor {name}"), known.join(", ")));
             };
             values.check_shape(name, &entry.shape)?;
@@ -65,7 +66,12 @@ impl Model {
 
     /// Runs the model from the zero state: ids [T, B], or vectors [T, B, E]; the first two sizes are
     /// swapped with `batch_first`. Returns the outputs.
-    fn forward<'py>(&self, py: Python<'py>, x: &Bound<'py, PyAny>, batch_first: bool) -> PyResult<Array<'py>> {
+    fn forward<'py>(
+        &self,
+        py: Python<'py>,
+        x: &Bound<'py, PyAny>,
+        batch_first: bool,
+    ) -> PyResult<Array<'py>> {
         let order = if batch_first { Order::BatchMajor } else { Order::TimeMajor };
         if let Ok(ids) = x.cast::<PyArrayDyn<u32>>() {
             let ids = ids.readonly();

@@ -296,12 +296,16 @@ impl Network {
         let initial = match state {
             // In inference the view would go on from the state of its last window.
             (None, None) if training => None,
-            parts => Some(states::read(&self.shape, (call.layout.rows(), call.is_batched), ["h", "c"], parts)?),
+            parts => {
+                Some(states::read(&self.shape, (call.layout.rows(), call.is_batched), ["h", "c"], parts)?)
+            }
         };
         let mut inner = self.lock(py);
-        let dropout = (training && drops && self.shape.dropout > 0.0).then(|| self.dropout(inner.calls, dropout_seed));
+        let dropout =
+            (training && drops && self.shape.dropout > 0.0).then(|| self.dropout(inner.calls, dropout_seed));
         let (values, shape, running) = (x.values(), &self.shape, &mut *inner);
-        let ran = py.detach(|| running.forward(&call, values, (shape, initial.as_ref()), (training, dropout)));
+        let ran =
+            py.detach(|| running.forward(&call, values, (shape, initial.as_ref()), (training, dropout)));
         let (outputs, state) = ran.map_err(raise)?;
         if training {
             inner.calls += 1;
@@ -370,12 +374,14 @@ impl Inner {
         match &call.layout {
             Tokens::Window { steps, rows, order, lengths } => {
                 let mut outputs = vec![0.0; steps * rows * shape.output_size()];
-                let window = Window { order: *order, lengths: lengths.as_deref(), ..Window::new(*steps, *rows, x) };
+                let window =
+                    Window { order: *order, lengths: lengths.as_deref(), ..Window::new(*steps, *rows, x) };
                 let state = run(window, &mut outputs)?;
                 Ok((outputs, state))
             }
             Tokens::Packed { sizes, lengths } => {
-                let ([steps, rows], [inputs, outputs]) = (sizes.shape(), [shape.input_size, shape.output_size()]);
+                let ([steps, rows], [inputs, outputs]) =
+                    (sizes.shape(), [shape.input_size, shape.output_size()]);
                 sizes.spread(inputs, x, window_inputs);
                 make_room(window_outputs, steps * rows * outputs);
                 let (inputs, written) =
