@@ -19,6 +19,8 @@ use unrolled::{Settings, Unit};
 pub struct Model {
     engine: Engine,
     checkpoint: Checkpoint,
+    /// True if the source returns only the outputs of the last step.
+    last_step: bool,
 }
 
 /// The names and shapes of parameters.
@@ -47,7 +49,8 @@ impl Model {
             symbols => Vocabulary::of_ids(symbols).map_err(raise)?,
         };
         let progress = Progress::default();
-        Self::of(Checkpoint { settings, vocabulary, parameters, moments: Vec::new(), state: None, progress })
+        let (moments, state) = (Vec::new(), None);
+        Self::of(Checkpoint { settings, vocabulary, parameters, moments, state, progress }, false)
     }
 
     /// The names and shapes of the parameters of a model.
@@ -60,8 +63,12 @@ impl Model {
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf, ignore: Vec<String>) -> PyResult<Self> {
         let options = Options { ignore: &ignore, ..Options::default() };
-        let checkpoint = py.detach(|| convert::load_with(&path, &options)?.checkpoint());
-        Self::of(checkpoint.map_err(raise)?)
+        let loaded = py.detach(|| {
+            let converted = convert::load_with(&path, &options)?;
+            Ok((converted.checkpoint()?, converted.last_step))
+        });
+        let (checkpoint, last_step) = loaded.map_err(raise)?;
+        Self::of(checkpoint, last_step)
     }
 
     /// Runs the model from the zero state: ids [T, B], or vectors [T, B, E]; the first two sizes are
@@ -98,6 +105,12 @@ impl Model {
         self.checkpoint.parameters.iter().map(copy).collect()
     }
 
+    /// True if the source returns only the outputs of the last step. The model returns all steps.
+    #[getter]
+    fn last_step(&self) -> bool {
+        self.last_step
+    }
+
     /// Width of the input vectors; 0 for a model of symbols.
     #[getter]
     fn input_size(&self) -> usize {
@@ -119,9 +132,9 @@ impl Model {
 }
 
 impl Model {
-    fn of(checkpoint: Checkpoint) -> PyResult<Self> {
+    fn of(checkpoint: Checkpoint, last_step: bool) -> PyResult<Self> {
         let engine = Engine::new(checkpoint.model().map_err(raise)?, None).map_err(raise)?;
-        Ok(Self { engine, checkpoint })
+        Ok(Self { engine, checkpoint, last_step })
     }
 
     fn run<'py>(

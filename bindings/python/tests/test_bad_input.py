@@ -68,6 +68,25 @@ def test_arrays_in_other_orders_are_converted():
         assert np.array_equal(rnn(other)[0], y)
 
 
+class OnlyDlpack:
+    """Memory that is offered through DLPack alone."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_memory_that_others_offer():
+    rnn, x = layers().eval(), inputs()
+    y, _ = rnn(x)
+    assert np.array_equal(rnn(OnlyDlpack(x))[0], y) and np.array_equal(rnn(OnlyDlpack(x.astype(float)))[0], y)
+
+
 def test_lengths():
     rnn, x = layers(), inputs()
     error(ValueError, lambda: rnn(x, lengths=[T + 1, 1, 1]), "the length 6 of row 0", "5 steps")

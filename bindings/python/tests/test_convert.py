@@ -48,6 +48,6 @@ def test_the_command(tmp_path):
     command = [sys.executable, "-m", "unrolled", "convert"]
     out = tmp_path / "out.safetensors"
     done = subprocess.run([*command, FIXTURES / "guitarml-gru.json", out], capture_output=True, text=True)
-    assert done.returncode == 0 and "Model(input_size=1" in done.stdout and out.exists(), done.stderr
+    assert done.returncode == 0 and "Model(input_size=2" in done.stdout and out.exists(), done.stderr
     failed = subprocess.run([*command, tmp_path / "nothing", out], capture_output=True, text=True)
     assert failed.returncode == 1 and failed.stderr.startswith("error: ") and failed.stderr.count("\n") == 1

@@ -54,6 +54,14 @@ def test_keras_models(make):
     np.testing.assert_allclose(converted(x, batch_first=True), model.predict(x, verbose=0), atol=1e-5)
 
 
+def test_the_last_step_alone():
+    model = model_of(VECTORS, layers.LSTM(5, return_sequences=True), layers.GRU(4), layers.Dense(2))
+    converted = unrolled.convert.from_keras(model)
+    x = np.random.default_rng(2).random((4, 9, 3), np.float32)
+    assert converted.last_step
+    np.testing.assert_allclose(converted(x, batch_first=True)[:, -1], model.predict(x, verbose=0), atol=1e-5)
+
+
 def test_keras_files(tmp_path):
     model = MODELS["gru after"]()
     for name in ("model.keras", "model.h5"):
@@ -64,7 +72,7 @@ def test_keras_files(tmp_path):
 
 def test_what_the_model_lacks_is_refused():
     for part, message in [
-        (layers.LSTM(5), "return_sequences=False"),
+        (layers.Bidirectional(layers.LSTM(5)), "return_sequences=False"),
         (layers.LSTM(5, activation="relu", return_sequences=True), "activation relu"),
         (layers.LSTM(5, recurrent_activation="hard_sigmoid", return_sequences=True), "hard_sigmoid"),
         (layers.LSTM(5, go_backwards=True, return_sequences=True), "go_backwards"),

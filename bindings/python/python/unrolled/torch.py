@@ -17,6 +17,7 @@ other devices and dtypes, autocast, `torch.compile`, tracing and export, and `dr
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
 from typing import Any, Optional, Tuple, TypeVar
 
@@ -48,6 +49,8 @@ class _Networks:
         self.backward_passes = 0
         self._places: tuple[int, ...] = ()
         self._views: list[Any] = []
+        # The end of a graph may give a network back in the middle of `take`, on the same thread.
+        self._lock = threading.RLock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Networks:
         return _Networks()
@@ -59,13 +62,15 @@ class _Networks:
         """Returns a network with the current parameters that no other call uses."""
         threads = torch.get_num_threads()
         version = self._version(weights)
-        network = self._find(version, threads) or _Network(module, threads)
-        network.load(self._arrays(weights), version)
+        with self._lock:
+            network = self._find(version, threads) or _Network(module, threads)
+            network.load(self._arrays(weights), version)
         return network
 
     def give_back(self, network: _Network) -> None:
-        if len(self.free) < _MOST_FREE:
-            self.free.append(network)
+        with self._lock:
+            if len(self.free) < _MOST_FREE:
+                self.free.append(network)
 
     def _find(self, version: object, threads: int) -> _Network | None:
         """Takes an unused network, one with the current parameters if there is one."""

@@ -75,7 +75,7 @@ def _add_keras(layer: Any, kind: str, stack: list[dict[str, Any]], tensors: dict
     one = directions[0]
     cell = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "rnn"}.get(type(one).__name__)
     require(cell is not None and all(type(other) is type(one) for other in directions), layer.name, type(one).__name__)
-    require(one.return_sequences, layer.name, "return_sequences=False")
+    require(one.return_sequences or not both, layer.name, "return_sequences=False")
     require(both or not one.go_backwards, layer.name, "go_backwards")
     activation = getattr(one.activation, "__name__", str(one.activation))
     known = ("tanh", "relu", "sigmoid", "linear") if cell == "rnn" else ("tanh",)

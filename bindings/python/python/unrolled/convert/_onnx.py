@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._model import ROWS, TOLERANCE, Model, Path, load, random_input
+from ._model import TOLERANCE, Model, Path, difference, load, random_input
 
 
 def from_onnx(path: Path, ignore: Iterable[str] = ()) -> Model:
@@ -39,22 +39,18 @@ def _compare_onnx(model: Model, session: Any) -> Model:
     """Compares a model with a session of onnxruntime. States among its inputs are zero."""
     first, *states = session.get_inputs()
     for batch_first in (False, True):
-        x = random_input(model, batch_first)
-        x = x[:1] if batch_first and first.shape[0] == 1 else x
-        sizes = [size if isinstance(size, int) else ROWS for size in first.shape]
+        x = random_input(model, batch_first, tuple(first.shape[:2]))
+        rows = x.shape[0 if batch_first else 1]
         given = {first.name: x.astype(np.int64 if "int64" in first.type else x.dtype)}
         for state in states:
-            shape = [size if isinstance(size, int) else ROWS for size in state.shape]
+            shape = [size if isinstance(size, int) else rows for size in state.shape]
             given[state.name] = np.zeros(shape, np.float32)
         try:
             y = session.run(None, given)[0]
-        except Exception:  # a file with fixed sizes, or another order of the sizes
+        except Exception:  # the file has the other order of the sizes
             continue
-        found = model(x, batch_first)
-        if y.size == found.size and len(sizes) >= 2:
-            difference = float(np.abs(y.reshape(found.shape) - found).max())
-            if difference <= TOLERANCE:
-                return model
+        if difference(model, x, batch_first, y) <= TOLERANCE:
+            return model
     raise ValueError(
         "found no input on which onnxruntime and the converted model agree, expected a difference of at most "
         f"{TOLERANCE:g}; unrolled.convert.load reads the file without a comparison"
