@@ -8,6 +8,19 @@ import numpy.typing as npt
 
 _Array = npt.NDArray[np.float32]
 
+__all__ = [
+    "Error",
+    "LanguageModel",
+    "Model",
+    "Network",
+    "Optimizer",
+    "Run",
+    "Stream",
+    "__version__",
+    "isa",
+    "train",
+]
+
 __version__: str
 
 class Error(Exception): ...
