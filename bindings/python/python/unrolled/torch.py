@@ -33,8 +33,9 @@ Module = TypeVar("Module", bound=nn.Module)
 Grads = Tuple[Optional[Tensor], ...]
 
 _CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn", "RNN_RELU": "rnn"}
-# Unused networks of a module: one for each call whose backward pass was pending at the same time.
-_MOST_FREE = 8
+# Unused networks that a module keeps for later calls. It needs one for each call whose backward pass is pending; a
+# loop of single steps has as many as it has steps.
+_MOST_FREE = 64
 
 
 class _Networks:
