@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     configurations(folder)?;
     texts(&folder.join("seeds/corpus"))?;
     vocabularies(&folder.join("seeds/vocabulary"))?;
+    models(folder)?;
     // Bytes that the target turns into sizes, numbers and special values.
     for (target, count) in [("kernels", 30u8), ("sampling", 12)] {
         for number in 0..count {
@@ -122,6 +123,32 @@ fn texts(folder: &Path) -> io::Result<()> {
     write(folder, "overlong", b"a\xc0\x80b\xed\xa0\x80c\xf4\x90\x80\x80d\xff\xfe")?;
     let mixed: Vec<u8> = (0..=255).chain("\u{7ff}\u{ffff}".bytes()).collect();
     write(folder, "bytes", &mixed)
+}
+
+/// Small files of other programs, and the operators and attributes of ONNX.
+fn models(folder: &Path) -> io::Result<()> {
+    const LARGEST: u64 = 3000;
+    for entry in fs::read_dir(folder.join("../tests/fixtures/convert"))? {
+        let path = entry?.path();
+        let target = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("onnx") if path.metadata()?.len() <= LARGEST => "onnx",
+            Some("json") => "rtneural",
+            _ => continue,
+        };
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        write(&folder.join("seeds").join(target), &name, &fs::read(&path)?)?;
+    }
+    let page = fs::read_to_string(folder.join("../docs/converting.md"))?;
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let words: BTreeSet<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    let is_key =
+        |word: &str| word.starts_with(|first: char| first.is_ascii_lowercase()) && !word.contains(' ');
+    for (target, keys_only) in [("onnx", false), ("rtneural", true)] {
+        let chosen = words.iter().filter(|word| !keys_only || is_key(word));
+        let quoted: String = chosen.map(|word| format!("{word:?}\n")).collect();
+        fs::write(folder.join(format!("dictionaries/{target}.dict")), quoted)?;
+    }
+    Ok(())
 }
 
 fn vocabularies(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {

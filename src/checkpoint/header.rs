@@ -69,12 +69,16 @@ impl FileHeader {
     }
 }
 
-/// Returns whether bytes are a safetensors file whose metadata names the format of a checkpoint.
+/// Returns whether bytes are a safetensors file whose metadata names the format of a checkpoint, or
+/// which has an optimizer's moments: a checkpoint without its metadata.
 #[cfg(feature = "convert")]
 pub(crate) fn is_checkpoint(bytes: &[u8]) -> bool {
-    let metadata = safetensors::SafeTensors::read_metadata(bytes).map(|(_, metadata)| metadata);
-    let metadata = metadata.ok().and_then(|metadata| metadata.metadata().clone());
-    metadata.is_some_and(|strings| strings.get("format").is_some_and(|format| format == super::format::FORMAT))
+    safetensors::SafeTensors::read_metadata(bytes).is_ok_and(|(_, metadata)| {
+        let format = metadata.metadata().as_ref().and_then(|strings| strings.get("format"));
+        let is_moment = |name: &String| name.starts_with("optimizer.");
+        format.is_some_and(|format| format == super::format::FORMAT)
+            || metadata.tensors().keys().any(is_moment)
+    })
 }
 
 /// Returns the header's JSON.

@@ -43,6 +43,8 @@ pub(crate) use float_types::as_f32;
 pub(crate) use header::is_checkpoint;
 pub use import::{Import, Imported, ImportedTensor};
 pub(crate) use member_names::paired_bias;
+#[cfg(feature = "convert")]
+pub(crate) use replace_file::replace_file;
 pub use save_state_dict::save_state_dict;
 pub(crate) use snapshot::Snapshot;
 pub use state_dict::StateDict;

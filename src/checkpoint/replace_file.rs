@@ -11,7 +11,7 @@ use std::{
 
 /// Calls `write` with a temporary file beside `path`, syncs it, and renames it to `path`. On an
 /// error before the rename the old file stays as it was, and the temporary file is removed.
-pub(super) fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+pub(crate) fn replace_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

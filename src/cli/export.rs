@@ -6,27 +6,32 @@ use super::{
     output::{self, note},
     run_folder::{CheckpointChoice, RunCheckpoint, RunFolder, check_absent},
 };
-use clap::Args;
+use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use unrolled::convert::{onnx, rtneural};
 
-/// The only format so far.
+/// The formats, each with the ending of its files.
+const FORMATS: [(&str, &str); 3] = [(SAFETENSORS, "safetensors"), (ONNX, "onnx"), (RTNEURAL, "json")];
 const SAFETENSORS: &str = "safetensors";
+const ONNX: &str = "onnx";
+const RTNEURAL: &str = "rtneural";
 
 /// Write the weights of a run without the optimizer state, for `sample`, `eval` and other programs
 ///
-/// The file keeps settings, vocabulary and history, and has about a third of the size. `train
-/// --init-from` starts from it; `train --resume` needs the checkpoint of the run.
+/// A safetensors file keeps settings, vocabulary and history, and has about a third of the size.
+/// `train --init-from` starts from it; `train --resume` needs the checkpoint of the run. ONNX and
+/// RTNeural's JSON hold the model alone.
 #[derive(Args)]
 pub struct ExportCommand {
     /// Run folder or checkpoint file [default: the newest run under runs/]
     run: Option<PathBuf>,
-    /// File to write
+    /// File to write; its ending is that of the format: .safetensors, .onnx or .json
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
-    /// Format of the file: safetensors is the only one so far
-    #[arg(long, value_name = "NAME", default_value = SAFETENSORS)]
-    format: String,
+    /// Format of the file [default: by the ending of --out]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(FORMATS.map(|(name, _)| name)))]
+    format: Option<String>,
     /// Checkpoint of a run folder [default: best, or last in a run without a validation split]
     #[arg(long, value_enum)]
     checkpoint: Option<CheckpointChoice>,
@@ -50,13 +55,17 @@ struct Exported {
 impl ExportCommand {
     /// Writes the file.
     pub fn run(&self) -> Result<(), Failure> {
-        self.check_format()?;
+        let format = self.format()?;
         let found = RunCheckpoint::find(self.run.as_deref(), self.checkpoint)?;
         self.check_out(&found)?;
         let checkpoint = found.load()?;
         let has_state = !checkpoint.moments.is_empty() || checkpoint.state.is_some();
         let weights = checkpoint.without_training_state();
-        weights.save(&self.out)?;
+        match format {
+            ONNX => onnx::save(&weights.model()?, &self.out)?,
+            RTNEURAL => rtneural::save(&weights.model()?, &self.out)?,
+            _ => weights.save(&self.out)?,
+        }
         let size = |file: &Path| file.metadata().map_or(0, |metadata| metadata.len());
         let (before, bytes) = (size(&found.file), size(&self.out));
         if self.json {
@@ -68,6 +77,7 @@ impl ExportCommand {
             });
         }
         let compared = match has_state {
+            _ if format != SAFETENSORS => format!("as {format}"),
             true => format!("instead of {} with the optimizer state", memory(before as f64)),
             false => format!("like {}, which has no optimizer state either", found.file.display()),
         };
@@ -80,16 +90,21 @@ impl ExportCommand {
         Ok(())
     }
 
-    fn check_format(&self) -> Result<(), Failure> {
+    /// The format that `--format` and the ending of `--out` name.
+    fn format(&self) -> Result<&'static str, Failure> {
         let ending = self.out.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        match (self.format.as_str(), ending) {
-            (SAFETENSORS, SAFETENSORS) => Ok(()),
-            (SAFETENSORS, _) => Err(Failure::Usage(format!(
-                "--out {}: found the ending {ending:?}, expected .safetensors, the only format so far",
+        let by_ending = FORMATS.iter().find(|(_, known)| *known == ending);
+        let Some((of_ending, _)) = by_ending else {
+            return Err(Failure::Usage(format!(
+                "--out {}: found the ending {ending:?}, expected .safetensors, .onnx or .json",
                 self.out.display()
-            ))),
-            (other, _) => Err(Failure::Usage(format!(
-                "--format {other} is not supported, expected safetensors; PyTorch and JAX read that format"
+            )));
+        };
+        match self.format.as_deref().filter(|format| format != of_ending) {
+            None => Ok(of_ending),
+            Some(format) => Err(Failure::Usage(format!(
+                "--out {}: its ending is that of {of_ending}, but --format is {format}; change one of them",
+                self.out.display()
             ))),
         }
     }

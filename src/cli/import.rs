@@ -5,6 +5,7 @@ use super::{
     config_record::config_record,
     failure::Failure,
     output::{self, note},
+    parts_table::{PartsTable, aligned},
     run_folder::{LAST, RunCheckpoint, RunFolder, check_absent},
 };
 use clap::{Args, builder::PossibleValuesParser};
@@ -16,13 +17,16 @@ use std::{
 use unrolled::{
     Activation, Error, Reset,
     checkpoint::{Checkpoint, Import, Imported, ImportedTensor, TensorFile},
+    convert::{Format, Options, detect, from_bytes},
 };
 
-/// Make a checkpoint from a safetensors file that another program wrote
+/// Make a checkpoint from a file that another program wrote: PyTorch, ONNX, RTNeural
+///
+/// Every tensor, node and layer of the file is used, or is an error that names it.
 #[derive(Args)]
 pub struct ImportCommand {
-    /// Checkpoint that another program changed, or a PyTorch state_dict with the members embedding,
-    /// rnn and head
+    /// Checkpoint that another program changed, or PyTorch state_dict (both as safetensors), ONNX,
+    /// or JSON of RTNeural or GuitarML
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// File that ends in .safetensors, or a new run folder
@@ -31,8 +35,8 @@ pub struct ImportCommand {
     /// Run folder or checkpoint that supplies what IN lacks: settings, vocabulary, corpus
     #[arg(long, value_name = "RUN")]
     like: Option<PathBuf>,
-    /// Tensor to leave out; NAME* leaves out all names with this beginning. May be given several
-    /// times
+    /// Tensor, node, layer or key to leave out; NAME* leaves out all names with this beginning. May
+    /// be given several times
     #[arg(long, value_name = "NAME")]
     ignore: Vec<String>,
     /// Activation of a vanilla RNN whose layers are derived from the shapes
@@ -71,7 +75,16 @@ impl ImportCommand {
     /// Reads the file, writes the checkpoint, and prints what each tensor became.
     pub fn run(&self) -> Result<(), Failure> {
         self.check_out()?;
-        let bytes = read(&self.input)?;
+        // The file is read once, because it may be a pipe.
+        let bytes = fs::read(&self.input).map_err(|source| Error::Io {
+            action: "read",
+            path: self.input.clone(),
+            source,
+        })?;
+        let format = detect(&bytes, &self.input)?;
+        if self.like.is_none() && format == Format::StateDict || is_foreign(format) {
+            return self.convert(bytes, format);
+        }
         let like = self.like.as_deref().map(|run| RunCheckpoint::find(Some(run), None)).transpose()?;
         let imported = self.import(&bytes, like.as_ref())?;
         let written = match self.is_file() {
@@ -79,6 +92,30 @@ impl ImportCommand {
             false => self.write_folder(&imported.checkpoint, like.as_ref())?,
         };
         self.report(&imported, &written)
+    }
+
+    /// Writes the model of a file that is complete without a run.
+    fn convert(&self, bytes: Vec<u8>, format: Format) -> Result<(), Failure> {
+        if let Some(like) = &self.like {
+            let (input, like) = (self.input.display(), like.display());
+            return Err(Failure::Usage(format!(
+                "--like {like}: {input} is {format}, which needs no run; leave --like out"
+            )));
+        }
+        if !self.is_file() {
+            let (input, out) = (self.input.display(), self.out.display());
+            return Err(Failure::Usage(format!(
+                "--out {out}: a run folder needs a corpus, and {input} has none; end --out in .safetensors"
+            )));
+        }
+        let (activation, reset) = (named(self.activation.as_deref()), named(self.reset.as_deref()));
+        let options = Options { ignore: &self.ignore, activation, reset };
+        let converted = from_bytes(bytes, &self.input, &options)?;
+        let written = self.write_file(&converted.checkpoint()?)?;
+        let parts = PartsTable { parts: &converted.parts, notes: &converted.notes };
+        parts.print(self.json.then(|| written.display().to_string()))?;
+        note(&format!("wrote {}", written.display()));
+        Ok(())
     }
 
     /// Imports like the checkpoint of the run that the optimizer state belongs to: the best one, or
@@ -205,70 +242,10 @@ fn table(tensors: &[ImportedTensor]) -> String {
             row.became.clone() + if row.changed { ", changed" } else { "" },
         ]
     };
-    let rows: Vec<_> = [head].into_iter().chain(tensors.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let [name, dtype, shape] = [0, 1, 2].map(width);
-    rows.iter().map(|[a, b, c, d]| format!("{a:name$}  {b:dtype$}  {c:shape$}  {d}\n")).collect()
+    aligned([head].into_iter().chain(tensors.iter().map(row)).collect())
 }
 
-/// Reads a file once, because it may be a pipe. A file of another format is an error that names the
-/// format.
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes =
-        fs::read(file).map_err(|source| Error::Io { action: "read", path: file.to_owned(), source })?;
-    let Some(kind) = kind(file, &bytes) else { return Ok(bytes) };
-    Err(Failure::Usage(format!(
-        "{}: found {kind}, expected a safetensors file; in Python, safetensors.torch.save_file(model.state_dict(), \
-         \"model.safetensors\") writes one",
-        file.display()
-    )))
-}
-
-/// Returns the format of a file that is not safetensors, by its first bytes or its name.
-fn kind(file: &Path, start: &[u8]) -> Option<&'static str> {
-    let named = |endings: &[&str]| {
-        file.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| endings.contains(&ending))
-    };
-    // A JSON header after its length.
-    let safetensors = start.get(4..9) == Some(b"\0\0\0\0{");
-    match start {
-        _ if safetensors => None,
-        [b'P', b'K', 3, 4, ..] if named(&["npz"]) => Some("a file of NumPy arrays"),
-        [b'P', b'K', 3, 4, ..] if named(&["keras"]) => Some("a Keras model"),
-        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => {
-            Some("a pickle of Python objects, as torch.save writes")
-        }
-        [0x89, b'H', b'D', b'F', ..] => Some("an HDF5 file, as Keras writes"),
-        [0x93, b'N', b'U', b'M', ..] => Some("a NumPy array"),
-        [b'G', b'G', b'U', b'F', ..] => Some("a GGUF file"),
-        _ if named(&["onnx"]) => Some("an ONNX model"),
-        [b'{' | b'[', ..] => Some("JSON"),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_file_formats_are_named() {
-        let cases: [(&str, &[u8], Option<&str>); 8] = [
-            ("m.safetensors", b"\x40\0\0\0\0\0\0\0{\"a\"", None),
-            ("m.safetensors", b"{\0\0\0\0\0\0\0{\"a\"", None),
-            ("m.pt", b"PK\x03\x04\0\0", Some("a pickle")),
-            ("m.pth", b"\x80\x02\x8a\n", Some("a pickle")),
-            ("m.npz", b"PK\x03\x04\0\0", Some("a file of NumPy")),
-            ("m.h5", b"\x89HDF\r\n", Some("an HDF5")),
-            ("m.onnx", b"\x08\x07\x12\x07pytorch", Some("an ONNX")),
-            ("m.json", b"{\"layers\": []}", Some("JSON")),
-        ];
-        for (name, start, expected) in cases {
-            let found = kind(Path::new(name), start);
-            assert!(
-                found.zip(expected).map_or(found.is_none() && expected.is_none(), |(f, e)| f.starts_with(e)),
-                "{name} {found:?}"
-            );
-        }
-    }
+/// Returns whether a format has no settings of a run.
+fn is_foreign(format: Format) -> bool {
+    !matches!(format, Format::Checkpoint | Format::StateDict)
 }

@@ -3,25 +3,33 @@
 use super::{
     failure::Failure,
     number_format::{clock, counted, grouped, learning_rate, loss, memory, or_dash, percent},
-    output,
+    output::{self, note},
+    parts_table::{PartRow, PartsTable},
     relevant_settings::{lines, relevant_settings},
     run_folder::{FileSize, RunCheckpoint, file_size},
     run_view::evaluation_plan,
 };
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use unrolled::{
     Settings, Unit,
     checkpoint::Checkpoint,
+    convert::{self, Converted, Format},
     corpus::Vocabulary,
+    model::Parameters,
     train::{Change, Record},
 };
 
-/// Show a run: settings, parameters, vocabulary, history and files
+/// Show a run (settings, parameters, vocabulary, history and files), or a model file of another
+/// program
 #[derive(Args)]
 pub struct InspectCommand {
-    /// Run folder or checkpoint file [default: the newest run under runs/]
+    /// Run folder, checkpoint file, or a file that `import` reads [default: the newest run under
+    /// runs/]
     run: Option<PathBuf>,
     /// Print one JSON object, with all settings
     #[arg(long)]
@@ -49,6 +57,19 @@ struct Inspection<'a> {
     files: Vec<FileSize>,
 }
 
+/// The object of `--json` for a file of another program.
+#[derive(Serialize)]
+struct FileInspection<'a> {
+    file: String,
+    format: String,
+    /// True if the file returns only the output of the last step.
+    last_step: bool,
+    parameter_count: usize,
+    parameters: Vec<ParameterShape<'a>>,
+    parts: Vec<PartRow<'a>>,
+    notes: &'a [String],
+}
+
 #[derive(Serialize)]
 struct ParameterShape<'a> {
     name: &'a str,
@@ -58,6 +79,11 @@ struct ParameterShape<'a> {
 impl InspectCommand {
     /// Prints the contents of a checkpoint and the files beside it.
     pub fn run(&self) -> Result<(), Failure> {
+        if let Some(file) = self.run.as_deref().filter(|run| run.is_file())
+            && let Some(converted) = of_other_program(file)?
+        {
+            return self.show_converted(file, &converted);
+        }
         let found = RunCheckpoint::find(self.run.as_deref(), None)?;
         let checkpoint = found.load()?;
         let inspection = Inspection::new(&found, &checkpoint);
@@ -66,15 +92,38 @@ impl InspectCommand {
             false => output::write(&inspection.text(&checkpoint.vocabulary)?),
         }
     }
+
+    /// Prints the model of a file that another program wrote.
+    fn show_converted(&self, file: &Path, converted: &Converted) -> Result<(), Failure> {
+        let Converted { model, format, parts, notes, last_step, .. } = converted;
+        let (file, table) = (file.display().to_string(), PartsTable { parts, notes });
+        let parameters = model.parameters();
+        let (parameter_count, shapes) = (parameters.layout.count(), shapes(parameters));
+        if self.json {
+            return output::json(&FileInspection {
+                file,
+                format: format.to_string(),
+                last_step: *last_step,
+                parameter_count,
+                parameters: shapes,
+                parts: table.rows(),
+                notes,
+            });
+        }
+        let sections = [
+            format!("{file}: {format}\n"),
+            parameters_text(parameter_count, &shapes),
+            format!("parts:\n{}", table.text()),
+        ];
+        output::write(&sections.join("\n"))?;
+        notes.iter().for_each(|text| note(text));
+        Ok(())
+    }
 }
 
 impl<'a> Inspection<'a> {
     fn new(found: &RunCheckpoint, checkpoint: &'a Checkpoint) -> Self {
         let layout = &checkpoint.parameters.layout;
-        let parameter = |entry: &'a unrolled::model::TensorEntry| ParameterShape {
-            name: &entry.name,
-            shape: &entry.shape,
-        };
         let progress = &checkpoint.progress;
         Self {
             checkpoint: found.file.display().to_string(),
@@ -86,7 +135,7 @@ impl<'a> Inspection<'a> {
             eval_symbols: progress.eval_symbols.or(checkpoint.settings.run.eval_symbols),
             settings: &checkpoint.settings,
             parameter_count: layout.count(),
-            parameters: layout.entries().iter().map(parameter).collect(),
+            parameters: shapes(&checkpoint.parameters),
             vocabulary: serde_json::from_str(&checkpoint.vocabulary.to_json()).unwrap_or_default(),
             history: &progress.history,
             changes: &progress.changes,
@@ -99,7 +148,7 @@ impl<'a> Inspection<'a> {
         let sections = [
             format!("{}: {done}, {} of training\n", self.checkpoint, clock(self.seconds)),
             self.settings_text()?,
-            self.parameters_text(),
+            parameters_text(self.parameter_count, &self.parameters),
             format!("vocabulary: {}\n{}\n", counted(vocabulary.len() as u64, "symbol"), symbols(vocabulary)),
             self.history_text() + &self.changes_text(),
             self.files_text(),
@@ -113,14 +162,6 @@ impl<'a> Inspection<'a> {
         let line =
             |(key, value): &(String, String)| format!("  {key:width$}  {value}").trim_end().to_owned() + "\n";
         Ok(format!("settings:\n{}", lines.iter().map(line).collect::<String>()))
-    }
-
-    fn parameters_text(&self) -> String {
-        let width = self.parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or(0);
-        let line =
-            |parameter: &ParameterShape| format!("  {:width$}  {:?}\n", parameter.name, parameter.shape);
-        let lines: String = self.parameters.iter().map(line).collect();
-        format!("parameters: {}\n{lines}", grouped(self.parameter_count as u64))
     }
 
     fn history_text(&self) -> String {
@@ -162,6 +203,29 @@ impl<'a> Inspection<'a> {
         let line = |file: &FileSize| format!("  {:width$}  {:>10}\n", file.name, memory(file.bytes as f64));
         "files:\n".to_owned() + &self.files.iter().map(line).collect::<String>()
     }
+}
+
+/// Reads the model of a file that another program wrote; `None` for a checkpoint.
+fn of_other_program(file: &Path) -> Result<Option<Converted>, Failure> {
+    let Ok(bytes) = fs::read(file) else { return Ok(None) };
+    match convert::detect(&bytes, file) {
+        // A file that is no model at all gets the error for a checkpoint.
+        Ok(Format::Checkpoint) | Err(_) => Ok(None),
+        Ok(_) => Ok(Some(convert::from_bytes(bytes, file, &convert::Options::default())?)),
+    }
+}
+
+/// Returns names and shapes of all parameters.
+fn shapes(parameters: &Parameters) -> Vec<ParameterShape<'_>> {
+    let entries = parameters.layout.entries().iter();
+    entries.map(|entry| ParameterShape { name: &entry.name, shape: &entry.shape }).collect()
+}
+
+fn parameters_text(count: usize, parameters: &[ParameterShape<'_>]) -> String {
+    let width = parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or(0);
+    let line = |parameter: &ParameterShape| format!("  {:width$}  {:?}\n", parameter.name, parameter.shape);
+    let lines: String = parameters.iter().map(line).collect();
+    format!("parameters: {}\n{lines}", grouped(count as u64))
 }
 
 /// Returns all files of the run folder, or only the named checkpoint if it is not in a run folder.

@@ -26,6 +26,7 @@ mod number_args;
 mod number_format;
 mod other_names;
 mod output;
+mod parts_table;
 mod phase_table;
 mod presets;
 mod progress;

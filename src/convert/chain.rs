@@ -10,6 +10,8 @@ use crate::{
 /// The most units of a linear layer that becomes an RNN layer, whose recurrent weights are a square
 /// of them.
 const WIDEST: usize = 4096;
+/// The end of the names of the reverse direction.
+pub(super) const REVERSE: &str = "_reverse";
 /// The most layers.
 const MOST_STAGES: usize = 1024;
 /// The most activations that need a linear layer of their own, which has a square of their width.
@@ -46,8 +48,8 @@ pub(super) struct Recurrent {
     pub(super) layer: Layer,
     /// Width of its inputs.
     pub(super) inputs: usize,
-    /// Its tensors under PyTorch's names without `rnn.` and `_l0`: `weight_ih`. What is missing is
-    /// zero.
+    /// Its tensors under PyTorch's names without `rnn.` and `_l0`: `weight_ih`, and
+    /// `weight_ih_reverse` of a bidirectional layer. What is missing is zero.
     pub(super) tensors: Vec<(String, Vec<f32>)>,
 }
 
@@ -120,8 +122,10 @@ impl Chain {
         }
         let others = self.stages.iter().filter(|stage| stage.name.ends_with(ALONE)).count();
         if width > WIDEST || others == MOST_ALONE {
-            return Err(format!("{name}: found an activation of {width} values after a layer, expected at most {WIDEST}, and at \
-                                most {MOST_ALONE} such activations"));
+            return Err(format!(
+                "{name}: found an activation of {width} values after a layer, expected at most {WIDEST}, and at \
+                                most {MOST_ALONE} such activations"
+            ));
         }
         let linear = Linear { weight: Matrix::identity(width), bias: None, activation };
         self.push(format!("{name}{ALONE}"), StageKind::Linear(linear))
@@ -153,7 +157,8 @@ impl Chain {
                 StageKind::Linear(linear) => {
                     let name = linear.activation.name();
                     became.push(format!("layer {}: an RNN ({name}) without recurrent weights", stack.len()));
-                    let as_rnn = linear.into_recurrent().map_err(|reason| format!("{}: {reason}", stage.name))?;
+                    let as_rnn =
+                        linear.into_recurrent().map_err(|reason| format!("{}: {reason}", stage.name))?;
                     tensors.push(as_rnn.tensors);
                     stack.push(as_rnn.layer);
                 }
@@ -174,7 +179,10 @@ impl Chain {
         for stage in &self.stages {
             if stage.inputs() != width {
                 let name = &stage.name;
-                return Err(format!("{name} reads {} values, but the layer before returns {width}", stage.inputs()));
+                return Err(format!(
+                    "{name} reads {} values, but the layer before returns {width}",
+                    stage.inputs()
+                ));
             }
             width = stage.outputs();
         }
@@ -211,7 +219,11 @@ pub(super) fn described(layer: &Layer) -> String {
         Cell::Gru => "GRU".to_owned(),
         Cell::Lstm => "LSTM".to_owned(),
     };
-    let with = [(layer.peepholes, "peepholes"), (layer.residual, "residual")];
+    let with = [
+        (layer.bidirectional, "bidirectional"),
+        (layer.peepholes, "peepholes"),
+        (layer.residual, "residual"),
+    ];
     let with: String = with.iter().filter(|(on, _)| *on).map(|(_, name)| format!(", {name}")).collect();
     format!("{cell} of {} units{with}", layer.hidden)
 }
@@ -235,7 +247,9 @@ fn assemble(
     let most = stored.saturating_mul(2).saturating_add(MOST_ADDED);
     if config.estimated_count() > most as f64 {
         let found = config.estimated_count();
-        return Err(format!("the model would have {found} parameters, but the file holds only {stored} numbers"));
+        return Err(format!(
+            "the model would have {found} parameters, but the file holds only {stored} numbers"
+        ));
     }
     let mut parameters = Parameters::zeros(config.layout());
     if let ChainInput::Embedding(matrix) = input {
@@ -243,7 +257,9 @@ fn assemble(
     }
     for (number, tensors) in layers.into_iter().enumerate() {
         for (name, values) in tensors {
-            put(&mut parameters, &format!("rnn.{name}_l{number}"), &values)?;
+            let (name, direction) =
+                name.strip_suffix(REVERSE).map_or((&name[..], ""), |name| (name, REVERSE));
+            put(&mut parameters, &format!("rnn.{name}_l{number}{direction}"), &values)?;
         }
     }
     if let Some(head) = head {

@@ -43,7 +43,10 @@ pub fn detect(bytes: &[u8], path: &Path) -> Result<Format> {
         [] => Err(failed(path, "the file is empty")),
         _ if text == Some(&b'{') && !is_model_proto(bytes) => Ok(Format::RtNeural),
         _ if is_model_proto(bytes) => Ok(Format::Onnx),
-        _ => Err(failed(path, format!("found {}, expected safetensors, ONNX, or RTNeural's JSON", kind(bytes)))),
+        _ => Err(failed(
+            path,
+            format!("found {}, expected safetensors, ONNX, or RTNeural's JSON", kind(bytes, path)),
+        )),
     }
 }
 
@@ -54,23 +57,26 @@ fn is_model_proto(bytes: &[u8]) -> bool {
     const NEXT: [u8; 9] = [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42, 0x72, 0xca];
     match bytes {
         [0x08, 1..=127, next, ..] => NEXT.contains(next),
-        // A writer may put the graph or the operator sets first.
-        [0x3a | 0x42, ..] => true,
         _ => false,
     }
 }
 
-/// Names the format of a file that is not read.
-fn kind(bytes: &[u8]) -> &'static str {
-    match bytes {
-        [b'P', b'K', 3, 4, ..] => {
-            "a ZIP archive, as torch.save and Keras write (in Python, unrolled.convert reads the model)"
+/// Names the format of a file that is not read, by its first bytes or its name.
+fn kind(bytes: &[u8], path: &Path) -> &'static str {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    match (bytes, ending) {
+        ([b'P', b'K', 3, 4, ..], "npz") => "a file of NumPy arrays",
+        ([b'P', b'K', 3, 4, ..], "keras") => "a Keras model (in Python, unrolled.convert reads it)",
+        ([b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..], _) => {
+            "a pickle of Python objects, as torch.save writes (in Python, safetensors.torch.save_file(model.state_dict(), \
+             \"model.safetensors\") writes one that can be read)"
         }
-        [0x80, 2..=5, ..] => "a pickle of Python objects (in Python, safetensors.torch.save_file writes a state_dict)",
-        [0x89, b'H', b'D', b'F', ..] => "an HDF5 file, as Keras writes (in Python, unrolled.convert reads it)",
-        [0x93, b'N', b'U', b'M', ..] => "a NumPy array",
-        [b'G', b'G', b'U', b'F', ..] => "a GGUF file",
-        [b'[', ..] => "a JSON list",
+        ([0x89, b'H', b'D', b'F', ..], _) => {
+            "an HDF5 file, as Keras writes (in Python, unrolled.convert reads it)"
+        }
+        ([0x93, b'N', b'U', b'M', ..], _) => "a NumPy array",
+        ([b'G', b'G', b'U', b'F', ..], _) => "a GGUF file",
+        ([b'[', ..], _) => "a JSON list",
         _ => "another format",
     }
 }
@@ -81,13 +87,14 @@ mod tests {
 
     #[test]
     fn the_content_tells_the_format() {
-        let cases: [(&[u8], Option<Format>); 8] = [
+        let cases: [(&[u8], Option<Format>); 9] = [
             (b"\x40\0\0\0\0\0\0\0{\"a\"", Some(Format::StateDict)),
             (b"\x08\x08\x12\x07pytorch", Some(Format::Onnx)),
             (b"\x08\x0a:\x03", Some(Format::Onnx)),
             (b" \n{\"layers\": []}", Some(Format::RtNeural)),
             (b"", None),
             (b"PK\x03\x04\0\0", None),
+            (b"Be it so", None),
             (b"[1]", None),
             (b"\x89HDF\r\n", None),
         ];

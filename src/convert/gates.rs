@@ -12,7 +12,9 @@ impl Matrix {
     /// Takes values; an error unless they have the shape [rows, columns].
     pub(super) fn new(shape: &[usize], values: Vec<f32>) -> Result<Self, String> {
         match *shape {
-            [rows, columns] if rows.checked_mul(columns) == Some(values.len()) => Ok(Self { rows, columns, values }),
+            [rows, columns] if rows.checked_mul(columns) == Some(values.len()) => {
+                Ok(Self { rows, columns, values })
+            }
             _ => Err(format!("found shape {shape:?}, expected a matrix")),
         }
     }

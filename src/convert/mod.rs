@@ -188,10 +188,18 @@ fn of_checkpoint(bytes: &[u8], path: &Path, options: &Options<'_>) -> Result<Con
     }
     let checkpoint = Checkpoint::from_bytes(bytes, path)?;
     let entries = checkpoint.parameters.layout.entries().iter();
-    let parts = entries.map(|entry| Part::new(&entry.name, "F32", &entry.shape, entry.name.clone())).collect();
+    let parts =
+        entries.map(|entry| Part::new(&entry.name, "F32", &entry.shape, entry.name.clone())).collect();
     let model = checkpoint.model()?;
     let vocabulary = checkpoint.vocabulary;
-    Ok(Converted { model, vocabulary, format: Format::Checkpoint, parts, notes: Vec::new(), last_step: false })
+    Ok(Converted {
+        model,
+        vocabulary,
+        format: Format::Checkpoint,
+        parts,
+        notes: Vec::new(),
+        last_step: false,
+    })
 }
 
 /// Returns an error for options that only a `state_dict` needs.
@@ -232,7 +240,8 @@ fn is_ignored(ignore: &[String], name: &str) -> bool {
 
 /// Returns an error for a name to ignore that nothing in the file has.
 fn check_ignored<'a>(ignore: &[String], names: impl Iterator<Item = &'a str> + Clone) -> Result<(), String> {
-    let is_missing = |given: &&String| !names.clone().any(|name| is_ignored(std::slice::from_ref(*given), name));
+    let is_missing =
+        |given: &&String| !names.clone().any(|name| is_ignored(std::slice::from_ref(*given), name));
     match ignore.iter().find(is_missing) {
         None => Ok(()),
         Some(name) => Err(format!("found nothing named {name} to ignore; leave that --ignore out")),

@@ -3,16 +3,12 @@
 
 use super::{
     Converted, Format, Options, Part,
-    chain::{Chain, ChainInput, Linear, Recurrent, Stage, StageKind},
+    chain::{Chain, ChainInput, Linear, REVERSE, Recurrent, Stage, StageKind},
     check_ignored, failed,
     gates::Matrix,
     is_ignored,
 };
-use crate::{
-    Activation, Cell, Error, Layer, Reset, Result,
-    checkpoint::TensorFile,
-    corpus::Vocabulary,
-};
+use crate::{Activation, Cell, Error, Layer, Reset, Result, checkpoint::TensorFile, corpus::Vocabulary};
 use std::collections::BTreeMap;
 
 /// A tensor's name, its type and its shape.
@@ -43,7 +39,7 @@ pub(super) fn load(file: &TensorFile, options: &Options<'_>) -> Result<Converted
     let tensors: Vec<Tensor> = file.tensors().iter().map(tensor).collect();
     let read = |name: &str, shape: &[usize]| file.floats(name, shape).map_err(short);
     let convert = || {
-        let Found { chain, parts, notes } = chain(&tensors, &read, options)?;
+        let Found { chain, parts, notes } = chain(&tensors, &read, options, true)?;
         let (model, _) = chain.model()?;
         Ok((model, parts, notes))
     };
@@ -65,11 +61,12 @@ fn short(error: Error) -> String {
     }
 }
 
-/// Finds the layers of a `state_dict`.
+/// Finds the layers of a `state_dict`. It has an embedding only if `symbols`.
 pub(super) fn chain(
     tensors: &[Tensor],
     read: ReadFloats<'_>,
     options: &Options<'_>,
+    symbols: bool,
 ) -> std::result::Result<Found, String> {
     check_ignored(options.ignore, tensors.iter().map(|tensor| tensor.name.as_str()))?;
     let mut names = Names { read, left: BTreeMap::new(), became: BTreeMap::new(), stored: 0 };
@@ -85,7 +82,7 @@ pub(super) fn chain(
     }
     check_chosen(&stages, options)?;
     let (inputs, outputs) = (stages[0].inputs(), stages[stages.len() - 1].outputs());
-    let (embedding, head) = names.members(inputs, outputs)?;
+    let (embedding, head) = names.members(inputs, outputs, symbols)?;
     let input = match embedding {
         None => ChainInput::Vectors(inputs),
         Some(name) => ChainInput::Embedding(names.matrix(&name, "embedding.weight")?),
@@ -98,18 +95,24 @@ pub(super) fn chain(
         stages.push(Stage { name, kind: StageKind::Linear(linear) });
     }
     let notes = names.finish()?;
-    let became = |tensor: &Tensor| names.became.get(&tensor.name).cloned().unwrap_or_else(|| "ignored".to_owned());
-    let parts = tensors.iter().map(|tensor| Part::new(&tensor.name, &tensor.dtype, &tensor.shape, became(tensor)));
+    let became =
+        |tensor: &Tensor| names.became.get(&tensor.name).cloned().unwrap_or_else(|| "ignored".to_owned());
+    let parts =
+        tensors.iter().map(|tensor| Part::new(&tensor.name, &tensor.dtype, &tensor.shape, became(tensor)));
     Ok(Found { parts: parts.collect(), chain: Chain { input, stages, stored: names.stored }, notes })
 }
 
 /// Checks that the options belong to a layer.
 fn check_chosen(stages: &[Stage], options: &Options<'_>) -> std::result::Result<(), String> {
     let has = |cell: Cell| {
-        stages.iter().any(|stage| matches!(&stage.kind, StageKind::Recurrent(found) if found.layer.cell == cell))
+        stages
+            .iter()
+            .any(|stage| matches!(&stage.kind, StageKind::Recurrent(found) if found.layer.cell == cell))
     };
-    let chosen =
-        [("activation", options.activation.is_some(), Cell::Rnn), ("reset", options.reset.is_some(), Cell::Gru)];
+    let chosen = [
+        ("activation", options.activation.is_some(), Cell::Rnn),
+        ("reset", options.reset.is_some(), Cell::Gru),
+    ];
     for (option, given, cell) in chosen {
         if given && !has(cell) {
             let cell = cell.name().to_uppercase();
@@ -152,10 +155,17 @@ impl Names<'_> {
     }
 
     /// Reads a vector, if the file has it.
-    fn vector(&mut self, name: &str, len: usize, became: &str) -> std::result::Result<Option<Vec<f32>>, String> {
+    fn vector(
+        &mut self,
+        name: &str,
+        len: usize,
+        became: &str,
+    ) -> std::result::Result<Option<Vec<f32>>, String> {
         match self.shape(name) {
             None => Ok(None),
-            Some(shape) if shape != [len] => Err(format!("tensor {name}: found shape {shape:?}, expected [{len}]")),
+            Some(shape) if shape != [len] => {
+                Err(format!("tensor {name}: found shape {shape:?}, expected [{len}]"))
+            }
             Some(_) => self.take(name, became).map(Some),
         }
     }
@@ -190,12 +200,30 @@ impl Names<'_> {
         number: usize,
         options: &Options<'_>,
     ) -> std::result::Result<Recurrent, String> {
-        let name = |tensor: &str| format!("{prefix}{tensor}_l{number}");
-        let became = |tensor: &str| format!("rnn.{tensor}_l{number}");
-        let reverse = name("weight_ih") + "_reverse";
-        if self.shape(&reverse).is_some() {
-            return Err(format!("tensor {reverse} belongs to a bidirectional module, which is not supported yet"));
+        let mut recurrent = self.direction(prefix, number, "", options)?;
+        if self.shape(&format!("{prefix}weight_ih_l{number}{REVERSE}")).is_some() {
+            let reverse = self.direction(prefix, number, REVERSE, options)?;
+            if reverse.layer != recurrent.layer || reverse.inputs != recurrent.inputs {
+                return Err(format!("the two directions of layer {number} of {prefix} have different sizes"));
+            }
+            recurrent.layer.bidirectional = true;
+            recurrent
+                .tensors
+                .extend(reverse.tensors.into_iter().map(|(name, values)| (name + REVERSE, values)));
         }
+        Ok(recurrent)
+    }
+
+    /// Reads one direction of a layer, whose names end in `end`.
+    fn direction(
+        &mut self,
+        prefix: &str,
+        number: usize,
+        end: &str,
+        options: &Options<'_>,
+    ) -> std::result::Result<Recurrent, String> {
+        let name = |tensor: &str| format!("{prefix}{tensor}_l{number}{end}");
+        let became = |tensor: &str| format!("rnn.{tensor}_l{number}{end}");
         let projection = self.shape(&name("weight_hr")).is_some();
         let projection =
             projection.then(|| self.matrix(&name("weight_hr"), &became("weight_hr"))).transpose()?;
@@ -226,19 +254,28 @@ impl Names<'_> {
         &self,
         inputs: usize,
         outputs: usize,
+        symbols: bool,
     ) -> std::result::Result<(Option<String>, Option<String>), String> {
-        let matrices: Vec<(&String, usize)> =
-            self.left.iter().filter(|(_, shape)| shape.len() == 2).map(|(name, shape)| (name, shape[1])).collect();
-        let has_bias =
-            |name: &str| name.strip_suffix("weight").is_some_and(|start| self.left.contains_key(&format!("{start}bias")));
+        let matrices: Vec<(&String, usize)> = self
+            .left
+            .iter()
+            .filter(|(_, shape)| shape.len() == 2)
+            .map(|(name, shape)| (name, shape[1]))
+            .collect();
+        let has_bias = |name: &str| {
+            name.strip_suffix("weight").is_some_and(|start| self.left.contains_key(&format!("{start}bias")))
+        };
         let (mut embedding, mut head) = (Vec::new(), Vec::new());
         for (name, columns) in matrices {
             let named = name.to_lowercase().contains("emb");
-            let is_embedding = columns == inputs && !has_bias(name) && (named || columns != outputs);
+            let is_embedding =
+                symbols && columns == inputs && !has_bias(name) && (named || columns != outputs);
             match () {
                 () if is_embedding => embedding.push(name.clone()),
-                () if columns == outputs && (has_bias(name) || columns != inputs) => head.push(name.clone()),
-                () if columns == inputs && columns == outputs => {
+                () if columns == outputs && (has_bias(name) || columns != inputs || !symbols) => {
+                    head.push(name.clone())
+                }
+                () if symbols && columns == inputs && columns == outputs => {
                     return Err(format!(
                         "tensor {name} may be an embedding or a linear layer without bias; name the embedding \"embedding\" in \
                          the module"

@@ -35,16 +35,21 @@ pub(super) fn with_skip(chain: Chain, skip: usize, name: &str) -> Result<Chain, 
         return Err(format!("{name}: found other layers, {shape}"));
     };
     let keeps_zero = cell.layer.cell != Cell::Rnn || cell.layer.activation != Activation::Sigmoid;
-    if !keeps_zero || cell.layer.projection.is_some() || linear.activation != Activation::Identity {
+    let one_way = !cell.layer.bidirectional && cell.layer.projection.is_none();
+    if !keeps_zero || !one_way || linear.activation != Activation::Identity {
         return Err(format!("{name}: found other layers, {shape}"));
     }
     if skip > inputs || skip > linear.weight.rows {
         let outputs = linear.weight.rows;
-        return Err(format!("{name} = {skip}, expected at most the {inputs} inputs and the {outputs} outputs"));
+        return Err(format!(
+            "{name} = {skip}, expected at most the {inputs} inputs and the {outputs} outputs"
+        ));
     }
     let hidden = cell.layer.hidden;
     if hidden > WIDEST || inputs > WIDEST - hidden {
-        return Err(format!("{name}: found {hidden} units and {inputs} inputs, expected at most {WIDEST} together"));
+        return Err(format!(
+            "{name}: found {hidden} units and {inputs} inputs, expected at most {WIDEST} together"
+        ));
     }
     let stages = vec![
         Stage { name: name.to_owned(), kind: StageKind::Linear(spread(inputs, hidden)) },

@@ -56,12 +56,14 @@ fn a_run_does_not_resume_from_an_exported_file() {
 fn other_formats_and_existing_files_are_errors() {
     let home = trained();
     refused(
-        home.run("export here -o weights.onnx"),
+        home.run("export here -o weights.gguf"),
         2,
-        &["found the ending \"onnx\", expected .safetensors"],
+        &["found the ending \"gguf\", expected .safetensors, .onnx or .json"],
     );
     let format = home.run("export here -o weights.safetensors --format gguf");
-    refused(format, 2, &["--format gguf is not supported, expected safetensors"]);
+    refused(format, 2, &["gguf", "safetensors, onnx, rtneural"]);
+    let format = home.run("export here -o weights.safetensors --format onnx");
+    refused(format, 2, &["its ending is that of safetensors, but --format is onnx; change one of them"]);
     home.write("weights.safetensors", "mine");
     let existing = home.run("export here -o weights.safetensors");
     refused(existing, 2, &["weights.safetensors exists already", "add --replace"]);

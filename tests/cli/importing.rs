@@ -294,18 +294,16 @@ fn an_error_names_other_file_formats() {
     refused(import(&home, "here/best.safetensors --out none/new.safetensors"), 1, &message);
     for (name, start, kind) in [
         ("net.pt", &b"PK\x03\x04rest"[..], "a pickle of Python objects"),
-        ("net.onnx", b"\x08\x07rest", "an ONNX model"),
-        ("net.json", b"{\"layers\": []}", "JSON"),
         ("net.h5", b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     ] {
         home.write(name, start);
         refused(
             import(&home, &format!("{name} --out new.safetensors")),
-            2,
-            &[name, kind, "expected a safetensors file"],
+            1,
+            &[name, kind, "expected safetensors, ONNX, or RTNeural's JSON"],
         );
     }
-    refused(import(&home, "text.txt --out new.safetensors"), 1, &["text.txt is not a safetensors file"]);
+    refused(import(&home, "text.txt --out new.safetensors"), 1, &["text.txt: found another format"]);
     refused(import(&home, "none.safetensors --out new.safetensors"), 1, &["cannot read none.safetensors"]);
     refused(import(&home, "text.txt"), 2, &["--out"]);
 }

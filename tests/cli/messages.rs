@@ -32,6 +32,9 @@ const RUN: &[Prepare] = &[Train("")];
 const PAUSED: &[Prepare] = &[Train("--stop-after 6")];
 /// A safetensors file without tensors.
 const EMPTY: &[u8] = b"\x08\0\0\0\0\0\0\0{      }";
+/// A file of RTNeural with a layer that is not supported.
+const CONVOLUTION: &[u8] =
+    br#"{"in_shape": [null, 1], "layers": [{"type": "conv1d", "shape": [null, 1], "weights": []}]}"#;
 const LAST: &str = "here/checkpoint.safetensors";
 
 const SECTIONS: &[Section] = &[
@@ -241,6 +244,15 @@ const SECTIONS: &[Section] = &[
             ),
             (&[File("net.pt", b"PK\x03\x04")], "import net.pt --out new.safetensors"),
             (&[File("net.json", b"{\"layers\": []}")], "import net.json --out new.safetensors"),
+            (&[File("net.json", CONVOLUTION)], "import net.json --out new.safetensors"),
+            (&[File("net.json", CONVOLUTION)], "inspect net.json"),
+            (&[File("net.json", b"{\"layers\": [")], "import net.json --out new.safetensors"),
+            (&[File("net.json", CONVOLUTION)], "import net.json --out new"),
+            (
+                &[Train(""), File("net.json", CONVOLUTION)],
+                "import net.json --out new.safetensors --like here",
+            ),
+            (&[File("net.onnx", b"\x08\x08\x12\x07pytorch")], "import net.onnx --out new.safetensors"),
             (&[Train(""), CopyOf(LAST, "bad"), Cut("bad", 5000)], "import bad --out new.safetensors"),
         ],
     ),

@@ -5,6 +5,7 @@ mod bad_input;
 mod bench;
 mod changed_corpus;
 mod checkpoints;
+mod converting;
 mod corpora;
 mod encodings_and_vocabularies;
 mod eval_sample_inspect;

@@ -18,8 +18,9 @@ pub fn names() -> Vec<String> {
     let names = names.map(|entry| entry.expect("a file").file_name().into_string().expect("a name"));
     let mut names: Vec<String> = names.collect();
     let golden = |name: &str| {
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        !stem.ends_with(".golden") && folder().join(format!("{stem}.golden.safetensors")).exists()
+        let Some((stem, ending)) = name.rsplit_once('.') else { return false };
+        let is_model = matches!(ending, "onnx" | "json" | "safetensors") && !stem.ends_with(".golden");
+        is_model && folder().join(format!("{stem}.golden.safetensors")).exists()
     };
     names.retain(|name| golden(name));
     names.sort();
@@ -75,11 +76,13 @@ impl Golden {
 
     /// The states [layers, B, H] in the tensors that start with `start`, from number 1 on.
     fn state(&self, start: &str, model: &Model, rows: usize) -> Option<State> {
-        let read = |number: usize| self.shape(&format!("{start}.{number}")).map(|_| self.floats(&format!("{start}.{number}")));
+        let read = |number: usize| {
+            self.shape(&format!("{start}.{number}")).map(|_| self.floats(&format!("{start}.{number}")))
+        };
         let (h, c) = (read(1)?, read(2).unwrap_or_default());
         let (mut at, mut layers) = ([0, 0], Vec::new());
-        for layer in 0..model.config().stack.len() {
-            let widths = model.config().state_size(layer);
+        for direction in model.config().directions() {
+            let widths = model.config().state_size(direction.layer);
             let mut part = |values: &[f32], which: usize| {
                 let from = at[which];
                 at[which] += rows * widths[which];
@@ -105,7 +108,14 @@ impl Golden {
                 (&vectors[..]).into()
             }
         };
-        let window = Window { steps, rows, inputs, order: self.order(), initial: initial.as_ref(), ..Window::new(0, 0, inputs) };
+        let window = Window {
+            steps,
+            rows,
+            inputs,
+            order: self.order(),
+            initial: initial.as_ref(),
+            ..Window::new(0, 0, inputs)
+        };
         let width = model.config().output_width();
         let mut outputs = vec![0.0; steps * rows * width];
         let mut network = Network::new(model.clone(), Some(1)).expect("a network");
@@ -115,7 +125,9 @@ impl Golden {
             Order::BatchMajor => row * steps + step,
         };
         if last_step {
-            outputs = (0..rows).flat_map(|row| outputs[place(steps - 1, row) * width..][..width].to_vec()).collect();
+            outputs = (0..rows)
+                .flat_map(|row| outputs[place(steps - 1, row) * width..][..width].to_vec())
+                .collect();
         }
         assert_close(&self.name, &outputs, &self.floats("output.0"));
         if let Some(expected) = self.state("output", model, rows) {
@@ -134,12 +146,17 @@ pub fn load(path: &Path) -> unrolled::Result<Converted> {
     load_with(path, &Options { activation, ..Options::default() })
 }
 
-/// Reads the ids of a golden, which are I64.
+/// Reads the ids of a golden, which are I64 or I32.
 fn ids_of(path: &Path) -> Vec<u32> {
     let bytes = std::fs::read(path).expect("a file");
     let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
     let tensor = file.tensor("input.0").expect("ids");
-    tensor.data().as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes) as u32).collect()
+    match tensor.dtype() {
+        safetensors::Dtype::I32 => {
+            tensor.data().as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect()
+        }
+        _ => tensor.data().as_chunks().0.iter().map(|b| u64::from_le_bytes(*b) as u32).collect(),
+    }
 }
 
 /// Compares results of float32 with results of float64: a few hundred roundings, and values that

@@ -1,7 +1,8 @@
 //! Models from and to files of other programs.
 
-mod goldens;
 mod golden;
+mod goldens;
+mod onnx_file;
 mod onnxruntime;
 mod refused_onnx;
 mod refused_others;

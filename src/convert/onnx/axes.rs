@@ -29,8 +29,10 @@ pub(super) fn unsqueezed<T: Clone>(axes: &[T], places: &[i64], one: &T) -> Resul
     }
     let places = places.iter().map(|axis| place(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
     let mut rest = axes.iter();
-    let all: Vec<T> =
-        (0..rank).filter_map(|axis| if places.contains(&axis) { Some(one) } else { rest.next() }).cloned().collect();
+    let all: Vec<T> = (0..rank)
+        .filter_map(|axis| if places.contains(&axis) { Some(one) } else { rest.next() })
+        .cloned()
+        .collect();
     match all.len() == rank && rest.next().is_none() {
         true => Ok(all),
         false => Err(format!("found axes {places:?}, expected different ones")),

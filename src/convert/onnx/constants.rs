@@ -68,7 +68,9 @@ pub(super) fn transposed_floats(
 fn append(axes: &[(usize, usize)], values: &[f32], at: usize, result: &mut Vec<f32>) {
     match axes {
         [] => result.push(values[at]),
-        [(size, stride), rest @ ..] => (0..*size).for_each(|index| append(rest, values, at + index * stride, result)),
+        [(size, stride), rest @ ..] => {
+            (0..*size).for_each(|index| append(rest, values, at + index * stride, result))
+        }
     }
 }
 

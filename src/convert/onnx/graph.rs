@@ -7,6 +7,7 @@ use super::{
         AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetProto, ShapeProto,
         TensorProto, TensorTypeProto, TypeProto, ValueInfoProto,
     },
+    tensor::MOST_DIMENSIONS,
     wire::Budget,
 };
 use prost::bytes::Bytes;
@@ -53,29 +54,29 @@ pub(super) struct Graph {
     /// Each after those whose outputs it reads.
     pub(super) nodes: Vec<Node>,
     pub(super) initializers: Vec<Initializer>,
-    pub(super) opset: i64,
-    pub(super) producer: String,
 }
 
 impl Graph {
     /// Decodes a file.
     pub(super) fn read(bytes: Bytes, ignore: &[String], budget: &mut Budget) -> Result<Self, String> {
         let model: ModelProto = budget.decode(&bytes)?;
-        let graph: GraphProto = budget.decode(&model.graph.ok_or("found no graph, expected an ONNX model")?)?;
+        let graph: GraphProto =
+            budget.decode(&model.graph.ok_or("found no graph, expected an ONNX model")?)?;
         if !graph.sparse_initializer.is_empty() {
             return Err("found a sparse initializer, expected dense ones".to_owned());
         }
-        let opset = opset(&model.opset_import, budget)?;
+        check_opset(&model.opset_import, budget)?;
         let initializers = graph.initializer.iter().map(|bytes| initializer(bytes, ignore, budget));
         let initializers = initializers.collect::<Result<Vec<_>, _>>()?;
         let stored: BTreeSet<&str> = initializers.iter().map(|tensor| tensor.name.as_str()).collect();
         let mut inputs = values(&graph.input, budget)?;
         inputs.retain(|input| !stored.contains(input.name.as_str()));
         let all_outputs = values(&graph.output, budget)?;
-        let nodes = graph.node.iter().map(|bytes| node(bytes, ignore, budget)).collect::<Result<Vec<_>, _>>()?;
-        let outputs = all_outputs.iter().filter(|output| !is_ignored(ignore, &output.name)).cloned().collect();
-        let producer = model.producer_name.unwrap_or_default();
-        let mut graph = Self { inputs, outputs, nodes, initializers, opset, producer };
+        let nodes =
+            graph.node.iter().map(|bytes| node(bytes, ignore, budget)).collect::<Result<Vec<_>, _>>()?;
+        let outputs =
+            all_outputs.iter().filter(|output| !is_ignored(ignore, &output.name)).cloned().collect();
+        let mut graph = Self { inputs, outputs, nodes, initializers };
         graph.check_names(ignore, &all_outputs)?;
         graph.check_used(&all_outputs)?;
         Ok(graph)
@@ -144,14 +145,14 @@ impl Graph {
     }
 }
 
-/// The version of ONNX's own operators.
-fn opset(sets: &[Bytes], budget: &mut Budget) -> Result<i64, String> {
+/// Checks the version of ONNX's own operators.
+fn check_opset(sets: &[Bytes], budget: &mut Budget) -> Result<(), String> {
     for set in sets {
         let OperatorSetProto { domain, version } = budget.decode(set)?;
         if is_own_domain(domain.as_deref()) {
             let version = version.unwrap_or(0);
             return match OPSETS.contains(&version) {
-                true => Ok(version),
+                true => Ok(()),
                 false => Err(format!("found operator set {version}, expected {} or above", OPSETS.start())),
             };
         }
@@ -164,7 +165,7 @@ fn is_own_domain(domain: Option<&str>) -> bool {
 }
 
 fn initializer(bytes: &Bytes, ignore: &[String], budget: &mut Budget) -> Result<Initializer, String> {
-    let proto: TensorProto = budget.decode(bytes)?;
+    let proto: TensorProto = budget.decode_numbers(bytes, TensorProto::NUMBERS)?;
     let name = proto.name.clone().unwrap_or_default();
     let ignored = is_ignored(ignore, &name);
     Ok(Initializer { name, proto, ignored })
@@ -184,6 +185,12 @@ fn value_shape(bytes: &Bytes, budget: &mut Budget) -> Result<Option<Vec<Option<u
     let TypeProto { tensor_type: Some(tensor) } = budget.decode(bytes)? else { return Ok(None) };
     let TensorTypeProto { shape: Some(shape), .. } = budget.decode(&tensor)? else { return Ok(None) };
     let ShapeProto { dim } = budget.decode(&shape)?;
+    if dim.len() > MOST_DIMENSIONS {
+        return Err(format!(
+            "found an input of {} dimensions, expected at most {MOST_DIMENSIONS}",
+            dim.len()
+        ));
+    }
     let size = |bytes: &Bytes| {
         let DimensionProto { dim_value, .. } = budget.decode(bytes)?;
         Ok(dim_value.and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0))
@@ -201,8 +208,7 @@ fn node(bytes: &Bytes, ignore: &[String], budget: &mut Budget) -> Result<Node, S
     };
     let mut attributes = BTreeMap::new();
     for bytes in &proto.attribute {
-        Budget::check_numbers(bytes)?;
-        let attribute: AttributeProto = budget.decode(bytes)?;
+        let attribute: AttributeProto = budget.decode_numbers(bytes, AttributeProto::NUMBERS)?;
         attributes.insert(attribute.name.clone().unwrap_or_default(), attribute);
     }
     let ignored = is_ignored(ignore, &name) || proto.output.iter().any(|output| is_ignored(ignore, output));

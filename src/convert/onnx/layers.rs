@@ -7,7 +7,7 @@ use super::{
     },
     axes,
     graph::Node,
-    value::{Atom, Content, Data, Dim, Floats, Label, Value},
+    value::{Atom, Axis, Content, Data, Dim, Floats, Label, Value},
     walk::Walk,
 };
 use crate::Activation;
@@ -37,11 +37,13 @@ impl Walk<'_> {
 
     /// `OneHot` of ids along the last axis, with the values 0 and 1.
     pub(super) fn one_hot(&mut self, node: &Node) -> Result<Value, String> {
-        let Value::Data(ids @ Data { content: Content::Input(input), .. }) = self.required(node, 0)?.clone() else {
+        let Value::Data(ids @ Data { content: Content::Input(input), .. }) = self.required(node, 0)?.clone()
+        else {
             return Err("its ids are no input of the graph".to_owned());
         };
         let depth = self.required(node, 1)?.known_ints();
-        let depth = depth.as_deref().and_then(|depth| depth.first()).and_then(|depth| usize::try_from(*depth).ok());
+        let depth =
+            depth.as_deref().and_then(|depth| depth.first()).and_then(|depth| usize::try_from(*depth).ok());
         let depth = depth.filter(|depth| *depth > 0).ok_or("its depth is not constant")?;
         let has_values = match self.required(node, 2)? {
             Value::Floats(values) => values.values[..] == [0.0, 1.0],
@@ -127,13 +129,21 @@ impl Walk<'_> {
         let width = bias.values.len();
         let is_vector = bias.shape.iter().rev().skip(1).all(|size| *size == 1);
         let stage = self.chain.stages.last_mut().map(|stage| &mut stage.kind);
-        let Some(StageKind::Linear(linear)) = stage.filter(|_| matches!(data.content, Content::EveryStep | Content::LastStep))
+        let Some(StageKind::Linear(linear)) =
+            stage.filter(|_| matches!(data.content, Content::EveryStep | Content::LastStep))
         else {
             return Err("it adds a constant, which is supported after a linear layer only".to_owned());
         };
-        if !is_vector || linear.bias.is_some() || linear.activation != Activation::Identity || linear.weight.rows != width {
+        if !is_vector
+            || linear.bias.is_some()
+            || linear.activation != Activation::Identity
+            || linear.weight.rows != width
+        {
             let expected = linear.weight.rows;
-            return Err(format!("it adds a constant of shape {:?}, expected one bias of {expected} values", bias.shape));
+            return Err(format!(
+                "it adds a constant of shape {:?}, expected one bias of {expected} values",
+                bias.shape
+            ));
         }
         linear.bias = Some(bias.values.to_vec());
         self.check_features(&data, width)?;
@@ -144,11 +154,17 @@ impl Walk<'_> {
 
     /// `Add` of the inputs of a recurrent layer to its outputs.
     pub(super) fn residual(&mut self, one: Data, other: Data) -> Result<Value, String> {
-        let expected = "it adds two outputs of layers; expected the input and the output of one recurrent layer";
+        let expected =
+            "it adds two outputs of layers; expected the input and the output of one recurrent layer";
         let (output, input) = if one.position == self.position { (one, other) } else { (other, one) };
         self.check_current(&output)?;
+        let input = self.as_main(input);
         let is_below = self.below.as_ref().is_some_and(|below| {
-            let same = |axis: &Vec<Atom>, other: &Vec<Atom>| axis == other;
+            let are_features = |axis: &Axis| axis.iter().all(|atom| !matches!(atom.label, Label::Outer(_)));
+            let same = |axis: &Axis, other: &Axis| {
+                axis == other
+                    || are_features(axis) && are_features(other) && axes::size(axis) == axes::size(other)
+            };
             below.position == input.position
                 && input.content == below.content
                 && input.axes.len() == output.axes.len()
@@ -156,7 +172,10 @@ impl Walk<'_> {
         });
         match self.chain.stages.last_mut().map(|stage| &mut stage.kind) {
             Some(StageKind::Recurrent(recurrent))
-                if is_below && output.content == Content::EveryStep && !recurrent.layer.residual =>
+                if is_below
+                    && output.content == Content::EveryStep
+                    && !recurrent.layer.residual
+                    && !recurrent.layer.bidirectional =>
             {
                 recurrent.layer.residual = true;
                 self.position += 1;
@@ -164,6 +183,19 @@ impl Walk<'_> {
             }
             _ => Err(expected.to_owned()),
         }
+    }
+
+    /// The input of the graph, with the features along its last axis as the first layer reads it.
+    fn as_main(&self, mut input: Data) -> Data {
+        let Some(below) = &self.below else { return input };
+        if matches!(input.content, Content::Input(index) if Some(index) == self.main_input) {
+            let features = below.axes.last().cloned();
+            if let (Some(last), Some(features)) = (input.axes.last_mut(), features) {
+                *last = features;
+            }
+            input.content = below.content;
+        }
+        input
     }
 
     /// tanh, ReLU or sigmoid of a layer.

@@ -2,11 +2,15 @@
 
 use super::{
     axes,
-    constants::{self, sliced_floats, transposed_floats},
+    constants::{self, transposed_floats},
     graph::Node,
-    value::{Content, Data, Dim, Floats, Label, Value},
+    tensor::element_count,
+    value::{Atom, Axis, Content, Data, Dim, Floats, Label, Value},
     walk::Walk,
 };
+
+/// The most states that are joined: two for each layer.
+const MOST_STATES: usize = 2048;
 
 impl Walk<'_> {
     /// The axes of `Squeeze` and `Unsqueeze`: an attribute, or from operator set 13 on an input.
@@ -14,12 +18,14 @@ impl Walk<'_> {
         match (node.ints("axes"), self.optional(node, 1)?) {
             (Some(axes), None) => Ok(Some(axes.to_vec())),
             (None, None) => Ok(None),
-            (_, Some(value)) => value.known_ints().map(Some).ok_or_else(|| "its axes are not constant".to_owned()),
+            (_, Some(value)) => {
+                value.known_ints().map(Some).ok_or_else(|| "its axes are not constant".to_owned())
+            }
         }
     }
 
     /// A constant with its values in another order.
-    fn folded(
+    pub(super) fn folded(
         &mut self,
         floats: &Floats,
         change: impl FnOnce(&Floats) -> Result<(Vec<usize>, Vec<f32>), String>,
@@ -36,7 +42,9 @@ impl Walk<'_> {
                 let axes = axes::transposed(&data.axes, perm)?;
                 Ok(Value::Data(Data { axes, ..data }))
             }
-            Value::Floats(floats) => self.folded(&floats, |floats| transposed_floats(&floats.shape, &floats.values, perm)),
+            Value::Floats(floats) => {
+                self.folded(&floats, |floats| transposed_floats(&floats.shape, &floats.values, perm))
+            }
             value @ (Value::Zeros | Value::Unknown | Value::InitialState { .. }) => Ok(value),
             other => Err(format!("found {}, expected an array", other.kind())),
         }
@@ -53,7 +61,8 @@ impl Walk<'_> {
                 let mut shape = floats.shape.clone();
                 let places = places.unwrap_or_else(|| (0..shape.len() as i64).collect());
                 let rank = shape.len();
-                let places = places.iter().map(|axis| axes::place(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
+                let places =
+                    places.iter().map(|axis| axes::place(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
                 let mut place = 0;
                 shape.retain(|size| {
                     place += 1;
@@ -119,141 +128,6 @@ impl Walk<'_> {
         Ok(Value::Data(Data { axes, ..data }))
     }
 
-    pub(super) fn slice(&mut self, node: &Node) -> Result<Value, String> {
-        let list = |name: &str, index: usize| match node.ints(name) {
-            Some(values) => Ok(Some(values.to_vec())),
-            None => match self.optional(node, index)? {
-                None => Ok(None),
-                Some(value) => {
-                    value.known_ints().map(Some).ok_or_else(|| format!("{name} is not constant, expected constants"))
-                }
-            },
-        };
-        let starts = list("starts", 1)?.ok_or("starts is missing")?;
-        let ends = list("ends", 2)?.ok_or("ends is missing")?;
-        let count = starts.len() as i64;
-        let places = list("axes", 3)?.unwrap_or_else(|| (0..count).collect());
-        let steps = list("steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
-        if let Some(step) = steps.iter().find(|step| **step != 1) {
-            return Err(format!("found steps = {step}, expected 1"));
-        }
-        if ends.len() != starts.len() || places.len() != starts.len() {
-            return Err("starts, ends and axes have different lengths".to_owned());
-        }
-        let mut value = self.required(node, 0)?.clone();
-        for ((start, end), axis) in starts.into_iter().zip(ends).zip(places) {
-            value = self.sliced(value, axis, start, end)?;
-        }
-        Ok(value)
-    }
-
-    /// A part of a value along one axis.
-    fn sliced(&mut self, value: Value, axis: i64, start: i64, end: i64) -> Result<Value, String> {
-        match value {
-            Value::Data(data) => self.sliced_data(data, axis, start, end),
-            Value::Floats(floats) => {
-                let axis = axes::place(axis, floats.shape.len())?;
-                let range = constants::range(floats.shape[axis], start, end);
-                self.folded(&floats, |floats| Ok(sliced_floats(&floats.shape, &floats.values, axis, range)))
-            }
-            Value::Ints { dims, .. } => constants::sliced(&dims, start, end, 1).map(Value::list),
-            Value::States(states) if axis == 0 => match &constants::sliced(&states, start, end, 1)?[..] {
-                [state] => Ok(Value::Data(state.clone())),
-                several => Ok(Value::States(several.to_vec())),
-            },
-            value @ (Value::Zeros | Value::Unknown) => Ok(value),
-            other => Err(format!("found {}, expected an array", other.kind())),
-        }
-    }
-
-    fn sliced_data(&mut self, data: Data, axis: i64, start: i64, end: i64) -> Result<Value, String> {
-        let place = axes::place(axis, data.axes.len())?;
-        let size = axes::size(&data.axes[place]);
-        let is_all = start == 0 && (end >= i64::from(i32::MAX) || size.is_some_and(|size| end >= size as i64));
-        if is_all {
-            return Ok(Value::Data(data));
-        }
-        if let (Content::Input(input), 0, true) = (data.content, place, start.checked_add(1) == Some(end)) {
-            return Ok(Value::InitialState { input, layer: usize::try_from(start).ok() });
-        }
-        let is_last = match size {
-            Some(size) => constants::range(size, start, end) == (size.saturating_sub(1)..size),
-            None => start == -1 && end >= i64::from(i32::MAX),
-        };
-        match is_last && self.is_steps(&data, place) {
-            true => Ok(Value::Data(last_step(data, place, true))),
-            false => Err(format!(
-                "found a slice from {start} to {end} of {}, expected the last step",
-                axes::described(&data.axes[place])
-            )),
-        }
-    }
-
-    /// Returns whether an axis of the outputs of all steps is the steps.
-    fn is_steps(&self, data: &Data, place: usize) -> bool {
-        let steps = self.roles.and_then(|[steps, _]| steps);
-        let labels: Vec<Label> = data.axes[place].iter().map(|atom| atom.label).collect();
-        // With lengths, the last step of a row is not the last one of the array.
-        let is_last = steps.is_some() && labels[..] == *steps.as_slice() && !self.has_lengths;
-        is_last && data.content == Content::EveryStep
-    }
-
-    pub(super) fn gather(&mut self, node: &Node) -> Result<Value, String> {
-        let (array, index) = (self.required(node, 0)?.clone(), self.required(node, 1)?.clone());
-        let axis = node.int("axis", 0);
-        match (array, index) {
-            (Value::Floats(table), Value::Data(ids)) if axis == 0 => self.embedding(node, &table, ids),
-            (Value::Zeros, index) if index.is_constant() => Ok(Value::Zeros),
-            (Value::Unknown, index) if index.is_constant() => Ok(Value::Unknown),
-            (Value::Ints { dims, .. }, Value::Ints { dims: places, scalar }) => {
-                let at = |place: &Dim| match place {
-                    Dim::Known(place) => axes::place(*place, dims.len()).map(|place| dims[place].clone()),
-                    _ => Ok(Dim::Unknown),
-                };
-                Ok(Value::Ints { dims: places.iter().map(at).collect::<Result<_, _>>()?, scalar })
-            }
-            (array, Value::Ints { dims, scalar }) => match dims[..] {
-                [Dim::Known(index)] => self.item(array, axis, index, !scalar),
-                _ => Err("its indices are not one constant".to_owned()),
-            },
-            (array, index) => Err(format!("found {} of {}, expected an embedding", index.kind(), array.kind())),
-        }
-    }
-
-    /// One position along an axis.
-    fn item(&mut self, array: Value, axis: i64, index: i64, keep_axis: bool) -> Result<Value, String> {
-        match array {
-            Value::States(states) if axis == 0 => {
-                let state = states[axes::place(index, states.len())?].clone();
-                let kept = if keep_axis { 0 } else { 1 };
-                let axes = state.axes[kept.min(state.axes.len())..].to_vec();
-                Ok(Value::Data(Data { axes, ..state }))
-            }
-            Value::Data(mut data) => {
-                let place = axes::place(axis, data.axes.len())?;
-                if let (Content::Input(input), 0) = (data.content, place) {
-                    return Ok(Value::InitialState { input, layer: usize::try_from(index).ok() });
-                }
-                let size = axes::size(&data.axes[place]);
-                let is_last = index == -1 || size.is_some_and(|size| index.checked_add(1) == Some(size as i64));
-                if data.axes[place].is_empty() && matches!(index, 0 | -1) {
-                    if !keep_axis {
-                        data.axes.remove(place);
-                    }
-                    return Ok(Value::Data(data));
-                }
-                match is_last && self.is_steps(&data, place) {
-                    true => Ok(Value::Data(last_step(data, place, keep_axis))),
-                    false => Err(format!(
-                        "found item {index} of {}, expected the last step",
-                        axes::described(&data.axes[place])
-                    )),
-                }
-            }
-            other => Err(format!("found an item of {}, expected the last step", other.kind())),
-        }
-    }
-
     /// Joins constants, shapes, or the last states of layers.
     pub(super) fn concat(&mut self, node: &Node) -> Result<Value, String> {
         let parts = (0..node.inputs.len()).map(|index| self.required(node, index).cloned());
@@ -263,6 +137,9 @@ impl Walk<'_> {
             [] => Err("it joins nothing".to_owned()),
             [one] => Ok(one.clone()),
             [Value::Floats(_), ..] => self.joined(&parts, axis),
+            [Value::Data(one), Value::Data(other)] if one.content == Content::OneDirection(0) => {
+                joined_directions(one, other, axis)
+            }
             [Value::Data(_) | Value::States(_), ..] if axis == 0 => joined_states(&parts),
             parts if parts.iter().all(|part| matches!(part, Value::Zeros)) => Ok(Value::Zeros),
             parts if parts.iter().all(Value::is_constant) => {
@@ -293,7 +170,8 @@ impl Walk<'_> {
         for floats in &all {
             let mut other = floats.shape.clone();
             let size = other.get_mut(axis).map(std::mem::take).unwrap_or_default();
-            let as_first: Vec<usize> = shape.iter().enumerate().map(|(i, size)| if i == axis { 0 } else { *size }).collect();
+            let as_first: Vec<usize> =
+                shape.iter().enumerate().map(|(i, size)| if i == axis { 0 } else { *size }).collect();
             if other != as_first {
                 return Err("it joins constants of different shapes".to_owned());
             }
@@ -309,59 +187,44 @@ impl Walk<'_> {
         let origins = all.iter().flat_map(|floats| floats.origins.iter().copied()).take(16).collect();
         Ok(Value::Floats(Floats { shape, values: values.into(), origins }))
     }
-
-    pub(super) fn split(&mut self, node: &Node) -> Result<Vec<Value>, String> {
-        let count = node.outputs.len();
-        let sizes = match (node.ints("split"), self.optional(node, 1)?) {
-            (Some(sizes), _) => Some(sizes.to_vec()),
-            (None, Some(value)) => Some(value.known_ints().ok_or("its sizes are not constant")?),
-            (None, None) => None,
-        };
-        let (value, axis) = (self.required(node, 0)?.clone(), node.int("axis", 0));
-        let total = match &value {
-            Value::Zeros => return Ok(vec![Value::Zeros; count]),
-            Value::Unknown => return Ok(vec![Value::Unknown; count]),
-            Value::Floats(floats) => floats.shape[axes::place(axis, floats.shape.len())?],
-            Value::States(states) => states.len(),
-            Value::Data(Data { content: Content::Input(_), .. }) => count,
-            other => return Err(format!("found {}, expected constants or states", other.kind())),
-        };
-        let equal = total.div_ceil(count.max(1)) as i64;
-        let sizes = sizes.unwrap_or_else(|| vec![equal; count]);
-        let mut start = 0i64;
-        let mut parts = Vec::new();
-        for size in sizes.into_iter().take(count) {
-            let end = start.checked_add(size).filter(|_| size > 0).ok_or("found an invalid size")?;
-            parts.push(self.sliced(value.clone(), axis, start, end)?);
-            start = end;
-        }
-        Ok(parts)
-    }
 }
 
-/// The outputs of the last step.
-fn last_step(mut data: Data, place: usize, keep_axis: bool) -> Data {
-    match keep_axis {
-        true => data.axes[place].clear(),
-        false => drop(data.axes.remove(place)),
+/// Joins the features of both directions.
+fn joined_directions(one: &Data, other: &Data, axis: i64) -> Result<Value, String> {
+    let mut data = one.clone();
+    let place = axes::place(axis, data.axes.len())?;
+    let both = other.content == Content::OneDirection(1) && other.axes == one.axes;
+    match (both && other.position == one.position, &data.axes[place][..]) {
+        (true, &[features @ Atom { label: Label::Features, .. }]) => {
+            data.axes[place] = vec![Atom { label: Label::Direction, size: Some(2) }, features];
+            data.content = Content::EveryStep;
+            Ok(Value::Data(data))
+        }
+        _ => {
+            Err("it joins outputs of layers; expected the forward direction, then the reverse one".to_owned())
+        }
     }
-    Data { content: Content::LastStep, ..data }
 }
 
 /// Joins the last states of layers.
 fn joined_states(parts: &[Value]) -> Result<Value, String> {
     let is_state = |data: &Data| matches!(data.content, Content::LastStep | Content::State);
+    let is_directions = |axis: &Axis| axis.iter().all(|atom| atom.label == Label::Direction);
     let mut states = Vec::new();
     for part in parts {
         match part {
-            Value::Data(data) if is_state(data) && data.axes.first().is_some_and(Vec::is_empty) => {
+            Value::Data(data) if is_state(data) && data.axes.first().is_some_and(is_directions) => {
                 states.push(data.clone());
             }
             Value::States(several) => states.extend(several.iter().cloned()),
-            _ => return Err("it joins outputs of layers; expected constants, shapes, or last states".to_owned()),
+            _ => {
+                return Err(
+                    "it joins outputs of layers; expected constants, shapes, or last states".to_owned()
+                );
+            }
         }
-        if states.len() > 4096 {
-            return Err("it joins more than 4096 states".to_owned());
+        if states.len() > MOST_STATES {
+            return Err(format!("it joins more than {MOST_STATES} states"));
         }
     }
     Ok(Value::States(states))
@@ -382,13 +245,12 @@ fn reshaped_floats(floats: &Floats, sizes: &[i64]) -> Result<Vec<usize>, String>
             size => usize::try_from(*size).map_err(|_| mismatch())?,
         });
     }
-    let known = |shape: &[usize]| shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
     if let Some(open) = sizes.iter().position(|size| *size == -1) {
         shape[open] = 1;
-        let others = known(&shape).filter(|others| *others > 0).ok_or_else(mismatch)?;
+        let others = element_count(&shape).filter(|others| *others > 0).ok_or_else(mismatch)?;
         shape[open] = count / others;
     }
-    match known(&shape) == Some(count) {
+    match element_count(&shape) == Some(count) {
         true => Ok(shape),
         false => Err(mismatch()),
     }

@@ -17,6 +17,16 @@ pub(super) const BFLOAT16: i32 = 16;
 /// `TensorProto.DataLocation.EXTERNAL`
 pub(super) const EXTERNAL: i32 = 1;
 
+impl AttributeProto {
+    /// The tags of lists of numbers.
+    pub(super) const NUMBERS: &[u64] = &[7, 8];
+}
+
+impl TensorProto {
+    /// The tag of the shape, a list of numbers.
+    pub(super) const NUMBERS: &[u64] = &[1];
+}
+
 /// A file.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ModelProto {

@@ -21,6 +21,7 @@ mod messages;
 mod operators;
 mod outputs;
 mod recurrent;
+mod slices;
 mod tensor;
 mod value;
 mod visit;
@@ -29,15 +30,25 @@ mod wire;
 mod write;
 
 use super::{Converted, Format, one_line};
-use crate::corpus::Vocabulary;
+use crate::{Result, checkpoint::replace_file, corpus::Vocabulary, model::Model};
 use graph::Graph;
 use std::path::Path;
 use walk::Walk;
 use wire::Budget;
 pub use write::to_bytes;
 
+/// Writes a model as an ONNX file: first a temporary file beside `path`, which is synced and renamed.
+///
+/// # Errors
+/// As for [`to_bytes`]; [`Error::Io`](crate::Error::Io) if the file cannot be written. On an error
+/// the old file stays as it was.
+pub fn save(model: &Model, path: &Path) -> Result<()> {
+    let bytes = to_bytes(model)?;
+    replace_file(path, |out| out.write_all(&bytes))
+}
+
 /// Reads the bytes of a file.
-pub(super) fn read(bytes: Vec<u8>, path: &Path, ignore: &[String]) -> Result<Converted, String> {
+pub(super) fn read(bytes: Vec<u8>, path: &Path, ignore: &[String]) -> std::result::Result<Converted, String> {
     let (len, mut budget) = (bytes.len(), Budget::default());
     let graph = Graph::read(bytes.into(), ignore, &mut budget)?;
     let mut walk = Walk::new(&graph, path, len, budget)?;
@@ -49,7 +60,10 @@ pub(super) fn read(bytes: Vec<u8>, path: &Path, ignore: &[String]) -> Result<Con
     let mut parts = walk.parts(&became);
     parts.extend(outputs.parts);
     if outputs.last_step {
-        notes.push("the file returns the last step; the model returns all steps, of which the last one is the same".to_owned());
+        notes.push(
+            "the file returns the last step; the model returns all steps, of which the last one is the same"
+                .to_owned(),
+        );
     }
     let vocabulary = match model.config().vocabulary {
         0 => Vocabulary::none(),

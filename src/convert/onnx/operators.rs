@@ -100,3 +100,23 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_lists_all_operators_and_attributes() {
+        let page = include_str!("../../../docs/converting.md");
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        for (operator, attributes) in OPERATORS {
+            let row = rows.iter().find(|row| row.starts_with(&format!("| `{operator}` |"))).expect(operator);
+            for attribute in *attributes {
+                assert!(row.contains(&format!("`{attribute}`")), "{operator}: {attribute}");
+            }
+        }
+        let documented = rows.iter().filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+        let listed = documented.filter(|name| name.starts_with(|first: char| first.is_ascii_uppercase()));
+        assert_eq!(listed.count(), OPERATORS.len());
+    }
+}

@@ -43,9 +43,14 @@ impl Walk<'_> {
                              (--ignore {name})"
                         ));
                     }
+                    Content::OneDirection(_) => {
+                        return Err(format!("output {name} is one direction of a layer, expected both"));
+                    }
                     Content::Input(_) => return Err(format!("output {name} is an input of the graph")),
                 },
-                Some(other) => return Err(format!("output {name} is {}, expected the output of a layer", other.kind())),
+                Some(other) => {
+                    return Err(format!("output {name} is {}, expected the output of a layer", other.kind()));
+                }
                 None => return Err(format!("output {name} has no source")),
             };
             parts.push(Part::new(&name, "output", &[], became));
@@ -89,7 +94,12 @@ impl Walk<'_> {
         }
         for (index, node) in nodes.iter().enumerate() {
             let other = if node.ignored { "ignored" } else { "the order of the numbers, or a shape" };
-            parts.push(Part::new(&node.name, &node.operator, &[], stage(self.node_stages.get(&index), other)));
+            parts.push(Part::new(
+                &node.name,
+                &node.operator,
+                &[],
+                stage(self.node_stages.get(&index), other),
+            ));
         }
         parts
     }

@@ -8,7 +8,7 @@
 
 use super::{
     super::{
-        chain::{Recurrent, StageKind},
+        chain::{REVERSE, Recurrent, StageKind},
         gates::{Matrix, blocks},
     },
     axes,
@@ -28,6 +28,7 @@ impl Walk<'_> {
     /// Appends a recurrent layer. Returns Y, Y_h and Y_c.
     pub(super) fn recurrent(&mut self, node: &Node) -> Result<Vec<Value>, String> {
         let layer = layer(node)?;
+        let directions = if layer.bidirectional { 2 } else { 1 };
         let Value::Data(data) = self.required(node, 0)?.clone() else {
             return Err("its input X is a constant".to_owned());
         };
@@ -45,14 +46,21 @@ impl Walk<'_> {
         }
         let hidden = vec![Atom::features(layer.hidden)];
         let kind = StageKind::Recurrent(Recurrent { layer, inputs, tensors });
-        let one = Axis::new();
+        let both = match directions {
+            1 => Axis::new(),
+            _ => vec![Atom { label: Label::Direction, size: Some(directions) }],
+        };
         let (all, last) = match batch_first {
-            false => (vec![steps, one.clone(), batch.clone(), hidden.clone()], vec![one, batch, hidden]),
-            true => (vec![batch.clone(), steps, one.clone(), hidden.clone()], vec![batch, one, hidden]),
+            false => (vec![steps, both.clone(), batch.clone(), hidden.clone()], vec![both, batch, hidden]),
+            true => (vec![batch.clone(), steps, both.clone(), hidden.clone()], vec![batch, both, hidden]),
         };
         let outputs = self.push(node, kind, data, all)?;
         self.recurrent += 1;
-        self.hidden_states.push(self.position);
+        // The reverse direction ends at the first step.
+        let last_content = if directions == 1 { Content::LastStep } else { Content::State };
+        if directions == 1 {
+            self.hidden_states.push(self.position);
+        }
         for index in 1..node.inputs.len() {
             if let Some(Value::Floats(floats)) = self.optional(node, index)?.cloned() {
                 self.used(&floats);
@@ -60,7 +68,7 @@ impl Walk<'_> {
         }
         let position = self.position;
         let state = |content| Value::Data(Data { content, position, axes: last.clone() });
-        Ok(vec![outputs, state(Content::LastStep), state(Content::State)])
+        Ok(vec![outputs, state(last_content), state(Content::State)])
     }
 
     /// A constant of the layer.
@@ -71,13 +79,19 @@ impl Walk<'_> {
         }
     }
 
-    /// A constant of the layer that may be missing, of shape [1, `len`].
-    fn vector(&self, node: &Node, index: usize, name: &str, len: usize) -> Result<Option<Floats>, String> {
+    /// A constant of the layer that may be missing, of `shape`.
+    fn vector(
+        &self,
+        node: &Node,
+        index: usize,
+        name: &str,
+        shape: [usize; 2],
+    ) -> Result<Option<Floats>, String> {
         match self.optional(node, index)? {
             None | Some(Value::Zeros) => Ok(None),
-            Some(Value::Floats(floats)) if floats.shape == [1, len] => Ok(Some(floats.clone())),
+            Some(Value::Floats(floats)) if floats.shape == shape => Ok(Some(floats.clone())),
             Some(Value::Floats(floats)) => {
-                Err(format!("its input {name} has shape {:?}, expected [1, {len}]", floats.shape))
+                Err(format!("its input {name} has shape {:?}, expected {shape:?}", floats.shape))
             }
             Some(other) => Err(format!("its input {name} is {}, expected constant floats", other.kind())),
         }
@@ -94,22 +108,30 @@ impl Walk<'_> {
         let (hidden, order) = (layer.hidden, order(layer.cell));
         let rows = order.len() * hidden;
         self.copy(weight.values.len().saturating_add(recurrent.values.len()))?;
-        let ordered = |floats: &Floats, columns: usize| {
-            let matrix = Matrix { rows, columns, values: floats.values.to_vec() };
-            matrix.gates(order, hidden).values
-        };
-        let mut tensors = vec![("weight_ih", ordered(weight, inputs)), ("weight_hh", ordered(recurrent, hidden))];
-        if let Some(bias) = self.vector(node, 3, "B", 2 * rows)? {
-            let (input, recurrent) = bias.values.split_at(rows);
-            tensors.push(("bias_ih", blocks(input, order, hidden)));
-            tensors.push(("bias_hh", blocks(recurrent, order, hidden)));
+        let directions = if layer.bidirectional { 2 } else { 1 };
+        let bias = self.vector(node, 3, "B", [directions, 2 * rows])?;
+        let peepholes =
+            if layer.peepholes { self.vector(node, 7, "P", [directions, 3 * hidden])? } else { None };
+        let mut tensors = Vec::new();
+        for (direction, end) in ["", REVERSE].into_iter().enumerate().take(directions) {
+            let part = |floats: &Floats, len: usize| floats.values[direction * len..][..len].to_vec();
+            let ordered = |floats: &Floats, columns: usize| {
+                let matrix = Matrix { rows, columns, values: part(floats, rows * columns) };
+                matrix.gates(order, hidden).values
+            };
+            let mut put = |name: &str, values: Vec<f32>| tensors.push((format!("{name}{end}"), values));
+            put("weight_ih", ordered(weight, inputs));
+            put("weight_hh", ordered(recurrent, hidden));
+            if let Some(bias) = &bias {
+                let bias = part(bias, 2 * rows);
+                put("bias_ih", blocks(&bias[..rows], order, hidden));
+                put("bias_hh", blocks(&bias[rows..], order, hidden));
+            }
+            if let Some(peepholes) = &peepholes {
+                put("weight_peephole", blocks(&part(peepholes, 3 * hidden), &PEEPHOLES, hidden));
+            }
         }
-        if layer.peepholes
-            && let Some(peepholes) = self.vector(node, 7, "P", 3 * hidden)?
-        {
-            tensors.push(("weight_peephole", blocks(&peepholes.values, &PEEPHOLES, hidden)));
-        }
-        Ok(tensors.into_iter().map(|(name, values)| (name.to_owned(), values)).collect())
+        Ok(tensors)
     }
 
     /// Returns the axes of steps and batch rows of the input X, and checks that all layers agree.
@@ -144,14 +166,17 @@ impl Walk<'_> {
         match self.optional(node, 4)?.cloned() {
             None => Ok(()),
             Some(Value::Ints { dims, .. }) if self.are_all_steps(&dims) => Ok(()),
-            Some(Value::Data(Data { content: Content::Input(input), .. })) if Some(input) != self.main_input => {
+            Some(Value::Data(Data { content: Content::Input(input), .. }))
+                if Some(input) != self.main_input =>
+            {
                 self.has_lengths = true;
                 self.side_input(input, "the lengths of the rows");
                 Ok(())
             }
-            Some(other) => {
-                Err(format!("its input sequence_lens is {}, expected none, or an input of the graph", other.kind()))
-            }
+            Some(other) => Err(format!(
+                "its input sequence_lens is {}, expected none, or an input of the graph",
+                other.kind()
+            )),
         }
     }
 
@@ -161,10 +186,12 @@ impl Walk<'_> {
         match self.optional(node, index)?.cloned() {
             None | Some(Value::Zeros) => Ok(()),
             Some(Value::Floats(floats)) if floats.is_zero() => Ok(()),
-            Some(Value::Floats(_)) => {
-                Err(format!("its input {name} is a constant that is not zero, expected zeros or an input of the graph"))
-            }
-            Some(Value::Data(Data { content: Content::Input(input), .. })) if Some(input) != self.main_input => {
+            Some(Value::Floats(_)) => Err(format!(
+                "its input {name} is a constant that is not zero, expected zeros or an input of the graph"
+            )),
+            Some(Value::Data(Data { content: Content::Input(input), .. }))
+                if Some(input) != self.main_input =>
+            {
                 self.side_input(input, &format!("the initial state of layer {number}"));
                 Ok(())
             }
@@ -199,22 +226,29 @@ pub(super) fn order(cell: Cell) -> &'static [usize] {
 /// The layer by the attributes of its node, without its size.
 fn layer(node: &Node) -> Result<Layer, String> {
     let direction = node.text("direction", "forward");
-    if direction != "forward" {
-        return Err(format!("attribute direction = {direction} is not supported, expected forward"));
+    if !matches!(&direction[..], "forward" | "bidirectional") {
+        return Err(format!(
+            "attribute direction = {direction} is not supported, expected forward or bidirectional"
+        ));
     }
+    let bidirectional = direction == "bidirectional";
     node.require_int("input_forget", 0)?;
     let activations = node.texts("activations").unwrap_or_default();
     let names: Vec<String> = activations.iter().map(|name| name.to_lowercase()).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (forward, reverse) = names.split_at(names.len() / 2);
+    if bidirectional && forward == reverse {
+        names.truncate(names.len() / 2);
+    }
     let other = || format!("attribute activations = {activations:?} is not supported");
     match node.operator.as_str() {
         "LSTM" if matches!(names[..], [] | ["sigmoid", "tanh", "tanh"]) => {
             let peepholes = node.inputs.get(7).is_some_and(|name| !name.is_empty());
-            Ok(Layer { peepholes, ..Layer::lstm(0) })
+            Ok(Layer { peepholes, bidirectional, ..Layer::lstm(0) })
         }
         "GRU" if matches!(names[..], [] | ["sigmoid", "tanh"]) => {
             let reset = if node.int("linear_before_reset", 0) == 0 { Reset::Before } else { Reset::After };
-            Ok(Layer { reset, ..Layer::gru(0) })
+            Ok(Layer { reset, bidirectional, ..Layer::gru(0) })
         }
         "RNN" => {
             let activation = match names[..] {
@@ -224,7 +258,7 @@ fn layer(node: &Node) -> Result<Layer, String> {
                 ["affine"] if is_identity(node) => Activation::Identity,
                 _ => return Err(other()),
             };
-            Ok(Layer { activation, ..Layer::rnn(0) })
+            Ok(Layer { activation, bidirectional, ..Layer::rnn(0) })
         }
         _ => Err(other()),
     }
@@ -233,8 +267,12 @@ fn layer(node: &Node) -> Result<Layer, String> {
 /// Returns whether `Affine`, a x + b, has a = 1 and b = 0.
 fn is_identity(node: &Node) -> bool {
     let is = |name: &str, default: f32, wanted: f32| {
-        let found = node.attributes.get(name).and_then(|attribute| attribute.floats.first().copied());
-        found.unwrap_or(default) == wanted
+        let found = node
+            .attributes
+            .get(name)
+            .map(|attribute| &attribute.floats[..])
+            .filter(|found| !found.is_empty());
+        found.unwrap_or(&[default]).iter().all(|found| *found == wanted)
     };
     is("activation_alpha", 1.0, 1.0) && is("activation_beta", 0.0, 0.0)
 }
@@ -242,13 +280,23 @@ fn is_identity(node: &Node) -> bool {
 /// The layer with the size of its weights, and the width of its inputs.
 fn sized(layer: Layer, weight: &Floats, recurrent: &Floats, node: &Node) -> Result<(Layer, usize), String> {
     let gates = order(layer.cell).len();
-    let (&[1, rows, inputs], &[1, state_rows, hidden]) = (&weight.shape[..], &recurrent.shape[..]) else {
+    let directions = if layer.bidirectional { 2 } else { 1 };
+    let (&[of_weight, rows, inputs], &[of_recurrent, state_rows, hidden]) =
+        (&weight.shape[..], &recurrent.shape[..])
+    else {
         let (weight, recurrent) = (&weight.shape, &recurrent.shape);
-        return Err(format!("W and R have shapes {weight:?} and {recurrent:?}, expected [1, gates * units, width]"));
+        return Err(format!(
+            "W and R have shapes {weight:?} and {recurrent:?}, expected [directions, gates * units, width]"
+        ));
     };
+    if [of_weight, of_recurrent] != [directions; 2] {
+        return Err(format!("W and R have {of_weight} and {of_recurrent} directions, expected {directions}"));
+    }
     if hidden == 0 || hidden.checked_mul(gates) != Some(rows) || rows != state_rows {
         let (weight, recurrent) = (&weight.shape, &recurrent.shape);
-        return Err(format!("W and R have shapes {weight:?} and {recurrent:?}, expected {gates} gates of equal size"));
+        return Err(format!(
+            "W and R have shapes {weight:?} and {recurrent:?}, expected {gates} gates of equal size"
+        ));
     }
     match node.int("hidden_size", hidden as i64) {
         found if found == hidden as i64 => Ok((Layer { hidden, ..layer }, inputs)),

@@ -15,9 +15,9 @@ use std::{
 };
 
 /// The most numbers of a tensor of integers, which describe shapes and positions.
-pub(super) const MOST_INTS: usize = 1024;
+pub(super) const MOST_INTS: usize = 256;
 /// The most dimensions of a tensor.
-const MOST_DIMENSIONS: usize = 8;
+pub(super) const MOST_DIMENSIONS: usize = 8;
 
 /// The numbers of a tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,10 +50,12 @@ pub(super) fn type_name(data_type: i32) -> String {
 /// Reads a tensor. `path` is the file of the graph.
 pub(super) fn tensor(proto: &TensorProto, path: &Path, budget: &mut Budget) -> Result<Tensor, String> {
     let shape = shape(&proto.dims)?;
-    let count = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size)).ok_or("its shape is too large")?;
+    let count = element_count(&shape).ok_or("its shape is too large")?;
     let data_type = proto.data_type.unwrap_or(0);
     let numbers = match data_type {
-        FLOAT | DOUBLE | FLOAT16 | BFLOAT16 => Numbers::Floats(floats(proto, data_type, count, path, budget)?),
+        FLOAT | DOUBLE | FLOAT16 | BFLOAT16 => {
+            Numbers::Floats(floats(proto, data_type, count, path, budget)?)
+        }
         INT32 | INT64 | BOOL => Numbers::Ints(ints(proto, data_type, count, path, budget)?),
         other => return Err(format!("found numbers of {}, expected F32", type_name(other))),
     };
@@ -65,6 +67,14 @@ pub(super) fn tensor(proto: &TensorProto, path: &Path, budget: &mut Budget) -> R
         true => Ok(Tensor { shape, numbers }),
         false => Err(format!("found {found} numbers, expected {count} for its shape {shape:?}")),
     }
+}
+
+/// The number of elements of an array; `None` if a product of any of its sizes overflows.
+pub(super) fn element_count(shape: &[usize]) -> Option<usize> {
+    let product =
+        |least: usize| shape.iter().try_fold(1usize, |count, size| count.checked_mul((*size).max(least)));
+    product(1)?;
+    product(0)
 }
 
 fn shape(dims: &[i64]) -> Result<Vec<usize>, String> {
@@ -166,7 +176,8 @@ fn external(proto: &TensorProto, len: usize, path: &Path, budget: &mut Budget) -
     for entry in &proto.external_data {
         let StringEntryProto { key, value } = budget.decode(entry)?;
         let value = value.unwrap_or_default();
-        let number = || value.parse::<u64>().map_err(|_| format!("found external data at {value}, expected a number"));
+        let number =
+            || value.parse::<u64>().map_err(|_| format!("found external data at {value}, expected a number"));
         match key.as_deref().unwrap_or_default() {
             "location" => location = Some(value),
             "offset" => offset = number()?,
@@ -181,10 +192,13 @@ fn external(proto: &TensorProto, len: usize, path: &Path, budget: &mut Budget) -
     }
     let is_name = |part: Component<'_>| matches!(part, Component::Normal(_));
     if !Path::new(&location).components().all(is_name) || location.is_empty() {
-        return Err(format!("its external data is in {location}, expected a file in the folder of the graph"));
+        return Err(format!(
+            "its external data is in {location}, expected a file in the folder of the graph"
+        ));
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    let unreadable = |error: std::io::Error| format!("its external data in {location} cannot be read: {error}");
+    let unreadable =
+        |error: std::io::Error| format!("its external data in {location} cannot be read: {error}");
     let file = folder.join(&location).canonicalize().map_err(unreadable)?;
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     if !file.starts_with(folder.canonicalize().map_err(unreadable)?) {
@@ -193,7 +207,9 @@ fn external(proto: &TensorProto, len: usize, path: &Path, budget: &mut Budget) -
     let found = file.metadata().map_err(unreadable)?;
     budget.read_external(&file, length, found.len())?;
     if !found.is_file() || offset.checked_add(length).is_none_or(|end| end > found.len()) {
-        return Err(format!("its external data in {location} is missing: the file ends before {offset} + {length} bytes"));
+        return Err(format!(
+            "its external data in {location} is missing: the file ends before {offset} + {length} bytes"
+        ));
     }
     let mut bytes = vec![0; len];
     let mut file = File::open(file).map_err(unreadable)?;

@@ -62,6 +62,8 @@ pub(super) enum Content {
     Input(usize),
     /// The outputs of all steps.
     EveryStep,
+    /// The outputs of all steps, of the forward direction (0) or the reverse one (1).
+    OneDirection(usize),
     /// The outputs of the last step.
     LastStep,
     /// A last state that is not the output of the last step: a cell state.
@@ -83,13 +85,19 @@ pub(super) enum Value {
     Data(Data),
     Floats(Floats),
     /// Integers: shapes, axes, positions; a list, or a scalar.
-    Ints { dims: Vec<Dim>, scalar: bool },
+    Ints {
+        dims: Vec<Dim>,
+        scalar: bool,
+    },
     /// Floats that are all zero, of any shape.
     Zeros,
     /// Last states of several layers, one above the other.
     States(Vec<Data>),
     /// A part of an input of the graph, for the initial state of layer `layer`, if it is known.
-    InitialState { input: usize, layer: Option<usize> },
+    InitialState {
+        input: usize,
+        layer: Option<usize>,
+    },
     /// A result of constants that only shapes depend on.
     Unknown,
 }
@@ -111,6 +119,21 @@ impl Value {
             Self::States(_) => "states of several layers",
             Self::InitialState { .. } => "a part of an input of the graph",
             Self::Unknown => "a value that depends on the shape of the inputs",
+        }
+    }
+
+    /// The memory of the value, counted in floats; 0 for constants, which are shared.
+    pub(super) fn size(&self) -> usize {
+        let of_data = |data: &Data| 24 + data.axes.iter().map(|axis| 8 + 8 * axis.len()).sum::<usize>();
+        let of_dim = |dim: &Dim| match dim {
+            Dim::Atoms(atoms) => 8 + 8 * atoms.len(),
+            Dim::Known(_) | Dim::Unknown => 8,
+        };
+        match self {
+            Self::Data(data) => of_data(data),
+            Self::States(states) => states.iter().map(of_data).sum(),
+            Self::Ints { dims, .. } => dims.iter().map(of_dim).sum(),
+            Self::Floats(_) | Self::Zeros | Self::InitialState { .. } | Self::Unknown => 0,
         }
     }
 

@@ -1,8 +1,7 @@
 //! One node of the graph.
 
 use super::{
-    axes,
-    constants,
+    axes, constants,
     graph::Node,
     messages::FLOAT,
     value::{Content, Data, Dim, Floats, Value},
@@ -41,6 +40,7 @@ impl Walk<'_> {
             "Tanh" | "Relu" | "Sigmoid" => self.activation(node)?,
             "Add" => self.add(node)?,
             "Mul" => self.multiply(node)?,
+            "ReduceProd" => self.reduce_product(node)?,
             _ => self.arithmetic(node)?,
         };
         Ok(one(value))
@@ -99,7 +99,9 @@ impl Walk<'_> {
         match self.required(node, 0)? {
             Value::Zeros => Ok(Value::Zeros),
             Value::Floats(floats) if floats.is_zero() => Ok(Value::Zeros),
-            Value::Ints { dims, .. } if dims.windows(2).all(|pair| pair[0] == pair[1]) => Ok(Value::list(dims.clone())),
+            Value::Ints { dims, .. } if dims.windows(2).all(|pair| pair[0] == pair[1]) => {
+                Ok(Value::list(dims.clone()))
+            }
             Value::Ints { .. } | Value::Unknown => Ok(Value::Unknown),
             other => Err(format!("found {}, expected zeros", other.kind())),
         }
@@ -124,7 +126,9 @@ impl Walk<'_> {
             }
             (Value::Data(one), Value::Data(other)) => self.residual(one, other),
             (one, other) if one.is_constant() && other.is_constant() => self.arithmetic(node),
-            (one, other) => Err(format!("found {} and {}, expected a layer and its bias", one.kind(), other.kind())),
+            (one, other) => {
+                Err(format!("found {} and {}, expected a layer and its bias", one.kind(), other.kind()))
+            }
         }
     }
 
@@ -133,14 +137,6 @@ impl Walk<'_> {
         let (one, other) = (self.required(node, 0)?, self.required(node, 1)?);
         let (Value::Ints { dims: one, .. }, Value::Ints { dims: other, .. }) = (one, other) else {
             return self.arithmetic(node);
-        };
-        let product = |one: &Dim, other: &Dim| match (one, other) {
-            (Dim::Known(one), Dim::Known(other)) => one.checked_mul(*other).map_or(Dim::Unknown, Dim::Known),
-            (Dim::Known(1), dim) | (dim, Dim::Known(1)) => dim.clone(),
-            (Dim::Atoms(one), Dim::Atoms(other)) if one.len() + other.len() <= 8 => {
-                Dim::Atoms(one.iter().chain(other).copied().collect())
-            }
-            _ => Dim::Unknown,
         };
         match (&one[..], &other[..]) {
             ([one], many) => Ok(Value::list(many.iter().map(|dim| product(one, dim)).collect())),
@@ -152,13 +148,47 @@ impl Walk<'_> {
         }
     }
 
-    /// Other operators, which are understood only if shapes alone depend on them.
+    /// The product of all sizes of a shape.
+    fn reduce_product(&self, node: &Node) -> Result<Value, String> {
+        let Value::Ints { dims, .. } = self.required(node, 0)? else { return self.arithmetic(node) };
+        let all = dims.iter().fold(Dim::Known(1), |all, dim| product(&all, dim));
+        Ok(Value::Ints { dims: vec![all], scalar: node.int("keepdims", 1) == 0 })
+    }
+
+    /// Other operators, which are understood if shapes alone depend on them. Sums and differences of
+    /// known integers are computed.
     fn arithmetic(&self, node: &Node) -> Result<Value, String> {
+        let mut known = Vec::new();
         for index in 0..node.inputs.len() {
-            if let Some(value) = self.optional(node, index)?.filter(|value| !value.is_constant()) {
-                return Err(format!("it reads {}; this operator is supported for shapes only", value.kind()));
+            if let Some(value) = self.optional(node, index)? {
+                if !value.is_constant() {
+                    return Err(format!(
+                        "it reads {}; this operator is supported for shapes only",
+                        value.kind()
+                    ));
+                }
+                known.extend(value.known_ints().filter(|ints| ints.len() == 1));
             }
         }
-        Ok(Value::Unknown)
+        let result = match (node.operator.as_str(), &known[..]) {
+            ("Add", [one, other]) => one[0].checked_add(other[0]),
+            ("Sub", [one, other]) => one[0].checked_sub(other[0]),
+            _ => None,
+        };
+        let scalar = (0..2)
+            .all(|index| matches!(self.optional(node, index), Ok(Some(Value::Ints { scalar: true, .. }))));
+        Ok(result.map_or(Value::Unknown, |result| Value::Ints { dims: vec![Dim::Known(result)], scalar }))
+    }
+}
+
+/// The product of two sizes.
+fn product(one: &Dim, other: &Dim) -> Dim {
+    match (one, other) {
+        (Dim::Known(one), Dim::Known(other)) => one.checked_mul(*other).map_or(Dim::Unknown, Dim::Known),
+        (Dim::Known(1), dim) | (dim, Dim::Known(1)) => dim.clone(),
+        (Dim::Atoms(one), Dim::Atoms(other)) if one.len() + other.len() <= 8 => {
+            Dim::Atoms(one.iter().chain(other).copied().collect())
+        }
+        _ => Dim::Unknown,
     }
 }

@@ -8,11 +8,13 @@ use super::{
     },
     axes,
     graph::{Graph, GraphValue, Node},
+    messages::TensorProto,
     operators,
     tensor::{self, Numbers},
     value::{Atom, Content, Data, Dim, Floats, Label, Value},
     wire::Budget,
 };
+use prost::bytes::Bytes;
 use std::{collections::HashMap, path::Path};
 
 /// The most floats that are copied while constants are sliced, joined and transposed, beside the
@@ -52,7 +54,12 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Starts at the inputs and initializers.
-    pub(super) fn new(graph: &'a Graph, path: &'a Path, bytes: usize, budget: Budget) -> Result<Self, String> {
+    pub(super) fn new(
+        graph: &'a Graph,
+        path: &'a Path,
+        bytes: usize,
+        budget: Budget,
+    ) -> Result<Self, String> {
         let mut walk = Self {
             graph,
             path,
@@ -74,7 +81,9 @@ impl<'a> Walk<'a> {
         for (index, input) in graph.inputs.iter().enumerate() {
             walk.values.insert(input.name.clone(), input_value(index, input));
         }
-        for (index, initializer) in graph.initializers.iter().enumerate().filter(|(_, tensor)| !tensor.ignored) {
+        for (index, initializer) in
+            graph.initializers.iter().enumerate().filter(|(_, tensor)| !tensor.ignored)
+        {
             let of_tensor = |reason| format!("initializer {}: {reason}", one_line(&initializer.name));
             let value = walk.constant(&initializer.proto, Some(index)).map_err(of_tensor)?;
             walk.values.insert(initializer.name.clone(), value);
@@ -103,6 +112,7 @@ impl<'a> Walk<'a> {
             if self.position > before && !self.chain.stages.is_empty() {
                 self.node_stages.insert(index, self.chain.stages.len() - 1);
             }
+            self.copy(results.iter().map(Value::size).sum())?;
             let named = node.outputs.iter().zip(results).filter(|(name, _)| !name.is_empty());
             self.values.extend(named.map(|(name, value)| (name.clone(), value)));
         }
@@ -136,11 +146,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The value of a tensor of the file.
-    pub(super) fn constant(
-        &mut self,
-        proto: &super::messages::TensorProto,
-        origin: Option<usize>,
-    ) -> Result<Value, String> {
+    pub(super) fn constant(&mut self, proto: &TensorProto, origin: Option<usize>) -> Result<Value, String> {
         let tensor::Tensor { shape, numbers } = tensor::tensor(proto, self.path, &mut self.budget)?;
         Ok(match numbers {
             Numbers::Ints(values) => {
@@ -155,13 +161,19 @@ impl<'a> Walk<'a> {
     }
 
     /// Decodes a tensor in an attribute.
-    pub(super) fn attribute_tensor(&mut self, bytes: &prost::bytes::Bytes) -> Result<Value, String> {
-        let proto = self.budget.decode(bytes)?;
+    pub(super) fn attribute_tensor(&mut self, bytes: &Bytes) -> Result<Value, String> {
+        let proto = self.budget.decode_numbers(bytes, TensorProto::NUMBERS)?;
         self.constant(&proto, None)
     }
 
     /// Appends a layer that reads `data` and returns `axes`.
-    pub(super) fn push(&mut self, node: &Node, kind: StageKind, data: Data, axes: Vec<Vec<Atom>>) -> Result<Value, String> {
+    pub(super) fn push(
+        &mut self,
+        node: &Node,
+        kind: StageKind,
+        data: Data,
+        axes: Vec<Vec<Atom>>,
+    ) -> Result<Value, String> {
         self.chain.push(one_line(&node.name), kind)?;
         self.position += 1;
         let content = data.content;
@@ -199,7 +211,10 @@ impl<'a> Walk<'a> {
             _ => false,
         };
         if !fits {
-            return Err(format!("the last axis of its input is {}, expected {width} features", axes::described(last)));
+            return Err(format!(
+                "the last axis of its input is {}, expected {width} features",
+                axes::described(last)
+            ));
         }
         *last = vec![Atom::features(width)];
         Ok(data)
@@ -218,7 +233,7 @@ impl<'a> Walk<'a> {
 
     /// Counts floats that are copied.
     pub(super) fn copy(&mut self, floats: usize) -> Result<(), String> {
-        let too_many = || "the constants of the graph are copied too often".to_owned();
+        let too_many = || "the graph is too large, or copies its constants too often".to_owned();
         self.copies = self.copies.checked_sub(floats).ok_or_else(too_many)?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::{
 
 /// The most fields of all messages of a file, without packed numbers.
 const MOST_FIELDS: usize = 1 << 20;
-/// The most bytes of a field with numbers of an attribute.
+/// The most bytes of a list of numbers of an attribute or a shape.
 const MOST_NUMBERS: usize = 1 << 16;
 
 /// What may still be decoded.
@@ -39,7 +39,9 @@ impl Budget {
         *read = read.saturating_add(bytes);
         match *read <= len {
             true => Ok(()),
-            false => Err(format!("its external data overlaps other tensors, or is longer than the file of {len} bytes")),
+            false => Err(format!(
+                "its external data overlaps other tensors, or is longer than the file of {len} bytes"
+            )),
         }
     }
 
@@ -54,16 +56,22 @@ impl Budget {
         Ok(())
     }
 
-    /// Returns an error if the numbers of an attribute (tags 7 and 8) need many bytes: decoded, they
-    /// take eight times as many.
-    pub(super) fn check_numbers(bytes: &[u8]) -> Result<(), String> {
+    /// Decodes a message whose fields `tags` are packed numbers, which take eight times the memory
+    /// of their bytes: they must be short.
+    pub(super) fn decode_numbers<M: Message + Default>(
+        &mut self,
+        bytes: &Bytes,
+        tags: &[u64],
+    ) -> Result<M, String> {
         let mut fields = Fields { rest: bytes };
         while let Some((tag, len)) = fields.next()? {
-            if matches!(tag, 7 | 8) && len > MOST_NUMBERS {
-                return Err(format!("found an attribute of {len} bytes, expected at most {MOST_NUMBERS}"));
+            if tags.contains(&tag) && len > MOST_NUMBERS {
+                return Err(format!(
+                    "found a list of numbers of {len} bytes, expected at most {MOST_NUMBERS}"
+                ));
             }
         }
-        Ok(())
+        self.decode(bytes)
     }
 }
 

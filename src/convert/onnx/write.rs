@@ -14,6 +14,7 @@
 
 use super::{
     super::{
+        chain::REVERSE,
         gates::{Matrix, blocks, inverse},
         plain::without_training,
     },
@@ -35,7 +36,9 @@ const IR_VERSION: i64 = 7;
 const OPSET: i64 = 14;
 /// `AttributeProto.AttributeType`
 const INT: i32 = 2;
+const STRING: i32 = 3;
 const FLOATS: i32 = 6;
+const INTS: i32 = 7;
 const STRINGS: i32 = 8;
 
 /// Returns a model as the bytes of an ONNX file.
@@ -85,15 +88,16 @@ fn check(layer: &Layer, number: usize) -> Result<()> {
         reset: layer.reset,
         peepholes: layer.peepholes,
         coupled: layer.coupled,
-        residual: layer.residual,
+        residual: layer.residual && !layer.bidirectional,
+        bidirectional: layer.bidirectional,
         ..Layer::new(layer.cell, layer.hidden)
     };
     if plain == without_training(layer) {
         return Ok(());
     }
     let expected = format!(
-        "layer {number} has an option that ONNX's operators lack (a projection, clipping, layer-norm, zoneout, highway or a \
-         custom cell)"
+        "layer {number} has an option that ONNX's operators lack (a projection, clipping, layer-norm, zoneout, highway, a \
+         residual connection of both directions, or a custom cell)"
     );
     Err(Error::setting("stack", layer.cell.name(), expected))
 }
@@ -161,7 +165,8 @@ impl Writer<'_> {
         let name = |tensor: &str| format!("{tensor}_l{number}");
         self.weights(&layer, number);
         let [h_in, h_out, c_in, c_out] = ["h_in", "h_out", "c_in", "c_out"].map(name);
-        let state = [Ok(1), Err("batch"), Ok(layer.hidden)];
+        let directions = if layer.bidirectional { 2 } else { 1 };
+        let state = [Ok(directions), Err("batch"), Ok(layer.hidden)];
         self.graph.input.push(value(&h_in, FLOAT, &state));
         self.graph.output.push(value(&h_out, FLOAT, &state));
         let [weight, recurrent, bias, peepholes] = ["W", "R", "B", "P"].map(name);
@@ -179,26 +184,53 @@ impl Writer<'_> {
         }
         let operator = layer.cell.name().to_uppercase();
         self.node(&operator, &name("layer"), &inputs, &results, attributes(&layer));
-        if number == 0 {
-            self.ints("axis_1", &[1]);
-        }
-        let squeezed = if layer.residual { name("squeezed") } else { outputs.clone() };
-        self.node("Squeeze", &name("squeeze"), &[&all, "axis_1"], &[&squeezed], Vec::new());
+        let joined = if layer.residual { name("joined") } else { outputs.clone() };
+        self.join_directions(&layer, number, &all, &joined);
         if layer.residual {
-            self.node("Add", &name("residual"), &[data, &squeezed], &[&outputs], Vec::new());
+            self.node("Add", &name("residual"), &[data, &joined], &[&outputs], Vec::new());
         }
         outputs
+    }
+
+    /// Makes [steps, batch, directions H] of the outputs [steps, directions, batch, H].
+    fn join_directions(&mut self, layer: &Layer, number: usize, all: &str, joined: &str) {
+        let name = |tensor: &str| format!("{tensor}_l{number}");
+        if !layer.bidirectional {
+            self.ints(&name("axes"), &[1]);
+            return self.node("Squeeze", &name("squeeze"), &[all, &name("axes")], &[joined], Vec::new());
+        }
+        let perm = AttributeProto { ints: vec![0, 2, 1, 3], ..named("perm", INTS) };
+        self.node("Transpose", &name("transpose"), &[all], &[&name("transposed")], vec![perm]);
+        self.ints(&name("shape"), &[0, 0, 2 * layer.hidden as i64]);
+        self.node("Reshape", &name("reshape"), &[&name("transposed"), &name("shape")], &[joined], Vec::new());
     }
 
     /// Writes the tensors of a layer in ONNX's order.
     fn weights(&mut self, layer: &Layer, number: usize) {
         let (inputs, hidden) = (self.config.input_width(number), layer.hidden);
-        let ours = |tensor: &str| format!("rnn.{tensor}_l{number}");
-        let theirs = |tensor: &str| format!("{tensor}_l{number}");
-        let mut weight = self.matrix(&ours("weight_ih"), inputs);
-        let mut recurrent = self.matrix(&ours("weight_hh"), hidden);
-        let mut biases = ["bias_ih", "bias_hh"].map(|bias| self.tensor(&ours(bias)).to_vec());
-        let mut peepholes = self.tensor(&ours("weight_peephole")).to_vec();
+        let ends = if layer.bidirectional { &["", REVERSE][..] } else { &[""] };
+        let parts: Vec<DirectionWeights> =
+            ends.iter().map(|end| self.direction(layer, inputs, &format!("_l{number}{end}"))).collect();
+        let (directions, rows) = (parts.len(), order(layer.cell).len() * hidden);
+        let joined = |part: fn(&DirectionWeights) -> &[f32]| {
+            parts.iter().flat_map(part).copied().collect::<Vec<f32>>()
+        };
+        let name = |tensor: &str| format!("{tensor}_l{number}");
+        self.floats(&name("W"), &[directions, rows, inputs], &joined(|part| &part.input));
+        self.floats(&name("R"), &[directions, rows, hidden], &joined(|part| &part.recurrent));
+        self.floats(&name("B"), &[directions, 2 * rows], &joined(|part| &part.bias));
+        if layer.peepholes {
+            self.floats(&name("P"), &[directions, 3 * hidden], &joined(|part| &part.peepholes));
+        }
+    }
+
+    /// The tensors of one direction, whose names end in `end`, in ONNX's order.
+    fn direction(&self, layer: &Layer, inputs: usize, end: &str) -> DirectionWeights {
+        let hidden = layer.hidden;
+        let tensor = |name: &str| self.tensor(&format!("rnn.{name}{end}")).to_vec();
+        let [mut input, mut recurrent] = [tensor("weight_ih"), tensor("weight_hh")];
+        let mut biases = [tensor("bias_ih"), tensor("bias_hh")];
+        let mut peepholes = tensor("weight_peephole");
         if let Some((rows, value)) = layer.forget_bias(ForgetBiasAt::RunTime) {
             // In the engine's order: both biases, then the number.
             for row in rows {
@@ -209,22 +241,18 @@ impl Writer<'_> {
         if layer.coupled {
             // The gates are f, g, o, and i = 1 - f is the sigmoid of the negative sum of f.
             let [input_bias, hidden_bias] = &mut biases;
-            for values in [&mut weight.values, &mut recurrent.values, input_bias, hidden_bias] {
+            for values in [&mut input, &mut recurrent, input_bias, hidden_bias] {
                 prepend_negative(values, 3);
             }
             prepend_negative(&mut peepholes, 2);
         }
         let order = inverse(order(layer.cell));
-        let rows = order.len() * hidden;
-        for (name, values, columns) in [("W", weight.values, inputs), ("R", recurrent.values, hidden)] {
-            let matrix = Matrix { rows, columns, values }.gates(&order, hidden);
-            self.floats(&theirs(name), &[1, rows, columns], &matrix.values);
-        }
-        let bias = biases.map(|bias| blocks(&bias, &order, hidden)).concat();
-        self.floats(&theirs("B"), &[1, 2 * rows], &bias);
-        if layer.peepholes {
-            let peepholes = blocks(&peepholes, &inverse(&PEEPHOLES), hidden);
-            self.floats(&theirs("P"), &[1, 3 * hidden], &peepholes);
+        let peephole_order = if peepholes.is_empty() { Vec::new() } else { inverse(&PEEPHOLES) };
+        DirectionWeights {
+            input: blocks(&input, &order, hidden * inputs),
+            recurrent: blocks(&recurrent, &order, hidden * hidden),
+            bias: biases.map(|bias| blocks(&bias, &order, hidden)).concat(),
+            peepholes: blocks(&peepholes, &peephole_order, hidden),
         }
     }
 
@@ -237,7 +265,14 @@ impl Writer<'_> {
         Matrix { rows: values.len() / columns.max(1), columns, values }
     }
 
-    fn node(&mut self, operator: &str, name: &str, inputs: &[&str], outputs: &[&str], attributes: Vec<AttributeProto>) {
+    fn node(
+        &mut self,
+        operator: &str,
+        name: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: Vec<AttributeProto>,
+    ) {
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         self.graph.node.push(bytes(&NodeProto {
             input: own(inputs),
@@ -270,38 +305,55 @@ impl Writer<'_> {
     }
 }
 
+/// The tensors of one direction of a layer, in ONNX's order.
+struct DirectionWeights {
+    input: Vec<f32>,
+    recurrent: Vec<f32>,
+    bias: Vec<f32>,
+    peepholes: Vec<f32>,
+}
+
 /// Inserts the negative values of the first of `gates` gates before it.
 fn prepend_negative(values: &mut Vec<f32>, gates: usize) {
     let negative: Vec<f32> = values[..values.len() / gates].iter().map(|value| -value).collect();
     values.splice(0..0, negative);
 }
 
+/// An attribute without a value.
+fn named(name: &str, kind: i32) -> AttributeProto {
+    AttributeProto { name: Some(name.to_owned()), kind: Some(kind), ..AttributeProto::default() }
+}
+
 /// The attributes of a layer.
 fn attributes(layer: &Layer) -> Vec<AttributeProto> {
-    let named = |name: &str, kind: i32| AttributeProto {
-        name: Some(name.to_owned()),
-        kind: Some(kind),
-        ..AttributeProto::default()
-    };
     let int = |name: &str, value: i64| AttributeProto { i: Some(value), ..named(name, INT) };
-    let floats = |name: &str, value: f32| AttributeProto { floats: vec![value], ..named(name, FLOATS) };
     let mut attributes = vec![int("hidden_size", layer.hidden as i64)];
+    if layer.bidirectional {
+        attributes.push(AttributeProto { s: Some("bidirectional".into()), ..named("direction", STRING) });
+    }
     match layer.cell {
         Cell::Lstm => {}
         Cell::Gru => attributes.push(int("linear_before_reset", i64::from(layer.reset == Reset::After))),
-        Cell::Rnn => {
-            let name = match layer.activation {
-                Activation::Tanh => "Tanh",
-                Activation::Relu => "Relu",
-                Activation::Sigmoid => "Sigmoid",
-                Activation::Identity => "Affine",
-            };
-            let strings = vec![Bytes::from(name)];
-            attributes.push(AttributeProto { strings, ..named("activations", STRINGS) });
-            if layer.activation == Activation::Identity {
-                attributes.extend([floats("activation_alpha", 1.0), floats("activation_beta", 0.0)]);
-            }
-        }
+        Cell::Rnn => attributes.extend(activation(layer)),
+    }
+    attributes
+}
+
+/// The activation of an RNN, for each direction.
+fn activation(layer: &Layer) -> Vec<AttributeProto> {
+    let directions = if layer.bidirectional { 2 } else { 1 };
+    let name = match layer.activation {
+        Activation::Tanh => "Tanh",
+        Activation::Relu => "Relu",
+        Activation::Sigmoid => "Sigmoid",
+        Activation::Identity => "Affine",
+    };
+    let floats =
+        |name: &str, value: f32| AttributeProto { floats: vec![value; directions], ..named(name, FLOATS) };
+    let strings = vec![Bytes::from(name); directions];
+    let mut attributes = vec![AttributeProto { strings, ..named("activations", STRINGS) }];
+    if layer.activation == Activation::Identity {
+        attributes.extend([floats("activation_alpha", 1.0), floats("activation_beta", 0.0)]);
     }
     attributes
 }

@@ -80,8 +80,12 @@ impl<'de> Visitor<'de> for DocumentKeys {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "layers" => set("layers", &mut document.layers, map.next_value::<List<_>>()?.0)?,
-                "model_data" => set("model_data", &mut document.model_data, map.next_value::<Object<_>>()?.0)?,
-                "state_dict" => set("state_dict", &mut document.state_dict, map.next_value::<Object<_>>()?.0)?,
+                "model_data" => {
+                    set("model_data", &mut document.model_data, map.next_value::<Object<_>>()?.0)?
+                }
+                "state_dict" => {
+                    set("state_dict", &mut document.state_dict, map.next_value::<Object<_>>()?.0)?
+                }
                 _ => push(&mut document.others, key, map.next_value()?)?,
             }
         }

@@ -1,19 +1,18 @@
 //! GuitarML's format: the `state_dict` of a PyTorch module with a recurrent member and a linear
 //! layer on it.
 
+use super::super::chain::{Chain, StageKind};
 use super::{
     super::{
-        Options, Part,
+        Options, Part, is_ignored,
         state_dict::{self, Tensor},
-        is_ignored,
     },
-    Read,
+    Read, TENSOR,
     array::Array,
     document::{Document, Entries, Value, find},
     layers::count,
 };
 use crate::{Activation, Cell};
-use super::super::chain::{Chain, StageKind};
 
 /// The keys of `model_data` that describe the tensors.
 const KNOWN: [&str; 8] =
@@ -27,7 +26,11 @@ pub(super) fn read(document: &Document, tensors: &Entries<Array>, ignore: &[Stri
     check_keys(data, ignore)?;
     let list: Vec<Tensor> = tensors
         .iter()
-        .map(|(name, array)| Tensor { name: name.clone(), dtype: "JSON".to_owned(), shape: array.shape.clone() })
+        .map(|(name, array)| Tensor {
+            name: name.clone(),
+            dtype: TENSOR.to_owned(),
+            shape: array.shape.clone(),
+        })
         .collect();
     let floats = |name: &str, _: &[usize]| {
         let found = tensors.iter().find(|(tensor, _)| tensor == name);
@@ -42,7 +45,7 @@ pub(super) fn read(document: &Document, tensors: &Entries<Array>, ignore: &[Stri
         .collect();
     let activation = (cell == Cell::Rnn).then_some(Activation::Tanh);
     let options = Options { ignore: &names, activation, reset: None };
-    let found = state_dict::chain(&list, &floats, &options)?;
+    let found = state_dict::chain(&list, &floats, &options, false)?;
     check_sizes(data, &found.chain, cell)?;
     let skip = count(data, "skip")?.unwrap_or(0);
     let skip = if is_ignored(ignore, "model_data.skip") { 0 } else { skip };
@@ -68,7 +71,9 @@ fn check_keys(data: &Entries<Value>, ignore: &[String]) -> Result<(), String> {
     let unknown = |key: &str| !KNOWN.contains(&key) && !is_ignored(ignore, &format!("model_data.{key}"));
     if let Some((key, _)) = data.iter().find(|(key, _)| unknown(key)) {
         let key = super::one_line(key);
-        return Err(format!("key model_data.{key} is not supported; leave it out (--ignore model_data.{key})"));
+        return Err(format!(
+            "key model_data.{key} is not supported; leave it out (--ignore model_data.{key})"
+        ));
     }
     match find(data, "model") {
         None => Ok(()),

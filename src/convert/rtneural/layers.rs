@@ -22,7 +22,11 @@ pub(super) const GRU: [usize; 3] = [1, 0, 2];
 pub(super) fn read(document: &Document, layers: &[LayerEntry], ignore: &[String]) -> Result<Read, String> {
     let inputs = match find(&document.others, "in_shape") {
         Some(Value::List(Some(width))) => whole("in_shape", *width)?,
-        _ => return Err("the key in_shape is missing, expected a list that ends in the number of inputs".to_owned()),
+        _ => {
+            return Err(
+                "the key in_shape is missing, expected a list that ends in the number of inputs".to_owned()
+            );
+        }
     };
     let skip = match find(&document.others, "in_skip") {
         Some(_) if is_ignored(ignore, "in_skip") => 0,
@@ -46,7 +50,8 @@ pub(super) fn read(document: &Document, layers: &[LayerEntry], ignore: &[String]
         let of_layer = |reason: String| format!("{name} ({kind}): {reason}");
         let entry = NamedLayer { name: &name, kind, layer, ignore };
         entry.append(&mut chain).map_err(of_layer)?;
-        parts.push(Part::new(&name, kind, &[], String::new()));
+        // The layers of the model replace it.
+        parts.push(Part::new(&name, kind, &[], "the activation of the layer before"));
     }
     Ok(Read { chain, parts, skip: (skip, "in_skip") })
 }
@@ -97,7 +102,10 @@ impl NamedLayer<'_> {
                     other => return Err(self.unsupported_activation(other)),
                 },
                 (key, _) => {
-                    return Err(format!("key {key} is not supported; leave it out (--ignore {}.{key})", self.name));
+                    return Err(format!(
+                        "key {key} is not supported; leave it out (--ignore {}.{key})",
+                        self.name
+                    ));
                 }
             }
         }
@@ -107,7 +115,9 @@ impl NamedLayer<'_> {
     fn unsupported_activation(&self, found: &str) -> String {
         let name = self.name;
         let advice = match found {
-            "softmax" => format!("--ignore {name}.activation leaves it out, and the model returns the logits"),
+            "softmax" => {
+                format!("--ignore {name}.activation leaves it out, and the model returns the logits")
+            }
             _ => "the supported ones are tanh, relu and sigmoid".to_owned(),
         };
         format!("activation {found} is not supported; {advice}")
@@ -164,7 +174,9 @@ impl NamedLayer<'_> {
             ("weight_hh", recurrent.transposed().gates(order, hidden).values),
         ];
         let names = ["bias_ih", "bias_hh"].into_iter();
-        tensors.extend(names.zip(bias.chunks_exact(width)).map(|(name, bias)| (name, blocks(bias, order, hidden))));
+        tensors.extend(
+            names.zip(bias.chunks_exact(width)).map(|(name, bias)| (name, blocks(bias, order, hidden))),
+        );
         let tensors = tensors.into_iter().map(|(name, values)| (name.to_owned(), values)).collect();
         Ok(Recurrent { layer, inputs: kernel.rows, tensors })
     }

@@ -34,9 +34,13 @@ mod layers;
 mod write;
 
 use super::{Converted, Format, Part, chain::Chain, is_ignored, one_line, widen::with_skip};
-use crate::corpus::Vocabulary;
+use crate::{checkpoint::replace_file, corpus::Vocabulary, model::Model};
 use document::{Document, Value};
+use std::path::Path;
 pub use write::to_json;
+
+/// The kind of a tensor in the table.
+const TENSOR: &str = "JSON";
 
 /// The chain of a file, and what each of its parts became; without names for the layers of the
 /// model, which come from the chain.
@@ -47,31 +51,48 @@ struct Read {
     skip: (usize, &'static str),
 }
 
+/// Writes a model as RTNeural's JSON: first a temporary file beside `path`, which is synced and
+/// renamed.
+///
+/// # Errors
+/// As for [`to_json`]; [`Error::Io`](crate::Error::Io) if the file cannot be written. On an error the
+/// old file stays as it was.
+pub fn save(model: &Model, path: &Path) -> crate::Result<()> {
+    let json = to_json(model)?;
+    replace_file(path, |out| out.write_all(json.as_bytes()))
+}
+
 /// Reads the bytes of a file.
 pub(super) fn read(bytes: &[u8], ignore: &[String]) -> Result<Converted, String> {
-    let document: Document =
-        serde_json::from_slice(bytes).map_err(|error| format!("its JSON is invalid: {}", one_line(&error.to_string())))?;
+    let document: Document = serde_json::from_slice(bytes)
+        .map_err(|error| format!("its JSON is invalid: {}", one_line(&error.to_string())))?;
     document.check_ignored(ignore)?;
     let mut read = match (&document.layers, &document.state_dict) {
         (Some(layers), None) => layers::read(&document, layers, ignore)?,
         (None, Some(tensors)) => guitarml::read(&document, tensors, ignore)?,
         (None, None) => {
-            return Err("found no key layers or state_dict, expected a model of RTNeural or GuitarML".to_owned());
+            return Err(
+                "found no key layers or state_dict, expected a model of RTNeural or GuitarML".to_owned()
+            );
         }
-        (Some(_), Some(_)) => return Err("found both keys layers and state_dict, expected one of them".to_owned()),
+        (Some(_), Some(_)) => {
+            return Err("found both keys layers and state_dict, expected one of them".to_owned());
+        }
     };
     read.parts.extend(other_keys(&document, ignore)?);
     let (skip, name) = read.skip;
     let chain = if skip > 0 { with_skip(read.chain, skip, name)? } else { read.chain };
     let names: Vec<String> = chain.stages.iter().map(|stage| stage.name.clone()).collect();
     let (model, became) = chain.model()?;
-    for part in &mut read.parts {
+    for part in read.parts.iter_mut().filter(|part| part.kind != TENSOR) {
         if let Some(index) = names.iter().position(|name| *name == part.name) {
             part.became = became[index].clone();
         }
     }
     let mut notes = Vec::new();
     if skip > 0 {
+        // A linear layer below them is layer 0.
+        read.parts.iter_mut().for_each(|part| part.became = part.became.replace("_l0", "_l1"));
         notes.push(format!("{name} = {skip}: the layers are wider, and pass the inputs on to the outputs"));
     }
     let (vocabulary, format) = (Vocabulary::none(), Format::RtNeural);

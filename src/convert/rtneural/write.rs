@@ -71,7 +71,8 @@ pub fn to_json(model: &Model) -> Result<String> {
         let expected = "RTNeural's JSON has no embedding: export it as ONNX";
         return Err(Error::setting("vocabulary", config.vocabulary, expected));
     }
-    let layers: Result<Vec<FileLayer>> = (0..config.stack.len()).map(|l| layer(config, parameters, l)).collect();
+    let layers: Result<Vec<FileLayer>> =
+        (0..config.stack.len()).map(|l| layer(config, parameters, l)).collect();
     let mut layers = layers?;
     if config.has_head() {
         let weight = matrix(parameters, "head.weight", config.stack_width());
@@ -132,7 +133,8 @@ fn without_recurrence(
     biases: [&[f32]; 2],
 ) -> Result<FileLayer> {
     if recurrent.values.iter().any(|weight| *weight != 0.0) {
-        let expected = format!("layer {number} is an RNN, which RTNeural does not have: export the model as ONNX");
+        let expected =
+            format!("layer {number} is an RNN, which RTNeural does not have: export the model as ONNX");
         return Err(Error::setting("cell", "rnn", expected));
     }
     let bias: Vec<f32> = biases[0].iter().zip(biases[1]).map(|(input, hidden)| input + hidden).collect();
