@@ -1,7 +1,7 @@
 //! Classifies sequences of different lengths: is their sum positive? A GRU reads them, and only the
 //! output after the last step of each row counts.
 
-use unrolled::ModelSettings;
+use unrolled::Layer;
 use unrolled::exec::{OutputSteps, Window};
 use unrolled::loss::{Loss, Objective};
 use unrolled::model::Model;
@@ -12,8 +12,7 @@ const STEPS: usize = 20;
 const ROWS: usize = 32;
 
 fn main() -> unrolled::Result<()> {
-    let settings = ModelSettings::gru(32).on_vectors(1, 2); // 1 value in, 2 classes out
-    let model = Model::of_vectors(&settings, 1)?;
+    let model = Model::of_layers(&[Layer::gru(32)], 1, 2, 1)?; // 1 value in, 2 classes out, seed 1
     let mut trainer = Trainer::new(model, TrainerSettings::adam(1e-2))?;
     for round in 0..150 {
         let mut draws = Draws::new(7, DrawPurpose::Sample, 0, round);

@@ -135,7 +135,7 @@ fn transposed(kernel: &[f32], rows: std::ops::Range<usize>, columns: usize) -> V
 /// Returns the built-in GRU with the weights of the custom one.
 fn built_in(custom: &Model, inputs: usize, n: usize) -> unrolled::Result<Model> {
     let get = |name: &str| custom.parameters().get(&format!("rnn.{name}_l0")).expect("a variable");
-    let mut model = Model::of_stack(&[Layer::gru_before(n)], inputs, &ModelSettings::default(), 1)?;
+    let mut model = Model::of_layers(&[Layer::gru_before(n)], inputs, None, 1)?;
     let mut parameters = model.parameters().clone();
     let both = |rows: std::ops::Range<usize>| {
         let gates = transposed(get("gates_kernel"), rows.clone(), 2 * n);
@@ -163,7 +163,7 @@ fn main() -> unrolled::Result<()> {
 
     // 2. Compare it with the built-in cell.
     let (inputs, n, steps, rows) = (5, 8, 6, 3);
-    let custom = Model::of_stack(&[layer(n)], inputs, &ModelSettings::default(), 1)?;
+    let custom = Model::of_layers(&[layer(n)], inputs, None, 1)?;
     let same = built_in(&custom, inputs, n)?;
     let x: Vec<f32> = (0..steps * rows * inputs).map(|i| (i as f32 * 0.37).sin()).collect();
     let run = |model: Model| -> unrolled::Result<Vec<f32>> {

@@ -9,7 +9,9 @@
 //!    [`ScheduleSettings`], [`DataSettings`] and [`RunSettings`]. They have the names of the
 //!    command line. [`Preset`] has the settings of published programs.
 //! 3. A [`model::Model`] is a configuration and its parameters: an embedding, a one-hot input or
-//!    input vectors; L recurrent layers; and a linear head with O outputs.
+//!    input vectors; L recurrent layers, which may be bidirectional; and a linear head with O
+//!    outputs. [`Model::new`](model::Model::new) creates a model of symbols,
+//!    [`Model::of_layers`](model::Model::of_layers) a model of vectors.
 //! 4. An [`exec::Engine`] is a model with its weights packed for the processor. [`exec::Plan`] runs
 //!    windows of one shape, [`exec::Dynamic`] windows of any shape, and [`exec::Stream`] single
 //!    steps. The [`exec::State`] of a model is separate: it can be saved, cloned and set.

@@ -14,7 +14,7 @@
 //! The equations and their sources are in [`unrolled_kernels::update`].
 //!
 //! ```
-//! use unrolled::{ModelSettings, OptimizerSettings};
+//! use unrolled::OptimizerSettings;
 //! use unrolled::loss::sparse_softmax_cross_entropy;
 //! use unrolled::model::Model;
 //! use unrolled::optim::Optimizer;
@@ -23,7 +23,7 @@
 //! # fn main() -> unrolled::Result<()> {
 //! // The input is one number per step. The two outputs are logits: was the previous number a one?
 //! let stack = [Layer::lstm(8), Layer::gru(2)];
-//! let mut rnn = Network::new(Model::of_stack(&stack, 1, &ModelSettings::default(), 1)?, None)?;
+//! let mut rnn = Network::new(Model::of_layers(&stack, 1, None, 1)?, None)?;
 //! let settings = OptimizerSettings { clip: 1.0, ..OptimizerSettings::adam() };
 //! let mut optimizer = Optimizer::new(&settings, rnn.model().parameters().values.len(), None)?;
 //! let inputs = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0]; // T = 8, B = 1, E = 1

@@ -233,12 +233,6 @@ impl Threads {
             (i * share..).zip(values.chunks_exact_mut(width)).for_each(|(row, values)| f(row, values));
         });
     }
-
-    /// Copies values of the same number, in parallel as in `join`.
-    pub(crate) fn copy<T: Copy + Send + Sync>(&self, from: &[T], to: &mut [T]) {
-        let share = self.share(to.len(), FEWEST_VALUES, MOST_VALUES);
-        self.chunks(to, share, &|i, to| to.copy_from_slice(&from[i * share..][..to.len()]));
-    }
 }
 
 #[cfg(test)]

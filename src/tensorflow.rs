@@ -25,11 +25,11 @@
 //!
 //! ```
 //! use unrolled::model::Model;
-//! use unrolled::{ForgetBiasAt, Layer, ModelSettings, tensorflow};
+//! use unrolled::{ForgetBiasAt, Layer, tensorflow};
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! let layer = Layer { forget_bias_at: ForgetBiasAt::RunTime, ..Layer::lstm(2) };
-//! let mut model = Model::of_stack(&[layer], 3, &ModelSettings::default(), 1)?;
+//! let mut model = Model::of_layers(&[layer], 3, None, 1)?;
 //! let (kernel, bias) = (vec![0.25; (3 + 2) * 8], vec![0.0; 8]); // as a session gives them
 //! let mut parameters = model.parameters().clone();
 //! tensorflow::copy_layer(model.config(), 0, &mut parameters, &|name| match name {
@@ -333,11 +333,10 @@ fn ordered(bias: &[f32], gates: &[usize], hidden: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ModelSettings;
     use crate::model::Model;
 
     fn reason(variables: Variables<'_>) -> String {
-        let model = Model::of_stack(&[Layer::lstm(2)], 3, &ModelSettings::default(), 1).unwrap();
+        let model = Model::of_layers(&[Layer::lstm(2)], 3, None, 1).unwrap();
         let mut parameters = model.parameters().clone();
         copy_layer(model.config(), 0, &mut parameters, variables).unwrap_err().to_string()
     }
@@ -350,7 +349,7 @@ mod tests {
         assert_eq!(reason(&short), "tensor kernel: found 39 values, expected 40 values");
         let alone = |name: &str| (name == "kernel").then_some(&kernel[..]);
         assert_eq!(reason(&alone), "tensor bias: found nothing, expected 8 values, for layer 0");
-        let model = Model::of_stack(&[Layer::lstm(2)], 3, &ModelSettings::default(), 1).unwrap();
+        let model = Model::of_layers(&[Layer::lstm(2)], 3, None, 1).unwrap();
         let error = copy_layer(model.config(), 1, &mut model.parameters().clone(), &|_| None).unwrap_err();
         let expected = "tensor (layer 1): found nothing, expected a layer of the model, which has 1";
         assert_eq!(error.to_string(), expected);
@@ -374,8 +373,8 @@ mod tests {
 
     #[test]
     fn parameters_of_another_model_are_an_error() {
-        let model = Model::of_stack(&[Layer::lstm(2)], 3, &ModelSettings::default(), 1).unwrap();
-        let other = Model::of_stack(&[Layer::lstm(2)], 4, &ModelSettings::default(), 1).unwrap();
+        let model = Model::of_layers(&[Layer::lstm(2)], 3, None, 1).unwrap();
+        let other = Model::of_layers(&[Layer::lstm(2)], 4, None, 1).unwrap();
         let (kernel, bias) = ([0.0; 40], [0.0; 8]);
         let variables = |name: &str| match name {
             "kernel" => Some(&kernel[..]),

@@ -14,8 +14,8 @@ use unrolled::model::Model;
 use unrolled::network::Network;
 use unrolled::train::{Trainer, TrainerSettings, Training};
 use unrolled::{
-    Cell, ClipMode, InputKind, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Reset, RunSettings,
-    Settings, Unit, Windows,
+    Cell, ClipMode, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Reset,
+    RunSettings, Settings, Unit, Windows,
 };
 
 #[global_allocator]
@@ -180,14 +180,16 @@ fn large_vocabularies_allocate_nothing() {
     }
 }
 
-/// A network on vectors of 40 floats, with a head of `outputs` outputs if there are any.
-fn on_vectors(outputs: usize) -> Model {
-    let settings = settings().model.on_vectors(40, outputs.max(1));
-    match outputs {
-        0 => Model::of_stack(&settings.stack(), 40, &settings, 1).unwrap(),
-        _ => Model::of_vectors(&settings, 1).unwrap(),
-    }
+/// A network on vectors of 40 floats, with a head of `outputs` outputs if there are any; with
+/// `bidirectional` layers or not.
+fn on_vectors(outputs: usize, bidirectional: bool) -> Model {
+    let layers = [Layer::lstm(40), Layer::gru(24)].map(|layer| Layer { bidirectional, ..layer });
+    Model::of_layers(&layers, 40, Some(outputs).filter(|outputs| *outputs > 0), 1).unwrap()
 }
+
+/// Outputs, threads, and whether layers are bidirectional.
+const ON_VECTORS: [(usize, usize, bool); 6] =
+    [(0, 1, false), (3, 1, false), (0, 2, false), (3, 2, false), (0, 1, true), (3, 2, true)];
 
 /// Windows of 10 steps by 16 rows: every form of them.
 fn forms<'a>(inputs: &'a [f32], lengths: &'a [usize], initial: &'a State) -> [Window<'a>; 4] {
@@ -201,8 +203,8 @@ fn forms<'a>(inputs: &'a [f32], lengths: &'a [usize], initial: &'a State) -> [Wi
 fn networks_on_vectors_allocate_nothing_while_shapes_repeat() {
     let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
     let (inputs, targets) = (vec![0.5; 10 * 16 * 40], vec![0.25; 10 * 16 * 3]);
-    for (outputs, threads) in [(0, 1), (3, 1), (0, 2), (3, 2)] {
-        let mut network = Network::new(on_vectors(outputs), Some(threads)).unwrap();
+    for (outputs, threads, both) in ON_VECTORS {
+        let mut network = Network::new(on_vectors(outputs, both), Some(threads)).unwrap();
         let (initial, width) = (network.zero_state(16), network.model().config().output_width());
         let mut values = vec![0.0; 10 * 16 * width];
         check_steps(10, &format!("{outputs} outputs of vectors"), (threads, 16), || {
@@ -224,12 +226,12 @@ fn networks_on_vectors_allocate_nothing_while_shapes_repeat() {
 fn views_on_vectors_allocate_nothing_while_shapes_repeat() {
     let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
     let inputs = vec![0.5; 10 * 16 * 40];
-    for (outputs, threads) in [(0, 1), (3, 1), (0, 2), (3, 2)] {
-        let engine = Engine::new(on_vectors(outputs), Some(threads)).unwrap();
+    for (outputs, threads, both) in ON_VECTORS {
+        let engine = Engine::new(on_vectors(outputs, both), Some(threads)).unwrap();
         let (initial, width) =
             (State::zero(engine.model().config(), 16), engine.model().config().output_width());
         let (mut plan, mut dynamic) = (Plan::of(&engine, 10, 16).unwrap(), Dynamic::of(&engine));
-        let mut stream = Stream::with_rows(engine.model().clone(), 16).unwrap();
+        let mut stream = (!both).then(|| Stream::with_rows(engine.model().clone(), 16).unwrap());
         let mut values = vec![0.0; 10 * 16 * width];
         check_steps(10, &format!("{outputs} outputs of views"), (threads, 6), || {
             for window in forms(&inputs, &lengths, &initial) {
@@ -239,7 +241,7 @@ fn views_on_vectors_allocate_nothing_while_shapes_repeat() {
             dynamic.forward_ragged(&inputs, &lengths, &mut values).unwrap();
             plan.set_state(&initial).unwrap();
             plan.forward(&inputs, &mut values).unwrap();
-            stream.step(&inputs[..16 * 40]).unwrap();
+            stream.iter_mut().for_each(|stream| _ = stream.step(&inputs[..16 * 40]).unwrap());
         });
     }
 }

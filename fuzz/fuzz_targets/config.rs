@@ -58,7 +58,9 @@ fn check_model(settings: &Settings) {
     let ids = [3, 0, 4, 1, 2, 2, 0];
     let mut logits = vec![0.0; ids.len() * SYMBOLS];
     Dynamic::new(model.clone(), Some(1)).expect("one thread").forward(&ids, 1, &mut logits).unwrap();
-    let mut stream = Stream::new(model.clone()).expect("one thread");
+    let stream = Stream::new(model.clone());
+    assert_eq!(stream.is_err(), config.is_bidirectional(), "a stream only reads forward");
+    let Ok(mut stream) = stream else { return };
     for (id, expected) in ids.iter().zip(logits.chunks_exact(SYMBOLS)) {
         assert_eq!(bits(stream.step(id).unwrap()), bits(expected), "a window is its steps");
     }
@@ -84,8 +86,9 @@ fn count(settings: &ModelSettings) -> Option<usize> {
         }
     };
     for layer in &stack {
-        total = total.checked_add(of_layer(layer, width)?)?;
-        width = layer.projection.unwrap_or(layer.hidden);
+        let directions = if layer.bidirectional { 2 } else { 1 };
+        total = total.checked_add(of_layer(layer, width)?.checked_mul(directions)?)?;
+        width = layer.projection.unwrap_or(layer.hidden).checked_mul(directions)?;
     }
     total.checked_add(width.checked_add(1)?.checked_mul(SYMBOLS)?)
 }

@@ -102,6 +102,7 @@ impl Bench {
         let settings = self.steady_settings();
         self.validate(&settings)?;
         let model = Arc::new(Model::new(&settings.model, self.vocabulary, settings.run.seed)?);
+        model.config().check_predicts_symbols()?;
         let first = self.first_batch(&settings)?;
         let logits = checks::forward(&model, &first, self.threads)?;
         let expected = FirstStep::of(&model, &first, &logits, settings.run.seed, self.threads)?;

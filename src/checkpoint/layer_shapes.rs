@@ -8,10 +8,10 @@ use crate::{Layer, Result};
 ///
 /// The rows of `weight_hh_l{l}` [gates * H, H] tell the cell: 4 H is an LSTM, 3 H a GRU, H an RNN.
 /// With a projection `weight_hr_l{l}` [P, H], `weight_hh_l{l}` is [4 H, P]. A layer with
-/// `weight_ih_l{l}_reverse` is bidirectional.
+/// `weight_ih_l{l}_reverse` is bidirectional, unless that tensor is to be ignored.
 pub(super) fn layers(file: &TensorFile, prefix: &str) -> Result<Vec<Layer>> {
     let is_there = |number: &usize| file.find(&format!("{prefix}weight_ih_l{number}")).is_some();
-    let both = |number| file.find(&format!("{prefix}weight_ih_l{number}_reverse")).is_some();
+    let both = |number| file.offers(&format!("{prefix}weight_ih_l{number}_reverse"));
     let layer = |number| Ok(Layer { bidirectional: both(number), ..layer(file, prefix, number)? });
     (0..).take_while(is_there).map(layer).collect()
 }

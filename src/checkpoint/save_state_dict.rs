@@ -16,15 +16,16 @@ type Stored<'a> = (&'a [usize], Cow<'a, [u8]>);
 /// [`TensorFile`](super::TensorFile) reads them.
 ///
 /// ```no_run
+/// use unrolled::Layer;
 /// use unrolled::checkpoint::save_state_dict;
-/// use unrolled::network::{BidirectionalStack, Layer};
+/// use unrolled::model::Model;
 ///
 /// # fn main() -> unrolled::Result<()> {
-/// let settings = unrolled::ModelSettings::default();
-/// let layers = [Layer::gru(8), Layer::gru(8)];
-/// let stack = BidirectionalStack::of_layers(&layers, 3, &settings, 1, None)?;
+/// let layer = Layer { bidirectional: true, ..Layer::gru(8) };
+/// let stack = Model::of_layers(&[layer.clone(), layer], 3, None, 1)?;
 /// // encoder.weight_ih_l0, ..., encoder.bias_hh_l1_reverse
-/// save_state_dict("encoder.safetensors".as_ref(), &[("encoder", stack.parameters())])?;
+/// let parameters = stack.parameters().member("rnn");
+/// save_state_dict("encoder.safetensors".as_ref(), &[("encoder", &parameters)])?;
 /// # Ok(())
 /// # }
 /// ```

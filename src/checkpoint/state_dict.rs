@@ -68,7 +68,7 @@ impl TensorFile {
     /// projections from `weight_hr`; a layer with `weight_ih_l{l}_reverse` is bidirectional. Biases
     /// that the file omits (`bias=False`) are zero.
     ///
-    /// Without `head` the result is a stack for [`crate::network`], as [`Model::of_stack`] makes
+    /// Without `head` the result is a stack for [`crate::network`], as [`Model::of_layers`] makes
     /// it.
     ///
     /// # Errors

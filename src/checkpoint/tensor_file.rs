@@ -10,7 +10,7 @@ use super::{
 use crate::{CheckpointError, Error, Result};
 use safetensors::{SafeTensorError, SafeTensors};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     ops::Range,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -69,8 +69,8 @@ pub struct TensorFile {
     /// The place of each tensor in `bytes`.
     places: Vec<Range<usize>>,
     metadata: BTreeMap<String, String>,
-    /// Names of the tensors that were read or ignored.
-    used: Mutex<BTreeSet<String>>,
+    /// Names of the tensors that were read or ignored; true for those that were ignored.
+    used: Mutex<BTreeMap<String, bool>>,
 }
 
 /// A matrix from a file.
@@ -189,7 +189,7 @@ impl TensorFile {
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
             return Err(self.mismatch(name, value.to_string(), "finite numbers"));
         }
-        self.used().insert(name.to_owned());
+        self.used().entry(name.to_owned()).or_default();
         Ok(values)
     }
 
@@ -253,7 +253,7 @@ impl TensorFile {
     /// state.
     pub(super) fn unread(&self) -> impl Iterator<Item = &TensorInfo> {
         let used = self.used().clone();
-        self.tensors.iter().filter(move |tensor| !used.contains(&tensor.name))
+        self.tensors.iter().filter(move |tensor| !used.contains_key(&tensor.name))
     }
 
     /// Marks a tensor as used without reading it. A `*` at the end of `name` matches any further
@@ -270,7 +270,7 @@ impl TensorFile {
         if meant.is_empty() {
             return Err(self.mismatch(name, "nothing", "a tensor to ignore"));
         }
-        self.used().extend(meant);
+        self.used().extend(meant.into_iter().map(|name| (name, true)));
         Ok(())
     }
 
@@ -312,7 +312,12 @@ impl TensorFile {
         Error::TensorFile { path, tensor, found: found.into(), expected: expected.into() }
     }
 
-    fn used(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    /// Returns true if the file has a tensor that is not ignored.
+    pub(super) fn offers(&self, name: &str) -> bool {
+        self.find(name).is_some() && self.used().get(name) != Some(&true)
+    }
+
+    fn used(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

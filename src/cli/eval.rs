@@ -79,9 +79,10 @@ impl EvalCommand {
     pub fn run(&self) -> Result<(), Failure> {
         let trained = RunCheckpoint::find(self.run.as_deref(), self.checkpoint)?;
         let checkpoint = trained.load()?;
+        let model = checkpoint.model()?;
+        model.config().check_predicts_symbols()?;
         let corpus = self.corpus(&trained, &checkpoint)?;
         let part = self.split(&corpus, &checkpoint)?;
-        let model = checkpoint.model()?;
         let threads = self.threads.map(NonZeroUsize::get);
         self.check_memory(part.len(), &checkpoint)?;
         let reading = EvaluationOptions { range: part, streams: self.eval_streams.get(), top_k: self.top_k };

@@ -137,7 +137,8 @@ pub enum OutputSteps {
     #[default]
     Every,
     /// The last step of each row (many-to-one): outputs [B, O]. Those of a row without steps are
-    /// zero.
+    /// zero. If the last layer is bidirectional, its outputs are the last ones of both directions:
+    /// the reverse direction has then read the whole row too (Keras's `return_sequences=False`).
     Last,
 }
 

@@ -2,7 +2,8 @@
 
 use crate::{Bias, Error, Highway, InputKind, Layer, ModelSettings, Result, Variational};
 
-/// The maximum number of layers. No recurrent network trains with more: they are a typing error.
+/// The maximum number of layers, or of their directions. No recurrent network trains with more: they
+/// are a typing error.
 const MOST_LAYERS: usize = 1024;
 
 /// The configuration of a model: input, layers and head.
@@ -92,7 +93,10 @@ impl ModelConfig {
 
     /// Returns an error unless the model is a language model: its head predicts the symbols that it
     /// reads, and no layer sees the symbols to come.
-    pub(crate) fn check_predicts_symbols(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a model of vectors, a head of another width, or a bidirectional layer.
+    pub fn check_predicts_symbols(&self) -> Result<()> {
         self.check_one_way(
             "its reverse direction would see the symbols to predict; leave it out, or train with train::Trainer",
         )?;
@@ -129,8 +133,12 @@ impl ModelConfig {
         if let Some((name, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
             return Err(Error::setting(name, 0, "give a whole number of at least 1"));
         }
-        if self.stack.len() > MOST_LAYERS {
-            return Err(Error::setting("layers", self.stack.len(), "give at most 1024"));
+        let most = match self.is_bidirectional() {
+            true => "give at most 1024; a bidirectional layer counts twice",
+            false => "give at most 1024",
+        };
+        if self.direction_count() > MOST_LAYERS {
+            return Err(Error::setting("layers", self.direction_count(), most));
         }
         for (index, layer) in self.stack.iter().enumerate() {
             layer.validate(self.input_width(index))?;

@@ -82,4 +82,13 @@ mod tests {
         assert_eq!(shape("rnn.weight_hr_l1_reverse"), [2, 3]);
         assert_eq!(config.estimated_count(), layout.count() as f64);
     }
+
+    #[test]
+    fn a_bidirectional_layer_counts_twice() {
+        let stack = |count| vec![Layer { bidirectional: true, ..Layer::rnn(1) }; count];
+        ModelConfig::of_stack(&stack(512), 1, Bias::Double).unwrap();
+        let message = ModelConfig::of_stack(&stack(513), 1, Bias::Double).unwrap_err().to_string();
+        let expected = "layers = 1026 is invalid: give at most 1024; a bidirectional layer counts twice";
+        assert_eq!(message, expected);
+    }
 }

@@ -10,7 +10,7 @@ impl Model {
     /// The weights of new symbols are drawn with the random seed `seed` and the settings `init` and
     /// `init-scale`; all other weights keep their values. The weights of a symbol are its rows of
     /// `embedding.weight`, `head.weight` and `head.bias`, or with one-hot input its column of
-    /// `rnn.weight_ih_l0`.
+    /// `rnn.weight_ih_l0` (and of `rnn.weight_ih_l0_reverse`).
     ///
     /// # Errors
     /// [`Error::Setting`] in these cases:
@@ -29,7 +29,8 @@ impl Model {
         self.check_places(places, vocabulary)?;
         let mut grown = Self::drawn(settings, ModelConfig::new(settings, vocabulary)?, seed)?;
         for (entry, old) in self.parameters.iter() {
-            let columns = entry.name == "rnn.weight_ih_l0" && self.config.embedding.is_none();
+            let first = ["rnn.weight_ih_l0", "rnn.weight_ih_l0_reverse"].contains(&entry.name.as_str());
+            let columns = first && self.config.embedding.is_none();
             let rows = matches!(entry.name.as_str(), "embedding.weight" | "head.weight" | "head.bias");
             let found = grown.parameters.layout.find(&entry.name);
             let fits = found.is_some_and(|found| found.shape == entry.shape) || rows || columns;
@@ -92,14 +93,16 @@ mod tests {
 
     #[test]
     fn known_symbols_keep_their_weights_and_new_symbols_are_drawn() {
-        for input in [InputKind::Embedding, InputKind::OneHot] {
-            let settings = settings(input);
+        let both = Layer { bidirectional: true, ..Layer::gru(4) };
+        let stacks = [(InputKind::Embedding, vec![]), (InputKind::OneHot, vec![])];
+        for (input, stack) in stacks.into_iter().chain([(InputKind::OneHot, vec![both])]) {
+            let settings = ModelSettings { stack, ..settings(input) };
             let model = Model::new(&settings, 3, 1).unwrap();
             let grown = model.grown(&settings, &PLACES, 5, 9).unwrap();
             let drawn = Model::new(&settings, 5, 9).unwrap();
             for (entry, values) in grown.parameters().iter() {
                 let [was, fresh] = [&model, &drawn].map(|model| model.parameters().get(&entry.name).unwrap());
-                let columns = input == InputKind::OneHot && entry.name == "rnn.weight_ih_l0";
+                let columns = input == InputKind::OneHot && entry.name.starts_with("rnn.weight_ih_l0");
                 let rows = ["embedding.weight", "head.weight", "head.bias"].contains(&entry.name.as_str());
                 for (at, value) in values.iter().enumerate() {
                     let width = values.len() / 5;

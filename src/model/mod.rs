@@ -41,15 +41,54 @@ impl Model {
         Self::drawn(settings, ModelConfig::new(settings, vocabulary)?, seed)
     }
 
-    /// Creates a model of vectors: `inputs` and `outputs` of the settings are the widths of its
-    /// input vectors and of its linear head. Parameters are drawn as for [`Model::new`].
+    /// Creates a model of vectors: `layers` read vectors of `inputs` floats, and a linear head
+    /// computes `outputs` outputs from those of the last layer. With `None` there is no head: the
+    /// outputs are those of the last layer. Parameters are drawn with the random seed `seed` as in
+    /// PyTorch ([`Init::Uniform`](crate::Init)); [`Model::of_vectors`] has more choices.
     ///
     /// ```
-    /// use unrolled::ModelSettings;
+    /// use unrolled::Layer;
     /// use unrolled::model::Model;
     ///
     /// # fn main() -> unrolled::Result<()> {
-    /// let model = Model::of_vectors(&ModelSettings::lstm(32).on_vectors(3, 1), 7)?;
+    /// let both = Layer { bidirectional: true, ..Layer::lstm(32) };
+    /// let model = Model::of_layers(&[both, Layer::gru(16)], 3, 1, 7)?; // 3 values in, 1 out, seed 7
+    /// assert_eq!(model.parameters().get("head.weight").map(<[f32]>::len), Some(16));
+    /// let stack = Model::of_layers(&[Layer::lstm(32)], 3, None, 7)?; // without a head
+    /// assert_eq!(stack.config().output_width(), 32);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Model::new`].
+    pub fn of_layers(
+        layers: &[Layer],
+        inputs: usize,
+        outputs: impl Into<Option<usize>>,
+        seed: u64,
+    ) -> Result<Self> {
+        let (settings, outputs) = (ModelSettings::default(), outputs.into());
+        if outputs == Some(0) {
+            return Err(Error::setting("outputs", 0, "give at least 1, or None for a model without a head"));
+        }
+        let stack = ModelConfig::of_stack(layers, inputs, settings.bias)?;
+        let config = ModelConfig { outputs: outputs.unwrap_or(0), ..stack };
+        config.check()?;
+        Self::drawn(&settings, config, seed)
+    }
+
+    /// Creates a model of vectors from settings, such as those of a configuration file: `inputs` and
+    /// `outputs` are the widths of its input vectors and of its linear head. Parameters are drawn as
+    /// for [`Model::new`].
+    ///
+    /// ```
+    /// use unrolled::model::Model;
+    /// use unrolled::{Init, ModelSettings};
+    ///
+    /// # fn main() -> unrolled::Result<()> {
+    /// let settings = ModelSettings { init: Init::Orthogonal, layers: 2, ..ModelSettings::lstm(32) };
+    /// let model = Model::of_vectors(&settings.on_vectors(3, 1), 7)?;
     /// assert_eq!(model.parameters().get("head.weight").map(<[f32]>::len), Some(32));
     /// # Ok(())
     /// # }
@@ -60,17 +99,6 @@ impl Model {
     pub fn of_vectors(settings: &ModelSettings, seed: u64) -> Result<Self> {
         settings.validate()?;
         Self::drawn(settings, ModelConfig::of_vectors(settings)?, seed)
-    }
-
-    /// Creates a model of the layers `stack` without a head: it reads vectors of `inputs` floats
-    /// and returns the outputs of the last layer. Parameters are drawn with the random seed `seed`
-    /// and the settings `bias`, `init` and `init-scale`; all other settings are ignored.
-    ///
-    /// # Errors
-    /// As for [`Model::new`].
-    pub fn of_stack(stack: &[Layer], inputs: usize, settings: &ModelSettings, seed: u64) -> Result<Self> {
-        settings.validate_init()?;
-        Self::drawn(settings, ModelConfig::of_stack(stack, inputs, settings.bias)?, seed)
     }
 
     /// Creates a model with drawn parameters, after a check of their memory.

@@ -8,7 +8,7 @@ use crate::parallel::Threads;
 use crate::{Error, Result};
 
 /// Changes the random seed, so that the backward direction draws other numbers.
-pub(super) const BACKWARD_SEED: u64 = 0x6469_7265_6374_696f;
+const BACKWARD_SEED: u64 = 0x6469_7265_6374_696f;
 
 /// How the outputs of both directions become one output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,9 @@ pub enum Merge {
 /// reads each row from the row's own last step to its first. Its outputs are in the order of the
 /// inputs.
 ///
-/// Neither stack reads outputs of the other. In [`BidirectionalStack`](super::BidirectionalStack)
-/// every layer reads both directions of the layer below, as in PyTorch.
+/// Neither stack reads outputs of the other, the stacks may differ, and their outputs may be added.
+/// For stacks as in PyTorch, where every layer reads both directions of the layer below, use layers
+/// with [`Layer::bidirectional`](crate::Layer::bidirectional) in any model instead.
 ///
 /// [tf]: https://www.tensorflow.org/api_docs/python/tf/compat/v1/nn/bidirectional_dynamic_rnn
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub struct Bidirectional {
 }
 
 impl Bidirectional {
-    /// Takes two models of vectors, such as [`Model::of_stack`] makes, for windows of any shape.
+    /// Takes two models of vectors, such as [`Model::of_layers`] makes, for windows of any shape.
     /// Both read vectors of the same width.
     ///
     /// # Errors
@@ -132,11 +133,7 @@ impl Bidirectional {
     }
 
     /// Returns the vectors of a window that both directions can run.
-    pub(super) fn check<'a>(
-        &self,
-        window: &Window<'a>,
-        initial_backward: Option<&State>,
-    ) -> Result<&'a [f32]> {
+    fn check<'a>(&self, window: &Window<'a>, initial_backward: Option<&State>) -> Result<&'a [f32]> {
         let Inputs::Vectors(inputs) = window.inputs else {
             return Err(Error::batch("token ids", "vectors for both directions"));
         };
@@ -178,7 +175,10 @@ impl Bidirectional {
     /// # Errors
     /// As for [`Network::backward`]. After an error everything is as before.
     pub fn backward(&mut self, d_outputs: &[f32], d_states: [Option<&State>; 2]) -> Result<()> {
-        let rows = self.rows_to_go_back()?;
+        if !self.went_forward {
+            return Err(Error::batch("no window", "one that went forward, and not backward yet"));
+        }
+        let rows = self.mirror.rows;
         check_room(d_outputs.len(), self.mirror.output_tokens(), self.output_size(), "gradients of outputs")?;
         for (network, d_state) in self.directions.iter().zip(d_states) {
             d_state.map_or(Ok(()), |state| state.check(network.model().config(), rows))?;
@@ -194,14 +194,6 @@ impl Bidirectional {
             self.add_d_inputs(&threads);
             Ok(())
         })
-    }
-
-    /// Returns the number of rows of the window that went forward, and not backward yet.
-    pub(super) fn rows_to_go_back(&self) -> Result<usize> {
-        match self.went_forward {
-            true => Ok(self.mirror.rows),
-            false => Err(Error::batch("no window", "one that went forward, and not backward yet")),
-        }
     }
 
     /// Copies the gradients of merged outputs to those of each direction; zeros for tokens without
@@ -230,11 +222,6 @@ impl Bidirectional {
             let theirs = &backward.d_inputs()[mirror.mirrored(token) * width..];
             to.iter_mut().zip(ours.iter().zip(theirs)).for_each(|(to, (ours, theirs))| *to = ours + theirs);
         });
-    }
-
-    /// Number of tokens of the last window, padding included.
-    pub(super) fn tokens(&self) -> usize {
-        self.mirror.tokens()
     }
 
     fn input_width(&self) -> usize {

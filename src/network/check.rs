@@ -44,10 +44,11 @@ impl Difference {
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for a stack that is invalid; otherwise as for
-/// [`Model::of_stack`] and [`Network::new`].
+/// [`Model::of_layers`] and [`Network::new`].
 pub fn check_gradients(stack: &[Layer], inputs: usize, seed: u64) -> Result<Vec<Difference>> {
     let settings = ModelSettings { init: Init::Uniform, init_scale: Some(0.5), ..ModelSettings::default() };
-    let model = Model::of_stack(stack, inputs, &settings, seed)?;
+    let settings = ModelSettings { stack: stack.to_vec(), ..settings.on_vectors(inputs, None) };
+    let model = Model::of_vectors(&settings, seed)?;
     let mut check = Check::new(model, inputs, seed)?;
     check.backward()?;
     let mut found = Vec::new();

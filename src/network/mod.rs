@@ -1,6 +1,6 @@
 //! Recurrent layers on vectors: TensorFlow 1's `rnn_cell` module with `static_rnn`, `dynamic_rnn`
-//! and their bidirectional forms, and PyTorch's bidirectional stacks. The caller provides the
-//! inputs and computes the loss.
+//! and their bidirectional forms, and PyTorch's modules. The caller provides the inputs and computes
+//! the loss.
 //!
 //! | TensorFlow 1, PyTorch | here |
 //! |---|---|
@@ -11,19 +11,18 @@
 //! | `static_rnn(cell, [x0, x1, ..])` | [`Network::planned`] and [`Network::forward_list`] |
 //! | `dynamic_rnn(cell, x, sequence_length, initial_state)` | [`Network::new`] and [`Network::forward`] |
 //! | `bidirectional_dynamic_rnn` | [`Bidirectional`] |
-//! | `stack_bidirectional_dynamic_rnn`, `nn.LSTM(num_layers=n, bidirectional=True)` | [`BidirectionalStack`] |
+//! | `stack_bidirectional_dynamic_rnn`, `nn.LSTM(num_layers=n, bidirectional=True)` | layers with [`Layer::bidirectional`] |
 //! | `cell.zero_state(batch_size)` | [`Network::zero_state`] |
 //! | `optimizer.apply_gradients` | [`Optimizer::step`](crate::optim::Optimizer::step) on [`Network::parameters_and_gradient`] |
 //!
 //! ```
-//! use unrolled::ModelSettings;
 //! use unrolled::model::Model;
 //! use unrolled::network::{Layer, Network, Window};
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! // Two layers of different kinds and widths; the second adds its input to its output.
 //! let stack = [Layer::lstm(5), Layer { residual: true, ..Layer::gru(5) }];
-//! let model = Model::of_stack(&stack, 3, &ModelSettings::default(), 1)?;
+//! let model = Model::of_layers(&stack, 3, None, 1)?;
 //! let mut rnn = Network::new(model, Some(1))?;
 //! let inputs = vec![0.5; 4 * 2 * 3]; // [T, B, E] = [4, 2, 3]
 //! let mut outputs = vec![0.0; 4 * 2 * 5]; // [T, B, H]
@@ -40,25 +39,20 @@
 //!
 //! - `passes`: [`Network`], the forward and backward passes of a model.
 //! - `check`: checks the gradients of a stack against numerical derivatives.
-//! - `mirror`: the places of tokens in both directions.
+//! - `mirror`: the places of tokens in both directions of a pair of stacks.
 //! - `bidirectional`: [`Bidirectional`], a pair of stacks.
-//! - `module_names`: names of parameters in a PyTorch module.
-//! - `bidirectional_stack`: [`BidirectionalStack`].
 //! - `load`: stacks from files.
 
 mod bidirectional;
-mod bidirectional_stack;
 mod check;
 mod load;
 mod mirror;
-mod module_names;
 mod passes;
 
 pub use crate::exec::{Dropout, LayerState, Masks, Site, State};
 pub use crate::model::{CellStep, CellStepBackward, CustomCell, InitialValues, RnnCell, Variable};
 pub use crate::settings::{Highway, Layer, Variational};
 pub use bidirectional::{Bidirectional, Merge};
-pub use bidirectional_stack::BidirectionalStack;
 
 pub use crate::exec::{Inputs, Order, OutputSteps, Window};
 pub use check::{Difference, check_gradients};

@@ -118,10 +118,10 @@ impl ModelSettings {
     }
 
     /// Returns the same model for input vectors of `inputs` floats, with a linear head of `outputs`
-    /// outputs.
+    /// outputs, or with `None` without a head.
     #[must_use]
-    pub fn on_vectors(self, inputs: usize, outputs: usize) -> Self {
-        Self { inputs: Some(inputs), outputs: Some(outputs), ..self }
+    pub fn on_vectors(self, inputs: usize, outputs: impl Into<Option<usize>>) -> Self {
+        Self { inputs: Some(inputs), outputs: outputs.into(), ..self }
     }
 
     /// Returns the layers of the model: `stack`, or `layers` equal layers if `stack` is empty.
@@ -169,7 +169,7 @@ impl ModelSettings {
     }
 
     /// Checks the settings that parameters are drawn with.
-    pub(crate) fn validate_init(&self) -> Result<()> {
+    fn validate_init(&self) -> Result<()> {
         positive("init-scale", shortest(self.init_scale.unwrap_or(1.0)))
     }
 }

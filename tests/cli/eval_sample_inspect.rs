@@ -1,6 +1,9 @@
 //! `eval`, `sample`, `inspect` and `presets`.
 
 use super::*;
+use unrolled::model::Model;
+use unrolled::train::{Trainer, TrainerSettings};
+use unrolled::{Layer, ModelSettings};
 
 fn trained() -> Home {
     let home = Home::new();
@@ -129,6 +132,28 @@ fn inspect_shows_the_layers_of_a_stack() {
     };
     assert!(has(first, "cell", "gru") && has(first, "hidden", "12"), "{first}");
     assert!(has(second, "cell", "lstm") && has(second, "hidden", "9"), "{second}");
+}
+
+/// Checkpoints of `train::Trainer`: of vectors, and with bidirectional layers.
+#[test]
+fn what_is_no_language_model_is_shown_but_neither_evaluated_nor_sampled() {
+    let home = Home::new();
+    let both = Layer { bidirectional: true, ..Layer::lstm(6) };
+    let vectors = Model::of_layers(&[both.clone(), Layer::gru(4)], 3, 2, 1).expect("a model");
+    let tagger = Model::new(&ModelSettings::of_layers([both]), 7, 1).expect("a model");
+    let one_way = Model::of_layers(&[Layer::gru(4)], 3, 2, 1).expect("a model");
+    let sees = "bidirectional = true is invalid: its reverse direction would see the symbols to predict";
+    let none = "a model of vectors predicts no symbols";
+    for (model, reason) in [(vectors, sees), (tagger, sees), (one_way, none)] {
+        let trainer = Trainer::new(model, TrainerSettings::default()).expect("a trainer");
+        trainer.save(&home.path("model.safetensors")).expect("a written file");
+        let text = stdout(&home.run("inspect model.safetensors").success());
+        assert_eq!(text.contains("rnn.weight_hh_l0_reverse"), reason == sees, "{text}");
+        for command in ["eval model.safetensors text.txt", "sample model.safetensors --length 5"] {
+            let message = stderr(&home.run(command).failure());
+            assert!(message.contains(reason), "{command}: {message}");
+        }
+    }
 }
 
 #[test]

@@ -92,6 +92,7 @@ const SECTIONS: &[Section] = &[
             (&[], "train text.txt --init-scale 0"),
             (&[], "train text.txt --layer projection=9,cell=\"gru\""),
             (&[], "train text.txt --layer zoneout=2"),
+            (&[], "train text.txt --layer hidden=8,bidirectional=true"),
             (&[], "train text.txt --layer input-keep-prob=0.0"),
             (&[], "train text.txt --split-by document"),
             (&[], "train text.txt --hidden 300 --max-memory 1MB"),

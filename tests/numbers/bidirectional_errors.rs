@@ -63,6 +63,14 @@ fn the_layers_of_a_file_are_found_from_its_shapes() {
     let file = TensorFile::load(&path).unwrap();
     assert_eq!(file.model(&members).unwrap(), saved);
     file.finish().unwrap();
+    // The forward direction of an encoder alone.
+    save_state_dict(&path, &[("", model(&[both(Layer::gru(4))]).parameters())]).unwrap();
+    let file = TensorFile::load(&path).unwrap();
+    for tensor in ["weight_ih", "weight_hh", "bias_ih", "bias_hh"] {
+        file.ignore(&format!("rnn.{tensor}_l0_reverse")).unwrap();
+    }
+    let forward = file.model(&StateDict { embedding: None, head: None, ..StateDict::default() }).unwrap();
+    assert_eq!(forward, model(&[Layer::gru(4)]), "one seed draws both directions on their own");
 }
 
 #[test]
@@ -104,9 +112,9 @@ fn an_invalid_window_is_an_error_and_leaves_the_network_usable() {
 #[test]
 fn a_connection_needs_inputs_as_wide_as_one_direction() {
     let layer = both(Layer { residual: true, ..Layer::gru(INPUTS) });
-    Model::of_stack(&[layer.clone()], INPUTS, &ModelSettings::default(), 1).unwrap();
+    Model::of_layers(std::slice::from_ref(&layer), INPUTS, None, 1).unwrap();
     let stack = [layer.clone(), layer];
-    let message = Model::of_stack(&stack, INPUTS, &ModelSettings::default(), 1).unwrap_err().to_string();
+    let message = Model::of_layers(&stack, INPUTS, None, 1).unwrap_err().to_string();
     let expected = "the layer has 6 inputs and 3 outputs in each direction, which must be equal";
     assert!(message.ends_with(expected), "{message}");
 }

@@ -217,7 +217,7 @@ impl RnnCell for Odd {
 }
 
 fn made(odd: Odd) -> unrolled::Result<Model> {
-    Model::of_stack(&[Layer::custom(CustomCell::new("odd", odd))], 3, &ModelSettings::default(), 1)
+    Model::of_layers(&[Layer::custom(CustomCell::new("odd", odd))], 3, None, 1)
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn an_invalid_custom_cell_is_an_error_when_the_model_is_made() {
 
 #[test]
 fn variables_of_a_custom_cell_are_copied_under_their_names() {
-    let model = Model::of_stack(&[Layer::custom(pair(2))], 3, &ModelSettings::default(), 1).unwrap();
+    let model = Model::of_layers(&[Layer::custom(pair(2))], 3, None, 1).unwrap();
     let mut parameters = model.parameters().clone();
     let (weight, own) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [7.0, 8.0]);
     let all = |name: &str| match name {

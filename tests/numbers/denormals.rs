@@ -15,7 +15,7 @@ use unrolled::network::{
     Variable, Window,
 };
 use unrolled::optim::Optimizer;
-use unrolled::{ModelSettings, OptimizerSettings, Settings};
+use unrolled::{OptimizerSettings, Settings};
 
 /// Returns whether denormal results and denormal operands count as zero on this thread.
 fn mode() -> [bool; 2] {
@@ -63,7 +63,7 @@ fn layers() -> Vec<Layer> {
 }
 
 fn model_of(layer: &Layer) -> Model {
-    Model::of_stack(std::slice::from_ref(layer), 6, &ModelSettings::default(), 1).unwrap()
+    Model::of_layers(std::slice::from_ref(layer), 6, None, 1).unwrap()
 }
 
 /// Sets all biases to zero, so that results are as small as the inputs.
@@ -195,7 +195,7 @@ impl RnnCell for &'static Witness {
 fn custom_cells_run_in_the_mode() {
     let witness: &'static Witness = Box::leak(Box::default());
     let layer = Layer::custom(CustomCell::new("witness", witness));
-    let model = Model::of_stack(&[layer], 6, &ModelSettings::default(), 1).unwrap();
+    let model = Model::of_layers(&[layer], 6, None, 1).unwrap();
     witness.seen.lock().unwrap().clear(); // The check of a new cell runs in the mode of the caller.
     for threads in [1, 2] {
         let (steps, rows) = (30, 20);

@@ -91,11 +91,7 @@ fn logits_by_blocks() -> Case {
 fn vectors(stack: [Layer; 2], outputs: usize) -> Case {
     const STEPS: usize = 13;
     const WIDTH: usize = 37;
-    let settings = ModelSettings::lstm(40).on_vectors(WIDTH, outputs.max(1));
-    let model = match outputs {
-        0 => Model::of_stack(&stack, WIDTH, &settings, 1).unwrap(),
-        _ => Model::of_vectors(&ModelSettings { stack: stack.to_vec(), ..settings }, 1).unwrap(),
-    };
+    let model = Model::of_layers(&stack, WIDTH, Some(outputs).filter(|outputs| *outputs > 0), 1).unwrap();
     let floats = |seed, count| ids(seed, count, 100).iter().map(|&id| id as f32 * 0.01).collect::<Vec<_>>();
     let width = model.config().output_width();
     let (inputs, targets) = (floats(5, STEPS * ROWS * WIDTH), floats(6, STEPS * ROWS * width));

@@ -1,7 +1,7 @@
 //! The largest difference from each fixture, compared with the table in docs/fixtures.md.
 
 use super::{
-    bidirectional_stacks, fixed_sizes, fixture, frameworks, layers, losses, optimizers, tensorflow_training,
+    bidirectional_layers, fixed_sizes, fixture, frameworks, layers, losses, optimizers, tensorflow_training,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,7 @@ fn measure() -> BTreeMap<String, f64> {
     layers::a_gru_with_reset_after_matches_keras();
     layers::bidirectional_layers_match_tensorflow();
     layers::a_projected_lstm_matches_pytorch();
-    bidirectional_stacks::bidirectional_stacks_match_pytorch();
+    bidirectional_layers::bidirectional_layers_match_pytorch();
     losses::losses_of_dense_labels_match_tensorflow();
     losses::losses_of_smoothed_labels_match_tensorflow();
     losses::losses_by_example_match_tensorflow();

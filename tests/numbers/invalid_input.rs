@@ -9,7 +9,7 @@ use unrolled::train::evaluate;
 use unrolled::{ModelSettings, Unit};
 
 fn model(layer: Layer) -> Model {
-    Model::of_stack(&[layer], 3, &ModelSettings::default(), 1).unwrap()
+    Model::of_layers(&[layer], 3, None, 1).unwrap()
 }
 
 fn both() -> Bidirectional {
@@ -88,8 +88,10 @@ fn a_direction_that_reads_symbols_is_an_error() {
 
 #[test]
 fn a_stack_beyond_memory_or_an_invalid_scale_is_an_error() {
-    let reason =
-        |layer, settings: ModelSettings| Model::of_stack(&[layer], 3, &settings, 1).unwrap_err().to_string();
+    let reason = |layer, settings: ModelSettings| {
+        let settings = ModelSettings { stack: vec![layer], ..settings.on_vectors(3, None) };
+        Model::of_vectors(&settings, 1).unwrap_err().to_string()
+    };
     assert!(reason(Layer::lstm(1 << 21), ModelSettings::default()).contains("of memory"));
     for scale in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         let text =
@@ -152,7 +154,7 @@ fn a_state_filter_can_drop_only_c() {
         forget_bias: 0.0,
         ..Layer::lstm(1)
     };
-    let model = Model::of_stack(&[layer], 1, &ModelSettings::default(), 1).unwrap();
+    let model = Model::of_layers(&[layer], 1, None, 1).unwrap();
     let get =
         |name: &str| model.parameters().get(name).unwrap().iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
     let [w, r, b, b2] = ["rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0", "rnn.bias_hh_l0"].map(get);

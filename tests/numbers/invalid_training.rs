@@ -12,7 +12,7 @@ use unrolled::loss::{Loss, Objective, Targets};
 use unrolled::model::Model;
 use unrolled::network::{Layer, Network};
 use unrolled::train::{Trainer, TrainerSettings};
-use unrolled::{Error, ModelSettings, ScheduleSettings};
+use unrolled::{Error, ScheduleSettings};
 
 /// The state and the gradients that a network has after its last pass.
 struct Snapshot {
@@ -182,7 +182,7 @@ fn a_planned_network_refuses_other_shapes() {
 
 #[test]
 fn a_loss_without_a_head_is_an_error() {
-    let stack = Model::of_stack(&[Layer::lstm(6)], WIDTH, &ModelSettings::default(), 1).unwrap();
+    let stack = Model::of_layers(&[Layer::lstm(6)], WIDTH, None, 1).unwrap();
     let mut network = Network::new(stack, Some(1)).unwrap();
     let inputs = values(3, TOKENS * WIDTH);
     let window = Window::new(STEPS, ROWS, &inputs);

@@ -3,10 +3,10 @@
 use super::fixture::folder;
 use safetensors::{SafeTensors, tensor::Dtype};
 use std::{collections::HashMap, fs};
+use unrolled::Bias;
 use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::network::{Layer, LayerState, Masks, Site, State};
 use unrolled::tensorflow::copy_layer;
-use unrolled::{Bias, ModelSettings, Settings};
 
 /// One file; tests/fixtures/README.md describes its content.
 pub struct LayerFixture {
@@ -92,14 +92,9 @@ impl LayerFixture {
     /// Builds the model of a stack.
     pub fn model(&self, stack: &[(&str, Layer)]) -> Model {
         let layers: Vec<Layer> = stack.iter().map(|(_, layer)| layer.clone()).collect();
-        let settings = Settings {
-            model: ModelSettings { bias: Bias::Single, ..ModelSettings::default() },
-            ..Settings::default()
-        };
-        let inputs = self.shape("inputs")[2];
-        let model = Model::of_stack(&layers, inputs, &settings.model, settings.run.seed).unwrap();
-        let parameters = self.parameters("", model.config(), stack);
-        Model::with_parameters(model.config().clone(), parameters).unwrap()
+        let config = ModelConfig::of_stack(&layers, self.shape("inputs")[2], Bias::Single).unwrap();
+        let parameters = self.parameters("", &config, stack);
+        Model::with_parameters(config, parameters).unwrap()
     }
 
     /// The masks of a stack of `layers` under TensorFlow's names: `mask.N.output`, or `mask.output`

@@ -7,7 +7,7 @@ use unrolled::model::{Model, ModelConfig, Parameters};
 use unrolled::network::{
     Bidirectional, Dropout, Highway, Layer, Merge, Network, Order, State, Variational, Window,
 };
-use unrolled::{Activation, ForgetBiasAt, ModelSettings, Reset, Settings};
+use unrolled::{Activation, ForgetBiasAt, Reset};
 
 fn rnn(hidden: usize) -> Layer {
     Layer::rnn(hidden)
@@ -202,8 +202,7 @@ pub fn layers_stacks_and_wrappers_match_tensorflow() {
 pub fn a_gru_with_reset_after_matches_keras() {
     let layer = Layer { reset: Reset::After, ..Layer::gru(9) };
     let case = LayerFixture::load("keras-cell-gru-after");
-    let settings = Settings::default();
-    let model = Model::of_stack(std::slice::from_ref(&layer), 5, &settings.model, settings.run.seed).unwrap();
+    let model = Model::of_layers(std::slice::from_ref(&layer), 5, None, 1).unwrap();
     let stack = [("", layer)];
     let parameters = case.parameters("", model.config(), &stack);
     let model = Model::with_parameters(model.config().clone(), parameters).unwrap();
@@ -298,7 +297,7 @@ fn from_pytorch(case: &LayerFixture, before: &str, config: &ModelConfig) -> Para
 pub fn a_projected_lstm_matches_pytorch() {
     let case = LayerFixture::load("torch-projected-lstm");
     let layer = Layer { projection: Some(4), ..Layer::lstm(7) };
-    let model = Model::of_stack(&[layer.clone(), layer], 5, &ModelSettings::default(), 1).unwrap();
+    let model = Model::of_layers(&[layer.clone(), layer], 5, None, 1).unwrap();
     let parameters = from_pytorch(&case, "", model.config());
     let mut rnn =
         Network::new(Model::with_parameters(model.config().clone(), parameters).unwrap(), Some(1)).unwrap();

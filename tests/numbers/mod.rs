@@ -5,7 +5,6 @@ mod allocations;
 mod bidirectional_errors;
 mod bidirectional_gradients;
 mod bidirectional_layers;
-mod bidirectional_stacks;
 mod custom_cells;
 mod denormals;
 mod determinism;

@@ -143,7 +143,7 @@ fn training_and_the_optimizer_give_the_same_bits() {
 fn trained(settings: &Settings, threads: usize) -> (Vec<f64>, Vec<f32>) {
     let (steps, rows, symbols) = (7, 6, 5);
     let stack = [Layer::lstm(128), Layer { activation: Activation::Identity, ..Layer::rnn(symbols) }];
-    let model = Model::of_stack(&stack, symbols, &settings.model, settings.run.seed).unwrap();
+    let model = Model::of_layers(&stack, symbols, None, settings.run.seed).unwrap();
     let mut rnn = Network::new(model, Some(threads)).unwrap();
     let count = rnn.model().parameters().values.len();
     let mut optimizer = Optimizer::new(&settings.optimizer, count, Some(threads)).unwrap();

@@ -229,7 +229,7 @@ fn a_masked_table_gives_the_loss_of_masked_vectors() {
         let plain = differentiate(&model, None).0;
         assert!((loss - plain).abs() > 1e-4, "nothing was dropped: {loss}, {plain}");
         let get = |name: &str| model.parameters().get(name).unwrap();
-        let stack = Model::of_stack(&[layer], 12, &ModelSettings::default(), 1).unwrap();
+        let stack = Model::of_layers(&[layer], 12, None, 1).unwrap();
         let mut parameters = stack.parameters().clone();
         for name in ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(|name| format!("rnn.{name}_l0")) {
             parameters.get_mut(&name).unwrap().copy_from_slice(get(&name));
@@ -307,7 +307,7 @@ fn an_invalid_option_is_an_error_when_the_model_is_made() {
     for (expected, change) in changes {
         let mut layer = Layer::lstm(8);
         change(&mut layer);
-        let text = Model::of_stack(&[layer], 3, &ModelSettings::default(), 1).unwrap_err().to_string();
+        let text = Model::of_layers(&[layer], 3, None, 1).unwrap_err().to_string();
         assert!(text.starts_with(&format!("{expected} is invalid: ")), "{expected}: {text}");
     }
 }
@@ -315,8 +315,7 @@ fn an_invalid_option_is_an_error_when_the_model_is_made() {
 #[test]
 fn a_window_goes_backward_once_and_wrong_shapes_are_errors() {
     let stack = [Layer::lstm(5)];
-    let network =
-        || Network::new(Model::of_stack(&stack, 4, &ModelSettings::default(), 1).unwrap(), Some(1)).unwrap();
+    let network = || Network::new(Model::of_layers(&stack, 4, None, 1).unwrap(), Some(1)).unwrap();
     let inputs = [0.5; 2 * 3 * 4];
     let window = Window::new(2, 3, &inputs);
     let mut outputs = [0.0; 2 * 3 * 5];
@@ -341,7 +340,7 @@ fn a_window_goes_backward_once_and_wrong_shapes_are_errors() {
 
 #[test]
 fn two_directions_draw_different_masks() {
-    let model = || Model::of_stack(&[Layer::gru(6)], 4, &ModelSettings::default(), 1).unwrap();
+    let model = || Model::of_layers(&[Layer::gru(6)], 4, None, 1).unwrap();
     let mut both = Bidirectional::new(model(), model(), Merge::Concatenate, Some(1)).unwrap();
     // With one step both directions read the same input, so only the masks differ.
     let inputs = [0.5; 8 * 4];
@@ -362,7 +361,7 @@ fn a_layer_with_its_own_seed_ignores_the_seed_of_the_run() {
     let inputs = [0.5; 6 * 3 * 4];
     let outputs = |own: Option<u64>, variational, seed, step| {
         let layer = Layer { dropout_seed: own, variational, ..dropping(Layer::lstm(6)) };
-        let model = Model::of_stack(&[layer], 4, &ModelSettings::default(), 1).unwrap();
+        let model = Model::of_layers(&[layer], 4, None, 1).unwrap();
         let window =
             Window { dropout: Some(Dropout { probability: 0.0, seed, step }), ..Window::new(6, 3, &inputs) };
         let mut outputs = vec![0.0; 6 * 3 * 6];

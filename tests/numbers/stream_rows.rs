@@ -160,7 +160,7 @@ fn a_number_of_rows_that_no_memory_holds_is_an_error() {
 #[test]
 fn a_step_that_does_not_fit_is_an_error_and_keeps_the_state() {
     let start = "invalid batch: found";
-    let stack = Model::of_stack(&[Layer::lstm(4)], 3, &ModelSettings::default(), 1).unwrap();
+    let stack = Model::of_layers(&[Layer::lstm(4)], 3, None, 1).unwrap();
     let symbols = Model::new(&ModelSettings { hidden: 4, ..ModelSettings::default() }, 5, 1).unwrap();
     for (model, wrong) in [
         (

@@ -6,7 +6,7 @@ use std::path::Path;
 use unrolled::checkpoint::{TensorFile, TensorInfo, TensorType};
 use unrolled::fixed::{Linear, Lstm, Stage as _};
 use unrolled::model::{Model, ModelConfig};
-use unrolled::network::{Bidirectional, Merge, Network, Window};
+use unrolled::network::{Network, Window};
 use unrolled::{Bias, Layer, ModelSettings, Settings};
 
 /// Names, shapes and values.
@@ -32,7 +32,7 @@ fn tensors(model: &Model, module: &str, suffix: &str) -> Tensors {
 }
 
 fn model(stack: &[Layer], inputs: usize, seed: u64) -> Model {
-    Model::of_stack(stack, inputs, &ModelSettings::default(), seed).unwrap()
+    Model::of_layers(stack, inputs, None, seed).unwrap()
 }
 
 fn two_layers() -> Tensors {
@@ -165,16 +165,19 @@ fn both_directions_come_from_one_module() {
     let file = file(&both);
     let config = forward.config();
     assert!(file.rnn("", config).unwrap_err().to_string().contains("weight_ih_l0_reverse"));
-    let pairs = file.bidirectional("", &[[config.clone(), config.clone()]]).unwrap();
-    let [one, other] = <[_; 1]>::try_from(pairs).unwrap().into_iter().next().unwrap();
-    assert_eq!((one.parameters(), other.parameters()), (forward.parameters(), backward.parameters()));
+    let layer = Layer { bidirectional: true, ..Layer::gru(5) };
+    let found = file.rnn("", &ModelConfig::of_stack(&[layer], 3, Bias::Double).unwrap()).unwrap();
     file.finish().unwrap();
-    Bidirectional::new(one, other, Merge::Concatenate, Some(1)).unwrap();
+    for (model, end) in [(&forward, ""), (&backward, "_reverse")] {
+        for (entry, values) in model.parameters().iter() {
+            assert_eq!(found.parameters().get(&format!("{}{end}", entry.name)), Some(values));
+        }
+    }
     let vocabulary = ModelConfig::new(&ModelSettings::default(), 7).unwrap();
     let text = file.rnn("", &vocabulary).unwrap_err().to_string();
     assert!(text.contains("vocabulary = 7 is invalid"), "{text}");
     let head = ModelConfig::of_vectors(&ModelSettings::gru(5).on_vectors(3, 2)).unwrap();
-    let text = file.bidirectional("", &[[config.clone(), head]]).unwrap_err().to_string();
+    let text = file.rnn("", &head).unwrap_err().to_string();
     assert!(text.starts_with("outputs = 2 is invalid: a stack has no head"), "{text}");
 }
 

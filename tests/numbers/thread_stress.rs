@@ -90,10 +90,8 @@ fn ragged(input: InputKind) -> Case {
 
 /// A bidirectional stack on vectors.
 fn bidirectional() -> Case {
-    let settings = Settings::default();
-    let [forward, backward] = [Layer::lstm(40), Layer::gru(24)].map(|layer| {
-        Model::of_stack(&[layer.clone(), layer], 20, &settings.model, settings.run.seed).unwrap()
-    });
+    let [forward, backward] = [Layer::lstm(40), Layer::gru(24)]
+        .map(|layer| Model::of_layers(&[layer.clone(), layer], 20, None, 1).unwrap());
     let inputs: Vec<f32> = ids(5, 15 * 17 * 20, 100).iter().map(|&id| id as f32 * 0.01).collect();
     let run = move |threads| {
         let pair = (forward.clone(), backward.clone());
@@ -116,7 +114,7 @@ fn bidirectional_layers() -> Case {
     let inputs: Vec<f32> = ids(5, 15 * 17 * 20, 100).iter().map(|&id| id as f32 * 0.01).collect();
     let lengths: Vec<usize> = (0..17).map(|row| row * 7 % 16).collect();
     let run = move |threads| {
-        let model = Model::of_stack(&layers, 20, &ModelSettings::default(), 1).unwrap();
+        let model = Model::of_layers(&layers, 20, None, 1).unwrap();
         let mut network = Network::new(model, Some(threads)).unwrap();
         let dropout = Some(Dropout { probability: 0.3, seed: 1, step: 2 });
         let mut outputs = vec![0.0; 15 * 17 * 34];

@@ -35,11 +35,7 @@ fn zero_and_absurd_thread_counts_are_errors() {
 }
 
 fn rnn(hidden: usize, threads: usize) -> Network {
-    Network::new(
-        Model::of_stack(&[Layer::lstm(hidden)], 8, &ModelSettings::default(), 1).unwrap(),
-        Some(threads),
-    )
-    .unwrap()
+    Network::new(Model::of_layers(&[Layer::lstm(hidden)], 8, None, 1).unwrap(), Some(threads)).unwrap()
 }
 
 /// Other tests of this process start a few threads at the same time.

@@ -1,6 +1,5 @@
 //! Windows of vectors: rows without steps, and invalid windows.
 
-use unrolled::ModelSettings;
 use unrolled::model::Model;
 use unrolled::network::{Inputs, Layer, Masks, Network, Site, Window};
 
@@ -12,7 +11,7 @@ fn a_window_of_rows_without_steps_carries_its_states_through() {
         Layer::gru(9),
         Layer { projection: Some(4), zoneout: 0.25, ..Layer::lstm(7) },
     ] {
-        let model = Model::of_stack(&[layer], 5, &ModelSettings::default(), 1).unwrap();
+        let model = Model::of_layers(&[layer], 5, None, 1).unwrap();
         let mut network = Network::new(model, Some(2)).unwrap();
         let (inputs, mut initial) = ([1.0; 4 * 2 * 5], network.zero_state(2));
         initial.layers[0].h.fill(0.5);
@@ -29,7 +28,7 @@ fn a_window_of_rows_without_steps_carries_its_states_through() {
 
 #[test]
 fn invalid_windows_are_errors() {
-    let model = Model::of_stack(&[Layer::lstm(7)], 5, &ModelSettings::default(), 1).unwrap();
+    let model = Model::of_layers(&[Layer::lstm(7)], 5, None, 1).unwrap();
     let mut network = Network::new(model, Some(1)).unwrap();
     let inputs = [0.0; 30];
     let reason = |network: &mut Network, window: Window<'_>, outputs: usize| {

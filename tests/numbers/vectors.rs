@@ -5,10 +5,10 @@ use super::ragged::row_of;
 use super::stacks::stacks;
 use super::{bits, noise};
 use std::sync::Arc;
+use unrolled::Highway;
 use unrolled::exec::{Dynamic, Order, Plan, State, Stream, Window};
 use unrolled::model::Model;
 use unrolled::network::{Layer, Network};
-use unrolled::{Highway, ModelSettings};
 
 pub const STEPS: usize = 9;
 pub const ROWS: usize = 8;
@@ -36,10 +36,8 @@ fn all_stacks() -> Vec<Vec<Layer>> {
 /// Every stack by itself, and with a head of three outputs.
 pub fn models() -> Vec<Arc<Model>> {
     let both = |stack: Vec<Layer>| {
-        let settings = ModelSettings::default();
-        let alone = Model::of_stack(&stack, WIDTH, &settings, 1).unwrap();
-        let with_head =
-            Model::of_vectors(&ModelSettings { stack, ..settings }.on_vectors(WIDTH, 3), 1).unwrap();
+        let alone = Model::of_layers(&stack, WIDTH, None, 1).unwrap();
+        let with_head = Model::of_layers(&stack, WIDTH, 3, 1).unwrap();
         [alone, with_head].map(Arc::new)
     };
     all_stacks().into_iter().flat_map(both).collect()

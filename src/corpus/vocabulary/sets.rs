@@ -99,7 +99,9 @@ impl Vocabulary {
     /// file that has changed since it was opened has any; they get the last id.
     pub(in crate::corpus) fn stand_in(&self, unknown: Unknown) -> Result<u32> {
         if unknown != Unknown::Replace {
-            return Ok(self.len() as u32 - 1);
+            let expected = "a text needs a vocabulary with symbols; a model of vectors has none";
+            let last = self.len().checked_sub(1).ok_or_else(|| Error::setting("vocabulary", 0, expected))?;
+            return Ok(last as u32);
         }
         let replacement = u32::from(char::REPLACEMENT_CHARACTER);
         let wanted = match self.unit() {

@@ -11,6 +11,8 @@
 //!    many active rows as those of the forward direction, so both run on windows of one shape.
 //! 2. Both run as layers of their own, one after the other, with all their options. A layer has one
 //!    entry for each direction; the buffers here belong to the reverse one.
+//! 3. If only the last outputs of the model are needed, those of its last layer are the last ones of
+//!    each direction: y_r is not reversed then, so that both are at the last token of a row.
 
 use super::activations::{LayerActivations, LayerContext};
 use crate::model::cell::resize;
@@ -49,7 +51,7 @@ impl MirroredTokens {
     }
 
     /// Returns the token in the place of `token`. It is its own inverse.
-    fn of(&self, token: usize) -> usize {
+    pub(crate) fn of(&self, token: usize) -> usize {
         self.tokens[token] as usize
     }
 }
@@ -96,17 +98,18 @@ impl BothDirections {
         });
     }
 
-    /// Puts the outputs [N, padded(P)] of both directions side by side.
+    /// Puts the outputs [N, padded(P)] of both directions side by side. `place` returns the token of
+    /// the reverse direction that belongs to a token.
     pub(crate) fn join(
         &mut self,
         at: LayerContext<'_>,
-        mirrored: &MirroredTokens,
+        place: &(impl Fn(usize) -> usize + Sync),
         [forward, reverse]: [&[f32]; 2],
     ) {
         let width = at.weights.outputs;
         at.tokens(&mut self.outputs, padded(2 * width), &|token, to| {
             to[..width].copy_from_slice(&forward[token * padded(width)..][..width]);
-            to[width..2 * width].copy_from_slice(&reverse[mirrored.of(token) * padded(width)..][..width]);
+            to[width..2 * width].copy_from_slice(&reverse[place(token) * padded(width)..][..width]);
         });
     }
 }
@@ -124,16 +127,16 @@ pub(crate) fn outputs_of<'a>(
 }
 
 /// Copies the gradient [N, padded(P)] of the outputs of the reverse direction out of that of both,
-/// `dy` [N, padded(2 P)].
+/// `dy` [N, padded(2 P)]. `place` is that of [`BothDirections::join`], which is its own inverse.
 pub(crate) fn reverse_gradient(
     at: LayerContext<'_>,
-    mirrored: &MirroredTokens,
+    place: &(impl Fn(usize) -> usize + Sync),
     dy: &[f32],
     reverse: &mut [f32],
 ) {
     let width = at.weights.outputs;
     at.tokens(reverse, padded(width), &|token, to| {
-        to[..width].copy_from_slice(&dy[mirrored.of(token) * padded(2 * width) + width..][..width]);
+        to[..width].copy_from_slice(&dy[place(token) * padded(2 * width) + width..][..width]);
         to[width..].fill(0.0);
     });
 }

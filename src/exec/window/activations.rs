@@ -141,6 +141,7 @@ impl WindowActivations {
                 shard.resize(weights, [steps, rows], &[], (self.keeps_outputs, members));
             }
         }
+        self.shards.iter_mut().for_each(|shard| shard.joins_ends = !every);
         self.select();
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Shard {
     pub(crate) layers: Vec<LayerActivations>,
     /// The same entries: what the directions of a bidirectional layer share.
     pub(super) both: Vec<BothDirections>,
+    /// True if a last layer that is bidirectional gives the last outputs of each direction.
+    pub(super) joins_ends: bool,
     /// `[N]`: the token in the place of each token in a reverse direction; unused without one.
     pub(super) mirrored: MirroredTokens,
     /// `[N]`: rows of the input table, or symbols.
@@ -80,6 +82,7 @@ impl Shard {
             needs,
             layers: weights.layers.iter().map(|layer| LayerActivations::new(layer, needs.backward)).collect(),
             both: weights.layers.iter().map(|layer| BothDirections::new(layer.is_reverse)).collect(),
+            joins_ends: false,
             mirrored: MirroredTokens::default(),
             ids: Vec::new(),
             inputs: Vec::new(),

@@ -276,6 +276,18 @@ mod tests {
     }
 
     #[test]
+    fn both_directions_of_a_layer_are_counted() {
+        let both = |layer| Layer { bidirectional: true, ..layer };
+        let stack = [both(Layer { projection: Some(40), ..Layer::lstm(96) }), both(Layer::gru(64))];
+        let model = Model::of_layers(&stack, 48, 3, 1).unwrap();
+        for shape in [[64, 32], [4, 8]] {
+            let estimated = inference_plan(model.config(), shape);
+            let ratio = estimated / measured(model.clone(), shape);
+            assert!((0.9..1.1).contains(&ratio), "{shape:?}: {ratio}");
+        }
+    }
+
+    #[test]
     fn a_head_counts_its_outputs_and_not_the_vocabulary() {
         let estimate = |outputs| {
             let settings = ModelSettings { hidden: 8, outputs, ..ModelSettings::default() };

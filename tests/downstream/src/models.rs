@@ -34,7 +34,7 @@ fn a_stack_on_vectors_goes_forward_and_backward() {
     on_small_stack(|| {
         let stack =
             [Layer { peepholes: true, ..Layer::lstm(20) }, Layer { residual: true, ..Layer::gru(20) }];
-        let model = Model::of_stack(&stack, 10, &ModelSettings::default(), 1).unwrap();
+        let model = Model::of_layers(&stack, 10, None, 1).unwrap();
         let mut rnn = Network::new(model, Some(1)).unwrap();
         let (inputs, d_outputs) = (vec![0.1; 6 * 2 * 10], vec![1.0; 6 * 2 * 20]);
         let mut outputs = vec![0.0; 6 * 2 * 20];
