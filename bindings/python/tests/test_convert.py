@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 import unrolled
 import unrolled.convert
 
@@ -19,7 +18,11 @@ def test_a_file_becomes_a_model_that_is_saved_and_loaded(tmp_path):
     model = unrolled.convert.load(FIXTURES / "guitarml-lstm.json")
     x = np.random.default_rng(1).standard_normal((9, 2, model.input_size)).astype(np.float32)
     y = model(x)
-    assert y.shape == (9, 2, model.output_size) and model.symbols == 0 and "Model(input_size=1" in repr(model)
+    assert (
+        y.shape == (9, 2, model.output_size)
+        and model.symbols == 0
+        and "Model(input_size=1" in repr(model)
+    )
     assert np.array_equal(model(x.swapaxes(0, 1), batch_first=True), y.swapaxes(0, 1))
     model.save(tmp_path / "model.safetensors")
     again = unrolled.convert.load(tmp_path / "model.safetensors")
@@ -47,7 +50,15 @@ def test_bad_files(tmp_path):
 def test_the_command(tmp_path):
     command = [sys.executable, "-m", "unrolled", "convert"]
     out = tmp_path / "out.safetensors"
-    done = subprocess.run([*command, FIXTURES / "guitarml-gru.json", out], capture_output=True, text=True)
-    assert done.returncode == 0 and "Model(input_size=2" in done.stdout and out.exists(), done.stderr
+    done = subprocess.run(
+        [*command, FIXTURES / "guitarml-gru.json", out], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "Model(input_size=2" in done.stdout and out.exists(), (
+        done.stderr
+    )
     failed = subprocess.run([*command, tmp_path / "nothing", out], capture_output=True, text=True)
-    assert failed.returncode == 1 and failed.stderr.startswith("error: ") and failed.stderr.count("\n") == 1
+    assert (
+        failed.returncode == 1
+        and failed.stderr.startswith("error: ")
+        and failed.stderr.count("\n") == 1
+    )

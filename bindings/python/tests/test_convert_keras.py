@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow import keras
-
 import unrolled.convert
+from tensorflow import keras
 
 layers = keras.layers
 cells = tf.compat.v1.nn.rnn_cell
@@ -28,8 +27,12 @@ def model_of(*parts):
 VECTORS = keras.Input((None, 3))
 MODELS = {
     "lstm": lambda: model_of(VECTORS, layers.LSTM(5, return_sequences=True)),
-    "gru after": lambda: model_of(VECTORS, layers.GRU(5, return_sequences=True), layers.Dropout(0.5), layers.Dense(2)),
-    "gru before": lambda: model_of(VECTORS, layers.GRU(5, reset_after=False, return_sequences=True)),
+    "gru after": lambda: model_of(
+        VECTORS, layers.GRU(5, return_sequences=True), layers.Dropout(0.5), layers.Dense(2)
+    ),
+    "gru before": lambda: model_of(
+        VECTORS, layers.GRU(5, reset_after=False, return_sequences=True)
+    ),
     "no bias": lambda: model_of(VECTORS, layers.LSTM(5, use_bias=False, return_sequences=True)),
     "rnn": lambda: model_of(VECTORS, layers.SimpleRNN(5, activation="relu", return_sequences=True)),
     "both": lambda: model_of(
@@ -39,7 +42,10 @@ MODELS = {
         layers.TimeDistributed(layers.Dense(2)),
     ),
     "symbols": lambda: model_of(
-        keras.Input((None,)), layers.Embedding(11, 4), layers.LSTM(5, return_sequences=True), layers.Dense(11)
+        keras.Input((None,)),
+        layers.Embedding(11, 4),
+        layers.LSTM(5, return_sequences=True),
+        layers.Dense(11),
     ),
 }
 
@@ -50,8 +56,14 @@ def test_keras_models(make):
     converted = unrolled.convert.from_keras(model)
     shape = (4, 9)
     generator = np.random.default_rng(2)
-    x = generator.integers(11, size=shape) if converted.symbols else generator.random((*shape, 3), np.float32)
-    np.testing.assert_allclose(converted(x, batch_first=True), model.predict(x, verbose=0), atol=1e-5)
+    x = (
+        generator.integers(11, size=shape)
+        if converted.symbols
+        else generator.random((*shape, 3), np.float32)
+    )
+    np.testing.assert_allclose(
+        converted(x, batch_first=True), model.predict(x, verbose=0), atol=1e-5
+    )
 
 
 def test_the_last_step_alone():
@@ -59,7 +71,9 @@ def test_the_last_step_alone():
     converted = unrolled.convert.from_keras(model)
     x = np.random.default_rng(2).random((4, 9, 3), np.float32)
     assert converted.last_step
-    np.testing.assert_allclose(converted(x, batch_first=True)[:, -1], model.predict(x, verbose=0), atol=1e-5)
+    np.testing.assert_allclose(
+        converted(x, batch_first=True)[:, -1], model.predict(x, verbose=0), atol=1e-5
+    )
 
 
 def test_keras_files(tmp_path):
@@ -74,9 +88,15 @@ def test_what_the_model_lacks_is_refused():
     for part, message in [
         (layers.Bidirectional(layers.LSTM(5)), "return_sequences=False"),
         (layers.LSTM(5, activation="relu", return_sequences=True), "activation relu"),
-        (layers.LSTM(5, recurrent_activation="hard_sigmoid", return_sequences=True), "hard_sigmoid"),
+        (
+            layers.LSTM(5, recurrent_activation="hard_sigmoid", return_sequences=True),
+            "hard_sigmoid",
+        ),
         (layers.LSTM(5, go_backwards=True, return_sequences=True), "go_backwards"),
-        (layers.Bidirectional(layers.LSTM(5, return_sequences=True), merge_mode="sum"), "merge_mode sum"),
+        (
+            layers.Bidirectional(layers.LSTM(5, return_sequences=True), merge_mode="sum"),
+            "merge_mode sum",
+        ),
         (layers.Conv1D(5, 1), "Conv1D"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -88,7 +108,12 @@ def test_what_the_model_lacks_is_refused():
 
 CELLS = {
     "lstm": lambda: [cells.BasicLSTMCell(5)],
-    "stack": lambda: [cells.LSTMCell(5, num_proj=2), cells.LSTMCell(4), cells.GRUCell(3), cells.BasicRNNCell(2)],
+    "stack": lambda: [
+        cells.LSTMCell(5, num_proj=2),
+        cells.LSTMCell(4),
+        cells.GRUCell(3),
+        cells.BasicRNNCell(2),
+    ],
     "gru": lambda: [cells.GRUCell(5), cells.GRUCell(6)],
 }
 

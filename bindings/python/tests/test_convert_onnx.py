@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 import unrolled.convert
 
 FIXTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "convert"
 LAST_STEP = ("last-state", "last-step")
 
 
-@pytest.mark.parametrize("name", ("embedding-gru", "fixed-shape", "gru-no-bias", "last-state", "last-step", "lstm-states"))
+@pytest.mark.parametrize(
+    "name",
+    ("embedding-gru", "fixed-shape", "gru-no-bias", "last-state", "last-step", "lstm-states"),
+)
 @pytest.mark.parametrize("exporter", ("torch-dynamo", "torch-script"))
 def test_files_give_the_results_of_onnxruntime(exporter, name):
     model = unrolled.convert.from_onnx(FIXTURES / f"{exporter}-{name}.onnx")

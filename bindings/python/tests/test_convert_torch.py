@@ -8,9 +8,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 import unrolled.convert
+from torch import nn
 
 LAYERS = [
     nn.LSTM(3, 5),
@@ -67,7 +66,14 @@ def test_what_the_model_lacks_is_refused():
 
 def test_the_command(tmp_path):
     torch.save(nn.LSTM(3, 5), tmp_path / "lstm.pt")
-    command = [sys.executable, "-m", "unrolled", "convert", tmp_path / "lstm.pt", tmp_path / "out.safetensors"]
+    command = [
+        sys.executable,
+        "-m",
+        "unrolled",
+        "convert",
+        tmp_path / "lstm.pt",
+        tmp_path / "out.safetensors",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert unrolled.convert.load(tmp_path / "out.safetensors").output_size == 5

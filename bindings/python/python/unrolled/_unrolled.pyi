@@ -38,6 +38,7 @@ class _Shape(TypedDict):
     proj_size: int
 
 def isa() -> str: ...
+
 @final
 class Network:
     def __new__(cls, shape: _Shape, seed: int, threads: int | None) -> Network: ...
@@ -109,7 +110,9 @@ class LanguageModel:
 
 @final
 class Model:
-    def __new__(cls, settings: str, symbols: int, tensors: Sequence[tuple[str, npt.ArrayLike]]) -> Model: ...
+    def __new__(
+        cls, settings: str, symbols: int, tensors: Sequence[tuple[str, npt.ArrayLike]]
+    ) -> Model: ...
     @staticmethod
     def layout(settings: str, symbols: int) -> list[tuple[str, list[int]]]: ...
     @staticmethod

@@ -27,7 +27,10 @@ def from_onnx(path: Path, ignore: Iterable[str] = ()) -> Model:
     try:
         import onnxruntime
     except ImportError:
-        warnings.warn("onnxruntime is not installed: the converted model was not compared with the file", stacklevel=2)
+        warnings.warn(
+            "onnxruntime is not installed: the converted model was not compared with the file",
+            stacklevel=2,
+        )
         return model
     if list(ignore):
         return model  # the file has parts that the model lacks
