@@ -11,6 +11,8 @@ import numpy as np
 
 from ._model import TOLERANCE, Model, Path, difference, load, random_input
 
+_TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32}
+
 
 def from_onnx(path: Path, ignore: Iterable[str] = ()) -> Model:
     """Converts an ONNX file.
@@ -34,7 +36,13 @@ def from_onnx(path: Path, ignore: Iterable[str] = ()) -> Model:
         return model
     if list(ignore):
         return model  # the file has parts that the model lacks
-    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"onnxruntime cannot load the file: {reason}; unrolled.convert.load reads it without a comparison"
+        ) from error
     return _compare_onnx(model, session)
 
 
@@ -44,9 +52,11 @@ def _compare_onnx(model: Model, session: Any) -> Model:
     for batch_first in (False, True):
         x = random_input(model, batch_first, tuple(first.shape[:2]))
         rows = x.shape[0 if batch_first else 1]
-        given = {first.name: x.astype(np.int64 if "int64" in first.type else x.dtype)}
+        given = {first.name: x.astype(_TYPES.get(first.type, x.dtype))}
         for state in states:
-            shape = [size if isinstance(size, int) else rows for size in state.shape]
+            shape = [size if isinstance(size, int) else 1 for size in state.shape]
+            if len(shape) > 1 and not isinstance(state.shape[-2], int):
+                shape[-2] = rows
             given[state.name] = np.zeros(shape, np.float32)
         try:
             y = session.run(None, given)[0]
