@@ -1,12 +1,13 @@
-"""Measures a character model in PyTorch, as it is and with unrolled's layers. Prints a markdown table.
+"""Measures a character model in PyTorch, as it is and with unrolled's layers. Prints a markdown
+table.
 
 Needs a Python with torch and the package `unrolled`:
 
     pip install ./bindings/python
     python benches/peers/torch_drop_in.py --threads 1 2 --cells LSTM GRU
 
-A training step is the whole one: forward, loss, backward, and Adam. Contenders run in turn, each in a process of its
-own; the best of several rounds counts. Run nothing else at the same time.
+A training step is the whole one: forward, loss, backward, and Adam. Contenders run in turn, each in
+a process of its own; the best of several rounds counts. Run nothing else at the same time.
 """
 
 import argparse
@@ -24,7 +25,9 @@ PACKED = "packed"
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cells", nargs="+", default=["LSTM"], choices=["LSTM", "GRU", "RNN"])
     parser.add_argument("--shapes", nargs="+", default=[*SHAPES, PACKED], choices=[*SHAPES, PACKED])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
@@ -126,7 +129,17 @@ def measure(job):
     infer = min(best_seconds(infer, seconds) for _, infer, _ in candidates)
     first_loss = [float(value) for value in (candidates[0][0](), candidates[0][1]().double().sum())]
     tokens = candidates[0][2]
-    print(json.dumps({"train": train, "infer": infer, "tokens": tokens, "check": first_loss, "torch": torch.__version__}))
+    print(
+        json.dumps(
+            {
+                "train": train,
+                "infer": infer,
+                "tokens": tokens,
+                "check": first_loss,
+                "torch": torch.__version__,
+            }
+        )
+    )
 
 
 def run(job):
@@ -141,7 +154,13 @@ def compare(options, cell, shape, threads):
     best = {}
     for _ in range(options.rounds):
         for contender in ("torch", "unrolled"):
-            job = {"cell": cell, "shape": shape, "threads": threads, "contender": contender, "seconds": options.seconds}
+            job = {
+                "cell": cell,
+                "shape": shape,
+                "threads": threads,
+                "contender": contender,
+                "seconds": options.seconds,
+            }
             found = run(job)
             before = best.setdefault(contender, found)
             before["train"] = min(before["train"], found["train"])
@@ -157,7 +176,9 @@ def speed(result, what):
 def processor():
     try:
         with open("/proc/cpuinfo") as lines:
-            return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+            return next(
+                line.split(":")[1].strip() for line in lines if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
@@ -166,7 +187,9 @@ def main():
     options = arguments()
     if options.one:
         return measure(json.loads(options.one))
-    print("| model | threads | training, torch | unrolled | ratio | inference, torch | unrolled | ratio |")
+    print(
+        "| model | threads | training, torch | unrolled | ratio | inference, torch | unrolled | ratio |"
+    )
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     version = ""
     for cell in options.cells:
@@ -177,11 +200,19 @@ def main():
                 figures = []
                 for what in ("train", "infer"):
                     ratio = stock[what] / ours[what]
-                    figures += [f"{speed(stock, what):,.0f}", f"{speed(ours, what):,.0f}", f"{ratio:.2f}"]
+                    figures += [
+                        f"{speed(stock, what):,.0f}",
+                        f"{speed(ours, what):,.0f}",
+                        f"{ratio:.2f}",
+                    ]
                 print(f"| {cell} {shape} | {threads} | {' | '.join(figures)} |", flush=True)
-    print(f"\nTokens per second. PyTorch {version}, {processor()}, {os.cpu_count()} processors, {time.strftime('%Y-%m-%d')}.")
+    print(
+        f"\nTokens per second. PyTorch {version}, {processor()}, {os.cpu_count()} processors, {time.strftime('%Y-%m-%d')}."
+    )
     print("1x100: 1 layer of 100 units, 200 rows of 5 steps; 2x128, 2x512: 50 rows of 50 steps;")
-    print("packed: 1 layer of 128 units, 64 rows of 1 to 500 steps in a PackedSequence, most of them short.")
+    print(
+        "packed: 1 layer of 128 units, 64 rows of 1 to 500 steps in a PackedSequence, most of them short."
+    )
 
 
 if __name__ == "__main__":

@@ -5,9 +5,8 @@ import argparse
 import time
 
 import torch
-from torch import nn
-
 import unrolled.torch
+from torch import nn
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--steps", type=int, default=200)

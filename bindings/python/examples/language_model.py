@@ -1,4 +1,5 @@
-"""Trains a small model of text and writes with it. Open it as a notebook, or run it as a program."""
+"""Trains a small model of text and writes with it. Open it as a notebook, or run it as a
+program."""
 
 # %%
 import tempfile
@@ -18,7 +19,9 @@ text.write_text("the cat sat on the mat. the dog lay on the rug. " * 200)
 # %%
 def report(step: dict[str, Any]) -> None:
     if step["val_loss"] is not None:
-        print(f"step {step['step']:4}  loss {step['loss']:.3f}  validation loss {step['val_loss']:.3f}")
+        print(
+            f"step {step['step']:4}  loss {step['loss']:.3f}  validation loss {step['val_loss']:.3f}"
+        )
 
 
 run = unrolled.train(

@@ -1,11 +1,11 @@
-"""An LSTM learns the next value of a wave, on NumPy arrays. Open it as a notebook, or run it as a program."""
+"""An LSTM learns the next value of a wave, on NumPy arrays. Open it as a notebook, or run it as a
+program."""
 
 # %% [markdown]
 # Two waves of different lengths. The inputs are [T, B, E]: T steps of B rows, E values each.
 
 # %%
 import numpy as np
-
 import unrolled
 
 steps = np.arange(101, dtype=np.float32)

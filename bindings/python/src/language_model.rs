@@ -44,7 +44,15 @@ impl LanguageModel {
     fn open(&self, paths: &[PathBuf]) -> unrolled::Result<Corpus> {
         let DataSettings { encoding, separator, document_marker, invalid, unit, id_width, .. } =
             self.settings.data.clone();
-        let read = DataSettings { encoding, separator, document_marker, invalid, unit, id_width, ..Default::default() };
+        let read = DataSettings {
+            encoding,
+            separator,
+            document_marker,
+            invalid,
+            unit,
+            id_width,
+            ..Default::default()
+        };
         let options = CorpusOptions::of(&read, self.settings.run.seed);
         CorpusOptions { vocabulary: Some(&self.vocabulary), ..options }.open(paths)
     }

@@ -5,6 +5,7 @@
 //! are read where they are; all others are converted once.
 
 mod arrays;
+mod call;
 mod errors;
 mod language_model;
 mod model;

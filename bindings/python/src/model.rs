@@ -19,6 +19,8 @@ use unrolled::{Settings, Unit};
 pub struct Model {
     engine: Engine,
     checkpoint: Checkpoint,
+    /// True if the source returns only the outputs of the last step.
+    last_step: bool,
 }
 
 /// The names and shapes of parameters.
@@ -35,7 +37,8 @@ impl Model {
         for (name, values) in &tensors {
             let values = Floats::of(name, values)?;
             let Some(entry) = parameters.layout.find(name).cloned() else {
-                let known: Vec<&str> = parameters.layout.entries().iter().map(|entry| entry.name.as_str()).collect();
+                let known: Vec<&str> =
+                    parameters.layout.entries().iter().map(|entry| entry.name.as_str()).collect();
                 return Err(invalid(format!("a tensor {name}"), known.join(", ")));
             };
             values.check_shape(name, &entry.shape)?;
@@ -46,7 +49,8 @@ impl Model {
             symbols => Vocabulary::of_ids(symbols).map_err(raise)?,
         };
         let progress = Progress::default();
-        Self::of(Checkpoint { settings, vocabulary, parameters, moments: Vec::new(), state: None, progress })
+        let (moments, state) = (Vec::new(), None);
+        Self::of(Checkpoint { settings, vocabulary, parameters, moments, state, progress }, false)
     }
 
     /// The names and shapes of the parameters of a model.
@@ -59,13 +63,22 @@ impl Model {
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf, ignore: Vec<String>) -> PyResult<Self> {
         let options = Options { ignore: &ignore, ..Options::default() };
-        let checkpoint = py.detach(|| convert::load_with(&path, &options)?.checkpoint());
-        Self::of(checkpoint.map_err(raise)?)
+        let loaded = py.detach(|| {
+            let converted = convert::load_with(&path, &options)?;
+            Ok((converted.checkpoint()?, converted.last_step))
+        });
+        let (checkpoint, last_step) = loaded.map_err(raise)?;
+        Self::of(checkpoint, last_step)
     }
 
     /// Runs the model from the zero state: ids [T, B], or vectors [T, B, E]; the first two sizes are
     /// swapped with `batch_first`. Returns the outputs.
-    fn forward<'py>(&self, py: Python<'py>, x: &Bound<'py, PyAny>, batch_first: bool) -> PyResult<Array<'py>> {
+    fn forward<'py>(
+        &self,
+        py: Python<'py>,
+        x: &Bound<'py, PyAny>,
+        batch_first: bool,
+    ) -> PyResult<Array<'py>> {
         let order = if batch_first { Order::BatchMajor } else { Order::TimeMajor };
         if let Ok(ids) = x.cast::<PyArrayDyn<u32>>() {
             let ids = ids.readonly();
@@ -92,6 +105,12 @@ impl Model {
         self.checkpoint.parameters.iter().map(copy).collect()
     }
 
+    /// True if the source returns only the outputs of the last step. The model returns all steps.
+    #[getter]
+    fn last_step(&self) -> bool {
+        self.last_step
+    }
+
     /// Width of the input vectors; 0 for a model of symbols.
     #[getter]
     fn input_size(&self) -> usize {
@@ -113,9 +132,9 @@ impl Model {
 }
 
 impl Model {
-    fn of(checkpoint: Checkpoint) -> PyResult<Self> {
+    fn of(checkpoint: Checkpoint, last_step: bool) -> PyResult<Self> {
         let engine = Engine::new(checkpoint.model().map_err(raise)?, None).map_err(raise)?;
-        Ok(Self { engine, checkpoint })
+        Ok(Self { engine, checkpoint, last_step })
     }
 
     fn run<'py>(

@@ -1,8 +1,9 @@
 //! `Network`: the native part of `unrolled.LSTM`, `GRU` and `RNN`, and of their PyTorch forms.
 
 use crate::arrays::{Array, Floats, array};
+use crate::call::{Inner, LastCall, Tokens};
 use crate::errors::{invalid, raise};
-use crate::packed::{BatchSizes, make_room};
+use crate::packed::BatchSizes;
 use crate::shape::{Parameter, Shape};
 use crate::stack::Stack;
 use crate::states::{self, StateArrays};
@@ -11,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use unrolled::Result;
-use unrolled::exec::{Dropout, Order, State, Window};
+use unrolled::exec::{Dropout, Order, State};
 
 /// Recurrent layers with their parameters. One call runs at a time; other threads wait for it.
 #[pyclass(frozen, module = "unrolled._unrolled")]
@@ -23,35 +24,6 @@ pub struct Network {
     seed: u64,
     threads: Option<usize>,
     inner: Mutex<Inner>,
-}
-
-struct Inner {
-    stack: Stack,
-    /// Number of training calls, which is the number of the next dropout masks.
-    calls: u64,
-    /// The last training call, until its backward pass.
-    last: Option<LastCall>,
-    /// True after a backward pass.
-    has_gradient: bool,
-    /// [T, B, E] and [T, B, O] of packed sequences.
-    window_inputs: Vec<f32>,
-    window_outputs: Vec<f32>,
-}
-
-/// The shapes of a training call.
-#[derive(Clone, Debug)]
-struct LastCall {
-    layout: Tokens,
-    is_batched: bool,
-}
-
-/// How the tokens of inputs and outputs are arranged.
-#[derive(Clone, Debug)]
-enum Tokens {
-    /// [T, B] or [B, T].
-    Window { steps: usize, rows: usize, order: Order, lengths: Option<Vec<usize>> },
-    /// `[N]`, step by step.
-    Packed { sizes: BatchSizes, lengths: Vec<usize> },
 }
 
 /// Outputs, h and c.
@@ -70,8 +42,7 @@ impl Network {
         let stack = Stack::new(&shape, seed, threads)?;
         let layout = &stack.parameters().layout;
         let (parameters, flat_len) = (shape.parameters(layout), layout.len());
-        let (window_inputs, window_outputs) = (Vec::new(), Vec::new());
-        let inner = Inner { stack, calls: 0, last: None, has_gradient: false, window_inputs, window_outputs };
+        let inner = Inner::new(stack);
         Ok(Self { shape, parameters, flat_len, seed, threads, inner: Mutex::new(inner) })
     }
 
@@ -296,12 +267,16 @@ impl Network {
         let initial = match state {
             // In inference the view would go on from the state of its last window.
             (None, None) if training => None,
-            parts => Some(states::read(&self.shape, (call.layout.rows(), call.is_batched), ["h", "c"], parts)?),
+            parts => {
+                Some(states::read(&self.shape, (call.layout.rows(), call.is_batched), ["h", "c"], parts)?)
+            }
         };
         let mut inner = self.lock(py);
-        let dropout = (training && drops && self.shape.dropout > 0.0).then(|| self.dropout(inner.calls, dropout_seed));
+        let dropout =
+            (training && drops && self.shape.dropout > 0.0).then(|| self.dropout(inner.calls, dropout_seed));
         let (values, shape, running) = (x.values(), &self.shape, &mut *inner);
-        let ran = py.detach(|| running.forward(&call, values, (shape, initial.as_ref()), (training, dropout)));
+        let ran =
+            py.detach(|| running.forward(&call, values, (shape, initial.as_ref()), (training, dropout)));
         let (outputs, state) = ran.map_err(raise)?;
         if training {
             inner.calls += 1;
@@ -340,68 +315,6 @@ impl Network {
             Tokens::Window { steps, .. } if !call.is_batched => vec![*steps, width],
             Tokens::Window { steps, rows, order: Order::TimeMajor, .. } => vec![*steps, *rows, width],
             Tokens::Window { steps, rows, order: Order::BatchMajor, .. } => vec![*rows, *steps, width],
-        }
-    }
-}
-
-impl Tokens {
-    fn rows(&self) -> usize {
-        match self {
-            Self::Window { rows, .. } => *rows,
-            Self::Packed { lengths, .. } => lengths.len(),
-        }
-    }
-}
-
-impl Inner {
-    /// Runs a window and returns its outputs and its last state.
-    fn forward(
-        &mut self,
-        call: &LastCall,
-        x: &[f32],
-        (shape, initial): (&Shape, Option<&State>),
-        (training, dropout): (bool, Option<Dropout>),
-    ) -> Result<(Vec<f32>, State)> {
-        let Self { stack, window_inputs, window_outputs, .. } = self;
-        let mut run = |window: Window<'_>, outputs: &mut [f32]| {
-            let window = Window { initial, dropout, ..window };
-            if training { stack.train(&window, outputs) } else { stack.infer(&window, outputs) }
-        };
-        match &call.layout {
-            Tokens::Window { steps, rows, order, lengths } => {
-                let mut outputs = vec![0.0; steps * rows * shape.output_size()];
-                let window = Window { order: *order, lengths: lengths.as_deref(), ..Window::new(*steps, *rows, x) };
-                let state = run(window, &mut outputs)?;
-                Ok((outputs, state))
-            }
-            Tokens::Packed { sizes, lengths } => {
-                let ([steps, rows], [inputs, outputs]) = (sizes.shape(), [shape.input_size, shape.output_size()]);
-                sizes.spread(inputs, x, window_inputs);
-                make_room(window_outputs, steps * rows * outputs);
-                let (inputs, written) =
-                    (&window_inputs[..steps * rows * inputs], &mut window_outputs[..steps * rows * outputs]);
-                let window = Window { lengths: Some(lengths), ..Window::new(steps, rows, inputs) };
-                let state = run(window, written)?;
-                Ok((sizes.pack(outputs, written), state))
-            }
-        }
-    }
-
-    /// Runs the backward pass of the last training call.
-    fn backward(
-        &mut self,
-        call: &LastCall,
-        dy: &[f32],
-        (shape, d_state): (&Shape, Option<&State>),
-    ) -> Result<()> {
-        (self.last, self.has_gradient) = (None, true);
-        match &call.layout {
-            Tokens::Window { .. } => self.stack.backward(dy, d_state),
-            Tokens::Packed { sizes, .. } => {
-                let ([steps, rows], width) = (sizes.shape(), shape.output_size());
-                sizes.spread(width, dy, &mut self.window_outputs);
-                self.stack.backward(&self.window_outputs[..steps * rows * width], d_state)
-            }
         }
     }
 }

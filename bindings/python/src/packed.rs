@@ -11,7 +11,10 @@ impl BatchSizes {
     /// Reads `batch_sizes` of a packed sequence.
     pub fn new(sizes: Vec<usize>) -> PyResult<Self> {
         if sizes.is_empty() || sizes.contains(&0) || !sizes.is_sorted_by(|a, b| a >= b) {
-            return Err(invalid(format!("batch_sizes {sizes:?}"), "numbers of at least 1 in decreasing order"));
+            return Err(invalid(
+                format!("batch_sizes {sizes:?}"),
+                "numbers of at least 1 in decreasing order",
+            ));
         }
         Ok(Self(sizes))
     }

@@ -5,10 +5,10 @@ use crate::errors::raise;
 use crate::shape::{Parameter, Shape};
 use pyo3::prelude::*;
 use std::sync::Arc;
+use unrolled::Result;
 use unrolled::exec::{Dynamic, Engine, State, Window};
 use unrolled::model::{Model, Parameters};
 use unrolled::network::Network;
-use unrolled::Result;
 
 /// The owner of the parameters.
 enum Owner {
@@ -29,7 +29,8 @@ pub struct Stack {
 impl Stack {
     /// Draws the parameters of a stack.
     pub fn new(shape: &Shape, seed: u64, threads: Option<usize>) -> PyResult<Self> {
-        let model = Model::of_layers(&shape.layers()?, shape.input_size, None, seed).map_err(raise)?;
+        let layers = shape.layers()?;
+        let model = Model::of_layers(&layers, shape.input_size, None, seed).map_err(raise)?;
         let mut stack = Self { owner: Owner::Model(Arc::new(model)), threads, inference: None };
         if !shape.bias {
             stack.clear_biases().map_err(raise)?;

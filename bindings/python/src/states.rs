@@ -49,13 +49,21 @@ pub fn arrays<'py>(
     state: &State,
 ) -> PyResult<StateArrays<'py>> {
     let rows = state.rows;
-    let join = |part: fn(&LayerState) -> &[f32]| state.layers.iter().flat_map(part).copied().collect();
-    let h = array(py, &dimensions(shape, (rows, is_batched), shape.state_size()), join(|layer| &layer.h))?;
+    let h =
+        array(py, &dimensions(shape, (rows, is_batched), shape.state_size()), join(state, |layer| &layer.h))?;
     if !shape.has_cell_state() {
         return Ok((h, None));
     }
-    let c = array(py, &dimensions(shape, (rows, is_batched), shape.hidden_size), join(|layer| &layer.c))?;
+    let c =
+        array(py, &dimensions(shape, (rows, is_batched), shape.hidden_size), join(state, |layer| &layer.c))?;
     Ok((h, Some(c)))
+}
+
+/// Returns one part of all layers.
+fn join(state: &State, part: fn(&LayerState) -> &[f32]) -> Vec<f32> {
+    let mut values = Vec::with_capacity(state.layers.iter().map(|layer| part(layer).len()).sum());
+    state.layers.iter().for_each(|layer| values.extend_from_slice(part(layer)));
+    values
 }
 
 fn dimensions(shape: &Shape, (rows, is_batched): (usize, bool), width: usize) -> Vec<usize> {

@@ -29,9 +29,9 @@ impl Stream {
         match self.stream.try_lock() {
             Ok(stream) => Ok(stream),
             Err(TryLockError::Poisoned(poisoned)) => Ok(PoisonError::into_inner(poisoned)),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::new_err("another thread is using this stream; give each thread a stream of its own"))
-            }
+            Err(TryLockError::WouldBlock) => Err(Error::new_err(
+                "another thread is using this stream; give each thread a stream of its own",
+            )),
         }
     }
 }

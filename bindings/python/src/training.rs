@@ -102,7 +102,12 @@ fn drive(
     training.interrupt_by(stop.clone());
     let (reports, received) = channel();
     let (answers, answered) = channel();
-    let steps = Steps { training, out, stop: &stop, reports: on_step.is_some().then_some((reports.clone(), answered)) };
+    let steps = Steps {
+        training,
+        out,
+        stop: &stop,
+        reports: on_step.is_some().then_some((reports.clone(), answered)),
+    };
     let (ended, raised) = py.detach(move || {
         thread::scope(|scope| {
             let worker = scope.spawn(move || {

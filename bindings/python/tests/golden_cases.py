@@ -7,7 +7,10 @@ CASES = {
     "lstm-2-batch-first": ("LSTM", {"num_layers": 2, "batch_first": True}),
     "lstm-both": ("LSTM", {"num_layers": 2, "bidirectional": True}),
     "lstm-projection": ("LSTM", {"num_layers": 2, "proj_size": 3}),
-    "lstm-both-projection-no-bias": ("LSTM", {"bidirectional": True, "proj_size": 3, "bias": False}),
+    "lstm-both-projection-no-bias": (
+        "LSTM",
+        {"bidirectional": True, "proj_size": 3, "bias": False},
+    ),
     "lstm-no-bias": ("LSTM", {"num_layers": 2, "bias": False}),
     "gru": ("GRU", {"num_layers": 2}),
     "gru-both-batch-first": ("GRU", {"bidirectional": True, "batch_first": True}),

@@ -1,6 +1,6 @@
 """Writes goldens.npz: results and gradients of `torch.nn` layers. Needs torch.
 
-    python bindings/python/tests/make_goldens.py
+python bindings/python/tests/make_goldens.py
 """
 
 import json
@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from golden_cases import CASES, LENGTHS, B, E, H, T
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-
-from golden_cases import CASES, LENGTHS, B, E, H, T
 
 
 def draw(*shape):
@@ -24,7 +23,11 @@ def results(cell, options, lengths):
     x = draw(*((B, T) if module.batch_first else (T, B)), E)
     widths = [module.proj_size or H, H] if cell == "LSTM" else [H]
     state = [draw(parts, B, width) for width in widths]
-    given = x if lengths is None else pack_padded_sequence(x, lengths, module.batch_first, enforce_sorted=False)
+    given = (
+        x
+        if lengths is None
+        else pack_padded_sequence(x, lengths, module.batch_first, enforce_sorted=False)
+    )
     y, last = module(given, tuple(state) if cell == "LSTM" else state[0])
     if lengths is not None:
         y, _ = pad_packed_sequence(y, module.batch_first)
@@ -50,7 +53,9 @@ def main():
                 start += array.size
     # One array, because each array of a file takes hundreds of bytes.
     index = np.frombuffer(json.dumps(places).encode(), np.uint8)
-    np.savez_compressed(Path(__file__).with_name("goldens.npz"), index=index, values=np.concatenate(values))
+    np.savez_compressed(
+        Path(__file__).with_name("goldens.npz"), index=index, values=np.concatenate(values)
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import threading
 
 import numpy as np
 import pytest
-
 import unrolled
 
 T, B, E, H = 5, 3, 2, 4
@@ -33,13 +32,23 @@ def error(kind, call, *parts):
 
 def test_the_shape_of_x():
     for shape in [(T, B, E + 1), (T,), (), (1, T, B, E), (T, E + 1)]:
-        error(ValueError, lambda: layers()(inputs(*shape) if shape else 1.0), "found x of shape", "[T, B, E]", "E = 2")
+        error(
+            ValueError,
+            lambda: layers()(inputs(*shape) if shape else 1.0),
+            "found x of shape",
+            "[T, B, E]",
+            "E = 2",
+        )
     error(ValueError, lambda: layers(batch_first=True)(inputs(T, B, 9)), "[B, T, E]")
 
 
 def test_empty_arrays():
     for shape in [(0, B, E), (T, 0, E), (0, E)]:
-        error(ValueError, lambda: layers()(np.zeros(shape, np.float32)), "at least one step and one row")
+        error(
+            ValueError,
+            lambda: layers()(np.zeros(shape, np.float32)),
+            "at least one step and one row",
+        )
 
 
 def test_dtypes_that_are_numbers_are_converted():
@@ -53,7 +62,9 @@ def test_dtypes_that_are_numbers_are_converted():
 
 @pytest.mark.parametrize("dtype", ("complex64", "U3", "O", "M8[s]"))
 def test_other_dtypes(dtype):
-    error(ValueError, lambda: layers()(np.zeros((T, B, E), dtype)), "x of dtype", "expected float32")
+    error(
+        ValueError, lambda: layers()(np.zeros((T, B, E), dtype)), "x of dtype", "expected float32"
+    )
 
 
 def test_arrays_in_other_orders_are_converted():
@@ -64,8 +75,36 @@ def test_arrays_in_other_orders_are_converted():
     unaligned = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
     read_only = x.copy()
     read_only.flags.writeable = False
-    for other in (np.asfortranarray(x), wide[..., ::2], x[::-1].copy()[::-1], unaligned, read_only, memoryview(x)):
+    for other in (
+        np.asfortranarray(x),
+        wide[..., ::2],
+        x[::-1].copy()[::-1],
+        unaligned,
+        read_only,
+        memoryview(x),
+    ):
         assert np.array_equal(rnn(other)[0], y)
+
+
+class OnlyDlpack:
+    """Memory that is offered through DLPack alone."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_memory_that_others_offer():
+    rnn, x = layers().eval(), inputs()
+    y, _ = rnn(x)
+    assert np.array_equal(rnn(OnlyDlpack(x))[0], y) and np.array_equal(
+        rnn(OnlyDlpack(x.astype(float)))[0], y
+    )
 
 
 def test_lengths():
@@ -97,7 +136,12 @@ def test_states_of_other_shapes():
     error(ValueError, lambda: rnn(x, (h[:, 0], h[:, 0])), "h of shape [1, 4]", "[1, 3, 4]")
     error(ValueError, lambda: rnn(x, h), "expected a pair (h, c)")
     error(ValueError, lambda: rnn(inputs(T, E), (h, h)), "h of shape")
-    error(ValueError, lambda: setattr(rnn.stream(2), "state", (h, h)), "h of shape [1, 3, 4]", "[1, 2, 4]")
+    error(
+        ValueError,
+        lambda: setattr(rnn.stream(2), "state", (h, h)),
+        "h of shape [1, 3, 4]",
+        "[1, 2, 4]",
+    )
     error(ValueError, lambda: unrolled.GRU(E, H)(x, (h, h)), "h of")
 
 
@@ -117,7 +161,12 @@ def test_parameters():
     y, _ = rnn.eval()(x)
     bad = {**good, "weight_hh_l0": good["weight_hh_l0"] * np.nan}
     error(ValueError, lambda: rnn.load_state_dict(bad), "weight_hh_l0", "not finite")
-    error(ValueError, lambda: rnn.load_state_dict({**good, "weight_hh_l0": np.zeros((3, 3))}), "weight_hh_l0 of shape [3, 3]", "[16, 4]")
+    error(
+        ValueError,
+        lambda: rnn.load_state_dict({**good, "weight_hh_l0": np.zeros((3, 3))}),
+        "weight_hh_l0 of shape [3, 3]",
+        "[16, 4]",
+    )
     error(ValueError, lambda: rnn.load_state_dict({**good, "other": x}), "other", "strict=False")
     missing = {name: values for name, values in good.items() if name != "bias_ih_l0"}
     error(ValueError, lambda: rnn.load_state_dict(missing), "no bias_ih_l0", "strict=False")
@@ -160,11 +209,19 @@ def test_arguments_of_layers():
         ({"proj_size": 1000}, ("projection",)),
         ({"threads": 0}, ("threads",)),
     ]:
-        error(ValueError, lambda: unrolled.LSTM(**{"input_size": E, "hidden_size": H, **options}), *parts)
+        error(
+            ValueError,
+            lambda: unrolled.LSTM(**{"input_size": E, "hidden_size": H, **options}),
+            *parts,
+        )
     error(ValueError, lambda: unrolled.LSTM(0, H), "inputs = 0")
     error(ValueError, lambda: unrolled.LSTM(E, 0), "hidden = 0")
     error(ValueError, lambda: unrolled.RNN(E, H, nonlinearity="sin"), "nonlinearity", "relu")
-    for call in (lambda: unrolled.LSTM(-1, H), lambda: unrolled.LSTM(E, "4"), lambda: unrolled.LSTM(1.5, H)):
+    for call in (
+        lambda: unrolled.LSTM(-1, H),
+        lambda: unrolled.LSTM(E, "4"),
+        lambda: unrolled.LSTM(1.5, H),
+    ):
         with pytest.raises((TypeError, ValueError, OverflowError)):
             call()
     with pytest.raises((unrolled.Error, ValueError), match="memory"):

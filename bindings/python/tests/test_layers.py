@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 import unrolled
 from golden_cases import CASES, LENGTHS, B, E, H, T
 
@@ -21,14 +20,18 @@ def golden(case):
     arrays = {}
     for name, (start, shape) in json.loads(GOLDENS["index"].tobytes()).items():
         if name.split("/")[0] == case:
-            arrays[name.split("/")[1]] = GOLDENS["values"][start : start + int(np.prod(shape))].reshape(shape)
+            arrays[name.split("/")[1]] = GOLDENS["values"][
+                start : start + int(np.prod(shape))
+            ].reshape(shape)
     return arrays
 
 
 def layers_of(case, arrays):
     cell, options = CASES[case]
     layers = getattr(unrolled, cell)(E, H, **options, threads=1)
-    parameters = {name[10:]: values for name, values in arrays.items() if name.startswith("parameter.")}
+    parameters = {
+        name[10:]: values for name, values in arrays.items() if name.startswith("parameter.")
+    }
     layers.load_state_dict(parameters)
     return layers
 
@@ -77,7 +80,9 @@ def test_one_row_without_a_batch(cls):
 
 
 @pytest.mark.parametrize("cls", LAYERS)
-@pytest.mark.parametrize("options", ({}, {"bidirectional": True}, {"bias": False}, {"dropout": 0.5}), ids=str)
+@pytest.mark.parametrize(
+    "options", ({}, {"bidirectional": True}, {"bias": False}, {"dropout": 0.5}), ids=str
+)
 def test_pickle_and_deepcopy_keep_everything(cls, options):
     layers = cls(E, H, num_layers=2, threads=1, **options).eval()
     x = random(T, B, E)
@@ -96,7 +101,9 @@ def test_a_stream_gives_the_bits_of_a_window(cls):
     stream = layers.stream(B)
     for step in range(T):
         assert np.array_equal(stream.step(x[step]), y[step])
-    for part, expected in zip(*((stream.state, last) if cls is unrolled.LSTM else ((stream.state,), (last,)))):
+    for part, expected in zip(
+        *((stream.state, last) if cls is unrolled.LSTM else ((stream.state,), (last,)))
+    ):
         assert np.array_equal(part, expected)
     stream.reset()
     assert np.array_equal(stream.step(x[0]), y[0])
@@ -162,7 +169,9 @@ def test_the_optimizer_is_the_update_of_the_gradients():
         y, _ = layers(random(T, B, E))
         *_, gradients = layers.backward(y)
         norm = optimizer.step()
-        assert norm == pytest.approx(np.sqrt(sum((g.astype(float) ** 2).sum() for g in gradients.values())), rel=1e-6)
+        assert norm == pytest.approx(
+            np.sqrt(sum((g.astype(float) ** 2).sum() for g in gradients.values())), rel=1e-6
+        )
         for name, values in layers.state_dict().items():
             close(values, before[name] - 0.5 * gradients[name])
         if not bias:

@@ -10,10 +10,16 @@ import sys
 import time
 
 import pytest
-
 import unrolled
 
-SMALL = {"hidden": 24, "batch": 8, "steps": 12, "epochs": 1000, "learning_rate": 2e-2, "schedule": "cosine"}
+SMALL = {
+    "hidden": 24,
+    "batch": 8,
+    "steps": 12,
+    "epochs": 1000,
+    "learning_rate": 2e-2,
+    "schedule": "cosine",
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,33 +33,66 @@ def test_a_run_writes_checkpoints_that_models_are_loaded_from(text, tmp_path):
     out, steps = tmp_path / "run", []
     run = unrolled.train(text, out, steps.append, threads=1, max_steps=80, eval_every=40, **SMALL)
     assert [step["step"] for step in steps] == list(range(1, 81))
-    assert set(steps[0]) == {"step", "loss", "gradient_norm", "learning_rate", "val_loss", "val_accuracy"}
+    assert set(steps[0]) == {
+        "step",
+        "loss",
+        "gradient_norm",
+        "learning_rate",
+        "val_loss",
+        "val_accuracy",
+    }
     assert steps[-1]["loss"] < 0.2 * steps[0]["loss"] and steps[0]["val_loss"] is None
     assert steps[-1]["val_loss"] == run.history[-1]["val_loss"] and len(run.history) == 2
-    assert run.steps == 80 and run.best_val_loss < 1 and run.settings["hidden"] == 24 and run.seconds > 0
-    assert sorted(file.name for file in out.iterdir()) == ["best.safetensors", "checkpoint.safetensors"]
+    assert (
+        run.steps == 80
+        and run.best_val_loss < 1
+        and run.settings["hidden"] == 24
+        and run.seconds > 0
+    )
+    assert sorted(file.name for file in out.iterdir()) == [
+        "best.safetensors",
+        "checkpoint.safetensors",
+    ]
 
     loaded = unrolled.LanguageModel(out)
-    assert loaded.sample("the cat ", 6, temperature=0) == "sat on" == run.model.sample("the cat ", 6, temperature=0)
+    assert (
+        loaded.sample("the cat ", 6, temperature=0)
+        == "sat on"
+        == run.model.sample("the cat ", 6, temperature=0)
+    )
     assert loaded.sample("the ", 100, temperature=0, stop="mat.").endswith("mat.")
-    assert loaded.sample(length=50, seed=3) == loaded.sample(length=50, seed=3) != loaded.sample(length=50, seed=4)
-    assert "24" in repr(loaded.settings["hidden"]) and loaded.symbols == 11 and loaded.parameters > 1000
+    assert (
+        loaded.sample(length=50, seed=3)
+        == loaded.sample(length=50, seed=3)
+        != loaded.sample(length=50, seed=4)
+    )
+    assert (
+        "24" in repr(loaded.settings["hidden"])
+        and loaded.symbols == 11
+        and loaded.parameters > 1000
+    )
     evaluation = loaded.evaluate(text)
     assert set(evaluation) == {"loss", "bits_per_symbol", "perplexity", "accuracy", "symbols"}
     assert evaluation["loss"] < 1 and evaluation["symbols"] > 1000
     run.save(tmp_path / "copy.safetensors")
-    assert unrolled.LanguageModel(tmp_path / "copy.safetensors").evaluate([text])["symbols"] == evaluation["symbols"]
+    assert (
+        unrolled.LanguageModel(tmp_path / "copy.safetensors").evaluate([text])["symbols"]
+        == evaluation["symbols"]
+    )
 
 
 def test_a_run_in_memory_gives_the_same_model(text):
     samples = {
-        unrolled.train(text, threads=threads, max_steps=20, **SMALL).model.sample(length=40) for threads in (1, 2)
+        unrolled.train(text, threads=threads, max_steps=20, **SMALL).model.sample(length=40)
+        for threads in (1, 2)
     }
     assert len(samples) == 1
 
 
 def test_on_step_ends_the_run_with_false_or_an_exception(text):
-    run = unrolled.train(text, on_step=lambda step: step["step"] < 7, threads=1, max_steps=50, **SMALL)
+    run = unrolled.train(
+        text, on_step=lambda step: step["step"] < 7, threads=1, max_steps=50, **SMALL
+    )
     assert run.steps == 7
 
     def fail(step):

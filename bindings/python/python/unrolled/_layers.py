@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional, Tuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _unrolled
+from ._stream import Array, Stream
 
-Array = npt.NDArray[np.float32]
-Pair = Tuple[npt.ArrayLike, npt.ArrayLike]
+Pair = tuple[npt.ArrayLike, npt.ArrayLike]
 Self = TypeVar("Self", bound="_Layers")
 
 
@@ -39,7 +38,8 @@ class _Layers:
         return f"{type(self).__name__}({given})"
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Turns dropout on, and makes calls keep what `backward` needs. Layers start in this mode."""
+        """Turns dropout on, and makes calls keep what `backward` needs. Layers start in this
+        mode."""
         self.training = bool(mode)
         return self
 
@@ -59,15 +59,21 @@ class _Layers:
             strict: False to ignore unknown names and to keep parameters that are missing.
 
         Raises:
-            ValueError: for a missing or unknown name (if `strict`), a wrong shape, or a value that is not finite.
-                The parameters are then as before.
+            ValueError: for a missing or unknown name (if `strict`), a wrong shape, or a value that
+                is not finite. The parameters are then as before.
         """
         known = [name for name, _ in self._names]
         missing = [name for name in known if name not in state_dict]
         unknown = [name for name in state_dict if name not in known]
         if strict and (missing or unknown):
-            found = f"no {', '.join(missing)}" if missing else f"{', '.join(unknown)}, which these layers do not have"
-            raise ValueError(f"found {found}; expected {', '.join(known)}; pass strict=False to take what fits")
+            found = (
+                f"no {', '.join(missing)}"
+                if missing
+                else f"{', '.join(unknown)}, which these layers do not have"
+            )
+            raise ValueError(
+                f"found {found}; expected {', '.join(known)}; pass strict=False to take what fits"
+            )
         values = self._network.parameters()
         for place, name in enumerate(known):
             if name in state_dict:
@@ -75,7 +81,8 @@ class _Layers:
         self._network.load(values, True)
 
     def stream(self, batch: int = 1) -> Stream:
-        """Returns a stream of `batch` rows that starts from the zero state. It has a copy of the current parameters.
+        """Returns a stream of `batch` rows that starts from the zero state. It has a copy of the
+        current parameters.
 
         Raises:
             ValueError: for bidirectional layers, which read their inputs from the end.
@@ -89,7 +96,11 @@ class _Layers:
         return dx, dh0, dc0, {name: values for (name, _), values in zip(self._names, gradients)}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"options": self._options, "training": self.training, "parameters": self._network.parameters()}
+        return {
+            "options": self._options,
+            "training": self.training,
+            "parameters": self._network.parameters(),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         type(self).__init__(self, **state["options"])
@@ -106,7 +117,8 @@ class LSTM(_Layers):
         num_layers: number of layers L.
         bias: False for layers without biases.
         batch_first: True if x and y are [B, T, ..] instead of [T, B, ..].
-        dropout: share of the outputs of each layer but the last that training drops, from 0 to below 1.
+        dropout: share of the outputs of each layer but the last that training drops, from 0 to
+            below 1.
         bidirectional: True if each layer reads its inputs in both directions.
         proj_size: width P of a projection of the hidden state; 0 for none.
         seed: random seed of the initial parameters and of dropout.
@@ -160,15 +172,19 @@ class LSTM(_Layers):
 
         Args:
             x: [T, B, E], or [B, T, E] with `batch_first`, or [T, E] for one row.
-            state: the initial state (h, c), [L D, B, P or H] and [L D, B, H]; without B for one row. Zero if None.
-            lengths: the number of steps of each row, from 0 to T. Inputs beyond them are not read, and outputs there
-                are 0. A row of length 0 keeps its initial state. Rows need not be sorted.
+            state: the initial state (h, c), [L D, B, P or H] and [L D, B, H]; without B for one
+                row. Zero if None.
+            lengths: the number of steps of each row, from 0 to T. Inputs beyond them are not read,
+                and outputs there are 0. A row of length 0 keeps its initial state. Rows need not be
+                sorted.
 
         Returns:
             The outputs y, shaped as x with O values instead of E, and the last state (h, c).
         """
         h, c = _pair(state, "state")
-        y, h_n, c_n = self._network.forward(x, self.batch_first, h, c, lengths, self.training, self.training)
+        y, h_n, c_n = self._network.forward(
+            x, self.batch_first, h, c, lengths, self.training, self.training
+        )
         assert c_n is not None
         return y, (h_n, c_n)
 
@@ -177,7 +193,8 @@ class LSTM(_Layers):
         dy: npt.ArrayLike,
         dstate: tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None = None,
     ) -> tuple[Array, tuple[Array, Array], dict[str, Array]]:
-        """Runs the backward pass of the last call in training mode. Each call has one backward pass.
+        """Runs the backward pass of the last call in training mode. Each call has one backward
+        pass.
 
         Args:
             dy: the gradient of the outputs y.
@@ -187,7 +204,8 @@ class LSTM(_Layers):
             The gradients of x, of the initial state (h, c), and of the parameters by name.
 
         Raises:
-            ValueError: without a call in training mode, after another backward pass, or for a wrong shape.
+            ValueError: without a call in training mode, after another backward pass, or for a wrong
+                shape.
         """
         dx, dh0, dc0, gradients = self._backward(dy, *_pair(dstate, "dstate"))
         assert dc0 is not None
@@ -208,19 +226,23 @@ class _OneState(_Layers):
         Args:
             x: [T, B, E], or [B, T, E] with `batch_first`, or [T, E] for one row.
             state: the initial state h [L D, B, H]; without B for one row. Zero if None.
-            lengths: the number of steps of each row, from 0 to T. Inputs beyond them are not read, and outputs there
-                are 0. A row of length 0 keeps its initial state. Rows need not be sorted.
+            lengths: the number of steps of each row, from 0 to T. Inputs beyond them are not read,
+                and outputs there are 0. A row of length 0 keeps its initial state. Rows need not be
+                sorted.
 
         Returns:
             The outputs y, shaped as x with O values instead of E, and the last state h.
         """
-        y, h_n, _ = self._network.forward(x, self.batch_first, state, None, lengths, self.training, self.training)
+        y, h_n, _ = self._network.forward(
+            x, self.batch_first, state, None, lengths, self.training, self.training
+        )
         return y, h_n
 
     def backward(
         self, dy: npt.ArrayLike, dstate: npt.ArrayLike | None = None
     ) -> tuple[Array, Array, dict[str, Array]]:
-        """Runs the backward pass of the last call in training mode. Each call has one backward pass.
+        """Runs the backward pass of the last call in training mode. Each call has one backward
+        pass.
 
         Args:
             dy: the gradient of the outputs y.
@@ -230,7 +252,8 @@ class _OneState(_Layers):
             The gradients of x, of the initial state, and of the parameters by name.
 
         Raises:
-            ValueError: without a call in training mode, after another backward pass, or for a wrong shape.
+            ValueError: without a call in training mode, after another backward pass, or for a wrong
+                shape.
         """
         dx, dh0, _, gradients = self._backward(dy, dstate, None)
         return dx, dh0, gradients
@@ -240,7 +263,8 @@ class GRU(_OneState):
     """GRU layers with the constructor, parameters and results of `torch.nn.GRU`.
 
     Args:
-        reset_after: True if the reset gate is applied after the recurrent product, as in PyTorch, cuDNN and Keras 3.
+        reset_after: True if the reset gate is applied after the recurrent product, as in PyTorch,
+            cuDNN and Keras 3.
             False: before it, as in TensorFlow 1.
 
     The other arguments are those of `LSTM`, without `proj_size`.
@@ -313,72 +337,8 @@ class RNN(_OneState):
         )
 
 
-class Stream:
-    """Layers that run one step at a time and keep their state. `LSTM.stream` and the others make it.
-
-    A stream has the parameters that the layers had when it was made. It belongs to one thread at a time: a call
-    during a call of another thread raises `unrolled.Error`.
-    """
-
-    def __init__(self, native: _unrolled.Stream) -> None:
-        self._native = native
-
-    def step(self, x: npt.ArrayLike) -> Array:
-        """Runs one step: x [B, E], or [E] for one row. Returns y [B, O], or [O]."""
-        return self._native.step(x)
-
-    @property
-    def batch(self) -> int:
-        """The number of rows B."""
-        return self._native.batch
-
-    @property
-    def state(self) -> Any:
-        """The state: (h, c) of an LSTM, h of other layers, [L, B, H] each. It can be set."""
-        h, c = self._native.state
-        return h if c is None else (h, c)
-
-    @state.setter
-    def state(self, state: Any) -> None:
-        h, c = state if isinstance(state, (tuple, list)) else (state, None)
-        self._native.set_state(h, c)
-
-    def reset(self, row: int | None = None) -> None:
-        """Sets the state of one row to zero, or of all rows if `row` is None."""
-        self._native.reset(row)
-
-
-class Optimizer:
-    """Updates the parameters of layers from the gradients of their last backward pass, without copies.
-
-    Args:
-        layers: an `LSTM`, `GRU` or `RNN`.
-        learning_rate: the learning rate. The attribute can be changed between steps.
-        settings: the settings of the command line with "_" for "-": `optimizer` ("adam", "adamw", "adagrad",
-            "rmsprop", "sgd"), `beta1`, `beta2`, `epsilon`, `momentum`, `weight_decay`, `clip` (5; 0 for none), ...
-    """
-
-    def __init__(self, layers: LSTM | GRU | RNN, learning_rate: float = 1e-3, **settings: Any) -> None:
-        self.learning_rate = learning_rate
-        self._network = layers._network
-        self._native = _unrolled.Optimizer(layers._network, settings_json(settings))
-
-    def step(self) -> float:
-        """Runs one step. Returns the norm of all gradients before clipping. If it is not finite, nothing changes.
-
-        Raises:
-            ValueError: if the layers have had no backward pass.
-        """
-        return self._native.step(self._network, self.learning_rate)
-
-
-def settings_json(settings: Mapping[str, Any]) -> str:
-    """Returns settings as JSON with the names of configuration files. Settings that are None are left out."""
-    return json.dumps({name.replace("_", "-"): value for name, value in settings.items() if value is not None})
-
-
 def _pair(
-    state: Optional[Tuple[Any, Any]], name: str
+    state: tuple[Any, Any] | None, name: str
 ) -> tuple[npt.ArrayLike | None, npt.ArrayLike | None]:
     if state is None:
         return None, None
@@ -390,6 +350,7 @@ def _pair(
 def _finite(name: str, values: Any) -> npt.NDArray[Any]:
     array = np.asarray(values)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"found a value in {name} that is not finite, expected finite numbers; load other weights")
+        raise ValueError(
+            f"found a value in {name} that is not finite, expected finite numbers; load other weights"
+        )
     return array
-

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Union
 
 from . import _unrolled
-from ._layers import settings_json
+from ._settings import settings_json
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -17,8 +17,8 @@ class LanguageModel:
     """A trained model of text.
 
     Args:
-        path: a checkpoint, or the folder of a run. Of a folder it is the checkpoint with the lowest validation loss,
-            or the last one if there is none.
+        path: a checkpoint, or the folder of a run. Of a folder it is the checkpoint with the lowest
+            validation loss, or the last one if there is none.
         threads: number of threads; all cores if None. Results do not depend on it.
 
     Raises:
@@ -36,7 +36,9 @@ class LanguageModel:
         return model
 
     def __repr__(self) -> str:
-        return f"LanguageModel({self._native.parameters} parameters, {self._native.symbols} symbols)"
+        return (
+            f"LanguageModel({self._native.parameters} parameters, {self._native.symbols} symbols)"
+        )
 
     def sample(
         self,
@@ -60,7 +62,8 @@ class LanguageModel:
             stop: ends the text after this text was drawn.
 
         Raises:
-            ValueError: for an argument out of range, and for a symbol of `prompt` that the model does not know.
+            ValueError: for an argument out of range, and for a symbol of `prompt` that the model
+                does not know.
         """
         return self._native.sample(prompt, length, temperature, top_k, top_p, seed, stop)
 
@@ -123,7 +126,7 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """The evaluations: `step`, `train_loss`, `val_loss`, `val_accuracy`, `learning_rate`, ..."""
+        """The evaluations: `step`, `train_loss`, `val_loss`, `learning_rate`, ..."""
         history: list[dict[str, Any]] = self._progress["history"]
         return history
 
@@ -149,15 +152,17 @@ def train(
 
     Args:
         text: a file or folder, or a list of them.
-        out: a folder for checkpoints: `best.safetensors` (lowest validation loss) and `checkpoint.safetensors` (last).
-            None writes no file.
-        on_step: called after each step with a dict: `step`, `loss`, `gradient_norm`, `learning_rate`, and `val_loss`
-            and `val_accuracy` (None without an evaluation at this step). If it returns False, the run ends.
+        out: a folder for checkpoints: `best.safetensors` (lowest validation loss) and
+            `checkpoint.safetensors` (last). None writes no file.
+        on_step: called after each step with a dict: `step`, `loss`, `gradient_norm`,
+            `learning_rate`, and `val_loss` and `val_accuracy` (None without an evaluation at this
+            step). If it returns False, the run ends.
         threads: number of threads; all cores if None. Results do not depend on it.
-        settings: the settings of the command line with "_" for "-": `cell`, `hidden`, `layers`, `batch`, `steps`,
-            `epochs`, `max_steps`, `learning_rate`, `dropout`, `seed`, ...
+        settings: the settings of the command line with "_" for "-": `cell`, `hidden`, `layers`,
+            `batch`, `steps`, `epochs`, `max_steps`, `learning_rate`, `dropout`, `seed`, ...
 
-    Ctrl-C ends the run between two steps, and during an evaluation. With `out`, a checkpoint is written first.
+    Ctrl-C ends the run between two steps, and during an evaluation. With `out`, a checkpoint is
+    written first.
 
     Raises:
         ValueError: for an unknown setting, or a value out of range.

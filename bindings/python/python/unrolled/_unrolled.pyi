@@ -8,6 +8,19 @@ import numpy.typing as npt
 
 _Array = npt.NDArray[np.float32]
 
+__all__ = [
+    "Error",
+    "LanguageModel",
+    "Model",
+    "Network",
+    "Optimizer",
+    "Run",
+    "Stream",
+    "__version__",
+    "isa",
+    "train",
+]
+
 __version__: str
 
 class Error(Exception): ...
@@ -25,6 +38,7 @@ class _Shape(TypedDict):
     proj_size: int
 
 def isa() -> str: ...
+
 @final
 class Network:
     def __new__(cls, shape: _Shape, seed: int, threads: int | None) -> Network: ...
@@ -96,7 +110,9 @@ class LanguageModel:
 
 @final
 class Model:
-    def __new__(cls, settings: str, symbols: int, tensors: Sequence[tuple[str, npt.ArrayLike]]) -> Model: ...
+    def __new__(
+        cls, settings: str, symbols: int, tensors: Sequence[tuple[str, npt.ArrayLike]]
+    ) -> Model: ...
     @staticmethod
     def layout(settings: str, symbols: int) -> list[tuple[str, list[int]]]: ...
     @staticmethod
@@ -105,6 +121,8 @@ class Model:
     def save(self, path: str) -> None: ...
     def names(self) -> list[tuple[str, list[int]]]: ...
     def parameters(self) -> list[_Array]: ...
+    @property
+    def last_step(self) -> bool: ...
     @property
     def input_size(self) -> int: ...
     @property

@@ -3,22 +3,25 @@
     rnn = unrolled.torch.LSTM(128, 512, num_layers=2)    # instead of torch.nn.LSTM(...)
     model = unrolled.torch.accelerate(model)             # or all layers of a model at once
 
-They are subclasses of `torch.nn.LSTM`, `GRU` and `RNN`: constructor, parameters, `state_dict`, calls and gradients are
-the same. Only the computation of float32 tensors on the CPU is different. In these cases PyTorch's own code runs:
-other devices and dtypes, autocast, `torch.compile`, tracing and export, and `dropout=1`.
+They are subclasses of `torch.nn.LSTM`, `GRU` and `RNN`: constructor, parameters, `state_dict`,
+calls and gradients are the same. Only the computation of float32 tensors on the CPU is different.
+In these cases PyTorch's own code runs: other devices and dtypes, autocast, `torch.compile`, tracing
+and export, and `dropout=1`.
 
 - Dropout masks come from PyTorch's random generator, but are not those of `torch.nn`.
 - The number of threads is `torch.get_num_threads()`. Results do not depend on it.
 - Second derivatives (`create_graph=True`) are an error.
-- Parameters are copied when their version changes, which every operation of PyTorch does, after each backward pass,
-  and if a few of their values differ. After other changes through `.data`, call `flatten_parameters()`.
+- Parameters are copied when their version changes, which every operation of PyTorch does, after
+  each backward pass, and if a few of their values differ. After other changes through `.data`, call
+  `flatten_parameters()`.
 """
 
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
-from typing import Any, Optional, Tuple, TypeVar
+from typing import Any, Optional, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,15 +32,17 @@ from . import _unrolled
 __all__ = ["GRU", "LSTM", "RNN", "accelerate"]
 
 Module = TypeVar("Module", bound=nn.Module)
-Grads = Tuple[Optional[Tensor], ...]
+Grads = tuple[Optional[Tensor], ...]
 
 _CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn", "RNN_RELU": "rnn"}
-# Unused networks of a module: one for each call whose backward pass was pending at the same time.
-_MOST_FREE = 8
+# Unused networks that a module keeps for later calls. It needs one for each call whose backward
+# pass is pending; a loop of single steps has as many as it has steps.
+_MOST_FREE = 64
 
 
 class _Networks:
-    """The networks of a module. A network has copies of the parameters, and the activations of one call.
+    """The networks of a module. A network has copies of the parameters, and the activations of one
+    call.
 
     Copies of a module (deepcopy, pickle) start without networks.
     """
@@ -48,6 +53,8 @@ class _Networks:
         self.backward_passes = 0
         self._places: tuple[int, ...] = ()
         self._views: list[Any] = []
+        # The end of a graph may give a network back in the middle of `take`, on the same thread.
+        self._lock = threading.RLock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Networks:
         return _Networks()
@@ -59,13 +66,15 @@ class _Networks:
         """Returns a network with the current parameters that no other call uses."""
         threads = torch.get_num_threads()
         version = self._version(weights)
-        network = self._find(version, threads) or _Network(module, threads)
-        network.load(self._arrays(weights), version)
+        with self._lock:
+            network = self._find(version, threads) or _Network(module, threads)
+            network.load(self._arrays(weights), version)
         return network
 
     def give_back(self, network: _Network) -> None:
-        if len(self.free) < _MOST_FREE:
-            self.free.append(network)
+        with self._lock:
+            if len(self.free) < _MOST_FREE:
+                self.free.append(network)
 
     def _find(self, version: object, threads: int) -> _Network | None:
         """Takes an unused network, one with the current parameters if there is one."""
@@ -115,7 +124,8 @@ class _Network:
 
 
 class _Lease:
-    """A network that holds the activations of one call, until the backward pass or the end of the graph."""
+    """A network that holds the activations of one call, until the backward pass or the end of the
+    graph."""
 
     def __init__(self, networks: _Networks, network: _Network) -> None:
         self._networks = networks
@@ -134,7 +144,9 @@ class _Call:
         dropping = module.training and module.dropout > 0 and module.num_layers > 1
         self.seed = int(torch.randint(2**62, ())) if dropping else None
 
-    def forward(self, keep: bool, x: Tensor, h: Tensor | None, c: Tensor | None, weights: Sequence[Tensor]) -> Any:
+    def forward(
+        self, keep: bool, x: Tensor, h: Tensor | None, c: Tensor | None, weights: Sequence[Tensor]
+    ) -> Any:
         """Runs the layers. Returns the lease of the network and the outputs."""
         networks = self.module._unrolled
         lease = _Lease(networks, networks.take(self.module, weights))
@@ -142,9 +154,13 @@ class _Call:
         state = _array(h), _array(c)
         drops, seed = self.seed is not None, self.seed
         if self.batch_sizes is not None:
-            outputs = native.forward_packed(_array(x), self.batch_sizes.numpy(), *state, keep, drops, seed)
+            outputs = native.forward_packed(
+                _array(x), self.batch_sizes.numpy(), *state, keep, drops, seed
+            )
         else:
-            outputs = native.forward(_array(x), self.module.batch_first, *state, None, keep, drops, seed)
+            outputs = native.forward(
+                _array(x), self.module.batch_first, *state, None, keep, drops, seed
+            )
         return lease, tuple(torch.from_numpy(output) for output in outputs if output is not None)
 
 
@@ -152,7 +168,9 @@ class _Function(torch.autograd.Function):
     """The layers as one node of PyTorch's graph."""
 
     @staticmethod
-    def forward(ctx: Any, call: _Call, x: Tensor, h: Tensor | None, c: Tensor | None, *weights: Tensor) -> Any:
+    def forward(
+        ctx: Any, call: _Call, x: Tensor, h: Tensor | None, c: Tensor | None, *weights: Tensor
+    ) -> Any:
         ctx.call = call
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, h, c, *weights)
@@ -178,7 +196,10 @@ class _Function(torch.autograd.Function):
         dx, dh0, dc0, gradients = lease.network.native.backward(_array(dy), _array(dh), _array(dc))
         found = (dx, dh0, dc0, *gradients)
         needed = ctx.needs_input_grad[1:]
-        return (None, *(torch.from_numpy(array) if needs else None for array, needs in zip(found, needed)))
+        return (
+            None,
+            *(torch.from_numpy(array) if needs else None for array, needs in zip(found, needed)),
+        )
 
 
 def _array(tensor: Tensor | None) -> Any:
@@ -195,7 +216,8 @@ class _Layers(nn.RNNBase):
         self._unrolled = _Networks()
 
     def flatten_parameters(self) -> None:
-        """Takes over the parameters again at the next call. PyTorch's own code calls it on some devices."""
+        """Takes over the parameters again at the next call. PyTorch's own code calls it on some
+        devices."""
         super().flatten_parameters()
         if "_unrolled" in self.__dict__:
             for network in self._unrolled.free:
@@ -212,11 +234,15 @@ class _Layers(nn.RNNBase):
         return self._forward_window(input, hx)
 
     def _fits(self, x: Tensor, hx: Any) -> bool:
-        """Returns whether the native code can run the call. Wrong arguments go to PyTorch, for its messages."""
+        """Returns whether the native code can run the call. Wrong arguments go to PyTorch, for its
+        messages."""
         states = hx if isinstance(hx, (tuple, list)) else () if hx is None else (hx,)
         tensors = (x, *states, *self._flat_weights)
         return (
-            all(isinstance(t, Tensor) and t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
+            all(
+                isinstance(t, Tensor) and t.dtype == torch.float32 and t.device.type == "cpu"
+                for t in tensors
+            )
             and all(t.layout == torch.strided for t in tensors)
             and x.numel() > 0
             and self.dropout < 1
@@ -259,10 +285,12 @@ class _Layers(nn.RNNBase):
         h, c = (hx if is_lstm else (hx, None)) if hx is not None else (None, None)
         weights = self._flat_weights
         call = _Call(self, batch_sizes)
-        if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h, c, *weights)):
-            outputs = _Function.apply(call, x, h, c, *weights)  # type: ignore[no-untyped-call, unused-ignore]
+        if torch.is_grad_enabled() and any(
+            t is not None and t.requires_grad for t in (x, h, c, *weights)
+        ):
+            outputs = _Function.apply(call, x, h, c, *weights)
         else:
-            _, outputs = call.forward(call.seed is not None, x, h, c, weights)  # type: ignore[arg-type]
+            _, outputs = call.forward(call.seed is not None, x, h, c, weights)
         y, *h_n = outputs
         return y, tuple(h_n) if is_lstm else h_n[0]
 
@@ -285,8 +313,9 @@ _FASTER: dict[type[nn.Module], type[_Layers]] = {nn.LSTM: LSTM, nn.GRU: GRU, nn.
 def accelerate(model: Module) -> Module:
     """Replaces every `torch.nn.LSTM`, `GRU` and `RNN` inside `model`, and returns the model.
 
-    The new modules share the parameters and the hooks of the old ones, so an optimizer that was made before goes on.
-    If `model` itself is such a layer, the result is its replacement. Subclasses of these classes stay as they are.
+    The new modules share the parameters and the hooks of the old ones, so an optimizer that was
+    made before goes on. If `model` itself is such a layer, the result is its replacement.
+    Subclasses of these classes stay as they are.
     """
     made: dict[int, nn.Module] = {}
 

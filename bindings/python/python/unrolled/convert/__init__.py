@@ -1,10 +1,12 @@
 """Models of other programs.
 
     model = unrolled.convert.from_torch(module)
-    model.save("model.safetensors")            # a checkpoint, for Rust, C, Python and the command line
+    model.save("model.safetensors")            # a checkpoint, for Rust, C, Python and the command
+    line
 
-`from_torch`, `from_keras`, `from_tf1` and `from_onnx` run the source framework and the result on the same random input,
-where the framework is installed, and refuse a difference above 1e-4. The shell command is
+`from_torch`, `from_keras`, `from_tf1` and `from_onnx` run the source framework and the result on
+the same random input, where the framework is installed, and refuse a difference above 1e-4. The
+shell command is
 
     python -m unrolled convert IN OUT
 """
@@ -33,9 +35,9 @@ _READERS: dict[str, Callable[[Path], Model]] = {
 
 
 def convert(source: Path, target: Path) -> Model:
-    """Converts a file and saves the result. The end of the name tells the format of the source: `.onnx`, `.keras`,
-    `.h5`, `.pt` and `.pth` (a whole module), `.ckpt` or the prefix of a TensorFlow 1 checkpoint; all others are for
-    `load`.
+    """Converts a file and saves the result. The end of the name tells the format of the source:
+    `.onnx`, `.keras`, `.h5`, `.pt` and `.pth` (a whole module), `.ckpt` or the prefix of a
+    TensorFlow 1 checkpoint; all others are for `load`.
     """
     path = os.fspath(source)
     reader = _READERS.get(os.path.splitext(path)[1])

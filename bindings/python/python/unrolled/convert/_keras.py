@@ -14,9 +14,9 @@ def from_keras(model: Any) -> Model:
     """Converts a Keras model (Keras 2 or 3).
 
     Args:
-        model: a model of `LSTM`, `GRU`, `SimpleRNN` and `Bidirectional` layers, after at most one `Embedding` and before
-            at most one `Dense` without activation (or `TimeDistributed`), or a file of it. Layers of `Dropout` and the
-            input count as nothing.
+        model: a model of `LSTM`, `GRU`, `SimpleRNN` and `Bidirectional` layers, after at most one
+            `Embedding` and before at most one `Dense` without activation (or `TimeDistributed`), or
+            a file of it. Layers of `Dropout` and the input count as nothing.
 
     Raises:
         ValueError: for another layer or option, and if the results differ.
@@ -35,7 +35,9 @@ def from_keras(model: Any) -> Model:
         if kind in ("InputLayer", "Dropout", "SpatialDropout1D"):
             continue
         if head is not None:
-            raise ValueError(f"found the layer {layer.name} ({kind}) after the last Dense, expected none")
+            raise ValueError(
+                f"found the layer {layer.name} ({kind}) after the last Dense, expected none"
+            )
         if kind == "Embedding" and not stack and embedding is None:
             require(not layer.mask_zero, layer.name, "mask_zero")
             embedding = numpy_of(layer.get_weights()[0])
@@ -46,7 +48,9 @@ def from_keras(model: Any) -> Model:
         elif kind in ("Dense", "TimeDistributed") and stack:
             head = _keras_head(layer.layer if kind == "TimeDistributed" else layer)
         else:
-            raise ValueError(f"found the layer {layer.name} ({kind}), expected Embedding, LSTM, GRU, SimpleRNN, Bidirectional or Dense")
+            raise ValueError(
+                f"found the layer {layer.name} ({kind}), expected Embedding, LSTM, GRU, SimpleRNN, Bidirectional or Dense"
+            )
     if not stack:
         raise ValueError("found no LSTM, GRU or SimpleRNN layer, expected at least one")
     converted = assemble(stack, tensors, width, embedding, head)
@@ -74,8 +78,12 @@ def _add_keras(layer: Any, kind: str, stack: list[dict[str, Any]], tensors: dict
         require(layer.merge_mode == "concat", layer.name, f"merge_mode {layer.merge_mode}")
     one = directions[0]
     cell = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "rnn"}.get(type(one).__name__)
-    require(cell is not None and all(type(other) is type(one) for other in directions), layer.name, type(one).__name__)
-    require(one.return_sequences, layer.name, "return_sequences=False")
+    require(
+        cell is not None and all(type(other) is type(one) for other in directions),
+        layer.name,
+        type(one).__name__,
+    )
+    require(one.return_sequences or not both, layer.name, "return_sequences=False")
     require(both or not one.go_backwards, layer.name, "go_backwards")
     activation = getattr(one.activation, "__name__", str(one.activation))
     known = ("tanh", "relu", "sigmoid", "linear") if cell == "rnn" else ("tanh",)
@@ -100,7 +108,8 @@ def _add_keras(layer: Any, kind: str, stack: list[dict[str, Any]], tensors: dict
 
 
 def _keras_tensors(cell: str | None, weights: list[Any], hidden: int) -> dict[str, Any]:
-    """Returns the tensors of a direction from its kernel, its recurrent kernel and its bias, if it has one."""
+    """Returns the tensors of a direction from its kernel, its recurrent kernel and its bias, if it
+    has one."""
     kernel, recurrent = weights[:2]
     bias = weights[2] if len(weights) > 2 else np.zeros(kernel.shape[1])
     bias = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])

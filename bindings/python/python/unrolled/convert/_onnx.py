@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ._model import ROWS, TOLERANCE, Model, Path, load, random_input
+from ._model import TOLERANCE, Model, Path, difference, load, random_input
+
+_TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32}
 
 
 def from_onnx(path: Path, ignore: Iterable[str] = ()) -> Model:
@@ -27,11 +29,20 @@ def from_onnx(path: Path, ignore: Iterable[str] = ()) -> Model:
     try:
         import onnxruntime
     except ImportError:
-        warnings.warn("onnxruntime is not installed: the converted model was not compared with the file", stacklevel=2)
+        warnings.warn(
+            "onnxruntime is not installed: the converted model was not compared with the file",
+            stacklevel=2,
+        )
         return model
     if list(ignore):
         return model  # the file has parts that the model lacks
-    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"onnxruntime cannot load the file: {reason}; unrolled.convert.load reads it without a comparison"
+        ) from error
     return _compare_onnx(model, session)
 
 
@@ -39,22 +50,20 @@ def _compare_onnx(model: Model, session: Any) -> Model:
     """Compares a model with a session of onnxruntime. States among its inputs are zero."""
     first, *states = session.get_inputs()
     for batch_first in (False, True):
-        x = random_input(model, batch_first)
-        x = x[:1] if batch_first and first.shape[0] == 1 else x
-        sizes = [size if isinstance(size, int) else ROWS for size in first.shape]
-        given = {first.name: x.astype(np.int64 if "int64" in first.type else x.dtype)}
+        x = random_input(model, batch_first, tuple(first.shape[:2]))
+        rows = x.shape[0 if batch_first else 1]
+        given = {first.name: x.astype(_TYPES.get(first.type, x.dtype))}
         for state in states:
-            shape = [size if isinstance(size, int) else ROWS for size in state.shape]
+            shape = [size if isinstance(size, int) else 1 for size in state.shape]
+            if len(shape) > 1 and not isinstance(state.shape[-2], int):
+                shape[-2] = rows
             given[state.name] = np.zeros(shape, np.float32)
         try:
             y = session.run(None, given)[0]
-        except Exception:  # a file with fixed sizes, or another order of the sizes
+        except Exception:  # the file has the other order of the sizes
             continue
-        found = model(x, batch_first)
-        if y.size == found.size and len(sizes) >= 2:
-            difference = float(np.abs(y.reshape(found.shape) - found).max())
-            if difference <= TOLERANCE:
-                return model
+        if difference(model, x, batch_first, y) <= TOLERANCE:
+            return model
     raise ValueError(
         "found no input on which onnxruntime and the converted model agree, expected a difference of at most "
         f"{TOLERANCE:g}; unrolled.convert.load reads the file without a comparison"

@@ -14,9 +14,10 @@ def from_torch(module: Any) -> Model:
     """Converts a PyTorch module.
 
     Args:
-        module: a `torch.nn.LSTM`, `GRU` or `RNN`, or a module that has at most one `Embedding`, then such layers, then
-            at most one `Linear`, called in the order of their registration. It maps [T, B, E], or [B, T, E] if its
-            layers are `batch_first`, to outputs of all steps, alone or as the first value of a tuple.
+        module: a `torch.nn.LSTM`, `GRU` or `RNN`, or a module that has at most one `Embedding`,
+            then such layers, then at most one `Linear`, called in the order of their registration.
+            It maps [T, B, E], or [B, T, E] if its layers are `batch_first`, to outputs of all
+            steps, alone or as the first value of a tuple.
 
     Raises:
         ValueError: for other members, and if the results differ.
@@ -29,12 +30,16 @@ def from_torch(module: Any) -> Model:
     embeddings = [part for part in parts if isinstance(part, nn.Embedding)]
     heads = [part for part in parts if isinstance(part, nn.Linear)]
     if parts != embeddings[:1] + layers + heads[:1] or not layers:
-        raise ValueError(f"found {_kinds(parts)}, expected at most one Embedding, then LSTM, GRU or RNN, then at most one Linear")
+        raise ValueError(
+            f"found {_kinds(parts)}, expected at most one Embedding, then LSTM, GRU or RNN, then at most one Linear"
+        )
     stack: list[dict[str, Any]] = []
     tensors: dict[str, Any] = {}
     for part in layers:
         _add_torch(part, stack, tensors)
-    model = assemble(stack, tensors, layers[0].input_size, _torch_matrix(embeddings), _torch_head(heads))
+    model = assemble(
+        stack, tensors, layers[0].input_size, _torch_matrix(embeddings), _torch_head(heads)
+    )
 
     batch_first = layers[0].batch_first
     was_training = module.training
@@ -99,5 +104,7 @@ def from_torch_file(path: Path) -> Model:
 
     loaded = torch.load(os.fspath(path), weights_only=False, map_location="cpu")
     if not isinstance(loaded, torch.nn.Module):
-        raise ValueError(f"{os.fspath(path)} has no module, expected one; save a state_dict as safetensors instead")
+        raise ValueError(
+            f"{os.fspath(path)} has no module, expected one; save a state_dict as safetensors instead"
+        )
     return from_torch(loaded)

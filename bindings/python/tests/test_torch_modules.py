@@ -1,144 +1,26 @@
-"""The PyTorch modules against those of `torch.nn`."""
+"""The PyTorch modules as parts of programs: graphs, copies, threads, other dtypes."""
 
 from __future__ import annotations
 
 import copy
 import io
-import itertools
 import multiprocessing
 import warnings
 
 import pytest
 import torch
-from torch import nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
-
 import unrolled.torch
-
-CLASSES = [("LSTM", {}), ("GRU", {}), ("RNN", {"nonlinearity": "tanh"}), ("RNN", {"nonlinearity": "relu"})]
-T, B, E, H = 7, 4, 5, 6
-
-
-def pair(cell, *args, **options):
-    """A module of torch.nn and one of unrolled with the same parameters."""
-    torch.manual_seed(1)
-    stock = getattr(nn, cell)(*args, **options)
-    torch.manual_seed(1)
-    ours = getattr(unrolled.torch, cell)(*args, **options)
-    return stock, ours
-
-
-def state_of(module, rows, batched=True):
-    parts = module.num_layers * (2 if module.bidirectional else 1)
-    shape = [parts, rows] if batched else [parts]
-    h = torch.randn(*shape, module.proj_size or module.hidden_size)
-    return (h, torch.randn(*shape, module.hidden_size)) if module.mode == "LSTM" else h
-
-
-def flat(values):
-    """All tensors of nested outputs."""
-    if isinstance(values, PackedSequence):
-        return [values.data]
-    if isinstance(values, torch.Tensor):
-        return [values]
-    return [tensor for value in values if value is not None for tensor in flat(value)]
-
-
-def leaves(values):
-    return copy.deepcopy([tensor.detach().clone().requires_grad_() for tensor in flat(values)])
-
-
-def compare(stock, ours, run, inputs, tolerance=1e-5):
-    """Compares outputs and all gradients. `run(module, *inputs)` returns the outputs."""
-    results = []
-    for module in (stock, ours):
-        given = leaves(inputs)
-        outputs = flat(run(module, *given))
-        generator = torch.Generator().manual_seed(3)
-        loss = sum((output * torch.randn(output.shape, generator=generator)).sum() for output in outputs)
-        module.zero_grad()
-        loss.backward()
-        results.append((outputs, [g.grad for g in given], [p.grad for p in module.parameters()]))
-    for expected, found in zip(*results):
-        assert len(expected) == len(found)
-        for e, f in zip(expected, found):
-            assert (e is None) == (f is None)
-            if e is not None:
-                torch.testing.assert_close(f, e, rtol=tolerance, atol=tolerance)
-
-
-OPTIONS = [
-    dict(zip(("num_layers", "bias", "batch_first", "bidirectional"), values))
-    for values in itertools.product((1, 2), (True, False), (False, True), (False, True))
-]
-
-
-@pytest.mark.parametrize("cell, more", CLASSES)
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_results_and_gradients_are_those_of_torch(cell, more, options):
-    stock, ours = pair(cell, E, H, **more, **options)
-    x = torch.randn(*((B, T) if options["batch_first"] else (T, B)), E)
-    state = state_of(stock, B)
-    compare(stock, ours, lambda module, x: module(x), [x], 2e-5)
-    if cell == "LSTM":
-        compare(stock, ours, lambda module, x, h, c: module(x, (h, c)), [x, *state], 2e-5)
-    else:
-        compare(stock, ours, lambda module, x, h: module(x, h), [x, state], 2e-5)
-
-
-@pytest.mark.parametrize("bidirectional", (False, True))
-@pytest.mark.parametrize("num_layers", (1, 2))
-@pytest.mark.parametrize("bias", (False, True))
-def test_projections(bidirectional, num_layers, bias):
-    options = {"proj_size": 3, "bidirectional": bidirectional, "num_layers": num_layers, "bias": bias}
-    stock, ours = pair("LSTM", E, H, **options)
-    x, (h, c) = torch.randn(T, B, E), state_of(stock, B)
-    compare(stock, ours, lambda module, x, h, c: module(x, (h, c)), [x, h, c], 2e-5)
-
-
-@pytest.mark.parametrize("cell, more", CLASSES)
-@pytest.mark.parametrize("options", OPTIONS[::3], ids=str)
-def test_unbatched_inputs(cell, more, options):
-    stock, ours = pair(cell, E, H, **more, **options)
-    state = state_of(stock, B, batched=False)
-    x = torch.randn(T, E)
-    compare(stock, ours, lambda module, x: module(x), [x], 2e-5)
-    if cell == "LSTM":
-        compare(stock, ours, lambda module, x, h, c: module(x, (h, c)), [x, *state], 2e-5)
-    else:
-        compare(stock, ours, lambda module, x, h: module(x, h), [x, state], 2e-5)
-
-
-@pytest.mark.parametrize("cell, more", CLASSES)
-@pytest.mark.parametrize("bidirectional", (False, True))
-@pytest.mark.parametrize("is_sorted", (False, True))
-@pytest.mark.parametrize("with_state", (False, True))
-def test_packed_sequences(cell, more, bidirectional, is_sorted, with_state):
-    stock, ours = pair(cell, E, H, num_layers=2, bidirectional=bidirectional, **more)
-    lengths = [7, 4, 2, 1] if is_sorted else [2, 7, 1, 4]
-    x, state = torch.randn(T, B, E), flat(state_of(stock, B))
-
-    def run(module, x, *state):
-        packed = pack_padded_sequence(x, lengths, enforce_sorted=is_sorted)
-        hx = None if not state else state if cell == "LSTM" else state[0]
-        y, h_n = module(packed, hx)
-        assert isinstance(y, PackedSequence)
-        return y, h_n, nn.utils.rnn.pad_packed_sequence(y)[0]
-
-    compare(stock, ours, run, [x, *state] if with_state else [x], 2e-5)
-
-
-def test_packed_sequences_of_very_different_lengths():
-    stock, ours = pair("LSTM", E, H, num_layers=2, bidirectional=True)
-    rows = [torch.randn(length, E) for length in (300, 40, 3, 1, 1)]
-    compare(stock, ours, lambda module, *rows: module(pack_sequence(list(rows))), rows, 1e-4)
+from torch import nn
+from torch_pairs import CLASSES, OPTIONS, B, E, H, T, compare, pair
 
 
 def test_names_shapes_and_order_of_parameters_and_their_draws():
     for cell, more in CLASSES:
         for options in OPTIONS:
             stock, ours = pair(cell, E, H, **more, **options)
-            assert [name for name, _ in stock.named_parameters()] == [name for name, _ in ours.named_parameters()]
+            assert [name for name, _ in stock.named_parameters()] == [
+                name for name, _ in ours.named_parameters()
+            ]
             for expected, found in zip(stock.parameters(), ours.parameters()):
                 assert torch.equal(expected, found)
             assert repr(stock) == repr(ours)
@@ -186,7 +68,9 @@ def test_gradients_of_some_parts_only():
         y, (h, c) = module(torch.ones(T, B, E))
         c.sum().backward()  # y and h are not used
         assert module.weight_hh_l0.grad is None
-    torch.testing.assert_close(ours.weight_ih_l0.grad, stock.weight_ih_l0.grad, rtol=2e-5, atol=2e-5)
+    torch.testing.assert_close(
+        ours.weight_ih_l0.grad, stock.weight_ih_l0.grad, rtol=2e-5, atol=2e-5
+    )
 
 
 def test_a_parameter_that_changes_before_the_backward_pass_is_an_error():
@@ -373,7 +257,9 @@ def test_nan_is_as_in_torch():
 class Model(nn.Module):
     def __init__(self):
         super().__init__()
-        self.parts = nn.ModuleDict({"rnn": nn.LSTM(E, H), "list": nn.ModuleList([nn.GRU(H, H), nn.RNN(H, H)])})
+        self.parts = nn.ModuleDict(
+            {"rnn": nn.LSTM(E, H), "list": nn.ModuleList([nn.GRU(H, H), nn.RNN(H, H)])}
+        )
         self.again = self.parts["rnn"]
 
     def forward(self, x):
@@ -392,9 +278,14 @@ def test_accelerate_replaces_layers_and_shares_parameters():
     model.parts["rnn"].register_forward_hook(lambda *_: hits.append(1))
     assert unrolled.torch.accelerate(model) is model
     assert type(model.parts["rnn"]) is unrolled.torch.LSTM and model.again is model.parts["rnn"]
-    assert type(model.parts["list"][0]) is unrolled.torch.GRU and type(model.parts["list"][1]) is unrolled.torch.RNN
+    assert (
+        type(model.parts["list"][0]) is unrolled.torch.GRU
+        and type(model.parts["list"][1]) is unrolled.torch.RNN
+    )
     found = dict(model.named_parameters())
-    assert list(found) == list(parameters) and all(found[name] is parameters[name] for name in found)
+    assert list(found) == list(parameters) and all(
+        found[name] is parameters[name] for name in found
+    )
     torch.testing.assert_close(model(x), expected, rtol=1e-5, atol=1e-5)
     assert hits == [1]
     assert type(unrolled.torch.accelerate(nn.LSTM(E, H))) is unrolled.torch.LSTM
@@ -403,7 +294,10 @@ def test_accelerate_replaces_layers_and_shares_parameters():
 def test_functional_calls_use_the_given_parameters():
     stock, ours = pair("LSTM", E, H)
     x = torch.randn(T, B, E)
-    other = {name: torch.randn_like(values, requires_grad=True) for name, values in ours.state_dict().items()}
+    other = {
+        name: torch.randn_like(values, requires_grad=True)
+        for name, values in ours.state_dict().items()
+    }
     found = torch.func.functional_call(ours, other, (x,))[0]
     expected = torch.func.functional_call(stock, other, (x,))[0]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
@@ -446,7 +340,10 @@ def test_workers_of_a_data_loader():
     rnn, x = unrolled.torch.LSTM(64, 128), torch.randn(50, 6, 64)
     expected = rnn(x)[0].detach()  # starts threads in this process
     loader = torch.utils.data.DataLoader(
-        Rows(rnn, x), batch_size=3, num_workers=2, multiprocessing_context=multiprocessing.get_context("fork")
+        Rows(rnn, x),
+        batch_size=3,
+        num_workers=2,
+        multiprocessing_context=multiprocessing.get_context("fork"),
     )
     found = torch.cat(list(loader)).transpose(0, 1)
     assert torch.equal(found, expected)

@@ -1,0 +1,64 @@
+"""Conversions that need no other framework."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import unrolled
+import unrolled.convert
+
+FIXTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "convert"
+
+
+def test_a_file_becomes_a_model_that_is_saved_and_loaded(tmp_path):
+    model = unrolled.convert.load(FIXTURES / "guitarml-lstm.json")
+    x = np.random.default_rng(1).standard_normal((9, 2, model.input_size)).astype(np.float32)
+    y = model(x)
+    assert (
+        y.shape == (9, 2, model.output_size)
+        and model.symbols == 0
+        and "Model(input_size=1" in repr(model)
+    )
+    assert np.array_equal(model(x.swapaxes(0, 1), batch_first=True), y.swapaxes(0, 1))
+    model.save(tmp_path / "model.safetensors")
+    again = unrolled.convert.load(tmp_path / "model.safetensors")
+    assert np.array_equal(again(x), y) and list(again.state_dict()) == list(model.state_dict())
+
+
+@pytest.mark.filterwarnings("ignore:onnxruntime is not installed")
+def test_an_onnx_file_of_symbols():
+    model = unrolled.convert.from_onnx(FIXTURES / "torch-dynamo-embedding-gru.onnx")
+    y = model(np.arange(4)[:, None] % model.symbols)
+    assert y.shape == (4, 1, model.output_size) and np.isfinite(y).all()
+    for bad in (np.array([[model.symbols]]), np.array([[-1]]), np.array([[0.5]])):
+        with pytest.raises(ValueError):
+            model(bad)
+
+
+def test_bad_files(tmp_path):
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(unrolled.Error, match="bad.json"):
+        unrolled.convert.load(tmp_path / "bad.json")
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        unrolled.convert.load(tmp_path / "nothing.onnx")
+
+
+def test_the_command(tmp_path):
+    command = [sys.executable, "-m", "unrolled", "convert"]
+    out = tmp_path / "out.safetensors"
+    done = subprocess.run(
+        [*command, FIXTURES / "guitarml-gru.json", out], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "Model(input_size=2" in done.stdout and out.exists(), (
+        done.stderr
+    )
+    failed = subprocess.run([*command, tmp_path / "nothing", out], capture_output=True, text=True)
+    assert (
+        failed.returncode == 1
+        and failed.stderr.startswith("error: ")
+        and failed.stderr.count("\n") == 1
+    )
