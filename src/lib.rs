@@ -158,3 +158,8 @@ pub use settings::*;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+// The same for the page about linking.
+#[cfg(all(doctest, feature = "convert"))]
+#[doc = include_str!("../docs/linking.md")]
+struct Linking;
