@@ -1,4 +1,5 @@
-//! ONNX: graphs around `LSTM`, `GRU` and `RNN` as PyTorch's exporters, tf2onnx and Keras write them.
+//! ONNX: graphs around `LSTM`, `GRU` and `RNN`, as PyTorch's exporters, tf2onnx and Keras write
+//! them.
 //!
 //! A graph is read without computing it. The walk through its nodes records for each value which
 //! axes it has (steps, batch rows, features) and after which layer it comes. So `Transpose`,
@@ -37,7 +38,8 @@ use walk::Walk;
 use wire::Budget;
 pub use write::to_bytes;
 
-/// Writes a model as an ONNX file: first a temporary file beside `path`, which is synced and renamed.
+/// Writes a model as an ONNX file: first a temporary file beside `path`, which is synced and
+/// renamed.
 ///
 /// # Errors
 /// As for [`to_bytes`]; [`Error::Io`](crate::Error::Io) if the file cannot be written. On an error
