@@ -61,6 +61,11 @@ pub(super) fn read(bytes: Vec<u8>, path: &Path, ignore: &[String]) -> std::resul
     let (model, became) = chain.model()?;
     let mut parts = walk.parts(&became);
     parts.extend(outputs.parts);
+    if walk.has_lengths {
+        let note =
+            "the file reads the lengths of the rows; outputs of the model past the end of a row are zero";
+        notes.push(note.to_owned());
+    }
     if outputs.last_step {
         notes.push(
             "the file returns the last step; the model returns all steps, of which the last one is the same"
