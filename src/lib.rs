@@ -24,6 +24,7 @@
 //! 7. A [`checkpoint::Checkpoint`] is a whole run in one safetensors file, which PyTorch can open.
 //!    A resumed run gives the same bits as an uninterrupted one. [`checkpoint::TensorFile`] and
 //!    [`checkpoint::StateDict`] read models from PyTorch, and [`tensorflow`] from TensorFlow.
+//!    Module `convert` (feature `convert`) reads and writes ONNX and RTNeural's JSON.
 //! 8. A [`sample::Generator`] generates text with a trained model.
 //! 9. [`fixed`] runs small models of fixed sizes in real time, without allocation.
 //! 10. A [`bench::Bench`] measures the speed on this machine, and compares it with the peak of the

@@ -77,7 +77,8 @@ impl Golden {
     /// The states [layers, B, H] in the tensors that start with `start`, from number 1 on.
     fn state(&self, start: &str, model: &Model, rows: usize) -> Option<State> {
         let read = |number: usize| {
-            self.shape(&format!("{start}.{number}")).map(|_| self.floats(&format!("{start}.{number}")))
+            let name = format!("{start}.{number}");
+            self.shape(&name).filter(|shape| shape.len() == 3).map(|_| self.floats(&name))
         };
         let (h, c) = (read(1)?, read(2).unwrap_or_default());
         let (mut at, mut layers) = ([0, 0], Vec::new());
@@ -93,6 +94,19 @@ impl Golden {
         Some(State { layers, rows })
     }
 
+    /// Reads integers, which are I64 or I32.
+    fn ids(&self, name: &str) -> Vec<u32> {
+        let bytes = std::fs::read(self.tensors.path()).expect("a file");
+        let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+        let tensor = file.tensor(name).expect("integers");
+        match tensor.dtype() {
+            safetensors::Dtype::I32 => {
+                tensor.data().as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect()
+            }
+            _ => tensor.data().as_chunks().0.iter().map(|b| u64::from_le_bytes(*b) as u32).collect(),
+        }
+    }
+
     /// Runs a model on the inputs, and compares its outputs and states.
     pub fn compare(&self, model: &Model, last_step: bool) {
         let [steps, rows] = self.size();
@@ -100,7 +114,7 @@ impl Golden {
         let (vectors, ids);
         let inputs = match model.config().reads_symbols() {
             true => {
-                ids = ids_of(&self.path().with_extension("golden.safetensors"));
+                ids = self.ids("input.0");
                 (&ids[..]).into()
             }
             false => {
@@ -108,7 +122,10 @@ impl Golden {
                 (&vectors[..]).into()
             }
         };
+        let lengths = self.shape("input.1").filter(|shape| shape.len() == 1).map(|_| self.ids("input.1"));
+        let lengths: Option<Vec<usize>> = lengths.map(|ids| ids.iter().map(|id| *id as usize).collect());
         let window = Window {
+            lengths: lengths.as_deref(),
             steps,
             rows,
             inputs,
@@ -144,19 +161,6 @@ pub fn load(path: &Path) -> unrolled::Result<Converted> {
     let name = path.file_name().expect("a name").to_string_lossy().into_owned();
     let activation = name.contains("state-rnn").then_some(unrolled::Activation::Tanh);
     load_with(path, &Options { activation, ..Options::default() })
-}
-
-/// Reads the ids of a golden, which are I64 or I32.
-fn ids_of(path: &Path) -> Vec<u32> {
-    let bytes = std::fs::read(path).expect("a file");
-    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
-    let tensor = file.tensor("input.0").expect("ids");
-    match tensor.dtype() {
-        safetensors::Dtype::I32 => {
-            tensor.data().as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect()
-        }
-        _ => tensor.data().as_chunks().0.iter().map(|b| u64::from_le_bytes(*b) as u32).collect(),
-    }
 }
 
 /// Compares results of float32 with results of float64: a few hundred roundings, and values that

@@ -1,5 +1,5 @@
-//! Files of PyTorch's exporters, tf2onnx, Keras, RTNeural and GuitarML: the outputs are those of the
-//! program that wrote them.
+//! Files of PyTorch's exporters, tf2onnx, Keras, RTNeural and GuitarML: the outputs are those of
+//! the program that wrote them.
 
 use super::golden::{Golden, names};
 

@@ -244,6 +244,20 @@ fn tensors_in_other_files_stay_in_the_folder() {
 
 #[test]
 fn small_files_cannot_need_much_memory() {
+    let mut deep = OnnxFile::plain();
+    deep.inputs = vec![value("x", 9)];
+    refused(&deep, "found an input of 9 dimensions, expected at most 8");
+    // Integers of one byte each, packed, would take eight times their memory.
+    let mut shape = OnnxFile::plain();
+    shape.constants.push(Message::default().bytes(1, vec![1; 1 << 17]).int(2, 1).bytes(8, "many"));
+    refused(&shape, "found a list of numbers of 131072 bytes, expected at most 65536");
+    // A slice and a transpose of nothing with huge sizes.
+    let mut empty = OnnxFile::plain();
+    empty.constants.push(tensor("none", &[0, usize::MAX >> 2, 9], 1, Vec::new()));
+    refused(&empty, "initializer none does not reach an output");
+    empty.node("Transpose", &["none"], &["turned"], Vec::new());
+    empty.outputs.push(value("turned", 3));
+    refused(&empty, "initializer none: its shape is too large");
     // A chain of constants that would double its size at each node.
     let mut file = OnnxFile::plain();
     file.constants.push(floats("c0", &[1, 1 << 10]));

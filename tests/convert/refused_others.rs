@@ -1,5 +1,5 @@
-//! Files of RTNeural, GuitarML and PyTorch that are refused: the message names the layer, the key or
-//! the tensor.
+//! Files of RTNeural, GuitarML and PyTorch that are refused: the message names the layer, the key
+//! or the tensor.
 
 use super::golden::folder;
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! ONNX: graphs around `LSTM`, `GRU` and `RNN` as PyTorch's exporters, tf2onnx and Keras write them.
+//! ONNX: graphs around `LSTM`, `GRU` and `RNN`, as PyTorch's exporters, tf2onnx and Keras write
+//! them.
 //!
 //! A graph is read without computing it. The walk through its nodes records for each value which
 //! axes it has (steps, batch rows, features) and after which layer it comes. So `Transpose`,
@@ -37,7 +38,8 @@ use walk::Walk;
 use wire::Budget;
 pub use write::to_bytes;
 
-/// Writes a model as an ONNX file: first a temporary file beside `path`, which is synced and renamed.
+/// Writes a model as an ONNX file: first a temporary file beside `path`, which is synced and
+/// renamed.
 ///
 /// # Errors
 /// As for [`to_bytes`]; [`Error::Io`](crate::Error::Io) if the file cannot be written. On an error
@@ -59,6 +61,11 @@ pub(super) fn read(bytes: Vec<u8>, path: &Path, ignore: &[String]) -> std::resul
     let (model, became) = chain.model()?;
     let mut parts = walk.parts(&became);
     parts.extend(outputs.parts);
+    if walk.has_lengths {
+        let note =
+            "the file reads the lengths of the rows; outputs of the model past the end of a row are zero";
+        notes.push(note.to_owned());
+    }
     if outputs.last_step {
         notes.push(
             "the file returns the last step; the model returns all steps, of which the last one is the same"

@@ -155,8 +155,8 @@ impl Walk<'_> {
         Ok(Value::Ints { dims: vec![all], scalar: node.int("keepdims", 1) == 0 })
     }
 
-    /// Other operators, which are understood if shapes alone depend on them. Sums and differences of
-    /// known integers are computed.
+    /// Other operators, which are understood if shapes alone depend on them. Sums and differences
+    /// of known integers are computed.
     fn arithmetic(&self, node: &Node) -> Result<Value, String> {
         let mut known = Vec::new();
         for index in 0..node.inputs.len() {

@@ -15,16 +15,17 @@
 //! | `dense`, `time-distributed-dense` | kernel [I, O], bias `[O]` | linear layer | yes |
 //! | `activation` | none | tanh, ReLU or sigmoid of the layer before | no |
 //!
-//! `activation` of `dense` is empty, `tanh`, `relu` or `sigmoid`. Of `lstm` and `gru` it is empty or
-//! `tanh`, and both mean the usual cell. `in_skip` (AIDA-X) adds that many inputs to the outputs.
+//! `activation` of `dense` is empty, `tanh`, `relu` or `sigmoid`. Of `lstm` and `gru` it is empty
+//! or `tanh`, and both mean the usual cell. `in_skip` (AIDA-X) adds that many inputs to the outputs.
 //!
 //! GuitarML's format is the `state_dict` of a PyTorch module:
 //!
 //! ```json
-//! {"model_data": {"model": "SimpleRNN", "input_size": 1, "skip": 1, "output_size": 1, "unit_type": "LSTM",
-//!                 "num_layers": 1, "hidden_size": 40, "bias_fl": true},
-//!  "state_dict": {"rec.weight_ih_l0": [...], "rec.weight_hh_l0": [...], "rec.bias_ih_l0": [...],
-//!                 "rec.bias_hh_l0": [...], "lin.weight": [...], "lin.bias": [...]}}
+//! {"model_data": {"model": "SimpleRNN", "input_size": 1, "skip": 1, "output_size": 1,
+//!                 "unit_type": "LSTM", "num_layers": 1, "hidden_size": 40, "bias_fl": true},
+//!  "state_dict": {"rec.weight_ih_l0": [...], "rec.weight_hh_l0": [...],
+//!                 "rec.bias_ih_l0": [...], "rec.bias_hh_l0": [...],
+//!                 "lin.weight": [...], "lin.bias": [...]}}
 //! ```
 
 mod array;
@@ -55,8 +56,8 @@ struct Read {
 /// renamed.
 ///
 /// # Errors
-/// As for [`to_json`]; [`Error::Io`](crate::Error::Io) if the file cannot be written. On an error the
-/// old file stays as it was.
+/// As for [`to_json`]; [`Error::Io`](crate::Error::Io) if the file cannot be written. On an error
+/// the old file stays as it was.
 pub fn save(model: &Model, path: &Path) -> crate::Result<()> {
     let json = to_json(model)?;
     replace_file(path, |out| out.write_all(json.as_bytes()))
