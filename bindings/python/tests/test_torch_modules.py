@@ -324,6 +324,27 @@ def test_the_number_of_threads_follows_torch_and_changes_no_bit():
         assert all(torch.equal(a, b) for a, b in zip(results[0], other))
 
 
+def _in_a_fork(queue, rnn, x):
+    queue.put(rnn(x)[0].detach().numpy())
+
+
+def test_a_fork_after_operations_on_several_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        rnn, x = unrolled.torch.LSTM(128, 128), torch.randn(50, 50, 128)
+        expected = (x @ torch.eye(128) * 0 + rnn(x)[0]).detach().numpy()
+        context = multiprocessing.get_context("fork")
+        queue = context.Queue()
+        child = context.Process(target=_in_a_fork, args=(queue, rnn, x))
+        child.start()
+        found = queue.get(timeout=120)
+        child.join(60)
+    finally:
+        torch.set_num_threads(before)
+    assert (found == expected).all()
+
+
 class Rows(torch.utils.data.Dataset):
     def __init__(self, rnn, x):
         self.rnn, self.x = rnn, x

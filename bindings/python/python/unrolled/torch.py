@@ -10,6 +10,9 @@ and export, and `dropout=1`.
 
 - Dropout masks come from PyTorch's random generator, but are not those of `torch.nn`.
 - The number of threads is `torch.get_num_threads()`. Results do not depend on it.
+- Before a large computation on several threads, the threads of OpenMP, on which PyTorch's
+  operations run, are told to rest (`omp_pause_resource_all`). Otherwise they would spin on the same
+  cores.
 - Second derivatives (`create_graph=True`) are an error.
 - Parameters are copied when their version changes, which every operation of PyTorch does, after
   each backward pass, and if a few of their values differ. After other changes through `.data`, call
@@ -27,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from . import _unrolled
+from . import _openmp, _unrolled
 
 __all__ = ["GRU", "LSTM", "RNN", "accelerate"]
 
@@ -38,6 +41,8 @@ _CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn", "RNN_RELU": "rnn"}
 # Unused networks that a module keeps for later calls. It needs one for each call whose backward
 # pass is pending; a loop of single steps has as many as it has steps.
 _MOST_FREE = 64
+# Multiplications of a forward pass from which the threads of OpenMP are told to rest.
+_MUCH_WORK = 20_000_000
 
 
 class _Networks:
@@ -142,6 +147,7 @@ class _Call:
         self.module = module
         self.batch_sizes = batch_sizes
         dropping = module.training and module.dropout > 0 and module.num_layers > 1
+        self.is_much = False
         self.seed = int(torch.randint(2**62, ())) if dropping else None
 
     def forward(
@@ -151,6 +157,9 @@ class _Call:
         networks = self.module._unrolled
         lease = _Lease(networks, networks.take(self.module, weights))
         native = lease.network.native
+        self.is_much = _is_much(x, weights)
+        if self.is_much:
+            _openmp.rest()
         state = _array(h), _array(c)
         drops, seed = self.seed is not None, self.seed
         if self.batch_sizes is not None:
@@ -193,6 +202,8 @@ class _Function(torch.autograd.Function):
             module = ctx.call.module
             width = (module.proj_size or module.hidden_size) * (2 if module.bidirectional else 1)
             dy = x.new_zeros((*x.shape[:-1], width))
+        if ctx.call.is_much:
+            _openmp.rest()
         dx, dh0, dc0, gradients = lease.network.native.backward(_array(dy), _array(dh), _array(dc))
         found = (dx, dh0, dc0, *gradients)
         needed = ctx.needs_input_grad[1:]
@@ -200,6 +211,14 @@ class _Function(torch.autograd.Function):
             None,
             *(torch.from_numpy(array) if needs else None for array, needs in zip(found, needed)),
         )
+
+
+def _is_much(x: Tensor, weights: Sequence[Tensor]) -> bool:
+    """Returns whether several threads compute for much longer than OpenMP takes to start its
+    own."""
+    if torch.get_num_threads() == 1:
+        return False
+    return sum(weight.numel() for weight in weights) * (x.numel() // x.shape[-1]) > _MUCH_WORK
 
 
 def _array(tensor: Tensor | None) -> Any:
