@@ -110,13 +110,17 @@ pub enum Order {
     TimeMajor,
     /// [B, T, ..]: all steps of a row, then the next row (TensorFlow's default).
     BatchMajor,
+    /// [N, ..]: step by step as in `TimeMajor`, but without padding: of each step only the rows that
+    /// are long enough. With rows in order of length, the longest first, these are the `data` of
+    /// PyTorch's `PackedSequence`.
+    Packed,
 }
 
 impl Order {
-    /// The index of the token of a step and a row, in a window of T steps by B rows.
+    /// The index of the token of a step and a row, in a window of T steps by B rows without padding.
     pub(crate) fn index(self, [steps, rows]: [usize; 2], step: usize, row: usize) -> usize {
         match self {
-            Self::TimeMajor => step * rows + row,
+            Self::TimeMajor | Self::Packed => step * rows + row,
             Self::BatchMajor => row * steps + step,
         }
     }
@@ -124,7 +128,7 @@ impl Order {
     /// The step and the row of the token at an index: the inverse of [`Order::index`].
     pub(crate) fn token(self, [steps, rows]: [usize; 2], index: usize) -> (usize, usize) {
         match self {
-            Self::TimeMajor => (index / rows, index % rows),
+            Self::TimeMajor | Self::Packed => (index / rows, index % rows),
             Self::BatchMajor => (index % steps, index / steps),
         }
     }
@@ -167,7 +171,7 @@ pub struct Window<'a> {
     pub steps: usize,
     /// Number of batch rows B.
     pub rows: usize,
-    /// Ids [T, B] or vectors [T, B, E], in the given order.
+    /// Ids [T, B] or vectors [T, B, E], in the given order; `[N]` or [N, E] if they are packed.
     pub inputs: Inputs<'a>,
     /// The order of inputs and outputs.
     pub order: Order,
@@ -200,8 +204,8 @@ impl<'a> Window<'a> {
     pub(crate) fn check(&self, config: &ModelConfig) -> Result<()> {
         let Self { steps, rows, inputs, lengths, initial, dropout, .. } = *self;
         dropout.map_or(Ok(()), Dropout::check)?;
-        inputs.check(steps.checked_mul(rows), config)?;
         lengths.map_or(Ok(()), |lengths| check_lengths(lengths, [steps, rows]))?;
+        inputs.check(self.tokens(), config)?;
         self.check_ids(config.vocabulary)?;
         self.check_masks(config)?;
         initial.map_or(Ok(()), |state| state.check(config, rows))
@@ -232,9 +236,30 @@ impl<'a> Window<'a> {
         Ok(())
     }
 
-    /// The number of tokens with an output and a target: T x B, or B.
+    /// The number of tokens in the inputs: T x B, or N if they are packed. `None` if it is beyond all
+    /// memory.
+    pub(crate) fn tokens(&self) -> Option<usize> {
+        match (self.order, self.lengths) {
+            (Order::Packed, Some(lengths)) => {
+                lengths.iter().try_fold(0, |sum: usize, length| sum.checked_add(*length))
+            }
+            _ => self.steps.checked_mul(self.rows),
+        }
+    }
+
+    /// The number of tokens with an output and a target: those of the inputs, or B.
     pub(crate) fn output_tokens(&self) -> usize {
-        self.output_steps.tokens([self.steps, self.rows])
+        match self.output_steps {
+            OutputSteps::Every => self.tokens().unwrap_or(usize::MAX),
+            OutputSteps::Last => self.rows,
+        }
+    }
+
+    /// The step and the row of each token of the inputs.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+        let Self { steps, rows, order, .. } = *self;
+        let all = (0..steps * rows).map(move |index| order.token([steps, rows], index));
+        all.filter(move |(step, row)| order != Order::Packed || self.has(*step, *row))
     }
 
     /// Returns true if a step of a row is a token, not padding.
@@ -245,16 +270,15 @@ impl<'a> Window<'a> {
 
 /// Returns an error for the first id of a token that is not below `vocabulary`.
 fn check_ids(ids: &[u32], vocabulary: usize, window: &Window<'_>) -> Result<()> {
-    let shape = [window.steps, window.rows];
-    let beyond = |(at, id): (usize, &u32)| {
-        let (step, row) = window.order.token(shape, at);
-        *id as usize >= vocabulary && window.has(step, row)
-    };
-    match ids.iter().enumerate().position(beyond) {
+    if ids.iter().all(|id| (*id as usize) < vocabulary) {
+        return Ok(());
+    }
+    let beyond =
+        |(id, (step, row)): &(&u32, (usize, usize))| **id as usize >= vocabulary && window.has(*step, *row);
+    match ids.iter().zip(window.places()).find(beyond) {
         None => Ok(()),
-        Some(at) => {
-            let (step, row) = window.order.token(shape, at);
-            let found = format!("the id {} among its inputs at step {step} of row {row}", ids[at]);
+        Some((id, (step, row))) => {
+            let found = format!("the id {id} among its inputs at step {step} of row {row}");
             Err(Error::batch(found, format!("ids below {vocabulary}")))
         }
     }

@@ -194,33 +194,31 @@ impl<'a> Objective<'a> {
     /// the targets.
     fn total_weight(&self, window: &Window<'_>) -> f64 {
         let weight = |index: usize| self.weights.map_or(1.0, |weights| f64::from(weights[index]));
-        let counts = (0..window.output_tokens()).filter(|index| counts(window, *index));
-        counts.fold(0.0, |sum, index| sum + weight(index))
+        let counts = places(window).enumerate().filter(|(_, place)| counts(window, *place));
+        counts.fold(0.0, |sum, (index, _)| sum + weight(index))
     }
 }
 
-/// Returns true if the target at an index belongs to a token, not to padding.
-fn counts(window: &Window<'_>, index: usize) -> bool {
-    let (step, row) = place(window, index);
+/// The step (`None`: the last one) and the row of each target.
+fn places(window: &Window<'_>) -> impl Iterator<Item = (Option<usize>, usize)> {
+    let is_last = window.output_steps == OutputSteps::Last;
+    let last = (0..if is_last { window.rows } else { 0 }).map(|row| (None, row));
+    last.chain(window.places().filter(move |_| !is_last).map(|(step, row)| (Some(step), row)))
+}
+
+/// Returns true if the target of a step and a row belongs to a token, not to padding.
+fn counts(window: &Window<'_>, (step, row): (Option<usize>, usize)) -> bool {
     window.has(step.unwrap_or(0), row)
 }
 
-/// Returns the step (`None`: the last one) and the row of the target at an index.
-fn place(window: &Window<'_>, index: usize) -> (Option<usize>, usize) {
-    match window.output_steps {
-        OutputSteps::Last => (None, index),
-        OutputSteps::Every => {
-            let (step, row) = window.order.token([window.steps, window.rows], index);
-            (Some(step), row)
-        }
-    }
-}
-
 fn check_classes(ids: &[u32], outputs: usize, window: &Window<'_>) -> Result<()> {
-    let beyond = |(index, id): (usize, &u32)| *id as usize >= outputs && counts(window, index);
-    let Some(index) = ids.iter().enumerate().position(beyond) else { return Ok(()) };
-    let (step, row) = place(window, index);
+    if ids.iter().all(|id| (*id as usize) < outputs) {
+        return Ok(());
+    }
+    let beyond =
+        |(id, place): &(&u32, (Option<usize>, usize))| **id as usize >= outputs && counts(window, *place);
+    let Some((id, (step, row))) = ids.iter().zip(places(window)).find(beyond) else { return Ok(()) };
     let at = step.map_or_else(String::new, |step| format!("step {step} of "));
-    let found = format!("the id {} among its targets at {at}row {row}", ids[index]);
+    let found = format!("the id {id} among its targets at {at}row {row}");
     Err(Error::batch(found, format!("ids below {outputs}")))
 }

@@ -137,6 +137,9 @@ impl Bidirectional {
         let Inputs::Vectors(inputs) = window.inputs else {
             return Err(Error::batch("token ids", "vectors for both directions"));
         };
+        if window.order == Order::Packed {
+            return Err(Error::batch("packed tokens", "vectors [T, B, E] or [B, T, E] for both directions"));
+        }
         if window.masks.is_some() {
             return Err(Error::batch("masks", "none: each direction draws its own"));
         }

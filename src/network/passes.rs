@@ -58,6 +58,8 @@ pub struct Network {
 struct Last {
     shape: [usize; 2],
     order: Order,
+    /// Number of tokens of the inputs.
+    tokens: usize,
     output_tokens: usize,
     vectors: bool,
     /// True if the gradient of the initial state is computed.
@@ -275,7 +277,7 @@ impl Network {
         executor.gradients(engine.packed(), &mut gradient.values, beside);
         weights.tensors.clear_constants(&mut gradient.values);
         let width = if last.vectors { engine.config().input_width(0) } else { 0 };
-        d_inputs.resize(last.shape[0] * last.shape[1] * width, 0.0);
+        d_inputs.resize(last.tokens * width, 0.0);
         if last.vectors {
             executor.window.copy_d_inputs(width, last.order, d_inputs, threads);
         }
@@ -354,6 +356,7 @@ impl Last {
         Self {
             shape: [steps, rows],
             order,
+            tokens: window.tokens().unwrap_or_default(),
             output_tokens: window.output_tokens(),
             vectors: matches!(inputs, Inputs::Vectors(_)),
             wants_initial: true,

@@ -69,7 +69,7 @@ impl Golden {
     pub fn size(&self) -> [usize; 2] {
         let shape = self.shape("input.0").expect("inputs");
         match self.order() {
-            Order::TimeMajor => [shape[0], shape[1]],
+            Order::TimeMajor | Order::Packed => [shape[0], shape[1]],
             Order::BatchMajor => [shape[1], shape[0]],
         }
     }
@@ -138,7 +138,7 @@ impl Golden {
         let mut network = Network::new(model.clone(), Some(1)).expect("a network");
         network.forward(&window, &mut outputs).expect("a window");
         let place = |step: usize, row: usize| match self.order() {
-            Order::TimeMajor => step * rows + row,
+            Order::TimeMajor | Order::Packed => step * rows + row,
             Order::BatchMajor => row * steps + step,
         };
         if last_step {

@@ -103,7 +103,7 @@ fn check_against_pytorch(name: &str, layer: &Layer, order: Order, threads: usize
     let case = LayerFixture::load(name);
     let what = &format!("{name}, {order:?}, {threads} threads");
     let arranged = |values: &[f32]| match order {
-        Order::TimeMajor => values.to_vec(),
+        Order::TimeMajor | Order::Packed => values.to_vec(),
         Order::BatchMajor => batch_major(values, [6, 3]),
     };
     let mut network = Network::new(load(name, layer), Some(threads)).unwrap();

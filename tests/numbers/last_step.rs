@@ -75,7 +75,7 @@ enum Given {
 impl Given {
     fn of(model: &Model, case: Case) -> Self {
         let ordered = |values: Vec<f32>| match case.order {
-            Order::TimeMajor => values,
+            Order::TimeMajor | Order::Packed => values,
             Order::BatchMajor => transposed(&values, SHAPE),
         };
         match model.config().vocabulary {

@@ -158,7 +158,7 @@ fn check(name: &str, layers: &[(&str, Layer)], order: Order, threads: usize) {
     let what = &format!("{name}, {order:?}, {threads} threads");
     let [steps, rows] = [case.shape("inputs")[0], case.shape("inputs")[1]];
     let arranged = |values: &[f32]| match order {
-        Order::TimeMajor => values.to_vec(),
+        Order::TimeMajor | Order::Packed => values.to_vec(),
         Order::BatchMajor => batch_major(values, [steps, rows]),
     };
     let (initial, inputs) = (case.state("initial", "", layers.len()), arranged(case.get("inputs")));
@@ -250,7 +250,7 @@ pub fn bidirectional_layers_match_tensorflow() {
         let mut both = Bidirectional::new(fw, bw, merge, Some(1)).unwrap();
         for order in [Order::TimeMajor, Order::BatchMajor] {
             let arranged = |values: &[f32]| match order {
-                Order::TimeMajor => values.to_vec(),
+                Order::TimeMajor | Order::Packed => values.to_vec(),
                 Order::BatchMajor => batch_major(values, [6, 3]),
             };
             let inputs = arranged(case.get("inputs"));

@@ -33,6 +33,7 @@ mod memory;
 mod model_export;
 mod objectives;
 mod optimizers;
+mod packed;
 mod python;
 mod ragged;
 mod ragged_gradients;

@@ -69,7 +69,7 @@ impl Case {
         for (token, y) in outputs.chunks_exact(OUTPUTS).enumerate() {
             let (step, row) = match (self.output_steps, self.order) {
                 (OutputSteps::Last, _) => (0, token),
-                (_, Order::TimeMajor) => (token / ROWS, token % ROWS),
+                (_, Order::TimeMajor | Order::Packed) => (token / ROWS, token % ROWS),
                 (_, Order::BatchMajor) => (token % STEPS, token / STEPS),
             };
             if self.ragged && step >= LENGTHS[row] {

@@ -1,6 +1,6 @@
 //! One call of the layers: how its tokens are arranged, and its forward and backward pass.
 
-use crate::packed::{BatchSizes, make_room};
+use crate::packed::BatchSizes;
 use crate::shape::Shape;
 use crate::stack::Stack;
 use unrolled::Result;
@@ -15,9 +15,6 @@ pub struct Inner {
     pub last: Option<LastCall>,
     /// True after a backward pass.
     pub has_gradient: bool,
-    /// [T, B, E] and [T, B, O] of packed sequences.
-    window_inputs: Vec<f32>,
-    window_outputs: Vec<f32>,
 }
 
 /// The shapes of a training call.
@@ -43,12 +40,19 @@ impl Tokens {
             Self::Packed { lengths, .. } => lengths.len(),
         }
     }
+
+    /// Number of tokens of inputs and outputs.
+    fn tokens(&self) -> usize {
+        match self {
+            Self::Window { steps, rows, .. } => steps * rows,
+            Self::Packed { sizes, .. } => sizes.tokens(),
+        }
+    }
 }
 
 impl Inner {
     pub fn new(stack: Stack) -> Self {
-        let (window_inputs, window_outputs) = (Vec::new(), Vec::new());
-        Self { stack, calls: 0, last: None, has_gradient: false, window_inputs, window_outputs }
+        Self { stack, calls: 0, last: None, has_gradient: false }
     }
 
     /// Runs a window and returns its outputs and its last state.
@@ -59,48 +63,26 @@ impl Inner {
         (shape, initial): (&Shape, Option<&State>),
         (training, dropout): (bool, Option<Dropout>),
     ) -> Result<(Vec<f32>, State)> {
-        let Self { stack, window_inputs, window_outputs, .. } = self;
-        let mut run = |window: Window<'_>, outputs: &mut [f32]| {
-            let window = Window { initial, dropout, ..window };
-            if training { stack.train(&window, outputs) } else { stack.infer(&window, outputs) }
-        };
-        match &call.layout {
+        let window = match &call.layout {
             Tokens::Window { steps, rows, order, lengths } => {
-                let mut outputs = vec![0.0; steps * rows * shape.output_size()];
-                let window =
-                    Window { order: *order, lengths: lengths.as_deref(), ..Window::new(*steps, *rows, x) };
-                let state = run(window, &mut outputs)?;
-                Ok((outputs, state))
+                Window { order: *order, lengths: lengths.as_deref(), ..Window::new(*steps, *rows, x) }
             }
             Tokens::Packed { sizes, lengths } => {
-                let ([steps, rows], [inputs, outputs]) =
-                    (sizes.shape(), [shape.input_size, shape.output_size()]);
-                sizes.spread(inputs, x, window_inputs);
-                make_room(window_outputs, steps * rows * outputs);
-                let (inputs, written) =
-                    (&window_inputs[..steps * rows * inputs], &mut window_outputs[..steps * rows * outputs]);
-                let window = Window { lengths: Some(lengths), ..Window::new(steps, rows, inputs) };
-                let state = run(window, written)?;
-                Ok((sizes.pack(outputs, written), state))
+                let [steps, rows] = sizes.shape();
+                Window { order: Order::Packed, lengths: Some(lengths), ..Window::new(steps, rows, x) }
             }
-        }
+        };
+        let window = Window { initial, dropout, ..window };
+        let mut outputs = vec![0.0; call.layout.tokens() * shape.output_size()];
+        let stack = &mut self.stack;
+        let state =
+            if training { stack.train(&window, &mut outputs) } else { stack.infer(&window, &mut outputs) }?;
+        Ok((outputs, state))
     }
 
     /// Runs the backward pass of the last training call.
-    pub fn backward(
-        &mut self,
-        call: &LastCall,
-        dy: &[f32],
-        (shape, d_state): (&Shape, Option<&State>),
-    ) -> Result<()> {
+    pub fn backward(&mut self, dy: &[f32], d_state: Option<&State>) -> Result<()> {
         (self.last, self.has_gradient) = (None, true);
-        match &call.layout {
-            Tokens::Window { .. } => self.stack.backward(dy, d_state),
-            Tokens::Packed { sizes, .. } => {
-                let ([steps, rows], width) = (sizes.shape(), shape.output_size());
-                sizes.spread(width, dy, &mut self.window_outputs);
-                self.stack.backward(&self.window_outputs[..steps * rows * width], d_state)
-            }
-        }
+        self.stack.backward(dy, d_state)
     }
 }

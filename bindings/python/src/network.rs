@@ -142,7 +142,7 @@ impl Network {
             parts => Some(states::read(&self.shape, rows, ["dh", "dc"], parts)?),
         };
         let (values, running) = (dy.values(), &mut *inner);
-        py.detach(|| running.backward(&call, values, (&self.shape, d_state.as_ref()))).map_err(raise)?;
+        py.detach(|| running.backward(values, d_state.as_ref())).map_err(raise)?;
         self.gradients(py, &call, &inner)
     }
 
@@ -296,11 +296,7 @@ impl Network {
 
     fn gradients<'py>(&self, py: Python<'py>, call: &LastCall, inner: &Inner) -> PyResult<Backward<'py>> {
         let (d_inputs, d_initial) = inner.stack.d_inputs();
-        let d_inputs = match &call.layout {
-            Tokens::Window { .. } => d_inputs.to_vec(),
-            Tokens::Packed { sizes, .. } => sizes.pack(self.shape.input_size, d_inputs),
-        };
-        let dx = array(py, &self.token_shape(call, self.shape.input_size), d_inputs)?;
+        let dx = array(py, &self.token_shape(call, self.shape.input_size), d_inputs.to_vec())?;
         let zero = State::default();
         let (dh, dc): StateArrays<'py> =
             states::arrays(py, &self.shape, call.is_batched, d_initial.unwrap_or(&zero))?;
@@ -313,8 +309,8 @@ impl Network {
         match &call.layout {
             Tokens::Packed { sizes, .. } => vec![sizes.tokens(), width],
             Tokens::Window { steps, .. } if !call.is_batched => vec![*steps, width],
-            Tokens::Window { steps, rows, order: Order::TimeMajor, .. } => vec![*steps, *rows, width],
             Tokens::Window { steps, rows, order: Order::BatchMajor, .. } => vec![*rows, *steps, width],
+            Tokens::Window { steps, rows, .. } => vec![*steps, *rows, width],
         }
     }
 }

@@ -35,33 +35,4 @@ impl BatchSizes {
         self.0.iter().for_each(|rows| lengths[..*rows].iter_mut().for_each(|length| *length += 1));
         lengths
     }
-
-    /// Copies packed tokens [N, W] to a window [T, B, W]. Padding stays as it is.
-    pub fn spread(&self, width: usize, packed: &[f32], window: &mut Vec<f32>) {
-        let [steps, rows] = self.shape();
-        make_room(window, steps * rows * width);
-        let mut rest = packed;
-        for (step, active) in self.0.iter().enumerate() {
-            let (values, others) = rest.split_at(active * width);
-            window[step * rows * width..][..values.len()].copy_from_slice(values);
-            rest = others;
-        }
-    }
-
-    /// Copies a window [T, B, W] to packed tokens [N, W].
-    pub fn pack(&self, width: usize, window: &[f32]) -> Vec<f32> {
-        let rows = self.shape()[1];
-        let mut packed = Vec::with_capacity(self.tokens() * width);
-        for (step, active) in self.0.iter().enumerate() {
-            packed.extend_from_slice(&window[step * rows * width..][..active * width]);
-        }
-        packed
-    }
-}
-
-/// Makes a buffer at least `count` floats large. New memory is not touched before it is used.
-pub fn make_room(buffer: &mut Vec<f32>, count: usize) {
-    if buffer.len() < count {
-        *buffer = vec![0.0; count];
-    }
 }

@@ -133,13 +133,14 @@ impl Executor {
             Inputs::Vectors(values) => {
                 return window.load_vectors(weights.config.input_width(0), pass.order, values, threads);
             }
-            Inputs::Ids(inputs) if pass.order == Order::TimeMajor => inputs,
+            Inputs::Ids(inputs) if pass.order != Order::BatchMajor => inputs,
             Inputs::Ids(inputs) => {
                 reorder([window.steps, window.rows], inputs, ids, threads);
                 ids
             }
         };
-        let inputs = if window.ragged.is_used() { window.ragged.gather(inputs, threads) } else { inputs };
+        let has_padding = window.ragged.is_used() && pass.order != Order::Packed;
+        let inputs = if has_padding { window.ragged.gather(inputs, threads) } else { inputs };
         if weights.gathers {
             table.prepare(model, pass.dropping, inputs, &mut window.ids);
         } else {

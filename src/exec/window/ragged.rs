@@ -169,6 +169,13 @@ impl Ragged {
         (step < self.lengths[row]).then(|| (shard, start() + index))
     }
 
+    /// The number of the token of a step and a row, in the order (step, row) without padding; `None`
+    /// beyond the end of the row. The window has `steps` steps.
+    pub(crate) fn number(&self, steps: usize, step: usize, row: usize) -> Option<usize> {
+        let (shard, token) = self.find(steps, step, row)?;
+        Some(self.numbers[self.first_numbers[shard] as usize + token] as usize)
+    }
+
     /// The inputs of tokens, out of all [T, B].
     pub(crate) fn gather(&mut self, inputs: &[u32], threads: &Threads) -> &[u32] {
         let Self { inputs: gathered, locations, .. } = self;

@@ -15,7 +15,7 @@ use unrolled_kernels::pack::padded;
 const FEWEST: usize = 1 << 12;
 const MOST: usize = 1 << 16;
 
-/// The places of outputs in the caller's array.
+/// The places of inputs or outputs in the caller's array.
 #[derive(Clone, Copy)]
 struct OutputPlaces<'a> {
     order: Order,
@@ -29,6 +29,7 @@ impl OutputPlaces<'_> {
     /// The place of the output of a step and a row; `None` if it has none.
     fn index(&self, step: usize, row: usize) -> Option<usize> {
         match self.output_steps {
+            OutputSteps::Every if self.is_packed() => self.ragged.number(self.shape[0], step, row),
             OutputSteps::Every => Some(self.order.index(self.shape, step, row)),
             OutputSteps::Last => (self.last(row) == Some(step)).then_some(row),
         }
@@ -37,9 +38,18 @@ impl OutputPlaces<'_> {
     /// The step and the row of the output at a place; `None` for a row without steps.
     fn token(&self, index: usize) -> Option<(usize, usize)> {
         match self.output_steps {
+            OutputSteps::Every if self.is_packed() => {
+                let source = self.ragged.locations[index].source as usize;
+                Some((source / self.shape[1], source % self.shape[1]))
+            }
             OutputSteps::Every => Some(self.order.token(self.shape, index)),
             OutputSteps::Last => self.last(index).map(|step| (step, index)),
         }
+    }
+
+    /// Returns true if the places have no padding, and some row ends before the window does.
+    fn is_packed(&self) -> bool {
+        self.order == Order::Packed && self.ragged.is_used()
     }
 
     /// The last step of a row.
@@ -84,12 +94,13 @@ impl WindowActivations {
 
     /// Copies vectors [T, B, E] to the inputs of the first layer.
     pub(crate) fn load_vectors(&mut self, width: usize, order: Order, values: &[f32], threads: &Threads) {
-        let shape = [self.steps, self.rows];
-        self.each_shard(order, threads, |_, shard| {
+        self.each_shard(order, threads, |places, shard| {
+            let places = OutputPlaces { output_steps: OutputSteps::Every, ..places };
             let Shard { inputs, order: rows, layers, .. } = shard;
             let inputs = inputs.chunks_exact_mut(padded(width));
-            for ((step, row), to) in tokens(rows, layers).zip(inputs) {
-                to[..width].copy_from_slice(&values[order.index(shape, step, row) * width..][..width]);
+            let read = tokens(rows, layers).map(|(step, row)| places.index(step, row));
+            for (from, to) in read.zip(inputs).filter_map(|(from, to)| Some((from?, to))) {
+                to[..width].copy_from_slice(&values[from * width..][..width]);
             }
         });
     }
