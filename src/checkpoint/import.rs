@@ -102,7 +102,7 @@ impl Import<'_> {
         let prefix = shapes::prefix(file);
         let names = MemberNames::below(&prefix);
         let settings = self.settings(file, &names, &origin, &mut notes)?;
-        let config = ModelConfig::new(&settings.model, origin.vocabulary.len())?;
+        let config = ModelConfig::of(&settings.model, origin.vocabulary.len())?;
         let parameters = weights::read(selected, &names, &config, &mut notes)?;
         let state = training_state::read(selected, &settings, &config, &origin, self.like, &mut notes);
         weights::finish(file)?;
@@ -137,8 +137,8 @@ impl Import<'_> {
         notes: &mut Vec<String>,
     ) -> Result<Settings> {
         let (known, symbols) = (&origin.settings, origin.vocabulary.len());
-        check_symbols(file, names, symbols)?;
-        let config = ModelConfig::new(&known.model, symbols)?;
+        check_head(file, names, known, symbols)?;
+        let config = ModelConfig::of(&known.model, symbols)?;
         let chosen = self.activation.is_some() || self.reset.is_some();
         if origin.own_settings && chosen {
             let reason = "its own metadata has activation and reset; leave --activation and --reset out";
@@ -174,15 +174,18 @@ impl Import<'_> {
     }
 }
 
-/// Checks that the head has a row for each symbol.
-fn check_symbols(file: &TensorFile, names: &MemberNames, symbols: usize) -> Result<()> {
+/// Checks that the head has a row for each output: for each symbol of a language model.
+fn check_head(file: &TensorFile, names: &MemberNames, known: &Settings, symbols: usize) -> Result<()> {
     let head = file.find(&format!("{}weight", names.head)).map(|head| head.shape.as_slice());
+    let expected = match known.model.outputs {
+        Some(outputs) => format!("the model has {outputs} outputs"),
+        None => format!("the vocabulary has {symbols} symbols"),
+    };
     match head {
-        Some(&[rows, _]) if rows != symbols => Err(failed(
+        Some(&[rows, _]) if rows != known.model.outputs.unwrap_or(symbols) => Err(failed(
             file.path(),
             format!(
-                "head.weight has {rows} rows, but the vocabulary has {symbols} symbols; name the run that it came from: \
-                 --like RUN"
+                "head.weight has {rows} rows, but {expected}; name the run that it came from: --like RUN"
             ),
         )),
         _ => Ok(()),

@@ -7,11 +7,12 @@ use super::{
     format::{CHECKSUM_PLACE, NO_CHECKSUM},
 };
 use crate::{
-    Cell, InputKind, ModelSettings, Result, RunSettings, ScheduleSettings, Settings,
+    Cell, InputKind, Layer, ModelSettings, Result, RunSettings, ScheduleSettings, Settings,
     corpus::Vocabulary,
     exec::{LayerState, State},
-    model::{ModelConfig, Parameters},
+    model::{Model, ModelConfig, Parameters},
     progress::{Progress, Record},
+    train::{Trainer, TrainerSettings},
 };
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -288,6 +289,18 @@ fn the_vocabulary_decides_the_unit() {
     let imported = Import::default().read(&file).unwrap().checkpoint;
     assert_eq!(imported.settings.data.unit, crate::Unit::Byte);
     assert_eq!(written.text_options().vocabulary, Some(&written.vocabulary));
+}
+
+/// A file of vectors with a head: its rows are the outputs, as there is no vocabulary.
+#[test]
+fn a_model_of_vectors_is_imported() {
+    let both = Layer { bidirectional: true, ..Layer::gru(3) };
+    let model = Model::of_layers(&[both, Layer::lstm(2)], 4, 2, 1).unwrap();
+    let trainer = Trainer::new(model.clone(), TrainerSettings::adam(0.1)).unwrap();
+    let bytes = trainer.checkpoint().unwrap().to_bytes().unwrap();
+    let file = TensorFile::from_bytes(bytes, Path::new("changed.safetensors")).unwrap();
+    let imported = Import::default().read(&file).unwrap().checkpoint;
+    assert_eq!(imported.model().unwrap(), model);
 }
 
 proptest! {

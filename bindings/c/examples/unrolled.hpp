@@ -117,6 +117,12 @@ public:
         check(unrolled_rnn_new(toml.c_str(), &rnn));
         handle_.reset(rnn);
     }
+    /// The network of a file, to train it further. `seed` is that of dropout.
+    static Network load(const std::string &path, std::uint64_t seed = 1, std::size_t threads = 0) {
+        unrolled_rnn *rnn = nullptr;
+        check(unrolled_rnn_load(path.c_str(), seed, threads, &rnn));
+        return Network(rnn);
+    }
 
     std::size_t input_size() const { return unrolled_rnn_input_size(handle_.get()); }
     std::size_t output_size() const { return unrolled_rnn_output_size(handle_.get()); }
@@ -142,6 +148,8 @@ public:
     void save(const std::string &path) const { check(unrolled_rnn_save(handle_.get(), path.c_str())); }
 
 private:
+    explicit Network(unrolled_rnn *rnn) : handle_(rnn) {}
+
     std::unique_ptr<unrolled_rnn, Freed<unrolled_rnn_free>> handle_;
     std::size_t outputs_ = 0;
 };

@@ -124,7 +124,8 @@ size_t unrolled_model_state_len(const unrolled_model *model, size_t batch);
 // state_in: the state before the first step, unrolled_model_state_len(model, batch) floats; NULL
 // for zero.
 // state_out: receives the state of each row after its last step; may be NULL or state_in.
-// y: receives the outputs [T, B, O] (logits of a language model); must not overlap x.
+// y: receives the outputs [T, B, O] (logits of a language model); must not overlap other arrays of
+// the call.
 //
 // The results of a row do not depend on the other rows, nor on how its steps are divided into
 // windows, unless a layer is bidirectional: then a window is a whole sequence. Inputs that are not
@@ -201,6 +202,15 @@ int unrolled_stream_set_state(unrolled_stream *stream, const float *state);
 // Example: "inputs = 3\n[[stack]]\ncell = \"lstm\"\nhidden = 16\n".
 int unrolled_rnn_new(const char *toml, unrolled_rnn **out);
 
+// Creates a network with the parameters of a file, to train it further.
+//
+// path: a file of unrolled_rnn_save, or another file that unrolled_model_load reads. A model of
+// symbols is an error.
+// seed: of dropout. Its masks start again, as in a new network.
+// threads: 0 for one per core; results do not depend on it.
+// out: receives the network, to be freed with unrolled_rnn_free.
+int unrolled_rnn_load(const char *path, uint64_t seed, size_t threads, unrolled_rnn **out);
+
 // Frees a network; NULL is fine. If another thread is using it, it stays, and unrolled_last_error
 // says so. Pointers to its parameters, gradients and names are then invalid.
 void unrolled_rnn_free(unrolled_rnn *rnn);
@@ -226,7 +236,7 @@ int unrolled_rnn_set_training(unrolled_rnn *rnn, int training);
 // beyond the end of a row are not used, and outputs there are 0.
 // state_in: the state before the first step, unrolled_rnn_state_len(rnn, batch) floats; NULL for
 // zero.
-// y: receives the outputs [T, B, O]; must not overlap x.
+// y: receives the outputs [T, B, O]; must not overlap other arrays of the call.
 // state_out: receives the state of each row after its last step; may be NULL or state_in.
 int unrolled_rnn_forward(unrolled_rnn *rnn,
                          size_t steps,

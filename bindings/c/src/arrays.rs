@@ -126,11 +126,21 @@ impl Output {
         unsafe { slice::from_raw_parts_mut(self.pointer, self.len) }
     }
 
-    /// Returns an error if an input shares memory with this array.
+    /// Returns an error if an input shares memory with this array, which is `y` of a window.
     pub(crate) fn check_apart<T>(&self, name: &str, input: &[T]) -> Result<(), Failure> {
-        let (own, other) = (self.pointer as usize, input.as_ptr() as usize);
-        let apart = other + size_of_val(input) <= own || own + size_of::<f32>() * self.len <= other;
-        match apart {
+        self.check_apart_from(name, input.as_ptr() as usize, size_of_val(input))
+    }
+
+    /// Returns an error if another output shares memory with this array.
+    pub(crate) fn check_apart_from_output(&self, name: &str, other: Option<&Self>) -> Result<(), Failure> {
+        other.map_or(Ok(()), |other| {
+            self.check_apart_from(name, other.pointer as usize, size_of::<f32>() * other.len)
+        })
+    }
+
+    fn check_apart_from(&self, name: &str, other: usize, bytes: usize) -> Result<(), Failure> {
+        let (own, own_bytes) = (self.pointer as usize, size_of::<f32>() * self.len);
+        match other.saturating_add(bytes) <= own || own.saturating_add(own_bytes) <= other {
             true => Ok(()),
             false => Err(Failure::argument(format!("y shares memory with {name}: give two separate arrays"))),
         }

@@ -18,8 +18,8 @@ thread_local! {
 pub(crate) fn set(text: &str) {
     let kept = if text.len() < BYTES { text } else { &text[..cut(text, BYTES - 1 - CUT.len())] };
     let end = if kept.len() == text.len() { "" } else { CUT };
-    // A NUL would end the text.
-    let bytes = kept.bytes().chain(end.bytes()).map(|byte| if byte == 0 { b' ' } else { byte });
+    // A NUL would end the text, and a path may have line breaks.
+    let bytes = kept.bytes().chain(end.bytes()).map(|byte| if byte.is_ascii_control() { b' ' } else { byte });
     TEXT.with(|buffer| {
         // SAFETY: the buffer belongs to this thread, and no reference to it is alive: references
         // exist only in this block, which calls nothing that uses the buffer.

@@ -23,7 +23,8 @@
 //! - `window_memory`: checks that there is enough memory for a window.
 //! - `model`, `stream`: models and streams.
 //! - `description`: the TOML text of a network.
-//! - `rnn`: networks to train.
+//! - `trained`: networks to train, and their files.
+//! - `rnn`: the functions of networks.
 #![allow(non_camel_case_types, reason = "types have the names that C programs use")]
 #![allow(clippy::missing_safety_doc, reason = "the obligations of all functions are stated once, above")]
 
@@ -44,6 +45,8 @@ mod model;
 mod stream;
 
 mod description;
+mod trained;
+
 mod rnn;
 
 #[cfg(test)]

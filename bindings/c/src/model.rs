@@ -199,7 +199,8 @@ pub unsafe extern "C" fn unrolled_model_state_len(model: *const unrolled_model, 
 /// state_in: the state before the first step, unrolled_model_state_len(model, batch) floats; NULL
 /// for zero.
 /// state_out: receives the state of each row after its last step; may be NULL or state_in.
-/// y: receives the outputs [T, B, O] (logits of a language model); must not overlap x.
+/// y: receives the outputs [T, B, O] (logits of a language model); must not overlap other arrays of
+/// the call.
 ///
 /// The results of a row do not depend on the other rows, nor on how its steps are divided into
 /// windows, unless a layer is bidirectional: then a window is a whole sequence. Inputs that are not
@@ -296,6 +297,7 @@ impl ForwardCall<'_> {
             y.check_apart(name, array)?;
             y.check_apart("lengths", shape.lengths.unwrap_or_default())?;
             y.check_apart("state_in", state_in.unwrap_or_default())?;
+            y.check_apart_from_output("state_out", state_out.as_ref())?;
             let inputs = read(&shape)?;
             let inputs = match &inputs {
                 ForwardInputs::Given(inputs) => *inputs,

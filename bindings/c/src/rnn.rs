@@ -3,18 +3,11 @@
 use crate::arrays::{self, Output};
 use crate::description::Description;
 use crate::handle::{self, Opaque, Turn};
-use crate::status::{Failure, unrolled_status};
-use crate::window_memory::LargestWindow;
+use crate::status::Failure;
+use crate::trained::Trained;
 use crate::{call, states};
-use std::ffi::{CString, c_char, c_int};
-use std::path::Path;
+use std::ffi::{c_char, c_int};
 use std::ptr;
-use unrolled::checkpoint::Checkpoint;
-use unrolled::corpus::Vocabulary;
-use unrolled::exec::{Dropout, Window};
-use unrolled::model::{Model, ModelConfig};
-use unrolled::network::Network;
-use unrolled::{DataSettings, ModelSettings, RunSettings, Settings};
 
 /// A stack of layers on vectors, to be trained. It belongs to one thread at a time.
 pub struct unrolled_rnn {
@@ -25,110 +18,6 @@ impl Opaque for unrolled_rnn {
     type Value = Trained;
     const MARK: u64 = u64::from_le_bytes(*b"unr-netw");
     const NAME: &'static str = "rnn";
-}
-
-pub(crate) struct Trained {
-    network: Network,
-    settings: ModelSettings,
-    seed: u64,
-    largest: LargestWindow,
-    /// The names of the tensors, in the order of the arena.
-    names: Vec<CString>,
-    /// Floats of the state of one row.
-    state_width: usize,
-    /// True if layers drop and zone out.
-    training: bool,
-    /// Number of windows that went forward in training, for their masks.
-    windows: u64,
-    /// T and B of the last window that went forward, until its backward pass.
-    last: Option<[usize; 2]>,
-}
-
-impl Trained {
-    fn new(description: Description) -> Result<Self, Failure> {
-        let Description { model: settings, seed, threads } = description;
-        let network = Network::new(Model::of_vectors(&settings, seed)?, threads)?;
-        let model = network.model();
-        let names = model.parameters().layout.entries().iter().map(|entry| CString::new(entry.name.as_str()));
-        let names = names.collect::<Result<_, _>>().map_err(|error| Failure::argument(error.to_string()))?;
-        let state_width = states::width(model.config());
-        let largest = LargestWindow::default();
-        Ok(Self {
-            network,
-            settings,
-            seed,
-            largest,
-            names,
-            state_width,
-            training: true,
-            windows: 0,
-            last: None,
-        })
-    }
-
-    fn config(&self) -> &ModelConfig {
-        self.network.model().config()
-    }
-
-    /// Runs a window forward.
-    fn forward(
-        &mut self,
-        [steps, batch]: [usize; 2],
-        (x, lengths): (&[f32], Option<&[usize]>),
-        initial: Option<&[f32]>,
-        y: &mut [f32],
-    ) -> Result<(), Failure> {
-        let initial = initial.map(|floats| states::given(self.config(), batch, floats));
-        let (seed, step) = (self.seed, self.windows);
-        let dropout = self.training.then_some(Dropout { probability: 0.0, seed, step });
-        let dropout = dropout.filter(|_| self.drops());
-        let window = Window { lengths, initial: initial.as_ref(), dropout, ..Window::new(steps, batch, x) };
-        self.network.parameters_and_gradient(); // the caller may have changed the parameters
-        self.network.forward(&window, y)?;
-        self.windows += u64::from(self.training);
-        self.last = Some([steps, batch]);
-        Ok(())
-    }
-
-    /// Returns whether a layer draws masks in training.
-    fn drops(&self) -> bool {
-        self.config().stack.iter().any(|layer| {
-            let kept = [layer.input_keep_prob, layer.output_keep_prob, layer.state_keep_prob];
-            kept.iter().any(|kept| *kept < 1.0) || layer.zoneout > 0.0 || layer.zoneout_cell > 0.0
-        })
-    }
-
-    fn checkpoint(&self) -> Checkpoint {
-        let vocabulary = Vocabulary::none();
-        let settings = Settings {
-            model: self.settings.clone(),
-            data: DataSettings { unit: vocabulary.unit(), ..DataSettings::default() },
-            run: RunSettings { seed: self.seed, ..RunSettings::default() },
-            ..Settings::default()
-        };
-        let parameters = self.network.model().parameters().clone();
-        Checkpoint {
-            settings,
-            vocabulary,
-            parameters,
-            moments: Vec::new(),
-            state: None,
-            progress: Default::default(),
-        }
-    }
-
-    fn save(&self, path: &Path) -> Result<(), Failure> {
-        for (entry, values) in self.network.model().parameters().iter() {
-            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                let text = format!(
-                    "tensor {}: found {value}, expected finite numbers; nothing was written",
-                    entry.name
-                );
-                return Err(Failure::new(unrolled_status::UNROLLED_NOT_FINITE, text));
-            }
-        }
-        Ok(self.checkpoint().save_model(path)?)
-    }
 }
 
 /// Finds a network, and takes its turn.
@@ -159,6 +48,31 @@ pub unsafe extern "C" fn unrolled_rnn_new(toml: *const c_char, out: *mut *mut un
         };
         // SAFETY: the caller's obligations, which the crate lists.
         unsafe { arrays::put("out", out, create) }
+    })
+}
+
+/// Creates a network with the parameters of a file, to train it further.
+///
+/// path: a file of unrolled_rnn_save, or another file that unrolled_model_load reads. A model of
+/// symbols is an error.
+/// seed: of dropout. Its masks start again, as in a new network.
+/// threads: 0 for one per core; results do not depend on it.
+/// out: receives the network, to be freed with unrolled_rnn_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn unrolled_rnn_load(
+    path: *const c_char,
+    seed: u64,
+    threads: usize,
+    out: *mut *mut unrolled_rnn,
+) -> c_int {
+    call::status(|| {
+        let load = || {
+            // SAFETY: the caller's obligations, which the crate lists.
+            let path = unsafe { arrays::path(path)? };
+            Ok(handle::create(Trained::load(path, seed, (threads > 0).then_some(threads))?))
+        };
+        // SAFETY: the caller's obligations, which the crate lists.
+        unsafe { arrays::put("out", out, load) }
     })
 }
 
@@ -213,7 +127,7 @@ pub unsafe extern "C" fn unrolled_rnn_set_training(rnn: *mut unrolled_rnn, train
 /// beyond the end of a row are not used, and outputs there are 0.
 /// state_in: the state before the first step, unrolled_rnn_state_len(rnn, batch) floats; NULL for
 /// zero.
-/// y: receives the outputs [T, B, O]; must not overlap x.
+/// y: receives the outputs [T, B, O]; must not overlap other arrays of the call.
 /// state_out: receives the state of each row after its last step; may be NULL or state_in.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_rnn_forward(
@@ -242,6 +156,7 @@ pub unsafe extern "C" fn unrolled_rnn_forward(
             y.check_apart("x", x)?;
             y.check_apart("lengths", lengths.unwrap_or_default())?;
             y.check_apart("state_in", state_in.unwrap_or_default())?;
+            y.check_apart_from_output("state_out", state_out.as_ref())?;
             rnn.forward([steps, batch], (x, lengths), state_in, y.slice())?;
             if let Some(state_out) = state_out {
                 states::write(&rnn.network.state(), state_out);

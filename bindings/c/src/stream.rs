@@ -8,6 +8,9 @@ use crate::{call, states};
 use std::ffi::c_int;
 use unrolled::exec::{Inputs, State, Stream};
 
+const ONE_WAY: &str = "model: found a bidirectional layer, which reads the last step first, expected layers that only \
+                       read forward; run whole sequences with unrolled_model_forward";
+
 /// A model that runs one step at a time and keeps its state. It belongs to one thread at a time.
 pub struct unrolled_stream {
     _opaque: [u8; 0],
@@ -78,6 +81,9 @@ pub unsafe extern "C" fn unrolled_stream_new(
         let create = || {
             // SAFETY: the caller's obligations, which the crate lists.
             let model = unsafe { handle::shared(model)? };
+            if model.config().is_bidirectional() {
+                return Err(Failure::argument(ONE_WAY));
+            }
             let sizes = [model.input_width(), model.config().output_width(), model.state_width];
             for size in sizes {
                 arrays::product(&[arrays::tokens(1, batch)?, size])?;

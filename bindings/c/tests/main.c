@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
     if (argc == 3) test_freed_handles();
     test_models();
     test_streams();
-    test_networks();
+    test_networks(argv[2]);
     test_gradients();
     test_symbols(argv[2]);
     test_threads();

@@ -42,6 +42,7 @@ static void test_bad_windows(const unrolled_model *model, float *x, float *y) {
     FAILS(unrolled_model_forward(model, STEPS, BATCH, NULL, NULL, NULL, NULL, y), UNROLLED_NULL, "x");
     FAILS(unrolled_model_forward(model, STEPS, BATCH, x, NULL, NULL, state, NULL), UNROLLED_NULL, "y");
     FAILS(unrolled_model_forward(model, STEPS, BATCH, x, NULL, NULL, NULL, x + 1), UNROLLED_ARGUMENT, "shares");
+    FAILS(unrolled_model_forward(model, STEPS, BATCH, x, NULL, NULL, y, y), UNROLLED_ARGUMENT, "with state_out");
     uint32_t id = 0;
     FAILS(unrolled_model_forward_symbols(model, 1, 1, &id, NULL, NULL, NULL, y), UNROLLED_ARGUMENT, "vectors");
 }

@@ -50,6 +50,28 @@ static void test_save(const unrolled_rnn *rnn, const float *x, const float *y) {
     unrolled_model_free(model);
 }
 
+/* A network of a file trains like the one that was saved. */
+static void test_load(unrolled_rnn *rnn, const char *symbols, const float *x, const float *dy) {
+    unrolled_rnn *again = NULL;
+    float y[Y], other[Y];
+    OK(unrolled_rnn_load(in_folder("trained.safetensors"), 5, 1, &again));
+    size_t count = unrolled_rnn_parameters(rnn);
+    CHECK(count == unrolled_rnn_parameters(again));
+    CHECK(same(unrolled_rnn_values(rnn), unrolled_rnn_values(again), count));
+    OK(unrolled_rnn_forward(rnn, STEPS, BATCH, x, NULL, NULL, y, NULL));
+    OK(unrolled_rnn_forward(again, STEPS, BATCH, x, NULL, NULL, other, NULL));
+    OK(unrolled_rnn_backward(rnn, dy, NULL, NULL, NULL));
+    OK(unrolled_rnn_backward(again, dy, NULL, NULL, NULL));
+    CHECK(same(y, other, Y));
+    CHECK(same(unrolled_rnn_gradients(rnn), unrolled_rnn_gradients(again), count));
+    OK(unrolled_rnn_save(again, in_folder("again.safetensors")));
+    unrolled_rnn_free(again);
+    FAILS(unrolled_rnn_load(NULL, 1, 1, &again), UNROLLED_NULL, "path");
+    FAILS(unrolled_rnn_load("x", 1, 1, NULL), UNROLLED_NULL, "out");
+    FAILS(unrolled_rnn_load(in_folder("missing"), 1, 1, &again), UNROLLED_IO, "missing");
+    FAILS(unrolled_rnn_load(symbols, 1, 1, &again), UNROLLED_ARGUMENT, "a model of 5 symbols");
+}
+
 /* Dropout is drawn in training only, and the masks follow from the seed. */
 static void test_dropout(const float *x) {
     const char *toml = "inputs = 3\nseed = 5\n[[stack]]\nhidden = 8\noutput-keep-prob = 0.5\n";
@@ -71,7 +93,7 @@ static void test_dropout(const float *x) {
     unrolled_rnn_free(b);
 }
 
-void test_networks(void) {
+void test_networks(const char *symbols) {
     unrolled_rnn *rnn = new_rnn(VECTORS);
     float x[X], y[Y], changed[Y], dy[Y];
     fill(x, X, 1);
@@ -93,6 +115,7 @@ void test_networks(void) {
     CHECK(!same(y, changed, Y));
     CHECK(values == unrolled_rnn_values(rnn) && gradients == unrolled_rnn_gradients(rnn));
     test_save(rnn, x, changed);
+    test_load(rnn, symbols, x, dy);
     unrolled_rnn_free(rnn);
     test_dropout(x);
 }

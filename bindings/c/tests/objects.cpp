@@ -71,6 +71,8 @@ int main(int argc, char **argv) {
     double sum = 0;
     for (std::size_t i = 0; i < network.parameters(); i++) sum += std::fabs(static_cast<double>(network.gradients()[i]));
     CHECK(y.size() == 1 && sum > 0 && network.values() != nullptr);
+    auto loaded = unrolled::Network::load(path);
+    CHECK(loaded.forward(1, 1, {0.5f, 0.25f}) == y);
     CHECK(has(thrown([&] { network.backward({1.0f, 2.0f}); }), "dy: found 2 values, expected 1"));
     test_model(path);
     CHECK(has(thrown([] { unrolled::Model("/no/such/file"); }), "cannot read /no/such/file"));

@@ -43,7 +43,7 @@ void test_errors(void);
 void test_freed_handles(void);
 void test_models(void);
 void test_streams(void);
-void test_networks(void);
+void test_networks(const char *symbols);
 void test_gradients(void);
 void test_symbols(const char *path);
 void test_threads(void);

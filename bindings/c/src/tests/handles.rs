@@ -52,8 +52,8 @@ fn a_long_text_is_cut_between_characters() {
             false => assert!(found.len() < 2048 && found.ends_with("é ..."), "{found}"),
         }
     }
-    last_error::set("a\0b");
-    assert_eq!(last_error(), "a b");
+    last_error::set("a\0b\nc");
+    assert_eq!(last_error(), "a b c");
 }
 
 #[test]
