@@ -41,6 +41,17 @@ fn the_plain_file_is_read() {
 }
 
 #[test]
+fn a_note_tells_the_order_of_all_axes() {
+    let mut file = OnnxFile::new();
+    file.constants = vec![floats("W", &[1, 8, 3]), floats("R", &[1, 8, 2]), ints("one", &[1])];
+    file.node("Transpose", &["x"], &["t"], vec![Ints("perm", vec![2, 1, 0])]);
+    file.node("LSTM", &["t", "W", "R"], &["Y"], Vec::new());
+    file.node("Squeeze", &["Y", "one"], &["y"], Vec::new());
+    let notes = read(&file, &[]).expect("a model").notes;
+    assert_eq!(notes, ["the arrays of the file are [features, batch rows, steps]"]);
+}
+
+#[test]
 fn attributes_of_recurrent_layers_are_refused_by_name() {
     let cases = [
         (Float("clip", 3.0), "node the LSTM (LSTM): attribute clip is not supported"),
@@ -166,6 +177,18 @@ fn states_are_zero_or_inputs() {
         "node the LSTM (LSTM): its input initial_h is a constant that is not zero",
     );
     assert!(read(&with_state(tensor("h0", &[1, 1, 2], 1, vec![0; 8])), &[]).is_ok());
+    // An exporter that dropped a projection leaves a state of another width.
+    refused(
+        &with_state(tensor("h0", &[1, 1, 3], 1, vec![0; 12])),
+        "node the LSTM (LSTM): its input initial_h has shape [1, 1, 3], expected 2 values for each row",
+    );
+    let mut last = OnnxFile::lstm(Vec::new());
+    last.nodes.clear();
+    last.constants.push(floats("K", &[2, 4]));
+    last.node("LSTM", &["x", "W", "R", "B"], &["", "", "c"], Vec::new());
+    last.node("MatMul", &["c", "K"], &["y"], Vec::new());
+    last.constants.remove(3);
+    refused(&last, "node the MatMul (MatMul): it reads a last state, expected the outputs of a layer");
     let mut lengths = OnnxFile::new();
     lengths.constants =
         vec![floats("W", &[1, 8, 3]), floats("R", &[1, 8, 2]), floats("B", &[1, 16]), ints("one", &[1])];

@@ -143,11 +143,22 @@ impl Model {
         (shape, inputs): (&[usize], Inputs<'_>),
         order: Order,
     ) -> PyResult<Array<'py>> {
-        let [first, second, ..] = *shape else {
-            return Err(invalid(format!("x of shape {shape:?}"), "[T, B] ids or [T, B, E] vectors"));
+        let config = self.engine.model().config();
+        let (first, second) = match (shape, inputs) {
+            (&[first, second], Inputs::Ids(_)) => (first, second),
+            (&[first, second, found], Inputs::Vectors(_)) if found == config.input_width(0) => {
+                (first, second)
+            }
+            _ if config.reads_symbols() => {
+                return Err(invalid(format!("x of shape {shape:?}"), "[T, B] symbols"));
+            }
+            _ => {
+                let expected = format!("[T, B, E] with E = {}", config.input_width(0));
+                return Err(invalid(format!("x of shape {shape:?}"), expected));
+            }
         };
         let (steps, rows) = if order == Order::TimeMajor { (first, second) } else { (second, first) };
-        let width = self.engine.model().config().output_width();
+        let width = config.output_width();
         let window = Window { order, ..Window::new(steps, rows, inputs) };
         let mut outputs = vec![0.0; steps * rows * width];
         let ran = py.detach(|| Dynamic::of(&self.engine).forward_window(&window, &mut outputs));

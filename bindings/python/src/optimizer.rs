@@ -25,8 +25,8 @@ impl Optimizer {
     /// Updates the parameters of a network from the gradients of its last backward pass. Returns
     /// the norm of the gradients before clipping.
     fn step(&self, py: Python<'_>, network: &Network, learning_rate: f64) -> PyResult<f64> {
-        if !learning_rate.is_finite() {
-            return Err(invalid(format!("learning_rate = {learning_rate}"), "a finite number"));
+        if !learning_rate.is_finite() || learning_rate < 0.0 {
+            return Err(invalid(format!("learning_rate = {learning_rate}"), "a finite number of at least 0"));
         }
         let mut rule = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let rule = &mut *rule;

@@ -203,7 +203,10 @@ def test_an_evaluation_between_a_call_and_its_backward_pass_changes_nothing():
 
 def test_arguments_of_layers():
     for options, parts in [
-        ({"num_layers": 0}, ("layers = 0",)),
+        ({"num_layers": 0}, ("num_layers = 0", "at least 1")),
+        ({"proj_size": -1}, ("proj_size = -1", "at least 0")),
+        ({"seed": -1}, ("seed = -1",)),
+        ({"threads": -1}, ("threads = -1",)),
         ({"dropout": 1.0}, ("dropout = 1", "below 1")),
         ({"dropout": -0.1}, ("dropout = -0.1",)),
         ({"proj_size": 1000}, ("projection",)),
@@ -214,16 +217,12 @@ def test_arguments_of_layers():
             lambda: unrolled.LSTM(**{"input_size": E, "hidden_size": H, **options}),
             *parts,
         )
-    error(ValueError, lambda: unrolled.LSTM(0, H), "inputs = 0")
-    error(ValueError, lambda: unrolled.LSTM(E, 0), "hidden = 0")
+    error(ValueError, lambda: unrolled.LSTM(0, H), "input_size = 0")
+    error(ValueError, lambda: unrolled.LSTM(E, 0), "hidden_size = 0")
+    error(ValueError, lambda: unrolled.LSTM(E, "4"), "hidden_size = '4'")
+    error(ValueError, lambda: unrolled.LSTM(1.5, H), "input_size = 1.5")
+    assert unrolled.LSTM(E, H, bias=0, bidirectional=1).bidirectional is True
     error(ValueError, lambda: unrolled.RNN(E, H, nonlinearity="sin"), "nonlinearity", "relu")
-    for call in (
-        lambda: unrolled.LSTM(-1, H),
-        lambda: unrolled.LSTM(E, "4"),
-        lambda: unrolled.LSTM(1.5, H),
-    ):
-        with pytest.raises((TypeError, ValueError, OverflowError)):
-            call()
     with pytest.raises((unrolled.Error, ValueError), match="memory"):
         unrolled.LSTM(1 << 30, 1 << 30)
 
@@ -235,6 +234,23 @@ def test_streams():
     error(ValueError, lambda: stream.step(inputs(E)), "found x of shape [2]", "B = 2")
     error(ValueError, lambda: stream.step(inputs(2, E + 1)), "E = 2")
     error(ValueError, lambda: stream.reset(2), "row 2")
+    error(ValueError, lambda: stream.reset(-1), "row -1")
+    state = np.zeros((1, 2, H), np.float32)
+    error(ValueError, lambda: setattr(stream, "state", state), "a pair (h, c)")
+    error(ValueError, lambda: setattr(stream, "state", (state,) * 3), "a pair (h, c)")
+    gru = unrolled.GRU(E, H, threads=1).stream(2)
+    gru.state = state.tolist()
+    assert np.array_equal(gru.state, state)
+
+
+def test_the_learning_rate():
+    rnn = layers()
+    optimizer = unrolled.Optimizer(rnn)
+    y, _ = rnn(inputs())
+    rnn.backward(y)
+    for rate in (-0.1, float("nan"), float("inf")):
+        optimizer.learning_rate = rate
+        error(ValueError, optimizer.step, "learning_rate", "at least 0")
 
 
 def test_two_threads_on_one_stream_are_an_error():

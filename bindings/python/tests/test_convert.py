@@ -47,6 +47,19 @@ def test_bad_files(tmp_path):
         unrolled.convert.load(tmp_path / "nothing.onnx")
 
 
+def test_bad_inputs_of_models():
+    model = unrolled.convert.load(FIXTURES / "torch-dynamo-embedding-gru.onnx")
+    for x in ([[model.symbols]], [[-1]], [[2**32]], [[0.5]]):
+        with pytest.raises(ValueError, match=f"whole numbers from 0 to {model.symbols - 1}"):
+            model(x)
+    with pytest.raises(ValueError, match="symbols"):
+        model([[[0]]])
+    model = unrolled.convert.load(FIXTURES / "guitarml-gru.json")
+    for shape in [(2, 3), (2, 1, 3), (2, 1, 2, 1)]:
+        with pytest.raises(ValueError, match="E = 2"):
+            model(np.zeros(shape, np.float32))
+
+
 def test_the_command(tmp_path):
     command = [sys.executable, "-m", "unrolled", "convert"]
     out = tmp_path / "out.safetensors"

@@ -62,6 +62,8 @@ def test_what_the_model_lacks_is_refused():
         unrolled.convert.from_torch(nn.ModuleList([nn.LSTM(3, 5), nn.Conv1d(5, 5, 1)]))
     with pytest.raises(ValueError, match="found Linear"):
         unrolled.convert.from_torch(nn.Linear(3, 3))
+    with pytest.raises(ValueError, match="found OrderedDict, expected a torch.nn.Module"):
+        unrolled.convert.from_torch(nn.LSTM(3, 5).state_dict())
 
 
 def test_the_command(tmp_path):
@@ -77,3 +79,7 @@ def test_the_command(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert unrolled.convert.load(tmp_path / "out.safetensors").output_size == 5
+    (tmp_path / "lstm.pt").write_bytes(b"no pickle")
+    failed = subprocess.run(command, capture_output=True, text=True)
+    assert failed.returncode == 1 and failed.stderr.count("\n") == 1, failed.stderr
+    assert "lstm.pt cannot be loaded as a PyTorch module" in failed.stderr

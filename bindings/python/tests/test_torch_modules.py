@@ -220,6 +220,19 @@ def test_other_dtypes_and_transformations_are_computed_by_torch():
     assert meta(torch.empty(T, B, E, device="meta"))[0].shape == (T, B, H)
 
 
+def test_derivatives_of_other_kinds_are_computed_by_torch():
+    stock, ours = pair("GRU", E, H)
+    x, parameters = torch.randn(T, B, E), dict(stock.named_parameters())
+    for derive in (torch.func.grad, torch.func.jacrev):
+        expected, found = (
+            derive(lambda given, m=m: torch.func.functional_call(m, given, (x,))[0].sum())(parameters)
+            for m in (stock, ours)
+        )
+        for name, values in expected.items():
+            torch.testing.assert_close(found[name].detach(), values.detach())
+    assert not ours._unrolled.free
+
+
 def test_wrong_arguments_raise_the_errors_of_torch():
     stock, ours = pair("LSTM", E, H)
     h = torch.zeros(1, B, H)

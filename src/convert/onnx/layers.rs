@@ -100,6 +100,9 @@ impl Walk<'_> {
 
     /// Appends a linear layer with the weights [O, I].
     fn linear(&mut self, node: &Node, data: Data, weight: Matrix, floats: &Floats) -> Result<Value, String> {
+        if data.content == Content::State {
+            return Err("it reads a last state, expected the outputs of a layer".to_owned());
+        }
         let data = self.begin(data, weight.columns)?;
         self.check_features(&data, weight.columns)?;
         let mut axes = data.axes.clone();

@@ -113,10 +113,22 @@ impl Walk<'_> {
                 return Err(format!("no layer reads the input {name}"));
             }
         }
-        Ok(self.roles.and_then(|roles| {
-            let [Some(Label::Outer(steps)), Some(Label::Outer(rows))] = roles else { return None };
-            let order = if rows < steps { "batch rows, steps" } else { "steps, batch rows" };
-            Some(format!("the arrays of the file are [{order}, ...]"))
-        }))
+        Ok(self.order_of_axes())
+    }
+
+    /// A note about the order of steps, batch rows and features in the inputs.
+    fn order_of_axes(&self) -> Option<String> {
+        let [Some(Label::Outer(steps)), Some(Label::Outer(rows))] = self.roles? else { return None };
+        let mut order = vec![(steps, "steps"), (rows, "batch rows")];
+        let rest = match self.features {
+            Some(Label::Outer(features)) if features < steps.max(rows) => {
+                order.push((features, "features"));
+                ""
+            }
+            _ => ", ...",
+        };
+        order.sort_unstable();
+        let order: Vec<&str> = order.into_iter().map(|(_, name)| name).collect();
+        Some(format!("the arrays of the file are [{}{rest}]", order.join(", ")))
     }
 }

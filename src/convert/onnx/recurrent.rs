@@ -40,9 +40,9 @@ impl Walk<'_> {
         let batch_first = node.int("layout", 0) != 0;
         let [steps, batch] = self.outer_axes(&data, inputs, batch_first)?;
         self.lengths(node)?;
-        self.initial_state(node, 5, "initial_h")?;
+        self.initial_state(node, 5, "initial_h", layer.hidden)?;
         if layer.cell == Cell::Lstm {
-            self.initial_state(node, 6, "initial_c")?;
+            self.initial_state(node, 6, "initial_c", layer.hidden)?;
         }
         let hidden = vec![Atom::features(layer.hidden)];
         let kind = StageKind::Recurrent(Recurrent { layer, inputs, tensors });
@@ -181,10 +181,15 @@ impl Walk<'_> {
     }
 
     /// An initial state: zeros, or an input of the graph.
-    fn initial_state(&mut self, node: &Node, index: usize, name: &str) -> Result<(), String> {
+    fn initial_state(&mut self, node: &Node, index: usize, name: &str, hidden: usize) -> Result<(), String> {
         let number = self.recurrent;
         match self.optional(node, index)?.cloned() {
             None | Some(Value::Zeros) => Ok(()),
+            // An exporter that drops the projection of an LSTM leaves such a state behind.
+            Some(Value::Floats(floats)) if floats.shape.last() != Some(&hidden) => Err(format!(
+                "its input {name} has shape {:?}, expected {hidden} values for each row, as R has units",
+                floats.shape
+            )),
             Some(Value::Floats(floats)) if floats.is_zero() => Ok(()),
             Some(Value::Floats(_)) => Err(format!(
                 "its input {name} is a constant that is not zero, expected zeros or an input of the graph"

@@ -37,6 +37,8 @@ pub(super) struct Walk<'a> {
     pub(super) main_input: Option<usize>,
     /// The axes of the input that are steps and batch rows.
     pub(super) roles: Option<[Option<Label>; 2]>,
+    /// The axis of the input that is features.
+    pub(super) features: Option<Label>,
     /// True if an input of the graph gives the length of each row.
     pub(super) has_lengths: bool,
     /// The positions of the chain after each recurrent layer.
@@ -70,6 +72,7 @@ impl<'a> Walk<'a> {
             below: None,
             main_input: None,
             roles: None,
+            features: None,
             has_lengths: false,
             hidden_states: Vec::new(),
             recurrent: 0,
@@ -216,6 +219,7 @@ impl<'a> Walk<'a> {
                 axes::described(last)
             ));
         }
+        self.features = last.first().map(|atom| atom.label);
         *last = vec![Atom::features(width)];
         Ok(data)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -19,8 +20,15 @@ class _Layers:
     """What `LSTM`, `GRU` and `RNN` have in common."""
 
     def __init__(self, cell: str, seed: int, threads: int | None, **shape: Any) -> None:
+        self._cell = cell
         self._options = {"seed": seed, "threads": threads, **shape}
         full = {"cell": cell, "nonlinearity": "tanh", "reset_after": True, "proj_size": 0, **shape}
+        for name in ("input_size", "hidden_size", "num_layers", "proj_size"):
+            full[name] = _whole(name, full[name], 0 if name == "proj_size" else 1)
+        for name in ("bias", "batch_first", "bidirectional", "reset_after"):
+            full[name] = bool(full[name])
+        seed = _whole("seed", seed)
+        threads = None if threads is None else _whole("threads", threads, 1)
         self.input_size: int = full["input_size"]
         self.hidden_size: int = full["hidden_size"]
         self.num_layers: int = full["num_layers"]
@@ -87,7 +95,11 @@ class _Layers:
         Raises:
             ValueError: for bidirectional layers, which read their inputs from the end.
         """
-        return Stream(self._network.stream(batch))
+        if self.bidirectional:
+            raise ValueError(
+                "found bidirectional layers, expected layers of one direction; run whole windows"
+            )
+        return Stream(self._network.stream(_whole("batch", batch)), self._cell == "lstm")
 
     def _backward(
         self, dy: npt.ArrayLike, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None
@@ -347,8 +359,21 @@ def _pair(
     return state[0], state[1]
 
 
+def _whole(name: str, value: Any, least: int = 0) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if not least <= number < 2**64:
+        raise ValueError(f"found {name} = {value!r}, expected a whole number of at least {least}")
+    return number
+
+
 def _finite(name: str, values: Any) -> npt.NDArray[Any]:
     array = np.asarray(values)
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # a number too large for float32 is not finite
+            array = array.astype(np.float32, copy=False)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(
             f"found a value in {name} that is not finite, expected finite numbers; load other weights"

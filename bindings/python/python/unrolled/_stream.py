@@ -20,8 +20,9 @@ class Stream:
     time: a call during a call of another thread raises `unrolled.Error`.
     """
 
-    def __init__(self, native: _unrolled.Stream) -> None:
+    def __init__(self, native: _unrolled.Stream, has_cell_state: bool) -> None:
         self._native = native
+        self._has_cell_state = has_cell_state
 
     def step(self, x: npt.ArrayLike) -> Array:
         """Runs one step: x [B, E], or [E] for one row. Returns y [B, O], or [O]."""
@@ -40,9 +41,17 @@ class Stream:
 
     @state.setter
     def state(self, state: Any) -> None:
-        h, c = state if isinstance(state, (tuple, list)) else (state, None)
-        self._native.set_state(h, c)
+        if not self._has_cell_state:
+            self._native.set_state(state, None)
+        elif isinstance(state, (tuple, list)) and len(state) == 2:
+            self._native.set_state(*state)
+        else:
+            raise ValueError(
+                f"found a state of type {type(state).__name__}, expected a pair (h, c)"
+            )
 
     def reset(self, row: int | None = None) -> None:
         """Sets the state of one row to zero, or of all rows if `row` is None."""
+        if row is not None and row < 0:
+            raise ValueError(f"found row {row}, expected a row below {self.batch}")
         self._native.reset(row)

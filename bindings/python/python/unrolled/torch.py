@@ -6,7 +6,7 @@
 They are subclasses of `torch.nn.LSTM`, `GRU` and `RNN`: constructor, parameters, `state_dict`,
 calls and gradients are the same. Only the computation of float32 tensors on the CPU is different.
 In these cases PyTorch's own code runs: other devices and dtypes, autocast, `torch.compile`, tracing
-and export, and `dropout=1`.
+and export, the transforms of `torch.func`, forward-mode derivatives, and `dropout=1`.
 
 - Dropout masks come from PyTorch's random generator, but are not those of `torch.nn`.
 - The number of threads is `torch.get_num_threads()`. Results do not depend on it.
@@ -28,6 +28,7 @@ from typing import Any, Optional, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence
 
 from . import _openmp, _unrolled
@@ -367,13 +368,16 @@ def _each(hx: Any, change: Any) -> Any:
 
 
 def _is_transformed() -> bool:
-    """Returns whether PyTorch records the call for a later run, or would change its dtypes."""
+    """Returns whether PyTorch records the call for a later run, differentiates it in another way
+    than from the outputs back, or would change its dtypes."""
     compiler = getattr(torch, "compiler", None)
     compiling = compiler is not None and getattr(compiler, "is_compiling", lambda: False)()
     return bool(
         compiling
         or torch.jit.is_tracing()  # type: ignore[no-untyped-call, unused-ignore]
         or torch.jit.is_scripting()
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
         or _is_autocast()
     )
 

@@ -38,6 +38,8 @@ def convert(source: Path, target: Path) -> Model:
     """Converts a file and saves the result. The end of the name tells the format of the source:
     `.onnx`, `.keras`, `.h5`, `.pt` and `.pth` (a whole module), `.ckpt` or the prefix of a
     TensorFlow 1 checkpoint; all others are for `load`.
+
+    A `.pt` or `.pth` file is a pickle, which can run any code: convert only files that you trust.
     """
     path = os.fspath(source)
     reader = _READERS.get(os.path.splitext(path)[1])

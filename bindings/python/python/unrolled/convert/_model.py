@@ -48,10 +48,11 @@ class Model:
         """
         if self.symbols:
             ids = np.asarray(x)
-            if ids.dtype.kind not in "iu" or (ids.size and ids.min() < 0):
-                raise ValueError(
-                    f"found x of dtype {ids.dtype}, expected whole numbers from 0 to {self.symbols - 1}"
-                )
+            expected = f"expected whole numbers from 0 to {self.symbols - 1}"
+            if ids.dtype.kind not in "iu":
+                raise ValueError(f"found x of dtype {ids.dtype}, {expected}")
+            if ids.size and not 0 <= ids.min() <= ids.max() < self.symbols:
+                raise ValueError(f"found x from {ids.min()} to {ids.max()}, {expected}")
             x = np.ascontiguousarray(ids, np.uint32)
         return self._native.forward(x, batch_first)
 
@@ -88,13 +89,14 @@ def load(path: Path, ignore: Iterable[str] = ()) -> Model:
 
     Args:
         path: the file. Its content tells the format.
-        ignore: names of tensors, nodes or layers to leave out. A "*" at the end matches any further
-            characters.
+        ignore: names of tensors, nodes or layers to leave out, or one name. A "*" at the end
+            matches any further characters.
 
     Raises:
         unrolled.Error: names the first part of the file that is not understood.
     """
-    return Model(_unrolled.Model.load(os.fspath(path), list(ignore)))
+    names = [ignore] if isinstance(ignore, str) else list(ignore)
+    return Model(_unrolled.Model.load(os.fspath(path), names))
 
 
 def make_layer(**options: Any) -> dict[str, Any]:

@@ -25,6 +25,11 @@ def from_torch(module: Any) -> Model:
     import torch
     from torch import nn
 
+    if not isinstance(module, nn.Module):
+        raise ValueError(
+            f"found {type(module).__name__}, expected a torch.nn.Module; "
+            "for a state_dict, save it as safetensors and use unrolled.convert.load"
+        )
     parts = [part for part in module.modules() if not list(part.children()) and _is_part(part, nn)]
     layers = [part for part in parts if isinstance(part, nn.RNNBase)]
     embeddings = [part for part in parts if isinstance(part, nn.Embedding)]
@@ -52,6 +57,8 @@ def from_torch(module: Any) -> Model:
     finally:
         module.train(was_training)
     y = y[0] if isinstance(y, tuple) else y
+    if not isinstance(y, torch.Tensor):
+        raise ValueError(f"found an output of type {type(y).__name__}, expected a tensor")
     return verified(model, x, batch_first, y.cpu().numpy(), "PyTorch")
 
 
@@ -100,9 +107,17 @@ def _add_torch(part: Any, stack: list[dict[str, Any]], tensors: dict[str, Any]) 
 
 
 def from_torch_file(path: Path) -> Model:
+    import pickle
+
     import torch
 
-    loaded = torch.load(os.fspath(path), weights_only=False, map_location="cpu")
+    try:
+        loaded = torch.load(os.fspath(path), weights_only=False, map_location="cpu")
+    except (AttributeError, EOFError, ImportError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{os.fspath(path)} cannot be loaded as a PyTorch module: {reason}"
+        ) from error
     if not isinstance(loaded, torch.nn.Module):
         raise ValueError(
             f"{os.fspath(path)} has no module, expected one; save a state_dict as safetensors instead"
