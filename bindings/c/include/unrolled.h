@@ -57,7 +57,7 @@ typedef enum {
     UNROLLED_MEMORY = 7,
     // A number is not finite where it must be.
     UNROLLED_NOT_FINITE = 8,
-    // The processor lacks the instructions that UNROLLED_ISA forces.
+    // UNROLLED_ISA names instructions that the processor lacks, or that are unknown.
     UNROLLED_PROCESSOR = 9,
     // A bug in the library: it panicked, and printed a line to the standard error. Free the handles
     // of the call.
