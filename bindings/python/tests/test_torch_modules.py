@@ -225,7 +225,9 @@ def test_derivatives_of_other_kinds_are_computed_by_torch():
     x, parameters = torch.randn(T, B, E), dict(stock.named_parameters())
     for derive in (torch.func.grad, torch.func.jacrev):
         expected, found = (
-            derive(lambda given, m=m: torch.func.functional_call(m, given, (x,))[0].sum())(parameters)
+            derive(lambda given, m=m: torch.func.functional_call(m, given, (x,))[0].sum())(
+                parameters
+            )
             for m in (stock, ours)
         )
         for name, values in expected.items():
