@@ -62,6 +62,15 @@ impl Engine {
         Ok(Self { model, weights: Arc::new(weights), threads, stale: false })
     }
 
+    /// Returns an engine with another number of threads, which shares the model and the packed
+    /// weights.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a number of threads that the system cannot start.
+    pub fn with_threads(&self, threads: Option<usize>) -> Result<Self> {
+        Ok(Self { threads: Threads::new(threads)?, ..self.clone() })
+    }
+
     /// The model.
     pub fn model(&self) -> &Arc<Model> {
         &self.model

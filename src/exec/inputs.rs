@@ -146,16 +146,6 @@ pub enum OutputSteps {
     Last,
 }
 
-impl OutputSteps {
-    /// The number of tokens with an output, in a window of T steps by B rows: T x B, or B.
-    pub(crate) fn tokens(self, [steps, rows]: [usize; 2]) -> usize {
-        match self {
-            Self::Every => steps * rows,
-            Self::Last => rows,
-        }
-    }
-}
-
 /// A window of T steps by B batch rows, and how to run it.
 ///
 /// ```

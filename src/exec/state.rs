@@ -36,7 +36,7 @@ impl State {
     /// Becomes zero, of the shape of a model's state.
     pub(crate) fn take_shape(&mut self, config: &ModelConfig, rows: usize) {
         let widths = config.directions().map(|direction| config.state_size(direction.layer));
-        self.reshape(rows, config.direction_count(), widths);
+        self.reshape(rows, widths);
         for layer in &mut self.layers {
             layer.h.fill(0.0);
             layer.c.fill(0.0);
@@ -55,10 +55,10 @@ impl State {
         }
     }
 
-    /// Takes another shape, for `parts` parts of `widths` of h and c; allocates only what they lack.
-    pub(crate) fn reshape(&mut self, rows: usize, parts: usize, widths: impl Iterator<Item = [usize; 2]>) {
+    /// Takes another shape, for parts of `widths` of h and c; allocates only what they lack.
+    pub(crate) fn reshape(&mut self, rows: usize, widths: impl Iterator<Item = [usize; 2]> + Clone) {
         self.rows = rows;
-        self.layers.resize_with(parts, LayerState::default);
+        self.layers.resize_with(widths.clone().count(), LayerState::default);
         for (layer, [h, c]) in self.layers.iter_mut().zip(widths) {
             layer.h.resize(rows * h, 0.0);
             layer.c.resize(rows * c, 0.0);

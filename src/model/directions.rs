@@ -33,7 +33,7 @@ impl ModelConfig {
     /// only reads forward; two of a bidirectional layer, the forward one first. A
     /// [`State`](crate::exec::State) has one part for each, in this order, which is that of PyTorch's
     /// `h_n`.
-    pub fn directions(&self) -> impl Iterator<Item = LayerDirection> {
+    pub fn directions(&self) -> impl Iterator<Item = LayerDirection> + Clone {
         let of_layer = |(layer, of): (usize, &crate::Layer)| {
             (0..of.directions()).map(move |number| LayerDirection { layer, is_reverse: number == 1 })
         };

@@ -38,7 +38,10 @@ impl Mirror {
 
     /// Number of tokens that the outputs have room for.
     pub(super) fn output_tokens(&self) -> usize {
-        self.output_steps.tokens([self.steps, self.rows])
+        match self.output_steps {
+            OutputSteps::Every => self.tokens(),
+            OutputSteps::Last => self.rows,
+        }
     }
 
     /// Returns the index in the caller's window of a token of the backward direction.

@@ -305,7 +305,7 @@ impl WindowActivations {
     /// Gives `state` the shape of the window's state.
     fn reshape_state(&self, state: &mut State) {
         let layers = self.shards.first().map_or(&[][..], |shard| &shard.layers);
-        state.reshape(self.rows, layers.len(), layers.iter().map(|layer| layer.buffers.widths()));
+        state.reshape(self.rows, layers.iter().map(|layer| layer.buffers.widths()));
     }
 
     /// The shard of a batch row, and its index there.

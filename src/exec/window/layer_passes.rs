@@ -38,7 +38,7 @@ impl Shard {
         table: &[f32],
         (dropping, threads): (Option<MaskSource<'_>>, &Threads),
     ) {
-        let last = self.layers.len().checked_sub(1).filter(|_| self.joins_ends);
+        let ends = self.joined_at_ends();
         let Self { layers, both, mirrored, ids, inputs, order, batch, .. } = self;
         let rows = ShardRows { order, batch: *batch };
         let pass = PassContext { weights, rows, dropping, threads, phase: Phase::Forward };
@@ -50,7 +50,7 @@ impl Shard {
                 let read = outputs_of(&below[..l - 1], &both_below[..l - 1]).unwrap_or(inputs);
                 both.read(at, mirrored, read);
                 layer.forward(at, LayerInput::Dense(both.inputs()));
-                let place = |token| if last == Some(l) { token } else { mirrored.of(token) };
+                let place = |token| if ends == Some(l) { token } else { mirrored.of(token) };
                 both.join(at, &place, [below[l - 1].outputs(), layer.outputs()]);
                 continue;
             }
@@ -69,7 +69,7 @@ impl Shard {
         weights: &PackedWeights,
         (dropping, threads): (Option<MaskSource<'_>>, &Threads),
     ) {
-        let last = self.layers.len().checked_sub(1).filter(|_| self.joins_ends);
+        let ends = self.joined_at_ends();
         let Self { layers, both, mirrored, ids, inputs, order, batch, dy, dx, d_direction, .. } = self;
         let (rows, tokens) = (ShardRows { order, batch: *batch }, ids.len());
         let pass = PassContext { weights, rows, dropping, threads, phase: Phase::Backward };
@@ -82,7 +82,7 @@ impl Shard {
             let width = tokens * padded(at.weights.outputs);
             if both[l].is_reverse {
                 let d_outputs = &mut d_direction[..width];
-                let place = |token| if last == Some(l) { token } else { mirrored.of(token) };
+                let place = |token| if ends == Some(l) { token } else { mirrored.of(token) };
                 reverse_gradient(at, &place, dy, d_outputs);
                 layer.backward(at, LayerInput::Dense(both[l].inputs()), d_outputs, &mut dx[..wanted]);
             } else if both.get(l + 1).is_some_and(|both| both.is_reverse) {
@@ -95,6 +95,11 @@ impl Shard {
                 std::mem::swap(dy, dx);
             }
         }
+    }
+
+    /// The entry of the layers whose outputs are the last ones of each direction, if there is one.
+    fn joined_at_ends(&self) -> Option<usize> {
+        self.layers.len().checked_sub(1).filter(|_| self.joins_ends)
     }
 
     /// The outputs of the last layer [N, padded(P)].

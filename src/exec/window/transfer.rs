@@ -15,9 +15,9 @@ use unrolled_kernels::pack::padded;
 const FEWEST: usize = 1 << 12;
 const MOST: usize = 1 << 16;
 
-/// The places of inputs or outputs in the caller's array.
+/// The places of tokens in an array of the caller: of inputs, or of outputs.
 #[derive(Clone, Copy)]
-struct OutputPlaces<'a> {
+struct TokenPlaces<'a> {
     order: Order,
     output_steps: OutputSteps,
     /// T, B
@@ -25,8 +25,13 @@ struct OutputPlaces<'a> {
     ragged: &'a Ragged,
 }
 
-impl OutputPlaces<'_> {
-    /// The place of the output of a step and a row; `None` if it has none.
+impl TokenPlaces<'_> {
+    /// The places of all inputs, if only some tokens have outputs.
+    fn of_inputs(self) -> Self {
+        Self { output_steps: OutputSteps::Every, ..self }
+    }
+
+    /// The place of a step and a row; `None` if it has none.
     fn index(&self, step: usize, row: usize) -> Option<usize> {
         match self.output_steps {
             OutputSteps::Every if self.is_packed() => self.ragged.number(self.shape[0], step, row),
@@ -35,7 +40,7 @@ impl OutputPlaces<'_> {
         }
     }
 
-    /// The step and the row of the output at a place; `None` for a row without steps.
+    /// The step and the row at a place; `None` for a row without steps.
     fn token(&self, index: usize) -> Option<(usize, usize)> {
         match self.output_steps {
             OutputSteps::Every if self.is_packed() => {
@@ -59,9 +64,9 @@ impl OutputPlaces<'_> {
 }
 
 impl WindowActivations {
-    fn places(&self, order: Order) -> OutputPlaces<'_> {
+    fn places(&self, order: Order) -> TokenPlaces<'_> {
         let (shape, output_steps) = ([self.steps, self.rows], self.output_steps());
-        OutputPlaces { order, output_steps, shape, ragged: &self.ragged }
+        TokenPlaces { order, output_steps, shape, ragged: &self.ragged }
     }
 
     /// The index of token `n` of the head in the caller's outputs.
@@ -84,7 +89,7 @@ impl WindowActivations {
         &mut self,
         order: Order,
         threads: &Threads,
-        f: impl Fn(OutputPlaces<'_>, &mut Shard) + Sync,
+        f: impl Fn(TokenPlaces<'_>, &mut Shard) + Sync,
     ) {
         let mut shards = std::mem::take(&mut self.shards);
         let places = self.places(order);
@@ -95,7 +100,7 @@ impl WindowActivations {
     /// Copies vectors [T, B, E] to the inputs of the first layer.
     pub(crate) fn load_vectors(&mut self, width: usize, order: Order, values: &[f32], threads: &Threads) {
         self.each_shard(order, threads, |places, shard| {
-            let places = OutputPlaces { output_steps: OutputSteps::Every, ..places };
+            let places = places.of_inputs();
             let Shard { inputs, order: rows, layers, .. } = shard;
             let inputs = inputs.chunks_exact_mut(padded(width));
             let read = tokens(rows, layers).map(|(step, row)| places.index(step, row));
@@ -150,7 +155,7 @@ impl WindowActivations {
     /// Copies the gradients of the first layer's inputs to `out` [T, B, E]; zeros beyond the end of
     /// a row.
     pub(crate) fn copy_d_inputs(&self, width: usize, order: Order, out: &mut [f32], threads: &Threads) {
-        let places = OutputPlaces { output_steps: OutputSteps::Every, ..self.places(order) };
+        let places = self.places(order).of_inputs();
         self.copy_out(width, places, Shard::d_inputs, (out, threads));
     }
 
@@ -158,7 +163,7 @@ impl WindowActivations {
     fn copy_out(
         &self,
         width: usize,
-        places: OutputPlaces<'_>,
+        places: TokenPlaces<'_>,
         values: impl Fn(&Shard) -> &[f32] + Sync,
         (out, threads): (&mut [f32], &Threads),
     ) {
@@ -210,7 +215,7 @@ impl WindowActivations {
 fn load_gradients(
     shard: &mut Shard,
     (width, d_outputs): (usize, &[f32]),
-    places: OutputPlaces<'_>,
+    places: TokenPlaces<'_>,
     gradient: impl Fn(&mut Shard) -> &mut Vec<f32>,
 ) {
     let mut gradients = std::mem::take(gradient(shard));
