@@ -37,7 +37,7 @@
 // The version of the interface in this header. It changes if a program must be compiled again.
 #define UNROLLED_ABI_VERSION 1
 
-// What a function returns. unrolled_last_error has the details.
+// The status that a function returns. unrolled_last_error has the text of an error.
 typedef enum {
     // Success.
     UNROLLED_OK = 0,

@@ -1,4 +1,4 @@
-//! Handles: what a C program holds in place of a Rust value.
+//! Handles: pointers that a C program holds in place of Rust values.
 //!
 //! 1. A handle starts with a mark that tells its type, and that changes when it is freed. So most
 //!    freed handles and handles of another type are recognized. That is best effort: the allocator
@@ -25,7 +25,7 @@ pub(crate) trait Opaque {
     type Value;
     /// The mark of its handles.
     const MARK: u64;
-    /// What it is called in messages.
+    /// Its name in messages.
     const NAME: &'static str;
 }
 

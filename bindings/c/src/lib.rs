@@ -16,11 +16,10 @@
 //! - `status`: [`unrolled_status`], and the causes of errors.
 //! - `last_error`: the text of the last error of a thread.
 //! - `call`: runs the body of a function; turns errors and panics into a status.
-//! - `handle`: what C programs hold; the checks of handles, and of their use by several threads.
+//! - `handle`: handles, the checks of handles, and of their use by several threads.
 //! - `arrays`: arrays of the caller.
 //! - `states`: states as floats.
-//! - `load`: models from files.
-//! - `window_memory`: checks that there is enough memory for a window.
+//! - `window_memory`: the check of the memory of a window.
 //! - `model`, `stream`: models and streams.
 //! - `description`: the TOML text of a network.
 //! - `trained`: networks to train, and their files.
@@ -37,7 +36,6 @@ mod call;
 mod handle;
 
 mod arrays;
-mod load;
 mod states;
 mod window_memory;
 

@@ -4,9 +4,10 @@ use crate::arrays::{self, Output};
 use crate::handle::{self, Opaque};
 use crate::status::Failure;
 use crate::window_memory::LargestWindow;
-use crate::{call, load, states};
+use crate::{call, states};
 use std::ffi::{c_char, c_int};
 use std::sync::Mutex;
+use unrolled::convert;
 use unrolled::exec::{Dynamic, Engine, Inputs, State, Window};
 use unrolled::model::ModelConfig;
 
@@ -23,9 +24,8 @@ impl Opaque for unrolled_model {
 
 pub(crate) struct LoadedModel {
     engine: Engine,
-    /// The engine of streams, which run on the calling thread: `engine`, or one with the same model
-    /// if that has several threads.
-    for_steps: Mutex<Option<Engine>>,
+    /// The same engine without threads, for streams, which run on the calling thread.
+    pub(crate) for_steps: Engine,
     /// Buffers of windows that no call uses. In a forked process nobody may ever unlock a mutex, so
     /// no call waits for one.
     idle: Mutex<Vec<Dynamic>>,
@@ -42,11 +42,11 @@ struct Shape<'a> {
 }
 
 impl LoadedModel {
-    fn new(engine: Engine) -> Self {
+    fn new(engine: Engine) -> Result<Self, Failure> {
         let state_width = states::width(engine.model().config());
-        let for_steps = (engine.threads() == 1).then(|| engine.clone());
-        let for_steps = Mutex::new(for_steps);
-        Self { engine, for_steps, idle: Mutex::default(), largest: LargestWindow::default(), state_width }
+        let for_steps = engine.with_threads(Some(1))?;
+        let (idle, largest) = (Mutex::default(), LargestWindow::default());
+        Ok(Self { engine, for_steps, idle, largest, state_width })
     }
 
     pub(crate) fn config(&self) -> &ModelConfig {
@@ -57,15 +57,6 @@ impl LoadedModel {
     pub(crate) fn input_width(&self) -> usize {
         let config = self.config();
         if config.reads_symbols() { 1 } else { config.input_width(0) }
-    }
-
-    /// Returns the engine of streams.
-    pub(crate) fn for_steps(&self) -> Result<Engine, Failure> {
-        let new = || Ok(Engine::new(self.engine.model().clone(), Some(1))?);
-        let Ok(mut kept) = self.for_steps.try_lock() else { return new() };
-        let engine = kept.take().map_or_else(new, Ok)?;
-        *kept = Some(engine.clone());
-        Ok(engine)
     }
 
     /// Runs a window from a state, or from zero, and returns the last state if it is wanted.
@@ -145,8 +136,8 @@ pub unsafe extern "C" fn unrolled_model_load_threads(
         let load = || {
             // SAFETY: the caller's obligations, which the crate lists.
             let path = unsafe { arrays::path(path)? };
-            let engine = Engine::new(load::load(path)?, (threads > 0).then_some(threads))?;
-            Ok(handle::create(LoadedModel::new(engine)))
+            let engine = Engine::new(convert::load(path)?.model, (threads > 0).then_some(threads))?;
+            Ok(handle::create(LoadedModel::new(engine)?))
         };
         // SAFETY: the caller's obligations, which the crate lists.
         unsafe { arrays::put("out", out, load) }

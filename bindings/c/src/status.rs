@@ -2,7 +2,7 @@
 
 use unrolled::Error;
 
-/// What a function returns. unrolled_last_error has the details.
+/// The status that a function returns. unrolled_last_error has the text of an error.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum unrolled_status {

@@ -88,7 +88,7 @@ pub unsafe extern "C" fn unrolled_stream_new(
             for size in sizes {
                 arrays::product(&[arrays::tokens(1, batch)?, size])?;
             }
-            let stream = Stream::of_rows(&model.for_steps()?, batch)?;
+            let stream = Stream::of_rows(&model.for_steps, batch)?;
             Ok(handle::create(Steps::new(stream, batch, [batch * sizes[0], batch * sizes[2]])))
         };
         // SAFETY: the caller's obligations, which the crate lists.

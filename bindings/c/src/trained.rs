@@ -1,12 +1,13 @@
 //! The network behind an `unrolled_rnn`.
 
 use crate::description::Description;
+use crate::states;
 use crate::status::{Failure, unrolled_status};
 use crate::window_memory::LargestWindow;
-use crate::{load, states};
 use std::ffi::CString;
 use std::path::Path;
 use unrolled::checkpoint::Checkpoint;
+use unrolled::convert;
 use unrolled::corpus::Vocabulary;
 use unrolled::exec::{Dropout, Window};
 use unrolled::model::{Model, ModelConfig};
@@ -39,7 +40,7 @@ impl Trained {
 
     /// Takes the model of a file.
     pub(crate) fn load(path: &Path, seed: u64, threads: Option<usize>) -> Result<Self, Failure> {
-        let model = load::load(path)?;
+        let model = convert::load(path)?.model;
         let symbols = model.config().vocabulary;
         if symbols > 0 {
             let text = format!("path: found a model of {symbols} symbols, expected a model of vectors");

@@ -120,7 +120,7 @@ void test_networks(const char *symbols) {
     test_dropout(x);
 }
 
-/* What the loss reads: the outputs, weighted by dy, and the last state, weighted by ds. */
+/* The loss: the sum of the outputs, weighted by dy, and of the last state, weighted by ds. */
 static double loss_of(unrolled_rnn *rnn, const float *x, const size_t *lengths, const float *state, const float *dy,
                       const float *ds) {
     float y[Y], last[BATCH * STATE];

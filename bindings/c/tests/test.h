@@ -1,4 +1,4 @@
-/* What the tests share. `tests FOLDER` runs all of them; FOLDER receives files. */
+/* Functions for all tests. `tests FOLDER` runs all of them; FOLDER receives files. */
 #ifndef TEST_H
 #define TEST_H
 

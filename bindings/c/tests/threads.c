@@ -10,7 +10,7 @@ enum { STEPS = 20, BATCH = 16, IN = 3, HIDDEN = 96 };
 /* Large enough that a window is divided among threads. */
 static const char *LARGE = "inputs = 3\nthreads = 2\n[[stack]]\nhidden = 96\n";
 
-/* What threads share. */
+/* The values that threads share. */
 struct Shared {
     const unrolled_model *model;
     unrolled_stream *stream;

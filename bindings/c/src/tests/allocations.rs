@@ -1,4 +1,4 @@
-//! What a step allocates.
+//! The allocations of a step.
 
 use super::*;
 use allocation_counter::measure;

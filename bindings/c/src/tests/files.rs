@@ -3,6 +3,7 @@
 use super::*;
 use unrolled::ModelSettings;
 use unrolled::checkpoint::save_state_dict;
+use unrolled::convert;
 
 /// The model of the C tests: `UNROLLED_WRITE_SYMBOLS=1` writes its file.
 #[test]
@@ -22,11 +23,11 @@ fn a_state_dict_of_pytorch_is_a_model() {
     let path = folder.path().join("state_dict.safetensors");
     let symbols = Model::new(&ModelSettings::lstm(8), 5, 1).expect("a model");
     save_state_dict(&path, &[("module", symbols.parameters())]).expect("saved");
-    assert_eq!(load::load(&path).expect("a model").parameters().values, symbols.parameters().values);
+    assert_eq!(convert::load(&path).expect("a model").model.parameters().values, symbols.parameters().values);
 
     let vectors = Model::of_vectors(&ModelSettings::gru(8).on_vectors(3, 2), 1).expect("a model");
     save_state_dict(&path, &[("", vectors.parameters())]).expect("saved");
-    let loaded = load::load(&path).expect("a model");
+    let loaded = convert::load(&path).expect("a model").model;
     assert_eq!(loaded.parameters().values, vectors.parameters().values);
     assert_eq!((loaded.config().vocabulary, loaded.config().output_width()), (0, 2));
 }
@@ -54,7 +55,7 @@ fn files_of_other_programs_are_models() {
     let mut found = 0;
     for entry in std::fs::read_dir(folder).expect("the fixtures") {
         let path = entry.expect("a file").path();
-        let Ok(converted) = unrolled::convert::load(&path) else { continue };
+        let Ok(converted) = convert::load(&path) else { continue };
         let config = converted.model.config().clone();
         let (loaded, tokens) = (Loaded::of(&path, 1), 3);
         let inputs = if config.reads_symbols() { 1 } else { config.input_width(0) };

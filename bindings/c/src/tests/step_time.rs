@@ -1,4 +1,4 @@
-//! What a step costs beyond Rust's.
+//! The time of a step beyond Rust's.
 
 use super::*;
 use std::hint::black_box;
