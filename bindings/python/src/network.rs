@@ -10,6 +10,7 @@ use crate::states::{self, StateArrays};
 use crate::stream::Stream;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use unrolled::Result;
 use unrolled::exec::{Dropout, Order, State};
@@ -19,7 +20,9 @@ use unrolled::exec::{Dropout, Order, State};
 pub struct Network {
     shape: Shape,
     parameters: Vec<Parameter>,
-    /// Number of floats of the flat buffer of the parameters.
+    /// The ranges of the biases in the flat buffer that stay 0, of layers without biases.
+    zero_biases: Vec<Range<usize>>,
+    /// Number of floats of the flat buffer.
     flat_len: usize,
     seed: u64,
     threads: Option<usize>,
@@ -41,9 +44,9 @@ impl Network {
         }
         let stack = Stack::new(&shape, seed, threads)?;
         let layout = &stack.parameters().layout;
-        let (parameters, flat_len) = (shape.parameters(layout), layout.len());
-        let inner = Inner::new(stack);
-        Ok(Self { shape, parameters, flat_len, seed, threads, inner: Mutex::new(inner) })
+        let (parameters, zero_biases) = (shape.parameters(layout), shape.zero_biases(layout));
+        let (flat_len, inner) = (layout.len(), Mutex::new(Inner::new(stack)));
+        Ok(Self { shape, parameters, zero_biases, flat_len, seed, threads, inner })
     }
 
     /// The names and shapes of the parameters, in PyTorch's order.
@@ -160,7 +163,7 @@ impl Network {
 }
 
 impl Network {
-    /// Number of floats of the flat buffer of the parameters.
+    /// Number of floats of the flat buffer.
     pub fn flat_len(&self) -> usize {
         self.flat_len
     }
@@ -181,27 +184,17 @@ impl Network {
             return Err(invalid("no gradients", "a call of backward before the step"));
         }
         inner.last = None;
-        let (stack, biases) = (&mut inner.stack, self.biases());
+        let stack = &mut inner.stack;
         let run = || -> Result<R> {
             let (values, gradient) = stack.buffers()?;
-            if biases.is_empty() {
+            if self.zero_biases.is_empty() {
                 return Ok(update(values, gradient));
             }
             let mut gradient = gradient.to_vec();
-            biases.into_iter().for_each(|bias| gradient[bias].fill(0.0));
+            self.zero_biases.iter().for_each(|bias| gradient[bias.clone()].fill(0.0));
             Ok(update(values, &gradient))
         };
         py.detach(run).map_err(raise)
-    }
-
-    /// The gaps between the parameters, which hold the biases if the layers have none.
-    fn biases(&self) -> Vec<std::ops::Range<usize>> {
-        if self.shape.bias {
-            return Vec::new();
-        }
-        let ends = self.parameters.iter().map(|parameter| parameter.range.end);
-        let starts = self.parameters.iter().skip(1).map(|parameter| parameter.range.start);
-        ends.zip(starts.chain([self.flat_len])).map(|(end, start)| end..start).collect()
     }
 
     /// Waits for the calls of other threads, which may need the interpreter meanwhile.
