@@ -161,16 +161,11 @@ class _Call:
         self.is_much = _is_much(x, weights)
         if self.is_much:
             _openmp.rest()
+        batch_sizes = None if self.batch_sizes is None else self.batch_sizes.numpy()
         state = _array(h), _array(c)
-        drops, seed = self.seed is not None, self.seed
-        if self.batch_sizes is not None:
-            outputs = native.forward_packed(
-                _array(x), self.batch_sizes.numpy(), *state, keep, drops, seed
-            )
-        else:
-            outputs = native.forward(
-                _array(x), self.module.batch_first, *state, None, keep, drops, seed
-            )
+        outputs = native.forward_torch(
+            _array(x), self.module.batch_first, batch_sizes, state, keep, self.seed
+        )
         return lease, tuple(torch.from_numpy(output) for output in outputs if output is not None)
 
 
@@ -205,7 +200,8 @@ class _Function(torch.autograd.Function):
             dy = x.new_zeros((*x.shape[:-1], width))
         if ctx.call.is_much:
             _openmp.rest()
-        dx, dh0, dc0, gradients = lease.network.native.backward(_array(dy), _array(dh), _array(dc))
+        dstate = _array(dh), _array(dc)
+        dx, dh0, dc0, gradients = lease.network.native.backward(_array(dy), dstate)
         found = (dx, dh0, dc0, *gradients)
         needed = ctx.needs_input_grad[1:]
         return (
