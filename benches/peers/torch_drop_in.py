@@ -13,10 +13,11 @@ a process of its own; the best of several rounds counts. Run nothing else at the
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
+
+from compare import processor
 
 # layers, hidden, batch rows, steps
 SHAPES = {"1x100": (1, 100, 200, 5), "2x128": (2, 128, 50, 50), "2x512": (2, 512, 50, 50)}
@@ -49,25 +50,16 @@ def best_seconds(run, seconds):
     return best
 
 
-def char_model(torch, cell, layers, hidden, batch_first):
-    class Model(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embedding = torch.nn.Embedding(VOCABULARY, hidden)
-            self.rnn = getattr(torch.nn, cell)(hidden, hidden, layers, batch_first=batch_first)
-            self.head = torch.nn.Linear(hidden, VOCABULARY)
-
-        def forward(self, ids):
-            return self.head(self.rnn(self.embedding(ids))[0])
-
-    return Model()
-
-
 def window_runs(torch, job, batch_first, change):
     """The training step and the inference of a window."""
+    from torch_peer import Model
+
     layers, hidden, rows, steps = SHAPES[job["shape"]]
+    sizes = argparse.Namespace(
+        cell=job["cell"].lower(), layers=layers, hidden=hidden, vocab=VOCABULARY
+    )
     torch.manual_seed(1)
-    model = change(char_model(torch, job["cell"], layers, hidden, batch_first))
+    model = change(Model(sizes, batch_first))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-6)
     shape = (rows, steps) if batch_first else (steps, rows)
     ids, targets = (torch.randint(VOCABULARY, shape) for _ in range(2))
@@ -115,18 +107,18 @@ def measure(job):
 
     torch.set_num_threads(job["threads"])
     torch.set_flush_denormal(True)
-    change = lambda model: model  # noqa: E731
     if job["contender"] == "unrolled":
-        import unrolled.torch
-
-        change = unrolled.torch.accelerate
+        from unrolled.torch import accelerate as change
+    else:
+        change = torch.nn.Identity()
     if job["shape"] == PACKED:
         train, infer, tokens = packed_runs(torch, job, change)
     else:
         train, infer, tokens = window_runs(torch, job, job["order"] == BATCH_FIRST, change)
     results = [float(train()), float(infer().square().mean())]
-    times = {"train": best_seconds(train, job["seconds"]), "infer": best_seconds(infer, job["seconds"])}
-    found = {**times, "tokens": tokens, "results": results, "torch": torch.__version__}
+    seconds = {"train": best_seconds(train, job["seconds"])}
+    seconds["infer"] = best_seconds(infer, job["seconds"])
+    found = {**seconds, "tokens": tokens, "results": results, "torch": torch.__version__}
     print(json.dumps(found))
 
 
@@ -142,18 +134,11 @@ def compare(options, cell, shape, order, threads):
     best = {}
     for _ in range(options.rounds):
         for contender in ("torch", "unrolled"):
-            job = {
-                "cell": cell,
-                "shape": shape,
-                "order": order,
-                "threads": threads,
-                "contender": contender,
-                "seconds": options.seconds,
-            }
-            found = run(job)
+            job = {"cell": cell, "shape": shape, "order": order, "threads": threads}
+            found = run({**job, "contender": contender, "seconds": options.seconds})
             before = best.setdefault(contender, found)
-            before["train"] = min(before["train"], found["train"])
-            before["infer"] = min(before["infer"], found["infer"])
+            for what in ("train", "infer"):
+                before[what] = min(before[what], found[what])
     ours, stock = best["unrolled"], best["torch"]
     for found, expected in zip(ours["results"], stock["results"]):
         assert abs(found - expected) <= 1e-4 * abs(expected), (cell, shape, found, expected)
@@ -167,18 +152,11 @@ def rows(shapes):
             yield shape, order
 
 
-def speed(result, what):
-    return result["tokens"] / result[what]
-
-
-def processor():
-    try:
-        with open("/proc/cpuinfo") as lines:
-            return next(
-                line.split(":")[1].strip() for line in lines if line.startswith("model name")
-            )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+def figures(ours, stock):
+    """The cells of a row: both speeds and their ratio, for training and for inference."""
+    for what in ("train", "infer"):
+        yield from (f"{result['tokens'] / result[what]:,.0f}" for result in (stock, ours))
+        yield f"{stock[what] / ours[what]:.2f}"
 
 
 def main():
@@ -195,15 +173,8 @@ def main():
             for threads in options.threads:
                 ours, stock = compare(options, cell, shape, order, threads)
                 version = stock["torch"]
-                figures = []
-                for what in ("train", "infer"):
-                    ratio = stock[what] / ours[what]
-                    figures += [
-                        f"{speed(stock, what):,.0f}",
-                        f"{speed(ours, what):,.0f}",
-                        f"{ratio:.2f}",
-                    ]
-                print(f"| {cell} {shape}{order and ', ' + order} | {threads} | {' | '.join(figures)} |", flush=True)
+                name = f"{cell} {shape}{order and ', ' + order}"
+                print(f"| {name} | {threads} | {' | '.join(figures(ours, stock))} |", flush=True)
     print(
         f"\nTokens per second. PyTorch {version}, {processor()}, {os.cpu_count()} processors, {time.strftime('%Y-%m-%d')}."
     )

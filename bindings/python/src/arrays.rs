@@ -26,11 +26,6 @@ impl<'py> Floats<'py> {
         }
     }
 
-    /// Reads an argument that may be `None`.
-    pub fn of_optional(name: &str, object: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Self>> {
-        object.map(|object| Self::of(name, object)).transpose()
-    }
-
     /// The shape of the array.
     pub fn shape(&self) -> &[usize] {
         self.0.shape()

@@ -53,12 +53,6 @@ impl Model {
         Self::of(Checkpoint { settings, vocabulary, parameters, moments, state, progress }, false)
     }
 
-    /// The names and shapes of the parameters of a model.
-    #[staticmethod]
-    fn layout(settings: &str, symbols: usize) -> PyResult<Layout> {
-        Ok(names(&configuration(settings, symbols)?.1.layout()))
-    }
-
     /// Loads a model from a checkpoint, a `state_dict` in safetensors, ONNX, or RTNeural's JSON.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf, ignore: Vec<String>) -> PyResult<Self> {

@@ -6,10 +6,11 @@ use crate::errors::{invalid, raise};
 use crate::packed::BatchSizes;
 use crate::shape::{Parameter, Shape};
 use crate::stack::Stack;
-use crate::states::{self, StateArrays};
+use crate::states::{self, StateArguments, StateArrays};
 use crate::stream::Stream;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use unrolled::Result;
 use unrolled::exec::{Dropout, Order, State};
@@ -19,11 +20,19 @@ use unrolled::exec::{Dropout, Order, State};
 pub struct Network {
     shape: Shape,
     parameters: Vec<Parameter>,
-    /// Number of floats of the flat buffer of the parameters.
+    /// The ranges of the biases in the flat buffer that stay 0, of layers without biases.
+    zero_biases: Vec<Range<usize>>,
+    /// Number of floats of the flat buffer.
     flat_len: usize,
     seed: u64,
     threads: Option<usize>,
     inner: Mutex<Inner>,
+}
+
+/// The masks of dropout: the next ones of the layers, or those of another seed.
+enum Masks {
+    Next,
+    OfSeed(u64),
 }
 
 /// Outputs, h and c.
@@ -41,9 +50,9 @@ impl Network {
         }
         let stack = Stack::new(&shape, seed, threads)?;
         let layout = &stack.parameters().layout;
-        let (parameters, flat_len) = (shape.parameters(layout), layout.len());
-        let inner = Inner::new(stack);
-        Ok(Self { shape, parameters, flat_len, seed, threads, inner: Mutex::new(inner) })
+        let (parameters, zero_biases) = (shape.parameters(layout), shape.zero_biases(layout));
+        let (flat_len, inner) = (layout.len(), Mutex::new(Inner::new(stack)));
+        Ok(Self { shape, parameters, zero_biases, flat_len, seed, threads, inner })
     }
 
     /// The names and shapes of the parameters, in PyTorch's order.
@@ -58,13 +67,13 @@ impl Network {
     }
 
     /// Takes over parameters, in the order of `names`. Without `force` this does nothing if a few
-    /// values of each parameter are unchanged. Returns true if it took them over.
-    fn load(&self, py: Python<'_>, parameters: Vec<Bound<'_, PyAny>>, force: bool) -> PyResult<bool> {
+    /// values of each parameter are unchanged.
+    fn load(&self, py: Python<'_>, parameters: Vec<Bound<'_, PyAny>>, force: bool) -> PyResult<()> {
         let arrays = self.read_parameters(&parameters)?;
         let values: Vec<&[f32]> = arrays.iter().map(Floats::values).collect();
         let mut inner = self.lock(py);
         if !force && inner.stack.has(&self.parameters, &values) {
-            return Ok(false);
+            return Ok(());
         }
         let copy = |to: &mut [f32]| {
             for (parameter, values) in self.parameters.iter().zip(values) {
@@ -73,62 +82,51 @@ impl Network {
         };
         inner.last = None;
         let stack = &mut inner.stack;
-        py.detach(|| stack.change(copy)).map_err(raise)?;
-        Ok(true)
+        py.detach(|| stack.change(copy)).map_err(raise)
     }
 
-    /// Runs a window. Returns the outputs and the last state. With `training` it keeps what
-    /// `backward` needs, and with `drops` it also drops outputs of layers.
-    #[pyo3(signature = (x, batch_first, h, c, lengths, training, drops, dropout_seed=None))]
-    #[allow(clippy::too_many_arguments)] // the arguments of Python
+    /// Runs a window, from the state (h, c). Returns the outputs and the last state. With `training`
+    /// it keeps what `backward` needs, and drops outputs of layers.
     fn forward<'py>(
         &self,
-        py: Python<'py>,
         x: &Bound<'py, PyAny>,
         batch_first: bool,
-        h: Option<&Bound<'py, PyAny>>,
-        c: Option<&Bound<'py, PyAny>>,
         lengths: Option<&Bound<'py, PyAny>>,
+        state: StateArguments<'py>,
         training: bool,
-        drops: bool,
-        dropout_seed: Option<u64>,
     ) -> PyResult<Forward<'py>> {
-        let x = Floats::of("x", x)?;
-        let call = self.call_of(&x, batch_first, lengths)?;
-        self.run(py, (call, &x), (h, c), (training, drops, dropout_seed))
+        let values = Floats::of("x", x)?;
+        let call = self.call_of(&values, batch_first, lengths)?;
+        self.run(x.py(), (call, &values), state, (training, training.then_some(Masks::Next)))
     }
 
-    /// Runs a packed sequence [N, E] with the number of rows of each step; otherwise as `forward`.
-    #[pyo3(signature = (x, batch_sizes, h, c, training, drops, dropout_seed=None))]
-    #[allow(clippy::too_many_arguments)] // the arguments of Python
-    fn forward_packed<'py>(
+    /// As `forward`, for a call of PyTorch: a window, or with `batch_sizes` (the number of rows of
+    /// each step) a packed sequence [N, E]. It drops outputs only with a seed.
+    fn forward_torch<'py>(
         &self,
-        py: Python<'py>,
         x: &Bound<'py, PyAny>,
-        batch_sizes: &Bound<'py, PyAny>,
-        h: Option<&Bound<'py, PyAny>>,
-        c: Option<&Bound<'py, PyAny>>,
+        batch_first: bool,
+        batch_sizes: Option<&Bound<'py, PyAny>>,
+        state: StateArguments<'py>,
         training: bool,
-        drops: bool,
         dropout_seed: Option<u64>,
     ) -> PyResult<Forward<'py>> {
-        let x = Floats::of("x", x)?;
-        let sizes = BatchSizes::new(crate::arrays::lengths(batch_sizes)?)?;
-        x.check_shape("x", &[sizes.tokens(), self.shape.input_size])?;
-        let lengths = sizes.lengths();
-        let call = LastCall { layout: Tokens::Packed { sizes, lengths }, is_batched: true };
-        self.run(py, (call, &x), (h, c), (training, drops, dropout_seed))
+        let values = Floats::of("x", x)?;
+        let call = match batch_sizes {
+            Some(sizes) => self.packed_call_of(&values, sizes)?,
+            None => self.call_of(&values, batch_first, None)?,
+        };
+        self.run(x.py(), (call, &values), state, (training, dropout_seed.map(Masks::OfSeed)))
     }
 
     /// Runs the backward pass of the last training call, from the gradients of its outputs and of
-    /// its last state. Returns the gradients of the inputs, of the initial state and of the
+    /// its last state (h, c). Returns the gradients of the inputs, of the initial state and of the
     /// parameters.
     fn backward<'py>(
         &self,
         py: Python<'py>,
         dy: &Bound<'py, PyAny>,
-        dh: Option<&Bound<'py, PyAny>>,
-        dc: Option<&Bound<'py, PyAny>>,
+        dstate: StateArguments<'py>,
     ) -> PyResult<Backward<'py>> {
         let dy = Floats::of("dy", dy)?;
         let mut inner = self.lock(py);
@@ -137,7 +135,7 @@ impl Network {
         };
         dy.check_shape("dy", &self.token_shape(&call, self.shape.output_size()))?;
         let rows = (call.layout.rows(), call.is_batched);
-        let d_state = match (dh, dc) {
+        let d_state = match dstate {
             (None, None) => None,
             parts => Some(states::read(&self.shape, rows, ["dh", "dc"], parts)?),
         };
@@ -151,16 +149,10 @@ impl Network {
         let mut inner = self.lock(py);
         Stream::new(inner.stack.engine().map_err(raise)?, self.shape.clone(), batch)
     }
-
-    /// The number of threads; all cores if `None`.
-    #[getter]
-    fn threads(&self) -> Option<usize> {
-        self.threads
-    }
 }
 
 impl Network {
-    /// Number of floats of the flat buffer of the parameters.
+    /// Number of floats of the flat buffer.
     pub fn flat_len(&self) -> usize {
         self.flat_len
     }
@@ -181,27 +173,17 @@ impl Network {
             return Err(invalid("no gradients", "a call of backward before the step"));
         }
         inner.last = None;
-        let (stack, biases) = (&mut inner.stack, self.biases());
+        let stack = &mut inner.stack;
         let run = || -> Result<R> {
             let (values, gradient) = stack.buffers()?;
-            if biases.is_empty() {
+            if self.zero_biases.is_empty() {
                 return Ok(update(values, gradient));
             }
             let mut gradient = gradient.to_vec();
-            biases.into_iter().for_each(|bias| gradient[bias].fill(0.0));
+            self.zero_biases.iter().for_each(|bias| gradient[bias.clone()].fill(0.0));
             Ok(update(values, &gradient))
         };
         py.detach(run).map_err(raise)
-    }
-
-    /// The gaps between the parameters, which hold the biases if the layers have none.
-    fn biases(&self) -> Vec<std::ops::Range<usize>> {
-        if self.shape.bias {
-            return Vec::new();
-        }
-        let ends = self.parameters.iter().map(|parameter| parameter.range.end);
-        let starts = self.parameters.iter().skip(1).map(|parameter| parameter.range.start);
-        ends.zip(starts.chain([self.flat_len])).map(|(end, start)| end..start).collect()
     }
 
     /// Waits for the calls of other threads, which may need the interpreter meanwhile.
@@ -257,12 +239,20 @@ impl Network {
         Ok(LastCall { layout: Tokens::Window { steps, rows, order, lengths }, is_batched })
     }
 
+    /// Checks the shape of the inputs [N, E] of a packed sequence.
+    fn packed_call_of(&self, x: &Floats<'_>, batch_sizes: &Bound<'_, PyAny>) -> PyResult<LastCall> {
+        let sizes = BatchSizes::new(crate::arrays::lengths(batch_sizes)?)?;
+        x.check_shape("x", &[sizes.tokens(), self.shape.input_size])?;
+        let lengths = sizes.lengths();
+        Ok(LastCall { layout: Tokens::Packed { sizes, lengths }, is_batched: true })
+    }
+
     fn run<'py>(
         &self,
         py: Python<'py>,
         (call, x): (LastCall, &Floats<'py>),
-        state: states::StateArguments<'_, 'py>,
-        (training, drops, dropout_seed): (bool, bool, Option<u64>),
+        state: StateArguments<'py>,
+        (training, masks): (bool, Option<Masks>),
     ) -> PyResult<Forward<'py>> {
         let initial = match state {
             // In inference the view would go on from the state of its last window.
@@ -272,8 +262,8 @@ impl Network {
             }
         };
         let mut inner = self.lock(py);
-        let dropout =
-            (training && drops && self.shape.dropout > 0.0).then(|| self.dropout(inner.calls, dropout_seed));
+        let masks = masks.filter(|_| training && self.shape.dropout > 0.0);
+        let dropout = masks.map(|masks| self.dropout(masks, inner.calls));
         let (values, shape, running) = (x.values(), &self.shape, &mut *inner);
         let ran =
             py.detach(|| running.forward(&call, values, (shape, initial.as_ref()), (training, dropout)));
@@ -288,9 +278,12 @@ impl Network {
         Ok((y, h, c))
     }
 
-    /// The dropout of training call number `step`, or with a seed of its own.
-    fn dropout(&self, step: u64, seed: Option<u64>) -> Dropout {
-        let (seed, step) = seed.map_or((self.seed, step), |seed| (seed, 0));
+    /// The dropout of training call number `call`.
+    fn dropout(&self, masks: Masks, call: u64) -> Dropout {
+        let (seed, step) = match masks {
+            Masks::Next => (self.seed, call),
+            Masks::OfSeed(seed) => (seed, 0),
+        };
         Dropout { probability: 0.0, seed, step }
     }
 

@@ -7,12 +7,15 @@ use unrolled::Settings;
 
 /// Reads settings. `settings` is a JSON object.
 pub fn read(settings: &str) -> PyResult<Settings> {
-    let settings: Settings = serde_json::from_str(settings).map_err(|error| {
-        // The place in the JSON text means nothing to the caller.
-        let message = error.to_string();
-        let end = message.rfind(" at line ").unwrap_or(message.len());
-        PyValueError::new_err(message[..end].to_owned())
-    })?;
+    let settings: Settings =
+        serde_json::from_str(settings).map_err(|error| PyValueError::new_err(message(&error.to_string())))?;
     settings.validate().map_err(raise)?;
     Ok(settings)
+}
+
+/// The message of an error, without the place in the JSON text, which means nothing to the caller.
+/// A list of names has the form of arguments in Python: `max_steps`.
+fn message(error: &str) -> String {
+    let message = &error[..error.rfind(" at line ").unwrap_or(error.len())];
+    if message.starts_with("unknown field ") { message.replace('-', "_") } else { message.to_owned() }
 }

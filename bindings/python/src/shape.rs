@@ -2,7 +2,8 @@
 
 use crate::errors::invalid;
 use pyo3::prelude::*;
-use unrolled::model::ParameterLayout;
+use std::ops::Range;
+use unrolled::model::{ParameterLayout, TensorEntry};
 use unrolled::{Activation, Cell, Layer, Reset};
 
 /// The sizes and options of a stack, with the names of PyTorch.
@@ -93,16 +94,26 @@ impl Shape {
     }
 
     /// Returns the parameters that Python sees, in PyTorch's order: name, shape and range in the
-    /// flat buffer. Without biases, those of the library stay 0 and are not among them.
+    /// flat buffer. The biases of the library are not among them if the layers have none.
     pub fn parameters(&self, layout: &ParameterLayout) -> Vec<Parameter> {
-        let entries = layout.entries().iter().filter(|entry| self.bias || !entry.name.contains("bias_"));
-        let parameter = |entry: &unrolled::model::TensorEntry| Parameter {
+        let entries = layout.entries().iter().filter(|entry| self.bias || !is_bias(entry));
+        let parameter = |entry: &TensorEntry| Parameter {
             name: entry.name.strip_prefix("rnn.").unwrap_or(&entry.name).to_owned(),
             shape: entry.shape.clone(),
             range: entry.range.clone(),
         };
         entries.map(parameter).collect()
     }
+
+    /// Returns the ranges of the library's biases that stay 0, because the layers have none.
+    pub fn zero_biases(&self, layout: &ParameterLayout) -> Vec<Range<usize>> {
+        let entries = layout.entries().iter().filter(|entry| !self.bias && is_bias(entry));
+        entries.map(|entry| entry.range.clone()).collect()
+    }
+}
+
+fn is_bias(entry: &TensorEntry) -> bool {
+    entry.name.contains("bias_")
 }
 
 /// A parameter that Python sees.
@@ -113,5 +124,5 @@ pub struct Parameter {
     /// The shape.
     pub shape: Vec<usize>,
     /// The range of its values in the flat buffer.
-    pub range: std::ops::Range<usize>,
+    pub range: Range<usize>,
 }

@@ -32,19 +32,12 @@ impl Stack {
         let layers = shape.layers()?;
         let model = Model::of_layers(&layers, shape.input_size, None, seed).map_err(raise)?;
         let mut stack = Self { owner: Owner::Model(Arc::new(model)), threads, inference: None };
-        if !shape.bias {
-            stack.clear_biases().map_err(raise)?;
+        let biases = shape.zero_biases(&stack.parameters().layout);
+        if !biases.is_empty() {
+            let clear = |values: &mut [f32]| biases.into_iter().for_each(|bias| values[bias].fill(0.0));
+            stack.change(clear).map_err(raise)?;
         }
         Ok(stack)
-    }
-
-    fn clear_biases(&mut self) -> Result<()> {
-        let biases: Vec<_> = self.parameters().layout.entries().to_vec();
-        self.change(|values| {
-            for entry in biases.iter().filter(|entry| entry.name.contains("bias_")) {
-                values[entry.range.clone()].fill(0.0);
-            }
-        })
     }
 
     /// The parameters.

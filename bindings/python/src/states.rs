@@ -9,7 +9,7 @@ use unrolled::exec::{LayerState, State};
 pub type StateArrays<'py> = (Array<'py>, Option<Array<'py>>);
 
 /// The arguments h and c of a state.
-pub type StateArguments<'a, 'py> = (Option<&'a Bound<'py, PyAny>>, Option<&'a Bound<'py, PyAny>>);
+pub type StateArguments<'py> = (Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
 
 /// Reads a state of `rows` rows; zeros for a part that is `None`. `names` are those of the
 /// arguments. Without rows in the shape of arrays (`is_batched` is false) they are [L D, H].
@@ -17,12 +17,14 @@ pub fn read(
     shape: &Shape,
     (rows, is_batched): (usize, bool),
     names: [&str; 2],
-    (h, c): StateArguments<'_, '_>,
+    (h, c): StateArguments<'_>,
 ) -> PyResult<State> {
     let mut state = zero(shape, rows);
     let widths = [shape.state_size(), shape.hidden_size];
     for (part, object) in [h, c].into_iter().enumerate() {
-        let Some(values) = Floats::of_optional(names[part], object)? else { continue };
+        let Some(values) = object.map(|object| Floats::of(names[part], &object)).transpose()? else {
+            continue;
+        };
         values.check_shape(names[part], &dimensions(shape, (rows, is_batched), widths[part]))?;
         let count = rows * widths[part];
         for (layer, values) in state.layers.iter_mut().zip(values.values().chunks_exact(count.max(1))) {

@@ -3,7 +3,7 @@
 use crate::arrays::{Array, Floats, array};
 use crate::errors::{Error, invalid, raise};
 use crate::shape::Shape;
-use crate::states::{self, StateArrays};
+use crate::states::{self, StateArguments, StateArrays};
 use pyo3::prelude::*;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use unrolled::exec::{self, Engine};
@@ -64,10 +64,9 @@ impl Stream {
         states::arrays(py, &self.shape, true, &state)
     }
 
-    /// Sets the state.
-    #[pyo3(signature = (h, c))]
-    fn set_state(&self, h: &Bound<'_, PyAny>, c: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let state = states::read(&self.shape, (self.rows, true), ["h", "c"], (Some(h), c))?;
+    /// Sets the state (h, c).
+    fn set_state(&self, state: StateArguments<'_>) -> PyResult<()> {
+        let state = states::read(&self.shape, (self.rows, true), ["h", "c"], state)?;
         self.lock()?.set_state(&state).map_err(raise)
     }
 

@@ -27,3 +27,10 @@ def test_other_results_are_refused(monkeypatch):
     monkeypatch.setattr("unrolled.convert._onnx.load", lambda *_: other)
     with pytest.raises(ValueError, match="no input on which onnxruntime"):
         unrolled.convert.from_onnx(path)
+
+
+def test_names_to_ignore_may_be_one_name_a_list_or_a_generator():
+    names = ["sequential/dense/Softmax"]
+    for ignore in (names[0], names, (name for name in names)):
+        model = unrolled.convert.from_onnx(FIXTURES / "keras-softmax.onnx", ignore)
+        assert model.output_size > 0

@@ -124,6 +124,7 @@ def test_control_c_ends_a_run_and_keeps_its_checkpoint(text, tmp_path):
 def test_bad_arguments(text, tmp_path):
     for settings, message in [
         ({"hiden": 3}, "unknown field `hiden`"),
+        ({"max_step": 3}, "unknown field `max_step`, .*`max_steps`"),
         ({"hidden": 0}, "hidden = 0"),
         ({"learning_rate": -1}, "learning-rate = -1"),
         ({"cell": "lstn"}, "lstn"),

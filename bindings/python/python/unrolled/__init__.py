@@ -8,8 +8,7 @@
 - `unrolled.torch`: the layers as PyTorch modules. Only this submodule needs torch.
 - `unrolled.convert`: models of other programs.
 
-Letters: T is the number of steps, B of batch rows, E the width of the inputs, H of the hidden
-    state, P of a
+Letters: T is the number of steps, B of batch rows, E the width of the inputs, H of the hidden state, P of a
 projection, L the number of layers, D of directions. O = D H, or D P with a projection.
 
 Arrays are float32 in row-major order. Such arrays are read without a copy; other arrays and lists

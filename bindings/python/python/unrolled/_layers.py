@@ -17,7 +17,7 @@ Self = TypeVar("Self", bound="_Layers")
 
 
 class _Layers:
-    """What `LSTM`, `GRU` and `RNN` have in common."""
+    """The shared part of `LSTM`, `GRU` and `RNN`."""
 
     def __init__(self, cell: str, seed: int, threads: int | None, **shape: Any) -> None:
         self._cell = cell
@@ -102,9 +102,9 @@ class _Layers:
         return Stream(self._network.stream(_whole("batch", batch)), self._cell == "lstm")
 
     def _backward(
-        self, dy: npt.ArrayLike, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None
+        self, dy: npt.ArrayLike, dstate: tuple[npt.ArrayLike | None, npt.ArrayLike | None]
     ) -> tuple[Array, Array, Array | None, dict[str, Array]]:
-        dx, dh0, dc0, gradients = self._network.backward(dy, dh, dc)
+        dx, dh0, dc0, gradients = self._network.backward(dy, dstate)
         return dx, dh0, dc0, {name: values for (name, _), values in zip(self._names, gradients)}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -193,9 +193,8 @@ class LSTM(_Layers):
         Returns:
             The outputs y, shaped as x with O values instead of E, and the last state (h, c).
         """
-        h, c = _pair(state, "state")
         y, h_n, c_n = self._network.forward(
-            x, self.batch_first, h, c, lengths, self.training, self.training
+            x, self.batch_first, lengths, _pair(state, "state"), self.training
         )
         assert c_n is not None
         return y, (h_n, c_n)
@@ -219,7 +218,7 @@ class LSTM(_Layers):
             ValueError: without a call in training mode, after another backward pass, or for a wrong
                 shape.
         """
-        dx, dh0, dc0, gradients = self._backward(dy, *_pair(dstate, "dstate"))
+        dx, dh0, dc0, gradients = self._backward(dy, _pair(dstate, "dstate"))
         assert dc0 is not None
         return dx, (dh0, dc0), gradients
 
@@ -246,7 +245,7 @@ class _OneState(_Layers):
             The outputs y, shaped as x with O values instead of E, and the last state h.
         """
         y, h_n, _ = self._network.forward(
-            x, self.batch_first, state, None, lengths, self.training, self.training
+            x, self.batch_first, lengths, (state, None), self.training
         )
         return y, h_n
 
@@ -267,7 +266,7 @@ class _OneState(_Layers):
             ValueError: without a call in training mode, after another backward pass, or for a wrong
                 shape.
         """
-        dx, dh0, _, gradients = self._backward(dy, dstate, None)
+        dx, dh0, _, gradients = self._backward(dy, (dstate, None))
         return dx, dh0, gradients
 
 

@@ -1,8 +1,8 @@
 """The threads of OpenMP, which PyTorch uses.
 
-After an operation on several threads, those of OpenMP spin for milliseconds on the cores that
-unrolled needs. `rest` ends that. PyTorch's next operation starts them again, which takes some
-tens of microseconds.
+After an operation on several threads, those of OpenMP wait for the next one. For milliseconds they
+do so in a loop, which keeps the cores busy that unrolled needs. `stop` ends these threads. PyTorch's
+next operation starts new ones.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def _find() -> list[Any]:
 _PAUSES = _find()
 
 
-def rest() -> None:
-    """Lets the threads of OpenMP end. Does nothing in a forked process, which has none of them."""
+def stop() -> None:
+    """Ends the waiting threads of OpenMP. Does nothing in a forked process, which has none of them."""
     if os.getpid() == _PROCESS:
         for pause in _PAUSES:
             pause(_SOFT)

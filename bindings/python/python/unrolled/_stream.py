@@ -42,9 +42,9 @@ class Stream:
     @state.setter
     def state(self, state: Any) -> None:
         if not self._has_cell_state:
-            self._native.set_state(state, None)
+            self._native.set_state((state, None))
         elif isinstance(state, (tuple, list)) and len(state) == 2:
-            self._native.set_state(*state)
+            self._native.set_state((state[0], state[1]))
         else:
             raise ValueError(
                 f"found a state of type {type(state).__name__}, expected a pair (h, c)"

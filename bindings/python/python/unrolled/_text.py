@@ -97,16 +97,12 @@ class Run:
 
     def __init__(self, native: _unrolled.Run) -> None:
         self._native = native
+        self._progress: dict[str, Any] = json.loads(native.progress())
         self.model = LanguageModel._of(native.model())
         """The trained model."""
 
     def __repr__(self) -> str:
         return f"Run({self.steps} steps, best validation loss {self.best_val_loss})"
-
-    @property
-    def _progress(self) -> dict[str, Any]:
-        progress: dict[str, Any] = json.loads(self._native.progress())
-        return progress
 
     @property
     def steps(self) -> int:

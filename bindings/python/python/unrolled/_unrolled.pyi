@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 _Array = npt.NDArray[np.float32]
+_State = tuple[npt.ArrayLike | None, npt.ArrayLike | None]  # h and c
 
 __all__ = [
     "Error",
@@ -44,41 +45,35 @@ class Network:
     def __new__(cls, shape: _Shape, seed: int, threads: int | None) -> Network: ...
     def names(self) -> list[tuple[str, list[int]]]: ...
     def parameters(self) -> list[_Array]: ...
-    def load(self, parameters: Sequence[npt.ArrayLike], force: bool) -> bool: ...
+    def load(self, parameters: Sequence[npt.ArrayLike], force: bool) -> None: ...
     def forward(
         self,
         x: npt.ArrayLike,
         batch_first: bool,
-        h: npt.ArrayLike | None,
-        c: npt.ArrayLike | None,
         lengths: Any | None,
+        state: _State,
         training: bool,
-        drops: bool,
-        dropout_seed: int | None = None,
     ) -> tuple[_Array, _Array, _Array | None]: ...
-    def forward_packed(
+    def forward_torch(
         self,
         x: npt.ArrayLike,
-        batch_sizes: Any,
-        h: npt.ArrayLike | None,
-        c: npt.ArrayLike | None,
+        batch_first: bool,
+        batch_sizes: Any | None,
+        state: _State,
         training: bool,
-        drops: bool,
-        dropout_seed: int | None = None,
+        dropout_seed: int | None,
     ) -> tuple[_Array, _Array, _Array | None]: ...
     def backward(
-        self, dy: npt.ArrayLike, dh: npt.ArrayLike | None, dc: npt.ArrayLike | None
+        self, dy: npt.ArrayLike, dstate: _State
     ) -> tuple[_Array, _Array, _Array | None, list[_Array]]: ...
     def stream(self, batch: int) -> Stream: ...
-    @property
-    def threads(self) -> int | None: ...
 
 @final
 class Stream:
     def step(self, x: npt.ArrayLike) -> _Array: ...
     @property
     def state(self) -> tuple[_Array, _Array | None]: ...
-    def set_state(self, h: npt.ArrayLike, c: npt.ArrayLike | None) -> None: ...
+    def set_state(self, state: _State) -> None: ...
     def reset(self, row: int | None = None) -> None: ...
     @property
     def batch(self) -> int: ...
@@ -113,8 +108,6 @@ class Model:
     def __new__(
         cls, settings: str, symbols: int, tensors: Sequence[tuple[str, npt.ArrayLike]]
     ) -> Model: ...
-    @staticmethod
-    def layout(settings: str, symbols: int) -> list[tuple[str, list[int]]]: ...
     @staticmethod
     def load(path: str, ignore: list[str]) -> Model: ...
     def forward(self, x: npt.ArrayLike, batch_first: bool) -> _Array: ...

@@ -10,9 +10,8 @@ and export, the transforms of `torch.func`, forward-mode derivatives, and `dropo
 
 - Dropout masks come from PyTorch's random generator, but are not those of `torch.nn`.
 - The number of threads is `torch.get_num_threads()`. Results do not depend on it.
-- Before a large computation on several threads, the threads of OpenMP, on which PyTorch's
-  operations run, are told to rest (`omp_pause_resource_all`). Otherwise they would spin on the same
-  cores.
+- Before a large computation on several threads, the module stops the waiting threads of OpenMP, on
+  which PyTorch's operations run (`omp_pause_resource_all`), because they would keep the cores busy.
 - Second derivatives (`create_graph=True`) are an error.
 - Parameters are copied when their version changes, which every operation of PyTorch does, after
   each backward pass, and if a few of their values differ. After other changes through `.data`, call
@@ -42,8 +41,8 @@ _CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn", "RNN_RELU": "rnn"}
 # Unused networks that a module keeps for later calls. It needs one for each call whose backward
 # pass is pending; a loop of single steps has as many as it has steps.
 _MOST_FREE = 64
-# Multiplications of a forward pass from which the threads of OpenMP are told to rest.
-_MUCH_WORK = 20_000_000
+# Multiplications of a forward pass beyond which the threads of OpenMP are stopped.
+_LARGE = 20_000_000
 
 
 class _Networks:
@@ -148,7 +147,7 @@ class _Call:
         self.module = module
         self.batch_sizes = batch_sizes
         dropping = module.training and module.dropout > 0 and module.num_layers > 1
-        self.is_much = False
+        self.is_large = False
         self.seed = int(torch.randint(2**62, ())) if dropping else None
 
     def forward(
@@ -158,19 +157,14 @@ class _Call:
         networks = self.module._unrolled
         lease = _Lease(networks, networks.take(self.module, weights))
         native = lease.network.native
-        self.is_much = _is_much(x, weights)
-        if self.is_much:
-            _openmp.rest()
+        self.is_large = _is_large(x, weights)
+        if self.is_large:
+            _openmp.stop()
+        batch_sizes = None if self.batch_sizes is None else self.batch_sizes.numpy()
         state = _array(h), _array(c)
-        drops, seed = self.seed is not None, self.seed
-        if self.batch_sizes is not None:
-            outputs = native.forward_packed(
-                _array(x), self.batch_sizes.numpy(), *state, keep, drops, seed
-            )
-        else:
-            outputs = native.forward(
-                _array(x), self.module.batch_first, *state, None, keep, drops, seed
-            )
+        outputs = native.forward_torch(
+            _array(x), self.module.batch_first, batch_sizes, state, keep, self.seed
+        )
         return lease, tuple(torch.from_numpy(output) for output in outputs if output is not None)
 
 
@@ -203,9 +197,10 @@ class _Function(torch.autograd.Function):
             module = ctx.call.module
             width = (module.proj_size or module.hidden_size) * (2 if module.bidirectional else 1)
             dy = x.new_zeros((*x.shape[:-1], width))
-        if ctx.call.is_much:
-            _openmp.rest()
-        dx, dh0, dc0, gradients = lease.network.native.backward(_array(dy), _array(dh), _array(dc))
+        if ctx.call.is_large:
+            _openmp.stop()
+        dstate = _array(dh), _array(dc)
+        dx, dh0, dc0, gradients = lease.network.native.backward(_array(dy), dstate)
         found = (dx, dh0, dc0, *gradients)
         needed = ctx.needs_input_grad[1:]
         return (
@@ -214,12 +209,12 @@ class _Function(torch.autograd.Function):
         )
 
 
-def _is_much(x: Tensor, weights: Sequence[Tensor]) -> bool:
+def _is_large(x: Tensor, weights: Sequence[Tensor]) -> bool:
     """Returns whether several threads compute for much longer than OpenMP takes to start its
     own."""
     if torch.get_num_threads() == 1:
         return False
-    return sum(weight.numel() for weight in weights) * (x.numel() // x.shape[-1]) > _MUCH_WORK
+    return sum(weight.numel() for weight in weights) * (x.numel() // x.shape[-1]) > _LARGE
 
 
 def _array(tensor: Tensor | None) -> Any:
@@ -227,7 +222,7 @@ def _array(tensor: Tensor | None) -> Any:
 
 
 class _Layers(nn.RNNBase):
-    """What the three modules have in common. The next class in line is one of `torch.nn`."""
+    """The shared part of the three modules. The next class in line is one of `torch.nn`."""
 
     _unrolled: _Networks
 
@@ -256,14 +251,15 @@ class _Layers(nn.RNNBase):
     def _fits(self, x: Tensor, hx: Any) -> bool:
         """Returns whether the native code can run the call. Wrong arguments go to PyTorch, for its
         messages."""
-        states = hx if isinstance(hx, (tuple, list)) else () if hx is None else (hx,)
-        tensors = (x, *states, *self._flat_weights)
+        tensors = (x, *_parts(hx), *self._flat_weights)
         return (
             all(
-                isinstance(t, Tensor) and t.dtype == torch.float32 and t.device.type == "cpu"
+                isinstance(t, Tensor)
+                and t.dtype == torch.float32
+                and t.device.type == "cpu"
+                and t.layout == torch.strided
                 for t in tensors
             )
-            and all(t.layout == torch.strided for t in tensors)
             and x.numel() > 0
             and self.dropout < 1
             and not _is_transformed()
@@ -271,7 +267,7 @@ class _Layers(nn.RNNBase):
 
     def _forward_window(self, x: Tensor, hx: Any) -> Any:
         is_batched = x.dim() == 3
-        if x.dim() not in (2, 3) or (hx is not None and not self._has_rank(hx, x.dim())):
+        if x.dim() not in (2, 3) or any(part.dim() != x.dim() for part in _parts(hx)):
             return super().forward(x, hx)
         rows = 0 if self.batch_first else 1
         if not is_batched:
@@ -291,9 +287,6 @@ class _Layers(nn.RNNBase):
         y, h_n = self._run(x, hx, batch_sizes)
         packed_y = PackedSequence(y, batch_sizes, sorted_indices, unsorted_indices)
         return packed_y, self.permute_hidden(h_n, unsorted_indices)
-
-    def _has_rank(self, hx: Any, rank: int) -> bool:
-        return all(part.dim() == rank for part in (hx if isinstance(hx, (tuple, list)) else (hx,)))
 
     def _check(self, x: Tensor, hx: Any, batch_sizes: Tensor | None) -> None:
         self.check_input(x, batch_sizes)
@@ -359,6 +352,11 @@ def _as(faster: type[_Layers], module: nn.Module) -> _Layers:
         new.__dict__[name] = copy.copy(value) if isinstance(value, containers) else value
     new.__dict__["_unrolled"] = _Networks()
     return new
+
+
+def _parts(hx: Any) -> Sequence[Any]:
+    """Returns the tensors of a state."""
+    return hx if isinstance(hx, (tuple, list)) else () if hx is None else (hx,)
 
 
 def _each(hx: Any, change: Any) -> Any:

@@ -1,8 +1,7 @@
 """Models of other programs.
 
     model = unrolled.convert.from_torch(module)
-    model.save("model.safetensors")            # a checkpoint, for Rust, C, Python and the command
-    line
+    model.save("model.safetensors")    # a checkpoint for Rust, C, Python and the command line
 
 `from_torch`, `from_keras`, `from_tf1` and `from_onnx` run the source framework and the result on
 the same random input, where the framework is installed, and refuse a difference above 1e-4. The

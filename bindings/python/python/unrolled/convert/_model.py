@@ -95,8 +95,12 @@ def load(path: Path, ignore: Iterable[str] = ()) -> Model:
     Raises:
         unrolled.Error: names the first part of the file that is not understood.
     """
-    names = [ignore] if isinstance(ignore, str) else list(ignore)
-    return Model(_unrolled.Model.load(os.fspath(path), names))
+    return Model(_unrolled.Model.load(os.fspath(path), as_list(ignore)))
+
+
+def as_list(names: Iterable[str]) -> list[str]:
+    """Returns names, or one name, as a list."""
+    return [names] if isinstance(names, str) else list(names)
 
 
 def make_layer(**options: Any) -> dict[str, Any]:
@@ -115,8 +119,8 @@ def assemble(
     head: tuple[Any, Any] | None,
 ) -> Model:
     """Builds the model of layers, an embedding and a head."""
-    tensors, settings = dict(tensors), {"stack": stack}
-    symbols = 0
+    tensors, symbols = dict(tensors), 0
+    settings: dict[str, Any] = {"stack": stack}
     if embedding is not None:
         symbols, width = embedding.shape
         settings["embedding"] = width
@@ -126,9 +130,9 @@ def assemble(
                 "found an embedding without a linear layer at the end, expected both or none"
             )
     else:
-        settings["inputs"] = inputs  # type: ignore[assignment]
+        settings["inputs"] = inputs
     if head is not None:
-        settings["outputs"] = len(head[0])  # type: ignore[assignment]
+        settings["outputs"] = len(head[0])
         tensors["head.weight"], tensors["head.bias"] = head
     named = [(name, np.ascontiguousarray(values, np.float32)) for name, values in tensors.items()]
     return Model(_unrolled.Model(json.dumps(settings), symbols, named))
@@ -150,7 +154,7 @@ def random_input(model: Model, batch_first: bool, sizes: tuple[Any, ...] = ()) -
 
 def difference(model: Model, x: Any, batch_first: bool, expected: Any) -> float:
     """Returns the largest difference between results of a source and of a model; infinity for other
-    shapes."""
+    shapes. Sets `last_step` if the source returned only the last step."""
     found = model(x, batch_first)
     last = found[:, -1] if batch_first else found[-1]
     for values, last_step in ((found, False), (last, True)):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._model import TOLERANCE, Model, Path, difference, load, random_input
+from ._model import TOLERANCE, Model, Path, as_list, difference, load, random_input
 
 _TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32}
 
@@ -25,6 +25,7 @@ def from_onnx(path: Path, ignore: Iterable[str] = ()) -> Model:
         unrolled.Error: names the node and the attribute that is not understood.
         ValueError: if the results differ.
     """
+    ignore = as_list(ignore)
     model = load(path, ignore)
     try:
         import onnxruntime
@@ -34,7 +35,7 @@ def from_onnx(path: Path, ignore: Iterable[str] = ()) -> Model:
             stacklevel=2,
         )
         return model
-    if list(ignore):
+    if ignore:
         return model  # the file has parts that the model lacks
     try:
         session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])

@@ -16,6 +16,19 @@ _TF1 = {
     "projected": {"kernel", "bias", "projection/kernel"},
     "gru": {"gates/kernel", "gates/bias", "candidate/kernel", "candidate/bias"},
 }
+# The last parts of names of an optimizer's variables.
+_OF_OPTIMIZERS = {
+    "Adam",
+    "Adam_1",
+    "Adagrad",
+    "RMSProp",
+    "RMSProp_1",
+    "Momentum",
+    "ExponentialMovingAverage",
+    "beta1_power",
+    "beta2_power",
+    "global_step",
+}
 
 
 def from_tf1(checkpoint_path: Path, forget_bias: float = 1.0) -> Model:
@@ -34,7 +47,9 @@ def from_tf1(checkpoint_path: Path, forget_bias: float = 1.0) -> Model:
 
     reader = tf.train.load_checkpoint(os.fspath(checkpoint_path))
     names = [
-        name for name in sorted(reader.get_variable_to_shape_map()) if not _is_of_an_optimizer(name)
+        name
+        for name in sorted(reader.get_variable_to_shape_map())
+        if name.rsplit("/", 1)[-1] not in _OF_OPTIMIZERS
     ]
     cells = _tf1_cells(names)
     values = {name: reader.get_tensor(name) for name in names}
@@ -54,23 +69,6 @@ def from_tf1(checkpoint_path: Path, forget_bias: float = 1.0) -> Model:
     x = random_input(model, False)
     return verified(
         model, x, False, _run_tf1(tf, cells, values, stack, forget_bias, x), "TensorFlow"
-    )
-
-
-def _is_of_an_optimizer(name: str) -> bool:
-    ends = (
-        "Adam",
-        "Adam_1",
-        "Adagrad",
-        "RMSProp",
-        "RMSProp_1",
-        "Momentum",
-        "ExponentialMovingAverage",
-    )
-    return name.rsplit("/", 1)[-1] in ends or name.rsplit("/", 1)[-1] in (
-        "beta1_power",
-        "beta2_power",
-        "global_step",
     )
 
 
