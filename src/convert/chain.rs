@@ -21,7 +21,7 @@ const ALONE: &str = " (activation)";
 /// The most parameters of a model beside those of its file, which come from zeros and ones.
 const MOST_ADDED: usize = 1 << 26;
 
-/// What the first layer reads.
+/// The input of the first layer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ChainInput {
     /// Ids, each a row of a matrix [V, E].
@@ -124,7 +124,7 @@ impl Chain {
         if width > WIDEST || others == MOST_ALONE {
             return Err(format!(
                 "{name}: found an activation of {width} values after a layer, expected at most {WIDEST}, and at \
-                                most {MOST_ALONE} such activations"
+                 most {MOST_ALONE} such activations"
             ));
         }
         let linear = Linear { weight: Matrix::identity(width), bias: None, activation };

@@ -79,7 +79,7 @@ pub struct Converted {
     pub vocabulary: Vocabulary,
     /// The format of the file.
     pub format: Format,
-    /// What became of each tensor, node and layer, in the order of the file.
+    /// The tensors, nodes and layers of the file in its order, each with what became of it.
     pub parts: Vec<Part>,
     /// Notes, one sentence each.
     pub notes: Vec<String>,

@@ -50,7 +50,7 @@ pub(super) fn read(document: &Document, layers: &[LayerEntry], ignore: &[String]
         let of_layer = |reason: String| format!("{name} ({kind}): {reason}");
         let entry = NamedLayer { name: &name, kind, layer, ignore };
         entry.append(&mut chain).map_err(of_layer)?;
-        // The layers of the model replace it.
+        // A layer of its own gets its description from the model.
         parts.push(Part::new(&name, kind, &[], "the activation of the layer before"));
     }
     Ok(Read { chain, parts, skip: (skip, "in_skip") })
