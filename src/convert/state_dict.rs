@@ -26,7 +26,6 @@ pub(super) type ReadFloats<'a> = &'a dyn Fn(&str, &[usize]) -> std::result::Resu
 pub(super) struct Found {
     pub(super) chain: Chain,
     pub(super) parts: Vec<Part>,
-    pub(super) notes: Vec<String>,
 }
 
 /// Reads a file.
@@ -39,16 +38,17 @@ pub(super) fn load(file: &TensorFile, options: &Options<'_>) -> Result<Converted
     let tensors: Vec<Tensor> = file.tensors().iter().map(tensor).collect();
     let read = |name: &str, shape: &[usize]| file.floats(name, shape).map_err(short);
     let convert = || {
-        let Found { chain, parts, notes } = chain(&tensors, &read, options, true)?;
+        let Found { chain, parts } = chain(&tensors, &read, options, true)?;
         let (model, _) = chain.model()?;
-        Ok((model, parts, notes))
+        Ok((model, parts))
     };
-    let (model, parts, notes) = convert().map_err(|reason: String| failed(file.path(), reason))?;
+    let (model, parts) = convert().map_err(|reason: String| failed(file.path(), reason))?;
     let vocabulary = match model.config().vocabulary {
         0 => Vocabulary::none(),
         symbols => Vocabulary::of_ids(symbols)?,
     };
-    Ok(Converted { model, vocabulary, format: Format::StateDict, parts, notes, last_step: false })
+    let (format, notes) = (Format::StateDict, Vec::new());
+    Ok(Converted { model, vocabulary, format, parts, notes, last_step: false })
 }
 
 /// The message of an error without the path, which the caller adds.
@@ -94,12 +94,12 @@ pub(super) fn chain(
         let linear = Linear { weight, bias, activation: Activation::Identity };
         stages.push(Stage { name, kind: StageKind::Linear(linear) });
     }
-    let notes = names.finish()?;
+    names.finish()?;
     let became =
         |tensor: &Tensor| names.became.get(&tensor.name).cloned().unwrap_or_else(|| "ignored".to_owned());
     let parts =
         tensors.iter().map(|tensor| Part::new(&tensor.name, &tensor.dtype, &tensor.shape, became(tensor)));
-    Ok(Found { parts: parts.collect(), chain: Chain { input, stages, stored: names.stored }, notes })
+    Ok(Found { parts: parts.collect(), chain: Chain { input, stages, stored: names.stored } })
 }
 
 /// Checks that the options belong to a layer.
@@ -259,7 +259,7 @@ impl Names<'_> {
         let matrices: Vec<(&String, usize)> = self
             .left
             .iter()
-            .filter(|(_, shape)| shape.len() == 2)
+            .filter(|(name, shape)| shape.len() == 2 && !is_of_layer(name))
             .map(|(name, shape)| (name, shape[1]))
             .collect();
         let has_bias = |name: &str| {
@@ -295,8 +295,8 @@ impl Names<'_> {
         Ok((embedding.pop(), head.pop()))
     }
 
-    /// Checks that every tensor was read. Returns notes about those that are missing.
-    fn finish(&self) -> std::result::Result<Vec<String>, String> {
+    /// Checks that every tensor was read.
+    fn finish(&self) -> std::result::Result<(), String> {
         if let Some((name, shape)) = self.left.iter().next() {
             let others = self.left.len() - 1;
             let more = if others > 0 { format!(", nor have {others} more") } else { String::new() };
@@ -305,8 +305,14 @@ impl Names<'_> {
                  as ONNX"
             ));
         }
-        Ok(Vec::new())
+        Ok(())
     }
+}
+
+/// Returns whether a tensor is one of a recurrent layer: its name ends in the layer's number.
+fn is_of_layer(name: &str) -> bool {
+    let name = name.strip_suffix(REVERSE).unwrap_or(name);
+    name.rsplit_once("_l").is_some_and(|(_, number)| number.parse::<usize>().is_ok())
 }
 
 /// Returns the layer whose recurrent weights have this shape.
