@@ -38,6 +38,8 @@ mod write;
 
 pub use contents::Checkpoint;
 #[cfg(feature = "convert")]
+pub(crate) use file_reader::read_whole;
+#[cfg(feature = "convert")]
 pub(crate) use float_types::as_f32;
 #[cfg(feature = "convert")]
 pub(crate) use header::is_checkpoint;

@@ -243,6 +243,7 @@ const SECTIONS: &[Section] = &[
                 &[Train(""), File("net.safetensors", EMPTY)],
                 "import net.safetensors --out new.safetensors --like here",
             ),
+            (&[], "import /dev/zero --out new.safetensors"),
             (&[File("net.pt", b"PK\x03\x04")], "import net.pt --out new.safetensors"),
             (&[File("net.json", b"{\"layers\": []}")], "import net.json --out new.safetensors"),
             (&[File("net.json", CONVOLUTION)], "import net.json --out new.safetensors"),

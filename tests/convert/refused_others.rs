@@ -3,7 +3,7 @@
 
 use super::golden::folder;
 use serde_json::{Value, json};
-use unrolled::checkpoint::save_state_dict;
+use unrolled::checkpoint::{TensorFile, save_state_dict};
 use unrolled::convert::{Converted, Format, Options, detect, from_bytes};
 use unrolled::model::Model;
 use unrolled::{Highway, Layer};
@@ -177,4 +177,14 @@ fn an_rnn_in_a_state_dict_needs_its_activation() {
         message.contains("reset is for a PyTorch state_dict, and this is ONNX; leave it out"),
         "{message}"
     );
+}
+
+/// A device has no end.
+#[cfg(unix)]
+#[test]
+fn a_device_is_no_file() {
+    let path = std::path::Path::new("/dev/zero");
+    let expected = "cannot read /dev/zero: a device; name a file on a disk";
+    assert_eq!(unrolled::convert::load(path).expect_err("no end").to_string(), expected);
+    assert_eq!(TensorFile::load(path).expect_err("no end").to_string(), expected);
 }
