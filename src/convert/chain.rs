@@ -77,6 +77,14 @@ pub(super) enum StageKind {
 }
 
 impl Stage {
+    /// The recurrent layer, if it is one.
+    pub(super) fn recurrent(&self) -> Option<&Recurrent> {
+        match &self.kind {
+            StageKind::Recurrent(recurrent) => Some(recurrent),
+            StageKind::Linear(_) => None,
+        }
+    }
+
     pub(super) fn inputs(&self) -> usize {
         match &self.kind {
             StageKind::Recurrent(recurrent) => recurrent.inputs,
@@ -136,8 +144,7 @@ impl Chain {
         self.check_widths()?;
         let symbols = !matches!(self.input, ChainInput::Vectors(_));
         let has_head = self.stages.last().is_some_and(is_head);
-        let recurrent = |stage: &Stage| matches!(stage.kind, StageKind::Recurrent(_));
-        if !self.stages.iter().any(recurrent) {
+        if !self.stages.iter().any(|stage| stage.recurrent().is_some()) {
             return Err("found no recurrent layer (LSTM, GRU or RNN), expected at least one".to_owned());
         }
         if symbols && !has_head {
