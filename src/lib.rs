@@ -133,6 +133,7 @@ pub mod checkpoint;
 pub mod convert;
 pub mod corpus;
 mod custom_cell;
+mod device;
 mod error;
 pub mod exec;
 pub mod fixed;

@@ -1,9 +1,10 @@
-//! Reads parts of a checkpoint: the file is never held in memory as a whole.
+//! Reads files: parts of a checkpoint, which is never held in memory as a whole, and whole files of
+//! other programs.
 
-use crate::{Error, Result};
+use crate::{Error, Result, device::device};
 use crc32fast::Hasher;
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Cursor, Read, Seek, SeekFrom},
     ops::Range,
     path::Path,
@@ -11,6 +12,15 @@ use std::{
 
 /// Bytes hashed at a time.
 const CHUNK: u64 = 1 << 18;
+
+/// Reads a whole file, or what a pipe holds. A device is an error, because it has no end.
+pub(crate) fn read_whole(path: &Path) -> Result<Vec<u8>> {
+    let failed = |source| Error::unreadable(path, source);
+    match device(&fs::metadata(path).map_err(failed)?) {
+        Some(found) => Err(failed(io::Error::other(format!("{found}; name a file on a disk")))),
+        None => fs::read(path).map_err(failed),
+    }
+}
 
 /// A file, or bytes in memory. `path` is for messages.
 pub(super) struct FileReader<'a, R> {

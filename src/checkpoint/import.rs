@@ -10,10 +10,11 @@ mod training_state;
 mod weights;
 
 use super::{
-    contents::Checkpoint, member_names::MemberNames, tensor_file::TensorFile, tensor_info::TensorInfo,
+    contents::Checkpoint, layer_shapes::check_chosen, member_names::MemberNames, tensor_file::TensorFile,
+    tensor_info::TensorInfo,
 };
 use crate::{
-    Activation, Cell, Layer, Reset, Result, Settings,
+    Activation, Layer, Reset, Result, Settings,
     model::{CustomCell, ModelConfig},
 };
 use failure::failed;
@@ -150,27 +151,12 @@ impl Import<'_> {
         let found = shapes::infer(file, names, known, (self.activation, self.reset))?;
         found.validate()?;
         let stack = found.model.stack();
-        self.check_chosen(file, &stack)?;
+        let layers: Vec<&Layer> = stack.iter().collect();
+        check_chosen(&layers, self.activation, self.reset).map_err(|reason| failed(file.path(), reason))?;
         let name = |layer: &Layer| format!("{} of {}", layer.cell.name().to_uppercase(), layer.hidden);
         let layers = stack.iter().map(name).collect::<Vec<_>>().join(", ");
         notes.push(format!("layers found from the shapes: {layers}; all other settings are those of --like"));
         Ok(found)
-    }
-
-    /// Checks that `activation` and `reset` belong to a layer.
-    fn check_chosen(&self, file: &TensorFile, stack: &[Layer]) -> Result<()> {
-        let given = [
-            ("activation", self.activation.is_some(), Cell::Rnn),
-            ("reset", self.reset.is_some(), Cell::Gru),
-        ];
-        for (flag, given, cell) in given {
-            if given && stack.iter().all(|layer| layer.cell != cell) {
-                let cell = cell.name().to_uppercase();
-                let reason = format!("--{flag} is for a layer of kind {cell}, and it has none; leave it out");
-                return Err(failed(file.path(), reason));
-            }
-        }
-        Ok(())
     }
 }
 

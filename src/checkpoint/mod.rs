@@ -38,10 +38,14 @@ mod write;
 
 pub use contents::Checkpoint;
 #[cfg(feature = "convert")]
+pub(crate) use file_reader::read_whole;
+#[cfg(feature = "convert")]
 pub(crate) use float_types::as_f32;
 #[cfg(feature = "convert")]
 pub(crate) use header::is_checkpoint;
 pub use import::{Import, Imported, ImportedTensor};
+#[cfg(feature = "convert")]
+pub(crate) use layer_shapes::{check_chosen, of_shapes};
 pub(crate) use member_names::paired_bias;
 #[cfg(feature = "convert")]
 pub(crate) use replace_file::replace_file;

@@ -1,7 +1,7 @@
 //! Any safetensors file: lists tensors, and reads them by name.
 
 use super::{
-    file_reader::FileReader,
+    file_reader::{FileReader, read_whole},
     float_types,
     format::one_line,
     header::FileHeader,
@@ -104,8 +104,7 @@ impl TensorFile {
     /// [`Error::Io`] for a file that cannot be read, and [`Error::NotTensors`] for one in another
     /// format.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::unreadable(path, source))?;
-        Self::from_bytes(bytes, path)
+        Self::from_bytes(read_whole(path)?, path)
     }
 
     /// Takes the bytes of a file. `path` is for messages only.

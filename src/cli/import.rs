@@ -15,9 +15,9 @@ use std::{
     path::{Path, PathBuf},
 };
 use unrolled::{
-    Activation, Error, Reset,
+    Activation, Reset,
     checkpoint::{Checkpoint, Import, Imported, ImportedTensor, TensorFile},
-    convert::{Format, Options, detect, from_bytes},
+    convert::{Format, Options, detect, from_bytes, read_file},
 };
 
 /// Make a checkpoint from a file that another program wrote: PyTorch, ONNX, RTNeural
@@ -76,11 +76,7 @@ impl ImportCommand {
     pub fn run(&self) -> Result<(), Failure> {
         self.check_out()?;
         // The file is read once, because it may be a pipe.
-        let bytes = fs::read(&self.input).map_err(|source| Error::Io {
-            action: "read",
-            path: self.input.clone(),
-            source,
-        })?;
+        let bytes = read_file(&self.input)?;
         let format = detect(&bytes, &self.input)?;
         if self.like.is_none() && format == Format::StateDict || is_foreign(format) {
             return self.convert(bytes, format);

@@ -207,10 +207,14 @@ impl<'a> Inspection<'a> {
 
 /// Reads the model of a file that another program wrote; `None` for a checkpoint.
 fn of_other_program(file: &Path) -> Result<Option<Converted>, Failure> {
+    // The bytes before the header of a checkpoint, which hold its length.
+    const LEAST: usize = 8;
     let Ok(bytes) = fs::read(file) else { return Ok(None) };
     match convert::detect(&bytes, file) {
-        // A file that is no model at all gets the error for a checkpoint.
-        Ok(Format::Checkpoint) | Err(_) => Ok(None),
+        Ok(Format::Checkpoint) => Ok(None),
+        // It may be a checkpoint that was cut short, which has an error of its own.
+        Err(_) if bytes.len() < LEAST => Ok(None),
+        Err(error) => Err(error.into()),
         Ok(_) => Ok(Some(convert::from_bytes(bytes, file, &convert::Options::default())?)),
     }
 }

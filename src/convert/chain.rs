@@ -21,7 +21,7 @@ const ALONE: &str = " (activation)";
 /// The most parameters of a model beside those of its file, which come from zeros and ones.
 const MOST_ADDED: usize = 1 << 26;
 
-/// What the first layer reads.
+/// The input of the first layer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ChainInput {
     /// Ids, each a row of a matrix [V, E].
@@ -77,6 +77,14 @@ pub(super) enum StageKind {
 }
 
 impl Stage {
+    /// The recurrent layer, if it is one.
+    pub(super) fn recurrent(&self) -> Option<&Recurrent> {
+        match &self.kind {
+            StageKind::Recurrent(recurrent) => Some(recurrent),
+            StageKind::Linear(_) => None,
+        }
+    }
+
     pub(super) fn inputs(&self) -> usize {
         match &self.kind {
             StageKind::Recurrent(recurrent) => recurrent.inputs,
@@ -124,7 +132,7 @@ impl Chain {
         if width > WIDEST || others == MOST_ALONE {
             return Err(format!(
                 "{name}: found an activation of {width} values after a layer, expected at most {WIDEST}, and at \
-                                most {MOST_ALONE} such activations"
+                 most {MOST_ALONE} such activations"
             ));
         }
         let linear = Linear { weight: Matrix::identity(width), bias: None, activation };
@@ -136,8 +144,7 @@ impl Chain {
         self.check_widths()?;
         let symbols = !matches!(self.input, ChainInput::Vectors(_));
         let has_head = self.stages.last().is_some_and(is_head);
-        let recurrent = |stage: &Stage| matches!(stage.kind, StageKind::Recurrent(_));
-        if !self.stages.iter().any(recurrent) {
+        if !self.stages.iter().any(|stage| stage.recurrent().is_some()) {
             return Err("found no recurrent layer (LSTM, GRU or RNN), expected at least one".to_owned());
         }
         if symbols && !has_head {

@@ -34,14 +34,15 @@ impl fmt::Display for Format {
 /// # Errors
 /// [`CheckpointError::Import`](crate::CheckpointError::Import) for any other format.
 pub fn detect(bytes: &[u8], path: &Path) -> Result<Format> {
-    // The length of safetensors' header has 100 MB at most, and JSON follows it.
+    // The header of a safetensors file is JSON of at most 100 MB, and starts after its length, a
+    // 64-bit number: the upper half of the length is zero.
     let safetensors = bytes.get(4..9) == Some(b"\0\0\0\0{");
     let text = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     match bytes {
         _ if safetensors && is_checkpoint(bytes) => Ok(Format::Checkpoint),
         _ if safetensors => Ok(Format::StateDict),
         [] => Err(failed(path, "the file is empty")),
-        _ if text == Some(&b'{') && !is_model_proto(bytes) => Ok(Format::RtNeural),
+        _ if text == Some(&b'{') => Ok(Format::RtNeural),
         _ if is_model_proto(bytes) => Ok(Format::Onnx),
         _ => Err(failed(
             path,

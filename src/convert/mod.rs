@@ -34,7 +34,7 @@ mod widen;
 
 use crate::{
     Activation, CheckpointError, DataSettings, Error, Reset, Result, Settings,
-    checkpoint::{Checkpoint, TensorFile},
+    checkpoint::{Checkpoint, TensorFile, read_whole},
     corpus::Vocabulary,
     model::Model,
     progress::Progress,
@@ -79,7 +79,7 @@ pub struct Converted {
     pub vocabulary: Vocabulary,
     /// The format of the file.
     pub format: Format,
-    /// What became of each tensor, node and layer, in the order of the file.
+    /// The tensors, nodes and layers of the file in its order, each with what became of it.
     pub parts: Vec<Part>,
     /// Notes, one sentence each.
     pub notes: Vec<String>,
@@ -138,8 +138,15 @@ pub fn load(path: &Path) -> Result<Converted> {
 /// # Errors
 /// As for [`load`], and for a name in [`Options::ignore`] that the file does not have.
 pub fn load_with(path: &Path, options: &Options<'_>) -> Result<Converted> {
-    let bytes = std::fs::read(path).map_err(|source| Error::unreadable(path, source))?;
-    from_bytes(bytes, path, options)
+    from_bytes(read_file(path)?, path, options)
+}
+
+/// Reads the bytes of a file, for [`from_bytes`]. The file may be a pipe.
+///
+/// # Errors
+/// [`Error::Io`] for a file that cannot be read, and for a device, which has no end.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    read_whole(path)
 }
 
 /// Reads the model in the bytes of a file. `path` is for messages, and for the folder of ONNX

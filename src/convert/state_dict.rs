@@ -8,7 +8,11 @@ use super::{
     gates::Matrix,
     is_ignored,
 };
-use crate::{Activation, Cell, Error, Layer, Reset, Result, checkpoint::TensorFile, corpus::Vocabulary};
+use crate::{
+    Activation, Cell, Error, Layer, Reset, Result,
+    checkpoint::{TensorFile, check_chosen, of_shapes},
+    corpus::Vocabulary,
+};
 use std::collections::BTreeMap;
 
 /// A tensor's name, its type and its shape.
@@ -26,7 +30,6 @@ pub(super) type ReadFloats<'a> = &'a dyn Fn(&str, &[usize]) -> std::result::Resu
 pub(super) struct Found {
     pub(super) chain: Chain,
     pub(super) parts: Vec<Part>,
-    pub(super) notes: Vec<String>,
 }
 
 /// Reads a file.
@@ -39,16 +42,17 @@ pub(super) fn load(file: &TensorFile, options: &Options<'_>) -> Result<Converted
     let tensors: Vec<Tensor> = file.tensors().iter().map(tensor).collect();
     let read = |name: &str, shape: &[usize]| file.floats(name, shape).map_err(short);
     let convert = || {
-        let Found { chain, parts, notes } = chain(&tensors, &read, options, true)?;
+        let Found { chain, parts } = chain(&tensors, &read, options, true)?;
         let (model, _) = chain.model()?;
-        Ok((model, parts, notes))
+        Ok((model, parts))
     };
-    let (model, parts, notes) = convert().map_err(|reason: String| failed(file.path(), reason))?;
+    let (model, parts) = convert().map_err(|reason: String| failed(file.path(), reason))?;
     let vocabulary = match model.config().vocabulary {
         0 => Vocabulary::none(),
         symbols => Vocabulary::of_ids(symbols)?,
     };
-    Ok(Converted { model, vocabulary, format: Format::StateDict, parts, notes, last_step: false })
+    let (format, notes) = (Format::StateDict, Vec::new());
+    Ok(Converted { model, vocabulary, format, parts, notes, last_step: false })
 }
 
 /// The message of an error without the path, which the caller adds.
@@ -80,7 +84,9 @@ pub(super) fn chain(
         let name = format!("{}layer {number}", if prefix.is_empty() { "rnn." } else { &prefix });
         stages.push(Stage { name, kind: StageKind::Recurrent(names.layer(&prefix, number, options)?) });
     }
-    check_chosen(&stages, options)?;
+    let layers: Vec<&Layer> =
+        stages.iter().filter_map(Stage::recurrent).map(|recurrent| &recurrent.layer).collect();
+    check_chosen(&layers, options.activation, options.reset)?;
     let (inputs, outputs) = (stages[0].inputs(), stages[stages.len() - 1].outputs());
     let (embedding, head) = names.members(inputs, outputs, symbols)?;
     let input = match embedding {
@@ -94,32 +100,12 @@ pub(super) fn chain(
         let linear = Linear { weight, bias, activation: Activation::Identity };
         stages.push(Stage { name, kind: StageKind::Linear(linear) });
     }
-    let notes = names.finish()?;
+    names.finish()?;
     let became =
         |tensor: &Tensor| names.became.get(&tensor.name).cloned().unwrap_or_else(|| "ignored".to_owned());
     let parts =
         tensors.iter().map(|tensor| Part::new(&tensor.name, &tensor.dtype, &tensor.shape, became(tensor)));
-    Ok(Found { parts: parts.collect(), chain: Chain { input, stages, stored: names.stored }, notes })
-}
-
-/// Checks that the options belong to a layer.
-fn check_chosen(stages: &[Stage], options: &Options<'_>) -> std::result::Result<(), String> {
-    let has = |cell: Cell| {
-        stages
-            .iter()
-            .any(|stage| matches!(&stage.kind, StageKind::Recurrent(found) if found.layer.cell == cell))
-    };
-    let chosen = [
-        ("activation", options.activation.is_some(), Cell::Rnn),
-        ("reset", options.reset.is_some(), Cell::Gru),
-    ];
-    for (option, given, cell) in chosen {
-        if given && !has(cell) {
-            let cell = cell.name().to_uppercase();
-            return Err(format!("--{option} is for a layer of kind {cell}, and it has none; leave it out"));
-        }
-    }
-    Ok(())
+    Ok(Found { parts: parts.collect(), chain: Chain { input, stages, stored: names.stored } })
 }
 
 /// The tensors that were not read yet, and what those became that were.
@@ -228,8 +214,10 @@ impl Names<'_> {
         let projection =
             projection.then(|| self.matrix(&name("weight_hr"), &became("weight_hr"))).transpose()?;
         let weight_hh = self.matrix(&name("weight_hh"), &became("weight_hh"))?;
-        let hidden = projection.as_ref().map_or(weight_hh.columns, |projection| projection.columns);
-        let layer = cell(&weight_hh, hidden, projection.as_ref().map(|matrix| matrix.rows), number, options)
+        let shape = weight_hh.shape();
+        let layer = of_shapes(shape, projection.as_ref().map(Matrix::shape))
+            .map_err(|expected| format!("found shape {shape:?}, expected {expected}"))
+            .and_then(|layer| choose(layer, number, options))
             .map_err(|reason| format!("tensor {}: {reason}", name("weight_hh")))?;
         let weight_ih = self.matrix(&name("weight_ih"), &became("weight_ih"))?;
         if weight_ih.rows != weight_hh.rows {
@@ -259,7 +247,7 @@ impl Names<'_> {
         let matrices: Vec<(&String, usize)> = self
             .left
             .iter()
-            .filter(|(_, shape)| shape.len() == 2)
+            .filter(|(name, shape)| shape.len() == 2 && !is_of_layer(name))
             .map(|(name, shape)| (name, shape[1]))
             .collect();
         let has_bias = |name: &str| {
@@ -295,8 +283,8 @@ impl Names<'_> {
         Ok((embedding.pop(), head.pop()))
     }
 
-    /// Checks that every tensor was read. Returns notes about those that are missing.
-    fn finish(&self) -> std::result::Result<Vec<String>, String> {
+    /// Checks that every tensor was read.
+    fn finish(&self) -> std::result::Result<(), String> {
         if let Some((name, shape)) = self.left.iter().next() {
             let others = self.left.len() - 1;
             let more = if others > 0 { format!(", nor have {others} more") } else { String::new() };
@@ -305,34 +293,24 @@ impl Names<'_> {
                  as ONNX"
             ));
         }
-        Ok(Vec::new())
+        Ok(())
     }
 }
 
-/// Returns the layer whose recurrent weights have this shape.
-fn cell(
-    weight_hh: &Matrix,
-    hidden: usize,
-    projection: Option<usize>,
-    number: usize,
-    options: &Options<'_>,
-) -> std::result::Result<Layer, String> {
-    let rows = weight_hh.rows;
-    let gates = rows.checked_div(hidden).filter(|gates| gates.checked_mul(hidden) == Some(rows));
-    match (gates, projection) {
-        (Some(4), projection) if projection.is_none_or(|width| width == weight_hh.columns) => {
-            Ok(Layer { projection, ..Layer::lstm(hidden) })
-        }
-        (Some(3), None) => Ok(Layer { reset: options.reset.unwrap_or(Reset::After), ..Layer::gru(hidden) }),
-        (Some(1), None) => match options.activation {
-            Some(activation) => Ok(Layer { activation, ..Layer::rnn(hidden) }),
-            None => Err(format!(
-                "layer {number} is an RNN, and no shape tells its activation; give --activation tanh or relu"
-            )),
-        },
-        _ => Err(format!(
-            "found shape {:?}, expected 4 (LSTM), 3 (GRU) or 1 (RNN) times {hidden} rows",
-            weight_hh.shape()
+/// Returns whether a tensor is one of a recurrent layer: its name ends in the layer's number.
+fn is_of_layer(name: &str) -> bool {
+    let name = name.strip_suffix(REVERSE).unwrap_or(name);
+    name.rsplit_once("_l").is_some_and(|(_, number)| number.parse::<usize>().is_ok())
+}
+
+/// Sets the options that no shape tells.
+fn choose(layer: Layer, number: usize, options: &Options<'_>) -> std::result::Result<Layer, String> {
+    match (layer.cell, options.activation) {
+        (Cell::Lstm, _) => Ok(layer),
+        (Cell::Gru, _) => Ok(Layer { reset: options.reset.unwrap_or(Reset::After), ..layer }),
+        (Cell::Rnn, Some(activation)) => Ok(Layer { activation, ..layer }),
+        (Cell::Rnn, None) => Err(format!(
+            "layer {number} is an RNN, and no shape tells its activation; give --activation tanh or relu"
         )),
     }
 }

@@ -1,9 +1,9 @@
 //! Files and streams that are opened for a corpus.
 
 use super::{mapped_file::MappedFile, source::CorpusSource};
-use crate::{Error, Result};
+use crate::{Error, Result, device::device};
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, File},
     io::Read,
     path::Path,
 };
@@ -43,24 +43,6 @@ impl Opened {
             Err(_) => Self::Stream(name, file),
         })
     }
-}
-
-/// Returns the kind of a file that has no end.
-fn device(metadata: &Metadata) -> Option<&'static str> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        let kind = metadata.file_type();
-        if kind.is_char_device() || kind.is_block_device() {
-            return Some("a device");
-        }
-        if kind.is_socket() {
-            return Some("a socket");
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = metadata;
-    None
 }
 
 /// Reads all bytes of a file.

@@ -3,7 +3,10 @@
 
 use super::golden::folder;
 use serde_json::{Value, json};
+use unrolled::checkpoint::{TensorFile, save_state_dict};
 use unrolled::convert::{Converted, Format, Options, detect, from_bytes};
+use unrolled::model::Model;
+use unrolled::{Highway, Layer};
 
 fn read_with(file: &Value, ignore: &[&str]) -> unrolled::Result<Converted> {
     let ignore: Vec<String> = ignore.iter().map(|name| (*name).to_owned()).collect();
@@ -46,6 +49,11 @@ fn layers_are_refused_by_name() {
     );
     let file = changed(lstm(), |file| file["layers"][0]["shape"] = json!([null, null, 9]));
     refused(&file, "layers.0 (lstm): shape: expected a list that ends in 8");
+    let file = changed(lstm(), |file| file["layers"][0]["shape"] = json!([null, null, 1e12]));
+    refused(
+        &file,
+        "layers.0 (lstm): shape: found 1000000000000, expected a whole number from 0 to 1000000000",
+    );
     let file = changed(lstm(), |file| file["layers"][0]["weights"] = json!([[[1.0]], [[1.0]]]));
     refused(&file, "layers.0 (lstm): found 2 arrays in weights, expected 3");
     let file = changed(lstm(), |file| file["layers"][0]["weights"][1] = json!([[1.0, 2.0, 3.0]]));
@@ -146,6 +154,18 @@ fn other_formats_are_named() {
 }
 
 #[test]
+fn a_tensor_of_a_layer_is_no_embedding() {
+    let layer = Layer { highway: Highway::Coupled, ..Layer::lstm(3) };
+    let model = Model::of_layers(&[layer.clone(), layer], 3, None, 1).expect("a model");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.safetensors");
+    save_state_dict(&path, &[("", model.parameters())]).expect("written");
+    let message = unrolled::convert::load(&path).expect_err("a highway").to_string();
+    assert!(message.contains("tensor rnn.highway_"), "{message}");
+    assert!(message.contains("has no place in the model, nor have 3 more; leave it out"), "{message}");
+}
+
+#[test]
 fn an_rnn_in_a_state_dict_needs_its_activation() {
     let path = folder().join("torch-state-rnn-embedding.safetensors");
     let message = unrolled::convert::load(&path).expect_err("no activation").to_string();
@@ -157,4 +177,14 @@ fn an_rnn_in_a_state_dict_needs_its_activation() {
         message.contains("reset is for a PyTorch state_dict, and this is ONNX; leave it out"),
         "{message}"
     );
+}
+
+/// A device has no end.
+#[cfg(unix)]
+#[test]
+fn a_device_is_no_file() {
+    let path = std::path::Path::new("/dev/zero");
+    let expected = "cannot read /dev/zero: a device; name a file on a disk";
+    assert_eq!(unrolled::convert::load(path).expect_err("no end").to_string(), expected);
+    assert_eq!(TensorFile::load(path).expect_err("no end").to_string(), expected);
 }

@@ -133,14 +133,19 @@ fn every_file_that_is_read_can_be_written_and_read_again() {
 fn what_a_format_lacks_is_an_error() {
     let message =
         |layer: Layer| onnx::to_bytes(&model(&[layer], None, 2)).expect_err("an option").to_string();
-    for layer in [
-        Layer { projection: Some(2), ..Layer::lstm(4) },
-        Layer { cell_clip: Some(1.0), ..Layer::lstm(4) },
-        Layer { zoneout: 0.1, ..Layer::gru(4) },
-        Layer { layer_norm: true, ..Layer::lstm(4) },
-        Layer { bidirectional: true, residual: true, ..Layer::lstm(3) },
+    for (layer, option) in [
+        (Layer { projection: Some(2), ..Layer::lstm(4) }, ": projection = 2"),
+        (Layer { cell_clip: Some(1.0), ..Layer::lstm(4) }, ": cell-clip = 1.0"),
+        (Layer { zoneout: 0.1, ..Layer::gru(4) }, ": zoneout = 0.1"),
+        (Layer { layer_norm: true, dropout_seed: Some(3), ..Layer::lstm(4) }, ": layer-norm = true"),
+        (
+            Layer { bidirectional: true, residual: true, ..Layer::lstm(3) },
+            " in a bidirectional layer: residual = true",
+        ),
     ] {
-        assert!(message(layer).contains("layer 0 has an option that ONNX's operators lack"));
+        let message = message(layer);
+        assert!(message.contains("layer 0 has an option that ONNX's operators lack"), "{message}");
+        assert!(message.ends_with(option), "{message}");
     }
     let json = |model: &Model| rtneural::to_json(model).expect_err("not in the format").to_string();
     assert!(
@@ -151,6 +156,8 @@ fn what_a_format_lacks_is_an_error() {
     assert!(
         json(&model(&[both], None, 2)).contains("layer 0 has an option that RTNeural's JSON cannot hold")
     );
+    let before = Layer { reset: Reset::Before, ..Layer::gru(4) };
+    assert!(json(&model(&[before], None, 2)).contains("cannot hold: reset = before; expected a plain LSTM"));
     let dropout = ModelSettings { dropout: 0.5, ..ModelSettings::lstm(4).on_vectors(3, 2) };
     assert!(onnx::to_bytes(&Model::of_vectors(&dropout, 1).expect("a model")).is_ok());
 }

@@ -22,11 +22,8 @@ pub(super) fn range(size: usize, start: i64, end: i64) -> std::ops::Range<usize>
 }
 
 /// The items of a list from `start` to `end`.
-pub(super) fn sliced<T: Clone>(items: &[T], start: i64, end: i64, step: i64) -> Result<Vec<T>, String> {
-    match step {
-        1 => Ok(items[range(items.len(), start, end)].to_vec()),
-        step => Err(format!("found steps = {step}, expected 1")),
-    }
+pub(super) fn sliced<T: Clone>(items: &[T], start: i64, end: i64) -> Vec<T> {
+    items[range(items.len(), start, end)].to_vec()
 }
 
 /// A part of an array along one axis.

@@ -14,7 +14,7 @@ use crate::Activation;
 
 impl Walk<'_> {
     /// `Gather` of rows of a matrix by ids: the embedding.
-    pub(super) fn embedding(&mut self, node: &Node, table: &Floats, ids: Data) -> Result<Value, String> {
+    pub(super) fn embedding(&mut self, table: &Floats, ids: Data) -> Result<Value, String> {
         let Content::Input(input) = ids.content else {
             return Err("its ids are the output of a layer, expected an input of the graph".to_owned());
         };
@@ -22,17 +22,10 @@ impl Walk<'_> {
         let width = matrix.columns;
         let data = self.begin_at(ids, input, ChainInput::Embedding(matrix))?;
         self.position += 1;
-        self.origin_stages.extend(table.origins.iter().map(|origin| (*origin, usize::MAX)));
-        self.embedding_node(node);
+        self.used(table);
         let mut axes = data.axes;
         axes.push(vec![Atom::features(width)]);
         Ok(Value::Data(Data { content: Content::EveryStep, position: self.position, axes }))
-    }
-
-    fn embedding_node(&mut self, node: &Node) {
-        if let Some(index) = self.graph.nodes.iter().position(|other| std::ptr::eq(other, node)) {
-            self.node_stages.insert(index, usize::MAX);
-        }
     }
 
     /// `OneHot` of ids along the last axis, with the values 0 and 1.
@@ -58,7 +51,6 @@ impl Walk<'_> {
         }
         let data = self.begin_at(ids, input, ChainInput::OneHot(depth))?;
         self.position += 1;
-        self.embedding_node(node);
         let mut axes = data.axes;
         axes.push(vec![Atom::features(depth)]);
         Ok(Value::Data(Data { content: Content::EveryStep, position: self.position, axes }))

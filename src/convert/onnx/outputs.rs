@@ -73,9 +73,9 @@ impl Walk<'_> {
 
     /// The rows of the table, in the order of the file. `became` is what each stage became.
     pub(super) fn parts(&self, became: &[String]) -> Vec<Part> {
-        let stage = |index: Option<&usize>, other: &str| match index {
-            Some(&usize::MAX) => "embedding".to_owned(),
-            Some(index) => became.get(*index).cloned().unwrap_or_default(),
+        let stage = |found: Option<&Option<usize>>, other: &str| match found {
+            Some(None) => "embedding".to_owned(),
+            Some(Some(index)) => became.get(*index).cloned().unwrap_or_default(),
             None => other.to_owned(),
         };
         let Graph { inputs, initializers, nodes, .. } = self.graph;

@@ -48,8 +48,8 @@ impl Walk<'_> {
                 let range = constants::range(floats.shape[axis], start, end);
                 self.folded(&floats, |floats| Ok(sliced_floats(&floats.shape, &floats.values, axis, range)))
             }
-            Value::Ints { dims, .. } => constants::sliced(&dims, start, end, 1).map(Value::list),
-            Value::States(states) if axis == 0 => match &constants::sliced(&states, start, end, 1)?[..] {
+            Value::Ints { dims, .. } => Ok(Value::list(constants::sliced(&dims, start, end))),
+            Value::States(states) if axis == 0 => match &constants::sliced(&states, start, end)[..] {
                 [state] => Ok(Value::Data(state.clone())),
                 several => Ok(Value::States(several.to_vec())),
             },
@@ -107,7 +107,7 @@ impl Walk<'_> {
         let (array, index) = (self.required(node, 0)?.clone(), self.required(node, 1)?.clone());
         let axis = node.int("axis", 0);
         match (array, index) {
-            (Value::Floats(table), Value::Data(ids)) if axis == 0 => self.embedding(node, &table, ids),
+            (Value::Floats(table), Value::Data(ids)) if axis == 0 => self.embedding(&table, ids),
             (Value::Zeros, index) if index.is_constant() => Ok(Value::Zeros),
             (Value::Unknown, index) if index.is_constant() => Ok(Value::Unknown),
             (Value::Ints { dims, .. }, Value::Ints { dims: places, scalar }) => {

@@ -1,9 +1,9 @@
-//! What is known about the values of a graph, without computing them: which axes an array has, and
-//! to which place in the chain of layers it belongs.
+//! The values of a graph, as far as they are known without computing them: the axes of an array,
+//! and its place in the chain of layers.
 
 use std::rc::Rc;
 
-/// What the numbers along an axis count.
+/// The meaning of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Label {
     /// An axis of the input of the graph, by its place there: steps or batch rows.
@@ -55,7 +55,7 @@ impl Floats {
     }
 }
 
-/// What an array of data holds.
+/// The contents of an array of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// An input of the graph, by its index, unchanged but for the order of its axes.

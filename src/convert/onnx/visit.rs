@@ -11,7 +11,6 @@ use super::{
 impl Walk<'_> {
     /// Returns the outputs of a node.
     pub(super) fn visit(&mut self, node: &Node) -> Result<Vec<Value>, String> {
-        let one = |value: Value| vec![value];
         match node.operator.as_str() {
             "LSTM" | "GRU" | "RNN" => return self.recurrent(node),
             "Split" => return self.split(node),
@@ -43,7 +42,7 @@ impl Walk<'_> {
             "ReduceProd" => self.reduce_product(node)?,
             _ => self.arithmetic(node)?,
         };
-        Ok(one(value))
+        Ok(vec![value])
     }
 
     /// Dropout passes its input on outside of training.
@@ -114,7 +113,7 @@ impl Walk<'_> {
             _ => return Ok(Value::Unknown),
         };
         let (start, end) = (node.int("start", 0), node.int("end", i64::MAX));
-        constants::sliced(&dims, start, end, 1).map(Value::list)
+        Ok(Value::list(constants::sliced(&dims, start, end)))
     }
 
     /// `Add` of shapes; of a bias; or of the input of a recurrent layer to its output.

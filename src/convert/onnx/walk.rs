@@ -47,9 +47,10 @@ pub(super) struct Walk<'a> {
     pub(super) recurrent: usize,
     /// The inputs that give lengths and initial states, each with what it became.
     pub(super) side_inputs: Vec<(usize, String)>,
-    /// The stages that each node and each initializer became, by their indices.
-    pub(super) node_stages: HashMap<usize, usize>,
-    pub(super) origin_stages: HashMap<usize, usize>,
+    /// The stages that each node and each initializer became, by their indices; `None` for the
+    /// embedding.
+    pub(super) node_stages: HashMap<usize, Option<usize>>,
+    pub(super) origin_stages: HashMap<usize, Option<usize>>,
     /// Floats that may still be copied.
     pub(super) copies: usize,
 }
@@ -112,8 +113,8 @@ impl<'a> Walk<'a> {
                     operators::check(node).and_then(|()| self.visit(node)).map_err(of_node)?
                 }
             };
-            if self.position > before && !self.chain.stages.is_empty() {
-                self.node_stages.insert(index, self.chain.stages.len() - 1);
+            if self.position > before {
+                self.node_stages.insert(index, self.last_stage());
             }
             self.copy(results.iter().map(Value::size).sum())?;
             let named = node.outputs.iter().zip(results).filter(|(name, _)| !name.is_empty());
@@ -184,9 +185,14 @@ impl<'a> Walk<'a> {
         Ok(Value::Data(Data { content, position: self.position, axes }))
     }
 
+    /// The last stage so far; `None` if it is the embedding.
+    fn last_stage(&self) -> Option<usize> {
+        self.chain.stages.len().checked_sub(1)
+    }
+
     /// Records that the last stage uses a constant.
     pub(super) fn used(&mut self, floats: &Floats) {
-        let stage = self.chain.stages.len().saturating_sub(1);
+        let stage = self.last_stage();
         self.origin_stages.extend(floats.origins.iter().map(|origin| (*origin, stage)));
     }
 
@@ -243,7 +249,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What is known of an input.
+/// The value of an input: its axes, with their sizes if the file gives them.
 fn input_value(index: usize, input: &GraphValue) -> Value {
     // Without a shape: [steps, rows, features] is the most frequent one.
     let shape = input.shape.clone().unwrap_or_else(|| vec![None; 3]);

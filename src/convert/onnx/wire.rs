@@ -12,7 +12,7 @@ const MOST_FIELDS: usize = 1 << 20;
 /// The most bytes of a list of numbers of an attribute or a shape.
 const MOST_NUMBERS: usize = 1 << 16;
 
-/// What may still be decoded.
+/// The number of fields and bytes that may still be decoded.
 #[derive(Debug)]
 pub(super) struct Budget {
     fields: usize,

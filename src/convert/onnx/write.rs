@@ -16,7 +16,7 @@ use super::{
     super::{
         chain::REVERSE,
         gates::{Matrix, blocks, inverse},
-        plain::without_training,
+        plain::option_beyond,
     },
     messages::{
         AttributeProto, DimensionProto, FLOAT, GraphProto, INT64, ModelProto, NodeProto, OperatorSetProto,
@@ -92,13 +92,9 @@ fn check(layer: &Layer, number: usize) -> Result<()> {
         bidirectional: layer.bidirectional,
         ..Layer::new(layer.cell, layer.hidden)
     };
-    if plain == without_training(layer) {
-        return Ok(());
-    }
-    let expected = format!(
-        "layer {number} has an option that ONNX's operators lack (a projection, clipping, layer-norm, zoneout, highway, a \
-         residual connection of both directions, or a custom cell)"
-    );
+    let Some(option) = option_beyond(layer, &plain) else { return Ok(()) };
+    let both = if layer.bidirectional { " in a bidirectional layer" } else { "" };
+    let expected = format!("layer {number} has an option that ONNX's operators lack{both}: {option}");
     Err(Error::setting("stack", layer.cell.name(), expected))
 }
 

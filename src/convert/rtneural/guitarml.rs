@@ -1,10 +1,11 @@
 //! GuitarML's format: the `state_dict` of a PyTorch module with a recurrent member and a linear
 //! layer on it.
 
-use super::super::chain::{Chain, StageKind};
 use super::{
     super::{
-        Options, Part, is_ignored,
+        Options, Part,
+        chain::{Chain, Stage},
+        is_ignored,
         state_dict::{self, Tensor},
     },
     Read, TENSOR,
@@ -93,14 +94,7 @@ fn cell(data: &Entries<Value>) -> Result<Cell, String> {
 
 /// Compares the sizes that the file gives with those of its tensors.
 fn check_sizes(data: &Entries<Value>, chain: &Chain, cell: Cell) -> Result<(), String> {
-    let layers: Vec<_> = chain
-        .stages
-        .iter()
-        .filter_map(|stage| match &stage.kind {
-            StageKind::Recurrent(recurrent) => Some(recurrent),
-            StageKind::Linear(_) => None,
-        })
-        .collect();
+    let layers: Vec<_> = chain.stages.iter().filter_map(Stage::recurrent).collect();
     let outputs = chain.stages.last().map_or(0, |stage| stage.outputs());
     let hidden = layers.first().map_or(0, |recurrent| recurrent.layer.hidden);
     let sizes = [

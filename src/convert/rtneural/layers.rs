@@ -31,8 +31,7 @@ pub(super) fn read(document: &Document, layers: &[LayerEntry], ignore: &[String]
     let skip = match find(&document.others, "in_skip") {
         Some(_) if is_ignored(ignore, "in_skip") => 0,
         None | Some(Value::Null) => 0,
-        Some(Value::Number(number)) => whole("in_skip", *number)?,
-        Some(_) => return Err("in_skip: expected a whole number".to_owned()),
+        Some(_) => count(&document.others, "in_skip")?.unwrap_or(0),
     };
     let stored = layers.iter().flat_map(|layer| &layer.weights).map(|array| array.values.len()).sum();
     let mut chain = Chain { input: ChainInput::Vectors(inputs), stages: Vec::new(), stored };
@@ -50,7 +49,7 @@ pub(super) fn read(document: &Document, layers: &[LayerEntry], ignore: &[String]
         let of_layer = |reason: String| format!("{name} ({kind}): {reason}");
         let entry = NamedLayer { name: &name, kind, layer, ignore };
         entry.append(&mut chain).map_err(of_layer)?;
-        // The layers of the model replace it.
+        // A layer of its own gets its description from the model.
         parts.push(Part::new(&name, kind, &[], "the activation of the layer before"));
     }
     Ok(Read { chain, parts, skip: (skip, "in_skip") })
@@ -195,9 +194,10 @@ fn vector(array: &Array, name: &str, shape: &[usize]) -> Result<Vec<f32>, String
 
 /// Returns a count that JSON stores as a number.
 fn whole(name: &str, number: f64) -> Result<usize, String> {
-    match number.fract() == 0.0 && (0.0..=1e9).contains(&number) {
+    const LARGEST: f64 = 1e9;
+    match number.fract() == 0.0 && (0.0..=LARGEST).contains(&number) {
         true => Ok(number as usize),
-        false => Err(format!("{name}: found {number}, expected a whole number")),
+        false => Err(format!("{name}: found {number}, expected a whole number from 0 to {LARGEST}")),
     }
 }
 

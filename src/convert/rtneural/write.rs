@@ -3,7 +3,7 @@
 use super::{
     super::{
         gates::{Matrix, blocks, inverse},
-        plain::without_training,
+        plain::option_beyond,
     },
     layers::{GRU, LSTM},
 };
@@ -151,11 +151,10 @@ fn dense(weight: &Matrix, bias: &[f32], activation: Activation) -> FileLayer {
 fn check(layer: &Layer, number: usize) -> Result<()> {
     let reset = if layer.cell == Cell::Gru { Reset::After } else { layer.reset };
     let plain = Layer { activation: layer.activation, reset, ..Layer::new(layer.cell, layer.hidden) };
-    if plain == without_training(layer) {
-        return Ok(());
-    }
+    let Some(option) = option_beyond(layer, &plain) else { return Ok(()) };
     let expected = format!(
-        "layer {number} has an option that RTNeural's JSON cannot hold; expected a plain LSTM, or a GRU with reset = after"
+        "layer {number} has an option that RTNeural's JSON cannot hold: {option}; expected a plain LSTM, or a GRU with \
+         reset = after"
     );
     Err(Error::setting("stack", layer.cell.name(), expected))
 }
