@@ -3,6 +3,7 @@
 mod evaluate;
 mod evaluation_plan;
 mod range_test;
+mod ranks;
 mod records;
 mod report;
 mod resume;
@@ -17,6 +18,7 @@ mod training_threads;
 pub use crate::progress::{Change, Progress, Record, SinceLog};
 pub use evaluate::{EVALUATION_STREAMS, EvaluationOptions, evaluate, evaluate_with};
 pub use range_test::{RangeTest, Trial, steepest};
+pub use ranks::Ranks;
 pub use report::{Evaluation, Logged, StepReport};
 pub use run_length::Bound;
 pub use trainer::{Trainer, TrainerSettings, TrainerStep};
