@@ -79,10 +79,9 @@ impl Training {
         }
         let (streams, steps) = (EVALUATION_STREAMS, self.settings.run.steps);
         let options = EvaluationOptions { range, streams, top_k: None };
-        let evaluator = Evaluator { corpus: &self.corpus, options, steps, interrupt: Some(&self.interrupt) };
-        let evaluation = evaluator.run(&self.engine)?;
-        self.corpus.check_truncation()?;
-        Ok(Some(evaluation))
+        let (corpus, interrupt) = (&self.corpus, Some(&*self.interrupt));
+        let evaluator = Evaluator { corpus, options, steps, interrupt, ranks: None };
+        evaluator.run(&self.engine).map(Some)
     }
 
     /// Returns the symbols that an evaluation reads: the validation split, or its beginning.
