@@ -189,4 +189,8 @@ impl Training {
 }
 
 #[cfg(test)]
+#[allow(dead_code)] // the tests of the library use some of it
+#[path = "../../tests/library/local_ranks.rs"]
+mod local_ranks;
+#[cfg(test)]
 mod tests;
