@@ -1,6 +1,6 @@
 //! The evaluations of a run, and the records of its progress.
 
-use super::divide::Command;
+use super::divide::{Command, Divided};
 use super::{
     Evaluation, Logged, Record, Training,
     evaluate::{EVALUATION_STREAMS, EvaluationOptions, Evaluator},
@@ -87,7 +87,8 @@ impl Training {
         let (streams, steps) = (EVALUATION_STREAMS, self.settings.run.steps);
         let options = EvaluationOptions { range, streams, top_k: None };
         let (corpus, interrupt) = (&self.corpus, Some(&*self.interrupt));
-        let evaluator = Evaluator { corpus, options, steps, interrupt, ranks: None };
+        let ranks = self.divided.as_deref().map(Divided::ranks);
+        let evaluator = Evaluator { corpus, options, steps, interrupt, ranks };
         evaluator.run(&self.engine).map(Some)
     }
 

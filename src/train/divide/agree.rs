@@ -2,21 +2,20 @@
 
 use super::super::gradient_sums::parts;
 use super::super::{Ranks, Training};
-use super::Divided;
 use crate::{Error, Result, Settings};
 use serde::{Deserialize, Serialize};
 use unrolled_kernels::Isa;
 
 /// How a rank's part of a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in super::super) enum Outcome {
     Done,
     Interrupted,
     Failed,
 }
 
 impl Outcome {
-    pub(super) fn of(result: &Result<()>) -> Self {
+    pub(in super::super) fn of(result: &Result<()>) -> Self {
         match result {
             Ok(()) => Self::Done,
             Err(Error::Interrupted) => Self::Interrupted,
@@ -25,11 +24,11 @@ impl Outcome {
     }
 
     /// The number that ranks send each other.
-    pub(super) fn code(self) -> f64 {
+    pub(in super::super) fn code(self) -> f64 {
         f64::from(self as u8)
     }
 
-    pub(super) fn of_code(code: f64) -> Self {
+    pub(in super::super) fn of_code(code: f64) -> Self {
         [Self::Done, Self::Interrupted]
             .into_iter()
             .find(|outcome| outcome.code() == code)
@@ -37,22 +36,20 @@ impl Outcome {
     }
 }
 
-impl Divided {
-    /// Returns the error of the first rank that failed, or [`Error::Interrupted`] if one was
-    /// interrupted. `own` is the result of this rank.
-    pub(super) fn agree(&self, outcomes: &[Outcome], own: Result<()>) -> Result<()> {
-        if let Some(failed) = outcomes.iter().position(|outcome| *outcome == Outcome::Failed) {
-            let reason = own.as_ref().err().map(ToString::to_string).unwrap_or_default();
-            let reasons = gather_texts(&*self.ranks, &reason);
-            return match own {
-                Err(error) if failed == self.ranks.rank() => Err(error),
-                _ => Err(Error::OtherRank { rank: failed, reason: reasons[failed].clone() }),
-            };
-        }
-        match outcomes.contains(&Outcome::Interrupted) {
-            true => Err(Error::Interrupted),
-            false => Ok(()),
-        }
+/// Returns the error of the first rank that failed, or [`Error::Interrupted`] if one was
+/// interrupted. `own` is the result of this rank, and `outcomes` those of all ranks.
+pub(in super::super) fn agree(ranks: &dyn Ranks, outcomes: &[Outcome], own: Result<()>) -> Result<()> {
+    if let Some(failed) = outcomes.iter().position(|outcome| *outcome == Outcome::Failed) {
+        let reason = own.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let reasons = gather_texts(ranks, &reason);
+        return match own {
+            Err(error) if failed == ranks.rank() => Err(error),
+            _ => Err(Error::OtherRank { rank: failed, reason: reasons[failed].clone() }),
+        };
+    }
+    match outcomes.contains(&Outcome::Interrupted) {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
     }
 }
 

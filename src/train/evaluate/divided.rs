@@ -4,16 +4,16 @@
 //! one chain of additions in the order (window, step, row): all ranks gather the losses of some
 //! windows at a time, and each adds them up in this order. So the sum has the bits of one process.
 //!
-//! A message of a rank is an array of `u64`: how it fares, its right predictions, its targets within
-//! the top k, and the bits of the losses of its tokens in the order (window, step, row).
+//! A message of a rank is an array of numbers: its [`Outcome`], its right predictions, its targets
+//! within the top k, and the losses of its tokens in the order (window, step, row).
 
 use super::rows::{Rows, Source};
 use super::totals::Totals;
 use crate::train::Ranks;
+use crate::train::divide::{Outcome, agree};
 use crate::{Error, Result};
 use std::{
     ops::Range,
-    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -22,11 +22,6 @@ use std::{
 const TOKENS: usize = 1 << 15;
 /// Length of a message without the losses.
 const HEAD: usize = 3;
-
-/// How a rank fares, as in its messages.
-const WELL: u64 = 0;
-const INTERRUPTED: u64 = 1;
-const TEXT_CHANGED: u64 = 2;
 
 /// Runs the rows of this rank, and returns the totals of all rows. All ranks call it.
 pub(super) fn run(source: Source<'_>, ranks: &dyn Ranks, interrupt: Option<&AtomicBool>) -> Result<Totals> {
@@ -49,7 +44,7 @@ pub(super) fn run(source: Source<'_>, ranks: &dyn Ranks, interrupt: Option<&Atom
         let done = done.and_then(|()| source.corpus.check_truncation());
         let steps = streams.steps_of(windows);
         messages.exchange(ranks, [steps, streams.rows()], &done);
-        messages.agree(done)?;
+        agree(ranks, &messages.outcomes(), done)?;
         messages.add_to(&mut totals, steps);
     }
     Ok(totals)
@@ -64,9 +59,9 @@ fn share(rows: usize, ranks: &dyn Ranks, rank: usize) -> Range<usize> {
 /// The messages of all ranks about some windows.
 #[derive(Default)]
 struct Messages {
-    own: Vec<u64>,
+    own: Vec<f64>,
     /// Those of all ranks, one behind the other.
-    all: Vec<u64>,
+    all: Vec<f64>,
     /// Number of rows of each rank.
     rows: Vec<usize>,
     /// Length in bytes of the message of each rank.
@@ -76,16 +71,16 @@ struct Messages {
 impl Messages {
     fn begin(&mut self) {
         self.own.clear();
-        self.own.extend([WELL; HEAD]);
+        self.own.extend([0.0; HEAD]);
     }
 
     /// Runs the next window of the rows of this rank.
     fn record(&mut self, rows: &mut Rows<'_>) {
         let own = &mut self.own;
         rows.run(|window, within| {
-            let right = window.each_loss(|loss| own.push(loss.to_bits()));
-            own[1] += right;
-            own[2] += within;
+            let right = window.each_loss(|loss| own.push(loss));
+            own[1] += right as f64;
+            own[2] += within as f64;
         });
     }
 
@@ -95,37 +90,26 @@ impl Messages {
         rows_of.clear();
         rows_of.extend((0..ranks.count()).map(|rank| share(rows, ranks, rank).len()));
         counts.clear();
-        counts.extend(rows_of.iter().map(|rows| (HEAD + rows * steps) * size_of::<u64>()));
-        own[0] = match done {
-            Ok(()) => WELL,
-            Err(Error::Interrupted) => INTERRUPTED,
-            Err(_) => TEXT_CHANGED,
-        };
+        counts.extend(rows_of.iter().map(|rows| (HEAD + rows * steps) * size_of::<f64>()));
+        own[0] = Outcome::of(done).code();
         // A rank that stopped early has fewer losses. Nobody reads them.
-        own.resize(counts[ranks.rank()] / size_of::<u64>(), 0);
-        all.resize(counts.iter().sum::<usize>() / size_of::<u64>(), 0);
+        own.resize(counts[ranks.rank()] / size_of::<f64>(), 0.0);
+        all.resize(counts.iter().sum::<usize>() / size_of::<f64>(), 0.0);
         ranks.all_gather(bytemuck::cast_slice(own), counts, bytemuck::cast_slice_mut(all));
     }
 
     /// Returns the messages of all ranks, each with the number of rows of its rank.
-    fn each(&self) -> impl Iterator<Item = (&[u64], usize)> {
+    fn each(&self) -> impl Iterator<Item = (&[f64], usize)> {
         let mut rest = &self.all[..];
         self.counts.iter().zip(&self.rows).map(move |(bytes, rows)| {
-            let (message, others) = rest.split_at(bytes / size_of::<u64>());
+            let (message, others) = rest.split_at(bytes / size_of::<f64>());
             rest = others;
             (message, *rows)
         })
     }
 
-    /// Returns the result that all ranks share: `own` if it is well with all of them.
-    fn agree(&self, own: Result<()>) -> Result<()> {
-        let first = |state| self.each().position(|(message, _)| message[0] == state);
-        match (own, first(TEXT_CHANGED), first(INTERRUPTED)) {
-            (Err(error @ Error::TextChanged { .. }), ..) => Err(error),
-            (_, Some(rank), _) => Err(text_changed(rank)),
-            (_, _, Some(_)) => Err(Error::Interrupted),
-            (own, ..) => own,
-        }
+    fn outcomes(&self) -> Vec<Outcome> {
+        self.each().map(|(message, _)| Outcome::of_code(message[0])).collect()
     }
 
     /// Adds the results of all ranks, in the order of one process.
@@ -133,19 +117,14 @@ impl Messages {
         let (sum, right) = &mut totals.losses;
         let mut losses = Vec::new();
         for (message, rows) in self.each() {
-            *right += message[1];
-            totals.within += message[2];
+            *right += message[1] as u64;
+            totals.within += message[2] as u64;
             losses.push((&message[HEAD..], rows));
         }
         for step in 0..steps {
             for (losses, rows) in &losses {
-                losses[step * rows..][..*rows].iter().for_each(|loss| *sum += f64::from_bits(*loss));
+                losses[step * rows..][..*rows].iter().for_each(|loss| *sum += loss);
             }
         }
     }
-}
-
-/// The error of the other ranks if the text of a rank was cut short.
-fn text_changed(rank: usize) -> Error {
-    Error::TextChanged { path: PathBuf::from(format!("the text of rank {rank}")), change: "cut short" }
 }
