@@ -76,18 +76,14 @@ impl Training {
     pub(super) fn check_same_run(&self, ranks: &dyn Ranks) -> Result<()> {
         let own = serde_json::to_string(&self.identity()).unwrap_or_default();
         let all = gather_texts(ranks, &own);
-        let first: Option<Identity> = serde_json::from_str(&all[0]).ok();
-        for (rank, text) in all.iter().enumerate().skip(1).filter(|(_, text)| **text != all[0]) {
-            let other: Option<Identity> = serde_json::from_str(text).ok();
-            let difference = match (&first, &other) {
-                (Some(first), Some(other)) => difference(first, other),
-                _ => "it sent no description of its run".to_owned(),
-            };
-            let reason =
-                format!("{difference}; start the same program and command on all, with the same text");
-            return Err(Error::OtherRank { rank, reason });
-        }
-        Ok(())
+        let Some(rank) = all.iter().position(|text| *text != all[0]) else { return Ok(()) };
+        let [first, other] = [0, rank].map(|rank| serde_json::from_str::<Identity>(&all[rank]).ok());
+        let difference = match (&first, &other) {
+            (Some(first), Some(other)) => difference(first, other),
+            _ => "it sent no description of its run".to_owned(),
+        };
+        let reason = format!("{difference}; start the same program and command on all, with the same text");
+        Err(Error::OtherRank { rank, reason })
     }
 
     fn identity(&self) -> Identity {
@@ -115,13 +111,12 @@ fn difference(first: &Identity, other: &Identity) -> String {
         return format!("it has version {} of unrolled, and process 0 has {}", other.version, first.version);
     }
     let settings = |identity: &Identity| serde_json::from_value::<Settings>(identity.settings.clone()).ok();
-    if let (Some(expected), Some(found)) = (settings(first), settings(other)) {
-        if let Some(change) = found.differences(&expected).into_iter().next() {
-            return format!(
-                "its {} is {}, and that of process 0 is {}",
-                change.key, change.found, change.expected
-            );
-        }
+    let change = settings(first).zip(settings(other)).map(|(first, other)| other.differences(&first));
+    if let Some(change) = change.and_then(|changes| changes.into_iter().next()) {
+        return format!(
+            "its {} is {}, and that of process 0 is {}",
+            change.key, change.found, change.expected
+        );
     }
     let differs = [
         ("text", first.text != other.text),
