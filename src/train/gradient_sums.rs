@@ -181,13 +181,12 @@ mod tests {
 
     #[test]
     fn bf16_rounds_to_the_nearest_and_to_even() {
-        let step = 1.0 / 128.0; // between neighbors of 1
         let cases = [
             (1.0, 1.0),
-            (1.0 + step / 2.0, 1.0),
-            (1.0 + step * 0.51, 1.0 + step),
-            (1.0 + step * 1.5, 1.0 + 2.0 * step),
-            (-1.0 - step * 0.51, -1.0 - step),
+            (1.0 + 1.0 / 256.0, 1.0),
+            (1.003_906_4, 1.007_812_5),
+            (1.0 + 3.0 / 256.0, 1.015_625),
+            (-1.003_906_4, -1.007_812_5),
             (f32::MAX, f32::INFINITY),
             (f32::NEG_INFINITY, f32::NEG_INFINITY),
             (0.0, 0.0),
