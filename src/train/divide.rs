@@ -77,7 +77,11 @@ impl Training {
     /// 1. there are more ranks than windows in a step ([`Error::Setting`] names `accumulate`);
     /// 2. a rank has another run than rank 0 ([`Error::OtherRank`] names the rank and the
     ///    difference): another version, text, setting, parameter or step.
+    ///
+    /// # Panics
+    /// If the run is divided already.
     pub fn divide(mut self, ranks: Arc<dyn Ranks>) -> Result<Self> {
+        assert!(self.divided.is_none(), "the run is divided already");
         self.check_same_run(&*ranks)?;
         let (count, windows) = (ranks.count(), self.settings.run.accumulate);
         if count == 1 {
