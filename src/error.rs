@@ -354,6 +354,14 @@ pub enum Error {
         /// The change: "cut short", "written to", "changed", "replaced" or "deleted".
         change: &'static str,
     },
+    /// Another process of a divided run failed, or has another run.
+    #[error("process {rank}: {reason}")]
+    OtherRank {
+        /// The rank of the process.
+        rank: usize,
+        /// What it found, and what to do.
+        reason: String,
+    },
     /// A step or an evaluation was interrupted on request.
     #[error("the run was interrupted; it continues with the interrupted step or evaluation")]
     Interrupted,
