@@ -18,7 +18,8 @@
 //! let settings = Settings { run, ..Settings::default() };
 //! let mut training = Training::new(corpus, settings, None)?.divide(world.ranks())?;
 //! if world.rank() > 0 {
-//!     return training.follow();
+//!     training.follow();
+//!     return Ok(());
 //! }
 //! while !training.is_done() {
 //!     training.step()?;
@@ -167,11 +168,14 @@ impl Ranks for WorldRanks {
     }
 
     fn all_gather(&self, own: &[u8], counts: &[usize], all: &mut [u8]) {
+        if all.is_empty() {
+            return;
+        }
         if all.len() > self.longest {
             return self.all_broadcast(own, counts, all);
         }
         let (counts, starts) = (as_counts(counts), starts(counts));
-        let mut all = PartitionMut::new(all, counts, starts);
+        let (own, mut all) = (addressed(own), PartitionMut::new(all, counts, starts));
         scope(|scope| complete(world().immediate_all_gather_varcount_into(scope, own, &mut all)));
     }
 
@@ -252,9 +256,18 @@ impl WorldRanks {
 
 /// Sends a part of `own` to each rank, as in [`Ranks::all_to_all`].
 fn exchange(own: &[u8], counts: &[usize], all: &mut [u8], received: &[usize]) {
-    let own = Partition::new(own, as_counts(counts), starts(counts));
+    let mut place = [0];
+    let all = if all.is_empty() { &mut place[..0] } else { all };
+    let own = Partition::new(addressed(own), as_counts(counts), starts(counts));
     let mut all = PartitionMut::new(all, as_counts(received), starts(received));
     scope(|scope| complete(world().immediate_all_to_all_varcount_into(scope, &own, &mut all)));
+}
+
+/// Returns the same bytes. No bytes get the address of a byte: an empty slice may have address 1,
+/// which Open MPI takes for `MPI_IN_PLACE`.
+fn addressed(bytes: &[u8]) -> &[u8] {
+    static PLACE: [u8; 1] = [0];
+    if bytes.is_empty() { &PLACE[..0] } else { bytes }
 }
 
 fn shortened(counts: &[usize], most: usize) -> Vec<usize> {

@@ -15,7 +15,7 @@ mod codes;
 mod messages;
 mod start;
 
-pub use start::{Started, abandon};
+pub use start::Started;
 
 use super::failure::Failure;
 use messages::{broadcast, gather};

@@ -1,9 +1,13 @@
 //! Starts MPI if a launcher has started several processes.
 
 use super::{Failure, Job};
-use crate::cli::{launcher::Launched, output};
+use crate::cli::launcher::Launched;
 #[cfg(feature = "mpi")]
-use {std::panic, unrolled::mpi::World};
+use {
+    crate::cli::output,
+    std::panic::{self, PanicHookInfo},
+    unrolled::mpi::World,
+};
 
 /// The job of this process. MPI ends when it is dropped.
 pub struct Started {
@@ -23,13 +27,6 @@ impl Started {
              with `cargo build --release --features mpi`, or start one process"
         )))
     }
-}
-
-/// Prints the error of this process and ends the whole job.
-#[cfg(not(feature = "mpi"))]
-pub fn abandon(failure: &Failure) -> ! {
-    output::alarm(&format!("error: {failure}"));
-    std::process::exit(failure.exit_code().into())
 }
 
 #[cfg(feature = "mpi")]
@@ -56,23 +53,14 @@ fn start(launched: &Launched) -> Result<World, Failure> {
     if world.rank() > 0 {
         output::be_silent();
     }
-    panic::set_hook(Box::new(|panic| {
-        alarm(&panic.to_string());
-        World::abort(101);
-    }));
+    panic::set_hook(Box::new(abandon));
     Ok(world)
 }
 
-/// Prints the error of this process and ends the whole job.
+/// Prints the panic of a process, and ends the job: the others would wait for this process.
 #[cfg(feature = "mpi")]
-pub fn abandon(failure: &Failure) -> ! {
-    alarm(&failure.to_string());
-    World::abort(failure.exit_code().into())
-}
-
-/// Prints an error of any rank.
-#[cfg(feature = "mpi")]
-fn alarm(error: &str) {
+fn abandon(panic: &PanicHookInfo) {
     let rank = Launched::find().map_or(0, |launched| launched.rank);
-    output::alarm(&format!("error: rank {rank}: {}", error.replace('\n', " ")));
+    output::alarm(&format!("error: rank {rank}: {}", panic.to_string().replace('\n', " ")));
+    World::abort(101)
 }

@@ -115,7 +115,9 @@ impl Session {
             // A signal to this rank; the loop handles it next.
             Err(Error::Interrupted) if signals.caught().is_some() => return Ok(None),
             Err(Error::Interrupted) => return Ok(Some(RunEnd::SignalElsewhere)),
-            Err(error @ Error::TextChanged { .. }) => return Err(StepFailure::Valid(error.into())),
+            Err(error @ (Error::TextChanged { .. } | Error::OtherRank { .. })) => {
+                return Err(StepFailure::Valid(error.into()));
+            }
             Err(error) => return Err(StepFailure::Invalid(error.into())),
         };
         display.step(&report, self.training.progress());
@@ -171,7 +173,7 @@ impl Session {
         };
         match failure {
             Failure::Output(error) => Failure::Output(io::Error::other(format!("{error}; {}", saved("")))),
-            Failure::Library(error @ Error::TextChanged { .. }) => {
+            Failure::Library(error @ (Error::TextChanged { .. } | Error::OtherRank { .. })) => {
                 Failure::Stopped { error: Box::new(error), saved: saved("") }
             }
             Failure::Library(error @ (Error::NotFinite { .. } | Error::Diverged { .. })) => {
