@@ -53,7 +53,8 @@ impl Shares {
 
     /// Returns the blocks of a rank, in the order of its shares.
     pub(super) fn blocks(&self, rank: usize) -> impl Iterator<Item = usize> {
-        self.of(rank).flat_map(|share| share.start / NORM_BLOCK..share.end.div_ceil(NORM_BLOCK))
+        let filled = self.of(rank).filter(|share| !share.is_empty());
+        filled.flat_map(|share| share.start / NORM_BLOCK..share.end.div_ceil(NORM_BLOCK))
     }
 }
 
@@ -98,6 +99,7 @@ mod tests {
                 }
                 assert!(owners.iter().all(|owners| *owners == 1), "{starts:?}, {ranks}");
                 let blocks: Vec<usize> = (0..ranks).map(|rank| shares.blocks(rank).count()).collect();
+                assert_eq!(blocks.iter().sum::<usize>(), len.div_ceil(NORM_BLOCK));
                 assert!(blocks.iter().max().unwrap() - blocks.iter().min().unwrap() <= 1, "{blocks:?}");
             }
         }
