@@ -172,13 +172,21 @@ impl Command {
             Self::Train(command) => Ok(command.form()),
             _ if job.count() == 1 => Ok(""),
             _ => Err(Failure::Usage(format!(
-                "this command runs in one process, and this is a job of {} processes; start one process (only `unrolled train` \
+                "`unrolled {}` runs in one process, and this is a job of {} processes; start one process (only `unrolled train` \
                  divides its work)",
+                command_name(),
                 job.count()
             ))),
         };
         job.check_same("the command", job.agree(own)?)
     }
+}
+
+/// Returns the name of the command as it was given.
+fn command_name() -> String {
+    // The only flag before a command is --quiet, which takes no value.
+    let mut words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    words.find(|word| !word.starts_with('-')).unwrap_or_default()
 }
 
 fn parse<T: Into<OsString>>(arguments: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error> {
