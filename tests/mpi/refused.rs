@@ -48,6 +48,7 @@ fn ranks_with_different_commands_are_refused() {
     with_other_rank_1(&home, "eval there").refused(2, &["rank 1: `unrolled eval` runs in one process"]);
     home.ranks(2, "inspect there")
         .refused(2, &["error: `unrolled inspect` runs in one process, and this is a job of 2 processes"]);
+    with_other_rank_1(&home, "train --help").refused(2, &["rank 1 has the command `--help`"]);
     home.ranks(2, &RUN.replace("text.txt", "-"))
         .refused(2, &["standard input, which only rank 0 of 2 can read"]);
 }
