@@ -381,6 +381,9 @@ pub enum Error {
         /// The clipping threshold; 0 without clipping.
         clip: f32,
     },
+    /// MPI could not be started.
+    #[error("cannot start MPI: {0}")]
+    Mpi(String),
     /// Inputs, targets or other arrays that do not fit the model or each other.
     #[error("invalid batch: found {found}, expected {expected}")]
     Batch {

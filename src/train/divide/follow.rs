@@ -73,6 +73,14 @@ impl Training {
         }
     }
 
+    /// Ends [`Training::follow`] on the other ranks, as dropping the run does. The run cannot go on
+    /// then, but rank 0 can still read it.
+    pub fn end_followers(&mut self) {
+        if let Some(divided) = &mut self.divided {
+            divided.end();
+        }
+    }
+
     /// Tells the other ranks what comes next.
     ///
     /// # Panics
@@ -130,6 +138,11 @@ impl Divided {
         }
     }
 
+    fn end(&mut self) {
+        self.command(Command::End);
+        self.ended = true;
+    }
+
     /// Sends the values of each rank to rank 0, which gets them one after the other. `counts` has
     /// their numbers.
     fn to_first(&self, own: &[f32], counts: &[usize]) -> Vec<f32> {
@@ -170,8 +183,7 @@ impl Divided {
 impl Drop for Divided {
     fn drop(&mut self) {
         if self.ranks.rank() == 0 && !std::thread::panicking() {
-            self.command(Command::End);
-            self.ended = true;
+            self.end();
         }
     }
 }
