@@ -26,7 +26,7 @@ pub(super) use agree::{Outcome, agree};
 pub(super) use follow::{Collected, Command};
 use shares::Shares;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 pub use times::ExchangeTimes;
 
 /// The other processes of a run, and what this one owns.
@@ -36,6 +36,8 @@ pub(super) struct Divided {
     shares: Shares,
     /// The update rule of each of this rank's shares, with its moments.
     rules: Vec<UpdateRule>,
+    /// Buffers for messages, from one step to the next.
+    spare: Mutex<Vec<Vec<u8>>>,
     times: ExchangeTimes,
     /// True if rank 0 has ended the run.
     ended: bool,
@@ -103,8 +105,14 @@ impl Training {
         let shares = Shares::new(&starts(self.engine.weights()), len, count);
         let rules = shares.of(ranks.rank()).map(|share| self.optimizer.part(share)).collect();
         self.optimizer.clear();
-        self.divided =
-            Some(Box::new(Divided { ranks, shares, rules, times: ExchangeTimes::default(), ended: false }));
+        self.divided = Some(Box::new(Divided {
+            ranks,
+            shares,
+            rules,
+            spare: Mutex::default(),
+            times: ExchangeTimes::default(),
+            ended: false,
+        }));
         Ok(self)
     }
 }
