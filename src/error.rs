@@ -354,6 +354,14 @@ pub enum Error {
         /// The change: "cut short", "written to", "changed", "replaced" or "deleted".
         change: &'static str,
     },
+    /// Another process of a divided run failed, or has another run.
+    #[error("process {rank}: {reason}")]
+    OtherRank {
+        /// The rank of the process.
+        rank: usize,
+        /// What it found, and what to do.
+        reason: String,
+    },
     /// A step or an evaluation was interrupted on request.
     #[error("the run was interrupted; it continues with the interrupted step or evaluation")]
     Interrupted,
@@ -373,6 +381,9 @@ pub enum Error {
         /// The clipping threshold; 0 without clipping.
         clip: f32,
     },
+    /// MPI could not be started.
+    #[error("cannot start MPI: {0}")]
+    Mpi(String),
     /// Inputs, targets or other arrays that do not fit the model or each other.
     #[error("invalid batch: found {found}, expected {expected}")]
     Batch {

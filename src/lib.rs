@@ -113,7 +113,8 @@
 //! | `compression` | `files`, and text in gzip, zstd, bzip2 and xz files |
 //! | `encodings` | `files`, and text in other encodings than UTF-8 |
 //! | `convert` | models from and to ONNX and RTNeural's JSON |
-//! | `cli` (default) | all of these, and the command line |
+//! | `mpi` | training on many machines over MPI; building needs an MPI library and libclang |
+//! | `cli` (default) | all of these but `mpi`, and the command line |
 //!
 //! Opening a file that needs a missing feature returns [`Error::Feature`].
 //!
@@ -139,6 +140,8 @@ pub mod exec;
 pub mod fixed;
 pub mod loss;
 pub mod model;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 pub mod network;
 pub mod optim;
 mod parallel;

@@ -56,6 +56,7 @@ pub use optimizer::Optimizer;
 use crate::parallel::Threads;
 use crate::phases::{Phase, Phases, Section};
 use crate::{ClipMode, OptimizerKind, OptimizerSettings};
+use std::ops::Range;
 use unrolled_kernels::Isa;
 use unrolled_kernels::update::{NORM_BLOCK, Rule, Update, sum_of_squares};
 
@@ -128,6 +129,17 @@ impl UpdateRule {
         let named = |(name, start)| Ok((name, values(name, start)?));
         let moments = moments_of(settings).into_iter().map(named).collect::<Result<_, E>>()?;
         Ok(Self { settings: settings.clone(), moments })
+    }
+
+    /// Returns the rule for a part of the parameters, with its moments.
+    pub(crate) fn part(&self, part: Range<usize>) -> Self {
+        let moments = self.moments.iter().map(|(name, values)| (*name, values[part.clone()].to_vec()));
+        Self { settings: self.settings.clone(), moments: moments.collect() }
+    }
+
+    /// Forgets the moments.
+    pub(crate) fn clear(&mut self) {
+        self.moments.iter_mut().for_each(|(_, values)| *values = Vec::new());
     }
 
     /// Clips the gradient and updates the parameters.

@@ -93,7 +93,7 @@ fn tensors<'a>(checkpoint: &'a Snapshot<'a>, config: &ModelConfig) -> Vec<NamedT
     for (moment, values) in &checkpoint.moments {
         tensors.extend(named(checkpoint, &format!("optimizer.{moment}."), values));
     }
-    let rows = checkpoint.settings.run.batch;
+    let rows = checkpoint.state.as_ref().map_or(0, |state| state.rows);
     let of_state = |name: String, values: &'a [f32]| {
         (!values.is_empty()).then(|| NamedTensor {
             name,

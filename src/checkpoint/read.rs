@@ -9,7 +9,7 @@ use super::{
     metadata::invalid_content,
 };
 use crate::{
-    CheckpointError, Error, Result, Settings,
+    CheckpointError, Error, Result, RunSettings, Settings,
     corpus::Vocabulary,
     exec::{LayerState, State},
     model::{CustomCell, LayerDirection, ModelConfig, ParameterLayout, Parameters, TensorEntry},
@@ -85,7 +85,7 @@ fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -
     let mut tensors = RemainingTensors::new(reader, &header);
     let values = tensors.buffer("", &layout)?;
     let moments = tensors.moments(&layout)?;
-    let state = tensors.state(&config, settings.run.batch)?;
+    let state = tensors.state(&config, &settings.run)?;
     tensors.finish()?;
     let parameters = Parameters { layout, values };
     Ok(Checkpoint { settings, vocabulary, parameters, moments, state, progress })
@@ -159,11 +159,12 @@ impl<'a, R: Read + Seek> RemainingTensors<'a, R> {
         Ok(moments)
     }
 
-    /// Reads the carried state, if the file has one.
-    fn state(&mut self, config: &ModelConfig, rows: usize) -> Result<Option<State>> {
-        if !self.left.contains_key("state.h_l0") {
-            return Ok(None);
-        }
+    /// Reads the carried state, if the file has one. In files of earlier versions all windows of a
+    /// step share their streams.
+    fn state(&mut self, config: &ModelConfig, run: &RunSettings) -> Result<Option<State>> {
+        let Some(first) = self.left.get("state.h_l0") else { return Ok(None) };
+        let is_shared = first.shape.first() == Some(&run.batch);
+        let rows = if is_shared { run.batch } else { run.streams() };
         let layers = config.directions().map(|direction| self.layer_state(config, rows, direction));
         let layers = layers.collect::<Result<_>>()?;
         Ok(Some(State { layers, rows }))

@@ -47,7 +47,8 @@ impl<'a> Snapshot<'a> {
         let config = ModelConfig::of(&self.settings.model, self.vocabulary.len())?;
         model::check_parameters(&config, self.parameters)?;
         (0..self.moments.len()).try_for_each(|index| self.check_moment(index))?;
-        let state = self.state.as_ref().map_or(Ok(()), |state| state.check(&config, self.settings.run.batch));
+        let rows = self.settings.run.streams();
+        let state = self.state.as_ref().map_or(Ok(()), |state| state.check(&config, rows));
         state.map_err(|error| unfit(error.to_string()))?;
         let json = serde_json::to_string(self.progress).ok();
         let progress: Option<Progress> = json.and_then(|json| serde_json::from_str(&json).ok());

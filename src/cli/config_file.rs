@@ -9,7 +9,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
@@ -45,12 +45,16 @@ pub struct CorpusTable {
 impl ConfigFile {
     /// Reads a file. Checks each key separately, so that an error can name it.
     pub fn read(file: &Path) -> Result<Self, Failure> {
-        let text = fs::read_to_string(file).map_err(|source| Error::Io {
-            action: "read",
-            path: file.to_owned(),
-            source,
-        })?;
-        Self::parse(&text).map_err(|problem| Failure::Config { file: file.to_owned(), problem })
+        let unread = |source| Error::Io { action: "read", path: file.to_owned(), source };
+        Self::of_bytes(&fs::read(file).map_err(unread)?, file)
+    }
+
+    /// Parses the bytes of a file.
+    pub fn of_bytes(bytes: &[u8], file: &Path) -> Result<Self, Failure> {
+        let source = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let unread = |error| Error::Io { action: "read", path: file.to_owned(), source: source(error) };
+        let text = str::from_utf8(bytes).map_err(unread)?;
+        Self::parse(text).map_err(|problem| Failure::Config { file: file.to_owned(), problem })
     }
 
     /// Parses the text of a file.

@@ -98,6 +98,19 @@ pub enum Failure {
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    /// An error of another process of the job, on rank 0.
+    #[error("rank {rank}: {message}")]
+    OnRank {
+        /// The process.
+        rank: usize,
+        /// Its message.
+        message: String,
+        /// Its exit code.
+        code: u8,
+    },
+    /// An error that rank 0 prints, on the other ranks. The number is the exit code.
+    #[error("exit code {0} of another rank")]
+    Elsewhere(u8),
     /// A signal has ended the command; the message was printed before.
     #[error("signal {0}")]
     Signal(i32),
@@ -106,7 +119,7 @@ pub enum Failure {
 impl Failure {
     /// Returns the line to print; `None` if it was printed before, or if standard output is closed.
     pub fn message(&self) -> Option<String> {
-        let printed = matches!(self, Self::Signal(_)) || self.is_closed_pipe();
+        let printed = matches!(self, Self::Signal(_) | Self::Elsewhere(_)) || self.is_closed_pipe();
         (!printed).then(|| self.to_string().replace(['\n', '\r'], " "))
     }
 
@@ -115,6 +128,7 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::Config { .. } => 2,
             Self::Library(unrolled::Error::Setting { .. } | unrolled::Error::OtherModel { .. }) => 2,
+            Self::OnRank { code, .. } | Self::Elsewhere(code) => *code,
             Self::Signal(number) => u8::try_from(128 + number).unwrap_or(1),
             _ if self.is_closed_pipe() => 0,
             _ => 1,

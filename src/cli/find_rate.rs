@@ -6,13 +6,14 @@ use super::{
     config_file::ConfigFile,
     failure::Failure,
     given_settings::GivenSettings,
+    job::Job,
     number_args::{number, whole},
     number_format::{learning_rate, loss},
     output::{self, note},
     run_folder::replace,
     run_options::RunOptions,
     settings_flags::SettingsFlags,
-    starting_point::StartingPoint,
+    starting_point::{InitialWeights, StartingPoint},
     svg_chart::{self, ChartLine, SvgChart},
     text::Text,
 };
@@ -154,7 +155,9 @@ impl FindRateCommand {
             vocabulary_size: self.vocabulary_size,
             ..RunOptions::default()
         };
-        let start = StartingPoint::load(&options.or(config.run.clone()), &given)?;
+        let options = options.or(config.run.clone());
+        let weights = InitialWeights::load(&Job::of(None), &options)?;
+        let start = StartingPoint::load(&options, &given, weights)?;
         let settings = start.settings(&given)?;
         settings.validate()?;
         let paths = match self.paths.is_empty() {

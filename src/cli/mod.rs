@@ -21,6 +21,8 @@ mod help;
 mod html_page;
 mod import;
 mod inspect;
+mod job;
+mod launcher;
 mod man;
 mod number_args;
 mod number_format;
@@ -57,7 +59,12 @@ mod watch;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
-use std::{ffi::OsString, process::ExitCode};
+use job::{Job, Started};
+use launcher::Launched;
+use std::{ffi::OsString, process::ExitCode, thread, time::Duration};
+
+/// Time after which ranks other than 0 print why this program cannot take part in a job.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Trains and runs recurrent networks (RNN, LSTM, GRU) that write text, one character at a time
 #[derive(Parser)]
@@ -97,20 +104,48 @@ enum Command {
 
 /// Runs the command that the arguments name and returns its exit code.
 pub fn main() -> ExitCode {
-    match parse(std::env::args_os()) {
-        Ok(cli) => report(cli.run()),
-        Err(error) => usage_error::print(&error, Cli::command(), std::env::args_os()),
+    let (parsed, launched) = (parse(std::env::args_os()), Launched::find());
+    match (&parsed, &launched) {
+        (Err(error), None) => return usage_error::print(error, Cli::command(), std::env::args_os()),
+        (Err(error), Some(launched)) if usage_error::shows_help(error) => {
+            return if launched.rank == 0 { usage_error::show_help(error) } else { ExitCode::SUCCESS };
+        }
+        _ => {}
+    }
+    match Started::new(launched.as_ref()) {
+        Ok(started) => run_in(&started.job, parsed),
+        Err(failure) => {
+            // Rank 0 prints first: its exit ends the job. Without a rank 0 of this program the
+            // others print too.
+            thread::sleep(if launched.is_some_and(|found| found.rank > 0) {
+                PATIENCE
+            } else {
+                Duration::ZERO
+            });
+            report(&Err(failure))
+        }
     }
 }
 
+/// Runs the command as one process of a job. All processes return the exit code of rank 0.
+fn run_in(job: &Job, parsed: Result<Cli, clap::Error>) -> ExitCode {
+    let asked = parsed
+        .map_err(|error| Failure::Usage(usage_error::problem(&error, Cli::command(), std::env::args_os())));
+    let result = job.agree(asked).and_then(|cli| cli.run(job));
+    let printed = report(&result);
+    let code = result.map_or_else(|failure| failure.exit_code(), |()| 0);
+    if job.count() > 1 { ExitCode::from(job.end(code)) } else { printed }
+}
+
 impl Cli {
-    fn run(self) -> Result<(), Failure> {
+    fn run(self, job: &Job) -> Result<(), Failure> {
         if self.quiet {
             output::be_quiet();
         }
+        self.command.check_job(job)?;
         unrolled::corpus::install_truncation_guard()?;
         match self.command {
-            Command::Train(command) => command.run(),
+            Command::Train(command) => command.run(job),
             Command::Eval(command) => command.run(),
             Command::Sample(command) => command.run(),
             Command::Inspect(command) => command.run(),
@@ -126,6 +161,23 @@ impl Cli {
             Command::Man(command) => command.run(Cli::command()),
             Command::Help(command) => command.run(Cli::command()),
         }
+    }
+}
+
+impl Command {
+    /// Checks that all processes of a job train, with the same version of this program.
+    fn check_job(&self, job: &Job) -> Result<(), Failure> {
+        job.check_same("unrolled", env!("CARGO_PKG_VERSION"))?;
+        let own = match self {
+            Self::Train(command) => Ok(command.form()),
+            _ if job.count() == 1 => Ok(""),
+            _ => Err(Failure::Usage(format!(
+                "this command runs in one process, and this is a job of {} processes; start one process (only `unrolled train` \
+                 divides its work)",
+                job.count()
+            ))),
+        };
+        job.check_same("the command", job.agree(own)?)
     }
 }
 
@@ -156,7 +208,7 @@ fn is_flag(argument: &OsString) -> bool {
     argument.to_str().is_some_and(|text| long(text) || short(text))
 }
 
-fn report(result: Result<(), Failure>) -> ExitCode {
+fn report(result: &Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
     if let Some(message) = failure.message() {
         output::message(&format!("error: {message}"));

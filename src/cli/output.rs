@@ -17,6 +17,16 @@ use std::{
 /// True with `--quiet`.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
+/// True in the processes of a job that print nothing.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Silences all but [`alarm`] from here on.
+#[cfg(feature = "mpi")]
+pub fn be_silent() {
+    be_quiet();
+    SILENT.store(true, Ordering::Relaxed);
+}
+
 /// Silences [`note`] from here on.
 pub fn be_quiet() {
     QUIET.store(true, Ordering::Relaxed);
@@ -65,6 +75,13 @@ pub fn warn(text: &str) {
 
 /// Writes lines to standard error. A closed standard error is ignored.
 pub fn message(text: &str) {
+    if !SILENT.load(Ordering::Relaxed) {
+        alarm(text);
+    }
+}
+
+/// Writes lines to standard error, in every process of a job.
+pub fn alarm(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", visible(text));
 }
 

@@ -8,8 +8,8 @@ use super::{
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 use unrolled::{
-    Activation, Bias, Cell, ClipMode, ForgetBiasAt, Init, InputKind, Invalid, Layer, Mode, OptimizerKind,
-    Reduction, Reset, Schedule, SplitBy, Unit, Unknown, Windows,
+    Activation, Bias, Cell, ClipMode, Exchange, ForgetBiasAt, Init, InputKind, Invalid, Layer, Mode,
+    OptimizerKind, Reduction, Reset, Schedule, SplitBy, Unit, Unknown, Windows,
 };
 
 fn one_of(names: &'static [&'static str]) -> PossibleValuesParser {
@@ -186,6 +186,10 @@ pub struct SettingsFlags {
     /// over rows [default: mean]
     #[arg(long, value_parser = one_of(Reduction::NAMES), hide_short_help = true, help_heading = "Training")]
     pub loss_reduction: Option<String>,
+    /// The numbers that the processes of a run send each other: as they are (f32), or gradients and
+    /// changes of parameters rounded (bf16) [default: f32]
+    #[arg(long, value_parser = one_of(Exchange::NAMES), hide_short_help = true, help_heading = "Training")]
+    pub exchange: Option<String>,
     /// Allocate the buffers once for one window shape (static), or as each window needs (dynamic);
     /// both give the same bits [default: static]
     #[arg(long, value_parser = one_of(Mode::NAMES), hide_short_help = true, help_heading = "Training")]

@@ -66,6 +66,9 @@ impl Noticed {
 
 pub use system::{keep_writing, name};
 
+/// The number of SIGTERM.
+pub const TERMINATION: i32 = signal_hook::consts::SIGTERM;
+
 #[cfg(unix)]
 mod system {
     use super::{Noticed, Reactions};

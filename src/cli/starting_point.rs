@@ -4,6 +4,7 @@
 use super::{
     failure::Failure,
     given_settings::GivenSettings,
+    job::Job,
     number_format::counted,
     output::note,
     run_folder::RunCheckpoint,
@@ -24,37 +25,56 @@ use unrolled::{
 /// Largest number of new symbols that are listed.
 const LISTED: usize = 8;
 
+/// The run of `--init-from`, loaded.
+pub struct InitialWeights {
+    run: PathBuf,
+    checkpoint: Checkpoint,
+}
+
+impl InitialWeights {
+    /// Loads the run that the options name. In a job of several processes only rank 0 reads it.
+    pub fn load(job: &Job, options: &RunOptions) -> Result<Option<Self>, Failure> {
+        let given = if options.init_from.is_some() { "given" } else { "not given" };
+        job.check_same("--init-from", given)?;
+        let Some(run) = options.init_from.clone() else { return Ok(None) };
+        let found =
+            job.share_checkpoint(&run, || Ok(Some(RunCheckpoint::find(Some(&run), None)?.load()?)))?;
+        Ok(found.map(|checkpoint| Self { run, checkpoint }))
+    }
+}
+
 /// The run of `--init-from` and the vocabulary of `--vocabulary`, loaded.
 pub struct StartingPoint {
-    run: Option<(PathBuf, Checkpoint)>,
+    weights: Option<InitialWeights>,
     vocabulary: Option<Vocabulary>,
 }
 
 impl StartingPoint {
-    /// Loads the run and the vocabulary that the options name.
-    pub fn load(options: &RunOptions, given: &GivenSettings) -> Result<Self, Failure> {
-        let load =
-            |run: &Path| Ok::<_, Failure>((run.to_owned(), RunCheckpoint::find(Some(run), None)?.load()?));
-        let run = options.init_from.as_deref().map(load).transpose()?;
-        let unit = match &run {
-            Some((_, checkpoint)) => Some(checkpoint.vocabulary.unit()),
+    /// Loads the vocabulary that the options name.
+    pub fn load(
+        options: &RunOptions,
+        given: &GivenSettings,
+        weights: Option<InitialWeights>,
+    ) -> Result<Self, Failure> {
+        let unit = match &weights {
+            Some(weights) => Some(weights.checkpoint.vocabulary.unit()),
             None => given.unit()?,
         };
-        let weights = run.as_ref().map(|(run, _)| run.as_path());
+        let run = weights.as_ref().map(|weights| weights.run.as_path());
         let vocabulary = match (&options.vocabulary, options.vocabulary_size) {
             (Some(path), Some(size)) => return Err(two_vocabularies(path, size)),
-            (Some(path), None) => Some(read_vocabulary(path, unit, weights)?),
-            (None, Some(size)) => Some(numbered_vocabulary(size, unit, run.as_ref())?),
+            (Some(path), None) => Some(read_vocabulary(path, unit, run)?),
+            (None, Some(size)) => Some(numbered_vocabulary(size, unit, weights.as_ref())?),
             (None, None) => None,
         };
         check_id_width(given, vocabulary.as_ref().map(Vocabulary::unit).or(unit))?;
-        Ok(Self { run, vocabulary })
+        Ok(Self { weights, vocabulary })
     }
 
     /// Returns the given settings, with the model of the run that supplies the weights.
     pub fn settings(&self, given: &GivenSettings) -> Result<Settings, Failure> {
         let base = given.config.base(given.preset)?;
-        let Some((run, checkpoint)) = &self.run else {
+        let Some(InitialWeights { run, checkpoint }) = &self.weights else {
             let settings = given.config.settings_over(&base, given.flags)?;
             if settings.data.unknown.is_some() && self.vocabulary.is_none() {
                 return Err(Failure::Usage(
@@ -81,7 +101,7 @@ impl StartingPoint {
 
     /// Returns the checkpoint that supplies the weights.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
-        self.run.as_ref().map(|(_, checkpoint)| checkpoint)
+        self.weights.as_ref().map(|weights| &weights.checkpoint)
     }
 
     /// Opens the corpus with the vocabulary of the model.
@@ -117,7 +137,7 @@ impl StartingPoint {
         let text = |id: usize| both.decode(&[id as u32]);
         let known = trained.places_in(both).unwrap_or_default();
         let new: Vec<_> = (0..both.len()).filter(|id| known.binary_search(id).is_err()).collect();
-        let (Some((run, _)), false) = (&self.run, new.is_empty()) else { return };
+        let (Some(InitialWeights { run, .. }), false) = (&self.weights, new.is_empty()) else { return };
         let shown: Vec<_> = new.iter().take(LISTED).map(|&id| format!("{:?}", text(id))).collect();
         let more = if new.len() > LISTED { ", ..." } else { "" };
         note(&format!(
@@ -156,14 +176,16 @@ fn read_vocabulary(path: &Path, unit: Option<Unit>, weights: Option<&Path>) -> R
 fn numbered_vocabulary(
     size: u32,
     unit: Option<Unit>,
-    run: Option<&(PathBuf, Checkpoint)>,
+    weights: Option<&InitialWeights>,
 ) -> Result<Vocabulary, Failure> {
-    let trained = run.map_or(0, |(_, checkpoint)| checkpoint.vocabulary.len());
-    match (unit, run) {
-        (Some(Unit::Ids), Some((run, _))) if (size as usize) < trained => Err(Failure::Usage(format!(
-            "--vocabulary-size {size} is below the {trained} ids that {} knows; give {trained} or more, or leave it out",
-            run.display()
-        ))),
+    let trained = weights.map_or(0, |weights| weights.checkpoint.vocabulary.len());
+    match (unit, weights) {
+        (Some(Unit::Ids), Some(InitialWeights { run, .. })) if (size as usize) < trained => {
+            Err(Failure::Usage(format!(
+                "--vocabulary-size {size} is below the {trained} ids that {} knows; give {trained} or more, or leave it out",
+                run.display()
+            )))
+        }
         (Some(Unit::Ids), _) => Ok(Vocabulary::of_ids(size as usize)?),
         _ => Err(Failure::Usage(format!(
             "--vocabulary-size {size} is for a corpus of token ids; pass --unit ids, or leave it out"

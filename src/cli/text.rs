@@ -3,6 +3,7 @@
 
 use super::{
     failure::Failure,
+    job::Job,
     number_format::{counted, grouped},
     output::{note, quoted, warn},
     scan_progress::ScanProgress,
@@ -135,6 +136,17 @@ pub fn note_unknown(text: &str, unknown: usize, all: usize, skipped: bool) {
             if unknown == 1 { "is" } else { "are" },
             if skipped { "skipped" } else { "replaced" }
         ));
+    }
+}
+
+/// Refuses a corpus on standard input in a job of several processes.
+pub fn check_streams(job: &Job, paths: &[PathBuf]) -> Result<(), Failure> {
+    match paths.iter().any(|path| is_standard_input(path)) && job.count() > 1 {
+        true => Err(Failure::Usage(format!(
+            "the corpus comes from standard input, which only rank 0 of {} can read; name a file that every machine has",
+            job.count()
+        ))),
+        false => Ok(()),
     }
 }
 

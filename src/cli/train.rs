@@ -5,14 +5,15 @@ use super::{
     config_record::config_record,
     failure::Failure,
     given_settings::GivenSettings,
+    job::Job,
     number_args::whole,
     number_format::memory_apart,
     run_folder::RunFolder,
     run_options::RunOptions,
     settings_flags::SettingsFlags,
     signals,
-    starting_point::StartingPoint,
-    text::{Text, note_streams},
+    starting_point::{InitialWeights, StartingPoint},
+    text::{Text, check_streams, note_streams},
 };
 use clap::{Args, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, path::PathBuf};
@@ -20,6 +21,7 @@ use unrolled::{Preset, Settings, corpus::Corpus, model::memory_needed, train::Tr
 
 mod curve_log;
 mod event_file;
+mod follow;
 mod resume;
 mod resume_checks;
 mod run_writer;
@@ -68,22 +70,46 @@ pub struct TrainCommand {
     settings: SettingsFlags,
 }
 
+/// What this process does in a run.
+enum Part {
+    /// All decisions, the files and the output.
+    Lead(Box<Session>),
+    /// Only the computation.
+    Follow(Box<Training>),
+}
+
+/// A run that can begin.
+struct Prepared {
+    training: Training,
+    paths: Vec<PathBuf>,
+    run: RunOptions,
+    /// The text of `config.toml`.
+    recorded: String,
+}
+
 impl TrainCommand {
+    /// Returns whether this resumes a run, for messages.
+    pub fn form(&self) -> &'static str {
+        if self.resume { "`train --resume`" } else { "`train`" }
+    }
+
     /// Starts or resumes a run, and trains until it is done, paused or interrupted.
-    pub fn run(&self) -> Result<(), Failure> {
+    pub fn run(&self, job: &Job) -> Result<(), Failure> {
         signals::keep_writing();
-        let session = match (&self.out, self.resume) {
-            (Some(out), true) => self.resume(out)?,
-            _ => self.start()?,
+        let part = match (&self.out, self.resume) {
+            (Some(out), true) => self.resume(job, out)?,
+            _ => self.start(job)?,
         };
         // Before this point there is nothing to save, and a signal ends the process at once.
         let signals = session::listen()?;
-        session.drive(&signals)
+        match part {
+            Part::Lead(session) => session.drive(&signals),
+            Part::Follow(training) => follow::follow(*training, &signals),
+        }
     }
 
-    fn start(&self) -> Result<Session, Failure> {
-        self.check_resumes()?;
-        let config = self.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+    fn start(&self, job: &Job) -> Result<Part, Failure> {
+        let config = job.agree(self.read_config())?;
         let run = self.run.clone().or(config.run.clone());
         let given = GivenSettings {
             config: &config,
@@ -91,21 +117,45 @@ impl TrainCommand {
             preset: self.preset.as_deref(),
             flags: &self.settings,
         };
-        let start = StartingPoint::load(&run, &given)?;
-        let settings = start.settings(&given)?;
+        let weights = InitialWeights::load(job, &run)?;
+        let prepared = job.agree(self.prepare(job, &given, run, weights))?;
+        let Prepared { training, paths, run, recorded } = prepared;
+        let training = job.divide(training)?;
+        if !job.leads() {
+            return Ok(Part::Follow(Box::new(training)));
+        }
+        let folder = RunFolder::create(self.out.as_deref(), &recorded)?;
+        self.begin(job, training, RunWriter::new(folder, run, recorded), &paths)
+    }
+
+    fn read_config(&self) -> Result<ConfigFile, Failure> {
+        self.check_resumes()?;
+        Ok(self.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default())
+    }
+
+    /// Prepares a new run, without its folder.
+    fn prepare(
+        &self,
+        job: &Job,
+        given: &GivenSettings,
+        run: RunOptions,
+        weights: Option<InitialWeights>,
+    ) -> Result<Prepared, Failure> {
+        let start = StartingPoint::load(&run, given, weights)?;
+        let settings = start.settings(given)?;
         settings.validate()?;
-        if let Some(out) = &self.out {
+        if let Some(out) = self.out.as_ref().filter(|_| job.leads()) {
             RunFolder::at(out).check_free()?;
         }
         let paths = match self.paths.is_empty() {
-            true => config.paths().unwrap_or_default(),
+            true => given.config.paths().unwrap_or_default(),
             false => &self.paths,
         };
+        check_streams(job, paths)?;
         note_streams(paths);
         let recorded = config_record(&settings, paths, &run)?;
         let training = self.new_training(paths, settings, &run, &start)?;
-        let folder = RunFolder::create(self.out.as_deref(), &recorded)?;
-        self.begin(training, RunWriter::new(folder, run, recorded), paths)
+        Ok(Prepared { training, paths: paths.to_vec(), run, recorded })
     }
 
     /// Returns an error for flags that only a resumed run can have. The parser does not report them
@@ -140,25 +190,27 @@ impl TrainCommand {
     /// it possible to resume the run.
     fn begin(
         &self,
+        job: &Job,
         training: Training,
         mut writer: RunWriter,
         paths: &[PathBuf],
-    ) -> Result<Session, Failure> {
+    ) -> Result<Part, Failure> {
         writer.folder().write_manifest(training.corpus())?;
         writer.checkpoint(&training)?;
-        Ok(self.session(training, writer, paths))
+        Ok(self.session(job, training, writer, paths))
     }
 
-    fn session(&self, training: Training, writer: RunWriter, paths: &[PathBuf]) -> Session {
-        Session {
+    fn session(&self, job: &Job, training: Training, writer: RunWriter, paths: &[PathBuf]) -> Part {
+        Part::Lead(Box::new(Session {
             training,
             writer,
+            job: job.clone(),
             resumed: self.resume,
             is_built_in: paths.is_empty(),
             json: self.json,
             stop_after: self.stop_after,
             threads: self.threads(),
-        }
+        }))
     }
 
     fn threads(&self) -> Option<usize> {

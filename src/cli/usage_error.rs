@@ -10,23 +10,42 @@ use clap::{
 };
 use std::{ffi::OsString, process::ExitCode};
 
-/// Prints help and the version to standard output, and any other error as one line to standard
-/// error. `arguments` are those that the parser of `program` has refused.
-pub fn print(error: &clap::Error, program: Command, arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let shows_help = matches!(
+/// Returns whether the parser wants to print help or the version.
+pub fn shows_help(error: &clap::Error) -> bool {
+    matches!(
         error.kind(),
         ErrorKind::DisplayHelp
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-    );
-    if shows_help {
-        // Nobody reads a closed standard output.
-        let _ = error.print();
-    } else {
-        let arguments: Vec<_> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
-        message(&one_line(error, program, &arguments));
+    )
+}
+
+/// Prints help or the version to standard output.
+pub fn show_help(error: &clap::Error) -> ExitCode {
+    // Nobody reads a closed standard output.
+    let _ = error.print();
+    exit_code(error)
+}
+
+/// Prints help and the version to standard output, and any other error as one line to standard
+/// error. `arguments` are those that the parser of `program` has refused.
+pub fn print(error: &clap::Error, program: Command, arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    if shows_help(error) {
+        return show_help(error);
     }
+    message(&format!("error: {}", problem(error, program, arguments)));
+    exit_code(error)
+}
+
+fn exit_code(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Returns the line for an error, without the word "error".
+pub fn problem(error: &clap::Error, program: Command, arguments: impl Iterator<Item = OsString>) -> String {
+    let arguments: Vec<_> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let line = one_line(error, program, &arguments);
+    line.strip_prefix("error: ").map_or(line.clone(), str::to_owned)
 }
 
 /// Returns the message and the tips of the parser's paragraphs, without the usage, which `--help`

@@ -9,6 +9,10 @@
 //! sliding    i B + r                    always a zero state
 //! ```
 //!
+//! If K windows make one step of the optimizer, each of the K has streams of its own: the text is cut
+//! into K B streams, and row `r` of window `i` reads stream `(i mod K) B + r` from position `(i / K) T`
+//! on. So a step reads the same symbols as one with a single window of K B rows.
+//!
 //! At each step the target is the next symbol. A window depends on nothing else, so a resumed run
 //! continues with the next window number.
 
@@ -29,6 +33,8 @@ pub struct Batches {
     steps: usize,
     seed: u64,
     steps_per_epoch: u64,
+    /// Number of windows with streams of their own (K).
+    accumulate: u64,
 }
 
 /// One window: input ids and target ids.
@@ -77,14 +83,37 @@ impl Batches {
     /// [`Error::TooFewSymbols`] if the range does not hold one window: T B + 1 symbols for streams,
     /// T + 1 for random windows, T + B for sliding windows.
     pub fn new(range: Range<usize>, windows: Windows, rows: usize, steps: usize, seed: u64) -> Result<Self> {
+        Self::accumulated(range, windows, (rows, 1), steps, seed)
+    }
+
+    /// Cuts `range` as [`Batches::new`] does, for optimizer steps of `accumulate` windows. `stream`
+    /// then needs T B K + 1 symbols.
+    ///
+    /// # Errors
+    /// As for [`Batches::new`].
+    pub fn accumulated(
+        range: Range<usize>,
+        windows: Windows,
+        (rows, accumulate): (usize, usize),
+        steps: usize,
+        seed: u64,
+    ) -> Result<Self> {
         at_least_one("batch", rows)?;
         at_least_one("steps", steps)?;
+        at_least_one("accumulate", accumulate)?;
         let size = rows.checked_mul(steps).filter(|&size| size < usize::MAX / 8).ok_or_else(|| {
             let expected = format!("with steps = {steps} one window overflows the memory; lower one of them");
             Error::setting("batch", rows, expected)
         })?;
         let (needed, purpose, advice) = match windows {
-            Windows::Stream => (size + 1, format!("one batch of {rows} rows by {steps} steps"), LOWER_BOTH),
+            Windows::Stream if accumulate == 1 => {
+                (size + 1, format!("one batch of {rows} rows by {steps} steps"), LOWER_BOTH)
+            }
+            Windows::Stream => (
+                size.saturating_mul(accumulate).saturating_add(1),
+                format!("one step of {accumulate} batches of {rows} rows by {steps} steps"),
+                LOWER_ALL,
+            ),
             Windows::Random => (steps + 1, format!("one window of {steps} steps"), LOWER_STEPS),
             Windows::Sliding => {
                 (steps + rows, format!("one batch of {rows} shifted windows of {steps} steps"), LOWER_BOTH)
@@ -95,11 +124,11 @@ impl Batches {
             return Err(Error::TooFewSymbols { found, needed, purpose, advice });
         }
         let steps_per_epoch = match windows {
-            Windows::Stream => (found - 1) / rows / steps,
+            Windows::Stream => (found - 1) / (rows * accumulate) / steps * accumulate,
             Windows::Random => ((found - 1) / size).max(1),
             Windows::Sliding => (found - steps) / rows,
         } as u64;
-        Ok(Self { range, windows, rows, steps, seed, steps_per_epoch })
+        Ok(Self { range, windows, rows, steps, seed, steps_per_epoch, accumulate: accumulate as u64 })
     }
 
     /// Number of whole windows in one epoch.
@@ -115,12 +144,15 @@ impl Batches {
     pub fn fill(&self, corpus: &Corpus, step: u64, batch: &mut Batch) {
         batch.resize(self.steps, self.rows);
         let window = (step % self.steps_per_epoch) as usize;
-        batch.fresh = window == 0 || self.windows != Windows::Stream;
+        let (place, part) = (step % self.steps_per_epoch / self.accumulate, step % self.accumulate);
+        let (place, first) = (place as usize, part as usize * self.rows);
+        let streams = self.rows * self.accumulate as usize;
+        batch.fresh = place == 0 || self.windows != Windows::Stream;
         // 64 bits per row.
         let mut draws = generator(self.seed, PURPOSE, step);
         for row in 0..self.rows {
             let start = match self.windows {
-                Windows::Stream => row * ((self.range.len() - 1) / self.rows) + window * self.steps,
+                Windows::Stream => (first + row) * ((self.range.len() - 1) / streams) + place * self.steps,
                 Windows::Random => below(draws.next_u64(), self.range.len() - self.steps),
                 Windows::Sliding => window * self.rows + row,
             };
@@ -130,6 +162,8 @@ impl Batches {
 }
 
 const LOWER_BOTH: &str = "lower batch or steps, lower val-fraction or test-fraction, or name a longer text";
+const LOWER_ALL: &str =
+    "lower batch, steps or accumulate, lower val-fraction or test-fraction, or name a longer text";
 const LOWER_STEPS: &str = "lower steps, lower val-fraction or test-fraction, or name a longer text";
 
 /// Maps a draw to a number below `end`. The probabilities are equal to within `end` / 2^64.
@@ -175,6 +209,22 @@ mod tests {
             let expected = [2, 11, 20].map(|start| start + first).to_vec();
             assert_eq!(starts(&batches, &corpus, step), (expected, fresh), "step {step}");
         }
+    }
+
+    #[test]
+    fn windows_of_one_step_have_streams_of_their_own() {
+        let corpus = count(60);
+        let whole = Batches::new(2..60, Windows::Stream, 6, 4, 1).unwrap();
+        let parts = Batches::accumulated(2..60, Windows::Stream, (2, 3), 4, 1).unwrap();
+        assert_eq!((whole.steps_per_epoch(), parts.steps_per_epoch()), (2, 6));
+        for step in [0, 1, 2, 3] {
+            let read: Vec<_> = (0..3).map(|part| starts(&parts, &corpus, 3 * step + part)).collect();
+            let (rows, fresh) = starts(&whole, &corpus, step);
+            assert_eq!(read.iter().flat_map(|(rows, _)| rows.clone()).collect::<Vec<_>>(), rows);
+            assert!(read.iter().all(|(_, part)| *part == fresh), "step {step}");
+        }
+        let error = Batches::accumulated(0..24, Windows::Stream, (2, 3), 4, 1).unwrap_err().to_string();
+        assert!(error.contains("one step of 3 batches of 2 rows by 4 steps needs 25, found 24"), "{error}");
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub use stream::Stream;
 pub use window::division::DivisionFigures;
 
 pub(crate) use engine::detect;
+pub(crate) use gradient::{Finished, starts};
 pub(crate) use inputs::check_room;
 pub(crate) use masks::MaskSource;
 pub(crate) use run::{Executor, Goal, Pass};

@@ -274,7 +274,7 @@ impl Network {
     fn finish_gradients(&mut self, last: &Last, beside: impl FnOnce(&WindowActivations) + Send) {
         let Self { engine, executor, gradient, d_inputs, d_initial, .. } = self;
         let (weights, threads) = (engine.weights(), engine.pool());
-        executor.gradients(engine.packed(), &mut gradient.values, beside);
+        executor.gradients(engine.packed(), (&mut gradient.values, None), beside);
         weights.tensors.clear_constants(&mut gradient.values);
         let width = if last.vectors { engine.config().input_width(0) } else { 0 };
         d_inputs.resize(last.tokens * width, 0.0);

@@ -179,6 +179,18 @@ choices! {
 }
 
 choices! {
+    /// The numbers that the processes of a run send each other.
+    #[derive(Default)]
+    Exchange {
+        /// Gradients and parameters in f32.
+        #[default]
+        F32 = "f32",
+        /// Gradients, and the changes of parameters, rounded to bfloat16.
+        Bf16 = "bf16",
+    }
+}
+
+choices! {
     /// The quantity that the clipping threshold limits.
     ClipMode {
         /// The global norm of the gradient.

@@ -1,7 +1,7 @@
 //! Windows, length, evaluation and random seed of a training run.
 
 use super::{
-    Mode, Reduction, Windows, decimal,
+    Exchange, Mode, Reduction, Windows, decimal,
     decimal::shortest,
     defaults,
     range::{below_one, count, positive, require},
@@ -21,9 +21,15 @@ pub struct RunSettings {
     /// How windows are cut from the training split. Default `stream`.
     pub windows: Windows,
     /// Number of windows of one optimizer step, at least 1. Their gradients are averaged: a larger
-    /// batch in the same memory. Default 1.
+    /// batch in the same memory, or divided among processes. With `windows = "stream"` each of these
+    /// windows has streams of its own. Default 1.
     #[serde(skip_serializing_if = "defaults::is_one")]
     pub accumulate: usize,
+    /// The numbers that the processes of a run send each other
+    /// ([`Training::divide`](crate::train::Training::divide)). One process rounds in the same way, so
+    /// the results are the same bits for any number of processes. Default `f32`.
+    #[serde(skip_serializing_if = "defaults::is_default")]
+    pub exchange: Exchange,
     /// Passes over the training split, above 0; may be a fraction. Default 1.
     pub epochs: f64,
     /// Maximum number of optimizer steps, at least 1. Default: no limit.
@@ -64,6 +70,7 @@ impl Default for RunSettings {
             steps: 64,
             windows: Windows::Stream,
             accumulate: 1,
+            exchange: Exchange::F32,
             epochs: 1.0,
             max_steps: None,
             max_chars: None,
@@ -79,6 +86,11 @@ impl Default for RunSettings {
 }
 
 impl RunSettings {
+    /// Returns the number of streams that a step reads: the batch rows of all its windows.
+    pub(crate) fn streams(&self) -> usize {
+        self.batch.saturating_mul(self.accumulate)
+    }
+
     /// Checks each value, and combinations of values.
     ///
     /// # Errors

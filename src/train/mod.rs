@@ -1,17 +1,20 @@
 //! Training runs: steps, evaluations, checkpoints, and the learning-rate range test.
 
+mod carried;
+mod divide;
 mod evaluate;
 mod evaluation_plan;
+mod gradient_sums;
 mod range_test;
 mod ranks;
 mod records;
 mod report;
 mod resume;
-mod rollback;
 mod run_length;
 mod snapshot;
 mod start;
 mod step;
+pub(crate) mod sum_tree;
 mod trainer;
 mod training_threads;
 
@@ -25,11 +28,15 @@ pub use trainer::{Trainer, TrainerSettings, TrainerStep};
 pub use training_threads::TrainingThreads;
 
 use crate::corpus::{Batch, Batches, Corpus, Split, Vocabulary};
-use crate::exec::{DivisionFigures, Engine, Executor, Needs, State};
+use crate::exec::{DivisionFigures, Engine, Executor, Needs};
 use crate::model::{Model, check_bytes, memory_needed};
 use crate::optim::UpdateRule;
 use crate::phases::Phases;
 use crate::{Error, Layer, Mode, Result, RunSettings, Settings};
+use carried::CarriedStates;
+use divide::Divided;
+use gradient_sums::GradientSums;
+use std::ops::Range;
 use std::sync::{Arc, atomic::AtomicBool};
 
 /// A training run in memory: the corpus, the model, the optimizer, and the progress.
@@ -45,15 +52,21 @@ pub struct Training {
     engine: Engine,
     optimizer: UpdateRule,
     executor: Executor,
+    /// The windows of each step that this process runs.
+    own: Range<u64>,
+    /// The processes that run the other windows.
+    divided: Option<Box<Divided>>,
     gradient: Vec<f32>,
-    /// The sum of the gradients of a step with several windows.
-    accumulated: Vec<f32>,
+    /// The sums of the gradients of a step with several windows.
+    sums: GradientSums,
     /// Interrupts a step or an evaluation if it is set.
     interrupt: Arc<AtomicBool>,
-    /// The carried state before a step with several windows.
-    before: State,
+    /// The carried states of a step with several windows.
+    carried: CarriedStates,
     /// Buffer for the sums of the norm.
-    sums: Vec<f64>,
+    squares: Vec<f64>,
+    /// Buffer for the parameters before an update that is rounded.
+    before: Vec<f32>,
     progress: Progress,
 }
 
@@ -92,8 +105,8 @@ impl Training {
         }
         let split =
             corpus.split(settings.data.split_by, settings.data.val_fraction, settings.data.test_fraction)?;
-        let RunSettings { windows, batch, steps, seed, .. } = settings.run;
-        let batches = Batches::new(split.train.clone(), windows, batch, steps, seed)?;
+        let RunSettings { windows, batch, steps, seed, accumulate, .. } = settings.run;
+        let batches = Batches::accumulated(split.train.clone(), windows, (batch, accumulate), steps, seed)?;
         let needs = Needs { backward: true, dropout: has_dropout(&model) };
         let parameters = model.parameters().values.len();
         let engine = Engine::for_training(model, threads)?;
@@ -102,9 +115,11 @@ impl Training {
             Mode::Dynamic => Executor::new(engine.weights(), needs),
         };
         let gradient = vec![0.0; parameters];
-        let accumulated = if settings.run.accumulate > 1 { gradient.clone() } else { Vec::new() };
+        let sums = GradientSums::new(settings.run.accumulate, settings.run.exchange);
+        let carried = CarriedStates::new(&settings.run);
         let (batch, progress) = (Batch::default(), Progress::default());
         Ok(Self {
+            own: 0..settings.run.accumulate as u64,
             settings,
             corpus,
             split,
@@ -114,11 +129,13 @@ impl Training {
             engine,
             optimizer,
             executor,
+            divided: None,
             gradient,
-            accumulated,
+            sums,
             interrupt: Arc::default(),
-            before: State::default(),
-            sums: Vec::new(),
+            carried,
+            squares: Vec::new(),
+            before: Vec::new(),
             progress,
         })
     }
@@ -171,5 +188,9 @@ impl Training {
     }
 }
 
+#[cfg(test)]
+#[allow(dead_code)] // the tests of the library use some of it
+#[path = "../../tests/library/local_ranks.rs"]
+mod local_ranks;
 #[cfg(test)]
 mod tests;

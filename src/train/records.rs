@@ -1,5 +1,6 @@
 //! The evaluations of a run, and the records of its progress.
 
+use super::divide::Command;
 use super::{
     Evaluation, Logged, Record, Training,
     evaluate::{EVALUATION_STREAMS, EvaluationOptions, Evaluator},
@@ -23,7 +24,7 @@ impl Training {
         if let Some(entry) = self.engine.model().parameters().not_finite() {
             return Err(Error::Diverged { tensor: entry.name.clone(), step, learning_rate, clip });
         }
-        let evaluation = self.evaluate()?;
+        let evaluation = self.evaluate_with_others()?;
         if let Some(loss) = evaluation.as_ref().map(|found| found.loss).filter(|loss| !loss.is_finite()) {
             return Err(Error::NotFinite { step, loss, gradient_norm, learning_rate, clip });
         }
@@ -73,6 +74,12 @@ impl Training {
     /// [`Error::Interrupted`] when the flag of [`Training::interrupt_by`] was set,
     /// [`Error::TextChanged`] when the corpus was cut short.
     pub fn evaluate(&self) -> Result<Option<Evaluation>> {
+        self.command(Command::Evaluate);
+        self.evaluate_with_others()
+    }
+
+    /// This process's part of [`Training::evaluate`].
+    pub(super) fn evaluate_with_others(&self) -> Result<Option<Evaluation>> {
         let range = self.evaluated();
         if range.len() < 2 {
             return Ok(None);

@@ -3,9 +3,10 @@
 use super::{Change, Training};
 use crate::checkpoint::Checkpoint;
 use crate::corpus::Corpus;
+use crate::exec::State;
 use crate::model::{Model, ModelConfig, TensorEntry};
 use crate::optim::{UpdateRule, moments_of};
-use crate::{Error, Result, Schedule, SettingDifference, Settings, Windows};
+use crate::{Error, Result, RunSettings, Schedule, SettingDifference, Settings, Windows};
 
 /// Settings that a resumed run may change: they affect evaluations and the end of the run, but not
 /// the result of a step. `unknown` only matters for a changed text, which the caller has to accept.
@@ -91,7 +92,8 @@ impl Training {
         training.progress = checkpoint.progress;
         training.apply(changed);
         if let Some(state) = &checkpoint.state {
-            state.check(training.model().config(), training.settings.run.batch)?;
+            check_streams(state, &training.settings.run)?;
+            state.check(training.model().config(), training.settings.run.streams())?;
             training.start_from(state);
         }
         Ok(training)
@@ -166,6 +168,16 @@ fn check_training_state(checkpoint: &Checkpoint) -> Result<()> {
         "its checkpoint has no {missing}, as after an export or a partial import; use a checkpoint of the run itself, or \
          start a new run from its weights with --init-from"
     )))
+}
+
+/// Returns an error for a state of a version in which the windows of a step shared their streams.
+fn check_streams(state: &State, run: &RunSettings) -> Result<()> {
+    match state.rows == run.batch && run.accumulate > 1 {
+        true => Err(Error::resume(
+            "its windows shared their streams, as in earlier versions; start a new run from its weights with --init-from",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Returns the optimizer with the moments of a checkpoint. The gaps between tensors get the initial

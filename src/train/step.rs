@@ -1,17 +1,15 @@
 //! One optimizer step: windows, gradients, update.
 
+use super::divide::Command;
+use super::gradient_sums::round_changes;
 use super::{StepReport, Training, has_dropout};
-use crate::exec::{Dropout, Extent, Goal, Inputs, MaskSource, Order, Pass};
+use crate::exec::{Dropout, Extent, Finished, Goal, Inputs, MaskSource, Order, Pass};
 use crate::loss::{Loss, Targets};
 use crate::optim::{OptimizerStep, Workers, norm};
-use crate::phases::{Phase, Section};
+use crate::phases::Phase;
 use crate::schedule::learning_rate;
-use crate::{Error, Reduction, Result, RunSettings};
+use crate::{Error, Exchange, Reduction, Result, RunSettings};
 use std::{sync::atomic::Ordering, time::Instant};
-
-/// The fewest and the most gradient elements that one thread sums at a time.
-const FEWEST: usize = 1 << 11;
-const MOST: usize = 1 << 13;
 
 impl Training {
     /// Runs one optimizer step, and an evaluation if one is due. If the evaluation of the previous
@@ -46,6 +44,12 @@ impl Training {
     /// # Errors
     /// As for [`Training::step`].
     pub fn step_at(&mut self, rate: f64) -> Result<StepReport> {
+        self.command(Command::Step(rate));
+        self.step_with_others(rate)
+    }
+
+    /// This process's part of [`Training::step_at`].
+    pub(super) fn step_with_others(&mut self, rate: f64) -> Result<StepReport> {
         let (mut loss, mut gradient_norm) = (self.progress.mean_loss(), f64::NAN);
         if !self.evaluation_is_due() {
             let start = Instant::now();
@@ -64,30 +68,43 @@ impl Training {
         let threads = self.engine.pool().clone();
         let work = self.engine.step_work(self.settings.run.batch * self.settings.run.steps);
         threads.adapt(work, || {
-            let (windows, mut loss, mut done) = (self.settings.run.accumulate as u64, 0.0, 0);
-            self.remember_state();
-            for window in step * windows..(step + 1) * windows {
-                if let Err(error) = self.read(window, done) {
-                    self.restore_state(done);
-                    return (f64::NAN, Err(error));
+            let (loss, moved) = match self.divided.take() {
+                Some(mut divided) => {
+                    let ran = self.run_divided(&mut divided, step, rate);
+                    self.divided = Some(divided);
+                    ran
                 }
-                loss += self.differentiate(window);
-                self.accumulate(window);
-                done += 1;
-            }
-            let loss = loss / windows as f64;
-            let moved = self.move_parameters(loss, rate);
-            if moved.is_err() {
-                self.restore_state(done);
+                None => self.run_alone(step, rate),
+            };
+            if moved.is_ok() {
+                self.carried.advance();
             }
             (loss, moved)
         })
     }
 
-    /// Reads window number `window` into the batch. A changed text is an error, and an interrupt
-    /// between two windows of a step.
-    pub(super) fn read(&mut self, window: u64, done: u64) -> Result<()> {
-        if done > 0 && self.interrupt.load(Ordering::Relaxed) {
+    fn run_alone(&mut self, step: u64, rate: f64) -> (f64, Result<f64>) {
+        let (windows, mut loss) = (self.settings.run.accumulate as u64, 0.0);
+        self.sums.clear();
+        for part in 0..windows {
+            match self.read(step * windows + part, part > 0) {
+                Ok(()) => loss += self.differentiate(step * windows + part),
+                Err(error) => return (f64::NAN, Err(error)),
+            }
+            self.accumulate(part);
+        }
+        let loss = loss / windows as f64;
+        let moved = self.move_parameters(loss, rate);
+        if moved.is_err() && windows == 1 {
+            self.executor.window.go_back();
+        }
+        (loss, moved)
+    }
+
+    /// Reads window number `window` into the batch. A changed text is an error, and an interrupt if
+    /// the window `can_stop` the step.
+    pub(super) fn read(&mut self, window: u64, can_stop: bool) -> Result<()> {
+        if can_stop && self.interrupt.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
         if self.filled != Some(window) {
@@ -97,32 +114,30 @@ impl Training {
         self.corpus.check_truncation()
     }
 
-    /// Adds the gradient of the window to the previous ones of the same step. The sum is a mean,
-    /// because the gradient of each window is divided by the number of windows.
-    pub(super) fn accumulate(&mut self, window: u64) {
+    /// Adds the gradient of the next window to the previous ones of the same step. The sum is a
+    /// mean, because the gradient of each window is divided by the number of windows.
+    pub(super) fn accumulate(&mut self, part: u64) {
         let windows = self.settings.run.accumulate as u64;
-        if windows == 1 {
-            return;
+        if windows > 1 {
+            let Self { sums, gradient, engine, .. } = self;
+            sums.add(part, gradient, (engine.pool(), &engine.weights().phases));
+            if part + 1 < windows {
+                sums.keep(gradient);
+            }
         }
-        let Self { accumulated, gradient, engine, .. } = self;
-        if window.is_multiple_of(windows) {
-            return std::mem::swap(accumulated, gradient);
-        }
-        let is_last = (window + 1).is_multiple_of(windows);
-        let (sums, values) = if is_last { (gradient, accumulated) } else { (accumulated, gradient) };
-        let (threads, phases) = (engine.pool(), &engine.weights().phases);
-        let _section = phases.section(Section::Norm, threads.at_work());
-        let share = threads.share(sums.len(), FEWEST, MOST);
-        threads.chunks(sums, share, &|i, sums| {
-            let _clock = phases.time(Phase::Norm);
-            let values = &values[i * share..][..sums.len()];
-            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-        });
     }
 
     /// Computes the gradient of the batch, which has window number `window`, and reads the next
     /// window into the batch. Returns the mean loss in nats per symbol.
     pub(super) fn differentiate(&mut self, window: u64) -> f64 {
+        self.differentiate_with(window, None)
+    }
+
+    /// As [`Training::differentiate`]. With `finished` the gradient is computed from the last tensor
+    /// to the first (see [`Finished`]).
+    pub(super) fn differentiate_with(&mut self, window: u64, finished: Option<Finished<'_>>) -> f64 {
+        let next = self.next_window(window);
+        let index = (window % self.settings.run.accumulate as u64 - self.own.start) as usize;
         let RunSettings { seed, steps, batch: rows, loss_reduction, label_smoothing, .. } = self.settings.run;
         let tokens = (steps * rows) as f64;
         let scale = match loss_reduction {
@@ -131,41 +146,60 @@ impl Training {
         } / self.settings.run.accumulate as f64;
         let dropout = Dropout { probability: 0.0, seed, step: window };
         let dropping = has_dropout(self.engine.model()).then_some(MaskSource { dropout, given: None });
-        let Self { executor, engine, batch, gradient, batches, corpus, filled, .. } = self;
+        let Self { executor, engine, batch, gradient, batches, corpus, filled, carried, .. } = self;
         executor.reshape(engine.weights(), Extent::full(steps, rows), engine.pool());
+        if !batch.fresh {
+            carried.load(index, executor, engine.pool());
+        }
         let loss = Loss::CrossEntropy { label_smoothing };
         let goal = Goal::Deltas { loss, scale: scale as f32, gradient };
         let (inputs, order) = (Inputs::Ids(&batch.inputs), Order::TimeMajor);
         let targets = Some((Targets::Ids(&batch.targets), None));
         executor.run(engine.packed(), Pass { inputs, order, targets, fresh: batch.fresh, dropping, goal });
+        carried.save(index, executor, engine.pool());
         // The next window is read, and the losses are added up, beside the weight gradients.
         let (phases, mut sum) = (&engine.weights().phases, 0.0);
-        executor.gradients(engine.packed(), gradient, |losses| {
+        executor.gradients(engine.packed(), (gradient, finished), |losses| {
             let clock = phases.time(Phase::Fill);
-            batches.fill(corpus, window + 1, batch);
+            batches.fill(corpus, next, batch);
             drop(clock);
             let _clock = phases.time(Phase::Loss);
             (sum, _) = losses.tally((0.0, 0));
         });
-        *filled = Some(window + 1);
+        *filled = Some(next);
         sum / tokens
+    }
+
+    /// Returns the window that this process runs after `window`.
+    fn next_window(&self, window: u64) -> u64 {
+        let windows = self.settings.run.accumulate as u64;
+        match window % windows + 1 {
+            part if part < self.own.end => window + 1,
+            _ => (window / windows + 1) * windows + self.own.start,
+        }
     }
 
     /// Clips the gradient, updates the parameters and packs them. Returns the norm of the gradient.
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
-        let Self { engine, optimizer, settings, gradient, sums, progress, .. } = self;
+        let Self { engine, optimizer, settings, gradient, squares, before, progress, .. } = self;
         let (phases, threads) = (engine.weights().phases.clone(), engine.pool().clone());
         let isa = engine.weights().isa;
         let workers = Workers { isa, threads: &threads, phases: &phases };
         engine.weights().tensors.clear_constants(gradient);
         let step = progress.step + 1;
-        let norm = norm(workers, gradient, sums);
+        let norm = norm(workers, gradient, squares);
         if !(loss.is_finite() && norm.is_finite()) {
             let clip = settings.optimizer.clip;
             return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip });
         }
         let at = OptimizerStep { number: step, rate: learning_rate, norm };
-        optimizer.update(workers, at, gradient, &mut engine.parameters_mut().values);
+        let parameters = &mut engine.parameters_mut().values[..];
+        if settings.run.exchange == Exchange::Bf16 {
+            before.clear();
+            before.extend_from_slice(parameters);
+        }
+        optimizer.update(workers, at, gradient, parameters);
+        round_changes(parameters, before);
         engine.pack();
         Ok(norm)
     }

@@ -73,13 +73,15 @@ fn a_step_that_fails_after_some_windows_changes_nothing() {
     for (accumulate, done) in [(1, 1), (4, 1), (4, 3)] {
         leaves_no_trace(accumulate, |training| {
             let first = training.progress.step * accumulate as u64;
-            training.remember_state();
+            training.sums.clear();
             for window in first..first + done {
-                training.read(window, window - first).unwrap();
+                training.read(window, window > first).unwrap();
                 training.differentiate(window);
-                training.accumulate(window);
+                training.accumulate(window - first);
             }
-            training.restore_state(done);
+            if accumulate == 1 {
+                training.executor.window.go_back();
+            }
         });
     }
 }

@@ -1,10 +1,14 @@
 //! The dependencies of a program that links the library, and the programs of the README.
 
+mod divided_runs;
 #[cfg(feature = "cli")] // it needs the toml crate to read deny.toml
 mod licenses;
+pub mod local_ranks;
+mod local_ranks_tests;
 mod readme_programs;
 
 use std::{env, process::Command};
+use unrolled::train::Ranks; // for local_ranks
 
 #[test]
 fn the_library_without_features_has_no_dependencies_for_files_or_the_command_line() {

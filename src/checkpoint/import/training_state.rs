@@ -32,7 +32,7 @@ pub(super) fn read(
     notes: &mut Vec<String>,
 ) -> TrainingState {
     let (moments, state) =
-        (moments(selected, settings, &config.layout()), state(selected, config, settings.run.batch));
+        (moments(selected, settings, &config.layout()), state(selected, config, settings.run.streams()));
     // Moments of another step than the progress would be used as if they were of its step.
     let same = |moments: &Moments| like.is_some_and(|like| like.moments == *moments && !moments.is_empty());
     let known = origin.own_progress || moments.as_ref().is_ok_and(same);

@@ -1,53 +1,66 @@
 //! `unrolled train --resume`: continues a run.
 
-use super::{RunWriter, Session, TrainCommand, check_memory, resume_checks::refuse_change, text};
+use super::{Part, Prepared, RunWriter, TrainCommand, check_memory, resume_checks::refuse_change, text};
 use crate::cli::{
     config_file::ConfigFile,
     config_record::config_record,
     failure::Failure,
     given_settings::GivenSettings,
+    job::Job,
     output::{note, warn},
     run_folder::RunFolder,
+    run_options::RunOptions,
     settings_flags::SettingsFlags,
     settings_table::overlay,
-    starting_point::StartingPoint,
-    text::{ReopenHint, remedy},
+    starting_point::{InitialWeights, StartingPoint},
+    text::{ReopenHint, check_streams, remedy},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use unrolled::{
     CheckpointError, Error, SettingDifference, Settings, checkpoint::Checkpoint, corpus::Corpus,
     train::Training,
 };
 
+/// What rank 0 has read from the folder of a run. All ranks have it.
+struct Stored {
+    /// The locked folder, on rank 0.
+    folder: Option<RunFolder>,
+    /// The newest intact checkpoint; `None` if the run has stopped before its first.
+    checkpoint: Option<Checkpoint>,
+    config: ConfigFile,
+}
+
+impl Stored {
+    fn load(job: &Job, out: &Path) -> Result<Self, Failure> {
+        let hold = || if out.is_dir() { RunFolder::hold(out) } else { Err(nothing_to_resume(out)) };
+        let (named, folder) = (RunFolder::at(out), job.lead(hold)?);
+        let checkpoint = job.share_checkpoint(&named.last(), || match load(&named)? {
+            None if !named.config().exists() => Err(nothing_to_resume(out)),
+            found => Ok(found),
+        })?;
+        let file = named.config();
+        let unread = |source| Error::Io { action: "read", path: named.config(), source };
+        let text = job.share(|| Ok(fs::read(&file).map_err(unread)?))?;
+        let config = job.agree(ConfigFile::of_bytes(&text, &file))?;
+        Ok(Self { folder, checkpoint, config })
+    }
+}
+
 impl TrainCommand {
     /// Continues the run in `out` from its newest intact checkpoint.
-    pub(super) fn resume(&self, out: &Path) -> Result<Session, Failure> {
-        if !out.is_dir() {
-            return Err(nothing_to_resume(out));
-        }
-        let folder = RunFolder::hold(out)?;
-        let Some(mut checkpoint) = load(&folder)? else {
-            return match folder.config().exists() {
-                true => self.start_again(folder),
-                false => Err(nothing_to_resume(out)),
-            };
+    pub(super) fn resume(&self, job: &Job, out: &Path) -> Result<Part, Failure> {
+        let Stored { folder, checkpoint, config } = Stored::load(job, out)?;
+        let Some(checkpoint) = checkpoint else {
+            return self.start_again(job, out, folder, &config);
         };
-        let settings = self.resumed_settings(out, &checkpoint.settings)?;
-        settings.validate()?;
-        let config = ConfigFile::read(&folder.config())?;
-        let (paths, run) = (self.resumed_paths(&config, out)?, self.run.clone().or(config.run.clone()));
-        let opened = text(&paths, &settings, &run).reopen(&checkpoint);
-        let corpus = opened.map_err(|failure| ReopenHint::resume(out).explain(failure, &paths))?;
-        check_memory(&settings, &corpus, &run)?;
         let stored = checkpoint.progress.clone();
-        let corpus = self.check_text(corpus, &paths, &mut checkpoint, out)?;
-        let recorded = config_record(&settings, &paths, &run)?;
-        let training = match self.extend {
-            true => Training::extend(corpus, checkpoint, settings, self.threads())?,
-            false => Training::resume(corpus, checkpoint, settings, self.threads())?,
-        };
-        self.check_pause(&training)?;
-        self.check_length(&training)?;
+        let Prepared { training, paths, run, recorded } =
+            job.agree(self.prepare_to_resume(job, out, &config, checkpoint))?;
+        let training = job.divide(training)?;
+        let Some(folder) = folder else { return Ok(Part::Follow(Box::new(training))) };
         folder.write_config(&recorded)?;
         folder.write_manifest(training.corpus())?;
         let mut writer = RunWriter::new(folder, run, recorded);
@@ -56,38 +69,85 @@ impl TrainCommand {
             // The changes must survive if the process is killed before the next checkpoint.
             writer.checkpoint(&training)?;
         }
-        Ok(self.session(training, writer, &paths))
+        Ok(self.session(job, training, writer, &paths))
     }
 
-    fn resumed_paths(&self, config: &ConfigFile, out: &Path) -> Result<Vec<PathBuf>, Failure> {
+    fn prepare_to_resume(
+        &self,
+        job: &Job,
+        out: &Path,
+        config: &ConfigFile,
+        mut checkpoint: Checkpoint,
+    ) -> Result<Prepared, Failure> {
+        let settings = self.resumed_settings(out, &checkpoint.settings)?;
+        settings.validate()?;
+        let (paths, run) = (self.resumed_paths(job, config, out)?, self.run.clone().or(config.run.clone()));
+        let opened = text(&paths, &settings, &run).reopen(&checkpoint);
+        let corpus = opened.map_err(|failure| ReopenHint::resume(out).explain(failure, &paths))?;
+        check_memory(&settings, &corpus, &run)?;
+        let corpus = self.check_text(corpus, &paths, &mut checkpoint, out)?;
+        let recorded = config_record(&settings, &paths, &run)?;
+        let training = match self.extend {
+            true => Training::extend(corpus, checkpoint, settings, self.threads())?,
+            false => Training::resume(corpus, checkpoint, settings, self.threads())?,
+        };
+        self.check_pause(&training)?;
+        self.check_length(&training)?;
+        Ok(Prepared { training, paths, run, recorded })
+    }
+
+    fn resumed_paths(&self, job: &Job, config: &ConfigFile, out: &Path) -> Result<Vec<PathBuf>, Failure> {
         if !self.paths.is_empty() {
+            check_streams(job, &self.paths)?;
             return Ok(self.paths.clone());
         }
         let paths = config.paths().unwrap_or_default().to_vec();
+        check_streams(job, &paths)?;
         ReopenHint::resume(out).check(&paths)?;
         Ok(paths)
     }
 
     /// Starts a run again in its folder: its process was killed before the first checkpoint.
-    fn start_again(&self, folder: RunFolder) -> Result<Session, Failure> {
-        let config = ConfigFile::read(&folder.config())?;
-        let stored = config.settings(None, &SettingsFlags::default())?;
-        let settings = self.resumed_settings(folder.path(), &stored)?;
-        settings.validate()?;
-        let paths = self.resumed_paths(&config, folder.path())?;
+    fn start_again(
+        &self,
+        job: &Job,
+        out: &Path,
+        folder: Option<RunFolder>,
+        config: &ConfigFile,
+    ) -> Result<Part, Failure> {
         let run = self.run.clone().or(config.run.clone());
-        let (file, flags) = (folder.config(), SettingsFlags::default());
-        let given = GivenSettings { config: &config, file: Some(&file), preset: None, flags: &flags };
-        let start = StartingPoint::load(&run, &given)?;
-        start.settings(&given)?;
-        let recorded = config_record(&settings, &paths, &run)?;
-        let training = self.new_training(&paths, settings, &run, &start)?;
+        let weights = InitialWeights::load(job, &run)?;
+        let Prepared { training, paths, run, recorded } =
+            job.agree(self.prepare_again(job, out, config, run, weights))?;
+        let training = job.divide(training)?;
+        let Some(folder) = folder else { return Ok(Part::Follow(Box::new(training))) };
         folder.write_config(&recorded)?;
         note(&format!(
             "{}: the run stopped before its first checkpoint, so it starts again",
             folder.path().display()
         ));
-        self.begin(training, RunWriter::new(folder, run, recorded), &paths)
+        self.begin(job, training, RunWriter::new(folder, run, recorded), &paths)
+    }
+
+    fn prepare_again(
+        &self,
+        job: &Job,
+        out: &Path,
+        config: &ConfigFile,
+        run: RunOptions,
+        weights: Option<InitialWeights>,
+    ) -> Result<Prepared, Failure> {
+        let stored = config.settings(None, &SettingsFlags::default())?;
+        let settings = self.resumed_settings(out, &stored)?;
+        settings.validate()?;
+        let paths = self.resumed_paths(job, config, out)?;
+        let (file, flags) = (RunFolder::at(out).config(), SettingsFlags::default());
+        let given = GivenSettings { config, file: Some(&file), preset: None, flags: &flags };
+        let start = StartingPoint::load(&run, &given, weights)?;
+        start.settings(&given)?;
+        let recorded = config_record(&settings, &paths, &run)?;
+        let training = self.new_training(&paths, settings, &run, &start)?;
+        Ok(Prepared { training, paths, run, recorded })
     }
 
     /// Returns an error for another corpus than the run's, unless `--accept-changed-text` is given:

@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        job::Job,
         output::{self, message, quoted},
         progress::ProgressDisplay,
         signals::{self, Reactions, Signals},
@@ -18,6 +19,7 @@ mod outcome;
 pub struct Session {
     pub training: Training,
     pub writer: RunWriter,
+    pub job: Job,
     pub resumed: bool,
     /// True if the corpus is the one inside this program.
     pub is_built_in: bool,
@@ -31,6 +33,8 @@ enum RunEnd {
     Done,
     Paused,
     Signal(i32),
+    /// A signal to another rank of the job.
+    SignalElsewhere,
 }
 
 /// An error that ends the run, by whether the current state may be saved.
@@ -70,8 +74,10 @@ impl Session {
                 if let Some(end) = self.end(signals) {
                     break self.check_corpus().map(|()| end);
                 }
-                if let Err(failure) = self.step(&mut display) {
-                    break Err(failure);
+                match self.step(signals, &mut display) {
+                    Ok(None) => {}
+                    Ok(Some(end)) => break Ok(end),
+                    Err(failure) => break Err(failure),
                 }
             }
         });
@@ -93,7 +99,12 @@ impl Session {
         }
     }
 
-    fn step(&mut self, display: &mut ProgressDisplay) -> Result<(), StepFailure> {
+    /// Runs a step. Returns the end of the run if another rank has received a signal.
+    fn step(
+        &mut self,
+        signals: &Signals,
+        display: &mut ProgressDisplay,
+    ) -> Result<Option<RunEnd>, StepFailure> {
         if self.writer.has_few_files(&self.training) {
             self.check_corpus()?;
         }
@@ -101,9 +112,12 @@ impl Session {
         self.writer.log(&mut self.training);
         let report = match stepped {
             Ok(report) => report,
-            // A signal; the loop handles it next.
-            Err(Error::Interrupted) => return Ok(()),
-            Err(error @ Error::TextChanged { .. }) => return Err(StepFailure::Valid(error.into())),
+            // A signal to this rank; the loop handles it next.
+            Err(Error::Interrupted) if signals.caught().is_some() => return Ok(None),
+            Err(Error::Interrupted) => return Ok(Some(RunEnd::SignalElsewhere)),
+            Err(error @ (Error::TextChanged { .. } | Error::OtherRank { .. })) => {
+                return Err(StepFailure::Valid(error.into()));
+            }
             Err(error) => return Err(StepFailure::Invalid(error.into())),
         };
         display.step(&report, self.training.progress());
@@ -114,7 +128,8 @@ impl Session {
                 output::json(record).map_err(StepFailure::Valid)?;
             }
         }
-        self.writer.step(&self.training).map_err(StepFailure::Invalid)
+        self.writer.step(&self.training).map_err(StepFailure::Invalid)?;
+        Ok(None)
     }
 
     /// Checks that the corpus is unchanged. If it has few files, this happens before every step,
@@ -127,11 +142,15 @@ impl Session {
         self.writer.check_corpus(&self.training).map_err(stop)
     }
 
-    fn finish_as(&self, end: RunEnd) -> Result<(), Failure> {
+    fn finish_as(&mut self, end: RunEnd) -> Result<(), Failure> {
         match end {
             RunEnd::Done => self.finish(),
             RunEnd::Paused => self.paused(),
             RunEnd::Signal(number) => self.interrupted(number),
+            RunEnd::SignalElsewhere => {
+                self.training.end_followers();
+                self.interrupted(self.job.signal_of_another().unwrap_or(signals::TERMINATION))
+            }
         }
     }
 
@@ -154,7 +173,7 @@ impl Session {
         };
         match failure {
             Failure::Output(error) => Failure::Output(io::Error::other(format!("{error}; {}", saved("")))),
-            Failure::Library(error @ Error::TextChanged { .. }) => {
+            Failure::Library(error @ (Error::TextChanged { .. } | Error::OtherRank { .. })) => {
                 Failure::Stopped { error: Box::new(error), saved: saved("") }
             }
             Failure::Library(error @ (Error::NotFinite { .. } | Error::Diverged { .. })) => {

@@ -1,12 +1,15 @@
 //! The gradients of all weights, computed from the deltas of the whole window.
 //!
+//! `in_turn.rs` computes them layer by layer for training on several machines.
 //! `token_pairs.rs` gives the deltas and inputs of each token, `matrix.rs` divides the product of a
 //! matrix among threads, and `input_table.rs` has the gradient of the input table.
 
+mod in_turn;
 mod input_table;
 pub(super) mod matrix;
 pub(super) mod token_pairs;
 
+pub(crate) use in_turn::{Finished, starts};
 pub(crate) use input_table::InputTableGradient;
 
 use super::weights::input_table::InputTable;
@@ -20,32 +23,13 @@ use matrix::MatrixGradient;
 use token_pairs::{DeltaOf, InputOf, TokenPairs};
 use unrolled_kernels::pack::{Slots, padded};
 
-/// Writes the gradients of all parameters into `gradient`, a flat buffer with the layout of the
-/// parameters. Meanwhile one thread runs `beside`.
-pub(crate) fn gradients(
-    window: &WindowActivations,
-    input_table: &InputTable,
-    weights: &PackedWeights,
-    table: &mut InputTableGradient,
-    (gradient, threads): (&mut [f32], &Threads),
-    beside: impl FnOnce() + Send,
-) {
-    let work = 2 * weights.work() * window.tokens();
-    let pass = GradientPass { window, input_table, weights, threads };
-    threads.enter(work, || {
-        let _section = weights.phases.section(Section::Gradients, threads.at_work());
-        threads.join(|| pass.sums(BufferSplitter::new(gradient), table), beside);
-        pass.finish(BufferSplitter::new(gradient), table);
-    });
-}
-
 /// The inputs of the gradients.
 #[derive(Clone, Copy)]
-struct GradientPass<'a> {
-    window: &'a WindowActivations,
-    input_table: &'a InputTable,
-    weights: &'a PackedWeights,
-    threads: &'a Threads,
+pub(crate) struct GradientPass<'a> {
+    pub(crate) window: &'a WindowActivations,
+    pub(crate) input_table: &'a InputTable,
+    pub(crate) weights: &'a PackedWeights,
+    pub(crate) threads: &'a Threads,
 }
 
 /// The gradients of one layer's tensors.
@@ -72,9 +56,41 @@ impl<'g> LayerGradients<'g> {
 }
 
 impl GradientPass<'_> {
-    /// Computes the sums over tokens. The bias gradient of a first layer with an input table stays
-    /// in `table`; biases that share a gradient are left to `finish`.
+    /// Writes the gradients of all parameters into `gradient`, a flat buffer with the layout of the
+    /// parameters. Meanwhile one thread runs `beside`.
+    pub(crate) fn run(
+        &self,
+        gradient: &mut [f32],
+        table: &mut InputTableGradient,
+        beside: impl FnOnce() + Send,
+    ) {
+        let Self { weights, threads, .. } = *self;
+        threads.enter(self.work(), || {
+            let _section = weights.phases.section(Section::Gradients, threads.at_work());
+            threads.join(|| self.sums(BufferSplitter::new(gradient), table), beside);
+            self.finish_first(BufferSplitter::new(gradient), table);
+            (1..weights.layers.len()).for_each(|l| self.share_bias_of(l, gradient));
+        });
+    }
+
+    fn work(&self) -> usize {
+        2 * self.weights.work() * self.window.tokens()
+    }
+
+    /// Computes the sums over tokens of all layers and of the head.
     fn sums(&self, buffer: BufferSplitter<'_>, table: &mut InputTableGradient) {
+        self.first_sums(buffer, table, &|rest| self.layers(1, rest));
+    }
+
+    /// Computes the sums over tokens of the first layer; then `next`. The bias gradient of a first
+    /// layer with an input table stays in `table`; biases that share a gradient are left to
+    /// `finish_first`.
+    fn first_sums(
+        &self,
+        buffer: BufferSplitter<'_>,
+        table: &mut InputTableGradient,
+        next: &(impl Fn(BufferSplitter<'_>) + Sync),
+    ) {
         let Self { weights, threads, window, .. } = *self;
         let Some(gated) = weights.table_layer() else {
             let embedding = || {
@@ -82,7 +98,7 @@ impl GradientPass<'_> {
                     table.add_up_inputs(weights, &self.pairs(DeltaOf::Inputs, InputOf::Nothing), threads);
                 }
             };
-            return threads.join(|| self.layers(0, buffer), embedding);
+            return threads.join(|| self.layer(0, buffer, next), embedding);
         };
         let LayerGradients { hidden, rest, .. } = LayerGradients::take(weights, 0, buffer);
         let first = || {
@@ -93,12 +109,20 @@ impl GradientPass<'_> {
                 || table.add_up(gated, (weights.isa, symbols), (&deltas, &window.ids), threads),
             );
         };
-        threads.join(first, || self.options(0, rest, &|rest| self.layers(1, rest)));
+        threads.join(first, || self.options(0, rest, next));
     }
 
     /// The gradients of layers from `l` on, and of the head.
     fn layers(&self, l: usize, buffer: BufferSplitter<'_>) {
-        let Some(layer) = self.weights.layers.get(l) else { return self.head(buffer) };
+        match l < self.weights.layers.len() {
+            true => self.layer(l, buffer, &|rest| self.layers(l + 1, rest)),
+            false => self.head(buffer),
+        }
+    }
+
+    /// The gradients of layer `l`; then `next`.
+    fn layer(&self, l: usize, buffer: BufferSplitter<'_>, next: &(impl Fn(BufferSplitter<'_>) + Sync)) {
+        let layer = &self.weights.layers[l];
         let LayerGradients { input, hidden, input_bias, hidden_bias, rest } =
             LayerGradients::take(self.weights, l, buffer);
         let own = || {
@@ -108,7 +132,7 @@ impl GradientPass<'_> {
                 || self.input(l, gated, (input, input_bias)),
             );
         };
-        self.threads.join(own, || self.options(l, rest, &|rest| self.layers(l + 1, rest)));
+        self.threads.join(own, || self.options(l, rest, next));
     }
 
     /// The gradients of the tensors that options of layer `l` add, in the order of the layout; then
@@ -245,9 +269,9 @@ impl GradientPass<'_> {
         TokenPairs { window: self.window, weights: self.weights, delta, input }
     }
 
-    /// Computes the gradients that follow from the sums: the weights of the first layer, and shared
+    /// Computes the gradients of the first layer that follow from the sums: its weights, and shared
     /// biases.
-    fn finish(&self, mut buffer: BufferSplitter<'_>, table: &mut InputTableGradient) {
+    fn finish_first(&self, mut buffer: BufferSplitter<'_>, table: &mut InputTableGradient) {
         let Self { weights, threads, input_table, .. } = *self;
         let embedding = weights.tensors.embedding.as_ref().map(|range| buffer.take(range));
         let first = LayerGradients::take(weights, 0, buffer);
@@ -267,12 +291,12 @@ impl GradientPass<'_> {
                 self.share_bias(0, first.input_bias, first.hidden_bias);
             }
         }
-        let mut buffer = first.rest;
-        for l in 1..weights.layers.len() {
-            let layer = LayerGradients::take(weights, l, buffer);
-            self.share_bias(l, layer.input_bias, layer.hidden_bias);
-            buffer = layer.rest;
-        }
+    }
+
+    /// Copies shared gradients of the biases of layer `l` in the whole buffer.
+    fn share_bias_of(&self, l: usize, gradient: &mut [f32]) {
+        let layer = LayerGradients::take(self.weights, l, BufferSplitter::new(gradient));
+        self.share_bias(l, layer.input_bias, layer.hidden_bias);
     }
 
     /// Copies the gradients of `bias_ih` to the rows of `bias_hh` that share them.

@@ -7,7 +7,7 @@ mod pass;
 
 pub(crate) use pass::{Goal, Pass};
 
-use super::gradient::{InputTableGradient, gradients};
+use super::gradient::{Finished, GradientPass, InputTableGradient};
 use super::inputs::{Inputs, Order, OutputSteps};
 use super::masks::MaskSource;
 use super::state::State;
@@ -236,12 +236,16 @@ impl Executor {
     pub(crate) fn gradients(
         &mut self,
         model: PackedModel<'_>,
-        gradient: &mut [f32],
+        (gradient, finished): (&mut [f32], Option<Finished<'_>>),
         beside: impl FnOnce(&WindowActivations) + Send,
     ) {
         let Self { window, table, table_gradient, .. } = self;
         let PackedModel { weights, threads, .. } = model;
-        gradients(window, table, weights, table_gradient, (gradient, threads), || beside(window));
+        let pass = GradientPass { window, input_table: table, weights, threads };
+        match finished {
+            None => pass.run(gradient, table_gradient, || beside(window)),
+            Some(finished) => pass.run_in_turn((gradient, finished), table_gradient, || beside(window)),
+        }
     }
 
     /// The figures of the division of the current window.

@@ -5,7 +5,7 @@
 //! inputs of E values. `~` rounds up to a multiple of 16.
 //!
 //! ```text
-//! parameters   P (2 + moments + 1 with accumulate)      parameters, gradient, moments, their sum
+//! parameters   P (2 + moments + log2 K)                 parameters, gradient, moments, sums of K windows
 //! packed       ~H G (E + S), and ~E G H + ~S G H        weights, for the forward and backward pass
 //! table        D (2 slots ~H + E), + D (slots ~H + ~E)  input table, its gradient; with embedding
 //! window       N (~S + ~H + slots ~H + ~H + options)    h, c, gates, tanh c; layer gradients
@@ -22,7 +22,8 @@
 
 use super::layer_sizes::{LayerSizes, WindowUse, padded, slots};
 use crate::exec::{LARGEST_TABLE, LogitBlocks, SMALL_VOCABULARY};
-use crate::{Layer, Settings, model::ModelConfig, optim::moments_of};
+use crate::train::sum_tree::waiting_sums;
+use crate::{Exchange, Layer, Settings, model::ModelConfig, optim::moments_of};
 use std::borrow::Cow;
 
 /// Bytes of the process itself: code, the allocator, tables of the kernels.
@@ -59,7 +60,8 @@ impl Estimate {
     pub(crate) fn of_training(settings: &Settings, vocabulary: usize) -> Self {
         let sizes = ModelSizes::of_settings(settings, vocabulary);
         let moments = moments_of(&settings.optimizer).len() as f64;
-        let sums = if settings.run.accumulate > 1 { 1.0 } else { 0.0 };
+        let rounded = if settings.run.exchange == Exchange::Bf16 { 1.0 } else { 0.0 };
+        let sums = f64::from(waiting_sums(settings.run.accumulate)) + rounded;
         let [forward, backward] = sizes.packed();
         let (steps, rows) = (settings.run.steps as f64, settings.run.batch as f64);
         let dropout = settings.model.stack().iter().any(Layer::drops);

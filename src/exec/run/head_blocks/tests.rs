@@ -75,7 +75,7 @@ fn run(model: &Model, blocks: LogitBlocks, run: Run<'_>) -> Left {
         let loss = Loss::CrossEntropy { label_smoothing: run.smoothing };
         let goal = Goal::Deltas { loss, scale: 0.25, gradient: &mut gradient };
         training.run(engine.packed(), Pass { inputs, order, targets, fresh, dropping, goal });
-        training.gradients(engine.packed(), &mut gradient, |_| ());
+        training.gradients(engine.packed(), (&mut gradient, None), |_| ());
     }
     let mut reading = executor(false);
     let goal = Goal::Losses { loss: Loss::CROSS_ENTROPY, top_k: Some(3) };

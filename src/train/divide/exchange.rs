@@ -1,0 +1,125 @@
+//! The exchange of gradients: each rank sends its sums of a bucket to the owners of the shares, and
+//! adds up what it receives for its own share.
+
+use super::super::gradient_sums::{GradientSums, ReceivedSums, narrowed, parts, widened};
+use super::super::sum_tree::SumTree;
+use super::{Divided, windows_of};
+use crate::Exchange;
+use unrolled_kernels::denormals::flush;
+
+/// The gradients of a bucket as this rank sends them: for each rank, its share of each sum.
+pub(super) struct Parcel {
+    bucket: usize,
+    bytes: Vec<u8>,
+}
+
+impl Divided {
+    /// Packs the sums of a bucket: those that wait but are not among the `additions` of the last one,
+    /// and the last one, which is in `gradient`.
+    pub(super) fn pack(
+        &self,
+        bucket: usize,
+        (sums, additions): (&GradientSums, usize),
+        gradient: &[f32],
+        exchange: Exchange,
+    ) -> Parcel {
+        let shares = self.shares.bucket(bucket);
+        let waiting = &sums.waiting()[..sums.waiting().len() - additions];
+        let len = shares.iter().map(|share| share.len()).sum::<usize>() * sums.tree().len();
+        let mut bytes = Vec::with_capacity(len * size_of_value(exchange));
+        for share in shares {
+            for sum in waiting.iter().map(|sum| &sum[..]).chain([gradient]) {
+                put(&sum[share.clone()], exchange, &mut bytes);
+            }
+        }
+        Parcel { bucket, bytes }
+    }
+
+    /// Sends a bucket, receives this rank's share of it from all ranks, and returns its sum over all
+    /// windows.
+    pub(super) fn exchange(&self, parcel: &Parcel, windows: usize, exchange: Exchange) -> Vec<f32> {
+        let (rank, count) = (self.ranks.rank(), self.ranks.count());
+        let shares = self.shares.bucket(parcel.bucket);
+        let trees: Vec<SumTree> = (0..count).map(|rank| tree_of(windows, rank, count)).collect();
+        let size = size_of_value(exchange);
+        let counts: Vec<usize> = shares.iter().map(|share| share.len() * trees[rank].len() * size).collect();
+        let own = shares[rank].len();
+        let received: Vec<usize> = trees.iter().map(|tree| own * tree.len() * size).collect();
+        let mut bytes = vec![0; received.iter().sum()];
+        self.ranks.all_to_all(&parcel.bytes, &counts, &mut bytes, &received);
+        // As in a step of one process, denormal numbers count as zero.
+        flush(|| {
+            let mut sums = ReceivedSums::new(windows, exchange);
+            for (tree, part) in trees.iter().zip(parts(received.into_iter())) {
+                let values = parts(std::iter::repeat_n(own * size, tree.len()))
+                    .map(|node| take(&bytes[part.clone()][node], exchange));
+                sums.add(tree, values);
+            }
+            sums.whole()
+        })
+    }
+
+    /// Gathers the parameters from their owners, of which this rank has updated its own.
+    /// `before` are the parameters before the update, for an exchange of rounded changes.
+    pub(super) fn gather(&self, parameters: &mut [f32], before: &[f32], exchange: Exchange) {
+        let (rank, count) = (self.ranks.rank(), self.ranks.count());
+        let size = size_of_value(exchange);
+        let counts: Vec<usize> = (0..count).map(|rank| self.shares.owned(rank) * size).collect();
+        let mut own = Vec::with_capacity(counts[rank]);
+        for share in self.shares.of(rank) {
+            match exchange {
+                Exchange::F32 => put(&parameters[share], exchange, &mut own),
+                Exchange::Bf16 => {
+                    let changes = parameters[share.clone()].iter().zip(&before[share]);
+                    changes.for_each(|(now, before)| own.extend(narrowed(now - before).to_le_bytes()));
+                }
+            }
+        }
+        let mut all = vec![0; counts.iter().sum()];
+        self.ranks.all_gather(&own, &counts, &mut all);
+        let shares = self.shares.all();
+        let places = parts(shares.iter().map(|share| share.len() * size));
+        for (share, place) in shares.iter().cloned().zip(places) {
+            let values = take(&all[place], exchange);
+            match exchange {
+                Exchange::F32 => parameters[share].copy_from_slice(&values),
+                Exchange::Bf16 => {
+                    let changed = parameters[share.clone()].iter_mut().zip(&before[share]).zip(values);
+                    changed.for_each(|((now, before), change)| *now = before + change);
+                }
+            }
+        }
+    }
+}
+
+/// The sums that a rank has after its windows.
+fn tree_of(windows: usize, rank: usize, count: usize) -> SumTree {
+    let mut tree = SumTree::new(windows as u64);
+    windows_of(windows as u64, rank, count).for_each(|window| _ = tree.add(window));
+    tree
+}
+
+fn size_of_value(exchange: Exchange) -> usize {
+    match exchange {
+        Exchange::F32 => size_of::<f32>(),
+        Exchange::Bf16 => size_of::<u16>(),
+    }
+}
+
+/// Appends values as they are sent. Rounded ones are exact.
+fn put(values: &[f32], exchange: Exchange, bytes: &mut Vec<u8>) {
+    match exchange {
+        Exchange::F32 => bytes.extend_from_slice(bytemuck::cast_slice(values)),
+        Exchange::Bf16 => bytes.extend(values.iter().flat_map(|value| narrowed(*value).to_le_bytes())),
+    }
+}
+
+/// Reads values as they were sent.
+fn take(bytes: &[u8], exchange: Exchange) -> Vec<f32> {
+    match exchange {
+        Exchange::F32 => bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect(),
+        Exchange::Bf16 => {
+            bytes.as_chunks().0.iter().map(|value| widened(u16::from_le_bytes(*value))).collect()
+        }
+    }
+}
