@@ -107,7 +107,7 @@ pub fn main() -> ExitCode {
     let (parsed, launched) = (parse(std::env::args_os()), Launched::find());
     match (&parsed, &launched) {
         (Err(error), None) => return usage_error::print(error, Cli::command(), std::env::args_os()),
-        (Err(error), Some(launched)) if usage_error::shows_help(error) => {
+        (Err(error), Some(launched)) if usage_error::shows_help(error) && !cfg!(feature = "mpi") => {
             return if launched.rank == 0 { usage_error::show_help(error) } else { ExitCode::SUCCESS };
         }
         _ => {}
@@ -129,12 +129,41 @@ pub fn main() -> ExitCode {
 
 /// Runs the command as one process of a job. All processes return the exit code of rank 0.
 fn run_in(job: &Job, parsed: Result<Cli, clap::Error>) -> ExitCode {
-    let asked = parsed
-        .map_err(|error| Failure::Usage(usage_error::problem(&error, Cli::command(), std::env::args_os())));
-    let result = job.agree(asked).and_then(|cli| cli.run(job));
+    let asked = match parsed {
+        Err(error) if !usage_error::shows_help(&error) => {
+            Err(Failure::Usage(usage_error::problem(&error, Cli::command(), std::env::args_os())))
+        }
+        parsed => Ok(parsed),
+    };
+    let result = job.agree(asked).and_then(|parsed| {
+        check_job(job, parsed.as_ref().ok())?;
+        match parsed {
+            Ok(cli) => cli.run(job),
+            Err(help) if job.leads() => output::write(&help.render().to_string()),
+            Err(_) => Ok(()),
+        }
+    });
     let printed = report(&result);
     let code = result.map_or_else(|failure| failure.exit_code(), |()| 0);
     if job.count() > 1 { ExitCode::from(job.end(code)) } else { printed }
+}
+
+/// Checks that all processes of a job train, with the same version of this program. `None` asks for
+/// help.
+fn check_job(job: &Job, cli: Option<&Cli>) -> Result<(), Failure> {
+    job.check_same("unrolled", env!("CARGO_PKG_VERSION"))?;
+    let own = match cli.map(|cli| &cli.command) {
+        None => Ok("`--help`"),
+        Some(Command::Train(command)) => Ok(command.form()),
+        _ if job.count() == 1 => Ok(""),
+        _ => Err(Failure::Usage(format!(
+            "`unrolled {}` runs in one process, and this is a job of {} processes; start one process (only `unrolled train` \
+             divides its work)",
+            command_name(),
+            job.count()
+        ))),
+    };
+    job.check_same("the command", job.agree(own)?)
 }
 
 impl Cli {
@@ -142,7 +171,6 @@ impl Cli {
         if self.quiet {
             output::be_quiet();
         }
-        self.command.check_job(job)?;
         unrolled::corpus::install_truncation_guard()?;
         match self.command {
             Command::Train(command) => command.run(job),
@@ -164,21 +192,11 @@ impl Cli {
     }
 }
 
-impl Command {
-    /// Checks that all processes of a job train, with the same version of this program.
-    fn check_job(&self, job: &Job) -> Result<(), Failure> {
-        job.check_same("unrolled", env!("CARGO_PKG_VERSION"))?;
-        let own = match self {
-            Self::Train(command) => Ok(command.form()),
-            _ if job.count() == 1 => Ok(""),
-            _ => Err(Failure::Usage(format!(
-                "this command runs in one process, and this is a job of {} processes; start one process (only `unrolled train` \
-                 divides its work)",
-                job.count()
-            ))),
-        };
-        job.check_same("the command", job.agree(own)?)
-    }
+/// Returns the name of the command as it was given.
+fn command_name() -> String {
+    // The only flag before a command is --quiet, which takes no value.
+    let mut words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    words.find(|word| !word.starts_with('-')).unwrap_or_default()
 }
 
 fn parse<T: Into<OsString>>(arguments: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error> {

@@ -157,8 +157,8 @@ pub struct SettingsFlags {
     /// Maximum number of symbols to train on
     #[arg(long, value_name = "N", value_parser = recorded(1), help_heading = "Training")]
     pub max_chars: Option<u64>,
-    /// Windows per optimizer step; their gradients are averaged: a larger batch in the same memory
-    /// [default: 1]
+    /// Windows per optimizer step, each with streams of its own; their gradients are averaged: a
+    /// larger batch in the same memory, or divided among processes [default: 1]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = "Training")]
     pub accumulate: Option<u32>,
     /// How windows are cut from the training split: streams that carry their state, random windows,

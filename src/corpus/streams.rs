@@ -59,13 +59,24 @@ impl Streams {
     /// # Panics
     /// If `index` is not below the number of windows, or the range ends after the end of `corpus`.
     pub fn fill(&self, corpus: &Corpus, index: usize, batch: &mut Batch) {
+        self.fill_rows(corpus, index, 0..self.rows, batch);
+    }
+
+    /// Fills `batch` with some rows of window number `index`, as [`Streams::fill`] does with all.
+    pub(crate) fn fill_rows(&self, corpus: &Corpus, index: usize, rows: Range<usize>, batch: &mut Batch) {
         assert!(index < self.windows(), "window {index} of {}", self.windows());
         let done = index * self.steps;
-        batch.resize(self.steps.min(self.length - done), self.rows);
+        batch.resize(self.steps_of(index..index + 1), rows.len());
         batch.fresh = index == 0;
-        for row in 0..self.rows {
-            batch.fill_row(corpus, row, self.start + row * self.length + done);
+        for (row, stream) in rows.enumerate() {
+            batch.fill_row(corpus, row, self.start + stream * self.length + done);
         }
+    }
+
+    /// Number of steps of some windows together.
+    pub(crate) fn steps_of(&self, windows: Range<usize>) -> usize {
+        let before = |window: usize| (window * self.steps).min(self.length);
+        before(windows.end) - before(windows.start)
     }
 }
 

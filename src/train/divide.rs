@@ -21,6 +21,7 @@ use super::{Ranks, Training};
 use crate::exec::starts;
 use crate::optim::UpdateRule;
 use crate::{Error, Result};
+pub(super) use agree::{Outcome, agree};
 pub(super) use follow::{Collected, Command};
 use shares::Shares;
 use std::ops::Range;
@@ -35,6 +36,12 @@ pub(super) struct Divided {
     rules: Vec<UpdateRule>,
     /// True if rank 0 has ended the run.
     ended: bool,
+}
+
+impl Divided {
+    pub(super) fn ranks(&self) -> &dyn Ranks {
+        &*self.ranks
+    }
 }
 
 impl Training {

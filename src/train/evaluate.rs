@@ -1,11 +1,15 @@
 //! The loss of a model on a range of a corpus, which is read as contiguous streams.
 
-use super::Evaluation;
-use crate::corpus::{Batch, Corpus, Streams};
-use crate::exec::{Engine, Executor, Extent, Goal, Inputs, Needs, Order, Pass};
-use crate::loss::{Loss, Targets};
+mod divided;
+mod rows;
+mod totals;
+
+use super::{Evaluation, Ranks};
+use crate::corpus::{Corpus, Streams};
+use crate::exec::Engine;
 use crate::model::Model;
 use crate::{Error, Result};
+use rows::{Rows, Source};
 use std::{
     num::NonZeroUsize,
     ops::Range,
@@ -14,6 +18,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+use totals::Totals;
 
 /// The default number of streams.
 pub const EVALUATION_STREAMS: usize = 16;
@@ -70,10 +75,8 @@ pub fn evaluate_with(
         return Err(Error::setting("vocabulary", symbols, expected));
     }
     let engine = Engine::new(model, threads)?;
-    let evaluator = Evaluator { corpus, options, steps: STEPS, interrupt: None };
-    let evaluation = evaluator.run(&engine)?;
-    corpus.check_truncation()?;
-    Ok(evaluation)
+    let evaluator = Evaluator { corpus, options, steps: STEPS, interrupt: None, ranks: None };
+    evaluator.run(&engine)
 }
 
 /// Evaluates a model window by window.
@@ -83,73 +86,41 @@ pub(super) struct Evaluator<'a> {
     pub(super) steps: usize,
     /// Ends the evaluation if it is set.
     pub(super) interrupt: Option<&'a AtomicBool>,
-}
-
-/// Totals over all windows.
-#[derive(Default)]
-struct Totals {
-    /// The sum of the losses, and the number of right predictions.
-    losses: (f64, u64),
-    symbols: u64,
-    /// Number of symbols among the k most likely ones.
-    within: u64,
+    /// The ranks that share the evaluation; all of them run it, and have the same result.
+    pub(super) ranks: Option<&'a dyn Ranks>,
 }
 
 impl Evaluator<'_> {
+    /// Runs the evaluation.
+    ///
+    /// # Errors
+    /// [`Error::TooFewSymbols`] and [`Error::Setting`] as for [`evaluate`]; [`Error::Interrupted`]
+    /// and [`Error::TextChanged`], on all ranks if it happens to one.
     pub(super) fn run(&self, engine: &Engine) -> Result<Evaluation> {
         let streams = Streams::new(self.options.range.clone(), self.options.streams, self.steps)?;
-        let mut executor = Executor::new(engine.weights(), Needs::INFERENCE);
-        let (mut batch, mut next, mut totals) = (Batch::default(), Batch::default(), Totals::default());
-        streams.fill(self.corpus, 0, &mut batch);
-        for index in 0..streams.windows() {
+        let source = Source { engine, corpus: self.corpus, streams: &streams, top_k: self.options.top_k };
+        let totals = match self.ranks {
+            Some(ranks) if ranks.count() > 1 => divided::run(source, ranks, self.interrupt)?,
+            _ => self.run_alone(source)?,
+        };
+        Ok(totals.evaluation(streams.targets() as u64, self.options.top_k.is_some()))
+    }
+
+    fn run_alone(&self, source: Source<'_>) -> Result<Totals> {
+        let (mut rows, mut totals) = (Rows::new(source, 0..source.streams.rows()), Totals::default());
+        for _ in 0..source.streams.windows() {
             if self.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
                 return Err(Error::Interrupted);
             }
-            engine.enter(batch.inputs.len(), || {
-                let read = || {
-                    if index + 1 < streams.windows() {
-                        streams.fill(self.corpus, index + 1, &mut next);
-                    }
-                };
-                engine.pool().join(|| self.add(engine, &mut executor, &batch, &mut totals), read);
+            rows.run(|window, within| {
+                totals.losses = window.tally(totals.losses);
+                totals.within += within;
             });
-            std::mem::swap(&mut batch, &mut next);
         }
-        Ok(totals.evaluation(self.options.top_k.is_some()))
-    }
-
-    /// Runs a window and adds its results to `totals`.
-    fn add(&self, engine: &Engine, executor: &mut Executor, batch: &Batch, totals: &mut Totals) {
-        let Batch { steps, rows, inputs, targets, fresh } = batch;
-        executor.reshape(engine.weights(), Extent::full(*steps, *rows), engine.pool());
-        let top_k = self.options.top_k.map(NonZeroUsize::get);
-        let goal = Goal::Losses { loss: Loss::CROSS_ENTROPY, top_k };
-        let (order, dropping) = (Order::TimeMajor, None);
-        let (inputs, labels) = (Inputs::Ids(inputs), Some((Targets::Ids(targets), None)));
-        let pass = Pass { inputs, order, targets: labels, fresh: *fresh, dropping, goal };
-        let within = executor.run(engine.packed(), pass);
-        totals.add(executor, targets.len(), within);
+        self.corpus.check_truncation()?;
+        Ok(totals)
     }
 }
 
-impl Totals {
-    fn add(&mut self, executor: &Executor, targets: usize, within: u64) {
-        self.losses = executor.window.tally(self.losses);
-        self.symbols += targets as u64;
-        self.within += within;
-    }
-
-    fn evaluation(&self, top_k: bool) -> Evaluation {
-        let (sum, right) = self.losses;
-        let share = |count: u64| count as f64 / self.symbols as f64;
-        let loss = sum / self.symbols as f64;
-        Evaluation {
-            symbols: self.symbols,
-            loss,
-            bits_per_symbol: loss / std::f64::consts::LN_2,
-            perplexity: loss.exp(),
-            accuracy: share(right),
-            top_k_accuracy: top_k.then(|| share(self.within)),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

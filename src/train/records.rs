@@ -1,6 +1,6 @@
 //! The evaluations of a run, and the records of its progress.
 
-use super::divide::Command;
+use super::divide::{Command, Divided};
 use super::{
     Evaluation, Logged, Record, Training,
     evaluate::{EVALUATION_STREAMS, EvaluationOptions, Evaluator},
@@ -86,10 +86,10 @@ impl Training {
         }
         let (streams, steps) = (EVALUATION_STREAMS, self.settings.run.steps);
         let options = EvaluationOptions { range, streams, top_k: None };
-        let evaluator = Evaluator { corpus: &self.corpus, options, steps, interrupt: Some(&self.interrupt) };
-        let evaluation = evaluator.run(&self.engine)?;
-        self.corpus.check_truncation()?;
-        Ok(Some(evaluation))
+        let (corpus, interrupt) = (&self.corpus, Some(&*self.interrupt));
+        let ranks = self.divided.as_deref().map(Divided::ranks);
+        let evaluator = Evaluator { corpus, options, steps, interrupt, ranks };
+        evaluator.run(&self.engine).map(Some)
     }
 
     /// Returns the symbols that an evaluation reads: the validation split, or its beginning.

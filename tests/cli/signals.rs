@@ -152,7 +152,7 @@ fn ignored_signals_stay_ignored() {
 #[test]
 fn a_signal_interrupts_a_long_step_between_two_windows() {
     let home = Home::new();
-    let long = LONG.replace("--epochs 1000000", "--epochs 1e9 --accumulate 1000000000");
+    let long = LONG.replace("--epochs 1000000", "--epochs 1e9 --windows random --accumulate 1000000000");
     let mut run = Run::start(&home, "", &long, "here");
     wait_until(|| run.message().contains("files "));
     run.signal(&["TERM"]);

@@ -71,3 +71,20 @@ fn training_without_a_path_says_what_it_trains_on() {
     let first = stderr(&run).lines().next().expect("a line").to_owned();
     assert!(first.contains("no PATH given, so training on the built-in corpus"), "{first}");
 }
+
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn a_build_without_mpi_refuses_to_be_one_of_several_processes() {
+    let home = Home::new();
+    let launched = |size: &str, arguments: &str| {
+        let mut command = home.command(arguments);
+        command.env("OMPI_COMM_WORLD_SIZE", size).env("OMPI_COMM_WORLD_RANK", "0").assert()
+    };
+    let parts =
+        ["found OMPI_COMM_WORLD_SIZE = 4", "built without MPI", "cargo build --release --features mpi"];
+    refused(launched("4", &format!("train text.txt {TINY} --out here")), 2, &parts);
+    assert!(!home.path("here").exists());
+    launched("1", &format!("train text.txt {TINY} --out here")).success();
+    refused(launched("4", "eval here"), 2, &parts);
+    assert!(stdout(&launched("4", "train --help").success()).contains("Usage:"));
+}

@@ -22,7 +22,7 @@ fn metadata() -> (&'static str, Value) {
     let version = run("rustc", &["-vV"]).expect("a compiler");
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host").to_owned();
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let all = ["metadata", "--format-version", "1", "--locked", "--offline"];
+    let all = ["metadata", "--format-version", "1", "--all-features", "--locked", "--offline"];
     let here = [&all[..], &["--filter-platform", &host]].concat();
     let (which, text) = match run(&cargo, &all) {
         Ok(text) => ("all platforms", text),

@@ -16,7 +16,7 @@ pub fn gather(ranks: &dyn Ranks, own: &[u8]) -> Vec<Vec<u8>> {
         rest = after;
         part.to_vec()
     };
-    lengths.into_iter().map(|length| part(length)).collect()
+    lengths.into_iter().map(&mut part).collect()
 }
 
 /// Returns the bytes of rank 0.

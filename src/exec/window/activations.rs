@@ -221,23 +221,31 @@ impl WindowActivations {
     /// Adds the losses in nats to `sum`, in the order (step, row), and the number of right
     /// predictions to `correct`. It is one chain over all windows of an evaluation, so it does not
     /// depend on where windows end.
-    pub(crate) fn tally(&self, (mut sum, mut correct): (f64, u64)) -> (f64, u64) {
+    pub(crate) fn tally(&self, (mut sum, correct): (f64, u64)) -> (f64, u64) {
+        let right = self.each_loss(|loss| sum += loss);
+        (sum, correct + right)
+    }
+
+    /// Calls `read` with the losses in nats, in the order (step, row). Returns the number of right
+    /// predictions.
+    pub(crate) fn each_loss(&self, mut read: impl FnMut(f64)) -> u64 {
+        let mut correct = 0;
         if self.is_ragged() {
             for location in &self.ragged.locations {
                 let (shard, token) = (&self.shards[location.shard as usize], location.token as usize);
-                sum += shard.losses[token];
+                read(shard.losses[token]);
                 correct += u64::from(shard.correct[token]);
             }
-            return (sum, correct);
+            return correct;
         }
         for t in 0..self.steps {
             for shard in &self.shards {
                 let tokens = t * shard.rows()..(t + 1) * shard.rows();
-                shard.losses[tokens.clone()].iter().for_each(|loss| sum += loss);
+                shard.losses[tokens.clone()].iter().for_each(|loss| read(*loss));
                 correct += shard.correct[tokens].iter().filter(|correct| **correct).count() as u64;
             }
         }
-        (sum, correct)
+        correct
     }
 
     /// The shard of token `m`, and its index there.

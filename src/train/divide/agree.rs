@@ -2,21 +2,21 @@
 
 use super::super::gradient_sums::parts;
 use super::super::{Ranks, Training};
-use super::Divided;
-use crate::{Error, Result, Settings};
+use crate::{Error, Result, SettingDifference, Settings};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use unrolled_kernels::Isa;
 
 /// How a rank's part of a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in super::super) enum Outcome {
     Done,
     Interrupted,
     Failed,
 }
 
 impl Outcome {
-    pub(super) fn of(result: &Result<()>) -> Self {
+    pub(in super::super) fn of(result: &Result<()>) -> Self {
         match result {
             Ok(()) => Self::Done,
             Err(Error::Interrupted) => Self::Interrupted,
@@ -25,11 +25,11 @@ impl Outcome {
     }
 
     /// The number that ranks send each other.
-    pub(super) fn code(self) -> f64 {
+    pub(in super::super) fn code(self) -> f64 {
         f64::from(self as u8)
     }
 
-    pub(super) fn of_code(code: f64) -> Self {
+    pub(in super::super) fn of_code(code: f64) -> Self {
         [Self::Done, Self::Interrupted]
             .into_iter()
             .find(|outcome| outcome.code() == code)
@@ -37,22 +37,20 @@ impl Outcome {
     }
 }
 
-impl Divided {
-    /// Returns the error of the first rank that failed, or [`Error::Interrupted`] if one was
-    /// interrupted. `own` is the result of this rank.
-    pub(super) fn agree(&self, outcomes: &[Outcome], own: Result<()>) -> Result<()> {
-        if let Some(failed) = outcomes.iter().position(|outcome| *outcome == Outcome::Failed) {
-            let reason = own.as_ref().err().map(ToString::to_string).unwrap_or_default();
-            let reasons = gather_texts(&*self.ranks, &reason);
-            return match own {
-                Err(error) if failed == self.ranks.rank() => Err(error),
-                _ => Err(Error::OtherRank { rank: failed, reason: reasons[failed].clone() }),
-            };
-        }
-        match outcomes.contains(&Outcome::Interrupted) {
-            true => Err(Error::Interrupted),
-            false => Ok(()),
-        }
+/// Returns the error of the first rank that failed, or [`Error::Interrupted`] if one was
+/// interrupted. `own` is the result of this rank, and `outcomes` those of all ranks.
+pub(in super::super) fn agree(ranks: &dyn Ranks, outcomes: &[Outcome], own: Result<()>) -> Result<()> {
+    if let Some(failed) = outcomes.iter().position(|outcome| *outcome == Outcome::Failed) {
+        let reason = own.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let reasons = gather_texts(ranks, &reason);
+        return match own {
+            Err(error) if failed == ranks.rank() => Err(error),
+            _ => Err(Error::OtherRank { rank: failed, reason: reasons[failed].clone() }),
+        };
+    }
+    match outcomes.contains(&Outcome::Interrupted) {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
     }
 }
 
@@ -65,10 +63,21 @@ struct Identity {
     settings: serde_json::Value,
     text: u32,
     symbols: String,
+    /// Splits depend on the ends of documents, which the checksum of the text does not contain.
+    splits: [Range<usize>; 3],
     step: u64,
     total_steps: u64,
+    /// When evaluations come, and how many came.
+    evaluations: (u64, Option<u64>, usize),
     parameters: u32,
     moments: u32,
+    state: u32,
+}
+
+/// The part of an [`Identity`] that all versions have.
+#[derive(Deserialize)]
+struct Version {
+    version: String,
 }
 
 impl Training {
@@ -76,63 +85,68 @@ impl Training {
     pub(super) fn check_same_run(&self, ranks: &dyn Ranks) -> Result<()> {
         let own = serde_json::to_string(&self.identity()).unwrap_or_default();
         let all = gather_texts(ranks, &own);
-        let first: Option<Identity> = serde_json::from_str(&all[0]).ok();
-        for (rank, text) in all.iter().enumerate().skip(1).filter(|(_, text)| **text != all[0]) {
-            let other: Option<Identity> = serde_json::from_str(text).ok();
-            let difference = match (&first, &other) {
-                (Some(first), Some(other)) => difference(first, other),
-                _ => "it sent no description of its run".to_owned(),
-            };
-            let reason =
-                format!("{difference}; start the same program and command on all, with the same text");
-            return Err(Error::OtherRank { rank, reason });
-        }
-        Ok(())
+        let Some(rank) = all.iter().position(|text| *text != all[0]) else { return Ok(()) };
+        let difference = difference(&all[0], &all[rank])
+            .unwrap_or_else(|_| "it sent no description of its run".to_owned());
+        let reason = format!("{difference}; start the same program and command on all, with the same text");
+        Err(Error::OtherRank { rank, reason })
     }
 
     fn identity(&self) -> Identity {
-        let mut moments = crc32fast::Hasher::new();
-        for (_, values) in &self.optimizer.moments {
-            moments.update(bytemuck::cast_slice(values));
-        }
+        let (progress, split) = (&self.progress, &self.split);
+        let moments = self.optimizer.moments.iter().map(|(_, values)| &values[..]);
+        let state = self.carried.joined().unwrap_or_default();
+        let state = state.layers.iter().flat_map(|layer| [&layer.h[..], &layer.c[..]]);
         Identity {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             portable: self.engine.weights().isa == Isa::PORTABLE,
             settings: serde_json::to_value(&self.settings).unwrap_or_default(),
             text: self.corpus.fingerprint(),
             symbols: self.vocabulary().to_json(),
-            step: self.progress.step,
-            total_steps: self.progress.total_steps,
-            parameters: crc32fast::hash(bytemuck::cast_slice(&self.model().parameters().values)),
-            moments: moments.finalize(),
+            splits: [split.train.clone(), split.validation.clone(), split.test.clone()],
+            step: progress.step,
+            total_steps: progress.total_steps,
+            evaluations: (progress.eval_every, progress.eval_symbols, progress.history.len()),
+            parameters: checksum([&self.model().parameters().values[..]]),
+            moments: checksum(moments),
+            state: checksum(state),
         }
     }
 }
 
-/// Describes the first difference of a rank from rank 0.
-fn difference(first: &Identity, other: &Identity) -> String {
-    if first.version != other.version {
-        return format!("it has version {} of unrolled, and process 0 has {}", other.version, first.version);
+fn checksum<'a>(values: impl IntoIterator<Item = &'a [f32]>) -> u32 {
+    let mut checksum = crc32fast::Hasher::new();
+    values.into_iter().for_each(|values| checksum.update(bytemuck::cast_slice(values)));
+    checksum.finalize()
+}
+
+/// Describes the first difference of a rank from rank 0. `first` and `other` are their identities.
+fn difference(first: &str, other: &str) -> serde_json::Result<String> {
+    let versions = (serde_json::from_str::<Version>(first)?, serde_json::from_str::<Version>(other)?);
+    let (expected, found) = (versions.0.version, versions.1.version);
+    if expected != found {
+        return Ok(format!("it has version {found} of unrolled, and process 0 has {expected}"));
     }
-    let settings = |identity: &Identity| serde_json::from_value::<Settings>(identity.settings.clone()).ok();
-    if let (Some(expected), Some(found)) = (settings(first), settings(other)) {
-        if let Some(change) = found.differences(&expected).into_iter().next() {
-            return format!(
-                "its {} is {}, and that of process 0 is {}",
-                change.key, change.found, change.expected
-            );
-        }
+    let (first, other): (Identity, Identity) = (serde_json::from_str(first)?, serde_json::from_str(other)?);
+    let (expected, found): (Settings, Settings) =
+        (serde_json::from_value(first.settings)?, serde_json::from_value(other.settings)?);
+    if let Some(change) = found.differences(&expected).into_iter().next() {
+        let SettingDifference { key, found, expected } = change;
+        return Ok(format!("its {key} is {found}, and that of process 0 is {expected}"));
     }
     let differs = [
         ("text", first.text != other.text),
         ("vocabulary", first.symbols != other.symbols),
+        ("split of the text", first.splits != other.splits),
         ("step", (first.step, first.total_steps) != (other.step, other.total_steps)),
+        ("number of evaluations", first.evaluations != other.evaluations),
         ("processor (it has no AVX2, or UNROLLED_ISA is set)", first.portable != other.portable),
         ("initial weights", first.parameters != other.parameters),
         ("optimizer state", first.moments != other.moments),
+        ("carried state", first.state != other.state),
     ];
     let what = differs.iter().find(|(_, differs)| *differs).map_or("description", |(what, _)| what);
-    format!("its {what} is not that of process 0")
+    Ok(format!("its {what} is not that of process 0"))
 }
 
 /// Gathers a text from each rank.
@@ -145,4 +159,19 @@ fn gather_texts(ranks: &dyn Ranks, own: &str) -> Vec<String> {
     let mut all = vec![0; lengths.iter().sum()];
     ranks.all_gather(own.as_bytes(), &lengths, &mut all);
     parts(lengths.into_iter()).map(|part| String::from_utf8_lossy(&all[part]).into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_compared_before_everything_else() {
+        let of_version = |version| format!("{{\"version\": \"{version}\", \"a key of that version\": 1}}");
+        assert_eq!(
+            difference(&of_version("0.1.0"), &of_version("0.2.0")).unwrap(),
+            "it has version 0.2.0 of unrolled, and process 0 has 0.1.0"
+        );
+        assert!(difference("", &of_version("0.2.0")).is_err());
+    }
 }

@@ -3,7 +3,7 @@
 use super::super::Training;
 use super::super::gradient_sums::parts;
 use super::Divided;
-use super::agree::Outcome;
+use super::agree::{Outcome, agree};
 use super::exchange::Parcel;
 use crate::optim::{OptimizerStep, Workers};
 use crate::{Error, Exchange, Result};
@@ -135,7 +135,7 @@ impl Training {
             head[1..].iter().for_each(|window| loss += window);
             divided.shares.blocks(rank).zip(squares).for_each(|(block, sum)| self.squares[block] = *sum);
         }
-        divided.agree(&outcomes, outcome)?;
+        agree(&*divided.ranks, &outcomes, outcome)?;
         Ok((loss / windows as f64, self.squares.iter().sum::<f64>().sqrt()))
     }
 

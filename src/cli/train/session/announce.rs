@@ -42,6 +42,10 @@ impl Session {
         ));
         evaluation_line(training).iter().for_each(|line| note(line));
         note(&format!("cpu     {}, {}", self.machine(), settings.run.mode.name()));
+        if self.job.count() > 1 {
+            let windows = counted(settings.run.accumulate as u64, "window");
+            note(&format!("ranks   {}, which divide the {windows} of each step", self.job.count()));
+        }
         let needed = memory_needed(settings, training.vocabulary().len()) + corpus.memory() as f64;
         note(&format!("memory  about {}{}", memory(needed), mapped(corpus)));
         note(&format!("files   {}", self.writer.folder().path().display()));
