@@ -19,8 +19,7 @@ use clap::Parser;
 use figures::{Figures, Network};
 use step::{Payload, Step};
 use unrolled::bench::Machine;
-use unrolled::mpi;
-use unrolled::train::Ranks;
+use unrolled::mpi::World;
 
 /// Times the messages of a training step on many machines. Start it with mpirun.
 #[derive(Parser)]
@@ -53,15 +52,15 @@ impl Options {
 
 fn main() {
     let options = Options::parse();
-    let ranks = mpi::start().expect("MPI starts");
-    let ranks: &dyn Ranks = &ranks;
+    let world = World::start().expect("MPI starts");
+    let ranks = world.ranks();
     let prints = ranks.rank() == 0;
     let figures = Figures { machine: Machine::here().expect("an instruction set"), ranks: ranks.count() };
     if prints && !options.json {
         figures.print_title(&options.network);
     }
     for payload in options.payloads(ranks.count()) {
-        let mut step = Step::new(ranks, payload);
+        let mut step = Step::new(&*ranks, payload);
         step.check();
         if !options.test {
             let times = step.times(options.seconds);
