@@ -16,6 +16,7 @@ mod exchange;
 mod follow;
 mod shares;
 mod step;
+mod times;
 
 use super::{Ranks, Training};
 use crate::exec::starts;
@@ -26,6 +27,7 @@ pub(super) use follow::{Collected, Command};
 use shares::Shares;
 use std::ops::Range;
 use std::sync::Arc;
+pub use times::ExchangeTimes;
 
 /// The other processes of a run, and what this one owns.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub(super) struct Divided {
     shares: Shares,
     /// The update rule of each of this rank's shares, with its moments.
     rules: Vec<UpdateRule>,
+    times: ExchangeTimes,
     /// True if rank 0 has ended the run.
     ended: bool,
 }
@@ -96,8 +99,16 @@ impl Training {
         let shares = Shares::new(&starts(self.engine.weights()), len, count);
         let rules = shares.of(ranks.rank()).map(|share| self.optimizer.part(share)).collect();
         self.optimizer.clear();
-        self.divided = Some(Box::new(Divided { ranks, shares, rules, ended: false }));
+        self.divided =
+            Some(Box::new(Divided { ranks, shares, rules, times: ExchangeTimes::default(), ended: false }));
         Ok(self)
+    }
+}
+
+impl Training {
+    /// Returns the time that this rank has spent on messages; `None` for a run that is not divided.
+    pub fn exchange_times(&self) -> Option<ExchangeTimes> {
+        self.divided.as_ref().map(|divided| divided.times)
     }
 }
 
