@@ -16,6 +16,7 @@ mod exchange;
 mod follow;
 mod shares;
 mod step;
+mod text_checks;
 mod times;
 
 use super::{Ranks, Training};
@@ -27,6 +28,7 @@ pub(super) use follow::{Collected, Command};
 use shares::Shares;
 use std::ops::Range;
 use std::sync::Arc;
+use text_checks::TextChecks;
 pub use times::ExchangeTimes;
 
 /// The other processes of a run, and what this one owns.
@@ -37,6 +39,8 @@ pub(super) struct Divided {
     /// The update rule of each of this rank's shares, with its moments.
     rules: Vec<UpdateRule>,
     times: ExchangeTimes,
+    /// The checks of this rank's text, on all ranks but 0.
+    checks: Option<TextChecks>,
     /// True if rank 0 has ended the run.
     ended: bool,
 }
@@ -99,8 +103,15 @@ impl Training {
         let shares = Shares::new(&starts(self.engine.weights()), len, count);
         let rules = shares.of(ranks.rank()).map(|share| self.optimizer.part(share)).collect();
         self.optimizer.clear();
-        self.divided =
-            Some(Box::new(Divided { ranks, shares, rules, times: ExchangeTimes::default(), ended: false }));
+        let checks = (ranks.rank() > 0).then(TextChecks::new);
+        self.divided = Some(Box::new(Divided {
+            ranks,
+            shares,
+            rules,
+            times: ExchangeTimes::default(),
+            checks,
+            ended: false,
+        }));
         Ok(self)
     }
 }
