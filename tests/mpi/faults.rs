@@ -162,7 +162,8 @@ fn a_text_that_changes_on_another_machine_ends_the_run() {
     assert_eq!(code, Some(1), "{messages}");
     let errors: Vec<_> = messages.lines().filter(|line| line.contains("error: ")).collect();
     assert_eq!(errors.len(), 1, "{messages}");
-    let parts = ["1: ", "text.txt was ", " while it was being read", "; the run is saved at step "];
+    let parts =
+        ["error: rank 1: ", "text.txt was ", " while it was being read", "; the run is saved at step "];
     parts.iter().for_each(|part| assert!(errors[0].contains(part), "{part:?} in {messages}"));
     home.write("elsewhere/text.txt", text());
     assert_goes_on(&home);
