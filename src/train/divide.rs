@@ -16,6 +16,7 @@ mod exchange;
 mod follow;
 mod shares;
 mod step;
+mod text_checks;
 mod times;
 
 use super::{Ranks, Training};
@@ -27,6 +28,7 @@ pub(super) use follow::{Collected, Command};
 use shares::Shares;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use text_checks::TextChecks;
 pub use times::ExchangeTimes;
 
 /// The other processes of a run, and what this one owns.
@@ -39,6 +41,8 @@ pub(super) struct Divided {
     /// Buffers for messages, from one step to the next.
     spare: Mutex<Vec<Vec<u8>>>,
     times: ExchangeTimes,
+    /// The checks of this rank's text, on all ranks but 0.
+    checks: Option<TextChecks>,
     /// True if rank 0 has ended the run.
     ended: bool,
 }
@@ -94,7 +98,7 @@ impl Training {
         }
         if windows < count {
             let expected = format!(
-                "{count} processes need at least {count} windows in a step; give --accumulate {count} or a multiple of it"
+                "{count} ranks need at least {count} windows in a step; give --accumulate {count} or a multiple of it"
             );
             return Err(Error::setting("accumulate", windows, expected));
         }
@@ -105,12 +109,14 @@ impl Training {
         let shares = Shares::new(&starts(self.engine.weights()), len, count);
         let rules = shares.of(ranks.rank()).map(|share| self.optimizer.part(share)).collect();
         self.optimizer.clear();
+        let checks = (ranks.rank() > 0).then(TextChecks::new);
         self.divided = Some(Box::new(Divided {
             ranks,
             shares,
             rules,
             spare: Mutex::default(),
             times: ExchangeTimes::default(),
+            checks,
             ended: false,
         }));
         Ok(self)

@@ -29,6 +29,8 @@ impl Training {
         let mut losses = Vec::new();
         let mut times = divided.times;
         let (outcome, own) = self.run_windows(divided, (step, &mut times), &mut losses);
+        let outcome = outcome
+            .and_then(|()| divided.checks.as_mut().map_or(Ok(()), |checks| checks.check(&self.corpus)));
         for (share, values) in divided.shares.of(divided.ranks.rank()).zip(own) {
             self.gradient[share].copy_from_slice(&values);
         }
