@@ -66,7 +66,7 @@ use launcher::Launched;
 use std::{ffi::OsString, process::ExitCode, thread, time::Duration};
 
 /// Time after which ranks other than 0 print why this program cannot take part in a job.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Trains and runs recurrent networks (RNN, LSTM, GRU) that write text, one character at a time
 #[derive(Parser)]
@@ -137,16 +137,21 @@ fn run_in(job: &Job, parsed: Result<Cli, clap::Error>) -> ExitCode {
         }
         parsed => Ok(parsed),
     };
+    let help_code = asked.as_ref().ok().and_then(|parsed| parsed.as_ref().err()).map_or(0, usage_error::code);
     let result = job.agree(asked).and_then(|parsed| {
         check_job(job, parsed.as_ref().ok())?;
         match parsed {
             Ok(cli) => cli.run(job),
-            Err(help) if job.leads() => output::write(&help.render().to_string()),
-            Err(_) => Ok(()),
+            Err(help) => {
+                if job.leads() {
+                    usage_error::show_help(&help);
+                }
+                Ok(())
+            }
         }
     });
     let printed = report(&result);
-    let code = result.map_or_else(|failure| failure.exit_code(), |()| 0);
+    let code = result.map_or_else(|failure| failure.exit_code(), |()| help_code);
     if job.count() > 1 { ExitCode::from(job.end(code)) } else { printed }
 }
 

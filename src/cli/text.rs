@@ -139,14 +139,20 @@ pub fn note_unknown(text: &str, unknown: usize, all: usize, skipped: bool) {
     }
 }
 
-/// Refuses a corpus on standard input in a job of several processes.
+/// Refuses a corpus from standard input or a pipe in a job of several processes.
 pub fn check_streams(job: &Job, paths: &[PathBuf]) -> Result<(), Failure> {
-    match paths.iter().any(|path| is_standard_input(path)) && job.count() > 1 {
-        true => Err(Failure::Usage(format!(
-            "the corpus comes from standard input, which only rank 0 of {} can read; name a file that every machine has",
+    let is_read_once = |path: &&PathBuf| is_standard_input(path) || is_stream(path);
+    match paths.iter().find(is_read_once) {
+        Some(path) if job.count() > 1 => Err(Failure::Usage(format!(
+            "the corpus comes from {}, which only one rank of {} can read; name a file that every machine has",
+            if is_standard_input(path) {
+                "standard input".to_owned()
+            } else {
+                format!("the pipe {}", path.display())
+            },
             job.count()
         ))),
-        false => Ok(()),
+        _ => Ok(()),
     }
 }
 

@@ -20,7 +20,7 @@ pub fn shows_help(error: &clap::Error) -> bool {
     )
 }
 
-/// Prints help or the version to standard output.
+/// Prints help or the version, as the parser does.
 pub fn show_help(error: &clap::Error) -> ExitCode {
     // Nobody reads a closed standard output.
     let _ = error.print();
@@ -38,7 +38,12 @@ pub fn print(error: &clap::Error, program: Command, arguments: impl Iterator<Ite
 }
 
 fn exit_code(error: &clap::Error) -> ExitCode {
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    ExitCode::from(code(error))
+}
+
+/// Returns the exit code for an error, or for help or the version.
+pub fn code(error: &clap::Error) -> u8 {
+    u8::try_from(error.exit_code()).unwrap_or(2)
 }
 
 /// Returns the line for an error, without the word "error".

@@ -98,7 +98,7 @@ impl Training {
         }
         if windows < count {
             let expected = format!(
-                "{count} ranks need at least {count} windows in a step; give --accumulate {count} or a multiple of it"
+                "{count} ranks need at least {count} windows in a step; start at most {windows} ranks, or give --accumulate {count} or a multiple of it"
             );
             return Err(Error::setting("accumulate", windows, expected));
         }

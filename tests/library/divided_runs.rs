@@ -1,12 +1,15 @@
 //! Runs divided among ranks have the bits of a run of one process.
 
 use super::local_ranks::{LocalRanks, run_ranks};
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    fs,
+    sync::{Arc, atomic::AtomicBool},
+};
 use unrolled::{
     ClipMode, Error, Exchange, InputKind, Layer, ModelSettings, OptimizerKind, OptimizerSettings,
     RunSettings, ScheduleSettings, Settings, Unit, Windows,
     checkpoint::Checkpoint,
-    corpus::Corpus,
+    corpus::{Corpus, CorpusOptions},
     train::{Ranks, Training},
 };
 
@@ -209,8 +212,7 @@ fn more_ranks_than_windows_are_refused() {
     let run = RunSettings { accumulate: 2, ..settings().run };
     let few = Settings { run, ..settings() };
     let errors = run_ranks(3, |ranks| training(&few).divide(ranks).unwrap_err().to_string());
-    let expected =
-        "accumulate = 2 is invalid: 3 ranks need at least 3 windows in a step; give --accumulate 3";
+    let expected = "accumulate = 2 is invalid: 3 ranks need at least 3 windows in a step; start at most 2 ranks, or give";
     assert!(errors.iter().all(|error| error.starts_with(expected)), "{errors:?}");
 }
 
@@ -236,4 +238,31 @@ fn an_interrupt_on_any_rank_stops_the_step_on_all() {
         });
         assert!(found[0].as_ref() == Some(&expected), "rank {interrupted}");
     }
+}
+
+#[test]
+fn a_text_that_changed_on_one_rank_is_named_on_rank_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |rank: usize| folder.path().join(format!("{rank}.txt"));
+    let text = "some text of a file that changes. ".repeat(400);
+    let errors = run_ranks(3, |ranks| {
+        let rank = ranks.rank();
+        fs::write(path(rank), &text).unwrap();
+        let corpus = CorpusOptions::default().open(&[path(rank)]).unwrap();
+        let training = Training::new(corpus, settings(), Some(1)).unwrap();
+        let mut training = training.divide(ranks).unwrap();
+        if rank > 0 {
+            training.follow();
+            return None;
+        }
+        training.check_text().unwrap();
+        fs::write(path(2), "other text").unwrap();
+        let error = training.check_text().unwrap_err().to_string();
+        // The other ranks have ended, so only the files of this one are checked.
+        training.end_followers();
+        training.check_text().unwrap();
+        Some(error)
+    });
+    let error = errors[0].as_ref().unwrap();
+    assert!(error.starts_with("rank 2: ") && error.contains("2.txt was cut short"), "{error}");
 }

@@ -108,5 +108,7 @@ fn only_rank_0_prints() {
     assert_eq!(first(&alone.stderr), first(&ranks.stderr), "{}", ranks.stderr);
     let help = home.ranks(3, "train --help").success();
     assert_eq!(help.stdout.matches("Usage:").count(), 1, "{}", help.stdout);
+    let nothing = home.ranks(2, "");
+    assert_eq!((nothing.code, nothing.stderr.matches("Usage:").count()), (Some(2), 1), "{}", nothing.stderr);
     assert_eq!(home.ranks(2, "--version").success().stdout.lines().count(), 1);
 }

@@ -51,13 +51,16 @@ fn ranks_with_different_commands_are_refused() {
         .refused(2, &["error: `unrolled inspect` runs in one process, and this is a job of 2 processes"]);
     with_other_rank_1(&home, "train --help").refused(2, &["rank 1 has the command `--help`"]);
     home.ranks(2, &RUN.replace("text.txt", "-"))
-        .refused(2, &["standard input, which only rank 0 of 2 can read"]);
+        .refused(2, &["standard input, which only one rank of 2 can read"]);
+    home.ranks(2, &RUN.replace("text.txt", "/dev/fd/0"))
+        .refused(2, &["the pipe /dev/fd/0, which only one rank of 2 can read"]);
 }
 
 #[test]
 fn more_ranks_than_windows_are_refused() {
     let home = Home::new();
-    home.ranks(5, RUN).refused(2, &["accumulate = 4 is invalid: 5 ranks need", "--accumulate 5"]);
+    home.ranks(5, RUN)
+        .refused(2, &["accumulate = 4 is invalid: 5 ranks need", "at most 4 ranks", "--accumulate 5"]);
     assert!(!home.path("here").exists());
 }
 

@@ -184,14 +184,14 @@ impl RunWriter {
         Ok(())
     }
 
-    /// Checks that the files of the corpus are unchanged. A checkpoint must not contain steps that
-    /// read a changed corpus.
+    /// Checks that the files of the corpus are unchanged, on all ranks of a job. A checkpoint must
+    /// not contain steps that read a changed corpus.
     ///
     /// # Errors
     /// A file of the corpus has changed.
     pub fn check_corpus(&mut self, training: &Training) -> Result<(), Failure> {
         let begun = Instant::now();
-        training.corpus().check_unchanged()?;
+        training.check_text()?;
         self.check_at = Instant::now() + CHECK_PAUSE.max(begun.elapsed() * CHECK_PAUSE_FACTOR);
         Ok(())
     }

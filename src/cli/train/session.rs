@@ -76,7 +76,7 @@ impl Session {
                 }
                 match self.step(signals, &mut display) {
                     Ok(None) => {}
-                    Ok(Some(end)) => break Ok(end),
+                    Ok(Some(end)) => break self.check_corpus().map(|()| end),
                     Err(failure) => break Err(failure),
                 }
             }
@@ -106,7 +106,9 @@ impl Session {
         display: &mut ProgressDisplay,
     ) -> Result<Option<RunEnd>, StepFailure> {
         if self.writer.has_few_files(&self.training) {
-            self.check_corpus()?;
+            // The other ranks check theirs within the step.
+            let unchanged = self.training.corpus().check_unchanged();
+            unchanged.map_err(|error| self.text_failure()(error.into()))?;
         }
         let stepped = self.training.step();
         self.writer.log(&mut self.training);
@@ -136,14 +138,19 @@ impl Session {
         Ok(None)
     }
 
-    /// Checks that the corpus is unchanged. If it has few files, this happens before every step,
-    /// and a step with one window has read it before that: no step has read the change. Otherwise
-    /// the steps since the last check may have read it.
+    /// Checks that the corpus is unchanged, on all ranks.
     fn check_corpus(&mut self) -> Result<(), StepFailure> {
+        let stop = self.text_failure();
+        self.writer.check_corpus(&self.training).map_err(stop)
+    }
+
+    /// Returns what a change of the corpus says about the state. If the corpus has few files, it is
+    /// checked before every step, and a step with one window has read it before that: no step has
+    /// read the change. Otherwise the steps since the last check may have read it.
+    fn text_failure(&self) -> fn(Failure) -> StepFailure {
         let every_window =
             self.writer.has_few_files(&self.training) && self.training.settings().run.accumulate == 1;
-        let stop = if every_window { StepFailure::Valid } else { StepFailure::Invalid };
-        self.writer.check_corpus(&self.training).map_err(stop)
+        if every_window { StepFailure::Valid } else { StepFailure::Invalid }
     }
 
     fn finish_as(&mut self, end: RunEnd) -> Result<(), Failure> {

@@ -14,6 +14,8 @@ pub(in super::super) enum Command {
     Evaluate,
     /// Send moments and states to rank 0, for a checkpoint.
     Collect,
+    /// [`Training::check_text`].
+    CheckText,
     End,
 }
 
@@ -24,6 +26,7 @@ impl Command {
             Self::Evaluate => (2, 0.0),
             Self::Collect => (3, 0.0),
             Self::End => (4, 0.0),
+            Self::CheckText => (5, 0.0),
         };
         let mut bytes = [kind; 9];
         bytes[1..].copy_from_slice(&rate.to_le_bytes());
@@ -36,6 +39,7 @@ impl Command {
             1 => Self::Step(f64::from_le_bytes(rate)),
             2 => Self::Evaluate,
             3 => Self::Collect,
+            5 => Self::CheckText,
             _ => Self::End,
         }
     }
@@ -68,6 +72,7 @@ impl Training {
                 Command::Step(rate) => _ = self.step_with_others(rate),
                 Command::Evaluate => _ = self.evaluate_with_others(),
                 Command::Collect => _ = self.collect(),
+                Command::CheckText => _ = self.check_text_with_others(),
                 Command::End => break,
             }
         }
