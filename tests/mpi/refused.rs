@@ -52,8 +52,8 @@ fn ranks_with_different_commands_are_refused() {
     with_other_rank_1(&home, "train --help").refused(2, &["rank 1 has the command `--help`"]);
     home.ranks(2, &RUN.replace("text.txt", "-"))
         .refused(2, &["standard input, which only one rank of 2 can read"]);
-    home.ranks(2, &RUN.replace("text.txt", "/dev/fd/0"))
-        .refused(2, &["the pipe /dev/fd/0, which only one rank of 2 can read"]);
+    home.ranks(2, &RUN.replace("text.txt", "/dev/fd/9"))
+        .refused(2, &["the pipe /dev/fd/9, which only one rank of 2 can read"]);
 }
 
 #[test]
