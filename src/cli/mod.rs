@@ -11,6 +11,8 @@ mod config_record;
 #[cfg(test)]
 mod configuration_page;
 mod eval;
+#[cfg(test)]
+mod exchange_page;
 mod export;
 mod failure;
 mod find_rate;

@@ -27,7 +27,7 @@ pub(super) use agree::{Outcome, agree};
 pub(super) use follow::{Collected, Command};
 use shares::Shares;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use text_checks::TextChecks;
 pub use times::ExchangeTimes;
 
@@ -38,6 +38,8 @@ pub(super) struct Divided {
     shares: Shares,
     /// The update rule of each of this rank's shares, with its moments.
     rules: Vec<UpdateRule>,
+    /// Buffers for messages, from one step to the next.
+    spare: Mutex<Vec<Vec<u8>>>,
     times: ExchangeTimes,
     /// The checks of this rank's text, on all ranks but 0.
     checks: Option<TextChecks>,
@@ -84,7 +86,11 @@ impl Training {
     /// 1. there are more ranks than windows in a step ([`Error::Setting`] names `accumulate`);
     /// 2. a rank has another run than rank 0 ([`Error::OtherRank`] names the rank and the
     ///    difference): another version, text, setting, parameter or step.
+    ///
+    /// # Panics
+    /// If the run is divided already.
     pub fn divide(mut self, ranks: Arc<dyn Ranks>) -> Result<Self> {
+        assert!(self.divided.is_none(), "the run is divided already");
         self.check_same_run(&*ranks)?;
         let (count, windows) = (ranks.count(), self.settings.run.accumulate);
         if count == 1 {
@@ -108,6 +114,7 @@ impl Training {
             ranks,
             shares,
             rules,
+            spare: Mutex::default(),
             times: ExchangeTimes::default(),
             checks,
             ended: false,

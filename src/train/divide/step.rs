@@ -187,7 +187,7 @@ fn exchange_all(
     (windows, exchange): (usize, Exchange),
 ) -> (OwnGradients, Duration) {
     let mut time = Duration::ZERO;
-    let one = |parcel| timed(&mut time, || divided.exchange(&parcel, windows, exchange));
+    let one = |parcel| timed(&mut time, || divided.exchange(parcel, windows, exchange));
     let own = parcels.iter().map(one).collect();
     (own, time)
 }
