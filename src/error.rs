@@ -355,7 +355,7 @@ pub enum Error {
         change: &'static str,
     },
     /// Another process of a divided run failed, or has another run.
-    #[error("process {rank}: {reason}")]
+    #[error("rank {rank}: {reason}")]
     OtherRank {
         /// The rank of the process.
         rank: usize,

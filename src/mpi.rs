@@ -13,7 +13,7 @@
 //!
 //! # fn main() -> unrolled::Result<()> {
 //! let world = World::start()?;
-//! let corpus = Corpus::open("corpus.txt", Unit::Char)?;
+//! let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(900), Unit::Char)?;
 //! let run = RunSettings { accumulate: 8, ..RunSettings::default() };
 //! let settings = Settings { run, ..Settings::default() };
 //! let mut training = Training::new(corpus, settings, None)?.divide(world.ranks())?;

@@ -143,18 +143,20 @@ impl Batches {
     /// If the range ends after the end of `corpus`.
     pub fn fill(&self, corpus: &Corpus, step: u64, batch: &mut Batch) {
         batch.resize(self.steps, self.rows);
-        let window = (step % self.steps_per_epoch) as usize;
-        let (place, part) = (step % self.steps_per_epoch / self.accumulate, step % self.accumulate);
-        let (place, first) = (place as usize, part as usize * self.rows);
-        let streams = self.rows * self.accumulate as usize;
+        let window = step % self.steps_per_epoch;
+        let (place, part) = (window / self.accumulate, step % self.accumulate);
         batch.fresh = place == 0 || self.windows != Windows::Stream;
         // 64 bits per row.
         let mut draws = generator(self.seed, PURPOSE, step);
         for row in 0..self.rows {
             let start = match self.windows {
-                Windows::Stream => (first + row) * ((self.range.len() - 1) / streams) + place * self.steps,
+                Windows::Stream => {
+                    let streams = self.rows * self.accumulate as usize;
+                    let stream = part as usize * self.rows + row;
+                    stream * ((self.range.len() - 1) / streams) + place as usize * self.steps
+                }
                 Windows::Random => below(draws.next_u64(), self.range.len() - self.steps),
-                Windows::Sliding => window * self.rows + row,
+                Windows::Sliding => window as usize * self.rows + row,
             };
             batch.fill_row(corpus, row, self.range.start + start);
         }

@@ -16,6 +16,8 @@ mod exchange;
 mod follow;
 mod shares;
 mod step;
+mod text_checks;
+mod times;
 
 use super::{Ranks, Training};
 use crate::exec::starts;
@@ -25,7 +27,9 @@ pub(super) use agree::{Outcome, agree};
 pub(super) use follow::{Collected, Command};
 use shares::Shares;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use text_checks::TextChecks;
+pub use times::ExchangeTimes;
 
 /// The other processes of a run, and what this one owns.
 #[derive(Debug)]
@@ -34,6 +38,11 @@ pub(super) struct Divided {
     shares: Shares,
     /// The update rule of each of this rank's shares, with its moments.
     rules: Vec<UpdateRule>,
+    /// Buffers for messages, from one step to the next.
+    spare: Mutex<Vec<Vec<u8>>>,
+    times: ExchangeTimes,
+    /// The checks of this rank's text, on all ranks but 0.
+    checks: Option<TextChecks>,
     /// True if rank 0 has ended the run.
     ended: bool,
 }
@@ -77,7 +86,11 @@ impl Training {
     /// 1. there are more ranks than windows in a step ([`Error::Setting`] names `accumulate`);
     /// 2. a rank has another run than rank 0 ([`Error::OtherRank`] names the rank and the
     ///    difference): another version, text, setting, parameter or step.
+    ///
+    /// # Panics
+    /// If the run is divided already.
     pub fn divide(mut self, ranks: Arc<dyn Ranks>) -> Result<Self> {
+        assert!(self.divided.is_none(), "the run is divided already");
         self.check_same_run(&*ranks)?;
         let (count, windows) = (ranks.count(), self.settings.run.accumulate);
         if count == 1 {
@@ -85,7 +98,7 @@ impl Training {
         }
         if windows < count {
             let expected = format!(
-                "{count} processes need at least {count} windows in a step; give --accumulate {count} or a multiple of it"
+                "{count} ranks need at least {count} windows in a step; give --accumulate {count} or a multiple of it"
             );
             return Err(Error::setting("accumulate", windows, expected));
         }
@@ -96,8 +109,24 @@ impl Training {
         let shares = Shares::new(&starts(self.engine.weights()), len, count);
         let rules = shares.of(ranks.rank()).map(|share| self.optimizer.part(share)).collect();
         self.optimizer.clear();
-        self.divided = Some(Box::new(Divided { ranks, shares, rules, ended: false }));
+        let checks = (ranks.rank() > 0).then(TextChecks::new);
+        self.divided = Some(Box::new(Divided {
+            ranks,
+            shares,
+            rules,
+            spare: Mutex::default(),
+            times: ExchangeTimes::default(),
+            checks,
+            ended: false,
+        }));
         Ok(self)
+    }
+}
+
+impl Training {
+    /// Returns the time that this rank has spent on messages; `None` for a run that is not divided.
+    pub fn exchange_times(&self) -> Option<ExchangeTimes> {
+        self.divided.as_ref().map(|divided| divided.times)
     }
 }
 

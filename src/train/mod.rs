@@ -35,6 +35,7 @@ use crate::phases::Phases;
 use crate::{Error, Layer, Mode, Result, RunSettings, Settings};
 use carried::CarriedStates;
 use divide::Divided;
+pub use divide::ExchangeTimes;
 use gradient_sums::GradientSums;
 use std::ops::Range;
 use std::sync::{Arc, atomic::AtomicBool};

@@ -140,6 +140,29 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn windows_may_be_divided_anywhere(windows in 1..400u64, cuts: Vec<u64>) {
+            let mut cuts: Vec<u64> = cuts.into_iter().map(|cut| cut % (windows + 1)).collect();
+            cuts.extend([0, windows]);
+            cuts.sort_unstable();
+            let (mut all, mut sums) = (SumTree::new(windows), Vec::new());
+            for part in cuts.windows(2) {
+                let (mut own, mut own_sums) = (SumTree::new(windows), Vec::new());
+                for window in part[0]..part[1] {
+                    let additions = own.add(window);
+                    apply(&mut own_sums, additions, window.to_string());
+                }
+                let most = 2 * (part[1] - part[0]).max(1).ilog2() + 1;
+                assert!(own.len() <= most as usize, "{} sums of {part:?} of {windows}", own.len());
+                for (additions, sum) in all.add_all(&own).into_iter().zip(own_sums) {
+                    apply(&mut sums, additions, sum);
+                }
+            }
+            assert_eq!(sums, [whole(0, windows)]);
+        }
+    }
+
     #[test]
     fn few_sums_wait() {
         for windows in 1..200 {

@@ -189,9 +189,9 @@ fn ranks_with_another_run_are_refused() {
     let batch = Settings { run: RunSettings { batch: 4, ..settings().run }, ..settings() };
     let with = |settings: Settings| Training::new(corpus(), settings, Some(1)).unwrap();
     let cases: [(&str, &(dyn Fn() -> Training + Sync)); 3] = [
-        ("process 2: its seed is 2, and that of process 0 is 1; ", &|| with(seed.clone())),
-        ("process 2: its batch is 4, and that of process 0 is 3; ", &|| with(batch.clone())),
-        ("process 2: its text is not that of process 0; ", &|| {
+        ("rank 2: its seed is 2, and that of rank 0 is 1; ", &|| with(seed.clone())),
+        ("rank 2: its batch is 4, and that of rank 0 is 3; ", &|| with(batch.clone())),
+        ("rank 2: its text is not that of rank 0; ", &|| {
             Training::new(other_text(), settings(), Some(1)).unwrap()
         }),
     ];
@@ -210,7 +210,7 @@ fn more_ranks_than_windows_are_refused() {
     let few = Settings { run, ..settings() };
     let errors = run_ranks(3, |ranks| training(&few).divide(ranks).unwrap_err().to_string());
     let expected =
-        "accumulate = 2 is invalid: 3 processes need at least 3 windows in a step; give --accumulate 3";
+        "accumulate = 2 is invalid: 3 ranks need at least 3 windows in a step; give --accumulate 3";
     assert!(errors.iter().all(|error| error.starts_with(expected)), "{errors:?}");
 }
 

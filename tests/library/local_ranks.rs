@@ -21,6 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Runs `run` on one thread per rank, and returns the results in the order of ranks. If a rank
 /// panics, the ranks that wait for it panic too, and then so does this function, as the first one
 /// did.
+///
+/// Each rank must have threads of its own, so a run of a rank has one thread. The runs of a process
+/// share the threads of a pool, and one that waits for another rank there would keep the thread
+/// that this rank waits for.
 pub fn run_ranks<R: Send>(count: usize, run: impl Fn(Arc<LocalRanks>) -> R + Sync) -> Vec<R> {
     let ranks = local_ranks(count);
     let meeting = Arc::clone(&ranks[0].meeting);

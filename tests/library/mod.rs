@@ -1,5 +1,6 @@
 //! The dependencies of a program that links the library, and the programs of the README.
 
+mod divided_at_random;
 mod divided_evaluations;
 mod divided_runs;
 #[cfg(feature = "cli")] // it needs the toml crate to read deny.toml

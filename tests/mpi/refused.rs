@@ -15,10 +15,11 @@ fn a_rank_with_another_run_is_refused_before_the_first_step() {
     let home = Home::new();
     home.write("other.txt", text().replacen("Line 7", "Line 8", 1));
     let changed = |from: &str, to: &str| with_other_rank_1(&home, &RUN.replace(from, to));
-    changed("text.txt", "other.txt").refused(1, &["1: its text is not that of"]);
-    changed("--hidden 8", "--hidden 9").refused(1, &["1: its hidden is 9, and that of", "is 8"]);
-    changed("--batch 2", "--batch 2 --seed 5").refused(1, &["1: its seed is 5, and that of", "is 1"]);
-    changed("--batch 2", "--batch 2 --exchange bf16").refused(1, &["1: its exchange is bf16"]);
+    changed("text.txt", "other.txt").refused(1, &["error: rank 1: its text is not that of"]);
+    changed("--hidden 8", "--hidden 9").refused(1, &["error: rank 1: its hidden is 9, and that of", "is 8"]);
+    changed("--batch 2", "--batch 2 --seed 5")
+        .refused(1, &["error: rank 1: its seed is 5, and that of", "is 1"]);
+    changed("--batch 2", "--batch 2 --exchange bf16").refused(1, &["error: rank 1: its exchange is bf16"]);
     assert!(!home.path("here").exists());
 }
 
@@ -56,7 +57,7 @@ fn ranks_with_different_commands_are_refused() {
 #[test]
 fn more_ranks_than_windows_are_refused() {
     let home = Home::new();
-    home.ranks(5, RUN).refused(2, &["accumulate = 4 is invalid", "5 ", "--accumulate 5"]);
+    home.ranks(5, RUN).refused(2, &["accumulate = 4 is invalid: 5 ranks need", "--accumulate 5"]);
     assert!(!home.path("here").exists());
 }
 

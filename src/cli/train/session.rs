@@ -115,7 +115,11 @@ impl Session {
             // A signal to this rank; the loop handles it next.
             Err(Error::Interrupted) if signals.caught().is_some() => return Ok(None),
             Err(Error::Interrupted) => return Ok(Some(RunEnd::SignalElsewhere)),
-            Err(error @ (Error::TextChanged { .. } | Error::OtherRank { .. })) => {
+            // The others check a corpus of few files in every step.
+            Err(error @ Error::OtherRank { .. }) if self.writer.has_few_files(&self.training) => {
+                return Err(StepFailure::Valid(error.into()));
+            }
+            Err(error @ Error::TextChanged { .. }) => {
                 return Err(StepFailure::Valid(error.into()));
             }
             Err(error) => return Err(StepFailure::Invalid(error.into())),

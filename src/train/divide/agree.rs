@@ -125,14 +125,14 @@ fn difference(first: &str, other: &str) -> serde_json::Result<String> {
     let versions = (serde_json::from_str::<Version>(first)?, serde_json::from_str::<Version>(other)?);
     let (expected, found) = (versions.0.version, versions.1.version);
     if expected != found {
-        return Ok(format!("it has version {found} of unrolled, and process 0 has {expected}"));
+        return Ok(format!("it has version {found} of unrolled, and rank 0 has {expected}"));
     }
     let (first, other): (Identity, Identity) = (serde_json::from_str(first)?, serde_json::from_str(other)?);
     let (expected, found): (Settings, Settings) =
         (serde_json::from_value(first.settings)?, serde_json::from_value(other.settings)?);
     if let Some(change) = found.differences(&expected).into_iter().next() {
         let SettingDifference { key, found, expected } = change;
-        return Ok(format!("its {key} is {found}, and that of process 0 is {expected}"));
+        return Ok(format!("its {key} is {found}, and that of rank 0 is {expected}"));
     }
     let differs = [
         ("text", first.text != other.text),
@@ -146,7 +146,7 @@ fn difference(first: &str, other: &str) -> serde_json::Result<String> {
         ("carried state", first.state != other.state),
     ];
     let what = differs.iter().find(|(_, differs)| *differs).map_or("description", |(what, _)| what);
-    Ok(format!("its {what} is not that of process 0"))
+    Ok(format!("its {what} is not that of rank 0"))
 }
 
 /// Gathers a text from each rank.
@@ -170,7 +170,7 @@ mod tests {
         let of_version = |version| format!("{{\"version\": \"{version}\", \"a key of that version\": 1}}");
         assert_eq!(
             difference(&of_version("0.1.0"), &of_version("0.2.0")).unwrap(),
-            "it has version 0.2.0 of unrolled, and process 0 has 0.1.0"
+            "it has version 0.2.0 of unrolled, and rank 0 has 0.1.0"
         );
         assert!(difference("", &of_version("0.2.0")).is_err());
     }

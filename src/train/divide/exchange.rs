@@ -5,6 +5,8 @@ use super::super::gradient_sums::{GradientSums, ReceivedSums, narrowed, parts, w
 use super::super::sum_tree::SumTree;
 use super::{Divided, windows_of};
 use crate::Exchange;
+use std::ops::Range;
+use std::sync::PoisonError;
 use unrolled_kernels::denormals::flush;
 
 /// The gradients of a bucket as this rank sends them: for each rank, its share of each sum.
@@ -26,7 +28,8 @@ impl Divided {
         let shares = self.shares.bucket(bucket);
         let waiting = &sums.waiting()[..sums.waiting().len() - additions];
         let len = shares.iter().map(|share| share.len()).sum::<usize>() * sums.tree().len();
-        let mut bytes = Vec::with_capacity(len * size_of_value(exchange));
+        let mut bytes = self.buffer();
+        bytes.reserve(len * size_of_value(exchange));
         for share in shares {
             for sum in waiting.iter().map(|sum| &sum[..]).chain([gradient]) {
                 put(&sum[share.clone()], exchange, &mut bytes);
@@ -35,9 +38,21 @@ impl Divided {
         Parcel { bucket, bytes }
     }
 
+    /// Returns an empty buffer. It may have room from an earlier step.
+    fn buffer(&self) -> Vec<u8> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = spare.pop().unwrap_or_default();
+        buffer.clear();
+        buffer
+    }
+
+    fn keep_buffers(&self, buffers: [Vec<u8>; 2]) {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).extend(buffers);
+    }
+
     /// Sends a bucket, receives this rank's share of it from all ranks, and returns its sum over all
     /// windows.
-    pub(super) fn exchange(&self, parcel: &Parcel, windows: usize, exchange: Exchange) -> Vec<f32> {
+    pub(super) fn exchange(&self, parcel: Parcel, windows: usize, exchange: Exchange) -> Vec<f32> {
         let (rank, count) = (self.ranks.rank(), self.ranks.count());
         let shares = self.shares.bucket(parcel.bucket);
         let trees: Vec<SumTree> = (0..count).map(|rank| tree_of(windows, rank, count)).collect();
@@ -45,10 +60,14 @@ impl Divided {
         let counts: Vec<usize> = shares.iter().map(|share| share.len() * trees[rank].len() * size).collect();
         let own = shares[rank].len();
         let received: Vec<usize> = trees.iter().map(|tree| own * tree.len() * size).collect();
-        let mut bytes = vec![0; received.iter().sum()];
+        if shares.iter().all(Range::is_empty) {
+            return Vec::new();
+        }
+        let mut bytes = self.buffer();
+        bytes.resize(received.iter().sum(), 0);
         self.ranks.all_to_all(&parcel.bytes, &counts, &mut bytes, &received);
         // As in a step of one process, denormal numbers count as zero.
-        flush(|| {
+        let sums = flush(|| {
             let mut sums = ReceivedSums::new(windows, exchange);
             for (tree, part) in trees.iter().zip(parts(received.into_iter())) {
                 let values = parts(std::iter::repeat_n(own * size, tree.len()))
@@ -56,36 +75,38 @@ impl Divided {
                 sums.add(tree, values);
             }
             sums.whole()
-        })
+        });
+        self.keep_buffers([parcel.bytes, bytes]);
+        sums
     }
 
     /// Gathers the parameters from their owners, of which this rank has updated its own.
     /// `before` are the parameters before the update, for an exchange of rounded changes.
     pub(super) fn gather(&self, parameters: &mut [f32], before: &[f32], exchange: Exchange) {
-        let (rank, count) = (self.ranks.rank(), self.ranks.count());
-        let size = size_of_value(exchange);
-        let counts: Vec<usize> = (0..count).map(|rank| self.shares.owned(rank) * size).collect();
-        let mut own = Vec::with_capacity(counts[rank]);
-        for share in self.shares.of(rank) {
-            match exchange {
-                Exchange::F32 => put(&parameters[share], exchange, &mut own),
-                Exchange::Bf16 => {
-                    let changes = parameters[share.clone()].iter().zip(&before[share]);
-                    changes.for_each(|(now, before)| own.extend(narrowed(now - before).to_le_bytes()));
-                }
+        for shares in (0..self.shares.len()).map(|bucket| self.shares.bucket(bucket)) {
+            let places = shares[0].start..shares[shares.len() - 1].end;
+            let counts: Vec<usize> =
+                shares.iter().map(|share| share.len() * size_of_value(exchange)).collect();
+            let own = shares[self.ranks.rank()].clone();
+            if places.is_empty() {
+                continue;
             }
-        }
-        let mut all = vec![0; counts.iter().sum()];
-        self.ranks.all_gather(&own, &counts, &mut all);
-        let shares = self.shares.all();
-        let places = parts(shares.iter().map(|share| share.len() * size));
-        for (share, place) in shares.iter().cloned().zip(places) {
-            let values = take(&all[place], exchange);
             match exchange {
-                Exchange::F32 => parameters[share].copy_from_slice(&values),
+                Exchange::F32 => {
+                    let own: Vec<u8> = bytemuck::cast_slice(&parameters[own]).to_vec();
+                    self.ranks.all_gather(&own, &counts, bytemuck::cast_slice_mut(&mut parameters[places]));
+                }
                 Exchange::Bf16 => {
-                    let changed = parameters[share.clone()].iter_mut().zip(&before[share]).zip(values);
-                    changed.for_each(|((now, before), change)| *now = before + change);
+                    let changes = parameters[own.clone()].iter().zip(&before[own]);
+                    let own: Vec<u16> = changes.map(|(now, before)| narrowed(now - before)).collect();
+                    let mut all = vec![0u16; places.len()];
+                    self.ranks.all_gather(
+                        bytemuck::cast_slice(&own),
+                        &counts,
+                        bytemuck::cast_slice_mut(&mut all),
+                    );
+                    let changed = parameters[places.clone()].iter_mut().zip(&before[places]).zip(all);
+                    changed.for_each(|((now, before), change)| *now = before + widened(change));
                 }
             }
         }

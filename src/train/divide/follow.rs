@@ -59,7 +59,7 @@ impl Training {
         let Some(ranks) = self.divided.as_ref().map(|divided| divided.ranks.clone()) else {
             panic!("a run of one process has no other process to follow");
         };
-        assert!(ranks.rank() > 0, "process 0 follows no other: it calls step");
+        assert!(ranks.rank() > 0, "rank 0 follows no other: it calls step");
         loop {
             let mut bytes = Command::End.bytes();
             ranks.broadcast(&mut bytes);
@@ -132,7 +132,7 @@ impl Training {
 
 impl Divided {
     fn command(&self, command: Command) {
-        assert!(self.ranks.rank() == 0, "only process 0 of a divided run decides what comes next");
+        assert!(self.ranks.rank() == 0, "only rank 0 of a divided run decides what comes next");
         if !self.ended {
             self.ranks.broadcast(&mut command.bytes());
         }

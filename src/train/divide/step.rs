@@ -5,10 +5,12 @@ use super::super::gradient_sums::parts;
 use super::Divided;
 use super::agree::{Outcome, agree};
 use super::exchange::Parcel;
+use super::times::{ExchangeTimes, timed};
 use crate::optim::{OptimizerStep, Workers};
 use crate::{Error, Exchange, Result};
 use std::mem::take;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 use unrolled_kernels::update::{NORM_BLOCK, sum_of_squares};
 
 /// The gradients of this rank's shares, one for each bucket.
@@ -25,12 +27,18 @@ impl Training {
         rate: f64,
     ) -> (f64, Result<f64>) {
         let mut losses = Vec::new();
-        let (outcome, own) = self.run_windows(divided, step, &mut losses);
+        let mut times = divided.times;
+        let (outcome, own) = self.run_windows(divided, (step, &mut times), &mut losses);
+        let outcome = outcome
+            .and_then(|()| divided.checks.as_mut().map_or(Ok(()), |checks| checks.check(&self.corpus)));
         for (share, values) in divided.shares.of(divided.ranks.rank()).zip(own) {
             self.gradient[share].copy_from_slice(&values);
         }
         self.engine.weights().tensors.clear_constants(&mut self.gradient);
-        match self.tally(divided, outcome, &losses) {
+        let told = timed(&mut times.losses, || self.tally(divided, outcome, &losses));
+        times.steps += 1;
+        divided.times = times;
+        match told {
             Ok((loss, norm)) => (loss, self.move_own(divided, loss, norm, rate)),
             Err(error) => (f64::NAN, Err(error)),
         }
@@ -41,7 +49,7 @@ impl Training {
     fn run_windows(
         &mut self,
         divided: &Divided,
-        step: u64,
+        (step, times): (u64, &mut ExchangeTimes),
         losses: &mut Vec<f64>,
     ) -> (Result<()>, OwnGradients) {
         let (own, windows) = (self.own.clone(), self.settings.run.accumulate);
@@ -67,7 +75,10 @@ impl Training {
                 self.send_all(divided, last, &sender);
                 drop(sender);
             }
-            (outcome, exchange.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            let joined = timed(&mut times.waited, || exchange.join());
+            let (own, time) = joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            times.gradients += time;
+            (outcome, own)
         })
     }
 
@@ -161,17 +172,22 @@ impl Training {
             rule.update(workers, at, &gradient[share.clone()], &mut parameters[share]);
         }
         divided.rules = rules;
-        divided.gather(parameters, before, settings.run.exchange);
+        let mut time = divided.times.parameters;
+        timed(&mut time, || divided.gather(parameters, before, settings.run.exchange));
+        divided.times.parameters = time;
         engine.pack();
         Ok(norm)
     }
 }
 
-/// Exchanges the buckets as they come.
+/// Exchanges the buckets as they come. Also returns the time that this took.
 fn exchange_all(
     divided: &Divided,
     parcels: &Receiver<Parcel>,
     (windows, exchange): (usize, Exchange),
-) -> OwnGradients {
-    parcels.iter().map(|parcel| divided.exchange(&parcel, windows, exchange)).collect()
+) -> (OwnGradients, Duration) {
+    let mut time = Duration::ZERO;
+    let one = |parcel| timed(&mut time, || divided.exchange(parcel, windows, exchange));
+    let own = parcels.iter().map(one).collect();
+    (own, time)
 }

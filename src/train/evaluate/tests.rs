@@ -170,7 +170,7 @@ fn a_text_that_is_cut_short_on_one_rank_ends_the_evaluation_on_all() {
     });
     let path = folder.path().join("text of 1");
     let own = format!("{} was cut short while it was being read; ", path.display());
-    let other = format!("process 1: {own}");
+    let other = format!("rank 1: {own}");
     assert!(errors[0].starts_with(&other) && errors[2].starts_with(&other), "{errors:?}");
     assert!(errors[1].starts_with(&own), "{errors:?}");
 }
