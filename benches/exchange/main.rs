@@ -7,16 +7,19 @@
 //! mpirun -n 2 target/release/examples/exchange              # a table
 //! mpirun -n 2 target/release/examples/exchange --json       # one JSON object a line
 //! mpirun -n 2 target/release/examples/exchange --test       # only checks the results
+//! mpirun -n 2 target/release/examples/exchange --hidden 512,512 --threads 1    # whole steps
 //! ```
 //!
 //! `benches/exchange/measure` runs it over several networks on one machine, and writes
 //! `docs/exchange.jsonl`, from which `docs/many-machines.md` has its figures.
 
 mod figures;
+mod overlap;
 mod step;
 
 use clap::Parser;
 use figures::{Figures, Network};
+use overlap::Divided;
 use step::{Payload, Step};
 use unrolled::bench::Machine;
 use unrolled::mpi::World;
@@ -26,6 +29,8 @@ use unrolled::mpi::World;
 struct Options {
     #[command(flatten)]
     network: Network,
+    #[command(flatten)]
+    divided: Divided,
     /// Numbers of floats of a payload
     #[arg(long, value_delimiter = ',', default_value = "1e4,3e4,1e5,3e5,1e6,3e6,1e7,3e7")]
     floats: Vec<f64>,
@@ -54,6 +59,9 @@ fn main() {
     let options = Options::parse();
     let world = World::start().expect("MPI starts");
     let ranks = world.ranks();
+    if options.divided.is_given() {
+        return options.divided.run(ranks).expect("a run");
+    }
     let prints = ranks.rank() == 0;
     let figures = Figures { machine: Machine::here().expect("an instruction set"), ranks: ranks.count() };
     if prints && !options.json {

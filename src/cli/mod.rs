@@ -66,7 +66,7 @@ use launcher::Launched;
 use std::{ffi::OsString, process::ExitCode, thread, time::Duration};
 
 /// Time after which ranks other than 0 print why this program cannot take part in a job.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Trains and runs recurrent networks (RNN, LSTM, GRU) that write text, one character at a time
 #[derive(Parser)]

@@ -10,8 +10,9 @@ use std::{
 /// Time of polling without a pause. A message between two processes of a machine takes about a
 /// microsecond.
 const BUSY: Duration = Duration::from_micros(5);
-/// Time after which each poll is followed by a sleep.
-const AWAKE: Duration = Duration::from_micros(50);
+/// Time after which each poll is followed by a sleep: longer than a short message takes over TCP.
+/// Until then the core is there for others, but not at rest.
+const AWAKE: Duration = Duration::from_micros(300);
 /// The length of a sleep. The system adds about 50 microseconds.
 const SLEEP: Duration = Duration::from_micros(20);
 

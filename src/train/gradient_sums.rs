@@ -143,15 +143,19 @@ fn add(sums: &mut [f32], left: &[f32]) {
 }
 
 fn round(values: &mut [f32]) {
-    values.iter_mut().for_each(|value| *value = widened(narrowed(*value)));
+    values.iter_mut().for_each(|value| *value = f32::from_bits(rounded(*value) & 0xffff_0000));
 }
 
 /// Returns the nearest bfloat16; of two, the even one. A number that is not finite stays so.
 pub(super) fn narrowed(value: f32) -> u16 {
+    (rounded(value) >> 16) as u16
+}
+
+/// Returns bits whose upper half is the nearest bfloat16.
+fn rounded(value: f32) -> u32 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
-    let bits = if value.is_nan() { bits | 0x40_0000 } else { rounded };
-    (bits >> 16) as u16
+    if value.is_nan() { bits | 0x40_0000 } else { rounded }
 }
 
 /// The f32 of a bfloat16.

@@ -95,8 +95,15 @@ impl Home {
         self.end(command)
     }
 
+    /// Sets the folder of a command, also for the temporary files of `mpirun`: two jobs that start
+    /// and end at once would remove each other's folders.
+    fn set_folder(&self, command: &mut Command) {
+        let folder = self.folder.path();
+        command.current_dir(folder).env("TMPDIR", folder).env("OMPI_MCA_orte_tmpdir_base", folder);
+    }
+
     fn end(&self, mut command: Command) -> Ended {
-        command.current_dir(self.folder.path());
+        self.set_folder(&mut command);
         let output = assert_cmd::Command::from_std(command).timeout(DEADLINE).output();
         Ended::of(output.expect("a program"))
     }

@@ -108,7 +108,7 @@ impl Step {
             exposed = exposed.max(travel - compute);
             compute += bucket.products * seconds_per_product;
         }
-        exposed + call(0.0) + call(buckets.iter().map(|bucket| bucket.parameters).sum())
+        exposed + call(0.0) + travel
     }
 
     /// Predicts a step with some windows on each machine.

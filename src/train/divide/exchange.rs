@@ -131,7 +131,12 @@ fn size_of_value(exchange: Exchange) -> usize {
 fn put(values: &[f32], exchange: Exchange, bytes: &mut Vec<u8>) {
     match exchange {
         Exchange::F32 => bytes.extend_from_slice(bytemuck::cast_slice(values)),
-        Exchange::Bf16 => bytes.extend(values.iter().flat_map(|value| narrowed(*value).to_le_bytes())),
+        Exchange::Bf16 => {
+            let start = bytes.len();
+            bytes.resize(start + size_of::<u16>() * values.len(), 0);
+            let places = bytes[start..].as_chunks_mut().0.iter_mut();
+            places.zip(values).for_each(|(place, value)| *place = narrowed(*value).to_le_bytes());
+        }
     }
 }
 
