@@ -92,7 +92,8 @@ fn percent(share: f64) -> String {
 fn predicted(figures: &ExchangeFigures) -> String {
     let networks = figures.of_name(DELAYED);
     let (delayed, _) = CostOfMessages::fitted(&networks[..1]);
-    let share = networks[0].link_share(delayed.bytes_per_second).expect("a limited link");
+    // A short burst may pass the limit, so a fitted rate can be above it.
+    let share = networks[0].link_share(delayed.bytes_per_second).expect("a limited link").min(1.0);
     let (work, _) = CostOfMessages::fitted(&figures.of_name(NOT_DELAYED));
     let cost = CostOfMessages { per_rank: work.per_rank, ..delayed };
     let counts = [2, 4, 8, 16, 32, 64];
