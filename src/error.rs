@@ -359,7 +359,7 @@ pub enum Error {
     OtherRank {
         /// The rank of the process.
         rank: usize,
-        /// What it found, and what to do.
+        /// The cause, and what to do.
         reason: String,
     },
     /// A step or an evaluation was interrupted on request.

@@ -32,7 +32,7 @@
 
 mod waiting;
 
-use crate::train::Ranks;
+use crate::train::{Ranks, parts};
 use crate::{Error, Result};
 use mpi::datatype::{Partition, PartitionMut};
 use mpi::environment::{Universe, library_version};
@@ -41,7 +41,7 @@ use mpi::request::{LocalScope, Request, scope};
 use mpi::topology::{Communicator, SimpleCommunicator};
 use mpi::traits::{CommunicatorCollectives, Root};
 use mpi::{Count, Rank, Threading};
-use std::{fmt, marker::PhantomData, ops::Range, sync::Arc, thread};
+use std::{fmt, marker::PhantomData, sync::Arc, thread};
 use waiting::complete;
 
 /// The most bytes of one message. MPI counts them as `i32`; longer messages are cut into pieces.
@@ -272,15 +272,6 @@ fn addressed(bytes: &[u8]) -> &[u8] {
 
 fn shortened(counts: &[usize], most: usize) -> Vec<usize> {
     counts.iter().map(|count| (*count).min(most)).collect()
-}
-
-/// Returns the ranges of consecutive parts.
-fn parts(counts: &[usize]) -> impl Iterator<Item = Range<usize>> {
-    counts.iter().scan(0, |end, count| {
-        let start = *end;
-        *end += count;
-        Some(start..*end)
-    })
 }
 
 fn as_counts(counts: &[usize]) -> Vec<Count> {

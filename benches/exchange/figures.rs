@@ -18,7 +18,7 @@ pub struct Network {
     delay_microseconds: Option<f64>,
 }
 
-/// What all figures have in common.
+/// The machine and the number of ranks, which are the same for all figures.
 pub struct Figures {
     pub machine: Machine,
     pub ranks: usize,

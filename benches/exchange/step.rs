@@ -8,7 +8,7 @@ use unrolled::train::Ranks;
 /// Least number of timed repeats.
 const REPEATS: usize = 5;
 
-/// What a step sends: a number for each parameter.
+/// The size of the messages of a step, which have a number for each parameter.
 #[derive(Clone, Copy)]
 pub struct Payload {
     /// Number of parameters.

@@ -18,7 +18,7 @@ mod start;
 pub use start::Started;
 
 use super::failure::Failure;
-use messages::{broadcast, gather};
+use messages::broadcast;
 use std::{path::Path, sync::Arc};
 use unrolled::{
     checkpoint::Checkpoint,
@@ -55,7 +55,7 @@ impl Job {
             Ok(_) => Vec::new(),
             Err(failure) => codes::report(failure),
         };
-        let reports = gather(ranks, &report);
+        let reports = ranks.gather_messages(&report);
         match reports.iter().position(|report| !report.is_empty()) {
             None => own,
             Some(first) if first == 0 && ranks.rank() == 0 => own,
@@ -66,7 +66,7 @@ impl Job {
     /// Checks that all ranks have the same `value` of something with this name.
     pub fn check_same(&self, name: &str, value: &str) -> Result<(), Failure> {
         let Some(ranks) = self.ranks.as_deref() else { return Ok(()) };
-        let values = gather(ranks, value.as_bytes());
+        let values = ranks.gather_messages(value.as_bytes());
         let other = values.iter().position(|other| *other != values[0]);
         self.agree(other.map_or(Ok(()), |rank| {
             let [found, expected] = [rank, 0].map(|rank| String::from_utf8_lossy(&values[rank]));

@@ -15,7 +15,7 @@ const VARIABLES: [[&str; 2]; 4] = [
     ["SLURM_STEP_NUM_TASKS", "PMIX_RANK"],
 ];
 
-/// What a launcher of several processes says.
+/// The environment variables of a launcher that has started several processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launched {
     /// The variable with the number of processes.

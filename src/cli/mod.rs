@@ -119,11 +119,9 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             // Rank 0 prints first: its exit ends the job. Without a rank 0 of this program the
             // others print too.
-            thread::sleep(if launched.is_some_and(|found| found.rank > 0) {
-                PATIENCE
-            } else {
-                Duration::ZERO
-            });
+            if launched.is_some_and(|found| found.rank > 0) {
+                thread::sleep(PATIENCE);
+            }
             report(&Err(failure))
         }
     }

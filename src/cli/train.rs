@@ -70,7 +70,7 @@ pub struct TrainCommand {
     settings: SettingsFlags,
 }
 
-/// What this process does in a run.
+/// The part of this process in a run.
 enum Part {
     /// All decisions, the files and the output.
     Lead(Box<Session>),

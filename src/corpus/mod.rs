@@ -43,6 +43,7 @@
 //! handler, so no other function of this library does it.
 
 mod batches;
+mod check_timer;
 mod create;
 mod decoding;
 mod documents;
@@ -103,6 +104,7 @@ use span::ScanSpan;
 use unknown_id::UNKNOWN;
 
 pub use batches::{Batch, Batches};
+pub use check_timer::CheckTimer;
 #[cfg(feature = "files")]
 pub use map::install_truncation_guard;
 pub use options::CorpusOptions;

@@ -19,7 +19,9 @@ mod step;
 mod text_checks;
 mod times;
 
+use super::sum_tree::SumTree;
 use super::{Ranks, Training};
+use crate::corpus::CheckTimer;
 use crate::exec::starts;
 use crate::optim::UpdateRule;
 use crate::{Error, Result};
@@ -28,7 +30,6 @@ pub(super) use follow::{Collected, Command};
 use shares::Shares;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use text_checks::TextChecks;
 pub use times::ExchangeTimes;
 
 /// The other processes of a run, and what this one owns.
@@ -36,13 +37,15 @@ pub use times::ExchangeTimes;
 pub(super) struct Divided {
     ranks: Arc<dyn Ranks>,
     shares: Shares,
+    /// The sums of gradients that each rank sends in a step.
+    trees: Vec<SumTree>,
     /// The update rule of each of this rank's shares, with its moments.
     rules: Vec<UpdateRule>,
     /// Buffers for messages, from one step to the next.
     spare: Mutex<Vec<Vec<u8>>>,
     times: ExchangeTimes,
-    /// The checks of this rank's text, on all ranks but 0.
-    checks: Option<TextChecks>,
+    /// The time of the next check of this rank's text in a step, on all ranks but 0.
+    text_check: Option<CheckTimer>,
     /// True if rank 0 has ended the run.
     ended: bool,
 }
@@ -109,14 +112,15 @@ impl Training {
         let shares = Shares::new(&starts(self.engine.weights()), len, count);
         let rules = shares.of(ranks.rank()).map(|share| self.optimizer.part(share)).collect();
         self.optimizer.clear();
-        let checks = (ranks.rank() > 0).then(TextChecks::new);
+        let text_check = (ranks.rank() > 0).then(CheckTimer::new);
         self.divided = Some(Box::new(Divided {
             ranks,
             shares,
+            trees: (0..count).map(|rank| tree_of(windows, rank, count)).collect(),
             rules,
             spare: Mutex::default(),
             times: ExchangeTimes::default(),
-            checks,
+            text_check,
             ended: false,
         }));
         Ok(self)
@@ -128,6 +132,13 @@ impl Training {
     pub fn exchange_times(&self) -> Option<ExchangeTimes> {
         self.divided.as_ref().map(|divided| divided.times)
     }
+}
+
+/// The sums that a rank has after its windows.
+fn tree_of(windows: usize, rank: usize, count: usize) -> SumTree {
+    let mut tree = SumTree::new(windows as u64);
+    windows_of(windows as u64, rank, count).for_each(|window| _ = tree.add(window));
+    tree
 }
 
 /// The windows of each step that this rank runs.

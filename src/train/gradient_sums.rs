@@ -5,7 +5,6 @@ use crate::Exchange;
 use crate::parallel::Threads;
 use crate::phases::{Phase, Phases, Section};
 use std::mem::{swap, take};
-use std::ops::Range;
 
 /// The fewest and the most gradient elements that one thread sums at a time.
 const FEWEST: usize = 1 << 11;
@@ -163,6 +162,14 @@ pub(super) fn widened(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
+/// Copies the parameters to `before`, if their changes are to be rounded.
+pub(super) fn remember(before: &mut Vec<f32>, parameters: &[f32], exchange: Exchange) {
+    before.clear();
+    if exchange == Exchange::Bf16 {
+        before.extend_from_slice(parameters);
+    }
+}
+
 /// Rounds the change of each parameter from `before`.
 pub(super) fn round_changes(parameters: &mut [f32], before: &[f32]) {
     for (value, before) in parameters.iter_mut().zip(before) {
@@ -170,18 +177,10 @@ pub(super) fn round_changes(parameters: &mut [f32], before: &[f32]) {
     }
 }
 
-/// Splits a range into the parts that follow each other, of the given lengths.
-pub(super) fn parts(lengths: impl Iterator<Item = usize>) -> impl Iterator<Item = Range<usize>> {
-    lengths.scan(0, |end, length| {
-        let start = *end;
-        *end += length;
-        Some(start..*end)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::Range;
 
     #[test]
     fn bf16_rounds_to_the_nearest_and_to_even() {

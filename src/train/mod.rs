@@ -22,6 +22,8 @@ pub use crate::progress::{Change, Progress, Record, SinceLog};
 pub use evaluate::{EVALUATION_STREAMS, EvaluationOptions, evaluate, evaluate_with};
 pub use range_test::{RangeTest, Trial, steepest};
 pub use ranks::Ranks;
+#[cfg(feature = "mpi")]
+pub(crate) use ranks::parts;
 pub use report::{Evaluation, Logged, StepReport};
 pub use run_length::Bound;
 pub use trainer::{Trainer, TrainerSettings, TrainerStep};

@@ -1,6 +1,7 @@
 //! The processes that train one model together.
 
 use std::fmt::Debug;
+use std::ops::Range;
 
 /// The processes of a job, each with a number: its rank. They have no common memory, and send each
 /// other messages by the functions of this trait. [`Training::divide`](super::Training::divide)
@@ -28,4 +29,24 @@ pub trait Ranks: Debug + Send + Sync {
     /// `all` receives the parts of all ranks for this one, in the order of ranks: `received[r]`
     /// bytes from rank r.
     fn all_to_all(&self, own: &[u8], counts: &[usize], all: &mut [u8], received: &[usize]);
+
+    /// Returns `own` of all ranks, in the order of ranks. Only the sender has to know the length.
+    fn gather_messages(&self, own: &[u8]) -> Vec<Vec<u8>> {
+        let mut lengths = vec![0u64; self.count()];
+        let counts = vec![size_of::<u64>(); self.count()];
+        self.all_gather(&(own.len() as u64).to_ne_bytes(), &counts, bytemuck::cast_slice_mut(&mut lengths));
+        let lengths: Vec<usize> = lengths.into_iter().map(|length| length as usize).collect();
+        let mut all = vec![0; lengths.iter().sum()];
+        self.all_gather(own, &lengths, &mut all);
+        parts(&lengths).map(|part| all[part].to_vec()).collect()
+    }
+}
+
+/// Returns the ranges of parts of these lengths that follow each other.
+pub(crate) fn parts<'a>(lengths: impl IntoIterator<Item = &'a usize>) -> impl Iterator<Item = Range<usize>> {
+    lengths.into_iter().scan(0, |end, length| {
+        let start = *end;
+        *end += length;
+        Some(start..*end)
+    })
 }

@@ -1,7 +1,7 @@
 //! One optimizer step: windows, gradients, update.
 
 use super::divide::Command;
-use super::gradient_sums::round_changes;
+use super::gradient_sums::{remember, round_changes};
 use super::{StepReport, Training, has_dropout};
 use crate::exec::{Dropout, Extent, Finished, Goal, Inputs, MaskSource, Order, Pass};
 use crate::loss::{Loss, Targets};
@@ -95,10 +95,18 @@ impl Training {
         }
         let loss = loss / windows as f64;
         let moved = self.move_parameters(loss, rate);
-        if moved.is_err() && windows == 1 {
-            self.executor.window.go_back();
+        if moved.is_err() {
+            self.take_back();
         }
         (loss, moved)
+    }
+
+    /// Makes the carried state that before the windows of a step that failed. States of several
+    /// windows were not replaced yet.
+    pub(super) fn take_back(&mut self) {
+        if self.settings.run.accumulate == 1 {
+            self.executor.window.go_back();
+        }
     }
 
     /// Reads window number `window` into the batch. A changed text is an error, and an interrupt if
@@ -181,26 +189,30 @@ impl Training {
 
     /// Clips the gradient, updates the parameters and packs them. Returns the norm of the gradient.
     fn move_parameters(&mut self, loss: f64, learning_rate: f64) -> Result<f64> {
-        let Self { engine, optimizer, settings, gradient, squares, before, progress, .. } = self;
+        let Self { engine, gradient, squares, .. } = self;
         let (phases, threads) = (engine.weights().phases.clone(), engine.pool().clone());
         let isa = engine.weights().isa;
         let workers = Workers { isa, threads: &threads, phases: &phases };
         engine.weights().tensors.clear_constants(gradient);
-        let step = progress.step + 1;
         let norm = norm(workers, gradient, squares);
-        if !(loss.is_finite() && norm.is_finite()) {
-            let clip = settings.optimizer.clip;
-            return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip });
-        }
-        let at = OptimizerStep { number: step, rate: learning_rate, norm };
+        let step = self.next_step(loss, norm, learning_rate)?;
+        let Self { engine, optimizer, settings, gradient, before, .. } = self;
         let parameters = &mut engine.parameters_mut().values[..];
+        remember(before, parameters, settings.run.exchange);
+        optimizer.update(workers, step, gradient, parameters);
         if settings.run.exchange == Exchange::Bf16 {
-            before.clear();
-            before.extend_from_slice(parameters);
+            round_changes(parameters, before);
         }
-        optimizer.update(workers, at, gradient, parameters);
-        round_changes(parameters, before);
         engine.pack();
         Ok(norm)
+    }
+
+    /// Returns the numbers of the update of this step. A loss or norm that is not finite is an error.
+    pub(super) fn next_step(&self, loss: f64, norm: f64, learning_rate: f64) -> Result<OptimizerStep> {
+        let (step, clip) = (self.progress.step + 1, self.settings.optimizer.clip);
+        match loss.is_finite() && norm.is_finite() {
+            true => Ok(OptimizerStep { number: step, rate: learning_rate, norm }),
+            false => Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip }),
+        }
     }
 }

@@ -79,9 +79,7 @@ fn a_step_that_fails_after_some_windows_changes_nothing() {
                 training.differentiate(window);
                 training.accumulate(window - first);
             }
-            if accumulate == 1 {
-                training.executor.window.go_back();
-            }
+            training.take_back();
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Runs of random settings that are divided, interrupted and resumed have the bits of one process.
 
-use super::local_ranks::run_ranks;
+use super::{divided_runs::timeless, local_ranks::run_ranks};
 use proptest::prelude::*;
 use std::sync::{
     Arc,
@@ -110,17 +110,6 @@ fn settings(draws: &mut Draws) -> Settings {
 fn corpus() -> Corpus {
     let text: String = (0..2500u32).map(|n| char::from(97 + (n * n % 23 + n / 400) as u8)).collect();
     Corpus::from_text(text, Unit::Char).unwrap()
-}
-
-/// Returns a checkpoint with all measured times set to zero.
-fn timeless(training: &Training) -> Checkpoint {
-    let mut checkpoint = training.checkpoint();
-    let progress = &mut checkpoint.progress;
-    (progress.seconds, progress.seconds_at_record, progress.since_log.seconds) = (0.0, 0.0, 0.0);
-    for record in &mut progress.history {
-        (record.seconds, record.chars_per_second) = (0.0, 0.0);
-    }
-    checkpoint
 }
 
 /// Runs up to `steps` steps on `count` ranks, of which one may be interrupted meanwhile.

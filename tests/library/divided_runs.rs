@@ -40,7 +40,7 @@ fn training(settings: &Settings) -> Training {
 }
 
 /// The checkpoint with all measured times set to zero.
-fn timeless(training: &Training) -> Checkpoint {
+pub fn timeless(training: &Training) -> Checkpoint {
     let mut checkpoint = training.checkpoint();
     let progress = &mut checkpoint.progress;
     (progress.seconds, progress.seconds_at_record, progress.since_log.seconds) = (0.0, 0.0, 0.0);

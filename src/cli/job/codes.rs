@@ -1,6 +1,6 @@
 //! How ranks tell each other that they have failed, and with which exit code they end.
 
-use super::{Failure, Job, messages::gather};
+use super::{Failure, Job};
 
 /// The messages of rank 0 to ranks that have nothing more to do.
 const ASK: u8 = 0;
@@ -32,7 +32,7 @@ impl Job {
             let mut message = [END, code];
             ranks.broadcast(&mut message);
             match message {
-                [ASK, _] => drop(gather(ranks, &[code])),
+                [ASK, _] => drop(ranks.gather_messages(&[code])),
                 [_, code] => return code,
             }
         }
@@ -43,7 +43,7 @@ impl Job {
     pub fn signal_of_another(&self) -> Option<i32> {
         let ranks = self.ranks.as_deref()?;
         ranks.broadcast(&mut [ASK, 0]);
-        let mut codes = gather(ranks, &[0]).into_iter().map(|code| code[0]);
+        let mut codes = ranks.gather_messages(&[0]).into_iter().map(|code| code[0]);
         codes.find(|code| *code > SIGNALS).map(|code| i32::from(code - SIGNALS))
     }
 }

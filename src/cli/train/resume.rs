@@ -24,7 +24,7 @@ use unrolled::{
     train::Training,
 };
 
-/// What rank 0 has read from the folder of a run. All ranks have it.
+/// The content of a run's folder. Rank 0 reads it and sends it to all ranks.
 struct Stored {
     /// The locked folder, on rank 0.
     folder: Option<RunFolder>,

@@ -22,6 +22,7 @@ use std::{
 use unrolled::{
     Error,
     checkpoint::Checkpoint,
+    corpus::CheckTimer,
     exec::Engine,
     sample::{Generator, Sampling},
     train::{Record, Training},
@@ -32,12 +33,6 @@ const RETRY_PAUSE: Duration = Duration::from_secs(30);
 /// Number of attempts at the end of a run, and the time between them.
 const LAST_ATTEMPTS: u32 = 5;
 const LAST_PAUSE: Duration = Duration::from_secs(2);
-/// A corpus of at most this many files is checked for changes before every step.
-const FEW_FILES: usize = 8;
-/// Least time between two checks of a larger corpus, and the factor by which it exceeds the time of
-/// a check.
-const CHECK_PAUSE: Duration = Duration::from_secs(2);
-const CHECK_PAUSE_FACTOR: u32 = 100;
 
 /// The best checkpoint while it is not on disk.
 enum UnsavedBest {
@@ -68,7 +63,7 @@ pub struct RunWriter {
     best: UnsavedBest,
     /// Time of the next attempt after a write has failed.
     again_at: Option<Instant>,
-    check_at: Instant,
+    text_check: CheckTimer,
 }
 
 impl RunWriter {
@@ -87,7 +82,7 @@ impl RunWriter {
             saved_at: Instant::now(),
             best: UnsavedBest::Written,
             again_at: None,
-            check_at: Instant::now() + CHECK_PAUSE,
+            text_check: CheckTimer::new(),
             folder,
         }
     }
@@ -123,11 +118,6 @@ impl RunWriter {
         self.saved
     }
 
-    /// Returns whether the corpus has so few files that they are checked before every step.
-    pub fn has_few_files(&self, training: &Training) -> bool {
-        training.corpus().files().len() <= FEW_FILES
-    }
-
     /// Adds a point to the training curve if one is due. Called after each step, also if its
     /// evaluation was interrupted. If the point cannot be written now, it is written with the next
     /// checkpoint.
@@ -146,7 +136,7 @@ impl RunWriter {
     pub fn step(&mut self, training: &Training) -> Result<(), Failure> {
         let now = Instant::now();
         self.curve.write_status_if_due(&self.folder, training, now);
-        if now >= self.check_at {
+        if self.text_check.is_due() {
             self.check_corpus(training)?;
         }
         let due = match (self.again_at, self.every) {
@@ -190,10 +180,7 @@ impl RunWriter {
     /// # Errors
     /// A file of the corpus has changed.
     pub fn check_corpus(&mut self, training: &Training) -> Result<(), Failure> {
-        let begun = Instant::now();
-        training.check_text()?;
-        self.check_at = Instant::now() + CHECK_PAUSE.max(begun.elapsed() * CHECK_PAUSE_FACTOR);
-        Ok(())
+        Ok(self.text_check.run(|| training.check_text())?)
     }
 
     /// Writes all files. After a failure, prints why and when the next attempt is.

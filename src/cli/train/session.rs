@@ -105,7 +105,7 @@ impl Session {
         signals: &Signals,
         display: &mut ProgressDisplay,
     ) -> Result<Option<RunEnd>, StepFailure> {
-        if self.writer.has_few_files(&self.training) {
+        if self.training.corpus().has_few_files() {
             // The other ranks check theirs within the step.
             let unchanged = self.training.corpus().check_unchanged();
             unchanged.map_err(|error| self.text_failure()(error.into()))?;
@@ -118,7 +118,7 @@ impl Session {
             Err(Error::Interrupted) if signals.caught().is_some() => return Ok(None),
             Err(Error::Interrupted) => return Ok(Some(RunEnd::SignalElsewhere)),
             // The others check a corpus of few files in every step.
-            Err(error @ Error::OtherRank { .. }) if self.writer.has_few_files(&self.training) => {
+            Err(error @ Error::OtherRank { .. }) if self.training.corpus().has_few_files() => {
                 return Err(StepFailure::Valid(error.into()));
             }
             Err(error @ Error::TextChanged { .. }) => {
@@ -149,7 +149,7 @@ impl Session {
     /// read the change. Otherwise the steps since the last check may have read it.
     fn text_failure(&self) -> fn(Failure) -> StepFailure {
         let every_window =
-            self.writer.has_few_files(&self.training) && self.training.settings().run.accumulate == 1;
+            self.training.corpus().has_few_files() && self.training.settings().run.accumulate == 1;
         if every_window { StepFailure::Valid } else { StepFailure::Invalid }
     }
 

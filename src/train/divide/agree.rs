@@ -1,6 +1,5 @@
-//! What all ranks must agree on: that they have the same run, and whether a step has failed.
+//! All ranks must have the same run, and must know if a step has failed on one of them.
 
-use super::super::gradient_sums::parts;
 use super::super::{Ranks, Training};
 use crate::{Error, Result, SettingDifference, Settings};
 use serde::{Deserialize, Serialize};
@@ -54,7 +53,7 @@ pub(in super::super) fn agree(ranks: &dyn Ranks, outcomes: &[Outcome], own: Resu
     }
 }
 
-/// What must be the same on all ranks.
+/// The properties of a run that must be the same on all ranks.
 #[derive(Serialize, Deserialize)]
 struct Identity {
     version: String,
@@ -151,14 +150,8 @@ fn difference(first: &str, other: &str) -> serde_json::Result<String> {
 
 /// Gathers a text from each rank.
 fn gather_texts(ranks: &dyn Ranks, own: &str) -> Vec<String> {
-    let mut lengths = vec![0u64; ranks.count()];
-    let length = [own.len() as u64];
-    let counts = vec![8; ranks.count()];
-    ranks.all_gather(bytemuck::cast_slice(&length), &counts, bytemuck::cast_slice_mut(&mut lengths));
-    let lengths: Vec<usize> = lengths.into_iter().map(|length| length as usize).collect();
-    let mut all = vec![0; lengths.iter().sum()];
-    ranks.all_gather(own.as_bytes(), &lengths, &mut all);
-    parts(lengths.into_iter()).map(|part| String::from_utf8_lossy(&all[part]).into_owned()).collect()
+    let texts = ranks.gather_messages(own.as_bytes()).into_iter();
+    texts.map(|text| String::from_utf8_lossy(&text).into_owned()).collect()
 }
 
 #[cfg(test)]

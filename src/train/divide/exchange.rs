@@ -1,9 +1,9 @@
 //! The exchange of gradients: each rank sends its sums of a bucket to the owners of the shares, and
 //! adds up what it receives for its own share.
 
-use super::super::gradient_sums::{GradientSums, ReceivedSums, narrowed, parts, widened};
-use super::super::sum_tree::SumTree;
-use super::{Divided, windows_of};
+use super::super::gradient_sums::{GradientSums, ReceivedSums, narrowed, widened};
+use super::super::ranks::parts;
+use super::Divided;
 use crate::Exchange;
 use std::ops::Range;
 use std::sync::PoisonError;
@@ -53,10 +53,8 @@ impl Divided {
     /// Sends a bucket, receives this rank's share of it from all ranks, and returns its sum over all
     /// windows.
     pub(super) fn exchange(&self, parcel: Parcel, windows: usize, exchange: Exchange) -> Vec<f32> {
-        let (rank, count) = (self.ranks.rank(), self.ranks.count());
+        let (rank, trees, size) = (self.ranks.rank(), &self.trees, size_of_value(exchange));
         let shares = self.shares.bucket(parcel.bucket);
-        let trees: Vec<SumTree> = (0..count).map(|rank| tree_of(windows, rank, count)).collect();
-        let size = size_of_value(exchange);
         let counts: Vec<usize> = shares.iter().map(|share| share.len() * trees[rank].len() * size).collect();
         let own = shares[rank].len();
         let received: Vec<usize> = trees.iter().map(|tree| own * tree.len() * size).collect();
@@ -69,10 +67,9 @@ impl Divided {
         // As in a step of one process, denormal numbers count as zero.
         let sums = flush(|| {
             let mut sums = ReceivedSums::new(windows, exchange);
-            for (tree, part) in trees.iter().zip(parts(received.into_iter())) {
-                let values = parts(std::iter::repeat_n(own * size, tree.len()))
-                    .map(|node| take(&bytes[part.clone()][node], exchange));
-                sums.add(tree, values);
+            for (tree, part) in trees.iter().zip(parts(&received)) {
+                let nodes = (0..tree.len()).map(|node| part.start + node * own * size);
+                sums.add(tree, nodes.map(|start| take(&bytes[start..start + own * size], exchange)));
             }
             sums.whole()
         });
@@ -111,13 +108,6 @@ impl Divided {
             }
         }
     }
-}
-
-/// The sums that a rank has after its windows.
-fn tree_of(windows: usize, rank: usize, count: usize) -> SumTree {
-    let mut tree = SumTree::new(windows as u64);
-    windows_of(windows as u64, rank, count).for_each(|window| _ = tree.add(window));
-    tree
 }
 
 fn size_of_value(exchange: Exchange) -> usize {

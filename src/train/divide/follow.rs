@@ -1,11 +1,11 @@
 //! The commands of rank 0, which the other ranks follow.
 
 use super::super::Training;
-use super::super::gradient_sums::parts;
+use super::super::ranks::parts;
 use super::{Divided, windows_of};
 use crate::exec::State;
 
-/// What all ranks do next.
+/// The next thing that all ranks do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in super::super) enum Command {
     /// [`Training::step_at`] with this learning rate.
@@ -175,7 +175,8 @@ impl Divided {
         let all = self.to_first(&own, &counts);
         let mut whole = vec![0.0; all.len()];
         let shares = self.shares.all();
-        for (share, place) in shares.iter().zip(parts(shares.iter().map(|share| share.len()))) {
+        let lengths: Vec<usize> = shares.iter().map(|share| share.len()).collect();
+        for (share, place) in shares.iter().zip(parts(&lengths)) {
             if !all.is_empty() {
                 whole[share.clone()].copy_from_slice(&all[place]);
             }

@@ -1,13 +1,15 @@
 //! One step of a divided run.
 
 use super::super::Training;
-use super::super::gradient_sums::parts;
+use super::super::gradient_sums::remember;
+use super::super::ranks::parts;
 use super::Divided;
 use super::agree::{Outcome, agree};
 use super::exchange::Parcel;
+use super::text_checks::check_in_step;
 use super::times::{ExchangeTimes, timed};
-use crate::optim::{OptimizerStep, Workers};
-use crate::{Error, Exchange, Result};
+use crate::optim::Workers;
+use crate::{Exchange, Result};
 use std::mem::take;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -29,16 +31,17 @@ impl Training {
         let mut losses = Vec::new();
         let mut times = divided.times;
         let (outcome, own) = self.run_windows(divided, (step, &mut times), &mut losses);
-        let outcome = outcome
-            .and_then(|()| divided.checks.as_mut().map_or(Ok(()), |checks| checks.check(&self.corpus)));
+        let outcome = outcome.and_then(|()| {
+            divided.text_check.as_mut().map_or(Ok(()), |timer| check_in_step(timer, &self.corpus))
+        });
         for (share, values) in divided.shares.of(divided.ranks.rank()).zip(own) {
             self.gradient[share].copy_from_slice(&values);
         }
         self.engine.weights().tensors.clear_constants(&mut self.gradient);
-        let told = timed(&mut times.losses, || self.tally(divided, outcome, &losses));
+        let result = timed(&mut times.losses, || self.tally(divided, outcome, &losses));
         times.steps += 1;
         divided.times = times;
-        match told {
+        match result {
             Ok((loss, norm)) => (loss, self.move_own(divided, loss, norm, rate)),
             Err(error) => (f64::NAN, Err(error)),
         }
@@ -140,8 +143,8 @@ impl Training {
         let (mut outcomes, mut loss) = (Vec::new(), 0.0);
         self.squares.clear();
         self.squares.resize(gradient.len().div_ceil(NORM_BLOCK), 0.0);
-        for (rank, place) in parts(counts.iter().map(|count| count / 8)).enumerate() {
-            let (head, squares) = all[place].split_at(1 + sizes(rank)[1]);
+        for (rank, place) in parts(&counts).enumerate() {
+            let (head, squares) = all[place.start / 8..place.end / 8].split_at(1 + sizes(rank)[1]);
             outcomes.push(Outcome::of_code(head[0]));
             head[1..].iter().for_each(|window| loss += window);
             divided.shares.blocks(rank).zip(squares).for_each(|(block, sum)| self.squares[block] = *sum);
@@ -152,24 +155,16 @@ impl Training {
 
     /// Updates this rank's shares, and gathers the parameters of all ranks.
     fn move_own(&mut self, divided: &mut Divided, loss: f64, norm: f64, learning_rate: f64) -> Result<f64> {
-        let Self { engine, settings, gradient, before, progress, .. } = self;
-        let step = progress.step + 1;
-        if !(loss.is_finite() && norm.is_finite()) {
-            let clip = settings.optimizer.clip;
-            return Err(Error::NotFinite { step, loss, gradient_norm: norm, learning_rate, clip });
-        }
+        let step = self.next_step(loss, norm, learning_rate)?;
+        let Self { engine, settings, gradient, before, .. } = self;
         let (phases, threads, isa) =
             (engine.weights().phases.clone(), engine.pool().clone(), engine.weights().isa);
         let workers = Workers { isa, threads: &threads, phases: &phases };
         let parameters = &mut engine.parameters_mut().values[..];
-        before.clear();
-        if settings.run.exchange == Exchange::Bf16 {
-            before.extend_from_slice(parameters);
-        }
-        let at = OptimizerStep { number: step, rate: learning_rate, norm };
+        remember(before, parameters, settings.run.exchange);
         let mut rules = take(&mut divided.rules);
         for (share, rule) in divided.shares.of(divided.ranks.rank()).zip(&mut rules) {
-            rule.update(workers, at, &gradient[share.clone()], &mut parameters[share]);
+            rule.update(workers, step, &gradient[share.clone()], &mut parameters[share]);
         }
         divided.rules = rules;
         let mut time = divided.times.parameters;

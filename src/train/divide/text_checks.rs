@@ -5,37 +5,14 @@ use super::super::Training;
 use super::agree::{Outcome, agree};
 use super::follow::Command;
 use crate::Result;
-use crate::corpus::Corpus;
-use std::time::{Duration, Instant};
+use crate::corpus::{CheckTimer, Corpus};
 
-/// A corpus of at most this many files is checked in every step.
-const FEW_FILES: usize = 8;
-/// Least time between two checks of a larger corpus, and the factor by which it exceeds the time of
-/// a check.
-const PAUSE: Duration = Duration::from_secs(2);
-const PAUSE_FACTOR: u32 = 100;
-
-/// The time of the next check of a corpus of many files.
-#[derive(Debug)]
-pub(super) struct TextChecks {
-    next: Instant,
-}
-
-impl TextChecks {
-    pub(super) fn new() -> Self {
-        Self { next: Instant::now() + PAUSE }
-    }
-
-    /// Checks the files after the windows of a step were read, so that a step that has read a change
-    /// fails.
-    pub(super) fn check(&mut self, corpus: &Corpus) -> Result<()> {
-        let begun = Instant::now();
-        if corpus.files().len() > FEW_FILES && begun < self.next {
-            return Ok(());
-        }
-        corpus.check_unchanged()?;
-        self.next = Instant::now() + PAUSE.max(begun.elapsed() * PAUSE_FACTOR);
-        Ok(())
+/// Checks the text after the windows of a step were read, so that a step that has read a change
+/// fails. A corpus of many files is checked from time to time.
+pub(super) fn check_in_step(timer: &mut CheckTimer, corpus: &Corpus) -> Result<()> {
+    match corpus.has_few_files() || timer.is_due() {
+        true => timer.run(|| corpus.check_unchanged()),
+        false => Ok(()),
     }
 }
 

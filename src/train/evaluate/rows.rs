@@ -5,7 +5,7 @@ use crate::exec::{Engine, Executor, Extent, Goal, Inputs, Needs, Order, Pass, Wi
 use crate::loss::{Loss, Targets};
 use std::{mem::swap, num::NonZeroUsize, ops::Range};
 
-/// What all rows of an evaluation have in common.
+/// The model, the text and the options, which are the same for all rows of an evaluation.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) engine: &'a Engine,
