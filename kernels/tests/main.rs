@@ -12,6 +12,7 @@ mod extended;
 mod fixed;
 mod flush_mode;
 mod harness;
+mod int8;
 mod layouts;
 mod lengths;
 mod products;

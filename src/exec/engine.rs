@@ -50,9 +50,12 @@ impl Engine {
         Self::build(model.into(), false, threads)
     }
 
-    /// Packs the weights of a model for inference and for the backward pass.
+    /// Packs the weights of a model for inference and for the backward pass. A quantized model is
+    /// an error.
     pub(crate) fn for_training(model: impl Into<Arc<Model>>, threads: Option<usize>) -> Result<Self> {
-        Self::build(model.into(), true, threads)
+        let model = model.into();
+        model.check_trainable()?;
+        Self::build(model, true, threads)
     }
 
     fn build(model: Arc<Model>, backward: bool, threads: Option<usize>) -> Result<Self> {

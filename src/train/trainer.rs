@@ -153,6 +153,7 @@ impl Trainer {
             moments: moments.map(|(name, values)| (name.to_owned(), values.to_vec())).collect(),
             state: None,
             progress,
+            quantized: false,
         })
     }
 
@@ -170,6 +171,7 @@ impl Trainer {
             moments: self.optimizer.moments().collect(),
             state: None,
             progress: &progress,
+            quantized: false,
         };
         snapshot.save(path)
     }
