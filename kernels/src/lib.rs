@@ -43,6 +43,7 @@
 #![warn(missing_docs)]
 
 mod arch;
+mod bf16;
 pub mod denormals;
 mod dispatch;
 pub mod fixed;
@@ -83,6 +84,8 @@ pub mod reference;
 #[cfg(feature = "std")]
 pub mod rnn;
 #[cfg(feature = "std")]
+mod rounding;
+#[cfg(feature = "std")]
 mod row_group;
 #[cfg(feature = "std")]
 mod side_by_side;
@@ -101,7 +104,7 @@ pub mod weight_gradient;
 #[cfg(feature = "std")]
 mod window;
 
-pub use dispatch::Isa;
+pub use dispatch::{Isa, Products};
 #[cfg(feature = "std")]
 pub use dispatch::{ISA_VARIABLE, IsaError};
 #[cfg(feature = "std")]

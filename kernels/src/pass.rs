@@ -13,6 +13,7 @@
 pub(crate) mod backward_tile;
 mod backward_window;
 mod forward_window;
+mod room;
 pub(crate) mod gate_tile;
 pub(crate) mod step;
 pub(crate) mod tile_products;

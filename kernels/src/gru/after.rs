@@ -86,12 +86,12 @@ impl GateCell for GruAfterGates {
         let TileRows { row, rows, panel: block, half, width, .. } = at;
         let (products, panel) = (&tile.products, tile.panel_vectors(block, half));
         let (out, out_row) = (products.sums.base(), TileSums::ROW);
+        let [inputs, units] = products.words();
         let mut start = products.start(row, tile.start_vectors(block, half));
         // SAFETY: the caller vouches for rows, panel and lengths.
         unsafe {
             if products.input.dense.is_some() {
-                let depth = products.depth();
-                let factors = &[products.dense_factors::<S>(row, panel, &depth)];
+                let factors = &[products.dense_factors::<S>(row, panel, &inputs)];
                 multiply(s, rows, width, &Tile { start, factors, out, out_row });
                 // The second product continues from these sums, and in slot 3 from the start.
                 for r in 0..rows {
@@ -99,7 +99,6 @@ impl GateCell for GruAfterGates {
                 }
                 start = TileStart::rows(out, out_row, 16);
             }
-            let units = 0..products.hidden;
             let factors = &[products.recurrent_factors::<S>(row, panel, &units)];
             let tile = Tile { start: start.skip(16), factors, out: out.add(16), out_row };
             multiply(s, rows, width, &tile);
