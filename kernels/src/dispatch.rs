@@ -2,15 +2,15 @@
 //! kernel for each instruction set and run it with denormal numbers as zeros.
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
-use crate::arch::doubled::Doubled;
-use crate::arch::portable::Portable;
-#[cfg(target_arch = "x86_64")]
-use crate::arch::{avx2::Avx2, avx512::Avx512};
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
 use crate::arch::FUSED_PAIRS;
 #[cfg(feature = "std")]
 use crate::arch::PAIRS;
 use crate::arch::VALUES;
+#[cfg(feature = "std")]
+use crate::arch::doubled::Doubled;
+use crate::arch::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use crate::arch::{avx2::Avx2, avx512::Avx512};
 use crate::denormals::FlushMode;
 use crate::simd::Kernel;
 #[cfg(feature = "std")]
@@ -247,7 +247,7 @@ impl Isa {
     #[inline(always)]
     fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
-            InstructionSet::Portable => run_portable::<VALUES, _>(kernel),
+            InstructionSet::Portable => run_portable(kernel),
             // SAFETY: an `Isa` with this instruction set exists only after detection (above).
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => unsafe { run_avx2(kernel) },
@@ -285,7 +285,7 @@ impl Isa {
     pub(crate) fn run_pairs<K: Kernel>(self, kernel: K) -> K::Output {
         let _mode = FlushMode::enter();
         match self.0 {
-            InstructionSet::Portable => run_portable::<PAIRS, _>(kernel),
+            InstructionSet::Portable => run_portable_doubled(kernel),
             // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => unsafe { run_avx2_doubled::<PAIRS, _>(kernel) },
@@ -313,8 +313,14 @@ impl Isa {
 /// that the stack holds the frame of one backend only, and no arithmetic moves out of the mode (see
 /// `denormals`).
 #[inline(never)]
-fn run_portable<const PRODUCTS: u8, K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Portable::<PRODUCTS>)
+fn run_portable<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Portable::<VALUES>)
+}
+
+#[cfg(feature = "std")]
+#[inline(never)]
+fn run_portable_doubled<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Doubled(Portable::<PAIRS>))
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -104,9 +104,9 @@ pub mod weight_gradient;
 #[cfg(feature = "std")]
 mod window;
 
-pub use dispatch::{Isa, Products};
 #[cfg(feature = "std")]
 pub use dispatch::{ISA_VARIABLE, IsaError};
+pub use dispatch::{Isa, Products};
 #[cfg(feature = "std")]
 pub use input::{DenseInput, Input};
 #[cfg(feature = "std")]

@@ -22,7 +22,8 @@ pub trait Simd: Copy {
     /// Panels of at least this many k are stored vector after vector (see [`crate::pack`]).
     #[cfg(feature = "std")]
     const DEEP: usize = usize::MAX;
-    /// True if `matrixmultiply` computes the larger products.
+    /// True if the processor may lack a fused multiply-add. `matrixmultiply` then computes the larger
+    /// products of f32 values.
     const PORTABLE: bool;
     /// Number of values in a word of a product's operands (see [`crate::words`]).
     const TERMS: usize = 1;

@@ -109,13 +109,13 @@ fn wait(idle: Idle<'_>, broken: &AtomicBool, mut done: impl FnMut() -> bool) {
 }
 
 /// A pass with checked buffers, of which several members compute their blocks of units.
-pub trait SharedPass: Copy {
+pub trait SharedPass {
     /// Computes the member's blocks of all steps, and meets the others after each phase of a step.
     ///
     /// # Safety
     /// The lengths of all buffers were checked, and nobody else uses them. All members run this at
     /// the same time, each index once.
-    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>);
+    unsafe fn run<S: Simd>(&self, s: S, member: &Member<'_>);
 }
 
 /// A pass over a window that one thread or a team can compute.
@@ -176,7 +176,7 @@ impl<P: SharedPass> Kernel for Alone<P> {
 }
 
 /// A pass on one member of a team.
-struct Together<'m, P>(P, &'m Member<'m>);
+struct Together<'m, P>(&'m P, &'m Member<'m>);
 
 impl<P: SharedPass> Kernel for Together<'_, P> {
     type Output = ();
@@ -256,7 +256,7 @@ impl<W: WindowPass> Team<'_, W> {
     fn compute(&self, index: usize, count: usize, idle: Idle<'_>) {
         let (seats, broken, met) = (self.seats, &self.broken, Cell::new(0));
         let member = Member { index, count, seats, idle, broken, met };
-        self.isa.run_words(self.rows, Together(self.pass, &member));
+        self.isa.run_words(self.rows, Together(&self.pass, &member));
     }
 }
 

@@ -19,7 +19,7 @@
 //! 7. In bf16, deltas and inputs are always copied side by side, as pairs of two tokens: m = 2 j in
 //!    the low half of a word, and m = 2 j + 1 in its high half. Chunks have an even number of tokens.
 //!    The bias gradient sums f32 deltas.
-//! 8. On the portable backend `matrixmultiply` computes each chunk's product.
+//! 8. On the portable backend `matrixmultiply` computes each chunk's product of f32 values.
 
 use crate::bias_gradient::add_deltas;
 use crate::dispatch::Isa;
@@ -220,7 +220,7 @@ impl TileColumns<'_> {
     /// full is a separate tile.
     #[inline(always)]
     fn multiply<S: Simd>(&self, s: S, group: &RowGroup, weight: &mut [f32]) {
-        if S::PORTABLE {
+        if S::PORTABLE && S::TERMS == 1 {
             return self.multiply_portable(group, weight);
         }
         let columns = self.columns.len();

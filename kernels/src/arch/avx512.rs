@@ -1,7 +1,7 @@
 //! AVX-512 F, DQ and VL: sixteen lanes, thirty-two registers.
 
-use super::{FUSED_PAIRS, LARGE, PAIRS, VALUES};
 use super::avx2::Avx2;
+use super::{FUSED_PAIRS, LARGE, PAIRS, VALUES};
 use crate::simd::{Outlined, Simd};
 use core::arch::x86_64::*;
 

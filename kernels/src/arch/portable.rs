@@ -17,7 +17,7 @@ fn outline<W: Outlined>(work: W) {
 impl<const PRODUCTS: u8> Simd for Portable<PRODUCTS> {
     const LANES: usize = 8;
     const SUMS: usize = 8;
-    const PORTABLE: bool = PRODUCTS == VALUES;
+    const PORTABLE: bool = true;
     const TERMS: usize = if PRODUCTS == VALUES { 1 } else { 2 };
     const SPLITS: bool = PRODUCTS == PAIRS;
     type F = f32x8;

@@ -253,7 +253,10 @@ impl Panels {
                 for (k, word) in part.values.clone().enumerate() {
                     let [low, high] = slots.pair_rows(word).map(|at| at.map_or(&[][..], row));
                     let to = vectors_of(&mut areas, k, step);
-                    vectors.iter().zip(to).for_each(|(vector, to)| pair_vectors(vector.of(low), vector.of(high), to));
+                    vectors
+                        .iter()
+                        .zip(to)
+                        .for_each(|(vector, to)| pair_vectors(vector.of(low), vector.of(high), to));
                 }
                 continue;
             }

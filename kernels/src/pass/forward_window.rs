@@ -1,8 +1,8 @@
 //! The forward pass of one layer's window.
 
 use super::gate_tile::{GateCell, GateTile};
-use super::step::{AtStep, StepOffsets};
 use super::room::ForwardRoom;
+use super::step::{AtStep, StepOffsets};
 use super::tile_products::{StepOperand, TileProducts};
 use crate::dispatch::Isa;
 use crate::input::Input;
@@ -75,7 +75,7 @@ impl ForwardPlaces<'_> {
             let weights = dense.weights.as_ptr();
             let (at, row) = match S::TERMS {
                 1 => (dense.values.as_ptr().wrapping_add(step.token * dense.stride), dense.stride),
-                _ => (room.inputs(t), room.input_row),
+                _ => (room.inputs(t).cast_const(), room.input_row),
             };
             x = StepOperand { at, row, words: room.input_words, weights };
         }
@@ -155,7 +155,7 @@ pub struct OnePhaseForward<'a, C> {
 
 impl<C: GateCell + AtStep> SharedPass for OnePhaseForward<'_, C> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
+    unsafe fn run<S: Simd>(&self, s: S, member: &Member<'_>) {
         let Self { pass, cell } = self;
         let (blocks, sums) = (member.blocks(pass.window.hidden), TileSums::new());
         for (t, step) in pass.steps(s, member) {
