@@ -321,14 +321,34 @@ unsafe fn continue_chains<S: Simd, const R: usize, const W: usize>(
                 for (w, to) in vectors.iter_mut().enumerate() {
                     *to = s.load(weights.skip_vectors(w).at);
                 }
+                if S::SPLITS {
+                    add_split(s, &mut sums, value, vectors.map(|pairs| s.split(pairs)));
+                    continue;
+                }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let value = value(r);
                     for (sum, weight) in sums.iter_mut().zip(vectors) {
-                        *sum = s.fma(value, weight, *sum);
+                        *sum = s.multiply_add(value, weight, *sum);
                     }
                 }
             }
         }
     }
     *acc = sums;
+}
+
+/// Continues the chains over one pair, as `Simd::multiply_add` does, with each pair split once.
+#[inline(always)]
+fn add_split<S: Simd, const R: usize, const W: usize>(
+    s: S,
+    sums: &mut [[S::F; W]; R],
+    value: impl Fn(usize) -> S::F,
+    vectors: [[S::F; 2]; W],
+) {
+    for (r, sums) in sums.iter_mut().enumerate() {
+        let [high, low] = s.split(value(r));
+        for (sum, [by_high, by_low]) in sums.iter_mut().zip(vectors) {
+            *sum = s.fma(low, by_low, s.fma(high, by_high, *sum));
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! A layer's window in plain layouts, and the reference implementation of every cell on it.
 
 use crate::harness::Numbers;
-use unrolled_kernels::WindowShape;
 use unrolled_kernels::reference::{self, Deltas, ReferenceCell, Trace};
 use unrolled_kernels::rnn::Activation;
+use unrolled_kernels::{Isa, Products, WindowShape};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CellKind {
@@ -39,6 +39,8 @@ impl CellKind {
 #[derive(Clone, Debug)]
 pub struct CellCase {
     pub kind: CellKind,
+    /// What the products multiply.
+    pub products: Products,
     pub window: WindowShape<'static>,
     /// The active rows of each step, or empty for all rows. `window.active` is empty.
     pub active: Vec<u32>,
@@ -85,6 +87,7 @@ impl CellCase {
         let tokens = steps * rows;
         Self {
             kind,
+            products: Products::F32,
             window: WindowShape { steps, rows, hidden, keep, active: &[] },
             active: Vec::new(),
             width,
@@ -100,6 +103,17 @@ impl CellCase {
             dh: n.floats(tokens * hidden),
             carry: n.floats(if matches!(kind, CellKind::Rnn(_)) { 0 } else { rows * hidden }),
         }
+    }
+
+    /// Returns the case with products of f32 and of bf16 values.
+    pub fn formats(self) -> [Self; 2] {
+        [Self { products: Products::Bf16, ..self.clone() }, self]
+    }
+
+    /// Returns every instruction set of this processor, with the products of the case.
+    pub fn isas(&self) -> impl Iterator<Item = Isa> + use<> {
+        let products = self.products;
+        Isa::all().map(move |isa| if products == Products::Bf16 { isa.bf16() } else { isa })
     }
 
     /// Returns the tokens of some steps and rows of the window [T, B].
@@ -172,6 +186,7 @@ impl CellCase {
             weight_hh: &self.weight_hh,
             start,
             x: &self.x,
+            products: self.products,
         }
     }
 

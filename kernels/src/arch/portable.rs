@@ -1,21 +1,25 @@
 //! Any processor, through `wide`: SSE2, NEON or scalar code, depending on the compiler's target.
 
+use super::{PAIRS, VALUES};
+use crate::bf16::pair;
 use crate::simd::{Outlined, Simd};
 use wide::f32x8;
 
 /// The portable backend, available everywhere.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable;
+pub(crate) struct Portable<const PRODUCTS: u8 = VALUES>;
 
 #[inline(never)]
 fn outline<W: Outlined>(work: W) {
     work.run()
 }
 
-impl Simd for Portable {
+impl<const PRODUCTS: u8> Simd for Portable<PRODUCTS> {
     const LANES: usize = 8;
     const SUMS: usize = 8;
     const PORTABLE: bool = true;
+    const TERMS: usize = if PRODUCTS == VALUES { 1 } else { 2 };
+    const SPLITS: bool = PRODUCTS == PAIRS;
     type F = f32x8;
     type Narrow = Self;
 
@@ -62,6 +66,32 @@ impl Simd for Portable {
     #[inline(always)]
     fn fma(self, a: f32x8, b: f32x8, c: f32x8) -> f32x8 {
         a.mul_add(b, c)
+    }
+    #[inline(always)]
+    fn multiply_add(self, value: f32x8, weight: f32x8, sum: f32x8) -> f32x8 {
+        if PRODUCTS == VALUES {
+            return self.fma(value, weight, sum);
+        }
+        let ([high, low], [by_high, by_low]) = (self.split(value), self.split(weight));
+        self.fma(low, by_low, self.fma(high, by_high, sum))
+    }
+    #[inline(always)]
+    fn split(self, pairs: f32x8) -> [f32x8; 2] {
+        let bits = pairs.to_array().map(f32::to_bits);
+        let high = bits.map(|bits| f32::from_bits(bits & 0xffff_0000));
+        [f32x8::new(high), f32x8::new(bits.map(|bits| f32::from_bits(bits << 16)))]
+    }
+    #[inline(always)]
+    fn pair(self, low: f32x8, high: f32x8) -> f32x8 {
+        let (low, high) = (low.to_array(), high.to_array());
+        f32x8::new(core::array::from_fn(|lane| pair(low[lane], high[lane])))
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(self, to: *mut f32, value: f32x8) {
+        let value = value.to_array();
+        let pairs = core::array::from_fn(|i| pair(value[2 * i], value[2 * i + 1]));
+        // SAFETY: the caller vouches for 4 writable words.
+        unsafe { *to.cast::<[f32; 4]>() = pairs };
     }
     #[inline(always)]
     fn fnma(self, a: f32x8, b: f32x8, c: f32x8) -> f32x8 {
