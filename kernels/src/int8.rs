@@ -1,4 +1,5 @@
-//! Weights as 8-bit integers: the scale of a row, and its values.
+//! Products of 8-bit integers, for inference: the scale of a row of weights and its integers, and the
+//! same for the vectors that the weights multiply.
 //!
 //! A row of a weight matrix holds the weights of one output. It becomes integers with one scale,
 //! without an offset:
@@ -9,6 +10,21 @@
 //! w     ~ q scale
 //! ```
 //!
+//! A vector x (an input, or the state before a step) becomes integers when it is multiplied:
+//!
+//! ```text
+//! scale = max |x| / 127           inverse = 127 / max |x|           one rounding each
+//! p     = x inverse, rounded, then rounded to the nearest integer, ties to even
+//! ```
+//!
+//! A product continues the sum of an output, which starts from its bias or from a row of the input
+//! table, first with the input and then with the state:
+//!
+//! ```text
+//! n   = p[0] q[0] + p[1] q[1] + ...                in integers of 32 bits, exact
+//! sum = fma(f32(n), scale of x * scale of w, sum)  f32(n) and the product of scales are rounded
+//! ```
+//!
 //! 1. q scale has at most 7 + 16 = 23 significant bits, so the product is exact in f32.
 //! 2. The largest |q| of a row is 127, because the scale exceeds max |w| / 127 by less than 2^-15
 //!    of it. So the integers and the scale of a row of products q scale are q and scale again:
@@ -17,9 +33,22 @@
 //!    may have smaller integers. The same holds for a row of zeros.
 //! 4. If 127 scale exceeds the largest f32, the scale is rounded down instead. The largest weight
 //!    then becomes 127 scale, which is smaller by less than 2^-15 of it.
+//! 5. Sums of integers are exact, so all backends give equal bits. With VNNI, p + 128 is multiplied,
+//!    which has no sign; the sum then starts from -128 (q\[0\] + q\[1\] + ...), and wraps around.
+//! 6. A vector whose largest value is below 127 times 2^-126 counts as zeros: scale 0. The scale of
+//!    a vector with NaN or infinity is NaN, so all its outputs are NaN. Nothing becomes finite.
+//! 7. The scale of a vector needs all of its values. So a state is quantized after the step that
+//!    computes it, and the members of a team meet before and after.
+
+pub(crate) mod vectors;
 
 /// The largest integer. -128 does not occur, so that the sign of every integer can be changed.
 pub const LARGEST: i8 = 127;
+/// What an instruction for integers without a sign adds to those of a vector.
+pub(crate) const OFFSET: i32 = 128;
+/// The most values of k of a product: their sum fits in 32 bits, and a vector in the room of
+/// [`Affine`](crate::affine::Affine).
+pub const MOST_VALUES: usize = 130_000;
 /// The smallest scale, the smallest normal number of f32.
 pub const SMALLEST_SCALE: f32 = f32::MIN_POSITIVE;
 /// Significant bits of a scale.

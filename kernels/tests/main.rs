@@ -13,6 +13,7 @@ mod fixed;
 mod flush_mode;
 mod harness;
 mod int8;
+mod int8_products;
 mod layouts;
 mod lengths;
 mod products;
