@@ -37,7 +37,8 @@
 //!    which has no sign; the sum then starts from -128 (q\[0\] + q\[1\] + ...), and wraps around.
 //! 6. A vector whose largest value is below 127 times 2^-126 counts as zeros: scale 0. The scale of
 //!    a vector with NaN or infinity is NaN, so all its outputs are NaN. Nothing becomes finite.
-//! 7. The scale of a vector needs all of its values. So a state is quantized after the step that
+//! 7. A product of two scales below 2^-126 counts as zero, as all denormal numbers do.
+//! 8. The scale of a vector needs all of its values. So a state is quantized after the step that
 //!    computes it, and the members of a team meet before and after.
 
 pub(crate) mod vectors;

@@ -97,7 +97,7 @@ impl<const PRODUCTS: u8> Simd for Portable<PRODUCTS> {
     }
     #[inline(always)]
     unsafe fn store_quads(self, to: *mut f32, value: f32x8) {
-        let integers = value.round().to_array().map(|lane| (lane as i32 as i8).to_ne_bytes()[0]);
+        let integers = value.round_ties_even().to_array().map(|lane| (lane as i32 as i8).to_ne_bytes()[0]);
         // SAFETY: the caller vouches for 2 writable words.
         unsafe { to.cast::<[u8; 8]>().write_unaligned(integers) };
     }

@@ -26,6 +26,11 @@ fn pair_chain(mut sum: f32, a: &[f32], b: &[f32]) -> f32 {
     sum
 }
 
+/// Returns zero for a denormal number.
+fn flushed(value: f32) -> f32 {
+    if value.is_subnormal() { 0.0 } else { value }
+}
+
 /// Returns a vector as integers, and its scale.
 fn quantized(x: &[f32]) -> (Vec<i64>, f32) {
     let largest = x.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
@@ -48,7 +53,7 @@ fn quad_sum(sum: f32, x: &[f32], weights: &[f32]) -> f32 {
     let scale = int8::scale(weights);
     let product = |(x, weight): (&i64, &f32)| x * i64::from(int8::quantized(*weight, scale));
     let product: i64 = integers.iter().zip(weights).map(product).sum();
-    (product as f32).mul_add(x_scale * scale, sum)
+    flushed((product as f32).mul_add(flushed(x_scale * scale), sum))
 }
 
 /// Returns the sum that a product of that format adds to `sum`.
