@@ -331,7 +331,7 @@ def test_the_number_of_threads_follows_torch_and_changes_no_bit():
             ours.zero_grad()
             y = ours(x)[0]
             y.sum().backward()
-            assert {network.threads for network in ours._unrolled.free} == {threads}
+            assert {network.kind for network in ours._unrolled.free} == {(threads, "f32")}
             results.append([y.detach(), *(p.grad.clone() for p in ours.parameters())])
     finally:
         torch.set_num_threads(before)
