@@ -104,7 +104,7 @@ impl Training {
         Identity {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             portable: isa == "portable",
-            amx: isa == "amx" && precision != Precision::F32,
+            amx: amx_matters(isa, precision),
             settings: serde_json::to_value(&self.settings).unwrap_or_default(),
             text: self.corpus.fingerprint(),
             symbols: self.vocabulary().to_json(),
@@ -117,6 +117,11 @@ impl Training {
             state: checksum(state),
         }
     }
+}
+
+/// Returns whether the results on an instruction set are those of AMX.
+fn amx_matters(isa: &str, precision: Precision) -> bool {
+    isa == "amx" && precision != Precision::F32
 }
 
 fn checksum<'a>(values: impl IntoIterator<Item = &'a [f32]>) -> u32 {
@@ -164,6 +169,7 @@ fn gather_texts(ranks: &dyn Ranks, own: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RunSettings;
 
     #[test]
     fn the_version_is_compared_before_everything_else() {
@@ -173,5 +179,39 @@ mod tests {
             "it has version 0.2.0 of unrolled, and rank 0 has 0.1.0"
         );
         assert!(difference("", &of_version("0.2.0")).is_err());
+    }
+
+    /// The identity of a run on another processor.
+    fn on(isa: &str, precision: Precision) -> String {
+        let settings =
+            Settings { run: RunSettings { precision, ..RunSettings::default() }, ..Settings::default() };
+        let identity = Identity {
+            version: String::new(),
+            portable: isa == "portable",
+            amx: amx_matters(isa, precision),
+            settings: serde_json::to_value(&settings).unwrap(),
+            text: 0,
+            symbols: String::new(),
+            splits: [0..0, 0..0, 0..0],
+            step: 0,
+            total_steps: 0,
+            evaluations: (0, None, 0),
+            parameters: 0,
+            moments: 0,
+            state: 0,
+        };
+        serde_json::to_string(&identity).unwrap()
+    }
+
+    #[test]
+    fn amx_is_compared_if_products_are_rounded() {
+        let [rounded, plain] =
+            [Precision::Bf16, Precision::F32].map(|p| ["avx512", "avx2", "amx"].map(|isa| on(isa, p)));
+        assert_eq!(rounded[0], rounded[1]);
+        assert!(plain.iter().all(|text| *text == plain[0]));
+        let expected = "its order of sums (one has AMX and the other not; set UNROLLED_ISA to the same) is not that of rank 0";
+        assert_eq!(difference(&rounded[0], &rounded[2]).unwrap(), expected);
+        let expected = "its precision is the default, and that of rank 0 is bf16";
+        assert_eq!(difference(&rounded[0], &plain[0]).unwrap(), expected);
     }
 }
