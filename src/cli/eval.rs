@@ -8,16 +8,17 @@ use super::{
     output,
     run_folder::{CheckpointChoice, RunCheckpoint, RunFolder},
     text::{ReopenHint, Text, without_unit},
-    value_args::{encoding, id_width, unknown},
+    value_args::{encoding, id_width, precision, unknown},
 };
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 use unrolled::{
-    DataSettings, Encoding, IdWidth, Invalid, Settings, Unknown,
+    DataSettings, Encoding, IdWidth, Invalid, Precision, Settings, Unknown,
     checkpoint::Checkpoint,
     corpus::Corpus,
+    exec::Engine,
     model::check_evaluation_memory,
-    train::{Evaluation, EvaluationOptions, evaluate_with},
+    train::{Evaluation, EvaluationOptions, evaluate_on},
 };
 
 /// Measure the loss of a trained model on its validation split or on another corpus
@@ -53,6 +54,9 @@ pub struct EvalCommand {
     /// Also measure how often the right symbol is among the N likeliest
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     top_k: Option<NonZeroUsize>,
+    /// Number format of the operands of products: f32 or bf16 [default: as in the run]
+    #[arg(long, value_parser = precision())]
+    precision: Option<Precision>,
     /// Number of threads [default: all cores]
     #[arg(short = 'j', long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     threads: Option<NonZeroUsize>,
@@ -86,7 +90,9 @@ impl EvalCommand {
         let threads = self.threads.map(NonZeroUsize::get);
         self.check_memory(part.len(), &checkpoint)?;
         let reading = EvaluationOptions { range: part, streams: self.eval_streams.get(), top_k: self.top_k };
-        let evaluation = evaluate_with(model, &corpus, reading, threads)?;
+        let precision = self.precision.unwrap_or(checkpoint.settings.run.precision);
+        let engine = Engine::with_precision(model, precision, threads)?;
+        let evaluation = evaluate_on(&engine, &corpus, reading)?;
         match self.json {
             true => output::json(&evaluation),
             false => output::write(&self.table(&trained, &corpus, &checkpoint, &evaluation)),
