@@ -369,7 +369,7 @@ unsafe fn continue_chains<S: Simd, const R: usize, const W: usize>(
                     *to = s.load(weights.skip_vectors(w).at);
                 }
                 if S::SPLITS {
-                    add_split(s, &mut sums, value, vectors.map(|pairs| s.split(pairs)));
+                    add_split(s, &mut sums, value, vectors);
                     continue;
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
@@ -390,11 +390,15 @@ fn add_split<S: Simd, const R: usize, const W: usize>(
     s: S,
     sums: &mut [[S::F; W]; R],
     value: impl Fn(usize) -> S::F,
-    vectors: [[S::F; 2]; W],
+    vectors: [S::F; W],
 ) {
+    let mut halves = [[s.splat(0.0); 2]; W];
+    for (halves, vector) in halves.iter_mut().zip(vectors) {
+        *halves = s.split(vector);
+    }
     for (r, sums) in sums.iter_mut().enumerate() {
         let [high, low] = s.split(value(r));
-        for (sum, [by_high, by_low]) in sums.iter_mut().zip(vectors) {
+        for (sum, [by_high, by_low]) in sums.iter_mut().zip(halves) {
             *sum = s.fma(low, by_low, s.fma(high, by_high, *sum));
         }
     }

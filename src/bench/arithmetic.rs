@@ -1,7 +1,7 @@
 //! Counts the floating-point operations of a model for one symbol.
 
 use crate::model::ModelConfig;
-use crate::{Cell, Reset};
+use crate::{Cell, Precision, Reset};
 
 /// Operations per symbol. A product and a sum count as one operation each. Gates, loss and update
 /// are not counted: they grow with H, the products with H^2.
@@ -28,9 +28,18 @@ impl Arithmetic {
         Self { forward, training: 3.0 * forward }
     }
 
-    /// Returns the bytes of the weights that one symbol is multiplied by.
+    /// Returns the bytes of the weights that one symbol is multiplied by, in f32.
     pub fn weight_bytes(&self) -> f64 {
-        self.forward / 2.0 * size_of::<f32>() as f64
+        self.weight_bytes_in(Precision::F32)
+    }
+
+    /// Returns the bytes of the same weights in the number format of `precision`.
+    pub fn weight_bytes_in(&self, precision: Precision) -> f64 {
+        let bytes = match precision {
+            Precision::F32 => size_of::<f32>(),
+            Precision::Bf16 => size_of::<u16>(),
+        };
+        self.forward / 2.0 * bytes as f64
     }
 }
 
@@ -108,6 +117,8 @@ mod tests {
             ModelConfig::new(&ModelSettings { hidden: 128, layers: 2, ..ModelSettings::default() }, 65)
                 .unwrap();
         let weights = 4 * 128 * 128 * 3 + 128 * 65;
-        assert_eq!(Arithmetic::of(&config).weight_bytes(), f64::from(4 * weights));
+        let bytes = |precision| Arithmetic::of(&config).weight_bytes_in(precision);
+        assert_eq!(bytes(Precision::F32), f64::from(4 * weights));
+        assert_eq!(bytes(Precision::Bf16), f64::from(2 * weights));
     }
 }

@@ -1,6 +1,6 @@
 //! Compares the logits of all ways to run a model, before anything is measured.
 
-use super::runs::ForwardRun;
+use super::runs::{EngineOptions, ForwardRun};
 use super::timing::Repeated;
 use crate::corpus::Batch;
 use crate::exec::Stream;
@@ -10,16 +10,17 @@ use std::sync::Arc;
 
 /// Returns the logits [T, B, V] of a window. The static, dynamic and streamed forward passes must
 /// agree in every bit.
-pub(super) fn forward(model: &Arc<Model>, batch: &Batch, threads: Option<usize>) -> Result<Vec<f32>> {
+pub(super) fn forward(model: &Arc<Model>, batch: &Batch, options: EngineOptions) -> Result<Vec<f32>> {
     let logits = |mode| -> Result<Vec<f32>> {
-        let (_, mut run) = ForwardRun::build(mode, model, batch, threads)?;
+        let (_, mut run) = ForwardRun::build(mode, model, batch, options)?;
         run.call()?;
         Ok(run.logits())
     };
     let (planned, looped) = (logits(Mode::Static)?, logits(Mode::Dynamic)?);
     same_bits("logits of the dynamic mode", &looped, &planned)?;
     let vocabulary = model.config().vocabulary;
-    let mut stream = Stream::new(model.clone())?;
+    let one = EngineOptions { threads: Some(1), ..options };
+    let mut stream = Stream::of(&one.engine(model)?)?;
     let steps = batch.inputs.chunks_exact(batch.rows).zip(planned.chunks_exact(batch.rows * vocabulary));
     for (ids, expected) in steps {
         same_bits("logits of a stream", stream.step(&ids[0])?, &expected[..vocabulary])?;

@@ -5,16 +5,17 @@ use super::checks;
 use super::cost::Cost;
 use super::first_step::FirstStep;
 use super::machine::{Machine, ReadBuffer, peak_gflops};
-use super::runs::{ForwardRun, TrainingRun};
+use super::runs::{EngineOptions, ForwardRun, TrainingRun};
 use super::text::{self, synthetic};
 use super::timing::{Timed, take_turns};
 use crate::corpus::{Batch, Batches, Corpus};
 use crate::error::require;
-use crate::exec::{Engine, Stream};
+use crate::exec::Stream;
 use crate::model::{Model, check_memory};
 use crate::parallel::Threads;
 use crate::{
-    DataSettings, Mode, ModelSettings, Result, RunSettings, Schedule, ScheduleSettings, Settings, Windows,
+    DataSettings, Mode, ModelSettings, Precision, Result, RunSettings, Schedule, ScheduleSettings, Settings,
+    Windows,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 /// A configuration to measure.
 #[derive(Clone, Debug)]
 pub struct Bench {
-    /// Model, window size, mode and random seed. All other settings are replaced: training runs on
+    /// Model, window size, mode, precision and random seed. All other settings are replaced: training runs on
     /// streams over the whole text, at a learning rate so small that the weights hardly change.
     pub settings: Settings,
     /// Number of symbols V.
@@ -38,6 +39,8 @@ pub struct Bench {
 pub struct Figures {
     /// Name of the mode.
     pub mode: &'static str,
+    /// Name of the number format of the operands of products.
+    pub precision: &'static str,
     /// Symbols per second of training: forward, loss, backward, clipping, update, packing.
     pub train_chars_per_second: f64,
     /// Symbols per second of the forward pass, head included.
@@ -52,7 +55,7 @@ pub struct Figures {
     pub setup_seconds: f64,
     /// The same for a forward pass of a given model.
     pub forward_setup_seconds: f64,
-    /// Peak of all threads together in GFLOP/s: multiply-adds in registers.
+    /// Peak of all threads together in GFLOP/s: f32 multiply-adds in registers.
     pub peak_gflops: f64,
     /// Operations of training ([`Arithmetic`]) over its time, in GFLOP/s.
     pub train_gflops: f64,
@@ -104,12 +107,13 @@ impl Bench {
         let model = Arc::new(Model::new(&settings.model, self.vocabulary, settings.run.seed)?);
         model.config().check_predicts_symbols()?;
         let first = self.first_batch(&settings)?;
-        let logits = checks::forward(&model, &first, self.threads)?;
-        let expected = FirstStep::of(&model, &first, &logits, settings.run.seed, self.threads)?;
+        let options = self.options();
+        let logits = checks::forward(&model, &first, options)?;
+        let expected = FirstStep::of(&model, &first, &logits, settings.run.seed, options)?;
         drop(logits);
         let peak = peak_gflops(self.threads)?;
         let forward =
-            take_turns(self.seconds, modes, |mode| ForwardRun::build(mode, &model, &first, self.threads))?;
+            take_turns(self.seconds, modes, |mode| ForwardRun::build(mode, &model, &first, options))?;
         let training = take_turns(self.seconds, modes, |mode| {
             let settings = Settings { run: RunSettings { mode, ..settings.run.clone() }, ..settings.clone() };
             TrainingRun::build(self.corpus(&settings)?, settings, self.threads, &expected)
@@ -143,6 +147,10 @@ impl Bench {
         }
     }
 
+    pub(super) fn options(&self) -> EngineOptions {
+        EngineOptions { precision: self.settings.run.precision, threads: self.threads }
+    }
+
     pub(super) fn validate(&self, settings: &Settings) -> Result<()> {
         let seconds = self.seconds;
         require(seconds > 0.0 && seconds.is_finite(), "seconds", seconds, "give a finite number above 0")?;
@@ -174,7 +182,7 @@ impl Bench {
 
     /// Returns the seconds of one step and of reading `bytes` bytes, measured alternately.
     fn time_step(&self, model: &Arc<Model>, batch: &Batch, bytes: f64) -> Result<[f64; 2]> {
-        let engine = Engine::new(model.clone(), self.threads)?;
+        let engine = self.options().engine(model)?;
         let (mut stream, buffer) = (Stream::of(&engine)?, ReadBuffer::new(bytes as usize)?);
         let mut ids = batch.inputs.iter().cycle();
         Ok(buffer.compare_with(self.seconds, || {
@@ -191,6 +199,7 @@ struct SharedFigures {
     step_microseconds: f64,
     weights_read_microseconds: f64,
     peak_gflops: f64,
+    precision: Precision,
     machine: Machine,
     threads: usize,
 }
@@ -199,12 +208,14 @@ impl SharedFigures {
     /// Measures them. `peak` is an earlier measurement; the better of two counts.
     fn measure(bench: &Bench, model: &Arc<Model>, batch: &Batch, peak: f64) -> Result<Self> {
         let arithmetic = Arithmetic::of(model.config());
-        let [step, read] = bench.time_step(model, batch, arithmetic.weight_bytes())?;
+        let [step, read] =
+            bench.time_step(model, batch, arithmetic.weight_bytes_in(bench.settings.run.precision))?;
         Ok(Self {
             chars: batch.inputs.len(),
             step_microseconds: 1e6 * step,
             weights_read_microseconds: 1e6 * read,
             peak_gflops: peak_gflops(bench.threads)?.max(peak),
+            precision: bench.settings.run.precision,
             machine: Machine::here()?,
             threads: Threads::resolve(bench.threads)?,
             arithmetic,
@@ -215,6 +226,7 @@ impl SharedFigures {
         let rate = |timed: Timed| self.chars as f64 / timed.step;
         Figures {
             mode: mode.name(),
+            precision: self.precision.name(),
             train_chars_per_second: rate(training),
             forward_chars_per_second: rate(forward),
             step_microseconds: self.step_microseconds,

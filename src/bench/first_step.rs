@@ -1,5 +1,6 @@
 //! The expected result of the first training step, computed in another way.
 
+use super::runs::EngineOptions;
 use crate::corpus::Batch;
 use crate::exec::{Dropout, Window};
 use crate::loss::{Loss, Objective};
@@ -26,21 +27,21 @@ impl FirstStep {
         batch: &Batch,
         logits: &[f32],
         seed: u64,
-        threads: Option<usize>,
+        options: EngineOptions,
     ) -> Result<Self> {
         if model.config().stack.iter().any(Layer::drops) {
-            return Self::of_dropout(model, batch, seed, threads);
+            return Self::of_dropout(model, batch, seed, options);
         }
         let rows = logits.chunks_exact(model.config().vocabulary).zip(&batch.targets);
         let sum: f64 = rows.map(|(logits, target)| cross_entropy(logits, *target as usize)).sum();
-        let (_, gradient_norm) = differentiate(model, batch, None, threads)?;
+        let (_, gradient_norm) = differentiate(model, batch, None, options)?;
         Ok(Self { loss: sum / batch.targets.len() as f64, gradient_norm })
     }
 
     /// Computes both with the dropout masks of the first step, which `logits` lack.
-    fn of_dropout(model: &Arc<Model>, batch: &Batch, seed: u64, threads: Option<usize>) -> Result<Self> {
+    fn of_dropout(model: &Arc<Model>, batch: &Batch, seed: u64, options: EngineOptions) -> Result<Self> {
         let dropout = Dropout { probability: 0.0, seed, step: 0 };
-        let (loss, gradient_norm) = differentiate(model, batch, Some(dropout), threads)?;
+        let (loss, gradient_norm) = differentiate(model, batch, Some(dropout), options)?;
         Ok(Self { loss, gradient_norm })
     }
 
@@ -56,9 +57,9 @@ fn differentiate(
     model: &Arc<Model>,
     batch: &Batch,
     dropout: Option<Dropout>,
-    threads: Option<usize>,
+    options: EngineOptions,
 ) -> Result<(f64, f64)> {
-    let mut network = Network::new(model.clone(), threads)?;
+    let mut network = Network::with_precision(model.clone(), options.precision, options.threads)?;
     let window = Window { dropout, ..Window::new(batch.steps, batch.rows, &batch.inputs) };
     let loss = network.differentiate(&window, &Objective::new(Loss::CROSS_ENTROPY, &batch.targets))?;
     let squares: f64 = network.gradient().values.iter().map(|&g| f64::from(g) * f64::from(g)).sum();

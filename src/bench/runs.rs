@@ -3,11 +3,24 @@
 use super::first_step::FirstStep;
 use super::timing::Repeated;
 use crate::corpus::{Batch, Corpus};
-use crate::exec::{Dynamic, Plan};
+use crate::exec::{Dynamic, Engine, Plan};
 use crate::model::Model;
 use crate::train::Training;
-use crate::{Mode, Result, Settings};
+use crate::{Mode, Precision, Result, Settings};
 use std::{sync::Arc, time::Instant};
+
+/// The options of every engine of a benchmark.
+#[derive(Clone, Copy)]
+pub(super) struct EngineOptions {
+    pub(super) precision: Precision,
+    pub(super) threads: Option<usize>,
+}
+
+impl EngineOptions {
+    pub(super) fn engine(self, model: &Arc<Model>) -> Result<Engine> {
+        Engine::with_precision(model.clone(), self.precision, self.threads)
+    }
+}
 
 /// Training steps. The first loss and gradient norm are checked.
 pub(super) struct TrainingRun<'a> {
@@ -60,15 +73,14 @@ impl<'m> ForwardRun<'m> {
         mode: Mode,
         model: &Arc<Model>,
         batch: &'m Batch,
-        threads: Option<usize>,
+        options: EngineOptions,
     ) -> Result<(f64, Self)> {
         let logits = vec![0.0; batch.inputs.len() * model.config().vocabulary];
         let start = Instant::now();
+        let engine = options.engine(model)?;
         let engine = match mode {
-            Mode::Static => {
-                ForwardEngine::Static(Plan::new(model.clone(), batch.steps, batch.rows, threads)?)
-            }
-            Mode::Dynamic => ForwardEngine::Dynamic(Dynamic::new(model.clone(), threads)?),
+            Mode::Static => ForwardEngine::Static(Plan::of(&engine, batch.steps, batch.rows)?),
+            Mode::Dynamic => ForwardEngine::Dynamic(Dynamic::of(&engine)),
         };
         Ok((start.elapsed().as_secs_f64(), Self { engine, batch, logits }))
     }

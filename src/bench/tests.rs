@@ -100,8 +100,9 @@ fn an_invalid_value_is_an_error() {
 fn a_wrong_loss_or_norm_is_an_error() {
     let batch = Batch { steps: 3, rows: 2, inputs: vec![0, 1, 2, 3, 4, 0], targets: vec![1; 6], fresh: true };
     let model = Arc::new(Model::new(&ModelSettings { hidden: 5, ..ModelSettings::default() }, 6, 1).unwrap());
-    let logits = checks::forward(&model, &batch, Some(1)).unwrap();
-    let expected = FirstStep::of(&model, &batch, &logits, 1, Some(1)).unwrap();
+    let options = bench(small()).options();
+    let logits = checks::forward(&model, &batch, options).unwrap();
+    let expected = FirstStep::of(&model, &batch, &logits, 1, options).unwrap();
     let FirstStep { loss, gradient_norm } = expected;
     let report = StepReport { step: 1, loss, gradient_norm, learning_rate: 0.1, record: None };
     expected.check(&report).unwrap();

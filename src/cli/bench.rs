@@ -12,7 +12,7 @@ use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use unrolled::{
-    Activation, Cell, InputKind, Layer, Mode, Reset, Settings,
+    Activation, Cell, InputKind, Layer, Mode, Precision, Reset, Settings,
     bench::{Bench, Cost, Figures, PhaseTime, StepPhases},
     exec::DivisionFigures,
 };
@@ -105,6 +105,9 @@ struct BenchFlags {
     /// Build the plan of a window once (static) or in each window (dynamic) [default: static]
     #[arg(long, value_parser = PossibleValuesParser::new(Mode::NAMES))]
     mode: Option<String>,
+    /// Number format of the operands of products [default: f32]
+    #[arg(long, value_parser = PossibleValuesParser::new(Precision::NAMES))]
+    precision: Option<String>,
     /// Random seed of the weights and symbols [default: 1]
     #[arg(short, long, value_name = "N", value_parser = recorded(0))]
     seed: Option<u64>,
@@ -189,7 +192,8 @@ fn heading(bench: &Bench, all: &[Figures]) -> String {
         false => layers(settings),
     };
     let threads = all.first().map_or(0, |figures| figures.threads);
-    let machine = all.first().map_or(String::new(), |figures| figures.machine.to_string());
+    let machine = |figures: &Figures| format!("{}, products in {}", figures.machine, figures.precision);
+    let machine = all.first().map_or(String::new(), machine);
     format!(
         "{model}, batch {} x {} steps, {} ({}), {}\n{machine}\n",
         settings.run.batch,
@@ -221,7 +225,7 @@ fn machine(figures: &Figures) -> String {
     let (step, read) = (figures.step_microseconds, figures.weights_read_microseconds);
     format!(
         "one step    {}, {:.2} times the time to read its weights once\n\
-         peak        {:.1} GFLOP/s of multiply-adds\n",
+         peak        {:.1} GFLOP/s of f32 multiply-adds\n",
         time(step * 1e-6),
         step / read,
         figures.peak_gflops

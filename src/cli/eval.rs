@@ -7,13 +7,16 @@ use super::{
     number_format::{grouped, loss, percent},
     output,
     run_folder::{CheckpointChoice, RunCheckpoint},
+    value_args::precision,
 };
 use clap::Args;
 use std::{num::NonZeroUsize, path::PathBuf};
 use unrolled::{
+    Precision,
     checkpoint::Checkpoint,
     corpus::Corpus,
-    train::{Evaluation, EvaluationOptions, evaluate_with},
+    exec::Engine,
+    train::{Evaluation, EvaluationOptions, evaluate_on},
 };
 
 /// Measure the loss of a trained model on its validation split or on another corpus
@@ -29,6 +32,9 @@ pub struct EvalCommand {
     /// Also measure how often the right symbol is among the N likeliest
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     top_k: Option<NonZeroUsize>,
+    /// Number format of the operands of products: f32 or bf16 [default: as in the run]
+    #[arg(long, value_parser = precision())]
+    precision: Option<Precision>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -43,7 +49,9 @@ impl EvalCommand {
         model.config().check_predicts_symbols()?;
         let (corpus, reading) = self.text.open(&trained, &checkpoint)?;
         let reading = EvaluationOptions { top_k: self.top_k, ..reading };
-        let evaluation = evaluate_with(model, &corpus, reading, self.text.threads())?;
+        let precision = self.precision.unwrap_or(checkpoint.settings.run.precision);
+        let engine = Engine::with_precision(model, precision, self.text.threads())?;
+        let evaluation = evaluate_on(&engine, &corpus, reading)?;
         match self.json {
             true => output::json(&evaluation),
             false => output::write(&self.table(&trained, &corpus, &checkpoint, &evaluation)),

@@ -7,12 +7,12 @@ use super::{
     run_folder::RunCheckpoint,
     text::{note_unknown, without_unit},
     text_writer::{TextWriter, opening},
-    value_args::{encoding, unknown},
+    value_args::{encoding, precision, unknown},
 };
 use clap::{Args, builder::PossibleValuesParser};
 use std::{io::IsTerminal, num::NonZeroUsize, path::PathBuf};
 use unrolled::{
-    Encoding, Error, Unit, Unknown,
+    Encoding, Error, Precision, Unit, Unknown,
     checkpoint::Checkpoint,
     corpus::{CorpusOptions, Vocabulary, is_standard_input},
     exec::Engine,
@@ -61,6 +61,9 @@ pub struct SampleCommand {
     /// End a text with its document: after the --document-marker of the run was drawn
     #[arg(long, conflicts_with = "stop")]
     document: bool,
+    /// Number format of the operands of products: f32 or bf16 [default: as in the run]
+    #[arg(long, value_parser = precision())]
+    precision: Option<Precision>,
     /// Number of threads; several run a large model faster [default: all cores]
     #[arg(short = 'j', long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     threads: Option<NonZeroUsize>,
@@ -77,8 +80,9 @@ impl SampleCommand {
         let prompt = self.prompt_text()?;
         let checkpoint = RunCheckpoint::find(self.run.as_deref(), None)?.load()?;
         let model = checkpoint.model()?;
+        let precision = self.precision.unwrap_or(checkpoint.settings.run.precision);
         let writer = TextWriter {
-            engine: Engine::new(model, self.threads.map(NonZeroUsize::get))?,
+            engine: Engine::with_precision(model, precision, self.threads.map(NonZeroUsize::get))?,
             vocabulary: &checkpoint.vocabulary,
             sampling: self.sampling(),
             length: self.length,

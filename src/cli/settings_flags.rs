@@ -9,7 +9,7 @@ use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 use unrolled::{
     Activation, Bias, Cell, ClipMode, Exchange, ForgetBiasAt, Init, InputKind, Invalid, Layer, Mode,
-    OptimizerKind, Reduction, Reset, Schedule, SplitBy, Unit, Unknown, Windows,
+    OptimizerKind, Precision, Reduction, Reset, Schedule, SplitBy, Unit, Unknown, Windows,
 };
 
 fn one_of(names: &'static [&'static str]) -> PossibleValuesParser {
@@ -190,6 +190,10 @@ pub struct SettingsFlags {
     /// changes of parameters rounded (bf16) [default: f32]
     #[arg(long, value_parser = one_of(Exchange::NAMES), hide_short_help = true, help_heading = "Training")]
     pub exchange: Option<String>,
+    /// Number format of the operands of products: f32, or bf16, which is faster on processors with
+    /// AVX-512 BF16 or AMX. Sums, gradients and parameters are always f32 [default: f32]
+    #[arg(long, value_parser = one_of(Precision::NAMES), help_heading = "Training")]
+    pub precision: Option<String>,
     /// Allocate the buffers once for one window shape (static), or as each window needs (dynamic);
     /// both give the same bits [default: static]
     #[arg(long, value_parser = one_of(Mode::NAMES), hide_short_help = true, help_heading = "Training")]

@@ -51,7 +51,7 @@ pub struct TrainCommand {
     /// Continue the run in --out exactly where it stopped
     #[arg(long, requires = "out")]
     resume: bool,
-    /// With --resume: allow another learning rate, schedule, clip, weight decay or length. Each
+    /// With --resume: allow another learning rate, schedule, clip, weight decay, precision or length.
     /// later step is as in a run that had these settings from its start
     #[arg(long, requires = "resume")]
     extend: bool,

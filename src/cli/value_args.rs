@@ -1,11 +1,16 @@
 //! Parsers for other values than numbers on the command line.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use unrolled::{Encoding, Error, Layer, Unknown};
+use unrolled::{Encoding, Error, Layer, Precision, Unknown};
 
 /// Returns the parser for the number of bits of an id in a file.
 pub fn id_width() -> impl TypedValueParser<Value = u32> {
     PossibleValuesParser::new(["16", "32"]).map(|bits| bits.parse().unwrap_or_default())
+}
+
+/// Returns the parser for the number format of products.
+pub fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(Precision::NAMES).map(|name| Precision::named(&name).unwrap_or_default())
 }
 
 /// Parses the content of an inline table of TOML.

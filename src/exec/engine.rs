@@ -3,7 +3,7 @@
 use super::weights::{PackedModel, PackedWeights};
 use crate::model::{Model, ModelConfig, Parameters};
 use crate::parallel::Threads;
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 use std::sync::Arc;
 use unrolled_kernels::Isa;
 
@@ -41,26 +41,71 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Packs the weights of a model for inference, on `threads` threads (all cores if `None`).
+    /// Packs the weights of a model for inference in f32, on `threads` threads (all cores if
+    /// `None`).
     ///
     /// # Errors
     /// [`Error::Setting`] for a number of threads that the system cannot start, [`Error::Isa`] if
     /// `UNROLLED_ISA` forces a SIMD backend that is not available.
     pub fn new(model: impl Into<Arc<Model>>, threads: Option<usize>) -> Result<Self> {
-        Self::build(model.into(), false, threads)
+        Self::with_precision(model, Precision::F32, threads)
+    }
+
+    /// Packs the weights of a model for inference whose products have operands in the number format
+    /// of `precision`. All views of the engine have this precision; the model stays f32.
+    ///
+    /// ```
+    /// use unrolled::exec::{Dynamic, Engine, Plan, Stream};
+    /// use unrolled::model::Model;
+    /// use unrolled::{ModelSettings, Precision};
+    ///
+    /// # fn main() -> unrolled::Result<()> {
+    /// let model = Model::new(&ModelSettings::lstm(8), 5, 1)?;
+    /// let engine = Engine::with_precision(model, Precision::Bf16, Some(1))?;
+    /// assert_eq!(engine.precision(), Precision::Bf16);
+    /// let (mut plan, mut dynamic) = (Plan::of(&engine, 3, 1)?, Dynamic::of(&engine));
+    /// let mut stream = Stream::of(&engine)?;
+    /// let (ids, mut planned, mut looped) = ([3, 0, 4], [0.0; 15], [0.0; 15]);
+    /// plan.forward(&ids, &mut planned)?;
+    /// dynamic.forward(&ids, 1, &mut looped)?;
+    /// assert_eq!(planned, looped);
+    /// for (id, logits) in ids.iter().zip(planned.chunks(5)) {
+    ///     assert_eq!(stream.step(id)?, logits);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Engine::new`].
+    pub fn with_precision(
+        model: impl Into<Arc<Model>>,
+        precision: Precision,
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        Self::build(model.into(), precision, false, threads)
     }
 
     /// Packs the weights of a model for inference and for the backward pass. A quantized model is
     /// an error.
-    pub(crate) fn for_training(model: impl Into<Arc<Model>>, threads: Option<usize>) -> Result<Self> {
+    pub(crate) fn for_training(
+        model: impl Into<Arc<Model>>,
+        precision: Precision,
+        threads: Option<usize>,
+    ) -> Result<Self> {
         let model = model.into();
         model.check_trainable()?;
-        Self::build(model, true, threads)
+        Self::build(model, precision, true, threads)
     }
 
-    fn build(model: Arc<Model>, backward: bool, threads: Option<usize>) -> Result<Self> {
+    fn build(
+        model: Arc<Model>,
+        precision: Precision,
+        backward: bool,
+        threads: Option<usize>,
+    ) -> Result<Self> {
         let threads = Threads::new(threads)?;
-        let mut weights = PackedWeights::new(model.config(), detect()?, backward);
+        let mut weights = PackedWeights::new(model.config(), detect()?, precision, backward);
         weights.pack(model.parameters(), &threads);
         Ok(Self { model, weights: Arc::new(weights), threads, stale: false })
     }
@@ -84,9 +129,14 @@ impl Engine {
         self.threads.count()
     }
 
-    /// The name of the SIMD backend: `portable`, `avx2` or `avx512`.
+    /// The name of the SIMD backend, as `UNROLLED_ISA` has it.
     pub fn isa(&self) -> &'static str {
         self.weights.isa.name()
+    }
+
+    /// The number format of the operands of products.
+    pub fn precision(&self) -> Precision {
+        self.weights.precision
     }
 
     pub(crate) fn config(&self) -> &ModelConfig {
@@ -150,7 +200,7 @@ impl Engine {
     }
 }
 
-/// The SIMD backend in use: `portable`, `avx2` or `avx512`.
+/// The SIMD backend in use: `portable`, `avx2`, `avx512`, `avx512bf16` or `amx`.
 ///
 /// # Errors
 /// [`Error::Isa`] if the one that `UNROLLED_ISA` forces is unknown or not available.

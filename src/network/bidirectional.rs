@@ -5,7 +5,7 @@ use super::passes::Network;
 use crate::exec::{Dropout, Inputs, Order, OutputSteps, State, Window, check_room};
 use crate::model::Model;
 use crate::parallel::Threads;
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 
 /// Changes the random seed, so that the backward direction draws other numbers.
 const BACKWARD_SEED: u64 = 0x6469_7265_6374_696f;
@@ -44,15 +44,30 @@ pub struct Bidirectional {
 }
 
 impl Bidirectional {
-    /// Takes two models of vectors, such as [`Model::of_layers`] makes, for windows of any shape.
-    /// Both read vectors of the same width.
+    /// Takes two models of vectors, such as [`Model::of_layers`] makes, for windows of any shape in
+    /// f32. Both read vectors of the same width.
     ///
     /// # Errors
     /// As for [`Network::new`]; [`Error::Setting`] for a model that reads symbols, and for widths
     /// that do not fit.
     pub fn new(forward: Model, backward: Model, merge: Merge, threads: Option<usize>) -> Result<Self> {
+        Self::with_precision([forward, backward], merge, Precision::F32, threads)
+    }
+
+    /// Takes two models as [`Bidirectional::new`] does: the forward and the backward direction.
+    /// Products have operands in the number format of `precision`.
+    ///
+    /// # Errors
+    /// As for [`Bidirectional::new`].
+    pub fn with_precision(
+        [forward, backward]: [Model; 2],
+        merge: Merge,
+        precision: Precision,
+        threads: Option<usize>,
+    ) -> Result<Self> {
         check_models([&forward, &backward], merge)?;
-        let directions = [Network::new(forward, threads)?, Network::new(backward, threads)?];
+        let network = |model| Network::with_precision(model, precision, threads);
+        let directions = [network(forward)?, network(backward)?];
         Ok(Self {
             directions,
             merge,

@@ -37,6 +37,7 @@
 //!
 //! The files, in the order of use; each uses only those before it:
 //!
+//! - `create`: the ways to create a [`Network`].
 //! - `passes`: [`Network`], the forward and backward passes of a model.
 //! - `check`: checks the gradients of a stack against numerical derivatives.
 //! - `mirror`: the places of tokens in both directions of a pair of stacks.
@@ -45,6 +46,7 @@
 
 mod bidirectional;
 mod check;
+mod create;
 mod load;
 mod mirror;
 mod passes;

@@ -5,9 +5,9 @@ use crate::exec::{
     State, Window, WindowActivations, check_room,
 };
 use crate::loss::Objective;
-use crate::model::{Model, Parameters, check_model};
+use crate::model::{Model, Parameters};
 use crate::parallel::Threads;
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 use std::sync::Arc;
 
 /// A model that is trained by the caller: it runs windows forward and backward, and stores the
@@ -42,20 +42,20 @@ use std::sync::Arc;
 /// ```
 #[derive(Debug)]
 pub struct Network {
-    engine: Engine,
-    executor: Executor,
-    needs: Needs,
+    pub(super) engine: Engine,
+    pub(super) executor: Executor,
+    pub(super) needs: Needs,
     /// The only shape of window that a planned network takes.
-    planned: Option<[usize; 2]>,
-    gradient: Parameters,
-    d_inputs: Vec<f32>,
-    d_initial: State,
+    pub(super) planned: Option<[usize; 2]>,
+    pub(super) gradient: Parameters,
+    pub(super) d_inputs: Vec<f32>,
+    pub(super) d_initial: State,
     /// The last window that went forward, until its backward pass.
-    last: Option<Last>,
+    pub(super) last: Option<Last>,
 }
 
 #[derive(Debug)]
-struct Last {
+pub(super) struct Last {
     shape: [usize; 2],
     order: Order,
     /// Number of tokens of the inputs.
@@ -80,45 +80,9 @@ pub struct Measure {
 }
 
 impl Network {
-    /// Takes a model, for windows of any shape (`dynamic_rnn`), on `threads` threads (all cores if
-    /// `None`).
-    ///
-    /// # Errors
-    /// As for [`Engine::new`]; [`Error::Memory`](crate::Error::Memory) for a model that needs more
-    /// memory than this process may use.
-    pub fn new(model: impl Into<Arc<Model>>, threads: Option<usize>) -> Result<Self> {
-        Self::build(model.into(), None, threads)
-    }
-
-    /// Takes a model, for windows of T steps by B rows only, with all buffers allocated ahead
-    /// (`static_rnn`).
-    ///
-    /// # Errors
-    /// As for [`Network::new`]; [`Error::Batch`](crate::Error::Batch) for no steps or no rows.
-    pub fn planned(
-        model: impl Into<Arc<Model>>,
-        steps: usize,
-        rows: usize,
-        threads: Option<usize>,
-    ) -> Result<Self> {
-        if steps == 0 || rows == 0 {
-            let expected = "at least one step and one row";
-            return Err(Error::batch(format!("a plan of {steps} steps by {rows} rows"), expected));
-        }
-        Self::build(model.into(), Some([steps, rows]), threads)
-    }
-
-    fn build(model: Arc<Model>, planned: Option<[usize; 2]>, threads: Option<usize>) -> Result<Self> {
-        check_model(model.config(), 4.0, planned.unwrap_or_default())?;
-        let gradient = Parameters::zeros(model.parameters().layout.clone());
-        let engine = Engine::for_training(model, threads)?;
-        let needs = Needs { backward: true, dropout: planned.is_some() };
-        let executor = match planned {
-            None => Executor::new(engine.weights(), needs),
-            Some(shape) => Executor::shaped(engine.weights(), shape, needs, engine.pool()),
-        };
-        let (d_inputs, d_initial) = (Vec::new(), State::default());
-        Ok(Self { engine, executor, needs, planned, gradient, d_inputs, d_initial, last: None })
+    /// The number format of the operands of products.
+    pub fn precision(&self) -> Precision {
+        self.engine.precision()
     }
 
     /// The zero state of `rows` rows (`zero_state`).

@@ -21,6 +21,14 @@ macro_rules! choices {
                     $(Self::$variant => $text),+
                 }
             }
+
+            /// Returns the value with that name.
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($text => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -175,6 +183,23 @@ choices! {
         Mean = "mean",
         /// Sum over steps, mean over batch rows.
         SumSteps = "sum-steps",
+    }
+}
+
+choices! {
+    /// The number format of the operands of products: inputs and states, weights, and deltas.
+    ///
+    /// Sums are always f32, and so are gates, cell state, losses, gradients, moments, and the
+    /// parameters that the optimizer updates and that checkpoints store.
+    #[derive(Default)]
+    Precision {
+        /// f32.
+        #[default]
+        F32 = "f32",
+        /// [bfloat16][b]: f32 rounded to nearest even to 8 significant bits.
+        ///
+        /// [b]: https://arxiv.org/abs/1905.12322
+        Bf16 = "bf16",
     }
 }
 

@@ -91,7 +91,7 @@ impl<'de> Deserializer<'de> for FieldNames<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Layer, Schedule};
+    use crate::{Layer, Precision, Schedule};
 
     fn message_of(json: &str) -> String {
         serde_json::from_str::<Settings>(json).expect_err("the settings are invalid").to_string()
@@ -101,7 +101,7 @@ mod tests {
     fn the_keys_of_all_groups_form_one_table() {
         let json = r#"{
             "hidden": 9, "stack": [{ "cell": "gru", "hidden": 7 }], "batch": 3, "optimizer": "sgd", "momentum": 0.5,
-            "schedule": "constant", "val-fraction": 0.2, "clip": 0.3, "seed": 18446744073709551615
+            "schedule": "constant", "val-fraction": 0.2, "clip": 0.3, "precision": "bf16", "seed": 18446744073709551615
         }"#;
         let read: Settings = serde_json::from_str(json).unwrap();
         let mut expected = Settings::default();
@@ -109,7 +109,7 @@ mod tests {
         expected.optimizer = OptimizerSettings { clip: 0.3, ..OptimizerSettings::sgd(0.5) };
         expected.schedule.kind = Schedule::Constant;
         expected.data.val_fraction = 0.2;
-        (expected.run.batch, expected.run.seed) = (3, u64::MAX);
+        (expected.run.batch, expected.run.seed, expected.run.precision) = (3, u64::MAX, Precision::Bf16);
         assert_eq!(read, expected);
         assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), Settings::default());
     }
@@ -145,6 +145,10 @@ mod tests {
         assert!(
             message_of(r#"{ "hidden": "many" }"#)
                 .starts_with("invalid type: string \"many\", expected usize")
+        );
+        assert!(
+            message_of(r#"{ "precision": "f16" }"#)
+                .starts_with("unknown variant `f16`, expected `f32` or `bf16`")
         );
         assert!(message_of(r#"{ "cell": "lstn" }"#).starts_with("unknown variant `lstn`, expected one of"));
         assert!(message_of(r#"{ "hidden": 1, "hidden": 2 }"#).starts_with("duplicate field `hidden`"));

@@ -1,7 +1,7 @@
 //! Windows, length, evaluation and random seed of a training run.
 
 use super::{
-    Exchange, Mode, Reduction, Windows, decimal,
+    Exchange, Mode, Precision, Reduction, Windows, decimal,
     decimal::shortest,
     defaults,
     range::{below_one, count, positive, require},
@@ -30,6 +30,11 @@ pub struct RunSettings {
     /// the results are the same bits for any number of processes. Default `f32`.
     #[serde(skip_serializing_if = "defaults::is_default")]
     pub exchange: Exchange,
+    /// The number format of the operands of products, in training and in evaluations. A checkpoint is
+    /// always f32, and a run may continue with another precision
+    /// ([`Training::extend`](crate::train::Training::extend)). Default `f32`.
+    #[serde(skip_serializing_if = "defaults::is_default")]
+    pub precision: Precision,
     /// Passes over the training split, above 0; may be a fraction. Default 1.
     pub epochs: f64,
     /// Maximum number of optimizer steps, at least 1. Default: no limit.
@@ -71,6 +76,7 @@ impl Default for RunSettings {
             windows: Windows::Stream,
             accumulate: 1,
             exchange: Exchange::F32,
+            precision: Precision::F32,
             epochs: 1.0,
             max_steps: None,
             max_chars: None,

@@ -7,7 +7,7 @@ mod totals;
 use super::{Evaluation, Ranks};
 use crate::corpus::{Corpus, Streams};
 use crate::exec::Engine;
-use crate::model::Model;
+use crate::model::{Model, ModelConfig};
 use crate::{Error, Result};
 use rows::{Rows, Source};
 use std::{
@@ -68,15 +68,47 @@ pub fn evaluate_with(
     threads: Option<usize>,
 ) -> Result<Evaluation> {
     let model = model.into();
-    model.config().check_predicts_symbols()?;
-    let (symbols, known) = (corpus.vocabulary().len(), model.config().vocabulary);
+    check(model.config(), corpus)?;
+    evaluate_on(&Engine::new(model, threads)?, corpus, options)
+}
+
+/// Evaluates the model of an engine as [`evaluate_with`] does, with the threads and the precision of
+/// the engine.
+///
+/// ```
+/// use unrolled::corpus::Corpus;
+/// use unrolled::exec::Engine;
+/// use unrolled::model::Model;
+/// use unrolled::train::{EvaluationOptions, evaluate_on};
+/// use unrolled::{ModelSettings, Precision, Unit};
+///
+/// # fn main() -> unrolled::Result<()> {
+/// let corpus = Corpus::from_text("the cat sat on the mat. ".repeat(9), Unit::Char)?;
+/// let model = Model::new(&ModelSettings::lstm(8), corpus.vocabulary().len(), 1)?;
+/// let options = EvaluationOptions { range: 0..corpus.len(), streams: 2, top_k: None };
+/// let engine = Engine::with_precision(model, Precision::Bf16, Some(1))?;
+/// assert!(evaluate_on(&engine, &corpus, options)?.loss > 2.0);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As for [`evaluate`].
+pub fn evaluate_on(engine: &Engine, corpus: &Corpus, options: EvaluationOptions) -> Result<Evaluation> {
+    check(engine.config(), corpus)?;
+    let evaluator = Evaluator { corpus, options, steps: STEPS, interrupt: None, ranks: None };
+    evaluator.run(engine)
+}
+
+/// Checks that a model predicts all symbols of a corpus.
+fn check(config: &ModelConfig, corpus: &Corpus) -> Result<()> {
+    config.check_predicts_symbols()?;
+    let (symbols, known) = (corpus.vocabulary().len(), config.vocabulary);
     if symbols > known {
         let expected = format!("the model has {known} symbols; open the text with the model's vocabulary");
         return Err(Error::setting("vocabulary", symbols, expected));
     }
-    let engine = Engine::new(model, threads)?;
-    let evaluator = Evaluator { corpus, options, steps: STEPS, interrupt: None, ranks: None };
-    evaluator.run(&engine)
+    Ok(())
 }
 
 /// Evaluates a model window by window.

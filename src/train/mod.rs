@@ -19,7 +19,7 @@ mod trainer;
 mod training_threads;
 
 pub use crate::progress::{Change, Progress, Record, SinceLog};
-pub use evaluate::{EVALUATION_STREAMS, EvaluationOptions, evaluate, evaluate_with};
+pub use evaluate::{EVALUATION_STREAMS, EvaluationOptions, evaluate, evaluate_on, evaluate_with};
 pub use range_test::{RangeTest, Trial, steepest};
 pub use ranks::Ranks;
 #[cfg(feature = "mpi")]
@@ -112,7 +112,7 @@ impl Training {
         let batches = Batches::accumulated(split.train.clone(), windows, (batch, accumulate), steps, seed)?;
         let needs = Needs { backward: true, dropout: has_dropout(&model) };
         let parameters = model.parameters().values.len();
-        let engine = Engine::for_training(model, threads)?;
+        let engine = Engine::for_training(model, settings.run.precision, threads)?;
         let executor = match settings.run.mode {
             Mode::Static => Executor::shaped(engine.weights(), [steps, batch], needs, engine.pool()),
             Mode::Dynamic => Executor::new(engine.weights(), needs),

@@ -12,7 +12,7 @@ use crate::{Error, Result, RunSettings, Schedule, SettingDifference, Settings, W
 /// the result of a step. `unknown` only matters for a changed text, which the caller has to accept.
 const FREE: [&str; 5] = ["mode", "eval-every", "eval-symbols", "patience", "unknown"];
 /// Additional settings that an extended run may change.
-const EXTENDED: [&str; 13] = [
+const EXTENDED: [&str; 14] = [
     "learning-rate",
     "schedule",
     "cosine-floor",
@@ -26,6 +26,7 @@ const EXTENDED: [&str; 13] = [
     "clip",
     "clip-mode",
     "weight-decay",
+    "precision",
 ];
 /// Settings that the plan of the evaluations depends on.
 const EVALUATIONS: [&str; 2] = ["eval-every", "eval-symbols"];
@@ -58,9 +59,9 @@ impl Training {
     }
 
     /// Continues a run as [`Training::resume`] does, but the learning rate, the schedule, the
-    /// length, the clipping and the weight decay may differ too. From the step of the checkpoint
-    /// on, each step has the learning rate of a run that started with the new settings: the
-    /// schedule spans the new length from step 0. Later interruptions do not change the result.
+    /// length, the clipping, the weight decay and the precision may differ too. From the step of the
+    /// checkpoint on, each step has the learning rate of a run that started with the new settings:
+    /// the schedule spans the new length from step 0. Later interruptions do not change the result.
     ///
     /// # Errors
     /// As for [`Training::resume`].

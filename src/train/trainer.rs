@@ -9,7 +9,10 @@ use crate::network::{Measure, Network};
 use crate::optim::Optimizer;
 use crate::progress::Progress;
 use crate::schedule::learning_rate;
-use crate::{DataSettings, Error, OptimizerSettings, Result, Schedule, ScheduleSettings, Settings};
+use crate::{
+    DataSettings, Error, OptimizerSettings, Precision, Result, RunSettings, Schedule, ScheduleSettings,
+    Settings,
+};
 use std::{path::Path, sync::Arc};
 
 /// The choices of a [`Trainer`].
@@ -24,6 +27,8 @@ pub struct TrainerSettings {
     pub total_steps: Option<u64>,
     /// Steps of one epoch. A schedule with decay per epoch needs it.
     pub steps_per_epoch: Option<u64>,
+    /// The number format of the operands of products.
+    pub precision: Precision,
     /// Number of threads; all cores if `None`.
     pub threads: Option<usize>,
 }
@@ -43,6 +48,7 @@ impl TrainerSettings {
             schedule: ScheduleSettings::constant(learning_rate),
             total_steps: None,
             steps_per_epoch: None,
+            precision: Precision::F32,
             threads: None,
         }
     }
@@ -102,6 +108,19 @@ pub struct TrainerStep {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// With products in bf16:
+///
+/// ```
+/// use unrolled::train::{Trainer, TrainerSettings};
+/// use unrolled::{ModelSettings, Precision, model::Model};
+///
+/// let model = Model::new(&ModelSettings::gru(16), 5, 1)?;
+/// let settings = TrainerSettings { precision: Precision::Bf16, ..TrainerSettings::adam(1e-2) };
+/// let trainer = Trainer::new(model, settings)?;
+/// assert_eq!(trainer.settings().precision, Precision::Bf16);
+/// # Ok::<(), unrolled::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Trainer {
     network: Network,
@@ -117,7 +136,7 @@ impl Trainer {
     /// for [`Network::new`].
     pub fn new(model: impl Into<Arc<Model>>, settings: TrainerSettings) -> Result<Self> {
         settings.validate()?;
-        let network = Network::new(model, settings.threads)?;
+        let network = Network::with_precision(model, settings.precision, settings.threads)?;
         let parameters = network.model().parameters().values.len();
         let optimizer = Optimizer::new(&settings.optimizer, parameters, settings.threads)?;
         Ok(Self { network, optimizer, settings })
@@ -125,7 +144,7 @@ impl Trainer {
 
     /// Continues a run from a checkpoint of [`Trainer::save`], after the last step in it. With the
     /// settings of that trainer, further steps give the same bits as without the interruption. The
-    /// learning rate and its schedule may differ.
+    /// learning rate, its schedule and the precision may differ.
     ///
     /// # Errors
     /// As for [`Trainer::new`]; [`Error::Tensor`] for a checkpoint that lacks the optimizer's
@@ -183,10 +202,10 @@ impl Trainer {
             0 => Vocabulary::none(),
             symbols => Vocabulary::of_ids(symbols)?,
         };
-        let TrainerSettings { optimizer, schedule, total_steps, .. } = self.settings.clone();
+        let TrainerSettings { optimizer, schedule, total_steps, precision, .. } = self.settings.clone();
         let data = DataSettings { unit: vocabulary.unit(), ..DataSettings::default() };
-        let settings =
-            Settings { model: config.settings(), optimizer, schedule, data, ..Settings::default() };
+        let run = RunSettings { precision, ..RunSettings::default() };
+        let settings = Settings { model: config.settings(), optimizer, schedule, data, run };
         let total_steps = total_steps.unwrap_or(0);
         let progress = Progress { step: self.steps(), total_steps, ..Progress::default() };
         Ok((settings, vocabulary, progress))

@@ -4,7 +4,7 @@ use super::*;
 
 const SMALL: &str = "bench --hidden 10 --batch 4 --steps 3 --vocab 30 --threads 1 --seconds 0.01";
 
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "chars_per_window",
     "cores",
     "first_cache_bytes",
@@ -14,6 +14,7 @@ const FIELDS: [&str; 18] = [
     "isa",
     "mode",
     "peak_gflops",
+    "precision",
     "processor",
     "second_cache_bytes",
     "setup_seconds",
@@ -56,7 +57,9 @@ fn json_is_one_object_with_all_results() {
     let [first, second, third] =
         ["first", "second", "third"].map(|level| number(machine, &format!("{level}_cache_bytes")));
     assert!(first >= 8192.0 && second > first && third >= 0.0, "{machine}");
-    assert!(["portable", "avx2", "avx512"].map(Value::from).contains(&lines[0]["isa"]));
+    let isas = ["portable", "avx2", "avx512", "avx512bf16", "amx"];
+    assert!(isas.map(Value::from).contains(&lines[0]["isa"]));
+    assert_eq!(lines[0]["precision"], "f32");
 }
 
 #[test]
@@ -74,6 +77,9 @@ fn every_flag_of_the_model_has_an_effect() {
     let dynamic = one("--hidden 10 --mode dynamic --threads 2");
     assert_eq!((&dynamic["mode"], &dynamic["threads"]), (&"dynamic".into(), &2.into()));
     consistent(&dynamic, 2.0 * (400.0 + 650.0));
+    let rounded = one("--hidden 10 --precision bf16 --threads 2");
+    assert_eq!(rounded["precision"], "bf16");
+    consistent(&rounded, 2.0 * (400.0 + 650.0));
     consistent(&one("--vocab 70000 --hidden 2"), 2.0 * (16.0 + 140_000.0));
 }
 
@@ -84,7 +90,7 @@ fn the_table_shows_all_results() {
     let start = "gru (reset after) 1x10, batch 4 x 3 steps, 30 symbols (embedding), 1 thread\n";
     assert!(table.starts_with(start), "{table}");
     let machine = table.lines().nth(1).expect("the machine on a line of its own");
-    let line = [" KB L1, ", " L2", "), ", " core"];
+    let line = [" KB L1, ", " L2", "), ", " core", ", products in f32"];
     assert!(line.iter().all(|part| machine.contains(part)), "{machine}");
     for part in ["\nstatic\n", "training", "forward", "symbols/s", "% of peak", "one step", "setup", "peak"] {
         assert!(table.contains(part), "{part:?} in {table}");
@@ -175,6 +181,7 @@ fn wrong_values_are_errors() {
     message("--compare static,static", &["--compare static,static: expected two different modes"]);
     message("--compare static,dynamic --mode static", &["--compare", "--mode"]);
     message("--cell lstn", &["rnn, lstm, gru"]);
+    message("--precision f16", &["'f16' for '--precision", "[possible values: f32, bf16]"]);
     refused(home.run("bench --seconds 0"), 2, &["seconds = 0 is invalid: give a finite number above 0"]);
     refused(home.run("bench --seconds -1"), 2, &["seconds = -1 is invalid"]);
     refused(home.run("bench --seconds nan"), 2, &["seconds = NaN is invalid"]);

@@ -19,6 +19,7 @@ mod killed;
 mod memory_limit;
 mod messages;
 mod numbers;
+mod precision;
 mod quantize;
 mod readme_commands;
 mod resume;

@@ -6,7 +6,7 @@ use super::*;
 const RUN: &str = "train text.txt --hidden 16 --batch 2 --steps 6 --max-steps 12 --eval-every 4 --accumulate 8 --sample-length 20";
 
 /// The settings of a test, each with two jobs: ranks, and threads of each.
-const SETTINGS: [(&str, [(usize, usize); 2]); 16] = [
+const SETTINGS: [(&str, [(usize, usize); 2]); 17] = [
     ("--optimizer sgd --momentum 0.9 --nesterov --learning-rate 0.1", [(2, 1), (8, 1)]),
     ("--optimizer adagrad --learning-rate 0.1 --clip 0.5", [(3, 1), (4, 2)]),
     ("--optimizer rmsprop --centered --momentum 0.5", [(4, 1), (2, 2)]),
@@ -22,6 +22,7 @@ const SETTINGS: [(&str, [(usize, usize); 2]); 16] = [
     ("--patience 1 --learning-rate 3 --max-steps 40", [(2, 1), (3, 1)]),
     ("--accumulate 5 --loss-reduction sum-steps --label-smoothing 0.1", [(3, 1), (4, 1)]),
     ("--exchange bf16", [(2, 1), (3, 2)]),
+    ("--precision bf16", [(2, 1), (3, 2)]),
     ("--exchange bf16 --layers 2 --optimizer sgd", [(4, 1), (8, 1)]),
 ];
 

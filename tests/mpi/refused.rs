@@ -20,6 +20,7 @@ fn a_rank_with_another_run_is_refused_before_the_first_step() {
     changed("--batch 2", "--batch 2 --seed 5")
         .refused(1, &["error: rank 1: its seed is 5, and that of", "is 1"]);
     changed("--batch 2", "--batch 2 --exchange bf16").refused(1, &["error: rank 1: its exchange is bf16"]);
+    changed("--batch 2", "--batch 2 --precision bf16").refused(1, &["error: rank 1: its precision is bf16"]);
     assert!(!home.path("here").exists());
 }
 

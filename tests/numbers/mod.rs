@@ -34,6 +34,7 @@ mod model_export;
 mod objectives;
 mod optimizers;
 mod packed;
+mod precisions;
 mod python;
 mod ragged;
 mod ragged_gradients;

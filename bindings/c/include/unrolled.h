@@ -101,6 +101,15 @@ int unrolled_model_load(const char *path, unrolled_model **out);
 // on the thread that calls them.
 int unrolled_model_load_threads(const char *path, size_t threads, unrolled_model **out);
 
+// Loads a model as unrolled_model_load_threads, whose products have operands in a number format.
+//
+// precision: "f32", or "bf16", which is faster on processors with AVX-512 BF16 or AMX and less
+// exact. Inputs, outputs, states and the file are f32 in both. Streams of the model have it too.
+int unrolled_model_load_precision(const char *path,
+                                  const char *precision,
+                                  size_t threads,
+                                  unrolled_model **out);
+
 // Frees a model; NULL is fine. No call may use it any more. Its streams stay valid.
 void unrolled_model_free(unrolled_model *model);
 
@@ -197,6 +206,7 @@ int unrolled_stream_set_state(unrolled_stream *stream, const float *state);
 //   outputs = O    a linear head of O outputs; default: no head, O is the width of the last layer
 //   seed = N       of the parameters and of dropout; default 1
 //   threads = N    default: one for each core; results do not depend on it
+//   precision = P  number format of the operands of products: "f32" (default) or "bf16"
 // out: receives the network, to be freed with unrolled_rnn_free.
 //
 // Example: "inputs = 3\n[[stack]]\ncell = \"lstm\"\nhidden = 16\n".
@@ -210,6 +220,16 @@ int unrolled_rnn_new(const char *toml, unrolled_rnn **out);
 // threads: 0 for one per core; results do not depend on it.
 // out: receives the network, to be freed with unrolled_rnn_free.
 int unrolled_rnn_load(const char *path, uint64_t seed, size_t threads, unrolled_rnn **out);
+
+// Creates a network with the parameters of a file, as unrolled_rnn_load, whose products have
+// operands in a number format.
+//
+// precision: "f32" or "bf16". Parameters, gradients, inputs, outputs and states are f32 in both.
+int unrolled_rnn_load_precision(const char *path,
+                                uint64_t seed,
+                                const char *precision,
+                                size_t threads,
+                                unrolled_rnn **out);
 
 // Frees a network; NULL is fine. If another thread is using it, it stays, and unrolled_last_error
 // says so. Pointers to its parameters, gradients and names are then invalid.

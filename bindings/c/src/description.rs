@@ -1,8 +1,9 @@
 //! The TOML text that describes a network to train.
 
+use crate::precision;
 use crate::status::Failure;
 use toml::{Table, Value};
-use unrolled::ModelSettings;
+use unrolled::{ModelSettings, Precision};
 
 /// The keys of a model of vectors, as in a configuration file.
 pub(crate) const MODEL_KEYS: [&str; 15] = [
@@ -41,6 +42,7 @@ const REPLACED_BY_STACK: [&str; 9] = [
 pub(crate) struct Description {
     pub(crate) model: ModelSettings,
     pub(crate) seed: u64,
+    pub(crate) precision: Precision,
     /// `None`: one for each core.
     pub(crate) threads: Option<usize>,
 }
@@ -51,6 +53,8 @@ impl Description {
         let mut table: Table = toml::from_str(text).map_err(|error| with_line(&error, text))?;
         let seed = table.remove("seed").map_or(Ok(1), |value| whole("seed", &value))?;
         let threads = table.remove("threads").map(|value| whole("threads", &value)).transpose()?;
+        let precision =
+            table.remove("precision").map_or(Ok(Precision::F32), |value| precision::of(&value))?;
         for (key, value) in &table {
             check_key(key, value)?;
         }
@@ -59,7 +63,10 @@ impl Description {
             Some(key) => Err(Failure::argument(format!(
                 "key {key}: it has no effect beside [[stack]]; leave it out, or set it in the layers"
             ))),
-            None => Ok(Self { model: model(table)?, seed, threads: threads.map(|count| count as usize) }),
+            None => {
+                let threads = threads.map(|count| count as usize);
+                Ok(Self { model: model(table)?, seed, precision, threads })
+            }
         }
     }
 }
@@ -73,7 +80,7 @@ fn check_key(key: &str, value: &Value) -> Result<(), Failure> {
     if !MODEL_KEYS.contains(&key) {
         let known = MODEL_KEYS.join(", ");
         return Err(Failure::argument(format!(
-            "unknown key {key}, expected seed, threads or one of {known}"
+            "unknown key {key}, expected seed, threads, precision or one of {known}"
         )));
     }
     let single = Table::from_iter([(key.to_owned(), value.clone())]);

@@ -19,6 +19,7 @@
 //! - `handle`: handles, the checks of handles, and of their use by several threads.
 //! - `arrays`: arrays of the caller.
 //! - `states`: states as floats.
+//! - `precision`: names of number formats.
 //! - `window_memory`: the check of the memory of a window.
 //! - `model`, `stream`: models and streams.
 //! - `description`: the TOML text of a network.
@@ -36,6 +37,7 @@ mod call;
 mod handle;
 
 mod arrays;
+mod precision;
 mod states;
 mod window_memory;
 

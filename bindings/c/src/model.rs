@@ -4,7 +4,7 @@ use crate::arrays::{self, Output};
 use crate::handle::{self, Opaque};
 use crate::status::Failure;
 use crate::window_memory::LargestWindow;
-use crate::{call, states};
+use crate::{call, precision, states};
 use std::ffi::{c_char, c_int};
 use std::sync::Mutex;
 use unrolled::convert;
@@ -132,11 +132,27 @@ pub unsafe extern "C" fn unrolled_model_load_threads(
     threads: usize,
     out: *mut *mut unrolled_model,
 ) -> c_int {
+    // SAFETY: the obligations are the same.
+    unsafe { unrolled_model_load_precision(path, c"f32".as_ptr(), threads, out) }
+}
+
+/// Loads a model as unrolled_model_load_threads, whose products have operands in a number format.
+///
+/// precision: "f32", or "bf16", which is faster on processors with AVX-512 BF16 or AMX and less
+/// exact. Inputs, outputs, states and the file are f32 in both. Streams of the model have it too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn unrolled_model_load_precision(
+    path: *const c_char,
+    precision: *const c_char,
+    threads: usize,
+    out: *mut *mut unrolled_model,
+) -> c_int {
     call::status(|| {
         let load = || {
             // SAFETY: the caller's obligations, which the crate lists.
-            let path = unsafe { arrays::path(path)? };
-            let engine = Engine::new(convert::load(path)?.model, (threads > 0).then_some(threads))?;
+            let (path, precision) = unsafe { (arrays::path(path)?, precision::read(precision)?) };
+            let (model, threads) = (convert::load(path)?.model, (threads > 0).then_some(threads));
+            let engine = Engine::with_precision(model, precision, threads)?;
             Ok(handle::create(LoadedModel::new(engine)?))
         };
         // SAFETY: the caller's obligations, which the crate lists.

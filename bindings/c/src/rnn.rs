@@ -5,7 +5,7 @@ use crate::description::Description;
 use crate::handle::{self, Opaque, Turn};
 use crate::status::Failure;
 use crate::trained::Trained;
-use crate::{call, states};
+use crate::{call, precision, states};
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
@@ -33,6 +33,7 @@ unsafe fn turn<'a>(rnn: *const unrolled_rnn) -> Result<Turn<'a, Trained>, Failur
 ///   outputs = O    a linear head of O outputs; default: no head, O is the width of the last layer
 ///   seed = N       of the parameters and of dropout; default 1
 ///   threads = N    default: one for each core; results do not depend on it
+///   precision = P  number format of the operands of products: "f32" (default) or "bf16"
 /// out: receives the network, to be freed with unrolled_rnn_free.
 ///
 /// Example: "inputs = 3\n[[stack]]\ncell = \"lstm\"\nhidden = 16\n".
@@ -65,11 +66,28 @@ pub unsafe extern "C" fn unrolled_rnn_load(
     threads: usize,
     out: *mut *mut unrolled_rnn,
 ) -> c_int {
+    // SAFETY: the obligations are the same.
+    unsafe { unrolled_rnn_load_precision(path, seed, c"f32".as_ptr(), threads, out) }
+}
+
+/// Creates a network with the parameters of a file, as unrolled_rnn_load, whose products have
+/// operands in a number format.
+///
+/// precision: "f32" or "bf16". Parameters, gradients, inputs, outputs and states are f32 in both.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn unrolled_rnn_load_precision(
+    path: *const c_char,
+    seed: u64,
+    precision: *const c_char,
+    threads: usize,
+    out: *mut *mut unrolled_rnn,
+) -> c_int {
     call::status(|| {
         let load = || {
             // SAFETY: the caller's obligations, which the crate lists.
-            let path = unsafe { arrays::path(path)? };
-            Ok(handle::create(Trained::load(path, seed, (threads > 0).then_some(threads))?))
+            let (path, precision) = unsafe { (arrays::path(path)?, precision::read(precision)?) };
+            let threads = (threads > 0).then_some(threads);
+            Ok(handle::create(Trained::load(path, seed, precision, threads)?))
         };
         // SAFETY: the caller's obligations, which the crate lists.
         unsafe { arrays::put("out", out, load) }

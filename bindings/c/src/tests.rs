@@ -5,6 +5,7 @@ mod files;
 mod handles;
 mod models;
 mod networks;
+mod precisions;
 mod step_time;
 
 use super::*;

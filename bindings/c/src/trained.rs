@@ -12,7 +12,7 @@ use unrolled::corpus::Vocabulary;
 use unrolled::exec::{Dropout, Window};
 use unrolled::model::{Model, ModelConfig};
 use unrolled::network::Network;
-use unrolled::{DataSettings, ModelSettings, RunSettings, Settings};
+use unrolled::{DataSettings, ModelSettings, Precision, RunSettings, Settings};
 
 /// A network to train, and what its next call needs.
 pub(crate) struct Trained {
@@ -34,12 +34,18 @@ pub(crate) struct Trained {
 
 impl Trained {
     pub(crate) fn new(description: Description) -> Result<Self, Failure> {
-        let Description { model: settings, seed, threads } = description;
-        Self::of(Model::of_vectors(&settings, seed)?, settings, seed, threads)
+        let Description { model: settings, seed, precision, threads } = description;
+        let model = Model::of_vectors(&settings, seed)?;
+        Self::of(Network::with_precision(model, precision, threads)?, settings, seed)
     }
 
     /// Takes the model of a file.
-    pub(crate) fn load(path: &Path, seed: u64, threads: Option<usize>) -> Result<Self, Failure> {
+    pub(crate) fn load(
+        path: &Path,
+        seed: u64,
+        precision: Precision,
+        threads: Option<usize>,
+    ) -> Result<Self, Failure> {
         let model = convert::load(path)?.model;
         let symbols = model.config().vocabulary;
         if symbols > 0 {
@@ -47,11 +53,10 @@ impl Trained {
             return Err(Failure::argument(text));
         }
         let settings = model.config().settings();
-        Self::of(model, settings, seed, threads)
+        Self::of(Network::with_precision(model, precision, threads)?, settings, seed)
     }
 
-    fn of(model: Model, settings: ModelSettings, seed: u64, threads: Option<usize>) -> Result<Self, Failure> {
-        let network = Network::new(model, threads)?;
+    fn of(network: Network, settings: ModelSettings, seed: u64) -> Result<Self, Failure> {
         let model = network.model();
         let names = model.parameters().layout.entries().iter().map(|entry| CString::new(entry.name.as_str()));
         let names = names.collect::<Result<_, _>>().map_err(|error| Failure::argument(error.to_string()))?;
@@ -107,7 +112,11 @@ impl Trained {
         let settings = Settings {
             model: self.settings.clone(),
             data: DataSettings { unit: vocabulary.unit(), ..DataSettings::default() },
-            run: RunSettings { seed: self.seed, ..RunSettings::default() },
+            run: RunSettings {
+                seed: self.seed,
+                precision: self.network.precision(),
+                ..RunSettings::default()
+            },
             ..Settings::default()
         };
         let parameters = self.network.model().parameters().clone();

@@ -1,6 +1,7 @@
 //! `LanguageModel`: a trained model of text.
 
 use crate::errors::{invalid, raise};
+use crate::settings;
 use pyo3::exceptions::PyFileNotFoundError;
 use pyo3::prelude::*;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ use unrolled::corpus::{Corpus, CorpusOptions, Vocabulary};
 use unrolled::exec::Engine;
 use unrolled::model::Model;
 use unrolled::sample::{Generator, Sampling};
-use unrolled::train::{EVALUATION_STREAMS, evaluate};
-use unrolled::{DataSettings, Settings};
+use unrolled::train::{EVALUATION_STREAMS, EvaluationOptions, evaluate_on};
+use unrolled::{DataSettings, Precision, Settings};
 
 /// The checkpoints of a run folder: the one with the lowest validation loss, and the last one.
 pub const BEST: &str = "best.safetensors";
@@ -26,7 +27,6 @@ pub struct LanguageModel {
     engine: Engine,
     vocabulary: Vocabulary,
     settings: Settings,
-    threads: Option<usize>,
 }
 
 impl LanguageModel {
@@ -34,10 +34,10 @@ impl LanguageModel {
         model: impl Into<Arc<Model>>,
         vocabulary: Vocabulary,
         settings: Settings,
-        threads: Option<usize>,
+        (precision, threads): (Precision, Option<usize>),
     ) -> PyResult<Self> {
-        let engine = Engine::new(model, threads).map_err(raise)?;
-        Ok(Self { engine, vocabulary, settings, threads })
+        let engine = Engine::with_precision(model, precision, threads).map_err(raise)?;
+        Ok(Self { engine, vocabulary, settings })
     }
 
     /// Opens another text with the vocabulary of the model.
@@ -60,16 +60,19 @@ impl LanguageModel {
 
 #[pymethods]
 impl LanguageModel {
-    /// Loads a checkpoint, or the best or last one of a run folder.
+    /// Loads a checkpoint, or the best or last one of a run folder. Without a precision it has that
+    /// of the run.
     #[new]
-    fn new(py: Python<'_>, path: PathBuf, threads: Option<usize>) -> PyResult<Self> {
+    fn new(py: Python<'_>, path: PathBuf, threads: Option<usize>, precision: Option<&str>) -> PyResult<Self> {
+        let precision = precision.map(settings::precision).transpose()?;
         let file = find(&path)?;
         let loaded = py.detach(|| {
             let checkpoint = Checkpoint::load(&file)?;
             Ok((checkpoint.model()?, checkpoint))
         });
         let (model, Checkpoint { vocabulary, settings, .. }) = loaded.map_err(raise)?;
-        Self::of(model, vocabulary, settings, threads)
+        let precision = precision.unwrap_or(settings.run.precision);
+        Self::of(model, vocabulary, settings, (precision, threads))
     }
 
     /// Draws text.
@@ -119,10 +122,16 @@ impl LanguageModel {
     fn evaluate(&self, py: Python<'_>, paths: Vec<PathBuf>) -> PyResult<String> {
         let evaluation = py.detach(|| {
             let corpus = self.open(&paths)?;
-            let model = self.engine.model().clone();
-            evaluate(model, &corpus, 0..corpus.len(), EVALUATION_STREAMS, self.threads)
+            let (range, streams) = (0..corpus.len(), EVALUATION_STREAMS);
+            evaluate_on(&self.engine, &corpus, EvaluationOptions { range, streams, top_k: None })
         });
         json(&evaluation.map_err(raise)?)
+    }
+
+    /// The number format of the operands of products.
+    #[getter]
+    fn precision(&self) -> &'static str {
+        self.engine.precision().name()
     }
 
     /// The settings of the run, as JSON.

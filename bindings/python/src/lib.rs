@@ -32,10 +32,11 @@ fn _unrolled(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<training::Run>()?;
     module.add_class::<model::Model>()?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;
+    module.add_function(wrap_pyfunction!(settings::check_precision, module)?)?;
     module.add_function(wrap_pyfunction!(isa, module)?)
 }
 
-/// The SIMD backend in use: `portable`, `avx2` or `avx512`.
+/// The SIMD backend in use: `portable`, `avx2`, `avx512`, `avx512bf16` or `amx`.
 #[pyfunction]
 fn isa() -> PyResult<&'static str> {
     unrolled::exec::isa().map_err(errors::raise)

@@ -4,6 +4,7 @@ use crate::arrays::{Array, Floats, array};
 use crate::call::{Inner, LastCall, Tokens};
 use crate::errors::{invalid, raise};
 use crate::packed::BatchSizes;
+use crate::settings;
 use crate::shape::{Parameter, Shape};
 use crate::stack::Stack;
 use crate::states::{self, StateArguments, StateArrays};
@@ -44,11 +45,11 @@ type Backward<'py> = (Array<'py>, Array<'py>, Option<Array<'py>>, Vec<Array<'py>
 impl Network {
     /// Draws the parameters.
     #[new]
-    fn new(shape: Shape, seed: u64, threads: Option<usize>) -> PyResult<Self> {
+    fn new(shape: Shape, seed: u64, threads: Option<usize>, precision: &str) -> PyResult<Self> {
         if threads == Some(0) {
             return Err(invalid("threads = 0", "at least 1, or None for all cores"));
         }
-        let stack = Stack::new(&shape, seed, threads)?;
+        let stack = Stack::new(&shape, seed, settings::precision(precision)?, threads)?;
         let layout = &stack.parameters().layout;
         let (parameters, zero_biases) = (shape.parameters(layout), shape.zero_biases(layout));
         let (flat_len, inner) = (layout.len(), Mutex::new(Inner::new(stack)));

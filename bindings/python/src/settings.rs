@@ -1,9 +1,9 @@
 //! Settings from Python, as JSON with the names of configuration files.
 
-use crate::errors::raise;
+use crate::errors::{invalid, raise};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use unrolled::Settings;
+use unrolled::{Precision, Settings};
 
 /// Reads settings. `settings` is a JSON object.
 pub fn read(settings: &str) -> PyResult<Settings> {
@@ -11,6 +11,18 @@ pub fn read(settings: &str) -> PyResult<Settings> {
         serde_json::from_str(settings).map_err(|error| PyValueError::new_err(message(&error.to_string())))?;
     settings.validate().map_err(raise)?;
     Ok(settings)
+}
+
+/// Returns the number format of a name.
+pub fn precision(name: &str) -> PyResult<Precision> {
+    let names = Precision::NAMES.join(" or ");
+    Precision::named(name).ok_or_else(|| invalid(format!("precision = {name:?}"), names))
+}
+
+/// Raises an error for a name that is no number format.
+#[pyfunction]
+pub fn check_precision(name: &str) -> PyResult<()> {
+    precision(name).map(drop)
 }
 
 /// The message of an error, without the place in the JSON text, which means nothing to the caller.

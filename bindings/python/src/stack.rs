@@ -5,10 +5,10 @@ use crate::errors::raise;
 use crate::shape::{Parameter, Shape};
 use pyo3::prelude::*;
 use std::sync::Arc;
-use unrolled::Result;
 use unrolled::exec::{Dynamic, Engine, State, Window};
 use unrolled::model::{Model, Parameters};
 use unrolled::network::Network;
+use unrolled::{Precision, Result};
 
 /// The owner of the parameters.
 enum Owner {
@@ -21,6 +21,7 @@ enum Owner {
 /// A stack of layers with its parameters.
 pub struct Stack {
     owner: Owner,
+    precision: Precision,
     threads: Option<usize>,
     /// The packed weights of inference, until the parameters change.
     inference: Option<(Engine, Dynamic)>,
@@ -28,10 +29,11 @@ pub struct Stack {
 
 impl Stack {
     /// Draws the parameters of a stack.
-    pub fn new(shape: &Shape, seed: u64, threads: Option<usize>) -> PyResult<Self> {
+    pub fn new(shape: &Shape, seed: u64, precision: Precision, threads: Option<usize>) -> PyResult<Self> {
         let layers = shape.layers()?;
         let model = Model::of_layers(&layers, shape.input_size, None, seed).map_err(raise)?;
-        let mut stack = Self { owner: Owner::Model(Arc::new(model)), threads, inference: None };
+        let owner = Owner::Model(Arc::new(model));
+        let mut stack = Self { owner, precision, threads, inference: None };
         let biases = shape.zero_biases(&stack.parameters().layout);
         if !biases.is_empty() {
             let clear = |values: &mut [f32]| biases.into_iter().for_each(|bias| values[bias].fill(0.0));
@@ -95,7 +97,7 @@ impl Stack {
     fn prepare_training(&mut self) -> Result<()> {
         if let Owner::Model(model) = &self.owner {
             self.inference = None;
-            let network = Network::new(model.clone(), self.threads)?;
+            let network = Network::with_precision(model.clone(), self.precision, self.threads)?;
             self.owner = Owner::Network(Box::new(network));
         }
         Ok(())
@@ -126,11 +128,11 @@ impl Stack {
     }
 
     fn inference(&mut self) -> Result<&mut (Engine, Dynamic)> {
-        let (model, threads) = (self.model(), self.threads);
+        let (model, precision, threads) = (self.model(), self.precision, self.threads);
         match &mut self.inference {
             Some(inference) => Ok(inference),
             none => {
-                let engine = Engine::new(model, threads)?;
+                let engine = Engine::with_precision(model, precision, threads)?;
                 let view = Dynamic::of(&engine);
                 Ok(none.insert((engine, view)))
             }

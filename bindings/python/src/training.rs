@@ -32,7 +32,9 @@ impl Run {
     fn model(&self) -> PyResult<LanguageModel> {
         let training = self.lock();
         let (model, vocabulary) = (training.model().clone(), training.vocabulary().clone());
-        LanguageModel::of(model, vocabulary, training.settings().clone(), self.threads)
+        let settings = training.settings().clone();
+        let precision = settings.run.precision;
+        LanguageModel::of(model, vocabulary, settings, (precision, self.threads))
     }
 
     /// The progress, as JSON.

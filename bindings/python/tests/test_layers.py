@@ -190,3 +190,26 @@ def test_training_lowers_the_loss():
         layers.backward(2 * (y - target) / y.size)
         optimizer.step()
     assert losses[-1] < 0.1 * losses[0]
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+def test_a_precision_has_results_close_to_those_of_f32(layers):
+    x = random(T, B, E)
+    plain, rounded = (layers(E, H, threads=1, precision=p) for p in ("f32", "bf16"))
+    assert (plain.precision, rounded.precision) == ("f32", "bf16")
+    rounded.load_state_dict(plain.state_dict())
+    expected, found = (rnn(x)[0] for rnn in (plain, rounded))
+    np.testing.assert_allclose(found, expected, rtol=0.05, atol=0.05)
+    gradients = [rnn.backward(np.ones_like(expected))[0] for rnn in (plain, rounded)]
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=0.1, atol=0.1)
+    assert found.dtype == np.float32 and rounded.state_dict().keys() == plain.state_dict().keys()
+    stream = rounded.eval().stream(B)
+    for step, y in zip(x, rounded(x)[0]):
+        assert np.array_equal(stream.step(step), y)
+
+
+def test_a_copy_has_the_precision():
+    rnn = unrolled.GRU(E, H, threads=1, precision="bf16")
+    for copied in (copy.deepcopy(rnn), pickle.loads(pickle.dumps(rnn))):
+        assert copied.precision == "bf16" and "precision='bf16'" in repr(copied)
+        assert np.array_equal(copied(random(T, B, E))[0], rnn(random(T, B, E))[0])

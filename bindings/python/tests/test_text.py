@@ -164,3 +164,24 @@ def test_bad_files_and_prompts(text, tmp_path):
     with pytest.raises(ValueError, match="'Z'"):
         model.evaluate(tmp_path / "other.txt")
     assert json.loads(json.dumps(model.settings)) == model.settings
+
+
+def test_a_model_has_the_precision_of_its_run(text, tmp_path):
+    out = tmp_path / "run"
+    run = unrolled.train(text, out, threads=1, max_steps=20, precision="bf16", **SMALL)
+    assert run.settings["precision"] == run.model.precision == "bf16"
+    assert unrolled.LanguageModel(out).precision == "bf16"
+    rounded, plain = (unrolled.LanguageModel(out, precision=p) for p in ("bf16", "f32"))
+    losses = [model.evaluate(text)["loss"] for model in (run.model, rounded, plain)]
+    assert losses[0] == losses[1] and abs(losses[0] - losses[2]) < 0.05
+    assert run.model.sample("the ", 20) == rounded.sample("the ", 20)
+
+
+def test_an_unknown_precision_is_an_error(text, tmp_path):
+    expected = 'found precision = "f16", expected f32 or bf16'
+    with pytest.raises(ValueError, match=expected):
+        unrolled.LanguageModel(tmp_path, precision="f16")
+    with pytest.raises(ValueError, match=expected):
+        unrolled.LSTM(3, 4, precision="f16")
+    with pytest.raises(ValueError, match="unknown variant `f16`, expected `f32` or `bf16`"):
+        unrolled.train(text, precision="f16", **SMALL)

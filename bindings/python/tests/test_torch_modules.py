@@ -331,7 +331,7 @@ def test_the_number_of_threads_follows_torch_and_changes_no_bit():
             ours.zero_grad()
             y = ours(x)[0]
             y.sum().backward()
-            assert {network.threads for network in ours._unrolled.free} == {threads}
+            assert {network.kind for network in ours._unrolled.free} == {(threads, "f32")}
             results.append([y.detach(), *(p.grad.clone() for p in ours.parameters())])
     finally:
         torch.set_num_threads(before)
@@ -391,3 +391,32 @@ def test_parameters_in_shared_memory():
     y = ours(x)[0]
     ours.share_memory()
     assert torch.equal(ours(x)[0], y)
+
+
+def test_precision():
+    torch.manual_seed(1)
+    plain = nn.LSTM(E, H, num_layers=2)
+    rounded = unrolled.torch.accelerate(copy.deepcopy(plain), precision="bf16")
+    made = unrolled.torch.LSTM(E, H, num_layers=2, precision="bf16")
+    made.load_state_dict(plain.state_dict())
+    shown = f"LSTM({E}, {H}, num_layers=2, precision='bf16')"
+    assert repr(made) == repr(rounded) == shown
+    x = torch.randn(T, B, E, requires_grad=True)
+    expected, _ = plain(x)
+    results = []
+    for module in (rounded, made, copy.deepcopy(made)):
+        assert module.precision == "bf16"
+        y, _ = module(x)
+        assert y.dtype == torch.float32
+        torch.testing.assert_close(y, expected, rtol=0.05, atol=0.05)
+        results.append((y, *torch.autograd.grad(y.sum(), (x, *module.parameters()))))
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other))
+    made.precision = "f32"
+    torch.testing.assert_close(made(x)[0], expected, rtol=1e-5, atol=1e-5)
+    for wrong in (
+        unrolled.torch.accelerate,
+        lambda m, precision: unrolled.torch.GRU(1, 1, precision=precision),
+    ):
+        with pytest.raises(ValueError, match="expected f32 or bf16"):
+            wrong(plain, precision="f16")

@@ -85,7 +85,7 @@ mod tests {
         for key in ["mode", "eval-every", "eval-symbols", "patience"] {
             assert!(Training::may_change(key, &settings, false), "{key}");
         }
-        for key in ["epochs", "learning-rate", "schedule"] {
+        for key in ["epochs", "learning-rate", "schedule", "precision"] {
             assert!(!Training::may_change(key, &settings, false), "{key}");
             assert!(Training::may_change(key, &settings, true), "{key}");
         }

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 use unrolled::{
-    Error,
+    Error, RunSettings,
     checkpoint::Checkpoint,
     corpus::CheckTimer,
     exec::Engine,
@@ -300,9 +300,9 @@ impl RunWriter {
     /// Draws a sample from the current model.
     fn sample(&self, training: &Training) -> Result<SampleRecord, Failure> {
         let (model, vocabulary) = (training.model(), training.vocabulary());
-        let seed = training.settings().run.seed;
+        let RunSettings { seed, precision, .. } = training.settings().run;
         let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, seed };
-        let engine = Engine::new(model.clone(), Some(training.threads()))?;
+        let engine = Engine::with_precision(model.clone(), precision, Some(training.threads()))?;
         let mut generator = Generator::of(&engine, vocabulary, sampling, 0)?;
         generator.prompt(opening(training.settings(), vocabulary))?;
         let ids: Vec<u32> = (0..self.sample_length).map(|_| generator.next_id()).collect();

@@ -20,7 +20,7 @@ use crate::model::cell::{self, BufferWidths, CellKernels, CellWeights, Recurrent
 use crate::model::{LayerDirection, ModelConfig, Parameters};
 use crate::parallel::Threads;
 use crate::phases::Phases;
-use crate::settings::{ForgetBiasAt, Layer};
+use crate::settings::{ForgetBiasAt, Layer, Precision};
 use std::ops::Range;
 use tensor_ranges::TensorRanges;
 use unrolled_kernels::Isa;
@@ -29,7 +29,9 @@ use unrolled_kernels::pack::{Panels, Slots};
 /// The packed weights of a model and their layout.
 #[derive(Debug)]
 pub(crate) struct PackedWeights {
+    /// The instruction set, with the number format of products.
     pub(crate) isa: Isa,
+    pub(crate) precision: Precision,
     pub(crate) config: ModelConfig,
     pub(crate) tensors: TensorRanges,
     /// One entry for each direction of each layer (see [`ModelConfig::directions`]).
@@ -123,11 +125,16 @@ pub(crate) struct GatedWeights {
 }
 
 impl PackedWeights {
-    /// Room for the weights of a model, with `backward` also for the backward pass. `pack` fills
-    /// it.
-    pub(crate) fn new(config: &ModelConfig, isa: Isa, backward: bool) -> Self {
+    /// Room for the weights of a model in the number format of `precision`, with `backward` also for
+    /// the backward pass. `pack` fills it.
+    pub(crate) fn new(config: &ModelConfig, isa: Isa, precision: Precision, backward: bool) -> Self {
+        let isa = match precision {
+            Precision::F32 => isa,
+            Precision::Bf16 => isa.bf16(),
+        };
         Self {
             isa,
+            precision,
             tensors: TensorRanges::new(config),
             layers: config.directions().map(|direction| LayerWeights::new(config, isa, direction)).collect(),
             head: Plain::new(config.stack_width(), config.outputs),

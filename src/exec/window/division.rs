@@ -215,14 +215,14 @@ impl Costs<'_> {
 mod tests {
     use super::*;
     use crate::model::Model;
-    use crate::{Layer, ModelSettings, Reset};
+    use crate::{Layer, ModelSettings, Precision, Reset};
     use unrolled_kernels::Isa;
 
     /// The weights of LSTM layers of H units.
     fn weights(hidden: usize, layers: usize) -> PackedWeights {
         let settings = ModelSettings { layers, ..ModelSettings::lstm(hidden) };
         let model = Model::new(&settings, 65, 1).unwrap();
-        PackedWeights::new(model.config(), Isa::PORTABLE, false)
+        PackedWeights::new(model.config(), Isa::PORTABLE, Precision::F32, false)
     }
 
     fn choose(hidden: usize, layers: usize, [steps, rows]: [usize; 2], threads: usize) -> Division {
@@ -277,7 +277,7 @@ mod tests {
         ] {
             let settings = ModelSettings::of_layers([layer, Layer::lstm(32)]);
             let model = Model::new(&settings, 65, 1).unwrap();
-            let weights = PackedWeights::new(model.config(), Isa::PORTABLE, false);
+            let weights = PackedWeights::new(model.config(), Isa::PORTABLE, Precision::F32, false);
             assert_eq!(blocks(&weights), expected, "{settings:?}");
         }
     }

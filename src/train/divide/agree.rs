@@ -1,10 +1,9 @@
 //! All ranks must have the same run, and must know if a step has failed on one of them.
 
 use super::super::{Ranks, Training};
-use crate::{Error, Result, SettingDifference, Settings};
+use crate::{Error, Precision, Result, SettingDifference, Settings};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
-use unrolled_kernels::Isa;
 
 /// How a rank's part of a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +58,8 @@ struct Identity {
     version: String,
     /// The numbers of the portable kernels differ from those of the others.
     portable: bool,
+    /// In other precisions than f32, AMX adds in another order.
+    amx: bool,
     settings: serde_json::Value,
     text: u32,
     symbols: String,
@@ -72,6 +73,9 @@ struct Identity {
     moments: u32,
     state: u32,
 }
+
+/// The name of the difference between ranks with AMX and ranks without it.
+const AMX_DIFFERS: &str = "order of sums (one has AMX and the other not; set UNROLLED_ISA to the same)";
 
 /// The part of an [`Identity`] that all versions have.
 #[derive(Deserialize)]
@@ -93,12 +97,14 @@ impl Training {
 
     fn identity(&self) -> Identity {
         let (progress, split) = (&self.progress, &self.split);
+        let (isa, precision) = (self.engine.isa(), self.engine.precision());
         let moments = self.optimizer.moments.iter().map(|(_, values)| &values[..]);
         let state = self.carried.joined().unwrap_or_default();
         let state = state.layers.iter().flat_map(|layer| [&layer.h[..], &layer.c[..]]);
         Identity {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            portable: self.engine.weights().isa == Isa::PORTABLE,
+            portable: isa == "portable",
+            amx: amx_matters(isa, precision),
             settings: serde_json::to_value(&self.settings).unwrap_or_default(),
             text: self.corpus.fingerprint(),
             symbols: self.vocabulary().to_json(),
@@ -111,6 +117,11 @@ impl Training {
             state: checksum(state),
         }
     }
+}
+
+/// Returns whether the results on an instruction set are those of AMX.
+fn amx_matters(isa: &str, precision: Precision) -> bool {
+    isa == "amx" && precision != Precision::F32
 }
 
 fn checksum<'a>(values: impl IntoIterator<Item = &'a [f32]>) -> u32 {
@@ -140,6 +151,7 @@ fn difference(first: &str, other: &str) -> serde_json::Result<String> {
         ("step", (first.step, first.total_steps) != (other.step, other.total_steps)),
         ("number of evaluations", first.evaluations != other.evaluations),
         ("processor (it has no AVX2, or UNROLLED_ISA is set)", first.portable != other.portable),
+        (AMX_DIFFERS, first.amx != other.amx),
         ("initial weights", first.parameters != other.parameters),
         ("optimizer state", first.moments != other.moments),
         ("carried state", first.state != other.state),
@@ -157,6 +169,7 @@ fn gather_texts(ranks: &dyn Ranks, own: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RunSettings;
 
     #[test]
     fn the_version_is_compared_before_everything_else() {
@@ -166,5 +179,39 @@ mod tests {
             "it has version 0.2.0 of unrolled, and rank 0 has 0.1.0"
         );
         assert!(difference("", &of_version("0.2.0")).is_err());
+    }
+
+    /// The identity of a run on another processor.
+    fn on(isa: &str, precision: Precision) -> String {
+        let settings =
+            Settings { run: RunSettings { precision, ..RunSettings::default() }, ..Settings::default() };
+        let identity = Identity {
+            version: String::new(),
+            portable: isa == "portable",
+            amx: amx_matters(isa, precision),
+            settings: serde_json::to_value(&settings).unwrap(),
+            text: 0,
+            symbols: String::new(),
+            splits: [0..0, 0..0, 0..0],
+            step: 0,
+            total_steps: 0,
+            evaluations: (0, None, 0),
+            parameters: 0,
+            moments: 0,
+            state: 0,
+        };
+        serde_json::to_string(&identity).unwrap()
+    }
+
+    #[test]
+    fn amx_is_compared_if_products_are_rounded() {
+        let [rounded, plain] =
+            [Precision::Bf16, Precision::F32].map(|p| ["avx512", "avx2", "amx"].map(|isa| on(isa, p)));
+        assert_eq!(rounded[0], rounded[1]);
+        assert!(plain.iter().all(|text| *text == plain[0]));
+        let expected = "its order of sums (one has AMX and the other not; set UNROLLED_ISA to the same) is not that of rank 0";
+        assert_eq!(difference(&rounded[0], &rounded[2]).unwrap(), expected);
+        let expected = "its precision is the default, and that of rank 0 is bf16";
+        assert_eq!(difference(&rounded[0], &plain[0]).unwrap(), expected);
     }
 }

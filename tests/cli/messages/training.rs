@@ -12,6 +12,7 @@ pub const COMMAND_LINE_ARGUMENTS: Section = (
         (&[], "train text.txt --seed -1"),
         (&[], "train text.txt --clip 1e39"),
         (&[], "train text.txt --cell lstn"),
+        (&[], "train text.txt --precision f16"),
         (&[], "train text.txt --preset nope"),
         (&[], "train text.txt --threads 0"),
         (&[], "train text.txt --threads 9999"),

@@ -99,8 +99,13 @@ fn the_keys_of_a_description_are_settings() {
 fn an_error_of_a_description_names_the_key() {
     let text = |toml: &str| description::Description::parse(toml).expect_err("an error").text;
     assert_eq!(text("hidden = \"many\""), "key hidden: invalid type: string \"many\", expected usize");
+    assert_eq!(text("precision = \"f16\""), "key precision: found \"f16\", expected f32 or bf16");
+    assert_eq!(text("precision = 16"), "key precision: found 16, expected f32 or bf16");
     assert_eq!(text("seed = -3"), "key seed: found -3, expected a whole number of 0 or above");
-    assert!(text("input = \"one-hot\"").starts_with("unknown key input, expected seed, threads or one of"));
+    assert!(
+        text("input = \"one-hot\"")
+            .starts_with("unknown key input, expected seed, threads, precision or one of")
+    );
     assert_eq!(
         text("dropout = 0.5\n[[stack]]\n"),
         "key dropout: it has no effect beside [[stack]]; leave it out, or set it in the layers"

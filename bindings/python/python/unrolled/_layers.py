@@ -19,9 +19,11 @@ Self = TypeVar("Self", bound="_Layers")
 class _Layers:
     """The shared part of `LSTM`, `GRU` and `RNN`."""
 
-    def __init__(self, cell: str, seed: int, threads: int | None, **shape: Any) -> None:
+    def __init__(
+        self, cell: str, seed: int, threads: int | None, precision: str, **shape: Any
+    ) -> None:
         self._cell = cell
-        self._options = {"seed": seed, "threads": threads, **shape}
+        self._options = {"seed": seed, "threads": threads, "precision": precision, **shape}
         full = {"cell": cell, "nonlinearity": "tanh", "reset_after": True, "proj_size": 0, **shape}
         for name in ("input_size", "hidden_size", "num_layers", "proj_size"):
             full[name] = _whole(name, full[name], 0 if name == "proj_size" else 1)
@@ -37,8 +39,9 @@ class _Layers:
         self.dropout: float = full["dropout"]
         self.bidirectional: bool = full["bidirectional"]
         self.proj_size: int = full["proj_size"]
+        self.precision = precision
         self.training = True
-        self._network = _unrolled.Network(full, seed, threads)  # type: ignore[arg-type]
+        self._network = _unrolled.Network(full, seed, threads, precision)  # type: ignore[arg-type]
         self._names = self._network.names()
 
     def __repr__(self) -> str:
@@ -135,6 +138,8 @@ class LSTM(_Layers):
         proj_size: width P of a projection of the hidden state; 0 for none.
         seed: random seed of the initial parameters and of dropout.
         threads: number of threads; all cores if None. Results do not depend on it.
+        precision: number format of the operands of products: "f32", or "bf16", which is faster on
+            processors with AVX-512 BF16 or AMX and less exact. Arrays are float32 in both.
 
     One call runs at a time: calls from several threads wait for each other.
 
@@ -159,11 +164,13 @@ class LSTM(_Layers):
         *,
         seed: int = 1,
         threads: int | None = None,
+        precision: str = "f32",
     ) -> None:
         super().__init__(
             "lstm",
             seed,
             threads,
+            precision,
             input_size=input_size,
             hidden_size=hidden_size,
             num_layers=num_layers,
@@ -294,11 +301,13 @@ class GRU(_OneState):
         reset_after: bool = True,
         seed: int = 1,
         threads: int | None = None,
+        precision: str = "f32",
     ) -> None:
         super().__init__(
             "gru",
             seed,
             threads,
+            precision,
             input_size=input_size,
             hidden_size=hidden_size,
             num_layers=num_layers,
@@ -332,11 +341,13 @@ class RNN(_OneState):
         *,
         seed: int = 1,
         threads: int | None = None,
+        precision: str = "f32",
     ) -> None:
         super().__init__(
             "rnn",
             seed,
             threads,
+            precision,
             input_size=input_size,
             hidden_size=hidden_size,
             num_layers=num_layers,

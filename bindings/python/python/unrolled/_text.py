@@ -20,14 +20,19 @@ class LanguageModel:
         path: a checkpoint, or the folder of a run. Of a folder it is the checkpoint with the lowest
             validation loss, or the last one if there is none.
         threads: number of threads; all cores if None. Results do not depend on it.
+        precision: number format of the operands of products: "f32", "bf16", or that of the run if
+            None.
 
     Raises:
+        ValueError: for another precision.
         OSError: for a file that cannot be read.
         unrolled.Error: for a file that is not a checkpoint.
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        self._native = _unrolled.LanguageModel(os.fspath(path), threads)
+    def __init__(
+        self, path: Path, *, threads: int | None = None, precision: str | None = None
+    ) -> None:
+        self._native = _unrolled.LanguageModel(os.fspath(path), threads, precision)
 
     @classmethod
     def _of(cls, native: _unrolled.LanguageModel) -> LanguageModel:
@@ -80,6 +85,11 @@ class LanguageModel:
     def settings(self) -> dict[str, Any]:
         """The settings of the run that trained the model."""
         return _settings(self._native.settings())
+
+    @property
+    def precision(self) -> str:
+        """The number format of the operands of products."""
+        return self._native.precision
 
     @property
     def symbols(self) -> int:
@@ -155,7 +165,8 @@ def train(
             step). If it returns False, the run ends.
         threads: number of threads; all cores if None. Results do not depend on it.
         settings: the settings of the command line with "_" for "-": `cell`, `hidden`, `layers`,
-            `batch`, `steps`, `epochs`, `max_steps`, `learning_rate`, `dropout`, `seed`, ...
+            `batch`, `steps`, `epochs`, `max_steps`, `learning_rate`, `dropout`, `precision`,
+            `seed`, ...
 
     Ctrl-C ends the run between two steps, and during an evaluation. With `out`, a checkpoint is
     written first.

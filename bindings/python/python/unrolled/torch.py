@@ -10,6 +10,8 @@ and export, the transforms of `torch.func`, forward-mode derivatives, and `dropo
 
 - Dropout masks come from PyTorch's random generator, but are not those of `torch.nn`.
 - The number of threads is `torch.get_num_threads()`. Results do not depend on it.
+- `LSTM(..., precision="bf16")` and `accelerate(model, precision="bf16")` round the operands of
+  products to bfloat16. Tensors and parameters stay float32. PyTorch's own code ignores it.
 - Before a large computation on several threads, the module stops the waiting threads of OpenMP, on
   which PyTorch's operations run (`omp_pause_resource_all`), because they would keep the cores busy.
 - Second derivatives (`create_graph=True`) are an error.
@@ -67,12 +69,12 @@ class _Networks:
     def __reduce__(self) -> tuple[type[_Networks], tuple[()]]:
         return _Networks, ()
 
-    def take(self, module: nn.RNNBase, weights: Sequence[Tensor]) -> _Network:
+    def take(self, module: Any, weights: Sequence[Tensor]) -> _Network:
         """Returns a network with the current parameters that no other call uses."""
-        threads = torch.get_num_threads()
+        kind = torch.get_num_threads(), module.precision
         version = self._version(weights)
         with self._lock:
-            network = self._find(version, threads) or _Network(module, threads)
+            network = self._find(version, kind) or _Network(module, kind)
             network.load(self._arrays(weights), version)
         return network
 
@@ -81,9 +83,9 @@ class _Networks:
             if len(self.free) < _MOST_FREE:
                 self.free.append(network)
 
-    def _find(self, version: object, threads: int) -> _Network | None:
+    def _find(self, version: object, kind: tuple[int, str]) -> _Network | None:
         """Takes an unused network, one with the current parameters if there is one."""
-        self.free = [network for network in self.free if network.threads == threads]
+        self.free = [network for network in self.free if network.kind == kind]
         if not self.free:
             return None
         current = (i for i, network in enumerate(self.free) if network.version == version)
@@ -106,7 +108,7 @@ class _Networks:
 class _Network:
     """A native network, and the version of the parameters that it has."""
 
-    def __init__(self, module: nn.RNNBase, threads: int) -> None:
+    def __init__(self, module: nn.RNNBase, kind: tuple[int, str]) -> None:
         shape = {
             "cell": _CELLS[module.mode],
             "nonlinearity": "relu" if module.mode == "RNN_RELU" else "tanh",
@@ -119,8 +121,9 @@ class _Network:
             "bidirectional": bool(module.bidirectional),
             "proj_size": module.proj_size,
         }
-        self.native = _unrolled.Network(shape, 0, threads)  # type: ignore[arg-type]
-        self.threads = threads
+        threads, precision = kind
+        self.native = _unrolled.Network(shape, 0, threads, precision)  # type: ignore[arg-type]
+        self.kind = kind
         self.version: object = None
 
     def load(self, arrays: list[Any], version: object) -> None:
@@ -225,10 +228,18 @@ class _Layers(nn.RNNBase):
     """The shared part of the three modules. The next class in line is one of `torch.nn`."""
 
     _unrolled: _Networks
+    # The number format of the operands of products. Modules that were pickled before lack it.
+    precision: str = "f32"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, precision: str = "f32", **kwargs: Any) -> None:
+        _unrolled.check_precision(precision)
         super().__init__(*args, **kwargs)
+        self.precision = precision
         self._unrolled = _Networks()
+
+    def extra_repr(self) -> str:
+        more = "" if self.precision == "f32" else f", precision={self.precision!r}"
+        return super().extra_repr() + more
 
     def flatten_parameters(self) -> None:
         """Takes over the parameters again at the next call. PyTorch's own code calls it on some
@@ -323,19 +334,20 @@ class RNN(_Layers, nn.RNN):
 _FASTER: dict[type[nn.Module], type[_Layers]] = {nn.LSTM: LSTM, nn.GRU: GRU, nn.RNN: RNN}
 
 
-def accelerate(model: Module) -> Module:
+def accelerate(model: Module, precision: str = "f32") -> Module:
     """Replaces every `torch.nn.LSTM`, `GRU` and `RNN` inside `model`, and returns the model.
 
     The new modules share the parameters and the hooks of the old ones, so an optimizer that was
     made before goes on. If `model` itself is such a layer, the result is its replacement.
-    Subclasses of these classes stay as they are.
+    Subclasses of these classes stay as they are. `precision` is that of the new modules.
     """
+    _unrolled.check_precision(precision)
     made: dict[int, nn.Module] = {}
 
     def replace(module: nn.Module) -> nn.Module:
         if id(module) not in made:
             faster = _FASTER.get(type(module))
-            made[id(module)] = module if faster is None else _as(faster, module)
+            made[id(module)] = module if faster is None else _as(faster, module, precision)
             for name, child in module._modules.items():
                 if child is not None:
                     module._modules[name] = replace(child)
@@ -344,13 +356,13 @@ def accelerate(model: Module) -> Module:
     return replace(model)  # type: ignore[return-value]
 
 
-def _as(faster: type[_Layers], module: nn.Module) -> _Layers:
+def _as(faster: type[_Layers], module: nn.Module, precision: str) -> _Layers:
     """Returns a module of a class with the parameters and options of another module."""
     new = faster.__new__(faster)
     containers = (dict, list, set)
     for name, value in module.__dict__.items():
         new.__dict__[name] = copy.copy(value) if isinstance(value, containers) else value
-    new.__dict__["_unrolled"] = _Networks()
+    new.__dict__.update(_unrolled=_Networks(), precision=precision)
     return new
 
 

@@ -54,8 +54,9 @@ impl Session {
     fn machine(&self) -> String {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         let threads = counted(self.threads.unwrap_or_else(cores) as u64, "thread");
+        let products = self.training.settings().run.precision.name();
         match exec::isa() {
-            Ok(isa) => format!("{threads}, {isa}"),
+            Ok(isa) => format!("{threads}, {isa}, products in {products}"),
             Err(_) => threads,
         }
     }

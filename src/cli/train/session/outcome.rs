@@ -124,8 +124,9 @@ impl Session {
     }
 
     fn show_sample(&self) -> Result<(), Failure> {
+        let (model, threads) = (self.training.model().clone(), Some(self.training.threads()));
         let writer = TextWriter {
-            engine: Engine::new(self.training.model().clone(), Some(self.training.threads()))?,
+            engine: Engine::with_precision(model, self.training.settings().run.precision, threads)?,
             vocabulary: self.training.vocabulary(),
             sampling: Sampling {
                 temperature: 0.8,

@@ -6,7 +6,7 @@ use crate::exec::{
 };
 use crate::loss::{Loss, Targets};
 use crate::model::{CellStep, CellStepBackward, CustomCell, Model, RnnCell, Variable};
-use crate::{InputKind, Layer, ModelSettings, Settings};
+use crate::{InputKind, Layer, ModelSettings, Precision, Settings};
 use unrolled_kernels::Isa;
 
 const STEPS: usize = 9;
@@ -42,7 +42,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 fn engine(model: &Model, blocks: LogitBlocks, threads: usize) -> Engine {
-    let mut engine = Engine::for_training(model.clone(), Some(threads)).unwrap();
+    let mut engine = Engine::for_training(model.clone(), Precision::F32, Some(threads)).unwrap();
     engine.weights_mut().blocks = blocks;
     engine
 }
