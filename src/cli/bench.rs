@@ -106,7 +106,7 @@ struct BenchFlags {
     #[arg(long, value_parser = PossibleValuesParser::new(Mode::NAMES))]
     mode: Option<String>,
     /// Number format of the operands of products [default: f32]
-    #[arg(long, value_parser = PossibleValuesParser::new(Precision::NAMES))]
+    #[arg(long, value_parser = PossibleValuesParser::new(Precision::TRAINED))]
     precision: Option<String>,
     /// Random seed of the weights and symbols [default: 1]
     #[arg(short, long, value_name = "N", value_parser = recorded(0))]

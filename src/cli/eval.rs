@@ -49,7 +49,7 @@ impl EvalCommand {
         model.config().check_predicts_symbols()?;
         let (corpus, reading) = self.text.open(&trained, &checkpoint)?;
         let reading = EvaluationOptions { top_k: self.top_k, ..reading };
-        let precision = self.precision.unwrap_or(checkpoint.settings.run.precision);
+        let precision = self.precision.unwrap_or(checkpoint.precision());
         let engine = Engine::with_precision(model, precision, self.text.threads())?;
         let evaluation = evaluate_on(&engine, &corpus, reading)?;
         match self.json {

@@ -80,7 +80,7 @@ impl SampleCommand {
         let prompt = self.prompt_text()?;
         let checkpoint = RunCheckpoint::find(self.run.as_deref(), None)?.load()?;
         let model = checkpoint.model()?;
-        let precision = self.precision.unwrap_or(checkpoint.settings.run.precision);
+        let precision = self.precision.unwrap_or(checkpoint.precision());
         let writer = TextWriter {
             engine: Engine::with_precision(model, precision, self.threads.map(NonZeroUsize::get))?,
             vocabulary: &checkpoint.vocabulary,
