@@ -56,7 +56,7 @@ fn eval_and_sample_have_the_precision_of_the_run() {
 fn an_unknown_precision_is_an_error() {
     let home = trained();
     for command in ["train text.txt", "find-rate text.txt", "eval here", "sample here", "bench"] {
-        let expected = ["'f16' for '--precision", "[possible values: f32, bf16]"];
+        let expected = ["'f16' for '--precision", "[possible values: f32, bf16"];
         refused(home.run(&format!("{command} --precision f16")), 2, &expected);
     }
 }

@@ -36,6 +36,7 @@ mod optimizers;
 mod packed;
 mod precisions;
 mod python;
+mod quantized;
 mod ragged;
 mod ragged_gradients;
 mod reference_model;
