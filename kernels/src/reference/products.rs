@@ -35,11 +35,11 @@ pub fn chain_of(products: Products, sum: f32, a: &[f32], b: &[f32]) -> f32 {
 
 /// Returns `y[m][n]` = `start[m][n]` + `x[m]` . `weight[n]`, for x [M, K], weight [N, K] and start
 /// [M, N].
-pub fn affine(products: Products, depth: usize, x: &[f32], weight: &[f32], start: &[f32]) -> Vec<f32> {
+pub fn affine(depth: usize, x: &[f32], weight: &[f32], start: &[f32]) -> Vec<f32> {
     let outputs = weight.len() / depth;
     let element = |(i, sum): (usize, &f32)| {
         let (m, n) = (i / outputs, i % outputs);
-        chain_of(products, *sum, &x[m * depth..][..depth], &weight[n * depth..][..depth])
+        chain(*sum, &x[m * depth..][..depth], &weight[n * depth..][..depth])
     };
     start.iter().enumerate().map(element).collect()
 }
