@@ -6,10 +6,12 @@
 //! ```
 //!
 //! 1. Each element is one FMA chain.
-//! 2. In bf16, `affine/rounded.rs` rounds the rows first.
+//! 2. In bf16, `affine/rounded.rs` rounds the rows first. For 8-bit integers, `affine/quantized.rs`
+//!    quantizes them.
 //! 3. A product of one piece goes by stretches of k that keep a panel in the second-level cache.
 //!    Between stretches the sums wait in `out`, and each chain continues from there.
 
+mod quantized;
 mod rounded;
 
 use crate::dispatch::{Isa, Products};
@@ -19,6 +21,7 @@ use crate::processor::caches;
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{TileRows, Tiled, sweep};
 use core::ops::Range;
+use quantized::Quantized;
 use rounded::Rounded;
 
 /// The start of the sums.
@@ -45,7 +48,8 @@ pub struct Affine<'a> {
     pub pieces: &'a [Range<usize>],
     /// The packing of `weights`.
     pub panels: &'a Panels,
-    /// The weights, packed for the running backend; in bf16 over the words of `pieces`.
+    /// The weights, packed for the running backend; in bf16 over the words of `pieces`. Of 8-bit
+    /// integers there is one piece.
     pub weights: &'a [f32],
     /// The start of the sums.
     pub start: Start<'a>,
@@ -78,6 +82,7 @@ impl Affine<'_> {
                 isa.run_rows(self.rows, Stretched { affine: self, most: stretch(caches().second) })
             }
             Products::Bf16 => isa.run_pairs(Rounded { affine: self, words: depth }),
+            Products::Int8 => isa.run_quads(Quantized::new(self, depth)),
         }
     }
 }

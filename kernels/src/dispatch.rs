@@ -1,14 +1,14 @@
 //! The choice of the instruction set: detection, the override, and the functions that compile a
 //! kernel for each instruction set and run it with denormal numbers as zeros.
 
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
-use crate::arch::FUSED_PAIRS;
-#[cfg(feature = "std")]
-use crate::arch::PAIRS;
 use crate::arch::VALUES;
 #[cfg(feature = "std")]
 use crate::arch::doubled::Doubled;
 use crate::arch::portable::Portable;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+use crate::arch::{FUSED_PAIRS, FUSED_QUADS};
+#[cfg(feature = "std")]
+use crate::arch::{PAIRS, QUADS};
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{avx2::Avx2, avx512::Avx512};
 use crate::denormals::FlushMode;
@@ -46,12 +46,19 @@ pub enum Products {
     F32 = 0,
     /// Pairs of values that are rounded to bf16. Sums are f32.
     Bf16,
+    /// Quads of 8-bit integers, for inference (see [`crate::int8`]). Sums are integers.
+    Int8,
 }
 
 /// An instruction set that this processor has, and what its products multiply. A value exists only
 /// after detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Isa(InstructionSet, Products);
+pub struct Isa {
+    set: InstructionSet,
+    products: Products,
+    /// True if an instruction for quads (VNNI) is not used.
+    without_vnni: bool,
+}
 
 /// An unknown instruction set, or one that this processor lacks.
 #[cfg(feature = "std")]
@@ -146,23 +153,50 @@ impl Isa {
     pub const PORTABLE: Self = Self::of(InstructionSet::Portable);
 
     const fn of(set: InstructionSet) -> Self {
-        Self(set, Products::F32)
+        Self { set, products: Products::F32, without_vnni: false }
     }
 
     /// Returns the same instruction set with products of f32 values.
     pub fn f32(self) -> Self {
-        Self(self.0, Products::F32)
+        Self { products: Products::F32, ..self }
     }
 
     /// Returns the same instruction set with products of bf16 values.
     #[cfg(feature = "std")]
     pub fn bf16(self) -> Self {
-        Self(self.0, Products::Bf16)
+        Self { products: Products::Bf16, ..self }
+    }
+
+    /// Returns the same instruction set with products of 8-bit integers, for inference.
+    #[cfg(feature = "std")]
+    pub fn int8(self) -> Self {
+        Self { products: Products::Int8, ..self }
+    }
+
+    /// Returns the same instruction set without instructions for quads of 8-bit integers (VNNI).
+    #[cfg(feature = "std")]
+    pub fn without_vnni(self) -> Self {
+        Self { without_vnni: true, ..self }
+    }
+
+    /// Returns whether the processor has an instruction for quads of 8-bit integers, in vectors of
+    /// this instruction set.
+    #[cfg(feature = "std")]
+    fn has_vnni(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return match self.set {
+            _ if self.without_vnni => false,
+            InstructionSet::Portable => false,
+            InstructionSet::Avx2 => is_x86_feature_detected!("avxvnni"),
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => is_x86_feature_detected!("avx512vnni"),
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     /// Returns what products multiply.
     pub fn products(self) -> Products {
-        self.1
+        self.products
     }
 
     /// Returns the best instruction set that the compiler may assume (`-C target-cpu`,
@@ -201,7 +235,7 @@ impl Isa {
 
     /// Returns the name: `portable`, `avx2`, `avx512` or `avx512bf16`.
     pub fn name(self) -> &'static str {
-        match self.0 {
+        match self.set {
             InstructionSet::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => "avx2",
@@ -214,7 +248,7 @@ impl Isa {
 
     /// Returns the number of floats in one vector of this backend.
     pub fn lanes(self) -> usize {
-        match self.0 {
+        match self.set {
             InstructionSet::Portable => 8,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => 8,
@@ -227,10 +261,13 @@ impl Isa {
     /// after another.
     #[cfg(feature = "std")]
     pub(crate) fn deep(self) -> usize {
-        match self.0 {
+        match self.set {
             InstructionSet::Portable => Portable::<PAIRS>::DEEP,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => Avx2::<12>::DEEP,
+            // Without VNNI, integers are multiplied by instructions of AVX2.
+            #[cfg(target_arch = "x86_64")]
+            _ if self.products == Products::Int8 && !self.has_vnni() => Avx2::<12>::DEEP,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => Avx512::<24>::DEEP,
         }
@@ -246,7 +283,7 @@ impl Isa {
     /// Runs a kernel in the mode of the caller.
     #[inline(always)]
     fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
-        match self.0 {
+        match self.set {
             InstructionSet::Portable => run_portable(kernel),
             // SAFETY: an `Isa` with this instruction set exists only after detection (above).
             #[cfg(target_arch = "x86_64")]
@@ -266,7 +303,7 @@ impl Isa {
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
     pub(crate) fn run_rows<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {
         let _mode = FlushMode::enter();
-        match self.0 {
+        match self.set {
             // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => unsafe { run_avx2_doubled::<VALUES, _>(kernel) },
@@ -284,7 +321,7 @@ impl Isa {
     #[inline]
     pub(crate) fn run_pairs<K: Kernel>(self, kernel: K) -> K::Output {
         let _mode = FlushMode::enter();
-        match self.0 {
+        match self.set {
             InstructionSet::Portable => run_portable_doubled(kernel),
             // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
@@ -298,13 +335,35 @@ impl Isa {
         }
     }
 
+    /// Runs a kernel of tiles on words that hold quads.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn run_quads<K: Kernel>(self, kernel: K) -> K::Output {
+        let _mode = FlushMode::enter();
+        match self.set {
+            InstructionSet::Portable => run_portable_quads(kernel),
+            // SAFETY: as in `dispatch`; `has_vnni` has found the instructions for quads.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 if self.has_vnni() => unsafe { run_avx2_vnni(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 if self.has_vnni() => unsafe {
+                run_avx512_vnni(kernel)
+            },
+            // SAFETY: as in `dispatch`. A processor with AVX-512 has AVX2.
+            #[cfg(target_arch = "x86_64")]
+            _ => unsafe { run_avx2_doubled::<QUADS, _>(kernel) },
+        }
+    }
+
     /// Runs a kernel of tiles on the words of this format.
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn run_words<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {
-        match self.1 {
+        match self.products {
             Products::F32 => self.run_rows(rows, kernel),
             Products::Bf16 => self.run_pairs(kernel),
+            Products::Int8 => self.run_quads(kernel),
         }
     }
 }
@@ -323,6 +382,12 @@ fn run_portable_doubled<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Doubled(Portable::<PAIRS>))
 }
 
+#[cfg(feature = "std")]
+#[inline(never)]
+fn run_portable_quads<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Portable::<QUADS>)
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
@@ -337,6 +402,22 @@ fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
 fn run_avx2_doubled<const PRODUCTS: u8, K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
     kernel.run(Doubled(unsafe { Avx2::<12, PRODUCTS>::new_unchecked() }))
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[target_feature(enable = "avxvnni,avx2,fma")]
+#[inline(never)]
+fn run_avx2_vnni<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function is only reached on processors with these features.
+    kernel.run(Doubled(unsafe { Avx2::<12, FUSED_QUADS>::new_unchecked() }))
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[target_feature(enable = "avx512vnni,avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn run_avx512_vnni<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function is only reached on processors with these features.
+    kernel.run(unsafe { Avx512::<24, FUSED_QUADS>::new_unchecked() })
 }
 
 #[cfg(target_arch = "x86_64")]

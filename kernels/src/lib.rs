@@ -61,6 +61,8 @@ pub mod gru;
 #[cfg(feature = "std")]
 mod input;
 #[cfg(feature = "std")]
+pub mod int8;
+#[cfg(feature = "std")]
 pub mod lstm;
 #[cfg(feature = "std")]
 pub mod masks;

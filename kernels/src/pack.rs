@@ -14,6 +14,7 @@
 
 mod panels;
 mod part;
+mod quads;
 mod sizes;
 mod slots;
 mod words;
@@ -24,4 +25,4 @@ pub use part::PackedPart;
 pub use sizes::padded;
 pub(crate) use sizes::{check_len, depth_of, product, strides};
 pub use slots::Slots;
-pub(crate) use words::{GROUP, row_words};
+pub(crate) use words::{GROUP, SCALE_WORDS, quad_words, row_words};

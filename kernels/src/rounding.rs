@@ -96,7 +96,7 @@ impl RoundedVectors {
     /// The vector and its words exist.
     #[inline(always)]
     pub(crate) unsafe fn round<S: Simd>(&self, s: S, row: usize, first: usize) {
-        if S::TERMS > 1 {
+        if S::TERMS == 2 {
             // SAFETY: the caller vouches for both sides.
             unsafe {
                 let value = s.load(self.from.add(row * self.row + first));

@@ -27,6 +27,9 @@ pub trait Simd: Copy {
     const PORTABLE: bool;
     /// Number of values in a word of a product's operands (see [`crate::words`]).
     const TERMS: usize = 1;
+    /// True if `multiply_add` adds 128 to each integer of `value`, because its instruction multiplies
+    /// integers without a sign.
+    const OFFSETS: bool = false;
     /// True if `multiply_add` multiplies words without an instruction of its own: it splits them
     /// into their values first.
     const SPLITS: bool = false;
@@ -86,6 +89,20 @@ pub trait Simd: Copy {
     #[inline(always)]
     unsafe fn store_pairs(self, _to: *mut f32, _value: Self::F) {
         unreachable!("a backend without pairs")
+    }
+    /// Rounds the lanes, from -127 to 127, to integers of 8 bits, to nearest even, and stores them
+    /// side by side, as `LANES` / 4 quads.
+    ///
+    /// # Safety
+    /// `to` is writable for `LANES` / 4 words.
+    #[inline(always)]
+    unsafe fn store_quads(self, _to: *mut f32, _value: Self::F) {
+        unreachable!("a backend without quads")
+    }
+    /// The lanes, which hold the bits of integers of 32 bits, rounded to floats.
+    #[inline(always)]
+    fn from_integers(self, _sums: Self::F) -> Self::F {
+        unreachable!("a backend without quads")
     }
     /// c - a * b, rounded once (the portable backend may round twice)
     fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;

@@ -105,15 +105,25 @@ impl CellCase {
         }
     }
 
-    /// Returns the case with products of f32 and of bf16 values.
-    pub fn formats(self) -> [Self; 2] {
-        [Self { products: Products::Bf16, ..self.clone() }, self]
+    /// Returns the case with products of f32 and bf16 values, and of 8-bit integers.
+    pub fn formats(self) -> [Self; 3] {
+        let [bf16, int8] = [Products::Bf16, Products::Int8].map(|products| Self { products, ..self.clone() });
+        [bf16, int8, self]
+    }
+
+    /// Returns whether the backward pass can be computed.
+    pub fn has_backward(&self) -> bool {
+        self.window.keep && self.products != Products::Int8
     }
 
     /// Returns every instruction set of this processor, with the products of the case.
     pub fn isas(&self) -> impl Iterator<Item = Isa> + use<> {
         let products = self.products;
-        Isa::all().map(move |isa| if products == Products::Bf16 { isa.bf16() } else { isa })
+        Isa::all().flat_map(move |isa| match products {
+            Products::F32 => vec![isa],
+            Products::Bf16 => vec![isa.bf16()],
+            Products::Int8 => vec![isa.without_vnni().int8(), isa.int8()],
+        })
     }
 
     /// Returns the tokens of some steps and rows of the window [T, B].

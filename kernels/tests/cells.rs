@@ -14,11 +14,12 @@ use unrolled_kernels::{Isa, Products};
 /// a state, so over five steps the error stays below this.
 const TOLERANCE: f32 = 2e-5;
 /// A value next to the middle of two bf16 numbers is rounded to one in the kernel and to the other in
-/// the reference. That is 2^-8 of it, in a few of the values that a step multiplies.
+/// the reference. That is 2^-8 of it, in a few of the values that a step multiplies. The same happens
+/// between two integers of 8 bits.
 const ROUNDED_TOLERANCE: f32 = 1e-2;
 
 fn tolerance(case: &CellCase) -> f32 {
-    if case.products == Products::Bf16 { ROUNDED_TOLERANCE } else { TOLERANCE }
+    if case.products == Products::F32 { TOLERANCE } else { ROUNDED_TOLERANCE }
 }
 
 fn config(cases: u32) -> ProptestConfig {
@@ -108,7 +109,7 @@ fn check_rows(case: &CellCase, isa: Isa) {
             extra: row_of(&together.extra, rows, row, hidden),
         };
         assert_equal(&trace, &expected, "a row alone");
-        if case.window.keep {
+        if case.has_backward() {
             let (deltas, one) = (case.backward(isa, &together), alone.backward(isa, &trace));
             assert_bits(
                 &one.gates,
@@ -142,7 +143,7 @@ proptest! {
     fn cells_agree_with_the_reference(sizes in sizes(49), kind in prop::sample::select(&KINDS[..])) {
         for case in CellCase::new(kind, sizes).formats() {
             let trace = check_forward(&case);
-            if case.window.keep {
+            if case.has_backward() {
                 check_backward(&case, &trace.unwrap_or_else(|| case.forward(Isa::PORTABLE)));
             }
         }
@@ -179,7 +180,9 @@ fn every_hidden_width_of_every_cell_agrees_with_the_reference() {
             };
             for case in CellCase::new(kind, sizes).formats() {
                 let trace = check_forward(&case).unwrap_or_else(|| case.forward(Isa::PORTABLE));
-                check_backward(&case, &trace);
+                if case.has_backward() {
+                    check_backward(&case, &trace);
+                }
             }
         }
     }
@@ -222,7 +225,9 @@ fn cells_with_deep_panels_agree_with_the_reference() {
             let sizes = CaseSizes { steps: 2, rows, hidden, width, table: 0, keep: true, offset: 1, seed: 5 };
             for case in CellCase::new(kind, sizes).formats() {
                 let trace = check_forward(&case).unwrap_or_else(|| case.reference_forward());
-                check_backward(&case, &trace);
+                if case.has_backward() {
+                    check_backward(&case, &trace);
+                }
             }
         }
     }

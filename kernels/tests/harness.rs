@@ -5,7 +5,7 @@ use unrolled_kernels::pack::padded;
 
 /// Returns whether sums on this backend have the bits of fused chains.
 pub fn fuses(isa: Isa) -> bool {
-    isa.f32() != Isa::PORTABLE
+    isa.name() != Isa::PORTABLE.name()
 }
 
 /// Every instruction set of this processor, with products of f32 and of bf16 values.

@@ -14,7 +14,7 @@ const TOLERANCE: f32 = 2e-5;
 const ROUNDED_TOLERANCE: f32 = 1e-2;
 
 fn tolerance(case: &CellCase) -> f32 {
-    if case.products == Products::Bf16 { ROUNDED_TOLERANCE } else { TOLERANCE }
+    if case.products == Products::F32 { TOLERANCE } else { ROUNDED_TOLERANCE }
 }
 
 /// Sizes, and a length for each row. Some lengths are 0, some are the window's. Sometimes all are
@@ -110,7 +110,7 @@ fn check_format(case: &CellCase, sizes: CaseSizes, lengths: &[usize]) {
     let ragged = case.ragged(lengths);
     for isa in case.isas() {
         let trace = ragged.forward(isa);
-        let deltas = sizes.keep.then(|| ragged.backward(isa, &trace));
+        let deltas = ragged.has_backward().then(|| ragged.backward(isa, &trace));
         for b in 0..sizes.rows {
             let deltas = deltas.as_ref().map(|deltas| deltas_of(&ragged, deltas, lengths, b));
             check_row(case, (&trace_of(&ragged, &trace, lengths, b), deltas.as_ref()), lengths, b, isa);

@@ -23,7 +23,7 @@ fn check_format(case: &CellCase, members: usize) {
     for isa in case.isas() {
         let (found, expected) = (team.forward(isa), case.forward(isa));
         assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{} by {members}", isa.name());
-        if case.window.keep {
+        if case.has_backward() {
             let (found, expected) = (team.backward(isa, &expected), case.backward(isa, &expected));
             assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{} by {members}", isa.name());
         }

@@ -1,7 +1,7 @@
 //! AVX-512 F, DQ and VL: sixteen lanes, thirty-two registers.
 
 use super::avx2::Avx2;
-use super::{FUSED_PAIRS, LARGE, PAIRS, VALUES};
+use super::{FUSED_PAIRS, FUSED_QUADS, LARGE, PAIRS, VALUES, terms};
 use crate::simd::{Outlined, Simd};
 use core::arch::x86_64::*;
 
@@ -15,6 +15,13 @@ fn outline<W: Outlined>(work: W) {
 #[target_feature(enable = "avx512bf16,avx512f,avx512dq,avx512vl,avx2,fma")]
 #[inline(never)]
 fn outline_pairs<W: Outlined>(work: W) {
+    work.run()
+}
+
+/// Runs some work that multiplies quads by an instruction.
+#[target_feature(enable = "avx512vnni,avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn outline_quads<W: Outlined>(work: W) {
     work.run()
 }
 
@@ -43,7 +50,8 @@ impl<const SUMS: usize, const PRODUCTS: u8> Simd for Avx512<SUMS, PRODUCTS> {
     const SUMS: usize = SUMS;
     const ROWS: usize = if SUMS == Self::ROW_SUMS { 1 } else { usize::MAX };
     const PORTABLE: bool = false;
-    const TERMS: usize = if PRODUCTS == VALUES { 1 } else { 2 };
+    const TERMS: usize = terms(PRODUCTS);
+    const OFFSETS: bool = PRODUCTS == FUSED_QUADS;
     const SPLITS: bool = PRODUCTS == PAIRS;
     type F = __m512;
     type Narrow = Avx2<24, PRODUCTS>;
@@ -60,6 +68,7 @@ impl<const SUMS: usize, const PRODUCTS: u8> Simd for Avx512<SUMS, PRODUCTS> {
         match PRODUCTS {
             _ if Self::ROWS == 1 => work.run(),
             FUSED_PAIRS => unsafe { outline_pairs(work) },
+            FUSED_QUADS => unsafe { outline_quads(work) },
             _ => unsafe { outline(work) },
         }
     }
@@ -100,6 +109,12 @@ impl<const SUMS: usize, const PRODUCTS: u8> Simd for Avx512<SUMS, PRODUCTS> {
     fn multiply_add(self, value: __m512, weight: __m512, sum: __m512) -> __m512 {
         match PRODUCTS {
             VALUES => self.fma(value, weight, sum),
+            FUSED_QUADS => unsafe {
+                // In 8 bits, changing the sign bit adds 128.
+                let value = _mm512_xor_si512(_mm512_castps_si512(value), _mm512_set1_epi8(i8::MIN));
+                let (weight, sum) = (_mm512_castps_si512(weight), _mm512_castps_si512(sum));
+                _mm512_castsi512_ps(_mm512_dpbusd_epi32(sum, value, weight))
+            },
             FUSED_PAIRS => unsafe { _mm512_dpbf16_ps(sum, as_pairs(value), as_pairs(weight)) },
             _ => {
                 let ([high, low], [by_high, by_low]) = (self.split(value), self.split(weight));
@@ -128,6 +143,14 @@ impl<const SUMS: usize, const PRODUCTS: u8> Simd for Avx512<SUMS, PRODUCTS> {
             let halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded(value)));
             _mm256_storeu_si256(to.cast(), halves);
         }
+    }
+    #[inline(always)]
+    unsafe fn store_quads(self, to: *mut f32, value: __m512) {
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value))) }
+    }
+    #[inline(always)]
+    fn from_integers(self, sums: __m512) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(sums)) }
     }
     #[inline(always)]
     fn fnma(self, a: __m512, b: __m512, c: __m512) -> __m512 {

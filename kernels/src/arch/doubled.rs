@@ -24,6 +24,7 @@ impl<S: Simd> Simd for Doubled<S> {
     const PORTABLE: bool = S::PORTABLE;
     const TERMS: usize = S::TERMS;
     const SPLITS: bool = S::SPLITS;
+    const OFFSETS: bool = S::OFFSETS;
     type F = (S::F, S::F);
     type Narrow = S::Narrow;
 
@@ -97,6 +98,18 @@ impl<S: Simd> Simd for Doubled<S> {
             self.0.store_pairs(to, value.0);
             self.0.store_pairs(to.add(S::LANES / 2), value.1);
         }
+    }
+    #[inline(always)]
+    unsafe fn store_quads(self, to: *mut f32, value: Self::F) {
+        // SAFETY: the caller vouches for both halves.
+        unsafe {
+            self.0.store_quads(to, value.0);
+            self.0.store_quads(to.add(S::LANES / 4), value.1);
+        }
+    }
+    #[inline(always)]
+    fn from_integers(self, sums: Self::F) -> Self::F {
+        both!(self.from_integers(sums))
     }
     /// Takes one half after the other, so that one register is enough for the vector.
     #[inline(always)]

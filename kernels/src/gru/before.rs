@@ -106,7 +106,7 @@ impl SharedPass for SharedBeforeForward<'_> {
                 let reset = RoundedVectors { from: now.reset_h, to: pass.room.between(), ..rounded };
                 let gates = GateTile { products, cell: ResetUpdateGates(now), rounded: reset };
                 sweep(s, step.active, blocks.clone(), &gates);
-                member.meet();
+                pass.between(s, now.reset_h, step.active, member);
                 let at = if S::TERMS > 1 { pass.room.between() } else { now.reset_h };
                 let h = StepOperand { at, weights: candidate, ..products.h };
                 let x = StepOperand { weights: dense, ..products.x };

@@ -1,6 +1,7 @@
 //! Panels of packed weights.
 
 use super::part::PackedPart;
+use super::quads::pack_vector;
 use super::sizes::{check_len, padded, product, strides};
 use super::slots::Slots;
 use crate::bf16::pair;
@@ -202,6 +203,7 @@ impl Panels {
                 let (rows, to) = (Columns { weight, depth, vector: *vector }, &mut area[w * beside..]);
                 match isa.products() {
                     Products::F32 => rows.transpose(part.values.clone(), to, step, |row, k| row[k]),
+                    Products::Int8 => rows.quads(part.values.clone(), to, step),
                     Products::Bf16 => rows.transpose(part.values.clone(), to, step, |row, k| {
                         let value = |k: usize| row.get(k).copied().unwrap_or(0.0);
                         pair(value(2 * k), value(2 * k + 1))
@@ -241,6 +243,10 @@ impl Panels {
         slots: &Slots,
         packed: &mut [f32],
     ) {
+        assert!(
+            isa.products() != Products::Int8,
+            "8-bit integers are for inference, without a backward pass"
+        );
         check_len("the words of k", part.depth, isa.slot_words(slots));
         for PartPanel { vectors, step, beside, area } in self.areas(isa, part, packed) {
             // The vectors of each k are side by side in the first area, or each in its own area.
@@ -335,6 +341,12 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
+    /// Writes the words of some quads, and of the scales behind them.
+    fn quads(&self, words: Range<usize>, to: &mut [f32], stride: usize) {
+        let Self { weight, depth, vector } = *self;
+        pack_vector(&weight[vector.first * depth..][..vector.lanes * depth], depth, words, to, stride);
+    }
+
     /// Writes the words of some values of k: `to[k * stride + lane]`. `word` returns word k of a row.
     #[inline(always)]
     fn transpose(

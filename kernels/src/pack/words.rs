@@ -5,6 +5,10 @@
 //!
 //! Values that are rounded in one piece fill whole groups of sixteen: eight words. Zeros fill the
 //! last group.
+//!
+//! A word may also hold a quad of 8-bit integers (see [`crate::int8`]); a group then has four words.
+//! Two more words follow after the last group: of a weight matrix the scales of its rows, and the
+//! sums of their integers times -128; of a vector its scale, and zero.
 
 use super::slots::Slots;
 use crate::dispatch::{Isa, Products};
@@ -19,6 +23,7 @@ impl Isa {
         match self.products() {
             Products::F32 => values,
             Products::Bf16 => values.div_ceil(GROUP) * (GROUP / 2),
+            Products::Int8 => quad_words(values) + SCALE_WORDS,
         }
     }
 
@@ -31,6 +36,14 @@ impl Isa {
     pub(crate) fn piece_words(self, pieces: &[Range<usize>]) -> usize {
         pieces.iter().map(|piece| self.words(piece.len())).sum()
     }
+}
+
+/// Words behind the quads: the scale, and a sum.
+pub(crate) const SCALE_WORDS: usize = 2;
+
+/// Returns the words of the quads of `values` values.
+pub(crate) fn quad_words(values: usize) -> usize {
+    values.div_ceil(GROUP) * (GROUP / 4)
 }
 
 /// Returns the words from one rounded vector of `words` words to the next: whole cache lines.

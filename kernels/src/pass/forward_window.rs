@@ -6,6 +6,7 @@ use super::step::{AtStep, StepOffsets};
 use super::tile_products::{StepOperand, TileProducts};
 use crate::dispatch::Isa;
 use crate::input::Input;
+use crate::int8::vectors::quantize;
 use crate::microkernel::TileSums;
 use crate::pack::{Slots, padded};
 use crate::rounding::{Chunks, RoundedVectors, round_row};
@@ -109,6 +110,10 @@ impl ForwardPlaces<'_> {
         member: &Member<'_>,
     ) -> impl Iterator<Item = (usize, StepPlace)> {
         self.window.forward_steps().enumerate().map(move |(t, step)| {
+            if S::TERMS == 4 && t > 0 {
+                // A state is quantized as a whole.
+                member.meet();
+            }
             if S::TERMS > 1 {
                 // SAFETY: the lengths were checked, and the room holds all rows.
                 unsafe { self.round(s, (t, &step), member) };
@@ -120,10 +125,11 @@ impl ForwardPlaces<'_> {
         })
     }
 
-    /// Rounds the member's part of a step's input, and of the initial state.
+    /// Rounds the member's part of a step's input, and of the initial state. Of integers it rounds
+    /// the state before each step.
     ///
     /// # Safety
-    /// The buffers reach to the step, and nobody reads the room of its inputs.
+    /// The buffers reach to the step, and nobody reads the room of its inputs and of the state.
     #[inline(always)]
     unsafe fn round<S: Simd>(&self, s: S, (t, step): (usize, &StepPlace), member: &Member<'_>) {
         let (room, stride) = (&self.room, padded(self.window.hidden));
@@ -132,16 +138,58 @@ impl ForwardPlaces<'_> {
             unsafe {
                 if let Some(dense) = &self.input.dense {
                     let from = dense.values.as_ptr().add((step.token + row) * dense.stride);
-                    let piece = 0..dense.width;
-                    let chunks = Chunks::of(core::slice::from_ref(&piece), 0, room.input_words);
-                    round_row(s, from, chunks, room.inputs(t).add(row * room.input_row));
+                    round_vector(
+                        s,
+                        from,
+                        (dense.width, room.input_words),
+                        room.inputs(t).add(row * room.input_row),
+                    );
                 }
-                if t == 0 {
-                    let piece = 0..self.window.hidden;
-                    let chunks = Chunks::of(core::slice::from_ref(&piece), 0, room.state_words);
-                    round_row(s, self.h.add(row * stride), chunks, room.states(0).add(row * room.state_row));
+                if t == 0 || S::TERMS == 4 {
+                    let from = self.h.add((step.before + row) * stride);
+                    let width = (self.window.hidden, room.state_words);
+                    round_vector(s, from, width, room.states(t).add(row * room.state_row));
                 }
             }
+        }
+    }
+
+    /// Quantizes the member's part of the vectors between the two phases of a step, `from` on, for
+    /// backends of integers. Other backends round them as they are written. The members meet after
+    /// both.
+    ///
+    /// # Safety
+    /// All members call this, and `from` are hidden vectors of a step of `rows` rows.
+    #[inline(always)]
+    pub(crate) unsafe fn between<S: Simd>(&self, s: S, from: *const f32, rows: usize, member: &Member<'_>) {
+        member.meet();
+        if S::TERMS != 4 {
+            return;
+        }
+        let (room, hidden) = (&self.room, self.window.hidden);
+        for row in member.rows(rows) {
+            // SAFETY: the caller vouches for the vectors.
+            unsafe {
+                let (from, to) = (from.add(row * padded(hidden)), room.between().add(row * room.state_row));
+                round_vector(s, from, (hidden, room.state_words), to);
+            }
+        }
+        member.meet();
+    }
+}
+
+/// Rounds a vector of `width` values into `words` words.
+///
+/// # Safety
+/// `from` is readable for the values, and `to` is writable for the words.
+#[inline(always)]
+unsafe fn round_vector<S: Simd>(s: S, from: *const f32, (width, words): (usize, usize), to: *mut f32) {
+    let piece = 0..width;
+    // SAFETY: the caller vouches for both sides.
+    unsafe {
+        match S::TERMS {
+            4 => quantize(s, from, width, to),
+            _ => round_row(s, from, Chunks::of(core::slice::from_ref(&piece), 0, words), to),
         }
     }
 }

@@ -12,7 +12,7 @@ impl Isa {
     pub fn forward_room(self, rows: usize, hidden: usize, inputs: usize) -> usize {
         match self.products() {
             Products::F32 => 0,
-            Products::Bf16 => {
+            Products::Bf16 | Products::Int8 => {
                 let [states, inputs] = [hidden, inputs].map(|width| row_words(self.words(width)));
                 (rows * 3 + SPARE) * states + (rows * 2 + SPARE) * inputs
             }
@@ -23,7 +23,7 @@ impl Isa {
     /// recurrent products multiply the deltas of `gates` gates.
     pub fn backward_room(self, rows: usize, hidden: usize, gates: usize) -> usize {
         match self.products() {
-            Products::F32 => 0,
+            Products::F32 | Products::Int8 => 0,
             Products::Bf16 => {
                 let [deltas, one] = [gates, 1].map(|gates| row_words(gates * self.words(hidden)));
                 (rows * 2 + SPARE) * deltas + (rows + SPARE) * one

@@ -2,6 +2,7 @@
 
 use crate::bf16::round;
 use crate::dispatch::Products;
+use crate::int8;
 
 /// Returns sum + `a[0]` `b[0]` + `a[1]` `b[1]` + ..., rounded once after each product.
 pub fn chain<'a>(sum: f32, a: &'a [f32], b: &'a [f32]) -> f32 {
@@ -25,11 +26,42 @@ fn pair_chain(mut sum: f32, a: &[f32], b: &[f32]) -> f32 {
     sum
 }
 
+/// Returns zero for a denormal number.
+fn flushed(value: f32) -> f32 {
+    if value.is_subnormal() { 0.0 } else { value }
+}
+
+/// Returns a vector as integers, and its scale.
+fn quantized(x: &[f32]) -> (Vec<i64>, f32) {
+    let largest = x.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    match largest {
+        _ if !x.iter().all(|value| value.is_finite()) => (vec![0; x.len()], f32::NAN),
+        _ if largest < 127.0 * f32::MIN_POSITIVE => (vec![0; x.len()], 0.0),
+        _ => {
+            let integer = |value: &f32| (value * (127.0 / largest)).round_ties_even() as i64;
+            (x.iter().map(integer).collect(), largest / 127.0)
+        }
+    }
+}
+
+/// Returns `sum` plus the product of a vector and a row of weights as 8-bit integers.
+fn quad_sum(sum: f32, x: &[f32], weights: &[f32]) -> f32 {
+    if x.is_empty() {
+        return sum;
+    }
+    let (integers, x_scale) = quantized(x);
+    let scale = int8::scale(weights);
+    let product = |(x, weight): (&i64, &f32)| x * i64::from(int8::quantized(*weight, scale));
+    let product: i64 = integers.iter().zip(weights).map(product).sum();
+    flushed((product as f32).mul_add(flushed(x_scale * scale), sum))
+}
+
 /// Returns the sum that a product of that format adds to `sum`.
 pub fn chain_of(products: Products, sum: f32, a: &[f32], b: &[f32]) -> f32 {
     match products {
         Products::F32 => chain(sum, a, b),
         Products::Bf16 => pair_chain(sum, a, b),
+        Products::Int8 => quad_sum(sum, a, b),
     }
 }
 
