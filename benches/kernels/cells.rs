@@ -221,7 +221,7 @@ impl CellBench {
             weight_hh: &self.weight,
             start: &start,
             x: &[],
-            products: Products::F32,
+            products: unrolled_kernels::Products::F32,
         };
         let zero = vec![0.0; CHECKED * hidden];
         match self.kind {

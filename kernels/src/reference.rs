@@ -15,4 +15,4 @@ pub use cells::{
     gru_before_forward, lstm_backward, lstm_forward, rnn_backward, rnn_forward,
 };
 pub use elements::{cross_entropy, multiply, sigmoid, sum_of_squares, tanh, update};
-pub use products::{affine, chain, chain_of, rounded_weight_gradient, scatter, weight_gradient};
+pub use products::{affine, affine_of, chain, chain_of, rounded_weight_gradient, scatter, weight_gradient};

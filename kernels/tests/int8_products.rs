@@ -34,7 +34,7 @@ proptest! {
             to[extra..].copy_from_slice(from);
         }
         let first = [vec![0.0; rows * outputs], bias.repeat(rows), old.clone()][start].clone();
-        let expected = reference::affine(Products::Int8, depth, &x, &weight, &first);
+        let expected = reference::affine_of(Products::Int8, depth, &x, &weight, &first);
         let bias = store(&bias, 1, outputs, 0.0);
         for isa in Isa::all().flat_map(|isa| [isa.int8(), isa.int8().without_vnni()]) {
             let mut packed = Shifted::new(&vec![f32::NAN; panels.len(isa.words(depth))], offset);

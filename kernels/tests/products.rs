@@ -110,7 +110,7 @@ proptest! {
         let panels = Panels::gates(&slots);
         prop_assert_eq!(panels.len(depth), slots.packed_len(depth));
         let start = vec![0.0; rows * slots.depth()];
-        let expected = reference::affine(Products::F32, depth, &x, &weight, &start);
+        let expected = reference::affine(depth, &x, &weight, &start);
         for isa in Isa::all() {
             let mut packed = vec![f32::NAN; panels.len(depth)];
             panels.pack(isa, &weight, depth, &mut packed);

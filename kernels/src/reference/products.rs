@@ -67,7 +67,12 @@ pub fn chain_of(products: Products, sum: f32, a: &[f32], b: &[f32]) -> f32 {
 
 /// Returns `y[m][n]` = `start[m][n]` + `x[m]` . `weight[n]`, for x [M, K], weight [N, K] and start
 /// [M, N].
-pub fn affine(products: Products, depth: usize, x: &[f32], weight: &[f32], start: &[f32]) -> Vec<f32> {
+pub fn affine(depth: usize, x: &[f32], weight: &[f32], start: &[f32]) -> Vec<f32> {
+    affine_of(Products::F32, depth, x, weight, start)
+}
+
+/// Returns what `affine` returns, by products of that format.
+pub fn affine_of(products: Products, depth: usize, x: &[f32], weight: &[f32], start: &[f32]) -> Vec<f32> {
     let outputs = weight.len() / depth;
     let element = |(i, sum): (usize, &f32)| {
         let (m, n) = (i / outputs, i % outputs);
