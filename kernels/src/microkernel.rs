@@ -298,7 +298,7 @@ impl<S: Simd, const R: usize, const W: usize> SizedTile<'_, S, R, W> {
                     let scale = s.splat(*x.add(r * row + depth));
                     for (w, sum) in sums.into_iter().enumerate() {
                         let scale = s.mul(scale, s.load(scales.skip_vectors(w).at));
-                        s.store(out(r, w), s.fma(s.from_integers(sum), scale, s.load(out(r, w))));
+                        s.store(out(r, w), s.fma(s.rounded_integers(sum), scale, s.load(out(r, w))));
                     }
                 }
             }

@@ -32,7 +32,7 @@ pub struct EvalCommand {
     /// Also measure how often the right symbol is among the N likeliest
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     top_k: Option<NonZeroUsize>,
-    /// Number format of the operands of products: f32 or bf16 [default: as in the run]
+    /// Number format of the operands of products [default: as in the run, or int8 for a quantized file]
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
     /// Print one JSON object instead of a table

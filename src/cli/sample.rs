@@ -61,7 +61,7 @@ pub struct SampleCommand {
     /// End a text with its document: after the --document-marker of the run was drawn
     #[arg(long, conflicts_with = "stop")]
     document: bool,
-    /// Number format of the operands of products: f32 or bf16 [default: as in the run]
+    /// Number format of the operands of products [default: as in the run, or int8 for a quantized file]
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
     /// Number of threads; several run a large model faster [default: all cores]

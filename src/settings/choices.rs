@@ -202,7 +202,8 @@ choices! {
         /// [b]: https://arxiv.org/abs/1905.12322
         Bf16 = "bf16",
         /// 8-bit integers, for inference: weights with one scale for each row, inputs and states with
-        /// one for each vector (see [`Model::quantize`](crate::model::Model::quantize)).
+        /// one for each vector (see [`Model::quantize`](crate::model::Model::quantize)). Not a setting.
+        #[serde(skip_deserializing)]
         Int8 = "int8",
     }
 }

@@ -43,7 +43,7 @@ impl Kernel for Quantized<'_> {
             self;
         let mut room = Room(MaybeUninit::uninit());
         let to = room.0.as_mut_ptr().cast::<f32>();
-        let row_words = row_words(words);
+        let (all, row_words) = (0..words, row_words(words));
         let most = ROOM / row_words;
         for first in (0..rows).step_by(most) {
             let count = (rows - first).min(most);
@@ -55,7 +55,7 @@ impl Kernel for Quantized<'_> {
             let tiles = AffineTiles {
                 x: to,
                 x_row: row_words,
-                pieces: &[0..words],
+                pieces: core::slice::from_ref(&all),
                 before: 0,
                 depth: words,
                 panels,
