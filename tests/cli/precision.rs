@@ -62,6 +62,15 @@ fn an_unknown_precision_is_an_error() {
 }
 
 #[test]
+fn integers_are_measured_without_training() {
+    let flags = "bench --hidden 16 --batch 4 --steps 8 --seconds 0.01 --threads 1 --precision int8";
+    let home = Home::new();
+    assert_eq!(json_lines(&stdout(&home.run(&format!("{flags} --json")).success()))[0]["precision"], "int8");
+    let text = stdout(&home.run(flags).success());
+    assert!(text.contains(", products in int8, of training in f32\n"), "{text}");
+}
+
+#[test]
 fn a_rate_is_found_in_bf16() {
     let home = Home::new();
     let flags = "--hidden 16 --batch 4 --steps 8 --trials 20 --threads 1 --json --precision bf16";
