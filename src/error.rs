@@ -166,6 +166,12 @@ pub enum Error {
         /// Rows, layers and sizes expected.
         expected: String,
     },
+    /// A quantized model was given to training.
+    #[error(
+        "a quantized model cannot be trained, because its weights are 8-bit integers; train the model that it was \
+         made from"
+    )]
+    Quantized,
     /// A run that cannot be continued.
     #[error("cannot resume this run: {reason}")]
     Resume {

@@ -147,7 +147,7 @@ impl CellBench {
     fn forward(&mut self) {
         let (window, h, gates) = (self.window, &mut self.h[..], &mut self.gates[..]);
         let input = Input { start: &self.bias, ids: None, dense: None };
-        let pass = ForwardWindow { window, input, recurrent: &self.packed[0], h };
+        let pass = ForwardWindow { window, input, recurrent: &self.packed[0], h, room: &mut [] };
         match self.kind {
             CellKind::Rnn => {
                 let (activation, panels) = (Activation::Tanh, &self.panels[0]);
@@ -170,7 +170,7 @@ impl CellBench {
         self.carry.fill(0.0);
         let (window, panels, gates) = (self.window, &self.plain, &mut self.gates[..]);
         let (recurrent, pieces, dh) = (&self.packed_t[0], &self.pieces[0], &self.dh[..]);
-        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates, room: &mut [] };
         let (h, carry) = (&self.h[..], &mut self.carry[..]);
         match self.kind {
             CellKind::Rnn => rnn::RnnBackward { pass, activation: Activation::Tanh, h }.run_on(isa()),
@@ -221,6 +221,7 @@ impl CellBench {
             weight_hh: &self.weight,
             start: &start,
             x: &[],
+            products: unrolled_kernels::Products::F32,
         };
         let zero = vec![0.0; CHECKED * hidden];
         match self.kind {

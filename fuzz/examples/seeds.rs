@@ -86,6 +86,7 @@ fn checkpoints(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
         write(folder, &format!("{name}-new"), &training.checkpoint().to_bytes()?)?;
         training.step()?;
         write(folder, name, &training.checkpoint().to_bytes()?)?;
+        write(folder, &format!("{name}-int8"), &training.checkpoint().quantize()?.to_bytes()?)?;
     }
     Ok(())
 }

@@ -6,16 +6,23 @@
 //! ```
 //!
 //! 1. Each element is one FMA chain.
-//! 2. A product of one piece goes by stretches of k that keep a panel in the second-level cache.
+//! 2. In bf16, `affine/rounded.rs` rounds the rows first. For 8-bit integers, `affine/quantized.rs`
+//!    quantizes them.
+//! 3. A product of one piece goes by stretches of k that keep a panel in the second-level cache.
 //!    Between stretches the sums wait in `out`, and each chain continues from there.
 
-use crate::dispatch::Isa;
+mod quantized;
+mod rounded;
+
+use crate::dispatch::{Isa, Products};
 use crate::microkernel::{Factors, Tile, TileStart, WeightPanel, multiply};
 use crate::pack::{PanelPart, Panels, check_len, depth_of, product};
 use crate::processor::caches;
 use crate::simd::{Kernel, Simd};
 use crate::sweep::{TileRows, Tiled, sweep};
 use core::ops::Range;
+use quantized::Quantized;
+use rounded::Rounded;
 
 /// The start of the sums.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +48,8 @@ pub struct Affine<'a> {
     pub pieces: &'a [Range<usize>],
     /// The packing of `weights`.
     pub panels: &'a Panels,
-    /// The weights, packed for the running backend.
+    /// The weights, packed for the running backend; in bf16 over the words of `pieces`. Of 8-bit
+    /// integers there is one piece.
     pub weights: &'a [f32],
     /// The start of the sums.
     pub start: Start<'a>,
@@ -55,7 +63,8 @@ impl Affine<'_> {
     /// # Panics
     /// If a slice has the wrong length.
     pub fn run_on(self, isa: Isa) {
-        let depth = depth_of(self.pieces, self.x_stride);
+        depth_of(self.pieces, self.x_stride);
+        let depth = isa.piece_words(self.pieces);
         let needed = product([self.rows, self.x_stride]);
         assert!(
             self.x.len() >= needed,
@@ -68,7 +77,13 @@ impl Affine<'_> {
         if let Start::Bias(bias) = self.start {
             check_len("bias", bias.len(), self.panels.out_width());
         }
-        isa.run_rows(self.rows, Stretched { affine: self, most: stretch(caches().second) });
+        match isa.products() {
+            Products::F32 => {
+                isa.run_rows(self.rows, Stretched { affine: self, most: stretch(caches().second) })
+            }
+            Products::Bf16 => isa.run_pairs(Rounded { affine: self, words: depth }),
+            Products::Int8 => isa.run_quads(Quantized::new(self, depth)),
+        }
     }
 }
 
@@ -124,10 +139,11 @@ impl Kernel for Stretched<'_> {
 struct AffineTiles<'a> {
     x: *const f32,
     x_row: usize,
+    /// The words of a row that are multiplied.
     pieces: &'a [Range<usize>],
-    /// Values of k before those in `pieces`.
+    /// Words of k before those in `pieces`.
     before: usize,
-    /// All values of k.
+    /// All words of k.
     depth: usize,
     panels: &'a Panels,
     weights: *const f32,

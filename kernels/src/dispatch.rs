@@ -1,9 +1,14 @@
 //! The choice of the instruction set: detection, the override, and the functions that compile a
 //! kernel for each instruction set and run it with denormal numbers as zeros.
 
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
+use crate::arch::VALUES;
+#[cfg(feature = "std")]
 use crate::arch::doubled::Doubled;
 use crate::arch::portable::Portable;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+use crate::arch::{FUSED_PAIRS, FUSED_QUADS};
+#[cfg(feature = "std")]
+use crate::arch::{PAIRS, QUADS};
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{avx2::Avx2, avx512::Avx512};
 use crate::denormals::FlushMode;
@@ -28,11 +33,32 @@ enum InstructionSet {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
-/// An instruction set that this processor has. A value exists only after detection.
+/// What products multiply. Gates, losses and updates are always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Products {
+    /// f32 values. Zero, so that memory filled with zeros holds it.
+    #[default]
+    F32 = 0,
+    /// Pairs of values that are rounded to bf16. Sums are f32.
+    Bf16,
+    /// Quads of 8-bit integers, for inference (see [`crate::int8`]). Sums are integers.
+    Int8,
+}
+
+/// An instruction set that this processor has, and what its products multiply. A value exists only
+/// after detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Isa(InstructionSet);
+pub struct Isa {
+    set: InstructionSet,
+    products: Products,
+    /// True if an instruction for quads (VNNI) is not used.
+    without_vnni: bool,
+}
 
 /// An unknown instruction set, or one that this processor lacks.
 #[cfg(feature = "std")]
@@ -66,7 +92,7 @@ impl Isa {
     pub fn avx2() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Some(Self(InstructionSet::Avx2));
+            return Some(Self::of(InstructionSet::Avx2));
         }
         None
     }
@@ -79,14 +105,23 @@ impl Isa {
             && is_x86_feature_detected!("avx512vl")
             && Self::avx2().is_some()
         {
-            return Some(Self(InstructionSet::Avx512));
+            return Some(Self::of(InstructionSet::Avx512));
+        }
+        None
+    }
+
+    /// Returns AVX-512 F, DQ and VL with BF16, if the processor has them.
+    pub fn avx512_bf16() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512bf16") && Self::avx512().is_some() {
+            return Some(Self::of(InstructionSet::Avx512Bf16));
         }
         None
     }
 
     /// Returns every instruction set of this processor, the best last.
     pub fn all() -> impl Iterator<Item = Self> {
-        [Some(Self::PORTABLE), Self::avx2(), Self::avx512()].into_iter().flatten()
+        [Some(Self::PORTABLE), Self::avx2(), Self::avx512(), Self::avx512_bf16()].into_iter().flatten()
     }
 
     /// Returns the instruction set of that name.
@@ -94,7 +129,7 @@ impl Isa {
     /// # Errors
     /// If the name is unknown, or the processor lacks the instruction set.
     pub fn named(name: &str) -> Result<Self, IsaError> {
-        let known = ["portable", "avx2", "avx512"].contains(&name);
+        let known = ["portable", "avx2", "avx512", "avx512bf16"].contains(&name);
         Self::all().find(|isa| isa.name() == name).ok_or_else(|| IsaError { found: name.into(), known })
     }
 
@@ -115,7 +150,54 @@ impl Isa {
 
 impl Isa {
     /// The portable backend, available everywhere.
-    pub const PORTABLE: Self = Self(InstructionSet::Portable);
+    pub const PORTABLE: Self = Self::of(InstructionSet::Portable);
+
+    const fn of(set: InstructionSet) -> Self {
+        Self { set, products: Products::F32, without_vnni: false }
+    }
+
+    /// Returns the same instruction set with products of f32 values.
+    pub fn f32(self) -> Self {
+        Self { products: Products::F32, ..self }
+    }
+
+    /// Returns the same instruction set with products of bf16 values.
+    #[cfg(feature = "std")]
+    pub fn bf16(self) -> Self {
+        Self { products: Products::Bf16, ..self }
+    }
+
+    /// Returns the same instruction set with products of 8-bit integers, for inference.
+    #[cfg(feature = "std")]
+    pub fn int8(self) -> Self {
+        Self { products: Products::Int8, ..self }
+    }
+
+    /// Returns the same instruction set without instructions for quads of 8-bit integers (VNNI).
+    #[cfg(feature = "std")]
+    pub fn without_vnni(self) -> Self {
+        Self { without_vnni: true, ..self }
+    }
+
+    /// Returns whether the processor has an instruction for quads of 8-bit integers, in vectors of
+    /// this instruction set.
+    #[cfg(feature = "std")]
+    fn has_vnni(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return match self.set {
+            _ if self.without_vnni => false,
+            InstructionSet::Portable => false,
+            InstructionSet::Avx2 => is_x86_feature_detected!("avxvnni"),
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => is_x86_feature_detected!("avx512vnni"),
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// Returns what products multiply.
+    pub fn products(self) -> Products {
+        self.products
+    }
 
     /// Returns the best instruction set that the compiler may assume (`-C target-cpu`,
     /// `-C target-feature`). Without `std` there is no detection, and cells run on this one.
@@ -127,7 +209,7 @@ impl Isa {
                 target_feature = "avx512dq",
                 target_feature = "avx512vl"
             ));
-            Self(if wide { InstructionSet::Avx512 } else { InstructionSet::Avx2 })
+            Self::of(if wide { InstructionSet::Avx512 } else { InstructionSet::Avx2 })
         }
         #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma")))]
         Self::PORTABLE
@@ -139,7 +221,7 @@ impl Isa {
     /// The processor has both.
     #[cfg(target_arch = "x86_64")]
     pub const unsafe fn avx2_unchecked() -> Self {
-        Self(InstructionSet::Avx2)
+        Self::of(InstructionSet::Avx2)
     }
 
     /// Returns AVX-512 F, DQ and VL, for a program with its own detection.
@@ -148,34 +230,30 @@ impl Isa {
     /// The processor has all three, and AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     pub const unsafe fn avx512_unchecked() -> Self {
-        Self(InstructionSet::Avx512)
+        Self::of(InstructionSet::Avx512)
     }
 
-    /// Returns the same instruction set with bf16 products.
-    #[must_use]
-    pub fn bf16(self) -> Self {
-        self
-    }
-
-    /// Returns the name: `portable`, `avx2` or `avx512`.
+    /// Returns the name: `portable`, `avx2`, `avx512` or `avx512bf16`.
     pub fn name(self) -> &'static str {
-        match self.0 {
+        match self.set {
             InstructionSet::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512Bf16 => "avx512bf16",
         }
     }
 
     /// Returns the number of floats in one vector of this backend.
     pub fn lanes(self) -> usize {
-        match self.0 {
+        match self.set {
             InstructionSet::Portable => 8,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => 16,
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => 16,
         }
     }
 
@@ -183,12 +261,15 @@ impl Isa {
     /// after another.
     #[cfg(feature = "std")]
     pub(crate) fn deep(self) -> usize {
-        match self.0 {
-            InstructionSet::Portable => Portable::DEEP,
+        match self.set {
+            InstructionSet::Portable => Portable::<PAIRS>::DEEP,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => Avx2::<12>::DEEP,
+            // Without VNNI, integers are multiplied by instructions of AVX2.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => Avx512::<24>::DEEP,
+            _ if self.products == Products::Int8 && !self.has_vnni() => Avx2::<12>::DEEP,
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => Avx512::<24>::DEEP,
         }
     }
 
@@ -202,14 +283,16 @@ impl Isa {
     /// Runs a kernel in the mode of the caller.
     #[inline(always)]
     fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
-        match self.0 {
+        match self.set {
             InstructionSet::Portable => run_portable(kernel),
             // SAFETY: an `Isa` with this instruction set exists only after detection (above).
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => unsafe { run_avx512::<24, _>(kernel) },
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => unsafe {
+                run_avx512::<24, VALUES, _>(kernel)
+            },
         }
     }
 
@@ -220,14 +303,67 @@ impl Isa {
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
     pub(crate) fn run_rows<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {
         let _mode = FlushMode::enter();
-        match self.0 {
+        match self.set {
             // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => unsafe { run_avx2_pairs(kernel) },
+            InstructionSet::Avx2 => unsafe { run_avx2_doubled::<VALUES, _>(kernel) },
             // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 if rows == 1 => unsafe { run_avx512::<4, _>(kernel) },
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 if rows == 1 => unsafe {
+                run_avx512::<4, VALUES, _>(kernel)
+            },
             _ => self.dispatch(kernel),
+        }
+    }
+
+    /// Runs a kernel of tiles on words that hold pairs.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn run_pairs<K: Kernel>(self, kernel: K) -> K::Output {
+        let _mode = FlushMode::enter();
+        match self.set {
+            InstructionSet::Portable => run_portable_doubled(kernel),
+            // SAFETY: as in `dispatch`.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => unsafe { run_avx2_doubled::<PAIRS, _>(kernel) },
+            // SAFETY: as in `dispatch`.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => unsafe { run_avx512::<24, PAIRS, _>(kernel) },
+            // SAFETY: as in `dispatch`.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512Bf16 => unsafe { run_avx512_bf16(kernel) },
+        }
+    }
+
+    /// Runs a kernel of tiles on words that hold quads.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn run_quads<K: Kernel>(self, kernel: K) -> K::Output {
+        let _mode = FlushMode::enter();
+        match self.set {
+            InstructionSet::Portable => run_portable_quads(kernel),
+            // SAFETY: as in `dispatch`; `has_vnni` has found the instructions for quads.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 if self.has_vnni() => unsafe { run_avx2_vnni(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 if self.has_vnni() => unsafe {
+                run_avx512_vnni(kernel)
+            },
+            // SAFETY: as in `dispatch`. A processor with AVX-512 has AVX2.
+            #[cfg(target_arch = "x86_64")]
+            _ => unsafe { run_avx2_doubled::<QUADS, _>(kernel) },
+        }
+    }
+
+    /// Runs a kernel of tiles on the words of this format.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn run_words<K: Kernel>(self, rows: usize, kernel: K) -> K::Output {
+        match self.products {
+            Products::F32 => self.run_rows(rows, kernel),
+            Products::Bf16 => self.run_pairs(kernel),
+            Products::Int8 => self.run_quads(kernel),
         }
     }
 }
@@ -237,7 +373,19 @@ impl Isa {
 /// `denormals`).
 #[inline(never)]
 fn run_portable<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Portable)
+    kernel.run(Portable::<VALUES>)
+}
+
+#[cfg(feature = "std")]
+#[inline(never)]
+fn run_portable_doubled<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Doubled(Portable::<PAIRS>))
+}
+
+#[cfg(feature = "std")]
+#[inline(never)]
+fn run_portable_quads<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Portable::<QUADS>)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -251,15 +399,39 @@ fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
-fn run_avx2_pairs<K: Kernel>(kernel: K) -> K::Output {
+fn run_avx2_doubled<const PRODUCTS: u8, K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
-    kernel.run(Doubled(unsafe { Avx2::<12>::new_unchecked() }))
+    kernel.run(Doubled(unsafe { Avx2::<12, PRODUCTS>::new_unchecked() }))
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[target_feature(enable = "avxvnni,avx2,fma")]
+#[inline(never)]
+fn run_avx2_vnni<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function is only reached on processors with these features.
+    kernel.run(Doubled(unsafe { Avx2::<12, FUSED_QUADS>::new_unchecked() }))
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[target_feature(enable = "avx512vnni,avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn run_avx512_vnni<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function is only reached on processors with these features.
+    kernel.run(unsafe { Avx512::<24, FUSED_QUADS>::new_unchecked() })
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
 #[inline(never)]
-fn run_avx512<const SUMS: usize, K: Kernel>(kernel: K) -> K::Output {
+fn run_avx512<const SUMS: usize, const PRODUCTS: u8, K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
-    kernel.run(unsafe { Avx512::<SUMS>::new_unchecked() })
+    kernel.run(unsafe { Avx512::<SUMS, PRODUCTS>::new_unchecked() })
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[target_feature(enable = "avx512bf16,avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn run_avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function is only reached on processors with these features.
+    kernel.run(unsafe { Avx512::<24, FUSED_PAIRS>::new_unchecked() })
 }

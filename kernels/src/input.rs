@@ -1,5 +1,6 @@
 //! The input of a layer: the start of its sums, and dense vectors that are multiplied.
 
+use crate::dispatch::Isa;
 use crate::pack::{Slots, product};
 use crate::window::WindowShape;
 
@@ -24,7 +25,8 @@ pub struct DenseInput<'a> {
     pub stride: usize,
     /// Input width E <= stride.
     pub width: usize,
-    /// Weights, packed for the running backend, in the panels that the cell needs.
+    /// Weights, packed for the running backend over the words of E values, in the panels that the
+    /// cell needs.
     pub weights: &'a [f32],
     /// A second set of packed weights, for cells that compute in two phases.
     pub second: &'a [f32],
@@ -34,7 +36,14 @@ impl Input<'_> {
     /// Checks ids and lengths once, so that the tiles need not. `slots` describe a row of `start`.
     /// `packed` and `second` are the outputs that the two sets of dense weights feed, including
     /// padding.
-    pub(crate) fn check(&self, window: &WindowShape<'_>, slots: &Slots, packed: usize, second: usize) {
+    pub(crate) fn check(
+        &self,
+        isa: Isa,
+        window: &WindowShape<'_>,
+        slots: &Slots,
+        packed: usize,
+        second: usize,
+    ) {
         window.check_sizes();
         let (tokens, width) = (window.tokens(), slots.width());
         match self.ids {
@@ -67,9 +76,10 @@ impl Input<'_> {
                 dense.stride,
                 dense.width
             );
-            window.check("dense weights", dense.weights.len(), product([packed, dense.width]));
+            let words = isa.words(dense.width);
+            window.check("dense weights", dense.weights.len(), product([packed, words]));
             if second > 0 {
-                window.check("second dense weights", dense.second.len(), product([second, dense.width]));
+                window.check("second dense weights", dense.second.len(), product([second, words]));
             }
         }
     }

@@ -43,6 +43,7 @@
 #![warn(missing_docs)]
 
 mod arch;
+mod bf16;
 pub mod denormals;
 mod dispatch;
 pub mod fixed;
@@ -59,6 +60,8 @@ mod bias_gradient;
 pub mod gru;
 #[cfg(feature = "std")]
 mod input;
+#[cfg(feature = "std")]
+pub mod int8;
 #[cfg(feature = "std")]
 pub mod lstm;
 #[cfg(feature = "std")]
@@ -83,6 +86,8 @@ pub mod reference;
 #[cfg(feature = "std")]
 pub mod rnn;
 #[cfg(feature = "std")]
+mod rounding;
+#[cfg(feature = "std")]
 mod row_group;
 #[cfg(feature = "std")]
 mod side_by_side;
@@ -101,9 +106,9 @@ pub mod weight_gradient;
 #[cfg(feature = "std")]
 mod window;
 
-pub use dispatch::Isa;
 #[cfg(feature = "std")]
 pub use dispatch::{ISA_VARIABLE, IsaError};
+pub use dispatch::{Isa, Products};
 #[cfg(feature = "std")]
 pub use input::{DenseInput, Input};
 #[cfg(feature = "std")]

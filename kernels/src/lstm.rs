@@ -29,6 +29,7 @@
 
 pub mod extended;
 
+use crate::dispatch::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::pack::{Slots, padded};
 use crate::pass::backward_tile::DeltaCell;
@@ -80,14 +81,14 @@ impl<'a> WindowPass for LstmForward<'a> {
         self.pass.window.rows
     }
 
-    fn share(self) -> OnePhaseForward<'a, LstmGates> {
+    fn share(self, isa: Isa) -> OnePhaseForward<'a, LstmGates> {
         let (window, slots) = (self.pass.window, slots(self.pass.window.hidden));
-        self.pass.check(&slots, [slots.width(), 0], slots.packed_len(window.hidden));
+        self.pass.check(isa, &slots, [slots.width(), 0], slots.packed_len(isa.words(window.hidden)));
         let cells = if window.keep { window.states() } else { window.rows };
         window.check("c", self.c.len(), cells * padded(window.hidden));
         window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
         window.check("tanh_c", self.tanh_c.len(), window.kept_tokens() * padded(window.hidden));
-        let (pass, c) = (self.pass.places(), self.c.as_mut_ptr());
+        let (pass, c) = (self.pass.places(isa), self.c.as_mut_ptr());
         let (gates, tanh_c) = (self.gates.as_mut_ptr(), self.tanh_c.as_mut_ptr());
         OnePhaseForward { pass, cell: LstmGates { h_next: pass.h, c, c_next: c, gates, tanh_c } }
     }
@@ -149,13 +150,13 @@ impl<'a> WindowPass for LstmBackward<'a> {
         self.pass.window.rows
     }
 
-    fn share(self) -> OnePhaseBackward<'a, LstmDeltas> {
+    fn share(self, isa: Isa) -> OnePhaseBackward<'a, LstmDeltas> {
         let (window, stride) = (self.pass.window, padded(self.pass.window.hidden));
-        self.pass.check(&slots(window.hidden));
+        self.pass.check(isa, &slots(window.hidden));
         window.check("c", self.c.len(), window.states() * stride);
         window.check("tanh_c", self.tanh_c.len(), window.tokens() * stride);
         window.check("dc", self.dc.len(), window.step());
-        let (pass, c, tanh_c) = (self.pass.places(), self.c.as_ptr(), self.tanh_c.as_ptr());
+        let (pass, c, tanh_c) = (self.pass.places(isa, 4), self.c.as_ptr(), self.tanh_c.as_ptr());
         let cell = LstmDeltas { c, tanh_c, dc: self.dc.as_mut_ptr(), gates: pass.gates };
         OnePhaseBackward { pass, cell }
     }

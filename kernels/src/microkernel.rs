@@ -15,7 +15,7 @@
 //! 4. A chain may run through several stretches of k ([`Factors`]): an input and a state, the
 //!    pieces of a stored row, the tokens of a window.
 
-use crate::pack::strides;
+use crate::pack::{SCALE_WORDS, strides};
 use crate::side_by_side::Strip;
 use crate::simd::{Outlined, Simd};
 use crate::tile_shapes::{MOST_ROWS, fits, values_first, width_of};
@@ -221,6 +221,10 @@ impl<S: Simd, const R: usize, const W: usize> Outlined for SizedTile<'_, S, R, W
     #[inline(always)]
     fn run(self) {
         let Self { s, first, tile } = self;
+        if S::TERMS == 4 {
+            // SAFETY: the caller of `multiply` vouches for the tile.
+            return unsafe { self.run_quads() };
+        }
         let mut acc = [[s.splat(0.0); W]; R];
         // SAFETY: the caller of `multiply` vouches for the tile.
         unsafe {
@@ -253,6 +257,49 @@ impl<S: Simd, const R: usize, const W: usize> Outlined for SizedTile<'_, S, R, W
             for (r, sums) in acc.into_iter().enumerate() {
                 for (w, sum) in sums.into_iter().enumerate() {
                     s.store(tile.out.add(r * tile.out_row + (first + w) * 16), sum);
+                }
+            }
+        }
+    }
+}
+
+impl<S: Simd, const R: usize, const W: usize> SizedTile<'_, S, R, W> {
+    /// Computes a tile of quads. The sums of one product at a time are integers in registers; `out`
+    /// holds the sums of the products before.
+    ///
+    /// # Safety
+    /// As for `multiply`.
+    #[inline(always)]
+    unsafe fn run_quads(self) {
+        let Self { s, first, tile } = self;
+        let out = |r: usize, w: usize| tile.out.wrapping_add(r * tile.out_row + (first + w) * 16);
+        // SAFETY: the caller vouches for the tile. Scales and sums follow after the quads.
+        unsafe {
+            for r in 0..R {
+                let start = tile.start.of(r).add(first * tile.start.step);
+                for w in 0..W {
+                    s.store(out(r, w), s.load(start.add(w * tile.start.step)));
+                }
+            }
+            for factors in tile.factors {
+                let Factors::Rows { x, row, pieces: [words], weights } = *factors else { continue };
+                let (weights, depth) = (weights.skip_vectors(first), words.len() - SCALE_WORDS);
+                let (scales, offsets) = (weights.skip(depth), weights.skip(depth + 1));
+                let mut acc = [[s.splat(0.0); W]; R];
+                if S::OFFSETS {
+                    for w in 0..W {
+                        let offset = s.load(offsets.skip_vectors(w).at);
+                        acc.iter_mut().for_each(|sums| sums[w] = offset);
+                    }
+                }
+                let x = x.add(words.start);
+                accumulate(s, &mut acc, (x, row, 1), depth, weights);
+                for (r, sums) in acc.into_iter().enumerate() {
+                    let scale = s.splat(*x.add(r * row + depth));
+                    for (w, sum) in sums.into_iter().enumerate() {
+                        let scale = s.mul(scale, s.load(scales.skip_vectors(w).at));
+                        s.store(out(r, w), s.fma(s.from_integers(sum), scale, s.load(out(r, w))));
+                    }
                 }
             }
         }
@@ -321,14 +368,38 @@ unsafe fn continue_chains<S: Simd, const R: usize, const W: usize>(
                 for (w, to) in vectors.iter_mut().enumerate() {
                     *to = s.load(weights.skip_vectors(w).at);
                 }
+                if S::SPLITS {
+                    add_split(s, &mut sums, value, vectors);
+                    continue;
+                }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let value = value(r);
                     for (sum, weight) in sums.iter_mut().zip(vectors) {
-                        *sum = s.fma(value, weight, *sum);
+                        *sum = s.multiply_add(value, weight, *sum);
                     }
                 }
             }
         }
     }
     *acc = sums;
+}
+
+/// Continues the chains over one pair, as `Simd::multiply_add` does, with each pair split once.
+#[inline(always)]
+fn add_split<S: Simd, const R: usize, const W: usize>(
+    s: S,
+    sums: &mut [[S::F; W]; R],
+    value: impl Fn(usize) -> S::F,
+    vectors: [S::F; W],
+) {
+    let mut halves = [[s.splat(0.0); 2]; W];
+    for (halves, vector) in halves.iter_mut().zip(vectors) {
+        *halves = s.split(vector);
+    }
+    for (r, sums) in sums.iter_mut().enumerate() {
+        let [high, low] = s.split(value(r));
+        for (sum, [by_high, by_low]) in sums.iter_mut().zip(halves) {
+            *sum = s.fma(low, by_low, s.fma(high, by_high, *sum));
+        }
+    }
 }

@@ -8,13 +8,16 @@
 //!    from front to end, as one stream.
 //! 4. On AVX2, whose tiles take one vector after another, a deep panel is `[W][K][16]`. Each vector
 //!    is then one stream over few pages of memory.
-//! 5. [`Panels`] says which rows of a PyTorch weight matrix [rows, K] the vectors hold, and packs
+//! 5. In bf16, k counts words, each of two values (see `words.rs`).
+//! 6. [`Panels`] says which rows of a PyTorch weight matrix [rows, K] the vectors hold, and packs
 //!    them.
 
 mod panels;
 mod part;
+mod quads;
 mod sizes;
 mod slots;
+mod words;
 
 pub use panels::Panels;
 pub(crate) use panels::{Panel, PanelPart};
@@ -22,3 +25,4 @@ pub use part::PackedPart;
 pub use sizes::padded;
 pub(crate) use sizes::{check_len, depth_of, product, strides};
 pub use slots::Slots;
+pub(crate) use words::{GROUP, SCALE_WORDS, quad_words, row_words};

@@ -14,11 +14,12 @@ pub(crate) mod backward_tile;
 mod backward_window;
 mod forward_window;
 pub(crate) mod gate_tile;
+mod room;
 pub(crate) mod step;
 pub(crate) mod tile_products;
 pub(crate) mod unit_tile;
 
-pub(crate) use backward_window::{BackwardCell, BackwardPlaces};
+pub(crate) use backward_window::{BackwardCell, BackwardPlaces, BackwardStep};
 pub use backward_window::{BackwardWindow, OnePhaseBackward};
 pub(crate) use forward_window::ForwardPlaces;
 pub use forward_window::{ForwardWindow, OnePhaseForward};

@@ -2,7 +2,8 @@
 //! without padding, one fused multiply-add after another in the documented order.
 //!
 //! 1. On backends that fuse, sums must have the same bits as here.
-//! 2. Exponentials and similar functions go through f64. There the reference is more exact than the
+//! 2. Products of bf16 values have the bits of pairs on every backend that fuses.
+//! 3. Exponentials and similar functions go through f64. There the reference is more exact than the
 //!    kernel.
 
 mod cells;
@@ -14,4 +15,4 @@ pub use cells::{
     gru_before_forward, lstm_backward, lstm_forward, rnn_backward, rnn_forward,
 };
 pub use elements::{cross_entropy, multiply, sigmoid, sum_of_squares, tanh, update};
-pub use products::{affine, chain, scatter, weight_gradient};
+pub use products::{affine, affine_of, chain, chain_of, rounded_weight_gradient, scatter, weight_gradient};

@@ -14,6 +14,7 @@
 //! [PyTorch]: https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
 //! [`BasicRNNCell`]: https://www.tensorflow.org/versions/r1.15/api_docs/python/tf/nn/rnn_cell/BasicRNNCell
 
+use crate::dispatch::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::microkernel::TileSums;
 use crate::pack::{Panels, Slots, padded};
@@ -100,11 +101,11 @@ impl<'a> WindowPass for RnnForward<'a> {
         self.pass.window.rows
     }
 
-    fn share(self) -> SharedForward<'a> {
+    fn share(self, isa: Isa) -> SharedForward<'a> {
         let hidden = self.pass.window.hidden;
-        self.pass.check(&slots(hidden), [padded(hidden), 0], self.panels.len(hidden));
+        self.pass.check(isa, &slots(hidden), [padded(hidden), 0], self.panels.len(isa.words(hidden)));
         self.panels.check_plain(hidden);
-        SharedForward { pass: self.pass.places(), activation: self.activation, panels: self.panels }
+        SharedForward { pass: self.pass.places(isa), activation: self.activation, panels: self.panels }
     }
 }
 
@@ -118,17 +119,18 @@ pub struct SharedForward<'a> {
 
 impl SharedPass for SharedForward<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
-        let Self { pass, activation, panels } = self;
+    unsafe fn run<S: Simd>(&self, s: S, member: &Member<'_>) {
+        let Self { pass, activation, panels } = *self;
         let (hidden, sums) = (pass.window.hidden, TileSums::new());
         let blocks = member.blocks(hidden);
         let holding = panels.holding(&blocks);
-        for step in pass.steps(member) {
+        for (t, step) in pass.steps(s, member) {
             // SAFETY: the caller vouches for the buffers and the members.
             unsafe {
                 let h_next = pass.h.add(step.after() * padded(hidden));
-                let (products, cell) = (pass.products(&step, &sums), RnnGate { activation, hidden, h_next });
-                let tile = UnitTile { products, panels, blocks: blocks.clone(), cell };
+                let (products, rounded) = (pass.products::<S>((t, &step), &sums), pass.rounded((t, &step)));
+                let (blocks, cell) = (blocks.clone(), RnnGate { activation, hidden, h_next });
+                let tile = UnitTile { products, panels, blocks, cell, rounded };
                 sweep(s, step.active, holding.clone(), &tile);
             }
         }
@@ -171,11 +173,11 @@ impl<'a> WindowPass for RnnBackward<'a> {
         self.pass.window.rows
     }
 
-    fn share(self) -> OnePhaseBackward<'a, RnnDeltas> {
+    fn share(self, isa: Isa) -> OnePhaseBackward<'a, RnnDeltas> {
         let window = self.pass.window;
-        self.pass.check(&slots(window.hidden));
+        self.pass.check(isa, &slots(window.hidden));
         window.check("h", self.h.len(), window.states() * padded(window.hidden));
-        let (pass, activation) = (self.pass.places(), self.activation);
+        let (pass, activation) = (self.pass.places(isa, 1), self.activation);
         let cell = RnnDeltas { activation, h_next: self.h.as_ptr(), deltas: pass.gates };
         OnePhaseBackward { pass, cell }
     }

@@ -132,6 +132,86 @@ impl SideBySide {
         let run = PairRun { rows, delta_stride: 16, input_stride: vectors * 16 };
         Strip { deltas: deltas.cast(), inputs: begin, run }
     }
+
+    /// Rounds the blocks of deltas that hold `places`, one for each group, and copies them as pairs of
+    /// tokens. The strips stay.
+    #[inline(always)]
+    pub(crate) fn pair_deltas<S: Simd>(
+        room: &mut MaybeUninit<Self>,
+        s: S,
+        strips: &[Strip],
+        places: impl Iterator<Item = usize> + Clone,
+    ) {
+        // SAFETY: a place within `room`, of which nothing is read.
+        let mut to = unsafe { &raw mut (*room.as_mut_ptr()).deltas }.cast::<f32>();
+        for (low, high) in token_pairs(strips) {
+            for (g, place) in places.clone().enumerate() {
+                let block = |token: &Token| token.delta.wrapping_add(place / 16 * 16);
+                // SAFETY: as in `copy_deltas`. A pair takes the room of one token.
+                unsafe { pair(s, block(&low), high.as_ref().map(block), 1, to.add(g * GROUP_STRIDE)) };
+            }
+            to = to.wrapping_add(16);
+        }
+    }
+
+    /// Rounds the inputs of some columns, from the first column of a vector on, and copies them as
+    /// pairs of tokens. Returns all words as one strip; their deltas must have been copied before.
+    #[inline(always)]
+    pub(crate) fn pair_inputs<S: Simd>(
+        room: &mut MaybeUninit<Self>,
+        s: S,
+        strips: &[Strip],
+        columns: Range<usize>,
+    ) -> Strip {
+        let vectors = columns.len().div_ceil(16).min(VECTORS);
+        let room = room.as_mut_ptr();
+        // SAFETY: places within `room`, of which nothing is read here.
+        let (deltas, begin) = unsafe { (&raw const (*room).deltas, &raw mut (*room).inputs) };
+        let (begin, mut words) = (begin.cast::<f32>(), 0);
+        for (low, high) in token_pairs(strips) {
+            let input = |token: &Token| token.input.wrapping_add(columns.start);
+            let to = begin.wrapping_add(words * vectors * 16);
+            // SAFETY: as in `copy_inputs`. A pair takes the room of one token.
+            unsafe { pair(s, input(&low), high.as_ref().map(input), vectors, to) };
+            words += 1;
+        }
+        let run = PairRun { rows: words, delta_stride: 16, input_stride: vectors * 16 };
+        Strip { deltas: deltas.cast(), inputs: begin, run }
+    }
+}
+
+/// The places of a token's deltas and inputs.
+#[derive(Clone, Copy)]
+struct Token {
+    delta: *const f32,
+    input: *const f32,
+}
+
+/// Returns the tokens of some strips, two by two. The last one may be alone.
+#[inline(always)]
+fn token_pairs(strips: &[Strip]) -> impl Iterator<Item = (Token, Option<Token>)> {
+    let mut tokens = strips.iter().flat_map(|Strip { deltas, inputs, run }| {
+        (0..run.rows).map(move |row| Token {
+            delta: deltas.wrapping_add(row * run.delta_stride),
+            input: inputs.wrapping_add(row * run.input_stride),
+        })
+    });
+    core::iter::from_fn(move || tokens.next().map(|low| (low, tokens.next())))
+}
+
+/// Copies some vectors of sixteen pairs: of two rows, or of one row and zeros.
+///
+/// # Safety
+/// All of them are readable, and there is room for them at `to`.
+#[inline(always)]
+unsafe fn pair<S: Simd>(s: S, low: *const f32, high: Option<*const f32>, vectors: usize, to: *mut f32) {
+    for lane in (0..vectors * 16).step_by(S::LANES) {
+        // SAFETY: the caller vouches for both sides.
+        unsafe {
+            let high = high.map_or(s.splat(0.0), |high| s.load(high.add(lane)));
+            s.store(to.add(lane), s.pair(s.load(low.add(lane)), high));
+        }
+    }
 }
 
 /// Copies some vectors of sixteen floats.

@@ -22,8 +22,17 @@ pub trait Simd: Copy {
     /// Panels of at least this many k are stored vector after vector (see [`crate::pack`]).
     #[cfg(feature = "std")]
     const DEEP: usize = usize::MAX;
-    /// True if `matrixmultiply` computes the larger products.
+    /// True if the processor may lack a fused multiply-add. `matrixmultiply` then computes the larger
+    /// products of f32 values.
     const PORTABLE: bool;
+    /// Number of values in a word of a product's operands (see [`crate::words`]).
+    const TERMS: usize = 1;
+    /// True if `multiply_add` adds 128 to each integer of `value`, because its instruction multiplies
+    /// integers without a sign.
+    const OFFSETS: bool = false;
+    /// True if `multiply_add` multiplies words without an instruction of its own: it splits them
+    /// into their values first.
+    const SPLITS: bool = false;
     /// A vector.
     type F: Copy;
     /// The backend of eight lanes on the same processor, with equal bits.
@@ -57,6 +66,44 @@ pub trait Simd: Copy {
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
     /// a * b + c, rounded once (the portable backend may round twice)
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// sum + weight * value, of words: the innermost operation of a product. A pair adds the
+    /// product of its high values first.
+    #[inline(always)]
+    fn multiply_add(self, value: Self::F, weight: Self::F, sum: Self::F) -> Self::F {
+        self.fma(value, weight, sum)
+    }
+    /// The high and the low values of pairs.
+    #[inline(always)]
+    fn split(self, pairs: Self::F) -> [Self::F; 2] {
+        [pairs, pairs]
+    }
+    /// Pairs of values, each rounded to bf16: lane l holds low l and high l.
+    #[inline(always)]
+    fn pair(self, _low: Self::F, _high: Self::F) -> Self::F {
+        unreachable!("a backend without pairs")
+    }
+    /// Rounds the lanes to bf16 and stores them side by side, as `LANES` / 2 pairs.
+    ///
+    /// # Safety
+    /// `to` is writable for `LANES` / 2 words.
+    #[inline(always)]
+    unsafe fn store_pairs(self, _to: *mut f32, _value: Self::F) {
+        unreachable!("a backend without pairs")
+    }
+    /// Rounds the lanes, from -127 to 127, to integers of 8 bits, to nearest even, and stores them
+    /// side by side, as `LANES` / 4 quads.
+    ///
+    /// # Safety
+    /// `to` is writable for `LANES` / 4 words.
+    #[inline(always)]
+    unsafe fn store_quads(self, _to: *mut f32, _value: Self::F) {
+        unreachable!("a backend without quads")
+    }
+    /// The lanes, which hold the bits of integers of 32 bits, rounded to floats.
+    #[inline(always)]
+    fn from_integers(self, _sums: Self::F) -> Self::F {
+        unreachable!("a backend without quads")
+    }
     /// c - a * b, rounded once (the portable backend may round twice)
     fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The smaller; `b` if they are equal, as 0 and -0 are, or if one is NaN.
@@ -97,7 +144,7 @@ pub trait Simd: Copy {
         // SAFETY: the caller vouches for the vector.
         let vector = unsafe { self.load(from) };
         for (sum, value) in sums.iter_mut().zip(values) {
-            *sum = self.fma(value, vector, *sum);
+            *sum = self.multiply_add(value, vector, *sum);
         }
     }
     /// The sum of sixteen lanes, in one vector of sixteen or two of eight: l with l + 8, then + 4,

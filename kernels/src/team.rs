@@ -67,6 +67,12 @@ impl Member<'_> {
         blocks * self.index / self.count..blocks * (self.index + 1) / self.count
     }
 
+    /// Returns the rows of a step that this member rounds.
+    #[inline(always)]
+    pub(crate) fn rows(&self, rows: usize) -> Range<usize> {
+        rows * self.index / self.count..rows * (self.index + 1) / self.count
+    }
+
     /// Waits until all members are here. What they wrote before is then visible.
     #[inline(always)]
     pub(crate) fn meet(&self) {
@@ -103,13 +109,13 @@ fn wait(idle: Idle<'_>, broken: &AtomicBool, mut done: impl FnMut() -> bool) {
 }
 
 /// A pass with checked buffers, of which several members compute their blocks of units.
-pub trait SharedPass: Copy {
+pub trait SharedPass {
     /// Computes the member's blocks of all steps, and meets the others after each phase of a step.
     ///
     /// # Safety
     /// The lengths of all buffers were checked, and nobody else uses them. All members run this at
     /// the same time, each index once.
-    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>);
+    unsafe fn run<S: Simd>(&self, s: S, member: &Member<'_>);
 }
 
 /// A pass over a window that one thread or a team can compute.
@@ -122,9 +128,9 @@ pub trait WindowPass: Sized {
     #[doc(hidden)]
     fn rows(&self) -> usize;
 
-    /// Checks all lengths.
+    /// Checks all lengths for the kernels of `isa`.
     #[doc(hidden)]
-    fn share(self) -> Self::Shared;
+    fn share(self, isa: Isa) -> Self::Shared;
 
     /// Computes the window on the calling thread.
     ///
@@ -132,7 +138,7 @@ pub trait WindowPass: Sized {
     /// If a slice has the wrong length.
     fn run_on(self, isa: Isa) {
         let rows = self.rows();
-        isa.run_rows(rows, Alone(self.share()));
+        isa.run_words(rows, Alone(self.share(isa)));
     }
 
     /// Returns a team with a seat for each member. Its results have the bits of `run_on`.
@@ -149,7 +155,7 @@ pub trait WindowPass: Sized {
         }
         let rows = self.rows();
         let [led, broken] = [false; 2].map(AtomicBool::new);
-        Team { isa, rows, pass: self.share(), seats, state: AtomicUsize::new(1), led, broken }
+        Team { isa, rows, pass: self.share(isa), seats, state: AtomicUsize::new(1), led, broken }
     }
 }
 
@@ -170,7 +176,7 @@ impl<P: SharedPass> Kernel for Alone<P> {
 }
 
 /// A pass on one member of a team.
-struct Together<'m, P>(P, &'m Member<'m>);
+struct Together<'m, P>(&'m P, &'m Member<'m>);
 
 impl<P: SharedPass> Kernel for Together<'_, P> {
     type Output = ();
@@ -250,7 +256,7 @@ impl<W: WindowPass> Team<'_, W> {
     fn compute(&self, index: usize, count: usize, idle: Idle<'_>) {
         let (seats, broken, met) = (self.seats, &self.broken, Cell::new(0));
         let member = Member { index, count, seats, idle, broken, met };
-        self.isa.run_rows(self.rows, Together(self.pass, &member));
+        self.isa.run_words(self.rows, Together(&self.pass, &member));
     }
 }
 

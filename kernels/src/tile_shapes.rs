@@ -11,7 +11,7 @@ pub(crate) const MOST_ROWS: usize = 8;
 /// This is faster if the registers hold R values and a vector beside the sums. (A single vector of
 /// weights multiplies values straight from memory.)
 pub(crate) const fn values_first<S: Simd>(rows: usize, width: usize) -> bool {
-    rows <= width || width > 1 && rows * width * S::REGISTERS + rows < registers::<S>()
+    !S::SPLITS && (rows <= width || width > 1 && rows * width * S::REGISTERS + rows < registers::<S>())
 }
 
 /// Returns the vector registers: those of the sums, and a third as many for the operands.
@@ -26,7 +26,13 @@ const fn registers<S: Simd>() -> usize {
 pub(crate) const fn fits<S: Simd>(rows: usize, width: usize) -> bool {
     let sums = rows * width;
     let weights = width * S::REGISTERS;
-    let held = sums * S::REGISTERS + if values_first::<S>(rows, width) { rows } else { weights + 1 };
+    let operands = match values_first::<S>(rows, width) {
+        // Weights as two values each, both values of a row, and the mask that splits pairs.
+        _ if S::SPLITS => 2 * weights + 3,
+        true => rows,
+        false => weights + 1,
+    };
+    let held = sums * S::REGISTERS + operands;
     rows <= S::ROWS && rows <= MOST_ROWS && sums <= S::SUMS && (rows == 1 || held < registers::<S>())
 }
 

@@ -16,7 +16,10 @@
 //! 5. AVX-512 has wider tiles and reads deltas and inputs in place, unless rows are long (`FAR`).
 //! 6. The tile broadcasts a delta and multiplies neighboring inputs. So dW is written directly in
 //!    PyTorch's row-major order.
-//! 7. On the portable backend `matrixmultiply` computes each chunk's product.
+//! 7. In bf16, deltas and inputs are always copied side by side, as pairs of two tokens: m = 2 j in
+//!    the low half of a word, and m = 2 j + 1 in its high half. Chunks have an even number of tokens.
+//!    The bias gradient sums f32 deltas.
+//! 8. On the portable backend `matrixmultiply` computes each chunk's product of f32 values.
 
 use crate::bias_gradient::add_deltas;
 use crate::dispatch::Isa;
@@ -52,7 +55,7 @@ impl ReadPlan {
     /// Returns the plan for stored rows of `width` floats and inputs of `depth` columns.
     #[inline(always)]
     fn of<S: Simd>(width: usize, depth: usize) -> Self {
-        if S::REGISTERS > 1 {
+        if S::REGISTERS > 1 || S::TERMS > 1 {
             return Self { chunk: Self::fitting(caches().first), deltas: true, inputs: true };
         }
         // `matrixmultiply` starts a new sum in each call. So the chunks of the portable backend
@@ -109,7 +112,7 @@ impl WeightGradient<'_> {
             self.bias.fill(0.0);
         }
         if !self.rows.is_empty() {
-            isa.run_rows(usize::MAX, self);
+            isa.run_words(usize::MAX, self);
         }
     }
 }
@@ -148,20 +151,30 @@ impl WeightGradient<'_> {
         let mut moved = [RowGroup::default(); GROUPS];
         let moved = &mut moved[..groups.len()];
         moved.copy_from_slice(groups);
-        if plan.deltas {
+        if S::TERMS > 1 {
+            if !self.bias.is_empty() {
+                add_deltas(s, strips, groups, self.bias);
+            }
+            SideBySide::pair_deltas(beside, s, strips, groups.iter().map(|group| group.place));
+        } else if plan.deltas {
             SideBySide::copy_deltas(beside, s, strips, groups.iter().map(|group| group.place));
+        }
+        if plan.deltas {
             moved
                 .iter_mut()
                 .enumerate()
                 .for_each(|(g, group)| group.place = g * GROUP_STRIDE + group.place % 16);
         }
-        if !self.bias.is_empty() {
+        if S::TERMS == 1 && !self.bias.is_empty() {
             add_deltas(s, strips, moved, self.bias);
         }
         for columns in tiles_of::<S>(self.depth) {
             let joined;
             let (strips, input) = if plan.inputs {
-                joined = [SideBySide::copy_inputs(beside, s, strips, columns.clone())];
+                joined = [match S::TERMS {
+                    1 => SideBySide::copy_inputs(beside, s, strips, columns.clone()),
+                    _ => SideBySide::pair_inputs(beside, s, strips, columns.clone()),
+                }];
                 (&joined[..], 0)
             } else {
                 (&*strips, columns.start)
@@ -207,7 +220,7 @@ impl TileColumns<'_> {
     /// full is a separate tile.
     #[inline(always)]
     fn multiply<S: Simd>(&self, s: S, group: &RowGroup, weight: &mut [f32]) {
-        if S::PORTABLE {
+        if S::PORTABLE && S::TERMS == 1 {
             return self.multiply_portable(group, weight);
         }
         let columns = self.columns.len();

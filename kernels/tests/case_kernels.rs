@@ -101,7 +101,7 @@ impl CellCase {
     }
 
     fn pack(&self, isa: Isa, panels: &Panels, weight: &[f32], columns: usize) -> Shifted {
-        let mut packed = Shifted::new(&vec![f32::NAN; panels.len(columns)], self.offset);
+        let mut packed = Shifted::new(&vec![f32::NAN; panels.len(isa.words(columns))], self.offset);
         panels.pack(isa, weight, columns, packed.get_mut());
         packed
     }
@@ -109,7 +109,7 @@ impl CellCase {
     fn pack_transposed(&self, isa: Isa, slots: &Slots) -> Shifted {
         let hidden = self.window.hidden;
         let panels = Panels::plain(hidden);
-        let mut packed = Shifted::new(&vec![f32::NAN; panels.len(slots.depth())], self.offset);
+        let mut packed = Shifted::new(&vec![f32::NAN; panels.len(isa.slot_words(slots))], self.offset);
         panels.pack_transposed(isa, &self.weight_hh, hidden, slots, packed.get_mut());
         packed
     }
@@ -146,7 +146,8 @@ impl CellCase {
         let (window, recurrent, candidate) = (self.shape(), recurrent.get(), candidate.get());
         let ForwardBuffers { h, c, gates, extra } = buffers;
         let (h, c, gates, extra) = (h.get_mut(), c.get_mut(), gates.get_mut(), extra.get_mut());
-        let pass = ForwardWindow { window, input, recurrent, h };
+        let room = &mut vec![f32::NAN; isa.forward_room(window.rows, window.hidden, self.width)];
+        let pass = ForwardWindow { window, input, recurrent, h, room };
         let members = self.members;
         match self.kind {
             CellKind::Lstm => {
@@ -199,7 +200,9 @@ impl CellCase {
         let [recurrent, candidate] = slots.each_ref().map(|slots| self.pack_transposed(isa, slots));
         let (recurrent, candidate) = (recurrent.get(), candidate.get());
         let [pieces, candidate_pieces] = &slots.each_ref().map(Slots::pieces);
-        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        let multiplied = slots[0].gates.len();
+        let room = &mut vec![f32::NAN; isa.backward_room(window.rows, window.hidden, multiplied)];
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates, room };
         let members = self.members;
         match self.kind {
             CellKind::Lstm => {

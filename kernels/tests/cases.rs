@@ -1,9 +1,9 @@
 //! A layer's window in plain layouts, and the reference implementation of every cell on it.
 
 use crate::harness::Numbers;
-use unrolled_kernels::WindowShape;
 use unrolled_kernels::reference::{self, Deltas, ReferenceCell, Trace};
 use unrolled_kernels::rnn::Activation;
+use unrolled_kernels::{Isa, Products, WindowShape};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CellKind {
@@ -39,6 +39,8 @@ impl CellKind {
 #[derive(Clone, Debug)]
 pub struct CellCase {
     pub kind: CellKind,
+    /// What the products multiply.
+    pub products: Products,
     pub window: WindowShape<'static>,
     /// The active rows of each step, or empty for all rows. `window.active` is empty.
     pub active: Vec<u32>,
@@ -85,6 +87,7 @@ impl CellCase {
         let tokens = steps * rows;
         Self {
             kind,
+            products: Products::F32,
             window: WindowShape { steps, rows, hidden, keep, active: &[] },
             active: Vec::new(),
             width,
@@ -100,6 +103,27 @@ impl CellCase {
             dh: n.floats(tokens * hidden),
             carry: n.floats(if matches!(kind, CellKind::Rnn(_)) { 0 } else { rows * hidden }),
         }
+    }
+
+    /// Returns the case with products of f32 and bf16 values, and of 8-bit integers.
+    pub fn formats(self) -> [Self; 3] {
+        let [bf16, int8] = [Products::Bf16, Products::Int8].map(|products| Self { products, ..self.clone() });
+        [bf16, int8, self]
+    }
+
+    /// Returns whether the backward pass can be computed.
+    pub fn has_backward(&self) -> bool {
+        self.window.keep && self.products != Products::Int8
+    }
+
+    /// Returns every instruction set of this processor, with the products of the case.
+    pub fn isas(&self) -> impl Iterator<Item = Isa> + use<> {
+        let products = self.products;
+        Isa::all().flat_map(move |isa| match products {
+            Products::F32 => vec![isa],
+            Products::Bf16 => vec![isa.bf16()],
+            Products::Int8 => vec![isa.without_vnni().int8(), isa.int8()],
+        })
     }
 
     /// Returns the tokens of some steps and rows of the window [T, B].
@@ -172,6 +196,7 @@ impl CellCase {
             weight_hh: &self.weight_hh,
             start,
             x: &self.x,
+            products: self.products,
         }
     }
 

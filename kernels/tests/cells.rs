@@ -5,14 +5,22 @@ use crate::comparisons::{assert_bits, assert_close};
 use crate::drawn_sizes::sizes;
 use crate::harness::fuses;
 use proptest::prelude::*;
-use unrolled_kernels::Isa;
 use unrolled_kernels::reference::{Deltas, Trace};
 use unrolled_kernels::rnn::Activation;
+use unrolled_kernels::{Isa, Products};
 
 /// Gates are within 4 ULP of the reference (the functions of `math.rs` against f64). On the
 /// portable backend each of up to 90 products rounds once more. The weights neither grow nor shrink
 /// a state, so over five steps the error stays below this.
 const TOLERANCE: f32 = 2e-5;
+/// A value next to the middle of two bf16 numbers is rounded to one in the kernel and to the other in
+/// the reference. That is 2^-8 of it, in a few of the values that a step multiplies. The same happens
+/// between two integers of 8 bits.
+const ROUNDED_TOLERANCE: f32 = 1e-2;
+
+fn tolerance(case: &CellCase) -> f32 {
+    if case.products == Products::F32 { TOLERANCE } else { ROUNDED_TOLERANCE }
+}
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
@@ -50,10 +58,10 @@ fn check_forward(case: &CellCase) -> Option<Trace> {
     let exact = case.reference_forward();
     let exact = if case.window.keep { exact } else { last_step(&exact, case) };
     let mut fused: Option<Trace> = None;
-    for isa in Isa::all() {
+    for isa in case.isas() {
         let trace = case.forward(isa);
         for ((name, found), (_, expected)) in parts(&trace).into_iter().zip(parts(&exact)) {
-            assert_close(found, expected, TOLERANCE, &format!("{}: {name}", isa.name()));
+            assert_close(found, expected, tolerance(case), &format!("{}: {name}", isa.name()));
         }
         if !fuses(isa) {
             continue;
@@ -71,14 +79,14 @@ fn check_forward(case: &CellCase) -> Option<Trace> {
 
 fn check_backward(case: &CellCase, trace: &Trace) {
     let exact = case.reference_backward(trace);
-    for isa in Isa::all() {
+    for isa in case.isas() {
         let deltas = case.backward(isa, trace);
         if fuses(isa) {
             // A backward pass has no approximated functions: the same trace gives the same bits.
             assert_equal_deltas(&deltas, &exact, isa.name());
         } else {
-            assert_close(&deltas.gates, &exact.gates, TOLERANCE, "portable deltas");
-            assert_close(&deltas.carry, &exact.carry, TOLERANCE, "portable carry");
+            assert_close(&deltas.gates, &exact.gates, tolerance(case), "portable deltas");
+            assert_close(&deltas.carry, &exact.carry, tolerance(case), "portable carry");
         }
     }
 }
@@ -101,7 +109,7 @@ fn check_rows(case: &CellCase, isa: Isa) {
             extra: row_of(&together.extra, rows, row, hidden),
         };
         assert_equal(&trace, &expected, "a row alone");
-        if case.window.keep {
+        if case.has_backward() {
             let (deltas, one) = (case.backward(isa, &together), alone.backward(isa, &trace));
             assert_bits(
                 &one.gates,
@@ -133,23 +141,26 @@ proptest! {
 
     #[test]
     fn cells_agree_with_the_reference(sizes in sizes(49), kind in prop::sample::select(&KINDS[..])) {
-        let case = CellCase::new(kind, sizes);
-        let trace = check_forward(&case);
-        if case.window.keep {
-            check_backward(&case, &trace.unwrap_or_else(|| case.forward(Isa::PORTABLE)));
+        for case in CellCase::new(kind, sizes).formats() {
+            let trace = check_forward(&case);
+            if case.has_backward() {
+                check_backward(&case, &trace.unwrap_or_else(|| case.forward(Isa::PORTABLE)));
+            }
         }
     }
 
     #[test]
     fn a_row_does_not_depend_on_other_rows(sizes in sizes(49), kind in prop::sample::select(&KINDS[..])) {
-        let case = CellCase::new(kind, sizes);
-        Isa::all().for_each(|isa| check_rows(&case, isa));
+        for case in CellCase::new(kind, sizes).formats() {
+            case.isas().for_each(|isa| check_rows(&case, isa));
+        }
     }
 
     #[test]
     fn a_window_equals_its_steps_one_by_one(sizes in sizes(49), kind in prop::sample::select(&KINDS[..])) {
-        let case = CellCase::new(kind, sizes);
-        Isa::all().for_each(|isa| check_steps(&case, isa));
+        for case in CellCase::new(kind, sizes).formats() {
+            case.isas().for_each(|isa| check_steps(&case, isa));
+        }
     }
 }
 
@@ -167,9 +178,12 @@ fn every_hidden_width_of_every_cell_agrees_with_the_reference() {
                 offset: i % 4,
                 seed: i as u64,
             };
-            let case = CellCase::new(kind, sizes);
-            let trace = check_forward(&case).unwrap_or_else(|| case.forward(Isa::PORTABLE));
-            check_backward(&case, &trace);
+            for case in CellCase::new(kind, sizes).formats() {
+                let trace = check_forward(&case).unwrap_or_else(|| case.forward(Isa::PORTABLE));
+                if case.has_backward() {
+                    check_backward(&case, &trace);
+                }
+            }
         }
     }
 }
@@ -182,7 +196,7 @@ fn a_window_without_rows_gives_nothing() {
         let mut case = CellCase::new(kind, sizes);
         case.window.rows = 0;
         (case.h, case.c, case.carry, case.dh) = Default::default();
-        for isa in Isa::all() {
+        for isa in case.isas() {
             let trace = case.forward(isa);
             assert!(trace.h.is_empty());
             assert!(case.backward(isa, &trace).gates.is_empty());
@@ -209,9 +223,12 @@ fn cells_with_deep_panels_agree_with_the_reference() {
     for kind in KINDS {
         for (hidden, width, rows) in [(192, 767, 3), (200, 768, 1), (256, 801, 7), (770, 5, 2)] {
             let sizes = CaseSizes { steps: 2, rows, hidden, width, table: 0, keep: true, offset: 1, seed: 5 };
-            let case = CellCase::new(kind, sizes);
-            let trace = check_forward(&case).unwrap_or_else(|| case.reference_forward());
-            check_backward(&case, &trace);
+            for case in CellCase::new(kind, sizes).formats() {
+                let trace = check_forward(&case).unwrap_or_else(|| case.reference_forward());
+                if case.has_backward() {
+                    check_backward(&case, &trace);
+                }
+            }
         }
     }
 }

@@ -5,7 +5,12 @@ use unrolled_kernels::pack::padded;
 
 /// Returns whether sums on this backend have the bits of fused chains.
 pub fn fuses(isa: Isa) -> bool {
-    isa != Isa::PORTABLE
+    isa.name() != Isa::PORTABLE.name()
+}
+
+/// Every instruction set of this processor, with products of f32 and of bf16 values.
+pub fn formats() -> impl Iterator<Item = Isa> {
+    Isa::all().flat_map(|isa| [isa, isa.bf16()])
 }
 
 /// Numbers in [-1, 1) that depend only on a seed.

@@ -156,7 +156,7 @@ fn parts_are_packed_as_the_whole() {
                 let mut packed = vec![f32::NAN; forward.len()];
                 let whole = PackedPart::whole(&gates, outputs);
                 pack_halves(&gates, isa, (&whole, share), &mut packed, &|part, packed| {
-                    gates.pack_part(isa, part, &weight, packed);
+                    gates.pack_part(isa, part, (&weight, outputs), packed);
                 });
                 assert_eq!(packed, forward, "{} floats of {slots:?}", share);
                 let mut packed = vec![f32::NAN; transposed.len()];

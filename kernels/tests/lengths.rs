@@ -40,6 +40,7 @@ impl Lengths {
                 input: Input { start: &start, ids: Some(&self.ids), dense: Some(dense) },
                 recurrent: &zeros(self.recurrent),
                 h: &mut zeros(self.h),
+                room: &mut [],
             },
             c: &mut zeros(self.c),
             gates: &mut zeros(384),
@@ -71,7 +72,7 @@ fn with_active(active: &[u32]) {
     let input = Input { start: &[0.0; 16], ids: None, dense: None };
     let (panels, activation) = (&Panels::plain(5), rnn::Activation::Tanh);
     // Three initial states and four tokens.
-    let pass = ForwardWindow { window, input, recurrent: &[0.0; 80], h: &mut [0.0; 7 * 16] };
+    let pass = ForwardWindow { window, input, recurrent: &[0.0; 80], h: &mut [0.0; 7 * 16], room: &mut [] };
     rnn::RnnForward { pass, activation, panels }.run_on(Isa::PORTABLE);
 }
 
@@ -150,6 +151,7 @@ fn backward(panels: &Panels, pieces: &[core::ops::Range<usize>], keep: bool) {
             pieces,
             dh: &zeros(96),
             gates: &mut zeros(384),
+            room: &mut [],
         },
         c: &zeros(144),
         tanh_c: &zeros(96),
@@ -229,7 +231,7 @@ fn steps_that_wrap_around_panic() {
     let window = WindowShape { steps: usize::MAX, rows: 1, hidden: 16, keep: true, active: &[] };
     let (panels, activation) = (&Panels::plain(16), rnn::Activation::Tanh);
     let input = Input { start: &[0.0; 16], ids: None, dense: None };
-    let pass = ForwardWindow { window, input, recurrent: &[0.0; 256], h: &mut [] };
+    let pass = ForwardWindow { window, input, recurrent: &[0.0; 256], h: &mut [], room: &mut [] };
     rnn::RnnForward { pass, activation, panels }.run_on(Isa::PORTABLE);
 }
 
@@ -241,7 +243,7 @@ fn steps_that_wrap_around_backward_panic() {
     let (panels, activation, pieces) =
         (&Panels::plain(16), rnn::Activation::Tanh, std::slice::from_ref(&(0..16)));
     let (recurrent, dh, gates) = (&[0.0; 256], &[0.0; 0], &mut [0.0; 0]);
-    let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+    let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates, room: &mut [] };
     rnn::RnnBackward { pass, activation, h: &[] }.run_on(Isa::PORTABLE);
 }
 
@@ -253,7 +255,7 @@ fn an_input_that_wraps_around_panics() {
     let input = Input { start: &[0.0; 64], ids: None, dense: Some(dense) };
     let (recurrent, h, c) = (&[0.0; 320], &mut [0.0; 144], &mut [0.0; 144]);
     let (gates, tanh_c) = (&mut [0.0; 384], &mut [0.0; 96]);
-    let pass = ForwardWindow { window: WINDOW, input, recurrent, h };
+    let pass = ForwardWindow { window: WINDOW, input, recurrent, h, room: &mut [] };
     lstm::LstmForward { pass, c, gates, tanh_c }.run_on(Isa::PORTABLE);
 }
 

@@ -12,6 +12,8 @@ mod extended;
 mod fixed;
 mod flush_mode;
 mod harness;
+mod int8;
+mod int8_products;
 mod layouts;
 mod lengths;
 mod products;

@@ -24,6 +24,9 @@ pub struct Checkpoint {
     pub state: Option<State>,
     /// The progress of the run.
     pub progress: Progress,
+    /// True if the weight matrices are quantized ([`Checkpoint::quantize`]). A file then stores them
+    /// as 8-bit integers. Such a checkpoint has no training state.
+    pub quantized: bool,
 }
 
 impl Checkpoint {
@@ -34,7 +37,28 @@ impl Checkpoint {
     /// settings.
     pub fn model(&self) -> Result<Model> {
         let config = ModelConfig::of(&self.settings.model, self.vocabulary.len())?;
-        Model::with_parameters(config, self.parameters.clone())
+        let model = Model::with_parameters(config, self.parameters.clone())?;
+        if self.quantized { model.quantize() } else { Ok(model) }
+    }
+
+    /// Returns the checkpoint of the quantized model ([`Model::quantize`]), without training state.
+    /// Its file has about a quarter of the size of a file of the model alone. It runs wherever a
+    /// checkpoint runs, but cannot be trained.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::model`] and [`Model::quantize`].
+    pub fn quantize(&self) -> Result<Self> {
+        let (moments, state) = (Vec::new(), None);
+        let parameters = self.model()?.quantize()?.into_parameters();
+        let (settings, vocabulary) = (self.settings.clone(), self.vocabulary.clone());
+        let progress = self.progress.clone();
+        Ok(Self { settings, vocabulary, parameters, moments, state, progress, quantized: true })
+    }
+
+    /// Returns this checkpoint with f32 weights: those of a quantized checkpoint keep their values,
+    /// but a file stores them as f32, and training may start from them.
+    pub fn dequantized(self) -> Self {
+        Self { quantized: false, ..self }
     }
 
     /// Returns this checkpoint without the optimizer's moments and the carried state, as

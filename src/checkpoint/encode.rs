@@ -3,6 +3,7 @@
 
 use super::{
     format::{CHECKSUM_PLACE, FORMAT, LARGEST_HEADER, NO_CHECKSUM, VERSION},
+    quantized::{MARK, QuantizedMatrix, scale_name},
     snapshot::{Snapshot, unfit},
 };
 use crate::{
@@ -37,13 +38,45 @@ struct HeaderStrings<'a> {
     progress: String,
     /// CRC-32 of each tensor, as JSON.
     checksums: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantized: Option<&'a str>,
 }
 
 /// A tensor under its name in the file.
 struct NamedTensor<'a> {
     name: String,
     shape: Vec<usize>,
-    values: &'a [f32],
+    values: TensorValues<'a>,
+}
+
+/// The values of a tensor.
+enum TensorValues<'a> {
+    Floats(Cow<'a, [f32]>),
+    Integers(Vec<i8>),
+}
+
+impl TensorValues<'_> {
+    /// Returns the bytes of the file.
+    fn bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Floats(values) => little_endian(values),
+            Self::Integers(values) => Cow::Borrowed(bytemuck::cast_slice(values)),
+        }
+    }
+
+    fn dtype(&self) -> Dtype {
+        match self {
+            Self::Floats(_) => Dtype::F32,
+            Self::Integers(_) => Dtype::I8,
+        }
+    }
+
+    fn is_finite(&self) -> bool {
+        match self {
+            Self::Floats(values) => values.iter().all(|value| value.is_finite()),
+            Self::Integers(_) => true,
+        }
+    }
 }
 
 /// A checkpoint that is ready to be written. Only the disk can still fail.
@@ -57,9 +90,12 @@ impl<'a> EncodedCheckpoint<'a> {
     /// Checks the checkpoint, and computes header and checksums.
     pub(super) fn new(checkpoint: &'a Snapshot<'a>) -> Result<Self> {
         let config = checkpoint.check()?;
-        let tensors = tensors(checkpoint, &config);
+        let mut tensors = tensors(checkpoint, &config);
         check_finite(checkpoint, &tensors)?;
-        let sums: Vec<Hasher> = tensors.iter().map(|tensor| hashed(&little_endian(tensor.values))).collect();
+        if checkpoint.quantized {
+            tensors = quantized(tensors, &config)?;
+        }
+        let sums: Vec<Hasher> = tensors.iter().map(|tensor| hashed(&tensor.values.bytes())).collect();
         let mut header = header(checkpoint, &tensors, &sums)?;
         let mut hasher = hashed(&header);
         sums.iter().for_each(|sum| hasher.combine(sum));
@@ -70,13 +106,13 @@ impl<'a> EncodedCheckpoint<'a> {
     /// Writes the whole file.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(&self.header)?;
-        self.tensors.iter().try_for_each(|tensor| out.write_all(&little_endian(tensor.values)))
+        self.tensors.iter().try_for_each(|tensor| out.write_all(&tensor.values.bytes()))
     }
 }
 
 /// Refuses a diverged model: it would replace one that had not diverged.
 fn check_finite(checkpoint: &Snapshot<'_>, tensors: &[NamedTensor<'_>]) -> Result<()> {
-    match tensors.iter().find(|tensor| !tensor.values.iter().all(|value| value.is_finite())) {
+    match tensors.iter().find(|tensor| !tensor.values.is_finite()) {
         None => Ok(()),
         Some(NamedTensor { name, .. }) => Err(Error::Diverged {
             tensor: name.clone(),
@@ -98,7 +134,7 @@ fn tensors<'a>(checkpoint: &'a Snapshot<'a>, config: &ModelConfig) -> Vec<NamedT
         (!values.is_empty()).then(|| NamedTensor {
             name,
             shape: vec![rows, values.len() / rows.max(1)],
-            values,
+            values: TensorValues::Floats(values.into()),
         })
     };
     let layers = checkpoint.state.iter().flat_map(|state| &state.layers);
@@ -115,9 +151,33 @@ fn named<'a>(checkpoint: &Snapshot<'_>, prefix: &str, values: &'a [f32]) -> Vec<
     let tensor = |entry: &TensorEntry| NamedTensor {
         name: format!("{prefix}{}", entry.name),
         shape: entry.shape.clone(),
-        values: &values[entry.range.clone()],
+        values: TensorValues::Floats(values[entry.range.clone()].into()),
     };
     entries.map(tensor).collect()
+}
+
+/// Returns the parameters of a quantized checkpoint, with integers and scales in place of each
+/// weight matrix. All integers follow after all floats.
+fn quantized<'a>(parameters: Vec<NamedTensor<'a>>, config: &ModelConfig) -> Result<Vec<NamedTensor<'a>>> {
+    let (mut floats, mut matrices) = (Vec::with_capacity(parameters.len()), Vec::new());
+    for (tensor, is_matrix) in parameters.into_iter().zip(config.is_matrix()) {
+        match &tensor.values {
+            TensorValues::Floats(values) if is_matrix => {
+                let NamedTensor { name, shape, .. } = &tensor;
+                let matrix = QuantizedMatrix::of(values, shape[1]).ok_or_else(|| not_quantized(name))?;
+                let scales = TensorValues::Floats(matrix.scales.into());
+                floats.push(NamedTensor { name: scale_name(name), shape: vec![shape[0], 1], values: scales });
+                matrices.push(NamedTensor { values: TensorValues::Integers(matrix.integers), ..tensor });
+            }
+            _ => floats.push(tensor),
+        }
+    }
+    floats.append(&mut matrices);
+    Ok(floats)
+}
+
+fn not_quantized(matrix: &str) -> Error {
+    unfit(format!("{matrix} is not quantized; create the checkpoint with Checkpoint::quantize"))
 }
 
 /// Returns the header with a checksum of zeros.
@@ -133,6 +193,7 @@ fn header(checkpoint: &Snapshot<'_>, tensors: &[NamedTensor], sums: &[Hasher]) -
         vocabulary: checkpoint.vocabulary.to_json(),
         progress: json(checkpoint.progress)?,
         checksums: json(&checksums)?,
+        quantized: checkpoint.quantized.then_some(MARK),
     };
     let tensors = Metadata::new(None, infos(tensors)).map_err(|error| unfit(error.to_string()))?;
     let mut text = json(&HeaderJson { __metadata__: strings, tensors: &tensors })?.into_bytes();
@@ -153,10 +214,10 @@ fn hashed(bytes: &[u8]) -> Hasher {
 fn infos(tensors: &[NamedTensor]) -> Vec<(String, TensorInfo)> {
     let mut start = 0;
     let info = |tensor: &NamedTensor| {
-        let end = start + size_of_val(tensor.values);
+        let end = start + tensor.values.bytes().len();
         let data_offsets = (std::mem::replace(&mut start, end), end);
         let shape = tensor.shape.clone();
-        (tensor.name.clone(), TensorInfo { dtype: Dtype::F32, shape, data_offsets })
+        (tensor.name.clone(), TensorInfo { dtype: tensor.values.dtype(), shape, data_offsets })
     };
     tensors.iter().map(info).collect()
 }

@@ -115,6 +115,7 @@ impl Import<'_> {
             moments: state.moments,
             state: state.state,
             progress: state.progress,
+            quantized: false,
         };
         Ok(Imported { checkpoint, tensors, notes })
     }

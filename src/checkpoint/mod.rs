@@ -12,6 +12,10 @@
 //! `config` (the [`Settings`](crate::Settings)), `vocabulary`, `progress`, and `checksums`, the
 //! CRC-32 of every tensor.
 //!
+//! In a quantized checkpoint ([`Checkpoint::quantize`]) the metadata has `quantized` ("int8"). A
+//! weight matrix `NAME` is I8 with values from -127 to 127, and `NAME_scale` is F32 [rows, 1]:
+//! `NAME * NAME_scale` is the matrix, exactly.
+//!
 //! The checksum is the CRC-32 of the whole file with its own eight digits read as zeros, so every
 //! flipped byte is found. It is the first entry of the header, at a fixed place. The same content
 //! always gives the same bytes.
@@ -27,6 +31,7 @@ mod import;
 mod layer_shapes;
 mod member_names;
 mod metadata;
+mod quantized;
 mod read;
 mod replace_file;
 mod save_state_dict;

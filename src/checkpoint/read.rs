@@ -1,12 +1,17 @@
 //! Reads checkpoints. Any bytes give a checkpoint or an error, and no header makes it allocate more
-//! than the file holds.
+//! than the file holds, or four times as much for a quantized file.
 //!
 //! The file is read twice: once for its checksum, and then each tensor to its place. It is never in
 //! memory as a whole.
 
 use super::{
-    checksum, contents::Checkpoint, file_reader::FileReader, format::one_line, header::FileHeader,
+    checksum,
+    contents::Checkpoint,
+    file_reader::FileReader,
+    format::one_line,
+    header::FileHeader,
     metadata::invalid_content,
+    quantized::{QuantizedMatrix, is_marked, scale_name},
 };
 use crate::{
     CheckpointError, Error, Result, RunSettings, Settings,
@@ -82,13 +87,18 @@ fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -
     let config = ModelConfig::of(&settings.model, vocabulary.len())
         .map_err(|error| invalid_content(path, "config", error))?;
     let layout = config.layout();
+    let quantized = is_marked(strings.find("quantized"));
+    let quantized = quantized.map_err(|reason| invalid_content(path, "quantized", reason))?;
     let mut tensors = RemainingTensors::new(reader, &header);
-    let values = tensors.buffer("", &layout)?;
-    let moments = tensors.moments(&layout)?;
-    let state = tensors.state(&config, &settings.run)?;
+    let (values, moments, state) = match quantized {
+        true => (tensors.quantized_buffer(&config, &layout)?, Vec::new(), None),
+        false => {
+            (tensors.buffer("", &layout)?, tensors.moments(&layout)?, tensors.state(&config, &settings.run)?)
+        }
+    };
     tensors.finish()?;
     let parameters = Parameters { layout, values };
-    Ok(Checkpoint { settings, vocabulary, parameters, moments, state, progress })
+    Ok(Checkpoint { settings, vocabulary, parameters, moments, state, progress, quantized })
 }
 
 /// The tensors of a file that have not been read yet.
@@ -108,13 +118,18 @@ impl<'a, R: Read + Seek> RemainingTensors<'a, R> {
         Self { reader, start, names: metadata.offset_keys(), left }
     }
 
-    /// Returns the offset of a tensor, which must have this shape.
+    /// Returns the offset of a tensor of floats, which must have this shape.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<u64> {
-        let expected = || format!("F32 {shape:?}");
+        self.take_typed(name, Dtype::F32, shape)
+    }
+
+    /// Returns the offset of a tensor, which must have this type and shape.
+    fn take_typed(&mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<u64> {
+        let expected = || format!("{dtype} {shape:?}");
         let Some(info) = self.left.remove(name) else {
             return Err(self.mismatch(name, "nothing".to_owned(), expected()));
         };
-        if info.dtype != Dtype::F32 || info.shape != shape {
+        if info.dtype != dtype || info.shape != shape {
             return Err(self.mismatch(name, format!("{} {:?}", info.dtype, info.shape), expected()));
         }
         Ok(self.start + info.data_offsets.0 as u64)
@@ -143,6 +158,40 @@ impl<'a, R: Read + Seek> RemainingTensors<'a, R> {
             self.read(&name(entry), at, &mut values[entry.range.clone()])?;
         }
         Ok(values)
+    }
+
+    /// Reads the parameters of a quantized checkpoint, as [`RemainingTensors::buffer`] does.
+    fn quantized_buffer(&mut self, config: &ModelConfig, layout: &ParameterLayout) -> Result<Vec<f32>> {
+        let mut places = Vec::with_capacity(layout.entries().len());
+        for (entry, is_matrix) in layout.entries().iter().zip(config.is_matrix()) {
+            let dtype = if is_matrix { Dtype::I8 } else { Dtype::F32 };
+            let at = self.take_typed(&entry.name, dtype, &entry.shape)?;
+            let scale = || self.take(&scale_name(&entry.name), &[entry.shape[0], 1]);
+            places.push((at, is_matrix.then(scale).transpose()?));
+        }
+        let mut values = zeros(layout.len())?;
+        for (entry, (at, scale)) in layout.entries().iter().zip(places) {
+            let values = &mut values[entry.range.clone()];
+            match scale {
+                None => self.read(&entry.name, at, values)?,
+                Some(scale) => self.read_matrix(entry, at, scale, values)?,
+            }
+        }
+        Ok(values)
+    }
+
+    /// Reads the integers at `at` and the scales at `scale` of a matrix.
+    fn read_matrix(&mut self, entry: &TensorEntry, at: u64, scale: u64, values: &mut [f32]) -> Result<()> {
+        let mut scales = zeros(entry.shape[0])?;
+        self.read(&scale_name(&entry.name), scale, &mut scales)?;
+        let mut integers = vec![0; values.len()];
+        self.reader.read(at, bytemuck::cast_slice_mut(&mut integers))?;
+        let matrix = QuantizedMatrix { integers, scales };
+        match matrix.problem() {
+            None => matrix.write(values),
+            Some((found, expected)) => return Err(self.mismatch(&entry.name, found, expected.to_owned())),
+        }
+        Ok(())
     }
 
     /// Reads the moments of all names that the file has.

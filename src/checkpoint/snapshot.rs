@@ -19,6 +19,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) moments: Vec<(&'a str, &'a [f32])>,
     pub(crate) state: Option<Cow<'a, State>>,
     pub(crate) progress: &'a Progress,
+    /// True if the weight matrices are written as 8-bit integers.
+    pub(crate) quantized: bool,
 }
 
 impl<'a> Snapshot<'a> {
@@ -38,6 +40,7 @@ impl<'a> Snapshot<'a> {
             moments: Vec::new(),
             state: None,
             progress: &checkpoint.progress,
+            quantized: checkpoint.quantized,
         }
     }
 
@@ -46,6 +49,9 @@ impl<'a> Snapshot<'a> {
         self.settings.validate()?;
         let config = ModelConfig::of(&self.settings.model, self.vocabulary.len())?;
         model::check_parameters(&config, self.parameters)?;
+        if self.quantized && !(self.moments.is_empty() && self.state.is_none()) {
+            return Err(unfit("it is quantized, so it cannot have training state".to_owned()));
+        }
         (0..self.moments.len()).try_for_each(|index| self.check_moment(index))?;
         let rows = self.settings.run.streams();
         let state = self.state.as_ref().map_or(Ok(()), |state| state.check(&config, rows));

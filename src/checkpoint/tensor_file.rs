@@ -183,13 +183,21 @@ impl TensorFile {
         let values = float_types::as_f32(&info.dtype, &self.bytes[self.places[index].clone()]);
         let values = values.map_err(|found| {
             let found = if found == info.dtype.name() { info.summary() } else { found };
-            self.mismatch(name, found, format!("{expected} (in Python: tensor.float(), then save it again)"))
+            self.mismatch(name, found, format!("{expected} ({})", self.conversion()))
         })?;
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
             return Err(self.mismatch(name, value.to_string(), "finite numbers"));
         }
         self.used().entry(name.to_owned()).or_default();
         Ok(values)
+    }
+
+    /// How to get f32 values.
+    fn conversion(&self) -> &'static str {
+        match self.metadata.contains_key("quantized") {
+            true => "the file is quantized: `unrolled export FILE --out NEW.safetensors` writes it as F32",
+            false => "in Python: tensor.float(), then save it again",
+        }
     }
 
     /// Reads a matrix of any size.

@@ -1,6 +1,7 @@
 //! Round trips and invalid files.
 
 mod damage;
+mod quantized;
 
 use super::{
     Checkpoint, Import, TensorFile,
@@ -41,7 +42,7 @@ fn checkpoint(settings: Settings, moments: &[&str]) -> Checkpoint {
     let layer = || LayerState { h: vec![0.3; width], c: vec![0.7; c] };
     let layers = (0..settings.model.layers).map(|_| layer()).collect();
     let state = Some(State { layers, rows: settings.run.batch });
-    Checkpoint { settings, vocabulary, parameters, moments, state, progress: progress() }
+    Checkpoint { settings, vocabulary, parameters, moments, state, progress: progress(), quantized: false }
 }
 
 fn progress() -> Progress {

@@ -1,23 +1,21 @@
 //! `unrolled eval`: measures the loss of a trained model on a corpus.
 
 use super::{
-    config_file::ConfigFile,
+    evaluation_text::EvaluationText,
     failure::Failure,
     number_args::whole,
     number_format::{grouped, loss, percent},
     output,
-    run_folder::{CheckpointChoice, RunCheckpoint, RunFolder},
-    text::{ReopenHint, Text, without_unit},
-    value_args::{encoding, id_width, precision, unknown},
+    run_folder::{CheckpointChoice, RunCheckpoint},
+    value_args::precision,
 };
-use clap::{Args, ValueEnum, builder::PossibleValuesParser};
-use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
+use clap::Args;
+use std::{num::NonZeroUsize, path::PathBuf};
 use unrolled::{
-    DataSettings, Encoding, IdWidth, Invalid, Precision, Settings, Unknown,
+    Precision,
     checkpoint::Checkpoint,
     corpus::Corpus,
     exec::Engine,
-    model::check_evaluation_memory,
     train::{Evaluation, EvaluationOptions, evaluate_on},
 };
 
@@ -26,56 +24,20 @@ use unrolled::{
 pub struct EvalCommand {
     /// Run folder or checkpoint file [default: the newest run under runs/]
     run: Option<PathBuf>,
-    /// Files and folders of another corpus; `-` is standard input [default: the corpus of the run]
-    #[arg(value_name = "PATH")]
-    paths: Vec<PathBuf>,
-    /// Encoding of these files, by its WHATWG label [default: as in the run]
-    #[arg(long, value_name = "NAME", value_parser = encoding, requires = "paths")]
-    encoding: Option<String>,
-    /// Number of bits of an id in the files named, for a model of ids [default: as in the run]
-    #[arg(long, value_name = "BITS", value_parser = id_width(), requires = "paths")]
-    id_width: Option<u32>,
-    /// Treatment of bytes that are invalid in that encoding [default: as in the run]
-    #[arg(long, value_parser = PossibleValuesParser::new(Invalid::NAMES), requires = "paths")]
-    invalid: Option<String>,
-    /// Split to read [default: val for the corpus of the run, all for another corpus]
-    #[arg(long, value_enum)]
-    split: Option<SplitChoice>,
+    #[command(flatten)]
+    text: EvaluationText,
     /// Checkpoint of a run folder [default: best, or last in a run without a validation split]
     #[arg(long, value_enum)]
     checkpoint: Option<CheckpointChoice>,
-    /// Number of contiguous streams that the split is read as
-    #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1), default_value = "16")]
-    eval_streams: NonZeroUsize,
-    /// Treatment of symbols of another corpus that the vocabulary lacks: error, skip them, or
-    /// replace them by U+FFFD (by a space if the vocabulary has no U+FFFD) [default: error]
-    #[arg(long, value_parser = PossibleValuesParser::new(Unknown::NAMES))]
-    unknown: Option<String>,
     /// Also measure how often the right symbol is among the N likeliest
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     top_k: Option<NonZeroUsize>,
     /// Number format of the operands of products: f32 or bf16 [default: as in the run]
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
-    /// Number of threads [default: all cores]
-    #[arg(short = 'j', long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
-    threads: Option<NonZeroUsize>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
-}
-
-/// A split of a corpus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum SplitChoice {
-    /// The training split.
-    Train,
-    /// The validation split.
-    Val,
-    /// The test split.
-    Test,
-    /// The whole corpus.
-    All,
 }
 
 impl EvalCommand {
@@ -85,119 +47,14 @@ impl EvalCommand {
         let checkpoint = trained.load()?;
         let model = checkpoint.model()?;
         model.config().check_predicts_symbols()?;
-        let corpus = self.corpus(&trained, &checkpoint)?;
-        let part = self.split(&corpus, &checkpoint)?;
-        let threads = self.threads.map(NonZeroUsize::get);
-        self.check_memory(part.len(), &checkpoint)?;
-        let reading = EvaluationOptions { range: part, streams: self.eval_streams.get(), top_k: self.top_k };
+        let (corpus, reading) = self.text.open(&trained, &checkpoint)?;
+        let reading = EvaluationOptions { top_k: self.top_k, ..reading };
         let precision = self.precision.unwrap_or(checkpoint.settings.run.precision);
-        let engine = Engine::with_precision(model, precision, threads)?;
+        let engine = Engine::with_precision(model, precision, self.text.threads())?;
         let evaluation = evaluate_on(&engine, &corpus, reading)?;
         match self.json {
             true => output::json(&evaluation),
             false => output::write(&self.table(&trained, &corpus, &checkpoint, &evaluation)),
-        }
-    }
-
-    fn corpus(&self, trained: &RunCheckpoint, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-        if !self.paths.is_empty() {
-            return self.other_corpus(checkpoint);
-        }
-        if self.unknown.is_some() {
-            return Err(Failure::Usage(
-                "--unknown needs another corpus: the corpus of the run is read as in the run; leave --unknown out, or name files \
-                 after RUN"
-                    .to_owned(),
-            ));
-        }
-        let expected = checkpoint.progress.corpus_fingerprint;
-        let folder = trained.run_folder().filter(|folder| folder.config().exists());
-        let folder = folder.ok_or_else(|| no_corpus(trained))?;
-        let paths = own_paths(folder)?;
-        let again = ReopenHint::eval(folder.path());
-        again.check(&paths)?;
-        let text = Text { paths: &paths, settings: &checkpoint.settings, max_memory: None };
-        let corpus = text.reopen(checkpoint).map_err(|failure| again.explain(failure, &paths))?;
-        match corpus.fingerprint() {
-            found if found == expected => Ok(corpus),
-            found => Err(Failure::OtherText {
-                text: corpus.name(),
-                run: folder.path().to_owned(),
-                difference: folder.difference(&corpus),
-                found,
-                expected,
-                remedy: "restore it, or name another corpus after RUN",
-            }),
-        }
-    }
-
-    /// Opens another corpus. The encoding, the separator and the marker are those of the model;
-    /// order and filters are the defaults.
-    fn other_corpus(&self, checkpoint: &Checkpoint) -> Result<Corpus, Failure> {
-        let DataSettings { encoding, separator, document_marker, invalid, unit, id_width, .. } =
-            checkpoint.settings.data.clone();
-        let id_width = self.id_width.map_or(Ok(id_width), |bits| IdWidth::try_from(u64::from(bits)));
-        let id_width = id_width.map_err(Failure::Usage)?;
-        let encoding = self.encoding.as_deref().map(Encoding::new).transpose()?.or(encoding);
-        let choices = [Invalid::Error, Invalid::Replace, Invalid::Skip];
-        let chosen = choices.into_iter().find(|choice| self.invalid.as_deref() == Some(choice.name()));
-        let invalid = chosen.unwrap_or(invalid);
-        let unknown = self.unknown.as_deref().map(unknown);
-        let settings = Settings {
-            data: DataSettings {
-                encoding,
-                separator,
-                document_marker,
-                invalid,
-                unit,
-                id_width,
-                unknown,
-                ..DataSettings::default()
-            },
-            ..Settings::default()
-        };
-        settings.validate()?;
-        let text = Text { paths: &self.paths, settings: &settings, max_memory: None };
-        text.open(Some(&checkpoint.vocabulary)).map_err(|failure| match failure {
-            Failure::Library(error) => {
-                without_unit(error, ", or --invalid replace or --invalid skip to read around them")
-            }
-            other => other,
-        })
-    }
-
-    /// Returns an error if the streams, which are batch rows, need more memory than there is.
-    fn check_memory(&self, symbols: usize, checkpoint: &Checkpoint) -> Result<(), Failure> {
-        let rows = self.eval_streams.get().min(symbols).max(1);
-        let steps = (symbols / rows).clamp(1, 64);
-        let (settings, symbols) = (&checkpoint.settings, checkpoint.vocabulary.len());
-        check_evaluation_memory(settings, symbols, steps, rows).map_err(|error| {
-            Failure::Usage(format!("--eval-streams {}: {error}; or lower --eval-streams", self.eval_streams))
-        })
-    }
-
-    fn choice(&self) -> SplitChoice {
-        self.split.unwrap_or(if self.paths.is_empty() { SplitChoice::Val } else { SplitChoice::All })
-    }
-
-    fn split(&self, corpus: &Corpus, checkpoint: &Checkpoint) -> Result<Range<usize>, Failure> {
-        let settings = &checkpoint.settings;
-        let split =
-            || corpus.split(settings.data.split_by, settings.data.val_fraction, settings.data.test_fraction);
-        let part = match self.choice() {
-            SplitChoice::Train => split()?.train,
-            SplitChoice::Val => split()?.validation,
-            SplitChoice::Test => split()?.test,
-            SplitChoice::All => 0..corpus.len(),
-        };
-        match part.is_empty() {
-            true => Err(Failure::Usage(format!(
-                "the {} is empty (val-fraction {}, test-fraction {}); use another --split",
-                self.choice().name(),
-                settings.data.val_fraction,
-                settings.data.test_fraction
-            ))),
-            false => Ok(part),
         }
     }
 
@@ -209,11 +66,10 @@ impl EvalCommand {
         e: &Evaluation,
     ) -> String {
         format!(
-            "corpus       {}, {}\ncheckpoint   {}, step {}\nsymbols      {}\n\
+            "corpus       {}\ncheckpoint   {}, step {}\nsymbols      {}\n\
              loss         {} nats per symbol\n             {:.3} bits per symbol\n\
              perplexity   {:.3}\naccuracy     {}\n{}",
-            corpus.name(),
-            self.choice().name(),
+            self.text.describe(corpus),
             trained.file.display(),
             grouped(checkpoint.progress.step),
             grouped(e.symbols),
@@ -231,33 +87,4 @@ impl EvalCommand {
             _ => String::new(),
         }
     }
-}
-
-impl SplitChoice {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Train => "training split",
-            Self::Val => "validation split",
-            Self::Test => "test split",
-            Self::All => "whole corpus",
-        }
-    }
-}
-
-/// Returns the paths of the corpus that `config.toml` records.
-fn own_paths(folder: &RunFolder) -> Result<Vec<PathBuf>, Failure> {
-    let file = folder.config();
-    ConfigFile::read(&file)?.paths().map(<[PathBuf]>::to_vec).ok_or_else(|| Failure::NoRun {
-        path: file,
-        problem: "the corpus of this run is unknown; name a corpus after RUN".to_owned(),
-    })
-}
-
-/// Returns the failure for a checkpoint without the `config.toml` of its run.
-fn no_corpus(trained: &RunCheckpoint) -> Failure {
-    let (path, found) = match trained.run_folder() {
-        Some(folder) => (folder.config(), "there is no such file, which names the corpus of the run"),
-        None => (trained.file.clone(), "an exported or copied checkpoint carries no corpus"),
-    };
-    Failure::NoRun { path, problem: format!("{found}; name a corpus after RUN") }
 }

@@ -4,7 +4,7 @@ use super::{
     failure::Failure,
     number_format::memory,
     output::{self, note},
-    run_folder::{CheckpointChoice, RunCheckpoint, RunFolder, check_absent},
+    run_folder::{CheckpointChoice, RunCheckpoint},
 };
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
@@ -21,7 +21,7 @@ const RTNEURAL: &str = "rtneural";
 ///
 /// A safetensors file keeps settings, vocabulary and history, and has about a third of the size.
 /// `train --init-from` starts from it; `train --resume` needs the checkpoint of the run. ONNX and
-/// RTNeural's JSON hold the model alone.
+/// RTNeural's JSON hold the model alone. The weights of a quantized file become f32.
 #[derive(Args)]
 pub struct ExportCommand {
     /// Run folder or checkpoint file [default: the newest run under runs/]
@@ -57,10 +57,11 @@ impl ExportCommand {
     pub fn run(&self) -> Result<(), Failure> {
         let format = self.format()?;
         let found = RunCheckpoint::find(self.run.as_deref(), self.checkpoint)?;
-        self.check_out(&found)?;
+        found.check_out(&self.out, self.replace)?;
         let checkpoint = found.load()?;
         let has_state = !checkpoint.moments.is_empty() || checkpoint.state.is_some();
-        let weights = checkpoint.without_training_state();
+        let quantized = checkpoint.quantized;
+        let weights = checkpoint.without_training_state().dequantized();
         match format {
             ONNX => onnx::save(&weights.model()?, &self.out)?,
             RTNEURAL => rtneural::save(&weights.model()?, &self.out)?,
@@ -77,6 +78,7 @@ impl ExportCommand {
             });
         }
         let compared = match has_state {
+            _ if quantized => format!("as {format}, with f32 weights that have the values of the 8-bit ones"),
             _ if format != SAFETENSORS => format!("as {format}"),
             true => format!("instead of {} with the optimizer state", memory(before as f64)),
             false => format!("like {}, which has no optimizer state either", found.file.display()),
@@ -107,18 +109,5 @@ impl ExportCommand {
                 self.out.display()
             ))),
         }
-    }
-
-    /// Returns an error if the file exists, or if it is one of the run's own checkpoints.
-    fn check_out(&self, found: &RunCheckpoint) -> Result<(), Failure> {
-        let out = self.out.display();
-        let same = |file: &Path| {
-            file.canonicalize().ok().is_some_and(|file| self.out.canonicalize().ok() == Some(file))
-        };
-        let parent = RunFolder::at(self.out.parent().unwrap_or(Path::new("")));
-        if same(&found.file) || same(&parent.last()) || same(&parent.best()) {
-            return Err(Failure::Usage(format!("--out {out} is a checkpoint of a run; name another file")));
-        }
-        check_absent(&self.out, self.replace)
     }
 }

@@ -49,6 +49,8 @@ struct Inspection<'a> {
     /// Symbols of the validation split that each evaluation reads; null for all of them.
     eval_symbols: Option<u64>,
     settings: &'a Settings,
+    /// True if the file stores the weight matrices as 8-bit integers.
+    quantized: bool,
     parameter_count: usize,
     parameters: Vec<ParameterShape<'a>>,
     vocabulary: serde_json::Value,
@@ -134,6 +136,7 @@ impl<'a> Inspection<'a> {
             eval_every: progress.eval_every,
             eval_symbols: progress.eval_symbols.or(checkpoint.settings.run.eval_symbols),
             settings: &checkpoint.settings,
+            quantized: checkpoint.quantized,
             parameter_count: layout.count(),
             parameters: shapes(&checkpoint.parameters),
             vocabulary: serde_json::from_str(&checkpoint.vocabulary.to_json()).unwrap_or_default(),
@@ -145,8 +148,9 @@ impl<'a> Inspection<'a> {
 
     fn text(&self, vocabulary: &Vocabulary) -> Result<String, Failure> {
         let done = format!("step {} of {}", grouped(self.step), grouped(self.total_steps));
+        let quantized = if self.quantized { "\nquantized: weight matrices of 8-bit integers\n" } else { "" };
         let sections = [
-            format!("{}: {done}, {} of training\n", self.checkpoint, clock(self.seconds)),
+            format!("{}: {done}, {} of training\n{quantized}", self.checkpoint, clock(self.seconds)),
             self.settings_text()?,
             parameters_text(self.parameter_count, &self.parameters),
             format!("vocabulary: {}\n{}\n", counted(vocabulary.len() as u64, "symbol"), symbols(vocabulary)),

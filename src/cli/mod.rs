@@ -11,6 +11,7 @@ mod config_record;
 #[cfg(test)]
 mod configuration_page;
 mod eval;
+mod evaluation_text;
 #[cfg(test)]
 mod exchange_page;
 mod export;
@@ -34,6 +35,7 @@ mod parts_table;
 mod phase_table;
 mod presets;
 mod progress;
+mod quantize;
 mod relevant_settings;
 mod report;
 mod run_curves;
@@ -95,6 +97,7 @@ enum Command {
     Report(report::ReportCommand),
     Compare(compare::CompareCommand),
     Export(export::ExportCommand),
+    Quantize(quantize::QuantizeCommand),
     Import(import::ImportCommand),
     FindRate(Box<find_rate::FindRateCommand>),
     Presets(presets::PresetsCommand),
@@ -186,6 +189,7 @@ impl Cli {
             Command::Report(command) => command.run(),
             Command::Compare(command) => command.run(),
             Command::Export(command) => command.run(),
+            Command::Quantize(command) => command.run(),
             Command::Import(command) => command.run(),
             Command::FindRate(command) => command.run(),
             Command::Presets(command) => command.run(),

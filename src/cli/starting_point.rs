@@ -39,7 +39,12 @@ impl InitialWeights {
         let Some(run) = options.init_from.clone() else { return Ok(None) };
         let found =
             job.share_checkpoint(&run, || Ok(Some(RunCheckpoint::find(Some(&run), None)?.load()?)))?;
-        Ok(found.map(|checkpoint| Self { run, checkpoint }))
+        match found {
+            Some(checkpoint) if checkpoint.quantized => {
+                Err(Failure::Usage(format!("--init-from {}: {}", run.display(), Error::Quantized)))
+            }
+            found => Ok(found.map(|checkpoint| Self { run, checkpoint })),
+        }
     }
 }
 

@@ -184,6 +184,7 @@ impl Converted {
             moments: Vec::new(),
             state: None,
             progress: Progress::default(),
+            quantized: self.model.is_quantized(),
         })
     }
 }

@@ -82,7 +82,7 @@ pub enum CheckpointError {
     Content {
         /// The file.
         path: PathBuf,
-        /// "config", "vocabulary" or "progress".
+        /// "config", "vocabulary", "progress" or "quantized".
         part: &'static str,
         /// The reason.
         reason: String,

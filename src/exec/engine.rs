@@ -86,13 +86,16 @@ impl Engine {
         Self::build(model.into(), precision, false, threads)
     }
 
-    /// Packs the weights of a model for inference and for the backward pass.
+    /// Packs the weights of a model for inference and for the backward pass. A quantized model is
+    /// an error.
     pub(crate) fn for_training(
         model: impl Into<Arc<Model>>,
         precision: Precision,
         threads: Option<usize>,
     ) -> Result<Self> {
-        Self::build(model.into(), precision, true, threads)
+        let model = model.into();
+        model.check_trainable()?;
+        Self::build(model, precision, true, threads)
     }
 
     fn build(

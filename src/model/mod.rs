@@ -8,6 +8,7 @@ mod grow;
 mod init;
 mod memory;
 mod parameters;
+mod quantize;
 mod size;
 mod tensors;
 
@@ -26,6 +27,8 @@ pub use parameters::{ParameterLayout, Parameters, TensorEntry};
 pub struct Model {
     config: ModelConfig,
     parameters: Parameters,
+    /// True if the weight matrices are 8-bit integers times one scale per row.
+    quantized: bool,
 }
 
 impl Model {
@@ -105,7 +108,7 @@ impl Model {
     fn drawn(settings: &ModelSettings, config: ModelConfig, seed: u64) -> Result<Self> {
         check_model(&config, 1.0, [0, 0])?;
         let parameters = init::draw(settings, seed, &config);
-        Ok(Self { config, parameters })
+        Ok(Self { config, parameters, quantized: false })
     }
 
     /// Creates a model with given parameters. Checks the configuration, and the name and shape of
@@ -117,7 +120,7 @@ impl Model {
     pub fn with_parameters(config: ModelConfig, parameters: Parameters) -> Result<Self> {
         config.check()?;
         check_parameters(&config, &parameters)?;
-        Ok(Self { config, parameters })
+        Ok(Self { config, parameters, quantized: false })
     }
 
     /// Returns the configuration.
@@ -128,6 +131,11 @@ impl Model {
     /// Returns the parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// Returns the parameters without the model.
+    pub(crate) fn into_parameters(self) -> Parameters {
+        self.parameters
     }
 
     /// Returns the parameters for an update. Callers must keep the layout.

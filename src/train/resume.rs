@@ -156,6 +156,11 @@ fn check_changes(
 
 /// Checks that the checkpoint has the moments and the state for the next step.
 fn check_training_state(checkpoint: &Checkpoint) -> Result<()> {
+    if checkpoint.quantized {
+        return Err(Error::resume(
+            "its checkpoint is quantized, so it cannot be trained; use a checkpoint of the run itself",
+        ));
+    }
     let settings = &checkpoint.settings;
     let carries = settings.run.windows == Windows::Stream && checkpoint.progress.step > 0;
     let missing = match () {

@@ -21,6 +21,7 @@ impl Training {
             moments: self.without_gaps(moments),
             state: self.carried(collected.as_ref()),
             progress: self.progress.clone(),
+            quantized: false,
         }
     }
 
@@ -45,6 +46,7 @@ impl Training {
             moments: moments.iter().map(|(name, values)| (*name, values.as_slice())).collect(),
             state: self.carried(collected.as_ref()).map(Cow::Owned),
             progress: &self.progress,
+            quantized: false,
         };
         snapshot.save(path)
     }

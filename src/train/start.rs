@@ -37,6 +37,7 @@ impl Training {
         model: Model,
         threads: Option<usize>,
     ) -> Result<Self> {
+        model.check_trainable()?;
         let config = ModelConfig::new(&settings.model, corpus.vocabulary().len())?;
         let model = match *model.config() == config {
             true => model,
@@ -89,6 +90,7 @@ impl Training {
         threads: Option<usize>,
     ) -> Result<Self> {
         let model = checkpoint.model()?;
+        model.check_trainable()?;
         let symbols = corpus.vocabulary().len();
         let places = checkpoint.vocabulary.places_in(corpus.vocabulary())?;
         let config = ModelConfig::new(&settings.model, places.len())?;

@@ -172,6 +172,7 @@ impl Trainer {
             moments: moments.map(|(name, values)| (name.to_owned(), values.to_vec())).collect(),
             state: None,
             progress,
+            quantized: false,
         })
     }
 
@@ -189,6 +190,7 @@ impl Trainer {
             moments: self.optimizer.moments().collect(),
             state: None,
             progress: &progress,
+            quantized: false,
         };
         snapshot.save(path)
     }

@@ -35,6 +35,7 @@ const SECTIONS: &[Section] = &[
     runs::CHECKPOINTS,
     imports::IMPORTS,
     runs::EVALUATIONS_AND_SAMPLES,
+    runs::QUANTIZED_WEIGHTS,
     runs::VIEWING_RUNS,
 ];
 

@@ -20,6 +20,7 @@ mod memory_limit;
 mod messages;
 mod numbers;
 mod precision;
+mod quantize;
 mod readme_commands;
 mod resume;
 mod signals;

@@ -8,7 +8,7 @@ fn help_explains_every_command() {
     let output = |arguments: &str| stdout(&home.run(arguments).success());
     let all = output("help");
     assert_eq!(all, output("--help"));
-    for command in ["train", "eval", "sample", "export", "completions", "man", "help"] {
+    for command in ["train", "eval", "sample", "export", "quantize", "completions", "man", "help"] {
         assert!(all.contains(&format!("\n  {command} ")), "{command} in {all}");
         let help = output(&format!("help {command}"));
         assert!(help.contains(&format!("Usage: unrolled {command}")), "{help}");

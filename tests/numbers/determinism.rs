@@ -1,6 +1,6 @@
 //! Trained parameters have the same bits for every number of threads and in both modes.
 
-use super::{bits, label, models, run_of, text};
+use super::{bits, in_bf16, label, models, run_of, text};
 use unrolled::train::Training;
 use unrolled::{Cell, Mode, ModelSettings, OptimizerKind, OptimizerSettings, RunSettings, Settings};
 
@@ -35,6 +35,11 @@ fn assert_same_in_every_way(settings: &Settings) {
 #[test]
 fn no_dropout_gives_the_same_bits() {
     models().iter().for_each(|model| assert_same_in_every_way(&run_of(model, 0.0)));
+}
+
+#[test]
+fn products_in_bf16_give_the_same_bits() {
+    models().iter().for_each(|model| assert_same_in_every_way(&in_bf16(run_of(model, 0.3))));
 }
 
 #[test]

@@ -166,8 +166,15 @@ fn trace(fixture: &Fixture, mode: Mode) -> Training {
     let progress =
         Progress { step: 1, total_steps: 11, eval_every: 100, corpus_fingerprint, ..Progress::default() };
     let state = Some(fixture.state(START));
-    let checkpoint =
-        Checkpoint { settings: settings.clone(), vocabulary, parameters, moments, state, progress };
+    let checkpoint = Checkpoint {
+        settings: settings.clone(),
+        vocabulary,
+        parameters,
+        moments,
+        state,
+        progress,
+        quantized: false,
+    };
     Training::resume(corpus, checkpoint, settings, Some(1)).unwrap()
 }
 

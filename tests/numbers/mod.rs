@@ -2,6 +2,7 @@
 //! ways to run a model.
 
 mod allocations;
+mod bf16_gradients;
 mod bidirectional_errors;
 mod bidirectional_gradients;
 mod bidirectional_layers;
@@ -60,8 +61,8 @@ use unrolled::loss::{Loss, Objective};
 use unrolled::model::{Model, Parameters};
 use unrolled::network::Network;
 use unrolled::{
-    Activation, Cell, DataSettings, Init, InputKind, ModelSettings, Reset, Result, RunSettings, Schedule,
-    ScheduleSettings, Settings, Unit,
+    Activation, Cell, DataSettings, Init, InputKind, ModelSettings, Precision, Reset, Result, RunSettings,
+    Schedule, ScheduleSettings, Settings, Unit,
 };
 
 /// The tolerance for results of another framework: 1e-5 of the value for the roundings of a few
@@ -155,6 +156,11 @@ fn run_of(model: &Settings, dropout: f32) -> Settings {
         run: RunSettings { batch: 7, steps: 30, max_steps: Some(12), epochs: 100.0, ..model.run.clone() },
         ..model.clone()
     }
+}
+
+/// The same run with products in bf16.
+fn in_bf16(settings: Settings) -> Settings {
+    Settings { run: RunSettings { precision: Precision::Bf16, ..settings.run }, ..settings }
 }
 
 /// A run whose weights, states and gradients underflow.

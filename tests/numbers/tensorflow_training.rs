@@ -72,8 +72,15 @@ fn training(case: &LayerFixture, mode: Mode, threads: usize) -> Training {
     let state = Some(State::zero(&config, settings.run.batch));
     let (total_steps, corpus_fingerprint) = (UPDATES as u64, corpus.fingerprint());
     let progress = Progress { total_steps, eval_every: 100, corpus_fingerprint, ..Progress::default() };
-    let checkpoint =
-        Checkpoint { settings: settings.clone(), vocabulary, parameters, moments, state, progress };
+    let checkpoint = Checkpoint {
+        settings: settings.clone(),
+        vocabulary,
+        parameters,
+        moments,
+        state,
+        progress,
+        quantized: false,
+    };
     Training::resume(corpus, checkpoint, settings, Some(threads)).unwrap()
 }
 

@@ -6,7 +6,7 @@
 
 use super::Differentiate;
 use super::ragged::{LENGTHS, padded};
-use super::{batch, bits, ids, model, run_of, text};
+use super::{batch, bits, ids, in_bf16, model, run_of, text};
 use std::{env, process::Command};
 use unrolled::corpus::Corpus;
 use unrolled::exec::Dropout;
@@ -19,7 +19,7 @@ use unrolled::{
 };
 
 /// Repeats in the suite: each case on each number of threads.
-const RUNS: usize = 21 * THREADS;
+const RUNS: usize = 24 * THREADS;
 const THREADS: usize = 16;
 const TEST: &str = "numbers::thread_stress::one_to_sixteen_threads_give_the_same_bits";
 
@@ -181,9 +181,12 @@ fn cases() -> Vec<Case> {
         training("LSTM", of(Lstm, OneHot, 1)),
         training("LSTM with dropout", dropping(Lstm, 0.3)),
         training("GRU, dynamic", dynamic),
-        training("GRU, reset before", before),
+        training("GRU, reset before", before.clone()),
         training("RNN, accumulated", gathered),
         training("RNN with dropout", dropping(Rnn, 0.3)),
+        training("LSTM in bf16", in_bf16(dropping(Lstm, 0.3))),
+        training("GRU, reset before, in bf16", in_bf16(before.clone())),
+        training("stack with masks in bf16", in_bf16(masked.clone())),
         training("stack with masks", masked),
         wide(),
         ragged(OneHot),

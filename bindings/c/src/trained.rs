@@ -127,6 +127,7 @@ impl Trained {
             moments: Vec::new(),
             state: None,
             progress: Default::default(),
+            quantized: false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! AVX-512 F, DQ and VL: sixteen lanes, thirty-two registers.
 
-use super::LARGE;
 use super::avx2::Avx2;
+use super::{FUSED_PAIRS, FUSED_QUADS, LARGE, PAIRS, VALUES, terms};
 use crate::simd::{Outlined, Simd};
 use core::arch::x86_64::*;
 
@@ -11,16 +11,31 @@ fn outline<W: Outlined>(work: W) {
     work.run()
 }
 
-/// Proof that the processor has AVX-512 F, DQ and VL, for tiles of up to `SUMS` sums.
-#[derive(Clone, Copy)]
-pub(crate) struct Avx512<const SUMS: usize>(());
+/// Runs some work that multiplies pairs by an instruction.
+#[target_feature(enable = "avx512bf16,avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn outline_pairs<W: Outlined>(work: W) {
+    work.run()
+}
 
-impl<const SUMS: usize> Avx512<SUMS> {
+/// Runs some work that multiplies quads by an instruction.
+#[target_feature(enable = "avx512vnni,avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn outline_quads<W: Outlined>(work: W) {
+    work.run()
+}
+
+/// Proof that the processor has AVX-512 F, DQ and VL, for tiles of up to `SUMS` sums; and AVX-512
+/// BF16 if `PRODUCTS` are fused pairs.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512<const SUMS: usize, const PRODUCTS: u8 = VALUES>(());
+
+impl<const SUMS: usize, const PRODUCTS: u8> Avx512<SUMS, PRODUCTS> {
     /// Number of sums in the tiles of a single row.
     pub(crate) const ROW_SUMS: usize = 4;
 
     /// # Safety
-    /// The processor has AVX-512 F, DQ and VL.
+    /// The processor has AVX-512 F, DQ and VL; and BF16 if `PRODUCTS` are fused pairs.
     #[inline(always)]
     pub(crate) unsafe fn new_unchecked() -> Self {
         Self(())
@@ -30,16 +45,19 @@ impl<const SUMS: usize> Avx512<SUMS> {
 // SAFETY (every block below): a value of this type proves that the processor has the instructions.
 // The caller vouches for loads and stores.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the one reason above serves all of them")]
-impl<const SUMS: usize> Simd for Avx512<SUMS> {
+impl<const SUMS: usize, const PRODUCTS: u8> Simd for Avx512<SUMS, PRODUCTS> {
     const LANES: usize = 16;
     const SUMS: usize = SUMS;
     const ROWS: usize = if SUMS == Self::ROW_SUMS { 1 } else { usize::MAX };
     const PORTABLE: bool = false;
+    const TERMS: usize = terms(PRODUCTS);
+    const OFFSETS: bool = PRODUCTS == FUSED_QUADS;
+    const SPLITS: bool = PRODUCTS == PAIRS;
     type F = __m512;
-    type Narrow = Avx2<24>;
+    type Narrow = Avx2<24, PRODUCTS>;
 
     #[inline(always)]
-    fn narrow(self) -> Avx2<24> {
+    fn narrow(self) -> Avx2<24, PRODUCTS> {
         // SAFETY: a processor with AVX-512 has AVX2 and FMA, and the detection of AVX-512 checks
         // for them too.
         unsafe { Avx2::new_unchecked() }
@@ -47,7 +65,12 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
     #[inline(always)]
     fn outline<W: Outlined>(self, work: W) {
         // A single row has few tile shapes.
-        if Self::ROWS == 1 { work.run() } else { unsafe { outline(work) } }
+        match PRODUCTS {
+            _ if Self::ROWS == 1 => work.run(),
+            FUSED_PAIRS => unsafe { outline_pairs(work) },
+            FUSED_QUADS => unsafe { outline_quads(work) },
+            _ => unsafe { outline(work) },
+        }
     }
 
     #[inline(always)]
@@ -81,6 +104,53 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
     #[inline(always)]
     fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn multiply_add(self, value: __m512, weight: __m512, sum: __m512) -> __m512 {
+        match PRODUCTS {
+            VALUES => self.fma(value, weight, sum),
+            FUSED_QUADS => unsafe {
+                // In 8 bits, changing the sign bit adds 128.
+                let value = _mm512_xor_si512(_mm512_castps_si512(value), _mm512_set1_epi8(i8::MIN));
+                let (weight, sum) = (_mm512_castps_si512(weight), _mm512_castps_si512(sum));
+                _mm512_castsi512_ps(_mm512_dpbusd_epi32(sum, value, weight))
+            },
+            FUSED_PAIRS => unsafe { _mm512_dpbf16_ps(sum, as_pairs(value), as_pairs(weight)) },
+            _ => {
+                let ([high, low], [by_high, by_low]) = (self.split(value), self.split(weight));
+                self.fma(low, by_low, self.fma(high, by_high, sum))
+            }
+        }
+    }
+    #[inline(always)]
+    fn split(self, pairs: __m512) -> [__m512; 2] {
+        unsafe {
+            let bits = _mm512_castps_si512(pairs);
+            let high = _mm512_and_si512(bits, _mm512_set1_epi32(HIGH));
+            [_mm512_castsi512_ps(high), _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))]
+        }
+    }
+    #[inline(always)]
+    fn pair(self, low: __m512, high: __m512) -> __m512 {
+        unsafe {
+            let high = _mm512_and_si512(rounded(high), _mm512_set1_epi32(HIGH));
+            _mm512_castsi512_ps(_mm512_or_si512(_mm512_srli_epi32::<16>(rounded(low)), high))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(self, to: *mut f32, value: __m512) {
+        unsafe {
+            let halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded(value)));
+            _mm256_storeu_si256(to.cast(), halves);
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_quads(self, to: *mut f32, value: __m512) {
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value))) }
+    }
+    #[inline(always)]
+    fn from_integers(self, sums: __m512) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(sums)) }
     }
     #[inline(always)]
     fn fnma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
@@ -156,4 +226,34 @@ impl<const SUMS: usize> Simd for Avx512<SUMS> {
 #[inline(always)]
 fn first_lanes(count: usize) -> __mmask16 {
     ((1u32 << count) - 1) as __mmask16
+}
+
+/// The upper half of a word.
+const HIGH: i32 = !0xffff;
+
+/// The pairs in the words of a vector.
+#[inline(always)]
+fn as_pairs(words: __m512) -> __m512bh {
+    // SAFETY: both types are 64 bytes of any values.
+    unsafe { core::mem::transmute(words) }
+}
+
+/// Rounds to bf16, to nearest even, in the upper halves of the lanes. Denormal numbers become zero.
+///
+/// # Safety
+/// The processor has AVX-512 F.
+#[inline(always)]
+unsafe fn rounded(value: __m512) -> __m512i {
+    // SAFETY: the caller vouches for the instructions.
+    unsafe {
+        let bits = _mm512_castps_si512(value);
+        let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+        let up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+        // The exponent of a normal number, of infinity or NaN is not zero.
+        let normal = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x7f80_0000));
+        let sign = _mm512_and_si512(bits, _mm512_set1_epi32(i32::MIN));
+        let up = _mm512_mask_mov_epi32(sign, normal, up);
+        let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value);
+        _mm512_mask_or_epi32(up, nan, bits, _mm512_set1_epi32(0x40_0000))
+    }
 }

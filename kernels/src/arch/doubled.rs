@@ -22,6 +22,9 @@ impl<S: Simd> Simd for Doubled<S> {
     const REGISTERS: usize = 2;
     const DEEP: usize = S::DEEP;
     const PORTABLE: bool = S::PORTABLE;
+    const TERMS: usize = S::TERMS;
+    const SPLITS: bool = S::SPLITS;
+    const OFFSETS: bool = S::OFFSETS;
     type F = (S::F, S::F);
     type Narrow = S::Narrow;
 
@@ -75,6 +78,39 @@ impl<S: Simd> Simd for Doubled<S> {
     fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         both!(self.fnma(a, b, c))
     }
+    #[inline(always)]
+    fn multiply_add(self, value: Self::F, weight: Self::F, sum: Self::F) -> Self::F {
+        both!(self.multiply_add(value, weight, sum))
+    }
+    #[inline(always)]
+    fn split(self, pairs: Self::F) -> [Self::F; 2] {
+        let ([high, low], [upper_high, upper_low]) = (self.0.split(pairs.0), self.0.split(pairs.1));
+        [(high, upper_high), (low, upper_low)]
+    }
+    #[inline(always)]
+    fn pair(self, low: Self::F, high: Self::F) -> Self::F {
+        both!(self.pair(low, high))
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(self, to: *mut f32, value: Self::F) {
+        // SAFETY: the caller vouches for both halves.
+        unsafe {
+            self.0.store_pairs(to, value.0);
+            self.0.store_pairs(to.add(S::LANES / 2), value.1);
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_quads(self, to: *mut f32, value: Self::F) {
+        // SAFETY: the caller vouches for both halves.
+        unsafe {
+            self.0.store_quads(to, value.0);
+            self.0.store_quads(to.add(S::LANES / 4), value.1);
+        }
+    }
+    #[inline(always)]
+    fn from_integers(self, sums: Self::F) -> Self::F {
+        both!(self.from_integers(sums))
+    }
     /// Takes one half after the other, so that one register is enough for the vector.
     #[inline(always)]
     unsafe fn add_products<const R: usize>(
@@ -86,12 +122,12 @@ impl<S: Simd> Simd for Doubled<S> {
         // SAFETY: the caller vouches for both halves.
         let lower = unsafe { self.0.load(from) };
         for (sum, value) in sums.iter_mut().zip(values) {
-            sum.0 = self.0.fma(value.0, lower, sum.0);
+            sum.0 = self.0.multiply_add(value.0, lower, sum.0);
         }
         // SAFETY: the caller vouches for both halves.
         let upper = unsafe { self.0.load(from.add(S::LANES)) };
         for (sum, value) in sums.iter_mut().zip(values) {
-            sum.1 = self.0.fma(value.1, upper, sum.1);
+            sum.1 = self.0.multiply_add(value.1, upper, sum.1);
         }
     }
     #[inline(always)]

@@ -2,6 +2,7 @@
 
 use super::gradients::GruGradients;
 use super::slots::{slots_after_hidden, slots_after_input};
+use crate::dispatch::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::microkernel::{Tile, TileStart, TileSums, multiply};
 use crate::pack::padded;
@@ -43,12 +44,12 @@ impl<'a> WindowPass for GruAfterForward<'a> {
         self.pass.window.rows
     }
 
-    fn share(self) -> OnePhaseForward<'a, GruAfterGates> {
+    fn share(self, isa: Isa) -> OnePhaseForward<'a, GruAfterGates> {
         let (window, hidden) = (self.pass.window, self.pass.window.hidden);
         let (slots, recurrent) = (slots_after_input(hidden), slots_after_hidden(hidden));
-        self.pass.check(&slots, [3 * padded(hidden), 0], recurrent.packed_len(hidden));
+        self.pass.check(isa, &slots, [3 * padded(hidden), 0], recurrent.packed_len(isa.words(hidden)));
         window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
-        let (pass, gates) = (self.pass.places(), self.gates.as_mut_ptr());
+        let (pass, gates) = (self.pass.places(isa), self.gates.as_mut_ptr());
         OnePhaseForward { pass, cell: GruAfterGates { h: pass.h, h_next: pass.h, gates } }
     }
 }
@@ -86,12 +87,12 @@ impl GateCell for GruAfterGates {
         let TileRows { row, rows, panel: block, half, width, .. } = at;
         let (products, panel) = (&tile.products, tile.panel_vectors(block, half));
         let (out, out_row) = (products.sums.base(), TileSums::ROW);
+        let [inputs, units] = products.words();
         let mut start = products.start(row, tile.start_vectors(block, half));
         // SAFETY: the caller vouches for rows, panel and lengths.
         unsafe {
             if products.input.dense.is_some() {
-                let depth = products.depth();
-                let factors = &[products.dense_factors::<S>(row, panel, &depth)];
+                let factors = &[products.dense_factors::<S>(row, panel, &inputs)];
                 multiply(s, rows, width, &Tile { start, factors, out, out_row });
                 // The second product continues from these sums, and in slot 3 from the start.
                 for r in 0..rows {
@@ -99,7 +100,6 @@ impl GateCell for GruAfterGates {
                 }
                 start = TileStart::rows(out, out_row, 16);
             }
-            let units = 0..products.hidden;
             let factors = &[products.recurrent_factors::<S>(row, panel, &units)];
             let tile = Tile { start: start.skip(16), factors, out: out.add(16), out_row };
             multiply(s, rows, width, &tile);
@@ -131,12 +131,12 @@ impl<'a> WindowPass for GruAfterBackward<'a> {
         self.pass.window.rows
     }
 
-    fn share(self) -> OnePhaseBackward<'a, GruAfterDeltas> {
+    fn share(self, isa: Isa) -> OnePhaseBackward<'a, GruAfterDeltas> {
         let window = self.pass.window;
-        self.pass.check(&slots_after_hidden(window.hidden));
+        self.pass.check(isa, &slots_after_hidden(window.hidden));
         window.check("h", self.h.len(), window.states() * padded(window.hidden));
         window.check("carry", self.carry.len(), window.step());
-        let (pass, h) = (self.pass.places(), self.h.as_ptr());
+        let (pass, h) = (self.pass.places(isa, 3), self.h.as_ptr());
         let cell = GruAfterDeltas { h, carry: self.carry.as_mut_ptr(), gates: pass.gates };
         OnePhaseBackward { pass, cell }
     }
@@ -147,6 +147,7 @@ type GruAfterDeltas = GruGradients<4>;
 
 impl BackwardCell for GruAfterDeltas {
     const GATES: usize = 3;
+    const FIRST: usize = 1;
 
     #[inline(always)]
     fn carry(&self) -> Option<*const f32> {

@@ -4,15 +4,17 @@
 
 use super::gradients::GruGradients;
 use super::slots::{slots_before_candidate, slots_before_gates, slots_before_input};
+use crate::dispatch::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::microkernel::TileSums;
 use crate::pack::{Panels, padded};
 use crate::pass::backward_tile::{BackwardTile, DeltaCell, GradientStart};
 use crate::pass::gate_tile::{GateCell, GateTile, RowSums};
 use crate::pass::step::{AtStep, StepOffsets, VectorPlace};
-use crate::pass::tile_products::TileProducts;
+use crate::pass::tile_products::{StepOperand, TileProducts};
 use crate::pass::unit_tile::{UnitCell, UnitTile};
-use crate::pass::{BackwardCell, BackwardPlaces, BackwardWindow, ForwardPlaces, ForwardWindow};
+use crate::pass::{BackwardCell, BackwardPlaces, BackwardStep, BackwardWindow, ForwardPlaces, ForwardWindow};
+use crate::rounding::{RoundedSlot, RoundedVectors};
 use crate::simd::Simd;
 use crate::sweep::sweep;
 use crate::team::{Member, SharedPass, WindowPass};
@@ -59,15 +61,21 @@ impl<'a> WindowPass for GruBeforeForward<'a> {
         self.pass.window.rows
     }
 
-    fn share(self) -> SharedBeforeForward<'a> {
+    fn share(self, isa: Isa) -> SharedBeforeForward<'a> {
         let (window, hidden) = (self.pass.window, self.pass.window.hidden);
         let (slots, stride) = (slots_before_input(hidden), padded(hidden));
-        self.pass.check(&slots, [2 * stride, stride], slots_before_gates(hidden).packed_len(hidden));
+        self.pass.check(
+            isa,
+            &slots,
+            [2 * stride, stride],
+            slots_before_gates(hidden).packed_len(isa.words(hidden)),
+        );
         window.check("reset_h", self.reset_h.len(), window.kept_tokens() * stride);
         window.check("gates", self.gates.len(), window.kept_tokens() * slots.width());
-        window.check("candidate", self.candidate.len(), self.candidate_panels.len(hidden));
+        window.check("candidate", self.candidate.len(), self.candidate_panels.len(isa.words(hidden)));
         self.candidate_panels.check_plain(hidden);
-        let (pass, candidate, panels) = (self.pass.places(), self.candidate.as_ptr(), self.candidate_panels);
+        let (pass, candidate, panels) =
+            (self.pass.places(isa), self.candidate.as_ptr(), self.candidate_panels);
         let (reset_h, gates) = (self.reset_h.as_mut_ptr(), self.gates.as_mut_ptr());
         let buffers = GruBeforeBuffers { h: pass.h, h_next: pass.h, reset_h, gates };
         SharedBeforeForward { pass, candidate, panels, buffers }
@@ -85,22 +93,26 @@ pub struct SharedBeforeForward<'a> {
 
 impl SharedPass for SharedBeforeForward<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
-        let Self { pass, candidate: recurrent, panels, buffers } = self;
+    unsafe fn run<S: Simd>(&self, s: S, member: &Member<'_>) {
+        let Self { pass, candidate, panels, buffers } = *self;
         let (blocks, sums) = (member.blocks(pass.window.hidden), TileSums::new());
         let holding = panels.holding(&blocks);
         let dense = pass.input.dense.map_or(core::ptr::null(), |dense| dense.second.as_ptr());
-        for step in pass.steps(member) {
+        for (t, step) in pass.steps(s, member) {
             // SAFETY: the caller vouches for the buffers and the members.
             unsafe {
                 let now = buffers.at(&StepOffsets::of(&pass.window, &step, 0));
-                let products = pass.products(&step, &sums);
-                let gates = GateTile { products, cell: ResetUpdateGates(now) };
+                let (products, rounded) = (pass.products::<S>((t, &step), &sums), pass.rounded((t, &step)));
+                let reset = RoundedVectors { from: now.reset_h, to: pass.room.between(), ..rounded };
+                let gates = GateTile { products, cell: ResetUpdateGates(now), rounded: reset };
                 sweep(s, step.active, blocks.clone(), &gates);
-                member.meet();
-                let products = TileProducts { dense, recurrent, h: now.reset_h, ..products };
+                pass.between(s, now.reset_h, step.active, member);
+                let at = if S::TERMS > 1 { pass.room.between() } else { now.reset_h };
+                let h = StepOperand { at, weights: candidate, ..products.h };
+                let x = StepOperand { weights: dense, ..products.x };
+                let products = TileProducts { x, h, ..products };
                 let (blocks, cell) = (blocks.clone(), CandidateGate(now));
-                sweep(s, step.active, holding.clone(), &UnitTile { products, panels, blocks, cell });
+                sweep(s, step.active, holding.clone(), &UnitTile { products, panels, blocks, cell, rounded });
             }
         }
     }
@@ -178,14 +190,15 @@ impl<'a> WindowPass for GruBeforeBackward<'a> {
         self.pass.window.rows
     }
 
-    fn share(self) -> SharedBeforeBackward<'a> {
+    fn share(self, isa: Isa) -> SharedBeforeBackward<'a> {
         let (window, candidate) = (self.pass.window, slots_before_candidate(self.pass.window.hidden));
-        self.pass.check(&slots_before_gates(window.hidden));
+        self.pass.check(isa, &slots_before_gates(window.hidden));
         window.check("h", self.h.len(), window.states() * padded(window.hidden));
         window.check("carry", self.carry.len(), window.step());
-        window.check("candidate", self.candidate.len(), self.pass.panels.len(candidate.depth()));
+        window.check("candidate", self.candidate.len(), self.pass.panels.len(isa.slot_words(&candidate)));
         candidate.check_pieces(self.candidate_pieces);
-        let (pass, candidate, pieces) = (self.pass.places(), self.candidate.as_ptr(), self.candidate_pieces);
+        let (pass, candidate, pieces) =
+            (self.pass.places(isa, 2), self.candidate.as_ptr(), self.candidate_pieces);
         let (h, carry) = (self.h.as_ptr(), self.carry.as_mut_ptr());
         let buffers = GruGradients { h, carry, gates: pass.gates };
         SharedBeforeBackward { pass, candidate, pieces, buffers }
@@ -193,7 +206,6 @@ impl<'a> WindowPass for GruBeforeBackward<'a> {
 }
 
 /// The backward pass with its buffers as places.
-#[derive(Clone, Copy)]
 pub struct SharedBeforeBackward<'a> {
     pass: BackwardPlaces<'a>,
     candidate: *const f32,
@@ -203,28 +215,41 @@ pub struct SharedBeforeBackward<'a> {
 
 impl SharedPass for SharedBeforeBackward<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S, member: &Member<'_>) {
-        let Self { pass, candidate: recurrent, pieces, buffers } = self;
+    unsafe fn run<S: Simd>(&self, s: S, member: &Member<'_>) {
+        let Self { pass, candidate, pieces, buffers } = self;
         let (blocks, sums) = (member.blocks(pass.window.hidden), TileSums::new());
         let (panels, holding) = (pass.panels, pass.panels.holding(&blocks));
-        for (step, rows) in pass.steps(member) {
+        for at in pass.steps(member) {
+            let BackwardStep { step, rows, .. } = at;
+            let (words, gate_row) = ([0..pass.room.gate_words], pass.room.gate_row);
             // SAFETY: the caller vouches for the buffers and the members.
             unsafe {
                 let now = buffers.at(&StepOffsets::of(&pass.window, &step, rows.first));
-                let candidate = pass.tile(&step, rows, &sums, (CandidateAndUpdate(now), &blocks));
-                sweep(s, rows.rows, holding.clone(), &candidate);
+                let slot = |slot| pass.rounded_slot::<CandidateAndUpdate>(&at, slot);
+                let to = pass.room.between();
+                let n = RoundedSlot { slot: 0, to, row_words: gate_row, stored: 1, place: 0 };
+                let (n_and_z, r) = ([n, slot(2)], [slot(1)]);
+                let cell = (CandidateAndUpdate(now), &blocks);
+                let first = pass.tile::<S, _>(at, &sums, cell, &n_and_z);
+                sweep(s, rows.rows, holding.clone(), &first);
                 member.meet();
+                let stored = (now.gates.cast_const(), 3 * first.stride, *pieces);
+                let (deltas, delta_row, pieces) =
+                    if S::TERMS > 1 { (to.cast_const(), gate_row, &words[..]) } else { stored };
                 let reset = BackwardTile {
-                    stride: candidate.stride,
-                    depth: pass.window.hidden,
-                    recurrent,
+                    stride: first.stride,
+                    depth: pass.room.gate_words,
+                    recurrent: *candidate,
                     panels,
                     blocks: blocks.clone(),
                     pieces,
-                    deltas: now.gates,
+                    deltas,
+                    delta_row,
                     start: GradientStart::Zero,
                     sums: &sums,
                     cell: ResetGate(now),
+                    gates: first.gates,
+                    rounded: &r,
                 };
                 sweep(s, rows.rows, holding.clone(), &reset);
             }
@@ -238,6 +263,7 @@ struct CandidateAndUpdate(GruGradients<3>);
 
 impl BackwardCell for CandidateAndUpdate {
     const GATES: usize = 2;
+    const FIRST: usize = 1;
 
     #[inline(always)]
     fn carry(&self) -> Option<*const f32> {

@@ -1,9 +1,11 @@
 //! Panels of packed weights.
 
 use super::part::PackedPart;
+use super::quads::pack_vector;
 use super::sizes::{check_len, padded, product, strides};
 use super::slots::Slots;
-use crate::dispatch::Isa;
+use crate::bf16::pair;
+use crate::dispatch::{Isa, Products};
 use core::ops::Range;
 
 /// Some vectors of a panel: the first one, and the number of vectors from there on that have
@@ -28,6 +30,13 @@ impl PanelPart {
 struct PanelVector {
     first: usize,
     lanes: usize,
+}
+
+impl PanelVector {
+    /// Returns its values in a row of all outputs; none if the row is empty.
+    fn of<'r>(&self, row: &'r [f32]) -> &'r [f32] {
+        if row.is_empty() { row } else { &row[self.first..][..self.lanes] }
+    }
 }
 
 /// One panel: its vectors, and the place of its results in a row of outputs.
@@ -116,7 +125,8 @@ impl Panels {
         plain
     }
 
-    /// Returns the floats of a packed matrix with K columns.
+    /// Returns the floats of a packed matrix with `depth` words of k ([`Isa::words`],
+    /// [`Isa::slot_words`]).
     ///
     /// # Panics
     /// If the number overflows.
@@ -166,22 +176,39 @@ impl Panels {
         self.panels.get(panel).map_or(self.len(depth), |panel| panel.before * 16 * depth)
     }
 
-    /// Packs `weight` [rows, depth] into `packed`, `len(depth)` floats, for the kernels of `isa`.
+    /// Packs `weight` [rows, depth] into `packed`, `len(isa.words(depth))` floats, for the kernels of
+    /// `isa`.
     ///
     /// # Panics
     /// If a slice has the wrong length.
     pub fn pack(&self, isa: Isa, weight: &[f32], depth: usize, packed: &mut [f32]) {
-        self.pack_part(isa, &PackedPart::whole(self, depth), weight, packed);
+        let whole = PackedPart::whole(self, isa.words(depth));
+        self.pack_part(isa, &whole, (weight, depth), packed);
     }
 
-    /// Packs a part of `weight` [rows, K]; `packed` holds only this part.
+    /// Packs a part of `weight` [rows, depth]; `packed` holds only this part.
     ///
     /// # Panics
     /// If a slice has the wrong length.
-    pub fn pack_part(&self, isa: Isa, part: &PackedPart, weight: &[f32], packed: &mut [f32]) {
+    pub fn pack_part(
+        &self,
+        isa: Isa,
+        part: &PackedPart,
+        (weight, depth): (&[f32], usize),
+        packed: &mut [f32],
+    ) {
+        check_len("the words of k", part.depth, isa.words(depth));
         for PartPanel { vectors, step, beside, area } in self.areas(isa, part, packed) {
             for (w, vector) in vectors.iter().enumerate() {
-                transpose((weight, part.depth), *vector, &part.values, &mut area[w * beside..], step);
+                let (rows, to) = (Columns { weight, depth, vector: *vector }, &mut area[w * beside..]);
+                match isa.products() {
+                    Products::F32 => rows.transpose(part.values.clone(), to, step, |row, k| row[k]),
+                    Products::Int8 => rows.quads(part.values.clone(), to, step),
+                    Products::Bf16 => rows.transpose(part.values.clone(), to, step, |row, k| {
+                        let value = |k: usize| row.get(k).copied().unwrap_or(0.0);
+                        pair(value(2 * k), value(2 * k + 1))
+                    }),
+                }
             }
         }
     }
@@ -200,7 +227,7 @@ impl Panels {
         slots: &Slots,
         packed: &mut [f32],
     ) {
-        let whole = PackedPart::whole(self, slots.depth());
+        let whole = PackedPart::whole(self, isa.slot_words(slots));
         self.pack_part_transposed(isa, &whole, (weight, outputs), slots, packed);
     }
 
@@ -216,19 +243,32 @@ impl Panels {
         slots: &Slots,
         packed: &mut [f32],
     ) {
-        check_len("the values of k", part.depth, slots.depth());
+        assert!(
+            isa.products() != Products::Int8,
+            "8-bit integers are for inference, without a backward pass"
+        );
+        check_len("the words of k", part.depth, isa.slot_words(slots));
         for PartPanel { vectors, step, beside, area } in self.areas(isa, part, packed) {
             // The vectors of each k are side by side in the first area, or each in its own area.
             // Other areas stay empty; the loop ends with the vectors, before it reaches them.
             let mut areas: [&mut [f32]; 4] = Default::default();
             let all = area.chunks_mut(beside.max(step * part.values.len()));
             areas.iter_mut().zip(all).for_each(|(to, area)| *to = area);
-            for (k, row) in slots.rows_from(part.values.start).take(part.values.len()).enumerate() {
-                let from = &weight[row * outputs..][..outputs];
-                let to = areas.iter_mut().flat_map(|area| area[k * step..][..step].as_chunks_mut().0);
-                vectors.iter().zip(to).for_each(|(vector, to)| {
-                    copy_vector(&from[vector.first..][..vector.lanes], to);
-                });
+            let row = |row: usize| &weight[row * outputs..][..outputs];
+            if isa.products() == Products::Bf16 {
+                for (k, word) in part.values.clone().enumerate() {
+                    let [low, high] = slots.pair_rows(word).map(|at| at.map_or(&[][..], row));
+                    let to = vectors_of(&mut areas, k, step);
+                    vectors
+                        .iter()
+                        .zip(to)
+                        .for_each(|(vector, to)| pair_vectors(vector.of(low), vector.of(high), to));
+                }
+                continue;
+            }
+            for (k, at) in slots.rows_from(part.values.start).take(part.values.len()).enumerate() {
+                let to = vectors_of(&mut areas, k, step);
+                vectors.iter().zip(to).for_each(|(vector, to)| copy_vector(vector.of(row(at)), to));
             }
         }
     }
@@ -263,6 +303,15 @@ struct PartPanel<'a> {
     area: &'a mut [f32],
 }
 
+/// Returns the vectors of word k in the areas of a panel.
+fn vectors_of<'a>(
+    areas: &'a mut [&mut [f32]; 4],
+    k: usize,
+    step: usize,
+) -> impl Iterator<Item = &'a mut [f32; 16]> {
+    areas.iter_mut().flat_map(move |area| area[k * step..][..step].as_chunks_mut().0)
+}
+
 /// Copies up to sixteen values, and zeros behind them.
 fn copy_vector(from: &[f32], to: &mut [f32; 16]) {
     match from.first_chunk() {
@@ -274,28 +323,54 @@ fn copy_vector(from: &[f32], to: &mut [f32; 16]) {
     }
 }
 
-/// Writes rows `vector` of `weight` [_, depth] as columns, for some values of k:
-/// `to[k * stride + lane]`.
-fn transpose(
-    (weight, depth): (&[f32], usize),
-    vector: PanelVector,
-    values: &Range<usize>,
-    to: &mut [f32],
-    stride: usize,
-) {
-    let rows = &weight[vector.first * depth..][..vector.lanes * depth];
-    let columns = values.clone().zip((0..).step_by(stride));
-    if vector.lanes < 16 {
-        for (k, at) in columns {
-            let to = &mut to[at..][..16];
-            to.iter_mut().zip(rows[k..].iter().step_by(depth)).for_each(|(to, from)| *to = *from);
-            to[vector.lanes..].fill(0.0);
-        }
+/// Writes pairs of up to sixteen values, and zeros behind them. An empty side is zeros.
+fn pair_vectors(low: &[f32], high: &[f32], to: &mut [f32; 16]) {
+    if let (Some(low), Some(high)) = (low.first_chunk::<16>(), high.first_chunk::<16>()) {
+        *to = core::array::from_fn(|lane| pair(low[lane], high[lane]));
         return;
     }
-    let rows: [&[f32]; 16] = core::array::from_fn(|lane| &rows[lane * depth..][..depth]);
-    for (k, at) in columns {
-        let column: [f32; 16] = core::array::from_fn(|lane| rows[lane][k]);
-        to[at..][..16].copy_from_slice(&column);
+    let value = |from: &[f32], lane: usize| from.get(lane).copied().unwrap_or(0.0);
+    *to = core::array::from_fn(|lane| pair(value(low, lane), value(high, lane)));
+}
+
+/// Rows `vector` of `weight` [_, depth], which become columns of a panel.
+struct Columns<'a> {
+    weight: &'a [f32],
+    depth: usize,
+    vector: PanelVector,
+}
+
+impl Columns<'_> {
+    /// Writes the words of some quads, and of the scales behind them.
+    fn quads(&self, words: Range<usize>, to: &mut [f32], stride: usize) {
+        let Self { weight, depth, vector } = *self;
+        pack_vector(&weight[vector.first * depth..][..vector.lanes * depth], depth, words, to, stride);
+    }
+
+    /// Writes the words of some values of k: `to[k * stride + lane]`. `word` returns word k of a row.
+    #[inline(always)]
+    fn transpose(
+        &self,
+        values: Range<usize>,
+        to: &mut [f32],
+        stride: usize,
+        word: impl Fn(&[f32], usize) -> f32,
+    ) {
+        let Self { weight, depth, vector } = *self;
+        let rows = &weight[vector.first * depth..][..vector.lanes * depth];
+        let columns = values.zip((0..).step_by(stride));
+        if vector.lanes < 16 {
+            for (k, at) in columns {
+                let to = &mut to[at..][..16];
+                to.iter_mut().zip(rows.chunks_exact(depth)).for_each(|(to, row)| *to = word(row, k));
+                to[vector.lanes..].fill(0.0);
+            }
+            return;
+        }
+        let rows: [&[f32]; 16] = core::array::from_fn(|lane| &rows[lane * depth..][..depth]);
+        for (k, at) in columns {
+            let column: [f32; 16] = core::array::from_fn(|lane| word(rows[lane], k));
+            to[at..][..16].copy_from_slice(&column);
+        }
     }
 }

@@ -14,12 +14,12 @@ pub struct PackedPart {
     pub(super) vectors: Range<usize>,
     /// The values of k: all, unless the part is one panel.
     pub(super) values: Range<usize>,
-    /// Number of values of k of the whole panels (K).
+    /// Number of values of k of the whole panels (K), in words.
     pub(super) depth: usize,
 }
 
 impl PackedPart {
-    /// Returns all panels of a matrix with K = `depth` columns.
+    /// Returns all panels of a matrix with `depth` words of k ([`Isa::words`], [`Isa::slot_words`]).
     pub fn whole(panels: &Panels, depth: usize) -> Self {
         Self { panels: 0..panels.count(), vectors: 0..4, values: 0..depth, depth }
     }

@@ -7,6 +7,7 @@
 use super::step::VectorPlace;
 use crate::microkernel::{Factors, Tile, TileStart, TileSums, WeightPanel, multiply};
 use crate::pack::{Panel, PanelPart, Panels};
+use crate::rounding::RoundedSlot;
 use crate::simd::Simd;
 use crate::sweep::{TileRows, Tiled};
 use core::ops::Range;
@@ -37,7 +38,7 @@ pub(crate) trait DeltaCell {
 pub(crate) struct BackwardTile<'a, D> {
     /// padded(H)
     pub(crate) stride: usize,
-    /// Values of k in `recurrent`.
+    /// Words of k in `recurrent`.
     pub(crate) depth: usize,
     /// Transposed weights, packed, at least `panels.len(depth)` floats.
     pub(crate) recurrent: *const f32,
@@ -45,14 +46,19 @@ pub(crate) struct BackwardTile<'a, D> {
     pub(crate) panels: &'a Panels,
     /// The blocks of sixteen units that are computed.
     pub(crate) blocks: Range<usize>,
-    /// The pieces of a stored row that are multiplied. Empty if there is no next step.
+    /// The pieces of a row of deltas that are multiplied. Empty if there is no next step.
     pub(crate) pieces: &'a [Range<usize>],
-    /// The deltas that are multiplied: a step of stored rows.
+    /// The deltas that are multiplied: a step of stored rows, or of rounded ones.
     pub(crate) deltas: *const f32,
+    /// Words from one row of them to the next.
+    pub(crate) delta_row: usize,
     pub(crate) start: GradientStart,
     /// Room for a tile.
     pub(crate) sums: &'a TileSums,
     pub(crate) cell: D,
+    /// The step's stored rows, and the slots among them that later products multiply.
+    pub(crate) gates: *const f32,
+    pub(crate) rounded: &'a [RoundedSlot],
 }
 
 impl<D> BackwardTile<'_, D> {
@@ -94,7 +100,7 @@ impl<S: Simd, D: DeltaCell> Tiled<S> for BackwardTile<'_, D> {
     #[inline(always)]
     unsafe fn compute(&self, s: S, tile: TileRows) {
         let TileRows { row, rows, panel, first, half, width } = tile;
-        let (stride, stored) = (self.stride, D::STORED * self.stride);
+        let (stride, stored) = (self.stride, self.delta_row);
         let Panel { before, width: whole, .. } = self.panels.panels()[panel];
         let unit = row * stride + (before + first) * 16 + half;
         let out = self.sums.base();
@@ -116,6 +122,11 @@ impl<S: Simd, D: DeltaCell> Tiled<S> for BackwardTile<'_, D> {
                     let sum = s.load(out.add(r * TileSums::ROW + w * 16));
                     let at = VectorPlace::of(stride, D::STORED, row + r, (before + first + w, half));
                     self.cell.finish(s, sum, at);
+                    if S::TERMS > 1 {
+                        for slot in self.rounded {
+                            slot.round(s, self.gates.add(at.gate), row + r, (before + first + w, half));
+                        }
+                    }
                 }
             }
         }

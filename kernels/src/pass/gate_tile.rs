@@ -4,6 +4,7 @@ use super::step::VectorPlace;
 use super::tile_products::{PanelVectors, StartVectors, TileProducts};
 use crate::microkernel::{TileStart, TileSums};
 use crate::pack::PanelPart;
+use crate::rounding::RoundedVectors;
 use crate::simd::Simd;
 use crate::sweep::{TileRows, Tiled};
 
@@ -70,6 +71,8 @@ impl RowSums<'_> {
 pub(crate) struct GateTile<'a, C> {
     pub(crate) products: TileProducts<'a>,
     pub(crate) cell: C,
+    /// The results that the next product multiplies.
+    pub(crate) rounded: RoundedVectors,
 }
 
 impl<C: GateCell> GateTile<'_, C> {
@@ -103,6 +106,7 @@ impl<S: Simd, C: GateCell> Tiled<S> for GateTile<'_, C> {
             for r in 0..rows {
                 let at = VectorPlace::of(*stride, C::STORED, row + r, (block, half));
                 self.cell.finish(s, RowSums { sums, start, row: r }, at);
+                self.rounded.round(s, row + r, at.first);
             }
         }
     }

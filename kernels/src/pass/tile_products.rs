@@ -15,14 +15,45 @@ pub(crate) struct TileProducts<'a> {
     /// The first token of the step.
     pub(crate) token: usize,
     pub(crate) input: &'a Input<'a>,
-    /// Packed weights of the dense input, all panels; null without one.
-    pub(crate) dense: *const f32,
-    /// Packed recurrent weights, all panels.
-    pub(crate) recurrent: *const f32,
-    /// The vectors that the recurrent weights multiply: a step of hidden vectors.
-    pub(crate) h: *const f32,
+    /// The dense inputs of the step; no words without a dense input.
+    pub(crate) x: StepOperand,
+    /// The vectors that the recurrent weights multiply.
+    pub(crate) h: StepOperand,
     /// Room for the sums of a tile.
     pub(crate) sums: &'a TileSums,
+}
+
+/// The vectors of a step that packed weights multiply, one for each row.
+#[derive(Clone, Copy)]
+pub(crate) struct StepOperand {
+    /// Row 0.
+    pub(crate) at: *const f32,
+    /// Words from one row to the next.
+    pub(crate) row: usize,
+    /// Words of a row that are multiplied.
+    pub(crate) words: usize,
+    /// Packed weights, all panels; null without words.
+    pub(crate) weights: *const f32,
+}
+
+impl StepOperand {
+    /// Returns an operand without words.
+    #[inline(always)]
+    pub(crate) fn none() -> Self {
+        Self { at: core::ptr::null(), row: 0, words: 0, weights: core::ptr::null() }
+    }
+
+    /// Returns the product of the rows from `row` on. `words` is `0..self.words`.
+    #[inline(always)]
+    fn factors<'d, S: Simd>(&self, row: usize, panel: PanelVectors, words: &'d Range<usize>) -> Factors<'d> {
+        let at = self.weights.wrapping_add(panel.before * 16 * self.words + panel.half);
+        Factors::Rows {
+            x: self.at.wrapping_add(row * self.row),
+            row: self.row,
+            pieces: core::slice::from_ref(words),
+            weights: WeightPanel::packed::<S>(at, panel.width, self.words).skip_vectors(panel.first),
+        }
+    }
 }
 
 /// The vectors of a tile in packed weights.
@@ -63,48 +94,37 @@ impl TileProducts<'_> {
         }
     }
 
-    /// Returns the values of k in the dense input: `0..E`, or none.
+    /// Returns the words of the dense input and of the hidden state.
     #[inline(always)]
-    pub(crate) fn depth(&self) -> Range<usize> {
-        0..self.input.dense.map_or(0, |dense| dense.width)
+    pub(crate) fn words(&self) -> [Range<usize>; 2] {
+        [0..self.x.words, 0..self.h.words]
     }
 
     /// Returns the product of the dense input of the rows from `row` on. It is empty without a
-    /// dense input. `depth` is `depth()`.
+    /// dense input. `words` is the first of `words()`.
     #[inline(always)]
     pub(crate) fn dense_factors<'d, S: Simd>(
         &self,
         row: usize,
         panel: PanelVectors,
-        depth: &'d Range<usize>,
+        words: &'d Range<usize>,
     ) -> Factors<'d> {
-        let Some(dense) = &self.input.dense else {
-            return Factors::Tokens { strips: &[], delta: 0, input: 0 };
-        };
-        let at = self.dense.wrapping_add(panel.before * 16 * dense.width + panel.half);
-        Factors::Rows {
-            x: dense.values.as_ptr().wrapping_add((self.token + row) * dense.stride),
-            row: dense.stride,
-            pieces: core::slice::from_ref(depth),
-            weights: WeightPanel::packed::<S>(at, panel.width, dense.width).skip_vectors(panel.first),
+        match self.input.dense {
+            None => Factors::Tokens { strips: &[], delta: 0, input: 0 },
+            Some(_) => self.x.factors::<S>(row, panel, words),
         }
     }
 
-    /// Returns the product of the hidden state of the rows from `row` on. `units` is `0..H`.
+    /// Returns the product of the hidden state of the rows from `row` on. `words` is the second of
+    /// `words()`.
     #[inline(always)]
     pub(crate) fn recurrent_factors<'d, S: Simd>(
         &self,
         row: usize,
         panel: PanelVectors,
-        units: &'d Range<usize>,
+        words: &'d Range<usize>,
     ) -> Factors<'d> {
-        let at = self.recurrent.wrapping_add(panel.before * 16 * self.hidden + panel.half);
-        Factors::Rows {
-            x: self.h.wrapping_add(row * self.stride),
-            row: self.stride,
-            pieces: core::slice::from_ref(units),
-            weights: WeightPanel::packed::<S>(at, panel.width, self.hidden).skip_vectors(panel.first),
-        }
+        self.h.factors::<S>(row, panel, words)
     }
 
     /// Writes the sums of `rows` rows from `row` on and of `width` vectors into `sums`: the start,
@@ -120,11 +140,11 @@ impl TileProducts<'_> {
         start: StartVectors,
         panel: PanelVectors,
     ) {
-        let (depth, units) = (self.depth(), 0..self.hidden);
+        let [inputs, units] = self.words();
         let tile = Tile {
             start: self.start(row, start),
             factors: &[
-                self.dense_factors::<S>(row, panel, &depth),
+                self.dense_factors::<S>(row, panel, &inputs),
                 self.recurrent_factors::<S>(row, panel, &units),
             ],
             out: self.sums.base(),

@@ -4,6 +4,7 @@ use super::step::VectorPlace;
 use super::tile_products::{PanelVectors, StartVectors, TileProducts};
 use crate::microkernel::TileSums;
 use crate::pack::{Panel, PanelPart, Panels};
+use crate::rounding::RoundedVectors;
 use crate::simd::Simd;
 use crate::sweep::{TileRows, Tiled};
 use core::ops::Range;
@@ -27,6 +28,8 @@ pub(crate) struct UnitTile<'a, C> {
     /// The blocks of sixteen units that are computed.
     pub(crate) blocks: Range<usize>,
     pub(crate) cell: C,
+    /// The results that the next product multiplies.
+    pub(crate) rounded: RoundedVectors,
 }
 
 impl<S: Simd, C: UnitCell> Tiled<S> for UnitTile<'_, C> {
@@ -50,6 +53,7 @@ impl<S: Simd, C: UnitCell> Tiled<S> for UnitTile<'_, C> {
                     let sum = s.load(sums.base().add(r * TileSums::ROW + w * 16));
                     let at = VectorPlace::of(stride, C::STORED, row + r, (before + first + w, half));
                     self.cell.finish(s, sum, at);
+                    self.rounded.round(s, row + r, at.first);
                 }
             }
         }

@@ -2,7 +2,8 @@
 //! the kernels' order.
 
 use super::elements::{sigmoid, tanh};
-use super::products::chain;
+use super::products::chain_of;
+use crate::dispatch::Products;
 use crate::rnn::Activation;
 
 /// A layer's window: sizes, PyTorch weights and input.
@@ -24,6 +25,8 @@ pub struct ReferenceCell<'a> {
     pub start: &'a [f32],
     /// [T, B, E]
     pub x: &'a [f32],
+    /// What the products multiply.
+    pub products: Products,
 }
 
 /// The results of a forward pass.
@@ -70,12 +73,12 @@ impl ReferenceCell<'_> {
     fn input(&self, at: UnitPlace, gate: usize, sum: f32) -> f32 {
         let row = gate * self.hidden + at.unit;
         let weights = &self.weight_ih[row * self.width..][..self.width];
-        chain(sum, &self.x[at.token * self.width..][..self.width], weights)
+        chain_of(self.products, sum, &self.x[at.token * self.width..][..self.width], weights)
     }
     fn recurrent(&self, h: &[f32], at: UnitPlace, gate: usize, sum: f32) -> f32 {
         let row = gate * self.hidden + at.unit;
         let weights = &self.weight_hh[row * self.hidden..][..self.hidden];
-        chain(sum, &h[at.token * self.hidden..][..self.hidden], weights)
+        chain_of(self.products, sum, &h[at.token * self.hidden..][..self.hidden], weights)
     }
     /// Adds delta R: blocks of sixteen units, in a block the gates (slot, gate), in a gate the
     /// units.
@@ -90,10 +93,11 @@ impl ReferenceCell<'_> {
         let row = &deltas[at.token * slots * self.hidden..][..slots * self.hidden];
         for block in (0..self.hidden).step_by(16) {
             for (slot, gate) in gates {
-                for unit in block..(block + 16).min(self.hidden) {
-                    let weight = self.weight_hh[(gate * self.hidden + unit) * self.hidden + at.unit];
-                    sum = row[slot * self.hidden + unit].mul_add(weight, sum);
-                }
+                let units = block..(block + 16).min(self.hidden);
+                let weight = |unit| self.weight_hh[(gate * self.hidden + unit) * self.hidden + at.unit];
+                let weights: Vec<f32> = units.clone().map(weight).collect();
+                let first = slot * self.hidden;
+                sum = chain_of(self.products, sum, &row[first + units.start..first + units.end], &weights);
             }
         }
         sum

@@ -1,6 +1,6 @@
 //! Finding the checkpoint that a command uses.
 
-use super::{BEST, RunFolder, checkpoints::is_of_a_run};
+use super::{BEST, RunFolder, atomic_file::check_absent, checkpoints::is_of_a_run};
 use crate::cli::failure::Failure;
 use std::path::{Path, PathBuf};
 use unrolled::checkpoint::Checkpoint;
@@ -74,6 +74,19 @@ impl RunCheckpoint {
     /// to no run, even in the folder of one.
     pub fn run_folder(&self) -> Option<&RunFolder> {
         self.file.file_name().is_some_and(is_of_a_run).then_some(&self.folder)
+    }
+
+    /// Returns an error if the file of `--out` exists and is not to be replaced, or if it is one of
+    /// the run's own checkpoints.
+    pub fn check_out(&self, out: &Path, replace: bool) -> Result<(), Failure> {
+        let same =
+            |file: &Path| file.canonicalize().ok().is_some_and(|file| out.canonicalize().ok() == Some(file));
+        let parent = RunFolder::at(out.parent().unwrap_or(Path::new("")));
+        if same(&self.file) || same(&parent.last()) || same(&parent.best()) {
+            let out = out.display();
+            return Err(Failure::Usage(format!("--out {out} is a checkpoint of a run; name another file")));
+        }
+        check_absent(out, replace)
     }
 
     /// Loads the checkpoint.

@@ -16,7 +16,7 @@ pub(crate) use logit_blocks::LogitBlocks;
 
 use crate::aligned::Aligned;
 pub(crate) use crate::model::cell::Plain;
-use crate::model::cell::{self, BufferWidths, CellKernels, CellWeights, Extras, Recurrent};
+use crate::model::cell::{self, BufferWidths, CellKernels, CellWeights, Recurrent, RoomWidths};
 use crate::model::{LayerDirection, ModelConfig, Parameters};
 use crate::parallel::Threads;
 use crate::phases::Phases;
@@ -128,14 +128,15 @@ impl PackedWeights {
     /// Room for the weights of a model in the number format of `precision`, with `backward` also for
     /// the backward pass. `pack` fills it.
     pub(crate) fn new(config: &ModelConfig, isa: Isa, precision: Precision, backward: bool) -> Self {
+        let isa = match precision {
+            Precision::F32 => isa,
+            Precision::Bf16 => isa.bf16(),
+        };
         Self {
-            isa: match precision {
-                Precision::F32 => isa,
-                Precision::Bf16 => isa.bf16(),
-            },
+            isa,
             precision,
             tensors: TensorRanges::new(config),
-            layers: config.directions().map(|direction| LayerWeights::new(config, direction)).collect(),
+            layers: config.directions().map(|direction| LayerWeights::new(config, isa, direction)).collect(),
             head: Plain::new(config.stack_width(), config.outputs),
             backward,
             gathers: config.gathers(),
@@ -166,7 +167,7 @@ impl PackedWeights {
 }
 
 impl LayerWeights {
-    fn new(config: &ModelConfig, LayerDirection { layer: l, is_reverse }: LayerDirection) -> Self {
+    fn new(config: &ModelConfig, isa: Isa, LayerDirection { layer: l, is_reverse }: LayerDirection) -> Self {
         let layer = config.stack[l].clone();
         let (inputs, outputs) = (config.input_width(l), layer.direction_size());
         let [state, _] = layer.state_size();
@@ -174,14 +175,15 @@ impl LayerWeights {
         let (kind, sizes) = match &layer.custom {
             Some(custom) => {
                 let kept = custom.cell().map_or(0, |cell| cell.kept_size(inputs));
-                let sizes = BufferWidths { hidden: state, state, stored: kept, extras: Extras::default() };
+                let sizes = BufferWidths { hidden: state, state, stored: kept, ..BufferWidths::default() };
                 (LayerKind::Custom(vec![Vec::new(); config.extras(l).len()]), sizes)
             }
             None => {
                 let depth = if gathered { config.embedding.unwrap_or(0) } else { inputs };
                 let gated = GatedWeights::new(&layer, depth, gathered);
                 let (stored, extras) = (gated.input_slots.width(), gated.cell.extras());
-                let sizes = BufferWidths { hidden: layer.hidden, state, stored, extras };
+                let room = gated.room(isa, if gathered { 0 } else { inputs });
+                let sizes = BufferWidths { hidden: layer.hidden, state, stored, extras, room };
                 (LayerKind::Gated(Box::new(gated)), sizes)
             }
         };
@@ -246,6 +248,12 @@ impl GatedWeights {
             input_slots,
             input_panels,
         }
+    }
+
+    /// The room of its kernels for rounded vectors, with a dense input of `inputs` values.
+    fn room(&self, isa: Isa, inputs: usize) -> RoomWidths {
+        let gates = self.recurrent.first().map_or(0, |part| part.slots.gates.len());
+        RoomWidths { isa: Some(isa).filter(|_| self.cell.needs_room()), inputs, gates }
     }
 
     /// The recurrent weights, as the cell's kernels take them.

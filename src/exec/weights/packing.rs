@@ -185,9 +185,10 @@ impl Packing<'_> {
     }
 
     fn forward(&self, panels: &Panels, weight: &[f32], depth: usize, packed: &mut Aligned) {
-        packed.resize(panels.len(depth));
-        self.halve(panels, PackedPart::whole(panels, depth), packed, &|part, packed| {
-            panels.pack_part(self.isa, part, weight, packed);
+        let words = self.isa.words(depth);
+        packed.resize(panels.len(words));
+        self.halve(panels, PackedPart::whole(panels, words), packed, &|part, packed| {
+            panels.pack_part(self.isa, part, (weight, depth), packed);
         });
     }
 
@@ -199,8 +200,9 @@ impl Packing<'_> {
         slots: &Slots,
         packed: &mut Aligned,
     ) {
-        packed.resize(panels.len(slots.depth()));
-        self.halve(panels, PackedPart::whole(panels, slots.depth()), packed, &|part, packed| {
+        let words = self.isa.slot_words(slots);
+        packed.resize(panels.len(words));
+        self.halve(panels, PackedPart::whole(panels, words), packed, &|part, packed| {
             panels.pack_part_transposed(self.isa, part, (weight, outputs), slots, packed);
         });
     }

@@ -6,7 +6,7 @@ use crate::aligned::Aligned;
 use std::ops::Range;
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::team::Seat;
-use unrolled_kernels::{StepPlace, WindowShape};
+use unrolled_kernels::{Isa, StepPlace, WindowShape};
 
 /// The optional parts of [`Buffers`] that a cell uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +49,28 @@ pub(crate) struct BufferWidths {
     pub(crate) stored: usize,
     /// The optional parts.
     pub(crate) extras: Extras,
+    /// The room of its kernels for rounded vectors.
+    pub(crate) room: RoomWidths,
+}
+
+/// The widths that decide how much room the kernels of a layer need for rounded vectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RoomWidths {
+    /// What rounds them; `None` for a layer whose kernels need no room.
+    pub(crate) isa: Option<Isa>,
+    /// Width of a dense input; 0 without one.
+    pub(crate) inputs: usize,
+    /// Gates whose deltas the recurrent product multiplies.
+    pub(crate) gates: usize,
+}
+
+impl RoomWidths {
+    /// Returns the floats of room for `rows` rows of `hidden` units.
+    fn floats(&self, rows: usize, hidden: usize, backward: bool) -> usize {
+        let Some(isa) = self.isa else { return 0 };
+        let back = if backward { isa.backward_room(rows, hidden, self.gates) } else { 0 };
+        back.max(isa.forward_room(rows, hidden, self.inputs))
+    }
 }
 
 /// One layer's activations for a window of some rows. They start on cache lines, so that the
@@ -72,6 +94,8 @@ pub(crate) struct Buffers {
     pub(crate) reset_h: Aligned,
     /// [B, padded(H)]: a gradient that is carried backward.
     pub(crate) carry: Aligned,
+    /// Room of the kernels for rounded vectors.
+    pub(crate) room: Aligned,
     pub(crate) extended: ExtendedParts<Aligned>,
     /// Seats of the team that computes the window; at most one if a single thread does.
     pub(crate) seats: Vec<Seat>,
@@ -87,6 +111,7 @@ pub(crate) struct View<'a> {
     pub(crate) tanh_c: &'a mut [f32],
     pub(crate) reset_h: &'a mut [f32],
     pub(crate) carry: &'a mut [f32],
+    pub(crate) room: &'a mut [f32],
     pub(crate) extended: ExtendedParts<&'a mut [f32]>,
     pub(crate) seats: &'a mut [Seat],
 }
@@ -94,10 +119,10 @@ pub(crate) struct View<'a> {
 impl Buffers {
     /// Returns zeros for a window.
     pub(crate) fn new(sizes: BufferWidths, window: WindowShape<'static>) -> Self {
-        let [h, c, gates, tanh_c, reset_h, carry] = [(); 6].map(|()| Aligned::default());
+        let [h, c, gates, tanh_c, reset_h, carry, room] = [(); 7].map(|()| Aligned::default());
         let (active, seats, extended) = (Vec::new(), Vec::new(), ExtendedParts::default());
         let mut buffers =
-            Self { sizes, window, active, h, c, gates, tanh_c, reset_h, carry, extended, seats };
+            Self { sizes, window, active, h, c, gates, tanh_c, reset_h, carry, room, extended, seats };
         buffers.resize(window);
         buffers
     }
@@ -105,7 +130,7 @@ impl Buffers {
     /// Takes the sizes of another window. The values lose their meaning, but the zeros behind the
     /// last unit stay. There is room for rows of full length, so that other lengths need no more.
     pub(crate) fn resize(&mut self, window: WindowShape<'_>) {
-        let BufferWidths { hidden, state, stored, extras } = self.sizes;
+        let BufferWidths { hidden, state, stored, extras, room } = self.sizes;
         let (vector, widths) = (padded(hidden), extras.extended);
         let full = WindowShape { active: &[], ..window };
         let fit = |values: &mut Aligned, used: bool, width: usize, size: VectorCount| {
@@ -120,6 +145,8 @@ impl Buffers {
         fit(&mut self.tanh_c, extras.tanh_c, vector, tokens);
         fit(&mut self.reset_h, extras.reset_h, vector, tokens);
         fit(&mut self.carry, extras.carry, vector, rows);
+        let floats = room.floats(window.rows, hidden, window.keep);
+        self.room.resize_on_heap(floats, floats);
         let ExtendedParts { output, norm, terms, d_state, d_output } = &mut self.extended;
         fit(output, true, widths.output, tokens);
         fit(norm, true, widths.norm, tokens);
@@ -133,16 +160,16 @@ impl Buffers {
 
     /// Returns the whole window.
     pub(crate) fn view(&mut self) -> View<'_> {
-        let Self { window, active, h, c, gates, tanh_c, reset_h, carry, extended, seats, .. } = self;
+        let Self { window, active, h, c, gates, tanh_c, reset_h, carry, room, extended, seats, .. } = self;
         let ExtendedParts { output, norm, terms, d_state, d_output } = extended;
         let extended: ExtendedParts<&mut [f32]> = ExtendedParts { output, norm, terms, d_state, d_output };
         let window = WindowShape { active, ..*window };
-        View { window, h, c, gates, tanh_c, reset_h, carry, extended, seats }
+        View { window, h, c, gates, tanh_c, reset_h, carry, room, extended, seats }
     }
 
     /// Returns one step of the window; `active` is room for a number.
     pub(crate) fn view_step<'a>(&'a mut self, at: StepPlace, active: &'a mut [u32; 1]) -> View<'a> {
-        let Self { sizes, window, h, c, gates, tanh_c, reset_h, carry, extended, .. } = self;
+        let Self { sizes, window, h, c, gates, tanh_c, reset_h, carry, room, extended, .. } = self;
         let (vector, widths, keep) = (padded(sizes.hidden), sizes.extras.extended, window.keep);
         active[0] = at.active as u32;
         let window = WindowShape { steps: 1, rows: at.rows, active: &*active, ..*window };
@@ -164,6 +191,7 @@ impl Buffers {
             tanh_c: part(tanh_c, token, tokens, vector),
             reset_h: part(reset_h, token, tokens, vector),
             carry: part(carry, 0, rows, vector),
+            room,
             seats: &mut [],
             window,
         }

@@ -182,6 +182,10 @@ impl CellKernels for ExtendedLstmKernels {
         false
     }
 
+    fn needs_room(&self) -> bool {
+        false
+    }
+
     fn forward(&self, on: Crew<'_>, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
         let isa = on.isa;
         let View { window, h, c, gates, tanh_c, extended, .. } = view;

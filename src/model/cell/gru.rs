@@ -39,15 +39,15 @@ impl CellKernels for GruAfterKernels {
     }
 
     fn forward(&self, on: Crew<'_>, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, gates, seats, .. } = view;
-        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
+        let View { window, h, gates, room, seats, .. } = view;
+        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h, room };
         on.run(GruAfterForward { pass, gates }, seats);
     }
 
     fn backward(&self, on: Crew<'_>, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
-        let View { window, h, gates, carry, seats, .. } = view;
+        let View { window, h, gates, carry, room, seats, .. } = view;
         let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
-        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates, room };
         on.run(GruAfterBackward { pass, h, carry }, seats);
     }
 }
@@ -101,16 +101,16 @@ impl CellKernels for GruBeforeKernels {
     }
 
     fn forward(&self, on: Crew<'_>, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, gates, reset_h, seats, .. } = view;
-        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
+        let View { window, h, gates, reset_h, room, seats, .. } = view;
+        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h, room };
         let (candidate, candidate_panels) = (&weights.recurrent[1], &self.candidate);
         on.run(GruBeforeForward { pass, candidate, candidate_panels, reset_h, gates }, seats);
     }
 
     fn backward(&self, on: Crew<'_>, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
-        let View { window, h, gates, carry, seats, .. } = view;
+        let View { window, h, gates, carry, room, seats, .. } = view;
         let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
-        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates, room };
         let (candidate, candidate_pieces) = (&weights.recurrent_t[1], &weights.pieces[1]);
         on.run(GruBeforeBackward { pass, candidate, candidate_pieces, h, carry }, seats);
     }

@@ -23,6 +23,10 @@ pub(crate) trait CellKernels: Debug + Send + Sync {
     fn divides_units(&self) -> bool {
         true
     }
+    /// Returns true if its kernels round vectors in room of the caller.
+    fn needs_room(&self) -> bool {
+        true
+    }
     /// Computes a window.
     fn forward(&self, on: Crew<'_>, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>);
     /// Computes the deltas of a window from the gradient `dh` [N, padded(H)] of its outputs.

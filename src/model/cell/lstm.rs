@@ -35,15 +35,15 @@ impl CellKernels for LstmKernels {
     }
 
     fn forward(&self, on: Crew<'_>, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, c, gates, tanh_c, seats, .. } = view;
-        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
+        let View { window, h, c, gates, tanh_c, room, seats, .. } = view;
+        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h, room };
         on.run(LstmForward { pass, c, gates, tanh_c }, seats);
     }
 
     fn backward(&self, on: Crew<'_>, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
-        let View { window, c, gates, tanh_c, carry, seats, .. } = view;
+        let View { window, c, gates, tanh_c, carry, room, seats, .. } = view;
         let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
-        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates, room };
         on.run(LstmBackward { pass, c, tanh_c, dc: carry }, seats);
     }
 }

@@ -13,7 +13,7 @@ mod kernels;
 mod lstm;
 mod rnn;
 
-pub(crate) use buffers::{BufferWidths, Buffers, Extras, resize};
+pub(crate) use buffers::{BufferWidths, Buffers, RoomWidths, resize};
 pub(crate) use crew::{Crew, Together};
 pub(crate) use kernels::{CellKernels, CellWeights, Plain, Recurrent, RecurrentInput};
 

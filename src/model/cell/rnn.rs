@@ -50,15 +50,15 @@ impl CellKernels for RnnKernels {
     }
 
     fn forward(&self, on: Crew<'_>, weights: &CellWeights<'_>, input: Input<'_>, view: View<'_>) {
-        let View { window, h, seats, .. } = view;
-        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h };
+        let View { window, h, room, seats, .. } = view;
+        let pass = ForwardWindow { window, input, recurrent: &weights.recurrent[0], h, room };
         on.run(RnnForward { pass, activation: self.activation, panels: &self.panels }, seats);
     }
 
     fn backward(&self, on: Crew<'_>, weights: &CellWeights<'_>, dh: &[f32], view: View<'_>) {
-        let View { window, h, gates, seats, .. } = view;
+        let View { window, h, gates, room, seats, .. } = view;
         let (recurrent, panels, pieces) = (&weights.recurrent_t[0], weights.units, &weights.pieces[0]);
-        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates };
+        let pass = BackwardWindow { window, recurrent, panels, pieces, dh, gates, room };
         on.run(RnnBackward { pass, activation: self.activation, h }, seats);
     }
 }

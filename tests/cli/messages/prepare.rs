@@ -1,7 +1,7 @@
 //! The files that a case needs.
 
 use super::super::*;
-use Prepare::{CopyOf, Cut, File, Flip, Folder, Remove, Train};
+use Prepare::{CopyOf, Cut, File, Flip, Folder, Quantize, Remove, Train};
 
 /// A preparation of a folder.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub enum Prepare {
     Cut(&'static str, u64),
     Remove(&'static str),
     CopyOf(&'static str, &'static str),
+    /// The run in the folder `here`, quantized in this file.
+    Quantize(&'static str),
 }
 
 impl Prepare {
@@ -38,6 +40,7 @@ impl Prepare {
             }
             Remove(name) => fs::remove_file(home.path(name)).expect("a file"),
             CopyOf(from, to) => _ = fs::copy(home.path(from), home.path(to)).expect("a copy"),
+            Quantize(name) => _ = home.run(&format!("quantize here --out {name} --no-loss")).success(),
         }
     }
 
@@ -52,6 +55,7 @@ impl Prepare {
             Flip(name, _) => format!("with a flipped bit in `{name}`"),
             Cut(name, length) => format!("`{name}` cut to {length} bytes"),
             Remove(name) => format!("without `{name}`"),
+            Quantize(name) => format!("after `quantize here --out {name}`"),
             CopyOf(from, to) => format!("`{to}` is a copy of `{from}`"),
         })
     }

@@ -2,7 +2,7 @@
 
 use super::{
     LAST, PAUSED, RUN, Section,
-    prepare::Prepare::{CopyOf, Cut, File, Flip, Folder, Remove, Train},
+    prepare::Prepare::{CopyOf, Cut, File, Flip, Folder, Quantize, Remove, Train},
 };
 
 pub const FOLDERS_OF_RUNS: Section = (
@@ -71,6 +71,31 @@ pub const EVALUATIONS_AND_SAMPLES: Section = (
         (RUN, "bench --seconds 0"),
     ],
 );
+
+pub const QUANTIZED_WEIGHTS: Section = (
+    "Quantized weights",
+    &[
+        (RUN, "quantize here --out weights.int8"),
+        (RUN, "quantize here --out text.safetensors --split test"),
+        (
+            &[Train(""), CopyOf("here/best.safetensors", "alone.safetensors")],
+            "quantize alone.safetensors --out small.safetensors",
+        ),
+        (QUANTIZED, "quantize here --out small.safetensors"),
+        (QUANTIZED, "quantize small.safetensors --out smaller.safetensors"),
+        (QUANTIZED, "train text.txt --init-from small.safetensors"),
+        (
+            &[Train(""), Quantize("small.safetensors"), CopyOf("small.safetensors", LAST)],
+            "train --resume --out here",
+        ),
+        (
+            &[Train(""), Quantize("small.safetensors"), Flip("small.safetensors", 9)],
+            "sample small.safetensors",
+        ),
+    ],
+);
+
+const QUANTIZED: &[super::prepare::Prepare] = &[Train(""), Quantize("small.safetensors")];
 
 pub const VIEWING_RUNS: Section = (
     "Viewing runs",

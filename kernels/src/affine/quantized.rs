@@ -1,0 +1,70 @@
+//! Products of rows that are quantized to 8-bit integers.
+//!
+//! Some rows are quantized at a time, into room that stays in the second-level cache. The tiles
+//! multiply this room.
+
+use super::{Affine, AffineTiles};
+use crate::int8::{MOST_VALUES, vectors::quantize};
+use crate::pack::row_words;
+use crate::simd::{Kernel, Simd};
+use crate::sweep::sweep;
+use core::mem::MaybeUninit;
+use core::ops::Range;
+
+/// Words of the room for quantized rows, at least one of [`MOST_VALUES`].
+const ROOM: usize = 1 << 15;
+
+/// Room for quantized rows.
+#[repr(align(64))]
+struct Room(MaybeUninit<[f32; ROOM]>);
+
+/// A product of one piece of rows.
+pub(super) struct Quantized<'a> {
+    affine: Affine<'a>,
+    piece: Range<usize>,
+    /// Words of a quantized row.
+    words: usize,
+}
+
+impl<'a> Quantized<'a> {
+    /// Checks that the rows have one piece of at most [`MOST_VALUES`].
+    pub(super) fn new(affine: Affine<'a>, words: usize) -> Self {
+        let [piece] = affine.pieces else { panic!("rows of {} pieces, expected one", affine.pieces.len()) };
+        assert!(piece.len() <= MOST_VALUES, "{} values of k, expected at most {MOST_VALUES}", piece.len());
+        Self { piece: piece.clone(), affine, words }
+    }
+}
+
+impl Kernel for Quantized<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { affine: Affine { rows, x, x_stride, panels, weights, start, out, .. }, piece, words } =
+            self;
+        let mut room = Room(MaybeUninit::uninit());
+        let to = room.0.as_mut_ptr().cast::<f32>();
+        let row_words = row_words(words);
+        let most = ROOM / row_words;
+        for first in (0..rows).step_by(most) {
+            let count = (rows - first).min(most);
+            for row in 0..count {
+                let from = &x[(first + row) * x_stride..][piece.clone()];
+                // SAFETY: the room holds `most` rows of `row_words` words.
+                unsafe { quantize(s, from.as_ptr(), from.len(), to.add(row * row_words)) };
+            }
+            let tiles = AffineTiles {
+                x: to,
+                x_row: row_words,
+                pieces: &[0..words],
+                before: 0,
+                depth: words,
+                panels,
+                weights: weights.as_ptr(),
+                start,
+                out: out.as_mut_ptr().wrapping_add(first * panels.out_width()),
+            };
+            // SAFETY: `run_on` has checked every length, and the rows were quantized.
+            unsafe { sweep(s, count, 0..panels.panels().len(), &tiles) }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Products of rows that are rounded to bf16.
+//!
+//! 1. Some rows and some words of them are rounded at a time, into room that stays in the caches. The
+//!    tiles multiply this room.
+//! 2. Words go first: between two stretches the sums wait in `out`. So each sum is one chain.
+
+use super::{Affine, AffineTiles, Start};
+use crate::rounding::{Chunks, round_row};
+use crate::simd::{Kernel, Simd};
+use crate::sweep::sweep;
+use core::mem::MaybeUninit;
+
+/// The most words of a row that are rounded at a time.
+const WORDS: usize = 512;
+/// Words of the room for rounded rows.
+const ROOM: usize = 64 * WORDS;
+
+/// Room for rounded rows. Tiles of AMX may read whole tiles behind the last row.
+#[repr(align(64))]
+struct Room(MaybeUninit<[f32; ROOM]>);
+
+/// A product of `words` words of k.
+pub(super) struct Rounded<'a> {
+    pub(super) affine: Affine<'a>,
+    pub(super) words: usize,
+}
+
+impl Kernel for Rounded<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { affine: Affine { rows, x, x_stride, pieces, panels, weights, start, out }, words } = self;
+        let mut room = Room(MaybeUninit::uninit());
+        let to = room.0.as_mut_ptr().cast::<f32>();
+        for before in (0..words.max(1)).step_by(WORDS) {
+            let some = (words - before).min(WORDS);
+            let row_words = some.next_multiple_of(16).max(16);
+            let start = if before > 0 { Start::Out } else { start };
+            let most = ROOM / row_words / 32 * 32;
+            for first in (0..rows).step_by(most) {
+                let count = (rows - first).min(most);
+                for row in 0..count {
+                    let from = &x[(first + row) * x_stride..][..x_stride];
+                    // SAFETY: the room holds `most` rows, and the pieces are within a row of x.
+                    unsafe {
+                        round_row(s, from.as_ptr(), Chunks::of(pieces, before, some), to.add(row * row_words))
+                    };
+                }
+                let tiles = AffineTiles {
+                    x: to,
+                    x_row: row_words,
+                    pieces: &[0..some],
+                    before,
+                    depth: words,
+                    panels,
+                    weights: weights.as_ptr(),
+                    start,
+                    out: out.as_mut_ptr().wrapping_add(first * panels.out_width()),
+                };
+                // SAFETY: `run_on` has checked every length, and the rows were rounded.
+                unsafe { sweep(s, count, 0..panels.panels().len(), &tiles) }
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `unrolled quantize`: writes the weights of a run as 8-bit integers.
+
+use super::{
+    evaluation_text::EvaluationText,
+    failure::Failure,
+    number_format::{grouped, loss, memory},
+    output,
+    run_folder::{CheckpointChoice, RunCheckpoint},
+};
+use clap::Args;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use unrolled::{
+    checkpoint::Checkpoint,
+    train::{Evaluation, evaluate_with},
+};
+
+const ENDING: &str = "safetensors";
+
+/// Write the weights of a run as 8-bit integers, for `sample` and `eval`, and measure the loss before
+/// and after
+///
+/// Each row of a weight matrix becomes integers from -127 to 127 and one scale; nothing is
+/// calibrated. The file has about a quarter of the size of the weights. It runs where a checkpoint
+/// runs, but cannot be trained.
+#[derive(Args)]
+pub struct QuantizeCommand {
+    /// Run folder or checkpoint file [default: the newest run under runs/]
+    run: Option<PathBuf>,
+    #[command(flatten)]
+    text: EvaluationText,
+    /// File to write; its name ends in .safetensors
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+    /// Checkpoint of a run folder [default: best, or last in a run without a validation split]
+    #[arg(long, value_enum)]
+    checkpoint: Option<CheckpointChoice>,
+    /// Do not measure the loss, for example because the corpus is not at hand
+    #[arg(long, conflicts_with_all = ["paths", "split", "eval_streams", "unknown", "threads"])]
+    no_loss: bool,
+    /// Overwrite the file of --out
+    #[arg(long)]
+    replace: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// The object of `--json`. Without a measured loss the last five fields are null.
+#[derive(Serialize)]
+struct Quantized {
+    checkpoint: String,
+    file: String,
+    step: u64,
+    checkpoint_bytes: u64,
+    bytes: u64,
+    symbols: Option<u64>,
+    loss_before: Option<f64>,
+    loss: Option<f64>,
+    accuracy_before: Option<f64>,
+    accuracy: Option<f64>,
+}
+
+/// The loss on a part of a corpus, before and after.
+struct Losses {
+    text: String,
+    before: Evaluation,
+    after: Evaluation,
+}
+
+impl QuantizeCommand {
+    /// Measures the losses, writes the file and prints the result.
+    pub fn run(&self) -> Result<(), Failure> {
+        self.check_ending()?;
+        let found = RunCheckpoint::find(self.run.as_deref(), self.checkpoint)?;
+        found.check_out(&self.out, self.replace)?;
+        let checkpoint = found.load()?;
+        if checkpoint.quantized {
+            let file = found.file.display();
+            return Err(Failure::Usage(format!(
+                "{file} is quantized already; name the run that it was made from"
+            )));
+        }
+        let quantized = checkpoint.quantize()?;
+        let losses = if self.no_loss { None } else { Some(self.losses(&found, &checkpoint, &quantized)?) };
+        quantized.save(&self.out)?;
+        let result = self.result(&found, &checkpoint, losses.as_ref());
+        match self.json {
+            true => output::json(&result),
+            false => output::write(&table(&result, !checkpoint.moments.is_empty(), losses.as_ref())),
+        }
+    }
+
+    /// Returns an error if the file to write does not look like a safetensors file.
+    fn check_ending(&self) -> Result<(), Failure> {
+        let ending = self.out.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        match ending == ENDING {
+            true => Ok(()),
+            false => Err(Failure::Usage(format!(
+                "--out {}: found the ending {ending:?}, expected .{ENDING}",
+                self.out.display()
+            ))),
+        }
+    }
+
+    fn losses(
+        &self,
+        found: &RunCheckpoint,
+        checkpoint: &Checkpoint,
+        quantized: &Checkpoint,
+    ) -> Result<Losses, Failure> {
+        let (before, after) = (checkpoint.model()?, quantized.model()?);
+        if before.config().check_predicts_symbols().is_err() {
+            return Err(Failure::Usage(format!(
+                "{} does not predict the symbols of a text, so it has no loss on one; add --no-loss",
+                found.file.display()
+            )));
+        }
+        let (corpus, reading) = self.text.open(found, checkpoint).map_err(or_no_loss)?;
+        let measured = |model| evaluate_with(model, &corpus, reading.clone(), self.text.threads());
+        let (before, after) = (measured(before)?, measured(after)?);
+        Ok(Losses { text: self.text.describe(&corpus), before, after })
+    }
+
+    fn result(&self, found: &RunCheckpoint, checkpoint: &Checkpoint, losses: Option<&Losses>) -> Quantized {
+        let size = |file: &Path| file.metadata().map_or(0, |metadata| metadata.len());
+        Quantized {
+            checkpoint: found.file.display().to_string(),
+            file: self.out.display().to_string(),
+            step: checkpoint.progress.step,
+            checkpoint_bytes: size(&found.file),
+            bytes: size(&self.out),
+            symbols: losses.map(|losses| losses.after.symbols),
+            loss_before: losses.map(|losses| losses.before.loss),
+            loss: losses.map(|losses| losses.after.loss),
+            accuracy_before: losses.map(|losses| losses.before.accuracy),
+            accuracy: losses.map(|losses| losses.after.accuracy),
+        }
+    }
+}
+
+/// Adds the way to quantize without the corpus of the run.
+fn or_no_loss(failure: Failure) -> Failure {
+    match failure {
+        Failure::NoRun { path, problem } => {
+            Failure::NoRun { path, problem: format!("{problem}, or add --no-loss") }
+        }
+        other => other,
+    }
+}
+
+/// Returns the result as text.
+fn table(result: &Quantized, has_moments: bool, losses: Option<&Losses>) -> String {
+    let Quantized { checkpoint, file, step, checkpoint_bytes, bytes, .. } = result;
+    let with_moments = if has_moments { ", with the optimizer state" } else { "" };
+    let mut text = format!(
+        "checkpoint   {checkpoint}, step {}: {}{with_moments}\nfile         {file}: {}\n",
+        grouped(*step),
+        memory(*checkpoint_bytes as f64),
+        memory(*bytes as f64)
+    );
+    if let Some(Losses { text: corpus, before, after }) = losses {
+        text += &format!(
+            "corpus       {corpus}, {} symbols\nloss         {} nats per symbol before, {} after ({:+.4})\n",
+            grouped(after.symbols),
+            loss(before.loss),
+            loss(after.loss),
+            after.loss - before.loss
+        );
+    }
+    text
+}
