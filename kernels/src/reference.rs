@@ -8,6 +8,7 @@
 mod cells;
 mod elements;
 mod products;
+mod tile_product;
 
 pub use cells::{
     Deltas, ReferenceCell, Trace, gru_after_backward, gru_after_forward, gru_before_backward,
@@ -15,3 +16,4 @@ pub use cells::{
 };
 pub use elements::{cross_entropy, multiply, sigmoid, sum_of_squares, tanh, update};
 pub use products::{affine, chain, scatter, weight_gradient};
+pub use tile_product::tile_product;

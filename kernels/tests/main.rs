@@ -19,4 +19,5 @@ mod ragged;
 mod softmax;
 mod stored_rows;
 mod teams;
+mod tile_product;
 mod updates;
