@@ -15,8 +15,10 @@
 //!    mode of the thread is. `reference::tile_product` computes the same bits on any processor
 //!    (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TDPBF16PS).
 //! 3. Linux gives the room for tiles only to a process that asks for it ([`Amx::detect`]).
-//! 4. The shape of the tiles and the tiles themselves are the thread's. A value of [`Tiles`] owns
-//!    them, and its drop gives them back, so that a switch of threads saves them only in a product.
+//! 4. Each thread has its own tiles. A product configures and releases them, so that the kernel
+//!    saves them at a switch of threads only during a product.
+//! 5. The last group of k is filled with words of zeros, in x and in the weights. They change at most
+//!    the sign of a sum that is zero.
 
 mod detection;
 mod product;

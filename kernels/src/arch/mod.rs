@@ -1,4 +1,5 @@
-//! The SIMD backends: one file per instruction set, with operations and no algorithm.
+//! The SIMD backends: one file per instruction set, with operations and no algorithm. AMX is
+//! different: a product of its tiles is an operation.
 
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub mod amx;

@@ -16,7 +16,7 @@ const VECTOR_BYTES: usize = 4 * EDGE;
 /// Where the operands of a product are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TilePlaces {
-    /// Number of groups of 16 words.
+    /// Number of groups of 16 words of k. The last is filled with zeros, in x and in the panel.
     pub(crate) groups: usize,
     /// Rows of 16 `groups` words.
     pub(crate) x: *const u32,
