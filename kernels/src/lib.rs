@@ -106,6 +106,8 @@ pub mod weight_gradient;
 #[cfg(feature = "std")]
 mod window;
 
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub use arch::amx;
 #[cfg(feature = "std")]
 pub use dispatch::{ISA_VARIABLE, IsaError};
 pub use dispatch::{Isa, Products};

@@ -9,6 +9,7 @@
 mod cells;
 mod elements;
 mod products;
+mod tile_product;
 
 pub use cells::{
     Deltas, ReferenceCell, Trace, gru_after_backward, gru_after_forward, gru_before_backward,
@@ -16,3 +17,4 @@ pub use cells::{
 };
 pub use elements::{cross_entropy, multiply, sigmoid, sum_of_squares, tanh, update};
 pub use products::{affine, affine_of, chain, chain_of, rounded_weight_gradient, scatter, weight_gradient};
+pub use tile_product::tile_product;

@@ -21,4 +21,5 @@ mod ragged;
 mod softmax;
 mod stored_rows;
 mod teams;
+mod tile_product;
 mod updates;

@@ -76,10 +76,11 @@ private:
 /// A trained model, which any number of threads may use.
 class Model {
 public:
-    /// Large windows are divided among `threads` threads, 0 for one per core.
-    explicit Model(const std::string &path, std::size_t threads = 1) {
+    /// Large windows are divided among `threads` threads, 0 for one per core. `precision` is "f32" or
+    /// "bf16".
+    explicit Model(const std::string &path, std::size_t threads = 1, const std::string &precision = "f32") {
         unrolled_model *model = nullptr;
-        check(unrolled_model_load_threads(path.c_str(), threads, &model));
+        check(unrolled_model_load_precision(path.c_str(), precision.c_str(), threads, &model));
         handle_.reset(model);
     }
 
@@ -118,9 +119,10 @@ public:
         handle_.reset(rnn);
     }
     /// The network of a file, to train it further. `seed` is that of dropout.
-    static Network load(const std::string &path, std::uint64_t seed = 1, std::size_t threads = 0) {
+    static Network load(const std::string &path, std::uint64_t seed = 1, std::size_t threads = 0,
+                        const std::string &precision = "f32") {
         unrolled_rnn *rnn = nullptr;
-        check(unrolled_rnn_load(path.c_str(), seed, threads, &rnn));
+        check(unrolled_rnn_load_precision(path.c_str(), seed, precision.c_str(), threads, &rnn));
         return Network(rnn);
     }
 

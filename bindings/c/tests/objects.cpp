@@ -43,6 +43,11 @@ static void test_model(const std::string &path) {
     CHECK(has(thrown([&] { model.forward(3, 2, x, none); }), "x: found 8 values, expected 12"));
     CHECK(has(thrown([&] { model.forward(2, 2, x, none, {9, 2}); }), "lengths: found 9"));
 
+    unrolled::Model rounded(path, 1, "bf16");
+    none.clear();
+    auto near = rounded.forward(2, 2, x, none);
+    for (std::size_t i = 0; i < y.size(); i++) CHECK(std::abs(near[i] - y[i]) < 0.05f);
+
     unrolled::Stream stream = model.stream(2);
     unrolled::Stream moved = std::move(stream);
     std::vector<float> out(2);
@@ -76,6 +81,7 @@ int main(int argc, char **argv) {
     CHECK(has(thrown([&] { network.backward({1.0f, 2.0f}); }), "dy: found 2 values, expected 1"));
     test_model(path);
     CHECK(has(thrown([] { unrolled::Model("/no/such/file"); }), "cannot read /no/such/file"));
+    CHECK(has(thrown([] { unrolled::Model("/no/such/file", 1, "f16"); }), "expected f32 or bf16"));
     try {
         unrolled::Network bad("inputs = 0");
         CHECK(false);

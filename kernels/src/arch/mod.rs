@@ -1,5 +1,8 @@
-//! The SIMD backends: one file per instruction set, with operations and no algorithm.
+//! The SIMD backends: one file per instruction set, with operations and no algorithm. AMX is
+//! different: a product of its tiles is an operation.
 
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub mod amx;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
