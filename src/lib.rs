@@ -91,6 +91,11 @@
 //! [`train::TrainerSettings::precision`] for other training. Results are the same bits on AVX2,
 //! AVX-512 and AVX-512 BF16; AMX adds in another order.
 //!
+//! [`Precision::Int8`] is for inference. [`model::Model::quantize`] rounds weights to 8-bit integers
+//! with one scale for each row, and [`checkpoint::Checkpoint::quantize`] stores them in a quarter of
+//! the size. Inputs and states are quantized step by step. Sums are integers, so results are the same
+//! bits on AVX2 and AVX-512.
+//!
 //! # Denormal numbers
 //!
 //! In training and inference denormal numbers (below 1.2e-38) count as zero, as operands and as

@@ -14,8 +14,8 @@ use unrolled::model::Model;
 use unrolled::network::Network;
 use unrolled::train::{Trainer, TrainerSettings, Training};
 use unrolled::{
-    Cell, ClipMode, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Reset,
-    RunSettings, Settings, Unit, Windows,
+    Cell, ClipMode, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Precision,
+    Reset, RunSettings, Settings, Unit, Windows,
 };
 
 #[global_allocator]
@@ -226,14 +226,18 @@ fn networks_on_vectors_allocate_nothing_while_shapes_repeat() {
 fn views_on_vectors_allocate_nothing_while_shapes_repeat() {
     let lengths: Vec<usize> = (0..16).map(|row| row * 7 % 11).collect();
     let inputs = vec![0.5; 10 * 16 * 40];
-    for (outputs, threads, both) in ON_VECTORS {
-        let engine = Engine::new(on_vectors(outputs, both), Some(threads)).unwrap();
+    let precisions = [Precision::F32, Precision::Bf16, Precision::Int8];
+    for (precision, (outputs, threads, both)) in
+        precisions.into_iter().flat_map(|precision| ON_VECTORS.map(|views| (precision, views)))
+    {
+        let engine = Engine::with_precision(on_vectors(outputs, both), precision, Some(threads)).unwrap();
         let (initial, width) =
             (State::zero(engine.model().config(), 16), engine.model().config().output_width());
         let (mut plan, mut dynamic) = (Plan::of(&engine, 10, 16).unwrap(), Dynamic::of(&engine));
-        let mut stream = (!both).then(|| Stream::with_rows(engine.model().clone(), 16).unwrap());
+        let mut stream =
+            (!both).then(|| Stream::of_rows(&engine.with_threads(Some(1)).unwrap(), 16).unwrap());
         let mut values = vec![0.0; 10 * 16 * width];
-        check_steps(10, &format!("{outputs} outputs of views"), (threads, 6), || {
+        check_steps(10, &format!("{outputs} outputs of views in {}", precision.name()), (threads, 6), || {
             for window in forms(&inputs, &lengths, &initial) {
                 let tokens = if window.output_steps == OutputSteps::Last { 16 } else { 160 };
                 dynamic.forward_window(&window, &mut values[..tokens * width]).unwrap();

@@ -12,10 +12,13 @@
 //! 3. There is one function per instruction set and tile shape, shared by all kernels
 //!    ([`multiply`]). It writes its sums into [`TileSums`], where the kernel's own part (gates,
 //!    deltas) reads them. So a kernel compiles to one loop, not to one function per shape.
-//! 4. A chain may run through several stretches of k ([`Factors`]): an input and a state, the
+//! 4. Products of 8-bit integers have their own loop around the innermost one (`microkernel/quads.rs`).
+//! 5. A chain may run through several stretches of k ([`Factors`]): an input and a state, the
 //!    pieces of a stored row, the tokens of a window.
 
-use crate::pack::{SCALE_WORDS, strides};
+mod quads;
+
+use crate::pack::strides;
 use crate::side_by_side::Strip;
 use crate::simd::{Outlined, Simd};
 use crate::tile_shapes::{MOST_ROWS, fits, values_first, width_of};
@@ -257,49 +260,6 @@ impl<S: Simd, const R: usize, const W: usize> Outlined for SizedTile<'_, S, R, W
             for (r, sums) in acc.into_iter().enumerate() {
                 for (w, sum) in sums.into_iter().enumerate() {
                     s.store(tile.out.add(r * tile.out_row + (first + w) * 16), sum);
-                }
-            }
-        }
-    }
-}
-
-impl<S: Simd, const R: usize, const W: usize> SizedTile<'_, S, R, W> {
-    /// Computes a tile of quads. The sums of one product at a time are integers in registers; `out`
-    /// holds the sums of the products before.
-    ///
-    /// # Safety
-    /// As for `multiply`.
-    #[inline(always)]
-    unsafe fn run_quads(self) {
-        let Self { s, first, tile } = self;
-        let out = |r: usize, w: usize| tile.out.wrapping_add(r * tile.out_row + (first + w) * 16);
-        // SAFETY: the caller vouches for the tile. Scales and sums follow after the quads.
-        unsafe {
-            for r in 0..R {
-                let start = tile.start.of(r).add(first * tile.start.step);
-                for w in 0..W {
-                    s.store(out(r, w), s.load(start.add(w * tile.start.step)));
-                }
-            }
-            for factors in tile.factors {
-                let Factors::Rows { x, row, pieces: [words], weights } = *factors else { continue };
-                let (weights, depth) = (weights.skip_vectors(first), words.len() - SCALE_WORDS);
-                let (scales, offsets) = (weights.skip(depth), weights.skip(depth + 1));
-                let mut acc = [[s.splat(0.0); W]; R];
-                if S::OFFSETS {
-                    for w in 0..W {
-                        let offset = s.load(offsets.skip_vectors(w).at);
-                        acc.iter_mut().for_each(|sums| sums[w] = offset);
-                    }
-                }
-                let x = x.add(words.start);
-                accumulate(s, &mut acc, (x, row, 1), depth, weights);
-                for (r, sums) in acc.into_iter().enumerate() {
-                    let scale = s.splat(*x.add(r * row + depth));
-                    for (w, sum) in sums.into_iter().enumerate() {
-                        let scale = s.mul(scale, s.load(scales.skip_vectors(w).at));
-                        s.store(out(r, w), s.fma(s.from_integers(sum), scale, s.load(out(r, w))));
-                    }
                 }
             }
         }

@@ -101,7 +101,7 @@ pub trait Simd: Copy {
     }
     /// The lanes, which hold the bits of integers of 32 bits, rounded to floats.
     #[inline(always)]
-    fn from_integers(self, _sums: Self::F) -> Self::F {
+    fn rounded_integers(self, _sums: Self::F) -> Self::F {
         unreachable!("a backend without quads")
     }
     /// c - a * b, rounded once (the portable backend may round twice)

@@ -38,6 +38,7 @@ impl Arithmetic {
         let bytes = match precision {
             Precision::F32 => size_of::<f32>(),
             Precision::Bf16 => size_of::<u16>(),
+            Precision::Int8 => size_of::<i8>(),
         };
         self.forward / 2.0 * bytes as f64
     }

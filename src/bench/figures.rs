@@ -24,7 +24,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Bench {
     /// Model, window size, mode, precision and random seed. All other settings are replaced: training runs on
-    /// streams over the whole text, at a learning rate so small that the weights hardly change.
+    /// streams over the whole text, at a learning rate so small that the weights hardly change. In
+    /// [`Precision::Int8`] training is in f32, and the forward pass and the step are in int8.
     pub settings: Settings,
     /// Number of symbols V.
     pub vocabulary: usize,
@@ -39,7 +40,8 @@ pub struct Bench {
 pub struct Figures {
     /// Name of the mode.
     pub mode: &'static str,
-    /// Name of the number format of the operands of products.
+    /// Name of the number format of the operands of products; int8 is that of the forward pass and
+    /// the step.
     pub precision: &'static str,
     /// Symbols per second of training: forward, loss, backward, clipping, update, packing.
     pub train_chars_per_second: f64,
@@ -108,8 +110,12 @@ impl Bench {
         model.config().check_predicts_symbols()?;
         let first = self.first_batch(&settings)?;
         let options = self.options();
-        let logits = checks::forward(&model, &first, options)?;
-        let expected = FirstStep::of(&model, &first, &logits, settings.run.seed, options)?;
+        let trained = EngineOptions { precision: settings.run.precision, ..options };
+        let mut logits = checks::forward(&model, &first, options)?;
+        if trained.precision != options.precision {
+            logits = checks::forward(&model, &first, trained)?;
+        }
+        let expected = FirstStep::of(&model, &first, &logits, settings.run.seed, trained)?;
         drop(logits);
         let peak = peak_gflops(self.threads)?;
         let forward =
@@ -141,6 +147,10 @@ impl Bench {
                 max_chars: None,
                 eval_every: Some(u64::MAX),
                 accumulate: 1,
+                precision: match self.settings.run.precision {
+                    Precision::Int8 => Precision::F32,
+                    trained => trained,
+                },
                 ..self.settings.run.clone()
             },
             ..self.settings.clone()

@@ -1,7 +1,7 @@
 //! The content of a checkpoint.
 
 use crate::{
-    Result, Settings,
+    Precision, Result, Settings,
     corpus::{CorpusOptions, Vocabulary},
     exec::State,
     model::{Model, ModelConfig, Parameters},
@@ -39,6 +39,12 @@ impl Checkpoint {
         let config = ModelConfig::of(&self.settings.model, self.vocabulary.len())?;
         let model = Model::with_parameters(config, self.parameters.clone())?;
         if self.quantized { model.quantize() } else { Ok(model) }
+    }
+
+    /// Returns the precision that its model runs in: int8 if it is quantized, and otherwise the one
+    /// that it was trained in.
+    pub fn precision(&self) -> Precision {
+        if self.quantized { Precision::Int8 } else { self.settings.run.precision }
     }
 
     /// Returns the checkpoint of the quantized model ([`Model::quantize`]), without training state.

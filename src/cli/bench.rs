@@ -105,9 +105,10 @@ struct BenchFlags {
     /// Build the plan of a window once (static) or in each window (dynamic) [default: static]
     #[arg(long, value_parser = PossibleValuesParser::new(Mode::NAMES))]
     mode: Option<String>,
-    /// Number format of the operands of products [default: f32]
-    #[arg(long, value_parser = PossibleValuesParser::new(Precision::NAMES))]
-    precision: Option<String>,
+    /// Number format of the operands of products; training in int8 is measured in f32 [default: f32]
+    #[arg(long, value_parser = super::value_args::precision())]
+    #[serde(skip)]
+    precision: Option<Precision>,
     /// Random seed of the weights and symbols [default: 1]
     #[arg(short, long, value_name = "N", value_parser = recorded(0))]
     seed: Option<u64>,
@@ -158,7 +159,9 @@ impl BenchCommand {
 impl BenchFlags {
     fn settings(&self) -> Result<Settings, Failure> {
         let table = toml::Table::try_from(self).expect("flags are strings and numbers within TOML's range");
-        overlay(&Settings::default(), std::iter::once(&table))
+        let mut settings = overlay(&Settings::default(), std::iter::once(&table))?;
+        settings.run.precision = self.precision.unwrap_or_default();
+        Ok(settings)
     }
 }
 
@@ -192,7 +195,9 @@ fn heading(bench: &Bench, all: &[Figures]) -> String {
         false => layers(settings),
     };
     let threads = all.first().map_or(0, |figures| figures.threads);
-    let machine = |figures: &Figures| format!("{}, products in {}", figures.machine, figures.precision);
+    let training = if settings.run.precision == Precision::Int8 { ", of training in f32" } else { "" };
+    let machine =
+        |figures: &Figures| format!("{}, products in {}{training}", figures.machine, figures.precision);
     let machine = all.first().map_or(String::new(), machine);
     format!(
         "{model}, batch {} x {} steps, {} ({}), {}\n{machine}\n",

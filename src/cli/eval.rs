@@ -32,7 +32,7 @@ pub struct EvalCommand {
     /// Also measure how often the right symbol is among the N likeliest
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroUsize>(1))]
     top_k: Option<NonZeroUsize>,
-    /// Number format of the operands of products: f32 or bf16 [default: as in the run]
+    /// Number format of the operands of products [default: as in the run, or int8 for a quantized file]
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
     /// Print one JSON object instead of a table
@@ -49,7 +49,7 @@ impl EvalCommand {
         model.config().check_predicts_symbols()?;
         let (corpus, reading) = self.text.open(&trained, &checkpoint)?;
         let reading = EvaluationOptions { top_k: self.top_k, ..reading };
-        let precision = self.precision.unwrap_or(checkpoint.settings.run.precision);
+        let precision = self.precision.unwrap_or(checkpoint.precision());
         let engine = Engine::with_precision(model, precision, self.text.threads())?;
         let evaluation = evaluate_on(&engine, &corpus, reading)?;
         match self.json {

@@ -12,7 +12,9 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use unrolled::{
     checkpoint::Checkpoint,
-    train::{Evaluation, evaluate_with},
+    exec::Engine,
+    model::Model,
+    train::{Evaluation, evaluate_on},
 };
 
 const ENDING: &str = "safetensors";
@@ -117,8 +119,11 @@ impl QuantizeCommand {
             )));
         }
         let (corpus, reading) = self.text.open(found, checkpoint).map_err(or_no_loss)?;
-        let measured = |model| evaluate_with(model, &corpus, reading.clone(), self.text.threads());
-        let (before, after) = (measured(before)?, measured(after)?);
+        let measured = |model: Model, checkpoint: &Checkpoint| {
+            let engine = Engine::with_precision(model, checkpoint.precision(), self.text.threads())?;
+            evaluate_on(&engine, &corpus, reading.clone())
+        };
+        let (before, after) = (measured(before, checkpoint)?, measured(after, quantized)?);
         Ok(Losses { text: self.text.describe(&corpus), before, after })
     }
 

@@ -61,7 +61,7 @@ pub struct SampleCommand {
     /// End a text with its document: after the --document-marker of the run was drawn
     #[arg(long, conflicts_with = "stop")]
     document: bool,
-    /// Number format of the operands of products: f32 or bf16 [default: as in the run]
+    /// Number format of the operands of products [default: as in the run, or int8 for a quantized file]
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
     /// Number of threads; several run a large model faster [default: all cores]
@@ -80,7 +80,7 @@ impl SampleCommand {
         let prompt = self.prompt_text()?;
         let checkpoint = RunCheckpoint::find(self.run.as_deref(), None)?.load()?;
         let model = checkpoint.model()?;
-        let precision = self.precision.unwrap_or(checkpoint.settings.run.precision);
+        let precision = self.precision.unwrap_or(checkpoint.precision());
         let writer = TextWriter {
             engine: Engine::with_precision(model, precision, self.threads.map(NonZeroUsize::get))?,
             vocabulary: &checkpoint.vocabulary,

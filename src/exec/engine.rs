@@ -5,7 +5,7 @@ use crate::model::{Model, ModelConfig, Parameters};
 use crate::parallel::Threads;
 use crate::{Error, Precision, Result};
 use std::sync::Arc;
-use unrolled_kernels::Isa;
+use unrolled_kernels::{Isa, int8::MOST_VALUES};
 
 /// Networks and training runs own their engine, and do not clone it.
 const UNSHARED: &str = "an engine whose weights change is not shared";
@@ -42,13 +42,15 @@ pub struct Engine {
 
 impl Engine {
     /// Packs the weights of a model for inference in f32, on `threads` threads (all cores if
-    /// `None`).
+    /// `None`). A quantized model runs in int8.
     ///
     /// # Errors
     /// [`Error::Setting`] for a number of threads that the system cannot start, [`Error::Isa`] if
     /// `UNROLLED_ISA` forces a SIMD backend that is not available.
     pub fn new(model: impl Into<Arc<Model>>, threads: Option<usize>) -> Result<Self> {
-        Self::with_precision(model, Precision::F32, threads)
+        let model = model.into();
+        let precision = if model.is_quantized() { Precision::Int8 } else { Precision::F32 };
+        Self::with_precision(model, precision, threads)
     }
 
     /// Packs the weights of a model for inference whose products have operands in the number format
@@ -76,14 +78,22 @@ impl Engine {
     /// # }
     /// ```
     ///
+    /// In [`Precision::Int8`] the model of the engine is quantized ([`Model::quantize`]). In f32 and
+    /// bf16 a quantized model runs with the weights that its integers stand for.
+    ///
     /// # Errors
-    /// As for [`Engine::new`].
+    /// As for [`Engine::new`]; in [`Precision::Int8`] as for [`Model::quantize`], and
+    /// [`Error::Setting`] for a layer that is too wide.
     pub fn with_precision(
         model: impl Into<Arc<Model>>,
         precision: Precision,
         threads: Option<usize>,
     ) -> Result<Self> {
-        Self::build(model.into(), precision, false, threads)
+        let mut model = model.into();
+        if precision == Precision::Int8 {
+            model = quantized(model)?;
+        }
+        Self::build(model, precision, false, threads)
     }
 
     /// Packs the weights of a model for inference and for the backward pass. A quantized model is
@@ -94,6 +104,7 @@ impl Engine {
         threads: Option<usize>,
     ) -> Result<Self> {
         let model = model.into();
+        precision.check_trains()?;
         model.check_trainable()?;
         Self::build(model, precision, true, threads)
     }
@@ -198,6 +209,15 @@ impl Engine {
     pub(crate) fn into_model(self) -> Model {
         Arc::unwrap_or_clone(self.model)
     }
+}
+
+/// Returns the quantized model, if its products fit in sums of 32 bits.
+fn quantized(model: Arc<Model>) -> Result<Arc<Model>> {
+    if let Some(width) = model.config().widest_product().filter(|width| *width > MOST_VALUES) {
+        let expected = format!("in int8 a product has at most {MOST_VALUES} terms; use f32 or bf16");
+        return Err(Error::setting("hidden", width, expected));
+    }
+    if model.is_quantized() { Ok(model) } else { model.quantize().map(Arc::new) }
 }
 
 /// The SIMD backend in use: `portable`, `avx2`, `avx512`, `avx512bf16` or `amx`.

@@ -76,6 +76,16 @@ fn round_rows(entry: &TensorEntry, values: &mut [f32]) -> Result<()> {
 }
 
 impl ModelConfig {
+    /// Returns the largest number of terms of a product with a weight matrix.
+    pub(crate) fn widest_product(&self) -> Option<usize> {
+        let looked_up = self.embedding.is_none() && self.gathers();
+        let layers = self.stack.iter().enumerate().flat_map(|(number, layer)| {
+            let inputs = if number == 0 && looked_up { 0 } else { self.input_width(number) };
+            [inputs, layer.hidden, layer.direction_size()]
+        });
+        layers.chain(self.has_head().then(|| self.stack_width())).max()
+    }
+
     /// Returns, for each tensor of the layout, whether it is a weight matrix, which
     /// [`Model::quantize`] quantizes.
     pub(crate) fn is_matrix(&self) -> impl Iterator<Item = bool> {

@@ -1,5 +1,6 @@
 //! Settings with a fixed set of values.
 
+use crate::{Result, error::require};
 use serde::{Deserialize, Serialize};
 
 /// Defines an enum whose variants have names in configuration files and on the command line.
@@ -200,6 +201,21 @@ choices! {
         ///
         /// [b]: https://arxiv.org/abs/1905.12322
         Bf16 = "bf16",
+        /// 8-bit integers, for inference: weights with one scale for each row, inputs and states with
+        /// one for each vector (see [`Model::quantize`](crate::model::Model::quantize)). Not a setting.
+        #[serde(skip_deserializing)]
+        Int8 = "int8",
+    }
+}
+
+impl Precision {
+    /// The names of the precisions that a model can be trained in.
+    pub const TRAINED: &'static [&'static str] = &["f32", "bf16"];
+
+    /// Returns an error for a precision that is for inference.
+    pub(crate) fn check_trains(self) -> Result<()> {
+        let expected = "it is for inference; train in f32 or bf16, and quantize the model after";
+        require(self != Self::Int8, "precision", self.name(), expected)
     }
 }
 

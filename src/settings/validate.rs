@@ -12,6 +12,7 @@ impl Settings {
     pub fn validate(&self) -> Result<()> {
         self.model.validate()?;
         self.run.validate()?;
+        self.run.precision.check_trains()?;
         self.validate_patience()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;

@@ -181,7 +181,7 @@ fn wrong_values_are_errors() {
     message("--compare static,static", &["--compare static,static: expected two different modes"]);
     message("--compare static,dynamic --mode static", &["--compare", "--mode"]);
     message("--cell lstn", &["rnn, lstm, gru"]);
-    message("--precision f16", &["'f16' for '--precision", "[possible values: f32, bf16]"]);
+    message("--precision f16", &["'f16' for '--precision", "[possible values: f32, bf16, int8]"]);
     refused(home.run("bench --seconds 0"), 2, &["seconds = 0 is invalid: give a finite number above 0"]);
     refused(home.run("bench --seconds -1"), 2, &["seconds = -1 is invalid"]);
     refused(home.run("bench --seconds nan"), 2, &["seconds = NaN is invalid"]);

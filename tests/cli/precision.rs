@@ -56,9 +56,18 @@ fn eval_and_sample_have_the_precision_of_the_run() {
 fn an_unknown_precision_is_an_error() {
     let home = trained();
     for command in ["train text.txt", "find-rate text.txt", "eval here", "sample here", "bench"] {
-        let expected = ["'f16' for '--precision", "[possible values: f32, bf16]"];
+        let expected = ["'f16' for '--precision", "[possible values: f32, bf16"];
         refused(home.run(&format!("{command} --precision f16")), 2, &expected);
     }
+}
+
+#[test]
+fn integers_are_measured_without_training() {
+    let flags = "bench --hidden 16 --batch 4 --steps 8 --seconds 0.01 --threads 1 --precision int8";
+    let home = Home::new();
+    assert_eq!(json_lines(&stdout(&home.run(&format!("{flags} --json")).success()))[0]["precision"], "int8");
+    let text = stdout(&home.run(flags).success());
+    assert!(text.contains(", products in int8, of training in f32\n"), "{text}");
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod optimizers;
 mod packed;
 mod precisions;
 mod python;
+mod quantized;
 mod ragged;
 mod ragged_gradients;
 mod reference_model;

@@ -132,14 +132,23 @@ pub unsafe extern "C" fn unrolled_model_load_threads(
     threads: usize,
     out: *mut *mut unrolled_model,
 ) -> c_int {
-    // SAFETY: the obligations are the same.
-    unsafe { unrolled_model_load_precision(path, c"f32".as_ptr(), threads, out) }
+    call::status(|| {
+        let load = || {
+            // SAFETY: the caller's obligations, which the crate lists.
+            let model = convert::load(unsafe { arrays::path(path)? })?.model;
+            let engine = Engine::new(model, (threads > 0).then_some(threads))?;
+            Ok(handle::create(LoadedModel::new(engine)?))
+        };
+        // SAFETY: the caller's obligations, which the crate lists.
+        unsafe { arrays::put("out", out, load) }
+    })
 }
 
 /// Loads a model as unrolled_model_load_threads, whose products have operands in a number format.
 ///
-/// precision: "f32", or "bf16", which is faster on processors with AVX-512 BF16 or AMX and less
-/// exact. Inputs, outputs, states and the file are f32 in both. Streams of the model have it too.
+/// precision: "f32"; "bf16", which is faster on processors with AVX-512 BF16 or AMX and less exact;
+/// or "int8", 8-bit integers. Inputs, outputs and states are f32 in all. Streams of the model have it
+/// too. The other functions load quantized files in int8 and all others in f32.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_model_load_precision(
     path: *const c_char,

@@ -61,7 +61,7 @@ impl LanguageModel {
 #[pymethods]
 impl LanguageModel {
     /// Loads a checkpoint, or the best or last one of a run folder. Without a precision it has that
-    /// of the run.
+    /// of the run, and int8 if it is quantized.
     #[new]
     fn new(py: Python<'_>, path: PathBuf, threads: Option<usize>, precision: Option<&str>) -> PyResult<Self> {
         let precision = precision.map(settings::precision).transpose()?;
@@ -70,8 +70,9 @@ impl LanguageModel {
             let checkpoint = Checkpoint::load(&file)?;
             Ok((checkpoint.model()?, checkpoint))
         });
-        let (model, Checkpoint { vocabulary, settings, .. }) = loaded.map_err(raise)?;
-        let precision = precision.unwrap_or(settings.run.precision);
+        let (model, checkpoint) = loaded.map_err(raise)?;
+        let precision = precision.unwrap_or(checkpoint.precision());
+        let Checkpoint { vocabulary, settings, .. } = checkpoint;
         Self::of(model, vocabulary, settings, (precision, threads))
     }
 

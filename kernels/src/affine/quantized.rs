@@ -4,14 +4,14 @@
 //! multiply this room.
 
 use super::{Affine, AffineTiles};
-use crate::int8::{MOST_VALUES, vectors::quantize};
+use crate::int8::vectors::quantize;
 use crate::pack::row_words;
 use crate::simd::{Kernel, Simd};
 use crate::sweep::sweep;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
-/// Words of the room for quantized rows, at least one of [`MOST_VALUES`].
+/// Words of the room for quantized rows, at least one of the most values.
 const ROOM: usize = 1 << 15;
 
 /// Room for quantized rows.
@@ -27,10 +27,9 @@ pub(super) struct Quantized<'a> {
 }
 
 impl<'a> Quantized<'a> {
-    /// Checks that the rows have one piece of at most [`MOST_VALUES`].
+    /// Checks that the rows have one piece. `words` are those of its values.
     pub(super) fn new(affine: Affine<'a>, words: usize) -> Self {
         let [piece] = affine.pieces else { panic!("rows of {} pieces, expected one", affine.pieces.len()) };
-        assert!(piece.len() <= MOST_VALUES, "{} values of k, expected at most {MOST_VALUES}", piece.len());
         Self { piece: piece.clone(), affine, words }
     }
 }
@@ -43,7 +42,7 @@ impl Kernel for Quantized<'_> {
             self;
         let mut room = Room(MaybeUninit::uninit());
         let to = room.0.as_mut_ptr().cast::<f32>();
-        let row_words = row_words(words);
+        let (all, row_words) = (0..words, row_words(words));
         let most = ROOM / row_words;
         for first in (0..rows).step_by(most) {
             let count = (rows - first).min(most);
@@ -55,7 +54,7 @@ impl Kernel for Quantized<'_> {
             let tiles = AffineTiles {
                 x: to,
                 x_row: row_words,
-                pieces: &[0..words],
+                pieces: core::slice::from_ref(&all),
                 before: 0,
                 depth: words,
                 panels,

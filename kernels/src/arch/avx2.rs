@@ -161,7 +161,7 @@ impl<const SUMS: usize, const PRODUCTS: u8> Simd for Avx2<SUMS, PRODUCTS> {
         }
     }
     #[inline(always)]
-    fn from_integers(self, sums: __m256) -> __m256 {
+    fn rounded_integers(self, sums: __m256) -> __m256 {
         unsafe { _mm256_cvtepi32_ps(_mm256_castps_si256(sums)) }
     }
     #[inline(always)]

@@ -149,7 +149,7 @@ impl<const SUMS: usize, const PRODUCTS: u8> Simd for Avx512<SUMS, PRODUCTS> {
         unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value))) }
     }
     #[inline(always)]
-    fn from_integers(self, sums: __m512) -> __m512 {
+    fn rounded_integers(self, sums: __m512) -> __m512 {
         unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(sums)) }
     }
     #[inline(always)]

@@ -108,8 +108,8 @@ impl<S: Simd> Simd for Doubled<S> {
         }
     }
     #[inline(always)]
-    fn from_integers(self, sums: Self::F) -> Self::F {
-        both!(self.from_integers(sums))
+    fn rounded_integers(self, sums: Self::F) -> Self::F {
+        both!(self.rounded_integers(sums))
     }
     /// Takes one half after the other, so that one register is enough for the vector.
     #[inline(always)]

@@ -102,7 +102,7 @@ impl<const PRODUCTS: u8> Simd for Portable<PRODUCTS> {
         unsafe { to.cast::<[u8; 8]>().write_unaligned(integers) };
     }
     #[inline(always)]
-    fn from_integers(self, sums: f32x8) -> f32x8 {
+    fn rounded_integers(self, sums: f32x8) -> f32x8 {
         f32x8::new(sums.to_array().map(|lane| lane.to_bits() as i32 as f32))
     }
     #[inline(always)]

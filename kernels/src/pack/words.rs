@@ -12,6 +12,7 @@
 
 use super::slots::Slots;
 use crate::dispatch::{Isa, Products};
+use crate::int8::MOST_VALUES;
 use core::ops::Range;
 
 /// Values of a group.
@@ -42,7 +43,11 @@ impl Isa {
 pub(crate) const SCALE_WORDS: usize = 2;
 
 /// Returns the words of the quads of `values` values.
+///
+/// # Panics
+/// If their product could exceed 32 bits.
 pub(crate) fn quad_words(values: usize) -> usize {
+    assert!(values <= MOST_VALUES, "{values} values of k, expected at most {MOST_VALUES} 8-bit integers");
     values.div_ceil(GROUP) * (GROUP / 4)
 }
 

@@ -8,6 +8,7 @@ use crate::{
     model::Model,
     train::{Trainer, TrainerSettings, Training},
 };
+use proptest::prelude::*;
 use safetensors::{SafeTensors, tensor::Dtype};
 use std::path::Path;
 
@@ -180,4 +181,17 @@ fn a_program_that_reads_tensors_is_told_how_to_convert_them() {
     );
     let text = Import::default().read(&file).unwrap_err().to_string();
     assert!(text.contains("I8"), "{text}");
+}
+
+proptest! {
+    /// Bytes that load as a quantized checkpoint can be saved, and load as equal again.
+    #[test]
+    fn a_changed_file_is_an_error_or_can_be_saved(at in 0usize..4000, byte: u8, flips in 1usize..4) {
+        let mut bytes = quantized().to_bytes().unwrap();
+        let len = bytes.len();
+        (0..flips).for_each(|flip| bytes[(at + flip * 97) % len] = byte.wrapping_add(flip as u8));
+        let Ok(loaded) = load(&signed(bytes)) else { return Ok(()) };
+        let saved = loaded.to_bytes().unwrap();
+        prop_assert_eq!(load(&saved).unwrap(), loaded);
+    }
 }

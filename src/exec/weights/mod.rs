@@ -131,6 +131,7 @@ impl PackedWeights {
         let isa = match precision {
             Precision::F32 => isa,
             Precision::Bf16 => isa.bf16(),
+            Precision::Int8 => isa.int8(),
         };
         Self {
             isa,

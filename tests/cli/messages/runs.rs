@@ -84,6 +84,7 @@ pub const QUANTIZED_WEIGHTS: Section = (
         (QUANTIZED, "quantize here --out small.safetensors"),
         (QUANTIZED, "quantize small.safetensors --out smaller.safetensors"),
         (QUANTIZED, "train text.txt --init-from small.safetensors"),
+        (&[], "train text.txt --precision int8"),
         (
             &[Train(""), Quantize("small.safetensors"), CopyOf("small.safetensors", LAST)],
             "train --resume --out here",

@@ -111,7 +111,11 @@ fn a_saved_network_records_its_precision() {
 #[test]
 fn an_unknown_precision_is_an_error() {
     let (status, _) = Saved::new().load("f16", 1);
-    fails(status, unrolled_status::UNROLLED_ARGUMENT, "precision: found \"f16\", expected f32 or bf16");
+    fails(
+        status,
+        unrolled_status::UNROLLED_ARGUMENT,
+        "precision: found \"f16\", expected one of f32, bf16, int8",
+    );
     let mut loaded = ptr::null_mut();
     // SAFETY: a text and a valid pointer.
     let status = unsafe { unrolled_model_load_precision(c"model".as_ptr(), ptr::null(), 1, &raw mut loaded) };

@@ -20,8 +20,8 @@ class LanguageModel:
         path: a checkpoint, or the folder of a run. Of a folder it is the checkpoint with the lowest
             validation loss, or the last one if there is none.
         threads: number of threads; all cores if None. Results do not depend on it.
-        precision: number format of the operands of products: "f32", "bf16", or that of the run if
-            None.
+        precision: number format of the operands of products: "f32", "bf16", "int8", or that of the
+            file if None: that of the run, and "int8" for quantized weights.
 
     Raises:
         ValueError: for another precision.
