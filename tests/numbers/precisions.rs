@@ -38,6 +38,37 @@ fn views_of_an_engine_have_its_precision_and_its_bits() {
     }
 }
 
+/// The places behind the last unit of a state are multiplied too, by zeros.
+#[test]
+fn a_new_state_leaves_nothing_of_a_state_that_is_not_finite() {
+    let reset = Layer::gru_before(9);
+    for layer in
+        [Layer::lstm(9), Layer::gru(21), reset, Layer::rnn(5), Layer { peepholes: true, ..Layer::lstm(9) }]
+    {
+        for precision in [Precision::F32, BF16] {
+            let model = Model::of_layers(&[layer.clone(), layer.clone()], 3, None, 1).unwrap();
+            let engine = Engine::with_precision(model, precision, Some(1)).unwrap();
+            let (mut plan, mut stream) =
+                (Plan::of(&engine, 3, 2).unwrap(), Stream::of_rows(&engine, 2).unwrap());
+            let (zero, mut outputs) = (plan.state(), vec![0.0; 6 * layer.hidden]);
+            let mut run = |value: f32| {
+                let window = [[value; 6], [0.5, -1.0, 2.0, 0.25, value, -0.5], [value; 6]].concat();
+                plan.forward(&window, &mut outputs).unwrap();
+                let streamed =
+                    window.chunks(6).map(|inputs| bits(stream.step(inputs).unwrap())).collect::<Vec<_>>();
+                plan.set_state(&zero).unwrap();
+                stream.set_state(&zero).unwrap();
+                (bits(&outputs), streamed.concat())
+            };
+            let expected = run(0.75);
+            for value in [f32::NAN, f32::INFINITY] {
+                run(value);
+                assert!(run(0.75) == expected, "{layer:?} in {precision:?} after {value}");
+            }
+        }
+    }
+}
+
 #[test]
 fn networks_have_a_precision() {
     let model = Model::new(&ModelSettings::gru(9), 7, 1).unwrap();
