@@ -5,7 +5,7 @@ use unrolled::checkpoint::Checkpoint;
 use unrolled::exec::{Dynamic, Engine, Plan, Stream, Window};
 use unrolled::loss::{Loss, Objective};
 use unrolled::model::Model;
-use unrolled::network::{Bidirectional, Merge, Network};
+use unrolled::network::{Bidirectional, Highway, Merge, Network};
 use unrolled::train::{EvaluationOptions, Trainer, TrainerSettings, Training, evaluate_on};
 use unrolled::{Layer, ModelSettings, Precision, RunSettings, Settings};
 
@@ -64,6 +64,42 @@ fn a_new_state_leaves_nothing_of_a_state_that_is_not_finite() {
             for value in [f32::NAN, f32::INFINITY] {
                 run(value);
                 assert!(run(0.75) == expected, "{layer:?} in {precision:?} after {value}");
+            }
+        }
+    }
+}
+
+/// Returns outputs and gradients of a window, all of whose inputs and gradients are scaled.
+fn passes(network: &mut Network, scale: f32) -> Vec<u32> {
+    let width = network.model().config().output_width();
+    let values =
+        |count: usize| -> Vec<f32> { (0..count).map(|i| scale * ((i * 7 % 11) as f32 - 5.0)).collect() };
+    let (inputs, mut outputs) = (values(5 * 3 * 4), vec![0.0; 5 * 3 * width]);
+    let window = Window { lengths: Some(&[5, 2, 4]), ..Window::new(5, 3, &inputs) };
+    network.forward(&window, &mut outputs).unwrap();
+    network.backward(&values(outputs.len()), None).unwrap();
+    [bits(&outputs), bits(&network.gradient().values), bits(network.d_inputs())].concat()
+}
+
+#[test]
+fn a_window_leaves_nothing_of_a_window_that_is_not_finite() {
+    let projected = Layer { projection: Some(5), peepholes: true, ..Layer::lstm(9) };
+    for stack in [
+        vec![Layer::lstm(9), Layer::gru(21), Layer::gru_before(13), Layer::rnn(5)],
+        vec![projected, Layer { layer_norm: true, ..Layer::lstm(21) }, Layer::lstm(9)],
+        vec![Layer::gru(12), Layer { residual: true, ..Layer::gru(12) }, Layer::rnn(12)],
+        vec![
+            Layer { bidirectional: true, ..Layer::lstm(9) },
+            Layer { highway: Highway::Coupled, ..Layer::gru(18) },
+        ],
+    ] {
+        for (precision, threads) in [(Precision::F32, 1), (BF16, 1), (BF16, 2)] {
+            let model = Model::of_layers(&stack, 4, Some(6), 1).unwrap();
+            let mut network = Network::with_precision(model, precision, Some(threads)).unwrap();
+            let expected = passes(&mut network, 0.1);
+            for value in [f32::NAN, f32::INFINITY] {
+                passes(&mut network, value);
+                assert!(passes(&mut network, 0.1) == expected, "{stack:?} in {precision:?} after {value}");
             }
         }
     }
