@@ -22,3 +22,6 @@ pub(crate) fn round(value: f32) -> u16 {
 pub(crate) fn pair(low: f32, high: f32) -> f32 {
     f32::from_bits(u32::from(round(low)) | u32::from(round(high)) << 16)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,4 +17,6 @@ pub use cells::{
 };
 pub use elements::{cross_entropy, multiply, sigmoid, sum_of_squares, tanh, update};
 pub use products::{affine, affine_of, chain, chain_of, rounded_weight_gradient, scatter, weight_gradient};
+#[cfg(test)]
+pub(crate) use tile_product::flushed_fma;
 pub use tile_product::tile_product;

@@ -25,7 +25,7 @@ pub trait Simd: Copy {
     /// True if the processor may lack a fused multiply-add. `matrixmultiply` then computes the larger
     /// products of f32 values.
     const PORTABLE: bool;
-    /// Number of values in a word of a product's operands (see [`crate::words`]).
+    /// Number of values in a word of a product's operands (see [`crate::pack`]).
     const TERMS: usize = 1;
     /// True if `multiply_add` adds 128 to each integer of `value`, because its instruction multiplies
     /// integers without a sign.

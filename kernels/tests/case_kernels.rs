@@ -65,10 +65,10 @@ impl ForwardBuffers {
         }
     }
 
-    /// Returns the results. Padding of h, c and r h must be zero.
+    /// Returns the results. Padding of h, c and r h must be zero if the case is finite.
     fn trace(&self, case: &CellCase) -> Trace {
         let (hidden, slots) = (case.window.hidden, case.kind.gates().1);
-        let plain = |stored: &Shifted| unstore(stored.get(), 1, hidden, true);
+        let plain = |stored: &Shifted| unstore(stored.get(), 1, hidden, case.is_finite());
         let is_rnn = matches!(case.kind, CellKind::Rnn(_));
         Trace {
             h: plain(&self.h),
@@ -96,6 +96,10 @@ fn run<W: WindowPass + Sync>(pass: W, isa: Isa, members: usize) {
 }
 
 impl CellCase {
+    fn is_finite(&self) -> bool {
+        self.h.iter().chain(&self.x).all(|value| value.abs() < f32::MAX)
+    }
+
     fn stored(&self, plain: &[f32], slots: usize) -> Shifted {
         Shifted::new(&store(plain, slots, self.window.hidden, 0.0), self.offset)
     }
@@ -176,8 +180,8 @@ impl CellCase {
         let mut carry = self.stored(&self.carry, 1);
         self.run_backward(isa, trace, gates.get_mut(), carry.get_mut());
         Deltas {
-            gates: unstore(gates.get(), slots, hidden, true),
-            carry: unstore(carry.get(), 1, hidden, true),
+            gates: unstore(gates.get(), slots, hidden, self.is_finite()),
+            carry: unstore(carry.get(), 1, hidden, self.is_finite()),
         }
     }
 

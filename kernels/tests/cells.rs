@@ -193,14 +193,54 @@ fn a_window_without_rows_gives_nothing() {
     for kind in KINDS {
         let sizes =
             CaseSizes { steps: 2, rows: 3, hidden: 5, width: 0, table: 0, keep: true, offset: 0, seed: 1 };
-        let mut case = CellCase::new(kind, sizes);
-        case.window.rows = 0;
-        (case.h, case.c, case.carry, case.dh) = Default::default();
-        for isa in case.isas() {
-            let trace = case.forward(isa);
-            assert!(trace.h.is_empty());
-            assert!(case.backward(isa, &trace).gates.is_empty());
+        for mut case in CellCase::new(kind, sizes).formats() {
+            case.window.rows = 0;
+            (case.h, case.c, case.carry, case.dh) = Default::default();
+            for isa in case.isas() {
+                let trace = case.forward(isa);
+                assert!(trace.h.is_empty());
+                assert!(!case.has_backward() || case.backward(isa, &trace).gates.is_empty());
+            }
         }
+    }
+}
+
+/// Rows of a tile share registers and weights, and nothing else.
+#[test]
+fn a_row_without_finite_values_does_not_change_other_rows() {
+    const ROW: usize = 2;
+    for (kind, hidden) in KINDS.into_iter().zip([5, 16, 23, 33, 40].into_iter().cycle()) {
+        let sizes =
+            CaseSizes { steps: 3, rows: 5, hidden, width: 9, table: 3, keep: true, offset: 1, seed: 4 };
+        for case in CellCase::new(kind, sizes).formats() {
+            for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
+                let mut other = case.clone();
+                other.h[ROW * hidden..][..hidden].fill(value);
+                let at = (case.window.rows + ROW) * case.width;
+                other.x[at..][..case.width].fill(value);
+                other.dh[ROW * hidden..][..hidden].fill(value);
+                case.isas().for_each(|isa| assert_other_rows_equal(&case, &other, ROW, isa));
+            }
+        }
+    }
+}
+
+fn assert_other_rows_equal(case: &CellCase, other: &CellCase, row: usize, isa: Isa) {
+    let (rows, hidden) = (case.window.rows, case.window.hidden);
+    let without = |values: &[f32], width: usize| -> Vec<f32> {
+        let vectors = values.chunks(width.max(1)).enumerate();
+        vectors.filter(|(m, _)| m % rows != row).flat_map(|(_, vector)| vector.to_vec()).collect()
+    };
+    let traces = [case, other].map(|case| case.forward(isa));
+    for ((name, a), (_, b)) in parts(&traces[0]).into_iter().zip(parts(&traces[1])) {
+        let width = if name == "gates" { case.kind.gates().1 * hidden } else { hidden };
+        assert_bits(&without(a, width), &without(b, width), &format!("{}: {name}", isa.name()));
+    }
+    if case.has_backward() {
+        let [a, b] = [(case, &traces[0]), (other, &traces[1])].map(|(case, trace)| case.backward(isa, trace));
+        let width = case.kind.gates().1 * hidden;
+        assert_bits(&without(&a.gates, width), &without(&b.gates, width), "deltas of other rows");
+        assert_bits(&without(&a.carry, hidden), &without(&b.carry, hidden), "carry of other rows");
     }
 }
 

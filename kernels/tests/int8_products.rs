@@ -42,7 +42,7 @@ proptest! {
             let mut out = Shifted::new(&store(&old, 1, outputs, 0.0), offset);
             let start = [Start::Zero, Start::Bias(&bias), Start::Out][start];
             let (panels, weights, out_of) = (&panels, packed.get(), out.get_mut());
-            Affine { rows, x: wide.get(), x_stride: stride, pieces: &[extra..stride], panels, weights, start, out: out_of }
+            Affine { rows, x: wide.get(), x_stride: stride, pieces: std::slice::from_ref(&(extra..stride)), panels, weights, start, out: out_of }
                 .run_on(isa);
             let found = unstore(out.get(), 1, outputs, true);
             if fuses(isa) {
@@ -73,7 +73,7 @@ fn values_that_are_not_finite_stay_visible_in_products_of_integers() {
                     rows,
                     x: &x,
                     x_stride: depth,
-                    pieces: &[0..depth],
+                    pieces: std::slice::from_ref(&(0..depth)),
                     panels,
                     weights,
                     start,

@@ -259,6 +259,17 @@ fn an_input_that_wraps_around_panics() {
     lstm::LstmForward { pass, c, gates, tanh_c }.run_on(Isa::PORTABLE);
 }
 
+/// A number of floats that wrapped around could pass the check of the room.
+#[test]
+fn room_for_too_many_rows_does_not_wrap_around() {
+    for isa in [Isa::PORTABLE.bf16(), Isa::PORTABLE.int8()] {
+        for [rows, hidden, inputs] in [[usize::MAX, 16, 0], [1 << 60, 33, 1], [1, 16, usize::MAX]] {
+            assert_eq!(isa.forward_room(rows, hidden, inputs), usize::MAX, "{rows} {hidden} {inputs}");
+        }
+    }
+    assert_eq!(Isa::PORTABLE.bf16().backward_room(usize::MAX / 2, 16, 3), usize::MAX);
+}
+
 #[test]
 #[should_panic(expected = "more gates than slots")]
 fn a_slot_that_wraps_around_panics() {

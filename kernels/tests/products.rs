@@ -47,6 +47,69 @@ fn assert_sums(isa: Isa, found: &[f32], expected: &[f32], terms: usize, what: &s
     }
 }
 
+/// Long rows are rounded in stretches, and many rows some at a time.
+#[test]
+fn products_of_many_long_rows_are_chains() {
+    let outputs = 20;
+    for (rows, pieces) in [
+        (67, &[0..512, 512..1024][..]),
+        (130, &[0..1008, 1008..1025]),
+        (65, &[3..1043, 1050..1051, 1060..2200]),
+        (1, &[0..0, 0..4100]),
+        (33, &[5..5, 7..1047, 1050..1066]),
+    ] {
+        let mut n = Numbers(rows as u64);
+        let (stride, depth) =
+            (pieces[pieces.len() - 1].end + 1, pieces.iter().map(Range::len).sum::<usize>());
+        let (x, start) = (n.floats(rows * stride), n.floats(rows * outputs));
+        let panels = Panels::plain(outputs);
+        let weights: Vec<_> = pieces.iter().map(|piece| n.floats(outputs * piece.len())).collect();
+        for isa in Isa::all().map(Isa::bf16) {
+            let mut expected = start.clone();
+            for (i, sum) in expected.iter_mut().enumerate() {
+                for (piece, weight) in pieces.iter().zip(&weights) {
+                    let row = &x[i / outputs * stride..][piece.clone()];
+                    let weight = &weight[i % outputs * piece.len()..][..piece.len()];
+                    *sum = reference::chain_of(Products::Bf16, *sum, row, weight);
+                }
+            }
+            let packed = packed_pieces(isa, outputs, &pieces, &weights);
+            let mut out = store(&start, 1, outputs, 0.0);
+            let (weights, start) = (&packed, Start::Out);
+            Affine {
+                rows,
+                x: &x,
+                x_stride: stride,
+                pieces: &pieces,
+                panels: &panels,
+                weights,
+                start,
+                out: &mut out,
+            }
+            .run_on(isa);
+            assert_sums(isa, &unstore(&out, 1, outputs, true), &expected, depth, "long rows");
+        }
+    }
+}
+
+/// Packs a matrix whose columns are rounded in several pieces: zeros fill each piece up to whole
+/// groups.
+fn packed_pieces(isa: Isa, outputs: usize, pieces: &[Range<usize>], weights: &[Vec<f32>]) -> Vec<f32> {
+    let filled = |piece: &Range<usize>| piece.len().next_multiple_of(16);
+    let depth: usize = pieces.iter().map(filled).sum();
+    let mut weight = Vec::new();
+    for row in 0..outputs {
+        for (piece, from) in pieces.iter().zip(weights) {
+            weight.extend_from_slice(&from[row * piece.len()..][..piece.len()]);
+            weight.resize(weight.len() + filled(piece) - piece.len(), 0.0);
+        }
+    }
+    let panels = Panels::plain(outputs);
+    let mut packed = vec![f32::NAN; panels.len(isa.words(depth))];
+    panels.pack(isa, &weight, depth, &mut packed);
+    packed
+}
+
 proptest! {
     #![proptest_config(config(500))]
 

@@ -52,7 +52,7 @@ pub struct TrainCommand {
     #[arg(long, requires = "out")]
     resume: bool,
     /// With --resume: allow another learning rate, schedule, clip, weight decay, precision or length.
-    /// later step is as in a run that had these settings from its start
+    /// Each later step is as in a run that had these settings from its start
     #[arg(long, requires = "resume")]
     extend: bool,
     /// With --resume: continue although the corpus has changed

@@ -5,7 +5,7 @@ use unrolled::checkpoint::Checkpoint;
 use unrolled::exec::{Dynamic, Engine, Plan, Stream, Window};
 use unrolled::loss::{Loss, Objective};
 use unrolled::model::Model;
-use unrolled::network::{Bidirectional, Merge, Network};
+use unrolled::network::{Bidirectional, Highway, Merge, Network};
 use unrolled::train::{EvaluationOptions, Trainer, TrainerSettings, Training, evaluate_on};
 use unrolled::{Layer, ModelSettings, Precision, RunSettings, Settings};
 
@@ -35,6 +35,73 @@ fn views_of_an_engine_have_its_precision_and_its_bits() {
             all.extend([planned, looped, streamed].map(|outputs| bits(&outputs)));
         }
         assert!(all.iter().all(|outputs| *outputs == all[0]), "{}", label(&settings));
+    }
+}
+
+/// The places behind the last unit of a state are multiplied too, by zeros.
+#[test]
+fn a_new_state_leaves_nothing_of_a_state_that_is_not_finite() {
+    let reset = Layer::gru_before(9);
+    for layer in
+        [Layer::lstm(9), Layer::gru(21), reset, Layer::rnn(5), Layer { peepholes: true, ..Layer::lstm(9) }]
+    {
+        for precision in [Precision::F32, BF16] {
+            let model = Model::of_layers(&[layer.clone(), layer.clone()], 3, None, 1).unwrap();
+            let engine = Engine::with_precision(model, precision, Some(1)).unwrap();
+            let (mut plan, mut stream) =
+                (Plan::of(&engine, 3, 2).unwrap(), Stream::of_rows(&engine, 2).unwrap());
+            let (zero, mut outputs) = (plan.state(), vec![0.0; 6 * layer.hidden]);
+            let mut run = |value: f32| {
+                let window = [[value; 6], [0.5, -1.0, 2.0, 0.25, value, -0.5], [value; 6]].concat();
+                plan.forward(&window, &mut outputs).unwrap();
+                let streamed =
+                    window.chunks(6).map(|inputs| bits(stream.step(inputs).unwrap())).collect::<Vec<_>>();
+                plan.set_state(&zero).unwrap();
+                stream.set_state(&zero).unwrap();
+                (bits(&outputs), streamed.concat())
+            };
+            let expected = run(0.75);
+            for value in [f32::NAN, f32::INFINITY] {
+                run(value);
+                assert!(run(0.75) == expected, "{layer:?} in {precision:?} after {value}");
+            }
+        }
+    }
+}
+
+/// Returns outputs and gradients of a window, all of whose inputs and gradients are scaled.
+fn passes(network: &mut Network, scale: f32) -> Vec<u32> {
+    let width = network.model().config().output_width();
+    let values =
+        |count: usize| -> Vec<f32> { (0..count).map(|i| scale * ((i * 7 % 11) as f32 - 5.0)).collect() };
+    let (inputs, mut outputs) = (values(5 * 3 * 4), vec![0.0; 5 * 3 * width]);
+    let window = Window { lengths: Some(&[5, 2, 4]), ..Window::new(5, 3, &inputs) };
+    network.forward(&window, &mut outputs).unwrap();
+    network.backward(&values(outputs.len()), None).unwrap();
+    [bits(&outputs), bits(&network.gradient().values), bits(network.d_inputs())].concat()
+}
+
+#[test]
+fn a_window_leaves_nothing_of_a_window_that_is_not_finite() {
+    let projected = Layer { projection: Some(5), peepholes: true, ..Layer::lstm(9) };
+    for stack in [
+        vec![Layer::lstm(9), Layer::gru(21), Layer::gru_before(13), Layer::rnn(5)],
+        vec![projected, Layer { layer_norm: true, ..Layer::lstm(21) }, Layer::lstm(9)],
+        vec![Layer::gru(12), Layer { residual: true, ..Layer::gru(12) }, Layer::rnn(12)],
+        vec![
+            Layer { bidirectional: true, ..Layer::lstm(9) },
+            Layer { highway: Highway::Coupled, ..Layer::gru(18) },
+        ],
+    ] {
+        for (precision, threads) in [(Precision::F32, 1), (BF16, 1), (BF16, 2)] {
+            let model = Model::of_layers(&stack, 4, Some(6), 1).unwrap();
+            let mut network = Network::with_precision(model, precision, Some(threads)).unwrap();
+            let expected = passes(&mut network, 0.1);
+            for value in [f32::NAN, f32::INFINITY] {
+                passes(&mut network, value);
+                assert!(passes(&mut network, 0.1) == expected, "{stack:?} in {precision:?} after {value}");
+            }
+        }
     }
 }
 

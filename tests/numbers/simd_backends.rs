@@ -19,7 +19,8 @@ fn runs() -> Vec<Settings> {
         let [plain, dropping] = [0.0, 0.3].map(|dropout| run_of(model, dropout));
         [plain, dropping.clone(), in_bf16(dropping)]
     });
-    runs.chain(cells().iter().map(|cell| underflowing(cell, 1e-30))).collect()
+    let underflowing = cells().into_iter().map(|cell| underflowing(&cell, 1e-30));
+    runs.chain(underflowing.flat_map(|run| [run.clone(), in_bf16(run)])).collect()
 }
 
 /// Returns the trained parameters of every run, and gradients of windows that run on one thread.

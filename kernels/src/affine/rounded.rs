@@ -9,6 +9,7 @@ use crate::rounding::{Chunks, round_row};
 use crate::simd::{Kernel, Simd};
 use crate::sweep::sweep;
 use core::mem::MaybeUninit;
+use core::slice::from_ref;
 
 /// The most words of a row that are rounded at a time.
 const WORDS: usize = 512;
@@ -46,10 +47,11 @@ impl Kernel for Rounded<'_> {
                         round_row(s, from.as_ptr(), Chunks::of(pieces, before, some), to.add(row * row_words))
                     };
                 }
+                let piece = 0..some;
                 let tiles = AffineTiles {
                     x: to,
                     x_row: row_words,
-                    pieces: &[0..some],
+                    pieces: from_ref(&piece),
                     before,
                     depth: words,
                     panels,

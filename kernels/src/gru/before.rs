@@ -221,7 +221,7 @@ impl SharedPass for SharedBeforeBackward<'_> {
         let (panels, holding) = (pass.panels, pass.panels.holding(&blocks));
         for at in pass.steps(member) {
             let BackwardStep { step, rows, .. } = at;
-            let (words, gate_row) = ([0..pass.room.gate_words], pass.room.gate_row);
+            let (words, gate_row) = (0..pass.room.gate_words, pass.room.gate_row);
             // SAFETY: the caller vouches for the buffers and the members.
             unsafe {
                 let now = buffers.at(&StepOffsets::of(&pass.window, &step, rows.first));
@@ -234,8 +234,11 @@ impl SharedPass for SharedBeforeBackward<'_> {
                 sweep(s, rows.rows, holding.clone(), &first);
                 member.meet();
                 let stored = (now.gates.cast_const(), 3 * first.stride, *pieces);
-                let (deltas, delta_row, pieces) =
-                    if S::TERMS > 1 { (to.cast_const(), gate_row, &words[..]) } else { stored };
+                let (deltas, delta_row, pieces) = if S::TERMS > 1 {
+                    (to.cast_const(), gate_row, core::slice::from_ref(&words))
+                } else {
+                    stored
+                };
                 let reset = BackwardTile {
                     stride: first.stride,
                     depth: pass.room.gate_words,

@@ -1,35 +1,42 @@
 //! The room of a pass for rounded vectors: those that the products of two neighboring steps multiply.
 
 use crate::dispatch::{Isa, Products};
-use crate::pack::row_words;
+use crate::pack::{product, row_words};
 
 /// Rows behind the last row that tiles may read.
 const SPARE: usize = 16;
 
 impl Isa {
     /// Returns the floats of room that a forward pass of B = `rows`, H = `hidden` and E = `inputs`
-    /// (0 without a dense input) needs.
+    /// (0 without a dense input) needs; `usize::MAX` if there are more than that.
     pub fn forward_room(self, rows: usize, hidden: usize, inputs: usize) -> usize {
         match self.products() {
             Products::F32 => 0,
             Products::Bf16 | Products::Int8 => {
                 let [states, inputs] = [hidden, inputs].map(|width| row_words(self.words(width)));
-                (rows * 3 + SPARE) * states + (rows * 2 + SPARE) * inputs
+                floats([rows, 3], states).saturating_add(floats([rows, 2], inputs))
             }
         }
     }
 
     /// Returns the floats of room that a backward pass of B = `rows` and H = `hidden` needs, whose
-    /// recurrent products multiply the deltas of `gates` gates.
+    /// recurrent products multiply the deltas of `gates` gates; `usize::MAX` if there are more than
+    /// that.
     pub fn backward_room(self, rows: usize, hidden: usize, gates: usize) -> usize {
         match self.products() {
             Products::F32 | Products::Int8 => 0,
             Products::Bf16 => {
-                let [deltas, one] = [gates, 1].map(|gates| row_words(gates * self.words(hidden)));
-                (rows * 2 + SPARE) * deltas + (rows + SPARE) * one
+                let [deltas, one] = [gates, 1].map(|gates| row_words(product([gates, self.words(hidden)])));
+                floats([rows, 2], deltas).saturating_add(floats([rows, 1], one))
             }
         }
     }
+}
+
+/// Returns the floats of `times` times `rows` rows, and of the spare ones. No slice has as many as a
+/// number that overflows.
+fn floats([rows, times]: [usize; 2], row: usize) -> usize {
+    rows.saturating_mul(times).saturating_add(SPARE).saturating_mul(row)
 }
 
 /// The room of a forward pass. A step reads vectors that the step before wrote, and writes those of

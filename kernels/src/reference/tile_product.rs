@@ -43,7 +43,7 @@ fn high_half(word: u32) -> f32 {
 /// As on x86-64, a result is denormal if it is below the smallest normal number after rounding to
 /// 24 bits. The f32 result does not tell, because it may be rounded up to that number. The f64 one
 /// does: where a sum is that small, 53 bits hold it exactly, or a part of it that decides.
-fn flushed_fma(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn flushed_fma(a: f32, b: f32, c: f32) -> f32 {
     const LIMIT: f64 = f32::MIN_POSITIVE as f64 * (1.0 - f32::EPSILON as f64 / 4.0);
     let [a, b, c] = [a, b, c].map(flushed);
     let sum = a.mul_add(b, c);

@@ -317,9 +317,11 @@ impl Shard {
     }
 }
 
-/// Copies the rows in `order` out of vectors of `width` floats, into padded ones.
+/// Copies the rows in `order` out of vectors of `width` floats, into padded ones. The padding may
+/// hold what is left of a state that was not finite; products of rounded values read it.
 pub(super) fn copy_rows(values: &[f32], width: usize, order: &[u32], out: &mut [f32]) {
     for (row, to) in order.iter().zip(out.chunks_mut(padded(width).max(1))).filter(|_| width > 0) {
         to[..width].copy_from_slice(&values[*row as usize * width..][..width]);
+        to[width..].fill(0.0);
     }
 }

@@ -197,11 +197,13 @@ impl BackwardRow {
         unsafe {
             let weight = norm.add(n * row.vector);
             let (hat, scale) = (self.kept.add(n * row.vector), *self.kept.add(NORMED * row.vector + n));
-            let weighed = |unit: usize| s.mul(s.load(values.at(unit)), s.load(weight.add(unit)));
-            // Behind the last unit the weights are zero.
-            let mean = count * sum_units!(s, S, row, |unit, _lanes| weighed(unit));
-            let along =
-                count * sum_units!(s, S, row, |unit, _lanes| s.mul(weighed(unit), s.load(hat.add(unit))));
+            // Behind the last unit the weights are zero, and the gradient may hold anything.
+            let weighed = |unit: usize, lanes: usize| {
+                s.mul(s.load_up_to(values.at(unit), lanes, 0.0), s.load(weight.add(unit)))
+            };
+            let mean = count * sum_units!(s, S, row, |unit, lanes| weighed(unit, lanes));
+            let along = count
+                * sum_units!(s, S, row, |unit, lanes| s.mul(weighed(unit, lanes), s.load(hat.add(unit))));
             let (mean, along, scale) = (s.splat(mean), s.splat(along), s.splat(scale));
             for unit in (0..row.vector).step_by(S::LANES) {
                 let (d, hat) = (s.load(values.at(unit)), s.load(hat.add(unit)));

@@ -17,6 +17,7 @@ const LENGTHS: [usize; ROWS] = [4, 9, 0, 7, 7, 1, 8];
 /// A window, and how it is run.
 #[derive(Clone, Copy, Debug)]
 struct Run<'a> {
+    precision: Precision,
     threads: usize,
     lengths: Option<&'a [usize]>,
     smoothing: f32,
@@ -41,8 +42,8 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-fn engine(model: &Model, blocks: LogitBlocks, threads: usize) -> Engine {
-    let mut engine = Engine::for_training(model.clone(), Precision::F32, Some(threads)).unwrap();
+fn engine(model: &Model, precision: Precision, blocks: LogitBlocks, threads: usize) -> Engine {
+    let mut engine = Engine::for_training(model.clone(), precision, Some(threads)).unwrap();
     engine.weights_mut().blocks = blocks;
     engine
 }
@@ -54,7 +55,7 @@ fn extent(lengths: Option<&[usize]>) -> Extent<'_> {
 /// Trains on a window twice, the second time from its last state; then computes its losses and its
 /// logits.
 fn run(model: &Model, blocks: LogitBlocks, run: Run<'_>) -> Left {
-    let engine = engine(model, blocks, run.threads);
+    let engine = engine(model, run.precision, blocks, run.threads);
     let vocabulary = model.config().vocabulary;
     let (inputs, targets) = (ids(7, vocabulary), ids(11, vocabulary));
     let executor = |backward: bool| {
@@ -169,11 +170,12 @@ fn blocks_have_the_bits_of_the_whole_window() {
             (Some(&LENGTHS[..]), 0.0, true),
             (Some(&LENGTHS[..]), 0.1, false),
         ] {
-            let at = |threads| Run { threads, lengths, smoothing, drops };
-            let expected = run(&model, LogitBlocks::default(), at(1));
-            assert!(expected.within > 0 && expected.within < (STEPS * ROWS) as u64);
-            for threads in 1..=4 {
-                for tokens in [1, 8, 20] {
+            // A block of bf16 has whole pairs of tokens.
+            for (precision, sizes) in [(Precision::F32, [1, 8, 20]), (Precision::Bf16, [2, 8, 20])] {
+                let at = |threads| Run { precision, threads, lengths, smoothing, drops };
+                let expected = run(&model, LogitBlocks::default(), at(1));
+                assert!(expected.within > 0 && expected.within < (STEPS * ROWS) as u64);
+                for (threads, tokens) in (1..=4).flat_map(|threads| sizes.map(|tokens| (threads, tokens))) {
                     let found = run(&model, LogitBlocks::always(tokens), at(threads));
                     assert!(found == expected, "{:?}, {:?}, {tokens}", model.config().stack, at(threads));
                 }
@@ -185,7 +187,13 @@ fn blocks_have_the_bits_of_the_whole_window() {
 /// `matrixmultiply` starts a new sum in each block.
 fn portable_gradients_are_close() {
     for model in models() {
-        let at = Run { threads: 2, lengths: Some(&LENGTHS), smoothing: 0.1, drops: true };
+        let at = Run {
+            precision: Precision::F32,
+            threads: 2,
+            lengths: Some(&LENGTHS),
+            smoothing: 0.1,
+            drops: true,
+        };
         let [expected, found] =
             [LogitBlocks::default(), LogitBlocks::always(8)].map(|blocks| run(&model, blocks, at));
         assert_eq!((&found.logits, found.tallies), (&expected.logits, expected.tallies));
@@ -206,7 +214,7 @@ fn few_logits_are_kept_whole() {
 
 #[test]
 fn a_window_without_a_token_has_logits_of_zero() {
-    let engine = engine(&models()[0], LogitBlocks::always(8), 2);
+    let engine = engine(&models()[0], Precision::F32, LogitBlocks::always(8), 2);
     let mut executor = Executor::new(engine.weights(), Needs::INFERENCE);
     executor.reshape(engine.weights(), extent(Some(&[0; ROWS])), engine.pool());
     let mut logits = vec![f32::NAN; STEPS * ROWS * VOCABULARY];
