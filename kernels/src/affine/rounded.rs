@@ -36,7 +36,7 @@ impl Kernel for Rounded<'_> {
             let some = (words - before).min(WORDS);
             let row_words = some.next_multiple_of(16).max(16);
             let start = if before > 0 { Start::Out } else { start };
-            let most = ROOM / row_words / 32 * 32;
+            let (most, piece) = (ROOM / row_words / 32 * 32, 0..some);
             for first in (0..rows).step_by(most) {
                 let count = (rows - first).min(most);
                 for row in 0..count {
@@ -49,7 +49,7 @@ impl Kernel for Rounded<'_> {
                 let tiles = AffineTiles {
                     x: to,
                     x_row: row_words,
-                    pieces: &[0..some],
+                    pieces: core::slice::from_ref(&piece),
                     before,
                     depth: words,
                     panels,

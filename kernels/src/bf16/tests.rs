@@ -41,7 +41,7 @@ impl Bits {
     /// Returns a pair and another one, and a sum. Often the results are next to the smallest normal
     /// number.
     fn product(&mut self) -> [f32; 3] {
-        if self.next() % 2 == 0 {
+        if self.next().is_multiple_of(2) {
             return [pair(self.value(), self.value()), pair(self.value(), self.value()), self.value()];
         }
         let [a, b] = [(); 2].map(|()| pair(self.sized(-70..-50), self.sized(-70..-50)));

@@ -19,6 +19,7 @@ use crate::simd::Simd;
 use crate::sweep::sweep;
 use crate::team::{Member, SharedPass, WindowPass};
 use core::ops::Range;
+use core::slice::from_ref;
 
 /// The forward pass of one layer's window. The bias is n, r, z. Dense input is packed by
 /// `Panels::gates(&slots_before_gates(H))`, with a second set packed by `Panels::one_gate(H, 2)`.
@@ -221,7 +222,7 @@ impl SharedPass for SharedBeforeBackward<'_> {
         let (panels, holding) = (pass.panels, pass.panels.holding(&blocks));
         for at in pass.steps(member) {
             let BackwardStep { step, rows, .. } = at;
-            let (words, gate_row) = ([0..pass.room.gate_words], pass.room.gate_row);
+            let (words, gate_row) = (0..pass.room.gate_words, pass.room.gate_row);
             // SAFETY: the caller vouches for the buffers and the members.
             unsafe {
                 let now = buffers.at(&StepOffsets::of(&pass.window, &step, rows.first));
@@ -235,7 +236,7 @@ impl SharedPass for SharedBeforeBackward<'_> {
                 member.meet();
                 let stored = (now.gates.cast_const(), 3 * first.stride, *pieces);
                 let (deltas, delta_row, pieces) =
-                    if S::TERMS > 1 { (to.cast_const(), gate_row, &words[..]) } else { stored };
+                    if S::TERMS > 1 { (to.cast_const(), gate_row, from_ref(&words)) } else { stored };
                 let reset = BackwardTile {
                     stride: first.stride,
                     depth: pass.room.gate_words,

@@ -12,6 +12,7 @@ use crate::sweep::sweep;
 use crate::team::{Member, SharedPass};
 use crate::window::{StepPlace, StepRows, WindowShape};
 use core::ops::Range;
+use core::slice::from_ref;
 
 /// The backward pass of one layer's window, without the buffers of its cell.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub(crate) struct BackwardPlaces<'a> {
     pub(crate) gates: *mut f32,
     pub(crate) room: BackwardRoom,
     /// All words of a rounded row.
-    words: [Range<usize>; 1],
+    words: Range<usize>,
 }
 
 /// A cell with a product of its recurrent gates.
@@ -78,7 +79,7 @@ impl<'a> BackwardWindow<'a> {
         let Self { window, recurrent, panels, pieces, dh, gates, room } = self;
         let (recurrent, dh, gates) = (recurrent.as_ptr(), dh.as_ptr(), gates.as_mut_ptr());
         let room = BackwardRoom::new(isa, [window.rows, window.hidden, multiplied], room);
-        let words = [0..room.delta_words];
+        let words = 0..room.delta_words;
         BackwardPlaces { window, recurrent, panels, pieces, dh, gates, room, words }
     }
 }
@@ -120,7 +121,7 @@ impl<'a> BackwardPlaces<'a> {
         let (deltas, delta_row, pieces) = match S::TERMS {
             1 => (after.cast_const(), stored, rows.pieces),
             _ if rows.pieces.is_empty() => (after.cast_const(), stored, rows.pieces),
-            _ => (self.room.deltas(number + 1).cast_const(), self.room.delta_row, &self.words[..]),
+            _ => (self.room.deltas(number + 1).cast_const(), self.room.delta_row, from_ref(&self.words)),
         };
         BackwardTile {
             stride,
