@@ -73,14 +73,14 @@ fn products_of_many_long_rows_are_chains() {
                     *sum = reference::chain_of(Products::Bf16, *sum, row, weight);
                 }
             }
-            let packed = packed_pieces(isa, outputs, &pieces, &weights);
+            let packed = packed_pieces(isa, outputs, pieces, &weights);
             let mut out = store(&start, 1, outputs, 0.0);
             let (weights, start) = (&packed, Start::Out);
             Affine {
                 rows,
                 x: &x,
                 x_stride: stride,
-                pieces: &pieces,
+                pieces,
                 panels: &panels,
                 weights,
                 start,

@@ -9,7 +9,6 @@ use crate::rounding::{Chunks, round_row};
 use crate::simd::{Kernel, Simd};
 use crate::sweep::sweep;
 use core::mem::MaybeUninit;
-use core::slice::from_ref;
 
 /// The most words of a row that are rounded at a time.
 const WORDS: usize = 512;
@@ -37,7 +36,7 @@ impl Kernel for Rounded<'_> {
             let some = (words - before).min(WORDS);
             let row_words = some.next_multiple_of(16).max(16);
             let start = if before > 0 { Start::Out } else { start };
-            let most = ROOM / row_words / 32 * 32;
+            let (most, piece) = (ROOM / row_words / 32 * 32, 0..some);
             for first in (0..rows).step_by(most) {
                 let count = (rows - first).min(most);
                 for row in 0..count {
@@ -47,11 +46,10 @@ impl Kernel for Rounded<'_> {
                         round_row(s, from.as_ptr(), Chunks::of(pieces, before, some), to.add(row * row_words))
                     };
                 }
-                let piece = 0..some;
                 let tiles = AffineTiles {
                     x: to,
                     x_row: row_words,
-                    pieces: from_ref(&piece),
+                    pieces: core::slice::from_ref(&piece),
                     before,
                     depth: words,
                     panels,

@@ -19,6 +19,7 @@ use crate::simd::Simd;
 use crate::sweep::sweep;
 use crate::team::{Member, SharedPass, WindowPass};
 use core::ops::Range;
+use core::slice::from_ref;
 
 /// The forward pass of one layer's window. The bias is n, r, z. Dense input is packed by
 /// `Panels::gates(&slots_before_gates(H))`, with a second set packed by `Panels::one_gate(H, 2)`.
@@ -234,11 +235,8 @@ impl SharedPass for SharedBeforeBackward<'_> {
                 sweep(s, rows.rows, holding.clone(), &first);
                 member.meet();
                 let stored = (now.gates.cast_const(), 3 * first.stride, *pieces);
-                let (deltas, delta_row, pieces) = if S::TERMS > 1 {
-                    (to.cast_const(), gate_row, core::slice::from_ref(&words))
-                } else {
-                    stored
-                };
+                let (deltas, delta_row, pieces) =
+                    if S::TERMS > 1 { (to.cast_const(), gate_row, from_ref(&words)) } else { stored };
                 let reset = BackwardTile {
                     stride: first.stride,
                     depth: pass.room.gate_words,

@@ -12,6 +12,7 @@ use crate::sweep::sweep;
 use crate::team::{Member, SharedPass};
 use crate::window::{StepPlace, StepRows, WindowShape};
 use core::ops::Range;
+use core::slice::from_ref;
 
 /// The backward pass of one layer's window, without the buffers of its cell.
 #[derive(Debug)]
@@ -120,11 +121,7 @@ impl<'a> BackwardPlaces<'a> {
         let (deltas, delta_row, pieces) = match S::TERMS {
             1 => (after.cast_const(), stored, rows.pieces),
             _ if rows.pieces.is_empty() => (after.cast_const(), stored, rows.pieces),
-            _ => (
-                self.room.deltas(number + 1).cast_const(),
-                self.room.delta_row,
-                core::slice::from_ref(&self.words),
-            ),
+            _ => (self.room.deltas(number + 1).cast_const(), self.room.delta_row, from_ref(&self.words)),
         };
         BackwardTile {
             stride,
