@@ -8,9 +8,14 @@ pub fn fuses(isa: Isa) -> bool {
     isa.name() != Isa::PORTABLE.name()
 }
 
+/// AMX, if this process may use it, and its software model.
+pub fn with_tiles() -> impl Iterator<Item = Isa> {
+    [Isa::amx_model(), Isa::amx()].into_iter().flatten()
+}
+
 /// Every instruction set of this processor, with products of f32 and of bf16 values.
 pub fn formats() -> impl Iterator<Item = Isa> {
-    Isa::all().flat_map(|isa| [isa, isa.bf16()])
+    Isa::all().chain(with_tiles()).flat_map(|isa| [isa, isa.bf16()])
 }
 
 /// Numbers in [-1, 1) that depend only on a seed.

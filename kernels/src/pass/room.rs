@@ -25,7 +25,7 @@ impl Isa {
         match self.products() {
             Products::F32 | Products::Int8 => 0,
             Products::Bf16 => {
-                let [deltas, one] = [gates, 1].map(|gates| row_words(gates * self.words(hidden)));
+                let [deltas, one] = [gates, 1].map(|gates| row_words(self.gate_words(hidden, gates)));
                 (rows * 2 + SPARE) * deltas + (rows + SPARE) * one
             }
         }
@@ -99,8 +99,7 @@ impl BackwardRoom {
         let found = room.len();
         assert!(found >= needed, "the room has length {found}, expected at least {needed}");
         room[..needed].fill(0.0);
-        let gate_words = isa.words(hidden);
-        let delta_words = gates * gate_words;
+        let [gate_words, delta_words] = [1, gates].map(|gates| isa.gate_words(hidden, gates));
         let [gate_row, delta_row] = [gate_words, delta_words].map(row_words);
         Self { delta_words, delta_row, gate_words, gate_row, rows, base: room.as_mut_ptr() }
     }
