@@ -1,7 +1,7 @@
 //! Products without gates: rows by packed weights, weight gradients, tables.
 
 use crate::comparisons::assert_bits;
-use crate::harness::{Numbers, Shifted, formats, fuses, store, unstore};
+use crate::harness::{Numbers, Shifted, config, formats, fuses, store, unstore};
 use crate::stored_rows::StoredRows;
 use core::ops::Range;
 use proptest::prelude::*;
@@ -11,10 +11,6 @@ use unrolled_kernels::pack::{Panels, Slots};
 use unrolled_kernels::pairs::{PairRun, Pairs};
 use unrolled_kernels::weight_gradient::{self, WeightGradient};
 use unrolled_kernels::{Isa, Products, gru, lstm, reference};
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
-}
 
 /// Returns the products of the reference, of rows in two pieces. Tiles take both as one.
 fn affine(isa: Isa, pieces: [Range<usize>; 2], (x, weight): (&[f32], &[f32]), start: &[f32]) -> Vec<f32> {
