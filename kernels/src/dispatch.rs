@@ -316,7 +316,9 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => 16,
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
-            InstructionSet::Amx | InstructionSet::AmxModel => 16,
+            InstructionSet::Amx => 16,
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            InstructionSet::AmxModel => 8,
         }
     }
 
