@@ -406,9 +406,9 @@ impl Isa {
             // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512Bf16 => unsafe { run_avx512_bf16(kernel) },
-            // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Amx => match Amx::detect() {
+                // SAFETY: as in `dispatch`.
                 Ok(amx) => unsafe { run_amx(amx, kernel) },
                 Err(refusal) => unreachable!("{refusal}, after detection"),
             },

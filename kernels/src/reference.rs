@@ -20,5 +20,6 @@ pub use products::{
     affine, affine_of, chain, chain_by_tiles, chain_of, rounded_weight_gradient, scatter,
     tiled_weight_gradient, weight_gradient,
 };
+#[cfg(target_arch = "x86_64")]
 pub(crate) use tile_product::add_tile_group;
 pub use tile_product::tile_product;

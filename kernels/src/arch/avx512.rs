@@ -305,7 +305,6 @@ fn transpose<const SUMS: usize, const PRODUCTS: u8>(
 
 #[cfg(all(test, feature = "std"))]
 mod tests {
-    use super::*;
     use crate::dispatch::Isa;
     use crate::simd::{Kernel, Simd};
 

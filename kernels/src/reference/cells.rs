@@ -106,7 +106,8 @@ impl ReferenceCell<'_> {
                 weights.extend(units.map(weight));
                 if !self.tiles {
                     sum = self.chain(sum, &values, &weights);
-                    (values.clear(), weights.clear());
+                    values.clear();
+                    weights.clear();
                     continue;
                 }
                 // Each block fills a whole group of sixteen.
