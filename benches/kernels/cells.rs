@@ -222,6 +222,7 @@ impl CellBench {
             start: &start,
             x: &[],
             products: unrolled_kernels::Products::F32,
+            tiles: false,
         };
         let zero = vec![0.0; CHECKED * hidden];
         match self.kind {

@@ -2,9 +2,15 @@
 //! kernel for each instruction set and run it with denormal numbers as zeros.
 
 use crate::arch::VALUES;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+use crate::arch::amx::{Amx, ReleasesTiles};
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+use crate::arch::by_tiles::ByTiles;
 #[cfg(feature = "std")]
 use crate::arch::doubled::Doubled;
 use crate::arch::portable::Portable;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+use crate::arch::tile_model::TileModel;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 use crate::arch::{FUSED_PAIRS, FUSED_QUADS};
 #[cfg(feature = "std")]
@@ -35,6 +41,12 @@ enum InstructionSet {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    /// AVX-512 with AMX for products of bf16 values.
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    Amx,
+    /// AVX2 with the software model of AMX, for tests.
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    AmxModel,
 }
 
 /// What products multiply. Gates, losses and updates are always f32.
@@ -65,20 +77,15 @@ pub struct Isa {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IsaError {
     found: String,
-    known: bool,
+    why: String,
 }
 
 #[cfg(feature = "std")]
 impl fmt::Display for IsaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = Isa::all().map(Isa::name).collect();
-        let why = if self.known { "an instruction set that this processor lacks" } else { "an unknown name" };
-        write!(
-            f,
-            "{ISA_VARIABLE}: found {}, {why}; expected {}; set one of them, or unset it",
-            self.found,
-            names.join(", ")
-        )
+        let (Self { found, why }, names) = (self, names.join(", "));
+        write!(f, "{ISA_VARIABLE}: found {found}, {why}; expected {names}; set one of them, or unset it")
     }
 }
 
@@ -119,7 +126,28 @@ impl Isa {
         None
     }
 
-    /// Returns every instruction set of this processor, the best last.
+    /// Returns AVX-512 with AMX for products of bf16 values, if the processor has them and this
+    /// process may use them. The first call asks the operating system (see [`crate::amx`]), so it
+    /// comes before the threads start.
+    pub fn amx() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if Self::avx512().is_some() && Amx::detect().is_ok() {
+            return Some(Self::of(InstructionSet::Amx));
+        }
+        None
+    }
+
+    /// Returns AVX2 with a software model of AMX. It has the bits of AMX, is slow, and is for tests.
+    #[doc(hidden)]
+    pub fn amx_model() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        return Self::avx2().map(|_| Self::of(InstructionSet::AmxModel));
+        #[cfg(not(target_arch = "x86_64"))]
+        None
+    }
+
+    /// Returns every instruction set of this processor that is chosen without its name, the best
+    /// last. AMX is not one of them.
     pub fn all() -> impl Iterator<Item = Self> {
         [Some(Self::PORTABLE), Self::avx2(), Self::avx512(), Self::avx512_bf16()].into_iter().flatten()
     }
@@ -129,8 +157,24 @@ impl Isa {
     /// # Errors
     /// If the name is unknown, or the processor lacks the instruction set.
     pub fn named(name: &str) -> Result<Self, IsaError> {
-        let known = ["portable", "avx2", "avx512", "avx512bf16"].contains(&name);
-        Self::all().find(|isa| isa.name() == name).ok_or_else(|| IsaError { found: name.into(), known })
+        let found = match name {
+            "amx" => Self::amx(),
+            "amx-model" => Self::amx_model(),
+            _ => Self::all().find(|isa| isa.name() == name),
+        };
+        found.ok_or_else(|| IsaError { found: name.into(), why: Self::reason(name) })
+    }
+
+    /// Returns why there is no instruction set of that name.
+    fn reason(name: &str) -> String {
+        #[cfg(target_arch = "x86_64")]
+        if name == "amx"
+            && let Err(refusal) = Amx::detect()
+        {
+            return format!("but {refusal}");
+        }
+        let known = ["portable", "avx2", "avx512", "avx512bf16", "amx", "amx-model"].contains(&name);
+        if known { "an instruction set that this processor lacks" } else { "an unknown name" }.into()
     }
 
     /// Returns the instruction set that `UNROLLED_ISA` forces, or else the best one of the
@@ -187,9 +231,22 @@ impl Isa {
         return match self.set {
             _ if self.without_vnni => false,
             InstructionSet::Portable => false,
-            InstructionSet::Avx2 => is_x86_feature_detected!("avxvnni"),
-            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => is_x86_feature_detected!("avx512vnni"),
+            InstructionSet::Avx2 | InstructionSet::AmxModel => is_x86_feature_detected!("avxvnni"),
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 | InstructionSet::Amx => {
+                is_x86_feature_detected!("avx512vnni")
+            }
         };
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// Returns whether products go by tiles: those of bf16 values with AMX.
+    #[cfg(feature = "std")]
+    #[doc(hidden)]
+    pub fn has_tiles(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.products == Products::Bf16
+            && matches!(self.set, InstructionSet::Amx | InstructionSet::AmxModel);
         #[cfg(not(target_arch = "x86_64"))]
         false
     }
@@ -233,7 +290,7 @@ impl Isa {
         Self::of(InstructionSet::Avx512)
     }
 
-    /// Returns the name: `portable`, `avx2`, `avx512` or `avx512bf16`.
+    /// Returns the name: `portable`, `avx2`, `avx512`, `avx512bf16` or `amx`.
     pub fn name(self) -> &'static str {
         match self.set {
             InstructionSet::Portable => "portable",
@@ -243,6 +300,10 @@ impl Isa {
             InstructionSet::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512Bf16 => "avx512bf16",
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            InstructionSet::Amx => "amx",
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            InstructionSet::AmxModel => "amx-model",
         }
     }
 
@@ -254,6 +315,10 @@ impl Isa {
             InstructionSet::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => 16,
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            InstructionSet::Amx => 16,
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            InstructionSet::AmxModel => 8,
         }
     }
 
@@ -262,14 +327,15 @@ impl Isa {
     #[cfg(feature = "std")]
     pub(crate) fn deep(self) -> usize {
         match self.set {
+            _ if self.has_tiles() => usize::MAX,
             InstructionSet::Portable => Portable::<PAIRS>::DEEP,
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => Avx2::<12>::DEEP,
+            InstructionSet::Avx2 | InstructionSet::AmxModel => Avx2::<12>::DEEP,
             // Without VNNI, integers are multiplied by instructions of AVX2.
             #[cfg(target_arch = "x86_64")]
             _ if self.products == Products::Int8 && !self.has_vnni() => Avx2::<12>::DEEP,
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => Avx512::<24>::DEEP,
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 | InstructionSet::Amx => Avx512::<24>::DEEP,
         }
     }
 
@@ -293,6 +359,12 @@ impl Isa {
             InstructionSet::Avx512 | InstructionSet::Avx512Bf16 => unsafe {
                 run_avx512::<24, VALUES, _>(kernel)
             },
+            // SAFETY: as above.
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            InstructionSet::Amx => unsafe { run_avx512::<24, VALUES, _>(kernel) },
+            // SAFETY: as above.
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            InstructionSet::AmxModel => unsafe { run_avx2(kernel) },
         }
     }
 
@@ -306,10 +378,12 @@ impl Isa {
         match self.set {
             // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => unsafe { run_avx2_doubled::<VALUES, _>(kernel) },
+            InstructionSet::Avx2 | InstructionSet::AmxModel => unsafe {
+                run_avx2_doubled::<VALUES, _>(kernel)
+            },
             // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 if rows == 1 => unsafe {
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 | InstructionSet::Amx if rows == 1 => unsafe {
                 run_avx512::<4, VALUES, _>(kernel)
             },
             _ => self.dispatch(kernel),
@@ -332,6 +406,15 @@ impl Isa {
             // SAFETY: as in `dispatch`.
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512Bf16 => unsafe { run_avx512_bf16(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Amx => match Amx::detect() {
+                // SAFETY: as in `dispatch`.
+                Ok(amx) => unsafe { run_amx(amx, kernel) },
+                Err(refusal) => unreachable!("{refusal}, after detection"),
+            },
+            // SAFETY: as in `dispatch`.
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::AmxModel => unsafe { run_amx_model(kernel) },
         }
     }
 
@@ -344,10 +427,12 @@ impl Isa {
             InstructionSet::Portable => run_portable_quads(kernel),
             // SAFETY: as in `dispatch`; `has_vnni` has found the instructions for quads.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 if self.has_vnni() => unsafe { run_avx2_vnni(kernel) },
+            InstructionSet::Avx2 | InstructionSet::AmxModel if self.has_vnni() => unsafe {
+                run_avx2_vnni(kernel)
+            },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 if self.has_vnni() => unsafe {
+            InstructionSet::Avx512 | InstructionSet::Avx512Bf16 | InstructionSet::Amx if self.has_vnni() => unsafe {
                 run_avx512_vnni(kernel)
             },
             // SAFETY: as in `dispatch`. A processor with AVX-512 has AVX2.
@@ -434,4 +519,21 @@ fn run_avx512<const SUMS: usize, const PRODUCTS: u8, K: Kernel>(kernel: K) -> K:
 fn run_avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function is only reached on processors with these features.
     kernel.run(unsafe { Avx512::<24, FUSED_PAIRS>::new_unchecked() })
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+fn run_amx<K: Kernel>(amx: Amx, kernel: K) -> K::Output {
+    let _release = ReleasesTiles::new(amx);
+    // SAFETY: this function is only reached on processors with these features.
+    kernel.run(ByTiles(unsafe { Avx512::<24, PAIRS>::new_unchecked() }, amx))
+}
+
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+fn run_amx_model<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function is only reached on processors with these features.
+    kernel.run(ByTiles(Doubled(unsafe { Avx2::<12, PAIRS>::new_unchecked() }), TileModel))
 }

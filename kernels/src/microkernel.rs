@@ -12,16 +12,22 @@
 //! 3. There is one function per instruction set and tile shape, shared by all kernels
 //!    ([`multiply`]). It writes its sums into [`TileSums`], where the kernel's own part (gates,
 //!    deltas) reads them. So a kernel compiles to one loop, not to one function per shape.
-//! 4. Products of 8-bit integers have their own loop around the innermost one (`microkernel/quads.rs`).
-//! 5. A chain may run through several stretches of k ([`Factors`]): an input and a state, the
+//! 4. On backends with tiles, a product is an operation of its own (`microkernel/by_tiles.rs`). The
+//!    sums are where they end, from the start on.
+//! 5. Products of 8-bit integers have their own loop around the innermost one
+//!    (`microkernel/quads.rs`).
+//! 6. A chain may run through several stretches of k ([`Factors`]): an input and a state, the
 //!    pieces of a stored row, the tokens of a window.
 
+mod by_tiles;
 mod quads;
 
+use crate::arch::tile_places::TILE_ROWS;
 use crate::pack::strides;
 use crate::side_by_side::Strip;
 use crate::simd::{Outlined, Simd};
-use crate::tile_shapes::{MOST_ROWS, fits, values_first, width_of};
+use crate::tile_shapes::{fits, values_first, width_of};
+use by_tiles::multiply_by_tiles;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -141,7 +147,7 @@ pub(crate) struct Tile<'a> {
 
 /// Room for the sums of one tile, `[row][vector][16]`. It stays in the first-level cache.
 #[repr(align(64))]
-pub(crate) struct TileSums(UnsafeCell<MaybeUninit<[f32; MOST_ROWS * TileSums::ROW]>>);
+pub(crate) struct TileSums(UnsafeCell<MaybeUninit<[f32; TILE_ROWS * TileSums::ROW]>>);
 
 impl TileSums {
     /// Floats of a row.
@@ -181,6 +187,10 @@ impl TileSums {
 /// vectors of S::LANES floats.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(s: S, rows: usize, width: usize, tile: &Tile<'_>) {
+    if S::TILES {
+        // SAFETY: the caller vouches for the tile.
+        return unsafe { multiply_by_tiles(s, rows, width, tile) };
+    }
     let mut first = 0;
     while first < width {
         let some = if S::REGISTERS > 1 { (width - first).min(width_of::<S>(rows)) } else { width };

@@ -16,7 +16,12 @@ pub use cells::{
     gru_before_forward, lstm_backward, lstm_forward, rnn_backward, rnn_forward,
 };
 pub use elements::{cross_entropy, multiply, sigmoid, sum_of_squares, tanh, update};
-pub use products::{affine, affine_of, chain, chain_of, rounded_weight_gradient, scatter, weight_gradient};
+pub use products::{
+    affine, affine_of, chain, chain_by_tiles, chain_of, rounded_weight_gradient, scatter,
+    tiled_weight_gradient, weight_gradient,
+};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use tile_product::add_tile_group;
 #[cfg(test)]
 pub(crate) use tile_product::flushed_fma;
 pub use tile_product::tile_product;

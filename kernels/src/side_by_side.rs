@@ -134,7 +134,7 @@ impl SideBySide {
     }
 
     /// Rounds the blocks of deltas that hold `places`, one for each group, and copies them as pairs of
-    /// tokens. The strips stay.
+    /// tokens. The strips stay. On backends with tiles, the pairs are [block of sixteen][unit][16].
     #[inline(always)]
     pub(crate) fn pair_deltas<S: Simd>(
         room: &mut MaybeUninit<Self>,
@@ -144,6 +144,13 @@ impl SideBySide {
     ) {
         // SAFETY: a place within `room`, of which nothing is read.
         let mut to = unsafe { &raw mut (*room.as_mut_ptr()).deltas }.cast::<f32>();
+        if S::TILES {
+            for (g, place) in places.enumerate() {
+                // SAFETY: as in `copy_deltas`. Sixteen pairs take the room of sixteen tokens.
+                unsafe { transpose_deltas(s, strips, place / 16 * 16, to.add(g * GROUP_STRIDE)) };
+            }
+            return;
+        }
         for (low, high) in token_pairs(strips) {
             for (g, place) in places.clone().enumerate() {
                 let block = |token: &Token| token.delta.wrapping_add(place / 16 * 16);
@@ -175,6 +182,11 @@ impl SideBySide {
             unsafe { pair(s, input(&low), high.as_ref().map(input), vectors, to) };
             words += 1;
         }
+        while S::TILES && words % 16 > 0 {
+            // SAFETY: the room holds CHUNK words, a multiple of sixteen.
+            unsafe { begin.add(words * vectors * 16).write_bytes(0, vectors * 16) };
+            words += 1;
+        }
         let run = PairRun { rows: words, delta_stride: 16, input_stride: vectors * 16 };
         Strip { deltas: deltas.cast(), inputs: begin, run }
     }
@@ -197,6 +209,27 @@ fn token_pairs(strips: &[Strip]) -> impl Iterator<Item = (Token, Option<Token>)>
         })
     });
     core::iter::from_fn(move || tokens.next().map(|low| (low, tokens.next())))
+}
+
+/// Rounds one block of deltas, and copies it as tiles of sixteen units by sixteen pairs of tokens.
+/// Zeros fill the last tile.
+///
+/// # Safety
+/// The strips were checked, and there is room for the tiles at `to`.
+#[inline(always)]
+unsafe fn transpose_deltas<S: Simd>(s: S, strips: &[Strip], block: usize, mut to: *mut f32) {
+    let mut pairs = token_pairs(strips).peekable();
+    while pairs.peek().is_some() {
+        let mut words = [s.splat(0.0); 16];
+        for (word, (low, high)) in words.iter_mut().zip(&mut pairs) {
+            // SAFETY: the caller vouches for the strips.
+            let load = |token: Token| unsafe { s.load(token.delta.wrapping_add(block)) };
+            *word = s.pair(load(low), high.map_or(s.splat(0.0), load));
+        }
+        // SAFETY: the caller vouches for the room.
+        unsafe { s.store_transposed(&words, to) };
+        to = to.wrapping_add(16 * 16);
+    }
 }
 
 /// Copies some vectors of sixteen pairs: of two rows, or of one row and zeros.

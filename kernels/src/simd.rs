@@ -5,6 +5,9 @@
 //! algorithm. Sums across lanes go through sixteen virtual lanes ([`sum16`]), so that backends of
 //! eight and of sixteen lanes give equal bits.
 
+#[cfg(feature = "std")]
+use crate::arch::tile_places::TilePlaces;
+
 /// One instruction set: a zero-sized token whose existence proves that the processor has it.
 ///
 /// Operations are IEEE single precision. `min` and `max` return the second operand when either is
@@ -33,6 +36,9 @@ pub trait Simd: Copy {
     /// True if `multiply_add` multiplies words without an instruction of its own: it splits them
     /// into their values first.
     const SPLITS: bool = false;
+    /// True if products go by tiles of `multiply_tile`, not by `multiply_add`. Vectors are then never
+    /// halved.
+    const TILES: bool = false;
     /// A vector.
     type F: Copy;
     /// The backend of eight lanes on the same processor, with equal bits.
@@ -71,6 +77,34 @@ pub trait Simd: Copy {
     #[inline(always)]
     fn multiply_add(self, value: Self::F, weight: Self::F, sum: Self::F) -> Self::F {
         self.fma(value, weight, sum)
+    }
+    /// Adds products to the sums of up to 32 rows by up to four vectors, by tiles.
+    ///
+    /// # Safety
+    /// The operands exist, as [`TilePlaces`] describes them.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    unsafe fn multiply_tile(self, _rows: usize, _width: usize, _places: TilePlaces) {
+        unreachable!("a backend without tiles")
+    }
+    /// Stores sixteen vectors of sixteen lanes as columns: lane l of vector k goes to
+    /// `to + 16 l + k`.
+    ///
+    /// # Safety
+    /// `to` is writable for 256 words.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    unsafe fn store_transposed(self, vectors: &[Self::F; 16], to: *mut f32) {
+        for (k, vector) in vectors.iter().enumerate() {
+            let mut lanes = [0.0f32; 16];
+            // SAFETY: there are at most sixteen lanes, and the caller vouches for the columns.
+            unsafe {
+                self.store(lanes.as_mut_ptr(), *vector);
+                for (l, lane) in lanes.into_iter().take(Self::LANES).enumerate() {
+                    *to.add(l * 16 + k) = lane;
+                }
+            }
+        }
     }
     /// The high and the low values of pairs.
     #[inline(always)]

@@ -35,7 +35,7 @@ pub(crate) trait Tiled<S: Simd> {
 }
 
 /// Computes all rows of each panel. A panel with padding in its upper halves goes by halves, and
-/// skips the padding.
+/// skips the padding, except on backends with tiles.
 ///
 /// # Safety
 /// The safety conditions of `compute` hold for all rows below `rows` and all `panels`.
@@ -50,7 +50,7 @@ pub(crate) unsafe fn sweep<S: Simd, T: Tiled<S> + Tiled<S::Narrow>>(
         let PanelPart { first, lower, upper } = Tiled::<S>::part(tiled, panel);
         // SAFETY: the caller vouches for rows and panels.
         unsafe {
-            if S::LANES == 16 && lower == upper {
+            if S::TILES || S::LANES == 16 && lower == upper {
                 sweep_rows(s, rows, (panel, first), (0, lower), tiled);
             } else {
                 for (half, width) in [(0, lower), (8, upper)] {

@@ -1,6 +1,7 @@
 //! The shapes of tiles: the rows and vectors whose sums fit in the registers of a backend, beside
 //! the operands.
 
+use crate::arch::tile_places::TILE_ROWS;
 use crate::simd::Simd;
 
 /// The most rows of a tile. Eight keep a processor busy that starts two multiply-adds per cycle and
@@ -33,13 +34,18 @@ pub(crate) const fn fits<S: Simd>(rows: usize, width: usize) -> bool {
         false => weights + 1,
     };
     let held = sums * S::REGISTERS + operands;
-    rows <= S::ROWS && rows <= MOST_ROWS && sums <= S::SUMS && (rows == 1 || held < registers::<S>())
+    !S::TILES
+        && rows <= S::ROWS
+        && rows <= MOST_ROWS
+        && sums <= S::SUMS
+        && (rows == 1 || held < registers::<S>())
 }
 
 /// Returns the most rows of a tile of `width` vectors.
 #[inline(always)]
 pub(crate) fn rows_of<S: Simd>(width: usize) -> usize {
     match width {
+        _ if S::TILES => TILE_ROWS,
         _ if S::REGISTERS > 1 => const { most_rows::<S>(1) },
         1 => const { most_rows::<S>(1) },
         2 => const { most_rows::<S>(2) },

@@ -18,7 +18,8 @@
 //!    PyTorch's row-major order.
 //! 7. In bf16, deltas and inputs are always copied side by side, as pairs of two tokens: m = 2 j in
 //!    the low half of a word, and m = 2 j + 1 in its high half. Chunks have an even number of tokens.
-//!    The bias gradient sums f32 deltas.
+//!    The bias gradient sums f32 deltas. On backends with tiles, chunks have a multiple of 32 tokens;
+//!    zeros fill the last one.
 //! 8. On the portable backend `matrixmultiply` computes each chunk's product of f32 values.
 
 use crate::bias_gradient::add_deltas;
@@ -217,14 +218,15 @@ struct TileColumns<'a> {
 
 impl TileColumns<'_> {
     /// Continues the sums of a group of rows of the gradient. A last vector that is at most half
-    /// full is a separate tile.
+    /// full is a separate tile, except on backends with tiles.
     #[inline(always)]
     fn multiply<S: Simd>(&self, s: S, group: &RowGroup, weight: &mut [f32]) {
         if S::PORTABLE && S::TERMS == 1 {
             return self.multiply_portable(group, weight);
         }
         let columns = self.columns.len();
-        let (all, whole) = (columns.div_ceil(16), (columns + 7) / 16);
+        let all = columns.div_ceil(16);
+        let whole = if S::TILES { all } else { (columns + 7) / 16 };
         self.vectors(s, 0..whole, group, weight);
         self.vectors(s.narrow(), whole..all, group, weight);
     }

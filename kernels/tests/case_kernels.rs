@@ -2,6 +2,7 @@
 
 use crate::cases::{CellCase, CellKind};
 use crate::harness::{Shifted, store, unstore};
+use unrolled_kernels::affine::{Affine, Start};
 use unrolled_kernels::pack::{Panels, Slots, padded};
 use unrolled_kernels::pass::{BackwardWindow, ForwardWindow};
 use unrolled_kernels::reference::{Deltas, Trace};
@@ -82,13 +83,28 @@ impl ForwardBuffers {
     }
 }
 
+/// Runs a small product, as a thread may do while it waits for others. It has other tiles.
+fn other_product(isa: Isa) {
+    let (panels, bias, piece, mut out) = (Panels::plain(1), [0.5; 16], 0..1, [0.0; 48]);
+    let mut weights = vec![0.0; panels.len(isa.words(1))];
+    panels.pack(isa, &[2.0], 1, &mut weights);
+    let (x, pieces) = (&[1.0, 2.0, 3.0], core::slice::from_ref(&piece));
+    let (panels, weights, start, out_row) = (&panels, &weights, Start::Bias(&bias), &mut out);
+    Affine { rows: 3, x, x_stride: 1, pieces, panels, weights, start, out: out_row }.run_on(isa);
+    assert_eq!([out[0], out[16], out[32]], [2.5, 4.5, 6.5]);
+}
+
 /// Computes a window on one thread, or on a team of several.
 fn run<W: WindowPass + Sync>(pass: W, isa: Isa, members: usize) {
     if members == 1 {
         return pass.run_on(isa);
     }
     let mut seats = vec![Seat::default(); members];
-    let (team, idle) = (pass.team(isa, &mut seats), |_| std::thread::yield_now());
+    let idle = |_| match isa.has_tiles() {
+        true => other_product(isa),
+        false => std::thread::yield_now(),
+    };
+    let team = pass.team(isa, &mut seats);
     std::thread::scope(|scope| {
         (1..members).for_each(|_| _ = scope.spawn(|| team.attend(&idle)));
         assert_eq!(team.lead(&|_| false, &idle), members);

@@ -1,6 +1,6 @@
 //! A layer's window in plain layouts, and the reference implementation of every cell on it.
 
-use crate::harness::Numbers;
+use crate::harness::{Numbers, with_tiles};
 use unrolled_kernels::reference::{self, Deltas, ReferenceCell, Trace};
 use unrolled_kernels::rnn::Activation;
 use unrolled_kernels::{Isa, Products, WindowShape};
@@ -41,6 +41,8 @@ pub struct CellCase {
     pub kind: CellKind,
     /// What the products multiply.
     pub products: Products,
+    /// True for products of bf16 values by tiles.
+    pub tiles: bool,
     pub window: WindowShape<'static>,
     /// The active rows of each step, or empty for all rows. `window.active` is empty.
     pub active: Vec<u32>,
@@ -88,6 +90,7 @@ impl CellCase {
         Self {
             kind,
             products: Products::F32,
+            tiles: false,
             window: WindowShape { steps, rows, hidden, keep, active: &[] },
             active: Vec::new(),
             width,
@@ -106,9 +109,10 @@ impl CellCase {
     }
 
     /// Returns the case with products of f32 and bf16 values, and of 8-bit integers.
-    pub fn formats(self) -> [Self; 3] {
+    pub fn formats(self) -> [Self; 4] {
         let [bf16, int8] = [Products::Bf16, Products::Int8].map(|products| Self { products, ..self.clone() });
-        [bf16, int8, self]
+        let tiles = Self { tiles: true, ..bf16.clone() };
+        [bf16, tiles, int8, self]
     }
 
     /// Returns whether the backward pass can be computed.
@@ -118,8 +122,9 @@ impl CellCase {
 
     /// Returns every instruction set of this processor, with the products of the case.
     pub fn isas(&self) -> impl Iterator<Item = Isa> + use<> {
-        let products = self.products;
-        Isa::all().flat_map(move |isa| match products {
+        let (products, tiles) = (self.products, self.tiles);
+        let isas: Vec<Isa> = if tiles { with_tiles().collect() } else { Isa::all().collect() };
+        isas.into_iter().flat_map(move |isa| match products {
             Products::F32 => vec![isa],
             Products::Bf16 => vec![isa.bf16()],
             Products::Int8 => vec![isa.without_vnni().int8(), isa.int8()],
@@ -197,6 +202,7 @@ impl CellCase {
             start,
             x: &self.x,
             products: self.products,
+            tiles: self.tiles,
         }
     }
 

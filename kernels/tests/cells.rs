@@ -3,7 +3,7 @@
 use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
 use crate::comparisons::{assert_bits, assert_close};
 use crate::drawn_sizes::sizes;
-use crate::harness::fuses;
+use crate::harness::{config, fuses};
 use proptest::prelude::*;
 use unrolled_kernels::reference::{Deltas, Trace};
 use unrolled_kernels::rnn::Activation;
@@ -20,10 +20,6 @@ const ROUNDED_TOLERANCE: f32 = 1e-2;
 
 fn tolerance(case: &CellCase) -> f32 {
     if case.products == Products::F32 { TOLERANCE } else { ROUNDED_TOLERANCE }
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn parts(trace: &Trace) -> [(&str, &[f32]); 4] {
@@ -54,7 +50,7 @@ fn last_step(trace: &Trace, case: &CellCase) -> Trace {
     }
 }
 
-fn check_forward(case: &CellCase) -> Option<Trace> {
+pub fn check_forward(case: &CellCase) -> Option<Trace> {
     let exact = case.reference_forward();
     let exact = if case.window.keep { exact } else { last_step(&exact, case) };
     let mut fused: Option<Trace> = None;
@@ -77,7 +73,7 @@ fn check_forward(case: &CellCase) -> Option<Trace> {
     fused
 }
 
-fn check_backward(case: &CellCase, trace: &Trace) {
+pub fn check_backward(case: &CellCase, trace: &Trace) {
     let exact = case.reference_backward(trace);
     for isa in case.isas() {
         let deltas = case.backward(isa, trace);
@@ -96,7 +92,7 @@ fn row_of(values: &[f32], rows: usize, row: usize, each: usize) -> Vec<f32> {
     values.chunks_exact(rows * each).flat_map(|step| step[row * each..][..each].to_vec()).collect()
 }
 
-fn check_rows(case: &CellCase, isa: Isa) {
+pub fn check_rows(case: &CellCase, isa: Isa) {
     let (rows, hidden, slots) = (case.window.rows, case.window.hidden, case.kind.gates().1);
     let together = case.forward(isa);
     for row in 0..rows {

@@ -1,5 +1,6 @@
 //! Random numbers from a seed, and stored layouts.
 
+use proptest::prelude::*;
 use unrolled_kernels::Isa;
 use unrolled_kernels::pack::padded;
 
@@ -8,9 +9,24 @@ pub fn fuses(isa: Isa) -> bool {
     isa.name() != Isa::PORTABLE.name()
 }
 
+/// Returns a configuration of `cases` cases, or of as few as `PROPTEST_CASES` says.
+pub fn config(cases: u32) -> ProptestConfig {
+    let fewer = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig {
+        cases: cases.min(fewer.unwrap_or(cases)),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// AMX, if this process may use it, and its software model.
+pub fn with_tiles() -> impl Iterator<Item = Isa> {
+    [Isa::amx_model(), Isa::amx()].into_iter().flatten()
+}
+
 /// Every instruction set of this processor, with products of f32 and of bf16 values.
 pub fn formats() -> impl Iterator<Item = Isa> {
-    Isa::all().flat_map(|isa| [isa, isa.bf16()])
+    Isa::all().chain(with_tiles()).flat_map(|isa| [isa, isa.bf16()])
 }
 
 /// Numbers in [-1, 1) that depend only on a seed.

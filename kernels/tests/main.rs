@@ -22,4 +22,5 @@ mod softmax;
 mod stored_rows;
 mod teams;
 mod tile_product;
+mod tiles;
 mod updates;

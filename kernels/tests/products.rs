@@ -1,7 +1,7 @@
 //! Products without gates: rows by packed weights, weight gradients, tables.
 
 use crate::comparisons::assert_bits;
-use crate::harness::{Numbers, Shifted, formats, fuses, store, unstore};
+use crate::harness::{Numbers, Shifted, config, formats, fuses, store, unstore};
 use crate::stored_rows::StoredRows;
 use core::ops::Range;
 use proptest::prelude::*;
@@ -12,21 +12,17 @@ use unrolled_kernels::pairs::{PairRun, Pairs};
 use unrolled_kernels::weight_gradient::{self, WeightGradient};
 use unrolled_kernels::{Isa, Products, gru, lstm, reference};
 
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
-}
-
-/// Returns the products of the reference, of rows in two pieces.
-fn affine(
-    products: Products,
-    pieces: [Range<usize>; 2],
-    (x, weight): (&[f32], &[f32]),
-    start: &[f32],
-) -> Vec<f32> {
+/// Returns the products of the reference, of rows in two pieces. Tiles take both as one.
+fn affine(isa: Isa, pieces: [Range<usize>; 2], (x, weight): (&[f32], &[f32]), start: &[f32]) -> Vec<f32> {
     let (depth, outputs) = (pieces[1].end, start.len() / (x.len() / pieces[1].end).max(1));
     let element = |(i, sum): (usize, &f32)| {
         let (m, n) = (i / outputs, i % outputs);
         let of = |v: &[f32], row: usize, piece: &Range<usize>| v[row * depth..][piece.clone()].to_vec();
+        if isa.has_tiles() {
+            let whole = 0..depth;
+            return reference::chain_by_tiles(*sum, &of(x, m, &whole), &of(weight, n, &whole));
+        }
+        let products = isa.products();
         let add = |sum, piece| reference::chain_of(products, sum, &of(x, m, piece), &of(weight, n, piece));
         pieces.iter().fold(*sum, add)
     };
@@ -76,17 +72,8 @@ fn products_of_many_long_rows_are_chains() {
             let packed = packed_pieces(isa, outputs, pieces, &weights);
             let mut out = store(&start, 1, outputs, 0.0);
             let (weights, start) = (&packed, Start::Out);
-            Affine {
-                rows,
-                x: &x,
-                x_stride: stride,
-                pieces,
-                panels: &panels,
-                weights,
-                start,
-                out: &mut out,
-            }
-            .run_on(isa);
+            Affine { rows, x: &x, x_stride: stride, pieces, panels: &panels, weights, start, out: &mut out }
+                .run_on(isa);
             assert_sums(isa, &unstore(&out, 1, outputs, true), &expected, depth, "long rows");
         }
     }
@@ -138,12 +125,11 @@ proptest! {
         };
         let bias = store(&bias, 1, outputs, 0.0);
         for isa in formats() {
-            let expected = affine(isa.products(), [0..cut, cut..depth], (&x, &weight), &first);
-            let words = isa.words(cut) + isa.words(depth - cut);
-            if isa.products() == Products::Bf16 && cut % 16 != 0 {
+            let expected = affine(isa, [0..cut, cut..depth], (&x, &weight), &first);
+                        if isa.products() == Products::Bf16 && cut % 16 != 0 {
                 continue; // weights are rounded in one piece, or in whole groups
             }
-            let mut packed = Shifted::new(&vec![f32::NAN; panels.len(words)], offset);
+            let mut packed = Shifted::new(&vec![f32::NAN; panels.len(isa.words(depth))], offset);
             panels.pack(isa, &weight, depth, packed.get_mut());
             let mut out = Shifted::new(&store(&old, 1, outputs, 0.0), offset);
             let start = [Start::Zero, Start::Bias(&bias), Start::Out][start];
@@ -281,17 +267,24 @@ proptest! {
             from.iter().enumerate().for_each(|(row, delta)| to[slots.place(first + row)] = *delta);
         }
         let rounded = reference::rounded_weight_gradient(slots.gates.len() * hidden, depth, &plain, &inputs[..count * depth]);
+        let tiled = reference::tiled_weight_gradient(slots.gates.len() * hidden, depth, &plain, &inputs[..count * depth]);
         let pairs = StoredRows { deltas, width: slots.width(), inputs, depth, run };
         for isa in formats() {
             let rows = first..first + slots.depth();
-            let pairs_of_tokens = isa.products() == Products::Bf16;
-            let expected = if pairs_of_tokens { (&rounded, &expected.1) } else { (&expected.0, &expected.1) };
+            let sums = match isa.products() {
+                Products::Bf16 if isa.has_tiles() => &tiled,
+                Products::Bf16 => &rounded,
+                _ => &expected.0,
+            };
+            let expected = (sums, &expected.1);
             let (weight, bias) = gradient(isa, &pairs, &slots, rows.clone(), most);
             assert_sums(isa, &weight, expected.0, count, "weight gradient");
             assert_sums(isa, &bias, expected.1, count, "bias gradient");
             let whole = gradient(isa, &pairs, &slots, rows.clone(), weight_gradient::ROWS);
             // The first turn has an even number of tokens: an odd one would be rounded in a pair of its own.
-            let turn = count * most / weight_gradient::ROWS / 2 * 2;
+            // Tiles take 32 tokens at a time.
+            let whole_turn = if isa.has_tiles() { 32 } else { 2 };
+            let turn = count * most / weight_gradient::ROWS / whole_turn * whole_turn;
             let turns = gradient_in_turns(isa, &pairs, &slots, rows, turn);
             assert_sums(isa, &turns.0, expected.0, count + 1, "weight gradient in turns");
             if fuses(isa) {

@@ -3,7 +3,7 @@
 
 use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
 use crate::comparisons::{assert_bits, assert_close};
-use crate::harness::fuses;
+use crate::harness::{config, fuses};
 use proptest::prelude::*;
 use unrolled_kernels::reference::{Deltas, Trace};
 use unrolled_kernels::{Isa, Products};
@@ -119,7 +119,7 @@ fn check_format(case: &CellCase, sizes: CaseSizes, lengths: &[usize]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(600))]
 
     #[test]
     fn a_row_that_ends_early_has_the_bits_of_the_row_alone((sizes, lengths) in windows(), kind in prop::sample::select(&KINDS[..])) {

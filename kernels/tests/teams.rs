@@ -2,6 +2,7 @@
 
 use crate::cases::{CaseSizes, CellCase, KINDS};
 use crate::drawn_sizes::sizes;
+use crate::harness::config;
 use proptest::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ fn check(case: CellCase, members: usize) {
 }
 
 /// Checks one format. NaN and padding are compared too.
-fn check_format(case: &CellCase, members: usize) {
+pub fn check_format(case: &CellCase, members: usize) {
     let team = CellCase { members, ..case.clone() };
     for isa in case.isas() {
         let (found, expected) = (team.forward(isa), case.forward(isa));
@@ -31,7 +32,7 @@ fn check_format(case: &CellCase, members: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(150))]
 
     #[test]
     fn a_team_has_the_bits_of_one_thread(sizes in sizes(150), members in 2usize..=7, kind in prop::sample::select(&KINDS[..])) {

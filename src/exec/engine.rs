@@ -115,8 +115,9 @@ impl Engine {
         backward: bool,
         threads: Option<usize>,
     ) -> Result<Self> {
-        let threads = Threads::new(threads)?;
-        let mut weights = PackedWeights::new(model.config(), detect()?, precision, backward);
+        // The permission for AMX is asked before threads start.
+        let (isa, threads) = (detect()?, Threads::new(threads)?);
+        let mut weights = PackedWeights::new(model.config(), isa, precision, backward);
         weights.pack(model.parameters(), &threads);
         Ok(Self { model, weights: Arc::new(weights), threads, stale: false })
     }

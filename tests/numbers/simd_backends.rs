@@ -96,3 +96,16 @@ fn avx2_and_avx512_give_equal_bits_and_portable_nearly() {
         assert!(trained < most, "{}: trained parameters {trained} apart", label(run));
     }
 }
+
+/// AMX adds in another order, so its model has bits of its own.
+#[test]
+fn the_model_of_amx_has_the_same_bits_for_every_number_of_threads() {
+    let Some(model) = Isa::amx_model() else { return };
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "numbers::determinism::one_model_of_each_cell_gives_the_same_bits_in_bf16"])
+        .env(ISA_VARIABLE, model.name())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
+}

@@ -15,7 +15,10 @@ const WORDS: usize = 512;
 /// Words of the room for rounded rows.
 const ROOM: usize = 64 * WORDS;
 
-/// Room for rounded rows. Tiles of AMX may read whole tiles behind the last row.
+/// The last words of a tile, which are zeros if the values end before them.
+const LAST: usize = 8;
+
+/// Room for rounded rows.
 #[repr(align(64))]
 struct Room(MaybeUninit<[f32; ROOM]>);
 
@@ -43,7 +46,12 @@ impl Kernel for Rounded<'_> {
                     let from = &x[(first + row) * x_stride..][..x_stride];
                     // SAFETY: the room holds `most` rows, and the pieces are within a row of x.
                     unsafe {
-                        round_row(s, from.as_ptr(), Chunks::of(pieces, before, some), to.add(row * row_words))
+                        let to = to.add(row * row_words);
+                        if S::TILES {
+                            // The last group of sixteen values may be missing.
+                            to.add(row_words - LAST).write_bytes(0, LAST);
+                        }
+                        round_row(s, from.as_ptr(), Chunks::of(pieces, before, some), to)
                     };
                 }
                 let tiles = AffineTiles {

@@ -15,8 +15,9 @@
 //!    mode of the thread is. `reference::tile_product` computes the same bits on any processor
 //!    (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TDPBF16PS).
 //! 3. Linux gives the room for tiles only to a process that asks for it ([`Amx::detect`]).
-//! 4. Each thread has its own tiles. A product configures and releases them, so that the kernel
-//!    saves them at a switch of threads only during a product.
+//! 4. Each thread has its own tiles. A kernel shapes them at its first product, and again where the
+//!    number of rows changes. It releases them at its end, so that the operating system saves them
+//!    at a switch of threads only during a kernel.
 //! 5. The last group of k is filled with words of zeros, in x and in the weights. They change at most
 //!    the sign of a sum that is zero.
 
@@ -26,3 +27,4 @@ mod tiles;
 
 pub use detection::{Amx, Refusal};
 pub use product::TileProduct;
+pub(crate) use tiles::ReleasesTiles;

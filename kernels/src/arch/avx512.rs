@@ -144,6 +144,13 @@ impl<const SUMS: usize, const PRODUCTS: u8> Simd for Avx512<SUMS, PRODUCTS> {
             _mm256_storeu_si256(to.cast(), halves);
         }
     }
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    unsafe fn store_transposed(self, vectors: &[__m512; 16], to: *mut f32) {
+        for (l, column) in transpose(self, vectors).into_iter().enumerate() {
+            unsafe { self.store(to.add(l * 16), column) };
+        }
+    }
     #[inline(always)]
     unsafe fn store_quads(self, to: *mut f32, value: __m512) {
         unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value))) }
@@ -255,5 +262,74 @@ unsafe fn rounded(value: __m512) -> __m512i {
         let up = _mm512_mask_mov_epi32(sign, normal, up);
         let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value);
         _mm512_mask_or_epi32(up, nan, bits, _mm512_set1_epi32(0x40_0000))
+    }
+}
+
+/// Returns the columns of sixteen vectors.
+#[cfg(feature = "std")]
+#[inline(always)]
+fn transpose<const SUMS: usize, const PRODUCTS: u8>(
+    _: Avx512<SUMS, PRODUCTS>,
+    rows: &[__m512; 16],
+) -> [__m512; 16] {
+    let mut twos = *rows;
+    let mut fours = *rows;
+    let mut columns = *rows;
+    // SAFETY: the backend proves that the processor has the instructions.
+    unsafe {
+        for i in (0..16).step_by(2) {
+            twos[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+            twos[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+        }
+        let twos = twos.map(|v| _mm512_castps_pd(v));
+        for i in (0..16).step_by(4) {
+            let low = [_mm512_unpacklo_pd(twos[i], twos[i + 2]), _mm512_unpackhi_pd(twos[i], twos[i + 2])];
+            let high =
+                [_mm512_unpacklo_pd(twos[i + 1], twos[i + 3]), _mm512_unpackhi_pd(twos[i + 1], twos[i + 3])];
+            [fours[i], fours[i + 1]] = low.map(|v| _mm512_castpd_ps(v));
+            [fours[i + 2], fours[i + 3]] = high.map(|v| _mm512_castpd_ps(v));
+        }
+        // Part p of vector 4 i + j holds rows 4 i to 4 i + 3 of column 4 p + j.
+        for j in 0..4 {
+            let even = |i: usize| _mm512_shuffle_f32x4::<0x88>(fours[i + j], fours[i + 4 + j]);
+            let odd = |i: usize| _mm512_shuffle_f32x4::<0xdd>(fours[i + j], fours[i + 4 + j]);
+            let (upper, lower) = ([even(0), odd(0)], [even(8), odd(8)]);
+            columns[j] = _mm512_shuffle_f32x4::<0x88>(upper[0], lower[0]);
+            columns[4 + j] = _mm512_shuffle_f32x4::<0x88>(upper[1], lower[1]);
+            columns[8 + j] = _mm512_shuffle_f32x4::<0xdd>(upper[0], lower[0]);
+            columns[12 + j] = _mm512_shuffle_f32x4::<0xdd>(upper[1], lower[1]);
+        }
+    }
+    columns
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use crate::dispatch::Isa;
+    use crate::simd::{Kernel, Simd};
+
+    struct Transposes;
+
+    impl Kernel for Transposes {
+        type Output = [f32; 256];
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> [f32; 256] {
+            let from: [f32; 256] = core::array::from_fn(|i| i as f32);
+            let mut to = [0.0; 256];
+            // SAFETY: both arrays have sixteen vectors.
+            unsafe {
+                let vectors = core::array::from_fn(|k| s.load(from[k * 16..].as_ptr()));
+                s.store_transposed(&vectors, to.as_mut_ptr());
+            }
+            to
+        }
+    }
+
+    #[test]
+    fn columns_are_stored() {
+        if let Some(isa) = Isa::avx512() {
+            let found = isa.run(Transposes);
+            assert!((0..256).all(|i| found[i] == (i % 16 * 16 + i / 16) as f32), "{found:?}");
+        }
     }
 }

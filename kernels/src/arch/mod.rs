@@ -7,9 +7,16 @@ pub mod amx;
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub(crate) mod by_tiles;
 #[cfg(feature = "std")]
 pub(crate) mod doubled;
 pub(crate) mod portable;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub(crate) mod tile_model;
+#[cfg(feature = "std")]
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "no other processor has tiles"))]
+pub(crate) mod tile_places;
 
 /// The products of a backend: f32 values.
 pub(crate) const VALUES: u8 = 0;

@@ -4,13 +4,15 @@
 //! are stored as the bits of f32 numbers, so all products have one layout.
 //!
 //! Values that are rounded in one piece fill whole groups of sixteen: eight words. Zeros fill the
-//! last group.
+//! last group. On backends with tiles, zeros then fill the last sixteen words of a product.
 //!
 //! A word may also hold a quad of 8-bit integers (see [`crate::int8`]); a group then has four words.
 //! Two more words follow after the last group: of a weight matrix the scales of its rows, and the
 //! sums of their integers times -128; of a vector its scale, and zero.
 
+use super::sizes::product;
 use super::slots::Slots;
+use crate::arch::tile_places::EDGE;
 use crate::dispatch::{Isa, Products};
 use crate::int8::MOST_VALUES;
 use core::ops::Range;
@@ -23,20 +25,41 @@ impl Isa {
     pub fn words(self, values: usize) -> usize {
         match self.products() {
             Products::F32 => values,
-            Products::Bf16 => values.div_ceil(GROUP) * (GROUP / 2),
+            Products::Bf16 => self.whole_tiles(pair_words(values)),
             Products::Int8 => quad_words(values) + SCALE_WORDS,
         }
     }
 
     /// Returns the words of the values of a stored row that `slots` name.
     pub fn slot_words(self, slots: &Slots) -> usize {
-        self.words(slots.hidden) * slots.gates.len()
+        self.gate_words(slots.hidden, slots.gates.len())
+    }
+
+    /// Returns the words of a stored row of `gates` gates of `hidden` units.
+    pub(crate) fn gate_words(self, hidden: usize, gates: usize) -> usize {
+        match self.products() {
+            Products::Bf16 => self.whole_tiles(product([pair_words(hidden), gates])),
+            _ => product([self.words(hidden), gates]),
+        }
     }
 
     /// Returns the words of some pieces of a row.
     pub(crate) fn piece_words(self, pieces: &[Range<usize>]) -> usize {
-        pieces.iter().map(|piece| self.words(piece.len())).sum()
+        match self.products() {
+            Products::Bf16 => self.whole_tiles(pieces.iter().map(|piece| pair_words(piece.len())).sum()),
+            _ => pieces.iter().map(|piece| self.words(piece.len())).sum(),
+        }
     }
+
+    /// Returns the words of the tiles that hold `words` words.
+    fn whole_tiles(self, words: usize) -> usize {
+        if self.has_tiles() { words.next_multiple_of(EDGE) } else { words }
+    }
+}
+
+/// Returns the words of the pairs of `values` values.
+fn pair_words(values: usize) -> usize {
+    values.div_ceil(GROUP) * (GROUP / 2)
 }
 
 /// Words behind the quads: the scale, and a sum.

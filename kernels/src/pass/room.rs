@@ -1,7 +1,7 @@
 //! The room of a pass for rounded vectors: those that the products of two neighboring steps multiply.
 
 use crate::dispatch::{Isa, Products};
-use crate::pack::{product, row_words};
+use crate::pack::row_words;
 
 /// Rows behind the last row that tiles may read.
 const SPARE: usize = 16;
@@ -26,7 +26,7 @@ impl Isa {
         match self.products() {
             Products::F32 | Products::Int8 => 0,
             Products::Bf16 => {
-                let [deltas, one] = [gates, 1].map(|gates| row_words(product([gates, self.words(hidden)])));
+                let [deltas, one] = [gates, 1].map(|gates| row_words(self.gate_words(hidden, gates)));
                 floats([rows, 2], deltas).saturating_add(floats([rows, 1], one))
             }
         }
@@ -106,8 +106,7 @@ impl BackwardRoom {
         let found = room.len();
         assert!(found >= needed, "the room has length {found}, expected at least {needed}");
         room[..needed].fill(0.0);
-        let gate_words = isa.words(hidden);
-        let delta_words = gates * gate_words;
+        let [gate_words, delta_words] = [1, gates].map(|gates| isa.gate_words(hidden, gates));
         let [gate_row, delta_row] = [gate_words, delta_words].map(row_words);
         Self { delta_words, delta_row, gate_words, gate_row, rows, base: room.as_mut_ptr() }
     }

@@ -2,7 +2,7 @@
 //! the kernels' order.
 
 use super::elements::{sigmoid, tanh};
-use super::products::chain_of;
+use super::products::{chain_by_tiles, chain_of};
 use crate::dispatch::Products;
 use crate::rnn::Activation;
 
@@ -27,6 +27,8 @@ pub struct ReferenceCell<'a> {
     pub x: &'a [f32],
     /// What the products multiply.
     pub products: Products,
+    /// True for the order of AMX, with bf16 values.
+    pub tiles: bool,
 }
 
 /// The results of a forward pass.
@@ -70,15 +72,18 @@ impl ReferenceCell<'_> {
     fn slot(&self, at: UnitPlace, slots: usize, slot: usize) -> usize {
         (at.token * slots + slot) * self.hidden + at.unit
     }
+    fn chain(&self, sum: f32, a: &[f32], b: &[f32]) -> f32 {
+        if self.tiles { chain_by_tiles(sum, a, b) } else { chain_of(self.products, sum, a, b) }
+    }
     fn input(&self, at: UnitPlace, gate: usize, sum: f32) -> f32 {
         let row = gate * self.hidden + at.unit;
         let weights = &self.weight_ih[row * self.width..][..self.width];
-        chain_of(self.products, sum, &self.x[at.token * self.width..][..self.width], weights)
+        self.chain(sum, &self.x[at.token * self.width..][..self.width], weights)
     }
     fn recurrent(&self, h: &[f32], at: UnitPlace, gate: usize, sum: f32) -> f32 {
         let row = gate * self.hidden + at.unit;
         let weights = &self.weight_hh[row * self.hidden..][..self.hidden];
-        chain_of(self.products, sum, &h[at.token * self.hidden..][..self.hidden], weights)
+        self.chain(sum, &h[at.token * self.hidden..][..self.hidden], weights)
     }
     /// Adds delta R: blocks of sixteen units, in a block the gates (slot, gate), in a gate the
     /// units.
@@ -91,16 +96,26 @@ impl ReferenceCell<'_> {
         mut sum: f32,
     ) -> f32 {
         let row = &deltas[at.token * slots * self.hidden..][..slots * self.hidden];
+        let (mut values, mut weights) = (Vec::new(), Vec::new());
         for block in (0..self.hidden).step_by(16) {
             for (slot, gate) in gates {
                 let units = block..(block + 16).min(self.hidden);
                 let weight = |unit| self.weight_hh[(gate * self.hidden + unit) * self.hidden + at.unit];
-                let weights: Vec<f32> = units.clone().map(weight).collect();
                 let first = slot * self.hidden;
-                sum = chain_of(self.products, sum, &row[first + units.start..first + units.end], &weights);
+                values.extend_from_slice(&row[first + units.start..first + units.end]);
+                weights.extend(units.map(weight));
+                if !self.tiles {
+                    sum = self.chain(sum, &values, &weights);
+                    values.clear();
+                    weights.clear();
+                    continue;
+                }
+                // Each block fills a whole group of sixteen.
+                values.resize(values.len().next_multiple_of(16), 0.0);
+                weights.resize(values.len(), 0.0);
             }
         }
-        sum
+        self.chain(sum, &values, &weights)
     }
     fn trace(&self, h: &[f32], c: &[f32], slots: usize) -> Trace {
         let step = self.rows * self.hidden;

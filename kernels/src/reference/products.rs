@@ -1,6 +1,7 @@
 //! Products and sums of them.
 
-use crate::bf16::round;
+use super::tile_product::tile_product;
+use crate::bf16::{pair, round};
 use crate::dispatch::Products;
 use crate::int8;
 
@@ -24,6 +25,17 @@ fn pair_chain(mut sum: f32, a: &[f32], b: &[f32]) -> f32 {
         sum = value(a, k).mul_add(value(b, k), sum);
     }
     sum
+}
+
+/// Returns the sum that `chain_of` returns for bf16 values, in the order of AMX: zeros fill the last
+/// group of 32 values.
+pub fn chain_by_tiles(sum: f32, a: &[f32], b: &[f32]) -> f32 {
+    let words = |v: &[f32]| -> Vec<u32> {
+        let value = |k: usize| v.get(k).map_or(0.0, |value| *value);
+        (0..v.len().next_multiple_of(32)).step_by(2).map(|k| pair(value(k), value(k + 1)).to_bits()).collect()
+    };
+    let (a, b) = (words(a), words(b));
+    if a.is_empty() { sum } else { tile_product(a.len(), &a, &b, &[sum])[0] }
 }
 
 /// Returns zero for a denormal number.
@@ -110,6 +122,15 @@ pub fn rounded_weight_gradient(outputs: usize, depth: usize, delta: &[f32], x: &
         }
     }
     weight
+}
+
+/// Returns what `rounded_weight_gradient` returns, in the order of AMX.
+pub fn tiled_weight_gradient(outputs: usize, depth: usize, delta: &[f32], x: &[f32]) -> Vec<f32> {
+    let column = |v: &[f32], width: usize, at: usize| -> Vec<f32> {
+        v.chunks_exact(width).map(|row| row[at]).collect()
+    };
+    let element = |i| chain_by_tiles(0.0, &column(delta, outputs, i / depth), &column(x, depth, i % depth));
+    (0..outputs * depth).map(element).collect()
 }
 
 /// Returns the sums of delta [M, N] in the table rows `ids` [D, N], and in one row `[N]`.

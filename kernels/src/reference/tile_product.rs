@@ -15,13 +15,13 @@ pub fn tile_product(depth: usize, x: &[u32], weights: &[u32], start: &[f32]) -> 
         let (m, n) = (i / outputs, i % outputs);
         let column = weights[n..].iter().step_by(outputs).copied();
         let pairs: Vec<_> = x[m * depth..][..depth].iter().copied().zip(column).collect();
-        pairs.chunks(GROUP).fold(*sum, add_group)
+        pairs.chunks(GROUP).fold(*sum, add_tile_group)
     };
     start.iter().enumerate().map(element).collect()
 }
 
 /// Returns sum + (low products + high products).
-fn add_group(sum: f32, pairs: &[(u32, u32)]) -> f32 {
+pub(crate) fn add_tile_group(sum: f32, pairs: &[(u32, u32)]) -> f32 {
     let (mut low, mut high) = (0.0, 0.0);
     for (x, weight) in pairs {
         low = flushed_fma(low_half(*x), low_half(*weight), low);

@@ -121,7 +121,7 @@ impl Training {
 
 /// Returns whether the results on an instruction set are those of AMX.
 fn amx_matters(isa: &str, precision: Precision) -> bool {
-    isa == "amx" && precision != Precision::F32
+    ["amx", "amx-model"].contains(&isa) && precision != Precision::F32
 }
 
 fn checksum<'a>(values: impl IntoIterator<Item = &'a [f32]>) -> u32 {

@@ -8,47 +8,14 @@
 //!    depend on the number of rows.
 
 use super::Amx;
-use super::tiles::{EDGE, Tiles, dot, load, store};
+use super::tiles::{ReleasesTiles, dot, load, shape, store};
+use crate::arch::by_tiles::TileOperation;
+use crate::arch::tile_places::{EDGE, TILE_ROWS, TilePlaces};
 
 /// Number of bytes of 16 words.
 const VECTOR_BYTES: usize = 4 * EDGE;
 
-/// Where the operands of a product are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TilePlaces {
-    /// Number of groups of 16 words of k. The last is filled with zeros, in x and in the panel.
-    pub(crate) groups: usize,
-    /// Rows of 16 `groups` words.
-    pub(crate) x: *const u32,
-    /// Distance of two rows of x.
-    pub(crate) x_row_bytes: usize,
-    /// A panel: 16 `groups` rows of `width` vectors of 16 words, one row per word of k.
-    pub(crate) weights: *const u32,
-    /// Distance of two rows of the panel.
-    pub(crate) weight_row_bytes: usize,
-    /// Rows of `width` vectors of 16 sums.
-    pub(crate) sums: *mut f32,
-    /// Distance of two rows of sums.
-    pub(crate) sum_row_bytes: usize,
-}
-
 impl TilePlaces {
-    /// Returns the places of the vectors from `vector` on.
-    #[inline(always)]
-    fn vectors_from(self, vector: usize) -> Self {
-        let (weights, sums) =
-            (self.weights.wrapping_add(vector * EDGE), self.sums.wrapping_add(vector * EDGE));
-        Self { weights, sums, ..self }
-    }
-
-    /// Returns the places of the rows below the first 16.
-    #[inline(always)]
-    fn lower_rows(self) -> Self {
-        let x = self.x.wrapping_byte_add(EDGE * self.x_row_bytes);
-        let sums = self.sums.wrapping_byte_add(EDGE * self.sum_row_bytes);
-        Self { x, sums, ..self }
-    }
-
     /// Loads a tile of x.
     ///
     /// # Safety
@@ -56,7 +23,7 @@ impl TilePlaces {
     #[inline(always)]
     unsafe fn load_x<const TILE: usize>(&self, group: usize) {
         // SAFETY: as above.
-        unsafe { load::<TILE>(self.x.wrapping_add(group * EDGE), self.x_row_bytes) };
+        unsafe { load::<TILE>(self.x.wrapping_add(group * self.x_group), self.x_row_bytes) };
     }
 
     /// Loads a tile of weights.
@@ -119,25 +86,25 @@ impl TileProduct<'_> {
     /// If a slice is too short, or a number is out of its range.
     pub fn run(self, amx: Amx) {
         self.check();
-        // SAFETY: the value ends before this function does, and nothing else here configures tiles.
-        let tiles = unsafe { Tiles::configure(amx, self.rows) };
+        let _release = ReleasesTiles::new(amx);
         let places = TilePlaces {
             groups: self.groups,
             x: self.x.as_ptr(),
             x_row_bytes: 4 * self.x_stride,
+            x_group: EDGE,
             weights: self.weights.as_ptr(),
             weight_row_bytes: self.width * VECTOR_BYTES,
             sums: self.sums.as_mut_ptr(),
             sum_row_bytes: 4 * self.sum_stride,
         };
         // SAFETY: `check` compared the lengths of the slices with the places.
-        unsafe { multiply_tiles(&tiles, self.width, places) };
+        unsafe { amx.multiply(self.rows, self.width, places) };
     }
 
     fn check(&self) {
         let (depth, outputs) = (EDGE * self.groups, EDGE * self.width);
         assert!((1..=4).contains(&self.width), "found {} vectors, expected 1 to 4", self.width);
-        assert!((1..=Tiles::ROWS).contains(&self.rows), "found {} rows, expected 1 to 32", self.rows);
+        assert!((1..=TILE_ROWS).contains(&self.rows), "found {} rows, expected 1 to 32", self.rows);
         assert!(self.x_stride >= depth && self.sum_stride >= outputs, "rows of x or of the sums overlap");
         let last = self.rows - 1;
         assert!(self.x.len() >= last * self.x_stride + depth, "x is too short");
@@ -146,31 +113,30 @@ impl TileProduct<'_> {
     }
 }
 
-/// Adds x . weights to the sums: [rows, 16 groups] by [16 groups, 16 width] words.
-///
-/// # Safety
-/// `tiles` live. `width` is 1 to 4. All rows of x and of the panel are readable and those of the
-/// sums readable and writable, as [`TilePlaces`] describes them, for `tiles.rows()` rows.
-#[inline]
-pub(crate) unsafe fn multiply_tiles(tiles: &Tiles, width: usize, places: TilePlaces) {
-    // SAFETY: the caller vouches for the places, and each product reads and writes only vectors
-    // below `width`. The configuration of `tiles` has the shapes that each of them needs.
-    unsafe {
-        if tiles.rows() > EDGE {
-            for vector in (0..width).step_by(2) {
-                let places = places.vectors_from(vector);
-                if vector + 1 < width {
-                    two_tiles_of_rows::<2>(places)
-                } else {
-                    two_tiles_of_rows::<1>(places)
+impl TileOperation for Amx {
+    /// Leaves the tiles configured: a [`ReleasesTiles`] must live.
+    #[inline(never)]
+    unsafe fn multiply(self, rows: usize, width: usize, places: TilePlaces) {
+        shape(self, rows);
+        // SAFETY: the caller vouches for the places, and each product reads and writes only vectors
+        // below `width`. The tiles have the shapes that each of them needs.
+        unsafe {
+            if rows > EDGE {
+                for vector in (0..width).step_by(2) {
+                    let places = places.vectors_from(vector);
+                    if vector + 1 < width {
+                        two_tiles_of_rows::<2>(places)
+                    } else {
+                        two_tiles_of_rows::<1>(places)
+                    }
                 }
-            }
-        } else {
-            match width {
-                1 => one_tile_of_rows::<1>(places),
-                2 => one_tile_of_rows::<2>(places),
-                3 => one_tile_of_rows::<3>(places),
-                _ => one_tile_of_rows::<4>(places),
+            } else {
+                match width {
+                    1 => one_tile_of_rows::<1>(places),
+                    2 => one_tile_of_rows::<2>(places),
+                    3 => one_tile_of_rows::<3>(places),
+                    _ => one_tile_of_rows::<4>(places),
+                }
             }
         }
     }
@@ -179,10 +145,10 @@ pub(crate) unsafe fn multiply_tiles(tiles: &Tiles, width: usize, places: TilePla
 /// Computes one or two vectors of 17 to 32 rows.
 ///
 /// # Safety
-/// As for [`multiply_tiles`]; the tiles are configured for more than 16 rows.
+/// As for [`TileOperation::multiply`]; the tiles are configured for more than 16 rows.
 #[inline(always)]
 unsafe fn two_tiles_of_rows<const VECTORS: usize>(places: TilePlaces) {
-    let (upper, lower) = (places, places.lower_rows());
+    let (upper, lower) = (places, places.rows_from(EDGE));
     // SAFETY: as above.
     unsafe {
         upper.load_sums::<0>(0);
@@ -215,7 +181,7 @@ unsafe fn two_tiles_of_rows<const VECTORS: usize>(places: TilePlaces) {
 /// Computes one to four vectors of up to 16 rows.
 ///
 /// # Safety
-/// As for [`multiply_tiles`]; the tiles are configured for up to 16 rows.
+/// As for [`TileOperation::multiply`]; the tiles are configured for up to 16 rows.
 #[inline(always)]
 unsafe fn one_tile_of_rows<const VECTORS: usize>(places: TilePlaces) {
     // SAFETY: as above.

@@ -4,11 +4,10 @@
 //! function.
 
 use super::Amx;
+use crate::arch::tile_places::{EDGE, TILE_ROWS};
 use core::arch::asm;
+use core::cell::Cell;
 use core::marker::PhantomData;
-
-/// Number of rows of a full tile, and of words in a row.
-pub(super) const EDGE: usize = 16;
 
 /// What `ldtilecfg` reads.
 #[repr(C, align(64))]
@@ -23,7 +22,12 @@ struct Configuration {
     rows: [u8; 16],
 }
 
-/// The tiles of this thread, shaped for products of up to 32 rows. The drop releases them.
+thread_local! {
+    /// The number of rows that the tiles of this thread are shaped for; 0 if they are released.
+    static SHAPED_FOR: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Shapes the tiles of this thread for products of `rows` rows, if they have another shape.
 ///
 /// | tiles | up to 16 rows | up to 32 rows |
 /// |---|---|---|
@@ -31,63 +35,57 @@ struct Configuration {
 /// | 4 | x | x of the upper rows |
 /// | 5 | weights | x of the lower rows |
 /// | 6, 7 | weights | weights |
-#[derive(Debug)]
-pub(crate) struct Tiles {
-    rows: usize,
-    /// The configuration is a property of the thread.
-    on_this_thread: PhantomData<*const ()>,
+///
+/// # Panics
+/// If `rows` is 0 or above 32.
+#[inline]
+pub(super) fn shape(_: Amx, rows: usize) {
+    if SHAPED_FOR.get() == rows {
+        return;
+    }
+    assert!((1..=TILE_ROWS).contains(&rows), "a product of tiles has {rows} rows, expected 1 to 32");
+    let upper = rows.min(EDGE) as u8;
+    let (lower, fifth) = if rows > EDGE { ((rows - EDGE) as u8, (rows - EDGE) as u8) } else { (upper, 16) };
+    let configuration = Configuration {
+        palette: 1,
+        start_row: 0,
+        reserved: [0; 14],
+        row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+        rows: [upper, upper, lower, lower, upper, fifth, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
+    };
+    // SAFETY: the instruction reads these 64 bytes, and `Amx` proves that it may run. Nothing keeps
+    // values in tiles between two products.
+    unsafe {
+        asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly, preserves_flags));
+    }
+    SHAPED_FOR.set(rows);
 }
 
-impl Tiles {
-    /// Number of rows of the largest product.
-    pub(crate) const ROWS: usize = 2 * EDGE;
+/// Releases the tiles of this thread when it is dropped, at the end of a kernel. A kernel that waits
+/// for others may run a second kernel on its thread in the meantime; its next product then finds the
+/// tiles released, and shapes them again.
+pub(crate) struct ReleasesTiles(PhantomData<*const ()>);
 
-    /// Shapes the tiles for products of `rows` rows.
-    ///
-    /// # Panics
-    /// If `rows` is 0 or above 32.
-    ///
-    /// # Safety
-    /// No other value of this type lives on this thread.
-    #[inline]
-    pub(crate) unsafe fn configure(_: Amx, rows: usize) -> Self {
-        assert!((1..=Self::ROWS).contains(&rows), "a product of tiles has {rows} rows, expected 1 to 32");
-        let upper = rows.min(EDGE) as u8;
-        let (lower, fifth) =
-            if rows > EDGE { ((rows - EDGE) as u8, (rows - EDGE) as u8) } else { (upper, 16) };
-        let configuration = Configuration {
-            palette: 1,
-            start_row: 0,
-            reserved: [0; 14],
-            row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
-            rows: [upper, upper, lower, lower, upper, fifth, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
-        };
-        // SAFETY: the instruction reads these 64 bytes, and `Amx` proves that it may run.
-        unsafe {
-            asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly, preserves_flags));
-        }
-        Self { rows, on_this_thread: PhantomData }
-    }
-
-    /// Returns the number of rows of a product.
-    #[inline(always)]
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
+impl ReleasesTiles {
+    pub(crate) fn new(_: Amx) -> Self {
+        Self(PhantomData)
     }
 }
 
-impl Drop for Tiles {
+impl Drop for ReleasesTiles {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: the tiles are this value's, and it ends here.
-        unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
+        if SHAPED_FOR.replace(0) > 0 {
+            // SAFETY: the tiles are configured, so the instruction may run.
+            unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
+        }
     }
 }
 
 /// Loads the rows of a tile.
 ///
 /// # Safety
-/// `Tiles` are configured. All rows of the tile, `row_bytes` apart from `from` on, are readable.
+/// The tiles are shaped. All rows of the tile, `row_bytes` apart from `from` on, are readable.
 #[inline(always)]
 pub(super) unsafe fn load<const TILE: usize>(from: *const u32, row_bytes: usize) {
     // SAFETY: as above.
@@ -105,7 +103,7 @@ pub(super) unsafe fn load<const TILE: usize>(from: *const u32, row_bytes: usize)
 /// Stores the rows of a tile.
 ///
 /// # Safety
-/// `Tiles` are configured. All rows of the tile, `row_bytes` apart from `to` on, are writable.
+/// The tiles are shaped. All rows of the tile, `row_bytes` apart from `to` on, are writable.
 #[inline(always)]
 pub(super) unsafe fn store<const TILE: usize>(to: *mut f32, row_bytes: usize) {
     // SAFETY: as above.
@@ -123,7 +121,7 @@ pub(super) unsafe fn store<const TILE: usize>(to: *mut f32, row_bytes: usize) {
 /// Adds x . weights to sums, three tiles.
 ///
 /// # Safety
-/// `Tiles` are configured. The sums have as many rows as x, and the weights have 16.
+/// The tiles are shaped. The sums have as many rows as x, and the weights have 16.
 #[inline(always)]
 pub(super) unsafe fn dot<const SUMS: usize, const X: usize, const WEIGHTS: usize>() {
     // SAFETY: as above.
