@@ -81,7 +81,10 @@ impl Affine<'_> {
             Products::F32 => {
                 isa.run_rows(self.rows, Stretched { affine: self, most: stretch(caches().second) })
             }
-            Products::Bf16 => isa.run_pairs(Rounded { affine: self, words: depth }),
+            Products::Bf16 if self.rows <= rounded::FEW => {
+                isa.run_pairs(Rounded::<{ rounded::FEW }> { affine: self, words: depth })
+            }
+            Products::Bf16 => isa.run_pairs(Rounded::<{ rounded::MANY }> { affine: self, words: depth }),
             Products::Int8 => isa.run_quads(Quantized::new(self, depth)),
         }
     }
