@@ -100,9 +100,11 @@ fn run<W: WindowPass + Sync>(pass: W, isa: Isa, members: usize) {
         return pass.run_on(isa);
     }
     let mut seats = vec![Seat::default(); members];
-    let idle = |_| match isa.has_tiles() {
-        true => other_product(isa),
-        false => std::thread::yield_now(),
+    let idle = |_| {
+        if isa.has_tiles() {
+            other_product(isa);
+        }
+        std::thread::yield_now();
     };
     let team = pass.team(isa, &mut seats);
     std::thread::scope(|scope| {

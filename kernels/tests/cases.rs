@@ -1,6 +1,6 @@
 //! A layer's window in plain layouts, and the reference implementation of every cell on it.
 
-use crate::harness::{Numbers, with_tiles};
+use crate::harness::{Numbers, all, with_tiles};
 use unrolled_kernels::reference::{self, Deltas, ReferenceCell, Trace};
 use unrolled_kernels::rnn::Activation;
 use unrolled_kernels::{Isa, Products, WindowShape};
@@ -123,7 +123,7 @@ impl CellCase {
     /// Returns every instruction set of this processor, with the products of the case.
     pub fn isas(&self) -> impl Iterator<Item = Isa> + use<> {
         let (products, tiles) = (self.products, self.tiles);
-        let isas: Vec<Isa> = if tiles { with_tiles().collect() } else { Isa::all().collect() };
+        let isas: Vec<Isa> = if tiles { with_tiles().collect() } else { all().collect() };
         isas.into_iter().flat_map(move |isa| match products {
             Products::F32 => vec![isa],
             Products::Bf16 => vec![isa.bf16()],
