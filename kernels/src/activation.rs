@@ -1,7 +1,7 @@
 //! exp, sigmoid and tanh of whole slices, as the gates compute them. The errors are those stated in
 //! `math`: within 1.2 ULP for exp, and 2.6 ULP for the others.
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::math::{exp, sigmoid, tanh};
 use crate::simd::{Kernel, Simd};
 

@@ -14,7 +14,7 @@
 mod quantized;
 mod rounded;
 
-use crate::dispatch::{Isa, Products};
+use crate::isa::{Isa, Products};
 use crate::microkernel::{Factors, Tile, TileStart, WeightPanel, multiply};
 use crate::pack::{PanelPart, Panels, check_len, depth_of, product};
 use crate::processor::caches;

@@ -1,6 +1,6 @@
 //! The input of a layer: the start of its sums, and dense vectors that are multiplied.
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::pack::{Slots, product};
 use crate::window::WindowShape;
 

@@ -47,6 +47,7 @@ mod bf16;
 pub mod denormals;
 mod dispatch;
 pub mod fixed;
+mod isa;
 mod math;
 mod simd;
 
@@ -109,9 +110,9 @@ mod window;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub use arch::amx;
 #[cfg(feature = "std")]
-pub use dispatch::{ISA_VARIABLE, IsaError};
-pub use dispatch::{Isa, Products};
-#[cfg(feature = "std")]
 pub use input::{DenseInput, Input};
+#[cfg(feature = "std")]
+pub use isa::{ISA_VARIABLE, IsaError};
+pub use isa::{Isa, Products};
 #[cfg(feature = "std")]
 pub use window::{StepPlace, WindowShape};

@@ -29,7 +29,7 @@
 
 pub mod extended;
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::pack::{Slots, padded};
 use crate::pass::backward_tile::DeltaCell;

@@ -1,6 +1,6 @@
 //! Masks: the product of two slices, element by element.
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::simd::{Kernel, Simd};
 
 /// Computes out = a * b, element by element: dropout and its gradient.

@@ -9,7 +9,7 @@
 //! summed bias. The gradient of a symbol's column is summed in the same row.
 
 use crate::denormals::flush;
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::pack::{Slots, check_len};
 use crate::pairs::{Pairs, runs};
 use crate::simd::{Kernel, Simd};

@@ -11,7 +11,7 @@
 //! 2. With a = 0.5 and b = 1 every chain tends to 2. The result shows that the work was done, and
 //!    is never denormal.
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::simd::{Kernel, Simd, tree16};
 
 /// Operations per lane in one round of a chain: a product and a sum.

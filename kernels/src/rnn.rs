@@ -14,7 +14,7 @@
 //! [PyTorch]: https://pytorch.org/docs/stable/generated/torch.nn.RNN.html
 //! [`BasicRNNCell`]: https://www.tensorflow.org/versions/r1.15/api_docs/python/tf/nn/rnn_cell/BasicRNNCell
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::microkernel::TileSums;
 use crate::pack::{Panels, Slots, padded};

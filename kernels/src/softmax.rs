@@ -9,7 +9,7 @@
 //! 2. The logarithm is a polynomial in f64 (`ln`), so that a loss has the same bits on every
 //!    platform.
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::math::exp;
 use crate::simd::{Kernel, Simd, fold16, sum16, tree16};
 

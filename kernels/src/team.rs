@@ -16,7 +16,7 @@
 //!
 //! [Hensgen et al. 1988]: https://doi.org/10.1007/BF01379320
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::pack::padded;
 use crate::simd::{Kernel, Simd};
 use core::cell::Cell;

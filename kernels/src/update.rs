@@ -25,7 +25,7 @@
 
 mod rules;
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::simd::{Kernel, Simd, sum16};
 use rules::{GradientClip, Slices};
 

@@ -23,7 +23,7 @@
 //! 8. On the portable backend `matrixmultiply` computes each chunk's product of f32 values.
 
 use crate::bias_gradient::add_deltas;
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::microkernel::{Factors, Tile, TileStart, TileSums, multiply};
 use crate::pack::{Slots, check_len, padded, product};
 use crate::pairs::Pairs;

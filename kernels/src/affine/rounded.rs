@@ -33,7 +33,7 @@ pub(super) struct Rounded<'a, const ROWS: usize> {
 impl<const ROWS: usize> Kernel for Rounded<'_, ROWS> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(mut self, s: S) {
+    fn run<S: Simd>(self, s: S) {
         let out = self.affine.out.as_mut_ptr();
         let Self { affine: Affine { rows, panels, weights, start, .. }, words } = &self;
         let mut room = Room::<ROWS>(MaybeUninit::uninit());

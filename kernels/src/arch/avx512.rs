@@ -305,7 +305,7 @@ fn transpose<const SUMS: usize, const PRODUCTS: u8>(
 
 #[cfg(all(test, feature = "std"))]
 mod tests {
-    use crate::dispatch::Isa;
+    use crate::isa::Isa;
     use crate::simd::{Kernel, Simd};
 
     struct Transposes;

@@ -2,7 +2,7 @@
 //! kinds: ties, denormal numbers, infinities, NaN, and results next to the smallest normal number.
 
 use super::{pair, round};
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::reference::flushed_fma;
 use crate::simd::{Kernel, Simd};
 

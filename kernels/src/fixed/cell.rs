@@ -8,7 +8,7 @@ use super::hidden_width::KnownWidth;
 use super::memory::{CellMemory, REACH, state_floats};
 use super::stage::Stage;
 use super::tensors::{CellSizes, CellTensors, FromTensors};
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::simd::Simd;
 use core::marker::PhantomData;
 

@@ -1,6 +1,6 @@
 //! Errors of fixed cells, and the checks that return them.
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 
 /// The reason why a cell could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 
 use super::error::{Error, check, native};
 use super::stage::Stage;
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::simd::Simd;
 
 /// A linear layer, y = W x + b.

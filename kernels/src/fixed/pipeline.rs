@@ -1,7 +1,7 @@
 //! Two stages in a row.
 
 use super::stage::Stage;
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::simd::Simd;
 
 /// Two stages; the first feeds the second. Each may be a pipeline itself.

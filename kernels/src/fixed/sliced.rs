@@ -21,7 +21,7 @@ use super::error::{Error, check, native};
 use super::hidden_width::AnyWidth;
 use super::memory::{CellMemory, REACH, state_floats};
 use super::tensors::{CellSizes, CellTensors};
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::simd::{Kernel, Simd};
 use core::marker::PhantomData;
 

@@ -1,6 +1,6 @@
 //! One stage of a pipeline, and the ways to run it.
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::simd::{Kernel, Simd};
 
 /// A stage maps an input vector to an output vector and may keep a state: a cell, a head, or a

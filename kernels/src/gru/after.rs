@@ -2,7 +2,7 @@
 
 use super::gradients::GruGradients;
 use super::slots::{slots_after_hidden, slots_after_input};
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::microkernel::{Tile, TileStart, TileSums, multiply};
 use crate::pack::padded;

@@ -4,7 +4,7 @@
 
 use super::gradients::GruGradients;
 use super::slots::{slots_before_candidate, slots_before_gates, slots_before_input};
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::math::{sigmoid, sigmoid_slope, tanh, tanh_slope};
 use crate::microkernel::TileSums;
 use crate::pack::{Panels, padded};

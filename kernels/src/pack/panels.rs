@@ -5,7 +5,7 @@ use super::quads::pack_vector;
 use super::sizes::{check_len, padded, product, strides};
 use super::slots::Slots;
 use crate::bf16::pair;
-use crate::dispatch::{Isa, Products};
+use crate::isa::{Isa, Products};
 use core::ops::Range;
 
 /// Some vectors of a panel: the first one, and the number of vectors from there on that have

@@ -2,7 +2,7 @@
 
 use super::panels::Panels;
 use super::sizes::strides;
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use core::ops::Range;
 
 /// A part of packed weights: some panels, or some vectors or some values of k of one panel. Its

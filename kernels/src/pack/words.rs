@@ -13,8 +13,8 @@
 use super::sizes::product;
 use super::slots::Slots;
 use crate::arch::tile_places::EDGE;
-use crate::dispatch::{Isa, Products};
 use crate::int8::MOST_VALUES;
+use crate::isa::{Isa, Products};
 use core::ops::Range;
 
 /// Values of a group.

@@ -3,7 +3,7 @@
 use super::backward_tile::{BackwardTile, DeltaCell, GradientStart};
 use super::room::BackwardRoom;
 use super::step::{AtStep, StepOffsets};
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::microkernel::TileSums;
 use crate::pack::{Panels, Slots, padded};
 use crate::rounding::RoundedSlot;

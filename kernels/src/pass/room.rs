@@ -1,6 +1,6 @@
 //! The room of a pass for rounded vectors: those that the products of two neighboring steps multiply.
 
-use crate::dispatch::{Isa, Products};
+use crate::isa::{Isa, Products};
 use crate::pack::row_words;
 
 /// Rows behind the last row that tiles may read.

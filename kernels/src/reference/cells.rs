@@ -3,7 +3,7 @@
 
 use super::elements::{sigmoid, tanh};
 use super::products::{chain_by_tiles, chain_of};
-use crate::dispatch::Products;
+use crate::isa::Products;
 use crate::rnn::Activation;
 
 /// A layer's window: sizes, PyTorch weights and input.

@@ -2,8 +2,8 @@
 
 use super::tile_product::tile_product;
 use crate::bf16::{pair, round};
-use crate::dispatch::Products;
 use crate::int8;
+use crate::isa::Products;
 
 /// Returns sum + `a[0]` `b[0]` + `a[1]` `b[1]` + ..., rounded once after each product.
 pub fn chain<'a>(sum: f32, a: &'a [f32], b: &'a [f32]) -> f32 {

@@ -3,7 +3,7 @@
 use super::norm::{NormValues, sum_units};
 use super::options::{LstmOptions, NORMED};
 use super::row_layout::RowLayout;
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::math::{sigmoid_slope, tanh_slope};
 use crate::pack::{check_len, padded, product};
 use crate::simd::{Kernel, Simd};

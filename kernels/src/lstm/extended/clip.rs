@@ -1,6 +1,6 @@
 //! The clip of a projection, and its gradient.
 
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::simd::{Kernel, Simd};
 
 /// Clips values to [-limit, limit].

@@ -3,7 +3,7 @@
 use super::norm::{Norm, NormValues, normalize};
 use super::options::{LstmOptions, NORMED};
 use super::row_layout::RowLayout;
-use crate::dispatch::Isa;
+use crate::isa::Isa;
 use crate::math::{sigmoid, tanh};
 use crate::pack::{check_len, padded, product};
 use crate::simd::{Kernel, Simd};
