@@ -89,6 +89,9 @@ fn decode<R: Read + Seek>(mut reader: FileReader<'_, R>, cells: &[CustomCell]) -
     let layout = config.layout();
     let quantized = is_marked(strings.find("quantized"));
     let quantized = quantized.map_err(|reason| invalid_content(path, "quantized", reason))?;
+    if quantized {
+        config.check_quantizes().map_err(|error| invalid_content(path, "quantized", error))?;
+    }
     let mut tensors = RemainingTensors::new(reader, &header);
     let (values, moments, state) = match quantized {
         true => (tensors.quantized_buffer(&config, &layout)?, Vec::new(), None),

@@ -52,6 +52,9 @@ impl<'a> Snapshot<'a> {
         if self.quantized && !(self.moments.is_empty() && self.state.is_none()) {
             return Err(unfit("it is quantized, so it cannot have training state".to_owned()));
         }
+        if self.quantized {
+            config.check_quantizes()?;
+        }
         (0..self.moments.len()).try_for_each(|index| self.check_moment(index))?;
         let rows = self.settings.run.streams();
         let state = self.state.as_ref().map_or(Ok(()), |state| state.check(&config, rows));

@@ -195,7 +195,7 @@ fn heading(bench: &Bench, all: &[Figures]) -> String {
         false => layers(settings),
     };
     let threads = all.first().map_or(0, |figures| figures.threads);
-    let training = if settings.run.precision == Precision::Int8 { ", of training in f32" } else { "" };
+    let training = if settings.run.precision == Precision::Int8 { ", training in f32" } else { "" };
     let machine =
         |figures: &Figures| format!("{}, products in {}{training}", figures.machine, figures.precision);
     let machine = all.first().map_or(String::new(), machine);

@@ -166,12 +166,33 @@ fn table(result: &Quantized, has_moments: bool, losses: Option<&Losses>) -> Stri
     );
     if let Some(Losses { text: corpus, before, after }) = losses {
         text += &format!(
-            "corpus       {corpus}, {} symbols\nloss         {} nats per symbol before, {} after ({:+.4})\n",
+            "corpus       {corpus}, {} symbols\nloss         {} nats per symbol before, {} after ({})\n",
             grouped(after.symbols),
             loss(before.loss),
             loss(after.loss),
-            after.loss - before.loss
+            change(after.loss - before.loss)
         );
     }
     text
+}
+
+/// Returns a difference with its sign. One that rounds to zero has none.
+fn change(difference: f64) -> String {
+    match format!("{difference:+.4}").as_str() {
+        "+0.0000" | "-0.0000" => "0.0000".to_owned(),
+        signed => signed.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::change;
+
+    #[test]
+    fn a_difference_that_rounds_to_zero_has_no_sign() {
+        assert_eq!(
+            [0.01234, -0.5, 0.00004, -0.00004].map(change),
+            ["+0.0123", "-0.5000", "0.0000", "0.0000"]
+        );
+    }
 }

@@ -37,11 +37,7 @@ impl Model {
     /// [`Error::Setting`] for a custom cell, whose weights only the cell itself multiplies;
     /// [`Error::Tensor`] for a weight that is not finite.
     pub fn quantize(&self) -> Result<Self> {
-        let custom = self.config.stack.iter().find_map(|layer| layer.custom.as_ref());
-        if let Some(cell) = custom {
-            let expected = "a custom cell cannot be quantized; use a model of rnn, lstm and gru layers";
-            return Err(Error::setting("custom", cell.name(), expected));
-        }
+        self.config.check_quantizes()?;
         let mut quantized = Self { quantized: true, ..self.clone() };
         let Parameters { layout, values } = &mut quantized.parameters;
         for (entry, is_matrix) in layout.entries().iter().zip(self.config.is_matrix()) {
@@ -76,6 +72,13 @@ fn round_rows(entry: &TensorEntry, values: &mut [f32]) -> Result<()> {
 }
 
 impl ModelConfig {
+    /// Returns an error for a model with a custom cell. Its variables may have any name and shape.
+    pub(crate) fn check_quantizes(&self) -> Result<()> {
+        let expected = "a custom cell cannot be quantized; use a model of rnn, lstm and gru layers";
+        let custom = self.stack.iter().find_map(|layer| layer.custom.as_ref());
+        custom.map_or(Ok(()), |cell| Err(Error::setting("custom", cell.name(), expected)))
+    }
+
     /// Returns the largest number of terms of a product with a weight matrix.
     pub(crate) fn widest_product(&self) -> Option<usize> {
         let looked_up = self.embedding.is_none() && self.gathers();

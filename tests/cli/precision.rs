@@ -67,7 +67,7 @@ fn integers_are_measured_without_training() {
     let home = Home::new();
     assert_eq!(json_lines(&stdout(&home.run(&format!("{flags} --json")).success()))[0]["precision"], "int8");
     let text = stdout(&home.run(flags).success());
-    assert!(text.contains(", products in int8, of training in f32\n"), "{text}");
+    assert!(text.contains(", products in int8, training in f32\n"), "{text}");
 }
 
 #[test]

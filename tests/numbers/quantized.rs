@@ -3,10 +3,10 @@
 use super::{bits, ids, label, model, models, text};
 use std::path::Path;
 use unrolled::checkpoint::Checkpoint;
-use unrolled::exec::{Dynamic, Engine, Plan, Stream};
+use unrolled::exec::{Dynamic, Engine, Plan, Stream, Window};
 use unrolled::model::{CellStep, CellStepBackward, CustomCell, Model, RnnCell, Variable};
 use unrolled::network::Network;
-use unrolled::train::{EvaluationOptions, Training, evaluate_on};
+use unrolled::train::{EvaluationOptions, Trainer, TrainerSettings, Training, evaluate_on};
 use unrolled::{Highway, Layer, ModelSettings, Precision, Reset, RunSettings, Settings};
 
 const INT8: Precision = Precision::Int8;
@@ -51,6 +51,37 @@ fn views_of_a_quantized_model_have_equal_bits() {
     }
 }
 
+/// Rows of different lengths and sizes, with every option, for every number of threads.
+#[test]
+fn a_row_has_the_bits_of_a_window_of_its_own() {
+    const LENGTHS: [usize; 4] = [2, 7, 1, 5];
+    let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) * [0.01, 1.0, 30.0, 0.0][i / 20 % 4];
+    let x: Vec<f32> = (0..7 * 4 * 20).map(value).collect();
+    let wide = vec![Layer { reset: Reset::Before, ..Layer::gru(200) }, Layer::lstm(190), Layer::rnn(170)];
+    for (number, layers) in stacks().into_iter().chain([wide]).enumerate() {
+        let model = Model::of_layers(&layers, 20, 5, 1).unwrap();
+        let engines =
+            [1, 2, 5].map(|threads| Engine::with_precision(model.clone(), INT8, Some(threads)).unwrap());
+        let alone = LENGTHS.iter().enumerate().map(|(row, steps)| {
+            let x: Vec<f32> = (0..*steps).flat_map(|t| x[(t * 4 + row) * 20..][..20].to_vec()).collect();
+            let mut outputs = vec![f32::NAN; steps * 5];
+            Plan::of(&engines[0], *steps, 1).unwrap().forward(&x, &mut outputs).unwrap();
+            bits(&outputs)
+        });
+        let alone: Vec<Vec<u32>> = alone.collect();
+        for engine in &engines {
+            let mut outputs = vec![f32::NAN; 7 * 4 * 5];
+            let window = Window { lengths: Some(&LENGTHS), ..Window::new(7, 4, &x) };
+            Dynamic::of(engine).forward_window(&window, &mut outputs).unwrap();
+            for (row, steps) in LENGTHS.iter().enumerate() {
+                let found: Vec<u32> =
+                    (0..*steps).flat_map(|t| bits(&outputs[(t * 4 + row) * 5..][..5])).collect();
+                assert_eq!(found, alone[row], "stack {number}, row {row}, {} threads", engine.threads());
+            }
+        }
+    }
+}
+
 #[test]
 fn outputs_are_near_those_of_the_same_weights_in_f32() {
     let x: Vec<f32> = (0..7 * 3 * 20).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
@@ -90,7 +121,7 @@ fn a_file_runs_as_the_model_that_it_was_made_from() {
     assert!((found - exact).abs() < 0.01, "{found} and {exact}");
 }
 
-/// A cell whose state is its input.
+/// A cell whose state is its input. Its variable has the name of a matrix, but is a vector.
 #[derive(Debug)]
 struct Echo;
 
@@ -102,7 +133,7 @@ impl RnnCell for Echo {
         4
     }
     fn variables(&self, _inputs: usize) -> Vec<Variable> {
-        Vec::new()
+        vec![Variable::weight("weight_hr", &[3])]
     }
     fn step(&self, _variables: &[&[f32]], step: CellStep<'_>) {
         step.next_state.copy_from_slice(step.inputs);
@@ -124,7 +155,10 @@ fn int8_is_for_inference_without_custom_cells() {
     let model = Model::of_layers(&[echo, Layer::gru(3)], 4, 2, 1).unwrap();
     let expected = "custom = echo is invalid: a custom cell cannot be quantized; use a model of rnn, lstm and gru layers";
     assert_eq!(model.quantize().unwrap_err().to_string(), expected);
-    assert_eq!(Engine::with_precision(model, INT8, Some(1)).unwrap_err().to_string(), expected);
+    assert_eq!(Engine::with_precision(model.clone(), INT8, Some(1)).unwrap_err().to_string(), expected);
+    let checkpoint = Trainer::new(model, TrainerSettings::adam(0.1)).unwrap().checkpoint().unwrap();
+    let marked = Checkpoint { quantized: true, ..checkpoint.without_training_state() };
+    assert_eq!(marked.to_bytes().unwrap_err().to_string(), expected);
 }
 
 #[test]
