@@ -81,7 +81,7 @@ int main(int argc, char **argv) {
     CHECK(has(thrown([&] { network.backward({1.0f, 2.0f}); }), "dy: found 2 values, expected 1"));
     test_model(path);
     CHECK(has(thrown([] { unrolled::Model("/no/such/file"); }), "cannot read /no/such/file"));
-    CHECK(has(thrown([] { unrolled::Model("/no/such/file", 1, "f16"); }), "expected f32, bf16 or int8"));
+    CHECK(has(thrown([] { unrolled::Model("/no/such/file", 1, "f16"); }), "expected one of f32, bf16, int8"));
     try {
         unrolled::Network bad("inputs = 0");
         CHECK(false);
