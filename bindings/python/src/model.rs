@@ -50,7 +50,10 @@ impl Model {
         };
         let progress = Progress::default();
         let (moments, state) = (Vec::new(), None);
-        Self::of(Checkpoint { settings, vocabulary, parameters, moments, state, progress, quantized: false }, false)
+        Self::of(
+            Checkpoint { settings, vocabulary, parameters, moments, state, progress, quantized: false },
+            false,
+        )
     }
 
     /// Loads a model from a checkpoint, a `state_dict` in safetensors, ONNX, or RTNeural's JSON.
