@@ -2,8 +2,9 @@
 
 use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
 use crate::comparisons::{assert_bits, assert_close};
+use crate::drawn_cases::config;
 use crate::drawn_sizes::sizes;
-use crate::harness::{config, fuses};
+use crate::harness::fuses;
 use proptest::prelude::*;
 use unrolled_kernels::reference::{Deltas, Trace};
 use unrolled_kernels::rnn::Activation;

@@ -1,22 +1,11 @@
 //! Random numbers from a seed, and stored layouts.
 
-use proptest::prelude::*;
 use unrolled_kernels::pack::padded;
 use unrolled_kernels::{ISA_VARIABLE, Isa};
 
 /// Returns whether sums on this backend have the bits of fused chains.
 pub fn fuses(isa: Isa) -> bool {
     isa.name() != Isa::PORTABLE.name()
-}
-
-/// Returns a configuration of `cases` cases, or of as few as `PROPTEST_CASES` says.
-pub fn config(cases: u32) -> ProptestConfig {
-    let fewer = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig {
-        cases: cases.min(fewer.unwrap_or(cases)),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
 }
 
 /// AMX, if this process may use it, and its software model.

@@ -7,6 +7,7 @@ mod cases;
 mod cells;
 mod comparisons;
 mod denormals;
+mod drawn_cases;
 mod drawn_sizes;
 mod extended;
 mod fixed;

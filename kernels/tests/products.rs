@@ -1,7 +1,8 @@
 //! Products without gates: rows by packed weights, weight gradients, tables.
 
 use crate::comparisons::assert_bits;
-use crate::harness::{Numbers, Shifted, config, formats, fuses, store, unstore};
+use crate::drawn_cases::config;
+use crate::harness::{Numbers, Shifted, formats, fuses, store, unstore};
 use crate::stored_rows::StoredRows;
 use core::ops::Range;
 use proptest::prelude::*;

@@ -3,7 +3,8 @@
 
 use crate::cases::{CaseSizes, CellCase, CellKind, KINDS};
 use crate::comparisons::{assert_bits, assert_close};
-use crate::harness::{config, fuses};
+use crate::drawn_cases::config;
+use crate::harness::fuses;
 use proptest::prelude::*;
 use unrolled_kernels::reference::{Deltas, Trace};
 use unrolled_kernels::{Isa, Products};

@@ -1,8 +1,8 @@
 //! Teams: threads that divide the units of a window. Their results have the bits of one thread.
 
 use crate::cases::{CaseSizes, CellCase, KINDS};
+use crate::drawn_cases::config;
 use crate::drawn_sizes::sizes;
-use crate::harness::config;
 use proptest::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};

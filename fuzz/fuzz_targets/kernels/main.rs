@@ -15,8 +15,10 @@ mod products;
 // The cases and layouts of the kernels' tests.
 #[path = "../../../kernels/tests/case_kernels.rs"]
 mod case_kernels;
+#[expect(dead_code, reason = "the tests of the kernels use more")]
 #[path = "../../../kernels/tests/cases.rs"]
 mod cases;
+#[expect(dead_code, reason = "the tests of the kernels use more")]
 #[path = "../../../kernels/tests/harness.rs"]
 mod harness;
 #[path = "../../../kernels/tests/stored_rows.rs"]
