@@ -1,5 +1,4 @@
-//! The error type of the library. Each variant is one cause; its message says what was found, what
-//! was expected and what to do.
+//! Errors: one variant per cause. A message says what was found, what was expected, what to do.
 
 mod advice;
 mod checkpoint;
@@ -169,7 +168,7 @@ pub enum Error {
     /// A quantized model was given to training.
     #[error(
         "a quantized model cannot be trained, because its weights are 8-bit integers; train the model that it was \
-         made from"
+        made from"
     )]
     Quantized,
     /// A run that cannot be continued.

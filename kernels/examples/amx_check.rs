@@ -39,7 +39,7 @@ mod check {
     use unrolled_kernels::amx::{Amx, TileProduct};
     use unrolled_kernels::reference;
 
-    /// What was compared.
+    /// Numbers of products and sums that were compared.
     #[derive(Default)]
     pub struct Counts {
         products: usize,
@@ -175,7 +175,7 @@ mod check {
             let start = &start[m * sum_stride..][..sum_stride];
             let expected =
                 reference::tile_product(depth, &x[m * x_stride..][..depth], &weights, &start[..outputs]);
-            // What lies behind a row stays.
+            // The floats behind a row stay unchanged.
             let expected = expected.iter().chain(&start[outputs..]);
             row.iter().zip(expected).for_each(|(found, expected)| counts.count(*found, *expected));
         }

@@ -45,7 +45,7 @@ pub(crate) mod vectors;
 
 /// The largest integer. -128 does not occur, so that the sign of every integer can be changed.
 pub const LARGEST: i8 = 127;
-/// What an instruction for integers without a sign adds to those of a vector.
+/// The number added to the integers of a vector, for an instruction that reads them without a sign.
 pub(crate) const OFFSET: i32 = 128;
 /// The most values of k of a product: their sum fits in 32 bits, and a vector in the room of
 /// [`Affine`](crate::affine::Affine).

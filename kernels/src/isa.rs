@@ -34,7 +34,7 @@ pub(crate) enum InstructionSet {
     AmxModel,
 }
 
-/// What products multiply. Gates, losses and updates are always f32.
+/// The number format of the operands of products. Gates, losses and updates are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Products {

@@ -39,7 +39,7 @@ impl CellKind {
 #[derive(Clone, Debug)]
 pub struct CellCase {
     pub kind: CellKind,
-    /// What the products multiply.
+    /// The number format of the operands of products.
     pub products: Products,
     /// True for products of bf16 values by tiles.
     pub tiles: bool,

@@ -272,22 +272,23 @@ fn transpose<const SUMS: usize, const PRODUCTS: u8>(
     _: Avx512<SUMS, PRODUCTS>,
     rows: &[__m512; 16],
 ) -> [__m512; 16] {
-    let mut twos = *rows;
+    // SAFETY: as below.
+    let mut twos = [unsafe { _mm512_setzero_pd() }; 16];
     let mut fours = *rows;
     let mut columns = *rows;
     // SAFETY: the backend proves that the processor has the instructions.
     unsafe {
         for i in (0..16).step_by(2) {
-            twos[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-            twos[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+            twos[i] = _mm512_castps_pd(_mm512_unpacklo_ps(rows[i], rows[i + 1]));
+            twos[i + 1] = _mm512_castps_pd(_mm512_unpackhi_ps(rows[i], rows[i + 1]));
         }
-        let twos = twos.map(|v| _mm512_castps_pd(v));
         for i in (0..16).step_by(4) {
             let low = [_mm512_unpacklo_pd(twos[i], twos[i + 2]), _mm512_unpackhi_pd(twos[i], twos[i + 2])];
             let high =
                 [_mm512_unpacklo_pd(twos[i + 1], twos[i + 3]), _mm512_unpackhi_pd(twos[i + 1], twos[i + 3])];
-            [fours[i], fours[i + 1]] = low.map(|v| _mm512_castpd_ps(v));
-            [fours[i + 2], fours[i + 3]] = high.map(|v| _mm512_castpd_ps(v));
+            for (j, vector) in low.into_iter().chain(high).enumerate() {
+                fours[i + j] = _mm512_castpd_ps(vector);
+            }
         }
         // Part p of vector 4 i + j holds rows 4 i to 4 i + 3 of column 4 p + j.
         for j in 0..4 {

@@ -35,7 +35,9 @@ pub(crate) const FUSED_QUADS: u8 = 4;
 pub(crate) const fn terms(products: u8) -> usize {
     match products {
         VALUES => 1,
-        PAIRS | 2 => 2,
+        PAIRS => 2,
+        #[cfg(target_arch = "x86_64")]
+        FUSED_PAIRS => 2,
         _ => 4,
     }
 }

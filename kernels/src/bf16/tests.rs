@@ -148,7 +148,7 @@ fn no_bf16_number_is_nearer() {
     for value in (0..ROUNDS * 16).map(|_| numbers.value()).filter(|value| value.is_normal()) {
         let bits = round(value);
         let wide = |bits: u16| match f32::from_bits(u32::from(bits) << 16) {
-            // What follows the largest number: twice the largest power of two.
+            // The largest number rounds up to twice the largest power of two.
             infinite if infinite.is_infinite() => 2f64.powi(128).copysign(infinite.into()),
             finite => finite.into(),
         };

@@ -25,7 +25,7 @@ pub struct ReferenceCell<'a> {
     pub start: &'a [f32],
     /// [T, B, E]
     pub x: &'a [f32],
-    /// What the products multiply.
+    /// The number format of the operands of products.
     pub products: Products,
     /// True for the order of AMX, with bf16 values.
     pub tiles: bool,

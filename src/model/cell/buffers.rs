@@ -56,7 +56,7 @@ pub(crate) struct BufferWidths {
 /// The widths that decide how much room the kernels of a layer need for rounded vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RoomWidths {
-    /// What rounds them; `None` for a layer whose kernels need no room.
+    /// The instruction set and number format; `None` for a layer whose kernels need no room.
     pub(crate) isa: Option<Isa>,
     /// Width of a dense input; 0 without one.
     pub(crate) inputs: usize,

@@ -9,7 +9,7 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::marker::PhantomData;
 
-/// What `ldtilecfg` reads.
+/// The operand of `ldtilecfg`.
 #[repr(C, align(64))]
 struct Configuration {
     /// 1: eight tiles of up to 16 rows of 64 bytes.
