@@ -10,9 +10,13 @@ pub(crate) const MOST_ROWS: usize = 8;
 
 /// Returns whether a tile loads its rows' values first, and then one vector of weights at a time.
 /// This is faster if the registers hold R values and a vector beside the sums. (A single vector of
-/// weights multiplies values straight from memory.)
+/// weights multiplies values straight from memory.) Several rows share weights that are split into
+/// their values, so the weights come first.
 pub(crate) const fn values_first<S: Simd>(rows: usize, width: usize) -> bool {
-    !S::SPLITS && (rows <= width || width > 1 && rows * width * S::REGISTERS + rows < registers::<S>())
+    if S::SPLITS {
+        return rows == 1;
+    }
+    rows <= width || width > 1 && rows * width * S::REGISTERS + rows < registers::<S>()
 }
 
 /// Returns the vector registers: those of the sums, and a third as many for the operands.

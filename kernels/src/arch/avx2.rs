@@ -3,6 +3,7 @@
 
 use super::{FUSED_QUADS, LARGE, QUADS, VALUES, terms};
 use crate::simd::{Outlined, Simd};
+use core::arch::asm;
 use core::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,fma")]
@@ -127,6 +128,7 @@ impl<const SUMS: usize, const PRODUCTS: u8> Simd for Avx2<SUMS, PRODUCTS> {
             _ => {}
         }
         let ([high, low], [by_high, by_low]) = (self.split(value), self.split(weight));
+        let sum = unsafe { defined_here(sum) };
         self.fma(low, by_low, self.fma(high, by_high, sum))
     }
     #[inline(always)]
@@ -238,6 +240,19 @@ impl<const SUMS: usize, const PRODUCTS: u8> Simd for Avx2<SUMS, PRODUCTS> {
     unsafe fn store_partial(self, to: *mut f32, count: usize, value: __m256) {
         unsafe { _mm256_maskstore_ps(to, self.first_lanes(count), value) }
     }
+}
+
+/// Returns `sum`, in the same register, and hides from the compiler where its value came from.
+///
+/// A fused multiply-add overwrites one of its operands. LLVM chooses the one that was defined last.
+/// That must be the sum: if it is a factor, the sums of a loop wander through the registers and some
+/// are spilled to the stack.
+#[inline]
+#[target_feature(enable = "avx")]
+fn defined_here(mut sum: __m256) -> __m256 {
+    // SAFETY: there is no instruction, only a comment.
+    unsafe { asm!("/* {0} */", inout(ymm_reg) sum, options(pure, nomem, nostack, preserves_flags)) };
+    sum
 }
 
 /// The upper half of a word.
