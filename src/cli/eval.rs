@@ -49,13 +49,17 @@ impl EvalCommand {
         model.config().check_predicts_symbols()?;
         let (corpus, reading) = self.text.open(&trained, &checkpoint)?;
         let reading = EvaluationOptions { top_k: self.top_k, ..reading };
-        let precision = self.precision.unwrap_or(checkpoint.precision());
-        let engine = Engine::with_precision(model, precision, self.text.threads())?;
+        let engine = Engine::with_precision(model, self.precision(&checkpoint), self.text.threads())?;
         let evaluation = evaluate_on(&engine, &corpus, reading)?;
         match self.json {
             true => output::json(&evaluation),
             false => output::write(&self.table(&trained, &corpus, &checkpoint, &evaluation)),
         }
+    }
+
+    /// The number format of the operands of products.
+    fn precision(&self, checkpoint: &Checkpoint) -> Precision {
+        self.precision.unwrap_or(checkpoint.precision())
     }
 
     fn table(
@@ -66,12 +70,13 @@ impl EvalCommand {
         e: &Evaluation,
     ) -> String {
         format!(
-            "corpus       {}\ncheckpoint   {}, step {}\nsymbols      {}\n\
+            "corpus       {}\ncheckpoint   {}, step {}\nprecision    {}\nsymbols      {}\n\
              loss         {} nats per symbol\n             {:.3} bits per symbol\n\
              perplexity   {:.3}\naccuracy     {}\n{}",
             self.text.describe(corpus),
             trained.file.display(),
             grouped(checkpoint.progress.step),
+            self.precision(checkpoint).name(),
             grouped(e.symbols),
             loss(e.loss),
             e.bits_per_symbol,

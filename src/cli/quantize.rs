@@ -12,9 +12,10 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use unrolled::{
     checkpoint::Checkpoint,
+    corpus::Corpus,
     exec::Engine,
     model::Model,
-    train::{Evaluation, evaluate_on},
+    train::{Evaluation, EvaluationOptions, evaluate_on},
 };
 
 const ENDING: &str = "safetensors";
@@ -63,6 +64,22 @@ struct Quantized {
     accuracy: Option<f64>,
 }
 
+/// A part of a corpus, and the weights before and after that are compared on it.
+struct Comparison {
+    text: String,
+    corpus: Corpus,
+    options: EvaluationOptions,
+    before: Engine,
+    after: Engine,
+}
+
+impl Comparison {
+    fn measure(self) -> Result<Losses, Failure> {
+        let loss = |engine| evaluate_on(engine, &self.corpus, self.options.clone());
+        Ok(Losses { before: loss(&self.before)?, after: loss(&self.after)?, text: self.text })
+    }
+}
+
 /// The loss on a part of a corpus, before and after.
 struct Losses {
     text: String,
@@ -71,7 +88,8 @@ struct Losses {
 }
 
 impl QuantizeCommand {
-    /// Measures the losses, writes the file and prints the result.
+    /// Writes the file, measures the losses and prints the result. What can be wrong with the text or
+    /// with `--out` is an error before the losses, which take longest.
     pub fn run(&self) -> Result<(), Failure> {
         self.check_ending()?;
         let found = RunCheckpoint::find(self.run.as_deref(), self.checkpoint)?;
@@ -84,8 +102,10 @@ impl QuantizeCommand {
             )));
         }
         let quantized = checkpoint.quantize()?;
-        let losses = if self.no_loss { None } else { Some(self.losses(&found, &checkpoint, &quantized)?) };
+        let comparison =
+            if self.no_loss { None } else { Some(self.comparison(&found, &checkpoint, &quantized)?) };
         quantized.save(&self.out)?;
+        let losses = comparison.map(Comparison::measure).transpose()?;
         let result = self.result(&found, &checkpoint, losses.as_ref());
         match self.json {
             true => output::json(&result),
@@ -105,26 +125,31 @@ impl QuantizeCommand {
         }
     }
 
-    fn losses(
+    /// Opens the text to measure the loss on.
+    fn comparison(
         &self,
         found: &RunCheckpoint,
         checkpoint: &Checkpoint,
         quantized: &Checkpoint,
-    ) -> Result<Losses, Failure> {
-        let (before, after) = (checkpoint.model()?, quantized.model()?);
-        if before.config().check_predicts_symbols().is_err() {
+    ) -> Result<Comparison, Failure> {
+        let model = checkpoint.model()?;
+        if model.config().check_predicts_symbols().is_err() {
             return Err(Failure::Usage(format!(
                 "{} does not predict the symbols of a text, so it has no loss on one; add --no-loss",
                 found.file.display()
             )));
         }
-        let (corpus, reading) = self.text.open(found, checkpoint).map_err(or_no_loss)?;
-        let measured = |model: Model, checkpoint: &Checkpoint| {
-            let engine = Engine::with_precision(model, checkpoint.precision(), self.text.threads())?;
-            evaluate_on(&engine, &corpus, reading.clone())
+        let (corpus, options) = self.text.open(found, checkpoint).map_err(or_no_loss)?;
+        let engine = |model: Model, checkpoint: &Checkpoint| {
+            Engine::with_precision(model, checkpoint.precision(), self.text.threads())
         };
-        let (before, after) = (measured(before, checkpoint)?, measured(after, quantized)?);
-        Ok(Losses { text: self.text.describe(&corpus), before, after })
+        Ok(Comparison {
+            text: self.text.describe(&corpus),
+            corpus,
+            options,
+            before: engine(model, checkpoint)?,
+            after: engine(quantized.model()?, quantized)?,
+        })
     }
 
     fn result(&self, found: &RunCheckpoint, checkpoint: &Checkpoint, losses: Option<&Losses>) -> Quantized {

@@ -131,7 +131,7 @@ impl<const PRODUCTS: u8> Simd for Portable<PRODUCTS> {
     }
     #[inline(always)]
     fn round(self, a: f32x8) -> f32x8 {
-        a.round()
+        a.round_ties_even()
     }
     #[inline(always)]
     fn exp2_integer(self, n: f32x8) -> f32x8 {
