@@ -47,6 +47,9 @@ fn eval_and_sample_have_the_precision_of_the_run() {
     assert!((eval("") - best).abs() < 1e-9, "the validation loss of the best checkpoint");
     assert_eq!(eval("").to_bits(), eval("--precision bf16").to_bits());
     assert!((eval("--precision f32") - best).abs() < 0.05, "{} and {best}", eval("--precision f32"));
+    let table = |flags: &str| stdout(&home.run(&format!("eval here {flags}")).success());
+    assert!(table("").contains("precision    bf16\n"), "{}", table(""));
+    assert!(table("--precision f32").contains("precision    f32\n"));
     let sample = |flags: &str| stdout(&home.run(&format!("sample here --length 60 {flags}")).success());
     assert_eq!(sample(""), sample("--precision bf16"));
     assert_eq!(sample("--precision f32").chars().count(), 60);
