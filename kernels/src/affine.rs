@@ -85,7 +85,10 @@ impl Affine<'_> {
                 isa.run_pairs(Rounded::<{ rounded::FEW }> { affine: self, words: depth })
             }
             Products::Bf16 => isa.run_pairs(Rounded::<{ rounded::MANY }> { affine: self, words: depth }),
-            Products::Int8 => isa.run_quads(Quantized::new(self, depth)),
+            Products::Int8 if quantized::are_small(self.rows, depth) => {
+                isa.run_quads(Quantized::<{ quantized::SMALL }>::new(self, depth))
+            }
+            Products::Int8 => isa.run_quads(Quantized::<{ quantized::LARGE }>::new(self, depth)),
         }
     }
 }

@@ -90,19 +90,16 @@ impl Isa {
 
     /// Returns whether the processor has an instruction for quads of 8-bit integers, in vectors of
     /// this instruction set.
-    #[cfg(feature = "std")]
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
     pub(crate) fn has_vnni(self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return match self.set {
+        match self.set {
             _ if self.without_vnni => false,
             InstructionSet::Portable => false,
             InstructionSet::Avx2 | InstructionSet::AmxModel => is_x86_feature_detected!("avxvnni"),
             InstructionSet::Avx512 | InstructionSet::Avx512Bf16 | InstructionSet::Amx => {
                 is_x86_feature_detected!("avx512vnni")
             }
-        };
-        #[cfg(not(target_arch = "x86_64"))]
-        false
+        }
     }
 
     /// Returns whether products go by tiles: those of bf16 values with AMX.

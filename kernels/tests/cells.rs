@@ -258,7 +258,10 @@ fn relu_keeps_a_sum_of_minus_zero() {
 #[test]
 fn cells_with_deep_panels_agree_with_the_reference() {
     for kind in KINDS {
-        for (hidden, width, rows) in [(192, 767, 3), (200, 768, 1), (256, 801, 7), (770, 5, 2)] {
+        // The last two are deep if words hold two values, and four.
+        for (hidden, width, rows) in
+            [(192, 767, 3), (200, 768, 1), (256, 801, 7), (770, 5, 2), (40, 1553, 1), (40, 3085, 1)]
+        {
             let sizes = CaseSizes { steps: 2, rows, hidden, width, table: 0, keep: true, offset: 1, seed: 5 };
             for case in CellCase::new(kind, sizes).formats() {
                 let trace = check_forward(&case).unwrap_or_else(|| case.reference_forward());

@@ -47,7 +47,11 @@ fn assert_sums(isa: Isa, found: &[f32], expected: &[f32], terms: usize, what: &s
 /// Long rows are rounded in stretches, and many rows some at a time.
 #[test]
 fn products_of_many_long_rows_are_chains() {
-    let outputs = 20;
+    // One vector of outputs, and panels of several.
+    [20, 70].into_iter().for_each(check_long_rows);
+}
+
+fn check_long_rows(outputs: usize) {
     for (rows, pieces) in [
         (67, &[0..512, 512..1024][..]),
         (130, &[0..1008, 1008..1025]),

@@ -11,22 +11,30 @@ use crate::sweep::sweep;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
-/// Words of the room for quantized rows, at least one of the most values.
-const ROOM: usize = 1 << 15;
+/// Words of the room for few and short rows: those of a step of a stream, whose thread may have a
+/// small stack.
+pub(super) const SMALL: usize = 1 << 12;
+/// Words of the room for other rows, at least one of the most values.
+pub(super) const LARGE: usize = 1 << 15;
 
 /// Room for quantized rows.
 #[repr(align(64))]
-struct Room(MaybeUninit<[f32; ROOM]>);
+struct Room<const ROOM: usize>(MaybeUninit<[f32; ROOM]>);
 
-/// A product of one piece of rows.
-pub(super) struct Quantized<'a> {
+/// A product of one piece of rows, with room for `ROOM` words of them at a time.
+pub(super) struct Quantized<'a, const ROOM: usize> {
     affine: Affine<'a>,
     piece: Range<usize>,
     /// Words of a quantized row.
     words: usize,
 }
 
-impl<'a> Quantized<'a> {
+/// Returns whether the small room holds `rows` rows of `words` words.
+pub(super) fn are_small(rows: usize, words: usize) -> bool {
+    rows <= SMALL / row_words(words)
+}
+
+impl<'a, const ROOM: usize> Quantized<'a, ROOM> {
     /// Checks that the rows have one piece. `words` are those of its values.
     pub(super) fn new(affine: Affine<'a>, words: usize) -> Self {
         let [piece] = affine.pieces else { panic!("rows of {} pieces, expected one", affine.pieces.len()) };
@@ -34,13 +42,13 @@ impl<'a> Quantized<'a> {
     }
 }
 
-impl Kernel for Quantized<'_> {
+impl<const ROOM: usize> Kernel for Quantized<'_, ROOM> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { affine: Affine { rows, x, x_stride, panels, weights, start, out, .. }, piece, words } =
             self;
-        let mut room = Room(MaybeUninit::uninit());
+        let mut room = Room::<ROOM>(MaybeUninit::uninit());
         let to = room.0.as_mut_ptr().cast::<f32>();
         let (all, row_words) = (0..words, row_words(words));
         let most = ROOM / row_words;

@@ -1,6 +1,8 @@
 //! Detection of the instruction sets of the running processor, and the override from the environment.
 
-use super::{InstructionSet, Isa};
+#[cfg(target_arch = "x86_64")]
+use super::InstructionSet;
+use super::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::arch::amx::Amx;
 use core::fmt;

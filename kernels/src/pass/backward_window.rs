@@ -28,7 +28,7 @@ pub struct BackwardWindow<'a> {
     /// [N, padded(H)]: gradient of each step's output from above.
     pub dh: &'a [f32],
     /// [N, stored]: gates in, deltas out. If the upper half of a last block is only padding, it is
-    /// not written.
+    /// written only by backends with tiles.
     pub gates: &'a mut [f32],
     /// Room for rounded deltas, at least `isa.backward_room(B, H, gates)` floats. Overwritten.
     pub room: &'a mut [f32],

@@ -11,6 +11,7 @@ use super::Amx;
 use super::tiles::{ReleasesTiles, dot, load, shape, store};
 use crate::arch::by_tiles::TileOperation;
 use crate::arch::tile_places::{EDGE, TILE_ROWS, TilePlaces};
+use crate::pack::product;
 
 /// Number of bytes of 16 words.
 const VECTOR_BYTES: usize = 4 * EDGE;
@@ -90,26 +91,29 @@ impl TileProduct<'_> {
         let places = TilePlaces {
             groups: self.groups,
             x: self.x.as_ptr(),
-            x_row_bytes: 4 * self.x_stride,
+            // With a single row, a stride may be larger than any memory, and is not used.
+            x_row_bytes: self.x_stride.wrapping_mul(4),
             x_group: EDGE,
             weights: self.weights.as_ptr(),
             weight_row_bytes: self.width * VECTOR_BYTES,
             sums: self.sums.as_mut_ptr(),
-            sum_row_bytes: 4 * self.sum_stride,
+            sum_row_bytes: self.sum_stride.wrapping_mul(4),
         };
         // SAFETY: `check` compared the lengths of the slices with the places.
         unsafe { amx.multiply(self.rows, self.width, places) };
     }
 
     fn check(&self) {
-        let (depth, outputs) = (EDGE * self.groups, EDGE * self.width);
         assert!((1..=4).contains(&self.width), "found {} vectors, expected 1 to 4", self.width);
         assert!((1..=TILE_ROWS).contains(&self.rows), "found {} rows, expected 1 to 32", self.rows);
+        let (depth, outputs) = (product([EDGE, self.groups]), EDGE * self.width);
         assert!(self.x_stride >= depth && self.sum_stride >= outputs, "rows of x or of the sums overlap");
-        let last = self.rows - 1;
-        assert!(self.x.len() >= last * self.x_stride + depth, "x is too short");
-        assert!(self.weights.len() >= depth * outputs, "the panel is too short");
-        assert!(self.sums.len() >= last * self.sum_stride + outputs, "the sums are too short");
+        let fits = |length: usize, stride: usize, row: usize| {
+            length.checked_sub(product([self.rows - 1, stride])).is_some_and(|last| last >= row)
+        };
+        assert!(fits(self.x.len(), self.x_stride, depth), "x is too short");
+        assert!(self.weights.len() >= product([depth, outputs]), "the panel is too short");
+        assert!(fits(self.sums.len(), self.sum_stride, outputs), "the sums are too short");
     }
 }
 
@@ -223,5 +227,52 @@ unsafe fn one_tile_of_rows<const VECTORS: usize>(places: TilePlaces) {
         if VECTORS > 3 {
             places.store_sums::<3>(3);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TileProduct;
+
+    /// A product whose slices fit, before `change`.
+    fn check(change: impl FnOnce(&mut TileProduct<'_>)) {
+        let (x, weights, mut sums) = ([0; 64], [0; 256], [0.0; 64]);
+        let (rows, width, groups) = (4, 1, 1);
+        let mut product = TileProduct {
+            rows,
+            width,
+            groups,
+            x: &x,
+            x_stride: 16,
+            weights: &weights,
+            sums: &mut sums,
+            sum_stride: 16,
+        };
+        change(&mut product);
+        product.check();
+    }
+
+    #[test]
+    fn slices_that_fit_pass() {
+        check(|_| ());
+        check(|product| (product.rows, product.x_stride) = (1, usize::MAX));
+    }
+
+    #[test]
+    #[should_panic(expected = "too large for any memory")]
+    fn a_stride_that_wraps_around_is_refused() {
+        check(|product| product.x_stride = usize::MAX / 3 + 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "too large for any memory")]
+    fn a_depth_that_wraps_around_is_refused() {
+        check(|product| (product.rows, product.groups, product.x_stride) = (1, 1 << 60, usize::MAX));
+    }
+
+    #[test]
+    #[should_panic(expected = "the sums are too short")]
+    fn short_sums_are_refused() {
+        check(|product| product.sum_stride = 17);
     }
 }

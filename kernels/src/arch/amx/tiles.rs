@@ -1,7 +1,7 @@
 //! The tiles of a thread: their configuration, and one function per instruction.
 //!
 //! The compiler never uses tiles by itself. So their contents stay between two `asm!` blocks of one
-//! function.
+//! function, and no block declares the tiles that it writes: stable Rust has no names for them.
 
 use super::Amx;
 use crate::arch::tile_places::{EDGE, TILE_ROWS};
