@@ -7,8 +7,8 @@
 use super::{noise, text};
 use allocation_counter::measure;
 use unrolled::{
-    Bias, Cell, Highway, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Reset,
-    RunSettings, ScheduleSettings, Settings, Unit,
+    Bias, Cell, Highway, InputKind, Layer, Mode, ModelSettings, OptimizerKind, OptimizerSettings, Precision,
+    Reset, RunSettings, ScheduleSettings, Settings, Unit,
     checkpoint::Checkpoint,
     corpus::Corpus,
     model::memory_needed,
@@ -100,6 +100,15 @@ fn the_estimate_is_right_for_cells_and_optimizers() {
             },
         );
     }
+}
+
+#[test]
+fn the_estimate_is_right_in_bf16() {
+    let precision = Precision::Bf16;
+    check("bf16", Settings { run: RunSettings { precision, ..base().run }, ..base() });
+    let f32 = memory_needed(&base(), 65);
+    let bf16 = memory_needed(&Settings { run: RunSettings { precision, ..base().run }, ..base() }, 65);
+    assert!(bf16 < 0.9 * f32, "{bf16} and {f32}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! parameters   P (2 + moments + log2 K)                 parameters, gradient, moments, sums of K windows
-//! packed       ~H G (E + S), and ~E G H + ~S G H        weights, for the forward and backward pass
+//! packed       ~H G (E + S), and ~E G H + ~S G H        weights, for both passes; half in bf16
 //! table        D (2 slots ~H + E), + D (slots ~H + ~E)  input table, its gradient; with embedding
 //! window       N (~S + ~H + slots ~H + ~H + options)    h, c, gates, tanh c; layer gradients
 //! head         N ~O, or K (~O + 2 ~P)                   outputs; or blocks of K tokens
@@ -23,7 +23,7 @@
 use super::layer_sizes::{LayerSizes, WindowUse, padded, slots};
 use crate::exec::{LARGEST_TABLE, LogitBlocks, SMALL_VOCABULARY};
 use crate::train::sum_tree::waiting_sums;
-use crate::{Exchange, Layer, Settings, model::ModelConfig, optim::moments_of};
+use crate::{Exchange, Layer, Precision, Settings, model::ModelConfig, optim::moments_of};
 use std::borrow::Cow;
 
 /// Bytes of the process itself: code, the allocator, tables of the kernels.
@@ -58,7 +58,7 @@ pub(crate) struct Estimate {
 impl Estimate {
     /// Estimates training on V = `vocabulary` symbols.
     pub(crate) fn of_training(settings: &Settings, vocabulary: usize) -> Self {
-        let sizes = ModelSizes::of_settings(settings, vocabulary);
+        let sizes = ModelSizes::of_settings(settings, vocabulary, settings.run.precision);
         let moments = moments_of(&settings.optimizer).len() as f64;
         let rounded = if settings.run.exchange == Exchange::Bf16 { 1.0 } else { 0.0 };
         let sums = f64::from(waiting_sums(settings.run.accumulate)) + rounded;
@@ -75,9 +75,10 @@ impl Estimate {
     }
 
     /// Estimates an evaluation of `rows` streams in windows of `steps` steps. It has the
-    /// checkpoint, including moments, and the model in memory.
+    /// checkpoint, including moments, and the model in memory. The precision may be any, so weights
+    /// count as f32.
     pub(crate) fn of_evaluation(settings: &Settings, vocabulary: usize, [steps, rows]: [usize; 2]) -> Self {
-        let sizes = ModelSizes::of_settings(settings, vocabulary);
+        let sizes = ModelSizes::of_settings(settings, vocabulary, Precision::F32);
         Self {
             parameters: 4.0 * (2.0 + moments_of(&settings.optimizer).len() as f64) * sizes.parameters,
             packed: 4.0 * sizes.packed()[0],
@@ -117,6 +118,8 @@ struct ModelSizes<'a> {
     /// Number of layers for each layer of `config`, which lists only the first thousands of equal
     /// layers.
     repeats: f64,
+    /// Floats of a packed weight.
+    share: f64,
     parameters: f64,
     vocabulary: f64,
     outputs: f64,
@@ -125,13 +128,14 @@ struct ModelSizes<'a> {
 }
 
 impl<'a> ModelSizes<'a> {
-    fn of_settings(settings: &Settings, vocabulary: usize) -> Self {
+    fn of_settings(settings: &Settings, vocabulary: usize, precision: Precision) -> Self {
         let config = ModelConfig::unchecked(&settings.model, vocabulary);
         let repeats = match settings.model.stack.is_empty() {
             true => settings.model.layers as f64 / config.stack.len().max(1) as f64,
             false => 1.0,
         };
-        Self::new(Cow::Owned(config), repeats)
+        let share = if precision == Precision::Bf16 { 0.5 } else { 1.0 };
+        Self { share, ..Self::new(Cow::Owned(config), repeats) }
     }
 
     fn of_config(config: &'a ModelConfig) -> Self {
@@ -142,6 +146,7 @@ impl<'a> ModelSizes<'a> {
         let embedding = config.embedding.filter(|_| config.reads_symbols());
         Self {
             repeats,
+            share: 1.0,
             parameters: config.estimated_count() * repeats,
             vocabulary: config.vocabulary as f64,
             outputs: config.outputs as f64,
@@ -161,7 +166,8 @@ impl<'a> ModelSizes<'a> {
     fn packed(&self) -> [f64; 2] {
         let (width, outputs) = (self.config.stack_width() as f64, self.outputs);
         let head = [padded(outputs) * width, padded(width) * outputs];
-        [0, 1].map(|pass| self.layers(|layer| layer.packed(self.embedding)[pass]) + head[pass])
+        let layers = |pass: usize| self.layers(|layer| layer.packed(self.embedding, self.share)[pass]);
+        [0, 1].map(|pass| layers(pass) + self.share * head[pass])
     }
 
     /// Returns the number of symbols with a row in the input table of a window of `tokens` tokens.

@@ -65,13 +65,16 @@ impl<'a> LayerSizes<'a> {
     }
 
     /// Returns the floats of the packed weights of all directions, for the forward and the backward
-    /// pass. A custom cell has copies of its variables, and of their gradient.
-    pub(super) fn packed(&self, embedding: f64) -> [f64; 2] {
-        self.packed_direction(embedding).map(|floats| self.layer.directions() as f64 * floats)
+    /// pass, if a weight takes `share` of a float. A custom cell has copies of its variables, and of
+    /// their gradient.
+    pub(super) fn packed(&self, embedding: f64, share: f64) -> [f64; 2] {
+        let packed = |weights| self.layer.directions() as f64 * (share * weights + self.variables);
+        self.packed_weights(embedding).map(packed)
     }
 
-    fn packed_direction(&self, embedding: f64) -> [f64; 2] {
-        let Self { gates, hidden, state, inputs, mixed, variables, .. } = *self;
+    /// Returns the packed weights of one direction.
+    fn packed_weights(&self, embedding: f64) -> [f64; 2] {
+        let Self { gates, hidden, state, inputs, mixed, .. } = *self;
         let depth = if self.gathered { embedding } else { inputs };
         let read = if self.layer.custom.is_some() { 0.0 } else { depth };
         let projection = self.layer.projection.unwrap_or(0) as f64;
@@ -80,7 +83,7 @@ impl<'a> LayerSizes<'a> {
         let back = gates * hidden * (padded(read) + padded(state))
             + padded(hidden) * projection
             + padded(inputs) * mixed;
-        [forward + variables, back + variables]
+        [forward, back]
     }
 
     /// Returns the floats of a window, as `exec` allocates them. A bidirectional layer also has its
