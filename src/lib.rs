@@ -79,14 +79,14 @@
 //!
 //! The logits of a batch row do not depend on the other rows of the batch, nor on the number of
 //! steps of a window. On the portable SIMD backend, gradients differ by about 1e-6 of their value.
-//! The environment variable `UNROLLED_ISA` (`portable`, `avx2`, `avx512`, `avx512bf16`, `amx`) forces
+//! The environment variable `UNROLLED_ISA` (`portable`, `avx2`, `avx512`, `avx512bf16`, `amx`, `amx-model`) forces
 //! a backend; [`exec::isa`] returns its name.
 //!
 //! # Precision
 //!
 //! [`Precision::Bf16`] rounds the operands of products (inputs, states, weights, deltas) to
-//! bfloat16, once each. Sums, gates, losses, gradients, moments, parameters and checkpoints are f32
-//! in both precisions. [`RunSettings::precision`] sets it for a run,
+//! bfloat16, once each. Sums, gates, losses, gradients, moments, parameters and checkpoints are
+//! f32, as in [`Precision::F32`]. [`RunSettings::precision`] sets it for a run,
 //! [`exec::Engine::with_precision`] for inference, [`network::Network::with_precision`] and
 //! [`train::TrainerSettings::precision`] for other training. Results are the same bits on AVX2,
 //! AVX-512 and AVX-512 BF16; AMX adds in another order.

@@ -152,7 +152,7 @@ impl Isa {
         Self::of(InstructionSet::Avx512)
     }
 
-    /// Returns the name: `portable`, `avx2`, `avx512`, `avx512bf16` or `amx`.
+    /// Returns the name: `portable`, `avx2`, `avx512`, `avx512bf16`, `amx` or `amx-model`.
     pub fn name(self) -> &'static str {
         match self.set {
             InstructionSet::Portable => "portable",

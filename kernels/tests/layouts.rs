@@ -188,7 +188,7 @@ fn an_unknown_instruction_set_is_an_error_with_the_known_names() {
         assert!([8, 16].contains(&isa.lanes()));
     }
     let error = Isa::named("sse9").unwrap_err().to_string();
-    let start = "UNROLLED_ISA: found sse9, an unknown name; expected portable";
+    let start = "UNROLLED_ISA: found \"sse9\", an unknown name; expected portable";
     assert!(error.starts_with(start), "{error}");
     assert!(error.ends_with("; set one of them, or unset it"), "{error}");
 }

@@ -80,7 +80,7 @@ fn amx_is_named_only() {
         Ok(isa) => assert_eq!((isa.name(), isa.has_tiles()), ("amx", false)),
         Err(error) => {
             let line = error.to_string();
-            assert!(line.starts_with("UNROLLED_ISA: found amx, ") && !line.contains('\n'), "{line}");
+            assert!(line.starts_with("UNROLLED_ISA: found \"amx\", ") && !line.contains('\n'), "{line}");
             // A test run that names AMX must not pass without it.
             let named = std::env::var_os(ISA_VARIABLE);
             assert!(named.is_none_or(|name| name != "amx"), "{line}");

@@ -41,8 +41,9 @@ impl Checkpoint {
         if self.quantized { model.quantize() } else { Ok(model) }
     }
 
-    /// Returns the precision that its model runs in: int8 if it is quantized, and otherwise the one
-    /// that it was trained in.
+    /// Returns the precision to run its model in: int8 if it is quantized, and otherwise the one that
+    /// it was trained in. Pass it to [`Engine::with_precision`](crate::exec::Engine::with_precision);
+    /// `Engine::new` runs a model that is not quantized in f32.
     pub fn precision(&self) -> Precision {
         if self.quantized { Precision::Int8 } else { self.settings.run.precision }
     }

@@ -105,7 +105,8 @@ struct BenchFlags {
     /// Build the plan of a window once (static) or in each window (dynamic) [default: static]
     #[arg(long, value_parser = PossibleValuesParser::new(Mode::NAMES))]
     mode: Option<String>,
-    /// Number format of the operands of products; training in int8 is measured in f32 [default: f32]
+    /// Number format of the operands of products; with int8, training is measured in f32
+    /// [default: f32]
     #[arg(long, value_parser = super::value_args::precision())]
     #[serde(skip)]
     precision: Option<Precision>,

@@ -55,6 +55,7 @@ struct Quantized {
     checkpoint: String,
     file: String,
     step: u64,
+    precision_before: &'static str,
     checkpoint_bytes: u64,
     bytes: u64,
     symbols: Option<u64>,
@@ -158,6 +159,7 @@ impl QuantizeCommand {
             checkpoint: found.file.display().to_string(),
             file: self.out.display().to_string(),
             step: checkpoint.progress.step,
+            precision_before: checkpoint.precision().name(),
             checkpoint_bytes: size(&found.file),
             bytes: size(&self.out),
             symbols: losses.map(|losses| losses.after.symbols),
@@ -181,7 +183,7 @@ fn or_no_loss(failure: Failure) -> Failure {
 
 /// Returns the result as text.
 fn table(result: &Quantized, has_moments: bool, losses: Option<&Losses>) -> String {
-    let Quantized { checkpoint, file, step, checkpoint_bytes, bytes, .. } = result;
+    let Quantized { checkpoint, file, step, checkpoint_bytes, bytes, precision_before, .. } = result;
     let with_moments = if has_moments { ", with the optimizer state" } else { "" };
     let mut text = format!(
         "checkpoint   {checkpoint}, step {}: {}{with_moments}\nfile         {file}: {}\n",
@@ -191,9 +193,10 @@ fn table(result: &Quantized, has_moments: bool, losses: Option<&Losses>) -> Stri
     );
     if let Some(Losses { text: corpus, before, after }) = losses {
         text += &format!(
-            "corpus       {corpus}, {} symbols\nloss         {} nats per symbol before, {} after ({})\n",
+            "corpus       {corpus}, {} symbols\nloss         {} nats per symbol in {}, {} in int8 ({})\n",
             grouped(after.symbols),
             loss(before.loss),
+            precision_before,
             loss(after.loss),
             change(after.loss - before.loss)
         );

@@ -31,6 +31,8 @@ pub struct RunView {
     pub parameters: usize,
     /// Number of symbols in the vocabulary.
     pub symbols: usize,
+    /// True if the weights are 8-bit integers. The losses are those of the run before.
+    quantized: bool,
     /// The points of the training curve.
     pub steps: LinesReader<CurvePoint>,
     /// The samples drawn during training.
@@ -71,6 +73,7 @@ impl RunView {
             status: status_from(&checkpoint),
             parameters: checkpoint.parameters.layout.count(),
             symbols: checkpoint.vocabulary.len(),
+            quantized: checkpoint.quantized,
             settings: checkpoint.settings,
             stored: checkpoint.progress,
             writer: folder.as_ref().and_then(RunFolder::writer),
@@ -176,7 +179,8 @@ impl RunView {
 
     /// Describes the model: `LSTM, 1 layer of 256, embedding of 256`.
     pub fn model(&self) -> String {
-        model_line(&self.settings)
+        let quantized = if self.quantized { ", quantized to int8" } else { "" };
+        format!("{}{quantized}", model_line(&self.settings))
     }
 
     /// Describes how often the run evaluates and on how many symbols.

@@ -191,7 +191,7 @@ pub struct SettingsFlags {
     #[arg(long, value_parser = one_of(Exchange::NAMES), hide_short_help = true, help_heading = "Training")]
     pub exchange: Option<String>,
     /// Number format of the operands of products: f32, or bf16, which is faster on processors with
-    /// AVX-512 BF16 or AMX. Sums, gradients and parameters are always f32 [default: f32]
+    /// AVX-512 BF16. Sums, gradients and parameters are always f32 [default: f32]
     #[arg(long, value_parser = one_of(Precision::TRAINED), help_heading = "Training")]
     pub precision: Option<String>,
     /// Allocate the buffers once for one window shape (static), or as each window needs (dynamic);

@@ -215,13 +215,14 @@ impl Engine {
 /// Returns the quantized model, if its products fit in sums of 32 bits.
 fn quantized(model: Arc<Model>) -> Result<Arc<Model>> {
     if let Some(width) = model.config().widest_product().filter(|width| *width > MOST_VALUES) {
-        let expected = format!("in int8 a product has at most {MOST_VALUES} terms; use f32 or bf16");
-        return Err(Error::setting("hidden", width, expected));
+        let expected = format!("in int8 at most {MOST_VALUES}; use f32 or bf16");
+        return Err(Error::setting("number of terms of a product", width, expected));
     }
     if model.is_quantized() { Ok(model) } else { model.quantize().map(Arc::new) }
 }
 
-/// The SIMD backend in use: `portable`, `avx2`, `avx512`, `avx512bf16` or `amx`.
+/// The SIMD backend in use: `portable`, `avx2`, `avx512`, `avx512bf16`, `amx`, or `amx-model`, the
+/// software model of AMX.
 ///
 /// # Errors
 /// [`Error::Isa`] if the one that `UNROLLED_ISA` forces is unknown or not available.

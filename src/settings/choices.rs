@@ -190,8 +190,9 @@ choices! {
 choices! {
     /// The number format of the operands of products: inputs and states, weights, and deltas.
     ///
-    /// Sums are always f32, and so are gates, cell state, losses, gradients, moments, and the
-    /// parameters that the optimizer updates and that checkpoints store.
+    /// Sums are f32 (in int8 integers of 32 bits, which then become f32). Gates, cell state, losses,
+    /// gradients, moments, and the parameters that the optimizer updates and that checkpoints store
+    /// are always f32.
     #[derive(Default)]
     Precision {
         /// f32.
@@ -214,7 +215,7 @@ impl Precision {
 
     /// Returns an error for a precision that is for inference.
     pub(crate) fn check_trains(self) -> Result<()> {
-        let expected = "it is for inference; train in f32 or bf16, and quantize the model after";
+        let expected = "int8 is for inference only: train in f32 or bf16, then quantize the model";
         require(self != Self::Int8, "precision", self.name(), expected)
     }
 }

@@ -50,9 +50,12 @@ fn eval_and_sample_have_the_precision_of_the_run() {
     let table = |flags: &str| stdout(&home.run(&format!("eval here {flags}")).success());
     assert!(table("").contains("precision    bf16\n"), "{}", table(""));
     assert!(table("--precision f32").contains("precision    f32\n"));
-    let sample = |flags: &str| stdout(&home.run(&format!("sample here --length 60 {flags}")).success());
+    let draw = |flags: &str| stdout(&home.run(&format!("sample here {flags}")).success());
+    let sample = |flags: &str| draw(&format!("--length 60 {flags}"));
     assert_eq!(sample(""), sample("--precision bf16"));
     assert_eq!(sample("--precision f32").chars().count(), 60);
+    let [f32, bf16] = ["f32", "bf16"].map(|name| draw(&format!("--length 5000 --precision {name}")));
+    assert_ne!(f32, bf16);
 }
 
 #[test]
@@ -76,9 +79,12 @@ fn integers_are_measured_without_training() {
 #[test]
 fn a_rate_is_found_in_bf16() {
     let home = Home::new();
-    let flags = "--hidden 16 --batch 4 --steps 8 --trials 20 --threads 1 --json --precision bf16";
-    let lines = json_lines(&stdout(&home.run(&format!("find-rate text.txt {flags}")).success()));
-    assert_eq!(lines.last().map(|line| &line["done"]), Some(&true.into()));
+    let flags = "--hidden 16 --batch 4 --steps 8 --trials 20 --threads 1 --json --precision";
+    let [bf16, f32] = ["bf16", "f32"].map(|precision| {
+        json_lines(&stdout(&home.run(&format!("find-rate text.txt {flags} {precision}")).success()))
+    });
+    assert_eq!(bf16.last().map(|line| &line["done"]), Some(&true.into()));
+    assert!(bf16[1]["loss"].is_number() && bf16[1]["loss"] != f32[1]["loss"], "{} {}", bf16[1], f32[1]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn a_quantized_file_is_small_and_runs() {
         "file",
         "loss",
         "loss_before",
+        "precision_before",
         "step",
         "symbols",
     ];
@@ -43,6 +44,9 @@ fn a_quantized_file_is_small_and_runs() {
     let shown = output("inspect small.safetensors");
     assert!(shown.contains("quantized: weight matrices of 8-bit integers"), "{shown}");
     assert!(!output("inspect here").contains("quantized"));
+    let compared = output("compare here small.safetensors --json");
+    let models: Vec<_> = json_lines(&compared).iter().map(|run| run["model"].to_string()).collect();
+    assert!(!models[0].contains("int8") && models[1].contains(", quantized to int8"), "{models:?}");
     assert_eq!(json_lines(&output("inspect small.safetensors --json"))[0]["quantized"], true);
 }
 
@@ -56,7 +60,7 @@ fn the_table_has_losses_and_sizes() {
         "small.safetensors: ",
         "text.txt, whole corpus, ",
     ];
-    for part in parts.into_iter().chain([" nats per symbol before, ", " after ("]) {
+    for part in parts.into_iter().chain([" nats per symbol in f32, ", " in int8 ("]) {
         assert!(text.contains(part), "{part:?} in {text}");
     }
 }

@@ -145,7 +145,7 @@ impl RnnCell for Echo {
 #[test]
 fn int8_is_for_inference_without_custom_cells() {
     let model = Model::new(&ModelSettings::gru(9), 7, 1).unwrap();
-    let refused = "precision = int8 is invalid: it is for inference; train in f32 or bf16";
+    let refused = "precision = int8 is invalid: int8 is for inference only: train in f32 or bf16";
     let error = Network::with_precision(model, INT8, Some(1)).unwrap_err().to_string();
     assert!(error.starts_with(refused), "{error}");
     let run = RunSettings { precision: INT8, ..RunSettings::default() };
@@ -167,7 +167,7 @@ fn a_product_with_too_many_terms_is_an_error() {
     let error = Engine::with_precision(model, INT8, Some(1)).unwrap_err().to_string();
     assert_eq!(
         error,
-        "hidden = 130001 is invalid: in int8 a product has at most 130000 terms; use f32 or bf16"
+        "number of terms of a product = 130001 is invalid: in int8 at most 130000; use f32 or bf16"
     );
     let model = Model::of_layers(&[Layer::rnn(1)], 130_000, 1, 1).unwrap();
     let engine = Engine::with_precision(model, INT8, Some(1)).unwrap();

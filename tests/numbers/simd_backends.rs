@@ -87,12 +87,13 @@ fn avx2_and_avx512_give_equal_bits_and_portable_nearly() {
         let gradient = largest_difference(&found[0], &expected[0]);
         // In bf16, a value next to the middle of two bf16 numbers may be rounded to either.
         let rounded = run.run.precision == Precision::Bf16;
-        let most = if rounded { 1e-4 } else { 1e-6 };
+        let most = if rounded { 1e-5 } else { 1e-6 };
         assert!(gradient < most, "{}: gradients {gradient} apart", label(run));
         // Twelve steps of Adam at 4e-3 could move a parameter by 0.05 if its gradient were only
-        // rounding noise. No gradient here is, and the differences are a small part of one step.
+        // rounding noise. No gradient here is, and the differences are a small part of one step. In
+        // bf16 some gradients of ReLU are: they move a parameter by three steps.
         let trained = largest_difference(&found[1], &expected[1]);
-        let most = if rounded { 5e-2 } else { 4e-3 };
+        let most = if rounded { 1.2e-2 } else { 4e-3 };
         assert!(trained < most, "{}: trained parameters {trained} apart", label(run));
     }
 }

@@ -22,7 +22,7 @@ impl fmt::Display for IsaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = Isa::all().map(Isa::name).collect();
         let (Self { found, why }, names) = (self, names.join(", "));
-        write!(f, "{ISA_VARIABLE}: found {found}, {why}; expected {names}; set one of them, or unset it")
+        write!(f, "{ISA_VARIABLE}: found {found:?}, {why}; expected {names}; set one of them, or unset it")
     }
 }
 
