@@ -94,6 +94,7 @@ int main(int argc, char **argv) {
     CHECK(y.size() == 1 && sum > 0 && network.values() != nullptr);
     auto loaded = unrolled::Network::load(path);
     CHECK(loaded.forward(1, 1, {0.5f, 0.25f}) == y);
+    CHECK(has(thrown([&] { unrolled::Network::load(path, 1, 1, "int8"); }), "expected f32 or bf16; int8 is for models"));
     CHECK(has(thrown([&] { network.backward({1.0f, 2.0f}); }), "dy: found 2 values, expected 1"));
     test_model(path);
     test_quantized(argv[2]);
