@@ -76,9 +76,15 @@ private:
 /// A trained model, which any number of threads may use.
 class Model {
 public:
-    /// Large windows are divided among `threads` threads, 0 for one per core. `precision` is "f32" or
-    /// "bf16".
-    explicit Model(const std::string &path, std::size_t threads = 1, const std::string &precision = "f32") {
+    /// Large windows are divided among `threads` threads, 0 for one per core. Quantized files run in
+    /// int8, all others in f32.
+    explicit Model(const std::string &path, std::size_t threads = 1) {
+        unrolled_model *model = nullptr;
+        check(unrolled_model_load_threads(path.c_str(), threads, &model));
+        handle_.reset(model);
+    }
+    /// `precision` is "f32", "bf16" or "int8", for any file.
+    Model(const std::string &path, std::size_t threads, const std::string &precision) {
         unrolled_model *model = nullptr;
         check(unrolled_model_load_precision(path.c_str(), precision.c_str(), threads, &model));
         handle_.reset(model);

@@ -146,8 +146,8 @@ pub unsafe extern "C" fn unrolled_model_load_threads(
 
 /// Loads a model as unrolled_model_load_threads, whose products have operands in a number format.
 ///
-/// precision: "f32"; "bf16", which is faster on processors with AVX-512 BF16 or AMX and less exact;
-/// or "int8", 8-bit integers. Inputs, outputs and states are f32 in all. Streams of the model have it
+/// precision: "f32"; "bf16", which is faster on processors with AVX-512 BF16 and less exact; or
+/// "int8", 8-bit integers. Inputs, outputs and states are f32 in all. Streams of the model have it
 /// too. The other functions load quantized files in int8 and all others in f32.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unrolled_model_load_precision(

@@ -85,7 +85,7 @@ pub unsafe extern "C" fn unrolled_rnn_load_precision(
     call::status(|| {
         let load = || {
             // SAFETY: the caller's obligations, which the crate lists.
-            let (path, precision) = unsafe { (arrays::path(path)?, precision::read(precision)?) };
+            let (path, precision) = unsafe { (arrays::path(path)?, precision::read_trained(precision)?) };
             let threads = (threads > 0).then_some(threads);
             Ok(handle::create(Trained::load(path, seed, precision, threads)?))
         };

@@ -1,7 +1,7 @@
 /*
  * Runs all tests of the C library:
  *
- *     tests FOLDER SYMBOLS.safetensors [--memcheck]
+ *     tests FOLDER SYMBOLS.safetensors QUANTIZED.safetensors [--memcheck]
  *
  * --memcheck leaves out what a memory checker reports on purpose: the use of freed handles.
  */
@@ -48,20 +48,21 @@ unrolled_model *saved(const char *toml, const char *name, size_t threads) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 3) {
-        fprintf(stderr, "usage: %s FOLDER SYMBOLS.safetensors [--memcheck]\n", argv[0]);
+    if (argc < 4) {
+        fprintf(stderr, "usage: %s FOLDER SYMBOLS.safetensors QUANTIZED.safetensors [--memcheck]\n", argv[0]);
         return 2;
     }
     folder = argv[1];
     CHECK(unrolled_abi_version() == UNROLLED_ABI_VERSION);
     CHECK(strcmp(unrolled_last_error(), "") == 0);
     test_errors();
-    if (argc == 3) test_freed_handles();
+    if (argc == 4) test_freed_handles();
     test_models();
     test_streams();
     test_networks(argv[2]);
     test_gradients();
     test_symbols(argv[2]);
+    test_quantized(argv[3]);
     test_threads();
     test_fork();
     puts("all tests of the C library passed");

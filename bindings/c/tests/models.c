@@ -1,6 +1,8 @@
 /* Models and streams. */
 #include "test.h"
 
+#include <math.h>
+
 enum { STEPS = 6, BATCH = 3, IN = 3, OUT = 2, STATE = 4 + 5 + 6 };
 
 static void test_sizes(const unrolled_model *model) {
@@ -128,6 +130,39 @@ void test_streams(void) {
     CHECK(same(&value, &in_place, 1));
     unrolled_stream_free(stream);
     unrolled_model_free(model);
+}
+
+/* Runs a model of 5 symbols on 4 ids, and in steps, and frees it. */
+static void run_symbols(unrolled_model *model, float *y) {
+    uint32_t ids[4] = {0, 3, 1, 4};
+    float logits[5];
+    unrolled_stream *stream = NULL;
+    OK(unrolled_model_forward_symbols(model, 4, 1, ids, NULL, NULL, NULL, y));
+    OK(unrolled_stream_new(model, 1, &stream));
+    for (int step = 0; step < 4; step++) {
+        OK(unrolled_stream_step_symbols(stream, ids + step, logits));
+        CHECK(same(logits, y + step * 5, 5));
+    }
+    unrolled_stream_free(stream);
+    unrolled_model_free(model);
+}
+
+/* A quantized file runs in int8, unless the call names another precision. */
+void test_quantized(const char *path) {
+    unrolled_model *model = NULL;
+    float y[4 * 5], other[4 * 5];
+    OK(unrolled_model_load(path, &model));
+    run_symbols(model, y);
+    OK(unrolled_model_load_threads(path, 2, &model));
+    run_symbols(model, other);
+    CHECK(same(y, other, 4 * 5));
+    OK(unrolled_model_load_precision(path, "int8", 1, &model));
+    run_symbols(model, other);
+    CHECK(same(y, other, 4 * 5));
+    OK(unrolled_model_load_precision(path, "f32", 1, &model));
+    run_symbols(model, other);
+    CHECK(!same(y, other, 4 * 5));
+    for (int i = 0; i < 4 * 5; i++) CHECK(fabsf(y[i] - other[i]) < 0.05f);
 }
 
 /* A language model of 5 symbols: ids, and ids as floats. */

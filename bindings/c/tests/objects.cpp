@@ -1,6 +1,6 @@
 // Tests examples/unrolled.hpp:
 //
-//     objects FOLDER
+//     objects FOLDER QUANTIZED.safetensors
 #include "../examples/unrolled.hpp"
 
 #include <cmath>
@@ -47,6 +47,7 @@ static void test_model(const std::string &path) {
     none.clear();
     auto near = rounded.forward(2, 2, x, none);
     for (std::size_t i = 0; i < y.size(); i++) CHECK(std::abs(near[i] - y[i]) < 0.05f);
+    CHECK(near != y);
 
     unrolled::Stream stream = model.stream(2);
     unrolled::Stream moved = std::move(stream);
@@ -66,8 +67,23 @@ static void test_model(const std::string &path) {
     CHECK(has(thrown([&] { moved.set_state({1.0f}); }), "state: found 1 values"));
 }
 
+/// A quantized file runs in int8, unless the constructor gets another precision.
+static void test_quantized(const std::string &path) {
+    std::vector<float> ids = {0, 3, 1, 4}; // of a model of 5 symbols
+    auto run = [&](const unrolled::Model &model) {
+        std::vector<float> state;
+        return model.forward(4, 1, ids, state);
+    };
+    auto y = run(unrolled::Model(path));
+    CHECK(run(unrolled::Model(path, 2)) == y);
+    CHECK(run(unrolled::Model(path, 1, "int8")) == y);
+    auto near = run(unrolled::Model(path, 1, "f32"));
+    CHECK(near != y);
+    for (std::size_t i = 0; i < y.size(); i++) CHECK(std::abs(near[i] - y[i]) < 0.05f);
+}
+
 int main(int argc, char **argv) {
-    CHECK(argc == 2);
+    CHECK(argc == 3);
     std::string path = std::string(argv[1]) + "/objects.safetensors";
     unrolled::Network network("inputs = 2\noutputs = 1\n[[stack]]\nhidden = 4\n");
     network.save(path);
@@ -78,8 +94,10 @@ int main(int argc, char **argv) {
     CHECK(y.size() == 1 && sum > 0 && network.values() != nullptr);
     auto loaded = unrolled::Network::load(path);
     CHECK(loaded.forward(1, 1, {0.5f, 0.25f}) == y);
+    CHECK(has(thrown([&] { unrolled::Network::load(path, 1, 1, "int8"); }), "expected f32 or bf16; int8 is for models"));
     CHECK(has(thrown([&] { network.backward({1.0f, 2.0f}); }), "dy: found 2 values, expected 1"));
     test_model(path);
+    test_quantized(argv[2]);
     CHECK(has(thrown([] { unrolled::Model("/no/such/file"); }), "cannot read /no/such/file"));
     CHECK(has(thrown([] { unrolled::Model("/no/such/file", 1, "f16"); }), "expected one of f32, bf16, int8"));
     try {

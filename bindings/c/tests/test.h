@@ -46,6 +46,7 @@ void test_streams(void);
 void test_networks(const char *symbols);
 void test_gradients(void);
 void test_symbols(const char *path);
+void test_quantized(const char *path);
 void test_threads(void);
 void test_fork(void);
 

@@ -49,7 +49,7 @@ impl Network {
         if threads == Some(0) {
             return Err(invalid("threads = 0", "at least 1, or None for all cores"));
         }
-        let stack = Stack::new(&shape, seed, settings::precision(precision)?, threads)?;
+        let stack = Stack::new(&shape, seed, settings::trained_precision(precision)?, threads)?;
         let layout = &stack.parameters().layout;
         let (parameters, zero_biases) = (shape.parameters(layout), shape.zero_biases(layout));
         let (flat_len, inner) = (layout.len(), Mutex::new(Inner::new(stack)));

@@ -13,16 +13,28 @@ pub fn read(settings: &str) -> PyResult<Settings> {
     Ok(settings)
 }
 
-/// Returns the number format of a name.
+/// Returns the number format of a model, from its name.
 pub fn precision(name: &str) -> PyResult<Precision> {
     let names = Precision::NAMES.join(" or ");
     Precision::named(name).ok_or_else(|| invalid(format!("precision = {name:?}"), names))
 }
 
-/// Raises an error for a name that is no number format.
+/// Returns the number format of layers, from its name.
+pub fn trained_precision(name: &str) -> PyResult<Precision> {
+    let found = Precision::named(name).filter(|_| Precision::TRAINED.contains(&name));
+    let int8 = if name == Precision::Int8.name() { INT8 } else { "" };
+    let expected = format!("{}{int8}", Precision::TRAINED.join(" or "));
+    found.ok_or_else(|| invalid(format!("precision = {name:?}"), expected))
+}
+
+/// What the error for layers in int8 adds.
+const INT8: &str = "; int8 is for quantized models: LanguageModel(.., precision=\"int8\"), or a file of \
+                    `unrolled quantize`";
+
+/// Raises an error for a name that is no number format of layers.
 #[pyfunction]
 pub fn check_precision(name: &str) -> PyResult<()> {
-    precision(name).map(drop)
+    trained_precision(name).map(drop)
 }
 
 /// The message of an error, without the place in the JSON text, which means nothing to the caller.

@@ -12,6 +12,7 @@ import unrolled
 import unrolled.convert
 
 FIXTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "convert"
+C_TESTS = Path(__file__).parents[2] / "c" / "tests"
 
 
 def test_a_file_becomes_a_model_that_is_saved_and_loaded(tmp_path):
@@ -27,6 +28,41 @@ def test_a_file_becomes_a_model_that_is_saved_and_loaded(tmp_path):
     model.save(tmp_path / "model.safetensors")
     again = unrolled.convert.load(tmp_path / "model.safetensors")
     assert np.array_equal(again(x), y) and list(again.state_dict()) == list(model.state_dict())
+
+
+def test_a_quantized_file_runs_in_int8(tmp_path):
+    model = unrolled.convert.load(C_TESTS / "quantized.safetensors")
+    ids = np.array([[0], [3], [1], [4]])
+    # The GRU and the head, with the weights that the integers stand for, in f32.
+    expected = in_layers(unrolled.GRU(3, 4), model, ids)
+    assert np.abs(model(ids) - expected).max() > 1e-5
+    np.testing.assert_allclose(model(ids), expected, atol=0.05)
+    model.save(tmp_path / "again.safetensors")
+    assert np.array_equal(unrolled.convert.load(tmp_path / "again.safetensors")(ids), model(ids))
+
+
+def test_the_checkpoint_of_a_run_in_bf16_runs_in_f32(tmp_path):
+    text, run = tmp_path / "text.txt", tmp_path / "run"
+    text.write_text("the cat sat on the mat. " * 200)
+    unrolled.train(text, run, hidden=24, embedding=8, max_steps=20, precision="bf16")
+    assert unrolled.LanguageModel(run).precision == "bf16"
+    model = unrolled.convert.load(run / "checkpoint.safetensors")
+    ids = np.arange(9)[:, None]
+    plain, rounded = (
+        in_layers(unrolled.LSTM(8, 24, precision=precision), model, ids)
+        for precision in ("f32", "bf16")
+    )
+    np.testing.assert_allclose(model(ids), plain, atol=1e-5)
+    assert np.abs(model(ids) - rounded).max() > 1e-5
+
+
+def in_layers(layers, model, ids):
+    """Returns the outputs of a model of symbols, computed by `layers` and NumPy."""
+    state = model.state_dict()
+    names = layers.state_dict()
+    layers.load_state_dict({name: state[f"rnn.{name}"] for name in names})
+    y, _ = layers.eval()(state["embedding.weight"][ids])
+    return y @ state["head.weight"].T + state["head.bias"]
 
 
 @pytest.mark.filterwarnings("ignore:onnxruntime is not installed")

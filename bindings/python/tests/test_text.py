@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 import unrolled
 
+# A model of 5 ids.
+QUANTIZED = Path(__file__).parents[2] / "c" / "tests" / "quantized.safetensors"
 SMALL = {
     "hidden": 24,
     "batch": 8,
@@ -173,15 +178,35 @@ def test_a_model_has_the_precision_of_its_run(text, tmp_path):
     assert unrolled.LanguageModel(out).precision == "bf16"
     rounded, plain = (unrolled.LanguageModel(out, precision=p) for p in ("bf16", "f32"))
     losses = [model.evaluate(text)["loss"] for model in (run.model, rounded, plain)]
-    assert losses[0] == losses[1] and abs(losses[0] - losses[2]) < 0.05
+    assert losses[0] == losses[1] != losses[2] and abs(losses[0] - losses[2]) < 0.05
     assert run.model.sample("the ", 20) == rounded.sample("the ", 20)
 
 
+def test_a_quantized_file_runs_in_int8(tmp_path):
+    ids = tmp_path / "ids"
+    np.array([0, 3, 1, 4, 2] * 20, "<u2").tofile(ids)
+    models = [unrolled.LanguageModel(QUANTIZED, precision=p) for p in (None, "int8", "f32")]
+    assert [model.precision for model in models] == ["int8", "int8", "f32"]
+    losses = [model.evaluate(ids)["loss"] for model in models]
+    assert losses[0] == losses[1] != losses[2] and abs(losses[0] - losses[2]) < 0.05
+
+
 def test_an_unknown_precision_is_an_error(text, tmp_path):
-    expected = 'found precision = "f16", expected f32 or bf16'
-    with pytest.raises(ValueError, match=expected):
-        unrolled.LanguageModel(tmp_path, precision="f16")
-    with pytest.raises(ValueError, match=expected):
-        unrolled.LSTM(3, 4, precision="f16")
-    with pytest.raises(ValueError, match="unknown variant `f16`, expected `f32` or `bf16`"):
-        unrolled.train(text, precision="f16", **SMALL)
+    model = functools.partial(unrolled.LanguageModel, tmp_path)
+    layers = functools.partial(unrolled.LSTM, 3, 4)
+    int8 = (
+        'expected f32 or bf16; int8 is for quantized models: LanguageModel(.., precision="int8"), '
+        "or a file of `unrolled quantize`"
+    )
+    for make, precision, expected in [
+        (model, "f16", "expected f32 or bf16 or int8"),
+        (layers, "f16", "expected f32 or bf16"),
+        (layers, "int8", int8),
+    ]:
+        with pytest.raises(ValueError) as error:
+            make(precision=precision)
+        assert str(error.value) == f'found precision = "{precision}", {expected}'
+    for precision in ("f16", "int8"):
+        with pytest.raises(ValueError) as error:
+            unrolled.train(text, precision=precision, **SMALL)
+        assert str(error.value) == f"unknown variant `{precision}`, expected `f32` or `bf16`"

@@ -403,20 +403,29 @@ def test_precision():
     assert repr(made) == repr(rounded) == shown
     x = torch.randn(T, B, E, requires_grad=True)
     expected, _ = plain(x)
+    in_f32, _ = unrolled.torch.accelerate(copy.deepcopy(plain))(x)
     results = []
     for module in (rounded, made, copy.deepcopy(made)):
         assert module.precision == "bf16"
         y, _ = module(x)
         assert y.dtype == torch.float32
         torch.testing.assert_close(y, expected, rtol=0.05, atol=0.05)
+        assert not torch.equal(y, in_f32)
         results.append((y, *torch.autograd.grad(y.sum(), (x, *module.parameters()))))
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other))
     made.precision = "f32"
-    torch.testing.assert_close(made(x)[0], expected, rtol=1e-5, atol=1e-5)
-    for wrong in (
-        unrolled.torch.accelerate,
-        lambda m, precision: unrolled.torch.GRU(1, 1, precision=precision),
+    assert torch.equal(made(x)[0], in_f32)
+    torch.testing.assert_close(in_f32, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_precision_that_modules_lack_is_an_error():
+    for make in (
+        lambda precision: unrolled.torch.accelerate(nn.LSTM(1, 1), precision=precision),
+        lambda precision: unrolled.torch.GRU(1, 1, precision=precision),
     ):
-        with pytest.raises(ValueError, match="expected f32 or bf16"):
-            wrong(plain, precision="f16")
+        with pytest.raises(ValueError) as error:
+            make("f16")
+        assert str(error.value) == 'found precision = "f16", expected f32 or bf16'
+        with pytest.raises(ValueError, match='"int8", expected f32 or bf16; int8 is for'):
+            make("int8")

@@ -5,16 +5,20 @@ use unrolled::ModelSettings;
 use unrolled::checkpoint::save_state_dict;
 use unrolled::convert;
 
-/// The model of the C tests: `UNROLLED_WRITE_SYMBOLS=1` writes its file.
+/// The model of the C tests, as it is and quantized: `UNROLLED_WRITE_SYMBOLS=1` writes its files.
 #[test]
-fn the_file_of_the_c_tests_is_current() {
+fn the_files_of_the_c_tests_are_current() {
     let settings = ModelSettings { embedding: Some(3), ..ModelSettings::gru(4) };
-    let model = Model::new(&settings, 5, 1).expect("a model");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/symbols.safetensors");
-    if std::env::var_os("UNROLLED_WRITE_SYMBOLS").is_some() {
-        checkpoint(&model).save_model(&path).expect("written");
+    let plain = checkpoint(&Model::new(&settings, 5, 1).expect("a model"));
+    let quantized = plain.quantize().expect("a model without custom cells");
+    for (name, expected) in [("symbols.safetensors", plain), ("quantized.safetensors", quantized)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
+        if std::env::var_os("UNROLLED_WRITE_SYMBOLS").is_some() {
+            expected.save_model(&path).expect("written");
+        }
+        let found = Checkpoint::load(&path).expect("a checkpoint").model().expect("a model");
+        assert_eq!(found, expected.model().expect("a model"), "{name}");
     }
-    assert_eq!(Checkpoint::load(&path).expect("a checkpoint").model().expect("a model"), model);
 }
 
 #[test]

@@ -101,6 +101,9 @@ fn an_error_of_a_description_names_the_key() {
     assert_eq!(text("hidden = \"many\""), "key hidden: invalid type: string \"many\", expected usize");
     assert_eq!(text("precision = \"f16\""), "key precision: found \"f16\", expected f32 or bf16");
     assert_eq!(text("precision = 16"), "key precision: found 16, expected f32 or bf16");
+    let int8 =
+        "key precision: found \"int8\", expected f32 or bf16; int8 is for models, which are not trained";
+    assert_eq!(text("precision = \"int8\""), int8);
     assert_eq!(text("seed = -3"), "key seed: found -3, expected a whole number of 0 or above");
     assert!(
         text("input = \"one-hot\"")

@@ -111,13 +111,32 @@ fn a_saved_network_records_its_precision() {
 #[test]
 fn an_unknown_precision_is_an_error() {
     let (status, _) = Saved::new().load("f16", 1);
-    fails(
-        status,
-        unrolled_status::UNROLLED_ARGUMENT,
-        "precision: found \"f16\", expected one of f32, bf16, int8",
-    );
+    assert_eq!(status, unrolled_status::UNROLLED_ARGUMENT as c_int);
+    assert_eq!(last_error(), "precision: found \"f16\", expected one of f32, bf16, int8");
     let mut loaded = ptr::null_mut();
     // SAFETY: a text and a valid pointer.
     let status = unsafe { unrolled_model_load_precision(c"model".as_ptr(), ptr::null(), 1, &raw mut loaded) };
+    fails(status, unrolled_status::UNROLLED_NULL, "precision");
+}
+
+/// Networks are trained, so they have no int8, and no message offers it.
+#[test]
+fn a_network_in_another_precision_is_an_error() {
+    let (saved, mut rnn) = (Saved::new(), ptr::null_mut());
+    for (name, expected) in [
+        (c"f16", "precision: found \"f16\", expected f32 or bf16"),
+        (
+            c"int8",
+            "precision: found \"int8\", expected f32 or bf16; int8 is for models, which are not trained",
+        ),
+    ] {
+        // SAFETY: texts and a valid pointer.
+        let status =
+            unsafe { unrolled_rnn_load_precision(saved.path.as_ptr(), 1, name.as_ptr(), 1, &raw mut rnn) };
+        assert_eq!(status, unrolled_status::UNROLLED_ARGUMENT as c_int);
+        assert_eq!(last_error(), expected);
+    }
+    // SAFETY: a text and a valid pointer.
+    let status = unsafe { unrolled_rnn_load_precision(c"model".as_ptr(), 1, ptr::null(), 1, &raw mut rnn) };
     fails(status, unrolled_status::UNROLLED_NULL, "precision");
 }

@@ -139,7 +139,7 @@ class LSTM(_Layers):
         seed: random seed of the initial parameters and of dropout.
         threads: number of threads; all cores if None. Results do not depend on it.
         precision: number format of the operands of products: "f32", or "bf16", which is faster on
-            processors with AVX-512 BF16 or AMX and less exact. Arrays are float32 in both.
+            processors with AVX-512 BF16 and less exact. Arrays are float32 in both.
 
     One call runs at a time: calls from several threads wait for each other.
 

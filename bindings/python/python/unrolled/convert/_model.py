@@ -85,7 +85,7 @@ class Model:
 
 def load(path: Path, ignore: Iterable[str] = ()) -> Model:
     """Loads a model from a checkpoint, a PyTorch `state_dict` in safetensors, ONNX, or RTNeural's
-    JSON.
+    JSON. A quantized file runs in int8, all others run in f32, also a checkpoint of a run in bf16.
 
     Args:
         path: the file. Its content tells the format.
