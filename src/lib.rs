@@ -79,8 +79,8 @@
 //!
 //! The logits of a batch row do not depend on the other rows of the batch, nor on the number of
 //! steps of a window. On the portable SIMD backend, gradients differ by about 1e-6 of their value.
-//! The environment variable `UNROLLED_ISA` (`portable`, `avx2`, `avx512`, `avx512bf16`, `amx`, `amx-model`) forces
-//! a backend; [`exec::isa`] returns its name.
+//! The environment variable `UNROLLED_ISA` (`portable`, `avx2`, `avx512`, `avx512bf16`, `amx`,
+//! `amx-model`) forces a backend; [`exec::isa`] returns its name.
 //!
 //! # Precision
 //!

@@ -44,17 +44,13 @@ fn largest_error(settings: &Settings) -> f64 {
     largest
 }
 
-/// All cells but the RNN with ReLU.
-fn smooth_cells() -> impl Iterator<Item = Settings> {
-    cells().into_iter().filter(|settings| settings.model.activation != Activation::Relu)
-}
-
+/// In none of these models rounding moves a unit to the other side of the kink of ReLU.
 #[test]
 fn gradients_of_all_cells_are_within_their_bound() {
     for (hidden, layers, input) in
         [(5, 1, InputKind::OneHot), (17, 2, InputKind::Embedding), (24, 2, InputKind::OneHot)]
     {
-        for cell in smooth_cells() {
+        for cell in cells() {
             let settings = Settings {
                 model: ModelSettings { hidden, layers, input, embedding: Some(6), ..cell.model },
                 ..cell

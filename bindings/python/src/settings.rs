@@ -27,7 +27,7 @@ pub fn trained_precision(name: &str) -> PyResult<Precision> {
     found.ok_or_else(|| invalid(format!("precision = {name:?}"), expected))
 }
 
-/// What the error for layers in int8 adds.
+/// The end of the error for layers in int8.
 const INT8: &str = "; int8 is for quantized models: LanguageModel(.., precision=\"int8\"), or a file of \
                     `unrolled quantize`";
 
